@@ -1,0 +1,42 @@
+// Package expr compiles expressions at plan time and evaluates them later.
+//
+// There are two kinds: row expressions, which mention `row` and are evaluated
+// for each row of a dataset, and deferred expressions, which wait for values
+// of upstream stages. Both compile to the same thing: a canonical,
+// self-contained text in which everything that was known is folded to
+// literals, so that only `row`, upstream addresses and sensitive variables
+// are left. The text is what keys are made of: comments, formatting and the
+// names of locals and variables do not matter to it.
+package expr
+
+import (
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/value"
+)
+
+// Compiled is a compiled expression. It is plain data.
+type Compiled struct {
+	// Text is the canonical expression.
+	Text string `json:"text"`
+	// Type is the type of its result as far as it is known: of a row
+	// expression always.
+	Type value.Type `json:"type"`
+	// Columns of `row` that it reads, sorted.
+	Columns []string `json:"columns,omitempty"`
+	// Refs are the addresses, sorted, of the stages that it reads values of:
+	// evaluate.student; for_each and count instances are one address.
+	Refs []string `json:"refs,omitempty"`
+	// Secrets are the sensitive variables that it reads, sorted.
+	Secrets []string `json:"secrets,omitempty"`
+	// Range is where the user wrote it. It is in no key.
+	Range diag.Range `json:"range"`
+}
+
+// Column returns the name of the column when the expression is no more than
+// `row.NAME`, which costs nothing to evaluate.
+func (c *Compiled) Column() (string, bool) {
+	if len(c.Columns) == 1 && c.Text == "row."+c.Columns[0] {
+		return c.Columns[0], true
+	}
+	return "", false
+}

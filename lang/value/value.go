@@ -1,0 +1,45 @@
+// Package value gives cty values and types their JSON form, in which they
+// stand in plans, states and action entries.
+package value
+
+import (
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+)
+
+// Value is a cty value that travels with its type. It is known and unmarked.
+type Value struct{ cty.Value }
+
+// MarshalJSON writes {"type": …, "value": …}.
+func (v Value) MarshalJSON() ([]byte, error) {
+	return ctyjson.Marshal(v.Value, cty.DynamicPseudoType)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (v *Value) UnmarshalJSON(b []byte) error {
+	val, err := ctyjson.Unmarshal(b, cty.DynamicPseudoType)
+	v.Value = val
+	return err
+}
+
+// Type is a cty type that encodes as JSON; cty.NilType is null.
+type Type struct{ cty.Type }
+
+// MarshalJSON writes cty's JSON form of the type.
+func (t Type) MarshalJSON() ([]byte, error) {
+	if t.Type == cty.NilType {
+		return []byte("null"), nil
+	}
+	return ctyjson.MarshalType(t.Type)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (t *Type) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		t.Type = cty.NilType
+		return nil
+	}
+	typ, err := ctyjson.UnmarshalType(b)
+	t.Type = typ
+	return err
+}

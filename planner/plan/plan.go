@@ -1,0 +1,271 @@
+// Package plan is what the planner makes and the runner carries out: an
+// immutable, serialisable graph of stage instances, each with an action and
+// its reasons. It is plain data. It holds no secret: a value that comes from
+// a sensitive variable stands in it as a reference to that variable.
+package plan
+
+import (
+	"time"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// Format is the version of the plan's encoding. It changes when a reader of
+// the former version could misread a plan.
+const Format = "quern.plan/v1"
+
+// Plan is a compiled pipeline with what is to be done about it.
+type Plan struct {
+	Format       string    `json:"format"`
+	QuernVersion string    `json:"quern_version"`
+	Created      time.Time `json:"created"`
+	Environment  string    `json:"environment"`
+	// State is what the plan was made against; an apply against another
+	// state is refused.
+	State StateRef `json:"state"`
+	// Destroy is set for a plan that undeploys everything.
+	Destroy bool `json:"destroy,omitempty"`
+	// Partial is set when -target or -exclude left something out.
+	Partial bool `json:"partial,omitempty"`
+	// Plugins by local name: which program each must be.
+	Plugins map[string]Plugin `json:"plugins"`
+	// Nodes in an order in which everything comes after what it needs.
+	Nodes   []*Node   `json:"nodes"`
+	Outputs []*Output `json:"outputs,omitempty"`
+	// Secrets are the names of the sensitive variables that expressions
+	// refer to; their values are given again at apply.
+	Secrets []string `json:"secrets,omitempty"`
+	// Budget is what the run may cost; nil: no limit was set.
+	Budget *Budget `json:"budget,omitempty"`
+}
+
+// StateRef names one version of a state.
+type StateRef struct {
+	Lineage string `json:"lineage"`
+	Serial  int64  `json:"serial"`
+}
+
+// Plugin names a plugin program and what it was when the plan was made.
+type Plugin struct {
+	Source  string `json:"source"` // builtin, or as in required_plugins
+	Version string `json:"version"`
+	Digest  string `json:"digest"` // of the program
+	// Config is the plugin's block; nil: it has none.
+	Config *Body `json:"config,omitempty"`
+}
+
+// Budget limits a run.
+type Budget struct {
+	Money  *float64 `json:"money,omitempty"`
+	Tokens *int64   `json:"tokens,omitempty"`
+	// Seconds of machine time.
+	Seconds *float64 `json:"seconds,omitempty"`
+}
+
+// Action is what is to be done about an instance.
+type Action string
+
+const (
+	Keep    Action = "keep"    // stands in the state as it would come out
+	Run     Action = "run"     // is computed
+	Reuse   Action = "reuse"   // is in the store already, made elsewhere
+	MayRun  Action = "may run" // waits for an upstream result
+	Check   Action = "check"   // a gate: its conditions are checked
+	Create  Action = "create"
+	Update  Action = "update"
+	Replace Action = "replace"
+	Delete  Action = "delete"
+	Forget  Action = "forget" // is no longer configured; its result is dropped from the state
+)
+
+// Node is an instance of a stage and what is to be done about it.
+type Node struct {
+	Address string `json:"address"`
+	Kind    string `json:"kind"`
+	Type    string `json:"type,omitempty"`
+	Plugin  string `json:"plugin,omitempty"`
+	Mode    string `json:"mode,omitempty"` // read, map, run, deploy; gates: ""
+	// Behaviour is the type's behaviour version; of a plugin under
+	// development, followed by the program's digest.
+	Behaviour string `json:"behaviour,omitempty"`
+
+	Action  Action   `json:"action"`
+	Reasons []Reason `json:"reasons,omitempty"`
+
+	// DependsOn are the addresses of all that must come before.
+	DependsOn []string `json:"depends_on,omitempty"`
+
+	Body *Body `json:"body,omitempty"`
+	// Reads says, by dataset input key, which columns are read.
+	Reads map[string]Reads `json:"reads,omitempty"`
+	// Outputs are the artifacts that it makes.
+	Outputs []Port `json:"outputs,omitempty"`
+	// ValueType is the type of the plain values that it makes: an object,
+	// cty.NilType where there are none.
+	ValueType value.Type `json:"value_type"`
+
+	// Definition and ActionKey are empty where they are not known yet.
+	Definition string `json:"definition,omitempty"`
+	ActionKey  string `json:"action_key,omitempty"`
+	// Fingerprint is what a source held when it was looked at.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Memo is what the source's plugin wants to be told the next time.
+	Memo []byte `json:"memo,omitempty"`
+
+	Estimate Estimate `json:"estimate"`
+	// Changes are those that a deployment's plugin names.
+	Changes []Change `json:"changes,omitempty"`
+	// Deployment is what stands there now; nil: nothing.
+	Deployment *Deployment `json:"deployment,omitempty"`
+
+	// Conditions: those of a gate, or pre- and postconditions.
+	Conditions []Condition `json:"conditions,omitempty"`
+
+	Timeout   time.Duration `json:"timeout,omitempty"` // 0: none
+	Retries   int           `json:"retries,omitempty"`
+	MaxErrors int64         `json:"max_errors,omitempty"` // rows of a row-wise stage that may fail
+	Resources Resources     `json:"resources"`
+
+	// Range is where the block stands, for messages.
+	Range diag.Range `json:"range"`
+}
+
+// Reason says why an action was chosen, for a person.
+type Reason struct {
+	// Code is one of: new, argument, source, column, behaviour, upstream,
+	// replace, missing, damaged, removed, drift, failed, depends.
+	Code string `json:"code"`
+	// Subject: the argument, column or upstream address it is about.
+	Subject string `json:"subject,omitempty"`
+	Before  string `json:"before,omitempty"`
+	After   string `json:"after,omitempty"`
+	// Text is the whole reason in words.
+	Text string `json:"text"`
+}
+
+// Reads is what is read of a dataset.
+type Reads struct {
+	All     bool     `json:"all,omitempty"`
+	Columns []string `json:"columns,omitempty"` // sorted
+}
+
+// Port is an artifact that a stage makes.
+type Port struct {
+	// Name is empty where the stage itself is the artifact.
+	Name string `json:"name,omitempty"`
+	Kind string `json:"kind"` // dataset, model, report
+	// Columns of a dataset.
+	Columns data.Schema `json:"columns,omitempty"`
+	// Origins, by column, of a row-wise stage's output: "" (made by the
+	// plugin), "input:NAME" or "argument:KEY".
+	Origins map[string]string `json:"origins,omitempty"`
+	RowsOf  string            `json:"rows_of,omitempty"`
+	// Format and Signature of a model. Features are the expressions that
+	// make its inputs from a row, by input name.
+	Format    string                    `json:"format,omitempty"`
+	Signature *Signature                `json:"signature,omitempty"`
+	Features  map[string]*expr.Compiled `json:"features,omitempty"`
+}
+
+// Signature is what a model's prediction takes and gives.
+type Signature struct {
+	Inputs  data.Schema `json:"inputs"`
+	Outputs data.Schema `json:"outputs"`
+}
+
+// Estimate is what carrying out a node will take; nil: unknown.
+type Estimate struct {
+	Rows         *int64   `json:"rows,omitempty"`
+	NewRows      *int64   `json:"new_rows,omitempty"`
+	Seconds      *float64 `json:"seconds,omitempty"`
+	InputTokens  *int64   `json:"input_tokens,omitempty"`
+	OutputTokens *int64   `json:"output_tokens,omitempty"`
+	Money        *float64 `json:"money,omitempty"`
+}
+
+// Change is a difference that a deployment's plugin names.
+type Change struct {
+	Argument          string `json:"argument"`
+	Before            string `json:"before,omitempty"`
+	After             string `json:"after,omitempty"`
+	ForcesReplacement bool   `json:"forces_replacement,omitempty"`
+}
+
+// Deployment is a plugin's state of something that lives on.
+type Deployment struct {
+	Value   *value.Value `json:"value"`
+	Private []byte `json:"private,omitempty"`
+}
+
+// Condition is a gate's condition or a stage's pre- or postcondition.
+type Condition struct {
+	When    string         `json:"when"` // gate, pre, post
+	Test    *expr.Compiled `json:"test"`
+	Message *expr.Compiled `json:"message"`
+}
+
+// Resources are what an instance occupies while it runs.
+type Resources struct {
+	CPU    float64 `json:"cpu,omitempty"`
+	Memory int64   `json:"memory,omitempty"` // bytes
+	GPU    int     `json:"gpu,omitempty"`
+}
+
+// Output is a value that the pipeline hands out.
+type Output struct {
+	Name        string         `json:"name"`
+	Description string         `json:"description,omitempty"`
+	Sensitive   bool           `json:"sensitive,omitempty"`
+	Expr        *expr.Compiled `json:"expr"`
+}
+
+// Body is a configuration with its expressions compiled.
+type Body struct {
+	Args   map[string]*Arg `json:"args,omitempty"`
+	Blocks []*Block        `json:"blocks,omitempty"` // in the order written
+}
+
+// Block is a nested block.
+type Block struct {
+	Name   string   `json:"name"`
+	Labels []string `json:"labels,omitempty"`
+	Body   *Body    `json:"body"`
+}
+
+// Arg is an argument. Exactly one of Value, Expr, Row, Input, Map and List
+// is set.
+type Arg struct {
+	// Value is known.
+	Value *value.Value `json:"value,omitempty"`
+	// Expr waits for upstream values, or for a secret.
+	Expr *expr.Compiled `json:"expr,omitempty"`
+	// Row is evaluated for each row.
+	Row *RowArg `json:"row,omitempty"`
+	// Input is an artifact.
+	Input *Input `json:"input,omitempty"`
+	// Map and List hold collections whose elements are rows or inputs.
+	Map  map[string]*Arg `json:"map,omitempty"`
+	List []*Arg          `json:"list,omitempty"`
+
+	// Operational arguments are left out of keys.
+	Operational bool `json:"operational,omitempty"`
+	// Range is where the argument's expression stands.
+	Range diag.Range `json:"range"`
+}
+
+// RowArg is a row expression over the rows of one dataset input.
+type RowArg struct {
+	Expr *expr.Compiled `json:"expr"`
+	// Of is the key of the dataset argument.
+	Of string `json:"of"`
+}
+
+// Input refers to an artifact that an upstream instance makes.
+type Input struct {
+	Address string `json:"address"`
+	Port    string `json:"port,omitempty"`
+	Kind    string `json:"kind"`
+}
