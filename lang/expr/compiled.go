@@ -21,6 +21,9 @@ type Compiled struct {
 	// Type is the type of its result as far as it is known: of a row
 	// expression always.
 	Type value.Type `json:"type"`
+	// ColumnType is the dataset column type of a row expression's result:
+	// finer than Type, since it tells int64 from float64.
+	ColumnType string `json:"column_type,omitempty"`
 	// Columns of `row` that it reads, sorted.
 	Columns []string `json:"columns,omitempty"`
 	// Refs are the addresses, sorted, of the stages that it reads values of:

@@ -110,6 +110,9 @@ type Node struct {
 	// Definition and ActionKey are empty where they are not known yet.
 	Definition string `json:"definition,omitempty"`
 	ActionKey  string `json:"action_key,omitempty"`
+	// Preimage is what the keys were made of, as far as it is known, so that
+	// two keys can be compared by a person.
+	Preimage []Field `json:"preimage,omitempty"`
 	// Fingerprint is what a source held when it was looked at.
 	Fingerprint string `json:"fingerprint,omitempty"`
 	// Memo is what the source's plugin wants to be told the next time.
@@ -144,6 +147,13 @@ type Reason struct {
 	After   string `json:"after,omitempty"`
 	// Text is the whole reason in words.
 	Text string `json:"text"`
+}
+
+// Field is one part of a key's preimage: "argument query", "behaviour",
+// "input tickets column text". Long values stand in full.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // Reads is what is read of a dataset.
@@ -197,7 +207,7 @@ type Change struct {
 // Deployment is a plugin's state of something that lives on.
 type Deployment struct {
 	Value   *value.Value `json:"value"`
-	Private []byte `json:"private,omitempty"`
+	Private []byte       `json:"private,omitempty"`
 }
 
 // Condition is a gate's condition or a stage's pre- or postcondition.
