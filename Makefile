@@ -1,0 +1,74 @@
+# quern: all there is to know is build, test, lint, bench, docs and demo.
+
+GO       ?= go
+TAGS     := duckdb_arrow
+TOOLS    := $(CURDIR)/.cache/tools
+VERSION  := $(shell cat VERSION)
+LDFLAGS  := -X main.version=$(VERSION)
+
+GOLANGCI_VERSION := v2.13.0
+BUF_VERSION      := v1.75.0
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/quern and the plugins that are programs of their own
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/quern ./cmd/quern
+	$(GO) build -tags $(TAGS) -o bin/quern-plugin-sql ./plugins/sql
+
+.PHONY: demo
+demo: build ## Build everything and run the banking77 example from nothing
+	bin/quern -chdir=examples/banking77 apply -auto-approve
+
+.PHONY: test
+test: build ## Set everything up and pass the tests
+	$(GO) vet -tags $(TAGS) ./...
+	$(GO) test -tags $(TAGS) ./...
+	for module in examples/plugins/*/go.mod; do (cd "$$(dirname "$$module")" && $(GO) test ./...) || exit 1; done
+
+.PHONY: race
+race: build ## Run the tests under the race detector
+	$(GO) test -race -tags $(TAGS) ./...
+
+.PHONY: crash
+crash: build ## Kill the demo at random moments, 50 times, and check what is left
+	QUERN_CRASHES=50 $(GO) test -count=1 -timeout 40m -run Crash -v ./cmd/quern
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for twenty seconds
+	./bench/fuzz.sh 20s
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) ## Check formatting, vet, golangci-lint and the protocol
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run --build-tags $(TAGS) ./...
+	cd sdk/proto && $(TOOLS)/buf-$(BUF_VERSION) lint
+
+.PHONY: bench
+bench: build ## Measure speed and memory against their limits
+	$(MAKE) -C bench QUERN=$(CURDIR)/bin/quern
+
+.PHONY: docs
+docs: build ## Generate the reference pages from the schemas
+	QUERN=$(CURDIR)/bin/quern $(GO) generate ./...
+
+.PHONY: proto
+proto: $(TOOLS)/buf-$(BUF_VERSION) ## Generate Go code from the protocol
+	GOBIN=$(TOOLS) $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
+	cd sdk/proto && PATH=$(TOOLS):$$PATH $(TOOLS)/buf-$(BUF_VERSION) generate
+
+.PHONY: clean
+clean: ## Remove what was built, and what the examples made
+	rm -rf bin .cache examples/*/.quern examples/*/serve
+
+$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
+	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(TOOLS)/golangci-lint $@
+
+$(TOOLS)/buf-$(BUF_VERSION):
+	GOBIN=$(TOOLS) $(GO) install github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION)
+	mv $(TOOLS)/buf $@
