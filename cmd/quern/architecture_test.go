@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/quern-dev/quern/"
+
+// mayImport says, for each folder, which other folders of the module its
+// packages may import. The longest matching folder rules.
+var mayImport = map[string][]string{
+	"sdk":              {"sdk"},
+	"plugins":          {"sdk", "plugins"},
+	"lang":             {"lang", "sdk"},
+	"store":            {"store", "sdk", "lang/value"},
+	"planner":          {"planner", "lang", "store", "sdk"},
+	"planner/registry": {"planner/registry", "planner/plan", "lang/diag", "lang/value", "sdk"},
+	"planner/plan":     {"lang/addr", "lang/diag", "lang/expr", "lang/value", "store", "sdk"},
+	"runner":           {"runner", "planner/plan", "planner/fingerprint", "lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/value", "store", "sdk"},
+	"cmd":              {"cmd", "runner", "planner", "lang", "store", "plugins/builtin", "sdk"},
+	"bench":            {"bench", "lang", "store", "sdk"},
+}
+
+func TestImportsGoOneWay(t *testing.T) {
+	for _, pkg := range listPackages(t) {
+		from := strings.TrimPrefix(pkg.ImportPath, modulePath)
+		allowed, known := mayImport[longestFolder(from)]
+		if !known {
+			t.Errorf("package %s stands in no folder of the architecture", from)
+			continue
+		}
+		for _, imported := range pkg.Imports {
+			to, ours := strings.CutPrefix(imported, modulePath)
+			if ours && !inAny(to, allowed) {
+				t.Errorf("%s imports %s, which goes against docs/architecture.md", from, to)
+			}
+		}
+	}
+}
+
+type listedPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func listPackages(t *testing.T) []listedPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", modulePath+"...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var pkgs []listedPackage
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var pkg listedPackage
+		if err := dec.Decode(&pkg); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, pkg)
+	}
+}
+
+func longestFolder(pkg string) string {
+	longest := ""
+	for folder := range mayImport {
+		if inAny(pkg, []string{folder}) && len(folder) > len(longest) {
+			longest = folder
+		}
+	}
+	return longest
+}
+
+func inAny(pkg string, folders []string) bool {
+	for _, folder := range folders {
+		if pkg == folder || strings.HasPrefix(pkg, folder+"/") {
+			return true
+		}
+	}
+	return false
+}
