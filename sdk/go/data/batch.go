@@ -1,0 +1,120 @@
+package data
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
+
+// EncodeBatch writes a batch as one self-contained Arrow IPC stream: schema,
+// batch, end.
+func EncodeBatch(rec arrow.RecordBatch) ([]byte, error) {
+	var buf bytes.Buffer
+	buf.Grow(int(batchBytes(rec)) + 4096)
+	w := ipc.NewWriter(&buf, ipc.WithSchema(rec.Schema()))
+	if err := w.Write(rec); err != nil {
+		return nil, fmt.Errorf("encode a batch of %d rows: %w", rec.NumRows(), err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("encode a batch of %d rows: %w", rec.NumRows(), err)
+	}
+	return buf.Bytes(), nil
+}
+
+// DecodeBatch reads one Arrow IPC stream. Several batches in it become one, none
+// become a batch without rows. Bytes that are no such stream, or whose
+// buffers do not fit together, are an error. The caller releases the batch.
+func DecodeBatch(b []byte) (rec arrow.RecordBatch, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			rec, err = nil, fmt.Errorf("decode a batch: malformed Arrow stream: %v", r)
+		}
+	}()
+	r, err := ipc.NewReader(bytes.NewReader(b), ipc.WithAllocator(memory.DefaultAllocator))
+	if err != nil {
+		return nil, fmt.Errorf("decode a batch: %w", err)
+	}
+	defer r.Release()
+	var all []arrow.RecordBatch
+	defer func() {
+		for _, part := range all {
+			part.Release()
+		}
+	}()
+	for r.Next() {
+		part := r.RecordBatch()
+		part.Retain()
+		all = append(all, part)
+		if err := validate(part); err != nil {
+			return nil, fmt.Errorf("decode a batch: %w", err)
+		}
+	}
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("decode a batch: %w", err)
+	}
+	return Concat(r.Schema(), all)
+}
+
+// Concat joins batches of one schema into one. The caller releases it, and
+// the parts as before.
+func Concat(schema *arrow.Schema, parts []arrow.RecordBatch) (arrow.RecordBatch, error) {
+	if len(parts) == 1 {
+		parts[0].Retain()
+		return parts[0], nil
+	}
+	rows := int64(0)
+	for _, p := range parts {
+		rows += p.NumRows()
+	}
+	columns := make([]arrow.Array, schema.NumFields())
+	defer func() {
+		for _, c := range columns {
+			if c != nil {
+				c.Release()
+			}
+		}
+	}()
+	for i := range columns {
+		if len(parts) == 0 {
+			columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, schema.Field(i).Type, 0)
+			continue
+		}
+		chunks := make([]arrow.Array, len(parts))
+		for j, p := range parts {
+			chunks[j] = p.Column(i)
+		}
+		joined, err := array.Concatenate(chunks, memory.DefaultAllocator)
+		if err != nil {
+			return nil, fmt.Errorf("join column %q: %w", schema.Field(i).Name, err)
+		}
+		columns[i] = joined
+	}
+	return array.NewRecordBatch(schema, columns, rows), nil
+}
+
+// validate refuses arrays whose offsets point outside their buffers: what
+// comes from another process must not crash this one when it is read.
+func validate(rec arrow.RecordBatch) error {
+	for i, c := range rec.Columns() {
+		if int64(c.Len()) != rec.NumRows() {
+			return fmt.Errorf("column %q has %d values in a batch of %d rows", rec.ColumnName(i), c.Len(), rec.NumRows())
+		}
+		if err := array.ValidateFull(c); err != nil {
+			return fmt.Errorf("column %q: %w", rec.ColumnName(i), err)
+		}
+	}
+	return nil
+}
+
+// batchBytes estimates the size of a batch's buffers.
+func batchBytes(rec arrow.RecordBatch) uint64 {
+	total := uint64(0)
+	for _, c := range rec.Columns() {
+		total += c.Data().SizeInBytes()
+	}
+	return total
+}

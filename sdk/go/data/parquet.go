@@ -1,0 +1,119 @@
+package data
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+)
+
+// maxRowGroup is how many rows a row group of a Parquet file holds at most.
+const maxRowGroup = 1 << 17
+
+// FileWriter writes batches as one Parquet file, zstd-compressed. It holds
+// one row group's compressed pages in memory.
+type FileWriter struct {
+	out    io.Writer
+	schema *arrow.Schema
+	pq     *pqarrow.FileWriter
+	rows   int64
+}
+
+// NewFileWriter writes to w, which it does not close.
+func NewFileWriter(w io.Writer, schema Schema) (*FileWriter, error) {
+	if err := schema.Check(); err != nil {
+		return nil, err
+	}
+	if len(schema) == 0 {
+		return nil, fmt.Errorf("a Parquet file needs at least one column")
+	}
+	return &FileWriter{out: w, schema: schema.Arrow()}, nil
+}
+
+// Write appends a batch. Its columns are taken by position and must have the
+// schema's types.
+func (w *FileWriter) Write(rec arrow.RecordBatch) error {
+	rec, err := Conform(rec, w.schema)
+	if err != nil {
+		return err
+	}
+	defer rec.Release()
+	if w.pq == nil {
+		if err := w.open(rec); err != nil {
+			return err
+		}
+	}
+	if err := w.pq.WriteBuffered(rec); err != nil {
+		return fmt.Errorf("write %d rows: %w", rec.NumRows(), err)
+	}
+	w.rows += rec.NumRows()
+	return nil
+}
+
+// Rows is how many rows were written.
+func (w *FileWriter) Rows() int64 { return w.rows }
+
+// Close writes what is left. The file is whole only after it.
+func (w *FileWriter) Close() error {
+	if w.pq == nil {
+		if err := w.open(nil); err != nil {
+			return err
+		}
+	}
+	if err := w.pq.Close(); err != nil {
+		return fmt.Errorf("finish a Parquet file: %w", err)
+	}
+	return nil
+}
+
+func (w *FileWriter) open(first arrow.RecordBatch) error {
+	props := []parquet.WriterProperty{
+		parquet.WithCompression(compress.Codecs.Zstd),
+		parquet.WithCompressionLevel(1),
+		parquet.WithDictionaryDefault(false),
+		parquet.WithStats(false),
+		parquet.WithMaxRowGroupLength(maxRowGroup),
+		parquet.WithDataPageSize(256 << 10),
+		parquet.WithBatchSize(4096),
+	}
+	for i, f := range w.schema.Fields() {
+		if first != nil && repetitive(first.Column(i)) {
+			props = append(props, parquet.WithDictionaryPath(parquet.ColumnPath{f.Name}, true))
+		}
+	}
+	pq, err := pqarrow.NewFileWriter(w.schema, keepOpen{w.out}, parquet.NewWriterProperties(props...),
+		pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
+	if err != nil {
+		return fmt.Errorf("start a Parquet file: %w", err)
+	}
+	w.pq = pq
+	return nil
+}
+
+// keepOpen hides the writer's Close: the Parquet library would call it.
+type keepOpen struct{ io.Writer }
+
+// repetitive says whether a column of texts has so few values that a
+// dictionary pays. A sample of what comes first decides; a wrong guess costs
+// space, nothing else.
+func repetitive(a arrow.Array) bool {
+	s, ok := a.(*array.String)
+	if !ok {
+		return false
+	}
+	sample := min(s.Len(), 4096)
+	seen := make(map[string]struct{}, 64)
+	for i := range sample {
+		if s.IsValid(i) {
+			seen[s.Value(i)] = struct{}{}
+		}
+		if len(seen) > 1+sample/8 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,220 @@
+package data
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+)
+
+// DefaultBatchRows is a batch size that suits most readers: large enough that
+// a batch's fixed costs vanish, small enough to stay in the caches.
+const DefaultBatchRows = 8192
+
+// prefetched is how many batches are decoded ahead of the reader.
+const prefetched = 2
+
+// Read streams the rows of shards in order, with the named columns in the
+// order named; nil: all columns, in the order of the first shard's groups.
+// The groups of a shard are joined by position. Batches hold up to batchRows
+// rows (0: DefaultBatchRows) and do not reach across shards. Memory is
+// bounded by a few batches, whatever the size of the files.
+//
+// A batch is valid until the next one is asked for: Retain it to keep it, and
+// do not Release it otherwise. After an error nothing follows. The caller may stop at
+// any time.
+func Read(ctx context.Context, shards []Shard, columns []string, batchRows int) iter.Seq2[arrow.RecordBatch, error] {
+	if batchRows <= 0 {
+		batchRows = DefaultBatchRows
+	}
+	if columns == nil && len(shards) > 0 {
+		columns = allColumns(shards[0])
+	}
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		batches := make(chan arrow.RecordBatch, prefetched)
+		failed := make(chan error, 1)
+		go func() {
+			defer close(batches)
+			failed <- readShards(ctx, shards, columns, batchRows, batches)
+		}()
+		defer func() {
+			cancel()
+			for rec := range batches {
+				rec.Release()
+			}
+		}()
+		for rec := range batches {
+			goOn := yield(rec, nil)
+			rec.Release()
+			if !goOn {
+				return
+			}
+		}
+		if err := <-failed; err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+func allColumns(s Shard) []string {
+	names := []string{}
+	for _, g := range s.Groups {
+		for _, c := range g.Columns {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+func readShards(ctx context.Context, shards []Shard, columns []string, batchRows int, out chan<- arrow.RecordBatch) error {
+	var schema *arrow.Schema
+	for i, s := range shards {
+		if err := readShard(ctx, s, columns, batchRows, &schema, out); err != nil {
+			return fmt.Errorf("read shard %d of %d: %w", i+1, len(shards), err)
+		}
+	}
+	return nil
+}
+
+// readShard sends the batches of one shard. schema is that of the shards
+// before; the first one sets it.
+func readShard(ctx context.Context, s Shard, columns []string, batchRows int, schema **arrow.Schema, out chan<- arrow.RecordBatch) (err error) {
+	// The Parquet library panics on some damaged files.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("malformed Parquet file: %v", r)
+		}
+	}()
+	j, err := openShard(ctx, s, columns, batchRows)
+	if err != nil {
+		return err
+	}
+	defer j.close()
+	if *schema == nil {
+		*schema = j.schema
+	} else if !j.schema.Equal(*schema) {
+		return fmt.Errorf("its columns are %s, those of the first shard %s", describe(j.schema), describe(*schema))
+	}
+	for left := s.Rows; left > 0; {
+		rec, err := j.next(min(left, int64(batchRows)))
+		if err != nil {
+			return err
+		}
+		left -= rec.NumRows()
+		select {
+		case out <- rec:
+		case <-ctx.Done():
+			rec.Release()
+			return ctx.Err()
+		}
+	}
+	return j.end()
+}
+
+func describe(s *arrow.Schema) string {
+	schema, err := FromArrow(s)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprint(schema)
+}
+
+// join reads the groups of a shard side by side.
+type join struct {
+	schema *arrow.Schema
+	groups []*groupReader
+	// from says, by output column, which group and which of its columns.
+	from []place
+}
+
+type place struct{ group, column int }
+
+func openShard(ctx context.Context, s Shard, columns []string, batchRows int) (*join, error) {
+	j := &join{from: make([]place, len(columns))}
+	fields := make([]arrow.Field, len(columns))
+	for i := range j.from {
+		j.from[i].group = -1
+	}
+	for _, g := range s.Groups {
+		wanted, outputs := pick(g, columns)
+		if len(wanted) == 0 {
+			continue
+		}
+		r, err := openGroup(ctx, g.Path, wanted, batchRows)
+		if err != nil {
+			j.close()
+			return nil, err
+		}
+		if r.rows != s.Rows {
+			j.close()
+			r.close()
+			return nil, fmt.Errorf("%s has %d rows, the shard %d", g.Path, r.rows, s.Rows)
+		}
+		for k, out := range outputs {
+			j.from[out] = place{len(j.groups), k}
+			fields[out] = arrow.Field{Name: columns[out], Type: r.types[k], Nullable: true}
+		}
+		j.groups = append(j.groups, r)
+	}
+	for i, p := range j.from {
+		if p.group < 0 {
+			j.close()
+			return nil, fmt.Errorf("there is no column %q", columns[i])
+		}
+	}
+	j.schema = arrow.NewSchema(fields, nil)
+	return j, nil
+}
+
+// pick says which stored columns of a group are wanted, and the output
+// columns that they become.
+func pick(g Group, columns []string) (stored []string, outputs []int) {
+	for _, c := range g.Columns {
+		for i, name := range columns {
+			if name == c.Name {
+				stored = append(stored, c.Stored)
+				outputs = append(outputs, i)
+			}
+		}
+	}
+	return stored, outputs
+}
+
+// next returns up to n rows, at least one; the caller releases them.
+func (j *join) next(n int64) (arrow.RecordBatch, error) {
+	for _, g := range j.groups {
+		if err := g.fill(); err != nil {
+			return nil, err
+		}
+		n = min(n, g.left())
+	}
+	columns := make([]arrow.Array, len(j.from))
+	defer releaseAll(columns)
+	parts := make([][]arrow.Array, len(j.groups))
+	for i, g := range j.groups {
+		parts[i] = g.take(n)
+	}
+	for i, p := range j.from {
+		columns[i] = parts[p.group][p.column]
+	}
+	return array.NewRecordBatch(j.schema, columns, n), nil
+}
+
+func (j *join) end() error {
+	for _, g := range j.groups {
+		if err := g.end(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *join) close() {
+	for _, g := range slices.Backward(j.groups) {
+		g.close()
+	}
+}

@@ -1,0 +1,58 @@
+package data
+
+import (
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// Shard is a run of a dataset's rows as files: one or more column groups with
+// the same rows in the same order.
+type Shard struct {
+	Rows   int64
+	Groups []Group
+}
+
+// Group is a Parquet file with some of a shard's columns. Columns that are
+// in the file but not named here are not part of the dataset.
+type Group struct {
+	Path    string
+	Columns []Stored
+}
+
+// Stored says under which name a column stands in the file.
+type Stored struct {
+	Stored string // in the file
+	Name   string // in the dataset
+}
+
+// ShardsFromProto reads the protocol's shards.
+func ShardsFromProto(shards []*pluginv1.Shard) []Shard {
+	out := make([]Shard, len(shards))
+	for i, s := range shards {
+		out[i] = Shard{Rows: s.GetRows(), Groups: make([]Group, len(s.GetGroups()))}
+		for j, g := range s.GetGroups() {
+			group := Group{Path: g.GetPath(), Columns: make([]Stored, len(g.GetColumns()))}
+			for k, c := range g.GetColumns() {
+				group.Columns[k] = Stored{Stored: c.GetStored(), Name: c.GetName()}
+			}
+			out[i].Groups[j] = group
+		}
+	}
+	return out
+}
+
+// ShardsToProto writes shards in the protocol's terms.
+func ShardsToProto(shards []Shard) []*pluginv1.Shard {
+	out := make([]*pluginv1.Shard, len(shards))
+	for i, s := range shards {
+		shard := &pluginv1.Shard{Rows: s.Rows}
+		for _, g := range s.Groups {
+			group := &pluginv1.ColumnGroup{Path: g.Path}
+			for _, c := range g.Columns {
+				group.Columns = append(group.Columns, &pluginv1.StoredColumn{Stored: c.Stored, Name: c.Name})
+			}
+			shard.Groups = append(shard.Groups, group)
+		}
+		out[i] = shard
+	}
+	return out
+}
