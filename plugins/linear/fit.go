@@ -1,0 +1,273 @@
+package linear
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+
+	"gonum.org/v1/gonum/blas/gonum"
+)
+
+// Options say how a model is fitted.
+type Options struct {
+	Features Features
+	// Least is the number of rows that an n-gram must occur in.
+	Least  int
+	Epochs int
+	// LearningRate is the rate at the beginning; it falls to 0 in a line.
+	LearningRate float64
+	// L2 is the strength of the pull of weights towards zero, per row seen.
+	L2 float64
+	// ClassWeights multiply the loss of a class's rows; nil: all 1. With
+	// Balanced, each class weighs as much as any other instead.
+	ClassWeights map[string]float64
+	Balanced     bool
+	Seed         int64
+}
+
+const (
+	// batchRows examples are scored with the same weights and then applied
+	// one after the other. It is part of what decides the result.
+	batchRows = 32
+	// window is how many examples are held in memory to be mixed.
+	window = 1 << 16
+)
+
+var blas gonum.Implementation
+
+// DefaultOptions suit short texts: on Banking77's 77 intents they are right
+// on 91 of 100 held-out messages.
+func DefaultOptions() Options {
+	return Options{
+		Features: Features{Words: 2, CharsMin: 3, CharsMax: 5, Bits: 18, Lowercase: true},
+		Least:    2, Epochs: 10, LearningRate: 1, L2: 1e-5,
+	}
+}
+
+// Check returns an error that says what is wrong with the options.
+func (o Options) Check() error {
+	if err := o.Features.Check(); err != nil {
+		return err
+	}
+	switch {
+	case o.Epochs < 1:
+		return fmt.Errorf("training takes at least one epoch, not %d", o.Epochs)
+	case !(o.LearningRate > 0) || math.IsInf(o.LearningRate, 0):
+		return fmt.Errorf("the learning rate is a number above 0, not %g", o.LearningRate)
+	case !(o.L2 >= 0) || o.L2*o.LearningRate*batchRows >= 0.5:
+		return fmt.Errorf("a regularisation of %g is out of range: times the learning rate it must be from 0 to below %g", o.L2, 0.5/batchRows)
+	}
+	for class, w := range o.ClassWeights {
+		if !(w >= 0) || math.IsInf(w, 0) {
+			return fmt.Errorf("the weight of class %q is a number from 0 up, not %g", class, w)
+		}
+	}
+	return nil
+}
+
+// fitter holds the weights while they are fitted.
+type fitter struct {
+	opts    Options
+	survey  *survey
+	class   map[string]int
+	weight  []float32 // of the loss, by class
+	k       int       // classes
+	weights []float32 // place-major, times scale
+	bias    []float32
+	// grown is AdaGrad's sum of squared gradients, by place.
+	grown     []float32
+	grownBias float32
+	scale     float64 // what all weights are to be multiplied by
+	workers   []*extractor
+	steps     int64 // examples applied so far
+	total     int64 // examples in all epochs
+}
+
+// scored is an example on its way: its vector and the gradient of its loss.
+type scored struct {
+	terms    []term
+	gradient []float32 // by class
+	loss     float64
+}
+
+func newFitter(s *survey, o Options) *fitter {
+	f := &fitter{opts: o, survey: s, k: len(s.classes), scale: 1, class: map[string]int{}}
+	for i, c := range s.classes {
+		f.class[c] = i
+	}
+	f.weight = lossWeights(s, o)
+	f.weights = make([]float32, len(s.vocabulary.idf)*f.k)
+	f.grown = make([]float32, len(s.vocabulary.idf))
+	f.bias = make([]float32, f.k)
+	f.total = s.rows * int64(o.Epochs)
+	for range min(runtime.GOMAXPROCS(0), 16) {
+		f.workers = append(f.workers, &extractor{Features: o.Features})
+	}
+	return f
+}
+
+func lossWeights(s *survey, o Options) []float32 {
+	out := make([]float32, len(s.classes))
+	for i, c := range s.classes {
+		out[i] = 1
+		if w, ok := o.ClassWeights[c]; ok {
+			out[i] = float32(w)
+		} else if o.Balanced {
+			out[i] = float32(float64(s.rows) / float64(int64(len(s.classes))*s.counts[i]))
+		}
+	}
+	return out
+}
+
+// epoch passes over all rows once and returns their mean loss.
+func (f *fitter) epoch(ctx context.Context, rows Rows, number int) (float64, error) {
+	order := rand.NewPCG(uint64(f.opts.Seed), uint64(number))
+	batch := make([]scored, batchRows)
+	for i := range batch {
+		batch[i].gradient = make([]float32, f.k)
+	}
+	var loss float64
+	var held []Example
+	flush := func() {
+		shuffle(held, order)
+		for start := 0; start < len(held); start += batchRows {
+			part := held[start:min(start+batchRows, len(held))]
+			loss += f.step(part, batch[:len(part)])
+		}
+		held = held[:0]
+	}
+	for e, err := range rows(ctx, order) {
+		if err != nil {
+			return 0, err
+		}
+		if held = append(held, e); len(held) == window {
+			flush()
+		}
+	}
+	flush()
+	return loss / float64(f.survey.rows), nil
+}
+
+// shuffle is Fisher and Yates', written out so that no release of Go changes
+// what a seed means.
+func shuffle(list []Example, order *rand.PCG) {
+	for i := len(list) - 1; i > 0; i-- {
+		j := order.Uint64() % uint64(i+1)
+		list[i], list[j] = list[j], list[i]
+	}
+}
+
+// step scores a few examples and then applies them. Both halves are spread
+// over the workers so that neither their number nor their timing matters: an
+// example is scored by one of them, and a place belongs to one of them, which
+// adds to it in the order of the examples.
+func (f *fitter) step(examples []Example, batch []scored) float64 {
+	f.spread(func(w int) {
+		for i := w; i < len(examples); i += len(f.workers) {
+			f.score(f.workers[w], examples[i], &batch[i])
+		}
+	})
+	rate := f.opts.LearningRate * (1 - float64(f.steps)/float64(f.total))
+	f.shrink(rate, len(examples))
+	f.spread(func(w int) { f.apply(w, batch, float32(rate)) })
+	f.steps += int64(len(examples))
+	var loss float64
+	for i := range batch {
+		loss += batch[i].loss
+	}
+	return loss
+}
+
+func (f *fitter) spread(work func(w int)) {
+	var done sync.WaitGroup
+	for w := 1; w < len(f.workers); w++ {
+		done.Go(func() { work(w) })
+	}
+	work(0)
+	done.Wait()
+}
+
+// score finds an example's vector, its loss and the gradient of it.
+func (f *fitter) score(x *extractor, e Example, s *scored) {
+	terms := f.survey.vocabulary.weigh(x.counts(e.Text))
+	s.terms = append(s.terms[:0], terms...)
+	for c := range s.gradient {
+		s.gradient[c] = 0
+	}
+	for _, t := range s.terms {
+		at := int(t.at) * f.k
+		blas.Saxpy(f.k, t.value*float32(f.scale), f.weights[at:at+f.k], 1, s.gradient, 1)
+	}
+	for c, b := range f.bias {
+		s.gradient[c] += b
+	}
+	target := f.class[e.Label]
+	softmax(s.gradient)
+	s.loss = -math.Log(math.Max(float64(s.gradient[target]), 1e-30)) * float64(f.weight[target])
+	s.gradient[target]--
+	if weight := f.weight[target]; weight != 1 {
+		blas.Sscal(f.k, weight, s.gradient, 1)
+	}
+}
+
+// softmax turns scores into probabilities, in place.
+func softmax(scores []float32) {
+	top := scores[0]
+	for _, s := range scores {
+		top = max(top, s)
+	}
+	var sum float64
+	for i, s := range scores {
+		e := math.Exp(float64(s - top))
+		scores[i] = float32(e)
+		sum += e
+	}
+	for i := range scores {
+		scores[i] = float32(float64(scores[i]) / sum)
+	}
+}
+
+// shrink pulls all weights towards zero by changing their common scale.
+func (f *fitter) shrink(rate float64, rows int) {
+	f.scale *= 1 - rate*f.opts.L2*float64(rows)
+	if f.scale > 1e-4 {
+		return
+	}
+	blas.Sscal(len(f.weights), float32(f.scale), f.weights, 1)
+	f.scale = 1
+}
+
+// apply adds the gradients of the batch to the places of one worker.
+func (f *fitter) apply(w int, batch []scored, rate float32) {
+	n := uint32(len(f.workers))
+	for i := range batch {
+		s := &batch[i]
+		norm := squared(s.gradient)
+		if w == 0 {
+			f.grownBias += norm
+			blas.Saxpy(f.k, -rate/root(f.grownBias), s.gradient, 1, f.bias, 1)
+		}
+		for _, t := range s.terms {
+			if t.at%n != uint32(w) {
+				continue
+			}
+			f.grown[t.at] += t.value * t.value * norm
+			at := int(t.at) * f.k
+			blas.Saxpy(f.k, -rate*t.value/(root(f.grown[t.at])*float32(f.scale)), s.gradient, 1, f.weights[at:at+f.k], 1)
+		}
+	}
+}
+
+// squared is the squared length of a vector. It is no call of Sdot, whose
+// result depends on where in memory the vector happens to lie.
+func squared(v []float32) (sum float32) {
+	for _, x := range v {
+		sum += x * x
+	}
+	return sum
+}
+
+func root(x float32) float32 { return float32(math.Sqrt(float64(x) + 1e-8)) }

@@ -1,0 +1,73 @@
+package linear
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// Example is a text with its label.
+type Example struct{ Text, Label string }
+
+// Rows hands out the examples, as often as it is asked: in their own order
+// where order is nil, otherwise in one that order alone decides and that is
+// as mixed as can be had without holding the rows in memory.
+type Rows func(ctx context.Context, order *rand.PCG) iter.Seq2[Example, error]
+
+// survey is what a first pass over the rows finds.
+type survey struct {
+	rows       int64
+	classes    []string // sorted
+	counts     []int64  // rows by class
+	vocabulary *vocabulary
+}
+
+// look passes over the rows and counts. Buckets that occur in fewer than
+// least rows get no place: they are noise, and most of the memory.
+func look(ctx context.Context, rows Rows, f Features, least int) (*survey, error) {
+	frequency := make([]uint32, 1<<f.Bits)
+	counts := map[string]int64{}
+	extract := extractor{Features: f}
+	var n int64
+	for e, err := range rows(ctx, nil) {
+		if err != nil {
+			return nil, err
+		}
+		n++
+		counts[e.Label]++
+		for _, t := range extract.counts(e.Text) {
+			frequency[t.at]++
+		}
+	}
+	s := &survey{rows: n}
+	for class := range counts {
+		s.classes = append(s.classes, class)
+	}
+	slices.Sort(s.classes)
+	for _, class := range s.classes {
+		s.counts = append(s.counts, counts[class])
+	}
+	if len(s.classes) < 2 {
+		return nil, fmt.Errorf("a classifier needs rows of at least two labels, and the %d labelled rows have %d", n, len(s.classes))
+	}
+	s.vocabulary = choose(frequency, n, least, f.Bits)
+	return s, nil
+}
+
+// choose gives places to the buckets that occur often enough, in their order.
+func choose(frequency []uint32, rows int64, least, bits int) *vocabulary {
+	var buckets []uint32
+	var idf []float32
+	for b, n := range frequency {
+		if n == 0 || int(n) < least {
+			continue
+		}
+		buckets = append(buckets, uint32(b))
+		// Smoothed as in scikit-learn's TfidfTransformer.
+		idf = append(idf, float32(math.Log(float64(1+rows)/float64(1+n))+1))
+	}
+	return newVocabulary(bits, buckets, idf)
+}

@@ -1,0 +1,60 @@
+package linear
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Train fits a model. dir is a folder for checkpoints: one is written after
+// each epoch, and training that was interrupted goes on from the last one to
+// the same model; empty: none are written. progress is called after each
+// epoch; nil: not.
+func Train(ctx context.Context, rows Rows, o Options, dir string, progress func(epoch int, loss float64)) (*Model, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	s, err := look(ctx, rows, o.Features, o.Least)
+	if err != nil {
+		return nil, err
+	}
+	for class := range o.ClassWeights {
+		if _, found := slices.BinarySearch(s.classes, class); !found {
+			return nil, fmt.Errorf("there is a class weight for %q, and no row has that label", class)
+		}
+	}
+	f := newFitter(s, o)
+	losses := f.restore(dir)
+	for epoch := len(losses); epoch < o.Epochs; epoch++ {
+		loss, err := f.epoch(ctx, rows, epoch)
+		if err != nil {
+			return nil, err
+		}
+		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			return nil, fmt.Errorf("training ran off to infinity in epoch %d: set a lower learning_rate than %g", epoch+1, o.LearningRate)
+		}
+		losses = append(losses, loss)
+		if err := f.checkpoint(dir, losses); err != nil {
+			return nil, err
+		}
+		if progress != nil {
+			progress(epoch+1, loss)
+		}
+	}
+	return f.model(losses), nil
+}
+
+// model takes the weights as they are now.
+func (f *fitter) model(losses []float64) *Model {
+	blas.Sscal(len(f.weights), float32(f.scale), f.weights, 1)
+	f.scale = 1
+	return &Model{
+		Features: f.opts.Features, Classes: f.survey.classes,
+		Training: Training{
+			Rows: f.survey.rows, Epochs: f.opts.Epochs, LearningRate: f.opts.LearningRate,
+			L2: f.opts.L2, Seed: f.opts.Seed, Loss: losses[len(losses)-1],
+		},
+		vocabulary: f.survey.vocabulary, weights: f.weights, bias: f.bias,
+	}
+}
