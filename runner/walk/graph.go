@@ -1,0 +1,120 @@
+package walk
+
+import (
+	"fmt"
+	"runtime/debug"
+	"slices"
+)
+
+type node struct {
+	task       Task
+	dependents []*node
+	waiting    int     // needs that are not done
+	priority   float64 // seconds of the longest path from here to an end
+	order      int     // place in the caller's list, which breaks ties
+}
+
+type graph struct{ nodes []*node }
+
+func newGraph(tasks []Task) (*graph, error) {
+	g := &graph{nodes: make([]*node, len(tasks))}
+	byID := make(map[string]*node, len(tasks))
+	for i, t := range tasks {
+		if byID[t.ID] != nil {
+			return nil, fmt.Errorf("two tasks are called %s", t.ID)
+		}
+		g.nodes[i] = &node{task: t, order: i}
+		byID[t.ID] = g.nodes[i]
+	}
+	for _, n := range g.nodes {
+		n.task.Needs = slices.Compact(slices.Sorted(slices.Values(n.task.Needs)))
+		for _, id := range n.task.Needs {
+			if need := byID[id]; need != nil {
+				need.dependents = append(need.dependents, n)
+				n.waiting++
+			}
+		}
+	}
+	return g, g.prioritise()
+}
+
+// prioritise gives each node the length of the longest path that begins with
+// it, walking from the ends back. What is left over stands on a cycle.
+func (g *graph) prioritise() error {
+	order := make([]*node, 0, len(g.nodes))
+	waiting := make(map[*node]int, len(g.nodes))
+	for _, n := range g.nodes {
+		waiting[n] = n.waiting
+		if n.waiting == 0 {
+			order = append(order, n)
+		}
+	}
+	for i := 0; i < len(order); i++ {
+		for _, d := range order[i].dependents {
+			if waiting[d]--; waiting[d] == 0 {
+				order = append(order, d)
+			}
+		}
+	}
+	if len(order) < len(g.nodes) {
+		for _, n := range g.nodes {
+			if waiting[n] > 0 {
+				return fmt.Errorf("%s needs itself through what it needs", n.task.ID)
+			}
+		}
+	}
+	for _, n := range slices.Backward(order) {
+		for _, d := range n.dependents {
+			n.priority = max(n.priority, d.priority)
+		}
+		n.priority += seconds(n.task)
+	}
+	return nil
+}
+
+func seconds(t Task) float64 {
+	if t.Seconds <= 0 {
+		return 1
+	}
+	return t.Seconds
+}
+
+// queue holds ready nodes, those with the longest path first.
+type queue struct{ nodes []*node }
+
+func (q *queue) empty() bool { return len(q.nodes) == 0 }
+
+func (q *queue) push(n *node) {
+	at, _ := slices.BinarySearchFunc(q.nodes, n, before)
+	q.nodes = slices.Insert(q.nodes, at, n)
+}
+
+func before(a, b *node) int {
+	switch {
+	case a.priority > b.priority:
+		return -1
+	case a.priority < b.priority:
+		return 1
+	}
+	return a.order - b.order
+}
+
+// each offers the nodes in order, removes those that are taken and ends when
+// there is no more room for any.
+func (q *queue) each(take func(*node) (taken, more bool)) {
+	kept := q.nodes[:0]
+	for i, n := range q.nodes {
+		taken, more := take(n)
+		if !taken {
+			kept = append(kept, n)
+		}
+		if !more {
+			kept = append(kept, q.nodes[i+1:]...)
+			break
+		}
+	}
+	clear(q.nodes[len(kept):])
+	q.nodes = kept
+}
+
+func stack() string { return string(debug.Stack()) }
