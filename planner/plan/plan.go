@@ -81,6 +81,28 @@ const (
 	Forget  Action = "forget" // is no longer configured; its result is dropped from the state
 )
 
+// How a node runs: Node.Mode. Gates have none.
+const (
+	ModeRead   = "read"
+	ModeMap    = "map"
+	ModeRun    = "run"
+	ModeDeploy = "deploy"
+)
+
+// What an artifact is: Port.Kind and Input.Kind.
+const (
+	KindDataset = "dataset"
+	KindModel   = "model"
+	KindReport  = "report"
+)
+
+// When a condition is checked: Condition.When.
+const (
+	WhenGate = "gate"
+	WhenPre  = "pre"
+	WhenPost = "post"
+)
+
 // Node is an instance of a stage and what is to be done about it.
 type Node struct {
 	Address string `json:"address"`
@@ -101,10 +123,15 @@ type Node struct {
 	Body *Body `json:"body,omitempty"`
 	// Reads says, by dataset input key, which columns are read.
 	Reads map[string]Reads `json:"reads,omitempty"`
-	// Outputs are the artifacts that it makes.
+	// Outputs are the artifacts that it makes. A row-wise label stage makes,
+	// beside the plugin's, a dataset "errors": row (int64) and message
+	// (string) of each row that failed.
 	Outputs []Port `json:"outputs,omitempty"`
 	// ValueType is the type of the plain values that it makes: an object,
-	// cty.NilType where there are none.
+	// cty.NilType where there are none. That of a row-wise label stage has
+	// coverage, the share of rows that are not null by column that it makes
+	// (a map of numbers), and counts, by column and value (a map of maps of
+	// numbers): quern counts them itself.
 	ValueType value.Type `json:"value_type"`
 
 	// Definition and ActionKey are empty where they are not known yet.
@@ -226,19 +253,29 @@ type Resources struct {
 
 // Output is a value that the pipeline hands out.
 type Output struct {
-	Name        string         `json:"name"`
-	Description string         `json:"description,omitempty"`
-	Sensitive   bool           `json:"sensitive,omitempty"`
-	Expr        *expr.Compiled `json:"expr"`
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	Sensitive   bool   `json:"sensitive,omitempty"`
+	// Action is Keep, Create, Update or Delete; MayRun where the value is not
+	// known before the apply.
+	Action Action `json:"action"`
+	// Before is what the state holds; nil: nothing, or it is sensitive.
+	Before *value.Value `json:"before,omitempty"`
+	// Expr makes the value; nil where the output is deleted.
+	Expr *expr.Compiled `json:"expr,omitempty"`
 }
 
 // Body is a configuration with its expressions compiled.
 type Body struct {
+	// Type is the object type of the configuration that Bind makes. Nested
+	// bodies have none: theirs is part of it.
+	Type   value.Type      `json:"type,omitzero"`
 	Args   map[string]*Arg `json:"args,omitempty"`
 	Blocks []*Block        `json:"blocks,omitempty"` // in the order written
 }
 
-// Block is a nested block.
+// Block is a nested block. Its labels stand in its body's Args, too, where
+// the configuration has them.
 type Block struct {
 	Name   string   `json:"name"`
 	Labels []string `json:"labels,omitempty"`
@@ -262,6 +299,8 @@ type Arg struct {
 
 	// Operational arguments are left out of keys.
 	Operational bool `json:"operational,omitempty"`
+	// Sensitive arguments are left out of keys and never shown.
+	Sensitive bool `json:"sensitive,omitempty"`
 	// Range is where the argument's expression stands.
 	Range diag.Range `json:"range"`
 }
@@ -271,6 +310,10 @@ type RowArg struct {
 	Expr *expr.Compiled `json:"expr"`
 	// Of is the key of the dataset argument.
 	Of string `json:"of"`
+	// Schema has the columns that it reads. It is set where the expression
+	// waits for values of other stages, and so is compiled once more when they
+	// are known.
+	Schema data.Schema `json:"schema,omitempty"`
 }
 
 // Input refers to an artifact that an upstream instance makes.
@@ -278,4 +321,7 @@ type Input struct {
 	Address string `json:"address"`
 	Port    string `json:"port,omitempty"`
 	Kind    string `json:"kind"`
+	// Of is set for a model that is to predict over the rows of a dataset
+	// argument: that argument's key.
+	Of string `json:"of,omitempty"`
 }

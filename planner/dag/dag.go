@@ -1,0 +1,135 @@
+// Package dag puts the things of a pipeline in an order in which each comes
+// after what it needs, and finds cycles.
+//
+// A graph is over the integers from 0 to n-1; what they stand for is the
+// caller's affair. All answers depend only on the graph, never on chance.
+package dag
+
+// Graph says, by vertex, what each needs. Edges may stand twice.
+type Graph [][]int
+
+// Levels sorts the vertices: those that need nothing are level 0, each other
+// stands one above the highest that it needs. Within a level vertices ascend.
+// Vertices that are in a cycle, or need one that is, are left out; Cycle
+// finds it.
+func (g Graph) Levels() [][]int {
+	missing := make([]int, len(g)) // needs not yet placed
+	needed := make([][]int, len(g))
+	for v, needs := range g {
+		missing[v] = len(needs)
+		for _, n := range needs {
+			needed[n] = append(needed[n], v)
+		}
+	}
+	level := make([]int, len(g))
+	var queue []int
+	for v := range g {
+		if missing[v] == 0 {
+			queue = append(queue, v)
+		}
+	}
+	placed := make([]bool, len(g))
+	highest := -1
+	for len(queue) > 0 {
+		v := queue[0]
+		queue = queue[1:]
+		placed[v] = true
+		highest = max(highest, level[v])
+		for _, w := range needed[v] {
+			level[w] = max(level[w], level[v]+1)
+			if missing[w]--; missing[w] == 0 {
+				queue = append(queue, w)
+			}
+		}
+	}
+	levels := make([][]int, highest+1)
+	for v := range g {
+		if placed[v] {
+			levels[level[v]] = append(levels[level[v]], v)
+		}
+	}
+	return levels
+}
+
+// Cycle returns the vertices of a cycle, each needed by the one after it, the
+// last by the first; nil: there is none. It begins with its least vertex.
+func (g Graph) Cycle() []int {
+	const (
+		unseen = iota
+		open
+		done
+	)
+	mark := make([]int, len(g))
+	next := make([]int, len(g)) // the need to look at next
+	for start := range g {
+		if mark[start] != unseen {
+			continue
+		}
+		path := []int{start}
+		mark[start] = open
+		for len(path) > 0 {
+			v := path[len(path)-1]
+			if next[v] == len(g[v]) {
+				mark[v] = done
+				path = path[:len(path)-1]
+				continue
+			}
+			w := g[v][next[v]]
+			next[v]++
+			switch mark[w] {
+			case unseen:
+				mark[w] = open
+				path = append(path, w)
+			case open:
+				return cycleFrom(path, w)
+			}
+		}
+	}
+	return nil
+}
+
+// cycleFrom cuts the cycle that closes at v out of a path in which each needs
+// the next, turned so that each is needed by the next.
+func cycleFrom(path []int, v int) []int {
+	for path[0] != v {
+		path = path[1:]
+	}
+	least := 0
+	for i := range path {
+		if path[i] < path[least] {
+			least = i
+		}
+	}
+	cycle := make([]int, 0, len(path))
+	for i := range path {
+		cycle = append(cycle, path[(least-i+len(path))%len(path)])
+	}
+	return cycle
+}
+
+// Needs marks the roots and all that they need, at any distance.
+func (g Graph) Needs(roots ...int) []bool {
+	in := make([]bool, len(g))
+	stack := append([]int(nil), roots...)
+	for len(stack) > 0 {
+		v := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if in[v] {
+			continue
+		}
+		in[v] = true
+		stack = append(stack, g[v]...)
+	}
+	return in
+}
+
+// Reverse turns every edge around: who needs a vertex becomes what it needs.
+func (g Graph) Reverse() Graph {
+	out := make(Graph, len(g))
+	for v, needs := range g {
+		for _, n := range needs {
+			out[n] = append(out[n], v)
+		}
+	}
+	return out
+}

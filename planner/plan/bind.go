@@ -1,0 +1,354 @@
+package plan
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/value"
+)
+
+// Bound is a configuration in the form in which a plugin gets it.
+type Bound struct {
+	// Config is an object of the body's type. An artifact and a row
+	// expression are strings in it: their keys.
+	Config cty.Value
+	// Inputs and Rows say what stands behind the keys.
+	Inputs map[string]*Input
+	Rows   map[string]*RowArg
+	// Body is the resolved body: what waited for values that Bind was given
+	// has them. It is what the definition key is made of.
+	Body *Body
+}
+
+// Bind evaluates a configuration. Vars are what Scope.Vars returns, with all
+// the secrets that the body names; values in it that are unknown make the
+// arguments unknown that need them.
+func (b *Body) Bind(vars map[string]cty.Value) (*Bound, hcl.Diagnostics) {
+	resolved, diags := b.Resolve(vars)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	bound := &Bound{Body: resolved, Inputs: map[string]*Input{}, Rows: map[string]*RowArg{}}
+	bound.Config, diags = bound.object(resolved, b.Type.Type, "", vars)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return bound, diags
+}
+
+func (o *Bound) object(b *Body, t cty.Type, prefix string, vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	attrs := map[string]cty.Value{}
+	for name, at := range t.AttributeTypes() {
+		arg, ok := b.Args[name]
+		if !ok {
+			attrs[name] = cty.NullVal(at)
+			continue
+		}
+		v, more := o.arg(arg, at, prefix+name, vars)
+		diags = append(diags, more...)
+		attrs[name] = v
+	}
+	diags = append(diags, o.blocks(b, t, prefix, vars, attrs)...)
+	if diags.HasErrors() {
+		return cty.NilVal, diags
+	}
+	return cty.ObjectVal(attrs), diags
+}
+
+func (o *Bound) arg(a *Arg, want cty.Type, key string, vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
+	switch {
+	case a.Input != nil:
+		o.Inputs[key] = a.Input
+		return cty.StringVal(key), nil
+	case a.Row != nil:
+		o.Rows[key] = a.Row
+		return cty.StringVal(key), nil
+	case a.Map != nil:
+		return o.mapping(a, want, key, vars)
+	case a.List != nil:
+		return o.list(a, want, key, vars)
+	case a.Expr != nil:
+		v, diags := a.Expr.Eval(vars)
+		if diags.HasErrors() {
+			return cty.NilVal, diags
+		}
+		return converted(v, want, a, key)
+	case a.Value != nil:
+		return converted(a.Value.Value, want, a, key)
+	}
+	return cty.NullVal(want), nil
+}
+
+func (o *Bound) mapping(a *Arg, want cty.Type, key string, vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	attrs := make(map[string]cty.Value, len(a.Map))
+	for name, element := range a.Map {
+		v, more := o.arg(element, cty.String, key+"."+name, vars)
+		diags = append(diags, more...)
+		attrs[name] = v
+	}
+	if diags.HasErrors() {
+		return cty.NilVal, diags
+	}
+	return converted(cty.ObjectVal(attrs), want, a, key)
+}
+
+func (o *Bound) list(a *Arg, want cty.Type, key string, vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	elements := make([]cty.Value, len(a.List))
+	for i, element := range a.List {
+		v, more := o.arg(element, cty.String, key+"."+strconv.Itoa(i), vars)
+		diags = append(diags, more...)
+		elements[i] = v
+	}
+	if diags.HasErrors() {
+		return cty.NilVal, diags
+	}
+	return converted(cty.TupleVal(elements), want, a, key)
+}
+
+// blocks adds the nested blocks to attrs: by block type a list of objects.
+func (o *Bound) blocks(b *Body, t cty.Type, prefix string, vars map[string]cty.Value, attrs map[string]cty.Value) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	items := map[string][]cty.Value{}
+	for i, key := range b.BlockKeys(prefix) {
+		block := b.Blocks[i]
+		want := blockType(t, block.Name)
+		if want == cty.NilType {
+			continue
+		}
+		v, more := o.object(block.Body, want, key+".", vars)
+		diags = append(diags, more...)
+		items[block.Name] = append(items[block.Name], v)
+	}
+	if diags.HasErrors() {
+		return diags
+	}
+	for name, list := range items {
+		attrs[name] = cty.ListVal(list)
+	}
+	return diags
+}
+
+// blockType is the object type of a block of that name; cty.NilType where the
+// configuration has none.
+func blockType(t cty.Type, name string) cty.Type {
+	if !t.HasAttribute(name) {
+		return cty.NilType
+	}
+	if list := t.AttributeType(name); list.IsListType() && list.ElementType().IsObjectType() {
+		return list.ElementType()
+	}
+	return cty.NilType
+}
+
+// BlockKeys returns the key of each of b's blocks, behind a prefix: the
+// block's name and its labels, or, of a block without labels, its position
+// among those of its name.
+func (b *Body) BlockKeys(prefix string) []string {
+	keys := make([]string, len(b.Blocks))
+	position := map[string]int{}
+	for i, block := range b.Blocks {
+		key := prefix + block.Name
+		for _, label := range block.Labels {
+			key += "." + label
+		}
+		if len(block.Labels) == 0 {
+			key += "." + strconv.Itoa(position[block.Name])
+			position[block.Name]++
+		}
+		keys[i] = key
+	}
+	return keys
+}
+
+func converted(v cty.Value, want cty.Type, a *Arg, key string) (cty.Value, hcl.Diagnostics) {
+	v, _ = v.UnmarkDeep()
+	got, err := convert.Convert(v, want)
+	if err != nil {
+		return cty.NilVal, hcl.Diagnostics{{
+			Severity: hcl.DiagError,
+			Summary:  "Wrong type of value",
+			Detail:   fmt.Sprintf("The argument %q takes %s: %s.", key, want.FriendlyNameForConstraint(), err),
+			Subject:  a.Range.Ptr(),
+		}}
+	}
+	return got, nil
+}
+
+// Refs returns the stage addresses whose values the body waits for, and the
+// sensitive variables that it names.
+func (b *Body) Refs() (refs, secrets []string) {
+	seen := map[string]bool{}
+	add := func(list *[]string, prefix string, names []string) {
+		for _, name := range names {
+			if !seen[prefix+name] {
+				seen[prefix+name] = true
+				*list = append(*list, name)
+			}
+		}
+	}
+	b.Expressions(func(_ string, _ *Arg, e *expr.Compiled) {
+		add(&refs, "ref ", e.Refs)
+		add(&secrets, "secret ", e.Secrets)
+	})
+	return refs, secrets
+}
+
+// Expressions calls f for each expression of the body, deferred ones and row
+// expressions alike.
+func (b *Body) Expressions(f func(key string, a *Arg, e *expr.Compiled)) {
+	b.expressions("", f)
+}
+
+func (b *Body) expressions(prefix string, f func(string, *Arg, *expr.Compiled)) {
+	for name, a := range b.Args {
+		a.expressions(prefix+name, f)
+	}
+	for i, key := range b.BlockKeys(prefix) {
+		b.Blocks[i].Body.expressions(key+".", f)
+	}
+}
+
+func (a *Arg) expressions(key string, f func(string, *Arg, *expr.Compiled)) {
+	switch {
+	case a.Expr != nil:
+		f(key, a, a.Expr)
+	case a.Row != nil:
+		f(key, a, a.Row.Expr)
+	}
+	for name, element := range a.Map {
+		element.expressions(key+"."+name, f)
+	}
+	for i, element := range a.List {
+		element.expressions(key+"."+strconv.Itoa(i), f)
+	}
+}
+
+// Resolve puts values into the expressions that wait for them, as far as vars
+// knows them; sensitive variables stay references. A body that waits for
+// nothing is returned as it is; otherwise the result shares with b what did
+// not change.
+func (b *Body) Resolve(vars map[string]cty.Value) (*Body, hcl.Diagnostics) {
+	r := &resolver{vars: vars}
+	out := r.body(b)
+	return out, r.diags
+}
+
+type resolver struct {
+	vars  map[string]cty.Value
+	eval  *hcl.EvalContext
+	diags hcl.Diagnostics
+}
+
+func (r *resolver) body(b *Body) *Body {
+	waits := false
+	b.expressions("", func(_ string, _ *Arg, e *expr.Compiled) { waits = waits || len(e.Refs) > 0 })
+	if !waits {
+		return b
+	}
+	out := &Body{Type: b.Type, Args: make(map[string]*Arg, len(b.Args)), Blocks: make([]*Block, len(b.Blocks))}
+	for name, a := range b.Args {
+		out.Args[name] = r.arg(a)
+	}
+	for i, block := range b.Blocks {
+		out.Blocks[i] = &Block{Name: block.Name, Labels: block.Labels, Body: r.body(block.Body)}
+	}
+	return out
+}
+
+func (r *resolver) arg(a *Arg) *Arg {
+	out := *a
+	switch {
+	case a.Expr != nil && len(a.Expr.Refs) > 0:
+		return r.deferred(a)
+	case a.Row != nil && len(a.Row.Expr.Refs) > 0:
+		row := *a.Row
+		row.Expr = r.compile(a.Row.Expr, &row)
+		out.Row = &row
+	case a.Map != nil:
+		out.Map = make(map[string]*Arg, len(a.Map))
+		for name, element := range a.Map {
+			out.Map[name] = r.arg(element)
+		}
+	case a.List != nil:
+		out.List = make([]*Arg, len(a.List))
+		for i, element := range a.List {
+			out.List[i] = r.arg(element)
+		}
+	default:
+		return a
+	}
+	return &out
+}
+
+// deferred gives an argument its value, or, where a sensitive variable is in
+// it, folds what else is in it.
+func (r *resolver) deferred(a *Arg) *Arg {
+	out := *a
+	if len(a.Expr.Secrets) > 0 {
+		out.Expr = r.compile(a.Expr, nil)
+		return &out
+	}
+	v, diags := a.Expr.Eval(r.vars)
+	r.diags = append(r.diags, diags...)
+	if diags.HasErrors() || !v.IsWhollyKnown() {
+		return a
+	}
+	v, _ = v.UnmarkDeep()
+	out.Expr, out.Value = nil, &value.Value{Value: v}
+	return &out
+}
+
+// compile compiles an expression's text again, now that more is known.
+func (r *resolver) compile(c *expr.Compiled, row *RowArg) *expr.Compiled {
+	e, diags := hclsyntax.ParseExpression([]byte(c.Text), c.Range.File, hcl.InitialPos)
+	if diags.HasErrors() {
+		r.diags = append(r.diags, diags...)
+		return c
+	}
+	scope := &expr.Scope{Eval: r.context()}
+	if row != nil {
+		scope.Row, scope.RowOf = row.Schema, row.Of
+	}
+	again, diags := expr.Compile(e, scope, c.Type.Type)
+	for _, d := range diags {
+		d.Subject = c.Range.Ptr()
+	}
+	r.diags = append(r.diags, diags...)
+	if diags.HasErrors() {
+		return c
+	}
+	again.Range = c.Range
+	return again
+}
+
+// context is vars as an evaluation context, with secrets marked so that they
+// stay references.
+func (r *resolver) context() *hcl.EvalContext {
+	if r.eval != nil {
+		return r.eval
+	}
+	variables := make(map[string]cty.Value, len(r.vars))
+	for root, v := range r.vars {
+		if root == "var" {
+			attrs := map[string]cty.Value{}
+			for name, secret := range v.AsValueMap() {
+				attrs[name] = secret.Mark(value.Sensitive{Variable: name})
+			}
+			v = cty.ObjectVal(attrs)
+		}
+		variables[root] = v
+	}
+	r.eval = &hcl.EvalContext{Variables: variables, Functions: funcs.Pure()}
+	return r.eval
+}
+

@@ -1,0 +1,198 @@
+package plan
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/quern-dev/quern/lang/addr"
+)
+
+// maxDecoded bounds what a saved plan may unpack to, so that a damaged or
+// hostile file cannot take all memory.
+const maxDecoded = 1 << 30
+
+// maxFormatLine bounds the first line of a saved plan.
+const maxFormatLine = 64
+
+// WrongFormat says that a file is not a saved plan that this version reads.
+type WrongFormat struct {
+	Got string // "" where the file is no plan at all
+}
+
+func (e *WrongFormat) Error() string {
+	if e.Got == "" {
+		return "this is not a saved plan: make one with quern plan -out=FILE"
+	}
+	return fmt.Sprintf("the saved plan has format %s, and this quern reads %s: make the plan again", e.Got, Format)
+}
+
+// Encode writes a saved plan: a line with the format, then the plan as JSON,
+// compressed with zstd. Two encodings of one plan are the same bytes.
+func Encode(w io.Writer, p *Plan) error {
+	if _, err := io.WriteString(w, Format+"\n"); err != nil {
+		return fmt.Errorf("write plan: %w", err)
+	}
+	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return fmt.Errorf("write plan: %w", err)
+	}
+	if err := json.NewEncoder(z).Encode(p); err != nil {
+		return errors.Join(fmt.Errorf("write plan: %w", err), z.Close())
+	}
+	if err := z.Close(); err != nil {
+		return fmt.Errorf("write plan: %w", err)
+	}
+	return nil
+}
+
+// Decode reads what Encode wrote. It returns *WrongFormat for a file of
+// another kind or version, and refuses a plan that does not hold together.
+func Decode(r io.Reader) (*Plan, error) {
+	in := bufio.NewReader(r)
+	if err := readFormat(in); err != nil {
+		return nil, err
+	}
+	z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecoded))
+	if err != nil {
+		return nil, fmt.Errorf("read plan: %w", err)
+	}
+	defer z.Close()
+	p := &Plan{}
+	if err := json.NewDecoder(io.LimitReader(z, maxDecoded)).Decode(p); err != nil {
+		return nil, fmt.Errorf("read plan: the file is damaged: %w", err)
+	}
+	if err := p.check(); err != nil {
+		return nil, fmt.Errorf("read plan: the file is damaged: %w", err)
+	}
+	return p, nil
+}
+
+func readFormat(in *bufio.Reader) error {
+	var line strings.Builder
+	for line.Len() <= maxFormatLine {
+		c, err := in.ReadByte()
+		if err != nil {
+			return &WrongFormat{}
+		}
+		if c != '\n' {
+			line.WriteByte(c)
+			continue
+		}
+		got := line.String()
+		if got == Format {
+			return nil
+		}
+		if strings.HasPrefix(got, "quern.plan/") {
+			return &WrongFormat{Got: got}
+		}
+		break
+	}
+	return &WrongFormat{}
+}
+
+// check makes sure of what readers of a plan rely on: addresses are right and
+// stand once, everything comes after what it needs, and nothing that a reader
+// follows is missing.
+func (p *Plan) check() error {
+	if p.Format != Format {
+		return &WrongFormat{Got: p.Format}
+	}
+	seen := make(map[string]bool, len(p.Nodes))
+	for i, n := range p.Nodes {
+		if n == nil {
+			return fmt.Errorf("node %d is missing", i)
+		}
+		if err := n.check(seen); err != nil {
+			return fmt.Errorf("%s: %w", n.Address, err)
+		}
+		seen[n.Address] = true
+	}
+	for _, o := range p.Outputs {
+		if o == nil || (o.Expr == nil && o.Action != Delete) {
+			return errors.New("an output has no expression")
+		}
+	}
+	return nil
+}
+
+func (n *Node) check(before map[string]bool) error {
+	if _, err := addr.Parse(n.Address); err != nil {
+		return err
+	}
+	if before[n.Address] {
+		return errors.New("the address stands twice")
+	}
+	for _, d := range n.DependsOn {
+		if !before[d] {
+			return fmt.Errorf("it needs %s, which does not come before it", d)
+		}
+	}
+	for _, c := range n.Conditions {
+		if c.Test == nil || c.Message == nil {
+			return errors.New("a condition has no expression")
+		}
+	}
+	if n.Body == nil {
+		if n.Action != Delete && n.Action != Forget && n.Mode != "" {
+			return errors.New("it has no configuration")
+		}
+		return nil
+	}
+	return n.Body.check(0)
+}
+
+// maxDepth bounds how deep blocks may be nested.
+const maxDepth = 32
+
+func (b *Body) check(depth int) error {
+	if b == nil {
+		return errors.New("a block has no body")
+	}
+	if depth > maxDepth {
+		return errors.New("blocks are nested too deeply")
+	}
+	if depth == 0 && !b.Type.Type.IsObjectType() {
+		return errors.New("the configuration has no type")
+	}
+	for name, a := range b.Args {
+		if err := a.check(depth); err != nil {
+			return fmt.Errorf("argument %s: %w", name, err)
+		}
+	}
+	for _, block := range b.Blocks {
+		if block == nil {
+			return errors.New("a block is missing")
+		}
+		if err := block.Body.check(depth + 1); err != nil {
+			return fmt.Errorf("block %s: %w", block.Name, err)
+		}
+	}
+	return nil
+}
+
+func (a *Arg) check(depth int) error {
+	switch {
+	case a == nil || depth > maxDepth:
+		return errors.New("it is missing")
+	case a.Row != nil && a.Row.Expr == nil:
+		return errors.New("it has no expression")
+	}
+	for _, e := range a.Map {
+		if err := e.check(depth + 1); err != nil {
+			return err
+		}
+	}
+	for _, e := range a.List {
+		if err := e.check(depth + 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+

@@ -1,0 +1,232 @@
+package plan
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/addr"
+)
+
+// Made is what carrying out a node gave.
+type Made struct {
+	// Outputs by port name.
+	Outputs map[string]Artifact
+	// Value is an object of the node's ValueType, of a deployment the
+	// attributes that its plugin gave. cty.NilVal: none.
+	Value cty.Value
+}
+
+// Artifact is what expressions can see of an artifact that was made.
+type Artifact struct {
+	Digest string
+	Rows   int64 // of a dataset
+}
+
+// StageValue is what expressions see of one instance: an object. Made is nil
+// where nothing is known yet; what it would tell is unknown then.
+//
+// A dataset is {rows, digest, columns}, a model {digest, format}, a report
+// {digest}. The artifact of the port "" gives its attributes to the instance's
+// object itself, each other port is an attribute. The attributes of the plain
+// value come on top, and win.
+func StageValue(n *Node, made *Made) cty.Value {
+	if n.Mode == ModeDeploy && made == nil && n.ValueType.Type == cty.NilType {
+		return cty.DynamicVal
+	}
+	attrs := map[string]cty.Value{}
+	for i := range n.Outputs {
+		port := &n.Outputs[i]
+		var a *Artifact
+		if made != nil {
+			if found, ok := made.Outputs[port.Name]; ok {
+				a = &found
+			}
+		}
+		if port.Name == "" {
+			portAttrs(port, a, attrs)
+			continue
+		}
+		of := map[string]cty.Value{}
+		portAttrs(port, a, of)
+		attrs[port.Name] = cty.ObjectVal(of)
+	}
+	plainAttrs(n, made, attrs)
+	return cty.ObjectVal(attrs)
+}
+
+// portAttrs fills attrs with what can be seen of an artifact; nil: not made.
+func portAttrs(p *Port, a *Artifact, attrs map[string]cty.Value) {
+	attrs["digest"] = cty.UnknownVal(cty.String)
+	if a != nil {
+		attrs["digest"] = cty.StringVal(a.Digest)
+	}
+	switch p.Kind {
+	case KindDataset:
+		attrs["rows"] = cty.UnknownVal(cty.Number)
+		if a != nil {
+			attrs["rows"] = cty.NumberIntVal(a.Rows)
+		}
+		attrs["columns"] = columnNames(p)
+	case KindModel:
+		attrs["format"] = cty.StringVal(p.Format)
+	}
+}
+
+func columnNames(p *Port) cty.Value {
+	if len(p.Columns) == 0 {
+		return cty.ListValEmpty(cty.String)
+	}
+	names := make([]cty.Value, len(p.Columns))
+	for i, c := range p.Columns {
+		names[i] = cty.StringVal(c.Name)
+	}
+	return cty.ListVal(names)
+}
+
+func plainAttrs(n *Node, made *Made, attrs map[string]cty.Value) {
+	if made != nil && made.Value != cty.NilVal && made.Value.IsKnown() && !made.Value.IsNull() {
+		for name, v := range made.Value.AsValueMap() {
+			attrs[name] = v
+		}
+		return
+	}
+	if t := n.ValueType.Type; t != cty.NilType && t.IsObjectType() {
+		for name, at := range t.AttributeTypes() {
+			attrs[name] = cty.UnknownVal(at)
+		}
+	}
+}
+
+// Scope holds the values of stages as they become known, for the expressions
+// that refer to them. It is safe for use by several goroutines.
+type Scope struct {
+	mu     sync.Mutex
+	stages map[addr.Stage]*stageValues
+}
+
+// stageValues are the instances of one stage.
+type stageValues struct {
+	keyed, numbered bool
+	single          cty.Value
+	byKey           map[string]cty.Value
+	byNumber        []cty.Value
+	// whole is the value of the stage, cty.NilVal where it has to be built.
+	whole cty.Value
+}
+
+// NewScope returns a scope in which all instances of the plan are unknown as
+// far as they can be.
+func NewScope(p *Plan) (*Scope, error) {
+	s := &Scope{}
+	for _, n := range p.Nodes {
+		if n.Action == Delete || n.Action == Forget {
+			continue
+		}
+		a, err := addr.Parse(n.Address)
+		if err != nil {
+			return nil, err
+		}
+		s.Set(a, StageValue(n, nil))
+	}
+	return s, nil
+}
+
+// Set notes the value of an instance, in place of any former one.
+func (s *Scope) Set(a addr.Instance, v cty.Value) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stages == nil {
+		s.stages = map[addr.Stage]*stageValues{}
+	}
+	of := s.stages[a.Stage]
+	if of == nil {
+		of = &stageValues{}
+		s.stages[a.Stage] = of
+	}
+	of.set(a.Key, v)
+}
+
+func (s *stageValues) set(key, v cty.Value) {
+	s.whole = cty.NilVal
+	switch {
+	case key == cty.NilVal:
+		s.single = v
+	case key.Type() == cty.Number:
+		s.numbered = true
+		n, _ := key.AsBigFloat().Int64()
+		for int64(len(s.byNumber)) <= n {
+			// One that is left out by -target stays unknown.
+			s.byNumber = append(s.byNumber, cty.DynamicVal)
+		}
+		s.byNumber[n] = v
+	default:
+		s.keyed = true
+		if s.byKey == nil {
+			s.byKey = map[string]cty.Value{}
+		}
+		s.byKey[key.AsString()] = v
+	}
+}
+
+// Stage returns the value of a stage as expressions see it: of a single
+// instance its object, of instances by key an object of them, of instances by
+// number a tuple. ok is false where there is no instance.
+func (s *Scope) Stage(a addr.Stage) (v cty.Value, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := s.stages[a]
+	if of == nil {
+		return cty.NilVal, false
+	}
+	if of.whole == cty.NilVal {
+		switch {
+		case of.keyed:
+			of.whole = cty.ObjectVal(of.byKey)
+		case of.numbered:
+			of.whole = cty.TupleVal(of.byNumber)
+		default:
+			of.whole = of.single
+		}
+	}
+	return of.whole, true
+}
+
+// Vars returns what expressions that refer to these stage addresses are
+// evaluated with: by root name an object, such as "evaluate". Secrets, the
+// values of sensitive variables, stand under "var".
+func (s *Scope) Vars(refs []string, secrets map[string]cty.Value) map[string]cty.Value {
+	roots := map[string]map[string]cty.Value{}
+	for _, ref := range refs {
+		a, err := addr.Parse(ref)
+		if err != nil {
+			continue
+		}
+		v, ok := s.Stage(a.Stage)
+		if !ok {
+			continue
+		}
+		if roots[a.Kind] == nil {
+			roots[a.Kind] = map[string]cty.Value{}
+		}
+		roots[a.Kind][a.Name] = v
+	}
+	vars := make(map[string]cty.Value, len(roots)+1)
+	for root, attrs := range roots {
+		vars[root] = cty.ObjectVal(attrs)
+	}
+	if len(secrets) > 0 {
+		vars["var"] = cty.ObjectVal(secrets)
+	}
+	return vars
+}
+
+// Port returns the output of that name.
+func (n *Node) Port(name string) (*Port, bool) {
+	i := slices.IndexFunc(n.Outputs, func(p Port) bool { return p.Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return &n.Outputs[i], true
+}
