@@ -1,0 +1,98 @@
+package config
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/zclconf/go-cty/cty"
+)
+
+var outputSchema = schema{
+	what:     "an output block",
+	required: []string{"value"},
+	optional: []string{"description", "sensitive", "depends_on"},
+}
+
+func (l *loader) locals(b *hclsyntax.Block) {
+	for _, block := range b.Body.Blocks {
+		l.add(diag.Errorf(block.TypeRange.Ptr(), "Unsupported block type", "A locals block holds no blocks, only names and values: %s = { … }.", block.Type))
+	}
+	for _, name := range sortedAttributes(b.Body.Attributes) {
+		a := b.Body.Attributes[name]
+		if other := l.m.Locals[name]; other != nil {
+			l.duplicate(a.NameRange, a.SrcRange, "local value", name, other.Range)
+			continue
+		}
+		l.m.Locals[name] = &Local{Name: name, Expr: a.Expr, Range: a.SrcRange}
+	}
+}
+
+func (l *loader) output(b *hclsyntax.Block) {
+	attrs, _ := l.content(b.Body, outputSchema)
+	o := &Output{Name: b.Labels[0], Expr: expression(attrs["value"]), Range: b.DefRange()}
+	if a := attrs["description"]; a != nil {
+		o.Description = l.constString(a)
+	}
+	if a := attrs["sensitive"]; a != nil {
+		o.Sensitive = l.constBool(a)
+	}
+	if a := attrs["depends_on"]; a != nil {
+		o.DependsOn = l.dependsOn(a)
+	}
+	if other := l.m.Outputs[o.Name]; other != nil {
+		l.duplicate(b.LabelRanges[0], o.Range, "output", o.Name, other.Range)
+		return
+	}
+	if o.Expr != nil {
+		l.m.Outputs[o.Name] = o
+	}
+}
+
+func (l *loader) plugin(b *hclsyntax.Block) {
+	p := &Plugin{Name: b.Labels[0], Body: b.Body, Range: b.DefRange()}
+	if other := l.m.Plugins[p.Name]; other != nil {
+		l.duplicate(b.LabelRanges[0], p.Range, "plugin configuration", p.Name, other.Range)
+		return
+	}
+	l.m.Plugins[p.Name] = p
+}
+
+// constString is the value of an attribute that must be a string without
+// references; "" where it is not, which is reported.
+func (l *loader) constString(a *hclsyntax.Attribute) string {
+	v, ok := l.constant(a, cty.String, `a string`)
+	if !ok {
+		return ""
+	}
+	return v.AsString()
+}
+
+func (l *loader) constBool(a *hclsyntax.Attribute) bool {
+	v, ok := l.constant(a, cty.Bool, "true or false")
+	return ok && v.True()
+}
+
+func (l *loader) constant(a *hclsyntax.Attribute, want cty.Type, as string) (cty.Value, bool) {
+	if vars := a.Expr.Variables(); len(vars) > 0 {
+		l.add(notConstant(vars[0].SourceRange(), a.Name, as))
+		return cty.NilVal, false
+	}
+	v, diags := a.Expr.Value(nil)
+	if diags.HasErrors() {
+		l.diags = append(l.diags, diags...)
+		return cty.NilVal, false
+	}
+	if v.IsNull() || !v.IsWhollyKnown() || v.Type() != want {
+		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Wrong type", "The value of %s must be %s.", a.Name, as))
+		return cty.NilVal, false
+	}
+	return v, true
+}
+
+func notConstant(at hcl.Range, name, as string) *hcl.Diagnostic {
+	return diag.Errorf(&at, "Value must be constant", "The value of %s is read before anything is evaluated, so it cannot refer to variables or stages: write %s.", name, as)
+}
+
+func isName(v cty.Value) bool {
+	return v.Type() == cty.String && v.IsKnown() && !v.IsNull() && hclsyntax.ValidIdentifier(v.AsString())
+}

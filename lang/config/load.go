@@ -1,0 +1,131 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// Load reads the configuration files of a folder. The module is never nil: it
+// holds all that could be read, whatever the diagnostics say.
+func Load(dir string) (*Module, hcl.Diagnostics) {
+	l := newLoader(dir)
+	names, diags := fileNames(dir)
+	l.diags = diags
+	for _, name := range names {
+		src, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			l.add(diag.Errorf(nil, "File cannot be read", "%s: %s. Its blocks are missing from what follows.", name, cause(err)))
+			l.m.Incomplete = true
+			continue
+		}
+		l.file(name, src)
+	}
+	return l.finish()
+}
+
+// Parse is Load for one file that is in memory already.
+func Parse(name string, src []byte) (*Module, hcl.Diagnostics) {
+	l := newLoader(".")
+	l.file(name, src)
+	return l.finish()
+}
+
+// loader gathers a module and what is wrong with it.
+type loader struct {
+	m     *Module
+	diags hcl.Diagnostics
+	// broken is set while a file is decoded that could not be parsed as a
+	// whole: what seems to be missing there may just not have been read.
+	broken bool
+}
+
+func newLoader(dir string) *loader {
+	return &loader{m: &Module{
+		Dir:       dir,
+		Sources:   map[string][]byte{},
+		Settings:  Settings{RequiredPlugins: map[string]RequiredPlugin{}},
+		Variables: map[string]*Variable{},
+		Locals:    map[string]*Local{},
+		Outputs:   map[string]*Output{},
+		Plugins:   map[string]*Plugin{},
+		stages:    map[addr.Stage]*Stage{},
+	}}
+}
+
+func (l *loader) add(d ...*hcl.Diagnostic) { l.diags = append(l.diags, d...) }
+
+// missing adds an error about something that is not there, unless the file
+// could not be read as a whole.
+func (l *loader) missing(d *hcl.Diagnostic) {
+	if !l.broken {
+		l.add(d)
+	}
+}
+
+func (l *loader) file(name string, src []byte) {
+	l.m.Sources[name] = src
+	if d := checkUTF8(name, src); d != nil {
+		l.add(d)
+		l.m.Incomplete = true
+		return
+	}
+	f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	l.diags = append(l.diags, diags...)
+	l.broken = diags.HasErrors()
+	l.m.Incomplete = l.m.Incomplete || l.broken
+	if f == nil {
+		return
+	}
+	l.root(f.Body.(*hclsyntax.Body))
+}
+
+func (l *loader) finish() (*Module, hcl.Diagnostics) {
+	l.checkReferences()
+	diag.Sort(l.diags)
+	return l.m, l.diags
+}
+
+// fileNames are the configuration files of a folder in the order of their
+// names.
+func fileNames(dir string) ([]string, hcl.Diagnostics) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, hcl.Diagnostics{diag.Errorf(nil, "Folder cannot be read", "%s: %s. Run quern in the folder of a pipeline, or name it with -chdir=FOLDER.", dir, cause(err))}
+	}
+	var names, near []string
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case e.IsDir(), strings.HasPrefix(name, "."), name == Suffix[1:]:
+		case strings.HasSuffix(name, ".vars.hcl"), name == "quern.vars.hcl":
+		case strings.HasSuffix(name, Suffix):
+			names = append(names, name)
+		case strings.HasSuffix(name, ".hcl"):
+			near = append(near, name)
+		}
+	}
+	if len(names) > 0 {
+		return names, nil
+	}
+	d := diag.Errorf(nil, "No configuration files", "The folder %s holds no file whose name ends in %s. Run quern in the folder of a pipeline, or name it with -chdir=FOLDER.", dir, Suffix)
+	if len(near) > 0 {
+		stem := strings.TrimSuffix(near[0], ".hcl")
+		d.Detail = "The folder " + dir + " holds " + near[0] + ", but only files whose names end in " + Suffix + " are read. Rename it to " + stem + Suffix + "."
+	}
+	return nil, hcl.Diagnostics{d}
+}
+
+// cause is the reason of a file error without the path, which the message
+// names in its own way.
+func cause(err error) string {
+	if e, ok := err.(*os.PathError); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,169 @@
+// Package config reads the configuration files of a folder into a Module:
+// blocks sorted by kind, with their expressions left unevaluated.
+//
+// It promises that every mistake that can be seen without plugins, variables
+// or state is reported, of all files at once, with the place it stands at and
+// a way out; and that what could be read is returned beside the errors. It
+// evaluates nothing but what must be constant (versions, types, defaults of
+// variables), and does not know which arguments a stage type takes.
+package config
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Suffix ends the names of configuration files.
+const Suffix = ".quern.hcl"
+
+// Module is the configuration of a folder.
+type Module struct {
+	// Dir is the folder as it was given to Load.
+	Dir string
+	// Sources holds the text of every file that was read, by its name
+	// relative to Dir: the snippets of diagnostics are cut from it.
+	Sources map[string][]byte
+	// Incomplete is set when a file could not be parsed as a whole: blocks
+	// may be missing, so that a name which is not declared may yet be right.
+	Incomplete bool
+
+	Settings  Settings
+	Variables map[string]*Variable
+	Locals    map[string]*Local
+	Outputs   map[string]*Output
+	// Stages in the order in which they are written, files in the order of
+	// their names. Gates are among them.
+	Stages []*Stage
+	// Plugins are the plugin blocks by local name.
+	Plugins map[string]*Plugin
+
+	stages map[addr.Stage]*Stage
+}
+
+// Stage returns the stage at an address; nil: it is not declared.
+func (m *Module) Stage(a addr.Stage) *Stage { return m.stages[a] }
+
+// Settings is what the quern blocks say, taken together.
+type Settings struct {
+	// RequiredVersion constrains quern's version: "~> 1.2"; empty: any.
+	RequiredVersion      string
+	RequiredVersionRange hcl.Range
+	// RequiredPlugins by local name.
+	RequiredPlugins map[string]RequiredPlugin
+	Store, Engine   *Block  // nil: the default
+	Budget          *Budget // nil: none
+}
+
+// RequiredPlugin says where a plugin comes from and which versions will do.
+type RequiredPlugin struct {
+	Name    string
+	Source  string // empty: looked for by its name alone
+	Version string // a constraint; empty: any
+	Range   hcl.Range
+}
+
+// Block is a typed settings block: store "local" { … }.
+type Block struct {
+	Type  string
+	Body  *hclsyntax.Body
+	Range hcl.Range
+}
+
+// Budget limits what one run may cost. Each is nil where it is not limited.
+type Budget struct {
+	Money   hcl.Expression // in the currency of the models' prices
+	Tokens  hcl.Expression // input and output
+	Seconds hcl.Expression // machine time
+	Range   hcl.Range
+}
+
+// Variable is an input of the module.
+type Variable struct {
+	Name        string
+	Description string
+	// Type is the constraint that values are converted to;
+	// cty.DynamicPseudoType where any will do. Attributes of objects may be
+	// optional, with Defaults.
+	Type     cty.Type
+	Defaults *typeexpr.Defaults // nil: no optional attributes
+	// Typed is set when the block gives a type.
+	Typed bool
+	// Default is converted to Type; cty.NilVal: the variable must be set.
+	Default     cty.Value
+	Sensitive   bool
+	Nullable    bool
+	Validations []Condition
+	Range       hcl.Range
+}
+
+// Required says whether the variable must be set.
+func (v *Variable) Required() bool { return v.Default == cty.NilVal }
+
+// Local is a named expression.
+type Local struct {
+	Name  string
+	Expr  hcl.Expression
+	Range hcl.Range
+}
+
+// Output is a value that the module hands out.
+type Output struct {
+	Name        string
+	Description string
+	Sensitive   bool
+	Expr        hcl.Expression
+	DependsOn   []hcl.Traversal
+	Range       hcl.Range
+}
+
+// Plugin configures a plugin.
+type Plugin struct {
+	Name  string
+	Body  *hclsyntax.Body
+	Range hcl.Range
+}
+
+// Condition is something that must hold, and what to say when it does not.
+type Condition struct {
+	Condition    hcl.Expression
+	ErrorMessage hcl.Expression
+	Range        hcl.Range
+}
+
+// Stage is a stage block.
+type Stage struct {
+	Addr addr.Stage
+	// Type is the block's first label; empty for a gate.
+	Type string
+	// Plugin is the local name given with `plugin`; empty: the type's own.
+	Plugin string
+	// At most one of Count and ForEach is set.
+	Count, ForEach hcl.Expression
+	DependsOn      []hcl.Traversal
+	// Pre and Post are the conditions of the lifecycle block.
+	Pre, Post []Condition
+	// Conditions of a gate: its own condition first, then its check blocks.
+	Conditions []Condition
+	// Timeout is a duration as a string ("90s"), Retries a whole number; nil
+	// where they are not given.
+	Timeout, Retries hcl.Expression
+	Resources        *Resources // nil: not given
+	// Body is what is left for the type's schema: neither meta-arguments nor
+	// meta-blocks. Dynamic blocks are not expanded yet.
+	Body *hclsyntax.Body
+
+	// DeclRange is the block's header.
+	TypeRange, NameRange, DeclRange hcl.Range
+}
+
+// Resources are what an instance of a stage occupies while it runs; each is
+// nil where it is not given.
+type Resources struct {
+	CPU    hcl.Expression // cores
+	Memory hcl.Expression // bytes, or a string with a unit: "4GiB"
+	GPU    hcl.Expression // devices
+	Range  hcl.Range
+}

@@ -1,0 +1,98 @@
+package config
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// References are all traversals in the stage's expressions that begin outside
+// of them: arguments, meta-arguments, conditions and depends_on. Names that
+// for expressions, splats and dynamic blocks bind are left out. Their order
+// is that of the fields of Stage, then of the text.
+func (s *Stage) References() []hcl.Traversal {
+	var refs []hcl.Traversal
+	add := func(exprs ...hcl.Expression) {
+		for _, e := range exprs {
+			if e != nil {
+				refs = append(refs, e.Variables()...)
+			}
+		}
+	}
+	add(s.Count, s.ForEach)
+	refs = append(refs, s.DependsOn...)
+	for _, conditions := range [][]Condition{s.Pre, s.Post, s.Conditions} {
+		for _, c := range conditions {
+			add(c.Condition, c.ErrorMessage)
+		}
+	}
+	add(s.Timeout, s.Retries)
+	if s.Resources != nil {
+		add(s.Resources.CPU, s.Resources.Memory, s.Resources.GPU)
+	}
+	return append(refs, BodyReferences(s.Body)...)
+}
+
+// BodyReferences are the traversals in a body's expressions, in the order of
+// the text, without the names that dynamic blocks bind.
+func BodyReferences(body *hclsyntax.Body) []hcl.Traversal {
+	return bodyReferences(nil, body, nil)
+}
+
+// bodyReferences appends to refs. bound are the iterators of the dynamic
+// blocks around body.
+func bodyReferences(refs []hcl.Traversal, body *hclsyntax.Body, bound []string) []hcl.Traversal {
+	if body == nil {
+		return refs
+	}
+	for _, name := range sortedAttributes(body.Attributes) {
+		refs = appendFree(refs, body.Attributes[name].Expr.Variables(), bound)
+	}
+	for _, block := range body.Blocks {
+		if block.Type == "dynamic" && len(block.Labels) == 1 {
+			refs = dynamicReferences(refs, block, bound)
+			continue
+		}
+		refs = bodyReferences(refs, block.Body, bound)
+	}
+	return refs
+}
+
+// dynamicReferences takes a dynamic block: for_each is evaluated outside of
+// its iterator's scope, labels and content inside; iterator is a bare name
+// and no reference.
+func dynamicReferences(refs []hcl.Traversal, block *hclsyntax.Block, bound []string) []hcl.Traversal {
+	iterator := block.Labels[0]
+	if attr := block.Body.Attributes["iterator"]; attr != nil {
+		if name := hcl.ExprAsKeyword(attr.Expr); name != "" {
+			iterator = name
+		}
+	}
+	inside := append(bound[:len(bound):len(bound)], iterator)
+	for _, name := range sortedAttributes(block.Body.Attributes) {
+		vars := block.Body.Attributes[name].Expr.Variables
+		switch name {
+		case "iterator":
+		case "for_each":
+			refs = appendFree(refs, vars(), bound)
+		default:
+			refs = appendFree(refs, vars(), inside)
+		}
+	}
+	for _, nested := range block.Body.Blocks {
+		refs = bodyReferences(refs, nested.Body, inside)
+	}
+	return refs
+}
+
+func appendFree(refs, more []hcl.Traversal, bound []string) []hcl.Traversal {
+next:
+	for _, t := range more {
+		for _, name := range bound {
+			if t.RootName() == name {
+				continue next
+			}
+		}
+		refs = append(refs, t)
+	}
+	return refs
+}

@@ -1,0 +1,165 @@
+package config
+
+import (
+	"github.com/hashicorp/go-version"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/zclconf/go-cty/cty"
+)
+
+var (
+	settingsSchema = schema{
+		what:     "a quern block",
+		optional: []string{"required_version"},
+		blocks: []blockSchema{
+			{name: "required_plugins"},
+			{name: "store", labels: []string{"TYPE"}},
+			{name: "engine", labels: []string{"TYPE"}},
+			{name: "budget"},
+		},
+	}
+	budgetSchema = schema{what: "a budget block", optional: []string{"money", "tokens", "seconds"}}
+)
+
+// settings reads a quern block. There may be several, in several files, but
+// each setting is given once.
+func (l *loader) settings(b *hclsyntax.Block) {
+	attrs, blocks := l.content(b.Body, settingsSchema)
+	if a := attrs["required_version"]; a != nil {
+		l.requiredVersion(a)
+	}
+	s := &l.m.Settings
+	for _, b := range blocks {
+		switch b.Type {
+		case "required_plugins":
+			l.requiredPlugins(b)
+		case "store":
+			s.Store = l.typed(s.Store, b)
+		case "engine":
+			s.Engine = l.typed(s.Engine, b)
+		case "budget":
+			l.budget(b)
+		}
+	}
+}
+
+func (l *loader) requiredVersion(a *hclsyntax.Attribute) {
+	s := &l.m.Settings
+	if s.RequiredVersion != "" {
+		l.again(a.NameRange, "required_version", s.RequiredVersionRange)
+		return
+	}
+	if c := l.constString(a); l.constraint(c, a.Expr.Range()) {
+		s.RequiredVersion, s.RequiredVersionRange = c, a.Expr.Range()
+	}
+}
+
+func (l *loader) again(at hcl.Range, what string, other hcl.Range) {
+	l.add(diag.Errorf(&at, "Duplicate "+what, "The %s is set already, at %s. Remove one of them.", what, place(other)))
+}
+
+// typed takes a store or engine block.
+func (l *loader) typed(was *Block, b *hclsyntax.Block) *Block {
+	if was != nil {
+		l.again(b.DefRange(), b.Type, was.Range)
+		return was
+	}
+	return &Block{Type: b.Labels[0], Body: b.Body, Range: b.DefRange()}
+}
+
+func (l *loader) budget(b *hclsyntax.Block) {
+	if was := l.m.Settings.Budget; was != nil {
+		l.again(b.DefRange(), "budget", was.Range)
+		return
+	}
+	attrs, _ := l.content(b.Body, budgetSchema)
+	l.m.Settings.Budget = &Budget{
+		Money:   expression(attrs["money"]),
+		Tokens:  expression(attrs["tokens"]),
+		Seconds: expression(attrs["seconds"]),
+		Range:   b.DefRange(),
+	}
+}
+
+func (l *loader) requiredPlugins(b *hclsyntax.Block) {
+	for _, block := range b.Body.Blocks {
+		l.add(diag.Errorf(block.TypeRange.Ptr(), "Unsupported block type", `A required plugin is an argument: write %s = { source = "…", version = "…" } with an equals sign.`, block.Type))
+	}
+	for _, name := range sortedAttributes(b.Body.Attributes) {
+		a := b.Body.Attributes[name]
+		if other, ok := l.m.Settings.RequiredPlugins[name]; ok {
+			l.duplicate(a.NameRange, a.SrcRange, "required plugin", name, other.Range)
+			continue
+		}
+		if p, ok := l.requiredPlugin(a); ok {
+			l.m.Settings.RequiredPlugins[name] = p
+		}
+	}
+}
+
+// requiredPlugin reads `"~> 1.0"` or `{ source = "…", version = "…" }`.
+func (l *loader) requiredPlugin(a *hclsyntax.Attribute) (RequiredPlugin, bool) {
+	p := RequiredPlugin{Name: a.Name, Range: a.SrcRange}
+	object, ok := a.Expr.(*hclsyntax.ObjectConsExpr)
+	if !ok {
+		p.Version = l.constString(a)
+		return p, p.Version != "" && l.constraint(p.Version, a.Expr.Range())
+	}
+	good := true
+	for _, item := range object.Items {
+		good = l.pluginItem(&p, item) && good
+	}
+	return p, good
+}
+
+func (l *loader) pluginItem(p *RequiredPlugin, item hclsyntax.ObjectConsItem) bool {
+	key, _ := item.KeyExpr.Value(nil)
+	name := ""
+	if key.IsKnown() && !key.IsNull() && key.Type() == cty.String {
+		name = key.AsString()
+	}
+	keys := []string{"source", "version"}
+	if name != "source" && name != "version" {
+		l.add(diag.Errorf(item.KeyExpr.Range().Ptr(), "Unsupported argument", "A required plugin has no argument %q.%s", name, suggestOrList(name, keys, "Its arguments are")))
+		return false
+	}
+	value, ok := l.constant(&hclsyntax.Attribute{Name: name, Expr: item.ValueExpr}, cty.String, "a string")
+	if !ok {
+		return false
+	}
+	if name == "source" {
+		p.Source = value.AsString()
+		return true
+	}
+	p.Version = value.AsString()
+	return l.constraint(p.Version, item.ValueExpr.Range())
+}
+
+// constraint checks a version constraint; an empty one has been reported.
+func (l *loader) constraint(c string, at hcl.Range) bool {
+	if c == "" {
+		return false
+	}
+	if _, err := version.NewConstraint(c); err != nil {
+		l.add(diag.Errorf(&at, "Invalid version constraint", `%q is not a version constraint. Write one such as "1.2.3", "~> 1.2" or ">= 1.2, < 2.0".`, c))
+		return false
+	}
+	return true
+}
+
+// CheckVersion says whether this version of quern is one that the module
+// asks for. Pre-release parts of the version are left out of account, as is a
+// version that is none ("dev").
+func (m *Module) CheckVersion(running string) hcl.Diagnostics {
+	want := m.Settings.RequiredVersion
+	v, err := version.NewVersion(running)
+	if want == "" || err != nil {
+		return nil
+	}
+	constraint, err := version.NewConstraint(want)
+	if err != nil || constraint.Check(v.Core()) {
+		return nil
+	}
+	return hcl.Diagnostics{diag.Errorf(m.Settings.RequiredVersionRange.Ptr(), "Unsupported quern version", "This is quern %s, but the module asks for %s. Install a version that fits, or change required_version.", running, want)}
+}

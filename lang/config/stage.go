@@ -1,0 +1,242 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+var (
+	// metaArguments are those of every stage block; the ones behind plugin
+	// are not for gates, which run nothing.
+	metaArguments = []string{"for_each", "count", "depends_on", "plugin", "timeout", "retries"}
+	metaBlocks    = []string{"lifecycle", "resources"}
+
+	gateSchema = schema{
+		what:     "a gate block",
+		optional: []string{"condition", "error_message", "for_each", "count", "depends_on"},
+		blocks:   []blockSchema{{name: "check"}, {name: "lifecycle", once: true}},
+	}
+	conditionSchema = func(what string) schema {
+		return schema{what: what, required: []string{"condition", "error_message"}}
+	}
+	resourcesSchema = schema{what: "a resources block", optional: []string{"cpu", "memory", "gpu"}}
+	lifecycleSchema = schema{what: "a lifecycle block", blocks: []blockSchema{{name: "precondition"}, {name: "postcondition"}}}
+)
+
+func (l *loader) stage(b *hclsyntax.Block) {
+	last := len(b.Labels) - 1
+	s := &Stage{
+		Addr:      addr.Stage{Kind: b.Type, Name: b.Labels[last]},
+		NameRange: b.LabelRanges[last],
+		DeclRange: b.DefRange(),
+	}
+	if last > 0 {
+		s.Type, s.TypeRange = b.Labels[0], b.LabelRanges[0]
+	}
+	if other := l.m.stages[s.Addr]; other != nil {
+		l.duplicate(s.NameRange, s.DeclRange, s.Addr.Kind, s.Addr.Name, other.DeclRange)
+		// Its body is looked at nevertheless, for the mistakes in it.
+	} else {
+		l.m.stages[s.Addr] = s
+		l.m.Stages = append(l.m.Stages, s)
+	}
+	if s.Addr.Kind == "gate" {
+		l.gate(s, b.Body)
+		return
+	}
+	l.meta(s, b.Body.Attributes)
+	l.metaBlocks(s, b.Body)
+	s.Body = rest(b.Body)
+}
+
+func (l *loader) duplicate(name, decl hcl.Range, what, given string, other hcl.Range) {
+	d := diag.Errorf(&name, "Duplicate "+what, "There is a %s %q already, at %s. Rename one of them, or remove it.", what, given, place(other))
+	d.Context = &decl
+	l.add(d)
+}
+
+// meta takes the meta-arguments from attributes.
+func (l *loader) meta(s *Stage, attrs hclsyntax.Attributes) {
+	if a := attrs["for_each"]; a != nil {
+		s.ForEach = a.Expr
+	}
+	if a := attrs["count"]; a != nil {
+		s.Count = a.Expr
+		if s.ForEach != nil {
+			l.add(diag.Errorf(a.NameRange.Ptr(), "Both count and for_each", "A block has either count or for_each; for_each stands at %s. Remove one of them.", place(attrs["for_each"].NameRange)))
+			s.Count = nil
+		}
+	}
+	if a := attrs["depends_on"]; a != nil {
+		s.DependsOn = l.dependsOn(a)
+	}
+	if a := attrs["plugin"]; a != nil {
+		s.Plugin = l.pluginName(a)
+	}
+	if a := attrs["timeout"]; a != nil {
+		s.Timeout = a.Expr
+	}
+	if a := attrs["retries"]; a != nil {
+		s.Retries = a.Expr
+	}
+}
+
+// metaBlocks takes the lifecycle and resources blocks of a stage.
+func (l *loader) metaBlocks(s *Stage, body *hclsyntax.Body) {
+	own := &hclsyntax.Body{SrcRange: body.SrcRange, EndRange: body.EndRange}
+	for _, b := range body.Blocks {
+		if slices.Contains(metaBlocks, b.Type) {
+			own.Blocks = append(own.Blocks, b)
+		}
+	}
+	spec := schema{what: "a stage", blocks: []blockSchema{{name: "lifecycle", once: true}, {name: "resources", once: true}}}
+	for _, b := range l.knownBlocks(own, spec) {
+		if b.Type == "resources" {
+			l.resources(s, b)
+			continue
+		}
+		l.lifecycle(s, b)
+	}
+	for _, name := range metaBlocks {
+		if a := body.Attributes[name]; a != nil {
+			l.add(unknownArgument(a, spec))
+		}
+	}
+}
+
+func (l *loader) resources(s *Stage, b *hclsyntax.Block) {
+	attrs, _ := l.content(b.Body, resourcesSchema)
+	s.Resources = &Resources{
+		CPU:    expression(attrs["cpu"]),
+		Memory: expression(attrs["memory"]),
+		GPU:    expression(attrs["gpu"]),
+		Range:  b.DefRange(),
+	}
+}
+
+func (l *loader) lifecycle(s *Stage, b *hclsyntax.Block) {
+	_, blocks := l.content(b.Body, lifecycleSchema)
+	for _, c := range blocks {
+		condition, ok := l.condition(c)
+		switch {
+		case !ok:
+		case c.Type == "precondition":
+			s.Pre = append(s.Pre, condition)
+		default:
+			s.Post = append(s.Post, condition)
+		}
+	}
+}
+
+// condition reads a block that is a condition and its message.
+func (l *loader) condition(b *hclsyntax.Block) (Condition, bool) {
+	attrs, _ := l.content(b.Body, conditionSchema("a "+b.Type+" block"))
+	if len(attrs) < 2 {
+		return Condition{}, false
+	}
+	return Condition{
+		Condition:    attrs["condition"].Expr,
+		ErrorMessage: attrs["error_message"].Expr,
+		Range:        b.DefRange(),
+	}, true
+}
+
+func (l *loader) gate(s *Stage, body *hclsyntax.Body) {
+	attrs, blocks := l.content(body, gateSchema)
+	l.meta(s, attrs)
+	s.Body = &hclsyntax.Body{Attributes: hclsyntax.Attributes{}, SrcRange: body.SrcRange, EndRange: body.EndRange}
+	l.gateCondition(s, attrs, body)
+	for _, b := range blocks {
+		if b.Type == "lifecycle" {
+			l.lifecycle(s, b)
+			continue
+		}
+		if c, ok := l.condition(b); ok {
+			s.Conditions = append(s.Conditions, c)
+		}
+	}
+	if len(attrs) == 0 && len(body.Blocks) == 0 {
+		r := body.MissingItemRange()
+		l.missing(diag.Errorf(&r, "Gate without a condition", "A gate needs a condition and an error_message, or check blocks with one each."))
+	}
+}
+
+// gateCondition takes the condition that stands in the gate's own body.
+func (l *loader) gateCondition(s *Stage, attrs hclsyntax.Attributes, body *hclsyntax.Body) {
+	condition, message := attrs["condition"], attrs["error_message"]
+	switch {
+	case condition != nil && message != nil:
+		s.Conditions = append(s.Conditions, Condition{Condition: condition.Expr, ErrorMessage: message.Expr, Range: condition.SrcRange})
+	case condition != nil:
+		l.missing(diag.Errorf(condition.NameRange.Ptr(), "Missing required argument", "A gate with a condition needs an error_message too: what to tell people when the condition does not hold."))
+	case message != nil:
+		l.missing(diag.Errorf(message.NameRange.Ptr(), "Missing required argument", "A gate with an error_message needs the condition that it belongs to."))
+	}
+}
+
+// rest is a body without meta-arguments and meta-blocks.
+func rest(body *hclsyntax.Body) *hclsyntax.Body {
+	left := &hclsyntax.Body{
+		Attributes: make(hclsyntax.Attributes, len(body.Attributes)),
+		SrcRange:   body.SrcRange,
+		EndRange:   body.EndRange,
+	}
+	for name, a := range body.Attributes {
+		if !slices.Contains(metaArguments, name) && !slices.Contains(metaBlocks, name) {
+			left.Attributes[name] = a
+		}
+	}
+	for _, b := range body.Blocks {
+		if !slices.Contains(metaBlocks, b.Type) {
+			left.Blocks = append(left.Blocks, b)
+		}
+	}
+	return left
+}
+
+// expression of an attribute that may be nil.
+func expression(a *hclsyntax.Attribute) hcl.Expression {
+	if a == nil {
+		return nil
+	}
+	return a.Expr
+}
+
+// dependsOn reads a list of stage addresses.
+func (l *loader) dependsOn(a *hclsyntax.Attribute) []hcl.Traversal {
+	exprs, diags := hcl.ExprList(a.Expr)
+	if diags.HasErrors() {
+		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Invalid depends_on", "depends_on is a list of stages: depends_on = [gate.ship, transform.clean]."))
+		return nil
+	}
+	var refs []hcl.Traversal
+	for _, e := range exprs {
+		t, diags := hcl.AbsTraversalForExpr(e)
+		if diags.HasErrors() {
+			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "Each element of depends_on is the address of a stage, written as it is, without quotes: depends_on = [gate.ship]."))
+			continue
+		}
+		if _, rest, ok := addr.FromTraversal(t); !ok || len(rest) > 0 {
+			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "depends_on names whole stages, as KIND.NAME, where KIND is one of %s.%s", list(addr.Kinds), diag.Suggest(t.RootName(), addr.Kinds)))
+			continue
+		}
+		refs = append(refs, t)
+	}
+	return refs
+}
+
+// pluginName reads a plugin's local name, with or without quotes.
+func (l *loader) pluginName(a *hclsyntax.Attribute) string {
+	if name := hcl.ExprAsKeyword(a.Expr); name != "" {
+		return name
+	}
+	if v, diags := a.Expr.Value(nil); !diags.HasErrors() && isName(v) {
+		return v.AsString()
+	}
+	l.add(diag.Errorf(a.Expr.Range().Ptr(), "Invalid plugin", "plugin is the local name of a plugin, as in required_plugins: plugin = acme. It cannot be computed."))
+	return ""
+}

@@ -1,0 +1,148 @@
+package config
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+var variableSchema = schema{
+	what:     "a variable block",
+	optional: []string{"type", "default", "description", "sensitive", "nullable"},
+	blocks:   []blockSchema{{name: "validation"}},
+}
+
+func (l *loader) variable(b *hclsyntax.Block) {
+	attrs, blocks := l.content(b.Body, variableSchema)
+	v := &Variable{Name: b.Labels[0], Type: cty.DynamicPseudoType, Nullable: true, Range: b.DefRange()}
+	if a := attrs["type"]; a != nil {
+		l.variableType(v, a)
+	}
+	if a := attrs["description"]; a != nil {
+		v.Description = l.constString(a)
+	}
+	if a := attrs["sensitive"]; a != nil {
+		v.Sensitive = l.constBool(a)
+	}
+	if a := attrs["nullable"]; a != nil {
+		v.Nullable = l.constBool(a)
+	}
+	if a := attrs["default"]; a != nil {
+		l.variableDefault(v, a)
+	}
+	for _, block := range blocks {
+		if c, ok := l.condition(block); ok {
+			v.Validations = append(v.Validations, c)
+		}
+	}
+	if other := l.m.Variables[v.Name]; other != nil {
+		l.duplicate(b.LabelRanges[0], v.Range, "variable", v.Name, other.Range)
+		return
+	}
+	l.m.Variables[v.Name] = v
+}
+
+func (l *loader) variableType(v *Variable, a *hclsyntax.Attribute) {
+	t, defaults, diags := typeexpr.TypeConstraintWithDefaults(a.Expr)
+	if diags.HasErrors() {
+		l.add(invalidType(a, diags[0]))
+		return
+	}
+	v.Type, v.Defaults, v.Typed = t, defaults, true
+}
+
+// invalidType says what types there are; the place of the fault and what is
+// wrong there come from the type parser.
+func invalidType(a *hclsyntax.Attribute, cause *hcl.Diagnostic) *hcl.Diagnostic {
+	const types = "string, number, bool, any, list(T), set(T), map(T), tuple([…]) and object({ name = T, other = optional(T, default) })"
+	detail := cause.Detail
+	if word := hcl.ExprAsKeyword(a.Expr); word != "" {
+		detail += diag.Suggest(word, []string{"string", "number", "bool", "any", "list", "set", "map", "object", "tuple"})
+	}
+	d := diag.Errorf(a.Expr.Range().Ptr(), "Invalid type", "%s The types are %s.", detail, types)
+	if cause.Subject != nil {
+		d.Subject = cause.Subject
+	}
+	return d
+}
+
+func (l *loader) variableDefault(v *Variable, a *hclsyntax.Attribute) {
+	// Until it is known to be right, the variable counts as given.
+	v.Default = cty.UnknownVal(v.Type.WithoutOptionalAttributesDeep())
+	if vars := a.Expr.Variables(); len(vars) > 0 {
+		l.add(notConstant(vars[0].SourceRange(), "default", "a literal value, or make what is computed a local"))
+		return
+	}
+	given, diags := a.Expr.Value(nil)
+	if diags.HasErrors() {
+		l.diags = append(l.diags, diags...)
+		return
+	}
+	converted, err := v.Convert(given)
+	if err != nil {
+		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Default does not fit the type", "The default of var.%s is not %s: %s.", v.Name, typeName(v.Type), ConversionError(err)))
+		return
+	}
+	if converted.IsNull() && !v.Nullable {
+		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Default is null", "var.%s has nullable = false, so that its default cannot be null. Leave default out to make the variable required.", v.Name))
+		return
+	}
+	v.Default = converted
+}
+
+// Convert brings a value to the variable's type, filling in the defaults of
+// optional attributes.
+func (v *Variable) Convert(given cty.Value) (cty.Value, error) {
+	if v.Defaults != nil && !given.IsNull() {
+		given = v.Defaults.Apply(given)
+	}
+	return convert.Convert(given, v.Type)
+}
+
+// typeName is a type as users write it, for a sentence.
+func typeName(t cty.Type) string {
+	if t == cty.DynamicPseudoType {
+		return "any type"
+	}
+	return "of type " + typeexpr.TypeString(t.WithoutOptionalAttributesDeep())
+}
+
+// ConversionError is the reason of a failed conversion with the path that it
+// is about: `rows[2].name: string required`.
+func ConversionError(err error) string {
+	if pe, ok := err.(cty.PathError); ok && len(pe.Path) > 0 {
+		return pathString(pe.Path) + ": " + pe.Error()
+	}
+	return err.Error()
+}
+
+func pathString(p cty.Path) string {
+	s := ""
+	for _, step := range p {
+		switch step := step.(type) {
+		case cty.GetAttrStep:
+			if s != "" {
+				s += "."
+			}
+			s += step.Name
+		case cty.IndexStep:
+			s += "[" + indexString(step.Key) + "]"
+		}
+	}
+	return s
+}
+
+func indexString(k cty.Value) string {
+	switch {
+	case !k.IsKnown() || k.IsNull():
+		return "…"
+	case k.Type() == cty.String:
+		return `"` + k.AsString() + `"`
+	case k.Type() == cty.Number:
+		return k.AsBigFloat().Text('f', -1)
+	}
+	return "…"
+}

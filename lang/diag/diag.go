@@ -1,0 +1,31 @@
+// Package diag shows mistakes to users: it builds diagnostics, suggests the
+// names that were meant, and prints diagnostics with the user's own text, for
+// people and as JSON.
+//
+// Diagnostics are hcl.Diagnostics throughout. A summary is short and names
+// the mistake; a detail says what to do about it.
+package diag
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Errorf makes an error about a place; subject may be nil where there is
+// none. The format is that of the detail.
+func Errorf(subject *hcl.Range, summary, format string, args ...any) *hcl.Diagnostic {
+	return &hcl.Diagnostic{
+		Severity: hcl.DiagError,
+		Summary:  summary,
+		Detail:   fmt.Sprintf(format, args...),
+		Subject:  subject,
+	}
+}
+
+// Warningf is Errorf for a warning.
+func Warningf(subject *hcl.Range, summary, format string, args ...any) *hcl.Diagnostic {
+	d := Errorf(subject, summary, format, args...)
+	d.Severity = hcl.DiagWarning
+	return d
+}

@@ -1,0 +1,32 @@
+package diag
+
+import "github.com/hashicorp/hcl/v2"
+
+// Diagnostic is a diagnostic in its JSON form.
+type Diagnostic struct {
+	Severity string `json:"severity"` // error or warning
+	Summary  string `json:"summary"`
+	Detail   string `json:"detail,omitempty"`
+	// Range and Snippet are absent where the diagnostic is about no place,
+	// Snippet also where the file's text is not at hand.
+	Range   *Range   `json:"range,omitempty"`
+	Snippet *Snippet `json:"snippet,omitempty"`
+}
+
+// JSON converts diagnostics to what encodes as JSON: an array, never null.
+func JSON(diags hcl.Diagnostics, src map[string][]byte) []Diagnostic {
+	p := printer{src: src, parsed: map[string]*hcl.File{}}
+	out := make([]Diagnostic, 0, len(diags))
+	for _, d := range diags {
+		j := Diagnostic{Severity: "error", Summary: d.Summary, Detail: d.Detail, Snippet: p.snippet(d)}
+		if d.Severity == hcl.DiagWarning {
+			j.Severity = "warning"
+		}
+		if d.Subject != nil {
+			r := NewRange(*d.Subject)
+			j.Range = &r
+		}
+		out = append(out, j)
+	}
+	return out
+}

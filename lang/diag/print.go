@@ -1,0 +1,23 @@
+package diag
+
+import (
+	"io"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// PrintOptions say how diagnostics look.
+type PrintOptions struct {
+	Color bool
+	// Width of the terminal in cells; 0: text is not wrapped.
+	Width int
+}
+
+// Print writes diagnostics for people. src holds the texts of the files by
+// the names that the diagnostics' ranges have.
+func Print(w io.Writer, diags hcl.Diagnostics, src map[string][]byte, opts PrintOptions) {
+	p := printer{src: src, opts: opts, parsed: map[string]*hcl.File{}}
+	for _, d := range diags {
+		io.WriteString(w, p.text(d))
+	}
+}

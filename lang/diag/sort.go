@@ -1,0 +1,50 @@
+package diag
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Sort brings diagnostics into the order in which their files are read:
+// those without a place first, then by file name and position. It keeps the
+// order of those that stand at the same place.
+func Sort(diags hcl.Diagnostics) {
+	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int {
+		switch {
+		case a.Subject == nil && b.Subject == nil:
+			return 0
+		case a.Subject == nil:
+			return -1
+		case b.Subject == nil:
+			return 1
+		}
+		return cmp.Or(
+			cmp.Compare(a.Subject.Filename, b.Subject.Filename),
+			cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte),
+		)
+	})
+}
+
+// Unique leaves out diagnostics that say the same about the same place as one
+// before them.
+func Unique(diags hcl.Diagnostics) hcl.Diagnostics {
+	type key struct {
+		subject         hcl.Range
+		summary, detail string
+	}
+	seen := map[key]bool{}
+	var unique hcl.Diagnostics
+	for _, d := range diags {
+		k := key{summary: d.Summary, detail: d.Detail}
+		if d.Subject != nil {
+			k.subject = *d.Subject
+		}
+		if !seen[k] {
+			seen[k] = true
+			unique = append(unique, d)
+		}
+	}
+	return unique
+}

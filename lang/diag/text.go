@@ -1,0 +1,150 @@
+package diag
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/mattn/go-runewidth"
+	"github.com/mitchellh/go-wordwrap"
+)
+
+// printer holds what the diagnostics of one Print have in common.
+type printer struct {
+	src    map[string][]byte
+	opts   PrintOptions
+	parsed map[string]*hcl.File
+}
+
+const (
+	reset     = "\x1b[0m"
+	bold      = "\x1b[1m"
+	red       = "\x1b[31m"
+	yellow    = "\x1b[33m"
+	underline = "\x1b[4m"
+)
+
+// style puts text between an escape sequence and its end.
+func (p *printer) style(codes, text string) string {
+	if !p.opts.Color || text == "" {
+		return text
+	}
+	return codes + text + reset
+}
+
+// text is a diagnostic in its frame.
+func (p *printer) text(d *hcl.Diagnostic) string {
+	word, color := "Error", red
+	if d.Severity == hcl.DiagWarning {
+		word, color = "Warning", yellow
+	}
+	var body strings.Builder
+	fmt.Fprintf(&body, "%s%s\n", p.style(bold+color, word+": "), p.style(bold, d.Summary))
+	if d.Subject != nil {
+		body.WriteString("\n" + p.place(d))
+	}
+	if d.Detail != "" {
+		body.WriteString("\n" + p.wrap(d.Detail) + "\n")
+	}
+	var out strings.Builder
+	out.WriteString(p.style(color, "╷") + "\n")
+	for line := range strings.Lines(body.String()) {
+		out.WriteString(strings.TrimRight(p.style(color, "│")+" "+line, " \n") + "\n")
+	}
+	out.WriteString(p.style(color, "╵") + "\n")
+	return out.String()
+}
+
+// place is where a diagnostic belongs, with the lines of the file.
+func (p *printer) place(d *hcl.Diagnostic) string {
+	s := p.snippet(d)
+	if s == nil {
+		return fmt.Sprintf("  on %s line %d:\n  (the file's text is not at hand)\n", d.Subject.Filename, d.Subject.Start.Line)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "  on %s line %d", d.Subject.Filename, d.Subject.Start.Line)
+	if s.Context != "" {
+		b.WriteString(", in " + s.Context)
+	}
+	b.WriteString(":\n")
+	p.code(&b, s)
+	for i, v := range s.Values {
+		if i == 0 {
+			b.WriteString("    ├────────────────\n")
+		}
+		fmt.Fprintf(&b, "    │ %s %s\n", p.style(bold, v.Reference), v.Statement)
+	}
+	return b.String()
+}
+
+// code writes numbered lines, the subject underlined: by the terminal where
+// it can, otherwise by a line of carets below it.
+func (p *printer) code(b *strings.Builder, s *Snippet) {
+	at, number := 0, s.StartLine
+	for line := range strings.Lines(s.Code) {
+		text := strings.TrimRight(line, "\r\n")
+		from := min(max(0, s.HighlightStart-at), len(text))
+		to := min(max(from, s.HighlightEnd-at), len(text))
+		marked := s.HighlightStart < at+len(line) && s.HighlightEnd >= at && from <= to
+		fmt.Fprintf(b, "%4d: %s%s%s\n", number, text[:from], p.style(underline, text[from:to]), text[to:])
+		if marked && !p.opts.Color {
+			if carets := underlined(text, from, to); carets != "" {
+				b.WriteString("      " + carets + "\n")
+			}
+		}
+		at += len(line)
+		number++
+	}
+}
+
+// underlined is the line of carets below text[from:to]. Blanks at the
+// subject's ends bear none; an empty subject bears one.
+func underlined(text string, from, to int) string {
+	part := text[from:to]
+	from += len(part) - len(strings.TrimLeft(part, " \t"))
+	part = strings.TrimSpace(part)
+	if part == "" && from < to {
+		return ""
+	}
+	pad := strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return r
+		}
+		return ' '
+	}, widened(text[:from]))
+	return pad + strings.Repeat("^", max(1, runewidth.StringWidth(part)))
+}
+
+// widened doubles runes that take two cells, so that one blank a rune is as
+// wide as the text.
+func widened(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch runewidth.RuneWidth(r) {
+		case 0:
+			if r == '\t' {
+				b.WriteRune(r)
+			}
+		case 2:
+			b.WriteString("  ")
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// wrap breaks a detail to the width of the terminal. Lines that begin with a
+// blank are laid out already and stay as they are.
+func (p *printer) wrap(detail string) string {
+	if p.opts.Width <= 0 {
+		return detail
+	}
+	lines := strings.Split(strings.TrimRight(detail, "\n"), "\n")
+	for i, line := range lines {
+		if !strings.HasPrefix(line, " ") {
+			lines[i] = wordwrap.WrapString(line, uint(max(20, p.opts.Width-2)))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
