@@ -121,8 +121,12 @@ type Node struct {
 	DependsOn []string `json:"depends_on,omitempty"`
 
 	Body *Body `json:"body,omitempty"`
-	// Reads says, by dataset input key, which columns are read.
+	// Reads says, by dataset input key, which columns are read: by row
+	// expressions, by features of models that predict, and by the plugin.
 	Reads map[string]Reads `json:"reads,omitempty"`
+	// PluginReads are those of Reads that the plugin asked for itself
+	// (Prepared.reads): it is given them beside its row arguments.
+	PluginReads map[string]Reads `json:"plugin_reads,omitempty"`
 	// Outputs are the artifacts that it makes. A row-wise label stage makes,
 	// beside the plugin's, a dataset "errors": row (int64) and message
 	// (string) of each row that failed.
