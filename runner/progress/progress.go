@@ -1,0 +1,44 @@
+// Package progress shows a run while it goes: JSON lines for programs, plain
+// lines for logs, a live view for terminals. All are displays of the one
+// stream of events and know nothing that is not in it. They show failures in
+// one line; whoever ran the run prints its diagnostics in full.
+package progress
+
+import (
+	"encoding/json"
+	"io"
+	"sync"
+
+	"github.com/quern-dev/quern/runner/events"
+)
+
+// Display shows events as they come. Event is called from many goroutines;
+// Close after the last one, and leaves the terminal as it was.
+type Display interface {
+	Event(events.Event)
+	// Close returns the first error of writing.
+	Close() error
+}
+
+// JSON writes each event as a line of JSON, as docs/events.md specifies it.
+func JSON(w io.Writer) Display { return &jsonLines{enc: json.NewEncoder(w)} }
+
+type jsonLines struct {
+	mu  sync.Mutex
+	enc *json.Encoder
+	err error
+}
+
+func (d *jsonLines) Event(e events.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err == nil {
+		d.err = d.enc.Encode(e)
+	}
+}
+
+func (d *jsonLines) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}

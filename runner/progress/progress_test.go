@@ -1,0 +1,135 @@
+package progress
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quern-dev/quern/runner/events"
+)
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func at(seconds float64, e events.Event) events.Event {
+	e.Time = start.Add(time.Duration(seconds * float64(time.Second)))
+	return e
+}
+
+// story is a run with one of everything.
+func story() []events.Event {
+	return []events.Event{
+		at(0, events.Event{Type: events.RunStarted, Run: &events.Run{Format: events.Format, ID: "r1", Environment: "default", Stages: 5}}),
+		at(0, events.Event{Type: events.StageStarted, Address: "source.tickets", Stage: &events.Stage{Kind: "source", Type: "csv", Action: "run"}}),
+		at(0.2, events.Event{Type: events.StageDone, Address: "source.tickets", Stage: &events.Stage{Kind: "source", Action: "run", Seconds: 0.2, Rows: 10003}}),
+		at(0.2, events.Event{Type: events.StageStarted, Address: "label.intent", Stage: &events.Stage{Kind: "label", Action: "run"}}),
+		at(1, events.Event{Type: events.StageProgress, Address: "label.intent", Progress: &events.Progress{Done: 1000, Total: 10003, Unit: "rows", ReusedRows: 900}}),
+		at(11, events.Event{Type: events.StageProgress, Address: "label.intent", Progress: &events.Progress{Done: 2000, Total: 10003, Unit: "rows", ReusedRows: 900, FailedRows: 2}}),
+		at(12, events.Event{Type: events.StageRetried, Address: "label.intent", Retry: &events.Retry{Attempt: 1, Of: 3, Wait: 1, Error: "plugin acme crashed\nstderr"}}),
+		at(13, events.Event{Type: events.StageDone, Address: "label.intent", Stage: &events.Stage{Kind: "label", Action: "run", Seconds: 12.8, Rows: 10003, NewRows: 100, ReusedRows: 9900, FailedRows: 3}}),
+		at(13, events.Event{Type: events.StageStarted, Address: "gate.ship", Stage: &events.Stage{Kind: "gate", Action: "check"}}),
+		at(13, events.Event{Type: events.StageFailed, Address: "gate.ship", Stage: &events.Stage{Kind: "gate", Action: "check"}, Diagnostics: []events.Diagnostic{{Severity: "error", Summary: "The gate does not hold", Detail: "too low"}}}),
+		at(13, events.Event{Type: events.StageSkipped, Address: "deploy.prod", Because: []string{"gate.ship"}}),
+		at(13, events.Event{Type: events.RunDone, Summary: &events.Summary{Status: "failed", Seconds: 13, Actions: map[string]int{"run": 2}, Failed: 1, Skipped: 1}}),
+	}
+}
+
+func TestPlainLinesTellTheStoryOfARun(t *testing.T) {
+	var out strings.Builder
+	d := Plain(&out)
+	for _, e := range story() {
+		d.Event(e)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := `source.tickets: reading
+source.tickets: done in 0.2 s (10,003 rows)
+label.intent: running
+label.intent: 2,000 of 10,003 rows, 100/s, 2 failed, about 1 min 20 s left
+label.intent: attempt 1 of 3 failed, next in 1.0 s: plugin acme crashed
+label.intent: done in 13 s (100 rows new, 9,900 reused, 3 failed)
+gate.ship: checking
+gate.ship: failed after 0.0 s: The gate does not hold
+deploy.prod: not reached, because gate.ship is not done
+
+Apply failed after 13 s: 2 run, 1 failed, 1 not reached.
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestJSONLinesCanBeReadBack(t *testing.T) {
+	var out bytes.Buffer
+	d := JSON(&out)
+	for _, e := range story() {
+		d.Event(e)
+	}
+	dec := json.NewDecoder(&out)
+	dec.DisallowUnknownFields()
+	for i, want := range story() {
+		var got events.Event
+		if err := dec.Decode(&got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("event %d: %s", i, diff)
+		}
+	}
+}
+
+func TestTheLivePartShowsWhatRunsAndGoesAway(t *testing.T) {
+	var out strings.Builder
+	d := &terminal{w: &out, tracker: newTracker(), opts: TerminalOptions{
+		Size: func() (int, int) { return 100, 24 },
+		Now:  func() time.Time { return start.Add(11 * time.Second) },
+	}}
+	for _, e := range story()[:6] {
+		d.Event(e)
+	}
+	d.draw()
+	want := "✓ source.tickets  done in 0.2 s (10,003 rows)\n" +
+		"1 of 5 stages done, 1 running, 11 s\n" +
+		"└─ label.intent  11 s  2,000 of 10,003 rows, 100/s, 2 failed, about 1 min 20 s left\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+	out.Reset()
+	for _, e := range story()[6:] {
+		d.Event(e)
+	}
+	if got := out.String(); !strings.HasPrefix(got, "\x1b[2A\x1b[J") || strings.Contains(got, "running") {
+		t.Errorf("at the end the live part is still there: %q", got)
+	}
+}
+
+func TestTheLivePartFitsTheTerminal(t *testing.T) {
+	d := &terminal{tracker: newTracker(), opts: TerminalOptions{Now: func() time.Time { return start }}}
+	d.tracker.event(story()[0])
+	for _, name := range strings.Fields("a b c d e f g h i j") {
+		d.tracker.event(at(0, events.Event{Type: events.StageStarted, Address: "map." + name, Stage: &events.Stage{}}))
+	}
+	if lines := d.frame(40, 8); len(lines) != 6 || lines[5] != "└─ and 6 more" {
+		t.Errorf("the frame is %q", lines)
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+func TestAnErrorOfWritingIsToldAtTheEnd(t *testing.T) {
+	for _, d := range []Display{Plain(full{}), JSON(full{})} {
+		for _, e := range story() {
+			d.Event(e)
+		}
+		if d.Close() == nil {
+			t.Errorf("%T hides that it could not write", d)
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package progress
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/quern-dev/quern/runner/events"
+)
+
+// TerminalOptions say what the terminal is like.
+type TerminalOptions struct {
+	Color bool
+	// Size gives columns and lines; asked before each frame.
+	Size func() (width, height int)
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// Terminal shows running stages live at the bottom, each with its rows, rate
+// and time left, and leaves a line above for each that has ended.
+func Terminal(w io.Writer, opts TerminalOptions) Display {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	d := &terminal{w: w, opts: opts, tracker: newTracker(), quit: make(chan struct{}), gone: make(chan struct{})}
+	go d.refresh()
+	return d
+}
+
+const frameTime = 100 * time.Millisecond
+
+type terminal struct {
+	mu      sync.Mutex
+	w       io.Writer
+	opts    TerminalOptions
+	tracker *tracker
+	above   strings.Builder // lines that stay, not yet written
+	drawn   int             // lines of the last frame
+	over    bool            // nothing runs any more
+	err     error
+
+	quit, gone chan struct{}
+}
+
+func (d *terminal) refresh() {
+	defer close(d.gone)
+	tick := time.NewTicker(frameTime)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			d.mu.Lock()
+			d.draw()
+			d.mu.Unlock()
+		case <-d.quit:
+			return
+		}
+	}
+}
+
+func (d *terminal) Event(e events.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tracker.event(e)
+	switch e.Type {
+	case events.Stopping:
+		d.keep(d.paint(yellow, "Stopping: what runs is asked to stop, nothing more is started. Interrupt again to end it at once."))
+	case events.StageRetried: // shown with the running stage
+	case events.RunDone:
+		d.over = true
+		d.keep("")
+		for _, l := range closing(e.Summary) {
+			d.keep(d.paint(statusColor(e.Summary.Status), l))
+		}
+		d.draw()
+	default:
+		if text := line(e); text != "" {
+			d.keep(d.mark(e) + " " + strings.TrimPrefix(d.paint(bold, e.Address)+"  "+text, "  "))
+		}
+	}
+}
+
+// Close stops the refreshing and takes the live part away.
+func (d *terminal) Close() error {
+	close(d.quit)
+	<-d.gone
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.over = true
+	d.draw()
+	return d.err
+}
+
+func (d *terminal) keep(text string) {
+	d.above.WriteString(text)
+	d.above.WriteByte('\n')
+}
+
+// draw writes what stays and then the live part, in one write, over the last
+// live part.
+func (d *terminal) draw() {
+	var out strings.Builder
+	if d.drawn > 0 {
+		fmt.Fprintf(&out, "\x1b[%dA\x1b[J", d.drawn)
+	}
+	out.WriteString(d.above.String())
+	d.above.Reset()
+	width, height := d.opts.Size()
+	frame := d.frame(width, height)
+	for _, l := range frame {
+		out.WriteString(ansi.Truncate(l, max(width-1, 20), "…"))
+		out.WriteByte('\n')
+	}
+	d.drawn = len(frame)
+	if d.err == nil && out.Len() > 0 {
+		_, d.err = io.WriteString(d.w, out.String())
+	}
+}
+
+// frame is the live part: a head line and a line for each running stage, as
+// many as there is room for.
+func (d *terminal) frame(width, height int) []string {
+	if d.over || d.tracker.total == 0 {
+		return nil
+	}
+	now := d.opts.Now()
+	stages := d.tracker.oldest()
+	lines := []string{d.head(now, len(stages))}
+	room := max(height-3, 1)
+	for i, s := range stages {
+		if i == room-1 && len(stages) > room {
+			lines = append(lines, fmt.Sprintf("└─ and %d more", len(stages)-i))
+			break
+		}
+		branch := "├─ "
+		if i == len(stages)-1 {
+			branch = "└─ "
+		}
+		text := s.state()
+		if text == "" {
+			text = doing(s.kind, s.action)
+		}
+		lines = append(lines, branch+d.paint(bold, s.address)+"  "+d.paint(dim, duration(now.Sub(s.started).Seconds()))+"  "+text)
+	}
+	return lines
+}
+
+func (d *terminal) head(now time.Time, running int) string {
+	t := d.tracker
+	text := fmt.Sprintf("%s of %s done, %d running, %s", number(int64(t.finished-t.failed)), count(int64(t.total), "stage"),
+		running, duration(now.Sub(t.started).Seconds()))
+	if t.failed > 0 {
+		text += ", " + d.paint(red, fmt.Sprintf("%d failed", t.failed))
+	}
+	return text
+}
+
+type color string
+
+const (
+	bold   color = "1"
+	dim    color = "2"
+	red    color = "31"
+	green  color = "32"
+	yellow color = "33"
+)
+
+func (d *terminal) paint(c color, text string) string {
+	if !d.opts.Color || text == "" {
+		return text
+	}
+	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+}
+
+func (d *terminal) mark(e events.Event) string {
+	switch e.Type {
+	case events.StageDone:
+		return d.paint(green, "✓")
+	case events.StageFailed:
+		return d.paint(red, "✗")
+	}
+	return d.paint(yellow, "!")
+}
+
+func statusColor(status string) color {
+	switch status {
+	case "done":
+		return green
+	case "failed":
+		return red
+	}
+	return yellow
+}

@@ -1,0 +1,221 @@
+package progress
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/quern-dev/quern/runner/events"
+)
+
+// line says an event in one line without the address; empty: it is not worth
+// a line.
+func line(e events.Event) string {
+	switch e.Type {
+	case events.StageDone:
+		return doneText(e.Stage)
+	case events.StageFailed:
+		return "failed after " + duration(e.Stage.Seconds) + ": " + summaries(e.Diagnostics)
+	case events.StageInterrupted:
+		return "interrupted after " + duration(e.Stage.Seconds)
+	case events.StageSkipped:
+		if len(e.Because) == 0 {
+			return "not started"
+		}
+		return "not reached, because " + list(e.Because) + " " + plural(len(e.Because), "is", "are") + " not done"
+	case events.Warning:
+		return "warning: " + summaries(e.Diagnostics)
+	case events.StageRetried:
+		return retryText(e.Retry)
+	}
+	return ""
+}
+
+// doing says an action that goes on.
+func doing(kind, action string) string {
+	switch action {
+	case "check":
+		return "checking"
+	case "create":
+		return "creating"
+	case "update":
+		return "updating"
+	case "replace":
+		return "replacing"
+	case "delete":
+		return "deleting"
+	case "forget":
+		return "forgetting"
+	}
+	if kind == "source" {
+		return "reading"
+	}
+	return "running"
+}
+
+var doneWords = map[string]string{
+	"run": "done", "reuse": "reused", "keep": "unchanged", "check": "holds", "create": "created",
+	"update": "updated", "replace": "replaced", "delete": "deleted", "forget": "forgotten",
+}
+
+func doneText(s *events.Stage) string {
+	text := doneWords[s.Action]
+	if text == "" {
+		text = s.Action
+	}
+	if s.Seconds >= 0.05 || s.Action == "run" {
+		text += " in " + duration(s.Seconds)
+	}
+	if detail := rowsText(s); detail != "" {
+		text += " (" + detail + ")"
+	}
+	return text
+}
+
+func rowsText(s *events.Stage) string {
+	var parts []string
+	switch {
+	case s.ReusedRows > 0 || s.FailedRows > 0:
+		parts = append(parts, number(s.NewRows)+" rows new", number(s.ReusedRows)+" reused")
+	case s.Rows > 0:
+		parts = append(parts, count(s.Rows, "row"))
+	}
+	if s.FailedRows > 0 {
+		parts = append(parts, number(s.FailedRows)+" failed")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func retryText(r *events.Retry) string {
+	return fmt.Sprintf("attempt %d of %d failed, next in %s: %s", r.Attempt, r.Of, duration(r.Wait), firstLine(r.Error))
+}
+
+// state says how far a running stage is.
+func (s *stage) state() string {
+	if s.note != "" {
+		return s.note
+	}
+	var parts []string
+	if p := s.progress; p.Done > 0 || p.Total > 0 {
+		done := number(p.Done)
+		if p.Total > 0 {
+			done += " of " + number(p.Total)
+		}
+		parts = append(parts, strings.TrimSpace(done+" "+p.Unit))
+		if perSecond := s.rate.perSecond(); perSecond > 0 {
+			parts = append(parts, rateText(perSecond)+"/s")
+		}
+		if p.FailedRows > 0 {
+			parts = append(parts, number(p.FailedRows)+" failed")
+		}
+		if left := s.left(); left > 0 {
+			parts = append(parts, "about "+duration(left.Seconds())+" left")
+		}
+	}
+	if s.progress.Message != "" {
+		parts = append(parts, firstLine(s.progress.Message))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// closing are the lines that end a run: what was done, what failed, what was
+// not reached.
+func closing(s *events.Summary) []string {
+	var done []string
+	for _, a := range []string{"run", "reuse", "keep", "check", "create", "update", "replace", "delete", "forget"} {
+		if n := s.Actions[a]; n > 0 {
+			done = append(done, number(int64(n))+" "+closingWords[a])
+		}
+	}
+	var rest []string
+	for _, r := range []struct {
+		n    int
+		word string
+	}{{s.Failed, "failed"}, {s.Interrupted, "interrupted"}, {s.Skipped, "not reached"}} {
+		if r.n > 0 {
+			rest = append(rest, number(int64(r.n))+" "+r.word)
+		}
+	}
+	word := map[string]string{"done": "Apply complete", "failed": "Apply failed", "interrupted": "Apply interrupted"}[s.Status]
+	text := word + " after " + duration(s.Seconds)
+	if all := slices.Concat(done, rest); len(all) > 0 {
+		text += ": " + strings.Join(all, ", ")
+	}
+	return []string{text + "."}
+}
+
+var closingWords = map[string]string{
+	"run": "run", "reuse": "reused", "keep": "unchanged", "check": "checked", "create": "created",
+	"update": "updated", "replace": "replaced", "delete": "deleted", "forget": "forgotten",
+}
+
+func summaries(diags []events.Diagnostic) string {
+	var out []string
+	for _, d := range diags {
+		out = append(out, firstLine(d.Summary))
+	}
+	return strings.Join(out, "; ")
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	return s
+}
+
+func list(words []string) string {
+	const most = 3
+	if len(words) > most {
+		return strings.Join(words[:most], ", ") + " and " + number(int64(len(words)-most)) + " more"
+	}
+	if len(words) > 1 {
+		return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+	}
+	return strings.Join(words, "")
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+func count(n int64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return number(n) + " " + noun
+}
+
+// number groups digits by threes: 10,003.
+func number(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func rateText(perSecond float64) string {
+	if perSecond < 10 {
+		return strconv.FormatFloat(perSecond, 'f', 1, 64)
+	}
+	return number(int64(math.Round(perSecond)))
+}
+
+// duration writes seconds for people: 0.2 s, 45 s, 3 min 20 s, 2 h 5 min.
+func duration(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	switch {
+	case d < 9950*time.Millisecond:
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+	case d < time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+}

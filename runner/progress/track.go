@@ -1,0 +1,106 @@
+package progress
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/quern-dev/quern/runner/events"
+)
+
+// tracker follows the stream and keeps what displays show: how many stages
+// are done and what each running one does.
+type tracker struct {
+	total, finished, failed int
+	started                 time.Time
+	running                 map[string]*stage
+}
+
+// stage is a stage that runs.
+type stage struct {
+	address  string
+	action   string
+	kind     string
+	started  time.Time
+	progress events.Progress
+	note     string // of the last retry
+	rate     rate
+}
+
+func newTracker() *tracker { return &tracker{running: map[string]*stage{}} }
+
+func (t *tracker) event(e events.Event) {
+	switch e.Type {
+	case events.RunStarted:
+		t.total, t.started = e.Run.Stages, e.Time
+	case events.StageStarted:
+		t.running[e.Address] = &stage{address: e.Address, action: e.Stage.Action, kind: e.Stage.Kind, started: e.Time}
+	case events.StageProgress:
+		if s := t.running[e.Address]; s != nil {
+			s.progress, s.note = *e.Progress, ""
+			s.rate.add(e.Time, e.Progress.Done-e.Progress.ReusedRows)
+		}
+	case events.StageRetried:
+		if s := t.running[e.Address]; s != nil {
+			s.note = retryText(e.Retry)
+		}
+	case events.StageDone, events.StageFailed, events.StageInterrupted:
+		delete(t.running, e.Address)
+		t.finished++
+		if e.Type == events.StageFailed {
+			t.failed++
+		}
+	}
+}
+
+// oldest returns the running stages, those first that have run the longest.
+func (t *tracker) oldest() []*stage {
+	out := make([]*stage, 0, len(t.running))
+	for _, s := range t.running {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b *stage) int {
+		return cmp.Or(a.started.Compare(b.started), cmp.Compare(a.address, b.address))
+	})
+	return out
+}
+
+// rate is work a second over the last samples: a mean over some ten seconds,
+// so that it follows a change and yet does not flicker.
+type rate struct{ samples []sample }
+
+type sample struct {
+	at   time.Time
+	done int64
+}
+
+const window = 10 * time.Second
+
+func (r *rate) add(at time.Time, done int64) {
+	for len(r.samples) > 2 && at.Sub(r.samples[1].at) > window {
+		r.samples = r.samples[1:]
+	}
+	r.samples = append(r.samples, sample{at, done})
+}
+
+// perSecond is 0 while it is not known.
+func (r *rate) perSecond() float64 {
+	if len(r.samples) < 2 {
+		return 0
+	}
+	first, last := r.samples[0], r.samples[len(r.samples)-1]
+	seconds := last.at.Sub(first.at).Seconds()
+	if seconds < 0.2 || last.done <= first.done {
+		return 0
+	}
+	return float64(last.done-first.done) / seconds
+}
+
+// left is the time that the rest takes at the present rate; 0: not known.
+func (s *stage) left() time.Duration {
+	perSecond := s.rate.perSecond()
+	if perSecond == 0 || s.progress.Total <= s.progress.Done {
+		return 0
+	}
+	return time.Duration(float64(s.progress.Total-s.progress.Done) / perSecond * float64(time.Second))
+}

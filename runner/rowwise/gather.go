@@ -1,0 +1,69 @@
+package rowwise
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
+
+// Batches of this package live in Go's own memory (Arrow's default
+// allocator). Those that several blocks share are left to the garbage
+// collector rather than counted: see window.
+
+// run is some rows in a row of one batch; of the nil batch, nulls.
+type run struct {
+	from  arrow.RecordBatch
+	start int64
+	n     int64
+}
+
+// addRow appends one row and joins it to the last run where it follows it, so
+// that rows which stayed together cost one run.
+func addRow(runs []run, from arrow.RecordBatch, row int64) []run {
+	if len(runs) > 0 {
+		last := &runs[len(runs)-1]
+		if last.from == from && (from == nil || last.start+last.n == row) {
+			last.n++
+			return runs
+		}
+	}
+	return append(runs, run{from, row, 1})
+}
+
+// gather makes one batch of runs of batches of the same schema. A single run
+// is not copied.
+func gather(schema *arrow.Schema, runs []run) (arrow.RecordBatch, error) {
+	rows := int64(0)
+	for _, r := range runs {
+		rows += r.n
+	}
+	columns := make([]arrow.Array, schema.NumFields())
+	for i := range columns {
+		c, err := gatherColumn(schema.Field(i).Type, i, runs)
+		if err != nil {
+			return nil, fmt.Errorf("put together column %q: %w", schema.Field(i).Name, err)
+		}
+		columns[i] = c
+	}
+	return array.NewRecordBatch(schema, columns, rows), nil
+}
+
+func gatherColumn(t arrow.DataType, column int, runs []run) (arrow.Array, error) {
+	pieces := make([]arrow.Array, len(runs))
+	for i, r := range runs {
+		if r.from == nil {
+			pieces[i] = array.MakeArrayOfNull(memory.DefaultAllocator, t, int(r.n))
+			continue
+		}
+		pieces[i] = array.NewSlice(r.from.Column(column), r.start, r.start+r.n)
+	}
+	switch len(pieces) {
+	case 0:
+		return array.MakeArrayOfNull(memory.DefaultAllocator, t, 0), nil
+	case 1:
+		return pieces[0], nil
+	}
+	return array.Concatenate(pieces, memory.DefaultAllocator)
+}

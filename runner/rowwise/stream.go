@@ -1,0 +1,187 @@
+package rowwise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// stream is one Map call. Several batches may be under way; a goroutine of
+// its own always takes answers, so that a send that waits for the plugin
+// never waits for ever.
+type stream struct {
+	client pluginv1.PluginService_MapClient
+	made   *arrow.Schema
+	pace   *pace
+
+	mu      sync.Mutex // orders sends and the queue of what is asked
+	asked   chan *question
+	stopped chan struct{} // closed when no more answers are taken
+	err     error         // why; set before stopped is closed
+}
+
+// question is a batch under way.
+type question struct {
+	rows   int
+	sent   time.Time
+	answer chan answer // buffered
+}
+
+type answer struct {
+	rec    arrow.RecordBatch
+	errors []*pluginv1.RowError
+}
+
+// mostAsked bounds the batches under way; slots of blocks bound them more
+// tightly.
+const mostAsked = 1024
+
+func openStream(client pluginv1.PluginService_MapClient, start *pluginv1.Instance, made *arrow.Schema, p *pace) (*stream, error) {
+	first := &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: start}}
+	s := &stream{client: client, made: made, pace: p, asked: make(chan *question, mostAsked), stopped: make(chan struct{})}
+	go s.receive()
+	if err := client.Send(first); err != nil {
+		return nil, s.sendError(err)
+	}
+	return s, nil
+}
+
+// ask sends a batch. It may be called from several goroutines; answers come
+// in the order of the calls.
+func (s *stream) ask(rec arrow.RecordBatch) (*question, error) {
+	b, err := data.EncodeBatch(rec)
+	if err != nil {
+		return nil, err
+	}
+	q := &question{rows: int(rec.NumRows()), sent: time.Now(), answer: make(chan answer, 1)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case s.asked <- q:
+	case <-s.stopped:
+		return nil, s.err
+	}
+	if err := s.client.Send(&pluginv1.MapRequest{Event: &pluginv1.MapRequest_Rows{Rows: b}}); err != nil {
+		return nil, s.sendError(err)
+	}
+	return q, nil
+}
+
+// wait returns the answer to a question.
+func (s *stream) wait(ctx context.Context, q *question) (answer, error) {
+	select {
+	case a := <-q.answer:
+		return a, nil
+	default:
+	}
+	select {
+	case a := <-q.answer:
+		return a, nil
+	case <-s.stopped:
+		select {
+		case a := <-q.answer:
+			return a, nil
+		default:
+			return answer{}, s.err
+		}
+	case <-ctx.Done():
+		return answer{}, context.Cause(ctx)
+	}
+}
+
+// receive takes answers until the plugin ends the stream or breaks it.
+func (s *stream) receive() {
+	defer close(s.stopped)
+	for {
+		resp, err := s.client.Recv()
+		if err == nil {
+			err = s.take(resp)
+		}
+		if err != nil {
+			s.err = err
+			if errors.Is(err, io.EOF) {
+				s.err = errors.New("it ended the stream before it had answered all batches")
+			}
+			return
+		}
+	}
+}
+
+func (s *stream) take(resp *pluginv1.MapResponse) error {
+	if err := firstError(resp.GetDiagnostics()); err != nil {
+		return err
+	}
+	var q *question
+	select {
+	case q = <-s.asked:
+	default:
+		return errors.New("it sent an answer that nothing had asked for")
+	}
+	rec, err := data.DecodeBatch(resp.GetRows())
+	if err != nil {
+		return fmt.Errorf("its answer cannot be read: %w", err)
+	}
+	if rec.NumRows() != int64(q.rows) {
+		return fmt.Errorf("it answered a batch of %d rows with %d rows", q.rows, rec.NumRows())
+	}
+	conformed, err := data.Conform(rec, s.made)
+	if err != nil {
+		return fmt.Errorf("its answer has other columns than it had declared: %w", err)
+	}
+	for _, e := range resp.GetErrors() {
+		if e.GetRow() < 0 || e.GetRow() >= int64(q.rows) {
+			return fmt.Errorf("it reported an error of row %d in a batch of %d rows", e.GetRow(), q.rows)
+		}
+	}
+	s.pace.answered(q.rows, q.sent, time.Now())
+	q.answer <- answer{conformed, resp.GetErrors()}
+	return nil
+}
+
+// sendError is the reason of a send that failed: gRPC tells it to the
+// receiver alone.
+func (s *stream) sendError(err error) error {
+	if !errors.Is(err, io.EOF) {
+		return err
+	}
+	<-s.stopped
+	return s.err
+}
+
+// close tells the plugin that no more rows come and waits for it to end the
+// call.
+func (s *stream) close() error {
+	s.mu.Lock()
+	err := s.client.CloseSend()
+	s.mu.Unlock()
+	<-s.stopped
+	return err
+}
+
+// firstError makes an error of the first diagnostic that is one.
+func firstError(diags []*pluginv1.Diagnostic) error {
+	for _, d := range diags {
+		if d.GetSeverity() != pluginv1.Diagnostic_SEVERITY_WARNING {
+			return &PluginError{Summary: d.GetSummary(), Detail: d.GetDetail(), Argument: d.GetArgument()}
+		}
+	}
+	return nil
+}
+
+// PluginError is an error that a plugin reported of its own accord.
+type PluginError struct{ Summary, Detail, Argument string }
+
+func (e *PluginError) Error() string {
+	if e.Detail == "" {
+		return e.Summary
+	}
+	return e.Summary + ": " + e.Detail
+}
