@@ -1,0 +1,105 @@
+package classification
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Tally counts which label was predicted where another was right.
+type Tally struct {
+	counts map[pair]int64
+}
+
+// pair is a right label and the one predicted; with abstained set there is
+// none.
+type pair struct {
+	target, predicted string
+	abstained         bool
+}
+
+// NewTally returns an empty tally.
+func NewTally() *Tally { return &Tally{counts: map[pair]int64{}} }
+
+// Add counts a row. given false: no label was predicted.
+func (t *Tally) Add(target, predicted string, given bool) {
+	if !given {
+		predicted = ""
+	}
+	t.counts[pair{target, predicted, !given}]++
+}
+
+// Cell is a field of the confusion matrix that is not zero.
+type Cell struct {
+	Target, Predicted string
+	// Abstained: no label was predicted, Predicted is empty.
+	Abstained bool
+	Rows      int64
+}
+
+// Cells returns the confusion matrix, sorted by right and predicted label.
+func (t *Tally) Cells() []Cell {
+	cells := make([]Cell, 0, len(t.counts))
+	for p, n := range t.counts {
+		cells = append(cells, Cell{p.target, p.predicted, p.abstained, n})
+	}
+	slices.SortFunc(cells, func(a, b Cell) int {
+		return cmp.Or(
+			cmp.Compare(a.Target, b.Target),
+			cmp.Compare(a.Predicted, b.Predicted),
+			compareBool(a.Abstained, b.Abstained),
+		)
+	})
+	return cells
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// matrix is the confusion matrix over numbered classes, from which all
+// figures are made, again and again by the bootstrap.
+type matrix struct {
+	classes []string // sorted; those that are right or predicted somewhere
+	cells   []field
+}
+
+// field is a cell of a matrix; predicted -1: no label.
+type field struct {
+	target, predicted int
+	rows              int64
+}
+
+func (t *Tally) matrix() *matrix {
+	cells := t.Cells()
+	var classes []string
+	for _, c := range cells {
+		classes = append(classes, c.Target)
+		if !c.Abstained {
+			classes = append(classes, c.Predicted)
+		}
+	}
+	slices.Sort(classes)
+	m := &matrix{classes: slices.Compact(classes)}
+	for _, c := range cells {
+		f := field{rows: c.Rows, predicted: -1}
+		f.target, _ = slices.BinarySearch(m.classes, c.Target)
+		if !c.Abstained {
+			f.predicted, _ = slices.BinarySearch(m.classes, c.Predicted)
+		}
+		m.cells = append(m.cells, f)
+	}
+	return m
+}
+
+func (m *matrix) rows() (n int64) {
+	for _, c := range m.cells {
+		n += c.rows
+	}
+	return n
+}
