@@ -1,0 +1,317 @@
+package plugin
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// Batch is some rows that a Mapper works on. It belongs to the call of Map
+// that it was given to, and to one goroutine.
+type Batch struct {
+	// N is the number of rows.
+	N int
+
+	in     arrow.RecordBatch
+	out    []*outColumn
+	errors []RowError
+	err    error
+}
+
+// Array returns the values of a row expression by its argument's key; nil:
+// there is no such argument. It is valid until Map returns; who keeps it
+// longer calls Retain.
+func (b *Batch) Array(key string) arrow.Array {
+	if at := b.in.Schema().FieldIndices(key); len(at) > 0 {
+		return b.in.Column(at[0])
+	}
+	return nil
+}
+
+// InputColumn returns a column of the input that Prepare declared with
+// ReadColumns or ReadAll; nil: there is no such column.
+func (b *Batch) InputColumn(name string) arrow.Array {
+	if at := b.in.Schema().FieldIndices(name); len(at) > 0 {
+		return b.in.Column(at[len(at)-1])
+	}
+	return nil
+}
+
+// Strings returns a row expression's values as strings. The argument's type
+// has to be string.
+func (b *Batch) Strings(c Column) Values[string] { return values[string](b, c) }
+
+// Floats returns a row expression's values as float64, integers converted.
+func (b *Batch) Floats(c Column) Values[float64] { return values[float64](b, c) }
+
+// Ints returns a row expression's values as int64. The argument's type has to
+// be int64.
+func (b *Batch) Ints(c Column) Values[int64] { return values[int64](b, c) }
+
+// Bools returns a row expression's values as bool. The argument's type has to
+// be bool.
+func (b *Batch) Bools(c Column) Values[bool] { return values[bool](b, c) }
+
+// String returns one value of a row expression; false: it is null. In a loop
+// Strings is faster.
+func (b *Batch) String(c Column, row int) (string, bool) { return b.Strings(c).At(row) }
+
+// Values are the values of a row expression.
+type Values[T any] struct {
+	nulls arrow.Array
+	at    func(int) T
+}
+
+// At returns the value of a row; false: it is null, and the value is zero.
+func (v Values[T]) At(row int) (T, bool) {
+	if v.at == nil || v.nulls.IsNull(row) {
+		var zero T
+		return zero, false
+	}
+	return v.at(row), true
+}
+
+func values[T any](b *Batch, c Column) Values[T] {
+	a := b.Array(c.Key)
+	if a == nil {
+		if c.Key != "" {
+			b.fault("Map reads argument %q, which is no row expression", c.Key)
+		}
+		return Values[T]{}
+	}
+	var at any
+	switch a := a.(type) {
+	case *array.String:
+		at = a.Value
+	case *array.Int64:
+		at = a.Value
+	case *array.Float64:
+		at = a.Value
+	case *array.Boolean:
+		at = a.Value
+	}
+	if f, ok := at.(func(int) T); ok {
+		return Values[T]{a, f}
+	}
+	if ints, ok := a.(*array.Int64); ok {
+		if f, ok := any(func(i int) float64 { return float64(ints.Value(i)) }).(func(int) T); ok {
+			return Values[T]{a, f}
+		}
+	}
+	var zero T
+	b.fault("Map reads argument %q as %T, but its values are %s", c.Key, zero, a.DataType())
+	return Values[T]{}
+}
+
+// SetString sets a value of a declared column of type string. What is not set
+// is null.
+func (b *Batch) SetString(column string, row int, v string) {
+	if c := b.settable(column, "string", row); c != nil {
+		c.strings[row], c.valid[row] = v, true
+	}
+}
+
+// SetFloat sets a value of a declared column of type float64.
+func (b *Batch) SetFloat(column string, row int, v float64) {
+	if c := b.settable(column, "float64", row); c != nil {
+		c.floats[row], c.valid[row] = v, true
+	}
+}
+
+// SetInt sets a value of a declared column of type int64.
+func (b *Batch) SetInt(column string, row int, v int64) {
+	if c := b.settable(column, "int64", row); c != nil {
+		c.ints[row], c.valid[row] = v, true
+	}
+}
+
+// SetBool sets a value of a declared column of type bool.
+func (b *Batch) SetBool(column string, row int, v bool) {
+	if c := b.settable(column, "bool", row); c != nil {
+		c.bools[row], c.valid[row] = v, true
+	}
+}
+
+// SetNull sets a value to null.
+func (b *Batch) SetNull(column string, row int) {
+	if c := b.column(column); c != nil && c.valid != nil {
+		c.valid[row] = false
+	}
+}
+
+// SetArray gives a declared column's values all at once, without copying; it
+// is the way for columns of other types. The array has N values of the
+// column's type. The batch takes over the caller's reference.
+func (b *Batch) SetArray(column string, values arrow.Array) {
+	c := b.column(column)
+	switch {
+	case c == nil:
+		values.Release()
+	case values.Len() != b.N:
+		b.fault("column %q was given %d values for %d rows", column, values.Len(), b.N)
+		values.Release()
+	case !arrow.TypeEqual(values.DataType(), c.arrow):
+		b.fault("column %q was declared as %s and given values of type %s", column, c.typ, values.DataType())
+		values.Release()
+	default:
+		c.release()
+		c.array = values
+	}
+}
+
+// Fail marks a row as one that could not be worked on; what was set for it is
+// dropped. Temporary: another try may succeed.
+func (b *Batch) Fail(row int, temporary bool, err error) {
+	b.errors = append(b.errors, RowError{Row: row, Message: err.Error(), Temporary: temporary})
+}
+
+// fault notes an author's mistake; the first is what Map's caller sees.
+func (b *Batch) fault(format string, args ...any) {
+	if b.err == nil {
+		b.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (b *Batch) column(name string) *outColumn {
+	for _, c := range b.out {
+		if c.name == name {
+			return c
+		}
+	}
+	b.fault("column %q was not declared with AddColumn", name)
+	return nil
+}
+
+func (b *Batch) settable(name, typ string, row int) *outColumn {
+	c := b.column(name)
+	switch {
+	case c == nil:
+		return nil
+	case c.typ != typ:
+		b.fault("column %q was declared as %s and is set as %s", name, c.typ, typ)
+		return nil
+	case row < 0 || row >= b.N:
+		b.fault("column %q is set for row %d of %d", name, row, b.N)
+		return nil
+	}
+	c.open(b.N)
+	return c
+}
+
+// outColumn collects the values of a column that the mapper makes.
+type outColumn struct {
+	name, typ string
+	arrow     arrow.DataType
+
+	// array, or valid and the slice of the column's type.
+	array   arrow.Array
+	valid   []bool
+	strings []string
+	floats  []float64
+	ints    []int64
+	bools   []bool
+}
+
+func newOutColumns(schema data.Schema) ([]*outColumn, error) {
+	out := make([]*outColumn, len(schema))
+	for i, c := range schema {
+		t, err := data.ArrowType(c.Type)
+		if err != nil {
+			return nil, fmt.Errorf("column %q: %w", c.Name, err)
+		}
+		out[i] = &outColumn{name: c.Name, typ: c.Type, arrow: t}
+	}
+	return out, nil
+}
+
+// open makes room for values that are set one by one.
+func (c *outColumn) open(rows int) {
+	if c.valid != nil {
+		return
+	}
+	c.release()
+	c.valid = make([]bool, rows)
+	switch c.typ {
+	case "string":
+		c.strings = make([]string, rows)
+	case "float64":
+		c.floats = make([]float64, rows)
+	case "int64":
+		c.ints = make([]int64, rows)
+	case "bool":
+		c.bools = make([]bool, rows)
+	}
+}
+
+// release drops what was set.
+func (c *outColumn) release() {
+	if c.array != nil {
+		c.array.Release()
+	}
+	*c = outColumn{name: c.name, typ: c.typ, arrow: c.arrow}
+}
+
+// values returns the column; the caller releases it.
+func (c *outColumn) values(rows int) arrow.Array {
+	switch {
+	case c.array != nil:
+		c.array.Retain()
+		return c.array
+	case c.strings != nil:
+		return stringArray(c.strings, c.valid)
+	case c.floats != nil:
+		b := array.NewFloat64Builder(memory.DefaultAllocator)
+		defer b.Release()
+		b.AppendValues(c.floats, c.valid)
+		return b.NewArray()
+	case c.ints != nil:
+		b := array.NewInt64Builder(memory.DefaultAllocator)
+		defer b.Release()
+		b.AppendValues(c.ints, c.valid)
+		return b.NewArray()
+	case c.bools != nil:
+		b := array.NewBooleanBuilder(memory.DefaultAllocator)
+		defer b.Release()
+		b.AppendValues(c.bools, c.valid)
+		return b.NewArray()
+	}
+	return array.MakeArrayOfNull(memory.DefaultAllocator, c.arrow, rows)
+}
+
+func stringArray(values []string, valid []bool) arrow.Array {
+	size := 0
+	for i, v := range values {
+		if valid[i] {
+			size += len(v)
+		}
+	}
+	b := array.NewStringBuilder(memory.DefaultAllocator)
+	defer b.Release()
+	b.Reserve(len(values))
+	b.ReserveData(size)
+	for i, v := range values {
+		if valid[i] {
+			b.Append(v)
+		} else {
+			b.AppendNull()
+		}
+	}
+	return b.NewArray()
+}
+
+// record returns what the mapper made; the caller releases it.
+func (b *Batch) record(schema *arrow.Schema) arrow.RecordBatch {
+	columns := make([]arrow.Array, len(b.out))
+	for i, c := range b.out {
+		columns[i] = c.values(b.N)
+	}
+	rec := array.NewRecordBatch(schema, columns, int64(b.N))
+	for _, c := range columns {
+		c.Release()
+	}
+	return rec
+}

@@ -1,0 +1,304 @@
+package plugin
+
+import (
+	"fmt"
+	"math/big"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+	"github.com/zclconf/go-cty/cty/msgpack"
+
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// decodeConfig fills a struct from an instance's configuration. Unknown values
+// are left zero and their keys returned; they are an error where they are not
+// allowed.
+func decodeConfig(in *pluginv1.Instance, into reflect.Value, unknowns bool) ([]string, error) {
+	d := &decoder{instance: in}
+	config, err := unmarshalConfig(in.GetConfig())
+	if err != nil {
+		return nil, err
+	}
+	if err := d.body(config, into, ""); err != nil {
+		return nil, err
+	}
+	if len(d.unknown) > 0 && !unknowns {
+		return nil, ArgumentErrorf(d.unknown[0], "the argument %q is not known where it has to be", d.unknown[0])
+	}
+	return d.unknown, nil
+}
+
+// unmarshalConfig reads a configuration whose type travels with it. An empty
+// one is an empty object.
+func unmarshalConfig(b []byte) (cty.Value, error) {
+	if len(b) == 0 {
+		return cty.EmptyObjectVal, nil
+	}
+	v, err := msgpack.Unmarshal(b, cty.DynamicPseudoType)
+	if err != nil {
+		return cty.NilVal, fmt.Errorf("read the configuration: %w", err)
+	}
+	return v, nil
+}
+
+type decoder struct {
+	instance *pluginv1.Instance
+	unknown  []string
+}
+
+// join extends a key by a step.
+func join(key, step string) string {
+	if key == "" {
+		return step
+	}
+	return key + "." + step
+}
+
+// body fills a struct from an object. Attributes that are missing are null.
+func (d *decoder) body(v cty.Value, into reflect.Value, key string) error {
+	fields, err := structFields(into.Type())
+	if err != nil {
+		return err
+	}
+	if !v.IsKnown() {
+		d.unknown = append(d.unknown, key)
+		return nil
+	}
+	if v.IsNull() {
+		return nil
+	}
+	for _, f := range fields {
+		attr, err := f.attribute(v)
+		if err != nil {
+			return err
+		}
+		target, at := into.Field(f.index), join(key, f.name)
+		switch {
+		case f.block != nil:
+			err = d.blocks(f, attr, target, at)
+		case f.element == plain:
+			err = d.value(attr, target, at)
+		default:
+			err = d.handles(f, attr, target, at)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attribute returns a field's value in an object: where it is missing or null,
+// the default.
+func (f *field) attribute(object cty.Value) (cty.Value, error) {
+	v := cty.NullVal(cty.DynamicPseudoType)
+	if object.Type().HasAttribute(f.name) {
+		v = object.GetAttr(f.name)
+	}
+	if v.IsKnown() && v.IsNull() && f.argument != nil && len(f.argument.DefaultValue) > 0 {
+		return ctyjson.Unmarshal(f.argument.DefaultValue, f.ctyType)
+	}
+	return v, nil
+}
+
+// blocks fills a slice of structs. A block's key ends in its labels or, if it
+// has none, in its position.
+func (d *decoder) blocks(f *field, v cty.Value, into reflect.Value, key string) error {
+	if !d.present(v, key) {
+		return nil
+	}
+	n := v.LengthInt()
+	out := reflect.MakeSlice(into.Type(), n, n)
+	i := 0
+	for it := v.ElementIterator(); it.Next(); i++ {
+		_, block := it.Element()
+		if err := d.body(block, out.Index(i), join(key, blockStep(f.block.Labels, block, i))); err != nil {
+			return err
+		}
+	}
+	into.Set(out)
+	return nil
+}
+
+func blockStep(labels []string, block cty.Value, position int) string {
+	step := ""
+	for _, l := range labels {
+		if block.IsKnown() && !block.IsNull() && block.Type().HasAttribute(l) {
+			if label := block.GetAttr(l); label.IsKnown() && !label.IsNull() && label.Type() == cty.String {
+				step = join(step, label.AsString())
+			}
+		}
+	}
+	if step == "" {
+		return strconv.Itoa(position)
+	}
+	return step
+}
+
+// present is false for null and unknown values; the latter it notes.
+func (d *decoder) present(v cty.Value, key string) bool {
+	if !v.IsKnown() {
+		d.unknown = append(d.unknown, key)
+		return false
+	}
+	return !v.IsNull()
+}
+
+// handles fills a handle or a collection of them.
+func (d *decoder) handles(f *field, v cty.Value, into reflect.Value, key string) error {
+	if !d.present(v, key) {
+		return nil
+	}
+	switch into.Kind() {
+	case reflect.Slice:
+		out := reflect.MakeSlice(into.Type(), v.LengthInt(), v.LengthInt())
+		i := 0
+		for it := v.ElementIterator(); it.Next(); i++ {
+			_, e := it.Element()
+			if err := d.handle(e, out.Index(i), join(key, strconv.Itoa(i))); err != nil {
+				return err
+			}
+		}
+		into.Set(out)
+		return nil
+	case reflect.Map:
+		out := reflect.MakeMap(into.Type())
+		for it := v.ElementIterator(); it.Next(); {
+			k, e := it.Element()
+			h := reflect.New(into.Type().Elem()).Elem()
+			if err := d.handle(e, h, join(key, k.AsString())); err != nil {
+				return err
+			}
+			out.SetMapIndex(reflect.ValueOf(k.AsString()), h)
+		}
+		into.Set(out)
+		return nil
+	}
+	return d.handle(v, into, key)
+}
+
+func (d *decoder) handle(v cty.Value, into reflect.Value, key string) error {
+	if !d.present(v, key) {
+		return nil
+	}
+	if v.Type() != cty.String {
+		return ArgumentErrorf(key, "the argument %q came as %s, not as a key", key, v.Type().FriendlyName())
+	}
+	text := v.AsString()
+	into.FieldByName("Key").SetString(text)
+	if into.Type() == columnOrModelType {
+		_, isModel := d.instance.GetInputs()[text]
+		into.FieldByName("IsModel").SetBool(isModel)
+	}
+	return nil
+}
+
+// value fills a plain field.
+func (d *decoder) value(v cty.Value, into reflect.Value, key string) error {
+	if into.Type() == ctyValueType {
+		if !v.IsWhollyKnown() {
+			d.unknown = append(d.unknown, key)
+			return nil
+		}
+		into.Set(reflect.ValueOf(v))
+		return nil
+	}
+	if !d.present(v, key) {
+		return nil
+	}
+	switch into.Kind() {
+	case reflect.Pointer:
+		into.Set(reflect.New(into.Type().Elem()))
+		return d.value(v, into.Elem(), key)
+	case reflect.Slice, reflect.Map:
+		if !v.CanIterateElements() {
+			return ArgumentErrorf(key, "the argument %q came as %s", key, v.Type().FriendlyName())
+		}
+		return d.collection(v, into, key)
+	}
+	return d.scalar(v, into, key)
+}
+
+func (d *decoder) collection(v cty.Value, into reflect.Value, key string) error {
+	n := v.LengthInt()
+	if into.Kind() == reflect.Slice {
+		out := reflect.MakeSlice(into.Type(), n, n)
+		i := 0
+		for it := v.ElementIterator(); it.Next(); i++ {
+			_, e := it.Element()
+			if err := d.value(e, out.Index(i), join(key, strconv.Itoa(i))); err != nil {
+				return err
+			}
+		}
+		into.Set(out)
+		return nil
+	}
+	out := reflect.MakeMapWithSize(into.Type(), n)
+	for it := v.ElementIterator(); it.Next(); {
+		k, e := it.Element()
+		if k.Type() != cty.String {
+			return ArgumentErrorf(key, "the argument %q came as %s", key, v.Type().FriendlyName())
+		}
+		element := reflect.New(into.Type().Elem()).Elem()
+		if err := d.value(e, element, join(key, k.AsString())); err != nil {
+			return err
+		}
+		out.SetMapIndex(reflect.ValueOf(k.AsString()).Convert(into.Type().Key()), element)
+	}
+	into.Set(out)
+	return nil
+}
+
+func (d *decoder) scalar(v cty.Value, into reflect.Value, key string) error {
+	want, err := ctyTypeOf(into.Type())
+	if err != nil {
+		return err
+	}
+	v, err = convert.Convert(v, want)
+	if err != nil {
+		return ArgumentErrorf(key, "%s is required: %w", want.FriendlyName(), err)
+	}
+	switch into.Kind() {
+	case reflect.String:
+		into.SetString(v.AsString())
+	case reflect.Bool:
+		into.SetBool(v.True())
+	case reflect.Float64:
+		f, _ := v.AsBigFloat().Float64()
+		into.SetFloat(f)
+	default:
+		return integer(v, into, key)
+	}
+	return nil
+}
+
+// integer fills an int, int64 or time.Duration.
+func integer(v cty.Value, into reflect.Value, key string) error {
+	if into.Type() == durationType {
+		t, err := time.ParseDuration(v.AsString())
+		if err != nil {
+			return ArgumentErrorf(key, "%q is not a duration\nWrite a number and a unit: \"500ms\", \"90s\", \"1h30m\".", v.AsString())
+		}
+		into.SetInt(int64(t))
+		return nil
+	}
+	n, accuracy := v.AsBigFloat().Int64()
+	if accuracy != big.Exact {
+		return ArgumentErrorf(key, "a whole number is required, not %s", v.AsBigFloat().Text('g', 12))
+	}
+	into.SetInt(n)
+	return nil
+}
+
+// checkDefault says whether a default's JSON fits its type.
+func checkDefault(text string, t cty.Type) error {
+	if _, err := ctyjson.Unmarshal([]byte(text), t); err != nil {
+		return fmt.Errorf("default %s: %w", text, err)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package plugin
+
+import (
+	"context"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// DeploymentImpl puts an artifact somewhere that lives on.
+type DeploymentImpl[A any] interface {
+	// Prepare declares the state's attributes with SetValueType.
+	Prepare(context.Context, *Prepare[A]) error
+	// Read says what stands at the deployment's place now; nil: it is gone.
+	Read(context.Context, *DeploymentRead[A]) (*State, error)
+	// Plan says what it would take to get from prior to the arguments. It
+	// changes nothing.
+	Plan(context.Context, *DeploymentPlan[A]) (*Planned, error)
+	// Apply creates or updates. It returns a state even beside an error when
+	// something was made.
+	Apply(context.Context, *DeploymentApply[A]) (*State, error)
+	// Delete takes the deployment away. Deleting what is gone already is a
+	// success.
+	Delete(context.Context, *DeploymentDelete[A]) error
+}
+
+// State is what a plugin must know to find its deployment again.
+type State struct {
+	// Value is a known cty object: the attributes that users can refer to.
+	Value cty.Value
+	// Private is the plugin's own notes. It holds no secret.
+	Private []byte
+}
+
+// DeploymentRead asks what stands there.
+type DeploymentRead[A any] struct {
+	Args  *A
+	State *State
+}
+
+// DeploymentPlan asks what would be done.
+type DeploymentPlan[A any] struct {
+	// Args holds zeros where values are not known yet.
+	Args *A
+	// Prior is what stands there; nil: nothing.
+	Prior *State
+
+	digests map[string]string
+	unknown []string
+}
+
+// Digest returns the digest of the artifact at a key that is to be deployed;
+// false: it is not known yet.
+func (p *DeploymentPlan[A]) Digest(key string) (string, bool) {
+	d, ok := p.digests[key]
+	return d, ok
+}
+
+// Known says whether the argument at a key has its value already.
+func (p *DeploymentPlan[A]) Known(key string) bool { return knownKey(p.unknown, key) }
+
+// DeploymentAction is what would be done about a deployment.
+type DeploymentAction int
+
+// The actions.
+const (
+	NoAction DeploymentAction = iota + 1
+	Create
+	Update
+	Replace
+)
+
+// Planned is what would be done and what differs.
+type Planned struct {
+	Action  DeploymentAction
+	Changes []Change
+}
+
+// Change says what differs, for a person.
+type Change struct {
+	Argument, Before, After string
+	// ForcesReplacement: this is what an update can't do.
+	ForcesReplacement bool
+}
+
+// DeploymentApply asks to create or update.
+type DeploymentApply[A any] struct {
+	Args *A
+	// Prior is what stands there; nil: nothing.
+	Prior *State
+	// WorkDir is a folder for temporary files.
+	WorkDir string
+
+	inputs map[string]*pluginv1.Artifact
+}
+
+// Artifact returns what is to be deployed; nil: there is none at that key.
+func (a *DeploymentApply[A]) Artifact(h Artifact) *ArtifactInput { return newArtifactInput(h.Key, a.inputs) }
+
+// Dataset returns a dataset that is to be deployed; nil: there is none.
+func (a *DeploymentApply[A]) Dataset(h Dataset) *DatasetInput { return newDatasetInput(h.Key, a.inputs) }
+
+// Model returns a model that is to be deployed; nil: there is none.
+func (a *DeploymentApply[A]) Model(h Model) *ModelFiles { return newModelFiles(a.inputs[h.Key]) }
+
+// DeploymentDelete asks to take a deployment away.
+type DeploymentDelete[A any] struct {
+	Args  *A
+	State *State
+}
+
+// Deployment makes a type of an implementation that deploys.
+func Deployment[A any](info Info, impl DeploymentImpl[A]) Type {
+	return &deployment[A]{core[A]{info, pluginv1.Mode_MODE_DEPLOY, impl}, impl}
+}

@@ -1,0 +1,113 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	goplugin "github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
+)
+
+// hostConn is a run's way back to quern. It connects when it is first used,
+// and holds one prediction stream for each model.
+type hostConn struct {
+	// ctx is the run's; streams live as long as it, not as the call that
+	// opens them.
+	ctx    context.Context
+	broker *goplugin.GRPCBroker
+	id     uint32
+
+	mu      sync.Mutex
+	conn    *grpc.ClientConn
+	streams map[string]pluginv1.HostService_PredictClient
+}
+
+// close ends the streams; it is called when the run is over.
+func (h *hostConn) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conn != nil {
+		_ = h.conn.Close()
+	}
+}
+
+func (h *hostConn) predict(ctx context.Context, key string, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	rows, err := data.EncodeBatch(rec)
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, err := h.exchange(key, rows)
+	if err != nil {
+		return nil, nil, fmt.Errorf("predict with model %q: %w", key, err)
+	}
+	out, err := data.DecodeBatch(resp.Rows)
+	if err != nil {
+		return nil, nil, fmt.Errorf("predict with model %q: %w", key, err)
+	}
+	if out.NumRows() != rec.NumRows() {
+		defer out.Release()
+		return nil, nil, fmt.Errorf("predict with model %q: %d rows were answered by %d", key, rec.NumRows(), out.NumRows())
+	}
+	return out, rowErrors(resp.Errors), nil
+}
+
+func (h *hostConn) exchange(key string, rows []byte) (*pluginv1.HostServicePredictResponse, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	stream, err := h.stream(key)
+	if err != nil {
+		return nil, err
+	}
+	err = stream.Send(&pluginv1.HostServicePredictRequest{Event: &pluginv1.HostServicePredictRequest_Rows{Rows: rows}})
+	if err != nil {
+		// The stream's own error is told by Recv.
+		if _, recvErr := stream.Recv(); recvErr != nil {
+			err = recvErr
+		}
+		return nil, err
+	}
+	return stream.Recv()
+}
+
+func (h *hostConn) stream(key string) (pluginv1.HostService_PredictClient, error) {
+	if s := h.streams[key]; s != nil {
+		return s, nil
+	}
+	if h.conn == nil {
+		conn, err := h.broker.DialWithOptions(h.id, wire.DialOptions()...)
+		if err != nil {
+			return nil, fmt.Errorf("connect to quern: %w", err)
+		}
+		h.conn, h.streams = conn, map[string]pluginv1.HostService_PredictClient{}
+	}
+	s, err := pluginv1.NewHostServiceClient(h.conn).Predict(h.ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = s.Send(&pluginv1.HostServicePredictRequest{Event: &pluginv1.HostServicePredictRequest_Start{Start: key}})
+	if err != nil {
+		return nil, err
+	}
+	h.streams[key] = s
+	return s, nil
+}
+
+// model returns a model input.
+func (r *execution) model(key string) *RunModel {
+	files := newModelFiles(r.inputs[key])
+	if files == nil {
+		return nil
+	}
+	return &RunModel{ModelFiles: files, Key: key, predict: func(ctx context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
+		return r.host.predict(ctx, key, rec)
+	}}
+}

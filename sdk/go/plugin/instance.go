@@ -1,0 +1,90 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// preparer is what every implementation offers.
+type preparer[A any] interface {
+	// Prepare validates an instance and declares what it will make.
+	Prepare(context.Context, *Prepare[A]) error
+}
+
+// core is the part of a type that all four modes share.
+type core[A any] struct {
+	info Info
+	mode pluginv1.Mode
+	impl preparer[A]
+}
+
+func (t *core[A]) schema() (*pluginv1.Type, error) {
+	body, err := bodySchema(reflect.TypeFor[A]())
+	if err != nil {
+		return nil, fmt.Errorf("arguments of %s %q: %w", t.info.Kind, t.info.Name, err)
+	}
+	return &pluginv1.Type{
+		Kind: t.info.Kind, Name: t.info.Name, Doc: t.info.Doc,
+		Mode: t.mode, BehaviourVersion: t.info.Behaviour, Body: body,
+	}, nil
+}
+
+// prepare answers for one instance; a failure of it is a diagnostic of that
+// instance and of no other.
+func (t *core[A]) prepare(ctx context.Context, in *pluginv1.Instance) *pluginv1.Prepared {
+	_, prepared := t.instantiate(ctx, in, true)
+	return prepared
+}
+
+// decode decodes an instance's arguments, all of which are known.
+func (t *core[A]) decode(in *pluginv1.Instance) (*A, error) {
+	args := new(A)
+	_, err := decodeConfig(in, reflect.ValueOf(args).Elem(), false)
+	return args, err
+}
+
+// instantiate decodes an instance's arguments and has them prepared.
+func (t *core[A]) instantiate(ctx context.Context, in *pluginv1.Instance, unknowns bool) (*A, *pluginv1.Prepared) {
+	args := new(A)
+	unknown, err := decodeConfig(in, reflect.ValueOf(args).Elem(), unknowns)
+	if err != nil {
+		return nil, &pluginv1.Prepared{Diagnostics: diagnostics(err)}
+	}
+	p := &Prepare[A]{Args: args, preparation: newPreparation(in, unknown)}
+	if err := t.impl.Prepare(ctx, p); err != nil {
+		p.out.Diagnostics = append(p.out.Diagnostics, diagnostic(err))
+	}
+	if p.err != nil {
+		p.out.Diagnostics = append(p.out.Diagnostics, diagnostic(
+			fmt.Errorf("the plugin's %s %q is faulty\n%w", t.info.Kind, t.info.Name, p.err)))
+	}
+	return args, p.out
+}
+
+// ready is instantiate for the work itself: everything is known, and a
+// diagnostic of severity error is an error.
+func (t *core[A]) ready(ctx context.Context, in *pluginv1.Instance) (*A, *pluginv1.Prepared, error) {
+	args, prepared := t.instantiate(ctx, in, false)
+	for _, d := range prepared.Diagnostics {
+		if d.Severity == pluginv1.Diagnostic_SEVERITY_ERROR {
+			return nil, nil, diagnosticError(d)
+		}
+	}
+	if o, ok := t.impl.(Opener[A]); ok {
+		if err := o.Open(ctx, args); err != nil {
+			return nil, nil, err
+		}
+	}
+	return args, prepared, nil
+}
+
+// Opener is an optional interface of every implementation. Open is called
+// after the last Prepare and before the work, with everything known: the
+// place to compile patterns or load a dictionary into fields of A that have no
+// quern tag.
+type Opener[A any] interface {
+	Open(context.Context, *A) error
+}

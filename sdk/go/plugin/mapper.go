@@ -1,0 +1,30 @@
+package plugin
+
+import (
+	"context"
+
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// MapperImpl works row by row: what it makes of a row depends on that row and
+// the arguments alone, so that quern may give it any rows in any order, and
+// never gives it a row whose result is known.
+type MapperImpl[A any] interface {
+	// Prepare declares the output with KeepInput, AddColumn and AddArgument.
+	Prepare(context.Context, *Prepare[A]) error
+	// Map fills the declared columns for a batch. An error fails the stage;
+	// Batch.Fail fails one row.
+	Map(ctx context.Context, args *A, b *Batch) error
+}
+
+// Concurrent is an optional interface of a MapperImpl.
+type Concurrent interface {
+	// Concurrency is how many batches Map may be given at the same time; the
+	// default is 1. More helps a mapper that waits for something.
+	Concurrency() int
+}
+
+// Mapper makes a type of an implementation that works row by row.
+func Mapper[A any](info Info, impl MapperImpl[A]) Type {
+	return &mapper[A]{core[A]{info, pluginv1.Mode_MODE_MAP, impl}, impl}
+}

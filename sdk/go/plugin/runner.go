@@ -1,0 +1,106 @@
+package plugin
+
+import (
+	"context"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// RunnerImpl gets whole inputs as files and makes any artifacts.
+type RunnerImpl[A any] interface {
+	// Prepare declares the outputs with AddDataset, AddModel, AddReport and
+	// SetValueType, and what is read with ReadAll and ReadColumns.
+	Prepare(context.Context, *Prepare[A]) error
+	// Run does the work. When ctx ends it leaves a checkpoint in WorkDir, if
+	// it can, and returns.
+	Run(context.Context, *Run[A]) error
+}
+
+// ModelLoader is an optional interface of a RunnerImpl: the models that it
+// makes can predict.
+type ModelLoader interface {
+	// ModelFormats are the formats that LoadModel takes.
+	ModelFormats() []string
+	// LoadModel gets a model ready. A loaded model is used for many batches,
+	// by one goroutine, and closed in the end if it is an io.Closer.
+	LoadModel(context.Context, *ModelFiles) (Predictor, error)
+}
+
+// Predictor is a loaded model.
+type Predictor interface {
+	// Predict gets the columns of the signature's inputs and returns as many
+	// rows of its outputs; the caller releases them. A RowError's row counts
+	// in the batch; its outputs are of no account.
+	Predict(context.Context, arrow.RecordBatch) (arrow.RecordBatch, []RowError, error)
+}
+
+// Runner makes a type of an implementation that works on whole inputs.
+func Runner[A any](info Info, impl RunnerImpl[A]) Type {
+	return &runner[A]{core[A]{info, pluginv1.Mode_MODE_RUN, impl}, impl}
+}
+
+// Run is a stage that is being carried out. It belongs to one goroutine, but
+// for Progress.
+type Run[A any] struct {
+	Args *A
+	// WorkDir is the action's own folder, absolute. It is kept when a run is
+	// interrupted and offered again, so that checkpoints can be left there.
+	WorkDir string
+	*execution
+}
+
+// Address is the instance's address, for messages.
+func (r *execution) Address() string { return r.instance.Address }
+
+// Name is the block's name, the second part of the address.
+func (r *execution) Name() string { return addressName(r.instance.Address) }
+
+// Dataset returns a dataset input; nil: it was not given.
+func (r *execution) Dataset(d Dataset) *DatasetInput { return newDatasetInput(d.Key, r.inputs) }
+
+// Model returns a model input; nil: it was not given.
+func (r *execution) Model(m Model) *RunModel { return r.model(m.Key) }
+
+// Artifact returns an input of any kind; nil: it was not given.
+func (r *execution) Artifact(a Artifact) *ArtifactInput { return newArtifactInput(a.Key, r.inputs) }
+
+// RowArgument returns the type of a row expression's values and, when the
+// expression is no more than row.x, x.
+func (r *execution) RowArgument(key string) (typ, column string) {
+	a := r.instance.RowArguments[key]
+	return a.GetType(), a.GetColumn()
+}
+
+// Write adds rows to a dataset output. The caller keeps its reference to rec.
+func (r *execution) Write(output string, rec arrow.RecordBatch) error { return r.write(output, rec) }
+
+// Folder returns the folder for the files of a model or report output, which
+// is there and, in a first attempt, empty.
+func (r *execution) Folder(output string) (string, error) { return r.folder(output) }
+
+// SetValue gives the plain values: an object of the type that Prepare
+// declared.
+func (r *execution) SetValue(v cty.Value) { r.value = v }
+
+// Progress says how far the work is; total 0: unknown. Calls that follow each
+// other too fast are dropped.
+func (r *execution) Progress(done, total int64, unit, message string) {
+	r.stream.progress(done, total, unit, message)
+}
+
+// RunModel is a model input of a stage.
+type RunModel struct {
+	*ModelFiles
+	Key     string
+	predict func(context.Context, arrow.RecordBatch) (arrow.RecordBatch, []RowError, error)
+}
+
+// Predict applies the model to rows that have the columns of its signature's
+// inputs. The host has it done by the plugin that made the model. The result
+// has as many rows; the caller releases it.
+func (m *RunModel) Predict(ctx context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
+	return m.predict(ctx, rec)
+}

@@ -1,0 +1,90 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
+)
+
+// Serve is a plugin's main. It serves until quern ends the plugin or is gone,
+// and does not return when the plugin is faulty: it says why on stderr and
+// exits.
+//
+// The plugin may write to stdout and stderr while it serves: the lines are
+// shown when it crashes. Before Serve is called nothing may be written to
+// stdout.
+func Serve(p Plugin) {
+	s, err := newServer(p)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "plugin %s is faulty: %s\n", p.Name, err)
+		os.Exit(1)
+	}
+	goplugin.Serve(&goplugin.ServeConfig{
+		HandshakeConfig: wire.Handshake,
+		Plugins:         goplugin.PluginSet{wire.Service: &served{server: s}},
+		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
+			go endWithParent()
+			out := keepOutput()
+			return grpc.NewServer(append(append(opts, wire.ServerOptions()...),
+				grpc.ChainUnaryInterceptor(out.unary), grpc.ChainStreamInterceptor(out.stream))...)
+		},
+		Logger: hclog.NewNullLogger(),
+	})
+}
+
+// served makes a server a go-plugin plugin.
+type served struct {
+	goplugin.NetRPCUnsupportedPlugin
+	server *server
+}
+
+func (p *served) GRPCServer(broker *goplugin.GRPCBroker, s *grpc.Server) error {
+	p.server.broker = broker
+	pluginv1.RegisterPluginServiceServer(s, p.server)
+	return nil
+}
+
+func (p *served) GRPCClient(context.Context, *goplugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, fmt.Errorf("a served plugin has no client")
+}
+
+// endWithParent ends the process when quern is gone, however it went: stdin is
+// a pipe that quern holds and never writes to.
+func endWithParent() {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(1)
+}
+
+// output restores what go-plugin takes away. It replaces os.Stdout and
+// os.Stderr by pipes that it sends over gRPC, so that the last lines before a
+// crash are lost; and it does so between the handshake and the first call. The
+// real stderr serves both better.
+type output struct {
+	stderr *os.File
+	once   sync.Once
+}
+
+func keepOutput() *output { return &output{stderr: os.Stderr} }
+
+func (o *output) restore() {
+	o.once.Do(func() { os.Stdout, os.Stderr = o.stderr, o.stderr })
+}
+
+func (o *output) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	o.restore()
+	return next(ctx, req)
+}
+
+func (o *output) stream(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	o.restore()
+	return next(srv, s)
+}

@@ -1,0 +1,67 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// servePredict loads a model and answers the batches in their order.
+func servePredict(ctx context.Context, types []Type, model *pluginv1.Artifact, stream pluginv1.PluginService_PredictServer) error {
+	loader, err := findLoader(types, model.GetFormat())
+	if err != nil {
+		return err
+	}
+	files := newModelFiles(model)
+	predictor, err := loader.LoadModel(ctx, files)
+	if err != nil {
+		return fmt.Errorf("load the model (%s): %w", files.Format, err)
+	}
+	if c, ok := predictor.(io.Closer); ok {
+		defer c.Close()
+	}
+	work := func(ctx context.Context, req *pluginv1.PredictRequest) (*pluginv1.PredictResponse, error) {
+		rec, err := data.DecodeBatch(req.GetRows())
+		if err != nil {
+			return nil, err
+		}
+		defer rec.Release()
+		return answer(ctx, predictor, rec, files.Signature.Outputs)
+	}
+	return inOrder(ctx, 1, stream.Recv, work, stream.Send)
+}
+
+func findLoader(types []Type, format string) (ModelLoader, error) {
+	for _, t := range types {
+		r, ok := t.(runnable)
+		if !ok {
+			continue
+		}
+		if l, ok := r.loader(); ok && slices.Contains(l.ModelFormats(), format) {
+			return l, nil
+		}
+	}
+	return nil, fmt.Errorf("the plugin has no type that can predict with models of format %q", format)
+}
+
+func answer(ctx context.Context, p Predictor, rec arrow.RecordBatch, want data.Schema) (*pluginv1.PredictResponse, error) {
+	out, errs, err := p.Predict(ctx, rec)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Release()
+	if out.NumRows() != rec.NumRows() {
+		return nil, fmt.Errorf("the model's plugin is faulty\nIt predicted %d rows for %d.", out.NumRows(), rec.NumRows())
+	}
+	rows, err := encode(want, out)
+	if err != nil {
+		return nil, err
+	}
+	return &pluginv1.PredictResponse{Rows: rows, Errors: protoRowErrors(errs)}, nil
+}

@@ -1,0 +1,173 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/msgpack"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+type runnable interface {
+	Type
+	loader() (ModelLoader, bool)
+	run(context.Context, *pluginv1.RunRequest, runStream, *hostConn) error
+}
+
+type runner[A any] struct {
+	core[A]
+	impl RunnerImpl[A]
+}
+
+func (r *runner[A]) loader() (ModelLoader, bool) {
+	l, ok := r.impl.(ModelLoader)
+	return l, ok
+}
+
+// run carries out a stage and sends everything, Done included.
+func (r *runner[A]) run(ctx context.Context, req *pluginv1.RunRequest, stream runStream, host *hostConn) error {
+	args, prepared, err := r.ready(ctx, req.Instance)
+	if err != nil {
+		return err
+	}
+	e := &execution{
+		instance: req.Instance, inputs: req.Inputs, workDir: req.WorkDir, stream: stream, host: host,
+		outputs: prepared.Outputs, valueType: prepared.ValueType, folders: map[string]string{},
+		value: cty.NilVal,
+	}
+	if err := r.impl.Run(ctx, &Run[A]{Args: args, WorkDir: req.WorkDir, execution: e}); err != nil {
+		return err
+	}
+	done, err := e.done()
+	if err != nil {
+		return fmt.Errorf("the plugin's %s %q is faulty\n%w", r.info.Kind, r.info.Name, err)
+	}
+	return stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Done{Done: done}})
+}
+
+// execution is the part of Run that does not depend on the arguments' type.
+type execution struct {
+	instance  *pluginv1.Instance
+	inputs    map[string]*pluginv1.Artifact
+	workDir   string
+	stream    runStream
+	host      *hostConn
+	outputs   []*pluginv1.Output
+	valueType []byte
+	folders   map[string]string
+	value     cty.Value
+}
+
+func (r *execution) output(name string, kinds ...pluginv1.ArtifactKind) (*pluginv1.Output, error) {
+	for _, o := range r.outputs {
+		if o.Name != name {
+			continue
+		}
+		for _, k := range kinds {
+			if o.Kind == k {
+				return o, nil
+			}
+		}
+		return nil, fmt.Errorf("output %q was declared as a %s", name, artifactKind(o.Kind))
+	}
+	return nil, fmt.Errorf("output %q was not declared in Prepare", name)
+}
+
+func (r *execution) write(name string, rec arrow.RecordBatch) error {
+	out, err := r.output(name, pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET)
+	if err != nil {
+		return err
+	}
+	rows, err := encode(data.FromProto(out.Columns), rec)
+	if err != nil {
+		return fmt.Errorf("write output %q: %w", name, err)
+	}
+	return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Rows{
+		Rows: &pluginv1.Rows{Output: name, Rows: rows},
+	}})
+}
+
+// folder empties the folder when a run first asks for it: what an interrupted
+// attempt left there is no checkpoint.
+func (r *execution) folder(name string) (string, error) {
+	if dir, ok := r.folders[name]; ok {
+		return dir, nil
+	}
+	_, err := r.output(name, pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL, pluginv1.ArtifactKind_ARTIFACT_KIND_REPORT)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(r.workDir, "output-"+url.PathEscape(name))
+	if err := os.RemoveAll(dir); err != nil {
+		return "", fmt.Errorf("empty the folder of output %q: %w", name, err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("make the folder of output %q: %w", name, err)
+	}
+	r.folders[name] = dir
+	return dir, nil
+}
+
+// done checks that everything that was declared was made.
+func (r *execution) done() (*pluginv1.Done, error) {
+	for _, o := range r.outputs {
+		if _, ok := r.folders[o.Name]; !ok && o.Kind != pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET {
+			return nil, fmt.Errorf("output %q was declared but Folder(%q) never asked for", o.Name, o.Name)
+		}
+	}
+	value, err := encodeDeclared(r.value, r.valueType)
+	if err != nil {
+		return nil, err
+	}
+	return &pluginv1.Done{Value: value, Folders: r.folders}, nil
+}
+
+// encodeDeclared converts a value to the type that Prepare declared and writes
+// it. Nothing declared and nothing given is nothing.
+func encodeDeclared(v cty.Value, typeJSON []byte) ([]byte, error) {
+	if len(typeJSON) == 0 {
+		if v == cty.NilVal {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("a value was given, but Prepare did not call SetValueType")
+	}
+	var t cty.Type
+	if err := t.UnmarshalJSON(typeJSON); err != nil {
+		return nil, err
+	}
+	if v == cty.NilVal {
+		return nil, fmt.Errorf("Prepare declared a value, but none was given")
+	}
+	v, err := convert.Convert(v, t)
+	if err != nil {
+		return nil, fmt.Errorf("the value is not of the declared type: %w", err)
+	}
+	if !v.IsWhollyKnown() {
+		return nil, fmt.Errorf("the value is not wholly known")
+	}
+	return msgpack.Marshal(v, cty.DynamicPseudoType)
+}
+
+// runStream is the stream of a Run call.
+type runStream struct {
+	*sender[pluginv1.RunResponse]
+	*throttle
+}
+
+func (s runStream) progress(done, total int64, unit, message string) {
+	if !s.pass(done, total) {
+		return
+	}
+	// A stream that is broken shows at the next rows.
+	_ = s.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Progress{
+		Progress: &pluginv1.Progress{Done: done, Total: total, Unit: unit, Message: message},
+	}})
+}

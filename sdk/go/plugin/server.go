@@ -1,0 +1,211 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	goplugin "github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// server is PluginService over a Plugin. A failure of the work is a diagnostic
+// in the answer; a status is for calls that break the protocol.
+type server struct {
+	pluginv1.UnimplementedPluginServiceServer
+	plugin Plugin
+	broker *goplugin.GRPCBroker
+	schema *pluginv1.GetSchemaResponse
+	types  map[typeName]Type
+}
+
+type typeName struct{ kind, name string }
+
+// newServer checks the plugin's types; mistakes in them are the author's.
+func newServer(p Plugin) (*server, error) {
+	s := &server{plugin: p, types: map[typeName]Type{}}
+	s.schema = &pluginv1.GetSchemaResponse{Version: p.Version, Config: &pluginv1.Body{}}
+	if p.Config != nil {
+		t := reflect.TypeOf(p.Config)
+		if t.Kind() != reflect.Pointer {
+			return nil, fmt.Errorf("Plugin.Config is a %s and has to be a pointer to a struct", t)
+		}
+		body, err := bodySchema(t.Elem())
+		if err != nil {
+			return nil, fmt.Errorf("Plugin.Config: %w", err)
+		}
+		s.schema.Config = body
+	}
+	var errs []error
+	for _, t := range p.Types {
+		schema, err := t.schema()
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		name := typeName{schema.Kind, schema.Name}
+		if s.types[name] != nil {
+			errs = append(errs, fmt.Errorf("%s %q is there twice", schema.Kind, schema.Name))
+		}
+		s.types[name] = t
+		s.schema.Types = append(s.schema.Types, schema)
+	}
+	return s, errors.Join(errs...)
+}
+
+func (s *server) GetSchema(context.Context, *pluginv1.GetSchemaRequest) (*pluginv1.GetSchemaResponse, error) {
+	return s.schema, nil
+}
+
+func (s *server) Configure(ctx context.Context, req *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
+	if s.plugin.Config != nil {
+		into := reflect.ValueOf(s.plugin.Config).Elem()
+		if _, err := decodeConfig(&pluginv1.Instance{Config: req.Config}, into, false); err != nil {
+			return &pluginv1.ConfigureResponse{Diagnostics: diagnostics(err)}, nil
+		}
+	}
+	var err error
+	if s.plugin.Configure != nil {
+		err = s.plugin.Configure(ctx, req.Root)
+	}
+	return &pluginv1.ConfigureResponse{Diagnostics: diagnostics(err)}, nil
+}
+
+func (s *server) Prepare(ctx context.Context, req *pluginv1.PrepareRequest) (*pluginv1.PrepareResponse, error) {
+	out := &pluginv1.PrepareResponse{Prepared: make([]*pluginv1.Prepared, len(req.Instances))}
+	for i, in := range req.Instances {
+		t, err := find[Type](s, in)
+		if err != nil {
+			return nil, err
+		}
+		out.Prepared[i] = t.prepare(ctx, in)
+		if err := ctx.Err(); err != nil {
+			return nil, status.FromContextError(err).Err()
+		}
+	}
+	return out, nil
+}
+
+func (s *server) Fingerprint(ctx context.Context, req *pluginv1.FingerprintRequest) (*pluginv1.FingerprintResponse, error) {
+	t, err := find[readable](s, req.Instance)
+	if err != nil {
+		return nil, err
+	}
+	return t.fingerprint(ctx, req), nil
+}
+
+func (s *server) Read(req *pluginv1.ReadRequest, stream pluginv1.PluginService_ReadServer) error {
+	t, err := find[readable](s, req.Instance)
+	if err != nil {
+		return err
+	}
+	out := readStream{&sender[pluginv1.ReadResponse]{stream: stream}, &throttle{}}
+	return finish(stream.Context(), t.read(stream.Context(), req.Instance, out), func(d *pluginv1.Diagnostic) error {
+		return out.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Diagnostic{Diagnostic: d}})
+	})
+}
+
+func (s *server) Map(stream pluginv1.PluginService_MapServer) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	t, err := find[mappable](s, first.GetStart())
+	if err != nil {
+		return err
+	}
+	return finish(stream.Context(), t.serveMap(stream.Context(), first.GetStart(), stream), func(d *pluginv1.Diagnostic) error {
+		return stream.Send(&pluginv1.MapResponse{Diagnostics: []*pluginv1.Diagnostic{d}})
+	})
+}
+
+func (s *server) Run(req *pluginv1.RunRequest, stream pluginv1.PluginService_RunServer) error {
+	t, err := find[runnable](s, req.Instance)
+	if err != nil {
+		return err
+	}
+	host := &hostConn{ctx: stream.Context(), broker: s.broker, id: req.Host}
+	defer host.close()
+	out := runStream{&sender[pluginv1.RunResponse]{stream: stream}, &throttle{}}
+	return finish(stream.Context(), t.run(stream.Context(), req, out, host), func(d *pluginv1.Diagnostic) error {
+		return out.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Diagnostic{Diagnostic: d}})
+	})
+}
+
+func (s *server) Predict(stream pluginv1.PluginService_PredictServer) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	if first.GetStart() == nil {
+		return status.Error(codes.InvalidArgument, "the first request of Predict holds start")
+	}
+	err = servePredict(stream.Context(), s.plugin.Types, first.GetStart(), stream)
+	if err != nil && stream.Context().Err() == nil {
+		// Predictions have no diagnostics.
+		return status.Error(codes.FailedPrecondition, err.Error())
+	}
+	return err
+}
+
+func (s *server) ReadDeployment(ctx context.Context, req *pluginv1.ReadDeploymentRequest) (*pluginv1.ReadDeploymentResponse, error) {
+	t, err := find[deployable](s, req.Instance)
+	if err != nil {
+		return nil, err
+	}
+	return t.read(ctx, req), nil
+}
+
+func (s *server) PlanDeployment(ctx context.Context, req *pluginv1.PlanDeploymentRequest) (*pluginv1.PlanDeploymentResponse, error) {
+	t, err := find[deployable](s, req.Instance)
+	if err != nil {
+		return nil, err
+	}
+	return t.plan(ctx, req), nil
+}
+
+func (s *server) ApplyDeployment(ctx context.Context, req *pluginv1.ApplyDeploymentRequest) (*pluginv1.ApplyDeploymentResponse, error) {
+	t, err := find[deployable](s, req.Instance)
+	if err != nil {
+		return nil, err
+	}
+	return t.apply(ctx, req), nil
+}
+
+func (s *server) DeleteDeployment(ctx context.Context, req *pluginv1.DeleteDeploymentRequest) (*pluginv1.DeleteDeploymentResponse, error) {
+	t, err := find[deployable](s, req.Instance)
+	if err != nil {
+		return nil, err
+	}
+	return t.remove(ctx, req), nil
+}
+
+// find returns the type of an instance, if it can do what is asked.
+func find[T Type](s *server, in *pluginv1.Instance) (T, error) {
+	var none T
+	t, ok := s.types[typeName{in.GetKind(), in.GetType()}]
+	if !ok {
+		return none, status.Errorf(codes.NotFound, "the plugin has no %s %q", in.GetKind(), in.GetType())
+	}
+	able, ok := t.(T)
+	if !ok {
+		return none, status.Errorf(codes.InvalidArgument, "%s %q is not called this way", in.GetKind(), in.GetType())
+	}
+	return able, nil
+}
+
+// finish ends a stream: a failure of the work goes out as a diagnostic, one of
+// the stream itself as it is.
+func finish(ctx context.Context, err error, send func(*pluginv1.Diagnostic) error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return status.FromContextError(ctx.Err()).Err()
+	}
+	return send(diagnostic(err))
+}

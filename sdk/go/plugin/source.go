@@ -1,0 +1,64 @@
+package plugin
+
+import (
+	"context"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// SourceImpl brings rows in from outside.
+type SourceImpl[A any] interface {
+	// Prepare declares the columns with AddDataset("", …). It may look at the
+	// source to infer them.
+	Prepare(context.Context, *Prepare[A]) error
+	// Fingerprint says cheaply what the source holds now. Memo is what it
+	// returned the last time; empty at first.
+	Fingerprint(ctx context.Context, args *A, memo []byte) (Fingerprint, error)
+	// Read writes all rows, in an order that is the same for the same content.
+	Read(ctx context.Context, args *A, w *RowWriter) error
+}
+
+// Fingerprint is what a source holds.
+type Fingerprint struct {
+	// Fingerprint changes when, and only when, the content changes.
+	Fingerprint string
+	// Memo is handed back at the next call, so that unchanged parts need no
+	// hashing.
+	Memo []byte
+	// Summary is one line for a person: "2 files, 10,003 rows".
+	Summary string
+}
+
+// Source makes a type of an implementation that brings rows in.
+func Source[A any](info Info, impl SourceImpl[A]) Type {
+	return &source[A]{core[A]{info, pluginv1.Mode_MODE_READ, impl}, impl}
+}
+
+// RowWriter takes a source's rows. It belongs to one goroutine.
+type RowWriter struct {
+	schema data.Schema
+	stream readStream
+}
+
+// Schema returns the columns that Prepare declared. Batches have to have them,
+// in their order.
+func (w *RowWriter) Schema() data.Schema { return w.schema }
+
+// Write sends rows on; some thousand to some ten thousand at a time are best.
+// The caller keeps its reference to rec.
+func (w *RowWriter) Write(rec arrow.RecordBatch) error { return w.write(rec) }
+
+// Quarantine sets a row aside that can't be taken: where it stands (file and
+// line), what it says, and what is wrong with it.
+func (w *RowWriter) Quarantine(origin, content string, problem error) error {
+	return w.quarantine(origin, content, problem)
+}
+
+// Progress says how far the reading is; total 0: unknown. Calls that follow
+// each other too fast are dropped.
+func (w *RowWriter) Progress(done, total int64, unit, message string) {
+	w.stream.progress(done, total, unit, message)
+}

@@ -1,0 +1,142 @@
+package wire
+
+import (
+	"fmt"
+
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+	pb "google.golang.org/protobuf/proto"
+
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// codec is gRPC's codec for protocol buffers, but for messages that are little
+// else than rows: those it writes without copying the rows, and reads with
+// one copy less. What is on the wire is the same.
+type codec struct{}
+
+var standard = encoding.GetCodecV2(proto.Name)
+
+// Name is the standard codec's: the other end may use that.
+func (codec) Name() string { return proto.Name }
+
+// Field numbers of rows.
+const (
+	mapRequestRows  = 2
+	mapResponseRows = 1
+	readRows        = 1
+	runRows         = 2 // RunResponse.rows, a Rows message
+	rowsRows        = 2 // Rows.rows
+)
+
+func (codec) Marshal(v any) (mem.BufferSlice, error) {
+	switch m := v.(type) {
+	case *pluginv1.MapRequest:
+		if rows, ok := m.Event.(*pluginv1.MapRequest_Rows); ok {
+			return field(mapRequestRows, rows.Rows, nil), nil
+		}
+	case *pluginv1.PredictRequest:
+		if rows, ok := m.Event.(*pluginv1.PredictRequest_Rows); ok {
+			return field(mapRequestRows, rows.Rows, nil), nil
+		}
+	case *pluginv1.ReadResponse:
+		if rows, ok := m.Event.(*pluginv1.ReadResponse_Rows); ok {
+			return field(readRows, rows.Rows, nil), nil
+		}
+	case *pluginv1.MapResponse:
+		return besideRows(m.Rows, &pluginv1.MapResponse{Errors: m.Errors, Diagnostics: m.Diagnostics})
+	case *pluginv1.PredictResponse:
+		return besideRows(m.Rows, &pluginv1.PredictResponse{Errors: m.Errors})
+	case *pluginv1.RunResponse:
+		if rows, ok := m.Event.(*pluginv1.RunResponse_Rows); ok {
+			return nestedRows(rows.Rows), nil
+		}
+	}
+	return standard.Marshal(v)
+}
+
+// field writes one bytes field without copying its content, and tail behind it.
+func field(number protowire.Number, content, tail []byte) mem.BufferSlice {
+	head := protowire.AppendTag(nil, number, protowire.BytesType)
+	head = protowire.AppendVarint(head, uint64(len(content)))
+	return slices(head, content, tail)
+}
+
+func slices(parts ...[]byte) mem.BufferSlice {
+	var out mem.BufferSlice
+	for _, p := range parts {
+		if len(p) > 0 {
+			out = append(out, mem.SliceBuffer(p))
+		}
+	}
+	return out
+}
+
+// besideRows writes rows, field 1, and the rest of a message behind them.
+func besideRows(rows []byte, rest pb.Message) (mem.BufferSlice, error) {
+	tail, err := pb.Marshal(rest)
+	if err != nil {
+		return nil, fmt.Errorf("marshal %T: %w", rest, err)
+	}
+	if len(rows) == 0 {
+		return slices(tail), nil
+	}
+	return field(mapResponseRows, rows, tail), nil
+}
+
+// nestedRows writes a RunResponse that holds rows.
+func nestedRows(r *pluginv1.Rows) mem.BufferSlice {
+	inner := protowire.AppendTag(nil, 1, protowire.BytesType)
+	inner = protowire.AppendString(inner, r.GetOutput())
+	inner = protowire.AppendTag(inner, rowsRows, protowire.BytesType)
+	inner = protowire.AppendVarint(inner, uint64(len(r.GetRows())))
+	head := protowire.AppendTag(nil, runRows, protowire.BytesType)
+	head = protowire.AppendVarint(head, uint64(len(inner)+len(r.GetRows())))
+	return slices(append(head, inner...), r.GetRows())
+}
+
+// Unmarshal reads a message. Of those that hold rows alone, the rows are part
+// of the buffer that the message was gathered in.
+func (codec) Unmarshal(data mem.BufferSlice, v any) error {
+	switch m := v.(type) {
+	case *pluginv1.MapRequest:
+		return readRowsField(data, mapRequestRows, m, func(rows []byte) {
+			m.Event = &pluginv1.MapRequest_Rows{Rows: rows}
+		})
+	case *pluginv1.PredictRequest:
+		return readRowsField(data, mapRequestRows, m, func(rows []byte) {
+			m.Event = &pluginv1.PredictRequest_Rows{Rows: rows}
+		})
+	case *pluginv1.ReadResponse:
+		return readRowsField(data, readRows, m, func(rows []byte) {
+			m.Event = &pluginv1.ReadResponse_Rows{Rows: rows}
+		})
+	}
+	return standard.Unmarshal(data, v)
+}
+
+func readRowsField(data mem.BufferSlice, number protowire.Number, m pb.Message, set func([]byte)) error {
+	whole := data.Materialize()
+	if rows, ok := onlyField(whole, number); ok {
+		pb.Reset(m)
+		set(rows)
+		return nil
+	}
+	if err := pb.Unmarshal(whole, m); err != nil {
+		return fmt.Errorf("unmarshal %T: %w", m, err)
+	}
+	return nil
+}
+
+// onlyField returns the content of a message's bytes field if the message is
+// that field and nothing else.
+func onlyField(message []byte, number protowire.Number) ([]byte, bool) {
+	n, typ, size := protowire.ConsumeTag(message)
+	if size < 0 || n != number || typ != protowire.BytesType {
+		return nil, false
+	}
+	content, rest := protowire.ConsumeBytes(message[size:])
+	return content, rest >= 0 && size+rest == len(message)
+}
