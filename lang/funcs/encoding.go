@@ -1,0 +1,169 @@
+package funcs
+
+import (
+	"encoding/base64"
+	"encoding/csv"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	yaml "github.com/zclconf/go-cty-yaml"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+	"golang.org/x/text/encoding/ianaindex"
+)
+
+var encodingFunctions = []entry{
+	describe("base64decode", "Decodes Base64 to a string.", `base64decode("aGk=")`, `"hi"`, stringFunc("str", decodeBase64)),
+	describe("base64encode", "Encodes a string's UTF-8 in Base64.", `base64encode("hi")`, `"aGk="`, stringFunc("str", encodeBase64)),
+	describe("csvdecode", "Reads CSV with a header line to a list of objects with string attributes.", `csvdecode("a,b\n1,2")`, `[{ a = "1", b = "2" }]`, stdlib.CSVDecodeFunc),
+	describe("csvencode", "Writes a list of objects as CSV with a header line, columns in the order of their names.", `csvencode([{ a = 1, b = "x" }])`, `"a,b\n1,x\n"`, csvEncodeFunc),
+	describe("jsondecode", "Reads JSON.", `jsondecode("{\"a\": 1}")`, `{ a = 1 }`, stdlib.JSONDecodeFunc),
+	describe("jsonencode", "Writes JSON, keys in order.", `jsonencode({ b = 1, a = [true] })`, `"{\"a\":[true],\"b\":1}"`, stdlib.JSONEncodeFunc),
+	describe("textdecodebase64", "Decodes Base64 of text in another encoding.", `textdecodebase64("aABpAA==", "UTF-16LE")`, `"hi"`, textBase64(decodeText)),
+	describe("textencodebase64", "Encodes a string in another encoding, in Base64.", `textencodebase64("hi", "UTF-16LE")`, `"aABpAA=="`, textBase64(encodeText)),
+	describe("urldecode", "Undoes urlencode.", `urldecode("a+b%26c")`, `"a b&c"`, stringFunc("str", url.QueryUnescape)),
+	describe("urlencode", "Escapes a string for the query of a URL.", `urlencode("a b&c")`, `"a+b%26c"`, stringFunc("str", func(s string) (string, error) { return url.QueryEscape(s), nil })),
+	describe("yamldecode", "Reads YAML 1.2, a single document.", `yamldecode("a: 1")`, `{ a = 1 }`, yaml.YAMLDecodeFunc),
+	describe("yamlencode", "Writes YAML, keys in order.", `yamlencode({ a = 1 })`, `"\"a\": 1\n"`, yaml.YAMLEncodeFunc),
+}
+
+// stringFunc makes a function of a string to a string.
+func stringFunc(param string, f func(string) (string, error)) function.Function {
+	return function.New(&function.Spec{
+		Params:       []function.Parameter{{Name: param, Type: cty.String}},
+		Type:         function.StaticReturnType(cty.String),
+		RefineResult: notNull,
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			s, err := f(args[0].AsString())
+			if err != nil {
+				return cty.NilVal, function.NewArgError(0, err)
+			}
+			return cty.StringVal(s), nil
+		},
+	})
+}
+
+func encodeBase64(s string) (string, error) {
+	return base64.StdEncoding.EncodeToString([]byte(s)), nil
+}
+
+func decodeBase64(s string) (string, error) {
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		return "", errors.New("this is not Base64")
+	}
+	if !utf8.Valid(b) {
+		return "", errors.New("the decoded bytes are not UTF-8; for another encoding there is textdecodebase64")
+	}
+	return string(b), nil
+}
+
+// textBase64 makes a function of a text and the name of an encoding.
+func textBase64(f func(text, encoding string) (string, error)) function.Function {
+	return function.New(&function.Spec{
+		Params:       []function.Parameter{{Name: "text", Type: cty.String}, {Name: "encoding", Type: cty.String}},
+		Type:         function.StaticReturnType(cty.String),
+		RefineResult: notNull,
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			s, err := f(args[0].AsString(), args[1].AsString())
+			return cty.StringVal(s), err
+		},
+	})
+}
+
+func encodeText(text, name string) (string, error) {
+	enc, err := ianaindex.IANA.Encoding(name)
+	if err != nil || enc == nil {
+		return "", function.NewArgErrorf(1, "%q is not an encoding that is supported", name)
+	}
+	s, err := enc.NewEncoder().String(text)
+	if err != nil {
+		return "", function.NewArgErrorf(0, "the text has characters that %s has not", name)
+	}
+	return base64.StdEncoding.EncodeToString([]byte(s)), nil
+}
+
+func decodeText(text, name string) (string, error) {
+	enc, err := ianaindex.IANA.Encoding(name)
+	if err != nil || enc == nil {
+		return "", function.NewArgErrorf(1, "%q is not an encoding that is supported", name)
+	}
+	b, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return "", function.NewArgErrorf(0, "this is not Base64")
+	}
+	s, err := enc.NewDecoder().Bytes(b)
+	if err != nil {
+		return "", function.NewArgErrorf(0, "the bytes are not %s", name)
+	}
+	return string(s), nil
+}
+
+var csvEncodeFunc = function.New(&function.Spec{
+	Params:       []function.Parameter{{Name: "rows", Type: cty.DynamicPseudoType}},
+	Type:         function.StaticReturnType(cty.String),
+	RefineResult: notNull,
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		if !isSequence(args[0].Type()) {
+			return cty.NilVal, function.NewArgErrorf(0, "a list of objects is needed")
+		}
+		if !args[0].IsWhollyKnown() {
+			return cty.UnknownVal(cty.String), nil
+		}
+		text, err := encodeCSV(args[0].AsValueSlice())
+		if err != nil {
+			return cty.NilVal, function.NewArgError(0, err)
+		}
+		return cty.StringVal(text), nil
+	},
+})
+
+func encodeCSV(rows []cty.Value) (string, error) {
+	var names []string
+	for _, row := range rows {
+		if row.IsNull() || !row.Type().IsObjectType() && !row.Type().IsMapType() {
+			return "", errors.New("every element must be an object or a map")
+		}
+		for name := range row.AsValueMap() {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	var b strings.Builder
+	w := csv.NewWriter(&b)
+	if len(names) > 0 {
+		_ = w.Write(names) // a strings.Builder takes everything
+	}
+	for _, row := range rows {
+		fields, err := csvFields(row.AsValueMap(), names)
+		if err != nil {
+			return "", err
+		}
+		_ = w.Write(fields)
+	}
+	w.Flush()
+	return b.String(), nil
+}
+
+func csvFields(row map[string]cty.Value, names []string) ([]string, error) {
+	fields := make([]string, len(names))
+	for i, name := range names {
+		v, ok := row[name]
+		if !ok || v.IsNull() {
+			continue
+		}
+		s, err := convert.Convert(v, cty.String)
+		if err != nil {
+			return nil, errors.New("the attribute " + name + " is neither a string nor a number nor a bool")
+		}
+		fields[i] = s.AsString()
+	}
+	return fields, nil
+}

@@ -1,0 +1,130 @@
+// Package funcs holds the functions of the language: those of Terraform
+// wherever they have a meaning here, with the same names and results.
+//
+// Every function is deterministic but for the two that Impure names, which
+// are refused where they would enter a key. Those that Pure leaves out besides
+// read the file system: they may be folded at plan time and do not last until
+// a stage runs.
+package funcs
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// Doc describes a function for people.
+type Doc struct {
+	Name  string
+	Group string // the heading that it stands under
+	Text  string
+	// Example is a call; Result is what it gives, empty where that depends on
+	// files or on the time.
+	Example, Result string
+}
+
+// entry is a function with its description.
+type entry struct {
+	Doc
+	call function.Function
+}
+
+// groups are the functions that need no base folder, by heading, in the order
+// of the documentation.
+var groups = []struct {
+	name    string
+	entries []entry
+}{
+	{"Strings", stringFunctions},
+	{"Numbers", numberFunctions},
+	{"Collections", collectionFunctions},
+	{"Types and errors", typeFunctions},
+	{"Encoding", encodingFunctions},
+	{"Hashes and identifiers", hashFunctions},
+	{"Dates and times", timeFunctions},
+}
+
+// filesGroup heads the functions that read the file system.
+const filesGroup = "Files and paths"
+
+// impure functions give another result each time.
+var impure = []string{"timestamp", "uuid"}
+
+// fileless are the functions of filesGroup that only look at a path's text.
+var fileless = []string{"basename", "dirname"}
+
+// Functions are all functions. Relative paths start from baseDir.
+func Functions(baseDir string) map[string]function.Function {
+	all := plain()
+	for _, e := range fileFunctions(baseDir, maps.Clone(all)) {
+		all[e.Name] = e.call
+	}
+	return all
+}
+
+// Pure are the functions whose results depend on their arguments alone.
+func Pure() map[string]function.Function {
+	all := plain()
+	for _, e := range fileFunctions(".", nil) {
+		if slices.Contains(fileless, e.Name) {
+			all[e.Name] = e.call
+		}
+	}
+	for _, name := range impure {
+		delete(all, name)
+	}
+	return all
+}
+
+// Impure says whether a function gives another result each time it is called.
+func Impure(name string) bool { return slices.Contains(impure, name) }
+
+// Names are the names of all functions, sorted.
+func Names() []string {
+	var names []string
+	for _, d := range Docs() {
+		names = append(names, d.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Docs describe all functions, by group and in it by name.
+func Docs() []Doc {
+	var docs []Doc
+	add := func(group string, entries []entry) {
+		from := len(docs)
+		for _, e := range entries {
+			d := e.Doc
+			d.Group = group
+			docs = append(docs, d)
+		}
+		slices.SortFunc(docs[from:], func(a, b Doc) int {
+			if a.Name < b.Name {
+				return -1
+			}
+			return 1
+		})
+	}
+	for _, g := range groups {
+		add(g.name, g.entries)
+	}
+	add(filesGroup, fileFunctions(".", nil))
+	return docs
+}
+
+// plain are the functions of groups.
+func plain() map[string]function.Function {
+	all := make(map[string]function.Function, 128)
+	for _, g := range groups {
+		for _, e := range g.entries {
+			all[e.Name] = e.call
+		}
+	}
+	return all
+}
+
+func describe(name, text, example, result string, call function.Function) entry {
+	return entry{Doc{Name: name, Text: text, Example: example, Result: result}, call}
+}

@@ -1,0 +1,49 @@
+package funcs
+
+import (
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+var numberFunctions = []entry{
+	describe("abs", "The number without its sign.", `abs(-2)`, `2`, stdlib.AbsoluteFunc),
+	describe("ceil", "The least whole number that is not below the number.", `ceil(1.2)`, `2`, stdlib.CeilFunc),
+	describe("floor", "The greatest whole number that is not above the number.", `floor(1.8)`, `1`, stdlib.FloorFunc),
+	describe("log", "The logarithm of a number to a base.", `log(8, 2)`, `3`, stdlib.LogFunc),
+	describe("max", "The greatest of the numbers.", `max(1, 3, 2)`, `3`, stdlib.MaxFunc),
+	describe("min", "The least of the numbers.", `min(2, 1, 3)`, `1`, stdlib.MinFunc),
+	describe("parseint", "Reads a whole number written in a base from 2 to 62.", `parseint("ff", 16)`, `255`, stdlib.ParseIntFunc),
+	describe("pow", "A number to the power of another.", `pow(2, 10)`, `1024`, stdlib.PowFunc),
+	describe("signum", "-1, 0 or 1 by the number's sign.", `signum(-7)`, `-1`, stdlib.SignumFunc),
+	describe("sum", "The sum of a list or set of numbers.", `sum([1, 2.5])`, `3.5`, sumFunc),
+}
+
+var sumFunc = function.New(&function.Spec{
+	Params:       []function.Parameter{{Name: "list", Type: cty.DynamicPseudoType}},
+	Type:         function.StaticReturnType(cty.Number),
+	RefineResult: notNull,
+	Impl: func(args []cty.Value, ret cty.Type) (cty.Value, error) {
+		if !isSequence(args[0].Type()) {
+			return cty.NilVal, function.NewArgErrorf(0, "a list or set of numbers is needed")
+		}
+		if !args[0].IsWhollyKnown() {
+			return cty.UnknownVal(cty.Number), nil
+		}
+		sum := cty.Zero
+		for it := args[0].ElementIterator(); it.Next(); {
+			_, e := it.Element()
+			n, err := convert.Convert(e, cty.Number)
+			if err != nil || n.IsNull() {
+				return cty.NilVal, function.NewArgErrorf(0, "every element must be a number")
+			}
+			sum = sum.Add(n)
+		}
+		return sum, nil
+	},
+})
+
+func notNull(b *cty.RefinementBuilder) *cty.RefinementBuilder { return b.NotNull() }
+
+func isSequence(t cty.Type) bool { return t.IsListType() || t.IsSetType() || t.IsTupleType() }

@@ -1,0 +1,68 @@
+package funcs
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+var stringFunctions = []entry{
+	describe("chomp", "The string without line breaks at its end.", `chomp("a\n")`, `"a"`, stdlib.ChompFunc),
+	describe("endswith", "Whether the string ends with the other.", `endswith("quern", "rn")`, `true`, affix(strings.HasSuffix, "suffix")),
+	describe("format", "Fills values into a printf-like format: %s, %d, %5.2f, %q, %v, %#v.", `format("%s has %d rows", "clean", 3)`, `"clean has 3 rows"`, stdlib.FormatFunc),
+	describe("formatlist", "format, for each element of the lists among its arguments.", `formatlist("%s!", ["a", "b"])`, `["a!", "b!"]`, stdlib.FormatListFunc),
+	describe("indent", "Indents every line but the first by so many blanks.", `indent(2, "a\nb")`, `"a\n  b"`, stdlib.IndentFunc),
+	describe("join", "The strings of a list with a separator between them.", `join(", ", ["a", "b"])`, `"a, b"`, stdlib.JoinFunc),
+	describe("lower", "The string in lower case.", `lower("ABC")`, `"abc"`, stdlib.LowerFunc),
+	describe("regex", "The first match of a regular expression (RE2): the text, or its groups as a list or, where they have names, an object. No match is an error.", `regex("[0-9]+", "row 17")`, `"17"`, stdlib.RegexFunc),
+	describe("regexall", "All matches of a regular expression, as a list.", `regexall("[a-z]", "a1b2")`, `["a", "b"]`, stdlib.RegexAllFunc),
+	describe("replace", "Replaces each occurrence of a string, or, written between slashes, of a regular expression, whose groups the replacement may name as $1.", `replace("a1b22", "/[0-9]+/", "#")`, `"a#b#"`, replaceFunc),
+	describe("split", "The parts of a string between separators.", `split(",", "a,b")`, `["a", "b"]`, stdlib.SplitFunc),
+	describe("startswith", "Whether the string begins with the other.", `startswith("quern", "qu")`, `true`, affix(strings.HasPrefix, "prefix")),
+	describe("strcontains", "Whether the string contains the other.", `strcontains("quern", "uer")`, `true`, affix(strings.Contains, "substr")),
+	describe("strrev", "The string's characters in reverse order.", `strrev("abc")`, `"cba"`, stdlib.ReverseFunc),
+	describe("substr", "Characters from an offset on; a negative length means up to the end.", `substr("quern", 1, 3)`, `"uer"`, stdlib.SubstrFunc),
+	describe("templatestring", "Renders a template that is a string, with the given variables. In configurations the template must be escaped as $${…}.", `templatestring("Hello, $${name}!", { name = "Ada" })`, `"Hello, Ada!"`, templateStringFunc),
+	describe("title", "Puts the first letter of each word in upper case.", `title("hello world")`, `"Hello World"`, stdlib.TitleFunc),
+	describe("trim", "Takes all of the given characters from both ends.", `trim("?!abc!?", "!?")`, `"abc"`, stdlib.TrimFunc),
+	describe("trimprefix", "Takes a prefix away, where there is one.", `trimprefix("v1.2", "v")`, `"1.2"`, stdlib.TrimPrefixFunc),
+	describe("trimspace", "Takes white space from both ends.", `trimspace(" a \n")`, `"a"`, stdlib.TrimSpaceFunc),
+	describe("trimsuffix", "Takes a suffix away, where there is one.", `trimsuffix("a.csv", ".csv")`, `"a"`, stdlib.TrimSuffixFunc),
+	describe("upper", "The string in upper case.", `upper("abc")`, `"ABC"`, stdlib.UpperFunc),
+}
+
+// affix makes a function of two strings that says whether one has the other.
+func affix(has func(s, part string) bool, part string) function.Function {
+	return function.New(&function.Spec{
+		Params:       []function.Parameter{{Name: "str", Type: cty.String}, {Name: part, Type: cty.String}},
+		Type:         function.StaticReturnType(cty.Bool),
+		RefineResult: notNull,
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			return cty.BoolVal(has(args[0].AsString(), args[1].AsString())), nil
+		},
+	})
+}
+
+var replaceFunc = function.New(&function.Spec{
+	Params: []function.Parameter{
+		{Name: "str", Type: cty.String},
+		{Name: "substr", Type: cty.String},
+		{Name: "replacement", Type: cty.String},
+	},
+	Type:         function.StaticReturnType(cty.String),
+	RefineResult: notNull,
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		str, substr, by := args[0].AsString(), args[1].AsString(), args[2].AsString()
+		if len(substr) < 2 || !strings.HasPrefix(substr, "/") || !strings.HasSuffix(substr, "/") {
+			return cty.StringVal(strings.ReplaceAll(str, substr, by)), nil
+		}
+		re, err := regexp.Compile(substr[1 : len(substr)-1])
+		if err != nil {
+			return cty.NilVal, function.NewArgError(1, err)
+		}
+		return cty.StringVal(re.ReplaceAllString(str, by)), nil
+	},
+})

@@ -1,0 +1,41 @@
+package funcs
+
+import (
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+var timeFunctions = []entry{
+	describe("formatdate", "Writes a time in a form such as \"YYYY-MM-DD hh:mm:ss\".", `formatdate("DD MMM YYYY", "2026-01-02T03:04:05Z")`, `"02 Jan 2026"`, stdlib.FormatDateFunc),
+	describe("timeadd", "Adds a duration such as \"90m\" to a time.", `timeadd("2026-01-02T03:04:05Z", "24h")`, `"2026-01-03T03:04:05Z"`, stdlib.TimeAddFunc),
+	describe("timecmp", "-1, 0 or 1: whether the first time is before, the same as, or after the second.", `timecmp("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z")`, `1`, timeCmpFunc),
+	describe("timestamp", "The time now, in UTC. It is refused where it would enter a key: what depends on it could never be reused.", `timestamp()`, ``, timestampFunc),
+}
+
+var timestampFunc = function.New(&function.Spec{
+	Type:         function.StaticReturnType(cty.String),
+	RefineResult: notNull,
+	Impl: func([]cty.Value, cty.Type) (cty.Value, error) {
+		return cty.StringVal(time.Now().UTC().Format(time.RFC3339)), nil
+	},
+})
+
+var timeCmpFunc = function.New(&function.Spec{
+	Params:       []function.Parameter{{Name: "a", Type: cty.String}, {Name: "b", Type: cty.String}},
+	Type:         function.StaticReturnType(cty.Number),
+	RefineResult: notNull,
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		var times [2]time.Time
+		for i, arg := range args {
+			t, err := time.Parse(time.RFC3339, arg.AsString())
+			if err != nil {
+				return cty.NilVal, function.NewArgErrorf(i, "a time is written as 2026-01-02T03:04:05Z")
+			}
+			times[i] = t
+		}
+		return cty.NumberIntVal(int64(times[0].Compare(times[1]))), nil
+	},
+})

@@ -1,0 +1,41 @@
+package funcs
+
+import (
+	"github.com/hashicorp/hcl/v2/ext/tryfunc"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+var typeFunctions = []entry{
+	describe("can", "Whether an expression can be evaluated without an error.", `can(tonumber("x"))`, `false`, tryfunc.CanFunc),
+	describe("issensitive", "Whether a value comes from a sensitive variable.", `issensitive("a")`, `false`, isSensitiveFunc),
+	describe("nonsensitive", "The value, no longer held to be sensitive: it may be shown and stored from here on.", `nonsensitive("a")`, `"a"`, nonSensitiveFunc),
+	describe("tobool", "Converts to a bool: from \"true\" and \"false\".", `tobool("true")`, `true`, stdlib.MakeToFunc(cty.Bool)),
+	describe("tolist", "Converts to a list.", `tolist(toset(["a"]))`, `["a"]`, stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType))),
+	describe("tomap", "Converts an object to a map.", `tomap({ a = 1 })`, `{ a = 1 }`, stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType))),
+	describe("tonumber", "Converts to a number.", `tonumber("17")`, `17`, stdlib.MakeToFunc(cty.Number)),
+	describe("toset", "Converts to a set: without order and repetitions.", `toset(["a", "a"])`, `toset(["a"])`, stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType))),
+	describe("tostring", "Converts to a string.", `tostring(17)`, `"17"`, stdlib.MakeToFunc(cty.String)),
+	describe("try", "The first of its arguments that can be evaluated without an error.", `try(tonumber("x"), 0)`, `0`, tryfunc.TryFunc),
+}
+
+var isSensitiveFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
+	Type:   function.StaticReturnType(cty.Bool),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		return cty.BoolVal(value.IsSensitive(args[0])), nil
+	},
+})
+
+var nonSensitiveFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
+	Type: func(args []cty.Value) (cty.Type, error) {
+		return args[0].Type(), nil
+	},
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		v, _ := args[0].UnmarkDeep()
+		return v, nil
+	},
+})
