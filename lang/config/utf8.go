@@ -8,9 +8,9 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// checkUTF8 reports the first byte of a file that is not UTF-8. Nothing else
+// CheckUTF8 reports the first byte of a file that is not UTF-8. Nothing else
 // of such a file is looked at: a parser would report every letter of it.
-func checkUTF8(name string, src []byte) *hcl.Diagnostic {
+func CheckUTF8(name string, src []byte) *hcl.Diagnostic {
 	if utf8.Valid(src) {
 		return nil
 	}

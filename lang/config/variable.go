@@ -83,7 +83,7 @@ func (l *loader) variableDefault(v *Variable, a *hclsyntax.Attribute) {
 	}
 	converted, err := v.Convert(given)
 	if err != nil {
-		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Default does not fit the type", "The default of var.%s is not %s: %s.", v.Name, typeName(v.Type), ConversionError(err)))
+		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Default does not fit the type", "The default of var.%s is not %s: %s.", v.Name, TypeName(v.Type), ConversionError(err)))
 		return
 	}
 	if converted.IsNull() && !v.Nullable {
@@ -102,8 +102,8 @@ func (v *Variable) Convert(given cty.Value) (cty.Value, error) {
 	return convert.Convert(given, v.Type)
 }
 
-// typeName is a type as users write it, for a sentence.
-func typeName(t cty.Type) string {
+// TypeName is a type as users write it, for a sentence.
+func TypeName(t cty.Type) string {
 	if t == cty.DynamicPseudoType {
 		return "any type"
 	}

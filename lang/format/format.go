@@ -1,0 +1,169 @@
+// Package format writes configuration files in their canonical layout.
+//
+// It promises to change layout only: what it returns means the same, and
+// formatting it again changes nothing. A file that does not parse is left
+// alone.
+package format
+
+import (
+	"bytes"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/quern-dev/quern/lang/config"
+)
+
+// Source formats a file. Beside indentation, spaces and the alignment of
+// equals signs it puts labels of blocks in quotes, writes "${x}" as x where
+// nothing else stands in the quotes, leaves one blank line at most between
+// two lines and none at the beginning and end of a block, and ends the file
+// with one line break. src is returned as it is beside errors.
+func Source(src []byte, filename string) ([]byte, hcl.Diagnostics) {
+	if d := config.CheckUTF8(filename, src); d != nil {
+		return src, hcl.Diagnostics{d}
+	}
+	if _, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos); diags.HasErrors() {
+		return src, diags
+	}
+	f, diags := hclwrite.ParseConfig(src, filename, hcl.InitialPos)
+	if diags.HasErrors() {
+		return src, diags
+	}
+	body(f.Body())
+	tokens := blankLines(f.BuildTokens(nil))
+	return hclwrite.Format(tokens.Bytes()), nil
+}
+
+func body(b *hclwrite.Body) {
+	for name, a := range b.Attributes() {
+		tokens := a.Expr().BuildTokens(nil)
+		if cleaned, ok := unwrap(tokens); ok {
+			b.SetAttributeRaw(name, cleaned)
+		}
+	}
+	for _, block := range b.Blocks() {
+		// Labels that are set again are written in quotes.
+		block.SetLabels(block.Labels())
+		body(block.Body())
+	}
+}
+
+// unwrap takes the quotes and the interpolation from an expression that is a
+// template with nothing but one interpolation.
+func unwrap(tokens hclwrite.Tokens) (hclwrite.Tokens, bool) {
+	n := len(tokens)
+	if n < 5 ||
+		tokens[0].Type != hclsyntax.TokenOQuote || tokens[n-1].Type != hclsyntax.TokenCQuote ||
+		tokens[1].Type != hclsyntax.TokenTemplateInterp || tokens[n-2].Type != hclsyntax.TokenTemplateSeqEnd {
+		return nil, false
+	}
+	inner := tokens[2 : n-2]
+	if !single(inner) || bytes.HasSuffix(tokens[1].Bytes, []byte("~")) || bytes.HasPrefix(tokens[n-2].Bytes, []byte("~")) {
+		return nil, false
+	}
+	if spansLines(inner) {
+		inner = parenthesized(inner)
+	}
+	return inner, true
+}
+
+// single says whether tokens have no interpolation but nested ones: in
+// "${a}${b}" the first ends before the last begins.
+func single(tokens hclwrite.Tokens) bool {
+	depth := 0
+	for _, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			depth++
+		case hclsyntax.TokenTemplateSeqEnd:
+			if depth--; depth < 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// spansLines says whether there is a line break outside of brackets, which
+// an interpolation allows and an argument does not.
+func spansLines(tokens hclwrite.Tokens) bool {
+	depth := 0
+	for _, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			depth++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
+			depth--
+		case hclsyntax.TokenNewline, hclsyntax.TokenComment:
+			if depth == 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func parenthesized(tokens hclwrite.Tokens) hclwrite.Tokens {
+	open := &hclwrite.Token{Type: hclsyntax.TokenOParen, Bytes: []byte("(")}
+	end := &hclwrite.Token{Type: hclsyntax.TokenCParen, Bytes: []byte(")")}
+	return append(append(hclwrite.Tokens{open}, tokens...), end)
+}
+
+// blankLines takes away blank lines that say nothing. Line breaks inside
+// heredocs are no newline tokens and stay.
+func blankLines(tokens hclwrite.Tokens) hclwrite.Tokens {
+	var out hclwrite.Tokens
+	breaks := 2 // as if behind a blank line, so that none begins the file
+	for i, t := range tokens {
+		if t.Type == hclsyntax.TokenNewline {
+			if breaks >= 2 || breaks == 1 && closes(tokens[i+1:]) {
+				continue
+			}
+			breaks++
+			out = append(out, t)
+			continue
+		}
+		out = append(out, t)
+		breaks = 0
+		switch {
+		case t.Type == hclsyntax.TokenComment && bytes.HasSuffix(t.Bytes, []byte("\n")):
+			breaks = 1
+		case t.Type == hclsyntax.TokenCHeredoc:
+			breaks = 0
+		case opens(t, tokens[i+1:]):
+			// The line break that is to follow is followed by none.
+			out = append(out, lineBreak())
+			breaks = 2
+		}
+	}
+	return out
+}
+
+func lineBreak() *hclwrite.Token {
+	return &hclwrite.Token{Type: hclsyntax.TokenNewline, Bytes: []byte("\n")}
+}
+
+// opens says whether a bracket is followed by a line break.
+func opens(t *hclwrite.Token, rest hclwrite.Tokens) bool {
+	switch t.Type {
+	case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen:
+		return len(rest) > 0 && rest[0].Type == hclsyntax.TokenNewline
+	}
+	return false
+}
+
+// closes says whether nothing but line breaks stands before a closing
+// bracket or the end of the file.
+func closes(rest hclwrite.Tokens) bool {
+	for _, t := range rest {
+		switch t.Type {
+		case hclsyntax.TokenNewline:
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenEOF:
+			return true
+		default:
+			return false
+		}
+	}
+	return true
+}

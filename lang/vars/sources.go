@@ -1,0 +1,157 @@
+package vars
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// DefaultFile is read where it is there; so is every file whose name ends in
+// AutoSuffix.
+const (
+	DefaultFile = "quern.vars.hcl"
+	AutoSuffix  = ".auto.vars.hcl"
+)
+
+func (r *resolver) environment(env []string) {
+	for _, e := range env {
+		name, text, ok := strings.Cut(e, "=")
+		name, prefixed := strings.CutPrefix(name, EnvPrefix)
+		if !ok || !prefixed {
+			continue
+		}
+		if r.m.Variables[name] == nil {
+			// The environment is shared by all pipelines of a shell.
+			r.ignored = append(r.ignored, name)
+			continue
+		}
+		r.given[name] = given{text: &text, from: EnvPrefix + name}
+	}
+}
+
+func (r *resolver) files(paths []string) {
+	var names []string
+	entries, _ := os.ReadDir(r.m.Dir) // that it can be read, Load has seen to
+	for _, e := range entries {
+		if !e.IsDir() && strings.HasSuffix(e.Name(), AutoSuffix) {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	if _, err := os.Stat(filepath.Join(r.m.Dir, DefaultFile)); err == nil {
+		names = append([]string{DefaultFile}, names...)
+	}
+	for _, name := range names {
+		r.file(name, filepath.Join(r.m.Dir, name))
+	}
+	for _, path := range paths {
+		r.file(path, path)
+	}
+}
+
+// file reads a file of values. name is what messages call it.
+func (r *resolver) file(name, path string) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		r.add(diag.Errorf(nil, "File of variables cannot be read", "%s. Check the path that -var-file gives.", err))
+		return
+	}
+	r.m.Sources[name] = src
+	if d := config.CheckUTF8(name, src); d != nil {
+		r.add(d)
+		return
+	}
+	f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	r.diags = append(r.diags, diags...)
+	if f == nil {
+		return
+	}
+	body := f.Body.(*hclsyntax.Body)
+	for _, b := range body.Blocks {
+		r.add(blockInFile(b))
+	}
+	for name, a := range body.Attributes {
+		r.set(name, given{expr: a.Expr, from: a.SrcRange.Filename, at: a.Expr.Range().Ptr()})
+	}
+}
+
+func blockInFile(b *hclsyntax.Block) *hcl.Diagnostic {
+	d := diag.Errorf(b.TypeRange.Ptr(), "Block in a file of variables", "A file of variables holds values only: %s = { … }, with an equals sign.", b.Type)
+	if b.Type == "variable" && len(b.Labels) == 1 {
+		d.Detail = fmt.Sprintf("A file of variables holds values only: %s = … . Variables are declared in files whose names end in %s.", b.Labels[0], config.Suffix)
+	}
+	return d
+}
+
+func (r *resolver) flags(flags []string) {
+	for _, f := range flags {
+		name, text, ok := strings.Cut(f, "=")
+		name = strings.TrimSpace(name)
+		if !ok || name == "" {
+			r.add(diag.Errorf(nil, "Invalid -var", "%q is not NAME=VALUE: write -var 'NAME=VALUE'.", f))
+			continue
+		}
+		r.set(name, given{text: &text, from: "-var"})
+	}
+}
+
+// raw is a given value before it is brought to its variable's type. A text is
+// taken as it is for a variable that is a string, a number, a bool or has no
+// type, and read as an expression for any other.
+func (r *resolver) raw(v *config.Variable, g given) (cty.Value, bool) {
+	expr := g.expr
+	if g.text != nil {
+		if !v.Typed || v.Type.IsPrimitiveType() {
+			return cty.StringVal(*g.text), true
+		}
+		var ok bool
+		if expr, ok = r.parse(v, g); !ok {
+			return cty.NilVal, false
+		}
+	}
+	if refs := expr.Variables(); len(refs) > 0 {
+		r.add(notLiteral(v, g, refs[0]))
+		return cty.NilVal, false
+	}
+	val, diags := expr.Value(nil)
+	for _, d := range diags {
+		r.add(r.elsewhere(v, g, d))
+	}
+	return val, !diags.HasErrors()
+}
+
+// parse reads a text as an expression.
+func (r *resolver) parse(v *config.Variable, g given) (hcl.Expression, bool) {
+	expr, diags := hclsyntax.ParseExpression([]byte(*g.text), g.from, hcl.InitialPos)
+	if !diags.HasErrors() {
+		return expr, true
+	}
+	r.add(r.elsewhere(v, g, diags[0]))
+	return nil, false
+}
+
+// elsewhere is a mistake in a value that stands in no file, told at its
+// variable.
+func (r *resolver) elsewhere(v *config.Variable, g given, d *hcl.Diagnostic) *hcl.Diagnostic {
+	if g.at != nil {
+		return d
+	}
+	return diag.Errorf(v.Range.Ptr(), "Value cannot be read", "The value that %s gives var.%s must be an expression of the language, since the variable is %s, but: %s Write for example %s.", g.from, v.Name, config.TypeName(v.Type), d.Detail, Example(v))
+}
+
+func notLiteral(v *config.Variable, g given, ref hcl.Traversal) *hcl.Diagnostic {
+	at := ref.SourceRange()
+	subject := &at
+	if g.at == nil {
+		subject = v.Range.Ptr()
+	}
+	return diag.Errorf(subject, "Value must be constant", "The value that %s gives var.%s refers to %s. Values of variables are literals; a string stands in quotes: %q.", g.from, v.Name, diag.Traversal(ref), diag.Traversal(ref))
+}

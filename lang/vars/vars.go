@@ -1,0 +1,175 @@
+// Package vars gives the variables of a module their values: from defaults,
+// files, the environment and the command line.
+//
+// It promises that every variable ends up with a value of its type that its
+// validations accept, or in a diagnostic that says how to set it; and that
+// values of sensitive variables bear the mark value.Sensitive, so that they
+// are never shown.
+package vars
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Inputs are where values come from beside the module's folder. A later one
+// wins over an earlier one: defaults, the environment, quern.vars.hcl,
+// *.auto.vars.hcl in the order of their names, Files in their order, Flags in
+// their order.
+type Inputs struct {
+	// Flags are NAME=VALUE, as given with -var.
+	Flags []string
+	// Files are paths, as given with -var-file, relative to the folder that
+	// the process runs in.
+	Files []string
+	// Env is the environment as os.Environ gives it. Only what begins with
+	// EnvPrefix is looked at.
+	Env []string
+}
+
+// EnvPrefix begins the names of environment variables that set variables.
+const EnvPrefix = "QUERN_VAR_"
+
+// Resolve returns the value of every variable of the module. A variable whose
+// value is missing or wrong is unknown in the result, of its type, and is in
+// the diagnostics. The texts of the files that were read are added to the
+// module's Sources.
+func Resolve(m *config.Module, in Inputs) (map[string]cty.Value, hcl.Diagnostics) {
+	r := &resolver{m: m, given: map[string]given{}}
+	r.environment(in.Env)
+	r.files(in.Files)
+	r.flags(in.Flags)
+	r.undeclaredErrors()
+
+	values := make(map[string]cty.Value, len(m.Variables))
+	for _, name := range slices.Sorted(maps.Keys(m.Variables)) {
+		values[name] = r.value(m.Variables[name], in)
+	}
+	r.validate(values)
+	diag.Sort(r.diags)
+	return values, r.diags
+}
+
+// given is a value as a user gave it.
+type given struct {
+	// text is set for values that are written as text (environment and
+	// command line); expr for those of files.
+	text *string
+	expr hcl.Expression
+	// from says where it was given, for messages: "-var", "QUERN_VAR_x", the
+	// name of a file.
+	from string
+	// at is where it stands in a file.
+	at *hcl.Range
+}
+
+type resolver struct {
+	m     *config.Module
+	given map[string]given
+	// undeclared values, in the order they were met.
+	undeclared []undeclared
+	// ignored are the names in the environment that no variable has.
+	ignored []string
+	diags   hcl.Diagnostics
+}
+
+type undeclared struct {
+	name string
+	given
+}
+
+func (r *resolver) add(d *hcl.Diagnostic) { r.diags = append(r.diags, d) }
+
+func (r *resolver) set(name string, g given) {
+	if r.m.Variables[name] == nil {
+		r.undeclared = append(r.undeclared, undeclared{name, g})
+		return
+	}
+	r.given[name] = g
+}
+
+func (r *resolver) names() []string { return slices.Collect(maps.Keys(r.m.Variables)) }
+
+// undeclaredErrors reports values for variables that are not there. They may
+// well be there when a file of the module could not be read.
+func (r *resolver) undeclaredErrors() {
+	if r.m.Incomplete {
+		return
+	}
+	for _, u := range r.undeclared {
+		hint := diag.Suggest(u.name, r.names())
+		if hint == "" {
+			hint = " Declare it with variable \"" + u.name + "\" { }, or take this value away."
+		}
+		r.add(diag.Errorf(u.at, "Undeclared variable", "%s sets a value for var.%s, but the module has no such variable.%s", u.from, u.name, hint))
+	}
+}
+
+// value is the value of a variable: of its type, with its marks.
+func (r *resolver) value(v *config.Variable, in Inputs) cty.Value {
+	got, ok := r.unmarked(v)
+	if !ok {
+		got = cty.UnknownVal(v.Type.WithoutOptionalAttributesDeep())
+	}
+	if v.Sensitive {
+		return got.Mark(value.Sensitive{Variable: v.Name})
+	}
+	return got
+}
+
+func (r *resolver) unmarked(v *config.Variable) (cty.Value, bool) {
+	g, ok := r.given[v.Name]
+	if !ok {
+		if v.Required() {
+			r.add(r.missing(v))
+			return cty.NilVal, false
+		}
+		return v.Default, true
+	}
+	raw, ok := r.raw(v, g)
+	if !ok {
+		return cty.NilVal, false
+	}
+	got, err := v.Convert(raw)
+	if err != nil {
+		r.add(diag.Errorf(r.place(v, g), "Value does not fit the variable", "The value that %s gives var.%s is not %s: %s.", g.from, v.Name, config.TypeName(v.Type), config.ConversionError(err)))
+		return cty.NilVal, false
+	}
+	if got.IsNull() && !v.Nullable {
+		if !v.Required() {
+			return v.Default, true
+		}
+		r.add(diag.Errorf(r.place(v, g), "Value is null", "var.%s has nullable = false, but %s gives it null.", v.Name, g.from))
+		return cty.NilVal, false
+	}
+	return got, true
+}
+
+// place is where a value stands or, for one that stands in no file, where its
+// variable is declared.
+func (r *resolver) place(v *config.Variable, g given) *hcl.Range {
+	if g.at != nil {
+		return g.at
+	}
+	return v.Range.Ptr()
+}
+
+// missing says all the ways to set a variable.
+func (r *resolver) missing(v *config.Variable) *hcl.Diagnostic {
+	example := Example(v)
+	d := diag.Errorf(v.Range.Ptr(), "Variable is not set", "var.%s has no default, so it needs a value. Give it in one of these ways:\n\n  quern … -var '%s=%s'\n  %s%s='%s' quern …\n  %s = %s   in quern.vars.hcl, or in a file given with -var-file=FILE\n\nor give the variable a default.",
+		v.Name, v.Name, bare(v, example), EnvPrefix, v.Name, bare(v, example), v.Name, example)
+	if v.Description != "" {
+		d.Detail = "var." + v.Name + " is: " + v.Description + "\n\n" + d.Detail
+	}
+	if near := diag.Closest(v.Name, r.ignored); near != "" {
+		d.Detail += " The environment holds " + EnvPrefix + near + ". Is it meant for this variable?"
+	}
+	return d
+}
