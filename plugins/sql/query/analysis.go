@@ -1,0 +1,163 @@
+//go:build duckdb_arrow
+
+package query
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	duck "github.com/duckdb/duckdb-go-bindings"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// Analysis is what is known of a query before it runs.
+type Analysis struct {
+	// Columns of the result.
+	Columns data.Schema
+	// Reads are the columns that the query reads, by the name of the input;
+	// an input that it does not read at all is missing.
+	Reads map[string][]string
+
+	text     string // to be run: the query, its order completed
+	list     string // the result's columns, with casts
+	ordering ordering
+}
+
+// openEmpty opens a database for tables that hold no row.
+func openEmpty() (*database, error) {
+	return openDatabase(1, "enable_external_access = false", "memory_limit = '256MB'")
+}
+
+// Analyze checks a query against its inputs' columns. A mistake in it is an
+// *Error.
+func Analyze(ctx context.Context, query string, inputs []Table) (*Analysis, error) {
+	if err := checkNames(inputs); err != nil {
+		return nil, err
+	}
+	tables, err := emptyTables(inputs)
+	if err != nil {
+		return nil, err
+	}
+	db, err := openEmpty()
+	if err != nil {
+		return nil, err
+	}
+	defer db.close()
+	if err := db.exec(tables); err != nil {
+		return nil, fmt.Errorf("make the inputs' tables: %w", err)
+	}
+	if err := literalPlan(ctx, db); err != nil {
+		return nil, err
+	}
+	if err := db.lock(); err != nil {
+		return nil, err
+	}
+	a, err := analyze(ctx, db, query, inputs)
+	return a, tidy(err)
+}
+
+// tidy makes DuckDB's message readable.
+func tidy(err error) error {
+	if e, ok := err.(*Error); ok {
+		return &Error{Message: readable(e.Message)}
+	}
+	return err
+}
+
+func analyze(ctx context.Context, db *database, query string, inputs []Table) (*Analysis, error) {
+	tree, err := parse(ctx, db, query)
+	if err != nil {
+		return nil, err
+	}
+	if err := tree.check(inputs); err != nil {
+		return nil, err
+	}
+	a := &Analysis{text: query}
+	misfit, err := a.describe(db)
+	if err != nil {
+		return nil, err
+	}
+	ordered, shows := tree.order() != nil, tree.has("SHOW_REF")
+	if ordered {
+		tree.orderAlsoBy(len(a.Columns))
+	}
+	if ordered || shows {
+		if a.text, err = tree.write(ctx, db); err != nil {
+			return nil, err
+		}
+	}
+	if shows { // SUMMARIZE is a SELECT, but may not stand alone in a view
+		a.text = "SELECT * FROM (" + a.text + ")"
+	}
+	if err := db.exec("CREATE VIEW " + resultView + " AS " + a.text); err != nil {
+		return nil, err
+	}
+	plan, err := explain(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	a.ordering = judge(plan, ordered)
+	if a.Reads, err = plan.reads(inputs); err != nil {
+		return nil, err
+	}
+	if misfit != nil {
+		return nil, misfit
+	}
+	if shows { // it is about the inputs' columns as such
+		a.Reads = columnsOf(inputs)
+	}
+	return a, nil
+}
+
+// describe finds out the result's columns. A column that no dataset can hold is
+// reported apart: what else may be wrong matters more.
+func (a *Analysis) describe(db *database) (misfit *Error, err error) {
+	stmt, err := db.prepare(a.text)
+	if err != nil {
+		return nil, err
+	}
+	defer stmt.close()
+	if duck.PreparedStatementType(stmt.stmt) != duck.StatementTypeSelect {
+		return nil, notOneSelect()
+	}
+	if duck.NParams(stmt.stmt) > 0 {
+		return nil, &Error{Message: "The query has parameters ($1, ?), but nothing to fill them. Write values into the query as ${…}."}
+	}
+	var list []string
+	seen := map[string]bool{}
+	for i := range duck.PreparedStatementColumnCount(stmt.stmt) {
+		name := duck.PreparedStatementColumnName(stmt.stmt, i)
+		if seen[strings.ToLower(name)] {
+			return nil, &Error{Message: fmt.Sprintf("Two columns of the result are named %q. Rename one of them with AS.", name)}
+		}
+		seen[strings.ToLower(name)] = true
+		column, mistake := describeColumn(stmt, i, name)
+		if misfit == nil {
+			misfit = mistake
+		}
+		a.Columns = append(a.Columns, column)
+		list = append(list, fmt.Sprintf("CAST(%s AS %s) AS %[1]s", quoteName(name), outsideType(column.Type)))
+	}
+	a.list = strings.Join(list, ", ")
+	return misfit, nil
+}
+
+func describeColumn(stmt *statement, i duck.IdxT, name string) (data.Column, *Error) {
+	t := duck.PreparedStatementColumnLogicalType(stmt.stmt, i)
+	defer duck.DestroyLogicalType(&t)
+	column, mend := columnType(t)
+	if column == "" {
+		return data.Column{}, &Error{Message: fmt.Sprintf("The column %q has the type %s, which a dataset cannot hold. %s", name, typeName(t), mend)}
+	}
+	return data.Column{Name: name, Type: column}, nil
+}
+
+func outsideType(column string) string {
+	t, err := sqlType(column, timestampOutside)
+	if err != nil { // of a column that is refused
+		return "VARCHAR"
+	}
+	return t
+}

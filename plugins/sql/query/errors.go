@@ -1,0 +1,67 @@
+//go:build duckdb_arrow
+
+package query
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Error is a mistake in a query, or one that only its rows brought to light.
+type Error struct {
+	// Message is DuckDB's, or one in its manner: what is wrong, what may be
+	// meant, and the line of the query with a mark.
+	Message string
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// locatedError is a mistake at a byte offset of the query's text.
+func locatedError(text string, offset int, format string, args ...any) *Error {
+	message := fmt.Sprintf(format, args...)
+	if offset < 0 || offset > len(text) {
+		return &Error{Message: message}
+	}
+	start := strings.LastIndexByte(text[:offset], '\n') + 1
+	line, _, _ := strings.Cut(text[start:], "\n")
+	prefix := fmt.Sprintf("LINE %d: ", strings.Count(text[:offset], "\n")+1)
+	mark := strings.Repeat(" ", len(prefix)+len([]rune(text[start:offset]))) + "^"
+	return &Error{Message: message + "\n\n" + prefix + line + "\n" + mark}
+}
+
+func noStatement() *Error {
+	return &Error{Message: "There is no statement in the query. Write a SELECT."}
+}
+
+func notOneSelect() *Error {
+	return &Error{Message: "The query must be one SELECT statement: a stage reads its inputs and makes one dataset. " +
+		"Make several stages of several statements; WITH names intermediate results within one."}
+}
+
+var candidates = regexp.MustCompile(`(?m)^\t.*\n`)
+
+// mostCandidates is how many of the functions that DuckDB proposes are shown.
+const mostCandidates = 6
+
+const outOfMemory = "Out of Memory Error"
+
+// readable cuts what nobody reads from a message of DuckDB's: the fiftieth
+// signature of a function, trailing blank lines.
+func readable(message string) string {
+	n := 0
+	message = candidates.ReplaceAllStringFunc(message, func(line string) string {
+		if n++; n > mostCandidates+1 { // the first is their heading
+			return ""
+		}
+		return line
+	})
+	if left := n - mostCandidates - 1; left > 0 {
+		message = strings.Replace(message, "\n\n\nLINE ", fmt.Sprintf("\n\t… and %d more\n\nLINE ", left), 1)
+	}
+	if strings.HasPrefix(message, outOfMemory) {
+		message, _, _ = strings.Cut(message, "\n\nPossible solutions:")
+		message += "\n\nRaise memory_limit, or leave it out: then most of the machine's memory may be used."
+	}
+	return strings.TrimRight(message, "\n ")
+}

@@ -1,0 +1,164 @@
+//go:build duckdb_arrow
+
+package query
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// operator is a node of the plan that DuckDB makes of a query.
+type operator struct {
+	Name     string         `json:"name"`
+	Children []*operator    `json:"children"`
+	Info     map[string]any `json:"extra_info"`
+}
+
+// literalPlan are the settings under which a plan says what a query reads: of
+// all that the optimizer does, only that columns which nothing refers to are
+// left out.
+func literalPlan(ctx context.Context, db *database) error {
+	others, err := db.text(ctx, "SELECT string_agg(name, ',') FROM duckdb_optimizers() WHERE name <> 'unused_columns'")
+	if err != nil {
+		return fmt.Errorf("ask for DuckDB's optimizers: %w", err)
+	}
+	return db.exec("SET disabled_optimizers = " + quoteText(strings.Join(others, "")) + "; SET explain_output = 'physical_only'")
+}
+
+// explain returns the plan of the result view.
+func explain(ctx context.Context, db *database) (*operator, error) {
+	rows, err := db.query(ctx, "EXPLAIN (FORMAT json) SELECT * FROM "+resultView)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.close()
+	rec, err := rows.next()
+	if err != nil || rec == nil {
+		return nil, fmt.Errorf("explain the query: DuckDB gave no plan: %w", err)
+	}
+	defer rec.Release()
+	var roots []*operator
+	if err := json.Unmarshal([]byte(rec.Column(1).ValueStr(0)), &roots); err != nil || len(roots) != 1 {
+		return nil, fmt.Errorf("read DuckDB's plan: %d roots: %w", len(roots), err)
+	}
+	return roots[0], nil
+}
+
+func (o *operator) each(visit func(*operator)) {
+	visit(o)
+	for _, c := range o.Children {
+		c.each(visit)
+	}
+}
+
+// list returns an entry that is a string or several.
+func (o *operator) list(key string) []string {
+	switch v := o.Info[key].(type) {
+	case string:
+		if v != "" {
+			return []string{v}
+		}
+	case []any:
+		out := make([]string, len(v))
+		for i := range v {
+			out[i] = text(v[i])
+		}
+		return out
+	}
+	return nil
+}
+
+// sourceFunctions are table functions as they are called in plans.
+func isForeignSource(o *operator) (string, bool) {
+	function, ok := o.Info["Function"].(string)
+	return function, ok && !slices.Contains(tableFunctions, strings.ToLower(function))
+}
+
+// reads finds out which columns of each input a plan reads, in the order that
+// they have in the input. Of an input of which no column is read but whose
+// rows count, the first column stands for the rows.
+func (o *operator) reads(inputs []Table) (map[string][]string, error) {
+	read := map[string]map[string]bool{}
+	var err error
+	o.each(func(o *operator) {
+		if function, foreign := isForeignSource(o); foreign {
+			err = &Error{Message: fmt.Sprintf("The query reads %s, but it may read its inputs and nothing else.", strings.ToLower(function))}
+		}
+		table, ok := o.Info["Table"].(string)
+		if !ok || o.Name != "SEQ_SCAN" {
+			return
+		}
+		in := tableNamed(inputs, table)
+		if in == nil {
+			err = &Error{Message: fmt.Sprintf("The query reads the table %s, which is none of its inputs.", table)}
+			return
+		}
+		if read[in.Name] == nil {
+			read[in.Name] = map[string]bool{}
+		}
+		for _, projection := range o.list("Projections") {
+			in.mark(projection, read[in.Name])
+		}
+	})
+	out := map[string][]string{}
+	for _, in := range inputs {
+		if marks := read[in.Name]; marks != nil {
+			out[in.Name] = in.inOrder(marks)
+		}
+	}
+	return out, err
+}
+
+func tableNamed(inputs []Table, table string) *Table {
+	for i, in := range inputs {
+		if table == "memory."+inputSchema+"."+in.Name {
+			return &inputs[i]
+		}
+	}
+	return nil
+}
+
+// mark notes a column that a scan projects: by its name, or, when a struct's
+// field is all that is read, by its name, a dot and the field's. What is not
+// understood marks every column.
+func (t *Table) mark(projection string, marks map[string]bool) {
+	found := false
+	for _, c := range t.Columns {
+		if strings.EqualFold(c.Name, projection) || strings.HasPrefix(strings.ToLower(projection), strings.ToLower(c.Name)+".") {
+			marks[c.Name], found = true, true
+		}
+	}
+	if found {
+		return
+	}
+	for _, c := range t.Columns {
+		marks[c.Name] = true
+	}
+}
+
+func (t *Table) inOrder(marks map[string]bool) []string {
+	if len(marks) == 0 && len(t.Columns) > 0 {
+		return []string{t.Columns[0].Name}
+	}
+	var out []string
+	for _, c := range t.Columns {
+		if marks[c.Name] {
+			out = append(out, c.Name)
+		}
+	}
+	return out
+}
+
+// columnsOf are all columns of every input.
+func columnsOf(inputs []Table) map[string][]string {
+	out := map[string][]string{}
+	for _, in := range inputs {
+		out[in.Name] = data.Schema(in.Columns).Names()
+	}
+	return out
+}

@@ -1,0 +1,202 @@
+//go:build duckdb_arrow
+
+package query
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// Input is a table with its rows. Columns that no shard has must be such that
+// the query does not read them.
+type Input struct {
+	Table
+	Shards []data.Shard
+}
+
+// Options say what a run may use. They do not change its result.
+type Options struct {
+	// MemoryLimit is written as DuckDB takes it: "2GB". Empty: four fifths
+	// of the machine's memory.
+	MemoryLimit string
+	// Threads is the most that are used; 0: as many as the machine has.
+	Threads int
+	// SpillDir is where rows go that memory does not hold. It is made when
+	// needed and taken away in the end. Empty: a query that needs more than
+	// its memory fails.
+	SpillDir string
+	// Progress is told now and then which share of the work is done, 0 to 1.
+	Progress func(share float64)
+}
+
+// progressInterval is the time between two calls of Options.Progress.
+const progressInterval = 500 * time.Millisecond
+
+// batchRows is the least number of rows of a batch, but for the last.
+const batchRows = 32768
+
+// Run carries out a query that was analyzed over tables of the same columns.
+// A batch is released when the loop goes on: who keeps it calls Retain. Batches
+// have the columns of the analysis. An error that the rows brought about is an
+// *Error.
+func Run(ctx context.Context, a *Analysis, inputs []Input, o Options) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		if err := run(ctx, a, inputs, o, func(rec arrow.RecordBatch) bool { return yield(rec, nil) }); err != nil {
+			yield(nil, tidy(err))
+		}
+	}
+}
+
+func run(ctx context.Context, a *Analysis, inputs []Input, o Options, yield func(arrow.RecordBatch) bool) error {
+	if o.SpillDir != "" {
+		defer os.RemoveAll(o.SpillDir)
+	}
+	db, err := openInputs(a, inputs, o)
+	if err != nil {
+		return err
+	}
+	defer db.close()
+	defer watch(db, o.Progress)()
+	result, err := db.query(ctx, a.selection())
+	if err != nil {
+		return err
+	}
+	defer result.close()
+	schema := a.Columns.Arrow()
+	var waiting []arrow.RecordBatch
+	defer func() { release(waiting) }()
+	var n int64
+	for {
+		rec, err := result.next()
+		if err != nil {
+			return err
+		}
+		if rec != nil {
+			waiting, n = append(waiting, rec), n+rec.NumRows()
+		}
+		if n >= batchRows || rec == nil && n > 0 {
+			batch, err := join(schema, waiting)
+			if err != nil {
+				return err
+			}
+			more := yield(batch)
+			batch.Release()
+			release(waiting)
+			waiting, n = waiting[:0], 0
+			if !more {
+				return nil
+			}
+		}
+		if rec == nil {
+			return nil
+		}
+	}
+}
+
+func release(recs []arrow.RecordBatch) {
+	for _, r := range recs {
+		r.Release()
+	}
+}
+
+// selection is the statement that reads the result.
+func (a *Analysis) selection() string {
+	sql := "SELECT " + a.list + " FROM " + resultView
+	if a.ordering.sort {
+		sql += " ORDER BY ALL"
+	}
+	return sql
+}
+
+// openInputs opens a database that holds the inputs and the result's view and
+// can reach nothing else.
+func openInputs(a *Analysis, inputs []Input, o Options) (*database, error) {
+	tables, err := fileTables(inputs)
+	if err != nil {
+		return nil, err
+	}
+	db, err := o.open(a.ordering.parallel)
+	if err != nil {
+		return nil, err
+	}
+	files := paths(inputs)
+	for i := range files {
+		files[i] = quoteText(files[i])
+	}
+	steps := []struct{ what, sql string }{
+		{"shut the database off", "SET allowed_paths = [" + strings.Join(files, ", ") + "]; SET enable_external_access = false; SET lock_configuration = true"},
+		{"open the inputs", tables},
+		{"prepare the query", "CREATE VIEW " + resultView + " AS " + a.text},
+	}
+	for _, s := range steps {
+		if err := db.exec(s.sql); err != nil {
+			db.close()
+			return nil, fmt.Errorf("%s: %w", s.what, err)
+		}
+	}
+	return db, nil
+}
+
+func (o Options) open(parallel bool) (*database, error) {
+	threads := o.Threads
+	if threads <= 0 {
+		threads = runtime.NumCPU()
+	}
+	if !parallel {
+		threads = 1
+	}
+	settings := []string{
+		"temp_directory = " + quoteText(o.SpillDir), "preserve_insertion_order = true",
+		"enable_progress_bar = true", "enable_progress_bar_print = false",
+	}
+	if o.MemoryLimit != "" {
+		settings = append(settings, "memory_limit = "+quoteText(o.MemoryLimit))
+	}
+	return openDatabase(threads, settings...)
+}
+
+// watch reports a database's progress until the function that it returns is
+// called.
+func watch(db *database, report func(float64)) (stop func()) {
+	if report == nil {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		tick := time.NewTicker(progressInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				if share := db.progress(); share >= 0 {
+					report(share)
+				}
+			}
+		}
+	})
+	return func() { close(done); wait.Wait() }
+}
+
+// join makes one batch of several, with exactly a dataset's types: DuckDB
+// names the parts of nested types in its own way.
+func join(schema *arrow.Schema, recs []arrow.RecordBatch) (arrow.RecordBatch, error) {
+	whole, err := data.Concat(recs[0].Schema(), recs)
+	if err != nil {
+		return nil, err
+	}
+	defer whole.Release()
+	return data.Conform(whole, schema)
+}

@@ -1,0 +1,186 @@
+//go:build duckdb_arrow
+
+package query
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// Table is an input as a query sees it: a table with the input's name.
+type Table struct {
+	Name    string
+	Columns data.Schema
+}
+
+// The schemas of the database. A query sees the views of main; what they stand
+// on is kept apart, so that it looks the same in a plan and in a run.
+const (
+	inputSchema  = "quern_input"
+	resultView   = "quern_output.result"
+	createSchema = "CREATE SCHEMA quern_input; CREATE SCHEMA quern_output;\n"
+)
+
+// emptyTables makes tables without rows of the inputs.
+func emptyTables(inputs []Table) (string, error) {
+	var b strings.Builder
+	b.WriteString(createSchema)
+	for _, in := range inputs {
+		columns := make([]string, len(in.Columns))
+		for i, c := range in.Columns {
+			t, err := sqlType(c.Type, timestampInside)
+			if err != nil {
+				return "", fmt.Errorf("input %q, column %q: %w", in.Name, c.Name, err)
+			}
+			columns[i] = quoteName(c.Name) + " " + t
+		}
+		fmt.Fprintf(&b, "CREATE TABLE %s (%s);\n", inputTable(in.Name), strings.Join(columns, ", "))
+		b.WriteString(mainView(in.Name))
+	}
+	return b.String(), nil
+}
+
+func inputTable(name string) string { return inputSchema + "." + quoteName(name) }
+
+func mainView(name string) string {
+	return fmt.Sprintf("CREATE VIEW main.%s AS SELECT * FROM %s;\n", quoteName(name), inputTable(name))
+}
+
+// fileTables makes views of the inputs' files. Columns that are in no file are
+// null: the query names them, if at all, only to leave them out.
+func fileTables(inputs []Input) (string, error) {
+	var b strings.Builder
+	b.WriteString(createSchema)
+	for _, in := range inputs {
+		var runs []string
+		for _, shards := range alike(in.Shards) {
+			sql, err := selectShards(in.Columns, shards)
+			if err != nil {
+				return "", fmt.Errorf("input %q: %w", in.Name, err)
+			}
+			runs = append(runs, sql)
+		}
+		if len(runs) == 0 {
+			sql, err := selectShards(in.Columns, nil)
+			if err != nil {
+				return "", fmt.Errorf("input %q: %w", in.Name, err)
+			}
+			runs = []string{sql}
+		}
+		fmt.Fprintf(&b, "CREATE VIEW %s AS %s;\n", inputTable(in.Name), strings.Join(runs, "\nUNION ALL "))
+		b.WriteString(mainView(in.Name))
+	}
+	return b.String(), nil
+}
+
+// alike cuts shards, in their order, into runs that have the same columns in
+// the same groups, so that each group of a run is one list of files.
+func alike(shards []data.Shard) [][]data.Shard {
+	var runs [][]data.Shard
+	for _, s := range shards {
+		if n := len(runs); n > 0 && sameGroups(runs[n-1][0], s) {
+			runs[n-1] = append(runs[n-1], s)
+		} else {
+			runs = append(runs, []data.Shard{s})
+		}
+	}
+	return runs
+}
+
+func sameGroups(a, b data.Shard) bool {
+	return slices.EqualFunc(a.Groups, b.Groups, func(x, y data.Group) bool {
+		return slices.Equal(x.Columns, y.Columns)
+	})
+}
+
+// selectShards reads a run of shards. The files of a group are read one after
+// the other; groups, which have the same rows in the same order, are put
+// beside each other by position.
+func selectShards(columns data.Schema, shards []data.Shard) (string, error) {
+	var from []string
+	stored := map[string]string{}
+	if len(shards) > 0 {
+		for g, group := range shards[0].Groups {
+			alias := fmt.Sprintf("g%d", g)
+			if len(group.Columns) == 0 {
+				continue
+			}
+			for _, c := range group.Columns {
+				stored[c.Name] = alias + "." + quoteName(c.Stored)
+			}
+			from = append(from, groupFiles(shards, g)+" AS "+alias)
+		}
+	}
+	list := make([]string, len(columns))
+	for i, c := range columns {
+		t, err := sqlType(c.Type, timestampInside)
+		if err != nil {
+			return "", fmt.Errorf("column %q: %w", c.Name, err)
+		}
+		value := "NULL"
+		if s, ok := stored[c.Name]; ok {
+			value = s
+		}
+		list[i] = fmt.Sprintf("CAST(%s AS %s) AS %s", value, t, quoteName(c.Name))
+	}
+	sql := "SELECT " + strings.Join(list, ", ")
+	switch {
+	case len(from) > 0:
+		return sql + " FROM " + strings.Join(from, " POSITIONAL JOIN "), nil
+	case len(shards) > 0:
+		return fmt.Sprintf("%s FROM range(%d)", sql, rowsOf(shards)), nil
+	}
+	return sql + " WHERE false", nil
+}
+
+func groupFiles(shards []data.Shard, group int) string {
+	paths := make([]string, len(shards))
+	for i, s := range shards {
+		paths[i] = quoteText(s.Groups[group].Path)
+	}
+	return "read_parquet([" + strings.Join(paths, ", ") + "], hive_partitioning = false, union_by_name = false)"
+}
+
+func rowsOf(shards []data.Shard) int64 {
+	var n int64
+	for _, s := range shards {
+		n += s.Rows
+	}
+	return n
+}
+
+// paths are all files of the inputs.
+func paths(inputs []Input) []string {
+	var out []string
+	for _, in := range inputs {
+		for _, s := range in.Shards {
+			for _, g := range s.Groups {
+				out = append(out, g.Path)
+			}
+		}
+	}
+	return out
+}
+
+// checkNames refuses what SQL cannot tell apart: it ignores case.
+func checkNames(inputs []Table) error {
+	tables := map[string]string{}
+	for _, in := range inputs {
+		if other, ok := tables[strings.ToLower(in.Name)]; ok {
+			return &Error{Message: fmt.Sprintf("The inputs %q and %q differ in case only, which SQL ignores. Rename one of them.", other, in.Name)}
+		}
+		tables[strings.ToLower(in.Name)] = in.Name
+		columns := map[string]string{}
+		for _, c := range in.Columns {
+			if other, ok := columns[strings.ToLower(c.Name)]; ok {
+				return &Error{Message: fmt.Sprintf("The input %q has the columns %q and %q, which differ in case only; SQL ignores case. "+
+					"Rename one of them first, with transform \"map\".", in.Name, other, c.Name)}
+			}
+			columns[strings.ToLower(c.Name)] = c.Name
+		}
+	}
+	return nil
+}
