@@ -96,10 +96,14 @@ type DeploymentApply[A any] struct {
 }
 
 // Artifact returns what is to be deployed; nil: there is none at that key.
-func (a *DeploymentApply[A]) Artifact(h Artifact) *ArtifactInput { return newArtifactInput(h.Key, a.inputs) }
+func (a *DeploymentApply[A]) Artifact(h Artifact) *ArtifactInput {
+	return newArtifactInput(h.Key, a.inputs)
+}
 
 // Dataset returns a dataset that is to be deployed; nil: there is none.
-func (a *DeploymentApply[A]) Dataset(h Dataset) *DatasetInput { return newDatasetInput(h.Key, a.inputs) }
+func (a *DeploymentApply[A]) Dataset(h Dataset) *DatasetInput {
+	return newDatasetInput(h.Key, a.inputs)
+}
 
 // Model returns a model that is to be deployed; nil: there is none.
 func (a *DeploymentApply[A]) Model(h Model) *ModelFiles { return newModelFiles(a.inputs[h.Key]) }

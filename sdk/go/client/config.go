@@ -1,0 +1,30 @@
+package client
+
+import (
+	"fmt"
+
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/msgpack"
+)
+
+// EncodeValue writes a value as the protocol's messages hold it: msgpack with
+// the value's type. It may be unknown in places; it is unmarked.
+func EncodeValue(v cty.Value) ([]byte, error) {
+	b, err := msgpack.Marshal(v, cty.DynamicPseudoType)
+	if err != nil {
+		return nil, fmt.Errorf("encode a value for a plugin: %w", err)
+	}
+	return b, nil
+}
+
+// DecodeValue reads a value that a plugin sent. No bytes are an empty object.
+func DecodeValue(b []byte) (cty.Value, error) {
+	if len(b) == 0 {
+		return cty.EmptyObjectVal, nil
+	}
+	v, err := msgpack.Unmarshal(b, cty.DynamicPseudoType)
+	if err != nil {
+		return cty.NilVal, fmt.Errorf("decode a plugin's value: %w", err)
+	}
+	return v, nil
+}

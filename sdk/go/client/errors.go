@@ -1,0 +1,222 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/quern-dev/quern/sdk/go/wire"
+)
+
+// StartError says why a plugin could not be started.
+type StartError struct {
+	Plugin string
+	Path   string
+	// Reason is what was wrong: "did not get ready within 15s".
+	Reason string
+	// Stderr holds the last lines that it wrote.
+	Stderr []string
+	Err    error
+}
+
+func (e *StartError) Error() string {
+	return fmt.Sprintf("plugin %q (%s) %s%s", e.Plugin, e.Path, e.Reason, quote(e.Stderr))
+}
+func (e *StartError) Unwrap() error { return e.Err }
+
+// Crash says that a plugin ended while it was needed.
+type Crash struct {
+	Plugin string
+	// ExitCode is -1 where a signal ended it.
+	ExitCode int
+	// Signal is its name: "killed".
+	Signal string
+	// Stderr holds the last lines that it wrote.
+	Stderr []string
+}
+
+func (e *Crash) Error() string {
+	return fmt.Sprintf("plugin %q ended unexpectedly (%s)%s", e.Plugin, e.how(), quote(e.Stderr))
+}
+
+func (e *Crash) how() string {
+	if e.Signal != "" {
+		return "signal: " + e.Signal
+	}
+	return fmt.Sprintf("exit code %d", e.ExitCode)
+}
+
+// CallError is a call that a plugin answered with an error, or with what the
+// protocol does not allow.
+type CallError struct {
+	Plugin  string
+	Code    codes.Code
+	Message string
+	Stderr  []string
+}
+
+func (e *CallError) Error() string {
+	return fmt.Sprintf("plugin %q: %s", e.Plugin, e.Message)
+}
+
+// quote shows a plugin's last lines under a message.
+func quote(lines []string) string {
+	if len(lines) == 0 {
+		return "; it wrote nothing to stderr"
+	}
+	return ", the last it wrote to stderr:\n  " + strings.Join(lines, "\n  ")
+}
+
+// lastWords is how long a process that broke a call has to end, and its pipes
+// to be read.
+const lastWords = 2 * time.Second
+
+// startError finds out what was wrong with a plugin that did not get ready.
+func (p *Plugin) startError(err error) error {
+	out := &StartError{Plugin: p.command.Name, Path: p.command.Path, Err: err}
+	line := p.process.stdout.String()
+	switch {
+	case p.process.cmd.Process == nil:
+		out.Reason = "can't be started: " + strings.TrimPrefix(err.Error(), "fork/exec "+p.command.Path+": ")
+		return out
+	case line != "" && !isHandshake(line):
+		out.Reason = fmt.Sprintf("wrote %q to its standard output, where only the handshake may stand", line)
+	case isHandshake(line) && otherVersion(line) != "":
+		out.Reason = fmt.Sprintf("speaks version %s of the plugin protocol, and this quern version 1", otherVersion(line))
+	case p.ended(lastWords / 4):
+		out.Reason = fmt.Sprintf("ended before it was ready (%s)", p.crash().how())
+	case line == "":
+		out.Reason = fmt.Sprintf("did not get ready within %s", p.command.StartTimeout)
+	default:
+		out.Reason = "can't be talked to: " + err.Error()
+	}
+	p.process.kill()
+	p.drain()
+	out.Stderr = p.Stderr()
+	return out
+}
+
+// isHandshake says whether a line looks like go-plugin's: core version,
+// protocol version, network, address, protocol.
+func isHandshake(line string) bool {
+	parts := strings.Split(strings.TrimSpace(line), "|")
+	return len(parts) >= 5 && (parts[2] == "unix" || parts[2] == "tcp")
+}
+
+// otherVersion returns a handshake's protocol version if it is not ours.
+func otherVersion(line string) string {
+	version := strings.Split(strings.TrimSpace(line), "|")[1]
+	if version == fmt.Sprint(wire.ProtocolVersion) {
+		return ""
+	}
+	return version
+}
+
+// ended says whether the process ends within a while.
+func (p *Plugin) ended(within time.Duration) bool {
+	select {
+	case <-p.process.exited:
+		return true
+	case <-time.After(within):
+		return false
+	}
+}
+
+// drain waits until stderr was read to its end, but not for ever: something
+// else may hold it open.
+func (p *Plugin) drain() {
+	select {
+	case <-p.process.stderr.closed:
+	case <-time.After(lastWords):
+	}
+}
+
+// crash describes a process that has ended.
+func (p *Plugin) crash() *Crash {
+	p.drain()
+	c := &Crash{Plugin: p.command.Name, ExitCode: -1, Stderr: p.Stderr()}
+	if state := p.process.state; state != nil {
+		c.ExitCode = state.ExitCode()
+		c.Signal = signalName(state)
+	}
+	return c
+}
+
+// signalName is the signal that ended a process, "" if none did.
+func signalName(state *os.ProcessState) string {
+	name, isSignal := strings.CutPrefix(state.String(), "signal: ")
+	if !isSignal {
+		return ""
+	}
+	return name
+}
+
+// wrap turns a call's error into a Crash, a CallError or the context's own.
+func (p *Plugin) wrap(ctx context.Context, err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var done interface{ pluginError() }
+	if errors.As(err, &done) {
+		return err
+	}
+	s := status.Convert(err)
+	if s.Code() == codes.Unavailable && !p.process.closing.Load() && p.ended(lastWords) {
+		return p.crash()
+	}
+	return &CallError{Plugin: p.command.Name, Code: s.Code(), Message: s.Message(), Stderr: p.Stderr()}
+}
+
+func (*Crash) pluginError()     {}
+func (*CallError) pluginError() {}
+
+// ours tells the protocol's calls from go-plugin's own.
+func ours(method string) bool { return strings.HasPrefix(method, "/quern.") }
+
+func (p *Plugin) interceptUnary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn,
+	invoke grpc.UnaryInvoker, opts ...grpc.CallOption,
+) error {
+	err := invoke(ctx, method, req, reply, cc, opts...)
+	if !ours(method) {
+		return err
+	}
+	return p.wrap(ctx, err)
+}
+
+func (p *Plugin) interceptStream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string,
+	open grpc.Streamer, opts ...grpc.CallOption,
+) (grpc.ClientStream, error) {
+	s, err := open(ctx, desc, cc, method, opts...)
+	if !ours(method) {
+		return s, err
+	}
+	if err != nil {
+		return nil, p.wrap(ctx, err)
+	}
+	return &wrappedStream{ClientStream: s, plugin: p}, nil
+}
+
+// wrappedStream is a stream whose errors are wrapped.
+type wrappedStream struct {
+	grpc.ClientStream
+	plugin *Plugin
+}
+
+func (s *wrappedStream) RecvMsg(m any) error {
+	return s.plugin.wrap(s.Context(), s.ClientStream.RecvMsg(m))
+}
+
+func (s *wrappedStream) SendMsg(m any) error {
+	return s.plugin.wrap(s.Context(), s.ClientStream.SendMsg(m))
+}

@@ -1,0 +1,249 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin/runner"
+)
+
+// process is a plugin's process as go-plugin wants to have it.
+type process struct {
+	cmd    *exec.Cmd
+	stderr *tail
+	stdout *firstLine
+
+	// lifeline is the write end of the plugin's stdin. Nothing is written to
+	// it: that it ends tells the plugin that its parent is gone.
+	lifeline *os.File
+	// ends are this side's ends of stdout and stderr.
+	ends [2]*os.File
+
+	// exited is closed when the process has ended; state is set before.
+	exited chan struct{}
+	state  *os.ProcessState
+	// closing is set when the process is ended on purpose.
+	closing atomic.Bool
+}
+
+func newProcess(cmd *exec.Cmd, lines int) *process {
+	return &process{
+		cmd: cmd, stderr: newTail(lines), stdout: &firstLine{}, exited: make(chan struct{}),
+	}
+}
+
+// adopt is go-plugin's RunnerFunc: spec carries the variables of the handshake.
+func (p *process) adopt(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
+	p.cmd.Env = append(p.cmd.Env, spec.Env...)
+	return p, nil
+}
+
+// Start starts the process. On Linux the kernel ends it when the thread that
+// started it ends, so that is a thread that stays.
+func (p *process) Start(context.Context) error {
+	stdin, lifeline, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	stdout, stdoutW, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	stderr, stderrW, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, stdoutW, stderrW
+	p.cmd.SysProcAttr = attributes()
+	err = onSpawnThread(p.cmd.Start)
+	for _, f := range []*os.File{stdin, stdoutW, stderrW} {
+		_ = f.Close()
+	}
+	p.lifeline, p.ends = lifeline, [2]*os.File{stdout, stderr}
+	if err != nil {
+		p.closePipes()
+		return err
+	}
+	go p.watch()
+	return nil
+}
+
+// watch waits for the process to end and takes what it started along, which
+// might hold its pipes open.
+func (p *process) watch() {
+	endGroupWithLeader(p.cmd.Process.Pid)
+	p.state, _ = p.cmd.Process.Wait()
+	_ = p.lifeline.Close()
+	close(p.exited)
+}
+
+func (p *process) closePipes() {
+	_ = p.lifeline.Close()
+	for _, f := range p.ends {
+		_ = f.Close()
+	}
+}
+
+// Wait is called by go-plugin when both pipes are read to their ends.
+func (p *process) Wait(context.Context) error {
+	<-p.exited
+	p.closePipes()
+	if p.state != nil && !p.state.Success() {
+		return fmt.Errorf("%s", p.state)
+	}
+	return nil
+}
+
+// Kill ends the process and its group.
+func (p *process) Kill(context.Context) error {
+	p.kill()
+	return nil
+}
+
+func (p *process) kill() {
+	if p.cmd.Process == nil {
+		return
+	}
+	select {
+	case <-p.exited:
+	default:
+		killGroup(p.cmd.Process)
+		<-p.exited
+	}
+}
+
+func (p *process) Stdout() io.ReadCloser { return teeCloser{p.ends[0], p.stdout} }
+func (p *process) Stderr() io.ReadCloser { return teeCloser{p.ends[1], p.stderr} }
+func (p *process) Name() string          { return p.cmd.Path }
+
+func (p *process) ID() string {
+	if p.cmd.Process == nil {
+		return ""
+	}
+	return strconv.Itoa(p.cmd.Process.Pid)
+}
+
+// Diagnose has nothing to add: errors are made by startError.
+func (p *process) Diagnose(context.Context) string { return "" }
+
+// PluginToHost and HostToPlugin translate nothing: both ends see the same
+// files.
+func (p *process) PluginToHost(network, address string) (string, string, error) {
+	return network, address, nil
+}
+
+// HostToPlugin is the inverse of PluginToHost.
+func (p *process) HostToPlugin(network, address string) (string, string, error) {
+	return network, address, nil
+}
+
+// teeCloser is a reader that shows what it reads to w, and its end, too.
+type teeCloser struct {
+	io.ReadCloser
+	w io.WriteCloser
+}
+
+func (t teeCloser) Read(b []byte) (int, error) {
+	n, err := t.ReadCloser.Read(b)
+	if n > 0 {
+		_, _ = t.w.Write(b[:n])
+	}
+	if err != nil {
+		_ = t.w.Close()
+	}
+	return n, err
+}
+
+// maxLine is how much of a line is kept, in bytes.
+const maxLine = 2048
+
+// tail keeps the last lines of what is written to it.
+type tail struct {
+	mu      sync.Mutex
+	max     int
+	kept    []string
+	partial []byte
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func newTail(lines int) *tail { return &tail{max: lines, closed: make(chan struct{})} }
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range b {
+		switch {
+		case c == '\n':
+			t.keep()
+		case len(t.partial) < maxLine:
+			t.partial = append(t.partial, c)
+		}
+	}
+	return len(b), nil
+}
+
+func (t *tail) keep() {
+	line := strings.ToValidUTF8(strings.TrimRight(string(t.partial), "\r"), "�")
+	t.partial = t.partial[:0]
+	t.kept = append(t.kept, line)
+	if len(t.kept) > t.max {
+		t.kept = append(t.kept[:0], t.kept[len(t.kept)-t.max:]...)
+	}
+}
+
+// Close marks the end: there is no more to come.
+func (t *tail) Close() error {
+	t.once.Do(func() { close(t.closed) })
+	return nil
+}
+
+func (t *tail) lines() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := append([]string(nil), t.kept...)
+	if len(t.partial) > 0 {
+		out = append(out, strings.ToValidUTF8(string(t.partial), "�"))
+	}
+	return out
+}
+
+// firstLine keeps the first line of what is written to it: the handshake.
+type firstLine struct {
+	mu   sync.Mutex
+	text []byte
+	done bool
+}
+
+func (f *firstLine) Write(b []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range b {
+		if f.done {
+			break
+		}
+		if c == '\n' || len(f.text) >= maxLine {
+			f.done = true
+			break
+		}
+		f.text = append(f.text, c)
+	}
+	return len(b), nil
+}
+
+// Close does nothing: a first line that is cut short is one, too.
+func (f *firstLine) Close() error { return nil }
+
+func (f *firstLine) String() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.ToValidUTF8(string(f.text), "�")
+}
