@@ -10,6 +10,9 @@
 package expr
 
 import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 )
@@ -38,8 +41,10 @@ type Compiled struct {
 // Column returns the name of the column when the expression is no more than
 // `row.NAME`, which costs nothing to evaluate.
 func (c *Compiled) Column() (string, bool) {
-	if len(c.Columns) == 1 && c.Text == "row."+c.Columns[0] {
-		return c.Columns[0], true
+	if len(c.Columns) != 1 {
+		return "", false
 	}
-	return "", false
+	name := c.Columns[0]
+	step := hcl.TraverseIndex{Key: cty.StringVal(name)}
+	return name, c.Text == rowRoot+stepsText(hcl.Traversal{step})
 }

@@ -1,0 +1,118 @@
+package expr
+
+import (
+	"math/big"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/funcs"
+)
+
+// maxExponent bounds the binary exponent of a number that is written out, so
+// that 1e999999999 does not become a gigabyte of digits.
+const maxExponent = 1 << 14
+
+// checkNames looks at what the user wrote before anything is evaluated: that
+// all functions exist and are pure, that `row` may be used and has the
+// columns that are named, and that numbers are of a sane size.
+func checkNames(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	visit(e, func(n hclsyntax.Node, locals names) {
+		switch n := n.(type) {
+		case *hclsyntax.FunctionCallExpr:
+			diags = append(diags, checkFunction(n, s)...)
+		case *hclsyntax.ScopeTraversalExpr:
+			if n.Traversal.RootName() == rowRoot && !locals.has(rowRoot) {
+				diags = append(diags, checkRow(n.Traversal, s)...)
+			}
+		case *hclsyntax.LiteralValueExpr:
+			diags = append(diags, checkNumber(n)...)
+		case *hclsyntax.ExprSyntaxError:
+			diags = append(diags, n.ParseDiags...)
+		}
+	})
+	return diags
+}
+
+func checkFunction(call *hclsyntax.FunctionCallExpr, s *Scope) hcl.Diagnostics {
+	if call.Name == convertName {
+		return nil
+	}
+	if funcs.Impure(call.Name) {
+		return hcl.Diagnostics{diag.Errorf(&call.NameRange, "Function is not pure",
+			"%s() gives another result at every call, so what is made with it could never be reused. Pass the value in through a variable instead.", call.Name)}
+	}
+	if !hasFunction(s.Eval, call.Name) {
+		return hcl.Diagnostics{diag.Errorf(&call.NameRange, "Unknown function",
+			"There is no function named %q.%s", call.Name, diag.Suggest(call.Name, functionNames(s.Eval)))}
+	}
+	return nil
+}
+
+func checkRow(t hcl.Traversal, s *Scope) hcl.Diagnostics {
+	if s.Row == nil {
+		return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "No row here",
+			"`row` is the current row of a dataset, and this expression is not evaluated for each row of one. Only arguments that are documented as row expressions may use it.")}
+	}
+	return checkColumn(t, s)
+}
+
+func checkColumn(t hcl.Traversal, s *Scope) hcl.Diagnostics {
+	name, ok := columnOf(t)
+	if !ok || slices.Contains(s.Row.Names(), name) {
+		return nil
+	}
+	return hcl.Diagnostics{noColumn(s, name, t[1].SourceRange())}
+}
+
+func checkNumber(l *hclsyntax.LiteralValueExpr) hcl.Diagnostics {
+	if !l.Val.IsKnown() || l.Val.IsNull() || l.Val.Type() != cty.Number || writable(l.Val.AsBigFloat()) {
+		return nil
+	}
+	return hcl.Diagnostics{diag.Errorf(&l.SrcRange, "Number out of range",
+		"This number is too large or too small to be computed with.")}
+}
+
+// writable says whether a number can be written out in decimal digits.
+func writable(f *big.Float) bool {
+	exp := f.MantExp(nil)
+	return !f.IsInf() && exp < maxExponent && exp > -maxExponent
+}
+
+// checkReduced looks at what is left once all that is known has been folded:
+// the functions that are still called must need nothing but their arguments,
+// and everything referred to must be there when the expression is evaluated.
+func checkReduced(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	visit(e, func(n hclsyntax.Node, locals names) {
+		switch n := n.(type) {
+		case *hclsyntax.FunctionCallExpr:
+			if _, pure := runtimeFunctions()[n.Name]; !pure {
+				diags = append(diags, diag.Errorf(&n.NameRange, "Function needs known arguments",
+					"%s() reads something beside its arguments, so it can be called only where all of them are known when planning.", n.Name))
+			}
+		case *hclsyntax.ScopeTraversalExpr:
+			if !locals.has(n.Traversal.RootName()) {
+				diags = append(diags, checkReference(n.Traversal, s)...)
+			}
+		}
+	})
+	return diags
+}
+
+func checkReference(t hcl.Traversal, s *Scope) hcl.Diagnostics {
+	root := t.RootName()
+	if root == rowRoot {
+		return checkColumn(t, s)
+	}
+	if _, _, ok := addr.FromTraversal(t); addr.IsKind(root) && !ok {
+		return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "Incomplete reference",
+			"Refer to a stage by kind and name, such as %s.NAME.", root)}
+	}
+	return nil
+}

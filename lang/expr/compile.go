@@ -1,0 +1,188 @@
+package expr
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// rowRoot is the name under which an expression sees the current row.
+const rowRoot = "row"
+
+// Scope is what an expression may refer to when it is compiled.
+type Scope struct {
+	// Eval holds the functions and the values behind var, local, path, quern,
+	// each, count and the stage kinds. What is not known yet is unknown there;
+	// what comes from a sensitive variable bears the mark value.Sensitive.
+	Eval *hcl.EvalContext
+	// Row is the columns that `row` has. nil: `row` may not be used.
+	Row data.Schema
+	// RowOf is the address of the dataset behind Row, for messages.
+	RowOf string
+	// Definitions are the expressions behind the names whose values may be
+	// unknown or hold a secret, by "local.NAME" or "each.value". A compiled
+	// text has no names of this kind, so their expressions are put in their
+	// place. They are compiled in this same scope and may not mention `row`.
+	Definitions map[string]hcl.Expression
+}
+
+// MentionsRow says whether an expression refers to the current row. A `for`
+// that names its variable `row` does not.
+func MentionsRow(e hcl.Expression) bool {
+	return slices.ContainsFunc(e.Variables(), func(t hcl.Traversal) bool {
+		return t.RootName() == rowRoot
+	})
+}
+
+// Compile compiles an expression whose result is to be of the type want
+// (cty.DynamicPseudoType: of any type). Where the scope has a row, the result
+// must fit in a dataset column, and its column type is inferred.
+//
+// The result is nil if, and only if, there are errors. All errors that can be
+// told apart are reported, each with the place that the user wrote.
+func Compile(e hcl.Expression, s *Scope, want cty.Type) (*Compiled, hcl.Diagnostics) {
+	src, diags := syntax(e)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	diags = checkNames(src, s)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	r := newReducer(s)
+	reduced := r.reduce(src)
+	diags = append(diags, r.diags...)
+	if diags.HasErrors() {
+		return nil, distinct(diags)
+	}
+	diags = append(diags, checkReduced(reduced, s)...)
+	if diags.HasErrors() {
+		return nil, distinct(diags)
+	}
+	typed, moreDiags := r.fit(reduced, want)
+	diags = append(diags, moreDiags...)
+	if diags.HasErrors() {
+		return nil, distinct(diags)
+	}
+	c := &Compiled{
+		Text:       printExpr(typed.expr),
+		Type:       value.Type{Type: typed.typ},
+		ColumnType: typed.column,
+		Range:      diag.NewRange(e.Range()),
+	}
+	c.collect(typed.expr, s)
+	return c, distinct(diags)
+}
+
+// syntax gets at the syntax tree, which expressions of dynamic blocks wrap.
+func syntax(e hcl.Expression) (hclsyntax.Expression, hcl.Diagnostics) {
+	unwrapped := hcl.UnwrapExpressionUntil(e, func(e hcl.Expression) bool {
+		_, ok := e.(hclsyntax.Expression)
+		return ok
+	})
+	if src, ok := unwrapped.(hclsyntax.Expression); ok {
+		return src, nil
+	}
+	if v, diags := e.Value(nil); !diags.HasErrors() {
+		return literal(v, e.Range()), nil
+	}
+	return nil, hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Unsupported expression",
+		"Expressions are compiled from HCL's native syntax only; write this in a *.quern.hcl file.")}
+}
+
+// collect fills in what the compiled expression reads.
+func (c *Compiled) collect(e hclsyntax.Expression, s *Scope) {
+	for _, t := range e.Variables() {
+		switch root := t.RootName(); {
+		case root == rowRoot:
+			if name, ok := columnOf(t); ok {
+				c.Columns = append(c.Columns, name)
+			} else {
+				c.Columns = append(c.Columns, s.Row.Names()...)
+			}
+		case root == "var":
+			if name, ok := t[1].(hcl.TraverseAttr); ok {
+				c.Secrets = append(c.Secrets, name.Name)
+			}
+		default:
+			if inst, _, ok := addr.FromTraversal(t); ok {
+				c.Refs = append(c.Refs, inst.Stage.String())
+			}
+		}
+	}
+	c.Columns = sortedSet(c.Columns)
+	c.Refs = sortedSet(c.Refs)
+	c.Secrets = sortedSet(c.Secrets)
+}
+
+// columnOf returns the column that a traversal of `row` reads.
+func columnOf(t hcl.Traversal) (string, bool) {
+	if len(t) < 2 {
+		return "", false
+	}
+	switch step := t[1].(type) {
+	case hcl.TraverseAttr:
+		return step.Name, true
+	case hcl.TraverseIndex:
+		if step.Key.Type() == cty.String {
+			return step.Key.AsString(), true
+		}
+	}
+	return "", false
+}
+
+func sortedSet(s []string) []string {
+	slices.Sort(s)
+	return slices.Compact(s)
+}
+
+// distinct drops what is said twice about a place.
+func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
+	seen := map[string]bool{}
+	var out hcl.Diagnostics
+	for _, d := range diags {
+		key := d.Summary + "\x00" + d.Detail
+		if d.Subject != nil {
+			key += "\x00" + d.Subject.String()
+		}
+		if !seen[key] {
+			seen[key] = true
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// rowTitle is how messages call the dataset behind `row`.
+func (s *Scope) rowTitle() string {
+	if s.RowOf == "" {
+		return "the dataset"
+	}
+	return s.RowOf
+}
+
+// noColumn is the error about a column that is not there.
+func noColumn(s *Scope, name string, subject hcl.Range) *hcl.Diagnostic {
+	names := s.Row.Names()
+	detail := "It has no columns."
+	if len(names) > 0 {
+		detail = "Its columns are: " + strings.Join(names, ", ") + "."
+	}
+	return diag.Errorf(&subject, "Unknown column", "%s has no column %q.%s %s",
+		capital(s.rowTitle()), name, diag.Suggest(name, names), detail)
+}
+
+func capital(s string) string {
+	if strings.HasPrefix(s, "the ") {
+		return "T" + s[1:]
+	}
+	return s
+}

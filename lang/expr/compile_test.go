@@ -1,0 +1,204 @@
+package expr
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+var testRow = data.Schema{
+	{Name: "text", Type: "string"},
+	{Name: "intent", Type: "string"},
+	{Name: "my col", Type: "string"},
+	{Name: "id", Type: "int64"},
+	{Name: "n", Type: "int64"},
+	{Name: "score", Type: "float64"},
+	{Name: "ok", Type: "bool"},
+	{Name: "day", Type: "date"},
+	{Name: "at", Type: "timestamp"},
+	{Name: "raw", Type: "binary"},
+	{Name: "tags", Type: "list<string>"},
+	{Name: "counts", Type: "list<int64>"},
+	{Name: "meta", Type: "struct<lang:string,size:int64,tags:list<string>>"},
+	{Name: "turns", Type: "list<struct<role:string,content:string>>"},
+}
+
+// testScope knows some values, waits for others and keeps a secret.
+func testScope() *Scope {
+	secret := cty.StringVal("s3cr3t").Mark(value.Sensitive{Variable: "token"})
+	return &Scope{
+		Eval: &hcl.EvalContext{
+			Functions: funcs.Functions("."),
+			Variables: map[string]cty.Value{
+				"var": cty.ObjectVal(map[string]cty.Value{
+					"name":    cty.StringVal("Ada"),
+					"token":   secret,
+					"classes": cty.ListVal([]cty.Value{cty.StringVal("a"), cty.StringVal("b")}),
+					"empty":   cty.ListValEmpty(cty.String),
+					"none":    cty.NullVal(cty.String),
+					"names":   cty.MapVal(map[string]cty.Value{"z": cty.StringVal("26"), "a b": cty.StringVal("1")}),
+					"plain":   cty.BoolVal(false),
+				}),
+				"local": cty.ObjectVal(map[string]cty.Value{
+					"limit": cty.NumberIntVal(10),
+					"low":   cty.UnknownVal(cty.Number),
+					"auth":  cty.StringVal("Bearer s3cr3t").Mark(value.Sensitive{Variable: "token"}),
+					"loop":  cty.DynamicVal,
+					"both":  cty.ObjectVal(map[string]cty.Value{"a": cty.UnknownVal(cty.Number), "b": cty.NumberIntVal(2)}),
+				}),
+				"each": cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal("text")}),
+				"evaluate": cty.ObjectVal(map[string]cty.Value{
+					"student": cty.ObjectVal(map[string]cty.Value{"accuracy": cty.UnknownVal(cty.Number), "ok": cty.UnknownVal(cty.Bool)}),
+					"many":    cty.MapVal(map[string]cty.Value{"a": cty.UnknownVal(cty.Number)}),
+					"done":    cty.ObjectVal(map[string]cty.Value{"accuracy": cty.NumberFloatVal(0.85)}),
+				}),
+			},
+		},
+		Row:   testRow,
+		RowOf: "transform.clean",
+		Definitions: map[string]hcl.Expression{
+			"local.low":  parse("evaluate.student.accuracy - 0.1"),
+			"local.auth": parse(`"Bearer ${var.token}"`),
+			"local.loop": parse("local.loop + 1"),
+			"local.both": parse("{ b = 2, a = evaluate.student.accuracy }"),
+		},
+	}
+}
+
+func parse(src string) hclsyntax.Expression {
+	e, diags := hclsyntax.ParseExpression([]byte(src), "main.quern.hcl", hcl.InitialPos)
+	if diags.HasErrors() {
+		panic(src + ": " + diags.Error())
+	}
+	return e
+}
+
+func TestCompiledTextIsCanonical(t *testing.T) {
+	for _, c := range []struct{ src, text, columnType string }{
+		{`row.text`, `row.text`, "string"},
+		{`row["text"]`, `row.text`, "string"},
+		{`row[each.key]`, `row.text`, "string"},
+		{`(row).text`, `row.text`, "string"},
+		{`"${row.text}"`, `row.text`, "string"},
+		{`row["my col"]`, `row["my col"]`, "string"},
+		{`row.day`, `row.day`, "date"},
+		{`row.tags`, `row.tags`, "list<string>"},
+		{`"Hello, ${var.name}: ${ row.text /* c */ }!"`, `"Hello, Ada: ${row.text}!"`, "string"},
+		{"<<-EOT\n  a ${row.text}\n  b \"$${x}\" 50%\n  EOT\n", `"a ${row.text}\nb \"\u0024{x}\" 50%\n"`, "string"},
+		{"<<-EOT\n  %{ if row.ok ~}\n  yes\n  %{ else ~}\n  no\n  %{ endif ~}\n  EOT\n", `"${row.ok ? "  yes\n" : "  no\n"}${""}"`, "string"},
+		{"<<-EOT\n  %{ for t in row.tags ~}\n  ${t},\n  %{ endfor ~}\n  EOT\n", `"%{for t in row.tags}  ${t},\n%{endfor}"`, "string"},
+		{`1 + 2 * row.n`, `1 + 2 * row.n`, "int64"},
+		{`(1 + 2) * row.n`, `3 * row.n`, "int64"},
+		{`(row.n + 2) * -row.n`, `(row.n + 2) * -row.n`, "int64"},
+		{`row.n - (row.id - 3)`, `row.n - (row.id - 3)`, "int64"},
+		{`row.n / 2`, `row.n / 2`, "float64"},
+		{`row.score + 1`, `row.score + 1`, "float64"},
+		{`row.ok ? row.n : 2`, `row.ok ? row.n : 2`, "int64"},
+		{`row.ok ? row.n : 2.5`, `row.ok ? row.n : 2.5`, "float64"},
+		{`row.ok ? "x" : null`, `row.ok ? "x" : null`, "string"},
+		{`var.plain ? row.intent : row.text`, `row.text`, "string"},
+		{`var.plain ? row.text : row.n`, `convert(row.n, string)`, "string"},
+		{`var.plain && row.ok`, `false`, "bool"},
+		{`contains(var.classes, row.intent)`, `contains(convert(["a", "b"], list(string)), row.intent)`, "bool"},
+		{`concat(var.empty, row.tags)`, `concat(convert([], list(string)), row.tags)`, "list<string>"},
+		{`coalesce(var.none, row.text)`, `coalesce(convert(null, string), row.text)`, "string"},
+		{`lookup(var.names, row.text, "")`, `lookup(convert({ "a b" = "1", z = "26" }, map(string)), row.text, "")`, "string"},
+		{`{ b = row.n, a = 1.5, "c d" = row.tags }`, `{ a = 1.5, b = row.n, "c d" = row.tags }`, `struct<a:float64,b:int64,"c d":list<string>>`},
+		{`[row.n, 2]`, `[row.n, 2]`, "list<int64>"},
+		{`[row.n, "x"]`, `[row.n, "x"]`, "list<string>"},
+		{`[for t in row.tags : upper(t) if t != ""]`, `[for t in row.tags : upper(t) if t != ""]`, "list<string>"},
+		{`[for i, c in row.counts : c * 2]`, `[for i, c in row.counts : c * 2]`, "list<int64>"},
+		{`row.turns[*].content`, `row.turns[*].content`, "list<string>"},
+		{`row.turns.*.content[0]`, `(row.turns[*].content)[0]`, "string"},
+		{`row.turns[0].role`, `row.turns[0].role`, "string"},
+		{`row.meta.size + 1`, `row.meta.size + 1`, "int64"},
+		{`try(row.meta.lang, "en")`, `try(row.meta.lang, "en")`, "string"},
+		{`try(local.nothing, row.text)`, `try(row.text)`, "string"},
+		{`can(regex("^a", row.text))`, `can(regex("^a", row.text))`, "bool"},
+		{`length(row)`, `length(row)`, "int64"},
+		{`jsonencode(row)`, `jsonencode(row)`, "string"},
+		{`max(local.limit, length(row.text))`, `max(10, length(row.text))`, "int64"},
+		{`row.score > local.low`, `row.score > evaluate.student.accuracy - 0.1`, "bool"},
+		{`row.score > local.both.a`, `row.score > evaluate.student.accuracy`, "bool"},
+		{`row.score > local.both.b`, `row.score > 2`, "bool"},
+		{`row.score > evaluate.many["a"]`, `row.score > evaluate.many.a`, "bool"},
+		{`row.score > evaluate.done.accuracy`, `row.score > 0.85`, "bool"},
+		{`"${local.auth} ${row.id}"`, `"Bearer ${var.token} ${row.id}"`, "string"},
+		{`format([for x in ["%s", "b"] : x]...)`, `"b"`, "string"},
+		{`format("%s-%s", [row.text, "b"]...)`, `format("%s-%s", [row.text, "b"]...)`, "string"},
+		{`"x"`, `"x"`, "string"},
+		{`-5`, `-5`, "int64"},
+		{`!row.ok || row.n >= 3 && row.text != "a"`, `!row.ok || row.n >= 3 && row.text != "a"`, "bool"},
+		{`[for row in row.tags : row]`, `[for row in row.tags : row]`, "list<string>"},
+		{`"${row.id}${""}"`, `"${row.id}${""}"`, "string"},
+	} {
+		t.Run(c.src, func(t *testing.T) {
+			got, diags := Compile(parse(c.src), testScope(), cty.DynamicPseudoType)
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			if got.Text != c.text {
+				t.Errorf("text is\n%s\nnot\n%s", got.Text, c.text)
+			}
+			if c.columnType != "" && got.ColumnType != c.columnType {
+				t.Errorf("column type is %s, not %s", got.ColumnType, c.columnType)
+			}
+			again, diags := Compile(parse(got.Text), testScope(), cty.DynamicPseudoType)
+			if diags.HasErrors() {
+				t.Fatalf("%s: %v", got.Text, diags)
+			}
+			if again.Text != got.Text || again.ColumnType != got.ColumnType {
+				t.Errorf("compiled again it is\n%s %s\nnot\n%s %s", again.Text, again.ColumnType, got.Text, got.ColumnType)
+			}
+		})
+	}
+}
+
+func TestMistakesInRowExpressionsAreReported(t *testing.T) {
+	for src, want := range map[string]string{
+		`row.txt`:                               `transform.clean has no column "txt". Did you mean "text"?`,
+		`"${row.txt}-${row.intnt}"`:             `no column "intnt". Did you mean "intent"?`,
+		`try(row.txt, "")`:                      `no column "txt"`,
+		`var.plain ? row.txt : ""`:              `no column "txt"`,
+		`lowr(row.text)`:                        `Did you mean "lower"?`,
+		`timestamp()`:                           `variable instead`,
+		`file(row.text)`:                        `known when planning`,
+		`row.tags + 1`:                          `number required`,
+		`local.loop`:                            `by way of itself`,
+		`nope.x`:                                `no variable named "nope"`,
+		`evaluate`:                              `evaluate.NAME`,
+		`1e999999999`:                           `too large or too small`,
+		`row.ok ? lower(row.tags) : ""`:         `string required`,
+		`[for t in row.tags : t + row.tags]`:    `number required`,
+		`jsondecode(row.text)`:                  `tostring()`,
+		`{ for t in row.tags : t => 1 }`:        `jsonencode()`,
+		`[for t in row.text : t]`:               `cannot be used as the collection`,
+		`row.meta.langg`:                        `langg`,
+		`[for evaluate in [row.n] : local.low]`: `another name`,
+	} {
+		t.Run(src, func(t *testing.T) {
+			e, diags := hclsyntax.ParseExpression([]byte(src), "main.quern.hcl", hcl.InitialPos)
+			if !diags.HasErrors() {
+				_, diags = Compile(e, testScope(), cty.DynamicPseudoType)
+			}
+			if !diags.HasErrors() {
+				t.Fatal("no error")
+			}
+			if !strings.Contains(diags.Error(), want) && !strings.Contains(diags[len(diags)-1].Error(), want) {
+				t.Errorf("%v does not say %q", diags, want)
+			}
+			for _, d := range diags {
+				if d.Subject == nil {
+					t.Errorf("%v has no place", d)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,60 @@
+package expr
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// Eval evaluates a compiled expression that does not mention `row`. vars are
+// the values of what it refers to, by root name: "evaluate" an object of the
+// stages of that kind that are in Refs, "var" one of the variables in Secrets.
+// The result has the expression's type; what was made of a marked value is
+// marked. Errors stand at the place that the user wrote.
+func (c *Compiled) Eval(vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
+	e, err := c.parse()
+	if err != nil {
+		return cty.DynamicVal, hcl.Diagnostics{diag.Errorf(c.Range.Ptr(), "Damaged expression", "%s.", err)}
+	}
+	v, diags := e.Value(&hcl.EvalContext{Variables: vars, Functions: runtimeFunctions()})
+	if !diags.HasErrors() && c.Type.Type != cty.NilType {
+		converted, err := convert.Convert(v, c.Type.Type)
+		if err != nil {
+			diags = append(diags, diag.Errorf(nil, "Wrong type of value", "%s.", err))
+		} else {
+			v = converted
+		}
+	}
+	for _, d := range diags {
+		d.Subject, d.Context = c.Range.Ptr(), nil
+	}
+	if diags.HasErrors() {
+		return cty.DynamicVal, diags
+	}
+	return v, diags
+}
+
+// parse reads the canonical text.
+func (c *Compiled) parse() (hclsyntax.Expression, error) {
+	e, diags := hclsyntax.ParseExpression([]byte(c.Text), "", hcl.InitialPos)
+	if diags.HasErrors() {
+		return nil, fmt.Errorf("parse the compiled expression %s: %w", c.Text, diags)
+	}
+	return e, nil
+}
+
+// message is the first error in words, for a row.
+func message(diags hcl.Diagnostics) string {
+	for _, d := range diags {
+		if d.Severity == hcl.DiagError {
+			return strings.TrimSuffix(d.Summary+": "+d.Detail, ": ")
+		}
+	}
+	return ""
+}

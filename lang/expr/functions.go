@@ -1,0 +1,45 @@
+package expr
+
+import (
+	"maps"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/quern-dev/quern/lang/funcs"
+)
+
+// convertName is the function that compiled texts call to give a value a
+// type: convert([], list(string)). It is hcl's own; texts need it because a
+// folded value must keep its type, and HCL has no other way to write one.
+const convertName = "convert"
+
+// runtimeFunctions are those that a compiled text may call: pure ones, which
+// need no files. The map is shared and must not be changed.
+var runtimeFunctions = sync.OnceValue(func() map[string]function.Function {
+	all := maps.Clone(funcs.Pure())
+	all[convertName] = typeexpr.ConvertFunc
+	return all
+})
+
+// hasFunction looks a function up as hcl does, through all parents.
+func hasFunction(ctx *hcl.EvalContext, name string) bool {
+	for ; ctx != nil; ctx = ctx.Parent() {
+		if _, ok := ctx.Functions[name]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+func functionNames(ctx *hcl.EvalContext) []string {
+	var all []string
+	for ; ctx != nil; ctx = ctx.Parent() {
+		for name := range ctx.Functions {
+			all = append(all, name)
+		}
+	}
+	return all
+}

@@ -1,0 +1,482 @@
+package expr
+
+import (
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Precedences of what is printed, lowest first. A part is put in parentheses
+// where the place that it stands in binds tighter.
+const (
+	precConditional = iota
+	precOr
+	precAnd
+	precEqual
+	precCompare
+	precAdd
+	precMultiply
+	precUnary
+	precPostfix // what steps may follow
+)
+
+type operator struct {
+	text string
+	prec int
+}
+
+var binaryOperators = map[*hclsyntax.Operation]operator{
+	hclsyntax.OpLogicalOr:          {"||", precOr},
+	hclsyntax.OpLogicalAnd:         {"&&", precAnd},
+	hclsyntax.OpEqual:              {"==", precEqual},
+	hclsyntax.OpNotEqual:           {"!=", precEqual},
+	hclsyntax.OpGreaterThan:        {">", precCompare},
+	hclsyntax.OpGreaterThanOrEqual: {">=", precCompare},
+	hclsyntax.OpLessThan:           {"<", precCompare},
+	hclsyntax.OpLessThanOrEqual:    {"<=", precCompare},
+	hclsyntax.OpAdd:                {"+", precAdd},
+	hclsyntax.OpSubtract:           {"-", precAdd},
+	hclsyntax.OpMultiply:           {"*", precMultiply},
+	hclsyntax.OpDivide:             {"/", precMultiply},
+	hclsyntax.OpModulo:             {"%", precMultiply},
+}
+
+// printExpr writes a reduced expression in its one canonical form, on one
+// line. Parsed and reduced again, it comes out the same.
+func printExpr(e hclsyntax.Expression) string {
+	var p printer
+	p.expr(e, precConditional)
+	return p.String()
+}
+
+type printer struct{ strings.Builder }
+
+func (p *printer) expr(e hclsyntax.Expression, min int) {
+	if precedence(e) < min {
+		p.WriteByte('(')
+		defer p.WriteByte(')')
+	}
+	switch e := e.(type) {
+	case *hclsyntax.LiteralValueExpr:
+		p.value(e.Val)
+	case *hclsyntax.ScopeTraversalExpr:
+		p.WriteString(traversalText(e.Traversal))
+	case *hclsyntax.RelativeTraversalExpr:
+		p.source(e.Source, e.Traversal[0])
+		p.WriteString(stepsText(e.Traversal))
+	case *hclsyntax.FunctionCallExpr:
+		p.call(e)
+	case *hclsyntax.ConditionalExpr:
+		p.expr(e.Condition, precOr)
+		p.WriteString(" ? ")
+		p.expr(e.TrueResult, precConditional)
+		p.WriteString(" : ")
+		p.expr(e.FalseResult, precConditional)
+	case *hclsyntax.IndexExpr:
+		p.source(e.Collection, nil)
+		p.WriteByte('[')
+		p.expr(e.Key, precConditional)
+		p.WriteByte(']')
+	case *hclsyntax.TupleConsExpr:
+		p.WriteByte('[')
+		p.list(e.Exprs)
+		p.WriteByte(']')
+	case *hclsyntax.ObjectConsExpr:
+		p.object(e)
+	case *hclsyntax.ForExpr:
+		p.forExpr(e)
+	case *hclsyntax.SplatExpr:
+		p.splat(e, "[*]")
+	case *hclsyntax.TemplateExpr:
+		p.WriteByte('"')
+		p.template(e.Parts, true)
+		p.WriteByte('"')
+	case *hclsyntax.TemplateJoinExpr:
+		p.WriteByte('"')
+		p.template([]hclsyntax.Expression{e}, true)
+		p.WriteByte('"')
+	case *hclsyntax.BinaryOpExpr:
+		op := binaryOperators[e.Op]
+		p.expr(e.LHS, op.prec)
+		p.WriteString(" " + op.text + " ")
+		p.expr(e.RHS, op.prec+1)
+	case *hclsyntax.UnaryOpExpr:
+		p.WriteByte(map[bool]byte{true: '-', false: '!'}[e.Op == hclsyntax.OpNegate])
+		p.expr(e.Val, precUnary)
+	case *hclsyntax.AnonSymbolExpr: // the item of a splat: nothing is written
+	default:
+		panic(fmt.Sprintf("quern has no text for a %T", e))
+	}
+}
+
+func precedence(e hclsyntax.Expression) int {
+	switch e := e.(type) {
+	case *hclsyntax.ConditionalExpr:
+		return precConditional
+	case *hclsyntax.BinaryOpExpr:
+		return binaryOperators[e.Op].prec
+	case *hclsyntax.UnaryOpExpr:
+		return precUnary
+	case *hclsyntax.LiteralValueExpr:
+		if e.Val.IsKnown() && !e.Val.IsNull() && e.Val.Type() == cty.Number {
+			return precUnary // never followed by steps, and it may begin with -
+		}
+	}
+	return precPostfix
+}
+
+// source writes what steps follow. A splat takes all steps behind it for its
+// elements, so one that ends here is put in parentheses; within another splat
+// parentheses cannot be, and the form that takes attributes only must do.
+func (p *printer) source(e hclsyntax.Expression, next hcl.Traverser) {
+	splat, ok := e.(*hclsyntax.SplatExpr)
+	if !ok {
+		p.expr(e, precPostfix)
+		return
+	}
+	if _, isAttr := next.(hcl.TraverseAttr); !isAttr && startsAnonymous(splat) {
+		p.splat(splat, ".*")
+		return
+	}
+	p.WriteByte('(')
+	p.expr(e, precConditional)
+	p.WriteByte(')')
+}
+
+// startsAnonymous says whether an expression begins at a splat's item.
+func startsAnonymous(e hclsyntax.Expression) bool {
+	switch e := e.(type) {
+	case *hclsyntax.AnonSymbolExpr:
+		return true
+	case *hclsyntax.SplatExpr:
+		return startsAnonymous(e.Source)
+	case *hclsyntax.RelativeTraversalExpr:
+		return startsAnonymous(e.Source)
+	case *hclsyntax.IndexExpr:
+		return startsAnonymous(e.Collection)
+	}
+	return false
+}
+
+func (p *printer) splat(e *hclsyntax.SplatExpr, marker string) {
+	p.source(e.Source, nil)
+	p.WriteString(marker)
+	if marker == ".*" {
+		// This form takes nothing but attributes, written as such.
+		for each, ok := e.Each.(*hclsyntax.RelativeTraversalExpr); ok; ok = false {
+			p.WriteString(stepsText(each.Traversal))
+		}
+		return
+	}
+	p.expr(e.Each, precPostfix)
+}
+
+func (p *printer) list(list []hclsyntax.Expression) {
+	for i, e := range list {
+		if i > 0 {
+			p.WriteString(", ")
+		}
+		p.expr(e, precConditional)
+	}
+}
+
+func (p *printer) call(e *hclsyntax.FunctionCallExpr) {
+	p.WriteString(e.Name)
+	p.WriteByte('(')
+	if e.Name == convertName && len(e.Args) == 2 {
+		p.expr(e.Args[0], precConditional)
+		p.WriteString(", ")
+		p.typeText(e.Args[1])
+	} else {
+		p.list(e.Args)
+	}
+	if e.ExpandFinal {
+		p.WriteString("...")
+	}
+	p.WriteByte(')')
+}
+
+// typeText writes the second argument of a conversion in one form.
+func (p *printer) typeText(e hclsyntax.Expression) {
+	t, diags := typeexpr.TypeConstraint(e)
+	if diags.HasErrors() {
+		p.expr(e, precConditional)
+		return
+	}
+	p.WriteString(typeexpr.TypeString(t))
+}
+
+func (p *printer) object(e *hclsyntax.ObjectConsExpr) {
+	if len(e.Items) == 0 {
+		p.WriteString("{}")
+		return
+	}
+	p.WriteString("{ ")
+	for i, item := range e.Items {
+		if i > 0 {
+			p.WriteString(", ")
+		}
+		p.key(item.KeyExpr)
+		p.WriteString(" = ")
+		p.expr(item.ValueExpr, precConditional)
+	}
+	p.WriteString(" }")
+}
+
+func (p *printer) key(e hclsyntax.Expression) {
+	if text, ok := knownKey(e); ok {
+		p.name(text)
+		return
+	}
+	if key, ok := e.(*hclsyntax.ObjectConsKeyExpr); ok {
+		e = key.Wrapped
+	}
+	p.WriteByte('(')
+	p.expr(e, precConditional)
+	p.WriteByte(')')
+}
+
+// name writes a key bare where it can be.
+func (p *printer) name(s string) {
+	if hclsyntax.ValidIdentifier(s) && s != "for" {
+		p.WriteString(s)
+		return
+	}
+	p.quoted(s)
+}
+
+func (p *printer) quoted(s string) {
+	p.WriteByte('"')
+	p.WriteString(escape(s, false))
+	p.WriteByte('"')
+}
+
+func (p *printer) forExpr(e *hclsyntax.ForExpr) {
+	open, end := "[for ", "]"
+	if e.KeyExpr != nil {
+		open, end = "{for ", "}"
+	}
+	p.WriteString(open)
+	p.forIntro(e)
+	p.WriteString(" : ")
+	if e.KeyExpr != nil {
+		p.expr(e.KeyExpr, precConditional)
+		p.WriteString(" => ")
+	}
+	p.expr(e.ValExpr, precConditional)
+	if e.Group {
+		p.WriteString("...")
+	}
+	if e.CondExpr != nil {
+		p.WriteString(" if ")
+		p.expr(e.CondExpr, precConditional)
+	}
+	p.WriteString(end)
+}
+
+func (p *printer) forIntro(e *hclsyntax.ForExpr) {
+	if e.KeyVar != "" {
+		p.WriteString(e.KeyVar + ", ")
+	}
+	p.WriteString(e.ValVar + " in ")
+	p.expr(e.CollExpr, precConditional)
+}
+
+// template writes the parts of a template. A template of one interpolation
+// alone would be read as the interpolated expression itself, which does not
+// turn its value into a string, so an empty part is added.
+func (p *printer) template(parts []hclsyntax.Expression, whole bool) {
+	for i, part := range parts {
+		if text, ok := literalText(part); ok {
+			p.WriteString(escape(text, i < len(parts)-1 || !whole))
+			continue
+		}
+		if join, ok := part.(*hclsyntax.TemplateJoinExpr); ok {
+			p.directive(join)
+			continue
+		}
+		p.WriteString("${")
+		p.expr(part, precConditional)
+		p.WriteByte('}')
+		if whole && len(parts) == 1 {
+			p.WriteString(`${""}`)
+		}
+	}
+}
+
+func (p *printer) directive(e *hclsyntax.TemplateJoinExpr) {
+	loop := e.Tuple.(*hclsyntax.ForExpr)
+	p.WriteString("%{for ")
+	p.forIntro(loop)
+	p.WriteByte('}')
+	switch body := loop.ValExpr.(type) {
+	case *hclsyntax.TemplateExpr:
+		p.template(body.Parts, false)
+	default:
+		p.template([]hclsyntax.Expression{body}, false)
+	}
+	p.WriteString("%{endfor}")
+}
+
+func traversalText(t hcl.Traversal) string {
+	return t.RootName() + stepsText(t[1:])
+}
+
+func stepsText(steps hcl.Traversal) string {
+	var p printer
+	for _, step := range steps {
+		switch step := step.(type) {
+		case hcl.TraverseAttr:
+			p.WriteString("." + step.Name)
+		case hcl.TraverseIndex:
+			p.index(step.Key)
+		}
+	}
+	return p.String()
+}
+
+func (p *printer) index(key cty.Value) {
+	if key.Type() == cty.String && hclsyntax.ValidIdentifier(key.AsString()) {
+		p.WriteString("." + key.AsString())
+		return
+	}
+	p.WriteByte('[')
+	p.value(key)
+	p.WriteByte(']')
+}
+
+// value writes a known value so that it is read back with the same type.
+func (p *printer) value(v cty.Value) { p.write(v, false) }
+
+// write writes a value. typed: a conversion around it gives it its type.
+func (p *printer) write(v cty.Value, typed bool) {
+	t := v.Type()
+	ownType := t.IsCollectionType() || v.IsNull() && t != cty.DynamicPseudoType
+	switch {
+	case !typed && ownType && expressible(t):
+		p.WriteString(convertName + "(")
+		p.write(v, true)
+		p.WriteString(", " + typeexpr.TypeString(t) + ")")
+	case v.IsNull():
+		p.WriteString("null")
+	case t == cty.String:
+		p.quoted(v.AsString())
+	case t == cty.Number:
+		p.WriteString(numberText(v.AsBigFloat()))
+	case t == cty.Bool:
+		fmt.Fprintf(p, "%t", v.True())
+	case t.IsTupleType(), t.IsListType(), t.IsSetType():
+		p.sequence(v, typed)
+	default:
+		p.mapping(v, typed)
+	}
+}
+
+func (p *printer) sequence(v cty.Value, typed bool) {
+	p.WriteByte('[')
+	for i, e := range v.AsValueSlice() {
+		if i > 0 {
+			p.WriteString(", ")
+		}
+		p.write(e, typed)
+	}
+	p.WriteByte(']')
+}
+
+func (p *printer) mapping(v cty.Value, typed bool) {
+	parts := v.AsValueMap()
+	if len(parts) == 0 {
+		p.WriteString("{}")
+		return
+	}
+	p.WriteString("{ ")
+	for i, k := range slices.Sorted(maps.Keys(parts)) {
+		if i > 0 {
+			p.WriteString(", ")
+		}
+		p.name(k)
+		p.WriteString(" = ")
+		p.write(parts[k], typed)
+	}
+	p.WriteString(" }")
+}
+
+// expressible says whether a type can be written as a type constraint.
+func expressible(t cty.Type) bool {
+	switch {
+	case t.IsCollectionType():
+		return expressible(t.ElementType())
+	case t.IsTupleType():
+		return !slices.ContainsFunc(t.TupleElementTypes(), func(t cty.Type) bool { return !expressible(t) })
+	case t.IsObjectType():
+		for name, a := range t.AttributeTypes() {
+			if !hclsyntax.ValidIdentifier(name) || !expressible(a) {
+				return false
+			}
+		}
+	}
+	return !t.IsCapsuleType()
+}
+
+// numberText is what hcl makes of a number in a template, and it reads as the
+// same number.
+func numberText(f *big.Float) string {
+	if f.Sign() == 0 {
+		return "0"
+	}
+	return f.Text('f', -1)
+}
+
+// escape writes text for a quoted template. A $ or % that would begin a
+// sequence with what follows is written as its code point, for HCL's own
+// escapes depend on how many stand in a row. followed: a sequence comes next.
+func escape(s string, followed bool) string {
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c == '$' || c == '%' {
+			run := len(s[i:]) - len(strings.TrimLeft(s[i:], "$%"))
+			rest := s[i+run:]
+			opens := strings.HasPrefix(rest, "{") || (rest == "" && followed)
+			for _, c := range []byte(s[i : i+run]) {
+				if opens {
+					fmt.Fprintf(&b, `\u%04x`, c)
+				} else {
+					b.WriteByte(c)
+				}
+			}
+			i += run
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		i += size
+		writeRune(&b, r)
+	}
+	return b.String()
+}
+
+func writeRune(b *strings.Builder, r rune) {
+	switch {
+	case r == '\n':
+		b.WriteString(`\n`)
+	case r == '\r':
+		b.WriteString(`\r`)
+	case r == '\t':
+		b.WriteString(`\t`)
+	case r == '"', r == '\\':
+		b.WriteByte('\\')
+		b.WriteRune(r)
+	case r < ' ', r == 0x7f, r == 0xfeff, r == 0x2028, r == 0x2029:
+		fmt.Fprintf(b, `\u%04x`, r)
+	default:
+		b.WriteRune(r)
+	}
+}

@@ -1,0 +1,358 @@
+package expr
+
+import (
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/value"
+)
+
+// reducer folds an expression: every part that is known when planning becomes
+// a literal, names that will not exist later are replaced by what stands
+// behind them, and the different ways to write one thing become one. Source
+// ranges are kept, so that errors found in the result point at what the user
+// wrote.
+type reducer struct {
+	scope *Scope
+	// eval is the scope's values and functions, with the conversion function.
+	eval   *hcl.EvalContext
+	locals names
+	// lenient is above 0 inside try and can and in branches that are never
+	// taken: errors are not reported there but kept as failing expressions.
+	lenient int
+	// inside are the definitions that are being put in.
+	inside []string
+	diags  hcl.Diagnostics
+}
+
+func newReducer(s *Scope) *reducer {
+	eval := s.Eval
+	if eval == nil {
+		eval = &hcl.EvalContext{}
+	}
+	eval = eval.NewChild()
+	eval.Functions = map[string]function.Function{convertName: typeexpr.ConvertFunc}
+	return &reducer{scope: s, eval: eval}
+}
+
+func literal(v cty.Value, r hcl.Range) *hclsyntax.LiteralValueExpr {
+	return &hclsyntax.LiteralValueExpr{Val: v, SrcRange: r}
+}
+
+// failing is an expression that always fails.
+func failing(r hcl.Range) hclsyntax.Expression {
+	return &hclsyntax.IndexExpr{
+		Collection: &hclsyntax.TupleConsExpr{SrcRange: r, OpenRange: r},
+		Key:        literal(cty.Zero, r),
+		SrcRange:   r, OpenRange: r, BracketRange: r,
+	}
+}
+
+func isFailing(e hclsyntax.Expression) bool {
+	index, ok := e.(*hclsyntax.IndexExpr)
+	if !ok {
+		return false
+	}
+	tuple, ok := index.Collection.(*hclsyntax.TupleConsExpr)
+	return ok && len(tuple.Exprs) == 0
+}
+
+func (r *reducer) reduce(e hclsyntax.Expression) hclsyntax.Expression {
+	switch w := e.(type) {
+	case *hclsyntax.ParenthesesExpr:
+		return r.reduce(w.Expression)
+	case *hclsyntax.TemplateWrapExpr:
+		return r.reduce(w.Wrapped)
+	case *hclsyntax.LiteralValueExpr, *hclsyntax.AnonSymbolExpr:
+		return e
+	}
+	if r.closed(e) {
+		v, diags := e.Value(r.eval)
+		if diags.HasErrors() {
+			return r.fail(e, diags)
+		}
+		if foldable(v) {
+			return literal(v, e.Range())
+		}
+	}
+	return r.reduceParts(e)
+}
+
+func (r *reducer) fail(e hclsyntax.Expression, diags hcl.Diagnostics) hclsyntax.Expression {
+	if r.lenient == 0 {
+		r.diags = append(r.diags, diags...)
+	}
+	return failing(e.Range())
+}
+
+// closed says whether an expression reads neither the row nor a loop
+// variable, so that it can be evaluated now.
+func (r *reducer) closed(e hclsyntax.Expression) bool {
+	for _, t := range e.Variables() {
+		if root := t.RootName(); root == rowRoot || r.locals.has(root) {
+			return false
+		}
+	}
+	return true
+}
+
+// foldable says whether a value can be written as a literal.
+func foldable(v cty.Value) bool {
+	if v.ContainsMarked() || !v.IsWhollyKnown() {
+		return false
+	}
+	ok := true
+	_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {
+		switch t := v.Type(); {
+		case t.IsCapsuleType():
+			ok = false
+		case t == cty.Number && !v.IsNull():
+			ok = ok && writable(v.AsBigFloat())
+		}
+		return ok, nil
+	})
+	return ok
+}
+
+func (r *reducer) reduceParts(e hclsyntax.Expression) hclsyntax.Expression {
+	switch e := e.(type) {
+	case *hclsyntax.ScopeTraversalExpr:
+		return r.reduceTraversal(e)
+	case *hclsyntax.ConditionalExpr:
+		return r.reduceConditional(e)
+	case *hclsyntax.FunctionCallExpr:
+		return r.reduceCall(e)
+	}
+	reduced := mapChildren(e, r.reduce, r.enter, r.exit)
+	switch e := reduced.(type) {
+	case *hclsyntax.TemplateExpr:
+		return meld(e)
+	case *hclsyntax.TemplateJoinExpr:
+		if _, ok := e.Tuple.(*hclsyntax.ForExpr); !ok {
+			return e.Tuple
+		}
+	case *hclsyntax.IndexExpr:
+		return simplifyIndex(e)
+	case *hclsyntax.RelativeTraversalExpr:
+		return extend(e.Source, e.Traversal, e.SrcRange)
+	case *hclsyntax.BinaryOpExpr:
+		return r.shortCircuit(e)
+	case *hclsyntax.ObjectConsExpr:
+		sortItems(e)
+	}
+	return reduced
+}
+
+func (r *reducer) enter(e *hclsyntax.ForExpr) {
+	r.locals = append(r.locals, map[string]struct{}{e.KeyVar: {}, e.ValVar: {}})
+}
+
+func (r *reducer) exit() { r.locals = r.locals[:len(r.locals)-1] }
+
+// reduceTraversal decides what becomes of a name that has no known value.
+func (r *reducer) reduceTraversal(e *hclsyntax.ScopeTraversalExpr) hclsyntax.Expression {
+	root := e.Traversal.RootName()
+	if root == rowRoot || r.locals.has(root) || addr.IsKind(root) {
+		return e
+	}
+	name := ""
+	if len(e.Traversal) > 1 {
+		if attr, ok := e.Traversal[1].(hcl.TraverseAttr); ok {
+			name = attr.Name
+		}
+	}
+	if root == "var" && name != "" && r.secret(e) {
+		return e
+	}
+	if def, ok := r.scope.Definitions[root+"."+name]; ok && name != "" {
+		return r.inline(e, root+"."+name, def)
+	}
+	return r.fail(e, hcl.Diagnostics{diag.Errorf(e.SrcRange.Ptr(), "Value not known yet",
+		"The value of %s is not known when planning, and it is none that can be waited for here. Refer to the stage that it comes from instead.", traversalText(e.Traversal))})
+}
+
+// secret says whether a reference leads to a value that must not be written
+// out.
+func (r *reducer) secret(e *hclsyntax.ScopeTraversalExpr) bool {
+	v, diags := e.Traversal.TraverseAbs(r.eval)
+	return !diags.HasErrors() && value.IsSensitive(v)
+}
+
+// inline puts the expression behind a name in its place.
+func (r *reducer) inline(e *hclsyntax.ScopeTraversalExpr, name string, def hcl.Expression) hclsyntax.Expression {
+	if slices.Contains(r.inside, name) {
+		return r.fail(e, hcl.Diagnostics{diag.Errorf(e.SrcRange.Ptr(), "Circular definition",
+			"%s is defined by way of itself.", name)})
+	}
+	src, diags := syntax(def)
+	if !diags.HasErrors() {
+		inner := *r.scope
+		inner.Row = nil
+		diags = checkNames(src, &inner)
+	}
+	if diags.HasErrors() {
+		return r.fail(e, diags)
+	}
+	outer := r.locals
+	r.locals, r.inside = nil, append(r.inside, name)
+	reduced := r.reduce(src)
+	r.locals, r.inside = outer, r.inside[:len(r.inside)-1]
+	for _, t := range reduced.Variables() {
+		if r.locals.has(t.RootName()) {
+			return r.fail(e, hcl.Diagnostics{diag.Errorf(e.SrcRange.Ptr(), "Loop variable hides a name",
+				"%s refers to %s, which a `for` around this place uses as the name of its variable. Give the variable another name.", name, t.RootName())})
+		}
+	}
+	return extend(reduced, e.Traversal[2:], e.SrcRange)
+}
+
+// reduceConditional takes the branch that will be taken where that is known,
+// provided that the other one does not decide the type of the result.
+func (r *reducer) reduceConditional(e *hclsyntax.ConditionalExpr) hclsyntax.Expression {
+	c := *e
+	c.Condition = r.reduce(e.Condition)
+	cond, known := knownBool(c.Condition)
+	if !known {
+		c.TrueResult, c.FalseResult = r.reduce(e.TrueResult), r.reduce(e.FalseResult)
+		return &c
+	}
+	taken, other := &c.TrueResult, &c.FalseResult
+	if !cond {
+		taken, other = other, taken
+	}
+	*taken = r.reduce(*taken)
+	r.lenient++
+	*other = r.reduce(*other)
+	r.lenient--
+	if result, ok := r.takeBranch(*taken, *other); ok {
+		return result
+	}
+	return &c
+}
+
+// takeBranch is the branch with the conversion that hcl would apply to it;
+// false where that cannot be told.
+func (r *reducer) takeBranch(taken, other hclsyntax.Expression) (hclsyntax.Expression, bool) {
+	if len(r.locals) > 0 {
+		return nil, false
+	}
+	t, ok1 := r.staticType(taken)
+	o, ok2 := r.staticType(other)
+	if isNull(other) {
+		return taken, ok1
+	}
+	if !ok1 || !ok2 {
+		return nil, false
+	}
+	unified, _ := convert.UnifyUnsafe([]cty.Type{t, o})
+	switch {
+	case unified == cty.NilType || unified.HasDynamicTypes():
+		return nil, false
+	case unified.Equals(t):
+		return taken, true
+	}
+	return conversion(taken, unified)
+}
+
+func isNull(e hclsyntax.Expression) bool {
+	l, ok := e.(*hclsyntax.LiteralValueExpr)
+	return ok && l.Val.RawEquals(cty.NullVal(cty.DynamicPseudoType))
+}
+
+// shortCircuit drops an operand that can no longer matter, which is so only
+// where it is a bool for certain.
+func (r *reducer) shortCircuit(e *hclsyntax.BinaryOpExpr) hclsyntax.Expression {
+	if (e.Op != hclsyntax.OpLogicalAnd && e.Op != hclsyntax.OpLogicalOr) || len(r.locals) > 0 {
+		return e
+	}
+	decisive := e.Op == hclsyntax.OpLogicalOr
+	for _, side := range [][2]hclsyntax.Expression{{e.LHS, e.RHS}, {e.RHS, e.LHS}} {
+		b, known := knownBool(side[0])
+		if !known || b != decisive {
+			continue
+		}
+		if t, ok := r.staticType(side[1]); ok && t == cty.Bool {
+			return literal(cty.BoolVal(decisive), e.SrcRange)
+		}
+	}
+	return e
+}
+
+func knownBool(e hclsyntax.Expression) (is, known bool) {
+	l, ok := e.(*hclsyntax.LiteralValueExpr)
+	if !ok || l.Val.IsNull() {
+		return false, false
+	}
+	b, err := convert.Convert(l.Val, cty.Bool)
+	if err != nil || !b.IsKnown() || b.IsNull() {
+		return false, false
+	}
+	return b.True(), true
+}
+
+func (r *reducer) reduceCall(e *hclsyntax.FunctionCallExpr) hclsyntax.Expression {
+	tries := e.Name == "try" || e.Name == "can"
+	if tries {
+		r.lenient++
+	}
+	c, _ := mapChildren(e, r.reduce, r.enter, r.exit).(*hclsyntax.FunctionCallExpr)
+	if tries {
+		r.lenient--
+	}
+	expandFinal(c)
+	if c.Name == "try" && !c.ExpandFinal {
+		return reduceTry(c)
+	}
+	return c
+}
+
+// expandFinal turns f(known...) into a call with the elements.
+func expandFinal(c *hclsyntax.FunctionCallExpr) {
+	if !c.ExpandFinal {
+		return
+	}
+	last := len(c.Args) - 1
+	l, ok := c.Args[last].(*hclsyntax.LiteralValueExpr)
+	if !ok || l.Val.IsNull() {
+		return
+	}
+	if t := l.Val.Type(); !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
+		return
+	}
+	c.Args, c.ExpandFinal = slices.Clone(c.Args[:last]), false
+	for _, v := range l.Val.AsValueSlice() {
+		c.Args = append(c.Args, literal(v, l.SrcRange))
+	}
+}
+
+// reduceTry drops the alternatives that always fail and those behind one that
+// always succeeds.
+func reduceTry(c *hclsyntax.FunctionCallExpr) hclsyntax.Expression {
+	var left []hclsyntax.Expression
+	for _, arg := range c.Args {
+		if isFailing(arg) {
+			continue
+		}
+		left = append(left, arg)
+		if _, ok := arg.(*hclsyntax.LiteralValueExpr); ok {
+			break
+		}
+	}
+	if len(left) == 0 {
+		return failing(c.Range())
+	}
+	if l, ok := left[0].(*hclsyntax.LiteralValueExpr); ok {
+		return l
+	}
+	c.Args = left
+	return c
+}

@@ -1,0 +1,177 @@
+package expr
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// RowType is the type of `row` over such columns: an object with an attribute
+// for each. Integers and floats are numbers. A float is the decimal number
+// that it is written as, so that row.score >= 0.85 holds for 0.85. Expressions
+// see dates as strings such as 2026-01-31, timestamps as RFC 3339 in UTC and
+// binary values as base64. A column whose type is not known to package data
+// is dynamic.
+func RowType(s data.Schema) cty.Type {
+	attrs := make(map[string]cty.Type, len(s))
+	for _, c := range s {
+		attrs[c.Name] = cty.DynamicPseudoType
+		if t, err := data.ArrowType(c.Type); err == nil {
+			attrs[c.Name] = valueType(t)
+		}
+	}
+	return cty.Object(attrs)
+}
+
+func valueType(t arrow.DataType) cty.Type {
+	switch t := t.(type) {
+	case *arrow.Int64Type, *arrow.Float64Type:
+		return cty.Number
+	case *arrow.BooleanType:
+		return cty.Bool
+	case *arrow.ListType:
+		return cty.List(valueType(t.Elem()))
+	case *arrow.StructType:
+		attrs := map[string]cty.Type{}
+		for _, f := range t.Fields() {
+			attrs[f.Name] = valueType(f.Type)
+		}
+		return cty.Object(attrs)
+	}
+	return cty.String
+}
+
+// containsEncoded says whether a column type holds values that expressions
+// see in another form.
+func containsEncoded(columnType string) bool {
+	t, err := data.ArrowType(columnType)
+	return err == nil && encoded(t)
+}
+
+func encoded(t arrow.DataType) bool {
+	switch t := t.(type) {
+	case *arrow.ListType:
+		return encoded(t.Elem())
+	case *arrow.StructType:
+		return slices.ContainsFunc(t.Fields(), func(f arrow.Field) bool { return encoded(f.Type) })
+	case *arrow.BinaryType, *arrow.Date32Type, *arrow.TimestampType:
+		return true
+	}
+	return false
+}
+
+// ColumnType is the dataset column type that holds values of a type. Numbers
+// become float64; lists, sets and tuples of one type become lists; objects
+// become structs with their fields in the order of their names. Maps, whose
+// keys vary from row to row, have no column type.
+func ColumnType(t cty.Type) (string, error) {
+	return columnType(t, nil)
+}
+
+// columnType is ColumnType with what is known about the numbers in it.
+func columnType(t cty.Type, s *shape) (string, error) {
+	switch {
+	case t == cty.String:
+		return "string", nil
+	case t == cty.Bool:
+		return "bool", nil
+	case t == cty.Number && s.isInteger():
+		return "int64", nil
+	case t == cty.Number:
+		return "float64", nil
+	case t.IsListType(), t.IsSetType():
+		return listType(t.ElementType(), s.element())
+	case t.IsTupleType():
+		return tupleType(t, s)
+	case t.IsObjectType():
+		return structType(t, s)
+	case t.IsMapType():
+		return "", fmt.Errorf("a map cannot be a column, since its keys vary; encode it with jsonencode(), or write an object with fixed attributes")
+	case t == cty.DynamicPseudoType:
+		return "", fmt.Errorf("the type of the result is not known before it is computed; convert it, with tostring() for instance")
+	}
+	return "", fmt.Errorf("%s cannot be a column", t.FriendlyName())
+}
+
+func listType(elem cty.Type, s *shape) (string, error) {
+	name, err := columnType(elem, s)
+	if err != nil {
+		return "", err
+	}
+	return "list<" + name + ">", nil
+}
+
+func tupleType(t cty.Type, s *shape) (string, error) {
+	types := t.TupleElementTypes()
+	if len(types) == 0 {
+		return "", fmt.Errorf("the type of an empty list's elements is not known; convert it, with tolist() of typed elements for instance")
+	}
+	elem, err := unify(types)
+	if err != nil {
+		return "", err
+	}
+	return listType(elem, s.element())
+}
+
+func structType(t cty.Type, s *shape) (string, error) {
+	attrs := t.AttributeTypes()
+	if len(attrs) == 0 {
+		return "", fmt.Errorf("an object without attributes cannot be a column")
+	}
+	parts := make([]string, 0, len(attrs))
+	for _, name := range slices.Sorted(maps.Keys(attrs)) {
+		field, err := columnType(attrs[name], s.field(name))
+		if err != nil {
+			return "", fmt.Errorf("attribute %s: %w", name, err)
+		}
+		parts = append(parts, fieldName(name)+":"+field)
+	}
+	return "struct<" + strings.Join(parts, ",") + ">", nil
+}
+
+// fieldName writes a struct's field name as package data reads it.
+func fieldName(s string) string {
+	plain := s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+	if plain {
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+func typeText(t cty.Type) string { return typeexpr.TypeString(t) }
+
+// columnType is the column type of an expression's result. A column that is
+// passed on as it is keeps its own.
+func (r *reducer) columnType(e hclsyntax.Expression, t, want cty.Type) (string, hcl.Diagnostics) {
+	shape := r.shapeOf(e, nil)
+	if trav, ok := e.(*hclsyntax.ScopeTraversalExpr); ok && want == cty.DynamicPseudoType && len(trav.Traversal) == 2 && trav.Traversal.RootName() == rowRoot {
+		name, _ := columnOf(trav.Traversal)
+		c, _, _ := r.scope.Row.Lookup(name)
+		return c.Type, nil
+	}
+	name, err := columnType(t, shape)
+	if err != nil {
+		return "", hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Not a column's value", "%s.", capitalised(err.Error()))}
+	}
+	return name, nil
+}
+
+func capitalised(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
