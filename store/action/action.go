@@ -1,0 +1,216 @@
+// Package action keeps what carrying out an action gave, by its action key:
+// whoever comes to the same key takes the outputs and computes nothing.
+//
+// One key has one entry. The first commit wins, so that a stage that is not
+// deterministic gives all who depend on it the same answer.
+package action
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/disk"
+	"github.com/quern-dev/quern/store/document"
+)
+
+// Format is the version of an entry.
+const Format = "quern.action/v1"
+
+// Entry is what an action gave.
+type Entry struct {
+	Format     string `json:"format"`
+	Key        string `json:"key"`
+	Definition string `json:"definition"`
+	// Address is the instance that made it first; for people.
+	Address string `json:"address"`
+	// Preimage is what the key was made of.
+	Preimage []Field `json:"preimage,omitempty"`
+	// Outputs by port name; "" where the stage itself is the artifact.
+	Outputs map[string]artifact.Ref `json:"outputs,omitempty"`
+	Value   *value.Value            `json:"value,omitempty"`
+	Inputs  []InputRef              `json:"inputs,omitempty"`
+	// Errors is how many rows failed.
+	Errors  int64     `json:"errors,omitempty"`
+	Created time.Time `json:"created"`
+	Seconds float64   `json:"seconds"`
+	Run     string    `json:"run,omitempty"`
+	Plugin  PluginRef `json:"plugin"`
+}
+
+// Field is one part of a key's preimage.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// InputRef says what an action was given.
+type InputRef struct {
+	Address string `json:"address"`
+	Port    string `json:"port,omitempty"`
+	Digest  string `json:"digest"` // logical, of the whole artifact
+}
+
+// PluginRef says which program carried an action out.
+type PluginRef struct {
+	Name    string `json:"name,omitempty"`
+	Version string `json:"version,omitempty"`
+	Digest  string `json:"digest,omitempty"`
+}
+
+// Store is a folder of entries. It may be used by several goroutines and, as
+// a folder, by several processes.
+type Store struct {
+	root, aside string
+	sync        *disk.Syncer
+}
+
+// New keeps entries in root; damaged ones go to the folder aside.
+func New(root, aside string, sync *disk.Syncer) *Store {
+	return &Store{root: root, aside: aside, sync: sync}
+}
+
+func (s *Store) file(key string) (string, error) {
+	h, err := blob.Hex(key)
+	if err != nil {
+		return "", fmt.Errorf("action key: %w", err)
+	}
+	return filepath.Join(s.root, h[:2], h+".json"), nil
+}
+
+// Get returns the entry of a key; nil, nil where there is none. A damaged one
+// is set aside and reported as *document.Damaged: it counts as none.
+func (s *Store) Get(key string) (*Entry, error) {
+	path, err := s.file(key)
+	if err != nil {
+		return nil, err
+	}
+	e, err := read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil && e.Key != key {
+		err = &document.Damaged{Path: path, Reason: "it is the entry of another key, " + e.Key}
+	}
+	if err != nil {
+		return nil, document.SetAside(err, s.aside)
+	}
+	return e, nil
+}
+
+func read(path string) (*Entry, error) {
+	e := &Entry{}
+	if err := document.Read(path, Format, e); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Decode reads an entry's text; name is for messages.
+func Decode(name string, text []byte) (*Entry, error) {
+	e := &Entry{}
+	if err := document.Decode(name, Format, text, e); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Put commits an entry unless its key has one already, and returns the one
+// that counts from now on. What it returns is durable, with all blobs that
+// were committed before.
+func (s *Store) Put(e *Entry) (winner *Entry, err error) {
+	path, text, err := s.prepare(e)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := s.sync.PublishNew(path, text, 0o444)
+		if err == nil {
+			return e, s.sync.Flush()
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, fmt.Errorf("commit action %s: %w", e.Key, err)
+		}
+		winner, err := s.Get(e.Key)
+		var damaged *document.Damaged
+		if err != nil && !errors.As(err, &damaged) {
+			return nil, err
+		}
+		if winner != nil {
+			return winner, s.sync.Flush()
+		}
+		// It was damaged or removed in between: try again.
+	}
+}
+
+// Replace commits an entry in place of the one that its key has.
+func (s *Store) Replace(e *Entry) error {
+	path, text, err := s.prepare(e)
+	if err != nil {
+		return err
+	}
+	if err := s.sync.Publish(path, text, 0o444); err != nil {
+		return fmt.Errorf("commit action %s: %w", e.Key, err)
+	}
+	return s.sync.Flush()
+}
+
+func (s *Store) prepare(e *Entry) (path string, text []byte, err error) {
+	if e.Format == "" {
+		e.Format = Format
+	}
+	path, err = s.file(e.Key)
+	if err != nil {
+		return "", nil, err
+	}
+	text, err = document.Encode(e)
+	if err != nil {
+		return "", nil, fmt.Errorf("commit action %s: %w", e.Key, err)
+	}
+	if err := s.sync.MakeDir(filepath.Dir(path)); err != nil {
+		return "", nil, fmt.Errorf("commit action %s: %w", e.Key, err)
+	}
+	return path, text, nil
+}
+
+// Remove deletes the entry of a key; one that is not there is no error.
+func (s *Store) Remove(key string) error {
+	path, err := s.file(key)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove action %s: %w", key, err)
+	}
+	return nil
+}
+
+// All lists the entries in no particular order. A damaged one is an error
+// behind which the others follow.
+func (s *Store) All() iter.Seq2[*Entry, error] {
+	return func(yield func(*Entry, error) bool) {
+		paths, err := filepath.Glob(filepath.Join(s.root, "??", "*.json"))
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, path := range paths {
+			key := "sha256:" + strings.TrimSuffix(filepath.Base(path), ".json")
+			e, err := s.Get(key)
+			if e == nil && err == nil {
+				continue // removed in between
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}

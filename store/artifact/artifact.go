@@ -1,0 +1,212 @@
+// Package artifact holds what stages make: datasets, models and reports, each
+// a manifest that names the blobs it consists of.
+//
+// The manifest is a blob itself, so it is found by a digest of its bytes; what
+// keys are made of is the logical digest in Ref, which depends on values and
+// files' contents, not on how a dataset's rows were cut up and compressed.
+package artifact
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/dataset"
+)
+
+// Format is the version of the manifest.
+const Format = "quern.artifact/v1"
+
+// The kinds of artifacts.
+const (
+	Dataset = "dataset"
+	Model   = "model"
+	Report  = "report"
+)
+
+// Artifact is what a stage made.
+type Artifact struct {
+	Format string `json:"format"`
+	Kind   string `json:"kind"`
+	// Dataset is set for a dataset, and may be for a report.
+	Dataset *dataset.Manifest `json:"dataset,omitempty"`
+	// Files of a model or report, sorted by name.
+	Files []File `json:"files,omitempty"`
+	// ModelFormat names a model's format: quern.linear/v1.
+	ModelFormat string `json:"model_format,omitempty"`
+	// Signature of a model: what a prediction takes and gives.
+	Signature json.RawMessage `json:"signature,omitempty"`
+	// Features of a model: the expressions that make its inputs from a row,
+	// by input name. They are part of the logical digest: what should be in
+	// no key (places in files) must not be in them.
+	Features json.RawMessage `json:"features,omitempty"`
+	// Value is the plain values of a report.
+	Value *value.Value `json:"value,omitempty"`
+}
+
+// File is a file of an artifact.
+type File struct {
+	Name   string `json:"name"` // slash-separated, relative
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"`
+}
+
+// Ref names an artifact.
+type Ref struct {
+	Kind     string `json:"kind"`
+	Manifest string `json:"manifest"` // digest of the manifest's blob
+	Digest   string `json:"digest"`   // logical: what keys are made of
+}
+
+// Put stores an artifact's manifest. Its blobs must be in the store.
+func Put(blobs *blob.Store, a *Artifact) (Ref, error) {
+	if a.Format == "" {
+		a.Format = Format
+	}
+	slices.SortFunc(a.Files, func(x, y File) int { return strings.Compare(x.Name, y.Name) })
+	if err := a.Check(); err != nil {
+		return Ref{}, fmt.Errorf("store a %s: %w", a.Kind, err)
+	}
+	text, err := json.Marshal(a)
+	if err != nil {
+		return Ref{}, fmt.Errorf("store a %s: %w", a.Kind, err)
+	}
+	digest, err := a.Digest()
+	if err != nil {
+		return Ref{}, fmt.Errorf("store a %s: %w", a.Kind, err)
+	}
+	ref, err := blobs.Put(text)
+	if err != nil {
+		return Ref{}, fmt.Errorf("store a %s: %w", a.Kind, err)
+	}
+	return Ref{Kind: a.Kind, Manifest: ref.Digest, Digest: digest}, nil
+}
+
+// Get reads an artifact's manifest, verified. Where it is missing or damaged
+// the error is a *blob.Missing or *blob.Damaged.
+func Get(blobs *blob.Store, ref Ref) (*Artifact, error) {
+	text, err := blobs.Get(ref.Manifest)
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest of a %s: %w", ref.Kind, err)
+	}
+	a, err := Decode(text)
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest of a %s: %w", ref.Kind, err)
+	}
+	if a.Kind != ref.Kind {
+		return nil, fmt.Errorf("read the manifest of a %s: it is one of a %s", ref.Kind, a.Kind)
+	}
+	return a, nil
+}
+
+// Decode reads a manifest and checks that it holds together.
+func Decode(text []byte) (*Artifact, error) {
+	a := &Artifact{}
+	if err := json.Unmarshal(text, a); err != nil {
+		return nil, err
+	}
+	return a, a.Check()
+}
+
+// Check says what is wrong with a manifest.
+func (a *Artifact) Check() error {
+	if a.Format != Format {
+		return fmt.Errorf("its format is %q, this quern knows %q", a.Format, Format)
+	}
+	switch a.Kind {
+	case Dataset:
+		if a.Dataset == nil {
+			return fmt.Errorf("it describes no dataset")
+		}
+	case Model, Report:
+	default:
+		return fmt.Errorf("there is no kind of artifact %q", a.Kind)
+	}
+	if a.Dataset != nil {
+		if err := a.Dataset.Check(); err != nil {
+			return err
+		}
+	}
+	last := ""
+	for _, f := range a.Files {
+		if !fs.ValidPath(f.Name) || f.Name == "." || strings.Contains(f.Name, `\`) {
+			return fmt.Errorf("%q is no name of a file", f.Name)
+		}
+		if f.Name <= last {
+			return fmt.Errorf("file %q is out of order", f.Name)
+		}
+		last = f.Name
+		if _, err := blob.Hex(f.Digest); err != nil {
+			return fmt.Errorf("file %q: %w", f.Name, err)
+		}
+	}
+	return nil
+}
+
+// Digest is the artifact's logical digest. A dataset's is its manifest's.
+func (a *Artifact) Digest() (string, error) {
+	if a.Kind == Dataset {
+		return a.Dataset.Digest(), nil
+	}
+	h := sha256.New()
+	field(h, []byte("quern.artifact.digest/v1"))
+	field(h, []byte(a.Kind))
+	field(h, []byte(a.ModelFormat))
+	for _, raw := range []json.RawMessage{a.Signature, a.Features} {
+		text, err := canonicalJSON(raw)
+		if err != nil {
+			return "", err
+		}
+		field(h, text)
+	}
+	if a.Dataset != nil {
+		field(h, []byte(a.Dataset.Digest()))
+	} else {
+		field(h, nil)
+	}
+	v, err := valueText(a.Value)
+	if err != nil {
+		return "", err
+	}
+	field(h, v)
+	for _, f := range a.Files {
+		field(h, []byte(f.Name))
+		field(h, []byte(f.Digest))
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func field(h hash.Hash, b []byte) {
+	var n [8]byte
+	binary.LittleEndian.PutUint64(n[:], uint64(len(b)))
+	h.Write(n[:])
+	h.Write(b)
+}
+
+func valueText(v *value.Value) ([]byte, error) {
+	if v == nil {
+		return nil, nil
+	}
+	return v.MarshalJSON()
+}
+
+// canonicalJSON is the text of a JSON value with sorted keys and without
+// space.
+func canonicalJSON(raw json.RawMessage) ([]byte, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}

@@ -1,0 +1,197 @@
+package artifact
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/disk"
+)
+
+// PutFolder stores the files of a folder and those below it, and returns
+// them sorted by name. Anything but plain files and folders is an error.
+func PutFolder(blobs *blob.Store, dir string) ([]File, error) {
+	var out []File
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		if !entry.Type().IsRegular() {
+			return fmt.Errorf("%s is no plain file", path)
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		ref, err := blobs.PutFile(path)
+		if err != nil {
+			return err
+		}
+		out = append(out, File{Name: filepath.ToSlash(name), Digest: ref.Digest, Size: ref.Size})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store the folder %s: %w", dir, err)
+	}
+	return out, nil
+}
+
+// Blobs are the digests of all blobs that the artifact consists of, without
+// its manifest.
+func (a *Artifact) Blobs() []string {
+	var out []string
+	if a.Dataset != nil {
+		out = a.Dataset.Blobs()
+	}
+	for _, f := range a.Files {
+		out = append(out, f.Digest)
+	}
+	return out
+}
+
+// Present returns the manifest if the artifact is whole as far as can be seen
+// without reading its data: the manifest is right and every blob is there.
+// Otherwise the error is a *blob.Missing or *blob.Damaged.
+func Present(blobs *blob.Store, ref Ref) (*Artifact, error) {
+	a, err := Get(blobs, ref)
+	if err != nil {
+		return nil, err
+	}
+	for _, digest := range a.Blobs() {
+		if !blobs.Has(digest) {
+			return nil, &blob.Missing{Digest: digest}
+		}
+	}
+	return a, nil
+}
+
+// Verify reads everything that an artifact consists of and returns one error
+// for each blob that is missing or damaged. Damaged ones are set aside.
+func Verify(ctx context.Context, blobs *blob.Store, ref Ref) []error {
+	a, err := Get(blobs, ref)
+	if err != nil {
+		return []error{err}
+	}
+	var errs []error
+	for _, digest := range a.Blobs() {
+		if err := blobs.Verify(ctx, digest); err != nil {
+			errs = append(errs, err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if digest, err := a.Digest(); err != nil || digest != ref.Digest {
+		errs = append(errs, fmt.Errorf("the %s's digest is %s, its manifest gives %s (%v)", ref.Kind, ref.Digest, digest, err))
+	}
+	return errs
+}
+
+// Export writes an artifact into a folder, which is made and must not hold
+// anything: a dataset as data.parquet, the files of a model or report under
+// their names, a report's values as value.json, a model's format and
+// signature as model.json.
+func Export(ctx context.Context, blobs *blob.Store, ref Ref, dir string) (err error) {
+	a, err := Get(blobs, ref)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = disk.Explain(fmt.Errorf("export a %s to %s: %w", ref.Kind, dir, err))
+		}
+	}()
+	if err := emptyFolder(dir); err != nil {
+		return err
+	}
+	for _, f := range a.Files {
+		path := filepath.Join(dir, filepath.FromSlash(f.Name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			return err
+		}
+		if err := blobs.Copy(f.Digest, path, 0o666); err != nil {
+			return err
+		}
+	}
+	if a.Dataset != nil {
+		if err := exportRows(ctx, blobs, a, filepath.Join(dir, "data.parquet")); err != nil {
+			return err
+		}
+	}
+	if a.Value != nil {
+		if err := exportJSON(filepath.Join(dir, "value.json"), ctyjson.SimpleJSONValue{Value: a.Value.Value}); err != nil {
+			return err
+		}
+	}
+	if a.Kind == Model {
+		about := map[string]any{"format": a.ModelFormat, "signature": a.Signature, "features": a.Features}
+		return exportJSON(filepath.Join(dir, "model.json"), about)
+	}
+	return nil
+}
+
+func emptyFolder(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		return fmt.Errorf("the folder is not empty")
+	}
+	return os.MkdirAll(dir, 0o777)
+}
+
+func exportRows(ctx context.Context, blobs *blob.Store, a *Artifact, path string) (err error) {
+	m := a.Dataset
+	shards, err := m.Files(blobs, nil)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	buffered := bufio.NewWriterSize(f, 1<<20)
+	w, err := data.NewFileWriter(buffered, m.Schema)
+	if err != nil {
+		return err
+	}
+	for rec, err := range data.Read(ctx, shards, m.Schema.Names(), 0) {
+		if err != nil {
+			return err
+		}
+		if err := w.Write(rec); err != nil {
+			return err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return buffered.Flush()
+}
+
+func exportJSON(path string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(text, '\n'))
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}

@@ -1,0 +1,374 @@
+// Package blob keeps immutable files under the SHA-256 of their bytes.
+//
+// A blob that is read is verified; one that is not what it was is moved
+// aside and reported, never handed out. What Commit returns is visible to all
+// processes at once and survives the death of this one; it survives a power
+// cut after the next flush of the store's disk.Syncer, which everything that
+// refers to blobs (action entries, memo parts, states) does before it says
+// that it is done.
+package blob
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/quern-dev/quern/store/disk"
+)
+
+// Ref names a blob.
+type Ref struct {
+	Digest string `json:"digest"` // sha256:…
+	Size   int64  `json:"size"`
+}
+
+// Missing says that there is no blob of that digest.
+type Missing struct{ Digest string }
+
+func (e *Missing) Error() string { return fmt.Sprintf("blob %s is not in the store", e.Digest) }
+
+// Damaged says that a blob's bytes do not have its digest.
+type Damaged struct {
+	Digest string
+	Aside  string // where the file is now
+}
+
+func (e *Damaged) Error() string {
+	return fmt.Sprintf("blob %s is damaged; it was set aside as %s", e.Digest, e.Aside)
+}
+
+// Unavailable says whether err means that a blob is missing or damaged, so that
+// what it held has to be made again.
+func Unavailable(err error) bool {
+	var missing *Missing
+	var damaged *Damaged
+	return errors.As(err, &missing) || errors.As(err, &damaged)
+}
+
+const scheme = "sha256:"
+
+// Sum is the digest of bytes.
+func Sum(b []byte) string {
+	sum := sha256.Sum256(b)
+	return scheme + hex.EncodeToString(sum[:])
+}
+
+// Hex is the hexadecimal part of a digest; an error if s is no digest.
+func Hex(s string) (string, error) {
+	h, ok := strings.CutPrefix(s, scheme)
+	if !ok || len(h) != 2*sha256.Size || strings.Trim(h, "0123456789abcdef") != "" {
+		return "", fmt.Errorf("%q is no digest: sha256: and 64 hexadecimal digits are expected", s)
+	}
+	return h, nil
+}
+
+// Store is a folder of blobs. It may be used by several goroutines and, as a
+// folder, by several processes.
+type Store struct {
+	root, temp, aside string
+	sync              *disk.Syncer
+	verified          sync.Map // digest → identity of the file that was verified
+	locks             [64]sync.Mutex
+}
+
+// New keeps blobs in root. temp is a folder for files in the making, aside
+// one for damaged files; both exist and are on root's file system.
+func New(root, temp, aside string, sync *disk.Syncer) *Store {
+	return &Store{root: root, temp: temp, aside: aside, sync: sync}
+}
+
+// file is where a blob stands, if it does.
+func (s *Store) file(digest string) (string, error) {
+	h, err := Hex(digest)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(s.root, "sha256", h[:2], h), nil
+}
+
+// Writer takes a blob's bytes. Exactly one of Commit and Abort ends it; an
+// Abort after a Commit does nothing.
+type Writer struct {
+	store *Store
+	file  *os.File
+	sum   hash.Hash
+	size  int64
+	err   error
+	ended bool
+}
+
+// Create starts a blob.
+func (s *Store) Create() (*Writer, error) {
+	f, err := os.CreateTemp(s.temp, disk.TempPrefix)
+	if err != nil {
+		return nil, disk.Explain(fmt.Errorf("start a blob: %w", err))
+	}
+	return &Writer{store: s, file: f, sum: sha256.New()}, nil
+}
+
+// Write adds bytes. After an error the blob can only be aborted.
+func (w *Writer) Write(b []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	n, err := w.file.Write(b)
+	w.sum.Write(b[:n])
+	w.size += int64(n)
+	if err != nil {
+		w.err = disk.Explain(fmt.Errorf("write a blob: %w", err))
+	}
+	return n, w.err
+}
+
+// Commit makes the blob visible under its digest.
+func (w *Writer) Commit() (Ref, error) {
+	defer w.Abort()
+	if w.err != nil {
+		return Ref{}, w.err
+	}
+	ref := Ref{Digest: scheme + hex.EncodeToString(w.sum.Sum(nil)), Size: w.size}
+	to, err := w.store.file(ref.Digest)
+	if err != nil {
+		return Ref{}, err
+	}
+	if err := w.publish(to); err != nil {
+		return Ref{}, disk.Explain(fmt.Errorf("commit blob %s: %w", ref.Digest, err))
+	}
+	w.store.sync.Defer(to)
+	if id, err := identify(to); err == nil && id.size == ref.Size {
+		w.store.verified.Store(ref.Digest, id)
+	}
+	return ref, nil
+}
+
+// publish puts the file in place. One that is there already is replaced: it
+// has the same bytes, or is damaged and healed by this.
+func (w *Writer) publish(to string) error {
+	if err := w.file.Chmod(0o444); err != nil {
+		return err
+	}
+	if err := w.file.Close(); err != nil {
+		return err
+	}
+	if err := w.store.sync.MakeDir(filepath.Dir(to)); err != nil {
+		return err
+	}
+	w.ended = true
+	if err := os.Rename(w.file.Name(), to); err != nil {
+		os.Remove(w.file.Name())
+		return err
+	}
+	return nil
+}
+
+// Abort forgets the blob.
+func (w *Writer) Abort() {
+	if w.ended {
+		return
+	}
+	w.ended = true
+	w.file.Close()
+	os.Remove(w.file.Name())
+}
+
+// Put stores bytes. Bytes that this process knows to be there cost nothing.
+func (s *Store) Put(b []byte) (Ref, error) {
+	ref := Ref{Digest: Sum(b), Size: int64(len(b))}
+	if s.known(ref.Digest) {
+		return ref, nil
+	}
+	w, err := s.Create()
+	if err != nil {
+		return Ref{}, err
+	}
+	defer w.Abort()
+	if _, err := w.Write(b); err != nil {
+		return Ref{}, err
+	}
+	return w.Commit()
+}
+
+// Get returns a blob's bytes, verified.
+func (s *Store) Get(digest string) ([]byte, error) {
+	path, err := s.file(digest)
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, s.readError(digest, err)
+	}
+	if Sum(b) != digest {
+		return nil, s.setAside(digest, path)
+	}
+	return b, nil
+}
+
+// Has says whether there is a blob of that digest. It does not verify it.
+func (s *Store) Has(digest string) bool {
+	path, err := s.file(digest)
+	if err != nil {
+		return false
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// Remove deletes a blob; one that is not there is no error.
+func (s *Store) Remove(digest string) error {
+	path, err := s.file(digest)
+	if err != nil {
+		return err
+	}
+	s.verified.Delete(digest)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove blob %s: %w", digest, err)
+	}
+	return nil
+}
+
+// All lists the blobs in no particular order.
+func (s *Store) All() iter.Seq2[Ref, error] {
+	return func(yield func(Ref, error) bool) {
+		folders, err := os.ReadDir(filepath.Join(s.root, "sha256"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			yield(Ref{}, err)
+			return
+		}
+		for _, folder := range folders {
+			if !s.list(folder.Name(), yield) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) list(folder string, yield func(Ref, error) bool) bool {
+	files, err := os.ReadDir(filepath.Join(s.root, "sha256", folder))
+	if err != nil {
+		return yield(Ref{}, err)
+	}
+	for _, f := range files {
+		digest := scheme + f.Name()
+		if _, err := Hex(digest); err != nil {
+			continue
+		}
+		info, err := f.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return yield(Ref{}, err)
+		}
+		if !yield(Ref{Digest: digest, Size: info.Size()}, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// Open reads a blob as it is verified: the error at its end is *Damaged where
+// io.EOF should be when the bytes were not the right ones, so what was read
+// counts only when the end has been reached.
+func (s *Store) Open(digest string) (io.ReadCloser, error) {
+	path, err := s.file(digest)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, s.readError(digest, err)
+	}
+	return &reader{store: s, digest: digest, path: path, file: f, sum: sha256.New()}, nil
+}
+
+type reader struct {
+	store        *Store
+	digest, path string
+	file         *os.File
+	sum          hash.Hash
+}
+
+func (r *reader) Read(b []byte) (int, error) {
+	n, err := r.file.Read(b)
+	r.sum.Write(b[:n])
+	if errors.Is(err, io.EOF) && scheme+hex.EncodeToString(r.sum.Sum(nil)) != r.digest {
+		return n, r.store.setAside(r.digest, r.path)
+	}
+	return n, err
+}
+
+func (r *reader) Close() error { return r.file.Close() }
+
+func (s *Store) readError(digest string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Missing{Digest: digest}
+	}
+	return fmt.Errorf("read blob %s: %w", digest, err)
+}
+
+// Copy writes a blob's bytes, verified, into a new file at path.
+func (s *Store) Copy(digest, path string, mode fs.FileMode) (err error) {
+	r, err := s.Open(digest)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return disk.Explain(err)
+	}
+	_, err = io.Copy(f, r)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		os.Remove(path)
+		return disk.Explain(fmt.Errorf("copy blob %s to %s: %w", digest, path, err))
+	}
+	return nil
+}
+
+// PutFile stores a file's content.
+func (s *Store) PutFile(path string) (Ref, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Ref{}, err
+	}
+	defer f.Close()
+	w, err := s.Create()
+	if err != nil {
+		return Ref{}, err
+	}
+	defer w.Abort()
+	if _, err := io.Copy(onlyWriter{w}, f); err != nil {
+		return Ref{}, fmt.Errorf("store %s: %w", path, err)
+	}
+	return w.Commit()
+}
+
+// onlyWriter hides everything but Write from io.Copy.
+type onlyWriter struct{ io.Writer }
+
+// Flush makes all that was committed durable.
+func (s *Store) Flush() error { return s.sync.Flush() }
+
+// hashFile is a file's digest.
+func hashFile(f *os.File) (string, error) {
+	sum := sha256.New()
+	if _, err := io.CopyBuffer(onlyWriter{sum}, onlyReader{f}, make([]byte, 256<<10)); err != nil {
+		return "", err
+	}
+	return scheme + hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+type onlyReader struct{ io.Reader }

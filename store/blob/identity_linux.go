@@ -1,0 +1,22 @@
+package blob
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+func identify(path string) (identity, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return identity{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return identity{}, &fs.PathError{Op: "read", Path: path, Err: fs.ErrInvalid}
+	}
+	id := identity{size: info.Size(), modified: info.ModTime().UnixNano()}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		id.inode, id.changed = st.Ino, st.Ctim.Nano()
+	}
+	return id, nil
+}

@@ -1,0 +1,112 @@
+package blob
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// identity tells one version of a file from another without reading it.
+type identity struct {
+	inode    uint64
+	size     int64
+	modified int64 // nanoseconds
+	changed  int64 // nanoseconds; of the inode, which no ordinary call can set back
+}
+
+// Path returns where a blob stands, for readers that need a file. It is verified
+// first, once per process as long as the file's inode, size and times stay
+// the same.
+func (s *Store) Path(digest string) (string, error) {
+	path, err := s.file(digest)
+	if err != nil {
+		return "", err
+	}
+	if s.known(digest) {
+		return path, nil
+	}
+	// Several who want the same blob verify it once.
+	lock := s.lock(digest)
+	lock.Lock()
+	defer lock.Unlock()
+	if s.known(digest) {
+		return path, nil
+	}
+	if err := s.verify(digest, path); err != nil {
+		return "", err
+	}
+	return path, nil
+}
+
+// Verify reads the whole blob, whatever is known about it.
+func (s *Store) Verify(ctx context.Context, digest string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	path, err := s.file(digest)
+	if err != nil {
+		return err
+	}
+	return s.verify(digest, path)
+}
+
+func (s *Store) lock(digest string) interface {
+	Lock()
+	Unlock()
+} {
+	sum := 0
+	for i := range len(digest) {
+		sum = sum*31 + int(digest[i])
+	}
+	return &s.locks[uint(sum)%uint(len(s.locks))]
+}
+
+// known says whether the blob was verified by this process and its file has
+// not changed since.
+func (s *Store) known(digest string) bool {
+	was, ok := s.verified.Load(digest)
+	if !ok {
+		return false
+	}
+	path, err := s.file(digest)
+	if err != nil {
+		return false
+	}
+	is, err := identify(path)
+	return err == nil && is == was.(identity)
+}
+
+func (s *Store) verify(digest, path string) error {
+	before, err := identify(path)
+	if err != nil {
+		return s.readError(digest, err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return s.readError(digest, err)
+	}
+	defer f.Close()
+	got, err := hashFile(f)
+	if err != nil {
+		return fmt.Errorf("read blob %s: %w", digest, err)
+	}
+	if got != digest {
+		return s.setAside(digest, path)
+	}
+	s.verified.Store(digest, before)
+	return nil
+}
+
+// setAside moves a damaged blob away, so that it is made again rather than
+// found.
+func (s *Store) setAside(digest, path string) error {
+	s.verified.Delete(digest)
+	name := fmt.Sprintf("%s-%s", time.Now().UTC().Format("20060102T150405.000000000"), filepath.Base(path))
+	aside := filepath.Join(s.aside, name)
+	if err := os.Rename(path, aside); err != nil {
+		return fmt.Errorf("%w (it could not be moved: %v)", &Damaged{Digest: digest, Aside: path}, err)
+	}
+	return &Damaged{Digest: digest, Aside: aside}
+}

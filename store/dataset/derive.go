@@ -1,0 +1,177 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/store/blob"
+)
+
+// Added is a new column group of one shard, as GroupWriter.Close returned it.
+type Added struct {
+	Group   Group    `json:"group"`
+	Columns []Column `json:"columns"`
+}
+
+// Derivation says how a dataset comes about that has the rows of another one.
+type Derivation struct {
+	Input  *Manifest
+	Schema data.Schema
+	// From names, for each column that is one of the input's, the input
+	// column. All others are new.
+	From map[string]string
+	// Added are the new column groups: for each shard of the input those
+	// that hold its new columns. It may be nil where nothing is new.
+	Added [][]Added
+}
+
+// Derive builds the manifest of a dataset that shares the input's files: columns
+// are added, dropped, renamed or put in another order, and no row is written
+// again. The new columns are read once, for their digests over the whole
+// dataset.
+func Derive(ctx context.Context, blobs *blob.Store, d Derivation) (*Manifest, error) {
+	if err := d.check(); err != nil {
+		return nil, fmt.Errorf("derive a dataset: %w", err)
+	}
+	m := &Manifest{Format: Format, Schema: d.Schema, Rows: d.Input.Rows, Shards: make([]Shard, len(d.Input.Shards))}
+	for i := range m.Shards {
+		s, err := d.shard(i)
+		if err != nil {
+			return nil, fmt.Errorf("derive a dataset: shard %d: %w", i+1, err)
+		}
+		m.Shards[i] = s
+	}
+	if err := d.summarize(ctx, blobs, m); err != nil {
+		return nil, fmt.Errorf("derive a dataset: %w", err)
+	}
+	return m, nil
+}
+
+func (d Derivation) check() error {
+	if err := d.Schema.Check(); err != nil {
+		return err
+	}
+	if d.Added != nil && len(d.Added) != len(d.Input.Shards) {
+		return fmt.Errorf("there are new columns for %d shards of %d", len(d.Added), len(d.Input.Shards))
+	}
+	for _, c := range d.Schema {
+		from, ok := d.From[c.Name]
+		if !ok {
+			continue
+		}
+		in, _, ok := d.Input.Schema.Lookup(from)
+		if !ok {
+			return fmt.Errorf("the input has no column %q", from)
+		}
+		if in.Type != c.Type {
+			return fmt.Errorf("column %q is %s, the input's %q is %s", c.Name, c.Type, from, in.Type)
+		}
+	}
+	return nil
+}
+
+// shard builds one shard of the groups that its columns need.
+func (d Derivation) shard(i int) (Shard, error) {
+	input := d.Input.Shards[i]
+	out := Shard{Rows: input.Rows, Groups: []Group{}, Columns: make([]Column, len(d.Schema))}
+	place := map[int]int{} // group of the input, or behind them of the new ones → group of out
+	for k, c := range d.Schema {
+		column, group, at, err := d.find(i, c.Name)
+		if err != nil {
+			return Shard{}, err
+		}
+		to, ok := place[at]
+		if !ok {
+			to = len(out.Groups)
+			place[at] = to
+			out.Groups = append(out.Groups, group)
+		}
+		column.Name, column.Group = c.Name, to
+		out.Columns[k] = column
+	}
+	return out, nil
+}
+
+// find finds a column of the result, its group, and a number for that group.
+func (d Derivation) find(i int, name string) (Column, Group, int, error) {
+	input := d.Input.Shards[i]
+	if from, ok := d.From[name]; ok {
+		c, _ := input.Column(from)
+		return c, input.Groups[c.Group], c.Group, nil
+	}
+	if d.Added != nil {
+		for k, a := range d.Added[i] {
+			for _, c := range a.Columns {
+				if c.Name == name {
+					return c, a.Group, len(input.Groups) + k, nil
+				}
+			}
+		}
+	}
+	return Column{}, Group{}, 0, fmt.Errorf("nobody made column %q", name)
+}
+
+// summarize fills in the columns' digests over the whole dataset: those of
+// the input are known, the new ones are read.
+func (d Derivation) summarize(ctx context.Context, blobs *blob.Store, m *Manifest) error {
+	m.Columns = make([]Summary, len(m.Schema))
+	var fresh data.Schema
+	var at []int
+	for i, c := range m.Schema {
+		if from, ok := d.From[c.Name]; ok {
+			_, k, _ := d.Input.Schema.Lookup(from)
+			m.Columns[i] = d.Input.Columns[k]
+			m.Columns[i].Name = c.Name
+			continue
+		}
+		fresh = append(fresh, c)
+		at = append(at, i)
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	made, err := summarizeColumns(ctx, blobs, m, fresh)
+	if err != nil {
+		return err
+	}
+	for k, i := range at {
+		m.Columns[i] = made[k]
+	}
+	return nil
+}
+
+func summarizeColumns(ctx context.Context, blobs *blob.Store, m *Manifest, columns data.Schema) ([]Summary, error) {
+	if len(m.Shards) == 1 {
+		return ofOneShard(m.Shards[0], columns), nil
+	}
+	files, err := m.Files(blobs, columns.Names())
+	if err != nil {
+		return nil, err
+	}
+	hashes := newColumnHashes(columns)
+	scratch := make([]encoded, len(columns))
+	want := columns.Arrow()
+	for rec, err := range data.Read(ctx, files, columns.Names(), 0) {
+		if err != nil {
+			return nil, err
+		}
+		rec, err := data.Conform(rec, want)
+		if err != nil {
+			return nil, err
+		}
+		hashColumns(rec, scratch, hashes)
+		rec.Release()
+	}
+	return summaries(columns, hashes), nil
+}
+
+// ofOneShard: over a single shard both digests are the same.
+func ofOneShard(s Shard, columns data.Schema) []Summary {
+	out := make([]Summary, len(columns))
+	for i, c := range columns {
+		in, _ := s.Column(c.Name)
+		out[i] = Summary{Name: c.Name, Digest: in.Digest, Nulls: in.Nulls}
+	}
+	return out
+}

@@ -1,0 +1,221 @@
+// Package dataset is how rows get into a store and out again: as shards whose
+// boundaries follow the content, each of one or more column groups, with a
+// digest of every column's values.
+//
+// What a dataset is for the purposes of keys is its values: digests depend
+// neither on the batches in which rows came, nor on shard boundaries, nor on
+// the bytes of Parquet files.
+package dataset
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/store/blob"
+)
+
+// Format is the version of the manifest.
+const Format = "quern.dataset/v1"
+
+// Manifest describes a dataset. It is immutable.
+type Manifest struct {
+	Format string      `json:"format"`
+	Schema data.Schema `json:"schema"`
+	Rows   int64       `json:"rows"`
+	// Columns has one entry for each column of the schema, in its order.
+	Columns []Summary `json:"columns"`
+	Shards  []Shard   `json:"shards"`
+}
+
+// Summary is what is known of a column over the whole dataset.
+type Summary struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"` // of the values
+	Nulls  int64  `json:"nulls"`
+}
+
+// Shard is a run of rows.
+type Shard struct {
+	Rows    int64    `json:"rows"`
+	Groups  []Group  `json:"groups"`
+	Columns []Column `json:"columns"` // in the schema's order
+}
+
+// Group is a column group: a Parquet file.
+type Group struct {
+	Blob    string   `json:"blob"`
+	Bytes   int64    `json:"bytes"`
+	Columns []string `json:"columns"` // the names in the file
+}
+
+// Column says where a shard's column is and what it holds.
+type Column struct {
+	Name   string `json:"name"`
+	Group  int    `json:"group"`  // index into Groups
+	Stored string `json:"stored"` // name in the file
+	Digest string `json:"digest"` // of the shard's values
+	Nulls  int64  `json:"nulls"`
+}
+
+// Column finds a shard's column by its name.
+func (s Shard) Column(name string) (Column, bool) {
+	for _, c := range s.Columns {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Column{}, false
+}
+
+// ColumnDigest is the digest of a column's values over the whole dataset;
+// empty where there is no such column.
+func (m *Manifest) ColumnDigest(name string) string {
+	for _, c := range m.Columns {
+		if c.Name == name {
+			return c.Digest
+		}
+	}
+	return ""
+}
+
+// Digest is the logical digest of the dataset, or of the named columns in the
+// order named: of their names, types and values and of the number of rows.
+func (m *Manifest) Digest(columns ...string) string {
+	if len(columns) == 0 {
+		columns = m.Schema.Names()
+	}
+	h := newFields("quern.dataset.digest/v1")
+	h.int(m.Rows)
+	for _, name := range columns {
+		h.text(name)
+		h.text(m.ColumnDigest(name))
+	}
+	return h.digest()
+}
+
+// ShardKey is what a row-wise stage's result over a shard is found by: of the
+// stage's definition key and the values of the columns that it reads.
+// Columns that the shard does not have count as absent.
+func ShardKey(definition string, s Shard, columns []string) string {
+	h := newFields("quern.shard/v1")
+	h.text(definition)
+	h.int(s.Rows)
+	for _, name := range columns {
+		c, _ := s.Column(name)
+		h.text(name)
+		h.text(c.Digest)
+	}
+	return h.digest()
+}
+
+// Bytes is the size of the dataset's files.
+func (m *Manifest) Bytes() int64 {
+	total := int64(0)
+	for _, s := range m.Shards {
+		for _, g := range s.Groups {
+			total += g.Bytes
+		}
+	}
+	return total
+}
+
+// Blobs are the digests of the dataset's files, each once.
+func (m *Manifest) Blobs() []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, s := range m.Shards {
+		for _, g := range s.Groups {
+			if !seen[g.Blob] {
+				seen[g.Blob] = true
+				out = append(out, g.Blob)
+			}
+		}
+	}
+	return out
+}
+
+// Files are the dataset's files, verified, for data.Read: those that hold the
+// named columns, nil: all. A missing or damaged one is a *blob.Missing or
+// *blob.Damaged.
+func (m *Manifest) Files(blobs *blob.Store, columns []string) ([]data.Shard, error) {
+	if columns == nil {
+		columns = m.Schema.Names()
+	}
+	out := make([]data.Shard, len(m.Shards))
+	var group errgroup.Group
+	group.SetLimit(parallelFiles)
+	for i, s := range m.Shards {
+		group.Go(func() (err error) {
+			out[i], err = s.Files(blobs, columns)
+			if err != nil {
+				return fmt.Errorf("shard %d of %d: %w", i+1, len(m.Shards), err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// parallelFiles is how many files are verified at a time.
+const parallelFiles = 4
+
+// Files are the files of one shard that hold the named columns.
+func (s Shard) Files(blobs *blob.Store, columns []string) (data.Shard, error) {
+	out := data.Shard{Rows: s.Rows}
+	place := map[int]int{} // index in s.Groups → in out.Groups
+	for _, name := range columns {
+		c, ok := s.Column(name)
+		if !ok {
+			return data.Shard{}, fmt.Errorf("there is no column %q", name)
+		}
+		at, ok := place[c.Group]
+		if !ok {
+			path, err := blobs.Path(s.Groups[c.Group].Blob)
+			if err != nil {
+				return data.Shard{}, fmt.Errorf("column %q: %w", name, err)
+			}
+			at = len(out.Groups)
+			place[c.Group] = at
+			out.Groups = append(out.Groups, data.Group{Path: path})
+		}
+		out.Groups[at].Columns = append(out.Groups[at].Columns, data.Stored{Stored: c.Stored, Name: name})
+	}
+	return out, nil
+}
+
+// Encode writes the manifest.
+func (m *Manifest) Encode() ([]byte, error) { return json.Marshal(m) }
+
+// Decode reads a manifest and checks that it holds together.
+func Decode(b []byte) (*Manifest, error) {
+	m := &Manifest{}
+	if err := json.Unmarshal(b, m); err != nil {
+		return nil, fmt.Errorf("read a dataset's manifest: %w", err)
+	}
+	if err := m.Check(); err != nil {
+		return nil, fmt.Errorf("read a dataset's manifest: %w", err)
+	}
+	return m, nil
+}
+
+// Verify reads all files of the dataset and returns one error for each that
+// is missing or damaged.
+func (m *Manifest) Verify(ctx context.Context, blobs *blob.Store) []error {
+	var errs []error
+	for _, digest := range m.Blobs() {
+		if err := blobs.Verify(ctx, digest); err != nil {
+			errs = append(errs, err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errs
+}

@@ -1,0 +1,199 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/store/blob"
+)
+
+// Writer turns a stream of batches into a dataset. Rows are cut into shards by
+// their content and written while the next ones are hashed; memory is bounded
+// by the compressed bytes of one shard and a few batches. It is used by one
+// goroutine.
+type Writer struct {
+	schema data.Schema
+	arrow  *arrow.Schema
+	out    *shardWriter
+
+	boundary boundary
+	columns  []encoded
+	hashes   []uint64
+	// shard and whole are the columns' digests over this shard and over all
+	// rows. As long as there is but one shard both are the same, and whole
+	// is nil.
+	shard, whole []*columnHash
+	rows         int64 // of this shard
+	shards       []Shard
+	total        int64
+	ended        bool
+}
+
+// NewWriter starts a dataset. Exactly one of Close and Abort ends it.
+func NewWriter(blobs *blob.Store, schema data.Schema) *Writer {
+	w := &Writer{schema: schema, columns: make([]encoded, len(schema))}
+	if err := schema.Check(); err != nil {
+		w.out = failedShardWriter(err)
+		return w
+	}
+	w.arrow = schema.Arrow()
+	w.shard = newColumnHashes(schema)
+	w.out = startShardWriter(blobs, schema)
+	return w
+}
+
+func newColumnHashes(schema data.Schema) []*columnHash {
+	out := make([]*columnHash, len(schema))
+	for i, c := range schema {
+		out[i] = newColumnHash(c.Type)
+	}
+	return out
+}
+
+// Write appends a batch, which must have the schema's columns in order. It
+// may keep the batch until later.
+func (w *Writer) Write(ctx context.Context, rec arrow.RecordBatch) error {
+	if err := w.out.failure(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	rec, err := data.Conform(rec, w.arrow)
+	if err != nil {
+		return fmt.Errorf("write rows: %w", err)
+	}
+	defer rec.Release()
+	n := int(rec.NumRows())
+	begun := 0 // first row that was not handed on
+	for from := 0; from < n; from += chunkRows {
+		to := min(from+chunkRows, n)
+		w.encode(rec, from, to)
+		hashed := from // first row that is in no digest
+		for i := from; i < to; i++ {
+			if !w.boundary.after(w.hashes[i-from], w.size(i-from)) {
+				continue
+			}
+			w.hash(rec, from, hashed, i+1)
+			w.out.write(rec, begun, i+1)
+			hashed, begun = i+1, i+1
+			w.endShard()
+		}
+		w.hash(rec, from, hashed, to)
+	}
+	w.out.write(rec, begun, n)
+	return w.out.failure()
+}
+
+// encode fills w.columns and w.hashes with the rows [from, to).
+func (w *Writer) encode(rec arrow.RecordBatch, from, to int) {
+	w.hashes = w.hashes[:0]
+	for range to - from {
+		w.hashes = append(w.hashes, 0)
+	}
+	for c := range w.columns {
+		e := &w.columns[c]
+		e.encode(rec.Column(c), from, to)
+		for i := range w.hashes {
+			w.hashes[i] = mix(w.hashes[i], e.row(i))
+		}
+	}
+}
+
+func (w *Writer) size(i int) int {
+	n := 0
+	for c := range w.columns {
+		n += w.columns[c].ends[i] - w.columns[c].start(i)
+	}
+	return n
+}
+
+// hash takes the rows [from, to) of the batch into the digests; base is the
+// first row that w.columns holds.
+func (w *Writer) hash(rec arrow.RecordBatch, base, from, to int) {
+	if from == to {
+		return
+	}
+	w.rows += int64(to - from)
+	for c := range w.columns {
+		e := &w.columns[c]
+		b := e.bytes[e.start(from-base):e.ends[to-base-1]]
+		nulls := countNulls(rec.Column(c), from, to)
+		w.shard[c].add(b, nulls)
+		if w.whole != nil {
+			w.whole[c].add(b, nulls)
+		}
+	}
+}
+
+func (w *Writer) endShard() {
+	if w.whole == nil {
+		w.whole = make([]*columnHash, len(w.shard))
+		for c, h := range w.shard {
+			w.whole[c] = h.clone()
+		}
+	}
+	w.shards = append(w.shards, Shard{Rows: w.rows, Columns: shardColumns(w.schema, w.shard)})
+	w.total += w.rows
+	w.rows = 0
+	w.shard = newColumnHashes(w.schema)
+	w.out.end()
+}
+
+func shardColumns(schema data.Schema, hashes []*columnHash) []Column {
+	out := make([]Column, len(schema))
+	for i, c := range schema {
+		out[i] = Column{Name: c.Name, Stored: c.Name, Digest: hashes[i].digest(), Nulls: hashes[i].nulls}
+	}
+	return out
+}
+
+func summaries(schema data.Schema, hashes []*columnHash) []Summary {
+	out := make([]Summary, len(schema))
+	for i, c := range schema {
+		out[i] = Summary{Name: c.Name, Digest: hashes[i].digest(), Nulls: hashes[i].nulls}
+	}
+	return out
+}
+
+// Close ends the dataset. Its files are committed, its manifest is not
+// stored.
+func (w *Writer) Close() (*Manifest, error) {
+	if w.ended {
+		return nil, fmt.Errorf("close a dataset: it was ended before")
+	}
+	if w.rows > 0 && w.out.failure() == nil {
+		w.endShard()
+	}
+	w.ended = true
+	groups, err := w.out.close()
+	if err != nil {
+		return nil, err
+	}
+	whole := w.whole
+	if whole == nil {
+		whole = w.shard
+	}
+	for i := range w.shards {
+		w.shards[i].Groups = []Group{}
+		if len(w.schema) > 0 {
+			w.shards[i].Groups = []Group{groups[i]}
+		}
+	}
+	return &Manifest{
+		Format: Format, Schema: w.schema, Rows: w.total,
+		Columns: summaries(w.schema, whole), Shards: w.shards,
+	}, nil
+}
+
+// Abort gives the dataset up. After a Close it does nothing.
+func (w *Writer) Abort() {
+	if w.ended {
+		return
+	}
+	w.ended = true
+	w.out.abort()
+}

@@ -1,0 +1,159 @@
+// Package disk puts files on disk so that they survive a crash.
+//
+// A file is written under a temporary name and renamed, so that a reader sees
+// all of it or nothing. Making files durable costs a wait for the disk each,
+// so it is put off: a Syncer gathers what was published and syncs it together
+// when somebody needs to know that it is safe; those who wait at the same
+// time share one wait.
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// parallelSyncs is how many files are synced at a time: file systems join
+// such requests into one write of their journal.
+const parallelSyncs = 16
+
+// Syncer makes published files durable. It may be used by several
+// goroutines.
+type Syncer struct {
+	mu      sync.Mutex
+	pending map[string]struct{} // files and folders
+	round   *round              // the next one; nil: nobody waits
+	busy    bool
+	last    time.Time
+	// failed is the first error. After a failed sync the system may have
+	// dropped the data, and a second sync would succeed wrongly: nothing
+	// that this process says is durable after that can be believed.
+	failed error
+}
+
+// round is one sync that several callers wait for.
+type round struct {
+	done chan struct{}
+	err  error
+}
+
+// NewSyncer returns a Syncer with nothing to sync.
+func NewSyncer() *Syncer {
+	return &Syncer{pending: map[string]struct{}{}, last: time.Now()}
+}
+
+// Defer notes that a file was published at path: its content and its name
+// are made durable by the next Flush.
+func (s *Syncer) Defer(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending[path] = struct{}{}
+	s.pending[filepath.Dir(path)] = struct{}{}
+}
+
+// Flush returns when all that was deferred before the call is durable. After
+// an error every later call fails too.
+func (s *Syncer) Flush() error {
+	s.mu.Lock()
+	if s.failed != nil {
+		defer s.mu.Unlock()
+		return s.failed
+	}
+	if len(s.pending) == 0 && !s.busy {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.round == nil {
+		s.round = &round{done: make(chan struct{})}
+	}
+	mine := s.round
+	if s.busy {
+		s.mu.Unlock()
+		<-mine.done
+		return mine.err
+	}
+	s.busy = true
+	s.mu.Unlock()
+	s.lead(mine)
+	return mine.err
+}
+
+// FlushAfter is Flush when the last one is at least d ago, and nothing
+// otherwise: it bounds what a power cut can undo.
+func (s *Syncer) FlushAfter(d time.Duration) error {
+	s.mu.Lock()
+	due := time.Since(s.last) >= d
+	s.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return s.Flush()
+}
+
+// lead carries out rounds until nobody waits for another one. The caller
+// waits for the first.
+func (s *Syncer) lead(first *round) {
+	s.carryOut(first)
+	s.mu.Lock()
+	if s.round == nil {
+		s.busy = false
+		s.mu.Unlock()
+		return
+	}
+	next := s.round
+	s.mu.Unlock()
+	// The leader's own round is done; those who came meanwhile get a leader
+	// of their own, so that nobody works for others without end.
+	go s.lead(next)
+}
+
+func (s *Syncer) carryOut(r *round) {
+	s.mu.Lock()
+	paths := s.pending
+	s.pending = map[string]struct{}{}
+	s.round = nil
+	s.mu.Unlock()
+
+	err := syncAll(paths)
+
+	s.mu.Lock()
+	s.last = time.Now()
+	if err != nil && s.failed == nil {
+		s.failed = err
+	}
+	r.err = s.failed
+	s.mu.Unlock()
+	close(r.done)
+}
+
+func syncAll(paths map[string]struct{}) error {
+	var group errgroup.Group
+	group.SetLimit(parallelSyncs)
+	for path := range paths {
+		group.Go(func() error { return syncPath(path) })
+	}
+	return group.Wait()
+}
+
+// syncPath syncs a file or a folder. One that is gone was removed or renamed
+// by somebody who answers for it.
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return Explain(fmt.Errorf("sync %s: %w", path, err))
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+// Package document is the form of the small JSON files of a store that are
+// not found by their digest: action entries, memo parts, states, runs. Each
+// carries a checksum of its own text, so that a damaged file is found, and a
+// format name with a version, so that an older quern does not misread it.
+//
+// A document is a JSON object whose first member is "checksum", its value the
+// SHA-256 of all bytes of the file behind that member's comma.
+package document
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	head    = "{\n  \"checksum\": \"sha256:"
+	headLen = len(head) + 2*sha256.Size + len("\",")
+)
+
+// Damaged says that a file is not what was once written.
+type Damaged struct {
+	Path   string // where it was found
+	Aside  string // where it is now; empty: left in place
+	Reason string
+}
+
+func (e *Damaged) Error() string {
+	moved := ""
+	if e.Aside != "" {
+		moved = "; it was set aside as " + e.Aside
+	}
+	return fmt.Sprintf("%s is damaged: %s%s", e.Path, e.Reason, moved)
+}
+
+// Newer says that a file was written by a later quern.
+type Newer struct{ Path, Format, Known string }
+
+func (e *Newer) Error() string {
+	return fmt.Sprintf("%s has the format %q, this quern knows %q: update quern", e.Path, e.Format, e.Known)
+}
+
+// Encode writes v, a struct that has at least one field that is written, as a
+// document.
+func Encode(v any) ([]byte, error) {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	rest, ok := bytes.CutPrefix(text, []byte("{"))
+	if !ok || len(rest) < 2 || rest[0] != '\n' {
+		return nil, fmt.Errorf("%T is no object with members", v)
+	}
+	rest = append(rest, '\n')
+	sum := sha256.Sum256(rest)
+	out := make([]byte, 0, headLen+len(rest))
+	out = append(out, head...)
+	out = hex.AppendEncode(out, sum[:])
+	out = append(out, "\","...)
+	return append(out, rest...), nil
+}
+
+// Decode reads a document of the given format into v. path is for messages.
+// Errors are *Damaged or *Newer.
+func Decode(path, format string, content []byte, v any) error {
+	damaged := func(reason string) error { return &Damaged{Path: path, Reason: reason} }
+	if len(content) < headLen || string(content[:len(head)]) != head {
+		return damaged("it does not begin with a checksum")
+	}
+	sum := sha256.Sum256(content[headLen:])
+	want := head + hex.EncodeToString(sum[:]) + "\","
+	if string(content[:headLen]) != want {
+		return damaged("its checksum does not fit its content")
+	}
+	var f struct {
+		Format string `json:"format"`
+	}
+	if err := json.Unmarshal(content, &f); err != nil {
+		return damaged(err.Error())
+	}
+	if f.Format != format {
+		return &Newer{Path: path, Format: f.Format, Known: format}
+	}
+	if err := json.Unmarshal(content, v); err != nil {
+		return damaged(err.Error())
+	}
+	return nil
+}
+
+// Read reads the document at path; a file that is not there is an error that
+// is fs.ErrNotExist.
+func Read(path, format string, v any) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return Decode(path, format, content, v)
+}
+
+// SetAside moves a damaged file into the folder aside, so that it is in
+// nobody's way and can still be looked at. It returns err with the new place
+// in it; an error that is no *Damaged comes back as it is.
+func SetAside(err error, aside string) error {
+	var damaged *Damaged
+	if !errors.As(err, &damaged) {
+		return err
+	}
+	name := fmt.Sprintf("%s-%s", time.Now().UTC().Format("20060102T150405.000000000"), filepath.Base(damaged.Path))
+	to := filepath.Join(aside, name)
+	if moveErr := os.Rename(damaged.Path, to); moveErr != nil {
+		if errors.Is(moveErr, fs.ErrNotExist) {
+			return err
+		}
+		return errors.Join(err, moveErr)
+	}
+	damaged.Aside = to
+	return err
+}

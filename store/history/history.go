@@ -1,0 +1,185 @@
+// Package history keeps a record of every run: what it was asked to do, what
+// it did, how long that took and with what.
+package history
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/disk"
+	"github.com/quern-dev/quern/store/document"
+	"github.com/quern-dev/quern/store/process"
+)
+
+// Format is the version of a run's record.
+const Format = "quern.run/v1"
+
+// The states that a run can be in.
+const (
+	Running     = "running"
+	Done        = "done"
+	Failed      = "failed"
+	Interrupted = "interrupted"
+)
+
+// Run is the record of one run.
+type Run struct {
+	Format      string     `json:"format"`
+	ID          string     `json:"id"`
+	Environment string     `json:"environment"`
+	Command     string     `json:"command"`
+	Started     time.Time  `json:"started"`
+	Ended       *time.Time `json:"ended,omitempty"`
+	Status      string     `json:"status"`
+	// Commit is the Git commit of the configuration; Dirty: with changes.
+	Commit       string                      `json:"commit,omitempty"`
+	Dirty        bool                        `json:"dirty,omitempty"`
+	QuernVersion string                      `json:"quern_version"`
+	Plugins      map[string]action.PluginRef `json:"plugins,omitempty"`
+	Instances    []Instance                  `json:"instances,omitempty"`
+	// Estimate is what the plan expected.
+	Estimate *Estimate `json:"estimate,omitempty"`
+	// Error is why the run as a whole failed, where no instance did.
+	Error string `json:"error,omitempty"`
+	// Process is the one that carries the run out, while it runs.
+	Process *process.Identity `json:"process,omitempty"`
+}
+
+// Instance is what a run did about one instance.
+type Instance struct {
+	Address   string                  `json:"address"`
+	Action    string                  `json:"action"`
+	Status    string                  `json:"status"`
+	Seconds   float64                 `json:"seconds"`
+	Rows      int64                   `json:"rows,omitempty"`
+	NewRows   int64                   `json:"new_rows,omitempty"`
+	ActionKey string                  `json:"action_key,omitempty"`
+	Outputs   map[string]artifact.Ref `json:"outputs,omitempty"`
+	Value     *value.Value            `json:"value,omitempty"`
+	Error     string                  `json:"error,omitempty"`
+}
+
+// Estimate is what was expected; nil: unknown.
+type Estimate struct {
+	Rows         *int64   `json:"rows,omitempty"`
+	NewRows      *int64   `json:"new_rows,omitempty"`
+	Seconds      *float64 `json:"seconds,omitempty"`
+	InputTokens  *int64   `json:"input_tokens,omitempty"`
+	OutputTokens *int64   `json:"output_tokens,omitempty"`
+	Money        *float64 `json:"money,omitempty"`
+}
+
+// NewID makes the ID of a run that starts now. IDs sort by time.
+func NewID(now time.Time) (string, error) {
+	var b [3]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return "", err
+	}
+	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b[:]), nil
+}
+
+// Store is a folder of runs.
+type Store struct {
+	root, aside string
+	sync        *disk.Syncer
+}
+
+// New keeps runs in root; damaged records go to the folder aside.
+func New(root, aside string, sync *disk.Syncer) *Store {
+	return &Store{root: root, aside: aside, sync: sync}
+}
+
+var runID = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]{0,63}$`)
+
+func (s *Store) file(id string) (string, error) {
+	if !runID.MatchString(id) {
+		return "", fmt.Errorf("%q is not the ID of a run", id)
+	}
+	return filepath.Join(s.root, id+".json"), nil
+}
+
+// Put writes a run's record in place of the former one. Of a run that is
+// running it notes this process, so that its end can be told.
+func (s *Store) Put(r *Run) error {
+	path, err := s.file(r.ID)
+	if err != nil {
+		return err
+	}
+	if r.Format == "" {
+		r.Format = Format
+	}
+	r.Process = nil
+	if r.Status == Running {
+		self := process.Self()
+		r.Process = &self
+	}
+	text, err := document.Encode(r)
+	if err != nil {
+		return fmt.Errorf("record run %s: %w", r.ID, err)
+	}
+	if err := s.sync.Publish(path, text, 0o644); err != nil {
+		return fmt.Errorf("record run %s: %w", r.ID, err)
+	}
+	return s.sync.Flush()
+}
+
+// Get reads a run's record; one that is not there is an error that is
+// fs.ErrNotExist. A run that was running when its process ended reads as
+// interrupted.
+func (s *Store) Get(id string) (*Run, error) {
+	path, err := s.file(id)
+	if err != nil {
+		return nil, err
+	}
+	r := &Run{}
+	err = document.Read(path, Format, r)
+	if err == nil && r.ID != id {
+		err = &document.Damaged{Path: path, Reason: "it is the record of another run, " + r.ID}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no run %q: %w", id, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, document.SetAside(err, s.aside)
+	}
+	if r.Status == Running && r.Process != nil && r.Process.Gone() {
+		r.Status = Interrupted
+	}
+	return r, nil
+}
+
+// List returns all runs, the newest first. Records that cannot be read are
+// left out, and in the error.
+func (s *Store) List() ([]*Run, error) {
+	entries, err := os.ReadDir(s.root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var runs []*Run
+	var errs []error
+	for _, e := range slices.Backward(entries) {
+		id, ok := strings.CutSuffix(e.Name(), ".json")
+		if !ok || !runID.MatchString(id) {
+			continue
+		}
+		r, err := s.Get(id)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		runs = append(runs, r)
+	}
+	return runs, errors.Join(errs...)
+}

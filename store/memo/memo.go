@@ -1,0 +1,348 @@
+// Package memo remembers what row-wise stages have made, so that rows that
+// were computed once are not computed again.
+//
+// It works at two grains. A finished part covers a whole shard and is found by
+// its shard key, without touching a row. Of rows in shards that are not found,
+// parts tell where the results of equal rows may be: a part names the input
+// columns it was made from, so the keys of its rows can be computed again from
+// the data itself (see docs/decisions/0002-row-keys-are-recomputed.md).
+package memo
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/dataset"
+	"github.com/quern-dev/quern/store/disk"
+	"github.com/quern-dev/quern/store/document"
+)
+
+// Format is the version of a part.
+const Format = "quern.memo/v1"
+
+// Part is what a definition made of some rows of one shard.
+type Part struct {
+	Format     string `json:"format"`
+	Definition string `json:"definition"`
+	// ShardKey is that of the shard that the part covers; empty for a part
+	// of a shard that is not finished yet.
+	ShardKey string `json:"shard_key,omitempty"`
+	// Offset is the first row of the input shard that the part covers, Rows
+	// how many there are. The output has exactly these rows.
+	Offset int64 `json:"offset,omitempty"`
+	Rows   int64 `json:"rows"`
+	// InputRows is how many rows the input shard has.
+	InputRows int64 `json:"input_rows"`
+	// Inputs are the column groups of the input shard that were read.
+	Inputs []InputGroup `json:"inputs,omitempty"`
+	// Output are the new columns; nil: there are none, since every row
+	// failed or the stage makes no column.
+	Output *dataset.Added `json:"output,omitempty"`
+	// Failed are the rows without a result, in order.
+	Failed []RowFailure `json:"failed,omitempty"`
+
+	// ID names the part among those of its definition. Put sets it.
+	ID string `json:"id"`
+}
+
+// InputGroup is a file of the input shard and the columns of it that were
+// read.
+type InputGroup struct {
+	Blob    string        `json:"blob"`
+	Columns []InputColumn `json:"columns"`
+}
+
+// InputColumn is a column that was read.
+type InputColumn struct {
+	Stored string `json:"stored"` // its name in the file
+	Name   string `json:"name"`   // the name that row keys are made with
+}
+
+// RowFailure is a row that failed.
+type RowFailure struct {
+	Row     int64  `json:"row"` // in the input shard
+	Message string `json:"message"`
+}
+
+// Blobs are the digests of the files that the part needs: the output's, and
+// the input's for the row keys.
+func (p *Part) Blobs() []string {
+	var out []string
+	for _, in := range p.Inputs {
+		out = append(out, in.Blob)
+	}
+	if p.Output != nil {
+		out = append(out, p.Output.Group.Blob)
+	}
+	return out
+}
+
+// Input is the input shard's files, verified, for data.Read. Of its rows the
+// part covers those from Offset on.
+func (p *Part) Input(blobs *blob.Store) (data.Shard, error) {
+	out := data.Shard{Rows: p.InputRows}
+	for _, in := range p.Inputs {
+		path, err := blobs.Path(in.Blob)
+		if err != nil {
+			return data.Shard{}, err
+		}
+		g := data.Group{Path: path}
+		for _, c := range in.Columns {
+			g.Columns = append(g.Columns, data.Stored{Stored: c.Stored, Name: c.Name})
+		}
+		out.Groups = append(out.Groups, g)
+	}
+	return out, nil
+}
+
+// Result is the part's new columns, verified, for data.Read.
+func (p *Part) Result(blobs *blob.Store) (data.Shard, error) {
+	out := data.Shard{Rows: p.Rows}
+	if p.Output == nil {
+		return out, nil
+	}
+	path, err := blobs.Path(p.Output.Group.Blob)
+	if err != nil {
+		return data.Shard{}, err
+	}
+	g := data.Group{Path: path}
+	for _, c := range p.Output.Columns {
+		g.Columns = append(g.Columns, data.Stored{Stored: c.Stored, Name: c.Name})
+	}
+	out.Groups = []data.Group{g}
+	return out, nil
+}
+
+// Check says what is wrong with a part.
+func (p *Part) Check() error {
+	if _, err := blob.Hex(p.Definition); err != nil {
+		return fmt.Errorf("definition: %w", err)
+	}
+	if p.ShardKey != "" {
+		if _, err := blob.Hex(p.ShardKey); err != nil {
+			return fmt.Errorf("shard key: %w", err)
+		}
+		if p.Offset != 0 || p.Rows != p.InputRows {
+			return fmt.Errorf("it says that it covers a shard of %d rows, and has %d from row %d on", p.InputRows, p.Rows, p.Offset)
+		}
+	}
+	if p.Offset < 0 || p.Rows < 0 || p.Offset > p.InputRows || p.Rows > p.InputRows-p.Offset {
+		return fmt.Errorf("%d rows from row %d on do not fit in %d", p.Rows, p.Offset, p.InputRows)
+	}
+	for _, digest := range p.Blobs() {
+		if _, err := blob.Hex(digest); err != nil {
+			return err
+		}
+	}
+	for _, f := range p.Failed {
+		if f.Row < p.Offset || f.Row >= p.Offset+p.Rows {
+			return fmt.Errorf("row %d, which failed, is not one of its rows", f.Row)
+		}
+	}
+	return nil
+}
+
+// flushEvery bounds what a power cut can undo of finished parts. They are
+// visible to everybody at once in any case.
+const flushEvery = time.Second
+
+// Store is a folder of parts. It may be used by several goroutines and, as a
+// folder, by several processes.
+type Store struct {
+	root, aside string
+	sync        *disk.Syncer
+}
+
+// New keeps parts in root; damaged ones go to the folder aside.
+func New(root, aside string, sync *disk.Syncer) *Store {
+	return &Store{root: root, aside: aside, sync: sync}
+}
+
+func (s *Store) folder(definition string) (string, error) {
+	h, err := blob.Hex(definition)
+	if err != nil {
+		return "", fmt.Errorf("definition: %w", err)
+	}
+	return filepath.Join(s.root, h[:2], h), nil
+}
+
+// Put remembers a part, in place of one of the same shard key. A part without a
+// shard key is durable when it returns; a finished one a second later, or with
+// the next action entry.
+func (s *Store) Put(p *Part) error {
+	if p.Format == "" {
+		p.Format = Format
+	}
+	if err := p.Check(); err != nil {
+		return fmt.Errorf("remember rows: %w", err)
+	}
+	if err := p.name(); err != nil {
+		return err
+	}
+	dir, err := s.folder(p.Definition)
+	if err != nil {
+		return err
+	}
+	text, err := document.Encode(p)
+	if err != nil {
+		return fmt.Errorf("remember rows: %w", err)
+	}
+	if err := s.sync.MakeDir(dir); err != nil {
+		return fmt.Errorf("remember rows: %w", err)
+	}
+	if err := s.sync.Publish(filepath.Join(dir, p.ID+".json"), text, 0o444); err != nil {
+		return fmt.Errorf("remember rows: %w", err)
+	}
+	if p.ShardKey == "" {
+		return s.sync.Flush()
+	}
+	return s.sync.FlushAfter(flushEvery)
+}
+
+// name gives a part its ID: the shard key, or an arbitrary one. Parts that
+// are not finished sort by their age.
+func (p *Part) name() error {
+	if p.ShardKey != "" {
+		h, err := blob.Hex(p.ShardKey)
+		p.ID = h
+		return err
+	}
+	if p.ID == "" {
+		var random [6]byte
+		if _, err := rand.Read(random[:]); err != nil {
+			return err
+		}
+		p.ID = fmt.Sprintf("%s%016x-%s", unfinished, time.Now().UnixNano(), hex.EncodeToString(random[:]))
+	}
+	return nil
+}
+
+// unfinished begins the IDs of parts without a shard key.
+const unfinished = "part-"
+
+// Lookup finds the part of a shard; nil, nil where there is none. A damaged
+// one is set aside and reported as *document.Damaged: it counts as none.
+func (s *Store) Lookup(definition, shardKey string) (*Part, error) {
+	h, err := blob.Hex(shardKey)
+	if err != nil {
+		return nil, fmt.Errorf("shard key: %w", err)
+	}
+	p, err := s.get(definition, h)
+	if err != nil || p == nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (s *Store) get(definition, id string) (*Part, error) {
+	dir, err := s.folder(definition)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, id+".json")
+	p := &Part{}
+	err = document.Read(path, Format, p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = p.isAt(path, definition, id)
+	}
+	if err != nil {
+		return nil, document.SetAside(err, s.aside)
+	}
+	return p, nil
+}
+
+func (p *Part) isAt(path, definition, id string) error {
+	if p.Definition != definition || p.ID != id {
+		return &document.Damaged{Path: path, Reason: "it is another part: " + p.ID + " of " + p.Definition}
+	}
+	if err := p.Check(); err != nil {
+		return &document.Damaged{Path: path, Reason: err.Error()}
+	}
+	return nil
+}
+
+// Parts lists what a definition made, unfinished parts first, oldest first. A
+// damaged one is set aside and is an error behind which the others follow.
+func (s *Store) Parts(definition string) iter.Seq2[*Part, error] {
+	return func(yield func(*Part, error) bool) {
+		ids, err := s.list(definition)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, id := range ids {
+			p, err := s.get(definition, id)
+			if p == nil && err == nil {
+				continue // dropped in between
+			}
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
+// list names a definition's parts in the order of Parts.
+func (s *Store) list(definition string) ([]string, error) {
+	dir, err := s.folder(definition)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var open, whole []string
+	for _, e := range entries {
+		id, ok := strings.CutSuffix(e.Name(), ".json")
+		switch {
+		case !ok || strings.HasPrefix(id, disk.TempPrefix):
+		case strings.HasPrefix(id, unfinished):
+			open = append(open, id)
+		default:
+			whole = append(whole, id)
+		}
+	}
+	return append(open, whole...), nil
+}
+
+// Drop forgets a part. Its blobs stay.
+func (s *Store) Drop(p *Part) error {
+	dir, err := s.folder(p.Definition)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(dir, p.ID+".json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("drop a part: %w", err)
+	}
+	return nil
+}
+
+// Definitions lists the definitions that have parts.
+func (s *Store) Definitions() ([]string, error) {
+	dirs, err := filepath.Glob(filepath.Join(s.root, "??", "*"))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, 0, len(dirs))
+	for _, d := range dirs {
+		digest := "sha256:" + filepath.Base(d)
+		if _, err := blob.Hex(digest); err == nil {
+			out = append(out, digest)
+		}
+	}
+	return out, nil
+}

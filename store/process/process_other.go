@@ -1,0 +1,17 @@
+//go:build unix && !linux
+
+package process
+
+import (
+	"errors"
+	"syscall"
+)
+
+func bootID() string { return "" }
+
+func startOf(int) string { return "" }
+
+func exists(pid int) bool {
+	err := syscall.Kill(pid, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
+}

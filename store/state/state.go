@@ -1,0 +1,154 @@
+// Package state keeps, per environment, which instance of a stage stands at
+// which action key and outputs.
+//
+// A state is one file that is replaced as a whole. Its serial grows by one with
+// every save, and a save of a state that is not what was loaded is refused, so
+// of two writers one loses and nothing is mixed. A lease keeps writers from
+// getting that far. Sensitive values are never in it in clear.
+package state
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/artifact"
+)
+
+// Format is the version of the state.
+const Format = "quern.state/v1"
+
+// State is what an environment holds.
+type State struct {
+	Format      string `json:"format"`
+	Lineage     string `json:"lineage"` // given once, when the environment begins
+	Serial      int64  `json:"serial"`
+	Environment string `json:"environment"`
+	// Instances by address.
+	Instances map[string]*Instance `json:"instances"`
+	Outputs   map[string]*Output   `json:"outputs,omitempty"`
+}
+
+// Instance is one instance of a stage as it stands.
+type Instance struct {
+	Address string `json:"address"`
+	Kind    string `json:"kind"`
+	Type    string `json:"type,omitempty"`
+	Plugin  string `json:"plugin,omitempty"`
+
+	Definition string                  `json:"definition,omitempty"`
+	ActionKey  string                  `json:"action_key,omitempty"`
+	Preimage   []action.Field          `json:"preimage,omitempty"`
+	Outputs    map[string]artifact.Ref `json:"outputs,omitempty"`
+	Value      *value.Value            `json:"value,omitempty"`
+	Errors     int64                   `json:"errors,omitempty"` // rows that failed
+
+	// Fingerprint and Memo of a source: what it held, and its plugin's
+	// notes.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	Memo        []byte `json:"memo,omitempty"`
+
+	Deployment *Deployment `json:"deployment,omitempty"`
+	DependsOn  []string    `json:"depends_on,omitempty"`
+	Run        string      `json:"run,omitempty"` // the run that brought it here
+	Updated    time.Time   `json:"updated"`
+}
+
+// Deployment is something that lives on outside.
+type Deployment struct {
+	Value   *value.Value `json:"value,omitempty"`
+	Private []byte       `json:"private,omitempty"` // the plugin's own notes
+	// Digests of what was deployed, by input key.
+	Digests map[string]string `json:"digests,omitempty"`
+}
+
+// Output is a value that the pipeline hands out. Of a sensitive one only a
+// salted digest is kept: enough to say whether it changed.
+type Output struct {
+	Value     *value.Value `json:"value,omitempty"`
+	Sensitive bool         `json:"sensitive,omitempty"`
+	Salt      string       `json:"salt,omitempty"`
+	Digest    string       `json:"digest,omitempty"`
+}
+
+// NewOutput makes an output of a value.
+func NewOutput(v value.Value, sensitive bool) (*Output, error) {
+	if !sensitive {
+		return &Output{Value: &v}, nil
+	}
+	salt, err := randomHex(16)
+	if err != nil {
+		return nil, err
+	}
+	digest, err := saltedDigest(salt, v)
+	if err != nil {
+		return nil, err
+	}
+	return &Output{Sensitive: true, Salt: salt, Digest: digest}, nil
+}
+
+// Is says whether the output has this value.
+func (o *Output) Is(v value.Value) bool {
+	if o.Sensitive {
+		digest, err := saltedDigest(o.Salt, v)
+		return err == nil && digest == o.Digest
+	}
+	return o.Value != nil && o.Value.Value.RawEquals(v.Value)
+}
+
+func saltedDigest(salt string, v value.Value) (string, error) {
+	text, err := v.MarshalJSON()
+	if err != nil {
+		return "", fmt.Errorf("digest a sensitive output: %w", err)
+	}
+	sum := sha256.Sum256(append([]byte(salt), text...))
+	return "sha256:" + hex.EncodeToString(sum[:]), nil
+}
+
+func randomHex(n int) (string, error) {
+	b := make([]byte, n)
+	if _, err := rand.Read(b); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(b), nil
+}
+
+// newState begins an environment.
+func newState(env string) (*State, error) {
+	lineage, err := randomHex(16)
+	if err != nil {
+		return nil, err
+	}
+	return &State{
+		Format: Format, Lineage: lineage, Environment: env,
+		Instances: map[string]*Instance{}, Outputs: map[string]*Output{},
+	}, nil
+}
+
+// check says what is wrong with a state that was read.
+func (s *State) check() error {
+	if s.Lineage == "" || s.Serial < 1 {
+		return fmt.Errorf("it has no lineage or serial")
+	}
+	for address, i := range s.Instances {
+		if i == nil || i.Address != address {
+			return fmt.Errorf("the instance under %q is another one", address)
+		}
+	}
+	for name, o := range s.Outputs {
+		if o == nil || o.Sensitive && o.Value != nil {
+			return fmt.Errorf("output %q is malformed", name)
+		}
+	}
+	if s.Instances == nil {
+		s.Instances = map[string]*Instance{}
+	}
+	if s.Outputs == nil {
+		s.Outputs = map[string]*Output{}
+	}
+	return nil
+}
