@@ -47,6 +47,10 @@ func (o *Bound) object(b *Body, t cty.Type, prefix string, vars map[string]cty.V
 	var diags hcl.Diagnostics
 	attrs := map[string]cty.Value{}
 	for name, at := range t.AttributeTypes() {
+		if blockType(t, name) != cty.NilType && b.Args[name] == nil {
+			attrs[name] = cty.EmptyTupleVal
+			continue
+		}
 		arg, ok := b.Args[name]
 		if !ok {
 			attrs[name] = cty.NullVal(at)
@@ -133,7 +137,8 @@ func (o *Bound) blocks(b *Body, t cty.Type, prefix string, vars map[string]cty.V
 		return diags
 	}
 	for name, list := range items {
-		attrs[name] = cty.ListVal(list)
+		// A tuple, since blocks may differ in arguments of any type.
+		attrs[name] = cty.TupleVal(list)
 	}
 	return diags
 }
@@ -351,4 +356,3 @@ func (r *resolver) context() *hcl.EvalContext {
 	r.eval = &hcl.EvalContext{Variables: variables, Functions: funcs.Pure()}
 	return r.eval
 }
-

@@ -195,4 +195,3 @@ func (a *Arg) check(depth int) error {
 	}
 	return nil
 }
-

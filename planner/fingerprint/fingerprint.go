@@ -1,0 +1,275 @@
+// Package fingerprint makes the two keys of an instance.
+//
+// The definition key D says what an instance is: its type and behaviour
+// version, its arguments and compiled row expressions, and what it makes. The
+// action key A says what it is applied to as well: D, and of each input the
+// digests of the columns that are read, of a source what it holds. The same A
+// means the same result.
+//
+// In neither are addresses, names of environments, variables and locals,
+// comments and formatting, times, operational arguments (paths, limits,
+// time-outs), nor credentials: sensitive arguments are left out, and a
+// sensitive variable inside an argument counts as a reference to it, whatever
+// its value.
+//
+// A key is "sha256:" and 64 hexadecimal digits, of a sequence of fields: a
+// tag that says which key it is, then each field's name and value, every one
+// of these strings behind its length in bytes (8 bytes, big endian).
+package fingerprint
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// The tags change when what goes into a key changes its form.
+const (
+	definitionTag = "quern.definition/v1"
+	actionTag     = "quern.action/v1"
+)
+
+// Definition makes the definition key of a node whose configuration is
+// resolved: Bound.Body. The key is empty where the body still waits for
+// values; the fields are those that are known.
+func Definition(n *plan.Node, body *plan.Body) (key string, preimage []plan.Field, err error) {
+	d := &definition{}
+	d.add("type", typeName(n))
+	if n.Behaviour != "" {
+		d.add("behaviour", n.Behaviour)
+	}
+	if body != nil {
+		d.body(body, "")
+	}
+	for _, c := range n.Conditions {
+		if c.When == plan.WhenGate {
+			d.expression("condition", c.Test)
+		}
+	}
+	for i := range n.Outputs {
+		d.output(n, &n.Outputs[i])
+	}
+	if d.err != nil {
+		return "", nil, fmt.Errorf("definition key of %s: %w", n.Address, d.err)
+	}
+	if d.waits {
+		return "", d.fields, nil
+	}
+	return Key(definitionTag, d.fields), d.fields, nil
+}
+
+func typeName(n *plan.Node) string {
+	if n.Type == "" {
+		return n.Kind
+	}
+	return n.Kind + " " + n.Type
+}
+
+type definition struct {
+	fields []plan.Field
+	waits  bool
+	err    error
+}
+
+func (d *definition) add(name, value string) {
+	d.fields = append(d.fields, plan.Field{Name: name, Value: value})
+}
+
+func (d *definition) expression(name string, e *expr.Compiled) {
+	d.add(name, e.Text)
+	d.waits = d.waits || len(e.Refs) > 0
+}
+
+func (d *definition) body(b *plan.Body, prefix string) {
+	for _, name := range slices.Sorted(maps.Keys(b.Args)) {
+		d.arg(b.Args[name], prefix+name)
+	}
+	keys := b.BlockKeys(prefix)
+	// The order of blocks can matter (the first rule that holds), so it is
+	// part of the key.
+	if len(keys) > 1 {
+		d.add(strings.TrimSpace("blocks "+strings.TrimSuffix(prefix, ".")), strings.Join(keys, ", "))
+	}
+	for i, key := range keys {
+		d.body(b.Blocks[i].Body, key+".")
+	}
+}
+
+func (d *definition) arg(a *plan.Arg, key string) {
+	if a.Operational || a.Sensitive {
+		return
+	}
+	switch {
+	case a.Input != nil:
+		d.add("input "+key, a.Input.Kind)
+	case a.Row != nil:
+		d.expression("row "+key, a.Row.Expr)
+		if a.Row.Expr.ColumnType != "" {
+			d.add("row "+key+" type", a.Row.Expr.ColumnType)
+		}
+	case a.Expr != nil:
+		d.expression("expression "+key, a.Expr)
+	case a.Value != nil:
+		d.value(a.Value.Value, key)
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Map)) {
+		d.arg(a.Map[name], key+"."+name)
+	}
+	for i, element := range a.List {
+		d.arg(element, key+"."+strconv.Itoa(i))
+	}
+}
+
+// value adds a plain value: a string as it is, so that two can be compared by
+// a person, anything else as cty JSON. Null is as good as not written.
+func (d *definition) value(v cty.Value, key string) {
+	switch {
+	case v == cty.NilVal || v.IsNull():
+		return
+	case v.Type() == cty.String && v.IsKnown():
+		d.add("argument "+key, v.AsString())
+		return
+	}
+	b, err := ctyjson.Marshal(v, v.Type())
+	if err != nil {
+		d.err = fmt.Errorf("argument %s: %w", key, err)
+		return
+	}
+	name := "value " + key
+	if v.Type().IsPrimitiveType() {
+		name = v.Type().FriendlyName() + " " + key
+	}
+	d.add(name, string(b))
+}
+
+// output adds what a node makes. Of a row-wise stage only the columns that it
+// makes count: the others are passed on as they are, and A has them.
+func (d *definition) output(n *plan.Node, p *plan.Port) {
+	name := strings.TrimSpace("output " + p.Name)
+	switch p.Kind {
+	case plan.KindDataset:
+		var made data.Schema
+		for _, c := range p.Columns {
+			if !strings.HasPrefix(p.Origins[c.Name], "input:") {
+				made = append(made, c)
+			}
+		}
+		d.add(name, "dataset "+columns(made))
+	case plan.KindModel:
+		text := "model " + p.Format
+		if p.Signature != nil {
+			text += " " + columns(p.Signature.Inputs) + " to " + columns(p.Signature.Outputs)
+		}
+		d.add(name, text)
+	default:
+		d.add(name, p.Kind)
+	}
+}
+
+func columns(s data.Schema) string {
+	parts := make([]string, len(s))
+	for i, c := range s {
+		parts[i] = strconv.Quote(c.Name) + " " + c.Type
+	}
+	return "(" + strings.Join(parts, ", ") + ")"
+}
+
+// Input is what an action key takes of one input.
+type Input struct {
+	// Key of the argument.
+	Key  string
+	Kind string
+	// Rows and Columns of a dataset: the columns that are read, and those
+	// that a row-wise stage passes on.
+	Rows    int64
+	Columns []Column
+	// Digest of a model or a report.
+	Digest string
+	// Features of a model that predicts over a dataset: the canonical texts
+	// of the expressions that make its inputs.
+	Features map[string]string
+}
+
+// Column is a column of an input and the digest of its values.
+type Column struct{ Name, Digest string }
+
+// Action makes the action key of a definition applied to inputs. The
+// fingerprint is a source's, and empty elsewhere. The fields are those that
+// come to the definition's.
+func Action(definition, fingerprint string, inputs []Input) (key string, fields []plan.Field) {
+	add := func(name, value string) { fields = append(fields, plan.Field{Name: name, Value: value}) }
+	if fingerprint != "" {
+		add("source", fingerprint)
+	}
+	inputs = slices.SortedFunc(slices.Values(inputs), func(a, b Input) int { return strings.Compare(a.Key, b.Key) })
+	for _, in := range inputs {
+		name := "input " + in.Key
+		if in.Kind != plan.KindDataset {
+			add(name+" digest", in.Digest)
+			for _, feature := range slices.Sorted(maps.Keys(in.Features)) {
+				add(name+" feature "+feature, in.Features[feature])
+			}
+			continue
+		}
+		add(name+" rows", strconv.FormatInt(in.Rows, 10))
+		for _, c := range in.Columns {
+			add(name+" column "+c.Name, c.Digest)
+		}
+	}
+	keyed := append([]plan.Field{{Name: "definition", Value: definition}}, fields...)
+	return Key(actionTag, keyed), fields
+}
+
+// Key hashes a tag and fields to a digest.
+func Key(tag string, fields []plan.Field) string {
+	h := sha256.New()
+	var length [8]byte
+	write := func(s string) {
+		binary.BigEndian.PutUint64(length[:], uint64(len(s)))
+		h.Write(length[:])
+		h.Write([]byte(s))
+	}
+	write(tag)
+	for _, f := range fields {
+		write(f.Name)
+		write(f.Value)
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// ReadColumns returns the columns of a node's dataset input that its action
+// key takes: those that are read, sorted, and for a row-wise stage those that
+// it passes on; all of them, in their order, where all are read. Have are the
+// columns that the input has.
+func ReadColumns(n *plan.Node, key string, have []string) []string {
+	reads := n.Reads[key]
+	if reads.All {
+		return have
+	}
+	names := slices.Clone(reads.Columns)
+	for i := range n.Outputs {
+		p := &n.Outputs[i]
+		if n.Mode != plan.ModeMap || p.RowsOf != key {
+			continue
+		}
+		for _, origin := range p.Origins {
+			if from, ok := strings.CutPrefix(origin, "input:"); ok {
+				names = append(names, from)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
