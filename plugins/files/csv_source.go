@@ -1,0 +1,317 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+type csvArgs struct {
+	Path       string            `quern:"path,required,operational" doc:"The file, or a pattern for several: '*' stands for any part of a name, '**' for any folders. Relative paths start from the folder of the configuration. Rows come in the order of the files' names. Files may be compressed with gzip or zstd. It is the content of the files that counts: moving them makes nothing run again."`
+	Schema     map[string]string `quern:"schema" doc:"The columns to take, with their types: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31) or 'timestamp' (ISO 8601; UTC where no zone is given). They come in the order of the file; columns that are not named are left out. Without it all columns are taken, and their types are inferred from the first rows; a number with leading zeros or a plus stays a string."`
+	Delimiter  string            `quern:"delimiter" default:"\",\"" doc:"The character between fields, such as \",\", \";\" or \"\\t\"."`
+	Quote      string            `quern:"quote" default:"\"\\\"\"" doc:"The character around fields that hold delimiters or line breaks. With \"\" no character has that meaning."`
+	Escape     string            `quern:"escape" doc:"The character that stands before a quote inside a quoted field. Without it a quote is written twice there."`
+	Header     bool              `quern:"header" default:"true" doc:"Whether each file begins with the names of its columns. Files are joined by name: their columns may stand in different orders."`
+	Columns    []string          `quern:"columns" doc:"The names of the columns where there is no header, in the order of the file. Without it they are column0, column1, and so on."`
+	NullValues []string          `quern:"null_values" default:"[\"\"]" doc:"What stands for a missing value. In a string column a field in quotes is never missing: '\"\"' is an empty text."`
+	Skip       int64             `quern:"skip" default:"0" doc:"Lines at the beginning of each file to pass over, before the header."`
+	Encoding   string            `quern:"encoding" default:"\"utf-8\"" oneof:"utf-8,utf-16,latin-1,windows-1252" doc:"How the text is encoded. Bytes that are not UTF-8 make a row malformed."`
+	OnError    string            `quern:"on_error" default:"\"fail\"" oneof:"fail,quarantine" doc:"What becomes of a malformed row: one with too few or too many fields, a value that is not of its column's type, a quote that is not closed. 'fail' ends the reading with its file and line; 'quarantine' sets the row aside, counts it and goes on."`
+	SampleRows int64             `quern:"sample_rows" default:"20480" doc:"How many rows types are inferred from."`
+}
+
+const csvDoc = `Reads rows from CSV files: comma-separated values, and their kin with tabs or semicolons.
+
+Types are inferred from the first ` + "`sample_rows`" + ` rows unless ` + "`schema`" + ` gives them. Empty lines are passed over.
+
+` + "```hcl" + `
+source "csv" "tickets" {
+  path   = "data/*.csv.gz"
+  schema = { text = "string", created = "timestamp", stars = "int64" }
+}
+` + "```"
+
+// csvSource implements source "csv".
+type csvSource struct{ root func() string }
+
+func (s csvSource) place(a *csvArgs) place { return place{s.root(), a.Path} }
+
+// Prepare declares the columns, looking into the files.
+func (s csvSource) Prepare(ctx context.Context, p *plugin.Prepare[csvArgs]) error {
+	if !p.Known("path") || !p.Known("schema") {
+		p.Errorf("path", "Where the files stand is not known before something else is applied\nGive the path and schema of a source as values that do not come from other stages.")
+		return nil
+	}
+	if _, err := p.Args.dialect(); err != nil {
+		return err
+	}
+	if err := checkTextTypes(p.Args.Schema); err != nil {
+		return err
+	}
+	if p.Args.Header && len(p.Args.Columns) > 0 {
+		p.Errorf("columns", "The names of the columns stand in the header\nSet header = false if the files have none; to take some of the columns only, name them in schema.")
+		return nil
+	}
+	files, err := s.place(p.Args).find()
+	if err != nil {
+		return &plugin.ArgumentError{Argument: "path", Err: err}
+	}
+	columns, err := p.Args.columns(ctx, files)
+	if err != nil {
+		return err
+	}
+	p.AddDataset("", columns)
+	return nil
+}
+
+// Fingerprint hashes what has changed.
+func (s csvSource) Fingerprint(ctx context.Context, a *csvArgs, memo []byte) (plugin.Fingerprint, error) {
+	return fingerprint(ctx, s.place(a), memo, time.Now())
+}
+
+// Read streams the rows of all files.
+func (s csvSource) Read(ctx context.Context, a *csvArgs, w *plugin.RowWriter) error {
+	return a.read(ctx, s.place(a), w.Schema(), w)
+}
+
+func (a *csvArgs) dialect() (dialect, error) {
+	var d dialect
+	var err error
+	if d.delimiter, err = sign("delimiter", a.Delimiter); err != nil {
+		return d, err
+	}
+	if d.delimiter == 0 {
+		return d, plugin.ArgumentErrorf("delimiter", "The delimiter is empty\nGive the character between fields, such as \",\" or \"\\t\".")
+	}
+	if d.quote, err = sign("quote", a.Quote); err != nil {
+		return d, err
+	}
+	if d.escape, err = sign("escape", a.Escape); err != nil {
+		return d, err
+	}
+	if d.escape == 0 {
+		d.escape = d.quote
+	}
+	if d.quote == d.delimiter {
+		return d, plugin.ArgumentErrorf("quote", "The quote and the delimiter are the same character\nSet quote = \"\" if the files have no quotes.")
+	}
+	return d, nil
+}
+
+// sign is the one ASCII character that an argument may hold; 0: it is empty.
+func sign(argument, text string) (byte, error) {
+	if text == "" {
+		return 0, nil
+	}
+	if len(text) > 1 || text[0] >= 0x80 || text[0] == '\n' || text[0] == '\r' {
+		return 0, plugin.ArgumentErrorf(argument, "%q is not one ASCII character\nWrite one, such as \",\" or \"\\t\".", text)
+	}
+	return text[0], nil
+}
+
+// textTypes are the column types that CSV files can hold.
+var textTypes = []string{"string", "int64", "float64", "bool", "date", "timestamp"}
+
+func checkTextTypes(schema map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(schema)) {
+		if typ := schema[name]; !slices.Contains(textTypes, typ) {
+			return plugin.ArgumentErrorf("schema", "Column %q is said to be of type %q, which CSV files can't hold\nWrite one of %s.", name, typ, strings.Join(textTypes, ", "))
+		}
+	}
+	return nil
+}
+
+// openCSV is a file that is being read.
+type openCSV struct {
+	csvReader
+	file   file
+	closer io.Closer
+	names  []string // of the file's columns
+}
+
+// open opens a file and reads its header. Without one the names are nil until
+// the first record shows how many there are.
+func (a *csvArgs) open(f file, read *atomic.Int64) (*openCSV, error) {
+	d, err := a.dialect()
+	if err != nil {
+		return nil, err
+	}
+	text, err := f.text(a.Encoding, read)
+	if err != nil {
+		return nil, err
+	}
+	o := &openCSV{csvReader: csvReader{window: newWindow(text), dialect: d}, file: f, closer: text}
+	if err := a.header(o); err != nil {
+		text.Close()
+		return nil, err
+	}
+	return o, nil
+}
+
+func (a *csvArgs) header(o *openCSV) error {
+	err := o.skip(int(a.Skip))
+	if err == nil && a.Header {
+		err = o.next()
+	}
+	switch {
+	case errors.Is(err, io.EOF) && a.Header:
+		return fmt.Errorf("%s is empty\nA header with the names of the columns is expected; set header = false if there is none.", o.file.name)
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%s:%d: %w", o.file.name, o.at, err)
+	case !a.Header:
+		o.names = slices.Clone(a.Columns)
+		return nil
+	}
+	if err := checkText(o.record); err != nil {
+		return fmt.Errorf("%s:%d: %w", o.file.name, o.at, err)
+	}
+	for i, f := range o.fields {
+		name := string(f.text)
+		if name == "" {
+			name = fmt.Sprintf("column%d", i)
+		}
+		if slices.Contains(o.names, name) {
+			return fmt.Errorf("%s:%d: there are two columns named %q\nGive each column a name of its own, or set header = false, skip = 1 and columns.", o.file.name, o.at, name)
+		}
+		o.names = append(o.names, name)
+	}
+	return nil
+}
+
+// width makes sure that the record has as many fields as there are columns.
+func (o *openCSV) width() error {
+	if o.names == nil {
+		for i := range o.fields {
+			o.names = append(o.names, fmt.Sprintf("column%d", i))
+		}
+	}
+	if len(o.fields) != len(o.names) {
+		return malformed{fmt.Errorf("the row has %d fields, and there are %d columns", len(o.fields), len(o.names))}
+	}
+	return nil
+}
+
+// read streams the rows of all files of a place.
+func (a *csvArgs) read(ctx context.Context, p place, schema data.Schema, w rowWriter) error {
+	files, err := p.find()
+	if err != nil {
+		return &plugin.ArgumentError{Argument: "path", Err: err}
+	}
+	out := newSink(w, schema, a.OnError == "quarantine")
+	defer out.builder.Release()
+	var read atomic.Int64
+	total := totalSize(files)
+	for _, f := range files {
+		if err := a.readFile(ctx, f, out, &read, total); err != nil {
+			return err
+		}
+	}
+	return out.flush()
+}
+
+func totalSize(files []file) (total int64) {
+	for _, f := range files {
+		total += f.size
+	}
+	return total
+}
+
+func (a *csvArgs) readFile(ctx context.Context, f file, out *sink, read *atomic.Int64, total int64) error {
+	o, err := a.open(f, read)
+	if err != nil {
+		return err
+	}
+	defer o.closer.Close()
+	take := taker{args: a, schema: out.schema, row: make([]parsed, len(out.schema))}
+	for {
+		err := o.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil && !errors.As(err, new(malformed)):
+			return fmt.Errorf("%s:%d: %w", f.name, o.line, err)
+		case err == nil:
+			err = take.parse(o)
+		}
+		if err != nil && !errors.As(err, new(malformed)) {
+			return err
+		}
+		if err != nil {
+			err = out.refuse(f.name, o.at, o.record, err)
+		} else {
+			err = out.add(take.row, len(o.record))
+		}
+		if err != nil {
+			return err
+		}
+		if out.rows == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			out.out.Progress(read.Load(), total, "bytes", f.name)
+		}
+	}
+}
+
+// taker turns the records of one file into rows of the schema.
+type taker struct {
+	args   *csvArgs
+	schema data.Schema
+	places []int // by column of the schema: its place in the file
+	row    []parsed
+}
+
+func (t *taker) parse(o *openCSV) error {
+	if err := checkText(o.record); err != nil {
+		return malformed{err}
+	}
+	if err := o.width(); err != nil {
+		return err
+	}
+	if t.places == nil {
+		for _, c := range t.schema {
+			at := slices.Index(o.names, c.Name)
+			if at < 0 {
+				return fmt.Errorf("%s has no column %q\nIts columns are %s.", o.file.name, c.Name, strings.Join(o.names, ", "))
+			}
+			t.places = append(t.places, at)
+		}
+	}
+	for i, c := range t.schema {
+		f := o.fields[t.places[i]]
+		if t.args.null(f, c.Type) {
+			t.row[i] = parsed{null: true}
+			continue
+		}
+		v, err := parseText(c.Type, f.text)
+		if err != nil {
+			return malformed{fmt.Errorf("column %q: %w", c.Name, err)}
+		}
+		t.row[i] = v
+	}
+	return nil
+}
+
+func (a *csvArgs) null(f field, typ string) bool {
+	if f.quoted && typ == "string" {
+		return false
+	}
+	for _, n := range a.NullValues {
+		if string(f.text) == n {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,13 @@
+package files
+
+import "github.com/quern-dev/quern/sdk/go/plugin"
+
+// Types are the sources of this package. root returns the folder that
+// relative paths start from.
+func Types(root func() string) []plugin.Type {
+	return []plugin.Type{
+		plugin.Source(plugin.Info{Kind: plugin.KindSource, Name: "csv", Doc: csvDoc, Behaviour: 1}, csvSource{root}),
+		plugin.Source(plugin.Info{Kind: plugin.KindSource, Name: "jsonl", Doc: jsonlDoc, Behaviour: 1}, jsonlSource{root}),
+		plugin.Source(plugin.Info{Kind: plugin.KindSource, Name: "parquet", Doc: parquetDoc, Behaviour: 1}, parquetSource{root}),
+	}
+}

@@ -1,0 +1,121 @@
+package files
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// memo is what is known of files from the last look, by name.
+type memo struct {
+	Files map[string]seen `json:"files"`
+}
+
+// seen is a file as it was when it was hashed.
+type seen struct {
+	Size     int64  `json:"size"`
+	Modified int64  `json:"modified"` // nanoseconds since 1970
+	Digest   string `json:"digest"`   // SHA-256 of its bytes, in hex
+}
+
+// settled is how long a file must have been left alone before its size and
+// time are trusted to tell whether it changed: file systems keep times no
+// finer than that, so that a change right after the look could leave both.
+const settled = 2 * time.Second
+
+// fingerprint hashes the files of a place, but for those whose size and time
+// are as they were. It depends on their contents in the order of their names,
+// not on the names.
+func fingerprint(ctx context.Context, p place, former []byte, now time.Time) (plugin.Fingerprint, error) {
+	list, err := p.find()
+	if err != nil {
+		return plugin.Fingerprint{}, err
+	}
+	var known memo
+	if len(former) > 0 {
+		// A memo of another make is as good as none.
+		_ = json.Unmarshal(former, &known)
+	}
+	fresh := memo{Files: make(map[string]seen, len(list))}
+	all := sha256.New()
+	var size int64
+	for _, f := range list {
+		digest := known.digest(f)
+		if digest == "" {
+			if digest, err = hash(ctx, f); err != nil {
+				return plugin.Fingerprint{}, err
+			}
+		}
+		if now.Sub(time.Unix(0, f.modified)) > settled {
+			fresh.Files[f.name] = seen{f.size, f.modified, digest}
+		}
+		fmt.Fprintln(all, digest)
+		size += f.size
+	}
+	text, err := json.Marshal(fresh)
+	if err != nil {
+		return plugin.Fingerprint{}, fmt.Errorf("encode the memo: %w", err)
+	}
+	return plugin.Fingerprint{
+		Fingerprint: "sha256:" + hex.EncodeToString(all.Sum(nil)),
+		Memo:        text,
+		Summary:     summary(len(list), size),
+	}, nil
+}
+
+func (m memo) digest(f file) string {
+	s := m.Files[f.name]
+	if s.Size != f.size || s.Modified != f.modified {
+		return ""
+	}
+	return s.Digest
+}
+
+func hash(ctx context.Context, f file) (string, error) {
+	opened, err := os.Open(f.full)
+	if err != nil {
+		return "", fmt.Errorf("open %s: %w", f.name, withoutPath(err))
+	}
+	defer opened.Close()
+	h := sha256.New()
+	if _, err := io.CopyBuffer(h, interruptible{ctx, opened}, make([]byte, 1<<20)); err != nil {
+		return "", fmt.Errorf("read %s: %w", f.name, withoutPath(err))
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+type interruptible struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (i interruptible) Read(b []byte) (int, error) {
+	if err := i.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return i.r.Read(b)
+}
+
+func summary(files int, size int64) string {
+	noun := "files"
+	if files == 1 {
+		noun = "file"
+	}
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	value, unit := float64(size), 0
+	for value >= 1000 && unit < len(units)-1 {
+		value /= 1000
+		unit++
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d %s, %d B", files, noun, size)
+	}
+	return fmt.Sprintf("%d %s, %.1f %s", files, noun, value, units[unit])
+}

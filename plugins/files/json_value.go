@@ -1,0 +1,188 @@
+package files
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+)
+
+// jsonValues reads JSON values into column types.
+type jsonValues struct {
+	// strict: an object's key that its struct has no field for is an error.
+	// Otherwise it is left out.
+	strict bool
+}
+
+// parse reads a valid JSON value.
+func (j jsonValues) parse(t arrow.DataType, raw []byte) (parsed, error) {
+	if raw[0] == 'n' {
+		return parsed{null: true}, nil
+	}
+	switch t := t.(type) {
+	case *arrow.StringType:
+		return jsonText(raw)
+	case *arrow.ListType:
+		return j.list(t, raw)
+	case *arrow.StructType:
+		return j.structure(t, raw)
+	}
+	return jsonScalar(t, raw)
+}
+
+// jsonText is a string's content, and of any other value its JSON.
+func jsonText(raw []byte) (parsed, error) {
+	if raw[0] == '"' {
+		text, err := unquote(raw)
+		return parsed{text: text}, err
+	}
+	var compact bytes.Buffer
+	err := json.Compact(&compact, raw)
+	return parsed{text: compact.Bytes()}, err
+}
+
+func jsonScalar(t arrow.DataType, raw []byte) (parsed, error) {
+	number := raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9'
+	switch {
+	case t.ID() == arrow.INT64 && number:
+		if i, ok := wholeNumber(raw); ok {
+			return parsed{i: i}, nil
+		}
+	case t.ID() == arrow.FLOAT64 && number:
+		if f, err := strconv.ParseFloat(string(raw), 64); err == nil {
+			return parsed{f: f}, nil
+		}
+	case t.ID() == arrow.BOOL && (raw[0] == 't' || raw[0] == 'f'):
+		return parsed{b: raw[0] == 't'}, nil
+	case raw[0] == '"' && (t.ID() == arrow.DATE32 || t.ID() == arrow.TIMESTAMP || t.ID() == arrow.BINARY):
+		return jsonQuoted(t, raw)
+	}
+	return parsed{}, fmt.Errorf("%s (%s) is no %s", kindOf(raw), head(raw, 60), jsonTypeName(t))
+}
+
+// jsonQuoted reads a type that JSON can only hold as a string.
+func jsonQuoted(t arrow.DataType, raw []byte) (parsed, error) {
+	text, err := unquote(raw)
+	if err != nil {
+		return parsed{}, err
+	}
+	switch t.ID() {
+	case arrow.DATE32:
+		return parseText("date", text)
+	case arrow.TIMESTAMP:
+		return parseText("timestamp", text)
+	}
+	b, err := base64.StdEncoding.AppendDecode(nil, text)
+	if err != nil {
+		return parsed{}, fmt.Errorf("%q is no base64, which binary columns are written in", head(text, 60))
+	}
+	return parsed{text: b}, nil
+}
+
+func jsonTypeName(t arrow.DataType) string {
+	switch t.ID() {
+	case arrow.BOOL:
+		return "bool"
+	case arrow.DATE32:
+		return "date"
+	case arrow.TIMESTAMP:
+		return "timestamp"
+	}
+	return t.Name()
+}
+
+// wholeNumber reads an integer, also one written as 1.0 or 1e3.
+func wholeNumber(raw []byte) (int64, bool) {
+	if i, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
+		return i, true
+	}
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) >= 1<<53 || !bytes.ContainsAny(raw, ".eE") {
+		return 0, false
+	}
+	return int64(f), true
+}
+
+func (j jsonValues) list(t *arrow.ListType, raw []byte) (parsed, error) {
+	if raw[0] != '[' {
+		return parsed{}, fmt.Errorf("%s (%s) is no list", kindOf(raw), head(raw, 60))
+	}
+	values := []parsed{}
+	rest := space(raw[1:])
+	for rest[0] != ']' {
+		n := valueLength(rest)
+		v, err := j.parse(t.Elem(), rest[:n])
+		if err != nil {
+			return parsed{}, fmt.Errorf("element %d: %w", len(values), err)
+		}
+		values = append(values, v)
+		rest = space(rest[n:])
+		if rest[0] == ',' {
+			rest = space(rest[1:])
+		}
+	}
+	return parsed{deep: values}, nil
+}
+
+func (j jsonValues) structure(t *arrow.StructType, raw []byte) (parsed, error) {
+	if raw[0] != '{' {
+		return parsed{}, fmt.Errorf("%s (%s) is no object", kindOf(raw), head(raw, 60))
+	}
+	list, err := members(raw, nil)
+	if err != nil {
+		return parsed{}, err
+	}
+	values := make([]parsed, t.NumFields())
+	for i := range values {
+		values[i].null = true
+	}
+	for _, m := range list {
+		i, ok := t.FieldIdx(string(m.key))
+		if !ok && j.strict {
+			return parsed{}, unheardOf(m.key)
+		}
+		if !ok {
+			continue
+		}
+		if values[i], err = j.parse(t.Field(i).Type, m.value); err != nil {
+			return parsed{}, fmt.Errorf("%s: %w", m.key, err)
+		}
+	}
+	return parsed{deep: values}, nil
+}
+
+func unheardOf(key []byte) error {
+	return fmt.Errorf("the key %q is not among the rows that the columns were inferred from\nRaise sample_rows, or name the columns in schema.", key)
+}
+
+// putDeep appends a list or a struct.
+func putDeep(b array.Builder, deep any) error {
+	values, ok := deep.([]parsed)
+	if !ok {
+		return fmt.Errorf("a value for %s is of type %T", b.Type(), deep)
+	}
+	switch b := b.(type) {
+	case *array.ListBuilder:
+		b.Append(true)
+		for _, v := range values {
+			if err := put(b.ValueBuilder(), v); err != nil {
+				return err
+			}
+		}
+	case *array.StructBuilder:
+		b.Append(true)
+		for i, v := range values {
+			if err := put(b.FieldBuilder(i), v); err != nil {
+				return err
+			}
+		}
+	default:
+		return fmt.Errorf("columns of type %s can't be filled", b.Type())
+	}
+	return nil
+}

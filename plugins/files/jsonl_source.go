@@ -1,0 +1,265 @@
+package files
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+type jsonlArgs struct {
+	Path       string            `quern:"path,required,operational" doc:"The file, or a pattern for several: '*' stands for any part of a name, '**' for any folders. Relative paths start from the folder of the configuration. Rows come in the order of the files' names. Files may be compressed with gzip or zstd. It is the content of the files that counts: moving them makes nothing run again."`
+	Schema     map[string]string `quern:"schema" doc:"The keys to take, with their types: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31), 'timestamp' (ISO 8601; UTC where no zone is given), 'binary' (base64), 'list<T>' or 'struct<name:T,...>'. The columns are sorted by name; other keys are left out, and a key that an object does not have is null. Into a string column any value goes: what is not a string as its JSON. Without it all keys are taken, and their types are inferred from the first rows."`
+	OnError    string            `quern:"on_error" default:"\"fail\"" oneof:"fail,quarantine" doc:"What becomes of a malformed row: a line that is no JSON object, a value that is not of its column's type, a key that the inferred columns do not have. 'fail' ends the reading with its file and line; 'quarantine' sets the row aside, counts it and goes on."`
+	SampleRows int64             `quern:"sample_rows" default:"20480" doc:"How many rows columns are inferred from."`
+}
+
+const jsonlDoc = `Reads rows from JSON lines files: one JSON object a line.
+
+Columns are inferred from the first ` + "`sample_rows`" + ` rows, in the order in which keys appear, unless ` + "`schema`" + ` gives them. A key whose values have nothing in common becomes a string column that holds their JSON. Empty lines are passed over.
+
+` + "```hcl" + `
+source "jsonl" "chats" {
+  path     = "logs/**/*.jsonl.zst"
+  schema   = { id = "int64", messages = "list<struct<role:string,content:string>>" }
+  on_error = "quarantine"
+}
+` + "```"
+
+// jsonlSource implements source "jsonl".
+type jsonlSource struct{ root func() string }
+
+func (s jsonlSource) place(a *jsonlArgs) place { return place{s.root(), a.Path} }
+
+// Prepare declares the columns, looking into the files.
+func (s jsonlSource) Prepare(ctx context.Context, p *plugin.Prepare[jsonlArgs]) error {
+	if !p.Known("path") || !p.Known("schema") {
+		p.Errorf("path", "Where the files stand is not known before something else is applied\nGive the path and schema of a source as values that do not come from other stages.")
+		return nil
+	}
+	files, err := s.place(p.Args).find()
+	if err != nil {
+		return &plugin.ArgumentError{Argument: "path", Err: err}
+	}
+	columns, err := p.Args.columns(ctx, files)
+	if err != nil {
+		return err
+	}
+	p.AddDataset("", columns)
+	return nil
+}
+
+// Fingerprint hashes what has changed.
+func (s jsonlSource) Fingerprint(ctx context.Context, a *jsonlArgs, memo []byte) (plugin.Fingerprint, error) {
+	return fingerprint(ctx, s.place(a), memo, time.Now())
+}
+
+// Read streams the rows of all files.
+func (s jsonlSource) Read(ctx context.Context, a *jsonlArgs, w *plugin.RowWriter) error {
+	return a.read(ctx, s.place(a), w.Schema(), w)
+}
+
+func (a *jsonlArgs) columns(ctx context.Context, files []file) (data.Schema, error) {
+	if a.Schema != nil {
+		return fromTypes(a.Schema)
+	}
+	all := &object{fields: map[string]*shape{}}
+	sampled := files[:min(len(files), sampledFiles)]
+	for i, f := range sampled {
+		if err := a.sample(ctx, f, share(a.SampleRows, i, len(sampled)), all); err != nil {
+			return nil, err
+		}
+	}
+	if len(all.keys) == 0 {
+		return nil, plugin.ArgumentErrorf("path", "%s has no columns\nThere is nothing in it to infer them from; give schema.", files[0].name)
+	}
+	out := make(data.Schema, len(all.keys))
+	for i, key := range all.keys {
+		typ, err := data.TypeName(all.fields[key].arrow(0))
+		if err != nil {
+			return nil, fmt.Errorf("infer column %q: %w", key, err)
+		}
+		out[i] = data.Column{Name: key, Type: typ}
+	}
+	return out, nil
+}
+
+// fromTypes makes a schema of a map, sorted by name.
+func fromTypes(types map[string]string) (data.Schema, error) {
+	var out data.Schema
+	for _, name := range slices.Sorted(maps.Keys(types)) {
+		out = append(out, data.Column{Name: name, Type: types[name]})
+	}
+	if len(out) == 0 {
+		return nil, plugin.ArgumentErrorf("schema", "The schema names no column\nName at least one, or leave schema out to take all of them.")
+	}
+	if err := out.Check(); err != nil {
+		return nil, plugin.ArgumentErrorf("schema", "%w", err)
+	}
+	return out, nil
+}
+
+// sample looks at the first rows of a file. Malformed ones are left to the
+// reading.
+func (a *jsonlArgs) sample(ctx context.Context, f file, rows int64, all *object) error {
+	lines, err := openLines(f, nil)
+	if err != nil {
+		return err
+	}
+	defer lines.Close()
+	for ; rows > 0; rows-- {
+		line, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", f.name, lines.line, err)
+		}
+		if list, err := members(line, nil); err == nil {
+			if err := all.add(list); err != nil {
+				return fmt.Errorf("%s:%d: %w", f.name, lines.at, err)
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *jsonlArgs) read(ctx context.Context, p place, schema data.Schema, w rowWriter) error {
+	files, err := p.find()
+	if err != nil {
+		return &plugin.ArgumentError{Argument: "path", Err: err}
+	}
+	out := newSink(w, schema, a.OnError == "quarantine")
+	defer out.builder.Release()
+	var read atomic.Int64
+	objects := newObjects(schema, a.Schema == nil)
+	for _, f := range files {
+		if err := readLines(ctx, f, objects, out, &read, totalSize(files)); err != nil {
+			return err
+		}
+	}
+	return out.flush()
+}
+
+func readLines(ctx context.Context, f file, objects *objects, out *sink, read *atomic.Int64, total int64) error {
+	lines, err := openLines(f, read)
+	if err != nil {
+		return err
+	}
+	defer lines.Close()
+	for {
+		line, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", f.name, lines.line, err)
+		}
+		if problem := objects.parse(line); problem != nil {
+			err = out.refuse(f.name, lines.at, line, problem)
+		} else {
+			err = out.add(objects.row, len(line))
+		}
+		if err != nil {
+			return err
+		}
+		if out.rows == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			out.out.Progress(read.Load(), total, "bytes", f.name)
+		}
+	}
+}
+
+// lines gives a text line by line.
+type lines struct {
+	*window
+	io.Closer
+	at int // line of the last one
+}
+
+func openLines(f file, read *atomic.Int64) (*lines, error) {
+	text, err := f.text("utf-8", read)
+	if err != nil {
+		return nil, err
+	}
+	return &lines{window: newWindow(text), Closer: text}, nil
+}
+
+// next returns the next line that is not empty; it is valid until the next
+// call.
+func (l *lines) next() ([]byte, error) {
+	for {
+		n, err := l.wholeLine()
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			return nil, io.EOF
+		}
+		line := l.data[:n]
+		l.at = l.line
+		l.take(n)
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			return line, nil
+		}
+	}
+}
+
+// objects turns JSON objects into rows.
+type objects struct {
+	jsonValues
+	types   []arrow.DataType
+	names   []string
+	places  map[string]int
+	members []member
+	row     []parsed
+}
+
+func newObjects(schema data.Schema, strict bool) *objects {
+	o := &objects{jsonValues: jsonValues{strict}, names: schema.Names(), places: map[string]int{}, row: make([]parsed, len(schema))}
+	for i, f := range schema.Arrow().Fields() {
+		o.types = append(o.types, f.Type)
+		o.places[f.Name] = i
+	}
+	return o
+}
+
+func (o *objects) parse(line []byte) (err error) {
+	if err := checkText(line); err != nil {
+		return err
+	}
+	if o.members, err = members(line, o.members[:0]); err != nil {
+		return err
+	}
+	for i := range o.row {
+		o.row[i] = parsed{null: true}
+	}
+	for _, m := range o.members {
+		i, ok := o.places[string(m.key)]
+		if !ok && o.strict {
+			return unheardOf(m.key)
+		}
+		if !ok {
+			continue
+		}
+		if o.row[i], err = o.jsonValues.parse(o.types[i], m.value); err != nil {
+			return fmt.Errorf("column %q: %w", o.names[i], err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,276 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	pqfile "github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+type parquetArgs struct {
+	Path    string   `quern:"path,required,operational" doc:"The file, or a pattern for several: '*' stands for any part of a name, '**' for any folders. Relative paths start from the folder of the configuration. Rows come in the order of the files' names. It is the content of the files that counts: moving them makes nothing run again."`
+	Columns []string `quern:"columns" doc:"The columns to take, in this order. Without it all are taken, in the order of the first file."`
+}
+
+const parquetDoc = `Reads rows from Parquet files.
+
+All files must have the same columns. Types that quern does not have become the nearest one that it has: smaller integers int64, smaller floats and decimals float64, categories string, times of any unit timestamp (microseconds in UTC), lists of fixed size list.
+
+` + "```hcl" + `
+source "parquet" "events" {
+  path    = "warehouse/events/*.parquet"
+  columns = ["id", "text"]
+}
+` + "```"
+
+// parquetSource implements source "parquet".
+type parquetSource struct{ root func() string }
+
+func (s parquetSource) place(a *parquetArgs) place { return place{s.root(), a.Path} }
+
+// Prepare declares the columns, reading the first file's schema.
+func (s parquetSource) Prepare(ctx context.Context, p *plugin.Prepare[parquetArgs]) error {
+	if !p.Known("path") || !p.Known("columns") {
+		p.Errorf("path", "Where the files stand is not known before something else is applied\nGive the path and columns of a source as values that do not come from other stages.")
+		return nil
+	}
+	files, err := s.place(p.Args).find()
+	if err != nil {
+		return &plugin.ArgumentError{Argument: "path", Err: err}
+	}
+	columns, err := p.Args.schema(files[0])
+	if err != nil {
+		return err
+	}
+	p.AddDataset("", columns)
+	return nil
+}
+
+// Fingerprint hashes what has changed.
+func (s parquetSource) Fingerprint(ctx context.Context, a *parquetArgs, memo []byte) (plugin.Fingerprint, error) {
+	return fingerprint(ctx, s.place(a), memo, time.Now())
+}
+
+// Read streams the rows of all files.
+func (s parquetSource) Read(ctx context.Context, a *parquetArgs, w *plugin.RowWriter) error {
+	return readParquet(ctx, s.place(a), w.Schema(), w)
+}
+
+func (a *parquetArgs) schema(f file) (data.Schema, error) {
+	o, err := openParquet(f)
+	if err != nil {
+		return nil, err
+	}
+	defer o.Close()
+	wanted := a.Columns
+	if wanted == nil {
+		for _, field := range o.reader.Manifest.Fields {
+			wanted = append(wanted, field.Field.Name)
+		}
+	}
+	out := make(data.Schema, len(wanted))
+	for i, name := range wanted {
+		field := o.field(name)
+		if field == nil {
+			return nil, plugin.ArgumentErrorf("columns", "%s has no column %q\nIts columns are %s.", f.name, name, strings.Join(o.names(), ", "))
+		}
+		nearest, err := nearestType(field.Field.Type)
+		if err != nil {
+			return nil, plugin.ArgumentErrorf("columns", "Column %q of %s can't be taken: %w\nName in columns those that are to be taken.", name, f.name, err)
+		}
+		if out[i].Type, err = data.TypeName(nearest); err != nil {
+			return nil, fmt.Errorf("column %q of %s: %w", name, f.name, err)
+		}
+		out[i].Name = name
+	}
+	if err := out.Check(); err != nil {
+		return nil, plugin.ArgumentErrorf("columns", "%w", err)
+	}
+	return out, nil
+}
+
+func readParquet(ctx context.Context, p place, schema data.Schema, w rowWriter) error {
+	files, err := p.find()
+	if err != nil {
+		return &plugin.ArgumentError{Argument: "path", Err: err}
+	}
+	total := totalSize(files)
+	var done int64
+	for _, f := range files {
+		if err := readParquetFile(ctx, f, schema, w); err != nil {
+			return fmt.Errorf("read %s: %w", f.name, err)
+		}
+		done += f.size
+		w.Progress(done, total, "bytes", f.name)
+	}
+	return nil
+}
+
+func readParquetFile(ctx context.Context, f file, schema data.Schema, w rowWriter) (err error) {
+	// The library panics on some damaged files.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the file is damaged: %v", r)
+		}
+	}()
+	o, err := openParquet(f)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	leaves, places, err := o.locate(schema)
+	if err != nil || o.file.NumRows() == 0 {
+		return err
+	}
+	records, err := o.reader.GetRecordReader(ctx, leaves, nil)
+	if err != nil {
+		return err
+	}
+	defer records.Release()
+	for {
+		rec, err := records.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := forward(rec, places, schema, w); err != nil {
+			return err
+		}
+	}
+}
+
+// forward converts a batch of the file and sends it on.
+func forward(rec arrow.RecordBatch, places []int, schema data.Schema, w rowWriter) error {
+	want := schema.Arrow()
+	columns := make([]arrow.Array, len(schema))
+	defer func() {
+		for _, c := range columns {
+			if c != nil {
+				c.Release()
+			}
+		}
+	}()
+	for i, c := range schema {
+		var err error
+		if columns[i], err = nearest(rec.Column(places[i])); err != nil {
+			return fmt.Errorf("column %q: %w", c.Name, err)
+		}
+		if got, err := data.TypeName(columns[i].DataType()); err != nil || got != c.Type {
+			return fmt.Errorf("column %q is %s here and %s in the first file", c.Name, got, c.Type)
+		}
+	}
+	fields := make([]arrow.Field, len(columns))
+	for i, c := range columns {
+		fields[i] = arrow.Field{Name: schema[i].Name, Type: c.DataType(), Nullable: true}
+	}
+	loose := array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rec.NumRows())
+	defer loose.Release()
+	exact, err := data.Conform(loose, want)
+	if err != nil {
+		return err
+	}
+	defer exact.Release()
+	return w.Write(exact)
+}
+
+// parquetFile is an open Parquet file.
+type parquetFile struct {
+	name   string
+	opened *os.File
+	file   *pqfile.Reader
+	reader *pqarrow.FileReader
+}
+
+func openParquet(f file) (o *parquetFile, err error) {
+	opened, err := os.Open(f.full)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", f.name, withoutPath(err))
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s is damaged: %v", f.name, r)
+		}
+		if err != nil {
+			opened.Close()
+		}
+	}()
+	properties := parquet.NewReaderProperties(memory.DefaultAllocator)
+	properties.BufferedStreamEnabled = true
+	properties.BufferSize = 256 << 10
+	pq, err := pqfile.NewParquetReader(opened, pqfile.WithReadProps(properties))
+	if err != nil {
+		return nil, fmt.Errorf("%s is no Parquet file: %w", f.name, err)
+	}
+	reader, err := pqarrow.NewFileReader(pq, pqarrow.ArrowReadProperties{BatchSize: batchRows}, memory.DefaultAllocator)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", f.name, err)
+	}
+	return &parquetFile{f.name, opened, pq, reader}, nil
+}
+
+// Close closes the file.
+func (o *parquetFile) Close() error { return o.opened.Close() }
+
+func (o *parquetFile) field(name string) *pqarrow.SchemaField {
+	fields := o.reader.Manifest.Fields
+	if i := slices.IndexFunc(fields, func(f pqarrow.SchemaField) bool { return f.Field.Name == name }); i >= 0 {
+		return &fields[i]
+	}
+	return nil
+}
+
+func (o *parquetFile) names() []string {
+	var names []string
+	for _, f := range o.reader.Manifest.Fields {
+		names = append(names, f.Field.Name)
+	}
+	return names
+}
+
+// locate finds the columns of a schema: their leaves in the order of the
+// file, and for each column of the schema its place in the batches that come.
+func (o *parquetFile) locate(schema data.Schema) (leaves, places []int, err error) {
+	places = make([]int, len(schema))
+	found, at := 0, 0
+	for i := range o.reader.Manifest.Fields {
+		field := &o.reader.Manifest.Fields[i]
+		_, k, ok := schema.Lookup(field.Field.Name)
+		if !ok {
+			continue
+		}
+		places[k] = at
+		found++
+		at++
+		leaves = appendLeaves(leaves, field)
+	}
+	if found < len(schema) {
+		return nil, nil, fmt.Errorf("its columns are %s, and %s are expected", strings.Join(o.names(), ", "), strings.Join(schema.Names(), ", "))
+	}
+	return leaves, places, nil
+}
+
+func appendLeaves(leaves []int, f *pqarrow.SchemaField) []int {
+	if f.IsLeaf() {
+		return append(leaves, f.ColIndex)
+	}
+	for i := range f.Children {
+		leaves = appendLeaves(leaves, &f.Children[i])
+	}
+	return leaves
+}

@@ -1,0 +1,114 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// What a batch holds at most, whichever is reached first.
+const (
+	batchRows  = 16384
+	batchBytes = 8 << 20
+)
+
+// rowWriter is where rows go; *plugin.RowWriter is one.
+type rowWriter interface {
+	Write(arrow.RecordBatch) error
+	Quarantine(origin, content string, problem error) error
+	Progress(done, total int64, unit, message string)
+}
+
+// sink gathers rows into batches.
+type sink struct {
+	out     rowWriter
+	schema  data.Schema
+	builder *array.RecordBuilder
+	rows    int
+	bytes   int
+	// quarantine: rows that can't be taken are set aside.
+	quarantine bool
+}
+
+func newSink(out rowWriter, schema data.Schema, quarantine bool) *sink {
+	return &sink{
+		out: out, schema: schema, quarantine: quarantine,
+		builder: array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow()),
+	}
+}
+
+// add appends a row: a value for each column of the schema.
+func (s *sink) add(row []parsed, bytes int) error {
+	for i, v := range row {
+		if err := put(s.builder.Field(i), v); err != nil {
+			// Values were checked when they were parsed.
+			return fmt.Errorf("column %q: %w", s.schema[i].Name, err)
+		}
+	}
+	s.rows++
+	s.bytes += bytes
+	if s.rows >= batchRows || s.bytes >= batchBytes {
+		return s.flush()
+	}
+	return nil
+}
+
+func (s *sink) flush() error {
+	if s.rows == 0 {
+		return nil
+	}
+	rec := s.builder.NewRecordBatch()
+	defer rec.Release()
+	s.rows, s.bytes = 0, 0
+	return s.out.Write(rec)
+}
+
+// maxContent bounds what is kept of a row that is set aside.
+const maxContent = 64 << 10
+
+// refuse deals with a row that can't be taken: it is set aside, or it is the
+// error that ends the reading.
+func (s *sink) refuse(name string, line int, content []byte, problem error) error {
+	origin := fmt.Sprintf("%s:%d", name, line)
+	if s.quarantine {
+		content = lineEnd(content)
+		return s.out.Quarantine(origin, string(content[:min(len(content), maxContent)]), problem)
+	}
+	var m malformed
+	if errors.As(problem, &m) {
+		problem = m.error
+	}
+	return fmt.Errorf("%s: %w", origin, problem)
+}
+
+// put appends a parsed value to a column.
+func put(b array.Builder, v parsed) error {
+	if v.null {
+		b.AppendNull()
+		return nil
+	}
+	switch b := b.(type) {
+	case *array.StringBuilder:
+		b.BinaryBuilder.Append(v.text)
+	case *array.BinaryBuilder:
+		b.Append(v.text)
+	case *array.Int64Builder:
+		b.Append(v.i)
+	case *array.Float64Builder:
+		b.Append(v.f)
+	case *array.BooleanBuilder:
+		b.Append(v.b)
+	case *array.Date32Builder:
+		b.Append(arrow.Date32(v.i))
+	case *array.TimestampBuilder:
+		b.Append(arrow.Timestamp(v.i))
+	default:
+		return putDeep(b, v.deep)
+	}
+	return nil
+}
