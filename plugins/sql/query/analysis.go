@@ -14,6 +14,8 @@ import (
 
 // Analysis is what is known of a query before it runs.
 type Analysis struct {
+	// Tables are those that it was made for.
+	Tables []Table
 	// Columns of the result.
 	Columns data.Schema
 	// Reads are the columns that the query reads, by the name of the input;
@@ -74,7 +76,7 @@ func analyze(ctx context.Context, db *database, query string, inputs []Table) (*
 	if err := tree.check(inputs); err != nil {
 		return nil, err
 	}
-	a := &Analysis{text: query}
+	a := &Analysis{Tables: inputs, text: query}
 	misfit, err := a.describe(db)
 	if err != nil {
 		return nil, err
@@ -123,14 +125,14 @@ func (a *Analysis) describe(db *database) (misfit *Error, err error) {
 		return nil, notOneSelect()
 	}
 	if duck.NParams(stmt.stmt) > 0 {
-		return nil, &Error{Message: "The query has parameters ($1, ?), but nothing to fill them. Write values into the query as ${…}."}
+		return nil, &Error{Message: "The query has parameters ($1, ?), but nothing to fill them.\nWrite values into the query as ${…}."}
 	}
 	var list []string
 	seen := map[string]bool{}
 	for i := range duck.PreparedStatementColumnCount(stmt.stmt) {
 		name := duck.PreparedStatementColumnName(stmt.stmt, i)
 		if seen[strings.ToLower(name)] {
-			return nil, &Error{Message: fmt.Sprintf("Two columns of the result are named %q. Rename one of them with AS.", name)}
+			return nil, &Error{Message: fmt.Sprintf("Two columns of the result are named %q.\nRename one of them with AS.", name)}
 		}
 		seen[strings.ToLower(name)] = true
 		column, mistake := describeColumn(stmt, i, name)
@@ -149,7 +151,7 @@ func describeColumn(stmt *statement, i duck.IdxT, name string) (data.Column, *Er
 	defer duck.DestroyLogicalType(&t)
 	column, mend := columnType(t)
 	if column == "" {
-		return data.Column{}, &Error{Message: fmt.Sprintf("The column %q has the type %s, which a dataset cannot hold. %s", name, typeName(t), mend)}
+		return data.Column{}, &Error{Message: fmt.Sprintf("The column %q has the type %s, which a dataset cannot hold.\n%s", name, typeName(t), mend)}
 	}
 	return data.Column{Name: name, Type: column}, nil
 }

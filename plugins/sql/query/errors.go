@@ -31,11 +31,11 @@ func locatedError(text string, offset int, format string, args ...any) *Error {
 }
 
 func noStatement() *Error {
-	return &Error{Message: "There is no statement in the query. Write a SELECT."}
+	return &Error{Message: "There is no statement in the query.\nWrite a SELECT."}
 }
 
 func notOneSelect() *Error {
-	return &Error{Message: "The query must be one SELECT statement: a stage reads its inputs and makes one dataset. " +
+	return &Error{Message: "The query must be one SELECT statement.\nA stage reads its inputs and makes one dataset. " +
 		"Make several stages of several statements; WITH names intermediate results within one."}
 }
 

@@ -121,7 +121,7 @@ func (a *Analysis) selection() string {
 // openInputs opens a database that holds the inputs and the result's view and
 // can reach nothing else.
 func openInputs(a *Analysis, inputs []Input, o Options) (*database, error) {
-	tables, err := fileTables(inputs)
+	tables, err := fileTables(inputs, a.Reads)
 	if err != nil {
 		return nil, err
 	}

@@ -49,22 +49,23 @@ func mainView(name string) string {
 	return fmt.Sprintf("CREATE VIEW main.%s AS SELECT * FROM %s;\n", quoteName(name), inputTable(name))
 }
 
-// fileTables makes views of the inputs' files. Columns that are in no file are
-// null: the query names them, if at all, only to leave them out.
-func fileTables(inputs []Input) (string, error) {
+// fileTables makes views of the inputs' files. Columns that are not read are
+// null, whether a file has them or not: the query names them, if at all, only
+// to leave them out.
+func fileTables(inputs []Input, reads map[string][]string) (string, error) {
 	var b strings.Builder
 	b.WriteString(createSchema)
 	for _, in := range inputs {
 		var runs []string
 		for _, shards := range alike(in.Shards) {
-			sql, err := selectShards(in.Columns, shards)
+			sql, err := selectShards(in.Columns, reads[in.Name], shards)
 			if err != nil {
 				return "", fmt.Errorf("input %q: %w", in.Name, err)
 			}
 			runs = append(runs, sql)
 		}
 		if len(runs) == 0 {
-			sql, err := selectShards(in.Columns, nil)
+			sql, err := selectShards(in.Columns, nil, nil)
 			if err != nil {
 				return "", fmt.Errorf("input %q: %w", in.Name, err)
 			}
@@ -98,20 +99,22 @@ func sameGroups(a, b data.Shard) bool {
 
 // selectShards reads a run of shards. The files of a group are read one after
 // the other; groups, which have the same rows in the same order, are put
-// beside each other by position.
-func selectShards(columns data.Schema, shards []data.Shard) (string, error) {
+// beside each other by position. A group of which nothing is read is not
+// opened.
+func selectShards(columns data.Schema, read []string, shards []data.Shard) (string, error) {
 	var from []string
 	stored := map[string]string{}
 	if len(shards) > 0 {
 		for g, group := range shards[0].Groups {
-			alias := fmt.Sprintf("g%d", g)
-			if len(group.Columns) == 0 {
-				continue
-			}
+			alias, needed := fmt.Sprintf("g%d", g), false
 			for _, c := range group.Columns {
-				stored[c.Name] = alias + "." + quoteName(c.Stored)
+				if slices.Contains(read, c.Name) {
+					stored[c.Name], needed = alias+"."+quoteName(c.Stored), true
+				}
 			}
-			from = append(from, groupFiles(shards, g)+" AS "+alias)
+			if needed {
+				from = append(from, groupFiles(shards, g)+" AS "+alias)
+			}
 		}
 	}
 	list := make([]string, len(columns))
@@ -170,13 +173,13 @@ func checkNames(inputs []Table) error {
 	tables := map[string]string{}
 	for _, in := range inputs {
 		if other, ok := tables[strings.ToLower(in.Name)]; ok {
-			return &Error{Message: fmt.Sprintf("The inputs %q and %q differ in case only, which SQL ignores. Rename one of them.", other, in.Name)}
+			return &Error{Message: fmt.Sprintf("The inputs %q and %q differ in case only, which SQL ignores.\nRename one of them.", other, in.Name)}
 		}
 		tables[strings.ToLower(in.Name)] = in.Name
 		columns := map[string]string{}
 		for _, c := range in.Columns {
 			if other, ok := columns[strings.ToLower(c.Name)]; ok {
-				return &Error{Message: fmt.Sprintf("The input %q has the columns %q and %q, which differ in case only; SQL ignores case. "+
+				return &Error{Message: fmt.Sprintf("The input %q has the columns %q and %q, which differ in case only; SQL ignores case.\n"+
 					"Rename one of them first, with transform \"map\".", in.Name, other, c.Name)}
 			}
 			columns[strings.ToLower(c.Name)] = c.Name

@@ -1,0 +1,133 @@
+//go:build duckdb_arrow
+
+package main
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"github.com/quern-dev/quern/plugins/sql/query"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// behaviour is raised with every version of DuckDB that may answer a query
+// otherwise, and with every change to the order that rows are given.
+const behaviour = 1
+
+const doc = `Makes a dataset of others with a SELECT statement of SQL, in DuckDB's dialect.
+
+Each entry of ` + "`inputs`" + ` is a table. The columns of the result are known before anything runs. The query reads
+its inputs and nothing else: no files, no network, no clock and no random numbers, so that the same rows always
+give the same result.
+
+Rows that are only filtered and computed keep their order. Where SQL leaves the order open (joins, groups,
+` + "`distinct`" + `), and between rows that an ` + "`order by`" + ` of the whole query holds equal, rows are ordered by all columns of the
+result, from left to right.
+
+Whole numbers become int64, decimals and floats float64, dates and timestamps (which are in UTC) date and timestamp,
+lists and structs likewise. Other types need a cast.`
+
+type arguments struct {
+	Inputs      map[string]plugin.Dataset `quern:"inputs,required" doc:"The tables: their names in the query, and the datasets they are."`
+	Query       string                    `quern:"query,required" doc:"One SELECT statement."`
+	MemoryLimit string                    `quern:"memory_limit,operational" doc:"The most memory that the query may use, for example \"2GB\"; what does not fit is spilled to disk. Four fifths of the machine's when not given."`
+	Threads     int64                     `quern:"threads,operational" doc:"The most threads that the query may use; as many as the machine has when not given. Queries whose result would depend on it use one."`
+
+	analysis *query.Analysis
+}
+
+type transform struct{}
+
+var (
+	memoryLimit = regexp.MustCompile(`^[0-9]+(\.[0-9]+)? ?([KMGT]i?B)$`)
+	plainName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+)
+
+func (transform) Prepare(ctx context.Context, p *plugin.Prepare[arguments]) error {
+	if p.Args.MemoryLimit != "" && !memoryLimit.MatchString(p.Args.MemoryLimit) {
+		p.Errorf("memory_limit", "Not an amount of memory: %q\nWrite a number and a unit: \"500MB\", \"2GB\", \"1.5GiB\".", p.Args.MemoryLimit)
+	}
+	if p.Args.Threads < 0 {
+		p.Errorf("threads", "The number of threads is negative\nLeave it out to use all that the machine has.")
+	}
+	if !p.Known("query") {
+		return plugin.ArgumentErrorf("query", "The query is not known when the plan is made\n"+
+			"It decides which columns come out, so it cannot wait for the result of another stage. Join that stage's rows in the query instead.")
+	}
+	var tables []query.Table
+	for _, name := range slices.Sorted(maps.Keys(p.Args.Inputs)) {
+		if in := p.Input(inputKey(name)); in != nil {
+			tables = append(tables, query.Table{Name: name, Columns: in.Schema})
+		}
+	}
+	a, err := query.Analyze(ctx, p.Args.Query, tables)
+	if err != nil {
+		return atQuery(err)
+	}
+	p.Args.analysis = a
+	declare(p, a)
+	return nil
+}
+
+func declare(p *plugin.Prepare[arguments], a *query.Analysis) {
+	p.AddDataset("", a.Columns)
+	for _, name := range slices.Sorted(maps.Keys(p.Args.Inputs)) {
+		if columns := a.Reads[name]; len(columns) > 0 {
+			p.ReadColumns(inputKey(name), columns...)
+			continue
+		}
+		p.Warnf(inputKey(name), "The query does not read %s\nTake it out of inputs, or use it in the query.", name)
+	}
+	for _, c := range a.Columns {
+		if !plainName.MatchString(c.Name) {
+			p.Warnf("query", "A column of the result is named %q\nGive it a plain name with AS, so that others can refer to it as row.NAME.", c.Name)
+		}
+	}
+}
+
+func inputKey(name string) string { return "inputs." + name }
+
+// atQuery puts the blame for a mistake in the query on the argument.
+func atQuery(err error) error {
+	var mistake *query.Error
+	if errors.As(err, &mistake) {
+		return &plugin.ArgumentError{Argument: "query", Err: err}
+	}
+	return err
+}
+
+func (transform) Run(ctx context.Context, r *plugin.Run[arguments]) error {
+	options := query.Options{
+		MemoryLimit: r.Args.MemoryLimit,
+		Threads:     int(r.Args.Threads),
+		SpillDir:    filepath.Join(r.WorkDir, "spill"),
+		Progress:    func(share float64) { r.Progress(int64(100*share), 100, "%", "") },
+	}
+	for rec, err := range query.Run(ctx, r.Args.analysis, inputs(r), options) {
+		if err != nil {
+			return atQuery(err)
+		}
+		if err := r.Write("", rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inputs are the tables as they were analyzed, with their rows: a run is given
+// only the columns that are read.
+func inputs(r *plugin.Run[arguments]) []query.Input {
+	var out []query.Input
+	for _, table := range r.Args.analysis.Tables {
+		in := query.Input{Table: table}
+		if d := r.Dataset(r.Args.Inputs[table.Name]); d != nil {
+			in.Shards = d.Shards()
+		}
+		out = append(out, in)
+	}
+	return out
+}
