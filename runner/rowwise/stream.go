@@ -26,6 +26,7 @@ type stream struct {
 	asked   chan *question
 	stopped chan struct{} // closed when no more answers are taken
 	err     error         // why; set before stopped is closed
+	ended   bool          // the plugin ended the call in good order; likewise
 }
 
 // question is a batch under way.
@@ -108,6 +109,7 @@ func (s *stream) receive() {
 		if err != nil {
 			s.err = err
 			if errors.Is(err, io.EOF) {
+				s.ended = true
 				s.err = errors.New("it ended the stream before it had answered all batches")
 			}
 			return
@@ -163,7 +165,10 @@ func (s *stream) close() error {
 	err := s.client.CloseSend()
 	s.mu.Unlock()
 	<-s.stopped
-	return err
+	if s.ended && len(s.asked) == 0 {
+		return err
+	}
+	return s.err
 }
 
 // firstError makes an error of the first diagnostic that is one.

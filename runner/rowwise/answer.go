@@ -1,0 +1,188 @@
+package rowwise
+
+import (
+	"context"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+)
+
+// A row that failed for the time being is asked again after a pause, which
+// doubles: in the usual case a service asks for patience, and the pause slows
+// the whole stage down, which is what it needs.
+const (
+	mostTries  = 4
+	firstPause = 500 * time.Millisecond
+)
+
+// answer waits for a block's answers and puts its columns together.
+func (p *pipeline) answer(ctx context.Context, b *block) error {
+	var got []origin
+	if b.question != nil {
+		var err error
+		if got, err = p.results(ctx, b); err != nil {
+			return err
+		}
+	}
+	if got == nil && b.cells == nil { // all rows asked, none failed
+		return nil
+	}
+	return p.assemble(b, got)
+}
+
+// origin is where a row's answer is.
+type origin struct {
+	rec     arrow.RecordBatch
+	row     int64
+	failure string // not empty: there is none
+}
+
+// results returns the answers to the rows that were asked, in order. Where
+// the block is answered by one batch without errors and nothing else is in
+// it, b.out is set and nothing returned.
+func (p *pipeline) results(ctx context.Context, b *block) ([]origin, error) {
+	a, err := p.stream.wait(ctx, b.question)
+	if err != nil {
+		return nil, err
+	}
+	if len(a.errors) == 0 && b.cells == nil {
+		b.out = a.rec
+		return nil, nil
+	}
+	got := make([]origin, b.question.rows)
+	rows := make([]int, len(got)) // of the question under way, as indexes of got
+	for i := range rows {
+		rows[i] = i
+	}
+	pause := firstPause
+	for try := 1; ; try++ {
+		rows = take(got, rows, a, try == mostTries)
+		if len(rows) == 0 {
+			return got, nil
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return nil, err
+		}
+		pause *= 2
+		if a, err = p.askAgain(ctx, b, rows); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// take notes an answer and returns the rows to be asked again.
+func take(got []origin, rows []int, a answer, last bool) (again []int) {
+	for k, i := range rows {
+		got[i] = origin{rec: a.rec, row: int64(k)}
+	}
+	for _, e := range a.errors {
+		i := rows[e.GetRow()]
+		if got[i].failure != "" {
+			continue
+		}
+		got[i] = origin{failure: message(e.GetMessage())}
+		if e.GetTemporary() && !last {
+			again = append(again, i)
+		}
+	}
+	return again
+}
+
+func message(s string) string {
+	if s == "" {
+		return "the plugin gave no reason"
+	}
+	return s
+}
+
+func (p *pipeline) askAgain(ctx context.Context, b *block, rows []int) (answer, error) {
+	at := b.askedRows()
+	var runs []run
+	for _, i := range rows {
+		runs = addRow(runs, b.request, int64(at[i]))
+	}
+	rec, err := gather(b.request.Schema(), runs)
+	if err != nil {
+		return answer{}, err
+	}
+	q, err := p.stream.ask(rec)
+	if err != nil {
+		return answer{}, err
+	}
+	return p.stream.wait(ctx, q)
+}
+
+// askedRows are the rows of the block that were asked, in order.
+func (b *block) askedRows() []int32 {
+	var at []int32
+	for i := range int32(b.rows) {
+		if b.cells == nil || b.cells[i].kind == asked {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+// assemble puts the plugin's columns together from answers, earlier results
+// and equal rows.
+func (p *pipeline) assemble(b *block, got []origin) error {
+	places := make([]origin, b.rows)
+	next := 0
+	for i := range places {
+		c := cell{kind: asked}
+		if b.cells != nil {
+			c = b.cells[i]
+		}
+		switch c.kind {
+		case asked:
+			places[i] = got[next]
+			next++
+		case old:
+			rec, err := p.known.results(c.part)
+			if err != nil {
+				return err
+			}
+			places[i] = origin{rec: rec, row: int64(c.row)}
+		case same:
+			places[i] = c.block.origin(int(c.row), b, places)
+		case broken:
+			places[i] = origin{failure: b.failed[int32(i)]}
+		}
+	}
+	var runs []run
+	for i, o := range places {
+		if o.failure != "" {
+			if b.failed == nil {
+				b.failed = map[int32]string{}
+			}
+			b.failed[int32(i)] = o.failure
+		}
+		runs = addRow(runs, o.rec, o.row)
+	}
+	var err error
+	b.out, err = gather(p.made.Arrow(), runs)
+	return err
+}
+
+// origin is where the result of one of b's rows is, for a row of the block
+// current, whose rows before it have their places.
+func (b *block) origin(row int, current *block, places []origin) origin {
+	if b == current {
+		return places[row]
+	}
+	if failure, ok := b.failed[int32(row)]; ok {
+		return origin{failure: failure}
+	}
+	return origin{rec: b.out, row: int64(row)}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,110 @@
+package rowwise
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// argument is a row expression that can be evaluated.
+type argument struct {
+	Argument
+	typ     string
+	bare    int // index of the input column that it is; -1: it is computed
+	program *expr.Program
+}
+
+// compile gets the arguments ready and fixes the order in which their columns
+// go to the plugin: arguments by key, then the columns that it asked for.
+func (j *job) compile() error {
+	in := j.inputSchema()
+	for _, a := range j.args {
+		a.bare, a.typ = -1, a.Expr.ColumnType
+		if name, ok := a.Expr.Column(); ok {
+			if c, at, ok := in.Lookup(name); ok && (a.typ == "" || a.typ == c.Type) {
+				a.bare, a.typ = at, c.Type
+				continue
+			}
+		}
+		var err error
+		if a.program, err = a.Expr.Program(in, a.Vars); err != nil {
+			return fmt.Errorf("argument %q: %w", a.Key, err)
+		}
+	}
+	return nil
+}
+
+// values are the arguments' columns over a batch.
+type values struct {
+	columns []arrow.Array
+	failed  map[int32]string // by row: why an expression failed
+}
+
+func (j *job) evaluate(ctx context.Context, rec arrow.RecordBatch) (*values, error) {
+	v := &values{columns: make([]arrow.Array, len(j.args))}
+	for i, a := range j.args {
+		if a.bare >= 0 {
+			v.columns[i] = rec.Column(a.bare)
+			continue
+		}
+		column, failures, err := a.program.Eval(ctx, rec)
+		if err != nil {
+			return nil, fmt.Errorf("argument %q: %w", a.Key, err)
+		}
+		v.columns[i] = column
+		for _, f := range failures {
+			if v.failed == nil {
+				v.failed = map[int32]string{}
+			}
+			if _, ok := v.failed[int32(f.Row)]; !ok {
+				v.failed[int32(f.Row)] = fmt.Sprintf("%s: %s", a.Key, f.Message)
+			}
+		}
+	}
+	return v, nil
+}
+
+// request is the batch that the plugin would be given for all rows of rec.
+func (j *job) request(rec arrow.RecordBatch, v *values) arrow.RecordBatch {
+	fields := make([]arrow.Field, 0, len(j.args)+len(j.Given))
+	columns := make([]arrow.Array, 0, cap(fields))
+	for i, a := range j.args {
+		fields = append(fields, arrow.Field{Name: a.Key, Type: v.columns[i].DataType(), Nullable: true})
+		columns = append(columns, v.columns[i])
+	}
+	for _, name := range j.Given {
+		at := rec.Schema().FieldIndices(name)[0]
+		fields = append(fields, rec.Schema().Field(at))
+		columns = append(columns, rec.Column(at))
+	}
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rec.NumRows())
+}
+
+// stored are the computed columns of the output over all rows of rec.
+func (j *job) stored(v *values, rows int64) arrow.RecordBatch {
+	columns := make([]arrow.Array, 0, len(j.computed))
+	for _, c := range j.computed {
+		columns = append(columns, v.columns[j.place(c.Name)])
+	}
+	return array.NewRecordBatch(data.Schema(j.computed).Arrow(), columns, rows)
+}
+
+// place is the index in args of the argument that a computed column comes of.
+func (j *job) place(column string) int {
+	for _, c := range j.Output {
+		if c.Name != column {
+			continue
+		}
+		for i, a := range j.args {
+			if a.Key == c.Argument {
+				return i
+			}
+		}
+	}
+	return -1
+}

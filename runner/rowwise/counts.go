@@ -1,0 +1,97 @@
+package rowwise
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/dataset"
+)
+
+// mostValues is how many different values of a column are counted.
+const mostValues = 1000
+
+// Coverage is the share of rows with a value, from 0 to 1, by column: of a
+// dataset without rows, 0.
+func Coverage(m *dataset.Manifest, columns []string) map[string]float64 {
+	out := make(map[string]float64, len(columns))
+	for _, c := range m.Columns {
+		for _, name := range columns {
+			if c.Name == name && m.Rows > 0 {
+				out[name] = 1 - float64(c.Nulls)/float64(m.Rows)
+			} else if c.Name == name {
+				out[name] = 0
+			}
+		}
+	}
+	return out
+}
+
+// Counts counts how often each value stands in columns of type string, bool
+// and int64. Columns of other types are left out, and those that have more
+// than a thousand different values: they are no labels.
+func Counts(ctx context.Context, blobs *blob.Store, m *dataset.Manifest, columns []string) (map[string]map[string]int64, error) {
+	out := map[string]map[string]int64{}
+	var wanted []string
+	for _, name := range columns {
+		c, _, ok := m.Schema.Lookup(name)
+		if ok && (c.Type == "string" || c.Type == "bool" || c.Type == "int64") {
+			wanted = append(wanted, name)
+			out[name] = map[string]int64{}
+		}
+	}
+	if len(wanted) == 0 || m.Rows == 0 {
+		return out, nil
+	}
+	files, err := m.Files(blobs, wanted)
+	if err != nil {
+		return nil, err
+	}
+	for i := range m.Shards {
+		for rec, err := range readOne(ctx, files[i], wanted) {
+			if err != nil {
+				return nil, err
+			}
+			for c, name := range wanted {
+				if values := out[name]; values != nil && !count(values, rec.Column(c)) {
+					delete(out, name)
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// count adds a column's values; false: there are too many different ones.
+func count(values map[string]int64, a arrow.Array) bool {
+	var at func(int) string
+	switch a := a.(type) {
+	case *array.String:
+		at = a.Value
+	case *array.Boolean:
+		at = func(i int) string { return strconv.FormatBool(a.Value(i)) }
+	case *array.Int64:
+		at = func(i int) string { return strconv.FormatInt(a.Value(i), 10) }
+	default:
+		return false
+	}
+	for i := range a.Len() {
+		if a.IsNull(i) {
+			continue
+		}
+		v := at(i)
+		n, ok := values[v]
+		if !ok {
+			if len(values) >= mostValues {
+				return false
+			}
+			// The value is a slice of the batch's memory.
+			v = string([]byte(v))
+		}
+		values[v] = n + 1
+	}
+	return true
+}

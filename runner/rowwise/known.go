@@ -1,0 +1,284 @@
+package rowwise
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/dataset"
+	"github.com/quern-dev/quern/store/memo"
+)
+
+// lookup finds the shards whose results are known as a whole.
+func (j *job) lookup() error {
+	for i, sh := range j.Input.Shards {
+		j.shards[i].key = dataset.ShardKey(j.Definition, sh, j.Reads)
+		if j.Fresh {
+			continue
+		}
+		part, err := j.Memo.Lookup(j.Definition, j.shards[i].key)
+		// A damaged part was set aside; its shard is made again.
+		if err != nil && !isDamaged(err) {
+			return fmt.Errorf("look up shard %d: %w", i+1, err)
+		}
+		if part != nil && len(part.Failed) == 0 && j.usable(part) {
+			j.shards[i].added = part.Output
+			j.count.Reused += sh.Rows
+			j.count.Done += sh.Rows
+		}
+	}
+	return nil
+}
+
+// usable says whether a part's results are there and are the columns that are
+// wanted. That a file is whole is seen when it is read.
+func (j *job) usable(p *memo.Part) bool {
+	if p.Output == nil || !j.Blobs.Has(p.Output.Group.Blob) {
+		return false
+	}
+	for _, c := range j.fresh {
+		if !slices.ContainsFunc(p.Output.Columns, func(have dataset.Column) bool { return have.Name == c.Name }) {
+			return false
+		}
+	}
+	return true
+}
+
+// missing are the shards that have to be looked into.
+func (j *job) missing() []int {
+	var out []int
+	for i := range j.shards {
+		if j.shards[i].added == nil {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// known finds rows that the definition was applied to before.
+type known struct {
+	job   *job
+	parts []*memo.Part
+	rows  map[rowKey]at
+	cache map[int32]arrow.RecordBatch
+	order []int32 // of the cache, oldest first
+	bytes int64
+}
+
+// at is a row of a part.
+type at struct{ part, row int32 }
+
+const (
+	// leastRemembered and rememberFactor bound how many rows of earlier
+	// results are keyed: at least so many, and at most so many times the rows
+	// that are looked for. Those of the stage's last result come first, then
+	// what an unfinished run left, then the rest.
+	leastRemembered = 1 << 22
+	rememberFactor  = 4
+	// cacheBytes of earlier results are held.
+	cacheBytes = 64 << 20
+)
+
+func (k *known) find(key rowKey) (at, bool) {
+	if k == nil {
+		return at{}, false
+	}
+	a, ok := k.rows[key]
+	return a, ok
+}
+
+// remember keys the rows of earlier parts, for the shards that have to be
+// looked into. It does nothing where nobody needs it: a stage without a plugin
+// computes a row sooner than it finds it.
+func (j *job) remember(ctx context.Context, missing []int) error {
+	if j.Fresh || !j.calls() {
+		return nil
+	}
+	wanted := int64(0)
+	for _, i := range missing {
+		wanted += j.Input.Shards[i].Rows
+	}
+	parts, err := j.candidates(max(leastRemembered, rememberFactor*wanted))
+	if err != nil {
+		return err
+	}
+	k := &known{job: j, parts: parts, rows: map[rowKey]at{}, cache: map[int32]arrow.RecordBatch{}}
+	for i, p := range parts {
+		err := k.index(ctx, int32(i), p)
+		// Earlier results whose files are gone are of no use, and no harm.
+		if err != nil && !blob.Unavailable(err) {
+			return fmt.Errorf("key the rows of an earlier result: %w", err)
+		}
+	}
+	j.known = k
+	return nil
+}
+
+// candidates are the parts that rows are looked for in.
+func (j *job) candidates(rows int64) ([]*memo.Part, error) {
+	whole := map[string]bool{} // shards that are reused as a whole
+	for _, s := range j.shards {
+		if s.added != nil {
+			whole[s.key] = true
+		}
+	}
+	var parts []*memo.Part
+	for p, err := range j.Memo.Parts(j.Definition) {
+		if err != nil {
+			if isDamaged(err) {
+				continue
+			}
+			return nil, fmt.Errorf("list earlier results: %w", err)
+		}
+		if !whole[p.ShardKey] && j.usable(p) {
+			parts = append(parts, p)
+		}
+	}
+	last := j.priorGroups()
+	rank := func(p *memo.Part) int {
+		switch {
+		case last[p.Output.Group.Blob]:
+			return 0
+		case p.ShardKey == "":
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(parts, func(a, b *memo.Part) int { return cmp.Compare(rank(a), rank(b)) })
+	for i, p := range parts {
+		if rows -= p.Rows; rows < 0 && i > 0 {
+			return parts[:i], nil
+		}
+	}
+	return parts, nil
+}
+
+func (j *job) priorGroups() map[string]bool {
+	groups := map[string]bool{}
+	if j.Prior != nil {
+		for _, s := range j.Prior.Shards {
+			for _, g := range s.Groups {
+				groups[g.Blob] = true
+			}
+		}
+	}
+	return groups
+}
+
+// index keys the rows of a part. The first part that has a row counts.
+func (k *known) index(ctx context.Context, part int32, p *memo.Part) error {
+	input, err := p.Input(k.job.Blobs)
+	if err != nil {
+		return err
+	}
+	failed := map[int64]bool{}
+	for _, f := range p.Failed {
+		failed[f.Row] = true
+	}
+	row := int64(0) // in the input shard
+	for rec, err := range readOne(ctx, input, k.job.Reads) {
+		if err != nil {
+			return err
+		}
+		if row+rec.NumRows() > p.Offset && row < p.Offset+p.Rows {
+			keys, err := dataset.RowKeys(rec, k.job.Reads, k.job.Definition)
+			if err != nil {
+				return err
+			}
+			for i, key := range keys {
+				r := row + int64(i)
+				if r < p.Offset || r >= p.Offset+p.Rows || failed[r] {
+					continue
+				}
+				if _, ok := k.rows[key]; !ok {
+					k.rows[key] = at{part, int32(r - p.Offset)}
+				}
+			}
+		}
+		row += rec.NumRows()
+	}
+	return nil
+}
+
+// results are the plugin's columns of a part, held for the next rows of it.
+func (k *known) results(part int32) (arrow.RecordBatch, error) {
+	if rec, ok := k.cache[part]; ok {
+		return rec, nil
+	}
+	shard, err := k.parts[part].Result(k.job.Blobs)
+	if err != nil {
+		return nil, fmt.Errorf("read an earlier result: %w", err)
+	}
+	rec, err := readWhole(shard, k.job.made)
+	if err != nil {
+		return nil, fmt.Errorf("read an earlier result: %w", err)
+	}
+	k.cache[part] = rec
+	k.order = append(k.order, part)
+	for k.bytes += recordBytes(rec); k.bytes > cacheBytes && len(k.order) > 1; k.order = k.order[1:] {
+		k.bytes -= recordBytes(k.cache[k.order[0]])
+		delete(k.cache, k.order[0])
+	}
+	return rec, nil
+}
+
+func recordBytes(rec arrow.RecordBatch) int64 {
+	if rec == nil {
+		return 0
+	}
+	total := int64(0)
+	for _, c := range rec.Columns() {
+		total += int64(c.Data().SizeInBytes())
+	}
+	return total
+}
+
+// readWhole reads some columns of a shard as one batch.
+func readWhole(s data.Shard, columns data.Schema) (arrow.RecordBatch, error) {
+	schema := columns.Arrow()
+	var parts []arrow.RecordBatch
+	for rec, err := range readOne(context.Background(), s, columns.Names()) {
+		if err != nil {
+			return nil, err
+		}
+		conformed, err := data.Conform(rec, schema)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, conformed)
+	}
+	return data.Concat(schema, parts)
+}
+
+func readOne(ctx context.Context, s data.Shard, columns []string) iter.Seq2[arrow.RecordBatch, error] {
+	return data.Read(ctx, []data.Shard{s}, columns, mostRows)
+}
+
+// readShard reads what the stage needs of one shard of the input.
+func (j *job) readShard(ctx context.Context, shard int) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		files, err := j.Input.Shards[shard].Files(j.Blobs, j.columns)
+		if err != nil {
+			yield(nil, &InputError{err})
+			return
+		}
+		for rec, err := range data.Read(ctx, []data.Shard{files}, j.columns, j.batchRows()) {
+			if !yield(rec, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// InputError says that the input cannot be read: its files are missing or
+// damaged.
+type InputError struct{ Err error }
+
+func (e *InputError) Error() string { return "read the input: " + e.Err.Error() }
+func (e *InputError) Unwrap() error { return e.Err }

@@ -1,0 +1,185 @@
+package rowwise
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+)
+
+// The pipeline: fetch → prepare → ask → (plugin) → merge → write, each in a
+// goroutine of its own, so that reading, keying, transport and writing
+// overlap. Blocks stay in order. Slots bound what is under way.
+const (
+	// slotBytes of rows may be between ask and write.
+	slotBytes = 64 << 20
+	// leastSlot bounds the number of small blocks under way.
+	leastSlot = 1 << 20
+	// stopGrace is how long a stopped stage waits for answers that are under
+	// way.
+	stopGrace = 5 * time.Second
+)
+
+// compute computes the shards whose results are not known.
+func (j *job) compute(ctx context.Context) error {
+	missing := j.missing()
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := j.remember(ctx, missing); err != nil {
+		return err
+	}
+	p := &pipeline{job: j, slots: semaphore.NewWeighted(slotBytes)}
+	err := p.run(ctx, missing)
+	if err == nil && p.stopped {
+		return ErrStopped
+	}
+	return err
+}
+
+type pipeline struct {
+	*job
+	slots   *semaphore.Weighted
+	stream  *stream // nil: the plugin is not called
+	stopped bool    // fetch has seen the stop; read after run
+}
+
+func (p *pipeline) run(ctx context.Context, shards []int) error {
+	ended := make(chan struct{})
+	defer close(ended)
+	limited, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go p.enforceStop(cancel, ended)
+
+	g, work := errgroup.WithContext(limited)
+	batches := make(chan fetched)
+	blocks := make(chan *block, 2)
+	asked := make(chan *block, slotBytes/leastSlot)
+	merged := make(chan *block, 2)
+	g.Go(func() error { defer close(batches); return p.fetch(work, shards, batches) })
+	g.Go(func() error { defer close(blocks); return p.prepareAll(work, batches, blocks) })
+	g.Go(func() error { defer close(asked); return p.ask(work, blocks, asked) })
+	g.Go(func() error { defer close(merged); return p.merge(work, asked, merged) })
+	// What came back is kept also when something else has failed: the writer
+	// ends with its channel, not with work.
+	g.Go(func() error { return p.write(ctx, merged) })
+	err := g.Wait()
+	if err != nil && limited.Err() != nil {
+		return context.Cause(limited)
+	}
+	return err
+}
+
+// enforceStop ends the work when answers do not come in time after a stop.
+func (p *pipeline) enforceStop(cancel context.CancelCauseFunc, ended <-chan struct{}) {
+	select {
+	case <-p.Stop:
+	case <-ended:
+		return
+	}
+	grace := time.NewTimer(stopGrace)
+	defer grace.Stop()
+	select {
+	case <-grace.C:
+		cancel(ErrStopped)
+	case <-ended:
+	}
+}
+
+func (p *pipeline) fetch(ctx context.Context, shards []int, out chan<- fetched) error {
+	for _, i := range shards {
+		first := int64(0)
+		for rec, err := range p.readShard(ctx, i) {
+			if err != nil {
+				return err
+			}
+			rec.Retain()
+			select {
+			case out <- fetched{i, first, rec}:
+			case <-p.Stop:
+				p.stopped = true
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			first += rec.NumRows()
+		}
+	}
+	return nil
+}
+
+func (p *pipeline) prepareAll(ctx context.Context, in <-chan fetched, out chan<- *block) error {
+	recent := newWindow()
+	for f := range in {
+		err := p.prepare(ctx, f, recent, func(b *block) error { return send(ctx, out, b) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pipeline) ask(ctx context.Context, in <-chan *block, out chan<- *block) error {
+	for b := range in {
+		if err := p.slots.Acquire(ctx, b.weight); err != nil {
+			return err
+		}
+		if p.calls() {
+			if err := p.askFor(ctx, b); err != nil {
+				return err
+			}
+		}
+		if err := send(ctx, out, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// askFor sends the rows of a block that need the plugin. The first one starts
+// the call: a stage whose rows are all known needs no plugin.
+func (p *pipeline) askFor(ctx context.Context, b *block) error {
+	rec, err := b.asks()
+	if err != nil || rec == nil {
+		return err
+	}
+	if p.stream == nil {
+		client, err := p.Map(ctx)
+		if err != nil {
+			return err
+		}
+		if p.stream, err = openStream(client, p.Start, p.made.Arrow(), p.pace); err != nil {
+			return err
+		}
+	}
+	b.question, err = p.stream.ask(rec)
+	return err
+}
+
+func (p *pipeline) merge(ctx context.Context, in <-chan *block, out chan<- *block) error {
+	for b := range in {
+		if p.calls() {
+			if err := p.answer(ctx, b); err != nil {
+				return err
+			}
+		}
+		if err := send(ctx, out, b); err != nil {
+			return err
+		}
+	}
+	// The channel is closed early when something fails.
+	if p.stream == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return p.stream.close()
+}
+
+func send(ctx context.Context, out chan<- *block, b *block) error {
+	select {
+	case out <- b:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,280 @@
+// Package rowwise computes row-wise stages and computes nothing twice.
+//
+// Two grains. A shard of the input whose read columns have the values of one
+// that the same definition was applied to before is not looked into at all:
+// its results are a column group, which the output shares. Of the other
+// shards each row has a key (of the values that the stage reads of it); rows
+// that the definition was applied to before are found by it, and equal rows
+// that stand near each other are computed once. So the plugin is given new
+// rows alone, and time and memory follow what changed.
+//
+// Results are committed in parts as they come; what came back from the plugin
+// when a stage fails, or is stopped, is kept.
+package rowwise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/dataset"
+	"github.com/quern-dev/quern/store/memo"
+)
+
+// Stage is what is to be computed.
+type Stage struct {
+	// Definition is the definition key.
+	Definition string
+	// Fresh: nothing is reused, all is computed again (-replace).
+	Fresh bool
+	Input *dataset.Manifest
+	// Reads are the input's columns that results depend on.
+	Reads []string
+	// Given are those that the plugin itself asked for.
+	Given []string
+	// Arguments are the row expressions.
+	Arguments []Argument
+	// Output are the columns of the result.
+	Output []Column
+	// Start is the instance as the plugin gets it. The plugin is called only if
+	// it makes a column.
+	Start *pluginv1.Instance
+	// MaxErrors is how many rows may fail.
+	MaxErrors int64
+	// Prior is the last result of the stage, whose rows are looked at first;
+	// nil: there is none.
+	Prior *dataset.Manifest
+}
+
+// Argument is a row expression.
+type Argument struct {
+	Key  string
+	Expr *expr.Compiled
+	// Vars are the values that it still needs: secrets.
+	Vars map[string]cty.Value
+}
+
+// Column is a column of the result and where it comes from: Input names a
+// column of the input, Argument the key of an argument; neither: the plugin
+// makes it.
+type Column struct {
+	data.Column
+	Input, Argument string
+}
+
+// Services are what Run works with.
+type Services struct {
+	Blobs *blob.Store
+	Memo  *memo.Store
+	// Map starts the plugin if need be and opens a Map call that ends with ctx.
+	Map func(ctx context.Context) (pluginv1.PluginService_MapClient, error)
+	// Progress is told how far it is, at most some times a second.
+	Progress func(Progress)
+	// Stop, once closed, asks to finish what is under way, commit it and
+	// return ErrStopped.
+	Stop <-chan struct{}
+}
+
+// Progress counts rows.
+type Progress struct{ Done, Total, New, Reused, Failed int64 }
+
+// Failure is a row that failed.
+type Failure struct {
+	Row     int64 // in the dataset, from 0
+	Message string
+}
+
+// Result is what came of it.
+type Result struct {
+	Manifest            *dataset.Manifest
+	New, Reused, Failed int64
+	Failures            []Failure // by row
+}
+
+// ErrStopped is returned when Stop was closed before all was done.
+var ErrStopped = errors.New("stopped before all rows were done")
+
+// TooManyErrors is returned when more rows failed than may.
+type TooManyErrors struct {
+	Failed, Allowed int64
+	Failures        []Failure // the first ones
+}
+
+func (e *TooManyErrors) Error() string {
+	return fmt.Sprintf("%d rows failed, %d may", e.Failed, e.Allowed)
+}
+
+// Run computes a stage. What it did before an error is committed and will not
+// be computed again.
+func Run(ctx context.Context, s Stage, svc Services) (*Result, error) {
+	j, err := newJob(s, svc)
+	if err != nil {
+		return nil, err
+	}
+	if len(j.fresh) > 0 {
+		if err := j.lookup(); err != nil {
+			return nil, err
+		}
+		if err := j.compute(ctx); err != nil {
+			return nil, err
+		}
+	} else {
+		j.count.Reused = s.Input.Rows
+	}
+	m, err := dataset.Derive(ctx, svc.Blobs, j.derivation())
+	if err != nil {
+		return nil, err
+	}
+	return &Result{
+		Manifest: m, New: j.count.New, Reused: j.count.Reused, Failed: j.count.Failed,
+		Failures: j.allFailures(),
+	}, nil
+}
+
+// job is one Run.
+type job struct {
+	Stage
+	Services
+	// made are the columns that the plugin makes, computed those that come of
+	// arguments which are more than a column, fresh both: what is written.
+	made, computed, fresh data.Schema
+	// columns are those of the input that have to be read.
+	columns []string
+	args    []*argument // those that are needed
+
+	shards []shard
+	starts []int64 // first row of each shard in the dataset
+	known  *known
+	pace   *pace
+	count  Progress
+}
+
+// shard is what becomes of one shard of the input.
+type shard struct {
+	key      string
+	added    *dataset.Added // its results; nil: not there yet
+	failures []Failure      // rows count in the shard
+}
+
+func newJob(s Stage, svc Services) (*job, error) {
+	slices.Sort(s.Reads)
+	j := &job{Stage: s, Services: svc, pace: newPace(), shards: make([]shard, len(s.Input.Shards))}
+	j.count.Total = s.Input.Rows
+	row := int64(0)
+	for _, sh := range s.Input.Shards {
+		j.starts = append(j.starts, row)
+		row += sh.Rows
+	}
+	return j, j.split()
+}
+
+// split sorts the output's columns by where they come from and finds what has
+// to be read for them.
+func (j *job) split() error {
+	computed := map[string]bool{}
+	for i, c := range j.Output {
+		switch {
+		case c.Input != "":
+		case c.Argument != "":
+			a := j.argument(c.Argument)
+			if a == nil {
+				return fmt.Errorf("column %q comes of argument %q, which is no row expression", c.Name, c.Argument)
+			}
+			if column, ok := a.Expr.Column(); ok && j.hasType(column, c.Type) {
+				j.Output[i].Input = column
+				continue
+			}
+			computed[c.Argument] = true
+			j.computed = append(j.computed, c.Column)
+		default:
+			j.made = append(j.made, c.Column)
+		}
+	}
+	j.fresh = slices.Concat(j.made, j.computed)
+	columns := map[string]bool{}
+	for _, name := range j.Reads {
+		columns[name] = true
+	}
+	if j.calls() {
+		for _, name := range j.Given {
+			columns[name] = true
+		}
+	}
+	for i := range j.Arguments {
+		a := &j.Arguments[i]
+		if !j.calls() && !computed[a.Key] {
+			continue
+		}
+		j.args = append(j.args, &argument{Argument: *a})
+		for _, name := range a.Expr.Columns {
+			columns[name] = true
+		}
+	}
+	for _, c := range j.Input.Schema {
+		if columns[c.Name] {
+			j.columns = append(j.columns, c.Name)
+		}
+	}
+	return j.compile()
+}
+
+// calls says whether the plugin is called.
+func (j *job) calls() bool { return len(j.made) > 0 }
+
+func (j *job) argument(key string) *Argument {
+	for i := range j.Arguments {
+		if j.Arguments[i].Key == key {
+			return &j.Arguments[i]
+		}
+	}
+	return nil
+}
+
+func (j *job) hasType(column, typ string) bool {
+	c, _, ok := j.Input.Schema.Lookup(column)
+	return ok && c.Type == typ
+}
+
+// inputSchema is that of the batches that are read.
+func (j *job) inputSchema() data.Schema {
+	out := make(data.Schema, len(j.columns))
+	for i, name := range j.columns {
+		out[i], _, _ = j.Input.Schema.Lookup(name)
+	}
+	return out
+}
+
+// derivation is how the result's manifest follows from the input's.
+func (j *job) derivation() dataset.Derivation {
+	d := dataset.Derivation{Input: j.Input, From: map[string]string{}}
+	for _, c := range j.Output {
+		d.Schema = append(d.Schema, c.Column)
+		if c.Input != "" {
+			d.From[c.Name] = c.Input
+		}
+	}
+	if len(j.fresh) > 0 {
+		d.Added = make([][]dataset.Added, len(j.shards))
+		for i, s := range j.shards {
+			d.Added[i] = []dataset.Added{*s.added}
+		}
+	}
+	return d
+}
+
+func (j *job) allFailures() []Failure {
+	var out []Failure
+	for i, s := range j.shards {
+		for _, f := range s.failures {
+			out = append(out, Failure{Row: j.starts[i] + f.Row, Message: f.Message})
+		}
+	}
+	return out
+}

@@ -1,0 +1,292 @@
+package rowwise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/quern-dev/quern/store/dataset"
+	"github.com/quern-dev/quern/store/document"
+	"github.com/quern-dev/quern/store/memo"
+)
+
+// When a part of a shard is committed; see docs/decisions/0003.
+const (
+	partRows  = 1000
+	partPause = time.Second
+	partLast  = 15 * time.Second
+)
+
+// progressPause is how often progress is told at most.
+const progressPause = 200 * time.Millisecond
+
+// writer writes what comes out of the pipeline: of each shard one column
+// group, and on the way there parts.
+type writer struct {
+	*pipeline
+	shard    int // the one that is being written; -1: none
+	group    *dataset.GroupWriter
+	offset   int64 // first row of the shard that group covers
+	asked    bool  // group has rows that the plugin was asked for
+	begun    time.Time
+	failed   []memo.RowFailure // of the shard
+	parts    []*memo.Part      // of the shard, committed
+	failures []Failure         // the first of the stage, for TooManyErrors
+	told     time.Time
+}
+
+// write writes blocks until the channel is closed, and commits what there is
+// then also when it is not a whole shard.
+func (p *pipeline) write(ctx context.Context, in <-chan *block) error {
+	w := &writer{pipeline: p, shard: -1}
+	defer func() {
+		if w.group != nil {
+			w.group.Abort()
+		}
+	}()
+	for b := range in {
+		if err := w.block(ctx, b); err != nil {
+			// Whoever sends is told by the group's context.
+			w.slots.Release(b.weight)
+			return errors.Join(err, w.keep(ctx))
+		}
+		w.slots.Release(b.weight)
+		b.request, b.stored, b.cells, b.question = nil, nil, nil, nil
+	}
+	w.tell(true)
+	return w.keep(ctx)
+}
+
+func (w *writer) block(ctx context.Context, b *block) error {
+	if w.shard != b.shard {
+		w.shard, w.offset, w.failed, w.parts = b.shard, 0, nil, nil
+	}
+	if w.group == nil {
+		w.group = dataset.NewGroup(w.Blobs, w.fresh)
+		w.begun, w.asked = time.Now(), false
+	}
+	if err := w.group.Write(ctx, w.record(b)); err != nil {
+		return err
+	}
+	w.asked = w.asked || b.fresh > 0
+	w.tally(b)
+	switch {
+	case b.ends:
+		if err := w.endShard(ctx); err != nil {
+			return err
+		}
+	case w.due():
+		if err := w.commitPart(); err != nil {
+			return err
+		}
+	}
+	w.tell(false)
+	if w.count.Failed > w.MaxErrors {
+		return &TooManyErrors{Failed: w.count.Failed, Allowed: w.MaxErrors, Failures: w.failures}
+	}
+	return nil
+}
+
+// record joins what the plugin made with what was computed.
+func (w *writer) record(b *block) arrow.RecordBatch {
+	var columns []arrow.Array
+	for _, rec := range []arrow.RecordBatch{b.out, b.stored} {
+		if rec != nil {
+			columns = append(columns, rec.Columns()...)
+		}
+	}
+	return array.NewRecordBatch(w.fresh.Arrow(), columns, int64(b.rows))
+}
+
+// tally counts a block's rows and notes which failed.
+func (w *writer) tally(b *block) {
+	rows := make([]int32, 0, len(b.failed))
+	for row := range b.failed {
+		rows = append(rows, row)
+	}
+	slices.Sort(rows)
+	made := int64(b.fresh)
+	for _, row := range rows {
+		f := memo.RowFailure{Row: b.first + int64(row), Message: b.failed[row]}
+		w.failed = append(w.failed, f)
+		if len(w.failures) < 10 {
+			w.failures = append(w.failures, Failure{Row: w.starts[b.shard] + f.Row, Message: f.Message})
+		}
+		if b.cells == nil || b.cells[row].kind == asked {
+			made--
+		}
+	}
+	if !w.calls() {
+		made = int64(b.rows - len(rows))
+	}
+	w.count.New += max(made, 0)
+	w.count.Failed += int64(len(rows))
+	w.count.Reused += int64(b.rows) - int64(len(rows)) - max(made, 0)
+	w.count.Done += int64(b.rows)
+}
+
+func (w *writer) tell(now bool) {
+	if w.Progress == nil || !now && time.Since(w.told) < progressPause {
+		return
+	}
+	w.told = time.Now()
+	w.Progress(w.count)
+}
+
+// due says whether what was written is to be committed as a part. Rows that
+// were known before are worth no part of their own.
+func (w *writer) due() bool {
+	since := time.Since(w.begun)
+	return w.asked && (since >= partLast || since >= partPause && w.group.Rows() >= partRows)
+}
+
+// keep commits the rows of an unfinished shard.
+func (w *writer) keep(ctx context.Context) error {
+	if w.group == nil || !w.asked || ctx.Err() != nil {
+		return nil
+	}
+	return w.commitPart()
+}
+
+func (w *writer) commitPart() error {
+	rows := w.group.Rows()
+	added, err := w.close()
+	if err != nil {
+		return err
+	}
+	part := &memo.Part{
+		Definition: w.Definition, Offset: w.offset, Rows: rows,
+		InputRows: w.Input.Shards[w.shard].Rows, Inputs: w.inputGroups(w.shard), Output: added,
+		Failed: slices.DeleteFunc(slices.Clone(w.failed), func(f memo.RowFailure) bool { return f.Row < w.offset }),
+	}
+	if err := w.Memo.Put(part); err != nil {
+		return err
+	}
+	w.parts = append(w.parts, part)
+	w.offset += rows
+	return nil
+}
+
+func (w *writer) close() (*dataset.Added, error) {
+	group, columns, err := w.group.Close()
+	w.group = nil
+	if err != nil {
+		return nil, err
+	}
+	return &dataset.Added{Group: group, Columns: columns}, nil
+}
+
+// endShard commits the shard as a whole; parts that it came in are joined.
+func (w *writer) endShard(ctx context.Context) error {
+	added, err := w.close()
+	if err != nil {
+		return err
+	}
+	if len(w.parts) > 0 {
+		if added, err = w.join(ctx, added); err != nil {
+			return err
+		}
+	}
+	s := &w.shards[w.shard]
+	s.added = added
+	for _, f := range w.failed {
+		s.failures = append(s.failures, Failure(f))
+	}
+	if !w.worthKeeping() {
+		return nil
+	}
+	rows := w.Input.Shards[w.shard].Rows
+	err = w.Memo.Put(&memo.Part{
+		Definition: w.Definition, ShardKey: s.key, Rows: rows, InputRows: rows,
+		Inputs: w.inputGroups(w.shard), Output: added, Failed: w.failed,
+	})
+	if err != nil {
+		return err
+	}
+	return w.dropParts()
+}
+
+// worthKeeping: where no plugin is called and there is but one shard, the
+// memo would never be asked, since the action key finds as much.
+func (w *writer) worthKeeping() bool { return w.calls() || len(w.shards) > 1 }
+
+// dropParts forgets the parts that the shard came in, also those that an
+// earlier run left.
+func (w *writer) dropParts() error {
+	parts := w.parts
+	if w.known != nil {
+		inputs := w.inputGroups(w.shard)
+		for _, p := range w.known.parts {
+			if p.ShardKey == "" && reflect.DeepEqual(p.Inputs, inputs) {
+				parts = append(parts, p)
+			}
+		}
+	}
+	for _, p := range parts {
+		if err := w.Memo.Drop(p); err != nil {
+			return err
+		}
+	}
+	w.parts = nil
+	return nil
+}
+
+// join writes the parts of a shard, and last what was not committed as one,
+// as one column group.
+func (w *writer) join(ctx context.Context, last *dataset.Added) (*dataset.Added, error) {
+	rows := w.Input.Shards[w.shard].Rows
+	tail := &memo.Part{Rows: rows - w.offset, Output: last}
+	group := dataset.NewGroup(w.Blobs, w.fresh)
+	defer group.Abort()
+	for _, p := range append(slices.Clone(w.parts), tail) {
+		files, err := p.Result(w.Blobs)
+		if err != nil {
+			return nil, fmt.Errorf("join the parts of a shard: %w", err)
+		}
+		for rec, err := range readOne(ctx, files, w.fresh.Names()) {
+			if err != nil {
+				return nil, fmt.Errorf("join the parts of a shard: %w", err)
+			}
+			if err := group.Write(ctx, rec); err != nil {
+				return nil, err
+			}
+		}
+	}
+	g, columns, err := group.Close()
+	if err != nil {
+		return nil, err
+	}
+	return &dataset.Added{Group: g, Columns: columns}, nil
+}
+
+// inputGroups say where the columns are that row keys are made of.
+func (j *job) inputGroups(shard int) []memo.InputGroup {
+	s := j.Input.Shards[shard]
+	var out []memo.InputGroup
+	place := map[int]int{}
+	for _, name := range j.Reads {
+		c, ok := s.Column(name)
+		if !ok {
+			continue
+		}
+		i, ok := place[c.Group]
+		if !ok {
+			i = len(out)
+			place[c.Group] = i
+			out = append(out, memo.InputGroup{Blob: s.Groups[c.Group].Blob})
+		}
+		out[i].Columns = append(out[i].Columns, memo.InputColumn{Stored: c.Stored, Name: name})
+	}
+	return out
+}
+
+func isDamaged(err error) bool {
+	var damaged *document.Damaged
+	return errors.As(err, &damaged)
+}

@@ -1,0 +1,214 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/runner/walk"
+	"github.com/quern-dev/quern/store/artifact"
+)
+
+// run is one Apply.
+type run struct {
+	Options
+	plan    *plan.Plan
+	nodes   map[string]*plan.Node
+	todo    []*plan.Node
+	started time.Time
+
+	// hard ends when everything has to end at once, soft also when a graceful
+	// stop was asked for.
+	hard, soft context.Context
+	quit       func(error) // ends hard
+	cleanup    func()
+
+	scope     *plan.Scope
+	artifacts *artifacts
+	saver     *saver
+	keys      keyLocks
+
+	mu       sync.Mutex
+	noted    map[string]*StageResult
+	warnings hcl.Diagnostics
+
+	eventMu sync.Mutex
+}
+
+func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
+	if p.Format != plan.Format {
+		return nil, fmt.Errorf("the plan has the format %q, this quern carries out %q", p.Format, plan.Format)
+	}
+	r := &run{
+		Options: opts, plan: p, started: time.Now(), nodes: make(map[string]*plan.Node, len(p.Nodes)),
+		artifacts: newArtifacts(opts.Store.Blobs), noted: map[string]*StageResult{},
+	}
+	var err error
+	if r.scope, err = plan.NewScope(p); err != nil {
+		return nil, fmt.Errorf("the plan is malformed: %w", err)
+	}
+	for _, n := range p.Nodes {
+		r.nodes[n.Address] = n
+		if n.Action != plan.Keep || len(n.Conditions) > 0 {
+			r.todo = append(r.todo, n)
+		}
+	}
+	r.contexts(ctx)
+	r.saver = newSaver(opts.State, opts.Save, r.quit)
+	if err := r.know(); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *run) contexts(ctx context.Context) {
+	hard, quit := context.WithCancelCause(ctx)
+	soft, stop := context.WithCancelCause(hard)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		select {
+		case <-r.Stop:
+			r.emit(events.Event{Type: events.Stopping})
+			stop(errStopped)
+		case <-soft.Done():
+		}
+	}()
+	r.hard, r.soft, r.quit = hard, soft, quit
+	r.cleanup = func() {
+		stop(nil)
+		quit(nil)
+		<-gone
+	}
+}
+
+func (r *run) close() {
+	r.cleanup()
+	r.saver.close()
+}
+
+func (r *run) stopping() bool { return r.soft.Err() != nil }
+
+// know puts into the scope what the plan keeps and expressions refer to.
+func (r *run) know() error {
+	wanted := map[string]bool{}
+	for _, n := range r.todo {
+		for _, ref := range nodeRefs(n) {
+			wanted[ref] = true
+		}
+	}
+	for _, o := range r.plan.Outputs {
+		if o.Expr != nil {
+			for _, ref := range o.Expr.Refs {
+				wanted[ref] = true
+			}
+		}
+	}
+	for _, n := range r.plan.Nodes {
+		if n.Action != plan.Keep {
+			continue
+		}
+		a, err := addr.Parse(n.Address)
+		if err != nil {
+			return err
+		}
+		if wanted[a.Stage.String()] {
+			if err := r.knowKept(n); err != nil {
+				return fmt.Errorf("%s, which the plan keeps: %w", n.Address, err)
+			}
+		}
+	}
+	return nil
+}
+
+func nodeRefs(n *plan.Node) []string {
+	var refs []string
+	if n.Body != nil {
+		refs, _ = n.Body.Refs()
+	}
+	for _, c := range n.Conditions {
+		refs = append(refs, c.Test.Refs...)
+		if c.Message != nil {
+			refs = append(refs, c.Message.Refs...)
+		}
+	}
+	return refs
+}
+
+// knowKept puts the value of an instance into the scope that stands in the
+// state as it would come out.
+func (r *run) knowKept(n *plan.Node) error {
+	inst, ok := r.saver.instance(n.Address)
+	if !ok {
+		return fmt.Errorf("the state does not hold it; make a new plan")
+	}
+	made := &plan.Made{Outputs: map[string]plan.Artifact{}}
+	for port, ref := range inst.Outputs {
+		a, err := r.artifacts.get(ref)
+		if err != nil {
+			return err
+		}
+		made.Outputs[port] = seen(ref, a)
+	}
+	switch {
+	case inst.Deployment != nil && inst.Deployment.Value != nil:
+		made.Value = inst.Deployment.Value.Value
+	case inst.Value != nil:
+		made.Value = inst.Value.Value
+	}
+	return r.reveal(n, made)
+}
+
+// reveal lets expressions see what a node made.
+func (r *run) reveal(n *plan.Node, made *plan.Made) error {
+	a, err := addr.Parse(n.Address)
+	if err != nil {
+		return err
+	}
+	r.scope.Set(a, plan.StageValue(n, made))
+	return nil
+}
+
+func seen(ref artifact.Ref, a *artifact.Artifact) plan.Artifact {
+	s := plan.Artifact{Digest: ref.Digest}
+	if a.Dataset != nil {
+		s.Rows = a.Dataset.Rows
+	}
+	return s
+}
+
+func (r *run) vars(refs []string) map[string]cty.Value { return r.scope.Vars(refs, r.Secrets) }
+
+func (r *run) note(res *StageResult) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.noted[res.Address] = res
+}
+
+func (r *run) emit(e events.Event) {
+	if r.Events == nil {
+		return
+	}
+	r.eventMu.Lock()
+	defer r.eventMu.Unlock()
+	e.Time = time.Now().UTC()
+	r.Events(e)
+}
+
+// limits are what the machine has.
+func (r *run) limits() walk.Limits {
+	l := walk.Limits{Tasks: r.Parallelism, CPU: float64(runtime.NumCPU()), Memory: machineMemory(), GPU: max(machineGPUs(), 1)}
+	if l.Tasks <= 0 {
+		l.Tasks = max(runtime.NumCPU(), 4)
+	}
+	return l
+}

@@ -1,0 +1,259 @@
+// Package runner carries out a plan.
+//
+// It walks the plan's graph with bounded parallelism, computes what is not
+// known, publishes results atomically (blobs, then manifest, then action
+// entry, then state) and tells in one stream of events how it goes. What it
+// reported as done survives the death of the process at any moment, and what
+// is in the store already is never computed twice. A stage that fails stops
+// only what needs it.
+//
+// It gets everything from the plan and never opens a configuration file; what
+// stages do is done by their plugins. How rows are reused is in rowwise, how
+// models reach the stages that use them in modelhost.
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/runner/walk"
+	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// Plugins starts plugins, or hands out those that run already. It is called
+// from many goroutines.
+type Plugins interface {
+	Client(ctx context.Context, name string) (*client.Plugin, error)
+}
+
+// Options are what Apply needs beside the plan.
+type Options struct {
+	Store *store.Store
+	// State is what the plan was made against. Apply changes it.
+	State *state.State
+	// Save writes the state. It is called from one goroutine at a time, for
+	// each deployment that changes and otherwise about once a second.
+	Save    func(*state.State) error
+	Plugins Plugins
+	// Parallelism is how many stages run at the same time; 0: one for each
+	// processor, four at least.
+	Parallelism int
+	// Secrets are the values of the plan's sensitive variables.
+	Secrets map[string]cty.Value
+	RunID   string
+	// Events gets the stream of events, from several goroutines, one call at
+	// a time; nil: nobody listens.
+	Events func(events.Event)
+	// Stop, once closed, asks for a graceful end: nothing more is started,
+	// running stages keep what they have and stop. Cancelling Apply's context
+	// ends them at once. The state is right either way.
+	Stop <-chan struct{}
+}
+
+// Status is how a run or a stage ended.
+type Status string
+
+const (
+	Done        Status = "done"
+	Failed      Status = "failed"
+	Interrupted Status = "interrupted"
+	Skipped     Status = "skipped" // of a stage: something that it needs is not done
+)
+
+// Result is how a run ended.
+type Result struct {
+	Status Status
+	// Stages are all that something was to be done about, in the plan's order.
+	Stages []StageResult
+	// Outputs that could be evaluated; sensitive ones are marked.
+	Outputs map[string]cty.Value
+	// Diagnostics are all errors and warnings, in the plan's order.
+	Diagnostics hcl.Diagnostics
+	Seconds     float64
+}
+
+// StageResult is how one instance ended.
+type StageResult struct {
+	Address string
+	Kind    string
+	// Planned is the plan's action, Action what really came of it; empty
+	// where nothing did.
+	Planned, Action plan.Action
+	Status          Status
+	Because         []string // of a skipped stage
+	ActionKey       string
+	// Rows that came out; of a row-wise stage the sum of the other three.
+	Rows, NewRows, ReusedRows, FailedRows int64
+	Outputs                               map[string]string // digests by port
+	Value                                 cty.Value
+	Seconds                               float64
+	Diagnostics                           hcl.Diagnostics
+}
+
+// Apply carries out a plan. The error tells of what ended the run as a whole,
+// such as a state that could not be written; failures of stages are in the
+// result, which is there also beside an error.
+func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
+	r, err := newRun(ctx, p, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	r.emit(events.Event{Type: events.RunStarted, Run: &events.Run{
+		Format: events.Format, ID: opts.RunID, Environment: p.Environment, Destroy: p.Destroy, Stages: len(r.todo),
+	}})
+	outcomes, err := walk.Walk(r.hard, r.tasks(), r.limits(), r.soft.Done(), r.do, r.ended)
+	if err != nil {
+		return nil, fmt.Errorf("the plan is malformed: %w", err)
+	}
+	result := r.result(outcomes)
+	r.outputs(result)
+	err = r.saver.finish()
+	if err != nil {
+		result.Status = Failed
+	}
+	result.Seconds = time.Since(r.started).Seconds()
+	r.emit(events.Event{Type: events.RunDone, Summary: summary(result)})
+	return result, err
+}
+
+// tasks are the nodes that something may be done about.
+func (r *run) tasks() []walk.Task {
+	tasks := make([]walk.Task, len(r.todo))
+	for i, n := range r.todo {
+		tasks[i] = walk.Task{
+			ID:     n.Address,
+			Needs:  n.DependsOn,
+			Demand: walk.Demand{CPU: n.Resources.CPU, Memory: n.Resources.Memory, GPU: n.Resources.GPU},
+		}
+		if n.Estimate.Seconds != nil {
+			tasks[i].Seconds = *n.Estimate.Seconds
+		}
+	}
+	return tasks
+}
+
+// do carries out one node. The walk calls it when all that the node needs is
+// done.
+func (r *run) do(ctx context.Context, address string) error {
+	n := r.nodes[address]
+	started := time.Now()
+	r.emit(events.Event{Type: events.StageStarted, Address: address, Stage: stageEvent(n, &StageResult{Planned: n.Action, Action: n.Action})})
+	res := &StageResult{Address: address, Kind: n.Kind, Planned: n.Action}
+	err := r.attempts(ctx, n, res)
+	res.Seconds = time.Since(started).Seconds()
+	switch {
+	case err == nil:
+		res.Status = Done
+	case r.stopping() && interrupted(err):
+		res.Status = Interrupted
+	default:
+		res.Status = Failed
+		res.Diagnostics = append(res.Diagnostics, r.diagnostics(n, err)...)
+	}
+	r.note(res)
+	r.emitEnd(n, res)
+	return err
+}
+
+func (r *run) emitEnd(n *plan.Node, res *StageResult) {
+	e := events.Event{Address: n.Address, Stage: stageEvent(n, res)}
+	for _, d := range res.Diagnostics {
+		if d.Severity == hcl.DiagWarning {
+			r.emit(events.Event{Type: events.Warning, Address: n.Address, Diagnostics: events.FromHCL(hcl.Diagnostics{d})})
+		}
+	}
+	switch res.Status {
+	case Done:
+		e.Type = events.StageDone
+	case Interrupted:
+		e.Type = events.StageInterrupted
+	default:
+		e.Type = events.StageFailed
+		e.Diagnostics = events.FromHCL(errorsOf(res.Diagnostics))
+	}
+	r.emit(e)
+}
+
+func errorsOf(diags hcl.Diagnostics) hcl.Diagnostics {
+	return slices.DeleteFunc(slices.Clone(diags), func(d *hcl.Diagnostic) bool { return d.Severity != hcl.DiagError })
+}
+
+func stageEvent(n *plan.Node, res *StageResult) *events.Stage {
+	action := res.Action
+	if action == "" {
+		action = n.Action
+	}
+	if action == plan.MayRun {
+		action = plan.Run
+	}
+	return &events.Stage{
+		Kind: n.Kind, Type: n.Type, Action: string(action), Seconds: res.Seconds,
+		Rows: res.Rows, NewRows: res.NewRows, ReusedRows: res.ReusedRows, FailedRows: res.FailedRows, Outputs: res.Outputs,
+	}
+}
+
+// ended tells of nodes that do was never called for.
+func (r *run) ended(address string, o walk.Outcome) {
+	if o.Status == walk.Skipped || o.Status == walk.NotStarted {
+		r.emit(events.Event{Type: events.StageSkipped, Address: address, Because: o.Because})
+	}
+}
+
+// result gathers how the nodes ended, in the plan's order.
+func (r *run) result(outcomes map[string]walk.Outcome) *Result {
+	res := &Result{Status: Done, Diagnostics: r.warnings}
+	for _, n := range r.todo {
+		s, ok := r.noted[n.Address]
+		switch o := outcomes[n.Address]; {
+		case ok:
+		case o.Err != nil: // a panic in do
+			s = &StageResult{Address: n.Address, Kind: n.Kind, Planned: n.Action, Status: Failed, Diagnostics: r.diagnostics(n, o.Err)}
+		default:
+			s = &StageResult{Address: n.Address, Kind: n.Kind, Planned: n.Action, Status: Skipped, Because: o.Because}
+		}
+		res.Stages = append(res.Stages, *s)
+		res.Diagnostics = append(res.Diagnostics, s.Diagnostics...)
+		switch {
+		case s.Status == Failed:
+			res.Status = Failed
+		case res.Status == Done && s.Status != Done:
+			res.Status = Interrupted
+		}
+	}
+	return res
+}
+
+func summary(res *Result) *events.Summary {
+	s := &events.Summary{Status: string(res.Status), Seconds: res.Seconds, Actions: map[string]int{}}
+	for _, stage := range res.Stages {
+		switch stage.Status {
+		case Done:
+			s.Actions[string(stage.Action)]++
+		case Failed:
+			s.Failed++
+		case Interrupted:
+			s.Interrupted++
+		case Skipped:
+			s.Skipped++
+		}
+	}
+	return s
+}
+
+// errStopped is the cause of a context that a graceful stop ended.
+var errStopped = errors.New("the run was stopped")
+
+func interrupted(err error) bool {
+	return errors.Is(err, errStopped) || errors.Is(err, context.Canceled)
+}
