@@ -1,0 +1,535 @@
+package rowwise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/zclconf/go-cty/cty"
+	"google.golang.org/grpc"
+
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/dataset"
+	"github.com/quern-dev/quern/store/disk"
+	"github.com/quern-dev/quern/store/memo"
+)
+
+// bench is a store and a plugin that upper-cases.
+type bench struct {
+	t     testing.TB
+	blobs *blob.Store
+	memo  *memo.Store
+	// seen counts the rows that reached the plugin; calls the Map calls.
+	seen, calls atomic.Int64
+	// fault decides about a row: nil error: it succeeds.
+	fault func(text string) *pluginv1.RowError
+	// crashAfter rows the plugin breaks the call; 0: never.
+	crashAfter int64
+	stop       chan struct{}
+}
+
+func newBench(t testing.TB) *bench {
+	dir := t.TempDir()
+	for _, d := range []string{"blobs", "temp", "aside", "memo"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sync := disk.NewSyncer()
+	return &bench{
+		t: t, stop: make(chan struct{}),
+		blobs: blob.New(filepath.Join(dir, "blobs"), filepath.Join(dir, "temp"), filepath.Join(dir, "aside"), sync),
+		memo:  memo.New(filepath.Join(dir, "memo"), filepath.Join(dir, "aside"), sync),
+	}
+}
+
+func (b *bench) services() Services {
+	return Services{Blobs: b.blobs, Memo: b.memo, Stop: b.stop, Map: func(ctx context.Context) (pluginv1.PluginService_MapClient, error) {
+		b.calls.Add(1)
+		return newFake(ctx, b.apply), nil
+	}}
+}
+
+var errCrash = errors.New("plugin fake crashed")
+
+// apply upper-cases the argument "text" into the column made.
+func (b *bench) apply(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {
+	text := rec.Column(rec.Schema().FieldIndices("text")[0]).(*array.String)
+	out := array.NewStringBuilder(memory.DefaultAllocator)
+	var failures []*pluginv1.RowError
+	for i := range text.Len() {
+		if n := b.seen.Add(1); b.crashAfter > 0 && n > b.crashAfter {
+			return nil, nil, errCrash
+		}
+		if b.fault != nil {
+			if f := b.fault(text.Value(i)); f != nil {
+				f.Row = int64(i)
+				failures = append(failures, f)
+				out.AppendNull()
+				continue
+			}
+		}
+		out.Append(strings.ToUpper(text.Value(i)))
+	}
+	schema := data.Schema{{Name: "made", Type: "string"}}.Arrow()
+	return array.NewRecordBatch(schema, []arrow.Array{out.NewArray()}, rec.NumRows()), failures, nil
+}
+
+// fake is a Map call served in this process.
+type fake struct {
+	grpc.ClientStream
+	ctx     context.Context
+	mu      sync.Mutex
+	answers chan *pluginv1.MapResponse
+	err     error
+	apply   func(arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error)
+}
+
+func newFake(ctx context.Context, apply func(arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error)) *fake {
+	return &fake{ctx: ctx, apply: apply, answers: make(chan *pluginv1.MapResponse, 1)}
+}
+
+func (f *fake) Send(req *pluginv1.MapRequest) error {
+	if req.GetStart() != nil {
+		return nil
+	}
+	rec, err := data.DecodeBatch(req.GetRows())
+	if err != nil {
+		return err
+	}
+	out, failures, err := f.apply(rec)
+	if err != nil {
+		f.fail(err)
+		return io.EOF
+	}
+	b, err := data.EncodeBatch(out)
+	if err != nil {
+		return err
+	}
+	select {
+	case f.answers <- &pluginv1.MapResponse{Rows: b, Errors: failures}:
+		return nil
+	case <-f.ctx.Done():
+		return io.EOF
+	}
+}
+
+func (f *fake) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+	close(f.answers)
+}
+
+func (f *fake) CloseSend() error { f.fail(io.EOF); return nil }
+
+func (f *fake) Recv() (*pluginv1.MapResponse, error) {
+	select {
+	case a, ok := <-f.answers:
+		if ok {
+			return a, nil
+		}
+		return nil, f.err
+	case <-f.ctx.Done():
+		return nil, f.ctx.Err()
+	}
+}
+
+// dataset stores rows with columns id and text.
+func (b *bench) dataset(texts []string) *dataset.Manifest {
+	b.t.Helper()
+	w := dataset.NewWriter(b.blobs, data.Schema{{Name: "id", Type: "int64"}, {Name: "text", Type: "string"}})
+	ids, rows := array.NewInt64Builder(memory.DefaultAllocator), array.NewStringBuilder(memory.DefaultAllocator)
+	for i, t := range texts {
+		ids.Append(int64(i) % 7)
+		rows.Append(t)
+	}
+	rec := array.NewRecordBatch(data.Schema{{Name: "id", Type: "int64"}, {Name: "text", Type: "string"}}.Arrow(),
+		[]arrow.Array{ids.NewArray(), rows.NewArray()}, int64(len(texts)))
+	if err := w.Write(b.t.Context(), rec); err != nil {
+		b.t.Fatal(err)
+	}
+	m, err := w.Close()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return m
+}
+
+func definition(n byte) string { return "sha256:" + strings.Repeat(fmt.Sprintf("%02x", n), 32) }
+
+func column(name string) *expr.Compiled {
+	return &expr.Compiled{Text: "row." + name, Type: value.Type{Type: cty.String}, ColumnType: "string", Columns: []string{name}}
+}
+
+// upper is the stage that has texts upper-cased.
+func upper(m *dataset.Manifest) Stage {
+	return Stage{
+		Definition: definition(1), Input: m, Reads: []string{"text"},
+		Arguments: []Argument{{Key: "text", Expr: column("text")}},
+		Output: []Column{
+			{Column: data.Column{Name: "id", Type: "int64"}, Input: "id"},
+			{Column: data.Column{Name: "words", Type: "string"}, Input: "text"},
+			{Column: data.Column{Name: "made", Type: "string"}},
+		},
+		Start: &pluginv1.Instance{},
+	}
+}
+
+func (b *bench) run(s Stage) *Result {
+	b.t.Helper()
+	b.seen.Store(0)
+	b.calls.Store(0)
+	r, err := Run(b.t.Context(), s, b.services())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r
+}
+
+func (b *bench) read(m *dataset.Manifest, name string) []string {
+	b.t.Helper()
+	files, err := m.Files(b.blobs, []string{name})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var out []string
+	for rec, err := range data.Read(b.t.Context(), files, []string{name}, 0) {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		c := rec.Column(0).(*array.String)
+		for i := range c.Len() {
+			if c.IsNull(i) {
+				out = append(out, "<null>")
+				continue
+			}
+			out = append(out, strings.Clone(c.Value(i)))
+		}
+	}
+	return out
+}
+
+func (b *bench) wantUpper(m *dataset.Manifest, texts []string) {
+	b.t.Helper()
+	got := b.read(m, "made")
+	want := make([]string, len(texts))
+	for i, t := range texts {
+		want[i] = strings.ToUpper(t)
+	}
+	if !slices.Equal(got, want) {
+		for i := range want {
+			if i >= len(got) || got[i] != want[i] {
+				b.t.Fatalf("row %d is wrong: want %q (%d rows, want %d)", i, want[i], len(got), len(want))
+			}
+		}
+		b.t.Fatalf("%d rows, want %d", len(got), len(want))
+	}
+}
+
+func texts(seed uint64, n int) []string {
+	rng := rand.New(rand.NewPCG(seed, 9))
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf("text %d of %d", rng.Uint64(), seed)
+	}
+	return out
+}
+
+func TestEveryRowReachesThePluginOnceAndNeverAgain(t *testing.T) {
+	b := newBench(t)
+	rows := texts(1, 90_000)
+	m := b.dataset(rows)
+	if len(m.Shards) < 2 {
+		t.Fatal("the test needs several shards")
+	}
+	r := b.run(upper(m))
+	b.wantUpper(r.Manifest, rows)
+	if n := b.seen.Load(); n != 90_000 || r.New != 90_000 || r.Reused != 0 {
+		t.Errorf("%d rows reached the plugin, %d are new, %d reused", n, r.New, r.Reused)
+	}
+	if got := r.Manifest.Schema.Names(); !slices.Equal(got, []string{"id", "words", "made"}) {
+		t.Errorf("the columns are %v", got)
+	}
+	again := b.run(upper(m))
+	if b.calls.Load() != 0 || again.Reused != 90_000 || again.Manifest.Digest() != r.Manifest.Digest() {
+		t.Errorf("a second run called the plugin %d times and reused %d rows", b.calls.Load(), again.Reused)
+	}
+}
+
+func TestInsertedRowsAreTheOnlyOnesThatReachThePlugin(t *testing.T) {
+	b := newBench(t)
+	rows := texts(1, 120_000)
+	b.run(upper(b.dataset(rows)))
+	grown := slices.Insert(slices.Clone(rows), 60_123, texts(2, 100)...)
+	r := b.run(upper(b.dataset(grown)))
+	b.wantUpper(r.Manifest, grown)
+	if n := b.seen.Load(); n != 100 || r.New != 100 || r.Reused != 120_000 {
+		t.Errorf("%d rows reached the plugin, %d are new, %d reused", n, r.New, r.Reused)
+	}
+}
+
+func TestRowsInAnotherOrderAreFoundAgain(t *testing.T) {
+	b := newBench(t)
+	rows := texts(3, 50_000)
+	b.run(upper(b.dataset(rows)))
+	rng := rand.New(rand.NewPCG(1, 1))
+	rng.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+	r := b.run(upper(b.dataset(rows)))
+	b.wantUpper(r.Manifest, rows)
+	if b.calls.Load() != 0 {
+		t.Errorf("%d rows reached the plugin", b.seen.Load())
+	}
+}
+
+func TestAColumnThatIsNotReadCanChange(t *testing.T) {
+	b := newBench(t)
+	rows := texts(4, 20_000)
+	m := b.dataset(rows)
+	b.run(upper(m))
+	// The same texts, other ids: the rows are shifted against i modulo 7.
+	r := b.run(upper(b.dataset(rows[1:])))
+	b.wantUpper(r.Manifest, rows[1:])
+	if b.calls.Load() != 0 {
+		t.Errorf("%d rows reached the plugin", b.seen.Load())
+	}
+}
+
+func TestEqualRowsAreComputedOnce(t *testing.T) {
+	b := newBench(t)
+	var rows []string
+	for i := range 30_000 {
+		rows = append(rows, fmt.Sprint("text ", i%100))
+	}
+	r := b.run(upper(b.dataset(rows)))
+	b.wantUpper(r.Manifest, rows)
+	if n := b.seen.Load(); n != 100 || r.New != 100 || r.Reused != 29_900 {
+		t.Errorf("%d rows reached the plugin, %d are new, %d reused", n, r.New, r.Reused)
+	}
+}
+
+func TestAnotherDefinitionSharesNothing(t *testing.T) {
+	b := newBench(t)
+	s := upper(b.dataset(texts(5, 1000)))
+	b.run(s)
+	s.Definition = definition(2)
+	if r := b.run(s); r.New != 1000 {
+		t.Errorf("%d rows are new", r.New)
+	}
+}
+
+func TestAFreshRunReusesNothingAndReplaces(t *testing.T) {
+	b := newBench(t)
+	s := upper(b.dataset(texts(5, 1000)))
+	b.run(s)
+	s.Fresh = true
+	if r := b.run(s); r.New != 1000 {
+		t.Errorf("%d rows are new", r.New)
+	}
+}
+
+func TestRowsThatFailedAreKeptWithTheirErrorAndTriedAgain(t *testing.T) {
+	b := newBench(t)
+	rows := texts(6, 5000)
+	rows[4000] = rows[17]
+	s := upper(b.dataset(rows))
+	s.MaxErrors = 10
+	b.fault = func(text string) *pluginv1.RowError {
+		if text == rows[17] || text == rows[3000] {
+			return &pluginv1.RowError{Message: "no such word"}
+		}
+		return nil
+	}
+	r := b.run(s)
+	want := []Failure{{17, "no such word"}, {3000, "no such word"}, {4000, "no such word"}}
+	if !slices.Equal(r.Failures, want) || r.Failed != 3 || r.New != 4997 {
+		t.Errorf("%d new, failures: %v", r.New, r.Failures)
+	}
+	if got := b.read(r.Manifest, "made"); got[17] != "<null>" || got[4000] != "<null>" || got[16] == "<null>" {
+		t.Error("failed rows are not null")
+	}
+	b.fault = nil
+	r = b.run(s)
+	b.wantUpper(r.Manifest, rows)
+	if n := b.seen.Load(); n != 2 || r.Failed != 0 {
+		t.Errorf("%d rows reached the plugin, %d failed", n, r.Failed)
+	}
+}
+
+func TestTooManyFailuresEndTheStage(t *testing.T) {
+	b := newBench(t)
+	s := upper(b.dataset(texts(7, 5000)))
+	s.MaxErrors = 2
+	b.fault = func(string) *pluginv1.RowError { return &pluginv1.RowError{Message: "no"} }
+	_, err := Run(t.Context(), s, b.services())
+	var many *TooManyErrors
+	if !errors.As(err, &many) || len(many.Failures) == 0 || many.Failures[0] != (Failure{0, "no"}) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestTemporaryFailuresAreTriedAgainAtOnce(t *testing.T) {
+	b := newBench(t)
+	rows := texts(8, 2000)
+	tries := map[string]int{}
+	b.fault = func(text string) *pluginv1.RowError {
+		if tries[text]++; text == rows[1500] && tries[text] < 2 {
+			return &pluginv1.RowError{Message: "busy", Temporary: true}
+		}
+		return nil
+	}
+	r := b.run(upper(b.dataset(rows)))
+	b.wantUpper(r.Manifest, rows)
+	if n := b.seen.Load(); n != 2001 || r.New != 2000 {
+		t.Errorf("%d rows reached the plugin, %d are new", n, r.New)
+	}
+}
+
+func TestWhatCameBackBeforeACrashIsKept(t *testing.T) {
+	b := newBench(t)
+	rows := texts(9, 100_000)
+	s := upper(b.dataset(rows))
+	b.crashAfter = 60_000
+	_, err := Run(t.Context(), s, b.services())
+	if !errors.Is(err, errCrash) {
+		t.Fatalf("got %v", err)
+	}
+	b.crashAfter = 0
+	r := b.run(s)
+	b.wantUpper(r.Manifest, rows)
+	// What was under way when it crashed is lost, what had come back is not.
+	if n := b.seen.Load(); n > 100_000-30_000 {
+		t.Errorf("%d rows reached the plugin again", n)
+	}
+	for p, err := range b.memo.Parts(s.Definition) {
+		if err != nil || p.ShardKey == "" {
+			t.Errorf("a part is left over: %v %v", p, err)
+		}
+	}
+}
+
+func TestAStopKeepsWhatCameBack(t *testing.T) {
+	b := newBench(t)
+	rows := texts(10, 100_000)
+	s := upper(b.dataset(rows))
+	var once sync.Once
+	b.fault = func(string) *pluginv1.RowError {
+		if b.seen.Load() > 40_000 {
+			once.Do(func() { close(b.stop) })
+		}
+		return nil
+	}
+	_, err := Run(t.Context(), s, b.services())
+	if !errors.Is(err, ErrStopped) {
+		t.Fatalf("got %v", err)
+	}
+	before := b.seen.Load()
+	b.fault, b.stop = nil, make(chan struct{})
+	r := b.run(s)
+	b.wantUpper(r.Manifest, rows)
+	if n := b.seen.Load(); n != 100_000-before {
+		t.Errorf("%d rows reached the plugin before the stop and %d after it", before, n)
+	}
+}
+
+func TestComputedColumnsNeedNoPlugin(t *testing.T) {
+	b := newBench(t)
+	rows := []string{"a", "b", "c"}
+	s := upper(b.dataset(rows))
+	both := &expr.Compiled{Text: `"${row.text}-${row.id}"`, Type: value.Type{Type: cty.String}, ColumnType: "string", Columns: []string{"id", "text"}}
+	s.Reads = []string{"id", "text"}
+	s.Arguments = []Argument{{Key: "columns.both", Expr: both}, {Key: "columns.text", Expr: column("text")}}
+	s.Output = []Column{
+		{Column: data.Column{Name: "both", Type: "string"}, Argument: "columns.both"},
+		{Column: data.Column{Name: "bare", Type: "string"}, Argument: "columns.text"},
+	}
+	r := b.run(s)
+	if got := b.read(r.Manifest, "both"); !slices.Equal(got, []string{"a-0", "b-1", "c-2"}) {
+		t.Errorf("both is %v", got)
+	}
+	if got := b.read(r.Manifest, "bare"); !slices.Equal(got, rows) {
+		t.Errorf("bare is %v", got)
+	}
+	if b.calls.Load() != 0 {
+		t.Error("the plugin was called")
+	}
+}
+
+func TestDamagedResultsAreMadeAgain(t *testing.T) {
+	b := newBench(t)
+	rows := texts(11, 3000)
+	s := upper(b.dataset(rows))
+	r := b.run(s)
+	c, _ := r.Manifest.Shards[0].Column("made")
+	if err := b.blobs.Remove(r.Manifest.Shards[0].Groups[c.Group].Blob); err != nil {
+		t.Fatal(err)
+	}
+	r = b.run(s)
+	b.wantUpper(r.Manifest, rows)
+	if r.New != 3000 {
+		t.Errorf("%d rows are new", r.New)
+	}
+}
+
+func TestAPluginThatAnswersWronglyIsToldSo(t *testing.T) {
+	b := newBench(t)
+	s := upper(b.dataset([]string{"a", "b"}))
+	svc := b.services()
+	for name, apply := range map[string]func(arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error){
+		"declared": func(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {
+			c := array.NewInt64Builder(memory.DefaultAllocator)
+			c.AppendValues([]int64{1, 2}, nil)
+			return array.NewRecordBatch(data.Schema{{Name: "made", Type: "int64"}}.Arrow(), []arrow.Array{c.NewArray()}, 2), nil, nil
+		},
+		"1 rows": func(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {
+			return b.apply(rec.NewSlice(0, 1))
+		},
+		"error of row 7": func(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {
+			out, _, err := b.apply(rec)
+			return out, []*pluginv1.RowError{{Row: 7}}, err
+		},
+	} {
+		svc.Map = func(ctx context.Context) (pluginv1.PluginService_MapClient, error) { return newFake(ctx, apply), nil }
+		_, err := Run(t.Context(), s, svc)
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("want an error about %q, got %v", name, err)
+		}
+	}
+}
+
+func TestCoverageAndCountsDescribeLabels(t *testing.T) {
+	b := newBench(t)
+	rows := []string{"a", "b", "a", "c"}
+	s := upper(b.dataset(rows))
+	s.MaxErrors = 1
+	b.fault = func(text string) *pluginv1.RowError {
+		if text == "c" {
+			return &pluginv1.RowError{Message: "no"}
+		}
+		return nil
+	}
+	m := b.run(s).Manifest
+	if got := Coverage(m, []string{"made"}); got["made"] != 0.75 {
+		t.Errorf("coverage is %v", got)
+	}
+	counts, err := Counts(t.Context(), b.blobs, m, []string{"made"})
+	if err != nil || counts["made"]["A"] != 2 || counts["made"]["B"] != 1 || len(counts["made"]) != 2 {
+		t.Errorf("counts are %v, %v", counts, err)
+	}
+}
