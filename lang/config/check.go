@@ -1,4 +1,249 @@
 package config
 
-// checkReferences reports references to what is not declared.
-func (l *loader) checkReferences() {}
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// bound are the names that expressions of a place can begin with beside the
+// kinds of stages.
+type bound struct {
+	// names by which a reference may begin.
+	names []string
+	// stages is set where stages may be referred to.
+	stages bool
+	// where the place is, for messages: "the configuration of a plugin".
+	where string
+}
+
+var (
+	inPipeline   = bound{names: []string{"var", "local", "path", "quern"}, stages: true}
+	inSettings   = bound{names: []string{"var", "local", "path", "quern"}, where: "the settings of a pipeline"}
+	inPlugin     = bound{names: []string{"var", "local", "path", "quern"}, where: "the configuration of a plugin"}
+	inValidation = bound{names: []string{"var"}, where: "the validation of a variable"}
+)
+
+// with is a place that binds more names.
+func (b bound) with(names ...string) bound {
+	b.names = append(slices.Clone(b.names), names...)
+	return b
+}
+
+// elsewhere says of a name that is bound in other places only, where that is.
+var elsewhere = map[string]string{
+	"each":  "each.key and each.value are the instance that a block with for_each is evaluated for. This place has no for_each.",
+	"count": "count.index is the instance that a block with count is evaluated for. This place has no count.",
+	"row":   "row is the current row of a dataset. It can be used in arguments of stages that are row expressions, and nowhere else: write the expression there.",
+	"self":  "self is the stage when it is done. It can be used in postconditions, and nowhere else.",
+}
+
+// members are the attributes of the names that have the same ones everywhere.
+var members = map[string][]string{
+	"path":  {"module", "root", "cwd"},
+	"quern": {"version", "environment"},
+	"each":  {"key", "value"},
+	"count": {"index"},
+}
+
+// checkReferences reports references to what is not declared, in all
+// expressions of the module.
+func (l *loader) checkReferences() {
+	m := l.m
+	for _, v := range m.Variables {
+		for _, c := range v.Validations {
+			l.references(inValidation, c.Condition.Variables(), c.ErrorMessage.Variables())
+		}
+	}
+	for _, local := range m.Locals {
+		l.references(inPipeline, local.Expr.Variables())
+	}
+	for _, o := range m.Outputs {
+		l.references(inPipeline, o.Expr.Variables(), o.DependsOn)
+	}
+	for _, p := range m.Plugins {
+		l.references(inPlugin, BodyReferences(p.Body))
+	}
+	for _, b := range []*Block{m.Settings.Store, m.Settings.Engine} {
+		if b != nil {
+			l.references(inSettings, BodyReferences(b.Body))
+		}
+	}
+	if b := m.Settings.Budget; b != nil {
+		l.expressions(inSettings, b.Money, b.Tokens, b.Seconds)
+	}
+	for _, s := range m.Stages {
+		l.stageReferences(s)
+	}
+}
+
+func (l *loader) stageReferences(s *Stage) {
+	l.expressions(inPipeline, s.Count, s.ForEach)
+	l.references(inPipeline, s.DependsOn)
+	place := inPipeline
+	if s.ForEach != nil {
+		place = place.with("each")
+	}
+	if s.Count != nil {
+		place = place.with("count")
+	}
+	l.expressions(place, s.Timeout, s.Retries)
+	if r := s.Resources; r != nil {
+		l.expressions(place, r.CPU, r.Memory, r.GPU)
+	}
+	for _, c := range append(slices.Clone(s.Pre), s.Conditions...) {
+		l.expressions(place, c.Condition, c.ErrorMessage)
+	}
+	for _, c := range s.Post {
+		l.expressions(place.with("self"), c.Condition, c.ErrorMessage)
+	}
+	l.references(place.with("row"), BodyReferences(s.Body))
+}
+
+func (l *loader) expressions(place bound, exprs ...hcl.Expression) {
+	for _, e := range exprs {
+		if e != nil {
+			l.references(place, e.Variables())
+		}
+	}
+}
+
+func (l *loader) references(place bound, lists ...[]hcl.Traversal) {
+	for _, refs := range lists {
+		for _, t := range refs {
+			l.reference(place, t)
+		}
+	}
+}
+
+func (l *loader) reference(place bound, t hcl.Traversal) {
+	root := t.RootName()
+	switch {
+	case addr.IsKind(root) && !place.stages:
+		l.add(diag.Errorf(t.SourceRange().Ptr(), "Stage is not known here", "%s cannot refer to stages, since it is read before any stage is. Use a variable.", upperFirst(place.where)))
+	case addr.IsKind(root):
+		l.stageReference(t)
+	case !slices.Contains(place.names, root):
+		l.add(unknownName(t, place))
+	case root == "var":
+		l.declared(t, "variable", slices.Collect(maps.Keys(l.m.Variables)))
+	case root == "local":
+		l.declared(t, "local value", slices.Collect(maps.Keys(l.m.Locals)))
+	default:
+		l.member(t)
+	}
+}
+
+func unknownName(t hcl.Traversal, place bound) *hcl.Diagnostic {
+	root, at := t.RootName(), t.SourceRange()
+	if note := elsewhere[root]; note != "" {
+		return diag.Errorf(&at, root+" is not known here", "%s", note)
+	}
+	if slices.Contains(inPipeline.names, root) {
+		return diag.Errorf(&at, root+" is not known here", "%s can refer to variables only, as var.NAME.", upperFirst(place.where))
+	}
+	names := slices.Clone(place.names)
+	if place.stages {
+		names = append(names, addr.Kinds...)
+	}
+	hint := diag.Suggest(root, names)
+	if hint == "" && len(t) == 1 {
+		hint = fmt.Sprintf(" Text stands in quotes: %q.", root)
+	}
+	if hint == "" {
+		hint = " References begin with one of " + list(names) + "."
+	}
+	return diag.Errorf(&at, "Unknown name", "There is nothing named %q.%s", root, hint)
+}
+
+// stageReference checks that a stage is declared. What the stage makes is
+// not known here.
+func (l *loader) stageReference(t hcl.Traversal) {
+	a, _, ok := addr.FromTraversal(t)
+	if !ok {
+		if len(t) == 1 {
+			l.add(diag.Errorf(t.SourceRange().Ptr(), "Incomplete address", "A stage is referred to as KIND.NAME: %s.NAME.", t.RootName()))
+		}
+		return
+	}
+	if l.m.stages[a.Stage] != nil || l.m.Incomplete {
+		return
+	}
+	at := hcl.RangeBetween(t[0].SourceRange(), t[1].SourceRange())
+	l.add(diag.Errorf(&at, "Undeclared stage", "There is no stage %s.%s", a.Stage, l.stageHint(a.Stage, t)))
+}
+
+// stageHint says which stage was meant, most likely.
+func (l *loader) stageHint(a addr.Stage, t hcl.Traversal) string {
+	// KIND.TYPE.NAME is how other tools write addresses.
+	if len(t) > 2 {
+		if step, ok := t[2].(hcl.TraverseAttr); ok && l.m.stages[addr.Stage{Kind: a.Kind, Name: step.Name}] != nil {
+			return fmt.Sprintf(" An address is KIND.NAME, without the type: did you mean %s.%s?", a.Kind, step.Name)
+		}
+	}
+	var all []string
+	for _, s := range l.m.Stages {
+		if s.Addr.Name == a.Name {
+			return fmt.Sprintf(" Did you mean %q?", s.Addr)
+		}
+		if s.Addr.Kind == a.Kind {
+			all = append(all, s.Addr.Name)
+		}
+	}
+	if near := diag.Closest(a.Name, all); near != "" {
+		return fmt.Sprintf(" Did you mean %q?", addr.Stage{Kind: a.Kind, Name: near})
+	}
+	if len(all) == 0 {
+		return fmt.Sprintf(" There are no %s blocks at all.", a.Kind)
+	}
+	if len(all) > 10 {
+		return ""
+	}
+	slices.Sort(all)
+	return fmt.Sprintf(" The %s blocks are %s.", a.Kind, list(all))
+}
+
+// declared checks the second step of var.NAME and local.NAME.
+func (l *loader) declared(t hcl.Traversal, what string, names []string) {
+	name, at, ok := step(t)
+	if !ok || slices.Contains(names, name) || l.m.Incomplete {
+		return
+	}
+	root := t.RootName()
+	hint := ""
+	if near := diag.Closest(name, names); near != "" {
+		hint = fmt.Sprintf(" Did you mean %s.%s?", root, near)
+	} else if root == "var" {
+		hint = fmt.Sprintf(` Declare it: variable %q { }.`, name)
+	} else {
+		hint = fmt.Sprintf(" Declare it: locals { %s = … }.", name)
+	}
+	l.add(diag.Errorf(&at, "Undeclared "+what, "There is no %s %q.%s", what, name, hint))
+}
+
+// member checks the second step of a name with fixed attributes.
+func (l *loader) member(t hcl.Traversal) {
+	root := t.RootName()
+	known := members[root]
+	if known == nil {
+		return // row and self: their attributes are not known here
+	}
+	name, at, ok := step(t)
+	if ok && !slices.Contains(known, name) {
+		l.add(diag.Errorf(&at, "Unsupported attribute", "%s has no attribute %q.%s", root, name, suggestOrList(name, known, "It has")))
+	}
+}
+
+// step is the name in the second step of a traversal, with the range of both
+// steps; ok is false where there is none.
+func step(t hcl.Traversal) (name string, at hcl.Range, ok bool) {
+	if len(t) < 2 {
+		return "", at, false
+	}
+	attr, ok := t[1].(hcl.TraverseAttr)
+	return attr.Name, hcl.RangeBetween(t[0].SourceRange(), attr.SourceRange()), ok
+}

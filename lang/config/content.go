@@ -180,6 +180,8 @@ func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start
 
 func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
+func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+
 // article puts the indefinite article before a word, as at the beginning of a
 // sentence.
 func article(word string) string {

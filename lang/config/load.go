@@ -76,13 +76,27 @@ func (l *loader) file(name string, src []byte) {
 		return
 	}
 	f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	l.diags = append(l.diags, diags...)
+	l.diags = append(l.diags, onceEach(diags)...)
 	l.broken = diags.HasErrors()
 	l.m.Incomplete = l.m.Incomplete || l.broken
 	if f == nil {
 		return
 	}
 	l.root(f.Body.(*hclsyntax.Body))
+}
+
+// onceEach leaves out syntax errors that say what one before them said: a
+// quote that is not closed makes every line after it a mistake.
+func onceEach(diags hcl.Diagnostics) hcl.Diagnostics {
+	seen := map[string]bool{}
+	var first hcl.Diagnostics
+	for _, d := range diags {
+		if text := d.Summary + d.Detail; !seen[text] {
+			seen[text] = true
+			first = append(first, d)
+		}
+	}
+	return first
 }
 
 func (l *loader) finish() (*Module, hcl.Diagnostics) {

@@ -54,7 +54,7 @@ func (l *loader) stage(b *hclsyntax.Block) {
 }
 
 func (l *loader) duplicate(name, decl hcl.Range, what, given string, other hcl.Range) {
-	d := diag.Errorf(&name, "Duplicate "+what, "There is a %s %q already, at %s. Rename one of them, or remove it.", what, given, place(other))
+	d := diag.Errorf(&name, "Duplicate "+what, "There is already %s %q, at %s. Rename one of them, or remove it.", lowerFirst(article(what)), given, place(other))
 	d.Context = &decl
 	l.add(d)
 }

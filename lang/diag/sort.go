@@ -48,3 +48,23 @@ func Unique(diags hcl.Diagnostics) hcl.Diagnostics {
 	}
 	return unique
 }
+
+// Merge appends to the diagnostics of one phase those of a later one that
+// went on in spite of them. What the later one says about a place that the
+// former found an error at is left out: it is the same mistake, seen by
+// someone who knows less of it.
+func Merge(former, later hcl.Diagnostics) hcl.Diagnostics {
+	merged := slices.Clone(former)
+	for _, d := range later {
+		if d.Subject == nil || !slices.ContainsFunc(former, func(f *hcl.Diagnostic) bool { return covers(f, d) }) {
+			merged = append(merged, d)
+		}
+	}
+	Sort(merged)
+	return merged
+}
+
+func covers(f, d *hcl.Diagnostic) bool {
+	return f.Severity == hcl.DiagError && f.Subject != nil &&
+		f.Subject.Filename == d.Subject.Filename && f.Subject.Overlaps(*d.Subject)
+}

@@ -85,16 +85,22 @@ func (p *printer) code(b *strings.Builder, s *Snippet) {
 		text := strings.TrimRight(line, "\r\n")
 		from := min(max(0, s.HighlightStart-at), len(text))
 		to := min(max(from, s.HighlightEnd-at), len(text))
-		marked := s.HighlightStart < at+len(line) && s.HighlightEnd >= at && from <= to
 		fmt.Fprintf(b, "%4d: %s%s%s\n", number, text[:from], p.style(underline, text[from:to]), text[to:])
-		if marked && !p.opts.Color {
-			if carets := underlined(text, from, to); carets != "" {
-				b.WriteString("      " + carets + "\n")
-			}
+		if carets := underlined(text, from, to); s.marks(at, len(text)) && !p.opts.Color && carets != "" {
+			b.WriteString("      " + carets + "\n")
 		}
 		at += len(line)
 		number++
 	}
+}
+
+// marks says whether the subject has a part in the line of n bytes at at. One
+// that ends where the line begins has none, unless it is empty.
+func (s *Snippet) marks(at, n int) bool {
+	if s.HighlightStart == s.HighlightEnd {
+		return s.HighlightStart >= at && s.HighlightStart <= at+n
+	}
+	return s.HighlightStart <= at+n && s.HighlightEnd > at
 }
 
 // underlined is the line of carets below text[from:to]. Blanks at the
