@@ -85,16 +85,20 @@ func (l *loader) file(name string, src []byte) {
 	l.root(f.Body.(*hclsyntax.Body))
 }
 
-// onceEach leaves out syntax errors that say what one before them said: a
-// quote that is not closed makes every line after it a mistake.
+// onceEach leaves out repetitions of the one syntax error that repeats
+// itself: a quote that is not closed makes every line after it a mistake.
 func onceEach(diags hcl.Diagnostics) hcl.Diagnostics {
-	seen := map[string]bool{}
+	const cascading = "Invalid multi-line string"
+	seen := false
 	var first hcl.Diagnostics
 	for _, d := range diags {
-		if text := d.Summary + d.Detail; !seen[text] {
-			seen[text] = true
-			first = append(first, d)
+		if d.Summary == cascading {
+			if seen {
+				continue
+			}
+			seen = true
 		}
+		first = append(first, d)
 	}
 	return first
 }

@@ -7,6 +7,7 @@ package format
 
 import (
 	"bytes"
+	"regexp"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -31,8 +32,12 @@ func Source(src []byte, filename string) ([]byte, hcl.Diagnostics) {
 		return src, diags
 	}
 	body(f.Body())
-	tokens := blankLines(f.BuildTokens(nil))
-	return hclwrite.Format(tokens.Bytes()), nil
+	tokens := blankLines(lineEnds(f.BuildTokens(nil)))
+	text := bytes.TrimRight(tokens.Bytes(), " \t\r")
+	if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
+		text = append(text, '\n')
+	}
+	return hclwrite.Format(text), nil
 }
 
 func body(b *hclwrite.Body) {
@@ -110,6 +115,19 @@ func parenthesized(tokens hclwrite.Tokens) hclwrite.Tokens {
 	return append(append(hclwrite.Tokens{open}, tokens...), end)
 }
 
+var windowsEnd = regexp.MustCompile(`\r+\n`)
+
+// lineEnds writes the line ends of Windows as all others. In heredocs they are
+// part of a value and stay.
+func lineEnds(tokens hclwrite.Tokens) hclwrite.Tokens {
+	for _, t := range tokens {
+		if t.Type == hclsyntax.TokenNewline || t.Type == hclsyntax.TokenComment {
+			t.Bytes = windowsEnd.ReplaceAll(t.Bytes, []byte("\n"))
+		}
+	}
+	return tokens
+}
+
 // blankLines takes away blank lines that say nothing. Line breaks inside
 // heredocs are no newline tokens and stay.
 func blankLines(tokens hclwrite.Tokens) hclwrite.Tokens {
@@ -129,8 +147,6 @@ func blankLines(tokens hclwrite.Tokens) hclwrite.Tokens {
 		switch {
 		case t.Type == hclsyntax.TokenComment && bytes.HasSuffix(t.Bytes, []byte("\n")):
 			breaks = 1
-		case t.Type == hclsyntax.TokenCHeredoc:
-			breaks = 0
 		case opens(t, tokens[i+1:]):
 			// The line break that is to follow is followed by none.
 			out = append(out, lineBreak())

@@ -37,7 +37,7 @@ func TestFilesGetTheirCanonicalLayout(t *testing.T) {
 		},
 		"heredocs stay as they are": {
 			"locals {\n  a = <<-EOT\n    x\n\n\n\n    y  \n  EOT\n\n\n  b = 1\n}\n",
-			"locals {\n  a = <<-EOT\n    x\n\n\n\n    y  \n  EOT\n\n\n  b = 1\n}\n",
+			"locals {\n  a = <<-EOT\n    x\n\n\n\n    y  \n  EOT\n\n  b = 1\n}\n",
 		},
 		"lists and objects over lines": {
 			"locals {\n  a = [\n\n    1,\n    2,\n\n  ]\n  b = {\n\n    x = 1\n    long = 2\n  }\n}\n",
