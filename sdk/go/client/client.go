@@ -196,3 +196,13 @@ func (p *Plugin) Kill() {
 }
 
 var _ runner.Runner = (*process)(nil)
+
+// Exited says whether the process has ended.
+func (p *Plugin) Exited() bool {
+	select {
+	case <-p.process.exited:
+		return true
+	default:
+		return false
+	}
+}

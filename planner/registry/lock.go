@@ -1,0 +1,153 @@
+package registry
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/google/renameio/v2"
+	"github.com/hashicorp/go-version"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/gohcl"
+	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// LockFile is the name of the lock file, in the root module's folder.
+const LockFile = ".quern.lock.hcl"
+
+const lockHead = `# Written by quern init: the plugins of this pipeline and the digests of their
+# programs. Keep it in version control.
+`
+
+// Locked is what the lock file says of a plugin.
+type Locked struct {
+	Name    string `hcl:"name,label"`
+	Source  string `hcl:"source"`
+	Version string `hcl:"version"`
+	// Constraints are those of required_plugins that Version was chosen by.
+	Constraints string `hcl:"constraints,optional"`
+	// Digests of the program: one for each platform that it was initialised
+	// on. A version under development has none.
+	Digests []string `hcl:"digests"`
+}
+
+// isDevelopment says whether a version is one under development.
+func isDevelopment(text string) bool {
+	v, err := version.NewVersion(text)
+	return err == nil && (v.Prerelease() == "dev" || strings.HasPrefix(v.Prerelease(), "dev."))
+}
+
+func (l *Locked) allows(digest string) bool {
+	return isDevelopment(l.Version) || slices.Contains(l.Digests, digest)
+}
+
+// fits says what is wrong when the configuration has moved on from the lock.
+func (l *Locked) fits(required config.RequiredPlugin) *hcl.Diagnostic {
+	at := required.Range.Ptr()
+	if l.Source != sourceOf(required) {
+		return diag.Errorf(at, "Plugin has another source now",
+			"%s has plugin %q from %q, the configuration from %q. Run quern init -upgrade.",
+			LockFile, required.Name, l.Source, sourceOf(required))
+	}
+	constraints, err := parseConstraints(required.Version)
+	if err != nil {
+		return diag.Errorf(at, "Malformed version constraint", "%s.", err)
+	}
+	v, err := version.NewVersion(l.Version)
+	if err != nil {
+		return diag.Errorf(at, "Malformed lock file", "%s: plugin %q has the version %q: %s.", LockFile, l.Name, l.Version, err)
+	}
+	if !satisfies(v, constraints) {
+		return diag.Errorf(at, "Plugin version is ruled out",
+			"%s has version %s of plugin %q, the configuration asks for %s. Run quern init -upgrade.",
+			LockFile, l.Version, required.Name, required.Version)
+	}
+	return nil
+}
+
+// parseConstraints reads version constraints; none allow everything.
+func parseConstraints(text string) (version.Constraints, error) {
+	if text == "" {
+		return nil, nil
+	}
+	c, err := version.NewConstraint(text)
+	if err != nil {
+		return nil, fmt.Errorf("version %q: %w; write it like \">= 1.2.0\" or \"~> 1.2\"", text, err)
+	}
+	return c, nil
+}
+
+// satisfies compares; a version under development counts as the release that
+// it is to become.
+func satisfies(v *version.Version, c version.Constraints) bool {
+	return c == nil || c.Check(v) || (isDevelopment(v.String()) && c.Check(v.Core()))
+}
+
+// ReadLock reads the lock file of a root module; without one nothing is
+// locked.
+func ReadLock(dir string) (map[string]*Locked, hcl.Diagnostics) {
+	path := filepath.Join(dir, LockFile)
+	src, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return map[string]*Locked{}, nil
+	}
+	if err != nil {
+		return nil, hcl.Diagnostics{diag.Errorf(nil, "Lock file can't be read", "%s.", err)}
+	}
+	file, diags := hclparse.NewParser().ParseHCL(src, LockFile)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	var content struct {
+		Plugins []*Locked `hcl:"plugin,block"`
+	}
+	if diags := gohcl.DecodeBody(file.Body, nil, &content); diags.HasErrors() {
+		return nil, diags
+	}
+	out := map[string]*Locked{}
+	for _, l := range content.Plugins {
+		out[l.Name] = l
+	}
+	return out, nil
+}
+
+// writeLock writes the lock file, if it differs, at once and as a whole.
+func writeLock(dir string, locked map[string]*Locked) (changed bool, err error) {
+	f := hclwrite.NewEmptyFile()
+	for _, name := range sortedKeys(locked) {
+		l := locked[name]
+		f.Body().AppendNewline()
+		b := f.Body().AppendNewBlock("plugin", []string{name}).Body()
+		b.SetAttributeValue("source", cty.StringVal(l.Source))
+		b.SetAttributeValue("version", cty.StringVal(l.Version))
+		if l.Constraints != "" {
+			b.SetAttributeValue("constraints", cty.StringVal(l.Constraints))
+		}
+		digests := cty.ListValEmpty(cty.String)
+		if len(l.Digests) > 0 {
+			var values []cty.Value
+			for _, d := range slices.Sorted(slices.Values(l.Digests)) {
+				values = append(values, cty.StringVal(d))
+			}
+			digests = cty.ListVal(values)
+		}
+		b.SetAttributeValue("digests", digests)
+	}
+	text := append([]byte(lockHead), hclwrite.Format(f.Bytes())...)
+	path := filepath.Join(dir, LockFile)
+	if was, err := os.ReadFile(path); err == nil && bytes.Equal(was, text) {
+		return false, nil
+	}
+	if err := renameio.WriteFile(path, text, 0o644); err != nil {
+		return false, fmt.Errorf("write %s: %w", path, err)
+	}
+	return true, nil
+}

@@ -1,0 +1,395 @@
+// Package registry knows which plugins a pipeline may use: the built-in one,
+// the programs that come with quern, and those that required_plugins names.
+// It finds their programs, holds them to the lock file, answers for their
+// schemas from a cache, and starts each when it is first called.
+//
+// A program whose digest is not the one that was locked is not started, not
+// even for its schema.
+package registry
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// Builtin is the name of the plugin that is part of quern.
+const Builtin = "builtin"
+
+// Options say where plugins are.
+type Options struct {
+	// Dir is the root module's folder: of the lock file, of .quern/plugins,
+	// and what relative paths in configurations start from.
+	Dir string
+	// Required are the plugins of the quern block.
+	Required map[string]config.RequiredPlugin
+	// Cache is a folder for schemas and digests; empty: nothing is cached.
+	Cache string
+	// Program is the quern program; empty: the running one. Its arguments for
+	// serving the built-in plugin are BuiltinArgs; nil: "serve-plugin".
+	Program     string
+	BuiltinArgs []string
+	// Bundled are the plugins that come as programs beside Program; nil:
+	// Bundled.
+	Bundled []string
+	// Search are the folders in which required plugins are looked for; nil:
+	// SearchPath.
+	Search []string
+}
+
+// Bundled are the plugins that come with quern as programs of their own.
+var Bundled = []string{"sql"}
+
+// Registry is safe for use by several goroutines.
+type Registry struct {
+	options Options
+	digests *digests
+	schemas schemaCache
+
+	mu      sync.Mutex
+	plugins map[string]*entry
+	order   []string // builtin, bundled, required by name
+}
+
+// entry is a plugin that may be used.
+type entry struct {
+	name    string
+	source  string
+	program string
+	args    []string
+	digest  string
+	// required tells a plugin of required_plugins from those of quern.
+	required bool
+
+	mu          sync.Mutex
+	schema      *pluginv1.GetSchemaResponse
+	client      *client.Plugin
+	configured  bool
+	config      cty.Value
+	environment []string
+}
+
+// Open finds the programs and checks them against the lock file. It starts
+// none. The registry that it returns beside errors can be used for what was
+// found.
+func Open(options Options) (*Registry, hcl.Diagnostics) {
+	options, err := options.complete()
+	if err != nil {
+		return nil, hcl.Diagnostics{diag.Errorf(nil, "Can't tell where quern is", "%s.", err)}
+	}
+	r := &Registry{
+		options: options, digests: openDigests(options.Cache), schemas: schemaCache{options.Cache},
+		plugins: map[string]*entry{},
+	}
+	r.add(&entry{name: Builtin, source: Builtin, program: options.Program, args: options.BuiltinArgs})
+	for _, name := range options.Bundled {
+		program := filepath.Join(filepath.Dir(options.Program), programName(name))
+		if isProgram(program) {
+			r.add(&entry{name: name, source: Builtin, program: program})
+		}
+	}
+	return r, r.addRequired()
+}
+
+func (o Options) complete() (Options, error) {
+	var err error
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+		return o, err
+	}
+	if o.Program == "" {
+		if o.Program, err = os.Executable(); err != nil {
+			return o, err
+		}
+	}
+	if o.BuiltinArgs == nil {
+		o.BuiltinArgs = []string{"serve-plugin"}
+	}
+	if o.Bundled == nil {
+		o.Bundled = Bundled
+	}
+	if o.Search == nil {
+		o.Search = SearchPath(o.Dir, o.Program)
+	}
+	return o, nil
+}
+
+func (r *Registry) add(e *entry) {
+	e.config = cty.EmptyObjectVal
+	r.plugins[e.name] = e
+	r.order = append(r.order, e.name)
+}
+
+// addRequired adds the required plugins as they are locked.
+func (r *Registry) addRequired() hcl.Diagnostics {
+	if len(r.options.Required) == 0 {
+		return nil
+	}
+	locked, diags := ReadLock(r.options.Dir)
+	if diags.HasErrors() {
+		return diags
+	}
+	for _, name := range sortedKeys(r.options.Required) {
+		required := r.options.Required[name]
+		if r.plugins[name] != nil {
+			diags = append(diags, diag.Errorf(required.Range.Ptr(), "Reserved plugin name",
+				"%q is the name of a plugin that comes with quern. Give the required plugin another local name.", name))
+			continue
+		}
+		found, d := r.lockedProgram(required, locked[name])
+		diags = append(diags, d...)
+		if found == nil {
+			continue
+		}
+		r.add(&entry{
+			name: name, source: sourceOf(required), program: found.path, digest: found.digest, required: true,
+		})
+	}
+	return diags
+}
+
+// Type returns a stage type and the name of the plugin that serves it. With
+// the name of a plugin only that one is asked.
+func (r *Registry) Type(kind, name, plugin string) (*pluginv1.Type, string, error) {
+	if plugin != "" {
+		return r.typeOf(plugin, kind, name)
+	}
+	var failures []error
+	for _, candidate := range r.candidates(name) {
+		schema, err := r.schema(context.Background(), candidate)
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		if t := findType(schema, kind, name); t != nil {
+			return t, candidate, nil
+		}
+	}
+	if len(failures) > 0 {
+		return nil, "", failures[0]
+	}
+	return nil, "", r.unknownType(kind, name)
+}
+
+func (r *Registry) typeOf(plugin, kind, name string) (*pluginv1.Type, string, error) {
+	if r.entry(plugin) == nil {
+		return nil, "", fmt.Errorf("there is no plugin %q.%s Plugins are named in the quern block's required_plugins",
+			plugin, diag.Suggest(plugin, r.Names()))
+	}
+	schema, err := r.schema(context.Background(), plugin)
+	if err != nil {
+		return nil, "", err
+	}
+	if t := findType(schema, kind, name); t != nil {
+		return t, plugin, nil
+	}
+	return nil, "", fmt.Errorf("plugin %q has no %s type %q.%s", plugin, kind, name,
+		diag.Suggest(name, typeNames(schema, kind)))
+}
+
+// candidates are the plugins to ask for a type, the likeliest first: those of
+// quern, then the one whose name the type begins with, then all others.
+func (r *Registry) candidates(typ string) []string {
+	names := r.Names()
+	likely := func(name string) int {
+		switch e := r.entry(name); {
+		case name == typ && !e.required:
+			return 0 // a bundled program is named for its type
+		case !e.required:
+			return 1
+		case strings.HasPrefix(typ, name+"_"):
+			return 2
+		}
+		return 3
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return likely(a) - likely(b) })
+	return names
+}
+
+func (r *Registry) unknownType(kind, name string) error {
+	if slices.Contains(r.options.Bundled, name) && r.entry(name) == nil {
+		return fmt.Errorf("%s type %q is served by the program %s, which is not beside %s; install quern whole",
+			kind, name, programName(name), r.options.Program)
+	}
+	names := r.TypeNames(kind)
+	if owner, _, ok := strings.Cut(name, "_"); ok && r.entry(owner) == nil {
+		return fmt.Errorf("there is no %s type %q.%s If it belongs to a plugin %q, name that in the quern block's required_plugins and run quern init",
+			kind, name, diag.Suggest(name, names), owner)
+	}
+	for _, other := range r.allKinds() {
+		if other != kind && slices.Contains(r.TypeNames(other), name) {
+			return fmt.Errorf("there is no %s type %q, but there is a %s type of that name", kind, name, other)
+		}
+	}
+	return fmt.Errorf("there is no %s type %q.%s The types are: %s", kind, name,
+		diag.Suggest(name, names), strings.Join(names, ", "))
+}
+
+func (r *Registry) allKinds() []string {
+	return []string{"source", "transform", "label", "train", "evaluate", "deploy"}
+}
+
+// TypeNames returns the names of a kind's types, sorted. A plugin whose schema
+// can't be had is left out.
+func (r *Registry) TypeNames(kind string) []string {
+	var out []string
+	for _, name := range r.Names() {
+		if schema, err := r.schema(context.Background(), name); err == nil {
+			out = append(out, typeNames(schema, kind)...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func typeNames(schema *pluginv1.GetSchemaResponse, kind string) []string {
+	var out []string
+	for _, t := range schema.Types {
+		if t.Kind == kind {
+			out = append(out, t.Name)
+		}
+	}
+	return out
+}
+
+func findType(schema *pluginv1.GetSchemaResponse, kind, name string) *pluginv1.Type {
+	for _, t := range schema.Types {
+		if t.Kind == kind && t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// Names returns the plugins that may be used: those of quern first.
+func (r *Registry) Names() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.order)
+}
+
+// Config returns what a plugin's block takes.
+func (r *Registry) Config(plugin string) (*pluginv1.Body, error) {
+	schema, err := r.schema(context.Background(), plugin)
+	if err != nil {
+		return nil, err
+	}
+	return schema.Config, nil
+}
+
+// SetConfig gives the value of a plugin's block, known and unmarked. It counts
+// for a plugin that is not called yet.
+func (r *Registry) SetConfig(plugin string, config cty.Value) {
+	if e := r.entry(plugin); e != nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.config = config
+	}
+}
+
+// SetEnvironment names the variables of quern's environment that a plugin
+// sees. It counts for a plugin that is not started yet.
+func (r *Registry) SetEnvironment(plugin string, names []string) {
+	if e := r.entry(plugin); e != nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.environment = names
+	}
+}
+
+// Development says whether a plugin's version is one under development: its
+// program's digest then is part of its behaviour.
+func (r *Registry) Development(plugin string) bool {
+	schema, err := r.schema(context.Background(), plugin)
+	return err == nil && isDevelopment(schema.Version)
+}
+
+// Describe returns the plugins that were looked at so far, for a plan.
+func (r *Registry) Describe() map[string]plan.Plugin {
+	out := map[string]plan.Plugin{}
+	for _, name := range r.Names() {
+		e := r.entry(name)
+		e.mu.Lock()
+		if e.schema != nil {
+			out[name] = plan.Plugin{Source: e.source, Version: e.schema.Version, Digest: e.digest}
+		}
+		e.mu.Unlock()
+	}
+	return out
+}
+
+// Check compares the plugins that a plan was made with with those that are
+// here.
+func (r *Registry) Check(plugins map[string]plan.Plugin) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, name := range sortedKeys(plugins) {
+		e := r.entry(name)
+		if e == nil {
+			diags = append(diags, diag.Errorf(nil, "Plugin is missing",
+				"The plan was made with plugin %q, which is not here. Run quern init.", name))
+			continue
+		}
+		digest, err := r.digestOf(e)
+		if err != nil {
+			diags = append(diags, diag.Errorf(nil, "Plugin can't be read", "%s.", err))
+		} else if digest != plugins[name].Digest {
+			diags = append(diags, diag.Errorf(nil, "Plugin has changed",
+				"The plan was made with version %s of plugin %q (%s), but %s is %s. Make a new plan.",
+				plugins[name].Version, name, plugins[name].Digest, e.program, digest))
+		}
+	}
+	return diags
+}
+
+// Close ends all plugins that were started.
+func (r *Registry) Close() {
+	var wg sync.WaitGroup
+	for _, name := range r.Names() {
+		e := r.entry(name)
+		wg.Go(func() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if e.client != nil {
+				e.client.Close()
+				e.client, e.configured = nil, false
+			}
+		})
+	}
+	wg.Wait()
+	r.digests.save()
+}
+
+func (r *Registry) entry(name string) *entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.plugins[name]
+}
+
+func (r *Registry) digestOf(e *entry) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return r.digestLocked(e)
+}
+
+func (r *Registry) digestLocked(e *entry) (string, error) {
+	if e.digest == "" {
+		d, err := r.digests.of(e.program)
+		if err != nil {
+			return "", fmt.Errorf("digest of plugin %q: %w", e.name, err)
+		}
+		e.digest = d
+	}
+	return e.digest, nil
+}

@@ -1,0 +1,129 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// Client returns a plugin's process, configured. It is started when it is
+// first asked for, and again when it has ended; all callers share it, and
+// Close ends it.
+func (r *Registry) Client(ctx context.Context, plugin string) (*client.Plugin, error) {
+	e := r.entry(plugin)
+	if e == nil {
+		return nil, fmt.Errorf("there is no plugin %q.%s", plugin, diag.Suggest(plugin, r.Names()))
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c, err := r.started(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if e.configured {
+		return c, nil
+	}
+	if err := configure(ctx, c, e, r.options.Dir); err != nil {
+		return nil, err
+	}
+	e.configured = true
+	return c, nil
+}
+
+// started returns the running process, which may not be configured.
+func (r *Registry) started(ctx context.Context, e *entry) (*client.Plugin, error) {
+	if e.client != nil && !e.client.Exited() {
+		return e.client, nil
+	}
+	if e.client != nil {
+		e.client.Close()
+		e.client, e.configured = nil, false
+	}
+	digest, err := r.digestLocked(e)
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.Start(ctx, client.Command{
+		Name: e.name, Path: e.program, Args: e.args, Dir: r.options.Dir, Env: e.environment, Digest: digest,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.client = c
+	return c, nil
+}
+
+// ConfigError says what a plugin did not like about its block.
+type ConfigError struct {
+	Plugin      string
+	Diagnostics []*pluginv1.Diagnostic
+}
+
+func (e *ConfigError) Error() string {
+	var texts []string
+	for _, d := range e.Diagnostics {
+		text := d.Summary
+		if d.Argument != "" {
+			text = d.Argument + ": " + text
+		}
+		if d.Detail != "" {
+			text += ": " + d.Detail
+		}
+		texts = append(texts, text)
+	}
+	return fmt.Sprintf("the configuration of plugin %q: %s", e.Plugin, strings.Join(texts, "; "))
+}
+
+func configure(ctx context.Context, c *client.Plugin, e *entry, root string) error {
+	config, err := client.EncodeValue(e.config)
+	if err != nil {
+		return err
+	}
+	resp, err := c.Service().Configure(ctx, &pluginv1.ConfigureRequest{Config: config, Root: root})
+	if err != nil {
+		return err
+	}
+	for _, d := range resp.Diagnostics {
+		if d.Severity == pluginv1.Diagnostic_SEVERITY_ERROR {
+			return &ConfigError{Plugin: e.name, Diagnostics: resp.Diagnostics}
+		}
+	}
+	return nil
+}
+
+// schema returns what a plugin offers: from memory, from the cache, or by
+// starting it.
+func (r *Registry) schema(ctx context.Context, plugin string) (*pluginv1.GetSchemaResponse, error) {
+	e := r.entry(plugin)
+	if e == nil {
+		return nil, fmt.Errorf("there is no plugin %q", plugin)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.schema != nil {
+		return e.schema, nil
+	}
+	digest, err := r.digestLocked(e)
+	if err != nil {
+		return nil, err
+	}
+	if s := r.schemas.get(digest, e.args); s != nil {
+		e.schema = s
+		return s, nil
+	}
+	c, err := r.started(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.Schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.schemas.put(digest, e.args, s)
+	e.schema = s
+	return s, nil
+}

@@ -1,0 +1,157 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+
+	"github.com/hashicorp/go-version"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+	"google.golang.org/grpc/codes"
+
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// Schema asks what the plugin offers and checks that it makes sense.
+func (p *Plugin) Schema(ctx context.Context) (*pluginv1.GetSchemaResponse, error) {
+	s, err := p.service.GetSchema(ctx, &pluginv1.GetSchemaRequest{})
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckSchema(s); err != nil {
+		return nil, &CallError{
+			Plugin: p.command.Name, Code: codes.Internal, Stderr: p.Stderr(),
+			Message: "its schema is wrong: " + err.Error() + quote(p.Stderr()),
+		}
+	}
+	return s, nil
+}
+
+// modes are the kinds that types of a mode may have.
+var modes = map[pluginv1.Mode]map[string]bool{
+	pluginv1.Mode_MODE_READ:   {"source": true},
+	pluginv1.Mode_MODE_MAP:    {"transform": true, "label": true},
+	pluginv1.Mode_MODE_RUN:    {"transform": true, "label": true, "train": true, "evaluate": true},
+	pluginv1.Mode_MODE_DEPLOY: {"deploy": true},
+}
+
+var identifier = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
+// reserved are the arguments that every stage has.
+var reserved = map[string]bool{
+	"for_each": true, "count": true, "depends_on": true, "plugin": true, "lifecycle": true,
+	"resources": true, "timeout": true, "retries": true, "dynamic": true, "max_errors": true,
+}
+
+// CheckSchema says what is wrong with a schema.
+func CheckSchema(s *pluginv1.GetSchemaResponse) error {
+	if _, err := version.NewSemver(s.GetVersion()); err != nil {
+		return fmt.Errorf("version %q is no semantic version", s.GetVersion())
+	}
+	if err := checkBody(s.GetConfig(), false, 0); err != nil {
+		return fmt.Errorf("the plugin's block: %w", err)
+	}
+	seen := map[string]bool{}
+	for _, t := range s.GetTypes() {
+		name := fmt.Sprintf("%s %q", t.GetKind(), t.GetName())
+		if seen[name] {
+			return fmt.Errorf("%s is there twice", name)
+		}
+		seen[name] = true
+		if err := checkType(t); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func checkType(t *pluginv1.Type) error {
+	if !identifier.MatchString(t.GetName()) {
+		return fmt.Errorf("the name has to be made of lower case letters, digits and underscores")
+	}
+	kinds, ok := modes[t.GetMode()]
+	if !ok {
+		return fmt.Errorf("it has no mode")
+	}
+	if !kinds[t.GetKind()] {
+		return fmt.Errorf("a type of kind %q can't be of %s", t.GetKind(), t.GetMode())
+	}
+	for _, a := range t.GetBody().GetArguments() {
+		if reserved[a.GetName()] {
+			return fmt.Errorf("argument %q: every stage has an argument of that name", a.GetName())
+		}
+	}
+	for _, b := range t.GetBody().GetBlocks() {
+		if reserved[b.GetName()] {
+			return fmt.Errorf("block %q: every stage has one of that name", b.GetName())
+		}
+	}
+	return checkBody(t.GetBody(), true, 0)
+}
+
+// maxDepth bounds the nesting of blocks.
+const maxDepth = 8
+
+// checkBody checks a body; rows allows row expressions and artifacts.
+func checkBody(b *pluginv1.Body, rows bool, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("blocks are nested deeper than %d", maxDepth)
+	}
+	seen := map[string]bool{}
+	for _, a := range b.GetArguments() {
+		if err := checkName(a.GetName(), seen); err != nil {
+			return err
+		}
+		if err := checkArgument(a, rows); err != nil {
+			return fmt.Errorf("argument %q: %w", a.GetName(), err)
+		}
+	}
+	for _, block := range b.GetBlocks() {
+		if err := checkName(block.GetName(), seen); err != nil {
+			return err
+		}
+		if block.GetMinItems() < 0 || (block.GetMaxItems() != 0 && block.GetMaxItems() < block.GetMinItems()) {
+			return fmt.Errorf("block %q: there can't be between %d and %d of it", block.GetName(), block.GetMinItems(), block.GetMaxItems())
+		}
+		if err := checkBody(block.GetBody(), rows, depth+1); err != nil {
+			return fmt.Errorf("block %q: %w", block.GetName(), err)
+		}
+	}
+	return nil
+}
+
+func checkName(name string, seen map[string]bool) error {
+	if !identifier.MatchString(name) {
+		return fmt.Errorf("%q is no name for an argument or block", name)
+	}
+	if seen[name] {
+		return fmt.Errorf("%q is there twice", name)
+	}
+	seen[name] = true
+	return nil
+}
+
+func checkArgument(a *pluginv1.Argument, rows bool) error {
+	if (a.GetPerRow() || len(a.GetAccepts()) > 0) && !rows {
+		return fmt.Errorf("row expressions and artifacts can't stand here")
+	}
+	if len(a.GetAccepts()) > 0 && !a.GetPerRow() {
+		return nil
+	}
+	var t cty.Type
+	if err := json.Unmarshal(a.GetType(), &t); err != nil {
+		return fmt.Errorf("type %q is no cty type: %w", a.GetType(), err)
+	}
+	if len(a.GetDefaultValue()) == 0 {
+		return nil
+	}
+	if a.GetCollection() != pluginv1.Collection_COLLECTION_UNSPECIFIED || a.GetPerRow() {
+		return fmt.Errorf("it can't have a default")
+	}
+	if _, err := ctyjson.Unmarshal(a.GetDefaultValue(), t); err != nil {
+		return fmt.Errorf("default %s: %w", a.GetDefaultValue(), err)
+	}
+	return nil
+}
