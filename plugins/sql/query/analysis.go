@@ -4,6 +4,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -27,9 +28,39 @@ type Analysis struct {
 	ordering ordering
 }
 
-// openEmpty opens a database for tables that hold no row.
-func openEmpty() (*database, error) {
-	return openDatabase(1, "enable_external_access = false", "memory_limit = '256MB'")
+// spare holds databases without tables for the next analyses: to open one takes
+// most of an analysis' time.
+var spare = make(chan *database, 2)
+
+// takeEmpty returns a database for tables that hold no row.
+func takeEmpty(ctx context.Context) (*database, error) {
+	select {
+	case db := <-spare:
+		return db, nil
+	default:
+	}
+	db, err := openDatabase(1, "enable_external_access = false", "memory_limit = '256MB'")
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(literalPlan(ctx, db), db.lock()); err != nil {
+		db.close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// giveEmpty undoes the transaction in which tables were made, and keeps the
+// database.
+func giveEmpty(db *database) {
+	if err := db.exec("ROLLBACK"); err == nil {
+		select {
+		case spare <- db:
+			return
+		default:
+		}
+	}
+	db.close()
 }
 
 // Analyze checks a query against its inputs' columns. A mistake in it is an
@@ -42,19 +73,13 @@ func Analyze(ctx context.Context, query string, inputs []Table) (*Analysis, erro
 	if err != nil {
 		return nil, err
 	}
-	db, err := openEmpty()
+	db, err := takeEmpty(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer db.close()
-	if err := db.exec(tables); err != nil {
+	defer giveEmpty(db)
+	if err := db.exec("BEGIN;\n" + tables); err != nil {
 		return nil, fmt.Errorf("make the inputs' tables: %w", err)
-	}
-	if err := literalPlan(ctx, db); err != nil {
-		return nil, err
-	}
-	if err := db.lock(); err != nil {
-		return nil, err
 	}
 	a, err := analyze(ctx, db, query, inputs)
 	return a, tidy(err)

@@ -461,7 +461,7 @@ func TestACancelledRunStops(t *testing.T) {
 
 // DuckDB's own list of functions that depend on more than their arguments.
 func TestEveryUnrepeatableFunctionIsKnown(t *testing.T) {
-	db, err := openEmpty()
+	db, err := takeEmpty(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}

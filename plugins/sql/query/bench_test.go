@@ -1,0 +1,17 @@
+//go:build duckdb_arrow
+
+package query
+
+import (
+	"context"
+	"testing"
+)
+
+// What every plan pays for each query.
+func BenchmarkAnalyze(b *testing.B) {
+	for b.Loop() {
+		if _, err := Analyze(context.Background(), "select distinct trim(text) as text, category from tickets where length(text) > 3", []Table{tickets}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
