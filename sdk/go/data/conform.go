@@ -7,11 +7,10 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
-// Conform gives a batch exactly the given schema: columns are taken by
-// position, renamed where their names differ; names inside list types and
-// nullability, in which writers differ, are made equal. Values are not copied
-// and not converted: another type is an error. The caller releases the
-// result.
+// Conform gives a batch exactly the given schema. Its columns must have the
+// schema's names and types, in order; what writers differ in and nobody means
+// (nullability, names inside list types, metadata) is made equal. Values are
+// neither copied nor converted. The caller releases the result.
 func Conform(rec arrow.RecordBatch, schema *arrow.Schema) (arrow.RecordBatch, error) {
 	if rec.Schema().Equal(schema) {
 		rec.Retain()
@@ -23,6 +22,9 @@ func Conform(rec arrow.RecordBatch, schema *arrow.Schema) (arrow.RecordBatch, er
 	columns := make([]arrow.Array, rec.NumCols())
 	defer releaseAll(columns)
 	for i := range columns {
+		if have, want := rec.ColumnName(i), schema.Field(i).Name; have != want {
+			return nil, fmt.Errorf("column %d is %q, %q is expected", i+1, have, want)
+		}
 		c, err := retype(rec.Column(i), schema.Field(i).Type)
 		if err != nil {
 			return nil, fmt.Errorf("column %q: %w", schema.Field(i).Name, err)

@@ -14,6 +14,10 @@ import (
 // maxRowGroup is how many rows a row group of a Parquet file holds at most.
 const maxRowGroup = 1 << 17
 
+// minWrite is how many rows are gathered before they are written: small
+// batches cost more than their rows.
+const minWrite = 4096
+
 // FileWriter writes batches as one Parquet file, zstd-compressed. It holds
 // one row group's compressed pages in memory.
 type FileWriter struct {
@@ -21,6 +25,9 @@ type FileWriter struct {
 	schema *arrow.Schema
 	pq     *pqarrow.FileWriter
 	rows   int64
+
+	gathered     []arrow.RecordBatch
+	gatheredRows int64
 }
 
 // NewFileWriter writes to w, which it does not close.
@@ -34,10 +41,42 @@ func NewFileWriter(w io.Writer, schema Schema) (*FileWriter, error) {
 	return &FileWriter{out: w, schema: schema.Arrow()}, nil
 }
 
-// Write appends a batch. Its columns are taken by position and must have the
-// schema's types.
+// Write appends a batch, which must have the writer's schema (see Conform).
+// It may keep the batch until later.
 func (w *FileWriter) Write(rec arrow.RecordBatch) error {
 	rec, err := Conform(rec, w.schema)
+	if err != nil {
+		return err
+	}
+	w.rows += rec.NumRows()
+	w.gathered = append(w.gathered, rec)
+	w.gatheredRows += rec.NumRows()
+	if w.gatheredRows < minWrite {
+		return nil
+	}
+	return w.flush()
+}
+
+// Rows is how many rows were written.
+func (w *FileWriter) Rows() int64 { return w.rows }
+
+// Close writes what is left. The file is whole only after it.
+func (w *FileWriter) Close() error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := w.pq.Close(); err != nil {
+		return fmt.Errorf("finish a Parquet file: %w", err)
+	}
+	return nil
+}
+
+func (w *FileWriter) flush() error {
+	rec, err := Concat(w.schema, w.gathered)
+	for _, part := range w.gathered {
+		part.Release()
+	}
+	w.gathered, w.gatheredRows = w.gathered[:0], 0
 	if err != nil {
 		return err
 	}
@@ -47,25 +86,11 @@ func (w *FileWriter) Write(rec arrow.RecordBatch) error {
 			return err
 		}
 	}
+	if rec.NumRows() == 0 {
+		return nil
+	}
 	if err := w.pq.WriteBuffered(rec); err != nil {
 		return fmt.Errorf("write %d rows: %w", rec.NumRows(), err)
-	}
-	w.rows += rec.NumRows()
-	return nil
-}
-
-// Rows is how many rows were written.
-func (w *FileWriter) Rows() int64 { return w.rows }
-
-// Close writes what is left. The file is whole only after it.
-func (w *FileWriter) Close() error {
-	if w.pq == nil {
-		if err := w.open(nil); err != nil {
-			return err
-		}
-	}
-	if err := w.pq.Close(); err != nil {
-		return fmt.Errorf("finish a Parquet file: %w", err)
 	}
 	return nil
 }
@@ -81,7 +106,7 @@ func (w *FileWriter) open(first arrow.RecordBatch) error {
 		parquet.WithBatchSize(4096),
 	}
 	for i, f := range w.schema.Fields() {
-		if first != nil && repetitive(first.Column(i)) {
+		if repetitive(first.Column(i)) {
 			props = append(props, parquet.WithDictionaryPath(parquet.ColumnPath{f.Name}, true))
 		}
 	}
