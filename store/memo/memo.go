@@ -331,6 +331,19 @@ func (s *Store) Drop(p *Part) error {
 	return nil
 }
 
+// Changed is when a part of a definition was last added or dropped.
+func (s *Store) Changed(definition string) (time.Time, error) {
+	dir, err := s.folder(definition)
+	if err != nil {
+		return time.Time{}, err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look at the memo of %s: %w", definition, err)
+	}
+	return info.ModTime(), nil
+}
+
 // Definitions lists the definitions that have parts.
 func (s *Store) Definitions() ([]string, error) {
 	dirs, err := filepath.Glob(filepath.Join(s.root, "??", "*"))

@@ -1,0 +1,240 @@
+// Package gc removes from a store what nothing refers to any more: mark, then
+// sweep.
+//
+// What an environment's state, one of the last runs or a young action entry
+// refers to stays, and so does the memo of their definitions. Action entries
+// go before the blobs that they name, so that a store in which gc was
+// interrupted holds no entry without its blobs. The caller holds the leases
+// of all environments: nothing may be made while gc runs.
+package gc
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/memo"
+)
+
+// Options say what stays.
+type Options struct {
+	// Runs is how many of the last runs are kept whole.
+	Runs int
+	// Grace keeps what was made within this time, used or not: results that
+	// an interrupted run will want, or that a branch made.
+	Grace time.Duration
+	// DryRun only counts.
+	DryRun bool
+	// Now is the time that Grace counts back from.
+	Now time.Time
+}
+
+// Result counts what was removed, or would be.
+type Result struct {
+	Actions int   `json:"actions"`
+	Parts   int   `json:"parts"`
+	Blobs   int   `json:"blobs"`
+	Bytes   int64 `json:"bytes"`
+	// KeptBlobs and KeptBytes are what stays.
+	KeptBlobs int   `json:"kept_blobs"`
+	KeptBytes int64 `json:"kept_bytes"`
+}
+
+// Collect removes what may go.
+func Collect(ctx context.Context, s *store.Store, opts Options) (*Result, error) {
+	c := &collection{
+		store: s, opts: opts, result: &Result{},
+		keys: map[string]bool{}, definitions: map[string]bool{}, blobs: map[string]bool{},
+	}
+	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepBlobs} {
+		if err := step(ctx); err != nil {
+			return c.result, err
+		}
+		if err := ctx.Err(); err != nil {
+			return c.result, err
+		}
+	}
+	return c.result, nil
+}
+
+type collection struct {
+	store  *store.Store
+	opts   Options
+	result *Result
+	// What stays.
+	keys, definitions, blobs map[string]bool
+}
+
+func (c *collection) markStates(context.Context) error {
+	environments, err := c.store.States().List()
+	if err != nil {
+		return fmt.Errorf("list environments: %w", err)
+	}
+	for _, env := range environments {
+		st, err := c.store.States().Load(env)
+		if err != nil {
+			return fmt.Errorf("read the state of environment %q: %w", env, err)
+		}
+		for _, inst := range st.Instances {
+			if err := c.markResult(inst.ActionKey, inst.Outputs); err != nil {
+				return fmt.Errorf("%s in environment %q: %w", inst.Address, env, err)
+			}
+			c.definitions[inst.Definition] = true
+		}
+	}
+	return nil
+}
+
+func (c *collection) markRuns(context.Context) error {
+	runs, err := c.store.Runs().List()
+	if err != nil {
+		return fmt.Errorf("list runs: %w", err)
+	}
+	for _, run := range runs[max(0, len(runs)-c.opts.Runs):] {
+		for _, inst := range run.Instances {
+			if err := c.markResult(inst.ActionKey, inst.Outputs); err != nil {
+				return fmt.Errorf("%s in run %s: %w", inst.Address, run.ID, err)
+			}
+		}
+	}
+	return nil
+}
+
+// markActions marks what young entries and entries that stay refer to.
+func (c *collection) markActions(context.Context) error {
+	for entry, err := range c.store.Actions.All() {
+		if err != nil {
+			continue // damaged: it was set aside, and counts as none
+		}
+		if c.keys[entry.Key] || c.young(entry.Created) {
+			if err := c.markResult(entry.Key, entry.Outputs); err != nil {
+				return fmt.Errorf("action of %s: %w", entry.Address, err)
+			}
+			c.definitions[entry.Definition] = true
+		}
+	}
+	return nil
+}
+
+// markResult marks an action and all blobs of what it made. A manifest that
+// is not there any more marks nothing.
+func (c *collection) markResult(key string, outputs map[string]artifact.Ref) error {
+	if key != "" {
+		c.keys[key] = true
+	}
+	for _, ref := range outputs {
+		if c.blobs[ref.Manifest] {
+			continue
+		}
+		a, err := artifact.Get(c.store.Blobs, ref)
+		if blob.Unavailable(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		c.blobs[ref.Manifest] = true
+		for _, b := range a.Blobs() {
+			c.blobs[b] = true
+		}
+	}
+	return nil
+}
+
+func (c *collection) young(t time.Time) bool { return c.opts.Now.Sub(t) < c.opts.Grace }
+
+func (c *collection) sweepActions(context.Context) error {
+	var gone []*action.Entry
+	for entry, err := range c.store.Actions.All() {
+		if err == nil && !c.keys[entry.Key] {
+			gone = append(gone, entry)
+		}
+	}
+	c.result.Actions = len(gone)
+	for _, entry := range gone {
+		if c.opts.DryRun {
+			break
+		}
+		if err := c.store.Actions.Remove(entry.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepMemo drops the parts of definitions that nobody has, and marks the
+// blobs of the others.
+func (c *collection) sweepMemo(context.Context) error {
+	definitions, err := c.store.Memo.Definitions()
+	if err != nil {
+		return fmt.Errorf("list the memo: %w", err)
+	}
+	for _, definition := range definitions {
+		changed, err := c.store.Memo.Changed(definition)
+		if err != nil {
+			return err
+		}
+		stays := c.definitions[definition] || c.young(changed)
+		if err := c.sweepParts(definition, stays); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *collection) sweepParts(definition string, stay bool) error {
+	var gone []*memo.Part
+	for part, err := range c.store.Memo.Parts(definition) {
+		switch {
+		case err != nil: // damaged: it was set aside, and counts as none
+		case stay:
+			for _, b := range part.Blobs() {
+				c.blobs[b] = true
+			}
+		default:
+			gone = append(gone, part)
+		}
+	}
+	c.result.Parts += len(gone)
+	for _, part := range gone {
+		if c.opts.DryRun {
+			break
+		}
+		if err := c.store.Memo.Drop(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *collection) sweepBlobs(ctx context.Context) error {
+	var gone []blob.Ref
+	for ref, err := range c.store.Blobs.All() {
+		if err != nil {
+			return fmt.Errorf("list blobs: %w", err)
+		}
+		if c.blobs[ref.Digest] {
+			c.result.KeptBlobs++
+			c.result.KeptBytes += ref.Size
+			continue
+		}
+		gone = append(gone, ref)
+	}
+	for _, ref := range gone {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !c.opts.DryRun {
+			if err := c.store.Blobs.Remove(ref.Digest); err != nil {
+				return err
+			}
+		}
+		c.result.Blobs++
+		c.result.Bytes += ref.Size
+	}
+	return nil
+}
