@@ -55,5 +55,8 @@ func (b *boundary) ends(hash uint64, size int) bool {
 	return size >= meanBytes/2 || hash < perRow+uint64(size)*perByte
 }
 
+// noHash is the hash of a row without columns. It ends no shard.
+const noHash = math.MaxUint64
+
 // mix takes the next column's value into a row's hash.
 func mix(hash uint64, value []byte) uint64 { return xxh3.HashSeed(value, hash) }

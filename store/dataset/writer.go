@@ -92,7 +92,7 @@ func (w *Writer) Write(ctx context.Context, rec arrow.RecordBatch) error {
 func (w *Writer) encode(rec arrow.RecordBatch, from, to int) {
 	w.hashes = w.hashes[:0]
 	for range to - from {
-		w.hashes = append(w.hashes, 0)
+		w.hashes = append(w.hashes, noHash)
 	}
 	for c := range w.columns {
 		e := &w.columns[c]
