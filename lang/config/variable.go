@@ -114,7 +114,7 @@ func TypeName(t cty.Type) string {
 // is about: `rows[2].name: string required`.
 func ConversionError(err error) string {
 	if pe, ok := err.(cty.PathError); ok && len(pe.Path) > 0 {
-		return pathString(pe.Path) + ": " + pe.Error()
+		return "at " + pathString(pe.Path) + ": " + pe.Error()
 	}
 	return err.Error()
 }
