@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 )
 
@@ -37,7 +36,7 @@ func programName(plugin string) string {
 }
 
 // sourceOf is where a plugin comes from; the local name where nothing is said.
-func sourceOf(r config.RequiredPlugin) string {
+func sourceOf(r Requirement) string {
 	if r.Source == "" {
 		return r.Name
 	}
@@ -46,7 +45,7 @@ func sourceOf(r config.RequiredPlugin) string {
 
 // programOf is the name of the program that a source gives:
 // github.com/acme/quern-plugin-ocr and acme/ocr both give ocr.
-func programOf(r config.RequiredPlugin) string {
+func programOf(r Requirement) string {
 	return strings.TrimPrefix(path.Base(sourceOf(r)), "quern-plugin-")
 }
 
@@ -84,7 +83,7 @@ func candidates(search []string, name string) []*candidate {
 
 // lockedProgram finds the program that the lock file names: the one that has
 // its digest. A version under development is held to no digest.
-func (r *Registry) lockedProgram(required config.RequiredPlugin, lock *Locked) (*candidate, hcl.Diagnostics) {
+func (r *Registry) lockedProgram(required Requirement, lock *Locked) (*candidate, hcl.Diagnostics) {
 	at := required.Range.Ptr()
 	if lock == nil {
 		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin is not initialised",

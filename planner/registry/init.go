@@ -9,71 +9,93 @@ import (
 	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/sdk/go/client"
 )
 
-// Chosen is what Init chose for a required plugin.
-type Chosen struct {
-	Name, Source, Version, Path, Digest string
-	// Before is the version that was locked; empty: none was.
-	Before string
+// Pinned is what Init chose for a required plugin.
+type Pinned struct {
+	Name    string `json:"name"`
+	Source  string `json:"source"`
+	Version string `json:"version"`
+	Path    string `json:"path"`
+	Digest  string `json:"digest"`
+	// Change says what is new, for a person: "pinned", "unchanged",
+	// "from 1.0.0", "digest changed".
+	Change string `json:"change"`
 }
 
 // Init chooses a program for every required plugin and writes the lock file.
 // What is locked stays, and another platform's digest is added to it; with
 // upgrade the newest version that fits is chosen anew. Programs are started
-// to ask for their version. Changed is set when the lock file was written.
-func Init(ctx context.Context, options Options, upgrade bool) (chosen []Chosen, changed bool, diags hcl.Diagnostics) {
+// to ask for their version. Nothing is written beside errors.
+func Init(ctx context.Context, options Options, upgrade bool) ([]Pinned, hcl.Diagnostics) {
 	options, err := options.complete()
 	if err != nil {
-		return nil, false, hcl.Diagnostics{diag.Errorf(nil, "Can't tell where quern is", "%s.", err)}
+		return nil, hcl.Diagnostics{diag.Errorf(nil, "Can't tell where quern is", "%s.", err)}
 	}
-	locked, diags := ReadLock(options.Dir)
+	locked, diags := ReadLock(options.Root)
 	if diags.HasErrors() {
-		return nil, false, diags
+		return nil, diags
 	}
-	digests := openDigests(options.Cache)
+	digests := openDigests(options.CacheDir)
 	defer digests.save()
+	var pinned []Pinned
 	next := map[string]*Locked{}
-	for _, name := range sortedKeys(options.Required) {
-		was := locked[name]
-		required := options.Required[name]
-		required.Name = name
+	for _, required := range options.Required {
+		was := locked[required.Name]
 		found, version, d := choose(ctx, options, digests, required, was, upgrade)
 		diags = append(diags, d...)
 		if found == nil {
 			continue
 		}
-		l := &Locked{Name: name, Source: sourceOf(required), Version: version, Constraints: required.Version}
-		if !isDevelopment(version) {
-			l.Digests = []string{found.digest}
-			if was != nil && was.Version == version && was.Source == l.Source && !upgrade {
-				l.Digests = append(l.Digests, was.Digests...)
-				slices.Sort(l.Digests)
-				l.Digests = slices.Compact(l.Digests)
-			}
-		}
-		c := Chosen{Name: name, Source: l.Source, Version: version, Path: found.path, Digest: found.digest}
-		if was != nil {
-			c.Before = was.Version
-		}
-		chosen, next[name] = append(chosen, c), l
+		l := lockOf(required, version, found.digest, was, upgrade)
+		next[required.Name] = l
+		pinned = append(pinned, Pinned{
+			Name: l.Name, Source: l.Source, Version: l.Version, Path: found.path, Digest: found.digest,
+			Change: change(was, l),
+		})
 	}
 	if diags.HasErrors() || (len(next) == 0 && len(locked) == 0) {
-		return chosen, false, diags
+		return pinned, diags
 	}
-	changed, err = writeLock(options.Dir, next)
-	if err != nil {
+	if err := writeLock(options.Root, next); err != nil {
 		diags = append(diags, diag.Errorf(nil, "Lock file can't be written", "%s.", err))
 	}
-	return chosen, changed, diags
+	return pinned, diags
+}
+
+// lockOf is a lock entry. Digests that were locked before for the same version
+// stay: they are those of other platforms.
+func lockOf(required Requirement, version, digest string, was *Locked, upgrade bool) *Locked {
+	l := &Locked{Name: required.Name, Source: sourceOf(required), Version: version, Constraints: required.Version}
+	if isDevelopment(version) {
+		return l
+	}
+	l.Digests = []string{digest}
+	if was != nil && was.Version == version && was.Source == l.Source && !upgrade {
+		l.Digests = append(l.Digests, was.Digests...)
+		slices.Sort(l.Digests)
+		l.Digests = slices.Compact(l.Digests)
+	}
+	return l
+}
+
+func change(was, now *Locked) string {
+	switch {
+	case was == nil:
+		return "pinned"
+	case was.Version != now.Version:
+		return "from " + was.Version
+	case !slices.Equal(was.Digests, now.Digests):
+		return "digest changed"
+	}
+	return "unchanged"
 }
 
 // choose finds the program for a required plugin: the locked one, or the
 // newest that fits.
-func choose(ctx context.Context, options Options, digests *digests, required config.RequiredPlugin, was *Locked, upgrade bool,
+func choose(ctx context.Context, options Options, digests *digests, required Requirement, was *Locked, upgrade bool,
 ) (*candidate, string, hcl.Diagnostics) {
 	at := required.Range.Ptr()
 	constraints, err := parseConstraints(required.Version)
@@ -107,7 +129,7 @@ func choose(ctx context.Context, options Options, digests *digests, required con
 	return best, best.version.Original(), nil
 }
 
-func notFound(options Options, required config.RequiredPlugin, notes []string) *hcl.Diagnostic {
+func notFound(options Options, required Requirement, notes []string) *hcl.Diagnostic {
 	program := programName(programOf(required))
 	if len(notes) == 0 {
 		return diag.Errorf(required.Range.Ptr(), "Plugin is missing",

@@ -16,7 +16,6 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 )
 
@@ -50,7 +49,7 @@ func (l *Locked) allows(digest string) bool {
 }
 
 // fits says what is wrong when the configuration has moved on from the lock.
-func (l *Locked) fits(required config.RequiredPlugin) *hcl.Diagnostic {
+func (l *Locked) fits(required Requirement) *hcl.Diagnostic {
 	at := required.Range.Ptr()
 	if l.Source != sourceOf(required) {
 		return diag.Errorf(at, "Plugin has another source now",
@@ -120,7 +119,7 @@ func ReadLock(dir string) (map[string]*Locked, hcl.Diagnostics) {
 }
 
 // writeLock writes the lock file, if it differs, at once and as a whole.
-func writeLock(dir string, locked map[string]*Locked) (changed bool, err error) {
+func writeLock(dir string, locked map[string]*Locked) error {
 	f := hclwrite.NewEmptyFile()
 	for _, name := range sortedKeys(locked) {
 		l := locked[name]
@@ -144,10 +143,10 @@ func writeLock(dir string, locked map[string]*Locked) (changed bool, err error) 
 	text := append([]byte(lockHead), hclwrite.Format(f.Bytes())...)
 	path := filepath.Join(dir, LockFile)
 	if was, err := os.ReadFile(path); err == nil && bytes.Equal(was, text) {
-		return false, nil
+		return nil
 	}
 	if err := renameio.WriteFile(path, text, 0o644); err != nil {
-		return false, fmt.Errorf("write %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return true, nil
+	return nil
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/client"
@@ -31,13 +30,15 @@ const Builtin = "builtin"
 
 // Options say where plugins are.
 type Options struct {
-	// Dir is the root module's folder: of the lock file, of .quern/plugins,
+	// Root is the root module's folder: of the lock file, of .quern/plugins,
 	// and what relative paths in configurations start from.
-	Dir string
+	Root string
+	// Version is quern's. Plugins see it as QUERN_VERSION.
+	Version string
 	// Required are the plugins of the quern block.
-	Required map[string]config.RequiredPlugin
-	// Cache is a folder for schemas and digests; empty: nothing is cached.
-	Cache string
+	Required []Requirement
+	// CacheDir is a folder for schemas and digests; empty: nothing is cached.
+	CacheDir string
 	// Program is the quern program; empty: the running one. Its arguments for
 	// serving the built-in plugin are BuiltinArgs; nil: "serve-plugin".
 	Program     string
@@ -48,6 +49,17 @@ type Options struct {
 	// Search are the folders in which required plugins are looked for; nil:
 	// SearchPath.
 	Search []string
+}
+
+// Requirement is an entry of required_plugins.
+type Requirement struct {
+	// Name is the plugin's local name.
+	Name string
+	// Source is where it comes from; empty: it is looked for by its name.
+	Source string
+	// Version is a constraint; empty: any.
+	Version string
+	Range   hcl.Range
 }
 
 // Bundled are the plugins that come with quern as programs of their own.
@@ -91,7 +103,7 @@ func Open(options Options) (*Registry, hcl.Diagnostics) {
 		return nil, hcl.Diagnostics{diag.Errorf(nil, "Can't tell where quern is", "%s.", err)}
 	}
 	r := &Registry{
-		options: options, digests: openDigests(options.Cache), schemas: schemaCache{options.Cache},
+		options: options, digests: openDigests(options.CacheDir), schemas: schemaCache{options.CacheDir},
 		plugins: map[string]*entry{},
 	}
 	r.add(&entry{name: Builtin, source: Builtin, program: options.Program, args: options.BuiltinArgs})
@@ -106,9 +118,17 @@ func Open(options Options) (*Registry, hcl.Diagnostics) {
 
 func (o Options) complete() (Options, error) {
 	var err error
-	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+	if o.Root, err = filepath.Abs(o.Root); err != nil {
 		return o, err
 	}
+	if o.CacheDir != "" {
+		if o.CacheDir, err = filepath.Abs(o.CacheDir); err != nil {
+			return o, err
+		}
+	}
+	o.Required = slices.SortedFunc(slices.Values(o.Required), func(a, b Requirement) int {
+		return strings.Compare(a.Name, b.Name)
+	})
 	if o.Program == "" {
 		if o.Program, err = os.Executable(); err != nil {
 			return o, err
@@ -121,7 +141,7 @@ func (o Options) complete() (Options, error) {
 		o.Bundled = Bundled
 	}
 	if o.Search == nil {
-		o.Search = SearchPath(o.Dir, o.Program)
+		o.Search = SearchPath(o.Root, o.Program)
 	}
 	return o, nil
 }
@@ -137,12 +157,12 @@ func (r *Registry) addRequired() hcl.Diagnostics {
 	if len(r.options.Required) == 0 {
 		return nil
 	}
-	locked, diags := ReadLock(r.options.Dir)
+	locked, diags := ReadLock(r.options.Root)
 	if diags.HasErrors() {
 		return diags
 	}
-	for _, name := range sortedKeys(r.options.Required) {
-		required := r.options.Required[name]
+	for _, required := range r.options.Required {
+		name := required.Name
 		if r.plugins[name] != nil {
 			diags = append(diags, diag.Errorf(required.Range.Ptr(), "Reserved plugin name",
 				"%q is the name of a plugin that comes with quern. Give the required plugin another local name.", name))
@@ -185,8 +205,7 @@ func (r *Registry) Type(kind, name, plugin string) (*pluginv1.Type, string, erro
 
 func (r *Registry) typeOf(plugin, kind, name string) (*pluginv1.Type, string, error) {
 	if r.entry(plugin) == nil {
-		return nil, "", fmt.Errorf("there is no plugin %q.%s Plugins are named in the quern block's required_plugins",
-			plugin, diag.Suggest(plugin, r.Names()))
+		return nil, "", r.noPlugin(plugin)
 	}
 	schema, err := r.schema(context.Background(), plugin)
 	if err != nil {
@@ -280,8 +299,8 @@ func (r *Registry) Names() []string {
 	return slices.Clone(r.order)
 }
 
-// Config returns what a plugin's block takes.
-func (r *Registry) Config(plugin string) (*pluginv1.Body, error) {
+// ConfigSchema returns what a plugin's block takes.
+func (r *Registry) ConfigSchema(plugin string) (*pluginv1.Body, error) {
 	schema, err := r.schema(context.Background(), plugin)
 	if err != nil {
 		return nil, err
@@ -291,12 +310,20 @@ func (r *Registry) Config(plugin string) (*pluginv1.Body, error) {
 
 // SetConfig gives the value of a plugin's block, known and unmarked. It counts
 // for a plugin that is not called yet.
-func (r *Registry) SetConfig(plugin string, config cty.Value) {
-	if e := r.entry(plugin); e != nil {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.config = config
+func (r *Registry) SetConfig(plugin string, config cty.Value) error {
+	e := r.entry(plugin)
+	if e == nil {
+		return r.noPlugin(plugin)
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.config = config
+	return nil
+}
+
+func (r *Registry) noPlugin(name string) error {
+	return fmt.Errorf("there is no plugin %q.%s Plugins are named in the quern block's required_plugins",
+		name, diag.Suggest(name, r.Names()))
 }
 
 // SetEnvironment names the variables of quern's environment that a plugin

@@ -2,21 +2,19 @@ package registry
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
-	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/sdk/go/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
 // Client returns a plugin's process, configured. It is started when it is
 // first asked for, and again when it has ended; all callers share it, and
-// Close ends it.
+// Close ends it. What it does not like about its block is a
+// *client.DiagnosticError.
 func (r *Registry) Client(ctx context.Context, plugin string) (*client.Plugin, error) {
 	e := r.entry(plugin)
 	if e == nil {
-		return nil, fmt.Errorf("there is no plugin %q.%s", plugin, diag.Suggest(plugin, r.Names()))
+		return nil, r.noPlugin(plugin)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -27,7 +25,7 @@ func (r *Registry) Client(ctx context.Context, plugin string) (*client.Plugin, e
 	if e.configured {
 		return c, nil
 	}
-	if err := configure(ctx, c, e, r.options.Dir); err != nil {
+	if err := configure(ctx, c, e, r.options.Root); err != nil {
 		return nil, err
 	}
 	e.configured = true
@@ -48,7 +46,7 @@ func (r *Registry) started(ctx context.Context, e *entry) (*client.Plugin, error
 		return nil, err
 	}
 	c, err := client.Start(ctx, client.Command{
-		Name: e.name, Path: e.program, Args: e.args, Dir: r.options.Dir, Env: e.environment, Digest: digest,
+		Name: e.name, Path: e.program, Args: e.args, Dir: r.options.Root, Env: r.environment(e), Digest: digest,
 	})
 	if err != nil {
 		return nil, err
@@ -57,25 +55,9 @@ func (r *Registry) started(ctx context.Context, e *entry) (*client.Plugin, error
 	return c, nil
 }
 
-// ConfigError says what a plugin did not like about its block.
-type ConfigError struct {
-	Plugin      string
-	Diagnostics []*pluginv1.Diagnostic
-}
-
-func (e *ConfigError) Error() string {
-	var texts []string
-	for _, d := range e.Diagnostics {
-		text := d.Summary
-		if d.Argument != "" {
-			text = d.Argument + ": " + text
-		}
-		if d.Detail != "" {
-			text += ": " + d.Detail
-		}
-		texts = append(texts, text)
-	}
-	return fmt.Sprintf("the configuration of plugin %q: %s", e.Plugin, strings.Join(texts, "; "))
+// environment are the variables that a plugin sees beside the usual ones.
+func (r *Registry) environment(e *entry) []string {
+	return append([]string{"QUERN_VERSION=" + r.options.Version}, e.environment...)
 }
 
 func configure(ctx context.Context, c *client.Plugin, e *entry, root string) error {
@@ -87,12 +69,7 @@ func configure(ctx context.Context, c *client.Plugin, e *entry, root string) err
 	if err != nil {
 		return err
 	}
-	for _, d := range resp.Diagnostics {
-		if d.Severity == pluginv1.Diagnostic_SEVERITY_ERROR {
-			return &ConfigError{Plugin: e.name, Diagnostics: resp.Diagnostics}
-		}
-	}
-	return nil
+	return client.Failure(e.name, resp.Diagnostics)
 }
 
 // schema returns what a plugin offers: from memory, from the cache, or by
@@ -100,7 +77,7 @@ func configure(ctx context.Context, c *client.Plugin, e *entry, root string) err
 func (r *Registry) schema(ctx context.Context, plugin string) (*pluginv1.GetSchemaResponse, error) {
 	e := r.entry(plugin)
 	if e == nil {
-		return nil, fmt.Errorf("there is no plugin %q", plugin)
+		return nil, r.noPlugin(plugin)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -1,0 +1,173 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"google.golang.org/grpc/codes"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// BatchStream is a call that answers batches of rows with batches of as many,
+// in order: Map or Predict. One goroutine may send while another receives, so
+// that several batches are under way: gRPC holds back a sender that is some
+// megabytes ahead. A stream that is not received to its end is ended by its
+// context.
+type BatchStream struct {
+	plugin *Plugin
+	want   data.Schema
+	send   func(rows []byte) error
+	close  func() error
+	recv   func() (rows []byte, errs []*pluginv1.RowError, diags []*pluginv1.Diagnostic, err error)
+
+	mu   sync.Mutex
+	sent []int64 // rows of the batches that are not answered yet
+}
+
+// Answer is what a batch was answered with.
+type Answer struct {
+	// Rows has as many rows as the batch that was sent, and the columns that
+	// were asked for; the receiver releases it.
+	Rows arrow.RecordBatch
+	// Errors are the rows that failed; their values are of no account. The
+	// numbers are within the batch.
+	Errors []*pluginv1.RowError
+}
+
+// Map opens a Map call for an instance; made are the columns that the plugin
+// makes itself.
+func (p *Plugin) Map(ctx context.Context, in *pluginv1.Instance, made data.Schema) (*BatchStream, error) {
+	s, err := p.service.Map(ctx)
+	if err != nil {
+		return nil, err
+	}
+	start := &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: in}}
+	if err := s.Send(start); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return &BatchStream{
+		plugin: p, want: made, close: s.CloseSend,
+		send: func(rows []byte) error {
+			return s.Send(&pluginv1.MapRequest{Event: &pluginv1.MapRequest_Rows{Rows: rows}})
+		},
+		recv: func() ([]byte, []*pluginv1.RowError, []*pluginv1.Diagnostic, error) {
+			r, err := s.Recv()
+			return r.GetRows(), r.GetErrors(), r.GetDiagnostics(), err
+		},
+	}, nil
+}
+
+// Predict opens a Predict call for a model that the plugin made.
+func (p *Plugin) Predict(ctx context.Context, model *pluginv1.Artifact) (*BatchStream, error) {
+	s, err := p.service.Predict(ctx)
+	if err != nil {
+		return nil, err
+	}
+	start := &pluginv1.PredictRequest{Event: &pluginv1.PredictRequest_Start{Start: model}}
+	if err := s.Send(start); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return &BatchStream{
+		plugin: p, want: data.FromProto(model.GetSignature().GetOutputs()), close: s.CloseSend,
+		send: func(rows []byte) error {
+			return s.Send(&pluginv1.PredictRequest{Event: &pluginv1.PredictRequest_Rows{Rows: rows}})
+		},
+		recv: func() ([]byte, []*pluginv1.RowError, []*pluginv1.Diagnostic, error) {
+			r, err := s.Recv()
+			return r.GetRows(), r.GetErrors(), nil, err
+		},
+	}, nil
+}
+
+// Send sends a batch. io.EOF means that the call has ended; Recv says why. The
+// caller keeps its reference to rec.
+func (s *BatchStream) Send(rec arrow.RecordBatch) error {
+	rows, err := data.EncodeBatch(rec)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.sent = append(s.sent, rec.NumRows())
+	s.mu.Unlock()
+	return s.send(rows)
+}
+
+// CloseSend says that no more batches come.
+func (s *BatchStream) CloseSend() error { return s.close() }
+
+// Recv receives the answer to the oldest batch that is not answered yet; after
+// the last one it returns io.EOF. What the plugin reports is a
+// *DiagnosticError, an answer that does not fit its batch a *CallError.
+func (s *BatchStream) Recv() (*Answer, error) {
+	rows, errs, diags, err := s.recv()
+	if errors.Is(err, io.EOF) {
+		return nil, s.end()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := Failure(s.plugin.Name(), diags); err != nil {
+		return nil, err
+	}
+	rec, err := data.DecodeBatch(rows)
+	if err != nil {
+		return nil, s.wrong("%s", err)
+	}
+	if err := s.check(rec, errs); err != nil {
+		rec.Release()
+		return nil, err
+	}
+	return &Answer{Rows: rec, Errors: errs}, nil
+}
+
+// end is io.EOF if all batches were answered.
+func (s *BatchStream) end() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sent) > 0 {
+		return s.wrong("it ended the call with %d batches unanswered", len(s.sent))
+	}
+	return io.EOF
+}
+
+// check compares an answer with the batch that was sent.
+func (s *BatchStream) check(rec arrow.RecordBatch, errs []*pluginv1.RowError) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sent) == 0 {
+		return s.wrong("it answered a batch that was not sent")
+	}
+	want := s.sent[0]
+	s.sent = s.sent[1:]
+	if rec.NumRows() != want {
+		return s.wrong("it answered %d rows with %d", want, rec.NumRows())
+	}
+	got, err := data.FromArrow(rec.Schema())
+	if err != nil {
+		return s.wrong("%s", err)
+	}
+	if !got.Equal(s.want) {
+		return s.wrong("it was to make the columns %v and made %v", s.want, got)
+	}
+	for _, e := range errs {
+		if e.GetRow() < 0 || e.GetRow() >= want {
+			return s.wrong("it reports row %d of a batch of %d as failed", e.GetRow(), want)
+		}
+	}
+	return nil
+}
+
+// wrong is an answer that the protocol does not allow.
+func (s *BatchStream) wrong(format string, args ...any) error {
+	lines := s.plugin.Stderr()
+	return &CallError{
+		Plugin: s.plugin.Name(), Code: codes.Internal, Stderr: lines,
+		Message: "it sent a wrong answer: " + fmt.Sprintf(format, args...) + quote(lines),
+	}
+}
