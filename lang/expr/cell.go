@@ -26,7 +26,10 @@ func cell(col arrow.Array, i int) (cty.Value, error) {
 	case *array.Int64:
 		return cty.NumberIntVal(col.Value(i)), nil
 	case *array.Float64:
-		return floatValue(col.Value(i))
+		if !finite(col.Value(i)) {
+			return cty.NullVal(t), nil
+		}
+		return decimal(col.Value(i)), nil
 	case *array.Boolean:
 		return cty.BoolVal(col.Value(i)), nil
 	case *array.Binary:
@@ -44,12 +47,16 @@ func cell(col arrow.Array, i int) (cty.Value, error) {
 	return cty.NilVal, fmt.Errorf("expressions cannot read values of type %s", col.DataType())
 }
 
-// floatValue is the decimal number that the float is written as.
-func floatValue(f float64) (cty.Value, error) {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return cty.NilVal, fmt.Errorf("%v is not a number to compute with", f)
+// decimal is the number that a float is written as in its shortest form.
+func decimal(f float64) cty.Value {
+	if f == 0 {
+		return cty.Zero // -0 too
 	}
-	return cty.ParseNumberVal(strconv.FormatFloat(f, 'g', -1, 64))
+	v, err := cty.ParseNumberVal(strconv.FormatFloat(f, 'g', -1, 64))
+	if err != nil {
+		panic("a float's own form is no number: " + err.Error())
+	}
+	return v
 }
 
 func listCell(col *array.List, i int, t cty.Type) (cty.Value, error) {

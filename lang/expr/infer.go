@@ -247,6 +247,9 @@ func (t *typist) soften(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax.
 		case "can":
 			return literal(cty.UnknownVal(cty.Bool).RefineNotNull(), e.Range())
 		}
+		if v, ok := t.expanded(e, ctx); ok {
+			return literal(v, e.Range())
+		}
 	case *hclsyntax.ConditionalExpr:
 		t.value(e.TrueResult, ctx)
 		t.value(e.FalseResult, ctx)
@@ -258,6 +261,28 @@ func (t *typist) soften(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax.
 	}
 	none := func(*hclsyntax.ForExpr) {}
 	return mapChildren(e, sub, none, func() {})
+}
+
+// expanded is what f(list...) gives where the list is not known: as if it had
+// one element.
+func (t *typist) expanded(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) (cty.Value, bool) {
+	if !e.ExpandFinal {
+		return cty.NilVal, false
+	}
+	last := len(e.Args) - 1
+	list := t.value(e.Args[last], ctx)
+	if ty := list.Type(); list.IsKnown() || !ty.IsListType() && !ty.IsSetType() {
+		return cty.NilVal, false
+	}
+	one := *e
+	one.ExpandFinal = false
+	one.Args = append(slices.Clone(e.Args[:last]), literal(cty.UnknownVal(list.Type().ElementType()), e.Args[last].Range()))
+	inner := &typist{}
+	v := inner.value(&one, ctx)
+	if inner.diags.HasErrors() || v.Type() == cty.DynamicPseudoType {
+		return cty.NilVal, false
+	}
+	return cty.UnknownVal(v.Type()), true
 }
 
 // tryValue has the one type of all alternatives that can succeed.

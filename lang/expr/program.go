@@ -17,15 +17,26 @@ import (
 
 // Program is a row expression made ready to run over record batches. It may
 // be used by several goroutines at once.
+//
+// There are two evaluators: hcl's own, which takes rows one by one, and
+// closures over the columns, which are some twenty times faster and know only
+// what is common. The first one decides what is right; the second gives the
+// same answers or passes the row on to it.
 type Program struct {
 	compiled *Compiled
 	expr     hclsyntax.Expression
+	// columns are those that it reads.
+	columns data.Schema
 	// column is set where the expression is no more than a column.
 	column string
 	// out is the result's Arrow type.
 	out arrow.DataType
 	// vars are the values of what it refers to beside the row.
 	vars map[string]cty.Value
+	// root is the expression as closures, and paths the columns and fields
+	// that they read. nil: there are none for it.
+	root  *node
+	paths [][]string
 }
 
 // RowError says why a row has no result.
@@ -43,23 +54,27 @@ func (c *Compiled) Program(in data.Schema, vars map[string]cty.Value) (*Program,
 	if err != nil {
 		return nil, err
 	}
+	p := &Program{compiled: c, expr: e, vars: unmarked(vars)}
 	for _, name := range c.Columns {
-		if _, _, ok := in.Lookup(name); !ok {
+		column, _, ok := in.Lookup(name)
+		if !ok {
 			return nil, fmt.Errorf("row expression %s: the rows have no column %q", c.Text, name)
 		}
+		p.columns = append(p.columns, column)
 	}
-	out, err := data.ArrowType(c.ColumnType)
+	p.out, err = data.ArrowType(c.ColumnType)
 	if err != nil {
 		return nil, fmt.Errorf("row expression %s: %w", c.Text, err)
 	}
-	p := &Program{compiled: c, expr: e, out: out, vars: unmarked(vars)}
 	if name, ok := c.Column(); ok {
-		column, _, _ := in.Lookup(name)
-		if column.Type != c.ColumnType {
-			return nil, fmt.Errorf("row expression %s: column %q is %s, not %s", c.Text, name, column.Type, c.ColumnType)
+		if t := p.columns[0].Type; t != c.ColumnType {
+			return nil, fmt.Errorf("row expression %s: column %q is %s, not %s", c.Text, name, t, c.ColumnType)
 		}
 		p.column = name
+		return p, nil
 	}
+	v := &vectoriser{schema: p.columns, vars: p.context()}
+	p.root, p.paths = v.expr(e), v.paths
 	return p, nil
 }
 
@@ -72,6 +87,15 @@ func unmarked(vars map[string]cty.Value) map[string]cty.Value {
 	return plain
 }
 
+// context is a new context for hcl's evaluator, without a row.
+func (p *Program) context() *hcl.EvalContext {
+	ctx := &hcl.EvalContext{Variables: make(map[string]cty.Value, len(p.vars)+1), Functions: runtimeFunctions()}
+	for name, v := range p.vars {
+		ctx.Variables[name] = v
+	}
+	return ctx
+}
+
 // Eval evaluates the expression for each row of a batch, which must hold the
 // columns that it reads. The array has as many values as the batch has rows
 // and is the caller's to release. A row on which the expression fails is null
@@ -80,6 +104,9 @@ func unmarked(vars map[string]cty.Value) map[string]cty.Value {
 //
 // An expression that is no more than a column gives that column itself.
 func (p *Program) Eval(ctx context.Context, rec arrow.RecordBatch) (arrow.Array, []RowError, error) {
+	if err := p.checkBatch(rec); err != nil {
+		return nil, nil, err
+	}
 	if p.column != "" {
 		col, err := columnNamed(rec, p.column)
 		if err != nil {
@@ -88,28 +115,21 @@ func (p *Program) Eval(ctx context.Context, rec arrow.RecordBatch) (arrow.Array,
 		col.Retain()
 		return col, nil, nil
 	}
-	rows, err := p.reader(rec)
-	if err != nil {
-		return nil, nil, err
-	}
-	b := array.NewBuilder(memory.DefaultAllocator, p.out)
-	defer b.Release()
-	b.Reserve(int(rec.NumRows()))
-	var failed []RowError
-	for i := range int(rec.NumRows()) {
-		if i%1024 == 0 && ctx.Err() != nil {
-			return nil, nil, ctx.Err()
-		}
-		v, err := rows.value(i)
-		if err == nil {
-			err = appendValue(b, v)
-		}
+	return p.run(ctx, rec, p.root)
+}
+
+// checkBatch holds a batch against the types that the program was made for.
+func (p *Program) checkBatch(rec arrow.RecordBatch) error {
+	for _, c := range p.columns {
+		col, err := columnNamed(rec, c.Name)
 		if err != nil {
-			b.AppendNull()
-			failed = append(failed, RowError{Row: i, Message: err.Error()})
+			return err
+		}
+		if t, err := data.TypeName(col.DataType()); err != nil || t != c.Type {
+			return fmt.Errorf("column %q of the batch is %s, not %s", c.Name, col.DataType(), c.Type)
 		}
 	}
-	return b.NewArray(), failed, nil
+	return nil
 }
 
 func columnNamed(rec arrow.RecordBatch, name string) (arrow.Array, error) {
@@ -124,22 +144,17 @@ func columnNamed(rec arrow.RecordBatch, name string) (arrow.Array, error) {
 type rowReader struct {
 	program *Program
 	ctx     *hcl.EvalContext
-	names   []string
 	columns []arrow.Array
 }
 
 func (p *Program) reader(rec arrow.RecordBatch) (*rowReader, error) {
-	r := &rowReader{program: p, names: p.compiled.Columns}
-	for _, name := range r.names {
-		col, err := columnNamed(rec, name)
+	r := &rowReader{program: p, ctx: p.context()}
+	for _, c := range p.columns {
+		col, err := columnNamed(rec, c.Name)
 		if err != nil {
 			return nil, err
 		}
 		r.columns = append(r.columns, col)
-	}
-	r.ctx = &hcl.EvalContext{Variables: map[string]cty.Value{}, Functions: runtimeFunctions()}
-	for name, v := range p.vars {
-		r.ctx.Variables[name] = v
 	}
 	return r, nil
 }
@@ -150,9 +165,9 @@ func (r *rowReader) value(i int) (cty.Value, error) {
 	for j, col := range r.columns {
 		v, err := cell(col, i)
 		if err != nil {
-			return cty.NilVal, fmt.Errorf("column %q: %w", r.names[j], err)
+			return cty.NilVal, fmt.Errorf("column %q: %w", r.program.columns[j].Name, err)
 		}
-		attrs[r.names[j]] = v
+		attrs[r.program.columns[j].Name] = v
 	}
 	r.ctx.Variables[rowRoot] = cty.ObjectVal(attrs)
 	v, diags := r.program.expr.Value(r.ctx)
@@ -164,4 +179,90 @@ func (r *rowReader) value(i int) (cty.Value, error) {
 		return cty.NilVal, fmt.Errorf("wrong type of value: %w", err)
 	}
 	return v, nil
+}
+
+// run fills a column. root is nil where hcl's evaluator is to do all of it.
+func (p *Program) run(ctx context.Context, rec arrow.RecordBatch, root *node) (arrow.Array, []RowError, error) {
+	rows, err := p.reader(rec)
+	if err != nil {
+		return nil, nil, err
+	}
+	frame, err := bind(rec, p.paths)
+	if err != nil {
+		return nil, nil, err
+	}
+	b := array.NewBuilder(memory.DefaultAllocator, p.out)
+	defer b.Release()
+	b.Reserve(int(rec.NumRows()))
+	step := p.appender(b, root)
+	var failed []RowError
+	for i := range int(rec.NumRows()) {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		frame.buf = frame.buf[:0]
+		switch step(frame, i) {
+		case some:
+		case null:
+			b.AppendNull()
+		default:
+			v, err := rows.value(i)
+			if err == nil {
+				err = appendValue(b, v)
+			}
+			if err != nil {
+				b.AppendNull()
+				failed = append(failed, RowError{Row: i, Message: err.Error()})
+			}
+		}
+	}
+	return b.NewArray(), failed, nil
+}
+
+// appender appends a row's value where the outcome is some, and nothing
+// otherwise.
+func (p *Program) appender(b array.Builder, root *node) func(*frame, int) outcome {
+	if root == nil {
+		return func(*frame, int) outcome { return unsure }
+	}
+	switch b := b.(type) {
+	case *array.StringBuilder:
+		if root.kind == textKind {
+			return appending(root.text, b.Append)
+		}
+	case *array.Int64Builder:
+		if root.kind == integerKind {
+			return appending(root.integer, b.Append)
+		}
+	case *array.Float64Builder:
+		if root.kind == realKind {
+			return appending(root.real, b.Append)
+		}
+	case *array.BooleanBuilder:
+		if root.kind == boolKind {
+			return appending(root.truth, b.Append)
+		}
+	}
+	get := root.asValue()
+	return func(f *frame, i int) outcome {
+		v, o := get(f, i)
+		if o != some {
+			return o
+		}
+		v, err := convert.Convert(v, p.compiled.Type.Type)
+		if err != nil || appendValue(b, v) != nil {
+			return unsure
+		}
+		return some
+	}
+}
+
+func appending[T any](get func(*frame, int) (T, outcome), add func(T)) func(*frame, int) outcome {
+	return func(f *frame, i int) outcome {
+		v, o := get(f, i)
+		if o == some {
+			add(v)
+		}
+		return o
+	}
 }

@@ -19,8 +19,8 @@ import (
 
 // RowType is the type of `row` over such columns: an object with an attribute
 // for each. Integers and floats are numbers. A float is the decimal number
-// that it is written as, so that row.score >= 0.85 holds for 0.85. Expressions
-// see dates as strings such as 2026-01-31, timestamps as RFC 3339 in UTC and
+// that it is written as, so that row.score >= 0.85 holds for 0.85; NaN and the
+// infinities are null. Expressions see dates as strings such as 2026-01-31, timestamps as RFC 3339 in UTC and
 // binary values as base64. A column whose type is not known to package data
 // is dynamic.
 func RowType(s data.Schema) cty.Type {

@@ -1,0 +1,250 @@
+package expr
+
+import (
+	"strconv"
+	"unsafe"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/zclconf/go-cty/cty"
+	"golang.org/x/text/unicode/norm"
+)
+
+// What is common in row expressions is compiled to closures that read Arrow
+// columns directly. They need not know everything: where one meets a value
+// that it is not sure about, it says so, and hcl's evaluator decides about
+// that row. Rows that fail are handed to it too, for its message.
+
+// outcome is what a closure says about a row.
+type outcome uint8
+
+const (
+	some   outcome = iota // there is a value
+	null                  // the value is null
+	fails                 // hcl's evaluator would report an error
+	unsure                // hcl's evaluator must be asked
+)
+
+// kind is how a closure gives its values.
+type kind uint8
+
+const (
+	textKind    kind = iota // string
+	integerKind             // number that is an int64
+	realKind                // number that is the decimal form of a float64
+	boolKind                // bool
+	valueKind               // any other type, as cty values
+)
+
+// node is a compiled part of an expression. The function of its kind is set,
+// and no other.
+type node struct {
+	kind    kind
+	typ     cty.Type
+	text    func(*frame, int) (string, outcome)
+	integer func(*frame, int) (int64, outcome)
+	real    func(*frame, int) (float64, outcome)
+	truth   func(*frame, int) (bool, outcome)
+	value   func(*frame, int) (cty.Value, outcome)
+	// count is the number of elements, where that is cheaper than the value.
+	count func(*frame, int) (int64, outcome)
+	// constant is set where the part is the same for all rows.
+	constant *cty.Value
+}
+
+// frame is the batch that closures work on, and the memory for the texts that
+// they make. Those are valid until the next row.
+type frame struct {
+	slots []slot
+	buf   []byte
+}
+
+// slot is a column, or a field within struct columns.
+type slot struct {
+	parents []*array.Struct
+	any     arrow.Array
+	str     *array.String
+	i64     *array.Int64
+	f64     *array.Float64
+	bit     *array.Boolean
+	list    *array.List
+}
+
+func newSlot(col arrow.Array, parents []*array.Struct) slot {
+	s := slot{any: col, parents: parents}
+	switch col := col.(type) {
+	case *array.String:
+		s.str = col
+	case *array.Int64:
+		s.i64 = col
+	case *array.Float64:
+		s.f64 = col
+	case *array.Boolean:
+		s.bit = col
+	case *array.List:
+		s.list = col
+	}
+	return s
+}
+
+// state says whether a row's value is there. A field of a struct that is null
+// is an error, as an attribute of null is.
+func (s *slot) state(i int) outcome {
+	for _, p := range s.parents {
+		if p.IsNull(i) {
+			return fails
+		}
+	}
+	if s.any.IsNull(i) {
+		return null
+	}
+	return some
+}
+
+// keep copies text into the frame.
+func (f *frame) keep(b ...string) string {
+	at := len(f.buf)
+	for _, s := range b {
+		f.buf = append(f.buf, s...)
+	}
+	return f.since(at)
+}
+
+// since is what was added to the frame's memory behind a place. The memory is
+// not written again before the next row, and when it grows the old part stays
+// where it was, so the string holds.
+func (f *frame) since(at int) string {
+	if at == len(f.buf) {
+		return ""
+	}
+	return unsafe.String(&f.buf[at], len(f.buf)-at)
+}
+
+func (f *frame) integer(n int64) string {
+	at := len(f.buf)
+	f.buf = strconv.AppendInt(f.buf, n, 10)
+	return f.since(at)
+}
+
+func (f *frame) real(x float64) string {
+	at := len(f.buf)
+	f.buf = strconv.AppendFloat(f.buf, x, 'f', -1, 64)
+	return f.since(at)
+}
+
+// ascii says whether a string has no byte beyond ASCII.
+func ascii(s string) bool {
+	for len(s) >= 8 {
+		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		if w&0x8080808080808080 != 0 {
+			return false
+		}
+		s = s[8:]
+	}
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// normal is the string in the Unicode normal form that all of cty's strings
+// have.
+func normal(s string) string {
+	if ascii(s) || norm.NFC.IsNormalString(s) {
+		return s
+	}
+	return norm.NFC.String(s)
+}
+
+// mayCombine says whether a string's first character could unite with what
+// comes before it. The first characters that can are at U+0300.
+func mayCombine(s string) bool { return s != "" && s[0] >= 0xcc }
+
+// asText is a node's value as hcl turns it into a string.
+func (n *node) asText() func(*frame, int) (string, outcome) {
+	switch n.kind {
+	case textKind:
+		return n.text
+	case integerKind:
+		return func(f *frame, i int) (string, outcome) {
+			v, o := n.integer(f, i)
+			if o != some {
+				return "", o
+			}
+			return f.integer(v), some
+		}
+	case realKind:
+		return func(f *frame, i int) (string, outcome) {
+			v, o := n.real(f, i)
+			if o != some {
+				return "", o
+			}
+			return f.real(v), some
+		}
+	case boolKind:
+		return func(f *frame, i int) (string, outcome) {
+			v, o := n.truth(f, i)
+			return strconv.FormatBool(v), o
+		}
+	}
+	return nil
+}
+
+// asValue is a node's value as cty has it.
+func (n *node) asValue() func(*frame, int) (cty.Value, outcome) {
+	if n.constant != nil {
+		v := *n.constant
+		return func(*frame, int) (cty.Value, outcome) { return v, some }
+	}
+	missing := cty.NullVal(n.typ)
+	switch n.kind {
+	case textKind:
+		return lift(n.text, missing, func(s string) cty.Value { return cty.StringVal(string([]byte(s))) })
+	case integerKind:
+		return lift(n.integer, missing, cty.NumberIntVal)
+	case realKind:
+		return lift(n.real, missing, decimal)
+	case boolKind:
+		return lift(n.truth, missing, cty.BoolVal)
+	}
+	return lift(n.value, missing, func(v cty.Value) cty.Value { return v })
+}
+
+// lift makes cty values of a closure's: null is a value there as well.
+func lift[T any](get func(*frame, int) (T, outcome), missing cty.Value, make func(T) cty.Value) func(*frame, int) (cty.Value, outcome) {
+	return func(f *frame, i int) (cty.Value, outcome) {
+		switch v, o := get(f, i); o {
+		case some:
+			return make(v), some
+		case null:
+			return missing, some
+		default:
+			return cty.NilVal, o
+		}
+	}
+}
+
+// state tells a node's outcome without its value.
+func (n *node) state() func(*frame, int) outcome {
+	switch n.kind {
+	case textKind:
+		return only(n.text)
+	case integerKind:
+		return only(n.integer)
+	case realKind:
+		return only(n.real)
+	case boolKind:
+		return only(n.truth)
+	}
+	return only(n.value)
+}
+
+func only[T any](get func(*frame, int) (T, outcome)) func(*frame, int) outcome {
+	return func(f *frame, i int) outcome {
+		_, o := get(f, i)
+		return o
+	}
+}

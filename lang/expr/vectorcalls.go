@@ -1,0 +1,589 @@
+package expr
+
+import (
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2/ext/customdecode"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+// texter is a closure that gives text.
+type texter = func(*frame, int) (string, outcome)
+
+// calls are the functions with closures of their own. One that gives nil for
+// its arguments is called as any other.
+var calls map[string]func(*vectoriser, *hclsyntax.FunctionCallExpr) *node
+
+func init() {
+	calls = map[string]func(*vectoriser, *hclsyntax.FunctionCallExpr) *node{
+		"lower":       mapping(lower),
+		"upper":       mapping(upper),
+		"trimspace":   mapping(func(_ *frame, s string) string { return strings.TrimSpace(s) }),
+		"startswith":  relation(strings.HasPrefix),
+		"endswith":    relation(strings.HasSuffix),
+		"strcontains": relation(strings.Contains),
+		"replace":     (*vectoriser).replace,
+		"substr":      (*vectoriser).substr,
+		"length":      (*vectoriser).length,
+		"contains":    (*vectoriser).contains,
+		"coalesce":    (*vectoriser).coalesce,
+		"regex":       (*vectoriser).regex,
+		"can":         (*vectoriser).can,
+		"try":         (*vectoriser).try,
+		"tostring":    (*vectoriser).tostring,
+		convertName:   (*vectoriser).convert,
+	}
+}
+
+func (v *vectoriser) call(e *hclsyntax.FunctionCallExpr) *node {
+	if e.ExpandFinal {
+		return nil
+	}
+	if f, ok := calls[e.Name]; ok {
+		if n := f(v, e); n != nil {
+			return n
+		}
+	}
+	return v.generic(e)
+}
+
+// texts are the arguments as hcl would convert them to strings; nil if there
+// are not n or one has no closure.
+func (v *vectoriser) texts(e *hclsyntax.FunctionCallExpr, n int) []texter {
+	if len(e.Args) != n {
+		return nil
+	}
+	var all []texter
+	for _, arg := range e.Args {
+		a := v.expr(arg)
+		if a == nil || a.asText() == nil {
+			return nil
+		}
+		all = append(all, a.asText())
+	}
+	return all
+}
+
+// mapping is a function of a string that gives a string. What it gives is
+// brought into normal form.
+func mapping(f func(*frame, string) string) func(*vectoriser, *hclsyntax.FunctionCallExpr) *node {
+	return func(v *vectoriser, e *hclsyntax.FunctionCallExpr) *node {
+		args := v.texts(e, 1)
+		if args == nil {
+			return nil
+		}
+		arg := args[0]
+		return textNode(func(fr *frame, i int) (string, outcome) {
+			s, o := arg(fr, i)
+			if o != some {
+				return "", inTemplate(o)
+			}
+			return f(fr, s), some
+		})
+	}
+}
+
+func textNode(f texter) *node { return &node{kind: textKind, typ: cty.String, text: f} }
+
+func lower(f *frame, s string) string { return mapCase(f, s, 'A', 'Z', strings.ToLower) }
+func upper(f *frame, s string) string { return mapCase(f, s, 'a', 'z', strings.ToUpper) }
+
+// mapCase turns the letters from first to last into the other case.
+func mapCase(f *frame, s string, first, last byte, full func(string) string) string {
+	changes := false
+	for i := range len(s) {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			return normal(full(s))
+		}
+		changes = changes || first <= c && c <= last
+	}
+	if !changes {
+		return s
+	}
+	at := len(f.buf)
+	f.buf = append(f.buf, s...)
+	for i, c := range f.buf[at:] {
+		if first <= c && c <= last {
+			f.buf[at+i] = c ^ 0x20
+		}
+	}
+	return f.since(at)
+}
+
+// relation is a function of two strings that says whether something holds.
+func relation(holds func(a, b string) bool) func(*vectoriser, *hclsyntax.FunctionCallExpr) *node {
+	return func(v *vectoriser, e *hclsyntax.FunctionCallExpr) *node {
+		args := v.texts(e, 2)
+		if args == nil {
+			return nil
+		}
+		return boolNode(func(f *frame, i int) (bool, outcome) {
+			a, oa := args[0](f, i)
+			b, ob := args[1](f, i)
+			if o := max(oa, ob); o != some {
+				return false, inTemplate(o)
+			}
+			return holds(a, b), some
+		})
+	}
+}
+
+func boolNode(f func(*frame, int) (bool, outcome)) *node {
+	return &node{kind: boolKind, typ: cty.Bool, truth: f}
+}
+
+func integerNode(f func(*frame, int) (int64, outcome)) *node {
+	return &node{kind: integerKind, typ: cty.Number, integer: f}
+}
+
+// constantText is an argument that is the same text for all rows.
+func (v *vectoriser) constantText(e hclsyntax.Expression) (string, bool) {
+	if !v.fixed(e) {
+		return "", false
+	}
+	n := v.constant(e)
+	if n == nil {
+		return "", false
+	}
+	s, ok := convertible(n, cty.String)
+	if !ok {
+		return "", false
+	}
+	return s.AsString(), true
+}
+
+// replace replaces a fixed string, or what a fixed pattern matches.
+func (v *vectoriser) replace(e *hclsyntax.FunctionCallExpr) *node {
+	args := v.texts(e, 3)
+	if args == nil {
+		return nil
+	}
+	old, ok1 := v.constantText(e.Args[1])
+	by, ok2 := v.constantText(e.Args[2])
+	if !ok1 || !ok2 {
+		return nil
+	}
+	swap := func(s string) string { return strings.ReplaceAll(s, old, by) }
+	if len(old) > 1 && old[0] == '/' && old[len(old)-1] == '/' {
+		re, err := regexp.Compile(old[1 : len(old)-1])
+		if err != nil {
+			return nil
+		}
+		swap = func(s string) string { return re.ReplaceAllString(s, by) }
+	}
+	return mapping(func(_ *frame, s string) string { return normal(swap(s)) })(v, &hclsyntax.FunctionCallExpr{Args: e.Args[:1]})
+}
+
+// substr cuts ASCII by bytes and leaves the rest to cty, which counts what a
+// reader takes for characters.
+func (v *vectoriser) substr(e *hclsyntax.FunctionCallExpr) *node {
+	if len(e.Args) != 3 {
+		return nil
+	}
+	args := v.texts(&hclsyntax.FunctionCallExpr{Args: e.Args[:1]}, 1)
+	from, ok1 := v.constantInteger(e.Args[1])
+	length, ok2 := v.constantInteger(e.Args[2])
+	if args == nil || !ok1 || !ok2 || from < 0 || length < 0 {
+		return nil
+	}
+	cut := func(_ *frame, s string) string {
+		if ascii(s) && strings.IndexByte(s, '\r') < 0 {
+			start := min(from, int64(len(s)))
+			return s[start:min(start+length, int64(len(s)))]
+		}
+		sub, err := stdlib.Substr(cty.StringVal(s), cty.NumberIntVal(from), cty.NumberIntVal(length))
+		if err != nil {
+			return ""
+		}
+		return sub.AsString()
+	}
+	return mapping(cut)(v, &hclsyntax.FunctionCallExpr{Args: e.Args[:1]})
+}
+
+func (v *vectoriser) constantInteger(e hclsyntax.Expression) (int64, bool) {
+	if !v.fixed(e) {
+		return 0, false
+	}
+	n := v.constant(e)
+	if n == nil || n.kind != integerKind {
+		return 0, false
+	}
+	i, _ := n.integer(nil, 0)
+	return i, i > -1<<31 && i < 1<<31
+}
+
+// length counts a string's characters, a list's elements or a fixed pattern's
+// matches.
+func (v *vectoriser) length(e *hclsyntax.FunctionCallExpr) *node {
+	if len(e.Args) != 1 {
+		return nil
+	}
+	if all, ok := e.Args[0].(*hclsyntax.FunctionCallExpr); ok && all.Name == "regexall" {
+		return v.matches(all)
+	}
+	n := v.expr(e.Args[0])
+	switch {
+	case n == nil:
+		return nil
+	case n.count != nil:
+		return integerNode(n.count)
+	case n.kind != textKind:
+		return nil
+	}
+	return integerNode(func(f *frame, i int) (int64, outcome) {
+		s, o := n.text(f, i)
+		if o != some {
+			return 0, inTemplate(o)
+		}
+		return characters(s), some
+	})
+}
+
+func characters(s string) int64 {
+	if ascii(s) && strings.IndexByte(s, '\r') < 0 {
+		return int64(len(s))
+	}
+	n, err := stdlib.Strlen(cty.StringVal(s))
+	if err != nil {
+		return 0
+	}
+	i, _ := integer(n)
+	return i
+}
+
+func (v *vectoriser) matches(e *hclsyntax.FunctionCallExpr) *node {
+	re, text := v.pattern(e)
+	if re == nil {
+		return nil
+	}
+	return integerNode(func(f *frame, i int) (int64, outcome) {
+		s, o := text(f, i)
+		if o != some {
+			return 0, inTemplate(o)
+		}
+		return int64(len(re.FindAllStringIndex(s, -1))), some
+	})
+}
+
+// pattern is a call's fixed pattern and the text that it is applied to.
+func (v *vectoriser) pattern(e *hclsyntax.FunctionCallExpr) (*regexp.Regexp, texter) {
+	args := v.texts(e, 2)
+	if args == nil {
+		return nil, nil
+	}
+	p, ok := v.constantText(e.Args[0])
+	re, err := regexp.Compile(p)
+	if !ok || err != nil {
+		return nil, nil
+	}
+	return re, args[1]
+}
+
+// regex gives what a fixed pattern without groups matches.
+func (v *vectoriser) regex(e *hclsyntax.FunctionCallExpr) *node {
+	re, text := v.pattern(e)
+	if re == nil || re.NumSubexp() > 0 {
+		return nil
+	}
+	return textNode(func(f *frame, i int) (string, outcome) {
+		s, o := text(f, i)
+		if o != some {
+			return "", inTemplate(o)
+		}
+		at := re.FindStringIndex(s)
+		if at == nil {
+			return "", fails
+		}
+		return s[at[0]:at[1]], some
+	})
+}
+
+// can says whether its argument can be computed, and knows the common case of
+// a pattern that matches or not.
+func (v *vectoriser) can(e *hclsyntax.FunctionCallExpr) *node {
+	if len(e.Args) != 1 {
+		return nil
+	}
+	if call, ok := e.Args[0].(*hclsyntax.FunctionCallExpr); ok && call.Name == "regex" {
+		if re, text := v.pattern(call); re != nil {
+			return boolNode(func(f *frame, i int) (bool, outcome) {
+				s, o := text(f, i)
+				if o == unsure {
+					return false, unsure
+				}
+				return o == some && re.MatchString(s), some
+			})
+		}
+	}
+	n := v.expr(e.Args[0])
+	if n == nil {
+		return nil
+	}
+	state := n.state()
+	return boolNode(func(f *frame, i int) (bool, outcome) {
+		o := state(f, i)
+		if o == unsure {
+			return false, unsure
+		}
+		return o != fails, some
+	})
+}
+
+// try gives the first of its arguments, all of one type, that can be computed.
+func (v *vectoriser) try(e *hclsyntax.FunctionCallExpr) *node {
+	var args []*node
+	for _, arg := range e.Args {
+		args = append(args, v.expr(arg))
+	}
+	args = alike(args)
+	if args == nil {
+		return nil
+	}
+	n := &node{kind: args[0].kind, typ: args[0].typ}
+	switch n.kind {
+	case textKind:
+		n.text = firstOf(args, func(n *node) texter { return n.text })
+	case integerKind:
+		n.integer = firstOf(args, func(n *node) func(*frame, int) (int64, outcome) { return n.integer })
+	case realKind:
+		n.real = firstOf(args, func(n *node) func(*frame, int) (float64, outcome) { return n.real })
+	case boolKind:
+		n.truth = firstOf(args, func(n *node) func(*frame, int) (bool, outcome) { return n.truth })
+	default:
+		return nil
+	}
+	return n
+}
+
+// alike gives nodes one kind and type; nil where that cannot be.
+func alike(nodes []*node) []*node {
+	var like *node
+	for _, n := range nodes {
+		if n == nil {
+			return nil
+		}
+		if !n.isNull() && like == nil {
+			like = n
+		}
+	}
+	if like == nil {
+		return nil
+	}
+	out := make([]*node, len(nodes))
+	for i, n := range nodes {
+		if n.isNull() {
+			if n = nullOf(n, like); n == nil {
+				return nil
+			}
+		}
+		if n.kind != like.kind || !n.typ.Equals(like.typ) {
+			return nil
+		}
+		out[i] = n
+	}
+	return out
+}
+
+func firstOf[T any](args []*node, get func(*node) func(*frame, int) (T, outcome)) func(*frame, int) (T, outcome) {
+	gets := make([]func(*frame, int) (T, outcome), len(args))
+	for i, n := range args {
+		gets[i] = get(n)
+	}
+	return func(f *frame, i int) (T, outcome) {
+		for _, get := range gets {
+			if v, o := get(f, i); o != fails {
+				return v, o
+			}
+		}
+		var none T
+		return none, fails
+	}
+}
+
+// coalesce gives the first text that is neither null nor empty. All arguments
+// are evaluated, as for any function: one that fails makes the whole fail.
+func (v *vectoriser) coalesce(e *hclsyntax.FunctionCallExpr) *node {
+	var args []*node
+	for _, arg := range e.Args {
+		args = append(args, v.expr(arg))
+	}
+	if args = alike(args); args == nil || args[0].kind != textKind {
+		return nil
+	}
+	return textNode(func(f *frame, i int) (string, outcome) {
+		found, result := "", null
+		for _, n := range args {
+			s, o := n.text(f, i)
+			if o > null {
+				return "", o
+			}
+			if result == null && o == some && s != "" {
+				found, result = s, some
+			}
+		}
+		return found, inTemplate(result)
+	})
+}
+
+// contains looks a text up in a fixed list or set.
+func (v *vectoriser) contains(e *hclsyntax.FunctionCallExpr) *node {
+	if len(e.Args) != 2 || !v.fixed(e.Args[0]) {
+		return nil
+	}
+	list, needle := v.constant(e.Args[0]), v.expr(e.Args[1])
+	if list == nil || list.isNull() || needle == nil || needle.kind != textKind {
+		return nil
+	}
+	if t := list.typ; !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
+		return nil
+	}
+	among := map[string]bool{}
+	for _, v := range list.constant.AsValueSlice() {
+		if v.Type() != cty.String || v.IsNull() {
+			return nil
+		}
+		among[v.AsString()] = true
+	}
+	return boolNode(func(f *frame, i int) (bool, outcome) {
+		s, o := needle.text(f, i)
+		if o == null {
+			o = unsure
+		}
+		return among[s], o
+	})
+}
+
+func (v *vectoriser) tostring(e *hclsyntax.FunctionCallExpr) *node {
+	args := v.texts(e, 1)
+	if args == nil {
+		return nil
+	}
+	return textNode(args[0])
+}
+
+// convert converts to string, or to the type that is there already.
+func (v *vectoriser) convert(e *hclsyntax.FunctionCallExpr) *node {
+	if len(e.Args) != 2 {
+		return nil
+	}
+	t, diags := typeexpr.TypeConstraint(e.Args[1])
+	n := v.expr(e.Args[0])
+	switch {
+	case diags.HasErrors() || n == nil:
+		return nil
+	case n.typ.Equals(t):
+		return n
+	case t == cty.String && n.asText() != nil:
+		return textNode(n.asText())
+	}
+	return nil
+}
+
+// generic calls a function on cty values, which saves no more than hcl's own
+// work around the call.
+func (v *vectoriser) generic(e *hclsyntax.FunctionCallExpr) *node {
+	fn, ok := runtimeFunctions()[e.Name]
+	params, tail := fn.Params(), fn.VarParam()
+	if !ok || len(e.Args) < len(params) || tail == nil && len(e.Args) > len(params) {
+		return nil
+	}
+	c := &genericCall{fn: fn}
+	var typical []cty.Value
+	for j, arg := range e.Args {
+		param := tail
+		if j < len(params) {
+			param = &params[j]
+		}
+		n := v.expr(arg)
+		if n == nil || customdecode.CustomExpressionDecoderForType(param.Type) != nil {
+			return nil
+		}
+		sample := cty.UnknownVal(n.typ)
+		if n.constant != nil {
+			sample = *n.constant
+		}
+		sample, err := convert.Convert(sample, param.Type)
+		if err != nil {
+			return nil
+		}
+		typical = append(typical, sample)
+		c.args = append(c.args, n.asValue())
+		c.types = append(c.types, param.Type)
+	}
+	t, err := fn.ReturnTypeForValues(typical)
+	if err != nil || t.HasDynamicTypes() {
+		return nil
+	}
+	c.result = t
+	return c.node(integral[e.Name])
+}
+
+type genericCall struct {
+	fn     function.Function
+	args   []func(*frame, int) (cty.Value, outcome)
+	types  []cty.Type
+	result cty.Type
+}
+
+func (c *genericCall) value(f *frame, i int) (cty.Value, outcome) {
+	vals := make([]cty.Value, len(c.args))
+	for j, arg := range c.args {
+		v, o := arg(f, i)
+		if o != some {
+			return cty.NilVal, o
+		}
+		if v, err := convert.Convert(v, c.types[j]); err == nil {
+			vals[j] = v
+		} else {
+			return cty.NilVal, fails
+		}
+	}
+	v, err := c.fn.Call(vals)
+	switch {
+	case err != nil:
+		return cty.NilVal, fails
+	case !v.IsKnown() || !v.Type().Equals(c.result):
+		return cty.NilVal, unsure
+	case v.IsNull():
+		return cty.NilVal, null
+	}
+	return v, some
+}
+
+func (c *genericCall) node(integral bool) *node {
+	switch {
+	case c.result == cty.String:
+		return textNode(unlift(c.value, func(v cty.Value) (string, outcome) { return v.AsString(), some }))
+	case c.result == cty.Bool:
+		return boolNode(unlift(c.value, func(v cty.Value) (bool, outcome) { return v.True(), some }))
+	case c.result == cty.Number && integral:
+		return integerNode(unlift(c.value, func(v cty.Value) (int64, outcome) {
+			n, err := integer(v)
+			if err != nil {
+				return 0, unsure
+			}
+			return n, some
+		}))
+	}
+	return &node{kind: valueKind, typ: c.result, value: c.value}
+}
+
+// unlift is the inverse of lift: it takes cty values apart.
+func unlift[T any](get func(*frame, int) (cty.Value, outcome), take func(cty.Value) (T, outcome)) func(*frame, int) (T, outcome) {
+	return func(f *frame, i int) (T, outcome) {
+		v, o := get(f, i)
+		if o != some {
+			var none T
+			return none, o
+		}
+		return take(v)
+	}
+}
