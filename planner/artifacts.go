@@ -1,0 +1,307 @@
+package planner
+
+import (
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// collection decodes a list or map of artifacts and row expressions. What is
+// written as a list or map is taken element by element, since row expressions
+// can't be evaluated; anything else must come to artifacts.
+func (d *decoder) collection(a *argument, e hclsyntax.Expression, sc *scope, key string) *plan.Arg {
+	isMap := a.Collection == pluginv1.Collection_COLLECTION_MAP
+	switch src := unparenthesized(e).(type) {
+	case *hclsyntax.ObjectConsExpr:
+		if isMap {
+			return d.written(a, src, sc, key)
+		}
+	case *hclsyntax.TupleConsExpr:
+		if !isMap {
+			return d.writtenList(a, src, sc, key)
+		}
+	}
+	if a.PerRow && expr.MentionsRow(e) {
+		d.errorf(e.Range(), "Row expressions must be written out", "The argument %q is a %s of row expressions. Write its elements one by one: %s", a.Name, collectionName(isMap), collectionExample(isMap))
+		return nil
+	}
+	v, diags := e.Value(sc.handles)
+	if diags.HasErrors() {
+		d.diags = append(d.diags, diags...)
+		return nil
+	}
+	return d.evaluated(a, v, e, key, isMap)
+}
+
+func unparenthesized(e hclsyntax.Expression) hclsyntax.Expression {
+	for {
+		p, ok := e.(*hclsyntax.ParenthesesExpr)
+		if !ok {
+			return e
+		}
+		e = p.Expression
+	}
+}
+
+func collectionName(isMap bool) string {
+	if isMap {
+		return "map"
+	}
+	return "list"
+}
+
+func collectionExample(isMap bool) string {
+	if isMap {
+		return "{ a = …, b = … }"
+	}
+	return "[…, …]"
+}
+
+func (d *decoder) written(a *argument, src *hclsyntax.ObjectConsExpr, sc *scope, key string) *plan.Arg {
+	out := &plan.Arg{Map: make(map[string]*plan.Arg, len(src.Items))}
+	for _, item := range src.Items {
+		name, diags := item.KeyExpr.Value(sc.values)
+		d.diags = append(d.diags, diags...)
+		if diags.HasErrors() {
+			continue
+		}
+		if !name.IsKnown() || name.IsNull() || name.IsMarked() || name.Type() != cty.String {
+			d.errorf(item.KeyExpr.Range(), "Wrong key", "A key of the argument %q must be a string that is known when planning.", a.Name)
+			continue
+		}
+		if out.Map[name.AsString()] != nil {
+			d.errorf(item.KeyExpr.Range(), "Duplicate key", "The argument %q has the key %q already.", a.Name, name.AsString())
+			continue
+		}
+		if arg := d.element(a, item.ValueExpr, sc, key+"."+name.AsString()); arg != nil {
+			arg.Range = diag.NewRange(item.ValueExpr.Range())
+			out.Map[name.AsString()] = arg
+		}
+	}
+	return out
+}
+
+func (d *decoder) writtenList(a *argument, src *hclsyntax.TupleConsExpr, sc *scope, key string) *plan.Arg {
+	out := &plan.Arg{List: []*plan.Arg{}}
+	for i, e := range src.Exprs {
+		if arg := d.element(a, e, sc, key+"."+itoa(i)); arg != nil {
+			arg.Range = diag.NewRange(e.Range())
+			out.List = append(out.List, arg)
+		}
+	}
+	return out
+}
+
+// evaluated takes a collection's elements from a value.
+func (d *decoder) evaluated(a *argument, v cty.Value, e hclsyntax.Expression, key string, isMap bool) *plan.Arg {
+	if v.IsKnown() && v.IsNull() {
+		return nil
+	}
+	_, single := handleOf(v)
+	t := v.Type()
+	if single || !v.IsKnown() || !v.CanIterateElements() || isMap != (t.IsMapType() || t.IsObjectType()) {
+		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes a %s of %s: %s = %s", a.Name, collectionName(isMap), a.holds(), a.Name, collectionExample(isMap))
+		return nil
+	}
+	out := &plan.Arg{}
+	for i, element := range iterate(v) {
+		step := itoa(i)
+		if isMap {
+			step = element.key.AsString()
+		}
+		arg := d.value(a, element.value, e, key+"."+step)
+		if arg == nil {
+			continue
+		}
+		arg.Range = diag.NewRange(e.Range())
+		if !isMap {
+			out.List = append(out.List, arg)
+			continue
+		}
+		if out.Map == nil {
+			out.Map = map[string]*plan.Arg{}
+		}
+		out.Map[step] = arg
+	}
+	if out.Map == nil && out.List == nil {
+		out.Map, out.List = map[string]*plan.Arg{}, nil
+		if !isMap {
+			out.Map, out.List = nil, []*plan.Arg{}
+		}
+	}
+	return out
+}
+
+// element decodes one artifact or row expression.
+func (d *decoder) element(a *argument, e hclsyntax.Expression, sc *scope, key string) *plan.Arg {
+	if a.PerRow && (len(a.accepts) == 0 || expr.MentionsRow(e)) {
+		return d.row(a, e, sc)
+	}
+	if expr.MentionsRow(e) {
+		d.errorf(e.Range(), "No row here", "The argument %q takes %s, not a row expression.", a.Name, a.holds())
+		return nil
+	}
+	v, diags := e.Value(sc.handles)
+	if diags.HasErrors() {
+		d.diags = append(d.diags, diags...)
+		return nil
+	}
+	if _, isHandle := handleOf(v); !isHandle && a.PerRow && !(v.IsKnown() && v.IsNull()) {
+		return d.row(a, e, sc)
+	}
+	return d.value(a, v, e, key)
+}
+
+// value takes an artifact from a value.
+func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
+	if v.IsKnown() && v.IsNull() {
+		return nil
+	}
+	h, ok := handleOf(v)
+	switch {
+	case !ok && !v.IsKnown():
+		d.errorf(e.Range(), "Artifact is not known", "Which artifact the argument %q takes depends on a result that is not there yet. Make the choice by a variable.", a.Name)
+		return nil
+	case !ok:
+		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes %s, and this is %s.", a.Name, a.holds(), v.Type().FriendlyName())
+		return nil
+	case h.port == nil:
+		d.errorf(e.Range(), "No artifact of its own", "%s", h.advice(a))
+		return nil
+	case !a.takes(h.port.Kind):
+		d.errorf(e.Range(), "Wrong kind of artifact", "%s is a %s, and the argument %q takes %s.%s", h, h.port.Kind, a.Name, a.holds(), h.others(a))
+		return nil
+	}
+	d.n.inputs[key] = h
+	in := &plan.Input{Address: h.node.Address, Port: h.port.Name, Kind: h.port.Kind}
+	if h.port.Kind == plan.KindModel && a.PerRow {
+		in.Of = a.rowsOf
+	}
+	return &plan.Arg{Input: in}
+}
+
+func (a *argument) takes(kind string) bool {
+	for _, k := range a.accepts {
+		if k == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// holds says what an element of the argument is: "a dataset".
+func (a *argument) holds() string {
+	var kinds []string
+	for _, k := range a.accepts {
+		kinds = append(kinds, "a "+k)
+	}
+	if a.PerRow {
+		kinds = append(kinds, "a row expression")
+	}
+	if len(kinds) == 0 {
+		return "a value"
+	}
+	if len(kinds) == 1 {
+		return kinds[0]
+	}
+	return strings.Join(kinds[:len(kinds)-1], ", ") + " or " + kinds[len(kinds)-1]
+}
+
+func (h *handle) String() string {
+	if h.port == nil || h.port.Name == "" {
+		return h.node.Address
+	}
+	return h.node.Address + "." + h.port.Name
+}
+
+// advice says what to write instead of an instance that is no artifact.
+func (h *handle) advice(a *argument) string {
+	var outputs []string
+	for i := range h.node.Outputs {
+		if p := &h.node.Outputs[i]; a.takes(p.Kind) {
+			outputs = append(outputs, h.node.Address+"."+p.Name)
+		}
+	}
+	if len(outputs) == 0 {
+		return h.node.Address + " makes no artifact, and the argument \"" + a.Name + "\" takes " + a.holds() + "."
+	}
+	return h.node.Address + " makes several artifacts. Name one of them: " + strings.Join(outputs, ", ") + "."
+}
+
+// others names the outputs of the same instance that would do.
+func (h *handle) others(a *argument) string {
+	var fit []string
+	for i := range h.node.Outputs {
+		if p := &h.node.Outputs[i]; p != h.port && a.takes(p.Kind) && p.Name != "errors" {
+			fit = append(fit, (&handle{h.node, p}).String())
+		}
+	}
+	if len(fit) == 0 {
+		return ""
+	}
+	return " Did you mean " + strings.Join(fit, " or ") + "?"
+}
+
+// row compiles a row expression.
+func (d *decoder) row(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg {
+	of := d.n.inputs[a.rowsOf]
+	if of == nil {
+		// The dataset has an error of its own, or is missing.
+		if !d.diags.HasErrors() && !d.skip {
+			d.errorf(e.Range(), "No dataset for this row", "The argument %q is evaluated for each row of the argument %q, which is not given.", a.Name, a.rowsOf)
+		}
+		return nil
+	}
+	s := d.scopeOf(sc)
+	s.Row, s.RowOf = of.port.Columns, of.String()
+	if s.Row == nil {
+		s.Row = data.Schema{}
+	}
+	if name := d.impureLocal(e); name != "" {
+		return nil
+	}
+	c, diags := expr.Compile(e, s, a.typ)
+	d.diags = append(d.diags, diags...)
+	if diags.HasErrors() {
+		return nil
+	}
+	row := &plan.RowArg{Expr: c, Of: a.rowsOf}
+	if len(c.Refs) > 0 {
+		row.Schema = pickColumns(of.port.Columns, c.Columns)
+	}
+	return &plan.Arg{Row: row}
+}
+
+// impureLocal reports a local that holds what an impure function gave.
+func (d *decoder) impureLocal(e hclsyntax.Expression) string {
+	if len(d.n.stage.refs.locals) == 0 {
+		return ""
+	}
+	var r refs
+	r.add(e.Variables()...)
+	for _, name := range r.locals {
+		if l := d.b.locals[name]; l != nil && l.impure {
+			d.errorf(e.Range(), "Value is not pure",
+				"local.%s comes from a function that gives another result at every call, so what is made with it could never be reused. Pass the value in through a variable instead.", name)
+			return name
+		}
+	}
+	return ""
+}
+
+func pickColumns(all data.Schema, names []string) data.Schema {
+	picked := data.Schema{}
+	for _, name := range names {
+		if c, _, ok := all.Lookup(name); ok {
+			picked = append(picked, c)
+		}
+	}
+	return picked
+}

@@ -1,0 +1,114 @@
+package planner
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// budget evaluates the limits of the settings; nil: there are none.
+func (b *builder) budget() *plan.Budget {
+	cfg := b.Module.Settings.Budget
+	if cfg == nil {
+		return nil
+	}
+	out := &plan.Budget{Money: b.limit("money", cfg.Money), Seconds: b.limit("seconds", cfg.Seconds)}
+	if tokens := b.limit("tokens", cfg.Tokens); tokens != nil {
+		n := int64(*tokens)
+		out.Tokens = &n
+	}
+	return out
+}
+
+func (b *builder) limit(name string, e hcl.Expression) *float64 {
+	if e == nil {
+		return nil
+	}
+	v, ok := b.constant(e, "budget "+name, cty.Number)
+	if !ok || v.IsNull() {
+		return nil
+	}
+	f, _ := v.AsBigFloat().Float64()
+	if f < 0 {
+		b.report(diag.Errorf(e.Range().Ptr(), "Wrong value for budget "+name, "A budget can't be negative."))
+		return nil
+	}
+	return &f
+}
+
+// constant evaluates an expression of the settings, which may refer to
+// variables and locals and must be known.
+func (b *builder) constant(e hcl.Expression, what string, want cty.Type) (cty.Value, bool) {
+	var r refs
+	r.add(e.Variables()...)
+	if b.brokenUpstream(&r) {
+		return cty.NilVal, false
+	}
+	return b.known(e, b.scope(&r), what, want)
+}
+
+// known evaluates an expression whose value must be known when planning.
+func (b *builder) known(e hcl.Expression, sc *scope, what string, want cty.Type) (cty.Value, bool) {
+	v, diags := e.Value(sc.values)
+	if b.report(diags...) {
+		return cty.NilVal, false
+	}
+	v, _ = v.UnmarkDeep()
+	v, err := convert.Convert(v, want)
+	if err != nil {
+		b.report(diag.Errorf(e.Range().Ptr(), "Wrong value for "+what, "%s takes %s: %s.", what, want.FriendlyName(), err))
+		return cty.NilVal, false
+	}
+	if !v.IsWhollyKnown() {
+		if !b.validating {
+			b.report(diag.Errorf(e.Range().Ptr(), "Value is not known", "%s must be known when planning, and depends on a result that is not there yet.", what))
+		}
+		return cty.NilVal, false
+	}
+	return v, true
+}
+
+// checkBudget refuses a plan whose known cost is past the budget, and warns
+// where part of the cost is not known.
+func (b *builder) checkBudget(p *plan.Plan) {
+	if p.Budget == nil {
+		return
+	}
+	subject := b.Module.Settings.Budget.Range
+	total := p.Total()
+	check := func(what string, limit, sum *float64, unknown int) {
+		switch {
+		case limit == nil:
+		case sum != nil && *sum > *limit:
+			b.report(diag.Errorf(&subject, "Past the budget", "The plan would take %s %s, and the budget is %s. Raise it, or plan less with -target.",
+				amount(*sum), what, amount(*limit)))
+		case unknown > 0:
+			b.report(diag.Warningf(&subject, "Cost is not wholly known", "%s can't be estimated in %s, and so does not count against the budget of %s.",
+				plural(unknown, "stage"), what, amount(*limit)))
+		}
+	}
+	var tokens, tokenLimit *float64
+	if p.Budget.Tokens != nil {
+		f := float64(*p.Budget.Tokens)
+		tokenLimit = &f
+	}
+	if total.Tokens != nil {
+		f := float64(*total.Tokens)
+		tokens = &f
+	}
+	check("seconds of machine time", p.Budget.Seconds, total.Seconds, total.SecondsUnknown)
+	check("tokens", tokenLimit, tokens, 0)
+	check("units of money", p.Budget.Money, total.Money, 0)
+}
+
+func amount(f float64) string {
+	if f == float64(int64(f)) {
+		return fmt.Sprintf("%d", int64(f))
+	}
+	return fmt.Sprintf("%.2f", f)
+}

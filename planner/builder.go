@@ -1,0 +1,306 @@
+package planner
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/planner/dag"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// builder makes one plan.
+type builder struct {
+	Options
+	ctx        context.Context
+	cancel     context.CancelFunc
+	validating bool
+
+	root      *hcl.EvalContext // the functions
+	paths     cty.Value        // path
+	about     cty.Value        // quern
+	stages    []*stage         // as in the module
+	byAddress map[addr.Stage]*stage
+	locals    map[string]*local
+	types     map[typeKey]*stageType
+	calls     *calls
+	prior     map[string]*state.Instance
+	levels    [][]vertex
+	planned   map[*stage]bool       // those of levels
+	configs   map[string]*plan.Body // by plugin
+
+	mu    sync.Mutex
+	diags hcl.Diagnostics
+}
+
+func newBuilder(ctx context.Context, o Options) *builder {
+	ctx, cancel := context.WithCancel(ctx)
+	b := &builder{
+		Options: o, ctx: ctx, cancel: cancel,
+		root:      &hcl.EvalContext{Functions: funcs.Functions(o.Module.Dir)},
+		byAddress: map[addr.Stage]*stage{},
+		locals:    map[string]*local{},
+		types:     map[typeKey]*stageType{},
+		calls:     newCalls(ctx, o.Plugins),
+		paths:     paths(o.Module.Dir),
+		about:     about(o.QuernVersion, o.Environment),
+	}
+	if o.State != nil {
+		b.prior = o.State.Instances
+	}
+	return b
+}
+
+func (b *builder) close() {
+	b.cancel()
+	b.calls.wait()
+}
+
+// report adds diagnostics and says whether there is an error among them.
+func (b *builder) report(diags ...*hcl.Diagnostic) bool {
+	if len(diags) == 0 {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.diags = append(b.diags, diags...)
+	return hcl.Diagnostics(diags).HasErrors()
+}
+
+// build goes through the phases. What is found in one does not keep the
+// others from looking at whatever does not depend on it.
+func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
+	b.declare()
+	b.configurePlugins()
+	b.levels = b.order()
+	b.planned = map[*stage]bool{}
+	for _, level := range b.levels {
+		for _, v := range level {
+			b.planned[v.stage] = true
+		}
+		b.level(level)
+	}
+	var outputs []*plan.Output
+	if b.levels != nil {
+		outputs = b.outputs()
+	}
+	if b.ctx.Err() != nil {
+		b.report(diag.Errorf(nil, "Planning was interrupted", "No plan was made, and nothing was changed."))
+	}
+	diags := b.sorted()
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	p := b.newPlan()
+	p.Outputs = outputs
+	p.Nodes = b.nodes(p)
+	p.Secrets = secrets(p)
+	p.Budget = b.budget()
+	b.checkBudget(p)
+	diags = b.sorted()
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return p, diags
+}
+
+func (b *builder) sorted() hcl.Diagnostics {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	diag.Sort(b.diags)
+	b.diags = diag.Unique(b.diags)
+	return b.diags
+}
+
+func (b *builder) newPlan() *plan.Plan {
+	p := &plan.Plan{
+		Format: plan.Format, QuernVersion: b.QuernVersion, Created: time.Now().UTC().Truncate(time.Second),
+		Environment: b.Environment, Destroy: b.Destroy,
+		Partial: len(b.Targets) > 0 || len(b.Excludes) > 0,
+		Plugins: b.Plugins.Describe(),
+	}
+	for name, config := range b.configs {
+		if described, ok := p.Plugins[name]; ok {
+			described.Config = config
+			p.Plugins[name] = described
+		}
+	}
+	if b.State != nil {
+		p.State = plan.StateRef{Lineage: b.State.Lineage, Serial: b.State.Serial}
+	}
+	return p
+}
+
+// vertex is a stage or a local in the graph of a module.
+type vertex struct {
+	stage *stage
+	local *local
+}
+
+// declare makes the vertices and finds what each refers to.
+func (b *builder) declare() {
+	for name, l := range b.Module.Locals {
+		b.locals[name] = newLocal(l)
+	}
+	for _, cfg := range b.Module.Stages {
+		s := newStage(cfg)
+		b.stages = append(b.stages, s)
+		b.byAddress[cfg.Addr] = s
+	}
+	for _, s := range b.stages {
+		b.declareType(s)
+	}
+}
+
+// order sorts the vertices into levels. Where there is a cycle, it is reported
+// and there are none.
+func (b *builder) order() (levels [][]vertex) {
+	var all []vertex
+	index := map[string]int{}
+	for _, s := range b.stages {
+		index[s.cfg.Addr.String()] = len(all)
+		all = append(all, vertex{stage: s})
+	}
+	for _, name := range sortedKeys(b.locals) {
+		index["local."+name] = len(all)
+		all = append(all, vertex{local: b.locals[name]})
+	}
+	g := make(dag.Graph, len(all))
+	for i, v := range all {
+		g[i] = v.needs(index)
+	}
+	if cycle := g.Cycle(); cycle != nil {
+		b.report(cycleDiagnostic(all, cycle))
+		return nil
+	}
+	wanted := b.wanted(g, all)
+	for _, level := range g.Levels() {
+		var vertices []vertex
+		for _, i := range level {
+			if wanted == nil || wanted[i] {
+				vertices = append(vertices, all[i])
+			}
+		}
+		levels = append(levels, vertices)
+	}
+	return levels
+}
+
+func (v vertex) name() string {
+	if v.stage != nil {
+		return v.stage.cfg.Addr.String()
+	}
+	return "local." + v.local.cfg.Name
+}
+
+func (v vertex) where() hcl.Range {
+	if v.stage != nil {
+		return v.stage.cfg.DeclRange
+	}
+	return v.local.cfg.Range
+}
+
+func (v vertex) needs(index map[string]int) []int {
+	refs := &v.local.refs
+	if v.stage != nil {
+		refs = &v.stage.refs
+	}
+	var needs []int
+	for _, a := range refs.stages {
+		if i, ok := index[a.String()]; ok {
+			needs = append(needs, i)
+		}
+	}
+	for _, name := range refs.locals {
+		if i, ok := index["local."+name]; ok {
+			needs = append(needs, i)
+		}
+	}
+	return needs
+}
+
+// cycleDiagnostic prints a cycle as A → B → A, each needing the next.
+func cycleDiagnostic(all []vertex, cycle []int) *hcl.Diagnostic {
+	slices.Reverse(cycle)
+	// The cycle begins where it began before it was turned around.
+	cycle = append(cycle[len(cycle)-1:], cycle[:len(cycle)-1]...)
+	var names, places []string
+	for _, i := range cycle {
+		names = append(names, all[i].name())
+		at := all[i].where()
+		places = append(places, "  "+all[i].name()+" at "+at.Filename+":"+itoa(at.Start.Line))
+	}
+	names = append(names, names[0])
+	subject := all[cycle[0]].where()
+	return diag.Errorf(&subject, "Cycle",
+		"%s: each needs the next, so none can come first. Take one of these references out:\n%s",
+		strings.Join(names, " → "), strings.Join(places, "\n"))
+}
+
+// level carries out all that has to be done for vertices that need none of
+// each other.
+func (b *builder) level(vertices []vertex) {
+	for _, v := range vertices {
+		if v.local != nil {
+			b.evaluateLocal(v.local)
+		}
+	}
+	var nodes []*node
+	for _, v := range vertices {
+		if v.stage != nil && !b.brokenUpstream(&v.stage.refs) && !v.stage.broken {
+			nodes = append(nodes, b.expand(v.stage)...)
+		} else if v.stage != nil {
+			v.stage.broken = true
+		}
+	}
+	b.each(nodes, b.decode)
+	b.prepare(nodes)
+	b.each(nodes, b.finish)
+	b.refresh(nodes)
+	b.each(nodes, b.decide)
+	for _, n := range nodes {
+		n.stage.broken = n.stage.broken || n.broken
+	}
+}
+
+// each calls f for all nodes that are not broken, on all processors.
+func (b *builder) each(nodes []*node, f func(*node)) {
+	workers := min(runtime.GOMAXPROCS(0), len(nodes))
+	var g errgroup.Group
+	for w := range workers {
+		g.Go(func() error {
+			for i := w; i < len(nodes); i += workers {
+				if n := nodes[i]; !n.broken && b.ctx.Err() == nil {
+					f(n)
+				}
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+}
+
+func (b *builder) brokenUpstream(r *refs) bool {
+	for _, a := range r.stages {
+		if s := b.byAddress[a]; s == nil || s.broken {
+			return true
+		}
+	}
+	for _, name := range r.locals {
+		if l := b.locals[name]; l == nil || l.broken {
+			return true
+		}
+	}
+	return false
+}

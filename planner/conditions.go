@@ -1,0 +1,227 @@
+package planner
+
+import (
+	"maps"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/planner/fingerprint"
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// decodeConditions compiles an instance's conditions, and checks those before
+// it whose values are known.
+func (b *builder) decodeConditions(n *node) {
+	cfg := n.stage.cfg
+	b.conditions(n, plan.WhenPre, cfg.Pre, n.scope)
+	b.conditions(n, plan.WhenGate, cfg.Conditions, n.scope)
+	if len(cfg.Post) > 0 {
+		b.conditions(n, plan.WhenPost, cfg.Post, n.scope.withSelf(n))
+	}
+	for i := range n.Conditions {
+		c := &n.Conditions[i]
+		if c.When != plan.WhenPre {
+			continue
+		}
+		if holds, known := b.evaluate(c, nil); known && !holds {
+			n.broken = b.report(diag.Errorf(c.Test.Range.Ptr(), "Precondition does not hold", "%s", b.message(c, nil)))
+		}
+	}
+}
+
+func (b *builder) conditions(n *node, when string, all []config.Condition, sc *scope) {
+	for _, c := range all {
+		scope := &expr.Scope{Eval: sc.values, Definitions: sc.definitions}
+		test, diags := expr.Compile(b.selfless(n, c.Condition), scope, cty.Bool)
+		message, more := expr.Compile(b.selfless(n, c.ErrorMessage), scope, cty.String)
+		if b.report(append(diags, more...)...) {
+			n.broken = true
+			continue
+		}
+		n.Conditions = append(n.Conditions, plan.Condition{When: when, Test: test, Message: message})
+	}
+}
+
+// withSelf adds the instance's own value, which its postconditions may name
+// by address or as self.
+func (s *scope) withSelf(n *node) *scope {
+	var own plan.Scope
+	own.Set(n.address, plan.StageValue(n.Node, nil))
+	value, _ := own.Stage(n.address.Stage)
+	siblings := map[string]cty.Value{}
+	for ctx := s.values; ctx != nil; ctx = ctx.Parent() {
+		if v, ok := ctx.Variables[n.Kind]; ok {
+			siblings = maps.Clone(v.AsValueMap())
+			break
+		}
+	}
+	if siblings == nil {
+		siblings = map[string]cty.Value{}
+	}
+	siblings[n.address.Name] = value
+	vars := map[string]cty.Value{n.Kind: cty.ObjectVal(siblings)}
+	return s.with(vars, vars)
+}
+
+// selfless puts the instance's address in place of self. It parses the
+// expression anew, since instances share the one of their block.
+func (b *builder) selfless(n *node, e hcl.Expression) hcl.Expression {
+	uses := false
+	for _, t := range e.Variables() {
+		uses = uses || t.RootName() == "self"
+	}
+	r := e.Range()
+	src := b.Module.Sources[r.Filename]
+	if !uses || r.End.Byte > len(src) {
+		return e
+	}
+	fresh, diags := hclsyntax.ParseExpression(src[r.Start.Byte:r.End.Byte], r.Filename, r.Start)
+	if diags.HasErrors() {
+		return e
+	}
+	_ = hclsyntax.VisitAll(fresh, func(node hclsyntax.Node) hcl.Diagnostics {
+		if t, ok := node.(*hclsyntax.ScopeTraversalExpr); ok && t.Traversal.RootName() == "self" {
+			t.Traversal = append(n.traversal(t.Traversal[0].SourceRange()), t.Traversal[1:]...)
+		}
+		return nil
+	})
+	return fresh
+}
+
+// traversal is the instance's address as it is written in expressions.
+func (n *node) traversal(r hcl.Range) hcl.Traversal {
+	t := hcl.Traversal{
+		hcl.TraverseRoot{Name: n.Kind, SrcRange: r},
+		hcl.TraverseAttr{Name: n.address.Name, SrcRange: r},
+	}
+	if n.address.HasKey() {
+		t = append(t, hcl.TraverseIndex{Key: n.address.Key, SrcRange: r})
+	}
+	return t
+}
+
+// evaluate says whether a condition holds; known is false where that can't be
+// told yet.
+func (b *builder) evaluate(c *plan.Condition, vars map[string]cty.Value) (holds, known bool) {
+	if len(c.Test.Refs) > 0 && vars == nil {
+		return false, false
+	}
+	v, diags := c.Test.Eval(b.withSecrets(vars, c.Test.Secrets))
+	if diags.HasErrors() {
+		b.report(diags...)
+		return false, false
+	}
+	v, _ = v.Unmark()
+	if !v.IsKnown() {
+		return false, false
+	}
+	return !v.IsNull() && v.True(), true
+}
+
+// message is what a condition's author says about it.
+func (b *builder) message(c *plan.Condition, vars map[string]cty.Value) string {
+	const silent = "The condition is not met."
+	if len(c.Message.Refs) > 0 && vars == nil {
+		return silent
+	}
+	if len(c.Message.Secrets) > 0 {
+		return "The condition is not met. (Its message holds a sensitive value.)"
+	}
+	v, diags := c.Message.Eval(vars)
+	v, _ = v.Unmark()
+	if diags.HasErrors() || !v.IsKnown() || v.IsNull() || v.Type() != cty.String {
+		return silent
+	}
+	return v.AsString()
+}
+
+func (b *builder) withSecrets(vars map[string]cty.Value, names []string) map[string]cty.Value {
+	if len(names) == 0 {
+		return vars
+	}
+	out := maps.Clone(vars)
+	if out == nil {
+		out = map[string]cty.Value{}
+	}
+	out["var"] = cty.ObjectVal(b.secrets(names))
+	return out
+}
+
+// decideGate decides about a gate: one whose conditions are known to hold is
+// kept.
+func (b *builder) decideGate(n *node) {
+	definition, fields, err := fingerprint.Definition(n.Node, nil)
+	if err != nil {
+		n.broken = b.report(diag.Errorf(n.Range.Ptr(), "No key can be made", "%s.", err))
+		return
+	}
+	n.Definition, n.ActionKey, n.Preimage = definition, definition, fields
+	n.Action = plan.Keep
+	for i := range n.Conditions {
+		c := &n.Conditions[i]
+		holds, known := b.evaluate(c, nil)
+		switch {
+		case known && holds:
+		case known:
+			n.Action = plan.Check
+			n.Reasons = append(n.Reasons, plan.Reason{Code: "condition", Subject: c.Test.Text, Text: "does not hold: " + b.message(c, nil)})
+		default:
+			n.Action = plan.Check
+			n.Reasons = append(n.Reasons, waitsFor(c.Test.Refs)...)
+		}
+	}
+	if n.Action == plan.Keep && n.prior == nil {
+		n.Action, n.Reasons = plan.Check, []plan.Reason{newReason()}
+	}
+}
+
+func waitsFor(refs []string) []plan.Reason {
+	var reasons []plan.Reason
+	for _, r := range refs {
+		reasons = append(reasons, plan.Reason{Code: "upstream", Subject: r, Text: "waits for " + r})
+	}
+	return reasons
+}
+
+// checkPost checks the postconditions of an instance whose result is there.
+func (b *builder) checkPost(n *node) {
+	made := b.made(n)
+	if made == nil || n.broken {
+		return
+	}
+	var own plan.Scope
+	own.Set(n.address, plan.StageValue(n.Node, made))
+	for i := range n.Conditions {
+		c := &n.Conditions[i]
+		if c.When != plan.WhenPost {
+			continue
+		}
+		vars := b.postVars(n, &own)
+		if holds, known := b.evaluate(c, vars); known && !holds {
+			n.broken = b.report(diag.Errorf(c.Test.Range.Ptr(), "Postcondition does not hold", "%s", b.message(c, vars)))
+		}
+	}
+}
+
+// postVars are the values that postconditions see when the instance is done.
+func (b *builder) postVars(n *node, own *plan.Scope) map[string]cty.Value {
+	vars := maps.Clone(n.stage.scope.values.Variables)
+	of := map[string]cty.Value{}
+	if v, ok := vars[n.Kind]; ok {
+		of = v.AsValueMap()
+		if of == nil {
+			of = map[string]cty.Value{}
+		}
+	}
+	if v, ok := own.Stage(addr.Stage{Kind: n.Kind, Name: n.address.Name}); ok {
+		of[n.address.Name] = v
+	}
+	vars[n.Kind] = cty.ObjectVal(of)
+	return vars
+}

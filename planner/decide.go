@@ -1,0 +1,216 @@
+package planner
+
+import (
+	"slices"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/fingerprint"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/dataset"
+)
+
+// decide chooses an instance's action and says why.
+func (b *builder) decide(n *node) {
+	switch {
+	case b.validating:
+		return
+	case n.stage.typ == nil:
+		b.decideGate(n)
+	case n.Mode == plan.ModeDeploy:
+		// refresh has asked the plugin.
+	default:
+		b.decideResult(n)
+	}
+	b.checkPost(n)
+	n.bound = nil
+}
+
+// keys makes an instance's keys, as far as they are known.
+func (b *builder) keys(n *node) bool {
+	definition, fields, err := fingerprint.Definition(n.Node, n.bound.Body)
+	if err != nil {
+		subject := n.stage.cfg.DeclRange
+		n.broken = b.report(diag.Errorf(&subject, "No key can be made", "%s.", err))
+		return false
+	}
+	n.Definition, n.Preimage = definition, fields
+	inputs, known := n.keyInputs()
+	if definition == "" || !known || (n.Mode == plan.ModeRead && n.Fingerprint == "") {
+		return true
+	}
+	var more []plan.Field
+	n.ActionKey, more = fingerprint.Action(definition, n.Fingerprint, inputs)
+	n.Preimage = append(n.Preimage, more...)
+	return true
+}
+
+// keyInputs are the inputs as they go into the action key; known is false
+// where one of them is not made yet.
+func (n *node) keyInputs() (inputs []fingerprint.Input, known bool) {
+	for key, h := range n.inputs {
+		if !h.node.result.known {
+			return nil, false
+		}
+		in := fingerprint.Input{Key: key, Kind: h.port.Kind}
+		if m := h.manifest(); m != nil && h.port.Kind == plan.KindDataset {
+			in.Rows = m.Rows
+			for _, c := range fingerprint.ReadColumns(n.Node, key, m.Schema.Names()) {
+				in.Columns = append(in.Columns, fingerprint.Column{Name: c, Digest: m.ColumnDigest(c)})
+			}
+		} else {
+			in.Digest = h.node.result.digests[h.port.Name]
+		}
+		if in.Kind == plan.KindModel && n.bound.Inputs[key].Of != "" {
+			in.Features = map[string]string{}
+			for name, e := range h.port.Features {
+				in.Features[name] = e.Text
+			}
+		}
+		inputs = append(inputs, in)
+	}
+	return inputs, true
+}
+
+// decideResult decides about an instance whose result is kept in the store.
+func (b *builder) decideResult(n *node) {
+	if !b.keys(n) {
+		return
+	}
+	b.estimateNewRows(n)
+	switch {
+	case b.replaced(n):
+		n.run(plan.Reason{Code: "replace", Text: "a new result was asked for by -replace"})
+	case n.ActionKey == "":
+		b.decideUnknown(n)
+	case n.prior != nil && n.prior.ActionKey == n.ActionKey:
+		b.decideKept(n)
+	default:
+		b.decideOther(n)
+	}
+}
+
+func (n *node) run(reasons ...plan.Reason) {
+	n.Action, n.Reasons = plan.Run, reasons
+}
+
+// decideUnknown decides where the action key waits for upstream results.
+func (b *builder) decideUnknown(n *node) {
+	waits := n.waits()
+	switch {
+	case n.prior == nil:
+		n.run(newReason())
+	case n.Definition != "" && n.Definition != n.prior.Definition:
+		n.run(append(n.compare(), waits...)...)
+	case len(waits) == 0:
+		// A source that was not looked at.
+		n.Action = plan.MayRun
+		n.Reasons = []plan.Reason{{Code: "source", Text: "the source was not looked at"}}
+	default:
+		n.Action, n.Reasons = plan.MayRun, waits
+	}
+}
+
+func newReason() plan.Reason {
+	return plan.Reason{Code: "new", Text: "is new"}
+}
+
+// waits names the upstream instances whose results are not known.
+func (n *node) waits() []plan.Reason {
+	upstream := map[string]bool{}
+	for _, h := range n.inputs {
+		if !h.node.result.known {
+			upstream[h.node.Address] = true
+		}
+	}
+	if n.bound != nil {
+		refs, _ := n.bound.Body.Refs()
+		for _, r := range refs {
+			upstream[r] = true
+		}
+	}
+	var reasons []plan.Reason
+	for _, address := range sortedKeys(upstream) {
+		reasons = append(reasons, plan.Reason{Code: "upstream", Subject: address, Text: "waits for " + address})
+	}
+	return reasons
+}
+
+// decideKept decides where the state has the key already.
+func (b *builder) decideKept(n *node) {
+	r, bad := b.load(n.prior.Outputs, n.prior.Value)
+	switch {
+	case bad != nil:
+		n.run(plan.Reason{Code: bad.code, Text: bad.text})
+	case n.prior.Errors > 0:
+		n.run(plan.Reason{Code: "failed", Text: plural(int(n.prior.Errors), "row") + " failed and will be tried again"})
+	default:
+		n.result, n.Action = r, plan.Keep
+	}
+}
+
+// decideOther decides where the key differs from the state's: the store may
+// have its result all the same.
+func (b *builder) decideOther(n *node) {
+	entry, err := b.Store.Actions.Get(n.ActionKey)
+	reasons := n.compare()
+	if err != nil {
+		n.run(append(reasons, plan.Reason{Code: "damaged", Text: "what the store had for it is damaged: " + err.Error()})...)
+		return
+	}
+	if entry == nil || entry.Errors > 0 {
+		n.run(reasons...)
+		return
+	}
+	r, bad := b.load(entry.Outputs, entry.Value)
+	if bad != nil {
+		n.run(append(reasons, plan.Reason{Code: bad.code, Text: bad.text})...)
+		return
+	}
+	n.result, n.Action = r, plan.Reuse
+	n.Reasons = append(reasons, madeBefore(entry))
+}
+
+func madeBefore(e *action.Entry) plan.Reason {
+	text := "its result is in the store already"
+	if e.Address != "" {
+		text += ", made by " + e.Address
+	}
+	if !e.Created.IsZero() {
+		text += " on " + e.Created.Format("2 January 2006")
+	}
+	return plan.Reason{Code: "reuse", Subject: e.Address, Text: text}
+}
+
+// replaced says whether -replace names the instance.
+func (b *builder) replaced(n *node) bool {
+	return slices.ContainsFunc(b.Replace, n.matches)
+}
+
+// estimateNewRows says how many rows of a row-wise stage have no result yet:
+// at most, since rows in shards that changed may be known one by one.
+func (b *builder) estimateNewRows(n *node) {
+	if n.Mode != plan.ModeMap || n.Definition == "" || b.Store == nil {
+		return
+	}
+	of := n.Outputs[0].RowsOf
+	m := n.inputs[of].manifest()
+	if m == nil {
+		return
+	}
+	columns := n.Reads[of].Columns
+	if n.Reads[of].All {
+		columns = m.Schema.Names()
+	}
+	var fresh int64
+	for _, s := range m.Shards {
+		part, err := b.Store.Memo.Lookup(n.Definition, dataset.ShardKey(n.Definition, s, columns))
+		switch {
+		case err != nil || part == nil:
+			fresh += s.Rows
+		default:
+			fresh += int64(len(part.Failed))
+		}
+	}
+	n.Estimate.NewRows = &fresh
+}

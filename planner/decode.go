@@ -1,0 +1,313 @@
+package planner
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// decode evaluates and compiles an instance's configuration.
+func (b *builder) decode(n *node) {
+	b.decodeMeta(n)
+	if n.stage.typ == nil {
+		b.decodeConditions(n)
+		return
+	}
+	n.inputs = map[string]*handle{}
+	d := &decoder{b: b, n: n}
+	out := d.body(n.stage.cfg.Body, n.stage.typ.body, n.scope, "")
+	out.Type = value.Type{Type: n.stage.typ.body.typ}
+	n.Body = out
+	if n.broken = b.report(d.diags...) || d.skip; n.broken {
+		return
+	}
+	n.takeMaxErrors(b)
+	b.bind(n)
+}
+
+// decoder decodes the body of one instance.
+type decoder struct {
+	b     *builder
+	n     *node
+	diags hcl.Diagnostics
+	// skip is set where something upstream is broken, so that the instance
+	// can't be decoded, and where that is reported already.
+	skip bool
+}
+
+func (d *decoder) errorf(subject hcl.Range, summary, format string, args ...any) {
+	d.diags = append(d.diags, diag.Errorf(&subject, summary, format, args...))
+}
+
+// body decodes one body. Artifacts come first, since row expressions are over
+// their columns.
+func (d *decoder) body(src *hclsyntax.Body, schema *body, sc *scope, prefix string) *plan.Body {
+	out := &plan.Body{Args: make(map[string]*plan.Arg, len(schema.args))}
+	for name, a := range schema.args {
+		if a.absent != nil {
+			out.Args[name] = a.absent
+		}
+	}
+	for _, perRow := range []bool{false, true} {
+		for name, attr := range src.Attributes {
+			if a := schema.args[name]; a != nil && a.PerRow == perRow {
+				d.set(out, a, attr, sc, prefix+name)
+			}
+		}
+	}
+	d.blocks(out, src, schema, sc, prefix)
+	return out
+}
+
+func (d *decoder) set(out *plan.Body, a *argument, attr *hclsyntax.Attribute, sc *scope, key string) {
+	arg := d.argument(a, attr.Expr, sc, key)
+	if arg == nil {
+		if a.Required && !d.skip && !d.diags.HasErrors() {
+			d.errorf(attr.Expr.Range(), "Missing required argument", "The argument %q is required, and this is null.", a.Name)
+		}
+		return
+	}
+	arg.Operational, arg.Sensitive = a.Operational, a.Sensitive
+	arg.Range = diag.NewRange(attr.Expr.Range())
+	out.Args[a.Name] = arg
+}
+
+// argument decodes an expression; nil: it is null, or has errors.
+func (d *decoder) argument(a *argument, e hclsyntax.Expression, sc *scope, key string) *plan.Arg {
+	switch {
+	case !a.handles():
+		return d.plain(a, e, sc)
+	case a.Collection != 0:
+		return d.collection(a, e, sc, key)
+	}
+	return d.element(a, e, sc, key)
+}
+
+// plain decodes an argument that holds a plain value.
+func (d *decoder) plain(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg {
+	want := a.plainType()
+	if expr.MentionsRow(e) {
+		d.errorf(e.Range(), "No row here", "The argument %q has one value for the whole stage, so it can't depend on `row`.%s", a.Name, described(a.Doc))
+		return nil
+	}
+	v, diags := e.Value(sc.values)
+	if diags.HasErrors() || !v.IsWhollyKnown() || v.ContainsMarked() || (!a.Operational && d.impureIn(e)) {
+		return d.compiled(a, e, sc, want, v, diags)
+	}
+	v, err := convert.Convert(v, want)
+	if err != nil {
+		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes %s: %s.%s", a.Name, want.FriendlyNameForConstraint(), err, described(a.Doc))
+		return nil
+	}
+	if v.IsNull() {
+		return nil
+	}
+	if !d.allowed(a, v, e.Range()) {
+		return nil
+	}
+	return &plan.Arg{Value: &value.Value{Value: v}}
+}
+
+// compiled decodes a plain argument whose value is not known yet, or holds a
+// secret. V and diags are what came of evaluating it.
+func (d *decoder) compiled(a *argument, e hclsyntax.Expression, sc *scope, want cty.Type, v cty.Value, diags hcl.Diagnostics) *plan.Arg {
+	c, more := expr.Compile(e, d.scopeOf(sc), want)
+	if more.HasErrors() {
+		d.diags = append(d.diags, more...)
+		return nil
+	}
+	if diags.HasErrors() {
+		d.diags = append(d.diags, diags...)
+		return nil
+	}
+	if v.IsKnown() && v.IsNull() && !v.IsMarked() {
+		return nil
+	}
+	return &plan.Arg{Expr: c}
+}
+
+func (d *decoder) scopeOf(sc *scope) *expr.Scope {
+	return &expr.Scope{Eval: sc.values, Definitions: sc.definitions}
+}
+
+// impureIn says whether a value comes from an impure function. Of a local that
+// does it says what is wrong with that; of the expression itself, Compile.
+func (d *decoder) impureIn(e hclsyntax.Expression) bool {
+	return d.impureLocal(e) != "" || d.b.impure(e, &refs{}) != ""
+}
+
+// allowed checks what the schema says of a value beyond its type.
+func (d *decoder) allowed(a *argument, v cty.Value, subject hcl.Range) bool {
+	if a.Sensitive {
+		d.errorf(subject, "Secret in the configuration", "The argument %q is sensitive, and a value that is written here would stand in files and plans in clear. Take it from a variable with sensitive = true.", a.Name)
+		return false
+	}
+	if len(a.OneOf) == 0 || v.Type() != cty.String || slices.Contains(a.OneOf, v.AsString()) {
+		return true
+	}
+	d.errorf(subject, "Wrong value", "The argument %q takes %s, not %q.%s", a.Name, alternatives(a.OneOf), v.AsString(), diag.Suggest(v.AsString(), a.OneOf))
+	return false
+}
+
+// alternatives lists values: "a", "b" or "c".
+func alternatives(values []string) string {
+	text := ""
+	for i, v := range values {
+		switch {
+		case i == 0:
+		case i == len(values)-1:
+			text += " or "
+		default:
+			text += ", "
+		}
+		text += strconv.Quote(v)
+	}
+	return text
+}
+
+// described is an argument's documentation as a sentence of its own.
+func described(doc string) string {
+	if text := documented(doc); text != "." {
+		return " It is documented as" + text
+	}
+	return ""
+}
+
+// blocks decodes nested blocks, dynamic ones expanded, in the order written.
+func (d *decoder) blocks(out *plan.Body, src *hclsyntax.Body, schema *body, sc *scope, prefix string) {
+	positions := map[string]int{}
+	for _, b := range src.Blocks {
+		if b.Type == "dynamic" {
+			d.dynamic(out, b, schema, sc, prefix, positions)
+			continue
+		}
+		if nested := schema.blocks[b.Type]; nested != nil {
+			d.block(out, nested, b.Labels, b.Body, sc, prefix, b.LabelRanges, positions)
+		}
+	}
+}
+
+func (d *decoder) block(out *plan.Body, schema *block, labels []string, src *hclsyntax.Body, sc *scope, prefix string, places []hcl.Range, positions map[string]int) {
+	key := prefix + schema.Name
+	for _, l := range labels {
+		key += "." + l
+	}
+	if len(labels) == 0 {
+		key += "." + strconv.Itoa(positions[schema.Name])
+	}
+	positions[schema.Name]++
+	for _, other := range out.Blocks {
+		if len(labels) > 0 && other.Name == schema.Name && slices.Equal(other.Labels, labels) {
+			subject := src.SrcRange
+			if len(places) > 0 {
+				subject = places[0]
+			}
+			d.errorf(subject, "Duplicate block", "There is a %s block labelled %s already. Rename one of them.", schema.Name, alternatives(labels))
+			return
+		}
+	}
+	inner := d.body(src, schema.body, sc, key+".")
+	for i, name := range schema.Labels {
+		inner.Args[name] = &plan.Arg{Value: &value.Value{Value: cty.StringVal(labels[i])}}
+	}
+	out.Blocks = append(out.Blocks, &plan.Block{Name: schema.Name, Labels: labels, Body: inner})
+}
+
+// dynamic makes the blocks of a dynamic block.
+func (d *decoder) dynamic(out *plan.Body, b *hclsyntax.Block, schema *body, sc *scope, prefix string, positions map[string]int) {
+	nested, content := schema.blocks[b.Labels[0]], dynamicContent(b)
+	if nested == nil || content == nil {
+		return
+	}
+	iterator := b.Labels[0]
+	if attr := b.Body.Attributes["iterator"]; attr != nil {
+		if name := hcl.ExprAsKeyword(attr.Expr); name != "" {
+			iterator = name
+		}
+	}
+	forEach := b.Body.Attributes["for_each"].Expr
+	values, diags := forEach.Value(sc.values)
+	d.diags = append(d.diags, diags...)
+	if diags.HasErrors() {
+		return
+	}
+	if !values.IsKnown() || values.IsNull() || !values.CanIterateElements() {
+		d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block takes a collection that is known when planning.%s", d.b.applyFirst(d.n.stage))
+		return
+	}
+	handles, _ := forEach.Value(sc.handles)
+	byHandle := iterate(handles)
+	for i, e := range iterate(values) {
+		v := iteratorOf(iterator, e.key, e.value)
+		h := v
+		if i < len(byHandle) {
+			h = iteratorOf(iterator, e.key, byHandle[i].value)
+		}
+		inner := sc.with(v, h)
+		labels, ok := d.labels(b, nested, inner)
+		if !ok {
+			return
+		}
+		d.block(out, nested, labels, content.Body, inner, prefix, []hcl.Range{b.DefRange()}, positions)
+	}
+	if n := int64(positions[nested.Name]); n < nested.MinItems {
+		d.errorf(forEach.Range(), "Missing block", "%s %q needs at least %s, and for_each is empty.",
+			d.n.Kind, d.n.Type, plural(int(nested.MinItems), nested.Name+" block"))
+	}
+}
+
+func iteratorOf(name string, key, v cty.Value) map[string]cty.Value {
+	return map[string]cty.Value{name: cty.ObjectVal(map[string]cty.Value{"key": key, "value": v})}
+}
+
+// iterate lists the elements of any collection; a set's keys are its values.
+func iterate(v cty.Value) []element {
+	if v == cty.NilVal {
+		return nil
+	}
+	v, _ = v.Unmark()
+	if v.IsNull() || !v.IsKnown() || !v.CanIterateElements() {
+		return nil
+	}
+	var list []element
+	for it := v.ElementIterator(); it.Next(); {
+		k, e := it.Element()
+		list = append(list, element{k, e})
+	}
+	return list
+}
+
+func (d *decoder) labels(b *hclsyntax.Block, nested *block, sc *scope) ([]string, bool) {
+	if len(nested.Labels) == 0 {
+		return nil, true
+	}
+	e := b.Body.Attributes["labels"].Expr
+	v, diags := e.Value(sc.values)
+	d.diags = append(d.diags, diags...)
+	if diags.HasErrors() {
+		return nil, false
+	}
+	v, err := convert.Convert(v, cty.List(cty.String))
+	if err != nil || !v.IsWhollyKnown() || v.IsNull() || v.ContainsMarked() || v.LengthInt() != len(nested.Labels) {
+		d.errorf(e.Range(), "Wrong labels", "labels takes a list with %s, known when planning.", plural(len(nested.Labels), "string"))
+		return nil, false
+	}
+	var labels []string
+	for _, e := range iterate(v) {
+		if e.value.IsNull() {
+			d.errorf(b.DefRange(), "Wrong labels", "A label is null.")
+			return nil, false
+		}
+		labels = append(labels, e.value.AsString())
+	}
+	return labels, true
+}

@@ -1,0 +1,112 @@
+package planner
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
+)
+
+// stageRef is a reference to a stage in an expression that wants values, not
+// artifacts.
+type stageRef struct {
+	stage addr.Stage
+	// key names one instance, index computes which.
+	key   addr.Instance
+	index hclsyntax.Expression
+}
+
+// valueRefs are what a stage's expressions refer to for values: arguments that
+// take artifacts tell by those where they come from.
+func (s *stage) valueRefs(b *builder) []stageRef {
+	if s.collected {
+		return s.forValues
+	}
+	s.collected = true
+	if len(s.refs.stages) == 0 && len(s.refs.locals) == 0 && !s.refs.allLocals {
+		return nil
+	}
+	c := &collector{b: b, seen: map[string]bool{}}
+	for _, conditions := range [][]config.Condition{s.cfg.Pre, s.cfg.Post, s.cfg.Conditions} {
+		for _, cond := range conditions {
+			c.expression(cond.Condition)
+			c.expression(cond.ErrorMessage)
+		}
+	}
+	if s.typ != nil {
+		c.body(s.cfg.Body, s.typ.body)
+	}
+	s.forValues = c.refs
+	return s.forValues
+}
+
+type collector struct {
+	b    *builder
+	refs []stageRef
+	seen map[string]bool // locals
+}
+
+func (c *collector) body(src *hclsyntax.Body, schema *body) {
+	for name, attr := range src.Attributes {
+		if a := schema.args[name]; a != nil && len(a.accepts) == 0 {
+			c.expression(attr.Expr)
+		}
+	}
+	for _, block := range src.Blocks {
+		name, inner := block.Type, block.Body
+		if name == "dynamic" && len(block.Labels) == 1 {
+			content := dynamicContent(block)
+			if content == nil {
+				continue
+			}
+			name, inner = block.Labels[0], content.Body
+			if each := block.Body.Attributes["for_each"]; each != nil {
+				c.expression(each.Expr)
+			}
+		}
+		if nested := schema.blocks[name]; nested != nil {
+			c.body(inner, nested.body)
+		}
+	}
+}
+
+func (c *collector) expression(e hcl.Expression) {
+	syntax, ok := e.(hclsyntax.Node)
+	if !ok {
+		return
+	}
+	indexed := map[*hclsyntax.ScopeTraversalExpr]bool{}
+	_ = hclsyntax.VisitAll(syntax, func(n hclsyntax.Node) hcl.Diagnostics {
+		switch n := n.(type) {
+		case *hclsyntax.IndexExpr:
+			if t, ok := n.Collection.(*hclsyntax.ScopeTraversalExpr); ok && len(t.Traversal) == 2 {
+				if a, _, ok := addr.FromTraversal(t.Traversal); ok {
+					indexed[t] = true
+					c.refs = append(c.refs, stageRef{stage: a.Stage, index: n.Key})
+				}
+			}
+		case *hclsyntax.ScopeTraversalExpr:
+			if !indexed[n] {
+				c.traversal(n.Traversal)
+			}
+		}
+		return nil
+	})
+}
+
+func (c *collector) traversal(t hcl.Traversal) {
+	if a, _, ok := addr.FromTraversal(t); ok {
+		c.refs = append(c.refs, stageRef{stage: a.Stage, key: a})
+		return
+	}
+	if t.RootName() != "local" || len(t) < 2 {
+		return
+	}
+	step, ok := t[1].(hcl.TraverseAttr)
+	if !ok || c.seen[step.Name] || c.b.locals[step.Name] == nil {
+		return
+	}
+	c.seen[step.Name] = true
+	c.expression(c.b.locals[step.Name].cfg.Expr)
+}

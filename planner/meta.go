@@ -1,0 +1,109 @@
+package planner
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// decodeMeta takes the meta-arguments that say how an instance is run. They
+// are in no key.
+func (b *builder) decodeMeta(n *node) {
+	cfg := n.stage.cfg
+	if v, ok := b.meta(n, cfg.Timeout, "timeout", cty.String); ok {
+		d, err := time.ParseDuration(v.AsString())
+		if err != nil || d <= 0 {
+			b.report(diag.Errorf(cfg.Timeout.Range().Ptr(), "Wrong value for timeout", "timeout takes a duration such as \"90s\" or \"2h\", not %q.", v.AsString()))
+		}
+		n.Timeout = d
+	}
+	if v, ok := b.meta(n, cfg.Retries, "retries", cty.Number); ok {
+		n.Retries = int(b.natural(v, cfg.Retries, "retries"))
+	}
+	if r := cfg.Resources; r != nil {
+		if v, ok := b.meta(n, r.CPU, "cpu", cty.Number); ok {
+			n.Resources.CPU, _ = v.AsBigFloat().Float64()
+			if n.Resources.CPU < 0 {
+				b.report(diag.Errorf(r.CPU.Range().Ptr(), "Wrong value for cpu", "cpu takes a number of cores."))
+			}
+		}
+		if v, ok := b.meta(n, r.GPU, "gpu", cty.Number); ok {
+			n.Resources.GPU = int(b.natural(v, r.GPU, "gpu"))
+		}
+		if v, ok := b.meta(n, r.Memory, "memory", cty.String); ok {
+			n.Resources.Memory = b.bytes(v.AsString(), r.Memory)
+		}
+	}
+}
+
+func (b *builder) meta(n *node, e hcl.Expression, name string, want cty.Type) (cty.Value, bool) {
+	if e == nil {
+		return cty.NilVal, false
+	}
+	v, ok := b.known(e, n.scope, name, want)
+	return v, ok && !v.IsNull()
+}
+
+// natural is a whole number that is not negative.
+func (b *builder) natural(v cty.Value, e hcl.Expression, name string) int64 {
+	n, _ := v.AsBigFloat().Int64()
+	if !v.AsBigFloat().IsInt() || n < 0 {
+		b.report(diag.Errorf(e.Range().Ptr(), "Wrong value for "+name, "%s takes a whole number, 0 or more.", name))
+	}
+	return n
+}
+
+// units of memory, the longer names first.
+var units = []struct {
+	name  string
+	bytes float64
+}{
+	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
+	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1},
+}
+
+// bytes reads a size: a number of bytes, or one with a unit.
+func (b *builder) bytes(text string, e hcl.Expression) int64 {
+	number, factor := strings.TrimSpace(text), 1.0
+	for _, u := range units {
+		if rest, ok := strings.CutSuffix(number, u.name); ok {
+			number, factor = strings.TrimSpace(rest), u.bytes
+			break
+		}
+	}
+	f, err := strconv.ParseFloat(number, 64)
+	if err != nil || f < 0 || f*factor > 1<<60 {
+		b.report(diag.Errorf(e.Range().Ptr(), "Wrong value for memory", "memory takes bytes, or a size with a unit such as \"4GiB\", not %q.", text))
+		return 0
+	}
+	return int64(f * factor)
+}
+
+// takeMaxErrors takes quern's own argument of row-wise stages out of the body.
+func (n *node) takeMaxErrors(b *builder) {
+	if n.Mode != plan.ModeMap || n.stage.typ.body.typ.HasAttribute(maxErrorsName) {
+		return
+	}
+	a := n.Body.Args[maxErrorsName]
+	if a == nil {
+		return
+	}
+	delete(n.Body.Args, maxErrorsName)
+	if a.Value == nil {
+		b.report(diag.Errorf(a.Range.Ptr(), "Value is not known", "max_errors must be known when planning."))
+		return
+	}
+	v := a.Value.AsBigFloat()
+	count, _ := v.Int64()
+	if !v.IsInt() || count < 0 {
+		b.report(diag.Errorf(a.Range.Ptr(), "Wrong value for max_errors", "max_errors takes a number of rows, 0 or more."))
+		return
+	}
+	n.MaxErrors = count
+}

@@ -1,0 +1,157 @@
+package planner
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// checkNames reports what a body has that its schema does not, and what it
+// lacks. It looks at names alone, so all of them are reported, whatever the
+// values are. Of is how messages call the body.
+func checkNames(b *hclsyntax.Body, schema *body, of string) []*hcl.Diagnostic {
+	var diags []*hcl.Diagnostic
+	for _, name := range slices.Sorted(maps.Keys(b.Attributes)) {
+		if schema.args[name] == nil {
+			diags = append(diags, unknownArgument(b.Attributes[name], schema, of))
+		}
+	}
+	counts := map[string]int{}
+	for _, block := range b.Blocks {
+		diags = append(diags, checkBlock(block, schema, of, counts)...)
+	}
+	for _, a := range schema.required {
+		if b.Attributes[a.Name] == nil {
+			diags = append(diags, diag.Errorf(b.MissingItemRange().Ptr(), "Missing required argument",
+				"%s needs the argument %q%s", of, a.Name, documented(a.Doc)))
+		}
+	}
+	for _, name := range sortedKeys(schema.blocks) {
+		diags = append(diags, checkCount(b, schema.blocks[name], counts[name], of)...)
+	}
+	return diags
+}
+
+// documented is the first sentence of an argument's documentation.
+func documented(doc string) string {
+	first, _, _ := strings.Cut(doc, "\n")
+	if sentence, _, found := strings.Cut(first, ". "); found {
+		first = sentence + "."
+	}
+	if first == "" {
+		return "."
+	}
+	return ": " + first
+}
+
+func unknownArgument(a *hclsyntax.Attribute, schema *body, of string) *hcl.Diagnostic {
+	if schema.blocks[a.Name] != nil {
+		return diag.Errorf(a.NameRange.Ptr(), "Unsupported argument",
+			"%q is a block of %s, not an argument. Write it without the equals sign: %s { … }", a.Name, of, a.Name)
+	}
+	names := append(sortedKeys(schema.args), "for_each", "count", "depends_on", "plugin", "timeout", "retries")
+	return diag.Errorf(a.NameRange.Ptr(), "Unsupported argument", "%s has no argument %q.%s%s",
+		of, a.Name, diag.Suggest(a.Name, names), listed(" Its arguments are: ", a.Name, sortedKeys(schema.args)))
+}
+
+// listed lists names where none of them is what was meant, most likely.
+func listed(lead, given string, names []string) string {
+	if len(names) == 0 || diag.Closest(given, names) != "" {
+		return ""
+	}
+	return lead + strings.Join(names, ", ") + "."
+}
+
+func checkBlock(b *hclsyntax.Block, schema *body, of string, counts map[string]int) []*hcl.Diagnostic {
+	if b.Type == "dynamic" && len(b.Labels) == 1 {
+		return checkDynamic(b, schema, of, counts)
+	}
+	nested := schema.blocks[b.Type]
+	if nested == nil {
+		return []*hcl.Diagnostic{unknownBlock(b.Type, b.TypeRange, schema, of)}
+	}
+	counts[b.Type]++
+	var diags []*hcl.Diagnostic
+	if len(b.Labels) != len(nested.Labels) {
+		subject := b.DefRange()
+		diags = append(diags, diag.Errorf(&subject, "Wrong number of labels", "A %s block has %s: %s",
+			b.Type, plural(len(nested.Labels), "label"), blockExample(nested)))
+	}
+	return append(diags, checkNames(b.Body, nested.body, blockTitle(b, of))...)
+}
+
+func blockTitle(b *hclsyntax.Block, of string) string {
+	title := b.Type
+	for _, l := range b.Labels {
+		title += fmt.Sprintf(" %q", l)
+	}
+	return "The block " + title + " of " + of
+}
+
+func blockExample(b *block) string {
+	text := b.Name
+	for _, l := range b.Labels {
+		text += fmt.Sprintf(" %q", strings.ToUpper(l))
+	}
+	return text + " { … }"
+}
+
+func unknownBlock(name string, subject hcl.Range, schema *body, of string) *hcl.Diagnostic {
+	if schema.args[name] != nil {
+		return diag.Errorf(&subject, "Unsupported block type", "%q is an argument of %s, not a block. Write it with an equals sign: %s = …", name, of, name)
+	}
+	known := append(sortedKeys(schema.blocks), "dynamic", "lifecycle", "resources")
+	return diag.Errorf(&subject, "Unsupported block type", "%s has no blocks of type %q.%s%s", of, name,
+		diag.Suggest(name, known), listed(" Its blocks are: ", name, sortedKeys(schema.blocks)))
+}
+
+func checkDynamic(b *hclsyntax.Block, schema *body, of string, counts map[string]int) []*hcl.Diagnostic {
+	name := b.Labels[0]
+	nested := schema.blocks[name]
+	if nested == nil {
+		return []*hcl.Diagnostic{unknownBlock(name, b.LabelRanges[0], schema, of)}
+	}
+	// How many there will be is seen when it is expanded.
+	counts[name] = -1
+	subject := b.DefRange()
+	content := dynamicContent(b)
+	if content == nil || b.Body.Attributes["for_each"] == nil {
+		return []*hcl.Diagnostic{diag.Errorf(&subject, "Incomplete dynamic block",
+			"A dynamic block has for_each, and a content block with what each block that it makes holds.")}
+	}
+	if len(nested.Labels) > 0 && b.Body.Attributes["labels"] == nil {
+		return []*hcl.Diagnostic{diag.Errorf(&subject, "Incomplete dynamic block",
+			"A %s block has %s, so a dynamic block for it needs the argument labels: labels = [%s.key]", name, plural(len(nested.Labels), "label"), name)}
+	}
+	return checkNames(content.Body, nested.body, "The block "+name+" of "+of)
+}
+
+func checkCount(b *hclsyntax.Body, nested *block, n int, of string) []*hcl.Diagnostic {
+	switch {
+	case n < 0:
+		return nil
+	case int64(n) < nested.MinItems:
+		return []*hcl.Diagnostic{diag.Errorf(b.MissingItemRange().Ptr(), "Missing block",
+			"%s needs at least %s: %s", of, plural(int(nested.MinItems), nested.Name+" block"), blockExample(nested))}
+	case nested.MaxItems > 0 && int64(n) > nested.MaxItems:
+		return []*hcl.Diagnostic{diag.Errorf(b.MissingItemRange().Ptr(), "Too many blocks",
+			"%s takes at most %s, and there are %d.", of, plural(int(nested.MaxItems), nested.Name+" block"), n)}
+	}
+	return nil
+}
+
+func plural(n int, what string) string {
+	switch n {
+	case 0:
+		return "no " + what + "s"
+	case 1:
+		return "one " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

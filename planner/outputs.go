@@ -1,0 +1,135 @@
+package planner
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// outputs compiles the module's outputs and says which of them change.
+func (b *builder) outputs() []*plan.Output {
+	var all []*plan.Output
+	for _, name := range sortedKeys(b.Module.Outputs) {
+		if o := b.output(b.Module.Outputs[name]); o != nil {
+			all = append(all, o)
+		}
+	}
+	if b.State == nil || len(b.Targets) > 0 || len(b.Excludes) > 0 {
+		return all
+	}
+	for _, name := range sortedKeys(b.State.Outputs) {
+		if b.Module.Outputs[name] == nil {
+			was := b.State.Outputs[name]
+			all = append(all, &plan.Output{Name: name, Sensitive: was.Sensitive, Action: plan.Delete, Before: was.Value})
+		}
+	}
+	return all
+}
+
+func (b *builder) output(cfg *config.Output) *plan.Output {
+	var r refs
+	r.add(cfg.Expr.Variables()...)
+	if b.leftOut(&r) || b.brokenUpstream(&r) {
+		return nil
+	}
+	if b.report(b.checkTraversals(&r, nil)...) {
+		return nil
+	}
+	sc := b.scope(&r)
+	c, diags := expr.Compile(cfg.Expr, &expr.Scope{Eval: sc.values, Definitions: sc.definitions}, cty.DynamicPseudoType)
+	if b.report(diags...) {
+		return nil
+	}
+	o := &plan.Output{Name: cfg.Name, Description: cfg.Description, Sensitive: cfg.Sensitive, Expr: c}
+	if len(c.Secrets) > 0 && !cfg.Sensitive {
+		b.report(diag.Errorf(cfg.Expr.Range().Ptr(), "Output is sensitive", "The value of output %q comes from a sensitive variable. Add sensitive = true, so that it is not shown.", cfg.Name))
+		return nil
+	}
+	b.decideOutput(o)
+	return o
+}
+
+// leftOut says whether something that is referred to is not in the plan.
+func (b *builder) leftOut(r *refs) bool {
+	if len(b.Targets) == 0 && len(b.Excludes) == 0 {
+		return false
+	}
+	_, all := b.openLocals(r)
+	for _, a := range all.stages {
+		if s := b.byAddress[a]; s == nil || !b.planned[s] {
+			return true
+		}
+	}
+	for _, name := range all.locals {
+		if l := b.locals[name]; l == nil || l.value == cty.NilVal {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *builder) decideOutput(o *plan.Output) {
+	var before *state.Output
+	if b.State != nil {
+		before = b.State.Outputs[o.Name]
+	}
+	if before != nil {
+		o.Before = before.Value
+	}
+	o.Action = plan.MayRun
+	if before == nil {
+		o.Action = plan.Create
+	}
+	if len(o.Expr.Refs) > 0 {
+		return
+	}
+	v, diags := o.Expr.Eval(b.withSecrets(nil, o.Expr.Secrets))
+	if diags.HasErrors() {
+		b.report(diags...)
+		return
+	}
+	v, _ = v.UnmarkDeep()
+	switch {
+	case before == nil || !v.IsWhollyKnown():
+	case before.Sensitive == o.Sensitive && before.Is(value.Value{Value: v}):
+		o.Action = plan.Keep
+	default:
+		o.Action = plan.Update
+	}
+}
+
+// secrets are the names of the sensitive variables that a plan refers to.
+func secrets(p *plan.Plan) []string {
+	names := map[string]bool{}
+	add := func(e *expr.Compiled) {
+		if e != nil {
+			mark(names, e.Secrets)
+		}
+	}
+	for _, n := range p.Nodes {
+		if n.Body != nil {
+			n.Body.Expressions(func(_ string, _ *plan.Arg, e *expr.Compiled) { add(e) })
+		}
+		for _, c := range n.Conditions {
+			add(c.Test)
+			add(c.Message)
+		}
+	}
+	for _, o := range p.Outputs {
+		add(o.Expr)
+	}
+	for _, plugin := range p.Plugins {
+		if plugin.Config != nil {
+			plugin.Config.Expressions(func(_ string, _ *plan.Arg, e *expr.Compiled) { add(e) })
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}

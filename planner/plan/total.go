@@ -1,0 +1,64 @@
+package plan
+
+// Total is what a plan as a whole will take.
+type Total struct {
+	// By action, how many nodes.
+	Actions map[Action]int
+	// Sums of what is known of nodes that are or may be carried out; nil:
+	// nothing is known.
+	Rows    *int64
+	NewRows *int64
+	Seconds *float64
+	Tokens  *int64
+	Money   *float64
+	// SecondsUnknown is how many of those nodes have no estimate of time.
+	SecondsUnknown int
+}
+
+// Total counts and sums a plan's nodes.
+func (p *Plan) Total() Total {
+	t := Total{Actions: map[Action]int{}}
+	for _, n := range p.Nodes {
+		t.Actions[n.Action]++
+		if n.Action != Run && n.Action != MayRun {
+			continue
+		}
+		e := n.Estimate
+		add(&t.Rows, e.Rows)
+		add(&t.NewRows, e.NewRows)
+		add(&t.Seconds, e.Seconds)
+		add(&t.Money, e.Money)
+		add(&t.Tokens, e.InputTokens)
+		add(&t.Tokens, e.OutputTokens)
+		if e.Seconds == nil {
+			t.SecondsUnknown++
+		}
+	}
+	return t
+}
+
+func add[N int64 | float64](sum **N, more *N) {
+	if more == nil {
+		return
+	}
+	total := *more
+	if *sum != nil {
+		total += **sum
+	}
+	*sum = &total
+}
+
+// HasChanges says whether carrying the plan out would do anything.
+func (p *Plan) HasChanges() bool {
+	for _, n := range p.Nodes {
+		if n.Action != Keep {
+			return true
+		}
+	}
+	for _, o := range p.Outputs {
+		if o.Action != Keep {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,73 @@
+// Package planner turns a configuration, a state and what sources report now
+// into a plan.
+//
+// Build expands blocks into instances, evaluates and compiles their
+// expressions, has plugins prepare them, makes their keys, and decides by
+// those what is to be done and why. It changes nothing: plugins are asked only
+// to validate, to look at sources and deployments, and to compare. All
+// mistakes that can be told apart are reported together; where there is one,
+// there is no plan.
+package planner
+
+import (
+	"context"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// Options are what a plan is made of.
+type Options struct {
+	Module *config.Module
+	// Variables are the values of all variables; sensitive ones bear the mark
+	// value.Sensitive.
+	Variables map[string]cty.Value
+	Plugins   Plugins
+
+	// Store and State are what there is already. Validate needs neither.
+	Store       *store.Store
+	State       *state.State
+	Environment string
+
+	// Targets limit the plan to these instances and what they need; Excludes
+	// leave these out, and what needs them. An address without a key stands
+	// for all instances of its stage.
+	Targets, Excludes []addr.Instance
+	// Replace asks for new results of these instances.
+	Replace []addr.Instance
+	// Refresh looks at what sources hold and what stands at deployments'
+	// places now; otherwise what the state says of them is taken.
+	Refresh bool
+	// Destroy plans to take all deployments away, and to forget the rest.
+	Destroy bool
+
+	QuernVersion string
+}
+
+// Build makes a plan. It is nil if, and only if, there are errors.
+func Build(ctx context.Context, o Options) (*plan.Plan, hcl.Diagnostics) {
+	b := newBuilder(ctx, o)
+	defer b.close()
+	if o.Destroy {
+		return b.destroy()
+	}
+	return b.build()
+}
+
+// Validate checks a configuration as far as that is possible without a state:
+// everything but what depends on results. Sources are looked at only where
+// their columns have to be inferred.
+func Validate(ctx context.Context, o Options) hcl.Diagnostics {
+	o.Store, o.State, o.Refresh = nil, nil, false
+	b := newBuilder(ctx, o)
+	defer b.close()
+	b.validating = true
+	_, diags := b.build()
+	return diags
+}

@@ -1,0 +1,371 @@
+package planner
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// batchSize is how many instances one Prepare call holds at most: enough for
+// calls to cost nothing, few enough for two processors to share a level.
+const batchSize = 512
+
+// bind evaluates an instance's configuration for its plugin.
+func (b *builder) bind(n *node) {
+	bound, diags := n.Body.Bind(b.vars(n))
+	if n.broken = b.report(diags...); n.broken {
+		return
+	}
+	n.bound = bound
+}
+
+// vars are what the deferred expressions of an instance are evaluated with:
+// what is not known is unknown, and secrets are in clear.
+func (b *builder) vars(n *node) map[string]cty.Value {
+	refs, secrets := n.Body.Refs()
+	if len(refs) == 0 && len(secrets) == 0 {
+		return nil
+	}
+	vars := map[string]cty.Value{}
+	if n.stage != nil {
+		maps.Copy(vars, n.stage.scope.values.Variables)
+	}
+	vars["var"] = cty.ObjectVal(b.secrets(secrets))
+	return vars
+}
+
+// secrets are the values of sensitive variables, in clear.
+func (b *builder) secrets(names []string) map[string]cty.Value {
+	values := make(map[string]cty.Value, len(names))
+	for _, name := range names {
+		v, ok := b.Variables[name]
+		if !ok {
+			v = cty.DynamicVal
+		}
+		values[name], _ = v.UnmarkDeep()
+	}
+	return values
+}
+
+// prepare has plugins prepare the instances of a level, many in a call.
+func (b *builder) prepare(nodes []*node) {
+	byPlugin := map[string][]*node{}
+	for _, n := range nodes {
+		if !n.broken && n.bound != nil {
+			byPlugin[n.Plugin] = append(byPlugin[n.Plugin], n)
+		}
+	}
+	var g errgroup.Group
+	for _, plugin := range sortedKeys(byPlugin) {
+		of := byPlugin[plugin]
+		for len(of) > 0 {
+			batch := of[:min(batchSize, len(of))]
+			of = of[len(batch):]
+			g.Go(func() error {
+				b.prepareBatch(plugin, batch)
+				return nil
+			})
+		}
+	}
+	_ = g.Wait()
+}
+
+func (b *builder) prepareBatch(plugin string, nodes []*node) {
+	fail := func(err error) {
+		for _, n := range nodes {
+			n.broken = true
+		}
+		b.failed(plugin, "prepare "+nodes[0].Address, err, &nodes[0].stage.cfg.DeclRange)
+	}
+	req := &pluginv1.PrepareRequest{Instances: make([]*pluginv1.Instance, len(nodes))}
+	for i, n := range nodes {
+		in, err := b.protoInstance(n)
+		if err != nil {
+			fail(err)
+			return
+		}
+		req.Instances[i] = in
+	}
+	service, err := b.calls.service(plugin)
+	if err != nil {
+		fail(err)
+		return
+	}
+	resp, err := service.Prepare(b.ctx, req)
+	if err != nil {
+		fail(err)
+		return
+	}
+	if len(resp.Prepared) != len(nodes) {
+		fail(fmt.Errorf("it was asked about %d instances and answered about %d; this is a fault of the plugin", len(nodes), len(resp.Prepared)))
+		return
+	}
+	for i, n := range nodes {
+		n.prepared = resp.Prepared[i]
+		n.broken = b.report(n.diagnosed(n.prepared.GetDiagnostics())...)
+	}
+}
+
+// protoInstance is the instance as its plugin sees it.
+func (b *builder) protoInstance(n *node) (*pluginv1.Instance, error) {
+	inputs := make(map[string]*pluginv1.Input, len(n.inputs))
+	for key, h := range n.inputs {
+		inputs[key] = plan.InputPort(h.port, b.rowsOf(h))
+	}
+	return n.bound.Instance(n.Node, inputs)
+}
+
+// finish takes what a plugin prepared into the node.
+func (b *builder) finish(n *node) {
+	if n.prepared == nil {
+		return
+	}
+	if err := n.takeOutputs(); err != nil {
+		n.broken = b.report(n.faulty(err))
+		return
+	}
+	if n.broken = b.report(n.checkFeatures()...); n.broken {
+		return
+	}
+	n.takeReads()
+	n.takeFeatures()
+	n.takeEstimate(b)
+	b.decodeConditions(n)
+	n.prepared, n.bound.Config = nil, cty.NilVal
+}
+
+// faulty is the diagnostic for a plugin that breaks the protocol.
+func (n *node) faulty(err error) *hcl.Diagnostic {
+	subject := n.stage.cfg.DeclRange
+	return diag.Errorf(&subject, "Plugin is faulty", "%s %q of plugin %q gave an answer that does not make sense: %s. Tell its author.", n.Kind, n.Type, n.Plugin, err)
+}
+
+func (n *node) takeOutputs() error {
+	seen := map[string]bool{}
+	for _, o := range n.prepared.Outputs {
+		if seen[o.Name] || (o.Name == "errors" && n.isLabel()) {
+			return fmt.Errorf("output %q stands twice", o.Name)
+		}
+		seen[o.Name] = true
+		port, err := n.port(o)
+		if err != nil {
+			return fmt.Errorf("output %q: %w", o.Name, err)
+		}
+		n.Outputs = append(n.Outputs, port)
+	}
+	if n.Mode == plan.ModeMap && len(n.Outputs) != 1 {
+		return fmt.Errorf("a row-wise stage makes one dataset, not %d outputs", len(n.Outputs))
+	}
+	if err := n.takeValueType(); err != nil {
+		return err
+	}
+	if n.isLabel() {
+		n.Outputs = append(n.Outputs, plan.Port{Name: "errors", Kind: plan.KindDataset, Columns: errorColumns})
+	}
+	return nil
+}
+
+// errorColumns are those of the dataset of rows that failed.
+var errorColumns = data.Schema{{Name: "row", Type: "int64"}, {Name: "message", Type: "string"}}
+
+// isLabel says whether quern keeps count of what the instance makes.
+func (n *node) isLabel() bool { return n.Kind == "label" && n.Mode == plan.ModeMap }
+
+func (n *node) port(o *pluginv1.Output) (plan.Port, error) {
+	p := plan.Port{Name: o.Name, Kind: plan.KindFromProto(o.Kind), RowsOf: o.RowsOf, Format: o.Format}
+	switch p.Kind {
+	case plan.KindDataset:
+		return p, n.takeColumns(&p, o.Columns)
+	case plan.KindModel:
+		p.Signature = plan.SignatureFromProto(o.Signature)
+		return p, nil
+	case plan.KindReport:
+		return p, nil
+	}
+	return p, fmt.Errorf("it is of no kind")
+}
+
+func (n *node) takeColumns(p *plan.Port, columns []*pluginv1.Column) error {
+	p.Columns = make(data.Schema, 0, len(columns))
+	seen := make(map[string]bool, len(columns))
+	for _, c := range columns {
+		if c.Name == "" || seen[c.Name] {
+			return fmt.Errorf("column %q stands twice, or has no name", c.Name)
+		}
+		seen[c.Name] = true
+		if _, err := data.ArrowType(c.Type); err != nil {
+			return fmt.Errorf("column %q: %w", c.Name, err)
+		}
+		p.Columns = append(p.Columns, data.Column{Name: c.Name, Type: c.Type})
+	}
+	if n.Mode != plan.ModeMap {
+		return nil
+	}
+	in := n.inputs[p.RowsOf]
+	if in == nil || in.port.Kind != plan.KindDataset {
+		return fmt.Errorf("it has the rows of input %q, which is no dataset", p.RowsOf)
+	}
+	return n.takeOrigins(p, columns, in.port.Columns)
+}
+
+func (n *node) takeOrigins(p *plan.Port, columns []*pluginv1.Column, input data.Schema) error {
+	p.Origins = make(map[string]string, len(columns))
+	for _, c := range columns {
+		switch c.Origin {
+		case pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT:
+			if _, _, ok := input.Lookup(c.From); !ok {
+				return fmt.Errorf("column %q is the input's %q, which it has not", c.Name, c.From)
+			}
+			p.Origins[c.Name] = "input:" + c.From
+		case pluginv1.ColumnOrigin_COLUMN_ORIGIN_ARGUMENT:
+			if n.bound.Rows[c.From] == nil {
+				return fmt.Errorf("column %q is the row expression %q, which there is not", c.Name, c.From)
+			}
+			p.Origins[c.Name] = "argument:" + c.From
+		}
+	}
+	return nil
+}
+
+func (n *node) takeValueType() error {
+	attrs := map[string]cty.Type{}
+	if len(n.prepared.ValueType) > 0 {
+		t, err := ctyjson.UnmarshalType(n.prepared.ValueType)
+		if err != nil {
+			return fmt.Errorf("type of its values: %w", err)
+		}
+		if !t.IsObjectType() {
+			return fmt.Errorf("its values are %s, not an object", t.FriendlyName())
+		}
+		for name, at := range t.AttributeTypes() {
+			attrs[name] = at
+		}
+	}
+	if n.isLabel() {
+		attrs["coverage"] = cty.Map(cty.Number)
+		attrs["counts"] = cty.Map(cty.Map(cty.Number))
+	}
+	if len(attrs) > 0 {
+		n.ValueType = value.Type{Type: cty.Object(attrs)}
+	}
+	return nil
+}
+
+// takeReads notes what is read of each dataset: by row expressions, by
+// features of models, and by the plugin itself.
+func (n *node) takeReads() {
+	for key, h := range n.inputs {
+		if h.port.Kind != plan.KindDataset {
+			continue
+		}
+		if n.Reads == nil {
+			n.Reads = map[string]plan.Reads{}
+		}
+		columns := map[string]bool{}
+		for _, row := range n.bound.Rows {
+			if row.Of == key {
+				mark(columns, row.Expr.Columns)
+			}
+		}
+		n.eachFeature(func(_ string, of string, _ *handle, _ string, e *expr.Compiled) {
+			if of == key {
+				mark(columns, e.Columns)
+			}
+		})
+		reads := n.prepared.Reads[key]
+		mark(columns, reads.GetColumns())
+		n.Reads[key] = plan.Reads{All: reads.GetAll(), Columns: sortedKeys(columns)}
+		if reads != nil {
+			if n.PluginReads == nil {
+				n.PluginReads = map[string]plan.Reads{}
+			}
+			own := map[string]bool{}
+			mark(own, reads.Columns)
+			n.PluginReads[key] = plan.Reads{All: reads.All, Columns: sortedKeys(own)}
+		}
+	}
+}
+
+func mark(set map[string]bool, names []string) {
+	for _, name := range names {
+		set[name] = true
+	}
+}
+
+// eachFeature calls f for each feature of each model that predicts over a
+// dataset input: with the model's key, the dataset's, and the feature's name
+// and expression.
+func (n *node) eachFeature(f func(key, of string, h *handle, feature string, e *expr.Compiled)) {
+	for key, in := range n.bound.Inputs {
+		h := n.inputs[key]
+		if in.Of == "" || h == nil {
+			continue
+		}
+		for _, feature := range sortedKeys(h.port.Features) {
+			f(key, in.Of, h, feature, h.port.Features[feature])
+		}
+	}
+}
+
+// checkFeatures reports columns that a model needs and the dataset that it is
+// to predict over does not have.
+func (n *node) checkFeatures() []*hcl.Diagnostic {
+	var diags []*hcl.Diagnostic
+	n.eachFeature(func(key, of string, h *handle, feature string, e *expr.Compiled) {
+		dataset := n.inputs[of]
+		if dataset == nil || dataset.port.Kind != plan.KindDataset {
+			return
+		}
+		subject := n.rangeOf(key)
+		for _, column := range e.Columns {
+			if _, _, ok := dataset.port.Columns.Lookup(column); !ok {
+				names := dataset.port.Columns.Names()
+				diags = append(diags, diag.Errorf(&subject, "Model does not fit the dataset",
+					"The model %s was trained on %s = %s, and %s has no column %q.%s Its columns are: %s.",
+					h, feature, e.Text, dataset, column, diag.Suggest(column, names), strings.Join(names, ", ")))
+			}
+		}
+	})
+	return diags
+}
+
+// takeFeatures gives the models that the instance makes the expressions that
+// make their inputs.
+func (n *node) takeFeatures() {
+	features := map[string]*expr.Compiled{}
+	for name, a := range n.stage.typ.body.args {
+		if row := n.bound.Rows[name]; a.Feature && row != nil {
+			features[name] = row.Expr
+		}
+	}
+	if len(features) == 0 {
+		return
+	}
+	for i := range n.Outputs {
+		if n.Outputs[i].Kind == plan.KindModel {
+			n.Outputs[i].Features = features
+		}
+	}
+}
+
+func (n *node) takeEstimate(b *builder) {
+	if e := n.prepared.Estimate; e != nil {
+		n.Estimate = plan.Estimate{Rows: e.Rows, Seconds: e.Seconds, InputTokens: e.InputTokens, OutputTokens: e.OutputTokens}
+	}
+	if n.Estimate.Rows == nil && n.Mode == plan.ModeMap {
+		n.Estimate.Rows = b.rowsOf(n.inputs[n.Outputs[0].RowsOf])
+	}
+}

@@ -1,0 +1,196 @@
+package planner
+
+import (
+	"strings"
+
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// compare says in what an instance's keys differ from those in the state.
+func (n *node) compare() []plan.Reason {
+	if n.prior == nil {
+		return []plan.Reason{newReason()}
+	}
+	reasons := compareFields(n.prior.Preimage, n.Preimage, n.summary)
+	if len(reasons) == 0 {
+		return []plan.Reason{{Code: "upstream", Text: "its key differs from that of its result"}}
+	}
+	return reasons
+}
+
+// compareFields says in what two preimages differ: definition first, then
+// inputs. Fields that are not known yet do not count. Summary is what a
+// source holds now, for people.
+func compareFields(before []action.Field, after []plan.Field, summary string) []plan.Reason {
+	old := make(map[string]string, len(before))
+	for _, f := range before {
+		old[f.Name] = f.Value
+	}
+	seen := make(map[string]bool, len(after))
+	inputs := false
+	for _, f := range after {
+		seen[f.Name] = true
+		inputs = inputs || isInputField(f.Name)
+	}
+	var reasons []plan.Reason
+	for _, f := range after {
+		was, had := old[f.Name]
+		if had && was == f.Value {
+			continue
+		}
+		if r, ok := reasonFor(f.Name, was, f.Value, had, true, summary); ok {
+			reasons = append(reasons, r)
+		}
+	}
+	for _, f := range before {
+		if seen[f.Name] || (isInputField(f.Name) && !inputs) {
+			continue
+		}
+		if r, ok := reasonFor(f.Name, f.Value, "", true, false, summary); ok {
+			reasons = append(reasons, r)
+		}
+	}
+	return withoutRepetition(reasons)
+}
+
+// isInputField says whether a field comes from the action key.
+func isInputField(name string) bool {
+	return name == "source" || strings.HasPrefix(name, "input ") && strings.Count(name, " ") > 1
+}
+
+// reasonFor puts the difference of one field into words. had and has say
+// whether it is in the former and in the present preimage.
+func reasonFor(name, before, after string, had, has bool, summary string) (plan.Reason, bool) {
+	first, rest, _ := strings.Cut(name, " ")
+	change := " changed"
+	switch {
+	case !had:
+		change = " was added"
+	case !has:
+		change = " was taken away"
+	}
+	switch first {
+	case "type":
+		return plan.Reason{Code: "argument", Subject: "type", Before: before, After: after, Text: "its type changed from " + before + " to " + after}, true
+	case "behaviour":
+		return plan.Reason{Code: "behaviour", Before: before, After: after, Text: "the plugin gives other results since its behaviour version " + after + " (was " + before + ")"}, true
+	case "source":
+		text := "the source changed"
+		if summary != "" {
+			text += ": " + summary
+		}
+		return plan.Reason{Code: "source", Text: text}, true
+	case "input":
+		return inputReason(rest, before, after, change)
+	case "output":
+		return plan.Reason{Code: "argument", Subject: name, Before: before, After: after, Text: strings.TrimSpace(name) + change}, true
+	case "blocks":
+		return plan.Reason{Code: "argument", Subject: "blocks", Before: before, After: after, Text: "the blocks or their order changed"}, true
+	case "row":
+		if strings.HasSuffix(rest, " type") {
+			return plan.Reason{}, false
+		}
+	}
+	subject := rest
+	if subject == "" {
+		subject = first
+	}
+	return plan.Reason{Code: "argument", Subject: subject, Before: before, After: after, Text: subject + change}, true
+}
+
+// inputReason is about a field of an input: "tickets column text",
+// "tickets rows", "model digest", or a definition's "tickets" alone.
+func inputReason(rest, before, after, change string) (plan.Reason, bool) {
+	key, what, found := strings.Cut(rest, " ")
+	switch {
+	case !found:
+		return plan.Reason{Code: "argument", Subject: key, Before: before, After: after, Text: key + change}, true
+	case what == "rows":
+		if before == "" || after == "" {
+			return plan.Reason{}, false
+		}
+		return plan.Reason{Code: "column", Subject: key, Before: before, After: after, Text: key + " has " + after + " rows (had " + before + ")"}, true
+	case what == "digest":
+		return plan.Reason{Code: "upstream", Subject: key, Text: key + change}, true
+	case strings.HasPrefix(what, "column "):
+		column := strings.TrimPrefix(what, "column ")
+		return plan.Reason{Code: "column", Subject: key + "." + column, Text: "column " + column + " of " + key + change}, true
+	}
+	return plan.Reason{Code: "upstream", Subject: key, Before: before, After: after, Text: what + " of " + key + change}, true
+}
+
+// withoutRepetition drops what says the same twice: where an argument is
+// written in another way, its old and new field are one change.
+func withoutRepetition(reasons []plan.Reason) []plan.Reason {
+	at := map[string]int{}
+	var out []plan.Reason
+	for _, r := range reasons {
+		if r.Code != "argument" {
+			out = append(out, r)
+			continue
+		}
+		if i, ok := at[r.Subject]; ok {
+			merged := &out[i]
+			if merged.Before == "" {
+				merged.Before = r.Before
+			}
+			if merged.After == "" {
+				merged.After = r.After
+			}
+			merged.Text = r.Subject + " changed"
+			continue
+		}
+		at[r.Subject] = len(out)
+		out = append(out, r)
+	}
+	return out
+}
+
+// Explanation says why an instance would run, or would not, field by field.
+type Explanation struct {
+	Address string        `json:"address"`
+	Action  plan.Action   `json:"action"`
+	Reasons []plan.Reason `json:"reasons,omitempty"`
+	// Fields are those of both preimages, in the order of the present one.
+	Fields []FieldChange `json:"fields,omitempty"`
+	// Before and After are the action keys; empty: none, or not known yet.
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
+}
+
+// FieldChange is a field of a preimage, then and now.
+type FieldChange struct {
+	Name    string `json:"name"`
+	Before  string `json:"before"`
+	After   string `json:"after"`
+	Changed bool   `json:"changed"`
+}
+
+// Why compares what an instance's keys are made of with what the state says
+// they were made of when its result was made.
+func Why(n *plan.Node, st *state.State) Explanation {
+	e := Explanation{Address: n.Address, Action: n.Action, Reasons: n.Reasons, After: n.ActionKey}
+	old := map[string]string{}
+	var order []string
+	if st != nil && st.Instances[n.Address] != nil {
+		e.Before = st.Instances[n.Address].ActionKey
+		for _, f := range st.Instances[n.Address].Preimage {
+			old[f.Name] = f.Value
+			order = append(order, f.Name)
+		}
+	}
+	seen := map[string]bool{}
+	for _, f := range n.Preimage {
+		was, had := old[f.Name]
+		seen[f.Name] = true
+		e.Fields = append(e.Fields, FieldChange{Name: f.Name, Before: was, After: f.Value, Changed: !had || was != f.Value})
+	}
+	for _, name := range order {
+		if !seen[name] {
+			e.Fields = append(e.Fields, FieldChange{Name: name, Before: old[name], Changed: true})
+		}
+	}
+	return e
+}

@@ -1,0 +1,255 @@
+package planner
+
+import (
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/msgpack"
+
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/fingerprint"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// lookers is how many sources and deployments are looked at side by side: they
+// wait for disks and networks, not for processors.
+const lookers = 16
+
+// refresh looks at what the sources of a level hold, and at its deployments.
+func (b *builder) refresh(nodes []*node) {
+	if b.validating {
+		return
+	}
+	var g errgroup.Group
+	g.SetLimit(lookers)
+	for _, n := range nodes {
+		if n.broken || n.bound == nil || (n.Mode != plan.ModeRead && n.Mode != plan.ModeDeploy) {
+			continue
+		}
+		g.Go(func() error {
+			if n.Mode == plan.ModeRead {
+				b.lookAtSource(n)
+			} else {
+				b.lookAtDeployment(n)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+}
+
+// lookAtSource asks what a source holds now. Without a refresh, what the state
+// says is taken to be so still.
+func (b *builder) lookAtSource(n *node) {
+	if !n.bound.Config.IsWhollyKnown() {
+		return
+	}
+	if !b.Refresh {
+		definition, _, err := fingerprint.Definition(n.Node, n.bound.Body)
+		if err == nil && n.prior != nil && n.prior.Definition == definition {
+			n.Fingerprint, n.Memo = n.prior.Fingerprint, n.prior.Memo
+		}
+		return
+	}
+	in, err := b.protoInstance(n)
+	if err != nil {
+		b.lookFailed(n, "look at "+n.Address, err)
+		return
+	}
+	req := &pluginv1.FingerprintRequest{Instance: in}
+	if n.prior != nil && n.prior.Type == n.Type {
+		req.Memo = n.prior.Memo
+	}
+	service, err := b.calls.service(n.Plugin)
+	if err != nil {
+		b.lookFailed(n, "start", err)
+		return
+	}
+	resp, err := service.Fingerprint(b.ctx, req)
+	if err != nil {
+		b.lookFailed(n, "look at "+n.Address, err)
+		return
+	}
+	if n.broken = b.report(n.diagnosed(resp.Diagnostics)...); n.broken {
+		return
+	}
+	if resp.Fingerprint == "" {
+		b.lookFailed(n, "look at "+n.Address, fmt.Errorf("it gave no fingerprint; this is a fault of the plugin"))
+		return
+	}
+	n.Fingerprint, n.Memo, n.summary = resp.Fingerprint, resp.Memo, resp.Summary
+}
+
+func (b *builder) lookFailed(n *node, what string, err error) {
+	n.broken = true
+	subject := n.stage.cfg.DeclRange
+	b.failed(n.Plugin, what, err, &subject)
+}
+
+// lookAtDeployment asks what stands at a deployment's place, and what it would
+// take to get from there to the configuration.
+func (b *builder) lookAtDeployment(n *node) {
+	if !b.keys(n) {
+		return
+	}
+	service, err := b.calls.service(n.Plugin)
+	if err != nil {
+		b.lookFailed(n, "start", err)
+		return
+	}
+	if n.prior != nil && n.prior.Deployment != nil {
+		n.Deployment = &plan.Deployment{Value: n.prior.Deployment.Value, Private: n.prior.Deployment.Private}
+	}
+	if !n.bound.Config.IsWhollyKnown() {
+		b.decideLater(n)
+		return
+	}
+	in, err := b.protoInstance(n)
+	if err != nil {
+		b.lookFailed(n, "look at "+n.Address, err)
+		return
+	}
+	if n.Deployment != nil && b.Refresh && !b.readDeployment(n, service, in) {
+		return
+	}
+	b.planDeployment(n, service, in)
+}
+
+// decideLater decides about a deployment whose configuration waits for
+// results.
+func (b *builder) decideLater(n *node) {
+	n.Action, n.Reasons = plan.Create, []plan.Reason{newReason()}
+	if n.Deployment != nil {
+		n.Action, n.Reasons = plan.MayRun, n.waits()
+	}
+}
+
+// readDeployment puts what stands there now in place of what the state says.
+func (b *builder) readDeployment(n *node, service Service, in *pluginv1.Instance) bool {
+	prior, err := deploymentProto(n.Deployment)
+	if err != nil {
+		b.lookFailed(n, "look at "+n.Address, err)
+		return false
+	}
+	resp, err := service.ReadDeployment(b.ctx, &pluginv1.ReadDeploymentRequest{Instance: in, State: prior})
+	if err != nil {
+		b.lookFailed(n, "look at "+n.Address, err)
+		return false
+	}
+	if n.broken = b.report(n.diagnosed(resp.Diagnostics)...); n.broken {
+		return false
+	}
+	if resp.State == nil {
+		n.Deployment = nil
+		n.Reasons = append(n.Reasons, plan.Reason{Code: "drift", Text: "what was deployed is gone"})
+		return true
+	}
+	d, err := deploymentFromProto(resp.State)
+	if err != nil {
+		b.lookFailed(n, "look at "+n.Address, err)
+		return false
+	}
+	if n.Deployment.Value != nil && d.Value != nil && !d.Value.Value.RawEquals(n.Deployment.Value.Value) {
+		n.Reasons = append(n.Reasons, plan.Reason{Code: "drift", Text: "what was deployed is not what stands there now"})
+	}
+	n.Deployment = d
+	return true
+}
+
+func (b *builder) planDeployment(n *node, service Service, in *pluginv1.Instance) {
+	prior, err := deploymentProto(n.Deployment)
+	if err != nil {
+		b.lookFailed(n, "plan "+n.Address, err)
+		return
+	}
+	req := &pluginv1.PlanDeploymentRequest{Instance: in, Prior: prior, Digests: map[string]string{}}
+	known := true
+	for key, h := range n.inputs {
+		if !h.node.result.known {
+			known = false
+			continue
+		}
+		req.Digests[key] = h.node.result.digests[h.port.Name]
+	}
+	resp, err := service.PlanDeployment(b.ctx, req)
+	if err != nil {
+		b.lookFailed(n, "plan "+n.Address, err)
+		return
+	}
+	if n.broken = b.report(n.diagnosed(resp.Diagnostics)...); n.broken {
+		return
+	}
+	for _, c := range resp.Changes {
+		n.Changes = append(n.Changes, plan.Change{Argument: c.Argument, Before: c.Before, After: c.After, ForcesReplacement: c.ForcesReplacement})
+	}
+	b.decideDeployment(n, resp.Action, known)
+}
+
+// decideDeployment takes the plugin's answer; known says whether all digests
+// are.
+func (b *builder) decideDeployment(n *node, a pluginv1.DeploymentAction, known bool) {
+	switch a {
+	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_CREATE:
+		n.Action = plan.Create
+	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_UPDATE:
+		n.Action = plan.Update
+	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_REPLACE:
+		n.Action = plan.Replace
+	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_NONE:
+		n.Action = plan.Keep
+		if !known {
+			n.Action = plan.MayRun
+		}
+	default:
+		n.broken = b.report(n.faulty(fmt.Errorf("its action is %s", a)))
+		return
+	}
+	if b.replaced(n) && n.Deployment != nil {
+		n.Action = plan.Replace
+		n.Reasons = append(n.Reasons, plan.Reason{Code: "replace", Text: "a new one was asked for by -replace"})
+	}
+	if n.Action == plan.Keep {
+		return
+	}
+	if n.prior == nil && n.Deployment == nil && len(n.Reasons) == 0 {
+		n.Reasons = append(n.Reasons, newReason())
+	}
+	n.Reasons = append(n.Reasons, n.waits()...)
+	if len(n.Reasons) == 0 {
+		n.Reasons = n.compare()
+	}
+}
+
+func deploymentProto(d *plan.Deployment) (*pluginv1.DeploymentState, error) {
+	if d == nil {
+		return nil, nil
+	}
+	out := &pluginv1.DeploymentState{Private: d.Private}
+	if d.Value != nil {
+		b, err := msgpack.Marshal(d.Value.Value, cty.DynamicPseudoType)
+		if err != nil {
+			return nil, fmt.Errorf("encode its state: %w", err)
+		}
+		out.Value = b
+	}
+	return out, nil
+}
+
+func deploymentFromProto(s *pluginv1.DeploymentState) (*plan.Deployment, error) {
+	d := &plan.Deployment{Private: s.Private}
+	if len(s.Value) == 0 {
+		return d, nil
+	}
+	v, err := msgpack.Unmarshal(s.Value, cty.DynamicPseudoType)
+	if err != nil {
+		return nil, fmt.Errorf("its state can't be read: %w", err)
+	}
+	if !v.Type().IsObjectType() || v.IsNull() || !v.IsWhollyKnown() {
+		return nil, fmt.Errorf("its state is %s, not an object", v.Type().FriendlyName())
+	}
+	d.Value = &value.Value{Value: v}
+	return d, nil
+}

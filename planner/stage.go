@@ -1,0 +1,231 @@
+package planner
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// stage is a stage block on its way into the plan.
+type stage struct {
+	cfg    *config.Stage
+	typ    *stageType // nil: a gate
+	refs   refs
+	scope  *scope // of what is the same for all instances
+	broken bool   // it, or an instance, has an error
+
+	instances []*node
+	keyed     keying
+
+	once            sync.Once
+	values, handles cty.Value
+
+	collected bool
+	forValues []stageRef
+}
+
+// keying says how the instances of a stage are told apart.
+type keying int
+
+const (
+	single keying = iota
+	byNumber
+	byKey
+)
+
+func newStage(cfg *config.Stage) *stage {
+	return &stage{cfg: cfg, refs: stageRefs(cfg)}
+}
+
+// node is an instance on its way into the plan.
+type node struct {
+	*plan.Node
+	stage   *stage
+	address addr.Instance
+	scope   *scope
+	broken  bool
+
+	// inputs are what stands behind the input keys.
+	inputs map[string]*handle
+
+	bound    *plan.Bound
+	prepared *pluginv1.Prepared
+	prior    *state.Instance // nil: not in the state
+	summary  string          // of a source's fingerprint
+
+	result result
+}
+
+// expand makes the instances of a stage. It returns those that take part in
+// the plan.
+func (b *builder) expand(s *stage) []*node {
+	if b.report(b.checkTraversals(&s.refs, s)...) {
+		s.broken = true
+		return nil
+	}
+	s.scope = b.scope(&s.refs)
+	switch {
+	case s.cfg.Count != nil:
+		b.expandCount(s)
+	case s.cfg.ForEach != nil:
+		b.expandForEach(s)
+	default:
+		b.instance(s, cty.NilVal, s.scope)
+	}
+	return s.instances
+}
+
+func (b *builder) instance(s *stage, key cty.Value, sc *scope) {
+	address := addr.Instance{Stage: s.cfg.Addr, Key: key}
+	n := &node{
+		stage: s, address: address, scope: sc,
+		Node: &plan.Node{
+			Address: address.String(), Kind: s.cfg.Addr.Kind, Type: s.cfg.Type, Range: diag.NewRange(s.cfg.DeclRange),
+		},
+	}
+	if s.typ != nil {
+		n.Plugin, n.Mode, n.Behaviour = s.typ.plugin, s.typ.mode, s.typ.behaviour
+	}
+	n.prior = b.prior[n.Address]
+	s.instances = append(s.instances, n)
+}
+
+func (b *builder) expandCount(s *stage) {
+	s.keyed = byNumber
+	v, diags := s.cfg.Count.Value(s.scope.values)
+	if b.report(diags...) {
+		s.broken = true
+		return
+	}
+	count, d := wholeNumber(v, s.cfg.Count, "count", b.applyFirst(s))
+	if d != nil {
+		s.broken = b.report(d)
+		return
+	}
+	for i := range count {
+		index := map[string]cty.Value{"count": cty.ObjectVal(map[string]cty.Value{"index": cty.NumberIntVal(i)})}
+		b.instance(s, cty.NumberIntVal(i), s.scope.with(index, index))
+	}
+}
+
+// maxInstances bounds count and for_each, which a slip of the keyboard can
+// make very large.
+const maxInstances = 100_000
+
+func wholeNumber(v cty.Value, e hcl.Expression, argument, first string) (int64, *hcl.Diagnostic) {
+	v, _ = v.Unmark()
+	subject := e.Range().Ptr()
+	switch {
+	case !v.IsKnown():
+		return 0, diag.Errorf(subject, "Number of instances is not known", "%s depends on a result that is not there yet, and the plan needs to know how many instances there are.%s", argument, first)
+	case v.IsNull() || v.Type() != cty.Number || !v.AsBigFloat().IsInt():
+		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s takes a whole number.", argument)
+	}
+	n, _ := v.AsBigFloat().Int64()
+	if n < 0 || n > maxInstances {
+		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s takes a number from 0 to %d, and this is %s.", argument, maxInstances, v.AsBigFloat().Text('f', 0))
+	}
+	return n, nil
+}
+
+// applyFirst is the advice what to apply so that a stage's instances are
+// known.
+func (b *builder) applyFirst(s *stage) string {
+	var targets []string
+	for _, e := range []hcl.Expression{s.cfg.Count, s.cfg.ForEach} {
+		if e == nil {
+			continue
+		}
+		var r refs
+		r.add(e.Variables()...)
+		_, all := b.openLocals(&r)
+		for _, a := range all.stages {
+			targets = append(targets, "-target="+a.String())
+		}
+	}
+	if len(targets) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Apply what it depends on first: quern apply %s", strings.Join(targets, " "))
+}
+
+func (b *builder) expandForEach(s *stage) {
+	s.keyed = byKey
+	values, diags := s.cfg.ForEach.Value(s.scope.values)
+	if b.report(diags...) {
+		s.broken = true
+		return
+	}
+	if d := checkForEach(values, s.cfg.ForEach, b.applyFirst(s)); d != nil {
+		s.broken = b.report(d)
+		return
+	}
+	handles := values
+	if s.scope.handles != s.scope.values {
+		handles, _ = s.cfg.ForEach.Value(s.scope.handles)
+	}
+	byHandle := iterate(handles)
+	for _, e := range iterate(values) {
+		v, h := eachOf(e.key, e.value), eachOf(e.key, e.value)
+		for _, other := range byHandle {
+			if other.key.RawEquals(e.key) {
+				h = eachOf(other.key, other.value)
+			}
+		}
+		sc := s.scope.with(v, h)
+		if !e.value.IsWhollyKnown() || e.value.ContainsMarked() {
+			sc.definitions = withDefinition(sc.definitions, "each.value", &hclsyntax.IndexExpr{
+				Collection: s.cfg.ForEach.(hclsyntax.Expression), Key: &hclsyntax.LiteralValueExpr{Val: e.key, SrcRange: s.cfg.ForEach.Range()},
+				SrcRange: s.cfg.ForEach.Range(), OpenRange: s.cfg.ForEach.Range(), BracketRange: s.cfg.ForEach.Range(),
+			})
+		}
+		b.instance(s, e.key, sc)
+	}
+}
+
+func withDefinition(all map[string]hcl.Expression, name string, e hcl.Expression) map[string]hcl.Expression {
+	out := make(map[string]hcl.Expression, len(all)+1)
+	for k, v := range all {
+		out[k] = v
+	}
+	out[name] = e
+	return out
+}
+
+func eachOf(key, value cty.Value) map[string]cty.Value {
+	return map[string]cty.Value{"each": cty.ObjectVal(map[string]cty.Value{"key": key, "value": value})}
+}
+
+func checkForEach(v cty.Value, e hcl.Expression, first string) *hcl.Diagnostic {
+	subject := e.Range().Ptr()
+	if v.IsMarked() {
+		return diag.Errorf(subject, "Sensitive for_each", "for_each comes from a sensitive variable, and its keys would show in addresses. Take the keys from a variable that is not sensitive.")
+	}
+	switch t := v.Type(); {
+	case !v.IsKnown() || t == cty.DynamicPseudoType:
+		return diag.Errorf(subject, "Instances are not known", "for_each depends on a result that is not there yet, and the plan needs to know which instances there are.%s", first)
+	case v.IsNull():
+		return diag.Errorf(subject, "Wrong value for for_each", "for_each is null. Give it a map or a set of strings; an empty one makes no instance.")
+	case t.IsMapType() || t.IsObjectType():
+		return nil
+	case t.IsSetType() && !v.IsWhollyKnown():
+		return diag.Errorf(subject, "Instances are not known", "for_each is a set with a member that is not known yet, and the plan needs to know which instances there are.%s", first)
+	case t.IsSetType() && (t.ElementType() == cty.String || v.LengthInt() == 0):
+		return nil
+	}
+	return diag.Errorf(subject, "Wrong value for for_each", "for_each takes a map, an object or a set of strings, not %s. A list becomes a set with toset().", v.Type().FriendlyName())
+}
+
+// element is one of a collection's.
+type element struct{ key, value cty.Value }

@@ -1,0 +1,118 @@
+package planner
+
+import (
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// checkTraversals reports references to instances, outputs and values that a
+// stage does not have. User is the stage that they stand in; nil: none.
+func (b *builder) checkTraversals(r *refs, user *stage) []*hcl.Diagnostic {
+	var diags []*hcl.Diagnostic
+	for _, t := range r.traversals {
+		a, _, ok := addr.FromTraversal(t)
+		if !ok {
+			continue
+		}
+		s := b.byAddress[a.Stage]
+		if s == nil || s.broken || s == user {
+			continue
+		}
+		v, _ := b.stageValue(s)
+		if d := checkSteps(s, t, v); d != nil {
+			diags = append(diags, d)
+		}
+	}
+	return diags
+}
+
+// checkSteps follows a traversal into the value of its stage, as far as its
+// type is known.
+func checkSteps(s *stage, t hcl.Traversal, v cty.Value) *hcl.Diagnostic {
+	at := v.Type()
+	path := s.cfg.Addr.String()
+	for i, step := range t[2:] {
+		name, text, ok := stepName(step)
+		if !ok {
+			return nil
+		}
+		instance := i == 0 && s.keyed != single
+		switch {
+		case at.IsObjectType() && at.HasAttribute(name):
+			at = at.AttributeType(name)
+		case at.IsObjectType():
+			return missing(s, path, name, step, at, instance)
+		case instance && at.IsTupleType():
+			n, isNumber := stepNumber(step)
+			if !isNumber || n < 0 || n >= at.Length() {
+				return missingNumber(s, step, at.Length())
+			}
+			at = at.TupleElementType(n)
+		default:
+			return nil
+		}
+		path += text
+	}
+	return nil
+}
+
+func stepName(step hcl.Traverser) (name, text string, ok bool) {
+	switch step := step.(type) {
+	case hcl.TraverseAttr:
+		return step.Name, "." + step.Name, true
+	case hcl.TraverseIndex:
+		if step.Key.Type() == cty.String {
+			return step.Key.AsString(), `["` + step.Key.AsString() + `"]`, true
+		}
+		if step.Key.Type() == cty.Number {
+			return "", "[" + step.Key.AsBigFloat().Text('f', 0) + "]", true
+		}
+	}
+	return "", "", false
+}
+
+func stepNumber(step hcl.Traverser) (int, bool) {
+	index, ok := step.(hcl.TraverseIndex)
+	if !ok || index.Key.Type() != cty.Number {
+		return 0, false
+	}
+	n, _ := index.Key.AsBigFloat().Int64()
+	return int(n), true
+}
+
+func missing(s *stage, path, name string, step hcl.Traverser, of cty.Type, instance bool) *hcl.Diagnostic {
+	subject := step.SourceRange()
+	names := sortedKeys(of.AttributeTypes())
+	if !instance {
+		detail := "It has nothing that can be referred to."
+		if len(names) > 0 {
+			detail = "It has: " + strings.Join(names, ", ") + "."
+		}
+		return diag.Errorf(&subject, "Unsupported attribute", "%s has no %q.%s %s", path, name, diag.Suggest(name, names), detail)
+	}
+	if _, isAttr := step.(hcl.TraverseAttr); isAttr {
+		return diag.Errorf(&subject, "Instance is missing", "%s has for_each, so it is several instances. Name one: %s[\"KEY\"].%s", path, path, name)
+	}
+	detail := "It has no instances."
+	if len(names) > 0 {
+		detail = `Its keys are: "` + strings.Join(names, `", "`) + `".`
+	}
+	return diag.Errorf(&subject, "No such instance", "%s has no instance %q.%s %s", path, name, diag.Suggest(name, names), detail)
+}
+
+func missingNumber(s *stage, step hcl.Traverser, n int) *hcl.Diagnostic {
+	subject := step.SourceRange()
+	path := s.cfg.Addr.String()
+	if a, isAttr := step.(hcl.TraverseAttr); isAttr {
+		return diag.Errorf(&subject, "Instance is missing", "%s has count, so it is several instances. Name one: %s[0].%s", path, path, a.Name)
+	}
+	if n == 0 {
+		return diag.Errorf(&subject, "No such instance", "%s has count = 0, so it has no instances.", path)
+	}
+	return diag.Errorf(&subject, "No such instance", "%s has %d instances: 0 to %d.", path, n, n-1)
+}

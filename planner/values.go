@@ -1,0 +1,92 @@
+package planner
+
+import (
+	"reflect"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// handleAttr is the attribute that holds a handle in the objects that
+// arguments which take artifacts see. No HCL expression can write its name.
+const handleAttr = "(artifact)"
+
+// handle is an artifact that an instance makes, or the instance as a whole.
+type handle struct {
+	node *node
+	// port is nil where the instance itself is no artifact, or where it is
+	// not known what it makes.
+	port *plan.Port
+}
+
+var handleType = cty.Capsule("artifact", reflect.TypeFor[handle]())
+
+// handleOf takes the handle out of a value.
+func handleOf(v cty.Value) (*handle, bool) {
+	v, _ = v.Unmark()
+	if v == cty.NilVal || v.IsNull() || !v.IsKnown() || !v.Type().IsObjectType() || !v.Type().HasAttribute(handleAttr) {
+		return nil, false
+	}
+	return v.GetAttr(handleAttr).EncapsulatedValue().(*handle), true
+}
+
+// stageValue is what expressions see of a stage: for users, and with handles.
+// All of the stage's instances are decided.
+func (b *builder) stageValue(s *stage) (values, handles cty.Value) {
+	s.once.Do(func() {
+		if s.broken {
+			s.values, s.handles = cty.DynamicVal, cty.DynamicVal
+			return
+		}
+		var v, h plan.Scope
+		for _, n := range s.instances {
+			value := plan.StageValue(n.Node, b.made(n))
+			v.Set(n.address, value)
+			h.Set(n.address, withHandles(n, value))
+		}
+		s.values, s.handles = wholeStage(s, &v), wholeStage(s, &h)
+	})
+	return s.values, s.handles
+}
+
+func wholeStage(s *stage, of *plan.Scope) cty.Value {
+	if v, ok := of.Stage(s.cfg.Addr); ok {
+		return v
+	}
+	if s.keyed == byNumber {
+		return cty.EmptyTupleVal
+	}
+	return cty.EmptyObjectVal
+}
+
+// withHandles adds handles to an instance's value and to its ports.
+func withHandles(n *node, value cty.Value) cty.Value {
+	whole := &handle{node: n}
+	attrs := map[string]cty.Value{}
+	if value.Type().IsObjectType() && value.IsKnown() {
+		attrs = value.AsValueMap()
+		if attrs == nil {
+			attrs = map[string]cty.Value{}
+		}
+	}
+	for i := range n.Outputs {
+		port := &n.Outputs[i]
+		if port.Name == "" {
+			whole.port = port
+			continue
+		}
+		of := attrs[port.Name]
+		if of == cty.NilVal || !of.Type().IsObjectType() || of.IsNull() || !of.IsKnown() {
+			continue
+		}
+		inner := of.AsValueMap()
+		if inner == nil {
+			inner = map[string]cty.Value{}
+		}
+		inner[handleAttr] = cty.CapsuleVal(handleType, &handle{node: n, port: port})
+		attrs[port.Name] = cty.ObjectVal(inner)
+	}
+	attrs[handleAttr] = cty.CapsuleVal(handleType, whole)
+	return cty.ObjectVal(attrs)
+}
