@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -49,7 +50,7 @@ func keyString(k cty.Value) string {
 		n, _ := k.AsBigFloat().Int64()
 		return strconv.FormatInt(n, 10)
 	}
-	return strconv.Quote(k.AsString())
+	return string(hclwrite.TokensForValue(k).Bytes())
 }
 
 // Parse reads an address as users write it, e.g. in -target.

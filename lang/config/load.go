@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,7 +143,8 @@ func fileNames(dir string) ([]string, hcl.Diagnostics) {
 // cause is the reason of a file error without the path, which the message
 // names in its own way.
 func cause(err error) string {
-	if e, ok := err.(*os.PathError); ok {
+	var e *os.PathError
+	if errors.As(err, &e) {
 		return e.Err.Error()
 	}
 	return err.Error()

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -113,8 +115,9 @@ func TypeName(t cty.Type) string {
 // ConversionError is the reason of a failed conversion with the path that it
 // is about: `rows[2].name: string required`.
 func ConversionError(err error) string {
-	if pe, ok := err.(cty.PathError); ok && len(pe.Path) > 0 {
-		return "at " + pathString(pe.Path) + ": " + pe.Error()
+	var at cty.PathError
+	if errors.As(err, &at) && len(at.Path) > 0 {
+		return "at " + pathString(at.Path) + ": " + at.Error()
 	}
 	return err.Error()
 }

@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/hashicorp/hcl/v2"
@@ -18,6 +19,6 @@ type PrintOptions struct {
 func Print(w io.Writer, diags hcl.Diagnostics, src map[string][]byte, opts PrintOptions) {
 	p := printer{src: src, opts: opts, parsed: map[string]*hcl.File{}}
 	for _, d := range diags {
-		io.WriteString(w, p.text(d))
+		fmt.Fprint(w, p.text(d))
 	}
 }
