@@ -58,13 +58,18 @@ func Encode(v any) ([]byte, error) {
 	if !ok || len(rest) < 2 || rest[0] != '\n' {
 		return nil, fmt.Errorf("%T is no object with members", v)
 	}
-	rest = append(rest, '\n')
+	return Seal(append(rest, '\n')), nil
+}
+
+// Seal puts the opening brace and the checksum before the rest of an object's
+// text.
+func Seal(rest []byte) []byte {
 	sum := sha256.Sum256(rest)
 	out := make([]byte, 0, headLen+len(rest))
 	out = append(out, head...)
 	out = hex.AppendEncode(out, sum[:])
 	out = append(out, "\","...)
-	return append(out, rest...), nil
+	return append(out, rest...)
 }
 
 // Decode reads a document of the given format into v. path is for messages.

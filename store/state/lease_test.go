@@ -1,0 +1,184 @@
+package state_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/quern-dev/quern/store/disk"
+	"github.com/quern-dev/quern/store/state"
+)
+
+var me = state.Owner{User: "ann", Command: "quern apply"}
+
+// lockVariable makes the test program take a lock and keep it until it is
+// killed.
+const lockVariable = "QUERN_TEST_LOCK"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(lockVariable); dir != "" {
+		s := state.New(dir, disk.NewSyncer())
+		if _, err := s.Lock(context.Background(), "dev", state.Owner{User: "bob", Command: "quern apply"}, 0, nil); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println("locked")
+		select {}
+	}
+	os.Exit(m.Run())
+}
+
+func lock(t *testing.T, s *state.Store) *state.Lease {
+	t.Helper()
+	l, err := s.Lock(context.Background(), "dev", me, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestALeaseKeepsOthersOutUntilItIsReleased(t *testing.T) {
+	s, dir := newStore(t)
+	l := lock(t, s)
+	var locked *state.Locked
+	_, err := state.New(dir, disk.NewSyncer()).Lock(context.Background(), "dev", me, 0, nil)
+	if !errors.As(err, &locked) || locked.Holder.User != "ann" || locked.Holder.PID != os.Getpid() {
+		t.Fatal(err)
+	}
+	if h, err := s.Holder("dev"); err != nil || h == nil || h.ID != l.Holder().ID {
+		t.Error(h, err)
+	}
+	for range 2 {
+		if err := l.Release(); err != nil {
+			t.Error(err)
+		}
+	}
+	if h, err := s.Holder("dev"); err != nil || h != nil {
+		t.Error(h, err)
+	}
+	l = lock(t, s)
+	if l.TookOver != nil {
+		t.Error("a released lease is taken over")
+	}
+	if err := l.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALeaseIsWaitedFor(t *testing.T) {
+	s, _ := newStore(t)
+	l := lock(t, s)
+	var told atomic.Int32
+	second, err := s.Lock(context.Background(), "dev", me, time.Minute, func(h state.Holder) {
+		told.Add(1)
+		if h.ID != l.Holder().ID {
+			t.Error("it is told of another holder")
+		}
+		if err := l.Release(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil || told.Load() != 1 {
+		t.Fatal(told.Load(), err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	if _, err := s.Lock(ctx, "dev", me, time.Minute, func(state.Holder) { cancel() }); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if err := second.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTwoNeverHaveTheLease(t *testing.T) {
+	_, dir := newStore(t)
+	var wg sync.WaitGroup
+	var inside, times atomic.Int32
+	for range 6 {
+		wg.Go(func() {
+			s := state.New(dir, disk.NewSyncer())
+			for range 3 {
+				l, err := s.Lock(context.Background(), "dev", me, time.Minute, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if inside.Add(1) > 1 {
+					t.Error("two have the lease")
+				}
+				times.Add(1)
+				inside.Add(-1)
+				if err := l.Release(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if times.Load() != 18 {
+		t.Errorf("the lease was had %d times", times.Load())
+	}
+}
+
+func TestTheLeaseOfAKilledProcessIsTakenOverAtOnce(t *testing.T) {
+	s, dir := newStore(t)
+	other := exec.Command(os.Args[0], "-test.run=^$")
+	other.Env = append(os.Environ(), lockVariable+"="+dir)
+	out, err := other.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if line != "locked\n" {
+		t.Fatal(line, err)
+	}
+	var locked *state.Locked
+	if _, err := s.Lock(context.Background(), "dev", me, 0, nil); !errors.As(err, &locked) || locked.Holder.User != "bob" {
+		t.Fatal(err)
+	}
+	if err := other.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	other.Wait()
+	l := lock(t, s)
+	if l.TookOver == nil || l.TookOver.PID != other.Process.Pid {
+		t.Errorf("taken over from %v", l.TookOver)
+	}
+	if err := l.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALeaseCanBeEndedByForce(t *testing.T) {
+	s, _ := newStore(t)
+	l := lock(t, s)
+	if _, err := s.ForceUnlock("dev", "other"); err == nil {
+		t.Error("another ID unlocks")
+	}
+	if _, err := s.ForceUnlock("dev", l.Holder().ID); err != nil {
+		t.Fatal(err)
+	}
+	second := lock(t, s)
+	if err := l.Release(); err != nil {
+		t.Error(err)
+	}
+	if h, err := s.Holder("dev"); err != nil || h == nil || h.ID != second.Holder().ID {
+		t.Error("the former holder ended the lease of the present one")
+	}
+	if err := second.Release(); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.ForceUnlock("dev", second.Holder().ID); err == nil {
+		t.Error("what is not locked is unlocked")
+	}
+}
