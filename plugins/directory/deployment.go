@@ -1,0 +1,279 @@
+package directory
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+type args struct {
+	Artifact plugin.Artifact `quern:"artifact,required" doc:"What is deployed: a model or a report as its files, a dataset as Parquet files."`
+	Path     string          `quern:"path,required" doc:"Where to find it: a symbolic link of this name is made that points to the current release. Relative paths start from the folder of the configuration. Another path replaces the deployment."`
+	Keep     int64           `quern:"keep" default:"3" doc:"How many releases to keep, the current one among them; older ones are removed."`
+}
+
+const doc = `Puts an artifact's files into a folder of this machine, and exchanges them in one step.
+
+The path is a symbolic link to the current release. A program that opens files through it sees one whole release or another, never a mixture. Earlier releases stay beside it, in a hidden folder, as many as ` + "`keep`" + ` says.
+
+What stands at the path and was not made by quern is never overwritten: it is an error. A release that was changed by hand is noticed at the next plan and put right by the next apply.
+
+It reports ` + "`path`" + ` (as configured), ` + "`digest`" + ` (of the artifact that stands there), ` + "`release`" + ` (the release's folder), ` + "`files`" + `, ` + "`bytes`" + ` and ` + "`drift`" + ` (how it differs from what was deployed; empty: not at all).
+
+` + "```hcl" + `
+deploy "directory" "prod" {
+  artifact   = train.student
+  path       = "serve/current"
+  depends_on = [gate.ship]
+}
+` + "```"
+
+var valueType = cty.Object(map[string]cty.Type{
+	"path": cty.String, "digest": cty.String, "release": cty.String,
+	"files": cty.Number, "bytes": cty.Number, "drift": cty.String,
+})
+
+// deployment implements deploy "directory".
+type deployment struct{ root func() string }
+
+// notes are what the plugin keeps in the state's private part.
+type notes struct {
+	Path string `json:"path"`
+	Keep int64  `json:"keep"`
+	// Release is the name of the release that was deployed.
+	Release string `json:"release"`
+}
+
+// Prepare checks the arguments and declares the attributes.
+func (deployment) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	if p.Known("path") && (p.Args.Path == "" || filepath.Base(filepath.Clean(p.Args.Path)) == ".." || filepath.Clean(p.Args.Path) == "." || filepath.Clean(p.Args.Path) == string(filepath.Separator)) {
+		p.Errorf("path", "%q is no name for a link\nGive a path such as \"serve/current\".", p.Args.Path)
+	}
+	if p.Known("keep") && p.Args.Keep < 1 {
+		p.Errorf("keep", "%d releases can't be kept\nThe current one always is: give a number from 1 up.", p.Args.Keep)
+	}
+	p.SetValueType(valueType)
+	return nil
+}
+
+// Read looks at what stands at the place.
+func (d deployment) Read(_ context.Context, r *plugin.DeploymentRead[args]) (*plugin.State, error) {
+	n, err := notesOf(r.State)
+	if err != nil {
+		return nil, err
+	}
+	p := newPlace(d.root(), n.Path)
+	name, err := p.current()
+	var elsewhere error
+	switch {
+	case err != nil:
+		// Something else has taken the place. That is for the next apply to
+		// refuse; a plan only has to show it.
+		elsewhere = err
+	case name == "":
+		return nil, nil
+	}
+	found, err := p.release(name)
+	if err != nil {
+		return nil, err
+	}
+	if elsewhere != nil || found == nil {
+		return n.state(p, &release{}, "something else stands at the path")
+	}
+	drift, err := p.drift(found)
+	if err != nil {
+		return nil, err
+	}
+	if drift == "" && name != n.Release {
+		drift = "the link points to another release"
+	}
+	return n.state(p, found, drift)
+}
+
+// Plan compares what stands there with what is wanted.
+func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlan[args]) (*plugin.Planned, error) {
+	if r.Prior == nil {
+		return &plugin.Planned{Action: plugin.Create}, nil
+	}
+	n, err := notesOf(r.Prior)
+	if err != nil {
+		return nil, err
+	}
+	out := &plugin.Planned{Action: plugin.NoAction}
+	change := func(action plugin.DeploymentAction, c plugin.Change) {
+		out.Action = max(out.Action, action)
+		out.Changes = append(out.Changes, c)
+	}
+	if r.Known("path") && r.Args.Path != n.Path {
+		change(plugin.Replace, plugin.Change{Argument: "path", Before: n.Path, After: r.Args.Path, ForcesReplacement: true})
+	}
+	stands := attribute(r.Prior, "digest")
+	if wanted, known := r.Digest("artifact"); known && wanted != stands {
+		change(plugin.Update, plugin.Change{Argument: "artifact", Before: stands, After: wanted})
+	} else if drift := attribute(r.Prior, "drift"); drift != "" {
+		change(plugin.Update, plugin.Change{Argument: "artifact", Before: stands + " (" + drift + ")", After: stands})
+	}
+	if r.Known("keep") && r.Args.Keep != n.Keep {
+		change(plugin.Update, plugin.Change{Argument: "keep", Before: fmt.Sprint(n.Keep), After: fmt.Sprint(r.Args.Keep)})
+	}
+	return out, nil
+}
+
+// Apply writes a release, unless it is there, and points the link to it.
+func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApply[args]) (*plugin.State, error) {
+	p := newPlace(d.root(), r.Args.Path)
+	if err := os.MkdirAll(filepath.Dir(p.link), 0o755); err != nil {
+		return nil, fmt.Errorf("make the folder of %s: %w", p.shown, err)
+	}
+	if _, err := p.current(); err != nil {
+		return nil, &plugin.ArgumentError{Argument: "path", Err: err}
+	}
+	if err := p.claim(); err != nil {
+		return nil, &plugin.ArgumentError{Argument: "path", Err: err}
+	}
+	if err := p.sweep(); err != nil {
+		return nil, err
+	}
+	release, err := p.ensure(ctx, r.Artifact(r.Args.Artifact))
+	if err != nil {
+		return nil, err
+	}
+	if err := p.point(release); err != nil {
+		return nil, err
+	}
+	n := notes{Path: r.Args.Path, Keep: r.Args.Keep, Release: release.Name}
+	state, err := n.state(p, release, "")
+	return state, errors.Join(err, p.prune(release, r.Args.Keep))
+}
+
+// ensure returns a whole release of the artifact: one that is there, or a new
+// one. A release that was changed by hand is never used again.
+func (p place) ensure(ctx context.Context, a *plugin.ArtifactInput) (*release, error) {
+	taken, err := p.releases()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range taken {
+		if r.Digest != a.Digest {
+			continue
+		}
+		if drift, err := p.drift(r); err == nil && drift == "" {
+			return p.renew(r, taken)
+		}
+	}
+	return p.write(ctx, a, taken)
+}
+
+// renew makes a release that is deployed again the newest.
+func (p place) renew(r *release, taken []*release) (*release, error) {
+	newest := taken[len(taken)-1]
+	if newest == r {
+		return r, nil
+	}
+	r.Serial = newest.Serial + 1
+	return r, writeJSON(filepath.Join(p.home, r.Name+".json"), r)
+}
+
+// prune removes the oldest releases beyond those to keep.
+func (p place) prune(current *release, keep int64) error {
+	all, err := p.releases()
+	if err != nil {
+		return err
+	}
+	for _, r := range all[:max(0, len(all)-int(keep))] {
+		if r.Name == current.Name {
+			continue
+		}
+		if err := p.remove(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Delete removes the link and the releases; what is not quern's stays.
+func (d deployment) Delete(_ context.Context, r *plugin.DeploymentDelete[args]) error {
+	n, err := notesOf(r.State)
+	if err != nil {
+		return err
+	}
+	p := newPlace(d.root(), n.Path)
+	// A link or folder that is not quern's is left alone, as are the releases
+	// of a folder without quern's mark.
+	if name, err := p.current(); err == nil && name != "" {
+		if err := os.Remove(p.link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove %s: %w", p.shown, err)
+		}
+	}
+	if owned, err := p.owned(); err != nil || !owned {
+		return nil
+	}
+	if err := p.sweep(); err != nil {
+		return err
+	}
+	all, err := p.releases()
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if err := p.remove(r); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(filepath.Join(p.home, ownerFile)); err != nil {
+		return fmt.Errorf("remove %s: %w", p.home, err)
+	}
+	// Fails where something that is not quern's is left in it.
+	_ = os.Remove(p.home)
+	return nil
+}
+
+func notesOf(s *plugin.State) (notes, error) {
+	var n notes
+	if err := json.Unmarshal(s.Private, &n); err != nil {
+		return n, fmt.Errorf("read the notes about the deployment: %w", err)
+	}
+	return n, nil
+}
+
+func attribute(s *plugin.State, name string) string {
+	if t := s.Value.Type(); !t.IsObjectType() || !t.HasAttribute(name) {
+		return ""
+	}
+	v := s.Value.GetAttr(name)
+	if v.Type() != cty.String || v.IsNull() || !v.IsKnown() {
+		return ""
+	}
+	return v.AsString()
+}
+
+// state is what is reported of a place.
+func (n notes) state(p place, r *release, drift string) (*plugin.State, error) {
+	private, err := json.Marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("write the notes about the deployment: %w", err)
+	}
+	var bytes int64
+	for _, f := range r.Files {
+		bytes += f.Size
+	}
+	folder := ""
+	if r.Name != "" {
+		folder = filepath.ToSlash(filepath.Join(filepath.Dir(p.shown), filepath.Base(p.home), r.Name))
+	}
+	return &plugin.State{
+		Value: cty.ObjectVal(map[string]cty.Value{
+			"path": cty.StringVal(n.Path), "digest": cty.StringVal(r.Digest), "release": cty.StringVal(folder),
+			"files": cty.NumberIntVal(int64(len(r.Files))), "bytes": cty.NumberIntVal(bytes), "drift": cty.StringVal(drift),
+		}),
+		Private: private,
+	}, nil
+}

@@ -1,0 +1,213 @@
+package directory
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// releaseName is the shape of a release's name: the beginning of the
+// artifact's digest, and a number where that is taken.
+var releaseName = regexp.MustCompile(`^sha256-[0-9a-f]{16}(-[0-9]+)?$`)
+
+// nameFor is a free name for a release of an artifact.
+func nameFor(digest string, taken []*release) string {
+	base := "sha256-" + fmt.Sprintf("%.16s", strings.TrimPrefix(digest, "sha256:"))
+	name := base
+	for n := 2; slices.ContainsFunc(taken, func(r *release) bool { return r.Name == name }); n++ {
+		name = fmt.Sprintf("%s-%d", base, n)
+	}
+	return name
+}
+
+// write makes a release of an artifact: under a temporary name, then in its
+// place, and last the file that says that it is whole.
+func (p place) write(ctx context.Context, a *plugin.ArtifactInput, taken []*release) (*release, error) {
+	r := &release{Format: ownerFormat, Name: nameFor(a.Digest, taken), Serial: 1, Digest: a.Digest, Kind: string(a.Kind)}
+	if len(taken) > 0 {
+		r.Serial = taken[len(taken)-1].Serial + 1
+	}
+	dir, err := os.MkdirTemp(p.home, temporary)
+	if err != nil {
+		return nil, fmt.Errorf("make a folder for the new release: %w", err)
+	}
+	if err := fill(ctx, dir, a, r); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("open the new release to readers: %w", err)
+	}
+	if err := syncFolder(dir); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(dir, p.folder(r)); err != nil {
+		return nil, fmt.Errorf("put the new release in its place: %w", err)
+	}
+	if err := syncFolder(p.home); err != nil {
+		return nil, err
+	}
+	return r, writeJSON(filepath.Join(p.home, r.Name+".json"), r)
+}
+
+func fill(ctx context.Context, dir string, a *plugin.ArtifactInput, r *release) error {
+	if a.Dataset != nil {
+		return fillDataset(ctx, dir, a.Dataset, r)
+	}
+	for _, f := range a.Files {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		done, err := copyFile(dir, f)
+		if err != nil {
+			return fmt.Errorf("copy %s: %w", f.Name, err)
+		}
+		r.Files = append(r.Files, done)
+	}
+	return nil
+}
+
+// copyFile copies a file and checks that it is what it should be.
+func copyFile(dir string, f plugin.File) (deployedFile, error) {
+	in, err := os.Open(f.Path)
+	if err != nil {
+		return deployedFile{}, err
+	}
+	defer in.Close()
+	done, err := create(dir, f.Name, func(w io.Writer) error {
+		_, err := io.Copy(w, in)
+		return err
+	})
+	if err == nil && f.Digest != "" && f.Digest != "sha256:"+done.SHA256 {
+		err = fmt.Errorf("the file in the store is damaged: it is sha256:%s and should be %s", done.SHA256, f.Digest)
+	}
+	return done, err
+}
+
+// fillDataset writes a dataset as one Parquet file a shard, with all columns.
+func fillDataset(ctx context.Context, dir string, d *plugin.DatasetInput, r *release) error {
+	for i, shard := range d.Shards() {
+		name := fmt.Sprintf("part-%05d.parquet", i)
+		done, err := create(dir, name, func(w io.Writer) error { return writeShard(ctx, w, shard, d.Schema) })
+		if err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+		r.Files = append(r.Files, done)
+	}
+	return nil
+}
+
+func writeShard(ctx context.Context, w io.Writer, shard data.Shard, schema data.Schema) error {
+	out, err := data.NewFileWriter(w, schema)
+	if err != nil {
+		return err
+	}
+	for rec, err := range data.Read(ctx, []data.Shard{shard}, schema.Names(), 0) {
+		if err != nil {
+			return err
+		}
+		if err := out.Write(rec); err != nil {
+			return err
+		}
+	}
+	return out.Close()
+}
+
+// create writes one file of a release and syncs it.
+func create(dir, name string, write func(io.Writer) error) (deployedFile, error) {
+	if !filepath.IsLocal(filepath.FromSlash(name)) {
+		return deployedFile{}, fmt.Errorf("%q is no name of a file inside a folder", name)
+	}
+	path := filepath.Join(dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return deployedFile{}, err
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return deployedFile{}, err
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if err := write(io.MultiWriter(file, sum)); err != nil {
+		return deployedFile{}, err
+	}
+	if err := file.Sync(); err != nil {
+		return deployedFile{}, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return deployedFile{}, err
+	}
+	return deployedFile{name, info.Size(), info.ModTime().UnixNano(), hex.EncodeToString(sum.Sum(nil))}, file.Close()
+}
+
+// drift says in words how a release differs from what was deployed; empty: not
+// at all. Files whose size and time are as they were are not read.
+func (p place) drift(r *release) (string, error) {
+	expected := map[string]bool{}
+	for _, f := range r.Files {
+		expected[f.Name] = true
+		changed, err := p.touched(r, f)
+		if err != nil || changed != "" {
+			return changed, err
+		}
+	}
+	extra := ""
+	root := p.folder(r)
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err == nil && !expected[filepath.ToSlash(name)] && extra == "" {
+			extra = fmt.Sprintf("%s was added", filepath.ToSlash(name))
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return "its folder is gone", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look through %s: %w", p.shown, err)
+	}
+	return extra, nil
+}
+
+func (p place) touched(r *release, f deployedFile) (string, error) {
+	path := filepath.Join(p.folder(r), filepath.FromSlash(f.Name))
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f.Name + " is gone", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look at %s: %w", path, err)
+	}
+	if info.Mode().IsRegular() && info.Size() == f.Size && info.ModTime().UnixNano() == f.Modified {
+		return "", nil
+	}
+	content, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("look at %s: %w", path, err)
+	}
+	defer content.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, content); err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	if info.Mode().IsRegular() && hex.EncodeToString(sum.Sum(nil)) == f.SHA256 {
+		return "", nil
+	}
+	return f.Name + " was changed", nil
+}

@@ -1,0 +1,48 @@
+package rows
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+type filterArgs struct {
+	Input plugin.Dataset `quern:"input,required" doc:"The dataset to choose rows from."`
+	Where plugin.Column  `quern:"where,required" type:"bool" doc:"The rows for which this is true are kept; false and null leave a row out."`
+
+	columns []string // of the input
+}
+
+const filterDoc = `Keeps the rows for which a row expression is true.
+
+` + "```hcl" + `
+transform "filter" "english" {
+  input = label.language
+  where = row.language == "en" && length(row.text) > 10
+}
+` + "```"
+
+// filter implements transform "filter".
+type filter struct{}
+
+// Prepare declares the input's columns.
+func (filter) Prepare(_ context.Context, p *plugin.Prepare[filterArgs]) error {
+	p.Args.columns = sameColumns(p, "input", []string{""}, "where")
+	return nil
+}
+
+// Run copies the rows that are wanted.
+func (filter) Run(ctx context.Context, r *plugin.Run[filterArgs]) error {
+	in := r.Dataset(r.Args.Input)
+	return eachBatch(ctx, r, in, r.Args.columns, []string{"where"}, func(rec arrow.RecordBatch, columns []arrow.Array) error {
+		where, ok := columns[0].(*array.Boolean)
+		if !ok {
+			return fmt.Errorf("where is %s, and bool is expected", columns[0].DataType())
+		}
+		return writeChosen(r, "", rec, func(i int) bool { return where.IsValid(i) && where.Value(i) })
+	})
+}

@@ -1,0 +1,51 @@
+package rows
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+type mapArgs struct {
+	Input   plugin.Dataset           `quern:"input,required" doc:"The dataset whose rows are shaped."`
+	Columns map[string]plugin.Column `quern:"columns,required" doc:"The columns to make: for each name a row expression, as in '{ text = trimspace(row.text), words = length(split(\" \", row.text)) }'. They come in the order of their names."`
+	Keep    bool                     `quern:"keep" default:"false" doc:"Whether the input's own columns stay, with the new ones behind them; a new column takes the place of one of the same name. Otherwise the rows have the named columns and no others."`
+}
+
+const mapDoc = `Makes columns of row expressions.
+
+A column that is passed on as it is, under its own name or another, costs nothing: it is not written again.
+
+` + "```hcl" + `
+transform "map" "short" {
+  input   = source.tickets
+  columns = { id = row.id, text = substr(row.text, 0, 500) }
+}
+` + "```"
+
+// mapper implements transform "map". quern computes all that it makes.
+type mapper struct{}
+
+// Prepare declares the columns.
+func (mapper) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
+	if p.Args.Keep {
+		p.KeepInput("input")
+	} else {
+		p.RowsOf("input")
+	}
+	if len(p.Args.Columns) == 0 && p.Known("columns") {
+		p.Errorf("columns", "No column is named\nGive at least one, such as columns = { text = row.text }.")
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Args.Columns)) {
+		p.AddArgument(name, p.Args.Columns[name].Key)
+	}
+	return nil
+}
+
+// Map has nothing to do.
+func (mapper) Map(context.Context, *mapArgs, *plugin.Batch) error {
+	return errors.New("transform \"map\" was given rows, though it makes no column of its own")
+}

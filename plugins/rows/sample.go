@@ -1,0 +1,140 @@
+package rows
+
+import (
+	"container/heap"
+	"context"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+type sampleArgs struct {
+	Input plugin.Dataset `quern:"input,required" doc:"The dataset to draw from."`
+	Rows  *int64         `quern:"rows" doc:"How many rows to draw; all of them where there are not as many."`
+	Share *float64       `quern:"share" doc:"What share of the rows to draw, from 0 to 1; it is met within chance."`
+	Seed  int64          `quern:"seed" default:"0" doc:"Another seed draws another sample."`
+
+	columns []string // of the input
+}
+
+const sampleDoc = `Draws rows at random, stably: when the dataset grows, the rows that were drawn stay drawn, but for those that give way where ` + "`rows`" + ` fixes the number.
+
+Whether a row is drawn is decided by a hash of its values and the seed. With ` + "`share`" + `, rows that are wholly equal are drawn together. Give either ` + "`rows`" + ` or ` + "`share`" + `.
+
+` + "```hcl" + `
+transform "sample" "some" {
+  input = source.tickets
+  rows  = 1000
+}
+` + "```"
+
+// sample implements transform "sample".
+type sample struct{}
+
+// Prepare declares the input's columns.
+func (sample) Prepare(_ context.Context, p *plugin.Prepare[sampleArgs]) error {
+	a := p.Args
+	switch {
+	case a.Rows == nil && a.Share == nil && p.Known("rows") && p.Known("share"):
+		p.Errorf("", "The sample has no size\nGive either rows or share.")
+	case a.Rows != nil && a.Share != nil:
+		p.Errorf("share", "The sample has two sizes\nGive either rows or share.")
+	case a.Rows != nil && *a.Rows < 0:
+		p.Errorf("rows", "%d rows can't be drawn\nGive a number from 0 up.", *a.Rows)
+	case a.Share != nil && !(*a.Share >= 0 && *a.Share <= 1):
+		p.Errorf("share", "The share is %g\nA share is a number from 0 to 1.", *a.Share)
+	}
+	p.Args.columns = sameColumns(p, "input", []string{""})
+	return nil
+}
+
+// Run copies the rows that are drawn.
+func (sample) Run(ctx context.Context, r *plugin.Run[sampleArgs]) error {
+	in, a := r.Dataset(r.Args.Input), r.Args
+	drawn := func(_ int64, number uint64) bool { return float64(number>>11)/(1<<53) < *a.Share }
+	if a.Rows != nil {
+		lowest := newLowest(int(min(*a.Rows, in.Rows)))
+		err := numbered(ctx, r, in, func(_ arrow.RecordBatch, first int64, numbers []uint64) error {
+			for i, n := range numbers {
+				lowest.offer(ticket{n, first + int64(i)})
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		drawn = lowest.holds()
+	}
+	return numbered(ctx, r, in, func(rec arrow.RecordBatch, first int64, numbers []uint64) error {
+		return writeChosen(r, "", rec, func(i int) bool { return drawn(first+int64(i), numbers[i]) })
+	})
+}
+
+// numbered passes over the rows with their hashes; first is the place of a
+// batch's first row in the dataset.
+func numbered(ctx context.Context, r *plugin.Run[sampleArgs], in *plugin.DatasetInput, work func(rec arrow.RecordBatch, first int64, numbers []uint64) error) error {
+	h := hasher{seed: uint64(r.Args.Seed)}
+	var first int64
+	return eachBatch(ctx, r, in, r.Args.columns, nil, func(rec arrow.RecordBatch, _ []arrow.Array) error {
+		numbers := make([]uint64, rec.NumRows())
+		for i := range numbers {
+			var err error
+			if numbers[i], err = h.hash(rec.Columns(), i); err != nil {
+				return err
+			}
+		}
+		err := work(rec, first, numbers)
+		first += rec.NumRows()
+		return err
+	})
+}
+
+// ticket is a row's number in the draw; where equal rows have the same, the
+// one that comes first goes first.
+type ticket struct {
+	number uint64
+	row    int64
+}
+
+func (t ticket) less(o ticket) bool {
+	return t.number < o.number || t.number == o.number && t.row < o.row
+}
+
+// lowest keeps the n lowest tickets: a heap with the highest of them on top.
+type lowest struct {
+	n       int
+	tickets []ticket
+}
+
+func newLowest(n int) *lowest { return &lowest{n: n} }
+
+func (l *lowest) offer(t ticket) {
+	switch {
+	case len(l.tickets) < l.n:
+		heap.Push(l, t)
+	case l.n > 0 && t.less(l.tickets[0]):
+		l.tickets[0] = t
+		heap.Fix(l, 0)
+	}
+}
+
+// holds says which rows are among the lowest.
+func (l *lowest) holds() func(row int64, number uint64) bool {
+	if len(l.tickets) == 0 {
+		return func(int64, uint64) bool { return false }
+	}
+	highest := l.tickets[0]
+	return func(row int64, number uint64) bool { return !highest.less(ticket{number, row}) }
+}
+
+// Len, Less, Swap, Push and Pop make it a heap.
+func (l *lowest) Len() int           { return len(l.tickets) }
+func (l *lowest) Less(i, j int) bool { return l.tickets[j].less(l.tickets[i]) }
+func (l *lowest) Swap(i, j int)      { l.tickets[i], l.tickets[j] = l.tickets[j], l.tickets[i] }
+func (l *lowest) Push(t any)         { l.tickets = append(l.tickets, t.(ticket)) }
+func (l *lowest) Pop() any {
+	last := l.tickets[len(l.tickets)-1]
+	l.tickets = l.tickets[:len(l.tickets)-1]
+	return last
+}

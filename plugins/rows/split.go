@@ -1,0 +1,190 @@
+package rows
+
+import (
+	"context"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+type splitArgs struct {
+	Input    plugin.Dataset     `quern:"input,required" doc:"The dataset to split."`
+	Shares   map[string]float64 `quern:"shares,required" doc:"The parts, and what share of the rows each gets, as in '{ train = 0.8, test = 0.2 }'. They add up to 1. Each part is a dataset: 'transform.NAME.train'."`
+	By       plugin.Column      `quern:"by" type:"dynamic" doc:"What decides on which side a row falls: rows for which this is equal fall on the same one. Without it the whole row decides."`
+	Stratify plugin.Column      `quern:"stratify" type:"dynamic" doc:"With it each of its values is split by the shares on its own, as exactly as its rows allow. The price is stability: when rows are added, those near a border may change sides."`
+	Seed     int64              `quern:"seed" default:"0" doc:"Another seed makes another split."`
+
+	columns []string // of the input
+}
+
+const splitDoc = `Splits a dataset into parts, stably: a row never changes sides when other rows come or go.
+
+Where a row falls is decided by a hash of it, so that shares are met within chance, about a tenth of the square root of the rows. Give ` + "`by`" + ` what must not be torn apart, such as a customer or a text that may occur twice.
+
+` + "```hcl" + `
+transform "split" "parts" {
+  input  = label.intent
+  by     = row.text
+  shares = { train = 0.9, test = 0.1 }
+}
+` + "```"
+
+// split implements transform "split".
+type split struct{}
+
+// Prepare declares a dataset for each share.
+func (split) Prepare(_ context.Context, p *plugin.Prepare[splitArgs]) error {
+	if !p.Known("shares") {
+		p.Errorf("shares", "The shares are not known before something else is applied\nGive the parts of a split as values that do not come from other stages.")
+		return nil
+	}
+	if err := checkShares(p.Args.Shares); err != nil {
+		return err
+	}
+	var arguments []string
+	for _, c := range []plugin.Column{p.Args.By, p.Args.Stratify} {
+		if c.Given() {
+			arguments = append(arguments, c.Key)
+		}
+	}
+	p.Args.columns = sameColumns(p, "input", slices.Sorted(maps.Keys(p.Args.Shares)), arguments...)
+	return nil
+}
+
+func checkShares(shares map[string]float64) error {
+	sum := 0.0
+	for _, name := range slices.Sorted(maps.Keys(shares)) {
+		if s := shares[name]; !(s >= 0 && s <= 1) {
+			return plugin.ArgumentErrorf("shares", "The share of %q is %g\nA share is a number from 0 to 1.", name, s)
+		}
+		sum += shares[name]
+	}
+	if math.Abs(sum-1) > 1e-6 {
+		return plugin.ArgumentErrorf("shares", "The shares add up to %g\nThey must add up to 1; name the rest as a part of its own if it is not wanted.", sum)
+	}
+	return nil
+}
+
+// Run sends each row to its part.
+func (split) Run(ctx context.Context, r *plugin.Run[splitArgs]) error {
+	in := r.Dataset(r.Args.Input)
+	s := newSplitter(r.Args)
+	if r.Args.Stratify.Given() {
+		err := s.eachRow(ctx, r, in, func(_ arrow.RecordBatch, stratum, number []uint64) error {
+			for i := range number {
+				s.strata[stratum[i]] = append(s.strata[stratum[i]], number[i])
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	s.place()
+	return s.eachRow(ctx, r, in, func(rec arrow.RecordBatch, stratum, number []uint64) error {
+		for k, name := range s.names {
+			err := writeChosen(r, name, rec, func(i int) bool { return s.part(stratum[i], number[i]) == k })
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// splitter knows where the borders between parts are, on the scale of all
+// numbers that a hash can have.
+type splitter struct {
+	args  *splitArgs
+	names []string // of the parts, sorted
+	upTo  []float64
+	hash  hasher
+	// strata holds the numbers of all rows by the hash of their stratum, for
+	// as long as the borders are not placed.
+	strata  map[uint64][]uint64
+	borders map[uint64][]uint64
+}
+
+func newSplitter(a *splitArgs) *splitter {
+	s := &splitter{args: a, names: slices.Sorted(maps.Keys(a.Shares)), hash: hasher{seed: uint64(a.Seed)}, strata: map[uint64][]uint64{}}
+	sum := 0.0
+	for _, name := range s.names {
+		sum += a.Shares[name]
+		s.upTo = append(s.upTo, sum)
+	}
+	return s
+}
+
+// eachRow passes over the rows with the hash of their stratum and their own.
+func (s *splitter) eachRow(ctx context.Context, r *plugin.Run[splitArgs], in *plugin.DatasetInput, work func(rec arrow.RecordBatch, stratum, number []uint64) error) error {
+	var arguments []string
+	if s.args.By.Given() {
+		arguments = append(arguments, s.args.By.Key)
+	}
+	if s.args.Stratify.Given() {
+		arguments = append(arguments, s.args.Stratify.Key)
+	}
+	return eachBatch(ctx, r, in, s.args.columns, arguments, func(rec arrow.RecordBatch, columns []arrow.Array) error {
+		decides, stratify := rec.Columns(), []arrow.Array(nil)
+		if s.args.By.Given() {
+			decides, columns = columns[:1], columns[1:]
+		}
+		if s.args.Stratify.Given() {
+			stratify = columns[:1]
+		}
+		number, stratum := make([]uint64, rec.NumRows()), make([]uint64, rec.NumRows())
+		for i := range number {
+			var err error
+			if number[i], err = s.hash.hash(decides, i); err != nil {
+				return err
+			}
+			if stratum[i], err = s.hash.hash(stratify, i); err != nil {
+				return err
+			}
+		}
+		return work(rec, stratum, number)
+	})
+}
+
+// place sets the borders: without strata at the shares of all numbers, with
+// strata where the shares of each stratum's own rows end.
+func (s *splitter) place() {
+	s.borders = map[uint64][]uint64{}
+	for stratum, numbers := range s.strata {
+		slices.Sort(numbers)
+		borders := make([]uint64, len(s.upTo))
+		for k, share := range s.upTo {
+			borders[k] = math.MaxUint64
+			if n := int(math.Round(share * float64(len(numbers)))); n < len(numbers) {
+				borders[k] = numbers[n]
+			}
+		}
+		s.borders[stratum] = borders
+	}
+	s.strata = nil
+}
+
+// part is the place of the part that a row belongs to.
+func (s *splitter) part(stratum, number uint64) int {
+	last := len(s.names) - 1
+	if borders, ok := s.borders[stratum]; ok {
+		for k := range last {
+			if number < borders[k] {
+				return k
+			}
+		}
+		return last
+	}
+	// The upper 53 bits are all that a float64 can hold.
+	at := float64(number>>11) / (1 << 53)
+	for k := range last {
+		if at < s.upTo[k] {
+			return k
+		}
+	}
+	return last
+}

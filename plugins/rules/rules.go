@@ -1,0 +1,89 @@
+// Package rules offers the labeler "rules": named conditions over a row, the
+// first of which that holds gives the row its label. A row that no rule
+// speaks for is left without one, which is honest and costs nothing: how much
+// the rules cover is part of what the stage reports.
+package rules
+
+import (
+	"context"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// Types are the labelers of this package.
+func Types() []plugin.Type {
+	return []plugin.Type{
+		plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "rules", Doc: doc, Behaviour: 1}, labeler{}),
+	}
+}
+
+type args struct {
+	Input plugin.Dataset `quern:"input,required" doc:"The dataset whose rows are labelled."`
+	Rules []rule         `quern:"rule,block,required" doc:"A rule, under a name of its own. Rules are tried in the order in which they are written, and the first that holds gives the label."`
+
+	// column is the label's column: the block's name.
+	column string
+}
+
+type rule struct {
+	Name  string        `quern:"name,label"`
+	When  plugin.Column `quern:"when,required" type:"bool" doc:"The condition: the rule holds where it is true; false and null pass on to the next rule."`
+	Label string        `quern:"label,required" doc:"The label that the rule gives."`
+}
+
+const doc = `Labels rows by named conditions: the first rule that holds gives the label.
+
+The labels are in a column that has the block's name; where no rule holds they are null. A second column, ` + "`NAME_rule`" + `, says which rule it was.
+
+` + "```hcl" + `
+label "rules" "topic" {
+  input = source.tickets
+
+  rule "card words" {
+    when  = strcontains(lower(row.text), "card")
+    label = "card"
+  }
+
+  rule "rates" {
+    when  = can(regex("(?i)exchange|rate", row.text))
+    label = "exchange"
+  }
+}
+` + "```"
+
+// labeler implements label "rules".
+type labeler struct{}
+
+// Prepare declares the label and which rule gave it.
+func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	p.KeepInput("input")
+	p.Args.column = p.Name()
+	p.AddColumn(p.Args.column, "string")
+	p.AddColumn(p.Args.column+"_rule", "string")
+	seen := map[string]bool{}
+	for _, r := range p.Args.Rules {
+		if seen[r.Name] {
+			p.Errorf("rule."+r.Name, "There are two rules named %q\nGive each rule a name of its own.", r.Name)
+		}
+		seen[r.Name] = true
+	}
+	return nil
+}
+
+// Map tries the rules on each row.
+func (labeler) Map(_ context.Context, a *args, b *plugin.Batch) error {
+	conditions := make([]plugin.Values[bool], len(a.Rules))
+	for k, r := range a.Rules {
+		conditions[k] = b.Bools(r.When)
+	}
+	for i := range b.N {
+		for k, r := range a.Rules {
+			if holds, _ := conditions[k].At(i); holds {
+				b.SetString(a.column, i, r.Label)
+				b.SetString(a.column+"_rule", i, r.Name)
+				break
+			}
+		}
+	}
+	return nil
+}
