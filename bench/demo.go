@@ -1,0 +1,76 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+const plansTimed = 9
+
+// demo applies the example from nothing and then plans with nothing to do.
+func demo(b *bench) ([]result, error) {
+	dir := filepath.Join(b.dir, "banking77")
+	if err := copyExample(filepath.Join(b.source, "examples", "banking77"), dir); err != nil {
+		return nil, err
+	}
+	first, err := b.command(dir, "apply", "-auto-approve")
+	if err != nil {
+		return nil, err
+	}
+	results := []result{
+		atMost("demo: apply from nothing", first.wall, 20*time.Second, seconds),
+		atMost("demo: largest process", first.peak(), 400e6, megabytes),
+		figure("demo: peak memory by program", largest(first)),
+	}
+	again, err := b.command(dir, "apply", "-auto-approve")
+	if err != nil {
+		return results, err
+	}
+	results = append(results, figure("demo: apply again, nothing to do", seconds(again.wall)))
+	plan, err := b.medianPlan(dir)
+	if err != nil {
+		return results, err
+	}
+	return append(results, atMost("demo: plan, nothing to do", plan, 150*time.Millisecond, seconds)), nil
+}
+
+// medianPlan plans several times and returns the time in the middle.
+func (b *bench) medianPlan(dir string) (time.Duration, error) {
+	var times []time.Duration
+	for range plansTimed {
+		u, err := b.command(dir, "plan")
+		if err != nil {
+			return 0, err
+		}
+		times = append(times, u.wall)
+	}
+	slices.Sort(times)
+	return times[len(times)/2], nil
+}
+
+// copyExample copies an example without what it made.
+func copyExample(from, to string) error {
+	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if rel == ".quern" || rel == "serve" {
+			return filepath.SkipDir
+		}
+		if entry.IsDir() {
+			return os.MkdirAll(filepath.Join(to, rel), 0o755)
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), content, 0o644)
+	})
+}

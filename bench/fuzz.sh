@@ -1,0 +1,13 @@
+#!/bin/sh
+# Runs each fuzz target of the module for a while: fuzz.sh 20s
+set -eu
+time=${1:-20s}
+cd "$(dirname "$0")/.."
+grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do
+	package=$(dirname "$file")
+	tags=$(sed -n 's|^//go:build \([a-z_]*\)$|-tags=\1|p' "$file" | head -n 1)
+	sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file" | while read -r target; do
+		echo "$package $target"
+		go test ${tags:+"$tags"} -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package"
+	done
+done

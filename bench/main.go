@@ -1,0 +1,148 @@
+// Program bench measures quern's speed and memory against the limits that it
+// is held to, on data that it makes itself, and prints one table. Where
+// terraform is installed it is measured on work of the same shape.
+//
+// It runs the built quern as a user would; only the row expression is timed
+// inside a process. A limit that is missed is said to be so; the exit code
+// tells whether everything could be measured, or, with -strict, whether every
+// limit was met.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+func main() {
+	b := &bench{}
+	var only, markdown string
+	var keep, strict bool
+	flag.StringVar(&b.quern, "quern", "bin/quern", "the quern to measure")
+	flag.StringVar(&b.source, "source", ".", "the folder of quern's source")
+	flag.StringVar(&b.dir, "dir", "", "a folder for data and stores; default: a temporary one")
+	flag.IntVar(&b.rows, "rows", 1_000_000, "rows of the row-wise cases")
+	flag.IntVar(&b.manyRows, "many-rows", 10_000_000, "rows of the case that shows that memory is flat; 0: leave it out")
+	flag.StringVar(&only, "only", "", "cases to run, by commas: "+strings.Join(names(), ", "))
+	flag.StringVar(&markdown, "markdown", "", "write the table to this file, too")
+	flag.BoolVar(&keep, "keep", false, "keep the folder with data and stores")
+	flag.BoolVar(&strict, "strict", false, "exit with 2 if a limit is missed")
+	flag.Parse()
+	if err := b.prepare(); err != nil {
+		fail(err)
+	}
+	if !keep {
+		defer os.RemoveAll(b.dir)
+	}
+	results, broken := b.run(chosen(only), os.Stderr)
+	printTable(os.Stdout, results)
+	if markdown != "" {
+		if err := writeMarkdown(markdown, results); err != nil {
+			fail(err)
+		}
+	}
+	switch {
+	case broken:
+		os.Exit(1)
+	case strict && missed(results):
+		os.Exit(2)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	os.Exit(1)
+}
+
+// suite is a group of measurements that share their preparation.
+type suite struct {
+	name string
+	run  func(*bench) ([]result, error)
+}
+
+func suites() []suite {
+	return []suite{
+		{"demo", demo},
+		{"stages", stages},
+		{"rows", rowwise},
+		{"many-rows", flatMemory},
+		{"expression", expression},
+		{"terraform", terraform},
+	}
+}
+
+func names() []string {
+	var out []string
+	for _, s := range suites() {
+		out = append(out, s.name)
+	}
+	return out
+}
+
+// chosen are the suites that a list names; an empty list names all.
+func chosen(list string) []suite {
+	all := suites()
+	if list == "" {
+		return all
+	}
+	wanted := strings.Split(list, ",")
+	return slices.DeleteFunc(all, func(s suite) bool { return !slices.Contains(wanted, s.name) })
+}
+
+// bench is what all suites share.
+type bench struct {
+	quern, source, dir string
+	rows, manyRows     int
+}
+
+// prepare makes paths absolute and builds the plugin.
+func (b *bench) prepare() error {
+	for _, path := range []*string{&b.quern, &b.source} {
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = abs
+	}
+	if _, err := os.Stat(b.quern); err != nil {
+		return fmt.Errorf("there is no quern to measure: %w (make build makes it)", err)
+	}
+	if b.dir == "" {
+		dir, err := os.MkdirTemp("", "quern-bench-")
+		if err != nil {
+			return err
+		}
+		b.dir = dir
+	}
+	if err := os.MkdirAll(b.plugins(), 0o755); err != nil {
+		return err
+	}
+	_, err := run(b.source, nil, "go", "build", "-o", filepath.Join(b.plugins(), "quern-plugin-bench"), "./bench/plugin")
+	return err
+}
+
+func (b *bench) plugins() string { return filepath.Join(b.dir, "plugins") }
+
+// run runs suites one after the other. One that fails does not stop the rest.
+func (b *bench) run(suites []suite, log io.Writer) (results []result, broken bool) {
+	for _, s := range suites {
+		fmt.Fprintf(log, "bench: %s …\n", s.name)
+		got, err := s.run(b)
+		results = append(results, got...)
+		if err != nil {
+			broken = true
+			fmt.Fprintf(log, "bench: %s could not be measured: %s\n", s.name, err)
+			results = append(results, result{what: s.name, measured: "could not be measured", verdict: missedLimit})
+		}
+	}
+	return results, broken
+}
+
+// command runs quern in a folder.
+func (b *bench) command(dir string, args ...string) (usage, error) {
+	return run(dir, []string{"QUERN_PLUGIN_PATH=" + b.plugins()}, b.quern, args...)
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// usage is what a command took.
+type usage struct {
+	wall time.Duration
+	// peaks are the largest resident sizes in bytes, by program; of several
+	// processes of one program the largest. Empty where /proc is missing.
+	peaks map[string]int64
+}
+
+// peak is the largest resident size of any process.
+func (u usage) peak() int64 {
+	var most int64
+	for _, p := range u.peaks {
+		most = max(most, p)
+	}
+	return most
+}
+
+// sampling is the time between two looks at the processes. Linux keeps the
+// high-water mark itself, so only what grows in a process' last moments is
+// missed.
+const sampling = 10 * time.Millisecond
+
+// run runs a command in a folder and waits for it. Its output is shown when it
+// fails.
+func run(dir string, env []string, program string, args ...string) (usage, error) {
+	cmd := exec.Command(program, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return usage{}, err
+	}
+	w := watch(cmd.Process.Pid)
+	err := cmd.Wait()
+	u := usage{wall: time.Since(start), peaks: w.stop()}
+	if err != nil {
+		return u, fmt.Errorf("%s %s: %w\n%s", filepath.Base(program), strings.Join(args, " "), err, tail(out.String(), 4000))
+	}
+	return u, nil
+}
+
+func tail(s string, n int) string {
+	if len(s) > n {
+		return "…" + s[len(s)-n:]
+	}
+	return s
+}
+
+// watcher follows a process and its descendants.
+type watcher struct {
+	pid   int
+	peaks map[string]int64
+	done  chan struct{}
+	wait  sync.WaitGroup
+}
+
+func watch(pid int) *watcher {
+	w := &watcher{pid: pid, peaks: map[string]int64{}, done: make(chan struct{})}
+	w.wait.Go(func() {
+		tick := time.NewTicker(sampling)
+		defer tick.Stop()
+		for {
+			w.look(w.pid)
+			select {
+			case <-w.done:
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	return w
+}
+
+func (w *watcher) stop() map[string]int64 {
+	close(w.done)
+	w.wait.Wait()
+	return w.peaks
+}
+
+// look notes the high-water mark of a process and goes on to its children. A
+// process that is gone has nothing to tell.
+func (w *watcher) look(pid int) {
+	proc := filepath.Join("/proc", strconv.Itoa(pid))
+	status, err := os.ReadFile(filepath.Join(proc, "status"))
+	if err != nil {
+		return
+	}
+	name := programName(proc)
+	w.peaks[name] = max(w.peaks[name], highWater(string(status)))
+	lists, _ := filepath.Glob(filepath.Join(proc, "task", "*", "children"))
+	for _, list := range lists {
+		children, _ := os.ReadFile(list)
+		for _, child := range strings.Fields(string(children)) {
+			if pid, err := strconv.Atoi(child); err == nil {
+				w.look(pid)
+			}
+		}
+	}
+}
+
+// programName is a program with its first argument if that is a word, which
+// tells quern from the plugins that quern itself serves.
+func programName(proc string) string {
+	line, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
+	words := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
+	name := filepath.Base(words[0])
+	if len(words) == 2 && !strings.HasPrefix(words[1], "-") {
+		name += " " + words[1]
+	}
+	return name
+}
+
+func highWater(status string) int64 {
+	_, rest, found := strings.Cut(status, "VmHWM:")
+	if !found {
+		return 0
+	}
+	fields := strings.Fields(rest)
+	kib, _ := strconv.ParseInt(fields[0], 10, 64)
+	return kib << 10
+}
