@@ -71,7 +71,7 @@ func (l *loader) missing(d *hcl.Diagnostic) {
 
 func (l *loader) file(name string, src []byte) {
 	l.m.Sources[name] = src
-	if d := CheckUTF8(name, src); d != nil {
+	if d := CheckText(name, src); d != nil {
 		l.add(d)
 		l.m.Incomplete = true
 		return

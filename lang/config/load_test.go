@@ -250,6 +250,19 @@ func TestAFileThatIsNotUTF8IsNamedWithThePlace(t *testing.T) {
 	}
 }
 
+func TestBracketsWithoutEndDoNotBreakTheParser(t *testing.T) {
+	for _, open := range []string{"(", "[", "{ a = ", "f(", "\"${"} {
+		_, diags := Parse("a.quern.hcl", []byte("locals {\n  a = "+strings.Repeat(open, 100_000)))
+		if len(diags) != 1 || diags[0].Summary != "Nested too deep" {
+			t.Errorf("%s: %d diagnostics", open, len(diags))
+		}
+	}
+	text := "locals {\n  a = \"" + strings.Repeat("(", 10_000) + "\"\n}\n"
+	if _, diags := Parse("a.quern.hcl", []byte(text)); len(diags) > 0 {
+		t.Errorf("brackets in a text: %v", diags)
+	}
+}
+
 func TestAFolderWithoutConfigurationSaysWhatToDo(t *testing.T) {
 	for name, c := range map[string]struct {
 		files map[string]string

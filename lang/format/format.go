@@ -21,7 +21,7 @@ import (
 // two lines and none at the beginning and end of a block, and ends the file
 // with one line break. src is returned as it is beside errors.
 func Source(src []byte, filename string) ([]byte, hcl.Diagnostics) {
-	if d := config.CheckUTF8(filename, src); d != nil {
+	if d := config.CheckText(filename, src); d != nil {
 		return src, hcl.Diagnostics{d}
 	}
 	if _, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos); diags.HasErrors() {

@@ -14,18 +14,18 @@ var secret = cty.StringVal("s3cret").Mark(Sensitive{Variable: "token"})
 func TestValuesAreWrittenForPeople(t *testing.T) {
 	capsule := cty.CapsuleVal(cty.Capsule("artifact", reflect.TypeOf(0)), new(int))
 	for want, v := range map[string]cty.Value{
-		`null`:                            cty.NilVal,
-		`3.5`:                             cty.NumberFloatVal(3.5),
-		`"a\n$${b}"`:                      cty.StringVal("a\n${b}"),
-		`[1, true, null]`:                 cty.TupleVal([]cty.Value{cty.NumberIntVal(1), cty.True, cty.NullVal(cty.String)}),
-		`[]`:                              cty.ListValEmpty(cty.String),
-		`toset(["a"])`:                    cty.SetVal([]cty.Value{cty.StringVal("a")}),
-		`{}`:                              cty.EmptyObjectVal,
+		`null`:                             cty.NilVal,
+		`3.5`:                              cty.NumberFloatVal(3.5),
+		`"a\n$${b}"`:                       cty.StringVal("a\n${b}"),
+		`[1, true, null]`:                  cty.TupleVal([]cty.Value{cty.NumberIntVal(1), cty.True, cty.NullVal(cty.String)}),
+		`[]`:                               cty.ListValEmpty(cty.String),
+		`toset(["a"])`:                     cty.SetVal([]cty.Value{cty.StringVal("a")}),
+		`{}`:                               cty.EmptyObjectVal,
 		"{\n  a     = 1\n  \"b c\" = 2\n}": cty.MapVal(map[string]cty.Value{"a": cty.NumberIntVal(1), "b c": cty.NumberIntVal(2)}),
-		`(known after apply)`:             cty.UnknownVal(cty.String),
-		`(sensitive value)`:               secret,
-		`[(sensitive value), 1]`:          cty.TupleVal([]cty.Value{secret, cty.NumberIntVal(1)}),
-		`(artifact)`:                      capsule,
+		`(known after apply)`:              cty.UnknownVal(cty.String),
+		`(sensitive value)`:                secret,
+		`[(sensitive value), 1]`:           cty.TupleVal([]cty.Value{secret, cty.NumberIntVal(1)}),
+		`(artifact)`:                       capsule,
 	} {
 		if got := Format(v); got != want {
 			t.Errorf("%s, not %s", got, want)

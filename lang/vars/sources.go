@@ -65,7 +65,7 @@ func (r *resolver) file(name, path string) {
 		return
 	}
 	r.m.Sources[name] = src
-	if d := config.CheckUTF8(name, src); d != nil {
+	if d := config.CheckText(name, src); d != nil {
 		r.add(d)
 		return
 	}

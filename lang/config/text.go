@@ -1,0 +1,96 @@
+package config
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// maxDepth is how deep brackets may be nested: far deeper than any person
+// writes, and far from where a parser would run out of stack.
+const maxDepth = 500
+
+// CheckText reports why a text cannot be given to a parser at all: it is not
+// UTF-8, or brackets are nested too deep. Nothing else of such a file is
+// looked at.
+func CheckText(name string, src []byte) *hcl.Diagnostic {
+	if !utf8.Valid(src) {
+		return notUTF8(name, src)
+	}
+	if bytes.Count(src, []byte("["))+bytes.Count(src, []byte("("))+bytes.Count(src, []byte("{")) > maxDepth {
+		return tooDeep(name, src)
+	}
+	return nil
+}
+
+// tooDeep reports the first bracket that is nested deeper than maxDepth. It
+// counts all brackets first and looks at what they are only when there are
+// enough of them open at once.
+func tooDeep(name string, src []byte) *hcl.Diagnostic {
+	if depth(src) <= maxDepth {
+		return nil
+	}
+	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
+	open := 0
+	for _, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			open++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
+			open = max(0, open-1)
+		}
+		if open > maxDepth {
+			return diag.Errorf(t.Range.Ptr(), "Nested too deep", "More than %d brackets are open here. Is one of them not closed, or was this file written by a program that went astray?", maxDepth)
+		}
+	}
+	return nil
+}
+
+// depth is the greatest number of brackets that are open at once, texts and
+// comments taken for code.
+func depth(src []byte) int {
+	open, most := 0, 0
+	for _, c := range src {
+		switch c {
+		case '(', '[', '{':
+			open++
+			most = max(most, open)
+		case ')', ']', '}':
+			open = max(0, open-1)
+		}
+	}
+	return most
+}
+
+// notUTF8 reports the first byte of a file that is not UTF-8.
+func notUTF8(name string, src []byte) *hcl.Diagnostic {
+	at := 0
+	for at < len(src) {
+		r, size := utf8.DecodeRune(src[at:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		at += size
+	}
+	line := 1 + bytes.Count(src[:at], []byte("\n"))
+	start := bytes.LastIndexByte(src[:at], '\n') + 1
+	pos := hcl.Pos{Line: line, Column: 1 + utf8.RuneCount(src[start:at]), Byte: at}
+	end := pos
+	end.Column++
+	end.Byte++
+	return diag.Errorf(&hcl.Range{Filename: name, Start: pos, End: end}, "File is not UTF-8",
+		"The byte 0x%02x is not valid UTF-8 here. %s", src[at], encodingHint(src))
+}
+
+func encodingHint(src []byte) string {
+	if bytes.HasPrefix(src, []byte{0xff, 0xfe}) || bytes.HasPrefix(src, []byte{0xfe, 0xff}) {
+		return "The file looks like UTF-16. Save it as UTF-8, without a byte order mark."
+	}
+	if bytes.IndexByte(src, 0) >= 0 {
+		return "The file looks like binary data, not like a configuration."
+	}
+	return "The file may be in an older encoding such as Latin-1. Save it as UTF-8."
+}
