@@ -1,0 +1,92 @@
+package history_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/quern-dev/quern/store/disk"
+	"github.com/quern-dev/quern/store/document"
+	"github.com/quern-dev/quern/store/history"
+	"github.com/quern-dev/quern/store/process"
+)
+
+func newStore(t *testing.T) (*history.Store, string) {
+	dir := t.TempDir()
+	return history.New(dir, t.TempDir(), disk.NewSyncer()), dir
+}
+
+func TestRunsAreListedNewestFirst(t *testing.T) {
+	s, _ := newStore(t)
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var ids []string
+	for i := range 3 {
+		id, err := history.NewID(start.Add(time.Duration(i) * time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+		if err := s.Put(&history.Run{ID: id, Status: history.Done, Instances: []history.Instance{{Address: "label.a"}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs, err := s.List()
+	if err != nil || len(runs) != 3 || runs[0].ID != ids[2] || runs[2].ID != ids[0] || runs[0].Instances[0].Address != "label.a" {
+		t.Fatal(runs, err)
+	}
+	if _, err := s.Get("none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if _, err := s.Get("../x"); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+func TestARunWhoseProcessEndedReadsAsInterrupted(t *testing.T) {
+	s, dir := newStore(t)
+	r := &history.Run{ID: "run", Status: history.Running}
+	if err := s.Put(r); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Get("run"); err != nil || got.Status != history.Running {
+		t.Fatal(got, err)
+	}
+	ended := exec.Command(os.Args[0], "-test.run=^$")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	gone := process.Self()
+	gone.PID = ended.Process.Pid
+	r.Process = &gone
+	text, err := document.Encode(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "run.json"), text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Get("run"); err != nil || got.Status != history.Interrupted {
+		t.Error(got, err)
+	}
+}
+
+func TestADamagedRecordDoesNotHideTheOthers(t *testing.T) {
+	s, dir := newStore(t)
+	for _, id := range []string{"a", "b"} {
+		if err := s.Put(&history.Run{ID: id, Status: history.Done}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a.json"), []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	runs, err := s.List()
+	var damaged *document.Damaged
+	if len(runs) != 1 || !errors.As(err, &damaged) {
+		t.Error(runs, err)
+	}
+}

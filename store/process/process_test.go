@@ -1,0 +1,45 @@
+package process_test
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/quern-dev/quern/store/process"
+)
+
+func TestThisProcessLives(t *testing.T) {
+	if process.Self().Gone() {
+		t.Error("this process is gone")
+	}
+}
+
+func TestAProcessThatEndedIsGone(t *testing.T) {
+	other := exec.Command(os.Args[0], "-test.run=^$")
+	if err := other.Run(); err != nil {
+		t.Fatal(err)
+	}
+	id := process.Self()
+	id.PID = other.Process.Pid
+	if !id.Gone() {
+		t.Error("it lives")
+	}
+}
+
+func TestAnotherProcessUnderTheSameIDIsNotTheOneThatWas(t *testing.T) {
+	id := process.Self()
+	if id.Start == "" {
+		t.Skip("this system does not say when a process started")
+	}
+	id.Start = "1"
+	if !id.Gone() {
+		t.Error("an ID used again passes for the former process")
+	}
+}
+
+func TestNothingIsSaidOfOtherHosts(t *testing.T) {
+	id := process.Identity{Host: "elsewhere", PID: 1 << 30}
+	if id.Gone() {
+		t.Error("a process on another host is said to be gone")
+	}
+}
