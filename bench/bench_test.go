@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -55,11 +57,19 @@ func TestMemoryOfChildrenIsSeen(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("there is no /proc")
 	}
-	u, err := run(".", nil, "sh", "-c", "sleep 0.2; true")
+	cmd := exec.Command("sh", "-c", "cat; true")
+	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u.peaks["sleep 0.2"] == 0 {
-		t.Errorf("the child of the shell is missing: %v", u.peaks)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w := &watcher{pid: cmd.Process.Pid, peaks: map[string]int64{}}
+	for w.peaks["cat"] == 0 { // the shell takes a while to start it
+		w.look(w.pid)
+	}
+	if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+		t.Fatal(err)
 	}
 }
