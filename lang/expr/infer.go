@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/sdk/go/data"
 )
 
 // typed is an expression with the type of its result.
@@ -158,7 +159,7 @@ func (r *reducer) staticType(e hclsyntax.Expression) (cty.Type, bool) {
 // finds the errors that any row would meet, whichever way its values go.
 func (r *reducer) typeOf(e hclsyntax.Expression) (cty.Type, hcl.Diagnostics) {
 	t := &typist{}
-	v := t.value(e, r.unknowns())
+	v := t.value(e, r.unknowns(e))
 	var errs hcl.Diagnostics
 	for _, d := range t.diags {
 		if d.Severity == hcl.DiagError {
@@ -168,22 +169,41 @@ func (r *reducer) typeOf(e hclsyntax.Expression) (cty.Type, hcl.Diagnostics) {
 	return v.Type(), errs
 }
 
-// unknowns is a context in which the row's columns and all secrets are
-// unknown values of their types.
-func (r *reducer) unknowns() *hcl.EvalContext {
+// unknowns is a context in which the columns and the secrets that an
+// expression reads are unknown values of their types.
+func (r *reducer) unknowns(e hclsyntax.Expression) *hcl.EvalContext {
 	ctx := r.eval.NewChild()
 	ctx.Variables = map[string]cty.Value{}
-	if r.scope.Row != nil {
-		columns := map[string]cty.Value{}
-		for name, t := range RowType(r.scope.Row).AttributeTypes() {
-			columns[name] = cty.UnknownVal(t)
+	var columns data.Schema
+	readsRow := false
+	for _, t := range e.Variables() {
+		switch t.RootName() {
+		case rowRoot:
+			columns, readsRow = append(columns, r.columnsRead(t)...), true
+		case "var":
+			if vars, ok := lookupVariable(r.scope.Eval, "var"); ok {
+				ctx.Variables["var"] = withoutSecrets(vars)
+			}
 		}
-		ctx.Variables[rowRoot] = cty.ObjectVal(columns)
 	}
-	if vars, ok := lookupVariable(r.scope.Eval, "var"); ok {
-		ctx.Variables["var"] = withoutSecrets(vars)
+	if readsRow {
+		attrs := map[string]cty.Value{}
+		for name, t := range RowType(columns).AttributeTypes() {
+			attrs[name] = cty.UnknownVal(t)
+		}
+		ctx.Variables[rowRoot] = cty.ObjectVal(attrs)
 	}
 	return ctx
+}
+
+// columnsRead are the columns that a traversal of the row can reach.
+func (r *reducer) columnsRead(t hcl.Traversal) data.Schema {
+	if name, ok := columnOf(t); ok {
+		if c, _, ok := r.scope.Row.Lookup(name); ok {
+			return data.Schema{c}
+		}
+	}
+	return r.scope.Row
 }
 
 func lookupVariable(ctx *hcl.EvalContext, name string) (cty.Value, bool) {

@@ -76,15 +76,32 @@ func (r *reducer) reduce(e hclsyntax.Expression) hclsyntax.Expression {
 		return e
 	}
 	if r.closed(e) {
-		v, diags := e.Value(r.eval)
-		if diags.HasErrors() {
-			return r.fail(e, diags)
+		if folded, ok := r.fold(e); ok {
+			return folded
 		}
-		if foldable(v) {
-			return literal(v, e.Range())
+		return r.reduceParts(e)
+	}
+	reduced := r.reduceParts(e)
+	// A branch that is never taken may have been all that read the row.
+	if _, done := reduced.(*hclsyntax.LiteralValueExpr); !done && !isFailing(reduced) && r.closed(reduced) {
+		if folded, ok := r.fold(reduced); ok {
+			return folded
 		}
 	}
-	return r.reduceParts(e)
+	return reduced
+}
+
+// fold evaluates an expression now; false where its value is not known or
+// must not be written out.
+func (r *reducer) fold(e hclsyntax.Expression) (hclsyntax.Expression, bool) {
+	v, diags := e.Value(r.eval)
+	if diags.HasErrors() {
+		return r.fail(e, diags), true
+	}
+	if foldable(v) {
+		return literal(v, e.Range()), true
+	}
+	return nil, false
 }
 
 func (r *reducer) fail(e hclsyntax.Expression, diags hcl.Diagnostics) hclsyntax.Expression {

@@ -180,14 +180,14 @@ func (r *reducer) traversalShape(t hcl.Traversal, locals map[string]*shape) *sha
 	}
 	name, ok := columnOf(t)
 	if !ok {
-		return r.rowShape()
+		return rowShape(r.scope.Row)
 	}
-	return follow(r.rowShape().field(name), t[2:])
+	return follow(rowShape(r.columnsRead(t)).field(name), t[2:])
 }
 
-func (r *reducer) rowShape() *shape {
+func rowShape(columns data.Schema) *shape {
 	s := &shape{fields: map[string]*shape{}}
-	for _, c := range r.scope.Row {
+	for _, c := range columns {
 		if t, err := data.ArrowType(c.Type); err == nil {
 			s.fields[c.Name] = columnShape(t)
 		}
