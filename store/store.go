@@ -101,6 +101,10 @@ func (s *Store) create() error {
 	if err := s.folders(); err != nil {
 		return err
 	}
+	// What is in a store belongs into no repository.
+	if err := s.sync.Publish(s.path(".gitignore"), []byte("*\n"), 0o644); err != nil {
+		return err
+	}
 	if err := s.sync.Publish(s.path("format"), []byte(Format+"\n"), 0o444); err != nil {
 		return err
 	}
@@ -110,7 +114,7 @@ func (s *Store) create() error {
 var folders = []string{"blobs", "actions", "memo", "envs", "runs", "staging", "damaged", "cache", "tmp"}
 
 var known = func() map[string]bool {
-	names := map[string]bool{"format": true, "plugins": true}
+	names := map[string]bool{"format": true, "plugins": true, ".gitignore": true}
 	for _, name := range folders {
 		names[name] = true
 	}

@@ -131,7 +131,7 @@ func (s *Store) Put(e *Entry) (winner *Entry, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
+	for range attempts {
 		err := s.sync.PublishNew(path, text, 0o444)
 		if err == nil {
 			return e, s.sync.Flush()
@@ -149,7 +149,12 @@ func (s *Store) Put(e *Entry) (winner *Entry, err error) {
 		}
 		// It was damaged or removed in between: try again.
 	}
+	return nil, fmt.Errorf("commit action %s: a damaged entry is in its place and cannot be set aside", e.Key)
 }
+
+// attempts is how often Put tries; more than one is needed only when an entry
+// is damaged, or removed at the same time.
+const attempts = 10
 
 // Replace commits an entry in place of the one that its key has.
 func (s *Store) Replace(e *Entry) error {
