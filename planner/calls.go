@@ -24,7 +24,7 @@ type calls struct {
 
 type starting struct {
 	once    sync.Once
-	service Service
+	service pluginv1.PluginServiceClient
 	err     error
 	// reported is set when the error was shown: it is one and the same for
 	// all stages of the plugin.
@@ -54,9 +54,16 @@ func (c *calls) get(plugin string) *starting {
 	return s
 }
 
-func (c *calls) service(plugin string) (Service, error) {
+func (c *calls) service(plugin string) (pluginv1.PluginServiceClient, error) {
 	s := c.get(plugin)
-	s.once.Do(func() { s.service, s.err = c.plugins.Service(c.ctx, plugin) })
+	s.once.Do(func() {
+		p, err := c.plugins.Client(c.ctx, plugin)
+		if err != nil {
+			s.err = err
+			return
+		}
+		s.service = p.Service()
+	})
 	return s.service, s.err
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
 // configurePlugins evaluates the plugin blocks and hands their values over
@@ -33,6 +34,12 @@ func (b *builder) configurePlugin(cfg *config.Plugin) {
 		fail(err)
 		return
 	}
+	takesEnvironment := schema.args[environmentName] == nil
+	if takesEnvironment {
+		schema.args[environmentName] = &argument{
+			Argument: &pluginv1.Argument{Name: environmentName, Operational: true}, typ: cty.List(cty.String),
+		}
+	}
 	title := `The plugin "` + cfg.Name + `"`
 	if b.report(checkNames(cfg.Body, schema, title)...) {
 		return
@@ -48,6 +55,9 @@ func (b *builder) configurePlugin(cfg *config.Plugin) {
 	if b.report(d.diags...) {
 		return
 	}
+	if takesEnvironment {
+		b.setEnvironment(cfg.Name, body)
+	}
 	b.configs[cfg.Name] = body
 	_, secrets := body.Refs()
 	bound, diags := body.Bind(map[string]cty.Value{"var": cty.ObjectVal(b.secrets(secrets))})
@@ -57,6 +67,25 @@ func (b *builder) configurePlugin(cfg *config.Plugin) {
 	if err := b.Plugins.SetConfig(cfg.Name, bound.Config); err != nil {
 		fail(err)
 	}
+}
+
+// environmentName is the argument of every plugin block that names the
+// variables of the environment which the plugin sees.
+const environmentName = "environment"
+
+func (b *builder) setEnvironment(plugin string, body *plan.Body) {
+	a := body.Args[environmentName]
+	delete(body.Args, environmentName)
+	if a == nil || a.Value == nil {
+		return
+	}
+	var names []string
+	for _, e := range iterate(a.Value.Value) {
+		if !e.value.IsNull() {
+			names = append(names, e.value.AsString())
+		}
+	}
+	b.Plugins.SetEnvironment(plugin, names)
 }
 
 // pluginScope evaluates what a plugin block refers to. It is configured before

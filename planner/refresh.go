@@ -128,7 +128,7 @@ func (b *builder) decideLater(n *node) {
 }
 
 // readDeployment puts what stands there now in place of what the state says.
-func (b *builder) readDeployment(n *node, service Service, in *pluginv1.Instance) bool {
+func (b *builder) readDeployment(n *node, service pluginv1.PluginServiceClient, in *pluginv1.Instance) bool {
 	prior, err := deploymentProto(n.Deployment)
 	if err != nil {
 		b.lookFailed(n, "look at "+n.Address, err)
@@ -159,7 +159,7 @@ func (b *builder) readDeployment(n *node, service Service, in *pluginv1.Instance
 	return true
 }
 
-func (b *builder) planDeployment(n *node, service Service, in *pluginv1.Instance) {
+func (b *builder) planDeployment(n *node, service pluginv1.PluginServiceClient, in *pluginv1.Instance) {
 	prior, err := deploymentProto(n.Deployment)
 	if err != nil {
 		b.lookFailed(n, "plan "+n.Address, err)

@@ -63,7 +63,11 @@ func (b *builder) declareType(s *stage) {
 	if !known {
 		found, plugin, err := b.Plugins.Type(key.kind, key.name, key.plugin)
 		if err == nil {
-			t, err = newStageType(found, plugin, b.Plugins.Describe()[plugin])
+			t, err = newStageType(found, plugin)
+		}
+		if err == nil && b.Plugins.Development(plugin) {
+			// Any build of it may behave differently.
+			t.behaviour += " " + b.Plugins.Describe()[plugin].Digest
 		}
 		if err != nil {
 			s.broken = b.report(diag.Errorf(s.cfg.TypeRange.Ptr(), "Unknown stage type", "%s", sentence(err)))
@@ -86,12 +90,8 @@ func sentence(err error) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-func newStageType(t *pluginv1.Type, plugin string, program plan.Plugin) (*stageType, error) {
+func newStageType(t *pluginv1.Type, plugin string) (*stageType, error) {
 	out := &stageType{Type: t, plugin: plugin, behaviour: strconv.FormatInt(t.BehaviourVersion, 10)}
-	if program.Source != "builtin" && strings.Contains(program.Version, "-dev") {
-		// Under development any build may behave differently.
-		out.behaviour += " " + program.Digest
-	}
 	switch t.Mode {
 	case pluginv1.Mode_MODE_READ:
 		out.mode = plan.ModeRead

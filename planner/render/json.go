@@ -1,0 +1,42 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// document is a plan with its sums, as docs/plan.md describes it.
+type document struct {
+	*plan.Plan
+	Summary summary `json:"summary"`
+}
+
+type summary struct {
+	Text    string              `json:"text"`
+	Changes bool                `json:"changes"`
+	Actions map[plan.Action]int `json:"actions"`
+	Rows    *int64              `json:"rows,omitempty"`
+	NewRows *int64              `json:"new_rows,omitempty"`
+	Seconds *float64            `json:"seconds,omitempty"`
+	Tokens  *int64              `json:"tokens,omitempty"`
+	Money   *float64            `json:"money,omitempty"`
+}
+
+// JSON writes a plan for programs, in the form of docs/plan.md.
+func JSON(w io.Writer, p *plan.Plan) error {
+	t := p.Total()
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	err := e.Encode(document{p, summary{
+		Text: Summary(p), Changes: p.HasChanges(), Actions: t.Actions,
+		Rows: t.Rows, NewRows: t.NewRows, Seconds: t.Seconds, Tokens: t.Tokens, Money: t.Money,
+	}})
+	if err != nil {
+		return fmt.Errorf("write plan as JSON: %w", err)
+	}
+	return nil
+}

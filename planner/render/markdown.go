@@ -1,0 +1,107 @@
+package render
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// Markdown shows a plan as a comment on a pull request: a table of what
+// changes, then what is longer than a line.
+func Markdown(w io.Writer, p *plan.Plan) error {
+	b := bufio.NewWriter(w)
+	markdown(b, p)
+	if err := b.Flush(); err != nil {
+		return fmt.Errorf("write plan as Markdown: %w", err)
+	}
+	return nil
+}
+
+func markdown(w *bufio.Writer, p *plan.Plan) {
+	if !p.HasChanges() {
+		fmt.Fprintf(w, "### quern plan: no changes\n\nEverything in environment `%s` is as the configuration says.\n", p.Environment)
+		return
+	}
+	fmt.Fprintf(w, "### quern plan: %s\n\nEnvironment `%s`.", Summary(p), p.Environment)
+	if all := totals(p); all != "" {
+		fmt.Fprintf(w, " Estimate: %s.", all)
+	}
+	fmt.Fprint(w, "\n\n| | stage | action | why | estimate |\n| --- | --- | --- | --- | --- |\n")
+	for _, n := range p.Nodes {
+		if n.Action == plan.Keep {
+			continue
+		}
+		fmt.Fprintf(w, "| `%s` | `%s` | %s | %s | %s |\n",
+			strings.TrimSpace(symbol(n)), n.Address, phrase(n), cell(whyText(n)), cell(estimate(n)))
+	}
+	markdownOutputs(w, p)
+	markdownDetails(w, p)
+}
+
+// whyText are a node's reasons in one line.
+func whyText(n *plan.Node) string {
+	var parts []string
+	for _, r := range n.Reasons {
+		parts = append(parts, r.Text)
+	}
+	for _, c := range n.Changes {
+		parts = append(parts, c.Argument+" changes")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// cell makes a text fit for a table.
+func cell(s string) string {
+	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "`", "\\`").Replace(s)
+}
+
+func markdownOutputs(w *bufio.Writer, p *plan.Plan) {
+	shown := false
+	for _, o := range p.Outputs {
+		if o.Action == plan.Keep {
+			continue
+		}
+		if !shown {
+			fmt.Fprint(w, "\n| output | before | after |\n| --- | --- | --- |\n")
+			shown = true
+		}
+		before, after := outputValues(o)
+		if o.Action == plan.Delete {
+			after = "(nothing)"
+		}
+		fmt.Fprintf(w, "| `%s` | %s | %s |\n", o.Name, cell(before), cell(after))
+	}
+}
+
+func markdownDetails(w *bufio.Writer, p *plan.Plan) {
+	for _, n := range p.Nodes {
+		for _, r := range n.Reasons {
+			if r.Code == "argument" && (r.Before != "" || r.After != "") {
+				markdownDiff(w, n.Address+": "+r.Text, r.Before, r.After)
+			}
+		}
+		for _, c := range n.Changes {
+			markdownDiff(w, n.Address+": "+c.Argument+" changes", c.Before, c.After)
+		}
+	}
+}
+
+func markdownDiff(w *bufio.Writer, title, before, after string) {
+	text := orNothing(before) + " → " + orNothing(after)
+	if !isShort(before) || !isShort(after) {
+		text = strings.Join(diffLines(before, after, plainMark), "\n")
+	}
+	fmt.Fprintf(w, "\n<details><summary>%s</summary>\n\n%s\n</details>\n", cell(title), fenced(text))
+}
+
+// fenced puts a text into a code block that nothing in it can end.
+func fenced(s string) string {
+	fence := "```"
+	for strings.Contains(s, fence) {
+		fence += "`"
+	}
+	return fence + "text\n" + s + "\n" + fence + "\n"
+}

@@ -1,0 +1,190 @@
+// Package render shows plans: as text for a terminal, as JSON for programs, as
+// Markdown for a pull request, and as graphs in DOT and Mermaid. It decides
+// nothing: all that it shows stands in the plan.
+package render
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// Options say how text is shown.
+type Options struct {
+	Color bool
+	// Width of the terminal in cells; 0: no limit is known.
+	Width int
+	// Verbose shows instances that are kept, too.
+	Verbose bool
+}
+
+// symbols before an address, all three cells wide.
+var symbols = map[plan.Action]string{
+	plan.Keep: "   ", plan.Run: "  +", plan.Reuse: "  =", plan.MayRun: "  ?", plan.Check: "  >",
+	plan.Create: "  +", plan.Update: "  ~", plan.Replace: "-/+", plan.Delete: "  -", plan.Forget: "  -",
+}
+
+// symbol is that of a node's action: a run in place of a former result is a
+// change, as an update is.
+func symbol(n *plan.Node) string {
+	if n.Action == plan.Run && !isNew(n) {
+		return "  ~"
+	}
+	return symbols[n.Action]
+}
+
+func isNew(n *plan.Node) bool {
+	return len(n.Reasons) > 0 && n.Reasons[0].Code == "new"
+}
+
+// phrases say what will happen to an instance.
+var phrases = map[plan.Action]string{
+	plan.Keep: "is kept", plan.Run: "will run", plan.Reuse: "will be taken from the store", plan.MayRun: "may run",
+	plan.Check: "will be checked", plan.Create: "will be created", plan.Update: "will be updated",
+	plan.Replace: "will be replaced", plan.Delete: "will be deleted", plan.Forget: "will be forgotten",
+}
+
+func phrase(n *plan.Node) string {
+	if n.Action == plan.Run && !isNew(n) {
+		return "will run again"
+	}
+	if n.Action == plan.MayRun && n.Mode == plan.ModeDeploy {
+		return "may be updated"
+	}
+	return phrases[n.Action]
+}
+
+// counts are the parts of the summary, in its order.
+var counts = []struct {
+	action plan.Action
+	text   string
+}{
+	{plan.Run, "to run"}, {plan.MayRun, "may run"}, {plan.Reuse, "to reuse"}, {plan.Check, "to check"},
+	{plan.Create, "to create"}, {plan.Update, "to update"}, {plan.Replace, "to replace"},
+	{plan.Delete, "to delete"}, {plan.Forget, "to forget"}, {plan.Keep, "kept"},
+}
+
+// Summary is the one line that says what a plan does: "3 to run, 1 may run, 2
+// kept".
+func Summary(p *plan.Plan) string {
+	total := p.Total()
+	var parts []string
+	for _, c := range counts {
+		if n := total.Actions[c.action]; n > 0 {
+			parts = append(parts, number(int64(n))+" "+c.text)
+		}
+	}
+	changed := 0
+	for _, o := range p.Outputs {
+		if o.Action != plan.Keep {
+			changed++
+		}
+	}
+	if changed > 0 {
+		parts = append(parts, plural(int64(changed), "output")+" to set")
+	}
+	if len(parts) == 0 {
+		return "nothing to do"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// estimate puts what a node will take into words; "" where nothing is known.
+func estimate(n *plan.Node) string {
+	if n.Action != plan.Run && n.Action != plan.MayRun {
+		return ""
+	}
+	e := n.Estimate
+	var parts []string
+	switch {
+	case e.NewRows != nil && e.Rows != nil && *e.NewRows == 0:
+		parts = append(parts, plural(*e.Rows, "row")+", all known already")
+	case e.NewRows != nil && e.Rows != nil && *e.NewRows < *e.Rows:
+		parts = append(parts, fmt.Sprintf("%s, of which at most %s are new", plural(*e.Rows, "row"), number(*e.NewRows)))
+	case e.Rows != nil:
+		parts = append(parts, plural(*e.Rows, "row"))
+	}
+	if tokens := tokenText(e); tokens != "" {
+		parts = append(parts, tokens)
+	}
+	if e.Money != nil {
+		parts = append(parts, "costs about "+money(*e.Money))
+	}
+	if e.Seconds != nil {
+		parts = append(parts, "about "+seconds(*e.Seconds))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func tokenText(e plan.Estimate) string {
+	switch {
+	case e.InputTokens != nil && e.OutputTokens != nil:
+		return fmt.Sprintf("%s tokens in and %s out", number(*e.InputTokens), number(*e.OutputTokens))
+	case e.InputTokens != nil:
+		return number(*e.InputTokens) + " tokens in"
+	case e.OutputTokens != nil:
+		return number(*e.OutputTokens) + " tokens out"
+	}
+	return ""
+}
+
+// totals puts the sums of a plan into words.
+func totals(p *plan.Plan) string {
+	t := p.Total()
+	var parts []string
+	if t.Rows != nil {
+		parts = append(parts, plural(*t.Rows, "row"))
+	}
+	if t.Tokens != nil {
+		parts = append(parts, number(*t.Tokens)+" tokens")
+	}
+	if t.Money != nil {
+		parts = append(parts, money(*t.Money))
+	}
+	if t.Seconds != nil {
+		text := "about " + seconds(*t.Seconds)
+		if t.SecondsUnknown > 0 {
+			text += fmt.Sprintf(" and %s whose time is not known", plural(int64(t.SecondsUnknown), "stage"))
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// number writes a whole number with separators: 10,003.
+func number(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	sign := ""
+	if n < 0 {
+		sign, text = "-", text[1:]
+	}
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return sign + text
+}
+
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return number(n) + " " + what + "s"
+}
+
+func money(f float64) string { return strconv.FormatFloat(f, 'f', 2, 64) }
+
+func seconds(s float64) string {
+	d := time.Duration(s * float64(time.Second))
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return fmt.Sprintf("%.1f h", d.Hours())
+}

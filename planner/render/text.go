@@ -1,0 +1,269 @@
+package render
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// Text shows a plan to a person.
+func Text(w io.Writer, p *plan.Plan, o Options) error {
+	t := &text{w: bufio.NewWriter(w), options: o}
+	t.plan(p)
+	if err := t.w.Flush(); err != nil {
+		return fmt.Errorf("show plan: %w", err)
+	}
+	return nil
+}
+
+type text struct {
+	w       *bufio.Writer
+	options Options
+}
+
+func (t *text) printf(format string, args ...any) { fmt.Fprintf(t.w, format, args...) }
+
+// The colours of actions.
+const (
+	reset  = "\x1b[0m"
+	bold   = "\x1b[1m"
+	faint  = "\x1b[2m"
+	red    = "\x1b[31m"
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	cyan   = "\x1b[36m"
+)
+
+func (t *text) paint(color, s string) string {
+	if !t.options.Color || color == "" {
+		return s
+	}
+	return color + s + reset
+}
+
+func colorOf(n *plan.Node) string {
+	switch symbol(n) {
+	case "  +":
+		return green
+	case "  -", "-/+":
+		return red
+	case "  ~":
+		return yellow
+	case "  ?", "  =", "  >":
+		return cyan
+	}
+	return ""
+}
+
+func (t *text) plan(p *plan.Plan) {
+	if !p.HasChanges() {
+		t.unchanged(p)
+		return
+	}
+	t.legend(p)
+	switch {
+	case p.Destroy:
+		t.printf("quern will take everything in environment %q down:\n\n", p.Environment)
+	default:
+		t.printf("quern will do this in environment %q:\n\n", p.Environment)
+	}
+	for _, n := range p.Nodes {
+		if n.Action != plan.Keep || t.options.Verbose {
+			t.node(n)
+		}
+	}
+	t.outputs(p)
+	t.printf("%s %s.\n", t.paint(bold, "Plan:"), Summary(p))
+	if all := totals(p); all != "" {
+		t.printf("Estimate: %s.\n", all)
+	}
+	if p.Partial {
+		t.printf("\nThe plan covers a part of the pipeline only, as -target or -exclude asked.\n")
+	}
+}
+
+func (t *text) unchanged(p *plan.Plan) {
+	if p.Destroy {
+		t.printf("%s There is nothing in environment %q to take down.\n", t.paint(bold+green, "No changes."), p.Environment)
+		return
+	}
+	t.printf("%s Everything is as the configuration says: %s up to date.\n",
+		t.paint(bold+green, "No changes."), are(len(p.Nodes)))
+	if t.options.Verbose {
+		t.printf("\n")
+		for _, n := range p.Nodes {
+			t.node(n)
+		}
+	}
+}
+
+func are(n int) string {
+	if n == 1 {
+		return "1 stage is"
+	}
+	return number(int64(n)) + " stages are"
+}
+
+// legend explains the symbols that occur.
+func (t *text) legend(p *plan.Plan) {
+	meanings := []struct{ symbol, color, text string }{
+		{"  +", green, "run for the first time, or create"},
+		{"  ~", yellow, "run again, or update"},
+		{"-/+", red, "replace: delete, then create"},
+		{"  -", red, "delete, or forget"},
+		{"  =", cyan, "take a result that is in the store"},
+		{"  ?", cyan, "may run, once it is known what it waits for"},
+		{"  >", cyan, "check"},
+	}
+	used := map[string]bool{}
+	for _, n := range p.Nodes {
+		used[symbol(n)] = true
+	}
+	first := true
+	for _, m := range meanings {
+		if !used[m.symbol] {
+			continue
+		}
+		if first {
+			t.printf("Actions are shown by these symbols:\n")
+			first = false
+		}
+		t.printf("%s %s\n", t.paint(m.color, m.symbol), m.text)
+	}
+	if !first {
+		t.printf("\n")
+	}
+}
+
+func (t *text) node(n *plan.Node) {
+	head := n.Address
+	if n.Type != "" {
+		head += " (" + n.Type + ")"
+	}
+	t.printf("%s %s %s\n", t.paint(colorOf(n), symbol(n)), t.paint(bold, head), phrase(n))
+	for _, r := range n.Reasons {
+		t.reason(r)
+	}
+	for _, c := range n.Changes {
+		t.change(c)
+	}
+	if e := estimate(n); e != "" {
+		t.printf("        %s\n", t.paint(faint, e))
+	}
+	t.printf("\n")
+}
+
+func (t *text) reason(r plan.Reason) {
+	if r.Code == "new" {
+		return
+	}
+	if r.Code != "argument" || (r.Before == "" && r.After == "") {
+		t.printf("        %s\n", indented(r.Text, "        "))
+		return
+	}
+	t.difference(r.Text, r.Before, r.After)
+}
+
+// indented puts later lines of a text under its first.
+func indented(s, by string) string { return strings.ReplaceAll(s, "\n", "\n"+by) }
+
+func (t *text) change(c plan.Change) {
+	head := c.Argument + " changes"
+	if c.ForcesReplacement {
+		head += t.paint(red, " (forces replacement)")
+	}
+	t.difference(head, c.Before, c.After)
+}
+
+// difference shows two values: short ones side by side, long ones word by
+// word.
+func (t *text) difference(head, before, after string) {
+	if isShort(before) && isShort(after) {
+		t.printf("        %s: %s → %s\n", head, orNothing(before), orNothing(after))
+		return
+	}
+	t.printf("        %s:\n", head)
+	for _, line := range diffLines(before, after, t.mark) {
+		t.printf("            %s\n", line)
+	}
+}
+
+// mark shows a part of a text that was taken out or put in.
+func (t *text) mark(s string, added bool) string {
+	switch {
+	case t.options.Color && added:
+		return green + s + reset
+	case t.options.Color:
+		return red + "\x1b[9m" + s + "\x1b[29m" + reset
+	}
+	return plainMark(s, added)
+}
+
+func plainMark(s string, added bool) string {
+	if added {
+		return "{+" + s + "+}"
+	}
+	return "[-" + s + "-]"
+}
+
+// shortValue is how many characters a value may have to be shown whole.
+const shortValue = 60
+
+func isShort(s string) bool { return len(s) <= shortValue && !strings.Contains(s, "\n") }
+
+func orNothing(s string) string {
+	if s == "" {
+		return "(nothing)"
+	}
+	return s
+}
+
+func (t *text) outputs(p *plan.Plan) {
+	shown := false
+	for _, o := range p.Outputs {
+		if o.Action == plan.Keep {
+			continue
+		}
+		if !shown {
+			t.printf("Outputs:\n")
+			shown = true
+		}
+		t.output(o)
+	}
+	if shown {
+		t.printf("\n")
+	}
+}
+
+func (t *text) output(o *plan.Output) {
+	before, after := outputValues(o)
+	switch o.Action {
+	case plan.Create:
+		t.printf("%s %s = %s\n", t.paint(green, "  +"), o.Name, indented(after, "    "))
+	case plan.Delete:
+		t.printf("%s %s\n", t.paint(red, "  -"), o.Name)
+	case plan.Update:
+		t.printf("%s %s = %s → %s\n", t.paint(yellow, "  ~"), o.Name, indented(before, "    "), indented(after, "    "))
+	default:
+		t.printf("%s %s = %s\n", t.paint(cyan, "  ?"), o.Name, after)
+	}
+}
+
+// outputValues are an output's values as people see them.
+func outputValues(o *plan.Output) (before, after string) {
+	before, after = "(nothing)", "(known after apply)"
+	if o.Before != nil {
+		before = value.Format(o.Before.Value)
+	}
+	if o.Expr != nil && len(o.Expr.Refs) == 0 {
+		after = o.Expr.Text
+	}
+	if o.Sensitive {
+		before, after = value.Redacted, value.Redacted
+	}
+	return before, after
+}

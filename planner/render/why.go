@@ -1,0 +1,72 @@
+package render
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/quern-dev/quern/planner"
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// Why shows in what an instance's keys differ from those of its result.
+func Why(w io.Writer, e planner.Explanation, o Options) error {
+	t := &text{w: bufio.NewWriter(w), options: o}
+	t.why(e)
+	if err := t.w.Flush(); err != nil {
+		return fmt.Errorf("show why: %w", err)
+	}
+	return nil
+}
+
+func (t *text) why(e planner.Explanation) {
+	n := &plan.Node{Address: e.Address, Action: e.Action, Reasons: e.Reasons}
+	t.printf("%s %s.\n", t.paint(bold, e.Address), phrase(n))
+	for _, r := range e.Reasons {
+		if r.Code == "new" {
+			t.printf("    It is new: nothing in the state has its address.\n")
+			continue
+		}
+		t.reason(r)
+	}
+	if len(e.Fields) > 0 {
+		t.printf("\nIts keys are made of:\n")
+	}
+	width := 0
+	for _, f := range e.Fields {
+		width = max(width, len(f.Name))
+	}
+	for _, f := range e.Fields {
+		sign, v := " ", f.After
+		switch {
+		case f.Changed && e.Before == "":
+			sign = "+"
+		case f.Changed && f.After == "":
+			sign, v = "-", f.Before
+		case f.Changed:
+			sign = "~"
+			v = oneLine(f.Before) + " → " + oneLine(f.After)
+		}
+		t.printf("  %s %-*s  %s\n", sign, width, f.Name, oneLine(v))
+	}
+	t.printf("\n")
+	t.key("action key of its result", e.Before)
+	t.key("action key now", e.After)
+}
+
+func (t *text) key(name, key string) {
+	if key == "" {
+		key = "(none, or not known yet)"
+	}
+	t.printf("%-25s %s\n", name+":", key)
+}
+
+// oneLine shortens a value to a line.
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > 2*shortValue {
+		return string(r[:2*shortValue]) + "…"
+	}
+	return s
+}
