@@ -57,8 +57,10 @@ type Plugin struct {
 	command Command
 	process *process
 	client  *goplugin.Client
-	service pluginv1.PluginServiceClient
-	broker  *goplugin.GRPCBroker
+	// protocol is the connection.
+	protocol goplugin.ClientProtocol
+	service  pluginv1.PluginServiceClient
+	broker   *goplugin.GRPCBroker
 
 	closeOnce sync.Once
 }
@@ -89,9 +91,8 @@ func Start(ctx context.Context, command Command) (*Plugin, error) {
 		AutoMTLS:         true,
 		StartTimeout:     command.StartTimeout,
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: sockets},
-		GRPCDialOptions: append(wire.DialOptions(),
-			grpc.WithChainUnaryInterceptor(p.interceptUnary), grpc.WithChainStreamInterceptor(p.interceptStream)),
-		Logger: hclog.NewNullLogger(),
+		GRPCDialOptions:  p.dialOptions(),
+		Logger:           hclog.NewNullLogger(),
 	})
 	if err := p.connect(ctx); err != nil {
 		p.Kill()
@@ -104,11 +105,7 @@ func Start(ctx context.Context, command Command) (*Plugin, error) {
 func (p *Plugin) connect(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() {
-		protocol, err := p.client.Client()
-		if err == nil {
-			_, err = protocol.Dispense(wire.Service)
-		}
-		done <- err
+		done <- p.dispense()
 	}()
 	select {
 	case err := <-done:
@@ -121,6 +118,37 @@ func (p *Plugin) connect(ctx context.Context) error {
 		<-done
 		return ctx.Err()
 	}
+}
+
+func (p *Plugin) dispense() (err error) {
+	if p.protocol, err = p.client.Client(); err != nil {
+		return err
+	}
+	_, err = p.protocol.Dispense(wire.Service)
+	return err
+}
+
+// Attach connects to a plugin that is served already: in a test, by
+// plugin.ServeInProcess. Close ends the serving.
+func Attach(name string, address *goplugin.ReattachConfig) (*Plugin, error) {
+	p := &Plugin{command: Command{Name: name}, process: newProcess(&exec.Cmd{}, 0)}
+	p.client = goplugin.NewClient(&goplugin.ClientConfig{
+		HandshakeConfig:  wire.Handshake,
+		Plugins:          goplugin.PluginSet{wire.Service: &called{plugin: p}},
+		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
+		Reattach:         address,
+		GRPCDialOptions:  p.dialOptions(),
+		Logger:           hclog.NewNullLogger(),
+	})
+	if err := p.dispense(); err != nil {
+		return nil, fmt.Errorf("attach to plugin %q: %w", name, err)
+	}
+	return p, nil
+}
+
+func (p *Plugin) dialOptions() []grpc.DialOption {
+	return append(wire.DialOptions(),
+		grpc.WithChainUnaryInterceptor(p.interceptUnary), grpc.WithChainStreamInterceptor(p.interceptStream))
 }
 
 // called makes the service's client a go-plugin plugin.
@@ -181,6 +209,10 @@ func (p *Plugin) Host(host pluginv1.HostServiceServer) (id uint32, stop func()) 
 func (p *Plugin) Close() {
 	p.closeOnce.Do(func() {
 		p.process.closing.Store(true)
+		if p.process.cmd.Process == nil {
+			_ = p.protocol.Close()
+			return
+		}
 		p.client.Kill()
 		p.process.kill()
 	})

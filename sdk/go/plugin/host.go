@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -14,24 +15,35 @@ import (
 	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
-// hostConn is a run's way back to quern. It connects when it is first used,
-// and holds one prediction stream for each model.
+// hostConn is a run's way back to quern. It holds one prediction stream for
+// each model.
 type hostConn struct {
 	// ctx is the run's; streams live as long as it, not as the call that
 	// opens them.
-	ctx    context.Context
-	broker *goplugin.GRPCBroker
-	id     uint32
+	ctx context.Context
+	// conn is nil where err says why.
+	conn *grpc.ClientConn
+	err  error
 
 	mu      sync.Mutex
-	conn    *grpc.ClientConn
 	streams map[string]pluginv1.HostService_PredictClient
+}
+
+// dialHost connects for a stage that has models. It does so before the stage
+// begins: go-plugin's broker forgets an offered connection after five seconds.
+func dialHost(ctx context.Context, broker *goplugin.GRPCBroker, req *pluginv1.RunRequest) *hostConn {
+	h := &hostConn{ctx: ctx, err: errors.New("the stage was given no models"), streams: map[string]pluginv1.HostService_PredictClient{}}
+	for _, in := range req.Inputs {
+		if in.Kind == pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL && req.Host != 0 {
+			h.conn, h.err = broker.DialWithOptions(req.Host, wire.DialOptions()...)
+			break
+		}
+	}
+	return h
 }
 
 // close ends the streams; it is called when the run is over.
 func (h *hostConn) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	if h.conn != nil {
 		_ = h.conn.Close()
 	}
@@ -79,15 +91,11 @@ func (h *hostConn) exchange(key string, rows []byte) (*pluginv1.HostServicePredi
 }
 
 func (h *hostConn) stream(key string) (pluginv1.HostService_PredictClient, error) {
+	if h.err != nil {
+		return nil, fmt.Errorf("connect to quern: %w", h.err)
+	}
 	if s := h.streams[key]; s != nil {
 		return s, nil
-	}
-	if h.conn == nil {
-		conn, err := h.broker.DialWithOptions(h.id, wire.DialOptions()...)
-		if err != nil {
-			return nil, fmt.Errorf("connect to quern: %w", err)
-		}
-		h.conn, h.streams = conn, map[string]pluginv1.HostService_PredictClient{}
 	}
 	s, err := pluginv1.NewHostServiceClient(h.conn).Predict(h.ctx)
 	if err != nil {

@@ -28,17 +28,45 @@ func Serve(p Plugin) {
 		fmt.Fprintf(os.Stderr, "plugin %s is faulty: %s\n", p.Name, err)
 		os.Exit(1)
 	}
-	goplugin.Serve(&goplugin.ServeConfig{
+	config := serveConfig(s)
+	config.GRPCServer = func(opts []grpc.ServerOption) *grpc.Server {
+		go endWithParent()
+		out := keepOutput()
+		return grpc.NewServer(append(append(opts, wire.ServerOptions()...),
+			grpc.ChainUnaryInterceptor(out.unary), grpc.ChainStreamInterceptor(out.stream))...)
+	}
+	goplugin.Serve(config)
+}
+
+// ServeInProcess serves a plugin inside a test's process, over the same
+// protocol, until ctx ends or the client closes the connection; done is closed
+// then. It is what plugintest is made of.
+func ServeInProcess(ctx context.Context, p Plugin) (address *goplugin.ReattachConfig, done <-chan struct{}, err error) {
+	s, err := newServer(p)
+	if err != nil {
+		return nil, nil, fmt.Errorf("plugin %s is faulty: %w", p.Name, err)
+	}
+	addresses, ended := make(chan *goplugin.ReattachConfig, 1), make(chan struct{})
+	config := serveConfig(s)
+	config.Test = &goplugin.ServeTestConfig{Context: ctx, ReattachConfigCh: addresses, CloseCh: ended}
+	config.GRPCServer = func(opts []grpc.ServerOption) *grpc.Server {
+		return grpc.NewServer(append(opts, wire.ServerOptions()...)...)
+	}
+	go goplugin.Serve(config)
+	select {
+	case address = <-addresses:
+		return address, ended, nil
+	case <-ended:
+		return nil, nil, fmt.Errorf("plugin %s can't be served here", p.Name)
+	}
+}
+
+func serveConfig(s *server) *goplugin.ServeConfig {
+	return &goplugin.ServeConfig{
 		HandshakeConfig: wire.Handshake,
 		Plugins:         goplugin.PluginSet{wire.Service: &served{server: s}},
-		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			go endWithParent()
-			out := keepOutput()
-			return grpc.NewServer(append(append(opts, wire.ServerOptions()...),
-				grpc.ChainUnaryInterceptor(out.unary), grpc.ChainStreamInterceptor(out.stream))...)
-		},
-		Logger: hclog.NewNullLogger(),
-	})
+		Logger:          hclog.NewNullLogger(),
+	}
 }
 
 // served makes a server a go-plugin plugin.

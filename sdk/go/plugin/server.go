@@ -128,7 +128,7 @@ func (s *server) Run(req *pluginv1.RunRequest, stream pluginv1.PluginService_Run
 	if err != nil {
 		return err
 	}
-	host := &hostConn{ctx: stream.Context(), broker: s.broker, id: req.Host}
+	host := dialHost(stream.Context(), s.broker, req)
 	defer host.close()
 	out := runStream{&sender[pluginv1.RunResponse]{stream: stream}, &throttle{}}
 	return finish(stream.Context(), t.run(stream.Context(), req, out, host), func(d *pluginv1.Diagnostic) error {

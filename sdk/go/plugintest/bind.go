@@ -1,0 +1,345 @@
+package plugintest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// bound is a case as the protocol has it.
+type bound struct {
+	typ      *pluginv1.Type
+	instance *pluginv1.Instance
+	datasets map[string]*table
+	models   map[string]Model
+	// rows are the row expressions, by key.
+	rows map[string]boundRow
+}
+
+type boundRow struct{ of, column string }
+
+// bind makes an instance of a case.
+func (s *session) bind(c Case) *bound {
+	s.t.Helper()
+	typ := s.typeOf(c)
+	name := c.Name
+	if name == "" {
+		name = "test"
+	}
+	b := &binder{
+		t: s.t, main: c, datasets: map[string]*table{}, models: map[string]Model{}, rows: map[string]boundRow{},
+		rowsOf: defaultRowsOf(typ.Body),
+	}
+	config, err := client.EncodeValue(b.body(typ.Body, c.Args, ""))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	in := &pluginv1.Instance{
+		Kind: typ.Kind, Type: typ.Name, Address: typ.Kind + "." + name, Config: config,
+		Inputs: map[string]*pluginv1.Input{}, RowArguments: map[string]*pluginv1.RowArgument{},
+	}
+	for key, d := range b.datasets {
+		rows := d.rec.NumRows()
+		in.Inputs[key] = &pluginv1.Input{
+			Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET, Columns: d.schema.Proto(), Rows: &rows,
+		}
+	}
+	for key, m := range b.models {
+		in.Inputs[key] = &pluginv1.Input{
+			Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL, Format: m.Format, Signature: signatureProto(m),
+		}
+	}
+	for key, r := range b.rows {
+		d := b.datasets[r.of]
+		if d == nil {
+			s.t.Fatalf("row expression %q belongs to dataset %q, which is not given", key, r.of)
+		}
+		column, _, ok := d.schema.Lookup(r.column)
+		if !ok {
+			s.t.Fatalf("row expression %q: dataset %q has no column %q", key, r.of, r.column)
+		}
+		in.RowArguments[key] = &pluginv1.RowArgument{Type: column.Type, RowsOf: r.of, Column: r.column}
+	}
+	return &bound{typ: typ, instance: in, datasets: b.datasets, models: b.models, rows: b.rows}
+}
+
+func signatureProto(m Model) *pluginv1.Signature {
+	return &pluginv1.Signature{Inputs: m.Signature.Inputs.Proto(), Outputs: m.Signature.Outputs.Proto()}
+}
+
+// defaultRowsOf is the dataset whose rows expressions belong to where their
+// arguments don't say: the only required one, or the only one.
+func defaultRowsOf(body *pluginv1.Body) string {
+	var all, required []string
+	for _, a := range body.Arguments {
+		if a.Collection == pluginv1.Collection_COLLECTION_UNSPECIFIED && isDataset(a) {
+			all = append(all, a.Name)
+			if a.Required {
+				required = append(required, a.Name)
+			}
+		}
+	}
+	switch {
+	case len(required) == 1:
+		return required[0]
+	case len(all) == 1:
+		return all[0]
+	}
+	return ""
+}
+
+func isDataset(a *pluginv1.Argument) bool {
+	return slices.Contains(a.Accepts, pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET)
+}
+
+// binder turns Go values into a configuration.
+type binder struct {
+	t        testing.TB
+	main     Case
+	rowsOf   string
+	datasets map[string]*table
+	models   map[string]Model
+	rows     map[string]boundRow
+}
+
+func join(key, step string) string {
+	if key == "" {
+		return step
+	}
+	return key + "." + step
+}
+
+// body makes a body's object. Arguments that are not given are their defaults.
+func (b *binder) body(body *pluginv1.Body, given map[string]any, key string) cty.Value {
+	b.t.Helper()
+	attrs, known := map[string]cty.Value{}, map[string]bool{}
+	for _, a := range body.GetArguments() {
+		known[a.Name] = true
+		attrs[a.Name] = b.argument(a, given, join(key, a.Name))
+	}
+	for _, block := range body.GetBlocks() {
+		known[block.Name] = true
+		attrs[block.Name] = b.blocks(block, given[block.Name], join(key, block.Name))
+	}
+	for name := range given {
+		if !known[name] {
+			b.t.Fatalf("there is no argument %q", join(key, name))
+		}
+	}
+	return cty.ObjectVal(attrs)
+}
+
+func (b *binder) argument(a *pluginv1.Argument, given map[string]any, key string) cty.Value {
+	b.t.Helper()
+	v, ok := given[a.Name]
+	switch {
+	case ok:
+	case isDataset(a) && a.Collection == pluginv1.Collection_COLLECTION_UNSPECIFIED && b.main.Rows != nil:
+		v = Dataset{Columns: b.main.Columns, Rows: b.main.Rows}
+	case a.Required:
+		b.t.Fatalf("argument %q is required", key)
+	case len(a.DefaultValue) > 0:
+		return b.fromJSON(a)
+	default:
+		return cty.NullVal(cty.DynamicPseudoType)
+	}
+	if a.PerRow || len(a.Accepts) > 0 {
+		return b.input(a, v, key)
+	}
+	return b.plain(a, v, key)
+}
+
+func (b *binder) fromJSON(a *pluginv1.Argument) cty.Value {
+	v, err := ctyjson.Unmarshal(a.DefaultValue, b.typeOf(a))
+	if err != nil {
+		b.t.Fatalf("default of argument %q: %s", a.Name, err)
+	}
+	return v
+}
+
+func (b *binder) typeOf(a *pluginv1.Argument) cty.Type {
+	var t cty.Type
+	if err := json.Unmarshal(a.Type, &t); err != nil {
+		b.t.Fatalf("type of argument %q: %s", a.Name, err)
+	}
+	return t
+}
+
+// plain converts a Go value to an argument's type.
+func (b *binder) plain(a *pluginv1.Argument, v any, key string) cty.Value {
+	b.t.Helper()
+	want := b.typeOf(a)
+	if _, ok := v.(Unknown); ok {
+		return cty.UnknownVal(want)
+	}
+	got, err := convert.Convert(b.value(v), want)
+	if err != nil {
+		b.t.Fatalf("argument %q: %s", key, err)
+	}
+	return got
+}
+
+// value is a Go value as cty has it.
+func (b *binder) value(v any) cty.Value {
+	b.t.Helper()
+	switch v := v.(type) {
+	case cty.Value:
+		return v
+	case Unknown:
+		return cty.DynamicVal
+	case nil:
+		return cty.NullVal(cty.DynamicPseudoType)
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		b.t.Fatalf("a %T can't be an argument: %s", v, err)
+	}
+	t, err := ctyjson.ImpliedType(text)
+	if err != nil {
+		b.t.Fatalf("a %T can't be an argument: %s", v, err)
+	}
+	out, err := ctyjson.Unmarshal(text, t)
+	if err != nil {
+		b.t.Fatalf("a %T can't be an argument: %s", v, err)
+	}
+	return out
+}
+
+// input binds artifacts and row expressions; in the configuration their keys
+// stand.
+func (b *binder) input(a *pluginv1.Argument, v any, key string) cty.Value {
+	b.t.Helper()
+	switch v := v.(type) {
+	case map[string]any:
+		elems := map[string]cty.Value{}
+		for name, e := range v {
+			elems[name] = b.input(a, e, join(key, name))
+		}
+		if len(elems) == 0 {
+			return cty.MapValEmpty(cty.String)
+		}
+		return cty.MapVal(elems)
+	case []any:
+		var elems []cty.Value
+		for i, e := range v {
+			elems = append(elems, b.input(a, e, join(key, strconv.Itoa(i))))
+		}
+		if len(elems) == 0 {
+			return cty.ListValEmpty(cty.String)
+		}
+		return cty.ListVal(elems)
+	case Dataset:
+		b.datasets[key] = newTable(b.t, v)
+	case Model:
+		b.models[key] = v
+		for input, column := range v.Features {
+			b.rows[join(key, input)] = boundRow{b.of(a), string(column)}
+		}
+	case Row:
+		b.rows[key] = boundRow{b.of(a), string(v)}
+	default:
+		b.t.Fatalf("argument %q takes an input or a row expression: Dataset, Model or Row, not %T", key, v)
+	}
+	return cty.StringVal(key)
+}
+
+func (b *binder) of(a *pluginv1.Argument) string {
+	if a.RowsOf != "" {
+		return a.RowsOf
+	}
+	return b.rowsOf
+}
+
+// blocks makes the list of a block's objects.
+func (b *binder) blocks(block *pluginv1.Block, v any, key string) cty.Value {
+	b.t.Helper()
+	given, ok := v.([]map[string]any)
+	if !ok && v != nil {
+		b.t.Fatalf("block %q takes a []map[string]any, not a %T", key, v)
+	}
+	out := make([]cty.Value, len(given))
+	for i, g := range given {
+		step, labels, rest := "", map[string]cty.Value{}, map[string]any{}
+		for name, value := range g {
+			rest[name] = value
+		}
+		for _, l := range block.Labels {
+			text := fmt.Sprint(g[l])
+			labels[l], step = cty.StringVal(text), join(step, text)
+			delete(rest, l)
+		}
+		if step == "" {
+			step = strconv.Itoa(i)
+		}
+		attrs := b.body(block.Body, rest, join(key, step)).AsValueMap()
+		if attrs == nil {
+			attrs = map[string]cty.Value{}
+		}
+		for l, label := range labels {
+			attrs[l] = label
+		}
+		out[i] = cty.ObjectVal(attrs)
+	}
+	return cty.TupleVal(out)
+}
+
+// rowColumns are the columns of a dataset that the plugin is given: the row
+// expressions under their keys, then those that are read.
+func (b *bound) rowColumns(dataset string, reads *pluginv1.Reads) (data.Schema, []arrow.Array) {
+	d := b.datasets[dataset]
+	var schema data.Schema
+	var columns []arrow.Array
+	add := func(name, column string) {
+		c, at, ok := d.schema.Lookup(column)
+		if _, _, taken := schema.Lookup(name); ok && !taken {
+			schema = append(schema, data.Column{Name: name, Type: c.Type})
+			columns = append(columns, d.rec.Column(at))
+		}
+	}
+	for _, key := range sortedKeys(b.rows) {
+		if b.rows[key].of == dataset {
+			add(key, b.rows[key].column)
+		}
+	}
+	for _, c := range d.schema {
+		if reads.GetAll() || slices.Contains(reads.GetColumns(), c.Name) {
+			add(c.Name, c.Name)
+		}
+	}
+	return schema, columns
+}
+
+// modelFiles lists a model's files.
+func modelFiles(t testing.TB, dir string) []*pluginv1.File {
+	t.Helper()
+	var out []*pluginv1.File
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		out = append(out, &pluginv1.File{Name: filepath.ToSlash(name), Path: path, Size: info.Size()})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}

@@ -1,0 +1,121 @@
+package plugintest
+
+import (
+	"testing"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// Deployed is a deployment under test; its methods do what quern does about
+// one, and remember the state.
+type Deployed struct {
+	s     *session
+	c     Case
+	state *pluginv1.DeploymentState
+	// Digests are those of the artifacts, by argument, that Plan is told.
+	Digests map[string]string
+}
+
+// Deploy begins with nothing deployed.
+func Deploy(t testing.TB, p plugin.Plugin, c Case) *Deployed {
+	t.Helper()
+	return &Deployed{s: start(t, p, c), c: c, Digests: map[string]string{}}
+}
+
+// Set changes the arguments.
+func (d *Deployed) Set(args map[string]any) { d.c.Args = args }
+
+// Value returns the state's attributes; cty.NilVal: nothing is deployed.
+func (d *Deployed) Value() cty.Value {
+	if d.state == nil {
+		return cty.NilVal
+	}
+	v, err := client.DecodeValue(d.state.Value)
+	if err != nil {
+		d.s.t.Fatal(err)
+	}
+	return v
+}
+
+// Plan says what would be done.
+func (d *Deployed) Plan() (*plugin.Planned, error) {
+	d.s.t.Helper()
+	resp, err := d.s.client.Service().PlanDeployment(d.s.t.Context(), &pluginv1.PlanDeploymentRequest{
+		Instance: d.s.bind(d.c).instance, Prior: d.state, Digests: d.Digests,
+	})
+	if err == nil {
+		err = d.failure(resp.Diagnostics)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := &plugin.Planned{Action: plugin.DeploymentAction(resp.Action)}
+	for _, c := range resp.Changes {
+		out.Changes = append(out.Changes, plugin.Change{
+			Argument: c.Argument, Before: c.Before, After: c.After, ForcesReplacement: c.ForcesReplacement,
+		})
+	}
+	return out, nil
+}
+
+// Apply creates or updates.
+func (d *Deployed) Apply() error {
+	d.s.t.Helper()
+	b := d.s.bind(d.c)
+	req := &pluginv1.ApplyDeploymentRequest{
+		Instance: b.instance, Prior: d.state, Inputs: map[string]*pluginv1.Artifact{}, WorkDir: d.s.t.TempDir(),
+	}
+	for key := range b.datasets {
+		req.Inputs[key] = d.s.datasetArtifact(b, key, &pluginv1.Reads{All: true})
+	}
+	for key, m := range b.models {
+		req.Inputs[key] = d.s.modelArtifact(m)
+	}
+	for key, a := range req.Inputs {
+		a.Digest = d.Digests[key]
+	}
+	resp, err := d.s.client.Service().ApplyDeployment(d.s.t.Context(), req)
+	if err != nil {
+		return err
+	}
+	if resp.State != nil {
+		d.state = resp.State
+	}
+	return d.failure(resp.Diagnostics)
+}
+
+// Read looks at what stands there; Value is cty.NilVal if it is gone.
+func (d *Deployed) Read() error {
+	d.s.t.Helper()
+	resp, err := d.s.client.Service().ReadDeployment(d.s.t.Context(), &pluginv1.ReadDeploymentRequest{
+		Instance: d.s.bind(d.c).instance, State: d.state,
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.failure(resp.Diagnostics); err != nil {
+		return err
+	}
+	d.state = resp.State
+	return nil
+}
+
+// Delete takes the deployment away. It may be called again.
+func (d *Deployed) Delete() error {
+	d.s.t.Helper()
+	resp, err := d.s.client.Service().DeleteDeployment(d.s.t.Context(), &pluginv1.DeleteDeploymentRequest{
+		Instance: d.s.bind(d.c).instance, State: d.state,
+	})
+	if err != nil {
+		return err
+	}
+	return d.failure(resp.Diagnostics)
+}
+
+func (d *Deployed) failure(diagnostics []*pluginv1.Diagnostic) error {
+	return client.Failure(d.s.client.Name(), diagnostics)
+}

@@ -1,0 +1,172 @@
+package plugintest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// Mapped is what a Mapper made of rows.
+type Mapped struct {
+	// Table has all columns of the output, kept and computed ones included.
+	// A row that failed has no values in the columns that the plugin makes.
+	*Table
+	Failures Failures
+}
+
+// Map runs a Mapper over the case's rows. It fails the test if a row's result
+// depends on the batch that the row comes in.
+func Map(t testing.TB, p plugin.Plugin, c Case) (*Mapped, error) {
+	t.Helper()
+	s := start(t, p, c)
+	b := s.bind(c)
+	prepared, err := s.ready(b)
+	if err != nil {
+		return nil, err
+	}
+	if len(prepared.Outputs) != 1 || prepared.Outputs[0].RowsOf == "" {
+		t.Fatalf("%s %q does not map rows", b.typ.Kind, b.typ.Name)
+	}
+	m := &mapRun{s: s, b: b, output: prepared.Outputs[0]}
+	m.made = madeColumns(m.output)
+	m.rows = m.input(prepared.Reads[m.output.RowsOf])
+	defer m.rows.Release()
+	n := int(m.rows.NumRows())
+	first, err := m.run(forward(n))
+	if err != nil {
+		return nil, err
+	}
+	second, err := m.run(backward(n))
+	if err != nil {
+		return nil, fmt.Errorf("the second time: %w", err)
+	}
+	for i := range n {
+		if !reflect.DeepEqual(first[i], second[i]) {
+			t.Errorf("row %d came out otherwise when it came in another batch: first %v, then %v", i, first[i], second[i])
+		}
+	}
+	return m.assemble(first), nil
+}
+
+// result is what was made of a row.
+type result struct {
+	values  map[string]any
+	failure string
+	failed  bool
+}
+
+// mapRun is a Map call's input and what it declared.
+type mapRun struct {
+	s      *session
+	b      *bound
+	output *pluginv1.Output
+	made   data.Schema
+	rows   arrow.RecordBatch
+}
+
+func madeColumns(out *pluginv1.Output) data.Schema {
+	var made []*pluginv1.Column
+	for _, c := range out.Columns {
+		if c.Origin == pluginv1.ColumnOrigin_COLUMN_ORIGIN_UNSPECIFIED {
+			made = append(made, c)
+		}
+	}
+	return data.FromProto(made)
+}
+
+func (m *mapRun) input(reads *pluginv1.Reads) arrow.RecordBatch {
+	schema, columns := m.b.rowColumns(m.output.RowsOf, reads)
+	return array.NewRecordBatch(schema.Arrow(), columns, m.b.datasets[m.output.RowsOf].rec.NumRows())
+}
+
+// forward cuts n rows into two batches in order.
+func forward(n int) [][2]int {
+	half := (n + 1) / 2
+	return [][2]int{{0, half}, {half, n}}
+}
+
+// backward cuts n rows into batches of up to three, the last ones first.
+func backward(n int) [][2]int {
+	var out [][2]int
+	for to := n; to > 0; to -= 3 {
+		out = append(out, [2]int{max(0, to-3), to})
+	}
+	return out
+}
+
+// run maps the rows, cut into batches, over a stream of its own.
+func (m *mapRun) run(batches [][2]int) ([]result, error) {
+	stream, err := m.s.client.Map(m.s.t.Context(), m.b.instance, m.made)
+	if err != nil {
+		return nil, err
+	}
+	sent := make(chan error, 1)
+	go func() {
+		for _, b := range batches {
+			part := m.rows.NewSlice(int64(b[0]), int64(b[1]))
+			err := stream.Send(part)
+			part.Release()
+			if err != nil && !errors.Is(err, io.EOF) {
+				sent <- err
+				return
+			}
+		}
+		sent <- stream.CloseSend()
+	}()
+	out := make([]result, m.rows.NumRows())
+	for _, b := range batches {
+		a, err := stream.Recv()
+		if err != nil {
+			return nil, err
+		}
+		for i, values := range toTable(m.made, []arrow.RecordBatch{a.Rows}).Rows {
+			out[b[0]+i].values = values
+		}
+		for _, e := range a.Errors {
+			out[b[0]+int(e.Row)] = result{failure: e.Message, failed: true}
+		}
+		a.Rows.Release()
+	}
+	if err := <-sent; err != nil {
+		return nil, err
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("the plugin went on after the last batch: %w", err)
+	}
+	return out, nil
+}
+
+// assemble puts the output together as quern does.
+func (m *mapRun) assemble(results []result) *Mapped {
+	input := m.b.datasets[m.output.RowsOf]
+	out := &Mapped{Table: &Table{Columns: data.FromProto(m.output.Columns)}, Failures: Failures{}}
+	for i, r := range results {
+		row := map[string]any{}
+		for _, c := range m.output.Columns {
+			switch c.Origin {
+			case pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT:
+				_, at, _ := input.schema.Lookup(c.From)
+				row[c.Name] = goValue(input.rec.Column(at), i)
+			case pluginv1.ColumnOrigin_COLUMN_ORIGIN_ARGUMENT:
+				_, at, _ := input.schema.Lookup(m.b.rows[c.From].column)
+				row[c.Name] = goValue(input.rec.Column(at), i)
+			default:
+				row[c.Name] = r.values[c.Name]
+			}
+		}
+		if r.failed {
+			out.Failures[i] = r.failure
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	return out
+}

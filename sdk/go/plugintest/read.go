@@ -1,0 +1,119 @@
+package plugintest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// ReadResult is what a Source read.
+type ReadResult struct {
+	*Table
+	Quarantined []Quarantined
+	Fingerprint plugin.Fingerprint
+}
+
+// Quarantined is a row that was set aside.
+type Quarantined struct{ Origin, Content, Error string }
+
+// Read reads a Source. It fails the test if reading twice gives different rows
+// or fingerprints.
+func Read(t testing.TB, p plugin.Plugin, c Case) (*ReadResult, error) {
+	t.Helper()
+	s := start(t, p, c)
+	b := s.bind(c)
+	prepared, err := s.ready(b)
+	if err != nil {
+		return nil, err
+	}
+	if len(prepared.Outputs) != 1 {
+		t.Fatalf("a source makes one dataset, and %q declares %d outputs", c.Type, len(prepared.Outputs))
+	}
+	schema := data.FromProto(prepared.Outputs[0].Columns)
+	first, err := s.read(b, schema, nil)
+	if err != nil {
+		return nil, err
+	}
+	second, err := s.read(b, schema, first.Fingerprint.Memo)
+	if err != nil {
+		return nil, fmt.Errorf("the second time: %w", err)
+	}
+	if first.Fingerprint.Fingerprint != second.Fingerprint.Fingerprint {
+		t.Errorf("the fingerprint of the same content differs: %q, then %q", first.Fingerprint.Fingerprint, second.Fingerprint.Fingerprint)
+	}
+	if !reflect.DeepEqual(first.Table, second.Table) {
+		t.Errorf("the same content was read as other rows:\n%v\nthen\n%v", first.Table, second.Table)
+	}
+	return first, nil
+}
+
+func (s *session) read(b *bound, schema data.Schema, memo []byte) (*ReadResult, error) {
+	ctx := s.t.Context()
+	f, err := s.client.Service().Fingerprint(ctx, &pluginv1.FingerprintRequest{Instance: b.instance, Memo: memo})
+	if err == nil {
+		err = client.Failure(s.client.Name(), f.Diagnostics)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := &ReadResult{
+		Table:       &Table{Columns: schema},
+		Fingerprint: plugin.Fingerprint{Fingerprint: f.Fingerprint, Memo: f.Memo, Summary: f.Summary},
+	}
+	stream, err := s.client.Service().Read(ctx, &pluginv1.ReadRequest{Instance: b.instance})
+	if err != nil {
+		return nil, err
+	}
+	for {
+		resp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := s.readEvent(out, resp); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (s *session) readEvent(out *ReadResult, resp *pluginv1.ReadResponse) error {
+	switch e := resp.Event.(type) {
+	case *pluginv1.ReadResponse_Rows:
+		return out.appendRows(e.Rows)
+	case *pluginv1.ReadResponse_Quarantined:
+		q := e.Quarantined
+		out.Quarantined = append(out.Quarantined, Quarantined{q.Origin, q.Content, q.Error})
+	case *pluginv1.ReadResponse_Diagnostic:
+		return client.Failure(s.client.Name(), []*pluginv1.Diagnostic{e.Diagnostic})
+	}
+	return nil
+}
+
+// appendRows adds rows from the wire, which must have the table's columns.
+func (t *Table) appendRows(b []byte) error {
+	rec, err := data.DecodeBatch(b)
+	if err != nil {
+		return err
+	}
+	defer rec.Release()
+	got, err := data.FromArrow(rec.Schema())
+	if err != nil {
+		return err
+	}
+	if !got.Equal(t.Columns) {
+		return fmt.Errorf("the plugin was to write the columns %v and wrote %v", t.Columns, got)
+	}
+	t.Rows = append(t.Rows, toTable(got, []arrow.RecordBatch{rec}).Rows...)
+	return nil
+}

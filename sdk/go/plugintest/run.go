@@ -1,0 +1,274 @@
+package plugintest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// Ran is what a Runner made.
+type Ran struct {
+	// Datasets and Folders (of models and reports) by output name.
+	Datasets map[string]*Table
+	Folders  map[string]string
+	// Models by output name: as an argument for the next case.
+	Models map[string]Model
+	// Value is cty.EmptyObjectVal where there are no values.
+	Value cty.Value
+}
+
+// Run runs a Runner. It fails the test if running twice gives different
+// results, to the byte.
+func Run(t testing.TB, p plugin.Plugin, c Case) (*Ran, error) {
+	t.Helper()
+	s := start(t, p, c)
+	b := s.bind(c)
+	prepared, err := s.ready(b)
+	if err != nil {
+		return nil, err
+	}
+	first, err := s.run(b, prepared)
+	if err != nil {
+		return nil, err
+	}
+	second, err := s.run(b, prepared)
+	if err != nil {
+		return nil, fmt.Errorf("the second time: %w", err)
+	}
+	s.compare(first, second)
+	return first, nil
+}
+
+// compare fails the test where two runs differ.
+func (s *session) compare(a, b *Ran) {
+	s.t.Helper()
+	if !reflect.DeepEqual(a.Datasets, b.Datasets) {
+		s.t.Errorf("two runs made other rows:\n%v\nthen\n%v", a.Datasets, b.Datasets)
+	}
+	if !a.Value.RawEquals(b.Value) {
+		s.t.Errorf("two runs made other values:\n%#v\nthen\n%#v", a.Value, b.Value)
+	}
+	for name, dir := range a.Folders {
+		for _, f := range modelFiles(s.t, dir) {
+			x, err := os.ReadFile(f.Path)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			y, err := os.ReadFile(filepath.Join(b.Folders[name], filepath.FromSlash(f.Name)))
+			if err != nil || !bytes.Equal(x, y) {
+				s.t.Errorf("two runs made other bytes of file %q of output %q (%v)", f.Name, name, err)
+			}
+		}
+	}
+}
+
+func (s *session) run(b *bound, prepared *pluginv1.Prepared) (*Ran, error) {
+	s.t.Helper()
+	req := &pluginv1.RunRequest{Instance: b.instance, Inputs: map[string]*pluginv1.Artifact{}, WorkDir: s.t.TempDir()}
+	for key := range b.datasets {
+		req.Inputs[key] = s.datasetArtifact(b, key, prepared.Reads[key])
+	}
+	for key, m := range b.models {
+		req.Inputs[key] = s.modelArtifact(m)
+	}
+	if len(b.models) > 0 {
+		id, stop := s.client.Host(&host{session: s, models: req.Inputs})
+		defer stop()
+		req.Host = id
+	}
+	stream, err := s.client.Service().Run(s.t.Context(), req)
+	if err != nil {
+		return nil, err
+	}
+	out := &Ran{Datasets: map[string]*Table{}, Folders: map[string]string{}, Models: map[string]Model{}}
+	for _, o := range prepared.Outputs {
+		if o.Kind == pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET {
+			out.Datasets[o.Name] = &Table{Columns: data.FromProto(o.Columns)}
+		}
+	}
+	done, err := s.receive(stream, out)
+	if err != nil {
+		return nil, err
+	}
+	return out, out.finish(done, prepared)
+}
+
+// receive takes a run's events up to its end.
+func (s *session) receive(stream pluginv1.PluginService_RunClient, out *Ran) (*pluginv1.Done, error) {
+	var done *pluginv1.Done
+	for {
+		resp, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF) && done == nil:
+			return nil, errors.New("the plugin ended the run without Done")
+		case errors.Is(err, io.EOF):
+			return done, nil
+		case err != nil:
+			return nil, err
+		}
+		switch e := resp.Event.(type) {
+		case *pluginv1.RunResponse_Rows:
+			t := out.Datasets[e.Rows.Output]
+			if t == nil {
+				return nil, fmt.Errorf("the plugin wrote rows of output %q, which it did not declare", e.Rows.Output)
+			}
+			if err := t.appendRows(e.Rows.Rows); err != nil {
+				return nil, err
+			}
+		case *pluginv1.RunResponse_Diagnostic:
+			if err := client.Failure(s.client.Name(), []*pluginv1.Diagnostic{e.Diagnostic}); err != nil {
+				return nil, err
+			}
+		case *pluginv1.RunResponse_Done:
+			done = e.Done
+		}
+	}
+}
+
+// finish reads what Done says.
+func (r *Ran) finish(done *pluginv1.Done, prepared *pluginv1.Prepared) error {
+	var err error
+	if r.Value, err = client.DecodeValue(done.Value); err != nil {
+		return err
+	}
+	r.Folders = done.Folders
+	for _, o := range prepared.Outputs {
+		if o.Kind == pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL {
+			r.Models[o.Name] = Model{
+				Format: o.Format, Dir: done.Folders[o.Name],
+				Signature: plugin.Signature{
+					Inputs: data.FromProto(o.Signature.GetInputs()), Outputs: data.FromProto(o.Signature.GetOutputs()),
+				},
+			}
+		}
+	}
+	return nil
+}
+
+// datasetArtifact writes a dataset's columns to a Parquet file.
+func (s *session) datasetArtifact(b *bound, key string, reads *pluginv1.Reads) *pluginv1.Artifact {
+	s.t.Helper()
+	schema, columns := b.rowColumns(key, reads)
+	out := &pluginv1.Artifact{
+		Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET, Columns: schema.Proto(), Rows: b.datasets[key].rec.NumRows(),
+	}
+	if len(schema) == 0 {
+		return out
+	}
+	path := filepath.Join(s.t.TempDir(), "rows.parquet")
+	f, err := os.Create(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	w, err := data.NewFileWriter(f, schema)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	rec := array.NewRecordBatch(schema.Arrow(), columns, out.Rows)
+	defer rec.Release()
+	if err := errors.Join(w.Write(rec), w.Close()); err != nil {
+		s.t.Fatal(err)
+	}
+	group := data.Group{Path: path}
+	for _, c := range schema {
+		group.Columns = append(group.Columns, data.Stored{Stored: c.Name, Name: c.Name})
+	}
+	out.Shards = data.ShardsToProto([]data.Shard{{Rows: out.Rows, Groups: []data.Group{group}}})
+	return out
+}
+
+func (s *session) modelArtifact(m Model) *pluginv1.Artifact {
+	s.t.Helper()
+	return &pluginv1.Artifact{
+		Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL, Format: m.Format, Signature: signatureProto(m),
+		Files: modelFiles(s.t, m.Dir),
+	}
+}
+
+// host answers predictions by the plugin itself.
+type host struct {
+	pluginv1.UnimplementedHostServiceServer
+	session *session
+	models  map[string]*pluginv1.Artifact
+}
+
+func (h *host) Predict(stream pluginv1.HostService_PredictServer) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	model := h.models[first.GetStart()]
+	if model == nil {
+		return fmt.Errorf("there is no model %q", first.GetStart())
+	}
+	predictions, err := h.session.client.Service().Predict(stream.Context())
+	if err != nil {
+		return err
+	}
+	err = predictions.Send(&pluginv1.PredictRequest{Event: &pluginv1.PredictRequest_Start{Start: model}})
+	for err == nil {
+		var req *pluginv1.HostServicePredictRequest
+		if req, err = stream.Recv(); errors.Is(err, io.EOF) {
+			return predictions.CloseSend()
+		}
+		if err == nil {
+			err = h.answer(predictions, stream, req.GetRows())
+		}
+	}
+	return err
+}
+
+func (h *host) answer(predictions pluginv1.PluginService_PredictClient, stream pluginv1.HostService_PredictServer, rows []byte) error {
+	err := predictions.Send(&pluginv1.PredictRequest{Event: &pluginv1.PredictRequest_Rows{Rows: rows}})
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	resp, err := predictions.Recv()
+	if err != nil {
+		return err
+	}
+	return stream.Send(&pluginv1.HostServicePredictResponse{Rows: resp.Rows, Errors: resp.Errors})
+}
+
+// Predict applies a model that the plugin made to rows with the signature's
+// inputs.
+func Predict(t testing.TB, p plugin.Plugin, m Model, rows []map[string]any) (*Mapped, error) {
+	t.Helper()
+	s := start(t, p, Case{})
+	in := newTable(t, Dataset{Columns: m.Signature.Inputs, Rows: rows})
+	stream, err := s.client.Predict(t.Context(), s.modelArtifact(m))
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.Send(in.rec); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	a, err := stream.Recv()
+	if err != nil {
+		return nil, err
+	}
+	defer a.Rows.Release()
+	out := &Mapped{Table: toTable(m.Signature.Outputs, []arrow.RecordBatch{a.Rows}), Failures: Failures{}}
+	for _, e := range a.Errors {
+		out.Failures[int(e.Row)] = e.Message
+	}
+	return out, nil
+}
