@@ -115,8 +115,8 @@ func (o *operator) reads(inputs []Table) (map[string][]string, error) {
 }
 
 func tableNamed(inputs []Table, table string) *Table {
-	for i, in := range inputs {
-		if table == "memory."+inputSchema+"."+in.Name {
+	for i := range inputs {
+		if table == "memory."+inputTable(i) {
 			return &inputs[i]
 		}
 	}

@@ -66,7 +66,7 @@ func parquetRows(t *testing.T, dir, name string, schema data.Schema, json string
 // input makes an input of one shard.
 func input(t *testing.T, table Table, json string) Input {
 	t.Helper()
-	group, rows := parquetRows(t, t.TempDir(), table.Name+".parquet", table.Columns, json)
+	group, rows := parquetRows(t, t.TempDir(), "it's.parquet", table.Columns, json)
 	return Input{Table: table, Shards: []data.Shard{{Rows: rows, Groups: []data.Group{group}}}}
 }
 
@@ -127,6 +127,7 @@ func TestColumnsAndReadsAreKnownBeforeThereIsARow(t *testing.T) {
 		{"select range as n from range(3)", "n:int64", ""},
 		{"summarize users", "column_name:string column_type:string min:string max:string approx_unique:int64 avg:string std:string " +
 			"q25:string q50:string q75:string count:int64 null_percentage:float64", "tickets: id text category score seen tags from|users: id full name"},
+		{`select "select".id from users as "select"`, "id:int64", "users: id"},
 		{"pivot tickets on category in ('a', 'b') using count(*) group by id", "id:int64 a:int64 b:int64", "tickets: id category"},
 	}
 	for _, test := range tests {
@@ -375,6 +376,24 @@ func TestAMistakeThatTheRowsBringOutIsReported(t *testing.T) {
 	var mistake *Error
 	if !errors.As(err, &mistake) || !strings.Contains(mistake.Message, "Could not convert string 'x'") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestNamesMayBeAnything(t *testing.T) {
+	odd := Table{Name: `rows."x" y`, Columns: data.Schema{{Name: "select", Type: "int64"}, {Name: `a."b`, Type: "string"}, {Name: "line\nbreak", Type: "bool"}, {Name: "other", Type: "bool"}}}
+	query := `select "select" as s, "a.""b" as n from "rows.""x"" y" where "line` + "\n" + `break"`
+	a, err := Analyze(context.Background(), query, []Table{odd})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A plan does not tell a name with a line break from two names: then every
+	// column counts as read.
+	if got := strings.Join(a.Reads[odd.Name], "|"); got != strings.Join(odd.Columns.Names(), "|") {
+		t.Errorf("it reads %s", got)
+	}
+	in := input(t, odd, `[{"select": 1, "a.\"b": "x", "line\nbreak": true, "other": true}, {"select": 2, "line\nbreak": false}]`)
+	if got := result(t, query, Options{}, in); got != "1 | x\n" {
+		t.Errorf("got\n%s", got)
 	}
 }
 

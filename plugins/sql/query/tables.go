@@ -28,7 +28,7 @@ const (
 func emptyTables(inputs []Table) (string, error) {
 	var b strings.Builder
 	b.WriteString(createSchema)
-	for _, in := range inputs {
+	for n, in := range inputs {
 		columns := make([]string, len(in.Columns))
 		for i, c := range in.Columns {
 			t, err := sqlType(c.Type, timestampInside)
@@ -37,16 +37,18 @@ func emptyTables(inputs []Table) (string, error) {
 			}
 			columns[i] = quoteName(c.Name) + " " + t
 		}
-		fmt.Fprintf(&b, "CREATE TABLE %s (%s);\n", inputTable(in.Name), strings.Join(columns, ", "))
-		b.WriteString(mainView(in.Name))
+		fmt.Fprintf(&b, "CREATE TABLE %s (%s);\n", inputTable(n), strings.Join(columns, ", "))
+		b.WriteString(mainView(n, in.Name))
 	}
 	return b.String(), nil
 }
 
-func inputTable(name string) string { return inputSchema + "." + quoteName(name) }
+// inputTable is what the n-th input stands on. It is not called by the input's
+// name, which plans would show in quotes, or not.
+func inputTable(n int) string { return fmt.Sprintf("%s.t%d", inputSchema, n) }
 
-func mainView(name string) string {
-	return fmt.Sprintf("CREATE VIEW main.%s AS SELECT * FROM %s;\n", quoteName(name), inputTable(name))
+func mainView(n int, name string) string {
+	return fmt.Sprintf("CREATE VIEW main.%s AS SELECT * FROM %s;\n", quoteName(name), inputTable(n))
 }
 
 // fileTables makes views of the inputs' files. Columns that are not read are
@@ -55,7 +57,7 @@ func mainView(name string) string {
 func fileTables(inputs []Input, reads map[string][]string) (string, error) {
 	var b strings.Builder
 	b.WriteString(createSchema)
-	for _, in := range inputs {
+	for n, in := range inputs {
 		var runs []string
 		for _, shards := range alike(in.Shards) {
 			sql, err := selectShards(in.Columns, reads[in.Name], shards)
@@ -71,8 +73,8 @@ func fileTables(inputs []Input, reads map[string][]string) (string, error) {
 			}
 			runs = []string{sql}
 		}
-		fmt.Fprintf(&b, "CREATE VIEW %s AS %s;\n", inputTable(in.Name), strings.Join(runs, "\nUNION ALL "))
-		b.WriteString(mainView(in.Name))
+		fmt.Fprintf(&b, "CREATE VIEW %s AS %s;\n", inputTable(n), strings.Join(runs, "\nUNION ALL "))
+		b.WriteString(mainView(n, in.Name))
 	}
 	return b.String(), nil
 }
