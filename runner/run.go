@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,10 +58,8 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 	}
 	for _, n := range p.Nodes {
 		r.nodes[n.Address] = n
-		if n.Action != plan.Keep || len(n.Conditions) > 0 {
-			r.todo = append(r.todo, n)
-		}
 	}
+	r.todo = todo(p)
 	r.contexts(ctx)
 	r.saver = newSaver(opts.State, opts.Save, r.quit)
 	if err := r.know(); err != nil {
@@ -68,6 +67,30 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// todo are the nodes that something may be done about: those that the plan
+// does not keep, and of those it keeps the ones with a condition on a value
+// that may still change.
+func todo(p *plan.Plan) []*plan.Node {
+	open := map[string]bool{} // stages that are not kept
+	for _, n := range p.Nodes {
+		if n.Action != plan.Keep {
+			if a, err := addr.Parse(n.Address); err == nil {
+				open[a.Stage.String()] = true
+			}
+		}
+	}
+	waits := func(c plan.Condition) bool {
+		return slices.ContainsFunc(c.Test.Refs, func(ref string) bool { return open[ref] })
+	}
+	var nodes []*plan.Node
+	for _, n := range p.Nodes {
+		if n.Action != plan.Keep || slices.ContainsFunc(n.Conditions, waits) {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
 }
 
 func (r *run) contexts(ctx context.Context) {
@@ -186,7 +209,22 @@ func seen(ref artifact.Ref, a *artifact.Artifact) plan.Artifact {
 	return s
 }
 
-func (r *run) vars(refs []string) map[string]cty.Value { return r.scope.Vars(refs, r.Secrets) }
+// vars are what expressions are evaluated with that refer to these stages and
+// sensitive variables.
+func (r *run) vars(refs, secrets []string) map[string]cty.Value {
+	return r.scope.Vars(refs, r.secrets(secrets))
+}
+
+// secrets are the values of sensitive variables, in clear.
+func (r *run) secrets(names []string) map[string]cty.Value {
+	values := make(map[string]cty.Value, len(names))
+	for _, name := range names {
+		if v, ok := r.Secrets[name]; ok {
+			values[name], _ = v.UnmarkDeep()
+		}
+	}
+	return values
+}
 
 func (r *run) note(res *StageResult) {
 	r.mu.Lock()

@@ -24,6 +24,7 @@ import (
 
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/runner/rowwise"
 	"github.com/quern-dev/quern/runner/walk"
 	"github.com/quern-dev/quern/sdk/go/client"
 	"github.com/quern-dev/quern/store"
@@ -155,7 +156,7 @@ func (r *run) do(ctx context.Context, address string) error {
 	switch {
 	case err == nil:
 		res.Status = Done
-	case r.stopping() && interrupted(err):
+	case r.stopping() && r.interrupted(err):
 		res.Status = Interrupted
 	default:
 		res.Status = Failed
@@ -254,6 +255,8 @@ func summary(res *Result) *events.Summary {
 // errStopped is the cause of a context that a graceful stop ended.
 var errStopped = errors.New("the run was stopped")
 
-func interrupted(err error) bool {
-	return errors.Is(err, errStopped) || errors.Is(err, context.Canceled)
+// interrupted says whether a stage ended because it was told to.
+func (r *run) interrupted(err error) bool {
+	return errors.Is(err, errStopped) || errors.Is(err, rowwise.ErrStopped) || errors.Is(err, context.Canceled) ||
+		err == context.Cause(r.hard)
 }

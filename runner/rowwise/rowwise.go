@@ -35,7 +35,8 @@ type Stage struct {
 	// Fresh: nothing is reused, all is computed again (-replace).
 	Fresh bool
 	Input *dataset.Manifest
-	// Reads are the input's columns that results depend on.
+	// Reads are the input's columns that results depend on. Their order is
+	// part of the keys.
 	Reads []string
 	// Given are those that the plugin itself asked for.
 	Given []string
@@ -164,7 +165,6 @@ type shard struct {
 }
 
 func newJob(s Stage, svc Services) (*job, error) {
-	slices.Sort(s.Reads)
 	j := &job{Stage: s, Services: svc, pace: newPace(), shards: make([]shard, len(s.Input.Shards))}
 	j.count.Total = s.Input.Rows
 	row := int64(0)

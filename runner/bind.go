@@ -1,0 +1,176 @@
+package runner
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/planner/fingerprint"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/dataset"
+)
+
+// work is a node with everything known that it waited for.
+type work struct {
+	*plan.Node
+	bound    *plan.Bound
+	inputs   map[string]*input // by key
+	instance *pluginv1.Instance
+
+	definition, key string
+	preimage        []plan.Field
+	// Of a source.
+	fingerprint string
+	memo        []byte
+}
+
+// input is an artifact that a stage is given.
+type input struct {
+	key      string
+	of       *plan.Input
+	ref      artifact.Ref
+	artifact *artifact.Artifact
+	// plugin is the one that made it: it serves a model.
+	plugin string
+	// features make a model's inputs of a row, by name.
+	features map[string]*expr.Compiled
+}
+
+// inputError says that an input cannot be used.
+type inputError struct {
+	address string
+	err     error
+}
+
+func (e *inputError) Error() string {
+	return fmt.Sprintf("what %s made cannot be used: %v", e.address, e.err)
+}
+func (e *inputError) Unwrap() error { return e.err }
+
+// bind evaluates a node's configuration and finds its inputs.
+func (r *run) bind(n *plan.Node) (*work, error) {
+	refs, secrets := n.Body.Refs()
+	bound, diags := n.Body.Bind(r.vars(refs, secrets))
+	if diags.HasErrors() {
+		return nil, &failure{diags}
+	}
+	w := &work{Node: n, bound: bound, inputs: map[string]*input{}}
+	protos := map[string]*pluginv1.Input{}
+	for key, of := range bound.Inputs {
+		in, port, err := r.input(key, of)
+		if err != nil {
+			return nil, err
+		}
+		w.inputs[key] = in
+		var rows *int64
+		if in.artifact.Dataset != nil {
+			rows = &in.artifact.Dataset.Rows
+		}
+		protos[key] = plan.InputPort(port, rows)
+	}
+	var err error
+	if w.instance, err = bound.Instance(n, protos); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// input finds what an upstream instance made.
+func (r *run) input(key string, of *plan.Input) (*input, *plan.Port, error) {
+	upstream := r.nodes[of.Address]
+	if upstream == nil {
+		return nil, nil, fmt.Errorf("the plan has no %s, which argument %q needs", of.Address, key)
+	}
+	port, ok := upstream.Port(of.Port)
+	if !ok {
+		return nil, nil, fmt.Errorf("%s has no output %q, which argument %q needs", of.Address, of.Port, key)
+	}
+	inst, ok := r.saver.instance(of.Address)
+	if !ok {
+		return nil, nil, &inputError{of.Address, fmt.Errorf("the state does not hold it; make a new plan")}
+	}
+	ref, ok := inst.Outputs[of.Port]
+	if !ok {
+		return nil, nil, &inputError{of.Address, fmt.Errorf("it has no output %q", of.Port)}
+	}
+	a, err := r.artifacts.get(ref)
+	if err != nil {
+		return nil, nil, &inputError{of.Address, err}
+	}
+	in := &input{key: key, of: of, ref: ref, artifact: a, plugin: upstream.Plugin}
+	if len(a.Features) > 0 {
+		if err := json.Unmarshal(a.Features, &in.features); err != nil {
+			return nil, nil, &inputError{of.Address, fmt.Errorf("read its features: %w", err)}
+		}
+	}
+	return in, port, nil
+}
+
+// makeKeys makes the definition and action keys, now that all inputs are
+// there.
+func (w *work) makeKeys() error {
+	definition, fields, err := fingerprint.Definition(w.Node, w.bound.Body)
+	if err != nil {
+		return err
+	}
+	if definition == "" {
+		return fmt.Errorf("its definition still waits for values")
+	}
+	var inputs []fingerprint.Input
+	for _, key := range slices.Sorted(maps.Keys(w.inputs)) {
+		inputs = append(inputs, w.keyInput(w.inputs[key]))
+	}
+	key, more := fingerprint.Action(definition, w.fingerprint, inputs)
+	w.definition, w.key, w.preimage = definition, key, slices.Concat(fields, more)
+	return nil
+}
+
+func (w *work) keyInput(in *input) fingerprint.Input {
+	k := fingerprint.Input{Key: in.key, Kind: in.of.Kind}
+	if m := in.artifact.Dataset; m != nil && in.of.Kind == plan.KindDataset {
+		k.Rows = m.Rows
+		for _, name := range fingerprint.ReadColumns(w.Node, in.key, m.Schema.Names()) {
+			k.Columns = append(k.Columns, fingerprint.Column{Name: name, Digest: m.ColumnDigest(name)})
+		}
+		return k
+	}
+	k.Digest = in.ref.Digest
+	if in.of.Kind == plan.KindModel && in.of.Of != "" {
+		k.Features = map[string]string{}
+		for name, e := range in.features {
+			k.Features[name] = e.Text
+		}
+	}
+	return k
+}
+
+// reads are the columns of a dataset input that results depend on.
+func (w *work) reads(key string, m *dataset.Manifest) []string {
+	return columnsOf(w.Reads[key], m)
+}
+
+// given are those of them that the plugin asked for itself.
+func (w *work) given(key string, m *dataset.Manifest) []string {
+	return columnsOf(w.PluginReads[key], m)
+}
+
+func columnsOf(reads plan.Reads, m *dataset.Manifest) []string {
+	if reads.All {
+		return m.Schema.Names()
+	}
+	return slices.Clone(reads.Columns)
+}
+
+func (w *work) inputRefs() []action.InputRef {
+	var out []action.InputRef
+	for _, key := range slices.Sorted(maps.Keys(w.inputs)) {
+		in := w.inputs[key]
+		out = append(out, action.InputRef{Address: in.of.Address, Port: in.of.Port, Digest: in.ref.Digest})
+	}
+	return out
+}

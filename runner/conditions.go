@@ -1,0 +1,113 @@
+package runner
+
+import (
+	"slices"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// check evaluates a node's conditions of one kind and returns all that do not
+// hold as one *failure.
+func (r *run) check(n *plan.Node, when string) error {
+	var diags hcl.Diagnostics
+	for i := range n.Conditions {
+		if c := &n.Conditions[i]; c.When == when {
+			diags = append(diags, r.checkOne(n, c)...)
+		}
+	}
+	if diags.HasErrors() {
+		return &failure{diags}
+	}
+	return nil
+}
+
+var broken = map[string]string{
+	plan.WhenGate: "The gate does not hold",
+	plan.WhenPre:  "Precondition does not hold",
+	plan.WhenPost: "Postcondition does not hold",
+}
+
+func (r *run) checkOne(n *plan.Node, c *plan.Condition) hcl.Diagnostics {
+	vars := r.vars(c.Test.Refs, c.Test.Secrets)
+	v, diags := c.Test.Eval(vars)
+	if diags.HasErrors() {
+		return diags
+	}
+	v, _ = v.Unmark()
+	if !v.IsKnown() {
+		return hcl.Diagnostics{diag.Errorf(c.Test.Range.Ptr(), "Condition is not known",
+			"A value that it needs is not known even now, when all that %s needs is done.", n.Address)}
+	}
+	if !v.IsNull() && v.True() {
+		return nil
+	}
+	d := diag.Errorf(c.Test.Range.Ptr(), broken[c.When], "%s", r.message(c))
+	// The values that mattered are shown with it.
+	if e, diags := hclsyntax.ParseExpression([]byte(c.Test.Text), "", hcl.InitialPos); !diags.HasErrors() && len(c.Test.Secrets) == 0 {
+		d.Expression, d.EvalContext = e, &hcl.EvalContext{Variables: vars}
+	}
+	return hcl.Diagnostics{d}
+}
+
+// message is what the condition's author says about it.
+func (r *run) message(c *plan.Condition) string {
+	const silent = "The condition is not met."
+	if c.Message == nil {
+		return silent
+	}
+	if len(c.Message.Secrets) > 0 {
+		return "The condition is not met. (Its message holds a sensitive value.)"
+	}
+	v, diags := c.Message.Eval(r.vars(c.Message.Refs, nil))
+	if diags.HasErrors() {
+		return silent
+	}
+	v, _ = v.Unmark()
+	if !v.IsKnown() || v.IsNull() {
+		return silent
+	}
+	return v.AsString()
+}
+
+// gate checks a gate. One that does not hold fails, and so keeps back all that
+// depends on it.
+func (r *run) gate(n *plan.Node, res *StageResult) error {
+	if err := r.check(n, plan.WhenPre); err != nil {
+		return err
+	}
+	if err := r.check(n, plan.WhenGate); err != nil {
+		return err
+	}
+	res.Action, res.ActionKey = plan.Check, n.ActionKey
+	r.saver.set(n.Address, &state.Instance{
+		Address: n.Address, Kind: n.Kind, Definition: n.Definition, ActionKey: n.ActionKey,
+		Preimage: preimage(n.Preimage), DependsOn: n.DependsOn, Run: r.RunID, Updated: time.Now().UTC(),
+	})
+	return nil
+}
+
+// checkKept checks the conditions of an instance that stands as it is.
+func (r *run) checkKept(n *plan.Node, res *StageResult) error {
+	res.Action, res.ActionKey = plan.Keep, n.ActionKey
+	for _, when := range []string{plan.WhenPre, plan.WhenGate, plan.WhenPost} {
+		if err := r.check(n, when); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func preimage(fields []plan.Field) []action.Field {
+	out := make([]action.Field, len(fields))
+	for i, f := range fields {
+		out[i] = action.Field(f)
+	}
+	return slices.Clip(out)
+}

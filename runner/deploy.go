@@ -1,0 +1,232 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// deploy creates, updates or replaces a deployment, whichever its plugin says
+// now that everything is known; or keeps it.
+func (r *run) deploy(ctx context.Context, n *plan.Node, res *StageResult) error {
+	w, err := r.bind(n)
+	if err != nil {
+		return err
+	}
+	if err := r.check(n, plan.WhenPre); err != nil {
+		return err
+	}
+	if err := w.makeKeys(); err != nil {
+		return err
+	}
+	res.ActionKey = w.key
+	p, err := r.Plugins.Client(ctx, n.Plugin)
+	if err != nil {
+		return err
+	}
+	d := &deployment{run: r, work: w, plugin: p, digests: map[string]string{}}
+	for key, in := range w.inputs {
+		d.digests[key] = in.ref.Digest
+	}
+	if d.prior, err = deploymentToProto(n.Deployment); err != nil {
+		return err
+	}
+	if res.Action, err = d.decide(ctx); err != nil {
+		return err
+	}
+	if err := d.carryOut(ctx, res); err != nil {
+		return err
+	}
+	return r.check(n, plan.WhenPost)
+}
+
+// deployment is one change of a deployment.
+type deployment struct {
+	*run
+	*work
+	plugin  *client.Plugin
+	digests map[string]string // what is to be deployed, by input key
+	prior   *pluginv1.DeploymentState
+}
+
+// decide asks the plugin what is to be done. An answer that goes further than
+// the plan did is refused: nobody has agreed to it.
+func (d *deployment) decide(ctx context.Context) (plan.Action, error) {
+	if d.prior == nil {
+		return plan.Create, nil
+	}
+	if forced(d.Node) {
+		return plan.Replace, nil
+	}
+	resp, err := d.plugin.Service().PlanDeployment(ctx, &pluginv1.PlanDeploymentRequest{
+		Instance: d.instance, Prior: d.prior, Digests: d.digests,
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := d.reported(resp.GetDiagnostics()); err != nil {
+		return "", err
+	}
+	switch resp.GetAction() {
+	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_NONE:
+		return plan.Keep, nil
+	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_CREATE:
+		return plan.Create, nil
+	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_UPDATE:
+		return plan.Update, nil
+	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_REPLACE:
+		if d.Action == plan.Update {
+			return "", failuref(d.Range.Ptr(), "The deployment would be replaced",
+				"The plan was to update %s in place. With what came out meanwhile it would have to be replaced. Make a new plan, which says so, and apply it.", d.Address)
+		}
+		return plan.Replace, nil
+	}
+	return "", d.faulty(fmt.Sprintf("its plan of the deployment is %s", resp.GetAction()))
+}
+
+func (d *deployment) carryOut(ctx context.Context, res *StageResult) error {
+	switch res.Action {
+	case plan.Keep:
+		return d.record(d.Deployment, d.definition, res)
+	case plan.Replace:
+		if err := d.remove(ctx); err != nil {
+			return err
+		}
+	}
+	return d.apply(ctx, res)
+}
+
+// remove takes down what stands there, so that it can be made anew.
+func (d *deployment) remove(ctx context.Context) error {
+	resp, err := d.plugin.Service().DeleteDeployment(ctx, &pluginv1.DeleteDeploymentRequest{Instance: d.instance, State: d.prior})
+	if err != nil {
+		return err
+	}
+	if err := d.reported(resp.GetDiagnostics()); err != nil {
+		return err
+	}
+	d.prior = nil
+	return d.saver.setNow(d.Address, nil)
+}
+
+func (d *deployment) apply(ctx context.Context, res *StageResult) error {
+	place, err := d.stage(d.work)
+	if err != nil {
+		return err
+	}
+	inputs, err := d.files(ctx, d.work, place.arguments)
+	if err != nil {
+		return err
+	}
+	resp, err := d.plugin.Service().ApplyDeployment(ctx, &pluginv1.ApplyDeploymentRequest{
+		Instance: d.instance, Prior: d.prior, Inputs: inputs, WorkDir: place.work,
+	})
+	if err != nil {
+		return err
+	}
+	failed := d.reported(resp.GetDiagnostics())
+	if failed == nil && resp.GetState() == nil {
+		failed = d.faulty("it returned no state of the deployment")
+	}
+	// Something may have been made also where it failed: it has to be known, or
+	// nobody will ever take it down.
+	if resp.GetState() != nil {
+		made, err := deploymentFromProto(resp.GetState())
+		if err != nil {
+			return d.faulty(err.Error())
+		}
+		definition := d.definition
+		if failed != nil {
+			definition = ""
+		}
+		if err := d.record(made, definition, res); err != nil {
+			return err
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	return place.remove()
+}
+
+// record writes the deployment into the state, at once, and lets expressions
+// see it. An empty definition says that it is not what was asked for.
+func (d *deployment) record(made *plan.Deployment, definition string, res *StageResult) error {
+	inst := &state.Instance{
+		Address: d.Address, Kind: d.Kind, Type: d.Type, Plugin: d.Plugin,
+		Definition: definition, Preimage: preimage(d.preimage),
+		Deployment: &state.Deployment{Value: made.Value, Private: made.Private, Digests: d.digests},
+		DependsOn:  d.DependsOn, Run: d.RunID, Updated: time.Now().UTC(),
+	}
+	if definition != "" {
+		inst.ActionKey = d.key
+	}
+	if made.Value != nil {
+		res.Value = made.Value.Value
+	}
+	if err := d.saver.setNow(d.Address, inst); err != nil {
+		return err
+	}
+	return d.reveal(d.Node, &plan.Made{Value: res.Value})
+}
+
+// undeploy takes a deployment away that is no longer configured.
+func (r *run) undeploy(ctx context.Context, n *plan.Node, res *StageResult) error {
+	res.Action = plan.Delete
+	p, err := r.Plugins.Client(ctx, n.Plugin)
+	if err != nil {
+		return err
+	}
+	prior, err := deploymentToProto(n.Deployment)
+	if err != nil {
+		return err
+	}
+	// Its configuration is gone; the plugin has its own state to go by.
+	config, err := client.EncodeValue(cty.EmptyObjectVal)
+	if err != nil {
+		return err
+	}
+	w := &work{Node: n, instance: &pluginv1.Instance{Kind: n.Kind, Type: n.Type, Address: n.Address, Config: config}}
+	resp, err := p.Service().DeleteDeployment(ctx, &pluginv1.DeleteDeploymentRequest{Instance: w.instance, State: prior})
+	if err != nil {
+		return err
+	}
+	if err := w.reported(resp.GetDiagnostics()); err != nil {
+		return err
+	}
+	return r.saver.setNow(n.Address, nil)
+}
+
+func deploymentToProto(d *plan.Deployment) (*pluginv1.DeploymentState, error) {
+	if d == nil {
+		return nil, nil
+	}
+	out := &pluginv1.DeploymentState{Private: d.Private}
+	if d.Value != nil {
+		b, err := client.EncodeValue(d.Value.Value)
+		if err != nil {
+			return nil, err
+		}
+		out.Value = b
+	}
+	return out, nil
+}
+
+func deploymentFromProto(s *pluginv1.DeploymentState) (*plan.Deployment, error) {
+	v, err := client.DecodeValue(s.GetValue())
+	if err != nil {
+		return nil, err
+	}
+	if !v.Type().IsObjectType() || v.IsNull() || !v.IsWhollyKnown() {
+		return nil, fmt.Errorf("the state of its deployment is %s, not an object of known values", v.Type().FriendlyName())
+	}
+	return &plan.Deployment{Value: &value.Value{Value: v}, Private: s.GetPrivate()}, nil
+}

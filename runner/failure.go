@@ -1,0 +1,153 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/rowwise"
+	"github.com/quern-dev/quern/runner/walk"
+	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/disk"
+)
+
+// failure is an error that is put into words already, and that another
+// attempt would not change.
+type failure struct{ diags hcl.Diagnostics }
+
+func (e *failure) Error() string { return e.diags.Error() }
+
+func failuref(subject *hcl.Range, summary, format string, args ...any) error {
+	return &failure{hcl.Diagnostics{diag.Errorf(subject, summary, format, args...)}}
+}
+
+// pluginError is an error that a plugin reported of its own accord.
+type pluginError struct{ summary, detail, argument string }
+
+func (e *pluginError) Error() string {
+	return strings.TrimSuffix(e.summary+": "+e.detail, ": ")
+}
+
+// reported makes an error of a plugin's diagnostics, if one of them is one.
+func (w *work) reported(diags []*pluginv1.Diagnostic) error {
+	for _, d := range diags {
+		if d.GetSeverity() != pluginv1.Diagnostic_SEVERITY_WARNING {
+			return &pluginError{d.GetSummary(), d.GetDetail(), d.GetArgument()}
+		}
+	}
+	return nil
+}
+
+// diagnostic takes one that came while a plugin works: a warning is noted.
+func (w *work) diagnostic(res *StageResult, d *pluginv1.Diagnostic) error {
+	if err := w.reported([]*pluginv1.Diagnostic{d}); err != nil {
+		return err
+	}
+	res.warn(w.rangeOf(d.GetArgument()), d.GetSummary(), "%s", d.GetDetail())
+	return nil
+}
+
+// faulty is the error for a plugin that breaks the protocol.
+func (w *work) faulty(what string) error {
+	return failuref(w.Range.Ptr(), "Plugin is faulty", "%s %q of plugin %q does not keep to the protocol: %s. Tell its author.", w.Kind, w.Type, w.Plugin, what)
+}
+
+// rangeOf finds the place of an argument's key: its own, or that of the
+// innermost argument around it, or the block's.
+func (w *work) rangeOf(key string) *hcl.Range { return rangeOf(w.Node, key) }
+
+func rangeOf(n *plan.Node, key string) *hcl.Range {
+	best, at := 0, n.Range.Ptr()
+	if n.Body == nil || key == "" {
+		return at
+	}
+	places(n.Body, "", func(k string, r diag.Range) {
+		inside := k == key || strings.HasPrefix(key, k+".")
+		if p := r.Ptr(); inside && p != nil && len(k) > best {
+			best, at = len(k), p
+		}
+	})
+	return at
+}
+
+// places calls f with the key and place of every argument.
+func places(b *plan.Body, prefix string, f func(string, diag.Range)) {
+	for name, a := range b.Args {
+		argPlaces(a, prefix+name, f)
+	}
+	for i, key := range b.BlockKeys(prefix) {
+		places(b.Blocks[i].Body, key+".", f)
+	}
+}
+
+func argPlaces(a *plan.Arg, key string, f func(string, diag.Range)) {
+	f(key, a.Range)
+	for name, e := range a.Map {
+		argPlaces(e, key+"."+name, f)
+	}
+	for i, e := range a.List {
+		argPlaces(e, fmt.Sprintf("%s.%d", key, i), f)
+	}
+}
+
+// diagnostics puts an error of a node into words for its author.
+func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
+	if f := (*failure)(nil); errors.As(err, &f) {
+		return f.diags
+	}
+	subject, summary, detail := n.Range.Ptr(), n.Address+" failed", err.Error()
+	var (
+		own     *pluginError
+		rows    *rowwise.PluginError
+		many    *rowwise.TooManyErrors
+		slow    *timedOut
+		panicky *walk.Panic
+		full    *disk.Full
+	)
+	switch {
+	case errors.As(err, &own):
+		subject, summary, detail = rangeOf(n, own.argument), own.summary, own.detail
+	case errors.As(err, &rows):
+		subject, summary, detail = rangeOf(n, rows.Argument), rows.Summary, rows.Detail
+	case errors.As(err, &many):
+		summary, detail = "Too many rows failed", manyText(many)
+	case errors.As(err, &slow):
+		summary = "Time-out"
+		detail = fmt.Sprintf("%s was not done after %s. What it has done is kept; give it a longer timeout if that is not enough.", n.Address, slow.after)
+	case errors.As(err, &full):
+		summary, detail = "The disk is full", full.Error()
+	case errors.As(err, &panicky):
+		summary = "quern has a bug"
+		detail = fmt.Sprintf("%s could not be carried out. Please report this at https://github.com/quern-dev/quern/issues, with the text below.\n\n%s", n.Address, panicky)
+	case blob.Unavailable(err):
+		summary = "A stored file is missing or damaged"
+		detail = err.Error() + ". It will be made again: run the command once more."
+	case isPluginFailure(err):
+		summary = "Plugin failed"
+	}
+	return hcl.Diagnostics{diag.Errorf(subject, summary, "%s", detail)}
+}
+
+func manyText(e *rowwise.TooManyErrors) string {
+	text := fmt.Sprintf("%d rows failed, and max_errors allows %d. What succeeded is kept, and only rows that failed are tried again. The first:", e.Failed, e.Allowed)
+	for i, f := range e.Failures {
+		if i == 3 {
+			break
+		}
+		text += fmt.Sprintf("\n  row %d: %s", f.Row, f.Message)
+	}
+	return text
+}
+
+func isPluginFailure(err error) bool {
+	var crash *client.Crash
+	var start *client.StartError
+	var call *client.CallError
+	return errors.As(err, &crash) || errors.As(err, &start) || errors.As(err, &call)
+}

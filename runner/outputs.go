@@ -1,0 +1,111 @@
+package runner
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// outputs evaluates the pipeline's outputs and puts them into the state. One
+// that needs a stage that is not done keeps its former value.
+func (r *run) outputs(res *Result) {
+	all, changed := r.saver.allOutputs(), false
+	if all == nil {
+		all = map[string]*state.Output{}
+	}
+	undone := r.undone(res)
+	res.Outputs = map[string]cty.Value{}
+	for _, o := range r.plan.Outputs {
+		if o.Expr == nil || o.Action == plan.Delete {
+			changed = changed || all[o.Name] != nil
+			delete(all, o.Name)
+			continue
+		}
+		v, ok, diags := r.output(o, undone)
+		res.Diagnostics = append(res.Diagnostics, diags...)
+		if diags.HasErrors() {
+			res.Status = Failed
+		}
+		if !ok {
+			continue
+		}
+		res.Outputs[o.Name] = v
+		stored := value.Value{Value: unmarked(v)}
+		if old := all[o.Name]; old == nil || old.Sensitive != sensitive(o) || !old.Is(stored) {
+			made, err := state.NewOutput(stored, sensitive(o))
+			if err != nil {
+				res.Diagnostics = append(res.Diagnostics, diag.Errorf(o.Expr.Range.Ptr(), "Output cannot be stored", "%s.", err))
+				res.Status = Failed
+				continue
+			}
+			all[o.Name], changed = made, true
+		}
+		r.emit(events.Event{Type: events.OutputSet, Output: outputEvent(o, stored.Value)})
+	}
+	if changed {
+		r.saver.setOutputs(all)
+	}
+}
+
+// undone are the stages of which an instance is not done.
+func (r *run) undone(res *Result) map[string]bool {
+	out := map[string]bool{}
+	for _, s := range res.Stages {
+		if a, err := addr.Parse(s.Address); err == nil && s.Status != Done {
+			out[a.Stage.String()] = true
+		}
+	}
+	return out
+}
+
+// output evaluates one output; ok is false where it has no value for now.
+func (r *run) output(o *plan.Output, undone map[string]bool) (v cty.Value, ok bool, diags hcl.Diagnostics) {
+	for _, ref := range o.Expr.Refs {
+		a, err := addr.Parse(ref)
+		if err != nil || undone[a.Stage.String()] {
+			return cty.NilVal, false, nil
+		}
+		if _, known := r.scope.Stage(a.Stage); !known {
+			return cty.NilVal, false, nil // left out by -target
+		}
+	}
+	v, diags = o.Expr.Eval(r.vars(o.Expr.Refs, o.Expr.Secrets))
+	if diags.HasErrors() {
+		return cty.NilVal, false, diags
+	}
+	v = unmarked(v)
+	if !v.IsWhollyKnown() {
+		return cty.NilVal, false, nil
+	}
+	if sensitive(o) {
+		return v.Mark(value.Sensitive{Variable: "output." + o.Name}), true, nil
+	}
+	return v, true, nil
+}
+
+// sensitive: what is made with a sensitive variable is so, whatever the output
+// says.
+func sensitive(o *plan.Output) bool { return o.Sensitive || len(o.Expr.Secrets) > 0 }
+
+func unmarked(v cty.Value) cty.Value {
+	v, _ = v.UnmarkDeep()
+	return v
+}
+
+func outputEvent(o *plan.Output, v cty.Value) *events.Output {
+	e := &events.Output{Name: o.Name, Sensitive: sensitive(o)}
+	if !e.Sensitive {
+		// A value that is no JSON (a capsule) has no place in the stream.
+		if text, err := ctyjson.Marshal(v, v.Type()); err == nil {
+			e.Value = text
+		}
+	}
+	return e
+}

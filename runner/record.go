@@ -1,0 +1,115 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/history"
+)
+
+// Record is Apply with an entry in the history: written when the run starts,
+// so that a run which is killed is found there too, and again when it ends.
+// about gives the entry its command and commit; the rest is filled in.
+func Record(ctx context.Context, p *plan.Plan, opts Options, runs *history.Store, about history.Run) (*Result, error) {
+	id, err := history.NewID(time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("name the run: %w", err)
+	}
+	opts.RunID = id
+	about.ID, about.Environment, about.QuernVersion = id, p.Environment, p.QuernVersion
+	about.Started, about.Status = time.Now().UTC(), history.Running
+	about.Plugins, about.Estimate = pluginRefs(p), estimateOf(p)
+	if err := runs.Put(&about); err != nil {
+		return nil, fmt.Errorf("record the run: %w", err)
+	}
+	result, err := Apply(ctx, p, opts)
+	ended := time.Now().UTC()
+	about.Ended, about.Status = &ended, history.Failed
+	if err != nil {
+		about.Error = err.Error()
+	}
+	if result != nil {
+		about.Status = string(result.Status)
+		about.Instances = recorded(result, opts)
+	}
+	if putErr := runs.Put(&about); putErr != nil {
+		err = errors.Join(err, fmt.Errorf("record the run: %w", putErr))
+	}
+	return result, err
+}
+
+func recorded(result *Result, opts Options) []history.Instance {
+	all := make([]history.Instance, 0, len(result.Stages))
+	for i := range result.Stages {
+		s := &result.Stages[i]
+		rec := history.Instance{
+			Address: s.Address, Action: string(s.Action), Status: string(s.Status), Seconds: s.Seconds,
+			Rows: s.Rows, NewRows: s.NewRows, ActionKey: s.ActionKey,
+		}
+		if rec.Action == "" {
+			rec.Action = string(s.Planned)
+		}
+		if inst := opts.State.Instances[s.Address]; inst != nil && s.Status == Done {
+			rec.Outputs, rec.Value = inst.Outputs, inst.Value
+			if inst.Deployment != nil {
+				rec.Value = inst.Deployment.Value
+			}
+		}
+		if rec.Value != nil && rec.Value.Value.IsNull() {
+			rec.Value = (*value.Value)(nil)
+		}
+		if errs := errorsOf(s.Diagnostics); len(errs) > 0 {
+			rec.Error = errs[0].Summary + "\n" + errs[0].Detail
+		}
+		all = append(all, rec)
+	}
+	return all
+}
+
+func pluginRefs(p *plan.Plan) map[string]action.PluginRef {
+	refs := make(map[string]action.PluginRef, len(p.Plugins))
+	for name, plugin := range p.Plugins {
+		refs[name] = action.PluginRef{Name: name, Version: plugin.Version, Digest: plugin.Digest}
+	}
+	return refs
+}
+
+// estimateOf sums what the plan expects of the nodes that will run. A figure
+// that one of them does not know is not known of the whole.
+func estimateOf(p *plan.Plan) *history.Estimate {
+	e := &history.Estimate{}
+	first := true
+	for _, n := range p.Nodes {
+		if n.Action != plan.Run && n.Action != plan.MayRun {
+			continue
+		}
+		add(&e.Rows, n.Estimate.Rows, first)
+		add(&e.NewRows, n.Estimate.NewRows, first)
+		add(&e.Seconds, n.Estimate.Seconds, first)
+		add(&e.InputTokens, n.Estimate.InputTokens, first)
+		add(&e.OutputTokens, n.Estimate.OutputTokens, first)
+		add(&e.Money, n.Estimate.Money, first)
+		first = false
+	}
+	if first {
+		return nil
+	}
+	return e
+}
+
+func add[T int64 | float64](sum **T, part *T, first bool) {
+	switch {
+	case first && part != nil:
+		v := *part
+		*sum = &v
+	case part == nil || *sum == nil:
+		*sum = nil
+	default:
+		**sum += *part
+	}
+}

@@ -1,0 +1,178 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/runner/rowwise"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/dataset"
+)
+
+// mapRows carries out a row-wise stage.
+func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product, error) {
+	i := slices.IndexFunc(w.Outputs, func(p plan.Port) bool { return p.RowsOf != "" })
+	if i < 0 {
+		return nil, w.faulty("a row-wise stage without an output that has the rows of an input")
+	}
+	port := &w.Outputs[i]
+	in := w.inputs[port.RowsOf]
+	if in == nil || in.artifact.Dataset == nil {
+		return nil, w.faulty(fmt.Sprintf("its output has the rows of input %q, which is no dataset", port.RowsOf))
+	}
+	stage := r.rowwiseStage(w, port, in)
+	done, err := rowwise.Run(ctx, stage, rowwise.Services{
+		Blobs: r.Store.Blobs, Memo: r.Store.Memo, Stop: r.soft.Done(),
+		Map: func(ctx context.Context) (pluginv1.PluginService_MapClient, error) {
+			p, err := r.Plugins.Client(ctx, w.Plugin)
+			if err != nil {
+				return nil, err
+			}
+			return p.Service().Map(ctx)
+		},
+		Progress: func(p rowwise.Progress) {
+			r.emit(events.Event{Type: events.StageProgress, Address: w.Address, Progress: &events.Progress{
+				Done: p.Done, Total: p.Total, Unit: "rows", ReusedRows: p.Reused, FailedRows: p.Failed,
+			}})
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	res.NewRows, res.ReusedRows, res.FailedRows = done.New, done.Reused, done.Failed
+	p := &product{errors: done.Failed, artifacts: map[string]*artifact.Artifact{
+		port.Name: {Kind: artifact.Dataset, Dataset: done.Manifest},
+	}}
+	if done.Failed > 0 {
+		res.warn(w.Range.Ptr(), "Rows failed", "%d of %d rows failed, which max_errors allows. They have no value, and are tried again at the next apply. The first: row %d: %s",
+			done.Failed, done.Manifest.Rows, done.Failures[0].Row, done.Failures[0].Message)
+	}
+	if _, ok := w.Port(portErrors); ok {
+		m, err := r.failures(ctx, done.Failures)
+		if err != nil {
+			return nil, err
+		}
+		p.artifacts[portErrors] = &artifact.Artifact{Kind: artifact.Dataset, Dataset: m}
+	}
+	p.value, err = r.figures(ctx, w, port, done.Manifest)
+	return p, err
+}
+
+func (r *run) rowwiseStage(w *work, port *plan.Port, in *input) rowwise.Stage {
+	m := in.artifact.Dataset
+	s := rowwise.Stage{
+		Definition: w.definition, Fresh: forced(w.Node), Input: m,
+		Reads: w.reads(port.RowsOf, m), Given: w.given(port.RowsOf, m),
+		Start: w.instance, MaxErrors: w.MaxErrors, Prior: r.priorRows(w, port),
+	}
+	for _, key := range slices.Sorted(maps.Keys(w.bound.Rows)) {
+		if row := w.bound.Rows[key]; row.Of == port.RowsOf {
+			s.Arguments = append(s.Arguments, rowwise.Argument{Key: key, Expr: row.Expr, Vars: r.vars(nil, row.Expr.Secrets)})
+		}
+	}
+	for _, c := range port.Columns {
+		out := rowwise.Column{Column: c}
+		origin := port.Origins[c.Name]
+		if from, ok := strings.CutPrefix(origin, "input:"); ok {
+			out.Input = from
+		} else if key, ok := strings.CutPrefix(origin, "argument:"); ok {
+			out.Argument = key
+		}
+		s.Output = append(s.Output, out)
+	}
+	return s
+}
+
+// priorRows is the stage's last result, in which most rows will be found
+// again; nil: there is none that can be read.
+func (r *run) priorRows(w *work, port *plan.Port) *dataset.Manifest {
+	prior, ok := r.saver.instance(w.Address)
+	if !ok || prior.Definition != w.definition {
+		return nil
+	}
+	ref, ok := prior.Outputs[port.Name]
+	if !ok {
+		return nil
+	}
+	a, err := r.artifacts.get(ref)
+	if err != nil {
+		return nil
+	}
+	return a.Dataset
+}
+
+// failures is the dataset of rows that failed.
+func (r *run) failures(ctx context.Context, all []rowwise.Failure) (*dataset.Manifest, error) {
+	w := dataset.NewWriter(r.Store.Blobs, errorsSchema)
+	defer w.Abort()
+	if len(all) > 0 {
+		b := array.NewRecordBuilder(memory.DefaultAllocator, errorsSchema.Arrow())
+		for _, f := range all {
+			b.Field(0).(*array.Int64Builder).Append(f.Row)
+			b.Field(1).(*array.StringBuilder).Append(f.Message)
+		}
+		if err := w.Write(ctx, b.NewRecordBatch()); err != nil {
+			return nil, err
+		}
+	}
+	return w.Close()
+}
+
+// figures are the values that quern itself counts of a label stage: coverage
+// and counts of the columns that it made.
+func (r *run) figures(ctx context.Context, w *work, port *plan.Port, m *dataset.Manifest) (cty.Value, error) {
+	t := w.ValueType.Type
+	if t == cty.NilType || !t.HasAttribute("coverage") || !t.HasAttribute("counts") {
+		return cty.NilVal, nil
+	}
+	made := labelColumns(port)
+	counts, err := rowwise.Counts(ctx, r.Store.Blobs, m, made)
+	if err != nil {
+		return cty.NilVal, err
+	}
+	byColumn := map[string]cty.Value{}
+	for name, values := range counts {
+		byColumn[name] = numbers(values)
+	}
+	all := cty.MapValEmpty(cty.Map(cty.Number))
+	if len(byColumn) > 0 {
+		all = cty.MapVal(byColumn)
+	}
+	return convert.Convert(cty.ObjectVal(map[string]cty.Value{
+		"coverage": numbers(rowwise.Coverage(m, made)), "counts": all,
+	}), t)
+}
+
+// labelColumns are the columns that are not the input's.
+func labelColumns(port *plan.Port) []string {
+	var names []string
+	for _, c := range data.Schema(port.Columns) {
+		if !strings.HasPrefix(port.Origins[c.Name], "input:") {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+func numbers[N int64 | float64](m map[string]N) cty.Value {
+	if len(m) == 0 {
+		return cty.MapValEmpty(cty.Number)
+	}
+	out := make(map[string]cty.Value, len(m))
+	for k, n := range m {
+		out[k] = cty.NumberFloatVal(float64(n))
+	}
+	return cty.MapVal(out)
+}
