@@ -6,7 +6,7 @@ TOOLS    := $(CURDIR)/.cache/tools
 VERSION  := $(shell cat VERSION)
 LDFLAGS  := -X main.version=$(VERSION)
 
-GOLANGCI_VERSION := v2.13.0
+GOLANGCI_VERSION := v2.15.0
 BUF_VERSION      := v1.75.0
 
 .DEFAULT_GOAL := help
