@@ -211,11 +211,15 @@ func (v vertex) where() hcl.Range {
 	return v.local.cfg.Range
 }
 
-func (v vertex) needs(index map[string]int) []int {
-	refs := &v.local.refs
+func (v vertex) refs() *refs {
 	if v.stage != nil {
-		refs = &v.stage.refs
+		return &v.stage.refs
 	}
+	return &v.local.refs
+}
+
+func (v vertex) needs(index map[string]int) []int {
+	refs := v.refs()
 	var needs []int
 	for _, a := range refs.stages {
 		if i, ok := index[a.String()]; ok {

@@ -12,6 +12,8 @@ import (
 
 // decide chooses an instance's action and says why.
 func (b *builder) decide(n *node) {
+	// What the plugin was told is needed no more.
+	defer func() { n.bound = nil }()
 	switch {
 	case b.validating:
 		return
@@ -23,7 +25,6 @@ func (b *builder) decide(n *node) {
 		b.decideResult(n)
 	}
 	b.checkPost(n)
-	n.bound = nil
 }
 
 // keys makes an instance's keys, as far as they are known.

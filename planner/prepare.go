@@ -144,7 +144,7 @@ func (b *builder) finish(n *node) {
 	n.takeFeatures()
 	n.takeEstimate(b)
 	b.decodeConditions(n)
-	n.prepared, n.bound.Config = nil, cty.NilVal
+	n.prepared = nil
 }
 
 // faulty is the diagnostic for a plugin that breaks the protocol.

@@ -1,0 +1,332 @@
+package planner_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/lang/vars"
+	"github.com/quern-dev/quern/planner"
+	"github.com/quern-dev/quern/planner/fingerprint"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/dataset"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// pipeline is a pipeline under test, with a store of its own.
+type pipeline struct {
+	t       testing.TB
+	world   *world
+	plugins *testPlugins
+	store   *store.Store
+	state   *state.State
+	// unchanging, by address, gives a stage outputs that depend on nothing.
+	unchanging map[string]bool
+	src        map[string][]byte
+}
+
+func newPipeline(t testing.TB) *pipeline {
+	t.Helper()
+	w := &world{
+		sources: map[string]string{"a.txt": "100 rows", "b.txt": "7 rows"},
+		shelves: map[string]string{},
+	}
+	s, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := s.States().Load("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &pipeline{t: t, world: w, plugins: startPlugins(t, w), store: s, state: st, unchanging: map[string]bool{}}
+}
+
+// plan plans a configuration; set changes options.
+func (p *pipeline) plan(src string, set ...func(*planner.Options)) (*plan.Plan, hcl.Diagnostics) {
+	p.t.Helper()
+	o, diags := p.options(src)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	for _, f := range set {
+		f(&o)
+	}
+	return planner.Build(context.Background(), o)
+}
+
+func (p *pipeline) options(src string) (planner.Options, hcl.Diagnostics) {
+	p.t.Helper()
+	m, diags := config.Parse("main.quern.hcl", []byte(src))
+	p.src = m.Sources
+	if diags.HasErrors() {
+		return planner.Options{}, diags
+	}
+	variables, diags := vars.Resolve(m, vars.Inputs{})
+	if diags.HasErrors() {
+		return planner.Options{}, diags
+	}
+	return planner.Options{
+		Module: m, Variables: variables, Plugins: p.plugins, Store: p.store, State: p.state,
+		Environment: "dev", Refresh: true, QuernVersion: "0.1.0",
+	}, nil
+}
+
+// mustPlan is plan for a configuration without mistakes.
+func (p *pipeline) mustPlan(src string, set ...func(*planner.Options)) *plan.Plan {
+	p.t.Helper()
+	made, diags := p.plan(src, set...)
+	if len(diags) > 0 {
+		p.t.Fatalf("unexpected diagnostics:\n%s", p.print(diags))
+	}
+	return made
+}
+
+func (p *pipeline) print(diags hcl.Diagnostics) string {
+	var b strings.Builder
+	diag.Print(&b, diags, p.src, diag.PrintOptions{Width: 100})
+	return b.String()
+}
+
+// apply plans and carries the plan out, as a runner would: bodies are resolved
+// from the plan alone, and keys are made of what really came out.
+func (p *pipeline) apply(src string, set ...func(*planner.Options)) *plan.Plan {
+	p.t.Helper()
+	made := p.mustPlan(src, set...)
+	p.carryOut(made)
+	return made
+}
+
+func (p *pipeline) carryOut(made *plan.Plan) {
+	p.t.Helper()
+	scope, err := plan.NewScope(made)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	nodes := map[string]*plan.Node{}
+	for _, n := range made.Nodes {
+		nodes[n.Address] = n
+		switch n.Action {
+		case plan.Delete, plan.Forget:
+			delete(p.state.Instances, n.Address)
+			continue
+		case plan.Keep:
+		default:
+			p.carryOutNode(n, nodes, scope)
+		}
+		a, err := addr.Parse(n.Address)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		scope.Set(a, plan.StageValue(n, p.made(n)))
+	}
+	p.carryOutOutputs(made, scope)
+	p.state.Serial++
+}
+
+func (p *pipeline) carryOutOutputs(made *plan.Plan, scope *plan.Scope) {
+	p.t.Helper()
+	p.state.Outputs = map[string]*state.Output{}
+	for _, o := range made.Outputs {
+		if o.Expr == nil {
+			continue
+		}
+		v, diags := o.Expr.Eval(scope.Vars(o.Expr.Refs, nil))
+		if diags.HasErrors() {
+			p.t.Fatal(diags)
+		}
+		out, err := state.NewOutput(value.Value{Value: v}, o.Sensitive)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.state.Outputs[o.Name] = out
+	}
+}
+
+func (p *pipeline) carryOutNode(n *plan.Node, nodes map[string]*plan.Node, scope *plan.Scope) {
+	p.t.Helper()
+	i := &state.Instance{
+		Address: n.Address, Kind: n.Kind, Type: n.Type, Plugin: n.Plugin, DependsOn: n.DependsOn,
+		Fingerprint: n.Fingerprint, Memo: n.Memo, Definition: n.Definition,
+	}
+	p.state.Instances[n.Address] = i
+	if n.Body == nil {
+		return
+	}
+	refs, _ := n.Body.Refs()
+	bound, diags := n.Body.Bind(scope.Vars(refs, nil))
+	if diags.HasErrors() {
+		p.t.Fatal(diags)
+	}
+	if !bound.Config.IsWhollyKnown() {
+		p.t.Fatalf("%s: the configuration has unknown values when it is carried out", n.Address)
+	}
+	definition, fields, err := fingerprint.Definition(n, bound.Body)
+	if err != nil || definition == "" {
+		p.t.Fatalf("%s: no definition key when everything is known: %v", n.Address, err)
+	}
+	key, more := fingerprint.Action(definition, n.Fingerprint, p.inputs(n, bound, nodes))
+	i.Definition, i.ActionKey = definition, key
+	for _, f := range append(fields, more...) {
+		i.Preimage = append(i.Preimage, action.Field(f))
+	}
+	if n.Mode == plan.ModeDeploy {
+		p.deploy(n, i, bound)
+		return
+	}
+	p.make(n, i)
+}
+
+func (p *pipeline) inputs(n *plan.Node, bound *plan.Bound, nodes map[string]*plan.Node) []fingerprint.Input {
+	p.t.Helper()
+	var inputs []fingerprint.Input
+	for key, in := range bound.Inputs {
+		ref := p.state.Instances[in.Address].Outputs[in.Port]
+		out := fingerprint.Input{Key: key, Kind: in.Kind, Digest: ref.Digest}
+		a, err := artifact.Get(p.store.Blobs, ref)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if a.Dataset != nil && in.Kind == plan.KindDataset {
+			out.Rows = a.Dataset.Rows
+			for _, c := range fingerprint.ReadColumns(n, key, a.Dataset.Schema.Names()) {
+				out.Columns = append(out.Columns, fingerprint.Column{Name: c, Digest: a.Dataset.ColumnDigest(c)})
+			}
+		}
+		if in.Of != "" {
+			port, _ := nodes[in.Address].Port(in.Port)
+			out.Features = map[string]string{}
+			for name, e := range port.Features {
+				out.Features[name] = e.Text
+			}
+		}
+		inputs = append(inputs, out)
+	}
+	return inputs
+}
+
+func digestOf(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// make makes up the outputs of an instance: their values follow from its
+// action key. Columns that are passed on stay what they were.
+func (p *pipeline) make(n *plan.Node, i *state.Instance) {
+	p.t.Helper()
+	seed := i.ActionKey
+	if p.unchanging[n.Address] {
+		seed = n.Address
+	}
+	i.Outputs = map[string]artifact.Ref{}
+	for _, port := range n.Outputs {
+		a := &artifact.Artifact{Kind: port.Kind, ModelFormat: port.Format}
+		switch port.Kind {
+		case plan.KindDataset:
+			a.Dataset = p.manifest(n, &port, seed)
+		default:
+			a.Value = &value.Value{Value: cty.StringVal(seed + port.Name)}
+		}
+		ref, err := artifact.Put(p.store.Blobs, a)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		i.Outputs[port.Name] = ref
+	}
+	if n.ValueType.Type != cty.NilType {
+		i.Value = &value.Value{Value: example(n.ValueType.Type)}
+	}
+	if _, err := p.store.Actions.Put(&action.Entry{
+		Key: i.ActionKey, Definition: i.Definition, Address: n.Address, Preimage: i.Preimage, Outputs: i.Outputs, Value: i.Value,
+	}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *pipeline) manifest(n *plan.Node, port *plan.Port, seed string) *dataset.Manifest {
+	p.t.Helper()
+	m := &dataset.Manifest{Format: dataset.Format, Schema: port.Columns, Rows: 0, Shards: []dataset.Shard{}}
+	for _, c := range port.Columns {
+		digest := digestOf(seed, port.Name, c.Name)
+		if from, ok := strings.CutPrefix(port.Origins[c.Name], "input:"); ok {
+			in := n.Body.Args[port.RowsOf].Input
+			a, err := artifact.Get(p.store.Blobs, p.state.Instances[in.Address].Outputs[in.Port])
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			digest = a.Dataset.ColumnDigest(from)
+		}
+		m.Columns = append(m.Columns, dataset.Summary{Name: c.Name, Digest: digest})
+	}
+	return m
+}
+
+// example is a value of a type.
+func example(t cty.Type) cty.Value {
+	switch {
+	case t.IsObjectType():
+		attrs := map[string]cty.Value{}
+		for name, at := range t.AttributeTypes() {
+			attrs[name] = example(at)
+		}
+		return cty.ObjectVal(attrs)
+	case t.IsMapType():
+		return cty.MapVal(map[string]cty.Value{"student": example(t.ElementType())})
+	case t == cty.Number:
+		return cty.NumberFloatVal(0.9)
+	case t == cty.String:
+		return cty.StringVal("x")
+	}
+	return cty.NullVal(t)
+}
+
+func (p *pipeline) deploy(n *plan.Node, i *state.Instance, bound *plan.Bound) {
+	in := bound.Inputs["artifact"]
+	digest := p.state.Instances[in.Address].Outputs[in.Port].Digest
+	place := bound.Config.GetAttr("place").AsString()
+	p.world.mu.Lock()
+	p.world.shelves[place] = digest
+	p.world.mu.Unlock()
+	i.Deployment = &state.Deployment{Value: &value.Value{Value: shelfValue(place, digest)}}
+	n.Deployment = &plan.Deployment{Value: i.Deployment.Value}
+}
+
+// made is what an instance of the state made.
+func (p *pipeline) made(n *plan.Node) *plan.Made {
+	i := p.state.Instances[n.Address]
+	made := &plan.Made{Outputs: map[string]plan.Artifact{}}
+	if i == nil {
+		return made
+	}
+	for port, ref := range i.Outputs {
+		made.Outputs[port] = plan.Artifact{Digest: ref.Digest}
+	}
+	if i.Value != nil {
+		made.Value = i.Value.Value
+	}
+	if i.Deployment != nil {
+		made.Value = i.Deployment.Value.Value
+	}
+	return made
+}
+
+// actions are the nodes' actions by address.
+func actions(p *plan.Plan) map[string]plan.Action {
+	out := map[string]plan.Action{}
+	for _, n := range p.Nodes {
+		out[n.Address] = n.Action
+	}
+	return out
+}
