@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -72,35 +73,68 @@ func kindToProto(kind string) pluginv1.ArtifactKind {
 	return pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET
 }
 
-// datasetFiles adds a dataset's columns and shards.
+// datasetFiles adds a dataset's columns and shards: the columns that the
+// plugin asked for, and the row arguments by their keys. Where both have one
+// name the row argument has it.
 func (r *run) datasetFiles(ctx context.Context, w *work, in *input, a *pluginv1.Artifact, dir string) error {
 	m := in.artifact.Dataset
-	// Of a dataset that is deployed, or that a report has, all is handed out.
-	names := m.Schema.Names()
-	if _, ok := w.Reads[in.key]; ok && w.Mode == plan.ModeRun {
-		names = w.reads(in.key, m)
+	names := m.Schema.Names() // of a dataset that is deployed all is handed out
+	if w.Mode == plan.ModeRun && in.of.Kind == plan.KindDataset {
+		names = w.given(in.key, m)
 	}
-	shards, err := m.Files(r.Store.Blobs, names)
-	if err != nil {
-		return &inputError{in.of.Address, err}
-	}
-	columns, err := r.addArguments(ctx, w, in, shards, dir)
-	if err != nil {
-		return err
+	seen := map[string][]string{} // column of the dataset → names that it is handed out under
+	bare, computed := w.splitArguments(in)
+	for _, arg := range slices.Concat(bare, computed) {
+		names = slices.DeleteFunc(names, func(name string) bool { return name == arg.key })
 	}
 	for _, name := range names {
 		c, _, _ := m.Schema.Lookup(name)
 		a.Columns = append(a.Columns, &pluginv1.Column{Name: c.Name, Type: c.Type})
+		seen[name] = append(seen[name], name)
 	}
-	a.Columns = append(a.Columns, columns.Proto()...)
+	for _, arg := range bare {
+		a.Columns = append(a.Columns, &pluginv1.Column{Name: arg.key, Type: arg.typ})
+		seen[arg.column] = append(seen[arg.column], arg.key)
+	}
+	shards, err := m.Files(r.Store.Blobs, slices.Sorted(maps.Keys(seen)))
+	if err != nil {
+		return &inputError{in.of.Address, err}
+	}
+	for i := range shards {
+		rename(&shards[i], seen)
+	}
+	if len(computed) > 0 {
+		if err := r.computeArguments(ctx, w, in, computed, shards, dir); err != nil {
+			return err
+		}
+	}
+	for _, arg := range computed {
+		a.Columns = append(a.Columns, &pluginv1.Column{Name: arg.key, Type: arg.typ})
+	}
 	a.Rows, a.Shards = m.Rows, data.ShardsToProto(shards)
 	return nil
 }
 
+// rename gives each column of a shard all the names that it is handed out
+// under.
+func rename(s *data.Shard, seen map[string][]string) {
+	for i := range s.Groups {
+		var columns []data.Stored
+		for _, c := range s.Groups[i].Columns {
+			for _, name := range seen[c.Name] {
+				columns = append(columns, data.Stored{Stored: c.Stored, Name: name})
+			}
+		}
+		s.Groups[i].Columns = columns
+	}
+}
+
 // rowArgument is a row expression that is handed out as a column.
 type rowArgument struct {
-	key  string
-	expr *expr.Compiled
+	key    string
+	expr   *expr.Compiled
+	typ    string
+	column string // set when it is no more than a column
 }
 
 // rowArguments are the row expressions over an input, and the features of the
@@ -109,7 +143,7 @@ func (w *work) rowArguments(of string) []rowArgument {
 	var out []rowArgument
 	for key, row := range w.bound.Rows {
 		if row.Of == of {
-			out = append(out, rowArgument{key, row.Expr})
+			out = append(out, rowArgument{key: key, expr: row.Expr})
 		}
 	}
 	for key, in := range w.inputs {
@@ -117,57 +151,28 @@ func (w *work) rowArguments(of string) []rowArgument {
 			continue
 		}
 		for name, e := range in.features {
-			out = append(out, rowArgument{key + "." + name, e})
+			out = append(out, rowArgument{key: key + "." + name, expr: e})
 		}
 	}
-	slices.SortFunc(out, func(a, b rowArgument) int {
-		if a.key < b.key {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b rowArgument) int { return strings.Compare(a.key, b.key) })
 	return out
 }
 
-// addArguments adds the row arguments to the shards and returns their columns.
-func (r *run) addArguments(ctx context.Context, w *work, in *input, shards []data.Shard, dir string) (data.Schema, error) {
-	var columns data.Schema
-	var computed []rowArgument
+// splitArguments tells row arguments that are no more than a column of the
+// input, which cost nothing, from those that have to be computed.
+func (w *work) splitArguments(in *input) (bare, computed []rowArgument) {
 	for _, a := range w.rowArguments(in.key) {
-		column, bare := a.expr.Column()
-		typ := a.expr.ColumnType
-		if bare {
-			if c, _, ok := in.artifact.Dataset.Schema.Lookup(column); ok && (typ == "" || c.Type == typ) {
-				typ = c.Type
-			} else {
-				bare = false
+		a.typ = a.expr.ColumnType
+		if name, ok := a.expr.Column(); ok {
+			if c, _, ok := in.artifact.Dataset.Schema.Lookup(name); ok && (a.typ == "" || c.Type == a.typ) {
+				a.typ, a.column = c.Type, name
+				bare = append(bare, a)
+				continue
 			}
 		}
-		columns = append(columns, data.Column{Name: a.key, Type: typ})
-		if !bare {
-			computed = append(computed, a)
-			continue
-		}
-		for i := range shards {
-			alias(&shards[i], column, a.key)
-		}
+		computed = append(computed, a)
 	}
-	if len(computed) == 0 {
-		return columns, nil
-	}
-	return columns, r.computeArguments(ctx, w, in, computed, shards, dir)
-}
-
-// alias lets a column be seen under another name, too.
-func alias(s *data.Shard, column, name string) {
-	for i := range s.Groups {
-		for _, c := range s.Groups[i].Columns {
-			if c.Name == column {
-				s.Groups[i].Columns = append(s.Groups[i].Columns, data.Stored{Stored: c.Stored, Name: name})
-				return
-			}
-		}
-	}
+	return bare, computed
 }
 
 // parallelShards is how many shards are computed at a time.
