@@ -83,7 +83,7 @@ func (s *Store) file(key string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("action key: %w", err)
 	}
-	return filepath.Join(s.root, h[:2], h+".json"), nil
+	return filepath.Join(s.root, h+".json"), nil
 }
 
 // Get returns the entry of a key; nil, nil where there is none. A damaged one
@@ -202,7 +202,7 @@ func (s *Store) Remove(key string) error {
 // behind which the others follow.
 func (s *Store) All() iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
-		paths, err := filepath.Glob(filepath.Join(s.root, "??", "*.json"))
+		paths, err := filepath.Glob(filepath.Join(s.root, "*.json"))
 		if err != nil {
 			yield(nil, err)
 			return

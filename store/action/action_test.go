@@ -37,7 +37,7 @@ func entry(key, address string) *action.Entry {
 
 func only(t *testing.T, dir string) string {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	paths, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(paths) != 1 {
 		t.Fatal(paths, err)
 	}
@@ -143,7 +143,7 @@ func TestAnEntryUnderAnotherKeyCountsAsDamaged(t *testing.T) {
 	}
 	from := only(t, dir)
 	hex, _ := blob.Hex(blob.Sum([]byte("other")))
-	to := filepath.Join(dir, hex[:2], hex+".json")
+	to := filepath.Join(dir, hex+".json")
 	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
 		t.Fatal(err)
 	}

@@ -92,14 +92,14 @@ func (s *Store) file(digest string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(s.root, "sha256", h[:2], h), nil
+	return filepath.Join(s.root, "sha256", h[:1], h), nil
 }
 
 // Writer takes a blob's bytes. Exactly one of Commit and Abort ends it; an
 // Abort after a Commit does nothing.
 type Writer struct {
 	store *Store
-	file  *os.File
+	file  *disk.Temp
 	sum   hash.Hash
 	size  int64
 	err   error
@@ -108,9 +108,9 @@ type Writer struct {
 
 // Create starts a blob.
 func (s *Store) Create() (*Writer, error) {
-	f, err := os.CreateTemp(s.temp, disk.TempPrefix)
+	f, err := disk.NewTemp(s.temp, 0o444)
 	if err != nil {
-		return nil, disk.Explain(fmt.Errorf("start a blob: %w", err))
+		return nil, fmt.Errorf("start a blob: %w", err)
 	}
 	return &Writer{store: s, file: f, sum: sha256.New()}, nil
 }
@@ -124,7 +124,7 @@ func (w *Writer) Write(b []byte) (int, error) {
 	w.sum.Write(b[:n])
 	w.size += int64(n)
 	if err != nil {
-		w.err = disk.Explain(fmt.Errorf("write a blob: %w", err))
+		w.err = fmt.Errorf("write a blob: %w", err)
 	}
 	return n, w.err
 }
@@ -140,8 +140,8 @@ func (w *Writer) Commit() (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	if err := w.publish(to); err != nil {
-		return Ref{}, disk.Explain(fmt.Errorf("commit blob %s: %w", ref.Digest, err))
+	if err := w.publish(ref.Digest, to); err != nil {
+		return Ref{}, fmt.Errorf("commit blob %s: %w", ref.Digest, err)
 	}
 	w.store.sync.Defer(to)
 	if id, err := identify(to); err == nil && id.size == ref.Size {
@@ -150,21 +150,19 @@ func (w *Writer) Commit() (Ref, error) {
 	return ref, nil
 }
 
-// publish puts the file in place. One that is there already is replaced: it
-// has the same bytes, or is damaged and healed by this.
-func (w *Writer) publish(to string) error {
-	if err := w.file.Chmod(0o444); err != nil {
-		return err
-	}
-	if err := w.file.Close(); err != nil {
-		return err
-	}
+// publish puts the file in place. One that is there already has the same
+// bytes and stays, unless it is damaged.
+func (w *Writer) publish(digest, to string) error {
 	if err := w.store.sync.MakeDir(filepath.Dir(to)); err != nil {
 		return err
 	}
-	w.ended = true
-	if err := os.Rename(w.file.Name(), to); err != nil {
-		os.Remove(w.file.Name())
+	err := w.file.PublishNew(to)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if _, err := w.store.Path(digest); Unavailable(err) {
+		return w.file.Publish(to)
+	} else if err != nil {
 		return err
 	}
 	return nil
@@ -177,7 +175,6 @@ func (w *Writer) Abort() {
 	}
 	w.ended = true
 	w.file.Close()
-	os.Remove(w.file.Name())
 }
 
 // Put stores bytes. Bytes that this process knows to be there cost nothing.

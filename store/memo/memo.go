@@ -17,6 +17,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -168,12 +169,14 @@ func New(root, aside string, sync *disk.Syncer) *Store {
 	return &Store{root: root, aside: aside, sync: sync}
 }
 
-func (s *Store) folder(definition string) (string, error) {
+// file is where a part stands: those of all definitions that begin with the
+// same digit are in one folder, since making folders is slow.
+func (s *Store) file(definition, id string) (string, error) {
 	h, err := blob.Hex(definition)
 	if err != nil {
 		return "", fmt.Errorf("definition: %w", err)
 	}
-	return filepath.Join(s.root, h[:2], h), nil
+	return filepath.Join(s.root, h[:1], h+"."+id+".json"), nil
 }
 
 // Put remembers a part, in place of one of the same shard key. A part without a
@@ -189,7 +192,7 @@ func (s *Store) Put(p *Part) error {
 	if err := p.name(); err != nil {
 		return err
 	}
-	dir, err := s.folder(p.Definition)
+	path, err := s.file(p.Definition, p.ID)
 	if err != nil {
 		return err
 	}
@@ -197,10 +200,10 @@ func (s *Store) Put(p *Part) error {
 	if err != nil {
 		return fmt.Errorf("remember rows: %w", err)
 	}
-	if err := s.sync.MakeDir(dir); err != nil {
+	if err := s.sync.MakeDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("remember rows: %w", err)
 	}
-	if err := s.sync.Publish(filepath.Join(dir, p.ID+".json"), text, 0o444); err != nil {
+	if err := s.sync.Publish(path, text, 0o444); err != nil {
 		return fmt.Errorf("remember rows: %w", err)
 	}
 	if p.ShardKey == "" {
@@ -245,11 +248,10 @@ func (s *Store) Lookup(definition, shardKey string) (*Part, error) {
 }
 
 func (s *Store) get(definition, id string) (*Part, error) {
-	dir, err := s.folder(definition)
+	path, err := s.file(definition, id)
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, id+".json")
 	p := &Part{}
 	err = document.Read(path, Format, p)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -297,19 +299,21 @@ func (s *Store) Parts(definition string) iter.Seq2[*Part, error] {
 
 // list names a definition's parts in the order of Parts.
 func (s *Store) list(definition string) ([]string, error) {
-	dir, err := s.folder(definition)
+	prefix, err := s.file(definition, "")
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(dir)
+	base := strings.TrimSuffix(filepath.Base(prefix), ".json") // ends in a dot
+	entries, err := os.ReadDir(filepath.Dir(prefix))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	var open, whole []string
 	for _, e := range entries {
-		id, ok := strings.CutSuffix(e.Name(), ".json")
+		rest, of := strings.CutPrefix(e.Name(), base)
+		id, ok := strings.CutSuffix(rest, ".json")
 		switch {
-		case !ok || strings.HasPrefix(id, disk.TempPrefix):
+		case !of || !ok:
 		case strings.HasPrefix(id, unfinished):
 			open = append(open, id)
 		default:
@@ -321,41 +325,50 @@ func (s *Store) list(definition string) ([]string, error) {
 
 // Drop forgets a part. Its blobs stay.
 func (s *Store) Drop(p *Part) error {
-	dir, err := s.folder(p.Definition)
+	path, err := s.file(p.Definition, p.ID)
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(dir, p.ID+".json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("drop a part: %w", err)
 	}
 	return nil
 }
 
-// Changed is when a part of a definition was last added or dropped.
+// Changed is when a part of a definition was last added; the zero time where it
+// has none.
 func (s *Store) Changed(definition string) (time.Time, error) {
-	dir, err := s.folder(definition)
-	if err != nil {
-		return time.Time{}, err
-	}
-	info, err := os.Stat(dir)
+	ids, err := s.list(definition)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("look at the memo of %s: %w", definition, err)
 	}
-	return info.ModTime(), nil
+	var last time.Time
+	for _, id := range ids {
+		path, err := s.file(definition, id)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if info, err := os.Stat(path); err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	return last, nil
 }
 
-// Definitions lists the definitions that have parts.
+// Definitions lists the definitions that have parts, sorted.
 func (s *Store) Definitions() ([]string, error) {
-	dirs, err := filepath.Glob(filepath.Join(s.root, "??", "*"))
+	paths, err := filepath.Glob(filepath.Join(s.root, "?", "*.json"))
 	if err != nil {
 		return nil, err
 	}
-	out := make([]string, 0, len(dirs))
-	for _, d := range dirs {
-		digest := "sha256:" + filepath.Base(d)
+	out := make([]string, 0, len(paths))
+	for _, path := range paths {
+		h, _, _ := strings.Cut(filepath.Base(path), ".")
+		digest := "sha256:" + h
 		if _, err := blob.Hex(digest); err == nil {
 			out = append(out, digest)
 		}
 	}
-	return out, nil
+	slices.Sort(out)
+	return slices.Compact(out), nil
 }

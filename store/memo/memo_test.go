@@ -164,7 +164,7 @@ func TestADamagedPartIsReportedAndTheOthersFollow(t *testing.T) {
 		}
 	}
 	hex, _ := blob.Hex(definition)
-	path := filepath.Join(s.Dir, "memo", hex[:2], hex, a.ID+".json")
+	path := filepath.Join(s.Dir, "memo", hex[:1], hex+"."+a.ID+".json")
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
