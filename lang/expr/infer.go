@@ -54,13 +54,13 @@ func (r *reducer) convertTo(e hclsyntax.Expression, t, want cty.Type) (typed, hc
 	if l, ok := e.(*hclsyntax.LiteralValueExpr); ok {
 		v, err := convert.Convert(l.Val, want)
 		if err != nil {
-			return typed{}, hcl.Diagnostics{wrongType(e, want, "Here is wanted: "+want.FriendlyNameForConstraint()+"; "+err.Error()+".")}
+			return typed{}, hcl.Diagnostics{wrongType(e, l.Val.Type(), want, err)}
 		}
 		return typed{expr: literal(v, l.SrcRange), typ: v.Type()}, nil
 	}
 	converted, err := convert.Convert(cty.UnknownVal(t), want)
 	if err != nil {
-		return typed{}, hcl.Diagnostics{wrongType(e, want, "This gives "+t.FriendlyName()+", but here is wanted: "+want.FriendlyNameForConstraint()+". "+capitalised(err.Error())+".")}
+		return typed{}, hcl.Diagnostics{wrongType(e, t, want, err)}
 	}
 	out := typed{expr: e, typ: converted.Type()}
 	if r.scope.Row == nil || t.Equals(out.typ) && !r.isEncoded(e) {
@@ -103,8 +103,9 @@ func (r *reducer) isEncoded(e hclsyntax.Expression) bool {
 	return containsEncoded(c.Type)
 }
 
-func wrongType(e hclsyntax.Expression, want cty.Type, detail string) *hcl.Diagnostic {
-	return diag.Errorf(e.Range().Ptr(), "Wrong type of value", "%s", detail)
+func wrongType(e hclsyntax.Expression, is, want cty.Type, err error) *hcl.Diagnostic {
+	return diag.Errorf(e.Range().Ptr(), "Wrong type of value", "This gives %s where %s is needed: %s.",
+		is.FriendlyName(), want.FriendlyNameForConstraint(), err)
 }
 
 // conversion is a call that gives an expression a type; false where the type

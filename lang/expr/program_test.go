@@ -191,3 +191,5 @@ func TestClosuresAndHclGiveTheSameAnswers(t *testing.T) {
 		})
 	}
 }
+
+func testRand() *rand.Rand { return rand.New(rand.NewPCG(7, 8)) }

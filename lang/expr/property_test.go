@@ -152,7 +152,7 @@ func TestExpressionsMadeUpAtRandomGiveTheSameAnswersEitherWay(t *testing.T) {
 	defer rec.Release()
 	s := testScope()
 	compiled, closures := 0, 0
-	const tries = 1500
+	const tries = 600
 	for range tries {
 		src := w.any(1 + w.IntN(3))
 		c, diags := Compile(parse(src), s, cty.DynamicPseudoType)
