@@ -1,7 +1,7 @@
 variable "least_accuracy" {
   description = "The share of unseen messages that a student must surely (95 %) get right to be served."
   type        = number
-  default     = 0.8
+  default     = 0.85
 
   validation {
     condition     = var.least_accuracy >= 0 && var.least_accuracy <= 1

@@ -47,7 +47,7 @@ const mostCandidates = 6
 const outOfMemory = "Out of Memory Error"
 
 // readable cuts what nobody reads from a message of DuckDB's: the fiftieth
-// signature of a function, trailing blank lines.
+// signature of a function, trailing blank lines. It indents what is laid out.
 func readable(message string) string {
 	n := 0
 	message = candidates.ReplaceAllStringFunc(message, func(line string) string {
@@ -63,5 +63,15 @@ func readable(message string) string {
 		message, _, _ = strings.Cut(message, "\n\nPossible solutions:")
 		message += "\n\nRaise memory_limit, or leave it out: then most of the machine's memory may be used."
 	}
-	return strings.TrimRight(message, "\n ")
+	return indentLine(strings.TrimRight(message, "\n "))
+}
+
+// indentLine indents the line of the query and the mark below it: who shows the
+// message must not wrap them.
+func indentLine(message string) string {
+	at := strings.LastIndex(message, "\nLINE ")
+	if at < 0 {
+		return message
+	}
+	return message[:at] + strings.ReplaceAll(message[at:], "\n", "\n  ")
 }

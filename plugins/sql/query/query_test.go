@@ -160,11 +160,11 @@ func TestAMistakeSaysWhereItIsAndWhatToDo(t *testing.T) {
 		query string
 		want  []string
 	}{
-		{"select txt from tickets", []string{`"txt" not found`, `"text"`, "LINE 1: select txt", "       ^"}},
+		{"select txt from tickets", []string{`"txt" not found`, `"text"`, "\n\n  LINE 1: select txt from tickets\n                 ^"}},
 		{"select text\nfrom tikets", []string{"Table with name tikets does not exist", `Did you mean "tickets"?`, "LINE 2: from tikets"}},
 		{"select text\n from tickets\n whre x", []string{`syntax error at or near "x"`, "LINE 3:"}},
 		{"select lenght(text) from tickets", []string{`Did you mean "length"?`}},
-		{"select text + 1 as x from tickets", []string{"No function matches", "… and ", " more\n\nLINE 1"}},
+		{"select text + 1 as x from tickets", []string{"No function matches", "… and ", " more\n\n  LINE 1"}},
 		{"select 1 as a; select 2 as b", []string{"one SELECT"}},
 		{"", []string{"no statement"}},
 		{"-- nothing", []string{"no statement"}},
