@@ -2,7 +2,6 @@ package expr
 
 import (
 	"math/big"
-	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -64,7 +63,10 @@ func checkRow(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 
 func checkColumn(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	name, ok := columnOf(t)
-	if !ok || slices.Contains(s.Row.Names(), name) {
+	if !ok {
+		return nil
+	}
+	if _, _, there := s.Row.Lookup(name); there {
 		return nil
 	}
 	return hcl.Diagnostics{noColumn(s, name, t[1].SourceRange())}

@@ -2,7 +2,6 @@ package expr
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -49,12 +48,21 @@ func (c *Compiled) parse() (hclsyntax.Expression, error) {
 	return e, nil
 }
 
-// message is the first error in words, for a row.
-func message(diags hcl.Diagnostics) string {
+// message is the first error in words, for a row. The part of the canonical
+// text that it is about is named.
+func (c *Compiled) message(diags hcl.Diagnostics) string {
 	for _, d := range diags {
-		if d.Severity == hcl.DiagError {
-			return strings.TrimSuffix(d.Summary+": "+d.Detail, ": ")
+		if d.Severity != hcl.DiagError {
+			continue
 		}
+		at := ""
+		if r := d.Subject; r != nil && r.End.Byte <= len(c.Text) && r.CanSliceBytes([]byte(c.Text)) {
+			at = string(r.SliceBytes([]byte(c.Text)))
+		}
+		if at == "" || len(at) > 60 {
+			return d.Summary + ": " + d.Detail
+		}
+		return d.Summary + " at " + at + ": " + d.Detail
 	}
 	return ""
 }

@@ -153,7 +153,7 @@ func TestRowsThatFailAreReportedAndNull(t *testing.T) {
 		t.Errorf("got %v", arr)
 	}
 	want := []RowError{
-		{Row: 1, Message: "Invalid template interpolation value: The expression result is null. Cannot include a null value in a string template."},
+		{Row: 1, Message: "Invalid template interpolation value at row.a: The expression result is null. Cannot include a null value in a string template."},
 		{Row: 2, Message: "9223372036854775808 does not fit in an int64"},
 	}
 	if !reflect.DeepEqual(failed, want) {

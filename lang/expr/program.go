@@ -2,6 +2,7 @@ package expr
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -172,7 +173,7 @@ func (r *rowReader) value(i int) (cty.Value, error) {
 	r.ctx.Variables[rowRoot] = cty.ObjectVal(attrs)
 	v, diags := r.program.expr.Value(r.ctx)
 	if diags.HasErrors() {
-		return cty.NilVal, fmt.Errorf("%s", message(diags))
+		return cty.NilVal, errors.New(r.program.compiled.message(diags))
 	}
 	v, err := convert.Convert(v, r.program.compiled.Type.Type)
 	if err != nil {
