@@ -100,8 +100,10 @@ func (w *watcher) look(pid int) {
 	if err != nil {
 		return
 	}
-	name := programName(proc)
-	w.peaks[name] = max(w.peaks[name], highWater(string(status)))
+	// Between fork and exec there is no name yet.
+	if name := programName(proc); name != "" {
+		w.peaks[name] = max(w.peaks[name], highWater(string(status)))
+	}
 	lists, _ := filepath.Glob(filepath.Join(proc, "task", "*", "children"))
 	for _, list := range lists {
 		children, _ := os.ReadFile(list)
@@ -118,6 +120,9 @@ func (w *watcher) look(pid int) {
 func programName(proc string) string {
 	line, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
 	words := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
+	if words[0] == "" {
+		return ""
+	}
 	name := filepath.Base(words[0])
 	if len(words) == 2 && !strings.HasPrefix(words[1], "-") {
 		name += " " + words[1]
