@@ -2,11 +2,7 @@ package expr
 
 import (
 	"fmt"
-	"maps"
-	"math/big"
-	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
@@ -244,21 +240,6 @@ func (p *printer) key(e hclsyntax.Expression) {
 	p.WriteByte(')')
 }
 
-// name writes a key bare where it can be.
-func (p *printer) name(s string) {
-	if hclsyntax.ValidIdentifier(s) && s != "for" {
-		p.WriteString(s)
-		return
-	}
-	p.quoted(s)
-}
-
-func (p *printer) quoted(s string) {
-	p.WriteByte('"')
-	p.WriteString(escape(s, false))
-	p.WriteByte('"')
-}
-
 func (p *printer) forExpr(e *hclsyntax.ForExpr) {
 	open, end := "[for ", "]"
 	if e.KeyExpr != nil {
@@ -351,132 +332,4 @@ func (p *printer) index(key cty.Value) {
 	p.WriteByte('[')
 	p.value(key)
 	p.WriteByte(']')
-}
-
-// value writes a known value so that it is read back with the same type.
-func (p *printer) value(v cty.Value) { p.write(v, false) }
-
-// write writes a value. typed: a conversion around it gives it its type.
-func (p *printer) write(v cty.Value, typed bool) {
-	t := v.Type()
-	ownType := t.IsCollectionType() || v.IsNull() && t != cty.DynamicPseudoType
-	switch {
-	case !typed && ownType && expressible(t):
-		p.WriteString(convertName + "(")
-		p.write(v, true)
-		p.WriteString(", " + typeexpr.TypeString(t) + ")")
-	case v.IsNull():
-		p.WriteString("null")
-	case t == cty.String:
-		p.quoted(v.AsString())
-	case t == cty.Number:
-		p.WriteString(numberText(v.AsBigFloat()))
-	case t == cty.Bool:
-		fmt.Fprintf(p, "%t", v.True())
-	case t.IsTupleType(), t.IsListType(), t.IsSetType():
-		p.sequence(v, typed)
-	default:
-		p.mapping(v, typed)
-	}
-}
-
-func (p *printer) sequence(v cty.Value, typed bool) {
-	p.WriteByte('[')
-	for i, e := range v.AsValueSlice() {
-		if i > 0 {
-			p.WriteString(", ")
-		}
-		p.write(e, typed)
-	}
-	p.WriteByte(']')
-}
-
-func (p *printer) mapping(v cty.Value, typed bool) {
-	parts := v.AsValueMap()
-	if len(parts) == 0 {
-		p.WriteString("{}")
-		return
-	}
-	p.WriteString("{ ")
-	for i, k := range slices.Sorted(maps.Keys(parts)) {
-		if i > 0 {
-			p.WriteString(", ")
-		}
-		p.name(k)
-		p.WriteString(" = ")
-		p.write(parts[k], typed)
-	}
-	p.WriteString(" }")
-}
-
-// expressible says whether a type can be written as a type constraint.
-func expressible(t cty.Type) bool {
-	switch {
-	case t.IsCollectionType():
-		return expressible(t.ElementType())
-	case t.IsTupleType():
-		return !slices.ContainsFunc(t.TupleElementTypes(), func(t cty.Type) bool { return !expressible(t) })
-	case t.IsObjectType():
-		for name, a := range t.AttributeTypes() {
-			if !hclsyntax.ValidIdentifier(name) || !expressible(a) {
-				return false
-			}
-		}
-	}
-	return !t.IsCapsuleType()
-}
-
-// numberText is what hcl makes of a number in a template, and it reads as the
-// same number.
-func numberText(f *big.Float) string {
-	if f.Sign() == 0 {
-		return "0"
-	}
-	return f.Text('f', -1)
-}
-
-// escape writes text for a quoted template. A $ or % that would begin a
-// sequence with what follows is written as its code point, for HCL's own
-// escapes depend on how many stand in a row. followed: a sequence comes next.
-func escape(s string, followed bool) string {
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c == '$' || c == '%' {
-			run := len(s[i:]) - len(strings.TrimLeft(s[i:], "$%"))
-			rest := s[i+run:]
-			opens := strings.HasPrefix(rest, "{") || (rest == "" && followed)
-			for _, c := range []byte(s[i : i+run]) {
-				if opens {
-					fmt.Fprintf(&b, `\u%04x`, c)
-				} else {
-					b.WriteByte(c)
-				}
-			}
-			i += run
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		i += size
-		writeRune(&b, r)
-	}
-	return b.String()
-}
-
-func writeRune(b *strings.Builder, r rune) {
-	switch {
-	case r == '\n':
-		b.WriteString(`\n`)
-	case r == '\r':
-		b.WriteString(`\r`)
-	case r == '\t':
-		b.WriteString(`\t`)
-	case r == '"', r == '\\':
-		b.WriteByte('\\')
-		b.WriteRune(r)
-	case r < ' ', r == 0x7f, r == 0xfeff, r == 0x2028, r == 0x2029:
-		fmt.Fprintf(b, `\u%04x`, r)
-	default:
-		b.WriteRune(r)
-	}
 }

@@ -1,0 +1,218 @@
+package expr
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// typist finds types where hcl's evaluator, meeting unknown values, gives up
+// or looks away: in `for` over an unknown collection, in try, and in branches
+// that need not be taken. It puts unknown values of the right type there.
+type typist struct{ diags hcl.Diagnostics }
+
+// value is an expression's value; unknown in general, but of its type.
+func (t *typist) value(e hclsyntax.Expression, ctx *hcl.EvalContext) cty.Value {
+	v, diags := t.soften(e, ctx).Value(ctx)
+	t.diags = append(t.diags, diags...)
+	return v
+}
+
+// soften replaces the parts of which hcl would not find the type.
+func (t *typist) soften(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax.Expression {
+	sub := func(e hclsyntax.Expression) hclsyntax.Expression { return t.soften(e, ctx) }
+	switch e := e.(type) {
+	case *hclsyntax.ForExpr:
+		return literal(t.forValue(e, ctx), e.SrcRange)
+	case *hclsyntax.TemplateJoinExpr:
+		t.value(e.Tuple, ctx)
+		return literal(cty.UnknownVal(cty.String).RefineNotNull(), e.Range())
+	case *hclsyntax.FunctionCallExpr:
+		switch e.Name {
+		case "try":
+			return literal(t.tryValue(e, ctx), e.Range())
+		case "can":
+			return literal(cty.UnknownVal(cty.Bool).RefineNotNull(), e.Range())
+		}
+		if v, ok := t.expanded(e, ctx); ok {
+			return literal(v, e.Range())
+		}
+	case *hclsyntax.ConditionalExpr:
+		t.value(e.TrueResult, ctx)
+		t.value(e.FalseResult, ctx)
+	case *hclsyntax.BinaryOpExpr:
+		if e.Op.ShortCircuit != nil {
+			t.value(e.LHS, ctx)
+			t.value(e.RHS, ctx)
+		}
+	}
+	none := func(*hclsyntax.ForExpr) {}
+	return mapChildren(e, sub, none, func() {})
+}
+
+// expanded is what f(list...) gives where the list is not known: as if it had
+// one element.
+func (t *typist) expanded(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) (cty.Value, bool) {
+	if !e.ExpandFinal {
+		return cty.NilVal, false
+	}
+	last := len(e.Args) - 1
+	list := t.value(e.Args[last], ctx)
+	if ty := list.Type(); list.IsKnown() || !ty.IsListType() && !ty.IsSetType() {
+		return cty.NilVal, false
+	}
+	one := *e
+	one.ExpandFinal = false
+	one.Args = append(slices.Clone(e.Args[:last]), literal(cty.UnknownVal(list.Type().ElementType()), e.Args[last].Range()))
+	inner := &typist{}
+	v := inner.value(&one, ctx)
+	if inner.diags.HasErrors() || v.Type() == cty.DynamicPseudoType {
+		return cty.NilVal, false
+	}
+	return cty.UnknownVal(v.Type()), true
+}
+
+// tryValue has the one type of all alternatives that can succeed.
+func (t *typist) tryValue(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) cty.Value {
+	var types []cty.Type
+	var errs hcl.Diagnostics
+	for _, arg := range e.Args {
+		inner := &typist{}
+		v := inner.value(arg, ctx)
+		if inner.diags.HasErrors() {
+			errs = append(errs, inner.diags...)
+			continue
+		}
+		if !v.RawEquals(cty.NullVal(cty.DynamicPseudoType)) {
+			types = append(types, v.Type())
+		}
+	}
+	if len(types) == 0 {
+		if len(errs) == 0 {
+			return cty.NullVal(cty.DynamicPseudoType)
+		}
+		t.diags = append(t.diags, errs...)
+		return cty.DynamicVal
+	}
+	unified, _ := convert.UnifyUnsafe(types)
+	if unified == cty.NilType {
+		t.diags = append(t.diags, diag.Errorf(e.Range().Ptr(), "Inconsistent types",
+			"The alternatives of try() give values of different types, so that the type of the result is not known. Convert them to one type, with tostring() for instance."))
+		return cty.DynamicVal
+	}
+	return cty.UnknownVal(unified)
+}
+
+// forValue is what a `for` gives, its body evaluated once over an unknown
+// element.
+func (t *typist) forValue(e *hclsyntax.ForExpr, ctx *hcl.EvalContext) cty.Value {
+	coll := t.value(e.CollExpr, ctx)
+	coll, _ = coll.UnmarkDeep()
+	ty := coll.Type()
+	switch {
+	case ty == cty.DynamicPseudoType:
+		return cty.DynamicVal
+	case ty.IsObjectType(), ty.IsTupleType():
+		return t.forStructure(e, coll, ctx)
+	case !ty.IsCollectionType():
+		_, diags := (&hclsyntax.ForExpr{KeyVar: e.KeyVar, ValVar: e.ValVar, CollExpr: literal(coll, e.CollExpr.Range()),
+			KeyExpr: e.KeyExpr, ValExpr: e.ValExpr, SrcRange: e.SrcRange}).Value(ctx)
+		t.diags = append(t.diags, diags...)
+		return cty.DynamicVal
+	}
+	keyType := cty.String
+	if ty.IsListType() {
+		keyType = cty.Number
+	} else if ty.IsSetType() {
+		keyType = ty.ElementType()
+	}
+	_, elem := t.body(e, ctx, cty.UnknownVal(keyType), cty.UnknownVal(ty.ElementType()))
+	return forResult(e, elem.Type())
+}
+
+// forStructure evaluates the body for each attribute or element, which may
+// differ in type.
+func (t *typist) forStructure(e *hclsyntax.ForExpr, coll cty.Value, ctx *hcl.EvalContext) cty.Value {
+	var keys, elems []cty.Value
+	ty := coll.Type()
+	each := func(k cty.Value, et cty.Type) {
+		key, elem := t.body(e, ctx, k, cty.UnknownVal(et))
+		keys, elems = append(keys, key), append(elems, elem)
+	}
+	if ty.IsTupleType() {
+		for i, et := range ty.TupleElementTypes() {
+			each(cty.NumberIntVal(int64(i)), et)
+		}
+	} else {
+		for _, name := range slices.Sorted(maps.Keys(ty.AttributeTypes())) {
+			each(cty.StringVal(name), ty.AttributeType(name))
+		}
+	}
+	switch {
+	case e.KeyExpr == nil && e.CondExpr == nil:
+		return cty.UnknownVal(cty.Tuple(typesOf(elems)))
+	case e.KeyExpr != nil && e.CondExpr == nil && !e.Group:
+		if attrs, ok := attributes(keys, elems); ok {
+			return cty.UnknownVal(cty.Object(attrs))
+		}
+	}
+	unified, _ := convert.UnifyUnsafe(typesOf(elems))
+	if unified == cty.NilType {
+		return cty.DynamicVal
+	}
+	return forResult(e, unified)
+}
+
+func (t *typist) body(e *hclsyntax.ForExpr, ctx *hcl.EvalContext, k, v cty.Value) (key, elem cty.Value) {
+	child := ctx.NewChild()
+	child.Variables = map[string]cty.Value{e.ValVar: v}
+	if e.KeyVar != "" {
+		child.Variables[e.KeyVar] = k
+	}
+	if e.CondExpr != nil {
+		cond := t.value(e.CondExpr, child)
+		if _, err := convert.Convert(cond, cty.Bool); err != nil {
+			t.diags = append(t.diags, diag.Errorf(e.CondExpr.Range().Ptr(), "Invalid 'for' condition", "The 'if' clause value is invalid: %s.", err))
+		}
+	}
+	if e.KeyExpr != nil {
+		key = t.value(e.KeyExpr, child)
+	}
+	return key, t.value(e.ValExpr, child)
+}
+
+func forResult(e *hclsyntax.ForExpr, elem cty.Type) cty.Value {
+	switch {
+	case e.KeyExpr == nil:
+		return cty.UnknownVal(cty.List(elem)).RefineNotNull()
+	case e.Group:
+		return cty.UnknownVal(cty.Map(cty.List(elem))).RefineNotNull()
+	}
+	return cty.UnknownVal(cty.Map(elem)).RefineNotNull()
+}
+
+func typesOf(vals []cty.Value) []cty.Type {
+	types := make([]cty.Type, len(vals))
+	for i, v := range vals {
+		types[i] = v.Type()
+	}
+	return types
+}
+
+func attributes(keys, elems []cty.Value) (map[string]cty.Type, bool) {
+	attrs := map[string]cty.Type{}
+	for i, k := range keys {
+		s, err := convert.Convert(k, cty.String)
+		if err != nil || !s.IsKnown() || s.IsNull() {
+			return nil, false
+		}
+		attrs[s.AsString()] = elems[i].Type()
+	}
+	return attrs, len(attrs) > 0
+}

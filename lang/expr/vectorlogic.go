@@ -1,0 +1,201 @@
+package expr
+
+import (
+	"math"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// conditional picks a branch. hcl evaluates both, but what goes wrong in the
+// other one is of no account.
+func (v *vectoriser) conditional(e *hclsyntax.ConditionalExpr) *node {
+	cond, yes, no := v.expr(e.Condition), v.expr(e.TrueResult), v.expr(e.FalseResult)
+	if cond == nil || yes == nil || no == nil || cond.kind != boolKind {
+		return nil
+	}
+	yes, no = sameKind(yes, no)
+	if yes == nil || !yes.typ.Equals(no.typ) {
+		return nil
+	}
+	n := &node{kind: yes.kind, typ: yes.typ}
+	switch n.kind {
+	case textKind:
+		n.text = choose(cond.truth, yes.text, no.text)
+	case integerKind:
+		n.integer = choose(cond.truth, yes.integer, no.integer)
+	case realKind:
+		n.real = choose(cond.truth, yes.real, no.real)
+	case boolKind:
+		n.truth = choose(cond.truth, yes.truth, no.truth)
+	default:
+		n.value = choose(cond.truth, yes.value, no.value)
+	}
+	return n
+}
+
+func choose[T any](cond func(*frame, int) (bool, outcome), yes, no func(*frame, int) (T, outcome)) func(*frame, int) (T, outcome) {
+	return func(f *frame, i int) (T, outcome) {
+		b, o := cond(f, i)
+		switch {
+		case o != some:
+			var none T
+			return none, inTemplate(o)
+		case b:
+			return yes(f, i)
+		}
+		return no(f, i)
+	}
+}
+
+// sameKind gives a constant null the kind of the other node; nil where the
+// two cannot be brought together.
+func sameKind(a, b *node) (*node, *node) {
+	switch {
+	case a.isNull() && !b.isNull():
+		a = nullOf(a, b)
+	case b.isNull() && !a.isNull():
+		b = nullOf(b, a)
+	}
+	if a == nil || b == nil || a.kind != b.kind {
+		return nil, nil
+	}
+	return a, b
+}
+
+func (n *node) isNull() bool { return n.constant != nil && n.constant.IsNull() }
+
+func nullOf(n, like *node) *node {
+	if n.typ != cty.DynamicPseudoType && !n.typ.Equals(like.typ) {
+		return nil
+	}
+	v := cty.NullVal(like.typ)
+	return &node{kind: like.kind, typ: like.typ, constant: &v,
+		text:    always("", null),
+		integer: always(int64(0), null),
+		real:    always(float64(0), null),
+		truth:   always(false, null),
+		value:   always(v, null),
+	}
+}
+
+func always[T any](v T, o outcome) func(*frame, int) (T, outcome) {
+	return func(*frame, int) (T, outcome) { return v, o }
+}
+
+func (v *vectoriser) unary(e *hclsyntax.UnaryOpExpr) *node {
+	n := v.expr(e.Val)
+	switch {
+	case n == nil:
+	case e.Op == hclsyntax.OpLogicalNot && n.kind == boolKind:
+		return &node{kind: boolKind, typ: cty.Bool, truth: func(f *frame, i int) (bool, outcome) {
+			b, o := n.truth(f, i)
+			return !b, inTemplate(o)
+		}}
+	case e.Op == hclsyntax.OpNegate && n.kind == integerKind:
+		return &node{kind: integerKind, typ: cty.Number, integer: func(f *frame, i int) (int64, outcome) {
+			x, o := n.integer(f, i)
+			if o == some && (x == 0 || x == math.MinInt64) {
+				return 0, unsure // hcl has a negative zero
+			}
+			return -x, inTemplate(o)
+		}}
+	}
+	return nil
+}
+
+func (v *vectoriser) binary(e *hclsyntax.BinaryOpExpr) *node {
+	l, r := v.expr(e.LHS), v.expr(e.RHS)
+	if l == nil || r == nil {
+		return nil
+	}
+	switch e.Op {
+	case hclsyntax.OpLogicalAnd, hclsyntax.OpLogicalOr:
+		return logical(l, r, e.Op == hclsyntax.OpLogicalOr)
+	case hclsyntax.OpEqual, hclsyntax.OpNotEqual:
+		return equality(l, r, e.Op == hclsyntax.OpEqual)
+	case hclsyntax.OpLessThan, hclsyntax.OpLessThanOrEqual, hclsyntax.OpGreaterThan, hclsyntax.OpGreaterThanOrEqual:
+		return comparison(l, r, holds[e.Op])
+	}
+	return arithmetic(l, r, e.Op)
+}
+
+// logical is && or ||. hcl takes a null for false in && and for true in
+// neither; the decisive value on one side makes up for anything on the other.
+func logical(l, r *node, decisive bool) *node {
+	if l.kind != boolKind || r.kind != boolKind {
+		return nil
+	}
+	return &node{kind: boolKind, typ: cty.Bool, truth: func(f *frame, i int) (bool, outcome) {
+		a, o := l.truth(f, i)
+		switch {
+		case o == some && a == decisive, o == null && !decisive:
+			return decisive, some
+		case o > null:
+			return false, unsure
+		}
+		b, ob := r.truth(f, i)
+		switch {
+		case ob == some && b == decisive, ob == null && !decisive:
+			return decisive, some
+		case ob > null, o == null, ob == null:
+			return false, unsure
+		}
+		return !decisive, some
+	}}
+}
+
+// equality is == or !=. Nulls of any type are equal to each other, and values
+// of different types never are.
+func equality(l, r *node, equal bool) *node {
+	same := sameness(l, r)
+	if same == nil {
+		return nil
+	}
+	return &node{kind: boolKind, typ: cty.Bool, truth: func(f *frame, i int) (bool, outcome) {
+		b, o := same(f, i)
+		return b == equal, o
+	}}
+}
+
+func sameness(l, r *node) func(*frame, int) (bool, outcome) {
+	switch {
+	case l.isNull() || r.isNull(), l.kind != valueKind && r.kind != valueKind && !l.typ.Equals(r.typ):
+		// Equal only where both are null.
+		ls, rs := l.state(), r.state()
+		return func(f *frame, i int) (bool, outcome) {
+			a, b := ls(f, i), rs(f, i)
+			return a == null && b == null, worse(a, b)
+		}
+	case l.kind != r.kind && l.typ == cty.Number:
+		return sameNumber(l, r)
+	case l.kind != r.kind || l.kind == valueKind:
+		return nil
+	case l.kind == textKind:
+		return equal(l.text, r.text)
+	case l.kind == integerKind:
+		return equal(l.integer, r.integer)
+	case l.kind == realKind:
+		return equal(l.real, r.real)
+	}
+	return equal(l.truth, r.truth)
+}
+
+func equal[T comparable](l, r func(*frame, int) (T, outcome)) func(*frame, int) (bool, outcome) {
+	return func(f *frame, i int) (bool, outcome) {
+		a, oa := l(f, i)
+		b, ob := r(f, i)
+		if oa == some && ob == some {
+			return a == b, some
+		}
+		return oa == null && ob == null, worse(oa, ob)
+	}
+}
+
+// worse is the outcome of an operation that takes nulls.
+func worse(a, b outcome) outcome {
+	if o := max(a, b); o > null {
+		return o
+	}
+	return some
+}

@@ -1,0 +1,263 @@
+package expr
+
+import (
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+// texts are the arguments as hcl would convert them to strings; nil if there
+// are not n or one has no closure.
+func (v *vectoriser) texts(e *hclsyntax.FunctionCallExpr, n int) []texter {
+	if len(e.Args) != n {
+		return nil
+	}
+	var all []texter
+	for _, arg := range e.Args {
+		a := v.expr(arg)
+		if a == nil || a.asText() == nil {
+			return nil
+		}
+		all = append(all, a.asText())
+	}
+	return all
+}
+
+// mapping is a function of a string that gives a string. What it gives is
+// brought into normal form.
+func mapping(f func(*frame, string) string) func(*vectoriser, *hclsyntax.FunctionCallExpr) *node {
+	return func(v *vectoriser, e *hclsyntax.FunctionCallExpr) *node {
+		args := v.texts(e, 1)
+		if args == nil {
+			return nil
+		}
+		arg := args[0]
+		return textNode(func(fr *frame, i int) (string, outcome) {
+			s, o := arg(fr, i)
+			if o != some {
+				return "", inTemplate(o)
+			}
+			return f(fr, s), some
+		})
+	}
+}
+
+func textNode(f texter) *node { return &node{kind: textKind, typ: cty.String, text: f} }
+
+func lower(f *frame, s string) string { return mapCase(f, s, 'A', 'Z', strings.ToLower) }
+func upper(f *frame, s string) string { return mapCase(f, s, 'a', 'z', strings.ToUpper) }
+
+// mapCase turns the letters from first to last into the other case.
+func mapCase(f *frame, s string, first, last byte, full func(string) string) string {
+	changes := false
+	for i := range len(s) {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			return normal(full(s))
+		}
+		changes = changes || first <= c && c <= last
+	}
+	if !changes {
+		return s
+	}
+	at := len(f.buf)
+	f.buf = append(f.buf, s...)
+	for i, c := range f.buf[at:] {
+		if first <= c && c <= last {
+			f.buf[at+i] = c ^ 0x20
+		}
+	}
+	return f.since(at)
+}
+
+// relation is a function of two strings that says whether something holds.
+func relation(holds func(a, b string) bool) func(*vectoriser, *hclsyntax.FunctionCallExpr) *node {
+	return func(v *vectoriser, e *hclsyntax.FunctionCallExpr) *node {
+		args := v.texts(e, 2)
+		if args == nil {
+			return nil
+		}
+		return boolNode(func(f *frame, i int) (bool, outcome) {
+			a, oa := args[0](f, i)
+			b, ob := args[1](f, i)
+			if o := max(oa, ob); o != some {
+				return false, inTemplate(o)
+			}
+			return holds(a, b), some
+		})
+	}
+}
+
+func boolNode(f func(*frame, int) (bool, outcome)) *node {
+	return &node{kind: boolKind, typ: cty.Bool, truth: f}
+}
+
+func integerNode(f func(*frame, int) (int64, outcome)) *node {
+	return &node{kind: integerKind, typ: cty.Number, integer: f}
+}
+
+// constantText is an argument that is the same text for all rows.
+func (v *vectoriser) constantText(e hclsyntax.Expression) (string, bool) {
+	if !v.fixed(e) {
+		return "", false
+	}
+	n := v.constant(e)
+	if n == nil {
+		return "", false
+	}
+	s, ok := convertible(n, cty.String)
+	if !ok {
+		return "", false
+	}
+	return s.AsString(), true
+}
+
+// replace replaces a fixed string, or what a fixed pattern matches.
+func (v *vectoriser) replace(e *hclsyntax.FunctionCallExpr) *node {
+	args := v.texts(e, 3)
+	if args == nil {
+		return nil
+	}
+	old, ok1 := v.constantText(e.Args[1])
+	by, ok2 := v.constantText(e.Args[2])
+	if !ok1 || !ok2 {
+		return nil
+	}
+	swap := func(s string) string { return strings.ReplaceAll(s, old, by) }
+	if len(old) > 1 && old[0] == '/' && old[len(old)-1] == '/' {
+		re, err := regexp.Compile(old[1 : len(old)-1])
+		if err != nil {
+			return nil
+		}
+		swap = func(s string) string { return re.ReplaceAllString(s, by) }
+	}
+	return mapping(func(_ *frame, s string) string { return normal(swap(s)) })(v, &hclsyntax.FunctionCallExpr{Args: e.Args[:1]})
+}
+
+// substr cuts ASCII by bytes and leaves the rest to cty, which counts what a
+// reader takes for characters.
+func (v *vectoriser) substr(e *hclsyntax.FunctionCallExpr) *node {
+	if len(e.Args) != 3 {
+		return nil
+	}
+	args := v.texts(&hclsyntax.FunctionCallExpr{Args: e.Args[:1]}, 1)
+	from, ok1 := v.constantInteger(e.Args[1])
+	length, ok2 := v.constantInteger(e.Args[2])
+	if args == nil || !ok1 || !ok2 || from < 0 || length < 0 {
+		return nil
+	}
+	cut := func(_ *frame, s string) string {
+		if ascii(s) && strings.IndexByte(s, '\r') < 0 {
+			start := min(from, int64(len(s)))
+			return s[start:min(start+length, int64(len(s)))]
+		}
+		sub, err := stdlib.Substr(cty.StringVal(s), cty.NumberIntVal(from), cty.NumberIntVal(length))
+		if err != nil {
+			return ""
+		}
+		return sub.AsString()
+	}
+	return mapping(cut)(v, &hclsyntax.FunctionCallExpr{Args: e.Args[:1]})
+}
+
+func (v *vectoriser) constantInteger(e hclsyntax.Expression) (int64, bool) {
+	if !v.fixed(e) {
+		return 0, false
+	}
+	n := v.constant(e)
+	if n == nil || n.kind != integerKind {
+		return 0, false
+	}
+	i, _ := n.integer(nil, 0)
+	return i, i > -1<<31 && i < 1<<31
+}
+
+// length counts a string's characters, a list's elements or a fixed pattern's
+// matches.
+func (v *vectoriser) length(e *hclsyntax.FunctionCallExpr) *node {
+	if len(e.Args) != 1 {
+		return nil
+	}
+	if all, ok := e.Args[0].(*hclsyntax.FunctionCallExpr); ok && all.Name == "regexall" {
+		return v.matches(all)
+	}
+	n := v.expr(e.Args[0])
+	switch {
+	case n == nil:
+		return nil
+	case n.count != nil:
+		return integerNode(n.count)
+	case n.kind != textKind:
+		return nil
+	}
+	return integerNode(func(f *frame, i int) (int64, outcome) {
+		s, o := n.text(f, i)
+		if o != some {
+			return 0, inTemplate(o)
+		}
+		return characters(s), some
+	})
+}
+
+func characters(s string) int64 {
+	if ascii(s) && strings.IndexByte(s, '\r') < 0 {
+		return int64(len(s))
+	}
+	n, err := stdlib.Strlen(cty.StringVal(s))
+	if err != nil {
+		return 0
+	}
+	i, _ := integer(n)
+	return i
+}
+
+func (v *vectoriser) matches(e *hclsyntax.FunctionCallExpr) *node {
+	re, text := v.pattern(e)
+	if re == nil {
+		return nil
+	}
+	return integerNode(func(f *frame, i int) (int64, outcome) {
+		s, o := text(f, i)
+		if o != some {
+			return 0, inTemplate(o)
+		}
+		return int64(len(re.FindAllStringIndex(s, -1))), some
+	})
+}
+
+// pattern is a call's fixed pattern and the text that it is applied to.
+func (v *vectoriser) pattern(e *hclsyntax.FunctionCallExpr) (*regexp.Regexp, texter) {
+	args := v.texts(e, 2)
+	if args == nil {
+		return nil, nil
+	}
+	p, ok := v.constantText(e.Args[0])
+	re, err := regexp.Compile(p)
+	if !ok || err != nil {
+		return nil, nil
+	}
+	return re, args[1]
+}
+
+// regex gives what a fixed pattern without groups matches.
+func (v *vectoriser) regex(e *hclsyntax.FunctionCallExpr) *node {
+	re, text := v.pattern(e)
+	if re == nil || re.NumSubexp() > 0 {
+		return nil
+	}
+	return textNode(func(f *frame, i int) (string, outcome) {
+		s, o := text(f, i)
+		if o != some {
+			return "", inTemplate(o)
+		}
+		at := re.FindStringIndex(s)
+		if at == nil {
+			return "", fails
+		}
+		return s[at[0]:at[1]], some
+	})
+}
