@@ -1,0 +1,97 @@
+package files
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// look takes a fingerprint when the files have been left alone for a while.
+func look(t *testing.T, p place, memo []byte) plugin.Fingerprint {
+	t.Helper()
+	f, err := fingerprint(t.Context(), p, memo, time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestAFingerprintFollowsWhatFilesHoldAndNotWhereTheyStand(t *testing.T) {
+	one := look(t, folder(t, map[string]string{"a.csv": "x\n1\n", "b.csv": "x\n2\n"}), nil)
+	moved := look(t, folder(t, map[string]string{"c.csv": "x\n1\n", "d.csv": "x\n2\n"}), nil)
+	if one.Fingerprint != moved.Fingerprint {
+		t.Error("moving the files changes the fingerprint")
+	}
+	for name, files := range map[string]map[string]string{
+		"another content": {"a.csv": "x\n1\n", "b.csv": "x\n3\n"},
+		"another order":   {"a.csv": "x\n2\n", "b.csv": "x\n1\n"},
+		"a file less":     {"a.csv": "x\n1\n"},
+		"a file more":     {"a.csv": "x\n1\n", "b.csv": "x\n2\n", "c.csv": ""},
+	} {
+		if look(t, folder(t, files), nil).Fingerprint == one.Fingerprint {
+			t.Errorf("%s does not change the fingerprint", name)
+		}
+	}
+	if one.Summary != "2 files, 8 B" {
+		t.Errorf("summary: %s", one.Summary)
+	}
+}
+
+func TestFilesWithTheSizeAndTimeOfBeforeAreNotHashedAgain(t *testing.T) {
+	p := folder(t, map[string]string{"a.csv": "x\n1\n"})
+	path := filepath.Join(p.root, "a.csv")
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := look(t, p, nil)
+
+	// The content changes behind size and time: only hashing would tell.
+	if err := os.WriteFile(path, []byte("x\n2\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, before.ModTime(), before.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if again := look(t, p, first.Memo); again.Fingerprint != first.Fingerprint {
+		t.Error("the file was hashed again")
+	}
+	if err := os.Chtimes(path, before.ModTime(), before.ModTime().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if touched := look(t, p, first.Memo); touched.Fingerprint == first.Fingerprint {
+		t.Error("a file with another time was not hashed again")
+	}
+}
+
+func TestAFileThatWasJustWrittenIsNotTrustedToHaveAnotherTimeWhenItChanges(t *testing.T) {
+	p := folder(t, map[string]string{"a.csv": "x\n1\n"})
+	path := filepath.Join(p.root, "a.csv")
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := fingerprint(t.Context(), p, nil, before.ModTime())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("x\n2\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, before.ModTime(), before.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if again := look(t, p, first.Memo); again.Fingerprint == first.Fingerprint {
+		t.Error("a change within the same tick was missed")
+	}
+}
+
+func TestAMemoOfAnotherMakeIsIgnored(t *testing.T) {
+	p := folder(t, map[string]string{"a.csv": "x\n1\n"})
+	if look(t, p, []byte("rubbish")).Fingerprint != look(t, p, nil).Fingerprint {
+		t.Error("it changed the fingerprint")
+	}
+}
