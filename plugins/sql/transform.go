@@ -64,7 +64,7 @@ func (transform) Prepare(ctx context.Context, p *plugin.Prepare[arguments]) erro
 			tables = append(tables, query.Table{Name: name, Columns: in.Schema})
 		}
 	}
-	a, err := query.Analyze(ctx, p.Args.Query, tables)
+	a, err := query.Analyse(ctx, p.Args.Query, tables)
 	if err != nil {
 		return atQuery(err)
 	}
@@ -118,7 +118,7 @@ func (transform) Run(ctx context.Context, r *plugin.Run[arguments]) error {
 	return nil
 }
 
-// inputs are the tables as they were analyzed, with their rows: a run is given
+// inputs are the tables as they were analysed, with their rows: a run is given
 // only the columns that are read.
 func inputs(r *plugin.Run[arguments]) []query.Input {
 	var out []query.Input

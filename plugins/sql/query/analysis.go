@@ -63,9 +63,9 @@ func giveEmpty(db *database) {
 	db.close()
 }
 
-// Analyze checks a query against its inputs' columns. A mistake in it is an
+// Analyse checks a query against its inputs' columns. A mistake in it is an
 // *Error.
-func Analyze(ctx context.Context, query string, inputs []Table) (*Analysis, error) {
+func Analyse(ctx context.Context, query string, inputs []Table) (*Analysis, error) {
 	if err := checkNames(inputs); err != nil {
 		return nil, err
 	}
@@ -81,19 +81,20 @@ func Analyze(ctx context.Context, query string, inputs []Table) (*Analysis, erro
 	if err := db.exec("BEGIN;\n" + tables); err != nil {
 		return nil, fmt.Errorf("make the inputs' tables: %w", err)
 	}
-	a, err := analyze(ctx, db, query, inputs)
+	a, err := analyse(ctx, db, query, inputs)
 	return a, tidy(err)
 }
 
 // tidy makes DuckDB's message readable.
 func tidy(err error) error {
-	if e, ok := err.(*Error); ok {
-		return &Error{Message: readable(e.Message)}
+	var mistake *Error
+	if errors.As(err, &mistake) {
+		return &Error{Message: readable(mistake.Message)}
 	}
 	return err
 }
 
-func analyze(ctx context.Context, db *database, query string, inputs []Table) (*Analysis, error) {
+func analyse(ctx context.Context, db *database, query string, inputs []Table) (*Analysis, error) {
 	tree, err := parse(ctx, db, query)
 	if err != nil {
 		return nil, err
@@ -115,10 +116,10 @@ func analyze(ctx context.Context, db *database, query string, inputs []Table) (*
 			return nil, err
 		}
 	}
-	if shows { // SUMMARIZE is a SELECT, but may not stand alone in a view
+	if shows { // it counts as a SELECT, but may not stand alone in a view
 		a.text = "SELECT * FROM (" + a.text + ")"
 	}
-	if err := db.exec("CREATE VIEW " + resultView + " AS " + a.text); err != nil {
+	if err := db.define(a.text); err != nil {
 		return nil, err
 	}
 	plan, err := explain(ctx, db)

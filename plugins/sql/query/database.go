@@ -71,12 +71,20 @@ func (d *database) close() {
 	duck.Close(&d.db)
 }
 
-// exec carries out statements, separated by semicolons, in order.
+// exec carries out statements of our own, separated by semicolons, in order.
 func (d *database) exec(statements string) error {
 	var res duck.Result
 	defer duck.DestroyResult(&res)
 	if duck.Query(d.conn, statements, &res) == duck.StateError {
-		return &Error{Message: duck.ResultError(&res)}
+		return errors.New(duck.ResultError(&res))
+	}
+	return nil
+}
+
+// define makes the result view of a query. What is wrong with it is an *Error.
+func (d *database) define(query string) error {
+	if err := d.exec("CREATE VIEW " + resultView + " AS " + query); err != nil {
+		return &Error{Message: err.Error()}
 	}
 	return nil
 }

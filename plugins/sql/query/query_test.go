@@ -77,7 +77,7 @@ func result(t *testing.T, query string, o Options, inputs ...Input) string {
 	for i, in := range inputs {
 		tables[i] = in.Table
 	}
-	a, err := Analyze(context.Background(), query, tables)
+	a, err := Analyse(context.Background(), query, tables)
 	if err != nil {
 		t.Fatalf("%s\n%s", query, err)
 	}
@@ -132,7 +132,7 @@ func TestColumnsAndReadsAreKnownBeforeThereIsARow(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.query, func(t *testing.T) {
-			a, err := Analyze(context.Background(), test.query, []Table{tickets, users})
+			a, err := Analyse(context.Background(), test.query, []Table{tickets, users})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -198,7 +198,7 @@ func TestAMistakeSaysWhereItIsAndWhatToDo(t *testing.T) {
 
 func wantError(t *testing.T, query string, want ...string) {
 	t.Helper()
-	_, err := Analyze(context.Background(), query, []Table{tickets, users})
+	_, err := Analyse(context.Background(), query, []Table{tickets, users})
 	var mistake *Error
 	if !errors.As(err, &mistake) {
 		t.Fatalf("want a mistake, got %v", err)
@@ -239,7 +239,7 @@ func TestAQueryReachesNoFileAndNoNetwork(t *testing.T) {
 // A query that slipped through the analysis is still shut in by the database.
 func TestTheDatabaseOfARunIsShutItself(t *testing.T) {
 	in := input(t, users, `[{"id": 1, "full name": "Ada"}]`)
-	a, err := Analyze(context.Background(), "select id from users", []Table{users})
+	a, err := Analyse(context.Background(), "select id from users", []Table{users})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,7 +367,7 @@ func TestAnInputWithoutRowsGivesAResultWithoutRows(t *testing.T) {
 
 func TestAMistakeThatTheRowsBringOutIsReported(t *testing.T) {
 	in := input(t, users, `[{"id": 1, "full name": "x"}]`)
-	a, err := Analyze(context.Background(), `select "full name"::bigint as n from users`, []Table{users})
+	a, err := Analyse(context.Background(), `select "full name"::bigint as n from users`, []Table{users})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -382,7 +382,7 @@ func TestAMistakeThatTheRowsBringOutIsReported(t *testing.T) {
 func TestNamesMayBeAnything(t *testing.T) {
 	odd := Table{Name: `rows."x" y`, Columns: data.Schema{{Name: "select", Type: "int64"}, {Name: `a."b`, Type: "string"}, {Name: "line\nbreak", Type: "bool"}, {Name: "other", Type: "bool"}}}
 	query := `select "select" as s, "a.""b" as n from "rows.""x"" y" where "line` + "\n" + `break"`
-	a, err := Analyze(context.Background(), query, []Table{odd})
+	a, err := Analyse(context.Background(), query, []Table{odd})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -397,12 +397,29 @@ func TestNamesMayBeAnything(t *testing.T) {
 	}
 }
 
+func TestAFileThatIsGoneIsNotTheQuerysFault(t *testing.T) {
+	in := input(t, users, `[{"id": 1}]`)
+	if err := os.Remove(in.Shards[0].Groups[0].Path); err != nil {
+		t.Fatal(err)
+	}
+	a, err := Analyse(context.Background(), "select id from users", []Table{users})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err = range Run(context.Background(), a, []Input{in}, Options{}) {
+	}
+	var mistake *Error
+	if err == nil || errors.As(err, &mistake) || !strings.Contains(err.Error(), "it's.parquet") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestNamesThatDifferInCaseOnlyAreRefused(t *testing.T) {
 	for _, tables := range [][]Table{
 		{{Name: "a", Columns: users.Columns}, {Name: "A", Columns: users.Columns}},
 		{{Name: "a", Columns: data.Schema{{Name: "x", Type: "int64"}, {Name: "X", Type: "int64"}}}},
 	} {
-		if _, err := Analyze(context.Background(), "select 1 as one", tables); err == nil || !strings.Contains(err.Error(), "case") {
+		if _, err := Analyse(context.Background(), "select 1 as one", tables); err == nil || !strings.Contains(err.Error(), "case") {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -445,7 +462,7 @@ func TestTheMachineDoesNotShowInTheResult(t *testing.T) {
 
 func TestAQueryThatNeedsMoreThanItsMemorySpills(t *testing.T) {
 	spill := filepath.Join(t.TempDir(), "spill")
-	a, err := Analyze(context.Background(), "select range as n, repeat('x', 200) || range as text from range(1000000) order by text", nil)
+	a, err := Analyse(context.Background(), "select range as n, repeat('x', 200) || range as text from range(1000000) order by text", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -465,7 +482,7 @@ func TestAQueryThatNeedsMoreThanItsMemorySpills(t *testing.T) {
 }
 
 func TestACancelledRunStops(t *testing.T) {
-	a, err := Analyze(context.Background(), "select sum(a.range * b.range) as s from range(1000000) a, range(1000000) b", nil)
+	a, err := Analyse(context.Background(), "select sum(a.range * b.range) as s from range(1000000) a, range(1000000) b", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ const progressInterval = 500 * time.Millisecond
 // batchRows is the least number of rows of a batch, but for the last.
 const batchRows = 32768
 
-// Run carries out a query that was analyzed over tables of the same columns.
+// Run carries out a query that was analysed over tables of the same columns.
 // A batch is released when the loop goes on: who keeps it calls Retain. Batches
 // have the columns of the analysis. An error that the rows brought about is an
 // *Error.
@@ -133,16 +133,16 @@ func openInputs(a *Analysis, inputs []Input, o Options) (*database, error) {
 	for i := range files {
 		files[i] = quoteText(files[i])
 	}
-	steps := []struct{ what, sql string }{
-		{"shut the database off", "SET allowed_paths = [" + strings.Join(files, ", ") + "]; SET enable_external_access = false; SET lock_configuration = true"},
-		{"open the inputs", tables},
-		{"prepare the query", "CREATE VIEW " + resultView + " AS " + a.text},
+	err = db.exec("SET allowed_paths = [" + strings.Join(files, ", ") + "]; SET enable_external_access = false; SET lock_configuration = true")
+	if err == nil {
+		err = db.exec(tables)
 	}
-	for _, s := range steps {
-		if err := db.exec(s.sql); err != nil {
-			db.close()
-			return nil, fmt.Errorf("%s: %w", s.what, err)
-		}
+	if err == nil {
+		err = db.define(a.text)
+	}
+	if err != nil {
+		db.close()
+		return nil, fmt.Errorf("open the inputs: %w", err)
 	}
 	return db, nil
 }
