@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/urfave/cli/v3"
+)
+
+// newApp is the command line. A flag may be written with one dash or two.
+func newApp(ui *terminal) *cli.Command {
+	app := &cli.Command{
+		Name:    "quern",
+		Usage:   "plan and apply pipelines that turn data into models you can defend",
+		Version: version,
+		Description: "Describe a pipeline in *.quern.hcl files, then:\n" +
+			"  quern plan     shows what would run, what is reused and why\n" +
+			"  quern apply    does just that",
+		HideVersion:               true,
+		EnableShellCompletion:     true,
+		DisableSliceFlagSeparator: true,
+		Writer:                    ui.out,
+		ErrWriter:                 ui.err,
+		ExitErrHandler:            func(context.Context, *cli.Command, error) {},
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "chdir", Usage: "work in the folder `DIR`"},
+			&cli.BoolFlag{Name: "no-color", Usage: "print without colours"},
+		},
+		Before: func(ctx context.Context, cmd *cli.Command) (context.Context, error) {
+			return ctx, enter(ui, cmd)
+		},
+		CommandNotFound: func(_ context.Context, cmd *cli.Command, name string) {
+			ui.finish(fmt.Errorf("there is no command %q\nRun quern -help for the list.%s", name, diag.Suggest(name, commandNames(cmd))))
+			os.Exit(exitError)
+		},
+		Commands: []*cli.Command{
+			initCommand(ui), validateCommand(ui), fmtCommand(ui),
+			planCommand(ui), applyCommand(ui), destroyCommand(ui),
+			showCommand(ui), outputCommand(ui), graphCommand(ui), whyCommand(ui), consoleCommand(ui),
+			stateCommand(ui), artifactCommand(ui), logCommand(ui), lineageCommand(ui),
+			envCommand(ui), gcCommand(ui),
+			pluginCommand(ui), versionCommand(ui),
+		},
+	}
+	prepare(app)
+	return app
+}
+
+// enter applies the flags that every command has.
+func enter(ui *terminal, cmd *cli.Command) error {
+	if cmd.Bool("no-color") {
+		ui.noColor = true
+	}
+	dir := cmd.String("chdir")
+	if dir == "" {
+		return nil
+	}
+	if err := os.Chdir(dir); err != nil {
+		return fmt.Errorf("cannot work in the folder %q\n%w", dir, err)
+	}
+	return nil
+}
+
+// prepare gives every command the same behaviour on wrong usage: an error
+// that says which command to ask for help.
+func prepare(cmd *cli.Command) {
+	cmd.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
+		return fmt.Errorf("%s\nRun %s -help for the flags.%s", err, c.FullName(), suggestFlag(c, err))
+	}
+	cmd.HideHelpCommand = true
+	for _, sub := range cmd.Commands {
+		prepare(sub)
+	}
+}
+
+func suggestFlag(cmd *cli.Command, err error) string {
+	_, name, found := strings.Cut(err.Error(), "not defined: -")
+	if !found {
+		return ""
+	}
+	var names []string
+	for _, flag := range cmd.Flags {
+		names = append(names, flag.Names()...)
+	}
+	return diag.Suggest(strings.TrimLeft(name, "-"), names)
+}
+
+func commandNames(cmd *cli.Command) []string {
+	var names []string
+	for _, sub := range cmd.Root().Commands {
+		names = append(names, sub.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// noArguments refuses positional arguments.
+func noArguments(cmd *cli.Command) error {
+	if cmd.Args().Present() {
+		return fmt.Errorf("%s takes no argument, but got %q\nRun %s -help for its flags.", cmd.FullName(), cmd.Args().First(), cmd.FullName())
+	}
+	return nil
+}
+
+// oneArgument is the only positional argument, which what describes.
+func oneArgument(cmd *cli.Command, what string) (string, error) {
+	if cmd.Args().Len() != 1 {
+		return "", fmt.Errorf("%s needs %s\nUsage: %s %s", cmd.FullName(), what, cmd.FullName(), cmd.ArgsUsage)
+	}
+	return cmd.Args().First(), nil
+}
+
+var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "print JSON"}
+
+// environmentFlags choose the environment.
+func environmentFlags() []cli.Flag {
+	return []cli.Flag{&cli.StringFlag{Name: "env", Value: "default", Usage: "the environment `NAME`", Sources: cli.EnvVars("QUERN_ENV")}}
+}
+
+// variableFlags give values to variables.
+func variableFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "var", Usage: "set the variable `NAME=VALUE`; may be given several times"},
+		&cli.StringSliceFlag{Name: "var-file", Usage: "set variables from `FILE`; may be given several times"},
+	}
+}
+
+// planFlags are those of all commands that make a plan.
+func planFlags() []cli.Flag {
+	return slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{
+		&cli.StringSliceFlag{Name: "target", Usage: "only `ADDRESS` and what it needs; may be given several times"},
+		&cli.StringSliceFlag{Name: "exclude", Usage: "all but `ADDRESS` and what needs it; may be given several times"},
+		&cli.StringSliceFlag{Name: "replace", Usage: "make `ADDRESS` again even if its result is known; may be given several times"},
+		&cli.BoolFlag{Name: "refresh", Value: true, Usage: "look at sources and deployments first; -refresh=false trusts the state"},
+		&cli.IntFlag{Name: "parallelism", Value: 10, Usage: "at most `N` stages at once"},
+		&cli.DurationFlag{Name: "lock-timeout", Usage: "wait `DURATION` for another command's lease on the state"},
+	})
+}

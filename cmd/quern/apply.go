@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/user"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quern-dev/quern/planner"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner"
+	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/runner/progress"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/history"
+	"github.com/quern-dev/quern/store/state"
+	"github.com/urfave/cli/v3"
+	"github.com/zclconf/go-cty/cty"
+)
+
+var autoApproveFlag = &cli.BoolFlag{Name: "auto-approve", Usage: "do not ask"}
+
+func applyCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "apply",
+		Usage:       "compute what is not known yet, and deploy it",
+		ArgsUsage:   "[PLAN]",
+		Description: "Makes a plan, shows it, and carries it out once you agree. With the file of a saved plan it carries\nout that one, provided that nothing has changed since.",
+		Flags: slices.Concat(planFlags(), []cli.Flag{autoApproveFlag,
+			&cli.BoolFlag{Name: "json", Usage: "print events as JSON lines; needs -auto-approve or a saved plan"},
+		}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if cmd.Args().Len() > 1 {
+				return fmt.Errorf("apply takes one saved plan at most, but got %d arguments", cmd.Args().Len())
+			}
+			a := application{ui: ui, cmd: cmd, file: cmd.Args().First()}
+			return a.run(ctx)
+		},
+	}
+}
+
+func destroyCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "destroy",
+		Usage:       "take all deployments down",
+		Description: "Undeploys what apply has deployed. Artifacts stay in the store until gc removes them.",
+		Flags: slices.Concat(planFlags(), []cli.Flag{autoApproveFlag,
+			&cli.BoolFlag{Name: "json", Usage: "print events as JSON lines; needs -auto-approve"},
+		}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			a := application{ui: ui, cmd: cmd, destroy: true}
+			return a.run(ctx)
+		},
+	}
+}
+
+// application is one apply or destroy.
+type application struct {
+	ui      *terminal
+	cmd     *cli.Command
+	file    string // of a saved plan; empty: the plan is made here
+	destroy bool
+}
+
+func (a *application) run(ctx context.Context) error {
+	if a.cmd.Bool("json") && !a.cmd.Bool("auto-approve") && a.file == "" {
+		return fmt.Errorf("-json cannot ask for approval\nGive -auto-approve, or save a plan with quern plan -out=FILE and apply that.")
+	}
+	ctx, stop, done := stoppable(ctx)
+	defer done()
+	w, err := openWorkspace(ctx, a.ui, a.cmd)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	env := a.cmd.String("env")
+	lease, err := acquire(ctx, a.ui, w.store, env, a.cmd)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	st, err := loadState(w.store, env)
+	if err != nil {
+		return err
+	}
+	p, err := a.plan(ctx, w, st)
+	if err != nil {
+		return err
+	}
+	if !p.HasChanges() {
+		return a.nothingToDo(p)
+	}
+	agreed, err := a.agreed(p)
+	if err != nil || !agreed {
+		return err
+	}
+	return a.carryOut(ctx, stop, w, p, st, lease)
+}
+
+// plan is the saved plan, if it still fits, or a new one.
+func (a *application) plan(ctx context.Context, w *workspace, st *state.State) (*plan.Plan, error) {
+	opts, err := w.plannerOptions(a.cmd, st)
+	if err != nil {
+		return nil, err
+	}
+	if a.file != "" {
+		p, err := readPlan(a.file)
+		if err != nil {
+			return nil, err
+		}
+		return p, a.ui.failed(planner.CheckFresh(ctx, p, opts))
+	}
+	opts.Destroy = a.destroy
+	p, err := w.plan(ctx, opts)
+	if err != nil || a.cmd.Bool("json") {
+		return p, err
+	}
+	return p, printPlan(a.ui, p, "text")
+}
+
+func (a *application) nothingToDo(p *plan.Plan) error {
+	if a.cmd.Bool("json") {
+		return a.ui.json(events.Event{Time: time.Now().UTC(), Type: events.RunDone, Summary: &events.Summary{Status: string(runner.Done)}})
+	}
+	if a.file != "" {
+		return printPlan(a.ui, p, "text")
+	}
+	return nil
+}
+
+func (a *application) agreed(p *plan.Plan) (bool, error) {
+	if a.cmd.Bool("auto-approve") || a.file != "" {
+		return true, nil
+	}
+	question, detail := "Do you want to do this?", "quern will do what is described above."
+	if p.Destroy {
+		question, detail = "Do you really want to take all of this down?", "quern will delete the deployments above. This cannot be undone."
+	}
+	yes, err := a.ui.confirm(question, detail)
+	if err == nil && !yes {
+		a.ui.notef("Nothing was done.\n")
+	}
+	return yes, err
+}
+
+func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *workspace, p *plan.Plan, st *state.State, lease *state.Lease) error {
+	display := a.display()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-lease.Lost():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	result, err := runner.Record(ctx, p, runner.Options{
+		Store: w.store, State: st, Save: w.store.States().Save, Plugins: w.plugins,
+		Parallelism: a.cmd.Int("parallelism"), Secrets: secrets(p, w.variables),
+		Events: display.Event, Stop: stop,
+	}, w.store.Runs(), about())
+	if closeErr := display.Close(); err == nil {
+		err = closeErr
+	}
+	if result == nil {
+		return err
+	}
+	return a.report(result, err)
+}
+
+// about is what the history keeps of how this run came to be.
+func about() history.Run {
+	commit, dirty := gitCommit()
+	return history.Run{
+		Command: strings.Join(append([]string{"quern"}, os.Args[1:]...), " "),
+		Commit: commit, Dirty: dirty,
+	}
+}
+
+func (a *application) display() progress.Display {
+	switch {
+	case a.cmd.Bool("json"):
+		return progress.JSON(a.ui.out)
+	case a.ui.color(a.ui.out):
+		return progress.Terminal(a.ui.out, progress.TerminalOptions{Color: true, Size: func() (int, int) { return a.ui.size(a.ui.out) }})
+	}
+	return progress.Plain(a.ui.out)
+}
+
+// report prints what went wrong, and the outputs.
+func (a *application) report(result *runner.Result, err error) error {
+	a.ui.diagnose(result.Diagnostics)
+	if err != nil {
+		return err
+	}
+	if result.Status == runner.Done && !a.cmd.Bool("json") && len(result.Outputs) > 0 {
+		a.ui.printf("\nOutputs:\n\n%s", outputLines(result.Outputs))
+	}
+	if result.Status != runner.Done {
+		return exitStatus(exitError)
+	}
+	return nil
+}
+
+// acquire takes the lease on an environment's state.
+func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, cmd *cli.Command) (*state.Lease, error) {
+	host, _ := os.Hostname()
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	owner := state.Owner{User: name, Host: host, PID: os.Getpid(), Command: cmd.FullName()}
+	lease, err := s.States().Lock(ctx, env, owner, cmd.Duration("lock-timeout"), func(h state.Holder) {
+		ui.notef("Waiting for the state of environment %q, which is held by %s.\n", env, h)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the state of environment %q is in use\n%w", env, err)
+	}
+	if lease.TookOver != nil {
+		ui.notef("Took over the lease of a command that is gone: %s.\n", *lease.TookOver)
+	}
+	return lease, nil
+}
+
+// secrets are the values of the sensitive variables that a plan refers to.
+func secrets(p *plan.Plan, variables map[string]cty.Value) map[string]cty.Value {
+	values := map[string]cty.Value{}
+	for _, name := range p.Secrets {
+		if v, ok := variables[name]; ok {
+			values[name] = v
+		}
+	}
+	return values
+}

@@ -1,0 +1,350 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/state"
+	"github.com/urfave/cli/v3"
+)
+
+func artifactCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "artifact",
+		Usage: "list, show, export and verify what stages made",
+		Commands: []*cli.Command{
+			artifactListCommand(ui), artifactShowCommand(ui), artifactExportCommand(ui), artifactVerifyCommand(ui),
+		},
+	}
+}
+
+// standing is an artifact that an instance of a state has made.
+type standing struct {
+	Address string       `json:"address"`
+	Port    string       `json:"port,omitempty"`
+	Ref     artifact.Ref `json:"artifact"`
+}
+
+func (s standing) name() string {
+	if s.Port == "" {
+		return s.Address
+	}
+	return s.Address + "." + s.Port
+}
+
+// standingIn lists the artifacts of a state by address.
+func standingIn(st *state.State) []standing {
+	var all []standing
+	for _, address := range slices.Sorted(maps.Keys(st.Instances)) {
+		outputs := st.Instances[address].Outputs
+		for _, port := range slices.Sorted(maps.Keys(outputs)) {
+			all = append(all, standing{Address: address, Port: port, Ref: outputs[port]})
+		}
+	}
+	return all
+}
+
+// findArtifact looks up an artifact as users name it: by address, by address
+// and port, or by the beginning of its digest.
+func findArtifact(st *state.State, given string) (standing, error) {
+	var found []standing
+	for _, s := range standingIn(st) {
+		switch {
+		case s.name() == given:
+			return s, nil
+		case s.Address == given, digestMatches(s.Ref, given):
+			found = append(found, s)
+		}
+	}
+	switch {
+	case len(found) == 1 || len(found) > 1 && found[0].Address != given:
+		return found[0], nil
+	case len(found) > 1:
+		names := make([]string, len(found))
+		for i, s := range found {
+			names[i] = s.name()
+		}
+		return standing{}, fmt.Errorf("%s made several artifacts\nName one of %s.", given, strings.Join(names, ", "))
+	}
+	return standing{}, fmt.Errorf("there is no artifact %q in environment %q\nquern artifact list shows those that there are.", given, st.Environment)
+}
+
+func digestMatches(ref artifact.Ref, given string) bool {
+	given = strings.TrimPrefix(given, "sha256:")
+	return len(given) >= 6 && (strings.HasPrefix(strings.TrimPrefix(ref.Digest, "sha256:"), given) || strings.HasPrefix(strings.TrimPrefix(ref.Manifest, "sha256:"), given))
+}
+
+func artifactListCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "list the artifacts of an environment",
+		Flags: append(environmentFlags(), jsonFlag),
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			s, st, err := stateHere(cmd)
+			if err != nil {
+				return err
+			}
+			if cmd.Bool("json") {
+				return ui.json(map[string]any{"artifacts": standingIn(st)})
+			}
+			var rows [][]string
+			for _, a := range standingIn(st) {
+				rows = append(rows, []string{a.name(), a.Ref.Kind, size(s, a.Ref), shortDigest(a.Ref.Digest)})
+			}
+			return ui.table([]string{"ARTIFACT", "KIND", "SIZE", "DIGEST"}, rows)
+		},
+	}
+}
+
+// size says how large an artifact is in the unit that fits its kind.
+func size(s *store.Store, ref artifact.Ref) string {
+	a, err := artifact.Get(s.Blobs, ref)
+	switch {
+	case err != nil:
+		return "damaged"
+	case a.Dataset != nil:
+		return count(a.Dataset.Rows, "row")
+	}
+	var bytes int64
+	for _, f := range a.Files {
+		bytes += f.Size
+	}
+	return byteSize(bytes)
+}
+
+func artifactShowCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "show",
+		Usage:     "show an artifact's manifest, and the first rows of a dataset",
+		ArgsUsage: "ADDRESS[.PORT]|DIGEST",
+		Flags: append(environmentFlags(), jsonFlag,
+			&cli.IntFlag{Name: "rows", Value: 5, Usage: "how many rows of a dataset"}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			s, found, err := artifactArgument(cmd)
+			if err != nil {
+				return err
+			}
+			a, err := artifact.Get(s.Blobs, found.Ref)
+			if err != nil {
+				return err
+			}
+			if cmd.Bool("json") {
+				return ui.json(map[string]any{"address": found.Address, "port": found.Port, "artifact": found.Ref, "manifest": a})
+			}
+			ui.printf("%s\n", artifactTitle(found.name(), found.Ref))
+			if err := printArtifact(ui, s, found.Ref, "  "); err != nil {
+				return err
+			}
+			if a.Dataset == nil || cmd.Int("rows") <= 0 {
+				return nil
+			}
+			ui.printf("\n")
+			return printRows(ctx, ui, s, a.Dataset, cmd.Int("rows"))
+		},
+	}
+}
+
+func artifactExportCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "export",
+		Usage:       "copy an artifact out of the store",
+		ArgsUsage:   "ADDRESS[.PORT]|DIGEST DIR",
+		Description: "Writes a dataset as Parquet and a model or report as its files into DIR, which must be empty or new.",
+		Flags:       environmentFlags(),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if cmd.Args().Len() != 2 {
+				return fmt.Errorf("artifact export needs an artifact and a folder\nUsage: quern artifact export %s", cmd.ArgsUsage)
+			}
+			s, st, err := stateHere(cmd)
+			if err != nil {
+				return err
+			}
+			found, err := findArtifact(st, cmd.Args().Get(0))
+			if err != nil {
+				return err
+			}
+			dir := cmd.Args().Get(1)
+			if err := artifact.Export(ctx, s.Blobs, found.Ref, dir); err != nil {
+				return err
+			}
+			ui.printf("Exported %s to %s.\n", found.name(), dir)
+			return nil
+		},
+	}
+}
+
+func artifactVerifyCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "verify",
+		Usage:       "read artifacts and check them against their digests",
+		ArgsUsage:   "[ADDRESS[.PORT]|DIGEST]...",
+		Description: "Verifies the artifacts that are named, or all of the environment. What is damaged is set aside; the next\napply makes it again.",
+		Flags:       append(environmentFlags(), jsonFlag),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			ctx, cancel := interruptible(ctx)
+			defer cancel()
+			s, st, err := stateHere(cmd)
+			if err != nil {
+				return err
+			}
+			wanted, err := artifactsNamed(st, cmd.Args().Slice())
+			if err != nil {
+				return err
+			}
+			return verify(ctx, ui, s, wanted, cmd.Bool("json"))
+		},
+	}
+}
+
+func artifactsNamed(st *state.State, given []string) ([]standing, error) {
+	if len(given) == 0 {
+		return standingIn(st), nil
+	}
+	var all []standing
+	for _, name := range given {
+		found, err := findArtifact(st, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found)
+	}
+	return all, nil
+}
+
+// verified is what verify found about an artifact.
+type verified struct {
+	standing
+	OK     bool     `json:"ok"`
+	Errors []string `json:"errors,omitempty"`
+}
+
+func verify(ctx context.Context, ui *terminal, s *store.Store, wanted []standing, asJSON bool) error {
+	var all []verified
+	bad := 0
+	for _, w := range wanted {
+		v := verified{standing: w, OK: true}
+		for _, err := range artifact.Verify(ctx, s.Blobs, w.Ref) {
+			if errors.Is(err, context.Canceled) {
+				return err
+			}
+			v.OK = false
+			v.Errors = append(v.Errors, err.Error())
+		}
+		if !v.OK {
+			bad++
+		}
+		all = append(all, v)
+	}
+	if asJSON {
+		if err := ui.json(map[string]any{"artifacts": all}); err != nil {
+			return err
+		}
+	} else {
+		printVerified(ui, all)
+	}
+	if bad > 0 {
+		return fmt.Errorf("%s of %d damaged\nWhat is damaged was set aside in %s/damaged; quern apply makes it again.", count(int64(bad), "artifact"), len(all), storeDir)
+	}
+	return nil
+}
+
+func printVerified(ui *terminal, all []verified) {
+	for _, v := range all {
+		if v.OK {
+			ui.printf("ok        %s\n", v.name())
+			continue
+		}
+		ui.printf("damaged   %s\n", v.name())
+		for _, e := range v.Errors {
+			ui.printf("          %s\n", e)
+		}
+	}
+}
+
+func artifactArgument(cmd *cli.Command) (*store.Store, standing, error) {
+	given, err := oneArgument(cmd, "an artifact")
+	if err != nil {
+		return nil, standing{}, err
+	}
+	s, st, err := stateHere(cmd)
+	if err != nil {
+		return nil, standing{}, err
+	}
+	found, err := findArtifact(st, given)
+	return s, found, err
+}
+
+func artifactTitle(name string, ref artifact.Ref) string {
+	if name == "" {
+		return ref.Kind + " " + ref.Digest
+	}
+	return name + ": " + ref.Kind + " " + ref.Digest
+}
+
+// printArtifact describes an artifact from its manifest.
+func printArtifact(ui *terminal, s *store.Store, ref artifact.Ref, margin string) error {
+	a, err := artifact.Get(s.Blobs, ref)
+	if err != nil {
+		return err
+	}
+	if a.Dataset != nil {
+		ui.printf("%s%s in %s\n", margin, count(a.Dataset.Rows, "row"), count(int64(len(a.Dataset.Shards)), "shard"))
+		for _, c := range a.Dataset.Schema {
+			ui.printf("%s%-20s %s\n", margin, c.Name, c.Type)
+		}
+	}
+	if a.ModelFormat != "" {
+		ui.printf("%sformat %s\n", margin, a.ModelFormat)
+	}
+	for _, f := range a.Files {
+		ui.printf("%s%-20s %10s  %s\n", margin, f.Name, byteSize(f.Size), shortDigest(f.Digest))
+	}
+	return nil
+}
+
+func shortDigest(d string) string {
+	if len(d) > 19 {
+		return d[:19]
+	}
+	return d
+}
+
+// count writes a number of things, with separators: 10,003 rows.
+func count(n int64, thing string) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	if n != 1 {
+		thing += "s"
+	}
+	return text + " " + thing
+}
+
+func byteSize(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	case n < 1<<30:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+}
+
+// indent puts margin before each line, and ends the last one.
+func indent(text, margin string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return margin + strings.Join(lines, "\n"+margin) + "\n"
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/quern-dev/quern/store/state"
+	"github.com/urfave/cli/v3"
+)
+
+func envCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:     "env",
+		Usage:    "list, create and delete environments",
+		Commands: []*cli.Command{envListCommand(ui), envCreateCommand(ui), envDeleteCommand(ui)},
+	}
+}
+
+func envListCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "list the environments",
+		Flags: []cli.Flag{jsonFlag},
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			s, err := openStore()
+			if err != nil {
+				return err
+			}
+			names, err := s.States().List()
+			if err != nil {
+				return err
+			}
+			if cmd.Bool("json") {
+				return ui.json(map[string]any{"environments": names})
+			}
+			var rows [][]string
+			for _, name := range names {
+				st, err := loadState(s, name)
+				if err != nil {
+					return err
+				}
+				rows = append(rows, []string{name, strconv.FormatInt(st.Serial, 10), count(int64(len(st.Instances)), "instance")})
+			}
+			return ui.table([]string{"ENVIRONMENT", "SERIAL", "HOLDS"}, rows)
+		},
+	}
+}
+
+func envCreateCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "create",
+		Usage:       "create an empty environment",
+		ArgsUsage:   "NAME",
+		Description: "An environment is a state of its own over the artifacts of all: what another one has computed is reused.",
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			name, err := oneArgument(cmd, "a name")
+			if err != nil {
+				return err
+			}
+			s, err := openStore()
+			if err != nil {
+				return err
+			}
+			if _, err := s.States().Create(name); err != nil {
+				return fmt.Errorf("the environment %q cannot be created\n%w", name, err)
+			}
+			ui.printf("Created the environment %q. Use it with -env=%s or QUERN_ENV=%s.\n", name, name, name)
+			return nil
+		},
+	}
+}
+
+func envDeleteCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "delete",
+		Usage:       "delete an environment that has no deployments",
+		ArgsUsage:   "NAME",
+		Description: "Its artifacts stay in the store until gc removes them.",
+		Flags:       []cli.Flag{lockTimeoutFlag()},
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			name, err := oneArgument(cmd, "a name")
+			if err != nil {
+				return err
+			}
+			s, err := openStore()
+			if err != nil {
+				return err
+			}
+			lease, err := acquire(ctx, ui, s, name, cmd)
+			if err != nil {
+				return err
+			}
+			defer lease.Release()
+			st, err := loadState(s, name)
+			if err != nil {
+				return err
+			}
+			if deployed := deployments(st); len(deployed) > 0 {
+				return fmt.Errorf("the environment %q still has %s\nTake it down first with quern destroy -env=%s.", name, count(int64(len(deployed)), "deployment"), name)
+			}
+			if err := s.States().Delete(st); err != nil {
+				return fmt.Errorf("the environment %q cannot be deleted\n%w", name, err)
+			}
+			ui.printf("Deleted the environment %q.\n", name)
+			return nil
+		},
+	}
+}
+
+func deployments(st *state.State) []string {
+	var addresses []string
+	for address, inst := range st.Instances {
+		if inst.Deployment != nil {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/quern-dev/quern/lang/format"
+	"github.com/urfave/cli/v3"
+)
+
+func fmtCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "fmt",
+		Usage:     "rewrite configuration files in their canonical form",
+		ArgsUsage: "[FILE|DIR|-]...",
+		Description: "Formats the files, or the *.quern.hcl and *.vars.hcl files of the folders (default: this one), and\n" +
+			"lists those that it changed. With - it formats standard input to standard output.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "check", Usage: "change nothing; exit with 1 if a file is not formatted"},
+			&cli.BoolFlag{Name: "diff", Usage: "print what changes"},
+			&cli.BoolFlag{Name: "recursive", Usage: "descend into folders"},
+		},
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			f := formatter{ui: ui, check: cmd.Bool("check"), diff: cmd.Bool("diff")}
+			return f.run(cmd.Args().Slice(), cmd.Bool("recursive"))
+		},
+	}
+}
+
+type formatter struct {
+	ui          *terminal
+	check, diff bool
+	changed     bool
+}
+
+func (f *formatter) run(args []string, recursive bool) error {
+	if len(args) == 1 && args[0] == "-" {
+		return f.stdin()
+	}
+	files, err := formattable(args, recursive)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := f.file(file); err != nil {
+			return err
+		}
+	}
+	if f.check && f.changed {
+		return exitStatus(exitError)
+	}
+	return nil
+}
+
+func (f *formatter) stdin() error {
+	src, err := io.ReadAll(f.ui.in)
+	if err != nil {
+		return fmt.Errorf("read standard input: %w", err)
+	}
+	f.ui.sources = map[string][]byte{"<stdin>": src}
+	out, diags := format.Source(src, "<stdin>")
+	if err := f.ui.failed(diags); err != nil {
+		return err
+	}
+	_, err = f.ui.out.Write(out)
+	return err
+}
+
+func (f *formatter) file(name string) error {
+	src, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	f.ui.sources = map[string][]byte{name: src}
+	out, diags := format.Source(src, name)
+	if err := f.ui.failed(diags); err != nil {
+		return err
+	}
+	if bytes.Equal(src, out) {
+		return nil
+	}
+	f.changed = true
+	f.ui.printf("%s\n", name)
+	if f.diff {
+		f.ui.printf("%s", udiff.Unified("old/"+name, "new/"+name, string(src), string(out)))
+	}
+	if f.check {
+		return nil
+	}
+	return rewrite(name, out)
+}
+
+// rewrite replaces a file's content in one step, so that an interruption
+// cannot leave half of it.
+func rewrite(name string, content []byte) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".fmt-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(content)
+	if closeErr := tmp.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Chmod(tmp.Name(), info.Mode().Perm())
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// formattable lists the files that the arguments name, sorted.
+func formattable(args []string, recursive bool) ([]string, error) {
+	if len(args) == 0 {
+		args = []string{"."}
+	}
+	var files []string
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		if err != nil {
+			return nil, fmt.Errorf("there is nothing to format at %q\n%w", arg, err)
+		}
+		if !info.IsDir() {
+			files = append(files, arg)
+			continue
+		}
+		found, err := formattableIn(arg, recursive)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, found...)
+	}
+	return files, nil
+}
+
+func formattableIn(dir string, recursive bool) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != dir && (!recursive || strings.HasPrefix(entry.Name(), ".")):
+			return fs.SkipDir
+		case !entry.IsDir() && isConfiguration(entry.Name()):
+			files = append(files, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for files in %s: %w", dir, err)
+	}
+	return files, nil
+}
+
+func isConfiguration(name string) bool {
+	return strings.HasSuffix(name, ".quern.hcl") || strings.HasSuffix(name, ".vars.hcl")
+}

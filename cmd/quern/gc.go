@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/gc"
+	"github.com/urfave/cli/v3"
+)
+
+func gcCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "gc",
+		Usage: "remove what no environment and no kept run refers to",
+		Description: "Says what it would remove; with -delete it does. It needs the leases of all environments, so no apply can\n" +
+			"run meanwhile.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "delete", Usage: "do it"},
+			&cli.IntFlag{Name: "keep-runs", Value: 20, Usage: "keep what the last `N` runs made"},
+			&cli.DurationFlag{Name: "grace", Value: 7 * 24 * time.Hour, Usage: "keep what was made within `DURATION`"},
+			lockTimeoutFlag(), jsonFlag,
+		},
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			ctx, cancel := interruptible(ctx)
+			defer cancel()
+			return collect(ctx, ui, cmd)
+		},
+	}
+}
+
+func collect(ctx context.Context, ui *terminal, cmd *cli.Command) error {
+	s, err := openStore()
+	if err != nil {
+		return err
+	}
+	release, err := acquireAll(ctx, ui, s, cmd)
+	if err != nil {
+		return err
+	}
+	defer release()
+	result, err := gc.Collect(ctx, s, gc.Options{
+		Runs: cmd.Int("keep-runs"), Grace: cmd.Duration("grace"), DryRun: !cmd.Bool("delete"), Now: time.Now(),
+	})
+	if err != nil {
+		return err
+	}
+	if cmd.Bool("json") {
+		return ui.json(result)
+	}
+	verb := "Would remove"
+	if cmd.Bool("delete") {
+		verb = "Removed"
+	}
+	ui.printf("%s %s, %s and %s of %s. %s of %s stay.\n", verb, count(int64(result.Actions), "action"), count(int64(result.Parts), "part"),
+		byteSize(result.Bytes), count(int64(result.Blobs), "blob"), byteSize(result.KeptBytes), count(int64(result.KeptBlobs), "blob"))
+	if !cmd.Bool("delete") && result.Actions+result.Parts+result.Blobs > 0 {
+		ui.printf("To do it: quern gc -delete\n")
+	}
+	return nil
+}
+
+// acquireAll takes the leases of all environments.
+func acquireAll(ctx context.Context, ui *terminal, s *store.Store, cmd *cli.Command) (release func(), err error) {
+	environments, err := s.States().List()
+	if err != nil {
+		return nil, err
+	}
+	var releases []func() error
+	release = func() {
+		for _, r := range releases {
+			r()
+		}
+	}
+	for _, env := range environments {
+		lease, err := acquire(ctx, ui, s, env, cmd)
+		if err != nil {
+			release()
+			return nil, err
+		}
+		releases = append(releases, lease.Release)
+	}
+	return release, nil
+}

@@ -1,0 +1,17 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+)
+
+// gitCommit is the commit that the current folder is at, and whether there
+// are changes beside it; empty where it is in no repository.
+func gitCommit() (commit string, dirty bool) {
+	out, err := exec.Command("git", "rev-parse", "HEAD").Output()
+	if err != nil {
+		return "", false
+	}
+	status, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ".").Output()
+	return strings.TrimSpace(string(out)), err == nil && len(status) > 0
+}

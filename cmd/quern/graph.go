@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/quern-dev/quern/planner/render"
+	"github.com/urfave/cli/v3"
+)
+
+func graphCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "graph",
+		Usage:       "print the graph of stages",
+		Description: "Prints Graphviz DOT or a Mermaid flowchart of the stages, what each needs, and what plan would do with it.",
+		Flags: slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "format", Value: "dot", Usage: "dot, mermaid or json"},
+			&cli.BoolFlag{Name: "refresh", Usage: "look at sources and deployments first"},
+			jsonFlag,
+		}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			p, err := currentPlan(ctx, ui, cmd)
+			if err != nil {
+				return err
+			}
+			format := cmd.String("format")
+			if cmd.Bool("json") {
+				format = "json"
+			}
+			switch format {
+			case "dot":
+				return render.DOT(ui.out, p)
+			case "mermaid":
+				return render.Mermaid(ui.out, p)
+			case "json":
+				return ui.json(render.Graph(p))
+			}
+			return fmt.Errorf("a graph has no format %q\nChoose dot, mermaid or json.", format)
+		},
+	}
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+
+	"github.com/quern-dev/quern/planner/registry"
+	"github.com/urfave/cli/v3"
+)
+
+func initCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "init",
+		Usage:       "find the required plugins and pin them",
+		Description: "Looks for the plugins of required_plugins and writes their versions and checksums to .quern.lock.hcl.\nKeep that file in Git: a plugin with another checksum is not started.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "upgrade", Usage: "take the newest versions that the constraints allow, even if others are pinned"},
+			jsonFlag,
+		},
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			ctx, cancel := interruptible(ctx)
+			defer cancel()
+			module, err := loadModule(ctx, ui)
+			if err != nil {
+				return err
+			}
+			if _, err := openStore(); err != nil {
+				return err
+			}
+			pinned, diags := registry.Init(ctx, registryOptions(module), cmd.Bool("upgrade"))
+			if err := ui.failed(diags); err != nil {
+				return err
+			}
+			if cmd.Bool("json") {
+				return ui.json(map[string]any{"plugins": pinned})
+			}
+			for _, p := range pinned {
+				ui.printf("- %s %s (%s)\n", p.Name, p.Version, p.Change)
+			}
+			ui.printf("The pipeline is ready: quern plan shows what it would do.\n")
+			return nil
+		},
+	}
+}

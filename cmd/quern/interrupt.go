@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// interruptible returns a context that Ctrl-C and SIGTERM end.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+}
+
+// stoppable is for work that can stop in order: the first Ctrl-C or SIGTERM
+// closes stop, a second one ends the context. Call done when the work is over.
+func stoppable(ctx context.Context) (_ context.Context, stop <-chan struct{}, done func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	asked, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		select {
+		case <-signals:
+			close(asked)
+		case <-over:
+			return
+		}
+		select {
+		case <-signals:
+			cancel()
+		case <-over:
+		}
+	}()
+	return ctx, asked, func() {
+		signal.Stop(signals)
+		close(over)
+		cancel()
+	}
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/quern-dev/quern/store/history"
+	"github.com/urfave/cli/v3"
+)
+
+func logCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "log",
+		Usage:     "list the runs, or show one",
+		ArgsUsage: "[RUN]",
+		Flags: append(environmentFlags(), jsonFlag,
+			&cli.IntFlag{Name: "n", Value: 20, Usage: "list the last `N` runs"}),
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			s, err := openStore()
+			if err != nil {
+				return err
+			}
+			if cmd.Args().Len() > 1 {
+				return fmt.Errorf("log takes one run at most, but got %d", cmd.Args().Len())
+			}
+			if id := cmd.Args().First(); id != "" {
+				return showRun(ui, cmd, s.Runs(), id)
+			}
+			return listRuns(ui, cmd, s.Runs())
+		},
+	}
+}
+
+func listRuns(ui *terminal, cmd *cli.Command, runs *history.Store) error {
+	all, err := runs.List()
+	if err != nil {
+		return err
+	}
+	var shown []*history.Run
+	for i := len(all) - 1; i >= 0 && len(shown) < cmd.Int("n"); i-- {
+		if !cmd.IsSet("env") || all[i].Environment == cmd.String("env") {
+			shown = append(shown, all[i])
+		}
+	}
+	if cmd.Bool("json") {
+		return ui.json(map[string]any{"runs": shown})
+	}
+	if len(shown) == 0 {
+		ui.notef("There were no runs yet.\n")
+		return nil
+	}
+	var rows [][]string
+	for _, r := range shown {
+		rows = append(rows, []string{r.ID, r.Started.Local().Format("2006-01-02 15:04:05"), r.Environment, string(r.Status), duration(r), what(r), commit(r)})
+	}
+	return ui.table([]string{"RUN", "STARTED", "ENV", "STATUS", "TIME", "WHAT", "COMMIT"}, rows)
+}
+
+func showRun(ui *terminal, cmd *cli.Command, runs *history.Store, id string) error {
+	r, err := runs.Get(id)
+	if err != nil {
+		return fmt.Errorf("the run %q cannot be shown\n%w", id, err)
+	}
+	if cmd.Bool("json") {
+		return ui.json(r)
+	}
+	ui.printf("run %s  %s\n  command  %s\n  started  %s, took %s\n  quern    %s\n", r.ID, r.Status, r.Command,
+		r.Started.Local().Format("2006-01-02 15:04:05"), duration(r), r.QuernVersion)
+	if c := commit(r); c != "" {
+		ui.printf("  commit   %s\n", c)
+	}
+	ui.printf("\n")
+	var rows [][]string
+	for _, i := range r.Instances {
+		rows = append(rows, []string{i.Address, i.Action, string(i.Status), fmt.Sprintf("%.1f s", i.Seconds), rowsText(i), firstLine(i.Error)})
+	}
+	return ui.table([]string{"ADDRESS", "ACTION", "STATUS", "TIME", "ROWS", "ERROR"}, rows)
+}
+
+func rowsText(i history.Instance) string {
+	switch {
+	case i.Rows == 0:
+		return ""
+	case i.NewRows > 0 && i.NewRows < i.Rows:
+		return fmt.Sprintf("%d (%d new)", i.Rows, i.NewRows)
+	}
+	return fmt.Sprint(i.Rows)
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+func duration(r *history.Run) string {
+	if r.Ended.IsZero() {
+		return "-"
+	}
+	return r.Ended.Sub(r.Started).Round(100 * time.Millisecond).String()
+}
+
+// what counts the instances of a run by action.
+func what(r *history.Run) string {
+	var order []string
+	counts := map[string]int{}
+	for _, i := range r.Instances {
+		key := i.Action
+		if i.Status == "failed" {
+			key = "failed"
+		}
+		if key == "" {
+			continue
+		}
+		if counts[key] == 0 {
+			order = append(order, key)
+		}
+		counts[key]++
+	}
+	parts := make([]string, len(order))
+	for n, action := range order {
+		parts[n] = fmt.Sprintf("%d %s", counts[action], action)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func commit(r *history.Run) string {
+	c := r.Commit
+	if len(c) > 12 {
+		c = c[:12]
+	}
+	if c != "" && r.Dirty {
+		c += " and changes"
+	}
+	return c
+}

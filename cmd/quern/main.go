@@ -1,0 +1,77 @@
+// Command quern plans and applies declarative pipelines for the lifecycle of
+// language models.
+//
+// Each command has a file of its own: its flags, and its work in terms of
+// the packages lang, planner, runner and store. Nothing here is logic that
+// another front end would need.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"github.com/quern-dev/quern/plugins/builtin"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// version is set when a release is linked.
+var version = "0.1.0"
+
+// Exit codes. Two is that of -detailed-exitcode alone.
+const (
+	exitOK      = 0
+	exitError   = 1
+	exitChanges = 2
+	exitCrash   = 11
+)
+
+func main() {
+	// The built-in plugins are ordinary plugins, served by this program when
+	// it is started again in that role.
+	if len(os.Args) == 2 && os.Args[1] == "serve-plugin" {
+		plugin.Serve(builtin.Plugin())
+		return
+	}
+	os.Exit(run(os.Args))
+}
+
+func run(args []string) (code int) {
+	defer reportPanic(&code)
+	ui := newTerminal(os.Stdin, os.Stdout, os.Stderr)
+	err := newApp(ui).Run(context.Background(), args)
+	return ui.finish(err)
+}
+
+// reportPanic turns a panic into a report that says where to send it.
+func reportPanic(code *int) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	fmt.Fprintf(os.Stderr, `
+quern stopped because of a mistake in quern itself, not in your pipeline.
+Your state and artifacts are as the last finished step left them; run the command again.
+Please report what follows at https://github.com/quern-dev/quern/issues
+
+quern %s: %v
+
+%s`, version, r, debug.Stack())
+	*code = exitCrash
+}
+
+// exitStatus is an error that only sets the exit code: what there is to say
+// has been said.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+func exitCode(err error) (int, bool) {
+	var status exitStatus
+	if errors.As(err, &status) {
+		return int(status), true
+	}
+	return 0, false
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/store/state"
+	"github.com/urfave/cli/v3"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+)
+
+func outputCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "output",
+		Usage:     "print the outputs of the last apply",
+		ArgsUsage: "[NAME]",
+		Flags: slices.Concat(environmentFlags(), []cli.Flag{
+			&cli.BoolFlag{Name: "raw", Usage: "print a string, number or bool without quotes, for scripts"},
+			jsonFlag,
+		}),
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			s, err := openStore()
+			if err != nil {
+				return err
+			}
+			st, err := loadState(s, cmd.String("env"))
+			if err != nil {
+				return err
+			}
+			if cmd.Args().Len() > 1 {
+				return fmt.Errorf("output takes one name at most, but got %d", cmd.Args().Len())
+			}
+			if name := cmd.Args().First(); name != "" {
+				return printOutput(ui, cmd, st, name)
+			}
+			return printOutputs(ui, cmd, st)
+		},
+	}
+}
+
+func printOutputs(ui *terminal, cmd *cli.Command, st *state.State) error {
+	if cmd.Bool("raw") {
+		return fmt.Errorf("-raw needs the name of an output\nThe outputs are: %s", strings.Join(slices.Sorted(maps.Keys(st.Outputs)), ", "))
+	}
+	if cmd.Bool("json") {
+		all := make(map[string]any, len(st.Outputs))
+		for name, o := range st.Outputs {
+			all[name] = outputJSON(o)
+		}
+		return ui.json(all)
+	}
+	if len(st.Outputs) == 0 {
+		ui.notef("There are no outputs: none is declared, or nothing was applied yet.\n")
+		return nil
+	}
+	ui.printf("%s", stateOutputLines(st))
+	return nil
+}
+
+// outputJSON is an output with its type; without its value when it is sensitive.
+func outputJSON(o *state.Output) map[string]any {
+	out := map[string]any{"sensitive": o.Sensitive}
+	if o.Value == nil {
+		return out
+	}
+	plain, err := ctyjson.Marshal(o.Value.Value, o.Value.Type())
+	if err == nil {
+		out["value"] = json.RawMessage(plain)
+	}
+	if t, err := ctyjson.MarshalType(o.Value.Type()); err == nil {
+		out["type"] = json.RawMessage(t)
+	}
+	return out
+}
+
+func printOutput(ui *terminal, cmd *cli.Command, st *state.State, name string) error {
+	o, ok := st.Outputs[name]
+	if !ok {
+		return fmt.Errorf("there is no output %q\n%s", name, "Outputs are known once they are declared and applied."+diag.Suggest(name, slices.Sorted(maps.Keys(st.Outputs))))
+	}
+	if o.Value == nil {
+		return fmt.Errorf("the output %q is sensitive\nIts value is not kept in the state.", name)
+	}
+	switch {
+	case cmd.Bool("json"):
+		plain, err := ctyjson.Marshal(o.Value.Value, o.Value.Type())
+		if err != nil {
+			return err
+		}
+		return ui.json(json.RawMessage(plain))
+	case cmd.Bool("raw"):
+		return printRaw(ui, name, o.Value.Value)
+	}
+	ui.printf("%s\n", value.Format(o.Value.Value))
+	return nil
+}
+
+func printRaw(ui *terminal, name string, v cty.Value) error {
+	if v.IsNull() || !v.Type().IsPrimitiveType() {
+		return fmt.Errorf("the output %q is no string, number or bool\nPrint it with -json.", name)
+	}
+	ui.printf("%s", plainText(v))
+	return nil
+}
+
+func plainText(v cty.Value) string {
+	switch v.Type() {
+	case cty.String:
+		return v.AsString()
+	case cty.Bool:
+		return fmt.Sprint(v.True())
+	}
+	return v.AsBigFloat().Text('f', -1)
+}
+
+// outputLines prints outputs as HCL assignments, sensitive ones without their
+// values.
+func outputLines(outputs map[string]cty.Value) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(outputs)) {
+		text := "(sensitive)"
+		if v := outputs[name]; !value.IsSensitive(v) {
+			text = value.Format(v)
+		}
+		fmt.Fprintf(&b, "%s = %s\n", name, text)
+	}
+	return b.String()
+}
+
+func stateOutputLines(st *state.State) string {
+	values := make(map[string]cty.Value, len(st.Outputs))
+	for name, o := range st.Outputs {
+		if o.Value == nil {
+			values[name] = cty.StringVal("").Mark(value.Sensitive{Variable: name})
+			continue
+		}
+		values[name] = o.Value.Value
+	}
+	return outputLines(values)
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/render"
+	"github.com/urfave/cli/v3"
+)
+
+func planCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "plan",
+		Usage: "show what apply would do, and why",
+		Flags: slices.Concat(planFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "out", Usage: "save the plan to `FILE`, to be applied later"},
+			&cli.StringFlag{Name: "format", Value: "text", Usage: "text, json or markdown"},
+			&cli.BoolFlag{Name: "destroy", Usage: "plan to take all deployments down"},
+			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit with 0 if there is nothing to do, 1 on error, 2 if there are changes"},
+			jsonFlag,
+		}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			return makePlan(ctx, ui, cmd)
+		},
+	}
+}
+
+func makePlan(ctx context.Context, ui *terminal, cmd *cli.Command) error {
+	ctx, cancel := interruptible(ctx)
+	defer cancel()
+	w, err := openWorkspace(ctx, ui, cmd)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	st, err := loadState(w.store, cmd.String("env"))
+	if err != nil {
+		return err
+	}
+	opts, err := w.plannerOptions(cmd, st)
+	if err != nil {
+		return err
+	}
+	opts.Destroy = cmd.Bool("destroy")
+	p, err := w.plan(ctx, opts)
+	if err != nil {
+		return err
+	}
+	out := cmd.String("out")
+	if out != "" {
+		if err := savePlan(out, p); err != nil {
+			return err
+		}
+	}
+	if err := printPlan(ui, p, planFormat(cmd)); err != nil {
+		return err
+	}
+	if out != "" && planFormat(cmd) == "text" {
+		ui.printf("\nSaved to %s. To do exactly this, run:\n    quern apply %s\n", out, out)
+	}
+	if cmd.Bool("detailed-exitcode") && p.HasChanges() {
+		return exitStatus(exitChanges)
+	}
+	return nil
+}
+
+func planFormat(cmd *cli.Command) string {
+	if cmd.Bool("json") {
+		return "json"
+	}
+	return cmd.String("format")
+}
+
+// printPlan prints a plan in one of its forms.
+func printPlan(ui *terminal, p *plan.Plan, format string) error {
+	switch format {
+	case "text":
+		return render.Text(ui.out, p, render.Options{Color: ui.color(ui.out), Width: ui.width(ui.out)})
+	case "json":
+		return render.JSON(ui.out, p)
+	case "markdown":
+		return render.Markdown(ui.out, p)
+	}
+	return fmt.Errorf("a plan has no format %q\nChoose text, json or markdown.", format)
+}
+
+// savePlan writes a plan so that it is there whole or not at all.
+func savePlan(name string, p *plan.Plan) error {
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".plan-*")
+	if err != nil {
+		return fmt.Errorf("the plan cannot be saved to %s\n%w", name, err)
+	}
+	defer os.Remove(tmp.Name())
+	err = plan.Encode(tmp, p)
+	if closeErr := tmp.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	if err != nil {
+		return fmt.Errorf("the plan cannot be saved to %s\n%w", name, err)
+	}
+	return nil
+}
+
+func readPlan(name string) (*plan.Plan, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("the plan %s cannot be read\n%w", name, err)
+	}
+	defer f.Close()
+	p, err := plan.Decode(f)
+	if err != nil {
+		return nil, fmt.Errorf("the plan %s cannot be used\n%w", name, err)
+	}
+	return p, nil
+}

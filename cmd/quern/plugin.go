@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/planner/registry"
+	"github.com/quern-dev/quern/planner/registry/scaffold"
+	"github.com/urfave/cli/v3"
+)
+
+func pluginCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:     "plugin",
+		Usage:    "list plugins, print their reference, start a new one",
+		Commands: []*cli.Command{pluginListCommand(ui), pluginDocsCommand(ui), pluginNewCommand(ui)},
+	}
+}
+
+func pluginListCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "list the plugins and the types that they offer",
+		Flags: []cli.Flag{jsonFlag},
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			plugins, err := pluginsHere(ui)
+			if err != nil {
+				return err
+			}
+			defer plugins.Close()
+			types, err := plugins.Types(ctx)
+			if err != nil {
+				return err
+			}
+			if cmd.Bool("json") {
+				return ui.json(types)
+			}
+			var rows [][]string
+			for _, t := range types {
+				rows = append(rows, []string{t.Kind, t.Name, t.Plugin, t.Version, t.Summary})
+			}
+			return ui.table([]string{"KIND", "TYPE", "PLUGIN", "VERSION", "WHAT IT DOES"}, rows)
+		},
+	}
+}
+
+func pluginDocsCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "docs",
+		Usage:     "print the reference of a plugin's types as Markdown",
+		ArgsUsage: "[PLUGIN]",
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			plugins, err := pluginsHere(ui)
+			if err != nil {
+				return err
+			}
+			defer plugins.Close()
+			return plugins.Reference(ctx, ui.out, cmd.Args().First())
+		},
+	}
+}
+
+// pluginsHere are the built-in plugins and those that the pipeline of this
+// folder requires, if there is one.
+func pluginsHere(ui *terminal) (*registry.Registry, error) {
+	module, diags := config.Load(".")
+	ui.sources = module.Sources
+	if diags.HasErrors() && len(module.Sources) > 0 {
+		return nil, diagnosed{diags}
+	}
+	return openRegistry(ui, module)
+}
+
+func pluginNewCommand(ui *terminal) *cli.Command {
+	kinds := []string{"source", "transform", "label", "train", "evaluate", "deploy"}
+	return &cli.Command{
+		Name:        "new",
+		Usage:       "write a working plugin with its test",
+		ArgsUsage:   "KIND NAME",
+		Description: "Writes a Go module that builds a plugin with one type, and a test that runs it for real.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "dir", Usage: "write to the folder `DIR` (default: quern-plugin-NAME)"},
+			&cli.StringFlag{Name: "replace", Usage: "build against quern's source in the folder `DIR` rather than a release"},
+		},
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if cmd.Args().Len() != 2 || !slices.Contains(kinds, cmd.Args().First()) {
+				return fmt.Errorf("plugin new needs a kind and a name\nUsage: quern plugin new KIND NAME, where KIND is one of %q", kinds)
+			}
+			kind, name := cmd.Args().Get(0), cmd.Args().Get(1)
+			dir := cmd.String("dir")
+			if dir == "" {
+				dir = "quern-plugin-" + name
+			}
+			files, err := scaffold.Write(dir, scaffold.Options{Kind: kind, Name: name, Replace: cmd.String("replace")})
+			if err != nil {
+				return err
+			}
+			for _, f := range files {
+				ui.printf("%s\n", filepath.Join(dir, f))
+			}
+			ui.printf("\nTo try it:\n    cd %s && go test ./...\n", dir)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/dataset"
+	"github.com/quern-dev/quern/store/state"
+	"github.com/urfave/cli/v3"
+)
+
+func showCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "show",
+		Usage:       "show the state, an instance or a saved plan",
+		ArgsUsage:   "[ADDRESS|PLAN]",
+		Description: "Without an argument: every instance that stands, and the outputs. With an address: that instance and\nwhat it made. With a file: the saved plan.",
+		Flags: append(environmentFlags(), jsonFlag,
+			&cli.StringFlag{Name: "format", Value: "text", Usage: "of a saved plan: text, json or markdown"}),
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if cmd.Args().Len() > 1 {
+				return fmt.Errorf("show takes one address or saved plan at most, but got %d arguments", cmd.Args().Len())
+			}
+			given := cmd.Args().First()
+			if info, err := os.Stat(given); given != "" && err == nil && !info.IsDir() {
+				p, err := readPlan(given)
+				if err != nil {
+					return err
+				}
+				return printPlan(ui, p, planFormat(cmd))
+			}
+			s, st, err := stateHere(cmd)
+			if err != nil {
+				return err
+			}
+			if given != "" {
+				return showInstance(ui, cmd, s, st, given)
+			}
+			return showState(ui, cmd, s, st)
+		},
+	}
+}
+
+func showInstance(ui *terminal, cmd *cli.Command, s *store.Store, st *state.State, given string) error {
+	inst, err := instanceAt(st, given)
+	if err != nil {
+		return err
+	}
+	if cmd.Bool("json") {
+		return ui.json(inst)
+	}
+	return printInstance(ui, s, inst)
+}
+
+func showState(ui *terminal, cmd *cli.Command, s *store.Store, st *state.State) error {
+	if cmd.Bool("json") {
+		return ui.json(st)
+	}
+	if len(st.Instances) == 0 {
+		ui.notef("Nothing stands in environment %q yet: quern apply makes it.\n", st.Environment)
+		return nil
+	}
+	var rows [][]string
+	for _, address := range slices.Sorted(maps.Keys(st.Instances)) {
+		inst := st.Instances[address]
+		rows = append(rows, []string{address, inst.Type, made(s, inst), inst.Updated.Local().Format("2006-01-02 15:04:05")})
+	}
+	if err := ui.table([]string{"ADDRESS", "TYPE", "MADE", "UPDATED"}, rows); err != nil {
+		return err
+	}
+	if len(st.Outputs) > 0 {
+		ui.printf("\nOutputs:\n\n%s", stateOutputLines(st))
+	}
+	return nil
+}
+
+// made says in a few words what an instance has made.
+func made(s *store.Store, inst *state.Instance) string {
+	var parts []string
+	for _, port := range slices.Sorted(maps.Keys(inst.Outputs)) {
+		text := size(s, inst.Outputs[port])
+		if port != "" {
+			text = port + ": " + text
+		}
+		parts = append(parts, text)
+	}
+	if inst.Deployment != nil {
+		parts = append(parts, "deployed")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// printRows prints the first rows of a dataset as a table.
+func printRows(ctx context.Context, ui *terminal, s *store.Store, m *dataset.Manifest, n int) error {
+	shards, err := m.Files(s.Blobs, nil)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for rec, err := range data.Read(ctx, shards, nil, n) {
+		if err != nil {
+			return err
+		}
+		for i := 0; i < int(rec.NumRows()) && len(rows) < n; i++ {
+			rows = append(rows, rowTexts(rec, i))
+		}
+		rec.Release()
+		if len(rows) == n {
+			break
+		}
+	}
+	return ui.table(m.Schema.Names(), rows)
+}
+
+// longestCell is how much of a value a table shows.
+const longestCell = 60
+
+func rowTexts(rec arrow.RecordBatch, i int) []string {
+	texts := make([]string, rec.NumCols())
+	for c, col := range rec.Columns() {
+		text := "-"
+		if !col.IsNull(i) {
+			text = strings.Join(strings.Fields(col.ValueStr(i)), " ")
+		}
+		if runes := []rune(text); len(runes) > longestCell {
+			text = string(runes[:longestCell-1]) + "…"
+		}
+		texts[c] = text
+	}
+	return texts
+}

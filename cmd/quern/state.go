@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/state"
+	"github.com/urfave/cli/v3"
+)
+
+func stateCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:     "state",
+		Usage:    "look at what stands in an environment, and correct it",
+		Commands: []*cli.Command{stateListCommand(ui), stateShowCommand(ui), stateMoveCommand(ui), stateRemoveCommand(ui)},
+	}
+}
+
+func stateListCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "list the instances",
+		Flags: append(environmentFlags(), jsonFlag),
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			_, st, err := stateHere(cmd)
+			if err != nil {
+				return err
+			}
+			addresses := slices.Sorted(maps.Keys(st.Instances))
+			if cmd.Bool("json") {
+				all := make([]*state.Instance, 0, len(addresses))
+				for _, a := range addresses {
+					all = append(all, st.Instances[a])
+				}
+				return ui.json(map[string]any{"format": st.Format, "environment": st.Environment, "lineage": st.Lineage, "serial": st.Serial, "instances": all})
+			}
+			for _, a := range addresses {
+				ui.printf("%s\n", a)
+			}
+			return nil
+		},
+	}
+}
+
+func stateShowCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "show",
+		Usage:     "show one instance",
+		ArgsUsage: "ADDRESS",
+		Flags:     append(environmentFlags(), jsonFlag),
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			s, st, err := stateHere(cmd)
+			if err != nil {
+				return err
+			}
+			inst, err := instanceArgument(cmd, st)
+			if err != nil {
+				return err
+			}
+			if cmd.Bool("json") {
+				return ui.json(inst)
+			}
+			return printInstance(ui, s, inst)
+		},
+	}
+}
+
+func stateMoveCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "mv",
+		Usage:       "give an instance another address",
+		ArgsUsage:   "FROM TO",
+		Description: "For a stage that was renamed: what it made, or deployed, stays.",
+		Flags:       append(environmentFlags(), lockTimeoutFlag()),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if cmd.Args().Len() != 2 {
+				return fmt.Errorf("state mv needs two addresses\nUsage: quern state mv FROM TO")
+			}
+			from, to := cmd.Args().Get(0), cmd.Args().Get(1)
+			return changeState(ctx, ui, cmd, func(st *state.State) error {
+				if err := moveInstance(st, from, to); err != nil {
+					return err
+				}
+				ui.printf("Moved %s to %s.\n", from, to)
+				return nil
+			})
+		},
+	}
+}
+
+func moveInstance(st *state.State, from, to string) error {
+	inst, err := instanceAt(st, from)
+	if err != nil {
+		return err
+	}
+	target, err := addr.Parse(to)
+	if err != nil {
+		return err
+	}
+	if target.Kind != inst.Kind {
+		return fmt.Errorf("a %s cannot become a %s\n%s and %s must be of the same kind.", inst.Kind, target.Kind, from, to)
+	}
+	if _, taken := st.Instances[target.String()]; taken {
+		return fmt.Errorf("there is an instance %s already\nRemove it first with quern state rm.", target)
+	}
+	delete(st.Instances, inst.Address)
+	inst.Address = target.String()
+	st.Instances[inst.Address] = inst
+	return nil
+}
+
+func stateRemoveCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "rm",
+		Usage:       "forget instances",
+		ArgsUsage:   "ADDRESS...",
+		Description: "Drops instances from the state. A deployment stays where it is, but quern no longer knows of it.",
+		Flags:       append(environmentFlags(), lockTimeoutFlag()),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if !cmd.Args().Present() {
+				return fmt.Errorf("state rm needs an address\nUsage: quern state rm ADDRESS...")
+			}
+			return changeState(ctx, ui, cmd, func(st *state.State) error {
+				for _, a := range cmd.Args().Slice() {
+					inst, err := instanceAt(st, a)
+					if err != nil {
+						return err
+					}
+					delete(st.Instances, inst.Address)
+					ui.printf("Forgot %s.\n", inst.Address)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func lockTimeoutFlag() cli.Flag {
+	return &cli.DurationFlag{Name: "lock-timeout", Usage: "wait `DURATION` for another command's lease on the state"}
+}
+
+// changeState changes an environment's state under a lease.
+func changeState(ctx context.Context, ui *terminal, cmd *cli.Command, change func(*state.State) error) error {
+	s, err := openStore()
+	if err != nil {
+		return err
+	}
+	lease, err := acquire(ctx, ui, s, cmd.String("env"), cmd)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	st, err := loadState(s, cmd.String("env"))
+	if err != nil {
+		return err
+	}
+	if err := change(st); err != nil {
+		return err
+	}
+	return s.States().Save(st)
+}
+
+// stateHere is the store of this folder and the state of the environment that
+// the flags name.
+func stateHere(cmd *cli.Command) (*store.Store, *state.State, error) {
+	s, err := openStore()
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := loadState(s, cmd.String("env"))
+	return s, st, err
+}
+
+func instanceArgument(cmd *cli.Command, st *state.State) (*state.Instance, error) {
+	given, err := oneArgument(cmd, "the address of an instance")
+	if err != nil {
+		return nil, err
+	}
+	return instanceAt(st, given)
+}
+
+func instanceAt(st *state.State, given string) (*state.Instance, error) {
+	a, err := addr.Parse(given)
+	if err != nil {
+		return nil, err
+	}
+	if inst, ok := st.Instances[a.String()]; ok {
+		return inst, nil
+	}
+	return nil, fmt.Errorf("the state of environment %q has no instance %s\nquern state list shows those that it has.%s",
+		st.Environment, a, diag.Suggest(a.String(), slices.Collect(maps.Keys(st.Instances))))
+}
+
+func printInstance(ui *terminal, s *store.Store, inst *state.Instance) error {
+	ui.printf("%s  (%s %q)\n", inst.Address, inst.Kind, inst.Type)
+	field := func(name, text string) {
+		if text != "" {
+			ui.printf("  %-13s %s\n", name, text)
+		}
+	}
+	field("action key", inst.ActionKey)
+	field("definition", inst.Definition)
+	field("plugin", inst.Plugin)
+	field("run", inst.Run)
+	field("updated", inst.Updated.Local().Format("2006-01-02 15:04:05"))
+	if inst.Errors > 0 {
+		field("failed rows", strconv.FormatInt(inst.Errors, 10))
+	}
+	for _, port := range slices.Sorted(maps.Keys(inst.Outputs)) {
+		ui.printf("\n  %s\n", artifactTitle(port, inst.Outputs[port]))
+		if err := printArtifact(ui, s, inst.Outputs[port], "    "); err != nil {
+			return err
+		}
+	}
+	switch {
+	case inst.Deployment != nil && inst.Deployment.Value != nil:
+		ui.printf("\n%s", indent(value.Format(inst.Deployment.Value.Value), "  "))
+	case inst.Value != nil:
+		ui.printf("\n%s", indent(value.Format(inst.Value.Value), "  "))
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/lang/diag"
+	"golang.org/x/term"
+)
+
+// terminal is where a command reads and prints: results on out, all that is
+// said about them on err.
+type terminal struct {
+	in       *os.File
+	out, err *os.File
+	noColor  bool
+	// sources are the configuration files that snippets are cut from.
+	sources map[string][]byte
+}
+
+func newTerminal(in, out, err *os.File) *terminal {
+	return &terminal{in: in, out: out, err: err, noColor: os.Getenv("NO_COLOR") != ""}
+}
+
+// color says whether f takes colours.
+func (t *terminal) color(f *os.File) bool {
+	return !t.noColor && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+}
+
+// size is the number of columns and lines of f, 80 by 24 where it is no
+// terminal or one that does not tell.
+func (t *terminal) size(f *os.File) (width, height int) {
+	if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 20 && h > 2 {
+		return w, h
+	}
+	return 80, 24
+}
+
+func (t *terminal) width(f *os.File) int {
+	w, _ := t.size(f)
+	return w
+}
+
+// diagnosed is an error made of diagnostics.
+type diagnosed struct{ diags hcl.Diagnostics }
+
+func (d diagnosed) Error() string { return d.diags.Error() }
+
+// failed returns the diagnostics as an error when there is an error among
+// them; otherwise it prints the warnings and returns nil.
+func (t *terminal) failed(diags hcl.Diagnostics) error {
+	if diags.HasErrors() {
+		return diagnosed{diags}
+	}
+	t.diagnose(diags)
+	return nil
+}
+
+func (t *terminal) diagnose(diags hcl.Diagnostics) {
+	if len(diags) == 0 {
+		return
+	}
+	diag.Print(t.err, diags, t.sources, diag.PrintOptions{Color: t.color(t.err), Width: t.width(t.err)})
+}
+
+// finish prints what an error has to say and returns the exit code.
+func (t *terminal) finish(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if code, only := exitCode(err); only {
+		return code
+	}
+	var d diagnosed
+	if errors.As(err, &d) {
+		t.diagnose(d.diags)
+		return exitError
+	}
+	summary, detail, _ := strings.Cut(err.Error(), "\n")
+	t.diagnose(hcl.Diagnostics{{Severity: hcl.DiagError, Summary: summary, Detail: detail}})
+	return exitError
+}
+
+func (t *terminal) printf(format string, args ...any) { fmt.Fprintf(t.out, format, args...) }
+
+// notef says something about what is being done.
+func (t *terminal) notef(format string, args ...any) { fmt.Fprintf(t.err, format, args...) }
+
+// json prints v as indented JSON.
+func (t *terminal) json(v any) error {
+	enc := json.NewEncoder(t.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// table prints rows under a header, in columns.
+func (t *terminal) table(header []string, rows [][]string) error {
+	w := tabwriter.NewWriter(t.out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, strings.Join(header, "\t"))
+	for _, row := range rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	return w.Flush()
+}
+
+// confirm asks a question that only "yes" answers with yes.
+func (t *terminal) confirm(question, detail string) (bool, error) {
+	fmt.Fprintf(t.out, "\n%s\n  %s\n  Only \"yes\" will be accepted.\n\n  Enter a value: ", question, detail)
+	line, err := bufio.NewReader(t.in).ReadString('\n')
+	fmt.Fprintln(t.out)
+	if errors.Is(err, io.EOF) && strings.TrimSpace(line) == "" {
+		return false, errors.New("no answer\nThere is nobody to ask: standard input is closed. Give -auto-approve, or save a plan with -out and apply that.")
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("read the answer: %w", err)
+	}
+	return strings.TrimSpace(line) == "yes", nil
+}

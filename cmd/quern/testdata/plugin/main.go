@@ -1,0 +1,93 @@
+// Command quern-plugin-test is a plugin that tells what reaches it, and goes
+// wrong in the ways that plugins do.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+type args struct {
+	Input plugin.Dataset `quern:"input,required" doc:"Rows to label."`
+	Text  plugin.Column  `quern:"text,required" type:"string" doc:"Text to look at."`
+	Trace string         `quern:"trace,operational" doc:"File that each text is appended to."`
+	Fault string         `quern:"fault,operational" oneof:"exit,panic,hang,print,error" doc:"What goes wrong."`
+	Bad   string         `quern:"bad,operational" doc:"Texts with this in them fail."`
+	Token string         `quern:"token,sensitive" doc:"A credential."`
+
+	column string // that the labels go to
+}
+
+// upper labels each text with itself in capitals.
+type upper struct{}
+
+func (upper) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	p.KeepInput("input")
+	p.Args.column = p.Name()
+	p.AddColumn(p.Args.column, "string")
+	return nil
+}
+
+func (upper) Map(ctx context.Context, a *args, b *plugin.Batch) error {
+	if err := fault(ctx, a.Fault); err != nil {
+		return err
+	}
+	var trace strings.Builder
+	for i := range b.N {
+		text, ok := b.String(a.Text, i)
+		fmt.Fprintln(&trace, text)
+		switch {
+		case !ok:
+			b.SetNull(a.column, i)
+		case a.Bad != "" && strings.Contains(text, a.Bad):
+			b.Fail(i, false, fmt.Errorf("%q is a bad text", text))
+		default:
+			b.SetString(a.column, i, strings.ToUpper(text))
+		}
+	}
+	return appendTo(a.Trace, trace.String())
+}
+
+func appendTo(file, text string) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+func fault(ctx context.Context, kind string) error {
+	switch kind {
+	case "exit":
+		fmt.Fprintln(os.Stderr, "the disk of the test plugin is on fire")
+		os.Exit(3)
+	case "panic":
+		panic("the test plugin lost its way")
+	case "hang":
+		<-ctx.Done()
+		return ctx.Err()
+	case "print":
+		fmt.Println("a plugin that prints to stdout")
+	case "error":
+		return errors.New("the test plugin does not want to")
+	}
+	return nil
+}
+
+func main() {
+	plugin.Serve(plugin.Plugin{
+		Name: "test", Version: "1.2.0",
+		Types: []plugin.Type{
+			plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", Behaviour: 1}, upper{}),
+		},
+	})
+}

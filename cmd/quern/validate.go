@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner"
+	"github.com/quern-dev/quern/planner/registry"
+	"github.com/urfave/cli/v3"
+	"github.com/zclconf/go-cty/cty"
+)
+
+func validateCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "validate",
+		Usage:       "check the configuration without running anything",
+		Description: "Reports every mistake that can be found without looking at sources, deployments or the state.",
+		Flags:       []cli.Flag{jsonFlag},
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			ctx, cancel := interruptible(ctx)
+			defer cancel()
+			diags := validate(ctx, ui)
+			return reportValidation(ui, diags, cmd.Bool("json"))
+		},
+	}
+}
+
+// validate gathers the mistakes of all phases that can still be reached.
+func validate(ctx context.Context, ui *terminal) hcl.Diagnostics {
+	module, diags := config.Load(".")
+	ui.sources = module.Sources
+	diags = append(diags, module.CheckVersion(version)...)
+	if module.Incomplete {
+		return diags
+	}
+	plugins, more := registry.Open(registryOptions(module))
+	diags = append(diags, more...)
+	if more.HasErrors() {
+		return diags
+	}
+	defer plugins.Close()
+	return diag.Merge(diags, planner.Validate(ctx, planner.Options{
+		Module: module, Variables: assumedVariables(module), Plugins: plugins, QuernVersion: version,
+	}))
+}
+
+func reportValidation(ui *terminal, diags hcl.Diagnostics, asJSON bool) error {
+	if asJSON {
+		err := ui.json(map[string]any{"valid": !diags.HasErrors(), "diagnostics": diag.JSON(diags, ui.sources)})
+		if err == nil && diags.HasErrors() {
+			return exitStatus(exitError)
+		}
+		return err
+	}
+	if err := ui.failed(diags); err != nil {
+		return err
+	}
+	ui.printf("The configuration is valid.\n")
+	return nil
+}
+
+// assumedVariables stands in for values that nobody has given yet: the
+// defaults, and unknown values of the declared types.
+func assumedVariables(module *config.Module) map[string]cty.Value {
+	values := make(map[string]cty.Value, len(module.Variables))
+	for name, v := range module.Variables {
+		val := v.Default
+		if v.Required() {
+			val = cty.UnknownVal(v.Type.WithoutOptionalAttributesDeep())
+		}
+		if v.Sensitive {
+			val = val.Mark(value.Sensitive{Variable: name})
+		}
+		values[name] = val
+	}
+	return values
+}

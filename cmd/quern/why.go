@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/render"
+	"github.com/urfave/cli/v3"
+)
+
+func whyCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "why",
+		Usage:       "say why an instance would run, or why it would not",
+		ArgsUsage:   "ADDRESS",
+		Description: "Compares what the instance's keys are made of with what they were made of when its result was made.",
+		Flags: slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{
+			&cli.BoolFlag{Name: "refresh", Value: true, Usage: "look at sources and deployments first"},
+			jsonFlag,
+		}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			given, err := oneArgument(cmd, "the address of an instance")
+			if err != nil {
+				return err
+			}
+			a, err := addr.Parse(given)
+			if err != nil {
+				return err
+			}
+			return explain(ctx, ui, cmd, a)
+		},
+	}
+}
+
+func explain(ctx context.Context, ui *terminal, cmd *cli.Command, a addr.Instance) error {
+	ctx, cancel := interruptible(ctx)
+	defer cancel()
+	w, err := openWorkspace(ctx, ui, cmd)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	st, err := loadState(w.store, cmd.String("env"))
+	if err != nil {
+		return err
+	}
+	opts, err := w.plannerOptions(cmd, st)
+	if err != nil {
+		return err
+	}
+	p, err := w.plan(ctx, opts)
+	if err != nil {
+		return err
+	}
+	node, err := nodeAt(p, a)
+	if err != nil {
+		return err
+	}
+	why := planner.Why(node, st)
+	if cmd.Bool("json") {
+		return ui.json(why)
+	}
+	return render.Why(ui.out, why, render.Options{Color: ui.color(ui.out), Width: ui.width(ui.out)})
+}
+
+// nodeAt finds a node of a plan by its address.
+func nodeAt(p *plan.Plan, a addr.Instance) (*plan.Node, error) {
+	var addresses []string
+	for _, n := range p.Nodes {
+		if n.Address == a.String() {
+			return n, nil
+		}
+		addresses = append(addresses, n.Address)
+	}
+	return nil, fmt.Errorf("the pipeline has no instance %s\nquern state list and quern graph show those that it has.%s", a, diag.Suggest(a.String(), addresses))
+}
+
+// currentPlan is a plan for commands that only want to look.
+func currentPlan(ctx context.Context, ui *terminal, cmd *cli.Command) (*plan.Plan, error) {
+	ctx, cancel := interruptible(ctx)
+	defer cancel()
+	w, err := openWorkspace(ctx, ui, cmd)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	st, err := loadState(w.store, cmd.String("env"))
+	if err != nil {
+		return nil, err
+	}
+	opts, err := w.plannerOptions(cmd, st)
+	if err != nil {
+		return nil, err
+	}
+	return w.plan(ctx, opts)
+}

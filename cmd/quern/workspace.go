@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/vars"
+	"github.com/quern-dev/quern/planner"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/registry"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/state"
+	"github.com/urfave/cli/v3"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// storeDir is where artifacts and state are, beside the configuration.
+const storeDir = ".quern"
+
+// workspace is the folder that a command works in: its configuration, its
+// variables, its store and the plugins that it needs.
+type workspace struct {
+	ui        *terminal
+	module    *config.Module
+	variables map[string]cty.Value
+	store     *store.Store
+	plugins   *registry.Registry
+}
+
+// loadModule reads the configuration of the current folder. Where it has
+// mistakes, all that validate finds are told, not only those of form.
+func loadModule(ctx context.Context, ui *terminal) (*config.Module, error) {
+	module, diags := config.Load(".")
+	ui.sources = module.Sources
+	diags = append(diags, module.CheckVersion(version)...)
+	if diags.HasErrors() {
+		return nil, diagnosed{validate(ctx, ui)}
+	}
+	if len(module.Sources) == 0 {
+		return nil, fmt.Errorf("there is no pipeline here\nThis folder has no *%s file. Go to the folder of your pipeline, or name it with -chdir=DIR.", config.Suffix)
+	}
+	return module, ui.failed(diags)
+}
+
+// openStore opens the store of the current folder.
+func openStore() (*store.Store, error) {
+	s, err := store.Open(storeDir)
+	if err != nil {
+		return nil, fmt.Errorf("the store cannot be opened\n%w", err)
+	}
+	return s, nil
+}
+
+// openRegistry finds the plugins of a module. It starts none.
+func openRegistry(ui *terminal, module *config.Module) (*registry.Registry, error) {
+	plugins, diags := registry.Open(registryOptions(module))
+	if err := ui.failed(diags); err != nil {
+		return nil, err
+	}
+	return plugins, nil
+}
+
+func registryOptions(module *config.Module) registry.Options {
+	root, err := filepath.Abs(".")
+	if err != nil {
+		root = "."
+	}
+	return registry.Options{
+		Root:     root,
+		Version:  version,
+		CacheDir: filepath.Join(storeDir, "cache"),
+		Required: required(module),
+	}
+}
+
+func required(module *config.Module) []registry.Requirement {
+	var all []registry.Requirement
+	for _, r := range module.Settings.RequiredPlugins {
+		all = append(all, registry.Requirement{Name: r.Name, Source: r.Source, Version: r.Version, Range: r.Range})
+	}
+	return all
+}
+
+// openWorkspace reads everything that making a plan needs. Close it.
+func openWorkspace(ctx context.Context, ui *terminal, cmd *cli.Command) (*workspace, error) {
+	module, err := loadModule(ctx, ui)
+	if err != nil {
+		return nil, err
+	}
+	variables, diags := vars.Resolve(module, vars.Inputs{
+		Flags: cmd.StringSlice("var"), Files: cmd.StringSlice("var-file"), Env: os.Environ(),
+	})
+	if err := ui.failed(diags); err != nil {
+		return nil, err
+	}
+	st, err := openStore()
+	if err != nil {
+		return nil, err
+	}
+	plugins, err := openRegistry(ui, module)
+	if err != nil {
+		return nil, err
+	}
+	return &workspace{ui: ui, module: module, variables: variables, store: st, plugins: plugins}, nil
+}
+
+func (w *workspace) close() { w.plugins.Close() }
+
+// plannerOptions are what the flags of cmd and the workspace say about a plan.
+func (w *workspace) plannerOptions(cmd *cli.Command, st *state.State) (planner.Options, error) {
+	opts := planner.Options{
+		Module: w.module, Variables: w.variables, Store: w.store, State: st, Plugins: w.plugins,
+		Environment: cmd.String("env"), Refresh: cmd.Bool("refresh"), QuernVersion: version,
+	}
+	for flag, list := range map[string]*[]addr.Instance{"target": &opts.Targets, "exclude": &opts.Excludes, "replace": &opts.Replace} {
+		addresses, err := parseAddresses(flag, cmd.StringSlice(flag))
+		if err != nil {
+			return opts, err
+		}
+		*list = addresses
+	}
+	return opts, nil
+}
+
+func parseAddresses(flag string, given []string) ([]addr.Instance, error) {
+	var all []addr.Instance
+	for _, s := range given {
+		a, err := addr.Parse(s)
+		if err != nil {
+			return nil, fmt.Errorf("-%s is wrong\n%w", flag, err)
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// plan compiles a plan against st and shows what there is to say about it.
+func (w *workspace) plan(ctx context.Context, opts planner.Options) (*plan.Plan, error) {
+	p, diags := planner.Build(ctx, opts)
+	if err := w.ui.failed(diags); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// loadState reads the state of an environment.
+func loadState(s *store.Store, env string) (*state.State, error) {
+	st, err := s.States().Load(env)
+	if err != nil {
+		return nil, fmt.Errorf("the state of environment %q cannot be read\n%w", env, err)
+	}
+	return st, nil
+}
+

@@ -1,0 +1,49 @@
+package planner
+
+import (
+	"context"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+)
+
+// Values are everything that an output of a module could refer to: variables,
+// locals, functions, and the values of stages as the state has them. What an
+// apply would make anew is unknown.
+type Values struct{ builder *builder }
+
+// Evaluate makes the values of a module. Sources and deployments are not
+// looked at.
+func Evaluate(ctx context.Context, o Options) (*Values, hcl.Diagnostics) {
+	o.Refresh, o.Destroy, o.Targets, o.Excludes, o.Replace = false, false, nil, nil, nil
+	b := newBuilder(ctx, o)
+	defer b.close()
+	_, diags := b.build()
+	return &Values{builder: b}, diags
+}
+
+// Eval evaluates one expression; filename is for its diagnostics. The result
+// may be unknown, and sensitive values bear their marks.
+func (v *Values) Eval(text, filename string) (cty.Value, hcl.Diagnostics) {
+	e, diags := hclsyntax.ParseExpression([]byte(text), filename, hcl.InitialPos)
+	if diags.HasErrors() {
+		return cty.DynamicVal, diags
+	}
+	if expr.MentionsRow(e) {
+		return cty.DynamicVal, hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "No row here",
+			"`row` stands for the rows of a dataset, in the arguments of a stage. Here there is none.")}
+	}
+	var r refs
+	r.add(e.Variables()...)
+	b := v.builder
+	b.diags = nil
+	if b.report(b.checkTraversals(&r, nil)...) || b.brokenUpstream(&r) {
+		return cty.DynamicVal, b.sorted()
+	}
+	value, diags := e.Value(b.scope(&r).values)
+	return value, append(b.sorted(), diags...)
+}
