@@ -29,7 +29,8 @@
 // Prepare is called first and as often as quern likes: it validates the
 // arguments and declares what the instance will make, and has no side effects.
 // It is called once more right before the work itself, with everything known;
-// what it declares there is what the work is held to. Values that are not
+// what it declares there is what the work is held to, so it has to declare the
+// same each time: mind the order in which a map is ranged over. Values that are not
 // known yet are zero in Prepare, and Prepare.Known tells them from zeros.
 // Authors never meet an unknown value elsewhere.
 //

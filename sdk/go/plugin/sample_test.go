@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -163,7 +165,7 @@ func (copier) Prepare(_ context.Context, p *plugin.Prepare[copyArgs]) error {
 	p.KeepInput("input")
 	p.ReadColumns("input", "n")
 	p.Drop("n")
-	for name := range p.Args.Columns {
+	for _, name := range slices.Sorted(maps.Keys(p.Args.Columns)) {
 		typ, _ := p.RowArgument("columns." + name)
 		p.AddColumn(name+"_copy", typ)
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/zclconf/go-cty/cty"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/quern-dev/quern/sdk/go/client"
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -89,15 +90,28 @@ func kindName(k pluginv1.ArtifactKind) string {
 	return ""
 }
 
+// prepareTimes is how often Prepare is asked the same, to find out whether it
+// answers the same.
+const prepareTimes = 8
+
 // prepare calls Prepare for one instance.
 func (s *session) prepare(b *bound) (*pluginv1.Prepared, error) {
 	s.t.Helper()
-	resp, err := s.client.Service().Prepare(s.t.Context(), &pluginv1.PrepareRequest{Instances: []*pluginv1.Instance{b.instance}})
+	req := &pluginv1.PrepareRequest{}
+	for range prepareTimes {
+		req.Instances = append(req.Instances, b.instance)
+	}
+	resp, err := s.client.Service().Prepare(s.t.Context(), req)
 	if err != nil {
 		return nil, err
 	}
-	if len(resp.Prepared) != 1 {
-		s.t.Fatalf("Prepare was asked for one instance and answered for %d", len(resp.Prepared))
+	if len(resp.Prepared) != prepareTimes {
+		s.t.Fatalf("Prepare was asked for %d instances and answered for %d", prepareTimes, len(resp.Prepared))
+	}
+	for _, p := range resp.Prepared[1:] {
+		if !proto.Equal(p, resp.Prepared[0]) {
+			s.t.Fatalf("Prepare declares something else each time; if it ranges over a map, sort the keys:\n%v\nthen\n%v", resp.Prepared[0], p)
+		}
 	}
 	return resp.Prepared[0], nil
 }
