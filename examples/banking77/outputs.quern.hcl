@@ -24,5 +24,5 @@ output "macro_f1" {
 
 output "serving" {
   description = "The digest of the model that is served."
-  value       = train.student.digest
+  value       = deploy.prod.digest
 }
