@@ -18,7 +18,7 @@ help: ## List the targets
 .PHONY: build
 build: ## Build bin/quern and the plugins that are programs of their own
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/quern ./cmd/quern
-	$(GO) build -tags $(TAGS) -o bin/quern-plugin-sql ./plugins/sql
+	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/quern-plugin-sql ./plugins/sql
 
 .PHONY: demo
 demo: build ## Build everything and run the banking77 example from nothing
