@@ -2,7 +2,6 @@ package rows
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
@@ -45,7 +44,6 @@ func (mapper) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
 	return nil
 }
 
-// Map has nothing to do.
-func (mapper) Map(context.Context, *mapArgs, *plugin.Batch) error {
-	return errors.New("transform \"map\" was given rows, though it makes no column of its own")
-}
+// Map has nothing to do: all columns come from the input and from row
+// expressions.
+func (mapper) Map(context.Context, *mapArgs, *plugin.Batch) error { return nil }
