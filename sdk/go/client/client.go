@@ -10,6 +10,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"sync"
 	"time"
@@ -57,6 +58,8 @@ type Plugin struct {
 	command Command
 	process *process
 	client  *goplugin.Client
+	// sockets is the folder of its sockets; "" of one that was attached to.
+	sockets string
 	// protocol is the connection.
 	protocol goplugin.ClientProtocol
 	service  pluginv1.PluginServiceClient
@@ -78,7 +81,7 @@ func Start(ctx context.Context, command Command) (*Plugin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start plugin %q: %w", command.Name, err)
 	}
-	p := &Plugin{command: command}
+	p := &Plugin{command: command, sockets: sockets}
 	cmd := exec.Command(command.Path, command.Args...)
 	cmd.Dir, cmd.Env = command.Dir, environment(command.Env)
 	p.process = newProcess(cmd, command.StderrLines)
@@ -215,6 +218,7 @@ func (p *Plugin) Close() {
 		}
 		p.client.Kill()
 		p.process.kill()
+		_ = os.RemoveAll(p.sockets)
 	})
 }
 
@@ -224,6 +228,7 @@ func (p *Plugin) Kill() {
 		p.process.closing.Store(true)
 		p.process.kill()
 		p.client.Kill()
+		_ = os.RemoveAll(p.sockets)
 	})
 }
 

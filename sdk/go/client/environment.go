@@ -38,27 +38,33 @@ func environment(further []string) []string {
 // socket's path may have a little over a hundred bytes.
 const maxTempDir = 40
 
-// socketDir is this process's folder for sockets. Folders that killed processes
-// left behind are removed on the way.
-var socketDir = sync.OnceValues(func() (string, error) {
+// socketDir makes a folder for a plugin's sockets. It bears this process's
+// number, so that others see when nobody needs it any more.
+func socketDir() (string, error) {
 	base := os.TempDir()
 	if len(base) > maxTempDir {
 		base = "/tmp"
 	}
-	left, _ := filepath.Glob(filepath.Join(base, "quern-*-plugins*"))
-	for _, dir := range left {
-		pid, err := strconv.Atoi(strings.Split(filepath.Base(dir), "-")[1])
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		if !alive(pid) {
-			// Another user's folder stays; that is as it should be.
-			_ = os.RemoveAll(dir)
-		}
-	}
-	dir, err := os.MkdirTemp(base, fmt.Sprintf("quern-%d-plugins", os.Getpid()))
+	sweep(base)
+	dir, err := os.MkdirTemp(base, fmt.Sprintf("quern-%d-plugin-", os.Getpid()))
 	if err != nil {
 		return "", fmt.Errorf("make a folder for sockets: %w", err)
 	}
 	return dir, nil
-})
+}
+
+var sweepOnce sync.Once
+
+// sweep removes the folders that killed processes left behind.
+func sweep(base string) {
+	sweepOnce.Do(func() {
+		left, _ := filepath.Glob(filepath.Join(base, "quern-*-plugin-*"))
+		for _, dir := range left {
+			pid, err := strconv.Atoi(strings.Split(filepath.Base(dir), "-")[1])
+			if err == nil && !alive(pid) {
+				// Another user's folder stays; that is as it should be.
+				_ = os.RemoveAll(dir)
+			}
+		}
+	})
+}

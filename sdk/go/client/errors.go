@@ -91,10 +91,10 @@ func (p *Plugin) startError(err error) error {
 		out.Reason = fmt.Sprintf("wrote %q to its standard output, where only the handshake may stand", line)
 	case isHandshake(line) && otherVersion(line) != "":
 		out.Reason = fmt.Sprintf("speaks version %s of the plugin protocol, and this quern version 1", otherVersion(line))
+	case strings.Contains(err.Error(), "timeout while waiting"):
+		out.Reason = fmt.Sprintf("did not get ready within %s", p.command.StartTimeout)
 	case p.ended(lastWords / 4):
 		out.Reason = fmt.Sprintf("ended before it was ready (%s)", p.crash().how())
-	case line == "":
-		out.Reason = fmt.Sprintf("did not get ready within %s", p.command.StartTimeout)
 	default:
 		out.Reason = "can't be talked to: " + err.Error()
 	}
@@ -204,19 +204,21 @@ func (p *Plugin) interceptStream(ctx context.Context, desc *grpc.StreamDesc, cc 
 	if err != nil {
 		return nil, p.wrap(ctx, err)
 	}
-	return &wrappedStream{ClientStream: s, plugin: p}, nil
+	return &wrappedStream{ClientStream: s, plugin: p, ctx: ctx}, nil
 }
 
 // wrappedStream is a stream whose errors are wrapped.
 type wrappedStream struct {
 	grpc.ClientStream
 	plugin *Plugin
+	// ctx is the caller's; the stream's own ends with the stream, too.
+	ctx context.Context
 }
 
 func (s *wrappedStream) RecvMsg(m any) error {
-	return s.plugin.wrap(s.Context(), s.ClientStream.RecvMsg(m))
+	return s.plugin.wrap(s.ctx, s.ClientStream.RecvMsg(m))
 }
 
 func (s *wrappedStream) SendMsg(m any) error {
-	return s.plugin.wrap(s.Context(), s.ClientStream.SendMsg(m))
+	return s.plugin.wrap(s.ctx, s.ClientStream.SendMsg(m))
 }
