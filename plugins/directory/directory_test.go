@@ -1,0 +1,368 @@
+package directory
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/plugintest"
+)
+
+// deployed is a deployment of models into a folder of the test's own.
+type deployed struct {
+	*plugintest.Deployed
+	t    *testing.T
+	root string
+	args map[string]any
+}
+
+func deploy(t *testing.T) *deployed {
+	t.Helper()
+	root := t.TempDir()
+	offer := plugin.Plugin{Name: "directory", Version: "1.0.0", Types: Types(func() string { return root })}
+	d := &deployed{t: t, root: root, args: map[string]any{"path": "serve/current"}}
+	d.Deployed = plugintest.Deploy(t, offer, plugintest.Case{Type: "directory", Args: d.args})
+	d.model("one")
+	return d
+}
+
+// model is what is to be deployed from now on: two files that say text.
+func (d *deployed) model(text string) {
+	d.t.Helper()
+	dir := d.t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "deep"), 0o755); err != nil {
+		d.t.Fatal(err)
+	}
+	for _, name := range []string{"model.json", "deep/weights"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	d.set("artifact", plugintest.Model{Format: "acme/v1", Dir: dir})
+	d.Digests["artifact"] = "sha256:" + strings.Repeat(string("0123456789abcdef"[len(text)%16]), 64)
+}
+
+func (d *deployed) set(name string, value any) {
+	d.args[name] = value
+	d.Set(d.args)
+}
+
+func (d *deployed) apply() {
+	d.t.Helper()
+	if err := d.Apply(); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// planned refreshes and plans, and returns the action and the changes.
+func (d *deployed) planned() (plugin.DeploymentAction, string) {
+	d.t.Helper()
+	if d.Value() != cty.NilVal {
+		if err := d.Read(); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	p, err := d.Plan()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var changes []string
+	for _, c := range p.Changes {
+		changes = append(changes, c.Argument+": "+c.Before+" -> "+c.After)
+	}
+	return p.Action, strings.Join(changes, "; ")
+}
+
+// served is what a reader finds through the link.
+func (d *deployed) served() string {
+	d.t.Helper()
+	var all []string
+	for _, name := range []string{"model.json", "deep/weights"} {
+		b, err := os.ReadFile(filepath.Join(d.root, "serve/current", name))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		all = append(all, string(b))
+	}
+	return strings.Join(all, " ")
+}
+
+// releases are the names of the release folders.
+func (d *deployed) releases() []string {
+	d.t.Helper()
+	found, err := filepath.Glob(filepath.Join(d.root, "serve/.current.quern/sha256-*"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var out []string
+	for _, f := range found {
+		if !strings.HasSuffix(f, ".json") {
+			out = append(out, filepath.Base(f))
+		}
+	}
+	return out
+}
+
+func TestADeploymentIsCreatedKeptAndUpdated(t *testing.T) {
+	d := deploy(t)
+	if action, _ := d.planned(); action != plugin.Create {
+		t.Errorf("at first: %v", action)
+	}
+	d.apply()
+	if d.served() != "one one" {
+		t.Errorf("served: %s", d.served())
+	}
+	if action, changes := d.planned(); action != plugin.NoAction || changes != "" {
+		t.Errorf("again: %v %s", action, changes)
+	}
+	d.model("three")
+	if action, changes := d.planned(); action != plugin.Update || !strings.HasPrefix(changes, "artifact: sha256:333") {
+		t.Errorf("another model: %v %s", action, changes)
+	}
+	d.apply()
+	if d.served() != "three three" {
+		t.Errorf("served: %s", d.served())
+	}
+	v := d.Value()
+	if v.GetAttr("files").AsBigFloat().String() != "2" || v.GetAttr("bytes").AsBigFloat().String() != "10" || v.GetAttr("drift").AsString() != "" {
+		t.Errorf("value: %#v", v)
+	}
+	if release := v.GetAttr("release").AsString(); release != "serve/.current.quern/sha256-5555555555555555" {
+		t.Errorf("release: %s", release)
+	}
+}
+
+func TestOldReleasesAreRemovedAndTheCurrentOneNever(t *testing.T) {
+	d := deploy(t)
+	d.set("keep", 2)
+	for _, text := range []string{"1", "22", "333", "22"} {
+		d.model(text)
+		d.apply()
+	}
+	if d.served() != "22 22" {
+		t.Errorf("served: %s", d.served())
+	}
+	if got := strings.Join(d.releases(), " "); got != "sha256-2222222222222222 sha256-3333333333333333" {
+		t.Errorf("releases: %s", got)
+	}
+	d.set("keep", 1)
+	if action, changes := d.planned(); action != plugin.Update || changes != "keep: 2 -> 1" {
+		t.Errorf("%v %s", action, changes)
+	}
+	d.apply()
+	if len(d.releases()) != 1 || d.served() != "22 22" {
+		t.Errorf("releases: %v", d.releases())
+	}
+}
+
+func TestWhatQuernDidNotMakeIsNeverOverwritten(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"a file":         func(p string) error { return os.WriteFile(p, []byte("mine"), 0o644) },
+		"a folder":       func(p string) error { return os.Mkdir(p, 0o755) },
+		"a link":         func(p string) error { return os.Symlink("/elsewhere", p) },
+		"a like folder":  func(p string) error { return os.MkdirAll(filepath.Join(filepath.Dir(p), ".current.quern/mine"), 0o755) },
+		"another's mark": func(p string) error { return markOf(p, `{"format": "other"}`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := deploy(t)
+			path := filepath.Join(d.root, "serve/current")
+			if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := put(path); err != nil {
+				t.Fatal(err)
+			}
+			before := listing(t, d.root)
+			if err := d.Apply(); err == nil || !strings.Contains(err.Error(), "is not quern's to change") {
+				t.Errorf("error: %v", err)
+			}
+			if after := listing(t, d.root); after != before {
+				t.Errorf("there was\n%s\nand is\n%s", before, after)
+			}
+		})
+	}
+}
+
+func markOf(path, content string) error {
+	home := filepath.Join(filepath.Dir(path), ".current.quern")
+	if err := os.Mkdir(home, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(home, ownerFile), []byte(content), 0o644)
+}
+
+func listing(t *testing.T, root string) string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir(root, func(path string, e os.DirEntry, err error) error {
+		out = append(out, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(out, "\n")
+}
+
+func TestChangesByHandAreSeenAndPutRight(t *testing.T) {
+	cases := map[string]struct {
+		change func(link string) error
+		want   string
+	}{
+		"a changed file": {func(l string) error { return os.WriteFile(filepath.Join(l, "model.json"), []byte("two"), 0o644) }, "model.json was changed"},
+		"a missing file": {func(l string) error { return os.Remove(filepath.Join(l, "deep/weights")) }, "deep/weights is gone"},
+		"a new file":     {func(l string) error { return os.WriteFile(filepath.Join(l, "new"), nil, 0o644) }, "new was added"},
+		"no files at all": {func(l string) error {
+			target, err := filepath.EvalSymlinks(l)
+			if err != nil {
+				return err
+			}
+			return os.RemoveAll(target)
+		}, "deep/weights is gone"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			d := deploy(t)
+			d.apply()
+			if err := c.change(filepath.Join(d.root, "serve/current")); err != nil {
+				t.Fatal(err)
+			}
+			action, changes := d.planned()
+			if action != plugin.Update || !strings.Contains(changes, c.want) {
+				t.Errorf("%v %s", action, changes)
+			}
+			d.apply()
+			if d.served() != "one one" {
+				t.Errorf("served: %s", d.served())
+			}
+			if action, changes := d.planned(); action != plugin.NoAction {
+				t.Errorf("afterwards: %v %s", action, changes)
+			}
+		})
+	}
+}
+
+func TestATouchedFileOfTheSameContentIsNoChange(t *testing.T) {
+	d := deploy(t)
+	d.apply()
+	path := filepath.Join(d.root, "serve/current/model.json")
+	if err := os.WriteFile(path, []byte("one"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if action, changes := d.planned(); action != plugin.NoAction {
+		t.Errorf("%v %s", action, changes)
+	}
+}
+
+func TestALinkThatIsGoneIsCreatedAgain(t *testing.T) {
+	d := deploy(t)
+	d.apply()
+	if err := os.Remove(filepath.Join(d.root, "serve/current")); err != nil {
+		t.Fatal(err)
+	}
+	if action, _ := d.planned(); action != plugin.Create {
+		t.Errorf("%v", action)
+	}
+	d.apply()
+	if d.served() != "one one" || len(d.releases()) != 1 {
+		t.Errorf("served: %s, releases: %v", d.served(), d.releases())
+	}
+}
+
+func TestSomethingElseInThePlaceIsShownByThePlanAndRefusedByTheApply(t *testing.T) {
+	d := deploy(t)
+	d.apply()
+	path := filepath.Join(d.root, "serve/current")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if action, _ := d.planned(); action != plugin.Update {
+		t.Errorf("%v", action)
+	}
+	if err := d.Apply(); err == nil {
+		t.Error("it was overwritten")
+	}
+}
+
+func TestAnotherPathReplacesTheDeployment(t *testing.T) {
+	d := deploy(t)
+	d.apply()
+	d.set("path", "serve/other")
+	if action, changes := d.planned(); action != plugin.Replace || changes != "path: serve/current -> serve/other" {
+		t.Errorf("%v %s", action, changes)
+	}
+}
+
+func TestWhatAnInterruptedApplyLeftIsRemoved(t *testing.T) {
+	d := deploy(t)
+	d.apply()
+	home := filepath.Join(d.root, "serve/.current.quern")
+	for _, name := range []string{"tmp-123", "sha256-0000000000000000"} {
+		if err := os.MkdirAll(filepath.Join(home, name, "half"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.model("three")
+	d.apply()
+	for _, name := range []string{"tmp-123", "sha256-0000000000000000"} {
+		if _, err := os.Stat(filepath.Join(home, name)); err == nil {
+			t.Errorf("%s is left", name)
+		}
+	}
+}
+
+func TestDeleteLeavesNothingOfQuernsAndAllThatIsNot(t *testing.T) {
+	d := deploy(t)
+	d.apply()
+	if err := os.WriteFile(filepath.Join(d.root, "serve/mine"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing to do
+		if err := d.Delete(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := strings.Join([]string{d.root, filepath.Join(d.root, "serve"), filepath.Join(d.root, "serve/mine")}, "\n")
+	if got := listing(t, d.root); got != want {
+		t.Errorf("left: %s", got)
+	}
+}
+
+func TestDeleteSparesWhatHasTakenThePlace(t *testing.T) {
+	d := deploy(t)
+	d.apply()
+	path := filepath.Join(d.root, "serve/current")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Delete(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "mine" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+func TestADatasetIsDeployedAsParquetFiles(t *testing.T) {
+	d := deploy(t)
+	d.set("artifact", plugintest.Dataset{Rows: []map[string]any{{"id": 1, "text": "x"}, {"id": 2, "text": nil}}})
+	d.Digests["artifact"] = "sha256:" + strings.Repeat("d", 64)
+	d.apply()
+	content, err := os.ReadFile(filepath.Join(d.root, "serve/current/part-00000.parquet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(content), "PAR1") {
+		t.Error("it is no Parquet file")
+	}
+}
