@@ -9,6 +9,7 @@
 //   RUN     gets whole inputs as files, makes any outputs: Run
 //   DEPLOY  puts an artifact somewhere that lives on: the four
 //           ...Deployment calls
+//   MODEL   answers requests to a language model: Chat, Embed
 //
 // and all of them answer Prepare, which validates an instance and says what
 // it will make, before anything runs.
@@ -53,6 +54,7 @@ const (
 	Mode_MODE_MAP         Mode = 2
 	Mode_MODE_RUN         Mode = 3
 	Mode_MODE_DEPLOY      Mode = 4
+	Mode_MODE_MODEL       Mode = 5
 )
 
 // Enum value maps for Mode.
@@ -63,6 +65,7 @@ var (
 		2: "MODE_MAP",
 		3: "MODE_RUN",
 		4: "MODE_DEPLOY",
+		5: "MODE_MODEL",
 	}
 	Mode_value = map[string]int32{
 		"MODE_UNSPECIFIED": 0,
@@ -70,6 +73,7 @@ var (
 		"MODE_MAP":         2,
 		"MODE_RUN":         3,
 		"MODE_DEPLOY":      4,
+		"MODE_MODEL":       5,
 	}
 )
 
@@ -107,6 +111,10 @@ const (
 	ArtifactKind_ARTIFACT_KIND_DATASET     ArtifactKind = 1
 	ArtifactKind_ARTIFACT_KIND_MODEL       ArtifactKind = 2
 	ArtifactKind_ARTIFACT_KIND_REPORT      ArtifactKind = 3
+	// A prompt block. It reaches the plugin as a row argument: a column of
+	// strings, each the JSON of the messages, tools and output schema that the
+	// prompt gives for the row.
+	ArtifactKind_ARTIFACT_KIND_PROMPT ArtifactKind = 4
 )
 
 // Enum value maps for ArtifactKind.
@@ -116,12 +124,14 @@ var (
 		1: "ARTIFACT_KIND_DATASET",
 		2: "ARTIFACT_KIND_MODEL",
 		3: "ARTIFACT_KIND_REPORT",
+		4: "ARTIFACT_KIND_PROMPT",
 	}
 	ArtifactKind_value = map[string]int32{
 		"ARTIFACT_KIND_UNSPECIFIED": 0,
 		"ARTIFACT_KIND_DATASET":     1,
 		"ARTIFACT_KIND_MODEL":       2,
 		"ARTIFACT_KIND_REPORT":      3,
+		"ARTIFACT_KIND_PROMPT":      4,
 	}
 )
 
@@ -459,7 +469,7 @@ func (x *GetSchemaResponse) GetTypes() []*Type {
 // Type is one stage type: `transform "sql"`.
 type Type struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// source, transform, label, train, evaluate or deploy.
+	// source, transform, model, label, train, evaluate or deploy.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// Markdown; the first sentence is a summary.
@@ -624,7 +634,11 @@ type Argument struct {
 	OneOf []string `protobuf:"bytes,12,rep,name=one_of,json=oneOf,proto3" json:"one_of,omitempty"`
 	// Of a trainer's row expression: the model needs it to predict. Its
 	// expression is kept with the model and applied to rows to be predicted.
-	Feature       bool `protobuf:"varint,13,opt,name=feature,proto3" json:"feature,omitempty"`
+	Feature bool `protobuf:"varint,13,opt,name=feature,proto3" json:"feature,omitempty"`
+	// The row expression is late: beside `row` it may use these names, each
+	// with a cty JSON type. It is no column of what the plugin gets; the plugin
+	// has HostService.Evaluate compute it.
+	Late          map[string][]byte `protobuf:"bytes,14,rep,name=late,proto3" json:"late,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -748,6 +762,13 @@ func (x *Argument) GetFeature() bool {
 		return x.Feature
 	}
 	return false
+}
+
+func (x *Argument) GetLate() map[string][]byte {
+	if x != nil {
+		return x.Late
+	}
+	return nil
 }
 
 type Block struct {
@@ -919,7 +940,9 @@ type Input struct {
 	// MODEL: name of its format, e.g. quern.linear/v1.
 	Format string `protobuf:"bytes,4,opt,name=format,proto3" json:"format,omitempty"`
 	// MODEL: what a prediction takes and gives.
-	Signature     *Signature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
+	Signature *Signature `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
+	// MODEL: what it can do: chat, embed, predict.
+	Capabilities  []string `protobuf:"bytes,6,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -985,6 +1008,13 @@ func (x *Input) GetFormat() string {
 func (x *Input) GetSignature() *Signature {
 	if x != nil {
 		return x.Signature
+	}
+	return nil
+}
+
+func (x *Input) GetCapabilities() []string {
+	if x != nil {
+		return x.Capabilities
 	}
 	return nil
 }
@@ -1456,8 +1486,10 @@ type Prepared struct {
 	ValueType []byte `protobuf:"bytes,3,opt,name=value_type,json=valueType,proto3" json:"value_type,omitempty"`
 	// What is read of each dataset input beyond row expressions. An input that
 	// is not named here is read by row expressions alone.
-	Reads         map[string]*Reads `protobuf:"bytes,4,rep,name=reads,proto3" json:"reads,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Estimate      *Estimate         `protobuf:"bytes,5,opt,name=estimate,proto3" json:"estimate,omitempty"`
+	Reads    map[string]*Reads `protobuf:"bytes,4,rep,name=reads,proto3" json:"reads,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Estimate *Estimate         `protobuf:"bytes,5,opt,name=estimate,proto3" json:"estimate,omitempty"`
+	// MODEL.
+	Model         *ModelInfo `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1527,6 +1559,200 @@ func (x *Prepared) GetEstimate() *Estimate {
 	return nil
 }
 
+func (x *Prepared) GetModel() *ModelInfo {
+	if x != nil {
+		return x.Model
+	}
+	return nil
+}
+
+// ModelInfo is what quern has to know of a model to call it well.
+type ModelInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// chat, embed.
+	Capabilities []string `protobuf:"bytes,1,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
+	// The tokenizer, by tiktoken's name of its encoding (o200k_base); empty:
+	// unknown, so that tokens are estimated from characters.
+	Tokenizer string `protobuf:"bytes,2,opt,name=tokenizer,proto3" json:"tokenizer,omitempty"`
+	Price     *Price `protobuf:"bytes,3,opt,name=price,proto3" json:"price,omitempty"`
+	// Limits; 0: none is known.
+	MaxConcurrency    int64   `protobuf:"varint,4,opt,name=max_concurrency,json=maxConcurrency,proto3" json:"max_concurrency,omitempty"`
+	RequestsPerMinute float64 `protobuf:"fixed64,5,opt,name=requests_per_minute,json=requestsPerMinute,proto3" json:"requests_per_minute,omitempty"`
+	TokensPerMinute   float64 `protobuf:"fixed64,6,opt,name=tokens_per_minute,json=tokensPerMinute,proto3" json:"tokens_per_minute,omitempty"`
+	// Of one attempt.
+	TimeoutSeconds float64 `protobuf:"fixed64,7,opt,name=timeout_seconds,json=timeoutSeconds,proto3" json:"timeout_seconds,omitempty"`
+	// Attempts beyond the first.
+	Retries int64 `protobuf:"varint,8,opt,name=retries,proto3" json:"retries,omitempty"`
+	// Answers may be kept and given again to equal requests.
+	Cache         bool `protobuf:"varint,9,opt,name=cache,proto3" json:"cache,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModelInfo) Reset() {
+	*x = ModelInfo{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModelInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModelInfo) ProtoMessage() {}
+
+func (x *ModelInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModelInfo.ProtoReflect.Descriptor instead.
+func (*ModelInfo) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ModelInfo) GetCapabilities() []string {
+	if x != nil {
+		return x.Capabilities
+	}
+	return nil
+}
+
+func (x *ModelInfo) GetTokenizer() string {
+	if x != nil {
+		return x.Tokenizer
+	}
+	return ""
+}
+
+func (x *ModelInfo) GetPrice() *Price {
+	if x != nil {
+		return x.Price
+	}
+	return nil
+}
+
+func (x *ModelInfo) GetMaxConcurrency() int64 {
+	if x != nil {
+		return x.MaxConcurrency
+	}
+	return 0
+}
+
+func (x *ModelInfo) GetRequestsPerMinute() float64 {
+	if x != nil {
+		return x.RequestsPerMinute
+	}
+	return 0
+}
+
+func (x *ModelInfo) GetTokensPerMinute() float64 {
+	if x != nil {
+		return x.TokensPerMinute
+	}
+	return 0
+}
+
+func (x *ModelInfo) GetTimeoutSeconds() float64 {
+	if x != nil {
+		return x.TimeoutSeconds
+	}
+	return 0
+}
+
+func (x *ModelInfo) GetRetries() int64 {
+	if x != nil {
+		return x.Retries
+	}
+	return 0
+}
+
+func (x *ModelInfo) GetCache() bool {
+	if x != nil {
+		return x.Cache
+	}
+	return false
+}
+
+// Price is money per million tokens. A field that is not set is unknown,
+// which is not free.
+type Price struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Input       *float64               `protobuf:"fixed64,1,opt,name=input,proto3,oneof" json:"input,omitempty"`
+	Output      *float64               `protobuf:"fixed64,2,opt,name=output,proto3,oneof" json:"output,omitempty"`
+	CachedInput *float64               `protobuf:"fixed64,3,opt,name=cached_input,json=cachedInput,proto3,oneof" json:"cached_input,omitempty"`
+	// Where the figures come from: "configuration", or a table with its date.
+	Source        string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Price) Reset() {
+	*x = Price{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Price) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Price) ProtoMessage() {}
+
+func (x *Price) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Price.ProtoReflect.Descriptor instead.
+func (*Price) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Price) GetInput() float64 {
+	if x != nil && x.Input != nil {
+		return *x.Input
+	}
+	return 0
+}
+
+func (x *Price) GetOutput() float64 {
+	if x != nil && x.Output != nil {
+		return *x.Output
+	}
+	return 0
+}
+
+func (x *Price) GetCachedInput() float64 {
+	if x != nil && x.CachedInput != nil {
+		return *x.CachedInput
+	}
+	return 0
+}
+
+func (x *Price) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
 type Reads struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	All           bool                   `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`
@@ -1537,7 +1763,7 @@ type Reads struct {
 
 func (x *Reads) Reset() {
 	*x = Reads{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1775,7 @@ func (x *Reads) String() string {
 func (*Reads) ProtoMessage() {}
 
 func (x *Reads) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +1788,7 @@ func (x *Reads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reads.ProtoReflect.Descriptor instead.
 func (*Reads) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Reads) GetAll() bool {
@@ -1597,7 +1823,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +1835,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +1848,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Output) GetName() string {
@@ -1681,7 +1907,7 @@ type Estimate struct {
 
 func (x *Estimate) Reset() {
 	*x = Estimate{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1693,7 +1919,7 @@ func (x *Estimate) String() string {
 func (*Estimate) ProtoMessage() {}
 
 func (x *Estimate) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1706,7 +1932,7 @@ func (x *Estimate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Estimate.ProtoReflect.Descriptor instead.
 func (*Estimate) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Estimate) GetRows() int64 {
@@ -1748,7 +1974,7 @@ type FingerprintRequest struct {
 
 func (x *FingerprintRequest) Reset() {
 	*x = FingerprintRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1760,7 +1986,7 @@ func (x *FingerprintRequest) String() string {
 func (*FingerprintRequest) ProtoMessage() {}
 
 func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1773,7 +1999,7 @@ func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintRequest.ProtoReflect.Descriptor instead.
 func (*FingerprintRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FingerprintRequest) GetInstance() *Instance {
@@ -1805,7 +2031,7 @@ type FingerprintResponse struct {
 
 func (x *FingerprintResponse) Reset() {
 	*x = FingerprintResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1817,7 +2043,7 @@ func (x *FingerprintResponse) String() string {
 func (*FingerprintResponse) ProtoMessage() {}
 
 func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1830,7 +2056,7 @@ func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintResponse.ProtoReflect.Descriptor instead.
 func (*FingerprintResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FingerprintResponse) GetDiagnostics() []*Diagnostic {
@@ -1870,7 +2096,7 @@ type ReadRequest struct {
 
 func (x *ReadRequest) Reset() {
 	*x = ReadRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1882,7 +2108,7 @@ func (x *ReadRequest) String() string {
 func (*ReadRequest) ProtoMessage() {}
 
 func (x *ReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1895,7 +2121,7 @@ func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReadRequest) GetInstance() *Instance {
@@ -1920,7 +2146,7 @@ type ReadResponse struct {
 
 func (x *ReadResponse) Reset() {
 	*x = ReadResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2158,7 @@ func (x *ReadResponse) String() string {
 func (*ReadResponse) ProtoMessage() {}
 
 func (x *ReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2171,7 @@ func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
 func (*ReadResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReadResponse) GetEvent() isReadResponse_Event {
@@ -2033,7 +2259,7 @@ type Quarantined struct {
 
 func (x *Quarantined) Reset() {
 	*x = Quarantined{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2045,7 +2271,7 @@ func (x *Quarantined) String() string {
 func (*Quarantined) ProtoMessage() {}
 
 func (x *Quarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2058,7 +2284,7 @@ func (x *Quarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantined.ProtoReflect.Descriptor instead.
 func (*Quarantined) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Quarantined) GetOrigin() string {
@@ -2097,7 +2323,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2109,7 +2335,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2122,7 +2348,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Progress) GetDone() int64 {
@@ -2159,14 +2385,16 @@ type MapRequest struct {
 	//
 	//	*MapRequest_Start
 	//	*MapRequest_Rows
-	Event         isMapRequest_Event `protobuf_oneof:"event"`
+	Event isMapRequest_Event `protobuf_oneof:"event"`
+	// With start: broker id of HostService.
+	Host          uint32 `protobuf:"varint,3,opt,name=host,proto3" json:"host,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MapRequest) Reset() {
 	*x = MapRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2178,7 +2406,7 @@ func (x *MapRequest) String() string {
 func (*MapRequest) ProtoMessage() {}
 
 func (x *MapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2191,7 +2419,7 @@ func (x *MapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapRequest.ProtoReflect.Descriptor instead.
 func (*MapRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *MapRequest) GetEvent() isMapRequest_Event {
@@ -2217,6 +2445,13 @@ func (x *MapRequest) GetRows() []byte {
 		}
 	}
 	return nil
+}
+
+func (x *MapRequest) GetHost() uint32 {
+	if x != nil {
+		return x.Host
+	}
+	return 0
 }
 
 type isMapRequest_Event interface {
@@ -2251,7 +2486,7 @@ type MapResponse struct {
 
 func (x *MapResponse) Reset() {
 	*x = MapResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2263,7 +2498,7 @@ func (x *MapResponse) String() string {
 func (*MapResponse) ProtoMessage() {}
 
 func (x *MapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2276,7 +2511,7 @@ func (x *MapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapResponse.ProtoReflect.Descriptor instead.
 func (*MapResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *MapResponse) GetRows() []byte {
@@ -2313,7 +2548,7 @@ type RowError struct {
 
 func (x *RowError) Reset() {
 	*x = RowError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2325,7 +2560,7 @@ func (x *RowError) String() string {
 func (*RowError) ProtoMessage() {}
 
 func (x *RowError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2338,7 +2573,7 @@ func (x *RowError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowError.ProtoReflect.Descriptor instead.
 func (*RowError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RowError) GetRow() int64 {
@@ -2382,7 +2617,7 @@ type Artifact struct {
 
 func (x *Artifact) Reset() {
 	*x = Artifact{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2394,7 +2629,7 @@ func (x *Artifact) String() string {
 func (*Artifact) ProtoMessage() {}
 
 func (x *Artifact) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2407,7 +2642,7 @@ func (x *Artifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Artifact.ProtoReflect.Descriptor instead.
 func (*Artifact) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Artifact) GetKind() ArtifactKind {
@@ -2478,7 +2713,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2490,7 +2725,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2503,7 +2738,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Shard) GetRows() int64 {
@@ -2530,7 +2765,7 @@ type ColumnGroup struct {
 
 func (x *ColumnGroup) Reset() {
 	*x = ColumnGroup{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +2777,7 @@ func (x *ColumnGroup) String() string {
 func (*ColumnGroup) ProtoMessage() {}
 
 func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +2790,7 @@ func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ColumnGroup.ProtoReflect.Descriptor instead.
 func (*ColumnGroup) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ColumnGroup) GetPath() string {
@@ -2584,7 +2819,7 @@ type StoredColumn struct {
 
 func (x *StoredColumn) Reset() {
 	*x = StoredColumn{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2596,7 +2831,7 @@ func (x *StoredColumn) String() string {
 func (*StoredColumn) ProtoMessage() {}
 
 func (x *StoredColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2609,7 +2844,7 @@ func (x *StoredColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredColumn.ProtoReflect.Descriptor instead.
 func (*StoredColumn) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *StoredColumn) GetStored() string {
@@ -2639,7 +2874,7 @@ type File struct {
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2651,7 +2886,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2664,7 +2899,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *File) GetName() string {
@@ -2713,7 +2948,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2725,7 +2960,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2738,7 +2973,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RunRequest) GetInstance() *Instance {
@@ -2784,7 +3019,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2796,7 +3031,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2809,7 +3044,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RunResponse) GetEvent() isRunResponse_Event {
@@ -2894,7 +3129,7 @@ type Rows struct {
 
 func (x *Rows) Reset() {
 	*x = Rows{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2906,7 +3141,7 @@ func (x *Rows) String() string {
 func (*Rows) ProtoMessage() {}
 
 func (x *Rows) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2919,7 +3154,7 @@ func (x *Rows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rows.ProtoReflect.Descriptor instead.
 func (*Rows) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Rows) GetOutput() string {
@@ -2948,7 +3183,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2960,7 +3195,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2973,7 +3208,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Done) GetValue() []byte {
@@ -3003,7 +3238,7 @@ type PredictRequest struct {
 
 func (x *PredictRequest) Reset() {
 	*x = PredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3015,7 +3250,7 @@ func (x *PredictRequest) String() string {
 func (*PredictRequest) ProtoMessage() {}
 
 func (x *PredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3028,7 +3263,7 @@ func (x *PredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictRequest.ProtoReflect.Descriptor instead.
 func (*PredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PredictRequest) GetEvent() isPredictRequest_Event {
@@ -3084,7 +3319,7 @@ type PredictResponse struct {
 
 func (x *PredictResponse) Reset() {
 	*x = PredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3096,7 +3331,7 @@ func (x *PredictResponse) String() string {
 func (*PredictResponse) ProtoMessage() {}
 
 func (x *PredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3109,7 +3344,7 @@ func (x *PredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictResponse.ProtoReflect.Descriptor instead.
 func (*PredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *PredictResponse) GetRows() []byte {
@@ -3139,7 +3374,7 @@ type HostServicePredictRequest struct {
 
 func (x *HostServicePredictRequest) Reset() {
 	*x = HostServicePredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3151,7 +3386,7 @@ func (x *HostServicePredictRequest) String() string {
 func (*HostServicePredictRequest) ProtoMessage() {}
 
 func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3164,7 +3399,7 @@ func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictRequest.ProtoReflect.Descriptor instead.
 func (*HostServicePredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *HostServicePredictRequest) GetEvent() isHostServicePredictRequest_Event {
@@ -3219,7 +3454,7 @@ type HostServicePredictResponse struct {
 
 func (x *HostServicePredictResponse) Reset() {
 	*x = HostServicePredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3231,7 +3466,7 @@ func (x *HostServicePredictResponse) String() string {
 func (*HostServicePredictResponse) ProtoMessage() {}
 
 func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3244,7 +3479,7 @@ func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictResponse.ProtoReflect.Descriptor instead.
 func (*HostServicePredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *HostServicePredictResponse) GetRows() []byte {
@@ -3255,6 +3490,666 @@ func (x *HostServicePredictResponse) GetRows() []byte {
 }
 
 func (x *HostServicePredictResponse) GetErrors() []*RowError {
+	if x != nil {
+		return x.Errors
+	}
+	return nil
+}
+
+type ChatRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Model *Instance              `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// JSON of llm.Request.
+	Request       []byte `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChatRequest) Reset() {
+	*x = ChatRequest{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChatRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChatRequest) ProtoMessage() {}
+
+func (x *ChatRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChatRequest.ProtoReflect.Descriptor instead.
+func (*ChatRequest) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ChatRequest) GetModel() *Instance {
+	if x != nil {
+		return x.Model
+	}
+	return nil
+}
+
+func (x *ChatRequest) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+type ChatResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// JSON of llm.Response; empty where there is an error.
+	Response      []byte     `protobuf:"bytes,1,opt,name=response,proto3" json:"response,omitempty"`
+	Error         *CallError `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChatResponse) Reset() {
+	*x = ChatResponse{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChatResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChatResponse) ProtoMessage() {}
+
+func (x *ChatResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChatResponse.ProtoReflect.Descriptor instead.
+func (*ChatResponse) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ChatResponse) GetResponse() []byte {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *ChatResponse) GetError() *CallError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+// CallError is why an attempt to call a model failed.
+type CallError struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Message string                 `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	// HTTP status, where there was one.
+	Status int32 `protobuf:"varint,2,opt,name=status,proto3" json:"status,omitempty"`
+	// Another attempt may succeed.
+	Temporary bool `protobuf:"varint,3,opt,name=temporary,proto3" json:"temporary,omitempty"`
+	// What the provider asked to wait.
+	RetryAfterSeconds *float64 `protobuf:"fixed64,4,opt,name=retry_after_seconds,json=retryAfterSeconds,proto3,oneof" json:"retry_after_seconds,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *CallError) Reset() {
+	*x = CallError{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallError) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallError) ProtoMessage() {}
+
+func (x *CallError) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallError.ProtoReflect.Descriptor instead.
+func (*CallError) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *CallError) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *CallError) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *CallError) GetTemporary() bool {
+	if x != nil {
+		return x.Temporary
+	}
+	return false
+}
+
+func (x *CallError) GetRetryAfterSeconds() float64 {
+	if x != nil && x.RetryAfterSeconds != nil {
+		return *x.RetryAfterSeconds
+	}
+	return 0
+}
+
+type EmbedRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Model         *Instance              `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	Texts         []string               `protobuf:"bytes,2,rep,name=texts,proto3" json:"texts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EmbedRequest) Reset() {
+	*x = EmbedRequest{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EmbedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EmbedRequest) ProtoMessage() {}
+
+func (x *EmbedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EmbedRequest.ProtoReflect.Descriptor instead.
+func (*EmbedRequest) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *EmbedRequest) GetModel() *Instance {
+	if x != nil {
+		return x.Model
+	}
+	return nil
+}
+
+func (x *EmbedRequest) GetTexts() []string {
+	if x != nil {
+		return x.Texts
+	}
+	return nil
+}
+
+type EmbedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each text, in order.
+	Embeddings    []*Embedding `protobuf:"bytes,1,rep,name=embeddings,proto3" json:"embeddings,omitempty"`
+	InputTokens   int64        `protobuf:"varint,2,opt,name=input_tokens,json=inputTokens,proto3" json:"input_tokens,omitempty"`
+	Error         *CallError   `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EmbedResponse) Reset() {
+	*x = EmbedResponse{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EmbedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EmbedResponse) ProtoMessage() {}
+
+func (x *EmbedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EmbedResponse.ProtoReflect.Descriptor instead.
+func (*EmbedResponse) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *EmbedResponse) GetEmbeddings() []*Embedding {
+	if x != nil {
+		return x.Embeddings
+	}
+	return nil
+}
+
+func (x *EmbedResponse) GetInputTokens() int64 {
+	if x != nil {
+		return x.InputTokens
+	}
+	return 0
+}
+
+func (x *EmbedResponse) GetError() *CallError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+type Embedding struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Values        []float32              `protobuf:"fixed32,1,rep,packed,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Embedding) Reset() {
+	*x = Embedding{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Embedding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Embedding) ProtoMessage() {}
+
+func (x *Embedding) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Embedding.ProtoReflect.Descriptor instead.
+func (*Embedding) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *Embedding) GetValues() []float32 {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+type HostServiceChatRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Model   string                 `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	Request []byte                 `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
+	// Which of several draws of the same request this is, from 0.
+	Draw          int64 `protobuf:"varint,3,opt,name=draw,proto3" json:"draw,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostServiceChatRequest) Reset() {
+	*x = HostServiceChatRequest{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostServiceChatRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostServiceChatRequest) ProtoMessage() {}
+
+func (x *HostServiceChatRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostServiceChatRequest.ProtoReflect.Descriptor instead.
+func (*HostServiceChatRequest) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *HostServiceChatRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *HostServiceChatRequest) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *HostServiceChatRequest) GetDraw() int64 {
+	if x != nil {
+		return x.Draw
+	}
+	return 0
+}
+
+type HostServiceChatResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Response      []byte                 `protobuf:"bytes,1,opt,name=response,proto3" json:"response,omitempty"`
+	Error         *CallError             `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostServiceChatResponse) Reset() {
+	*x = HostServiceChatResponse{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostServiceChatResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostServiceChatResponse) ProtoMessage() {}
+
+func (x *HostServiceChatResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostServiceChatResponse.ProtoReflect.Descriptor instead.
+func (*HostServiceChatResponse) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *HostServiceChatResponse) GetResponse() []byte {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *HostServiceChatResponse) GetError() *CallError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+type HostServiceEmbedRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Model         string                 `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	Texts         []string               `protobuf:"bytes,2,rep,name=texts,proto3" json:"texts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostServiceEmbedRequest) Reset() {
+	*x = HostServiceEmbedRequest{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostServiceEmbedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostServiceEmbedRequest) ProtoMessage() {}
+
+func (x *HostServiceEmbedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostServiceEmbedRequest.ProtoReflect.Descriptor instead.
+func (*HostServiceEmbedRequest) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *HostServiceEmbedRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *HostServiceEmbedRequest) GetTexts() []string {
+	if x != nil {
+		return x.Texts
+	}
+	return nil
+}
+
+type HostServiceEmbedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Embeddings    []*Embedding           `protobuf:"bytes,1,rep,name=embeddings,proto3" json:"embeddings,omitempty"`
+	Error         *CallError             `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostServiceEmbedResponse) Reset() {
+	*x = HostServiceEmbedResponse{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostServiceEmbedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostServiceEmbedResponse) ProtoMessage() {}
+
+func (x *HostServiceEmbedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostServiceEmbedResponse.ProtoReflect.Descriptor instead.
+func (*HostServiceEmbedResponse) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *HostServiceEmbedResponse) GetEmbeddings() []*Embedding {
+	if x != nil {
+		return x.Embeddings
+	}
+	return nil
+}
+
+func (x *HostServiceEmbedResponse) GetError() *CallError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+type HostServiceEvaluateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Key of the late argument.
+	Argument string `protobuf:"bytes,1,opt,name=argument,proto3" json:"argument,omitempty"`
+	// One Arrow IPC stream: the columns of the dataset that the expression
+	// reads, and a column for each late name, which is named "(NAME)".
+	Rows          []byte `protobuf:"bytes,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostServiceEvaluateRequest) Reset() {
+	*x = HostServiceEvaluateRequest{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostServiceEvaluateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostServiceEvaluateRequest) ProtoMessage() {}
+
+func (x *HostServiceEvaluateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostServiceEvaluateRequest.ProtoReflect.Descriptor instead.
+func (*HostServiceEvaluateRequest) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *HostServiceEvaluateRequest) GetArgument() string {
+	if x != nil {
+		return x.Argument
+	}
+	return ""
+}
+
+func (x *HostServiceEvaluateRequest) GetRows() []byte {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+type HostServiceEvaluateResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One Arrow IPC stream with one column, "value".
+	Rows          []byte      `protobuf:"bytes,1,opt,name=rows,proto3" json:"rows,omitempty"`
+	Errors        []*RowError `protobuf:"bytes,2,rep,name=errors,proto3" json:"errors,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostServiceEvaluateResponse) Reset() {
+	*x = HostServiceEvaluateResponse{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostServiceEvaluateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostServiceEvaluateResponse) ProtoMessage() {}
+
+func (x *HostServiceEvaluateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostServiceEvaluateResponse.ProtoReflect.Descriptor instead.
+func (*HostServiceEvaluateResponse) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *HostServiceEvaluateResponse) GetRows() []byte {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *HostServiceEvaluateResponse) GetErrors() []*RowError {
 	if x != nil {
 		return x.Errors
 	}
@@ -3274,7 +4169,7 @@ type DeploymentState struct {
 
 func (x *DeploymentState) Reset() {
 	*x = DeploymentState{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3286,7 +4181,7 @@ func (x *DeploymentState) String() string {
 func (*DeploymentState) ProtoMessage() {}
 
 func (x *DeploymentState) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3299,7 +4194,7 @@ func (x *DeploymentState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeploymentState.ProtoReflect.Descriptor instead.
 func (*DeploymentState) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *DeploymentState) GetValue() []byte {
@@ -3326,7 +4221,7 @@ type ReadDeploymentRequest struct {
 
 func (x *ReadDeploymentRequest) Reset() {
 	*x = ReadDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3338,7 +4233,7 @@ func (x *ReadDeploymentRequest) String() string {
 func (*ReadDeploymentRequest) ProtoMessage() {}
 
 func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3351,7 +4246,7 @@ func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ReadDeploymentRequest) GetInstance() *Instance {
@@ -3379,7 +4274,7 @@ type ReadDeploymentResponse struct {
 
 func (x *ReadDeploymentResponse) Reset() {
 	*x = ReadDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3391,7 +4286,7 @@ func (x *ReadDeploymentResponse) String() string {
 func (*ReadDeploymentResponse) ProtoMessage() {}
 
 func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3404,7 +4299,7 @@ func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ReadDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -3435,7 +4330,7 @@ type PlanDeploymentRequest struct {
 
 func (x *PlanDeploymentRequest) Reset() {
 	*x = PlanDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3447,7 +4342,7 @@ func (x *PlanDeploymentRequest) String() string {
 func (*PlanDeploymentRequest) ProtoMessage() {}
 
 func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3460,7 +4355,7 @@ func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *PlanDeploymentRequest) GetInstance() *Instance {
@@ -3495,7 +4390,7 @@ type PlanDeploymentResponse struct {
 
 func (x *PlanDeploymentResponse) Reset() {
 	*x = PlanDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3507,7 +4402,7 @@ func (x *PlanDeploymentResponse) String() string {
 func (*PlanDeploymentResponse) ProtoMessage() {}
 
 func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3520,7 +4415,7 @@ func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *PlanDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -3558,7 +4453,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3570,7 +4465,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3583,7 +4478,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Change) GetArgument() string {
@@ -3626,7 +4521,7 @@ type ApplyDeploymentRequest struct {
 
 func (x *ApplyDeploymentRequest) Reset() {
 	*x = ApplyDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3638,7 +4533,7 @@ func (x *ApplyDeploymentRequest) String() string {
 func (*ApplyDeploymentRequest) ProtoMessage() {}
 
 func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3651,7 +4546,7 @@ func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ApplyDeploymentRequest) GetInstance() *Instance {
@@ -3693,7 +4588,7 @@ type ApplyDeploymentResponse struct {
 
 func (x *ApplyDeploymentResponse) Reset() {
 	*x = ApplyDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3705,7 +4600,7 @@ func (x *ApplyDeploymentResponse) String() string {
 func (*ApplyDeploymentResponse) ProtoMessage() {}
 
 func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3718,7 +4613,7 @@ func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ApplyDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -3745,7 +4640,7 @@ type DeleteDeploymentRequest struct {
 
 func (x *DeleteDeploymentRequest) Reset() {
 	*x = DeleteDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3757,7 +4652,7 @@ func (x *DeleteDeploymentRequest) String() string {
 func (*DeleteDeploymentRequest) ProtoMessage() {}
 
 func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3770,7 +4665,7 @@ func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *DeleteDeploymentRequest) GetInstance() *Instance {
@@ -3796,7 +4691,7 @@ type DeleteDeploymentResponse struct {
 
 func (x *DeleteDeploymentResponse) Reset() {
 	*x = DeleteDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3808,7 +4703,7 @@ func (x *DeleteDeploymentResponse) String() string {
 func (*DeleteDeploymentResponse) ProtoMessage() {}
 
 func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3821,7 +4716,7 @@ func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *DeleteDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -3850,7 +4745,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04body\x18\x06 \x01(\v2\x15.quern.plugin.v1.BodyR\x04body\"o\n" +
 	"\x04Body\x127\n" +
 	"\targuments\x18\x01 \x03(\v2\x19.quern.plugin.v1.ArgumentR\targuments\x12.\n" +
-	"\x06blocks\x18\x02 \x03(\v2\x16.quern.plugin.v1.BlockR\x06blocks\"\x9e\x03\n" +
+	"\x06blocks\x18\x02 \x03(\v2\x16.quern.plugin.v1.BlockR\x06blocks\"\x90\x04\n" +
 	"\bArgument\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\fR\x04type\x12\x10\n" +
@@ -3867,7 +4762,11 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"collection\x12 \n" +
 	"\voperational\x18\v \x01(\bR\voperational\x12\x15\n" +
 	"\x06one_of\x18\f \x03(\tR\x05oneOf\x12\x18\n" +
-	"\afeature\x18\r \x01(\bR\afeature\"\xaa\x01\n" +
+	"\afeature\x18\r \x01(\bR\afeature\x127\n" +
+	"\x04late\x18\x0e \x03(\v2#.quern.plugin.v1.Argument.LateEntryR\x04late\x1a7\n" +
+	"\tLateEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xaa\x01\n" +
 	"\x05Block\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03doc\x18\x02 \x01(\tR\x03doc\x12\x16\n" +
@@ -3879,13 +4778,14 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x125\n" +
 	"\x06origin\x18\x03 \x01(\x0e2\x1d.quern.plugin.v1.ColumnOriginR\x06origin\x12\x12\n" +
-	"\x04from\x18\x04 \x01(\tR\x04from\"\xe1\x01\n" +
+	"\x04from\x18\x04 \x01(\tR\x04from\"\x85\x02\n" +
 	"\x05Input\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.quern.plugin.v1.ArtifactKindR\x04kind\x121\n" +
 	"\acolumns\x18\x02 \x03(\v2\x17.quern.plugin.v1.ColumnR\acolumns\x12\x17\n" +
 	"\x04rows\x18\x03 \x01(\x03H\x00R\x04rows\x88\x01\x01\x12\x16\n" +
 	"\x06format\x18\x04 \x01(\tR\x06format\x128\n" +
-	"\tsignature\x18\x05 \x01(\v2\x1a.quern.plugin.v1.SignatureR\tsignatureB\a\n" +
+	"\tsignature\x18\x05 \x01(\v2\x1a.quern.plugin.v1.SignatureR\tsignature\x12\"\n" +
+	"\fcapabilities\x18\x06 \x03(\tR\fcapabilitiesB\a\n" +
 	"\x05_rows\"o\n" +
 	"\tSignature\x12/\n" +
 	"\x06inputs\x18\x01 \x03(\v2\x17.quern.plugin.v1.ColumnR\x06inputs\x121\n" +
@@ -3925,18 +4825,37 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0ePrepareRequest\x127\n" +
 	"\tinstances\x18\x01 \x03(\v2\x19.quern.plugin.v1.InstanceR\tinstances\"H\n" +
 	"\x0fPrepareResponse\x125\n" +
-	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\xe0\x02\n" +
+	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\x92\x03\n" +
 	"\bPrepared\x12=\n" +
 	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\x121\n" +
 	"\aoutputs\x18\x02 \x03(\v2\x17.quern.plugin.v1.OutputR\aoutputs\x12\x1d\n" +
 	"\n" +
 	"value_type\x18\x03 \x01(\fR\tvalueType\x12:\n" +
 	"\x05reads\x18\x04 \x03(\v2$.quern.plugin.v1.Prepared.ReadsEntryR\x05reads\x125\n" +
-	"\bestimate\x18\x05 \x01(\v2\x19.quern.plugin.v1.EstimateR\bestimate\x1aP\n" +
+	"\bestimate\x18\x05 \x01(\v2\x19.quern.plugin.v1.EstimateR\bestimate\x120\n" +
+	"\x05model\x18\x06 \x01(\v2\x1a.quern.plugin.v1.ModelInfoR\x05model\x1aP\n" +
 	"\n" +
 	"ReadsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
-	"\x05value\x18\x02 \x01(\v2\x16.quern.plugin.v1.ReadsR\x05value:\x028\x01\"3\n" +
+	"\x05value\x18\x02 \x01(\v2\x16.quern.plugin.v1.ReadsR\x05value:\x028\x01\"\xd9\x02\n" +
+	"\tModelInfo\x12\"\n" +
+	"\fcapabilities\x18\x01 \x03(\tR\fcapabilities\x12\x1c\n" +
+	"\ttokenizer\x18\x02 \x01(\tR\ttokenizer\x12,\n" +
+	"\x05price\x18\x03 \x01(\v2\x16.quern.plugin.v1.PriceR\x05price\x12'\n" +
+	"\x0fmax_concurrency\x18\x04 \x01(\x03R\x0emaxConcurrency\x12.\n" +
+	"\x13requests_per_minute\x18\x05 \x01(\x01R\x11requestsPerMinute\x12*\n" +
+	"\x11tokens_per_minute\x18\x06 \x01(\x01R\x0ftokensPerMinute\x12'\n" +
+	"\x0ftimeout_seconds\x18\a \x01(\x01R\x0etimeoutSeconds\x12\x18\n" +
+	"\aretries\x18\b \x01(\x03R\aretries\x12\x14\n" +
+	"\x05cache\x18\t \x01(\bR\x05cache\"\xa5\x01\n" +
+	"\x05Price\x12\x19\n" +
+	"\x05input\x18\x01 \x01(\x01H\x00R\x05input\x88\x01\x01\x12\x1b\n" +
+	"\x06output\x18\x02 \x01(\x01H\x01R\x06output\x88\x01\x01\x12&\n" +
+	"\fcached_input\x18\x03 \x01(\x01H\x02R\vcachedInput\x88\x01\x01\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06sourceB\b\n" +
+	"\x06_inputB\t\n" +
+	"\a_outputB\x0f\n" +
+	"\r_cached_input\"3\n" +
 	"\x05Reads\x12\x10\n" +
 	"\x03all\x18\x01 \x01(\bR\x03all\x12\x18\n" +
 	"\acolumns\x18\x02 \x03(\tR\acolumns\"\xed\x01\n" +
@@ -3983,11 +4902,12 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04done\x18\x01 \x01(\x03R\x04done\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x03R\x05total\x12\x12\n" +
 	"\x04unit\x18\x03 \x01(\tR\x04unit\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"^\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"r\n" +
 	"\n" +
 	"MapRequest\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceH\x00R\x05start\x12\x14\n" +
-	"\x04rows\x18\x02 \x01(\fH\x00R\x04rowsB\a\n" +
+	"\x04rows\x18\x02 \x01(\fH\x00R\x04rows\x12\x12\n" +
+	"\x04host\x18\x03 \x01(\rR\x04hostB\a\n" +
 	"\x05event\"\x93\x01\n" +
 	"\vMapResponse\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\fR\x04rows\x121\n" +
@@ -4059,6 +4979,50 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05event\"c\n" +
 	"\x1aHostServicePredictResponse\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\fR\x04rows\x121\n" +
+	"\x06errors\x18\x02 \x03(\v2\x19.quern.plugin.v1.RowErrorR\x06errors\"X\n" +
+	"\vChatRequest\x12/\n" +
+	"\x05model\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\x05model\x12\x18\n" +
+	"\arequest\x18\x02 \x01(\fR\arequest\"\\\n" +
+	"\fChatResponse\x12\x1a\n" +
+	"\bresponse\x18\x01 \x01(\fR\bresponse\x120\n" +
+	"\x05error\x18\x02 \x01(\v2\x1a.quern.plugin.v1.CallErrorR\x05error\"\xa8\x01\n" +
+	"\tCallError\x12\x18\n" +
+	"\amessage\x18\x01 \x01(\tR\amessage\x12\x16\n" +
+	"\x06status\x18\x02 \x01(\x05R\x06status\x12\x1c\n" +
+	"\ttemporary\x18\x03 \x01(\bR\ttemporary\x123\n" +
+	"\x13retry_after_seconds\x18\x04 \x01(\x01H\x00R\x11retryAfterSeconds\x88\x01\x01B\x16\n" +
+	"\x14_retry_after_seconds\"U\n" +
+	"\fEmbedRequest\x12/\n" +
+	"\x05model\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\x05model\x12\x14\n" +
+	"\x05texts\x18\x02 \x03(\tR\x05texts\"\xa0\x01\n" +
+	"\rEmbedResponse\x12:\n" +
+	"\n" +
+	"embeddings\x18\x01 \x03(\v2\x1a.quern.plugin.v1.EmbeddingR\n" +
+	"embeddings\x12!\n" +
+	"\finput_tokens\x18\x02 \x01(\x03R\vinputTokens\x120\n" +
+	"\x05error\x18\x03 \x01(\v2\x1a.quern.plugin.v1.CallErrorR\x05error\"#\n" +
+	"\tEmbedding\x12\x16\n" +
+	"\x06values\x18\x01 \x03(\x02R\x06values\"\\\n" +
+	"\x16HostServiceChatRequest\x12\x14\n" +
+	"\x05model\x18\x01 \x01(\tR\x05model\x12\x18\n" +
+	"\arequest\x18\x02 \x01(\fR\arequest\x12\x12\n" +
+	"\x04draw\x18\x03 \x01(\x03R\x04draw\"g\n" +
+	"\x17HostServiceChatResponse\x12\x1a\n" +
+	"\bresponse\x18\x01 \x01(\fR\bresponse\x120\n" +
+	"\x05error\x18\x02 \x01(\v2\x1a.quern.plugin.v1.CallErrorR\x05error\"E\n" +
+	"\x17HostServiceEmbedRequest\x12\x14\n" +
+	"\x05model\x18\x01 \x01(\tR\x05model\x12\x14\n" +
+	"\x05texts\x18\x02 \x03(\tR\x05texts\"\x88\x01\n" +
+	"\x18HostServiceEmbedResponse\x12:\n" +
+	"\n" +
+	"embeddings\x18\x01 \x03(\v2\x1a.quern.plugin.v1.EmbeddingR\n" +
+	"embeddings\x120\n" +
+	"\x05error\x18\x02 \x01(\v2\x1a.quern.plugin.v1.CallErrorR\x05error\"L\n" +
+	"\x1aHostServiceEvaluateRequest\x12\x1a\n" +
+	"\bargument\x18\x01 \x01(\tR\bargument\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\fR\x04rows\"d\n" +
+	"\x1bHostServiceEvaluateResponse\x12\x12\n" +
+	"\x04rows\x18\x01 \x01(\fR\x04rows\x121\n" +
 	"\x06errors\x18\x02 \x03(\v2\x19.quern.plugin.v1.RowErrorR\x06errors\"A\n" +
 	"\x0fDeploymentState\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x18\n" +
@@ -4100,18 +5064,21 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\binstance\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\binstance\x126\n" +
 	"\x05state\x18\x02 \x01(\v2 .quern.plugin.v1.DeploymentStateR\x05state\"Y\n" +
 	"\x18DeleteDeploymentResponse\x12=\n" +
-	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics*X\n" +
+	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics*h\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tMODE_READ\x10\x01\x12\f\n" +
 	"\bMODE_MAP\x10\x02\x12\f\n" +
 	"\bMODE_RUN\x10\x03\x12\x0f\n" +
-	"\vMODE_DEPLOY\x10\x04*{\n" +
+	"\vMODE_DEPLOY\x10\x04\x12\x0e\n" +
+	"\n" +
+	"MODE_MODEL\x10\x05*\x95\x01\n" +
 	"\fArtifactKind\x12\x1d\n" +
 	"\x19ARTIFACT_KIND_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ARTIFACT_KIND_DATASET\x10\x01\x12\x17\n" +
 	"\x13ARTIFACT_KIND_MODEL\x10\x02\x12\x18\n" +
-	"\x14ARTIFACT_KIND_REPORT\x10\x03*Q\n" +
+	"\x14ARTIFACT_KIND_REPORT\x10\x03\x12\x18\n" +
+	"\x14ARTIFACT_KIND_PROMPT\x10\x04*Q\n" +
 	"\n" +
 	"Collection\x12\x1a\n" +
 	"\x16COLLECTION_UNSPECIFIED\x10\x00\x12\x13\n" +
@@ -4126,7 +5093,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x16DEPLOYMENT_ACTION_NONE\x10\x01\x12\x1c\n" +
 	"\x18DEPLOYMENT_ACTION_CREATE\x10\x02\x12\x1c\n" +
 	"\x18DEPLOYMENT_ACTION_UPDATE\x10\x03\x12\x1d\n" +
-	"\x19DEPLOYMENT_ACTION_REPLACE\x10\x042\x97\b\n" +
+	"\x19DEPLOYMENT_ACTION_REPLACE\x10\x042\xa4\t\n" +
 	"\rPluginService\x12R\n" +
 	"\tGetSchema\x12!.quern.plugin.v1.GetSchemaRequest\x1a\".quern.plugin.v1.GetSchemaResponse\x12R\n" +
 	"\tConfigure\x12!.quern.plugin.v1.ConfigureRequest\x1a\".quern.plugin.v1.ConfigureResponse\x12L\n" +
@@ -4135,13 +5102,18 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04Read\x12\x1c.quern.plugin.v1.ReadRequest\x1a\x1d.quern.plugin.v1.ReadResponse0\x01\x12D\n" +
 	"\x03Map\x12\x1b.quern.plugin.v1.MapRequest\x1a\x1c.quern.plugin.v1.MapResponse(\x010\x01\x12B\n" +
 	"\x03Run\x12\x1b.quern.plugin.v1.RunRequest\x1a\x1c.quern.plugin.v1.RunResponse0\x01\x12P\n" +
-	"\aPredict\x12\x1f.quern.plugin.v1.PredictRequest\x1a .quern.plugin.v1.PredictResponse(\x010\x01\x12a\n" +
+	"\aPredict\x12\x1f.quern.plugin.v1.PredictRequest\x1a .quern.plugin.v1.PredictResponse(\x010\x01\x12C\n" +
+	"\x04Chat\x12\x1c.quern.plugin.v1.ChatRequest\x1a\x1d.quern.plugin.v1.ChatResponse\x12F\n" +
+	"\x05Embed\x12\x1d.quern.plugin.v1.EmbedRequest\x1a\x1e.quern.plugin.v1.EmbedResponse\x12a\n" +
 	"\x0eReadDeployment\x12&.quern.plugin.v1.ReadDeploymentRequest\x1a'.quern.plugin.v1.ReadDeploymentResponse\x12a\n" +
 	"\x0ePlanDeployment\x12&.quern.plugin.v1.PlanDeploymentRequest\x1a'.quern.plugin.v1.PlanDeploymentResponse\x12d\n" +
 	"\x0fApplyDeployment\x12'.quern.plugin.v1.ApplyDeploymentRequest\x1a(.quern.plugin.v1.ApplyDeploymentResponse\x12g\n" +
-	"\x10DeleteDeployment\x12(.quern.plugin.v1.DeleteDeploymentRequest\x1a).quern.plugin.v1.DeleteDeploymentResponse2u\n" +
+	"\x10DeleteDeployment\x12(.quern.plugin.v1.DeleteDeploymentRequest\x1a).quern.plugin.v1.DeleteDeploymentResponse2\x95\x03\n" +
 	"\vHostService\x12f\n" +
-	"\aPredict\x12*.quern.plugin.v1.HostServicePredictRequest\x1a+.quern.plugin.v1.HostServicePredictResponse(\x010\x01B5Z3github.com/quern-dev/quern/sdk/go/pluginv1;pluginv1b\x06proto3"
+	"\aPredict\x12*.quern.plugin.v1.HostServicePredictRequest\x1a+.quern.plugin.v1.HostServicePredictResponse(\x010\x01\x12Y\n" +
+	"\x04Chat\x12'.quern.plugin.v1.HostServiceChatRequest\x1a(.quern.plugin.v1.HostServiceChatResponse\x12\\\n" +
+	"\x05Embed\x12(.quern.plugin.v1.HostServiceEmbedRequest\x1a).quern.plugin.v1.HostServiceEmbedResponse\x12e\n" +
+	"\bEvaluate\x12+.quern.plugin.v1.HostServiceEvaluateRequest\x1a,.quern.plugin.v1.HostServiceEvaluateResponseB5Z3github.com/quern-dev/quern/sdk/go/pluginv1;pluginv1b\x06proto3"
 
 var (
 	file_quern_plugin_v1_plugin_proto_rawDescOnce sync.Once
@@ -4156,183 +5128,220 @@ func file_quern_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_quern_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
 var file_quern_plugin_v1_plugin_proto_goTypes = []any{
-	(Mode)(0),                          // 0: quern.plugin.v1.Mode
-	(ArtifactKind)(0),                  // 1: quern.plugin.v1.ArtifactKind
-	(Collection)(0),                    // 2: quern.plugin.v1.Collection
-	(ColumnOrigin)(0),                  // 3: quern.plugin.v1.ColumnOrigin
-	(DeploymentAction)(0),              // 4: quern.plugin.v1.DeploymentAction
-	(Diagnostic_Severity)(0),           // 5: quern.plugin.v1.Diagnostic.Severity
-	(*GetSchemaRequest)(nil),           // 6: quern.plugin.v1.GetSchemaRequest
-	(*GetSchemaResponse)(nil),          // 7: quern.plugin.v1.GetSchemaResponse
-	(*Type)(nil),                       // 8: quern.plugin.v1.Type
-	(*Body)(nil),                       // 9: quern.plugin.v1.Body
-	(*Argument)(nil),                   // 10: quern.plugin.v1.Argument
-	(*Block)(nil),                      // 11: quern.plugin.v1.Block
-	(*Column)(nil),                     // 12: quern.plugin.v1.Column
-	(*Input)(nil),                      // 13: quern.plugin.v1.Input
-	(*Signature)(nil),                  // 14: quern.plugin.v1.Signature
-	(*RowArgument)(nil),                // 15: quern.plugin.v1.RowArgument
-	(*Instance)(nil),                   // 16: quern.plugin.v1.Instance
-	(*Diagnostic)(nil),                 // 17: quern.plugin.v1.Diagnostic
-	(*ConfigureRequest)(nil),           // 18: quern.plugin.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),          // 19: quern.plugin.v1.ConfigureResponse
-	(*PrepareRequest)(nil),             // 20: quern.plugin.v1.PrepareRequest
-	(*PrepareResponse)(nil),            // 21: quern.plugin.v1.PrepareResponse
-	(*Prepared)(nil),                   // 22: quern.plugin.v1.Prepared
-	(*Reads)(nil),                      // 23: quern.plugin.v1.Reads
-	(*Output)(nil),                     // 24: quern.plugin.v1.Output
-	(*Estimate)(nil),                   // 25: quern.plugin.v1.Estimate
-	(*FingerprintRequest)(nil),         // 26: quern.plugin.v1.FingerprintRequest
-	(*FingerprintResponse)(nil),        // 27: quern.plugin.v1.FingerprintResponse
-	(*ReadRequest)(nil),                // 28: quern.plugin.v1.ReadRequest
-	(*ReadResponse)(nil),               // 29: quern.plugin.v1.ReadResponse
-	(*Quarantined)(nil),                // 30: quern.plugin.v1.Quarantined
-	(*Progress)(nil),                   // 31: quern.plugin.v1.Progress
-	(*MapRequest)(nil),                 // 32: quern.plugin.v1.MapRequest
-	(*MapResponse)(nil),                // 33: quern.plugin.v1.MapResponse
-	(*RowError)(nil),                   // 34: quern.plugin.v1.RowError
-	(*Artifact)(nil),                   // 35: quern.plugin.v1.Artifact
-	(*Shard)(nil),                      // 36: quern.plugin.v1.Shard
-	(*ColumnGroup)(nil),                // 37: quern.plugin.v1.ColumnGroup
-	(*StoredColumn)(nil),               // 38: quern.plugin.v1.StoredColumn
-	(*File)(nil),                       // 39: quern.plugin.v1.File
-	(*RunRequest)(nil),                 // 40: quern.plugin.v1.RunRequest
-	(*RunResponse)(nil),                // 41: quern.plugin.v1.RunResponse
-	(*Rows)(nil),                       // 42: quern.plugin.v1.Rows
-	(*Done)(nil),                       // 43: quern.plugin.v1.Done
-	(*PredictRequest)(nil),             // 44: quern.plugin.v1.PredictRequest
-	(*PredictResponse)(nil),            // 45: quern.plugin.v1.PredictResponse
-	(*HostServicePredictRequest)(nil),  // 46: quern.plugin.v1.HostServicePredictRequest
-	(*HostServicePredictResponse)(nil), // 47: quern.plugin.v1.HostServicePredictResponse
-	(*DeploymentState)(nil),            // 48: quern.plugin.v1.DeploymentState
-	(*ReadDeploymentRequest)(nil),      // 49: quern.plugin.v1.ReadDeploymentRequest
-	(*ReadDeploymentResponse)(nil),     // 50: quern.plugin.v1.ReadDeploymentResponse
-	(*PlanDeploymentRequest)(nil),      // 51: quern.plugin.v1.PlanDeploymentRequest
-	(*PlanDeploymentResponse)(nil),     // 52: quern.plugin.v1.PlanDeploymentResponse
-	(*Change)(nil),                     // 53: quern.plugin.v1.Change
-	(*ApplyDeploymentRequest)(nil),     // 54: quern.plugin.v1.ApplyDeploymentRequest
-	(*ApplyDeploymentResponse)(nil),    // 55: quern.plugin.v1.ApplyDeploymentResponse
-	(*DeleteDeploymentRequest)(nil),    // 56: quern.plugin.v1.DeleteDeploymentRequest
-	(*DeleteDeploymentResponse)(nil),   // 57: quern.plugin.v1.DeleteDeploymentResponse
-	nil,                                // 58: quern.plugin.v1.Instance.InputsEntry
-	nil,                                // 59: quern.plugin.v1.Instance.RowArgumentsEntry
-	nil,                                // 60: quern.plugin.v1.Prepared.ReadsEntry
-	nil,                                // 61: quern.plugin.v1.RunRequest.InputsEntry
-	nil,                                // 62: quern.plugin.v1.Done.FoldersEntry
-	nil,                                // 63: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	nil,                                // 64: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	(Mode)(0),                           // 0: quern.plugin.v1.Mode
+	(ArtifactKind)(0),                   // 1: quern.plugin.v1.ArtifactKind
+	(Collection)(0),                     // 2: quern.plugin.v1.Collection
+	(ColumnOrigin)(0),                   // 3: quern.plugin.v1.ColumnOrigin
+	(DeploymentAction)(0),               // 4: quern.plugin.v1.DeploymentAction
+	(Diagnostic_Severity)(0),            // 5: quern.plugin.v1.Diagnostic.Severity
+	(*GetSchemaRequest)(nil),            // 6: quern.plugin.v1.GetSchemaRequest
+	(*GetSchemaResponse)(nil),           // 7: quern.plugin.v1.GetSchemaResponse
+	(*Type)(nil),                        // 8: quern.plugin.v1.Type
+	(*Body)(nil),                        // 9: quern.plugin.v1.Body
+	(*Argument)(nil),                    // 10: quern.plugin.v1.Argument
+	(*Block)(nil),                       // 11: quern.plugin.v1.Block
+	(*Column)(nil),                      // 12: quern.plugin.v1.Column
+	(*Input)(nil),                       // 13: quern.plugin.v1.Input
+	(*Signature)(nil),                   // 14: quern.plugin.v1.Signature
+	(*RowArgument)(nil),                 // 15: quern.plugin.v1.RowArgument
+	(*Instance)(nil),                    // 16: quern.plugin.v1.Instance
+	(*Diagnostic)(nil),                  // 17: quern.plugin.v1.Diagnostic
+	(*ConfigureRequest)(nil),            // 18: quern.plugin.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),           // 19: quern.plugin.v1.ConfigureResponse
+	(*PrepareRequest)(nil),              // 20: quern.plugin.v1.PrepareRequest
+	(*PrepareResponse)(nil),             // 21: quern.plugin.v1.PrepareResponse
+	(*Prepared)(nil),                    // 22: quern.plugin.v1.Prepared
+	(*ModelInfo)(nil),                   // 23: quern.plugin.v1.ModelInfo
+	(*Price)(nil),                       // 24: quern.plugin.v1.Price
+	(*Reads)(nil),                       // 25: quern.plugin.v1.Reads
+	(*Output)(nil),                      // 26: quern.plugin.v1.Output
+	(*Estimate)(nil),                    // 27: quern.plugin.v1.Estimate
+	(*FingerprintRequest)(nil),          // 28: quern.plugin.v1.FingerprintRequest
+	(*FingerprintResponse)(nil),         // 29: quern.plugin.v1.FingerprintResponse
+	(*ReadRequest)(nil),                 // 30: quern.plugin.v1.ReadRequest
+	(*ReadResponse)(nil),                // 31: quern.plugin.v1.ReadResponse
+	(*Quarantined)(nil),                 // 32: quern.plugin.v1.Quarantined
+	(*Progress)(nil),                    // 33: quern.plugin.v1.Progress
+	(*MapRequest)(nil),                  // 34: quern.plugin.v1.MapRequest
+	(*MapResponse)(nil),                 // 35: quern.plugin.v1.MapResponse
+	(*RowError)(nil),                    // 36: quern.plugin.v1.RowError
+	(*Artifact)(nil),                    // 37: quern.plugin.v1.Artifact
+	(*Shard)(nil),                       // 38: quern.plugin.v1.Shard
+	(*ColumnGroup)(nil),                 // 39: quern.plugin.v1.ColumnGroup
+	(*StoredColumn)(nil),                // 40: quern.plugin.v1.StoredColumn
+	(*File)(nil),                        // 41: quern.plugin.v1.File
+	(*RunRequest)(nil),                  // 42: quern.plugin.v1.RunRequest
+	(*RunResponse)(nil),                 // 43: quern.plugin.v1.RunResponse
+	(*Rows)(nil),                        // 44: quern.plugin.v1.Rows
+	(*Done)(nil),                        // 45: quern.plugin.v1.Done
+	(*PredictRequest)(nil),              // 46: quern.plugin.v1.PredictRequest
+	(*PredictResponse)(nil),             // 47: quern.plugin.v1.PredictResponse
+	(*HostServicePredictRequest)(nil),   // 48: quern.plugin.v1.HostServicePredictRequest
+	(*HostServicePredictResponse)(nil),  // 49: quern.plugin.v1.HostServicePredictResponse
+	(*ChatRequest)(nil),                 // 50: quern.plugin.v1.ChatRequest
+	(*ChatResponse)(nil),                // 51: quern.plugin.v1.ChatResponse
+	(*CallError)(nil),                   // 52: quern.plugin.v1.CallError
+	(*EmbedRequest)(nil),                // 53: quern.plugin.v1.EmbedRequest
+	(*EmbedResponse)(nil),               // 54: quern.plugin.v1.EmbedResponse
+	(*Embedding)(nil),                   // 55: quern.plugin.v1.Embedding
+	(*HostServiceChatRequest)(nil),      // 56: quern.plugin.v1.HostServiceChatRequest
+	(*HostServiceChatResponse)(nil),     // 57: quern.plugin.v1.HostServiceChatResponse
+	(*HostServiceEmbedRequest)(nil),     // 58: quern.plugin.v1.HostServiceEmbedRequest
+	(*HostServiceEmbedResponse)(nil),    // 59: quern.plugin.v1.HostServiceEmbedResponse
+	(*HostServiceEvaluateRequest)(nil),  // 60: quern.plugin.v1.HostServiceEvaluateRequest
+	(*HostServiceEvaluateResponse)(nil), // 61: quern.plugin.v1.HostServiceEvaluateResponse
+	(*DeploymentState)(nil),             // 62: quern.plugin.v1.DeploymentState
+	(*ReadDeploymentRequest)(nil),       // 63: quern.plugin.v1.ReadDeploymentRequest
+	(*ReadDeploymentResponse)(nil),      // 64: quern.plugin.v1.ReadDeploymentResponse
+	(*PlanDeploymentRequest)(nil),       // 65: quern.plugin.v1.PlanDeploymentRequest
+	(*PlanDeploymentResponse)(nil),      // 66: quern.plugin.v1.PlanDeploymentResponse
+	(*Change)(nil),                      // 67: quern.plugin.v1.Change
+	(*ApplyDeploymentRequest)(nil),      // 68: quern.plugin.v1.ApplyDeploymentRequest
+	(*ApplyDeploymentResponse)(nil),     // 69: quern.plugin.v1.ApplyDeploymentResponse
+	(*DeleteDeploymentRequest)(nil),     // 70: quern.plugin.v1.DeleteDeploymentRequest
+	(*DeleteDeploymentResponse)(nil),    // 71: quern.plugin.v1.DeleteDeploymentResponse
+	nil,                                 // 72: quern.plugin.v1.Argument.LateEntry
+	nil,                                 // 73: quern.plugin.v1.Instance.InputsEntry
+	nil,                                 // 74: quern.plugin.v1.Instance.RowArgumentsEntry
+	nil,                                 // 75: quern.plugin.v1.Prepared.ReadsEntry
+	nil,                                 // 76: quern.plugin.v1.RunRequest.InputsEntry
+	nil,                                 // 77: quern.plugin.v1.Done.FoldersEntry
+	nil,                                 // 78: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	nil,                                 // 79: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
 }
 var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
-	9,  // 0: quern.plugin.v1.GetSchemaResponse.config:type_name -> quern.plugin.v1.Body
-	8,  // 1: quern.plugin.v1.GetSchemaResponse.types:type_name -> quern.plugin.v1.Type
-	0,  // 2: quern.plugin.v1.Type.mode:type_name -> quern.plugin.v1.Mode
-	9,  // 3: quern.plugin.v1.Type.body:type_name -> quern.plugin.v1.Body
-	10, // 4: quern.plugin.v1.Body.arguments:type_name -> quern.plugin.v1.Argument
-	11, // 5: quern.plugin.v1.Body.blocks:type_name -> quern.plugin.v1.Block
-	1,  // 6: quern.plugin.v1.Argument.accepts:type_name -> quern.plugin.v1.ArtifactKind
-	2,  // 7: quern.plugin.v1.Argument.collection:type_name -> quern.plugin.v1.Collection
-	9,  // 8: quern.plugin.v1.Block.body:type_name -> quern.plugin.v1.Body
-	3,  // 9: quern.plugin.v1.Column.origin:type_name -> quern.plugin.v1.ColumnOrigin
-	1,  // 10: quern.plugin.v1.Input.kind:type_name -> quern.plugin.v1.ArtifactKind
-	12, // 11: quern.plugin.v1.Input.columns:type_name -> quern.plugin.v1.Column
-	14, // 12: quern.plugin.v1.Input.signature:type_name -> quern.plugin.v1.Signature
-	12, // 13: quern.plugin.v1.Signature.inputs:type_name -> quern.plugin.v1.Column
-	12, // 14: quern.plugin.v1.Signature.outputs:type_name -> quern.plugin.v1.Column
-	58, // 15: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
-	59, // 16: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
-	5,  // 17: quern.plugin.v1.Diagnostic.severity:type_name -> quern.plugin.v1.Diagnostic.Severity
-	17, // 18: quern.plugin.v1.ConfigureResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	16, // 19: quern.plugin.v1.PrepareRequest.instances:type_name -> quern.plugin.v1.Instance
-	22, // 20: quern.plugin.v1.PrepareResponse.prepared:type_name -> quern.plugin.v1.Prepared
-	17, // 21: quern.plugin.v1.Prepared.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	24, // 22: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
-	60, // 23: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
-	25, // 24: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
-	1,  // 25: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
-	12, // 26: quern.plugin.v1.Output.columns:type_name -> quern.plugin.v1.Column
-	14, // 27: quern.plugin.v1.Output.signature:type_name -> quern.plugin.v1.Signature
-	16, // 28: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance
-	17, // 29: quern.plugin.v1.FingerprintResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	16, // 30: quern.plugin.v1.ReadRequest.instance:type_name -> quern.plugin.v1.Instance
-	30, // 31: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
-	31, // 32: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
-	17, // 33: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	16, // 34: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
-	34, // 35: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
-	17, // 36: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	1,  // 37: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
-	12, // 38: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
-	36, // 39: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
-	39, // 40: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
-	14, // 41: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
-	37, // 42: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
-	38, // 43: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
-	16, // 44: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
-	61, // 45: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
-	31, // 46: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
-	42, // 47: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
-	43, // 48: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
-	17, // 49: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	62, // 50: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
-	35, // 51: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
-	34, // 52: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	34, // 53: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	16, // 54: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	48, // 55: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17, // 56: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	48, // 57: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16, // 58: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	48, // 59: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	63, // 60: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	17, // 61: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	4,  // 62: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
-	53, // 63: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
-	16, // 64: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	48, // 65: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	64, // 66: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
-	17, // 67: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	48, // 68: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16, // 69: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	48, // 70: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17, // 71: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	13, // 72: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
-	15, // 73: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
-	23, // 74: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
-	35, // 75: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	35, // 76: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	6,  // 77: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
-	18, // 78: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
-	20, // 79: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
-	26, // 80: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
-	28, // 81: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
-	32, // 82: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
-	40, // 83: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
-	44, // 84: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
-	49, // 85: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
-	51, // 86: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
-	54, // 87: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
-	56, // 88: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
-	46, // 89: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
-	7,  // 90: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
-	19, // 91: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
-	21, // 92: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
-	27, // 93: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
-	29, // 94: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
-	33, // 95: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
-	41, // 96: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
-	45, // 97: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
-	50, // 98: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
-	52, // 99: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
-	55, // 100: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
-	57, // 101: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
-	47, // 102: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
-	90, // [90:103] is the sub-list for method output_type
-	77, // [77:90] is the sub-list for method input_type
-	77, // [77:77] is the sub-list for extension type_name
-	77, // [77:77] is the sub-list for extension extendee
-	0,  // [0:77] is the sub-list for field type_name
+	9,   // 0: quern.plugin.v1.GetSchemaResponse.config:type_name -> quern.plugin.v1.Body
+	8,   // 1: quern.plugin.v1.GetSchemaResponse.types:type_name -> quern.plugin.v1.Type
+	0,   // 2: quern.plugin.v1.Type.mode:type_name -> quern.plugin.v1.Mode
+	9,   // 3: quern.plugin.v1.Type.body:type_name -> quern.plugin.v1.Body
+	10,  // 4: quern.plugin.v1.Body.arguments:type_name -> quern.plugin.v1.Argument
+	11,  // 5: quern.plugin.v1.Body.blocks:type_name -> quern.plugin.v1.Block
+	1,   // 6: quern.plugin.v1.Argument.accepts:type_name -> quern.plugin.v1.ArtifactKind
+	2,   // 7: quern.plugin.v1.Argument.collection:type_name -> quern.plugin.v1.Collection
+	72,  // 8: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
+	9,   // 9: quern.plugin.v1.Block.body:type_name -> quern.plugin.v1.Body
+	3,   // 10: quern.plugin.v1.Column.origin:type_name -> quern.plugin.v1.ColumnOrigin
+	1,   // 11: quern.plugin.v1.Input.kind:type_name -> quern.plugin.v1.ArtifactKind
+	12,  // 12: quern.plugin.v1.Input.columns:type_name -> quern.plugin.v1.Column
+	14,  // 13: quern.plugin.v1.Input.signature:type_name -> quern.plugin.v1.Signature
+	12,  // 14: quern.plugin.v1.Signature.inputs:type_name -> quern.plugin.v1.Column
+	12,  // 15: quern.plugin.v1.Signature.outputs:type_name -> quern.plugin.v1.Column
+	73,  // 16: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
+	74,  // 17: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
+	5,   // 18: quern.plugin.v1.Diagnostic.severity:type_name -> quern.plugin.v1.Diagnostic.Severity
+	17,  // 19: quern.plugin.v1.ConfigureResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	16,  // 20: quern.plugin.v1.PrepareRequest.instances:type_name -> quern.plugin.v1.Instance
+	22,  // 21: quern.plugin.v1.PrepareResponse.prepared:type_name -> quern.plugin.v1.Prepared
+	17,  // 22: quern.plugin.v1.Prepared.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	26,  // 23: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
+	75,  // 24: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
+	27,  // 25: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
+	23,  // 26: quern.plugin.v1.Prepared.model:type_name -> quern.plugin.v1.ModelInfo
+	24,  // 27: quern.plugin.v1.ModelInfo.price:type_name -> quern.plugin.v1.Price
+	1,   // 28: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
+	12,  // 29: quern.plugin.v1.Output.columns:type_name -> quern.plugin.v1.Column
+	14,  // 30: quern.plugin.v1.Output.signature:type_name -> quern.plugin.v1.Signature
+	16,  // 31: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance
+	17,  // 32: quern.plugin.v1.FingerprintResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	16,  // 33: quern.plugin.v1.ReadRequest.instance:type_name -> quern.plugin.v1.Instance
+	32,  // 34: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
+	33,  // 35: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
+	17,  // 36: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	16,  // 37: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
+	36,  // 38: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
+	17,  // 39: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	1,   // 40: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
+	12,  // 41: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
+	38,  // 42: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
+	41,  // 43: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
+	14,  // 44: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
+	39,  // 45: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
+	40,  // 46: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
+	16,  // 47: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
+	76,  // 48: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
+	33,  // 49: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
+	44,  // 50: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
+	45,  // 51: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
+	17,  // 52: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	77,  // 53: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
+	37,  // 54: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
+	36,  // 55: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	36,  // 56: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	16,  // 57: quern.plugin.v1.ChatRequest.model:type_name -> quern.plugin.v1.Instance
+	52,  // 58: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
+	16,  // 59: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
+	55,  // 60: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	52,  // 61: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	52,  // 62: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
+	55,  // 63: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	52,  // 64: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	36,  // 65: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
+	16,  // 66: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	62,  // 67: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	17,  // 68: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	62,  // 69: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 70: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	62,  // 71: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	78,  // 72: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	17,  // 73: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	4,   // 74: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
+	67,  // 75: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
+	16,  // 76: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	62,  // 77: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	79,  // 78: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	17,  // 79: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	62,  // 80: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 81: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	62,  // 82: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	17,  // 83: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	13,  // 84: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
+	15,  // 85: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
+	25,  // 86: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
+	37,  // 87: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	37,  // 88: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	6,   // 89: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
+	18,  // 90: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
+	20,  // 91: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
+	28,  // 92: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
+	30,  // 93: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
+	34,  // 94: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
+	42,  // 95: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
+	46,  // 96: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
+	50,  // 97: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
+	53,  // 98: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
+	63,  // 99: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
+	65,  // 100: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
+	68,  // 101: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
+	70,  // 102: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
+	48,  // 103: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
+	56,  // 104: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
+	58,  // 105: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
+	60,  // 106: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
+	7,   // 107: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
+	19,  // 108: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
+	21,  // 109: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
+	29,  // 110: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
+	31,  // 111: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
+	35,  // 112: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
+	43,  // 113: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
+	47,  // 114: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
+	51,  // 115: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
+	54,  // 116: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
+	64,  // 117: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
+	66,  // 118: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
+	69,  // 119: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
+	71,  // 120: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
+	49,  // 121: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
+	57,  // 122: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
+	59,  // 123: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
+	61,  // 124: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
+	107, // [107:125] is the sub-list for method output_type
+	89,  // [89:107] is the sub-list for method input_type
+	89,  // [89:89] is the sub-list for extension type_name
+	89,  // [89:89] is the sub-list for extension extendee
+	0,   // [0:89] is the sub-list for field type_name
 }
 
 func init() { file_quern_plugin_v1_plugin_proto_init() }
@@ -4341,38 +5350,40 @@ func file_quern_plugin_v1_plugin_proto_init() {
 		return
 	}
 	file_quern_plugin_v1_plugin_proto_msgTypes[7].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[19].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[23].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[18].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[21].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[25].OneofWrappers = []any{
 		(*ReadResponse_Rows)(nil),
 		(*ReadResponse_Quarantined)(nil),
 		(*ReadResponse_Progress)(nil),
 		(*ReadResponse_Diagnostic)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[26].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[28].OneofWrappers = []any{
 		(*MapRequest_Start)(nil),
 		(*MapRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[35].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[37].OneofWrappers = []any{
 		(*RunResponse_Progress)(nil),
 		(*RunResponse_Rows)(nil),
 		(*RunResponse_Done)(nil),
 		(*RunResponse_Diagnostic)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[38].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[40].OneofWrappers = []any{
 		(*PredictRequest_Start)(nil),
 		(*PredictRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[40].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[42].OneofWrappers = []any{
 		(*HostServicePredictRequest_Start)(nil),
 		(*HostServicePredictRequest_Rows)(nil),
 	}
+	file_quern_plugin_v1_plugin_proto_msgTypes[46].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quern_plugin_v1_plugin_proto_rawDesc), len(file_quern_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   59,
+			NumMessages:   74,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -9,6 +9,7 @@
 //   RUN     gets whole inputs as files, makes any outputs: Run
 //   DEPLOY  puts an artifact somewhere that lives on: the four
 //           ...Deployment calls
+//   MODEL   answers requests to a language model: Chat, Embed
 //
 // and all of them answer Prepare, which validates an instance and says what
 // it will make, before anything runs.
@@ -51,6 +52,8 @@ const (
 	PluginService_Map_FullMethodName              = "/quern.plugin.v1.PluginService/Map"
 	PluginService_Run_FullMethodName              = "/quern.plugin.v1.PluginService/Run"
 	PluginService_Predict_FullMethodName          = "/quern.plugin.v1.PluginService/Predict"
+	PluginService_Chat_FullMethodName             = "/quern.plugin.v1.PluginService/Chat"
+	PluginService_Embed_FullMethodName            = "/quern.plugin.v1.PluginService/Embed"
 	PluginService_ReadDeployment_FullMethodName   = "/quern.plugin.v1.PluginService/ReadDeployment"
 	PluginService_PlanDeployment_FullMethodName   = "/quern.plugin.v1.PluginService/PlanDeployment"
 	PluginService_ApplyDeployment_FullMethodName  = "/quern.plugin.v1.PluginService/ApplyDeployment"
@@ -87,6 +90,11 @@ type PluginServiceClient interface {
 	// Predict applies a model that this plugin made, batch by batch, as Map
 	// does. The first request holds start.
 	Predict(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PredictRequest, PredictResponse], error)
+	// Chat answers one request to a model of mode MODEL. It makes one attempt:
+	// quern keeps to limits, retries, caches and counts.
+	Chat(ctx context.Context, in *ChatRequest, opts ...grpc.CallOption) (*ChatResponse, error)
+	// Embed gives the embeddings of texts, in one attempt.
+	Embed(ctx context.Context, in *EmbedRequest, opts ...grpc.CallOption) (*EmbedResponse, error)
 	// ReadDeployment says what stands at a deployment's place now.
 	ReadDeployment(ctx context.Context, in *ReadDeploymentRequest, opts ...grpc.CallOption) (*ReadDeploymentResponse, error)
 	// PlanDeployment says what it would take to get from prior to the
@@ -211,6 +219,26 @@ func (c *pluginServiceClient) Predict(ctx context.Context, opts ...grpc.CallOpti
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_PredictClient = grpc.BidiStreamingClient[PredictRequest, PredictResponse]
 
+func (c *pluginServiceClient) Chat(ctx context.Context, in *ChatRequest, opts ...grpc.CallOption) (*ChatResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChatResponse)
+	err := c.cc.Invoke(ctx, PluginService_Chat_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pluginServiceClient) Embed(ctx context.Context, in *EmbedRequest, opts ...grpc.CallOption) (*EmbedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EmbedResponse)
+	err := c.cc.Invoke(ctx, PluginService_Embed_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pluginServiceClient) ReadDeployment(ctx context.Context, in *ReadDeploymentRequest, opts ...grpc.CallOption) (*ReadDeploymentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReadDeploymentResponse)
@@ -281,6 +309,11 @@ type PluginServiceServer interface {
 	// Predict applies a model that this plugin made, batch by batch, as Map
 	// does. The first request holds start.
 	Predict(grpc.BidiStreamingServer[PredictRequest, PredictResponse]) error
+	// Chat answers one request to a model of mode MODEL. It makes one attempt:
+	// quern keeps to limits, retries, caches and counts.
+	Chat(context.Context, *ChatRequest) (*ChatResponse, error)
+	// Embed gives the embeddings of texts, in one attempt.
+	Embed(context.Context, *EmbedRequest) (*EmbedResponse, error)
 	// ReadDeployment says what stands at a deployment's place now.
 	ReadDeployment(context.Context, *ReadDeploymentRequest) (*ReadDeploymentResponse, error)
 	// PlanDeployment says what it would take to get from prior to the
@@ -324,6 +357,12 @@ func (UnimplementedPluginServiceServer) Run(*RunRequest, grpc.ServerStreamingSer
 }
 func (UnimplementedPluginServiceServer) Predict(grpc.BidiStreamingServer[PredictRequest, PredictResponse]) error {
 	return status.Error(codes.Unimplemented, "method Predict not implemented")
+}
+func (UnimplementedPluginServiceServer) Chat(context.Context, *ChatRequest) (*ChatResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Chat not implemented")
+}
+func (UnimplementedPluginServiceServer) Embed(context.Context, *EmbedRequest) (*EmbedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Embed not implemented")
 }
 func (UnimplementedPluginServiceServer) ReadDeployment(context.Context, *ReadDeploymentRequest) (*ReadDeploymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadDeployment not implemented")
@@ -466,6 +505,42 @@ func _PluginService_Predict_Handler(srv interface{}, stream grpc.ServerStream) e
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_PredictServer = grpc.BidiStreamingServer[PredictRequest, PredictResponse]
 
+func _PluginService_Chat_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChatRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).Chat(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_Chat_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).Chat(ctx, req.(*ChatRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PluginService_Embed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EmbedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).Embed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_Embed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).Embed(ctx, req.(*EmbedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PluginService_ReadDeployment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReadDeploymentRequest)
 	if err := dec(in); err != nil {
@@ -562,6 +637,14 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _PluginService_Fingerprint_Handler,
 		},
 		{
+			MethodName: "Chat",
+			Handler:    _PluginService_Chat_Handler,
+		},
+		{
+			MethodName: "Embed",
+			Handler:    _PluginService_Embed_Handler,
+		},
+		{
 			MethodName: "ReadDeployment",
 			Handler:    _PluginService_ReadDeployment_Handler,
 		},
@@ -606,19 +689,30 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	HostService_Predict_FullMethodName = "/quern.plugin.v1.HostService/Predict"
+	HostService_Predict_FullMethodName  = "/quern.plugin.v1.HostService/Predict"
+	HostService_Chat_FullMethodName     = "/quern.plugin.v1.HostService/Chat"
+	HostService_Embed_FullMethodName    = "/quern.plugin.v1.HostService/Embed"
+	HostService_Evaluate_FullMethodName = "/quern.plugin.v1.HostService/Evaluate"
 )
 
 // HostServiceClient is the client API for HostService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// HostService is what quern serves to a plugin during Run, over go-plugin's
-// broker.
+// HostService is what quern serves to a plugin during Map and Run, over
+// go-plugin's broker. Models are named by the key of the input that they are.
 type HostServiceClient interface {
 	// Predict applies a model that the stage was given to rows. The first
 	// request holds start; each batch is answered by one of as many rows.
 	Predict(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HostServicePredictRequest, HostServicePredictResponse], error)
+	// Chat asks a model, or its cache. It blocks until there is an answer, or an
+	// error that no other attempt would mend. Any number of calls may be open.
+	Chat(ctx context.Context, in *HostServiceChatRequest, opts ...grpc.CallOption) (*HostServiceChatResponse, error)
+	// Embed asks a model, or its cache, for embeddings.
+	Embed(ctx context.Context, in *HostServiceEmbedRequest, opts ...grpc.CallOption) (*HostServiceEmbedResponse, error)
+	// Evaluate computes a late row expression: one that needs what the stage
+	// found out about a row.
+	Evaluate(ctx context.Context, in *HostServiceEvaluateRequest, opts ...grpc.CallOption) (*HostServiceEvaluateResponse, error)
 }
 
 type hostServiceClient struct {
@@ -642,16 +736,54 @@ func (c *hostServiceClient) Predict(ctx context.Context, opts ...grpc.CallOption
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type HostService_PredictClient = grpc.BidiStreamingClient[HostServicePredictRequest, HostServicePredictResponse]
 
+func (c *hostServiceClient) Chat(ctx context.Context, in *HostServiceChatRequest, opts ...grpc.CallOption) (*HostServiceChatResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostServiceChatResponse)
+	err := c.cc.Invoke(ctx, HostService_Chat_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) Embed(ctx context.Context, in *HostServiceEmbedRequest, opts ...grpc.CallOption) (*HostServiceEmbedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostServiceEmbedResponse)
+	err := c.cc.Invoke(ctx, HostService_Embed_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) Evaluate(ctx context.Context, in *HostServiceEvaluateRequest, opts ...grpc.CallOption) (*HostServiceEvaluateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostServiceEvaluateResponse)
+	err := c.cc.Invoke(ctx, HostService_Evaluate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // HostServiceServer is the server API for HostService service.
 // All implementations must embed UnimplementedHostServiceServer
 // for forward compatibility.
 //
-// HostService is what quern serves to a plugin during Run, over go-plugin's
-// broker.
+// HostService is what quern serves to a plugin during Map and Run, over
+// go-plugin's broker. Models are named by the key of the input that they are.
 type HostServiceServer interface {
 	// Predict applies a model that the stage was given to rows. The first
 	// request holds start; each batch is answered by one of as many rows.
 	Predict(grpc.BidiStreamingServer[HostServicePredictRequest, HostServicePredictResponse]) error
+	// Chat asks a model, or its cache. It blocks until there is an answer, or an
+	// error that no other attempt would mend. Any number of calls may be open.
+	Chat(context.Context, *HostServiceChatRequest) (*HostServiceChatResponse, error)
+	// Embed asks a model, or its cache, for embeddings.
+	Embed(context.Context, *HostServiceEmbedRequest) (*HostServiceEmbedResponse, error)
+	// Evaluate computes a late row expression: one that needs what the stage
+	// found out about a row.
+	Evaluate(context.Context, *HostServiceEvaluateRequest) (*HostServiceEvaluateResponse, error)
 	mustEmbedUnimplementedHostServiceServer()
 }
 
@@ -664,6 +796,15 @@ type UnimplementedHostServiceServer struct{}
 
 func (UnimplementedHostServiceServer) Predict(grpc.BidiStreamingServer[HostServicePredictRequest, HostServicePredictResponse]) error {
 	return status.Error(codes.Unimplemented, "method Predict not implemented")
+}
+func (UnimplementedHostServiceServer) Chat(context.Context, *HostServiceChatRequest) (*HostServiceChatResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Chat not implemented")
+}
+func (UnimplementedHostServiceServer) Embed(context.Context, *HostServiceEmbedRequest) (*HostServiceEmbedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Embed not implemented")
+}
+func (UnimplementedHostServiceServer) Evaluate(context.Context, *HostServiceEvaluateRequest) (*HostServiceEvaluateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Evaluate not implemented")
 }
 func (UnimplementedHostServiceServer) mustEmbedUnimplementedHostServiceServer() {}
 func (UnimplementedHostServiceServer) testEmbeddedByValue()                     {}
@@ -693,13 +834,80 @@ func _HostService_Predict_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type HostService_PredictServer = grpc.BidiStreamingServer[HostServicePredictRequest, HostServicePredictResponse]
 
+func _HostService_Chat_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostServiceChatRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Chat(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Chat_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Chat(ctx, req.(*HostServiceChatRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_Embed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostServiceEmbedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Embed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Embed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Embed(ctx, req.(*HostServiceEmbedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_Evaluate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostServiceEvaluateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Evaluate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Evaluate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Evaluate(ctx, req.(*HostServiceEvaluateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // HostService_ServiceDesc is the grpc.ServiceDesc for HostService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var HostService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "quern.plugin.v1.HostService",
 	HandlerType: (*HostServiceServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Chat",
+			Handler:    _HostService_Chat_Handler,
+		},
+		{
+			MethodName: "Embed",
+			Handler:    _HostService_Embed_Handler,
+		},
+		{
+			MethodName: "Evaluate",
+			Handler:    _HostService_Evaluate_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Predict",
