@@ -1,0 +1,147 @@
+// Package llm is what a request to a language model and its answer look like
+// to everything that has to do with them: prompts, stages, the model host, the
+// plugins that call providers, and reports.
+//
+// The JSON form of Request is canonical: equal requests are equal bytes. It is
+// what responses are cached by.
+package llm
+
+import "encoding/json"
+
+// Request asks a model for one answer. What is not set is left to the model's
+// block, and behind that to the provider.
+type Request struct {
+	Messages []Message `json:"messages"`
+	Tools    []Tool    `json:"tools,omitempty"`
+	// Output is a JSON schema that the answer has to fit.
+	Output *Output `json:"output,omitempty"`
+
+	Temperature *float64 `json:"temperature,omitempty"`
+	TopP        *float64 `json:"top_p,omitempty"`
+	MaxTokens   *int64   `json:"max_tokens,omitempty"`
+	Seed        *int64   `json:"seed,omitempty"`
+	Stop        []string `json:"stop,omitempty"`
+	// LogProbs asks for the log-probabilities of the answer's tokens, where
+	// the model offers them.
+	LogProbs bool `json:"logprobs,omitempty"`
+}
+
+// Roles of messages.
+const (
+	System    = "system"
+	User      = "user"
+	Assistant = "assistant"
+	ToolRole  = "tool"
+)
+
+// Message is a turn of a conversation.
+type Message struct {
+	Role    string `json:"role"`
+	Content string `json:"content"`
+	// ToolCalls of an assistant's message.
+	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
+	// ToolCallID of a tool's message: the call that it answers.
+	ToolCallID string `json:"tool_call_id,omitempty"`
+}
+
+// Tool is a function that the model may ask to be called.
+type Tool struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description,omitempty"`
+	Parameters  json.RawMessage `json:"parameters,omitempty"` // a JSON schema
+}
+
+// ToolCall is a model's wish to have a function called.
+type ToolCall struct {
+	ID   string `json:"id,omitempty"`
+	Name string `json:"name"`
+	// Arguments is JSON as the model wrote it: it may be malformed.
+	Arguments string `json:"arguments"`
+}
+
+// Output is what an answer has to look like.
+type Output struct {
+	Name   string          `json:"name,omitempty"`
+	Schema json.RawMessage `json:"schema"`
+	Strict bool            `json:"strict,omitempty"`
+}
+
+// Why an answer ended.
+const (
+	FinishStop          = "stop"
+	FinishLength        = "length"
+	FinishToolCalls     = "tool_calls"
+	FinishContentFilter = "content_filter"
+	FinishRefusal       = "refusal"
+)
+
+// Response is a model's answer. A refusal or a filtered answer is an answer.
+type Response struct {
+	Text         string     `json:"text"`
+	ToolCalls    []ToolCall `json:"tool_calls,omitempty"`
+	FinishReason string     `json:"finish_reason,omitempty"`
+	// Refusal is the model's own words for declining, where they come apart
+	// from Text.
+	Refusal string `json:"refusal,omitempty"`
+	Usage   Usage  `json:"usage"`
+	// LogProbs of the tokens of Text, natural logarithms.
+	LogProbs []LogProb `json:"logprobs,omitempty"`
+	// Model is the name that the provider reports.
+	Model string `json:"model,omitempty"`
+
+	// What the host adds.
+
+	// Latency of the attempt that succeeded, in seconds.
+	Latency float64 `json:"latency,omitempty"`
+	// Cost in the currency of the model's prices; nil: a price is unknown.
+	Cost *float64 `json:"cost,omitempty"`
+	// Cached is set when no provider was called for it this time.
+	Cached bool `json:"cached,omitempty"`
+}
+
+// Usage counts tokens.
+type Usage struct {
+	Input       int64 `json:"input"` // all, cached ones among them
+	CachedInput int64 `json:"cached_input,omitempty"`
+	Output      int64 `json:"output"`
+}
+
+// LogProb is a token with its natural log-probability.
+type LogProb struct {
+	Token   string  `json:"token"`
+	LogProb float64 `json:"logprob"`
+}
+
+// Encode is the canonical JSON of a request.
+func (r *Request) Encode() ([]byte, error) {
+	c := *r
+	c.Tools = make([]Tool, len(r.Tools))
+	for i, t := range r.Tools {
+		var err error
+		if t.Parameters, err = canonical(t.Parameters); err != nil {
+			return nil, err
+		}
+		c.Tools[i] = t
+	}
+	if r.Output != nil {
+		o := *r.Output
+		var err error
+		if o.Schema, err = canonical(o.Schema); err != nil {
+			return nil, err
+		}
+		c.Output = &o
+	}
+	return json.Marshal(&c)
+}
+
+// canonical is JSON without space and with sorted keys.
+func canonical(raw json.RawMessage) (json.RawMessage, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}
