@@ -27,7 +27,9 @@ func EncodeBatch(rec arrow.RecordBatch) ([]byte, error) {
 
 // DecodeBatch reads one Arrow IPC stream. Several batches in it become one, none
 // become a batch without rows. Bytes that are no such stream, or whose
-// buffers do not fit together, are an error. The caller releases the batch.
+// buffers do not fit together, are an error. It guards against mistakes, not
+// against bytes that were made to exhaust memory. The caller releases the
+// batch.
 func DecodeBatch(b []byte) (rec arrow.RecordBatch, err error) {
 	defer func() {
 		if r := recover(); r != nil {
