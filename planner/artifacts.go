@@ -107,7 +107,7 @@ func (d *decoder) evaluated(a *argument, v cty.Value, e hclsyntax.Expression, ke
 	_, single := handleOf(v)
 	t := v.Type()
 	if single || !v.IsKnown() || !v.CanIterateElements() || isMap != (t.IsMapType() || t.IsObjectType()) {
-		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes a %s of %s: %s = %s", a.Name, collectionName(isMap), a.holds(), a.Name, collectionExample(isMap))
+		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes a %s, and each element is %s: %s = %s", a.Name, collectionName(isMap), a.holds(), a.Name, collectionExample(isMap))
 		return nil
 	}
 	out := &plan.Arg{}
@@ -170,7 +170,7 @@ func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key st
 		d.errorf(e.Range(), "Artifact is not known", "Which artifact the argument %q takes depends on a result that is not there yet. Make the choice by a variable.", a.Name)
 		return nil
 	case !ok:
-		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes %s, and this is %s.", a.Name, a.holds(), v.Type().FriendlyName())
+		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes %s, and this is %s.", a.Name, a.holds(), typeTitle(v.Type()))
 		return nil
 	case h.port == nil:
 		d.errorf(e.Range(), "No artifact of its own", "%s", h.advice(a))
@@ -185,6 +185,21 @@ func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key st
 		in.Of = a.rowsOf
 	}
 	return &plan.Arg{Input: in}
+}
+
+// typeTitle is a type as messages call it.
+func typeTitle(t cty.Type) string {
+	switch {
+	case t.IsTupleType(), t.IsListType():
+		return "a list"
+	case t.IsObjectType():
+		return "an object"
+	case t.IsMapType():
+		return "a map"
+	case t.IsSetType():
+		return "a set"
+	}
+	return "a " + t.FriendlyName()
 }
 
 func (a *argument) takes(kind string) bool {

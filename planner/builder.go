@@ -83,7 +83,8 @@ func (b *builder) report(diags ...*hcl.Diagnostic) bool {
 func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	b.declare()
 	b.configurePlugins()
-	b.levels = b.order()
+	var sorted bool
+	b.levels, sorted = b.order()
 	b.planned = map[*stage]bool{}
 	for _, level := range b.levels {
 		for _, v := range level {
@@ -92,7 +93,7 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 		b.level(level)
 	}
 	var outputs []*plan.Output
-	if b.levels != nil {
+	if sorted {
 		outputs = b.outputs()
 	}
 	if b.ctx.Err() != nil {
@@ -163,9 +164,9 @@ func (b *builder) declare() {
 	}
 }
 
-// order sorts the vertices into levels. Where there is a cycle, it is reported
-// and there are none.
-func (b *builder) order() (levels [][]vertex) {
+// order sorts the vertices into levels. ok is false where there is a cycle,
+// which is reported.
+func (b *builder) order() (levels [][]vertex, ok bool) {
 	var all []vertex
 	index := map[string]int{}
 	for _, s := range b.stages {
@@ -182,7 +183,7 @@ func (b *builder) order() (levels [][]vertex) {
 	}
 	if cycle := g.Cycle(); cycle != nil {
 		b.report(cycleDiagnostic(all, cycle))
-		return nil
+		return nil, false
 	}
 	wanted := b.wanted(g, all)
 	for _, level := range g.Levels() {
@@ -194,7 +195,7 @@ func (b *builder) order() (levels [][]vertex) {
 		}
 		levels = append(levels, vertices)
 	}
-	return levels
+	return levels, true
 }
 
 func (v vertex) name() string {

@@ -100,7 +100,7 @@ func (b *builder) decideUnknown(n *node) {
 	waits := n.waits()
 	switch {
 	case n.prior == nil:
-		n.run(newReason())
+		n.run(plan.Reason{Code: "new", After: n.summary, Text: "is new"})
 	case n.Definition != "" && n.Definition != n.prior.Definition:
 		n.run(append(n.compare(), waits...)...)
 	case len(waits) == 0:
@@ -169,12 +169,12 @@ func (b *builder) decideOther(n *node) {
 		return
 	}
 	n.result, n.Action = r, plan.Reuse
-	n.Reasons = append(reasons, madeBefore(entry))
+	n.Reasons = append(reasons, n.madeBefore(entry))
 }
 
-func madeBefore(e *action.Entry) plan.Reason {
+func (n *node) madeBefore(e *action.Entry) plan.Reason {
 	text := "its result is in the store already"
-	if e.Address != "" {
+	if e.Address != "" && e.Address != n.Address {
 		text += ", made by " + e.Address
 	}
 	if !e.Created.IsZero() {

@@ -217,7 +217,8 @@ func (d *decoder) block(out *plan.Body, schema *block, labels []string, src *hcl
 	}
 	inner := d.body(src, schema.body, sc, key+".")
 	for i, name := range schema.Labels {
-		inner.Args[name] = &plan.Arg{Value: &value.Value{Value: cty.StringVal(labels[i])}}
+		// The block's key tells it, so that no key needs it again.
+		inner.Args[name] = &plan.Arg{Value: &value.Value{Value: cty.StringVal(labels[i])}, Operational: true}
 	}
 	out.Blocks = append(out.Blocks, &plan.Block{Name: schema.Name, Labels: labels, Body: inner})
 }

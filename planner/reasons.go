@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/quern-dev/quern/planner/plan"
@@ -11,7 +12,7 @@ import (
 // compare says in what an instance's keys differ from those in the state.
 func (n *node) compare() []plan.Reason {
 	if n.prior == nil {
-		return []plan.Reason{newReason()}
+		return []plan.Reason{{Code: "new", After: n.summary, Text: "is new"}}
 	}
 	reasons := compareFields(n.prior.Preimage, n.Preimage, n.summary)
 	if len(reasons) == 0 {
@@ -52,7 +53,17 @@ func compareFields(before []action.Field, after []plan.Field, summary string) []
 			reasons = append(reasons, r)
 		}
 	}
-	return withoutRepetition(reasons)
+	return withoutConsequences(withoutRepetition(reasons))
+}
+
+// withoutConsequences drops that the columns of an output changed where an
+// argument says why.
+func withoutConsequences(reasons []plan.Reason) []plan.Reason {
+	isOutput := func(r plan.Reason) bool { return strings.HasPrefix(r.Subject, "output") && r.Code == "argument" }
+	if !slices.ContainsFunc(reasons, func(r plan.Reason) bool { return r.Code == "argument" && !isOutput(r) }) {
+		return reasons
+	}
+	return slices.DeleteFunc(reasons, isOutput)
 }
 
 // isInputField says whether a field comes from the action key.
@@ -116,6 +127,12 @@ func inputReason(rest, before, after, change string) (plan.Reason, bool) {
 		return plan.Reason{Code: "upstream", Subject: key, Text: key + change}, true
 	case strings.HasPrefix(what, "column "):
 		column := strings.TrimPrefix(what, "column ")
+		switch change {
+		case " was added":
+			change = " is read now"
+		case " was taken away":
+			change = " is no longer read"
+		}
 		return plan.Reason{Code: "column", Subject: key + "." + column, Text: "column " + column + " of " + key + change}, true
 	}
 	return plan.Reason{Code: "upstream", Subject: key, Before: before, After: after, Text: what + " of " + key + change}, true

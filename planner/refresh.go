@@ -218,7 +218,7 @@ func (b *builder) decideDeployment(n *node, a pluginv1.DeploymentAction, known b
 		n.Reasons = append(n.Reasons, newReason())
 	}
 	n.Reasons = append(n.Reasons, n.waits()...)
-	if len(n.Reasons) == 0 {
+	if len(n.Reasons) == 0 && len(n.Changes) == 0 {
 		n.Reasons = n.compare()
 	}
 }

@@ -224,7 +224,7 @@ func checkForEach(v cty.Value, e hcl.Expression, first string) *hcl.Diagnostic {
 	case t.IsSetType() && (t.ElementType() == cty.String || v.LengthInt() == 0):
 		return nil
 	}
-	return diag.Errorf(subject, "Wrong value for for_each", "for_each takes a map, an object or a set of strings, not %s. A list becomes a set with toset().", v.Type().FriendlyName())
+	return diag.Errorf(subject, "Wrong value for for_each", "for_each takes a map, an object or a set of strings, not %s. A list becomes a set with toset().", typeTitle(v.Type()))
 }
 
 // element is one of a collection's.

@@ -97,9 +97,9 @@ func (d *definition) body(b *plan.Body, prefix string) {
 		d.arg(b.Args[name], prefix+name)
 	}
 	keys := b.BlockKeys(prefix)
-	// The order of blocks can matter (the first rule that holds), so it is
-	// part of the key.
-	if len(keys) > 1 {
+	// The order of blocks can matter (the first rule that holds), and a block
+	// may have labels and nothing else.
+	if len(keys) > 0 {
 		d.add(strings.TrimSpace("blocks "+strings.TrimSuffix(prefix, ".")), strings.Join(keys, ", "))
 	}
 	for i, key := range keys {

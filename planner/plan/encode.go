@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/value"
 )
 
 // maxDecoded bounds what a saved plan may unpack to, so that a damaged or
@@ -63,8 +65,12 @@ func Decode(r io.Reader) (*Plan, error) {
 		return nil, fmt.Errorf("read plan: %w", err)
 	}
 	defer z.Close()
+	return decodeJSON(io.LimitReader(z, maxDecoded))
+}
+
+func decodeJSON(r io.Reader) (*Plan, error) {
 	p := &Plan{}
-	if err := json.NewDecoder(io.LimitReader(z, maxDecoded)).Decode(p); err != nil {
+	if err := json.NewDecoder(r).Decode(p); err != nil {
 		return nil, fmt.Errorf("read plan: the file is damaged: %w", err)
 	}
 	if err := p.check(); err != nil {
@@ -117,6 +123,9 @@ func (p *Plan) check() error {
 		if o == nil || (o.Expr == nil && o.Action != Delete) {
 			return errors.New("an output has no expression")
 		}
+		if err := checkValue(o.Before); err != nil {
+			return fmt.Errorf("output %s: %w", o.Name, err)
+		}
 	}
 	return nil
 }
@@ -131,6 +140,11 @@ func (n *Node) check(before map[string]bool) error {
 	for _, d := range n.DependsOn {
 		if !before[d] {
 			return fmt.Errorf("it needs %s, which does not come before it", d)
+		}
+	}
+	if n.Deployment != nil {
+		if err := checkValue(n.Deployment.Value); err != nil {
+			return err
 		}
 	}
 	for _, c := range n.Conditions {
@@ -183,6 +197,9 @@ func (a *Arg) check(depth int) error {
 	case a.Row != nil && a.Row.Expr == nil:
 		return errors.New("it has no expression")
 	}
+	if err := checkValue(a.Value); err != nil {
+		return err
+	}
 	for _, e := range a.Map {
 		if err := e.check(depth + 1); err != nil {
 			return err
@@ -194,4 +211,22 @@ func (a *Arg) check(depth int) error {
 		}
 	}
 	return nil
+}
+
+// maxExponent bounds the binary exponents of numbers, so that 1e999999999
+// does not become a gigabyte of digits when it is written out.
+const maxExponent = 1 << 14
+
+func checkValue(v *value.Value) error {
+	if v == nil || v.Value == cty.NilVal {
+		return nil
+	}
+	return cty.Walk(v.Value, func(_ cty.Path, v cty.Value) (bool, error) {
+		if v.IsKnown() && !v.IsNull() && v.Type() == cty.Number {
+			if e := v.AsBigFloat().MantExp(nil); e > maxExponent || e < -maxExponent {
+				return false, errors.New("a number is too large or too small")
+			}
+		}
+		return true, nil
+	})
 }

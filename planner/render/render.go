@@ -100,7 +100,7 @@ func estimate(n *plan.Node) string {
 	e := n.Estimate
 	var parts []string
 	switch {
-	case e.NewRows != nil && e.Rows != nil && *e.NewRows == 0:
+	case e.NewRows != nil && e.Rows != nil && *e.NewRows == 0 && *e.Rows > 0:
 		parts = append(parts, plural(*e.Rows, "row")+", all known already")
 	case e.NewRows != nil && e.Rows != nil && *e.NewRows < *e.Rows:
 		parts = append(parts, fmt.Sprintf("%s, of which at most %s are new", plural(*e.Rows, "row"), number(*e.NewRows)))

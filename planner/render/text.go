@@ -12,7 +12,7 @@ import (
 
 // Text shows a plan to a person.
 func Text(w io.Writer, p *plan.Plan, o Options) error {
-	t := &text{w: bufio.NewWriter(w), options: o}
+	t := &text{w: bufio.NewWriter(w), options: o, destroying: p.Destroy}
 	t.plan(p)
 	if err := t.w.Flush(); err != nil {
 		return fmt.Errorf("show plan: %w", err)
@@ -21,8 +21,9 @@ func Text(w io.Writer, p *plan.Plan, o Options) error {
 }
 
 type text struct {
-	w       *bufio.Writer
-	options Options
+	w          *bufio.Writer
+	options    Options
+	destroying bool // so why things go needs no saying
 }
 
 func (t *text) printf(format string, args ...any) { fmt.Fprintf(t.w, format, args...) }
@@ -145,7 +146,7 @@ func (t *text) node(n *plan.Node) {
 		head += " (" + n.Type + ")"
 	}
 	t.printf("%s %s %s\n", t.paint(colorOf(n), symbol(n)), t.paint(bold, head), phrase(n))
-	for _, r := range n.Reasons {
+	for _, r := range grouped(n.Reasons) {
 		t.reason(r)
 	}
 	for _, c := range n.Changes {
@@ -158,14 +159,56 @@ func (t *text) node(n *plan.Node) {
 }
 
 func (t *text) reason(r plan.Reason) {
-	if r.Code == "new" {
+	switch r.Code {
+	case "new":
+		if r.After != "" {
+			t.printf("        %s\n", r.After)
+		}
 		return
+	case "removed":
+		if t.destroying {
+			return
+		}
 	}
 	if r.Code != "argument" || (r.Before == "" && r.After == "") {
 		t.printf("        %s\n", indented(r.Text, "        "))
 		return
 	}
 	t.difference(r.Text, r.Before, r.After)
+}
+
+// grouped makes one reason of several columns of an input that changed in the
+// same way.
+func grouped(reasons []plan.Reason) []plan.Reason {
+	var out []plan.Reason
+	at := map[string]int{}
+	for _, r := range reasons {
+		input, column, ok := strings.Cut(r.Subject, ".")
+		// The column is what stands behind the last point.
+		if i := strings.LastIndexByte(r.Subject, '.'); ok {
+			input, column = r.Subject[:i], r.Subject[i+1:]
+		}
+		_, change, found := strings.Cut(r.Text, "column "+column+" of "+input)
+		if r.Code != "column" || !ok || !found {
+			out = append(out, r)
+			continue
+		}
+		key := input + change
+		i, again := at[key]
+		if !again {
+			at[key] = len(out)
+			out = append(out, r)
+			continue
+		}
+		columns := out[i].Before
+		if columns == "" {
+			columns = out[i].Subject[len(input)+1:]
+		}
+		columns += ", " + column
+		out[i].Before = columns
+		out[i].Text = "columns " + columns + " of " + input + strings.Replace(change, " is ", " are ", 1)
+	}
+	return out
 }
 
 // indented puts later lines of a text under its first.
