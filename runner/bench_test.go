@@ -26,18 +26,6 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// serveArgument starts the test binary as a plugin.
-const serveArgument = "serve-test-plugin"
-
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == serveArgument {
-		plugin.Serve(plugin.Plugin{Name: "test", Version: "1.2.3", Types: append(newWorld().types(), plugin.Mapper(
-			plugin.Info{Kind: plugin.KindLabel, Name: "short", Behaviour: 1}, short{}))})
-		return
-	}
-	os.Exit(m.Run())
-}
-
 // short is a labeler that costs nothing: it says whether a text is short.
 type short struct{}
 

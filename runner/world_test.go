@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,10 +61,41 @@ func (w *world) set(path string, lines ...string) {
 	w.sources[path] = lines
 }
 
+// source returns a source's lines; those of an absolute path are in a file, so
+// that several processes see the same.
 func (w *world) source(path string) []string {
+	if filepath.IsAbs(path) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			panic(err)
+		}
+		return strings.Split(string(text), "\n")
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.sources[path]
+}
+
+// put puts a digest on a shelf; one with an absolute path is a file.
+func (w *world) put(place, digest string) error {
+	if filepath.IsAbs(place) {
+		return os.WriteFile(place, []byte(digest), 0o666)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.shelves[place] = digest
+	return nil
+}
+
+func (w *world) get(place string) (digest string, ok bool) {
+	if filepath.IsAbs(place) {
+		text, err := os.ReadFile(place)
+		return string(text), err == nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	digest, ok = w.shelves[place]
+	return digest, ok
 }
 
 func (w *world) types() []plugin.Type {
@@ -123,7 +156,7 @@ type mapArgs struct {
 
 func (mapRows) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
 	p.KeepInput("input")
-	for name := range p.Args.Columns {
+	for _, name := range slices.Sorted(maps.Keys(p.Args.Columns)) {
 		p.AddArgument(name, "columns."+name)
 	}
 	return nil
@@ -376,10 +409,8 @@ func shelfState(place, digest string) *plugin.State {
 }
 
 func (s *shelf) Read(_ context.Context, r *plugin.DeploymentRead[shelfArgs]) (*plugin.State, error) {
-	s.w.mu.Lock()
-	defer s.w.mu.Unlock()
 	place := string(r.State.Private)
-	digest, ok := s.w.shelves[place]
+	digest, ok := s.w.get(place)
 	if !ok {
 		return nil, nil
 	}
@@ -403,9 +434,9 @@ func (s *shelf) Plan(_ context.Context, p *plugin.DeploymentPlan[shelfArgs]) (*p
 func (s *shelf) Apply(_ context.Context, a *plugin.DeploymentApply[shelfArgs]) (*plugin.State, error) {
 	s.w.called("apply")
 	digest := a.Artifact(a.Args.Artifact).Digest
-	s.w.mu.Lock()
-	s.w.shelves[a.Args.Place] = digest
-	s.w.mu.Unlock()
+	if err := s.w.put(a.Args.Place, digest); err != nil {
+		return nil, err
+	}
 	if s.w.onApply != nil {
 		if err := s.w.onApply(); err != nil {
 			return shelfState(a.Args.Place, digest), err
