@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // member is one member of a JSON object: its key, and its value as it stands.
@@ -24,10 +26,7 @@ func members(line []byte, list []member) ([]member, error) {
 	rest = space(rest[1:])
 	for rest[0] != '}' {
 		n := valueLength(rest)
-		key, err := unquote(rest[:n])
-		if err != nil {
-			return nil, err
-		}
+		key := unquote(rest[:n])
 		rest = space(rest[n:])
 		rest = space(rest[1:]) // the colon
 		n = valueLength(rest)
@@ -84,15 +83,60 @@ func nestLength(b []byte) int {
 }
 
 // unquote reads a valid JSON string.
-func unquote(b []byte) ([]byte, error) {
-	if bytes.IndexByte(b, '\\') < 0 {
-		return b[1 : len(b)-1], nil
+func unquote(b []byte) []byte {
+	b = b[1 : len(b)-1]
+	escape := bytes.IndexByte(b, '\\')
+	if escape < 0 {
+		return b
 	}
-	var s string
-	if err := json.Unmarshal(b, &s); err != nil {
-		return nil, err
+	out := make([]byte, 0, len(b))
+	for ; escape >= 0; escape = bytes.IndexByte(b, '\\') {
+		out = append(out, b[:escape]...)
+		var n int
+		out, n = unescape(out, b[escape:])
+		b = b[escape+n:]
 	}
-	return []byte(s), nil
+	return append(out, b...)
+}
+
+// unescape appends what the escape that b begins with stands for, and returns
+// the escape's length.
+func unescape(out, b []byte) ([]byte, int) {
+	switch b[1] {
+	case 'b':
+		return append(out, '\b'), 2
+	case 'f':
+		return append(out, '\f'), 2
+	case 'n':
+		return append(out, '\n'), 2
+	case 'r':
+		return append(out, '\r'), 2
+	case 't':
+		return append(out, '\t'), 2
+	case 'u':
+		r := hexRune(b[2:6])
+		if len(b) >= 12 && b[6] == '\\' && b[7] == 'u' {
+			if pair := utf16.DecodeRune(r, hexRune(b[8:12])); pair != utf8.RuneError {
+				return utf8.AppendRune(out, pair), 12
+			}
+		}
+		// Half of a pair becomes U+FFFD, as in encoding/json.
+		return utf8.AppendRune(out, r), 6
+	}
+	return append(out, b[1]), 2
+}
+
+func hexRune(b []byte) (r rune) {
+	for _, c := range b {
+		r <<= 4
+		switch {
+		case c <= '9':
+			r |= rune(c - '0')
+		default:
+			r |= rune(c|0x20-'a') + 10
+		}
+	}
+	return r
 }
 
 // kindOf names what kind of value b begins with.

@@ -38,8 +38,7 @@ func (j jsonValues) parse(t arrow.DataType, raw []byte) (parsed, error) {
 // jsonText is a string's content, and of any other value its JSON.
 func jsonText(raw []byte) (parsed, error) {
 	if raw[0] == '"' {
-		text, err := unquote(raw)
-		return parsed{text: text}, err
+		return parsed{text: unquote(raw)}, nil
 	}
 	var compact bytes.Buffer
 	err := json.Compact(&compact, raw)
@@ -67,10 +66,7 @@ func jsonScalar(t arrow.DataType, raw []byte) (parsed, error) {
 
 // jsonQuoted reads a type that JSON can only hold as a string.
 func jsonQuoted(t arrow.DataType, raw []byte) (parsed, error) {
-	text, err := unquote(raw)
-	if err != nil {
-		return parsed{}, err
-	}
+	text := unquote(raw)
 	switch t.ID() {
 	case arrow.DATE32:
 		return parseText("date", text)
