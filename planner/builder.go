@@ -92,10 +92,14 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 		}
 		b.level(level)
 	}
+<<<<<<< ours
 	var outputs []*plan.Output
 	if sorted {
 		outputs = b.outputs()
 	}
+=======
+	outputs := b.outputs()
+>>>>>>> theirs
 	if b.ctx.Err() != nil {
 		b.report(diag.Errorf(nil, "Planning was interrupted", "No plan was made, and nothing was changed."))
 	}
@@ -164,9 +168,15 @@ func (b *builder) declare() {
 	}
 }
 
+<<<<<<< ours
 // order sorts the vertices into levels. ok is false where there is a cycle,
 // which is reported.
 func (b *builder) order() (levels [][]vertex, ok bool) {
+=======
+// order sorts the vertices into levels. Where there is a cycle, it is reported;
+// what is in it, or needs it, is in no level and counts as broken.
+func (b *builder) order() (levels [][]vertex) {
+>>>>>>> theirs
 	var all []vertex
 	index := map[string]int{}
 	for _, s := range b.stages {
@@ -183,10 +193,15 @@ func (b *builder) order() (levels [][]vertex, ok bool) {
 	}
 	if cycle := g.Cycle(); cycle != nil {
 		b.report(cycleDiagnostic(all, cycle))
+<<<<<<< ours
 		return nil, false
+=======
+>>>>>>> theirs
 	}
 	wanted := b.wanted(g, all)
-	for _, level := range g.Levels() {
+	sorted := g.Levels()
+	breakUnordered(all, sorted)
+	for _, level := range sorted {
 		var vertices []vertex
 		for _, i := range level {
 			if wanted == nil || wanted[i] {
@@ -196,6 +211,25 @@ func (b *builder) order() (levels [][]vertex, ok bool) {
 		levels = append(levels, vertices)
 	}
 	return levels, true
+}
+
+// breakUnordered marks the vertices that no level has.
+func breakUnordered(all []vertex, levels [][]int) {
+	ordered := make([]bool, len(all))
+	for _, level := range levels {
+		for _, i := range level {
+			ordered[i] = true
+		}
+	}
+	for i, v := range all {
+		switch {
+		case ordered[i]:
+		case v.stage != nil:
+			v.stage.broken = true
+		default:
+			v.local.broken = true
+		}
+	}
 }
 
 func (v vertex) name() string {
