@@ -35,6 +35,8 @@ type builder struct {
 	locals    map[string]*local
 	types     map[typeKey]*stageType
 	calls     *calls
+	prepared  *preparedCache
+	programs  func() map[string]plan.Plugin
 	prior     map[string]*state.Instance
 	levels    [][]vertex
 	planned   map[*stage]bool       // those of levels
@@ -53,6 +55,8 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		locals:    map[string]*local{},
 		types:     map[typeKey]*stageType{},
 		calls:     newCalls(ctx, o.Plugins),
+		prepared:  newPreparedCache(o),
+		programs:  sync.OnceValue(o.Plugins.Describe),
 		paths:     paths(o.Module.Dir),
 		about:     about(o.QuernVersion, o.Environment),
 	}
@@ -64,7 +68,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 
 func (b *builder) close() {
 	b.cancel()
-	b.calls.wait()
+	b.prepared.save()
 }
 
 // report adds diagnostics and says whether there is an error among them.
@@ -83,8 +87,7 @@ func (b *builder) report(diags ...*hcl.Diagnostic) bool {
 func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	b.declare()
 	b.configurePlugins()
-	var sorted bool
-	b.levels, sorted = b.order()
+	b.levels = b.order()
 	b.planned = map[*stage]bool{}
 	for _, level := range b.levels {
 		for _, v := range level {
@@ -92,14 +95,7 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 		}
 		b.level(level)
 	}
-<<<<<<< ours
-	var outputs []*plan.Output
-	if sorted {
-		outputs = b.outputs()
-	}
-=======
 	outputs := b.outputs()
->>>>>>> theirs
 	if b.ctx.Err() != nil {
 		b.report(diag.Errorf(nil, "Planning was interrupted", "No plan was made, and nothing was changed."))
 	}
@@ -168,15 +164,9 @@ func (b *builder) declare() {
 	}
 }
 
-<<<<<<< ours
-// order sorts the vertices into levels. ok is false where there is a cycle,
-// which is reported.
-func (b *builder) order() (levels [][]vertex, ok bool) {
-=======
 // order sorts the vertices into levels. Where there is a cycle, it is reported;
 // what is in it, or needs it, is in no level and counts as broken.
 func (b *builder) order() (levels [][]vertex) {
->>>>>>> theirs
 	var all []vertex
 	index := map[string]int{}
 	for _, s := range b.stages {
@@ -193,10 +183,6 @@ func (b *builder) order() (levels [][]vertex) {
 	}
 	if cycle := g.Cycle(); cycle != nil {
 		b.report(cycleDiagnostic(all, cycle))
-<<<<<<< ours
-		return nil, false
-=======
->>>>>>> theirs
 	}
 	wanted := b.wanted(g, all)
 	sorted := g.Levels()
@@ -210,7 +196,7 @@ func (b *builder) order() (levels [][]vertex) {
 		}
 		levels = append(levels, vertices)
 	}
-	return levels, true
+	return levels
 }
 
 // breakUnordered marks the vertices that no level has.
@@ -306,7 +292,7 @@ func (b *builder) level(vertices []vertex) {
 	b.each(nodes, b.decode)
 	b.prepare(nodes)
 	b.each(nodes, b.finish)
-	b.refresh(nodes)
+	b.refresh(nodes, func(n *node) bool { return n.Mode == plan.ModeRead || n.Mode == plan.ModeDeploy })
 	b.each(nodes, b.decide)
 	for _, n := range nodes {
 		n.stage.broken = n.stage.broken || n.broken
