@@ -16,11 +16,15 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Kinds are the block kinds that make stages, in the order of a lifecycle.
-var Kinds = []string{"source", "transform", "label", "train", "evaluate", "gate", "deploy"}
+// Kinds are the block kinds that have addresses, in the order of a lifecycle.
+var Kinds = []string{"source", "transform", "model", "prompt", "label", "train", "evaluate", "gate", "deploy"}
 
 // IsKind says whether s is one of Kinds.
 func IsKind(s string) bool { return slices.Contains(Kinds, s) }
+
+// IsCarriedOut says whether blocks of a kind do something by themselves.
+// Models and prompts do not: they are there for the stages that use them.
+func IsCarriedOut(kind string) bool { return kind != "model" && kind != "prompt" }
 
 // Stage is the address of a stage block: transform.clean.
 type Stage struct{ Kind, Name string }

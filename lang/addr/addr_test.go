@@ -15,6 +15,8 @@ func TestAddressesComeBackFromTheirText(t *testing.T) {
 		{Stage: Stage{"label", "x"}, Key: cty.StringVal("a b")},
 		{Stage: Stage{"label", "x"}, Key: cty.StringVal("quote \" ${x} %{y} \\ \n é 日")},
 		{Stage: Stage{"train", "x"}, Key: cty.NumberIntVal(12)},
+		{Stage: Stage{"model", "x"}, Key: cty.StringVal("a")},
+		{Stage: Stage{Kind: "prompt", Name: "x"}},
 	} {
 		back, err := Parse(a.String())
 		if err != nil || back.Stage != a.Stage || back.HasKey() != a.HasKey() || a.HasKey() && !back.Key.RawEquals(a.Key) {

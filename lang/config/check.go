@@ -28,6 +28,12 @@ var (
 	inValidation = bound{names: []string{"var"}, where: "the validation of a variable"}
 )
 
+// LateNames are the names beside row that row expressions can use for what the
+// stage itself brings about. A stage type says which of them an argument has.
+// There are no others, so that a mistyped name is found without knowing any
+// stage type, and so that a name means the same everywhere.
+var LateNames = []string{"output"}
+
 // with is a place that binds more names.
 func (b bound) with(names ...string) bound {
 	b.names = append(slices.Clone(b.names), names...)
@@ -38,8 +44,10 @@ func (b bound) with(names ...string) bound {
 var elsewhere = map[string]string{
 	"each":  "each.key and each.value are the instance that a block with for_each is evaluated for. This place has no for_each.",
 	"count": "count.index is the instance that a block with count is evaluated for. This place has no count.",
-	"row":   "row is the current row of a dataset. It can be used in arguments of stages that are row expressions, and nowhere else: write the expression there.",
+	"row":   "row is the current row of a dataset. It can be used in prompts and in arguments of stages that are row expressions, and nowhere else: write the expression there.",
 	"self":  "self is the stage when it is done. It can be used in postconditions, and nowhere else.",
+
+	"output": "output is what a model answered. It can be used in prompts and in arguments of stages, such as metrics, and nowhere else. An output block cannot be referred to: make its value a local.",
 }
 
 // members are the attributes of the names that have the same ones everywhere.
@@ -101,7 +109,10 @@ func (l *loader) stageReferences(s *Stage) {
 	for _, c := range s.Post {
 		l.expressions(place.with("self"), c.Condition, c.ErrorMessage)
 	}
-	l.references(place.with("row"), BodyReferences(s.Body))
+	if s.Addr.Kind != "model" { // which is the same for all rows
+		place = place.with("row").with(LateNames...)
+	}
+	l.references(place, BodyReferences(s.Body))
 }
 
 func (l *loader) expressions(place bound, exprs ...hcl.Expression) {
@@ -174,7 +185,11 @@ func (l *loader) stageReference(t hcl.Traversal) {
 		return
 	}
 	at := hcl.RangeBetween(t[0].SourceRange(), t[1].SourceRange())
-	l.add(diag.Errorf(&at, "Undeclared stage", "There is no stage %s.%s", a.Stage, l.stageHint(a.Stage, t)))
+	what := "stage"
+	if !addr.IsCarriedOut(a.Kind) {
+		what = a.Kind
+	}
+	l.add(diag.Errorf(&at, "Undeclared "+what, "There is no %s %s.%s", what, a.Stage, l.stageHint(a.Stage, t)))
 }
 
 // stageHint says which stage was meant, most likely.

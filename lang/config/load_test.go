@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -231,6 +232,56 @@ func TestAStageKeepsMetaArgumentsApartFromItsBody(t *testing.T) {
 	}
 	if d := cmp.Diff(want, refs); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestAModelKeepsItsOwnTimeoutAndAPromptItsBlocks(t *testing.T) {
+	m, diags := Parse("a.quern.hcl", []byte(`
+model "openai" "teacher" {
+  for_each = toset(["small", "large"])
+  plugin   = side
+  name     = each.key
+  timeout  = "60s"
+  price {
+    input = 0.4
+  }
+}
+
+prompt "classify" {
+  system = "Sort."
+  user   = "Message: ${row.text}"
+  dynamic "example" {
+    for_each = ["a"]
+    content {
+      user      = example.value
+      assistant = "x"
+    }
+  }
+  tool "look_up" {
+    description = "Looks a customer up."
+  }
+  output {
+    schema = { type = "object" }
+  }
+}
+
+evaluate "prompt" "e" {
+  metrics = { exact = output.text == row.answer }
+}
+`))
+	if len(diags) > 0 {
+		t.Fatal(diags)
+	}
+	model := m.Stage(addr.Stage{Kind: "model", Name: "teacher"})
+	if model.Type != "openai" || model.Plugin != "side" || model.ForEach == nil || model.Timeout != nil {
+		t.Errorf("meta-arguments of the model: %+v", model)
+	}
+	if names := sortedAttributes(model.Body.Attributes); !slices.Equal(names, []string{"name", "timeout"}) || len(model.Body.Blocks) != 1 {
+		t.Errorf("arguments left to the model's type: %v", names)
+	}
+	prompt := m.Stage(addr.Stage{Kind: "prompt", Name: "classify"})
+	if names := sortedAttributes(prompt.Body.Attributes); prompt.Type != "" || !slices.Equal(names, []string{"system", "user"}) || len(prompt.Body.Blocks) != 3 {
+		t.Errorf("the prompt: %+v, %v", prompt, names)
 	}
 }
 

@@ -35,7 +35,7 @@ type Module struct {
 	Locals    map[string]*Local
 	Outputs   map[string]*Output
 	// Stages in the order in which they are written, files in the order of
-	// their names. Gates are among them.
+	// their names. Gates, models and prompts are among them.
 	Stages []*Stage
 	// Plugins are the plugin blocks by local name.
 	Plugins map[string]*Plugin
@@ -133,10 +133,11 @@ type Condition struct {
 	Range        hcl.Range
 }
 
-// Stage is a stage block.
+// Stage is a stage block, or the block of a model or prompt, which are not
+// carried out by themselves.
 type Stage struct {
 	Addr addr.Stage
-	// Type is the block's first label; empty for a gate.
+	// Type is the block's first label; empty for a gate or a prompt.
 	Type string
 	// Plugin is the local name given with `plugin`; empty: the type's own.
 	Plugin string
@@ -152,7 +153,9 @@ type Stage struct {
 	Timeout, Retries hcl.Expression
 	Resources        *Resources // nil: not given
 	// Body is what is left for the type's schema: neither meta-arguments nor
-	// meta-blocks. Dynamic blocks are not expanded yet.
+	// meta-blocks. Dynamic blocks are not expanded yet. A model's timeout and
+	// retries are its type's own and stay in it; a prompt's arguments and
+	// blocks are known ones.
 	Body *hclsyntax.Body
 
 	// DeclRange is the block's header.

@@ -17,7 +17,7 @@ var rootSchema = func() schema {
 	}}
 	for _, kind := range addr.Kinds {
 		labels := []string{"TYPE", "NAME"}
-		if kind == "gate" {
+		if kind == "gate" || kind == "prompt" {
 			labels = []string{"NAME"}
 		}
 		s.blocks = append(s.blocks, blockSchema{name: kind, labels: labels})
@@ -35,6 +35,8 @@ var foreign = map[string]string{
 	"local":            `Local values stand in a locals block: locals { NAME = … }.`,
 	"variables":        `Each variable has a block: variable "NAME" { … }. Values for variables stand in quern.vars.hcl.`,
 	"outputs":          `Each output has a block: output "NAME" { value = … }.`,
+	"models":           `Each model has a block: model "TYPE" "NAME" { name = … }.`,
+	"prompts":          `Each prompt has a block: prompt "NAME" { user = … }.`,
 	"check":            `A condition over the pipeline is a gate: gate "NAME" { condition = …, error_message = … }.`,
 	"required_plugins": `Required plugins stand inside the quern block: quern { required_plugins { … } }.`,
 }

@@ -15,6 +15,9 @@ var (
 	metaArguments = []string{"for_each", "count", "depends_on", "plugin", "timeout", "retries"}
 	metaBlocks    = []string{"lifecycle", "resources"}
 
+	// carriedOut are the kinds of what can be waited for.
+	carriedOut = slices.DeleteFunc(slices.Clone(addr.Kinds), func(kind string) bool { return !addr.IsCarriedOut(kind) })
+
 	gateSchema = schema{
 		what:     "a gate block",
 		optional: []string{"condition", "error_message", "for_each", "count", "depends_on"},
@@ -44,13 +47,18 @@ func (l *loader) stage(b *hclsyntax.Block) {
 		l.m.stages[s.Addr] = s
 		l.m.Stages = append(l.m.Stages, s)
 	}
-	if s.Addr.Kind == "gate" {
+	switch s.Addr.Kind {
+	case "gate":
 		l.gate(s, b.Body)
-		return
+	case "model":
+		l.model(s, b.Body)
+	case "prompt":
+		l.prompt(s, b.Body)
+	default:
+		l.meta(s, b.Body.Attributes)
+		l.metaBlocks(s, b.Body)
+		s.Body = without(b.Body, metaArguments, metaBlocks)
 	}
-	l.meta(s, b.Body.Attributes)
-	l.metaBlocks(s, b.Body)
-	s.Body = rest(b.Body)
 }
 
 func (l *loader) duplicate(name, decl hcl.Range, what, given string, other hcl.Range) {
@@ -178,20 +186,20 @@ func (l *loader) gateCondition(s *Stage, attrs hclsyntax.Attributes, body *hclsy
 	}
 }
 
-// rest is a body without meta-arguments and meta-blocks.
-func rest(body *hclsyntax.Body) *hclsyntax.Body {
+// without is a body that lacks the arguments and blocks of some names.
+func without(body *hclsyntax.Body, arguments, blocks []string) *hclsyntax.Body {
 	left := &hclsyntax.Body{
 		Attributes: make(hclsyntax.Attributes, len(body.Attributes)),
 		SrcRange:   body.SrcRange,
 		EndRange:   body.EndRange,
 	}
 	for name, a := range body.Attributes {
-		if !slices.Contains(metaArguments, name) && !slices.Contains(metaBlocks, name) {
+		if !slices.Contains(arguments, name) && !slices.Contains(blocks, name) {
 			left.Attributes[name] = a
 		}
 	}
 	for _, b := range body.Blocks {
-		if !slices.Contains(metaBlocks, b.Type) {
+		if !slices.Contains(blocks, b.Type) {
 			left.Blocks = append(left.Blocks, b)
 		}
 	}
@@ -220,8 +228,13 @@ func (l *loader) dependsOn(a *hclsyntax.Attribute) []hcl.Traversal {
 			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "Each element of depends_on is the address of a stage, written as it is, without quotes: depends_on = [gate.ship]."))
 			continue
 		}
-		if _, rest, ok := addr.FromTraversal(t); !ok || len(rest) > 0 {
-			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "depends_on names whole stages, as KIND.NAME, where KIND is one of %s.%s", list(addr.Kinds), diag.Suggest(t.RootName(), addr.Kinds)))
+		a, rest, ok := addr.FromTraversal(t)
+		switch {
+		case !ok || len(rest) > 0:
+			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "depends_on names whole stages, as KIND.NAME, where KIND is one of %s.%s", list(carriedOut), diag.Suggest(t.RootName(), carriedOut)))
+			continue
+		case !addr.IsCarriedOut(a.Kind):
+			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "%s block is not carried out, so that nothing can wait for it. What uses it depends on it already.", article(a.Kind)))
 			continue
 		}
 		refs = append(refs, t)

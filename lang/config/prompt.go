@@ -1,0 +1,130 @@
+package config
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// A prompt is no plugin's affair, so its whole block is known here. What
+// blocks it may hold, and what each of those may hold:
+var (
+	promptSchema = schema{
+		what:     "a prompt block",
+		optional: []string{"system", "user", "messages", "tools"},
+		blocks: []blockSchema{
+			{name: "example"},
+			{name: "examples", once: true},
+			{name: "tool", labels: []string{"NAME"}},
+			{name: "output", once: true},
+		},
+	}
+	promptBlocks = map[string]schema{
+		"example": {what: "an example block", required: []string{"user", "assistant"}},
+		"examples": {
+			what:     "an examples block",
+			required: []string{"dataset", "user", "assistant"},
+			optional: []string{"count", "select", "seed", "by", "model"},
+		},
+		"tool":   {what: "a tool block", optional: []string{"description", "parameters"}},
+		"output": {what: "an output block of a prompt", required: []string{"schema"}, optional: []string{"name", "strict"}},
+	}
+	dynamicSchema = schema{
+		what:     "a dynamic block",
+		required: []string{"for_each"},
+		optional: []string{"iterator", "labels"},
+		blocks:   []blockSchema{{name: "content", once: true}},
+	}
+
+	modelArguments = []string{"for_each", "count", "plugin"}
+)
+
+// notCarriedOut says of meta-arguments and meta-blocks why a block that is not
+// carried out does not have them.
+var notCarriedOut = map[string]string{
+	"depends_on": "nothing has to come before it. Put depends_on into the stage that uses it.",
+	"timeout":    "it takes no time. Put timeout into the stage that uses it.",
+	"retries":    "there is nothing to try again. Put retries into the stage that uses it.",
+	"plugin":     "no plugin has to do with it.",
+	"lifecycle":  "there is no before and after. Put the conditions into the stage that uses it.",
+	"resources":  "it occupies none. Put resources into the stage that uses it.",
+}
+
+// model reads a model block. All but three of the meta-arguments are its
+// type's: a model has a timeout of its own, for each request.
+func (l *loader) model(s *Stage, body *hclsyntax.Body) {
+	meta := maps.Clone(body.Attributes)
+	maps.DeleteFunc(meta, func(name string, _ *hclsyntax.Attribute) bool { return !slices.Contains(modelArguments, name) })
+	l.meta(s, meta)
+	refused := append([]string{"depends_on"}, metaBlocks...)
+	l.refuseMeta(s, body, refused)
+	s.Body = without(body, append(refused, modelArguments...), metaBlocks)
+}
+
+// prompt reads a prompt block. It takes no meta-arguments.
+func (l *loader) prompt(s *Stage, body *hclsyntax.Body) {
+	refused := append(slices.Clone(metaArguments), metaBlocks...)
+	l.refuseMeta(s, body, refused)
+	s.Body = without(body, refused, metaBlocks)
+	attrs, blocks := l.content(l.undynamic(s.Body), promptSchema)
+	for _, b := range blocks {
+		l.content(b.Body, promptBlocks[b.Type])
+	}
+	if attrs["user"] == nil && attrs["messages"] == nil {
+		r := body.MissingItemRange()
+		l.missing(diag.Errorf(&r, "Prompt without a question", "A prompt needs user, the text that the model is asked, or messages, a list of { role = …, content = … }."))
+	}
+}
+
+// refuseMeta reports what a block that is not carried out cannot have.
+func (l *loader) refuseMeta(s *Stage, body *hclsyntax.Body, refused []string) {
+	what := article(s.Addr.Kind) + " block"
+	why := func(name string) string {
+		if reason := notCarriedOut[name]; reason != "" {
+			return what + " is not carried out by itself: " + reason
+		}
+		return what + " has no instances. Write a block for each, or let the stage that uses it have " + name + "."
+	}
+	for _, name := range refused {
+		if a := body.Attributes[name]; a != nil {
+			l.add(diag.Errorf(a.NameRange.Ptr(), "Unsupported argument", "%s", why(name)))
+		}
+	}
+	for _, b := range body.Blocks {
+		if slices.Contains(metaBlocks, b.Type) {
+			l.add(diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "%s", why(b.Type)))
+		}
+	}
+}
+
+// undynamic checks a prompt's dynamic blocks and returns the body without
+// them.
+func (l *loader) undynamic(body *hclsyntax.Body) *hclsyntax.Body {
+	for _, b := range body.Blocks {
+		if b.Type == "dynamic" {
+			l.dynamic(b)
+		}
+	}
+	return without(body, nil, []string{"dynamic"})
+}
+
+func (l *loader) dynamic(b *hclsyntax.Block) {
+	if !l.labels(b, []string{"BLOCK"}) {
+		return
+	}
+	inner, ok := promptBlocks[b.Labels[0]]
+	if !ok {
+		l.add(diag.Errorf(b.LabelRanges[0].Ptr(), "Unsupported block type", "A prompt block has no blocks of type %q.%s", b.Labels[0], suggestOrList(b.Labels[0], promptSchema.blockNames(), "It may hold")))
+		return
+	}
+	_, blocks := l.content(b.Body, dynamicSchema)
+	for _, content := range blocks {
+		l.content(content.Body, inner)
+	}
+	if len(blocks) == 0 {
+		r := b.Body.MissingItemRange()
+		l.missing(diag.Errorf(&r, "Missing content block", "A dynamic block needs a content block: what each of the blocks that it makes holds."))
+	}
+}
