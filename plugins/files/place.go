@@ -3,6 +3,7 @@ package files
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -95,7 +96,8 @@ func (p place) display(full string) string {
 // withoutPath takes the path out of an error of package os: messages name it
 // as the user wrote it.
 func withoutPath(err error) error {
-	if e, ok := err.(*fs.PathError); ok {
+	var e *fs.PathError
+	if errors.As(err, &e) {
 		return e.Err
 	}
 	return err
@@ -135,7 +137,7 @@ func (f file) text(encodingName string, read *atomic.Int64) (io.ReadCloser, erro
 func decompress(r io.Reader) (io.ReadCloser, error) {
 	b := bufio.NewReaderSize(r, 256<<10)
 	first, err := b.Peek(4)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	switch {
@@ -157,7 +159,7 @@ func decode(r io.Reader, name string) (io.Reader, error) {
 	}
 	b := bufio.NewReader(r)
 	first, err := b.Peek(3)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	switch {

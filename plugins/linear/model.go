@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -112,7 +113,7 @@ func Open(open func(name string) (io.ReadCloser, error)) (*Model, error) {
 			return nil, fmt.Errorf("open the model: %s is too short: %w", weightsFile, err)
 		}
 	}
-	if _, err := r.ReadByte(); err != io.EOF {
+	if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("open the model: %s is longer than %s says", weightsFile, headFile)
 	}
 	for _, b := range buckets {

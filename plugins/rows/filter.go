@@ -31,7 +31,7 @@ type filter struct{}
 
 // Prepare declares the input's columns.
 func (filter) Prepare(_ context.Context, p *plugin.Prepare[filterArgs]) error {
-	p.Args.columns = sameColumns(p, "input", []string{""}, "where")
+	p.Args.columns = sameColumns(p, []string{""}, "where")
 	return nil
 }
 

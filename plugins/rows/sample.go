@@ -45,7 +45,7 @@ func (sample) Prepare(_ context.Context, p *plugin.Prepare[sampleArgs]) error {
 	case a.Share != nil && !(*a.Share >= 0 && *a.Share <= 1):
 		p.Errorf("share", "The share is %g\nA share is a number from 0 to 1.", *a.Share)
 	}
-	p.Args.columns = sameColumns(p, "input", []string{""})
+	p.Args.columns = sameColumns(p, []string{""})
 	return nil
 }
 

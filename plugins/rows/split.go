@@ -51,7 +51,7 @@ func (split) Prepare(_ context.Context, p *plugin.Prepare[splitArgs]) error {
 			arguments = append(arguments, c.Key)
 		}
 	}
-	p.Args.columns = sameColumns(p, "input", slices.Sorted(maps.Keys(p.Args.Shares)), arguments...)
+	p.Args.columns = sameColumns(p, slices.Sorted(maps.Keys(p.Args.Shares)), arguments...)
 	return nil
 }
 

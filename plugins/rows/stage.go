@@ -10,10 +10,10 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// sameColumns declares outputs that all have the columns of an input, which
+// sameColumns declares outputs that all have the columns of the input, which
 // is read as a whole, and returns their names.
-func sameColumns[A any](p *plugin.Prepare[A], input string, outputs []string, arguments ...string) []string {
-	in := p.Input(input)
+func sameColumns[A any](p *plugin.Prepare[A], outputs []string, arguments ...string) []string {
+	in := p.Input("input")
 	if in == nil {
 		return nil
 	}
@@ -24,7 +24,7 @@ func sameColumns[A any](p *plugin.Prepare[A], input string, outputs []string, ar
 			p.Errorf(argument, "The dataset has a column named %q, as this argument\nRename it before, with transform \"map\".", argument)
 		}
 	}
-	p.ReadAll(input)
+	p.ReadAll("input")
 	for _, name := range outputs {
 		p.AddDataset(name, in.Schema)
 	}
