@@ -19,7 +19,6 @@ type calls struct {
 
 	mu      sync.Mutex
 	started map[string]*starting
-	group   sync.WaitGroup
 }
 
 type starting struct {
@@ -34,14 +33,6 @@ type starting struct {
 func newCalls(ctx context.Context, plugins Plugins) *calls {
 	return &calls{ctx: ctx, plugins: plugins, started: map[string]*starting{}}
 }
-
-// warm starts a plugin in the background.
-func (c *calls) warm(plugin string) {
-	c.group.Go(func() { _, _ = c.service(plugin) })
-}
-
-// wait returns when nothing is starting any more.
-func (c *calls) wait() { c.group.Wait() }
 
 func (c *calls) get(plugin string) *starting {
 	c.mu.Lock()

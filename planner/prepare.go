@@ -62,9 +62,14 @@ func (b *builder) secrets(names []string) map[string]cty.Value {
 
 // prepare has plugins prepare the instances of a level, many in a call.
 func (b *builder) prepare(nodes []*node) {
+	b.each(nodes, b.question)
+	b.refresh(nodes, func(n *node) bool { return n.Mode == plan.ModeRead && b.preparedBefore(n) })
 	byPlugin := map[string][]*node{}
 	for _, n := range nodes {
-		if !n.broken && n.bound != nil {
+		if n.broken || n.bound == nil {
+			continue
+		}
+		if n.prepared = b.prepared.answer(n.asked, n.Fingerprint); n.prepared == nil {
 			byPlugin[n.Plugin] = append(byPlugin[n.Plugin], n)
 		}
 	}
@@ -92,12 +97,7 @@ func (b *builder) prepareBatch(plugin string, nodes []*node) {
 	}
 	req := &pluginv1.PrepareRequest{Instances: make([]*pluginv1.Instance, len(nodes))}
 	for i, n := range nodes {
-		in, err := b.protoInstance(n)
-		if err != nil {
-			fail(err)
-			return
-		}
-		req.Instances[i] = in
+		req.Instances[i] = n.instance
 	}
 	service, err := b.calls.service(plugin)
 	if err != nil {
@@ -116,7 +116,31 @@ func (b *builder) prepareBatch(plugin string, nodes []*node) {
 	for i, n := range nodes {
 		n.prepared = resp.Prepared[i]
 		n.broken = b.report(n.diagnosed(n.prepared.GetDiagnostics())...)
+		if n.Mode != plan.ModeRead || n.Fingerprint != "" {
+			b.prepared.remember(n.asked, n.Fingerprint, n.prepared)
+		}
 	}
+}
+
+// question puts an instance as the question that its plugin is asked.
+func (b *builder) question(n *node) {
+	if n.bound == nil {
+		return
+	}
+	in, err := b.protoInstance(n)
+	if err != nil {
+		n.broken = b.report(n.faulty(err))
+		return
+	}
+	n.instance, n.asked = in, b.prepared.key(b.programs()[n.Plugin], in)
+}
+
+// preparedBefore says whether the plugin has found this source in order
+// before, so that it can be looked at first: if it holds what it held, there
+// is nothing to prepare.
+func (b *builder) preparedBefore(n *node) bool {
+	_, ok := b.prepared.lookup(n.asked)
+	return ok
 }
 
 // protoInstance is the instance as its plugin sees it.
@@ -264,39 +288,26 @@ func (n *node) takeValueType() error {
 	return nil
 }
 
-// takeReads notes what is read of each dataset: by row expressions, by
-// features of models, and by the plugin itself.
+// takeReads notes what is read of each dataset: by the plugin itself, by row
+// expressions, and by features of models.
 func (n *node) takeReads() {
-	for key, h := range n.inputs {
-		if h.port.Kind != plan.KindDataset {
+	for key, reads := range n.prepared.Reads {
+		if h := n.inputs[key]; h == nil || h.port.Kind != plan.KindDataset {
 			continue
 		}
-		if n.Reads == nil {
-			n.Reads = map[string]plan.Reads{}
+		if n.PluginReads == nil {
+			n.PluginReads = map[string]plan.Reads{}
 		}
-		columns := map[string]bool{}
-		for _, row := range n.bound.Rows {
-			if row.Of == key {
-				mark(columns, row.Expr.Columns)
-			}
-		}
-		n.eachFeature(func(_ string, of string, _ *handle, _ string, e *expr.Compiled) {
-			if of == key {
-				mark(columns, e.Columns)
-			}
-		})
-		reads := n.prepared.Reads[key]
-		mark(columns, reads.GetColumns())
-		n.Reads[key] = plan.Reads{All: reads.GetAll(), Columns: sortedKeys(columns)}
-		if reads != nil {
-			if n.PluginReads == nil {
-				n.PluginReads = map[string]plan.Reads{}
-			}
-			own := map[string]bool{}
-			mark(own, reads.Columns)
-			n.PluginReads[key] = plan.Reads{All: reads.All, Columns: sortedKeys(own)}
-		}
+		own := map[string]bool{}
+		mark(own, reads.Columns)
+		n.PluginReads[key] = plan.Reads{All: reads.All, Columns: sortedKeys(own)}
 	}
+	n.Reads = n.bound.Reads(n.PluginReads, func(key string) map[string]*expr.Compiled {
+		if h := n.inputs[key]; h != nil {
+			return h.port.Features
+		}
+		return nil
+	})
 }
 
 func mark(set map[string]bool, names []string) {

@@ -18,17 +18,19 @@ import (
 // wait for disks and networks, not for processors.
 const lookers = 16
 
-// refresh looks at what the sources of a level hold, and at its deployments.
-func (b *builder) refresh(nodes []*node) {
+// refresh looks at what sources of a level hold, and at its deployments: at
+// those that are wanted and were not looked at yet.
+func (b *builder) refresh(nodes []*node, wanted func(*node) bool) {
 	if b.validating {
 		return
 	}
 	var g errgroup.Group
 	g.SetLimit(lookers)
 	for _, n := range nodes {
-		if n.broken || n.bound == nil || (n.Mode != plan.ModeRead && n.Mode != plan.ModeDeploy) {
+		if n.broken || n.bound == nil || n.looked || !wanted(n) {
 			continue
 		}
+		n.looked = true
 		g.Go(func() error {
 			if n.Mode == plan.ModeRead {
 				b.lookAtSource(n)

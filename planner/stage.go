@@ -59,7 +59,12 @@ type node struct {
 	// inputs are what stands behind the input keys.
 	inputs map[string]*handle
 
-	bound    *plan.Bound
+	bound *plan.Bound
+	// instance is what the plugin is asked about, asked the key under which
+	// its answer is remembered.
+	instance *pluginv1.Instance
+	asked    string
+	looked   bool // refresh has seen to it
 	prepared *pluginv1.Prepared
 	prior    *state.Instance // nil: not in the state
 	summary  string          // of a source's fingerprint
@@ -109,6 +114,10 @@ func (b *builder) expandCount(s *stage) {
 		return
 	}
 	count, d := wholeNumber(v, s.cfg.Count, "count", b.applyFirst(s))
+	if b.mayBeAnything(v) {
+		s.broken = true
+		return
+	}
 	if d != nil {
 		s.broken = b.report(d)
 		return
@@ -117,6 +126,16 @@ func (b *builder) expandCount(s *stage) {
 		index := map[string]cty.Value{"count": cty.ObjectVal(map[string]cty.Value{"index": cty.NumberIntVal(i)})}
 		b.instance(s, cty.NumberIntVal(i), s.scope.with(index, index))
 	}
+}
+
+// mayBeAnything says whether a value comes from a variable that nobody has set
+// yet, which only validation meets: what depends on it is not looked at.
+func (b *builder) mayBeAnything(v cty.Value) bool {
+	if !b.validating {
+		return false
+	}
+	plain, marks := v.UnmarkDeep()
+	return len(marks) > 0 && !plain.IsWhollyKnown()
 }
 
 // maxInstances bounds count and for_each, which a slip of the keyboard can
@@ -164,6 +183,10 @@ func (b *builder) expandForEach(s *stage) {
 	s.keyed = byKey
 	values, diags := s.cfg.ForEach.Value(s.scope.values)
 	if b.report(diags...) {
+		s.broken = true
+		return
+	}
+	if b.mayBeAnything(values) {
 		s.broken = true
 		return
 	}
