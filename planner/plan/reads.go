@@ -1,0 +1,54 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/quern-dev/quern/lang/expr"
+)
+
+// Resolved returns the node with Reads as they are when its configuration is
+// bound with everything known: a row expression that waited for a value may
+// read fewer columns then. Features returns the expressions that make a
+// model's inputs, by the key of the model. The node itself is not changed; it
+// is returned where nothing waited.
+func (n *Node) Resolved(b *Bound, features func(key string) map[string]*expr.Compiled) *Node {
+	reads := b.Reads(n.PluginReads, features)
+	if maps.EqualFunc(reads, n.Reads, func(a, b Reads) bool { return a.All == b.All && slices.Equal(a.Columns, b.Columns) }) {
+		return n
+	}
+	out := *n
+	out.Reads = reads
+	return &out
+}
+
+// Reads says what is read of each dataset input: what the plugin asks for
+// itself, and what row expressions and the features of models need.
+func (b *Bound) Reads(plugin map[string]Reads, features func(key string) map[string]*expr.Compiled) map[string]Reads {
+	var out map[string]Reads
+	for key, in := range b.Inputs {
+		if in.Kind != KindDataset {
+			continue
+		}
+		if out == nil {
+			out = map[string]Reads{}
+		}
+		columns := slices.Clone(plugin[key].Columns)
+		for _, row := range b.Rows {
+			if row.Of == key {
+				columns = append(columns, row.Expr.Columns...)
+			}
+		}
+		for model, of := range b.Inputs {
+			if of.Of != key {
+				continue
+			}
+			for _, e := range features(model) {
+				columns = append(columns, e.Columns...)
+			}
+		}
+		slices.Sort(columns)
+		out[key] = Reads{All: plugin[key].All, Columns: slices.Compact(columns)}
+	}
+	return out
+}
