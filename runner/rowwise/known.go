@@ -50,6 +50,23 @@ func (j *job) usable(p *memo.Part) bool {
 	return true
 }
 
+// readsSame says whether a part was made of the columns that are read now: a
+// stage that reads all columns may have had an input with other ones.
+func (j *job) readsSame(p *memo.Part) bool {
+	names := map[string]bool{}
+	for _, in := range p.Inputs {
+		for _, c := range in.Columns {
+			names[c.Name] = true
+		}
+	}
+	for _, name := range j.Reads {
+		if !names[name] {
+			return false
+		}
+	}
+	return len(names) == len(j.Reads)
+}
+
 // missing are the shards that have to be looked into.
 func (j *job) missing() []int {
 	var out []int
@@ -136,7 +153,7 @@ func (j *job) candidates(rows int64) ([]*memo.Part, error) {
 			}
 			return nil, fmt.Errorf("list earlier results: %w", err)
 		}
-		if !whole[p.ShardKey] && j.usable(p) {
+		if !whole[p.ShardKey] && j.usable(p) && j.readsSame(p) {
 			parts = append(parts, p)
 		}
 	}

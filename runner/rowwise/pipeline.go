@@ -61,9 +61,9 @@ func (p *pipeline) run(ctx context.Context, shards []int) error {
 	g.Go(func() error { defer close(blocks); return p.prepareAll(work, batches, blocks) })
 	g.Go(func() error { defer close(asked); return p.ask(work, blocks, asked) })
 	g.Go(func() error { defer close(merged); return p.merge(work, asked, merged) })
-	// What came back is kept also when something else has failed: the writer
-	// ends with its channel, not with work.
-	g.Go(func() error { return p.write(ctx, merged) })
+	// What came back is kept also when something else has failed or the time
+	// is out: the writer ends with its channel, not with a context.
+	g.Go(func() error { return p.write(context.WithoutCancel(ctx), merged) })
 	err := g.Wait()
 	if err != nil && limited.Err() != nil {
 		return context.Cause(limited)

@@ -448,6 +448,39 @@ func TestAStopKeepsWhatCameBack(t *testing.T) {
 	}
 }
 
+func TestACancelledStageKeepsWhatCameBack(t *testing.T) {
+	b := newBench(t)
+	rows := texts(12, 100_000)
+	s := upper(b.dataset(rows))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	late := errors.New("too late")
+	b.fault = func(string) *pluginv1.RowError {
+		if b.seen.Load() > 50_000 {
+			cancel(late)
+		}
+		return nil
+	}
+	if _, err := Run(ctx, s, b.services()); !errors.Is(err, late) {
+		t.Fatalf("got %v", err)
+	}
+	b.fault = nil
+	b.run(s)
+	if n := b.seen.Load(); n > 75_000 {
+		t.Errorf("%d rows reached the plugin again", n)
+	}
+}
+
+func TestAnInputWithOtherColumnsDoesNotDisturb(t *testing.T) {
+	b := newBench(t)
+	s := upper(b.dataset(texts(13, 500)))
+	s.Reads = []string{"id", "text"} // all, at first
+	b.run(s)
+	s.Reads = []string{"text"}
+	if r := b.run(s); r.New != 500 {
+		t.Errorf("%d rows are new", r.New)
+	}
+}
+
 func TestComputedColumnsNeedNoPlugin(t *testing.T) {
 	b := newBench(t)
 	rows := []string{"a", "b", "c"}

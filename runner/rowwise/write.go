@@ -54,13 +54,13 @@ func (p *pipeline) write(ctx context.Context, in <-chan *block) error {
 		if err := w.block(ctx, b); err != nil {
 			// Whoever sends is told by the group's context.
 			w.slots.Release(b.weight)
-			return errors.Join(err, w.keep(ctx))
+			return errors.Join(err, w.keep())
 		}
 		w.slots.Release(b.weight)
 		b.request, b.stored, b.cells, b.question = nil, nil, nil, nil
 	}
 	w.tell(true)
-	return w.keep(ctx)
+	return w.keep()
 }
 
 func (w *writer) block(ctx context.Context, b *block) error {
@@ -147,8 +147,8 @@ func (w *writer) due() bool {
 }
 
 // keep commits the rows of an unfinished shard.
-func (w *writer) keep(ctx context.Context) error {
-	if w.group == nil || !w.asked || ctx.Err() != nil {
+func (w *writer) keep() error {
+	if w.group == nil || !w.asked {
 		return nil
 	}
 	return w.commitPart()
