@@ -16,11 +16,16 @@ type Batch struct {
 	// N is the number of rows.
 	N int
 
+	name   string
 	in     arrow.RecordBatch
 	out    []*outColumn
 	errors []RowError
 	err    error
 }
+
+// Name is the block's name, the second part of the address: by custom a
+// labeler's column.
+func (b *Batch) Name() string { return b.name }
 
 // Array returns the values of a row expression by its argument's key; nil:
 // there is no such argument. It is valid until Map returns; who keeps it

@@ -204,12 +204,12 @@ func TestAPluginsOwnBlockReachesIt(t *testing.T) {
 
 func TestAFaultyMapperIsToldApartFromAFaultyConfiguration(t *testing.T) {
 	c := plugintest.Case{
-		Type: "sample_length", Name: "other", // sample_length fills the column "test", whatever it declared
-		Args: map[string]any{"text": plugintest.Row("body")}, Rows: []map[string]any{{"body": "a"}},
+		Type: "sample_copy", Name: "faulty",
+		Args: map[string]any{"columns": map[string]any{"a": plugintest.Row("n")}}, Rows: []map[string]any{{"n": 1}},
 	}
 	_, err := plugintest.Map(t, sample(), c)
 	var told *client.DiagnosticError
-	if !errors.As(err, &told) || !strings.Contains(err.Error(), `column "test" was not declared`) {
+	if !errors.As(err, &told) || !strings.Contains(err.Error(), `column "undeclared" was not declared`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -147,7 +147,7 @@ func (length) Map(_ context.Context, a *lengthArgs, b *plugin.Batch) error {
 			b.Fail(i, false, fmt.Errorf("%d bytes are too many", n))
 			continue
 		}
-		b.SetInt("test", i, n)
+		b.SetInt(b.Name(), i, n)
 	}
 	return nil
 }
@@ -174,6 +174,9 @@ func (copier) Prepare(_ context.Context, p *plugin.Prepare[copyArgs]) error {
 }
 
 func (copier) Map(_ context.Context, a *copyArgs, b *plugin.Batch) error {
+	if b.Name() == "faulty" {
+		b.SetInt("undeclared", 0, 1)
+	}
 	for name, c := range a.Columns {
 		v := b.Array(c.Key)
 		v.Retain()

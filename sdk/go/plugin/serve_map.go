@@ -32,6 +32,7 @@ type mapper[A any] struct {
 type mapping[A any] struct {
 	impl   MapperImpl[A]
 	args   *A
+	name   string
 	schema data.Schema
 	arrow  *arrow.Schema
 }
@@ -45,7 +46,7 @@ func (m *mapper[A]) serveMap(ctx context.Context, in *pluginv1.Instance, stream 
 		return err
 	}
 	schema := madeColumns(prepared)
-	w := &mapping[A]{impl: m.impl, args: args, schema: schema, arrow: schema.Arrow()}
+	w := &mapping[A]{impl: m.impl, args: args, name: addressName(in.Address), schema: schema, arrow: schema.Arrow()}
 	concurrency := 1
 	if c, ok := m.impl.(Concurrent); ok {
 		concurrency = max(1, c.Concurrency())
@@ -77,7 +78,7 @@ func (w *mapping[A]) batch(ctx context.Context, req *pluginv1.MapRequest) (*plug
 	if err != nil {
 		return nil, err
 	}
-	b := &Batch{N: int(rec.NumRows()), in: rec, out: out}
+	b := &Batch{N: int(rec.NumRows()), name: w.name, in: rec, out: out}
 	defer func() {
 		for _, c := range out {
 			c.release()

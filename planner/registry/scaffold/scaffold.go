@@ -1,0 +1,170 @@
+// Package scaffold writes new plugins: a Go module with one type of a kind,
+// and a test that runs it over the protocol and passes.
+package scaffold
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+
+	"golang.org/x/mod/modfile"
+)
+
+// Options say what is written.
+type Options struct {
+	// Kind is the kind of its type: source, transform, label, train, evaluate
+	// or deploy.
+	Kind string
+	// Name is the plugin's name: lower case letters, digits and underscores.
+	Name string
+	// Replace is a folder with quern's source to build against; empty: a
+	// release. With it the module is complete; without, go mod tidy completes
+	// it.
+	Replace string
+}
+
+//go:embed templates
+var templates embed.FS
+
+// kinds says, by kind, which template its type is made of and what the type
+// is called.
+var kinds = map[string]struct{ template, suffix string }{
+	"source":    {"source", "lines"},
+	"transform": {"mapper", "words"},
+	"label":     {"mapper", "words"},
+	"train":     {"train", "majority"},
+	"evaluate":  {"evaluate", "agreement"},
+	"deploy":    {"deploy", "copy"},
+}
+
+const quernModule = "github.com/quern-dev/quern"
+
+var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
+// Write writes a plugin to a folder, which must be empty or missing, and
+// returns the names of the files, sorted.
+func Write(dir string, o Options) ([]string, error) {
+	kind, ok := kinds[o.Kind]
+	if !ok {
+		return nil, fmt.Errorf("there is no kind %q: a plugin's type is a source, transform, label, train, evaluate or deploy", o.Kind)
+	}
+	if !namePattern.MatchString(o.Name) {
+		return nil, fmt.Errorf("%q is no name for a plugin: use lower case letters, digits and underscores", o.Name)
+	}
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return nil, fmt.Errorf("the folder %s is there already and not empty", dir)
+	}
+	files, err := render(o, kind.template, o.Name+"_"+kind.suffix)
+	if err != nil {
+		return nil, err
+	}
+	if err := addModule(files, dir, o); err != nil {
+		return nil, err
+	}
+	return writeAll(dir, files)
+}
+
+// render fills the templates in.
+func render(o Options, typ, typeName string) (map[string][]byte, error) {
+	of := map[string]string{
+		"main.go": "main.go.tmpl", "README.md": "README.md.tmpl",
+		typ + ".go": typ + ".go.tmpl", typ + "_test.go": typ + "_test.go.tmpl",
+	}
+	fields := map[string]string{
+		"Kind": o.Kind, "Name": o.Name, "Type": typeName, "KindConst": strings.ToUpper(o.Kind[:1]) + o.Kind[1:],
+	}
+	files := map[string][]byte{}
+	for name, from := range of {
+		t, err := template.ParseFS(templates, "templates/"+from)
+		if err != nil {
+			return nil, fmt.Errorf("template of %s: %w", name, err)
+		}
+		var b bytes.Buffer
+		if err := t.Execute(&b, fields); err != nil {
+			return nil, fmt.Errorf("template of %s: %w", name, err)
+		}
+		files[name] = b.Bytes()
+	}
+	return files, nil
+}
+
+// addModule adds go.mod. Against a source folder it requires what quern
+// requires, in the same versions, so that nothing needs to be looked up.
+func addModule(files map[string][]byte, dir string, o Options) error {
+	f := new(modfile.File)
+	if err := f.AddModuleStmt("quern-plugin-" + o.Name); err != nil {
+		return err
+	}
+	if o.Replace == "" {
+		if err := f.AddGoStmt("1.26"); err != nil {
+			return err
+		}
+		files["go.mod"] = modfile.Format(f.Syntax)
+		return nil
+	}
+	source, err := filepath.Abs(o.Replace)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(source, "go.mod"))
+	if err != nil {
+		return fmt.Errorf("read quern's source: %w", err)
+	}
+	theirs, err := modfile.Parse(filepath.Join(source, "go.mod"), text, nil)
+	if err != nil {
+		return fmt.Errorf("read quern's source: %w", err)
+	}
+	if theirs.Module == nil || theirs.Module.Mod.Path != quernModule {
+		return fmt.Errorf("%s is not quern's source", o.Replace)
+	}
+	if err := f.AddGoStmt(theirs.Go.Version); err != nil {
+		return err
+	}
+	f.AddNewRequire(quernModule, "v0.0.0", false)
+	for _, r := range theirs.Require {
+		f.AddNewRequire(r.Mod.Path, r.Mod.Version, true)
+	}
+	if err := f.AddReplace(quernModule, "", relative(dir, source), ""); err != nil {
+		return err
+	}
+	f.Cleanup()
+	files["go.mod"] = modfile.Format(f.Syntax)
+	if files["go.sum"], err = os.ReadFile(filepath.Join(source, "go.sum")); err != nil {
+		return fmt.Errorf("read quern's source: %w", err)
+	}
+	return nil
+}
+
+// relative is a path to source from dir; absolute where there is none.
+func relative(dir, source string) string {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return source
+	}
+	rel, err := filepath.Rel(abs, source)
+	if err != nil || strings.Count(rel, "..") > 3 {
+		return source
+	}
+	return filepath.ToSlash(rel)
+}
+
+func writeAll(dir string, files map[string][]byte) ([]string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the plugin's folder: %w", err)
+	}
+	var names []string
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			return nil, fmt.Errorf("write the plugin: %w", err)
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
