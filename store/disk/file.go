@@ -45,6 +45,6 @@ func (s *Syncer) MakeDir(path string) error {
 	if err := os.Mkdir(path, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 		return Explain(err)
 	}
-	s.Defer(path)
+	s.deferDir(path)
 	return nil
 }

@@ -54,6 +54,16 @@ func (s *Syncer) Defer(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending[path] = struct{}{}
+	if !namesAreSynced {
+		s.pending[filepath.Dir(path)] = struct{}{}
+	}
+}
+
+// deferDir does so for a folder.
+func (s *Syncer) deferDir(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending[path] = struct{}{}
 	s.pending[filepath.Dir(path)] = struct{}{}
 }
 
