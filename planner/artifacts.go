@@ -164,6 +164,10 @@ func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key st
 	if v.IsKnown() && v.IsNull() {
 		return nil
 	}
+	if d.b.mayBeAnything(v) {
+		d.skip = true
+		return nil
+	}
 	h, ok := handleOf(v)
 	switch {
 	case !ok && !v.IsKnown():

@@ -35,6 +35,8 @@ type builder struct {
 	locals    map[string]*local
 	types     map[typeKey]*stageType
 	calls     *calls
+	prepared  *preparedCache
+	programs  func() map[string]plan.Plugin
 	prior     map[string]*state.Instance
 	levels    [][]vertex
 	planned   map[*stage]bool       // those of levels
@@ -53,6 +55,8 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		locals:    map[string]*local{},
 		types:     map[typeKey]*stageType{},
 		calls:     newCalls(ctx, o.Plugins),
+		prepared:  newPreparedCache(o),
+		programs:  sync.OnceValue(o.Plugins.Describe),
 		paths:     paths(o.Module.Dir),
 		about:     about(o.QuernVersion, o.Environment),
 	}
@@ -64,7 +68,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 
 func (b *builder) close() {
 	b.cancel()
-	b.calls.wait()
+	b.prepared.save()
 }
 
 // report adds diagnostics and says whether there is an error among them.
@@ -288,7 +292,7 @@ func (b *builder) level(vertices []vertex) {
 	b.each(nodes, b.decode)
 	b.prepare(nodes)
 	b.each(nodes, b.finish)
-	b.refresh(nodes)
+	b.refresh(nodes, func(n *node) bool { return n.Mode == plan.ModeRead || n.Mode == plan.ModeDeploy })
 	b.each(nodes, b.decide)
 	for _, n := range nodes {
 		n.stage.broken = n.stage.broken || n.broken

@@ -241,6 +241,10 @@ func (d *decoder) dynamic(out *plan.Body, b *hclsyntax.Block, schema *body, sc *
 	if diags.HasErrors() {
 		return
 	}
+	if d.b.mayBeAnything(values) {
+		d.skip = true
+		return
+	}
 	if !values.IsKnown() || values.IsNull() || !values.CanIterateElements() {
 		d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block takes a collection that is known when planning.%s", d.b.applyFirst(d.n.stage))
 		return

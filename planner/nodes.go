@@ -75,7 +75,7 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 			if v.stage == nil {
 				continue
 			}
-			if v.stage.broken {
+			if v.stage.broken && !b.validating {
 				subject := v.stage.cfg.DeclRange
 				b.report(diag.Errorf(&subject, "Stage can't be planned", "What it needs is missing."))
 			}

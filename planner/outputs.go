@@ -49,12 +49,18 @@ func (b *builder) output(cfg *config.Output) *plan.Output {
 		return nil
 	}
 	o := &plan.Output{Name: cfg.Name, Description: cfg.Description, Sensitive: cfg.Sensitive, Expr: c}
-	if len(c.Secrets) > 0 && !cfg.Sensitive {
+	if !cfg.Sensitive && slices.ContainsFunc(c.Secrets, b.isSensitive) {
 		b.report(diag.Errorf(cfg.Expr.Range().Ptr(), "Output is sensitive", "The value of output %q comes from a sensitive variable. Add sensitive = true, so that it is not shown.", cfg.Name))
 		return nil
 	}
 	b.decideOutput(o)
 	return o
+}
+
+// isSensitive says whether a variable is declared to be.
+func (b *builder) isSensitive(variable string) bool {
+	v := b.Module.Variables[variable]
+	return v != nil && v.Sensitive
 }
 
 // leftOut says whether something that is referred to is not in the plan.

@@ -13,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/lang/vars"
 	"github.com/quern-dev/quern/planner"
@@ -35,6 +36,7 @@ type pipeline struct {
 	// unchanging, by address, gives a stage outputs that depend on nothing.
 	unchanging map[string]bool
 	src        map[string][]byte
+	secrets    map[string]cty.Value
 }
 
 func newPipeline(t testing.TB) *pipeline {
@@ -77,6 +79,10 @@ func (p *pipeline) options(src string) (planner.Options, hcl.Diagnostics) {
 	variables, diags := vars.Resolve(m, vars.Inputs{})
 	if diags.HasErrors() {
 		return planner.Options{}, diags
+	}
+	p.secrets = map[string]cty.Value{}
+	for name, v := range variables {
+		p.secrets[name], _ = v.UnmarkDeep()
 	}
 	return planner.Options{
 		Module: m, Variables: variables, Plugins: p.plugins, Store: p.store, State: p.state,
@@ -143,7 +149,7 @@ func (p *pipeline) carryOutOutputs(made *plan.Plan, scope *plan.Scope) {
 		if o.Expr == nil {
 			continue
 		}
-		v, diags := o.Expr.Eval(scope.Vars(o.Expr.Refs, nil))
+		v, diags := o.Expr.Eval(scope.Vars(o.Expr.Refs, p.secrets))
 		if diags.HasErrors() {
 			p.t.Fatal(diags)
 		}
@@ -166,13 +172,17 @@ func (p *pipeline) carryOutNode(n *plan.Node, nodes map[string]*plan.Node, scope
 		return
 	}
 	refs, _ := n.Body.Refs()
-	bound, diags := n.Body.Bind(scope.Vars(refs, nil))
+	bound, diags := n.Body.Bind(scope.Vars(refs, p.secrets))
 	if diags.HasErrors() {
 		p.t.Fatal(diags)
 	}
 	if !bound.Config.IsWhollyKnown() {
 		p.t.Fatalf("%s: the configuration has unknown values when it is carried out", n.Address)
 	}
+	n = n.Resolved(bound, func(key string) map[string]*expr.Compiled {
+		port, _ := nodes[bound.Inputs[key].Address].Port(bound.Inputs[key].Port)
+		return port.Features
+	})
 	definition, fields, err := fingerprint.Definition(n, bound.Body)
 	if err != nil || definition == "" {
 		p.t.Fatalf("%s: no definition key when everything is known: %v", n.Address, err)

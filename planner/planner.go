@@ -17,6 +17,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/state"
@@ -61,13 +62,27 @@ func Build(ctx context.Context, o Options) (*plan.Plan, hcl.Diagnostics) {
 }
 
 // Validate checks a configuration as far as that is possible without a state:
-// everything but what depends on results. Sources are looked at only where
-// their columns have to be inferred.
+// everything but what depends on results, and on variables whose values are
+// unknown. Sources are looked at only where their columns have to be inferred.
 func Validate(ctx context.Context, o Options) hcl.Diagnostics {
 	o.Store, o.State, o.Refresh = nil, nil, false
+	o.Variables = assumed(o.Variables)
 	b := newBuilder(ctx, o)
 	defer b.close()
 	b.validating = true
 	_, diags := b.build()
 	return diags
+}
+
+// assumed marks variables whose values are not known as if they were secret,
+// so that expressions keep them as references.
+func assumed(variables map[string]cty.Value) map[string]cty.Value {
+	out := make(map[string]cty.Value, len(variables))
+	for name, v := range variables {
+		if !v.IsWhollyKnown() {
+			v = v.Mark(value.Sensitive{Variable: name})
+		}
+		out[name] = v
+	}
+	return out
 }

@@ -1,8 +1,18 @@
 package planner_test
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
 )
 
@@ -91,5 +101,228 @@ func TestALifecycleRunsOnceAndIsKeptAfterwards(t *testing.T) {
 	}
 	if second.HasChanges() {
 		t.Errorf("the second plan has changes: outputs %+v %+v", second.Outputs[0], second.Outputs[1])
+	}
+}
+
+func TestAChangeThatComesToTheSameBytesStopsThere(t *testing.T) {
+	p := newPipeline(t)
+	p.unchanging["transform.clean"] = true
+	p.apply(lifecycle)
+	changed := strings.Replace(lifecycle, "select distinct", "select  distinct", 1)
+	made := p.mustPlan(changed)
+	if got := actions(made)["label.intent"]; got != plan.MayRun {
+		t.Fatalf("label.intent is %q before it is known what comes out", got)
+	}
+	p.carryOut(&plan.Plan{Nodes: made.Nodes[:2], Outputs: nil})
+	for address, action := range actions(p.mustPlan(changed)) {
+		if action != plan.Keep {
+			t.Errorf("%s is %q though its input came out the same", address, action)
+		}
+	}
+}
+
+func TestDeferredArgumentsHaveTheKeyOfKnownOnes(t *testing.T) {
+	p := newPipeline(t)
+	src := `
+variable "token" {
+  sensitive = true
+  default   = "hunter2"
+}
+locals {
+  n     = transform.a.rows
+  names = { for k, v in source.each : k => v.rows }
+}
+source "lines" "each" {
+  for_each = { x = "a.txt", y = "b.txt" }
+  path     = each.value
+}
+transform "ask" "a" {
+  inputs = { x = source.each["x"] }
+  query  = "first"
+}
+transform "ask" "b" {
+  inputs = { a = transform.a }
+  query  = "limit ${local.n} of ${join(",", keys(local.names))} ${source.each["y"].rows} ${var.token}"
+  limit  = transform.a.rows + 1
+}
+transform "map" "c" {
+  input   = transform.b
+  columns = { n = "${row.text} ${local.n}", m = transform.a.rows > 7 ? row.text : row.class }
+}
+label "rules" "d" {
+  for_each = source.each
+  input    = each.value
+  rule "many" {
+    when  = each.value.rows > 10
+    label = each.key
+  }
+}
+`
+	first := p.apply(src)
+	for _, n := range first.Nodes {
+		if n.Address == "transform.b" && n.Definition != "" {
+			t.Error("the first plan claims to know the definition of transform.b")
+		}
+	}
+	second := p.mustPlan(src)
+	for _, n := range second.Nodes {
+		if n.Action != plan.Keep {
+			t.Errorf("%s is %q: %+v\nbefore %+v\nnow    %+v", n.Address, n.Action, n.Reasons, p.state.Instances[n.Address].Preimage, n.Preimage)
+		}
+		if text := fmt.Sprint(n.Preimage); strings.Contains(text, "hunter2") {
+			t.Errorf("the preimage of %s holds a secret: %s", n.Address, text)
+		}
+	}
+	var saved bytes.Buffer
+	if err := json.NewEncoder(&saved).Encode(first); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(saved.String(), "hunter2") {
+		t.Error("the plan holds a secret")
+	}
+}
+
+func TestASavedPlanIsCarriedOutLikeAFreshOne(t *testing.T) {
+	fresh, saved := newPipeline(t), newPipeline(t)
+	fresh.apply(lifecycle)
+	var file bytes.Buffer
+	if err := plan.Encode(&file, saved.mustPlan(lifecycle)); err != nil {
+		t.Fatal(err)
+	}
+	decoded, err := plan.Decode(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved.carryOut(decoded)
+	for address, i := range fresh.state.Instances {
+		if got := saved.state.Instances[address]; got.ActionKey != i.ActionKey {
+			t.Errorf("%s has key %s from the saved plan, %s from the fresh one", address, got.ActionKey, i.ActionKey)
+		}
+	}
+}
+
+func TestAStalePlanIsRefused(t *testing.T) {
+	for name, change := range map[string]func(*pipeline){
+		"the state moved on":              func(p *pipeline) { p.state.Serial++ },
+		"the source holds something else": func(p *pipeline) { p.world.sources["a.txt"] = "101 rows" },
+		"the plugin is another program":   func(p *pipeline) { p.plugins.digest = "sha256:" + strings.Repeat("cd", 32) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPipeline(t)
+			made := p.mustPlan(lifecycle)
+			o, _ := p.options(lifecycle)
+			if diags := planner.CheckFresh(context.Background(), made, o); len(diags) > 0 {
+				t.Fatalf("refused while nothing has changed: %s", diags)
+			}
+			change(p)
+			diags := planner.CheckFresh(context.Background(), made, o)
+			if !diags.HasErrors() || diags[0].Summary != "The saved plan is stale" {
+				t.Errorf("got %v", diags)
+			}
+		})
+	}
+}
+
+func TestAMissingResultIsMadeAgain(t *testing.T) {
+	p := newPipeline(t)
+	p.apply(lifecycle)
+	if err := p.store.Blobs.Remove(p.state.Instances["transform.clean"].Outputs[""].Manifest); err != nil {
+		t.Fatal(err)
+	}
+	made := p.mustPlan(lifecycle)
+	for _, n := range made.Nodes {
+		if n.Address == "transform.clean" && (n.Action != plan.Run || n.Reasons[0].Code != "missing") {
+			t.Errorf("transform.clean is %q: %+v", n.Action, n.Reasons)
+		}
+		if n.Address == "label.intent" && n.Action != plan.MayRun {
+			t.Errorf("label.intent is %q", n.Action)
+		}
+	}
+}
+
+func TestFailedRowsAreTriedAgain(t *testing.T) {
+	p := newPipeline(t)
+	p.apply(lifecycle)
+	p.state.Instances["label.intent"].Errors = 3
+	for _, n := range p.mustPlan(lifecycle).Nodes {
+		if n.Address == "label.intent" && (n.Action != plan.Run || n.Reasons[0].Text != "3 rows failed and will be tried again") {
+			t.Errorf("label.intent is %q: %+v", n.Action, n.Reasons)
+		}
+	}
+}
+
+func TestValidationDoesWithoutValues(t *testing.T) {
+	p := newPipeline(t)
+	src := `
+variable "words" {
+  type = map(string)
+}
+variable "count" {
+  type = number
+}
+variable "path" {
+  type = string
+}
+variable "files" {
+  type = map(string)
+}
+source "lines" "a" {
+  path = var.path
+}
+source "lines" "each" {
+  for_each = var.files
+  path     = each.value
+}
+label "rules" "b" {
+  input = source.a
+  dynamic "rule" {
+    for_each = var.words
+    labels   = [rule.key]
+    content {
+      when  = strcontains(row.text, rule.value)
+      label = rule.key
+    }
+  }
+}
+transform "map" "c" {
+  count   = var.count
+  input   = label.b
+  columns = { x = "${row.b} ${var.path}" }
+}
+output "x" {
+  value = var.path
+}
+`
+	m, diags := config.Parse("main.quern.hcl", []byte(src))
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	p.src = m.Sources
+	values := map[string]cty.Value{}
+	for name, v := range m.Variables {
+		values[name] = cty.UnknownVal(v.Type)
+	}
+	diags = planner.Validate(context.Background(), planner.Options{Module: m, Variables: values, Plugins: p.plugins})
+	if len(diags) > 0 {
+		t.Errorf("validation of a right configuration says:\n%s", p.print(diags))
+	}
+}
+
+func TestPlansAreTheSameEveryTime(t *testing.T) {
+	p := newPipeline(t)
+	text := func() string {
+		made := p.mustPlan(lifecycle)
+		made.Created = time.Time{}
+		b, err := json.Marshal(made)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	first := text()
+	for range 5 {
+		if again := text(); again != first {
+			t.Fatalf("two plans of one thing differ:\n%s\n%s", first, again)
+		}
 	}
 }
