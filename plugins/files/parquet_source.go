@@ -75,7 +75,7 @@ func (a *parquetArgs) schema(f file) (data.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer o.Close()
+	defer o.close()
 	wanted := a.Columns
 	if wanted == nil {
 		for _, field := range o.reader.Manifest.Fields {
@@ -131,7 +131,7 @@ func readParquetFile(ctx context.Context, f file, schema data.Schema, w rowWrite
 	if err != nil {
 		return err
 	}
-	defer o.Close()
+	defer o.close()
 	leaves, places, err := o.locate(schema)
 	if err != nil || o.file.NumRows() == 0 {
 		return err
@@ -224,8 +224,7 @@ func openParquet(f file) (o *parquetFile, err error) {
 	return &parquetFile{f.name, opened, pq, reader}, nil
 }
 
-// Close closes the file.
-func (o *parquetFile) Close() error { return o.opened.Close() }
+func (o *parquetFile) close() { o.opened.Close() }
 
 func (o *parquetFile) field(name string) *pqarrow.SchemaField {
 	fields := o.reader.Manifest.Fields
