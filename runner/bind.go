@@ -73,6 +73,7 @@ func (r *run) bind(n *plan.Node) (*work, error) {
 		}
 		protos[key] = plan.InputPort(port, rows)
 	}
+	w.Node = n.Resolved(bound, func(key string) map[string]*expr.Compiled { return w.inputs[key].features })
 	var err error
 	if w.instance, err = bound.Instance(n, protos); err != nil {
 		return nil, err
