@@ -1,0 +1,96 @@
+package wire
+
+import (
+	"bytes"
+	"testing"
+
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// messages are those that the codec treats in its own way, and some others.
+func messages(rows []byte) map[string]proto.Message {
+	return map[string]proto.Message{
+		"map request":             &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Rows{Rows: rows}},
+		"map start":               &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: &pluginv1.Instance{Kind: "label", Config: rows}}},
+		"predict request":         &pluginv1.PredictRequest{Event: &pluginv1.PredictRequest_Rows{Rows: rows}},
+		"predict start":           &pluginv1.PredictRequest{Event: &pluginv1.PredictRequest_Start{Start: &pluginv1.Artifact{Format: "f"}}},
+		"map response":            &pluginv1.MapResponse{Rows: rows},
+		"map response and errors": &pluginv1.MapResponse{Rows: rows, Errors: []*pluginv1.RowError{{Row: 3, Message: "no", Temporary: true}}},
+		"map diagnostics":         &pluginv1.MapResponse{Diagnostics: []*pluginv1.Diagnostic{{Summary: "no"}}},
+		"predict response":        &pluginv1.PredictResponse{Rows: rows, Errors: []*pluginv1.RowError{{}}},
+		"read rows":               &pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Rows{Rows: rows}},
+		"read progress":           &pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Progress{Progress: &pluginv1.Progress{Done: 1}}},
+		"run rows":                &pluginv1.RunResponse{Event: &pluginv1.RunResponse_Rows{Rows: &pluginv1.Rows{Output: "train", Rows: rows}}},
+		"run rows of no name":     &pluginv1.RunResponse{Event: &pluginv1.RunResponse_Rows{Rows: &pluginv1.Rows{Rows: rows}}},
+		"host request":            &pluginv1.HostServicePredictRequest{Event: &pluginv1.HostServicePredictRequest_Rows{Rows: rows}},
+		"prepare":                 &pluginv1.PrepareRequest{Instances: []*pluginv1.Instance{{Kind: "label"}}},
+	}
+}
+
+func TestTheWireIsPlainProtocolBuffers(t *testing.T) {
+	for size, rows := range map[string][]byte{"none": {}, "few": []byte("some rows"), "many": bytes.Repeat([]byte("row "), 100_000)} {
+		for name, m := range messages(rows) {
+			t.Run(name+"/"+size, func(t *testing.T) {
+				wire, err := codec{}.Marshal(m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				plain := m.ProtoReflect().New().Interface()
+				if err := proto.Unmarshal(wire.Materialize(), plain); err != nil {
+					t.Fatal(err)
+				}
+				if !proto.Equal(plain, m) {
+					t.Errorf("plain protocol buffers read something else than was written")
+				}
+				b, err := proto.Marshal(m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				// In pieces, as they come from the network.
+				back := m.ProtoReflect().New().Interface()
+				if err := (codec{}).Unmarshal(pieces(b), back); err != nil {
+					t.Fatal(err)
+				}
+				if !proto.Equal(back, m) {
+					t.Errorf("the codec reads something else than plain protocol buffers wrote")
+				}
+			})
+		}
+	}
+}
+
+func pieces(b []byte) mem.BufferSlice {
+	var out mem.BufferSlice
+	for len(b) > 0 {
+		n := min(len(b), 16384)
+		out = append(out, mem.SliceBuffer(b[:n]))
+		b = b[n:]
+	}
+	return out
+}
+
+func FuzzUnmarshal(f *testing.F) {
+	for _, m := range messages([]byte("rows")) {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, m := range []proto.Message{&pluginv1.MapRequest{}, &pluginv1.ReadResponse{}, &pluginv1.MapResponse{}} {
+			want := m.ProtoReflect().New().Interface()
+			wantErr := proto.Unmarshal(b, want)
+			err := codec{}.Unmarshal(pieces(b), m)
+			if (err == nil) != (wantErr == nil) {
+				t.Fatalf("%T: got error %v, plain protocol buffers %v", m, err, wantErr)
+			}
+			if err == nil && !proto.Equal(m, want) {
+				t.Fatalf("%T: got %v, plain protocol buffers %v", m, m, want)
+			}
+		}
+	})
+}
