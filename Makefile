@@ -53,8 +53,9 @@ bench: build ## Measure speed and memory against their limits
 	$(MAKE) -C bench QUERN=$(CURDIR)/bin/quern
 
 .PHONY: docs
-docs: build ## Generate the reference pages from the schemas
-	QUERN=$(CURDIR)/bin/quern $(GO) generate ./...
+docs: ## Generate the reference pages from the schemas
+	$(GO) generate ./lang/...
+	$(GO) test ./cmd/quern -run Reference -update
 
 .PHONY: proto
 proto: $(TOOLS)/buf-$(BUF_VERSION) ## Generate Go code from the protocol

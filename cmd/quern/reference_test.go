@@ -1,0 +1,33 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// The reference of the built-in types is generated from their schemas: go test
+// ./cmd/quern -run Reference -update.
+func TestTheReferenceSaysWhatTheSchemasSay(t *testing.T) {
+	cmd := exec.Command(filepath.Join(binaries, "quern"), "plugin", "docs")
+	cmd.Dir = t.TempDir()
+	got, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append([]byte("<!-- Generated from the schemas of the built-in plugins by make docs. -->\n\n"), got...)
+	const file = "../../docs/reference.md"
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Errorf("docs/reference.md is not what the schemas say: run make docs")
+	}
+}
