@@ -33,8 +33,10 @@ type Plan struct {
 	// Plugins by local name: which program each must be.
 	Plugins map[string]Plugin `json:"plugins"`
 	// Nodes in an order in which everything comes after what it needs.
-	Nodes   []*Node   `json:"nodes"`
-	Outputs []*Output `json:"outputs,omitempty"`
+	Nodes []*Node `json:"nodes"`
+	// Models are the language models that nodes were given, by address.
+	Models  map[string]*Model `json:"models,omitempty"`
+	Outputs []*Output         `json:"outputs,omitempty"`
 	// Secrets are the names of the sensitive variables that expressions
 	// refer to; their values are given again at apply.
 	Secrets []string `json:"secrets,omitempty"`

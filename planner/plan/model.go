@@ -1,0 +1,94 @@
+package plan
+
+import "github.com/quern-dev/quern/lang/diag"
+
+// Capabilities of a language model: ModelInfo.Capabilities. A trained model
+// predicts.
+const (
+	CanChat    = "chat"
+	CanEmbed   = "embed"
+	CanPredict = "predict"
+)
+
+// Model is an instance of a model block. It is not carried out, and so it is
+// no node: stages that were given it call it by the model host. An argument
+// refers to it by an Input of kind model with the model's address.
+type Model struct {
+	Address string `json:"address"`
+	Plugin  string `json:"plugin"`
+	Type    string `json:"type"`
+	// Behaviour is the type's behaviour version, as Node.Behaviour.
+	Behaviour string `json:"behaviour,omitempty"`
+	Body      *Body  `json:"body"`
+	// Definition is the key of what may change its answers: type, behaviour
+	// and arguments, without the operational and sensitive ones. It stands
+	// for the model in the keys of actions and of kept answers. Empty: it
+	// waits for values of other stages, and is computed when they are known.
+	Definition string  `json:"definition,omitempty"`
+	Preimage   []Field `json:"preimage,omitempty"`
+
+	Info ModelInfo `json:"info"`
+	// DependsOn are the nodes whose values its body waits for.
+	DependsOn []string   `json:"depends_on,omitempty"`
+	Range     diag.Range `json:"range"`
+}
+
+// ModelInfo is what the plugin says of a model, so that it can be called well.
+// None of it is in a key.
+type ModelInfo struct {
+	Capabilities []string `json:"capabilities"` // sorted
+	// Tokenizer is tiktoken's name of the encoding; empty: tokens are
+	// estimated from characters.
+	Tokenizer string `json:"tokenizer,omitempty"`
+	Price     *Price `json:"price,omitempty"` // nil: unknown
+	// Limits; 0: none is known.
+	MaxConcurrency    int64   `json:"max_concurrency,omitempty"`
+	RequestsPerMinute float64 `json:"requests_per_minute,omitempty"`
+	TokensPerMinute   float64 `json:"tokens_per_minute,omitempty"`
+	// TimeoutSeconds of one attempt; 0: the host's.
+	TimeoutSeconds float64 `json:"timeout_seconds,omitempty"`
+	// Retries are attempts beyond the first; 0: the host's.
+	Retries int64 `json:"retries,omitempty"`
+	// Cache is set where answers may be kept and given again.
+	Cache bool `json:"cache,omitempty"`
+}
+
+// Price is money per million tokens; nil is unknown, which is not free.
+type Price struct {
+	Input       *float64 `json:"input,omitempty"`
+	Output      *float64 `json:"output,omitempty"`
+	CachedInput *float64 `json:"cached_input,omitempty"`
+	// Source says where the figures come from: "configuration", or a table
+	// with its date.
+	Source string `json:"source,omitempty"`
+}
+
+// Cost is what tokens cost; input counts all, cached ones among them. It is
+// nil where a price that matters is unknown. Cached input whose own price is
+// unknown costs what other input does.
+func (p *Price) Cost(input, cached, output int64) *float64 {
+	if p == nil {
+		return nil
+	}
+	sum := 0.0
+	for _, part := range []struct {
+		tokens int64
+		price  *float64
+	}{{input - cached, p.Input}, {cached, orElse(p.CachedInput, p.Input)}, {output, p.Output}} {
+		if part.tokens == 0 {
+			continue
+		}
+		if part.price == nil {
+			return nil
+		}
+		sum += float64(part.tokens) * *part.price / 1e6
+	}
+	return &sum
+}
+
+func orElse(p, other *float64) *float64 {
+	if p != nil {
+		return p
+	}
+	return other
+}
