@@ -2,12 +2,14 @@ package expr
 
 import (
 	"math/big"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/funcs"
 )
@@ -26,8 +28,8 @@ func checkNames(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 		case *hclsyntax.FunctionCallExpr:
 			diags = append(diags, checkFunction(n, s)...)
 		case *hclsyntax.ScopeTraversalExpr:
-			if n.Traversal.RootName() == rowRoot && !locals.has(rowRoot) {
-				diags = append(diags, checkRow(n.Traversal, s)...)
+			if !locals.has(n.Traversal.RootName()) {
+				diags = append(diags, checkName(n.Traversal, s)...)
 			}
 		case *hclsyntax.LiteralValueExpr:
 			diags = append(diags, checkNumber(n)...)
@@ -49,6 +51,20 @@ func checkFunction(call *hclsyntax.FunctionCallExpr, s *Scope) hcl.Diagnostics {
 	if !hasFunction(s.Eval, call.Name) {
 		return hcl.Diagnostics{diag.Errorf(&call.NameRange, "Unknown function",
 			"There is no function named %q.%s", call.Name, diag.Suggest(call.Name, functionNames(s.Eval)))}
+	}
+	return nil
+}
+
+// checkName looks at a name that is known for each row only.
+func checkName(t hcl.Traversal, s *Scope) hcl.Diagnostics {
+	switch root := t.RootName(); {
+	case s.isLate(root):
+		return checkLate(t, s.Late[root])
+	case root == rowRoot:
+		return checkRow(t, s)
+	case slices.Contains(config.LateNames, root):
+		return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "No "+root+" here",
+			"`%s` is what a model answered, and this expression is evaluated before any model is asked. Only arguments that are documented as late row expressions, such as metrics, may use it.", root)}
 	}
 	return nil
 }
@@ -109,7 +125,10 @@ func checkReduced(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 
 func checkReference(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	root := t.RootName()
-	if root == rowRoot {
+	switch {
+	case s.isLate(root):
+		return checkLate(t, s.Late[root])
+	case root == rowRoot:
 		return checkColumn(t, s)
 	}
 	if _, _, ok := addr.FromTraversal(t); addr.IsKind(root) && !ok {

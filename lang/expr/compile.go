@@ -27,6 +27,11 @@ type Scope struct {
 	Row data.Schema
 	// RowOf is the address of the dataset behind Row, for messages.
 	RowOf string
+	// Late are the names, with their types, that the expression may use for
+	// what the stage itself brings about: output, the answer of a model. With
+	// them it is a late row expression, which is evaluated when there are such
+	// values; see LateColumn.
+	Late map[string]cty.Type
 	// Definitions are the expressions behind the names whose values may be
 	// unknown or hold a secret, by "local.NAME" or "each.value". A compiled
 	// text has no names of this kind, so their expressions are put in their
@@ -36,15 +41,19 @@ type Scope struct {
 
 // MentionsRow says whether an expression refers to the current row. A `for`
 // that names its variable `row` does not.
-func MentionsRow(e hcl.Expression) bool {
+func MentionsRow(e hcl.Expression) bool { return Mentions(e, rowRoot) }
+
+// Mentions says whether an expression refers to any of some names.
+func Mentions(e hcl.Expression, names ...string) bool {
 	return slices.ContainsFunc(e.Variables(), func(t hcl.Traversal) bool {
-		return t.RootName() == rowRoot
+		return slices.Contains(names, t.RootName())
 	})
 }
 
 // Compile compiles an expression whose result is to be of the type want
-// (cty.DynamicPseudoType: of any type). Where the scope has a row, the result
-// must fit in a dataset column, and its column type is inferred.
+// (cty.DynamicPseudoType: of any type). Where the scope has a row or late
+// names, the result must fit in a dataset column, and its column type is
+// inferred.
 //
 // The result is nil if, and only if, there are errors. All errors that can be
 // told apart are reported, each with the place that the user wrote.
@@ -100,8 +109,10 @@ func syntax(e hcl.Expression) (hclsyntax.Expression, hcl.Diagnostics) {
 
 // collect fills in what the compiled expression reads.
 func (c *Compiled) collect(e hclsyntax.Expression, s *Scope) {
+	c.Late = lateTypes(e, s)
 	for _, t := range e.Variables() {
 		switch root := t.RootName(); {
+		case s.isLate(root):
 		case root == rowRoot:
 			if name, ok := columnOf(t); ok {
 				c.Columns = append(c.Columns, name)

@@ -2,10 +2,11 @@
 //
 // There are two kinds: row expressions, which mention `row` and are evaluated
 // for each row of a dataset, and deferred expressions, which wait for values
-// of upstream stages. Both compile to the same thing: a canonical,
-// self-contained text in which everything that was known is folded to
-// literals, so that only `row`, upstream addresses and sensitive variables
-// are left. The text is what keys are made of: comments, formatting and the
+// of upstream stages. Row expressions that mention what the stage itself
+// brings about, such as the answer of a model, are late. All compile to the
+// same thing: a canonical, self-contained text in which everything that was
+// known is folded to literals, so that only `row`, late names, upstream
+// addresses and sensitive variables are left. The text is what keys are made of: comments, formatting and the
 // names of locals and variables do not matter to it.
 package expr
 
@@ -34,6 +35,9 @@ type Compiled struct {
 	Refs []string `json:"refs,omitempty"`
 	// Secrets are the sensitive variables that it reads, sorted.
 	Secrets []string `json:"secrets,omitempty"`
+	// Late are the late names that it reads, with their types, those of objects
+	// reduced to the attributes that are read.
+	Late map[string]value.Type `json:"late,omitempty"`
 	// Range is where the user wrote it. It is in no key.
 	Range diag.Range `json:"range"`
 }

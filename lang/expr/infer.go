@@ -29,7 +29,7 @@ func (r *reducer) fit(e hclsyntax.Expression, want cty.Type) (typed, hcl.Diagnos
 		return typed{}, diags
 	}
 	out := typed{expr: e, typ: t}
-	if r.scope.Row != nil {
+	if r.scope.isPerRow() {
 		want = want.WithoutOptionalAttributesDeep()
 	}
 	if want != cty.DynamicPseudoType {
@@ -38,7 +38,7 @@ func (r *reducer) fit(e hclsyntax.Expression, want cty.Type) (typed, hcl.Diagnos
 			return typed{}, diags
 		}
 	}
-	if r.scope.Row != nil {
+	if r.scope.isPerRow() {
 		out.typ = listsForTuples(out.typ)
 		column, diags := r.columnType(e, out.typ, want)
 		out.column = column
@@ -63,7 +63,7 @@ func (r *reducer) convertTo(e hclsyntax.Expression, t, want cty.Type) (typed, hc
 		return typed{}, hcl.Diagnostics{wrongType(e, t, want, err)}
 	}
 	out := typed{expr: e, typ: converted.Type()}
-	if r.scope.Row == nil || t.Equals(out.typ) && !r.isEncoded(e) {
+	if !r.scope.isPerRow() || t.Equals(out.typ) && !r.isEncoded(e) {
 		return out, nil
 	}
 	out.expr, _ = conversion(e, want)
@@ -170,18 +170,20 @@ func (r *reducer) typeOf(e hclsyntax.Expression) (cty.Type, hcl.Diagnostics) {
 	return v.Type(), errs
 }
 
-// unknowns is a context in which the columns and the secrets that an
-// expression reads are unknown values of their types.
+// unknowns is a context in which the columns, the late names and the secrets
+// that an expression reads are unknown values of their types.
 func (r *reducer) unknowns(e hclsyntax.Expression) *hcl.EvalContext {
 	ctx := r.eval.NewChild()
 	ctx.Variables = map[string]cty.Value{}
 	var columns data.Schema
 	readsRow := false
 	for _, t := range e.Variables() {
-		switch t.RootName() {
-		case rowRoot:
+		switch root := t.RootName(); {
+		case r.scope.isLate(root):
+			ctx.Variables[root] = unknownLate(r.scope.Late[root])
+		case root == rowRoot:
 			columns, readsRow = append(columns, r.columnsRead(t)...), true
-		case "var":
+		case root == "var":
 			if vars, ok := lookupVariable(r.scope.Eval, "var"); ok {
 				ctx.Variables["var"] = withoutSecrets(vars)
 			}

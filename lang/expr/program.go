@@ -26,8 +26,11 @@ import (
 type Program struct {
 	compiled *Compiled
 	expr     hclsyntax.Expression
-	// columns are those that it reads.
+	// columns are those that it reads: columns of the row, then those that hold
+	// what is late.
 	columns data.Schema
+	// late are the names of the latter, sorted.
+	late []string
 	// column is set where the expression is no more than a column.
 	column string
 	// out is the result's Arrow type.
@@ -48,8 +51,8 @@ type RowError struct {
 }
 
 // Program makes a row expression ready for rows with the given columns, which
-// must include those in Columns with the types they had when it was compiled.
-// vars are as in Eval.
+// must include those in Columns with the types they had when it was compiled,
+// and for each name in Late the column LateColumn(name). vars are as in Eval.
 func (c *Compiled) Program(in data.Schema, vars map[string]cty.Value) (*Program, error) {
 	e, err := c.parse()
 	if err != nil {
@@ -63,6 +66,9 @@ func (c *Compiled) Program(in data.Schema, vars map[string]cty.Value) (*Program,
 		}
 		p.columns = append(p.columns, column)
 	}
+	if err := p.addLate(in); err != nil {
+		return nil, err
+	}
 	p.out, err = data.ArrowType(c.ColumnType)
 	if err != nil {
 		return nil, fmt.Errorf("row expression %s: %w", c.Text, err)
@@ -74,7 +80,7 @@ func (c *Compiled) Program(in data.Schema, vars map[string]cty.Value) (*Program,
 		p.column = name
 		return p, nil
 	}
-	v := &vectoriser{schema: p.columns, vars: p.context()}
+	v := &vectoriser{schema: p.columns, late: c.Late, vars: p.context()}
 	p.root, p.paths = v.expr(e), v.paths
 	return p, nil
 }
@@ -162,8 +168,9 @@ func (p *Program) reader(rec arrow.RecordBatch) (*rowReader, error) {
 
 // value is the expression's value for a row, of the expression's type.
 func (r *rowReader) value(i int) (cty.Value, error) {
-	attrs := make(map[string]cty.Value, len(r.columns))
-	for j, col := range r.columns {
+	row := len(r.columns) - len(r.program.late)
+	attrs := make(map[string]cty.Value, row)
+	for j, col := range r.columns[:row] {
 		v, err := cell(col, i)
 		if err != nil {
 			return cty.NilVal, fmt.Errorf("column %q: %w", r.program.columns[j].Name, err)
@@ -171,6 +178,13 @@ func (r *rowReader) value(i int) (cty.Value, error) {
 		attrs[r.program.columns[j].Name] = v
 	}
 	r.ctx.Variables[rowRoot] = cty.ObjectVal(attrs)
+	for j, name := range r.program.late {
+		v, err := lateCell(r.columns[row+j], i, r.program.compiled.Late[name].Type)
+		if err != nil {
+			return cty.NilVal, fmt.Errorf("%s: %w", name, err)
+		}
+		r.ctx.Variables[name] = v
+	}
 	v, diags := r.program.expr.Value(r.ctx)
 	if diags.HasErrors() {
 		return cty.NilVal, errors.New(r.program.compiled.message(diags))

@@ -29,14 +29,16 @@ func runtimeVars() map[string]cty.Value {
 // awkward texts and numbers, some of which the closures must leave to hcl.
 var (
 	texts = []string{"", " ", "a", "Hello", "HELLO wörld ", "\t x \n", "é", "e\u0301", "\u0301", "straße", "İ", "a\r\nb",
-		"12", "-0.5", "true", "/x/", "card 42", "日本語", "👩‍👩‍👧", "x\xffy", "$", "${}", "the quick brown fox jumps over the lazy dog"}
+		"12", "-0.5", "true", "/x/", "card 42", "日本語", "👩‍👩‍👧", "x\xffy", "$", "${}", `{"a": "x", "b": [1, {"c": null}]}`, `["a", 2.5]`, "the quick brown fox jumps over the lazy dog"}
 	integers = []int64{0, 1, -1, 2, 3, 7, 10, -13, 1 << 31, 1<<53 + 1, math.MaxInt64, math.MinInt64, math.MaxInt64 - 1}
 	reals    = []float64{0, math.Copysign(0, -1), 0.1, 0.85, -2.5, 1, 3, 1e21, 1e-7, 1 << 53, math.MaxFloat64, 5e-324, math.NaN(), math.Inf(1)}
 )
 
 // randomRows makes a batch of the columns of testRow, a fifth of it null.
-func randomRows(r *rand.Rand, rows int) arrow.RecordBatch {
-	b := array.NewRecordBuilder(memory.DefaultAllocator, testRow.Arrow())
+func randomRows(r *rand.Rand, rows int) arrow.RecordBatch { return randomRowsOf(r, testRow, rows) }
+
+func randomRowsOf(r *rand.Rand, schema data.Schema, rows int) arrow.RecordBatch {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
 	defer b.Release()
 	for range rows {
 		for _, f := range b.Fields() {

@@ -13,12 +13,25 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/sdk/go/data"
 )
 
 // writer makes up row expressions of a given type.
-type writer struct{ *rand.Rand }
+type writer struct {
+	*rand.Rand
+	// late makes it use the late names of lateScope too.
+	late bool
+}
 
 func (w writer) pick(choices ...func() string) string { return choices[w.IntN(len(choices))]() }
+
+// orLate is one of some late names every third time, where they may be used.
+func (w writer) orLate(names []string, leaf string) string {
+	if w.late && w.IntN(3) == 0 {
+		return names[w.IntN(len(names))]
+	}
+	return leaf
+}
 
 func (w writer) text(depth int) string {
 	leaf := func() string {
@@ -31,7 +44,7 @@ func (w writer) text(depth int) string {
 		)
 	}
 	if depth == 0 {
-		return leaf()
+		return w.orLate(lateTexts, leaf())
 	}
 	d := depth - 1
 	return w.pick(leaf,
@@ -66,7 +79,7 @@ func (w writer) integer(depth int) string {
 		)
 	}
 	if depth == 0 {
-		return leaf()
+		return w.orLate(lateNumbers, leaf())
 	}
 	d := depth - 1
 	return w.pick(leaf,
@@ -93,7 +106,7 @@ func (w writer) real(depth int) string {
 
 func (w writer) bool(depth int) string {
 	if depth == 0 {
-		return []string{"row.ok", "true", "false"}[w.IntN(3)]
+		return w.orLate(lateBools, []string{"row.ok", "true", "false"}[w.IntN(3)])
 	}
 	d := depth - 1
 	return w.pick(
@@ -126,7 +139,7 @@ func (w writer) any(depth int) string {
 
 // checkCompiled holds a compiled expression to what is promised: its text
 // compiles to itself, and both evaluators give the same answers.
-func checkCompiled(t *testing.T, c *Compiled, s *Scope, rec arrow.RecordBatch) {
+func checkCompiled(t *testing.T, c *Compiled, s *Scope, rec arrow.RecordBatch, schema data.Schema) {
 	t.Helper()
 	e, diags := hclsyntax.ParseExpression([]byte(c.Text), "", hcl.InitialPos)
 	if diags.HasErrors() {
@@ -139,7 +152,7 @@ func checkCompiled(t *testing.T, c *Compiled, s *Scope, rec arrow.RecordBatch) {
 	if again.Text != c.Text || again.ColumnType != c.ColumnType {
 		t.Fatalf("compiled again,\n%s %s becomes\n%s %s", c.Text, c.ColumnType, again.Text, again.ColumnType)
 	}
-	p, err := c.Program(testRow, runtimeVars())
+	p, err := c.Program(schema, runtimeVars())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,10 +160,16 @@ func checkCompiled(t *testing.T, c *Compiled, s *Scope, rec arrow.RecordBatch) {
 }
 
 func TestExpressionsMadeUpAtRandomGiveTheSameAnswersEitherWay(t *testing.T) {
-	w := writer{rand.New(rand.NewPCG(3, 4))}
-	rec := randomRows(w.Rand, 40)
+	sameAtRandom(t, writer{Rand: rand.New(rand.NewPCG(3, 4))}, testScope(), testRow)
+}
+
+func TestLateExpressionsMadeUpAtRandomGiveTheSameAnswersEitherWay(t *testing.T) {
+	sameAtRandom(t, writer{Rand: rand.New(rand.NewPCG(13, 14)), late: true}, lateScope(), lateSchema())
+}
+
+func sameAtRandom(t *testing.T, w writer, s *Scope, schema data.Schema) {
+	rec := randomRowsOf(w.Rand, schema, 40)
 	defer rec.Release()
-	s := testScope()
 	compiled, closures := 0, 0
 	const tries = 600
 	for range tries {
@@ -160,8 +179,8 @@ func TestExpressionsMadeUpAtRandomGiveTheSameAnswersEitherWay(t *testing.T) {
 			continue // such as an alternative that always fails
 		}
 		compiled++
-		checkCompiled(t, c, s, rec)
-		if p, err := c.Program(testRow, runtimeVars()); err == nil && p.root != nil {
+		checkCompiled(t, c, s, rec, schema)
+		if p, err := c.Program(schema, runtimeVars()); err == nil && p.root != nil {
 			closures++
 		}
 		if t.Failed() {
@@ -187,9 +206,12 @@ func FuzzCompile(f *testing.F) {
 	} {
 		f.Add(src)
 	}
-	s := testScope()
+	for _, src := range lateExpressions {
+		f.Add(src)
+	}
+	s := lateScope()
 	s.Eval.Functions = funcs.Pure()
-	rec := randomRows(rand.New(rand.NewPCG(5, 6)), 20)
+	rec := randomRowsOf(rand.New(rand.NewPCG(5, 6)), lateSchema(), 20)
 	f.Fuzz(func(t *testing.T, src string) {
 		if len(src) > 300 || costly.MatchString(src) || strings.Count(src, "for") > 2 {
 			t.Skip()
@@ -203,7 +225,7 @@ func FuzzCompile(f *testing.F) {
 			t.Fatalf("result %v beside %v", c, diags)
 		}
 		if c != nil {
-			checkCompiled(t, c, s, rec)
+			checkCompiled(t, c, s, rec, lateSchema())
 		}
 	})
 }

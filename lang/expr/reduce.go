@@ -111,11 +111,14 @@ func (r *reducer) fail(e hclsyntax.Expression, diags hcl.Diagnostics) hclsyntax.
 	return failing(e.Range())
 }
 
-// closed says whether an expression reads neither the row nor a loop
-// variable, so that it can be evaluated now.
+// perRow says whether a name stands for something else in each row.
+func (r *reducer) perRow(root string) bool { return root == rowRoot || r.scope.isLate(root) }
+
+// closed says whether an expression reads neither the row, nor what is late,
+// nor a loop variable, so that it can be evaluated now.
 func (r *reducer) closed(e hclsyntax.Expression) bool {
 	for _, t := range e.Variables() {
-		if root := t.RootName(); root == rowRoot || r.locals.has(root) {
+		if root := t.RootName(); r.perRow(root) || r.locals.has(root) {
 			return false
 		}
 	}
@@ -178,7 +181,7 @@ func (r *reducer) exit() { r.locals = r.locals[:len(r.locals)-1] }
 // reduceTraversal decides what becomes of a name that has no known value.
 func (r *reducer) reduceTraversal(e *hclsyntax.ScopeTraversalExpr) hclsyntax.Expression {
 	root := e.Traversal.RootName()
-	if root == rowRoot || r.locals.has(root) || addr.IsKind(root) {
+	if r.perRow(root) || r.locals.has(root) || addr.IsKind(root) {
 		return e
 	}
 	name := ""
@@ -213,7 +216,7 @@ func (r *reducer) inline(e *hclsyntax.ScopeTraversalExpr, name string, def hcl.E
 	src, diags := syntax(def)
 	if !diags.HasErrors() {
 		inner := *r.scope
-		inner.Row = nil
+		inner.Row, inner.Late = nil, nil
 		diags = checkNames(src, &inner)
 	}
 	if diags.HasErrors() {

@@ -8,6 +8,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/quern-dev/quern/lang/addr"
 )
 
 // meld joins neighbouring literals of a template and takes the parts of
@@ -139,7 +141,8 @@ func infallible(e hclsyntax.Expression) bool {
 	case *hclsyntax.LiteralValueExpr:
 		return true
 	case *hclsyntax.ScopeTraversalExpr:
-		return len(e.Traversal) <= 2 || e.Traversal.RootName() != rowRoot
+		root := e.Traversal.RootName()
+		return len(e.Traversal) == 1 || root == "var" || addr.IsKind(root) || root == rowRoot && len(e.Traversal) == 2
 	case *hclsyntax.ObjectConsExpr:
 		return allKeysKnown(e) && !slices.ContainsFunc(e.Items, func(i hclsyntax.ObjectConsItem) bool { return !infallible(i.ValueExpr) })
 	case *hclsyntax.TupleConsExpr:

@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -19,6 +20,7 @@ import (
 // hcl's evaluator.
 type vectoriser struct {
 	schema data.Schema
+	late   map[string]value.Type
 	// vars are the values beside the row, with the functions.
 	vars *hcl.EvalContext
 	// paths are the columns, with the fields inside, that the slots hold.
@@ -35,6 +37,9 @@ func (v *vectoriser) expr(e hclsyntax.Expression) *node {
 	case *hclsyntax.TemplateWrapExpr:
 		return v.expr(e.Wrapped)
 	case *hclsyntax.ScopeTraversalExpr:
+		if t, ok := v.late[e.Traversal.RootName()]; ok {
+			return v.lateValue(e.Traversal, t.Type)
+		}
 		return v.column(e.Traversal)
 	case *hclsyntax.TemplateExpr:
 		return v.template(e)
@@ -52,7 +57,10 @@ func (v *vectoriser) expr(e hclsyntax.Expression) *node {
 
 // fixed says whether a part is the same for all rows.
 func (v *vectoriser) fixed(e hclsyntax.Expression) bool {
-	return !slices.ContainsFunc(e.Variables(), func(t hcl.Traversal) bool { return t.RootName() == rowRoot })
+	return !slices.ContainsFunc(e.Variables(), func(t hcl.Traversal) bool {
+		_, late := v.late[t.RootName()]
+		return late || t.RootName() == rowRoot
+	})
 }
 
 func (v *vectoriser) constant(e hclsyntax.Expression) *node {
@@ -126,12 +134,18 @@ func fieldType(t arrow.DataType, name string) arrow.DataType {
 	return nil
 }
 
-func (v *vectoriser) slot(path []string, t arrow.DataType) *node {
+// slotIndex is where a frame has the column or field at a path.
+func (v *vectoriser) slotIndex(path []string) int {
 	k := slices.IndexFunc(v.paths, func(p []string) bool { return slices.Equal(p, path) })
 	if k < 0 {
 		k = len(v.paths)
 		v.paths = append(v.paths, path)
 	}
+	return k
+}
+
+func (v *vectoriser) slot(path []string, t arrow.DataType) *node {
+	k := v.slotIndex(path)
 	n := &node{typ: valueType(t)}
 	switch t.(type) {
 	case *arrow.StringType:

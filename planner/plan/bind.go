@@ -320,7 +320,7 @@ func (r *resolver) compile(c *expr.Compiled, row *RowArg) *expr.Compiled {
 		r.diags = append(r.diags, diags...)
 		return c
 	}
-	scope := &expr.Scope{Eval: r.context()}
+	scope := &expr.Scope{Eval: r.context(), Late: c.LateTypes()}
 	if row != nil {
 		scope.Row, scope.RowOf = row.Schema, row.Of
 	}

@@ -1,0 +1,276 @@
+package expr
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// What is late comes to a program in columns beside those of the row. A part
+// whose type is known before it is there has the column type of its type. A
+// part of type any has another type in each row: it comes as a string that
+// holds JSON, which is decoded when the row is evaluated. Text that is no JSON
+// is null.
+
+// LateColumn is the name of the column that holds what a late name stands for.
+func LateColumn(name string) string { return "(" + name + ")" }
+
+// LateColumnType is the type of that column for a late name of a type. int64
+// will do for a number as well as float64, and structs may have more fields.
+func LateColumnType(t cty.Type) (string, error) {
+	switch {
+	case t == cty.DynamicPseudoType:
+		return "string", nil
+	case t.IsListType():
+		elem, err := LateColumnType(t.ElementType())
+		return "list<" + elem + ">", err
+	case t.IsObjectType():
+		attrs := t.AttributeTypes()
+		parts := make([]string, 0, len(attrs))
+		for _, name := range slices.Sorted(maps.Keys(attrs)) {
+			field, err := LateColumnType(attrs[name])
+			if err != nil {
+				return "", fmt.Errorf("attribute %s: %w", name, err)
+			}
+			parts = append(parts, fieldName(name)+":"+field)
+		}
+		return "struct<" + strings.Join(parts, ",") + ">", nil
+	}
+	return columnType(t, nil)
+}
+
+// LateTypes are the types in Late.
+func (c *Compiled) LateTypes() map[string]cty.Type {
+	if c.Late == nil {
+		return nil
+	}
+	types := make(map[string]cty.Type, len(c.Late))
+	for name, t := range c.Late {
+		types[name] = t.Type
+	}
+	return types
+}
+
+func (s *Scope) isLate(name string) bool {
+	_, ok := s.Late[name]
+	return ok
+}
+
+// isPerRow says whether the expression is evaluated for each row of something.
+func (s *Scope) isPerRow() bool { return s.Row != nil || s.Late != nil }
+
+// checkLate follows a reference into a late name as far as its type is known.
+func checkLate(t hcl.Traversal, of cty.Type) hcl.Diagnostics {
+	path := t.RootName()
+	for _, step := range t[1:] {
+		name, ok := stepName(step)
+		if !ok || !of.IsObjectType() {
+			return nil
+		}
+		if !of.HasAttribute(name) {
+			names := slices.Sorted(maps.Keys(of.AttributeTypes()))
+			return hcl.Diagnostics{diag.Errorf(step.SourceRange().Ptr(), "Unsupported attribute", "%s has no attribute %q.%s Its attributes are: %s.",
+				path, name, diag.Suggest(name, names), strings.Join(names, ", "))}
+		}
+		path, of = path+"."+name, of.AttributeType(name)
+	}
+	return nil
+}
+
+// unknownLate is a late value of which nothing is known but that it is there.
+func unknownLate(t cty.Type) cty.Value {
+	if !t.IsObjectType() {
+		return cty.UnknownVal(t)
+	}
+	attrs := map[string]cty.Value{}
+	for name, a := range t.AttributeTypes() {
+		attrs[name] = cty.UnknownVal(a)
+	}
+	return cty.ObjectVal(attrs)
+}
+
+// lateTypes are the late names that an expression reads. Of an object of which
+// attributes are read and nothing else, the type is reduced to those.
+func lateTypes(e hclsyntax.Expression, s *Scope) map[string]value.Type {
+	var out map[string]value.Type
+	for _, t := range e.Variables() {
+		root := t.RootName()
+		if !s.isLate(root) {
+			continue
+		}
+		if out == nil {
+			out = map[string]value.Type{}
+		}
+		full := s.Late[root]
+		read, ok := columnOf(t)
+		if !ok || !full.IsObjectType() {
+			out[root] = value.Type{Type: full}
+			continue
+		}
+		attrs := map[string]cty.Type{}
+		if before, ok := out[root]; ok {
+			attrs = maps.Clone(before.AttributeTypes())
+		}
+		attrs[read] = full.AttributeType(read)
+		out[root] = value.Type{Type: cty.Object(attrs)}
+	}
+	return out
+}
+
+// addLate finds the columns that hold what is late.
+func (p *Program) addLate(in data.Schema) error {
+	p.late = slices.Sorted(maps.Keys(p.compiled.Late))
+	for _, name := range p.late {
+		column, _, ok := in.Lookup(LateColumn(name))
+		if !ok {
+			return fmt.Errorf("row expression %s: the rows have no column %q", p.compiled.Text, LateColumn(name))
+		}
+		t, err := data.ArrowType(column.Type)
+		if err == nil {
+			err = holdsLate(t, p.compiled.Late[name].Type)
+		}
+		if err != nil {
+			return fmt.Errorf("row expression %s: column %q: %w", p.compiled.Text, column.Name, err)
+		}
+		p.columns = append(p.columns, column)
+	}
+	return nil
+}
+
+// holdsLate says why a column cannot hold late values of a type.
+func holdsLate(col arrow.DataType, t cty.Type) error {
+	switch {
+	case t == cty.DynamicPseudoType:
+		t = cty.String
+	case t.IsListType():
+		if list, ok := col.(*arrow.ListType); ok {
+			return holdsLate(list.Elem(), t.ElementType())
+		}
+	case t.IsObjectType():
+		if _, ok := col.(*arrow.StructType); !ok {
+			break
+		}
+		for name, a := range t.AttributeTypes() {
+			field := fieldType(col, name)
+			if field == nil {
+				return fmt.Errorf("it has no field %q", name)
+			}
+			if err := holdsLate(field, a); err != nil {
+				return fmt.Errorf("field %q: %w", name, err)
+			}
+		}
+		return nil
+	}
+	if !valueType(col).Equals(t) {
+		return fmt.Errorf("%s is not %s", col, t.FriendlyName())
+	}
+	return nil
+}
+
+// lateCell is a late value of a type.
+func lateCell(col arrow.Array, i int, t cty.Type) (cty.Value, error) {
+	if col.IsNull(i) {
+		return cty.NullVal(t), nil
+	}
+	switch {
+	case t == cty.DynamicPseudoType:
+		return fromJSON(col.(array.StringLike).Value(i)), nil
+	case t.IsListType():
+		return lateList(col.(*array.List), i, t)
+	case t.IsObjectType():
+		col := col.(*array.Struct)
+		attrs := make(map[string]cty.Value, len(t.AttributeTypes()))
+		for name, a := range t.AttributeTypes() {
+			at, _ := col.DataType().(*arrow.StructType).FieldIdx(name)
+			v, err := lateCell(col.Field(at), i, a)
+			if err != nil {
+				return cty.NilVal, err
+			}
+			attrs[name] = v
+		}
+		return cty.ObjectVal(attrs), nil
+	}
+	return cell(col, i)
+}
+
+// lateList is a list, or a tuple where its elements need not be of one type.
+func lateList(col *array.List, i int, t cty.Type) (cty.Value, error) {
+	from, to := col.ValueOffsets(i)
+	vals := make([]cty.Value, 0, to-from)
+	for j := from; j < to; j++ {
+		v, err := lateCell(col.ListValues(), int(j), t.ElementType())
+		if err != nil {
+			return cty.NilVal, err
+		}
+		vals = append(vals, v)
+	}
+	switch {
+	case t.HasDynamicTypes():
+		return cty.TupleVal(vals), nil
+	case len(vals) == 0:
+		return cty.ListValEmpty(t.ElementType()), nil
+	}
+	return cty.ListVal(vals), nil
+}
+
+// fromJSON is the value that a text encodes. That it is JSON at all, nested no
+// deeper than is sane, is found out first, which is cheap.
+func fromJSON(text string) cty.Value {
+	if json.Valid([]byte(text)) {
+		if v, err := stdlib.JSONDecode(cty.StringVal(text)); err == nil {
+			return v
+		}
+	}
+	return cty.NullVal(cty.DynamicPseudoType)
+}
+
+// lateValue is the closure of a reference into a late name; nil where the type
+// is not known before the value is there.
+func (v *vectoriser) lateValue(t hcl.Traversal, of cty.Type) *node {
+	path := []string{LateColumn(t.RootName())}
+	column, _, _ := v.schema.Lookup(path[0])
+	at, err := data.ArrowType(column.Type)
+	if err != nil {
+		return nil
+	}
+	for _, step := range t[1:] {
+		name, ok := stepName(step)
+		if !ok || !of.IsObjectType() || !of.HasAttribute(name) {
+			return nil
+		}
+		path, at, of = append(path, name), fieldType(at, name), of.AttributeType(name)
+	}
+	if of.HasDynamicTypes() {
+		return nil
+	}
+	n := v.slot(path, at)
+	if n.kind == valueKind {
+		// The column may hold more than the type says.
+		k := v.slotIndex(path)
+		n.typ, n.value = of, func(f *frame, i int) (cty.Value, outcome) {
+			s := &f.slots[k]
+			if o := s.state(i); o != some {
+				return cty.NilVal, o
+			}
+			val, err := lateCell(s.any, i, of)
+			if err != nil {
+				return cty.NilVal, unsure
+			}
+			return val, some
+		}
+	}
+	return n
+}
