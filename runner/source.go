@@ -173,7 +173,7 @@ func (rd *reading) finish() (*product, error) {
 		return nil, err
 	}
 	p.artifacts[portQuarantine] = &artifact.Artifact{Kind: artifact.Dataset, Dataset: aside}
-	rd.res.warn(rd.Range.Ptr(), "Rows were set aside", "%d of the rows of %s could not be taken (%d were). quern artifact show %s:quarantine shows them with their errors.",
+	rd.res.warn(rd.Range.Ptr(), "Rows were set aside", "%d of the rows of %s could not be taken (%d were). quern artifact export %s.quarantine DIR writes them out with their errors.",
 		aside.Rows, rd.Address, m.Rows, rd.Address)
 	return p, nil
 }

@@ -14,8 +14,10 @@ import (
 const (
 	// slotBytes of rows may be between ask and write.
 	slotBytes = 64 << 20
-	// leastSlot bounds the number of small blocks under way.
-	leastSlot = 1 << 20
+	// leastSlot and leastSlotRow bound the number of small blocks and of short
+	// rows under way: what is under way is what a crash costs.
+	leastSlot    = 1 << 20
+	leastSlotRow = 512
 	// stopGrace is how long a stopped stage waits for answers that are under
 	// way.
 	stopGrace = 5 * time.Second

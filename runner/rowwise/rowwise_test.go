@@ -39,9 +39,9 @@ type bench struct {
 	seen, calls atomic.Int64
 	// fault decides about a row: nil error: it succeeds.
 	fault func(text string) *pluginv1.RowError
-	// crashAfter rows the plugin breaks the call; 0: never.
-	crashAfter int64
-	stop       chan struct{}
+	// broken: the plugin breaks the call.
+	broken bool
+	stop   chan struct{}
 }
 
 func newBench(t testing.TB) *bench {
@@ -74,9 +74,7 @@ func (b *bench) apply(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.Row
 	out := array.NewStringBuilder(memory.DefaultAllocator)
 	var failures []*pluginv1.RowError
 	for i := range text.Len() {
-		if n := b.seen.Add(1); b.crashAfter > 0 && n > b.crashAfter {
-			return nil, nil, errCrash
-		}
+		b.seen.Add(1)
 		if b.fault != nil {
 			if f := b.fault(text.Value(i)); f != nil {
 				f.Row = int64(i)
@@ -86,6 +84,9 @@ func (b *bench) apply(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.Row
 			}
 		}
 		out.Append(strings.ToUpper(text.Value(i)))
+	}
+	if b.broken {
+		return nil, nil, errCrash
 	}
 	schema := data.Schema{{Name: "made", Type: "string"}}.Arrow()
 	return array.NewRecordBatch(schema, []arrow.Array{out.NewArray()}, rec.NumRows()), failures, nil
@@ -401,27 +402,69 @@ func TestTemporaryFailuresAreTriedAgainAtOnce(t *testing.T) {
 	}
 }
 
+// kept is how many rows of a definition are remembered.
+func (b *bench) kept(definition string) int64 {
+	b.t.Helper()
+	rows := int64(0)
+	for p, err := range b.memo.Parts(definition) {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		rows += p.Rows
+	}
+	return rows
+}
+
+// breakOff runs a stage that end ends, when some rows have come back, and
+// checks that just those are kept and used that had come back.
+func (b *bench) breakOff(seed uint64, want error, end func()) {
+	b.t.Helper()
+	const n = 100_000
+	rows := texts(seed, n)
+	s := upper(b.dataset(rows))
+	ctx, cancel := context.WithCancelCause(b.t.Context())
+	defer cancel(nil)
+	back := make(chan struct{})
+	var came, ended sync.Once
+	svc := b.services()
+	svc.Progress = func(Progress) { came.Do(func() { close(back) }) }
+	b.fault = func(string) *pluginv1.RowError {
+		if b.seen.Load() > n/2 {
+			ended.Do(func() {
+				<-back
+				if end == nil {
+					cancel(want)
+				} else {
+					end()
+				}
+			})
+		}
+		return nil
+	}
+	if _, err := Run(ctx, s, svc); !errors.Is(err, want) {
+		b.t.Fatalf("got %v", err)
+	}
+	kept := b.kept(s.Definition)
+	if kept == 0 {
+		b.t.Error("nothing is kept")
+	}
+	b.fault, b.broken = nil, false
+	b.run(s)
+	if again := b.seen.Load(); again != n-kept {
+		b.t.Errorf("%d rows are kept and %d reached the plugin again", kept, again)
+	}
+	if rows := b.kept(s.Definition); rows != n {
+		b.t.Errorf("in the end %d rows are kept: parts are left over", rows)
+	}
+}
+
 func TestWhatCameBackBeforeACrashIsKept(t *testing.T) {
 	b := newBench(t)
-	rows := texts(9, 100_000)
-	s := upper(b.dataset(rows))
-	b.crashAfter = 60_000
-	_, err := Run(t.Context(), s, b.services())
-	if !errors.Is(err, errCrash) {
-		t.Fatalf("got %v", err)
-	}
-	b.crashAfter = 0
-	r := b.run(s)
-	b.wantUpper(r.Manifest, rows)
-	// What was under way when it crashed is lost, what had come back is not.
-	if n := b.seen.Load(); n > 100_000-30_000 {
-		t.Errorf("%d rows reached the plugin again", n)
-	}
-	for p, err := range b.memo.Parts(s.Definition) {
-		if err != nil || p.ShardKey == "" {
-			t.Errorf("a part is left over: %v %v", p, err)
-		}
-	}
+	b.breakOff(9, errCrash, func() { b.broken = true })
+}
+
+func TestACancelledStageKeepsWhatCameBack(t *testing.T) {
+	newBench(t).breakOff(12, errors.New("too late"), nil)
 }
 
 func TestAStopKeepsWhatCameBack(t *testing.T) {
@@ -445,28 +488,6 @@ func TestAStopKeepsWhatCameBack(t *testing.T) {
 	b.wantUpper(r.Manifest, rows)
 	if n := b.seen.Load(); n != 100_000-before {
 		t.Errorf("%d rows reached the plugin before the stop and %d after it", before, n)
-	}
-}
-
-func TestACancelledStageKeepsWhatCameBack(t *testing.T) {
-	b := newBench(t)
-	rows := texts(12, 100_000)
-	s := upper(b.dataset(rows))
-	ctx, cancel := context.WithCancelCause(t.Context())
-	late := errors.New("too late")
-	b.fault = func(string) *pluginv1.RowError {
-		if b.seen.Load() > 50_000 {
-			cancel(late)
-		}
-		return nil
-	}
-	if _, err := Run(ctx, s, b.services()); !errors.Is(err, late) {
-		t.Fatalf("got %v", err)
-	}
-	b.fault = nil
-	b.run(s)
-	if n := b.seen.Load(); n > 75_000 {
-		t.Errorf("%d rows reached the plugin again", n)
 	}
 }
 
