@@ -68,7 +68,7 @@ func withoutConsequences(reasons []plan.Reason) []plan.Reason {
 
 // isInputField says whether a field comes from the action key.
 func isInputField(name string) bool {
-	return name == "source" || strings.HasPrefix(name, "input ") && strings.Count(name, " ") > 1
+	return name == "source" || strings.HasPrefix(name, "input ")
 }
 
 // reasonFor puts the difference of one field into words. had and has say
@@ -111,13 +111,11 @@ func reasonFor(name, before, after string, had, has bool, summary string) (plan.
 	return plan.Reason{Code: "argument", Subject: subject, Before: before, After: after, Text: subject + change}, true
 }
 
-// inputReason is about a field of an input: "tickets column text",
-// "tickets rows", "model digest", or a definition's "tickets" alone.
+// inputReason is about a field of an input: "tickets column text", "tickets
+// rows", "model digest", "model feature text".
 func inputReason(rest, before, after, change string) (plan.Reason, bool) {
-	key, what, found := strings.Cut(rest, " ")
+	key, what := cutInput(rest)
 	switch {
-	case !found:
-		return plan.Reason{Code: "argument", Subject: key, Before: before, After: after, Text: key + change}, true
 	case what == "rows":
 		if before == "" || after == "" {
 			return plan.Reason{}, false
@@ -136,6 +134,19 @@ func inputReason(rest, before, after, change string) (plan.Reason, bool) {
 		return plan.Reason{Code: "column", Subject: key + "." + column, Text: "column " + column + " of " + key + change}, true
 	}
 	return plan.Reason{Code: "upstream", Subject: key, Before: before, After: after, Text: what + " of " + key + change}, true
+}
+
+// cutInput takes an input's field apart. Keys may hold spaces.
+func cutInput(rest string) (key, what string) {
+	for _, word := range []string{" column ", " feature "} {
+		if i := strings.Index(rest, word); i >= 0 {
+			return rest[:i], rest[i+1:]
+		}
+	}
+	if i := strings.LastIndexByte(rest, ' '); i >= 0 {
+		return rest[:i], rest[i+1:]
+	}
+	return rest, ""
 }
 
 // withoutRepetition drops what says the same twice: where an argument is

@@ -113,7 +113,7 @@ func (d *definition) arg(a *plan.Arg, key string) {
 	}
 	switch {
 	case a.Input != nil:
-		d.add("input "+key, a.Input.Kind)
+		d.add("artifact "+key, a.Input.Kind)
 	case a.Row != nil:
 		d.expression("row "+key, a.Row.Expr)
 		if a.Row.Expr.ColumnType != "" {

@@ -35,7 +35,7 @@ func markdown(w *bufio.Writer, p *plan.Plan) {
 			continue
 		}
 		fmt.Fprintf(w, "| `%s` | `%s` | %s | %s | %s |\n",
-			strings.TrimSpace(symbol(n)), n.Address, phrase(n), cell(whyText(n)), cell(estimate(n)))
+			strings.TrimSpace(symbol(n)), strings.ReplaceAll(n.Address, "|", `\|`), phrase(n), cell(whyText(n)), cell(estimate(n)))
 	}
 	markdownOutputs(w, p)
 	markdownDetails(w, p)

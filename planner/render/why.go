@@ -40,7 +40,7 @@ func (t *text) why(e planner.Explanation) {
 	for _, f := range e.Fields {
 		sign, v := " ", f.After
 		switch {
-		case f.Changed && e.Before == "":
+		case f.Changed && f.Before == "":
 			sign = "+"
 		case f.Changed && f.After == "":
 			sign, v = "-", f.Before

@@ -1,0 +1,190 @@
+package fingerprint
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+func text(s string) *plan.Arg { return &plan.Arg{Value: &value.Value{Value: cty.StringVal(s)}} }
+
+func row(s string) *plan.Arg {
+	return &plan.Arg{Row: &plan.RowArg{Of: "input", Expr: &expr.Compiled{Text: s, ColumnType: "string"}}}
+}
+
+// sample is a row-wise node with one of everything.
+func sample() *plan.Node {
+	return &plan.Node{
+		Address: "label.a", Kind: "label", Type: "rules", Plugin: "builtin", Mode: plan.ModeMap, Behaviour: "1",
+		Body: &plan.Body{
+			Args: map[string]*plan.Arg{
+				"input":  {Input: &plan.Input{Address: "source.a", Kind: plan.KindDataset}},
+				"model":  text("m"),
+				"path":   {Value: &value.Value{Value: cty.StringVal("here")}, Operational: true},
+				"token":  {Expr: &expr.Compiled{Text: "var.token", Secrets: []string{"token"}}, Sensitive: true},
+				"shares": {Value: &value.Value{Value: cty.MapVal(map[string]cty.Value{"a": cty.NumberIntVal(1)})}},
+			},
+			Blocks: []*plan.Block{
+				{Name: "rule", Labels: []string{"x"}, Body: &plan.Body{Args: map[string]*plan.Arg{"when": row("row.a")}}},
+				{Name: "rule", Labels: []string{"y"}, Body: &plan.Body{Args: map[string]*plan.Arg{"when": row("row.b")}}},
+			},
+		},
+		Outputs: []plan.Port{{
+			Kind: plan.KindDataset, RowsOf: "input",
+			Columns: data.Schema{{Name: "text", Type: "string"}, {Name: "label", Type: "string"}},
+			Origins: map[string]string{"text": "input:text"},
+		}},
+	}
+}
+
+func definitionOf(t *testing.T, change func(*plan.Node)) string {
+	t.Helper()
+	n := sample()
+	change(n)
+	key, _, err := Definition(n, n.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func TestWhatMattersChangesTheDefinition(t *testing.T) {
+	same := definitionOf(t, func(*plan.Node) {})
+	seen := map[string]string{same: "no change"}
+	for name, change := range map[string]func(*plan.Node){
+		"type":            func(n *plan.Node) { n.Type = "other" },
+		"behaviour":       func(n *plan.Node) { n.Behaviour = "2" },
+		"argument":        func(n *plan.Node) { n.Body.Args["model"] = text("n") },
+		"argument gone":   func(n *plan.Node) { delete(n.Body.Args, "model") },
+		"number":          func(n *plan.Node) { n.Body.Args["model"].Value = &value.Value{Value: cty.NumberIntVal(1)} },
+		"number as text":  func(n *plan.Node) { n.Body.Args["model"] = text("1") },
+		"artifact kind":   func(n *plan.Node) { n.Body.Args["input"].Input.Kind = plan.KindModel },
+		"row expression":  func(n *plan.Node) { n.Body.Blocks[0].Body.Args["when"] = row("row.c") },
+		"order of blocks": func(n *plan.Node) { slices.Reverse(n.Body.Blocks) },
+		"label of block":  func(n *plan.Node) { n.Body.Blocks[0].Labels = []string{"z"} },
+		"made column":     func(n *plan.Node) { n.Outputs[0].Columns[1].Type = "bool" },
+		"secret":          func(n *plan.Node) { n.Body.Args["model"] = &plan.Arg{Expr: &expr.Compiled{Text: "var.a"}} },
+	} {
+		key := definitionOf(t, change)
+		if other, ok := seen[key]; ok {
+			t.Errorf("%s and %s have the same key", name, other)
+		}
+		seen[key] = name
+	}
+}
+
+func TestWhatDoesNotMatterKeepsTheDefinition(t *testing.T) {
+	same := definitionOf(t, func(*plan.Node) {})
+	for name, change := range map[string]func(*plan.Node){
+		"address":              func(n *plan.Node) { n.Address = "label.b" },
+		"plugin's local name":  func(n *plan.Node) { n.Plugin = "other" },
+		"upstream's address":   func(n *plan.Node) { n.Body.Args["input"].Input.Address = "source.b" },
+		"operational argument": func(n *plan.Node) { n.Body.Args["path"].Value = &value.Value{Value: cty.StringVal("there")} },
+		"sensitive argument":   func(n *plan.Node) { n.Body.Args["token"].Expr.Text = "var.other" },
+		"null argument": func(n *plan.Node) {
+			n.Body.Args["more"] = &plan.Arg{Value: &value.Value{Value: cty.NullVal(cty.String)}}
+		},
+		"passed column": func(n *plan.Node) {
+			n.Outputs[0].Columns = append(n.Outputs[0].Columns, data.Column{Name: "id", Type: "int64"})
+			n.Outputs[0].Origins["id"] = "input:id"
+		},
+		"place":     func(n *plan.Node) { n.Range = diag.Range{File: "x"} },
+		"timeout":   func(n *plan.Node) { n.Timeout = 1 },
+		"estimates": func(n *plan.Node) { rows := int64(1); n.Estimate.Rows = &rows },
+	} {
+		if definitionOf(t, change) != same {
+			t.Errorf("%s changes the key", name)
+		}
+	}
+}
+
+func TestADefinitionThatWaitsHasNoKey(t *testing.T) {
+	n := sample()
+	n.Body.Args["model"] = &plan.Arg{Expr: &expr.Compiled{Text: "evaluate.a.b", Refs: []string{"evaluate.a"}}}
+	key, fields, err := Definition(n, n.Body)
+	if err != nil || key != "" || len(fields) == 0 {
+		t.Errorf("key %q, %d fields, error %v", key, len(fields), err)
+	}
+}
+
+// The figures of this test are the format: where they change, every result in
+// every store is made anew.
+func TestKeysStayWhatTheyAre(t *testing.T) {
+	n := sample()
+	definition, _, err := Definition(n, n.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	action, _ := Action(definition, "", []Input{
+		{Key: "model", Kind: plan.KindModel, Digest: "sha256:00", Features: map[string]string{"text": "row.text"}},
+		{Key: "input", Kind: plan.KindDataset, Rows: 3, Columns: []Column{{"text", "sha256:11"}}},
+	})
+	for name, c := range map[string]struct{ got, want string }{
+		"definition": {definition, "sha256:4deb0386358792f3ba1745de00f7e8c13a0b54d3ffb0b3d745db6d83a580a476"},
+		"action":     {action, "sha256:ddcb1fd28c7589765410066c38072b93a053989eea969ee9d7249799eb4f6a3e"},
+	} {
+		if c.got != c.want {
+			t.Errorf("the %s key is %s, was %s", name, c.got, c.want)
+		}
+	}
+}
+
+func TestTheActionKeyFollowsWhatIsRead(t *testing.T) {
+	base := func() []Input {
+		return []Input{
+			{Key: "a", Kind: plan.KindDataset, Rows: 3, Columns: []Column{{"x", "1"}, {"y", "2"}}},
+			{Key: "b", Kind: plan.KindModel, Digest: "d"},
+		}
+	}
+	same, _ := Action("D", "", base())
+	swapped := base()
+	slices.Reverse(swapped)
+	if key, _ := Action("D", "", swapped); key != same {
+		t.Error("the order in which inputs are given changes the key")
+	}
+	for name, change := range map[string]func([]Input){
+		"rows":    func(in []Input) { in[0].Rows = 4 },
+		"column":  func(in []Input) { in[0].Columns[1].Digest = "3" },
+		"name":    func(in []Input) { in[0].Columns[1].Name = "z" },
+		"fewer":   func(in []Input) { in[0].Columns = in[0].Columns[:1] },
+		"digest":  func(in []Input) { in[1].Digest = "e" },
+		"feature": func(in []Input) { in[1].Features = map[string]string{"f": "row.x"} },
+	} {
+		in := base()
+		change(in)
+		if key, _ := Action("D", "", in); key == same {
+			t.Errorf("%s does not change the key", name)
+		}
+	}
+	if key, _ := Action("E", "", base()); key == same {
+		t.Error("the definition does not change the key")
+	}
+}
+
+func TestFieldsCannotRunIntoOneAnother(t *testing.T) {
+	a := Key("t", []plan.Field{{Name: "ab", Value: "c"}, {Name: "d", Value: ""}})
+	b := Key("t", []plan.Field{{Name: "a", Value: "bc"}, {Name: "d", Value: ""}})
+	c := Key("t", []plan.Field{{Name: "ab", Value: "cd"}, {Name: "", Value: ""}})
+	if a == b || a == c || b == c {
+		t.Error("different fields have one key")
+	}
+}
+
+func TestRowWiseStagesReadWhatTheyPassOn(t *testing.T) {
+	n := sample()
+	n.Reads = map[string]plan.Reads{"input": {Columns: []string{"b", "a"}}}
+	if got, want := ReadColumns(n, "input", []string{"text", "a", "b", "c"}), []string{"a", "b", "text"}; !slices.Equal(got, want) {
+		t.Errorf("ReadColumns = %v, want %v", got, want)
+	}
+	n.Reads["input"] = plan.Reads{All: true}
+	if got := ReadColumns(n, "input", []string{"text", "a"}); !slices.Equal(got, []string{"text", "a"}) {
+		t.Errorf("ReadColumns of all = %v", got)
+	}
+}
