@@ -99,6 +99,11 @@ type Response struct {
 	Cached bool `json:"cached,omitempty"`
 }
 
+// Refused says whether the model declined, or a filter cut its answer off.
+func (r *Response) Refused() bool {
+	return r.Refusal != "" || r.FinishReason == FinishRefusal || r.FinishReason == FinishContentFilter
+}
+
 // Usage counts tokens.
 type Usage struct {
 	Input       int64 `json:"input"` // all, cached ones among them

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -8,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
 // Batch is some rows that a Mapper works on. It belongs to the call of Map
@@ -21,7 +23,12 @@ type Batch struct {
 	out    []*outColumn
 	errors []RowError
 	err    error
+	host   *hostConn
 }
+
+// Host returns the way to the models that the stage was given. Unlike the
+// batch it may be used by any number of goroutines.
+func (b *Batch) Host() *Host { return &Host{b.host} }
 
 // Name is the block's name, the second part of the address: by custom a
 // labeler's column.
@@ -64,6 +71,15 @@ func (b *Batch) Bools(c Column) Values[bool] { return values[bool](b, c) }
 // String returns one value of a row expression; false: it is null. In a loop
 // Strings is faster.
 func (b *Batch) String(c Column, row int) (string, bool) { return b.Strings(c).At(row) }
+
+// Request returns what a prompt asks for a row.
+func (b *Batch) Request(p Prompt, row int) (*llm.Request, error) {
+	text, ok := b.String(Column(p), row)
+	if !ok {
+		return nil, errors.New("the prompt has no value for this row")
+	}
+	return llm.DecodeRequest([]byte(text))
+}
 
 // Values are the values of a row expression.
 type Values[T any] struct {

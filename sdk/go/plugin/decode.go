@@ -186,6 +186,9 @@ func (d *decoder) handle(v cty.Value, into reflect.Value, key string) error {
 	if !d.present(v, key) {
 		return nil
 	}
+	if into.Type() == subjectType && v.Type().IsObjectType() {
+		return d.subject(v, into, key)
+	}
 	if v.Type() != cty.String {
 		return ArgumentErrorf(key, "the argument %q came as %s, not as a key", key, v.Type().FriendlyName())
 	}
@@ -194,6 +197,25 @@ func (d *decoder) handle(v cty.Value, into reflect.Value, key string) error {
 	if into.Type() == columnOrModelType {
 		_, isModel := d.instance.GetInputs()[text]
 		into.FieldByName("IsModel").SetBool(isModel)
+	}
+	if into.Type() == subjectType {
+		if _, isModel := d.instance.GetInputs()[text]; isModel {
+			into.FieldByName("Model").Set(reflect.ValueOf(Model{text}))
+		}
+	}
+	return nil
+}
+
+// subject fills a Subject that was written as a model with a prompt.
+func (d *decoder) subject(v cty.Value, into reflect.Value, key string) error {
+	into.FieldByName("Key").SetString(key)
+	for attr, field := range map[string]string{"model": "Model", "prompt": "Prompt"} {
+		if !v.Type().HasAttribute(attr) {
+			continue
+		}
+		if err := d.handle(v.GetAttr(attr), into.FieldByName(field), join(key, attr)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

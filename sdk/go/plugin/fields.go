@@ -48,3 +48,39 @@ func (c ColumnOrModel) Column() (Column, bool) {
 func (c ColumnOrModel) Model() (Model, bool) {
 	return Model{c.Key}, c.Key != "" && c.IsModel
 }
+
+// Prompt is an argument that holds a prompt. The plugin gets it as a column,
+// as a Column: for each row the JSON of a request. See Batch.Request and
+// llm.DecodeRequest.
+type Prompt struct{ Key string }
+
+// Late is an argument that holds a row expression which needs, beside the row,
+// what the stage finds out about it: the names in its tag late:"NAME=TYPE,…".
+// A type is string, number, bool, any (JSON), or output: what a model
+// answered, of type OutputType. Host.Evaluate computes it.
+type Late struct{ Key string }
+
+// Subject is an argument that holds something that answers for a row: a model
+// with a prompt, written { model = …, prompt = … }; a trained model; or a row
+// expression.
+type Subject struct {
+	Key string
+	// Model of a model, trained or not, and Prompt of one that is asked. Both
+	// are not given where the subject is a row expression.
+	Model  Model
+	Prompt Prompt
+}
+
+// Given says whether the argument was written.
+func (p Prompt) Given() bool { return p.Key != "" }
+
+// Given says whether the argument was written.
+func (l Late) Given() bool { return l.Key != "" }
+
+// Given says whether the argument was written.
+func (s Subject) Given() bool { return s.Key != "" }
+
+// Column returns the subject as a column; false: it is a model.
+func (s Subject) Column() (Column, bool) {
+	return Column{s.Key}, s.Key != "" && !s.Model.Given()
+}

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -29,17 +28,23 @@ type hostConn struct {
 	streams map[string]pluginv1.HostService_PredictClient
 }
 
-// dialHost connects for a stage that has models. It does so before the stage
-// begins: go-plugin's broker forgets an offered connection after five seconds.
-func dialHost(ctx context.Context, broker *goplugin.GRPCBroker, req *pluginv1.RunRequest) *hostConn {
-	h := &hostConn{ctx: ctx, err: errors.New("the stage was given no models"), streams: map[string]pluginv1.HostService_PredictClient{}}
-	for _, in := range req.Inputs {
-		if in.Kind == pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL && req.Host != 0 {
-			h.conn, h.err = broker.DialWithOptions(req.Host, wire.DialOptions()...)
-			break
-		}
+// dialHost connects to the host that quern offers; id 0: it offers none. It
+// does so before the stage begins: go-plugin's broker forgets an offered
+// connection after five seconds.
+func dialHost(ctx context.Context, broker *goplugin.GRPCBroker, id uint32) *hostConn {
+	h := &hostConn{ctx: ctx, err: errNoHost, streams: map[string]pluginv1.HostService_PredictClient{}}
+	if id != 0 {
+		h.conn, h.err = broker.DialWithOptions(id, wire.DialOptions()...)
 	}
 	return h
+}
+
+// client makes calls of their own, as against the streams.
+func (h *hostConn) client() (pluginv1.HostServiceClient, error) {
+	if h.err != nil {
+		return nil, fmt.Errorf("connect to quern: %w", h.err)
+	}
+	return pluginv1.NewHostServiceClient(h.conn), nil
 }
 
 // close ends the streams; it is called when the run is over.

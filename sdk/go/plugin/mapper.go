@@ -24,6 +24,14 @@ type Concurrent interface {
 	Concurrency() int
 }
 
+// Batched is an optional interface of a MapperImpl.
+type Batched interface {
+	// BatchRows is how many rows a batch has at most; what comes in more is
+	// cut. A mapper that waits for something for each row wants few rows a
+	// batch, so that its results are kept early, and many batches at a time.
+	BatchRows() int
+}
+
 // Mapper makes a type of an implementation that works row by row.
 func Mapper[A any](info Info, impl MapperImpl[A]) Type {
 	return &mapper[A]{core[A]{info, pluginv1.Mode_MODE_MAP, impl}, impl}

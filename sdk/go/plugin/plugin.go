@@ -14,6 +14,8 @@ const (
 	KindTrain     = "train"
 	KindEvaluate  = "evaluate"
 	KindDeploy    = "deploy"
+	// KindModelBlock is the kind of `model` blocks, which no stage carries out.
+	KindModelBlock = "model"
 )
 
 // Plugin is a program's whole offer.
@@ -36,7 +38,7 @@ type Plugin struct {
 // Info says what a type is.
 type Info struct {
 	// Kind is one of the Kind constants. Sources are KindSource, deployments
-	// KindDeploy; mappers and runners any of the others.
+	// KindDeploy; mappers and runners any of the others; providers say nothing.
 	Kind string
 	// Name is the type's name, the block's first label.
 	Name string
@@ -47,7 +49,8 @@ type Info struct {
 	Behaviour int64
 }
 
-// Type is a stage type, made by Source, Mapper, Runner or Deployment.
+// Type is a stage type, made by Source, Mapper, Runner, Provider or
+// Deployment.
 type Type interface {
 	schema() (*pluginv1.Type, error)
 	prepare(context.Context, *pluginv1.Instance) *pluginv1.Prepared

@@ -42,6 +42,14 @@ type InputInfo struct {
 	// Format and Signature of a model.
 	Format    string
 	Signature Signature
+	// Capabilities of a model: chat, embed, predict.
+	Capabilities []string
+}
+
+// Can says whether the input is a model with a capability. A trained model
+// has a format and predicts.
+func (i *InputInfo) Can(capability string) bool {
+	return i != nil && (slices.Contains(i.Capabilities, capability) || capability == CanPredict && i.Format != "")
 }
 
 // Signature is what a model's prediction takes and gives.
@@ -89,7 +97,7 @@ func (p *preparation) Input(key string) *InputInfo {
 	}
 	return &InputInfo{
 		Kind: artifactKind(in.Kind), Schema: data.FromProto(in.Columns), Rows: in.Rows,
-		Format: in.Format, Signature: signatureFromProto(in.Signature),
+		Format: in.Format, Signature: signatureFromProto(in.Signature), Capabilities: in.Capabilities,
 	}
 }
 

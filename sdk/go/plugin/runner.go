@@ -67,6 +67,9 @@ func (r *execution) Model(m Model) *RunModel { return r.model(m.Key) }
 // Artifact returns an input of any kind; nil: it was not given.
 func (r *execution) Artifact(a Artifact) *ArtifactInput { return newArtifactInput(a.Key, r.inputs) }
 
+// Host returns the way to the models that the stage was given.
+func (r *execution) Host() *Host { return &Host{r.host} }
+
 // RowArgument returns the type of a row expression's values and, when the
 // expression is no more than row.x, x.
 func (r *execution) RowArgument(key string) (typ, column string) {

@@ -35,6 +35,7 @@ const (
 	plain element = iota
 	handle
 	columnOrModel
+	subject
 )
 
 var (
@@ -43,6 +44,9 @@ var (
 	artifactType      = reflect.TypeFor[Artifact]()
 	columnType        = reflect.TypeFor[Column]()
 	columnOrModelType = reflect.TypeFor[ColumnOrModel]()
+	promptType        = reflect.TypeFor[Prompt]()
+	lateType          = reflect.TypeFor[Late]()
+	subjectType       = reflect.TypeFor[Subject]()
 	durationType      = reflect.TypeFor[time.Duration]()
 	ctyValueType      = reflect.TypeFor[cty.Value]()
 
@@ -200,13 +204,27 @@ func (f *field) describeType(sf reflect.StructField) error {
 		a.PerRow = true
 		a.Accepts = []pluginv1.ArtifactKind{pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL}
 		f.element = columnOrModel
+	case promptType:
+		a.Accepts = []pluginv1.ArtifactKind{pluginv1.ArtifactKind_ARTIFACT_KIND_PROMPT}
+	case subjectType:
+		a.PerRow = true
+		a.Accepts = []pluginv1.ArtifactKind{pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL, pluginv1.ArtifactKind_ARTIFACT_KIND_PROMPT}
+		f.element = subject
+	case lateType:
+		a.PerRow = true
+		if err := f.describeLate(sf); err != nil {
+			return err
+		}
 	default:
 		return f.describePlain(sf)
 	}
 	if f.element == plain {
 		f.element = handle
 	}
-	if (a.Feature || a.RowsOf != "") && !a.PerRow {
+	if _, late := sf.Tag.Lookup("late"); late && t != lateType {
+		return fmt.Errorf("late is for a Late")
+	}
+	if a.RowsOf != "" && !a.PerRow && t != promptType || a.Feature && !a.PerRow {
 		return fmt.Errorf("feature and rows_of are for a Column")
 	}
 	wanted := sf.Tag.Get("type")
@@ -218,6 +236,28 @@ func (f *field) describeType(sf reflect.StructField) error {
 	}
 	if a.PerRow {
 		a.Type, _ = json.Marshal(wanted)
+	}
+	return nil
+}
+
+// lateTypes are the types that a late name can have.
+var lateTypes = map[string]cty.Type{
+	"string": cty.String, "number": cty.Number, "bool": cty.Bool, "any": cty.DynamicPseudoType, "output": OutputType,
+}
+
+// describeLate reads a tag late:"NAME=TYPE,…".
+func (f *field) describeLate(sf reflect.StructField) error {
+	f.argument.Late = map[string][]byte{}
+	for part := range strings.SplitSeq(sf.Tag.Get("late"), ",") {
+		name, typ, _ := strings.Cut(part, "=")
+		t, ok := lateTypes[typ]
+		if !ok || !namePattern.MatchString(name) {
+			return fmt.Errorf("late %q: write NAME=TYPE, with a type of string, number, bool, any or output", part)
+		}
+		var err error
+		if f.argument.Late[name], err = t.MarshalJSON(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -262,7 +302,7 @@ func isHandleCollection(t reflect.Type) bool {
 		return false
 	}
 	switch t.Elem() {
-	case datasetType, modelType, artifactType, columnType, columnOrModelType:
+	case datasetType, modelType, artifactType, columnType, columnOrModelType, promptType, lateType, subjectType:
 		return true
 	}
 	return false

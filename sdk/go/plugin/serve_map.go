@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -15,7 +17,7 @@ import (
 
 type mappable interface {
 	Type
-	serveMap(context.Context, *pluginv1.Instance, mapStream) error
+	serveMap(context.Context, *pluginv1.Instance, mapStream, *hostConn) error
 }
 
 type mapStream interface {
@@ -35,21 +37,26 @@ type mapping[A any] struct {
 	name   string
 	schema data.Schema
 	arrow  *arrow.Schema
+	host   *hostConn
+	// rows is how many a batch has at most; 0: any number.
+	rows int
+	// slots bounds the batches that are worked on.
+	slots chan struct{}
 }
 
 // serveMap answers the batches in their order. While batches are worked on,
 // the next is received and the last one sent. An error of the stage is
 // returned, to be sent as a diagnostic.
-func (m *mapper[A]) serveMap(ctx context.Context, in *pluginv1.Instance, stream mapStream) error {
+func (m *mapper[A]) serveMap(ctx context.Context, in *pluginv1.Instance, stream mapStream, host *hostConn) error {
 	args, prepared, err := m.ready(ctx, in)
 	if err != nil {
 		return err
 	}
 	schema := madeColumns(prepared)
-	w := &mapping[A]{impl: m.impl, args: args, name: addressName(in.Address), schema: schema, arrow: schema.Arrow()}
-	concurrency := 1
-	if c, ok := m.impl.(Concurrent); ok {
-		concurrency = max(1, c.Concurrency())
+	concurrency := m.concurrency()
+	w := &mapping[A]{
+		impl: m.impl, args: args, name: addressName(in.Address), schema: schema, arrow: schema.Arrow(),
+		host: host, rows: m.batchRows(), slots: make(chan struct{}, concurrency),
 	}
 	return inOrder(ctx, concurrency, stream.Recv, w.batch, stream.Send)
 }
@@ -67,36 +74,136 @@ func madeColumns(p *pluginv1.Prepared) data.Schema {
 	return data.FromProto(made)
 }
 
-// batch works on one batch.
+func (m *mapper[A]) concurrency() int {
+	if c, ok := m.impl.(Concurrent); ok {
+		return max(1, c.Concurrency())
+	}
+	return 1
+}
+
+func (m *mapper[A]) batchRows() int {
+	if b, ok := m.impl.(Batched); ok {
+		return max(1, b.BatchRows())
+	}
+	return 0
+}
+
+// batch works on what came in one request, cut into batches.
 func (w *mapping[A]) batch(ctx context.Context, req *pluginv1.MapRequest) (*pluginv1.MapResponse, error) {
 	rec, err := data.DecodeBatch(req.GetRows())
 	if err != nil {
 		return nil, err
 	}
 	defer rec.Release()
-	out, err := newOutColumns(w.schema)
-	if err != nil {
+	size := max(1, int(rec.NumRows()))
+	if w.rows > 0 {
+		size = min(size, w.rows)
+	}
+	parts := make([]part, 0, 1)
+	for from := 0; from == 0 || from < int(rec.NumRows()); from += size {
+		parts = append(parts, part{from: from, to: min(from+size, int(rec.NumRows()))})
+	}
+	defer func() {
+		for _, p := range parts {
+			if p.made != nil {
+				p.made.Release()
+			}
+		}
+	}()
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range parts {
+		g.Go(func() error {
+			select {
+			case w.slots <- struct{}{}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			defer func() { <-w.slots }()
+			return w.part(ctx, rec, &parts[i])
+		})
+	}
+	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	b := &Batch{N: int(rec.NumRows()), name: w.name, in: rec, out: out}
+	return w.answer(parts)
+}
+
+// part is a run of a request's rows, and what was made of it.
+type part struct {
+	from, to int
+	made     arrow.RecordBatch
+	errors   []RowError
+}
+
+// part works on one batch.
+func (w *mapping[A]) part(ctx context.Context, rec arrow.RecordBatch, p *part) error {
+	rows := rec.NewSlice(int64(p.from), int64(p.to))
+	defer rows.Release()
+	out, err := newOutColumns(w.schema)
+	if err != nil {
+		return err
+	}
+	b := &Batch{N: p.to - p.from, name: w.name, in: rows, out: out, host: w.host}
 	defer func() {
 		for _, c := range out {
 			c.release()
 		}
 	}()
 	if err := w.impl.Map(ctx, w.args, b); err != nil {
-		return nil, err
+		return err
 	}
 	if b.err != nil {
-		return nil, fmt.Errorf("the plugin is faulty\n%w", b.err)
+		return fmt.Errorf("the plugin is faulty\n%w", b.err)
 	}
-	made := b.record(w.arrow)
-	defer made.Release()
+	p.made, p.errors = b.record(w.arrow), b.errors
+	return nil
+}
+
+// answer puts the parts together.
+func (w *mapping[A]) answer(parts []part) (*pluginv1.MapResponse, error) {
+	made := parts[0].made
+	var errs []RowError
+	for _, p := range parts {
+		for _, e := range p.errors {
+			e.Row += p.from
+			errs = append(errs, e)
+		}
+	}
+	if len(parts) > 1 {
+		var err error
+		if made, err = joinParts(w.arrow, parts); err != nil {
+			return nil, err
+		}
+		defer made.Release()
+	}
 	rows, err := data.EncodeBatch(made)
 	if err != nil {
 		return nil, err
 	}
-	return &pluginv1.MapResponse{Rows: rows, Errors: protoRowErrors(b.errors)}, nil
+	return &pluginv1.MapResponse{Rows: rows, Errors: protoRowErrors(errs)}, nil
+}
+
+// joinParts makes one batch of them; the caller releases it.
+func joinParts(schema *arrow.Schema, parts []part) (arrow.RecordBatch, error) {
+	columns := make([]arrow.Array, schema.NumFields())
+	defer func() {
+		for _, c := range columns {
+			if c != nil {
+				c.Release()
+			}
+		}
+	}()
+	for i := range columns {
+		pieces := make([]arrow.Array, len(parts))
+		for j, p := range parts {
+			pieces[j] = p.made.Column(i)
+		}
+		var err error
+		if columns[i], err = array.Concatenate(pieces, memory.DefaultAllocator); err != nil {
+			return nil, fmt.Errorf("put column %q together: %w", schema.Field(i).Name, err)
+		}
+	}
+	return array.NewRecordBatch(schema, columns, int64(parts[len(parts)-1].to)), nil
 }
 
 // inOrder receives requests until io.EOF, works on some at a time and sends

@@ -118,7 +118,9 @@ func (s *server) Map(stream pluginv1.PluginService_MapServer) error {
 	if err != nil {
 		return err
 	}
-	return finish(stream.Context(), t.serveMap(stream.Context(), first.GetStart(), stream), func(d *pluginv1.Diagnostic) error {
+	host := dialHost(stream.Context(), s.broker, first.GetHost())
+	defer host.close()
+	return finish(stream.Context(), t.serveMap(stream.Context(), first.GetStart(), stream, host), func(d *pluginv1.Diagnostic) error {
 		return stream.Send(&pluginv1.MapResponse{Diagnostics: []*pluginv1.Diagnostic{d}})
 	})
 }
@@ -128,7 +130,7 @@ func (s *server) Run(req *pluginv1.RunRequest, stream pluginv1.PluginService_Run
 	if err != nil {
 		return err
 	}
-	host := dialHost(stream.Context(), s.broker, req)
+	host := dialHost(stream.Context(), s.broker, req.Host)
 	defer host.close()
 	out := runStream{&sender[pluginv1.RunResponse]{stream: stream}, &throttle{}}
 	return finish(stream.Context(), t.run(stream.Context(), req, out, host), func(d *pluginv1.Diagnostic) error {
@@ -150,6 +152,22 @@ func (s *server) Predict(stream pluginv1.PluginService_PredictServer) error {
 		return status.Error(codes.FailedPrecondition, err.Error())
 	}
 	return err
+}
+
+func (s *server) Chat(ctx context.Context, req *pluginv1.ChatRequest) (*pluginv1.ChatResponse, error) {
+	t, err := find[callable](s, req.Model)
+	if err != nil {
+		return nil, err
+	}
+	return t.chat(ctx, req)
+}
+
+func (s *server) Embed(ctx context.Context, req *pluginv1.EmbedRequest) (*pluginv1.EmbedResponse, error) {
+	t, err := find[callable](s, req.Model)
+	if err != nil {
+		return nil, err
+	}
+	return t.embed(ctx, req)
 }
 
 func (s *server) ReadDeployment(ctx context.Context, req *pluginv1.ReadDeploymentRequest) (*pluginv1.ReadDeploymentResponse, error) {

@@ -1,0 +1,31 @@
+package llm
+
+import (
+	"fmt"
+	"time"
+)
+
+// CallError is why an attempt to call a model failed, or why a model gave no
+// answer in the end.
+type CallError struct {
+	// Message is for a person. It holds no keys and no whole requests.
+	Message string
+	// Status is the HTTP status; 0: there was none, such as when no connection
+	// came about.
+	Status int
+	// Temporary: another attempt may succeed.
+	Temporary bool
+	// RetryAfter is what the provider asked to wait; nil: it said nothing.
+	RetryAfter *time.Duration
+}
+
+func (e *CallError) Error() string {
+	if e.Status == 0 {
+		return e.Message
+	}
+	return fmt.Sprintf("status %d: %s", e.Status, e.Message)
+}
+
+// Unreached says whether the provider was not reached at all, or went away
+// before it answered: what an endpoint that is gone looks like.
+func (e *CallError) Unreached() bool { return e.Status == 0 && e.Temporary }

@@ -1,0 +1,103 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// Host is a stage's way to the models that it was given. All its methods may
+// be called by any number of goroutines, and calls wait where limits ask for
+// it: to have 500 requests under way, make 500 calls.
+//
+// A *llm.CallError is about the one request: the model gave no answer to it,
+// and another attempt won't change that; it is for Batch.Fail. Any other error
+// is about the run (it was stopped, its budget is spent, the endpoint is
+// gone): return it, and quern says why.
+type Host struct{ conn *hostConn }
+
+// Chat asks a model. Draw tells repeated draws of the same request apart: 0,
+// 1, …; each is asked for once, ever.
+func (h *Host) Chat(ctx context.Context, m Model, r *llm.Request, draw int) (*llm.Response, error) {
+	client, err := h.conn.client()
+	if err != nil {
+		return nil, err
+	}
+	request, err := r.Encode()
+	if err != nil {
+		return nil, fmt.Errorf("write the request for model %q: %w", m.Key, err)
+	}
+	resp, err := client.Chat(ctx, &pluginv1.HostServiceChatRequest{Model: m.Key, Request: request, Draw: int64(draw)})
+	if err != nil {
+		return nil, err
+	}
+	if resp.Error != nil {
+		return nil, callErrorFromProto(resp.Error)
+	}
+	out := &llm.Response{}
+	if err := json.Unmarshal(resp.Response, out); err != nil {
+		return nil, fmt.Errorf("read the answer of model %q: %w", m.Key, err)
+	}
+	return out, nil
+}
+
+// Embed asks a model for embeddings, one for each text, in order.
+func (h *Host) Embed(ctx context.Context, m Model, texts []string) ([][]float32, error) {
+	client, err := h.conn.client()
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Embed(ctx, &pluginv1.HostServiceEmbedRequest{Model: m.Key, Texts: texts})
+	if err != nil {
+		return nil, err
+	}
+	if resp.Error != nil {
+		return nil, callErrorFromProto(resp.Error)
+	}
+	if len(resp.Embeddings) != len(texts) {
+		return nil, fmt.Errorf("model %q gave %d embeddings for %d texts", m.Key, len(resp.Embeddings), len(texts))
+	}
+	out := make([][]float32, len(texts))
+	for i, e := range resp.Embeddings {
+		out[i] = e.Values
+	}
+	return out, nil
+}
+
+// Evaluate computes a late row expression for rows that have the columns of
+// the dataset it belongs to, as they came, and for each late name a column
+// LateColumn(NAME). The result has as many values; the caller releases it.
+func (h *Host) Evaluate(ctx context.Context, l Late, rec arrow.RecordBatch) (arrow.Array, []RowError, error) {
+	client, err := h.conn.client()
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := data.EncodeBatch(rec)
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, err := client.Evaluate(ctx, &pluginv1.HostServiceEvaluateRequest{Argument: l.Key, Rows: rows})
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := data.DecodeBatch(resp.Rows)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the values of %q: %w", l.Key, err)
+	}
+	defer out.Release()
+	if out.NumRows() != rec.NumRows() || out.NumCols() != 1 {
+		return nil, nil, fmt.Errorf("%q was evaluated for %d rows and has %d values in %d columns", l.Key, rec.NumRows(), out.NumRows(), out.NumCols())
+	}
+	values := out.Column(0)
+	values.Retain()
+	return values, rowErrors(resp.Errors), nil
+}
+
+var errNoHost = errors.New("quern offered no host: the stage has neither models nor late expressions")
