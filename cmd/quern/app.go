@@ -20,12 +20,11 @@ func newApp(ui *terminal) *cli.Command {
 		Description: "Describe a pipeline in *.quern.hcl files, then:\n" +
 			"  quern plan     shows what would run, what is reused and why\n" +
 			"  quern apply    does just that",
-		HideVersion:               true,
-		EnableShellCompletion:     true,
-		DisableSliceFlagSeparator: true,
-		Writer:                    ui.out,
-		ErrWriter:                 ui.err,
-		ExitErrHandler:            func(context.Context, *cli.Command, error) {},
+		HideVersion:           true,
+		EnableShellCompletion: true,
+		Writer:                ui.out,
+		ErrWriter:             ui.err,
+		ExitErrHandler:        func(context.Context, *cli.Command, error) {},
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "chdir", Usage: "work in the folder `DIR`"},
 			&cli.BoolFlag{Name: "no-color", Usage: "print without colours"},
@@ -66,8 +65,10 @@ func enter(ui *terminal, cmd *cli.Command) error {
 }
 
 // prepare gives every command the same behaviour on wrong usage: an error
-// that says which command to ask for help.
+// that says which command to ask for help. A flag's value is one value, with
+// or without commas: -var takes lists.
 func prepare(cmd *cli.Command) {
+	cmd.DisableSliceFlagSeparator = true
 	cmd.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
 		return fmt.Errorf("%s\nRun %s -help for the flags.%s", err, c.FullName(), suggestFlag(c, err))
 	}

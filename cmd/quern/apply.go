@@ -179,7 +179,7 @@ func about() history.Run {
 	commit, dirty := gitCommit()
 	return history.Run{
 		Command: strings.Join(append([]string{"quern"}, os.Args[1:]...), " "),
-		Commit: commit, Dirty: dirty,
+		Commit:  commit, Dirty: dirty,
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -15,7 +17,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what the scripts expect")
 
-// binaries is the folder of the programs under test, built once.
+// binaries is the folder of the programs under test, built once. The variable
+// QUERN_TEST_PROGRAMS names a folder where they are built already.
 var binaries string
 
 func TestMain(m *testing.M) {
@@ -30,6 +33,9 @@ func TestMain(m *testing.M) {
 
 // withBinaries builds the real programs that the tests drive.
 func withBinaries(run func() int) (code int, err error) {
+	if binaries = os.Getenv("QUERN_TEST_PROGRAMS"); binaries != "" {
+		return run(), nil
+	}
 	dir, err := os.MkdirTemp("", "quern-test-")
 	if err != nil {
 		return 1, err
@@ -58,26 +64,58 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
-		UpdateScripts:       *update,
-		RequireExplicitExec: false,
+		Dir:           "testdata/script",
+		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("PATH", binaries+string(os.PathListSeparator)+env.Getenv("PATH"))
-			env.Setenv("ROOT", root)
-			env.Setenv("HOME", env.WorkDir)
-			env.Setenv("NO_COLOR", "1")
-			env.Setenv("QUERN_PLUGIN_PATH", binaries)
+			for name, value := range map[string]string{
+				"PATH":              binaries + string(os.PathListSeparator) + env.Getenv("PATH"),
+				"ROOT":              root,
+				"HOME":              env.WorkDir,
+				"NO_COLOR":          "1",
+				"QUERN_PLUGIN_PATH": binaries,
+				"TZ":                "UTC",
+				// So that a script can build what quern plugin new writes.
+				"GOMODCACHE": goEnv("GOMODCACHE"), "GOCACHE": goEnv("GOCACHE"), "GOPROXY": "off", "GOFLAGS": "-mod=mod",
+			} {
+				env.Setenv(name, value)
+			}
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name == "mount" {
+				return canMount(), nil
+			}
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"quern":     quernScriptCommand,
 			"normalize": normalizeScriptCommand,
+			"exitcode":  exitCodeScriptCommand,
 			"copytree":  copyTreeScriptCommand,
 			"replace":   replaceScriptCommand,
-			"flipbyte":  flipByteScriptCommand,
+			"damage":    damageScriptCommand,
+			"absent":    absentScriptCommand,
 			"noprocess": noProcessScriptCommand,
 		},
 	})
+}
+
+func goEnv(name string) string {
+	out, _ := exec.Command("go", "env", name).Output()
+	return strings.TrimSpace(string(out))
+}
+
+// canMount says whether a small file system may be mounted.
+func canMount() bool {
+	dir, err := os.MkdirTemp("", "quern-mount-")
+	if err != nil {
+		return false
+	}
+	defer os.Remove(dir)
+	if syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k") != nil {
+		return false
+	}
+	return syscall.Unmount(dir, 0) == nil
 }
 
 // quern runs the program.
@@ -91,26 +129,53 @@ func quernScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// exitcode CODE COMMAND... runs a command that must end with that code.
+func exitCodeScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exitcode CODE COMMAND [ARGUMENT...]")
+	}
+	code := "0"
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		code = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if code != args[0] {
+		ts.Fatalf("%s ended with %s, want %s", strings.Join(args[1:], " "), code, args[0])
+	}
+}
+
 // What differs from run to run.
 var volatile = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
-	{regexp.MustCompile(`sha256:[0-9a-f]{12,64}`), "sha256:…"},
+	{regexp.MustCompile(`sha256:[0-9a-f]{12,}`), "sha256:…"},
 	{regexp.MustCompile(`\b\d{8}-\d{6}-[0-9a-f]{6}\b`), "RUN"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "TIME"},
 	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b`), "N.Ns"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? s\b`), "N.N s"},
+	{regexp.MustCompile(`"seconds":[0-9.e-]+`), `"seconds":N`},
+	{regexp.MustCompile(`"lineage":"[0-9a-f]+"`), `"lineage":"…"`},
 	{regexp.MustCompile(`\b[\d,]+ rows/s\b`), "N rows/s"},
+	{regexp.MustCompile(`process \d+`), "process N"},
 }
 
-// normalize FILE replaces what differs from run to run, so that the file can
-// be compared: stdout and stderr name the last command's output.
+// wrapped is where a paragraph of a diagnostic goes on in the next line.
+var wrapped = regexp.MustCompile(`([^│╷\n])\n│ (\S)`)
+
+// normalize FILE TO replaces what differs from run to run, so that the file
+// can be compared: stdout and stderr name the last command's output. Where a
+// path of this machine stood, lines break elsewhere on another one; they are
+// joined.
 func normalizeScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: normalize stdout|stderr|FILE TO")
 	}
-	text := strings.ReplaceAll(ts.ReadFile(args[0]), ts.Getenv("WORK"), "$WORK")
+	given := ts.ReadFile(args[0])
+	text := strings.ReplaceAll(given, ts.Getenv("WORK"), "$WORK")
+	text = strings.ReplaceAll(text, binaries, "$BIN")
+	if text != given {
+		text = wrapped.ReplaceAllString(wrapped.ReplaceAllString(text, "$1 $2"), "$1 $2")
+	}
 	for _, v := range volatile {
 		text = v.pattern.ReplaceAllString(text, v.with)
 	}
@@ -137,10 +202,10 @@ func replaceScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.ReplaceAll(text, args[0], args[1])), 0o666))
 }
 
-// flipbyte GLOB flips a bit in the middle of each file.
-func flipByteScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
+// damage GLOB flips a bit in the middle of each file, as a bad disk does.
+func damageScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: flipbyte GLOB")
+		ts.Fatalf("usage: damage GLOB")
 	}
 	files, err := filepath.Glob(ts.MkAbs(args[0]))
 	ts.Check(err)
@@ -148,11 +213,11 @@ func flipByteScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no file matches %s", args[0])
 	}
 	for _, f := range files {
-		ts.Check(flipByte(f))
+		ts.Check(flipBit(f))
 	}
 }
 
-func flipByte(file string) error {
+func flipBit(file string) error {
 	content, err := os.ReadFile(file)
 	if err != nil || len(content) == 0 {
 		return err
@@ -164,18 +229,35 @@ func flipByte(file string) error {
 	return os.WriteFile(file, content, 0o644)
 }
 
-// noprocess fails if a plugin process of this script is still there.
+// absent TEXT DIR fails if a file below the folder holds the text.
+func absentScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: absent TEXT DIR")
+	}
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[1]), func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(content, []byte(args[0])) {
+			err = fmt.Errorf("%s holds %q", path, args[0])
+		}
+		return err
+	}))
+}
+
+// noprocess fails if a process of this script is still there.
 func noProcessScriptCommand(ts *testscript.TestScript, neg bool, _ []string) {
-	left, err := pluginProcesses(ts.Getenv("WORK"))
+	left, err := processes(ts.Getenv("WORK"))
 	ts.Check(err)
 	if (len(left) > 0) != neg {
-		ts.Fatalf("plugin processes: %v", left)
+		ts.Fatalf("processes: %v", left)
 	}
 }
 
-// pluginProcesses lists processes of the programs under test that work below
-// a folder.
-func pluginProcesses(dir string) ([]string, error) {
+// processes lists processes of the programs under test that work below a
+// folder.
+func processes(dir string) ([]string, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, err

@@ -155,4 +155,3 @@ func loadState(s *store.Store, env string) (*state.State, error) {
 	}
 	return st, nil
 }
-

@@ -61,11 +61,11 @@ func keyString(k cty.Value) string {
 func Parse(s string) (Instance, error) {
 	traversal, diags := hclsyntax.ParseTraversalAbs([]byte(s), "", hcl.InitialPos)
 	if diags.HasErrors() {
-		return Instance{}, fmt.Errorf("%q is not an address: write KIND.NAME, such as transform.clean, with [\"KEY\"] or [0] behind it for one of several instances", s)
+		return Instance{}, fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean, with [\"KEY\"] or [0] behind it for one of several instances.", s)
 	}
 	inst, rest, ok := FromTraversal(traversal)
 	if !ok || len(rest) > 0 {
-		return Instance{}, fmt.Errorf("%q is not an address: write KIND.NAME, such as transform.clean, with [\"KEY\"] or [0] behind it for one of several instances", s)
+		return Instance{}, fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean, with [\"KEY\"] or [0] behind it for one of several instances.", s)
 	}
 	return inst, nil
 }

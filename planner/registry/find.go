@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-version"
@@ -23,7 +24,18 @@ func SearchPath(dir, program string) []string {
 	if home, err := os.UserHomeDir(); err == nil {
 		out = append(out, filepath.Join(home, ".quern", "plugins"))
 	}
-	return append(out, filepath.Dir(program))
+	return unique(append(out, filepath.Dir(program)))
+}
+
+// unique keeps the first of equal folders.
+func unique(dirs []string) []string {
+	var out []string
+	for _, dir := range dirs {
+		if dir = filepath.Clean(dir); !slices.Contains(out, dir) {
+			out = append(out, dir)
+		}
+	}
+	return out
 }
 
 // programName is what a plugin's program is called.

@@ -136,6 +136,10 @@ func notFound(options Options, required Requirement, notes []string) *hcl.Diagno
 			"There is no program %s in %s. Install it there, or add its folder to QUERN_PLUGIN_PATH.",
 			program, strings.Join(options.Search, ", "))
 	}
+	if required.Version == "" {
+		return diag.Errorf(required.Range.Ptr(), "Plugin can't be used", "What was found of plugin %q does not do: %s.",
+			required.Name, strings.Join(notes, "; "))
+	}
 	return diag.Errorf(required.Range.Ptr(), "No version of the plugin fits",
 		"Plugin %q is asked for in version %q. What was found does not do: %s.",
 		required.Name, required.Version, strings.Join(notes, "; "))

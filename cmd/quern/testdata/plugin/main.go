@@ -1,5 +1,5 @@
-// Command quern-plugin-test is a plugin that tells what reaches it, and goes
-// wrong in the ways that plugins do.
+// Command quern-plugin-test is a plugin that tells what reaches it, waits when
+// it is told to, and goes wrong in the ways that plugins do.
 package main
 
 import (
@@ -18,6 +18,7 @@ type args struct {
 	Trace string         `quern:"trace,operational" doc:"File that each text is appended to."`
 	Fault string         `quern:"fault,operational" oneof:"exit,panic,hang,print,error" doc:"What goes wrong."`
 	Bad   string         `quern:"bad,operational" doc:"Texts with this in them fail."`
+	Hold  string         `quern:"hold,operational" doc:"Named pipes HOLD.begun and HOLD.go: the first is written when rows have come, then the second is read before they are answered."`
 	Token string         `quern:"token,sensitive" doc:"A credential."`
 
 	column string // that the labels go to
@@ -34,7 +35,10 @@ func (upper) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 }
 
 func (upper) Map(ctx context.Context, a *args, b *plugin.Batch) error {
-	if err := fault(ctx, a.Fault); err != nil {
+	if err := fault(a.Fault); err != nil {
+		return err
+	}
+	if err := hold(ctx, a.Hold); err != nil {
 		return err
 	}
 	var trace strings.Builder
@@ -65,7 +69,29 @@ func appendTo(file, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-func fault(ctx context.Context, kind string) error {
+// hold says through a named pipe that there is work, and waits for a word
+// through another.
+func hold(ctx context.Context, pipes string) error {
+	if pipes == "" {
+		return nil
+	}
+	if err := os.WriteFile(pipes+".begun", []byte("begun\n"), 0); err != nil {
+		return err
+	}
+	word := make(chan error, 1)
+	go func() {
+		_, err := os.ReadFile(pipes + ".go")
+		word <- err
+	}()
+	select {
+	case err := <-word:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func fault(kind string) error {
 	switch kind {
 	case "exit":
 		fmt.Fprintln(os.Stderr, "the disk of the test plugin is on fire")
@@ -73,8 +99,7 @@ func fault(ctx context.Context, kind string) error {
 	case "panic":
 		panic("the test plugin lost its way")
 	case "hang":
-		<-ctx.Done()
-		return ctx.Err()
+		select {}
 	case "print":
 		fmt.Println("a plugin that prints to stdout")
 	case "error":
