@@ -30,6 +30,14 @@ type mapper[A any] struct {
 	impl MapperImpl[A]
 }
 
+func (m *mapper[A]) prepare(ctx context.Context, in *pluginv1.Instance) *pluginv1.Prepared {
+	prepared := m.core.prepare(ctx, in)
+	if rows := m.batchRows(); rows > 0 {
+		prepared.BatchRows, prepared.OpenRequests = int64(rows), int64(m.concurrency())
+	}
+	return prepared
+}
+
 // mapping is a mapper at work on one stream.
 type mapping[A any] struct {
 	impl   MapperImpl[A]

@@ -1495,7 +1495,13 @@ type Prepared struct {
 	Reads    map[string]*Reads `protobuf:"bytes,4,rep,name=reads,proto3" json:"reads,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Estimate *Estimate         `protobuf:"bytes,5,opt,name=estimate,proto3" json:"estimate,omitempty"`
 	// MODEL.
-	Model         *ModelInfo `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
+	Model *ModelInfo `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
+	// MAP: how many rows one request should hold at most, so that what is done
+	// is kept and told early; 0: as many as suit the caller.
+	BatchRows int64 `protobuf:"varint,7,opt,name=batch_rows,json=batchRows,proto3" json:"batch_rows,omitempty"`
+	// MAP: how many requests the caller should have open at the same time; 0: it
+	// does not matter.
+	OpenRequests  int64 `protobuf:"varint,8,opt,name=open_requests,json=openRequests,proto3" json:"open_requests,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1570,6 +1576,20 @@ func (x *Prepared) GetModel() *ModelInfo {
 		return x.Model
 	}
 	return nil
+}
+
+func (x *Prepared) GetBatchRows() int64 {
+	if x != nil {
+		return x.BatchRows
+	}
+	return 0
+}
+
+func (x *Prepared) GetOpenRequests() int64 {
+	if x != nil {
+		return x.OpenRequests
+	}
+	return 0
 }
 
 // ModelInfo is what quern has to know of a model to call it well.
@@ -4831,7 +4851,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0ePrepareRequest\x127\n" +
 	"\tinstances\x18\x01 \x03(\v2\x19.quern.plugin.v1.InstanceR\tinstances\"H\n" +
 	"\x0fPrepareResponse\x125\n" +
-	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\x92\x03\n" +
+	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\xd6\x03\n" +
 	"\bPrepared\x12=\n" +
 	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\x121\n" +
 	"\aoutputs\x18\x02 \x03(\v2\x17.quern.plugin.v1.OutputR\aoutputs\x12\x1d\n" +
@@ -4839,7 +4859,10 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"value_type\x18\x03 \x01(\fR\tvalueType\x12:\n" +
 	"\x05reads\x18\x04 \x03(\v2$.quern.plugin.v1.Prepared.ReadsEntryR\x05reads\x125\n" +
 	"\bestimate\x18\x05 \x01(\v2\x19.quern.plugin.v1.EstimateR\bestimate\x120\n" +
-	"\x05model\x18\x06 \x01(\v2\x1a.quern.plugin.v1.ModelInfoR\x05model\x1aP\n" +
+	"\x05model\x18\x06 \x01(\v2\x1a.quern.plugin.v1.ModelInfoR\x05model\x12\x1d\n" +
+	"\n" +
+	"batch_rows\x18\a \x01(\x03R\tbatchRows\x12#\n" +
+	"\ropen_requests\x18\b \x01(\x03R\fopenRequests\x1aP\n" +
 	"\n" +
 	"ReadsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
