@@ -77,7 +77,7 @@ func (d *decoder) body(v cty.Value, into reflect.Value, key string) error {
 		if err != nil {
 			return err
 		}
-		target, at := into.Field(f.index), join(key, f.name)
+		target, at := into.FieldByIndex(f.index), join(key, f.name)
 		switch {
 		case f.block != nil:
 			err = d.blocks(f, attr, target, at)

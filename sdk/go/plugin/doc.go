@@ -18,11 +18,15 @@
 //		})
 //	}
 //
-// There are four kinds of type, by what they do: Source brings rows in, Mapper
+// There are five kinds of type, by what they do: Source brings rows in, Mapper
 // adds columns to the rows it is given, Runner gets whole datasets and models
 // and makes any artifacts, Deployment puts an artifact somewhere that lives
-// on. An implementation may offer more than its interface asks for by
-// implementing Opener, Concurrent or ModelLoader.
+// on, Provider gives language models. An implementation may offer more than
+// its interface asks for by implementing Opener, Concurrent, Batched or
+// ModelLoader.
+//
+// Mappers and Runners never call a language model themselves: they ask the
+// Host, which keeps to limits, retries, caches answers and accounts for them.
 //
 // # The life of an instance
 //
@@ -51,11 +55,14 @@
 //	label        of a struct for blocks: the field takes the block's label
 //
 // and beside it the tags doc:"…", default:"JSON", oneof:"a,b",
-// rows_of:"dataset" and, for Column and ColumnOrModel, type:"string" (the cty
-// type that values are converted to; "dynamic", the default, takes any).
+// rows_of:"dataset"; for Column, ColumnOrModel and Late type:"string" (the cty
+// type that values are converted to; "dynamic", the default, takes any); for
+// Late late:"output=output".
 //
 // A field is a string, bool, int, int64, float64, time.Duration (written
 // "90s"), cty.Value (anything), a slice or string map of these, a pointer to
 // one of these where null differs from zero; or one of Dataset, Model,
-// Artifact, Column and ColumnOrModel, or a slice or string map of one of them.
+// Artifact, Column, ColumnOrModel, Prompt, Late and Subject, or a slice or
+// string map of one of them. The fields of an embedded struct are as the
+// struct's own.
 package plugin

@@ -17,7 +17,7 @@ import (
 // field is an argument struct's field as its tags describe it. Exactly one of
 // argument and block is set, and neither of a label.
 type field struct {
-	index    int
+	index    []int
 	name     string
 	label    bool
 	argument *pluginv1.Argument
@@ -79,24 +79,42 @@ func structFields(t reflect.Type) ([]*field, error) {
 	var out []*field
 	for i := range t.NumField() {
 		sf := t.Field(i)
-		tag, ok := sf.Tag.Lookup("quern")
-		if !ok {
-			continue
-		}
-		f, err := newField(i, sf, strings.Split(tag, ","))
+		fields, err := fieldsOf(i, sf)
 		if err != nil {
 			return nil, fmt.Errorf("field %s.%s: %w", t.Name(), sf.Name, err)
 		}
-		if slices.ContainsFunc(out, func(o *field) bool { return o.name == f.name }) {
-			return nil, fmt.Errorf("field %s.%s: the name %q is taken twice", t.Name(), sf.Name, f.name)
+		for _, f := range fields {
+			if slices.ContainsFunc(out, func(o *field) bool { return o.name == f.name }) {
+				return nil, fmt.Errorf("field %s.%s: the name %q is taken twice", t.Name(), sf.Name, f.name)
+			}
+			out = append(out, f)
 		}
-		out = append(out, f)
 	}
 	return out, nil
 }
 
+// fieldsOf are the arguments that a struct's field is: none, one or, of an
+// embedded struct, all of that struct's.
+func fieldsOf(index int, sf reflect.StructField) ([]*field, error) {
+	if tag, ok := sf.Tag.Lookup("quern"); ok {
+		f, err := newField(index, sf, strings.Split(tag, ","))
+		return []*field{f}, err
+	}
+	if !sf.Anonymous || sf.Type.Kind() != reflect.Struct {
+		return nil, nil
+	}
+	inner, err := structFields(sf.Type)
+	if len(inner) > 0 && !sf.IsExported() {
+		return nil, fmt.Errorf("it is embedded and has arguments, so its type must be exported")
+	}
+	for _, f := range inner {
+		f.index = append([]int{index}, f.index...)
+	}
+	return inner, err
+}
+
 func newField(index int, sf reflect.StructField, tag []string) (*field, error) {
-	f := &field{index: index, name: tag[0], typ: sf.Type}
+	f := &field{index: []int{index}, name: tag[0], typ: sf.Type}
 	if !sf.IsExported() {
 		return nil, fmt.Errorf("it has a quern tag, so it must be exported")
 	}
