@@ -1,0 +1,122 @@
+package stats
+
+import (
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Purposes keep apart the random streams of one seed.
+const (
+	purposeBootstrap = iota + 1
+	purposePermutation
+)
+
+// stream seeds a source for one draw. Each draw has a source of its own, so
+// that it does not matter which processor makes it.
+func stream(to *rand.PCG, seed int64, purpose, draw int) {
+	to.Seed(mix(uint64(seed)^mix(uint64(purpose))), mix(uint64(draw)+uint64(purpose)<<48))
+}
+
+// mix scrambles bits (the finaliser of SplitMix64), so that neighbouring
+// seeds make sources that have nothing in common.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// spread calls work for 0 to n-1 on all processors and waits. prepare makes
+// the function that one goroutine uses, with the buffers that it owns.
+func spread(n int, prepare func() func(i int)) {
+	const chunk = 16
+	workers := min(runtime.GOMAXPROCS(0), (n+chunk-1)/chunk)
+	if workers <= 1 {
+		work := prepare()
+		for i := range n {
+			work(i)
+		}
+		return
+	}
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range workers {
+		wait.Go(func() {
+			work := prepare()
+			for {
+				end := int(next.Add(chunk))
+				for i := end - chunk; i < min(end, n); i++ {
+					work(i)
+				}
+				if end >= n {
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// picker picks indexes below n, at most 2^32, all as likely as each other:
+// two from each number of its source, by Lemire's method.
+type picker struct {
+	source *rand.PCG
+	n      uint64
+	// Products whose low half lies below it would favour some indexes.
+	least uint32
+	spare uint64 // 0, or 1<<32 and 32 bits more
+}
+
+func newPicker(source *rand.PCG, n int) picker {
+	return picker{source: source, n: uint64(n), least: -uint32(n) % uint32(n)}
+}
+
+func (p *picker) pick() int {
+	for {
+		bits := p.spare
+		if bits != 0 {
+			p.spare = 0
+		} else {
+			bits = p.source.Uint64()
+			p.spare = bits>>32 | 1<<32
+		}
+		product := uint64(uint32(bits)) * p.n
+		if uint32(product) >= p.least {
+			return int(product >> 32)
+		}
+	}
+}
+
+// resample makes o.Resamples values, each by a source of its own. prepare
+// makes the function that one goroutine draws with.
+func resample(o Options, prepare func() func(source *rand.PCG) float64) []float64 {
+	values := make([]float64, o.Resamples)
+	spread(o.Resamples, func() func(int) {
+		draw, source := prepare(), &rand.PCG{}
+		return func(i int) {
+			stream(source, o.Seed, purposeBootstrap, i)
+			values[i] = draw(source)
+		}
+	})
+	return values
+}
+
+// quantile is the p-quantile of sorted values, linear between them (type 7 of
+// Hyndman and Fan, that of numpy and R).
+func quantile(sorted []float64, p float64) float64 {
+	at := p * float64(len(sorted)-1)
+	low := int(math.Floor(at))
+	if low >= len(sorted)-1 {
+		return sorted[len(sorted)-1]
+	}
+	return sorted[low] + (at-float64(low))*(sorted[low+1]-sorted[low])
+}
+
+// defined drops the values that are not a number, in place.
+func defined(values []float64) []float64 {
+	return slices.DeleteFunc(values, math.IsNaN)
+}

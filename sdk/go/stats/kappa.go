@@ -1,0 +1,212 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+)
+
+// Weights say how much of a disagreement counts, by how far apart the labels'
+// numbers are.
+type Weights int
+
+// The weights.
+const (
+	// Unweighted: all disagreements are alike.
+	Unweighted Weights = iota
+	// Linear: by the distance.
+	Linear
+	// Quadratic: by the square of the distance.
+	Quadratic
+)
+
+// NoLabel stands for a label that is missing.
+const NoLabel = -1
+
+// CohenKappa is the agreement of two annotators beyond that by chance (Cohen
+// 1960; 1968 with weights): a[i] and b[i] are their labels of the same item,
+// numbered from 0, in order where weights are used. Items that one of them
+// gave NoLabel are left out, with their clusters. It wraps ErrUndefined where
+// only one label occurs.
+func CohenKappa(a, b []int, weights Weights, o Options) (Estimate, error) {
+	if len(a) != len(b) {
+		return Estimate{}, fmt.Errorf("the first annotator has %d labels, the second %d", len(a), len(b))
+	}
+	if _, err := o.checked(len(a)); err != nil {
+		return Estimate{}, err
+	}
+	table, err := newContingency(a, b, weights)
+	if err != nil {
+		return Estimate{}, err
+	}
+	if o.Clusters == nil {
+		return BootstrapCounts(table.counts, table.kappa, o)
+	}
+	clusters := make([]int, len(table.items))
+	for i, item := range table.items {
+		clusters[i] = o.Clusters[item]
+	}
+	o.Clusters = clusters
+	return Bootstrap(len(table.items), func(rows []int) float64 {
+		counts := make([]int, len(table.cells))
+		for _, row := range rows {
+			counts[table.of[row]]++
+		}
+		return table.kappa(counts)
+	}, o)
+}
+
+// contingency counts which labels two annotators gave the same item.
+type contingency struct {
+	weights Weights
+	labels  int
+	cells   [][2]int // pairs of labels that occur, in order of occurrence
+	counts  []int    // of each cell
+	items   []int    // that both gave a label
+	of      []int    // the cell of each of items
+}
+
+func newContingency(a, b []int, weights Weights) (*contingency, error) {
+	t := &contingency{weights: weights}
+	var pairs [][2]int
+	for i := range a {
+		if a[i] < NoLabel || b[i] < NoLabel {
+			return nil, fmt.Errorf("item %d has the labels %d and %d; labels are numbered from 0", i, a[i], b[i])
+		}
+		if a[i] == NoLabel || b[i] == NoLabel {
+			continue
+		}
+		pairs = append(pairs, [2]int{a[i], b[i]})
+		t.items = append(t.items, i)
+		t.labels = max(t.labels, a[i]+1, b[i]+1)
+	}
+	t.of = Clusters(pairs)
+	for i, cell := range t.of {
+		if cell == len(t.cells) {
+			t.cells, t.counts = append(t.cells, pairs[i]), append(t.counts, 0)
+		}
+		t.counts[cell]++
+	}
+	return t, nil
+}
+
+// kappa is one less the ratio of the disagreement seen to that by chance.
+func (t *contingency) kappa(counts []int) float64 {
+	first, second := make([]float64, t.labels), make([]float64, t.labels)
+	var seen, n float64
+	for i, cell := range t.cells {
+		c := float64(counts[i])
+		first[cell[0]] += c
+		second[cell[1]] += c
+		seen += c * t.weights.of(cell[0], cell[1])
+		n += c
+	}
+	chance := t.weights.byChance(first, second, n)
+	if chance == 0 {
+		return math.NaN()
+	}
+	return 1 - seen*n/chance
+}
+
+func (w Weights) of(a, b int) float64 {
+	distance := math.Abs(float64(a - b))
+	switch w {
+	case Linear:
+		return distance
+	case Quadratic:
+		return distance * distance
+	}
+	return min(distance, 1)
+}
+
+// byChance is n² times the mean weight of independent labels that occur as
+// often as the two counts say.
+func (w Weights) byChance(first, second []float64, n float64) float64 {
+	var sum, means [2]float64
+	var same, apart float64
+	for i := range first {
+		x, a, b := float64(i), first[i], second[i]
+		same += a * b
+		means[0] += x * a
+		means[1] += x * b
+		// What lies between i and i+1 counts once for each pair around it.
+		sum[0] += a
+		sum[1] += b
+		switch w {
+		case Linear:
+			apart += sum[0]*(n-sum[1]) + sum[1]*(n-sum[0])
+		case Quadratic:
+			apart += x * x * (a + b) * n
+		}
+	}
+	switch w {
+	case Linear:
+		return apart
+	case Quadratic:
+		return apart - 2*means[0]*means[1]
+	}
+	return n*n - same
+}
+
+// FleissKappa is the agreement of several annotators beyond that by chance
+// (Fleiss 1971): counts[i][k] is how many gave item i the label k. All items
+// have the same number of labels, two or more; where they don't,
+// KrippendorffAlpha is the measure to use. It wraps ErrUndefined where only
+// one label occurs.
+func FleissKappa(counts [][]int, o Options) (Estimate, error) {
+	if _, err := o.checked(len(counts)); err != nil {
+		return Estimate{}, err
+	}
+	votes, labels, err := votesPerItem(counts)
+	if err != nil {
+		return Estimate{}, err
+	}
+	pairs := make([]float64, len(counts)) // that agree, of each item
+	for i, item := range counts {
+		for _, c := range item {
+			pairs[i] += float64(c * (c - 1))
+		}
+	}
+	perItem := float64(votes * (votes - 1))
+	return Bootstrap(len(counts), func(rows []int) float64 {
+		totals := make([]int, labels)
+		var agree float64
+		for _, row := range rows {
+			agree += pairs[row]
+			for k, c := range counts[row] {
+				totals[k] += c
+			}
+		}
+		n := float64(len(rows))
+		var chance float64
+		for _, total := range totals {
+			share := float64(total) / (n * float64(votes))
+			chance += share * share
+		}
+		if chance == 1 {
+			return math.NaN()
+		}
+		return (agree/(n*perItem) - chance) / (1 - chance)
+	}, o)
+}
+
+func votesPerItem(counts [][]int) (votes, labels int, err error) {
+	for i, item := range counts {
+		sum := 0
+		for _, c := range item {
+			if c < 0 {
+				return 0, 0, fmt.Errorf("item %d has a label %d times", i, c)
+			}
+			sum += c
+		}
+		switch {
+		case i == 0:
+			votes, labels = sum, len(item)
+		case sum != votes || len(item) != labels:
+			return 0, 0, fmt.Errorf("item %d has %d labels of %d kinds, item 0 %d of %d: Fleiss' kappa needs as many for each; Krippendorff's alpha does not", i, sum, len(item), votes, labels)
+		}
+	}
+	if votes < 2 {
+		return 0, 0, fmt.Errorf("there is %d label for each item; agreement takes two or more", votes)
+	}
+	return votes, labels, nil
+}

@@ -1,0 +1,126 @@
+package stats
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Options say how intervals and tests are made. The zero value is the usual.
+type Options struct {
+	// Confidence is the share of intervals that hold the true figure; 0
+	// stands for 0.95.
+	Confidence float64
+	// Resamples of a bootstrap, at least 100; 0 stands for 2,000.
+	Resamples int
+	// Permutations of a test that can't go through all; 0 stands for 9,999.
+	Permutations int
+	// Seed decides all that is random.
+	Seed int64
+	// Clusters names, for each observation, the cluster that it belongs to;
+	// see Clusters. Nil: all observations are independent.
+	Clusters []int
+}
+
+// Estimate is a figure with what is known about its accuracy.
+type Estimate struct {
+	// Value is the figure of all observations; Low and High are the ends of
+	// its confidence interval, infinite where there are fewer than two units.
+	Value, Low, High float64
+	// SE is the standard error, in the unit of Value.
+	SE float64
+	// N is how many observations there are.
+	N int
+	// Units is how many of them are independent: the clusters, or N.
+	Units int
+	// Method is how the interval was made.
+	Method Method
+}
+
+// Method names the way to an interval.
+type Method string
+
+// The methods.
+const (
+	// MethodWilson is Wilson's score interval for a share.
+	MethodWilson Method = "wilson"
+	// MethodTango is Tango's score interval for a difference of paired shares.
+	MethodTango Method = "tango"
+	// MethodStudent is Student's t interval, by a standard error.
+	MethodStudent Method = "student"
+	// MethodBCa is the bias-corrected and accelerated bootstrap interval.
+	MethodBCa Method = "bca"
+	// MethodPercentile is the plain bootstrap interval, made where the
+	// corrections of BCa are not defined.
+	MethodPercentile Method = "percentile"
+	// MethodNone: there are too few units for an interval.
+	MethodNone Method = "none"
+)
+
+// ErrUndefined is what errors wrap where a statistic has no value for these
+// observations, such as agreement where only one label occurs.
+var ErrUndefined = errors.New("the statistic is not defined for these observations")
+
+// ErrNoObservations is what errors wrap where there is nothing to compute from.
+var ErrNoObservations = errors.New("there are no observations")
+
+// Clusters numbers clusters in the order in which their names first occur, as
+// Options.Clusters wants it.
+func Clusters[K comparable](names []K) []int {
+	numbers := make(map[K]int)
+	out := make([]int, len(names))
+	for i, name := range names {
+		c, known := numbers[name]
+		if !known {
+			c = len(numbers)
+			numbers[name] = c
+		}
+		out[i] = c
+	}
+	return out
+}
+
+// checked fills in what is usual and says what is wrong with the options for
+// n observations.
+func (o Options) checked(n int) (Options, error) {
+	if o.Confidence == 0 {
+		o.Confidence = 0.95
+	}
+	if o.Resamples == 0 {
+		o.Resamples = 2000
+	}
+	if o.Permutations == 0 {
+		o.Permutations = 9999
+	}
+	switch {
+	case n == 0:
+		return o, ErrNoObservations
+	case !(o.Confidence > 0 && o.Confidence < 1):
+		return o, fmt.Errorf("the confidence is %g, not between 0 and 1", o.Confidence)
+	case o.Resamples < 100:
+		return o, fmt.Errorf("%d resamples are too few, 100 is the least", o.Resamples)
+	case o.Permutations < 100:
+		return o, fmt.Errorf("%d permutations are too few, 100 is the least", o.Permutations)
+	case o.Clusters != nil && len(o.Clusters) != n:
+		return o, fmt.Errorf("there are clusters for %d observations, but %d observations", len(o.Clusters), n)
+	}
+	return o, nil
+}
+
+// finite refuses values that are no numbers.
+func finite(name string, values []float64) error {
+	for i, v := range values {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Errorf("%s %d is %g, not a finite number", name, i, v)
+		}
+	}
+	return nil
+}
+
+// unbounded is the estimate where nothing is known about accuracy.
+func unbounded(value float64, n, units int) Estimate {
+	return Estimate{
+		Value: value, Low: math.Inf(-1), High: math.Inf(1), SE: math.Inf(1),
+		N: n, Units: units, Method: MethodNone,
+	}
+}

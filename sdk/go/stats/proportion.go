@@ -1,0 +1,89 @@
+package stats
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// Wilson is the share k of n with its Wilson score interval (Wilson 1927),
+// which keeps its promise for small n and shares near 0 and 1, where the
+// textbook interval does not. With n = 0 the share is 0 and nothing is known.
+func Wilson(k, n int, confidence float64) Estimate {
+	if n == 0 {
+		return unbounded(0, 0, 0)
+	}
+	z := distuv.UnitNormal.Quantile(1 - (1-confidence)/2)
+	e := wilson(float64(k)/float64(n), float64(n), z)
+	e.N, e.Units = n, n
+	return e
+}
+
+// wilson is the interval for a share p of size rows, which need not be whole.
+func wilson(p, size, z float64) Estimate {
+	middle := p + z*z/(2*size)
+	reach := z * math.Sqrt(p*(1-p)/size+z*z/(4*size*size))
+	scale := 1 + z*z/size
+	e := Estimate{
+		Value: p, Low: (middle - reach) / scale, High: (middle + reach) / scale,
+		SE: math.Sqrt(p * (1 - p) / size), Method: MethodWilson,
+	}
+	// At the ends the formula gives exactly 0 and 1 but for rounding.
+	if p == 0 {
+		e.Low = 0
+	}
+	if p == 1 {
+		e.High = 1
+	}
+	return e
+}
+
+// Proportion is the share of hits with its Wilson interval. Where there are
+// clusters, the interval is that of the effective number of rows: as many
+// independent rows as would have the cluster-robust standard error, lowered
+// for what few clusters don't know of it (by the ratio of the quantiles of
+// the normal and of Student's distribution, squared). It is never more than
+// the number of rows. Hits that are all alike show no variation; the clusters
+// then count as one row each.
+func Proportion(hits []bool, o Options) (Estimate, error) {
+	o, err := o.checked(len(hits))
+	if err != nil {
+		return Estimate{}, err
+	}
+	values := make([]float64, len(hits))
+	k := 0
+	for i, hit := range hits {
+		if hit {
+			values[i] = 1
+			k++
+		}
+	}
+	u := newUnits(len(hits), o.Clusters)
+	if u.single {
+		return Wilson(k, len(hits), o.Confidence), nil
+	}
+	p, se := robust(values, u)
+	if u.count() < 2 {
+		return unbounded(p, len(hits), u.count()), nil
+	}
+	z := distuv.UnitNormal.Quantile(1 - (1-o.Confidence)/2)
+	e := wilson(p, effective(p, se, z, len(hits), u.count(), o.Confidence), z)
+	e.N, e.Units = len(hits), u.count()
+	if se > 0 {
+		e.SE = se
+	}
+	return e, nil
+}
+
+// effective is the number of independent rows that would say as much about a
+// share p as n rows in clusters do.
+func effective(p, se, z float64, n, clusters int, confidence float64) float64 {
+	if p == 0 || p == 1 {
+		return float64(clusters)
+	}
+	if se == 0 {
+		return float64(n)
+	}
+	ratio := z / studentQuantile(confidence, clusters-1)
+	return min(p*(1-p)/(se*se)*ratio*ratio, float64(n))
+}
