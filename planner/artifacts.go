@@ -183,6 +183,9 @@ func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key st
 		d.errorf(e.Range(), "Wrong kind of artifact", "%s is a %s, and the argument %q takes %s.%s", h, h.port.Kind, a.Name, a.holds(), h.others(a))
 		return nil
 	}
+	if h.port.Kind == plan.KindPrompt {
+		return d.prompt(a, h, e.Range(), key)
+	}
 	d.n.inputs[key] = h
 	in := &plan.Input{Address: h.node.Address, Port: h.port.Name, Kind: h.port.Kind}
 	if h.port.Kind == plan.KindModel && a.PerRow {

@@ -296,6 +296,20 @@ func (b *builder) level(vertices []vertex) {
 	b.each(nodes, b.decide)
 	for _, n := range nodes {
 		n.stage.broken = n.stage.broken || n.broken
+		b.release(n)
+	}
+}
+
+// release lets go of what a decided instance was decoded with: in a large
+// pipeline it is more than the plan. References by a computed key are looked
+// up once more when dependencies are noted.
+func (b *builder) release(n *node) {
+	n.instance, n.prepared = nil, nil
+	switch n.Mode {
+	case plan.ModeRead, plan.ModeMap, plan.ModeRun:
+		if !slices.ContainsFunc(n.stage.valueRefs(b), func(r stageRef) bool { return r.index != nil }) {
+			n.scope, n.stage.scope = nil, nil
+		}
 	}
 }
 

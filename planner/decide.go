@@ -17,6 +17,11 @@ func (b *builder) decide(n *node) {
 	switch {
 	case b.validating:
 		return
+	case n.Kind == "prompt":
+		return
+	case n.Mode == plan.ModeModel:
+		b.decideModel(n)
+		return
 	case n.stage.typ == nil:
 		b.decideGate(n)
 	case n.Mode == plan.ModeDeploy:

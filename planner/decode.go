@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 
@@ -18,14 +19,19 @@ import (
 // decode evaluates and compiles an instance's configuration.
 func (b *builder) decode(n *node) {
 	b.decodeMeta(n)
-	if n.stage.typ == nil {
+	switch {
+	case n.Kind == "prompt":
+		b.preparePrompt(n)
+		return
+	case n.stage.typ == nil:
 		b.decodeConditions(n)
 		return
 	}
 	n.inputs = map[string]*handle{}
-	d := &decoder{b: b, n: n}
+	d := &decoder{b: b, n: n, extra: map[string]*plan.Arg{}}
 	out := d.body(n.stage.cfg.Body, n.stage.typ.body, n.scope, "")
 	out.Type = value.Type{Type: n.stage.typ.body.typ}
+	maps.Copy(out.Args, d.extra)
 	n.Body = out
 	if n.broken = b.report(d.diags...) || d.skip; n.broken {
 		return
@@ -39,6 +45,9 @@ type decoder struct {
 	b     *builder
 	n     *node
 	diags hcl.Diagnostics
+	// extra are arguments that the instance has beside those written, by
+	// their keys: what its prompts bring along.
+	extra map[string]*plan.Arg
 	// skip is set where something upstream is broken, so that the instance
 	// can't be decoded, and where that is reported already.
 	skip bool
@@ -57,9 +66,9 @@ func (d *decoder) body(src *hclsyntax.Body, schema *body, sc *scope, prefix stri
 			out.Args[name] = a.absent
 		}
 	}
-	for _, perRow := range []bool{false, true} {
+	for _, overRows := range []bool{false, true} {
 		for name, attr := range src.Attributes {
-			if a := schema.args[name]; a != nil && a.PerRow == perRow {
+			if a := schema.args[name]; a != nil && a.overRows() == overRows {
 				d.set(out, a, attr, sc, prefix+name)
 			}
 		}

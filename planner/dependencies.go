@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"maps"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
@@ -34,8 +36,11 @@ func (s *stage) valueRefs(b *builder) []stageRef {
 			c.expression(cond.ErrorMessage)
 		}
 	}
-	if s.typ != nil {
+	switch {
+	case s.typ != nil:
 		c.body(s.cfg.Body, s.typ.body)
+	case s.cfg.Addr.Kind == "prompt":
+		c.promptBody(s.cfg.Body)
 	}
 	s.forValues = c.refs
 	return s.forValues
@@ -68,6 +73,23 @@ func (c *collector) body(src *hclsyntax.Body, schema *body) {
 		if nested := schema.blocks[name]; nested != nil {
 			c.body(inner, nested.body)
 		}
+	}
+}
+
+// promptBody is body for a prompt: all in it is for values but what examples
+// are drawn from, which becomes an input of the stage that uses the prompt.
+func (c *collector) promptBody(src *hclsyntax.Body) {
+	for _, attr := range src.Attributes {
+		c.expression(attr.Expr)
+	}
+	for _, block := range src.Blocks {
+		inner := *block.Body
+		if block.Type == "examples" {
+			inner.Attributes = maps.Clone(inner.Attributes)
+			delete(inner.Attributes, "dataset")
+			delete(inner.Attributes, "model")
+		}
+		c.promptBody(&inner)
 	}
 }
 

@@ -85,7 +85,9 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 	for _, n := range all {
 		b.dependencies(n)
 	}
+	all = slices.DeleteFunc(all, (*node).notCarriedOut)
 	all = b.pruned(all)
+	p.Models = b.models(all)
 	nodes := make([]*plan.Node, 0, len(all))
 	for _, n := range all {
 		b.gateReasons(n)
@@ -102,7 +104,18 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 func (b *builder) dependencies(n *node) {
 	depends := map[string]bool{}
 	for _, h := range n.inputs {
-		depends[h.node.Address] = true
+		if !h.node.notCarriedOut() {
+			depends[h.node.Address] = true
+			continue
+		}
+		for _, d := range h.node.DependsOn {
+			depends[d] = true
+		}
+	}
+	for _, p := range n.prompts {
+		for _, d := range p.DependsOn {
+			depends[d] = true
+		}
 	}
 	for _, a := range n.stage.valueRefs(b) {
 		b.addInstances(depends, n, a)
@@ -114,7 +127,13 @@ func (b *builder) dependencies(n *node) {
 	}
 	delete(depends, n.Address)
 	n.DependsOn = sortedKeys(depends)
+	if n.model != nil {
+		n.model.DependsOn = n.DependsOn
+	}
 }
+
+// notCarriedOut says of a model or a prompt that it is no node of the plan.
+func (n *node) notCarriedOut() bool { return n.Kind == "model" || n.Kind == "prompt" }
 
 func (b *builder) addInstances(depends map[string]bool, n *node, r stageRef) {
 	s := b.byAddress[r.stage]
@@ -136,7 +155,13 @@ func (b *builder) addInstances(depends map[string]bool, n *node, r stageRef) {
 		}
 	}
 	for _, i := range s.instances {
-		depends[i.Address] = true
+		if !i.notCarriedOut() {
+			depends[i.Address] = true
+			continue
+		}
+		for _, d := range i.DependsOn {
+			depends[d] = true
+		}
 	}
 }
 

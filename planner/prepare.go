@@ -154,7 +154,11 @@ func (b *builder) protoInstance(n *node) (*pluginv1.Instance, error) {
 
 // finish takes what a plugin prepared into the node.
 func (b *builder) finish(n *node) {
-	if n.prepared == nil {
+	switch {
+	case n.prepared == nil:
+		return
+	case n.Mode == plan.ModeModel:
+		b.takeModel(n)
 		return
 	}
 	if err := n.takeOutputs(); err != nil {
@@ -215,6 +219,7 @@ func (n *node) port(o *pluginv1.Output) (plan.Port, error) {
 		return p, n.takeColumns(&p, o.Columns)
 	case plan.KindModel:
 		p.Signature = plan.SignatureFromProto(o.Signature)
+		p.Capabilities = []string{plan.CanPredict}
 		return p, nil
 	case plan.KindReport:
 		return p, nil

@@ -58,6 +58,8 @@ type node struct {
 
 	// inputs are what stands behind the input keys.
 	inputs map[string]*handle
+	// prompts are those that its arguments were given.
+	prompts []*node
 
 	bound *plan.Bound
 	// instance is what the plugin is asked about, asked the key under which
@@ -68,6 +70,9 @@ type node struct {
 	prepared *pluginv1.Prepared
 	prior    *state.Instance // nil: not in the state
 	summary  string          // of a source's fingerprint
+
+	// model is set of a language model.
+	model *plan.Model
 
 	result result
 }

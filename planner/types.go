@@ -55,7 +55,7 @@ const maxErrorsName = "max_errors"
 
 // declareType finds a stage's type, and checks the names in its body.
 func (b *builder) declareType(s *stage) {
-	if s.cfg.Addr.Kind == "gate" {
+	if s.cfg.Addr.Kind == "gate" || s.cfg.Addr.Kind == "prompt" {
 		return
 	}
 	key := typeKey{s.cfg.Addr.Kind, s.cfg.Type, s.cfg.Plugin}
@@ -101,6 +101,8 @@ func newStageType(t *pluginv1.Type, plugin string) (*stageType, error) {
 		out.mode = plan.ModeRun
 	case pluginv1.Mode_MODE_DEPLOY:
 		out.mode = plan.ModeDeploy
+	case pluginv1.Mode_MODE_MODEL:
+		out.mode = plan.ModeModel
 	default:
 		return nil, fmt.Errorf("%s %q of plugin %q has a mode that this quern does not know; a newer quern may", t.Kind, t.Name, plugin)
 	}
@@ -209,6 +211,10 @@ func newArgument(a *pluginv1.Argument, rowsOf string) (*argument, error) {
 
 // handles says whether the argument holds artifacts or row expressions.
 func (a *argument) handles() bool { return len(a.accepts) > 0 || a.PerRow }
+
+// overRows says whether the argument is made for the rows of a dataset, so
+// that the dataset has to be known first.
+func (a *argument) overRows() bool { return a.PerRow || a.takes(plan.KindPrompt) }
 
 // plainType is the type of the argument's value where it holds plain values.
 func (a *argument) plainType() cty.Type { return collect(a.Collection, a.typ) }

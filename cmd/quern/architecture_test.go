@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"store":            {"store", "sdk", "lang/value"},
 	"planner":          {"planner", "lang", "store", "sdk"},
 	"planner/registry": {"planner/registry", "planner/plan", "lang/diag", "lang/value", "sdk"},
-	"planner/plan":     {"lang/addr", "lang/diag", "lang/expr", "lang/value", "store", "sdk"},
+	"planner/plan":     {"lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/value", "store", "sdk"},
 	"runner":           {"runner", "planner/plan", "planner/fingerprint", "lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/value", "store", "sdk"},
 	"cmd":              {"cmd", "runner", "planner", "lang", "store", "plugins/builtin", "sdk"},
 	"bench":            {"bench", "lang", "store", "sdk"},

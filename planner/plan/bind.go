@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -37,6 +38,7 @@ func (b *Body) Bind(vars map[string]cty.Value) (*Bound, hcl.Diagnostics) {
 	}
 	bound := &Bound{Body: resolved, Inputs: map[string]*Input{}, Rows: map[string]*RowArg{}}
 	bound.Config, diags = bound.object(resolved, b.Type.Type, "", vars)
+	diags = append(diags, bound.extra(resolved, vars)...)
 	if diags.HasErrors() {
 		return nil, diags
 	}
@@ -65,6 +67,19 @@ func (o *Bound) object(b *Body, t cty.Type, prefix string, vars map[string]cty.V
 		return cty.NilVal, diags
 	}
 	return cty.ObjectVal(attrs), diags
+}
+
+// extra notes the inputs and rows behind arguments that are not written: those
+// that a prompt brings along have keys with dots.
+func (o *Bound) extra(b *Body, vars map[string]cty.Value) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for name, a := range b.Args {
+		if strings.Contains(name, ".") {
+			_, more := o.arg(a, cty.String, name, vars)
+			diags = append(diags, more...)
+		}
+	}
+	return diags
 }
 
 func (o *Bound) arg(a *Arg, want cty.Type, key string, vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {

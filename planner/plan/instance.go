@@ -31,7 +31,9 @@ func (b *Bound) Instance(n *Node, inputs map[string]*pluginv1.Input) (*pluginv1.
 // InputPort says what is known of an input that is the output p of another
 // node. Rows is nil where they are not known yet.
 func InputPort(p *Port, rows *int64) *pluginv1.Input {
-	in := &pluginv1.Input{Kind: kindToProto(p.Kind), Columns: p.Columns.Proto(), Rows: rows, Format: p.Format}
+	in := &pluginv1.Input{
+		Kind: kindToProto(p.Kind), Columns: p.Columns.Proto(), Rows: rows, Format: p.Format, Capabilities: p.Capabilities,
+	}
 	if p.Signature != nil {
 		in.Signature = p.Signature.Proto()
 	}
@@ -72,6 +74,8 @@ func KindFromProto(kind pluginv1.ArtifactKind) string {
 		return KindModel
 	case pluginv1.ArtifactKind_ARTIFACT_KIND_REPORT:
 		return KindReport
+	case pluginv1.ArtifactKind_ARTIFACT_KIND_PROMPT:
+		return KindPrompt
 	}
 	return ""
 }

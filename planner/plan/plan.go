@@ -89,6 +89,7 @@ const (
 	ModeMap    = "map"
 	ModeRun    = "run"
 	ModeDeploy = "deploy"
+	ModeModel  = "model" // of a model block, which is no node
 )
 
 // What an artifact is: Port.Kind and Input.Kind.
@@ -96,7 +97,12 @@ const (
 	KindDataset = "dataset"
 	KindModel   = "model"
 	KindReport  = "report"
+	KindPrompt  = "prompt" // what an argument takes; it is compiled into a row expression
 )
+
+// FormatRemote is the format of a model that is called rather than read: one
+// of a model block.
+const FormatRemote = "remote"
 
 // When a condition is checked: Condition.When.
 const (
@@ -208,9 +214,11 @@ type Port struct {
 	RowsOf  string            `json:"rows_of,omitempty"`
 	// Format and Signature of a model. Features are the expressions that
 	// make its inputs from a row, by input name.
-	Format    string                    `json:"format,omitempty"`
-	Signature *Signature                `json:"signature,omitempty"`
-	Features  map[string]*expr.Compiled `json:"features,omitempty"`
+	Format    string     `json:"format,omitempty"`
+	Signature *Signature `json:"signature,omitempty"`
+	// Capabilities of a model: CanChat, CanEmbed, CanPredict; sorted.
+	Capabilities []string                  `json:"capabilities,omitempty"`
+	Features     map[string]*expr.Compiled `json:"features,omitempty"`
 }
 
 // Signature is what a model's prediction takes and gives.
