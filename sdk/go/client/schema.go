@@ -35,6 +35,7 @@ var modes = map[pluginv1.Mode]map[string]bool{
 	pluginv1.Mode_MODE_MAP:    {"transform": true, "label": true},
 	pluginv1.Mode_MODE_RUN:    {"transform": true, "label": true, "train": true, "evaluate": true},
 	pluginv1.Mode_MODE_DEPLOY: {"deploy": true},
+	pluginv1.Mode_MODE_MODEL:  {"model": true},
 }
 
 var identifier = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
@@ -43,6 +44,11 @@ var identifier = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 var reserved = map[string]bool{
 	"for_each": true, "count": true, "depends_on": true, "plugin": true, "lifecycle": true,
 	"resources": true, "timeout": true, "retries": true, "dynamic": true, "max_errors": true,
+}
+
+// reservedOfModels are the arguments that every model block has.
+var reservedOfModels = map[string]bool{
+	"for_each": true, "count": true, "depends_on": true, "plugin": true, "lifecycle": true, "dynamic": true,
 }
 
 // CheckSchema says what is wrong with a schema.
@@ -78,6 +84,11 @@ func checkType(t *pluginv1.Type) error {
 	if !kinds[t.GetKind()] {
 		return fmt.Errorf("a type of kind %q can't be of %s", t.GetKind(), t.GetMode())
 	}
+	model := t.GetMode() == pluginv1.Mode_MODE_MODEL
+	reserved := reserved
+	if model {
+		reserved = reservedOfModels
+	}
 	for _, a := range t.GetBody().GetArguments() {
 		if reserved[a.GetName()] {
 			return fmt.Errorf("argument %q: every stage has an argument of that name", a.GetName())
@@ -88,7 +99,7 @@ func checkType(t *pluginv1.Type) error {
 			return fmt.Errorf("block %q: every stage has one of that name", b.GetName())
 		}
 	}
-	return checkBody(t.GetBody(), true, 0)
+	return checkBody(t.GetBody(), !model, 0)
 }
 
 // maxDepth bounds the nesting of blocks.
@@ -144,6 +155,9 @@ func checkArgument(a *pluginv1.Argument, rows bool) error {
 	if err := json.Unmarshal(a.GetType(), &t); err != nil {
 		return fmt.Errorf("type %q is no cty type: %w", a.GetType(), err)
 	}
+	if err := checkLate(a); err != nil {
+		return err
+	}
 	if len(a.GetDefaultValue()) == 0 {
 		return nil
 	}
@@ -152,6 +166,19 @@ func checkArgument(a *pluginv1.Argument, rows bool) error {
 	}
 	if _, err := ctyjson.Unmarshal(a.GetDefaultValue(), t); err != nil {
 		return fmt.Errorf("default %s: %w", a.GetDefaultValue(), err)
+	}
+	return nil
+}
+
+func checkLate(a *pluginv1.Argument) error {
+	if len(a.GetLate()) > 0 && (!a.GetPerRow() || len(a.GetAccepts()) > 0) {
+		return fmt.Errorf("late is for row expressions")
+	}
+	for name, typ := range a.GetLate() {
+		var t cty.Type
+		if err := json.Unmarshal(typ, &t); err != nil || !identifier.MatchString(name) {
+			return fmt.Errorf("late name %q of type %q: it has to be a name and a cty type", name, typ)
+		}
 	}
 	return nil
 }

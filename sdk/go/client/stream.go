@@ -43,11 +43,17 @@ type Answer struct {
 // Map opens a Map call for an instance; made are the columns that the plugin
 // makes itself.
 func (p *Plugin) Map(ctx context.Context, in *pluginv1.Instance, made data.Schema) (*BatchStream, error) {
+	return p.MapHosted(ctx, in, made, 0)
+}
+
+// MapHosted is Map for an instance that asks models: host is the id of a
+// HostService (see Host).
+func (p *Plugin) MapHosted(ctx context.Context, in *pluginv1.Instance, made data.Schema, host uint32) (*BatchStream, error) {
 	s, err := p.service.Map(ctx)
 	if err != nil {
 		return nil, err
 	}
-	start := &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: in}}
+	start := &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: in}, Host: host}
 	if err := s.Send(start); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
 // Batch is some rows that a Mapper works on. It belongs to the call of Map
@@ -24,11 +25,20 @@ type Batch struct {
 	errors []RowError
 	err    error
 	host   *hostConn
+	inputs map[string]*pluginv1.Artifact
 }
 
 // Host returns the way to the models that the stage was given. Unlike the
 // batch it may be used by any number of goroutines.
 func (b *Batch) Host() *Host { return &Host{b.host} }
+
+// Dataset returns a dataset input beside the one whose rows are mapped, such as
+// one that examples are drawn from; nil: it was not given.
+func (b *Batch) Dataset(d Dataset) *DatasetInput { return newDatasetInput(d.Key, b.inputs) }
+
+// Model returns a model input; nil: it was not given. The columns that it
+// predicts from are in the batch under KEY.FEATURE.
+func (b *Batch) Model(m Model) *RunModel { return b.host.model(m.Key, b.inputs) }
 
 // Name is the block's name, the second part of the address: by custom a
 // labeler's column.

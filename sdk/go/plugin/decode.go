@@ -84,7 +84,7 @@ func (d *decoder) body(v cty.Value, into reflect.Value, key string) error {
 		case f.element == plain:
 			err = d.value(attr, target, at)
 		default:
-			err = d.handles(f, attr, target, at)
+			err = d.handles(attr, target, at)
 		}
 		if err != nil {
 			return err
@@ -150,7 +150,7 @@ func (d *decoder) present(v cty.Value, key string) bool {
 }
 
 // handles fills a handle or a collection of them.
-func (d *decoder) handles(f *field, v cty.Value, into reflect.Value, key string) error {
+func (d *decoder) handles(v cty.Value, into reflect.Value, key string) error {
 	if !d.present(v, key) {
 		return nil
 	}

@@ -115,12 +115,12 @@ func (h *hostConn) stream(key string) (pluginv1.HostService_PredictClient, error
 }
 
 // model returns a model input.
-func (r *execution) model(key string) *RunModel {
-	files := newModelFiles(r.inputs[key])
+func (h *hostConn) model(key string, inputs map[string]*pluginv1.Artifact) *RunModel {
+	files := newModelFiles(inputs[key])
 	if files == nil {
 		return nil
 	}
 	return &RunModel{ModelFiles: files, Key: key, predict: func(ctx context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
-		return r.host.predict(ctx, key, rec)
+		return h.predict(ctx, key, rec)
 	}}
 }

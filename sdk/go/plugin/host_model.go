@@ -11,6 +11,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // Host is a stage's way to the models that it was given. All its methods may
@@ -39,7 +40,7 @@ func (h *Host) Chat(ctx context.Context, m Model, r *llm.Request, draw int) (*ll
 		return nil, err
 	}
 	if resp.Error != nil {
-		return nil, callErrorFromProto(resp.Error)
+		return nil, wire.CallErrorFromProto(resp.Error)
 	}
 	out := &llm.Response{}
 	if err := json.Unmarshal(resp.Response, out); err != nil {
@@ -59,7 +60,7 @@ func (h *Host) Embed(ctx context.Context, m Model, texts []string) ([][]float32,
 		return nil, err
 	}
 	if resp.Error != nil {
-		return nil, callErrorFromProto(resp.Error)
+		return nil, wire.CallErrorFromProto(resp.Error)
 	}
 	if len(resp.Embeddings) != len(texts) {
 		return nil, fmt.Errorf("model %q gave %d embeddings for %d texts", m.Key, len(resp.Embeddings), len(texts))

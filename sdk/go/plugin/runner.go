@@ -62,7 +62,7 @@ func (r *execution) Name() string { return addressName(r.instance.Address) }
 func (r *execution) Dataset(d Dataset) *DatasetInput { return newDatasetInput(d.Key, r.inputs) }
 
 // Model returns a model input; nil: it was not given.
-func (r *execution) Model(m Model) *RunModel { return r.model(m.Key) }
+func (r *execution) Model(m Model) *RunModel { return r.host.model(m.Key, r.inputs) }
 
 // Artifact returns an input of any kind; nil: it was not given.
 func (r *execution) Artifact(a Artifact) *ArtifactInput { return newArtifactInput(a.Key, r.inputs) }

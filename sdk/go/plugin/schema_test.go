@@ -31,7 +31,7 @@ type everything struct {
 	Extra    cty.Value                `quern:"extra"`
 	Rules    []ruleBlock              `quern:"rule,block,required"`
 
-	own int
+	Own int // without a tag
 }
 
 type ruleBlock struct {

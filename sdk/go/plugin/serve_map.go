@@ -17,7 +17,7 @@ import (
 
 type mappable interface {
 	Type
-	serveMap(context.Context, *pluginv1.Instance, mapStream, *hostConn) error
+	serveMap(context.Context, *pluginv1.MapRequest, mapStream, *hostConn) error
 }
 
 type mapStream interface {
@@ -46,6 +46,8 @@ type mapping[A any] struct {
 	schema data.Schema
 	arrow  *arrow.Schema
 	host   *hostConn
+	// inputs are those beside the one whose rows are sent.
+	inputs map[string]*pluginv1.Artifact
 	// rows is how many a batch has at most; 0: any number.
 	rows int
 	// slots bounds the batches that are worked on.
@@ -55,7 +57,8 @@ type mapping[A any] struct {
 // serveMap answers the batches in their order. While batches are worked on,
 // the next is received and the last one sent. An error of the stage is
 // returned, to be sent as a diagnostic.
-func (m *mapper[A]) serveMap(ctx context.Context, in *pluginv1.Instance, stream mapStream, host *hostConn) error {
+func (m *mapper[A]) serveMap(ctx context.Context, start *pluginv1.MapRequest, stream mapStream, host *hostConn) error {
+	in := start.GetStart()
 	args, prepared, err := m.ready(ctx, in)
 	if err != nil {
 		return err
@@ -64,7 +67,7 @@ func (m *mapper[A]) serveMap(ctx context.Context, in *pluginv1.Instance, stream 
 	concurrency := m.concurrency()
 	w := &mapping[A]{
 		impl: m.impl, args: args, name: addressName(in.Address), schema: schema, arrow: schema.Arrow(),
-		host: host, rows: m.batchRows(), slots: make(chan struct{}, concurrency),
+		host: host, inputs: start.GetInputs(), rows: m.batchRows(), slots: make(chan struct{}, concurrency),
 	}
 	return inOrder(ctx, concurrency, stream.Recv, w.batch, stream.Send)
 }
@@ -151,7 +154,7 @@ func (w *mapping[A]) part(ctx context.Context, rec arrow.RecordBatch, p *part) e
 	if err != nil {
 		return err
 	}
-	b := &Batch{N: p.to - p.from, name: w.name, in: rows, out: out, host: w.host}
+	b := &Batch{N: p.to - p.from, name: w.name, in: rows, out: out, host: w.host, inputs: w.inputs}
 	defer func() {
 		for _, c := range out {
 			c.release()

@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 type callable interface {
@@ -152,23 +152,5 @@ func callError(ctx context.Context, err error) *pluginv1.CallError {
 		late := errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil
 		return &pluginv1.CallError{Message: err.Error(), Temporary: late}
 	}
-	out := &pluginv1.CallError{Message: call.Message, Status: int32(call.Status), Temporary: call.Temporary}
-	if call.RetryAfter != nil {
-		seconds := call.RetryAfter.Seconds()
-		out.RetryAfterSeconds = &seconds
-	}
-	return out
-}
-
-// callErrorFromProto is the inverse of callError; nil for nil.
-func callErrorFromProto(e *pluginv1.CallError) error {
-	if e == nil {
-		return nil
-	}
-	out := &llm.CallError{Message: e.Message, Status: int(e.Status), Temporary: e.Temporary}
-	if e.RetryAfterSeconds != nil {
-		d := time.Duration(*e.RetryAfterSeconds * float64(time.Second))
-		out.RetryAfter = &d
-	}
-	return out
+	return wire.CallErrorToProto(call)
 }

@@ -120,7 +120,7 @@ func (s *server) Map(stream pluginv1.PluginService_MapServer) error {
 	}
 	host := dialHost(stream.Context(), s.broker, first.GetHost())
 	defer host.close()
-	return finish(stream.Context(), t.serveMap(stream.Context(), first.GetStart(), stream, host), func(d *pluginv1.Diagnostic) error {
+	return finish(stream.Context(), t.serveMap(stream.Context(), first, stream, host), func(d *pluginv1.Diagnostic) error {
 		return stream.Send(&pluginv1.MapResponse{Diagnostics: []*pluginv1.Diagnostic{d}})
 	})
 }

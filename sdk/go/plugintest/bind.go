@@ -27,9 +27,16 @@ type bound struct {
 	models   map[string]Model
 	// rows are the row expressions, by key.
 	rows map[string]boundRow
+	// doubles are language models and late the late expressions, by key.
+	doubles map[string]ModelDouble
+	late    map[string]Late
 }
 
-type boundRow struct{ of, column string }
+// boundRow is a row expression: a column, or what a prompt asks.
+type boundRow struct {
+	of, column string
+	prompt     Prompt
+}
 
 // bind makes an instance of a case.
 func (s *session) bind(c Case) *bound {
@@ -41,7 +48,7 @@ func (s *session) bind(c Case) *bound {
 	}
 	b := &binder{
 		t: s.t, main: c, datasets: map[string]*table{}, models: map[string]Model{}, rows: map[string]boundRow{},
-		rowsOf: defaultRowsOf(typ.Body),
+		doubles: map[string]ModelDouble{}, late: map[string]Late{}, rowsOf: defaultRowsOf(typ.Body),
 	}
 	config, err := client.EncodeValue(b.body(typ.Body, c.Args, ""))
 	if err != nil {
@@ -62,10 +69,17 @@ func (s *session) bind(c Case) *bound {
 			Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL, Format: m.Format, Signature: signatureProto(m),
 		}
 	}
+	for key, m := range b.doubles {
+		in.Inputs[key] = &pluginv1.Input{Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL, Capabilities: m.capabilities()}
+	}
 	for key, r := range b.rows {
 		d := b.datasets[r.of]
 		if d == nil {
 			s.t.Fatalf("row expression %q belongs to dataset %q, which is not given", key, r.of)
+		}
+		if r.prompt != nil {
+			in.RowArguments[key] = &pluginv1.RowArgument{Type: "string", RowsOf: r.of}
+			continue
 		}
 		column, _, ok := d.schema.Lookup(r.column)
 		if !ok {
@@ -73,7 +87,7 @@ func (s *session) bind(c Case) *bound {
 		}
 		in.RowArguments[key] = &pluginv1.RowArgument{Type: column.Type, RowsOf: r.of, Column: r.column}
 	}
-	return &bound{typ: typ, instance: in, datasets: b.datasets, models: b.models, rows: b.rows}
+	return &bound{typ: typ, instance: in, datasets: b.datasets, models: b.models, rows: b.rows, doubles: b.doubles, late: b.late}
 }
 
 func signatureProto(m Model) *pluginv1.Signature {
@@ -113,6 +127,8 @@ type binder struct {
 	datasets map[string]*table
 	models   map[string]Model
 	rows     map[string]boundRow
+	doubles  map[string]ModelDouble
+	late     map[string]Late
 }
 
 func join(key, step string) string {
@@ -231,7 +247,7 @@ func (b *binder) input(a *pluginv1.Argument, v any, key string) cty.Value {
 		if len(elems) == 0 {
 			return cty.MapValEmpty(cty.String)
 		}
-		return cty.MapVal(elems)
+		return cty.ObjectVal(elems)
 	case []any:
 		var elems []cty.Value
 		for i, e := range v {
@@ -246,12 +262,22 @@ func (b *binder) input(a *pluginv1.Argument, v any, key string) cty.Value {
 	case Model:
 		b.models[key] = v
 		for input, column := range v.Features {
-			b.rows[join(key, input)] = boundRow{b.of(a), string(column)}
+			b.rows[join(key, input)] = boundRow{of: b.of(a), column: string(column)}
 		}
 	case Row:
-		b.rows[key] = boundRow{b.of(a), string(v)}
+		b.rows[key] = boundRow{of: b.of(a), column: string(v)}
+	case ModelDouble:
+		b.doubles[key] = v
+	case Prompt:
+		b.rows[key] = boundRow{of: b.of(a), prompt: v}
+	case Late:
+		b.late[key] = v
+	case Asked:
+		return cty.ObjectVal(map[string]cty.Value{
+			"model": b.input(a, v.Model, join(key, "model")), "prompt": b.input(a, v.Prompt, join(key, "prompt")),
+		})
 	default:
-		b.t.Fatalf("argument %q takes an input or a row expression: Dataset, Model or Row, not %T", key, v)
+		b.t.Fatalf("argument %q takes an input or a row expression: Dataset, Model, ModelDouble, Row, Prompt, Late or Asked, not %T", key, v)
 	}
 	return cty.StringVal(key)
 }
@@ -310,8 +336,14 @@ func (b *bound) rowColumns(dataset string, reads *pluginv1.Reads) (data.Schema, 
 		}
 	}
 	for _, key := range sortedKeys(b.rows) {
-		if b.rows[key].of == dataset {
-			add(key, b.rows[key].column)
+		r := b.rows[key]
+		switch {
+		case r.of != dataset:
+		case r.prompt != nil:
+			schema = append(schema, data.Column{Name: key, Type: "string"})
+			columns = append(columns, d.prompts(r.prompt))
+		default:
+			add(key, r.column)
 		}
 	}
 	for _, c := range d.schema {

@@ -105,7 +105,13 @@ func backward(n int) [][2]int {
 
 // run maps the rows, cut into batches, over a stream of its own.
 func (m *mapRun) run(batches [][2]int) ([]result, error) {
-	stream, err := m.s.client.Map(m.s.t.Context(), m.b.instance, m.made)
+	var id uint32
+	if m.b.needsHost() {
+		var stop func()
+		id, stop = m.s.client.Host(&host{session: m.s, models: m.b.modelArtifacts(m.s), bound: m.b})
+		defer stop()
+	}
+	stream, err := m.s.client.MapHosted(m.s.t.Context(), m.b.instance, m.made, id)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,8 @@ type Prepared struct {
 	// Reads names, by dataset argument, the columns that are read beside row
 	// expressions; ["*"]: all.
 	Reads map[string][]string
+	// Model is what a Provider says of its model.
+	Model *pluginv1.ModelInfo
 }
 
 // Problem is something that is wrong with an instance.
@@ -47,7 +49,7 @@ func Prepare(t testing.TB, p plugin.Plugin, c Case) (*Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Prepared{Reads: map[string][]string{}}
+	out := &Prepared{Reads: map[string][]string{}, Model: prepared.Model}
 	for _, d := range prepared.Diagnostics {
 		problem := Problem{Argument: d.Argument, Text: d.Summary}
 		if d.Detail != "" {

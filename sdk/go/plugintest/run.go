@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -82,11 +83,10 @@ func (s *session) run(b *bound, prepared *pluginv1.Prepared) (*Ran, error) {
 	for key := range b.datasets {
 		req.Inputs[key] = s.datasetArtifact(b, key, prepared.Reads[key])
 	}
-	for key, m := range b.models {
-		req.Inputs[key] = s.modelArtifact(m)
-	}
-	if len(b.models) > 0 {
-		id, stop := s.client.Host(&host{session: s, models: req.Inputs})
+	models := b.modelArtifacts(s)
+	maps.Copy(req.Inputs, models)
+	if b.needsHost() {
+		id, stop := s.client.Host(&host{session: s, models: models, bound: b})
 		defer stop()
 		req.Host = id
 	}
@@ -200,12 +200,24 @@ func (s *session) modelArtifact(m Model) *pluginv1.Artifact {
 	}
 }
 
-// host answers predictions by the plugin itself.
+// host answers predictions by the plugin itself, and what else is asked of it
+// by the case's doubles.
 type host struct {
 	pluginv1.UnimplementedHostServiceServer
 	session *session
 	models  map[string]*pluginv1.Artifact
+	bound   *bound
 }
+
+func (b *bound) modelArtifacts(s *session) map[string]*pluginv1.Artifact {
+	out := map[string]*pluginv1.Artifact{}
+	for key, m := range b.models {
+		out[key] = s.modelArtifact(m)
+	}
+	return out
+}
+
+func (b *bound) needsHost() bool { return len(b.models)+len(b.doubles)+len(b.late) > 0 }
 
 func (h *host) Predict(stream pluginv1.HostService_PredictServer) error {
 	first, err := stream.Recv()

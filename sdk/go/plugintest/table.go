@@ -186,4 +186,23 @@ func toTable(schema data.Schema, batches []arrow.RecordBatch) *Table {
 	return out
 }
 
+// prompts is a column of what a prompt asks; nil is null.
+func (t *table) prompts(p Prompt) arrow.Array {
+	b := array.NewStringBuilder(memory.DefaultAllocator)
+	defer b.Release()
+	for _, row := range toTable(t.schema, []arrow.RecordBatch{t.rec}).Rows {
+		r := p(row)
+		if r == nil {
+			b.AppendNull()
+			continue
+		}
+		text, err := r.Encode()
+		if err != nil {
+			panic(fmt.Sprintf("a prompt's request can't be written: %s", err))
+		}
+		b.Append(string(text))
+	}
+	return b.NewArray()
+}
+
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,233 @@
+package plugintest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
+)
+
+// ModelDouble is an argument that holds a language model, and stands in for
+// one in the test: functions of the request alone, so that a stage's results
+// are the same each time. They are called by many goroutines. An error that is
+// a *llm.CallError is about the one request; any other ends the stage, as a
+// run does that is stopped. A function that is nil is something that the model
+// cannot do.
+type ModelDouble struct {
+	Chat  func(r *llm.Request, draw int) (*llm.Response, error)
+	Embed func(text string) ([]float32, error)
+}
+
+func (m ModelDouble) capabilities() []string {
+	var out []string
+	if m.Chat != nil {
+		out = append(out, plugin.CanChat)
+	}
+	if m.Embed != nil {
+		out = append(out, plugin.CanEmbed)
+	}
+	return out
+}
+
+// Prompt is an argument that holds a prompt: what is asked for a row.
+type Prompt func(row map[string]any) *llm.Request
+
+// Late is an argument that holds a late row expression. The row has the
+// columns that the plugin passes on, and what is late by its name; a model's
+// answer is what encoding/json would be given.
+type Late func(row map[string]any) (any, error)
+
+// Asked is a Subject that is a model with a prompt.
+type Asked struct {
+	Model  ModelDouble
+	Prompt Prompt
+}
+
+// Saying is a model that answers every request with what the function makes of
+// the last message.
+func Saying(answer func(last string) string) ModelDouble {
+	return ModelDouble{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
+		last := r.Messages[len(r.Messages)-1].Content
+		text := answer(last)
+		return &llm.Response{
+			Text: text, FinishReason: llm.FinishStop,
+			Usage: llm.Usage{Input: int64(len(last)), Output: int64(len(text))},
+		}, nil
+	}}
+}
+
+// Chat makes a call of a case's model, which the plugin has to have a Provider
+// for.
+func Chat(t testing.TB, p plugin.Plugin, c Case, r *llm.Request) (*llm.Response, error) {
+	t.Helper()
+	s := start(t, p, c)
+	b := s.bind(c)
+	if _, err := s.ready(b); err != nil {
+		return nil, err
+	}
+	return s.chat(t.Context(), b, r)
+}
+
+func (s *session) chat(ctx context.Context, b *bound, r *llm.Request) (*llm.Response, error) {
+	request, err := r.Encode()
+	if err != nil {
+		return nil, err
+	}
+	resp, err := s.client.Service().Chat(ctx, &pluginv1.ChatRequest{Model: b.instance, Request: request})
+	if err != nil {
+		return nil, err
+	}
+	if resp.Error != nil {
+		return nil, wire.CallErrorFromProto(resp.Error)
+	}
+	out := &llm.Response{}
+	return out, json.Unmarshal(resp.Response, out)
+}
+
+// Embed makes a call of a case's model for embeddings.
+func Embed(t testing.TB, p plugin.Plugin, c Case, texts ...string) (*plugin.Embeddings, error) {
+	t.Helper()
+	s := start(t, p, c)
+	b := s.bind(c)
+	if _, err := s.ready(b); err != nil {
+		return nil, err
+	}
+	resp, err := s.client.Service().Embed(t.Context(), &pluginv1.EmbedRequest{Model: b.instance, Texts: texts})
+	if err != nil {
+		return nil, err
+	}
+	if resp.Error != nil {
+		return nil, wire.CallErrorFromProto(resp.Error)
+	}
+	out := &plugin.Embeddings{InputTokens: resp.InputTokens}
+	for _, e := range resp.Embeddings {
+		out.Vectors = append(out.Vectors, e.Values)
+	}
+	return out, nil
+}
+
+// Chat answers by a double.
+func (h *host) Chat(_ context.Context, req *pluginv1.HostServiceChatRequest) (*pluginv1.HostServiceChatResponse, error) {
+	double := h.bound.doubles[req.Model]
+	if double.Chat == nil {
+		return nil, status.Errorf(codes.NotFound, "there is no model %q that can chat", req.Model)
+	}
+	r, err := llm.DecodeRequest(req.Request)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	resp, err := double.Chat(r, int(req.Draw))
+	if err != nil {
+		failure, err := hostError(err)
+		return &pluginv1.HostServiceChatResponse{Error: failure}, err
+	}
+	out, err := json.Marshal(resp)
+	return &pluginv1.HostServiceChatResponse{Response: out}, err
+}
+
+// Embed answers by a double.
+func (h *host) Embed(_ context.Context, req *pluginv1.HostServiceEmbedRequest) (*pluginv1.HostServiceEmbedResponse, error) {
+	double := h.bound.doubles[req.Model]
+	if double.Embed == nil {
+		return nil, status.Errorf(codes.NotFound, "there is no model %q that gives embeddings", req.Model)
+	}
+	out := &pluginv1.HostServiceEmbedResponse{}
+	for _, text := range req.Texts {
+		v, err := double.Embed(text)
+		if err != nil {
+			failure, err := hostError(err)
+			return &pluginv1.HostServiceEmbedResponse{Error: failure}, err
+		}
+		out.Embeddings = append(out.Embeddings, &pluginv1.Embedding{Values: v})
+	}
+	return out, nil
+}
+
+// hostError tells errors of a request from those that end a stage.
+func hostError(err error) (*pluginv1.CallError, error) {
+	var call *llm.CallError
+	if errors.As(err, &call) {
+		return wire.CallErrorToProto(call), nil
+	}
+	return nil, status.Error(codes.Aborted, err.Error())
+}
+
+// Evaluate computes a late row expression by its function.
+func (h *host) Evaluate(_ context.Context, req *pluginv1.HostServiceEvaluateRequest) (*pluginv1.HostServiceEvaluateResponse, error) {
+	late := h.bound.late[req.Argument]
+	if late == nil {
+		return nil, status.Errorf(codes.NotFound, "there is no late argument %q", req.Argument)
+	}
+	rec, err := data.DecodeBatch(req.Rows)
+	if err != nil {
+		return nil, err
+	}
+	defer rec.Release()
+	out := &pluginv1.HostServiceEvaluateResponse{}
+	values := make([]map[string]any, rec.NumRows())
+	for i := range values {
+		v, err := late(lateRow(rec, i))
+		if err != nil {
+			out.Errors = append(out.Errors, &pluginv1.RowError{Row: int64(i), Message: err.Error()})
+			v = nil
+		}
+		values[i] = map[string]any{"value": v}
+	}
+	out.Rows, err = encodeRows(values)
+	return out, err
+}
+
+// lateRow is a row as a Late has it: (output) is output.
+func lateRow(rec arrow.RecordBatch, i int) map[string]any {
+	row := map[string]any{}
+	for j, f := range rec.Schema().Fields() {
+		name := f.Name
+		if n := len(name); n > 2 && name[0] == '(' && name[n-1] == ')' {
+			name = name[1 : n-1]
+		}
+		row[name] = goValue(rec.Column(j), i)
+	}
+	return row
+}
+
+// encodeRows writes rows of one column "value", whose type is that of its first
+// value.
+func encodeRows(rows []map[string]any) ([]byte, error) {
+	typ := ""
+	for _, r := range rows {
+		t, err := typeOfValue(r["value"])
+		if err != nil {
+			return nil, err
+		}
+		if typ == "" {
+			typ = t
+		}
+	}
+	if typ == "" {
+		typ = "string"
+	}
+	schema := data.Schema{{Name: "value", Type: typ}}
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
+	defer b.Release()
+	for _, r := range rows {
+		if err := appendValue(b.Field(0), r["value"]); err != nil {
+			return nil, fmt.Errorf("value of a late expression: %w", err)
+		}
+	}
+	rec := b.NewRecordBatch()
+	defer rec.Release()
+	return data.EncodeBatch(rec)
+}

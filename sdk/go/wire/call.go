@@ -1,0 +1,36 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// CallErrorFromProto is a failed call of a model, which the protocol has as e.
+func CallErrorFromProto(e *pluginv1.CallError) *llm.CallError {
+	out := &llm.CallError{Message: e.Message, Status: int(e.Status), Temporary: e.Temporary}
+	if e.RetryAfterSeconds != nil {
+		d := time.Duration(*e.RetryAfterSeconds * float64(time.Second))
+		out.RetryAfter = &d
+	}
+	return out
+}
+
+// CallErrorToProto is the inverse of CallErrorFromProto.
+func CallErrorToProto(e *llm.CallError) *pluginv1.CallError {
+	out := &pluginv1.CallError{Message: e.Message, Status: int32(e.Status), Temporary: e.Temporary}
+	if e.RetryAfter != nil {
+		seconds := e.RetryAfter.Seconds()
+		out.RetryAfterSeconds = &seconds
+	}
+	return out
+}
+
+// PriceFromProto is a model's price; nil: it is unknown.
+func PriceFromProto(p *pluginv1.Price) *llm.Price {
+	if p == nil {
+		return nil
+	}
+	return &llm.Price{Input: p.Input, Output: p.Output, CachedInput: p.CachedInput, Source: p.Source}
+}
