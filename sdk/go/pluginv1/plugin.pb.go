@@ -2413,7 +2413,10 @@ type MapRequest struct {
 	//	*MapRequest_Rows
 	Event isMapRequest_Event `protobuf_oneof:"event"`
 	// With start: broker id of HostService.
-	Host          uint32 `protobuf:"varint,3,opt,name=host,proto3" json:"host,omitempty"`
+	Host uint32 `protobuf:"varint,3,opt,name=host,proto3" json:"host,omitempty"`
+	// With start: by key, the inputs beside the one whose rows are sent. A model
+	// that is to predict finds its features in the rows as KEY.FEATURE.
+	Inputs        map[string]*Artifact `protobuf:"bytes,4,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2478,6 +2481,13 @@ func (x *MapRequest) GetHost() uint32 {
 		return x.Host
 	}
 	return 0
+}
+
+func (x *MapRequest) GetInputs() map[string]*Artifact {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
 }
 
 type isMapRequest_Event interface {
@@ -4931,12 +4941,16 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04done\x18\x01 \x01(\x03R\x04done\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x03R\x05total\x12\x12\n" +
 	"\x04unit\x18\x03 \x01(\tR\x04unit\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"r\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\x89\x02\n" +
 	"\n" +
 	"MapRequest\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceH\x00R\x05start\x12\x14\n" +
 	"\x04rows\x18\x02 \x01(\fH\x00R\x04rows\x12\x12\n" +
-	"\x04host\x18\x03 \x01(\rR\x04hostB\a\n" +
+	"\x04host\x18\x03 \x01(\rR\x04host\x12?\n" +
+	"\x06inputs\x18\x04 \x03(\v2'.quern.plugin.v1.MapRequest.InputsEntryR\x06inputs\x1aT\n" +
+	"\vInputsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
+	"\x05value\x18\x02 \x01(\v2\x19.quern.plugin.v1.ArtifactR\x05value:\x028\x01B\a\n" +
 	"\x05event\"\x93\x01\n" +
 	"\vMapResponse\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\fR\x04rows\x121\n" +
@@ -5157,7 +5171,7 @@ func file_quern_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_quern_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
+var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
 var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(Mode)(0),                           // 0: quern.plugin.v1.Mode
 	(ArtifactKind)(0),                   // 1: quern.plugin.v1.ArtifactKind
@@ -5235,10 +5249,11 @@ var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	nil,                                 // 73: quern.plugin.v1.Instance.InputsEntry
 	nil,                                 // 74: quern.plugin.v1.Instance.RowArgumentsEntry
 	nil,                                 // 75: quern.plugin.v1.Prepared.ReadsEntry
-	nil,                                 // 76: quern.plugin.v1.RunRequest.InputsEntry
-	nil,                                 // 77: quern.plugin.v1.Done.FoldersEntry
-	nil,                                 // 78: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	nil,                                 // 79: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	nil,                                 // 76: quern.plugin.v1.MapRequest.InputsEntry
+	nil,                                 // 77: quern.plugin.v1.RunRequest.InputsEntry
+	nil,                                 // 78: quern.plugin.v1.Done.FoldersEntry
+	nil,                                 // 79: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	nil,                                 // 80: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
 }
 var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	9,   // 0: quern.plugin.v1.GetSchemaResponse.config:type_name -> quern.plugin.v1.Body
@@ -5279,98 +5294,100 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	33,  // 35: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
 	17,  // 36: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
 	16,  // 37: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
-	36,  // 38: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
-	17,  // 39: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	1,   // 40: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
-	12,  // 41: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
-	38,  // 42: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
-	41,  // 43: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
-	14,  // 44: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
-	39,  // 45: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
-	40,  // 46: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
-	16,  // 47: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
-	76,  // 48: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
-	33,  // 49: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
-	44,  // 50: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
-	45,  // 51: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
-	17,  // 52: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	77,  // 53: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
-	37,  // 54: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
-	36,  // 55: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	36,  // 56: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	16,  // 57: quern.plugin.v1.ChatRequest.model:type_name -> quern.plugin.v1.Instance
-	52,  // 58: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
-	16,  // 59: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
-	55,  // 60: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	52,  // 61: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	52,  // 62: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
-	55,  // 63: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	52,  // 64: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	36,  // 65: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
-	16,  // 66: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	62,  // 67: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17,  // 68: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	62,  // 69: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 70: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	62,  // 71: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	78,  // 72: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	17,  // 73: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	4,   // 74: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
-	67,  // 75: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
-	16,  // 76: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	62,  // 77: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	79,  // 78: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
-	17,  // 79: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	62,  // 80: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 81: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	62,  // 82: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17,  // 83: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	13,  // 84: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
-	15,  // 85: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
-	25,  // 86: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
-	37,  // 87: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	37,  // 88: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	6,   // 89: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
-	18,  // 90: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
-	20,  // 91: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
-	28,  // 92: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
-	30,  // 93: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
-	34,  // 94: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
-	42,  // 95: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
-	46,  // 96: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
-	50,  // 97: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
-	53,  // 98: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
-	63,  // 99: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
-	65,  // 100: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
-	68,  // 101: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
-	70,  // 102: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
-	48,  // 103: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
-	56,  // 104: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
-	58,  // 105: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
-	60,  // 106: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
-	7,   // 107: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
-	19,  // 108: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
-	21,  // 109: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
-	29,  // 110: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
-	31,  // 111: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
-	35,  // 112: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
-	43,  // 113: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
-	47,  // 114: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
-	51,  // 115: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
-	54,  // 116: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
-	64,  // 117: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
-	66,  // 118: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
-	69,  // 119: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
-	71,  // 120: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
-	49,  // 121: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
-	57,  // 122: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
-	59,  // 123: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
-	61,  // 124: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
-	107, // [107:125] is the sub-list for method output_type
-	89,  // [89:107] is the sub-list for method input_type
-	89,  // [89:89] is the sub-list for extension type_name
-	89,  // [89:89] is the sub-list for extension extendee
-	0,   // [0:89] is the sub-list for field type_name
+	76,  // 38: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
+	36,  // 39: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
+	17,  // 40: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	1,   // 41: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
+	12,  // 42: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
+	38,  // 43: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
+	41,  // 44: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
+	14,  // 45: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
+	39,  // 46: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
+	40,  // 47: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
+	16,  // 48: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
+	77,  // 49: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
+	33,  // 50: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
+	44,  // 51: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
+	45,  // 52: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
+	17,  // 53: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	78,  // 54: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
+	37,  // 55: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
+	36,  // 56: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	36,  // 57: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	16,  // 58: quern.plugin.v1.ChatRequest.model:type_name -> quern.plugin.v1.Instance
+	52,  // 59: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
+	16,  // 60: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
+	55,  // 61: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	52,  // 62: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	52,  // 63: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
+	55,  // 64: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	52,  // 65: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	36,  // 66: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
+	16,  // 67: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	62,  // 68: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	17,  // 69: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	62,  // 70: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 71: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	62,  // 72: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	79,  // 73: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	17,  // 74: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	4,   // 75: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
+	67,  // 76: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
+	16,  // 77: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	62,  // 78: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	80,  // 79: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	17,  // 80: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	62,  // 81: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 82: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	62,  // 83: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	17,  // 84: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	13,  // 85: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
+	15,  // 86: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
+	25,  // 87: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
+	37,  // 88: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	37,  // 89: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	37,  // 90: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	6,   // 91: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
+	18,  // 92: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
+	20,  // 93: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
+	28,  // 94: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
+	30,  // 95: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
+	34,  // 96: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
+	42,  // 97: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
+	46,  // 98: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
+	50,  // 99: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
+	53,  // 100: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
+	63,  // 101: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
+	65,  // 102: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
+	68,  // 103: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
+	70,  // 104: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
+	48,  // 105: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
+	56,  // 106: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
+	58,  // 107: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
+	60,  // 108: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
+	7,   // 109: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
+	19,  // 110: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
+	21,  // 111: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
+	29,  // 112: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
+	31,  // 113: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
+	35,  // 114: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
+	43,  // 115: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
+	47,  // 116: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
+	51,  // 117: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
+	54,  // 118: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
+	64,  // 119: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
+	66,  // 120: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
+	69,  // 121: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
+	71,  // 122: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
+	49,  // 123: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
+	57,  // 124: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
+	59,  // 125: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
+	61,  // 126: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
+	109, // [109:127] is the sub-list for method output_type
+	91,  // [91:109] is the sub-list for method input_type
+	91,  // [91:91] is the sub-list for extension type_name
+	91,  // [91:91] is the sub-list for extension extendee
+	0,   // [0:91] is the sub-list for field type_name
 }
 
 func init() { file_quern_plugin_v1_plugin_proto_init() }
@@ -5412,7 +5429,7 @@ func file_quern_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quern_plugin_v1_plugin_proto_rawDesc), len(file_quern_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   74,
+			NumMessages:   75,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
