@@ -100,10 +100,10 @@ func (p *place) program(path, salt string) {
 	}
 }
 
-// install puts a version of a plugin into the plugins' folder.
-func (p *place) install(name, version string) {
-	dir := filepath.Join(p.plugins, name+"_"+version)
-	p.program(filepath.Join(dir, "quern-plugin-"+name), version)
+// install puts a version of plugin acme into the plugins' folder.
+func (p *place) install(version string) {
+	dir := filepath.Join(p.plugins, "acme_"+version)
+	p.program(filepath.Join(dir, "quern-plugin-acme"), version)
 	if err := os.WriteFile(filepath.Join(dir, "version"), []byte(version), 0o644); err != nil {
 		p.t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestABlockThatThePluginRefusesIsAnError(t *testing.T) {
 func TestInitPinsTheNewestVersionThatFits(t *testing.T) {
 	p := newPlace(t)
 	for _, v := range []string{"1.0.0", "1.2.0", "2.0.0"} {
-		p.install("acme", v)
+		p.install(v)
 	}
 	required := registry.Requirement{Name: "acme", Source: "example.com/acme", Version: "~> 1.0"}
 	if _, diags := registry.Open(p.options(required)); !hasError(diags, "Run quern init") {
@@ -278,7 +278,7 @@ func TestInitPinsTheNewestVersionThatFits(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 
-	p.install("acme", "1.3.0")
+	p.install("1.3.0")
 	if again := p.init(p.options(required), false); again[0].Version != "1.2.0" || again[0].Change != "unchanged" {
 		t.Errorf("what was pinned did not stay: %+v", again)
 	}
@@ -295,7 +295,7 @@ func TestInitPinsTheNewestVersionThatFits(t *testing.T) {
 
 func TestAProgramWithAnotherDigestIsRefused(t *testing.T) {
 	p := newPlace(t)
-	p.install("acme", "1.0.0")
+	p.install("1.0.0")
 	required := registry.Requirement{Name: "acme"}
 	p.init(p.options(required), false)
 	p.program(filepath.Join(p.plugins, "acme_1.0.0", "quern-plugin-acme"), "other bytes")
@@ -310,7 +310,7 @@ func TestAProgramWithAnotherDigestIsRefused(t *testing.T) {
 
 func TestAVersionUnderDevelopmentIsHeldToNoDigest(t *testing.T) {
 	p := newPlace(t)
-	p.install("acme", "1.1.0-dev")
+	p.install("1.1.0-dev")
 	required := registry.Requirement{Name: "acme", Version: ">= 1.1.0"}
 	p.init(p.options(required), false)
 	p.program(filepath.Join(p.plugins, "acme_1.1.0-dev", "quern-plugin-acme"), "built again")
@@ -322,7 +322,7 @@ func TestAVersionUnderDevelopmentIsHeldToNoDigest(t *testing.T) {
 
 func TestWhatInitCannotFindIsAnErrorThatSaysWhereItLooked(t *testing.T) {
 	p := newPlace(t)
-	p.install("acme", "1.0.0")
+	p.install("1.0.0")
 	for _, c := range []struct {
 		required registry.Requirement
 		want     string
@@ -343,7 +343,7 @@ func TestWhatInitCannotFindIsAnErrorThatSaysWhereItLooked(t *testing.T) {
 
 func TestAConfigurationThatMovedOnFromTheLockIsToldSo(t *testing.T) {
 	p := newPlace(t)
-	p.install("acme", "1.0.0")
+	p.install("1.0.0")
 	p.init(p.options(registry.Requirement{Name: "acme", Source: "example.com/acme"}), false)
 	for _, c := range []struct {
 		required registry.Requirement

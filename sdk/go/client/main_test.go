@@ -161,7 +161,7 @@ func (pidSource) Read(_ context.Context, _ *struct{}, w *plugin.RowWriter) error
 	return w.Write(rec)
 }
 
-type faultyMapper struct{ mapper }
+type faultyMapper struct{}
 
 func (faultyMapper) Prepare(context.Context, *plugin.Prepare[faultyArgs]) error { return nil }
 func (faultyMapper) Map(context.Context, *faultyArgs, *plugin.Batch) error      { return nil }

@@ -118,7 +118,8 @@ func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 }
 
 func readRowsField(data mem.BufferSlice, number protowire.Number, m pb.Message, set func([]byte)) error {
-	whole := data.Materialize()
+	whole := make([]byte, data.Len())
+	data.CopyTo(whole)
 	if rows, ok := onlyField(whole, number); ok {
 		pb.Reset(m)
 		set(rows)
