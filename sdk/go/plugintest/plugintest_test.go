@@ -1,0 +1,130 @@
+package plugintest_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/plugintest"
+)
+
+// recorder is a test that notes what it is failed with.
+type recorder struct {
+	testing.TB
+	failures []string
+}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.failures = append(r.failures, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// record runs a test's body and returns what it is failed with.
+func record(t *testing.T, body func(testing.TB)) string {
+	r := &recorder{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		body(r)
+	}()
+	<-done
+	return strings.Join(r.failures, "\n")
+}
+
+// calls counts over all instances: what no plugin should do.
+var calls atomic.Int64
+
+type args struct {
+	Input plugin.Dataset `quern:"input,required"`
+	Text  plugin.Column  `quern:"text" type:"string"`
+	Waver bool           `quern:"waver"`
+}
+
+type counting struct{}
+
+func (counting) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	p.AddColumn("n", "int64")
+	if p.Args.Waver {
+		p.AddColumn(fmt.Sprintf("c%d", calls.Add(1)), "int64")
+	}
+	return nil
+}
+
+func (counting) Map(_ context.Context, _ *args, b *plugin.Batch) error {
+	for i := range b.N {
+		b.SetInt("n", i, int64(b.N))
+	}
+	return nil
+}
+
+type dicing struct{}
+
+func (dicing) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	p.AddReport("")
+	return nil
+}
+
+func (dicing) Run(_ context.Context, r *plugin.Run[args]) error {
+	dir, err := r.Folder("")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "dice"), fmt.Appendf(nil, "%d", calls.Add(1)), 0o644)
+}
+
+func faulty() plugin.Plugin {
+	return plugin.Plugin{Name: "faulty", Version: "1.0.0", Types: []plugin.Type{
+		plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "counting"}, counting{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "dicing"}, dicing{}),
+	}}
+}
+
+func TestWhatDoesNotDependOnRowsAndArgumentsAloneFailsTheTest(t *testing.T) {
+	rows := []map[string]any{{"a": "x"}, {"a": "y"}, {"a": "z"}, {"a": "w"}}
+	for name, c := range map[string]struct {
+		body func(testing.TB)
+		want string
+	}{
+		"a mapper that minds the batch": {func(t testing.TB) {
+			_, _ = plugintest.Map(t, faulty(), plugintest.Case{Type: "counting", Rows: rows})
+		}, "came out otherwise when it came in another batch"},
+		"a Prepare that wavers": {func(t testing.TB) {
+			_, _ = plugintest.Map(t, faulty(), plugintest.Case{Type: "counting", Rows: rows, Args: map[string]any{"waver": true}})
+		}, "declares something else each time"},
+		"a runner that dices": {func(t testing.TB) {
+			_, _ = plugintest.Run(t, faulty(), plugintest.Case{Type: "dicing", Rows: rows})
+		}, `other bytes of file "dice"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := record(t, c.body); !strings.Contains(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestMistakesInACaseFailTheTest(t *testing.T) {
+	rows := []map[string]any{{"a": "x"}}
+	for want, c := range map[string]plugintest.Case{
+		`there is no argument "txet"`:      {Type: "counting", Rows: rows, Args: map[string]any{"txet": 1}},
+		`argument "input" is required`:     {Type: "counting"},
+		`has no column "b"`:                {Type: "counting", Rows: rows, Args: map[string]any{"text": plugintest.Row("b")}},
+		`argument "waver"`:                 {Type: "counting", Rows: rows, Args: map[string]any{"waver": []string{"no"}}},
+		`the plugin has 0 types "missing"`: {Type: "missing", Rows: rows},
+		"no column type is known for a":    {Type: "counting", Rows: []map[string]any{{"a": struct{}{}}}},
+	} {
+		if got := record(t, func(t testing.TB) { _, _ = plugintest.Prepare(t, faulty(), c) }); !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
