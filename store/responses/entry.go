@@ -1,0 +1,64 @@
+package responses
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/zeebo/xxh3"
+)
+
+// An entry's value is a head and the answer. The head: a byte with the
+// version, the XXH3 of key, time and answer, the time it was put in seconds.
+const (
+	entryVersion = 1
+	headBytes    = 1 + 8 + 8
+)
+
+type entry struct {
+	put    time.Time
+	answer []byte
+}
+
+// Damaged says that a kept answer is not what was put in.
+type Damaged struct {
+	Key    Key
+	Reason string
+}
+
+func (e *Damaged) Error() string {
+	return fmt.Sprintf("the kept answer %x is damaged: %s; the model is asked again", e.Key[:8], e.Reason)
+}
+
+func encode(key Key, now time.Time, answer []byte) []byte {
+	out := make([]byte, headBytes, headBytes+len(answer))
+	out[0] = entryVersion
+	binary.LittleEndian.PutUint64(out[9:], uint64(now.Unix()))
+	out = append(out, answer...)
+	binary.LittleEndian.PutUint64(out[1:], checksum(key, out[9:]))
+	return out
+}
+
+// decode returns an entry that does not share the value's memory. The error
+// is *Damaged.
+func decode(key Key, value []byte) (*entry, error) {
+	switch {
+	case len(value) < headBytes:
+		return nil, &Damaged{key, "it is cut off"}
+	case value[0] != entryVersion:
+		return nil, &Damaged{key, fmt.Sprintf("it has the version %d, which this quern does not know", value[0])}
+	case binary.LittleEndian.Uint64(value[1:]) != checksum(key, value[9:]):
+		return nil, &Damaged{key, "its checksum does not fit its content"}
+	}
+	return &entry{
+		put:    time.Unix(int64(binary.LittleEndian.Uint64(value[9:])), 0),
+		answer: append([]byte{}, value[headBytes:]...),
+	}, nil
+}
+
+func checksum(key Key, rest []byte) uint64 {
+	h := xxh3.New()
+	h.Write(key[:])
+	h.Write(rest)
+	return h.Sum64()
+}

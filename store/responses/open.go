@@ -1,0 +1,217 @@
+package responses
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Names in the cache's folder.
+const (
+	mainName   = "main"
+	besideName = "beside-"
+	// mostBeside is how many processes may have a cache open besides the one
+	// that has the main database.
+	mostBeside = 63
+)
+
+// How long a process waits for another one that is just opening, and may be
+// taking over what a third one left.
+const (
+	openWait = time.Minute
+	openPoll = 20 * time.Millisecond
+)
+
+// openFree opens the first database that no other process has, and takes
+// over what lies beside the main one. Processes open one after the other.
+func openFree(dir string, opts Options) (*Cache, error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	opening, err := awaitLock(filepath.Join(dir, "LOCK"))
+	if err != nil {
+		return nil, err
+	}
+	defer opening.Close()
+	var taken error
+	for n := range mostBeside + 1 {
+		name := mainName
+		if n > 0 {
+			name = fmt.Sprint(besideName, n)
+		}
+		c, err := openDatabase(filepath.Join(dir, name), opts)
+		if isTaken(err) {
+			taken = err
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			c.takeOver(dir, opts)
+		}
+		return c, nil
+	}
+	return nil, fmt.Errorf("%d processes have it open: %w", mostBeside+1, taken)
+}
+
+func awaitLock(path string) (io.Closer, error) {
+	for until := time.Now().Add(openWait); ; time.Sleep(openPoll) {
+		lock, err := vfs.Default.Lock(path)
+		if err == nil || time.Now().After(until) {
+			return lock, err
+		}
+	}
+}
+
+// takenError says that another process has the database.
+type takenError struct{ error }
+
+func isTaken(err error) bool {
+	var taken *takenError
+	return errors.As(err, &taken)
+}
+
+// openDatabase opens one database. What is damaged beyond opening is set
+// aside and begun anew.
+func openDatabase(path string, opts Options) (*Cache, error) {
+	if err := os.MkdirAll(path, 0o777); err != nil {
+		return nil, err
+	}
+	lock, err := pebble.LockDirectory(path, vfs.Default)
+	if err != nil {
+		return nil, &takenError{err}
+	}
+	c := &Cache{path: path, aside: opts.Aside, report: opts.Report, lock: lock}
+	c.db, err = openPebble(path, lock)
+	if err != nil && !outside(err) {
+		opts.Report(fmt.Errorf("the kept answers in %s are damaged, they were set aside: %w", path, err))
+		if err = rescue(path, opts.Aside, lock); err == nil {
+			c.db, err = openPebble(path, lock)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return c, nil
+}
+
+// outside says whether an error is not about the files' content.
+func outside(err error) bool {
+	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func openPebble(path string, lock *pebble.Lock) (db *pebble.DB, err error) {
+	defer func() { err = errors.Join(err, fatal(recover())) }()
+	o := pebbleOptions()
+	o.Lock = lock
+	return pebble.Open(path, o)
+}
+
+// takeOver moves the answers that processes kept beside the main database
+// into it. One that cannot be moved now stays for the next time.
+func (c *Cache) takeOver(dir string, opts Options) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		opts.Report(fmt.Errorf("look for more kept answers: %w", err))
+		return
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), besideName) {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		if err := c.takeOverOne(path, opts); err != nil && !isTaken(err) {
+			opts.Report(fmt.Errorf("take over the kept answers in %s: %w", path, err))
+		}
+	}
+}
+
+func (c *Cache) takeOverOne(path string, opts Options) error {
+	other, err := openDatabase(path, opts)
+	if err != nil {
+		return err
+	}
+	defer other.lock.Close()
+	err = c.copyFrom(other)
+	if err = errors.Join(err, other.close()); err != nil {
+		return err
+	}
+	return os.RemoveAll(path)
+}
+
+// copyFrom puts all that can be read of another cache into c, durably.
+func (c *Cache) copyFrom(other *Cache) error {
+	return c.write(func() error {
+		batch := c.db.NewBatch()
+		defer func() { batch.Close() }()
+		err := other.each(func(key Key, value []byte, _ *entry) error {
+			if err := batch.Set(key[:], value, nil); err != nil || batch.Len() < memTableBytes/4 {
+				return err
+			}
+			if err := batch.Commit(pebble.NoSync); err != nil {
+				return err
+			}
+			err := batch.Close()
+			batch = c.db.NewBatch()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := batch.LogData(nil, nil); err != nil { // so that it is never empty
+			return err
+		}
+		return batch.Commit(pebble.Sync)
+	})
+}
+
+// rescue moves a database that is damaged out of the way, and what can still
+// be read of it into a new one in its place. The caller has its lock.
+func rescue(path, aside string, lock *pebble.Lock) error {
+	if err := os.MkdirAll(aside, 0o777); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%s-responses-%s", time.Now().UTC().Format("20060102T150405.000000000"), filepath.Base(path))
+	to := filepath.Join(aside, name)
+	if err := os.MkdirAll(to, 0o777); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == "LOCK" { // it is locked, and says nothing
+			continue
+		}
+		if err := os.Rename(filepath.Join(path, e.Name()), filepath.Join(to, e.Name())); err != nil {
+			return err
+		}
+	}
+	old, err := openPebble(to, nil)
+	if err != nil {
+		return nil // nothing can be read of it
+	}
+	from := &Cache{db: old, report: func(error) {}}
+	defer from.close()
+	fresh, err := openPebble(path, lock)
+	if err != nil {
+		return err
+	}
+	into := &Cache{db: fresh}
+	return errors.Join(into.copyFrom(from), into.close())
+}
