@@ -141,6 +141,9 @@ func (d *decoder) evaluated(a *argument, v cty.Value, e hclsyntax.Expression, ke
 
 // element decodes one artifact or row expression.
 func (d *decoder) element(a *argument, e hclsyntax.Expression, sc *scope, key string) *plan.Arg {
+	if src, ok := unparenthesized(e).(*hclsyntax.ObjectConsExpr); ok && a.asked() {
+		return d.writtenAsked(a, src, sc, key)
+	}
 	if a.PerRow && (len(a.accepts) == 0 || expr.MentionsRow(e)) {
 		return d.row(a, e, sc)
 	}
@@ -170,6 +173,8 @@ func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key st
 	}
 	h, ok := handleOf(v)
 	switch {
+	case !ok && a.asked() && v.Type().IsObjectType():
+		return d.evaluatedAsked(a, v, e, key)
 	case !ok && !v.IsKnown():
 		d.errorf(e.Range(), "Artifact is not known", "Which artifact the argument %q takes depends on a result that is not there yet. Make the choice by a variable.", a.Name)
 		return nil
@@ -282,7 +287,7 @@ func (d *decoder) row(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg 
 		return nil
 	}
 	s := d.scopeOf(sc)
-	s.Row, s.RowOf = of.port.Columns, of.String()
+	s.Row, s.RowOf, s.Late = of.port.Columns, of.String(), a.late
 	if s.Row == nil {
 		s.Row = data.Schema{}
 	}
@@ -294,7 +299,7 @@ func (d *decoder) row(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg 
 	if diags.HasErrors() {
 		return nil
 	}
-	row := &plan.RowArg{Expr: c, Of: a.rowsOf}
+	row := &plan.RowArg{Expr: c, Of: a.rowsOf, Late: len(a.late) > 0}
 	if len(c.Refs) > 0 {
 		row.Schema = pickColumns(of.port.Columns, c.Columns)
 	}

@@ -307,12 +307,30 @@ func (n *node) takeReads() {
 		mark(own, reads.Columns)
 		n.PluginReads[key] = plan.Reads{All: reads.All, Columns: sortedKeys(own)}
 	}
+	n.takeLate()
 	n.Reads = n.bound.Reads(n.PluginReads, func(key string) map[string]*expr.Compiled {
 		if h := n.inputs[key]; h != nil {
 			return h.port.Features
 		}
 		return nil
 	})
+}
+
+// takeLate has the plugin given the columns that late row expressions read: it
+// passes them on when it has them evaluated.
+func (n *node) takeLate() {
+	for _, row := range n.bound.Rows {
+		if !row.Late || len(row.Expr.Columns) == 0 {
+			continue
+		}
+		if n.PluginReads == nil {
+			n.PluginReads = map[string]plan.Reads{}
+		}
+		own := map[string]bool{}
+		mark(own, n.PluginReads[row.Of].Columns)
+		mark(own, row.Expr.Columns)
+		n.PluginReads[row.Of] = plan.Reads{All: n.PluginReads[row.Of].All, Columns: sortedKeys(own)}
+	}
 }
 
 func mark(set map[string]bool, names []string) {

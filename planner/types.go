@@ -42,6 +42,8 @@ type argument struct {
 	accepts []string
 	// rowsOf is the key of the dataset argument whose rows `row` is.
 	rowsOf string
+	// late are the names that its row expressions may use beside `row`.
+	late map[string]cty.Type
 }
 
 type block struct {
@@ -194,6 +196,16 @@ func newArgument(a *pluginv1.Argument, rowsOf string) (*argument, error) {
 		}
 		out.typ = t
 	}
+	for name, text := range a.Late {
+		t, err := ctyjson.UnmarshalType(text)
+		if err != nil {
+			return nil, fmt.Errorf("the type of its late name %q: %w", name, err)
+		}
+		if out.late == nil {
+			out.late = map[string]cty.Type{}
+		}
+		out.late[name] = t
+	}
 	for _, kind := range a.Accepts {
 		out.accepts = append(out.accepts, plan.KindFromProto(kind))
 	}
@@ -219,8 +231,17 @@ func (a *argument) overRows() bool { return a.PerRow || a.takes(plan.KindPrompt)
 // plainType is the type of the argument's value where it holds plain values.
 func (a *argument) plainType() cty.Type { return collect(a.Collection, a.typ) }
 
+// asked says whether an element of the argument may be a model together with
+// the prompt that it is asked by: { model = …, prompt = … }.
+func (a *argument) asked() bool {
+	return a.PerRow && a.takes(plan.KindModel) && a.takes(plan.KindPrompt)
+}
+
 // configType is the type of what a plugin gets.
 func (a *argument) configType() cty.Type {
+	if a.asked() {
+		return cty.DynamicPseudoType
+	}
 	if a.handles() {
 		return collect(a.Collection, cty.String)
 	}

@@ -142,7 +142,7 @@ type rowArgument struct {
 func (w *work) rowArguments(of string) []rowArgument {
 	var out []rowArgument
 	for key, row := range w.bound.Rows {
-		if row.Of == of {
+		if row.Of == of && !row.Late {
 			out = append(out, rowArgument{key: key, expr: row.Expr})
 		}
 	}

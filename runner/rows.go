@@ -78,7 +78,7 @@ func (r *run) rowwiseStage(w *work, port *plan.Port, in *input) rowwise.Stage {
 		Start: w.instance, MaxErrors: w.MaxErrors, Prior: r.priorRows(w, port),
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.bound.Rows)) {
-		if row := w.bound.Rows[key]; row.Of == port.RowsOf {
+		if row := w.bound.Rows[key]; row.Of == port.RowsOf && !row.Late {
 			s.Arguments = append(s.Arguments, rowwise.Argument{Key: key, Expr: row.Expr, Vars: r.vars(nil, row.Expr.Secrets)})
 		}
 	}

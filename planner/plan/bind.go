@@ -110,7 +110,7 @@ func (o *Bound) mapping(a *Arg, want cty.Type, key string, vars map[string]cty.V
 	var diags hcl.Diagnostics
 	attrs := make(map[string]cty.Value, len(a.Map))
 	for name, element := range a.Map {
-		v, more := o.arg(element, cty.String, key+"."+name, vars)
+		v, more := o.arg(element, elementType(element), key+"."+name, vars)
 		diags = append(diags, more...)
 		attrs[name] = v
 	}
@@ -118,6 +118,15 @@ func (o *Bound) mapping(a *Arg, want cty.Type, key string, vars map[string]cty.V
 		return cty.NilVal, diags
 	}
 	return converted(cty.ObjectVal(attrs), want, a, key)
+}
+
+// elementType is what stands for an element in the configuration: its key, or,
+// of one that is made of several, an object of keys.
+func elementType(a *Arg) cty.Type {
+	if a.Map != nil {
+		return cty.DynamicPseudoType
+	}
+	return cty.String
 }
 
 func (o *Bound) list(a *Arg, want cty.Type, key string, vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {

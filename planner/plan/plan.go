@@ -328,6 +328,9 @@ type RowArg struct {
 	// waits for values of other stages, and so is compiled once more when they
 	// are known.
 	Schema data.Schema `json:"schema,omitempty"`
+	// Late: it needs what the stage finds out about a row, so that it is no
+	// column of what the plugin is given. Columns that it reads are.
+	Late bool `json:"late,omitempty"`
 }
 
 // Input refers to an artifact that an upstream instance makes.

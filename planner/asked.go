@@ -1,0 +1,85 @@
+package planner
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// A model with the prompt that it is asked by, { model = …, prompt = … }, is
+// one element of an argument and two inputs: KEY.model and KEY.prompt.
+
+// askedParts are the attributes of such an element, and what each takes.
+var askedParts = map[string]string{"model": plan.KindModel, "prompt": plan.KindPrompt}
+
+// writtenAsked decodes an element that is written out.
+func (d *decoder) writtenAsked(a *argument, src *hclsyntax.ObjectConsExpr, sc *scope, key string) *plan.Arg {
+	out := &plan.Arg{Map: map[string]*plan.Arg{}}
+	for _, item := range src.Items {
+		name := hcl.ExprAsKeyword(item.KeyExpr)
+		if v, diags := item.KeyExpr.Value(sc.values); name == "" && !diags.HasErrors() && v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
+			name = v.AsString()
+		}
+		if _, ok := askedParts[name]; !ok || out.Map[name] != nil {
+			d.errorf(item.KeyExpr.Range(), "Wrong key", "An element of the argument %q is { model = …, prompt = … }, %s.%s", a.Name, a.holds(), diag.Suggest(name, sortedKeys(askedParts)))
+			return nil
+		}
+		v, diags := item.ValueExpr.Value(sc.handles)
+		d.diags = append(d.diags, diags...)
+		if diags.HasErrors() {
+			return nil
+		}
+		part := d.askedPart(a, v, item.ValueExpr, key, name)
+		if part == nil {
+			return nil
+		}
+		out.Map[name] = part
+	}
+	return d.completeAsked(a, out, src.Range())
+}
+
+// evaluatedAsked takes an element from a value.
+func (d *decoder) evaluatedAsked(a *argument, v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
+	out := &plan.Arg{Map: map[string]*plan.Arg{}}
+	for name := range v.Type().AttributeTypes() {
+		if _, ok := askedParts[name]; !ok {
+			d.errorf(e.Range(), "Wrong key", "An element of the argument %q is { model = …, prompt = … }, and this has %q.%s", a.Name, name, diag.Suggest(name, sortedKeys(askedParts)))
+			return nil
+		}
+	}
+	for _, name := range sortedKeys(v.Type().AttributeTypes()) {
+		part := d.askedPart(a, v.GetAttr(name), e, key, name)
+		if part == nil {
+			return nil
+		}
+		out.Map[name] = part
+	}
+	return d.completeAsked(a, out, e.Range())
+}
+
+// askedPart decodes the model or the prompt.
+func (d *decoder) askedPart(a *argument, v cty.Value, e hclsyntax.Expression, key, name string) *plan.Arg {
+	part := &argument{
+		Argument: &pluginv1.Argument{Name: name, RowsOf: a.RowsOf}, typ: a.typ, rowsOf: a.rowsOf,
+		accepts: []string{askedParts[name]},
+	}
+	arg := d.value(part, v, e, key+"."+name)
+	if arg != nil {
+		arg.Range = diag.NewRange(e.Range())
+	}
+	return arg
+}
+
+func (d *decoder) completeAsked(a *argument, out *plan.Arg, at hcl.Range) *plan.Arg {
+	for _, name := range sortedKeys(askedParts) {
+		if out.Map[name] == nil {
+			d.errorf(at, "Missing "+name, "A subject that is asked needs both: { model = model.…, prompt = prompt.… }. The argument %q has no %s here.", a.Name, name)
+			return nil
+		}
+	}
+	return out
+}
