@@ -212,7 +212,7 @@ func (p *Plugin) Host(host pluginv1.HostServiceServer) (id uint32, stop func()) 
 func (p *Plugin) Close() {
 	p.closeOnce.Do(func() {
 		p.process.closing.Store(true)
-		if p.process.cmd.Process == nil {
+		if p.process.started() == nil {
 			_ = p.protocol.Close()
 			return
 		}

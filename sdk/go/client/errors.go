@@ -84,7 +84,7 @@ func (p *Plugin) startError(err error) error {
 	out := &StartError{Plugin: p.command.Name, Path: p.command.Path, Err: err}
 	line := p.process.stdout.String()
 	switch {
-	case p.process.cmd.Process == nil:
+	case p.process.started() == nil:
 		out.Reason = "can't be started: " + strings.TrimPrefix(err.Error(), "fork/exec "+p.command.Path+": ")
 		return out
 	case line != "" && !isHandshake(line):

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +20,13 @@ import (
 type process struct {
 	cmd    *exec.Cmd
 	stderr *tail
+
+	// mu orders the start of the process and its end, which may be asked for
+	// before it has started.
+	mu     sync.Mutex
+	leader *os.Process // nil: not started
+	doomed bool
+
 	stdout *firstLine
 
 	// lifeline is the write end of the plugin's stdin. Nothing is written to
@@ -63,7 +71,7 @@ func (p *process) Start(context.Context) error {
 	}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, stdoutW, stderrW
 	p.cmd.SysProcAttr = attributes()
-	err = onSpawnThread(p.cmd.Start)
+	err = p.spawn()
 	for _, f := range []*os.File{stdin, stdoutW, stderrW} {
 		_ = f.Close()
 	}
@@ -76,11 +84,31 @@ func (p *process) Start(context.Context) error {
 	return nil
 }
 
+// spawn starts the process, unless its end was asked for already.
+func (p *process) spawn() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.doomed {
+		return errors.New("the start was called off")
+	}
+	err := onSpawnThread(p.cmd.Start)
+	p.leader = p.cmd.Process
+	return err
+}
+
+// started returns the process; nil: there is none.
+func (p *process) started() *os.Process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.leader
+}
+
 // watch waits for the process to end and takes what it started along, which
 // might hold its pipes open.
 func (p *process) watch() {
-	endGroupWithLeader(p.cmd.Process.Pid)
-	p.state, _ = p.cmd.Process.Wait()
+	leader := p.started()
+	endGroupWithLeader(leader.Pid)
+	p.state, _ = leader.Wait()
 	_ = p.lifeline.Close()
 	close(p.exited)
 }
@@ -108,14 +136,20 @@ func (p *process) Kill(context.Context) error {
 	return nil
 }
 
+// kill returns when the process has ended. One that has not started yet never
+// will.
 func (p *process) kill() {
-	if p.cmd.Process == nil {
+	p.mu.Lock()
+	p.doomed = true
+	leader := p.leader
+	p.mu.Unlock()
+	if leader == nil {
 		return
 	}
 	select {
 	case <-p.exited:
 	default:
-		killGroup(p.cmd.Process)
+		killGroup(leader)
 		<-p.exited
 	}
 }
@@ -125,10 +159,11 @@ func (p *process) Stderr() io.ReadCloser { return teeCloser{p.ends[1], p.stderr}
 func (p *process) Name() string          { return p.cmd.Path }
 
 func (p *process) ID() string {
-	if p.cmd.Process == nil {
+	leader := p.started()
+	if leader == nil {
 		return ""
 	}
-	return strconv.Itoa(p.cmd.Process.Pid)
+	return strconv.Itoa(leader.Pid)
 }
 
 // Diagnose has nothing to add: errors are made by startError.
