@@ -108,9 +108,10 @@ func start(t testing.TB, p plugin.Plugin, c Case) *session {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		// Close ends the serving. To cancel, too, would end it twice at once.
 		called.Close()
-		cancel()
 		<-done
+		cancel()
 	})
 	s := &session{t: t, client: called}
 	if s.schema, err = called.Schema(t.Context()); err != nil {
