@@ -23,7 +23,7 @@ func graphCommand(ui *terminal) *cli.Command {
 			if err := noArguments(cmd); err != nil {
 				return err
 			}
-			p, err := currentPlan(ctx, ui, cmd)
+			p, _, err := planHere(ctx, ui, cmd)
 			if err != nil {
 				return err
 			}

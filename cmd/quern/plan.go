@@ -33,23 +33,7 @@ func planCommand(ui *terminal) *cli.Command {
 }
 
 func makePlan(ctx context.Context, ui *terminal, cmd *cli.Command) error {
-	ctx, cancel := interruptible(ctx)
-	defer cancel()
-	w, err := openWorkspace(ctx, ui, cmd)
-	if err != nil {
-		return err
-	}
-	defer w.close()
-	st, err := loadState(w.store, cmd.String("env"))
-	if err != nil {
-		return err
-	}
-	opts, err := w.plannerOptions(cmd, st)
-	if err != nil {
-		return err
-	}
-	opts.Destroy = cmd.Bool("destroy")
-	p, err := w.plan(ctx, opts)
+	p, _, err := planHere(ctx, ui, cmd)
 	if err != nil {
 		return err
 	}

@@ -38,22 +38,7 @@ func whyCommand(ui *terminal) *cli.Command {
 }
 
 func explain(ctx context.Context, ui *terminal, cmd *cli.Command, a addr.Instance) error {
-	ctx, cancel := interruptible(ctx)
-	defer cancel()
-	w, err := openWorkspace(ctx, ui, cmd)
-	if err != nil {
-		return err
-	}
-	defer w.close()
-	st, err := loadState(w.store, cmd.String("env"))
-	if err != nil {
-		return err
-	}
-	opts, err := w.plannerOptions(cmd, st)
-	if err != nil {
-		return err
-	}
-	p, err := w.plan(ctx, opts)
+	p, st, err := planHere(ctx, ui, cmd)
 	if err != nil {
 		return err
 	}
@@ -78,24 +63,4 @@ func nodeAt(p *plan.Plan, a addr.Instance) (*plan.Node, error) {
 		addresses = append(addresses, n.Address)
 	}
 	return nil, fmt.Errorf("the pipeline has no instance %s\nquern state list and quern graph show those that it has.%s", a, diag.Suggest(a.String(), addresses))
-}
-
-// currentPlan is a plan for commands that only want to look.
-func currentPlan(ctx context.Context, ui *terminal, cmd *cli.Command) (*plan.Plan, error) {
-	ctx, cancel := interruptible(ctx)
-	defer cancel()
-	w, err := openWorkspace(ctx, ui, cmd)
-	if err != nil {
-		return nil, err
-	}
-	defer w.close()
-	st, err := loadState(w.store, cmd.String("env"))
-	if err != nil {
-		return nil, err
-	}
-	opts, err := w.plannerOptions(cmd, st)
-	if err != nil {
-		return nil, err
-	}
-	return w.plan(ctx, opts)
 }

@@ -138,6 +138,29 @@ func parseAddresses(flag string, given []string) ([]addr.Instance, error) {
 	return all, nil
 }
 
+// planHere makes the plan that the flags of cmd ask for, with the state that it
+// was made against. It is for commands that carry nothing out.
+func planHere(ctx context.Context, ui *terminal, cmd *cli.Command) (*plan.Plan, *state.State, error) {
+	ctx, cancel := interruptible(ctx)
+	defer cancel()
+	w, err := openWorkspace(ctx, ui, cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer w.close()
+	st, err := loadState(w.store, cmd.String("env"))
+	if err != nil {
+		return nil, nil, err
+	}
+	opts, err := w.plannerOptions(cmd, st)
+	if err != nil {
+		return nil, nil, err
+	}
+	opts.Destroy = cmd.Bool("destroy")
+	p, err := w.plan(ctx, opts)
+	return p, st, err
+}
+
 // plan compiles a plan against st and shows what there is to say about it.
 func (w *workspace) plan(ctx context.Context, opts planner.Options) (*plan.Plan, error) {
 	p, diags := planner.Build(ctx, opts)
