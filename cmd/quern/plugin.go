@@ -101,7 +101,7 @@ func pluginNewCommand(ui *terminal) *cli.Command {
 			for _, f := range files {
 				ui.printf("%s\n", filepath.Join(dir, f))
 			}
-			ui.printf("\nTo try it:\n    cd %s && go test ./...\n", dir)
+			ui.printf("\nTo try it:\n    cd %s && go mod tidy && go test ./...\n", dir)
 			return nil
 		},
 	}
