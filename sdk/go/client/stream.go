@@ -43,17 +43,17 @@ type Answer struct {
 // Map opens a Map call for an instance; made are the columns that the plugin
 // makes itself.
 func (p *Plugin) Map(ctx context.Context, in *pluginv1.Instance, made data.Schema) (*BatchStream, error) {
-	return p.MapHosted(ctx, in, made, 0)
+	return p.MapHosted(ctx, &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: in}}, made)
 }
 
-// MapHosted is Map for an instance that asks models: host is the id of a
-// HostService (see Host).
-func (p *Plugin) MapHosted(ctx context.Context, in *pluginv1.Instance, made data.Schema, host uint32) (*BatchStream, error) {
+// MapHosted is Map for an instance that asks models or has inputs beside the
+// rows: start holds the instance, the id of a HostService (see Host) and those
+// inputs.
+func (p *Plugin) MapHosted(ctx context.Context, start *pluginv1.MapRequest, made data.Schema) (*BatchStream, error) {
 	s, err := p.service.Map(ctx)
 	if err != nil {
 		return nil, err
 	}
-	start := &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: in}, Host: host}
 	if err := s.Send(start); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}

@@ -36,6 +36,8 @@ type bound struct {
 type boundRow struct {
 	of, column string
 	prompt     Prompt
+	// drawing is the JSON of how a prompt's examples are drawn; nil: none are.
+	drawing []byte
 }
 
 // bind makes an instance of a case.
@@ -272,14 +274,37 @@ func (b *binder) input(a *pluginv1.Argument, v any, key string) cty.Value {
 		b.rows[key] = boundRow{of: b.of(a), prompt: v}
 	case Late:
 		b.late[key] = v
+	case Drawn:
+		b.drawn(a, v, key)
 	case Asked:
 		return cty.ObjectVal(map[string]cty.Value{
-			"model": b.input(a, v.Model, join(key, "model")), "prompt": b.input(a, v.Prompt, join(key, "prompt")),
+			"model": b.input(a, v.Model, join(key, "model")), "prompt": b.input(a, v.prompt(), join(key, "prompt")),
 		})
 	default:
-		b.t.Fatalf("argument %q takes an input or a row expression: Dataset, Model, ModelDouble, Row, Prompt, Late or Asked, not %T", key, v)
+		b.t.Fatalf("argument %q takes an input or a row expression: Dataset, Model, ModelDouble, Row, Prompt, Drawn, Late or Asked, not %T", key, v)
 	}
 	return cty.StringVal(key)
+}
+
+// drawn binds a prompt with the examples that it brings along.
+func (b *binder) drawn(a *pluginv1.Argument, v Drawn, key string) {
+	b.t.Helper()
+	drawing, err := json.Marshal(map[string]any{"count": v.Count, "select": v.Select, "seed": v.Seed})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.rows[key] = boundRow{of: b.of(a), prompt: v.Prompt, drawing: drawing}
+	key = join(key, "examples")
+	b.datasets[key] = newTable(b.t, v.Examples)
+	for _, name := range []string{"user", "assistant"} {
+		b.rows[join(key, name)] = boundRow{of: key, column: name}
+	}
+	if v.By != "" {
+		b.rows[join(key, "by")] = boundRow{of: b.of(a), column: string(v.By)}
+	}
+	if v.Model.Embed != nil {
+		b.doubles[join(key, "model")] = v.Model
+	}
 }
 
 func (b *binder) of(a *pluginv1.Argument) string {
@@ -341,13 +366,14 @@ func (b *bound) rowColumns(dataset string, reads *pluginv1.Reads) (data.Schema, 
 		case r.of != dataset:
 		case r.prompt != nil:
 			schema = append(schema, data.Column{Name: key, Type: "string"})
-			columns = append(columns, d.prompts(r.prompt))
+			columns = append(columns, d.prompts(r.prompt, r.drawing))
 		default:
 			add(key, r.column)
 		}
 	}
 	for _, c := range d.schema {
-		if reads.GetAll() || slices.Contains(reads.GetColumns(), c.Name) {
+		// Which columns late expressions read is not known here.
+		if reads.GetAll() || len(b.late) > 0 || slices.Contains(reads.GetColumns(), c.Name) {
 			add(c.Name, c.Name)
 		}
 	}

@@ -54,6 +54,28 @@ type Late func(row map[string]any) (any, error)
 type Asked struct {
 	Model  ModelDouble
 	Prompt Prompt
+	// Drawn stands in place of Prompt.
+	Drawn *Drawn
+}
+
+func (a Asked) prompt() any {
+	if a.Drawn != nil {
+		return *a.Drawn
+	}
+	return a.Prompt
+}
+
+// Drawn is an argument that holds a prompt whose examples are drawn from a
+// dataset with the columns user and assistant.
+type Drawn struct {
+	Prompt   Prompt
+	Examples Dataset
+	Count    int
+	Select   string // first, random, nearest
+	Seed     int64
+	// Model gives embeddings, and By is what the nearest are near to.
+	Model ModelDouble
+	By    Row
 }
 
 // Saying is a model that answers every request with what the function makes of

@@ -105,13 +105,18 @@ func backward(n int) [][2]int {
 
 // run maps the rows, cut into batches, over a stream of its own.
 func (m *mapRun) run(batches [][2]int) ([]result, error) {
-	var id uint32
+	start := &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: m.b.instance}, Inputs: m.b.modelArtifacts(m.s)}
+	for key := range m.b.datasets {
+		if key != m.output.RowsOf {
+			start.Inputs[key] = m.s.datasetArtifact(m.b, key, nil)
+		}
+	}
 	if m.b.needsHost() {
 		var stop func()
-		id, stop = m.s.client.Host(&host{session: m.s, models: m.b.modelArtifacts(m.s), bound: m.b})
+		start.Host, stop = m.s.client.Host(&host{session: m.s, models: m.b.modelArtifacts(m.s), bound: m.b})
 		defer stop()
 	}
-	stream, err := m.s.client.MapHosted(m.s.t.Context(), m.b.instance, m.made, id)
+	stream, err := m.s.client.MapHosted(m.s.t.Context(), start, m.made)
 	if err != nil {
 		return nil, err
 	}

@@ -186,8 +186,9 @@ func toTable(schema data.Schema, batches []arrow.RecordBatch) *Table {
 	return out
 }
 
-// prompts is a column of what a prompt asks; nil is null.
-func (t *table) prompts(p Prompt) arrow.Array {
+// prompts is a column of what a prompt asks; nil is null. Drawing is JSON that
+// says how examples are drawn.
+func (t *table) prompts(p Prompt, drawing []byte) arrow.Array {
 	b := array.NewStringBuilder(memory.DefaultAllocator)
 	defer b.Release()
 	for _, row := range toTable(t.schema, []arrow.RecordBatch{t.rec}).Rows {
@@ -199,6 +200,9 @@ func (t *table) prompts(p Prompt) arrow.Array {
 		text, err := r.Encode()
 		if err != nil {
 			panic(fmt.Sprintf("a prompt's request can't be written: %s", err))
+		}
+		if drawing != nil {
+			text = fmt.Appendf(nil, `%s,"examples":%s}`, text[:len(text)-1], drawing)
 		}
 		b.Append(string(text))
 	}

@@ -1,0 +1,236 @@
+package llm
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// classes is the choice of one class or, where multiple is set, of any number.
+type classes struct {
+	form
+	multiple bool
+	all      []class
+}
+
+type class struct{ name, description string }
+
+func newClasses(p *plugin.Prepare[args], f form) (task, error) {
+	c := classes{form: f, multiple: p.Args.Multiple}
+	if !p.Known("classes") {
+		return c, nil
+	}
+	var err error
+	if c.all, err = readClasses(p.Args.Classes); err != nil {
+		return nil, plugin.ArgumentErrorf("classes", "%w", err)
+	}
+	seen := map[string]bool{}
+	for _, one := range c.all {
+		if strings.TrimSpace(one.name) == "" || seen[one.name] {
+			return nil, plugin.ArgumentErrorf("classes", "The class %q is there twice, or has no name\nGive each class a name of its own.", one.name)
+		}
+		seen[one.name] = true
+	}
+	if len(c.all) < 2 && !c.multiple || len(c.all) == 0 {
+		return nil, plugin.ArgumentErrorf("classes", "There is nothing to choose between\nName two classes at least.")
+	}
+	return c, nil
+}
+
+func readClasses(v cty.Value) ([]class, error) {
+	wrong := fmt.Errorf("Classes are names\nWrite a list of them, as in [\"card\", \"rate\"], or a map from each to its description.")
+	if !v.CanIterateElements() {
+		return nil, wrong
+	}
+	described := v.Type().IsMapType() || v.Type().IsObjectType()
+	var out []class
+	for it := v.ElementIterator(); it.Next(); {
+		k, e := it.Element()
+		if e.Type() != cty.String && !(described && e.IsNull()) {
+			return nil, wrong
+		}
+		switch {
+		case described && e.IsNull():
+			out = append(out, class{name: k.AsString()})
+		case described:
+			out = append(out, class{k.AsString(), e.AsString()})
+		case e.IsNull():
+			return nil, wrong
+		default:
+			out = append(out, class{name: e.AsString()})
+		}
+	}
+	return out, nil
+}
+
+func (c classes) columns(name string) []data.Column {
+	if c.multiple {
+		return []data.Column{{Name: name, Type: "list<string>"}}
+	}
+	return []data.Column{{Name: name, Type: "string"}}
+}
+
+func (c classes) names() []string {
+	names := make([]string, len(c.all))
+	for i, one := range c.all {
+		names[i] = one.name
+	}
+	return names
+}
+
+func (c classes) instruction() string {
+	var b strings.Builder
+	b.WriteString("These are the labels:\n")
+	for _, one := range c.all {
+		b.WriteString("- " + one.name)
+		if one.description != "" {
+			b.WriteString(": " + one.description)
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("\n")
+	if c.multiple {
+		b.WriteString(c.ask("Choose all the labels that fit, which may be none.", "labels", "[the labels]", "null", "the labels, separated by commas"))
+		return b.String()
+	}
+	b.WriteString(c.ask("Choose the one label that fits best.", "label", "the label", "null", "the label alone"))
+	return b.String()
+}
+
+func (c classes) schema() json.RawMessage {
+	one := map[string]any{"type": "string", "enum": c.names()}
+	if c.multiple {
+		list := map[string]any{"type": "array", "items": one}
+		if c.abstain {
+			list["type"] = []string{"array", "null"}
+		}
+		return c.object("labels", list)
+	}
+	if c.abstain {
+		values := []any{}
+		for _, name := range c.names() {
+			values = append(values, name)
+		}
+		one = map[string]any{"type": []string{"string", "null"}, "enum": append(values, nil)}
+	}
+	return c.object("label", one)
+}
+
+func (c classes) parse(text string) (answer, error) {
+	field := "label"
+	if c.multiple {
+		field = "labels"
+	}
+	raw, a, err := c.read(text, field)
+	if err != nil || raw == nil {
+		return a, err
+	}
+	given, err := c.given(raw)
+	if err != nil {
+		return a, err
+	}
+	var chosen []string
+	for _, label := range given {
+		name, err := c.class(label)
+		if err != nil {
+			return a, err
+		}
+		chosen = append(chosen, name)
+	}
+	if !c.multiple {
+		a.values[0] = chosen[0]
+		return a, nil
+	}
+	a.values[0] = c.ordered(func(name string) bool { return slices.Contains(chosen, name) })
+	return a, nil
+}
+
+// given are the labels as the model wrote them.
+func (c classes) given(raw json.RawMessage) ([]string, error) {
+	switch {
+	case c.text && c.multiple:
+		return strings.Split(string(raw), ","), nil
+	case c.text:
+		return []string{string(raw)}, nil
+	case c.multiple:
+		var labels []string
+		if err := json.Unmarshal(raw, &labels); err != nil {
+			return nil, fmt.Errorf(`"labels" is no list of strings`)
+		}
+		return labels, nil
+	}
+	var label string
+	if err := json.Unmarshal(raw, &label); err != nil {
+		return nil, fmt.Errorf(`"label" is no string`)
+	}
+	return []string{label}, nil
+}
+
+// class is the class that a label names. In text, case and space don't matter.
+func (c classes) class(label string) (string, error) {
+	for _, one := range c.all {
+		if one.name == label {
+			return label, nil
+		}
+	}
+	if c.text {
+		var found []string
+		for _, one := range c.all {
+			if strings.EqualFold(strings.TrimSpace(label), one.name) {
+				found = append(found, one.name)
+			}
+		}
+		if len(found) == 1 {
+			return found[0], nil
+		}
+	}
+	return "", fmt.Errorf("%q is none of the labels, which are %s", label, strings.Join(c.names(), ", "))
+}
+
+// ordered are the chosen classes in the order in which they were declared.
+func (c classes) ordered(chosen func(string) bool) []string {
+	out := []string{}
+	for _, one := range c.all {
+		if chosen(one.name) {
+			out = append(out, one.name)
+		}
+	}
+	return out
+}
+
+// combine takes the class that most draws name; of several classes those that
+// more than half of them name.
+func (c classes) combine(answers []answer, draws int) (answer, float64) {
+	if !c.multiple {
+		return majority(answers, draws)
+	}
+	votes, told := map[string]int{}, 0
+	for _, a := range answers {
+		if labels, ok := a.values[0].([]string); ok {
+			told++
+			for _, l := range labels {
+				votes[l]++
+			}
+		}
+	}
+	if 2*told <= len(answers) {
+		return answers[slices.IndexFunc(answers, func(a answer) bool { return a.values[0] == nil })], float64(len(answers)-told) / float64(draws)
+	}
+	chosen := c.ordered(func(name string) bool { return 2*votes[name] > told })
+	agree := 0
+	out := answer{values: []any{chosen}}
+	for _, a := range answers {
+		if labels, ok := a.values[0].([]string); ok && slices.Equal(labels, chosen) {
+			if agree++; agree == 1 {
+				out.explanation = a.explanation
+			}
+		}
+	}
+	return out, float64(agree) / float64(draws)
+}

@@ -1,0 +1,243 @@
+package llm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/quern-dev/quern/plugins/prompting"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// Map asks for all rows of the batch at the same time.
+func (labeler) Map(ctx context.Context, a *args, b *plugin.Batch) error {
+	pool, err := a.examples(ctx, b)
+	if err != nil {
+		return err
+	}
+	rows := make([]row, b.N)
+	read(a, b, rows)
+	host := b.Host()
+	g, gctx := errgroup.WithContext(ctx)
+	for i := range rows {
+		g.Go(func() error { return rows[i].ask(gctx, a, host, pool) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return a.write(b, rows)
+}
+
+// examples reads the prompt's examples once for the whole run.
+func (a *args) examples(ctx context.Context, b *plugin.Batch) (*prompting.Pool, error) {
+	a.pool.once.Do(func() {
+		// The run's other batches go on when this one's context has ended.
+		ctx := context.WithoutCancel(ctx)
+		a.pool.Pool, a.pool.err = prompting.NewPool(ctx, b.Host(), a.Prompt, b.Dataset(prompting.Dataset(a.Prompt)))
+	})
+	return a.pool.Pool, a.pool.err
+}
+
+// row is one row at work.
+type row struct {
+	prompt *prompting.Prompt
+	by     string
+	pair   [2]string
+	// absent: there is nothing to label, so there is no label.
+	absent bool
+
+	answer     answer
+	confidence float64
+	err        error
+}
+
+// read takes what is asked from the batch.
+func read(a *args, b *plugin.Batch, rows []row) {
+	source := a.Text
+	if a.Prompt.Given() {
+		source = plugin.Column(a.Prompt)
+	}
+	texts := b.Strings(source)
+	var by plugin.Values[string]
+	if key := prompting.ByKey(a.Prompt.Key); b.Array(key) != nil {
+		by = b.Strings(plugin.Column{Key: key})
+	}
+	c, pairwise := a.task.(choice)
+	for i := range rows {
+		r := &rows[i]
+		text, ok := texts.At(i)
+		if !ok {
+			r.absent = true
+			continue
+		}
+		r.by, _ = by.At(i)
+		if a.Prompt.Given() {
+			r.prompt, r.err = prompting.Read(text)
+		} else {
+			r.prompt = &prompting.Prompt{Request: &llm.Request{Messages: []llm.Message{{Role: llm.User, Content: text}}}}
+		}
+		if !pairwise {
+			continue
+		}
+		for k, name := range c.names {
+			text, ok := b.Strings(a.Pairwise[name]).At(i)
+			r.absent = r.absent || !ok
+			r.pair[k] = text
+		}
+	}
+}
+
+// ask gets the row its label. What is wrong with the row alone is kept with
+// it; the error is about the run.
+func (r *row) ask(ctx context.Context, a *args, host *plugin.Host, pool *prompting.Pool) error {
+	if r.absent || r.err != nil {
+		return nil
+	}
+	if r.err = pool.Fill(ctx, r.prompt, r.by); r.err != nil {
+		return r.ofRow()
+	}
+	a.instruct(r.prompt.Request)
+	orders := 1
+	if _, ok := a.task.(choice); ok {
+		orders = 2
+	}
+	draws := a.Samples * orders
+	answers, errs := make([]*answer, draws), make([]error, draws)
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range draws {
+		g.Go(func() error {
+			answers[i], errs[i] = r.draw(ctx, a, host, i/orders, i%orders)
+			if errs[i] != nil && !prompting.OfRow(errs[i]) {
+				return errs[i]
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	var good []answer
+	for _, one := range answers {
+		if one != nil {
+			good = append(good, *one)
+		}
+	}
+	if len(good) == 0 {
+		r.err = errs[0]
+		return nil
+	}
+	r.answer, r.confidence = a.task.combine(good, draws)
+	return nil
+}
+
+// ofRow tells an error of the row, which stays with it, from one of the run.
+func (r *row) ofRow() error {
+	if prompting.OfRow(r.err) {
+		return nil
+	}
+	return r.err
+}
+
+// instruct adds what the labeler wants to the prompt.
+func (a *args) instruct(r *llm.Request) {
+	text := a.Guidelines
+	if instruction := a.task.instruction(); instruction != "" {
+		if text != "" {
+			text += "\n\n"
+		}
+		text += instruction
+	}
+	if text != "" {
+		prompting.Instruct(r, text)
+	}
+	if schema := a.task.schema(); schema != nil {
+		_, users := a.task.(*extraction)
+		r.Output = &llm.Output{Name: "label", Schema: schema, Strict: !users}
+	}
+}
+
+// draw asks once.
+func (r *row) draw(ctx context.Context, a *args, host *plugin.Host, sample, order int) (*answer, error) {
+	request := *r.prompt.Request
+	c, pairwise := a.task.(choice)
+	if pairwise {
+		c.show(&request, r.pair, order)
+	}
+	var out answer
+	err := prompting.Ask(ctx, host, a.Model, &request, sample, func(text string) (err error) {
+		out, err = a.task.parse(text)
+		return err
+	})
+	var declined *prompting.Declined
+	if a.Abstain && errors.As(err, &declined) {
+		return &answer{values: []any{nil}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if pairwise {
+		out = c.named(out, order)
+	}
+	return &out, nil
+}
+
+// write fills the columns.
+func (a *args) write(b *plugin.Batch, rows []row) error {
+	for k, c := range a.task.columns(a.name) {
+		column, err := a.column(c, k, rows)
+		if err != nil {
+			return err
+		}
+		b.SetArray(c.Name, column)
+	}
+	confident := a.confident(true)
+	for i := range rows {
+		r := &rows[i]
+		switch {
+		case r.err != nil:
+			b.Fail(i, prompting.Temporary(r.err), r.err)
+			continue
+		case r.absent:
+			continue
+		}
+		if confident {
+			b.SetFloat(a.name+"_confidence", i, r.confidence)
+		}
+		if a.Explain && r.answer.explanation != "" {
+			b.SetString(a.name+"_explanation", i, r.answer.explanation)
+		}
+	}
+	return nil
+}
+
+// column makes the column of a task's value from the rows.
+func (a *args) column(c data.Column, k int, rows []row) (arrow.Array, error) {
+	t, err := data.ArrowType(c.Type)
+	if err != nil {
+		return nil, err
+	}
+	builder := array.NewBuilder(memory.DefaultAllocator, t)
+	defer builder.Release()
+	values := make([]any, len(rows))
+	for i := range rows {
+		if k < len(rows[i].answer.values) {
+			values[i] = rows[i].answer.values[k]
+		}
+	}
+	text, err := json.Marshal(values)
+	if err == nil {
+		err = builder.UnmarshalJSON(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make column %q of type %s: %w", c.Name, c.Type, err)
+	}
+	return builder.NewArray(), nil
+}

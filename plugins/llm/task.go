@@ -1,0 +1,230 @@
+package llm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/plugins/prompting"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// task is what is asked of the model for each row.
+type task interface {
+	// columns are those of the label, for a block of that name.
+	columns(name string) []data.Column
+	// instruction says what is wanted and in which form.
+	instruction() string
+	// schema of the answer; nil: it is text.
+	schema() json.RawMessage
+	// parse reads an answer.
+	parse(text string) (answer, error)
+	// combine makes one answer of several, with the share of all draws that
+	// say the same. There is one at least.
+	combine(answers []answer, draws int) (answer, float64)
+}
+
+// answer is what the model said of a row: a JSON value for each column of the
+// task. One that is nil is null.
+type answer struct {
+	values      []any
+	explanation string
+}
+
+// form is what tasks have in common.
+type form struct {
+	text, abstain, explain bool
+}
+
+// newTask finds the one that the arguments describe.
+func newTask(p *plugin.Prepare[args]) (task, error) {
+	a := p.Args
+	given := func(key string, v cty.Value) bool { return !p.Known(key) || v != cty.NilVal && !v.IsNull() }
+	var kinds []string
+	for _, k := range []struct {
+		name  string
+		given bool
+	}{
+		{"classes", given("classes", a.Classes)}, {"schema", given("schema", a.Schema)},
+		{"range", !p.Known("range") || len(a.Range) > 0}, {"pairwise", len(a.Pairwise) > 0},
+	} {
+		if k.given {
+			kinds = append(kinds, k.name)
+		}
+	}
+	f := form{text: a.Answer == "text", abstain: a.Abstain, explain: a.Explain}
+	switch {
+	case len(kinds) > 1:
+		return nil, plugin.ArgumentErrorf(kinds[1], "A label has one form\n%s are written; keep one of them.", strings.Join(kinds, " and "))
+	case a.Multiple && (len(kinds) == 0 || kinds[0] != "classes"):
+		return nil, plugin.ArgumentErrorf("multiple", "Several labels need classes\nWrite classes, the labels that there are.")
+	case f.text && f.explain:
+		return nil, plugin.ArgumentErrorf("explain", "A text answer holds the label alone\nLeave out answer = \"text\", or explain.")
+	case len(kinds) == 0 && (f.explain || f.abstain):
+		return nil, plugin.ArgumentErrorf("", "Free text has no form to explain or abstain in\nAsk for it in the prompt.")
+	case len(kinds) == 0:
+		return free{}, nil
+	case kinds[0] == "classes":
+		return newClasses(p, f)
+	case kinds[0] == "schema":
+		return newExtraction(p, f)
+	case kinds[0] == "range":
+		return newScore(p, f)
+	}
+	return newChoice(p, f)
+}
+
+// ---- free text -------------------------------------------------------------
+
+type free struct{}
+
+func (free) columns(name string) []data.Column { return []data.Column{{Name: name, Type: "string"}} }
+func (free) instruction() string               { return "" }
+func (free) schema() json.RawMessage           { return nil }
+
+func (free) parse(text string) (answer, error) {
+	if text = strings.TrimSpace(text); text == "" {
+		return answer{}, errors.New("it is empty")
+	}
+	return answer{values: []any{text}}, nil
+}
+
+func (free) combine(answers []answer, draws int) (answer, float64) { return majority(answers, draws) }
+
+// ---- a score ---------------------------------------------------------------
+
+type score struct {
+	form
+	low, high float64
+}
+
+func newScore(p *plugin.Prepare[args], f form) (task, error) {
+	if !p.Known("range") {
+		return score{form: f}, nil
+	}
+	r := p.Args.Range
+	if len(r) != 2 || r[0] >= r[1] {
+		return nil, plugin.ArgumentErrorf("range", "A range has two ends\nWrite the lowest and the highest score, as in [1, 5].")
+	}
+	return score{f, r[0], r[1]}, nil
+}
+
+func (score) columns(name string) []data.Column { return []data.Column{{Name: name, Type: "float64"}} }
+
+func (s score) instruction() string {
+	ask := fmt.Sprintf("Give a score from %s (lowest) to %s (highest).", number(s.low), number(s.high))
+	return s.ask(ask, "score", "the score", "null", "the number alone")
+}
+
+func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+
+func (s score) schema() json.RawMessage {
+	property := map[string]any{"type": "number", "minimum": s.low, "maximum": s.high}
+	if s.abstain {
+		property["type"] = []string{"number", "null"}
+	}
+	return s.object("score", property)
+}
+
+func (s score) parse(text string) (answer, error) {
+	raw, a, err := s.read(text, "score")
+	if err != nil || raw == nil {
+		return a, err
+	}
+	v, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil {
+		return a, fmt.Errorf("%s is no number", raw)
+	}
+	if !(v >= s.low && v <= s.high) {
+		return a, fmt.Errorf("%s is not from %s to %s", number(v), number(s.low), number(s.high))
+	}
+	a.values[0] = v
+	return a, nil
+}
+
+// combine chooses the median, the lower one of two, so that it is a score that
+// was given.
+func (s score) combine(answers []answer, draws int) (answer, float64) { return median(answers, draws) }
+
+// ---- the form of answers ---------------------------------------------------
+
+// ask is an instruction with the form that the answer has.
+func (f form) ask(what, field, of, none, plain string) string {
+	if f.text {
+		text := what + " Answer with " + plain + ", without any other words."
+		if f.abstain {
+			text += " If you can't tell, answer with: none"
+		}
+		return text
+	}
+	text := what + " Answer with a JSON object and nothing else: {"
+	if f.explain {
+		text += `"explanation": your reasons in one or two sentences, `
+	}
+	text += fmt.Sprintf("%q: %s}.", field, of)
+	if f.abstain {
+		text += fmt.Sprintf(" If you can't tell, %q is %s.", field, none)
+	}
+	return text
+}
+
+// object is the schema of an answer with one field. Where the reasons are
+// asked for they come first, so that the model gives them before it decides.
+func (f form) object(field string, property any) json.RawMessage {
+	if f.text {
+		return nil
+	}
+	properties, required := map[string]any{field: property}, []string{field}
+	if f.explain {
+		properties["explanation"] = map[string]any{"type": "string"}
+		required = []string{"explanation", field}
+	}
+	raw, err := json.Marshal(map[string]any{
+		"type": "object", "properties": properties, "required": required, "additionalProperties": false,
+	})
+	if err != nil {
+		panic(err) // strings and finite numbers
+	}
+	return raw
+}
+
+// read takes the field from an answer; nil: the model can't tell. Of text it is
+// the text itself.
+func (f form) read(text, field string) (json.RawMessage, answer, error) {
+	a := answer{values: []any{nil}}
+	if f.text {
+		text = strings.Trim(strings.TrimSpace(text), "\"'`.* \n")
+		switch {
+		case f.abstain && strings.EqualFold(text, "none"):
+			return nil, a, nil
+		case text == "":
+			return nil, a, errors.New("it is empty")
+		}
+		return json.RawMessage(text), a, nil
+	}
+	var object map[string]json.RawMessage
+	if err := prompting.Decode(text, &object); err != nil {
+		return nil, a, err
+	}
+	raw, ok := object[field]
+	if !ok {
+		return nil, a, fmt.Errorf("it has no field %q", field)
+	}
+	if f.explain {
+		if err := json.Unmarshal(object["explanation"], &a.explanation); err != nil {
+			return nil, a, errors.New(`it has no text in the field "explanation"`)
+		}
+	}
+	if string(raw) == "null" {
+		if !f.abstain {
+			return nil, a, fmt.Errorf("%q is null", field)
+		}
+		return nil, a, nil
+	}
+	return raw, a, nil
+}

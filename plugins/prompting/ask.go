@@ -1,0 +1,135 @@
+package prompting
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// Declined is the error of a model that declined to answer.
+type Declined struct{ Words string }
+
+func (e *Declined) Error() string {
+	if e.Words == "" {
+		return "the model declined to answer"
+	}
+	return "the model declined to answer: " + excerpt(e.Words)
+}
+
+// Unusable is the error of an answer that is not of the form that was asked
+// for, the second time too.
+type Unusable struct {
+	Err  error
+	Text string
+}
+
+func (e *Unusable) Error() string {
+	return fmt.Sprintf("the answer can't be used: %s. It was: %s", e.Err, excerpt(e.Text))
+}
+func (e *Unusable) Unwrap() error { return e.Err }
+
+// OfRow says whether an error is about the one row, as against the run: the
+// stage goes on without that row.
+func OfRow(err error) bool {
+	var call *llm.CallError
+	var declined *Declined
+	var unusable *Unusable
+	return errors.As(err, &call) || errors.As(err, &declined) || errors.As(err, &unusable)
+}
+
+// Temporary says whether another run may succeed with the row.
+func Temporary(err error) bool {
+	var call *llm.CallError
+	return errors.As(err, &call) && call.Temporary
+}
+
+// Ask asks for an answer that take accepts. Where it does not, the model is
+// shown what is wrong and asked once more.
+func Ask(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Request, draw int, take func(text string) error) error {
+	resp, err := host.Chat(ctx, m, r, draw)
+	if err != nil {
+		return err
+	}
+	wrong := accept(resp, take)
+	var declined *Declined
+	if wrong == nil || errors.As(wrong, &declined) {
+		return wrong
+	}
+	again := *r
+	again.Messages = append(slices.Clone(r.Messages),
+		llm.Message{Role: llm.Assistant, Content: resp.Text},
+		llm.Message{Role: llm.User, Content: "This answer can't be used: " + wrong.Error() + ". Answer once more, in the form that was asked for and with nothing else."},
+	)
+	if resp, err = host.Chat(ctx, m, &again, draw); err != nil {
+		return err
+	}
+	wrong = accept(resp, take)
+	if wrong == nil || errors.As(wrong, &declined) {
+		return wrong
+	}
+	return &Unusable{wrong, resp.Text}
+}
+
+func accept(r *llm.Response, take func(string) error) error {
+	switch {
+	case r.Refused():
+		return &Declined{r.Refusal}
+	case r.FinishReason == llm.FinishLength:
+		return errors.New("it was cut off at the greatest number of tokens")
+	}
+	return take(r.Text)
+}
+
+// Unfence takes off the fence of a code block that is all of an answer: models
+// put JSON into one even when they are asked not to.
+func Unfence(text string) string {
+	text = strings.TrimSpace(text)
+	inner, ok := strings.CutPrefix(text, "```")
+	if !ok {
+		return text
+	}
+	inner, ok = strings.CutSuffix(inner, "```")
+	if first, rest, found := strings.Cut(inner, "\n"); ok && found && !strings.ContainsAny(strings.TrimSpace(first), " {[\"") {
+		return strings.TrimSpace(rest)
+	}
+	return text
+}
+
+// Decode reads an answer that is JSON of a certain form and nothing else.
+func Decode(text string, into any) error {
+	d := json.NewDecoder(strings.NewReader(Unfence(text)))
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("it is not the JSON that was asked for (%s)", err)
+	}
+	if d.More() {
+		return errors.New("more follows after the JSON")
+	}
+	return nil
+}
+
+// Instruct adds text to the instructions of a request, its system message.
+func Instruct(r *llm.Request, text string) {
+	r.Messages = slices.Clone(r.Messages)
+	if len(r.Messages) > 0 && r.Messages[0].Role == llm.System {
+		r.Messages[0].Content = strings.TrimRight(r.Messages[0].Content, "\n") + "\n\n" + text
+		return
+	}
+	r.Messages = slices.Insert(r.Messages, 0, llm.Message{Role: llm.System, Content: text})
+}
+
+// excerptLength is how much of an answer an error shows, in bytes.
+const excerptLength = 200
+
+func excerpt(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > excerptLength {
+		text = strings.ToValidUTF8(text[:excerptLength], "") + "…"
+	}
+	return text
+}
