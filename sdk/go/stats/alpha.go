@@ -133,6 +133,7 @@ type rankings struct {
 	level  Level
 	labels int
 	items  [][]int
+	within []float64 // the disagreement of each item, on the nominal level
 }
 
 func newRankings(items [][]float64, level Level) *rankings {
@@ -150,6 +151,7 @@ func newRankings(items [][]float64, level Level) *rankings {
 		}
 		slices.Sort(places)
 		r.items = append(r.items, places)
+		r.within = append(r.within, differentPairs(places)/float64(len(places)-1))
 	}
 	return r
 }
@@ -176,7 +178,7 @@ func (r *rankings) nominal(rows []int, counts []float64, n float64) float64 {
 	}
 	var within float64
 	for _, row := range rows {
-		within += differentPairs(r.items[row]) / float64(len(r.items[row])-1)
+		within += r.within[row]
 	}
 	return fromDisagreements(within, total, n)
 }

@@ -164,26 +164,33 @@ func interval(value float64, draws []float64, lefts []left, n, units int, o Opti
 	}
 	slices.Sort(draws)
 	e := Estimate{Value: value, SE: stat.StdDev(draws, nil), N: n, Units: units}
-	e.Low, e.High, e.Method = bca(value, draws, acceleration(lefts), o.Confidence)
+	e.Low, e.High, e.Method = bca(value, draws, acceleration(lefts), widened(o.Confidence, units))
 	return e, nil
 }
 
-// bca is the bias-corrected and accelerated interval of sorted draws (Efron
-// 1987; Efron and Tibshirani, An Introduction to the Bootstrap, chapter 14),
-// or the percentile interval where the corrections are not defined: all draws
-// on one side of the value, or an acceleration that turns the order round.
-func bca(value float64, draws []float64, acceleration, confidence float64) (low, high float64, m Method) {
-	tail := (1 - confidence) / 2
+// widened is how many standard errors an interval of this confidence reaches
+// to each side. Draws of few units vary too little, by the root of (n-1)/n,
+// and don't know how little they know; Student's distribution does (Hesterberg
+// 2015, What Teachers Should Know About the Bootstrap, section 5.3). For many
+// units it is the quantile of the normal distribution.
+func widened(confidence float64, units int) float64 {
+	n := float64(units)
+	return math.Sqrt(n/(n-1)) * studentQuantile(confidence, units-1)
+}
+
+// bca is the bias-corrected and accelerated interval of sorted draws that
+// reaches z standard errors to each side (Efron 1987; Efron and Tibshirani, An
+// Introduction to the Bootstrap, chapter 14), or the percentile interval where
+// the corrections are not defined: all draws on one side of the value, or an
+// acceleration that turns the order round.
+func bca(value float64, draws []float64, acceleration, z float64) (low, high float64, m Method) {
+	at := func(z float64) float64 { return quantile(draws, distuv.UnitNormal.CDF(z)) }
 	bias := distuv.UnitNormal.Quantile(shareBelow(draws, value))
-	if !math.IsInf(bias, 0) && !math.IsNaN(acceleration) {
-		z := distuv.UnitNormal.Quantile(1 - tail)
-		below, above := bias-z, bias+z
-		if 1-acceleration*below > 0 && 1-acceleration*above > 0 {
-			return quantile(draws, distuv.UnitNormal.CDF(bias+below/(1-acceleration*below))),
-				quantile(draws, distuv.UnitNormal.CDF(bias+above/(1-acceleration*above))), MethodBCa
-		}
+	below, above := bias-z, bias+z
+	if math.IsInf(bias, 0) || !(1-acceleration*below > 0) || !(1-acceleration*above > 0) {
+		return at(-z), at(z), MethodPercentile
 	}
-	return quantile(draws, tail), quantile(draws, 1-tail), MethodPercentile
+	return at(bias + below/(1-acceleration*below)), at(bias + above/(1-acceleration*above)), MethodBCa
 }
 
 // shareBelow is the share of sorted draws that lie below a value, those equal

@@ -9,8 +9,7 @@ import (
 )
 
 // Mean estimates the mean with a bootstrap interval, over clusters where
-// there are some. With fewer than some 30 units StudentMean keeps its promise
-// better.
+// there are some.
 func Mean(values []float64, o Options) (Estimate, error) {
 	o, err := o.checked(len(values))
 	if err != nil {

@@ -48,10 +48,11 @@ const (
 	MethodTango Method = "tango"
 	// MethodStudent is Student's t interval, by a standard error.
 	MethodStudent Method = "student"
-	// MethodBCa is the bias-corrected and accelerated bootstrap interval.
+	// MethodBCa is the bias-corrected and accelerated bootstrap interval,
+	// widened for few units.
 	MethodBCa Method = "bca"
-	// MethodPercentile is the plain bootstrap interval, made where the
-	// corrections of BCa are not defined.
+	// MethodPercentile is the plain bootstrap interval, widened for few units,
+	// made where the corrections of BCa are not defined.
 	MethodPercentile Method = "percentile"
 	// MethodNone: there are too few units for an interval.
 	MethodNone Method = "none"

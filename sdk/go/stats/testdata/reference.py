@@ -152,6 +152,9 @@ x, groups = skewed(1, 40), [i * i % 11 for i in range(40)]
 show("mean bca 95", x.mean(), *bca(x, np.mean, 2, 0.95))
 show("mean bca 90", x.mean(), *bca(x, np.mean, 2, 0.90))
 show("variance bca 95", x.var(), *bca(x, np.var, 3, 0.95))
+wide = 2 * stats.norm.cdf(math.sqrt(40 / 39) * stats.t.ppf(0.975, 39)) - 1
+show("mean bca 95, widened", x.mean(), *bca(x, np.mean, 2, wide))
+show("variance bca 95, widened", x.var(), *bca(x, np.var, 3, wide))
 show("student", x.mean(), *stats.t.interval(0.95, 39, x.mean(), stats.sem(x)), stats.sem(x))
 show("student, clusters", *clustered(x, groups))
 show("student 99, clusters", *clustered(x, groups, 0.99))
