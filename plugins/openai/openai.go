@@ -1,0 +1,170 @@
+// Package openai gives models behind the API that OpenAI defined and many
+// others serve: Azure, vLLM, llama.cpp, LM Studio. It goes through OpenAI's own
+// SDK, whose retries are off: quern's are in their place.
+package openai
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+	"strings"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/quern-dev/quern/plugins/provider"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// Environment are the variables that the type reads.
+var Environment = []string{keyVariable}
+
+const (
+	keyVariable  = "OPENAI_API_KEY"
+	officialHost = "api.openai.com"
+)
+
+// Types returns the types of this package.
+func Types() []plugin.Type {
+	return []plugin.Type{plugin.Provider(plugin.Info{
+		Name: "openai", Behaviour: 1,
+		Doc: "A model behind an endpoint that speaks OpenAI's API. OpenAI, Azure, vLLM, llama.cpp, LM Studio and others do; " +
+			"base_url says where. The key comes from api_key, api_key_command or the variable OPENAI_API_KEY, and is sent to base_url.",
+	}, impl{})}
+}
+
+type args struct {
+	Name    string `quern:"name,required" doc:"The model's name at the endpoint; of Azure's older addresses the deployment's."`
+	BaseURL string `quern:"base_url,operational" default:"\"https://api.openai.com/v1\"" doc:"The endpoint's address, up to and without /chat/completions."`
+	provider.Secret
+	Organization string `quern:"organization,operational" doc:"The organisation that is billed."`
+	Project      string `quern:"project,operational" doc:"The project that is billed."`
+	APIVersion   string `quern:"api_version,operational" doc:"The api-version that Azure's older addresses ask for."`
+
+	provider.Sampling
+	ReasoningEffort string    `quern:"reasoning_effort" doc:"How much a reasoning model thinks: none, minimal, low, medium, high or xhigh, as the model has them."`
+	LogProbs        bool      `quern:"logprobs" doc:"Whether log-probabilities are asked for with each answer."`
+	Dimensions      *int64    `quern:"dimensions" doc:"How many dimensions embeddings have, where the model lets one choose."`
+	Extra           cty.Value `quern:"extra" doc:"Further fields of the request's body, such as { top_k = 1 } for vLLM."`
+
+	provider.Limits
+
+	key        *provider.Key
+	azure      bool
+	official   bool
+	chat       openai.ChatCompletionService
+	embeddings openai.EmbeddingService
+}
+
+type impl struct{}
+
+// Prepare checks the arguments and says what is known of the model.
+func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	a := p.Args
+	provider.Check(p, &a.Sampling, &a.Limits)
+	u := a.locate(p.Known("base_url"))
+	if u == nil {
+		p.Errorf("base_url", "base_url is no address\nWrite it with http:// or https://, such as \"http://127.0.0.1:8000/v1\".")
+	}
+	if a.Extra != cty.NilVal && !a.Extra.IsNull() && !a.Extra.Type().IsObjectType() && !a.Extra.Type().IsMapType() {
+		p.Errorf("extra", "extra has to be an object\nIts attributes become fields of the request's body.")
+	}
+	// Elsewhere the same name may be billed otherwise, or by nobody.
+	var price *llm.Price
+	if a.official {
+		price = Prices.Price(a.Name)
+	}
+	info := a.Info(Tokenizer(a.Name), price)
+	switch {
+	case isEmbedding(a.Name):
+		info.Capabilities = []string{plugin.CanEmbed}
+	case a.official:
+		info.Capabilities = []string{plugin.CanChat}
+	}
+	p.SetModelInfo(info)
+	return nil
+}
+
+// locate finds out whose endpoint base_url is; nil: nobody's.
+func (a *args) locate(known bool) *url.URL {
+	if !known {
+		return &url.URL{}
+	}
+	u, err := url.Parse(a.BaseURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil
+	}
+	a.official = u.Hostname() == officialHost
+	a.azure = strings.HasSuffix(u.Hostname(), ".azure.com") || a.APIVersion != ""
+	return u
+}
+
+// Open makes the clients.
+func (impl) Open(_ context.Context, a *args) error {
+	a.key = a.Key(keyVariable)
+	// The services are made without the SDK's client, which would take
+	// settings from the environment.
+	base := a.BaseURL
+	if !strings.HasSuffix(base, "/") {
+		base += "/"
+	}
+	options := []option.RequestOption{
+		option.WithBaseURL(base), option.WithMaxRetries(0), option.WithHTTPClient(provider.Client),
+	}
+	if a.Organization != "" {
+		options = append(options, option.WithOrganization(a.Organization))
+	}
+	if a.Project != "" {
+		options = append(options, option.WithProject(a.Project))
+	}
+	if a.APIVersion != "" {
+		options = append(options, option.WithQuery("api-version", a.APIVersion))
+	}
+	extra, err := a.extra()
+	if err != nil {
+		return err
+	}
+	options = append(options, extra...)
+	a.chat = openai.NewChatCompletionService(options...)
+	a.embeddings = openai.NewEmbeddingService(options...)
+	return nil
+}
+
+func (a *args) extra() ([]option.RequestOption, error) {
+	if a.Extra == cty.NilVal || a.Extra.IsNull() {
+		return nil, nil
+	}
+	var out []option.RequestOption
+	for name, v := range a.Extra.AsValueMap() {
+		b, err := ctyjson.Marshal(v, v.Type())
+		if err != nil {
+			return nil, plugin.ArgumentErrorf("extra", "%s can't be written as JSON: %w", name, err)
+		}
+		// The SDK takes the name as a path.
+		out = append(out, option.WithJSONSet(pathEscape(name), json.RawMessage(b)))
+	}
+	return out, nil
+}
+
+var pathEscaper = strings.NewReplacer(`\`, `\\`, `.`, `\.`, `*`, `\*`, `?`, `\?`, `|`, `\|`, `#`, `\#`, `@`, `\@`, `:`, `\:`)
+
+func pathEscape(name string) string { return pathEscaper.Replace(name) }
+
+// authorise are the options that carry the key.
+func (a *args) authorise(ctx context.Context) (key string, options []option.RequestOption, err error) {
+	if key, err = a.key.Get(ctx); err != nil {
+		return "", nil, err
+	}
+	switch {
+	case key == "" && a.official:
+		return "", nil, &llm.CallError{Message: "there is no key for " + officialHost + ": set the variable " + keyVariable + ", or api_key or api_key_command in the model's block"}
+	case key == "":
+		return "", nil, nil
+	case a.azure:
+		return key, []option.RequestOption{option.WithHeader("api-key", key)}, nil
+	}
+	return key, []option.RequestOption{option.WithAPIKey(key)}, nil
+}

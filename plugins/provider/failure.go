@@ -1,0 +1,169 @@
+package provider
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/quern-dev/quern/sdk/go/llm"
+)
+
+// maxMessage is how much of a provider's message is kept, in bytes.
+const maxMessage = 600
+
+// Refused is the failure that an HTTP status stands for.
+func Refused(status int, header http.Header, message string) *llm.CallError {
+	message = strings.ToValidUTF8(strings.TrimSpace(message), "�")
+	if message == "" {
+		message = http.StatusText(status)
+	}
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
+	}
+	return &llm.CallError{
+		Message: message, Status: status, Temporary: temporary(status), RetryAfter: RetryAfter(header, time.Now()),
+	}
+}
+
+// Message finds what a provider says of a failure in the forms that are usual:
+// {"error": {"message", "code", "type"}}, {"error": "…"}, {"message": "…"} and
+// {"detail": "…"}. Text that is no JSON is the message itself, unless it is a
+// page.
+func Message(body []byte) (message, code string) {
+	var form struct {
+		Error   json.RawMessage `json:"error"`
+		Message string          `json:"message"`
+		Detail  any             `json:"detail"`
+		Code    any             `json:"code"`
+	}
+	text := strings.TrimSpace(string(body))
+	if json.Unmarshal(body, &form) != nil {
+		if strings.HasPrefix(text, "<") {
+			return "", ""
+		}
+		return text, ""
+	}
+	var inner struct {
+		Message    string `json:"message"`
+		Code       any    `json:"code"`
+		Type       string `json:"type"`
+		InnerError struct {
+			Code string `json:"code"`
+		} `json:"innererror"`
+	}
+	switch {
+	case json.Unmarshal(form.Error, &inner) == nil && inner.Message != "":
+		for _, c := range []any{inner.InnerError.Code, inner.Code, inner.Type} {
+			if code, _ := c.(string); code != "" {
+				return inner.Message, code
+			}
+		}
+		return inner.Message, ""
+	case json.Unmarshal(form.Error, &message) == nil && message != "":
+		return message, ""
+	case form.Message != "":
+		code, _ = form.Code.(string)
+		return form.Message, code
+	case form.Detail != nil:
+		return fmt.Sprint(form.Detail), ""
+	}
+	return text, ""
+}
+
+// temporary says whether a status is one that may pass: a time-out, a
+// conflict, too early, too many requests, a failure of the server.
+func temporary(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
+		return false
+	}
+	return status >= 500
+}
+
+// maxWait bounds what a provider can ask for.
+const maxWait = 24 * time.Hour
+
+// RetryAfter reads how long a provider asks to wait: milliseconds in
+// Retry-After-Ms, or seconds or a date in Retry-After. nil: it says nothing
+// that can be understood.
+func RetryAfter(h http.Header, now time.Time) *time.Duration {
+	for _, form := range []struct {
+		name string
+		unit time.Duration
+	}{{"Retry-After-Ms", time.Millisecond}, {"Retry-After", time.Second}} {
+		text := strings.TrimSpace(h.Get(form.name))
+		if n, err := strconv.ParseFloat(text, 64); err == nil && n >= 0 && !math.IsInf(n, 0) {
+			return wait(time.Duration(min(n*float64(form.unit), float64(maxWait))))
+		}
+	}
+	if at, err := http.ParseTime(strings.TrimSpace(h.Get("Retry-After"))); err == nil {
+		return wait(at.Sub(now))
+	}
+	return nil
+}
+
+func wait(d time.Duration) *time.Duration {
+	d = max(0, min(d, maxWait))
+	return &d
+}
+
+// Unreached is the failure of a request that got no answer. An endpoint that
+// is not there, or went away, may come back; what is wrong with the
+// configuration may not.
+func Unreached(ctx context.Context, err error) *llm.CallError {
+	if late(ctx, err) {
+		// A time-out is no proof that nobody is there.
+		return &llm.CallError{Message: "the endpoint did not answer in time", Status: http.StatusRequestTimeout, Temporary: true}
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		// The address is told without its query, which may hold a key.
+		err = fmt.Errorf("%s: %w", host(u.URL), u.Err)
+	}
+	return &llm.CallError{Message: "no connection to " + err.Error(), Temporary: !misconfigured(err)}
+}
+
+func late(ctx context.Context, err error) bool {
+	var timeout interface{ Timeout() bool }
+	return ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &timeout) && timeout.Timeout() && !isDial(err)
+}
+
+func host(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "the endpoint"
+	}
+	return u.Host
+}
+
+// misconfigured says whether an error lies in an address or a certificate.
+func misconfigured(err error) bool {
+	var (
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		record    tls.RecordHeaderError
+		verify    *tls.CertificateVerificationError
+	)
+	return errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) ||
+		errors.As(err, &record) || errors.As(err, &verify) ||
+		strings.Contains(err.Error(), "unsupported protocol scheme") || strings.Contains(err.Error(), "HTTP response to HTTPS client")
+}
+
+// Garbled is the failure of an answer that came but can't be read: cut off, or
+// not what the protocol says.
+func Garbled(status int, err error) *llm.CallError {
+	return &llm.CallError{Message: "the answer can't be read: " + err.Error(), Status: status, Temporary: true}
+}

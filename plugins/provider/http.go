@@ -1,0 +1,50 @@
+package provider
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Client makes requests to endpoints. It keeps as many connections open as
+// there are requests under way, for opening one costs more than a small
+// request; and it follows no redirects, which would take a key elsewhere.
+var Client = &http.Client{
+	Transport: bounded{&http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          1024,
+		MaxIdleConnsPerHost:   1024,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// maxAnswer is how long an answer may be, in bytes; the rest is cut off.
+const maxAnswer = 64 << 20
+
+// bounded bounds what is read of answers.
+type bounded struct{ http.RoundTripper }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.RoundTripper.RoundTrip(r)
+	if err == nil {
+		body := resp.Body
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(body, maxAnswer), body}
+	}
+	return resp, err
+}
+
+// isDial says whether an error is of making a connection.
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}

@@ -1,0 +1,102 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/quern-dev/quern/sdk/go/llm"
+)
+
+// Secret is the arguments that a key comes from.
+type Secret struct {
+	APIKey        string   `quern:"api_key,sensitive,operational" doc:"The key for the endpoint, from a variable with sensitive = true. Without it and without api_key_command, the environment's."`
+	APIKeyCommand []string `quern:"api_key_command,operational" doc:"A command that prints the key, such as [\"pass\", \"show\", \"openai\"]. It is run when the key is first needed, and again when the endpoint refuses it."`
+}
+
+// Key gets a model's key when it is needed. The key is never part of an error.
+type Key struct {
+	fixed   string
+	command []string
+
+	mu      sync.Mutex
+	value   string
+	fetched time.Time
+}
+
+// keyAge is how old a command's key has to be to be fetched again when the
+// endpoint refuses it: many calls fail at once when a key expires.
+const keyAge = 30 * time.Second
+
+// Key returns the source of the key that the arguments, or else an environment
+// variable, give.
+func (s *Secret) Key(variable string) *Key {
+	k := &Key{fixed: s.APIKey, command: s.APIKeyCommand}
+	if k.fixed == "" && len(k.command) == 0 {
+		k.fixed = os.Getenv(variable)
+	}
+	return k
+}
+
+// Get returns the key; "" where there is none.
+func (k *Key) Get(ctx context.Context) (string, error) {
+	if len(k.command) == 0 || k.fixed != "" {
+		return k.fixed, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.value != "" {
+		return k.value, nil
+	}
+	value, err := run(ctx, k.command)
+	if err != nil {
+		return "", err
+	}
+	k.value, k.fetched = value, time.Now()
+	return value, nil
+}
+
+// run runs the command of a key. What it prints is in no error, for it may be
+// a key.
+func run(ctx context.Context, command []string) (string, error) {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.WaitDelay = time.Second
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Run(); err != nil {
+		return "", &llm.CallError{Message: fmt.Sprintf("api_key_command %q failed: %s", command[0], err)}
+	}
+	value := strings.TrimSpace(out.String())
+	if value == "" || strings.ContainsAny(value, "\r\n") {
+		return "", &llm.CallError{Message: fmt.Sprintf("api_key_command %q has to print one line, the key", command[0])}
+	}
+	return value, nil
+}
+
+// Refused notes that the endpoint refused the key. True: there may be another
+// one now, so that another attempt makes sense.
+func (k *Key) Refused() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.fixed != "" || len(k.command) == 0 || k.value == "" {
+		return false
+	}
+	if time.Since(k.fetched) < keyAge {
+		return false
+	}
+	k.value = ""
+	return true
+}
+
+// Redact takes a key out of a text.
+func Redact(text, key string) string {
+	if len(key) < 4 {
+		return text
+	}
+	return strings.ReplaceAll(text, key, "(sensitive)")
+}
