@@ -9,12 +9,13 @@ import (
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/stats"
 )
 
 // Types are the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, Behaviour: 1}, evaluator{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, Behaviour: 2}, evaluator{}),
 	}
 }
 
@@ -187,7 +188,7 @@ func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 	}
 	scores := map[string]*Scores{}
 	values := map[string]cty.Value{}
-	o := Options{Confidence: r.Args.Confidence, Resamples: r.Args.Resamples, Seed: r.Args.Seed}
+	o := stats.Options{Confidence: r.Args.Confidence, Resamples: r.Args.Resamples, Seed: r.Args.Seed}
 	for i, s := range r.Args.subjects {
 		r.Progress(int64(i), int64(len(r.Args.subjects)), "subjects", s.name)
 		figures, err := scored.tallies[i].Scores(o)
@@ -210,10 +211,10 @@ func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 	return nil
 }
 
-func (i Interval) value() cty.Value {
+func intervalValue(e stats.Estimate) cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{
-		"value": cty.NumberFloatVal(i.Value), "low": cty.NumberFloatVal(i.Low),
-		"high": cty.NumberFloatVal(i.High), "n": cty.NumberIntVal(i.N),
+		"value": cty.NumberFloatVal(e.Value), "low": cty.NumberFloatVal(e.Low),
+		"high": cty.NumberFloatVal(e.High), "n": cty.NumberIntVal(int64(e.N)),
 	})
 }
 
@@ -226,8 +227,8 @@ func (s *Scores) value(errors int64) cty.Value {
 		})
 	}
 	return cty.ObjectVal(map[string]cty.Value{
-		"accuracy": s.Accuracy.value(), "macro_f1": s.MacroF1.value(),
-		"weighted_f1": s.WeightedF1.value(), "coverage": s.Coverage.value(),
+		"accuracy": intervalValue(s.Accuracy), "macro_f1": intervalValue(s.MacroF1),
+		"weighted_f1": intervalValue(s.WeightedF1), "coverage": intervalValue(s.Coverage),
 		"errors": cty.NumberIntVal(errors), "classes": cty.MapVal(classes),
 	})
 }

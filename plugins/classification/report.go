@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/stats"
 )
 
 // The files of a report: the figures for programs, and a page for people.
@@ -60,8 +61,10 @@ type figure struct {
 	Value float64 `json:"value"`
 	Low   float64 `json:"low"`
 	High  float64 `json:"high"`
-	N     int64   `json:"n"`
+	N     int     `json:"n"`
 }
+
+func figureOf(e stats.Estimate) figure { return figure{e.Value, e.Low, e.High, e.N} }
 
 type classMetrics struct {
 	Precision float64 `json:"precision"`
@@ -79,8 +82,8 @@ func metricsOf(s *scored, subjects []subject, scores map[string]*Scores) metrics
 			classes[label] = classMetrics(c)
 		}
 		m.Subjects[subject.name] = subjectMetrics{
-			figure(figures.Accuracy), figure(figures.MacroF1), figure(figures.WeightedF1),
-			figure(figures.Coverage), s.errors[k], classes,
+			figureOf(figures.Accuracy), figureOf(figures.MacroF1), figureOf(figures.WeightedF1),
+			figureOf(figures.Coverage), s.errors[k], classes,
 		}
 	}
 	return m
@@ -98,7 +101,7 @@ func page(name string, a *args, s *scored, scores map[string]*Scores) string {
 	for k, subject := range a.subjects {
 		f := scores[subject.name]
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %d |\n",
-			subject.name, f.Accuracy, f.MacroF1, f.WeightedF1, f.Coverage, s.errors[k])
+			subject.name, figureOf(f.Accuracy), figureOf(f.MacroF1), figureOf(f.WeightedF1), figureOf(f.Coverage), s.errors[k])
 	}
 	for k, subject := range a.subjects {
 		writeSubject(&b, subject.name, scores[subject.name], s.tallies[k])
@@ -107,7 +110,7 @@ func page(name string, a *args, s *scored, scores map[string]*Scores) string {
 }
 
 // String writes a figure with its interval.
-func (i Interval) String() string { return fmt.Sprintf("%.4f [%.4f, %.4f]", i.Value, i.Low, i.High) }
+func (f figure) String() string { return fmt.Sprintf("%.4f [%.4f, %.4f]", f.Value, f.Low, f.High) }
 
 func writeSubject(b *strings.Builder, name string, f *Scores, t *Tally) {
 	fmt.Fprintf(b, "\n## %s\n\n| class | precision | recall | F1 | rows |\n| --- | --- | --- | --- | --- |\n", name)

@@ -2,14 +2,9 @@ package classification
 
 import (
 	"errors"
-)
 
-// Interval is a figure with what is known about its accuracy.
-type Interval struct {
-	Value, Low, High float64
-	// N is the number of rows behind it.
-	N int64
-}
+	"github.com/quern-dev/quern/sdk/go/stats"
+)
 
 // Class is how well one label is found. A quotient by zero counts as 0, as in
 // scikit-learn.
@@ -21,100 +16,108 @@ type Class struct {
 
 // Scores are the figures of one subject.
 type Scores struct {
-	Accuracy, MacroF1, WeightedF1 Interval
+	Accuracy, MacroF1, WeightedF1 stats.Estimate
 	// Coverage is the share of rows that got any label.
-	Coverage Interval
+	Coverage stats.Estimate
 	Classes  map[string]Class
 }
 
-// Options say how intervals are made.
-type Options struct {
-	// Confidence is the share of intervals that hold the true figure: 0.95.
-	Confidence float64
-	// Resamples of the bootstrap.
-	Resamples int
-	Seed      int64
-}
-
 // Scores makes the figures. Accuracy and coverage have Wilson score
-// intervals, the F1 figures percentile intervals of a bootstrap over rows.
-func (t *Tally) Scores(o Options) (*Scores, error) {
+// intervals, the F1 figures those of a bootstrap over rows. Drawing rows is
+// drawing the counts of the confusion matrix, which takes time by cells.
+func (t *Tally) Scores(o stats.Options) (*Scores, error) {
 	m := t.matrix()
-	n := m.rows()
-	if n == 0 {
+	if m.rows == 0 {
 		return nil, errors.New("there are no rows to score")
 	}
-	var right, given int64
-	for _, c := range m.cells {
+	right, given := 0, 0
+	for i, c := range m.cells {
 		if c.target == c.predicted {
-			right += c.rows
+			right += m.counts[i]
 		}
 		if c.predicted >= 0 {
-			given += c.rows
+			given += m.counts[i]
 		}
 	}
 	s := &Scores{
-		Accuracy: Wilson(right, n, o.Confidence),
-		Coverage: Wilson(given, n, o.Confidence),
+		Accuracy: stats.Wilson(right, m.rows, o.Confidence),
+		Coverage: stats.Wilson(given, m.rows, o.Confidence),
 		Classes:  map[string]Class{},
 	}
-	margins := newMargins(len(m.classes))
-	macro, weighted := margins.f1(m.cells)
+	sums := m.margins(m.counts)
 	for i, class := range m.classes {
-		s.Classes[class] = margins.class(i)
+		s.Classes[class] = sums.class(i)
 	}
-	s.MacroF1, s.WeightedF1 = bootstrap(m, o)
-	s.MacroF1.Value, s.WeightedF1.Value = macro, weighted
-	return s, nil
+	var err error
+	if s.MacroF1, err = m.estimate((*margins).macro, o); err != nil {
+		return nil, err
+	}
+	s.WeightedF1, err = m.estimate((*margins).weighted, o)
+	return s, err
 }
 
-// margins are the sums of a confusion matrix. They are a buffer, filled anew
-// by f1.
-type margins struct{ right, support, predicted []int64 }
-
-func newMargins(classes int) *margins {
-	return &margins{make([]int64, classes), make([]int64, classes), make([]int64, classes)}
+// estimate bootstraps a mean F1. The same seed draws the same rows for both.
+func (m *matrix) estimate(f1 func(*margins) float64, o stats.Options) (stats.Estimate, error) {
+	e, err := stats.BootstrapCounts(m.counts, func(counts []int) float64 { return f1(m.margins(counts)) }, o)
+	return e.Within(0, 1), err
 }
 
-// f1 returns the mean F1 over the classes that occur in cells, as right or
-// predicted label, and the mean weighted by support.
-func (g *margins) f1(cells []field) (macro, weighted float64) {
-	clear(g.right)
-	clear(g.support)
-	clear(g.predicted)
-	for _, c := range cells {
-		g.support[c.target] += c.rows
+// margins are the sums of a confusion matrix, by class.
+type margins struct{ right, support, predicted []int }
+
+func (m *matrix) margins(counts []int) *margins {
+	all := make([]int, 3*len(m.classes))
+	n := len(m.classes)
+	g := &margins{all[:n], all[n : 2*n], all[2*n:]}
+	for i, c := range m.cells {
+		g.support[c.target] += counts[i]
 		if c.predicted >= 0 {
-			g.predicted[c.predicted] += c.rows
+			g.predicted[c.predicted] += counts[i]
 		}
 		if c.target == c.predicted {
-			g.right[c.target] += c.rows
+			g.right[c.target] += counts[i]
 		}
 	}
-	var present, rows int64
-	for i := range g.support {
-		if g.support[i]+g.predicted[i] == 0 {
-			continue
-		}
-		f1 := quotient(2*g.right[i], g.support[i]+g.predicted[i])
-		macro += f1
-		weighted += f1 * float64(g.support[i])
-		present++
-		rows += g.support[i]
-	}
-	return macro / float64(max(present, 1)), weighted / float64(max(rows, 1))
+	return g
 }
+
+// macro is the mean F1 over the classes that occur, as right or predicted
+// label.
+func (g *margins) macro() float64 {
+	var sum float64
+	present := 0
+	for i := range g.support {
+		if g.support[i]+g.predicted[i] > 0 {
+			sum += g.f1(i)
+			present++
+		}
+	}
+	return sum / float64(max(present, 1))
+}
+
+// weighted is the mean F1, weighted by support.
+func (g *margins) weighted() float64 {
+	var sum float64
+	rows := 0
+	for i, support := range g.support {
+		sum += g.f1(i) * float64(support)
+		rows += support
+	}
+	return sum / float64(max(rows, 1))
+}
+
+func (g *margins) f1(i int) float64 { return quotient(2*g.right[i], g.support[i]+g.predicted[i]) }
 
 func (g *margins) class(i int) Class {
 	return Class{
 		Precision: quotient(g.right[i], g.predicted[i]),
 		Recall:    quotient(g.right[i], g.support[i]),
-		F1:        quotient(2*g.right[i], g.support[i]+g.predicted[i]),
-		Support:   g.support[i],
+		F1:        g.f1(i),
+		Support:   int64(g.support[i]),
 	}
 }
 
-func quotient(a, b int64) float64 {
+func quotient(a, b int) float64 {
 	if b == 0 {
 		return 0
 	}

@@ -3,41 +3,15 @@ package classification
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/quern-dev/quern/sdk/go/stats"
 )
 
-var usual = Options{Confidence: 0.95, Resamples: 1000}
+var usual = stats.Options{Confidence: 0.95, Resamples: 1000}
 
 func near(a, b, tolerance float64) bool { return math.Abs(a-b) <= tolerance }
-
-func TestWilsonIntervalsAreThePublishedOnes(t *testing.T) {
-	// The first four are method 3 of table I in R. G. Newcombe, "Two-sided
-	// confidence intervals for the single proportion", Statistics in Medicine
-	// 17 (1998), 857-872, which prints four places; the others, and all
-	// further places, are statsmodels 0.15.0, proportion_confint(k, n, a,
-	// method="wilson").
-	cases := []struct {
-		k, n       int64
-		confidence float64
-		low, high  float64
-	}{
-		{81, 263, 0.95, 0.2552885199, 0.3662095770},
-		{15, 148, 0.95, 0.0623863995, 0.1604872417},
-		{0, 20, 0.95, 0, 0.1611251581},
-		{1, 29, 0.95, 0.0061132143, 0.1717552188},
-		{20, 20, 0.95, 0.8388748419, 1},
-		{911, 1000, 0.95, 0.8917426484, 0.9271117561},
-		{15, 148, 0.99, 0.0536448696, 0.1832673501},
-	}
-	for _, c := range cases {
-		got := Wilson(c.k, c.n, c.confidence)
-		if !near(got.Low, c.low, 1e-9) || !near(got.High, c.high, 1e-9) || got.N != c.n {
-			t.Errorf("%d of %d at %g: %+v, want %g to %g", c.k, c.n, c.confidence, got, c.low, c.high)
-		}
-	}
-}
 
 func tally(target, predicted []string) *Tally {
 	t := NewTally()
@@ -156,33 +130,47 @@ func TestALabelThatIsAnEmptyTextIsALabel(t *testing.T) {
 func TestTheBootstrapOfCountsIsThatOfRows(t *testing.T) {
 	// The plain bootstrap, row by row, as the definition has it.
 	target, predicted := letters()
-	r := rand.New(rand.NewPCG(1, 1))
-	var macros, weighteds []float64
-	for range 4000 {
-		x := NewTally()
-		for range target {
-			i := r.IntN(len(target))
-			x.Add(target[i], predicted[i], true)
+	o := stats.Options{Confidence: 0.95, Resamples: 4000, Seed: 3}
+	byRows := func(f1 func(*margins) float64) stats.Estimate {
+		e, err := stats.Bootstrap(len(target), func(rows []int) float64 {
+			x := NewTally()
+			for _, i := range rows {
+				x.Add(target[i], predicted[i], true)
+			}
+			m := x.matrix()
+			return f1(m.margins(m.counts))
+		}, o)
+		if err != nil {
+			t.Fatal(err)
 		}
-		m := x.matrix()
-		macro, weighted := newMargins(len(m.classes)).f1(m.cells)
-		macros, weighteds = append(macros, macro), append(weighteds, weighted)
+		return e
 	}
-	wantMacro, wantWeighted := percentiles(macros, 200, 0.95), percentiles(weighteds, 200, 0.95)
-	s, err := tally(target, predicted).Scores(Options{Confidence: 0.95, Resamples: 4000, Seed: 3})
+	s, err := tally(target, predicted).Scores(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ got, want Interval }{{s.MacroF1, wantMacro}, {s.WeightedF1, wantWeighted}} {
+	for _, c := range []struct{ got, want stats.Estimate }{
+		{s.MacroF1, byRows((*margins).macro)}, {s.WeightedF1, byRows((*margins).weighted)},
+	} {
 		if !near(c.got.Low, c.want.Low, 0.01) || !near(c.got.High, c.want.High, 0.01) {
 			t.Errorf("%+v, by rows %+v", c.got, c.want)
 		}
 	}
 }
 
+func TestOneRowLeavesEveryFigureOpen(t *testing.T) {
+	s, err := tally([]string{"a"}, []string{"a"}).Scores(usual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.MacroF1.Value != 1 || s.MacroF1.Low != 0 || s.MacroF1.High != 1 {
+		t.Errorf("%+v", s.MacroF1)
+	}
+}
+
 func TestTheSeedDecidesTheBootstrapAndTheOrderOfRowsDoesNot(t *testing.T) {
 	target, predicted := letters()
-	scores := func(o Options) string {
+	scores := func(o stats.Options) string {
 		s, err := tally(target, predicted).Scores(o)
 		if err != nil {
 			t.Fatal(err)
@@ -195,7 +183,7 @@ func TestTheSeedDecidesTheBootstrapAndTheOrderOfRowsDoesNot(t *testing.T) {
 	if got := scores(usual); got != want {
 		t.Errorf("%s became %s", want, got)
 	}
-	if scores(Options{Confidence: 0.95, Resamples: 1000, Seed: 1}) == want {
+	if scores(stats.Options{Confidence: 0.95, Resamples: 1000, Seed: 1}) == want {
 		t.Error("another seed makes the same interval")
 	}
 }

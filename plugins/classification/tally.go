@@ -67,13 +67,12 @@ func compareBool(a, b bool) int {
 type matrix struct {
 	classes []string // sorted; those that are right or predicted somewhere
 	cells   []field
+	counts  []int // the rows of each of cells
+	rows    int
 }
 
 // field is a cell of a matrix; predicted -1: no label.
-type field struct {
-	target, predicted int
-	rows              int64
-}
+type field struct{ target, predicted int }
 
 func (t *Tally) matrix() *matrix {
 	cells := t.Cells()
@@ -87,19 +86,13 @@ func (t *Tally) matrix() *matrix {
 	slices.Sort(classes)
 	m := &matrix{classes: slices.Compact(classes)}
 	for _, c := range cells {
-		f := field{rows: c.Rows, predicted: -1}
+		f := field{predicted: -1}
 		f.target, _ = slices.BinarySearch(m.classes, c.Target)
 		if !c.Abstained {
 			f.predicted, _ = slices.BinarySearch(m.classes, c.Predicted)
 		}
-		m.cells = append(m.cells, f)
+		m.cells, m.counts = append(m.cells, f), append(m.counts, int(c.Rows))
+		m.rows += int(c.Rows)
 	}
 	return m
-}
-
-func (m *matrix) rows() (n int64) {
-	for _, c := range m.cells {
-		n += c.rows
-	}
-	return n
 }

@@ -281,6 +281,12 @@ func TestOneUnitSaysNothingAboutAccuracy(t *testing.T) {
 	}
 }
 
+func TestAnIntervalIsCutToWhatAFigureCanBe(t *testing.T) {
+	e := must[stats.Estimate](t)(stats.Mean([]float64{0.25}, stats.Options{}))
+	interval(t, e.Within(0, 1), 0.25, 0, 1, 0)
+	interval(t, stats.Wilson(1, 4, 0.95).Within(0, 0.5), 0.25, stats.Wilson(1, 4, 0.95).Low, 0.5, 0)
+}
+
 func TestValuesThatAreAllAlikeHaveAnIntervalOfNoWidth(t *testing.T) {
 	x := slices.Repeat([]float64{0.1}, 30)
 	e := must[stats.Estimate](t)(stats.Mean(x, stats.Options{}))

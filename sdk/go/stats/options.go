@@ -37,6 +37,13 @@ type Estimate struct {
 	Method Method
 }
 
+// Within returns the estimate with its interval cut to the values that the
+// figure can have at all, such as 0 to 1 for a share.
+func (e Estimate) Within(least, most float64) Estimate {
+	e.Low, e.High = min(max(e.Low, least), most), min(max(e.High, least), most)
+	return e
+}
+
 // Method names the way to an interval.
 type Method string
 
