@@ -15,6 +15,11 @@ import (
 // plugin is another one, or a source holds something else than when the plan
 // was made. Without Options.Refresh sources are not looked at.
 func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
+	for name := range p.Plugins {
+		// Whether there is such a plugin is for the comparison to say:
+		// Describe knows those that were looked at.
+		_, _ = o.Plugins.ConfigSchema(name)
+	}
 	now := plan.Now{Environment: o.Environment, Plugins: o.Plugins.Describe()}
 	if o.State != nil {
 		now.State = plan.StateRef{Lineage: o.State.Lineage, Serial: o.State.Serial}

@@ -29,6 +29,8 @@ func (p *Plan) CheckFresh(now Now) hcl.Diagnostics {
 	switch {
 	case p.Environment != now.Environment:
 		stale("It was made for environment %q, and this is %q.", p.Environment, now.Environment)
+	case p.State.Serial == 0 && now.State.Serial > 0:
+		stale("It was made before anything was applied here, and something has been applied since.")
 	case p.State.Lineage != now.State.Lineage && (p.State.Serial != 0 || now.State.Serial != 0):
 		stale("It was made against another state (lineage %s, and this is %s).", p.State.Lineage, now.State.Lineage)
 	case p.State.Serial != now.State.Serial:
