@@ -41,7 +41,7 @@ func (d *plain) Event(e events.Event) {
 	case events.Stopping:
 		d.print("Stopping: what runs is asked to stop, nothing more is started. A second interrupt ends it at once.\n")
 	case events.RunDone:
-		for _, l := range closing(e.Summary) {
+		for _, l := range d.tracker.closing(e.Summary) {
 			d.print("\n" + l + "\n")
 		}
 	default:

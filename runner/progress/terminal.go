@@ -74,7 +74,7 @@ func (d *terminal) Event(e events.Event) {
 	case events.RunDone:
 		d.over = true
 		d.keep("")
-		for _, l := range closing(e.Summary) {
+		for _, l := range d.tracker.closing(e.Summary) {
 			d.keep(d.paint(statusColor(e.Summary.Status), l))
 		}
 		d.draw()

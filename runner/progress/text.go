@@ -123,7 +123,7 @@ func (s *stage) state() string {
 
 // closing are the lines that end a run: what was done, what failed, what was
 // not reached.
-func closing(s *events.Summary) []string {
+func (t *tracker) closing(s *events.Summary) []string {
 	var done []string
 	for _, a := range []string{"run", "reuse", "keep", "check", "create", "update", "replace", "delete", "forget"} {
 		if n := s.Actions[a]; n > 0 {
@@ -139,8 +139,12 @@ func closing(s *events.Summary) []string {
 			rest = append(rest, number(int64(r.n))+" "+r.word)
 		}
 	}
-	word := map[string]string{"done": "Apply complete", "failed": "Apply failed", "interrupted": "Apply interrupted"}[s.Status]
-	text := word + " after " + duration(s.Seconds)
+	command := "Apply"
+	if t.destroy {
+		command = "Destroy"
+	}
+	word := map[string]string{"done": "complete", "failed": "failed", "interrupted": "interrupted"}[s.Status]
+	text := command + " " + word + " after " + duration(s.Seconds)
 	if all := slices.Concat(done, rest); len(all) > 0 {
 		text += ": " + strings.Join(all, ", ")
 	}
