@@ -81,7 +81,7 @@ func TestEveryKindOfArtifactSurvivesAndIsExported(t *testing.T) {
 		files []string
 	}{
 		{&artifact.Artifact{Kind: artifact.Dataset, Dataset: rows(t, s, "a", nil)}, []string{"data.parquet"}},
-		{model(t, s, "w"), []string{"weights.bin", "vocabulary/words.txt", "model.json"}},
+		{model(t, s, "w"), []string{"weights.bin", "vocabulary/words.txt", "artifact.json"}},
 		{&artifact.Artifact{Kind: artifact.Report, Value: &v, Dataset: rows(t, s, "row")}, []string{"value.json", "data.parquet"}},
 	} {
 		ref := put(t, s, c.a)

@@ -98,7 +98,7 @@ func Verify(ctx context.Context, blobs *blob.Store, ref Ref) []error {
 // Export writes an artifact into a folder, which is made and must not hold
 // anything: a dataset as data.parquet, the files of a model or report under
 // their names, a report's values as value.json, a model's format and
-// signature as model.json.
+// signature as artifact.json (models have files named model.json of their own).
 func Export(ctx context.Context, blobs *blob.Store, ref Ref, dir string) (err error) {
 	a, err := Get(blobs, ref)
 	if err != nil {
@@ -133,7 +133,7 @@ func Export(ctx context.Context, blobs *blob.Store, ref Ref, dir string) (err er
 	}
 	if a.Kind == Model {
 		about := map[string]any{"format": a.ModelFormat, "signature": a.Signature, "features": a.Features}
-		return exportJSON(filepath.Join(dir, "model.json"), about)
+		return exportJSON(filepath.Join(dir, "artifact.json"), about)
 	}
 	return nil
 }
