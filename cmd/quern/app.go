@@ -117,9 +117,13 @@ func oneArgument(cmd *cli.Command, what string) (string, error) {
 
 var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "print JSON"}
 
-// environmentFlags choose the environment.
+// environmentFlags choose the environment. An empty QUERN_ENV is none.
 func environmentFlags() []cli.Flag {
-	return []cli.Flag{&cli.StringFlag{Name: "env", Value: "default", Usage: "the environment `NAME`", Sources: cli.EnvVars("QUERN_ENV")}}
+	env := &cli.StringFlag{Name: "env", Value: "default", Usage: "the environment `NAME`; or the variable QUERN_ENV"}
+	if os.Getenv("QUERN_ENV") != "" {
+		env.Sources = cli.EnvVars("QUERN_ENV")
+	}
+	return []cli.Flag{env}
 }
 
 // variableFlags give values to variables.

@@ -145,6 +145,7 @@ func (a *application) agreed(p *plan.Plan) (bool, error) {
 	yes, err := a.ui.confirm(question, detail)
 	if err == nil && !yes {
 		a.ui.notef("Nothing was done.\n")
+		err = exitStatus(exitError)
 	}
 	return yes, err
 }

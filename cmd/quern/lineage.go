@@ -105,7 +105,8 @@ func printAncestry(ui *terminal, a *ancestor, first, rest string) {
 	if a.Repeated {
 		words = []string{"(see above)"}
 	}
-	ui.printf("%s%-*s  %s\n", first, max(36-len([]rune(first)), len(a.Address)), a.Address, strings.Join(words, "  "))
+	line := fmt.Sprintf("%s%-*s  %s", first, max(36-len([]rune(first)), len(a.Address)), a.Address, strings.Join(words, "  "))
+	ui.printf("%s\n", strings.TrimRight(line, " "))
 	for i, from := range a.From {
 		branch, trunk := "├─ ", "│  "
 		if i == len(a.From)-1 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/quern-dev/quern/store/history"
 	"github.com/urfave/cli/v3"
 )
@@ -36,12 +37,13 @@ func logCommand(ui *terminal) *cli.Command {
 func listRuns(ui *terminal, cmd *cli.Command, runs *history.Store) error {
 	all, err := runs.List()
 	if err != nil {
-		return err
+		// The others can be shown all the same.
+		ui.diagnose(hcl.Diagnostics{{Severity: hcl.DiagWarning, Summary: "Runs are missing from the list", Detail: err.Error()}})
 	}
 	var shown []*history.Run
-	for i := len(all) - 1; i >= 0 && len(shown) < cmd.Int("n"); i-- {
-		if !cmd.IsSet("env") || all[i].Environment == cmd.String("env") {
-			shown = append(shown, all[i])
+	for _, r := range all {
+		if len(shown) < cmd.Int("n") && (!cmd.IsSet("env") || r.Environment == cmd.String("env")) {
+			shown = append(shown, r)
 		}
 	}
 	if cmd.Bool("json") {

@@ -19,7 +19,7 @@ func stateCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:     "state",
 		Usage:    "look at what stands in an environment, and correct it",
-		Commands: []*cli.Command{stateListCommand(ui), stateShowCommand(ui), stateMoveCommand(ui), stateRemoveCommand(ui)},
+		Commands: []*cli.Command{stateListCommand(ui), stateShowCommand(ui), stateMoveCommand(ui), stateRemoveCommand(ui), stateUnlockCommand(ui)},
 	}
 }
 
@@ -141,6 +141,33 @@ func stateRemoveCommand(ui *terminal) *cli.Command {
 				}
 				return nil
 			})
+		},
+	}
+}
+
+func stateUnlockCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "unlock",
+		Usage:     "end another command's lease by force",
+		ArgsUsage: "ID",
+		Description: "For a lease of a machine that is gone: one of a process that has ended on this machine is taken over\n" +
+			"without this. The ID stands in the message that says who has the lease.",
+		Flags: environmentFlags(),
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			id, err := oneArgument(cmd, "the ID of a lease")
+			if err != nil {
+				return err
+			}
+			s, err := openStore()
+			if err != nil {
+				return err
+			}
+			holder, err := s.States().ForceUnlock(cmd.String("env"), id)
+			if err != nil {
+				return fmt.Errorf("the lease cannot be ended\n%w", err)
+			}
+			ui.printf("Ended the lease of %s.\n", holder)
+			return nil
 		},
 	}
 }

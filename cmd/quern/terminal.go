@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -69,7 +70,25 @@ func (t *terminal) diagnose(diags hcl.Diagnostics) {
 	if len(diags) == 0 {
 		return
 	}
-	diag.Print(t.err, diags, t.sources, diag.PrintOptions{Color: t.color(t.err), Width: t.width(t.err)})
+	diag.Print(t.err, diags, t.texts(diags), diag.PrintOptions{Color: t.color(t.err), Width: t.width(t.err)})
+}
+
+// texts are the sources, and the other files that diagnostics point at: values
+// of variables, the lock file.
+func (t *terminal) texts(diags hcl.Diagnostics) map[string][]byte {
+	all := maps.Clone(t.sources)
+	if all == nil {
+		all = map[string][]byte{}
+	}
+	for _, d := range diags {
+		if d.Subject == nil || all[d.Subject.Filename] != nil {
+			continue
+		}
+		if text, err := os.ReadFile(d.Subject.Filename); err == nil {
+			all[d.Subject.Filename] = text
+		}
+	}
+	return all
 }
 
 // finish prints what an error has to say and returns the exit code.

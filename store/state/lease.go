@@ -52,7 +52,7 @@ type Locked struct {
 }
 
 func (e *Locked) Error() string {
-	return fmt.Sprintf("environment %q is being changed by %s; wait for it with -lock-timeout, or, if that process is surely gone, release the lock by force (lock ID %s)", e.Environment, e.Holder, e.Holder.ID)
+	return fmt.Sprintf("environment %q is being changed by %s; wait for it with -lock-timeout, or, if that process is surely gone, end its lease with quern state unlock %s", e.Environment, e.Holder, e.Holder.ID)
 }
 
 // leaseDoc is the lease as it stands on disk.
