@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// crashes is how many processes are killed: QUERN_CRASHES, or a few.
+func crashes(t *testing.T) int {
+	text := os.Getenv("QUERN_CRASHES")
+	if text == "" {
+		return 3
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("QUERN_CRASHES=%q is no number of crashes", text)
+	}
+	return n
+}
+
+// TestCrash kills quern, or a plugin that it has started, at random moments of
+// the demo's apply, until nothing is left to be killed; again and again from
+// nothing, until there were enough crashes. After each crash the store and the
+// state have to be sound and no process left; nothing that was reported done
+// may be done again; and where the demo ends, it has to end with the artifacts
+// of an undisturbed run.
+func TestCrash(t *testing.T) {
+	want := newPipeline(t)
+	if err := want.apply(); err != nil {
+		t.Fatalf("the undisturbed apply: %v\n%s", err, want.said())
+	}
+	wantDigests, whole := want.digests(), want.seen
+
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d; an undisturbed apply has %d events", seed, whole)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for left := crashes(t); left > 0; {
+		p := newPipeline(t)
+		for left > 0 && p.crash(random, whole) {
+			left--
+		}
+		if err := p.apply(); err != nil {
+			t.Fatalf("the apply after the crashes %v: %v\n%s", p.crashes, err, p.said())
+		}
+		p.sound()
+		if got := p.digests(); !maps.Equal(got, wantDigests) {
+			t.Fatalf("after the crashes %v the artifacts are\n%v\nnot those of an undisturbed run\n%v", p.crashes, got, wantDigests)
+		}
+		if err := p.apply(); err != nil || p.started != 0 {
+			t.Fatalf("after the crashes %v and an apply, another one starts %d stages: %v", p.crashes, p.started, err)
+		}
+		t.Logf("%v: all is well", p.crashes)
+	}
+}
+
+// pipeline is a copy of the demo, and what is known of it.
+type pipeline struct {
+	t       *testing.T
+	dir     string
+	pid     int // of the last command
+	crashes []string
+	done    map[string]bool // address and action of all stages reported done
+	started int             // stages that the last apply has started
+	seen    int             // events that the last apply has given out
+	watch   func()          // called at each event, and before the first
+	stderr  bytes.Buffer    // of the last command
+}
+
+func newPipeline(t *testing.T) *pipeline {
+	p := &pipeline{t: t, dir: t.TempDir(), done: map[string]bool{}}
+	for _, pattern := range []string{"*.hcl", "data/*.csv"} {
+		files, err := filepath.Glob(filepath.Join("../../examples/banking77", pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("the demo's files %s: %v", pattern, err)
+		}
+		for _, f := range files {
+			to := filepath.Join(p.dir, filepath.Dir(pattern), filepath.Base(f))
+			content, err := os.ReadFile(f)
+			if err == nil {
+				err = errors.Join(os.MkdirAll(filepath.Dir(to), 0o777), os.WriteFile(to, content, 0o666))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return p
+}
+
+func (p *pipeline) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(binaries, "quern"), args...)
+	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), "QUERN_PLUGIN_PATH=", "NO_COLOR=1")
+	p.stderr.Reset()
+	cmd.Stderr = &p.stderr
+	return cmd
+}
+
+func (p *pipeline) said() string { return p.stderr.String() }
+
+// apply applies the demo and follows its events.
+func (p *pipeline) apply() error {
+	cmd := p.command("apply", "-auto-approve", "-json")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p.pid, p.started, p.seen = cmd.Process.Pid, 0, 0
+	p.follow(out)
+	return cmd.Wait()
+}
+
+// follow reads the events of an apply. The last line may be cut short.
+func (p *pipeline) follow(r io.Reader) {
+	dec := json.NewDecoder(r)
+	for counts := true; ; {
+		if counts {
+			if p.watch != nil {
+				p.watch()
+			}
+			p.seen++
+		}
+		var e events.Event
+		if err := dec.Decode(&e); err != nil {
+			_, _ = io.Copy(io.Discard, r)
+			return
+		}
+		// How often there is progress is a matter of time.
+		counts = e.Type != events.StageProgress
+		switch e.Type {
+		case events.StageStarted:
+			p.started++
+		case events.StageDone:
+			name := e.Address + " " + e.Stage.Action
+			if again := e.Stage.Action == "check" || e.Stage.Action == "reuse"; p.done[name] && !again {
+				p.t.Errorf("after the crashes %v, %s is done again", p.crashes, name)
+			}
+			p.done[name] = true
+		}
+	}
+}
+
+// longestDelay is how long after an event a process is killed at most: enough
+// to hit what lies between two events.
+const longestDelay = 500 * time.Millisecond
+
+// crash applies the demo and kills quern or one of its plugins, at a random
+// time after a random one of as many events as an undisturbed apply has. It
+// returns whether the apply was hurt.
+func (p *pipeline) crash(random *rand.Rand, whole int) bool {
+	event, delay := random.IntN(whole), time.Duration(random.Int64N(int64(longestDelay)))
+	plugin, choice := random.IntN(3) == 0, random.IntN(1<<20)
+	killed := make(chan string, 1)
+	p.watch = func() {
+		if p.seen != event {
+			return
+		}
+		pid := p.pid
+		time.AfterFunc(delay, func() {
+			target := pid
+			if plugins := children(pid); plugin && len(plugins) > 0 {
+				target = plugins[choice%len(plugins)]
+			}
+			killed <- fmt.Sprintf("%s, %d ms after event %d", programOf(target), delay.Milliseconds(), event)
+			_ = syscall.Kill(target, syscall.SIGKILL)
+		})
+	}
+	err := p.apply()
+	p.watch = nil
+	if err == nil {
+		return false
+	}
+	p.crashes = append(p.crashes, <-killed)
+	p.sound()
+	return true
+}
+
+// sound checks what a crash has left: no process, a state that can be read,
+// and artifacts that are whole.
+func (p *pipeline) sound() {
+	p.t.Helper()
+	p.gone()
+	for _, args := range [][]string{{"state", "list", "-json"}, {"artifact", "verify"}, {"log", "-json"}} {
+		cmd := p.command(args...)
+		if out, err := cmd.Output(); err != nil {
+			p.t.Fatalf("after the crashes %v: quern %s: %v\n%s%s", p.crashes, strings.Join(args, " "), err, out, p.said())
+		}
+	}
+}
+
+// gone waits until no process is left, as the plugins of a killed quern end
+// themselves.
+func (p *pipeline) gone() {
+	p.t.Helper()
+	var left []string
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		var err error
+		if left, err = processes(p.dir); err != nil {
+			p.t.Fatal(err)
+		}
+		if len(left) == 0 {
+			return
+		}
+	}
+	p.t.Fatalf("after the crashes %v processes are left: %v", p.crashes, left)
+}
+
+// digests are those of all artifacts in the state.
+func (p *pipeline) digests() map[string]string {
+	p.t.Helper()
+	out, err := p.command("state", "list", "-json").Output()
+	if err != nil {
+		p.t.Fatalf("state list: %v\n%s", err, p.said())
+	}
+	var listed struct{ Instances []*state.Instance }
+	if err := json.Unmarshal(out, &listed); err != nil {
+		p.t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, inst := range listed.Instances {
+		all[inst.Address] = inst.Definition
+		for port, ref := range inst.Outputs {
+			all[inst.Address+"/"+port] = ref.Digest
+		}
+	}
+	return all
+}
+
+// children are the processes that a process has started.
+func children(pid int) []int {
+	entries, _ := os.ReadDir("/proc")
+	var found []int
+	for _, e := range entries {
+		child, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if err != nil {
+			continue
+		}
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
+			found = append(found, child)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func programOf(pid int) string {
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return "nothing"
+	}
+	args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if strings.HasSuffix(strings.TrimRight(string(args), "\x00"), "serve-plugin") {
+		return "the built-in plugin"
+	}
+	return filepath.Base(exe)
+}
