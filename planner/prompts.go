@@ -45,7 +45,7 @@ func (d *decoder) prompt(a *argument, h *handle, use hcl.Range, key string) *pla
 	if compiled == nil {
 		return nil
 	}
-	row := &plan.RowArg{Expr: compiled, Of: a.rowsOf}
+	row := &plan.RowArg{Expr: compiled, Of: a.rowsOf, Prompt: h.node.Address}
 	if len(compiled.Refs) > 0 {
 		row.Schema = pickColumns(of.port.Columns, compiled.Columns)
 	}

@@ -21,10 +21,12 @@ func showCommand(ui *terminal) *cli.Command {
 		Name:        "show",
 		Usage:       "show the state, an instance or a saved plan",
 		ArgsUsage:   "[ADDRESS|PLAN]",
-		Description: "Without an argument: every instance that stands, and the outputs. With an address: that instance and\nwhat it made. With a file: the saved plan.",
-		Flags: append(environmentFlags(), jsonFlag,
-			&cli.StringFlag{Name: "format", Value: "text", Usage: "of a saved plan: text, json or markdown"}),
-		Action: func(_ context.Context, cmd *cli.Command) error {
+		Description: "Without an argument: every instance that stands, and the outputs. With an address: that instance and\nwhat it made; of a prompt, what it makes of a row, without asking a model. With a file: the saved plan.",
+		Flags: slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{jsonFlag,
+			&cli.StringFlag{Name: "format", Value: "text", Usage: "of a saved plan: text, json or markdown"},
+			&cli.IntFlag{Name: "row", Usage: "of a prompt: the row that it is filled in for, from 0"},
+			&cli.StringFlag{Name: "stage", Usage: "of a prompt: the stage that uses it (default: the first)"}}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if cmd.Args().Len() > 1 {
 				return fmt.Errorf("show takes one address or saved plan at most, but got %d arguments", cmd.Args().Len())
 			}
@@ -35,6 +37,9 @@ func showCommand(ui *terminal) *cli.Command {
 					return err
 				}
 				return printPlan(ui, p, planFormat(cmd))
+			}
+			if strings.HasPrefix(given, "prompt.") {
+				return showPrompt(ctx, ui, cmd, given)
 			}
 			s, st, err := stateHere(cmd)
 			if err != nil {

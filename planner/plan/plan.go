@@ -328,6 +328,9 @@ type RowArg struct {
 	// waits for values of other stages, and so is compiled once more when they
 	// are known.
 	Schema data.Schema `json:"schema,omitempty"`
+	// Prompt is the address of the prompt block that it was made of; empty:
+	// it is an expression of its own.
+	Prompt string `json:"prompt,omitempty"`
 	// Late: it needs what the stage finds out about a row, so that it is no
 	// column of what the plugin is given. Columns that it reads are.
 	Late bool `json:"late,omitempty"`
