@@ -208,9 +208,14 @@ func (b *builder) estimateNewRows(n *node) {
 	if n.Reads[of].All {
 		columns = m.Schema.Names()
 	}
+	inputs, known := n.keyInputs()
+	if !known {
+		return
+	}
+	definition := fingerprint.Rows(n.Definition, of, inputs)
 	var fresh int64
 	for _, s := range m.Shards {
-		part, err := b.Store.Memo.Lookup(n.Definition, dataset.ShardKey(n.Definition, s, columns))
+		part, err := b.Store.Memo.Lookup(definition, dataset.ShardKey(definition, s, columns))
 		switch {
 		case err != nil || part == nil:
 			fresh += s.Rows

@@ -61,7 +61,7 @@ func heals(err error) bool {
 func retriable(err error) bool {
 	var final *failure
 	var many *rowwise.TooManyErrors
-	return !errors.As(err, &final) && !errors.As(err, &many)
+	return !errors.As(err, &final) && !errors.As(err, &many) && !hopeless(err)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/modelhost"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"
@@ -23,7 +24,9 @@ type work struct {
 	instance *pluginv1.Instance
 
 	definition, key string
-	preimage        []plan.Field
+	// rows is the key of the results of single rows, of a row-wise stage.
+	rows     string
+	preimage []plan.Field
 	// Of a source.
 	fingerprint string
 	memo        []byte
@@ -39,6 +42,9 @@ type input struct {
 	plugin string
 	// features make a model's inputs of a row, by name.
 	features map[string]*expr.Compiled
+	// language is set of a model block: the digest in ref is its definition
+	// then, and the artifact is empty.
+	language *modelhost.Language
 }
 
 // inputError says that an input cannot be used.
@@ -62,6 +68,14 @@ func (r *run) bind(n *plan.Node) (*work, error) {
 	w := &work{Node: n, bound: bound, inputs: map[string]*input{}}
 	protos := map[string]*pluginv1.Input{}
 	for key, of := range bound.Inputs {
+		if m := r.plan.Models[of.Address]; m != nil {
+			in, proto, err := r.languageInput(key, of, m)
+			if err != nil {
+				return nil, err
+			}
+			w.inputs[key], protos[key] = in, proto
+			continue
+		}
 		in, port, err := r.input(key, of)
 		if err != nil {
 			return nil, err
@@ -128,7 +142,29 @@ func (w *work) makeKeys() error {
 	}
 	key, more := fingerprint.Action(definition, w.fingerprint, inputs)
 	w.definition, w.key, w.preimage = definition, key, slices.Concat(fields, more)
+	if port := w.rowsPort(); port != nil {
+		w.rows = fingerprint.Rows(definition, port.RowsOf, inputs)
+	}
 	return nil
+}
+
+// rowsKey is the key of the results of single rows where it is one of its own;
+// otherwise it is the definition key.
+func (w *work) rowsKey() string {
+	if w.rows == w.definition {
+		return ""
+	}
+	return w.rows
+}
+
+// rowsPort is the output of a row-wise stage that has the rows of an input;
+// nil: it has none.
+func (w *work) rowsPort() *plan.Port {
+	i := slices.IndexFunc(w.Outputs, func(p plan.Port) bool { return p.RowsOf != "" })
+	if i < 0 || w.Mode != plan.ModeMap {
+		return nil
+	}
+	return &w.Outputs[i]
 }
 
 func (w *work) keyInput(in *input) fingerprint.Input {

@@ -61,7 +61,7 @@ func (r *run) compute(ctx context.Context, n *plan.Node, res *StageResult) error
 		if err != nil {
 			return err
 		}
-		if entry, err = r.commit(w, p, time.Since(started)); err != nil {
+		if entry, err = r.commit(w, p, res, time.Since(started)); err != nil {
 			return err
 		}
 	}
@@ -121,11 +121,12 @@ func (r *run) produce(ctx context.Context, w *work, res *StageResult) (*product,
 // commit publishes a product: its blobs are in the store, then come the
 // manifests, then the action entry. The entry that counts is returned: another
 // process may have been first.
-func (r *run) commit(w *work, p *product, took time.Duration) (*action.Entry, error) {
+func (r *run) commit(w *work, p *product, res *StageResult, took time.Duration) (*action.Entry, error) {
 	entry := &action.Entry{
 		Key: w.key, Definition: w.definition, Address: w.Address, Preimage: preimage(w.preimage),
 		Outputs: map[string]artifact.Ref{}, Inputs: w.inputRefs(), Errors: p.errors,
 		Created: time.Now().UTC(), Seconds: took.Seconds(), Run: r.RunID, Plugin: r.pluginRef(w.Plugin),
+		RowsKey: w.rowsKey(), Spend: spendOf(res.Spend),
 	}
 	if p.value != cty.NilVal {
 		entry.Value = &value.Value{Value: p.value}
@@ -185,7 +186,7 @@ func (r *run) settle(w *work, entry *action.Entry, res *StageResult) error {
 	}
 	r.saver.set(w.Address, &state.Instance{
 		Address: w.Address, Kind: w.Kind, Type: w.Type, Plugin: w.Plugin,
-		Definition: w.definition, ActionKey: w.key, Preimage: preimage(w.preimage),
+		Definition: w.definition, RowsKey: w.rowsKey(), ActionKey: w.key, Preimage: preimage(w.preimage),
 		Outputs: entry.Outputs, Value: entry.Value, Errors: entry.Errors,
 		Fingerprint: w.fingerprint, Memo: w.memo,
 		DependsOn: w.DependsOn, Run: r.RunID, Updated: time.Now().UTC(),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/modelhost"
 	"github.com/quern-dev/quern/runner/rowwise"
 	"github.com/quern-dev/quern/runner/walk"
 	"github.com/quern-dev/quern/sdk/go/client"
@@ -109,6 +110,10 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 		slow    *timedOut
 		panicky *walk.Panic
 		full    *disk.Full
+		budget  *modelhost.BudgetReached
+		price   *modelhost.NoPrice
+		denied  *modelhost.Denied
+		down    *modelhost.Down
 	)
 	switch {
 	case errors.As(err, &own):
@@ -122,6 +127,17 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 		detail = fmt.Sprintf("%s was not done after %s. What it has done is kept; give it a longer timeout if that is not enough.", n.Address, slow.after)
 	case errors.As(err, &full):
 		summary, detail = "The disk is full", full.Error()
+	case errors.As(err, &budget):
+		summary = "The budget is spent"
+		detail = fmt.Sprintf("%s was stopped: %s. All answers are kept. Raise the budget in the quern block and apply again: the run goes on where it stopped, and nothing is paid for twice.", n.Address, budget)
+	case errors.As(err, &price):
+		summary, detail = "The budget cannot be kept", fmt.Sprintf("%s was not begun: %s.", n.Address, price)
+	case errors.As(err, &denied):
+		summary = "The model denies access"
+		detail = fmt.Sprintf("%s was stopped: %s. Check the model's name and key. All answers that came are kept.", n.Address, denied)
+	case errors.As(err, &down):
+		summary = "The model does not answer"
+		detail = fmt.Sprintf("%s was stopped: %s. All answers that came are kept; apply again when it is back.", n.Address, down)
 	case errors.As(err, &panicky):
 		summary = "quern has a bug"
 		detail = fmt.Sprintf("%s could not be carried out. Please report this at https://github.com/quern-dev/quern/issues, with the text below.\n\n%s", n.Address, panicky)

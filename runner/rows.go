@@ -3,8 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
+	"path/filepath"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -23,31 +22,45 @@ import (
 
 // mapRows carries out a row-wise stage.
 func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product, error) {
-	i := slices.IndexFunc(w.Outputs, func(p plan.Port) bool { return p.RowsOf != "" })
-	if i < 0 {
+	port := w.rowsPort()
+	if port == nil {
 		return nil, w.faulty("a row-wise stage without an output that has the rows of an input")
 	}
-	port := &w.Outputs[i]
 	in := w.inputs[port.RowsOf]
 	if in == nil || in.artifact.Dataset == nil {
 		return nil, w.faulty(fmt.Sprintf("its output has the rows of input %q, which is no dataset", port.RowsOf))
 	}
 	stage := r.rowwiseStage(w, port, in)
-	done, err := rowwise.Run(ctx, stage, rowwise.Services{
+	beside, discard, err := r.beside(ctx, w, port.RowsOf)
+	if err != nil {
+		return nil, err
+	}
+	served := r.serve(ctx, w, res, beside)
+	defer served.close()
+	stop := func() {}
+	defer func() { stop() }()
+	done, err := rowwise.Run(served.ctx, stage, rowwise.Services{
 		Blobs: r.Store.Blobs, Memo: r.Store.Memo, Stop: r.soft.Done(),
 		Map: func(ctx context.Context) (pluginv1.PluginService_MapClient, error) {
 			p, err := r.Plugins.Client(ctx, w.Plugin)
 			if err != nil {
 				return nil, err
 			}
-			return p.Service().Map(ctx)
+			call, err := p.Service().Map(ctx)
+			if err != nil {
+				return nil, err
+			}
+			var host uint32
+			host, stop = served.on(p)
+			return &hostedMap{PluginService_MapClient: call, host: host, inputs: beside}, nil
 		},
 		Progress: func(p rowwise.Progress) {
-			r.emit(events.Event{Type: events.StageProgress, Address: w.Address, Progress: &events.Progress{
-				Done: p.Done, Total: p.Total, Unit: "rows", ReusedRows: p.Reused, FailedRows: p.Failed,
-			}})
+			served.progress(events.Progress{Done: p.Done, Total: p.Total, Unit: "rows", ReusedRows: p.Reused, FailedRows: p.Failed})
 		},
 	})
+	if err = served.outcome(err); err == nil {
+		err = discard()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -70,17 +83,41 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 	return p, err
 }
 
+// beside are the inputs of a row-wise stage that its rows are not of. Discard
+// removes what was made for them.
+func (r *run) beside(ctx context.Context, w *work, rowsOf string) (inputs map[string]*pluginv1.Artifact, discard func() error, err error) {
+	inputs, discard = map[string]*pluginv1.Artifact{}, func() error { return nil }
+	for key, in := range w.inputs {
+		if key == rowsOf {
+			continue
+		}
+		if inputs[key], err = r.inputFiles(in); err != nil {
+			return nil, nil, err
+		}
+		if in.artifact.Dataset == nil {
+			continue
+		}
+		place, err := r.stage(w)
+		if err != nil {
+			return nil, nil, err
+		}
+		discard = place.remove
+		if err := r.datasetFiles(ctx, w, in, inputs[key], filepath.Join(place.arguments, key)); err != nil {
+			return nil, nil, err
+		}
+	}
+	return inputs, discard, nil
+}
+
 func (r *run) rowwiseStage(w *work, port *plan.Port, in *input) rowwise.Stage {
 	m := in.artifact.Dataset
 	s := rowwise.Stage{
-		Definition: w.definition, Fresh: forced(w.Node), Input: m,
+		Definition: w.rows, Fresh: forced(w.Node), Input: m,
 		Reads: w.reads(port.RowsOf, m), Given: w.given(port.RowsOf, m),
 		Start: w.instance, MaxErrors: w.MaxErrors, Prior: r.priorRows(w, port),
 	}
-	for _, key := range slices.Sorted(maps.Keys(w.bound.Rows)) {
-		if row := w.bound.Rows[key]; row.Of == port.RowsOf && !row.Late {
-			s.Arguments = append(s.Arguments, rowwise.Argument{Key: key, Expr: row.Expr, Vars: r.vars(nil, row.Expr.Secrets)})
-		}
+	for _, a := range w.rowArguments(port.RowsOf) {
+		s.Arguments = append(s.Arguments, rowwise.Argument{Key: a.key, Expr: a.expr, Vars: r.vars(nil, a.expr.Secrets)})
 	}
 	for _, c := range port.Columns {
 		out := rowwise.Column{Column: c}

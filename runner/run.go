@@ -14,6 +14,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/runner/modelhost"
 	"github.com/quern-dev/quern/runner/walk"
 	"github.com/quern-dev/quern/store/artifact"
 )
@@ -36,6 +37,8 @@ type run struct {
 	artifacts *artifacts
 	saver     *saver
 	keys      keyLocks
+	languages languages
+	hub       *modelhost.Hub
 
 	mu       sync.Mutex
 	noted    map[string]*StageResult
@@ -61,6 +64,7 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 	}
 	r.todo = todo(p)
 	r.contexts(ctx)
+	r.hub = r.newHub()
 	r.saver = newSaver(opts.State, opts.Save, r.quit)
 	if err := r.know(); err != nil {
 		r.close()
@@ -115,6 +119,7 @@ func (r *run) contexts(ctx context.Context) {
 }
 
 func (r *run) close() {
+	r.closeHub()
 	r.cleanup()
 	r.saver.close()
 }

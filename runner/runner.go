@@ -27,6 +27,7 @@ import (
 	"github.com/quern-dev/quern/runner/rowwise"
 	"github.com/quern-dev/quern/runner/walk"
 	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -81,6 +82,8 @@ type Result struct {
 	// Diagnostics are all errors and warnings, in the plan's order.
 	Diagnostics hcl.Diagnostics
 	Seconds     float64
+	// Spend is what all calls of language models came to.
+	Spend llm.Spend
 }
 
 // StageResult is how one instance ended.
@@ -98,7 +101,9 @@ type StageResult struct {
 	Outputs                               map[string]string // digests by port
 	Value                                 cty.Value
 	Seconds                               float64
-	Diagnostics                           hcl.Diagnostics
+	// Spend is what its calls of language models came to, in all attempts.
+	Spend       llm.Spend
+	Diagnostics hcl.Diagnostics
 }
 
 // Apply carries out a plan. The error tells of what ended the run as a whole,
@@ -117,6 +122,7 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the plan is malformed: %w", err)
 	}
+	r.closeHub()
 	result := r.result(outcomes)
 	r.outputs(result)
 	err = r.saver.finish()
@@ -201,6 +207,7 @@ func stageEvent(n *plan.Node, res *StageResult) *events.Stage {
 	return &events.Stage{
 		Kind: n.Kind, Type: n.Type, Action: string(action), Seconds: res.Seconds,
 		Rows: res.Rows, NewRows: res.NewRows, ReusedRows: res.ReusedRows, FailedRows: res.FailedRows, Outputs: res.Outputs,
+		Spend: res.Spend,
 	}
 }
 
@@ -225,6 +232,7 @@ func (r *run) result(outcomes map[string]walk.Outcome) *Result {
 		}
 		res.Stages = append(res.Stages, *s)
 		res.Diagnostics = append(res.Diagnostics, s.Diagnostics...)
+		res.Spend.Add(s.Spend)
 		switch {
 		case s.Status == Failed:
 			res.Status = Failed
@@ -236,7 +244,7 @@ func (r *run) result(outcomes map[string]walk.Outcome) *Result {
 }
 
 func summary(res *Result) *events.Summary {
-	s := &events.Summary{Status: string(res.Status), Seconds: res.Seconds, Actions: map[string]int{}}
+	s := &events.Summary{Status: string(res.Status), Seconds: res.Seconds, Actions: map[string]int{}, Spend: res.Spend}
 	for _, stage := range res.Stages {
 		switch stage.Status {
 		case Done:

@@ -15,7 +15,6 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/planner/plan"
-	"github.com/quern-dev/quern/runner/modelhost"
 	"github.com/quern-dev/quern/sdk/go/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/artifact"
@@ -37,16 +36,16 @@ func (r *run) runWhole(ctx context.Context, w *work, res *StageResult) (*product
 		return nil, err
 	}
 	req := &pluginv1.RunRequest{Instance: w.instance, Inputs: inputs, WorkDir: place.work}
-	if models := r.models(w, inputs); len(models) > 0 {
-		host, stop := p.Host(modelhost.New(models))
-		defer stop()
-		req.Host = host
-	}
-	call := &running{run: r, work: w, res: res, place: place, outputs: map[string]*output{}}
+	served := r.serve(ctx, w, res, inputs)
+	defer served.close()
+	host, stop := served.on(p)
+	defer stop()
+	req.Host = host
+	call := &running{run: r, work: w, res: res, place: place, served: served, outputs: map[string]*output{}}
 	defer call.abort()
 	call.open()
-	done, err := call.all(ctx, p, req)
-	if err != nil {
+	done, err := call.all(served.ctx, p, req)
+	if err := served.outcome(err); err != nil {
 		return nil, err
 	}
 	made, err := call.finish(done)
@@ -80,30 +79,13 @@ func (r *run) stage(w *work) (*place, error) {
 
 func (p *place) remove() error { return os.RemoveAll(p.root) }
 
-// models are the model inputs, served by the plugins that made them.
-func (r *run) models(w *work, inputs map[string]*pluginv1.Artifact) map[string]modelhost.Model {
-	models := map[string]modelhost.Model{}
-	for key, in := range w.inputs {
-		if in.of.Kind != plan.KindModel {
-			continue
-		}
-		models[key] = modelhost.Model{Artifact: inputs[key], Plugin: in.plugin, Connect: func(ctx context.Context) (pluginv1.PluginServiceClient, error) {
-			p, err := r.Plugins.Client(ctx, in.plugin)
-			if err != nil {
-				return nil, err
-			}
-			return p.Service(), nil
-		}}
-	}
-	return models
-}
-
 // running is one Run call.
 type running struct {
 	*run
 	*work
 	res     *StageResult
 	place   *place
+	served  *serving
 	outputs map[string]*output // datasets, by port
 	told    time.Time
 }
@@ -169,7 +151,9 @@ func (c *running) event(ctx context.Context, resp *pluginv1.RunResponse) error {
 		}
 		return o.writer.Write(ctx, rec)
 	case *pluginv1.RunResponse_Progress:
-		c.progress(c.Address, &c.told, e.Progress)
+		if p, due := due(&c.told, e.Progress); due {
+			c.served.progress(p)
+		}
 	case *pluginv1.RunResponse_Diagnostic:
 		return c.diagnostic(c.res, e.Diagnostic)
 	}

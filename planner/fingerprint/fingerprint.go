@@ -38,6 +38,7 @@ import (
 // The tags change when what goes into a key changes its form.
 const (
 	definitionTag = "quern.definition/v1"
+	rowsTag       = "quern.rows/v1"
 	actionTag     = "quern.action/v1"
 )
 
@@ -230,6 +231,18 @@ func Action(definition, fingerprint string, inputs []Input) (key string, fields 
 	}
 	keyed := append([]plan.Field{{Name: "definition", Value: definition}}, fields...)
 	return Key(actionTag, keyed), fields
+}
+
+// Rows makes the key under which the results of single rows are kept: that of
+// a row-wise stage without the input that the rows are of. Where that is its
+// only input it is the definition key.
+func Rows(definition, rowsOf string, inputs []Input) string {
+	beside := slices.DeleteFunc(slices.Clone(inputs), func(in Input) bool { return in.Key == rowsOf })
+	if len(beside) == 0 {
+		return definition
+	}
+	_, fields := Action(definition, "", beside)
+	return Key(rowsTag, append([]plan.Field{{Name: "definition", Value: definition}}, fields...))
 }
 
 // Key hashes a tag and fields to a digest.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
 // Format is the version of the stream's JSON form; run_started carries it.
@@ -81,6 +82,8 @@ type Stage struct {
 	FailedRows int64 `json:"failed_rows,omitempty"`
 	// Outputs are the digests of what was made, by port.
 	Outputs map[string]string `json:"outputs,omitempty"`
+	// Spend is what its calls of language models came to in this run.
+	llm.Spend
 }
 
 // Progress is how far a stage is. A later one replaces an earlier one.
@@ -94,6 +97,8 @@ type Progress struct {
 	// Of Done, in a row-wise stage.
 	ReusedRows int64 `json:"reused_rows,omitempty"`
 	FailedRows int64 `json:"failed_rows,omitempty"`
+	// Spend is what its calls of language models have come to.
+	llm.Spend
 }
 
 // Retry is an attempt that failed and will be made again.
@@ -130,4 +135,6 @@ type Summary struct {
 	Failed      int            `json:"failed,omitempty"`
 	Interrupted int            `json:"interrupted,omitempty"`
 	Skipped     int            `json:"skipped,omitempty"`
+	// Spend is what all calls of language models came to.
+	llm.Spend
 }

@@ -1,29 +1,43 @@
-// Package modelhost serves to a running stage the models that it was given: it
-// has each prediction made by the plugin that made the model. The stage need
-// not know whether its subject is a classifier or a program of another kind.
+// Package modelhost serves to running stages the models that they were given.
 //
-// Rows are passed on as they are, neither decoded nor kept; one stream of a
-// stage is one stream of the model's plugin.
+// Of a trained model, each prediction is made by the plugin that made it; rows
+// are passed on as they are. A language model is asked by its plugin, one
+// attempt at a time, and the host sees to all else: answers are kept, durably
+// before a stage gets them, and given again to equal requests; equal requests
+// at the same time are one; the model's limits are kept to, and what it bears
+// is found out; attempts that failed are made again when that may help; a
+// model that gives no answers any more ends the stage with what it has; what
+// the run may cost is not exceeded.
+//
+// A stage that cannot go on (the budget is spent, the model is gone) is
+// stopped by the host: the plugin's call waits until then and gets no error
+// that it could take for one of a row. Errors that are a row's matter, such as
+// a request that is too long, are returned.
+//
+// No error, trace or file shows a value that is sensitive in the model's
+// block, nor anything that looks like a key.
 package modelhost
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
 // Model is a model that a stage was given.
 type Model struct {
+	// Language is set of a language model, the rest of a trained one.
+	Language *Language
+
 	Artifact *pluginv1.Artifact
 	// Plugin is the name of the plugin that serves it, for messages; Connect
 	// starts it when it does not run yet.
@@ -34,116 +48,95 @@ type Model struct {
 // Host is the HostService of one run of one stage.
 type Host struct {
 	pluginv1.UnimplementedHostServiceServer
-	models map[string]Model
+	hub *Hub
+	StageOptions
+	programs programs
+
+	mu    sync.Mutex
+	spend llm.Spend
+	err   error
 }
 
-// New returns a host that serves models by the keys of the arguments that
-// hold them.
-func New(models map[string]Model) *Host { return &Host{models: models} }
+// StageOptions are what a stage is served, by the keys of its arguments.
+type StageOptions struct {
+	Models map[string]Model
+	Late   map[string]Late
+	// End is called with the reason, which Err returns too, when the stage
+	// cannot go on.
+	End context.CancelCauseFunc
+}
 
-// Predict carries batches to the model's plugin and its answers back.
-func (h *Host) Predict(stage pluginv1.HostService_PredictServer) error {
-	first, err := stage.Recv()
-	if err != nil {
-		return err
+// Stage returns the host of one run of a stage.
+func (h *Hub) Stage(opts StageOptions) *Host {
+	return &Host{hub: h, StageOptions: opts}
+}
+
+// Spent is what the stage's calls have come to so far.
+func (h *Host) Spent() llm.Spend {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.spend
+}
+
+// Err is why the stage cannot go on; nil: it can.
+func (h *Host) Err() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.err
+}
+
+func (h *Host) spent(s llm.Spend) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.spend.Add(s)
+}
+
+// stop ends the stage, and waits until that has reached the caller.
+func (h *Host) stop(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return status.FromContextError(ctx.Err()).Err()
 	}
-	start, ok := first.GetEvent().(*pluginv1.HostServicePredictRequest_Start)
+	h.mu.Lock()
+	first := h.err == nil
+	if first {
+		h.err = err
+	}
+	h.mu.Unlock()
+	if first {
+		h.End(err)
+	}
+	<-ctx.Done()
+	return status.Error(codes.Aborted, err.Error())
+}
+
+// model finds a model of the stage.
+func (h *Host) model(key string) (Model, error) {
+	m, ok := h.Models[key]
 	if !ok {
-		return status.Error(codes.InvalidArgument, "the first message of a prediction names the model")
+		return m, status.Errorf(codes.NotFound, "the stage has no model at %q; it has %s", key, h.keys())
 	}
-	model, ok := h.models[start.Start]
-	if !ok {
-		return status.Errorf(codes.NotFound, "the stage has no model at %q; it has %s", start.Start, h.keys())
-	}
-	client, err := model.Connect(stage.Context())
+	return m, nil
+}
+
+// language finds a language model that has a capability.
+func (h *Host) language(key, capability string) (*endpoint, error) {
+	m, err := h.model(key)
 	if err != nil {
-		return fmt.Errorf("start plugin %s for the model at %q: %w", model.Plugin, start.Start, err)
+		return nil, err
 	}
-	ctx, cancel := context.WithCancel(stage.Context())
-	defer cancel()
-	maker, err := client.Predict(ctx)
-	if err != nil {
-		return fmt.Errorf("plugin %s: %w", model.Plugin, err)
+	if m.Language == nil || !m.Language.Can(capability) {
+		name := fmt.Sprintf("the model at %q", key)
+		if m.Language != nil {
+			name = m.Language.Address
+		}
+		return nil, status.Errorf(codes.FailedPrecondition, "%s cannot %s", name, capability)
 	}
-	if err := relay(ctx, stage, maker, model.Artifact); err != nil {
-		return fmt.Errorf("plugin %s, which made the model at %q: %w", model.Plugin, start.Start, err)
-	}
-	return nil
+	return h.hub.endpoint(m.Language), nil
 }
 
 func (h *Host) keys() string {
-	if len(h.models) == 0 {
+	if len(h.Models) == 0 {
 		return "none"
 	}
-	return strings.Join(slices.Sorted(maps.Keys(h.models)), ", ")
-}
-
-// relay ends when the maker has answered all, or when either side breaks off.
-func relay(ctx context.Context, stage pluginv1.HostService_PredictServer, maker pluginv1.PluginService_PredictClient, model *pluginv1.Artifact) error {
-	g, ctx := errgroup.WithContext(ctx)
-	ended := make(chan struct{})
-	g.Go(func() error {
-		defer close(ended)
-		return backward(stage, maker)
-	})
-	// Recv of the stage's stream ends with the call alone, so the goroutine
-	// that is in it is not waited for: returning from Predict frees it.
-	forwarded := make(chan error, 1)
-	go func() { forwarded <- forward(stage, maker, model) }()
-	g.Go(func() error {
-		select {
-		case err := <-forwarded:
-			return err
-		case <-ended:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	})
-	return g.Wait()
-}
-
-func forward(stage pluginv1.HostService_PredictServer, maker pluginv1.PluginService_PredictClient, model *pluginv1.Artifact) error {
-	if err := maker.Send(&pluginv1.PredictRequest{Event: &pluginv1.PredictRequest_Start{Start: model}}); err != nil {
-		return sent(err)
-	}
-	for {
-		req, err := stage.Recv()
-		if errors.Is(err, io.EOF) {
-			return maker.CloseSend()
-		}
-		if err != nil {
-			return err
-		}
-		rows, ok := req.GetEvent().(*pluginv1.HostServicePredictRequest_Rows)
-		if !ok {
-			return status.Error(codes.InvalidArgument, "only the first message of a prediction names a model")
-		}
-		if err := maker.Send(&pluginv1.PredictRequest{Event: &pluginv1.PredictRequest_Rows{Rows: rows.Rows}}); err != nil {
-			return sent(err)
-		}
-	}
-}
-
-// sent drops io.EOF: the reason of a broken stream comes by its receiver.
-func sent(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
-}
-
-func backward(stage pluginv1.HostService_PredictServer, maker pluginv1.PluginService_PredictClient) error {
-	for {
-		resp, err := maker.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := stage.Send(&pluginv1.HostServicePredictResponse{Rows: resp.GetRows(), Errors: resp.GetErrors()}); err != nil {
-			return err
-		}
-	}
+	return strings.Join(slices.Sorted(maps.Keys(h.Models)), ", ")
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/disk"
@@ -30,6 +31,9 @@ type Entry struct {
 	Format     string `json:"format"`
 	Key        string `json:"key"`
 	Definition string `json:"definition"`
+	// RowsKey is the key of the memo's parts where that is not the definition
+	// key: of a row-wise stage with more inputs than its rows.
+	RowsKey string `json:"rows_key,omitempty"`
 	// Address is the instance that made it first; for people.
 	Address string `json:"address"`
 	// Preimage is what the key was made of.
@@ -44,6 +48,9 @@ type Entry struct {
 	Seconds float64   `json:"seconds"`
 	Run     string    `json:"run,omitempty"`
 	Plugin  PluginRef `json:"plugin"`
+	// Spend is what the calls of language models came to that the run made
+	// which committed it; nil: none.
+	Spend *llm.Spend `json:"spend,omitempty"`
 }
 
 // Field is one part of a key's preimage.

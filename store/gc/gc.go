@@ -84,6 +84,7 @@ func (c *collection) markStates(context.Context) error {
 				return fmt.Errorf("%s in environment %q: %w", inst.Address, env, err)
 			}
 			c.definitions[inst.Definition] = true
+			c.definitions[inst.RowsKey] = true
 		}
 	}
 	return nil
@@ -115,6 +116,7 @@ func (c *collection) markActions(context.Context) error {
 				return fmt.Errorf("action of %s: %w", entry.Address, err)
 			}
 			c.definitions[entry.Definition] = true
+			c.definitions[entry.RowsKey] = true
 		}
 	}
 	return nil

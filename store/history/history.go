@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/disk"
@@ -69,6 +70,8 @@ type Instance struct {
 	Outputs   map[string]artifact.Ref `json:"outputs,omitempty"`
 	Value     *value.Value            `json:"value,omitempty"`
 	Error     string                  `json:"error,omitempty"`
+	// Spend is what its calls of language models came to; nil: none.
+	Spend *llm.Spend `json:"spend,omitempty"`
 }
 
 // Estimate is what was expected; nil: unknown.

@@ -41,6 +41,7 @@ type Instance struct {
 	Plugin  string `json:"plugin,omitempty"`
 
 	Definition string                  `json:"definition,omitempty"`
+	RowsKey    string                  `json:"rows_key,omitempty"` // as in an action entry
 	ActionKey  string                  `json:"action_key,omitempty"`
 	Preimage   []action.Field          `json:"preimage,omitempty"`
 	Outputs    map[string]artifact.Ref `json:"outputs,omitempty"`

@@ -1,0 +1,141 @@
+package modelhost
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/responses"
+)
+
+// Chat asks a language model, or what is kept of its answers.
+func (h *Host) Chat(ctx context.Context, req *pluginv1.HostServiceChatRequest) (*pluginv1.HostServiceChatResponse, error) {
+	e, err := h.language(req.GetModel(), plan.CanChat)
+	if err != nil {
+		return nil, err
+	}
+	request := &llm.Request{}
+	if err := json.Unmarshal(req.GetRequest(), request); err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "the request is no JSON of llm.Request: %v", err)
+	}
+	text, err := request.Encode()
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "the request cannot be encoded: %v", err)
+	}
+	answer, err := h.chat(ctx, e, request, text, req.GetDraw())
+	var refused refusal
+	switch {
+	case errors.As(err, &refused):
+		return &pluginv1.HostServiceChatResponse{Error: refused.CallError}, nil
+	case err != nil:
+		return nil, h.stop(ctx, err)
+	}
+	content, err := json.Marshal(answer)
+	if err != nil {
+		return nil, fmt.Errorf("encode an answer of %s: %w", e.Address, err)
+	}
+	return &pluginv1.HostServiceChatResponse{Response: content}, nil
+}
+
+// chat returns an answer that is complete with what the host adds.
+func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text []byte, draw int64) (*llm.Response, error) {
+	q := &question[*llm.Response]{
+		endpoint: e, operation: "chat", request: request, estimated: estimate(request),
+		ask: func(ctx context.Context, client pluginv1.PluginServiceClient) (reply[*llm.Response], error) {
+			return askChat(ctx, client, e.Instance, text)
+		},
+	}
+	if request.MaxTokens != nil {
+		q.most = *request.MaxTokens
+	}
+	if !e.Info.Cache {
+		r, spent, err := put(ctx, h.hub, q)
+		h.spent(spent)
+		if err != nil {
+			return nil, err
+		}
+		return e.complete(r.answer, false), nil
+	}
+	cache, err := h.hub.answers()
+	if err != nil {
+		return nil, err
+	}
+	key := chatKey(e.Definition, text, draw)
+	if kept := keptChat(cache, key); kept != nil {
+		h.spent(llm.Spend{CachedCalls: 1})
+		return e.complete(kept, true), nil
+	}
+	q.keep = func(r reply[*llm.Response]) error {
+		content, err := json.Marshal(r.answer)
+		if err != nil {
+			return fmt.Errorf("keep an answer: %w", err)
+		}
+		return cache.Put(key, content)
+	}
+	answer, shared, err := h.hub.chats.do(ctx, h.hub, key, func(work context.Context) (*llm.Response, error) {
+		if kept := keptChat(cache, key); kept != nil { // since it was looked for
+			h.spent(llm.Spend{CachedCalls: 1})
+			kept.Cached = true
+			return kept, nil
+		}
+		r, spent, err := put(work, h.hub, q)
+		h.spent(spent)
+		return r.answer, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if shared {
+		h.spent(llm.Spend{CachedCalls: 1})
+	}
+	return e.complete(answer, shared || answer.Cached), nil
+}
+
+func askChat(ctx context.Context, client pluginv1.PluginServiceClient, model *pluginv1.Instance, request []byte) (reply[*llm.Response], error) {
+	var r reply[*llm.Response]
+	started := time.Now()
+	resp, err := client.Chat(ctx, &pluginv1.ChatRequest{Model: model, Request: request})
+	if err != nil {
+		return r, err
+	}
+	if r.err = resp.GetError(); r.err != nil {
+		return r, nil
+	}
+	r.answer = &llm.Response{}
+	if err := json.Unmarshal(resp.GetResponse(), r.answer); err != nil {
+		return r, fmt.Errorf("its answer is no JSON of llm.Response: %w", err)
+	}
+	r.answer.Latency, r.answer.Cost, r.answer.Cached = time.Since(started).Seconds(), nil, false
+	r.usage, r.finish, r.model = r.answer.Usage, r.answer.FinishReason, r.answer.Model
+	return r, nil
+}
+
+// keptChat returns what is kept under a key; nil: nothing that can be read.
+func keptChat(cache *responses.Cache, key responses.Key) *llm.Response {
+	content, ok := cache.Get(key)
+	if !ok {
+		return nil
+	}
+	answer := &llm.Response{}
+	if json.Unmarshal(content, answer) != nil {
+		return nil
+	}
+	return answer
+}
+
+// complete returns a copy of an answer with what it costs by the present
+// prices, which are no part of what is kept.
+func (e *endpoint) complete(answer *llm.Response, cached bool) *llm.Response {
+	out := *answer
+	out.Cost = e.Info.Price.Cost(out.Usage.Input, out.Usage.CachedInput, out.Usage.Output)
+	out.Cached = cached
+	return &out
+}

@@ -1,0 +1,173 @@
+package modelhost
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/responses"
+)
+
+// mostTexts is how many texts go into one attempt.
+const mostTexts = 96
+
+// embeddings are vectors, one for each text that was asked for.
+type embeddings [][]float32
+
+// Embed gives the embeddings of texts, those that are kept without asking the
+// model. Equal texts are asked for once.
+func (h *Host) Embed(ctx context.Context, req *pluginv1.HostServiceEmbedRequest) (*pluginv1.HostServiceEmbedResponse, error) {
+	e, err := h.language(req.GetModel(), plan.CanEmbed)
+	if err != nil {
+		return nil, err
+	}
+	found, err := h.embed(ctx, e, req.GetTexts())
+	var refused refusal
+	switch {
+	case errors.As(err, &refused):
+		return &pluginv1.HostServiceEmbedResponse{Error: refused.CallError}, nil
+	case err != nil:
+		return nil, h.stop(ctx, err)
+	}
+	out := &pluginv1.HostServiceEmbedResponse{}
+	for _, text := range req.GetTexts() {
+		out.Embeddings = append(out.Embeddings, &pluginv1.Embedding{Values: found[text]})
+	}
+	return out, nil
+}
+
+func (h *Host) embed(ctx context.Context, e *endpoint, texts []string) (map[string][]float32, error) {
+	var cache *responses.Cache
+	if e.Info.Cache {
+		var err error
+		if cache, err = h.hub.answers(); err != nil {
+			return nil, err
+		}
+	}
+	found := make(map[string][]float32, len(texts))
+	var missing []string
+	for _, text := range texts {
+		if _, ok := found[text]; ok {
+			continue
+		}
+		found[text] = nil
+		if cache != nil {
+			found[text] = keptEmbedding(cache, embedKey(e.Definition, text))
+		}
+		if found[text] == nil {
+			missing = append(missing, text)
+		}
+	}
+	if len(missing) == 0 {
+		h.spent(llm.Spend{CachedCalls: 1})
+		return found, nil
+	}
+	return found, h.embedMissing(ctx, e, cache, missing, found)
+}
+
+func (h *Host) embedMissing(ctx context.Context, e *endpoint, cache *responses.Cache, missing []string, found map[string][]float32) error {
+	g, ctx := errgroup.WithContext(ctx)
+	parts := make([]embeddings, (len(missing)+mostTexts-1)/mostTexts)
+	part := func(i int) []string { return missing[i*mostTexts : min((i+1)*mostTexts, len(missing))] }
+	for i := range parts {
+		g.Go(func() (err error) {
+			parts[i], err = h.embedPart(ctx, e, cache, part(i))
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, vectors := range parts {
+		for j, text := range part(i) {
+			found[text] = vectors[j]
+		}
+	}
+	return nil
+}
+
+// embedPart asks for texts in one call.
+func (h *Host) embedPart(ctx context.Context, e *endpoint, cache *responses.Cache, texts []string) (embeddings, error) {
+	q := &question[embeddings]{
+		endpoint: e, operation: "embeddings", estimated: textTokens(texts),
+		ask: func(ctx context.Context, client pluginv1.PluginServiceClient) (reply[embeddings], error) {
+			return askEmbed(ctx, client, e.Instance, texts)
+		},
+	}
+	if cache == nil {
+		r, spent, err := put(ctx, h.hub, q)
+		h.spent(spent)
+		return r.answer, err
+	}
+	q.keep = func(r reply[embeddings]) error {
+		g := errgroup.Group{}
+		for i, text := range texts {
+			g.Go(func() error { return cache.Put(embedKey(e.Definition, text), encodeVector(r.answer[i])) })
+		}
+		return g.Wait()
+	}
+	key := hash(append([]string{embedTag, e.Definition}, texts...)...)
+	vectors, shared, err := h.hub.embeds.do(ctx, h.hub, key, func(work context.Context) (embeddings, error) {
+		r, spent, err := put(work, h.hub, q)
+		h.spent(spent)
+		return r.answer, err
+	})
+	if err == nil && shared {
+		h.spent(llm.Spend{CachedCalls: 1})
+	}
+	return vectors, err
+}
+
+func textTokens(texts []string) int64 {
+	return int64(len(strings.Join(texts, "")))/bytesPerToken + int64(len(texts))
+}
+
+func askEmbed(ctx context.Context, client pluginv1.PluginServiceClient, model *pluginv1.Instance, texts []string) (reply[embeddings], error) {
+	var r reply[embeddings]
+	resp, err := client.Embed(ctx, &pluginv1.EmbedRequest{Model: model, Texts: texts})
+	if err != nil {
+		return r, err
+	}
+	if r.err = resp.GetError(); r.err != nil {
+		return r, nil
+	}
+	if n := len(resp.GetEmbeddings()); n != len(texts) {
+		return r, fmt.Errorf("it gave %d embeddings for %d texts", n, len(texts))
+	}
+	for _, v := range resp.GetEmbeddings() {
+		r.answer = append(r.answer, v.GetValues())
+	}
+	r.usage = llm.Usage{Input: resp.GetInputTokens()}
+	return r, nil
+}
+
+// A kept embedding is its values as IEEE 754 in 4 bytes each, little endian.
+
+func encodeVector(v []float32) []byte {
+	out := make([]byte, 0, 4*len(v))
+	for _, f := range v {
+		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(f))
+	}
+	return out
+}
+
+// keptEmbedding returns nil where nothing is kept that can be read.
+func keptEmbedding(cache *responses.Cache, key responses.Key) []float32 {
+	content, ok := cache.Get(key)
+	if !ok || len(content) == 0 || len(content)%4 != 0 {
+		return nil
+	}
+	v := make([]float32, len(content)/4)
+	for i := range v {
+		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(content[4*i:]))
+	}
+	return v
+}

@@ -1,0 +1,106 @@
+package modelhost
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/store/responses"
+)
+
+// Options are what a Hub works with.
+type Options struct {
+	// Budget of the run; nil: none.
+	Budget *plan.Budget
+	// Cache opens the kept answers. It is called when the first language model
+	// is; Close closes what it returns.
+	Cache func() (*responses.Cache, error)
+	// Report is told of what went wrong and did no harm; nil: nobody listens.
+	Report func(error)
+}
+
+// Hub is what all stages of a run share that call models: the kept answers,
+// each model's limits and health, the budget, the traces.
+type Hub struct {
+	opts   Options
+	ctx    context.Context // of attempts
+	cancel context.CancelFunc
+	budget *budget
+	tracer *tracer
+	chats  flights[*llm.Response]
+	embeds flights[embeddings]
+	// working are the calls that may outlive those who wait for them.
+	working sync.WaitGroup
+
+	mu        sync.Mutex
+	endpoints map[string]*endpoint // by address
+	cache     *responses.Cache
+	cacheErr  error
+}
+
+// NewHub returns the hub of a run. When ctx ends, all calls end at once.
+func NewHub(ctx context.Context, opts Options) *Hub {
+	h := &Hub{opts: opts, budget: newBudget(opts.Budget), endpoints: map[string]*endpoint{}}
+	if h.opts.Report == nil {
+		h.opts.Report = func(error) {}
+	}
+	h.ctx, h.cancel = context.WithCancel(ctx)
+	h.tracer = newTracer(h.ctx, h.opts.Report)
+	return h
+}
+
+// Close waits for attempts that nobody waits for any more, whose answers are
+// kept if they come soon, and closes the kept answers. No stage may be under
+// way. Closing again does nothing.
+func (h *Hub) Close() error {
+	ended := make(chan struct{})
+	go func() { h.working.Wait(); close(ended) }()
+	t := time.NewTimer(linger + time.Second)
+	defer t.Stop()
+	select {
+	case <-ended:
+	case <-t.C:
+	case <-h.ctx.Done():
+	}
+	h.cancel()
+	<-ended
+	h.tracer.close()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	cache := h.cache
+	if cache == nil {
+		return nil
+	}
+	h.cache, h.cacheErr = nil, errClosed
+	return cache.Close()
+}
+
+var errClosed = errors.New("the run is over")
+
+// Spent is what the calls of all stages came to.
+func (h *Hub) Spent() llm.Spend { return h.budget.total() }
+
+// endpoint returns what the run shares of a model.
+func (h *Hub) endpoint(l *Language) *endpoint {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.endpoints[l.Address]
+	if e == nil {
+		e = newEndpoint(h.ctx, l, time.Now)
+		h.endpoints[l.Address] = e
+	}
+	return e
+}
+
+// answers returns the kept answers.
+func (h *Hub) answers() (*responses.Cache, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.cache == nil && h.cacheErr == nil {
+		h.cache, h.cacheErr = h.opts.Cache()
+	}
+	return h.cache, h.cacheErr
+}

@@ -1,0 +1,39 @@
+package modelhost
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+
+	"github.com/quern-dev/quern/store/responses"
+)
+
+// The tags change when what goes into a key, or what is kept under it, changes
+// its form.
+const (
+	chatTag  = "quern.response.chat/v1"
+	embedTag = "quern.response.embed/v1"
+)
+
+// chatKey is the key of an answer: of the model's definition, the canonical
+// request, and which of several draws of it this is.
+func chatKey(definition string, request []byte, draw int64) responses.Key {
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(draw))
+	return hash(chatTag, definition, string(request), string(n[:]))
+}
+
+func embedKey(definition, text string) responses.Key {
+	return hash(embedTag, definition, text)
+}
+
+// hash hashes strings, each behind its length in 8 bytes, big endian.
+func hash(parts ...string) responses.Key {
+	h := sha256.New()
+	var length [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(length[:], uint64(len(p)))
+		h.Write(length[:])
+		h.Write([]byte(p))
+	}
+	return responses.Key(h.Sum(nil))
+}

@@ -1,0 +1,202 @@
+package modelhost
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// Language is a language model as the run has it.
+type Language struct {
+	Address string
+	// Name is the provider's name of it, for traces.
+	Name   string
+	Plugin string
+	// Definition stands for it in the keys of kept answers.
+	Definition string
+	Instance   *pluginv1.Instance
+	Info       plan.ModelInfo
+	// Secrets are values that no message may show.
+	Secrets []string
+	// Connect starts the plugin when it does not run yet.
+	Connect func(context.Context) (pluginv1.PluginServiceClient, error)
+}
+
+// Can says whether it has a capability.
+func (l *Language) Can(capability string) bool {
+	return slices.Contains(l.Info.Capabilities, capability)
+}
+
+// Defaults where a model says nothing of its own.
+const (
+	defaultTimeout = 2 * time.Minute
+	defaultRetries = 5
+)
+
+// endpoint is a language model with what all who call it during a run share.
+type endpoint struct {
+	*Language
+	window   *window
+	health   *health
+	requests *rate.Limiter // nil: not limited
+	tokens   *rate.Limiter
+	usual    usual
+	redactor *strings.Replacer
+}
+
+func newEndpoint(ctx context.Context, l *Language, now func() time.Time) *endpoint {
+	return &endpoint{
+		Language: l, window: newWindow(l.Info.MaxConcurrency), health: newHealth(ctx, l.Address, now),
+		requests: perMinute(l.Info.RequestsPerMinute), tokens: perMinute(l.Info.TokensPerMinute),
+		redactor: newRedactor(l.Secrets),
+	}
+}
+
+// perMinute is a limiter that lets through what two seconds allow at once, and
+// everything evenly over a minute.
+func perMinute(n float64) *rate.Limiter {
+	if n <= 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(n/60), max(1, int(n/30)))
+}
+
+// wait waits until n more may pass.
+func wait(ctx context.Context, l *rate.Limiter, n int) error {
+	if l == nil {
+		return nil
+	}
+	return l.WaitN(ctx, min(n, l.Burst()))
+}
+
+func (e *endpoint) timeout() time.Duration {
+	if s := e.Info.TimeoutSeconds; s > 0 {
+		return time.Duration(s * float64(time.Second))
+	}
+	return defaultTimeout
+}
+
+func (e *endpoint) retries() int64 {
+	if e.Info.Retries > 0 {
+		return e.Info.Retries
+	}
+	return defaultRetries
+}
+
+// ---- what no message may show
+
+// credentials are the forms that keys have; a plugin may have one that quern
+// does not know, from the environment.
+var credentials = regexp.MustCompile(`(?i)\b(bearer\s+|api[-_ ]?key["']?\s*[:=]\s*["']?)[^\s"',;&]+|\b(sk|pk|gsk|xai|hf)[-_][A-Za-z0-9_-]{8,}`)
+
+const redacted = "(redacted)"
+
+// shortestSecret: shorter ones would take ordinary words out of messages.
+const shortestSecret = 4
+
+func newRedactor(secrets []string) *strings.Replacer {
+	var pairs []string
+	for _, s := range secrets {
+		if len(s) >= shortestSecret {
+			pairs = append(pairs, s, redacted)
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+func (e *endpoint) redact(text string) string {
+	return credentials.ReplaceAllString(e.redactor.Replace(text), redacted)
+}
+
+// ---- what a call is expected to come to
+
+// usual is what calls have come to so far.
+type usual struct {
+	mu                       sync.Mutex
+	calls                    int64
+	estimated, input, output float64
+}
+
+// Expectations before anything is known.
+const (
+	bytesPerToken = 4
+	messageTokens = 4
+	firstOutput   = 256
+)
+
+func (u *usual) came(estimated int64, usage llm.Usage) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.calls++
+	u.estimated += float64(estimated)
+	u.input += float64(usage.Input)
+	u.output += float64(usage.Output)
+}
+
+// expect returns the tokens of a call whose request was estimated to have so
+// many, and whose answer may have at most so many (0: any number). It is
+// rather too much: a budget should not be exceeded.
+func (u *usual) expect(estimated, most int64) (input, output int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	input, output = estimated, firstOutput
+	if u.calls > 0 && u.estimated > 0 {
+		input = int64(float64(estimated)*u.input/u.estimated) + 1
+		output = int64(1.5*u.output/float64(u.calls)) + 16
+	}
+	if most > 0 && (u.calls == 0 || output > most) {
+		output = most
+	}
+	return input, output
+}
+
+// estimate is about how many tokens a request has.
+func estimate(r *llm.Request) int64 {
+	n, bytes := int64(0), 0
+	for _, m := range r.Messages {
+		n += messageTokens
+		bytes += len(m.Content)
+		for _, c := range m.ToolCalls {
+			bytes += len(c.Name) + len(c.Arguments)
+		}
+	}
+	for _, t := range r.Tools {
+		bytes += len(t.Name) + len(t.Description) + len(t.Parameters)
+	}
+	if r.Output != nil {
+		bytes += len(r.Output.Schema)
+	}
+	return n + int64(bytes)/bytesPerToken + 1
+}
+
+func (e *endpoint) expected(estimated, most int64, answers bool) amount {
+	input, output := e.usual.expect(estimated, most)
+	if !answers {
+		output = 0
+	}
+	a := amount{tokens: input + output}
+	if cost := e.Info.Price.Cost(input, 0, output); cost != nil {
+		a.money = *cost
+	}
+	return a
+}
+
+// spend is what a call came to.
+func (e *endpoint) spend(usage llm.Usage) llm.Spend {
+	s := llm.Spend{Calls: 1, InputTokens: usage.Input, OutputTokens: usage.Output}
+	if cost := e.Info.Price.Cost(usage.Input, usage.CachedInput, usage.Output); cost != nil {
+		s.Cost = *cost
+	} else {
+		s.UnpricedCalls = 1
+	}
+	return s
+}

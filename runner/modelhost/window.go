@@ -1,0 +1,122 @@
+package modelhost
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Bounds of how many attempts are under way at a model that says nothing of
+// its own.
+const (
+	firstWindow = 8
+	mostWindow  = 128
+	// leastSample is how many outcomes the window is adapted after.
+	leastSample = 10
+)
+
+// window bounds how many attempts are under way at a model, and adapts to
+// what the model bears: it grows while all goes well and shrinks by the share
+// of attempts that were turned away. Attempts get their turn in order.
+type window struct {
+	mu      sync.Mutex
+	limit   float64
+	most    float64
+	active  int
+	waiting []*turn
+
+	// Since the last adaptation.
+	good, bad int
+	calm      bool // nothing was turned away so far: growth is by doubling
+}
+
+type turn struct{ ready chan struct{} }
+
+// newWindow starts with all that a model is declared to bear.
+func newWindow(declared int64) *window {
+	if declared > 0 {
+		return &window{limit: float64(declared), most: float64(declared), calm: true}
+	}
+	return &window{limit: firstWindow, most: mostWindow, calm: true}
+}
+
+// enter waits for a turn. Each one that was got ends with leave.
+func (w *window) enter(ctx context.Context) error {
+	w.mu.Lock()
+	if len(w.waiting) == 0 && w.active < w.room() {
+		w.active++
+		w.mu.Unlock()
+		return nil
+	}
+	t := &turn{ready: make(chan struct{})}
+	w.waiting = append(w.waiting, t)
+	w.mu.Unlock()
+	select {
+	case <-t.ready:
+		return nil
+	case <-ctx.Done():
+		w.withdraw(t)
+		return context.Cause(ctx)
+	}
+}
+
+func (w *window) withdraw(t *turn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := slices.Index(w.waiting, t); i >= 0 {
+		w.waiting = slices.Delete(w.waiting, i, i+1)
+		return
+	}
+	w.active-- // the turn came at the same moment
+	w.admit()
+}
+
+// outcome is how an attempt ended, as far as the window is concerned.
+type outcome int
+
+const (
+	answered outcome = iota
+	pushedBack
+	neither // it says nothing of what the model bears
+)
+
+// leave ends a turn.
+func (w *window) leave(o outcome) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.active--
+	switch o {
+	case answered:
+		w.good++
+	case pushedBack:
+		w.bad++
+	}
+	if w.good+w.bad >= max(leastSample, w.room()) {
+		w.adapt()
+	}
+	w.admit()
+}
+
+func (w *window) adapt() {
+	switch share := float64(w.bad) / float64(w.good+w.bad); {
+	case share > 0:
+		w.calm = false
+		w.limit *= 1 - share/2
+	case w.calm:
+		w.limit *= 2
+	default:
+		w.limit += max(1, w.limit/10)
+	}
+	w.limit = min(max(w.limit, 1), w.most)
+	w.good, w.bad = 0, 0
+}
+
+func (w *window) room() int { return int(w.limit) }
+
+func (w *window) admit() {
+	for len(w.waiting) > 0 && w.active < w.room() {
+		close(w.waiting[0].ready)
+		w.waiting = w.waiting[1:]
+		w.active++
+	}
+}

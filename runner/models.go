@@ -1,0 +1,308 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/fingerprint"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/runner/modelhost"
+	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/responses"
+)
+
+// newHub is what the stages of this run share that call models.
+func (r *run) newHub() *modelhost.Hub {
+	return modelhost.NewHub(r.hard, modelhost.Options{
+		Budget: r.plan.Budget,
+		Cache: func() (*responses.Cache, error) {
+			return responses.Open(filepath.Join(r.Store.Dir, "responses"), responses.Options{
+				Aside: filepath.Join(r.Store.Dir, "damaged"), Report: r.warn,
+			})
+		},
+		Report: r.warn,
+	})
+}
+
+// closeHub waits for answers that are paid for and closes what was kept. It
+// may be called again.
+func (r *run) closeHub() {
+	if err := r.hub.Close(); err != nil {
+		r.warn(fmt.Errorf("close the kept answers: %w", err))
+	}
+}
+
+// warn tells of what did no harm to the run.
+func (r *run) warn(err error) {
+	d := diag.Warningf(nil, "Something went wrong beside the run", "%s", err)
+	r.mu.Lock()
+	r.warnings = append(r.warnings, d)
+	r.mu.Unlock()
+	r.emit(events.Event{Type: events.Warning, Diagnostics: events.FromHCL(hcl.Diagnostics{d})})
+}
+
+// languages are the language models of a run, each bound once.
+type languages struct {
+	mu        sync.Mutex
+	byAddress map[string]*modelhost.Language
+}
+
+// language binds a model block.
+func (r *run) language(m *plan.Model) (*modelhost.Language, error) {
+	r.languages.mu.Lock()
+	defer r.languages.mu.Unlock()
+	if l := r.languages.byAddress[m.Address]; l != nil {
+		return l, nil
+	}
+	l, err := r.bindLanguage(m)
+	if err != nil {
+		return nil, err
+	}
+	if r.languages.byAddress == nil {
+		r.languages.byAddress = map[string]*modelhost.Language{}
+	}
+	r.languages.byAddress[m.Address] = l
+	return l, nil
+}
+
+func (r *run) bindLanguage(m *plan.Model) (*modelhost.Language, error) {
+	refs, secrets := m.Body.Refs()
+	values := r.vars(refs, secrets)
+	bound, diags := m.Body.Bind(values)
+	if diags.HasErrors() {
+		return nil, &failure{diags}
+	}
+	// What the planner makes the definition key of, too.
+	n := &plan.Node{
+		Address: m.Address, Kind: "model", Type: m.Type, Plugin: m.Plugin, Mode: plan.ModeModel, Behaviour: m.Behaviour, Body: m.Body,
+		Outputs: []plan.Port{{Kind: plan.KindModel, Format: plan.FormatRemote, Capabilities: m.Info.Capabilities}},
+	}
+	definition := m.Definition
+	if definition == "" {
+		var err error
+		if definition, _, err = fingerprint.Definition(n, bound.Body); err != nil {
+			return nil, err
+		}
+		if definition == "" {
+			return nil, fmt.Errorf("the definition of %s still waits for values", m.Address)
+		}
+	}
+	instance, err := bound.Instance(n, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &modelhost.Language{
+		Address: m.Address, Name: textAttr(bound.Config, "name"), Plugin: m.Plugin, Definition: definition,
+		Instance: instance, Info: m.Info, Secrets: secretTexts(bound, r.secrets(secrets)), Connect: r.connect(m.Plugin),
+	}, nil
+}
+
+func textAttr(config cty.Value, name string) string {
+	if !config.Type().HasAttribute(name) {
+		return ""
+	}
+	v := config.GetAttr(name)
+	if v.IsNull() || v.Type() != cty.String {
+		return ""
+	}
+	return v.AsString()
+}
+
+// secretTexts are the values that no message may show: those of sensitive
+// arguments and of the sensitive variables that are in others.
+func secretTexts(bound *plan.Bound, variables map[string]cty.Value) []string {
+	var texts []string
+	add := func(v cty.Value) {
+		_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {
+			if v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
+				texts = append(texts, v.AsString())
+			}
+			return true, nil
+		})
+	}
+	for _, v := range variables {
+		add(v)
+	}
+	for name, a := range bound.Body.Args {
+		if a.Sensitive && bound.Config.Type().HasAttribute(name) {
+			add(bound.Config.GetAttr(name))
+		}
+	}
+	return texts
+}
+
+// connect starts a plugin when it does not run yet.
+func (r *run) connect(plugin string) func(context.Context) (pluginv1.PluginServiceClient, error) {
+	return func(ctx context.Context) (pluginv1.PluginServiceClient, error) {
+		p, err := r.Plugins.Client(ctx, plugin)
+		if err != nil {
+			return nil, err
+		}
+		return p.Service(), nil
+	}
+}
+
+// languageInput is an argument that holds a model block.
+func (r *run) languageInput(key string, of *plan.Input, m *plan.Model) (*input, *pluginv1.Input, error) {
+	l, err := r.language(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	port := &plan.Port{Kind: plan.KindModel, Format: plan.FormatRemote, Capabilities: m.Info.Capabilities}
+	return &input{
+		key: key, of: of, plugin: m.Plugin, language: l,
+		ref:      artifact.Ref{Kind: artifact.Model, Digest: l.Definition},
+		artifact: &artifact.Artifact{Kind: artifact.Model, ModelFormat: plan.FormatRemote},
+	}, plan.InputPort(port, nil), nil
+}
+
+// serving is the host of one run of a stage, and tells what it spends.
+type serving struct {
+	run  *run
+	work *work
+	res  *StageResult
+	host *modelhost.Host
+	// ctx ends when the stage cannot go on.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	needed bool // the stage has something to ask the host for
+
+	mu   sync.Mutex
+	last events.Progress
+	told time.Time
+
+	stopped chan struct{} // closed to end the telling
+	gone    chan struct{}
+}
+
+// serve makes the host of a stage. The caller closes it.
+func (r *run) serve(ctx context.Context, w *work, res *StageResult, artifacts map[string]*pluginv1.Artifact) *serving {
+	s := &serving{run: r, work: w, res: res, stopped: make(chan struct{}), gone: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	opts := modelhost.StageOptions{Models: r.models(w, artifacts), Late: map[string]modelhost.Late{}, End: s.cancel}
+	for key, row := range w.bound.Rows {
+		if row.Late {
+			opts.Late[key] = modelhost.Late{Expr: row.Expr, Vars: r.vars(nil, row.Expr.Secrets)}
+		}
+	}
+	s.needed = len(opts.Models)+len(opts.Late) > 0
+	s.host = r.hub.Stage(opts)
+	go s.tell()
+	return s
+}
+
+// models are the model inputs, served by the plugins that made them.
+func (r *run) models(w *work, artifacts map[string]*pluginv1.Artifact) map[string]modelhost.Model {
+	models := map[string]modelhost.Model{}
+	for key, in := range w.inputs {
+		if in.of.Kind == plan.KindModel {
+			models[key] = modelhost.Model{Language: in.language, Artifact: artifacts[key], Plugin: in.plugin, Connect: r.connect(in.plugin)}
+		}
+	}
+	return models
+}
+
+// on serves the host to the stage's plugin; id is 0 where there is no need.
+func (s *serving) on(p *client.Plugin) (id uint32, stop func()) {
+	if !s.needed {
+		return 0, func() {}
+	}
+	return p.Host(s.host)
+}
+
+// close notes what was spent.
+func (s *serving) close() {
+	close(s.stopped)
+	<-s.gone
+	s.cancel(nil)
+	s.res.Spend.Add(s.host.Spent())
+}
+
+// outcome is how the stage ended: the host's reason explains an error of the
+// plugin, and counts also when the plugin has made do without an answer.
+func (s *serving) outcome(err error) error {
+	if cause := s.host.Err(); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// spendPause is the time between two tellings of what a stage spends.
+const spendPause = 500 * time.Millisecond
+
+// tell tells of spending also while the stage says nothing of itself.
+func (s *serving) tell() {
+	defer close(s.gone)
+	tick := time.NewTicker(spendPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.mu.Lock()
+			if s.host.Spent() != s.last.Spend && time.Since(s.told) >= spendPause {
+				s.emit()
+			}
+			s.mu.Unlock()
+		case <-s.stopped:
+			return
+		}
+	}
+}
+
+// progress tells how far the stage is, and what it has spent.
+func (s *serving) progress(p events.Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = p
+	s.emit()
+}
+
+// emit is called under the lock.
+func (s *serving) emit() {
+	s.last.Spend, s.told = s.host.Spent(), time.Now()
+	told := s.last
+	s.run.emit(events.Event{Type: events.StageProgress, Address: s.work.Address, Progress: &told})
+}
+
+// hostedMap is a Map call whose first message tells of the host and of the
+// inputs beside the rows.
+type hostedMap struct {
+	pluginv1.PluginService_MapClient
+	host   uint32
+	inputs map[string]*pluginv1.Artifact
+}
+
+func (c *hostedMap) Send(req *pluginv1.MapRequest) error {
+	if req.GetStart() != nil {
+		req.Host, req.Inputs = c.host, c.inputs
+	}
+	return c.PluginService_MapClient.Send(req)
+}
+
+// spendOf is what is recorded of calls; nil: there were none.
+func spendOf(s llm.Spend) *llm.Spend {
+	if s == (llm.Spend{}) {
+		return nil
+	}
+	return &s
+}
+
+// hopeless says whether calls of models would fail again in the same way.
+func hopeless(err error) bool {
+	var budget *modelhost.BudgetReached
+	var price *modelhost.NoPrice
+	var denied *modelhost.Denied
+	return errors.As(err, &budget) || errors.As(err, &price) || errors.As(err, &denied)
+}
