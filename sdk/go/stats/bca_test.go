@@ -83,7 +83,7 @@ func TestTheBCaIntervalIsThatOfScipy(t *testing.T) {
 
 func TestTheBCaIntervalIsThatOfEfronAndTibshirani(t *testing.T) {
 	// The variance of the spatial test data, An Introduction to the Bootstrap
-	// (1993), table 14.1 and section 14.2: 171.5, and with 2,000 resamples a
+	// (1993), tables 14.1 and 14.2: 171.5, and with 2,000 resamples a
 	// 90 % interval of 115.8 to 259.6, by a = 0.061. Theirs and ours are
 	// draws: the ends differ by about their own errors.
 	x := []float64{48, 36, 20, 29, 42, 42, 20, 42, 22, 41, 45, 14, 6, 0, 33, 28, 34, 4, 32, 24, 47, 41, 24, 26, 30, 41}

@@ -8,7 +8,8 @@ import (
 
 // Wilson is the share k of n with its Wilson score interval (Wilson 1927),
 // which keeps its promise for small n and shares near 0 and 1, where the
-// textbook interval does not. With n = 0 the share is 0 and nothing is known.
+// textbook interval does not; confidence is such as 0.95. With n = 0 the share
+// is 0 and nothing is known.
 func Wilson(k, n int, confidence float64) Estimate {
 	if n == 0 {
 		return unbounded(0, 0, 0)
