@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/openai/openai-go/v3"
@@ -155,38 +154,15 @@ var filtered = map[string]bool{
 
 // failed tells failures apart. An input that a filter refused is an answer.
 func (a *args) failed(ctx context.Context, key string, raw *http.Response, err error) (*llm.Response, error) {
-	if raw == nil {
-		return nil, redacted(provider.Unreached(ctx, err), key)
-	}
-	if raw.StatusCode < 300 {
-		if ctx.Err() != nil {
-			return nil, provider.Unreached(ctx, err)
-		}
-		return nil, redacted(provider.Garbled(raw.StatusCode, err), key)
-	}
-	body, _ := io.ReadAll(io.LimitReader(raw.Body, 1<<16))
-	_ = raw.Body.Close()
-	text, code := provider.Message(body)
-	if raw.StatusCode < 400 {
-		text = "the endpoint redirects to " + raw.Header.Get("Location") + ", which is not followed: correct base_url"
-	}
-	if filtered[code] && raw.StatusCode == http.StatusBadRequest {
-		return &llm.Response{FinishReason: llm.FinishContentFilter, Refusal: provider.Redact(text, key)}, nil
-	}
-	failure := redacted(provider.Refused(raw.StatusCode, raw.Header, text), key)
+	failure, code := provider.Failed(ctx, a.key, key, raw, err)
 	switch {
+	case filtered[code] && failure.Status == http.StatusBadRequest:
+		return &llm.Response{FinishReason: llm.FinishContentFilter, Refusal: failure.Message}, nil
 	case code == "insufficient_quota":
 		// A 429 that no waiting mends.
 		failure.Temporary = false
-	case raw.StatusCode == http.StatusUnauthorized && a.key.Refused():
-		failure.Temporary = true
 	}
 	return nil, failure
-}
-
-func redacted(e *llm.CallError, key string) *llm.CallError {
-	e.Message = provider.Redact(e.Message, key)
-	return e
 }
 
 // Embed makes one attempt.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/url"
@@ -16,6 +17,35 @@ import (
 
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
+
+// Failed tells apart why a request that was made with a key has no answer, from
+// the HTTP response (nil: there was none) and the error in getting it. Code is
+// what the provider calls the failure, if it does. It closes the response.
+func Failed(ctx context.Context, source *Key, key string, resp *http.Response, err error) (failure *llm.CallError, code string) {
+	switch {
+	case resp == nil, resp.StatusCode < 300 && ctx.Err() != nil:
+		failure = Unreached(ctx, err)
+	case resp.StatusCode < 300:
+		failure = Garbled(resp.StatusCode, err)
+	default:
+		failure, code = refused(resp)
+		if resp.StatusCode == http.StatusUnauthorized && source.Refused() {
+			failure.Temporary = true
+		}
+	}
+	failure.Message = Redact(failure.Message, key)
+	return failure, code
+}
+
+func refused(resp *http.Response) (*llm.CallError, string) {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	_ = resp.Body.Close()
+	text, code := Message(body)
+	if resp.StatusCode < 400 {
+		text = "the endpoint redirects to " + resp.Header.Get("Location") + ", which is not followed: correct base_url"
+	}
+	return Refused(resp.StatusCode, resp.Header, text), code
+}
 
 // maxMessage is how much of a provider's message is kept, in bytes.
 const maxMessage = 600
