@@ -1,0 +1,241 @@
+package evaluation
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/quern-dev/quern/plugins/prompting"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// Types are the evaluators of this package.
+func Types() []plugin.Type {
+	return []plugin.Type{
+		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, Behaviour: 1}, evaluator{}),
+	}
+}
+
+type args struct {
+	Dataset  plugin.Dataset            `quern:"dataset,required" doc:"The rows to evaluate on. They should be rows that no subject has learnt from, or was written by."`
+	Subjects map[string]plugin.Subject `quern:"subjects,required" type:"string" doc:"What is compared, each under a name: '{ model = model.x, prompt = prompt.y }', a trained model, or a row expression that gives the answer."`
+
+	Metrics map[string]plugin.Late `quern:"metrics" late:"output=output" doc:"Row expressions over 'row' and 'output', each under a name, as in '{ exact = output.text == row.answer }'. A condition makes a share, a number a mean."`
+	Metric  []metric               `quern:"metric,block" doc:"A metric with a weight and a threshold."`
+	Judges  []judge                `quern:"judge,block" doc:"A metric that a language model grades, from 0 to 1."`
+	Similar []similar              `quern:"similar,block" doc:"A metric that is the cosine similarity of the embeddings of the answer and of a text that is right."`
+
+	Repeats int           `quern:"repeats" default:"1" doc:"How often each model is asked for each row. Repeats of a row are no new rows: they make its answer surer, not the sample larger."`
+	Cluster plugin.Column `quern:"cluster" type:"string" doc:"What rows belong together by, such as the document that they come from. Intervals and tests then treat each cluster as one observation."`
+	ID      plugin.Column `quern:"id" type:"string" doc:"What to call a row in the dataset of single results, beside its place."`
+
+	Confidence float64 `quern:"confidence" default:"0.95" doc:"How sure intervals are to hold the true figure."`
+	Resamples  int     `quern:"resamples" default:"2000" doc:"How often rows are drawn anew to find the intervals of means."`
+	Seed       int64   `quern:"seed" default:"0" doc:"Decides the drawing. Equal seeds make equal intervals."`
+
+	subjects []subject
+	measures []*measure
+}
+
+type metric struct {
+	Name      string      `quern:"name,label"`
+	Value     plugin.Late `quern:"value,required" late:"output=output" doc:"The metric, a row expression over 'row' and 'output'."`
+	Weight    *float64    `quern:"weight" doc:"How much it counts in 'overall'. A condition counts 1 where nothing is written, and a number only where something is."`
+	Threshold *float64    `quern:"threshold" doc:"The least value that an answer passes with."`
+}
+
+type similar struct {
+	Name      string        `quern:"name,label"`
+	Model     plugin.Model  `quern:"model,required" doc:"The model that gives the embeddings."`
+	Expected  plugin.Column `quern:"expected,required" type:"string" doc:"The text that the answer should be similar to."`
+	Answer    plugin.Late   `quern:"answer" late:"output=output" doc:"The text that is compared; where nothing is written, 'output.text'."`
+	Weight    float64       `quern:"weight" default:"1" doc:"How much it counts in 'overall'."`
+	Threshold *float64      `quern:"threshold" doc:"The least value that an answer passes with."`
+}
+
+const doc = `Compares prompts, models, trained models and columns on the same rows, by any number of metrics, and says how sure the differences are.
+
+Metrics are row expressions over ` + "`row`" + ` and ` + "`output`" + `, which has ` + "`text`, `json`, `tool_calls`, `tokens`, `cost`, `latency`, `finish_reason`, `refused`" + ` and ` + "`logprobs`" + `. A ` + "`judge`" + ` block is a metric that a model grades, ` + "`similar`" + ` one by embeddings. An answer passes when all conditions hold and all thresholds are reached: ` + "`passed`" + ` is the share of such answers, ` + "`overall`" + ` the weighted mean of conditions, grades, and numbers that have a weight.
+
+The values are, for each subject, ` + "`subjects.SUBJECT.METRIC`" + ` with ` + "`{ value, low, high, n }`" + `, and beside the metrics ` + "`passed`, `overall`, `cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles), ` + "`answers`" + ` and ` + "`errors`" + `. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's on the rows that both have, its paired interval, the p-value of an exact McNemar or permutation test, that corrected for the number of comparisons (Holm), and the smallest true difference that this many rows would have shown. What is not known is null.
+
+An answer that failed counts as wrong: conditions are false and grades 0. The stage itself is a report; ` + "`rows`" + ` is a dataset of each answer with its request, metrics, tokens and cost.
+
+` + "```hcl" + `
+evaluate "prompt" "answers" {
+  dataset = transform.parts.test
+  subjects = {
+    deployed = { model = model.small, prompt = prompt.short }
+    new      = { model = model.small, prompt = prompt.long }
+  }
+  metrics = {
+    exact = output.text == row.answer
+  }
+  judge "polite" {
+    model  = model.large
+    rubric = "The answer is polite."
+  }
+}
+
+gate "no worse" {
+  condition     = evaluate.answers.differences["new - deployed"].exact.low > -0.01
+  error_message = "The new prompt may be worse by more than a point."
+}
+` + "```"
+
+// evaluator implements evaluate "prompt".
+type evaluator struct{}
+
+// rowsOutput is the dataset of single answers.
+const rowsOutput = "rows"
+
+// subject is what is compared, as it is found in Prepare.
+type subject struct {
+	name string
+	plugin.Subject
+	// Of a trained model: the names of its inputs, and of its output that is
+	// the answer.
+	inputs []string
+	label  string
+}
+
+// asked says whether the subject is a model that a prompt asks.
+func (s *subject) asked() bool { return s.Prompt.Given() }
+
+// Prepare finds the subjects and metrics and declares what is made of them.
+func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	for _, key := range []string{"subjects", "metrics"} {
+		if !p.Known(key) {
+			p.Errorf(key, "The %s are not known before something else is applied\nWrite them out.", key)
+			return nil
+		}
+	}
+	a := p.Args
+	checkNumbers(p)
+	if len(a.Subjects) == 0 {
+		p.Errorf("subjects", "There is nothing to evaluate\nName at least one subject, such as subjects = { short = { model = model.x, prompt = prompt.short } }.")
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Subjects)) {
+		a.subjects = append(a.subjects, describe(p, name, a.Subjects[name]))
+	}
+	a.measures = newMeasures(p)
+	if len(a.measures) == 0 {
+		p.Errorf("", "There is nothing to measure\nWrite metrics, as in metrics = { exact = output.text == row.answer }, or a judge.")
+	}
+	checkRowNames(p)
+	p.AddReport("")
+	p.AddDataset(rowsOutput, a.rowsSchema())
+	p.SetValueType(a.valueType())
+	return nil
+}
+
+func checkNumbers(p *plugin.Prepare[args]) {
+	a := p.Args
+	if p.Known("confidence") && !(a.Confidence > 0 && a.Confidence < 1) {
+		p.Errorf("confidence", "The confidence is %g\nIt is a number between 0 and 1, such as 0.95.", a.Confidence)
+	}
+	if p.Known("resamples") && (a.Resamples < 100 || a.Resamples > 1_000_000) {
+		p.Errorf("resamples", "%d resamples are out of range\nFrom 100 to 1,000,000 make sense.", a.Resamples)
+	}
+	if p.Known("repeats") && (a.Repeats < 1 || a.Repeats > 1000) {
+		p.Errorf("repeats", "%d repeats are out of range\nFrom 1 to 1,000 make sense.", a.Repeats)
+	}
+}
+
+// describe finds out how a subject answers.
+func describe(p *plugin.Prepare[args], name string, given plugin.Subject) subject {
+	s := subject{name: name, Subject: given}
+	in := p.Input(given.Model.Key)
+	switch {
+	case given.Prompt.Given():
+		if in != nil && !in.Can(plugin.CanChat) {
+			p.Errorf(given.Model.Key, "This model cannot chat\nIt can: %v. A prompt needs a model that answers messages, such as one of a model block.", in.Capabilities)
+		}
+	case given.Model.Given() && in != nil:
+		if !in.Can(plugin.CanPredict) {
+			p.Errorf(given.Model.Key, "A model that chats needs a prompt\nWrite { model = …, prompt = prompt.NAME }.")
+			return s
+		}
+		s.inputs = in.Signature.Inputs.Names()
+		s.label = labelOf(in.Signature.Outputs)
+		if s.label == "" {
+			p.Errorf(given.Model.Key, "The model (%s) predicts no label\nIts outputs are %v; one named label, of type string, is needed.", in.Format, in.Signature.Outputs.Names())
+		}
+	}
+	return s
+}
+
+// labelOf is the output that is a model's answer; "": it has none.
+func labelOf(outputs data.Schema) string {
+	var texts []string
+	for _, c := range outputs {
+		if c.Type == "string" {
+			texts = append(texts, c.Name)
+		}
+	}
+	switch {
+	case slices.Contains(texts, "label"):
+		return "label"
+	case len(texts) == 1:
+		return texts[0]
+	}
+	return ""
+}
+
+// checkRowNames finds columns of the dataset that metrics could not see, since
+// an argument of that name hides them.
+func checkRowNames(p *plugin.Prepare[args]) {
+	in := p.Input("dataset")
+	if in == nil {
+		return
+	}
+	for _, key := range []string{"id", "cluster"} {
+		typ, column := p.RowArgument(key)
+		if _, _, taken := in.Schema.Lookup(key); taken && typ != "" && column != key {
+			p.Errorf(key, "The dataset has a column %q, too\nMetrics could not tell them apart. Rename the column, or write %s = row.%s.", key, key, key)
+		}
+	}
+}
+
+// Run gets the answers, measures them and compares.
+func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
+	e := newRun(r)
+	if err := e.pools(ctx); err != nil {
+		return err
+	}
+	if err := e.steps(ctx); err != nil {
+		return err
+	}
+	if err := e.answerAll(ctx); err != nil {
+		return err
+	}
+	if err := e.check(); err != nil {
+		return err
+	}
+	figures, err := e.figures()
+	if err != nil {
+		return err
+	}
+	if err := e.report(figures); err != nil {
+		return err
+	}
+	r.SetValue(figures.value())
+	return nil
+}
+
+// pools reads the examples that prompts draw from.
+func (e *run) pools(ctx context.Context) error {
+	for i := range e.Args.subjects {
+		s := &e.Args.subjects[i]
+		if !s.asked() {
+			continue
+		}
+		pool, err := prompting.NewPool(ctx, e.Host(), s.Prompt, e.Dataset(prompting.Dataset(s.Prompt)))
+		if err != nil {
+			return err
+		}
+		e.drawn[i] = pool
+	}
+	return nil
+}

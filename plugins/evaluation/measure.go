@@ -1,0 +1,181 @@
+package evaluation
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// measure is a metric, however it comes about.
+type measure struct {
+	name string
+	// key is the argument's, for messages.
+	key string
+	// One of expression, judge and similar is set.
+	expression plugin.Late
+	judge      *judge
+	similar    *similar
+
+	weight    float64
+	threshold *float64
+	// condition is set where values are true and false, as soon as that is
+	// known.
+	condition bool
+	// weighted is set where it counts in the overall figure although it is a
+	// number.
+	weighted bool
+
+	// failure is why a value is missing, the first of all; values are those
+	// that are not.
+	failure string
+	values  int
+}
+
+// graded says whether it is a grade between 0 and 1.
+func (m *measure) graded() bool { return m.judge != nil || m.similar != nil }
+
+// decides says whether an answer can fail to pass by it.
+func (m *measure) decides() bool { return m.condition || m.threshold != nil }
+
+// passes says whether a value does. A missing one does not.
+func (m *measure) passes(v float64) bool {
+	if m.threshold != nil {
+		return v >= *m.threshold
+	}
+	return v == 1
+}
+
+// newMeasures lists the metrics by name.
+func newMeasures(p *plugin.Prepare[args]) []*measure {
+	a := p.Args
+	var all []*measure
+	for _, name := range slices.Sorted(maps.Keys(a.Metrics)) {
+		all = append(all, &measure{name: name, key: "metrics." + name, expression: a.Metrics[name], weight: 1})
+	}
+	for _, b := range a.Metric {
+		m := &measure{name: b.Name, key: "metric." + b.Name, expression: b.Value, weight: 1, threshold: b.Threshold}
+		if b.Weight != nil {
+			m.weight, m.weighted = *b.Weight, true
+		}
+		all = append(all, m)
+	}
+	for i := range a.Judges {
+		j := &a.Judges[i]
+		j.check(p)
+		all = append(all, &measure{name: j.Name, key: "judge." + j.Name, judge: j, weight: j.Weight, threshold: j.Threshold, condition: j.decides()})
+	}
+	for i := range a.Similar {
+		s := &a.Similar[i]
+		if in := p.Input(s.Model.Key); in != nil && !in.Can(plugin.CanEmbed) {
+			p.Errorf(s.Model.Key, "This model gives no embeddings\nIt can: %v.", in.Capabilities)
+		}
+		all = append(all, &measure{name: s.Name, key: "similar." + s.Name, similar: s, weight: s.Weight, threshold: s.Threshold})
+	}
+	checkMeasures(p, all)
+	return all
+}
+
+func checkMeasures(p *plugin.Prepare[args], all []*measure) {
+	taken := map[string]bool{}
+	for _, name := range reserved {
+		taken[name] = true
+	}
+	for _, m := range all {
+		if taken[m.name] {
+			p.Errorf(m.key, "The name %q is taken\nGive the metric another one. These are taken always: %v.", m.name, reserved)
+		}
+		taken[m.name] = true
+		if m.judge != nil {
+			taken[m.name+"_explanation"] = true
+		}
+		if m.weight < 0 {
+			p.Errorf(m.key, "The weight is %g\nIt is 0 or more.", m.weight)
+		}
+		if m.expression.Key == "" {
+			continue
+		}
+		typ, _ := p.RowArgument(m.expression.Key)
+		switch typ {
+		case "", "bool", "int64", "float64":
+			m.condition = typ == "bool"
+		default:
+			p.Errorf(m.expression.Key, "A metric is a condition or a number\nThis is %s. Compare it with something, as in output.text == row.answer.", typ)
+		}
+	}
+}
+
+// reserved are the names that columns and values have beside the metrics.
+var reserved = []string{
+	"row", "id", "cluster", "subject", "draw", "given", "request", "text", "tool_calls", "finish_reason", "refused", "error", "cost", "input_tokens",
+	"output_tokens", "latency", "passed", "overall", "tokens", "answers", "errors",
+}
+
+// rowsSchema is that of the single answers.
+func (a *args) rowsSchema() data.Schema {
+	out := data.Schema{{Name: "row", Type: "int64"}}
+	if a.ID.Given() {
+		out = append(out, data.Column{Name: "id", Type: "string"})
+	}
+	if a.Cluster.Given() {
+		out = append(out, data.Column{Name: "cluster", Type: "string"})
+	}
+	out = append(out, data.Schema{
+		{Name: "subject", Type: "string"}, {Name: "draw", Type: "int64"},
+		// JSON: what metrics read of the row, and what was asked.
+		{Name: "given", Type: "string"}, {Name: "request", Type: "string"},
+		{Name: "text", Type: "string"}, {Name: "tool_calls", Type: "string"},
+		{Name: "finish_reason", Type: "string"}, {Name: "refused", Type: "bool"}, {Name: "error", Type: "string"},
+		{Name: "cost", Type: "float64"}, {Name: "input_tokens", Type: "int64"}, {Name: "output_tokens", Type: "int64"}, {Name: "latency", Type: "float64"},
+		{Name: "passed", Type: "bool"}, {Name: "overall", Type: "float64"},
+	}...)
+	for _, m := range a.measures {
+		out = append(out, data.Column{Name: m.name, Type: "float64"})
+		if m.judge != nil {
+			out = append(out, data.Column{Name: m.name + "_explanation", Type: "string"})
+		}
+	}
+	return out
+}
+
+var (
+	intervalType = cty.Object(map[string]cty.Type{"value": cty.Number, "low": cty.Number, "high": cty.Number, "n": cty.Number})
+	totalType    = cty.Object(map[string]cty.Type{"value": cty.Number, "low": cty.Number, "high": cty.Number, "n": cty.Number, "total": cty.Number})
+	latencyType  = cty.Object(map[string]cty.Type{"value": cty.Number, "low": cty.Number, "high": cty.Number, "n": cty.Number, "p50": cty.Number, "p95": cty.Number})
+	contrastType = cty.Object(map[string]cty.Type{
+		"value": cty.Number, "low": cty.Number, "high": cty.Number, "p": cty.Number, "p_adjusted": cty.Number, "n": cty.Number, "detectable": cty.Number,
+	})
+)
+
+// names are those of the metrics, with what is made of all of them.
+func (a *args) names() []string {
+	var names []string
+	for _, m := range a.measures {
+		names = append(names, m.name)
+	}
+	return append(names, "passed", "overall")
+}
+
+func (a *args) valueType() cty.Type {
+	figures, contrasts := map[string]cty.Type{}, map[string]cty.Type{}
+	for _, name := range a.names() {
+		figures[name], contrasts[name] = intervalType, contrastType
+	}
+	figures["cost"], figures["tokens"], figures["latency"] = totalType, totalType, latencyType
+	figures["answers"], figures["errors"] = cty.Number, cty.Number
+	subjects, differences := map[string]cty.Type{}, map[string]cty.Type{}
+	for _, s := range a.subjects {
+		subjects[s.name] = cty.Object(figures)
+		for _, o := range a.subjects {
+			if o.name != s.name {
+				differences[s.name+" - "+o.name] = cty.Object(contrasts)
+			}
+		}
+	}
+	return cty.Object(map[string]cty.Type{
+		"rows": cty.Number, "subjects": cty.Object(subjects), "differences": cty.Object(differences),
+	})
+}

@@ -1,0 +1,329 @@
+package evaluation
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/quern-dev/quern/plugins/prompting"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// measure computes all metrics of the chunk's answers.
+func (c *chunk) measure(ctx context.Context) error {
+	for _, draws := range c.answers {
+		for _, rows := range draws {
+			for _, a := range rows {
+				a.values = make([]float64, len(c.Args.measures))
+				a.explanations = make([]string, len(c.Args.measures))
+				for m := range a.values {
+					a.values[m] = math.NaN()
+				}
+			}
+		}
+	}
+	for m, what := range c.Args.measures {
+		var err error
+		switch {
+		case what.judge != nil:
+			err = c.judge(ctx, m, what)
+		case what.similar != nil:
+			err = c.compare(ctx, m, what)
+		default:
+			err = c.expression(ctx, m, what)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, draws := range c.answers {
+		for _, rows := range draws {
+			for _, a := range rows {
+				a.settle(c.Args.measures)
+			}
+		}
+	}
+	return nil
+}
+
+// each calls f for the answers of each subject and draw.
+func (c *chunk) each(f func(rows []*given) error) error {
+	for _, draws := range c.answers {
+		for _, rows := range draws {
+			if err := f(rows); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// late evaluates a row expression over the rows and what was answered; the
+// caller releases the values.
+func (c *chunk) late(ctx context.Context, l plugin.Late, rows []*given) (arrow.Array, []plugin.RowError, error) {
+	responses := make([]*llm.Response, len(rows))
+	for i, a := range rows {
+		responses[i] = a.response
+	}
+	output := plugin.OutputArray(responses)
+	defer output.Release()
+	var fields []arrow.Field
+	var columns []arrow.Array
+	for _, name := range c.raw {
+		at := c.rec.Schema().FieldIndices(name)[0]
+		fields, columns = append(fields, c.rec.Schema().Field(at)), append(columns, c.rec.Column(at))
+	}
+	fields = append(fields, arrow.Field{Name: plugin.LateColumn("output"), Type: output.DataType(), Nullable: true})
+	rec := array.NewRecordBatch(arrow.NewSchema(fields, nil), append(columns, output), int64(len(rows)))
+	defer rec.Release()
+	return c.Host().Evaluate(ctx, l, rec)
+}
+
+// expression computes a metric that is a row expression.
+func (c *chunk) expression(ctx context.Context, m int, what *measure) error {
+	return c.each(func(rows []*given) error {
+		values, failed, err := c.late(ctx, what.expression, rows)
+		if err != nil {
+			return err
+		}
+		defer values.Release()
+		at, err := numbersOf(values)
+		if err != nil {
+			return plugin.ArgumentErrorf(what.expression.Key, "A metric is a condition or a number\n%w", err)
+		}
+		if _, ok := values.(*array.Boolean); ok {
+			what.condition = true
+		}
+		why := map[int]string{}
+		for _, f := range failed {
+			why[f.Row] = f.Message
+		}
+		for i, a := range rows {
+			switch message, bad := why[i]; {
+			case a.response == nil:
+			case bad:
+				what.miss(a, message)
+			case values.IsNull(i):
+			default:
+				a.values[m] = at(i)
+				what.values++
+			}
+		}
+		return nil
+	})
+}
+
+// miss notes why a value is missing.
+func (m *measure) miss(a *given, why string) {
+	a.missing = append(a.missing, m.name+": "+why)
+	if m.failure == "" {
+		m.failure = why
+	}
+}
+
+// numbersOf reads conditions and numbers.
+func numbersOf(values arrow.Array) (func(int) float64, error) {
+	switch v := values.(type) {
+	case *array.Boolean:
+		return func(i int) float64 { return number(v.Value(i)) }, nil
+	case *array.Int64:
+		return func(i int) float64 { return float64(v.Value(i)) }, nil
+	case *array.Float64:
+		return func(i int) float64 {
+			if f := v.Value(i); !math.IsInf(f, 0) {
+				return f
+			}
+			return math.NaN()
+		}, nil
+	}
+	if values.NullN() == values.Len() {
+		return func(int) float64 { return math.NaN() }, nil
+	}
+	return nil, fmt.Errorf("It is %s", values.DataType())
+}
+
+// texts are what a judge looks at of each answer: its text, or what a row
+// expression takes from it. False: there is none.
+func (c *chunk) texts(ctx context.Context, l plugin.Late, what *measure, rows []*given) (func(int) (string, bool), func(), error) {
+	if !l.Given() {
+		return func(i int) (string, bool) { return rows[i].text(), rows[i].response != nil }, func() {}, nil
+	}
+	values, failed, err := c.late(ctx, l, rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	text, ok := values.(*array.String)
+	if !ok && values.NullN() < values.Len() {
+		defer values.Release()
+		return nil, nil, plugin.ArgumentErrorf(l.Key, "What is graded has to be a string\nThis is %s.", values.DataType())
+	}
+	for _, f := range failed {
+		if rows[f.Row].response != nil {
+			what.miss(rows[f.Row], f.Message)
+		}
+	}
+	return func(i int) (string, bool) { return stringAt(text, i) }, values.Release, nil
+}
+
+// judge has all answers graded. One that failed, or has nothing to be graded,
+// has the grade 0.
+func (c *chunk) judge(ctx context.Context, m int, what *measure) error {
+	j := what.judge
+	question, expected, contexts := c.strings(j.Question.Key), c.strings(j.Expected.Key), c.strings(j.Context.Key)
+	baseline := -1
+	for s := range c.Args.subjects {
+		if j.Baseline != "" && c.Args.subjects[s].name == j.Baseline {
+			baseline = s
+		}
+	}
+	host := c.Host()
+	for s, draws := range c.answers {
+		if s == baseline {
+			continue
+		}
+		for d, rows := range draws {
+			texts, release, err := c.texts(ctx, j.Answer, what, rows)
+			if err != nil {
+				return err
+			}
+			verdicts, errs := make([]verdict, len(rows)), make([]error, len(rows))
+			g, gctx := errgroup.WithContext(ctx)
+			g.SetLimit(openCalls)
+			for i, a := range rows {
+				text, ok := texts(i)
+				if !ok {
+					continue // its grade is 0
+				}
+				look := graded{question: a.question, answer: text}
+				if q, ok := stringAt(question, i); ok {
+					look.question = q
+				}
+				look.expected, _ = stringAt(expected, i)
+				look.context, _ = stringAt(contexts, i)
+				if baseline >= 0 {
+					look.other = c.answers[baseline][d][i].text()
+				}
+				g.Go(func() error {
+					verdicts[i], errs[i] = j.grade(gctx, host, look)
+					if errs[i] != nil && !prompting.OfRow(errs[i]) {
+						return errs[i]
+					}
+					return nil
+				})
+			}
+			err = g.Wait()
+			release()
+			if err != nil {
+				return err
+			}
+			for i, a := range rows {
+				if errs[i] != nil {
+					what.miss(a, errs[i].Error())
+					continue
+				}
+				a.values[m], a.explanations[m] = verdicts[i].grade, verdicts[i].explanation
+				if !math.IsNaN(verdicts[i].grade) {
+					what.values++
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// textsPerRequest is how many texts are embedded by one request.
+const textsPerRequest = 64
+
+// compare computes the similarity of answers and the right texts.
+func (c *chunk) compare(ctx context.Context, m int, what *measure) error {
+	expected := c.strings(what.similar.Expected.Key)
+	return c.each(func(rows []*given) error {
+		texts, release, err := c.texts(ctx, what.similar.Answer, what, rows)
+		if err != nil {
+			return err
+		}
+		defer release()
+		var at []int
+		var all []string
+		for i, a := range rows {
+			right, known := stringAt(expected, i)
+			if !known {
+				continue // there is nothing to compare with
+			}
+			text, ok := texts(i)
+			if !ok || text == "" {
+				a.values[m] = 0
+				continue
+			}
+			at, all = append(at, i), append(all, text, right)
+		}
+		vectors, err := c.embed(ctx, what.similar.Model, all)
+		if err != nil {
+			return err
+		}
+		for k, i := range at {
+			a, b := vectors[2*k], vectors[2*k+1]
+			if a == nil || b == nil {
+				what.miss(rows[i], "the model gave no embedding")
+				continue
+			}
+			rows[i].values[m] = prompting.Similarity(a, b)
+			what.values++
+		}
+		return nil
+	})
+}
+
+// embed gets the embeddings of texts; nil for those that the model refused.
+func (c *chunk) embed(ctx context.Context, model plugin.Model, texts []string) ([][]float32, error) {
+	out := make([][]float32, len(texts))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(openCalls)
+	for from := 0; from < len(texts); from += textsPerRequest {
+		to := min(from+textsPerRequest, len(texts))
+		g.Go(func() error {
+			made, err := c.Host().Embed(ctx, model, texts[from:to])
+			if err != nil && !prompting.OfRow(err) {
+				return err
+			}
+			copy(out[from:to], made)
+			return nil
+		})
+	}
+	return out, g.Wait()
+}
+
+// settle makes of an answer's values what counts: false for a condition that
+// has none, and whether the answer passes. That is not known where a judge
+// failed and nothing else did.
+func (a *given) settle(measures []*measure) {
+	decided, failed, unknown := false, false, false
+	sum, weights := 0.0, 0.0
+	for m, what := range measures {
+		if math.IsNaN(a.values[m]) && what.judge == nil && what.condition {
+			a.values[m] = 0
+		}
+		v := a.values[m]
+		switch {
+		case !what.decides():
+		case math.IsNaN(v) && what.judge != nil:
+			decided, unknown = true, true
+		default:
+			decided = true
+			failed = failed || !what.passes(v)
+		}
+		if !math.IsNaN(v) && (what.condition || what.graded() || what.weighted) {
+			sum += what.weight * v
+			weights += what.weight
+		}
+	}
+	a.overall = sum / weights // NaN where nothing counts
+	if passed := !failed; failed || decided && !unknown {
+		a.passed = &passed
+	}
+}
