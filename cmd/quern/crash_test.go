@@ -237,7 +237,7 @@ func (p *pipeline) digests() map[string]string {
 	}
 	all := map[string]string{}
 	for _, inst := range listed.Instances {
-		all[inst.Address] = inst.Definition
+		all[inst.Address] = ""
 		for port, ref := range inst.Outputs {
 			all[inst.Address+"/"+port] = ref.Digest
 		}
