@@ -88,8 +88,11 @@ func (r *run) attempt(ctx context.Context, n *plan.Node, res *StageResult) error
 		ctx = r.soft
 	}
 	if n.Timeout > 0 {
-		limited, cancel := context.WithTimeoutCause(ctx, n.Timeout, &timedOut{n.Timeout})
-		defer cancel()
+		// No deadline: the plugin would know it, and end the call before its
+		// caller knows why.
+		limited, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer time.AfterFunc(n.Timeout, func() { cancel(&timedOut{n.Timeout}) }).Stop()
 		ctx = limited
 	}
 	err := r.carryOut(ctx, n, res)

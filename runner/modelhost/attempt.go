@@ -7,9 +7,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -153,12 +150,14 @@ func attempt[T any](ctx context.Context, hub *Hub, q *question[T]) (reply[T], er
 	if err != nil {
 		return none, fmt.Errorf("start plugin %s for %s: %w", q.Plugin, q.Address, err)
 	}
-	limited, cancel := context.WithTimeoutCause(hub.ctx, q.timeout(), errSlow)
-	defer cancel()
-	ended := q.health.begin()
-	defer ended()
-	defer context.AfterFunc(q.health.gone, cancel)()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(linger, cancel) })()
+	// No deadline: the plugin would know it, and end the call before the host
+	// knows why.
+	limited, end := context.WithCancelCause(hub.ctx)
+	defer end(nil)
+	defer time.AfterFunc(q.timeout(), func() { end(errSlow) }).Stop()
+	defer q.health.begin()()
+	defer context.AfterFunc(q.health.gone, func() { end(nil) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(linger, func() { end(nil) }) })()
 	started := time.Now()
 	r, err := q.ask(limited, client)
 	r.took = time.Since(started)
@@ -168,7 +167,7 @@ func attempt[T any](ctx context.Context, hub *Hub, q *question[T]) (reply[T], er
 			r.err.Message = q.redact(r.err.GetMessage())
 		}
 		return r, nil
-	case context.Cause(limited) == errSlow || (limited.Err() == nil && status.Code(err) == codes.DeadlineExceeded):
+	case context.Cause(limited) == errSlow:
 		r.err = &pluginv1.CallError{Message: fmt.Sprintf("no answer within %s", q.timeout()), Temporary: true, Status: statusSlow}
 		return r, nil
 	case q.health.err() != nil:
