@@ -1,0 +1,322 @@
+package evaluation
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/plugintest"
+	"github.com/quern-dev/quern/sdk/go/stats"
+)
+
+var offer = plugin.Plugin{Name: "evaluation", Version: "1.0.0", Types: Types()}
+
+// asks is a prompt that asks for the column text in a tone.
+func asks(tone string) plugintest.Prompt {
+	return func(row map[string]any) *llm.Request {
+		return &llm.Request{Messages: []llm.Message{{Role: llm.System, Content: tone}, {Role: llm.User, Content: row["text"].(string)}}}
+	}
+}
+
+func price(v float64) *float64 { return &v }
+
+// adder answers sums. Asked sloppily it errs on every third row, and on "boom"
+// it fails.
+func adder() plugintest.ModelDouble {
+	return plugintest.ModelDouble{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
+		var a, b int
+		question := r.Messages[len(r.Messages)-1].Content
+		if question == "boom" {
+			return nil, &llm.CallError{Message: "filtered", Status: 400}
+		}
+		if _, err := fmt.Sscanf(question, "%d+%d", &a, &b); err != nil {
+			return nil, err
+		}
+		sum := a + b
+		if r.Messages[0].Content == "sloppy" && a%3 == 0 {
+			sum++
+		}
+		return &llm.Response{
+			Text: fmt.Sprint(sum), FinishReason: llm.FinishStop, Usage: llm.Usage{Input: 10, Output: 2}, Cost: price(0.001), Latency: 0.25,
+		}, nil
+	}}
+}
+
+func sums(n int) []map[string]any {
+	rows := make([]map[string]any, n)
+	for i := range rows {
+		rows[i] = map[string]any{"text": fmt.Sprintf("%d+1", i), "answer": fmt.Sprint(i + 1), "known": fmt.Sprint(i + 1), "doc": fmt.Sprint(i / 2)}
+	}
+	return rows
+}
+
+// output is the answer that a late expression sees.
+func output(row map[string]any) map[string]any {
+	raw, ok := row["output"].(json.RawMessage)
+	if !ok {
+		text, err := json.Marshal(row["output"])
+		if err != nil {
+			panic(err)
+		}
+		raw = text
+	}
+	var out map[string]any
+	if err := json.Unmarshal(raw, &out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+func exact(row map[string]any) (any, error) { return output(row)["text"] == row["answer"], nil }
+
+func evaluateArgs() map[string]any {
+	return map[string]any{
+		"subjects": map[string]any{
+			"careful": plugintest.Asked{Model: adder(), Prompt: asks("careful")},
+			"sloppy":  plugintest.Asked{Model: adder(), Prompt: asks("sloppy")},
+			"known":   plugintest.Row("known"),
+		},
+		"metrics": map[string]any{"exact": plugintest.Late(exact)},
+	}
+}
+
+func evaluate(t *testing.T, rows []map[string]any, given map[string]any) *plugintest.Ran {
+	t.Helper()
+	got, err := plugintest.Run(t, offer, plugintest.Case{Type: "prompt", Name: "sums", Args: given, Rows: rows})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// at follows a path into a value; NaN: it is null.
+func at(v cty.Value, path ...string) float64 {
+	for _, step := range path {
+		v = v.GetAttr(step)
+	}
+	if v.IsNull() {
+		return math.NaN()
+	}
+	f, _ := v.AsBigFloat().Float64()
+	return f
+}
+
+// words are values with spaces between them.
+func words(values ...any) string { return strings.TrimSpace(fmt.Sprintln(values...)) }
+
+func near(a, b float64) bool { return math.Abs(a-b) < 1e-9 || math.IsNaN(a) && math.IsNaN(b) }
+
+func TestSubjectsAreComparedOnTheSameRows(t *testing.T) {
+	got := evaluate(t, sums(30), evaluateArgs())
+	for _, c := range []struct {
+		want float64
+		path []string
+	}{
+		{30, []string{"rows"}},
+		{1, []string{"subjects", "careful", "exact", "value"}},
+		{20.0 / 30, []string{"subjects", "sloppy", "exact", "value"}},
+		{30, []string{"subjects", "sloppy", "exact", "n"}},
+		{stats.Wilson(20, 30, 0.95).Low, []string{"subjects", "sloppy", "exact", "low"}},
+		{20.0 / 30, []string{"subjects", "sloppy", "passed", "value"}},
+		{20.0 / 30, []string{"subjects", "sloppy", "overall", "value"}},
+		{0.001, []string{"subjects", "sloppy", "cost", "value"}},
+		{0.03, []string{"subjects", "sloppy", "cost", "total"}},
+		{360, []string{"subjects", "sloppy", "tokens", "total"}},
+		{0.25, []string{"subjects", "sloppy", "latency", "p95"}},
+		{math.NaN(), []string{"subjects", "known", "cost", "value"}},
+		{10.0 / 30, []string{"differences", "careful - sloppy", "exact", "value"}},
+		{-10.0 / 30, []string{"differences", "sloppy - careful", "exact", "value"}},
+		{stats.McNemar(10, 0), []string{"differences", "sloppy - careful", "exact", "p"}},
+		// Two of three comparisons have the smallest p, the third has 1.
+		{3 * stats.McNemar(10, 0), []string{"differences", "sloppy - careful", "exact", "p_adjusted"}},
+		{stats.PairedShares(10, 0, 30, 0.95).Low, []string{"differences", "careful - sloppy", "exact", "low"}},
+		{-stats.PairedShares(10, 0, 30, 0.95).Low, []string{"differences", "sloppy - careful", "exact", "high"}},
+	} {
+		if v := at(got.Value, c.path...); !near(v, c.want) {
+			t.Errorf("%v = %v, want %v", c.path, v, c.want)
+		}
+	}
+	if detectable := at(got.Value, "differences", "careful - sloppy", "exact", "detectable"); !(detectable > 0.1 && detectable < 0.5) {
+		t.Errorf("detectable: %v", detectable)
+	}
+}
+
+func TestEachAnswerIsARowWithItsRequestAndMetrics(t *testing.T) {
+	got := evaluate(t, sums(4), evaluateArgs())
+	rows := got.Datasets["rows"]
+	if len(rows.Rows) != 12 {
+		t.Fatalf("%d rows", len(rows.Rows))
+	}
+	row := rows.Rows[2]
+	if line := words(row["row"], row["subject"], row["draw"], row["text"], row["exact"], row["passed"], row["input_tokens"], row["finish_reason"]); line != "0 sloppy 0 2 0 false 10 stop" {
+		t.Errorf("row: %s", line)
+	}
+	if request := row["request"].(string); !strings.Contains(request, `{"role":"user","content":"0+1"}`) {
+		t.Errorf("request: %s", request)
+	}
+	if given := row["given"].(string); given != `{"answer":"1","doc":"0","known":"1","text":"0+1"}` {
+		t.Errorf("given: %s", given)
+	}
+	page, err := os.ReadFile(filepath.Join(got.Folders[""], "report.md"))
+	if err != nil || !strings.Contains(string(page), "| careful - sloppy | exact | 0.5 [") {
+		t.Errorf("page: %s (%v)", page, err)
+	}
+}
+
+func TestAnAnswerThatFailedIsWrong(t *testing.T) {
+	rows := append(sums(3), map[string]any{"text": "boom", "answer": "4", "known": nil, "doc": "9"})
+	given := evaluateArgs()
+	given["metrics"].(map[string]any)["length"] = plugintest.Late(func(row map[string]any) (any, error) {
+		if output(row)["text"] == "2" {
+			return nil, errors.New("two is no good")
+		}
+		return float64(len(fmt.Sprint(output(row)["text"]))), nil
+	})
+	got := evaluate(t, rows, given)
+	if v := at(got.Value, "subjects", "careful", "exact", "value"); v != 0.75 {
+		t.Errorf("exact: %v", v)
+	}
+	if n := at(got.Value, "subjects", "careful", "length", "n"); n != 2 {
+		t.Errorf("rows with a length: %v", n)
+	}
+	if errs := fmt.Sprint(at(got.Value, "subjects", "careful", "errors"), at(got.Value, "subjects", "known", "errors")); errs != "1 1" {
+		t.Errorf("errors: %s", errs)
+	}
+	rows = got.Datasets["rows"].Rows
+	if text := words(rows[9]["error"], rows[9]["text"], rows[3]["error"]); text != "status 400: filtered <nil> length: two is no good" {
+		t.Errorf("errors: %s", text)
+	}
+}
+
+func TestRepeatsOfARowAreNoNewRows(t *testing.T) {
+	// Every second draw is wrong on even rows.
+	model := plugintest.ModelDouble{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
+		var a, b int
+		if _, err := fmt.Sscanf(r.Messages[1].Content, "%d+%d", &a, &b); err != nil {
+			return nil, err
+		}
+		return &llm.Response{Text: fmt.Sprint(a + b + draw%2*(1-a%2))}, nil
+	}}
+	got := evaluate(t, sums(20), map[string]any{
+		"subjects": map[string]any{"m": plugintest.Asked{Model: model, Prompt: asks("")}, "known": plugintest.Row("known")},
+		"metrics":  map[string]any{"exact": plugintest.Late(exact)}, "repeats": 4,
+	})
+	figure := got.Value.GetAttr("subjects").GetAttr("m").GetAttr("exact")
+	if at(figure, "value") != 0.75 || at(figure, "n") != 20 {
+		t.Errorf("exact: %#v", figure)
+	}
+	if n := at(got.Value, "subjects", "m", "answers"); n != 80 {
+		t.Errorf("answers: %v", n)
+	}
+	if free := stats.Wilson(60, 80, 0.95); at(figure, "low") >= free.Low {
+		t.Errorf("the interval from %v is as short as that of 80 rows, from %v", at(figure, "low"), free.Low)
+	}
+}
+
+func TestClustersWidenIntervals(t *testing.T) {
+	given := evaluateArgs()
+	given["cluster"] = plugintest.Row("doc")
+	got := evaluate(t, sums(30), given)
+	if c := fmt.Sprint(got.Datasets["rows"].Rows[0]["cluster"]); c != "0" {
+		t.Errorf("cluster: %s", c)
+	}
+	if n := at(got.Value, "subjects", "sloppy", "exact", "n"); n != 30 {
+		t.Errorf("n: %v", n)
+	}
+}
+
+func TestThresholdsAndWeightsDecideWhatPasses(t *testing.T) {
+	length := plugintest.Late(func(row map[string]any) (any, error) { return float64(len(output(row)["text"].(string))), nil })
+	got := evaluate(t, sums(12), map[string]any{
+		"subjects": map[string]any{"known": plugintest.Row("known")},
+		"metric": []map[string]any{
+			{"name": "long", "value": length, "threshold": 2, "weight": 1},
+			{"name": "exact", "value": plugintest.Late(exact), "weight": 3},
+		},
+	})
+	if v := at(got.Value, "subjects", "known", "passed", "value"); !near(v, 3.0/12) {
+		t.Errorf("passed: %v", v)
+	}
+	// 9 numbers of one digit, 3 of two.
+	if v := at(got.Value, "subjects", "known", "overall", "value"); !near(v, (9*(1+3.0)/4+3*(2+3.0)/4)/12) {
+		t.Errorf("overall: %v", v)
+	}
+	if !got.Value.GetAttr("differences").RawEquals(cty.EmptyObjectVal) {
+		t.Errorf("differences: %#v", got.Value.GetAttr("differences"))
+	}
+}
+
+func TestSimilarityIsTheCosineOfEmbeddings(t *testing.T) {
+	model := plugintest.ModelDouble{Embed: func(text string) ([]float32, error) {
+		if strings.HasPrefix(text, "east") {
+			return []float32{2, 0}, nil
+		}
+		return []float32{1, 1}, nil
+	}}
+	rows := []map[string]any{{"a": "east", "b": "east wind"}, {"a": "east", "b": "north-east"}, {"a": "", "b": "east"}, {"a": "east", "b": nil}}
+	got := evaluate(t, rows, map[string]any{
+		"subjects": map[string]any{"a": plugintest.Row("a")},
+		"similar":  []map[string]any{{"name": "like", "model": model, "expected": plugintest.Row("b"), "threshold": 0.9}},
+	})
+	if v := at(got.Value, "subjects", "a", "like", "value"); math.Abs(v-(1+math.Sqrt(0.5)+0)/3) > 1e-6 {
+		t.Errorf("like: %v", v)
+	}
+	if v := fmt.Sprint(got.Datasets["rows"].Column("passed")); v != "[true false false false]" {
+		t.Errorf("passed: %s", v)
+	}
+}
+
+func TestASubjectThatNeverAnswersEndsTheStage(t *testing.T) {
+	_, err := plugintest.Run(t, offer, plugintest.Case{Type: "prompt", Args: evaluateArgs(), Rows: []map[string]any{{"text": "boom", "answer": "", "known": "", "doc": ""}}})
+	if err == nil || !strings.Contains(err.Error(), `The subject "careful" answered no row`) {
+		t.Errorf("error: %v", err)
+	}
+}
+
+func TestMistakesInTheArgumentsAreTold(t *testing.T) {
+	embeds := plugintest.ModelDouble{Embed: func(string) ([]float32, error) { return nil, nil }}
+	for name, c := range map[string]struct {
+		args map[string]any
+		want string
+	}{
+		"no subjects":       {map[string]any{"subjects": map[string]any{}}, "nothing to evaluate"},
+		"no metrics":        {map[string]any{"metrics": map[string]any{}}, "nothing to measure"},
+		"a taken name":      {map[string]any{"metrics": map[string]any{"cost": plugintest.Late(exact)}}, `"cost" is taken`},
+		"a name twice":      {map[string]any{"metric": []map[string]any{{"name": "exact", "value": plugintest.Late(exact)}}}, `"exact" is taken`},
+		"a mute judge":      {map[string]any{"judge": []map[string]any{{"name": "j", "model": embeds, "rubric": "Be good."}}}, "cannot chat"},
+		"a vague judge":     {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder()}}}, "lacks rubric"},
+		"an unknown rival":  {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder(), "kind": "pairwise", "baseline": "x"}}}, `no subject "x"`},
+		"a mute subject":    {map[string]any{"subjects": map[string]any{"s": plugintest.Asked{Model: embeds, Prompt: asks("")}}}, "cannot chat"},
+		"no prompt":         {map[string]any{"subjects": map[string]any{"s": adder()}}, "needs a prompt"},
+		"no embeddings":     {map[string]any{"similar": []map[string]any{{"name": "s", "model": adder(), "expected": plugintest.Row("answer")}}}, "gives no embeddings"},
+		"too sure":          {map[string]any{"confidence": 95}, "between 0 and 1"},
+		"an ambiguous name": {map[string]any{"cluster": plugintest.Row("doc")}, `has a column "cluster", too`},
+	} {
+		given := evaluateArgs()
+		for k, v := range c.args {
+			given[k] = v
+		}
+		rows := sums(2)
+		if strings.HasPrefix(name, "an ambiguous") {
+			for _, r := range rows {
+				r["cluster"] = "c"
+			}
+		}
+		got, err := plugintest.Prepare(t, offer, plugintest.Case{Type: "prompt", Rows: rows, Args: given})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Errors) != 1 || !strings.Contains(got.Errors[0].Text, c.want) {
+			t.Errorf("%s: %v", name, got.Errors)
+		}
+	}
+}
