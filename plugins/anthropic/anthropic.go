@@ -32,9 +32,7 @@ const (
 // Types returns the types of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{plugin.Provider(plugin.Info{
-		Name: "anthropic", Behaviour: 1,
-		Doc: "A Claude model. The key comes from api_key, api_key_command or the variable ANTHROPIC_API_KEY. " +
-			"The newest models refuse a temperature or top_p. There are no seeds and no log-probabilities.",
+		Name: "anthropic", Doc: doc, Behaviour: 1,
 	}, impl{})}
 }
 

@@ -30,9 +30,7 @@ const (
 // Types returns the types of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{plugin.Provider(plugin.Info{
-		Name: "openai", Behaviour: 1,
-		Doc: "A model behind an endpoint that speaks OpenAI's API. OpenAI, Azure, vLLM, llama.cpp, LM Studio and others do; " +
-			"base_url says where. The key comes from api_key, api_key_command or the variable OPENAI_API_KEY, and is sent to base_url.",
+		Name: "openai", Doc: doc, Behaviour: 1,
 	}, impl{})}
 }
 

@@ -1,0 +1,262 @@
+// Package ollama gives models that Ollama serves, by its own HTTP API: it
+// tells more than the one that imitates OpenAI's.
+package ollama
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/quern-dev/quern/plugins/provider"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// Environment are the variables that the type reads.
+var Environment = []string{hostVariable}
+
+const (
+	hostVariable   = "OLLAMA_HOST"
+	defaultAddress = "http://127.0.0.1:11434"
+)
+
+// Types returns the types of this package.
+func Types() []plugin.Type {
+	return []plugin.Type{plugin.Provider(plugin.Info{Name: "ollama", Doc: doc, Behaviour: 1}, impl{})}
+}
+
+const doc = `A language model that Ollama serves.
+
+The server is at ` + "`base_url`" + `, or else where the variable ` + "`OLLAMA_HOST`" + ` says, or on this machine. Ollama loads a model when it is first asked, so a first answer may take a while.
+
+` + "```hcl" + `
+model "ollama" "local" {
+  name            = "llama3.2:3b"
+  temperature     = 0
+  max_concurrency = 4
+}
+` + "```" + `
+`
+
+type args struct {
+	Name    string `quern:"name,required" doc:"The model's name, as 'ollama list' shows it."`
+	BaseURL string `quern:"base_url,operational" doc:"The server's address, up to and without /api/chat."`
+	provider.Secret
+	provider.Sampling
+	Context   *int64 `quern:"context" doc:"The size of the context, in tokens; longer prompts are cut by the server."`
+	Think     *bool  `quern:"think" doc:"Whether a model that can think before it answers does so."`
+	KeepAlive string `quern:"keep_alive,operational" doc:"How long the server keeps the model loaded, such as \"10m\"."`
+	provider.Limits
+
+	key  *provider.Key
+	base string
+}
+
+type impl struct{}
+
+// Prepare checks the arguments.
+func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	a := p.Args
+	provider.Check(p, &a.Sampling, &a.Limits)
+	if p.Known("base_url") && a.address() == "" {
+		p.Errorf("base_url", "base_url is no address\nWrite it with http:// or https://, such as %q.", defaultAddress)
+	}
+	p.SetModelInfo(a.Info("", provider.Free()))
+	return nil
+}
+
+// address is the server's; "": what was given is none.
+func (a *args) address() string {
+	given := a.BaseURL
+	if given == "" {
+		given = os.Getenv(hostVariable)
+		if given != "" && !strings.Contains(given, "://") {
+			given = "http://" + given
+		}
+	}
+	if given == "" {
+		return defaultAddress
+	}
+	u, err := url.Parse(given)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return ""
+	}
+	if a.BaseURL == "" && u.Port() == "" {
+		u.Host = u.Hostname() + ":11434"
+	}
+	return strings.TrimSuffix(u.String(), "/")
+}
+
+// Open finds the server's address and the key, if there is one.
+func (impl) Open(_ context.Context, a *args) error {
+	a.base, a.key = a.address(), a.Key("")
+	return nil
+}
+
+type message struct {
+	Role      string     `json:"role"`
+	Content   string     `json:"content"`
+	ToolCalls []toolCall `json:"tool_calls,omitempty"`
+	ToolName  string     `json:"tool_name,omitempty"`
+}
+
+type toolCall struct {
+	Function struct {
+		Name      string          `json:"name"`
+		Arguments json.RawMessage `json:"arguments"`
+	} `json:"function"`
+}
+
+// Chat makes one attempt.
+func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, error) {
+	body, err := a.request(a.Complete(r))
+	if err != nil {
+		return nil, &llm.CallError{Message: err.Error()}
+	}
+	var got struct {
+		Model      string  `json:"model"`
+		Message    message `json:"message"`
+		Done       bool    `json:"done"`
+		DoneReason string  `json:"done_reason"`
+		Input      int64   `json:"prompt_eval_count"`
+		Output     int64   `json:"eval_count"`
+		LogProbs   []struct {
+			Token   string  `json:"token"`
+			LogProb float64 `json:"logprob"`
+		} `json:"logprobs"`
+	}
+	if err := a.post(ctx, "/api/chat", body, &got); err != nil {
+		return nil, err
+	}
+	if !got.Done {
+		return nil, provider.Garbled(http.StatusOK, errors.New("it is not done"))
+	}
+	out := &llm.Response{
+		Text: got.Message.Content, FinishReason: got.DoneReason, Model: got.Model,
+		Usage: llm.Usage{Input: got.Input, Output: got.Output},
+	}
+	for i, c := range got.Message.ToolCalls {
+		out.ToolCalls = append(out.ToolCalls, llm.ToolCall{
+			ID: fmt.Sprintf("call_%d", i), Name: c.Function.Name, Arguments: string(c.Function.Arguments),
+		})
+		out.FinishReason = llm.FinishToolCalls
+	}
+	for _, l := range got.LogProbs {
+		out.LogProbs = append(out.LogProbs, llm.LogProb{Token: l.Token, LogProb: l.LogProb})
+	}
+	return out, nil
+}
+
+// request is the body of a chat.
+func (a *args) request(r *llm.Request) (map[string]any, error) {
+	messages := make([]message, len(r.Messages))
+	names := map[string]string{} // of tools, by the ids of their calls
+	for i, m := range r.Messages {
+		messages[i] = message{Role: m.Role, Content: m.Content, ToolName: names[m.ToolCallID]}
+		for _, c := range m.ToolCalls {
+			if !json.Valid([]byte(c.Arguments)) {
+				return nil, fmt.Errorf("the arguments of a call of tool %q are no JSON", c.Name)
+			}
+			call := toolCall{}
+			call.Function.Name, call.Function.Arguments = c.Name, json.RawMessage(c.Arguments)
+			messages[i].ToolCalls = append(messages[i].ToolCalls, call)
+			names[c.ID] = c.Name
+		}
+	}
+	body := map[string]any{"model": a.Name, "messages": messages, "stream": false}
+	if options := a.options(r); len(options) > 0 {
+		body["options"] = options
+	}
+	if r.Output != nil {
+		body["format"] = r.Output.Schema
+	}
+	if r.LogProbs {
+		body["logprobs"] = true
+	}
+	if a.Think != nil {
+		body["think"] = *a.Think
+	}
+	if a.KeepAlive != "" {
+		body["keep_alive"] = a.KeepAlive
+	}
+	var tools []map[string]any
+	for _, t := range r.Tools {
+		f := map[string]any{"name": t.Name, "description": t.Description}
+		if len(t.Parameters) > 0 {
+			f["parameters"] = t.Parameters
+		}
+		tools = append(tools, map[string]any{"type": "function", "function": f})
+	}
+	if tools != nil {
+		body["tools"] = tools
+	}
+	return body, nil
+}
+
+func (a *args) options(r *llm.Request) map[string]any {
+	out := map[string]any{}
+	set := func(name string, v any, given bool) {
+		if given {
+			out[name] = v
+		}
+	}
+	set("temperature", r.Temperature, r.Temperature != nil)
+	set("top_p", r.TopP, r.TopP != nil)
+	set("num_predict", r.MaxTokens, r.MaxTokens != nil)
+	set("seed", r.Seed, r.Seed != nil)
+	set("stop", r.Stop, len(r.Stop) > 0)
+	set("num_ctx", a.Context, a.Context != nil)
+	return out
+}
+
+// Embed makes one attempt.
+func (impl) Embed(ctx context.Context, a *args, texts []string) (*plugin.Embeddings, error) {
+	body := map[string]any{"model": a.Name, "input": texts}
+	if a.KeepAlive != "" {
+		body["keep_alive"] = a.KeepAlive
+	}
+	var got struct {
+		Embeddings [][]float32 `json:"embeddings"`
+		Input      int64       `json:"prompt_eval_count"`
+	}
+	if err := a.post(ctx, "/api/embed", body, &got); err != nil {
+		return nil, err
+	}
+	return &plugin.Embeddings{Vectors: got.Embeddings, InputTokens: got.Input}, nil
+}
+
+// post makes a request and reads its answer.
+func (a *args) post(ctx context.Context, path string, body, into any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return &llm.CallError{Message: "write the request: " + err.Error()}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.base+path, bytes.NewReader(b))
+	if err != nil {
+		return &llm.CallError{Message: err.Error()}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	key, err := a.key.Get(ctx)
+	if err != nil {
+		return err
+	}
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	resp, err := provider.Client.Do(req)
+	if err == nil && resp.StatusCode < 300 {
+		err = json.NewDecoder(resp.Body).Decode(into)
+		_ = resp.Body.Close()
+		if err == nil {
+			return nil
+		}
+	}
+	failure, _ := provider.Failed(ctx, a.key, key, resp, err)
+	return failure
+}
