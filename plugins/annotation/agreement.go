@@ -1,0 +1,301 @@
+package annotation
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/stats"
+)
+
+type agreementArgs struct {
+	Dataset plugin.Dataset `quern:"dataset,required" doc:"The dataset that holds the votes."`
+	Votes
+
+	Level   string   `quern:"level" default:"\"nominal\"" oneof:"nominal,ordinal,interval" doc:"What a disagreement weighs: 'nominal', all are alike; 'ordinal', by how many labels lie between; 'interval', by the difference of numbers."`
+	Order   []string `quern:"order" doc:"The labels from the lowest to the highest, of level ordinal. Where nothing is written labels that are numbers are ordered as such, and others alphabetically."`
+	Weights string   `quern:"weights" default:"\"none\"" oneof:"none,linear,quadratic" doc:"How Cohen's kappa weighs disagreements of ordered labels."`
+
+	Confidence float64 `quern:"confidence" default:"0.95" doc:"How sure intervals are to hold the true figure."`
+	Resamples  int     `quern:"resamples" default:"2000" doc:"How often items are drawn anew to find the intervals."`
+	Seed       int64   `quern:"seed" default:"0" doc:"Decides the drawing. Equal seeds make equal intervals."`
+}
+
+const agreementDoc = `Says how far annotators agree, beyond what chance would have them agree: Cohen's kappa of each two, Fleiss' kappa, and Krippendorff's alpha.
+
+Each is an object ` + "`{ value, low, high, n }`" + `: the figure, its bootstrap interval over items, and the number of items. ` + "`alpha`" + ` takes missing votes as they are. ` + "`fleiss`" + ` is null unless all items have the same number of votes. ` + "`cohen[\"A - B\"]`" + `, with the names in alphabetical order, takes the items that both labelled; with more than 20 annotators there is none. A figure is null where it is not defined, such as where only one label occurs.
+
+` + "```hcl" + `
+evaluate "agreement" "people" {
+  dataset   = source.votes
+  item      = row.item
+  annotator = row.annotator
+  label     = row.label
+}
+
+gate "clear guidelines" {
+  condition     = evaluate.people.alpha.low > 0.667
+  error_message = "The annotators do not agree well enough to learn from."
+}
+` + "```"
+
+// agreement implements evaluate "agreement".
+type agreement struct{}
+
+// mostPairedAnnotators bounds the pairs that Cohen's kappa is computed of.
+const mostPairedAnnotators = 20
+
+var figureType = cty.Object(map[string]cty.Type{"value": cty.Number, "low": cty.Number, "high": cty.Number, "n": cty.Number})
+
+// Prepare declares the figures.
+func (agreement) Prepare(_ context.Context, p *plugin.Prepare[agreementArgs]) error {
+	a := p.Args
+	if key, text := a.problem(); text != "" && p.Known("votes") {
+		p.Errorf(key, "%s", text)
+	}
+	if p.Known("confidence") && !(a.Confidence > 0 && a.Confidence < 1) {
+		p.Errorf("confidence", "The confidence is %g\nIt is a number between 0 and 1, such as 0.95.", a.Confidence)
+	}
+	if p.Known("resamples") && (a.Resamples < 100 || a.Resamples > 1_000_000) {
+		p.Errorf("resamples", "%d resamples are out of range\nFrom 100 to 1,000,000 make sense.", a.Resamples)
+	}
+	if len(a.Order) > 0 && a.Level != "ordinal" {
+		p.Errorf("order", "An order is for labels that have one\nWrite level = \"ordinal\", too.")
+	}
+	p.AddReport("")
+	p.SetValueType(cty.Object(map[string]cty.Type{
+		"items": cty.Number, "votes": cty.Number, "annotators": cty.Number,
+		"alpha": figureType, "fleiss": figureType, "cohen": cty.Map(figureType),
+	}))
+	return nil
+}
+
+// figure is an agreement with its interval; what is not known is null.
+type figure struct {
+	Value *float64 `json:"value"`
+	Low   *float64 `json:"low"`
+	High  *float64 `json:"high"`
+	N     int      `json:"n"`
+}
+
+// agreements are all figures.
+type agreements struct {
+	Items      int               `json:"items"`
+	Votes      int               `json:"votes"`
+	Annotators int               `json:"annotators"`
+	Alpha      figure            `json:"alpha"`
+	Fleiss     figure            `json:"fleiss"`
+	Cohen      map[string]figure `json:"cohen"`
+}
+
+// Run computes the figures.
+func (agreement) Run(ctx context.Context, r *plugin.Run[agreementArgs]) error {
+	b, err := r.Args.Votes.read(ctx, r.Dataset(r.Args.Dataset), r.Args.Order)
+	if err != nil {
+		return err
+	}
+	if len(b.votes) == 0 {
+		return plugin.ArgumentErrorf("dataset", "There are no votes\nAll are null.")
+	}
+	found, err := r.Args.measure(b)
+	if err != nil {
+		return err
+	}
+	if err := found.report(r); err != nil {
+		return err
+	}
+	r.SetValue(found.value())
+	return nil
+}
+
+func (a *agreementArgs) measure(b *ballot) (*agreements, error) {
+	values, err := a.scale(b)
+	if err != nil {
+		return nil, err
+	}
+	o := stats.Options{Confidence: a.Confidence, Resamples: a.Resamples, Seed: a.Seed}
+	out := &agreements{Items: b.rows, Votes: len(b.votes), Annotators: len(b.annotators), Cohen: map[string]figure{}}
+	items := make([][]float64, b.rows)
+	for _, v := range b.votes {
+		items[v.Item] = append(items[v.Item], values[v.Label])
+	}
+	level := map[string]stats.Level{"ordinal": stats.Ordinal, "interval": stats.Interval}[a.Level]
+	if out.Alpha, err = defined(stats.KrippendorffAlpha(items, level, o)); err != nil {
+		return nil, fmt.Errorf("Krippendorff's alpha: %w", err)
+	}
+	if even(items) {
+		counts, err := stats.CountVotes(b.votes, b.rows, len(b.labels))
+		if err != nil {
+			return nil, err
+		}
+		if out.Fleiss, err = defined(stats.FleissKappa(counts, o)); err != nil {
+			return nil, fmt.Errorf("Fleiss' kappa: %w", err)
+		}
+	}
+	return out, a.pairs(b, values, o, out)
+}
+
+// scale is the number of each label: what its text says, or its place.
+func (a *agreementArgs) scale(b *ballot) ([]float64, error) {
+	values := make([]float64, len(b.labels))
+	numbers := a.Level != "nominal" && len(a.Order) == 0
+	for i, l := range b.labels {
+		v, err := strconv.ParseFloat(strings.TrimSpace(l), 64)
+		if err == nil && (math.IsNaN(v) || math.IsInf(v, 0)) {
+			err = strconv.ErrRange
+		}
+		if err != nil && a.Level == "interval" {
+			return nil, plugin.ArgumentErrorf("level", "The label %q is no number\nOf level interval all labels are.", l)
+		}
+		if err != nil {
+			numbers = false
+		}
+		values[i] = v
+	}
+	if !numbers {
+		for i := range values {
+			values[i] = float64(i)
+		}
+	}
+	return values, nil
+}
+
+// even says whether all items have the same number of votes, of two or more.
+func even(items [][]float64) bool {
+	for _, votes := range items {
+		if len(votes) < 2 || len(votes) != len(items[0]) {
+			return false
+		}
+	}
+	return len(items) > 0
+}
+
+// pairs computes Cohen's kappa of each two annotators. Where one labelled an
+// item more than once the first label counts.
+func (a *agreementArgs) pairs(b *ballot, values []float64, o stats.Options, out *agreements) error {
+	if len(b.annotators) > mostPairedAnnotators {
+		return nil
+	}
+	// Labels are numbered by their order, which weights go by.
+	order := make([]int, len(values))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(x, y int) int { return cmp.Compare(values[x], values[y]) })
+	place := make([]int, len(values))
+	for i, label := range order {
+		place[label] = i
+	}
+	labels := make([][]int, len(b.annotators))
+	for i := range labels {
+		labels[i] = slices.Repeat([]int{stats.NoLabel}, b.rows)
+	}
+	for _, v := range b.votes {
+		if labels[v.Annotator][v.Item] == stats.NoLabel {
+			labels[v.Annotator][v.Item] = place[v.Label]
+		}
+	}
+	weights := map[string]stats.Weights{"linear": stats.Linear, "quadratic": stats.Quadratic}[a.Weights]
+	for i, first := range b.annotators {
+		for k, second := range b.annotators {
+			if first >= second {
+				continue
+			}
+			f, err := defined(stats.CohenKappa(labels[i], labels[k], weights, o))
+			if err != nil {
+				return fmt.Errorf("Cohen's kappa of %s and %s: %w", first, second, err)
+			}
+			out.Cohen[first+" - "+second] = f
+		}
+	}
+	return nil
+}
+
+// defined is an estimate as a figure: null where there is none.
+func defined(e stats.Estimate, err error) (figure, error) {
+	if errors.Is(err, stats.ErrUndefined) || errors.Is(err, stats.ErrNoObservations) {
+		return figure{}, nil
+	}
+	return figure{known(e.Value), known(e.Low), known(e.High), e.N}, err
+}
+
+func known(v float64) *float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return &v
+}
+
+func (f figure) value() cty.Value {
+	number := func(v *float64) cty.Value {
+		if v == nil {
+			return cty.NullVal(cty.Number)
+		}
+		return cty.NumberFloatVal(*v)
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"value": number(f.Value), "low": number(f.Low), "high": number(f.High), "n": cty.NumberIntVal(int64(f.N)),
+	})
+}
+
+func (a *agreements) value() cty.Value {
+	cohen := cty.MapValEmpty(figureType)
+	if len(a.Cohen) > 0 {
+		pairs := map[string]cty.Value{}
+		for name, f := range a.Cohen {
+			pairs[name] = f.value()
+		}
+		cohen = cty.MapVal(pairs)
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"items": cty.NumberIntVal(int64(a.Items)), "votes": cty.NumberIntVal(int64(a.Votes)), "annotators": cty.NumberIntVal(int64(a.Annotators)),
+		"alpha": a.Alpha.value(), "fleiss": a.Fleiss.value(), "cohen": cohen,
+	})
+}
+
+// String writes a figure with its interval.
+func (f figure) String() string {
+	if f.Value == nil {
+		return "not defined"
+	}
+	if f.Low == nil || f.High == nil {
+		return fmt.Sprintf("%.4f", *f.Value)
+	}
+	return fmt.Sprintf("%.4f [%.4f, %.4f]", *f.Value, *f.Low, *f.High)
+}
+
+// report writes the figures for programs, and a page for people.
+func (a *agreements) report(r *plugin.Run[agreementArgs]) error {
+	dir, err := r.Folder("")
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(a, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the figures: %w", err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s\n\n%d annotators gave %d labels to %d items. Brackets hold %g %% confidence intervals.\n\n", r.Name(), a.Annotators, a.Votes, a.Items, 100*r.Args.Confidence)
+	fmt.Fprintf(&b, "| measure | agreement | items |\n| --- | --- | --- |\n| Krippendorff's alpha (%s) | %s | %d |\n| Fleiss' kappa | %s | %d |\n", r.Args.Level, a.Alpha, a.Alpha.N, a.Fleiss, a.Fleiss.N)
+	for _, pair := range slices.Sorted(maps.Keys(a.Cohen)) {
+		fmt.Fprintf(&b, "| Cohen's kappa, %s | %s | %d |\n", strings.ReplaceAll(pair, "|", "\\|"), a.Cohen[pair], a.Cohen[pair].N)
+	}
+	for name, content := range map[string]string{"metrics.json": string(text) + "\n", "report.md": b.String()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			return fmt.Errorf("write the report: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package annotation
+
+import (
+	"encoding/csv"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/plugintest"
+)
+
+var offer = plugin.Plugin{Name: "annotation", Version: "1.0.0", Types: Types()}
+
+func run(t *testing.T, typ string, rows []map[string]any, given map[string]any) *plugintest.Ran {
+	t.Helper()
+	got, err := plugintest.Run(t, offer, plugintest.Case{Type: typ, Name: "topic", Args: given, Rows: rows})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func columns(names ...string) map[string]any {
+	votes := map[string]any{}
+	for _, n := range names {
+		votes[n] = plugintest.Row(n)
+	}
+	return votes
+}
+
+func long() map[string]any {
+	return map[string]any{"item": plugintest.Row("item"), "annotator": plugintest.Row("annotator"), "label": plugintest.Row("label")}
+}
+
+func number(t *testing.T, v cty.Value, path ...string) float64 {
+	t.Helper()
+	for _, step := range path {
+		if v.Type().IsMapType() {
+			v = v.Index(cty.StringVal(step))
+			continue
+		}
+		v = v.GetAttr(step)
+	}
+	if v.IsNull() {
+		return math.NaN()
+	}
+	f, _ := v.AsBigFloat().Float64()
+	return f
+}
+
+func TestTheMajorityNamesTheLabelAndATieNamesNone(t *testing.T) {
+	rows := []map[string]any{
+		{"text": "1", "a": "x", "b": "x", "c": "y"}, {"text": "2", "a": "x", "b": "y", "c": nil},
+		{"text": "3", "a": nil, "b": nil, "c": nil}, {"text": "4", "a": "y", "b": "y", "c": "y"},
+	}
+	got := run(t, "vote", rows, map[string]any{"votes": columns("a", "b", "c")})
+	out := got.Datasets[""]
+	if names := strings.Join(out.Columns.Names(), " "); names != "a b c text topic topic_confidence topic_votes" {
+		t.Errorf("columns: %s", names)
+	}
+	if line := fmt.Sprint(out.Column("topic"), out.Column("topic_votes"), out.Column("text")); line != "[x <nil> <nil> y] [3 2 0 3] [1 2 3 4]" {
+		t.Errorf("labels: %s", line)
+	}
+	if c := number(t, got.Value, "coverage", "topic"); c != 0.5 {
+		t.Errorf("coverage: %v", c)
+	}
+	// On a tie the choice is the first, x, which a said and b did not.
+	if a, b := number(t, got.Value, "annotators", "a", "accuracy"), number(t, got.Value, "annotators", "b", "accuracy"); a != 1 || math.Abs(b-2.0/3) > 1e-9 {
+		t.Errorf("accuracies: %v, %v", a, b)
+	}
+	first := run(t, "vote", rows, map[string]any{"votes": columns("a", "b", "c"), "ties": "first", "min_votes": 3})
+	if line := fmt.Sprint(first.Datasets[""].Column("topic")); line != "[x <nil> <nil> y]" {
+		t.Errorf("labels: %s", line)
+	}
+}
+
+func TestTheLabelModelFindsWhomToTrust(t *testing.T) {
+	// c says the opposite of what is so, two others are right but for an item
+	// each.
+	var rows []map[string]any
+	for i := range 40 {
+		truth, other := "x", "y"
+		if i%2 == 1 {
+			truth, other = other, truth
+		}
+		a, b := truth, truth
+		if i == 0 {
+			a = other
+		}
+		if i == 3 {
+			b = other
+		}
+		for annotator, label := range map[string]string{"a": a, "b": b, "c": other} {
+			rows = append(rows, map[string]any{"item": fmt.Sprint(i), "annotator": annotator, "label": label})
+		}
+	}
+	given := long()
+	given["method"] = "dawid_skene"
+	given["smoothing"] = 0.1
+	got := run(t, "vote", rows, given)
+	for i, row := range got.Datasets[""].Rows {
+		want := "x"
+		if i%2 == 1 {
+			want = "y"
+		}
+		if row["item"] != fmt.Sprint(i) || row["topic"] != want {
+			t.Errorf("item %d: %v", i, row)
+		}
+	}
+	if c := number(t, got.Value, "annotators", "c", "accuracy"); c > 0.1 {
+		t.Errorf("the accuracy of the one who errs: %v", c)
+	}
+	if c := number(t, got.Value, "annotators", "c", "confusion", "x", "y"); c < 0.9 {
+		t.Errorf("what the one who errs says of x: %v", c)
+	}
+}
+
+// votes reads a file of votes that the statistics are held to, too.
+func votes(t *testing.T, name string) []map[string]any {
+	t.Helper()
+	f, err := os.Open("../../sdk/go/stats/testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []map[string]any
+	for _, l := range lines[1:] {
+		row := map[string]any{}
+		for i, column := range lines[0] {
+			row[column] = l[i]
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// published are the votes of the worked example in Krippendorff, Computing
+// Krippendorff's Alpha-Reliability (2011), with three annotators.
+func published(t *testing.T) []map[string]any { return votes(t, "krippendorff-3x15.csv") }
+
+func TestTheLabelModelComesNearGoldLabels(t *testing.T) {
+	gold := map[any]any{}
+	for _, row := range votes(t, "binary5-gold.csv") {
+		gold[row["item"]] = row["gold"]
+	}
+	right := map[string]int{}
+	for _, method := range []string{"majority", "dawid_skene"} {
+		given := long()
+		given["method"] = method
+		for _, row := range run(t, "vote", votes(t, "binary5.csv"), given).Datasets[""].Rows {
+			if row["topic"] == gold[row["item"]] {
+				right[method]++
+			}
+		}
+	}
+	if right["dawid_skene"] < 150 || right["dawid_skene"] < right["majority"] {
+		t.Errorf("right of %d: %v", len(gold), right)
+	}
+}
+
+func TestAlphaIsThatOfThePublishedExample(t *testing.T) {
+	for level, want := range map[string]float64{"nominal": 0.69135802, "ordinal": 0.80672142, "interval": 0.81084489} {
+		given := long()
+		given["level"] = level
+		got := run(t, "agreement", published(t), given)
+		if alpha := number(t, got.Value, "alpha", "value"); math.Abs(alpha-want) > 1e-6 {
+			t.Errorf("%s: %v, want %v", level, alpha, want)
+		}
+		if low, high := number(t, got.Value, "alpha", "low"), number(t, got.Value, "alpha", "high"); !(low < want && want < high) {
+			t.Errorf("%s: from %v to %v", level, low, high)
+		}
+		if fleiss := number(t, got.Value, "fleiss", "value"); !math.IsNaN(fleiss) {
+			t.Errorf("Fleiss' kappa with missing votes: %v", fleiss)
+		}
+	}
+}
+
+func TestTwoAnnotatorsAgreeByCohensKappa(t *testing.T) {
+	// The table of Cohen's kappa that is 0.4: 20, 5, 10, 15.
+	var rows []map[string]any
+	for _, c := range []struct {
+		n    int
+		a, b string
+	}{{20, "yes", "yes"}, {5, "yes", "no"}, {10, "no", "yes"}, {15, "no", "no"}} {
+		for range c.n {
+			rows = append(rows, map[string]any{"a": c.a, "b": c.b})
+		}
+	}
+	got := run(t, "agreement", rows, map[string]any{"votes": columns("a", "b")})
+	if kappa := number(t, got.Value, "cohen", "a - b", "value"); math.Abs(kappa-0.4) > 1e-9 {
+		t.Errorf("kappa: %v", kappa)
+	}
+	if n := number(t, got.Value, "fleiss", "n"); n != 50 {
+		t.Errorf("items: %v", n)
+	}
+	page, err := os.ReadFile(got.Folders[""] + "/report.md")
+	if err != nil || !strings.Contains(string(page), "| Cohen's kappa, a - b | 0.4000 [") {
+		t.Errorf("page: %s (%v)", page, err)
+	}
+}
+
+func TestMistakesInTheArgumentsAreTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		args map[string]any
+		want string
+	}{
+		"nothing":       {map[string]any{}, "There are no votes"},
+		"one annotator": {map[string]any{"votes": columns("label")}, "one annotator"},
+		"both forms":    {map[string]any{"votes": columns("label", "item"), "item": plugintest.Row("item")}, "columns or rows"},
+	} {
+		got, err := plugintest.Prepare(t, offer, plugintest.Case{Type: "agreement", Rows: published(t), Args: c.args})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Errors) != 1 || !strings.Contains(got.Errors[0].Text, c.want) {
+			t.Errorf("%s: %v", name, got.Errors)
+		}
+	}
+	given := long()
+	given["level"] = "interval"
+	_, err := plugintest.Run(t, offer, plugintest.Case{Type: "agreement", Rows: []map[string]any{{"item": "1", "annotator": "a", "label": "high"}}, Args: given})
+	if err == nil || !strings.Contains(err.Error(), `"high" is no number`) {
+		t.Errorf("error: %v", err)
+	}
+}

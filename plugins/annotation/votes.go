@@ -1,0 +1,160 @@
+// Package annotation deals with labels that several annotators gave to the
+// same items, people or labelers: label "vote" makes one label of them, and
+// evaluate "agreement" says how far they agree.
+//
+// Votes are the columns of a row, one for each annotator, or rows of their own.
+// A vote that is null was not given.
+package annotation
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/stats"
+)
+
+// Types are the types of this package.
+func Types() []plugin.Type {
+	return []plugin.Type{
+		plugin.Runner(plugin.Info{Kind: plugin.KindLabel, Name: "vote", Doc: voteDoc, Behaviour: 1}, voter{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "agreement", Doc: agreementDoc, Behaviour: 1}, agreement{}),
+	}
+}
+
+// Votes are the arguments that say who gave which label to what.
+type Votes struct {
+	Columns map[string]plugin.Column `quern:"votes" type:"string" doc:"The label that each annotator gave a row, under the annotator's name, as in '{ rules = row.rules, small = row.small }'."`
+
+	Item      plugin.Column `quern:"item" type:"string" doc:"Where each row is one vote, in place of votes: what it is about."`
+	Annotator plugin.Column `quern:"annotator" type:"string" doc:"Who gave it."`
+	Label     plugin.Column `quern:"label" type:"string" doc:"The label that was given."`
+}
+
+// long says whether each row is a vote.
+func (v *Votes) long() bool { return v.Item.Given() }
+
+// problem says what is wrong with the arguments; empty: nothing.
+func (v *Votes) problem() (key, text string) {
+	given := 0
+	for _, c := range []plugin.Column{v.Item, v.Annotator, v.Label} {
+		if c.Given() {
+			given++
+		}
+	}
+	switch {
+	case len(v.Columns) > 0 && given > 0:
+		return "votes", "Votes are columns or rows\nWrite votes, or item, annotator and label."
+	case len(v.Columns) == 1:
+		return "votes", "There is one annotator\nTwo at least are needed."
+	case len(v.Columns) == 0 && given < 3:
+		return "", "There are no votes\nWrite votes = { a = row.a, b = row.b }; or, where each row is one vote, item, annotator and label."
+	}
+	return "", ""
+}
+
+// ballot is all votes, with what their numbers mean.
+type ballot struct {
+	votes                     []stats.Vote
+	items, annotators, labels []string
+	// rows is the number of items, which have no names where they are rows.
+	rows int
+}
+
+// names numbers strings in the order in which they come.
+type names struct {
+	list   []string
+	number map[string]int
+}
+
+func (n *names) of(s string) int {
+	if i, ok := n.number[s]; ok {
+		return i
+	}
+	if n.number == nil {
+		n.number = map[string]int{}
+	}
+	s = string([]byte(s)) // not the batch's memory
+	n.number[s] = len(n.list)
+	n.list = append(n.list, s)
+	return len(n.list) - 1
+}
+
+// read reads all votes. Labels are numbered in their order, or in that given.
+func (v *Votes) read(ctx context.Context, in *plugin.DatasetInput, order []string) (*ballot, error) {
+	var items, annotators, labels names
+	for _, l := range order {
+		labels.of(l)
+	}
+	b := &ballot{}
+	var columns []string
+	if v.long() {
+		columns = []string{v.Item.Key, v.Annotator.Key, v.Label.Key}
+	} else {
+		for _, name := range slices.Sorted(maps.Keys(v.Columns)) {
+			annotators.of(name)
+			columns = append(columns, v.Columns[name].Key)
+		}
+	}
+	for rec, err := range in.Batches(ctx, columns...) {
+		if err != nil {
+			return nil, err
+		}
+		texts := make([]*array.String, len(columns))
+		for i := range columns {
+			var ok bool
+			if texts[i], ok = rec.Column(i).(*array.String); !ok {
+				return nil, fmt.Errorf("%q is %s, and has to be strings", columns[i], rec.Column(i).DataType())
+			}
+		}
+		for row := range int(rec.NumRows()) {
+			if v.long() {
+				if texts[0].IsValid(row) && texts[1].IsValid(row) {
+					vote := stats.Vote{Item: items.of(texts[0].Value(row)), Annotator: annotators.of(texts[1].Value(row))}
+					if texts[2].IsValid(row) {
+						vote.Label = labels.of(texts[2].Value(row))
+						b.votes = append(b.votes, vote)
+					}
+				}
+				continue
+			}
+			for a, t := range texts {
+				if t.IsValid(row) {
+					b.votes = append(b.votes, stats.Vote{Item: b.rows + row, Annotator: a, Label: labels.of(t.Value(row))})
+				}
+			}
+		}
+		if !v.long() {
+			b.rows += int(rec.NumRows())
+		}
+	}
+	if v.long() {
+		b.rows = len(items.list)
+	}
+	if order != nil && len(labels.list) > len(order) {
+		return nil, plugin.ArgumentErrorf("order", "The label %q is not in the order\nList all labels, from the lowest to the highest.", labels.list[len(order)])
+	}
+	b.items, b.annotators, b.labels = items.list, annotators.list, labels.list
+	if order == nil {
+		b.sortLabels()
+	}
+	return b, nil
+}
+
+// sortLabels numbers the labels in alphabetical order, so that results don't
+// depend on which row came first.
+func (b *ballot) sortLabels() {
+	sorted := slices.Sorted(slices.Values(b.labels))
+	at := make([]int, len(b.labels))
+	for i, l := range b.labels {
+		at[i], _ = slices.BinarySearch(sorted, l)
+	}
+	for i := range b.votes {
+		b.votes[i].Label = at[b.votes[i].Label]
+	}
+	b.labels = sorted
+}

@@ -1,0 +1,150 @@
+// Package models offers the labeler "model": a trained model labels rows. It
+// knows no kind of model: predictions are made by the plugin that trained it.
+package models
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// Types are the labelers of this package.
+func Types() []plugin.Type {
+	return []plugin.Type{
+		plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "model", Doc: doc, Behaviour: 1}, labeler{}),
+	}
+}
+
+type args struct {
+	Input plugin.Dataset `quern:"input,required" doc:"The dataset whose rows are labelled."`
+	// A row expression is refused: it is allowed by the schema so that quern
+	// computes what the model needs of each row.
+	Model plugin.ColumnOrModel `quern:"model,required" type:"string" doc:"The trained model, as in 'train.student'. What it needs of a row is computed by the expressions that it was trained with."`
+
+	MinConfidence *float64 `quern:"min_confidence" doc:"Below this confidence a row has no label."`
+
+	inputs []string
+	// outputs are the model's, and columns what they are called here.
+	outputs data.Schema
+	columns []string
+	// label and confidence are places in outputs; -1: there is none.
+	label, confidence int
+}
+
+const doc = `Labels rows by a trained model.
+
+The model's label is in a column that has the block's name, and each other output of the model in ` + "`NAME_OUTPUT`" + `, such as ` + "`NAME_confidence`" + `. A row that the model fails on has failed; ` + "`max_errors`" + ` says how many may.
+
+` + "```hcl" + `
+label "model" "intent" {
+  input          = source.tickets
+  model          = train.student
+  min_confidence = 0.7
+}
+` + "```"
+
+// labeler implements label "model".
+type labeler struct{}
+
+// Prepare declares the model's outputs as columns.
+func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	a := p.Args
+	in := p.Input(a.Model.Key)
+	if !a.Model.IsModel || in == nil {
+		p.Errorf("model", "This is no model\nName a trained one, such as train.student.")
+		return nil
+	}
+	if !in.Can(plugin.CanPredict) {
+		p.Errorf("model", "This model does not predict\nIt can: %v. A language model labels rows by label \"llm\".", in.Capabilities)
+		return nil
+	}
+	a.inputs, a.outputs = in.Signature.Inputs.Names(), in.Signature.Outputs
+	a.find(p.Name())
+	if a.MinConfidence != nil && a.confidence < 0 {
+		p.Errorf("min_confidence", "The model (%s) has no confidence\nIts outputs are %v.", in.Format, a.outputs.Names())
+	}
+	if a.MinConfidence != nil && a.label >= 0 && a.outputs[a.label].Type != "string" {
+		p.Errorf("min_confidence", "The model's label is %s\nOnly a label of type string can be left out.", a.outputs[a.label].Type)
+	}
+	if a.label < 0 {
+		p.Errorf("model", "The model (%s) predicts no label\nIts outputs are %v; one named label, or a single one, is needed.", in.Format, a.outputs.Names())
+	}
+	p.KeepInput("input")
+	for i, c := range a.outputs {
+		p.AddColumn(a.columns[i], c.Type)
+	}
+	return nil
+}
+
+// find finds the label and the confidence among the outputs.
+func (a *args) find(name string) {
+	a.label, a.confidence = -1, -1
+	for i, c := range a.outputs {
+		switch {
+		case c.Name == "label" || len(a.outputs) == 1:
+			a.label = i
+		case c.Name == "confidence" && c.Type == "float64":
+			a.confidence = i
+		}
+		a.columns = append(a.columns, name+"_"+c.Name)
+	}
+	if a.label >= 0 {
+		a.columns[a.label] = name
+	}
+}
+
+// Map has the model predict the batch.
+func (labeler) Map(ctx context.Context, a *args, b *plugin.Batch) error {
+	model, _ := a.Model.Model()
+	loaded := b.Model(model)
+	if loaded == nil {
+		return fmt.Errorf("the model is not given")
+	}
+	columns := make([]arrow.Array, len(a.inputs))
+	for i, input := range a.inputs {
+		if columns[i] = b.Array(model.Key + "." + input); columns[i] == nil {
+			return fmt.Errorf("the rows have no column for the model's input %q", input)
+		}
+	}
+	in := array.NewRecordBatch(loaded.Signature.Inputs.Arrow(), columns, int64(b.N))
+	defer in.Release()
+	out, failed, err := loaded.Predict(ctx, in)
+	if err != nil {
+		return err
+	}
+	defer out.Release()
+	for _, f := range failed {
+		b.Fail(f.Row, f.Temporary, fmt.Errorf("the model: %s", f.Message))
+	}
+	for i := range a.outputs {
+		values := out.Column(i)
+		values.Retain()
+		if i == a.label && a.MinConfidence != nil {
+			values = a.sure(values, out.Column(a.confidence))
+		}
+		b.SetArray(a.columns[i], values)
+	}
+	return nil
+}
+
+// sure leaves out labels of too little confidence. It takes over labels.
+func (a *args) sure(labels, confidence arrow.Array) arrow.Array {
+	defer labels.Release()
+	text, c := labels.(*array.String), confidence.(*array.Float64)
+	builder := array.NewStringBuilder(memory.DefaultAllocator)
+	defer builder.Release()
+	for i := range text.Len() {
+		if text.IsNull(i) || c.IsNull(i) || c.Value(i) < *a.MinConfidence {
+			builder.AppendNull()
+			continue
+		}
+		builder.Append(text.Value(i))
+	}
+	return builder.NewArray()
+}
