@@ -7,10 +7,16 @@ import (
 	"context"
 	"slices"
 
+	"github.com/quern-dev/quern/plugins/annotation"
+	"github.com/quern-dev/quern/plugins/anthropic"
 	"github.com/quern-dev/quern/plugins/classification"
 	"github.com/quern-dev/quern/plugins/directory"
+	"github.com/quern-dev/quern/plugins/evaluation"
 	"github.com/quern-dev/quern/plugins/files"
 	"github.com/quern-dev/quern/plugins/linear"
+	"github.com/quern-dev/quern/plugins/llm"
+	"github.com/quern-dev/quern/plugins/models"
+	"github.com/quern-dev/quern/plugins/openai"
 	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/plugins/rules"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -34,9 +40,15 @@ func Plugin() plugin.Plugin {
 			files.Types(root),
 			rows.Types(),
 			rules.Types(),
+			llm.Types(),
+			models.Types(),
+			annotation.Types(),
 			linear.Types(),
 			classification.Types(),
+			evaluation.Types(),
 			directory.Types(root),
+			openai.Types(),
+			anthropic.Types(),
 		),
 	}
 }

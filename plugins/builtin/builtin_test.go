@@ -127,7 +127,8 @@ func TestEveryTypeAndArgumentIsDocumented(t *testing.T) {
 		documented(t, typ.Kind+" "+typ.Name, typ.Body)
 	}
 	want := "source csv, source jsonl, source parquet, transform map, transform filter, transform split, transform sample, " +
-		"label rules, train linear, evaluate classification, deploy directory"
+		"label rules, label llm, label model, label vote, evaluate agreement, train linear, evaluate classification, evaluate prompt, deploy directory, " +
+		"model openai, model anthropic"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("types: %s\nwant:  %s", got, want)
 	}
