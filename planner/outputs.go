@@ -129,6 +129,9 @@ func secrets(p *plan.Plan) []string {
 			add(c.Message)
 		}
 	}
+	for _, m := range p.Models {
+		m.Body.Expressions(func(_ string, _ *plan.Arg, e *expr.Compiled) { add(e) })
+	}
 	for _, o := range p.Outputs {
 		add(o.Expr)
 	}

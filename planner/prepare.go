@@ -399,6 +399,7 @@ func (n *node) takeEstimate(b *builder) {
 	if e := n.prepared.Estimate; e != nil {
 		n.Estimate = plan.Estimate{Rows: e.Rows, Seconds: e.Seconds, InputTokens: e.InputTokens, OutputTokens: e.OutputTokens}
 	}
+	n.BatchRows = n.prepared.BatchRows
 	if n.Estimate.Rows == nil && n.Mode == plan.ModeMap {
 		n.Estimate.Rows = b.rowsOf(n.inputs[n.Outputs[0].RowsOf])
 	}

@@ -114,7 +114,7 @@ func (r *run) rowwiseStage(w *work, port *plan.Port, in *input) rowwise.Stage {
 	s := rowwise.Stage{
 		Definition: w.rows, Fresh: forced(w.Node), Input: m,
 		Reads: w.reads(port.RowsOf, m), Given: w.given(port.RowsOf, m),
-		Start: w.instance, MaxErrors: w.MaxErrors, Prior: r.priorRows(w, port),
+		Start: w.instance, BatchRows: w.BatchRows, MaxErrors: w.MaxErrors, Prior: r.priorRows(w, port),
 	}
 	for _, a := range w.rowArguments(port.RowsOf) {
 		s.Arguments = append(s.Arguments, rowwise.Argument{Key: a.key, Expr: a.expr, Vars: r.vars(nil, a.expr.Secrets)})

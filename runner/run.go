@@ -134,6 +134,12 @@ func (r *run) know() error {
 			wanted[ref] = true
 		}
 	}
+	for _, m := range r.plan.Models {
+		refs, _ := m.Body.Refs()
+		for _, ref := range refs {
+			wanted[ref] = true
+		}
+	}
 	for _, o := range r.plan.Outputs {
 		if o.Expr != nil {
 			for _, ref := range o.Expr.Refs {

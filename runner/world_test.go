@@ -18,6 +18,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -34,6 +35,7 @@ type world struct {
 	onMap   func(text string) error
 	onRun   func(ctx context.Context, workDir string) error
 	onApply func() error
+	onChat  func(ctx context.Context, text string) (*llm.Response, error)
 }
 
 func newWorld() *world {
@@ -108,6 +110,9 @@ func (w *world) types() []plugin.Type {
 		plugin.Runner(info(plugin.KindTrain, "first"), &first{w}),
 		plugin.Runner(info(plugin.KindEvaluate, "score"), &score{w}),
 		plugin.Deployment(info(plugin.KindDeploy, "shelf"), &shelf{w}),
+		plugin.Provider(info("", "told"), &toldModel{w}),
+		plugin.Mapper(info(plugin.KindLabel, "asked"), &asked{}),
+		plugin.Runner(info(plugin.KindEvaluate, "quiz"), &quiz{}),
 	}
 }
 

@@ -119,6 +119,14 @@ func (p *Plan) check() error {
 		}
 		seen[n.Address] = true
 	}
+	for address, m := range p.Models {
+		if m == nil || m.Address != address || m.Body == nil {
+			return fmt.Errorf("the model %s is missing", address)
+		}
+		if err := m.Body.check(0); err != nil {
+			return fmt.Errorf("%s: %w", address, err)
+		}
+	}
 	for _, o := range p.Outputs {
 		if o == nil || (o.Expr == nil && o.Action != Delete) {
 			return errors.New("an output has no expression")

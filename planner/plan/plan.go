@@ -157,6 +157,10 @@ type Node struct {
 	// Memo is what the source's plugin wants to be told the next time.
 	Memo []byte `json:"memo,omitempty"`
 
+	// BatchRows is how many rows a request to a row-wise stage's plugin should
+	// have at most; 0: it does not matter.
+	BatchRows int64 `json:"batch_rows,omitempty"`
+
 	Estimate Estimate `json:"estimate"`
 	// Changes are those that a deployment's plugin names.
 	Changes []Change `json:"changes,omitempty"`

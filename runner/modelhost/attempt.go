@@ -94,11 +94,11 @@ func try[T any](ctx context.Context, hub *Hub, q *question[T]) (r reply[T], spen
 	if err := q.health.err(); err != nil {
 		return r, spent, err
 	}
-	expected := q.expected(q.estimated, q.most, q.request != nil)
+	expected := func() amount { return q.expected(q.estimated, q.most, q.request != nil) }
 	if err := wait(ctx, q.requests, 1); err != nil {
 		return r, spent, err
 	}
-	if err := wait(ctx, q.tokens, int(expected.tokens)); err != nil {
+	if err := wait(ctx, q.tokens, int(expected().tokens)); err != nil {
 		return r, spent, err
 	}
 	if err := q.window.enter(ctx); err != nil {
@@ -119,10 +119,11 @@ func try[T any](ctx context.Context, hub *Hub, q *question[T]) (r reply[T], spen
 	if hub.budget.limitsMoney() && !q.priced() {
 		return r, spent, &NoPrice{Model: q.Address}
 	}
-	if err := hub.budget.reserve(ctx, expected); err != nil {
+	reserved, err := hub.budget.reserve(ctx, expected)
+	if err != nil {
 		return r, spent, err
 	}
-	defer func() { hub.budget.settle(expected, spent) }()
+	defer func() { hub.budget.settle(reserved, spent) }()
 	r, err = attempt(ctx, hub, q)
 	if err != nil {
 		return r, spent, err

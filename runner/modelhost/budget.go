@@ -57,34 +57,36 @@ func newBudget(limits *plan.Budget) *budget {
 	return b
 }
 
-// reserve waits until the amount fits, or returns *BudgetReached when it does
-// not fit and nothing is under way. After that nothing fits any more. Each
-// amount that was reserved is settled.
-func (b *budget) reserve(ctx context.Context, a amount) error {
+// reserve waits until what is expected now fits, or returns *BudgetReached
+// when it does not fit and nothing is under way. After that nothing fits any
+// more. Each amount that was reserved is settled.
+func (b *budget) reserve(ctx context.Context, expected func() amount) (amount, error) {
 	for {
+		a := expected() // more is known after each call
 		b.mu.Lock()
 		over := b.over(a)
 		switch {
 		case b.reached != nil:
+			err := b.reached
 			b.mu.Unlock()
-			return b.reached
+			return a, err
 		case over == nil:
 			b.reserved.money += a.money
 			b.reserved.tokens += a.tokens
 			b.underWay++
 			b.mu.Unlock()
-			return nil
+			return a, nil
 		case b.underWay == 0:
 			b.reached = over
 			b.mu.Unlock()
-			return over
+			return a, over
 		}
 		changed := b.changed
 		b.mu.Unlock()
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return a, context.Cause(ctx)
 		}
 	}
 }

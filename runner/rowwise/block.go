@@ -112,6 +112,9 @@ func (j *job) blockRows() int64 {
 	if !j.calls() {
 		return mostRows
 	}
+	if j.BatchRows > 0 {
+		return min(j.pace.rows.Load(), j.BatchRows)
+	}
 	return j.pace.rows.Load()
 }
 

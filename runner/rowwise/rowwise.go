@@ -47,6 +47,8 @@ type Stage struct {
 	// Start is the instance as the plugin gets it. The plugin is called only if
 	// it makes a column.
 	Start *pluginv1.Instance
+	// BatchRows is how many rows a request should have at most; 0: any number.
+	BatchRows int64
 	// MaxErrors is how many rows may fail.
 	MaxErrors int64
 	// Prior is the last result of the stage, whose rows are looked at first;
