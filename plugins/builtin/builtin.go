@@ -12,10 +12,12 @@ import (
 	"github.com/quern-dev/quern/plugins/classification"
 	"github.com/quern-dev/quern/plugins/directory"
 	"github.com/quern-dev/quern/plugins/evaluation"
+	"github.com/quern-dev/quern/plugins/exec"
 	"github.com/quern-dev/quern/plugins/files"
 	"github.com/quern-dev/quern/plugins/linear"
 	"github.com/quern-dev/quern/plugins/llm"
 	"github.com/quern-dev/quern/plugins/models"
+	"github.com/quern-dev/quern/plugins/ollama"
 	"github.com/quern-dev/quern/plugins/openai"
 	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/plugins/rules"
@@ -49,6 +51,8 @@ func Plugin() plugin.Plugin {
 			directory.Types(root),
 			openai.Types(),
 			anthropic.Types(),
+			ollama.Types(),
+			exec.Types(root),
 		),
 	}
 }

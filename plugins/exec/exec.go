@@ -1,0 +1,151 @@
+// Package exec gives models that a command is: it reads requests as lines of
+// JSON and writes answers so. The command is kept alive, and started again when
+// it died.
+package exec
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quern-dev/quern/plugins/provider"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// Types returns the types of this package. Commands are run in the folder that
+// root returns.
+func Types(root func() string) []plugin.Type {
+	return []plugin.Type{plugin.Provider(plugin.Info{Name: "exec", Doc: doc, Behaviour: 1}, impl{root})}
+}
+
+const doc = `A language model that is a command: it reads requests as lines of JSON and writes answers so.
+
+A request is ` + "`{\"id\": 1, \"request\": {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}]}}`" + `, with ` + "`tools`, `output`, `temperature`" + ` and the like beside the messages where they were asked for. An answer is ` + "`{\"id\": 1, \"text\": \"…\"}`" + ` or, to say more, ` + "`{\"id\": 1, \"response\": {\"text\": \"…\", \"finish_reason\": \"stop\", \"usage\": {\"input\": 10, \"output\": 2}}}`" + `; a failure ` + "`{\"id\": 1, \"error\": {\"message\": \"…\", \"temporary\": true}}`" + `. For embeddings a request has ` + "`texts`" + ` and its answer ` + "`embeddings`" + `, a list of numbers for each.
+
+The command gets further requests before it has answered the first ones, up to ` + "`max_concurrency`" + `, and may answer them in any order; an answer without an id is to the oldest request. It stays until quern ends, which closes its input.
+
+` + "```hcl" + `
+model "exec" "rules" {
+  command         = ["python3", "model.py"]
+  version         = "3"
+  max_concurrency = 1
+}
+` + "```" + `
+`
+
+type args struct {
+	Command     []string          `quern:"command,required" doc:"The program and its arguments. It is run in the folder of the root module."`
+	Environment map[string]string `quern:"environment,sensitive,operational" doc:"Further variables of its environment. It has PATH, HOME, LANG and the like, and no keys of other models."`
+	Version     string            `quern:"version" doc:"Any text. Another one makes all answers be asked for again, as after a change to the program."`
+	Embeddings  bool              `quern:"embeddings,operational" doc:"Whether the command can give embeddings, too."`
+	provider.Sampling
+	provider.Limits
+
+	process *process
+}
+
+type impl struct{ root func() string }
+
+// Prepare checks the arguments.
+func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	a := p.Args
+	provider.Check(p, &a.Sampling, &a.Limits)
+	if p.Known("command") && (len(a.Command) == 0 || a.Command[0] == "") {
+		p.Errorf("command", "the command is empty")
+	}
+	info := a.Info("", nil)
+	info.Capabilities = []string{plugin.CanChat}
+	if a.Embeddings {
+		info.Capabilities = append(info.Capabilities, plugin.CanEmbed)
+	}
+	p.SetModelInfo(info)
+	return nil
+}
+
+// Open makes ready; the command starts with the first call.
+func (i impl) Open(_ context.Context, a *args) error {
+	a.process = &process{command: a.Command, dir: i.root(), env: environment(a.Environment)}
+	return nil
+}
+
+// environment is the plugin's own, without the keys of other models.
+func environment(further map[string]string) []string {
+	out := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return strings.HasSuffix(name, "_API_KEY")
+	})
+	for name, v := range further {
+		out = append(out, name+"="+v)
+	}
+	return out
+}
+
+// question is a line that the command reads.
+type question struct {
+	ID      int64           `json:"id"`
+	Request json.RawMessage `json:"request,omitempty"`
+	Texts   []string        `json:"texts,omitempty"`
+}
+
+// answer is a line that the command writes.
+type answer struct {
+	ID         *int64        `json:"id"`
+	Text       *string       `json:"text"`
+	Response   *llm.Response `json:"response"`
+	Embeddings [][]float32   `json:"embeddings"`
+	Error      *struct {
+		Message    string   `json:"message"`
+		Status     int      `json:"status"`
+		Temporary  bool     `json:"temporary"`
+		RetryAfter *float64 `json:"retry_after"` // seconds
+	} `json:"error"`
+}
+
+func (a *answer) failure() error {
+	if a.Error == nil {
+		return nil
+	}
+	out := &llm.CallError{Message: a.Error.Message, Status: a.Error.Status, Temporary: a.Error.Temporary}
+	if out.Status == 0 {
+		// It was reached, after all.
+		out.Status = 500
+	}
+	if s := a.Error.RetryAfter; s != nil && *s >= 0 {
+		d := time.Duration(*s * float64(time.Second))
+		out.RetryAfter = &d
+	}
+	return out
+}
+
+// Chat makes one attempt.
+func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, error) {
+	request, err := a.Complete(r).Encode()
+	if err != nil {
+		return nil, &llm.CallError{Message: "write the request: " + err.Error()}
+	}
+	got, err := a.process.ask(ctx, question{Request: request})
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case got.Response != nil:
+		return got.Response, nil
+	case got.Text != nil:
+		return &llm.Response{Text: *got.Text, FinishReason: llm.FinishStop}, nil
+	}
+	return nil, &llm.CallError{Message: fmt.Sprintf("the command %q answered with neither text, response nor error", a.Command[0]), Status: 200}
+}
+
+// Embed makes one attempt.
+func (impl) Embed(ctx context.Context, a *args, texts []string) (*plugin.Embeddings, error) {
+	got, err := a.process.ask(ctx, question{Texts: texts})
+	if err != nil {
+		return nil, err
+	}
+	return &plugin.Embeddings{Vectors: got.Embeddings}, nil
+}
