@@ -92,6 +92,15 @@ type entry struct {
 	configured  bool
 	config      cty.Value
 	environment []string
+	// always are variables that it sees whatever its configuration says.
+	always []string
+}
+
+// builtinEnvironment are the variables of the model types that come with
+// quern: keys, where Ollama is, and how the network is reached.
+var builtinEnvironment = []string{
+	"OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OLLAMA_HOST",
+	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
 }
 
 // Open finds the programs and checks them against the lock file. It starts
@@ -106,7 +115,7 @@ func Open(options Options) (*Registry, hcl.Diagnostics) {
 		options: options, digests: openDigests(options.CacheDir), schemas: schemaCache{options.CacheDir},
 		plugins: map[string]*entry{},
 	}
-	r.add(&entry{name: Builtin, source: Builtin, program: options.Program, args: options.BuiltinArgs})
+	r.add(&entry{name: Builtin, source: Builtin, program: options.Program, args: options.BuiltinArgs, always: builtinEnvironment})
 	for _, name := range options.Bundled {
 		program := filepath.Join(filepath.Dir(options.Program), programName(name))
 		if isProgram(program) {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 
 	"github.com/quern-dev/quern/sdk/go/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -57,7 +58,7 @@ func (r *Registry) started(ctx context.Context, e *entry) (*client.Plugin, error
 
 // environment are the variables that a plugin sees beside the usual ones.
 func (r *Registry) environment(e *entry) []string {
-	return append([]string{"QUERN_VERSION=" + r.options.Version}, e.environment...)
+	return slices.Concat([]string{"QUERN_VERSION=" + r.options.Version}, e.always, e.environment)
 }
 
 func configure(ctx context.Context, c *client.Plugin, e *entry, root string) error {
