@@ -47,6 +47,9 @@ func offer(name, version, kind, typ string) plugin.Plugin {
 			if config.Colour == "blue" {
 				return plugin.ArgumentErrorf("colour", "blue is out")
 			}
+			if config.Colour == "key" {
+				return plugin.ArgumentErrorf("colour", "%s sees %d bytes", name, len(os.Getenv("OPENAI_API_KEY")))
+			}
 			return nil
 		},
 		Types: []plugin.Type{plugin.Mapper(plugin.Info{Kind: kind, Name: typ, Doc: "Passes rows on. No more.", Behaviour: 1}, echo{})},
@@ -158,6 +161,20 @@ func TestBuiltinTypesAreFoundByName(t *testing.T) {
 	} {
 		if _, _, err := r.Type(request[0], request[1], request[2]); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: got %v, want %s", request, err, want)
+		}
+	}
+}
+
+func TestOnlyTheBuiltinPluginSeesTheKeysOfModels(t *testing.T) {
+	t.Setenv("OPENAI_API_KEY", "12345")
+	p := newPlace(t)
+	p.program(filepath.Join(p.bin, "quern-plugin-sql"), "sql")
+	r := p.open(p.options())
+	for name, want := range map[string]string{registry.Builtin: "sees 5 bytes", "sql": "sees 0 bytes"} {
+		r.SetConfig(name, cty.ObjectVal(map[string]cty.Value{"colour": cty.StringVal("key")}))
+		r.SetEnvironment(name, []string{"QUERN_TEST_OTHER"})
+		if _, err := r.Client(t.Context(), name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", name, err, want)
 		}
 	}
 }
