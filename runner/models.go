@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -27,11 +26,7 @@ import (
 func (r *run) newHub() *modelhost.Hub {
 	return modelhost.NewHub(r.hard, modelhost.Options{
 		Budget: r.plan.Budget,
-		Cache: func() (*responses.Cache, error) {
-			return responses.Open(filepath.Join(r.Store.Dir, "responses"), responses.Options{
-				Aside: filepath.Join(r.Store.Dir, "damaged"), Report: r.warn,
-			})
-		},
+		Cache:  func() (*responses.Cache, error) { return r.Store.Responses(r.warn) },
 		Report: r.warn,
 	})
 }

@@ -1,5 +1,6 @@
 // Package store is the folder in which quern keeps what it makes: blobs,
-// action entries, the memo of row-wise stages, states and the history of runs.
+// action entries, the memo of row-wise stages, answers of language models, states
+// and the history of runs.
 // docs/formats.md specifies the files.
 //
 // It promises that what it hands out is what was put in: every file is
@@ -23,6 +24,7 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/memo"
+	"github.com/quern-dev/quern/store/responses"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -111,7 +113,7 @@ func (s *Store) create() error {
 	return s.sync.Flush()
 }
 
-var folders = []string{"blobs", "actions", "memo", "envs", "runs", "staging", "damaged", "cache", "tmp"}
+var folders = []string{"blobs", "actions", "memo", "envs", "runs", "staging", "damaged", "cache", "responses", "tmp"}
 
 var known = func() map[string]bool {
 	names := map[string]bool{"format": true, "plugins": true, ".gitignore": true}
@@ -150,6 +152,12 @@ func (s *Store) States() *state.Store { return s.states }
 
 // Runs are the records of runs.
 func (s *Store) Runs() *history.Store { return s.runs }
+
+// Responses opens the kept answers of language models; the caller closes
+// them. Report is told of damage that was found.
+func (s *Store) Responses(report func(error)) (*responses.Cache, error) {
+	return responses.Open(s.path("responses"), responses.Options{Aside: s.path("damaged"), Report: report})
+}
 
 // Flush makes all that was committed durable.
 func (s *Store) Flush() error { return s.sync.Flush() }

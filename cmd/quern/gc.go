@@ -19,6 +19,7 @@ func gcCommand(ui *terminal) *cli.Command {
 			&cli.BoolFlag{Name: "delete", Usage: "do it"},
 			&cli.IntFlag{Name: "keep-runs", Value: 20, Usage: "keep what the last `N` runs made"},
 			&cli.DurationFlag{Name: "grace", Value: 7 * 24 * time.Hour, Usage: "keep what was made within `DURATION`"},
+			&cli.DurationFlag{Name: "answers", Usage: "remove answers of language models that are older than `DURATION` (by itself they all stay)"},
 			lockTimeoutFlag(), jsonFlag,
 		},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
@@ -43,7 +44,8 @@ func collect(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	}
 	defer release()
 	result, err := gc.Collect(ctx, s, gc.Options{
-		Runs: cmd.Int("keep-runs"), Grace: cmd.Duration("grace"), DryRun: !cmd.Bool("delete"), Now: time.Now(),
+		Runs: cmd.Int("keep-runs"), Grace: cmd.Duration("grace"), Answers: cmd.Duration("answers"),
+		DryRun: !cmd.Bool("delete"), Now: time.Now(),
 	})
 	if err != nil {
 		return err
@@ -57,7 +59,10 @@ func collect(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	}
 	ui.printf("%s %s, %s and %s of %s. %s of %s stay.\n", verb, count(int64(result.Actions), "action"), count(int64(result.Parts), "part"),
 		byteSize(result.Bytes), count(int64(result.Blobs), "blob"), byteSize(result.KeptBytes), count(int64(result.KeptBlobs), "blob"))
-	if !cmd.Bool("delete") && result.Actions+result.Parts+result.Blobs > 0 {
+	if cmd.Duration("answers") > 0 {
+		ui.printf("%s %s of language models with %s. %s stay.\n", verb, count(int64(result.Answers), "answer"), byteSize(result.AnswerBytes), count(int64(result.KeptAnswers), "answer"))
+	}
+	if !cmd.Bool("delete") && result.Actions+result.Parts+result.Blobs+result.Answers > 0 {
 		ui.printf("To do it: quern gc -delete\n")
 	}
 	return nil

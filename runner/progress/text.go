@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
 // line says an event in one line without the address; empty: it is not worth
@@ -69,10 +70,46 @@ func doneText(s *events.Stage) string {
 	if s.Seconds >= 0.05 || s.Action == "run" {
 		text += " in " + duration(s.Seconds)
 	}
-	if detail := rowsText(s); detail != "" {
-		text += " (" + detail + ")"
+	var details []string
+	for _, detail := range []string{rowsText(s), spendText(s.Spend)} {
+		if detail != "" {
+			details = append(details, detail)
+		}
+	}
+	if len(details) > 0 {
+		text += " (" + strings.Join(details, "; ") + ")"
 	}
 	return text
+}
+
+// spendText says what calls of language models came to; empty: there were
+// none.
+func spendText(s llm.Spend) string {
+	var parts []string
+	if s.Calls > 0 {
+		parts = append(parts, count(s.Calls, "call"), number(s.Tokens())+" tokens")
+	}
+	if s.CachedCalls > 0 {
+		parts = append(parts, number(s.CachedCalls)+" answers kept from before")
+	}
+	switch {
+	case s.Calls > 0 && s.UnpricedCalls == s.Calls:
+		parts = append(parts, "price unknown")
+	case s.UnpricedCalls > 0:
+		parts = append(parts, "cost "+money(s.Cost)+" and "+count(s.UnpricedCalls, "call")+" without a price")
+	case s.Cost > 0:
+		parts = append(parts, "cost "+money(s.Cost))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// money writes an amount with cents, and a small one with two digits that
+// count.
+func money(f float64) string {
+	if f >= 0.1 {
+		return strconv.FormatFloat(f, 'f', 2, 64)
+	}
+	return strconv.FormatFloat(f, 'g', 2, 64)
 }
 
 func rowsText(s *events.Stage) string {
@@ -115,6 +152,9 @@ func (s *stage) state() string {
 			parts = append(parts, "about "+duration(left.Seconds())+" left")
 		}
 	}
+	if text := spendText(s.progress.Spend); text != "" {
+		parts = append(parts, text)
+	}
 	if s.progress.Message != "" {
 		parts = append(parts, firstLine(s.progress.Message))
 	}
@@ -148,7 +188,11 @@ func (t *tracker) closing(s *events.Summary) []string {
 	if all := slices.Concat(done, rest); len(all) > 0 {
 		text += ": " + strings.Join(all, ", ")
 	}
-	return []string{text + "."}
+	lines := []string{text + "."}
+	if spent := spendText(s.Spend); spent != "" {
+		lines = append(lines, "Language models: "+spent+".")
+	}
+	return lines
 }
 
 var closingWords = map[string]string{

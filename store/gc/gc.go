@@ -10,6 +10,7 @@ package gc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,6 +28,9 @@ type Options struct {
 	// Grace keeps what was made within this time, used or not: results that
 	// an interrupted run will want, or that a branch made.
 	Grace time.Duration
+	// Answers keeps answers of language models that were given within this
+	// time; 0: all stay. They are small, and asking again costs money.
+	Answers time.Duration
 	// DryRun only counts.
 	DryRun bool
 	// Now is the time that Grace counts back from.
@@ -39,6 +43,10 @@ type Result struct {
 	Parts   int   `json:"parts"`
 	Blobs   int   `json:"blobs"`
 	Bytes   int64 `json:"bytes"`
+	// Answers of language models, AnswerBytes of them; KeptAnswers stay.
+	Answers     int   `json:"answers,omitempty"`
+	AnswerBytes int64 `json:"answer_bytes,omitempty"`
+	KeptAnswers int   `json:"kept_answers,omitempty"`
 	// KeptBlobs and KeptBytes are what stays.
 	KeptBlobs int   `json:"kept_blobs"`
 	KeptBytes int64 `json:"kept_bytes"`
@@ -50,7 +58,7 @@ func Collect(ctx context.Context, s *store.Store, opts Options) (*Result, error)
 		store: s, opts: opts, result: &Result{},
 		keys: map[string]bool{}, definitions: map[string]bool{}, blobs: map[string]bool{},
 	}
-	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepBlobs} {
+	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepBlobs, c.sweepAnswers} {
 		if err := step(ctx); err != nil {
 			return c.result, err
 		}
@@ -211,6 +219,21 @@ func (c *collection) sweepParts(definition string, stay bool) error {
 		}
 	}
 	return nil
+}
+
+// sweepAnswers removes what models answered long ago.
+func (c *collection) sweepAnswers(ctx context.Context) (err error) {
+	if c.opts.Answers == 0 {
+		return nil
+	}
+	answers, err := c.store.Responses(nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, answers.Close()) }()
+	n, err := answers.Sweep(ctx, c.opts.Now.Add(-c.opts.Answers), c.opts.DryRun)
+	c.result.Answers, c.result.AnswerBytes, c.result.KeptAnswers = n.Removed, n.RemovedBytes, n.Kept
+	return err
 }
 
 func (c *collection) sweepBlobs(ctx context.Context) error {
