@@ -200,11 +200,13 @@ func (t teeCloser) Read(b []byte) (int, error) {
 // maxLine is how much of a line is kept, in bytes.
 const maxLine = 2048
 
-// tail keeps the last lines of what is written to it.
+// tail keeps the last lines of what is written to it, and the last one that
+// says why a Go program gave up: a stack trace of any length stands below it.
 type tail struct {
 	mu      sync.Mutex
 	max     int
 	kept    []string
+	cause   string // once it is no longer among the kept
 	partial []byte
 	closed  chan struct{}
 	once    sync.Once
@@ -231,6 +233,9 @@ func (t *tail) keep() {
 	t.partial = t.partial[:0]
 	t.kept = append(t.kept, line)
 	if len(t.kept) > t.max {
+		if first := t.kept[0]; strings.HasPrefix(first, "panic: ") || strings.HasPrefix(first, "fatal error: ") {
+			t.cause = first
+		}
 		t.kept = append(t.kept[:0], t.kept[len(t.kept)-t.max:]...)
 	}
 }
@@ -244,7 +249,11 @@ func (t *tail) Close() error {
 func (t *tail) lines() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := append([]string(nil), t.kept...)
+	var out []string
+	if t.cause != "" {
+		out = append(out, t.cause, "…")
+	}
+	out = append(out, t.kept...)
 	if len(t.partial) > 0 {
 		out = append(out, strings.ToValidUTF8(string(t.partial), "�"))
 	}
