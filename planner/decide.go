@@ -84,6 +84,7 @@ func (b *builder) decideResult(n *node) {
 		return
 	}
 	b.estimateNewRows(n)
+	b.estimateCalls(n)
 	switch {
 	case b.replaced(n):
 		n.run(plan.Reason{Code: "replace", Text: "a new result was asked for by -replace"})

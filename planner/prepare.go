@@ -400,6 +400,7 @@ func (n *node) takeEstimate(b *builder) {
 		n.Estimate = plan.Estimate{Rows: e.Rows, Seconds: e.Seconds, InputTokens: e.InputTokens, OutputTokens: e.OutputTokens}
 	}
 	n.BatchRows = n.prepared.BatchRows
+	n.calls = n.prepared.Calls
 	if n.Estimate.Rows == nil && n.Mode == plan.ModeMap {
 		n.Estimate.Rows = b.rowsOf(n.inputs[n.Outputs[0].RowsOf])
 	}

@@ -71,6 +71,8 @@ type node struct {
 	prior    *state.Instance // nil: not in the state
 	summary  string          // of a source's fingerprint
 
+	// calls are the requests to models that it makes for each row.
+	calls []*pluginv1.ModelCalls
 	// model is set of a language model.
 	model *plan.Model
 

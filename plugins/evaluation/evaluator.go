@@ -124,6 +124,11 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 		p.Errorf("", "There is nothing to measure\nWrite metrics, as in metrics = { exact = output.text == row.answer }, or a judge.")
 	}
 	checkRowNames(p)
+	for _, s := range a.subjects {
+		if s.Prompt.Given() {
+			p.Calls(plugin.Calls{Prompt: s.Prompt.Key, Model: s.Model.Key, PerRow: float64(max(a.Repeats, 1))})
+		}
+	}
 	p.AddReport("")
 	p.AddDataset(rowsOutput, a.rowsSchema())
 	p.SetValueType(a.valueType())

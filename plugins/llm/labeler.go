@@ -7,6 +7,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/plugins/prompting"
+	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -111,7 +112,30 @@ func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if a.Explain {
 		p.AddColumn(a.name+"_explanation", "string")
 	}
+	a.foresee(p)
 	return nil
+}
+
+// foresee says how many requests a row takes, and what is added to each.
+func (a *args) foresee(p *plugin.Prepare[args]) {
+	var added llm.Request
+	a.instruct(&added)
+	text := ""
+	for _, m := range added.Messages {
+		text += m.Content
+	}
+	if added.Output != nil {
+		text += string(added.Output.Schema)
+	}
+	perRow := float64(max(a.Samples, 1))
+	if len(a.Pairwise) > 0 {
+		perRow *= 2 // each pair in both orders
+	}
+	key := "prompt"
+	if a.Text.Given() {
+		key = "text"
+	}
+	p.Calls(plugin.Calls{Prompt: key, Model: "model", PerRow: perRow, Added: text})
 }
 
 // confident says whether there is a column for how many answers agree.

@@ -63,6 +63,21 @@ type Estimate struct {
 	OutputTokens *int64
 }
 
+// Calls are the requests that a stage makes to one model with one prompt.
+type Calls struct {
+	// Prompt is the key of the argument that holds the request: a Prompt, or
+	// a Column whose text is the user's message.
+	Prompt string
+	// Model is the key of the model.
+	Model string
+	// PerRow is how many requests a row takes.
+	PerRow float64
+	// Added is what the stage adds to each request: instructions, a schema.
+	Added string
+	// OutputTokens of an answer; nil: they cannot be foreseen.
+	OutputTokens *int64
+}
+
 // Address is the instance's address, for messages: label.intent["a"].
 func (p *preparation) Address() string { return p.instance.Address }
 
@@ -185,6 +200,14 @@ func (p *preparation) SetEstimate(e Estimate) {
 	p.out.Estimate = &pluginv1.Estimate{
 		Rows: e.Rows, Seconds: e.Seconds, InputTokens: e.InputTokens, OutputTokens: e.OutputTokens,
 	}
+}
+
+// Calls says which requests to a model the work makes for each row, so that
+// quern can say what they will cost.
+func (p *preparation) Calls(c Calls) {
+	p.out.Calls = append(p.out.Calls, &pluginv1.ModelCalls{
+		Prompt: c.Prompt, Model: c.Model, PerRow: c.PerRow, Added: c.Added, OutputTokens: c.OutputTokens,
+	})
 }
 
 // misuse notes an author's mistake, as against a user's.

@@ -1501,7 +1501,10 @@ type Prepared struct {
 	BatchRows int64 `protobuf:"varint,7,opt,name=batch_rows,json=batchRows,proto3" json:"batch_rows,omitempty"`
 	// MAP: how many requests the caller should have open at the same time; 0: it
 	// does not matter.
-	OpenRequests  int64 `protobuf:"varint,8,opt,name=open_requests,json=openRequests,proto3" json:"open_requests,omitempty"`
+	OpenRequests int64 `protobuf:"varint,8,opt,name=open_requests,json=openRequests,proto3" json:"open_requests,omitempty"`
+	// The requests to models that it makes for each row, so that quern can say
+	// what they will cost.
+	Calls         []*ModelCalls `protobuf:"bytes,9,rep,name=calls,proto3" json:"calls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1592,6 +1595,95 @@ func (x *Prepared) GetOpenRequests() int64 {
 	return 0
 }
 
+func (x *Prepared) GetCalls() []*ModelCalls {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+// ModelCalls are the requests that a stage makes to one model with one prompt.
+type ModelCalls struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Key of the row argument that holds the request, as JSON or as a text.
+	Prompt string `protobuf:"bytes,1,opt,name=prompt,proto3" json:"prompt,omitempty"`
+	// Key of the model input.
+	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	// Requests for each row.
+	PerRow float64 `protobuf:"fixed64,3,opt,name=per_row,json=perRow,proto3" json:"per_row,omitempty"`
+	// What the stage adds to every request: instructions, a schema.
+	Added string `protobuf:"bytes,4,opt,name=added,proto3" json:"added,omitempty"`
+	// Tokens of an answer, as far as they can be foreseen.
+	OutputTokens  *int64 `protobuf:"varint,5,opt,name=output_tokens,json=outputTokens,proto3,oneof" json:"output_tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModelCalls) Reset() {
+	*x = ModelCalls{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModelCalls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModelCalls) ProtoMessage() {}
+
+func (x *ModelCalls) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModelCalls.ProtoReflect.Descriptor instead.
+func (*ModelCalls) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ModelCalls) GetPrompt() string {
+	if x != nil {
+		return x.Prompt
+	}
+	return ""
+}
+
+func (x *ModelCalls) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *ModelCalls) GetPerRow() float64 {
+	if x != nil {
+		return x.PerRow
+	}
+	return 0
+}
+
+func (x *ModelCalls) GetAdded() string {
+	if x != nil {
+		return x.Added
+	}
+	return ""
+}
+
+func (x *ModelCalls) GetOutputTokens() int64 {
+	if x != nil && x.OutputTokens != nil {
+		return *x.OutputTokens
+	}
+	return 0
+}
+
 // ModelInfo is what quern has to know of a model to call it well.
 type ModelInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1617,7 +1709,7 @@ type ModelInfo struct {
 
 func (x *ModelInfo) Reset() {
 	*x = ModelInfo{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +1721,7 @@ func (x *ModelInfo) String() string {
 func (*ModelInfo) ProtoMessage() {}
 
 func (x *ModelInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +1734,7 @@ func (x *ModelInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelInfo.ProtoReflect.Descriptor instead.
 func (*ModelInfo) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ModelInfo) GetCapabilities() []string {
@@ -1723,7 +1815,7 @@ type Price struct {
 
 func (x *Price) Reset() {
 	*x = Price{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +1827,7 @@ func (x *Price) String() string {
 func (*Price) ProtoMessage() {}
 
 func (x *Price) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +1840,7 @@ func (x *Price) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Price.ProtoReflect.Descriptor instead.
 func (*Price) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Price) GetInput() float64 {
@@ -1789,7 +1881,7 @@ type Reads struct {
 
 func (x *Reads) Reset() {
 	*x = Reads{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +1893,7 @@ func (x *Reads) String() string {
 func (*Reads) ProtoMessage() {}
 
 func (x *Reads) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +1906,7 @@ func (x *Reads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reads.ProtoReflect.Descriptor instead.
 func (*Reads) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Reads) GetAll() bool {
@@ -1849,7 +1941,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +1953,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1874,7 +1966,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Output) GetName() string {
@@ -1933,7 +2025,7 @@ type Estimate struct {
 
 func (x *Estimate) Reset() {
 	*x = Estimate{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1945,7 +2037,7 @@ func (x *Estimate) String() string {
 func (*Estimate) ProtoMessage() {}
 
 func (x *Estimate) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1958,7 +2050,7 @@ func (x *Estimate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Estimate.ProtoReflect.Descriptor instead.
 func (*Estimate) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Estimate) GetRows() int64 {
@@ -2000,7 +2092,7 @@ type FingerprintRequest struct {
 
 func (x *FingerprintRequest) Reset() {
 	*x = FingerprintRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2012,7 +2104,7 @@ func (x *FingerprintRequest) String() string {
 func (*FingerprintRequest) ProtoMessage() {}
 
 func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2117,7 @@ func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintRequest.ProtoReflect.Descriptor instead.
 func (*FingerprintRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FingerprintRequest) GetInstance() *Instance {
@@ -2057,7 +2149,7 @@ type FingerprintResponse struct {
 
 func (x *FingerprintResponse) Reset() {
 	*x = FingerprintResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2069,7 +2161,7 @@ func (x *FingerprintResponse) String() string {
 func (*FingerprintResponse) ProtoMessage() {}
 
 func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2082,7 +2174,7 @@ func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintResponse.ProtoReflect.Descriptor instead.
 func (*FingerprintResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *FingerprintResponse) GetDiagnostics() []*Diagnostic {
@@ -2122,7 +2214,7 @@ type ReadRequest struct {
 
 func (x *ReadRequest) Reset() {
 	*x = ReadRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2134,7 +2226,7 @@ func (x *ReadRequest) String() string {
 func (*ReadRequest) ProtoMessage() {}
 
 func (x *ReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2147,7 +2239,7 @@ func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReadRequest) GetInstance() *Instance {
@@ -2172,7 +2264,7 @@ type ReadResponse struct {
 
 func (x *ReadResponse) Reset() {
 	*x = ReadResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2184,7 +2276,7 @@ func (x *ReadResponse) String() string {
 func (*ReadResponse) ProtoMessage() {}
 
 func (x *ReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2197,7 +2289,7 @@ func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
 func (*ReadResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReadResponse) GetEvent() isReadResponse_Event {
@@ -2285,7 +2377,7 @@ type Quarantined struct {
 
 func (x *Quarantined) Reset() {
 	*x = Quarantined{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2297,7 +2389,7 @@ func (x *Quarantined) String() string {
 func (*Quarantined) ProtoMessage() {}
 
 func (x *Quarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2310,7 +2402,7 @@ func (x *Quarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantined.ProtoReflect.Descriptor instead.
 func (*Quarantined) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Quarantined) GetOrigin() string {
@@ -2349,7 +2441,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2361,7 +2453,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2374,7 +2466,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Progress) GetDone() int64 {
@@ -2423,7 +2515,7 @@ type MapRequest struct {
 
 func (x *MapRequest) Reset() {
 	*x = MapRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2435,7 +2527,7 @@ func (x *MapRequest) String() string {
 func (*MapRequest) ProtoMessage() {}
 
 func (x *MapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2448,7 +2540,7 @@ func (x *MapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapRequest.ProtoReflect.Descriptor instead.
 func (*MapRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *MapRequest) GetEvent() isMapRequest_Event {
@@ -2522,7 +2614,7 @@ type MapResponse struct {
 
 func (x *MapResponse) Reset() {
 	*x = MapResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +2626,7 @@ func (x *MapResponse) String() string {
 func (*MapResponse) ProtoMessage() {}
 
 func (x *MapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +2639,7 @@ func (x *MapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapResponse.ProtoReflect.Descriptor instead.
 func (*MapResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *MapResponse) GetRows() []byte {
@@ -2584,7 +2676,7 @@ type RowError struct {
 
 func (x *RowError) Reset() {
 	*x = RowError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2596,7 +2688,7 @@ func (x *RowError) String() string {
 func (*RowError) ProtoMessage() {}
 
 func (x *RowError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2609,7 +2701,7 @@ func (x *RowError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowError.ProtoReflect.Descriptor instead.
 func (*RowError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RowError) GetRow() int64 {
@@ -2653,7 +2745,7 @@ type Artifact struct {
 
 func (x *Artifact) Reset() {
 	*x = Artifact{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2665,7 +2757,7 @@ func (x *Artifact) String() string {
 func (*Artifact) ProtoMessage() {}
 
 func (x *Artifact) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2678,7 +2770,7 @@ func (x *Artifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Artifact.ProtoReflect.Descriptor instead.
 func (*Artifact) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Artifact) GetKind() ArtifactKind {
@@ -2749,7 +2841,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2761,7 +2853,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2774,7 +2866,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Shard) GetRows() int64 {
@@ -2801,7 +2893,7 @@ type ColumnGroup struct {
 
 func (x *ColumnGroup) Reset() {
 	*x = ColumnGroup{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2813,7 +2905,7 @@ func (x *ColumnGroup) String() string {
 func (*ColumnGroup) ProtoMessage() {}
 
 func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2826,7 +2918,7 @@ func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ColumnGroup.ProtoReflect.Descriptor instead.
 func (*ColumnGroup) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ColumnGroup) GetPath() string {
@@ -2855,7 +2947,7 @@ type StoredColumn struct {
 
 func (x *StoredColumn) Reset() {
 	*x = StoredColumn{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2867,7 +2959,7 @@ func (x *StoredColumn) String() string {
 func (*StoredColumn) ProtoMessage() {}
 
 func (x *StoredColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2880,7 +2972,7 @@ func (x *StoredColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredColumn.ProtoReflect.Descriptor instead.
 func (*StoredColumn) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StoredColumn) GetStored() string {
@@ -2910,7 +3002,7 @@ type File struct {
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2922,7 +3014,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2935,7 +3027,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *File) GetName() string {
@@ -2984,7 +3076,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2996,7 +3088,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3009,7 +3101,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RunRequest) GetInstance() *Instance {
@@ -3055,7 +3147,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3067,7 +3159,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3080,7 +3172,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RunResponse) GetEvent() isRunResponse_Event {
@@ -3165,7 +3257,7 @@ type Rows struct {
 
 func (x *Rows) Reset() {
 	*x = Rows{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3177,7 +3269,7 @@ func (x *Rows) String() string {
 func (*Rows) ProtoMessage() {}
 
 func (x *Rows) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3190,7 +3282,7 @@ func (x *Rows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rows.ProtoReflect.Descriptor instead.
 func (*Rows) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Rows) GetOutput() string {
@@ -3219,7 +3311,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3231,7 +3323,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3244,7 +3336,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Done) GetValue() []byte {
@@ -3274,7 +3366,7 @@ type PredictRequest struct {
 
 func (x *PredictRequest) Reset() {
 	*x = PredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3286,7 +3378,7 @@ func (x *PredictRequest) String() string {
 func (*PredictRequest) ProtoMessage() {}
 
 func (x *PredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3299,7 +3391,7 @@ func (x *PredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictRequest.ProtoReflect.Descriptor instead.
 func (*PredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *PredictRequest) GetEvent() isPredictRequest_Event {
@@ -3355,7 +3447,7 @@ type PredictResponse struct {
 
 func (x *PredictResponse) Reset() {
 	*x = PredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3367,7 +3459,7 @@ func (x *PredictResponse) String() string {
 func (*PredictResponse) ProtoMessage() {}
 
 func (x *PredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3380,7 +3472,7 @@ func (x *PredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictResponse.ProtoReflect.Descriptor instead.
 func (*PredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *PredictResponse) GetRows() []byte {
@@ -3410,7 +3502,7 @@ type HostServicePredictRequest struct {
 
 func (x *HostServicePredictRequest) Reset() {
 	*x = HostServicePredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3422,7 +3514,7 @@ func (x *HostServicePredictRequest) String() string {
 func (*HostServicePredictRequest) ProtoMessage() {}
 
 func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3435,7 +3527,7 @@ func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictRequest.ProtoReflect.Descriptor instead.
 func (*HostServicePredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *HostServicePredictRequest) GetEvent() isHostServicePredictRequest_Event {
@@ -3490,7 +3582,7 @@ type HostServicePredictResponse struct {
 
 func (x *HostServicePredictResponse) Reset() {
 	*x = HostServicePredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3502,7 +3594,7 @@ func (x *HostServicePredictResponse) String() string {
 func (*HostServicePredictResponse) ProtoMessage() {}
 
 func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3515,7 +3607,7 @@ func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictResponse.ProtoReflect.Descriptor instead.
 func (*HostServicePredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *HostServicePredictResponse) GetRows() []byte {
@@ -3543,7 +3635,7 @@ type ChatRequest struct {
 
 func (x *ChatRequest) Reset() {
 	*x = ChatRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3555,7 +3647,7 @@ func (x *ChatRequest) String() string {
 func (*ChatRequest) ProtoMessage() {}
 
 func (x *ChatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3568,7 +3660,7 @@ func (x *ChatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatRequest.ProtoReflect.Descriptor instead.
 func (*ChatRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ChatRequest) GetModel() *Instance {
@@ -3596,7 +3688,7 @@ type ChatResponse struct {
 
 func (x *ChatResponse) Reset() {
 	*x = ChatResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3608,7 +3700,7 @@ func (x *ChatResponse) String() string {
 func (*ChatResponse) ProtoMessage() {}
 
 func (x *ChatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3621,7 +3713,7 @@ func (x *ChatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatResponse.ProtoReflect.Descriptor instead.
 func (*ChatResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ChatResponse) GetResponse() []byte {
@@ -3654,7 +3746,7 @@ type CallError struct {
 
 func (x *CallError) Reset() {
 	*x = CallError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3666,7 +3758,7 @@ func (x *CallError) String() string {
 func (*CallError) ProtoMessage() {}
 
 func (x *CallError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3679,7 +3771,7 @@ func (x *CallError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallError.ProtoReflect.Descriptor instead.
 func (*CallError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *CallError) GetMessage() string {
@@ -3720,7 +3812,7 @@ type EmbedRequest struct {
 
 func (x *EmbedRequest) Reset() {
 	*x = EmbedRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3732,7 +3824,7 @@ func (x *EmbedRequest) String() string {
 func (*EmbedRequest) ProtoMessage() {}
 
 func (x *EmbedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3745,7 +3837,7 @@ func (x *EmbedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedRequest.ProtoReflect.Descriptor instead.
 func (*EmbedRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *EmbedRequest) GetModel() *Instance {
@@ -3774,7 +3866,7 @@ type EmbedResponse struct {
 
 func (x *EmbedResponse) Reset() {
 	*x = EmbedResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3786,7 +3878,7 @@ func (x *EmbedResponse) String() string {
 func (*EmbedResponse) ProtoMessage() {}
 
 func (x *EmbedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3799,7 +3891,7 @@ func (x *EmbedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedResponse.ProtoReflect.Descriptor instead.
 func (*EmbedResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *EmbedResponse) GetEmbeddings() []*Embedding {
@@ -3832,7 +3924,7 @@ type Embedding struct {
 
 func (x *Embedding) Reset() {
 	*x = Embedding{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3844,7 +3936,7 @@ func (x *Embedding) String() string {
 func (*Embedding) ProtoMessage() {}
 
 func (x *Embedding) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3857,7 +3949,7 @@ func (x *Embedding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embedding.ProtoReflect.Descriptor instead.
 func (*Embedding) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Embedding) GetValues() []float32 {
@@ -3879,7 +3971,7 @@ type HostServiceChatRequest struct {
 
 func (x *HostServiceChatRequest) Reset() {
 	*x = HostServiceChatRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3891,7 +3983,7 @@ func (x *HostServiceChatRequest) String() string {
 func (*HostServiceChatRequest) ProtoMessage() {}
 
 func (x *HostServiceChatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3904,7 +3996,7 @@ func (x *HostServiceChatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceChatRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceChatRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *HostServiceChatRequest) GetModel() string {
@@ -3938,7 +4030,7 @@ type HostServiceChatResponse struct {
 
 func (x *HostServiceChatResponse) Reset() {
 	*x = HostServiceChatResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3950,7 +4042,7 @@ func (x *HostServiceChatResponse) String() string {
 func (*HostServiceChatResponse) ProtoMessage() {}
 
 func (x *HostServiceChatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3963,7 +4055,7 @@ func (x *HostServiceChatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceChatResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceChatResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *HostServiceChatResponse) GetResponse() []byte {
@@ -3990,7 +4082,7 @@ type HostServiceEmbedRequest struct {
 
 func (x *HostServiceEmbedRequest) Reset() {
 	*x = HostServiceEmbedRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4002,7 +4094,7 @@ func (x *HostServiceEmbedRequest) String() string {
 func (*HostServiceEmbedRequest) ProtoMessage() {}
 
 func (x *HostServiceEmbedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4015,7 +4107,7 @@ func (x *HostServiceEmbedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEmbedRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceEmbedRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *HostServiceEmbedRequest) GetModel() string {
@@ -4042,7 +4134,7 @@ type HostServiceEmbedResponse struct {
 
 func (x *HostServiceEmbedResponse) Reset() {
 	*x = HostServiceEmbedResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4054,7 +4146,7 @@ func (x *HostServiceEmbedResponse) String() string {
 func (*HostServiceEmbedResponse) ProtoMessage() {}
 
 func (x *HostServiceEmbedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4067,7 +4159,7 @@ func (x *HostServiceEmbedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEmbedResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceEmbedResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *HostServiceEmbedResponse) GetEmbeddings() []*Embedding {
@@ -4097,7 +4189,7 @@ type HostServiceEvaluateRequest struct {
 
 func (x *HostServiceEvaluateRequest) Reset() {
 	*x = HostServiceEvaluateRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4109,7 +4201,7 @@ func (x *HostServiceEvaluateRequest) String() string {
 func (*HostServiceEvaluateRequest) ProtoMessage() {}
 
 func (x *HostServiceEvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4122,7 +4214,7 @@ func (x *HostServiceEvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEvaluateRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceEvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *HostServiceEvaluateRequest) GetArgument() string {
@@ -4150,7 +4242,7 @@ type HostServiceEvaluateResponse struct {
 
 func (x *HostServiceEvaluateResponse) Reset() {
 	*x = HostServiceEvaluateResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4162,7 +4254,7 @@ func (x *HostServiceEvaluateResponse) String() string {
 func (*HostServiceEvaluateResponse) ProtoMessage() {}
 
 func (x *HostServiceEvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4175,7 +4267,7 @@ func (x *HostServiceEvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEvaluateResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceEvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *HostServiceEvaluateResponse) GetRows() []byte {
@@ -4205,7 +4297,7 @@ type DeploymentState struct {
 
 func (x *DeploymentState) Reset() {
 	*x = DeploymentState{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4217,7 +4309,7 @@ func (x *DeploymentState) String() string {
 func (*DeploymentState) ProtoMessage() {}
 
 func (x *DeploymentState) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4230,7 +4322,7 @@ func (x *DeploymentState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeploymentState.ProtoReflect.Descriptor instead.
 func (*DeploymentState) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *DeploymentState) GetValue() []byte {
@@ -4257,7 +4349,7 @@ type ReadDeploymentRequest struct {
 
 func (x *ReadDeploymentRequest) Reset() {
 	*x = ReadDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4269,7 +4361,7 @@ func (x *ReadDeploymentRequest) String() string {
 func (*ReadDeploymentRequest) ProtoMessage() {}
 
 func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4282,7 +4374,7 @@ func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ReadDeploymentRequest) GetInstance() *Instance {
@@ -4310,7 +4402,7 @@ type ReadDeploymentResponse struct {
 
 func (x *ReadDeploymentResponse) Reset() {
 	*x = ReadDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4322,7 +4414,7 @@ func (x *ReadDeploymentResponse) String() string {
 func (*ReadDeploymentResponse) ProtoMessage() {}
 
 func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4335,7 +4427,7 @@ func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ReadDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -4366,7 +4458,7 @@ type PlanDeploymentRequest struct {
 
 func (x *PlanDeploymentRequest) Reset() {
 	*x = PlanDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4378,7 +4470,7 @@ func (x *PlanDeploymentRequest) String() string {
 func (*PlanDeploymentRequest) ProtoMessage() {}
 
 func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4391,7 +4483,7 @@ func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *PlanDeploymentRequest) GetInstance() *Instance {
@@ -4426,7 +4518,7 @@ type PlanDeploymentResponse struct {
 
 func (x *PlanDeploymentResponse) Reset() {
 	*x = PlanDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4438,7 +4530,7 @@ func (x *PlanDeploymentResponse) String() string {
 func (*PlanDeploymentResponse) ProtoMessage() {}
 
 func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4451,7 +4543,7 @@ func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *PlanDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -4489,7 +4581,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4501,7 +4593,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4514,7 +4606,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Change) GetArgument() string {
@@ -4557,7 +4649,7 @@ type ApplyDeploymentRequest struct {
 
 func (x *ApplyDeploymentRequest) Reset() {
 	*x = ApplyDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4569,7 +4661,7 @@ func (x *ApplyDeploymentRequest) String() string {
 func (*ApplyDeploymentRequest) ProtoMessage() {}
 
 func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4582,7 +4674,7 @@ func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ApplyDeploymentRequest) GetInstance() *Instance {
@@ -4624,7 +4716,7 @@ type ApplyDeploymentResponse struct {
 
 func (x *ApplyDeploymentResponse) Reset() {
 	*x = ApplyDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4636,7 +4728,7 @@ func (x *ApplyDeploymentResponse) String() string {
 func (*ApplyDeploymentResponse) ProtoMessage() {}
 
 func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4649,7 +4741,7 @@ func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ApplyDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -4676,7 +4768,7 @@ type DeleteDeploymentRequest struct {
 
 func (x *DeleteDeploymentRequest) Reset() {
 	*x = DeleteDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4688,7 +4780,7 @@ func (x *DeleteDeploymentRequest) String() string {
 func (*DeleteDeploymentRequest) ProtoMessage() {}
 
 func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4701,7 +4793,7 @@ func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *DeleteDeploymentRequest) GetInstance() *Instance {
@@ -4727,7 +4819,7 @@ type DeleteDeploymentResponse struct {
 
 func (x *DeleteDeploymentResponse) Reset() {
 	*x = DeleteDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4739,7 +4831,7 @@ func (x *DeleteDeploymentResponse) String() string {
 func (*DeleteDeploymentResponse) ProtoMessage() {}
 
 func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4752,7 +4844,7 @@ func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *DeleteDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -4861,7 +4953,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0ePrepareRequest\x127\n" +
 	"\tinstances\x18\x01 \x03(\v2\x19.quern.plugin.v1.InstanceR\tinstances\"H\n" +
 	"\x0fPrepareResponse\x125\n" +
-	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\xd6\x03\n" +
+	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\x89\x04\n" +
 	"\bPrepared\x12=\n" +
 	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\x121\n" +
 	"\aoutputs\x18\x02 \x03(\v2\x17.quern.plugin.v1.OutputR\aoutputs\x12\x1d\n" +
@@ -4872,11 +4964,20 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05model\x18\x06 \x01(\v2\x1a.quern.plugin.v1.ModelInfoR\x05model\x12\x1d\n" +
 	"\n" +
 	"batch_rows\x18\a \x01(\x03R\tbatchRows\x12#\n" +
-	"\ropen_requests\x18\b \x01(\x03R\fopenRequests\x1aP\n" +
+	"\ropen_requests\x18\b \x01(\x03R\fopenRequests\x121\n" +
+	"\x05calls\x18\t \x03(\v2\x1b.quern.plugin.v1.ModelCallsR\x05calls\x1aP\n" +
 	"\n" +
 	"ReadsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
-	"\x05value\x18\x02 \x01(\v2\x16.quern.plugin.v1.ReadsR\x05value:\x028\x01\"\xd9\x02\n" +
+	"\x05value\x18\x02 \x01(\v2\x16.quern.plugin.v1.ReadsR\x05value:\x028\x01\"\xa5\x01\n" +
+	"\n" +
+	"ModelCalls\x12\x16\n" +
+	"\x06prompt\x18\x01 \x01(\tR\x06prompt\x12\x14\n" +
+	"\x05model\x18\x02 \x01(\tR\x05model\x12\x17\n" +
+	"\aper_row\x18\x03 \x01(\x01R\x06perRow\x12\x14\n" +
+	"\x05added\x18\x04 \x01(\tR\x05added\x12(\n" +
+	"\routput_tokens\x18\x05 \x01(\x03H\x00R\foutputTokens\x88\x01\x01B\x10\n" +
+	"\x0e_output_tokens\"\xd9\x02\n" +
 	"\tModelInfo\x12\"\n" +
 	"\fcapabilities\x18\x01 \x03(\tR\fcapabilities\x12\x1c\n" +
 	"\ttokenizer\x18\x02 \x01(\tR\ttokenizer\x12,\n" +
@@ -5171,7 +5272,7 @@ func file_quern_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_quern_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
+var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 76)
 var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(Mode)(0),                           // 0: quern.plugin.v1.Mode
 	(ArtifactKind)(0),                   // 1: quern.plugin.v1.ArtifactKind
@@ -5196,64 +5297,65 @@ var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(*PrepareRequest)(nil),              // 20: quern.plugin.v1.PrepareRequest
 	(*PrepareResponse)(nil),             // 21: quern.plugin.v1.PrepareResponse
 	(*Prepared)(nil),                    // 22: quern.plugin.v1.Prepared
-	(*ModelInfo)(nil),                   // 23: quern.plugin.v1.ModelInfo
-	(*Price)(nil),                       // 24: quern.plugin.v1.Price
-	(*Reads)(nil),                       // 25: quern.plugin.v1.Reads
-	(*Output)(nil),                      // 26: quern.plugin.v1.Output
-	(*Estimate)(nil),                    // 27: quern.plugin.v1.Estimate
-	(*FingerprintRequest)(nil),          // 28: quern.plugin.v1.FingerprintRequest
-	(*FingerprintResponse)(nil),         // 29: quern.plugin.v1.FingerprintResponse
-	(*ReadRequest)(nil),                 // 30: quern.plugin.v1.ReadRequest
-	(*ReadResponse)(nil),                // 31: quern.plugin.v1.ReadResponse
-	(*Quarantined)(nil),                 // 32: quern.plugin.v1.Quarantined
-	(*Progress)(nil),                    // 33: quern.plugin.v1.Progress
-	(*MapRequest)(nil),                  // 34: quern.plugin.v1.MapRequest
-	(*MapResponse)(nil),                 // 35: quern.plugin.v1.MapResponse
-	(*RowError)(nil),                    // 36: quern.plugin.v1.RowError
-	(*Artifact)(nil),                    // 37: quern.plugin.v1.Artifact
-	(*Shard)(nil),                       // 38: quern.plugin.v1.Shard
-	(*ColumnGroup)(nil),                 // 39: quern.plugin.v1.ColumnGroup
-	(*StoredColumn)(nil),                // 40: quern.plugin.v1.StoredColumn
-	(*File)(nil),                        // 41: quern.plugin.v1.File
-	(*RunRequest)(nil),                  // 42: quern.plugin.v1.RunRequest
-	(*RunResponse)(nil),                 // 43: quern.plugin.v1.RunResponse
-	(*Rows)(nil),                        // 44: quern.plugin.v1.Rows
-	(*Done)(nil),                        // 45: quern.plugin.v1.Done
-	(*PredictRequest)(nil),              // 46: quern.plugin.v1.PredictRequest
-	(*PredictResponse)(nil),             // 47: quern.plugin.v1.PredictResponse
-	(*HostServicePredictRequest)(nil),   // 48: quern.plugin.v1.HostServicePredictRequest
-	(*HostServicePredictResponse)(nil),  // 49: quern.plugin.v1.HostServicePredictResponse
-	(*ChatRequest)(nil),                 // 50: quern.plugin.v1.ChatRequest
-	(*ChatResponse)(nil),                // 51: quern.plugin.v1.ChatResponse
-	(*CallError)(nil),                   // 52: quern.plugin.v1.CallError
-	(*EmbedRequest)(nil),                // 53: quern.plugin.v1.EmbedRequest
-	(*EmbedResponse)(nil),               // 54: quern.plugin.v1.EmbedResponse
-	(*Embedding)(nil),                   // 55: quern.plugin.v1.Embedding
-	(*HostServiceChatRequest)(nil),      // 56: quern.plugin.v1.HostServiceChatRequest
-	(*HostServiceChatResponse)(nil),     // 57: quern.plugin.v1.HostServiceChatResponse
-	(*HostServiceEmbedRequest)(nil),     // 58: quern.plugin.v1.HostServiceEmbedRequest
-	(*HostServiceEmbedResponse)(nil),    // 59: quern.plugin.v1.HostServiceEmbedResponse
-	(*HostServiceEvaluateRequest)(nil),  // 60: quern.plugin.v1.HostServiceEvaluateRequest
-	(*HostServiceEvaluateResponse)(nil), // 61: quern.plugin.v1.HostServiceEvaluateResponse
-	(*DeploymentState)(nil),             // 62: quern.plugin.v1.DeploymentState
-	(*ReadDeploymentRequest)(nil),       // 63: quern.plugin.v1.ReadDeploymentRequest
-	(*ReadDeploymentResponse)(nil),      // 64: quern.plugin.v1.ReadDeploymentResponse
-	(*PlanDeploymentRequest)(nil),       // 65: quern.plugin.v1.PlanDeploymentRequest
-	(*PlanDeploymentResponse)(nil),      // 66: quern.plugin.v1.PlanDeploymentResponse
-	(*Change)(nil),                      // 67: quern.plugin.v1.Change
-	(*ApplyDeploymentRequest)(nil),      // 68: quern.plugin.v1.ApplyDeploymentRequest
-	(*ApplyDeploymentResponse)(nil),     // 69: quern.plugin.v1.ApplyDeploymentResponse
-	(*DeleteDeploymentRequest)(nil),     // 70: quern.plugin.v1.DeleteDeploymentRequest
-	(*DeleteDeploymentResponse)(nil),    // 71: quern.plugin.v1.DeleteDeploymentResponse
-	nil,                                 // 72: quern.plugin.v1.Argument.LateEntry
-	nil,                                 // 73: quern.plugin.v1.Instance.InputsEntry
-	nil,                                 // 74: quern.plugin.v1.Instance.RowArgumentsEntry
-	nil,                                 // 75: quern.plugin.v1.Prepared.ReadsEntry
-	nil,                                 // 76: quern.plugin.v1.MapRequest.InputsEntry
-	nil,                                 // 77: quern.plugin.v1.RunRequest.InputsEntry
-	nil,                                 // 78: quern.plugin.v1.Done.FoldersEntry
-	nil,                                 // 79: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	nil,                                 // 80: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	(*ModelCalls)(nil),                  // 23: quern.plugin.v1.ModelCalls
+	(*ModelInfo)(nil),                   // 24: quern.plugin.v1.ModelInfo
+	(*Price)(nil),                       // 25: quern.plugin.v1.Price
+	(*Reads)(nil),                       // 26: quern.plugin.v1.Reads
+	(*Output)(nil),                      // 27: quern.plugin.v1.Output
+	(*Estimate)(nil),                    // 28: quern.plugin.v1.Estimate
+	(*FingerprintRequest)(nil),          // 29: quern.plugin.v1.FingerprintRequest
+	(*FingerprintResponse)(nil),         // 30: quern.plugin.v1.FingerprintResponse
+	(*ReadRequest)(nil),                 // 31: quern.plugin.v1.ReadRequest
+	(*ReadResponse)(nil),                // 32: quern.plugin.v1.ReadResponse
+	(*Quarantined)(nil),                 // 33: quern.plugin.v1.Quarantined
+	(*Progress)(nil),                    // 34: quern.plugin.v1.Progress
+	(*MapRequest)(nil),                  // 35: quern.plugin.v1.MapRequest
+	(*MapResponse)(nil),                 // 36: quern.plugin.v1.MapResponse
+	(*RowError)(nil),                    // 37: quern.plugin.v1.RowError
+	(*Artifact)(nil),                    // 38: quern.plugin.v1.Artifact
+	(*Shard)(nil),                       // 39: quern.plugin.v1.Shard
+	(*ColumnGroup)(nil),                 // 40: quern.plugin.v1.ColumnGroup
+	(*StoredColumn)(nil),                // 41: quern.plugin.v1.StoredColumn
+	(*File)(nil),                        // 42: quern.plugin.v1.File
+	(*RunRequest)(nil),                  // 43: quern.plugin.v1.RunRequest
+	(*RunResponse)(nil),                 // 44: quern.plugin.v1.RunResponse
+	(*Rows)(nil),                        // 45: quern.plugin.v1.Rows
+	(*Done)(nil),                        // 46: quern.plugin.v1.Done
+	(*PredictRequest)(nil),              // 47: quern.plugin.v1.PredictRequest
+	(*PredictResponse)(nil),             // 48: quern.plugin.v1.PredictResponse
+	(*HostServicePredictRequest)(nil),   // 49: quern.plugin.v1.HostServicePredictRequest
+	(*HostServicePredictResponse)(nil),  // 50: quern.plugin.v1.HostServicePredictResponse
+	(*ChatRequest)(nil),                 // 51: quern.plugin.v1.ChatRequest
+	(*ChatResponse)(nil),                // 52: quern.plugin.v1.ChatResponse
+	(*CallError)(nil),                   // 53: quern.plugin.v1.CallError
+	(*EmbedRequest)(nil),                // 54: quern.plugin.v1.EmbedRequest
+	(*EmbedResponse)(nil),               // 55: quern.plugin.v1.EmbedResponse
+	(*Embedding)(nil),                   // 56: quern.plugin.v1.Embedding
+	(*HostServiceChatRequest)(nil),      // 57: quern.plugin.v1.HostServiceChatRequest
+	(*HostServiceChatResponse)(nil),     // 58: quern.plugin.v1.HostServiceChatResponse
+	(*HostServiceEmbedRequest)(nil),     // 59: quern.plugin.v1.HostServiceEmbedRequest
+	(*HostServiceEmbedResponse)(nil),    // 60: quern.plugin.v1.HostServiceEmbedResponse
+	(*HostServiceEvaluateRequest)(nil),  // 61: quern.plugin.v1.HostServiceEvaluateRequest
+	(*HostServiceEvaluateResponse)(nil), // 62: quern.plugin.v1.HostServiceEvaluateResponse
+	(*DeploymentState)(nil),             // 63: quern.plugin.v1.DeploymentState
+	(*ReadDeploymentRequest)(nil),       // 64: quern.plugin.v1.ReadDeploymentRequest
+	(*ReadDeploymentResponse)(nil),      // 65: quern.plugin.v1.ReadDeploymentResponse
+	(*PlanDeploymentRequest)(nil),       // 66: quern.plugin.v1.PlanDeploymentRequest
+	(*PlanDeploymentResponse)(nil),      // 67: quern.plugin.v1.PlanDeploymentResponse
+	(*Change)(nil),                      // 68: quern.plugin.v1.Change
+	(*ApplyDeploymentRequest)(nil),      // 69: quern.plugin.v1.ApplyDeploymentRequest
+	(*ApplyDeploymentResponse)(nil),     // 70: quern.plugin.v1.ApplyDeploymentResponse
+	(*DeleteDeploymentRequest)(nil),     // 71: quern.plugin.v1.DeleteDeploymentRequest
+	(*DeleteDeploymentResponse)(nil),    // 72: quern.plugin.v1.DeleteDeploymentResponse
+	nil,                                 // 73: quern.plugin.v1.Argument.LateEntry
+	nil,                                 // 74: quern.plugin.v1.Instance.InputsEntry
+	nil,                                 // 75: quern.plugin.v1.Instance.RowArgumentsEntry
+	nil,                                 // 76: quern.plugin.v1.Prepared.ReadsEntry
+	nil,                                 // 77: quern.plugin.v1.MapRequest.InputsEntry
+	nil,                                 // 78: quern.plugin.v1.RunRequest.InputsEntry
+	nil,                                 // 79: quern.plugin.v1.Done.FoldersEntry
+	nil,                                 // 80: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	nil,                                 // 81: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
 }
 var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	9,   // 0: quern.plugin.v1.GetSchemaResponse.config:type_name -> quern.plugin.v1.Body
@@ -5264,7 +5366,7 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	11,  // 5: quern.plugin.v1.Body.blocks:type_name -> quern.plugin.v1.Block
 	1,   // 6: quern.plugin.v1.Argument.accepts:type_name -> quern.plugin.v1.ArtifactKind
 	2,   // 7: quern.plugin.v1.Argument.collection:type_name -> quern.plugin.v1.Collection
-	72,  // 8: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
+	73,  // 8: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
 	9,   // 9: quern.plugin.v1.Block.body:type_name -> quern.plugin.v1.Body
 	3,   // 10: quern.plugin.v1.Column.origin:type_name -> quern.plugin.v1.ColumnOrigin
 	1,   // 11: quern.plugin.v1.Input.kind:type_name -> quern.plugin.v1.ArtifactKind
@@ -5272,122 +5374,123 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	14,  // 13: quern.plugin.v1.Input.signature:type_name -> quern.plugin.v1.Signature
 	12,  // 14: quern.plugin.v1.Signature.inputs:type_name -> quern.plugin.v1.Column
 	12,  // 15: quern.plugin.v1.Signature.outputs:type_name -> quern.plugin.v1.Column
-	73,  // 16: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
-	74,  // 17: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
+	74,  // 16: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
+	75,  // 17: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
 	5,   // 18: quern.plugin.v1.Diagnostic.severity:type_name -> quern.plugin.v1.Diagnostic.Severity
 	17,  // 19: quern.plugin.v1.ConfigureResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
 	16,  // 20: quern.plugin.v1.PrepareRequest.instances:type_name -> quern.plugin.v1.Instance
 	22,  // 21: quern.plugin.v1.PrepareResponse.prepared:type_name -> quern.plugin.v1.Prepared
 	17,  // 22: quern.plugin.v1.Prepared.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	26,  // 23: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
-	75,  // 24: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
-	27,  // 25: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
-	23,  // 26: quern.plugin.v1.Prepared.model:type_name -> quern.plugin.v1.ModelInfo
-	24,  // 27: quern.plugin.v1.ModelInfo.price:type_name -> quern.plugin.v1.Price
-	1,   // 28: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
-	12,  // 29: quern.plugin.v1.Output.columns:type_name -> quern.plugin.v1.Column
-	14,  // 30: quern.plugin.v1.Output.signature:type_name -> quern.plugin.v1.Signature
-	16,  // 31: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance
-	17,  // 32: quern.plugin.v1.FingerprintResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	16,  // 33: quern.plugin.v1.ReadRequest.instance:type_name -> quern.plugin.v1.Instance
-	32,  // 34: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
-	33,  // 35: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
-	17,  // 36: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	16,  // 37: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
-	76,  // 38: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
-	36,  // 39: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
-	17,  // 40: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	1,   // 41: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
-	12,  // 42: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
-	38,  // 43: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
-	41,  // 44: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
-	14,  // 45: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
-	39,  // 46: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
-	40,  // 47: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
-	16,  // 48: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
-	77,  // 49: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
-	33,  // 50: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
-	44,  // 51: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
-	45,  // 52: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
-	17,  // 53: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	78,  // 54: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
-	37,  // 55: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
-	36,  // 56: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	36,  // 57: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	16,  // 58: quern.plugin.v1.ChatRequest.model:type_name -> quern.plugin.v1.Instance
-	52,  // 59: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
-	16,  // 60: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
-	55,  // 61: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	52,  // 62: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	52,  // 63: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
-	55,  // 64: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	52,  // 65: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	36,  // 66: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
-	16,  // 67: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	62,  // 68: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17,  // 69: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	62,  // 70: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 71: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	62,  // 72: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	79,  // 73: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	17,  // 74: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	4,   // 75: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
-	67,  // 76: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
-	16,  // 77: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	62,  // 78: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	80,  // 79: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
-	17,  // 80: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	62,  // 81: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 82: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	62,  // 83: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17,  // 84: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	13,  // 85: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
-	15,  // 86: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
-	25,  // 87: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
-	37,  // 88: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	37,  // 89: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	37,  // 90: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	6,   // 91: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
-	18,  // 92: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
-	20,  // 93: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
-	28,  // 94: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
-	30,  // 95: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
-	34,  // 96: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
-	42,  // 97: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
-	46,  // 98: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
-	50,  // 99: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
-	53,  // 100: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
-	63,  // 101: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
-	65,  // 102: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
-	68,  // 103: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
-	70,  // 104: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
-	48,  // 105: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
-	56,  // 106: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
-	58,  // 107: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
-	60,  // 108: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
-	7,   // 109: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
-	19,  // 110: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
-	21,  // 111: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
-	29,  // 112: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
-	31,  // 113: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
-	35,  // 114: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
-	43,  // 115: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
-	47,  // 116: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
-	51,  // 117: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
-	54,  // 118: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
-	64,  // 119: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
-	66,  // 120: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
-	69,  // 121: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
-	71,  // 122: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
-	49,  // 123: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
-	57,  // 124: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
-	59,  // 125: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
-	61,  // 126: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
-	109, // [109:127] is the sub-list for method output_type
-	91,  // [91:109] is the sub-list for method input_type
-	91,  // [91:91] is the sub-list for extension type_name
-	91,  // [91:91] is the sub-list for extension extendee
-	0,   // [0:91] is the sub-list for field type_name
+	27,  // 23: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
+	76,  // 24: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
+	28,  // 25: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
+	24,  // 26: quern.plugin.v1.Prepared.model:type_name -> quern.plugin.v1.ModelInfo
+	23,  // 27: quern.plugin.v1.Prepared.calls:type_name -> quern.plugin.v1.ModelCalls
+	25,  // 28: quern.plugin.v1.ModelInfo.price:type_name -> quern.plugin.v1.Price
+	1,   // 29: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
+	12,  // 30: quern.plugin.v1.Output.columns:type_name -> quern.plugin.v1.Column
+	14,  // 31: quern.plugin.v1.Output.signature:type_name -> quern.plugin.v1.Signature
+	16,  // 32: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance
+	17,  // 33: quern.plugin.v1.FingerprintResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	16,  // 34: quern.plugin.v1.ReadRequest.instance:type_name -> quern.plugin.v1.Instance
+	33,  // 35: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
+	34,  // 36: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
+	17,  // 37: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	16,  // 38: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
+	77,  // 39: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
+	37,  // 40: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
+	17,  // 41: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	1,   // 42: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
+	12,  // 43: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
+	39,  // 44: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
+	42,  // 45: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
+	14,  // 46: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
+	40,  // 47: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
+	41,  // 48: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
+	16,  // 49: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
+	78,  // 50: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
+	34,  // 51: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
+	45,  // 52: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
+	46,  // 53: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
+	17,  // 54: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	79,  // 55: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
+	38,  // 56: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
+	37,  // 57: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	37,  // 58: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	16,  // 59: quern.plugin.v1.ChatRequest.model:type_name -> quern.plugin.v1.Instance
+	53,  // 60: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
+	16,  // 61: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
+	56,  // 62: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	53,  // 63: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	53,  // 64: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
+	56,  // 65: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	53,  // 66: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	37,  // 67: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
+	16,  // 68: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	63,  // 69: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	17,  // 70: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	63,  // 71: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 72: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	63,  // 73: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	80,  // 74: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	17,  // 75: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	4,   // 76: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
+	68,  // 77: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
+	16,  // 78: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	63,  // 79: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	81,  // 80: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	17,  // 81: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	63,  // 82: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 83: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	63,  // 84: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	17,  // 85: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	13,  // 86: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
+	15,  // 87: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
+	26,  // 88: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
+	38,  // 89: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	38,  // 90: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	38,  // 91: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	6,   // 92: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
+	18,  // 93: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
+	20,  // 94: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
+	29,  // 95: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
+	31,  // 96: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
+	35,  // 97: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
+	43,  // 98: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
+	47,  // 99: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
+	51,  // 100: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
+	54,  // 101: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
+	64,  // 102: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
+	66,  // 103: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
+	69,  // 104: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
+	71,  // 105: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
+	49,  // 106: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
+	57,  // 107: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
+	59,  // 108: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
+	61,  // 109: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
+	7,   // 110: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
+	19,  // 111: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
+	21,  // 112: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
+	30,  // 113: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
+	32,  // 114: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
+	36,  // 115: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
+	44,  // 116: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
+	48,  // 117: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
+	52,  // 118: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
+	55,  // 119: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
+	65,  // 120: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
+	67,  // 121: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
+	70,  // 122: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
+	72,  // 123: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
+	50,  // 124: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
+	58,  // 125: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
+	60,  // 126: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
+	62,  // 127: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
+	110, // [110:128] is the sub-list for method output_type
+	92,  // [92:110] is the sub-list for method input_type
+	92,  // [92:92] is the sub-list for extension type_name
+	92,  // [92:92] is the sub-list for extension extendee
+	0,   // [0:92] is the sub-list for field type_name
 }
 
 func init() { file_quern_plugin_v1_plugin_proto_init() }
@@ -5396,40 +5499,41 @@ func file_quern_plugin_v1_plugin_proto_init() {
 		return
 	}
 	file_quern_plugin_v1_plugin_proto_msgTypes[7].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[18].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[21].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[25].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[17].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[19].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[22].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[26].OneofWrappers = []any{
 		(*ReadResponse_Rows)(nil),
 		(*ReadResponse_Quarantined)(nil),
 		(*ReadResponse_Progress)(nil),
 		(*ReadResponse_Diagnostic)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[28].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[29].OneofWrappers = []any{
 		(*MapRequest_Start)(nil),
 		(*MapRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[37].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[38].OneofWrappers = []any{
 		(*RunResponse_Progress)(nil),
 		(*RunResponse_Rows)(nil),
 		(*RunResponse_Done)(nil),
 		(*RunResponse_Diagnostic)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[40].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[41].OneofWrappers = []any{
 		(*PredictRequest_Start)(nil),
 		(*PredictRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[42].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[43].OneofWrappers = []any{
 		(*HostServicePredictRequest_Start)(nil),
 		(*HostServicePredictRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[46].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[47].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quern_plugin_v1_plugin_proto_rawDesc), len(file_quern_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   75,
+			NumMessages:   76,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -26,11 +26,3 @@ func CallErrorToProto(e *llm.CallError) *pluginv1.CallError {
 	}
 	return out
 }
-
-// PriceFromProto is a model's price; nil: it is unknown.
-func PriceFromProto(p *pluginv1.Price) *llm.Price {
-	if p == nil {
-		return nil
-	}
-	return &llm.Price{Input: p.Input, Output: p.Output, CachedInput: p.CachedInput, Source: p.Source}
-}

@@ -1,0 +1,76 @@
+// Package tokens counts the tokens of texts and requests: with the model's own
+// tokenizer where it is known, with an estimate elsewhere, which says that it
+// is one.
+package tokens
+
+import (
+	"sync"
+	"unicode/utf8"
+
+	"github.com/tiktoken-go/tokenizer"
+
+	"github.com/quern-dev/quern/sdk/go/llm"
+)
+
+// Counter counts by one tokenizer.
+type Counter struct{ codec tokenizer.Codec }
+
+var (
+	mu       sync.Mutex
+	counters = map[string]*Counter{}
+)
+
+// For returns the counter of an encoding by tiktoken's name, such as
+// o200k_base. Of one that is not known it estimates.
+func For(encoding string) *Counter {
+	mu.Lock()
+	defer mu.Unlock()
+	if c := counters[encoding]; c != nil {
+		return c
+	}
+	c := &Counter{}
+	if codec, err := tokenizer.Get(tokenizer.Encoding(encoding)); err == nil {
+		c.codec = codec
+	}
+	counters[encoding] = c
+	return c
+}
+
+// Exact says whether the counts are the tokenizer's own.
+func (c *Counter) Exact() bool { return c.codec != nil }
+
+// perCharacter is how many tokens a character of a text is, where nothing
+// better is known: English text has about four characters a token.
+const perCharacter = 0.25
+
+// Text is the number of tokens of a text.
+func (c *Counter) Text(s string) int64 {
+	if c.codec != nil {
+		if n, err := c.codec.Count(s); err == nil {
+			return int64(n)
+		}
+	}
+	return int64(float64(utf8.RuneCountInString(s))*perCharacter + 0.5)
+}
+
+// What a chat's form adds, by OpenAI's published recipe for counting the
+// tokens of messages: three for each message, and three before the answer.
+const (
+	perMessage = 3
+	perRequest = 3
+)
+
+// Request is the number of tokens of a request: messages, tools and schema.
+func (c *Counter) Request(r *llm.Request) int64 {
+	n := int64(perRequest)
+	for _, m := range r.Messages {
+		n += perMessage + c.Text(m.Role) + c.Text(m.Content)
+	}
+	for _, t := range r.Tools {
+		n += c.Text(t.Name) + c.Text(t.Description) + c.Text(string(t.Parameters))
+	}
+	if r.Output != nil {
+		n += c.Text(string(r.Output.Schema))
+	}
+	return n
+}
