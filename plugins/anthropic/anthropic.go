@@ -18,9 +18,6 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Environment are the variables that the type reads.
-var Environment = []string{keyVariable}
-
 const (
 	keyVariable  = "ANTHROPIC_API_KEY"
 	officialHost = "api.anthropic.com"

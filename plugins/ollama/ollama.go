@@ -18,9 +18,6 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Environment are the variables that the type reads.
-var Environment = []string{hostVariable}
-
 const (
 	hostVariable   = "OLLAMA_HOST"
 	defaultAddress = "http://127.0.0.1:11434"

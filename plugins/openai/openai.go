@@ -19,9 +19,6 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Environment are the variables that the type reads.
-var Environment = []string{keyVariable}
-
 const (
 	keyVariable  = "OPENAI_API_KEY"
 	officialHost = "api.openai.com"
