@@ -1,0 +1,232 @@
+package promptfoo
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Assertions of all tests that differ in their value only become one metric,
+// a slot: the value is then a column of the tests.
+
+// slot is what becomes a metric.
+type slot struct {
+	base     string // the type without not-
+	inverse  bool
+	metric   string // the name that it was given
+	weight   *float64
+	limit    *float64 // the threshold
+	provider node     // the model that grades
+	config   node
+	// transforms are applied to the answer, in order.
+	transforms []node
+	at         node
+	// set is the assert-set that it is part of.
+	set *assertionSet
+
+	values map[int]any // by test; nil where the assertion has no value
+	nodes  map[int]node
+}
+
+// assertionSet are assertions of which a share has to hold.
+type assertionSet struct {
+	key, name string
+	at        node
+	limit     float64
+	weight    *float64
+	slots     []*slot
+}
+
+// gatherSlots sorts the assertions of all tests into slots.
+func (im *importer) gatherSlots() {
+	known := map[string]*slot{}
+	sets := map[string]*assertionSet{}
+	for i, t := range im.tests {
+		times := map[string]int{}
+		for _, a := range t.asserts {
+			im.assertion(i, t, a, known, times, sets, nil)
+		}
+	}
+}
+
+// assertion files one assertion of a test.
+func (im *importer) assertion(i int, t *test, a node, known map[string]*slot, times map[string]int, sets map[string]*assertionSet, set *assertionSet) {
+	a = im.follow(a)
+	if !a.isMap() {
+		if a.there() {
+			im.lost(a, "assertion "+short(a.text()), "it is no mapping.")
+		}
+		return
+	}
+	typ := a.get("type").text()
+	if typ == "assert-set" {
+		im.assertionSet(i, t, a, known, times, sets)
+		return
+	}
+	im.known(a, "option of an assertion", "type", "value", "config", "threshold", "weight", "provider", "rubricPrompt", "metric", "transform")
+	s := &slot{at: a, metric: a.get("metric").text(), provider: a.get("provider"), config: a.get("config"), set: set}
+	s.base, s.inverse = strings.CutPrefix(typ, "not-")
+	s.weight, s.limit = pointerTo(a.get("weight")), pointerTo(a.get("threshold"))
+	s.transforms = im.transforms(t, a)
+	if r := a.get("rubricPrompt"); r.there() {
+		im.lost(r, "rubricPrompt", "judges have words of their own, around the rubric.")
+	} else if r := t.option("rubricPrompt"); r.there() && graded(s.base) {
+		im.lost(r, "rubricPrompt", "judges have words of their own, around the rubric.")
+	}
+	if !s.provider.there() {
+		s.provider = t.option("provider")
+	}
+	expected := im.expected(a)
+	key := s.key()
+	if keyed(s.base) {
+		key += "|" + string(encode(expected))
+	}
+	times[key]++
+	key += "|" + strconv.Itoa(times[key])
+	if known[key] == nil {
+		s.values, s.nodes = map[int]any{}, map[int]node{}
+		known[key] = s
+		if set == nil {
+			im.slots = append(im.slots, s)
+		} else {
+			set.slots = append(set.slots, s)
+		}
+	}
+	known[key].values[i], known[key].nodes[i] = expected, a
+}
+
+func (s *slot) key() string {
+	parts := []string{s.base, strconv.FormatBool(s.inverse), s.metric, string(encode(s.weight)), string(encode(s.limit)), string(encode(s.provider.plain())), string(encode(s.config.plain()))}
+	for _, t := range s.transforms {
+		parts = append(parts, t.text())
+	}
+	if s.set != nil {
+		parts = append(parts, s.set.key)
+	}
+	return strings.Join(parts, "|")
+}
+
+func pointerTo(n node) *float64 {
+	if f, ok := n.number(); ok {
+		return &f
+	}
+	return nil
+}
+
+// transforms are what is done to the answer before it is looked at.
+func (im *importer) transforms(t *test, a node) []node {
+	var all []node
+	if tr := im.providerTransform(); tr.there() {
+		all = append(all, tr)
+	}
+	for _, tr := range []node{t.option("transform"), t.option("postprocess"), a.get("transform")} {
+		if tr.there() {
+			all = append(all, tr)
+		}
+	}
+	return all
+}
+
+// providerTransform is that of the models, where all have the same.
+func (im *importer) providerTransform() node {
+	if len(im.models) == 0 {
+		return node{}
+	}
+	for _, m := range im.models[1:] {
+		if m.transform.text() != im.models[0].transform.text() {
+			return node{}
+		}
+	}
+	return im.models[0].transform
+}
+
+// assertionSet files the assertions of a set. Where all of them have to hold,
+// it is as if they stood there by themselves.
+func (im *importer) assertionSet(i int, t *test, a node, known map[string]*slot, times map[string]int, sets map[string]*assertionSet) {
+	im.known(a, "option of an assert-set", "type", "assert", "weight", "metric", "threshold", "config")
+	var set *assertionSet
+	if limit, ok := a.get("threshold").number(); ok {
+		key := "set|" + a.get("metric").text() + "|" + literal(limit)
+		times[key]++
+		key += "|" + strconv.Itoa(times[key])
+		if sets[key] == nil {
+			sets[key] = &assertionSet{key: key, name: a.get("metric").text(), at: a, limit: limit, weight: pointerTo(a.get("weight"))}
+			im.slots = append(im.slots, &slot{base: "assert-set", at: a, set: sets[key]})
+		}
+		set = sets[key]
+	}
+	for _, inner := range a.get("assert").listed() {
+		im.assertion(i, t, inner, known, times, sets, set)
+	}
+}
+
+// expected is the value of an assertion as a plain value; texts in files are
+// read.
+func (im *importer) expected(a node) any {
+	v := a.get("value")
+	if name, ok := reference(v.text()); ok && !isScript(name) {
+		if f := im.follow(v); !f.isText() || f.text() != v.text() {
+			return f.plain()
+		}
+		src, err := im.bytes(name)
+		if err != nil {
+			im.lost(v, "value "+name, "%s.", sentence(err))
+			return ""
+		}
+		return strings.TrimSpace(string(src))
+	}
+	return im.follow(v).plain()
+}
+
+// constant is the value that all tests have; false: they differ, or some do
+// not have the assertion.
+func (s *slot) constant(tests int) (any, bool) {
+	if len(s.values) != tests {
+		return nil, false
+	}
+	first := encode(s.values[0])
+	for _, v := range s.values {
+		if string(encode(v)) != string(first) {
+			return nil, false
+		}
+	}
+	return s.values[0], true
+}
+
+// tests that have the assertion, in order.
+func (s *slot) tests() []int { return slices.Sorted(maps.Keys(s.values)) }
+
+// typeName is the type as the configuration has it.
+func (s *slot) typeName() string {
+	if s.inverse {
+		return "not-" + s.base
+	}
+	return s.base
+}
+
+// wish is what the metric is to be called.
+func (s *slot) wish() string {
+	if s.metric != "" && !hasTags(s.metric) {
+		return s.metric
+	}
+	switch s.base {
+	case "latency", "cost":
+		return s.base + "_limit"
+	}
+	return s.typeName()
+}
+
+// drop reports a slot that has no counterpart, at each place that it was
+// written.
+func (im *importer) drop(s *slot, why string) {
+	seen := map[string]bool{}
+	for _, i := range s.tests() {
+		n := s.nodes[i]
+		place := n.file + ":" + strconv.Itoa(n.line())
+		if !seen[place] {
+			seen[place] = true
+			im.lost(n, "assertion of type "+s.typeName(), "%s.", why)
+		}
+	}
+}

@@ -1,0 +1,341 @@
+package promptfoo
+
+import (
+	"strings"
+)
+
+// check makes the expression of an assertion: a condition, or a number with
+// the least value that passes.
+type check func(c *checker) (made, error)
+
+// made is what a check has made.
+type made struct {
+	// condition or score is set.
+	condition, score string
+	limit            float64 // of score
+}
+
+func when(condition string) (made, error) { return made{condition: condition}, nil }
+
+// checks are the deterministic types.
+var checks = map[string]check{
+	"equals":      equals,
+	"contains":    func(c *checker) (made, error) { return c.withText(c.contains(c.text(), c.expected)) },
+	"icontains":   func(c *checker) (made, error) { return c.withText(c.contains(lowered(c.text()), lowered(c.expected))) },
+	"starts-with": func(c *checker) (made, error) { return c.withText("startswith(" + c.text() + ", " + c.expected + ")") },
+	"regex":       regex,
+
+	"contains-all":  func(c *checker) (made, error) { return c.each("alltrue", false) },
+	"contains-any":  func(c *checker) (made, error) { return c.each("anytrue", false) },
+	"icontains-all": func(c *checker) (made, error) { return c.each("alltrue", true) },
+	"icontains-any": func(c *checker) (made, error) { return c.each("anytrue", true) },
+
+	"is-json":       isJSON,
+	"contains-json": func(c *checker) (made, error) { return c.withSchema("contains_json") },
+	"is-xml":        func(c *checker) (made, error) { return c.form("is_xml") },
+	"contains-xml":  func(c *checker) (made, error) { return c.form("contains_xml") },
+	"is-html":       func(c *checker) (made, error) { return c.form("is_html") },
+	"contains-html": func(c *checker) (made, error) { return c.form("contains_html") },
+	"is-sql":        func(c *checker) (made, error) { return c.sql("is_sql") },
+	"contains-sql":  func(c *checker) (made, error) { return c.sql("contains_sql") },
+
+	"levenshtein": levenshtein,
+	"rouge-n":     func(c *checker) (made, error) { return c.overlap("rouge_n", ", 1", 0.75) },
+	"bleu":        func(c *checker) (made, error) { return c.overlap("bleu", "", 0.5) },
+	"gleu":        func(c *checker) (made, error) { return c.overlap("gleu", "", 0.5) },
+	"meteor":      func(c *checker) (made, error) { return c.overlap("meteor", "", 0.5) },
+	"word-count":  wordCount,
+
+	"latency":          func(c *checker) (made, error) { return c.atMost("output.latency", 1000) },
+	"cost":             func(c *checker) (made, error) { return c.atMost("output.cost", 1) },
+	"perplexity":       func(c *checker) (made, error) { return c.atMost("perplexity(output.logprobs)", 1) },
+	"perplexity-score": perplexityScore,
+	"finish-reason":    finishReason,
+	"is-refusal":       func(c *checker) (made, error) { return when("is_refusal(" + c.text() + ")") },
+
+	"is-valid-openai-tools-call":    toolCalls,
+	"is-valid-openai-function-call": toolCalls,
+	"is-valid-function-call":        toolCalls,
+	"tool-call-f1":                  toolCallF1,
+
+	"javascript": code,
+}
+
+// measure puts the parts together: the negation, the tests that it is for, its
+// weight and its threshold.
+func (c *checker) measure(check check) (measure, error) {
+	m := measure{name: c.name, block: "metric", weight: c.s.weight}
+	got, err := check(c)
+	if err != nil {
+		return m, err
+	}
+	if got.score != "" && !c.s.inverse {
+		m.value, m.limit = got.score, &got.limit
+		if c.s.limit != nil {
+			m.limit = c.s.limit
+		}
+		if c.when != "" {
+			m.value = c.when + " ? " + m.value + " : 1"
+		}
+		if m.weight == nil {
+			one := 1.0
+			m.weight = &one
+		}
+		if *m.weight == 0 {
+			m.limit = nil
+		}
+		return m, nil
+	}
+	condition := got.condition
+	if got.score != "" {
+		limit := got.limit
+		if c.s.limit != nil {
+			limit = *c.s.limit
+		}
+		condition = got.score + " < " + literal(limit)
+	} else if c.s.inverse {
+		condition = negated(condition)
+	}
+	m.value, m.condition = c.only(condition), true
+	if m.weight != nil && *m.weight == 0 {
+		// A condition would decide whether an answer passes.
+		m.value, m.condition = "("+m.value+") ? 1 : 0", false
+	}
+	return m, nil
+}
+
+// only lets a condition hold in the tests that do not have the assertion.
+func (c *checker) only(condition string) string {
+	switch {
+	case c.when == "":
+		return condition
+	case strings.Contains(condition, " || "), strings.Contains(condition, " ? "):
+		condition = "(" + condition + ")"
+	}
+	if left, ok := strings.CutSuffix(c.when, " != null"); ok {
+		return left + " == null || " + condition
+	}
+	return "!" + c.when + " || " + condition
+}
+
+func negated(condition string) string {
+	if strings.Contains(condition, " ") && !strings.HasSuffix(condition, ")") || strings.Contains(condition, " || ") || strings.Contains(condition, " && ") || strings.Contains(condition, " == ") {
+		return "!(" + condition + ")"
+	}
+	return "!" + condition
+}
+
+// withText is a condition that needs a text or number to compare with.
+func (c *checker) withText(condition string) (made, error) {
+	if c.typ != typeString {
+		return made{}, errorf("its value is no text")
+	}
+	return when(condition)
+}
+
+func (c *checker) contains(text, part string) string {
+	return "strcontains(" + text + ", " + part + ")"
+}
+
+// lowered is a text in lower case: one that is known already is written so.
+func lowered(text string) string {
+	if strings.HasPrefix(text, `"`) && !strings.ContainsAny(text, `$%\`) {
+		return strings.ToLower(text)
+	}
+	return "lower(" + text + ")"
+}
+
+func equals(c *checker) (made, error) {
+	switch c.typ {
+	case typeString:
+		return when(c.text() + " == " + c.expected)
+	case typeList, typeObject:
+		left := "output.json"
+		if c.answer.typ != typeOutput {
+			left = c.answer.text
+		}
+		if strings.HasPrefix(c.expected, "row.") && c.typ == typeObject {
+			return when("jsonencode(" + left + ") == jsonencode(jsondecode(" + c.expected + "))")
+		}
+		return when("jsonencode(" + left + ") == jsonencode(" + c.expected + ")")
+	}
+	return made{}, errorf("it has no value")
+}
+
+func regex(c *checker) (made, error) {
+	if c.typ != typeString {
+		return made{}, errorf("its value is no text")
+	}
+	for _, i := range c.s.tests() {
+		if s, ok := c.s.values[i].(string); ok && !hasTags(s) {
+			p, err := goPattern(s, "")
+			if err != nil {
+				return made{}, err
+			}
+			if p != s && c.plain != nil {
+				c.expected = quote(p)
+			}
+		}
+	}
+	return when(matches(c.text(), c.expected))
+}
+
+// matches says whether a pattern is found in a text.
+func matches(text, pattern string) string { return "can(regex(" + pattern + ", " + text + "))" }
+
+// each is a condition on the elements of a list.
+func (c *checker) each(all string, fold bool) (made, error) {
+	if c.typ != typeList {
+		return made{}, errorf("its value is no list")
+	}
+	text, part := c.text(), "part"
+	if fold {
+		text, part = lowered(text), "lower(part)"
+	}
+	return when(all + "([for part in " + c.expected + " : strcontains(" + text + ", " + part + ")])")
+}
+
+func isJSON(c *checker) (made, error) {
+	if c.plain == nil || c.plain == "" {
+		if c.answer.typ == typeOutput && strings.HasSuffix(c.answer.text, "output.text") {
+			return when("can(jsondecode(output.text))")
+		}
+		return when("can(jsondecode(" + c.text() + "))")
+	}
+	return c.withSchema("is_json")
+}
+
+// withSchema is a call with a JSON schema where the assertion has one.
+func (c *checker) withSchema(function string) (made, error) {
+	schema := c.plain
+	if s, ok := schema.(string); ok && s != "" {
+		n, err := parseYAML("schema", []byte(s))
+		if err != nil || !n.isMap() {
+			return made{}, errorf("its schema cannot be read")
+		}
+		schema = n.plain()
+	}
+	if o, ok := schema.(object); ok {
+		return when(function + "(" + c.text() + ", " + literal(o) + ")")
+	}
+	return when(function + "(" + c.text() + ")")
+}
+
+func (c *checker) form(function string) (made, error) {
+	return when(function + "(" + c.text() + ")")
+}
+
+func (c *checker) sql(function string) (made, error) {
+	o, ok := c.plain.(object)
+	if c.plain != nil && !ok {
+		return made{}, errorf("its value is no mapping")
+	}
+	for _, m := range o {
+		switch m.Name {
+		case "databaseType":
+			c.im.note(c.s.at, "databaseType of "+c.s.typeName(), "SQL is checked for its general grammar, not for %v's.", m.Value)
+		default:
+			return made{}, errorf("%s has no counterpart", m.Name)
+		}
+	}
+	return when(function + "(" + c.text() + ")")
+}
+
+func (c *checker) limit(other float64) string {
+	if c.s.limit != nil {
+		other = *c.s.limit
+	}
+	return literal(other)
+}
+
+func levenshtein(c *checker) (made, error) {
+	return c.withText("levenshtein(" + c.text() + ", " + c.expected + ") <= " + c.limit(5))
+}
+
+func (c *checker) overlap(function, more string, limit float64) (made, error) {
+	if c.typ != typeString && c.typ != typeList {
+		return made{}, errorf("it has no value")
+	}
+	return made{score: function + "(" + c.text() + ", " + c.expected + more + ")", limit: limit}, nil
+}
+
+func wordCount(c *checker) (made, error) {
+	count := "length(regexall(\"\\\\S+\", " + c.text() + "))"
+	switch v := c.plain.(type) {
+	case float64:
+		return when(count + " == " + literal(v))
+	case string:
+		return when(count + " == tonumber(" + c.expected + ")")
+	case object:
+		var parts []string
+		if f, ok := v.get("min").(float64); ok {
+			parts = append(parts, count+" >= "+literal(f))
+		}
+		if f, ok := v.get("max").(float64); ok {
+			parts = append(parts, count+" <= "+literal(f))
+		}
+		if len(parts) > 0 {
+			return when(strings.Join(parts, " && "))
+		}
+	}
+	return made{}, errorf("it has no number of words")
+}
+
+// atMost holds a figure of the answer to the threshold, which is in its unit
+// times per.
+func (c *checker) atMost(figure string, per float64) (made, error) {
+	if c.s.limit == nil {
+		return made{}, errorf("it has no threshold")
+	}
+	return when(figure + " <= " + literal(*c.s.limit/per))
+}
+
+func perplexityScore(c *checker) (made, error) {
+	return made{score: "1 / (1 + perplexity(output.logprobs))", limit: 0.5}, nil
+}
+
+func finishReason(c *checker) (made, error) {
+	return c.withText("output.finish_reason == " + lowered(c.expected))
+}
+
+func toolCalls(c *checker) (made, error) {
+	return when("length(output.tool_calls) > 0 && alltrue([for call in output.tool_calls : call.arguments != null])")
+}
+
+func toolCallF1(c *checker) (made, error) {
+	expected := c.expected
+	if c.typ == typeString {
+		var items []any
+		for part := range strings.SplitSeq(asText(c.plain), ",") {
+			items = append(items, strings.TrimSpace(part))
+		}
+		expected = literal(items)
+	}
+	return made{score: "tool_call_f1(output.tool_calls, " + expected + ")", limit: 1}, nil
+}
+
+func code(c *checker) (made, error) {
+	src, ok := c.plain.(string)
+	if !ok {
+		return made{}, errorf("its value is no text")
+	}
+	if strings.HasPrefix(src, "file://") || strings.HasPrefix(src, "package:") {
+		return made{}, errorf("it is a program, and none is run by an import. Write it as a row expression")
+	}
+	sc := c.im.scope(&c.answer)
+	v, err := sc.code(src)
+	if err != nil {
+		return made{}, errorf("this JavaScript has no counterpart: %w. Write it as a row expression", err)
+	}
+	switch {
+	case v.typ == typeBool:
+		return when(v.text)
+	case v.typ == typeNumber && c.s.limit != nil:
+		return made{score: v.text, limit: *c.s.limit}, nil
+	case v.typ == typeNumber:
+		return when(v.operand() + " > 0")
+	case isText(v.typ):
+		return when(v.text + ` != ""`)
+	}
+	return made{}, errorf("whether %s is true or false is not known. Write it as a row expression", v.text)
+}

@@ -1,0 +1,206 @@
+package promptfoo
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// testsOfCSV reads tests from CSV: a row each, whose columns are variables but
+// for those that begin with two underscores. alone says that there are no
+// other tests.
+func (im *importer) testsOfCSV(file string, d defaults, alone bool) error {
+	src, err := im.bytes(file)
+	if err != nil {
+		return err
+	}
+	src = bytes.TrimPrefix(src, []byte("\ufeff"))
+	r := csv.NewReader(bytes.NewReader(src))
+	r.LazyQuotes, r.FieldsPerRecord = true, -1
+	records, err := r.ReadAll()
+	if err != nil {
+		return fmt.Errorf("%s is no valid CSV: %w", file, err)
+	}
+	if len(records) < 2 {
+		return fmt.Errorf("%s has no rows", file)
+	}
+	header := records[0]
+	for i := range header {
+		header[i] = strings.TrimSpace(header[i])
+	}
+	lines := recordLines(src)
+	for i, record := range records[1:] {
+		at := lineNode(file, lines, i+1)
+		t := &test{at: at}
+		vars := im.csvRow(t, at, header, record)
+		im.addTest(at, t, d, vars...)
+	}
+	if alone && isPlain(header, records) && len(d.vars) == 0 && len(d.extra) == 0 {
+		im.untouched = file
+	}
+	return nil
+}
+
+// recordLines are the lines that records begin in.
+func recordLines(src []byte) []int {
+	r := csv.NewReader(bytes.NewReader(src))
+	r.LazyQuotes, r.FieldsPerRecord, r.ReuseRecord = true, -1, true
+	var lines []int
+	for {
+		record, err := r.Read()
+		if err != nil {
+			return lines
+		}
+		line := 1
+		if len(record) > 0 {
+			line, _ = r.FieldPos(0)
+		}
+		lines = append(lines, line)
+	}
+}
+
+func lineNode(file string, lines []int, record int) node {
+	line := 1
+	if record < len(lines) {
+		line = lines[record]
+	}
+	return textNode(file, line, "")
+}
+
+func textNode(file string, line int, text string) node {
+	return node{filepath.ToSlash(file), &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Line: line}}
+}
+
+// isPlain says whether the file can be the source as it stands: nothing in it
+// means more than it says, and no field is empty, which would be missing.
+func isPlain(header []string, records [][]string) bool {
+	for _, name := range header {
+		if name == "" || strings.HasPrefix(name, "__") {
+			return false
+		}
+	}
+	for _, record := range records[1:] {
+		if len(record) != len(header) {
+			return false
+		}
+		for _, field := range record {
+			if field == "" || strings.HasPrefix(field, "file://") || strings.Contains(field, "{{") || strings.Contains(field, "{%") || strings.HasSuffix(field, "\n") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// csvRow reads a row: its variables, and what the other columns say.
+func (im *importer) csvRow(t *test, at node, header, record []string) []entry {
+	var vars []entry
+	metric := node{}
+	thresholds := map[int]string{}
+	var options []*yaml.Node
+	for i, name := range header {
+		if i >= len(record) {
+			break
+		}
+		cell := textNode(at.file, at.line(), record[i])
+		field := strings.TrimSpace(record[i])
+		switch {
+		case strings.HasPrefix(name, "__expected"):
+			if field != "" {
+				t.asserts = append(t.asserts, assertionOf(at, field))
+			}
+		case name == "__prefix", name == "__suffix":
+			options = append(options, textNode(at.file, at.line(), name[2:]).y, cell.y)
+		case name == "__description":
+			t.extra = append(t.extra, member{"description", record[i]})
+		case name == "__metric":
+			metric = cell
+		case strings.HasPrefix(name, "__metadata:"):
+			if field != "" {
+				t.extra = append(t.extra, member{"metadata_" + identifier(strings.TrimPrefix(name, "__metadata:"), "value"), field})
+			}
+		case strings.HasPrefix(name, "__config:__expected") && strings.HasSuffix(name, ":threshold"):
+			number := strings.TrimSuffix(strings.TrimPrefix(name, "__config:__expected"), ":threshold")
+			if n, err := strconv.Atoi(number); err == nil {
+				thresholds[n-1] = field
+			} else if number == "" {
+				thresholds[0] = field
+			}
+		case strings.HasPrefix(name, "__"):
+			if field != "" {
+				im.lost(at, "column "+name, "it has no counterpart.")
+			}
+		default:
+			vars = append(vars, entry{name, at, cell})
+		}
+	}
+	for i, a := range t.asserts {
+		if s := thresholds[i]; s != "" {
+			setNode(a.y, "threshold", s)
+		}
+		if metric.text() != "" {
+			setNode(a.y, "metric", metric.text())
+		}
+	}
+	if len(options) > 0 {
+		t.options = append(t.options, node{at.file, &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: at.line(), Content: options}})
+	}
+	return vars
+}
+
+func setNode(y *yaml.Node, key, value string) {
+	y.Content = append(y.Content, textNode("", y.Line, key).y, textNode("", y.Line, value).y)
+}
+
+// shorthand is how a cell says an assertion: not-TYPE(THRESHOLD):VALUE.
+var shorthand = regexp.MustCompile(`^(not-)?([a-z]+(?:-[a-z0-9]+)*)(?:\((\d+(?:\.\d+)?)\))?(?::([\s\S]*))?$`)
+
+// thresholded are types whose cells have a threshold even where none is
+// written.
+var thresholded = map[string]string{
+	"similar": "0.8", "answer-relevance": "0.75", "classifier": "0.75", "context-faithfulness": "0.75", "context-recall": "0.75",
+	"context-relevance": "0.75", "cost": "0.75", "latency": "0.75", "levenshtein": "0.75", "perplexity-score": "0.75",
+	"perplexity": "0.75", "rouge-n": "0.75", "starts-with": "0.75",
+}
+
+// assertionOf reads what a cell expects.
+func assertionOf(at node, cell string) node {
+	y := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: at.line()}
+	set := func(typ, value string) node {
+		setNode(y, "type", typ)
+		setNode(y, "value", strings.TrimSpace(value))
+		return node{at.file, y}
+	}
+	for prefix, typ := range map[string]string{
+		"javascript:": "javascript", "fn:": "javascript", "eval:": "javascript", "grade:": "llm-rubric", "llm-rubric:": "llm-rubric", "python:": "python",
+	} {
+		if rest, ok := strings.CutPrefix(cell, prefix); ok {
+			return set(typ, rest)
+		}
+	}
+	m := shorthand.FindStringSubmatch(cell)
+	if m == nil || !slices.Contains(allTypes(), m[2]) {
+		if isScript(cell) && strings.HasPrefix(cell, "file://") {
+			return set("javascript", cell)
+		}
+		return set("equals", cell)
+	}
+	if m[3] == "" {
+		m[3] = thresholded[m[2]]
+	}
+	if m[3] != "" {
+		setNode(y, "threshold", m[3])
+	}
+	if m[4] == "" {
+		setNode(y, "type", m[1]+m[2])
+		return node{at.file, y}
+	}
+	return set(m[1]+m[2], m[4])
+}

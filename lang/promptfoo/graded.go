@@ -1,0 +1,237 @@
+package promptfoo
+
+import (
+	"slices"
+	"strings"
+)
+
+// judged are the types that a model grades.
+var judged = []string{
+	"llm-rubric", "g-eval", "model-graded-closedqa", "factuality", "model-graded-factuality", "answer-relevance",
+	"context-faithfulness", "context-recall", "select-best",
+}
+
+func graded(base string) bool { return slices.Contains(judged, base) }
+
+// judge makes a metric that a model grades.
+func (im *importer) judge(s *slot, answer value) (measure, error) {
+	m := measure{name: im.name("metric", s.wish(), "judge"), block: "judge", weight: s.weight, limit: s.limit}
+	if s.inverse {
+		return m, errorf("judges have no negation. Write the rubric the other way round")
+	}
+	c := &checker{im: im, s: s, answer: answer, name: m.name}
+	if s.base != "answer-relevance" && s.base != "context-faithfulness" {
+		if err := c.operand(false); err != nil {
+			return m, err
+		}
+		if c.typ == typeList && s.base == "g-eval" {
+			c.expected = `join("\n", ` + c.expected + ")"
+		} else if c.typ != typeString {
+			return m, errorf("its value is no text")
+		}
+	}
+	add := func(name, text string) { m.attrs = append(m.attrs, attr{name, text}) }
+	grader := im.grader(s, "text")
+	if grader == nil {
+		return m, errorf("the model that grades has no counterpart")
+	}
+	add("model", "model."+grader.name)
+	if err := im.question(s, c, add); err != nil {
+		return m, err
+	}
+	if answer.typ != typeOutput {
+		add("answer", c.text())
+	}
+	return m, im.passing(s, &m)
+}
+
+// question writes what a judge of the type looks at.
+func (im *importer) question(s *slot, c *checker, add func(name, text string)) error {
+	column := func(argument, name string, needed bool) error {
+		if _, ok := im.types[name]; ok || im.open {
+			add(argument, rowColumn(name))
+		} else if needed {
+			return errorf("no test has a variable %s", name)
+		}
+		return nil
+	}
+	switch s.base {
+	case "llm-rubric":
+		add("rubric", c.expected)
+	case "g-eval":
+		add("kind", quote("g_eval"))
+		add("rubric", c.expected)
+	case "model-graded-closedqa":
+		add("kind", quote("closed_qa"))
+		add("rubric", c.expected)
+	case "factuality", "model-graded-factuality":
+		add("kind", quote("factuality"))
+		add("expected", c.expected)
+	case "answer-relevance":
+		add("kind", quote("relevance"))
+		return column("question", "query", false)
+	case "context-faithfulness":
+		add("kind", quote("faithfulness"))
+		return first(column("question", "query", false), column("context", "context", true))
+	case "context-recall":
+		add("kind", quote("context_recall"))
+		add("expected", c.expected)
+		return column("context", "context", true)
+	case "select-best":
+		if len(im.subjects) < 2 {
+			return errorf("there is one subject only")
+		}
+		add("kind", quote("pairwise"))
+		add("baseline", quote(im.subjects[0].name))
+		add("rubric", c.expected)
+		im.note(s.at, "assertion of type select-best", "all subjects are compared with the first, %s, each pair in both orders.", im.subjects[0].name)
+	}
+	return nil
+}
+
+// passing sets the grade that an answer passes with.
+func (im *importer) passing(s *slot, m *measure) error {
+	set := func(v float64) {
+		if m.limit == nil {
+			m.limit = &v
+		}
+	}
+	switch s.base {
+	case "llm-rubric":
+		if m.limit == nil {
+			im.note(s.at, "assertion of type llm-rubric", "promptfoo asks the model whether the answer passes; here it does from a grade of 0.5.")
+		}
+		set(0.5)
+	case "g-eval":
+		set(0.7)
+	case "model-graded-closedqa", "factuality", "model-graded-factuality", "select-best":
+		m.limit = nil
+	}
+	if m.weight != nil && *m.weight == 0 {
+		m.limit = nil
+	}
+	return nil
+}
+
+// similar makes a metric of how near an answer is to a text.
+func (im *importer) similar(s *slot, answer value) (measure, error) {
+	m := measure{name: im.name("metric", s.wish(), "similar"), block: "similar", weight: s.weight, limit: s.limit}
+	c := &checker{im: im, s: s, answer: answer, name: m.name}
+	if s.inverse {
+		return m, errorf("similarity has no negation")
+	}
+	if err := c.operand(false); err != nil {
+		return m, err
+	}
+	if list, ok := c.plain.([]any); ok && len(list) == 1 {
+		text, err := im.filledText(asText(list[0]), s.at)
+		if err != nil {
+			return m, err
+		}
+		c.expected, c.typ = text, typeString
+	}
+	if c.typ != typeString {
+		return m, errorf("similar compares with one text")
+	}
+	grader := im.grader(s, "embedding")
+	if grader == nil {
+		return m, errorf("the model that gives embeddings has no counterpart")
+	}
+	m.attrs = append(m.attrs, attr{"model", "model." + grader.name}, attr{"expected", c.expected})
+	if answer.typ != typeOutput {
+		m.attrs = append(m.attrs, attr{"answer", c.text()})
+	}
+	if limit := 0.75; m.limit == nil && (m.weight == nil || *m.weight > 0) {
+		m.limit = &limit
+	}
+	return m, nil
+}
+
+// graderOf are the models that promptfoo takes where nothing is written.
+var graderOf = map[string]struct{ id, name string }{
+	"text":      {"openai:chat:gpt-4.1", "judge"},
+	"embedding": {"openai:embedding:text-embedding-3-large", "embedding"},
+}
+
+// grader is the model block for what grades: one that is there already, or a
+// new one.
+func (im *importer) grader(s *slot, use string) *model {
+	n := im.follow(s.provider)
+	if n.isMap() && !n.get("id").there() {
+		if inner := im.follow(n.get(use)); inner.there() {
+			n = inner
+		} else if n.get("text").there() || n.get("embedding").there() || n.get("classification").there() {
+			n = node{}
+		}
+	}
+	written := string(encode(n.plain()))
+	if !n.there() {
+		written = use
+	}
+	for _, m := range im.models {
+		if n.isText() && !m.echo && slices.Contains(m.written, n.text()) {
+			return m
+		}
+	}
+	if m, ok := im.graders[written]; ok {
+		return m
+	}
+	if !n.there() {
+		other := graderOf[use]
+		n = textNode(s.at.file, s.at.line(), other.id)
+		im.note(s.at, "model that grades", "none is named, so %s is written, near to what promptfoo takes.", strings.SplitN(other.id, ":", 3)[2])
+		m := im.provider(n)
+		if m != nil {
+			m.name = im.name("model", other.name, "judge")
+		}
+		im.graders[written] = m
+		return m
+	}
+	m := im.provider(n)
+	if m != nil && m.echo {
+		m = nil
+	}
+	im.graders[written] = m
+	return m
+}
+
+// combined makes one metric of an assert-set with a threshold.
+func (im *importer) combined(set *assertionSet) (measure, error) {
+	wish := set.name
+	if wish == "" {
+		wish = "assert_set"
+	}
+	one := 1.0
+	m := measure{name: im.name("metric", wish, "set"), block: "metric", weight: set.weight, limit: &set.limit}
+	if m.weight == nil {
+		m.weight = &one
+	}
+	var parts []string
+	total := 0.0
+	for _, s := range set.slots {
+		inner, err := im.measure(s)
+		if err != nil {
+			return m, errorf("one of its assertions, of type %s, has no counterpart: %w", s.typeName(), err)
+		}
+		if inner.block != "metric" {
+			return m, errorf("one of its assertions, of type %s, is graded by a model, whose grades other metrics do not see", s.typeName())
+		}
+		weight := 1.0
+		if s.weight != nil {
+			weight = *s.weight
+		}
+		part := "(" + inner.value + ")"
+		if inner.condition {
+			part = "(" + part + " ? 1 : 0)"
+		}
+		if weight != 1 {
+			part = literal(weight) + " * " + part
+		}
+		parts, total = append(parts, part), total+weight
+	}
+	if total == 0 {
+		return m, errorf("its assertions have no weight")
+	}
+	m.value = "(" + strings.Join(parts, " + ") + ") / " + literal(total)
+	return m, nil
+}

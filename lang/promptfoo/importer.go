@@ -1,0 +1,238 @@
+package promptfoo
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// importer reads one configuration.
+type importer struct {
+	dir, into string
+	root      node
+	findings  []Finding
+
+	tests   []*test
+	columns []string // of the tests, in the order in which they came
+	types   map[string]column
+	// open is set where tests are lost, so that not all columns are known.
+	open bool
+	// untouched is the CSV file that is the tests as it stands; "" otherwise.
+	untouched string
+
+	models   []*model
+	graders  map[string]*model // models that only judges ask, by what was written
+	prompts  []*prompt
+	subjects []subject
+	slots    []*slot
+	metrics  []measure
+
+	env      environment
+	taken    map[string]map[string]bool // names by kind of block
+	comments []string                   // at the head of the pipeline
+	repeats  int
+}
+
+func newImporter(dir, into string) *importer {
+	return &importer{
+		dir: dir, into: into, types: map[string]column{}, graders: map[string]*model{},
+		taken: map[string]map[string]bool{}, repeats: 1,
+	}
+}
+
+// find notes a finding about what stands at a node.
+func (im *importer) find(s Severity, at node, what, detail string, args ...any) {
+	file := at.file
+	if file == "" {
+		file = im.root.file
+	}
+	im.findings = append(im.findings, Finding{s, file, at.line(), what, fmt.Sprintf(detail, args...)})
+}
+
+func (im *importer) lost(at node, what, detail string, args ...any) {
+	im.find(Lost, at, what, detail, args...)
+}
+
+func (im *importer) note(at node, what, detail string, args ...any) {
+	im.find(Note, at, what, detail, args...)
+}
+
+// known reports the keys of a mapping that are not among those given: nothing
+// else would say that they are not carried over.
+func (im *importer) known(n node, what string, keys ...string) {
+	for _, e := range n.entries() {
+		if !slices.Contains(keys, e.key) && e.value.there() {
+			im.lost(e.at, what+" "+e.key, "it has no counterpart.")
+		}
+	}
+}
+
+// name makes a name for a block of a kind that no other block has.
+func (im *importer) name(kind, wish, other string) string {
+	wish = identifier(wish, other)
+	if im.taken[kind] == nil {
+		im.taken[kind] = map[string]bool{}
+	}
+	name := wish
+	for i := 2; im.taken[kind][name]; i++ {
+		name = fmt.Sprintf("%s_%d", wish, i)
+	}
+	im.taken[kind][name] = true
+	return name
+}
+
+// ---- files -------------------------------------------------------------------
+
+// maxFile is how large a file may be that is read as a whole, in bytes.
+const maxFile = 256 << 20
+
+// bytes reads a file, whose name is relative to the configuration's folder.
+func (im *importer) bytes(name string) ([]byte, error) {
+	path := im.path(name)
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
+		err = fmt.Errorf("%s is a folder", name)
+	}
+	if err == nil && info.Size() > maxFile {
+		err = fmt.Errorf("%s is larger than 256 MiB", name)
+	}
+	if err != nil {
+		return nil, fileError(err)
+	}
+	src, err := os.ReadFile(path)
+	return src, fileError(err)
+}
+
+// fileError leaves a path out that the finding names already.
+func fileError(err error) error {
+	if e, ok := err.(*os.PathError); ok {
+		return e.Err
+	}
+	return err
+}
+
+func (im *importer) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(im.dir, filepath.FromSlash(name))
+}
+
+// read parses a YAML or JSON file.
+func (im *importer) read(name string) (node, error) {
+	src, err := im.bytes(name)
+	if err != nil {
+		return node{}, fmt.Errorf("cannot read %s: %w", name, err)
+	}
+	if strings.HasSuffix(name, ".json") {
+		return parseJSON(filepath.ToSlash(name), src, 1)
+	}
+	return parseYAML(filepath.ToSlash(name), src)
+}
+
+// glob are the files that a pattern names, relative to the configuration's
+// folder and sorted.
+func (im *importer) glob(pattern string) []string {
+	if !strings.ContainsAny(pattern, "*?[{") {
+		return []string{pattern}
+	}
+	found, _ := filepath.Glob(im.path(pattern))
+	for i, f := range found {
+		if rel, err := filepath.Rel(im.dir, f); err == nil {
+			found[i] = filepath.ToSlash(rel)
+		}
+	}
+	return found
+}
+
+// reference is the file that a text refers to: file://NAME.
+func reference(s string) (string, bool) {
+	name, ok := strings.CutPrefix(s, "file://")
+	return name, ok && name != "" && !strings.Contains(name, "\n")
+}
+
+// follow replaces a reference by what it refers to: a $ref within the
+// configuration, or a YAML or JSON file.
+func (im *importer) follow(n node) node {
+	for range maxDepth {
+		if n.isMap() && n.get("$ref").isText() {
+			to := im.pointer(n.get("$ref").text())
+			if !to.there() {
+				im.lost(n, "reference "+n.get("$ref").text(), "it refers to nothing.")
+				return node{}
+			}
+			n = to
+			continue
+		}
+		name, ok := reference(n.text())
+		if !ok || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) {
+			return n
+		}
+		read, err := im.read(name)
+		if err != nil {
+			im.lost(n, "file "+name, "%s.", sentence(err))
+			return node{}
+		}
+		n = read
+	}
+	return n
+}
+
+// pointer follows #/a/b from the root.
+func (im *importer) pointer(ref string) node {
+	path, ok := strings.CutPrefix(ref, "#/")
+	if !ok {
+		return node{}
+	}
+	n := im.root
+	for step := range strings.SplitSeq(path, "/") {
+		n = n.get(step)
+	}
+	return n
+}
+
+// sentence is an error within a sentence of a finding.
+func sentence(err error) string {
+	return strings.TrimSuffix(strings.ReplaceAll(err.Error(), "\n", ": "), ".")
+}
+
+// scripts are the endings of files that would have to be run.
+var scripts = []string{".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".py", ".rb", ".go", ".sh"}
+
+// isScript says whether a reference is to a program, or to a function in one.
+func isScript(name string) bool {
+	name, _, _ = strings.Cut(strings.TrimPrefix(name, "file://"), ":")
+	return slices.Contains(scripts, filepath.Ext(name))
+}
+
+// ---- the environment ---------------------------------------------------------
+
+// environment are the variables of the environment that the configuration
+// reads; each becomes a variable of the pipeline.
+type environment struct {
+	names []string
+	// given are values that the configuration itself sets.
+	given map[string]string
+}
+
+// variable is the expression for a variable of the environment.
+func (e *environment) variable(name string) string {
+	if !slices.Contains(e.names, name) {
+		e.names = append(e.names, name)
+	}
+	return "var." + identifier(name, "value")
+}
+
+// isSecret says whether a name is one of a key, whose value stays out of the
+// pipeline.
+func isSecret(name string) bool {
+	name = strings.ToUpper(name)
+	for _, part := range []string{"KEY", "TOKEN", "SECRET", "PASSWORD"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,81 @@
+package promptfoo
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// parseJSON reads JSON into the same nodes that YAML becomes. YAML's reader
+// would take most of JSON, but not its tabs. firstLine is where src begins in
+// its file.
+func parseJSON(file string, src []byte, firstLine int) (node, error) {
+	p := &jsonParser{src: src, line: firstLine, dec: json.NewDecoder(bytes.NewReader(src))}
+	p.dec.UseNumber()
+	y, err := p.value(maxDepth)
+	if err == nil && p.dec.More() {
+		err = fmt.Errorf("there is more behind the value")
+	}
+	if err != nil {
+		return node{}, fmt.Errorf("%s is no valid JSON\nline %d: %w", file, p.here(), err)
+	}
+	return node{file, y}, nil
+}
+
+type jsonParser struct {
+	src  []byte
+	dec  *json.Decoder
+	line int // at pos
+	pos  int
+}
+
+// here is the line of the token that was read last.
+func (p *jsonParser) here() int {
+	to := min(int(p.dec.InputOffset()), len(p.src))
+	if to > p.pos {
+		p.line += bytes.Count(p.src[p.pos:to], []byte("\n"))
+		p.pos = to
+	}
+	return p.line
+}
+
+func (p *jsonParser) value(depth int) (*yaml.Node, error) {
+	token, err := p.dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	if depth == 0 {
+		return nil, fmt.Errorf("values are nested too deep")
+	}
+	line := p.here()
+	switch t := token.(type) {
+	case json.Delim:
+		kind := yaml.SequenceNode
+		if t == '{' {
+			kind = yaml.MappingNode
+		}
+		return p.container(&yaml.Node{Kind: kind, Line: line}, depth-1)
+	case string:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: t, Line: line}, nil
+	case json.Number:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!float", Value: t.String(), Line: line}, nil
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: fmt.Sprint(t), Line: line}, nil
+	}
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null", Line: line}, nil
+}
+
+func (p *jsonParser) container(y *yaml.Node, depth int) (*yaml.Node, error) {
+	y.Tag = map[yaml.Kind]string{yaml.SequenceNode: "!!seq", yaml.MappingNode: "!!map"}[y.Kind]
+	for p.dec.More() {
+		v, err := p.value(depth)
+		if err != nil {
+			return nil, err
+		}
+		y.Content = append(y.Content, v)
+	}
+	_, err := p.dec.Token()
+	return y, err
+}

@@ -1,0 +1,325 @@
+package promptfoo
+
+import (
+	"slices"
+	"strings"
+)
+
+// measure is a metric of the evaluation.
+type measure struct {
+	name string
+	// block is "metric", "judge" or "similar".
+	block string
+	// value is the row expression of a metric.
+	value string
+	// condition is set where that is true or false.
+	condition     bool
+	weight, limit *float64
+	attrs         []attr
+	slot          *slot
+}
+
+// plain says whether a metric needs no block of its own.
+func (m *measure) plain() bool { return m.block == "metric" && m.weight == nil && m.limit == nil }
+
+// measureAll turns the slots into metrics.
+func (im *importer) measureAll() {
+	for _, s := range im.slots {
+		m, err := im.measure(s)
+		if err != nil {
+			im.drop(s, sentence(err))
+			continue
+		}
+		m.slot = s
+		im.metrics = append(im.metrics, m)
+	}
+}
+
+func (im *importer) measure(s *slot) (measure, error) {
+	if s.base == "assert-set" {
+		return im.combined(s.set)
+	}
+	if why, ok := hopeless[s.base]; ok {
+		return measure{}, errorf("%s", why)
+	}
+	if strings.HasPrefix(s.base, "trajectory:") || strings.HasPrefix(s.base, "trace-") {
+		return measure{}, errorf("quern asks models and sees their answers, not what agents do in between")
+	}
+	answer, err := im.answer(s.transforms)
+	if err != nil {
+		return measure{}, errorf("its transform has no counterpart: %w", err)
+	}
+	switch {
+	case graded(s.base):
+		return im.judge(s, answer)
+	case s.base == "similar" || s.base == "similar:cosine":
+		return im.similar(s, answer)
+	}
+	check, ok := checks[s.base]
+	if !ok {
+		return measure{}, errorf("there is no assertion of this type")
+	}
+	c := &checker{im: im, s: s, answer: answer, name: im.name("metric", s.wish(), "metric")}
+	if err := c.operand(keyed(s.base)); err != nil {
+		return measure{}, err
+	}
+	return c.measure(check)
+}
+
+// hopeless are the types that have no counterpart, and why.
+var hopeless = map[string]string{
+	"python":                 "it is a program, and none is run by an import. Write it as a row expression, or as a stage of a plugin",
+	"ruby":                   "it is a program, and none is run by an import. Write it as a row expression, or as a stage of a plugin",
+	"webhook":                "metrics call no endpoints. Write a plugin",
+	"human":                  "people grade nothing while a pipeline runs",
+	"max-score":              "it compares subjects; see differences of overall in the results",
+	"pi":                     "it is a service of its own. Write a judge",
+	"moderation":             "it is a service of its own. Write a judge",
+	"guardrails":             "what a provider's filters report is seen as output.refused and output.finish_reason",
+	"classifier":             "a classifier can be a model of its own: label the answers by label \"model\", or write a judge",
+	"context-relevance":      "no judge looks at a context alone. Write a judge with a rubric",
+	"conversation-relevance": "questions do not see the answers to earlier ones",
+	"agent-rubric":           "judges use no tools",
+	"search-rubric":          "judges do not search the web",
+	"skill-used":             "quern asks models and sees their answers, not what agents do in between",
+	"similar:dot":            "similar compares by cosine",
+	"similar:euclidean":      "similar compares by cosine",
+}
+
+// allTypes are the types of assertions that there are.
+func allTypes() []string {
+	var all []string
+	for t := range checks {
+		all = append(all, t)
+	}
+	for t := range hopeless {
+		all = append(all, t)
+	}
+	return append(all, append(slices.Clone(judged), "similar")...)
+}
+
+// scope is what names mean in expressions about an answer.
+func (im *importer) scope(output *value) *scope {
+	return &scope{columns: im.types, open: im.open, output: output, env: im.env.variable}
+}
+
+// answer is what is looked at: the text of the answer, or what transforms make
+// of it.
+func (im *importer) answer(transforms []node) (value, error) {
+	v := value{text: "output.text", typ: typeOutput}
+	for _, t := range transforms {
+		if isScript(t.text()) && strings.HasPrefix(t.text(), "file://") {
+			return v, errorf("%s is a program, and none is run by an import", strings.TrimPrefix(t.text(), "file://"))
+		}
+		next, err := im.scope(&v).code(t.text())
+		if err != nil {
+			return v, err
+		}
+		v = next
+	}
+	return v, nil
+}
+
+// text is the answer where a text is needed.
+func (c *checker) text() string {
+	switch c.answer.typ {
+	case typeOutput, typeString:
+		return c.answer.text
+	case typeList, typeObject:
+		return "jsonencode(" + c.answer.text + ")"
+	}
+	return "tostring(" + c.answer.text + ")"
+}
+
+// checker makes the metric of one slot.
+type checker struct {
+	im     *importer
+	s      *slot
+	answer value
+	name   string
+
+	// plain is the value that all tests have; expected is the expression for
+	// the value, and when says in which tests there is one ("": in all).
+	plain    any
+	expected string
+	typ      typ
+	when     string
+}
+
+// keyed says of types whose value is no data but part of what is done: it is
+// the same in all tests of a slot.
+func keyed(base string) bool {
+	switch base {
+	case "equals", "contains", "icontains", "contains-all", "contains-any", "icontains-all", "icontains-any", "starts-with",
+		"regex", "levenshtein", "rouge-n", "bleu", "gleu", "meteor", "finish-reason":
+		return false
+	}
+	return !graded(base) && base != "similar"
+}
+
+// operand finds out what the assertion's value is: the same in all tests, or
+// a column.
+func (c *checker) operand(keyed bool) error {
+	v, same := c.s.constant(len(c.im.tests))
+	if !same && keyed {
+		v = c.s.values[c.s.tests()[0]]
+		c.when = "row." + c.im.markTests(c.s, c.name)
+	}
+	if same || keyed {
+		c.plain = v
+		return c.constant(v)
+	}
+	values := map[int]any{}
+	kinds := map[typ]bool{}
+	for i, v := range c.s.values {
+		filled, err := c.im.filled(i, c.listed(v))
+		if err != nil {
+			return err
+		}
+		if filled == nil {
+			return errorf("it has no value")
+		}
+		if _, ok := filled.(object); ok {
+			filled = string(encode(filled))
+			kinds[typeObject] = true
+		} else {
+			kinds[kindOf(filled)] = true
+		}
+		values[i] = filled
+	}
+	c.typ = single(kinds)
+	if c.typ == typeAny || c.typ == typeNumber || c.typ == typeBool {
+		for i, v := range values {
+			values[i] = asText(v)
+		}
+		c.typ = typeString
+	}
+	column := c.im.addColumn("expect_"+c.name, values, c.typ)
+	c.expected = "row." + column
+	if len(values) < len(c.im.tests) {
+		c.when = "row." + column + " != null"
+	}
+	return nil
+}
+
+// filled is a value with the variables of a test filled in.
+func (im *importer) filled(i int, v any) (any, error) {
+	switch v := v.(type) {
+	case string:
+		if !hasTags(v) {
+			return v, nil
+		}
+		return im.render(im.tests[i], v)
+	case []any:
+		out := make([]any, len(v))
+		for k := range v {
+			var err error
+			if out[k], err = im.filled(i, v[k]); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	}
+	return v, nil
+}
+
+// constant writes a value that all tests have.
+func (c *checker) constant(v any) error {
+	v = c.listed(v)
+	c.plain = v
+	switch v := v.(type) {
+	case string:
+		if c.s.base == "javascript" {
+			return nil
+		}
+		text, err := c.im.filledText(v, c.s.at)
+		c.expected, c.typ = text, typeString
+		return err
+	case []any:
+		items := make([]string, len(v))
+		for i, item := range v {
+			text, err := c.im.filledText(asText(item), c.s.at)
+			if err != nil {
+				return err
+			}
+			items[i] = text
+		}
+		c.expected, c.typ = bracket("[", items, "]", ","), typeList
+	case object:
+		c.expected, c.typ = literal(v), typeObject
+	case float64, bool:
+		c.expected, c.typ = quote(asText(v)), typeString
+	}
+	return nil
+}
+
+// filledText is a text of the configuration as an expression over the row.
+func (im *importer) filledText(s string, at node) (string, error) {
+	sc := im.scope(nil)
+	sc.missing = im.missing(at)
+	pieces, err := sc.template(s)
+	if err != nil {
+		return "", err
+	}
+	return expression(pieces, 2), nil
+}
+
+// missing notes variables that no test has.
+func (im *importer) missing(at node) func(string) {
+	return func(name string) {
+		im.note(at, "variable "+name, "no test has it, so nothing is put in its place.")
+	}
+}
+
+// listed cuts a text where the type takes a list.
+func (c *checker) listed(v any) any {
+	s, ok := v.(string)
+	if !ok || !strings.HasSuffix(c.s.base, "contains-any") && !strings.HasSuffix(c.s.base, "contains-all") {
+		return v
+	}
+	list := []any{}
+	for part := range strings.SplitSeq(s, ",") {
+		part = strings.TrimSpace(part)
+		if c.s.base == "contains-any" && len(part) > 1 && part[0] == '"' && part[len(part)-1] == '"' {
+			part = part[1 : len(part)-1]
+		}
+		list = append(list, part)
+	}
+	return list
+}
+
+// addColumn adds a column to the tests; those without a value have null.
+func (im *importer) addColumn(wish string, values map[int]any, t typ) string {
+	im.untouched = ""
+	name := wish
+	for slices.Contains(im.columns, name) {
+		name += "_"
+	}
+	im.columns = append(im.columns, name)
+	im.types[name] = column{typ: t, elem: typeString}
+	for i, v := range values {
+		im.tests[i].vars = append(slices.Clone(im.tests[i].vars), member{name, v})
+	}
+	return name
+}
+
+// markTests adds a column that is true in the tests that have an assertion.
+func (im *importer) markTests(s *slot, name string) string {
+	values := map[int]any{}
+	for i := range im.tests {
+		_, has := s.values[i]
+		values[i] = has
+	}
+	for _, c := range im.columns {
+		if strings.HasPrefix(c, "check_") && slices.IndexFunc(im.tests, func(t *test) bool { return t.cell(c) == nil }) < 0 {
+			equal := true
+			for i, t := range im.tests {
+				equal = equal && t.cell(c) == values[i]
+			}
+			if equal {
+				return c
+			}
+		}
+	}
+	return im.addColumn("check_"+name, values, typeBool)
+}

@@ -1,0 +1,329 @@
+package promptfoo
+
+import (
+	"encoding/csv"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// prompt is what a model is asked.
+type prompt struct {
+	name   string
+	at     node
+	label  string // as the configuration has it
+	config node
+	// chat are messages; raw is a text where there are none.
+	chat []message
+	raw  string
+	// tools and output come from the model that it is for.
+	tools  []any
+	output any
+}
+
+// message is one of a chat.
+type message struct {
+	at            node
+	role, content string
+}
+
+// subject is a model asked with a prompt.
+type subject struct {
+	name   string
+	model  *model
+	prompt *prompt
+}
+
+// readPrompts reads the prompts of the configuration.
+func (im *importer) readPrompts(n node) {
+	if n.isMap() && !n.get("id").there() && !n.get("raw").there() && !n.get("label").there() {
+		// The old form: the file, and what to call it.
+		for _, e := range n.entries() {
+			im.prompt(e.at, e.key, e.value.text(), node{})
+		}
+		return
+	}
+	for _, item := range n.listed() {
+		if !item.isMap() {
+			im.prompt(item, item.text(), "", node{})
+			continue
+		}
+		im.known(item, "option of a prompt", "id", "raw", "label", "display", "config", "function", "file")
+		raw := item.get("raw")
+		for _, other := range []string{"id", "file"} {
+			if !raw.there() {
+				raw = item.get(other)
+			}
+		}
+		if f := item.get("function"); f.there() {
+			im.lost(f, "prompt", "it is made by a program, and none is run by an import.")
+			continue
+		}
+		label := item.get("label").text()
+		if label == "" {
+			label = item.get("id").text()
+		}
+		im.prompt(raw, raw.text(), label, item.get("config"))
+	}
+	if !n.there() {
+		im.note(im.root, "prompts", "there are none; the variable prompt is asked as it stands.")
+		im.prompt(im.root, "{{prompt}}", "", node{})
+	}
+}
+
+// endings are those of files that promptfoo takes for prompts without file://.
+var endings = []string{".txt", ".json", ".jsonl", ".yaml", ".yml", ".md", ".j2", ".csv"}
+
+// prompt reads one entry: a text, or the files that it names.
+func (im *importer) prompt(at node, text, label string, config node) {
+	name, isFile := reference(text)
+	switch {
+	case strings.Contains(text, "://") && !isFile && !strings.ContainsAny(text, " \n"):
+		im.lost(at, "prompt "+short(text), "it is kept elsewhere. Write it out.")
+		return
+	case isFile:
+	case isScript(text) && !strings.ContainsAny(text, " \n"):
+		name, isFile = text, true
+	case slices.Contains(endings, filepath.Ext(text)) && !strings.ContainsAny(text, "\n{"):
+		name, isFile = text, true
+	case strings.HasPrefix(text, "exec:"):
+		name, isFile = "program.sh", true
+	}
+	if !isFile {
+		im.addPrompt(&prompt{at: at, label: label, config: config}, text, "")
+		return
+	}
+	if isScript(name) {
+		im.lost(at, "prompt "+name, "it is made by a program, and none is run by an import. Write the prompt out.")
+		return
+	}
+	files := im.glob(name)
+	if len(files) == 0 {
+		im.lost(at, "prompt "+name, "there is no such file.")
+	}
+	for _, file := range files {
+		if isScript(file) {
+			im.lost(at, "prompt "+file, "it is made by a program, and none is run by an import.")
+			continue
+		}
+		im.promptFile(at, file, label, config)
+	}
+}
+
+func (im *importer) promptFile(at node, file, label string, config node) {
+	src, err := im.bytes(file)
+	if err != nil {
+		im.lost(at, "prompt "+file, "%s.", sentence(err))
+		return
+	}
+	text := strings.ReplaceAll(strings.TrimPrefix(string(src), "\ufeff"), "\r\n", "\n")
+	stem := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	add := func(text, label string) {
+		im.addPrompt(&prompt{at: at, label: label, config: config}, text, stem)
+	}
+	switch filepath.Ext(file) {
+	case ".csv":
+		im.promptsOfCSV(at, file, text, label, add)
+	case ".jsonl":
+		for line := range strings.SplitSeq(text, "\n") {
+			if strings.TrimSpace(line) != "" {
+				add(line, label)
+			}
+		}
+	case ".yaml", ".yml", ".json", ".md", ".j2":
+		add(text, label)
+	default:
+		for _, part := range sections(text) {
+			add(part, label)
+		}
+	}
+}
+
+// sections cuts a text at lines of three dashes.
+func sections(text string) []string {
+	var parts []string
+	var lines []string
+	for line := range strings.SplitSeq(text+"\n---", "\n") {
+		if strings.TrimSpace(line) != "---" {
+			lines = append(lines, line)
+			continue
+		}
+		if part := strings.TrimSpace(strings.Join(lines, "\n")); part != "" {
+			parts = append(parts, part)
+		}
+		lines = nil
+	}
+	return parts
+}
+
+func (im *importer) promptsOfCSV(at node, file, text, label string, add func(text, label string)) {
+	r := csv.NewReader(strings.NewReader(text))
+	r.LazyQuotes, r.FieldsPerRecord, r.TrimLeadingSpace = true, -1, true
+	records, err := r.ReadAll()
+	if err != nil || len(records) == 0 {
+		im.lost(at, "prompts "+file, "it is no valid CSV.")
+		return
+	}
+	column := slices.Index(records[0], "prompt")
+	if column >= 0 {
+		records = records[1:]
+	}
+	for _, record := range records {
+		if i := max(column, 0); i < len(record) && record[i] != "" {
+			add(record[i], label)
+		}
+	}
+}
+
+// addPrompt adds a prompt, whose text may be a chat in JSON or YAML. stem is
+// the name of the file that it comes from.
+func (im *importer) addPrompt(p *prompt, text, stem string) {
+	p.raw = text
+	im.known(p.config, "option of a prompt", "response_format", "tools", "functions")
+	if chat, ok := im.chat(p, text); ok {
+		p.chat = chat
+	}
+	wish := p.label
+	if wish == "" || strings.HasPrefix(wish, "file://") {
+		wish = stem
+	}
+	if wish == "" {
+		wish = "prompt"
+		if len(im.prompts) > 0 {
+			wish = "prompt_" + literal(float64(len(im.prompts)+1))
+		}
+	}
+	p.name = im.name("prompt", wish, "prompt")
+	im.prompts = append(im.prompts, p)
+}
+
+// chat reads messages.
+func (im *importer) chat(p *prompt, text string) ([]message, bool) {
+	trimmed := strings.TrimSpace(text)
+	var n node
+	var err error
+	switch {
+	case strings.HasPrefix(trimmed, "["), strings.HasPrefix(trimmed, `{"`) || strings.HasPrefix(trimmed, "{\n"):
+		n, err = parseJSON(p.at.file, []byte(trimmed), p.at.line())
+	case strings.HasPrefix(trimmed, "- role:"):
+		n, err = parseYAML(p.at.file, []byte(text))
+	default:
+		return nil, false
+	}
+	if err != nil || !n.there() {
+		if strings.Contains(trimmed, `"role"`) {
+			im.lost(p.at, "prompt "+short(trimmed), "its messages are made by the template, so that it is a chat only when it is filled in. Write them as messages.")
+		}
+		return nil, false
+	}
+	if n.isMap() {
+		n = n.get("messages")
+	}
+	var chat []message
+	for _, item := range n.items() {
+		role := item.get("role").text()
+		if role == "" {
+			return nil, false
+		}
+		if role == "developer" {
+			role = "system"
+		}
+		im.known(item, "part of a message", "role", "content", "name")
+		chat = append(chat, message{p.at, role, im.content(p, item.get("content"))})
+	}
+	return chat, len(chat) > 0
+}
+
+// content is the text of a message, which may be a list of parts.
+func (im *importer) content(p *prompt, n node) string {
+	if !n.isList() {
+		return n.text()
+	}
+	var texts []string
+	for _, part := range n.items() {
+		switch part.get("type").text() {
+		case "text", "input_text", "":
+			texts = append(texts, part.get("text").text())
+		default:
+			im.lost(p.at, "part of a message of type "+part.get("type").text(), "messages are texts.")
+		}
+	}
+	return strings.Join(texts, "\n")
+}
+
+// pair makes the subjects: each model with each of its prompts. A prompt that
+// has tools or a form of answers with some models becomes several.
+func (im *importer) pair() {
+	variants := map[string]*prompt{}
+	var made []*prompt
+	for _, m := range im.models {
+		for _, p := range im.prompts {
+			if !m.asks(p) {
+				continue
+			}
+			id := p.name + string(encode(m.tools)) + string(encode(m.output))
+			v := variants[id]
+			if v == nil {
+				v = im.variant(p, m, made)
+				variants[id], made = v, append(made, v)
+			}
+			im.subjects = append(im.subjects, subject{model: m, prompt: v})
+		}
+	}
+	im.prompts = made
+	im.nameSubjects()
+}
+
+func (im *importer) variant(p *prompt, m *model, made []*prompt) *prompt {
+	v := *p
+	v.tools, v.output = m.tools, m.output
+	own := &model{at: p.at, typ: m.typ}
+	for _, e := range p.config.entries() {
+		im.special(own, e)
+	}
+	if own.output != nil {
+		v.output = own.output
+	}
+	v.tools = append(slices.Clone(v.tools), own.tools...)
+	if slices.ContainsFunc(made, func(other *prompt) bool { return other.name == p.name }) {
+		v.name = im.name("prompt", p.name+"_"+m.name, "prompt")
+	}
+	return &v
+}
+
+// asks says whether the model is asked with the prompt.
+func (m *model) asks(p *prompt) bool {
+	if m.only == nil {
+		return true
+	}
+	return slices.ContainsFunc(m.only, func(n node) bool {
+		s := n.text()
+		return s == p.label || s == p.raw || strings.TrimPrefix(s, "file://") == strings.TrimPrefix(p.at.text(), "file://")
+	})
+}
+
+// nameSubjects names subjects by what differs.
+func (im *importer) nameSubjects() {
+	for i := range im.subjects {
+		s := &im.subjects[i]
+		wish := s.model.name + "_" + s.prompt.name
+		switch {
+		case len(im.prompts) == 1 || !im.several(s.model):
+			wish = s.model.name
+		case len(im.models) == 1:
+			wish = s.prompt.name
+		}
+		s.name = im.name("subject", wish, "subject")
+	}
+}
+
+// several says whether a model has several prompts.
+func (im *importer) several(m *model) bool {
+	n := 0
+	for _, s := range im.subjects {
+		if s.model == m {
+			n++
+		}
+	}
+	return n > 1
+}

@@ -1,0 +1,293 @@
+package promptfoo
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// model is a model block.
+type model struct {
+	name, typ string
+	at        node
+	// written is what the configuration calls it: its id and its label.
+	written []string
+	attrs   []attr
+	price   []attr
+	extra   object
+	comment string
+	// echo is set for the provider that gives the prompt back: no model.
+	echo bool
+	// only are the labels of the prompts that it is asked with; nil: all.
+	only []node
+	// tools and output are what a prompt has here.
+	tools     []any
+	output    any
+	transform node
+}
+
+// attr is an argument with its expression.
+type attr struct{ name, text string }
+
+func (m *model) set(name, text string) { m.attrs = append(m.attrs, attr{name, text}) }
+
+func (m *model) has(name string) bool {
+	return slices.ContainsFunc(m.attrs, func(a attr) bool { return a.name == name })
+}
+
+// vendor is whom a provider belongs to that speaks OpenAI's API.
+type vendor struct{ baseURL, key string }
+
+// vendors by the beginning of a provider's id.
+var vendors = map[string]vendor{
+	"openrouter": {"https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"},
+	"groq":       {"https://api.groq.com/openai/v1", "GROQ_API_KEY"},
+	"mistral":    {"https://api.mistral.ai/v1", "MISTRAL_API_KEY"},
+	"deepseek":   {"https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"},
+	"togetherai": {"https://api.together.xyz/v1", "TOGETHER_API_KEY"},
+	"perplexity": {"https://api.perplexity.ai", "PERPLEXITY_API_KEY"},
+	"xai":        {"https://api.x.ai/v1", "XAI_API_KEY"},
+	"cerebras":   {"https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"},
+	"fireworks":  {"https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"},
+	"hyperbolic": {"https://api.hyperbolic.xyz/v1", "HYPERBOLIC_API_KEY"},
+	"nscale":     {"https://inference.api.nscale.com/v1", "NSCALE_SERVICE_TOKEN"},
+	"cometapi":   {"https://api.cometapi.com/v1", "COMETAPI_KEY"},
+	"aimlapi":    {"https://api.aimlapi.com/v1", "AIML_API_KEY"},
+	"github":     {"https://models.github.ai/inference", "GITHUB_TOKEN"},
+	"google":     {"https://generativelanguage.googleapis.com/v1beta/openai", "GOOGLE_API_KEY"},
+	"litellm":    {"http://localhost:4000", "LITELLM_API_KEY"},
+	"localai":    {"http://localhost:8080/v1", "LOCALAI_API_KEY"},
+	"llama.cpp":  {"http://localhost:8080/v1", ""},
+	"lmstudio":   {"http://localhost:1234/v1", ""},
+	"vllm":       {"http://localhost:8000/v1", ""},
+	"docker":     {"http://localhost:12434/engines/v1", ""},
+}
+
+// readProviders reads the providers of the configuration.
+func (im *importer) readProviders(n node) {
+	for _, item := range im.spread(n) {
+		if m := im.provider(item); m != nil {
+			im.models = append(im.models, m)
+		}
+	}
+	if !n.there() {
+		im.lost(im.root, "providers", "there are none, so there is no model to ask.")
+	}
+}
+
+// spread are the elements of a list, with the lists in files that it names in
+// their place.
+func (im *importer) spread(n node) []node {
+	var out []node
+	for _, item := range im.follow(n).listed() {
+		if followed := im.follow(item); followed.isList() {
+			out = append(out, followed.items()...)
+		} else if followed.there() {
+			out = append(out, followed)
+		}
+	}
+	return out
+}
+
+// provider reads one provider: its id alone, or a mapping with id, or a
+// mapping of the id to the rest.
+func (im *importer) provider(n node) *model {
+	m := &model{at: n}
+	id, rest := n.text(), node{}
+	if n.isMap() {
+		id, rest = n.get("id").text(), n
+		if e := n.entries(); id == "" && len(e) == 1 {
+			id, rest = e[0].key, e[0].value
+		}
+	}
+	if id == "" {
+		im.lost(n, "provider", "it has no id.")
+		return nil
+	}
+	im.known(rest, "option of a provider", "id", "label", "config", "prompts", "transform", "delay", "env")
+	label := rest.get("label").text()
+	m.written = []string{id, label}
+	m.only = rest.get("prompts").listed()
+	m.transform = rest.get("transform")
+	if e := rest.get("env"); e.there() {
+		im.note(e, "environment of a provider", "quern takes it from its own environment, where keys belong, or from variables.")
+	}
+	kind, name := im.locate(m, id, n)
+	if kind == "" {
+		return nil
+	}
+	if label != "" {
+		name = label
+	}
+	m.name = im.name("model", name, "model")
+	im.configure(m, rest.get("config"))
+	if d, ok := rest.get("delay").number(); ok {
+		im.delay(m, rest.get("delay"), d)
+	}
+	return m
+}
+
+// locate finds out whose model it is; "" where it has no counterpart. wish is
+// what it may be called.
+func (im *importer) locate(m *model, id string, at node) (kind, wish string) {
+	first, rest, _ := strings.Cut(id, ":")
+	second, name, deeper := strings.Cut(rest, ":")
+	switch first {
+	case "echo":
+		m.echo, m.typ = true, "echo"
+		return "echo", "echo"
+	case "openai", "azure", "azureopenai":
+		return im.openai(m, first, second, name, deeper, at)
+	case "anthropic":
+		if second == "claude-agent-sdk" {
+			break
+		}
+		if second == "messages" || second == "completion" {
+			rest = name
+		}
+		m.typ = "anthropic"
+		m.set("name", quote(rest))
+		return m.typ, rest
+	case "ollama":
+		if second == "chat" || second == "completion" || second == "embeddings" {
+			rest = name
+		}
+		if second == "completion" {
+			im.note(at, "provider "+id, "it is asked by chat instead of by completion.")
+		}
+		m.typ = "ollama"
+		m.set("name", quote(rest))
+		return m.typ, rest
+	case "exec":
+		m.typ = "exec"
+		m.set("command", literal(words(rest)))
+		im.lost(at, "provider "+id, "promptfoo gives the prompt to the command as an argument and takes what it prints; quern's exec keeps one process, writes each request to it as a line of JSON and reads an answer of that form. Adapt the command.")
+		return m.typ, "command"
+	}
+	if v, ok := vendors[first]; ok && !isMedia(second) {
+		return im.vendor(m, v, first, second, rest, name, at)
+	}
+	im.lost(at, "provider "+short(id), "%s", unknownProvider(first, id))
+	return "", ""
+}
+
+// short is a text that fits into a finding.
+func short(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > 60 {
+		return string(r[:57]) + "…"
+	}
+	return s
+}
+
+func unknownProvider(first, id string) string {
+	switch {
+	case isScript(id), first == "python", first == "golang", first == "ruby":
+		return "it is a program, and none is run by an import. Let it speak JSON lines and write model \"exec\", or let it serve OpenAI's API."
+	case strings.HasPrefix(id, "http"), first == "webhook", first == "ws", first == "wss", first == "websocket":
+		return "it is an endpoint with a protocol of its own. Put a command before it and write model \"exec\", or write a plugin."
+	}
+	return "there is no plugin for it. If it serves OpenAI's API, write model \"openai\" with its base_url."
+}
+
+// isMedia says whether a provider is about something other than texts.
+func isMedia(part string) bool {
+	return slices.Contains([]string{"image", "audio", "live", "realtime", "tts", "video", "moderation", "transcription", "assistant"}, part)
+}
+
+// openai reads openai:chat:NAME, openai:NAME, azure:chat:DEPLOYMENT and so on.
+func (im *importer) openai(m *model, first, second, name string, deeper bool, at node) (kind, wish string) {
+	m.typ = "openai"
+	switch {
+	case isMedia(second) || second == "agents" || second == "codex-sdk" || second == "chatkit" || second == "assistant" || second == "foundry-agent":
+		im.lost(at, "provider "+first+":"+second, "what it offers is not chat; models here answer messages.")
+		return "", ""
+	case second == "responses":
+		im.note(at, "provider "+first+":responses", "it is asked by chat completions; the Responses API has no counterpart.")
+	case second == "completion":
+		im.note(at, "provider "+first+":completion", "it is asked by chat instead of by completion.")
+	case second == "chat", second == "embeddings", second == "embedding":
+	default:
+		name, deeper = strings.TrimSuffix(second+":"+name, ":"), true
+	}
+	if !deeper || name == "" {
+		name = "gpt-4.1"
+		im.note(at, "provider "+first+":"+second, "it names no model; %s is written.", name)
+	}
+	m.set("name", quote(name))
+	if first != "openai" {
+		m.set("api_key", im.env.variable("AZURE_API_KEY"))
+	} else if base := im.openaiBase(); base != "" {
+		m.set("base_url", base)
+	}
+	return m.typ, name
+}
+
+// openaiBase is the address that the configuration's env gives to all.
+func (im *importer) openaiBase() string {
+	for _, name := range []string{"OPENAI_BASE_URL", "OPENAI_API_BASE_URL"} {
+		if v := im.env.given[name]; v != "" {
+			return quote(v)
+		}
+	}
+	if v := im.env.given["OPENAI_API_HOST"]; v != "" {
+		return quote("https://" + v + "/v1")
+	}
+	return ""
+}
+
+func (im *importer) vendor(m *model, v vendor, first, second, rest, name string, at node) (kind, wish string) {
+	m.typ = "openai"
+	switch second {
+	case "chat", "embeddings", "embedding":
+		rest = name
+	case "completion":
+		rest = name
+		im.note(at, "provider "+first+":completion", "it is asked by chat instead of by completion.")
+	}
+	if first == "google" {
+		im.note(at, "provider "+first, "it is asked through Google's endpoint for OpenAI's API.")
+	}
+	m.set("name", quote(rest))
+	m.set("base_url", quote(v.baseURL))
+	if v.key != "" {
+		m.set("api_key", im.env.variable(v.key))
+	}
+	return m.typ, rest
+}
+
+// words cuts a command line at blanks outside quotes.
+func words(s string) []any {
+	var out []any
+	var word strings.Builder
+	quote, within := rune(0), false
+	for _, r := range s {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote == 0 && (r == '"' || r == '\''):
+			quote, within = r, true
+		case quote == 0 && r == ' ':
+			if within {
+				out = append(out, word.String())
+			}
+			word.Reset()
+			within = false
+		default:
+			word.WriteRune(r)
+			within = true
+		}
+	}
+	if within {
+		out = append(out, word.String())
+	}
+	return out
+}
+
+// host is a base URL made of a host's name.
+func host(name string) string {
+	if u, err := url.Parse(name); err == nil && u.Scheme != "" {
+		return name
+	}
+	return "https://" + name
+}

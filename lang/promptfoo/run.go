@@ -1,0 +1,240 @@
+package promptfoo
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// run turns the configuration into a pipeline of a name.
+func (im *importer) run(root node, name string) (*Result, error) {
+	im.root = root
+	im.rest(root)
+	im.readEnvironment(root.get("env"))
+	im.readTests(root)
+	im.settle()
+	providers := root.get("providers")
+	if !providers.there() {
+		providers = root.get("targets")
+	}
+	im.readProviders(providers)
+	im.readPrompts(root.get("prompts"))
+	im.evaluateOptions(root.get("evaluateOptions"))
+	im.testOptions()
+	im.pair()
+	im.modelTransforms()
+	im.gatherSlots()
+	im.measureAll()
+	if len(im.metrics) == 0 && len(im.subjects) > 0 {
+		im.note(root, "assertions", "there are none to measure by; that there is an answer is what is asked for.")
+		im.metrics = append(im.metrics, measure{name: im.name("metric", "answered", "metric"), block: "metric", value: `output.text != ""`, condition: true})
+	}
+	return im.write(name)
+}
+
+// rest reports the keys of the configuration that nothing else reads.
+func (im *importer) rest(root node) {
+	read := []string{"prompts", "providers", "targets", "tests", "scenarios", "defaultTest", "evaluateOptions", "env", "assertionTemplates", "$schema"}
+	lost := map[string]string{
+		"derivedMetrics":     "figures of figures can be outputs: output \"x\" { value = … }, over evaluate.NAME.subjects.SUBJECT.METRIC.value.",
+		"nunjucksFilters":    "they are programs, and none is run by an import.",
+		"extensions":         "they are programs, and none is run by an import.",
+		"redteam":            "attacks are not generated. Generate the tests with promptfoo and import them.",
+		"tracing":            "quern makes spans of its own when OTEL_EXPORTER_OTLP_ENDPOINT is set; metrics do not see them.",
+		"commandLineOptions": "flags are given to quern on the command line.",
+		"mcp":                "models have no tools of servers.",
+	}
+	notes := map[string]string{
+		"sharing":            "results stay here. quern report writes them as a page that can be passed on.",
+		"tags":               "they mean nothing to the evaluation.",
+		"metadata":           "it means nothing to the evaluation.",
+		"writeLatestResults": "quern keeps the results of each run.",
+		"outputPath":         "results are kept, and written by quern show -format=csv, json, markdown or junit, and by quern report.",
+	}
+	for _, e := range root.entries() {
+		switch {
+		case slices.Contains(read, e.key) || !e.value.there():
+		case e.key == "description":
+			im.comments = append(im.comments, strings.Split(strings.TrimSpace(e.value.text()), "\n")...)
+		case lost[e.key] != "":
+			im.lost(e.at, e.key, "%s", lost[e.key])
+		case notes[e.key] != "":
+			im.note(e.at, e.key, "%s", notes[e.key])
+		default:
+			im.note(e.at, e.key, "promptfoo has no such key of its own; what refers to it is carried over.")
+		}
+	}
+}
+
+func (im *importer) readEnvironment(n node) {
+	im.env.given = map[string]string{}
+	for _, e := range im.follow(n).entries() {
+		if isSecret(e.key) {
+			im.note(e.at, "env "+e.key, "keys are not copied. They stay in the environment.")
+			continue
+		}
+		im.env.given[e.key] = e.value.text()
+		if !strings.HasPrefix(e.key, "OPENAI_") {
+			im.note(e.at, "env "+e.key, "what refers to it becomes a variable with this default.")
+		}
+	}
+}
+
+func (im *importer) evaluateOptions(n node) {
+	for _, e := range n.entries() {
+		v, isNumber := e.value.number()
+		switch {
+		case e.key == "repeat" && isNumber:
+			im.repeats = max(int(v), 1)
+		case e.key == "maxConcurrency" && isNumber:
+			for _, m := range im.models {
+				if !m.echo {
+					m.set("max_concurrency", literal(v))
+				}
+			}
+		case e.key == "delay" && isNumber:
+			for _, m := range im.models {
+				im.delay(m, e.at, v)
+			}
+		case e.key == "cache":
+			if e.value.text() == "false" {
+				for _, m := range im.models {
+					if !m.echo {
+						m.set("cache", "false")
+					}
+				}
+			}
+		case e.key == "timeoutMs" && isNumber && v > 0:
+			for _, m := range im.models {
+				if !m.echo && !m.has("timeout") {
+					m.set("timeout", quote(literal(v/1000)+"s"))
+				}
+			}
+		case e.key == "showProgressBar" || e.key == "interactiveProviders" || e.key == "eventSource":
+			im.note(e.at, "evaluateOptions "+e.key, "it means nothing to the results.")
+		default:
+			im.lost(e.at, "evaluateOptions "+e.key, "it has no counterpart.")
+		}
+	}
+}
+
+// testOptions reads what tests say of the prompts: texts around them. The
+// other options are read where assertions are.
+func (im *importer) testOptions() {
+	for _, t := range im.tests {
+		for _, o := range t.options {
+			im.known(o, "option of a test", "provider", "transform", "postprocess", "prefix", "suffix", "rubricPrompt", "disableVarExpansion", "disableConversationVar")
+		}
+	}
+	for _, name := range []string{"prefix", "suffix"} {
+		texts := map[string]bool{}
+		var at node
+		for _, t := range im.tests {
+			o := t.option(name)
+			texts[o.text()] = true
+			if o.there() {
+				at = o
+			}
+		}
+		if !at.there() {
+			continue
+		}
+		around := at.text()
+		if len(texts) > 1 {
+			values := map[int]any{}
+			for i, t := range im.tests {
+				values[i] = t.option(name).text()
+			}
+			around = "{{ " + im.addColumn(name, values, typeString) + " }}"
+		}
+		for _, p := range im.prompts {
+			switch {
+			case p.chat != nil:
+				im.lost(at, name+" of a test", "the prompt %s is a chat.", p.name)
+			case name == "prefix":
+				p.raw = around + p.raw
+			default:
+				p.raw += around
+			}
+		}
+	}
+}
+
+// modelTransforms reports transforms of models that differ: metrics do not
+// know whose answer they look at.
+func (im *importer) modelTransforms() {
+	if im.providerTransform().there() {
+		return
+	}
+	for _, m := range im.models {
+		if m.transform.there() {
+			im.lost(m.transform, "transform of a provider", "other providers have none or another one, and metrics are the same for all subjects.")
+		}
+	}
+}
+
+// write makes the files.
+func (im *importer) write(name string) (*Result, error) {
+	r := &Result{Name: name, Prompts: len(im.prompts), Subjects: len(im.subjects), Rows: len(im.tests), Metrics: len(im.metrics)}
+	if im.open && len(im.tests) == 0 {
+		r.Subjects = 0
+	}
+	blocks := im.blocks(name, r)
+	for _, m := range im.models {
+		if !m.echo {
+			r.Models++
+		}
+	}
+	r.Models += len(im.graderModels())
+	source, err := render(im, name, blocks)
+	if err != nil {
+		return nil, err
+	}
+	r.Files = append(r.Files, File{name + ".quern.hcl", source})
+	if im.untouched == "" && len(im.tests) > 0 {
+		r.Files = append(r.Files, File{name + ".jsonl", im.rows()})
+	}
+	r.Findings = im.findings
+	return r, nil
+}
+
+func (im *importer) graderModels() []*model {
+	var all []*model
+	for _, key := range slices.Sorted(maps.Keys(im.graders)) {
+		if m := im.graders[key]; m != nil {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// rows are the tests as JSON lines.
+func (im *importer) rows() []byte {
+	var b strings.Builder
+	for _, t := range im.tests {
+		row := object{}
+		for _, name := range im.columns {
+			row = append(row, member{name, t.cell(name)})
+		}
+		b.Write(encode(row))
+		b.WriteByte('\n')
+	}
+	return []byte(b.String())
+}
+
+// path is the way from the pipeline's folder to a file of the configuration.
+func (im *importer) relative(file string) string {
+	from, err := filepath.Abs(im.into)
+	if err != nil {
+		return file
+	}
+	to, err := filepath.Abs(im.path(file))
+	if err != nil {
+		return file
+	}
+	if rel, err := filepath.Rel(from, to); err == nil {
+		return filepath.ToSlash(rel)
+	}
+	return filepath.ToSlash(to)
+}

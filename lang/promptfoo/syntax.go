@@ -1,0 +1,380 @@
+package promptfoo
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The two languages that stand inside configurations, the expressions of
+// nunjucks and of JavaScript, are alike enough to be parsed into one tree. It
+// holds what both offer that has a counterpart in HCL; anything else is a
+// syntax error here, and a finding for the user.
+
+// term is an expression.
+type term struct {
+	op   string // one of the constants below, or the sign of an operator
+	name string // of opName, opMember, opFilter; the text of opText; the pattern of opRegex
+	args []*term
+	// num is the value of opNumber.
+	num float64
+	// flags of opRegex; parameters of opArrow, with commas between.
+	extra string
+}
+
+const (
+	opText, opNumber, opBool, opNull = "text", "number", "bool", "null"
+	opName, opMember, opIndex        = "name", "member", "index"
+	opCall, opFilter, opList         = "call", "filter", "list"
+	opCond, opNot, opNegate          = "cond", "not", "negate"
+	opRegex, opArrow, opTemplate     = "regex", "arrow", "template"
+)
+
+// dialect tells the two languages apart.
+type dialect int
+
+const (
+	nunjucks dialect = iota
+	javascript
+)
+
+// maxTerm is how deep an expression may be nested.
+const maxTerm = 100
+
+type parser struct {
+	lexer
+	tok   token
+	depth int
+}
+
+// parseTerm parses a whole expression.
+func parseTerm(src string, d dialect) (t *term, err error) {
+	p := &parser{lexer: lexer{src: src, dialect: d}}
+	if err := p.advance(); err != nil {
+		return nil, err
+	}
+	t, err = p.expression()
+	if err == nil && p.tok.kind != tokEnd {
+		err = p.unexpected()
+	}
+	return t, err
+}
+
+func (p *parser) advance() (err error) {
+	p.tok, err = p.next()
+	return err
+}
+
+func (p *parser) unexpected() error {
+	if p.tok.kind == tokEnd {
+		return fmt.Errorf("it ends too early")
+	}
+	return fmt.Errorf("%q has no counterpart", p.tok.text)
+}
+
+// is says whether the token is the sign or, in nunjucks, the word.
+func (p *parser) is(text string) bool {
+	return p.tok.text == text && (p.tok.kind == tokSign || p.tok.kind == tokWord)
+}
+
+func (p *parser) accept(text string) (bool, error) {
+	if !p.is(text) {
+		return false, nil
+	}
+	return true, p.advance()
+}
+
+func (p *parser) expect(text string) error {
+	ok, err := p.accept(text)
+	if err == nil && !ok {
+		err = p.unexpected()
+	}
+	return err
+}
+
+// expression is a condition with its two outcomes, or something that binds
+// tighter.
+func (p *parser) expression() (*term, error) {
+	if p.depth++; p.depth > maxTerm {
+		return nil, fmt.Errorf("it is nested too deep")
+	}
+	defer func() { p.depth-- }()
+	t, err := p.binary(0)
+	if err != nil {
+		return nil, err
+	}
+	if p.dialect == nunjucks {
+		return p.inlineIf(t)
+	}
+	ok, err := p.accept("?")
+	if err != nil || !ok {
+		return t, err
+	}
+	yes, err := p.expression()
+	if err == nil {
+		err = p.expect(":")
+	}
+	if err != nil {
+		return nil, err
+	}
+	no, err := p.expression()
+	return &term{op: opCond, args: []*term{t, yes, no}}, err
+}
+
+// inlineIf is nunjucks' `yes if condition else no`.
+func (p *parser) inlineIf(yes *term) (*term, error) {
+	ok, err := p.accept("if")
+	if err != nil || !ok {
+		return yes, err
+	}
+	cond, err := p.binary(0)
+	if err != nil {
+		return nil, err
+	}
+	no := &term{op: opText}
+	if ok, err = p.accept("else"); err == nil && ok {
+		no, err = p.expression()
+	}
+	return &term{op: opCond, args: []*term{cond, yes, no}}, err
+}
+
+// levels are the operators, from those that bind loosest. Each is written as
+// it is in the tree.
+var levels = [][]string{
+	{"||", "??"}, {"&&"}, {"==", "!="}, {"<", "<=", ">", ">=", "in"}, {"~"}, {"+", "-"}, {"*", "/", "%"},
+}
+
+var spelled = map[string]string{"===": "==", "!==": "!=", "or": "||", "and": "&&"}
+
+func (p *parser) operator(level int) string {
+	if p.tok.kind != tokSign && p.tok.kind != tokWord {
+		return ""
+	}
+	sign := p.tok.text
+	if p.tok.kind == tokWord && (p.dialect == javascript || sign != "or" && sign != "and" && sign != "in") {
+		return ""
+	}
+	if s, ok := spelled[sign]; ok {
+		sign = s
+	}
+	for _, s := range levels[level] {
+		if s == sign {
+			return s
+		}
+	}
+	return ""
+}
+
+func (p *parser) binary(level int) (*term, error) {
+	if level == len(levels) {
+		return p.unary()
+	}
+	left, err := p.binary(level + 1)
+	for err == nil {
+		op := p.operator(level)
+		if op == "" {
+			return left, nil
+		}
+		if err = p.advance(); err != nil {
+			break
+		}
+		var right *term
+		if right, err = p.binary(level + 1); err == nil {
+			left = &term{op: op, args: []*term{left, right}}
+		}
+	}
+	return nil, err
+}
+
+func (p *parser) unary() (*term, error) {
+	if p.depth++; p.depth > maxTerm {
+		return nil, fmt.Errorf("it is nested too deep")
+	}
+	defer func() { p.depth-- }()
+	for sign, op := range map[string]string{"!": opNot, "not": opNot, "-": opNegate} {
+		if !p.is(sign) || sign == "not" && p.dialect == javascript {
+			continue
+		}
+		if err := p.advance(); err != nil {
+			return nil, err
+		}
+		t, err := p.unary()
+		return &term{op: op, args: []*term{t}}, err
+	}
+	t, err := p.primary()
+	if err != nil {
+		return nil, err
+	}
+	return p.postfix(t)
+}
+
+func (p *parser) primary() (*term, error) {
+	tok := p.tok
+	switch tok.kind {
+	case tokText:
+		return &term{op: opText, name: tok.text}, p.advance()
+	case tokNumber:
+		return &term{op: opNumber, num: tok.num}, p.advance()
+	case tokRegex:
+		return &term{op: opRegex, name: tok.text, extra: tok.flags}, p.advance()
+	case tokTemplate:
+		return p.template(tok.text)
+	case tokWord:
+		return p.word(tok.text)
+	}
+	switch {
+	case p.is("("):
+		return p.parenthesised()
+	case p.is("["):
+		items, err := p.arguments("[", "]")
+		return &term{op: opList, args: items}, err
+	}
+	return nil, p.unexpected()
+}
+
+func (p *parser) word(name string) (*term, error) {
+	if err := p.advance(); err != nil {
+		return nil, err
+	}
+	switch name {
+	case "true", "false":
+		return &term{op: opBool, name: name}, nil
+	case "null", "none", "undefined":
+		return &term{op: opNull}, nil
+	case "function", "new", "typeof", "await", "async", "void", "delete":
+		return nil, fmt.Errorf("%s has no counterpart", name)
+	}
+	if p.dialect == javascript && p.is("=>") {
+		return p.arrow(name)
+	}
+	return &term{op: opName, name: name}, nil
+}
+
+// parenthesised is an expression in parentheses or the parameters of an arrow
+// function.
+func (p *parser) parenthesised() (*term, error) {
+	items, err := p.arguments("(", ")")
+	if err != nil {
+		return nil, err
+	}
+	if p.dialect == javascript && p.is("=>") {
+		var params []string
+		for _, t := range items {
+			if t.op != opName {
+				return nil, fmt.Errorf("a function with such parameters has no counterpart")
+			}
+			params = append(params, t.name)
+		}
+		return p.arrow(strings.Join(params, ","))
+	}
+	if len(items) != 1 {
+		return nil, p.unexpected()
+	}
+	return items[0], nil
+}
+
+func (p *parser) arrow(params string) (*term, error) {
+	if err := p.advance(); err != nil {
+		return nil, err
+	}
+	if p.is("{") {
+		return nil, fmt.Errorf("a function with statements has no counterpart")
+	}
+	body, err := p.expression()
+	return &term{op: opArrow, extra: params, args: []*term{body}}, err
+}
+
+// template is JavaScript's text with ${…} in it.
+func (p *parser) template(src string) (*term, error) {
+	t := &term{op: opTemplate}
+	for {
+		before, rest, found := strings.Cut(src, "${")
+		t.args = append(t.args, &term{op: opText, name: unescape(before)})
+		if !found {
+			return t, p.advance()
+		}
+		inside, after, closed := strings.Cut(rest, "}")
+		if !closed {
+			return nil, fmt.Errorf("a ${ is not closed")
+		}
+		part, err := parseTerm(inside, javascript)
+		if err != nil {
+			return nil, err
+		}
+		t.args, src = append(t.args, part), after
+	}
+}
+
+// arguments are expressions between two signs, with commas between.
+func (p *parser) arguments(open, closed string) ([]*term, error) {
+	if err := p.expect(open); err != nil {
+		return nil, err
+	}
+	var args []*term
+	for !p.is(closed) {
+		t, err := p.expression()
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, t)
+		if ok, err := p.accept(","); err != nil {
+			return nil, err
+		} else if !ok {
+			break
+		}
+	}
+	return args, p.expect(closed)
+}
+
+func (p *parser) postfix(t *term) (*term, error) {
+	for {
+		var err error
+		switch {
+		case p.is("."), p.is("?."):
+			t, err = p.member(t)
+		case p.is("["):
+			var items []*term
+			if items, err = p.arguments("[", "]"); err == nil && len(items) != 1 {
+				err = p.unexpected()
+			}
+			t = &term{op: opIndex, args: append([]*term{t}, items...)}
+		case p.is("("):
+			var args []*term
+			args, err = p.arguments("(", ")")
+			t = &term{op: opCall, args: append([]*term{t}, args...)}
+		case p.dialect == nunjucks && p.is("|"):
+			t, err = p.filter(t)
+		default:
+			return t, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (p *parser) member(of *term) (*term, error) {
+	if err := p.advance(); err != nil {
+		return nil, err
+	}
+	if p.tok.kind != tokWord {
+		return nil, p.unexpected()
+	}
+	t := &term{op: opMember, name: p.tok.text, args: []*term{of}}
+	return t, p.advance()
+}
+
+func (p *parser) filter(of *term) (*term, error) {
+	if err := p.advance(); err != nil {
+		return nil, err
+	}
+	if p.tok.kind != tokWord {
+		return nil, p.unexpected()
+	}
+	t := &term{op: opFilter, name: p.tok.text, args: []*term{of}}
+	if err := p.advance(); err != nil || !p.is("(") {
+		return t, err
+	}
+	args, err := p.arguments("(", ")")
+	t.args = append(t.args, args...)
+	return t, err
+}

@@ -1,0 +1,349 @@
+package promptfoo
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// test is a test case: a row.
+type test struct {
+	at      node
+	vars    []member
+	asserts []node
+	// options are those of the test and, behind them, those of all tests.
+	options []node
+	// extra columns: the description and metadata.
+	extra []member
+}
+
+// defaults are what all tests have.
+type defaults struct {
+	vars    []entry
+	asserts []node
+	options node
+	extra   []member
+}
+
+// readTests reads the tests and scenarios.
+func (im *importer) readTests(root node) {
+	d := im.defaults(im.follow(root.get("defaultTest")))
+	if n := root.get("tests"); n.there() {
+		im.testList(n, d)
+	}
+	for _, s := range im.spread(root.get("scenarios")) {
+		im.scenario(s, d)
+	}
+	if len(im.tests) == 0 && !im.open {
+		// Without tests, promptfoo asks once with the variables of all.
+		im.addTest(node{file: root.file, y: root.y}, nil, d)
+	}
+}
+
+func (im *importer) defaults(n node) defaults {
+	im.known(n, "option of all tests", "vars", "assert", "options", "metadata", "threshold", "description", "provider")
+	im.refuse(n)
+	d := defaults{vars: im.vars(n.get("vars")), asserts: n.get("assert").listed(), options: im.follow(n.get("options"))}
+	d.extra = im.metadata(n.get("metadata"))
+	return d
+}
+
+// refuse reports what a test has that a row cannot say.
+func (im *importer) refuse(n node) {
+	for name, why := range map[string]string{
+		"threshold":             "an answer passes when all its assertions do. What is asked of their weighted mean can be said in a gate, by subjects.NAME.overall.",
+		"assertScoringFunction": "it is a program, and none is run by an import.",
+		"providerOutput":        "answers that are there already can be a subject: make them a column and write subjects = { given = row.NAME }.",
+		"provider":              "all subjects answer all rows. Make an evaluation of its own for these tests.",
+		"providers":             "all subjects answer all rows. Make an evaluation of its own for these tests.",
+		"prompts":               "all subjects answer all rows. Make an evaluation of its own for these tests.",
+	} {
+		if v := n.get(name); v.there() {
+			im.lost(v, name+" of a test", "%s", why)
+		}
+	}
+}
+
+func (im *importer) metadata(n node) []member {
+	var out []member
+	for _, e := range n.entries() {
+		if e.key == "conversationId" {
+			im.lost(e.at, "metadata conversationId", "questions do not see the answers to earlier ones.")
+		}
+		out = append(out, member{"metadata_" + identifier(e.key, "value"), e.value.plain()})
+	}
+	return out
+}
+
+// testList reads a list of tests, or a text that names files of them.
+func (im *importer) testList(n node, d defaults) {
+	if n.isText() {
+		im.testFiles(n, n.text(), d, true)
+		return
+	}
+	for _, item := range n.listed() {
+		item = im.follow(item)
+		switch {
+		case item.isText():
+			im.testFiles(item, item.text(), d, len(n.items()) == 1)
+		case item.isList():
+			im.testList(item, d)
+		case item.get("path").isText() && !item.get("vars").there():
+			im.testFiles(item, item.get("path").text(), d, false)
+		case item.isMap():
+			im.test(item, d)
+		}
+	}
+}
+
+func (im *importer) testFiles(at node, text string, d defaults, alone bool) {
+	name := strings.TrimPrefix(text, "file://")
+	lost := func(detail string) {
+		im.open = true
+		im.lost(at, "tests "+short(text), "%s", detail)
+	}
+	if strings.Contains(name, "://") || strings.HasPrefix(name, "az:") {
+		lost("they are kept elsewhere. Bring them in by a source.")
+		return
+	}
+	files := im.glob(name)
+	if len(files) == 0 {
+		lost("there are no such files.")
+	}
+	for _, file := range files {
+		if isScript(file) {
+			lost("they are made by a program, and none is run by an import. Let it write a file, and bring that in by a source.")
+			continue
+		}
+		if err := im.testFile(at, file, d, alone && len(files) == 1); err != nil {
+			lost(sentence(err) + ".")
+		}
+	}
+}
+
+func (im *importer) testFile(at node, file string, d defaults, alone bool) error {
+	switch ext := filepath.Ext(file); ext {
+	case ".csv":
+		return im.testsOfCSV(file, d, alone)
+	case ".jsonl":
+		src, err := im.bytes(file)
+		if err != nil {
+			return err
+		}
+		line := 0
+		for text := range strings.SplitSeq(string(src), "\n") {
+			if line++; strings.TrimSpace(text) == "" {
+				continue
+			}
+			n, err := parseJSON(file, []byte(text), line)
+			if err != nil {
+				return err
+			}
+			im.test(n, d)
+		}
+		return nil
+	case ".yaml", ".yml", ".json":
+		n, err := im.read(file)
+		if err != nil {
+			return err
+		}
+		if n.isMap() {
+			im.test(n, d)
+		} else {
+			im.testList(n, d)
+		}
+		return nil
+	default:
+		return fmt.Errorf("files of type %q are not read", ext)
+	}
+}
+
+// test adds a test case.
+func (im *importer) test(n node, d defaults) {
+	im.known(n, "option of a test", "vars", "assert", "options", "metadata", "description", "threshold",
+		"assertScoringFunction", "providerOutput", "provider", "providers", "prompts")
+	im.refuse(n)
+	t := &test{at: n, asserts: n.get("assert").listed(), extra: im.metadata(n.get("metadata"))}
+	if o := im.follow(n.get("options")); o.there() {
+		t.options = []node{o}
+	}
+	if s := n.get("description").text(); s != "" {
+		t.extra = append([]member{{"description", s}}, t.extra...)
+	}
+	im.addTest(n, t, d, im.vars(n.get("vars"))...)
+}
+
+// addTest adds a test with what all tests have: once for each combination of
+// its variables that are lists.
+func (im *importer) addTest(at node, t *test, d defaults, vars ...entry) {
+	if t == nil {
+		t = &test{at: at}
+	}
+	t.asserts = append(slices.Clone(d.asserts), t.asserts...)
+	if d.options.there() {
+		t.options = append(t.options, d.options)
+	}
+	for _, m := range d.extra {
+		if !slices.ContainsFunc(t.extra, func(own member) bool { return own.Name == m.Name }) {
+			t.extra = append(t.extra, m)
+		}
+	}
+	var all []entry
+	for _, e := range slices.Concat(d.vars, vars) {
+		if i := slices.IndexFunc(all, func(other entry) bool { return other.key == e.key }); i >= 0 {
+			all[i] = e
+		} else {
+			all = append(all, e)
+		}
+	}
+	whole := t.option("disableVarExpansion").isTrue()
+	rows := [][]member{nil}
+	for _, e := range all {
+		values := im.values(e, whole)
+		var next [][]member
+		for _, row := range rows {
+			for _, v := range values {
+				next = append(next, append(slices.Clone(row), member{e.key, v}))
+			}
+		}
+		const most = 1_000_000
+		if len(next) > most {
+			im.lost(e.at, "variable "+e.key, "its combinations are more than a million rows.")
+			return
+		}
+		rows = next
+	}
+	for _, row := range rows {
+		c := *t
+		c.vars = row
+		im.tests = append(im.tests, &c)
+	}
+}
+
+// option is one of the test's or of all tests'.
+func (t *test) option(name string) node {
+	for _, o := range t.options {
+		if v := o.get(name); v.there() {
+			return v
+		}
+	}
+	return node{}
+}
+
+// vars are the variables of a test: a mapping, or files with mappings.
+func (im *importer) vars(n node) []entry {
+	if n.isMap() {
+		return n.entries()
+	}
+	var all []entry
+	for _, item := range n.listed() {
+		name, _ := reference(item.text())
+		if name == "" {
+			name = item.text()
+		}
+		for _, file := range im.glob(name) {
+			if isScript(file) {
+				im.lost(item, "variables "+file, "they are made by a program, and none is run by an import.")
+				continue
+			}
+			read, err := im.read(file)
+			if err != nil {
+				im.lost(item, "variables "+file, "%s.", sentence(err))
+				continue
+			}
+			all = append(all, read.entries()...)
+		}
+	}
+	return all
+}
+
+// values are what a variable is: several where it is a list, unless whole.
+func (im *importer) values(e entry, whole bool) []any {
+	if !e.value.isList() || whole {
+		if name, ok := reference(e.value.text()); ok && strings.ContainsAny(name, "*?") {
+			var all []any
+			for _, file := range im.glob(name) {
+				all = append(all, im.loaded(e.value, "file://"+file))
+			}
+			return all
+		}
+		return []any{im.value(e.value)}
+	}
+	var all []any
+	for _, item := range e.value.items() {
+		all = append(all, im.value(item))
+	}
+	if len(all) == 0 {
+		return []any{[]any{}}
+	}
+	return all
+}
+
+func (im *importer) value(n node) any {
+	if !n.isText() {
+		return n.plain()
+	}
+	return im.loaded(n, n.text())
+}
+
+// loaded is a text that a variable is, or that of the file it refers to.
+func (im *importer) loaded(at node, text string) any {
+	name, ok := reference(text)
+	if !ok {
+		if strings.HasPrefix(text, "package:") {
+			im.lost(at, "variable", "it comes from a program, and none is run by an import.")
+		}
+		return strings.TrimSuffix(text, "\n")
+	}
+	ext := strings.ToLower(filepath.Ext(name))
+	switch {
+	case isScript(name):
+		im.lost(at, "variable "+name, "it comes from a program, and none is run by an import.")
+		return nil
+	case slices.Contains([]string{".pdf", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".mp3", ".wav", ".mp4", ".mov", ".webm"}, ext):
+		im.lost(at, "variable "+name, "prompts are texts; images, sounds and documents have no counterpart.")
+		return nil
+	case ext == ".yaml" || ext == ".yml":
+		n, err := im.read(name)
+		if err != nil {
+			im.lost(at, "variable "+name, "%s.", sentence(err))
+			return nil
+		}
+		if n.isText() {
+			return n.text()
+		}
+		return string(encode(n.plain()))
+	}
+	src, err := im.bytes(name)
+	if err != nil {
+		im.lost(at, "variable "+name, "%s.", sentence(err))
+		return nil
+	}
+	return strings.TrimSpace(string(src))
+}
+
+// scenario reads data sets with tests that each of them is put through.
+func (im *importer) scenario(n node, d defaults) {
+	im.known(n, "option of a scenario", "config", "tests", "description")
+	for _, c := range im.spread(n.get("config")) {
+		inner := im.defaults(c)
+		inner.vars = slices.Concat(d.vars, inner.vars)
+		inner.asserts = slices.Concat(d.asserts, inner.asserts)
+		inner.extra = append(inner.extra, d.extra...)
+		if !inner.options.there() {
+			inner.options = d.options
+		}
+		if s := c.get("description").text(); s != "" {
+			inner.extra = append(inner.extra, member{"scenario", s})
+		} else if s := n.get("description").text(); s != "" {
+			inner.extra = append(inner.extra, member{"scenario", s})
+		}
+		tests := n.get("tests")
+		if !tests.there() {
+			im.addTest(c, nil, inner)
+			continue
+		}
+		im.testList(tests, inner)
+	}
+}

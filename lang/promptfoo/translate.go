@@ -1,0 +1,461 @@
+package promptfoo
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+)
+
+// typ is what is known of a value's type.
+type typ string
+
+const (
+	typeAny    typ = "" // not known, or another one in each row
+	typeString typ = "string"
+	typeNumber typ = "number"
+	typeBool   typ = "bool"
+	typeList   typ = "list"
+	typeObject typ = "object"
+	// typeOutput is the answer itself, which is a text, but which promptfoo
+	// also gives as what its JSON holds.
+	typeOutput typ = "output"
+	// typeFunction is a name that may only be called, such as JSON.parse.
+	typeFunction typ = "function"
+)
+
+// value is an expression of HCL.
+type value struct {
+	text string
+	typ  typ
+	elem typ // of lists
+	// loose is set where the text needs parentheses to be an operand.
+	loose bool
+	// item is the number, from 1, of the part of the answer that it is. Which
+	// part is seen by what is asked of it: promptfoo gives the calls of tools
+	// as an answer that is a list.
+	item int
+	// parsed is set where it is no longer JSON in a text here, other than
+	// there.
+	parsed bool
+}
+
+func (v value) operand() string {
+	if v.loose {
+		return "(" + v.text + ")"
+	}
+	return v.text
+}
+
+// scope is what names mean in the expressions of a configuration.
+type scope struct {
+	// columns are the variables of the tests.
+	columns map[string]column
+	// open is set where not all variables are known, since tests could not be
+	// read: then any name is taken for a column.
+	open bool
+	// locals are names that an expression itself gave.
+	locals map[string]value
+	// output is the answer, in assertions and transforms.
+	output *value
+	// env returns the variable that stands for one of the environment.
+	env func(name string) string
+	// missing is told of names that nothing is known of.
+	missing func(name string)
+}
+
+// column is what is known of a column of the tests.
+type column struct {
+	typ, elem typ
+}
+
+func (sc *scope) inner() *scope {
+	c := *sc
+	c.locals = maps.Clone(sc.locals)
+	return &c
+}
+
+func (sc *scope) with(name string, v value) *scope {
+	c := sc.inner()
+	if c.locals == nil {
+		c.locals = map[string]value{}
+	}
+	c.locals[name] = v
+	return c
+}
+
+// translate translates an expression.
+func (sc *scope) translate(src string, d dialect) (value, error) {
+	t, err := parseTerm(src, d)
+	if err != nil {
+		return value{}, err
+	}
+	return (&translator{sc, d}).value(t)
+}
+
+// condition translates an expression whose truth is asked for.
+func (sc *scope) condition(src string, d dialect) (string, error) {
+	t, err := parseTerm(src, d)
+	if err != nil {
+		return "", err
+	}
+	v, err := (&translator{sc, d}).truth(t)
+	return v.text, err
+}
+
+// shown translates what is between {{ and }}.
+func (sc *scope) shown(src string) ([]piece, error) {
+	v, err := sc.translate(src, nunjucks)
+	switch {
+	case err != nil:
+		return nil, err
+	case v.text == `""`:
+		return nil, nil
+	case v.typ == typeList:
+		v.text = `join(",", ` + v.text + ")"
+	case v.typ == typeObject:
+		v.text = "jsonencode(" + v.text + ")"
+	}
+	return []piece{{kind: pieceValue, hcl: v.text}}, nil
+}
+
+type translator struct {
+	sc *scope
+	d  dialect
+}
+
+func (t *translator) value(e *term) (value, error) {
+	switch e.op {
+	case opText:
+		return value{text: quote(e.name), typ: typeString}, nil
+	case opNumber:
+		return value{text: literal(e.num), typ: typeNumber}, nil
+	case opBool:
+		return value{text: e.name, typ: typeBool}, nil
+	case opNull:
+		return value{text: "null"}, nil
+	case opName:
+		return t.name(e.name)
+	case opMember, opIndex:
+		return t.access(e)
+	case opCall:
+		return t.call(e)
+	case opFilter:
+		return t.filter(e)
+	case opList:
+		return t.list(e)
+	case opTemplate:
+		return t.text(e.args)
+	case opNot:
+		v, err := t.truth(e.args[0])
+		return value{text: "!" + v.operand(), typ: typeBool}, err
+	case opNegate:
+		v, err := t.number(e.args[0])
+		return value{text: "-" + v.operand(), typ: typeNumber}, err
+	case opCond:
+		return t.choice(e)
+	case opRegex, opArrow:
+		return value{}, fmt.Errorf("it stands where it has no counterpart")
+	}
+	return t.binary(e)
+}
+
+func (t *translator) name(name string) (value, error) {
+	if v, ok := t.sc.locals[name]; ok {
+		return v, nil
+	}
+	if t.d == javascript {
+		if name == "output" && t.sc.output != nil {
+			return *t.sc.output, nil
+		}
+		return value{}, fmt.Errorf("nothing is known of %s", name)
+	}
+	if c, ok := t.sc.columns[name]; ok {
+		return c.of(rowColumn(name)), nil
+	}
+	switch name {
+	case "_conversation":
+		return value{}, fmt.Errorf("questions do not see the answers to earlier ones")
+	case "env":
+		return value{}, fmt.Errorf("only single variables of the environment have a counterpart")
+	}
+	if t.sc.open {
+		return value{text: rowColumn(name)}, nil
+	}
+	if t.sc.missing != nil {
+		t.sc.missing(name)
+	}
+	return value{text: `""`, typ: typeString}, nil
+}
+
+func (c column) of(text string) value { return value{text: text, typ: c.typ, elem: c.elem} }
+
+func rowColumn(name string) string {
+	if isIdentifier(name) {
+		return "row." + name
+	}
+	return "row[" + quote(name) + "]"
+}
+
+// access is a.b or a[b].
+func (t *translator) access(e *term) (value, error) {
+	of := e.args[0]
+	step := e.name
+	if e.op == opIndex && e.args[1].op == opText {
+		step = e.args[1].name
+	}
+	if of.op == opName && of.name == "env" && step != "" && t.sc.env != nil && t.d == nunjucks {
+		return value{text: t.sc.env(step), typ: typeString}, nil
+	}
+	if isVars(of) && t.d == javascript && step != "" {
+		if c, ok := t.sc.columns[step]; ok {
+			return c.of(rowColumn(step)), nil
+		}
+		if t.sc.open {
+			return value{text: rowColumn(step)}, nil
+		}
+		return value{}, fmt.Errorf("no test has a variable %s", step)
+	}
+	v, err := t.value(of)
+	if err != nil {
+		return value{}, err
+	}
+	if step == "length" && e.op == opMember {
+		return lengthOf(v)
+	}
+	if v.typ == typeOutput {
+		return outputPart(v, e, step)
+	}
+	return t.step(v, e, step)
+}
+
+func (t *translator) step(v value, e *term, step string) (value, error) {
+	if whole, _, ok := strings.Cut(v.text, ".json["); ok && v.item > 0 && (step == "function" || step == "name" || step == "arguments") {
+		call := value{text: fmt.Sprintf("%s.tool_calls[%d]", whole, v.item-1), typ: typeObject}
+		if step == "function" {
+			return call, nil
+		}
+		v = call
+	}
+	if step == "arguments" && strings.HasSuffix(v.text, "]") && strings.Contains(v.text, ".tool_calls[") {
+		return value{text: v.text + ".arguments", parsed: true}, nil
+	}
+	switch {
+	case v.typ == typeString || v.typ == typeNumber || v.typ == typeBool:
+		return value{}, fmt.Errorf("parts of a %s have no counterpart", v.typ)
+	case step != "":
+		if isIdentifier(step) {
+			return value{text: v.operand() + "." + step}, nil
+		}
+		return value{text: v.operand() + "[" + quote(step) + "]"}, nil
+	}
+	i, err := t.value(e.args[1])
+	return value{text: v.operand() + "[" + i.text + "]", typ: v.elem}, err
+}
+
+// isVars says whether it is context.vars.
+func isVars(e *term) bool {
+	return e.op == opMember && e.name == "vars" && e.args[0].op == opName && e.args[0].name == "context"
+}
+
+func lengthOf(v value) (value, error) {
+	switch v.typ {
+	case typeOutput, typeString, typeList:
+		return value{text: "length(" + v.asText() + ")", typ: typeNumber}, nil
+	}
+	return value{}, fmt.Errorf("the length of what may be anything has no counterpart")
+}
+
+// asText is the value where a text is needed: of the answer, its text.
+func (v value) asText() string { return v.text }
+
+// outputPart is a part of the answer: of what its JSON says, or, for
+// output[0].function.…, of the tools that it calls.
+func outputPart(v value, e *term, step string) (value, error) {
+	whole := strings.TrimSuffix(v.text, ".text")
+	if whole == v.text {
+		return value{}, fmt.Errorf("parts of what a transform has made have no counterpart")
+	}
+	if e.op == opIndex && e.args[1].op == opNumber {
+		return value{text: fmt.Sprintf("%s.json[%d]", whole, int(e.args[1].num)), item: int(e.args[1].num) + 1}, nil
+	}
+	if step == "" {
+		return value{}, fmt.Errorf("such a part of the answer has no counterpart")
+	}
+	if isIdentifier(step) {
+		return value{text: whole + ".json." + step}, nil
+	}
+	return value{text: whole + ".json[" + quote(step) + "]"}, nil
+}
+
+func (t *translator) list(e *term) (value, error) {
+	items := make([]string, len(e.args))
+	elem := typeAny
+	for i, a := range e.args {
+		v, err := t.value(a)
+		if err != nil {
+			return value{}, err
+		}
+		items[i], elem = v.text, v.typ
+	}
+	return value{text: "[" + strings.Join(items, ", ") + "]", typ: typeList, elem: elem}, nil
+}
+
+// text puts values together to one text.
+func (t *translator) text(parts []*term) (value, error) {
+	var b strings.Builder
+	for _, p := range parts {
+		v, err := t.value(p)
+		if err != nil {
+			return value{}, err
+		}
+		if v.typ == typeList || v.typ == typeObject {
+			return value{}, fmt.Errorf("a %s within a text has no counterpart", v.typ)
+		}
+		if p.op == opText {
+			b.WriteString(quotedText(p.name))
+		} else {
+			b.WriteString("${" + v.text + "}")
+		}
+	}
+	return value{text: `"` + b.String() + `"`, typ: typeString}, nil
+}
+
+func (t *translator) choice(e *term) (value, error) {
+	c, err := t.truth(e.args[0])
+	if err != nil {
+		return value{}, err
+	}
+	yes, err := t.value(e.args[1])
+	if err != nil {
+		return value{}, err
+	}
+	no, err := t.value(e.args[2])
+	if err != nil {
+		return value{}, err
+	}
+	if yes.typ != no.typ {
+		yes.typ = typeAny
+	}
+	return value{text: c.operand() + " ? " + yes.operand() + " : " + no.operand(), typ: yes.typ, loose: true}, nil
+}
+
+// truth is an expression as a condition.
+func (t *translator) truth(e *term) (value, error) {
+	if e.op == "&&" || e.op == "||" {
+		a, err := t.truth(e.args[0])
+		if err != nil {
+			return a, err
+		}
+		b, err := t.truth(e.args[1])
+		if a.text == "true" && e.op == "&&" {
+			return b, err
+		}
+		if b.text == "true" && e.op == "&&" {
+			return a, err
+		}
+		return value{text: a.operand() + " " + e.op + " " + b.operand(), typ: typeBool, loose: true}, err
+	}
+	if e.op == opCall {
+		if v, ok, err := t.matching(e); ok {
+			return v, err
+		}
+	}
+	v, err := t.value(e)
+	if err != nil {
+		return v, err
+	}
+	switch v.typ {
+	case typeBool:
+		return v, nil
+	case typeString:
+		return value{text: v.operand() + ` != ""`, typ: typeBool, loose: true}, nil
+	case typeOutput:
+		return value{text: v.text + ` != ""`, typ: typeBool, loose: true}, nil
+	case typeNumber:
+		return value{text: v.operand() + " != 0", typ: typeBool, loose: true}, nil
+	case typeList, typeObject:
+		if t.d == javascript {
+			return value{text: "true", typ: typeBool}, nil
+		}
+	}
+	return v, fmt.Errorf("whether %s counts as true depends on its type, which is not known", v.text)
+}
+
+// number is an expression that has to be a number. What may be anything is
+// taken at its word: where it is none, evaluating says so.
+func (t *translator) number(e *term) (value, error) {
+	v, err := t.value(e)
+	if err == nil && v.typ != typeNumber && v.typ != typeAny {
+		err = fmt.Errorf("%s is no number", v.text)
+	}
+	return v, err
+}
+
+func (t *translator) binary(e *term) (value, error) {
+	switch e.op {
+	case "&&", "||":
+		return t.logic(e)
+	case "~":
+		return t.text(e.args)
+	}
+	a, err := t.value(e.args[0])
+	if err != nil {
+		return a, err
+	}
+	b, err := t.value(e.args[1])
+	if err != nil {
+		return b, err
+	}
+	made := value{text: a.operand() + " " + e.op + " " + b.operand(), loose: true}
+	switch e.op {
+	case "==", "!=":
+		made.typ = typeBool
+		if found, ok := t.search(e); ok {
+			return found, nil
+		}
+		return made, nil
+	case "<", "<=", ">", ">=":
+		made.typ = typeBool
+		if found, ok := t.search(e); ok {
+			return found, nil
+		}
+	case "in":
+		switch {
+		case b.typ == typeString:
+			return value{text: "strcontains(" + b.text + ", " + a.text + ")", typ: typeBool}, nil
+		case b.typ == typeList:
+			return value{text: "contains(" + b.text + ", " + a.text + ")", typ: typeBool}, nil
+		}
+		return made, fmt.Errorf("in has no counterpart for what may be anything")
+	case "??":
+		return value{text: "coalesce(" + a.text + ", " + b.text + ")", typ: b.typ}, nil
+	case "+":
+		if isText(a.typ) || isText(b.typ) {
+			return t.text(e.args)
+		}
+		made.typ = typeNumber
+	default:
+		made.typ = typeNumber
+	}
+	for _, v := range []value{a, b} {
+		if v.typ != typeNumber && v.typ != typeAny {
+			return made, fmt.Errorf("%s between what are no numbers has no counterpart", e.op)
+		}
+	}
+	return made, nil
+}
+
+func isText(t typ) bool { return t == typeString || t == typeOutput }
+
+// logic is a || b or a && b where a value is asked for: conditions give a
+// condition, and a text that may be empty is replaced.
+func (t *translator) logic(e *term) (value, error) {
+	if e.op == "||" {
+		a, errA := t.value(e.args[0])
+		b, errB := t.value(e.args[1])
+		if errA == nil && errB == nil && isText(a.typ) && b.typ == typeString {
+			return value{text: "coalesce(" + a.text + ", " + b.text + ")", typ: typeString}, nil
+		}
+	}
+	return t.truth(e)
+}
