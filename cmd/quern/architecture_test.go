@@ -22,7 +22,8 @@ var mayImport = map[string][]string{
 	"planner/registry": {"planner/registry", "planner/plan", "lang/diag", "lang/value", "sdk"},
 	"planner/plan":     {"lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/value", "store", "sdk"},
 	"runner":           {"runner", "planner/plan", "planner/fingerprint", "lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/value", "store", "sdk"},
-	"cmd":              {"cmd", "runner", "planner", "lang", "store", "plugins/builtin", "sdk"},
+	"ui":               {"ui", "planner/plan", "lang/diag", "lang/value", "store", "sdk"},
+	"cmd":              {"cmd", "ui", "runner", "planner", "lang", "store", "plugins/builtin", "sdk"},
 	"bench":            {"bench", "lang", "store", "sdk"},
 }
 

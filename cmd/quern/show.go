@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -21,16 +20,16 @@ func showCommand(ui *terminal) *cli.Command {
 		Name:        "show",
 		Usage:       "show the state, an instance or a saved plan",
 		ArgsUsage:   "[ADDRESS|PLAN]",
-		Description: "Without an argument: every instance that stands, and the outputs. With an address: that instance and\nwhat it made; of a prompt, what it makes of a row, without asking a model. With a file: the saved plan.",
+		Description: "Without an argument: every instance that stands, and the outputs. With an address: that instance and\nwhat it made; of a prompt, what it makes of a row, without asking a model; of an evaluation, its\nfigures and answers. With a file: the saved plan.",
 		Flags: slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{jsonFlag,
-			&cli.StringFlag{Name: "format", Value: "text", Usage: "of a saved plan: text, json or markdown"},
+			&cli.StringFlag{Name: "format", Value: "text", Usage: "of a saved plan: text, json or markdown; of an evaluation also csv and junit"},
 			&cli.IntFlag{Name: "row", Usage: "of a prompt: the row that it is filled in for, from 0"},
-			&cli.StringFlag{Name: "stage", Usage: "of a prompt: the stage that uses it (default: the first)"}}),
+			&cli.StringFlag{Name: "stage", Usage: "of a prompt: the stage that uses it (default: the first)"}}, evaluationFlags()),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if cmd.Args().Len() > 1 {
-				return fmt.Errorf("show takes one address or saved plan at most, but got %d arguments", cmd.Args().Len())
+			given, second, err := evaluationArguments(cmd)
+			if err != nil {
+				return err
 			}
-			given := cmd.Args().First()
 			if info, err := os.Stat(given); given != "" && err == nil && !info.IsDir() {
 				p, err := readPlan(given)
 				if err != nil {
@@ -46,20 +45,23 @@ func showCommand(ui *terminal) *cli.Command {
 				return err
 			}
 			if given != "" {
-				return showInstance(ui, cmd, s, st, given)
+				return showInstance(ctx, ui, cmd, s, st, given, second)
 			}
 			return showState(ui, cmd, s, st)
 		},
 	}
 }
 
-func showInstance(ui *terminal, cmd *cli.Command, s *store.Store, st *state.State, given string) error {
+func showInstance(ctx context.Context, ui *terminal, cmd *cli.Command, s *store.Store, st *state.State, given, second string) error {
 	inst, err := instanceAt(st, given)
 	if err != nil {
 		return err
 	}
 	if cmd.Bool("json") {
 		return ui.json(inst)
+	}
+	if inst.Kind == "evaluate" {
+		return showEvaluation(ctx, ui, cmd, s, st, inst, second)
 	}
 	return printInstance(ui, s, inst)
 }

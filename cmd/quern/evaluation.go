@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/state"
+	"github.com/quern-dev/quern/ui/results"
+	"github.com/urfave/cli/v3"
+)
+
+// evaluationFlags are those that show takes for evaluations.
+func evaluationFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "failures", Usage: "of an evaluation: the answers that failed"},
+		&cli.StringFlag{Name: "diff", Usage: "of an evaluation: -diff `A` B shows the rows that only one of two subjects passes"},
+		&cli.IntFlag{Name: "rows", Usage: "of an evaluation: at most `N` answers; 0: all of them", Value: 20},
+	}
+}
+
+// shown is an evaluation that is being shown.
+type shown struct {
+	ui    *terminal
+	found *results.Evaluation
+	rows  iter.Seq2[*results.Row, error]
+	// most answers are listed; 0: all.
+	most int
+}
+
+// evaluationArguments takes what -diff A B means apart: B is an argument to
+// the command line. What is left is the address.
+func evaluationArguments(cmd *cli.Command) (address, second string, err error) {
+	args := cmd.Args().Slice()
+	if !cmd.IsSet("diff") {
+		if len(args) > 1 {
+			return "", "", fmt.Errorf("show takes one address or saved plan at most, but got %d arguments", len(args))
+		}
+		return cmd.Args().First(), "", nil
+	}
+	at := slices.IndexFunc(args, func(s string) bool { return strings.HasPrefix(s, "evaluate.") })
+	if len(args) != 2 || at < 0 {
+		return "", "", errors.New("-diff needs an evaluation and two subjects\nWrite quern show evaluate.NAME -diff A B.")
+	}
+	return args[at], args[1-at], nil
+}
+
+// showEvaluation prints what an evaluation found. Where an instance has no
+// figures of subjects, it is shown as every other one is.
+func showEvaluation(ctx context.Context, ui *terminal, cmd *cli.Command, s *store.Store, st *state.State, inst *state.Instance, second string) error {
+	ctx, cancel := interruptible(ctx)
+	defer cancel()
+	found, err := results.Read(ctx, s, inst)
+	if errors.Is(err, results.ErrNoSubjects) && !cmd.Bool("failures") && !cmd.IsSet("diff") {
+		return printInstance(ui, s, inst)
+	}
+	if err != nil {
+		return evaluationError(inst.Address, err)
+	}
+	v := &shown{ui: ui, found: found, rows: found.Each(ctx, s, st), most: cmd.Int("rows")}
+	format := cmd.String("format")
+	if !slices.Contains(evaluationFormats, format) {
+		return fmt.Errorf("an evaluation can't be shown as %q\nThe formats are %s.%s", format, strings.Join(evaluationFormats, ", "), diag.Suggest(format, evaluationFormats))
+	}
+	if !cmd.IsSet("rows") && format != "text" && format != "markdown" {
+		v.most = 0
+	}
+	switch {
+	case cmd.Bool("failures") && cmd.IsSet("diff"):
+		return errors.New("-failures and -diff are two things\nGive one of them.")
+	case cmd.Bool("failures"):
+		err = v.failures(format)
+	case cmd.IsSet("diff"):
+		err = v.diff(format, cmd.String("diff"), second)
+	default:
+		err = v.matrix(format)
+	}
+	return evaluationError(inst.Address, err)
+}
+
+func evaluationError(address string, err error) error {
+	switch {
+	case errors.Is(err, results.ErrNoSubjects):
+		return fmt.Errorf("no subjects with figures are in %s\nThis evaluator finds something else; quern show %s shows it.", address, address)
+	case errors.Is(err, results.ErrNoRows):
+		return fmt.Errorf("no single answers are kept by %s\nThe evaluator has no output of rows that could be shown.", address)
+	}
+	return err
+}
+
+var evaluationFormats = []string{"text", "markdown", "csv", "json", "junit"}
+
+// longestAnswer is how much of a text Markdown shows; a terminal shows less.
+const longestAnswer = 200
+
+func (v *shown) matrix(format string) error {
+	e := v.found
+	switch format {
+	case "text":
+		return v.matrixText()
+	case "markdown":
+		return v.matrixMarkdown()
+	case "csv":
+		return e.Tidy().CSV(v.ui.out)
+	case "json":
+		return v.ui.json(e)
+	}
+	return e.JUnit(v.ui.out, v.rows)
+}
+
+// confusionsShown is how many confusions stand below a matrix.
+const confusionsShown = 5
+
+// tables are what stands below the matrix, by title.
+func (v *shown) tables(each func(title string, t *results.Table) error) error {
+	if changes := v.found.Changes(); changes != nil {
+		if err := each("Differences, on the rows that both subjects have", changes); err != nil {
+			return err
+		}
+	}
+	if confused := v.found.Confused(confusionsShown); confused != nil {
+		return each("Most frequent confusions", confused)
+	}
+	return nil
+}
+
+func (v *shown) matrixText() error {
+	e := v.found
+	v.ui.printf("%s (%s): %s\n\n", e.Address, e.Type, e.Extent())
+	width := v.ui.width(v.ui.out)
+	matrix := e.Matrix(false)
+	if turned := e.Matrix(true); matrix.Width(0) > width && turned.Width(0) < matrix.Width(0) {
+		matrix = turned
+	}
+	if err := matrix.Text(v.ui.out, 0); err != nil {
+		return err
+	}
+	return v.tables(func(title string, t *results.Table) error {
+		v.ui.printf("\n%s:\n\n", title)
+		return t.Text(v.ui.out, longestCell)
+	})
+}
+
+func (v *shown) matrixMarkdown() error {
+	v.ui.printf("## %s\n\n%s\n\n", v.found.Address, v.found.Extent())
+	if err := v.found.Matrix(false).Markdown(v.ui.out, 0); err != nil {
+		return err
+	}
+	return v.tables(func(title string, t *results.Table) error {
+		v.ui.printf("\n### %s\n\n", title)
+		return t.Markdown(v.ui.out, longestAnswer)
+	})
+}
+
+func (v *shown) failures(format string) error {
+	switch format {
+	case "json":
+		return v.answersJSON(results.Selected(v.rows, (*results.Answer).Failed))
+	case "junit":
+		return v.found.JUnit(v.ui.out, results.Selected(v.rows, (*results.Answer).Failed))
+	}
+	list, err := v.found.Failures(v.rows, v.most)
+	if err != nil {
+		return err
+	}
+	if format == "text" && list.All == 0 {
+		v.ui.notef("No answer of %s failed.\n", v.found.Address)
+		return nil
+	}
+	return v.list(format, list)
+}
+
+func (v *shown) diff(format, a, b string) error {
+	for _, name := range []string{a, b} {
+		if names := v.found.Names(); !slices.Contains(names, name) {
+			return fmt.Errorf("there is no subject %q in %s\nIts subjects are %s.%s", name, v.found.Address, strings.Join(names, ", "), diag.Suggest(name, names))
+		}
+	}
+	if format == "json" {
+		return v.answersJSON(results.Parting(v.rows, a, b))
+	}
+	if format == "junit" {
+		return errors.New("a comparison of two subjects is no test report\nGive -format=text, markdown, csv or json.")
+	}
+	p, err := v.found.Diff(v.rows, a, b, v.most)
+	if err != nil {
+		return err
+	}
+	if format == "text" || format == "markdown" {
+		v.ui.printf("%s alone passes %s, %s alone %s; both pass %d, neither %d.\n\n", a, results.Count(p.OnlyA, "row"), b, results.Count(p.OnlyB, "row"), p.Both, p.Neither)
+		if p.All == 0 {
+			return nil
+		}
+	}
+	return v.list(format, &p.Listing)
+}
+
+// list prints single answers.
+func (v *shown) list(format string, list *results.Listing) error {
+	switch format {
+	case "text":
+		if err := list.Text(v.ui.out, longestCell); err != nil {
+			return err
+		}
+	case "markdown":
+		if err := list.Markdown(v.ui.out, longestAnswer); err != nil {
+			return err
+		}
+	case "csv":
+		if err := list.CSV(v.ui.out); err != nil {
+			return err
+		}
+	}
+	if list.Shown < list.All {
+		v.ui.notef("\nThese are %d of %d; -rows=0 shows all.\n", list.Shown, list.All)
+	}
+	return nil
+}
+
+// answersJSON prints rows with the answers that were selected.
+func (v *shown) answersJSON(rows iter.Seq2[*results.Row, error]) error {
+	all := []*results.Row{}
+	for row, err := range rows {
+		if err != nil {
+			return err
+		}
+		all = append(all, row)
+		if v.most > 0 && len(all) == v.most {
+			break
+		}
+	}
+	return v.ui.json(map[string]any{"address": v.found.Address, "rows": all})
+}

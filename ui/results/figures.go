@@ -1,0 +1,151 @@
+package results
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Unknown stands where there is no figure.
+const Unknown = "–"
+
+// Format writes a value of the metric: shares in per cent.
+func (m Metric) Format(v *float64) string {
+	switch {
+	case v == nil:
+		return Unknown
+	case m.Share:
+		return fmt.Sprintf("%.1f %%", 100**v)
+	}
+	return Short(*v)
+}
+
+// Short writes a number with four digits.
+func Short(v float64) string { return strconv.FormatFloat(roundTo(v, 4), 'f', -1, 64) }
+
+// roundTo keeps so many digits of a number.
+func roundTo(v float64, digits int) float64 {
+	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', digits, 64), 64)
+	if err != nil {
+		return v
+	}
+	return r
+}
+
+// Interval writes the ends of a figure's interval; "": there is none.
+func (m Metric) Interval(f Figure) string {
+	switch {
+	case f.Low == nil || f.High == nil:
+		return ""
+	case m.Share:
+		return fmt.Sprintf("[%.1f, %.1f]", 100**f.Low, 100**f.High)
+	}
+	return "[" + Short(*f.Low) + ", " + Short(*f.High) + "]"
+}
+
+// Figure writes a figure with its interval.
+func (m Metric) Figure(f Figure) string {
+	return strings.TrimSpace(m.Format(f.Value) + " " + m.Interval(f))
+}
+
+// Change writes a difference: that of shares in points.
+func (m Metric) Change(v *float64) string {
+	switch {
+	case v == nil:
+		return Unknown
+	case m.Share:
+		return plus(*v) + fmt.Sprintf("%.1f", 100**v)
+	}
+	return plus(*v) + Short(*v)
+}
+
+func plus(v float64) string {
+	if v > 0 {
+		return "+"
+	}
+	return ""
+}
+
+// ChangeInterval writes the ends of a difference's interval.
+func (m Metric) ChangeInterval(f Figure) string {
+	if f.Low == nil || f.High == nil {
+		return ""
+	}
+	return "[" + m.Change(f.Low) + ", " + m.Change(f.High) + "]"
+}
+
+// Probability writes a p-value.
+func Probability(p *float64) string {
+	switch {
+	case p == nil:
+		return Unknown
+	case *p < 0.0001:
+		return "< 0.0001"
+	}
+	return strconv.FormatFloat(roundTo(*p, 2), 'f', -1, 64)
+}
+
+// exact writes a number for programs.
+func exact(v *float64) string {
+	if v == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*v, 'g', -1, 64)
+}
+
+// Title is a metric's name as people read it.
+func (m Metric) Title() string {
+	switch m.Name {
+	case "macro_f1":
+		return "macro F1"
+	case "weighted_f1":
+		return "weighted F1"
+	}
+	return m.Name
+}
+
+// Count writes a number of things with separators: 10,003 rows.
+func Count(n int64, thing string) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	if n != 1 {
+		thing += "s"
+	}
+	return text + " " + thing
+}
+
+// Money writes a sum in the currency of the prices.
+func Money(v *float64) string {
+	if v == nil {
+		return Unknown
+	}
+	return strconv.FormatFloat(roundTo(*v, 3), 'f', -1, 64)
+}
+
+// Seconds writes a duration.
+func Seconds(v *float64) string {
+	switch {
+	case v == nil:
+		return Unknown
+	case *v < 1:
+		return fmt.Sprintf("%.0f ms", 1000**v)
+	}
+	return fmt.Sprintf("%.2f s", *v)
+}
+
+// Extent says how much was evaluated, and what brackets hold.
+func (e *Evaluation) Extent() string {
+	text := Count(e.Rows, "row")
+	if e.Repeats > 1 {
+		text += fmt.Sprintf(", each asked %d times", e.Repeats)
+	}
+	if e.Skipped > 0 {
+		text += fmt.Sprintf("; %d more have no right label", e.Skipped)
+	}
+	if e.Confidence == 0 {
+		return text + ". Brackets hold confidence intervals."
+	}
+	return text + fmt.Sprintf(". Brackets hold %g %% confidence intervals.", 100*e.Confidence)
+}

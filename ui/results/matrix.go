@@ -1,0 +1,165 @@
+package results
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// Matrix is subjects by metrics. Turned, subjects are the columns.
+func (e *Evaluation) Matrix(turned bool) *Table {
+	t := &Table{Header: []string{"subject"}}
+	for _, m := range e.Metrics {
+		t.Header = append(t.Header, m.Title())
+	}
+	extras := e.extras()
+	for _, x := range extras {
+		t.Header = append(t.Header, x.name)
+	}
+	for _, s := range e.Subjects {
+		row := []string{s.Name}
+		for _, m := range e.Metrics {
+			row = append(row, m.Figure(s.Figures[m.Name]))
+		}
+		for _, x := range extras {
+			row = append(row, x.text(s))
+		}
+		t.add(row...)
+	}
+	if turned {
+		return t.turned("metric")
+	}
+	return t
+}
+
+// turned makes columns of rows.
+func (t *Table) turned(corner string) *Table {
+	out := &Table{Header: []string{corner}}
+	for _, row := range t.Rows {
+		out.Header = append(out.Header, row[0])
+	}
+	for c := 1; c < len(t.Header); c++ {
+		cells := []string{t.Header[c]}
+		for _, row := range t.Rows {
+			cells = append(cells, row[c])
+		}
+		out.add(cells...)
+	}
+	return out
+}
+
+// extra is what is known of subjects beside the metrics.
+type extra struct {
+	name string
+	text func(Subject) string
+}
+
+// extras are those that are known of any subject.
+func (e *Evaluation) extras() []extra {
+	var out []extra
+	add := func(name string, known func(Subject) bool, text func(Subject) string) {
+		if slices.ContainsFunc(e.Subjects, known) {
+			out = append(out, extra{name, text})
+		}
+	}
+	add("errors", func(s Subject) bool { return s.Errors != nil }, func(s Subject) string { return strconv.FormatInt(deref(s.Errors), 10) })
+	add("tokens", func(s Subject) bool { return s.Tokens != nil && s.Tokens.Total != nil }, func(s Subject) string {
+		if s.Tokens == nil || s.Tokens.Total == nil {
+			return Unknown
+		}
+		return strconv.FormatFloat(*s.Tokens.Total, 'f', 0, 64)
+	})
+	add("cost", func(s Subject) bool { return s.Cost != nil && s.Cost.Total != nil }, func(s Subject) string {
+		if s.Cost == nil {
+			return Unknown
+		}
+		return Money(s.Cost.Total)
+	})
+	add("latency", func(s Subject) bool { return s.Latency != nil && s.Latency.P50 != nil }, func(s Subject) string {
+		if s.Latency == nil {
+			return Unknown
+		}
+		return Seconds(s.Latency.P50)
+	})
+	return out
+}
+
+// Changes are the differences; nil where there are none.
+func (e *Evaluation) Changes() *Table {
+	if len(e.Differences) == 0 {
+		return nil
+	}
+	t := &Table{
+		Header:  []string{"difference", "metric", "value", "interval", "p", "p, corrected", "detectable", "rows"},
+		Numbers: []bool{false, false, true, false, true, true, true, true},
+	}
+	for _, d := range e.Differences {
+		m, _ := e.Metric(d.Metric)
+		t.add(d.A+" - "+d.B, m.Title(), m.Change(d.Value), m.ChangeInterval(d.Figure), Probability(d.P), Probability(d.PAdjusted), Detectable(m, d), strconv.FormatInt(d.N, 10))
+	}
+	return t
+}
+
+// Detectable writes the smallest difference that would have shown.
+func Detectable(m Metric, d Difference) string {
+	switch {
+	case d.Detectable == nil:
+		return Unknown
+	case m.Share:
+		return fmt.Sprintf("%.1f", 100**d.Detectable)
+	}
+	return Short(*d.Detectable)
+}
+
+// Tidy is all figures and differences with all digits, one a row: of a
+// difference, less names the subject that is subtracted.
+func (e *Evaluation) Tidy() *Table {
+	t := &Table{Header: []string{"subject", "less", "metric", "value", "low", "high", "n", "p", "p_adjusted", "detectable"}}
+	one := func(subject, metric string, f Figure) {
+		t.add(subject, "", metric, exact(f.Value), exact(f.Low), exact(f.High), strconv.FormatInt(f.N, 10), "", "", "")
+	}
+	for _, s := range e.Subjects {
+		for _, m := range e.Metrics {
+			if f, ok := s.Figures[m.Name]; ok {
+				one(s.Name, m.Name, f)
+			}
+		}
+		if s.Cost != nil {
+			one(s.Name, "cost", s.Cost.Figure)
+		}
+		if s.Tokens != nil {
+			one(s.Name, "tokens", s.Tokens.Figure)
+		}
+		if s.Latency != nil {
+			one(s.Name, "latency", s.Latency.Figure)
+		}
+	}
+	for _, d := range e.Differences {
+		t.add(d.A, d.B, d.Metric, exact(d.Value), exact(d.Low), exact(d.High), strconv.FormatInt(d.N, 10), exact(d.P), exact(d.PAdjusted), exact(d.Detectable))
+	}
+	return t
+}
+
+// Confused are the most frequent confusions of a classification; nil: there
+// are none.
+func (e *Evaluation) Confused(most int) *Table {
+	wrong := slices.DeleteFunc(slices.Clone(e.Confusion), func(c Confusion) bool { return !c.Wrong() })
+	if len(wrong) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(wrong, func(a, b Confusion) int { return cmp.Compare(b.Rows, a.Rows) })
+	t := &Table{Header: []string{"subject", "right", "predicted", "rows"}, Numbers: []bool{false, false, false, true}}
+	for _, c := range wrong[:min(most, len(wrong))] {
+		t.add(c.Subject, c.Target, Predicted(c.Predicted), strconv.FormatInt(c.Rows, 10))
+	}
+	return t
+}
+
+// Predicted writes a label that may not have been given.
+func Predicted(label *string) string {
+	if label == nil {
+		return "(none)"
+	}
+	return *label
+}

@@ -1,0 +1,317 @@
+package results
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// ErrNoSubjects says that an instance measured no subjects: it is no
+// evaluation, or one of another form.
+var ErrNoSubjects = errors.New("there are no subjects with figures in what it found")
+
+// The outputs of an evaluator, and the file of its report that tells the order
+// of things and what the metrics are.
+const (
+	rowsOutput      = "rows"
+	confusionOutput = "confusion"
+	metricsFile     = "metrics.json"
+)
+
+// found is the value of an evaluator.
+type found struct {
+	Rows        int64                                 `json:"rows"`
+	Scored      int64                                 `json:"scored"`
+	Skipped     int64                                 `json:"skipped"`
+	Subjects    map[string]map[string]json.RawMessage `json:"subjects"`
+	Differences map[string]map[string]Difference      `json:"differences"`
+}
+
+// described is what an evaluator's report says beside the value.
+type described struct {
+	Repeats int      `json:"repeats"`
+	Metrics []Metric `json:"metrics"`
+	Order   []string `json:"order"`
+}
+
+// Read reads an evaluation. The error is ErrNoSubjects where the instance has
+// no figures of subjects.
+func Read(ctx context.Context, s *store.Store, inst *state.Instance) (*Evaluation, error) {
+	f, err := valueOf(inst)
+	if err != nil {
+		return nil, err
+	}
+	about, err := description(s, inst)
+	if err != nil {
+		return nil, err
+	}
+	e := &Evaluation{
+		Address: inst.Address, Type: inst.Type, Rows: max(f.Rows, f.Scored), Skipped: f.Skipped,
+		Repeats: about.Repeats, Confidence: confidence(inst.Preimage),
+	}
+	for _, name := range inOrder(about.Order, slices.Sorted(maps.Keys(f.Subjects))) {
+		e.Subjects = append(e.Subjects, subject(name, f.Subjects[name]))
+	}
+	if e.Metrics = e.metrics(about.Metrics); len(e.Metrics) == 0 {
+		return nil, ErrNoSubjects
+	}
+	e.differences(f.Differences)
+	e.Confusion, err = confusion(ctx, s, inst)
+	return e, err
+}
+
+func valueOf(inst *state.Instance) (*found, error) {
+	if inst.Value == nil || inst.Value.IsNull() || !inst.Value.Type().IsObjectType() || !inst.Value.Type().HasAttribute("subjects") {
+		return nil, ErrNoSubjects
+	}
+	text, err := ctyjson.Marshal(inst.Value.Value, inst.Value.Type())
+	if err != nil {
+		return nil, fmt.Errorf("read the value of %s: %w", inst.Address, err)
+	}
+	f := &found{}
+	if json.Unmarshal(text, f) != nil || len(f.Subjects) == 0 {
+		return nil, ErrNoSubjects
+	}
+	return f, nil
+}
+
+// description reads the file of the report that programs read, where it is.
+func description(s *store.Store, inst *state.Instance) (*described, error) {
+	about := &described{}
+	ref, ok := inst.Outputs[""]
+	if !ok || ref.Kind != artifact.Report {
+		return about, nil
+	}
+	a, err := artifact.Get(s.Blobs, ref)
+	if err != nil {
+		return nil, fmt.Errorf("read the report of %s: %w", inst.Address, err)
+	}
+	for _, file := range a.Files {
+		if file.Name != metricsFile {
+			continue
+		}
+		text, err := s.Blobs.Get(file.Digest)
+		if err != nil {
+			return nil, fmt.Errorf("read the report of %s: %w", inst.Address, err)
+		}
+		// A report of another form says nothing about the order.
+		if json.Unmarshal(text, about) != nil {
+			return &described{}, nil
+		}
+	}
+	return about, nil
+}
+
+// confidence is an argument that both evaluators have, and so part of what
+// their keys are made of.
+func confidence(preimage []action.Field) float64 {
+	for _, f := range preimage {
+		if f.Name == "number confidence" {
+			v, _ := strconv.ParseFloat(f.Value, 64)
+			return v
+		}
+	}
+	return 0
+}
+
+// inOrder sorts names as wanted says; those it does not name follow.
+func inOrder(wanted, names []string) []string {
+	var out []string
+	for _, name := range wanted {
+		if slices.Contains(names, name) {
+			out = append(out, name)
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func subject(name string, attrs map[string]json.RawMessage) Subject {
+	s := Subject{Name: name, Figures: map[string]Figure{}}
+	for key, text := range attrs {
+		var total Total
+		var latency Latency
+		switch {
+		case key == "answers":
+			s.Answers = whole(text)
+		case key == "errors":
+			s.Errors = whole(text)
+		case key == "classes":
+			_ = json.Unmarshal(text, &s.Classes) // of another form: there are none
+		case key == "cost" && has(text, "total") && json.Unmarshal(text, &total) == nil:
+			s.Cost = &total
+		case key == "tokens" && has(text, "total") && json.Unmarshal(text, &total) == nil:
+			s.Tokens = &total
+		case key == "latency" && has(text, "p50") && json.Unmarshal(text, &latency) == nil:
+			s.Latency = &latency
+		case has(text, "value", "low", "high"):
+			var f Figure
+			if json.Unmarshal(text, &f) == nil {
+				s.Figures[key] = f
+			}
+		}
+	}
+	return s
+}
+
+func whole(text json.RawMessage) *int64 {
+	var n *int64
+	if json.Unmarshal(text, &n) != nil {
+		return nil
+	}
+	return n
+}
+
+// has says whether JSON is an object with these names.
+func has(text json.RawMessage, names ...string) bool {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(text, &object) != nil {
+		return false
+	}
+	for _, name := range names {
+		if _, ok := object[name]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// classificationOrder is that of the headline figures.
+var classificationOrder = []string{"accuracy", "macro_f1", "weighted_f1", "coverage"}
+
+// metrics are those that any subject has a figure of, in the order in which
+// the evaluator tells of them.
+func (e *Evaluation) metrics(told []Metric) []Metric {
+	there := map[string]bool{}
+	for _, s := range e.Subjects {
+		for name := range s.Figures {
+			there[name] = true
+		}
+	}
+	var order []string
+	byName := map[string]Metric{}
+	for _, m := range told {
+		m.Share, m.Rowwise = m.Kind == "condition", true
+		byName[m.Name] = m
+		order = append(order, m.Name)
+	}
+	if e.Type == "classification" {
+		order = classificationOrder
+		for _, name := range order {
+			byName[name] = Metric{Name: name, Share: true, Rowwise: name == "accuracy" || name == "coverage"}
+		}
+	}
+	var out []Metric
+	for _, name := range inOrder(order, slices.Sorted(maps.Keys(there))) {
+		m, known := byName[name]
+		if !known {
+			m = Metric{Name: name}
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// differences takes each two subjects once, the earlier one first.
+func (e *Evaluation) differences(all map[string]map[string]Difference) {
+	for i, a := range e.Subjects {
+		for _, b := range e.Subjects[i+1:] {
+			for _, m := range e.Metrics {
+				d, ok := all[a.Name+" - "+b.Name][m.Name]
+				if !ok {
+					continue
+				}
+				d.A, d.B, d.Metric = a.Name, b.Name, m.Name
+				e.Differences = append(e.Differences, d)
+			}
+		}
+	}
+}
+
+func confusion(ctx context.Context, s *store.Store, inst *state.Instance) ([]Confusion, error) {
+	ref, ok := inst.Outputs[confusionOutput]
+	if !ok {
+		return nil, nil
+	}
+	var out []Confusion
+	for r, err := range records(ctx, s, ref) {
+		if err != nil {
+			return nil, fmt.Errorf("read the confusions of %s: %w", inst.Address, err)
+		}
+		for i := range int(r.rec.NumRows()) {
+			c := Confusion{Predicted: r.text("predicted", i)}
+			if n := r.whole("rows", i); n != nil {
+				c.Rows = *n
+			}
+			c.Subject, c.Target = deref(r.text("subject", i)), deref(r.text("target", i))
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+// records iterates over the batches of a dataset.
+func records(ctx context.Context, s *store.Store, ref artifact.Ref) func(yield func(record, error) bool) {
+	return func(yield func(record, error) bool) {
+		a, err := artifact.Get(s.Blobs, ref)
+		if err == nil && a.Dataset == nil {
+			err = fmt.Errorf("it is a %s, and a dataset is needed", a.Kind)
+		}
+		var shards []data.Shard
+		if err == nil {
+			shards, err = a.Dataset.Files(s.Blobs, nil)
+		}
+		if err != nil {
+			yield(record{}, err)
+			return
+		}
+		for rec, err := range data.Read(ctx, shards, nil, 0) {
+			if err != nil {
+				yield(record{}, err)
+				return
+			}
+			if !yield(newRecord(rec), nil) {
+				return
+			}
+		}
+	}
+}
+
+// record is a batch whose columns are found by name.
+type record struct {
+	rec     arrow.RecordBatch
+	columns map[string]arrow.Array
+}
+
+func newRecord(rec arrow.RecordBatch) record {
+	r := record{rec, map[string]arrow.Array{}}
+	for i, f := range rec.Schema().Fields() {
+		r.columns[f.Name] = rec.Column(i)
+	}
+	return r
+}
+
+func deref[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

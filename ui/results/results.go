@@ -1,0 +1,205 @@
+// Package results reads what an evaluation found from the store, and makes
+// tables of it: figures with their intervals, differences, the answers that
+// failed, the rows on which two subjects part.
+//
+// It computes no statistics: those are the evaluator's. An evaluator of any
+// plugin is understood whose value has the form that docs/reference.md tells of
+// the built-in ones: subjects, each with figures { value, low, high, n }. Rows
+// Rows are read one after the other.
+package results
+
+import "encoding/json"
+
+// Evaluation is what an evaluate stage found.
+type Evaluation struct {
+	Address string `json:"address"`
+	Type    string `json:"type"`
+	Rows    int64  `json:"rows"`
+	// Skipped rows have no right label.
+	Skipped int64 `json:"skipped,omitempty"`
+	// Repeats is how often each model was asked for each row.
+	Repeats int `json:"repeats,omitempty"`
+	// Confidence of all intervals, such as 0.95; 0: not known.
+	Confidence  float64      `json:"confidence,omitempty"`
+	Metrics     []Metric     `json:"metrics"`
+	Subjects    []Subject    `json:"subjects"`
+	Differences []Difference `json:"differences,omitempty"`
+	Confusion   []Confusion  `json:"confusion,omitempty"`
+}
+
+// Metric is something that subjects are measured by.
+type Metric struct {
+	Name string `json:"name"`
+	// Kind as the evaluator tells it: condition, number, the kind of a judge;
+	// "": not known.
+	Kind      string   `json:"kind,omitempty"`
+	Weight    float64  `json:"weight,omitempty"`
+	Threshold *float64 `json:"threshold,omitempty"`
+	Rubric    string   `json:"rubric,omitempty"`
+	// Share: it is a share of rows or otherwise reads best in per cent.
+	Share bool `json:"share"`
+	// Rowwise: single answers have a value of it.
+	Rowwise bool `json:"rowwise"`
+}
+
+// Figure is a mean or a share with its interval. What is not known is nil.
+type Figure struct {
+	Value *float64 `json:"value"`
+	Low   *float64 `json:"low"`
+	High  *float64 `json:"high"`
+	N     int64    `json:"n"`
+}
+
+// Subject is what was measured.
+type Subject struct {
+	Name string `json:"name"`
+	// Figures by metric.
+	Figures map[string]Figure `json:"figures"`
+	Answers *int64            `json:"answers,omitempty"`
+	Errors  *int64            `json:"errors,omitempty"`
+	// Of models that were asked. Latency is in seconds.
+	Cost    *Total   `json:"cost,omitempty"`
+	Tokens  *Total   `json:"tokens,omitempty"`
+	Latency *Latency `json:"latency,omitempty"`
+	// Classes by label, of a classification.
+	Classes map[string]Class `json:"classes,omitempty"`
+}
+
+// Total is a mean by answer, and the sum of all.
+type Total struct {
+	Figure
+	Total *float64 `json:"total"`
+}
+
+// Latency is a mean by answer, and quantiles.
+type Latency struct {
+	Figure
+	P50 *float64 `json:"p50"`
+	P95 *float64 `json:"p95"`
+}
+
+// Class is how well one label is found.
+type Class struct {
+	Precision float64 `json:"precision"`
+	Recall    float64 `json:"recall"`
+	F1        float64 `json:"f1"`
+	Support   int64   `json:"support"`
+}
+
+// Difference is A's figure less B's on the rows that both have.
+type Difference struct {
+	A      string `json:"a"`
+	B      string `json:"b"`
+	Metric string `json:"metric"`
+	Figure
+	P *float64 `json:"p"`
+	// PAdjusted is P corrected for the number of comparisons.
+	PAdjusted *float64 `json:"p_adjusted"`
+	// Detectable is the smallest true difference that so many rows would have
+	// shown.
+	Detectable *float64 `json:"detectable"`
+}
+
+// Confusion is how often a label was given for the right one.
+type Confusion struct {
+	Subject string `json:"subject"`
+	Target  string `json:"target"`
+	// Predicted is nil where no label was given.
+	Predicted *string `json:"predicted"`
+	Rows      int64   `json:"rows"`
+}
+
+// Wrong says whether it counts rows that got a wrong label, or none.
+func (c Confusion) Wrong() bool { return c.Predicted == nil || *c.Predicted != c.Target }
+
+// Row is a row of the dataset with what the subjects answered for it.
+type Row struct {
+	Row     int64   `json:"row"`
+	ID      string  `json:"id,omitempty"`
+	Cluster string  `json:"cluster,omitempty"`
+	Given   []Field `json:"given,omitempty"`
+	// Target is the right label, of a classification.
+	Target string `json:"target,omitempty"`
+	// Answers in the order of subjects, and for each in that of draws.
+	Answers []Answer `json:"answers"`
+}
+
+// Field is something that the row holds.
+type Field struct {
+	Name string          `json:"name"`
+	JSON json.RawMessage `json:"value"`
+}
+
+// Text is the value as people read it: strings without quotes.
+func (f Field) Text() string {
+	var s string
+	if json.Unmarshal(f.JSON, &s) == nil && string(f.JSON) != "null" {
+		return s
+	}
+	return string(f.JSON)
+}
+
+// Answer is what a subject said to a row.
+type Answer struct {
+	Subject string `json:"subject"`
+	Draw    int64  `json:"draw"`
+	// Text is nil where there is no answer.
+	Text *string `json:"text"`
+	// Request and ToolCalls as JSON.
+	Request      json.RawMessage `json:"request,omitempty"`
+	ToolCalls    json.RawMessage `json:"tool_calls,omitempty"`
+	FinishReason string          `json:"finish_reason,omitempty"`
+	Refused      bool            `json:"refused,omitempty"`
+	Error        string          `json:"error,omitempty"`
+	Cost         *float64        `json:"cost,omitempty"`
+	InputTokens  *int64          `json:"input_tokens,omitempty"`
+	OutputTokens *int64          `json:"output_tokens,omitempty"`
+	Latency      *float64        `json:"latency,omitempty"`
+	Confidence   *float64        `json:"confidence,omitempty"`
+	// Passed is nil where nothing says what passing is.
+	Passed *bool `json:"passed"`
+	// Values by metric; those not known are left out.
+	Values       map[string]float64 `json:"values,omitempty"`
+	Explanations map[string]string  `json:"explanations,omitempty"`
+}
+
+// Failed says whether an answer is missing, or did not pass.
+func (a *Answer) Failed() bool {
+	if a.Passed != nil {
+		return !*a.Passed
+	}
+	return a.Error != "" && a.Text == nil
+}
+
+// Misses are the metrics that kept an answer from passing.
+func (e *Evaluation) Misses(a *Answer) []string {
+	var names []string
+	for _, m := range e.Metrics {
+		v, known := a.Values[m.Name]
+		switch {
+		case !known || !m.Rowwise || m.Name == "passed" || m.Name == "overall":
+		case m.Threshold != nil && v < *m.Threshold, m.Threshold == nil && m.Share && v == 0:
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+// Metric looks a metric up by its name.
+func (e *Evaluation) Metric(name string) (Metric, bool) {
+	for _, m := range e.Metrics {
+		if m.Name == name {
+			return m, true
+		}
+	}
+	return Metric{}, false
+}
+
+// Names are those of the subjects.
+func (e *Evaluation) Names() []string {
+	var names []string
+	for _, s := range e.Subjects {
+		names = append(names, s.Name)
+	}
+	return names
+}
