@@ -1,0 +1,116 @@
+package wellformed
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// IsJSON says whether a text is JSON as a whole.
+func IsJSON(text string) bool { return json.Valid([]byte(text)) }
+
+// ContainsJSON says whether a text holds a JSON object somewhere.
+func ContainsJSON(text string) bool {
+	return findJSON(text, "{", func(json.RawMessage) bool { return true })
+}
+
+// findJSON looks for an object or an array for which accept holds. first are
+// the characters that it may begin with.
+func findJSON(text, first string, accept func(json.RawMessage) bool) bool {
+	places := func(from int) int {
+		if i := strings.IndexAny(text[from:], first); i >= 0 {
+			return from + i
+		}
+		return -1
+	}
+	return search(text, places, func(rest string) (bool, int) {
+		var value json.RawMessage
+		d := json.NewDecoder(strings.NewReader(rest))
+		if err := d.Decode(&value); err != nil {
+			var syntax *json.SyntaxError
+			if errors.As(err, &syntax) {
+				return false, int(syntax.Offset)
+			}
+			return false, len(rest)
+		}
+		return accept(value), len(value)
+	})
+}
+
+// Schema is a JSON schema ready for use.
+type Schema struct{ schema *jsonschema.Schema }
+
+// compiled are the schemas that were asked for, by their text: a schema is
+// the same for all rows. There are few; when there are many, it begins anew.
+var compiled = struct {
+	sync.Mutex
+	schemas map[string]*Schema
+}{schemas: map[string]*Schema{}}
+
+const mostSchemas = 256
+
+// ParseSchema reads a JSON schema, by default of draft 2020-12. Formats are
+// checked. References to other documents are errors.
+func ParseSchema(text string) (*Schema, error) {
+	compiled.Lock()
+	defer compiled.Unlock()
+	if s, ok := compiled.schemas[text]; ok {
+		return s, nil
+	}
+	s, err := parseSchema(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(compiled.schemas) == mostSchemas {
+		clear(compiled.schemas)
+	}
+	compiled.schemas[text] = s
+	return s, nil
+}
+
+// name is what a schema is known by to the compiler, and in its messages.
+const name = "schema.json"
+
+func parseSchema(text string) (*Schema, error) {
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("the schema is not JSON: %w", err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	c.UseLoader(nowhere{})
+	if err := c.AddResource(name, doc); err != nil {
+		return nil, fmt.Errorf("this is not a JSON schema: %w", err)
+	}
+	s, err := c.Compile(name)
+	if err != nil {
+		return nil, fmt.Errorf("this is not a JSON schema: %w", err)
+	}
+	return &Schema{s}, nil
+}
+
+// nowhere loads no schemas.
+type nowhere struct{}
+
+func (nowhere) Load(url string) (any, error) {
+	return nil, fmt.Errorf("a schema cannot refer to another document, as this one does to %s", url)
+}
+
+// Check returns nil where a text is JSON that fits the schema, and otherwise
+// what is wrong with it.
+func (s *Schema) Check(text string) error {
+	value, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("this is not JSON: %w", err)
+	}
+	return s.schema.Validate(value)
+}
+
+// In says whether a text holds a JSON object or array that fits the schema.
+func (s *Schema) In(text string) bool {
+	return findJSON(text, "{[", func(part json.RawMessage) bool { return s.Check(string(part)) == nil })
+}

@@ -1,0 +1,98 @@
+package wellformed
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	mysql "github.com/sqlc-dev/marino/parser"
+	sqlite "github.com/sqlc-dev/meyer/parser"
+	postgresql "github.com/sqlc-dev/oliphant"
+)
+
+// statements parse a text in a dialect and count its statements.
+var statements = map[string]func(string) (int, error){
+	"postgresql": func(text string) (int, error) {
+		tree, err := postgresql.Parse(text)
+		return len(tree.GetStmts()), err
+	},
+	"mysql": func(text string) (int, error) {
+		list, _, err := mysql.New().ParseSQL(text)
+		return len(list), err
+	},
+	"sqlite": func(text string) (int, error) {
+		list, err := sqlite.ParseString(text)
+		return len(list), err
+	},
+}
+
+// Dialects are those that IsSQL knows, in the order in which they are tried.
+var Dialects = []string{"postgresql", "mysql", "sqlite"}
+
+// Beyond these a text is not parsed, since a parser could take very long, or
+// more stack than there is.
+const (
+	maxSQL      = 100_000 // bytes
+	maxBrackets = 100     // open at once
+)
+
+var errTooMuch = errors.New("this is longer, or nested deeper, than any statement that can be checked")
+
+// IsSQL says whether a text is one or more statements of SQL in a dialect, or,
+// where dialect is empty, in any of Dialects. It is the syntax alone that is
+// looked at: what tables and columns there are is not known. There is an error
+// for a dialect that is not known and for a text that is too long to tell.
+func IsSQL(text, dialect string) (bool, error) {
+	if dialect != "" && !slices.Contains(Dialects, dialect) {
+		return false, fmt.Errorf("there is no dialect %q; the dialects are %s", dialect, strings.Join(Dialects, ", "))
+	}
+	if len(text) > maxSQL || brackets(text) > maxBrackets {
+		return false, errTooMuch
+	}
+	if dialect != "" {
+		return parses(text, dialect), nil
+	}
+	return slices.ContainsFunc(Dialects, func(d string) bool { return parses(text, d) }), nil
+}
+
+// brackets is how many are open at once at most.
+func brackets(text string) int {
+	open, most := 0, 0
+	for i := range len(text) {
+		switch text[i] {
+		case '(', '[', '{':
+			open++
+			most = max(most, open)
+		case ')', ']', '}':
+			open = max(0, open-1)
+		}
+	}
+	return most
+}
+
+// parses says whether a parser takes a text. One that fails over a text in a
+// way that it was not made for has not taken it: models write anything, and
+// one answer must not end the run.
+func parses(text, dialect string) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	n, err := statements[dialect](text)
+	return err == nil && n > 0
+}
+
+var fenced = regexp.MustCompile("(?s)```[a-zA-Z]*[ \t]*\r?\n(.*?)```")
+
+// ContainsSQL says whether a text is SQL or has a fenced block that is.
+func ContainsSQL(text, dialect string) (bool, error) {
+	for _, block := range fenced.FindAllStringSubmatch(text, -1) {
+		if is, err := IsSQL(block[1], dialect); is || err != nil {
+			return is, err
+		}
+	}
+	return IsSQL(text, dialect)
+}
