@@ -178,12 +178,17 @@ func (b *builder) decideOther(n *node) {
 	n.Reasons = append(reasons, n.madeBefore(entry))
 }
 
+const alreadyStored = "its result is in the store already"
+
 func (n *node) madeBefore(e *action.Entry) plan.Reason {
-	text := "its result is in the store already"
+	text := alreadyStored
 	if e.Address != "" && e.Address != n.Address {
 		text += ", made by " + e.Address
 	}
 	if !e.Created.IsZero() {
+		if text == alreadyStored {
+			text += ", made"
+		}
 		text += " on " + e.Created.Format("2 January 2006")
 	}
 	return plan.Reason{Code: "reuse", Subject: e.Address, Text: text}

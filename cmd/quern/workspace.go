@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -173,8 +174,9 @@ func (w *workspace) plan(ctx context.Context, opts planner.Options) (*plan.Plan,
 // loadState reads the state of an environment.
 func loadState(s *store.Store, env string) (*state.State, error) {
 	st, err := s.States().Load(env)
-	if err != nil {
+	var damaged *state.Damaged
+	if err != nil && !errors.As(err, &damaged) {
 		return nil, fmt.Errorf("the state of environment %q cannot be read\n%w", env, err)
 	}
-	return st, nil
+	return st, err
 }

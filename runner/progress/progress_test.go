@@ -54,7 +54,7 @@ label.intent: 2,000 of 10,003 rows, 100/s, 2 failed, about 1 min 20 s left
 label.intent: attempt 1 of 3 failed, next in 1.0 s: plugin acme crashed
 label.intent: done in 13 s (100 rows new, 9,900 reused, 3 failed)
 gate.ship: checking
-gate.ship: failed after 0.0 s: The gate does not hold
+gate.ship: failed: The gate does not hold
 deploy.prod: not reached, because gate.ship is not done
 
 Apply failed after 13 s: 2 run, 1 failed, 1 not reached.

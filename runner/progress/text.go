@@ -19,6 +19,9 @@ func line(e events.Event) string {
 	case events.StageDone:
 		return doneText(e.Stage)
 	case events.StageFailed:
+		if e.Stage.Kind == "gate" {
+			return "failed: " + summaries(e.Diagnostics)
+		}
 		return "failed after " + duration(e.Stage.Seconds) + ": " + summaries(e.Diagnostics)
 	case events.StageInterrupted:
 		return "interrupted after " + duration(e.Stage.Seconds)

@@ -35,11 +35,11 @@ type Damaged struct {
 }
 
 func (e *Damaged) Error() string {
-	way := "it has no backup; removing the file starts the environment anew: artifacts are found again by their keys, deployments are not"
+	way := "It has no backup. Removing the file starts the environment anew: artifacts are found again by their keys, deployments are not."
 	if e.Backup != "" {
-		way = fmt.Sprintf("the state before the last change is in %s: copy it over the file to go back to it, the next apply finds again what was made since", e.Backup)
+		way = fmt.Sprintf("The state before the last change is in %s. Copy it over the file to go back to it; the next apply finds again what was made since.", e.Backup)
 	}
-	return fmt.Sprintf("the state of environment %q cannot be read: %v; %s", e.Environment, e.Err, way)
+	return fmt.Sprintf("the state of environment %q cannot be read\n%v. %s", e.Environment, e.Err, way)
 }
 
 func (e *Damaged) Unwrap() error { return e.Err }
