@@ -184,6 +184,9 @@ func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key st
 	case h.port == nil:
 		d.errorf(e.Range(), "No artifact of its own", "%s", h.advice(a))
 		return nil
+	case h.port.Kind == plan.KindPrompt && a.asked():
+		d.errorf(e.Range(), "Prompt without a model", "%s is a prompt, which some model has to be asked. Write { model = model.…, prompt = %s }.", h, h)
+		return nil
 	case !a.takes(h.port.Kind):
 		d.errorf(e.Range(), "Wrong kind of artifact", "%s is a %s, and the argument %q takes %s.%s", h, h.port.Kind, a.Name, a.holds(), h.others(a))
 		return nil
@@ -227,7 +230,9 @@ func (a *argument) takes(kind string) bool {
 func (a *argument) holds() string {
 	var kinds []string
 	for _, k := range a.accepts {
-		kinds = append(kinds, "a "+k)
+		if k != plan.KindPrompt || !a.asked() {
+			kinds = append(kinds, "a "+k)
+		}
 	}
 	if a.PerRow {
 		kinds = append(kinds, "a row expression")

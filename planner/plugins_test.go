@@ -119,6 +119,8 @@ func (w *world) types() []plugin.Type {
 		plugin.Mapper(info(plugin.KindLabel, "rules"), rules{}),
 		plugin.Runner(info(plugin.KindTrain, "toy"), toy{}),
 		plugin.Runner(info(plugin.KindEvaluate, "score"), score{}),
+		plugin.Runner(info(plugin.KindEvaluate, "contest"), contest{}),
+		plugin.Provider(info("", "talker"), talker{}),
 		plugin.Deployment(info(plugin.KindDeploy, "shelf"), &shelf{w}),
 	}
 }

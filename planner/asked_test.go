@@ -1,0 +1,139 @@
+package planner_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// talker gives models that chat.
+type talker struct{}
+
+type talkerArgs struct {
+	Name string `quern:"name,required" doc:"Which."`
+}
+
+func (talker) Prepare(_ context.Context, p *plugin.Prepare[talkerArgs]) error {
+	p.SetModelInfo(plugin.ModelInfo{Cache: true})
+	return nil
+}
+
+func (talker) Chat(context.Context, *talkerArgs, *llm.Request) (*llm.Response, error) {
+	return &llm.Response{}, nil
+}
+
+// contest evaluates subjects that may be asked, by metrics that come late.
+type contest struct{}
+
+type contestArgs struct {
+	Dataset  plugin.Dataset            `quern:"dataset,required" doc:"Rows."`
+	Subjects map[string]plugin.Subject `quern:"subjects,required" type:"string" doc:"What is compared."`
+	Metrics  map[string]plugin.Late    `quern:"metrics" late:"output=output" doc:"By what."`
+}
+
+func (contest) Prepare(_ context.Context, p *plugin.Prepare[contestArgs]) error {
+	for name, s := range p.Args.Subjects {
+		// What came where is seen in a mistake that nobody makes otherwise.
+		if want := "subjects." + name + ".prompt"; name == "asked" && (s.Prompt.Key != want || !p.Input(s.Model.Key).Can(plugin.CanChat)) {
+			p.Errorf("subjects", "The subject came as %+v", s)
+		}
+	}
+	p.AddReport("")
+	return nil
+}
+
+func (contest) Run(context.Context, *plugin.Run[contestArgs]) error { return nil }
+
+func contestOf(subjects, metrics string) string {
+	return fmt.Sprintf(`
+source "lines" "tickets" { path = "a.txt" }
+model "talker" "small" { name = "small" }
+prompt "short" {
+  system = "Be short."
+  user   = row.text
+}
+train "toy" "student" {
+  dataset = source.tickets
+  text    = row.text
+  target  = row.text
+}
+evaluate "contest" "answers" {
+  dataset  = source.tickets
+  subjects = { %s }
+  metrics  = { %s }
+}
+`, subjects, metrics)
+}
+
+func TestAModelWithItsPromptIsOneSubjectAndTwoInputs(t *testing.T) {
+	p := newPipeline(t)
+	for _, asked := range []string{"{ model = model.small, prompt = prompt.short }", "({ prompt = prompt.short, \"model\" = model.small })"} {
+		made := p.mustPlan(contestOf("asked = "+asked+", column = row.text, student = train.student", "long = length(output.text) > length(row.text), two = length(row.text) == 2"))
+		n := made.Nodes[len(made.Nodes)-1]
+		bound, diags := n.Body.Bind(nil)
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		if in := bound.Inputs["subjects.asked.model"]; in == nil || in.Address != "model.small" || in.Of != "" {
+			t.Errorf("the model: %+v", in)
+		}
+		prompt := bound.Rows["subjects.asked.prompt"]
+		if prompt == nil || prompt.Late || !strings.Contains(prompt.Expr.Text, "row.text") {
+			t.Errorf("the prompt: %+v", prompt)
+		}
+		if row := bound.Rows["subjects.column"]; row == nil || row.Late {
+			t.Errorf("the column: %+v", row)
+		}
+		if in := bound.Inputs["subjects.student"]; in == nil || in.Of != "dataset" {
+			t.Errorf("the trained model: %+v", in)
+		}
+		// A metric is late by its argument, not by what it happens to read.
+		for _, name := range []string{"metrics.long", "metrics.two"} {
+			if row := bound.Rows[name]; row == nil || !row.Late || row.Expr.ColumnType != "bool" {
+				t.Errorf("%s: %+v", name, row)
+			}
+		}
+		if reads := fmt.Sprint(n.PluginReads["dataset"].Columns); reads != "[text]" {
+			t.Errorf("the plugin is given %s of the rows to pass on", reads)
+		}
+		key := bound.Config.GetAttr("subjects").GetAttr("asked").GetAttr("prompt").AsString()
+		if key != "subjects.asked.prompt" {
+			t.Errorf("the configuration names %q", key)
+		}
+	}
+}
+
+func TestASubjectMayComeOfAForExpression(t *testing.T) {
+	p := newPipeline(t)
+	made := p.mustPlan(strings.Replace(contestOf("", "x = output.text == row.text"), "{  }", "{ for name, m in { a = model.small } : name => { model = m, prompt = prompt.short } }", 1))
+	bound, diags := made.Nodes[len(made.Nodes)-1].Body.Bind(nil)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	if bound.Inputs["subjects.a.model"] == nil || bound.Rows["subjects.a.prompt"] == nil {
+		t.Errorf("inputs %v, rows %v", bound.Inputs, bound.Rows)
+	}
+}
+
+func TestMistakesInSubjectsArePointedAt(t *testing.T) {
+	for name, c := range map[string]struct{ subjects, metrics, want string }{
+		"a wrong key":        {"a = { model = model.small, promt = prompt.short }", "", `Did you mean "prompt"?`},
+		"no prompt":          {"a = { model = model.small }", "", `The argument "subjects" has no prompt here.`},
+		"a bare prompt":      {"a = prompt.short", "", "Write { model = model.…, prompt = prompt.short }."},
+		"a prompt as model":  {"a = { model = prompt.short, prompt = prompt.short }", "", "prompt.short is a prompt"},
+		"an unknown answer":  {"a = row.text", "x = output.txt == row.text", `Did you mean "text"?`},
+		"an unknown column":  {"a = row.text", "x = output.text == row.txt", `has no column "txt"`},
+		"output too early":   {"a = output.text", "", "output"},
+		"a list of subjects": {"a = [row.text]", "", "string"},
+	} {
+		p := newPipeline(t)
+		_, diags := p.plan(contestOf(c.subjects, c.metrics))
+		if text := p.print(diags); !strings.Contains(strings.Join(strings.Fields(strings.ReplaceAll(text, "│", "")), " "), c.want) {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+}
