@@ -54,6 +54,7 @@ var lateExpressions = []string{
 	`output.cost < 0.01`, `output.finish_reason != "stop" || output.refused`, `"${output.text} ${row.id}"`, `contains(output.words, row.text)`,
 	`output.json.a == row.text`, `try(tostring(output.json.a), "")`, `can(output.json.b[1].c)`, `output.json == null`,
 	`output.tool_calls[*].name`, `[for c in output.tool_calls : c.arguments.x]`, `length(output.tool_calls)`, `length(output.words)`,
+	`contains(output.json.b, row.text)`, `icontains(output.text, row.intent) || is_json(output.text)`, `rouge_l(output.text, [row.text, row.intent])`,
 	`jsonencode(output)`, `output`, `{ a = output.json.x.y, b = 1 }.b`, `output.words`, `output.tokens`,
 }
 

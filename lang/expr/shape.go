@@ -129,8 +129,9 @@ func literalShape(v cty.Value) *shape {
 // integral functions give integers, whatever they are given; those of keeping
 // do when all their arguments are integers.
 var (
-	integral = map[string]bool{"length": true, "ceil": true, "floor": true, "parseint": true, "signum": true, "index": true}
-	keeping  = map[string]bool{"abs": true, "min": true, "max": true, "coalesce": true, "try": true, "sum": true,
+	integral = map[string]bool{"length": true, "ceil": true, "floor": true, "parseint": true, "signum": true, "index": true,
+		"levenshtein": true, "word_count": true}
+	keeping = map[string]bool{"abs": true, "min": true, "max": true, "coalesce": true, "try": true, "sum": true,
 		"concat": true, "distinct": true, "reverse": true, "flatten": true, "slice": true, "compact": true, "coalescelist": true, convertName: true}
 )
 

@@ -15,7 +15,7 @@ var collectionFunctions = []entry{
 	describe("coalescelist", "The first list that is not empty.", `coalescelist([], ["a"])`, `["a"]`, stdlib.CoalesceListFunc),
 	describe("compact", "A list of strings without null and empty ones.", `compact(["a", "", "b"])`, `["a", "b"]`, stdlib.CompactFunc),
 	describe("concat", "Several lists as one.", `concat(["a"], ["b"])`, `["a", "b"]`, stdlib.ConcatFunc),
-	describe("contains", "Whether a list or set contains a value.", `contains(["a", "b"], "a")`, `true`, stdlib.ContainsFunc),
+	describe("contains", "Whether a list or set contains a value.", `contains(["a", "b"], "a")`, `true`, containsFunc),
 	describe("distinct", "A list without its repeated elements.", `distinct(["a", "b", "a"])`, `["a", "b"]`, stdlib.DistinctFunc),
 	describe("element", "The element at an index, which wraps around.", `element(["a", "b"], 3)`, `"b"`, stdlib.ElementFunc),
 	describe("flatten", "Puts the elements of nested lists into one.", `flatten([["a"], ["b", ["c"]]])`, `["a", "b", "c"]`, stdlib.FlattenFunc),
@@ -95,6 +95,22 @@ var coalesceFunc = function.New(&function.Spec{
 		}
 		return cty.NilVal, function.NewArgErrorf(0, "every argument is null or empty")
 	},
+})
+
+// containsFunc is cty's, which has no type for lists that are of any.
+var containsFunc = function.New(&function.Spec{
+	Params: []function.Parameter{
+		{Name: "list", Type: cty.DynamicPseudoType, AllowDynamicType: true},
+		{Name: "value", Type: cty.DynamicPseudoType, AllowDynamicType: true},
+	},
+	Type: func(args []cty.Value) (cty.Type, error) {
+		if t := args[0].Type(); t != cty.DynamicPseudoType && !isSequence(t) {
+			return cty.NilType, function.NewArgErrorf(0, "a list or set is needed")
+		}
+		return cty.Bool, nil
+	},
+	RefineResult: notNull,
+	Impl:         func(args []cty.Value, _ cty.Type) (cty.Value, error) { return stdlib.Contains(args[0], args[1]) },
 })
 
 var indexFunc = function.New(&function.Spec{

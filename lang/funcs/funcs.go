@@ -1,5 +1,6 @@
 // Package funcs holds the functions of the language: those of Terraform
-// wherever they have a meaning here, with the same names and results.
+// wherever they have a meaning here, with the same names and results, and
+// metrics, which say how good an answer is.
 //
 // Every function is deterministic but for the two that Impure names, which
 // are refused where they would enter a key. Those that Pure leaves out besides
@@ -40,6 +41,8 @@ var groups = []struct {
 	{"Numbers", numberFunctions},
 	{"Collections", collectionFunctions},
 	{"Types and errors", typeFunctions},
+	{"Likeness of texts", likenessFunctions},
+	{"Form of answers", answerFunctions},
 	{"Encoding", encodingFunctions},
 	{"Hashes and identifiers", hashFunctions},
 	{"Dates and times", timeFunctions},

@@ -1,0 +1,206 @@
+package funcs
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/agext/levenshtein"
+	"github.com/quern-dev/quern/lang/funcs/overlap"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"golang.org/x/text/cases"
+)
+
+// likenessFunctions compare a text with what it should be. They are metrics
+// that have names elsewhere, so they have those here.
+var likenessFunctions = []entry{
+	describe("bleu", "BLEU of a sentence beside a reference or a list of them: how many of its runs of one to four words are there. As sacrebleu computes it (tokens of mteval-v13a, which tell upper from lower case, exponential smoothing), from 0 to 1.", `bleu("the cat", "the dog")`, `0.5`, scoreFunc(overlap.Bleu)),
+	describe("contains_all", "Whether the string contains all of the others.", `contains_all("quern", ["qu", "rn"])`, `true`, partsFunc(strings.Contains, true)),
+	describe("contains_any", "Whether the string contains one of the others.", `contains_any("quern", ["x", "rn"])`, `true`, partsFunc(strings.Contains, false)),
+	describe("gleu", "Google's BLEU of a sentence beside a reference or a list of them: the lower one of precision and recall over all runs of one to four words.", `gleu("the cat sat", "the cat ran")`, `0.5`, scoreFunc(overlap.Gleu)),
+	describe("icontains", "strcontains, whatever the case of the letters.", `icontains("Quern", "UER")`, `true`, affix(foldContains, "substr")),
+	describe("icontains_all", "contains_all, whatever the case of the letters.", `icontains_all("Quern", ["QU", "RN"])`, `true`, partsFunc(foldContains, true)),
+	describe("icontains_any", "contains_any, whatever the case of the letters.", `icontains_any("Quern", ["X", "RN"])`, `true`, partsFunc(foldContains, false)),
+	describe("iequals", "Whether two strings are equal, whatever the case of the letters.", `iequals("Straße", "STRASSE")`, `true`, affix(func(a, b string) bool { return fold(a) == fold(b) }, "other")),
+	describe("levenshtein", "How many characters must be put in, taken out or changed to make one string of the other.", `levenshtein("kitten", "sitting")`, `3`, levenshteinFunc),
+	describe("meteor", "METEOR of a sentence beside a reference or a list of them, with equal words and equal English stems. Synonyms are not known to it, so it may be below METEOR with WordNet.", `meteor("the cat", "the cats")`, `0.9375`, scoreFunc(overlap.Meteor)),
+	describe("rouge_l", "ROUGE-L beside a reference or a list of them: the longest sequence of words that both have. The last argument says what of it: \"f1\" (without it), \"precision\" or \"recall\".", `rouge_l("the cat sat", "the cat sat down", "recall")`, `0.75`, rougeLFunc),
+	describe("rouge_n", "ROUGE-N beside a reference or a list of them: the runs of so many words that both have. The last argument says what of it: \"f1\" (without it), \"precision\" or \"recall\".", `rouge_n("the cat sat", "the cat ran", 2)`, `0.5`, rougeNFunc),
+	describe("similarity", "How alike two strings are, from 0 to 1: 1 less levenshtein's number as a share of the longer one's characters.", `similarity("abcd", "abce")`, `0.75`, similarityFunc),
+	describe("word_count", "The number of words: of what stands between white space.", `word_count("one two, three")`, `3`, wordCountFunc),
+}
+
+// fold is a string in the form in which the case of letters makes no
+// difference.
+func fold(s string) string { return cases.Fold().String(s) }
+
+func foldContains(s, part string) bool { return strings.Contains(fold(s), fold(part)) }
+
+// partsFunc says whether a string has all of some parts, or any.
+func partsFunc(has func(s, part string) bool, all bool) function.Function {
+	return function.New(&function.Spec{
+		Params:       []function.Parameter{{Name: "str", Type: cty.String}, {Name: "parts", Type: cty.List(cty.String)}},
+		Type:         function.StaticReturnType(cty.Bool),
+		RefineResult: notNull,
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			if !args[1].IsWhollyKnown() {
+				return cty.UnknownVal(cty.Bool), nil
+			}
+			for it := args[1].ElementIterator(); it.Next(); {
+				_, part := it.Element()
+				if part.IsNull() {
+					return cty.NilVal, function.NewArgErrorf(1, "a null cannot be looked for")
+				}
+				if has(args[0].AsString(), part.AsString()) != all {
+					return cty.BoolVal(!all), nil
+				}
+			}
+			return cty.BoolVal(all), nil
+		},
+	})
+}
+
+// referenceParam is the parameter for what a text should be: a string, or a list of
+// strings of which any will do.
+var referenceParam = function.Parameter{Name: "reference", Type: cty.DynamicPseudoType, AllowDynamicType: true}
+
+// referenceTexts are the strings of a reference; known is false where one of them is not.
+func referenceTexts(arg int, v cty.Value) (texts []string, known bool, err error) {
+	if !v.IsWhollyKnown() {
+		return nil, false, nil
+	}
+	elements := []cty.Value{v}
+	if isSequence(v.Type()) {
+		elements = v.AsValueSlice()
+	}
+	for _, e := range elements {
+		if e.Type() != cty.String || e.IsNull() {
+			return nil, true, function.NewArgErrorf(arg, "a string or a list of strings is needed")
+		}
+		texts = append(texts, e.AsString())
+	}
+	if len(texts) == 0 {
+		return nil, true, function.NewArgErrorf(arg, "there must be one reference at least")
+	}
+	return texts, true, nil
+}
+
+// scoreFunc makes a function of a measure of likeness.
+func scoreFunc(score func(text string, references []string) float64) function.Function {
+	return function.New(&function.Spec{
+		Params:       []function.Parameter{{Name: "text", Type: cty.String}, referenceParam},
+		Type:         function.StaticReturnType(cty.Number),
+		RefineResult: notNull,
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			texts, known, err := referenceTexts(1, args[1])
+			if err != nil || !known {
+				return cty.UnknownVal(cty.Number), err
+			}
+			return figure(score(args[0].AsString(), texts))
+		},
+	})
+}
+
+// figure is a computed number, to the twelve digits that all machines agree
+// on. It is a decimal: 0.7 is 0.7.
+func figure(x float64) (cty.Value, error) {
+	if math.IsInf(x, 0) || math.IsNaN(x) {
+		return cty.NilVal, errors.New("the result is too large for a number")
+	}
+	return cty.ParseNumberVal(strconv.FormatFloat(x, 'g', 12, 64))
+}
+
+// part is the parameter that says what of a score is wanted.
+var part = &function.Parameter{Name: "part", Type: cty.String}
+
+// partOf is what of a score is asked for by the arguments from an index on.
+func partOf(s overlap.Score, args []cty.Value, from int) (cty.Value, error) {
+	if len(args) > from+1 {
+		return cty.NilVal, function.NewArgErrorf(from+1, "there are too many arguments")
+	}
+	what := "f1"
+	if len(args) > from {
+		what = args[from].AsString()
+	}
+	switch what {
+	case "f1":
+		return figure(s.F1())
+	case "precision":
+		return figure(s.Precision)
+	case "recall":
+		return figure(s.Recall)
+	}
+	return cty.NilVal, function.NewArgErrorf(from, `this must be "f1", "precision" or "recall"`)
+}
+
+var rougeLFunc = function.New(&function.Spec{
+	Params:       []function.Parameter{{Name: "text", Type: cty.String}, referenceParam},
+	VarParam:     part,
+	Type:         function.StaticReturnType(cty.Number),
+	RefineResult: notNull,
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		texts, known, err := referenceTexts(1, args[1])
+		if err != nil || !known {
+			return cty.UnknownVal(cty.Number), err
+		}
+		return partOf(overlap.RougeL(args[0].AsString(), texts), args, 2)
+	},
+})
+
+var rougeNFunc = function.New(&function.Spec{
+	Params:       []function.Parameter{{Name: "text", Type: cty.String}, referenceParam, {Name: "n", Type: cty.Number}},
+	VarParam:     part,
+	Type:         function.StaticReturnType(cty.Number),
+	RefineResult: notNull,
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		texts, known, err := referenceTexts(1, args[1])
+		if err != nil || !known {
+			return cty.UnknownVal(cty.Number), err
+		}
+		n, exact := args[2].AsBigFloat().Int64()
+		if exact != 0 || n < 1 || n > 100 {
+			return cty.NilVal, function.NewArgErrorf(2, "the number of words must be a whole number from 1 to 100")
+		}
+		return partOf(overlap.RougeN(args[0].AsString(), texts, int(n)), args, 3)
+	},
+})
+
+func distance(args []cty.Value) int {
+	return levenshtein.Distance(args[0].AsString(), args[1].AsString(), nil)
+}
+
+var twoStrings = []function.Parameter{{Name: "a", Type: cty.String}, {Name: "b", Type: cty.String}}
+
+var levenshteinFunc = function.New(&function.Spec{
+	Params:       twoStrings,
+	Type:         function.StaticReturnType(cty.Number),
+	RefineResult: notNull,
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		return cty.NumberIntVal(int64(distance(args))), nil
+	},
+})
+
+var similarityFunc = function.New(&function.Spec{
+	Params:       twoStrings,
+	Type:         function.StaticReturnType(cty.Number),
+	RefineResult: notNull,
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		longer := max(utf8.RuneCountInString(args[0].AsString()), utf8.RuneCountInString(args[1].AsString()))
+		if longer == 0 {
+			return cty.NumberIntVal(1), nil
+		}
+		return figure(1 - float64(distance(args))/float64(longer))
+	},
+})
+
+var wordCountFunc = function.New(&function.Spec{
+	Params:       []function.Parameter{{Name: "text", Type: cty.String}},
+	Type:         function.StaticReturnType(cty.Number),
+	RefineResult: notNull,
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		return cty.NumberIntVal(int64(len(strings.Fields(args[0].AsString())))), nil
+	},
+})
