@@ -153,6 +153,9 @@ func (e *Evaluation) Confused(most int) *Table {
 	for _, c := range wrong[:min(most, len(wrong))] {
 		t.add(c.Subject, c.Target, Predicted(c.Predicted), strconv.FormatInt(c.Rows, 10))
 	}
+	if len(e.Subjects) == 1 {
+		t.drop(0)
+	}
 	return t
 }
 

@@ -4,7 +4,7 @@
 //
 // It computes no statistics: those are the evaluator's. An evaluator of any
 // plugin is understood whose value has the form that docs/reference.md tells of
-// the built-in ones: subjects, each with figures { value, low, high, n }. Rows
+// the built-in ones: subjects, each with figures { value, low, high, n }.
 // Rows are read one after the other.
 package results
 

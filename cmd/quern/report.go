@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/quern-dev/quern/ui/report"
+	"github.com/quern-dev/quern/ui/results"
+	"github.com/urfave/cli/v3"
+)
+
+func reportCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "report",
+		Usage:       "write an evaluation as a web page",
+		ArgsUsage:   "ADDRESS",
+		Description: "The page is one file that needs nothing else: figures and differences with their intervals, confusions, and\nthe answers with what was asked, to filter and to search.",
+		Flags: slices.Concat(environmentFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "o", Usage: "write `FILE` (default: the evaluation's name with .html)"},
+			&cli.IntFlag{Name: "rows", Value: report.DefaultRows, Usage: "embed the answers of the first `N` rows at most"},
+		}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			ctx, cancel := interruptible(ctx)
+			defer cancel()
+			return writeReport(ctx, ui, cmd)
+		},
+	}
+}
+
+func writeReport(ctx context.Context, ui *terminal, cmd *cli.Command) error {
+	if cmd.Int("rows") < 1 {
+		return errors.New("-rows has to be 1 or more\nIt is how many rows the page holds.")
+	}
+	s, st, err := stateHere(cmd)
+	if err != nil {
+		return err
+	}
+	inst, err := instanceArgument(cmd, st)
+	if err != nil {
+		return err
+	}
+	if inst.Kind != "evaluate" {
+		return fmt.Errorf("there is no report of %s\nReports are of evaluations, such as evaluate.NAME.", inst.Address)
+	}
+	found, err := results.Read(ctx, s, inst)
+	if err != nil {
+		return evaluationError(inst.Address, err)
+	}
+	path := cmd.String("o")
+	if path == "" {
+		path = inst.Address + ".html"
+	}
+	err = replaceFile(path, func(f *os.File) error {
+		o := report.Options{Rows: cmd.Int("rows"), Environment: st.Environment, Made: inst.Updated.Local().Format("2006-01-02 15:04")}
+		return report.Write(f, found, found.Each(ctx, s, st), o)
+	})
+	if err != nil {
+		return err
+	}
+	ui.printf("Wrote %s.\n", path)
+	return nil
+}
+
+// replaceFile writes a file as a whole or not at all.
+func replaceFile(path string, write func(*os.File) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".quern-*")
+	if err != nil {
+		return fmt.Errorf("%s cannot be written\n%w", path, err)
+	}
+	defer os.Remove(f.Name())
+	if err := errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -1,0 +1,173 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/quern-dev/quern/ui/results"
+)
+
+// figureRow is a metric with the figures of all subjects, side by side.
+type figureRow struct {
+	Name, About, Rubric string
+	Plot                plot
+	Cells               []figureCell
+}
+
+type figureCell struct {
+	Value, Interval, Note string
+	// Best: no other subject's value is higher.
+	Best bool
+}
+
+func figureRows(e *results.Evaluation) []figureRow {
+	var out []figureRow
+	for _, m := range e.Metrics {
+		row := figureRow{Name: m.Title(), About: about(m), Rubric: m.Rubric}
+		var figures []results.Figure
+		best := math.Inf(-1)
+		for _, s := range e.Subjects {
+			f := s.Figures[m.Name]
+			figures = append(figures, f)
+			if f.Value != nil {
+				best = max(best, *f.Value)
+			}
+		}
+		for _, f := range figures {
+			cell := figureCell{Value: m.Format(f.Value), Interval: m.Interval(f)}
+			cell.Best = len(figures) > 1 && f.Value != nil && *f.Value == best
+			if f.Value != nil && f.N != e.Rows {
+				cell.Note = results.Count(f.N, "row")
+			}
+			row.Cells = append(row.Cells, cell)
+		}
+		row.Plot = newPlot(m, figures, false)
+		out = append(out, row)
+	}
+	return out
+}
+
+// about says in a few words what a metric is.
+func about(m results.Metric) string {
+	text := m.Kind
+	switch {
+	case m.Name == "passed":
+		return "all conditions and thresholds"
+	case m.Name == "overall":
+		return "weighted mean"
+	case m.Kind == "condition":
+		text = "share of rows"
+	case m.Kind == "number":
+		text = "mean"
+	}
+	if m.Threshold != nil {
+		if text != "" {
+			text += ", "
+		}
+		text += "passes from " + results.Short(*m.Threshold)
+	}
+	return text
+}
+
+// extraRow is something else that is known of all subjects.
+type extraRow struct {
+	Name, About string
+	Cells       []figureCell
+}
+
+func extraRows(e *results.Evaluation) []extraRow {
+	var out []extraRow
+	add := func(name, about string, cell func(results.Subject) (figureCell, bool)) {
+		row := extraRow{Name: name, About: about}
+		any := false
+		for _, s := range e.Subjects {
+			c, known := cell(s)
+			if !known {
+				c = figureCell{Value: results.Unknown}
+			}
+			any = any || known
+			row.Cells = append(row.Cells, c)
+		}
+		if any {
+			out = append(out, row)
+		}
+	}
+	add("errors", "answers that failed", func(s results.Subject) (figureCell, bool) {
+		if s.Errors == nil {
+			return figureCell{}, false
+		}
+		c := figureCell{Value: strconv.FormatInt(*s.Errors, 10)}
+		if s.Answers != nil {
+			c.Interval = "of " + strconv.FormatInt(*s.Answers, 10)
+		}
+		return c, true
+	})
+	add("cost", "total; of an answer", func(s results.Subject) (figureCell, bool) {
+		if s.Cost == nil || s.Cost.Total == nil {
+			return figureCell{}, false
+		}
+		return figureCell{Value: results.Money(s.Cost.Total), Interval: results.Money(s.Cost.Value)}, true
+	})
+	add("tokens", "total; of an answer", func(s results.Subject) (figureCell, bool) {
+		if s.Tokens == nil || s.Tokens.Total == nil {
+			return figureCell{}, false
+		}
+		return figureCell{Value: fmt.Sprintf("%.0f", *s.Tokens.Total), Interval: short(s.Tokens.Value)}, true
+	})
+	add("latency", "median; 95th percentile", func(s results.Subject) (figureCell, bool) {
+		if s.Latency == nil || s.Latency.P50 == nil {
+			return figureCell{}, false
+		}
+		return figureCell{Value: results.Seconds(s.Latency.P50), Interval: results.Seconds(s.Latency.P95)}, true
+	})
+	return out
+}
+
+func short(v *float64) string {
+	if v == nil {
+		return results.Unknown
+	}
+	return results.Short(*v)
+}
+
+// differenceRow compares two subjects by a metric.
+type differenceRow struct {
+	A, B, Metric                  string
+	AColour, BColour              int
+	Value, Interval, P, PAdjusted string
+	Detectable, Rows              string
+	Plot                          plot
+	Verdict                       string
+	// First: the pair has not stood above.
+	First bool
+}
+
+func differenceRows(e *results.Evaluation) []differenceRow {
+	colours := map[string]int{}
+	for i, name := range e.Names() {
+		colours[name] = colour(i)
+	}
+	var out []differenceRow
+	for i, d := range e.Differences {
+		m, _ := e.Metric(d.Metric)
+		row := differenceRow{
+			A: d.A, B: d.B, Metric: m.Title(), AColour: colours[d.A], BColour: colours[d.B],
+			Value: m.Change(d.Value), Interval: m.ChangeInterval(d.Figure), P: results.Probability(d.P), PAdjusted: results.Probability(d.PAdjusted),
+			Detectable: results.Detectable(m, d), Rows: strconv.FormatInt(d.N, 10), Plot: newPlot(m, []results.Figure{d.Figure}, true),
+		}
+		row.First = i == 0 || e.Differences[i-1].A != d.A || e.Differences[i-1].B != d.B
+		if alpha := 1 - e.Confidence; e.Confidence > 0 && d.PAdjusted != nil && d.Value != nil {
+			switch {
+			case *d.PAdjusted > alpha:
+				row.Verdict = "not shown"
+			case *d.Value > 0:
+				row.Verdict = d.A + " is higher"
+			default:
+				row.Verdict = d.B + " is higher"
+			}
+		}
+		out = append(out, row)
+	}
+	return out
+}

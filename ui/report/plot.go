@@ -1,0 +1,139 @@
+package report
+
+import (
+	"math"
+	"strings"
+
+	"github.com/quern-dev/quern/ui/results"
+)
+
+// plot draws intervals on one axis: a line from end to end, and a dot at the
+// figure.
+type plot struct {
+	Width, Height float64
+	Whiskers      []whisker
+	Ticks         []tick
+	// Text says the same to those who do not see it.
+	Text string
+}
+
+type whisker struct {
+	Y, Low, High, At float64
+	Colour           int
+	// Bare: there is no interval.
+	Bare, Above, Below bool
+}
+
+type tick struct {
+	X     float64
+	Label string
+	// Zero is the line that differences are told from.
+	Zero bool
+}
+
+const (
+	plotWidth  = 260.0
+	plotMargin = 20.0
+	lineHeight = 16.0
+	axisHeight = 18.0
+	colours    = 8
+)
+
+func colour(i int) int { return i % colours }
+
+// newPlot draws figures below each other. Differences have zero on their axis.
+func newPlot(m results.Metric, figures []results.Figure, difference bool) plot {
+	low, high := extent(m, figures, difference)
+	p := plot{Width: plotWidth, Height: lineHeight*float64(len(figures)) + axisHeight}
+	x := func(v float64) float64 {
+		return round(plotMargin + (plotWidth-2*plotMargin)*(v-low)/(high-low))
+	}
+	var texts []string
+	for i, f := range figures {
+		if f.Value == nil {
+			continue
+		}
+		w := whisker{Y: lineHeight*float64(i) + lineHeight/2 + 1, At: x(*f.Value), Colour: colour(i), Bare: f.Low == nil || f.High == nil}
+		if !w.Bare {
+			w.Low, w.High = x(*f.Low), x(*f.High)
+		}
+		w.Above, w.Below = difference && !w.Bare && *f.Low > 0, difference && !w.Bare && *f.High < 0
+		p.Whiskers = append(p.Whiskers, w)
+		if difference {
+			texts = append(texts, m.Change(f.Value)+" "+m.ChangeInterval(f))
+		} else {
+			texts = append(texts, m.Figure(f))
+		}
+	}
+	p.Text = strings.Join(texts, "; ")
+	for _, v := range ticks(low, high) {
+		p.Ticks = append(p.Ticks, tick{X: x(v), Label: axisLabel(m, v, difference), Zero: difference && v == 0})
+	}
+	return p
+}
+
+func axisLabel(m results.Metric, v float64, difference bool) string {
+	if m.Share {
+		v = math.Round(100*v*1e6) / 1e6
+	}
+	text := results.Short(v)
+	switch {
+	case difference && v > 0:
+		return "+" + text
+	case m.Share && !difference:
+		return text + " %"
+	}
+	return text
+}
+
+// extent is the part of the axis that is drawn: what the figures take, with
+// some room, and never more than a share can be.
+func extent(m results.Metric, figures []results.Figure, difference bool) (low, high float64) {
+	low, high = math.Inf(1), math.Inf(-1)
+	for _, f := range figures {
+		for _, v := range []*float64{f.Value, f.Low, f.High} {
+			if v != nil {
+				low, high = min(low, *v), max(high, *v)
+			}
+		}
+	}
+	if math.IsInf(low, 0) {
+		return 0, 1
+	}
+	if difference {
+		low, high = min(low, 0), max(high, 0)
+	}
+	room := 0.12 * (high - low)
+	if m.Share {
+		room = max(room, 0.02)
+	}
+	if room == 0 {
+		room = max(math.Abs(high)/10, 0.1)
+	}
+	if difference {
+		return low - room, high + room
+	}
+	if m.Share {
+		return max(low-room, 0), min(high+room, 1)
+	}
+	return low - room, high + room
+}
+
+// ticks are three to six round numbers from low to high.
+func ticks(low, high float64) []float64 {
+	span := high - low
+	step := math.Pow(10, math.Floor(math.Log10(span)))
+	for _, by := range []float64{0.1, 0.2, 0.5, 1, 2} {
+		if span/(step*by) <= 5 {
+			step *= by
+			break
+		}
+	}
+	var out []float64
+	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
+		out = append(out, i*step)
+	}
+	return out
+}
+
+func round(v float64) float64 { return math.Round(v*10) / 10 }

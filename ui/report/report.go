@@ -1,0 +1,107 @@
+// Package report writes an evaluation as one HTML page for people: subjects
+// side by side with the intervals of their figures drawn, differences,
+// confusions, and the single answers with what was asked.
+//
+// The page needs nothing but itself: it loads nothing and sends nothing, and
+// its security policy says so to the browser. Figures and tables are HTML; only
+// the answers need its script, which builds text nodes alone, so that nothing
+// that a model says is ever read as HTML. Equal evaluations make equal pages.
+package report
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"iter"
+
+	"github.com/quern-dev/quern/ui/results"
+)
+
+// Options are what a page depends on beside the evaluation.
+type Options struct {
+	// Rows are embedded at most; 0: DefaultRows.
+	Rows int
+	// Bytes of answers are embedded at most; 0: DefaultBytes. A row is
+	// embedded as a whole or not at all.
+	Bytes int
+	// Environment that the evaluation stands in, and when it was made; for
+	// people.
+	Environment, Made string
+}
+
+// What a page embeds where nothing else is asked for.
+const (
+	DefaultRows  = 2000
+	DefaultBytes = 16 << 20
+)
+
+//go:embed page.html
+var pageText string
+
+//go:embed page.css
+var styleText string
+
+//go:embed page.js
+var scriptText string
+
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"colour": colour}).Parse(pageText))
+
+// page is what the template is filled in with.
+type page struct {
+	Title, Type, Extent string
+	Environment, Made   string
+	Subjects            []string
+	Figures             []figureRow
+	Extras              []extraRow
+	Differences         []differenceRow
+	Classes             *classTable
+	Confused            *results.Table
+	Matrices            []matrix
+	Style               template.CSS
+	Script, Data        template.JS
+	Policy              string
+	Embedded            int64
+	Rows                int64
+	Cut, Answers        bool
+}
+
+// Write writes the page. rows are read as far as they are embedded; their
+// ErrNoRows makes a page without single answers.
+func Write(w io.Writer, e *results.Evaluation, rows iter.Seq2[*results.Row, error], o Options) error {
+	if o.Rows <= 0 {
+		o.Rows = DefaultRows
+	}
+	if o.Bytes <= 0 {
+		o.Bytes = DefaultBytes
+	}
+	embedded, err := embed(e, rows, o)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(embedded)
+	if err != nil {
+		return fmt.Errorf("encode the answers: %w", err)
+	}
+	sum := sha256.Sum256([]byte(scriptText))
+	p := &page{
+		Title: e.Address, Type: e.Type, Extent: e.Extent(), Environment: o.Environment, Made: o.Made,
+		Subjects: e.Names(), Figures: figureRows(e), Extras: extraRows(e), Differences: differenceRows(e),
+		Classes: classes(e), Confused: e.Confused(12), Matrices: matrices(e),
+		// json.Marshal writes <, > and & as escapes, so that no text in it
+		// ends the element that it stands in.
+		Style: template.CSS(styleText), Script: template.JS(scriptText), Data: template.JS(text),
+		Policy:   "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
+		Embedded: int64(len(embedded.Rows)), Rows: e.Rows, Cut: embedded.cut, Answers: len(embedded.Rows) > 0,
+	}
+	var b bytes.Buffer
+	if err := pageTemplate.Execute(&b, p); err != nil {
+		return fmt.Errorf("fill in the page: %w", err)
+	}
+	_, err = w.Write(b.Bytes())
+	return err
+}
