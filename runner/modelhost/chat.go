@@ -69,10 +69,6 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 		return nil, err
 	}
 	key := chatKey(e.Definition, text, draw)
-	if kept := keptChat(cache, key); kept != nil {
-		h.spent(llm.Spend{CachedCalls: 1})
-		return e.complete(kept, true), nil
-	}
 	q.keep = func(r reply[*llm.Response]) error {
 		content, err := json.Marshal(r.answer)
 		if err != nil {
@@ -81,7 +77,7 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 		return cache.Put(key, content)
 	}
 	answer, shared, err := h.hub.chats.do(ctx, h.hub, key, func(work context.Context) (*llm.Response, error) {
-		if kept := keptChat(cache, key); kept != nil { // since it was looked for
+		if kept := keptChat(cache, key); kept != nil {
 			h.spent(llm.Spend{CachedCalls: 1})
 			kept.Cached = true
 			return kept, nil

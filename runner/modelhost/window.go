@@ -13,11 +13,14 @@ const (
 	mostWindow  = 128
 	// leastSample is how many outcomes the window is adapted after.
 	leastSample = 10
+	// tolerated is the share of attempts that may be turned away without the
+	// window shrinking: faults that come now and then say nothing of load.
+	tolerated = 0.2
 )
 
 // window bounds how many attempts are under way at a model, and adapts to
 // what the model bears: it grows while all goes well and shrinks by the share
-// of attempts that were turned away. Attempts get their turn in order.
+// of attempts that were turned away, if there are many. Attempts get their turn in order.
 type window struct {
 	mu      sync.Mutex
 	limit   float64
@@ -99,9 +102,11 @@ func (w *window) leave(o outcome) {
 
 func (w *window) adapt() {
 	switch share := float64(w.bad) / float64(w.good+w.bad); {
-	case share > 0:
+	case share > tolerated:
 		w.calm = false
 		w.limit *= 1 - share/2
+	case share > 0:
+		w.calm = false
 	case w.calm:
 		w.limit *= 2
 	default:

@@ -90,7 +90,7 @@ func (j *job) prepare(ctx context.Context, f fetched, recent *window, emit func(
 	for from := int64(0); from < rows; {
 		to := min(from+j.blockRows(), rows)
 		b := &block{shard: f.shard, first: f.first + from, rows: int(to - from)}
-		b.weight = min(max(perRow*int64(b.rows), leastSlotRow*int64(b.rows), leastSlot), slotBytes)
+		b.weight = min(max(perRow*int64(b.rows), leastSlotRow*int64(b.rows), j.leastSlot()), slotBytes)
 		b.ends = b.first+int64(b.rows) == j.Input.Shards[f.shard].Rows
 		if stored != nil {
 			b.stored = stored.NewSlice(from, to)
@@ -106,6 +106,13 @@ func (j *job) prepare(ctx context.Context, f fetched, recent *window, emit func(
 		from = to
 	}
 	return nil
+}
+
+func (j *job) leastSlot() int64 {
+	if j.BatchRows > 0 {
+		return smallSlot
+	}
+	return leastSlot
 }
 
 func (j *job) blockRows() int64 {

@@ -18,6 +18,10 @@ const (
 	// rows under way: what is under way is what a crash costs.
 	leastSlot    = 1 << 20
 	leastSlotRow = 512
+	// smallSlot takes the place of leastSlot where a plugin wants few rows a
+	// request: it waits for something for each row, has many requests open, and
+	// must not run dry while results are synced.
+	smallSlot = 1 << 18
 	// stopGrace is how long a stopped stage waits for answers that are under
 	// way.
 	stopGrace = 5 * time.Second
@@ -57,7 +61,7 @@ func (p *pipeline) run(ctx context.Context, shards []int) error {
 	g, work := errgroup.WithContext(limited)
 	batches := make(chan fetched)
 	blocks := make(chan *block, 2)
-	asked := make(chan *block, slotBytes/leastSlot)
+	asked := make(chan *block, slotBytes/smallSlot)
 	merged := make(chan *block, 2)
 	g.Go(func() error { defer close(batches); return p.fetch(work, shards, batches) })
 	g.Go(func() error { defer close(blocks); return p.prepareAll(work, batches, blocks) })
