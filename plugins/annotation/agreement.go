@@ -102,7 +102,7 @@ type agreements struct {
 
 // Run computes the figures.
 func (agreement) Run(ctx context.Context, r *plugin.Run[agreementArgs]) error {
-	b, err := r.Args.Votes.read(ctx, r.Dataset(r.Args.Dataset), r.Args.Order)
+	b, err := r.Args.read(ctx, r.Dataset(r.Args.Dataset), r.Args.Order)
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func labelColumns(name string) data.Schema {
 // Run counts the votes.
 func (voter) Run(ctx context.Context, r *plugin.Run[voteArgs]) error {
 	in := r.Dataset(r.Args.Input)
-	b, err := r.Args.Votes.read(ctx, in, nil)
+	b, err := r.Args.read(ctx, in, nil)
 	if err != nil {
 		return err
 	}

@@ -117,11 +117,11 @@ type given struct {
 	overall      float64
 }
 
-func (g *given) text() string {
-	if g.response == nil {
+func (a *given) text() string {
+	if a.response == nil {
 		return ""
 	}
-	return g.response.Text
+	return a.response.Text
 }
 
 // chunk is some rows with the answers of all subjects: answers[s][draw][row].

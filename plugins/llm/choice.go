@@ -37,7 +37,7 @@ func newChoice(p *plugin.Prepare[args], f form) (task, error) {
 func (choice) columns(name string) []data.Column { return []data.Column{{Name: name, Type: "string"}} }
 
 func (c choice) instruction() string {
-	return c.ask("Two answers follow. Which one is better?", "preferred", `"1", "2" or "tie"`, "null", "1, 2 or tie")
+	return c.ask("Two answers follow. Which one is better?", "preferred", `"1", "2" or "tie"`, "1, 2 or tie")
 }
 
 func (c choice) schema() json.RawMessage {

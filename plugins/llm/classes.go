@@ -52,7 +52,7 @@ func readClasses(v cty.Value) ([]class, error) {
 	var out []class
 	for it := v.ElementIterator(); it.Next(); {
 		k, e := it.Element()
-		if e.Type() != cty.String && !(described && e.IsNull()) {
+		if e.Type() != cty.String && (!described || !e.IsNull()) {
 			return nil, wrong
 		}
 		switch {
@@ -96,10 +96,10 @@ func (c classes) instruction() string {
 	}
 	b.WriteString("\n")
 	if c.multiple {
-		b.WriteString(c.ask("Choose all the labels that fit, which may be none.", "labels", "[the labels]", "null", "the labels, separated by commas"))
+		b.WriteString(c.ask("Choose all the labels that fit, which may be none.", "labels", "[the labels]", "the labels, separated by commas"))
 		return b.String()
 	}
-	b.WriteString(c.ask("Choose the one label that fits best.", "label", "the label", "null", "the label alone"))
+	b.WriteString(c.ask("Choose the one label that fits best.", "label", "the label", "the label alone"))
 	return b.String()
 }
 

@@ -110,7 +110,7 @@ func (e *extraction) schema() json.RawMessage { return e.raw }
 func (e *extraction) parse(text string) (answer, error) {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(prompting.Unfence(text)))
 	if err != nil {
-		return answer{}, fmt.Errorf("it is no JSON (%s)", err)
+		return answer{}, fmt.Errorf("it is no JSON: %w", err)
 	}
 	if err := e.validator.Validate(doc); err != nil {
 		return answer{}, fmt.Errorf("it does not fit the schema: %s", invalid(err))

@@ -118,7 +118,7 @@ func (score) columns(name string) []data.Column { return []data.Column{{Name: na
 
 func (s score) instruction() string {
 	ask := fmt.Sprintf("Give a score from %s (lowest) to %s (highest).", number(s.low), number(s.high))
-	return s.ask(ask, "score", "the score", "null", "the number alone")
+	return s.ask(ask, "score", "the score", "the number alone")
 }
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
@@ -154,7 +154,7 @@ func (s score) combine(answers []answer, draws int) (answer, float64) { return m
 // ---- the form of answers ---------------------------------------------------
 
 // ask is an instruction with the form that the answer has.
-func (f form) ask(what, field, of, none, plain string) string {
+func (f form) ask(what, field, of, plain string) string {
 	if f.text {
 		text := what + " Answer with " + plain + ", without any other words."
 		if f.abstain {
@@ -168,7 +168,7 @@ func (f form) ask(what, field, of, none, plain string) string {
 	}
 	text += fmt.Sprintf("%q: %s}.", field, of)
 	if f.abstain {
-		text += fmt.Sprintf(" If you can't tell, %q is %s.", field, none)
+		text += fmt.Sprintf(" If you can't tell, %q is null.", field)
 	}
 	return text
 }

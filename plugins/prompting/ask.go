@@ -105,7 +105,7 @@ func Unfence(text string) string {
 func Decode(text string, into any) error {
 	d := json.NewDecoder(strings.NewReader(Unfence(text)))
 	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("it is not the JSON that was asked for (%s)", err)
+		return fmt.Errorf("it is not the JSON that was asked for: %w", err)
 	}
 	if d.More() {
 		return errors.New("more follows after the JSON")
