@@ -47,7 +47,7 @@ var elsewhere = map[string]string{
 	"row":   "row is the current row of a dataset. It can be used in prompts and in arguments of stages that are row expressions, and nowhere else: write the expression there.",
 	"self":  "self is the stage when it is done. It can be used in postconditions, and nowhere else.",
 
-	"output": "output is what a model answered. It can be used in prompts and in arguments of stages, such as metrics, and nowhere else. An output block cannot be referred to: make its value a local.",
+	"output": "output is what a model answered. It can be used in arguments of stages that are evaluated behind the answer, such as metrics, and nowhere else. An output block cannot be referred to: make its value a local.",
 }
 
 // members are the attributes of the names that have the same ones everywhere.
@@ -109,7 +109,11 @@ func (l *loader) stageReferences(s *Stage) {
 	for _, c := range s.Post {
 		l.expressions(place.with("self"), c.Condition, c.ErrorMessage)
 	}
-	if s.Addr.Kind != "model" { // which is the same for all rows
+	switch s.Addr.Kind {
+	case "model": // is the same for all rows
+	case "prompt": // is there before any answer
+		place = place.with("row")
+	default:
 		place = place.with("row").with(LateNames...)
 	}
 	l.references(place, BodyReferences(s.Body))

@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -158,6 +160,33 @@ func TestCompiledTextIsCanonical(t *testing.T) {
 				t.Errorf("compiled again it is\n%s %s\nnot\n%s %s", again.Text, again.ColumnType, got.Text, got.ColumnType)
 			}
 		})
+	}
+}
+
+func TestATemplateInAFileIsReadWhenPlanning(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"user.tmpl": "Message: ${text}%{ if ok }!%{ endif }\n", "one.tmpl": "${n}"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := testScope()
+	s.Eval.Functions = funcs.Functions(dir)
+	c, diags := Compile(parse(`templatefile("user.tmpl", { text = row.text, ok = row.ok })`), s, cty.DynamicPseudoType)
+	if diags.HasErrors() || c.Text != `templatestring("Message: \u0024{text}\u0025{ if ok }!\u0025{ endif }\n", { ok = row.ok, text = row.text })` || c.ColumnType != "string" {
+		t.Fatal(c, diags)
+	}
+	if c, diags := Compile(parse(`templatefile("one.tmpl", { n = row.n })`), s, cty.String); diags.HasErrors() || c.ColumnType != "string" {
+		t.Error(c, diags)
+	}
+	for src, want := range map[string]string{
+		`templatefile("user.tmpl", { txt = row.text, ok = true })`: `needs a variable "text" at line 1 that is not given. Did you mean "txt"?`,
+		`templatefile("none.tmpl", { text = row.text })`:           "there is no file none.tmpl",
+		`templatefile(row.text, {})`:                               "known when planning",
+	} {
+		if _, diags := Compile(parse(src), s, cty.String); !diags.HasErrors() || !strings.Contains(diags.Error(), want) {
+			t.Errorf("%s: %v", src, diags)
+		}
 	}
 }
 

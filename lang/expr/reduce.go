@@ -329,9 +329,34 @@ func (r *reducer) reduceCall(e *hclsyntax.FunctionCallExpr) hclsyntax.Expression
 		r.lenient--
 	}
 	expandFinal(c)
+	if c.Name == "templatefile" {
+		return r.readTemplate(c)
+	}
 	if c.Name == "try" && !c.ExpandFinal {
 		return reduceTry(c)
 	}
+	return c
+}
+
+// readTemplate reads the file of a template whose variables are known for each
+// row only: files are there when planning and not later.
+func (r *reducer) readTemplate(c *hclsyntax.FunctionCallExpr) hclsyntax.Expression {
+	if len(c.Args) != 2 || c.ExpandFinal {
+		return c
+	}
+	if _, known := c.Args[0].(*hclsyntax.LiteralValueExpr); !known {
+		return c
+	}
+	read := *c
+	read.Name, read.Args = "file", c.Args[:1]
+	text, diags := read.Value(r.eval)
+	if diags.HasErrors() {
+		return r.fail(c, diags)
+	}
+	if !foldable(text) {
+		return c
+	}
+	c.Name, c.Args = "templatestring", []hclsyntax.Expression{literal(text, c.Args[0].Range()), c.Args[1]}
 	return c
 }
 

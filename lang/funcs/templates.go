@@ -3,6 +3,8 @@ package funcs
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -20,8 +22,11 @@ func init() { inTemplates = Pure() }
 var templateStringFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "template", Type: cty.String}, {Name: "vars", Type: cty.DynamicPseudoType}},
 	Type: func(args []cty.Value) (cty.Type, error) {
-		if !args[0].IsKnown() || !args[1].IsKnown() {
+		switch {
+		case !args[0].IsKnown():
 			return cty.DynamicPseudoType, nil
+		case !args[1].IsWhollyKnown():
+			return templateType(args[0].AsString(), args[1].Type())
 		}
 		v, err := templateString(args)
 		if err != nil {
@@ -31,6 +36,24 @@ var templateStringFunc = function.New(&function.Spec{
 	},
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return templateString(args) },
 })
+
+// templateType is the type of what a template gives, as far as it is known
+// before the variables are. That they are all there is known then already.
+func templateType(template string, vars cty.Type) (cty.Type, error) {
+	expr, err := parseTemplate("template", template)
+	if err != nil {
+		return cty.NilType, function.NewArgError(0, err)
+	}
+	if vars.IsObjectType() {
+		if err := checkVariables(expr, slices.Collect(maps.Keys(vars.AttributeTypes()))); err != nil {
+			return cty.NilType, err
+		}
+	}
+	if _, single := expr.(*hclsyntax.TemplateWrapExpr); single {
+		return cty.DynamicPseudoType, nil
+	}
+	return cty.String, nil
+}
 
 func templateString(args []cty.Value) (cty.Value, error) {
 	expr, err := parseTemplate("template", args[0].AsString())
@@ -62,6 +85,16 @@ func atLine(diags hcl.Diagnostics) error {
 	return errors.New("the template cannot be used")
 }
 
+// checkVariables says which variable a template needs that is not given.
+func checkVariables(template hcl.Expression, given []string) error {
+	for _, ref := range template.Variables() {
+		if name := ref.RootName(); !slices.Contains(given, name) {
+			return function.NewArgErrorf(1, "the template needs a variable %q at line %d that is not given.%s", name, ref.SourceRange().Start.Line, diag.Suggest(name, given))
+		}
+	}
+	return nil
+}
+
 // render evaluates a template whose variables are the attributes of vars.
 func render(template hcl.Expression, vars cty.Value, functions map[string]function.Function) (cty.Value, error) {
 	t := vars.Type()
@@ -77,10 +110,8 @@ func render(template hcl.Expression, vars cty.Value, functions map[string]functi
 		given[name] = v
 		names = append(names, name)
 	}
-	for _, ref := range template.Variables() {
-		if _, ok := given[ref.RootName()]; !ok {
-			return cty.NilVal, function.NewArgErrorf(1, "the template needs a variable %q at line %d that is not given.%s", ref.RootName(), ref.SourceRange().Start.Line, diag.Suggest(ref.RootName(), names))
-		}
+	if err := checkVariables(template, names); err != nil {
+		return cty.NilVal, err
 	}
 	v, diags := template.Value(&hcl.EvalContext{Variables: given, Functions: functions})
 	if diags.HasErrors() {
