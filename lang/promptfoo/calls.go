@@ -44,8 +44,18 @@ var builtins = map[string]struct {
 }
 
 func (t *translator) builtin(name string, args []*term) (value, error) {
-	if name == "Boolean" && len(args) == 1 {
+	switch {
+	case name == "Boolean" && len(args) == 1:
 		return t.truth(args[0])
+	case name == "parseInt" && len(args) > 0:
+		v, err := t.value(args[0])
+		return value{text: "floor(tonumber(" + v.text + "))", typ: typeNumber}, err
+	case name == "Math.round" && len(args) == 1:
+		v, err := t.value(args[0])
+		return value{text: "floor(" + v.operand() + " + 0.5)", typ: typeNumber}, err
+	case name == "Array.isArray" && len(args) == 1:
+		v, err := t.value(args[0])
+		return value{text: `startswith(jsonencode(` + v.text + `), "[")`, typ: typeBool}, err
 	}
 	f, ok := builtins[name]
 	if !ok {
@@ -91,8 +101,13 @@ func (t *translator) method(of value, name string, args []*term) (value, error) 
 		part, err := t.partNamed(of, args[0].name)
 		return value{text: "can(" + part.text + ")", typ: typeBool}, err
 	}
-	if of.typ == typeList {
+	if of.typ == typeList || of.typ == typeAny && len(args) == 1 && args[0].op == opArrow {
 		return t.listMethod(of, name, args)
+	}
+	if of.typ == typeAny && name == "includes" && len(args) == 1 {
+		// Lists have it, and so have texts.
+		v, err := t.value(args[0])
+		return value{text: fmt.Sprintf("try(contains(%[1]s, %[2]s), strcontains(%[1]s, %[2]s))", of.text, v.text), typ: typeBool}, err
 	}
 	if !isText(of.typ) {
 		if name == "toString" && of.typ == typeNumber {

@@ -196,10 +196,10 @@ func (c *checker) each(all string, fold bool) (made, error) {
 }
 
 func isJSON(c *checker) (made, error) {
+	if c.answer.text == "output.json" {
+		c.answer = value{text: "output.text", typ: typeOutput}
+	}
 	if c.plain == nil || c.plain == "" {
-		if c.answer.typ == typeOutput && strings.HasSuffix(c.answer.text, "output.text") {
-			return when("can(jsondecode(output.text))")
-		}
 		return when("can(jsondecode(" + c.text() + "))")
 	}
 	return c.withSchema("is_json")
@@ -335,7 +335,7 @@ func code(c *checker) (made, error) {
 	case v.typ == typeNumber:
 		return when(v.operand() + " > 0")
 	case isText(v.typ):
-		return when(v.text + ` != ""`)
+		return made{}, errorf("it gives a text, which promptfoo takes for a failure")
 	}
 	return made{}, errorf("whether %s is true or false is not known. Write it as a row expression", v.text)
 }

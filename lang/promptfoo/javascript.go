@@ -6,34 +6,121 @@ import (
 )
 
 // code translates what JavaScript makes of the answer: an expression, or a
-// function's body of constants and one return.
+// function's body of constants, conditions and returns.
 func (sc *scope) code(src string) (value, error) {
-	src = strings.TrimSpace(src)
-	src = strings.TrimSuffix(src, ";")
-	if !strings.Contains(src, "\n") && !strings.HasPrefix(src, "return ") && declaration.FindString(src) == "" {
-		if inner, ok := arrowBody(src); ok {
-			src = inner
-		}
-		return sc.translate(src, javascript)
+	src = strings.TrimSuffix(strings.TrimSpace(src), ";")
+	if inner, ok := arrowBody(src); ok {
+		src = inner
 	}
-	for _, s := range statements(src) {
+	return sc.body(statements(src))
+}
+
+func (sc *scope) body(all []string) (value, error) {
+	for i, s := range all {
 		if m := declaration.FindStringSubmatch(s); m != nil {
 			v, err := sc.translate(s[len(m[0]):], javascript)
 			if err != nil {
 				return v, err
 			}
-			v.loose = v.loose || strings.ContainsAny(v.text, " ")
 			sc = sc.with(m[1], v)
 			continue
 		}
-		rest, ok := strings.CutPrefix(s, "return")
-		if !ok {
-			word, _, _ := strings.Cut(s, " ")
-			return value{}, errorf("statements with %q have no counterpart", short(word))
+		if rest, ok := strings.CutPrefix(s, "return"); ok && wordLength(s) == len("return") {
+			return sc.result(rest)
 		}
-		return sc.translate(rest, javascript)
+		if rest, ok := strings.CutPrefix(s, "if"); ok && wordLength(s) == len("if") {
+			return sc.branch(strings.TrimSpace(rest), all[i+1:])
+		}
+		if len(all) == 1 {
+			return sc.result(s)
+		}
+		word, _, _ := strings.Cut(s, " ")
+		return value{}, errorf("statements with %q have no counterpart", short(word))
 	}
 	return value{}, errorf("it returns nothing")
+}
+
+// branch is if (…) … with what comes behind it.
+func (sc *scope) branch(src string, rest []string) (value, error) {
+	cond, after := enclosed(src)
+	if cond == "" {
+		return value{}, errorf("such a condition has no counterpart")
+	}
+	t, err := parseTerm(cond[1:len(cond)-1], javascript)
+	if err != nil {
+		return value{}, err
+	}
+	c, err := (&translator{sc, javascript}).truth(t)
+	if err != nil {
+		return value{}, err
+	}
+	then := strings.TrimSpace(after)
+	if block, behind := enclosed(then); block != "" && block[0] == '{' {
+		then = block[1 : len(block)-1]
+		if behind = strings.TrimSpace(behind); behind != "" {
+			other, ok := strings.CutPrefix(behind, "else")
+			if !ok {
+				return value{}, errorf("such a condition has no counterpart")
+			}
+			if other = strings.TrimSpace(other); strings.HasPrefix(other, "{") {
+				block, _ := enclosed(other)
+				other = strings.TrimSuffix(strings.TrimPrefix(block, "{"), "}")
+			}
+			rest = statements(other)
+		}
+	}
+	yes, err := sc.body(statements(then))
+	if err != nil {
+		return yes, err
+	}
+	no, err := sc.body(rest)
+	return chosen(c, yes, no), err
+}
+
+// enclosed is what stands in the parentheses or braces that a text begins
+// with, and the text behind.
+func enclosed(src string) (inside, after string) {
+	if src == "" || !strings.ContainsRune("({", rune(src[0])) {
+		return "", src
+	}
+	depth := 0
+	for i := 0; i < len(src); i++ {
+		switch src[i] {
+		case '"', '\'', '`':
+			i = textEnd(src, i) - 1
+		case '(', '[', '{':
+			depth++
+		case ')', ']', '}':
+			if depth--; depth == 0 {
+				return src[:i+1], src[i+1:]
+			}
+		}
+	}
+	return "", src
+}
+
+// result is what a function returns. Of a verdict with its score and reason,
+// whether it passes is what counts.
+func (sc *scope) result(src string) (value, error) {
+	t, err := parseTerm(src, javascript)
+	if err != nil {
+		return value{}, err
+	}
+	tr := &translator{sc, javascript}
+	if t.op != opObject {
+		if t.op == "&&" || t.op == "||" {
+			if v, err := tr.truth(t); err == nil {
+				return v, nil
+			}
+		}
+		return tr.value(t)
+	}
+	for i, name := range strings.Split(t.extra, ",") {
+		if name == "pass" {
+			return tr.truth(t.args[i])
+		}
+	}
+	return value{}, errorf("what it returns has no counterpart")
 }
 
 var declaration = regexp.MustCompile(`^(?:const|let|var)\s+([A-Za-z_$][\w$]*)\s*=\s*`)

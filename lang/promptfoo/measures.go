@@ -127,8 +127,10 @@ func (c *checker) text() string {
 		return c.answer.text
 	case typeList, typeObject:
 		return "jsonencode(" + c.answer.text + ")"
+	case typeNumber, typeBool:
+		return "tostring(" + c.answer.text + ")"
 	}
-	return "tostring(" + c.answer.text + ")"
+	return "try(tostring(" + c.answer.text + "), jsonencode(" + c.answer.text + "))"
 }
 
 // checker makes the metric of one slot.
@@ -309,17 +311,6 @@ func (im *importer) markTests(s *slot, name string) string {
 	for i := range im.tests {
 		_, has := s.values[i]
 		values[i] = has
-	}
-	for _, c := range im.columns {
-		if strings.HasPrefix(c, "check_") && slices.IndexFunc(im.tests, func(t *test) bool { return t.cell(c) == nil }) < 0 {
-			equal := true
-			for i, t := range im.tests {
-				equal = equal && t.cell(c) == values[i]
-			}
-			if equal {
-				return c
-			}
-		}
 	}
 	return im.addColumn("check_"+name, values, typeBool)
 }

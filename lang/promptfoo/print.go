@@ -129,6 +129,9 @@ func expression(pieces []piece, depth int) string {
 		return `""`
 	}
 	if len(pieces) == 1 && pieces[0].kind == pieceValue {
+		if t := pieces[0].typ; t == typeNumber || t == typeBool {
+			return "tostring(" + pieces[0].hcl + ")"
+		}
 		return pieces[0].hcl
 	}
 	quoted := `"` + inline(pieces, quotedText) + `"`
@@ -207,7 +210,8 @@ func heredocs(pieces []piece, depth int) []string {
 
 // layout is the text that an expression without references gives.
 func layout(text string) (string, bool) {
-	e, diags := hclsyntax.ParseExpression([]byte(text), "template", hcl.InitialPos)
+	// A heredoc ends with a line.
+	e, diags := hclsyntax.ParseExpression([]byte(text+"\n"), "template", hcl.InitialPos)
 	if diags.HasErrors() {
 		return "", false
 	}

@@ -27,6 +27,7 @@ const (
 	opCall, opFilter, opList         = "call", "filter", "list"
 	opCond, opNot, opNegate          = "cond", "not", "negate"
 	opRegex, opArrow, opTemplate     = "regex", "arrow", "template"
+	opTypeof, opObject               = "typeof", "object"
 )
 
 // dialect tells the two languages apart.
@@ -190,8 +191,8 @@ func (p *parser) unary() (*term, error) {
 		return nil, fmt.Errorf("it is nested too deep")
 	}
 	defer func() { p.depth-- }()
-	for sign, op := range map[string]string{"!": opNot, "not": opNot, "-": opNegate} {
-		if !p.is(sign) || sign == "not" && p.dialect == javascript {
+	for sign, op := range map[string]string{"!": opNot, "not": opNot, "-": opNegate, "typeof": opTypeof} {
+		if !p.is(sign) || (sign == "not") != (p.dialect == nunjucks) && sign != "!" && sign != "-" {
 			continue
 		}
 		if err := p.advance(); err != nil {
@@ -227,8 +228,44 @@ func (p *parser) primary() (*term, error) {
 	case p.is("["):
 		items, err := p.arguments("[", "]")
 		return &term{op: opList, args: items}, err
+	case p.is("{") && p.dialect == javascript:
+		return p.object()
 	}
 	return nil, p.unexpected()
+}
+
+// object is {name: value, …}; its names are in extra.
+func (p *parser) object() (*term, error) {
+	t := &term{op: opObject}
+	var names []string
+	if err := p.expect("{"); err != nil {
+		return nil, err
+	}
+	for !p.is("}") {
+		if p.tok.kind != tokWord && p.tok.kind != tokText {
+			return nil, p.unexpected()
+		}
+		name := p.tok.text
+		if err := p.advance(); err != nil {
+			return nil, err
+		}
+		v := &term{op: opName, name: name}
+		if ok, err := p.accept(":"); err != nil {
+			return nil, err
+		} else if ok {
+			if v, err = p.expression(); err != nil {
+				return nil, err
+			}
+		}
+		names, t.args = append(names, name), append(t.args, v)
+		if ok, err := p.accept(","); err != nil {
+			return nil, err
+		} else if !ok {
+			break
+		}
+	}
+	t.extra = strings.Join(names, ",")
+	return t, p.expect("}")
 }
 
 func (p *parser) word(name string) (*term, error) {

@@ -21,6 +21,7 @@ type piece struct {
 	kind pieceKind
 	text string // of pieceText; the element's name of pieceFor
 	hcl  string // the value, condition or list
+	typ  typ    // of the value
 	body []piece
 	or   []piece // of pieceIf
 }

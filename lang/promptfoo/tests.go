@@ -83,8 +83,11 @@ func (im *importer) testList(n node, d defaults) {
 		return
 	}
 	for _, item := range n.listed() {
+		written := item
 		item = im.follow(item)
 		switch {
+		case !item.there():
+			im.open = im.open || written.there()
 		case item.isText():
 			im.testFiles(item, item.text(), d, len(n.items()) == 1)
 		case item.isList():

@@ -30,6 +30,8 @@ type value struct {
 	elem typ // of lists
 	// loose is set where the text needs parentheses to be an operand.
 	loose bool
+	// op is the sign of a condition that was put together.
+	op string
 	// item is the number, from 1, of the part of the answer that it is. Which
 	// part is seen by what is asked of it: promptfoo gives the calls of tools
 	// as an answer that is a list.
@@ -44,6 +46,15 @@ func (v value) operand() string {
 		return "(" + v.text + ")"
 	}
 	return v.text
+}
+
+// beside is the value as an operand of && or ||, which bind looser than all
+// but themselves and choices.
+func (v value) beside(op string) string {
+	if v.typ == typeBool && !strings.Contains(v.text, " ? ") && (v.op == "" && !strings.Contains(v.text, " || ") || v.op == op) {
+		return v.text
+	}
+	return v.operand()
 }
 
 // scope is what names mean in the expressions of a configuration.
@@ -115,7 +126,7 @@ func (sc *scope) shown(src string) ([]piece, error) {
 	case v.typ == typeObject:
 		v.text = "jsonencode(" + v.text + ")"
 	}
-	return []piece{{kind: pieceValue, hcl: v.text}}, nil
+	return []piece{{kind: pieceValue, hcl: v.text, typ: v.typ}}, nil
 }
 
 type translator struct {
@@ -147,13 +158,19 @@ func (t *translator) value(e *term) (value, error) {
 		return t.text(e.args)
 	case opNot:
 		v, err := t.truth(e.args[0])
+		if inner, twice := strings.CutPrefix(v.text, "!"); twice && !v.loose {
+			return value{text: inner, typ: typeBool}, err
+		}
 		return value{text: "!" + v.operand(), typ: typeBool}, err
+	case opTypeof:
+		v, err := t.value(e.args[0])
+		return value{text: typeofSign + v.text, typ: v.typ}, err
 	case opNegate:
 		v, err := t.number(e.args[0])
 		return value{text: "-" + v.operand(), typ: typeNumber}, err
 	case opCond:
 		return t.choice(e)
-	case opRegex, opArrow:
+	case opRegex, opArrow, opObject:
 		return value{}, fmt.Errorf("it stands where it has no counterpart")
 	}
 	return t.binary(e)
@@ -231,13 +248,21 @@ func (t *translator) access(e *term) (value, error) {
 func (t *translator) step(v value, e *term, step string) (value, error) {
 	if whole, _, ok := strings.Cut(v.text, ".json["); ok && v.item > 0 && (step == "function" || step == "name" || step == "arguments") {
 		call := value{text: fmt.Sprintf("%s.tool_calls[%d]", whole, v.item-1), typ: typeObject}
-		if step == "function" {
+		switch step {
+		case "function":
 			return call, nil
+		case "name":
+			return value{text: call.text + ".name", typ: typeString}, nil
 		}
 		v = call
 	}
-	if step == "arguments" && strings.HasSuffix(v.text, "]") && strings.Contains(v.text, ".tool_calls[") {
-		return value{text: v.text + ".arguments", parsed: true}, nil
+	if strings.HasSuffix(v.text, "]") && strings.Contains(v.text, ".tool_calls[") {
+		switch step {
+		case "arguments":
+			return value{text: v.text + ".arguments", parsed: true}, nil
+		case "name":
+			return value{text: v.text + ".name", typ: typeString}, nil
+		}
 	}
 	switch {
 	case v.typ == typeString || v.typ == typeNumber || v.typ == typeBool:
@@ -259,10 +284,10 @@ func isVars(e *term) bool {
 
 func lengthOf(v value) (value, error) {
 	switch v.typ {
-	case typeOutput, typeString, typeList:
+	case typeOutput, typeString, typeList, typeAny:
 		return value{text: "length(" + v.asText() + ")", typ: typeNumber}, nil
 	}
-	return value{}, fmt.Errorf("the length of what may be anything has no counterpart")
+	return value{}, fmt.Errorf("the length of a %s has no counterpart", v.typ)
 }
 
 // asText is the value where a text is needed: of the answer, its text.
@@ -333,10 +358,29 @@ func (t *translator) choice(e *term) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
+	return chosen(c, yes, no), nil
+}
+
+// chosen is one of two values. Between conditions it is a condition, too.
+func chosen(c, yes, no value) value {
+	if yes.typ == typeBool && no.typ == typeBool {
+		not := value{text: "!" + c.operand()}
+		if inner, twice := strings.CutPrefix(c.text, "!"); twice && !c.loose {
+			not.text = inner
+		}
+		switch {
+		case yes.text == "true":
+			return value{text: c.beside("||") + " || " + no.beside("||"), typ: typeBool, loose: true, op: "||"}
+		case no.text == "false":
+			return value{text: c.beside("&&") + " && " + yes.beside("&&"), typ: typeBool, loose: true, op: "&&"}
+		case yes.text == "false":
+			return value{text: not.text + " && " + no.beside("&&"), typ: typeBool, loose: true, op: "&&"}
+		}
+	}
 	if yes.typ != no.typ {
 		yes.typ = typeAny
 	}
-	return value{text: c.operand() + " ? " + yes.operand() + " : " + no.operand(), typ: yes.typ, loose: true}, nil
+	return value{text: c.operand() + " ? " + yes.operand() + " : " + no.operand(), typ: yes.typ, loose: true}
 }
 
 // truth is an expression as a condition.
@@ -353,7 +397,7 @@ func (t *translator) truth(e *term) (value, error) {
 		if b.text == "true" && e.op == "&&" {
 			return a, err
 		}
-		return value{text: a.operand() + " " + e.op + " " + b.operand(), typ: typeBool, loose: true}, err
+		return value{text: a.beside(e.op) + " " + e.op + " " + b.beside(e.op), typ: typeBool, loose: true, op: e.op}, err
 	}
 	if e.op == opCall {
 		if v, ok, err := t.matching(e); ok {
@@ -378,6 +422,9 @@ func (t *translator) truth(e *term) (value, error) {
 			return value{text: "true", typ: typeBool}, nil
 		}
 	}
+	if t.d == javascript {
+		return value{text: `try(!contains(["null", "\"\"", "0", "false"], jsonencode(` + v.text + `)), false)`, typ: typeBool}, nil
+	}
 	return v, fmt.Errorf("whether %s counts as true depends on its type, which is not known", v.text)
 }
 
@@ -398,6 +445,9 @@ func (t *translator) binary(e *term) (value, error) {
 	case "~":
 		return t.text(e.args)
 	}
+	if found, ok := t.search(e); ok {
+		return found, nil
+	}
 	a, err := t.value(e.args[0])
 	if err != nil {
 		return a, err
@@ -410,15 +460,12 @@ func (t *translator) binary(e *term) (value, error) {
 	switch e.op {
 	case "==", "!=":
 		made.typ = typeBool
-		if found, ok := t.search(e); ok {
-			return found, nil
+		if strings.HasPrefix(a.text, typeofSign) {
+			return typeTest(a, b, e.op)
 		}
 		return made, nil
 	case "<", "<=", ">", ">=":
 		made.typ = typeBool
-		if found, ok := t.search(e); ok {
-			return found, nil
-		}
 	case "in":
 		switch {
 		case b.typ == typeString:
@@ -458,4 +505,32 @@ func (t *translator) logic(e *term) (value, error) {
 		}
 	}
 	return t.truth(e)
+}
+
+// typeofSign marks the type of a value, which is only good to be compared.
+const typeofSign = "\x00"
+
+// typeTest is typeof value == "…".
+func typeTest(of, name value, op string) (value, error) {
+	holds := ""
+	text := of.text[len(typeofSign):]
+	switch {
+	case isText(of.typ) && name.text == `"string"`:
+		holds = "true"
+	case of.typ == typeOutput && name.text == `"object"` && strings.HasSuffix(text, ".text"):
+		holds = strings.TrimSuffix(text, ".text") + `.json != null && can(regex("^[{\\[]", trimspace(` + text + `)))`
+	case of.typ == typeAny && name.text == `"string"`:
+		// What is a text in JSON only is encoded with quotes.
+		holds = `startswith(jsonencode(` + text + `), "\"")`
+	case of.typ == typeAny && name.text == `"number"`:
+		holds = `can(regex("^-?[0-9]", jsonencode(` + text + `)))`
+	case of.typ == typeAny && name.text == `"object"`:
+		holds = `can(regex("^[{\\[]", jsonencode(` + text + `)))`
+	default:
+		return value{}, fmt.Errorf("such a test of a type has no counterpart")
+	}
+	if op == "!=" {
+		holds = "!(" + holds + ")"
+	}
+	return value{text: holds, typ: typeBool, loose: strings.Contains(holds, " && ")}, nil
 }

@@ -2,6 +2,8 @@ package promptfoo
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/quern-dev/quern/lang/format"
@@ -243,7 +245,7 @@ func (im *importer) variables() string {
 	w := &writer{}
 	for _, name := range im.env.names {
 		w.block(fmt.Sprintf("variable %q", identifier(name, "value")), func() {
-			w.attr("description", quote("The variable "+name+" of the environment, for promptfoo."))
+			w.attr("description", quote("What promptfoo takes from the variable "+name+" of the environment."))
 			w.attr("type", "string")
 			if isSecret(name) {
 				w.attr("sensitive", "true")
@@ -266,7 +268,7 @@ func render(im *importer, name string, blocks string) ([]byte, error) {
 	if len(im.comments) > 0 {
 		w.comment("")
 	}
-	w.comment("Imported from " + im.root.file + " of promptfoo.")
+	w.comment("Imported from promptfoo's " + im.root.file + ".")
 	for i, f := range im.lostOnce() {
 		if i == 0 {
 			w.comment("\nNot carried over:")
@@ -284,15 +286,53 @@ func render(im *importer, name string, blocks string) ([]byte, error) {
 	return out, nil
 }
 
-// lostOnce are the findings about what is lost, as lines, each once.
+// lostOnce are the findings about what is lost, each once.
 func (im *importer) lostOnce() []string {
-	var lines []string
-	seen := map[string]bool{}
+	var lost []Finding
 	for _, f := range im.findings {
-		if line := f.String(); f.Severity == Lost && !seen[line] {
-			seen[line] = true
-			lines = append(lines, line)
+		if f.Severity == Lost {
+			lost = append(lost, f)
+		}
+	}
+	return Lines(lost)
+}
+
+// Lines are findings for people: those that say the same of several places of
+// a file become one.
+func Lines(findings []Finding) []string {
+	type subject struct{ file, what, detail string }
+	places := map[subject][]int{}
+	var order []subject
+	for _, f := range findings {
+		s := subject{f.File, f.What, f.Detail}
+		if places[s] == nil {
+			order = append(order, s)
+		}
+		if !slices.Contains(places[s], f.Line) {
+			places[s] = append(places[s], f.Line)
+		}
+	}
+	lines := make([]string, len(order))
+	for i, s := range order {
+		const most = 5
+		var more []string
+		for _, line := range places[s][1:min(len(places[s]), most)] {
+			more = append(more, strconv.Itoa(line))
+		}
+		if rest := len(places[s]) - most; rest > 0 {
+			more = append(more, fmt.Sprintf("%d more", rest))
+		}
+		lines[i] = Finding{File: s.file, Line: places[s][0], What: s.what, Detail: s.detail}.String()
+		if len(more) > 0 {
+			lines[i] += " Also in " + plural(len(places[s])-1, "line") + " " + strings.Join(more, ", ") + "."
 		}
 	}
 	return lines
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return what
+	}
+	return what + "s"
 }

@@ -1,0 +1,116 @@
+package promptfoo
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/format"
+)
+
+var update = flag.Bool("update", false, "write what the imports give into testdata")
+
+// Each archive holds a configuration and, under want/, what it becomes.
+func TestConfigurationsBecomeThesePipelines(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no archives", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { golden(t, file) })
+	}
+}
+
+func golden(t *testing.T, file string) {
+	archive, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "greeting")
+	given := &txtar.Archive{Comment: archive.Comment}
+	want := map[string]string{}
+	for _, f := range archive.Files {
+		if name, ok := strings.CutPrefix(f.Name, "want/"); ok {
+			want[name] = string(f.Data)
+			continue
+		}
+		given.Files = append(given.Files, f)
+		write(t, filepath.Join(dir, f.Name), f.Data)
+	}
+	r, err := Import(dir, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, f := range append(r.Files, File{"findings", []byte(listed(r))}) {
+		got[f.Name] = string(f.Data)
+		given.Files = append(given.Files, txtar.File{Name: "want/" + f.Name, Data: f.Data})
+	}
+	sound(t, r)
+	if *update {
+		if err := os.WriteFile(file, txtar.Format(given), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func listed(r *Result) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d models, %d prompts, %d subjects, %d rows, %d metrics\n", r.Outcome(), r.Models, r.Prompts, r.Subjects, r.Rows, r.Metrics)
+	for _, f := range r.Findings {
+		fmt.Fprintf(&b, "%s %s\n", f.Severity, f)
+	}
+	return b.String()
+}
+
+func write(t testing.TB, file string, data []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sound holds a pipeline to what all have to be.
+func sound(t testing.TB, r *Result) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, f := range r.Files {
+		write(t, filepath.Join(dir, f.Name), f.Data)
+		if !strings.HasSuffix(f.Name, ".quern.hcl") {
+			continue
+		}
+		again, diags := format.Source(f.Data, f.Name)
+		if diags.HasErrors() || !bytes.Equal(again, f.Data) {
+			t.Errorf("the pipeline is not formatted: %v", diags)
+		}
+	}
+	if _, diags := config.Load(dir); len(diags) > 0 {
+		t.Errorf("the pipeline has mistakes: %v\n%s", diags, r.Files[0].Data)
+	}
+}
+
+// seeds are the configurations in an archive.
+func seeds(archive []byte) [][]byte {
+	var all [][]byte
+	for _, f := range txtar.Parse(archive).Files {
+		if strings.HasPrefix(f.Name, "promptfooconfig") {
+			all = append(all, f.Data)
+		}
+	}
+	return all
+}
