@@ -79,8 +79,9 @@ func embed(e *results.Evaluation, rows iter.Seq2[*results.Row, error], o Options
 		}
 		one := embeddedRow{Row: row.Row, ID: row.ID, Cluster: row.Cluster, Target: row.Target, Summary: results.Brief(row.Summary(), 200)}
 		for _, f := range row.Given {
-			one.Given = append(one.Given, [2]string{f.Name, f.Text()})
-			out.bytes += len(f.JSON)
+			text := beginning(f.Text())
+			one.Given = append(one.Given, [2]string{f.Name, text})
+			out.bytes += len(text)
 		}
 		for i := range row.Answers {
 			one.Answers = append(one.Answers, out.answer(e, metrics, &row.Answers[i]))
@@ -88,6 +89,17 @@ func embed(e *results.Evaluation, rows iter.Seq2[*results.Row, error], o Options
 		out.Rows = append(out.Rows, one)
 	}
 	return out, nil
+}
+
+// longestField is how much of a value of a row is embedded, in bytes: of texts
+// all that a person reads, of embeddings and the like the beginning.
+const longestField = 10_000
+
+func beginning(text string) string {
+	if len(text) <= longestField {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longestField], "") + "…"
 }
 
 func (out *embedded) answer(e *results.Evaluation, metrics []results.Metric, a *results.Answer) embeddedAnswer {

@@ -36,7 +36,7 @@ func figureRows(e *results.Evaluation) []figureRow {
 		}
 		for _, f := range figures {
 			cell := figureCell{Value: m.Format(f.Value), Interval: m.Interval(f)}
-			cell.Best = len(figures) > 1 && f.Value != nil && *f.Value == best
+			cell.Best = len(figures) > 1 && graded(e, m) && f.Value != nil && *f.Value == best
 			if f.Value != nil && f.N != e.Rows {
 				cell.Note = results.Count(f.N, "row")
 			}
@@ -46,6 +46,12 @@ func figureRows(e *results.Evaluation) []figureRow {
 		out = append(out, row)
 	}
 	return out
+}
+
+// graded says whether more of a metric is better: it counts or decides, or is
+// made of such.
+func graded(e *results.Evaluation, m results.Metric) bool {
+	return m.Share || m.Weight > 0 || m.Threshold != nil || m.Name == "overall" || e.Type == "classification"
 }
 
 // about says in a few words what a metric is.

@@ -32,7 +32,7 @@ type tick struct {
 }
 
 const (
-	plotWidth  = 260.0
+	plotWidth  = 240.0
 	plotMargin = 20.0
 	lineHeight = 16.0
 	axisHeight = 18.0
@@ -131,7 +131,7 @@ func ticks(low, high float64) []float64 {
 	}
 	var out []float64
 	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
-		out = append(out, i*step)
+		out = append(out, i*step+0) // no -0
 	}
 	return out
 }

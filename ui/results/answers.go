@@ -73,11 +73,12 @@ func (t *Table) drop(column int) {
 	}
 }
 
-// Summary is what a row holds, in a line. The right label is not repeated.
+// Summary is what a row holds, in a line. What stands beside it, its name and
+// its right label, is not repeated.
 func (r *Row) Summary() string {
 	var parts []string
 	for _, f := range r.Given {
-		if text := f.Text(); text != "" && text != "null" && text != r.Target {
+		if text := f.Text(); text != "" && text != "null" && text != r.Target && text != r.ID {
 			parts = append(parts, text)
 		}
 	}

@@ -20,8 +20,13 @@ func (m Metric) Format(v *float64) string {
 	return Short(*v)
 }
 
-// Short writes a number with four digits.
-func Short(v float64) string { return strconv.FormatFloat(roundTo(v, 4), 'f', -1, 64) }
+// Short writes a number with three digits, or as a whole one where it has more.
+func Short(v float64) string {
+	if v >= 1000 || v <= -1000 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(roundTo(v, 3), 'f', -1, 64)
+}
 
 // roundTo keeps so many digits of a number.
 func roundTo(v float64, digits int) float64 {

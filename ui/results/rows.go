@@ -13,6 +13,7 @@ import (
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -23,8 +24,8 @@ var ErrNoRows = errors.New("the evaluator keeps no single answers")
 
 // Each reads the rows with the subjects' answers, in the order of the dataset.
 // After an error nothing follows; the error is ErrNoRows where there are none
-// to read. st is asked for the dataset that the rows are from, where the
-// evaluator does not repeat what they hold.
+// to read. What the rows hold is taken from the dataset that was evaluated, as
+// long as that stands in st.
 func (e *Evaluation) Each(ctx context.Context, s *store.Store, st *state.State) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
 		inst := st.Instances[e.Address]
@@ -41,7 +42,7 @@ func (e *Evaluation) Each(ctx context.Context, s *store.Store, st *state.State) 
 		var all iter.Seq2[*Row, error]
 		switch schema := a.Dataset.Schema; {
 		case hasColumns(schema, "row", "subject", "text"):
-			all = e.long(ctx, s, ref)
+			all = e.long(ctx, s, ref, source(s, st, inst))
 		case hasColumns(schema, append([]string{"row", "target"}, e.Names()...)...):
 			all = e.wide(ctx, s, ref, source(s, st, inst))
 		default:
@@ -68,9 +69,12 @@ func hasColumns(schema data.Schema, names ...string) bool {
 	return true
 }
 
-// long reads a dataset with a row for each answer.
-func (e *Evaluation) long(ctx context.Context, s *store.Store, ref artifact.Ref) iter.Seq2[*Row, error] {
+// long reads a dataset with a row for each answer. from has all that the rows
+// hold, at their places; where it is nil, what the metrics read has to do.
+func (e *Evaluation) long(ctx context.Context, s *store.Store, ref artifact.Ref, from *artifact.Ref) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
+		held := newPlaces(ctx, s, from)
+		defer held.stop()
 		var row *Row
 		for r, err := range records(ctx, s, ref) {
 			if err != nil {
@@ -83,7 +87,14 @@ func (e *Evaluation) long(ctx context.Context, s *store.Store, ref artifact.Ref)
 					if row != nil && !yield(row, nil) {
 						return
 					}
-					row = &Row{Row: at, ID: deref(r.text("id", i)), Cluster: deref(r.text("cluster", i)), Given: fields(r.text("given", i))}
+					row = &Row{Row: at, ID: deref(r.text("id", i)), Cluster: deref(r.text("cluster", i))}
+					if row.Given, err = held.at(at); err != nil {
+						yield(nil, err)
+						return
+					}
+					if row.Given == nil {
+						row.Given = fields(r.text("given", i))
+					}
 				}
 				row.Answers = append(row.Answers, e.answer(r, i))
 			}
@@ -118,10 +129,10 @@ func (e *Evaluation) answer(r record, i int) Answer {
 }
 
 // wide reads a dataset with a row for each row, and a column of labels for
-// each subject. given has what the rows hold, at their places; it may be nil.
-func (e *Evaluation) wide(ctx context.Context, s *store.Store, ref artifact.Ref, given *artifact.Ref) iter.Seq2[*Row, error] {
+// each subject. from has what the rows hold, at their places; it may be nil.
+func (e *Evaluation) wide(ctx context.Context, s *store.Store, ref artifact.Ref, from *artifact.Ref) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
-		held := newPlaces(ctx, s, given)
+		held := newPlaces(ctx, s, from)
 		defer held.stop()
 		for r, err := range records(ctx, s, ref) {
 			if err != nil {
@@ -160,29 +171,46 @@ func share(b bool) float64 {
 	return 0
 }
 
-// source is the dataset that an instance was given, where it gave but one and
-// that still stands.
+// source is the dataset that an instance evaluated: the one among its inputs
+// whose columns are those that its key was made of. nil: it does not stand any
+// more.
 func source(s *store.Store, st *state.State, inst *state.Instance) *artifact.Ref {
 	entry, err := s.Actions.Get(inst.ActionKey)
 	if err != nil || entry == nil {
 		return nil
 	}
-	var only *artifact.Ref
 	for _, in := range entry.Inputs {
 		from := st.Instances[in.Address]
 		if from == nil {
 			continue
 		}
 		ref, ok := from.Outputs[in.Port]
-		if !ok || ref.Kind != artifact.Dataset || ref.Digest != in.Digest {
-			continue
+		if ok && ref.Kind == artifact.Dataset && ref.Digest == in.Digest && evaluated(s, ref, inst.Preimage) {
+			return &ref
 		}
-		if only != nil && only.Digest != ref.Digest {
-			return nil
-		}
-		only = &ref
 	}
-	return only
+	return nil
+}
+
+// evaluated says whether a dataset is the argument of that name.
+func evaluated(s *store.Store, ref artifact.Ref, preimage []action.Field) bool {
+	a, err := artifact.Get(s.Blobs, ref)
+	if err != nil {
+		return false
+	}
+	read := 0
+	for _, f := range preimage {
+		if f.Name == "input dataset digest" {
+			return f.Value == ref.Digest
+		}
+		if column, ok := strings.CutPrefix(f.Name, "input dataset column "); ok {
+			if a.Dataset.ColumnDigest(column) != f.Value {
+				return false
+			}
+			read++
+		}
+	}
+	return read > 0
 }
 
 // places gives what a dataset holds at ascending places.
