@@ -20,15 +20,15 @@ func when(condition string) (made, error) { return made{condition: condition}, n
 // checks are the deterministic types.
 var checks = map[string]check{
 	"equals":      equals,
-	"contains":    func(c *checker) (made, error) { return c.withText(c.contains(c.text(), c.expected)) },
-	"icontains":   func(c *checker) (made, error) { return c.withText(c.contains(lowered(c.text()), lowered(c.expected))) },
+	"contains":    func(c *checker) (made, error) { return c.withText("strcontains(" + c.text() + ", " + c.expected + ")") },
+	"icontains":   func(c *checker) (made, error) { return c.withText("icontains(" + c.text() + ", " + c.expected + ")") },
 	"starts-with": func(c *checker) (made, error) { return c.withText("startswith(" + c.text() + ", " + c.expected + ")") },
 	"regex":       regex,
 
-	"contains-all":  func(c *checker) (made, error) { return c.each("alltrue", false) },
-	"contains-any":  func(c *checker) (made, error) { return c.each("anytrue", false) },
-	"icontains-all": func(c *checker) (made, error) { return c.each("alltrue", true) },
-	"icontains-any": func(c *checker) (made, error) { return c.each("anytrue", true) },
+	"contains-all":  func(c *checker) (made, error) { return c.each("contains_all") },
+	"contains-any":  func(c *checker) (made, error) { return c.each("contains_any") },
+	"icontains-all": func(c *checker) (made, error) { return c.each("icontains_all") },
+	"icontains-any": func(c *checker) (made, error) { return c.each("icontains_any") },
 
 	"is-json":       isJSON,
 	"contains-json": func(c *checker) (made, error) { return c.withSchema("contains_json") },
@@ -184,15 +184,11 @@ func regex(c *checker) (made, error) {
 func matches(text, pattern string) string { return "can(regex(" + pattern + ", " + text + "))" }
 
 // each is a condition on the elements of a list.
-func (c *checker) each(all string, fold bool) (made, error) {
+func (c *checker) each(function string) (made, error) {
 	if c.typ != typeList {
 		return made{}, errorf("its value is no list")
 	}
-	text, part := c.text(), "part"
-	if fold {
-		text, part = lowered(text), "lower(part)"
-	}
-	return when(all + "([for part in " + c.expected + " : strcontains(" + text + ", " + part + ")])")
+	return when(function + "(" + c.text() + ", " + c.expected + ")")
 }
 
 func isJSON(c *checker) (made, error) {
@@ -225,20 +221,25 @@ func (c *checker) form(function string) (made, error) {
 	return when(function + "(" + c.text() + ")")
 }
 
+// dialects are promptfoo's names of those that quern knows.
+var dialects = map[string]string{"mysql": "mysql", "mariadb": "mysql", "postgresql": "postgresql", "postgres": "postgresql", "sqlite": "sqlite"}
+
 func (c *checker) sql(function string) (made, error) {
 	o, ok := c.plain.(object)
 	if c.plain != nil && !ok {
 		return made{}, errorf("its value is no mapping")
 	}
+	dialect := "mysql" // which promptfoo takes where nothing is written
 	for _, m := range o {
-		switch m.Name {
-		case "databaseType":
-			c.im.note(c.s.at, "databaseType of "+c.s.typeName(), "SQL is checked for its general grammar, not for %v's.", m.Value)
-		default:
+		if m.Name != "databaseType" {
 			return made{}, errorf("%s has no counterpart", m.Name)
 		}
+		name := strings.ToLower(asText(m.Value))
+		if dialect = dialects[name]; dialect == "" {
+			return made{}, errorf("there is no parser for the SQL of %s", asText(m.Value))
+		}
 	}
-	return when(function + "(" + c.text() + ")")
+	return when(function + "(" + c.text() + ", " + quote(dialect) + ")")
 }
 
 func (c *checker) limit(other float64) string {
@@ -252,15 +253,26 @@ func levenshtein(c *checker) (made, error) {
 	return c.withText("levenshtein(" + c.text() + ", " + c.expected + ") <= " + c.limit(5))
 }
 
+// otherwise says how quern's figures differ from promptfoo's.
+var otherwise = map[string]string{
+	"bleu":    "BLEU is computed as sacrebleu does; promptfoo smooths otherwise and takes no account of case.",
+	"gleu":    "GLEU takes account of case here.",
+	"meteor":  "METEOR knows no synonyms here.",
+	"rouge_n": "ROUGE takes no account of case and punctuation here.",
+}
+
 func (c *checker) overlap(function, more string, limit float64) (made, error) {
 	if c.typ != typeString && c.typ != typeList {
 		return made{}, errorf("it has no value")
+	}
+	if how := otherwise[function]; how != "" {
+		c.im.note(c.s.at, "assertion of type "+c.s.typeName(), "%s", how)
 	}
 	return made{score: function + "(" + c.text() + ", " + c.expected + more + ")", limit: limit}, nil
 }
 
 func wordCount(c *checker) (made, error) {
-	count := "length(regexall(\"\\\\S+\", " + c.text() + "))"
+	count := "word_count(" + c.text() + ")"
 	switch v := c.plain.(type) {
 	case float64:
 		return when(count + " == " + literal(v))
@@ -298,8 +310,15 @@ func finishReason(c *checker) (made, error) {
 	return c.withText("output.finish_reason == " + lowered(c.expected))
 }
 
+// toolCalls holds the calls to the tools that the models have, which the
+// pipeline then names once.
 func toolCalls(c *checker) (made, error) {
-	return when("length(output.tool_calls) > 0 && alltrue([for call in output.tool_calls : call.arguments != null])")
+	tools := c.im.commonTools()
+	if tools == nil {
+		return made{}, errorf("the models do not all have the same tools, and metrics are the same for all subjects")
+	}
+	c.im.shared = tools
+	return when("tool_call_valid(output.tool_calls, local.tools)")
 }
 
 func toolCallF1(c *checker) (made, error) {

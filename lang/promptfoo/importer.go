@@ -29,6 +29,7 @@ type importer struct {
 	slots    []*slot
 	metrics  []measure
 
+	shared   []any // tools that metrics name, as a local value
 	env      environment
 	taken    map[string]map[string]bool // names by kind of block
 	comments []string                   // at the head of the pipeline

@@ -327,3 +327,16 @@ func (im *importer) several(m *model) bool {
 	}
 	return n > 1
 }
+
+// commonTools are the tools that all subjects have; nil where they differ or
+// there are none.
+func (im *importer) commonTools() []any {
+	var common []any
+	for i, s := range im.subjects {
+		if i > 0 && string(encode(s.prompt.tools)) != string(encode(common)) {
+			return nil
+		}
+		common = s.prompt.tools
+	}
+	return common
+}

@@ -46,6 +46,10 @@ func (im *importer) blocks(name string, r *Result) string {
 	if len(im.tests) > 0 {
 		im.writeSource(w, name)
 	}
+	if im.shared != nil {
+		w.line("")
+		w.block("locals", func() { w.attr("tools", literal(im.shared)) })
+	}
 	for _, m := range append(im.models, im.graderModels()...) {
 		if !m.echo {
 			w.line("")
@@ -137,7 +141,12 @@ func (im *importer) text(at node, raw string, depth int) string {
 func (im *importer) writePrompt(w *writer, p *prompt) {
 	w.block(fmt.Sprintf("prompt %q", p.name), func() {
 		im.writeMessages(w, p)
-		for _, t := range p.tools {
+		tools := p.tools
+		if im.shared != nil && string(encode(tools)) == string(encode(im.shared)) {
+			w.attr("tools", "local.tools")
+			tools = nil
+		}
+		for _, t := range tools {
 			tool := t.(object)
 			w.line("")
 			w.block(fmt.Sprintf("tool %s", quote(asText(tool.get("name")))), func() {
