@@ -45,6 +45,7 @@
   }
 
   // ---- rows -----------------------------------------------------------------
+  if (data.rows.length === 0) return;
   const { subjects, metrics, texts } = data;
   const value = (answer, metric) => answer.v ? answer.v[metric] : null;
   const several = data.rows.some((row) => row.a.length > subjects.length);
