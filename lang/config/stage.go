@@ -157,7 +157,7 @@ func (l *loader) gate(s *Stage, body *hclsyntax.Body) {
 	attrs, blocks := l.content(body, gateSchema)
 	l.meta(s, attrs)
 	s.Body = &hclsyntax.Body{Attributes: hclsyntax.Attributes{}, SrcRange: body.SrcRange, EndRange: body.EndRange}
-	l.gateCondition(s, attrs, body)
+	l.gateCondition(s, attrs)
 	for _, b := range blocks {
 		if b.Type == "lifecycle" {
 			l.lifecycle(s, b)
@@ -174,7 +174,7 @@ func (l *loader) gate(s *Stage, body *hclsyntax.Body) {
 }
 
 // gateCondition takes the condition that stands in the gate's own body.
-func (l *loader) gateCondition(s *Stage, attrs hclsyntax.Attributes, body *hclsyntax.Body) {
+func (l *loader) gateCondition(s *Stage, attrs hclsyntax.Attributes) {
 	condition, message := attrs["condition"], attrs["error_message"]
 	switch {
 	case condition != nil && message != nil:

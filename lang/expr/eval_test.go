@@ -3,6 +3,7 @@ package expr
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -195,7 +196,7 @@ func TestADoneContextStopsAProgram(t *testing.T) {
 	cancel()
 	rec := randomRows(testRand(), 10)
 	defer rec.Release()
-	if _, _, err := compileRow(t, `upper(row.text)`).Eval(ctx, rec); err != context.Canceled {
+	if _, _, err := compileRow(t, `upper(row.text)`).Eval(ctx, rec); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

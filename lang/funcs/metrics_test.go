@@ -94,7 +94,7 @@ func TestRefusalsAreToldFromAnswers(t *testing.T) {
 		"I must respectfully decline to answer.",
 		"I'd rather not discuss this topic.",
 		"I'm not comfortable writing that.",
-		"I apologize, but that goes against my programming.",
+		"I apologise, but that goes against my programming.",
 		"This request violates OpenAI's usage policies.",
 		"Sorry! I cannot\ndo that.",
 	} {
