@@ -131,7 +131,7 @@ func draw(subject string, of []results.Confusion) (matrix, bool) {
 	}
 	m := matrix{Subject: subject, Side: side(len(labels))}
 	m.Font = min(max(m.Side*0.8, 8), 12)
-	m.Left = float64(longest)*m.Font*0.56 + 10
+	m.Left = float64(longest)*m.Font*0.62 + 10
 	m.Top = m.Left*0.75 + 6
 	columns := labels
 	if none {

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 
@@ -36,7 +35,7 @@ func figureRows(e *results.Evaluation) []figureRow {
 		}
 		for _, f := range figures {
 			cell := figureCell{Value: m.Format(f.Value), Interval: m.Interval(f)}
-			cell.Best = len(figures) > 1 && graded(e, m) && f.Value != nil && *f.Value == best
+			cell.Best = len(figures) > 1 && graded(m) && f.Value != nil && *f.Value == best
 			if f.Value != nil && f.N != e.Rows {
 				cell.Note = results.Count(f.N, "row")
 			}
@@ -48,10 +47,10 @@ func figureRows(e *results.Evaluation) []figureRow {
 	return out
 }
 
-// graded says whether more of a metric is better: it counts or decides, or is
-// made of such.
-func graded(e *results.Evaluation, m results.Metric) bool {
-	return m.Share || m.Weight > 0 || m.Threshold != nil || m.Name == "overall" || e.Type == "classification"
+// graded says whether more of a metric is better. Of a number that nothing is
+// demanded of, nobody knows.
+func graded(m results.Metric) bool {
+	return m.Share || m.Threshold != nil || m.Name == "overall" || m.Kind != "" && m.Kind != "number"
 }
 
 // about says in a few words what a metric is.
@@ -119,7 +118,7 @@ func extraRows(e *results.Evaluation) []extraRow {
 		if s.Tokens == nil || s.Tokens.Total == nil {
 			return figureCell{}, false
 		}
-		return figureCell{Value: fmt.Sprintf("%.0f", *s.Tokens.Total), Interval: short(s.Tokens.Value)}, true
+		return figureCell{Value: results.Number(*s.Tokens.Total), Interval: short(s.Tokens.Value)}, true
 	})
 	add("latency", "median; 95th percentile", func(s results.Subject) (figureCell, bool) {
 		if s.Latency == nil || s.Latency.P50 == nil {

@@ -109,16 +109,21 @@ func (m Metric) Title() string {
 	return m.Name
 }
 
-// Count writes a number of things with separators: 10,003 rows.
+// Count writes a number of things: 10,003 rows.
 func Count(n int64, thing string) string {
-	text := strconv.FormatInt(n, 10)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
 	if n != 1 {
 		thing += "s"
 	}
-	return text + " " + thing
+	return Number(float64(n)) + " " + thing
+}
+
+// Number writes a whole number with separators.
+func Number(v float64) string {
+	text := strconv.FormatFloat(v, 'f', 0, 64)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
 }
 
 // Money writes a sum in the currency of the prices.

@@ -68,7 +68,7 @@ func (e *Evaluation) extras() []extra {
 		if s.Tokens == nil || s.Tokens.Total == nil {
 			return Unknown
 		}
-		return strconv.FormatFloat(*s.Tokens.Total, 'f', 0, 64)
+		return Number(*s.Tokens.Total)
 	})
 	add("cost", func(s Subject) bool { return s.Cost != nil && s.Cost.Total != nil }, func(s Subject) string {
 		if s.Cost == nil {

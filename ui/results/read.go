@@ -196,6 +196,10 @@ func has(text json.RawMessage, names ...string) bool {
 // classificationOrder is that of the headline figures.
 var classificationOrder = []string{"accuracy", "macro_f1", "weighted_f1", "coverage"}
 
+// shareKinds are the kinds of metrics that are yes or no for an answer: two of
+// them are judges.
+var shareKinds = []string{"condition", "closed_qa", "factuality"}
+
 // metrics are those that any subject has a figure of, in the order in which
 // the evaluator tells of them.
 func (e *Evaluation) metrics(told []Metric) []Metric {
@@ -208,7 +212,7 @@ func (e *Evaluation) metrics(told []Metric) []Metric {
 	var order []string
 	byName := map[string]Metric{}
 	for _, m := range told {
-		m.Share, m.Rowwise = m.Kind == "condition", true
+		m.Share, m.Rowwise = slices.Contains(shareKinds, m.Kind), true
 		byName[m.Name] = m
 		order = append(order, m.Name)
 	}
