@@ -110,7 +110,7 @@ func (d *decoder) plain(a *argument, e hclsyntax.Expression, sc *scope) *plan.Ar
 	}
 	v, diags := e.Value(sc.values)
 	if diags.HasErrors() || !v.IsWhollyKnown() || v.ContainsMarked() || (!a.Operational && d.impureIn(e)) {
-		return d.compiled(a, e, sc, want, v, diags)
+		return d.compiled(e, sc, want, v, diags)
 	}
 	v, err := convert.Convert(v, want)
 	if err != nil {
@@ -128,7 +128,7 @@ func (d *decoder) plain(a *argument, e hclsyntax.Expression, sc *scope) *plan.Ar
 
 // compiled decodes a plain argument whose value is not known yet, or holds a
 // secret. V and diags are what came of evaluating it.
-func (d *decoder) compiled(a *argument, e hclsyntax.Expression, sc *scope, want cty.Type, v cty.Value, diags hcl.Diagnostics) *plan.Arg {
+func (d *decoder) compiled(e hclsyntax.Expression, sc *scope, want cty.Type, v cty.Value, diags hcl.Diagnostics) *plan.Arg {
 	c, more := expr.Compile(e, d.scopeOf(sc), want)
 	if more.HasErrors() {
 		d.diags = append(d.diags, more...)

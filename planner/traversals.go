@@ -46,7 +46,7 @@ func checkSteps(s *stage, t hcl.Traversal, v cty.Value) *hcl.Diagnostic {
 		case at.IsObjectType() && at.HasAttribute(name):
 			at = at.AttributeType(name)
 		case at.IsObjectType():
-			return missing(s, path, name, step, at, instance)
+			return missing(path, name, step, at, instance)
 		case instance && at.IsTupleType():
 			n, isNumber := stepNumber(step)
 			if !isNumber || n < 0 || n >= at.Length() {
@@ -85,7 +85,7 @@ func stepNumber(step hcl.Traverser) (int, bool) {
 	return int(n), true
 }
 
-func missing(s *stage, path, name string, step hcl.Traverser, of cty.Type, instance bool) *hcl.Diagnostic {
+func missing(path, name string, step hcl.Traverser, of cty.Type, instance bool) *hcl.Diagnostic {
 	subject := step.SourceRange()
 	names := sortedKeys(of.AttributeTypes())
 	if !instance {

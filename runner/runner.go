@@ -266,5 +266,5 @@ var errStopped = errors.New("the run was stopped")
 // interrupted says whether a stage ended because it was told to.
 func (r *run) interrupted(err error) bool {
 	return errors.Is(err, errStopped) || errors.Is(err, rowwise.ErrStopped) || errors.Is(err, context.Canceled) ||
-		err == context.Cause(r.hard)
+		(err != nil && errors.Is(err, context.Cause(r.hard)))
 }

@@ -308,7 +308,7 @@ transform "map" "errors" {
 		}
 	}
 	p.world.mapped.Store(0)
-	res = p.mustApply(src)
+	p.mustApply(src)
 	if n := p.world.mapped.Load(); n != 1 {
 		t.Errorf("%d rows were tried again, one had failed", n)
 	}

@@ -45,7 +45,7 @@ func (v *saver) loop() {
 	for {
 		select {
 		case <-tick.C:
-			v.write()
+			_ = v.write() // failed was called if it could not be written
 		case <-v.quit:
 			return
 		}

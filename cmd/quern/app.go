@@ -42,7 +42,7 @@ func newApp(ui *terminal) *cli.Command {
 			showCommand(ui), reportCommand(ui), outputCommand(ui), graphCommand(ui), whyCommand(ui), consoleCommand(ui),
 			stateCommand(ui), artifactCommand(ui), logCommand(ui), lineageCommand(ui),
 			envCommand(ui), gcCommand(ui),
-			pluginCommand(ui), versionCommand(ui),
+			importCommand(ui), pluginCommand(ui), versionCommand(ui),
 		},
 	}
 	prepare(app)
@@ -70,7 +70,7 @@ func enter(ui *terminal, cmd *cli.Command) error {
 func prepare(cmd *cli.Command) {
 	cmd.DisableSliceFlagSeparator = true
 	cmd.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
-		return fmt.Errorf("%s\nRun %s -help for the flags.%s", err, c.FullName(), suggestFlag(c, err))
+		return fmt.Errorf("%w\nRun %s -help for the flags.%s", err, c.FullName(), suggestFlag(c, err))
 	}
 	cmd.HideHelpCommand = true
 	for _, sub := range cmd.Commands {

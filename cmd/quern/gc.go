@@ -6,6 +6,7 @@ import (
 
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/gc"
+	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"
 )
 
@@ -74,10 +75,10 @@ func acquireAll(ctx context.Context, ui *terminal, s *store.Store, cmd *cli.Comm
 	if err != nil {
 		return nil, err
 	}
-	var releases []func() error
+	var leases []*state.Lease
 	release = func() {
-		for _, r := range releases {
-			r()
+		for _, l := range leases {
+			l.Release()
 		}
 	}
 	for _, env := range environments {
@@ -86,7 +87,7 @@ func acquireAll(ctx context.Context, ui *terminal, s *store.Store, cmd *cli.Comm
 			release()
 			return nil, err
 		}
-		releases = append(releases, lease.Release)
+		leases = append(leases, lease)
 	}
 	return release, nil
 }

@@ -49,7 +49,7 @@ func Resolve(m *config.Module, in Inputs) (map[string]cty.Value, hcl.Diagnostics
 
 	values := make(map[string]cty.Value, len(m.Variables))
 	for _, name := range slices.Sorted(maps.Keys(m.Variables)) {
-		values[name] = r.value(m.Variables[name], in)
+		values[name] = r.value(m.Variables[name])
 	}
 	r.validate(values)
 	diag.Sort(r.diags)
@@ -112,7 +112,7 @@ func (r *resolver) undeclaredErrors() {
 }
 
 // value is the value of a variable: of its type, with its marks.
-func (r *resolver) value(v *config.Variable, in Inputs) cty.Value {
+func (r *resolver) value(v *config.Variable) cty.Value {
 	got, ok := r.unmarked(v)
 	if !ok {
 		got = cty.UnknownVal(v.Type.WithoutOptionalAttributesDeep())

@@ -60,7 +60,7 @@ func Definition(n *plan.Node, body *plan.Body) (key string, preimage []plan.Fiel
 		}
 	}
 	for i := range n.Outputs {
-		d.output(n, &n.Outputs[i])
+		d.output(&n.Outputs[i])
 	}
 	if d.err != nil {
 		return "", nil, fmt.Errorf("definition key of %s: %w", n.Address, d.err)
@@ -157,7 +157,7 @@ func (d *definition) value(v cty.Value, key string) {
 
 // output adds what a node makes. Of a row-wise stage only the columns that it
 // makes count: the others are passed on as they are, and A has them.
-func (d *definition) output(n *plan.Node, p *plan.Port) {
+func (d *definition) output(p *plan.Port) {
 	name := strings.TrimSpace("output " + p.Name)
 	switch p.Kind {
 	case plan.KindDataset:

@@ -12,16 +12,16 @@ import (
 
 // Instance puts a bound configuration into the form of the plugin protocol.
 // Inputs says, by key, what is known of each input; InputPort makes it.
-func (b *Bound) Instance(n *Node, inputs map[string]*pluginv1.Input) (*pluginv1.Instance, error) {
-	config, err := msgpack.Marshal(b.Config, cty.DynamicPseudoType)
+func (o *Bound) Instance(n *Node, inputs map[string]*pluginv1.Input) (*pluginv1.Instance, error) {
+	config, err := msgpack.Marshal(o.Config, cty.DynamicPseudoType)
 	if err != nil {
 		return nil, fmt.Errorf("encode the configuration of %s: %w", n.Address, err)
 	}
 	in := &pluginv1.Instance{
 		Kind: n.Kind, Type: n.Type, Address: n.Address, Config: config,
-		Inputs: inputs, RowArguments: make(map[string]*pluginv1.RowArgument, len(b.Rows)),
+		Inputs: inputs, RowArguments: make(map[string]*pluginv1.RowArgument, len(o.Rows)),
 	}
-	for key, row := range b.Rows {
+	for key, row := range o.Rows {
 		column, _ := row.Expr.Column()
 		in.RowArguments[key] = &pluginv1.RowArgument{Type: row.Expr.ColumnType, RowsOf: row.Of, Column: column}
 	}

@@ -117,7 +117,7 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 
 // params is a request as the SDK has it.
 func (a *args) params(r *llm.Request) (*anthropic.MessageNewParams, error) {
-	p := &anthropic.MessageNewParams{Model: anthropic.Model(a.Name), MaxTokens: defaultTokens, StopSequences: r.Stop}
+	p := &anthropic.MessageNewParams{Model: a.Name, MaxTokens: defaultTokens, StopSequences: r.Stop}
 	if r.MaxTokens != nil {
 		p.MaxTokens = *r.MaxTokens
 	}

@@ -168,7 +168,7 @@ func attempt[T any](ctx context.Context, hub *Hub, q *question[T]) (reply[T], er
 			r.err.Message = q.redact(r.err.GetMessage())
 		}
 		return r, nil
-	case context.Cause(limited) == errSlow:
+	case errors.Is(context.Cause(limited), errSlow):
 		r.err = &pluginv1.CallError{Message: fmt.Sprintf("no answer within %s", q.timeout()), Temporary: true, Status: statusSlow}
 		return r, nil
 	case q.health.err() != nil:

@@ -114,7 +114,7 @@ func TestTheLivePartFitsTheTerminal(t *testing.T) {
 	for _, name := range strings.Fields("a b c d e f g h i j") {
 		d.tracker.event(at(0, events.Event{Type: events.StageStarted, Address: "map." + name, Stage: &events.Stage{}}))
 	}
-	if lines := d.frame(40, 8); len(lines) != 6 || lines[5] != "└─ and 6 more" {
+	if lines := d.frame(8); len(lines) != 6 || lines[5] != "└─ and 6 more" {
 		t.Errorf("the frame is %q", lines)
 	}
 }

@@ -111,7 +111,7 @@ func (d *terminal) draw() {
 	out.WriteString(d.above.String())
 	d.above.Reset()
 	width, height := d.opts.Size()
-	frame := d.frame(width, height)
+	frame := d.frame(height)
 	for _, l := range frame {
 		out.WriteString(ansi.Truncate(l, max(width-1, 20), "…"))
 		out.WriteByte('\n')
@@ -124,7 +124,7 @@ func (d *terminal) draw() {
 
 // frame is the live part: a head line and a line for each running stage, as
 // many as there is room for.
-func (d *terminal) frame(width, height int) []string {
+func (d *terminal) frame(height int) []string {
 	if d.over || d.tracker.total == 0 {
 		return nil
 	}

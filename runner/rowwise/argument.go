@@ -91,7 +91,7 @@ func (j *job) stored(v *values, rows int64) arrow.RecordBatch {
 	for _, c := range j.computed {
 		columns = append(columns, v.columns[j.place(c.Name)])
 	}
-	return array.NewRecordBatch(data.Schema(j.computed).Arrow(), columns, rows)
+	return array.NewRecordBatch(j.computed.Arrow(), columns, rows)
 }
 
 // place is the index in args of the argument that a computed column comes of.

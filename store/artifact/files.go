@@ -89,8 +89,11 @@ func Verify(ctx context.Context, blobs *blob.Store, ref Ref) []error {
 			break
 		}
 	}
-	if digest, err := a.Digest(); err != nil || digest != ref.Digest {
-		errs = append(errs, fmt.Errorf("the %s's digest is %s, its manifest gives %s (%v)", ref.Kind, ref.Digest, digest, err))
+	switch digest, err := a.Digest(); {
+	case err != nil:
+		errs = append(errs, fmt.Errorf("the %s has no digest: %w", ref.Kind, err))
+	case digest != ref.Digest:
+		errs = append(errs, fmt.Errorf("the %s's digest is %s, its manifest gives %s", ref.Kind, ref.Digest, digest))
 	}
 	return errs
 }

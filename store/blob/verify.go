@@ -106,7 +106,7 @@ func (s *Store) setAside(digest, path string) error {
 	name := fmt.Sprintf("%s-%s", time.Now().UTC().Format("20060102T150405.000000000"), filepath.Base(path))
 	aside := filepath.Join(s.aside, name)
 	if err := os.Rename(path, aside); err != nil {
-		return fmt.Errorf("%w (it could not be moved: %v)", &Damaged{Digest: digest, Aside: path}, err)
+		return fmt.Errorf("%w (it could not be moved: %w)", &Damaged{Digest: digest, Aside: path}, err)
 	}
 	return &Damaged{Digest: digest, Aside: aside}
 }

@@ -80,7 +80,7 @@ func (s *shardWriter) close() ([]Group, error) {
 
 func (s *shardWriter) abort() {
 	s.fail(errAborted)
-	s.close()
+	_, _ = s.close() // it was aborted, and says so
 }
 
 func (s *shardWriter) run(blobs *blob.Store, schema data.Schema) {

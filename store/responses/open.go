@@ -145,7 +145,7 @@ func (c *Cache) takeOverOne(path string, opts Options) error {
 	if err != nil {
 		return err
 	}
-	defer other.lock.Close()
+	defer func() { _ = other.lock.Close() }()
 	err = c.copyFrom(other)
 	if err = errors.Join(err, other.close()); err != nil {
 		return err
@@ -207,7 +207,7 @@ func rescue(path, aside string, lock *pebble.Lock) error {
 		return nil // nothing can be read of it
 	}
 	from := &Cache{db: old, report: func(error) {}}
-	defer from.close()
+	defer func() { _ = from.close() }()
 	fresh, err := openPebble(path, lock)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package responses
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -81,7 +82,7 @@ func (c *Cache) each(f func(key Key, value []byte, e *entry) error) error {
 // unreadable is an error of the database's files.
 type unreadable struct{ error }
 
-func isUnreadable(err error) bool { _, ok := err.(unreadable); return ok }
+func isUnreadable(err error) bool { return errors.As(err, new(unreadable)) }
 
 // eachFrom returns the last key that it came to; nil: none.
 func (c *Cache) eachFrom(from []byte, f func(Key, []byte, *entry) error) (last []byte, err error) {

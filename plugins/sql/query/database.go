@@ -187,7 +187,6 @@ func (r *rows) start() error {
 	var pending duck.PendingResult
 	defer duck.DestroyPending(&pending)
 	// Streaming, so that a result need not fit into memory.
-	//nolint:staticcheck // The C interface calls it deprecated and has no other.
 	if duck.PendingPreparedStreaming(r.stmt.stmt, &pending) == duck.StateError {
 		return &Error{Message: duck.PendingError(pending)}
 	}

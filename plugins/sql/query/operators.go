@@ -158,7 +158,7 @@ func (t *Table) inOrder(marks map[string]bool) []string {
 func columnsOf(inputs []Table) map[string][]string {
 	out := map[string][]string{}
 	for _, in := range inputs {
-		out[in.Name] = data.Schema(in.Columns).Names()
+		out[in.Name] = in.Columns.Names()
 	}
 	return out
 }
