@@ -112,11 +112,26 @@ func validate(rec arrow.RecordBatch) error {
 	return nil
 }
 
-// batchBytes estimates the size of a batch's buffers.
+// batchBytes estimates the size of a batch's values. Those of a batch that is
+// a slice of a larger one share its buffers, which are not written.
 func batchBytes(rec arrow.RecordBatch) uint64 {
 	total := uint64(0)
 	for _, c := range rec.Columns() {
-		total += c.Data().SizeInBytes()
+		total += valueBytes(c)
 	}
 	return total
+}
+
+func valueBytes(a arrow.Array) uint64 {
+	n := uint64(a.Len())
+	switch a := a.(type) {
+	case *array.String:
+		return 4*(n+1) + uint64(len(a.ValueBytes()))
+	case *array.Binary:
+		return 4*(n+1) + uint64(len(a.ValueBytes()))
+	}
+	if t, ok := a.DataType().(arrow.FixedWidthDataType); ok {
+		return n*uint64(t.BitWidth())/8 + n/8
+	}
+	return a.Data().SizeInBytes()
 }
