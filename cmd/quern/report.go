@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,8 +55,12 @@ func writeReport(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	if path == "" {
 		path = inst.Address + ".html"
 	}
+	bytes := 0
+	if cmd.IsSet("rows") {
+		bytes = math.MaxInt // who names the rows wants them, however large
+	}
 	err = replaceFile(path, func(f *os.File) error {
-		o := report.Options{Rows: cmd.Int("rows"), Environment: st.Environment, Made: inst.Updated.Local().Format("2006-01-02 15:04")}
+		o := report.Options{Rows: cmd.Int("rows"), Bytes: bytes, Environment: st.Environment, Made: inst.Updated.Local().Format("2006-01-02 15:04")}
 		return report.Write(f, found, found.Each(ctx, s, st), o)
 	})
 	if err != nil {
