@@ -8,7 +8,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/quern-dev/quern/lang/expr"
-	"github.com/quern-dev/quern/sdk/go/data"
 )
 
 // argument is a row expression that can be evaluated.
