@@ -32,6 +32,18 @@ func TestABatchSurvivesTheWire(t *testing.T) {
 	}
 }
 
+func TestASliceTakesNoRoomForWhatItIsASliceOf(t *testing.T) {
+	s := data.Schema{{Name: "text", Type: "string"}, {Name: "id", Type: "int64"}}
+	whole := datatest.Batch(rand.New(rand.NewPCG(3, 3)), s, 20000)
+	b, err := data.EncodeBatch(whole.NewSlice(100, 108))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cap(b) > 16<<10 {
+		t.Errorf("8 of 20,000 rows take %d bytes", cap(b))
+	}
+}
+
 func TestBatchesAreJoinedInOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	s := datatest.Schema(r)
