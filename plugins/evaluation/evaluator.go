@@ -60,7 +60,7 @@ Metrics are row expressions over ` + "`row`" + ` and ` + "`output`" + `, which h
 
 The values are, for each subject, ` + "`subjects.SUBJECT.METRIC`" + ` with ` + "`{ value, low, high, n }`" + `, and beside the metrics ` + "`passed`, `overall`, `cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles), ` + "`answers`" + ` and ` + "`errors`" + `. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's on the rows that both have, its paired interval, the p-value of an exact McNemar or permutation test, that corrected for the number of comparisons (Holm), and the smallest true difference that this many rows would have shown. What is not known is null.
 
-An answer that failed counts as wrong: conditions are false and grades 0. The stage itself is a report; ` + "`rows`" + ` is a dataset of each answer with its request, metrics, tokens and cost.
+An answer that failed counts as wrong: conditions are false and grades 0. A condition that is null is not about the row and has no part in whether the answer passes, as in ` + "`row.answer == null ? null : output.text == row.answer`" + `. The stage itself is a report; ` + "`rows`" + ` is a dataset of each answer with its request, metrics, tokens and cost.
 
 ` + "```hcl" + `
 evaluate "prompt" "answers" {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow/array"
+
 	"github.com/quern-dev/quern/plugins/prompting"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -19,6 +21,7 @@ type judge struct {
 	Model     plugin.Model  `quern:"model,required" doc:"The model that grades. It should not be one of those that are graded."`
 	Kind      string        `quern:"kind" default:"\"rubric\"" oneof:"rubric,g_eval,closed_qa,factuality,relevance,faithfulness,context_recall,pairwise" doc:"How it grades: 'rubric', how far the rubric is met; 'g_eval', the same by steps that the model first makes of the rubric; 'closed_qa', whether the rubric is met; 'factuality', whether the answer agrees with expected; 'relevance', how far it answers the question; 'faithfulness', the share of its statements that the context supports; 'context_recall', the share of the statements of expected that the context supports; 'pairwise', whether it is better than expected, or than the answer of the baseline, asked in both orders."`
 	Rubric    string        `quern:"rubric" doc:"What the answer is graded by."`
+	Criterion plugin.Column `quern:"criterion" type:"string" doc:"What the answer to this row is graded by, beside the rubric. A row in which it is null is not graded."`
 	Question  plugin.Column `quern:"question" type:"string" doc:"What was asked; where nothing is written, the last message of the user in the subject's own prompt."`
 	Expected  plugin.Column `quern:"expected" type:"string" doc:"The answer that is right."`
 	Context   plugin.Column `quern:"context" type:"string" doc:"The text that the answer should be drawn from."`
@@ -52,7 +55,9 @@ func (j *judge) check(p *plugin.Prepare[args]) {
 		}
 	}
 	switch j.Kind {
-	case "rubric", "g_eval", "closed_qa":
+	case "rubric", "closed_qa":
+		need("rubric", j.Rubric != "" || j.Criterion.Given(), "what the answer is graded by")
+	case "g_eval":
 		need("rubric", j.Rubric != "", "what the answer is graded by")
 	case "factuality":
 		need("expected", j.Expected.Given(), "the answer that is right")
@@ -74,6 +79,8 @@ func (j *judge) check(p *plugin.Prepare[args]) {
 // graded is what a judge looks at.
 type graded struct {
 	question, answer, expected, context string
+	// rubric is the judge's with that of the row.
+	rubric string
 	// other is the answer of the baseline.
 	other string
 }
@@ -83,6 +90,15 @@ type graded struct {
 type verdict struct {
 	grade       float64
 	explanation string
+}
+
+// about says whether a row is graded at all: one that lacks what its grade
+// depends on is not.
+func (j *judge) about(criterion, expected, contexts *array.String, row int) bool {
+	lacks := func(needed bool, values *array.String) bool { return needed && (values == nil || values.IsNull(row)) }
+	return !lacks(j.Criterion.Given(), criterion) &&
+		!lacks(j.Kind == "factuality" || j.Kind == "context_recall", expected) &&
+		!lacks(j.Kind == "faithfulness" || j.Kind == "context_recall", contexts)
 }
 
 // makeSteps asks a g_eval judge for its steps.
@@ -172,10 +188,10 @@ func (j *judge) request(g graded) *llm.Request {
 		for i, s := range j.steps {
 			steps += fmt.Sprintf("%d. %s\n", i+1, s)
 		}
-		return request(grader, parts(question, answer, tagged("expected", g.expected), tagged("context", g.context), tagged("rubric", j.Rubric),
+		return request(grader, parts(question, answer, tagged("expected", g.expected), tagged("context", g.context), tagged("rubric", g.rubric),
 			"Grade the answer by the rubric, in these steps:\n"+steps, fmt.Sprintf(scoreForm, "a whole number from 0 (not met at all) to 10 (fully met)")), scoreSchema)
 	case "closed_qa":
-		return request(grader, parts(question, answer, tagged("expected", g.expected), tagged("rubric", j.Rubric),
+		return request(grader, parts(question, answer, tagged("expected", g.expected), tagged("rubric", g.rubric),
 			"Does the answer meet the rubric?", fmt.Sprintf(choiceForm, `"yes" or "no"`)), fmt.Sprintf(choiceSchema, `["yes","no"]`))
 	case "factuality":
 		return request(grader, parts(question, answer, tagged("expected", g.expected),
@@ -194,7 +210,7 @@ func (j *judge) request(g graded) *llm.Request {
 		return request(grader, parts(question, tagged("expected", g.expected), tagged("context", g.context),
 			"Split the expected answer into its single statements. For each say whether the context alone supports it.", statementsForm), statementsSchema)
 	}
-	return request(grader, parts(question, answer, tagged("expected", g.expected), tagged("context", g.context), tagged("rubric", j.Rubric),
+	return request(grader, parts(question, answer, tagged("expected", g.expected), tagged("context", g.context), tagged("rubric", g.rubric),
 		"How far does the answer meet the rubric?", fmt.Sprintf(scoreForm, "a number from 0 (not at all) to 1 (fully)")), scoreSchema)
 }
 
@@ -290,8 +306,8 @@ func (j *judge) pairwise(ctx context.Context, host *plugin.Host, g graded, draw 
 			first, second = other, g.answer
 		}
 		text := "Which answer is better?"
-		if j.Rubric != "" {
-			text = tagged("rubric", j.Rubric) + "\n\nWhich answer is better by the rubric?"
+		if g.rubric != "" {
+			text = tagged("rubric", g.rubric) + "\n\nWhich answer is better by the rubric?"
 		}
 		r := request(grader, strings.TrimSpace(tagged("question", g.question)+"\n\n<answer 1>\n"+first+"\n</answer 1>\n\n<answer 2>\n"+second+"\n</answer 2>\n\n"+
 			text+" "+fmt.Sprintf(choiceForm, `"1", "2" or "tie"`)), fmt.Sprintf(choiceSchema, `["1","2","tie"]`))

@@ -61,6 +61,32 @@ func TestJudgesOfEachKindGrade(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotAboutARowHasNoPartInIt(t *testing.T) {
+	model := replying([2]string{"<rubric>\nBe good.\nBe brief.\n</rubric>", `{"explanation": "e", "score": 0.8}`})
+	rows := []map[string]any{
+		{"a": "x", "wish": "Be brief.", "want": "x"},
+		{"a": "x", "wish": nil, "want": "y"},
+		{"a": "x", "wish": nil, "want": nil},
+	}
+	got := evaluate(t, rows, map[string]any{
+		"subjects": map[string]any{"a": plugintest.Row("a")},
+		"metrics": map[string]any{"exact": plugintest.Late(func(row map[string]any) (any, error) {
+			if row["want"] == nil {
+				return nil, nil
+			}
+			return output(row)["text"] == row["want"], nil
+		})},
+		"judge": []map[string]any{{"name": "grade", "model": model, "rubric": "Be good.", "criterion": plugintest.Row("wish"), "threshold": 0.5}},
+	})
+	all := got.Datasets["rows"]
+	if line := words(append(append(all.Column("exact"), all.Column("grade")...), all.Column("passed")...)...); line != "1 0 <nil> 0.8 <nil> <nil> true false <nil>" {
+		t.Error(line)
+	}
+	if v, n := at(got.Value, "subjects", "a", "exact", "value"), at(got.Value, "subjects", "a", "exact", "n"); v != 0.5 || n != 2 {
+		t.Errorf("exact: %v of %v", v, n)
+	}
+}
+
 func TestAChoiceBetweenTwoAnswersIsAskedInBothOrders(t *testing.T) {
 	model := replying([2]string{"<answer 1>\ngood", `{"because": "b", "choice": "1"}`}, [2]string{"<answer 2>\ngood", `{"because": "b", "choice": "2"}`}, [2]string{"Which", `{"because": "first", "choice": "1"}`})
 	rows := []map[string]any{{"a": "good", "b": "so"}, {"a": "so", "b": "good"}, {"a": "so", "b": "la"}}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -21,6 +22,7 @@ func (c *chunk) measure(ctx context.Context) error {
 			for _, a := range rows {
 				a.values = make([]float64, len(c.Args.measures))
 				a.explanations = make([]string, len(c.Args.measures))
+				a.outside = make([]bool, len(c.Args.measures))
 				for m := range a.values {
 					a.values[m] = math.NaN()
 				}
@@ -109,6 +111,7 @@ func (c *chunk) expression(ctx context.Context, m int, what *measure) error {
 			case bad:
 				what.miss(a, message)
 			case values.IsNull(i):
+				a.outside[m] = what.condition
 			default:
 				a.values[m] = at(i)
 				what.values++
@@ -175,6 +178,7 @@ func (c *chunk) texts(ctx context.Context, l plugin.Late, what *measure, rows []
 func (c *chunk) judge(ctx context.Context, m int, what *measure) error {
 	j := what.judge
 	question, expected, contexts := c.strings(j.Question.Key), c.strings(j.Expected.Key), c.strings(j.Context.Key)
+	criterion := c.strings(j.Criterion.Key)
 	baseline := -1
 	for s := range c.Args.subjects {
 		if j.Baseline != "" && c.Args.subjects[s].name == j.Baseline {
@@ -195,11 +199,17 @@ func (c *chunk) judge(ctx context.Context, m int, what *measure) error {
 			g, gctx := errgroup.WithContext(ctx)
 			g.SetLimit(openCalls)
 			for i, a := range rows {
+				if a.outside[m] = !j.about(criterion, expected, contexts, i); a.outside[m] {
+					continue
+				}
 				text, ok := texts(i)
 				if !ok {
 					continue // its grade is 0
 				}
-				look := graded{question: a.question, answer: text}
+				look := graded{question: a.question, answer: text, rubric: j.Rubric}
+				if own, ok := stringAt(criterion, i); ok {
+					look.rubric = strings.TrimPrefix(look.rubric+"\n"+own, "\n")
+				}
 				if q, ok := stringAt(question, i); ok {
 					look.question = q
 				}
@@ -222,6 +232,9 @@ func (c *chunk) judge(ctx context.Context, m int, what *measure) error {
 				return err
 			}
 			for i, a := range rows {
+				if a.outside[m] {
+					continue
+				}
 				if errs[i] != nil {
 					what.miss(a, errs[i].Error())
 					continue
@@ -253,7 +266,8 @@ func (c *chunk) compare(ctx context.Context, m int, what *measure) error {
 		for i, a := range rows {
 			right, known := stringAt(expected, i)
 			if !known {
-				continue // there is nothing to compare with
+				rows[i].outside[m] = true // there is nothing to compare with
+				continue
 			}
 			text, ok := texts(i)
 			if !ok || text == "" {
@@ -305,6 +319,9 @@ func (a *given) settle(measures []*measure) {
 	decided, failed, unknown := false, false, false
 	sum, weights := 0.0, 0.0
 	for m, what := range measures {
+		if a.outside[m] {
+			continue
+		}
 		if math.IsNaN(a.values[m]) && what.judge == nil && what.condition {
 			a.values[m] = 0
 		}

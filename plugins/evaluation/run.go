@@ -111,6 +111,7 @@ type given struct {
 	free bool
 
 	values       []float64 // by measure; NaN: missing
+	outside      []bool    // by measure: it is not about the row
 	missing      []string  // why, of those that should be there
 	explanations []string
 	passed       *bool
