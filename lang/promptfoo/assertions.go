@@ -213,6 +213,8 @@ func (s *slot) wish() string {
 	switch s.base {
 	case "latency", "cost":
 		return s.base + "_limit"
+	case "finish-reason":
+		return strings.TrimSuffix(s.typeName(), "finish-reason") + "finished"
 	}
 	return s.typeName()
 }

@@ -71,6 +71,7 @@ func (c *checker) measure(check check) (measure, error) {
 	}
 	if got.score != "" && !c.s.inverse {
 		m.value, m.limit = got.score, &got.limit
+		m.always, m.when = m.value, c.when
 		if c.s.limit != nil {
 			m.limit = c.s.limit
 		}
@@ -97,25 +98,24 @@ func (c *checker) measure(check check) (measure, error) {
 		condition = negated(condition)
 	}
 	m.value, m.condition = c.only(condition), true
+	m.always, m.when = condition, c.when
 	if m.weight != nil && *m.weight == 0 {
 		// A condition would decide whether an answer passes.
-		m.value, m.condition = "("+m.value+") ? 1 : 0", false
+		m.value, m.condition = c.only("("+condition+" ? 1 : 0)"), false
 	}
 	return m, nil
 }
 
-// only lets a condition hold in the tests that do not have the assertion.
+// only makes a condition null in the tests that do not have the assertion: it
+// is not about them.
 func (c *checker) only(condition string) string {
-	switch {
-	case c.when == "":
+	if c.when == "" {
 		return condition
-	case strings.Contains(condition, " || "), strings.Contains(condition, " ? "):
+	}
+	if strings.Contains(condition, " ? ") && !strings.HasPrefix(condition, "(") {
 		condition = "(" + condition + ")"
 	}
-	if left, ok := strings.CutSuffix(c.when, " != null"); ok {
-		return left + " == null || " + condition
-	}
-	return "!" + c.when + " || " + condition
+	return c.when + " ? " + condition + " : null"
 }
 
 func negated(condition string) string {

@@ -47,28 +47,51 @@ func (im *importer) judge(s *slot, answer value) (measure, error) {
 
 // question writes what a judge of the type looks at.
 func (im *importer) question(s *slot, c *checker, add func(name, text string)) error {
+	// only is for what all tests have, in a judge of some of them only.
+	only := ""
+	if s.base == "answer-relevance" || s.base == "context-faithfulness" {
+		if len(s.values) < len(im.tests) {
+			only = "row." + im.markTests(s, c.name)
+		}
+	}
 	column := func(argument, name string, needed bool) error {
 		if _, ok := im.types[name]; ok || im.open {
-			add(argument, rowColumn(name))
+			text := rowColumn(name)
+			if needed && only != "" {
+				text = only + " ? " + text + " : null"
+			}
+			add(argument, text)
 		} else if needed {
 			return errorf("no test has a variable %s", name)
 		}
 		return nil
 	}
+	// What refers to the row is a criterion; a rubric is for all.
+	rubric := "rubric"
+	if strings.Contains(c.expected, "row.") || strings.Contains(c.expected, "row[") {
+		rubric = "criterion"
+	}
 	switch s.base {
 	case "llm-rubric":
-		add("rubric", c.expected)
+		add(rubric, c.expected)
 	case "g-eval":
-		add("kind", quote("g_eval"))
-		add("rubric", c.expected)
+		if rubric == "rubric" {
+			add("kind", quote("g_eval"))
+		} else {
+			im.note(s.at, "assertion of type g-eval", "steps are made of a rubric that is the same for all rows; these are graded without.")
+		}
+		add(rubric, c.expected)
 	case "model-graded-closedqa":
 		add("kind", quote("closed_qa"))
-		add("rubric", c.expected)
+		add(rubric, c.expected)
 	case "factuality", "model-graded-factuality":
 		add("kind", quote("factuality"))
 		add("expected", c.expected)
 	case "answer-relevance":
 		add("kind", quote("relevance"))
+		if only != "" {
+			add("criterion", only+` ? "It is to the point." : null`)
+		}
 		return column("question", "query", false)
 	case "context-faithfulness":
 		add("kind", quote("faithfulness"))
@@ -83,7 +106,7 @@ func (im *importer) question(s *slot, c *checker, add func(name, text string)) e
 		}
 		add("kind", quote("pairwise"))
 		add("baseline", quote(im.subjects[0].name))
-		add("rubric", c.expected)
+		add(rubric, c.expected)
 		im.note(s.at, "assertion of type select-best", "all subjects are compared with the first, %s, each pair in both orders.", im.subjects[0].name)
 	}
 	return nil
@@ -208,7 +231,11 @@ func (im *importer) combined(set *assertionSet) (measure, error) {
 	}
 	var parts []string
 	total := 0.0
+	when := ""
 	for _, s := range set.slots {
+		if !slices.Equal(s.tests(), set.slots[0].tests()) {
+			return m, errorf("its assertions differ between tests")
+		}
 		inner, err := im.measure(s)
 		if err != nil {
 			return m, errorf("one of its assertions, of type %s, has no counterpart: %w", s.typeName(), err)
@@ -220,18 +247,21 @@ func (im *importer) combined(set *assertionSet) (measure, error) {
 		if s.weight != nil {
 			weight = *s.weight
 		}
-		part := "(" + inner.value + ")"
+		part := "(" + inner.always + ")"
 		if inner.condition {
-			part = "(" + part + " ? 1 : 0)"
+			part = "(" + inner.always + " ? 1 : 0)"
 		}
 		if weight != 1 {
 			part = literal(weight) + " * " + part
 		}
-		parts, total = append(parts, part), total+weight
+		parts, total, when = append(parts, part), total+weight, inner.when
 	}
 	if total == 0 {
 		return m, errorf("its assertions have no weight")
 	}
 	m.value = "(" + strings.Join(parts, " + ") + ") / " + literal(total)
+	if when != "" {
+		m.value = when + " ? " + m.value + " : 1"
+	}
 	return m, nil
 }

@@ -39,8 +39,21 @@ type importer struct {
 func newImporter(dir, into string) *importer {
 	return &importer{
 		dir: dir, into: into, types: map[string]column{}, graders: map[string]*model{},
-		taken: map[string]map[string]bool{}, repeats: 1,
+		taken: map[string]map[string]bool{"metric": reserved()}, repeats: 1,
 	}
+}
+
+// reserved are the names that an evaluation's figures and columns have beside
+// those of metrics.
+func reserved() map[string]bool {
+	names := map[string]bool{}
+	for _, name := range []string{
+		"row", "id", "cluster", "subject", "draw", "given", "request", "text", "tool_calls", "finish_reason", "refused", "error", "cost",
+		"input_tokens", "output_tokens", "latency", "passed", "overall", "tokens", "answers", "errors",
+	} {
+		names[name] = true
+	}
+	return names
 }
 
 // find notes a finding about what stands at a node.

@@ -10,8 +10,9 @@ type measure struct {
 	name string
 	// block is "metric", "judge" or "similar".
 	block string
-	// value is the row expression of a metric.
-	value string
+	// value is the row expression of a metric: always is what it is in the
+	// tests that it is about, and when says which these are ("": all).
+	value, always, when string
 	// condition is set where that is true or false.
 	condition     bool
 	weight, limit *float64
@@ -25,8 +26,10 @@ func (m *measure) plain() bool { return m.block == "metric" && m.weight == nil &
 // measureAll turns the slots into metrics.
 func (im *importer) measureAll() {
 	for _, s := range im.slots {
+		columns := len(im.columns)
 		m, err := im.measure(s)
 		if err != nil {
+			im.columns = im.columns[:columns]
 			im.drop(s, sentence(err))
 			continue
 		}

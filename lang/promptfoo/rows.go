@@ -13,11 +13,13 @@ import (
 // settle finds the columns of the tests and their types, and fills in the
 // variables that are templates of others.
 func (im *importer) settle() {
-	if len(im.tests) == 1 && len(im.tests[0].vars) == 0 && len(im.tests[0].extra) == 0 {
+	if im.gather(); len(im.columns) == 0 {
 		// A row needs a column.
-		im.tests[0].extra = []member{{"test", "1"}}
+		for i, t := range im.tests {
+			t.extra = []member{{"test", float64(i + 1)}}
+		}
+		im.gather()
 	}
-	im.gather()
 	im.fillIn()
 	for _, name := range im.columns {
 		im.types[name] = im.unify(name)
