@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/quern-dev/quern/sdk/go/data"
 )
 
 // operator is a node of the plan that DuckDB makes of a query.
