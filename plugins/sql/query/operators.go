@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
 )
 
 // operator is a node of the plan that DuckDB makes of a query.
