@@ -14,7 +14,6 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/rowwise"
-	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/dataset"
@@ -195,7 +194,7 @@ func (r *run) figures(ctx context.Context, w *work, port *plan.Port, m *dataset.
 // labelColumns are the columns that are not the input's.
 func labelColumns(port *plan.Port) []string {
 	var names []string
-	for _, c := range data.Schema(port.Columns) {
+	for _, c := range port.Columns {
 		if !strings.HasPrefix(port.Origins[c.Name], "input:") {
 			names = append(names, c.Name)
 		}

@@ -55,7 +55,7 @@ func listRuns(ui *terminal, cmd *cli.Command, runs *history.Store) error {
 	}
 	var rows [][]string
 	for _, r := range shown {
-		rows = append(rows, []string{r.ID, r.Started.Local().Format("2006-01-02 15:04:05"), r.Environment, string(r.Status), duration(r), what(r), commit(r)})
+		rows = append(rows, []string{r.ID, r.Started.Local().Format("2006-01-02 15:04:05"), r.Environment, r.Status, duration(r), what(r), commit(r)})
 	}
 	return ui.table([]string{"RUN", "STARTED", "ENV", "STATUS", "TIME", "WHAT", "COMMIT"}, rows)
 }

@@ -133,10 +133,6 @@ func (c *checker) withText(condition string) (made, error) {
 	return when(condition)
 }
 
-func (c *checker) contains(text, part string) string {
-	return "strcontains(" + text + ", " + part + ")"
-}
-
 // lowered is a text in lower case: one that is known already is written so.
 func lowered(text string) string {
 	if strings.HasPrefix(text, `"`) && !strings.ContainsAny(text, `$%\`) {

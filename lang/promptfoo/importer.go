@@ -1,6 +1,7 @@
 package promptfoo
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -121,7 +122,8 @@ func (im *importer) bytes(name string) ([]byte, error) {
 
 // fileError leaves a path out that the finding names already.
 func fileError(err error) error {
-	if e, ok := err.(*os.PathError); ok {
+	var e *os.PathError
+	if errors.As(err, &e) {
 		return e.Err
 	}
 	return err

@@ -15,7 +15,6 @@ type model struct {
 	attrs   []attr
 	price   []attr
 	extra   object
-	comment string
 	// echo is set for the provider that gives the prompt back: no model.
 	echo bool
 	// only are the labels of the prompts that it is asked with; nil: all.

@@ -119,13 +119,13 @@ func (im *importer) testFiles(at node, text string, d defaults, alone bool) {
 			lost("they are made by a program, and none is run by an import. Let it write a file, and bring that in by a source.")
 			continue
 		}
-		if err := im.testFile(at, file, d, alone && len(files) == 1); err != nil {
+		if err := im.testFile(file, d, alone && len(files) == 1); err != nil {
 			lost(sentence(err) + ".")
 		}
 	}
 }
 
-func (im *importer) testFile(at node, file string, d defaults, alone bool) error {
+func (im *importer) testFile(file string, d defaults, alone bool) error {
 	switch ext := filepath.Ext(file); ext {
 	case ".csv":
 		return im.testsOfCSV(file, d, alone)

@@ -19,8 +19,6 @@ const (
 	// typeOutput is the answer itself, which is a text, but which promptfoo
 	// also gives as what its JSON holds.
 	typeOutput typ = "output"
-	// typeFunction is a name that may only be called, such as JSON.parse.
-	typeFunction typ = "function"
 )
 
 // value is an expression of HCL.

@@ -24,9 +24,9 @@ func (n *Node) Resolved(b *Bound, features func(key string) map[string]*expr.Com
 
 // Reads says what is read of each dataset input: what the plugin asks for
 // itself, and what row expressions and the features of models need.
-func (b *Bound) Reads(plugin map[string]Reads, features func(key string) map[string]*expr.Compiled) map[string]Reads {
+func (o *Bound) Reads(plugin map[string]Reads, features func(key string) map[string]*expr.Compiled) map[string]Reads {
 	var out map[string]Reads
-	for key, in := range b.Inputs {
+	for key, in := range o.Inputs {
 		if in.Kind != KindDataset {
 			continue
 		}
@@ -34,12 +34,12 @@ func (b *Bound) Reads(plugin map[string]Reads, features func(key string) map[str
 			out = map[string]Reads{}
 		}
 		columns := slices.Clone(plugin[key].Columns)
-		for _, row := range b.Rows {
+		for _, row := range o.Rows {
 			if row.Of == key {
 				columns = append(columns, row.Expr.Columns...)
 			}
 		}
-		for model, of := range b.Inputs {
+		for model, of := range o.Inputs {
 			if of.Of != key {
 				continue
 			}

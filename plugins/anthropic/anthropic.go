@@ -207,7 +207,7 @@ var finish = map[anthropic.StopReason]string{
 
 // response is what the model answered.
 func response(got *anthropic.Message) *llm.Response {
-	out := &llm.Response{FinishReason: finish[got.StopReason], Model: string(got.Model)}
+	out := &llm.Response{FinishReason: finish[got.StopReason], Model: got.Model}
 	if out.FinishReason == "" {
 		out.FinishReason = string(got.StopReason)
 	}

@@ -125,7 +125,8 @@ func TestThePageTellsFiguresDifferencesAndClasses(t *testing.T) {
 }
 
 func TestEqualEvaluationsMakeEqualPages(t *testing.T) {
-	if page(t, "evaluate.labels", report.Options{}) != page(t, "evaluate.labels", report.Options{}) {
+	first, second := page(t, "evaluate.labels", report.Options{}), page(t, "evaluate.labels", report.Options{})
+	if first != second {
 		t.Error("two pages of one evaluation differ")
 	}
 }

@@ -118,7 +118,7 @@ func (p *Plugin) connect(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		p.process.kill()
-		<-done // it failed, for it was killed
+		<-done //nolint:errcheck // It failed, for it was killed.
 		return ctx.Err()
 	}
 }
