@@ -75,7 +75,7 @@ func (t *translator) builtin(name string, args []*term) (value, error) {
 		if v.parsed && name == "JSON.parse" {
 			return value{text: v.text}, nil
 		}
-		texts[i] = v.asText()
+		texts[i] = v.text
 	}
 	return value{text: f.hcl + "(" + strings.Join(texts, ", ") + ")", typ: f.typ}, nil
 }
@@ -119,13 +119,13 @@ func (t *translator) method(of value, name string, args []*term) (value, error) 
 		}
 	}
 	if m, ok := methods[name]; ok && m.args == len(args) {
-		filled := []any{of.asText()}
+		filled := []any{of.text}
 		for _, a := range args {
 			v, err := t.value(a)
 			if err != nil {
 				return v, err
 			}
-			filled = append(filled, v.asText())
+			filled = append(filled, v.text)
 		}
 		return value{text: fmt.Sprintf(m.hcl, filled...), typ: m.typ}, nil
 	}
@@ -144,9 +144,9 @@ func (t *translator) partNamed(of value, name string) (value, error) {
 func (t *translator) textMethod(of value, name string, args []*term) (value, error) {
 	switch {
 	case name == "split" && len(args) == 1 && args[0].op == opText && args[0].name != "":
-		return value{text: "split(" + quote(args[0].name) + ", " + of.asText() + ")", typ: typeList, elem: typeString}, nil
+		return value{text: "split(" + quote(args[0].name) + ", " + of.text + ")", typ: typeList, elem: typeString}, nil
 	case name == "split" && len(args) == 1 && args[0].op == opRegex && args[0].name == `\s+`:
-		return value{text: `regexall("\\S+", ` + of.asText() + ")", typ: typeList, elem: typeString}, nil
+		return value{text: `regexall("\\S+", ` + of.text + ")", typ: typeList, elem: typeString}, nil
 	case (name == "slice" || name == "substring") && len(args) > 0 && len(args) < 3:
 		return t.substring(of, args)
 	case (name == "replace" || name == "replaceAll") && len(args) == 2 && args[1].op == opText:
@@ -167,19 +167,19 @@ func (t *translator) substring(of value, args []*term) (value, error) {
 			length = 0
 		}
 	}
-	return value{text: fmt.Sprintf("substr(%s, %s, %s)", of.asText(), literal(args[0].num), literal(length)), typ: typeString}, nil
+	return value{text: fmt.Sprintf("substr(%s, %s, %s)", of.text, literal(args[0].num), literal(length)), typ: typeString}, nil
 }
 
 func (t *translator) replace(of value, name string, what *term, with string) (value, error) {
 	switch {
 	case what.op == opText && name == "replaceAll" && !strings.HasPrefix(what.name, "/"):
-		return value{text: fmt.Sprintf("replace(%s, %s, %s)", of.asText(), quote(what.name), quote(with)), typ: typeString}, nil
+		return value{text: fmt.Sprintf("replace(%s, %s, %s)", of.text, quote(what.name), quote(with)), typ: typeString}, nil
 	case what.op == opRegex && strings.Contains(what.extra, "g"):
 		pattern, err := goPattern(what.name, what.extra)
 		if err != nil {
 			return value{}, err
 		}
-		return value{text: fmt.Sprintf("replace(%s, %s, %s)", of.asText(), quote("/"+pattern+"/"), quote(with)), typ: typeString}, nil
+		return value{text: fmt.Sprintf("replace(%s, %s, %s)", of.text, quote("/"+pattern+"/"), quote(with)), typ: typeString}, nil
 	}
 	return value{}, fmt.Errorf("replacing only the first match has no counterpart")
 }
@@ -196,7 +196,7 @@ func (t *translator) listMethod(of value, name string, args []*term) (value, err
 		case err != nil:
 			return v, err
 		case name == "includes":
-			return value{text: "contains(" + of.text + ", " + v.asText() + ")", typ: typeBool}, nil
+			return value{text: "contains(" + of.text + ", " + v.text + ")", typ: typeBool}, nil
 		case name == "join":
 			return value{text: "join(" + v.text + ", " + of.text + ")", typ: typeString}, nil
 		}
@@ -245,7 +245,7 @@ func (t *translator) matching(e *term) (v value, ok bool, err error) {
 		return text, true, err
 	}
 	p, err := goPattern(pattern.name, pattern.extra)
-	return value{text: matches(text.asText(), quote(p)), typ: typeBool}, true, err
+	return value{text: matches(text.text, quote(p)), typ: typeBool}, true, err
 }
 
 // search is text.indexOf(part) compared with -1 or 0.
@@ -268,7 +268,7 @@ func (t *translator) search(e *term) (value, bool) {
 	if !known || err != nil || err2 != nil || !isText(of.typ) {
 		return value{}, false
 	}
-	text := "strcontains(" + of.asText() + ", " + part.asText() + ")"
+	text := "strcontains(" + of.text + ", " + part.text + ")"
 	if !yes {
 		text = "!" + text
 	}

@@ -115,10 +115,6 @@ func (im *importer) special(m *model, e entry) bool {
 			return true
 		}
 		return false
-	case "apiBase", "basePath":
-		return false
-	case "showThinking", "verbosity":
-		return false
 	default:
 		return false
 	}

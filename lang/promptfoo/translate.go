@@ -283,13 +283,10 @@ func isVars(e *term) bool {
 func lengthOf(v value) (value, error) {
 	switch v.typ {
 	case typeOutput, typeString, typeList, typeAny:
-		return value{text: "length(" + v.asText() + ")", typ: typeNumber}, nil
+		return value{text: "length(" + v.text + ")", typ: typeNumber}, nil
 	}
 	return value{}, fmt.Errorf("the length of a %s has no counterpart", v.typ)
 }
-
-// asText is the value where a text is needed: of the answer, its text.
-func (v value) asText() string { return v.text }
 
 // outputPart is a part of the answer: of what its JSON says, or, for
 // output[0].function.…, of the tools that it calls.
