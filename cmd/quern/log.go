@@ -76,7 +76,7 @@ func showRun(ui *terminal, cmd *cli.Command, runs *history.Store, id string) err
 	ui.printf("\n")
 	var rows [][]string
 	for _, i := range r.Instances {
-		rows = append(rows, []string{i.Address, i.Action, string(i.Status), fmt.Sprintf("%.1f s", i.Seconds), rowsText(i), firstLine(i.Error)})
+		rows = append(rows, []string{i.Address, i.Action, i.Status, fmt.Sprintf("%.1f s", i.Seconds), rowsText(i), firstLine(i.Error)})
 	}
 	return ui.table([]string{"ADDRESS", "ACTION", "STATUS", "TIME", "ROWS", "ERROR"}, rows)
 }
