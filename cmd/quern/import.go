@@ -59,7 +59,7 @@ func writeImport(files []promptfoo.File, dir string, force bool) error {
 	for _, f := range files {
 		name := filepath.Join(dir, f.Name)
 		if _, err := os.Lstat(name); err == nil && !force {
-			return fmt.Errorf("%s is there already\nWrite into another folder with -out=DIR, or over it with -force.", name)
+			return fmt.Errorf("the file %s is there already\nWrite into another folder with -out=DIR, or over it with -force.", name)
 		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -26,10 +26,10 @@ func (im *importer) testsOfCSV(file string, d defaults, alone bool) error {
 	r.LazyQuotes, r.FieldsPerRecord = true, -1
 	records, err := r.ReadAll()
 	if err != nil {
-		return fmt.Errorf("%s is no valid CSV: %w", file, err)
+		return fmt.Errorf("the file %s is no valid CSV: %w", file, err)
 	}
 	if len(records) < 2 {
-		return fmt.Errorf("%s has no rows", file)
+		return fmt.Errorf("the file %s has no rows", file)
 	}
 	header := records[0]
 	for i := range header {

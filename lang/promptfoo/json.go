@@ -19,7 +19,7 @@ func parseJSON(file string, src []byte, firstLine int) (node, error) {
 		err = fmt.Errorf("there is more behind the value")
 	}
 	if err != nil {
-		return node{}, fmt.Errorf("%s is no valid JSON\nline %d: %w", file, p.here(), err)
+		return node{}, fmt.Errorf("the file %s is no valid JSON\nline %d: %w", file, p.here(), err)
 	}
 	return node{file, y}, nil
 }

@@ -104,7 +104,7 @@ func Import(path, into string) (*Result, error) {
 		return nil, err
 	}
 	if !root.isMap() {
-		return nil, fmt.Errorf("%s holds no mapping of keys to values\nA configuration of promptfoo has keys such as prompts, providers and tests.", file)
+		return nil, fmt.Errorf("the configuration %s holds no mapping of keys to values\nA configuration of promptfoo has keys such as prompts, providers and tests.", file)
 	}
 	result, err := im.run(root, pipelineName(file))
 	if err != nil {
@@ -124,7 +124,7 @@ func configFile(path string) (string, error) {
 	}
 	if !info.IsDir() {
 		if ext := filepath.Ext(path); !slices.Contains([]string{".yaml", ".yml", ".json"}, ext) {
-			return "", fmt.Errorf("%s is no YAML or JSON file\nConfigurations that are programs cannot be imported, since nothing is run: write what it gives as promptfooconfig.yaml.", path)
+			return "", fmt.Errorf("the file %s is neither YAML nor JSON\nConfigurations that are programs cannot be imported, since nothing is run: write what it gives as promptfooconfig.yaml.", path)
 		}
 		return path, nil
 	}
