@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 )
@@ -76,14 +75,13 @@ func (l *loader) file(name string, src []byte) {
 		l.m.Incomplete = true
 		return
 	}
-	f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	body, diags := parse(name, src)
 	l.diags = append(l.diags, onceEach(diags)...)
 	l.broken = diags.HasErrors()
 	l.m.Incomplete = l.m.Incomplete || l.broken
-	if f == nil {
-		return
+	if body != nil {
+		l.root(body)
 	}
-	l.root(f.Body.(*hclsyntax.Body))
 }
 
 // onceEach leaves out repetitions of the one syntax error that repeats

@@ -1,0 +1,99 @@
+package config
+
+import (
+	"bytes"
+	"runtime"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"golang.org/x/sync/errgroup"
+)
+
+// pieceBytes is about how much of a file is parsed at a time. The parser holds
+// all tokens of what it is given, some forty bytes of them for each byte.
+const pieceBytes = 64 << 10
+
+// parse parses a file; its body is nil when nothing of it could be read.
+//
+// A long file is parsed in pieces that end with a top-level block, side by
+// side. That a piece ends there is a guess, a heredoc could hold the same
+// line, but a piece that is cut out of something never parses: so the file is
+// its pieces when each of them is free of diagnostics, and is else parsed as a
+// whole.
+func parse(name string, src []byte) (*hclsyntax.Body, hcl.Diagnostics) {
+	if body := parsePieces(name, pieces(src)); body != nil {
+		return body, nil
+	}
+	f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	if f == nil {
+		return nil, diags
+	}
+	return f.Body.(*hclsyntax.Body), diags
+}
+
+// piece is a part of a file, and where it begins.
+type piece struct {
+	src   []byte
+	start hcl.Pos
+}
+
+// pieces cuts a text behind lines that consist of a closing brace.
+func pieces(src []byte) []piece {
+	var out []piece
+	next := piece{start: hcl.InitialPos}
+	for len(src) > 0 {
+		next.src, src = cut(src)
+		out = append(out, next)
+		next.start.Byte += len(next.src)
+		next.start.Line += bytes.Count(next.src, []byte("\n"))
+	}
+	return out
+}
+
+func cut(src []byte) (first, rest []byte) {
+	if len(src) <= pieceBytes {
+		return src, nil
+	}
+	const end = "\n}\n"
+	i := bytes.Index(src[pieceBytes:], []byte(end))
+	if i < 0 {
+		return src, nil
+	}
+	i += pieceBytes + len(end)
+	return src[:i], src[i:]
+}
+
+// parsePieces returns the body that pieces make up together; nil: there is
+// only one, or one of them does not parse.
+func parsePieces(name string, all []piece) *hclsyntax.Body {
+	if len(all) < 2 {
+		return nil
+	}
+	files := make([]*hcl.File, len(all))
+	diagnosed := make([]bool, len(all))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, p := range all {
+		g.Go(func() error {
+			var diags hcl.Diagnostics
+			files[i], diags = hclsyntax.ParseConfig(p.src, name, p.start)
+			diagnosed[i] = len(diags) > 0
+			return nil
+		})
+	}
+	_ = g.Wait() // none returns an error
+	if slices.Contains(diagnosed, true) {
+		return nil
+	}
+	whole := files[0].Body.(*hclsyntax.Body)
+	for _, f := range files[1:] {
+		next := f.Body.(*hclsyntax.Body)
+		if len(next.Attributes) > 0 {
+			return nil // none belongs here; whether one is there twice is for the parser to say
+		}
+		whole.Blocks = append(whole.Blocks, next.Blocks...)
+		whole.SrcRange.End, whole.EndRange = next.SrcRange.End, next.EndRange
+	}
+	return whole
+}
