@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -186,23 +187,21 @@ func (l *loader) gateCondition(s *Stage, attrs hclsyntax.Attributes) {
 	}
 }
 
-// without is a body that lacks the arguments and blocks of some names.
+// without is a body that lacks the arguments and blocks of some names: the
+// same body where it has none of them, as most do.
 func without(body *hclsyntax.Body, arguments, blocks []string) *hclsyntax.Body {
+	notArgument := func(name string) bool { return slices.Contains(arguments, name) || slices.Contains(blocks, name) }
+	notBlock := func(b *hclsyntax.Block) bool { return slices.Contains(blocks, b.Type) }
+	if !slices.ContainsFunc(body.Blocks, notBlock) && !slices.ContainsFunc(slices.Collect(maps.Keys(body.Attributes)), notArgument) {
+		return body
+	}
 	left := &hclsyntax.Body{
-		Attributes: make(hclsyntax.Attributes, len(body.Attributes)),
+		Attributes: maps.Clone(body.Attributes),
+		Blocks:     slices.DeleteFunc(slices.Clone(body.Blocks), notBlock),
 		SrcRange:   body.SrcRange,
 		EndRange:   body.EndRange,
 	}
-	for name, a := range body.Attributes {
-		if !slices.Contains(arguments, name) && !slices.Contains(blocks, name) {
-			left.Attributes[name] = a
-		}
-	}
-	for _, b := range body.Blocks {
-		if !slices.Contains(blocks, b.Type) {
-			left.Blocks = append(left.Blocks, b)
-		}
-	}
+	maps.DeleteFunc(left.Attributes, func(name string, _ *hclsyntax.Attribute) bool { return notArgument(name) })
 	return left
 }
 

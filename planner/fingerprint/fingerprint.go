@@ -68,7 +68,7 @@ func Definition(n *plan.Node, body *plan.Body) (key string, preimage []plan.Fiel
 	if d.waits {
 		return "", d.fields, nil
 	}
-	return Key(definitionTag, d.fields), d.fields, nil
+	return Key(definitionTag, d.fields), slices.Clone(d.fields), nil // without the room that it grew into: plans hold many
 }
 
 func typeName(n *plan.Node) string {
