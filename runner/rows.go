@@ -13,6 +13,7 @@ import (
 
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/runner/modelhost"
 	"github.com/quern-dev/quern/runner/rowwise"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/artifact"
@@ -113,7 +114,7 @@ func (r *run) rowwiseStage(w *work, port *plan.Port, in *input) rowwise.Stage {
 	s := rowwise.Stage{
 		Definition: w.rows, Fresh: forced(w.Node), Input: m,
 		Reads: w.reads(port.RowsOf, m), Given: w.given(port.RowsOf, m),
-		Start: w.instance, BatchRows: w.BatchRows, MaxErrors: w.MaxErrors, Prior: r.priorRows(w, port),
+		Start: w.instance, BatchRows: w.BatchRows, OpenRows: openRows(w), MaxErrors: w.MaxErrors, Prior: r.priorRows(w, port),
 	}
 	for _, a := range w.rowArguments(port.RowsOf) {
 		s.Arguments = append(s.Arguments, rowwise.Argument{Key: a.key, Expr: a.expr, Vars: r.vars(nil, a.expr.Secrets)})
@@ -129,6 +130,23 @@ func (r *run) rowwiseStage(w *work, port *plan.Port, in *input) rowwise.Stage {
 		s.Output = append(s.Output, out)
 	}
 	return s
+}
+
+// openRows is how many rows of a stage should be under way so that the language
+// models that it calls never wait for rows, also while results are synced: more
+// would only wait, in memory. 0: it calls none.
+func openRows(w *work) int64 {
+	const perCall, least = 4, 256
+	rows := int64(0)
+	for _, in := range w.inputs {
+		if in.language != nil {
+			rows += perCall * modelhost.MostConcurrent(in.language.Info)
+		}
+	}
+	if rows == 0 {
+		return 0
+	}
+	return max(rows, least)
 }
 
 // priorRows is the stage's last result, in which most rows will be found

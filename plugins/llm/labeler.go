@@ -7,7 +7,6 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/plugins/prompting"
-	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -38,8 +37,9 @@ type args struct {
 	Samples int    `quern:"samples" default:"1" doc:"How often each row is asked for. The label is what most answers say, and NAME_confidence their share. A model whose temperature is 0 says the same each time."`
 	Answer  string `quern:"answer" default:"\"json\"" oneof:"json,text" doc:"The form in which the model answers: JSON by a schema, or text that holds the label alone, for models that are too small for JSON. Extraction takes JSON."`
 
-	name string
-	task task
+	name  string
+	task  task
+	added added
 	// pools of the prompt's examples, read at the first batch.
 	pool struct {
 		once sync.Once
@@ -102,6 +102,7 @@ func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if a.task, err = newTask(p); err != nil {
 		return err
 	}
+	a.added = a.makeAdded()
 	p.KeepInput("input")
 	for _, c := range a.task.columns(a.name) {
 		p.AddColumn(c.Name, c.Type)
@@ -118,14 +119,9 @@ func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 
 // foresee says how many requests a row takes, and what is added to each.
 func (a *args) foresee(p *plugin.Prepare[args]) {
-	var added llm.Request
-	a.instruct(&added)
-	text := ""
-	for _, m := range added.Messages {
-		text += m.Content
-	}
-	if added.Output != nil {
-		text += string(added.Output.Schema)
+	text := a.added.text
+	if a.added.output != nil {
+		text += string(a.added.output.Schema)
 	}
 	perRow := float64(max(a.Samples, 1))
 	if len(a.Pairwise) > 0 {

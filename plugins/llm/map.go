@@ -104,24 +104,21 @@ func (r *row) ask(ctx context.Context, a *args, host *plugin.Host, pool *prompti
 	if r.err = pool.Fill(ctx, r.prompt, r.by); r.err != nil {
 		return r.ofRow()
 	}
-	a.instruct(r.prompt.Request)
+	a.added.instruct(r.prompt.Request)
 	orders := 1
 	if _, ok := a.task.(choice); ok {
 		orders = 2
 	}
 	draws := a.Samples * orders
 	answers, errs := make([]*answer, draws), make([]error, draws)
-	g, ctx := errgroup.WithContext(ctx)
-	for i := range draws {
-		g.Go(func() error {
-			answers[i], errs[i] = r.draw(ctx, a, host, i/orders, i%orders)
-			if errs[i] != nil && !prompting.OfRow(errs[i]) {
-				return errs[i]
-			}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
+	err := each(ctx, draws, func(ctx context.Context, i int) error {
+		answers[i], errs[i] = r.draw(ctx, a, host, i/orders, i%orders)
+		if errs[i] != nil && !prompting.OfRow(errs[i]) {
+			return errs[i]
+		}
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	var good []answer
@@ -138,6 +135,19 @@ func (r *row) ask(ctx context.Context, a *args, host *plugin.Host, pool *prompti
 	return nil
 }
 
+// each calls f with 0 to n-1 at the same time; a single call, which is the
+// usual case, needs no goroutine of its own.
+func each(ctx context.Context, n int, f func(context.Context, int) error) error {
+	if n == 1 {
+		return f(ctx, 0)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range n {
+		g.Go(func() error { return f(ctx, i) })
+	}
+	return g.Wait()
+}
+
 // ofRow tells an error of the row, which stays with it, from one of the run.
 func (r *row) ofRow() error {
 	if prompting.OfRow(r.err) {
@@ -146,21 +156,34 @@ func (r *row) ofRow() error {
 	return r.err
 }
 
-// instruct adds what the labeler wants to the prompt.
-func (a *args) instruct(r *llm.Request) {
-	text := a.Guidelines
+// added is what the labeler adds to each request.
+type added struct {
+	text   string
+	output *llm.Output // nil: none
+}
+
+func (a *args) makeAdded() added {
+	out := added{text: a.Guidelines}
 	if instruction := a.task.instruction(); instruction != "" {
-		if text != "" {
-			text += "\n\n"
+		if out.text != "" {
+			out.text += "\n\n"
 		}
-		text += instruction
-	}
-	if text != "" {
-		prompting.Instruct(r, text)
+		out.text += instruction
 	}
 	if schema := a.task.schema(); schema != nil {
 		_, users := a.task.(*extraction)
-		r.Output = &llm.Output{Name: "label", Schema: schema, Strict: !users}
+		out.output = &llm.Output{Name: "label", Schema: schema, Strict: !users}
+	}
+	return out
+}
+
+// instruct adds it to a request.
+func (a *added) instruct(r *llm.Request) {
+	if a.text != "" {
+		prompting.Instruct(r, a.text)
+	}
+	if a.output != nil {
+		r.Output = a.output
 	}
 }
 

@@ -55,7 +55,7 @@ type endpoint struct {
 
 func newEndpoint(ctx context.Context, l *Language, now func() time.Time) *endpoint {
 	return &endpoint{
-		Language: l, window: newWindow(l.Info.MaxConcurrency), health: newHealth(ctx, l.Address, now),
+		Language: l, window: newWindow(l.Info), health: newHealth(ctx, l.Address, now),
 		requests: perMinute(l.Info.RequestsPerMinute), tokens: perMinute(l.Info.TokensPerMinute),
 		redactor: newRedactor(l.Secrets),
 	}

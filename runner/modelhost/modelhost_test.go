@@ -446,7 +446,7 @@ func TestEachCallHasASpanWithoutTexts(t *testing.T) {
 }
 
 func TestTheWindowShrinksWithWhatIsTurnedAwayAndGrowsAgain(t *testing.T) {
-	w := newWindow(32)
+	w := newWindow(plan.ModelInfo{MaxConcurrency: 32})
 	turn := func(o outcome, n int) {
 		for range n {
 			if err := w.enter(context.Background()); err != nil {
@@ -463,7 +463,7 @@ func TestTheWindowShrinksWithWhatIsTurnedAwayAndGrowsAgain(t *testing.T) {
 	if w.room() != 32 {
 		t.Fatalf("after 2,000 answers %d may be under way", w.room())
 	}
-	unknown := newWindow(0)
+	unknown := newWindow(plan.ModelInfo{})
 	w = unknown
 	turn(answered, 500)
 	if unknown.room() != mostWindow {

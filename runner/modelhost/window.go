@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/quern-dev/quern/planner/plan"
 )
 
 // Bounds of how many attempts are under way at a model that says nothing of
@@ -35,12 +37,21 @@ type window struct {
 
 type turn struct{ ready chan struct{} }
 
-// newWindow starts with all that a model is declared to bear.
-func newWindow(declared int64) *window {
-	if declared > 0 {
-		return &window{limit: float64(declared), most: float64(declared), calm: true}
+// MostConcurrent is how many attempts are under way at a model at most.
+func MostConcurrent(m plan.ModelInfo) int64 {
+	if m.MaxConcurrency > 0 {
+		return m.MaxConcurrency
 	}
-	return &window{limit: firstWindow, most: mostWindow, calm: true}
+	return mostWindow
+}
+
+// newWindow starts with all that a model is declared to bear.
+func newWindow(m plan.ModelInfo) *window {
+	w := &window{limit: firstWindow, most: float64(MostConcurrent(m)), calm: true}
+	if m.MaxConcurrency > 0 {
+		w.limit = w.most
+	}
+	return w
 }
 
 // enter waits for a turn. Each one that was got ends with leave.

@@ -96,10 +96,9 @@ func message(s string) string {
 }
 
 func (p *pipeline) askAgain(ctx context.Context, b *block, rows []int) (answer, error) {
-	at := b.askedRows()
 	var runs []run
 	for _, i := range rows {
-		runs = addRow(runs, b.request, int64(at[i]))
+		runs = addRow(runs, b.request, int64(i))
 	}
 	rec, err := gather(b.request.Schema(), runs)
 	if err != nil {
@@ -112,28 +111,13 @@ func (p *pipeline) askAgain(ctx context.Context, b *block, rows []int) (answer, 
 	return p.stream.wait(ctx, q)
 }
 
-// askedRows are the rows of the block that were asked, in order.
-func (b *block) askedRows() []int32 {
-	var at []int32
-	for i := range int32(b.rows) {
-		if b.cells == nil || b.cells[i].kind == asked {
-			at = append(at, i)
-		}
-	}
-	return at
-}
-
 // assemble puts the plugin's columns together from answers, earlier results
 // and equal rows.
 func (p *pipeline) assemble(b *block, got []origin) error {
 	places := make([]origin, b.rows)
 	next := 0
 	for i := range places {
-		c := cell{kind: asked}
-		if b.cells != nil {
-			c = b.cells[i]
-		}
-		switch c.kind {
+		switch c := b.cell(i); c.kind {
 		case asked:
 			places[i] = got[next]
 			next++

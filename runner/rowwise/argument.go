@@ -38,15 +38,16 @@ func (j *job) compile() error {
 	return nil
 }
 
-// values are the arguments' columns over a batch.
+// values are the columns of some arguments over a batch.
 type values struct {
 	columns []arrow.Array
 	failed  map[int32]string // by row: why an expression failed
+	bytes   int64            // of columns that were computed
 }
 
-func (j *job) evaluate(ctx context.Context, rec arrow.RecordBatch) (*values, error) {
-	v := &values{columns: make([]arrow.Array, len(j.args))}
-	for i, a := range j.args {
+func (j *job) evaluate(ctx context.Context, args []*argument, rec arrow.RecordBatch) (*values, error) {
+	v := &values{columns: make([]arrow.Array, len(args))}
+	for i, a := range args {
 		if a.bare >= 0 {
 			v.columns[i] = rec.Column(a.bare)
 			continue
@@ -56,6 +57,7 @@ func (j *job) evaluate(ctx context.Context, rec arrow.RecordBatch) (*values, err
 			return nil, fmt.Errorf("argument %q: %w", a.Key, err)
 		}
 		v.columns[i] = column
+		v.bytes += int64(column.Data().SizeInBytes())
 		for _, f := range failures {
 			if v.failed == nil {
 				v.failed = map[int32]string{}
@@ -68,8 +70,8 @@ func (j *job) evaluate(ctx context.Context, rec arrow.RecordBatch) (*values, err
 	return v, nil
 }
 
-// request is the batch that the plugin would be given for all rows of rec.
-func (j *job) request(rec arrow.RecordBatch, v *values) arrow.RecordBatch {
+// requestOf is the batch that the plugin is given for the rows of rec.
+func (j *job) requestOf(rec arrow.RecordBatch, v *values) arrow.RecordBatch {
 	fields := make([]arrow.Field, 0, len(j.args)+len(j.Given))
 	columns := make([]arrow.Array, 0, cap(fields))
 	for i, a := range j.args {
@@ -84,7 +86,8 @@ func (j *job) request(rec arrow.RecordBatch, v *values) arrow.RecordBatch {
 	return array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rec.NumRows())
 }
 
-// stored are the computed columns of the output over all rows of rec.
+// stored are the computed columns of the output, whose arguments' values are
+// given.
 func (j *job) stored(v *values, rows int64) arrow.RecordBatch {
 	columns := make([]arrow.Array, 0, len(j.computed))
 	for _, c := range j.computed {
@@ -93,13 +96,13 @@ func (j *job) stored(v *values, rows int64) arrow.RecordBatch {
 	return array.NewRecordBatch(j.computed.Arrow(), columns, rows)
 }
 
-// place is the index in args of the argument that a computed column comes of.
+// place is the index in kept of the argument that a computed column comes of.
 func (j *job) place(column string) int {
 	for _, c := range j.Output {
 		if c.Name != column {
 			continue
 		}
-		for i, a := range j.args {
+		for i, a := range j.kept {
 			if a.Key == c.Argument {
 				return i
 			}

@@ -18,7 +18,7 @@ type block struct {
 	ends  bool // it is the shard's last
 
 	stored  arrow.RecordBatch // computed columns; nil: there are none
-	request arrow.RecordBatch // what goes to the plugin
+	request arrow.RecordBatch // the rows that go to the plugin; nil: none
 	// cells say where each row's result comes from; nil: all rows go to the
 	// plugin.
 	cells    []cell
@@ -67,122 +67,211 @@ func (j *job) batchRows() int {
 	return int(min(max(batchBytes/max(bytes/j.Input.Rows, 1), 64), mostRows))
 }
 
-// prepare makes blocks of a batch: evaluates the arguments, keys the rows and
-// looks them up.
+// prepare makes blocks of a batch: keys the rows, looks them up, and evaluates
+// the arguments of those that nobody knows. It does so for some rows at a time:
+// the first ones are on their way to the plugin while the next are prepared.
 func (j *job) prepare(ctx context.Context, f fetched, recent *window, emit func(*block) error) error {
-	v, err := j.evaluate(ctx, f.rec)
+	rows := f.rec.NumRows()
+	kept, err := j.evaluate(ctx, j.kept, f.rec)
 	if err != nil {
 		return err
 	}
-	rows := f.rec.NumRows()
-	var keys [][16]byte
-	var request, stored arrow.RecordBatch
+	var keys []rowKey
 	if j.calls() {
 		if keys, err = dataset.RowKeys(f.rec, j.Reads, j.Definition); err != nil {
 			return err
 		}
-		request = j.request(f.rec, v)
 	}
-	if len(j.computed) > 0 {
-		stored = j.stored(v, rows)
-	}
-	perRow := (recordBytes(request) + recordBytes(stored)) / max(rows, 1)
+	perRow := (recordBytes(f.rec) + kept.bytes) / max(rows, 1)
 	for from := int64(0); from < rows; {
-		to := min(from+j.blockRows(), rows)
-		b := &block{shard: f.shard, first: f.first + from, rows: int(to - from)}
-		b.weight = min(max(perRow*int64(b.rows), leastSlotRow*int64(b.rows), j.leastSlot()), slotBytes)
-		b.ends = b.first+int64(b.rows) == j.Input.Shards[f.shard].Rows
-		if stored != nil {
-			b.stored = stored.NewSlice(from, to)
-		}
+		to := min(from+j.chunkRows(), rows)
+		blocks, weight := j.cut(f, from, to, kept), perRow
 		if j.calls() {
-			b.request = request.NewSlice(from, to)
-			j.classify(b, keys[from:to], recent)
+			for _, b := range blocks {
+				j.classify(b, keys[b.first-f.first:], recent)
+			}
+			asked, err := j.request(ctx, f.rec.NewSlice(from, to), blocks)
+			if err != nil {
+				return err
+			}
+			weight += asked
 		}
-		b.fail(v.failed, from, j.calls())
-		if err := emit(b); err != nil {
-			return err
+		for _, b := range blocks {
+			b.weight = min(max(weight*int64(b.rows), j.leastSlot(int64(b.rows))), slotBytes)
+			if err := emit(b); err != nil {
+				return err
+			}
 		}
 		from = to
 	}
 	return nil
 }
 
-func (j *job) leastSlot() int64 {
-	if j.BatchRows > 0 {
-		return smallSlot
+// cut makes blocks of the rows from … to of a batch. kept are the values of
+// computed columns over all its rows.
+func (j *job) cut(f fetched, from, to int64, kept *values) []*block {
+	var blocks []*block
+	for from < to {
+		n := j.blockRows(to - from)
+		b := &block{shard: f.shard, first: f.first + from, rows: int(n)}
+		b.ends = b.first+n == j.Input.Shards[f.shard].Rows
+		if len(j.computed) > 0 {
+			b.stored = j.stored(kept, f.rec.NumRows()).NewSlice(from, from+n)
+		}
+		b.fail(kept.failed, from, j.calls())
+		blocks = append(blocks, b)
+		from += n
 	}
-	return leastSlot
+	return blocks
 }
 
-func (j *job) blockRows() int64 {
-	if !j.calls() {
-		return mostRows
+// request evaluates the arguments of the rows that are asked, all blocks at
+// once, and gives each block its rows of what goes to the plugin. rec holds the
+// blocks' rows. It returns how many bytes were computed for each row.
+func (j *job) request(ctx context.Context, rec arrow.RecordBatch, blocks []*block) (perRow int64, err error) {
+	var runs []run
+	row := int64(0) // of rec
+	for _, b := range blocks {
+		for i := range b.rows {
+			if b.cell(i).kind == asked {
+				runs = addRow(runs, rec, row)
+				b.fresh++
+			}
+			row++
+		}
 	}
-	if j.BatchRows > 0 {
-		return min(j.pace.rows.Load(), j.BatchRows)
+	if len(runs) == 0 {
+		return 0, nil
+	}
+	if rec, err = gather(rec.Schema(), runs); err != nil {
+		return 0, fmt.Errorf("choose the rows for the plugin: %w", err)
+	}
+	v, err := j.evaluate(ctx, j.args, rec)
+	if err != nil {
+		return 0, err
+	}
+	whole := j.requestOf(rec, v)
+	from := int64(0)
+	for _, b := range blocks {
+		n := int64(b.fresh)
+		if b.request, err = b.drop(whole.NewSlice(from, from+n), v.failed, from); err != nil {
+			return 0, err
+		}
+		from += n
+	}
+	return v.bytes / rec.NumRows(), nil
+}
+
+// chunkRows is how many rows are prepared at a time.
+func (j *job) chunkRows() int64 {
+	switch {
+	case !j.calls():
+		return mostRows
+	case j.BatchRows > 0:
+		return min(j.pace.rows.Load(), firstRows)
 	}
 	return j.pace.rows.Load()
 }
 
-// classify decides for each row where its result comes from.
-func (j *job) classify(b *block, keys [][16]byte, recent *window) {
-	for i, key := range keys {
-		c := cell{kind: asked}
-		if at, ok := j.known.find(key); ok {
-			c = cell{kind: old, part: at.part, row: at.row}
-		} else if p, ok := recent.seen(key, place{b, int32(i)}); ok {
-			c = cell{kind: same, block: p.block, row: p.row}
+// blockRows is how many of some rows that were prepared together make a block.
+func (j *job) blockRows(rows int64) int64 {
+	if j.calls() && j.BatchRows > 0 {
+		return min(rows, j.BatchRows)
+	}
+	return rows
+}
+
+// leastSlot bounds how many blocks of so many rows are under way.
+func (j *job) leastSlot(rows int64) int64 {
+	switch {
+	case j.OpenRows > 0:
+		return slotBytes / j.OpenRows * rows
+	case j.BatchRows > 0:
+		return max(leastSlotRow*rows, smallSlot)
+	}
+	return max(leastSlotRow*rows, leastSlot)
+}
+
+// classify decides for each row where its result comes from. keys are those of
+// the block's rows and maybe more.
+func (j *job) classify(b *block, keys []rowKey, recent *window) {
+	for i := range b.rows {
+		if b.cell(i).kind == broken {
+			continue
 		}
-		if c.kind != asked && b.cells == nil {
-			b.cells = make([]cell, b.rows)
-		}
-		if b.cells != nil {
-			b.cells[i] = c
+		if at, ok := j.known.find(keys[i]); ok {
+			b.set(i, cell{kind: old, part: at.part, row: at.row})
+		} else if p, ok := recent.seen(keys[i], place{b, int32(i)}); ok {
+			b.set(i, cell{kind: same, block: p.block, row: p.row})
 		}
 	}
+}
+
+// cell says where a row's result comes from.
+func (b *block) cell(row int) cell {
+	if b.cells == nil {
+		return cell{kind: asked}
+	}
+	return b.cells[row]
+}
+
+func (b *block) set(row int, c cell) {
+	if b.cells == nil {
+		b.cells = make([]cell, b.rows)
+	}
+	b.cells[row] = c
 }
 
 // fail marks the rows of which an expression failed. from is the block's
 // first row in the batch.
 func (b *block) fail(failed map[int32]string, from int64, calls bool) {
 	for row, message := range failed {
-		i := row - int32(from)
-		if i < 0 || int(i) >= b.rows {
+		i := int(row) - int(from)
+		if i < 0 || i >= b.rows {
 			continue
 		}
 		if b.failed == nil {
 			b.failed = map[int32]string{}
 		}
-		b.failed[i] = message
+		b.failed[int32(i)] = message
 		if calls {
-			if b.cells == nil {
-				b.cells = make([]cell, b.rows)
-			}
-			b.cells[i] = cell{kind: broken}
+			b.set(i, cell{kind: broken})
 		}
 	}
 }
 
-// asks returns the rows that go to the plugin, as a batch; nil: none.
-func (b *block) asks() (arrow.RecordBatch, error) {
-	if b.cells == nil {
-		b.fresh = b.rows
-		return b.request, nil
-	}
+// drop takes the rows of which an expression failed out of those that were to
+// be asked. from is the first one's row in the batch that was evaluated. It
+// returns nil where none is left.
+func (b *block) drop(request arrow.RecordBatch, failed map[int32]string, from int64) (arrow.RecordBatch, error) {
 	var runs []run
-	for i, c := range b.cells {
-		if c.kind == asked {
-			runs = addRow(runs, b.request, int64(i))
-			b.fresh++
+	at := map[int32]string{} // by row of the block
+	for i, row := range b.askedRows() {
+		if message, ok := failed[int32(from)+int32(i)]; ok {
+			at[row] = message
+		} else {
+			runs = addRow(runs, request, int64(i))
 		}
 	}
+	b.fail(at, 0, true)
+	b.fresh -= len(at)
 	if len(runs) == 0 {
 		return nil, nil
 	}
-	rec, err := gather(b.request.Schema(), runs)
+	rec, err := gather(request.Schema(), runs)
 	if err != nil {
 		return nil, fmt.Errorf("choose the rows for the plugin: %w", err)
 	}
 	return rec, nil
+}
+
+// askedRows are the rows of the block that were asked, in order.
+func (b *block) askedRows() []int32 {
+	var at []int32
+	for i := range b.rows {
+		if b.cell(i).kind == asked {
+			at = append(at, int32(i))
+		}
+	}
+	return at
 }

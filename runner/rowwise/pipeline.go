@@ -146,9 +146,8 @@ func (p *pipeline) ask(ctx context.Context, in <-chan *block, out chan<- *block)
 // askFor sends the rows of a block that need the plugin. The first one starts
 // the call: a stage whose rows are all known needs no plugin.
 func (p *pipeline) askFor(ctx context.Context, b *block) error {
-	rec, err := b.asks()
-	if err != nil || rec == nil {
-		return err
+	if b.request == nil {
+		return nil
 	}
 	if p.stream == nil {
 		client, err := p.Map(ctx)
@@ -159,7 +158,8 @@ func (p *pipeline) askFor(ctx context.Context, b *block) error {
 			return err
 		}
 	}
-	b.question, err = p.stream.ask(rec)
+	var err error
+	b.question, err = p.stream.ask(b.request)
 	return err
 }
 

@@ -49,6 +49,9 @@ type Stage struct {
 	Start *pluginv1.Instance
 	// BatchRows is how many rows a request should have at most; 0: any number.
 	BatchRows int64
+	// OpenRows is how many rows should be under way at most where the plugin
+	// waits for something for each row; 0: as many as memory allows.
+	OpenRows int64
 	// MaxErrors is how many rows may fail.
 	MaxErrors int64
 	// Prior is the last result of the stage, whose rows are looked at first;
@@ -151,6 +154,7 @@ type job struct {
 	// columns are those of the input that have to be read.
 	columns []string
 	args    []*argument // those that are needed
+	kept    []*argument // those of them that computed columns come of
 
 	shards []shard
 	starts []int64 // first row of each shard in the dataset
@@ -214,7 +218,11 @@ func (j *job) split() error {
 		if !j.calls() && !computed[a.Key] {
 			continue
 		}
-		j.args = append(j.args, &argument{Argument: *a})
+		needed := &argument{Argument: *a}
+		j.args = append(j.args, needed)
+		if computed[a.Key] {
+			j.kept = append(j.kept, needed)
+		}
 		for _, name := range a.Expr.Columns {
 			columns[name] = true
 		}

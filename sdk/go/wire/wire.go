@@ -30,6 +30,10 @@ const (
 	window = 16 << 20
 	// buffer is how much is read or written by one system call.
 	buffer = 512 << 10
+	// workers are goroutines that serve calls one after the other. One made for
+	// each call would grow its stack each time, which costs as much as the rest
+	// of a small call; calls beyond so many get one.
+	workers = 256
 )
 
 // ServerOptions are for who serves.
@@ -38,7 +42,7 @@ func ServerOptions() []grpc.ServerOption {
 		grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage),
 		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 		grpc.ReadBufferSize(buffer), grpc.WriteBufferSize(buffer),
-		grpc.ForceServerCodecV2(codec{}),
+		grpc.NumStreamWorkers(workers), grpc.ForceServerCodecV2(codec{}),
 	}
 }
 
