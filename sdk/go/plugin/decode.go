@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"reflect"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -61,7 +62,7 @@ func join(key, step string) string {
 
 // body fills a struct from an object. Attributes that are missing are null.
 func (d *decoder) body(v cty.Value, into reflect.Value, key string) error {
-	fields, err := structFields(into.Type())
+	fields, err := fieldsToFill(into.Type())
 	if err != nil {
 		return err
 	}
@@ -91,6 +92,21 @@ func (d *decoder) body(v cty.Value, into reflect.Value, key string) error {
 		}
 	}
 	return nil
+}
+
+// read are the fields of the structs that were filled, by their types: there
+// are as many as stage types, and reading tags takes longer than filling.
+var read sync.Map
+
+func fieldsToFill(t reflect.Type) ([]*field, error) {
+	if fields, ok := read.Load(t); ok {
+		return fields.([]*field), nil
+	}
+	fields, err := structFields(t)
+	if err == nil {
+		read.Store(t, fields)
+	}
+	return fields, err
 }
 
 // attribute returns a field's value in an object: where it is missing or null,
