@@ -28,6 +28,9 @@ func (d *decoder) collection(a *argument, e hclsyntax.Expression, sc *scope, key
 			return d.writtenList(a, src, sc, key)
 		}
 	}
+	if d.blind(e, sc) {
+		return nil
+	}
 	if a.PerRow && expr.MentionsRow(e) {
 		d.errorf(e.Range(), "Row expressions must be written out", "The argument %q is a %s of row expressions. Write its elements one by one: %s", a.Name, collectionName(isMap), collectionExample(isMap))
 		return nil
@@ -67,6 +70,9 @@ func collectionExample(isMap bool) string {
 func (d *decoder) written(a *argument, src *hclsyntax.ObjectConsExpr, sc *scope, key string) *plan.Arg {
 	out := &plan.Arg{Map: make(map[string]*plan.Arg, len(src.Items))}
 	for _, item := range src.Items {
+		if d.blind(item.KeyExpr, sc) {
+			continue
+		}
 		name, diags := item.KeyExpr.Value(sc.values)
 		d.diags = append(d.diags, diags...)
 		if diags.HasErrors() {
@@ -141,6 +147,9 @@ func (d *decoder) evaluated(a *argument, v cty.Value, e hclsyntax.Expression, ke
 
 // element decodes one artifact or row expression.
 func (d *decoder) element(a *argument, e hclsyntax.Expression, sc *scope, key string) *plan.Arg {
+	if d.blind(e, sc) {
+		return nil
+	}
 	if src, ok := unparenthesized(e).(*hclsyntax.ObjectConsExpr); ok && a.asked() {
 		return d.writtenAsked(a, src, sc, key)
 	}
@@ -286,9 +295,11 @@ func (d *decoder) row(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg 
 	of := d.n.inputs[a.rowsOf]
 	if of == nil {
 		// The dataset has an error of its own, or is missing.
-		if !d.diags.HasErrors() && !d.skip {
+		if !d.diags.HasErrors() && !d.skip && !d.n.stage.flawed {
 			d.errorf(e.Range(), "No dataset for this row", "The argument %q is evaluated for each row of the argument %q, which is not given.", a.Name, a.rowsOf)
 		}
+		d.skip = true
+		d.diags = append(d.diags, expr.CheckFunctions(e, d.scopeOf(sc))...)
 		return nil
 	}
 	s := d.scopeOf(sc)

@@ -164,8 +164,8 @@ func (b *builder) declare() {
 	}
 }
 
-// order sorts the vertices into levels. Where there is a cycle, it is reported;
-// what is in it, or needs it, is in no level and counts as broken.
+// order sorts the vertices into levels. Cycles are reported; what is in one, or
+// needs one, comes last and counts as broken.
 func (b *builder) order() (levels [][]vertex) {
 	var all []vertex
 	index := map[string]int{}
@@ -181,12 +181,14 @@ func (b *builder) order() (levels [][]vertex) {
 	for i, v := range all {
 		g[i] = v.needs(index)
 	}
-	if cycle := g.Cycle(); cycle != nil {
+	for _, cycle := range g.Cycles() {
 		b.report(cycleDiagnostic(all, cycle))
 	}
 	wanted := b.wanted(g, all)
 	sorted := g.Levels()
-	breakUnordered(all, sorted)
+	if rest := unordered(all, sorted); len(rest) > 0 {
+		sorted = append(sorted, rest)
+	}
 	for _, level := range sorted {
 		var vertices []vertex
 		for _, i := range level {
@@ -199,8 +201,8 @@ func (b *builder) order() (levels [][]vertex) {
 	return levels
 }
 
-// breakUnordered marks the vertices that no level has.
-func breakUnordered(all []vertex, levels [][]int) {
+// unordered marks and returns the vertices that no level has.
+func unordered(all []vertex, levels [][]int) (rest []int) {
 	ordered := make([]bool, len(all))
 	for _, level := range levels {
 		for _, i := range level {
@@ -210,12 +212,15 @@ func breakUnordered(all []vertex, levels [][]int) {
 	for i, v := range all {
 		switch {
 		case ordered[i]:
+			continue
 		case v.stage != nil:
-			v.stage.broken = true
+			v.stage.unordered, v.stage.flawed = true, true
 		default:
 			v.local.broken = true
 		}
+		rest = append(rest, i)
 	}
+	return rest
 }
 
 func (v vertex) name() string {
@@ -283,10 +288,9 @@ func (b *builder) level(vertices []vertex) {
 	}
 	var nodes []*node
 	for _, v := range vertices {
-		if v.stage != nil && !b.brokenUpstream(&v.stage.refs) && !v.stage.broken {
-			nodes = append(nodes, b.expand(v.stage)...)
-		} else if v.stage != nil {
-			v.stage.broken = true
+		if s := v.stage; s != nil && !s.broken {
+			s.flawed = s.flawed || b.brokenUpstream(&s.refs)
+			nodes = append(nodes, b.expand(s)...)
 		}
 	}
 	b.each(nodes, b.decode)
@@ -297,6 +301,11 @@ func (b *builder) level(vertices []vertex) {
 	for _, n := range nodes {
 		n.stage.broken = n.stage.broken || n.broken
 		b.release(n)
+	}
+	for _, v := range vertices {
+		if v.stage != nil {
+			v.stage.broken = v.stage.broken || v.stage.flawed
+		}
 	}
 }
 
@@ -332,7 +341,7 @@ func (b *builder) each(nodes []*node, f func(*node)) {
 
 func (b *builder) brokenUpstream(r *refs) bool {
 	for _, a := range r.stages {
-		if s := b.byAddress[a]; s == nil || s.broken {
+		if s := b.byAddress[a]; s == nil || s.broken || s.unordered {
 			return true
 		}
 	}

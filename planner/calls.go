@@ -3,11 +3,14 @@ package planner
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -78,57 +81,54 @@ func (b *builder) failed(plugin, what string, err error, at *hcl.Range) {
 	b.report(diag.Errorf(at, "Plugin failed", "The plugin %q could not %s:\n%s", plugin, what, err))
 }
 
+// heard reports what a plugin says about an instance, and says whether that
+// leaves the instance broken. That a plugin can't do with an argument that a
+// validation has no value for is no mistake: what needs it is not looked at.
+func (b *builder) heard(n *node, all []*pluginv1.Diagnostic) bool {
+	open := false
+	if b.validating {
+		all = slices.DeleteFunc(slices.Clone(all), func(d *pluginv1.Diagnostic) bool {
+			assumed := d.Severity != pluginv1.Diagnostic_SEVERITY_WARNING && b.assumes(n, d.Argument)
+			open = open || assumed
+			return assumed
+		})
+	}
+	return b.report(n.diagnosed(all)...) || open
+}
+
+// assumes says whether an argument of an instance, or any if key is empty,
+// comes from a variable that nobody has given a value.
+func (b *builder) assumes(n *node, key string) bool {
+	found := false
+	n.Body.Expressions(func(k string, _ *plan.Arg, e *expr.Compiled) {
+		if key == "" || k == key || strings.HasPrefix(k, key+".") || strings.HasPrefix(key, k+".") {
+			found = found || slices.ContainsFunc(e.Secrets, func(name string) bool { return !b.isGiven(name) })
+		}
+	})
+	return found
+}
+
+// isGiven says whether a variable has a value.
+func (b *builder) isGiven(variable string) bool {
+	v, ok := b.Variables[variable]
+	v, _ = v.UnmarkDeep()
+	return ok && v.IsWhollyKnown()
+}
+
 // diagnosed turns a plugin's diagnostics about an instance into ones that
 // point at the user's lines.
 func (n *node) diagnosed(all []*pluginv1.Diagnostic) []*hcl.Diagnostic {
 	var diags []*hcl.Diagnostic
 	for _, d := range all {
-		subject := n.rangeOf(d.Argument)
-		out := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: d.Summary, Detail: d.Detail, Subject: &subject}
+		subject := n.RangeOf(d.Argument)
+		out := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: d.Summary, Detail: d.Detail, Subject: subject}
 		if d.Severity == pluginv1.Diagnostic_SEVERITY_WARNING {
 			out.Severity = hcl.DiagWarning
 		}
-		if subject == n.stage.cfg.DeclRange && d.Argument != "" {
+		if d.Argument != "" && *subject == *n.RangeOf("") {
 			out.Detail = fmt.Sprintf("Argument %q: %s", d.Argument, d.Detail)
 		}
 		diags = append(diags, out)
 	}
 	return diags
-}
-
-// rangeOf finds the place of an argument's key: its own, or that of the
-// innermost argument or block around it.
-func (n *node) rangeOf(key string) hcl.Range {
-	best, at := 0, n.stage.cfg.DeclRange
-	if n.Body == nil || key == "" {
-		return at
-	}
-	consider := func(k string, r diag.Range) {
-		inside := k == key || (len(key) > len(k) && key[:len(k)] == k && key[len(k)] == '.')
-		if p := r.Ptr(); inside && p != nil && len(k) > best {
-			best, at = len(k), *p
-		}
-	}
-	places(n.Body, "", consider)
-	return at
-}
-
-// places calls f with the key and place of every argument.
-func places(b *plan.Body, prefix string, f func(string, diag.Range)) {
-	for name, a := range b.Args {
-		argPlaces(a, prefix+name, f)
-	}
-	for i, key := range b.BlockKeys(prefix) {
-		places(b.Blocks[i].Body, key+".", f)
-	}
-}
-
-func argPlaces(a *plan.Arg, key string, f func(string, diag.Range)) {
-	f(key, a.Range)
-	for name, e := range a.Map {
-		argPlaces(e, key+"."+name, f)
-	}
-	for i, e := range a.List {
-		argPlaces(e, key+"."+itoa(i), f)
-	}
 }

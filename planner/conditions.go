@@ -37,6 +37,9 @@ func (b *builder) decodeConditions(n *node) {
 
 func (b *builder) conditions(n *node, when string, all []config.Condition, sc *scope) {
 	for _, c := range all {
+		if b.blind(n.stage, c.Condition) || b.blind(n.stage, c.ErrorMessage) {
+			continue
+		}
 		scope := &expr.Scope{Eval: sc.values, Definitions: sc.definitions}
 		test, diags := expr.Compile(b.selfless(n, c.Condition), scope, cty.Bool)
 		message, more := expr.Compile(b.selfless(n, c.ErrorMessage), scope, cty.String)

@@ -20,11 +20,15 @@ import (
 func (b *builder) decode(n *node) {
 	b.decodeMeta(n)
 	switch {
+	case n.Kind == "prompt" && n.stage.flawed:
+		n.broken = true
+		return
 	case n.Kind == "prompt":
 		b.preparePrompt(n)
 		return
 	case n.stage.typ == nil:
 		b.decodeConditions(n)
+		n.broken = n.broken || n.stage.flawed
 		return
 	}
 	n.inputs = map[string]*handle{}
@@ -33,7 +37,8 @@ func (b *builder) decode(n *node) {
 	out.Type = value.Type{Type: n.stage.typ.body.typ}
 	maps.Copy(out.Args, d.extra)
 	n.Body = out
-	if n.broken = b.report(d.diags...) || d.skip; n.broken {
+	if n.broken = b.report(d.diags...) || d.skip || n.stage.flawed; n.broken {
+		b.conditions(n, plan.WhenPre, n.stage.cfg.Pre, n.scope)
 		return
 	}
 	n.takeMaxErrors(b)
@@ -78,9 +83,13 @@ func (d *decoder) body(src *hclsyntax.Body, schema *body, sc *scope, prefix stri
 }
 
 func (d *decoder) set(out *plan.Body, a *argument, attr *hclsyntax.Attribute, sc *scope, key string) {
+	before, skipped := len(d.diags), d.skip
+	d.skip = false
 	arg := d.argument(a, attr.Expr, sc, key)
+	silent := d.skip || len(d.diags) > before
+	d.skip = d.skip || skipped
 	if arg == nil {
-		if a.Required && !d.skip && !d.diags.HasErrors() {
+		if a.Required && !silent {
 			d.errorf(attr.Expr.Range(), "Missing required argument", "The argument %q is required, and this is null.", a.Name)
 		}
 		return
@@ -101,8 +110,22 @@ func (d *decoder) argument(a *argument, e hclsyntax.Expression, sc *scope, key s
 	return d.element(a, e, sc, key)
 }
 
+// blind says whether an expression can't be looked at, and looks at the
+// functions in it all the same.
+func (d *decoder) blind(e hclsyntax.Expression, sc *scope) bool {
+	if !d.b.blind(d.n.stage, e) {
+		return false
+	}
+	d.skip = true
+	d.diags = append(d.diags, expr.CheckFunctions(e, d.scopeOf(sc))...)
+	return true
+}
+
 // plain decodes an argument that holds a plain value.
 func (d *decoder) plain(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg {
+	if d.blind(e, sc) {
+		return nil
+	}
 	want := a.plainType()
 	if expr.MentionsRow(e) {
 		d.errorf(e.Range(), "No row here", "The argument %q has one value for the whole stage, so it can't depend on `row`.%s", a.Name, described(a.Doc))
@@ -226,6 +249,9 @@ func (d *decoder) block(out *plan.Body, schema *block, labels []string, src *hcl
 	}
 	inner := d.body(src, schema.body, sc, key+".")
 	for i, name := range schema.Labels {
+		if i == len(labels) {
+			break // reported by its names
+		}
 		// The block's key tells it, so that no key needs it again.
 		inner.Args[name] = &plan.Arg{Value: &value.Value{Value: cty.StringVal(labels[i])}, Operational: true}
 	}
@@ -234,8 +260,8 @@ func (d *decoder) block(out *plan.Body, schema *block, labels []string, src *hcl
 
 // dynamic makes the blocks of a dynamic block.
 func (d *decoder) dynamic(out *plan.Body, b *hclsyntax.Block, schema *body, sc *scope, prefix string, positions map[string]int) {
-	nested, content := schema.blocks[b.Labels[0]], dynamicContent(b)
-	if nested == nil || content == nil {
+	nested, content, ok := completeDynamic(b, schema)
+	if !ok {
 		return
 	}
 	iterator := b.Labels[0]
@@ -245,6 +271,9 @@ func (d *decoder) dynamic(out *plan.Body, b *hclsyntax.Block, schema *body, sc *
 		}
 	}
 	forEach := b.Body.Attributes["for_each"].Expr
+	if d.blind(forEach, sc) {
+		return
+	}
 	values, diags := forEach.Value(sc.values)
 	d.diags = append(d.diags, diags...)
 	if diags.HasErrors() {

@@ -43,7 +43,7 @@ func (b *builder) decodeMeta(n *node) {
 }
 
 func (b *builder) meta(n *node, e hcl.Expression, name string, want cty.Type) (cty.Value, bool) {
-	if e == nil {
+	if e == nil || b.blind(n.stage, e) {
 		return cty.NilVal, false
 	}
 	v, ok := b.known(e, n.scope, name, want)

@@ -22,9 +22,8 @@ func checkNames(b *hclsyntax.Body, schema *body, of string) []*hcl.Diagnostic {
 			diags = append(diags, unknownArgument(b.Attributes[name], schema, of))
 		}
 	}
-	counts := map[string]int{}
 	for _, block := range b.Blocks {
-		diags = append(diags, checkBlock(block, schema, of, counts)...)
+		diags = append(diags, checkBlock(block, schema, of)...)
 	}
 	for _, a := range schema.required {
 		if b.Attributes[a.Name] == nil {
@@ -33,7 +32,7 @@ func checkNames(b *hclsyntax.Body, schema *body, of string) []*hcl.Diagnostic {
 		}
 	}
 	for _, name := range sortedKeys(schema.blocks) {
-		diags = append(diags, checkCount(b, schema.blocks[name], counts[name], of)...)
+		diags = append(diags, checkCount(b, schema.blocks[name], of)...)
 	}
 	return diags
 }
@@ -68,15 +67,14 @@ func listed(lead, given string, names []string) string {
 	return lead + strings.Join(names, ", ") + "."
 }
 
-func checkBlock(b *hclsyntax.Block, schema *body, of string, counts map[string]int) []*hcl.Diagnostic {
+func checkBlock(b *hclsyntax.Block, schema *body, of string) []*hcl.Diagnostic {
 	if b.Type == "dynamic" && len(b.Labels) == 1 {
-		return checkDynamic(b, schema, of, counts)
+		return checkDynamic(b, schema, of)
 	}
 	nested := schema.blocks[b.Type]
 	if nested == nil {
 		return []*hcl.Diagnostic{unknownBlock(b.Type, b.TypeRange, schema, of)}
 	}
-	counts[b.Type]++
 	var diags []*hcl.Diagnostic
 	if len(b.Labels) != len(nested.Labels) {
 		subject := b.DefRange()
@@ -111,31 +109,44 @@ func unknownBlock(name string, subject hcl.Range, schema *body, of string) *hcl.
 		diag.Suggest(name, known), listed(" Its blocks are: ", name, sortedKeys(schema.blocks)))
 }
 
-func checkDynamic(b *hclsyntax.Block, schema *body, of string, counts map[string]int) []*hcl.Diagnostic {
+func checkDynamic(b *hclsyntax.Block, schema *body, of string) []*hcl.Diagnostic {
 	name := b.Labels[0]
-	nested := schema.blocks[name]
-	if nested == nil {
-		return []*hcl.Diagnostic{unknownBlock(name, b.LabelRanges[0], schema, of)}
-	}
-	// How many there will be is seen when it is expanded.
-	counts[name] = -1
+	nested, content, complete := completeDynamic(b, schema)
 	subject := b.DefRange()
-	content := dynamicContent(b)
-	if content == nil || b.Body.Attributes["for_each"] == nil {
+	switch {
+	case nested == nil:
+		return []*hcl.Diagnostic{unknownBlock(name, b.LabelRanges[0], schema, of)}
+	case content == nil || b.Body.Attributes["for_each"] == nil:
 		return []*hcl.Diagnostic{diag.Errorf(&subject, "Incomplete dynamic block",
 			"A dynamic block has for_each, and a content block with what each block that it makes holds.")}
-	}
-	if len(nested.Labels) > 0 && b.Body.Attributes["labels"] == nil {
+	case !complete:
 		return []*hcl.Diagnostic{diag.Errorf(&subject, "Incomplete dynamic block",
 			"A %s block has %s, so a dynamic block for it needs the argument labels: labels = [%s.key]", name, plural(len(nested.Labels), "label"), name)}
 	}
 	return checkNames(content.Body, nested.body, "The block "+name+" of "+of)
 }
 
-func checkCount(b *hclsyntax.Body, nested *block, n int, of string) []*hcl.Diagnostic {
+// completeDynamic takes a dynamic block apart: the block that it stands for, nil
+// if there is none of that name, and the content of each; ok is false where
+// something is missing.
+func completeDynamic(b *hclsyntax.Block, schema *body) (nested *block, content *hclsyntax.Block, ok bool) {
+	nested, content = schema.blocks[b.Labels[0]], dynamicContent(b)
+	ok = nested != nil && content != nil && b.Body.Attributes["for_each"] != nil &&
+		(len(nested.Labels) == 0 || b.Body.Attributes["labels"] != nil)
+	return nested, content, ok
+}
+
+func checkCount(b *hclsyntax.Body, nested *block, of string) []*hcl.Diagnostic {
+	n := 0
+	for _, block := range b.Blocks {
+		if block.Type == "dynamic" && len(block.Labels) == 1 && block.Labels[0] == nested.Name {
+			return nil // how many there will be is seen when it is expanded
+		}
+		if block.Type == nested.Name {
+			n++
+		}
+	}
 	switch {
-	case n < 0:
-		return nil
 	case int64(n) < nested.MinItems:
 		return []*hcl.Diagnostic{diag.Errorf(b.MissingItemRange().Ptr(), "Missing block",
 			"%s needs at least %s: %s", of, plural(int(nested.MinItems), nested.Name+" block"), blockExample(nested))}

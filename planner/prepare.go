@@ -115,7 +115,7 @@ func (b *builder) prepareBatch(plugin string, nodes []*node) {
 	}
 	for i, n := range nodes {
 		n.prepared = resp.Prepared[i]
-		n.broken = b.report(n.diagnosed(n.prepared.GetDiagnostics())...)
+		n.broken = b.heard(n, n.prepared.GetDiagnostics())
 		if n.Mode != plan.ModeRead || n.Fingerprint != "" {
 			b.prepared.remember(n.asked, n.Fingerprint, n.prepared)
 		}
@@ -363,11 +363,11 @@ func (n *node) checkFeatures() []*hcl.Diagnostic {
 		if dataset == nil || dataset.port.Kind != plan.KindDataset {
 			return
 		}
-		subject := n.rangeOf(key)
+		subject := n.RangeOf(key)
 		for _, column := range e.Columns {
 			if _, _, ok := dataset.port.Columns.Lookup(column); !ok {
 				names := dataset.port.Columns.Names()
-				diags = append(diags, diag.Errorf(&subject, "Model does not fit the dataset",
+				diags = append(diags, diag.Errorf(subject, "Model does not fit the dataset",
 					"The model %s was trained on %s = %s, and %s has no column %q.%s Its columns are: %s.",
 					h, feature, e.Text, dataset, column, diag.Suggest(column, names), strings.Join(names, ", ")))
 			}

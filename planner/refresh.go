@@ -75,7 +75,7 @@ func (b *builder) lookAtSource(n *node) {
 		b.lookFailed(n, "look at "+n.Address, err)
 		return
 	}
-	if n.broken = b.report(n.diagnosed(resp.Diagnostics)...); n.broken {
+	if n.broken = b.heard(n, resp.Diagnostics); n.broken {
 		return
 	}
 	if resp.Fingerprint == "" {
@@ -141,7 +141,7 @@ func (b *builder) readDeployment(n *node, service pluginv1.PluginServiceClient, 
 		b.lookFailed(n, "look at "+n.Address, err)
 		return false
 	}
-	if n.broken = b.report(n.diagnosed(resp.Diagnostics)...); n.broken {
+	if n.broken = b.heard(n, resp.Diagnostics); n.broken {
 		return false
 	}
 	if resp.State == nil {
@@ -181,7 +181,7 @@ func (b *builder) planDeployment(n *node, service pluginv1.PluginServiceClient, 
 		b.lookFailed(n, "plan "+n.Address, err)
 		return
 	}
-	if n.broken = b.report(n.diagnosed(resp.Diagnostics)...); n.broken {
+	if n.broken = b.heard(n, resp.Diagnostics); n.broken {
 		return
 	}
 	for _, c := range resp.Changes {

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,11 +20,17 @@ import (
 
 // stage is a stage block on its way into the plan.
 type stage struct {
-	cfg    *config.Stage
-	typ    *stageType // nil: a gate
-	refs   refs
-	scope  *scope // of what is the same for all instances
-	broken bool   // it, or an instance, has an error
+	cfg       *config.Stage
+	typ       *stageType // nil: a gate
+	refs      refs
+	scope     *scope // of what is the same for all instances
+	broken    bool   // it, or an instance, has an error
+	unordered bool   // it is in a cycle, or needs one that is
+	// flawed is set where it has an error that does not keep the rest of it
+	// from being looked at, before it counts as broken. Astray are the places
+	// of references that lead nowhere.
+	flawed bool
+	astray []hcl.Range
 
 	instances []*node
 	keyed     keying
@@ -82,12 +89,14 @@ type node struct {
 // expand makes the instances of a stage. It returns those that take part in
 // the plan.
 func (b *builder) expand(s *stage) []*node {
-	if b.report(b.checkTraversals(&s.refs, s)...) {
-		s.broken = true
-		return nil
+	for _, d := range b.checkTraversals(&s.refs, s) {
+		b.report(d)
+		s.flawed, s.astray = true, append(s.astray, *d.Subject)
 	}
 	s.scope = b.scope(&s.refs)
 	switch {
+	case b.blind(s, s.cfg.Count) || b.blind(s, s.cfg.ForEach):
+		s.broken = true
 	case s.cfg.Count != nil:
 		b.expandCount(s)
 	case s.cfg.ForEach != nil:
@@ -96,6 +105,20 @@ func (b *builder) expand(s *stage) []*node {
 		b.instance(s, cty.NilVal, s.scope)
 	}
 	return s.instances
+}
+
+// blind says whether an expression of a flawed stage can't be looked at: what
+// it refers to is not there, or has an error of its own.
+func (b *builder) blind(s *stage, e hcl.Expression) bool {
+	if !s.flawed || e == nil {
+		return false
+	}
+	var r refs
+	r.add(e.Variables()...)
+	within := e.Range()
+	return b.brokenUpstream(&r) || slices.ContainsFunc(s.astray, func(at hcl.Range) bool {
+		return at.Filename == within.Filename && within.ContainsPos(at.Start)
+	})
 }
 
 func (b *builder) instance(s *stage, key cty.Value, sc *scope) {

@@ -78,9 +78,7 @@ func (b *builder) declareType(s *stage) {
 		b.types[key] = t
 	}
 	s.typ = t
-	if b.report(checkNames(s.cfg.Body, t.body, s.cfg.Addr.String())...) {
-		s.broken = true
-	}
+	s.flawed = b.report(checkNames(s.cfg.Body, t.body, s.cfg.Addr.String())...)
 }
 
 // sentence makes an error's text one.

@@ -50,51 +50,13 @@ func (w *work) diagnostic(res *StageResult, d *pluginv1.Diagnostic) error {
 	if err := w.reported([]*pluginv1.Diagnostic{d}); err != nil {
 		return err
 	}
-	res.warn(w.rangeOf(d.GetArgument()), d.GetSummary(), "%s", d.GetDetail())
+	res.warn(w.RangeOf(d.GetArgument()), d.GetSummary(), "%s", d.GetDetail())
 	return nil
 }
 
 // faulty is the error for a plugin that breaks the protocol.
 func (w *work) faulty(what string) error {
 	return failuref(w.Range.Ptr(), "Plugin is faulty", "%s %q of plugin %q does not keep to the protocol: %s. Tell its author.", w.Kind, w.Type, w.Plugin, what)
-}
-
-// rangeOf finds the place of an argument's key: its own, or that of the
-// innermost argument around it, or the block's.
-func (w *work) rangeOf(key string) *hcl.Range { return rangeOf(w.Node, key) }
-
-func rangeOf(n *plan.Node, key string) *hcl.Range {
-	best, at := 0, n.Range.Ptr()
-	if n.Body == nil || key == "" {
-		return at
-	}
-	places(n.Body, "", func(k string, r diag.Range) {
-		inside := k == key || strings.HasPrefix(key, k+".")
-		if p := r.Ptr(); inside && p != nil && len(k) > best {
-			best, at = len(k), p
-		}
-	})
-	return at
-}
-
-// places calls f with the key and place of every argument.
-func places(b *plan.Body, prefix string, f func(string, diag.Range)) {
-	for name, a := range b.Args {
-		argPlaces(a, prefix+name, f)
-	}
-	for i, key := range b.BlockKeys(prefix) {
-		places(b.Blocks[i].Body, key+".", f)
-	}
-}
-
-func argPlaces(a *plan.Arg, key string, f func(string, diag.Range)) {
-	f(key, a.Range)
-	for name, e := range a.Map {
-		argPlaces(e, key+"."+name, f)
-	}
-	for i, e := range a.List {
-		argPlaces(e, fmt.Sprintf("%s.%d", key, i), f)
-	}
 }
 
 // diagnostics puts an error of a node into words for its author.
@@ -117,9 +79,9 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 	)
 	switch {
 	case errors.As(err, &own):
-		subject, summary, detail = rangeOf(n, own.argument), own.summary, own.detail
+		subject, summary, detail = n.RangeOf(own.argument), own.summary, own.detail
 	case errors.As(err, &rows):
-		subject, summary, detail = rangeOf(n, rows.Argument), rows.Summary, rows.Detail
+		subject, summary, detail = n.RangeOf(rows.Argument), rows.Summary, rows.Detail
 	case errors.As(err, &many):
 		summary, detail = "Too many rows failed", manyText(many)
 	case errors.As(err, &slow):

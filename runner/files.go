@@ -229,7 +229,7 @@ func (r *run) newComputation(w *work, in *input, args []rowArgument) (*computati
 	for _, name := range c.columns {
 		column, _, ok := c.manifest.Schema.Lookup(name)
 		if !ok {
-			return nil, failuref(w.rangeOf(args[0].key), "Column is missing", "%s needs the column %q, which %s does not have.", args[0].key, name, in.of.Address)
+			return nil, failuref(w.RangeOf(args[0].key), "Column is missing", "%s needs the column %q, which %s does not have.", args[0].key, name, in.of.Address)
 		}
 		schema = append(schema, column)
 	}
@@ -293,7 +293,7 @@ func (c *computation) batch(ctx context.Context, rec arrow.RecordBatch, first in
 		}
 		if len(failed) > 0 {
 			key := c.args[i].key
-			return nil, failuref(c.work.rangeOf(key), "Row expression failed", "In row %d of %s the expression of argument %q fails: %s",
+			return nil, failuref(c.work.RangeOf(key), "Row expression failed", "In row %d of %s the expression of argument %q fails: %s",
 				first+int64(failed[0].Row), c.in.of.Address, key, failed[0].Message)
 		}
 		columns[i] = column

@@ -40,6 +40,19 @@ func checkNames(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 	return diags
 }
 
+// CheckFunctions reports functions that there are not, or that may not be
+// called where a key is made. It is for an expression that cannot be compiled,
+// since what it refers to is not known.
+func CheckFunctions(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	visit(e, func(n hclsyntax.Node, _ names) {
+		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok {
+			diags = append(diags, checkFunction(call, s)...)
+		}
+	})
+	return diags
+}
+
 func checkFunction(call *hclsyntax.FunctionCallExpr, s *Scope) hcl.Diagnostics {
 	if call.Name == convertName {
 		return nil

@@ -10,8 +10,8 @@ type Graph [][]int
 
 // Levels sorts the vertices: those that need nothing are level 0, each other
 // stands one above the highest that it needs. Within a level vertices ascend.
-// Vertices that are in a cycle, or need one that is, are left out; Cycle
-// finds it.
+// Vertices that are in a cycle, or need one that is, are left out; Cycles
+// finds them.
 func (g Graph) Levels() [][]int {
 	missing := make([]int, len(g)) // needs not yet placed
 	needed := make([][]int, len(g))
@@ -51,9 +51,10 @@ func (g Graph) Levels() [][]int {
 	return levels
 }
 
-// Cycle returns the vertices of a cycle, each needed by the one after it, the
-// last by the first; nil: there is none. It begins with its least vertex.
-func (g Graph) Cycle() []int {
+// Cycles returns cycles by their vertices, each needed by the one after it, the
+// last by the first. A cycle begins with its least vertex. There are at most as
+// many as edges, and with one edge of each taken out, none is left.
+func (g Graph) Cycles() [][]int {
 	const (
 		unseen = iota
 		open
@@ -61,6 +62,7 @@ func (g Graph) Cycle() []int {
 	)
 	mark := make([]int, len(g))
 	next := make([]int, len(g)) // the need to look at next
+	var cycles [][]int
 	for start := range g {
 		if mark[start] != unseen {
 			continue
@@ -81,11 +83,11 @@ func (g Graph) Cycle() []int {
 				mark[w] = open
 				path = append(path, w)
 			case open:
-				return cycleFrom(path, w)
+				cycles = append(cycles, cycleFrom(path, w))
 			}
 		}
 	}
-	return nil
+	return cycles
 }
 
 // cycleFrom cuts the cycle that closes at v out of a path in which each needs

@@ -3,6 +3,7 @@ package dag
 import (
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -12,16 +13,16 @@ func TestLevelsComeAfterWhatTheyNeed(t *testing.T) {
 	if got, want := g.Levels(), [][]int{{0, 4}, {1, 2}, {3}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("Levels() = %v, want %v", got, want)
 	}
-	if c := g.Cycle(); c != nil {
-		t.Errorf("Cycle() = %v in a graph without one", c)
+	if c := g.Cycles(); c != nil {
+		t.Errorf("Cycles() = %v in a graph without one", c)
 	}
 }
 
 func TestACycleIsFoundAndLeftOutOfLevels(t *testing.T) {
 	// 1 needs 3, 3 needs 2, 2 needs 1; 4 needs the cycle.
 	g := Graph{nil, {0, 3}, {1}, {2}, {3}}
-	if got, want := g.Cycle(), []int{1, 2, 3}; !reflect.DeepEqual(got, want) {
-		t.Errorf("Cycle() = %v, want %v", got, want)
+	if got, want := g.Cycles(), [][]int{{1, 2, 3}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("Cycles() = %v, want %v", got, want)
 	}
 	if got, want := g.Levels(), [][]int{{0}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("Levels() = %v, want %v", got, want)
@@ -29,8 +30,8 @@ func TestACycleIsFoundAndLeftOutOfLevels(t *testing.T) {
 }
 
 func TestAVertexThatNeedsItselfIsACycle(t *testing.T) {
-	if got, want := (Graph{{0}}).Cycle(), []int{0}; !reflect.DeepEqual(got, want) {
-		t.Errorf("Cycle() = %v, want %v", got, want)
+	if got, want := (Graph{{0}}).Cycles(), [][]int{{0}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("Cycles() = %v, want %v", got, want)
 	}
 }
 
@@ -65,19 +66,35 @@ func TestAnyGraphIsEitherWhollySortedOrHasACycle(t *testing.T) {
 				}
 			}
 		}
-		cycle := g.Cycle()
-		if (len(at) == len(g)) != (cycle == nil) {
-			t.Fatalf("%v: %d of %d sorted, cycle %v", g, len(at), len(g), cycle)
+		cycles := g.Cycles()
+		if (len(at) == len(g)) != (len(cycles) == 0) {
+			t.Fatalf("%v: %d of %d sorted, cycles %v", g, len(at), len(g), cycles)
 		}
-		for i, v := range cycle {
-			user := cycle[(i+1)%len(cycle)]
-			found := false
-			for _, n := range g[user] {
-				found = found || n == v
-			}
-			if !found {
-				t.Fatalf("%v: cycle %v, but %d does not need %d", g, cycle, user, v)
-			}
+		for _, cycle := range cycles {
+			checkCycle(t, g, cycle)
+		}
+	}
+}
+
+func TestEveryCycleIsFound(t *testing.T) {
+	for _, c := range []struct {
+		g    Graph
+		want [][]int
+	}{
+		{Graph{{1}, {0}, {3}, {2}, nil}, [][]int{{0, 1}, {2, 3}}}, // apart
+		{Graph{{1, 2}, {0}, {0}}, [][]int{{0, 1}, {0, 2}}},        // with a vertex in common
+	} {
+		if got := c.g.Cycles(); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("Cycles() of %v = %v, want %v", c.g, got, c.want)
+		}
+	}
+}
+
+func checkCycle(t *testing.T, g Graph, cycle []int) {
+	t.Helper()
+	for i, v := range cycle {
+		if user := cycle[(i+1)%len(cycle)]; !slices.Contains(g[user], v) {
+			t.Fatalf("%v: cycle %v, but %d does not need %d", g, cycle, user, v)
 		}
 	}
 }
