@@ -9,7 +9,6 @@ import (
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
-	"github.com/openai/openai-go/v3/shared"
 
 	"github.com/quern-dev/quern/plugins/provider"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -18,7 +17,7 @@ import (
 
 // Chat makes one attempt.
 func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, error) {
-	params, err := a.params(a.Complete(r))
+	body, err := a.body(a.Complete(r))
 	if err != nil {
 		return nil, &llm.CallError{Message: err.Error()}
 	}
@@ -27,38 +26,39 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 		return nil, err
 	}
 	var raw *http.Response
-	got, err := a.chat.New(ctx, *params, append(options, option.WithResponseInto(&raw))...)
+	var got completion
+	err = a.client.Post(ctx, "chat/completions", body, &got, append(options, option.WithResponseInto(&raw))...)
 	if err != nil || raw != nil && raw.StatusCode >= 300 {
 		return a.failed(ctx, key, raw, err)
 	}
-	return response(got)
+	return response(&got)
 }
 
-// params is a request as the SDK has it.
-func (a *args) params(r *llm.Request) (*openai.ChatCompletionNewParams, error) {
-	p := &openai.ChatCompletionNewParams{Model: a.Name, ReasoningEffort: shared.ReasoningEffort(a.ReasoningEffort)}
-	for _, m := range r.Messages {
-		p.Messages = append(p.Messages, message(m))
+// body is a request as the endpoint has it.
+func (a *args) body(r *llm.Request) (*completionRequest, error) {
+	out := &completionRequest{
+		Model: a.Name, ReasoningEffort: a.ReasoningEffort, Temperature: r.Temperature, TopP: r.TopP, Seed: r.Seed,
+		Stop: r.Stop, LogProbs: r.LogProbs || a.LogProbs, Messages: make([]completionMessage, len(r.Messages)),
+	}
+	for i := range r.Messages {
+		out.Messages[i] = message(&r.Messages[i])
 	}
 	for _, t := range r.Tools {
-		f := shared.FunctionDefinitionParam{Name: t.Name}
-		if t.Description != "" {
-			f.Description = openai.String(t.Description)
+		if len(t.Parameters) > 0 && !json.Valid(t.Parameters) {
+			return nil, fmt.Errorf("the parameters of tool %q are no JSON schema", t.Name)
 		}
-		if len(t.Parameters) > 0 {
-			if err := json.Unmarshal(t.Parameters, &f.Parameters); err != nil {
-				return nil, fmt.Errorf("the parameters of tool %q are no JSON schema: %w", t.Name, err)
-			}
-		}
-		p.Tools = append(p.Tools, openai.ChatCompletionFunctionTool(f))
+		out.Tools = append(out.Tools, completionTool{"function", toolDefinition(t)})
 	}
 	if o := r.Output; o != nil {
-		p.ResponseFormat.OfJSONSchema = &shared.ResponseFormatJSONSchemaParam{JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{
-			Name: name(o.Name), Schema: o.Schema, Strict: openai.Bool(o.Strict),
-		}}
+		out.ResponseFormat = &responseFormat{"json_schema", formatSchema{name(o.Name), o.Schema, o.Strict}}
 	}
-	a.sample(p, r)
-	return p, nil
+	if a.official || a.azure {
+		// Reasoning models refuse the older field, others don't know this one.
+		out.MaxCompletionTokens = r.MaxTokens
+	} else {
+		out.MaxTokens = r.MaxTokens
+	}
+	return out, nil
 }
 
 // name is what an output schema is called.
@@ -69,74 +69,32 @@ func name(given string) string {
 	return given
 }
 
-func (a *args) sample(p *openai.ChatCompletionNewParams, r *llm.Request) {
-	if r.Temperature != nil {
-		p.Temperature = openai.Float(*r.Temperature)
+func message(m *llm.Message) completionMessage {
+	out := completionMessage{Role: m.Role, ToolCallID: m.ToolCallID}
+	if m.Content != "" || len(m.ToolCalls) == 0 {
+		out.Content = &m.Content
 	}
-	if r.TopP != nil {
-		p.TopP = openai.Float(*r.TopP)
+	for _, c := range m.ToolCalls {
+		out.ToolCalls = append(out.ToolCalls, completionCall{c.ID, "function", completionFunction{c.Name, c.Arguments}})
 	}
-	if r.Seed != nil {
-		p.Seed = openai.Int(*r.Seed)
-	}
-	if len(r.Stop) > 0 {
-		p.Stop.OfStringArray = r.Stop
-	}
-	if r.LogProbs || a.LogProbs {
-		p.Logprobs = openai.Bool(true)
-	}
-	switch {
-	case r.MaxTokens == nil:
-	case a.official || a.azure:
-		// Reasoning models refuse the older field, others don't know this one.
-		p.MaxCompletionTokens = openai.Int(*r.MaxTokens)
-	default:
-		p.MaxTokens = openai.Int(*r.MaxTokens)
-	}
-}
-
-func message(m llm.Message) openai.ChatCompletionMessageParamUnion {
-	switch m.Role {
-	case llm.System:
-		return openai.SystemMessage(m.Content)
-	case llm.ToolRole:
-		return openai.ToolMessage(m.Content, m.ToolCallID)
-	case llm.Assistant:
-		out := openai.ChatCompletionAssistantMessageParam{}
-		if m.Content != "" || len(m.ToolCalls) == 0 {
-			out.Content.OfString = openai.String(m.Content)
-		}
-		for _, c := range m.ToolCalls {
-			out.ToolCalls = append(out.ToolCalls, openai.ChatCompletionMessageToolCallUnionParam{
-				OfFunction: &openai.ChatCompletionMessageFunctionToolCallParam{
-					ID:       c.ID,
-					Function: openai.ChatCompletionMessageFunctionToolCallFunctionParam{Name: c.Name, Arguments: c.Arguments},
-				},
-			})
-		}
-		return openai.ChatCompletionMessageParamUnion{OfAssistant: &out}
-	}
-	return openai.UserMessage(m.Content)
+	return out
 }
 
 // response is what the model answered.
-func response(got *openai.ChatCompletion) (*llm.Response, error) {
+func response(got *completion) (*llm.Response, error) {
 	if len(got.Choices) == 0 {
 		return nil, provider.Garbled(http.StatusOK, errors.New("it has no choices"))
 	}
-	c := got.Choices[0]
+	c := &got.Choices[0]
 	out := &llm.Response{
-		Text: c.Message.Content, FinishReason: c.FinishReason, Refusal: c.Message.Refusal, Model: got.Model,
-		Usage: llm.Usage{
-			Input: got.Usage.PromptTokens, CachedInput: got.Usage.PromptTokensDetails.CachedTokens,
-			Output: got.Usage.CompletionTokens,
-		},
+		FinishReason: c.FinishReason, Refusal: c.Message.Refusal, Model: got.Model, LogProbs: c.LogProbs.Content,
+		Usage: llm.Usage{Input: got.Usage.Prompt, CachedInput: got.Usage.Details.Cached, Output: got.Usage.Completion},
+	}
+	if c.Message.Content != nil {
+		out.Text = *c.Message.Content
 	}
 	for _, t := range c.Message.ToolCalls {
 		out.ToolCalls = append(out.ToolCalls, llm.ToolCall{ID: t.ID, Name: t.Function.Name, Arguments: t.Function.Arguments})
-	}
-	for _, l := range c.Logprobs.Content {
-		out.LogProbs = append(out.LogProbs, llm.LogProb{Token: l.Token, LogProb: l.Logprob})
 	}
 	switch {
 	case out.Refusal != "":

@@ -50,7 +50,7 @@ type args struct {
 	key        *provider.Key
 	azure      bool
 	official   bool
-	chat       openai.ChatCompletionService
+	client     openai.Client // has nothing but options
 	embeddings openai.EmbeddingService
 }
 
@@ -100,8 +100,8 @@ func (a *args) locate(known bool) *url.URL {
 // Open makes the clients.
 func (impl) Open(_ context.Context, a *args) error {
 	a.key = a.Key(keyVariable)
-	// The services are made without the SDK's client, which would take
-	// settings from the environment.
+	// Not by the SDK's own functions, which would take settings from the
+	// environment.
 	base := a.BaseURL
 	if !strings.HasSuffix(base, "/") {
 		base += "/"
@@ -123,7 +123,7 @@ func (impl) Open(_ context.Context, a *args) error {
 		return err
 	}
 	options = append(options, extra...)
-	a.chat = openai.NewChatCompletionService(options...)
+	a.client = openai.Client{Options: options}
 	a.embeddings = openai.NewEmbeddingService(options...)
 	return nil
 }

@@ -1,0 +1,86 @@
+package openai
+
+import (
+	"encoding/json"
+
+	"github.com/quern-dev/quern/sdk/go/llm"
+)
+
+// The chat completion as it is on the wire, as far as quern knows of it. The
+// SDK's own types for it take more processor time than all else about a call
+// together.
+
+type completionRequest struct {
+	Model               string              `json:"model"`
+	Messages            []completionMessage `json:"messages"`
+	Tools               []completionTool    `json:"tools,omitempty"`
+	ResponseFormat      *responseFormat     `json:"response_format,omitempty"`
+	Temperature         *float64            `json:"temperature,omitempty"`
+	TopP                *float64            `json:"top_p,omitempty"`
+	MaxTokens           *int64              `json:"max_tokens,omitempty"`
+	MaxCompletionTokens *int64              `json:"max_completion_tokens,omitempty"`
+	Seed                *int64              `json:"seed,omitempty"`
+	Stop                []string            `json:"stop,omitempty"`
+	LogProbs            bool                `json:"logprobs,omitempty"`
+	ReasoningEffort     string              `json:"reasoning_effort,omitempty"`
+}
+
+// completionMessage is a message of a request or of an answer.
+type completionMessage struct {
+	Role       string           `json:"role"`
+	Content    *string          `json:"content,omitempty"`
+	Refusal    string           `json:"refusal,omitempty"`
+	ToolCalls  []completionCall `json:"tool_calls,omitempty"`
+	ToolCallID string           `json:"tool_call_id,omitempty"`
+}
+
+type completionCall struct {
+	ID       string             `json:"id,omitempty"`
+	Type     string             `json:"type"`
+	Function completionFunction `json:"function"`
+}
+
+type completionFunction struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
+}
+
+type completionTool struct {
+	Type     string         `json:"type"`
+	Function toolDefinition `json:"function"`
+}
+
+type toolDefinition struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description,omitempty"`
+	Parameters  json.RawMessage `json:"parameters,omitempty"`
+}
+
+type responseFormat struct {
+	Type       string       `json:"type"`
+	JSONSchema formatSchema `json:"json_schema"`
+}
+
+type formatSchema struct {
+	Name   string          `json:"name"`
+	Schema json.RawMessage `json:"schema"`
+	Strict bool            `json:"strict"`
+}
+
+type completion struct {
+	Model   string `json:"model"`
+	Choices []struct {
+		FinishReason string            `json:"finish_reason"`
+		Message      completionMessage `json:"message"`
+		LogProbs     struct {
+			Content []llm.LogProb `json:"content"`
+		} `json:"logprobs"`
+	} `json:"choices"`
+	Usage struct {
+		Prompt     int64 `json:"prompt_tokens"`
+		Completion int64 `json:"completion_tokens"`
+		Details    struct {
+			Cached int64 `json:"cached_tokens"`
+		} `json:"prompt_tokens_details"`
+	} `json:"usage"`
+}
