@@ -3,11 +3,15 @@ package classification
 import (
 	"context"
 	"maps"
-	"slices"
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/plugins/figures"
+	labels "github.com/quern-dev/quern/plugins/llm"
+	"github.com/quern-dev/quern/plugins/prompting"
+	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/stats"
 )
@@ -15,66 +19,62 @@ import (
 // Types are the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, Behaviour: 2}, evaluator{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, Behaviour: 3}, evaluator{}),
 	}
 }
 
 type args struct {
-	Dataset  plugin.Dataset                  `quern:"dataset,required" doc:"The rows to score on. They should be rows that no subject has learnt from."`
-	Subjects map[string]plugin.ColumnOrModel `quern:"subjects,required" type:"string" doc:"What is scored, each under a name: a row expression that gives the label, as in 'row.intent', or a model that predicts it, as in 'train.student'."`
-	Target   plugin.Column                   `quern:"target,required" type:"string" doc:"The label that is right. Rows where it is null are left out and counted."`
-	ID       plugin.Column                   `quern:"id" type:"string" doc:"What to call a row in the dataset of single results, beside its place."`
+	Dataset  plugin.Dataset            `quern:"dataset,required" doc:"The rows to score on. They should be rows that no subject has learnt from, or was written by."`
+	Subjects map[string]plugin.Subject `quern:"subjects,required" type:"string" doc:"What is scored, each under a name: a row expression that gives the label, as in 'row.intent'; a trained model that predicts it, as in 'train.student'; or '{ model = model.x, prompt = prompt.y }', a model that is asked for it."`
+	Target   plugin.Column             `quern:"target,required" type:"string" doc:"The label that is right. Rows where it is null are left out and counted, and no model is asked about them."`
+	ID       plugin.Column             `quern:"id" type:"string" doc:"What to call a row in the dataset of single results, beside its place."`
+	Cluster  plugin.Column             `quern:"cluster" type:"string" doc:"What rows belong together by, such as the document that they come from. Intervals and tests then treat each cluster as one observation."`
+
+	Classes cty.Value `quern:"classes" doc:"The labels that a model which is asked chooses from: a list of them, or a map from each to its description, which the model is told. Needed where a subject has a prompt."`
+	Answer  string    `quern:"answer" default:"\"json\"" oneof:"json,text,prompt" doc:"The form in which a model that is asked answers: JSON by a schema, or text that holds the label alone, both as label \"llm\" asks for them; or as the prompt itself says, to which nothing is added: the label alone, or JSON whose 'label' it is."`
 
 	Confidence float64 `quern:"confidence" default:"0.95" doc:"How sure intervals are to hold the true figure."`
 	Resamples  int     `quern:"resamples" default:"1000" doc:"How often rows are drawn anew to find the intervals of F1 figures."`
 	Seed       int64   `quern:"seed" default:"0" doc:"Decides the drawing. Equal seeds make equal intervals."`
 
-	subjects []subject
+	subjects   []subjects.Subject
+	classifier *labels.Classifier // where a subject is asked
 }
 
 const doc = `Scores labels against the right ones: accuracy, macro and weighted F1, coverage, and precision and recall of each class.
 
 Each headline figure is an object ` + "`{ value, low, high, n }`" + `: the figure, the ends of its confidence interval, and the number of rows behind it. Accuracy and coverage have Wilson score intervals, F1 figures those of a bootstrap. A gate that demands ` + "`low`" + ` of something does not fall for luck.
 
+A model with a prompt is asked as label "llm" asks: what the classes are, and how to answer, is added to the prompt, and an answer that names none of them is asked for once more. Where that labeler was asked for the same row by the same prompt and classes, its kept answer serves. With ` + "`answer = \"prompt\"`" + ` the prompt goes out as it is.
+
 A row for which a subject has no label, because it abstained or failed, counts as wrong; ` + "`coverage`" + ` is the share of rows that have one. A class that is never predicted has precision 0. F1 figures are means over the classes that are right or predicted for at least one row.
 
-The stage's values are ` + "`scored`" + ` (how many rows have a right label), ` + "`skipped`" + ` (how many have none) and, for each subject, ` + "`subjects.NAME.accuracy`" + `, ` + "`macro_f1`" + `, ` + "`weighted_f1`" + `, ` + "`coverage`" + `, ` + "`errors`" + ` (rows on which its model failed) and ` + "`classes[\"LABEL\"]`" + ` with ` + "`precision`" + `, ` + "`recall`" + `, ` + "`f1`" + ` and ` + "`support`" + `. The stage itself is a report for people; ` + "`rows`" + ` is a dataset of each row with the labels it got, ` + "`confusion`" + ` one of how often which label was given for which.
+The stage's values are ` + "`scored`" + ` (how many rows have a right label), ` + "`skipped`" + ` (how many have none) and, for each subject, ` + "`subjects.NAME.accuracy`" + `, ` + "`macro_f1`" + `, ` + "`weighted_f1`" + `, ` + "`coverage`" + `, ` + "`errors`" + ` (rows on which its model failed), ` + "`cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles; null where no model was asked) and ` + "`classes[\"LABEL\"]`" + ` with ` + "`precision`" + `, ` + "`recall`" + `, ` + "`f1`" + ` and ` + "`support`" + `. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's, its paired interval, the p-value of an exact McNemar test (accuracy and coverage) or of exchanging the two subjects' labels at random (F1), that corrected for the number of pairs (Holm), and the smallest true difference that this many rows would have shown. The stage itself is a report for people; ` + "`rows`" + ` is a dataset of each row with the labels it got, ` + "`confusion`" + ` one of how often which label was given for which.
 
 ` + "```hcl" + `
 evaluate "classification" "student" {
   dataset  = transform.parts.test
-  subjects = { student = train.student, teacher = row.intent }
-  target   = row.category
+  subjects = {
+    student = train.student
+    teacher = row.intent
+    new     = { model = model.large, prompt = prompt.intent }
+  }
+  target  = row.category
+  classes = local.intents
 }
 
 gate "ship" {
-  condition     = evaluate.student.subjects.student.accuracy.low > 0.85
-  error_message = "The student's accuracy is not surely above 85 %."
+  condition     = evaluate.student.differences["student - teacher"].accuracy.low > -0.01
+  error_message = "The student may be worse than its teacher by more than a point."
 }
 ` + "```"
 
 // evaluator implements evaluate "classification".
 type evaluator struct{}
 
-// subject is what is scored, as it is found in Prepare.
-type subject struct {
-	name string
-	arg  plugin.ColumnOrModel
-	// Of a model: the names of its inputs and outputs.
-	inputs            []string
-	label, confidence string
-}
-
 var (
-	intervalType = cty.Object(map[string]cty.Type{
-		"value": cty.Number, "low": cty.Number, "high": cty.Number, "n": cty.Number,
-	})
 	classType = cty.Object(map[string]cty.Type{
 		"precision": cty.Number, "recall": cty.Number, "f1": cty.Number, "support": cty.Number,
-	})
-	subjectType = cty.Object(map[string]cty.Type{
-		"accuracy": intervalType, "macro_f1": intervalType, "weighted_f1": intervalType, "coverage": intervalType,
-		"errors": cty.Number, "classes": cty.Map(classType),
 	})
 	confusionSchema = data.Schema{
 		{Name: "subject", Type: "string"}, {Name: "target", Type: "string"},
@@ -87,6 +87,30 @@ const (
 	resultsOutput   = "rows"
 	confusionOutput = "confusion"
 )
+
+// metrics are the headline figures in their order.
+var metrics = []figures.Metric{
+	{Name: accuracy, Kind: "condition", Share: true, Rowwise: true},
+	{Name: macroF1, Share: true},
+	{Name: weightedF1, Share: true},
+	{Name: coverage, Kind: "condition", Share: true, Rowwise: true},
+}
+
+// The names of the headline figures.
+const (
+	accuracy   = "accuracy"
+	macroF1    = "macro_f1"
+	weightedF1 = "weighted_f1"
+	coverage   = "coverage"
+)
+
+func metricNames() []string {
+	names := make([]string, len(metrics))
+	for i, m := range metrics {
+		names[i] = m.Name
+	}
+	return names
+}
 
 // Prepare finds the subjects and declares what is made of them.
 func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
@@ -104,14 +128,9 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if p.Known("resamples") && (a.Resamples < 100 || a.Resamples > 1_000_000) {
 		p.Errorf("resamples", "%d resamples are out of range\nFrom 100 to 1,000,000 make sense.", a.Resamples)
 	}
-	types := map[string]cty.Type{}
-	for _, name := range slices.Sorted(maps.Keys(a.Subjects)) {
-		s, err := describe(p, name, a.Subjects[name])
-		if err != nil {
-			return err
-		}
-		a.subjects = append(a.subjects, s)
-		types[name] = subjectType
+	a.subjects = subjects.Describe(p, a.Subjects)
+	if err := a.prepareAsking(p); err != nil {
+		return err
 	}
 	results, err := a.resultsSchema()
 	if err != nil {
@@ -120,64 +139,94 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	p.AddReport("")
 	p.AddDataset(resultsOutput, results)
 	p.AddDataset(confusionOutput, confusionSchema)
-	p.SetValueType(cty.Object(map[string]cty.Type{
-		"scored": cty.Number, "skipped": cty.Number, "subjects": cty.Object(types),
-	}))
+	types := figures.ValueTypes(subjects.Names(a.subjects), metricNames(), map[string]cty.Type{"errors": cty.Number, "classes": cty.Map(classType)})
+	types["scored"], types["skipped"] = cty.Number, cty.Number
+	p.SetValueType(cty.Object(types))
 	return nil
 }
 
-// describe finds which of a model's outputs is the label.
-func describe(p *plugin.Prepare[args], name string, arg plugin.ColumnOrModel) (subject, error) {
-	s := subject{name: name, arg: arg}
-	if !arg.IsModel {
-		return s, nil
-	}
-	in := p.Input(arg.Key)
-	if in == nil {
-		return s, nil
-	}
-	s.inputs = in.Signature.Inputs.Names()
-	var texts []string
-	for _, c := range in.Signature.Outputs {
-		if c.Type == "string" {
-			texts = append(texts, c.Name)
+// prepareAsking finds out what models that are asked choose from, and says how
+// often they will be asked.
+func (a *args) prepareAsking(p *plugin.Prepare[args]) error {
+	var asked []subjects.Subject
+	for _, s := range a.subjects {
+		if s.Asked() {
+			asked = append(asked, s)
 		}
 	}
 	switch {
-	case slices.Contains(texts, "label"):
-		s.label = "label"
-	case len(texts) == 1:
-		s.label = texts[0]
-	default:
-		return s, plugin.ArgumentErrorf(arg.Key, "The model (%s) predicts no label\nIts outputs are %v; one named label, of type string, is needed.", in.Format, in.Signature.Outputs.Names())
+	case len(asked) == 0 || !p.Known("classes") || !p.Known("answer"):
+		return nil
+	case a.Classes == cty.NilVal || a.Classes.IsNull():
+		p.Errorf(asked[0].Key, "What the subject %q chooses from is not said\nA model that is asked needs to know the labels. Write classes = [\"card\", \"rate\"], or a map from each to its description.", asked[0].Name)
+		return nil
 	}
-	if c, _, ok := in.Signature.Outputs.Lookup("confidence"); ok && c.Type == "float64" {
-		s.confidence = c.Name
+	var err error
+	if a.classifier, err = labels.NewClassifier(a.Classes, a.Answer); err != nil {
+		return plugin.ArgumentErrorf("classes", "%w", err)
 	}
-	return s, nil
+	for _, s := range asked {
+		p.Calls(plugin.Calls{Prompt: s.Prompt.Key, Model: s.Model.Key, PerRow: 1, Added: a.classifier.Added()})
+	}
+	return nil
 }
 
-// resultsSchema is that of the single results: place, id, right label, and
-// each subject's label and, where it has one, confidence.
+// ask asks for a class, once more where the answer names none.
+func (a *args) ask(ctx context.Context, host *plugin.Host, s *subjects.Subject, r *llm.Request, draw int) (*llm.Response, error) {
+	a.classifier.Instruct(r)
+	label := ""
+	got, err := prompting.Answer(ctx, host, s.Model, r, draw, func(text string) (err error) {
+		label, err = a.classifier.Read(text)
+		return err
+	})
+	if got != nil && err == nil {
+		named := *got
+		named.Text = label
+		got = &named
+	}
+	return got, err
+}
+
+// resultsSchema is that of the single results: place, id, cluster and right
+// label, and of each subject the label and what else there is to know.
 func (a *args) resultsSchema() (data.Schema, error) {
 	out := data.Schema{{Name: "row", Type: "int64"}}
 	if a.ID.Given() {
 		out = append(out, data.Column{Name: "id", Type: "string"})
 	}
+	if a.Cluster.Given() {
+		out = append(out, data.Column{Name: "cluster", Type: "string"})
+	}
 	out = append(out, data.Column{Name: "target", Type: "string"})
-	for _, s := range a.subjects {
-		columns := []data.Column{{Name: s.name, Type: "string"}}
-		if s.confidence != "" {
-			columns = append(columns, data.Column{Name: s.name + "_confidence", Type: "float64"})
-		}
-		for _, c := range columns {
+	for i := range a.subjects {
+		for _, c := range about(&a.subjects[i]) {
 			if _, _, taken := out.Lookup(c.Name); taken {
-				return nil, plugin.ArgumentErrorf("subjects", "The subject %q can't be told from another column of the results\nGive it another name.", s.name)
+				return nil, plugin.ArgumentErrorf("subjects", "The subject %q can't be told from another column of the results\nGive it another name.", a.subjects[i].Name)
 			}
 			out = append(out, c)
 		}
 	}
 	return out, nil
+}
+
+// about are the columns about a subject, the label first.
+func about(s *subjects.Subject) []data.Column {
+	columns := []data.Column{{Name: s.Name, Type: "string"}}
+	if s.Confidence != "" {
+		columns = append(columns, data.Column{Name: s.Name + "_confidence", Type: "float64"})
+	}
+	if s.Model.Given() {
+		columns = append(columns, data.Column{Name: s.Name + "_error", Type: "string"})
+	}
+	if s.Asked() {
+		for _, c := range []data.Column{
+			{Name: "request", Type: "string"}, {Name: "input_tokens", Type: "int64"}, {Name: "output_tokens", Type: "int64"},
+			{Name: "cost", Type: "float64"}, {Name: "latency", Type: "float64"},
+		} {
+			columns = append(columns, data.Column{Name: s.Name + "_" + c.Name, Type: c.Type})
+		}
+	}
+	return columns
 }
 
 // Run scores the subjects.
@@ -186,49 +235,129 @@ func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 	if err != nil {
 		return err
 	}
-	scores := map[string]*Scores{}
-	values := map[string]cty.Value{}
-	o := stats.Options{Confidence: r.Args.Confidence, Resamples: r.Args.Resamples, Seed: r.Args.Seed}
-	for i, s := range r.Args.subjects {
-		r.Progress(int64(i), int64(len(r.Args.subjects)), "subjects", s.name)
-		figures, err := scored.tallies[i].Scores(o)
-		if err != nil {
-			return plugin.ArgumentErrorf("dataset", "%w\nThe dataset has %d rows, of which %d have no right label.", err, scored.rows+scored.skipped, scored.skipped)
-		}
-		scores[s.name] = figures
-		values[s.name] = figures.value(scored.errors[i])
+	found, err := scored.find(r)
+	if err != nil {
+		return err
 	}
 	if err := writeConfusion(r, scored); err != nil {
 		return err
 	}
-	if err := writeReport(r, scored, scores); err != nil {
+	if err := writeReport(r, scored, found); err != nil {
 		return err
 	}
-	r.SetValue(cty.ObjectVal(map[string]cty.Value{
-		"scored": cty.NumberIntVal(scored.rows), "skipped": cty.NumberIntVal(scored.skipped),
-		"subjects": cty.ObjectVal(values),
-	}))
+	r.SetValue(found.value())
 	return nil
 }
 
-func intervalValue(e stats.Estimate) cty.Value {
-	return cty.ObjectVal(map[string]cty.Value{
-		"value": cty.NumberFloatVal(e.Value), "low": cty.NumberFloatVal(e.Low),
-		"high": cty.NumberFloatVal(e.High), "n": cty.NumberIntVal(int64(e.N)),
+// findings are what an evaluation comes to: the stage's value, and the content
+// of metrics.json.
+type findings struct {
+	Scored     int64   `json:"scored"`
+	Skipped    int64   `json:"skipped"`
+	Confidence float64 `json:"confidence"`
+	// Metrics in their order, and the subjects by name and in Order.
+	Metrics     []figures.Metric            `json:"metrics"`
+	Order       []string                    `json:"order"`
+	Subjects    map[string]*subjectFindings `json:"subjects"`
+	Differences figures.Differences         `json:"differences"`
+}
+
+type subjectFindings struct {
+	Accuracy   figures.Figure `json:"accuracy"`
+	MacroF1    figures.Figure `json:"macro_f1"`
+	WeightedF1 figures.Figure `json:"weighted_f1"`
+	Coverage   figures.Figure `json:"coverage"`
+	figures.Usage
+	Errors  int64            `json:"errors"`
+	Classes map[string]Class `json:"classes"`
+}
+
+// find makes the figures of what was scored.
+func (s *scored) find(r *plugin.Run[args]) (*findings, error) {
+	a := r.Args
+	f := &findings{
+		Scored: s.rows, Skipped: s.skipped, Confidence: a.Confidence,
+		Metrics: metrics, Order: subjects.Names(a.subjects), Subjects: map[string]*subjectFindings{},
+	}
+	o := figures.Options(a.Confidence, a.Resamples, a.Seed)
+	sample := &figures.Sample{Repeats: 1, Clusters: s.clusters, Options: o}
+	for i, subject := range a.subjects {
+		r.Progress(int64(i), int64(len(a.subjects)), "subjects", subject.Name)
+		scores, err := s.scores(i, o)
+		if err != nil {
+			return nil, plugin.ArgumentErrorf("dataset", "%w\nThe dataset has %d rows, of which %d have no right label.", err, s.rows+s.skipped, s.skipped)
+		}
+		if s.errors[i] == s.rows {
+			return nil, plugin.ArgumentErrorf("subjects."+subject.Name, "The subject %q answered no row\n%s", subject.Name, s.failures[i])
+		}
+		rows := int(s.rows)
+		one := &subjectFindings{
+			Accuracy: figures.Of(scores.Accuracy, rows), MacroF1: figures.Of(scores.MacroF1, rows),
+			WeightedF1: figures.Of(scores.WeightedF1, rows), Coverage: figures.Of(scores.Coverage, rows),
+			Errors: s.errors[i], Classes: scores.Classes,
+		}
+		if one.Usage, err = sample.Usage(s.cost[i], s.tokens[i], s.latency[i]); err != nil {
+			return nil, err
+		}
+		f.Subjects[subject.Name] = one
+	}
+	var err error
+	f.Differences, err = s.differences(f.Order, sample, o)
+	return f, err
+}
+
+// scores are those of a subject: of counts, or of rows where these hang
+// together.
+func (s *scored) scores(subject int, o stats.Options) (*Scores, error) {
+	if s.clusters == nil {
+		return s.tallies[subject].Scores(o)
+	}
+	o.Clusters = stats.Clusters(s.clusters)
+	return s.numbered.scores(subject, s.tallies[subject], o)
+}
+
+// differences compares each two subjects. All four metrics are made of the same
+// labels, so that each is a family of comparisons of its own.
+func (s *scored) differences(names []string, sample *figures.Sample, o stats.Options) (figures.Differences, error) {
+	family := func(metric string) string { return metric }
+	return figures.Compare(names, metricNames(), family, func(first, second int, metric string) (figures.Contrast, error) {
+		switch metric {
+		case accuracy:
+			return sample.Contrast(s.numbered.right(first), s.numbered.right(second))
+		case coverage:
+			return sample.Contrast(s.numbered.covered(first), s.numbered.covered(second))
+		}
+		f1 := (*margins).macro
+		if metric == weightedF1 {
+			f1 = (*margins).weighted
+		}
+		c, err := s.numbered.compare(first, second, f1, s.clusters, o)
+		if err != nil {
+			return figures.Contrast{}, err
+		}
+		return figures.ContrastOf(c, int(s.rows)), nil
 	})
 }
 
-func (s *Scores) value(errors int64) cty.Value {
-	classes := map[string]cty.Value{}
-	for label, c := range s.Classes {
-		classes[label] = cty.ObjectVal(map[string]cty.Value{
-			"precision": cty.NumberFloatVal(c.Precision), "recall": cty.NumberFloatVal(c.Recall),
-			"f1": cty.NumberFloatVal(c.F1), "support": cty.NumberIntVal(c.Support),
-		})
+func (f *findings) value() cty.Value {
+	all := map[string]cty.Value{}
+	for name, s := range f.Subjects {
+		classes := map[string]cty.Value{}
+		for label, c := range s.Classes {
+			classes[label] = cty.ObjectVal(map[string]cty.Value{
+				"precision": cty.NumberFloatVal(c.Precision), "recall": cty.NumberFloatVal(c.Recall),
+				"f1": cty.NumberFloatVal(c.F1), "support": cty.NumberIntVal(c.Support),
+			})
+		}
+		attrs := map[string]cty.Value{
+			accuracy: s.Accuracy.Object(), macroF1: s.MacroF1.Object(), weightedF1: s.WeightedF1.Object(), coverage: s.Coverage.Object(),
+			"errors": cty.NumberIntVal(s.Errors), "classes": cty.MapVal(classes),
+		}
+		maps.Copy(attrs, s.Attributes())
+		all[name] = cty.ObjectVal(attrs)
 	}
 	return cty.ObjectVal(map[string]cty.Value{
-		"accuracy": intervalValue(s.Accuracy), "macro_f1": intervalValue(s.MacroF1),
-		"weighted_f1": intervalValue(s.WeightedF1), "coverage": intervalValue(s.Coverage),
-		"errors": cty.NumberIntVal(errors), "classes": cty.MapVal(classes),
+		"scored": cty.NumberIntVal(f.Scored), "skipped": cty.NumberIntVal(f.Skipped),
+		"subjects": cty.ObjectVal(all), "differences": f.Differences.Object(),
 	})
 }

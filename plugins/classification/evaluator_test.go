@@ -10,8 +10,11 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/plugins/figures"
+	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
+	"github.com/quern-dev/quern/sdk/go/stats"
 )
 
 var offer = plugin.Plugin{Name: "classification", Version: "1.0.0", Types: Types()}
@@ -117,20 +120,20 @@ func TestTheReportHoldsTheFiguresForPeopleAndForPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := os.ReadFile(filepath.Join(got.Folders[""], pageFile))
+	page, err := os.ReadFile(filepath.Join(got.Folders[""], figures.PageFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"# test", "199 rows were scored; 1 more", "| good | 0.9950 [", "Most frequent confusions", "(none)"} {
+	for _, want := range []string{"# test", "199 rows were scored; 1 more", "| good | 0.995 [", "Most frequent confusions", "(none)"} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
 		}
 	}
-	text, err := os.ReadFile(filepath.Join(got.Folders[""], metricsFile))
+	text, err := os.ReadFile(filepath.Join(got.Folders[""], figures.MetricsFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m metrics
+	var m findings
 	if err := json.Unmarshal(text, &m); err != nil {
 		t.Fatal(err)
 	}
@@ -174,6 +177,184 @@ func TestADatasetWithoutRightLabelsCannotBeScored(t *testing.T) {
 	rows[0]["right"] = nil
 	_, err := evaluate(t, rows)
 	if err == nil || !strings.Contains(err.Error(), "3 have no right label") {
+		t.Errorf("error: %v", err)
+	}
+}
+
+// animals sorts texts by their last word. Asked carelessly it takes every text
+// for a cat, "odd" gets an answer that is no class, and "lost" none at all.
+func animals() plugintest.ModelDouble {
+	return plugintest.ModelDouble{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
+		text := r.Messages[len(r.Messages)-1].Content
+		for _, m := range r.Messages {
+			if m.Role == llm.User && !strings.HasPrefix(m.Content, "This answer") {
+				text = m.Content
+			}
+		}
+		label := text[strings.LastIndex(text, " ")+1:]
+		switch {
+		case text == "lost":
+			return nil, &llm.CallError{Message: "filtered", Status: 400}
+		case text == "odd":
+			label = "unicorn"
+		case strings.HasPrefix(r.Messages[0].Content, "careless"):
+			label = "cat"
+		}
+		if r.Output != nil {
+			label = fmt.Sprintf(`{"label": %q}`, label)
+		}
+		cost := 0.5
+		return &llm.Response{Text: label, FinishReason: llm.FinishStop, Usage: llm.Usage{Input: 10, Output: 2}, Cost: &cost, Latency: 0.25}, nil
+	}}
+}
+
+func told(tone string) plugintest.Prompt {
+	return func(row map[string]any) *llm.Request {
+		return &llm.Request{Messages: []llm.Message{{Role: llm.System, Content: tone}, {Role: llm.User, Content: row["text"].(string)}}}
+	}
+}
+
+func animalRows() []map[string]any {
+	var rows []map[string]any
+	for i := range 20 {
+		kind := []string{"cat", "dog"}[i%2]
+		rows = append(rows, map[string]any{"text": fmt.Sprint(i, " ", kind), "right": kind, "known": "dog", "litter": fmt.Sprint(i / 4)})
+	}
+	return append(rows,
+		map[string]any{"text": "odd", "right": "cat", "known": nil, "litter": "9"},
+		map[string]any{"text": "lost", "right": "dog", "known": "dog", "litter": "9"},
+		map[string]any{"text": "lost", "right": nil, "known": "dog", "litter": "9"})
+}
+
+func asking(more map[string]any) plugintest.Case {
+	args := map[string]any{
+		"target": plugintest.Row("right"), "classes": []string{"cat", "dog"},
+		"subjects": map[string]any{
+			"careful":  plugintest.Asked{Model: animals(), Prompt: told("careful")},
+			"careless": plugintest.Asked{Model: animals(), Prompt: told("careless")},
+			"known":    plugintest.Row("known"),
+		},
+	}
+	for key, v := range more {
+		args[key] = v
+	}
+	return plugintest.Case{Type: "classification", Rows: animalRows(), Args: args}
+}
+
+func TestModelsThatAreAskedAreComparedWithLabelsThatAreThere(t *testing.T) {
+	for _, answer := range []string{"json", "text", "prompt"} {
+		got, err := plugintest.Run(t, offer, asking(map[string]any{"answer": answer}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Of 22 rows that have a right label: 20 and 10 are right, and 11. The
+		// answer that is no class was asked for twice.
+		for path, want := range map[string]float64{
+			"scored": 22, "skipped": 1,
+			"subjects careful accuracy value":  20.0 / 22,
+			"subjects careful coverage value":  20.0 / 22,
+			"subjects careful errors":          2,
+			"subjects careful cost total":      11,
+			"subjects careful tokens total":    12 * 22,
+			"subjects careful latency value":   (20*0.25 + 0.5) / 21,
+			"subjects careful latency n":       21,
+			"subjects careless accuracy value": 10.0 / 22,
+			"subjects known accuracy value":    11.0 / 22,
+			"subjects known errors":            0,
+
+			"differences careful - careless accuracy value": 10.0 / 22,
+			"differences careless - careful accuracy value": -10.0 / 22,
+			"differences careful - careless accuracy n":     22,
+			"differences careful - careless accuracy p":     stats.McNemar(10, 0),
+			"differences careful - careless accuracy low":   stats.PairedShares(10, 0, 22, 0.95).Low,
+			"differences known - careful accuracy p":        stats.McNemar(1, 10),
+			// Holm: the smallest of three p-values times three.
+			"differences careful - careless accuracy p_adjusted": 3 * stats.McNemar(10, 0),
+			"differences careful - careless accuracy detectable": stats.DetectableShare(10.0/22, 22, 0.95, 0.8),
+		} {
+			if f := at(got.Value, path); !near(f, want, 1e-9) {
+				t.Errorf("answer %s: %s = %g, want %g", answer, path, f, want)
+			}
+		}
+		if p := at(got.Value, "differences careful - careless macro_f1 p"); !(p > 0 && p < 0.05) {
+			t.Errorf("answer %s: p of macro F1 %g", answer, p)
+		}
+		if v := got.Value.GetAttr("subjects").GetAttr("known").GetAttr("cost").GetAttr("total"); !v.IsNull() {
+			t.Errorf("what was not asked cost %#v", v)
+		}
+		row := got.Datasets["rows"].Rows[20]
+		if row["careful"] != nil || !strings.Contains(fmt.Sprint(row["careful_error"]), "unicorn") || row["careful_output_tokens"] != int64(4) {
+			t.Errorf("answer %s: row of an answer that is no class: %v", answer, row)
+		}
+	}
+}
+
+// at follows a path of words; names of differences are three of them.
+func at(v cty.Value, path string) float64 {
+	steps := strings.Fields(path)
+	if steps[0] == "differences" {
+		steps = []string{steps[0], strings.Join(steps[1:4], " "), steps[4], steps[5]}
+	}
+	for _, step := range steps {
+		v = v.GetAttr(step)
+	}
+	f, _ := v.AsBigFloat().Float64()
+	return f
+}
+
+func TestAskedAsThePromptSaysNothingIsAdded(t *testing.T) {
+	got, err := plugintest.Run(t, offer, asking(map[string]any{"answer": "prompt"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := got.Datasets["rows"].Rows[0]["careful_request"]; r != `{"messages":[{"role":"system","content":"careful"},{"role":"user","content":"0 cat"}]}` {
+		t.Errorf("request: %v", r)
+	}
+}
+
+func TestClustersOfRowsWidenWhatIsSaid(t *testing.T) {
+	single, err := plugintest.Run(t, offer, asking(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := plugintest.Run(t, offer, asking(map[string]any{"cluster": plugintest.Row("litter")}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"subjects careless accuracy value", "subjects careless macro_f1 value", "differences careful - careless macro_f1 value"} {
+		if a, b := at(single.Value, path), at(got.Value, path); !near(a, b, 1e-12) {
+			t.Errorf("%s is %g, and by clusters %g", path, a, b)
+		}
+	}
+	// Six clusters, of which five differ by two and one by none: an exact test
+	// of signs.
+	if p := at(got.Value, "differences careful - careless accuracy p"); !near(p, 2.0/32, 1e-9) {
+		t.Errorf("p: %g", p)
+	}
+	if c := got.Datasets["rows"].Rows[4]["cluster"]; c != "1" {
+		t.Errorf("cluster: %v", c)
+	}
+}
+
+func TestAModelThatIsAskedNeedsClasses(t *testing.T) {
+	c := asking(nil)
+	delete(c.Args, "classes")
+	got, err := plugintest.Prepare(t, offer, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Errors) != 1 || !strings.Contains(got.Errors[0].Text, "chooses from") {
+		t.Errorf("errors: %v", got.Errors)
+	}
+}
+
+func TestASubjectThatNeverAnswersIsAMistake(t *testing.T) {
+	c := asking(nil)
+	for _, row := range c.Rows {
+		row["text"] = "lost"
+	}
+	_, err := plugintest.Run(t, offer, c)
+	if err == nil || !strings.Contains(err.Error(), "answered no row") || !strings.Contains(err.Error(), "filtered") {
 		t.Errorf("error: %v", err)
 	}
 }

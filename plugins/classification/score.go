@@ -2,208 +2,179 @@ package classification
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// scored is what a pass over the rows found, by subject.
+// scored is what a pass over the rows found. What is by subject is in their
+// order.
 type scored struct {
 	rows, skipped int64
 	tallies       []*Tally
-	errors        []int64 // rows on which the model failed
+	numbered      *numbered
+	clusters      []string // of the rows that are scored; nil: the argument is not given
+	errors        []int64  // rows on which the model failed
+	failures      []string // the first of each
+	// What models that were asked took for each row; NaN is not known.
+	cost, tokens, latency [][]float64
 }
+
+func newScored(n int) *scored {
+	s := &scored{
+		numbered: newNumbered(n), errors: make([]int64, n), failures: make([]string, n),
+		cost: make([][]float64, n), tokens: make([][]float64, n), latency: make([][]float64, n),
+	}
+	for range n {
+		s.tallies = append(s.tallies, NewTally())
+	}
+	return s
+}
+
+// rowsAtOnce is how many rows models are asked about at the same time.
+const rowsAtOnce = 2048
 
 // score passes over the rows, writes the single results and counts.
 func score(ctx context.Context, r *plugin.Run[args]) (*scored, error) {
 	a := r.Args
-	out := &scored{errors: make([]int64, len(a.subjects))}
-	for range a.subjects {
-		out.tallies = append(out.tallies, NewTally())
-	}
 	schema, err := a.resultsSchema()
 	if err != nil {
 		return nil, err
 	}
+	panel, err := subjects.NewPanel(ctx, r, a.subjects)
+	if err != nil {
+		return nil, err
+	}
+	panel.Ask = a.ask
+	out := newScored(len(a.subjects))
 	in := r.Dataset(a.Dataset)
-	columns := a.columns()
 	var done int64
-	for rec, err := range in.Batches(ctx, columns...) {
+	for rec, err := range in.Batches(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		b := &batch{rec: rec, names: columns, first: done}
-		if err := b.score(ctx, r, schema, out); err != nil {
-			return nil, err
+		for from := int64(0); from < rec.NumRows(); from += rowsAtOnce {
+			part := rec.NewSlice(from, min(from+rowsAtOnce, rec.NumRows()))
+			b := &batch{rec: part, first: done, schema: schema}
+			err := b.score(ctx, r, panel, out)
+			done += part.NumRows()
+			part.Release()
+			if err != nil {
+				return nil, err
+			}
+			r.Progress(done, in.Rows, "rows", "")
 		}
-		done += rec.NumRows()
-		r.Progress(done, in.Rows, "rows", "")
 	}
 	return out, nil
 }
 
-// columns are those of the dataset that are read: the row expressions by
-// their keys, and the models' features.
-func (a *args) columns() []string {
-	columns := []string{a.Target.Key}
-	if a.ID.Given() {
-		columns = append(columns, a.ID.Key)
-	}
-	for _, s := range a.subjects {
-		if !s.arg.IsModel {
-			columns = append(columns, s.arg.Key)
-		}
-		for _, input := range s.inputs {
-			columns = append(columns, s.arg.Key+"."+input)
-		}
-	}
-	return columns
-}
-
 // batch is some rows that are being scored.
 type batch struct {
-	rec   arrow.RecordBatch
-	names []string
-	first int64 // place of the first row in the dataset
+	rec    arrow.RecordBatch
+	first  int64 // place of the first row in the dataset
+	schema data.Schema
 }
 
-func (b *batch) column(name string) arrow.Array {
-	for i, n := range b.names {
-		if n == name {
-			return b.rec.Column(i)
-		}
+func (b *batch) score(ctx context.Context, r *plugin.Run[args], panel *subjects.Panel, out *scored) error {
+	target := subjects.Texts(b.rec, r.Args.Target.Key)
+	if target == nil {
+		return fmt.Errorf("the target is no column of strings")
 	}
-	return nil
-}
-
-func (b *batch) texts(name string) (*array.String, error) {
-	c, ok := b.column(name).(*array.String)
-	if !ok {
-		return nil, fmt.Errorf("%s is %s, and string is expected", name, b.column(name).DataType())
-	}
-	return c, nil
-}
-
-// answer is what a subject says to a batch. Confidence may be nil.
-type answer struct {
-	label      *array.String
-	confidence *array.Float64
-	failed     map[int]bool
-}
-
-func (b *batch) score(ctx context.Context, r *plugin.Run[args], schema data.Schema, out *scored) error {
-	target, err := b.texts(r.Args.Target.Key)
+	panel.Skip = target.IsNull
+	answers, err := panel.Answers(ctx, b.rec)
 	if err != nil {
 		return err
 	}
-	answers := make([]answer, len(r.Args.subjects))
-	for k, s := range r.Args.subjects {
-		release, err := b.ask(ctx, r, s, &answers[k])
-		if err != nil {
-			return err
-		}
-		defer release()
-	}
+	clusters := subjects.Texts(b.rec, r.Args.Cluster.Key)
 	for i := range target.Len() {
 		if target.IsNull(i) {
 			out.skipped++
 			continue
 		}
 		out.rows++
-		for k, a := range answers {
-			label, given := a.at(i)
-			out.tallies[k].Add(target.Value(i), label, given)
-			if a.failed[i] {
-				out.errors[k]++
+		right := strings.Clone(target.Value(i)) // it outlives the batch
+		out.numbered.addTarget(right)
+		if r.Args.Cluster.Given() {
+			name, ok := subjects.Text(clusters, i)
+			if !ok {
+				// A row without a cluster is one of its own.
+				name = fmt.Sprintf("\x00%d", b.first+int64(i))
 			}
+			out.clusters = append(out.clusters, strings.Clone(name))
+		}
+		for k := range answers {
+			out.add(k, right, answers[k][0][i])
 		}
 	}
-	return b.write(r, schema, target, answers)
+	return b.write(r, target, answers)
 }
 
-func (a answer) at(i int) (label string, given bool) {
-	if a.label.IsNull(i) || a.failed[i] {
+// add counts an answer of a subject.
+func (s *scored) add(subject int, right string, a *subjects.Answer) {
+	label, given := labelOf(a)
+	s.tallies[subject].Add(right, label, given)
+	s.numbered.add(subject, label, given)
+	if failed(a) {
+		if s.errors[subject]++; s.errors[subject] == 1 {
+			s.failures[subject] = a.Err.Error()
+		}
+	}
+	cost, tokens, latency := math.NaN(), math.NaN(), math.NaN()
+	if r := a.Response; r != nil && !a.Free {
+		tokens, latency = float64(r.Usage.Input+r.Usage.Output), r.Latency
+		if r.Cost != nil {
+			cost = *r.Cost
+		}
+	}
+	s.cost[subject] = append(s.cost[subject], cost)
+	s.tokens[subject] = append(s.tokens[subject], tokens)
+	s.latency[subject] = append(s.latency[subject], latency)
+}
+
+func labelOf(a *subjects.Answer) (label string, given bool) {
+	if a.Err != nil || a.Response == nil {
 		return "", false
 	}
-	return a.label.Value(i), true
+	return a.Response.Text, true
 }
 
-// ask gets a subject's labels for the batch. release is to be called when
-// they are not needed any more.
-func (b *batch) ask(ctx context.Context, r *plugin.Run[args], s subject, to *answer) (release func(), err error) {
-	if column, ok := s.arg.Column(); ok {
-		to.label, err = b.texts(column.Key)
-		return func() {}, err
-	}
-	handle, _ := s.arg.Model()
-	features := b.features(s)
-	defer features.Release()
-	out, failed, err := r.Model(handle).Predict(ctx, features)
-	if err != nil {
-		return nil, fmt.Errorf("let subject %q predict: %w", s.name, err)
-	}
-	to.failed = map[int]bool{}
-	for _, f := range failed {
-		to.failed[f.Row] = true
-	}
-	for i, f := range out.Schema().Fields() {
-		switch f.Name {
-		case s.label:
-			to.label, _ = out.Column(i).(*array.String)
-		case s.confidence:
-			to.confidence, _ = out.Column(i).(*array.Float64)
-		}
-	}
-	if to.label == nil || s.confidence != "" && to.confidence == nil {
-		out.Release()
-		return nil, fmt.Errorf("let subject %q predict: its model answers with columns other than its signature says: %s", s.name, out.Schema())
-	}
-	return out.Release, nil
-}
-
-// features are a model's inputs under the names of its signature. The caller
-// releases them.
-func (b *batch) features(s subject) arrow.RecordBatch {
-	fields, columns := make([]arrow.Field, len(s.inputs)), make([]arrow.Array, len(s.inputs))
-	for i, input := range s.inputs {
-		columns[i] = b.column(s.arg.Key + "." + input)
-		fields[i] = arrow.Field{Name: input, Type: columns[i].DataType(), Nullable: true}
-	}
-	return array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, b.rec.NumRows())
-}
+// failed says whether there should have been a label; one that is null is one
+// that the subject did not want to give.
+func failed(a *subjects.Answer) bool { return a.Err != nil && !errors.Is(a.Err, subjects.ErrNoAnswer) }
 
 // write writes the single results of the rows that have a right label.
-func (b *batch) write(r *plugin.Run[args], schema data.Schema, target *array.String, answers []answer) error {
-	builder := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
-	defer builder.Release()
+func (b *batch) write(r *plugin.Run[args], target *array.String, answers [][][]*subjects.Answer) error {
+	rows := subjects.NewRows(b.schema)
+	defer rows.Release()
+	ids, clusters := subjects.Texts(b.rec, r.Args.ID.Key), subjects.Texts(b.rec, r.Args.Cluster.Key)
 	for i := range target.Len() {
 		if target.IsNull(i) {
 			continue
 		}
-		at := 0
-		next := func() array.Builder { at++; return builder.Field(at - 1) }
-		next().(*array.Int64Builder).Append(b.first + int64(i))
-		if r.Args.ID.Given() {
-			appendText(next(), b.column(r.Args.ID.Key), i)
+		values := map[string]any{"row": b.first + int64(i), "target": target.Value(i)}
+		if id, ok := subjects.Text(ids, i); ok {
+			values["id"] = id
 		}
-		appendText(next(), target, i)
-		for k, a := range answers {
-			if label, given := a.at(i); given {
-				next().(*array.StringBuilder).Append(label)
-			} else {
-				next().AppendNull()
-			}
-			if r.Args.subjects[k].confidence != "" {
-				appendConfidence(next(), a, i)
-			}
+		if name, ok := subjects.Text(clusters, i); ok {
+			values["cluster"] = name
+		}
+		for k := range answers {
+			describe(values, r.Args.subjects[k].Name, answers[k][0][i])
+		}
+		if err := rows.Add(values); err != nil {
+			return err
 		}
 	}
-	rec := builder.NewRecordBatch()
+	rec := rows.Batch()
 	defer rec.Release()
 	if rec.NumRows() == 0 {
 		return nil
@@ -211,20 +182,27 @@ func (b *batch) write(r *plugin.Run[args], schema data.Schema, target *array.Str
 	return r.Write(resultsOutput, rec)
 }
 
-func appendText(b array.Builder, a arrow.Array, i int) {
-	if text, ok := a.(*array.String); ok && text.IsValid(i) {
-		b.(*array.StringBuilder).Append(text.Value(i))
-		return
+// describe says what is known of an answer, by the columns that it may have.
+func describe(values map[string]any, subject string, a *subjects.Answer) {
+	if label, given := labelOf(a); given {
+		values[subject] = label
 	}
-	b.AppendNull()
-}
-
-func appendConfidence(b array.Builder, a answer, i int) {
-	if a.failed[i] || a.confidence.IsNull(i) {
-		b.AppendNull()
-		return
+	if failed(a) {
+		values[subject+"_error"] = a.Err.Error()
 	}
-	b.(*array.Float64Builder).Append(a.confidence.Value(i))
+	if a.Confidence != nil {
+		values[subject+"_confidence"] = *a.Confidence
+	}
+	if a.Request != nil {
+		values[subject+"_request"] = string(a.Request)
+	}
+	if u := a.Response; u != nil && !a.Free {
+		values[subject+"_input_tokens"], values[subject+"_output_tokens"] = u.Usage.Input, u.Usage.Output
+		values[subject+"_latency"] = u.Latency
+		if u.Cost != nil {
+			values[subject+"_cost"] = *u.Cost
+		}
+	}
 }
 
 // writeConfusion writes the fields of the confusion matrices that are not 0.
@@ -233,7 +211,7 @@ func writeConfusion(r *plugin.Run[args], s *scored) error {
 	defer b.Release()
 	for k, subject := range r.Args.subjects {
 		for _, c := range s.tallies[k].Cells() {
-			b.Field(0).(*array.StringBuilder).Append(subject.name)
+			b.Field(0).(*array.StringBuilder).Append(subject.Name)
 			b.Field(1).(*array.StringBuilder).Append(c.Target)
 			if c.Abstained {
 				b.Field(2).AppendNull()

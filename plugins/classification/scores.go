@@ -9,9 +9,11 @@ import (
 // Class is how well one label is found. A quotient by zero counts as 0, as in
 // scikit-learn.
 type Class struct {
-	Precision, Recall, F1 float64
+	Precision float64 `json:"precision"`
+	Recall    float64 `json:"recall"`
+	F1        float64 `json:"f1"`
 	// Support is the number of rows that have the label.
-	Support int64
+	Support int64 `json:"support"`
 }
 
 // Scores are the figures of one subject.
@@ -26,10 +28,11 @@ type Scores struct {
 // intervals, the F1 figures those of a bootstrap over rows. Drawing rows is
 // drawing the counts of the confusion matrix, which takes time by cells.
 func (t *Tally) Scores(o stats.Options) (*Scores, error) {
-	m := t.matrix()
-	if m.rows == 0 {
-		return nil, errors.New("there are no rows to score")
+	s, err := t.figures()
+	if err != nil {
+		return nil, err
 	}
+	m := t.matrix()
 	right, given := 0, 0
 	for i, c := range m.cells {
 		if c.target == c.predicted {
@@ -39,21 +42,26 @@ func (t *Tally) Scores(o stats.Options) (*Scores, error) {
 			given += m.counts[i]
 		}
 	}
-	s := &Scores{
-		Accuracy: stats.Wilson(right, m.rows, o.Confidence),
-		Coverage: stats.Wilson(given, m.rows, o.Confidence),
-		Classes:  map[string]Class{},
-	}
-	sums := m.margins(m.counts)
-	for i, class := range m.classes {
-		s.Classes[class] = sums.class(i)
-	}
-	var err error
+	s.Accuracy, s.Coverage = stats.Wilson(right, m.rows, o.Confidence), stats.Wilson(given, m.rows, o.Confidence)
 	if s.MacroF1, err = m.estimate((*margins).macro, o); err != nil {
 		return nil, err
 	}
 	s.WeightedF1, err = m.estimate((*margins).weighted, o)
 	return s, err
+}
+
+// figures are the scores without the headlines.
+func (t *Tally) figures() (*Scores, error) {
+	m := t.matrix()
+	if m.rows == 0 {
+		return nil, errors.New("there are no rows to score")
+	}
+	s := &Scores{Classes: map[string]Class{}}
+	sums := m.margins(m.counts)
+	for i, class := range m.classes {
+		s.Classes[class] = sums.class(i)
+	}
+	return s, nil
 }
 
 // estimate bootstraps a mean F1. The same seed draws the same rows for both.
@@ -66,19 +74,27 @@ func (m *matrix) estimate(f1 func(*margins) float64, o stats.Options) (stats.Est
 type margins struct{ right, support, predicted []int }
 
 func (m *matrix) margins(counts []int) *margins {
-	all := make([]int, 3*len(m.classes))
-	n := len(m.classes)
-	g := &margins{all[:n], all[n : 2*n], all[2*n:]}
+	g := newMargins(len(m.classes))
 	for i, c := range m.cells {
-		g.support[c.target] += counts[i]
-		if c.predicted >= 0 {
-			g.predicted[c.predicted] += counts[i]
-		}
-		if c.target == c.predicted {
-			g.right[c.target] += counts[i]
-		}
+		g.add(c.target, c.predicted, counts[i])
 	}
 	return g
+}
+
+func newMargins(classes int) *margins {
+	all := make([]int, 3*classes)
+	return &margins{all[:classes], all[classes : 2*classes], all[2*classes:]}
+}
+
+// add counts rows; predicted -1: no label.
+func (g *margins) add(target, predicted, rows int) {
+	g.support[target] += rows
+	if predicted >= 0 {
+		g.predicted[predicted] += rows
+	}
+	if target == predicted {
+		g.right[target] += rows
+	}
 }
 
 // macro is the mean F1 over the classes that occur, as right or predicted

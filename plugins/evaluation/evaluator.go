@@ -2,18 +2,15 @@ package evaluation
 
 import (
 	"context"
-	"maps"
-	"slices"
 
-	"github.com/quern-dev/quern/plugins/prompting"
-	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
 // Types are the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, Behaviour: 1}, evaluator{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, Behaviour: 2}, evaluator{}),
 	}
 }
 
@@ -34,7 +31,7 @@ type args struct {
 	Resamples  int     `quern:"resamples" default:"2000" doc:"How often rows are drawn anew to find the intervals of means."`
 	Seed       int64   `quern:"seed" default:"0" doc:"Decides the drawing. Equal seeds make equal intervals."`
 
-	subjects []subject
+	subjects []subjects.Subject
 	measures []*measure
 }
 
@@ -90,19 +87,6 @@ type evaluator struct{}
 // rowsOutput is the dataset of single answers.
 const rowsOutput = "rows"
 
-// subject is what is compared, as it is found in Prepare.
-type subject struct {
-	name string
-	plugin.Subject
-	// Of a trained model: the names of its inputs, and of its output that is
-	// the answer.
-	inputs []string
-	label  string
-}
-
-// asked says whether the subject is a model that a prompt asks.
-func (s *subject) asked() bool { return s.Prompt.Given() }
-
 // Prepare finds the subjects and metrics and declares what is made of them.
 func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	for _, key := range []string{"subjects", "metrics"} {
@@ -116,16 +100,14 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if len(a.Subjects) == 0 {
 		p.Errorf("subjects", "There is nothing to evaluate\nName at least one subject, such as subjects = { short = { model = model.x, prompt = prompt.short } }.")
 	}
-	for _, name := range slices.Sorted(maps.Keys(a.Subjects)) {
-		a.subjects = append(a.subjects, describe(p, name, a.Subjects[name]))
-	}
+	a.subjects = subjects.Describe(p, a.Subjects)
 	a.measures = newMeasures(p)
 	if len(a.measures) == 0 {
 		p.Errorf("", "There is nothing to measure\nWrite metrics, as in metrics = { exact = output.text == row.answer }, or a judge.")
 	}
 	checkRowNames(p)
 	for _, s := range a.subjects {
-		if s.Prompt.Given() {
+		if s.Asked() {
 			p.Calls(plugin.Calls{Prompt: s.Prompt.Key, Model: s.Model.Key, PerRow: float64(max(a.Repeats, 1))})
 		}
 	}
@@ -148,46 +130,6 @@ func checkNumbers(p *plugin.Prepare[args]) {
 	}
 }
 
-// describe finds out how a subject answers.
-func describe(p *plugin.Prepare[args], name string, given plugin.Subject) subject {
-	s := subject{name: name, Subject: given}
-	in := p.Input(given.Model.Key)
-	switch {
-	case given.Prompt.Given():
-		if in != nil && !in.Can(plugin.CanChat) {
-			p.Errorf(given.Model.Key, "This model cannot chat\nIt can: %v. A prompt needs a model that answers messages, such as one of a model block.", in.Capabilities)
-		}
-	case given.Model.Given() && in != nil:
-		if !in.Can(plugin.CanPredict) {
-			p.Errorf(given.Model.Key, "A model that chats needs a prompt\nWrite { model = …, prompt = prompt.NAME }.")
-			return s
-		}
-		s.inputs = in.Signature.Inputs.Names()
-		s.label = labelOf(in.Signature.Outputs)
-		if s.label == "" {
-			p.Errorf(given.Model.Key, "The model (%s) predicts no label\nIts outputs are %v; one named label, of type string, is needed.", in.Format, in.Signature.Outputs.Names())
-		}
-	}
-	return s
-}
-
-// labelOf is the output that is a model's answer; "": it has none.
-func labelOf(outputs data.Schema) string {
-	var texts []string
-	for _, c := range outputs {
-		if c.Type == "string" {
-			texts = append(texts, c.Name)
-		}
-	}
-	switch {
-	case slices.Contains(texts, "label"):
-		return "label"
-	case len(texts) == 1:
-		return texts[0]
-	}
-	return ""
-}
-
 // checkRowNames finds columns of the dataset that metrics could not see, since
 // an argument of that name hides them.
 func checkRowNames(p *plugin.Prepare[args]) {
@@ -205,8 +147,8 @@ func checkRowNames(p *plugin.Prepare[args]) {
 
 // Run gets the answers, measures them and compares.
 func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
-	e := newRun(r)
-	if err := e.pools(ctx); err != nil {
+	e, err := newRun(ctx, r)
+	if err != nil {
 		return err
 	}
 	if err := e.steps(ctx); err != nil {
@@ -218,29 +160,13 @@ func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 	if err := e.check(); err != nil {
 		return err
 	}
-	figures, err := e.figures()
+	found, err := e.find()
 	if err != nil {
 		return err
 	}
-	if err := e.report(figures); err != nil {
+	if err := e.report(found); err != nil {
 		return err
 	}
-	r.SetValue(figures.value())
-	return nil
-}
-
-// pools reads the examples that prompts draw from.
-func (e *run) pools(ctx context.Context) error {
-	for i := range e.Args.subjects {
-		s := &e.Args.subjects[i]
-		if !s.asked() {
-			continue
-		}
-		pool, err := prompting.NewPool(ctx, e.Host(), s.Prompt, e.Dataset(prompting.Dataset(s.Prompt)))
-		if err != nil {
-			return err
-		}
-		e.drawn[i] = pool
-	}
+	r.SetValue(found.value())
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/plugins/figures"
+	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
@@ -37,6 +39,10 @@ type measure struct {
 
 // graded says whether it is a grade between 0 and 1.
 func (m *measure) graded() bool { return m.judge != nil || m.similar != nil }
+
+// counts says whether it is part of the overall figure: a number, such as a
+// length or seconds, only where it was given a weight.
+func (m *measure) counts() bool { return m.condition || m.graded() || m.weighted }
 
 // decides says whether an answer can fail to pass by it.
 func (m *measure) decides() bool { return m.condition || m.threshold != nil }
@@ -141,15 +147,6 @@ func (a *args) rowsSchema() data.Schema {
 	return out
 }
 
-var (
-	intervalType = cty.Object(map[string]cty.Type{"value": cty.Number, "low": cty.Number, "high": cty.Number, "n": cty.Number})
-	totalType    = cty.Object(map[string]cty.Type{"value": cty.Number, "low": cty.Number, "high": cty.Number, "n": cty.Number, "total": cty.Number})
-	latencyType  = cty.Object(map[string]cty.Type{"value": cty.Number, "low": cty.Number, "high": cty.Number, "n": cty.Number, "p50": cty.Number, "p95": cty.Number})
-	contrastType = cty.Object(map[string]cty.Type{
-		"value": cty.Number, "low": cty.Number, "high": cty.Number, "p": cty.Number, "p_adjusted": cty.Number, "n": cty.Number, "detectable": cty.Number,
-	})
-)
-
 // names are those of the metrics, with what is made of all of them.
 func (a *args) names() []string {
 	var names []string
@@ -160,22 +157,7 @@ func (a *args) names() []string {
 }
 
 func (a *args) valueType() cty.Type {
-	figures, contrasts := map[string]cty.Type{}, map[string]cty.Type{}
-	for _, name := range a.names() {
-		figures[name], contrasts[name] = intervalType, contrastType
-	}
-	figures["cost"], figures["tokens"], figures["latency"] = totalType, totalType, latencyType
-	figures["answers"], figures["errors"] = cty.Number, cty.Number
-	subjects, differences := map[string]cty.Type{}, map[string]cty.Type{}
-	for _, s := range a.subjects {
-		subjects[s.name] = cty.Object(figures)
-		for _, o := range a.subjects {
-			if o.name != s.name {
-				differences[s.name+" - "+o.name] = cty.Object(contrasts)
-			}
-		}
-	}
-	return cty.Object(map[string]cty.Type{
-		"rows": cty.Number, "subjects": cty.Object(subjects), "differences": cty.Object(differences),
-	})
+	types := figures.ValueTypes(subjects.Names(a.subjects), a.names(), map[string]cty.Type{"answers": cty.Number, "errors": cty.Number})
+	types["rows"] = cty.Number
+	return cty.Object(types)
 }

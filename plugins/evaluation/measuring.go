@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/quern-dev/quern/plugins/prompting"
+	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
@@ -70,7 +71,7 @@ func (c *chunk) each(f func(rows []*given) error) error {
 func (c *chunk) late(ctx context.Context, l plugin.Late, rows []*given) (arrow.Array, []plugin.RowError, error) {
 	responses := make([]*llm.Response, len(rows))
 	for i, a := range rows {
-		responses[i] = a.response
+		responses[i] = a.Response
 	}
 	output := plugin.OutputArray(responses)
 	defer output.Release()
@@ -107,7 +108,7 @@ func (c *chunk) expression(ctx context.Context, m int, what *measure) error {
 		}
 		for i, a := range rows {
 			switch message, bad := why[i]; {
-			case a.response == nil:
+			case a.Response == nil:
 			case bad:
 				what.miss(a, message)
 			case values.IsNull(i):
@@ -154,7 +155,7 @@ func numbersOf(values arrow.Array) (func(int) float64, error) {
 // expression takes from it. False: there is none.
 func (c *chunk) texts(ctx context.Context, l plugin.Late, what *measure, rows []*given) (func(int) (string, bool), func(), error) {
 	if !l.Given() {
-		return func(i int) (string, bool) { return rows[i].text(), rows[i].response != nil }, func() {}, nil
+		return func(i int) (string, bool) { return rows[i].text(), rows[i].Response != nil }, func() {}, nil
 	}
 	values, failed, err := c.late(ctx, l, rows)
 	if err != nil {
@@ -166,22 +167,22 @@ func (c *chunk) texts(ctx context.Context, l plugin.Late, what *measure, rows []
 		return nil, nil, plugin.ArgumentErrorf(l.Key, "What is graded has to be a string\nThis is %s.", values.DataType())
 	}
 	for _, f := range failed {
-		if rows[f.Row].response != nil {
+		if rows[f.Row].Response != nil {
 			what.miss(rows[f.Row], f.Message)
 		}
 	}
-	return func(i int) (string, bool) { return stringAt(text, i) }, values.Release, nil
+	return func(i int) (string, bool) { return subjects.Text(text, i) }, values.Release, nil
 }
 
 // judge has all answers graded. One that failed, or has nothing to be graded,
 // has the grade 0.
 func (c *chunk) judge(ctx context.Context, m int, what *measure) error {
 	j := what.judge
-	question, expected, contexts := c.strings(j.Question.Key), c.strings(j.Expected.Key), c.strings(j.Context.Key)
-	criterion := c.strings(j.Criterion.Key)
+	question, expected, contexts := subjects.Texts(c.rec, j.Question.Key), subjects.Texts(c.rec, j.Expected.Key), subjects.Texts(c.rec, j.Context.Key)
+	criterion := subjects.Texts(c.rec, j.Criterion.Key)
 	baseline := -1
 	for s := range c.Args.subjects {
-		if j.Baseline != "" && c.Args.subjects[s].name == j.Baseline {
+		if j.Baseline != "" && c.Args.subjects[s].Name == j.Baseline {
 			baseline = s
 		}
 	}
@@ -206,15 +207,15 @@ func (c *chunk) judge(ctx context.Context, m int, what *measure) error {
 				if !ok {
 					continue // its grade is 0
 				}
-				look := graded{question: a.question, answer: text, rubric: j.Rubric}
-				if own, ok := stringAt(criterion, i); ok {
+				look := graded{question: a.Question, answer: text, rubric: j.Rubric}
+				if own, ok := subjects.Text(criterion, i); ok {
 					look.rubric = strings.TrimPrefix(look.rubric+"\n"+own, "\n")
 				}
-				if q, ok := stringAt(question, i); ok {
+				if q, ok := subjects.Text(question, i); ok {
 					look.question = q
 				}
-				look.expected, _ = stringAt(expected, i)
-				look.context, _ = stringAt(contexts, i)
+				look.expected, _ = subjects.Text(expected, i)
+				look.context, _ = subjects.Text(contexts, i)
 				if baseline >= 0 {
 					look.other = c.answers[baseline][d][i].text()
 				}
@@ -254,7 +255,7 @@ const textsPerRequest = 64
 
 // compare computes the similarity of answers and the right texts.
 func (c *chunk) compare(ctx context.Context, m int, what *measure) error {
-	expected := c.strings(what.similar.Expected.Key)
+	expected := subjects.Texts(c.rec, what.similar.Expected.Key)
 	return c.each(func(rows []*given) error {
 		texts, release, err := c.texts(ctx, what.similar.Answer, what, rows)
 		if err != nil {
@@ -264,7 +265,7 @@ func (c *chunk) compare(ctx context.Context, m int, what *measure) error {
 		var at []int
 		var all []string
 		for i, a := range rows {
-			right, known := stringAt(expected, i)
+			right, known := subjects.Text(expected, i)
 			if !known {
 				rows[i].outside[m] = true // there is nothing to compare with
 				continue
@@ -334,7 +335,7 @@ func (a *given) settle(measures []*measure) {
 			decided = true
 			failed = failed || !what.passes(v)
 		}
-		if !math.IsNaN(v) && (what.condition || what.graded() || what.weighted) {
+		if !math.IsNaN(v) && what.counts() {
 			sum += what.weight * v
 			weights += what.weight
 		}

@@ -2,26 +2,21 @@ package evaluation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/quern-dev/quern/plugins/prompting"
-	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
 // run is an evaluation at work.
 type run struct {
 	*plugin.Run[args]
-	in *plugin.DatasetInput
-	// drawn are the examples of the subjects' prompts.
-	drawn []*prompting.Pool
+	in    *plugin.DatasetInput
+	panel *subjects.Panel
 	// raw are the columns that the metrics read, as against arguments.
 	raw []string
 
@@ -43,14 +38,19 @@ type table struct {
 	failure         string // the first
 }
 
-func newRun(r *plugin.Run[args]) *run {
-	e := &run{Run: r, in: r.Dataset(r.Args.Dataset), drawn: make([]*prompting.Pool, len(r.Args.subjects))}
+func newRun(ctx context.Context, r *plugin.Run[args]) (*run, error) {
+	panel, err := subjects.NewPanel(ctx, r, r.Args.subjects)
+	if err != nil {
+		return nil, err
+	}
+	panel.Repeats = r.Args.Repeats
+	e := &run{Run: r, in: r.Dataset(r.Args.Dataset), panel: panel}
 	e.total = e.in.Rows
 	features := map[string]bool{}
 	for _, s := range r.Args.subjects {
 		e.tables = append(e.tables, &table{metrics: make([][]float64, len(r.Args.measures))})
-		for _, input := range s.inputs {
-			features[s.Model.Key+"."+input] = true
+		for _, column := range s.Columns() {
+			features[column] = true
 		}
 	}
 	for _, c := range e.in.Schema {
@@ -58,7 +58,7 @@ func newRun(r *plugin.Run[args]) *run {
 			e.raw = append(e.raw, c.Name)
 		}
 	}
-	return e
+	return e, nil
 }
 
 // steps gets what judges need before all grading.
@@ -73,7 +73,7 @@ func (e *run) steps(ctx context.Context) error {
 }
 
 // rowsAtOnce is how many rows are worked on at the same time, and openCalls how
-// many calls for them: what bounds them is the models' own limits.
+// many calls of judges for them: what bounds them is the models' own limits.
 const (
 	rowsAtOnce = 2048
 	openCalls  = 1024
@@ -100,15 +100,9 @@ func (e *run) answerAll(ctx context.Context) error {
 	return nil
 }
 
-// given is an answer of a subject to a row.
+// given is an answer of a subject to a row, with what it is measured by.
 type given struct {
-	request  []byte
-	question string
-	// response is nil where err says why there is none.
-	response *llm.Response
-	err      error
-	// free is set for what costs nothing since no model was called.
-	free bool
+	*subjects.Answer
 
 	values       []float64 // by measure; NaN: missing
 	outside      []bool    // by measure: it is not about the row
@@ -119,10 +113,10 @@ type given struct {
 }
 
 func (a *given) text() string {
-	if a.response == nil {
+	if a.Response == nil {
 		return ""
 	}
-	return a.response.Text
+	return a.Response.Text
 }
 
 // chunk is some rows with the answers of all subjects: answers[s][draw][row].
@@ -135,15 +129,19 @@ type chunk struct {
 
 func (e *run) chunk(ctx context.Context, rec arrow.RecordBatch) error {
 	c := &chunk{run: e, rec: rec, n: int(rec.NumRows())}
-	for range e.Args.subjects {
-		draws := make([][]*given, e.Args.Repeats)
-		for d := range draws {
-			draws[d] = make([]*given, c.n)
-		}
-		c.answers = append(c.answers, draws)
-	}
-	if err := c.ask(ctx); err != nil {
+	all, err := e.panel.Answers(ctx, rec)
+	if err != nil {
 		return err
+	}
+	for _, draws := range all {
+		of := make([][]*given, len(draws))
+		for d, rows := range draws {
+			of[d] = make([]*given, len(rows))
+			for i, a := range rows {
+				of[d][i] = &given{Answer: a}
+			}
+		}
+		c.answers = append(c.answers, of)
 	}
 	if err := c.measure(ctx); err != nil {
 		return err
@@ -157,179 +155,12 @@ func (e *run) chunk(ctx context.Context, rec arrow.RecordBatch) error {
 	return nil
 }
 
-// ask gets the answers of all subjects.
-func (c *chunk) ask(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(openCalls)
-	for i := range c.Args.subjects {
-		s := &c.Args.subjects[i]
-		var err error
-		switch {
-		case s.asked():
-			c.chat(ctx, g, i, s)
-		case s.Model.Given():
-			err = c.predict(ctx, i, s)
-		default:
-			err = c.column(i, s)
-		}
-		if err != nil {
-			return errors.Join(err, g.Wait())
-		}
-	}
-	return g.Wait()
-}
-
-// strings is a column of the rows; nil: there is none.
-func (c *chunk) strings(key string) *array.String {
-	at := c.rec.Schema().FieldIndices(key)
-	if key == "" || len(at) == 0 {
-		return nil
-	}
-	a, _ := c.rec.Column(at[0]).(*array.String)
-	return a
-}
-
-func stringAt(a *array.String, i int) (string, bool) {
-	if a == nil || a.IsNull(i) {
-		return "", false
-	}
-	return a.Value(i), true
-}
-
-// chat asks a model by a prompt, for each row and draw.
-func (c *chunk) chat(ctx context.Context, g *errgroup.Group, at int, s *subject) {
-	prompts, by := c.strings(s.Prompt.Key), c.strings(prompting.ByKey(s.Prompt.Key))
-	host := c.Host()
-	for i := range c.n {
-		text, ok := stringAt(prompts, i)
-		near, _ := stringAt(by, i)
-		answers := make([]*given, c.Args.Repeats)
-		for d := range answers {
-			answers[d] = &given{}
-			c.answers[at][d][i] = answers[d]
-		}
-		g.Go(func() error {
-			request, err := c.request(ctx, at, text, ok, near)
-			if err != nil {
-				for _, a := range answers {
-					a.err = err
-				}
-				return hostError(err)
-			}
-			encoded, err := request.Encode()
-			if err != nil {
-				return err
-			}
-			for d, a := range answers {
-				a.request, a.question = encoded, lastUser(request)
-				a.response, a.err = host.Chat(ctx, s.Model, request, d)
-				if a.err != nil && !prompting.OfRow(a.err) {
-					return a.err
-				}
-			}
-			return nil
-		})
-	}
-}
-
-// badPrompt is the error of a prompt that can't be asked for a row.
-type badPrompt struct{ error }
-
-// hostError passes on errors of the run.
-func hostError(err error) error {
-	var bad *badPrompt
-	if errors.As(err, &bad) || prompting.OfRow(err) {
-		return nil
-	}
-	return err
-}
-
-func (c *chunk) request(ctx context.Context, at int, text string, ok bool, by string) (*llm.Request, error) {
-	if !ok {
-		return nil, &badPrompt{errors.New("the prompt has no value for this row")}
-	}
-	p, err := prompting.Read(text)
-	if err != nil {
-		return nil, &badPrompt{err}
-	}
-	return p.Request, c.drawn[at].Fill(ctx, p, by)
-}
-
-func lastUser(r *llm.Request) string {
-	for i := len(r.Messages) - 1; i >= 0; i-- {
-		if r.Messages[i].Role == llm.User {
-			return r.Messages[i].Content
-		}
-	}
-	return ""
-}
-
-// answered sets a row's answer that is not drawn, and so the same each time.
-func (c *chunk) answered(at, i int, text string, ok bool, err error) {
-	if !ok && err == nil {
-		err = errors.New("there is no answer")
-	}
-	for d := range c.answers[at] {
-		a := &given{err: err, free: true}
-		if err == nil {
-			a.response = &llm.Response{Text: text}
-		}
-		c.answers[at][d][i] = a
-	}
-}
-
-func (c *chunk) column(at int, s *subject) error {
-	values := c.strings(s.Key)
-	if values == nil {
-		return fmt.Errorf("subject %q is no column of strings", s.name)
-	}
-	for i := range c.n {
-		text, ok := stringAt(values, i)
-		c.answered(at, i, text, ok, nil)
-	}
-	return nil
-}
-
-// predict applies a trained model.
-func (c *chunk) predict(ctx context.Context, at int, s *subject) error {
-	model := c.Model(s.Model)
-	columns := make([]arrow.Array, len(s.inputs))
-	for i, input := range s.inputs {
-		found := c.rec.Schema().FieldIndices(s.Model.Key + "." + input)
-		if len(found) == 0 {
-			return fmt.Errorf("the rows have no column for the input %q of subject %q", input, s.name)
-		}
-		columns[i] = c.rec.Column(found[0])
-	}
-	in := array.NewRecordBatch(model.Signature.Inputs.Arrow(), columns, c.rec.NumRows())
-	defer in.Release()
-	out, failed, err := model.Predict(ctx, in)
-	if err != nil {
-		return err
-	}
-	defer out.Release()
-	_, place, _ := model.Signature.Outputs.Lookup(s.label)
-	labels, ok := out.Column(place).(*array.String)
-	if !ok {
-		return fmt.Errorf("subject %q predicts %s, and has to predict strings", s.name, out.Column(place).DataType())
-	}
-	errs := map[int]error{}
-	for _, f := range failed {
-		errs[f.Row] = errors.New(f.Message)
-	}
-	for i := range c.n {
-		text, ok := stringAt(labels, i)
-		c.answered(at, i, strings.Clone(text), ok, errs[i])
-	}
-	return nil
-}
-
 // keep adds the values to the tables.
 func (c *chunk) keep() {
 	if c.Args.Cluster.Given() {
-		names := c.strings(c.Args.Cluster.Key)
+		names := subjects.Texts(c.rec, c.Args.Cluster.Key)
 		for i := range c.n {
-			name, ok := stringAt(names, i)
+			name, ok := subjects.Text(names, i)
 			if !ok {
 				// A row without a cluster is one of its own.
 				name = fmt.Sprintf("\x00%d", c.rows+int64(i))
@@ -356,16 +187,16 @@ func (t *table) add(a *given) {
 	}
 	t.passed, t.overall = append(t.passed, passed), append(t.overall, a.overall)
 	cost, latency, tokens := math.NaN(), math.NaN(), math.NaN()
-	if r := a.response; r != nil && !a.free {
+	if r := a.Response; r != nil && !a.Free {
 		latency, tokens = r.Latency, float64(r.Usage.Input+r.Usage.Output)
 		if r.Cost != nil {
 			cost = *r.Cost
 		}
 	}
 	t.cost, t.latency, t.tokens = append(t.cost, cost), append(t.latency, latency), append(t.tokens, tokens)
-	if a.err != nil {
+	if a.Err != nil {
 		if t.errors++; t.errors == 1 {
-			t.failure = a.err.Error()
+			t.failure = a.Err.Error()
 		}
 	}
 }
@@ -383,7 +214,7 @@ func (e *run) check() error {
 	for i, t := range e.tables {
 		s := e.Args.subjects[i]
 		if t.errors == e.rows*int64(e.Args.Repeats) {
-			return plugin.ArgumentErrorf("subjects."+s.name, "The subject %q answered no row\n%s", s.name, t.failure)
+			return plugin.ArgumentErrorf("subjects."+s.Name, "The subject %q answered no row\n%s", s.Name, t.failure)
 		}
 	}
 	for _, m := range e.Args.measures {

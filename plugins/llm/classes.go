@@ -27,20 +27,27 @@ func newClasses(p *plugin.Prepare[args], f form) (task, error) {
 		return c, nil
 	}
 	var err error
-	if c.all, err = readClasses(p.Args.Classes); err != nil {
+	if c.all, err = readClasses(p.Args.Classes); err == nil {
+		err = checkClasses(c.all, c.multiple)
+	}
+	if err != nil {
 		return nil, plugin.ArgumentErrorf("classes", "%w", err)
 	}
+	return c, nil
+}
+
+func checkClasses(all []class, multiple bool) error {
 	seen := map[string]bool{}
-	for _, one := range c.all {
+	for _, one := range all {
 		if strings.TrimSpace(one.name) == "" || seen[one.name] {
-			return nil, plugin.ArgumentErrorf("classes", "The class %q is there twice, or has no name\nGive each class a name of its own.", one.name)
+			return fmt.Errorf("The class %q is there twice, or has no name\nGive each class a name of its own.", one.name)
 		}
 		seen[one.name] = true
 	}
-	if len(c.all) < 2 && !c.multiple || len(c.all) == 0 {
-		return nil, plugin.ArgumentErrorf("classes", "There is nothing to choose between\nName two classes at least.")
+	if len(all) < 2 && !multiple || len(all) == 0 {
+		return fmt.Errorf("There is nothing to choose between\nName two classes at least.")
 	}
-	return c, nil
+	return nil
 }
 
 func readClasses(v cty.Value) ([]class, error) {

@@ -52,28 +52,53 @@ func Temporary(err error) bool {
 // Ask asks for an answer that take accepts. Where it does not, the model is
 // shown what is wrong and asked once more.
 func Ask(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Request, draw int, take func(text string) error) error {
-	resp, err := host.Chat(ctx, m, r, draw)
+	_, err := Answer(ctx, host, m, r, draw, take)
+	return err
+}
+
+// Answer is Ask that returns the last response too, with the tokens, the cost
+// and the seconds of both where there were two. It is nil where there was none;
+// beside an error it is the one that the error is about.
+func Answer(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Request, draw int, take func(text string) error) (*llm.Response, error) {
+	first, err := host.Chat(ctx, m, r, draw)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	wrong := accept(resp, take)
+	wrong := accept(first, take)
 	var declined *Declined
 	if wrong == nil || errors.As(wrong, &declined) {
-		return wrong
+		return first, wrong
 	}
 	again := *r
 	again.Messages = append(slices.Clone(r.Messages),
-		llm.Message{Role: llm.Assistant, Content: resp.Text},
+		llm.Message{Role: llm.Assistant, Content: first.Text},
 		llm.Message{Role: llm.User, Content: "This answer can't be used: " + wrong.Error() + ". Answer once more, in the form that was asked for and with nothing else."},
 	)
-	if resp, err = host.Chat(ctx, m, &again, draw); err != nil {
-		return err
+	second, err := host.Chat(ctx, m, &again, draw)
+	if err != nil {
+		return first, err
 	}
-	wrong = accept(resp, take)
+	both := together(first, second)
+	wrong = accept(second, take)
 	if wrong == nil || errors.As(wrong, &declined) {
-		return wrong
+		return both, wrong
 	}
-	return &Unusable{wrong, resp.Text}
+	return both, &Unusable{wrong, second.Text}
+}
+
+// together is the second response with what both took.
+func together(first, second *llm.Response) *llm.Response {
+	both := *second
+	both.Usage.Input += first.Usage.Input
+	both.Usage.CachedInput += first.Usage.CachedInput
+	both.Usage.Output += first.Usage.Output
+	both.Latency += first.Latency
+	both.Cost = nil
+	if first.Cost != nil && second.Cost != nil {
+		cost := *first.Cost + *second.Cost
+		both.Cost = &cost
+	}
+	return &both
 }
 
 func accept(r *llm.Response, take func(string) error) error {

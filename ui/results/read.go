@@ -193,15 +193,8 @@ func has(text json.RawMessage, names ...string) bool {
 	return true
 }
 
-// classificationOrder is that of the headline figures.
-var classificationOrder = []string{"accuracy", "macro_f1", "weighted_f1", "coverage"}
-
-// shareKinds are the kinds of metrics that are yes or no for an answer: two of
-// them are judges.
-var shareKinds = []string{"condition", "closed_qa", "factuality"}
-
 // metrics are those that any subject has a figure of, in the order in which
-// the evaluator tells of them.
+// the evaluator tells of them; those that it does not tell of follow.
 func (e *Evaluation) metrics(told []Metric) []Metric {
 	there := map[string]bool{}
 	for _, s := range e.Subjects {
@@ -212,15 +205,8 @@ func (e *Evaluation) metrics(told []Metric) []Metric {
 	var order []string
 	byName := map[string]Metric{}
 	for _, m := range told {
-		m.Share, m.Rowwise = slices.Contains(shareKinds, m.Kind), true
 		byName[m.Name] = m
 		order = append(order, m.Name)
-	}
-	if e.Type == "classification" {
-		order = classificationOrder
-		for _, name := range order {
-			byName[name] = Metric{Name: name, Share: true, Rowwise: name == "accuracy" || name == "coverage"}
-		}
 	}
 	var out []Metric
 	for _, name := range inOrder(order, slices.Sorted(maps.Keys(there))) {

@@ -140,7 +140,7 @@ func (e *Evaluation) wide(ctx context.Context, s *store.Store, ref artifact.Ref,
 				return
 			}
 			for i := range int(r.rec.NumRows()) {
-				row := &Row{Row: deref(r.whole("row", i)), ID: deref(r.text("id", i)), Target: deref(r.text("target", i))}
+				row := &Row{Row: deref(r.whole("row", i)), ID: deref(r.text("id", i)), Cluster: deref(r.text("cluster", i)), Target: deref(r.text("target", i))}
 				if row.Given, err = held.at(row.Row); err != nil {
 					yield(nil, err)
 					return
@@ -157,7 +157,12 @@ func (e *Evaluation) wide(ctx context.Context, s *store.Store, ref artifact.Ref,
 }
 
 func label(r record, i int, subject, target string) Answer {
-	a := Answer{Subject: subject, Text: r.text(subject, i), Confidence: r.number(subject+"_confidence", i)}
+	a := Answer{
+		Subject: subject, Text: r.text(subject, i), Confidence: r.number(subject+"_confidence", i),
+		Error: deref(r.text(subject+"_error", i)), Request: raw(r.text(subject+"_request", i)),
+		Cost: r.number(subject+"_cost", i), Latency: r.number(subject+"_latency", i),
+		InputTokens: r.whole(subject+"_input_tokens", i), OutputTokens: r.whole(subject+"_output_tokens", i),
+	}
 	right := a.Text != nil && *a.Text == target
 	a.Passed = &right
 	a.Values = map[string]float64{"accuracy": share(right), "coverage": share(a.Text != nil)}

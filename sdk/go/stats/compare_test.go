@@ -302,6 +302,51 @@ func TestSubjectsAreComparedByMacroF1(t *testing.T) {
 	within(t, "p the other way round", back.P, c.P, 1e-12)
 }
 
+func TestCountedRowsAreComparedAsThoseThatTheyCount(t *testing.T) {
+	// The same rows as above, as kinds: a right label with both answers.
+	target, first := pair(9, 10, 3, 75)
+	_, second := pair(10, 10, 3, 40)
+	var counts []int
+	var kinds [][3]int
+	for i := range target {
+		kind := [3]int{target[i], first[i], second[i]}
+		at := slices.Index(kinds, kind)
+		if at < 0 {
+			at = len(kinds)
+			kinds, counts = append(kinds, kind), append(counts, 0)
+		}
+		counts[at]++
+	}
+	difference := func(counts, swapped []int) float64 {
+		var right, one, two []int
+		for k, kind := range kinds {
+			for i := range counts[k] {
+				right = append(right, kind[0])
+				if i < swapped[k] {
+					one, two = append(one, kind[2]), append(two, kind[1])
+				} else {
+					one, two = append(one, kind[1]), append(two, kind[2])
+				}
+			}
+		}
+		f1 := macroF1(right, one, two, 3)
+		all := make([]int, 2*len(right))
+		for i := range all {
+			all[i] = i
+		}
+		return f1(all[:len(right)]) - f1(all[len(right):])
+	}
+	o := stats.Options{Permutations: 100_000, Resamples: 20_000}
+	c := must[stats.Comparison](t)(stats.CompareCounts(counts, difference, o))
+	within(t, "the difference", c.Value, 0.47128427, 1e-8)
+	within(t, "p", c.P, 0.0625, 0.003)
+	rows := must[stats.Comparison](t)(stats.CompareStatistic(10, macroF1(target, first, second, 3), o))
+	interval(t, c.Estimate, rows.Value, rows.Low, rows.High, 0.05) // F1 of ten rows takes few values
+	if c.Test != stats.TestPermutation || c.N != 10 {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestAStatisticThatIsAMeanIsComparedAsOne(t *testing.T) {
 	a, b := skewed(31, 60), skewed(32, 60)
 	o := stats.Options{Clusters: groups(60), Permutations: 50_000}

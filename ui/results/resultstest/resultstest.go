@@ -168,11 +168,11 @@ const Prompts = `{
 const promptMetrics = `{
   "rows": 3, "repeats": 1, "confidence": 0.95, "order": ["short", "careful"],
   "metrics": [
-    {"name": "exact", "kind": "condition", "weight": 1, "threshold": null},
-    {"name": "words", "kind": "number", "weight": 0, "threshold": null},
-    {"name": "polite", "kind": "rubric", "weight": 1, "threshold": 0.5, "rubric": "The answer is polite & short."},
-    {"name": "passed", "kind": "condition", "weight": 0, "threshold": null},
-    {"name": "overall", "kind": "number", "weight": 0, "threshold": null}
+    {"name": "exact", "kind": "condition", "weight": 1, "threshold": null, "share": true, "rowwise": true},
+    {"name": "words", "kind": "number", "weight": 0, "threshold": null, "rowwise": true},
+    {"name": "polite", "kind": "rubric", "weight": 1, "threshold": 0.5, "rubric": "The answer is polite & short.", "rowwise": true},
+    {"name": "passed", "kind": "condition", "weight": 0, "threshold": null, "share": true, "rowwise": true},
+    {"name": "overall", "kind": "number", "weight": 0, "threshold": null, "rowwise": true}
   ]
 }`
 
@@ -218,6 +218,16 @@ const Labels = `{
   }
 }`
 
+const labelMetrics = `{
+  "order": ["rules", "student"],
+  "metrics": [
+    {"name": "accuracy", "kind": "condition", "share": true, "rowwise": true},
+    {"name": "macro_f1", "kind": "", "share": true},
+    {"name": "weighted_f1", "kind": "", "share": true},
+    {"name": "coverage", "kind": "condition", "share": true, "rowwise": true}
+  ]
+}`
+
 func (s *Stood) labels(t testing.TB) {
 	t.Helper()
 	rows := s.dataset(t, data.Schema{
@@ -228,7 +238,7 @@ func (s *Stood) labels(t testing.TB) {
 	confusion := s.dataset(t, data.Schema{{Name: "subject", Type: "string"}, {Name: "target", Type: "string"}, {Name: "predicted", Type: "string"}, {Name: "rows", Type: "int64"}},
 		[]any{"rules", "account", "billing", int64(1)}, []any{"rules", "billing", "billing", int64(1)}, []any{"rules", "shipping", "shipping", int64(1)}, []any{"rules", "technical", nil, int64(1)},
 		[]any{"student", "account", "account", int64(1)}, []any{"student", "billing", "billing", int64(1)}, []any{"student", "shipping", "shipping", int64(1)}, []any{"student", "technical", "billing", int64(1)})
-	inst := s.add(t, "evaluate.labels", "evaluate", "classification", Labels, map[string]artifact.Ref{"": s.report(t, Labels), "rows": rows, "confusion": confusion})
+	inst := s.add(t, "evaluate.labels", "evaluate", "classification", Labels, map[string]artifact.Ref{"": s.report(t, labelMetrics), "rows": rows, "confusion": confusion})
 	s.from(t, inst, "1111111111111111111111111111111111111111111111111111111111111111")
 }
 

@@ -1,0 +1,126 @@
+package figures
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/quern-dev/quern/sdk/go/stats"
+)
+
+// Differences are contrasts by pair, "A - B" and "B - A", and metric.
+type Differences map[string]map[string]Contrast
+
+// Pair is how a difference of two subjects is called.
+func Pair(first, second string) string { return first + " - " + second }
+
+// Contrast compares two subjects by the means of the values that both have.
+func (s *Sample) Contrast(a, b []float64) (Contrast, error) {
+	var x, y []float64
+	var at []int
+	for i := range a {
+		if !math.IsNaN(a[i]) && !math.IsNaN(b[i]) {
+			x, y, at = append(x, a[i]), append(y, b[i]), append(at, i)
+		}
+	}
+	if len(x) == 0 {
+		return Contrast{}, nil
+	}
+	got, err := stats.Compare(x, y, s.options(at))
+	if errors.Is(err, stats.ErrUndefined) {
+		return Contrast{}, nil
+	}
+	return ContrastOf(got, s.rowsOf(at)), err
+}
+
+// Compare compares each two subjects by each metric. P-values are corrected for
+// the number of comparisons in their family: family names that of a metric.
+func Compare(subjects, metrics []string, family func(metric string) string, contrast func(first, second int, metric string) (Contrast, error)) (Differences, error) {
+	all := Differences{}
+	families := map[string]*comparisons{}
+	for second := range subjects {
+		for first := range second {
+			there := Pair(subjects[first], subjects[second])
+			all[there] = map[string]Contrast{}
+			for _, metric := range metrics {
+				c, err := contrast(first, second, metric)
+				if err != nil {
+					return nil, fmt.Errorf("compare %q and %q by %s: %w", subjects[first], subjects[second], metric, err)
+				}
+				all[there][metric] = c
+				if c.P == nil {
+					continue
+				}
+				of := family(metric)
+				if families[of] == nil {
+					families[of] = &comparisons{}
+				}
+				families[of].add(there, metric, *c.P)
+			}
+		}
+	}
+	for _, f := range families {
+		f.correct(all)
+	}
+	for second := range subjects {
+		for first := range second {
+			back := Pair(subjects[second], subjects[first])
+			all[back] = map[string]Contrast{}
+			for metric, c := range all[Pair(subjects[first], subjects[second])] {
+				all[back][metric] = c.reversed()
+			}
+		}
+	}
+	return all, nil
+}
+
+// comparisons are a family: p-values that are corrected together.
+type comparisons struct {
+	of []comparison
+	p  []float64
+}
+
+type comparison struct{ there, metric string }
+
+func (f *comparisons) add(there, metric string, p float64) {
+	f.of, f.p = append(f.of, comparison{there, metric}), append(f.p, p)
+}
+
+func (f *comparisons) correct(all Differences) {
+	for i, p := range stats.Holm(f.p) {
+		c := all[f.of[i].there][f.of[i].metric]
+		c.PAdjusted = Known(p)
+		all[f.of[i].there][f.of[i].metric] = c
+	}
+}
+
+// reversed is the difference the other way round.
+func (c Contrast) reversed() Contrast {
+	negative := func(v *float64) *float64 {
+		if v == nil {
+			return nil
+		}
+		return Known(0 - *v)
+	}
+	c.Value, c.Low, c.High = negative(c.Value), negative(c.High), negative(c.Low)
+	return c
+}
+
+// Page writes the differences for people, in Markdown; nothing where there is
+// one subject alone.
+func (d Differences) Page(b *strings.Builder, subjects, metrics []string) {
+	if len(subjects) < 2 {
+		return
+	}
+	b.WriteString("\n## Differences\n\np-values are of exact or paired permutation tests, corrected for their number (Holm). A difference as large as the detectable one would have shown with a probability of 80 %.\n\n")
+	b.WriteString("| subjects | metric | difference | p, corrected | detectable | rows |\n| --- | --- | --- | --- | --- | --- |\n")
+	for i, first := range subjects {
+		for _, second := range subjects[i+1:] {
+			for _, metric := range metrics {
+				c := d[Pair(first, second)][metric]
+				fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %d |\n", Cell(Pair(first, second)), Cell(metric), c.String(), Text(c.PAdjusted), Text(c.Detectable), c.N)
+			}
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package figures
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/quern-dev/quern/sdk/go/stats"
+)
+
+// The files of a report: the figures for programs, and a page for people.
+const (
+	MetricsFile = "metrics.json"
+	PageFile    = "report.md"
+)
+
+// Metric is what subjects are measured by, as metrics.json tells of it: who
+// shows figures knows the metrics, and their order, from there alone.
+type Metric struct {
+	Name string `json:"name"`
+	// Kind is condition, number, the kind of a judge, similar, or of labels.
+	Kind string `json:"kind"`
+	// Weight in the overall figure; 0: it does not count there.
+	Weight    float64  `json:"weight"`
+	Threshold *float64 `json:"threshold"`
+	Rubric    string   `json:"rubric,omitempty"`
+	// Share: it is a share of rows, or reads best in per cent.
+	Share bool `json:"share"`
+	// Rowwise: the dataset of single answers has values of it.
+	Rowwise bool `json:"rowwise"`
+}
+
+// Figure is a mean or a share with its interval. N is the number of rows.
+type Figure struct {
+	Value *float64 `json:"value"`
+	Low   *float64 `json:"low"`
+	High  *float64 `json:"high"`
+	N     int      `json:"n"`
+}
+
+// Total is a mean of an answer with the sum of all.
+type Total struct {
+	Figure
+	Total *float64 `json:"total"`
+}
+
+// Latency is a mean of an answer with quantiles, in seconds.
+type Latency struct {
+	Figure
+	P50 *float64 `json:"p50"`
+	P95 *float64 `json:"p95"`
+}
+
+// Usage is what the answers of a model that was asked took. Of others all is
+// null.
+type Usage struct {
+	Cost    Total   `json:"cost"`
+	Tokens  Total   `json:"tokens"`
+	Latency Latency `json:"latency"`
+}
+
+// Contrast is a difference between two subjects.
+type Contrast struct {
+	Figure
+	P *float64 `json:"p"`
+	// PAdjusted is P corrected for the number of comparisons (Holm).
+	PAdjusted *float64 `json:"p_adjusted"`
+	// Detectable is the smallest true difference that so many rows would have
+	// shown, with a probability of 80 %.
+	Detectable *float64 `json:"detectable"`
+	Test       string   `json:"test,omitempty"`
+}
+
+// Of is the figure of an estimate over some rows.
+func Of(e stats.Estimate, rows int) Figure {
+	return Figure{Known(e.Value), Known(e.Low), Known(e.High), rows}
+}
+
+// ContrastOf is the contrast of a comparison over some rows.
+func ContrastOf(c stats.Comparison, rows int) Contrast {
+	return Contrast{Figure: Of(c.Estimate, rows), P: Known(c.P), Detectable: Known(c.Detectable), Test: string(c.Test)}
+}
+
+// Known is a number that is one; nil: it is none, or infinite.
+func Known(v float64) *float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return &v
+}
+
+// Sample is how observations hang together: those of row i are the Repeats ones
+// from i*Repeats on. Repeats of a row are no new rows, so that the row, or the
+// cluster that it belongs to, is the unit of intervals and tests.
+type Sample struct {
+	Repeats int
+	// Clusters names the cluster of each row; nil: rows are independent.
+	Clusters []string
+	// Options but for their Clusters.
+	Options stats.Options
+}
+
+// Options are those that evaluators have as arguments.
+func Options(confidence float64, resamples int, seed int64) stats.Options {
+	return stats.Options{Confidence: confidence, Resamples: resamples, Seed: seed}
+}
+
+// options are those of statistics over some observations.
+func (s *Sample) options(observations []int) stats.Options {
+	o := s.Options
+	switch {
+	case s.Clusters != nil:
+		names := make([]string, len(observations))
+		for i, at := range observations {
+			names[i] = s.Clusters[at/s.Repeats]
+		}
+		o.Clusters = stats.Clusters(names)
+	case s.Repeats > 1:
+		rows := make([]int, len(observations))
+		for i, at := range observations {
+			rows[i] = at / s.Repeats
+		}
+		o.Clusters = stats.Clusters(rows)
+	}
+	return o
+}
+
+// rowsOf counts the rows that observations, which are in order, belong to.
+func (s *Sample) rowsOf(observations []int) int {
+	n, last := 0, -1
+	for _, at := range observations {
+		if row := at / s.Repeats; row != last {
+			n, last = n+1, row
+		}
+	}
+	return n
+}
+
+// Estimate is the mean of the values that are there. share: they are 0 and 1
+// alone.
+func (s *Sample) Estimate(values []float64, share bool) (Figure, error) {
+	var present []float64
+	var hits []bool
+	var at []int
+	for i, v := range values {
+		if !math.IsNaN(v) {
+			present, hits, at = append(present, v), append(hits, v == 1), append(at, i)
+		}
+	}
+	if len(present) == 0 {
+		return Figure{}, nil
+	}
+	var got stats.Estimate
+	var err error
+	if share {
+		got, err = stats.Proportion(hits, s.options(at))
+	} else {
+		got, err = stats.Mean(present, s.options(at))
+	}
+	return Of(got, s.rowsOf(at)), err
+}
+
+// Usage is made of what each answer took; NaN where it took nothing that is
+// known.
+func (s *Sample) Usage(cost, tokens, latency []float64) (Usage, error) {
+	var u Usage
+	var err error
+	if u.Cost.Figure, err = s.Estimate(cost, false); err != nil {
+		return u, err
+	}
+	if u.Tokens.Figure, err = s.Estimate(tokens, false); err != nil {
+		return u, err
+	}
+	if u.Latency.Figure, err = s.Estimate(latency, false); err != nil {
+		return u, err
+	}
+	u.Cost.Total, u.Tokens.Total = total(cost), total(tokens)
+	seconds := slices.DeleteFunc(slices.Clone(latency), math.IsNaN)
+	if slices.Sort(seconds); len(seconds) > 0 {
+		u.Latency.P50 = Known(stat.Quantile(0.5, stat.Empirical, seconds, nil))
+		u.Latency.P95 = Known(stat.Quantile(0.95, stat.Empirical, seconds, nil))
+	}
+	return u, nil
+}
+
+// total is the sum of what is known; nil where nothing is.
+func total(values []float64) *float64 {
+	sum, any := 0.0, false
+	for _, v := range values {
+		if !math.IsNaN(v) {
+			sum += v
+			any = true
+		}
+	}
+	if !any {
+		return nil
+	}
+	return &sum
+}
+
+// String writes a figure with its interval.
+func (f Figure) String() string {
+	if f.Value == nil {
+		return Text(nil)
+	}
+	return fmt.Sprintf("%s [%s, %s]", Text(f.Value), Text(f.Low), Text(f.High))
+}
+
+// Text writes a number that may not be known.
+func Text(v *float64) string {
+	if v == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.4g", *v)
+}
+
+// Cell makes a name fit for a table in Markdown.
+func Cell(name string) string {
+	return strings.NewReplacer("|", "\\|", "\n", " ", "\r", "").Replace(name)
+}

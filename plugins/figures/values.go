@@ -1,0 +1,86 @@
+package figures
+
+import (
+	"maps"
+
+	"github.com/zclconf/go-cty/cty"
+)
+
+// The types of figures as expressions see them.
+var (
+	FigureType   = numbers()
+	TotalType    = numbers("total")
+	LatencyType  = numbers("p50", "p95")
+	ContrastType = numbers("p", "p_adjusted", "detectable")
+	// UsageTypes are those of what an answer took, by attribute.
+	UsageTypes = map[string]cty.Type{"cost": TotalType, "tokens": TotalType, "latency": LatencyType}
+)
+
+// numbers is the type of a figure with further numbers.
+func numbers(more ...string) cty.Type {
+	attrs := map[string]cty.Type{}
+	for _, name := range append([]string{"value", "low", "high", "n"}, more...) {
+		attrs[name] = cty.Number
+	}
+	return cty.Object(attrs)
+}
+
+// Object is the value of a figure.
+func (f Figure) Object() cty.Value { return f.with(nil) }
+
+func (f Figure) with(more map[string]*float64) cty.Value {
+	attrs := map[string]cty.Value{"value": number(f.Value), "low": number(f.Low), "high": number(f.High), "n": cty.NumberIntVal(int64(f.N))}
+	for name, v := range more {
+		attrs[name] = number(v)
+	}
+	return cty.ObjectVal(attrs)
+}
+
+func number(v *float64) cty.Value {
+	if v == nil {
+		return cty.NullVal(cty.Number)
+	}
+	return cty.NumberFloatVal(*v)
+}
+
+// Attributes are the values of what the answers took.
+func (u Usage) Attributes() map[string]cty.Value {
+	return map[string]cty.Value{
+		"cost":    u.Cost.with(map[string]*float64{"total": u.Cost.Total}),
+		"tokens":  u.Tokens.with(map[string]*float64{"total": u.Tokens.Total}),
+		"latency": u.Latency.with(map[string]*float64{"p50": u.Latency.P50, "p95": u.Latency.P95}),
+	}
+}
+
+// Object is the value of all differences.
+func (d Differences) Object() cty.Value {
+	pairs := map[string]cty.Value{}
+	for pair, metrics := range d {
+		attrs := map[string]cty.Value{}
+		for name, c := range metrics {
+			attrs[name] = c.with(map[string]*float64{"p": c.P, "p_adjusted": c.PAdjusted, "detectable": c.Detectable})
+		}
+		pairs[pair] = cty.ObjectVal(attrs)
+	}
+	return cty.ObjectVal(pairs)
+}
+
+// ValueTypes are the types of the attributes subjects and differences: each
+// subject has the figures of the metrics, what its answers took, and more.
+func ValueTypes(subjects, metrics []string, more map[string]cty.Type) map[string]cty.Type {
+	figures, contrasts := maps.Clone(more), map[string]cty.Type{}
+	maps.Copy(figures, UsageTypes)
+	for _, name := range metrics {
+		figures[name], contrasts[name] = FigureType, ContrastType
+	}
+	all, differences := map[string]cty.Type{}, map[string]cty.Type{}
+	for _, first := range subjects {
+		all[first] = cty.Object(figures)
+		for _, second := range subjects {
+			if first != second {
+				differences[Pair(first, second)] = cty.Object(contrasts)
+			}
+		}
+	}
+	return map[string]cty.Type{"subjects": cty.Object(all), "differences": cty.Object(differences)}
+}

@@ -1,0 +1,278 @@
+package subjects
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/quern-dev/quern/plugins/prompting"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// Answer is what a subject says to a row.
+type Answer struct {
+	// Request is the JSON of what a model was asked, and Question its last
+	// message of the user.
+	Request  []byte
+	Question string
+	// Err says why there is no answer that counts. Response may be nil then.
+	Err      error
+	Response *llm.Response
+	// Free is set for what costs nothing since no model was called.
+	Free bool
+	// Confidence of a trained model; nil: it says none.
+	Confidence *float64
+}
+
+// Asking asks a subject's model. The response may be nil beside an error.
+type Asking func(ctx context.Context, host *plugin.Host, s *Subject, r *llm.Request, draw int) (*llm.Response, error)
+
+// Plainly passes on what the prompt says, and takes any answer.
+func Plainly(ctx context.Context, host *plugin.Host, s *Subject, r *llm.Request, draw int) (*llm.Response, error) {
+	return host.Chat(ctx, s.Model, r, draw)
+}
+
+// Run is what a panel needs of plugin.Run.
+type Run interface {
+	Host() *plugin.Host
+	Model(plugin.Model) *plugin.RunModel
+	Dataset(plugin.Dataset) *plugin.DatasetInput
+}
+
+// Panel are the subjects of a run. It belongs to one goroutine.
+type Panel struct {
+	// Repeats is how often models are asked for each row.
+	Repeats int
+	// Ask is how they are asked.
+	Ask Asking
+	// Skip names rows that no model is asked about; nil: there are none.
+	Skip func(row int) bool
+
+	run      Run
+	subjects []Subject
+	// pools are the examples that the subjects' prompts draw from.
+	pools []*prompting.Pool
+}
+
+// NewPanel reads the examples that prompts draw from. Models are asked once for
+// each row, plainly.
+func NewPanel(ctx context.Context, run Run, all []Subject) (*Panel, error) {
+	p := &Panel{Repeats: 1, Ask: Plainly, run: run, subjects: all, pools: make([]*prompting.Pool, len(all))}
+	for i := range all {
+		if !all[i].Asked() {
+			continue
+		}
+		var err error
+		p.pools[i], err = prompting.NewPool(ctx, run.Host(), all[i].Prompt, run.Dataset(prompting.Dataset(all[i].Prompt)))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// openCalls is how many calls are open at the same time: what bounds them is
+// the models' own limits.
+const openCalls = 1024
+
+// Answers gets the answers of all subjects to some rows, by subject, draw and
+// row. An error is one of the run; those of a row are in its answer.
+func (p *Panel) Answers(ctx context.Context, rec arrow.RecordBatch) ([][][]*Answer, error) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(openCalls)
+	all := make([][][]*Answer, len(p.subjects))
+	for i := range p.subjects {
+		s := &p.subjects[i]
+		all[i] = make([][]*Answer, p.Repeats)
+		for d := range all[i] {
+			all[i][d] = make([]*Answer, rec.NumRows())
+		}
+		var err error
+		switch {
+		case s.Asked():
+			p.chat(ctx, g, i, rec, all[i])
+		case s.Model.Given():
+			err = p.predict(ctx, s, rec, all[i])
+		default:
+			err = column(s, rec, all[i])
+		}
+		if err != nil {
+			return nil, errors.Join(err, g.Wait())
+		}
+	}
+	return all, g.Wait()
+}
+
+// chat asks a model by a prompt, for each row and draw.
+func (p *Panel) chat(ctx context.Context, g *errgroup.Group, at int, rec arrow.RecordBatch, to [][]*Answer) {
+	s := &p.subjects[at]
+	prompts, near := Texts(rec, s.Prompt.Key), Texts(rec, prompting.ByKey(s.Prompt.Key))
+	host := p.run.Host()
+	for i := range int(rec.NumRows()) {
+		text, ok := Text(prompts, i)
+		by, _ := Text(near, i)
+		answers := make([]*Answer, len(to))
+		for d := range to {
+			answers[d] = &Answer{}
+			to[d][i] = answers[d]
+		}
+		if p.Skip != nil && p.Skip(i) {
+			continue
+		}
+		g.Go(func() error {
+			request, err := p.request(ctx, at, text, ok, by)
+			if err != nil {
+				for _, a := range answers {
+					a.Err = err
+				}
+				return ofRun(err)
+			}
+			encoded, err := request.Encode()
+			if err != nil {
+				return err
+			}
+			for d, a := range answers {
+				a.Request, a.Question = encoded, lastUser(request)
+				a.Response, a.Err = p.Ask(ctx, host, s, request, d)
+				if a.Err != nil && !prompting.OfRow(a.Err) {
+					return a.Err
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// badPrompt is the error of a prompt that can't be asked for a row.
+type badPrompt struct{ error }
+
+// ofRun passes on errors of the run.
+func ofRun(err error) error {
+	var bad *badPrompt
+	if errors.As(err, &bad) || prompting.OfRow(err) {
+		return nil
+	}
+	return err
+}
+
+func (p *Panel) request(ctx context.Context, at int, text string, ok bool, by string) (*llm.Request, error) {
+	if !ok {
+		return nil, &badPrompt{errors.New("the prompt has no value for this row")}
+	}
+	read, err := prompting.Read(text)
+	if err != nil {
+		return nil, &badPrompt{err}
+	}
+	return read.Request, p.pools[at].Fill(ctx, read, by)
+}
+
+func lastUser(r *llm.Request) string {
+	for i := len(r.Messages) - 1; i >= 0; i-- {
+		if r.Messages[i].Role == llm.User {
+			return r.Messages[i].Content
+		}
+	}
+	return ""
+}
+
+// answered sets a row's answer that is not drawn, and so the same each time.
+func answered(to [][]*Answer, i int, text string, ok bool, confidence *float64, err error) {
+	if !ok && err == nil {
+		err = ErrNoAnswer
+	}
+	for d := range to {
+		a := &Answer{Err: err, Free: true, Confidence: confidence}
+		if err == nil {
+			a.Response = &llm.Response{Text: text}
+		}
+		to[d][i] = a
+	}
+}
+
+// ErrNoAnswer says that a column has no value for the row, or that a trained
+// model gave none.
+var ErrNoAnswer = errors.New("there is no answer")
+
+func column(s *Subject, rec arrow.RecordBatch, to [][]*Answer) error {
+	values := Texts(rec, s.Key)
+	if values == nil {
+		return fmt.Errorf("subject %q is no column of strings", s.Name)
+	}
+	for i := range int(rec.NumRows()) {
+		text, ok := Text(values, i)
+		answered(to, i, strings.Clone(text), ok, nil, nil)
+	}
+	return nil
+}
+
+// predict applies a trained model.
+func (p *Panel) predict(ctx context.Context, s *Subject, rec arrow.RecordBatch, to [][]*Answer) error {
+	model := p.run.Model(s.Model)
+	columns := make([]arrow.Array, len(s.Inputs))
+	for i, input := range s.Inputs {
+		found := rec.Schema().FieldIndices(s.feature(input))
+		if len(found) == 0 {
+			return fmt.Errorf("the rows have no column for the input %q of subject %q", input, s.Name)
+		}
+		columns[i] = rec.Column(found[0])
+	}
+	in := array.NewRecordBatch(model.Signature.Inputs.Arrow(), columns, rec.NumRows())
+	defer in.Release()
+	out, failed, err := model.Predict(ctx, in)
+	if err != nil {
+		return fmt.Errorf("let subject %q predict: %w", s.Name, err)
+	}
+	defer out.Release()
+	labels := Texts(out, s.Label)
+	confidence, sure := number(out, s.Confidence)
+	if labels == nil || s.Confidence != "" && !sure {
+		return fmt.Errorf("let subject %q predict: its model answers with columns other than its signature says: %s", s.Name, out.Schema())
+	}
+	errs := map[int]error{}
+	for _, f := range failed {
+		errs[f.Row] = errors.New(f.Message)
+	}
+	for i := range int(rec.NumRows()) {
+		text, ok := Text(labels, i)
+		var how *float64
+		if sure && confidence.IsValid(i) && errs[i] == nil {
+			v := confidence.Value(i)
+			how = &v
+		}
+		answered(to, i, strings.Clone(text), ok, how, errs[i])
+	}
+	return nil
+}
+
+func number(rec arrow.RecordBatch, name string) (*array.Float64, bool) {
+	at := rec.Schema().FieldIndices(name)
+	if name == "" || len(at) == 0 {
+		return nil, false
+	}
+	a, ok := rec.Column(at[0]).(*array.Float64)
+	return a, ok
+}
+
+// Texts is a column of strings; nil: there is none of that name.
+func Texts(rec arrow.RecordBatch, name string) *array.String {
+	at := rec.Schema().FieldIndices(name)
+	if name == "" || len(at) == 0 {
+		return nil
+	}
+	a, _ := rec.Column(at[0]).(*array.String)
+	return a
+}
+
+// Text is a value of such a column; false: there is none.
+func Text(a *array.String, i int) (string, bool) {
+	if a == nil || a.IsNull(i) {
+		return "", false
+	}
+	return a.Value(i), true
+}
