@@ -19,7 +19,7 @@ help: ## List the targets
 .PHONY: build
 build: ## Build bin/quern and the plugins that are programs of their own
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/quern ./cmd/quern
-	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/quern-plugin-sql ./plugins/sql
+	for plugin in anthropic openai sql; do $(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/quern-plugin-$$plugin ./plugins/$$plugin || exit 1; done
 
 .PHONY: demo
 demo: build ## Build everything and run the banking77 example from nothing

@@ -43,9 +43,11 @@ func withBinaries(run func() int) (code int, err error) {
 	}
 	defer os.RemoveAll(dir)
 	for program, args := range map[string][]string{
-		"quern":             {"./cmd/quern"},
-		"quern-plugin-sql":  {"-tags", "duckdb_arrow", "./plugins/sql"},
-		"quern-plugin-test": {"./cmd/quern/testdata/plugin"},
+		"quern":                  {"./cmd/quern"},
+		"quern-plugin-anthropic": {"./plugins/anthropic"},
+		"quern-plugin-openai":    {"./plugins/openai"},
+		"quern-plugin-sql":       {"-tags", "duckdb_arrow", "./plugins/sql"},
+		"quern-plugin-test":      {"./cmd/quern/testdata/plugin"},
 	} {
 		build := exec.Command("go", append([]string{"build", "-o", filepath.Join(dir, program)}, args...)...)
 		build.Dir = "../.."

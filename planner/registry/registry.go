@@ -63,7 +63,7 @@ type Requirement struct {
 }
 
 // Bundled are the plugins that come with quern as programs of their own.
-var Bundled = []string{"sql"}
+var Bundled = []string{"anthropic", "openai", "sql"}
 
 // Registry is safe for use by several goroutines.
 type Registry struct {
@@ -96,11 +96,15 @@ type entry struct {
 	always []string
 }
 
-// builtinEnvironment are the variables of the model types that come with
-// quern: keys, where Ollama is, and how the network is reached.
-var builtinEnvironment = []string{
-	"OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OLLAMA_HOST",
-	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
+// network are the variables that say how the network is reached.
+var network = []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+
+// environments are the variables that the plugins of quern see whatever their
+// configuration says: the key of a vendor only that vendor's plugin.
+var environments = map[string][]string{
+	Builtin:     append([]string{"OLLAMA_HOST"}, network...),
+	"openai":    append([]string{"OPENAI_API_KEY"}, network...),
+	"anthropic": append([]string{"ANTHROPIC_API_KEY"}, network...),
 }
 
 // Open finds the programs and checks them against the lock file. It starts
@@ -115,11 +119,11 @@ func Open(options Options) (*Registry, hcl.Diagnostics) {
 		options: options, digests: openDigests(options.CacheDir), schemas: schemaCache{options.CacheDir},
 		plugins: map[string]*entry{},
 	}
-	r.add(&entry{name: Builtin, source: Builtin, program: options.Program, args: options.BuiltinArgs, always: builtinEnvironment})
+	r.add(&entry{name: Builtin, source: Builtin, program: options.Program, args: options.BuiltinArgs, always: environments[Builtin]})
 	for _, name := range options.Bundled {
 		program := filepath.Join(filepath.Dir(options.Program), programName(name))
 		if isProgram(program) {
-			r.add(&entry{name: name, source: Builtin, program: program})
+			r.add(&entry{name: name, source: Builtin, program: program, always: environments[name]})
 		}
 	}
 	return r, r.addRequired()

@@ -165,12 +165,13 @@ func TestBuiltinTypesAreFoundByName(t *testing.T) {
 	}
 }
 
-func TestOnlyTheBuiltinPluginSeesTheKeysOfModels(t *testing.T) {
+func TestOnlyTheVendorsOwnPluginSeesItsKey(t *testing.T) {
 	t.Setenv("OPENAI_API_KEY", "12345")
 	p := newPlace(t)
-	p.program(filepath.Join(p.bin, "quern-plugin-sql"), "sql")
+	p.program(filepath.Join(p.bin, "quern-plugin-openai"), "openai")
+	p.program(filepath.Join(p.bin, "quern-plugin-anthropic"), "anthropic")
 	r := p.open(p.options())
-	for name, want := range map[string]string{registry.Builtin: "sees 5 bytes", "sql": "sees 0 bytes"} {
+	for name, want := range map[string]string{"openai": "sees 5 bytes", "anthropic": "sees 0 bytes", registry.Builtin: "sees 0 bytes"} {
 		r.SetConfig(name, cty.ObjectVal(map[string]cty.Value{"colour": cty.StringVal("key")}))
 		r.SetEnvironment(name, []string{"QUERN_TEST_OTHER"})
 		if _, err := r.Client(t.Context(), name); err == nil || !strings.Contains(err.Error(), want) {

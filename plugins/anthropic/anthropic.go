@@ -1,6 +1,4 @@
-// Package anthropic gives Claude models. It goes through Anthropic's own SDK,
-// whose retries are off: quern's are in their place.
-package anthropic
+package main
 
 import (
 	"context"
@@ -25,13 +23,6 @@ const (
 	// API wants a number.
 	defaultTokens = 4096
 )
-
-// Types returns the types of this package.
-func Types() []plugin.Type {
-	return []plugin.Type{plugin.Provider(plugin.Info{
-		Name: "anthropic", Doc: doc, Behaviour: 1,
-	}, impl{})}
-}
 
 type args struct {
 	Name    string `quern:"name,required" doc:"The model's name, such as \"claude-haiku-4-5\"."`

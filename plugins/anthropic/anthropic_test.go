@@ -1,4 +1,4 @@
-package anthropic
+package main
 
 import (
 	"encoding/json"
@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/quern-dev/quern/sdk/go/llm"
-	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
@@ -42,8 +41,7 @@ func chat(t *testing.T, url string, more map[string]any, r *llm.Request) (*llm.R
 	for k, v := range more {
 		args[k] = v
 	}
-	p := plugin.Plugin{Name: "builtin", Version: "0.1.0", Types: Types()}
-	return plugintest.Chat(t, p, plugintest.Case{Type: "anthropic", Args: args}, r)
+	return plugintest.Chat(t, offer(), plugintest.Case{Type: "anthropic", Args: args}, r)
 }
 
 const hello = `{"id":"m","type":"message","role":"assistant","model":"claude-test-1","stop_reason":"end_turn",

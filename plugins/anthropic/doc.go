@@ -1,4 +1,4 @@
-package anthropic
+package main
 
 const doc = `A Claude model.
 

@@ -1,4 +1,4 @@
-package anthropic
+package main
 
 import "github.com/quern-dev/quern/plugins/provider"
 

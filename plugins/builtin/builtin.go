@@ -1,4 +1,4 @@
-// Package builtin assembles the plugins that come with quern and need no C
+// Package builtin assembles the plugins that come with quern and need no large
 // library. They are served by the quern binary itself, started again in that
 // role, over the same protocol as any other.
 package builtin
@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/quern-dev/quern/plugins/annotation"
-	"github.com/quern-dev/quern/plugins/anthropic"
 	"github.com/quern-dev/quern/plugins/classification"
 	"github.com/quern-dev/quern/plugins/directory"
 	"github.com/quern-dev/quern/plugins/evaluation"
@@ -18,7 +17,6 @@ import (
 	"github.com/quern-dev/quern/plugins/llm"
 	"github.com/quern-dev/quern/plugins/models"
 	"github.com/quern-dev/quern/plugins/ollama"
-	"github.com/quern-dev/quern/plugins/openai"
 	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/plugins/rules"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -49,8 +47,6 @@ func Plugin() plugin.Plugin {
 			classification.Types(),
 			evaluation.Types(),
 			directory.Types(root),
-			openai.Types(),
-			anthropic.Types(),
 			ollama.Types(),
 			exec.Types(root),
 		),

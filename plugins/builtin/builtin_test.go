@@ -128,7 +128,7 @@ func TestEveryTypeAndArgumentIsDocumented(t *testing.T) {
 	}
 	want := "source csv, source jsonl, source parquet, transform map, transform filter, transform split, transform sample, " +
 		"label rules, label llm, label model, label vote, evaluate agreement, train linear, evaluate classification, evaluate prompt, deploy directory, " +
-		"model openai, model anthropic, model ollama, model exec"
+		"model ollama, model exec"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("types: %s\nwant:  %s", got, want)
 	}

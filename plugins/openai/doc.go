@@ -1,4 +1,4 @@
-package openai
+package main
 
 const doc = `A language model behind an endpoint that speaks OpenAI's API.
 

@@ -1,7 +1,4 @@
-// Package openai gives models behind the API that OpenAI defined and many
-// others serve: Azure, vLLM, llama.cpp, LM Studio. It goes through OpenAI's own
-// SDK, whose retries are off: quern's are in their place.
-package openai
+package main
 
 import (
 	"context"
@@ -23,13 +20,6 @@ const (
 	keyVariable  = "OPENAI_API_KEY"
 	officialHost = "api.openai.com"
 )
-
-// Types returns the types of this package.
-func Types() []plugin.Type {
-	return []plugin.Type{plugin.Provider(plugin.Info{
-		Name: "openai", Doc: doc, Behaviour: 1,
-	}, impl{})}
-}
 
 type args struct {
 	Name    string `quern:"name,required" doc:"The model's name at the endpoint; of Azure's older addresses the deployment's."`

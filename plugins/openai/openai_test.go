@@ -1,4 +1,4 @@
-package openai
+package main
 
 import (
 	"context"
@@ -16,13 +16,8 @@ import (
 
 	"github.com/quern-dev/quern/plugins/openai/openaitest"
 	"github.com/quern-dev/quern/sdk/go/llm"
-	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
-
-func testPlugin() plugin.Plugin {
-	return plugin.Plugin{Name: "builtin", Version: "0.1.0", Types: Types()}
-}
 
 func endpoint(t *testing.T, o openaitest.Options) *openaitest.Endpoint {
 	t.Helper()
@@ -48,7 +43,7 @@ func ask(text string) *llm.Request {
 
 func chat(t *testing.T, url string, more map[string]any, r *llm.Request) (*llm.Response, error) {
 	t.Helper()
-	return plugintest.Chat(t, testPlugin(), caseAt(url, more), r)
+	return plugintest.Chat(t, offer(), caseAt(url, more), r)
 }
 
 func failure(t *testing.T, err error) *llm.CallError {
@@ -248,7 +243,7 @@ func TestAKeyIsInNoMessage(t *testing.T) {
 
 func TestWithoutAKeyOpenAIIsNotAsked(t *testing.T) {
 	t.Setenv(keyVariable, "")
-	_, err := plugintest.Chat(t, testPlugin(), plugintest.Case{Type: "openai", Args: map[string]any{"name": "gpt-4o-mini"}}, ask("x"))
+	_, err := plugintest.Chat(t, offer(), plugintest.Case{Type: "openai", Args: map[string]any{"name": "gpt-4o-mini"}}, ask("x"))
 	if got := failure(t, err); got.Temporary || !strings.Contains(got.Message, "OPENAI_API_KEY") {
 		t.Errorf("got %#v", got)
 	}
@@ -256,7 +251,7 @@ func TestWithoutAKeyOpenAIIsNotAsked(t *testing.T) {
 
 func TestEmbeddingsComeInOrder(t *testing.T) {
 	e := endpoint(t, openaitest.Options{})
-	got, err := plugintest.Embed(t, testPlugin(), caseAt(e.URL(), map[string]any{"dimensions": 8}), "red apple", "green pear")
+	got, err := plugintest.Embed(t, offer(), caseAt(e.URL(), map[string]any{"dimensions": 8}), "red apple", "green pear")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +271,7 @@ func TestEmbeddingsComeInOrder(t *testing.T) {
 func TestWhatIsKnownOfAModel(t *testing.T) {
 	info := func(args map[string]any) string {
 		t.Helper()
-		got, err := plugintest.Prepare(t, testPlugin(), plugintest.Case{Type: "openai", Args: args})
+		got, err := plugintest.Prepare(t, offer(), plugintest.Case{Type: "openai", Args: args})
 		if err != nil || len(got.Errors) > 0 {
 			t.Fatalf("got %v, %v", got, err)
 		}
@@ -304,7 +299,7 @@ func TestWhatIsKnownOfAModel(t *testing.T) {
 }
 
 func TestMistakesAreToldAtTheirArguments(t *testing.T) {
-	got, err := plugintest.Prepare(t, testPlugin(), plugintest.Case{Type: "openai", Args: map[string]any{
+	got, err := plugintest.Prepare(t, offer(), plugintest.Case{Type: "openai", Args: map[string]any{
 		"name": "m", "base_url": "localhost:8000", "temperature": -1, "retries": -1, "extra": "x",
 		"price": []map[string]any{{"input": -1}},
 	}})
