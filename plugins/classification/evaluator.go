@@ -335,7 +335,12 @@ func (s *scored) differences(names []string, sample *figures.Sample, o stats.Opt
 		if err != nil {
 			return figures.Contrast{}, err
 		}
-		return figures.ContrastOf(c, int(s.rows)), nil
+		c.Estimate = c.Within(-1, 1)
+		out := figures.ContrastOf(c, int(s.rows))
+		if c.Detectable > 1 {
+			out.Detectable = nil // so many rows can show no difference at all
+		}
+		return out, nil
 	})
 }
 
