@@ -77,14 +77,18 @@ func (g *generator) batch(from, to int) arrow.RecordBatch {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, rowSchema.Arrow())
 	defer b.Release()
 	ids, texts := b.Field(0).(*array.Int64Builder), b.Field(1).(*array.StringBuilder)
-	text := make([]byte, 0, 2*textBytes)
 	for id := from; id < to; id++ {
-		text = text[:0]
-		for len(text) < textBytes-6 {
-			text = append(append(text, g.words[g.random.IntN(len(g.words))]...), ' ')
-		}
 		ids.Append(int64(id))
-		texts.Append(string(text[:len(text)-1]))
+		texts.Append(g.text(textBytes))
 	}
 	return b.NewRecordBatch()
+}
+
+// text makes a text of about so many bytes.
+func (g *generator) text(bytes int) string {
+	text := make([]byte, 0, 2*bytes)
+	for len(text) < bytes-6 {
+		text = append(append(text, g.words[g.random.IntN(len(g.words))]...), ' ')
+	}
+	return string(text[:len(text)-1])
 }

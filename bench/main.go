@@ -27,6 +27,7 @@ func main() {
 	flag.StringVar(&b.dir, "dir", "", "a folder for data and stores; default: a temporary one")
 	flag.IntVar(&b.rows, "rows", 1_000_000, "rows of the row-wise cases")
 	flag.IntVar(&b.manyRows, "many-rows", 10_000_000, "rows of the case that shows that memory is flat; 0: leave it out")
+	flag.StringVar(&b.promptfoo, "promptfoo", os.Getenv("PROMPTFOO"), "the promptfoo to measure beside, or $PROMPTFOO; default: the one on the path")
 	flag.StringVar(&only, "only", "", "cases to run, by commas: "+strings.Join(names(), ", "))
 	flag.StringVar(&markdown, "markdown", "", "write the table to this file, too")
 	flag.BoolVar(&keep, "keep", false, "keep the folder with data and stores")
@@ -72,6 +73,7 @@ func suites() []suite {
 		{"many-rows", flatMemory},
 		{"expression", expression},
 		{"terraform", terraform},
+		{"llm", languageModels},
 	}
 }
 
@@ -96,6 +98,7 @@ func chosen(list string) []suite {
 // bench is what all suites share.
 type bench struct {
 	quern, source, dir string
+	promptfoo          string
 	rows, manyRows     int
 }
 
@@ -121,7 +124,12 @@ func (b *bench) prepare() error {
 	if err := os.MkdirAll(b.plugins(), 0o755); err != nil {
 		return err
 	}
-	_, err := run(b.source, nil, "go", "build", "-o", filepath.Join(b.plugins(), "quern-plugin-bench"), "./bench/plugin")
+	return b.build(filepath.Join(b.plugins(), "quern-plugin-bench"), "./bench/plugin")
+}
+
+// build builds a program of this folder.
+func (b *bench) build(to, of string) error {
+	_, err := run(b.source, nil, "go", "build", "-o", to, of)
 	return err
 }
 

@@ -37,19 +37,39 @@ const sampling = 10 * time.Millisecond
 // run runs a command in a folder and waits for it. Its output is shown when it
 // fails.
 func run(dir string, env []string, program string, args ...string) (usage, error) {
-	cmd := exec.Command(program, args...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	start := time.Now()
-	if err := cmd.Start(); err != nil {
+	p, err := start(dir, env, program, args...)
+	if err != nil {
 		return usage{}, err
 	}
-	w := watch(cmd.Process.Pid)
-	err := cmd.Wait()
-	u := usage{wall: time.Since(start), peaks: w.stop()}
+	return p.wait()
+}
+
+// running is a command that is under way.
+type running struct {
+	cmd     *exec.Cmd
+	out     bytes.Buffer
+	started time.Time
+	watcher *watcher
+}
+
+// start starts a command; the caller waits for it.
+func start(dir string, env []string, program string, args ...string) (*running, error) {
+	p := &running{cmd: exec.Command(program, args...), started: time.Now()}
+	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	p.watcher = watch(p.cmd.Process.Pid)
+	return p, nil
+}
+
+func (p *running) wait() (usage, error) {
+	err := p.cmd.Wait()
+	u := usage{wall: time.Since(p.started), peaks: p.watcher.stop()}
 	if err != nil {
-		return u, fmt.Errorf("%s %s: %w\n%s", filepath.Base(program), strings.Join(args, " "), err, tail(out.String(), 4000))
+		program, args := filepath.Base(p.cmd.Args[0]), strings.Join(p.cmd.Args[1:], " ")
+		return u, fmt.Errorf("%s %s: %w\n%s", program, args, err, tail(p.out.String(), 4000))
 	}
 	return u, nil
 }

@@ -68,9 +68,17 @@ func megabytes(n int64) string {
 
 func rate(perSecond int) string {
 	if perSecond < 1_000_000 {
-		return fmt.Sprintf("%d,%03d rows/s", perSecond/1000, perSecond%1000)
+		return thousands(int64(perSecond)) + " rows/s"
 	}
 	return fmt.Sprintf("%.2f M rows/s", float64(perSecond)/1e6)
+}
+
+// thousands writes a number below a million with a separator.
+func thousands(n int64) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 }
 
 func count(n int) string { return fmt.Sprintf("%d rows", n) }
