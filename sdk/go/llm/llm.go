@@ -6,7 +6,11 @@
 // what responses are cached by.
 package llm
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+	"sync/atomic"
+)
 
 // Request asks a model for one answer. What is not set is left to the model's
 // block, and behind that to the provider.
@@ -144,9 +148,22 @@ func canonical(raw json.RawMessage) (json.RawMessage, error) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
+	if last := lastCanonical.Load(); last != nil && bytes.Equal(raw, last.raw) {
+		return last.canonical, nil
+	}
 	var v any
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return nil, err
 	}
-	return json.Marshal(v)
+	out, err := json.Marshal(v)
+	if err == nil {
+		lastCanonical.Store(&canonicalised{bytes.Clone(raw), out})
+	}
+	return out, err
 }
+
+// lastCanonical is what canonical did last: all requests of a stage have the
+// same schema.
+var lastCanonical atomic.Pointer[canonicalised]
+
+type canonicalised struct{ raw, canonical json.RawMessage }
