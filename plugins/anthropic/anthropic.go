@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/anthropics/anthropic-sdk-go"
@@ -26,7 +25,8 @@ const (
 
 type args struct {
 	Name    string `quern:"name,required" doc:"The model's name, such as \"claude-haiku-4-5\"."`
-	BaseURL string `quern:"base_url,operational" default:"\"https://api.anthropic.com\"" doc:"The endpoint's address, up to and without /v1/messages."`
+	BaseURL string `quern:"base_url" default:"\"https://api.anthropic.com\"" doc:"The endpoint's address, up to and without /v1/messages. A model at another endpoint is another model, and its answers are asked for anew; see address."`
+	provider.Moved
 	provider.Secret
 	provider.Sampling
 	Effort string `quern:"effort" oneof:"low,medium,high,xhigh,max" doc:"How much effort the model puts into an answer, where it lets one choose."`
@@ -43,10 +43,10 @@ type impl struct{}
 func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a := p.Args
 	provider.Check(p, &a.Sampling, &a.Limits)
-	if p.Known("base_url") {
-		u, err := url.Parse(a.BaseURL)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			p.Errorf("base_url", "base_url is no address\nWrite it with http:// or https://.")
+	if p.Known("base_url") && p.Known("address") {
+		u := provider.URL(a.Endpoint(a.BaseURL))
+		if u == nil {
+			p.Errorf(a.Argument(), "%s is no address\nWrite it with http:// or https://.", a.Argument())
 			return nil
 		}
 		a.official = u.Hostname() == officialHost
@@ -67,7 +67,7 @@ func (impl) Open(_ context.Context, a *args) error {
 	a.key = a.Key(keyVariable)
 	// The service is made without the SDK's client, which would take settings
 	// from the environment.
-	base := strings.TrimSuffix(strings.TrimSuffix(a.BaseURL, "/"), "/v1") + "/"
+	base := strings.TrimSuffix(strings.TrimSuffix(a.Endpoint(a.BaseURL), "/"), "/v1") + "/"
 	a.messages = anthropic.NewMessageService(
 		option.WithBaseURL(base), option.WithMaxRetries(0), option.WithHTTPClient(provider.Client),
 	)

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 
@@ -43,7 +42,8 @@ model "ollama" "local" {
 
 type args struct {
 	Name    string `quern:"name,required" doc:"The model's name, as 'ollama list' shows it."`
-	BaseURL string `quern:"base_url,operational" doc:"The server's address, up to and without /api/chat."`
+	BaseURL string `quern:"base_url" doc:"The server's address, up to and without /api/chat. A model at another server that is named here is another model, and its answers are asked for anew; see address. The address in OLLAMA_HOST makes no such difference."`
+	provider.Moved
 	provider.Secret
 	provider.Sampling
 	Context   *int64 `quern:"context" doc:"The size of the context, in tokens; longer prompts are cut by the server."`
@@ -61,8 +61,8 @@ type impl struct{}
 func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a := p.Args
 	provider.Check(p, &a.Sampling, &a.Limits)
-	if p.Known("base_url") && a.address() == "" {
-		p.Errorf("base_url", "base_url is no address\nWrite it with http:// or https://, such as %q.", defaultAddress)
+	if p.Known("base_url") && p.Known("address") && a.address() == "" {
+		p.Errorf(a.Argument(), "%s is no address\nWrite it with http:// or https://, such as %q.", a.Argument(), defaultAddress)
 	}
 	p.SetModelInfo(a.Info("", provider.Free()))
 	return nil
@@ -70,8 +70,9 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 
 // address is the server's; "": what was given is none.
 func (a *args) address() string {
-	given := a.BaseURL
-	if given == "" {
+	given := a.Endpoint(a.BaseURL)
+	configured := given != ""
+	if !configured {
 		given = os.Getenv(hostVariable)
 		if given != "" && !strings.Contains(given, "://") {
 			given = "http://" + given
@@ -80,11 +81,11 @@ func (a *args) address() string {
 	if given == "" {
 		return defaultAddress
 	}
-	u, err := url.Parse(given)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	u := provider.URL(given)
+	if u == nil {
 		return ""
 	}
-	if a.BaseURL == "" && u.Port() == "" {
+	if !configured && u.Port() == "" {
 		u.Host = u.Hostname() + ":11434"
 	}
 	return strings.TrimSuffix(u.String(), "/")

@@ -23,7 +23,8 @@ const (
 
 type args struct {
 	Name    string `quern:"name,required" doc:"The model's name at the endpoint; of Azure's older addresses the deployment's."`
-	BaseURL string `quern:"base_url,operational" default:"\"https://api.openai.com/v1\"" doc:"The endpoint's address, up to and without /chat/completions."`
+	BaseURL string `quern:"base_url" default:"\"https://api.openai.com/v1\"" doc:"The endpoint's address, up to and without /chat/completions. A model at another endpoint is another model, and its answers are asked for anew; see address."`
+	provider.Moved
 	provider.Secret
 	Organization string `quern:"organization,operational" doc:"The organisation that is billed."`
 	Project      string `quern:"project,operational" doc:"The project that is billed."`
@@ -50,9 +51,9 @@ type impl struct{}
 func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a := p.Args
 	provider.Check(p, &a.Sampling, &a.Limits)
-	u := a.locate(p.Known("base_url"))
+	u := a.locate(p.Known("base_url") && p.Known("address"))
 	if u == nil {
-		p.Errorf("base_url", "base_url is no address\nWrite it with http:// or https://, such as \"http://127.0.0.1:8000/v1\".")
+		p.Errorf(a.Argument(), "%s is no address\nWrite it with http:// or https://, such as \"http://127.0.0.1:8000/v1\".", a.Argument())
 	}
 	if a.Extra != cty.NilVal && !a.Extra.IsNull() && !a.Extra.Type().IsObjectType() && !a.Extra.Type().IsMapType() {
 		p.Errorf("extra", "extra has to be an object\nIts attributes become fields of the request's body.")
@@ -73,13 +74,13 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	return nil
 }
 
-// locate finds out whose endpoint base_url is; nil: nobody's.
+// locate finds out whose endpoint it is; nil: nobody's.
 func (a *args) locate(known bool) *url.URL {
 	if !known {
 		return &url.URL{}
 	}
-	u, err := url.Parse(a.BaseURL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	u := provider.URL(a.Endpoint(a.BaseURL))
+	if u == nil {
 		return nil
 	}
 	a.official = u.Hostname() == officialHost
@@ -92,7 +93,7 @@ func (impl) Open(_ context.Context, a *args) error {
 	a.key = a.Key(keyVariable)
 	// Not by the SDK's own functions, which would take settings from the
 	// environment.
-	base := a.BaseURL
+	base := a.Endpoint(a.BaseURL)
 	if !strings.HasSuffix(base, "/") {
 		base += "/"
 	}
