@@ -121,7 +121,7 @@ func (n *node) diagnosed(all []*pluginv1.Diagnostic) []*hcl.Diagnostic {
 	var diags []*hcl.Diagnostic
 	for _, d := range all {
 		subject := n.RangeOf(d.Argument)
-		out := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: d.Summary, Detail: d.Detail, Subject: subject}
+		out := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: diag.Capital(d.Summary), Detail: d.Detail, Subject: subject}
 		if d.Severity == pluginv1.Diagnostic_SEVERITY_WARNING {
 			out.Severity = hcl.DiagWarning
 		}

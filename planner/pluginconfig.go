@@ -22,7 +22,7 @@ func (b *builder) configurePlugins() {
 
 func (b *builder) configurePlugin(cfg *config.Plugin) {
 	fail := func(err error) {
-		b.report(diag.Errorf(&cfg.Range, "Plugin can't be configured", "%s", sentence(err)))
+		b.report(diag.Errorf(&cfg.Range, "Plugin can't be configured", "%s", diag.Sentence(err)))
 	}
 	found, err := b.Plugins.ConfigSchema(cfg.Name)
 	if err != nil {

@@ -3,7 +3,6 @@ package planner
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -72,22 +71,13 @@ func (b *builder) declareType(s *stage) {
 			t.behaviour += " " + b.Plugins.Describe()[plugin].Digest
 		}
 		if err != nil {
-			s.broken = b.report(diag.Errorf(s.cfg.TypeRange.Ptr(), "Unknown stage type", "%s", sentence(err)))
+			s.broken = b.report(diag.Errorf(s.cfg.TypeRange.Ptr(), "Unknown stage type", "%s", diag.Sentence(err)))
 			return
 		}
 		b.types[key] = t
 	}
 	s.typ = t
 	s.flawed = b.report(checkNames(s.cfg.Body, t.body, s.cfg.Addr.String())...)
-}
-
-// sentence makes an error's text one.
-func sentence(err error) string {
-	text := err.Error()
-	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "?") {
-		text += "."
-	}
-	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 func newStageType(t *pluginv1.Type, plugin string) (*stageType, error) {

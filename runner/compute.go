@@ -161,7 +161,6 @@ func (r *run) pluginRef(name string) action.PluginRef {
 // the state.
 func (r *run) settle(w *work, entry *action.Entry, res *StageResult) error {
 	made := &plan.Made{Outputs: map[string]plan.Artifact{}}
-	rows := int64(0)
 	res.Outputs = map[string]string{}
 	for port, ref := range entry.Outputs {
 		a, err := r.artifacts.get(ref)
@@ -170,11 +169,8 @@ func (r *run) settle(w *work, entry *action.Entry, res *StageResult) error {
 		}
 		made.Outputs[port] = seen(ref, a)
 		res.Outputs[port] = ref.Digest
-		if _, declared := w.Port(port); declared && port != portErrors {
-			rows += made.Outputs[port].Rows
-		}
 	}
-	res.Rows, res.ActionKey = rows, w.key
+	res.Rows, res.ActionKey = w.rowsOf(made), w.key
 	if entry.Value != nil {
 		made.Value, res.Value = entry.Value.Value, entry.Value.Value
 	}
@@ -192,6 +188,26 @@ func (r *run) settle(w *work, entry *action.Entry, res *StageResult) error {
 		DependsOn: w.DependsOn, Run: r.RunID, Updated: time.Now().UTC(),
 	})
 	return nil
+}
+
+// rowsOf is how many rows a stage was about: those that came out, all parts
+// together, or, of one that makes a model or a report, those that went in.
+func (w *work) rowsOf(made *plan.Made) int64 {
+	rows := int64(0)
+	if main, ok := w.Port(""); ok && main.Kind != plan.KindDataset {
+		for _, in := range w.inputs {
+			if d := in.artifact.Dataset; d != nil {
+				rows = max(rows, d.Rows)
+			}
+		}
+		return rows
+	}
+	for port, a := range made.Outputs {
+		if _, declared := w.Port(port); declared && port != portErrors {
+			rows += a.Rows
+		}
+	}
+	return rows
 }
 
 // model makes a model's artifact of its files.

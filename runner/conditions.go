@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/state"
@@ -85,12 +86,32 @@ func (r *run) gate(n *plan.Node, res *StageResult) error {
 	if err := r.check(n, plan.WhenGate); err != nil {
 		return err
 	}
-	res.Action, res.ActionKey = plan.Check, n.ActionKey
+	key, fields, err := r.gateKey(n)
+	if err != nil {
+		return err
+	}
+	res.Action, res.ActionKey = plan.Check, key
 	r.saver.set(n.Address, &state.Instance{
-		Address: n.Address, Kind: n.Kind, Definition: n.Definition, ActionKey: n.ActionKey,
-		Preimage: preimage(n.Preimage), DependsOn: n.DependsOn, Run: r.RunID, Updated: time.Now().UTC(),
+		Address: n.Address, Kind: n.Kind, Definition: key, ActionKey: key,
+		Preimage: preimage(fields), DependsOn: n.DependsOn, Run: r.RunID, Updated: time.Now().UTC(),
 	})
 	return nil
+}
+
+// gateKey is the key of a gate now that the values of its conditions are known.
+func (r *run) gateKey(n *plan.Node) (key string, fields []plan.Field, err error) {
+	if n.ActionKey != "" {
+		return n.ActionKey, n.Preimage, nil
+	}
+	known := *n
+	known.Conditions = make([]plan.Condition, len(n.Conditions))
+	for i, c := range n.Conditions {
+		var diags hcl.Diagnostics
+		if known.Conditions[i], diags = c.Resolve(r.vars(c.Test.Refs, c.Test.Secrets)); diags.HasErrors() {
+			return "", nil, &failure{diags}
+		}
+	}
+	return fingerprint.Definition(&known, nil)
 }
 
 // checkKept checks the conditions of an instance that stands as it is.

@@ -50,7 +50,7 @@ func (w *work) diagnostic(res *StageResult, d *pluginv1.Diagnostic) error {
 	if err := w.reported([]*pluginv1.Diagnostic{d}); err != nil {
 		return err
 	}
-	res.warn(w.RangeOf(d.GetArgument()), d.GetSummary(), "%s", d.GetDetail())
+	res.warn(w.RangeOf(d.GetArgument()), diag.Capital(d.GetSummary()), "%s", d.GetDetail())
 	return nil
 }
 
@@ -64,7 +64,7 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 	if f := (*failure)(nil); errors.As(err, &f) {
 		return f.diags
 	}
-	subject, summary, detail := n.Range.Ptr(), n.Address+" failed", err.Error()
+	subject, summary, detail := n.Range.Ptr(), "Stage failed", err.Error()
 	var (
 		own     *pluginError
 		rows    *rowwise.PluginError
@@ -101,7 +101,7 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 		summary = "The model does not answer"
 		detail = fmt.Sprintf("%s was stopped: %s. All answers that came are kept; apply again when it is back.", n.Address, down)
 	case errors.As(err, &panicky):
-		summary = "quern has a bug"
+		summary = "Bug in quern"
 		detail = fmt.Sprintf("%s could not be carried out. Please report this at https://github.com/quern-dev/quern/issues, with the text below.\n\n%s", n.Address, panicky)
 	case blob.Unavailable(err):
 		summary = "A stored file is missing or damaged"
@@ -109,7 +109,7 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 	case isPluginFailure(err):
 		summary = "Plugin failed"
 	}
-	return hcl.Diagnostics{diag.Errorf(subject, summary, "%s", detail)}
+	return hcl.Diagnostics{diag.Errorf(subject, diag.Capital(summary), "%s", diag.Capital(detail))}
 }
 
 func manyText(e *rowwise.TooManyErrors) string {

@@ -96,7 +96,8 @@ type StageResult struct {
 	Status          Status
 	Because         []string // of a skipped stage
 	ActionKey       string
-	// Rows that came out; of a row-wise stage the sum of the other three.
+	// Rows that came out, of a stage that makes a model or a report those that
+	// went in; of a row-wise stage the sum of the other three.
 	Rows, NewRows, ReusedRows, FailedRows int64
 	Outputs                               map[string]string // digests by port
 	Value                                 cty.Value

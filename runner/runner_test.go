@@ -77,6 +77,12 @@ func TestALifecycleRunsFromSourceToDeployment(t *testing.T) {
 	if n, _ := figures.GetAttr("counts").AsValueMap()["loud"].AsValueMap()["BETA"].AsBigFloat().Int64(); n != 1 {
 		t.Errorf("the figures of label.loud are %#v", figures)
 	}
+	if gate := p.state.Instances["gate.good"]; gate.Definition == "" || gate.ActionKey != gate.Definition || len(gate.Preimage) == 0 {
+		t.Errorf("the gate that was checked stands as %+v", gate)
+	}
+	if rows := p.stage(res, "evaluate.model").Rows; rows != 3 {
+		t.Errorf("the evaluation is said to be about %d rows", rows)
+	}
 	model := p.state.Instances["train.model"].Outputs[""]
 	if p.world.shelves["front"] != model.Digest {
 		t.Errorf("on the shelf is %v, the model is %s", p.world.shelves, model.Digest)
@@ -175,7 +181,7 @@ output "top" {
 		t.Errorf("got %v", got)
 	}
 	failed := p.stage(res, "transform.top").Diagnostics
-	if len(failed) != 1 || failed[0].Summary != "out of luck" || failed[0].Subject == nil {
+	if len(failed) != 1 || failed[0].Summary != "Out of luck" || failed[0].Subject == nil {
 		t.Errorf("told: %v", failed)
 	}
 	if _, ok := res.Outputs["top"]; ok {

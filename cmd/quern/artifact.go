@@ -11,6 +11,7 @@ import (
 
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"
 )
@@ -224,25 +225,43 @@ func artifactsNamed(st *state.State, given []string) ([]standing, error) {
 // verified is what verify found about an artifact.
 type verified struct {
 	standing
-	OK     bool     `json:"ok"`
+	OK bool `json:"ok"`
+	// Status is ok, damaged, or missing: files of it are not there any more.
+	Status string   `json:"status"`
 	Errors []string `json:"errors,omitempty"`
+}
+
+const (
+	artifactOK      = "ok"
+	artifactDamaged = "damaged"
+	artifactMissing = "missing"
+)
+
+// found notes one thing that is wrong. Damage is the worse of the two.
+func (v *verified) found(err error) {
+	v.OK = false
+	v.Errors = append(v.Errors, err.Error())
+	if missing := (*blob.Missing)(nil); errors.As(err, &missing) {
+		if v.Status == artifactOK {
+			v.Status = artifactMissing
+		}
+		return
+	}
+	v.Status = artifactDamaged
 }
 
 func verify(ctx context.Context, ui *terminal, s *store.Store, wanted []standing, asJSON bool) error {
 	var all []verified
-	bad := 0
+	bad := map[string]int{}
 	for _, w := range wanted {
-		v := verified{standing: w, OK: true}
+		v := verified{standing: w, OK: true, Status: artifactOK}
 		for _, err := range artifact.Verify(ctx, s.Blobs, w.Ref) {
 			if errors.Is(err, context.Canceled) {
 				return err
 			}
-			v.OK = false
-			v.Errors = append(v.Errors, err.Error())
+			v.found(err)
 		}
-		if !v.OK {
-			bad++
-		}
+		bad[v.Status]++
 		all = append(all, v)
 	}
 	if asJSON {
@@ -252,19 +271,29 @@ func verify(ctx context.Context, ui *terminal, s *store.Store, wanted []standing
 	} else {
 		printVerified(ui, all)
 	}
-	if bad > 0 {
-		return fmt.Errorf("%s of %d damaged\nWhat is damaged was set aside in %s/damaged; quern apply makes it again.", count(int64(bad), "artifact"), len(all), storeDir)
+	return notWhole(bad, len(all))
+}
+
+// notWhole is the error for artifacts that are damaged or missing.
+func notWhole(bad map[string]int, of int) error {
+	var parts []string
+	hint := "quern apply makes again what is missing."
+	if n := bad[artifactDamaged]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%s of %d damaged", count(int64(n), "artifact"), of))
+		hint = fmt.Sprintf("What is damaged was set aside in %s/damaged; quern apply makes it again.", storeDir)
 	}
-	return nil
+	if n := bad[artifactMissing]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%s of %d missing", count(int64(n), "artifact"), of))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s\n%s", strings.Join(parts, ", "), hint)
 }
 
 func printVerified(ui *terminal, all []verified) {
 	for _, v := range all {
-		if v.OK {
-			ui.printf("ok        %s\n", v.name())
-			continue
-		}
-		ui.printf("damaged   %s\n", v.name())
+		ui.printf("%-9s %s\n", v.Status, v.name())
 		for _, e := range v.Errors {
 			ui.printf("          %s\n", e)
 		}

@@ -10,8 +10,6 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/quern-dev/quern/lang/diag"
@@ -105,15 +103,8 @@ func (t *terminal) finish(err error) int {
 		return exitError
 	}
 	summary, detail, _ := strings.Cut(err.Error(), "\n")
-	t.diagnose(hcl.Diagnostics{{Severity: hcl.DiagError, Summary: capitalised(summary), Detail: detail}})
+	t.diagnose(hcl.Diagnostics{{Severity: hcl.DiagError, Summary: diag.Capital(summary), Detail: diag.Capital(detail)}})
 	return exitError
-}
-
-// capitalised is for summaries, which are errors' texts: those begin with a
-// small letter.
-func capitalised(s string) string {
-	first, size := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(first)) + s[size:]
 }
 
 func (t *terminal) printf(format string, args ...any) { fmt.Fprintf(t.out, format, args...) }

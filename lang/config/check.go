@@ -139,7 +139,7 @@ func (l *loader) reference(place bound, t hcl.Traversal) {
 	root := t.RootName()
 	switch {
 	case addr.IsKind(root) && !place.stages:
-		l.add(diag.Errorf(t.SourceRange().Ptr(), "Stage is not known here", "%s cannot refer to stages, since it is read before any stage is. Use a variable.", upperFirst(place.where)))
+		l.add(diag.Errorf(t.SourceRange().Ptr(), "Stage is not known here", "%s cannot refer to stages, since it is read before any stage is. Use a variable.", diag.Capital(place.where)))
 	case addr.IsKind(root):
 		l.stageReference(t)
 	case !slices.Contains(place.names, root):
@@ -156,10 +156,10 @@ func (l *loader) reference(place bound, t hcl.Traversal) {
 func unknownName(t hcl.Traversal, place bound) *hcl.Diagnostic {
 	root, at := t.RootName(), t.SourceRange()
 	if note := elsewhere[root]; note != "" {
-		return diag.Errorf(&at, root+" is not known here", "%s", note)
+		return diag.Errorf(&at, "Name is not known here", "%s", note)
 	}
 	if slices.Contains(inPipeline.names, root) {
-		return diag.Errorf(&at, root+" is not known here", "%s can refer to variables only, as var.NAME.", upperFirst(place.where))
+		return diag.Errorf(&at, "Name is not known here", "%s can refer to variables only, as var.NAME.", diag.Capital(place.where))
 	}
 	names := slices.Clone(place.names)
 	if place.stages {

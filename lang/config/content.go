@@ -59,7 +59,7 @@ func (l *loader) content(body *hclsyntax.Body, s schema) (hclsyntax.Attributes, 
 	for _, name := range s.required {
 		if known[name] == nil {
 			r := body.MissingItemRange()
-			l.missing(diag.Errorf(&r, "Missing required argument", "%s needs the argument %q.", upperFirst(s.what), name))
+			l.missing(diag.Errorf(&r, "Missing required argument", "%s needs the argument %q.", diag.Capital(s.what), name))
 		}
 	}
 	return known, l.knownBlocks(body, s)
@@ -78,7 +78,7 @@ func (l *loader) knownBlocks(body *hclsyntax.Body, s schema) []*hclsyntax.Block 
 			continue
 		}
 		if other := first[b.Type]; other != nil && spec.once {
-			l.add(diag.Errorf(b.DefRange().Ptr(), "Duplicate "+b.Type+" block", "%s has one %s block at most; the first stands at %s. Put all into that one.", upperFirst(s.what), b.Type, place(other.DefRange())))
+			l.add(diag.Errorf(b.DefRange().Ptr(), "Duplicate "+b.Type+" block", "%s has one %s block at most; the first stands at %s. Put all into that one.", diag.Capital(s.what), b.Type, place(other.DefRange())))
 			continue
 		}
 		first[b.Type] = b
@@ -91,14 +91,14 @@ func unknownArgument(attr *hclsyntax.Attribute, s schema) *hcl.Diagnostic {
 	if _, ok := s.block(attr.Name); ok {
 		return diag.Errorf(attr.NameRange.Ptr(), "Unsupported argument", "In %s, %s is a block, not an argument: write %s { … } without an equals sign.", s.what, attr.Name, attr.Name)
 	}
-	return diag.Errorf(attr.NameRange.Ptr(), "Unsupported argument", "%s has no argument %q.%s", upperFirst(s.what), attr.Name, suggestOrList(attr.Name, s.arguments(), "Its arguments are"))
+	return diag.Errorf(attr.NameRange.Ptr(), "Unsupported argument", "%s has no argument %q.%s", diag.Capital(s.what), attr.Name, suggestOrList(attr.Name, s.arguments(), "Its arguments are"))
 }
 
 func unknownBlock(b *hclsyntax.Block, s schema) *hcl.Diagnostic {
 	if slices.Contains(s.arguments(), b.Type) {
 		return diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "In %s, %s is an argument, not a block: write %s = … with an equals sign.", s.what, b.Type, b.Type)
 	}
-	return diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "%s has no blocks of type %q.%s", upperFirst(s.what), b.Type, suggestOrList(b.Type, s.blockNames(), "It may hold"))
+	return diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "%s has no blocks of type %q.%s", diag.Capital(s.what), b.Type, suggestOrList(b.Type, s.blockNames(), "It may hold"))
 }
 
 // suggestOrList names the candidate that was meant, or else all of them.
@@ -177,8 +177,6 @@ func sortedAttributes(attrs hclsyntax.Attributes) []string {
 }
 
 func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
-
-func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
 

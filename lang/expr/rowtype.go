@@ -164,14 +164,7 @@ func (r *reducer) columnType(e hclsyntax.Expression, t, want cty.Type) (string, 
 	}
 	name, err := columnType(t, shape)
 	if err != nil {
-		return "", hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Not a column's value", "%s.", capitalised(err.Error()))}
+		return "", hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Not a column's value", "%s", diag.Sentence(err))}
 	}
 	return name, nil
-}
-
-func capitalised(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

@@ -272,6 +272,16 @@ func (b *Body) Resolve(vars map[string]cty.Value) (*Body, hcl.Diagnostics) {
 	return out, r.diags
 }
 
+// Resolve puts values into the test of a condition, as Body.Resolve does into
+// arguments.
+func (c Condition) Resolve(vars map[string]cty.Value) (Condition, hcl.Diagnostics) {
+	r := &resolver{vars: vars}
+	if len(c.Test.Refs) > 0 {
+		c.Test = r.compile(c.Test, nil)
+	}
+	return c, r.diags
+}
+
 type resolver struct {
 	vars  map[string]cty.Value
 	eval  *hcl.EvalContext

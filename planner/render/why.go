@@ -35,7 +35,7 @@ func (t *text) why(e planner.Explanation) {
 	}
 	width := 0
 	for _, f := range e.Fields {
-		width = max(width, len(f.Name))
+		width = max(width, len(fieldTitle(f.Name)))
 	}
 	for _, f := range e.Fields {
 		sign, v := " ", f.After
@@ -48,11 +48,24 @@ func (t *text) why(e planner.Explanation) {
 			sign = "~"
 			v = oneLine(f.Before) + " → " + oneLine(f.After)
 		}
-		t.printf("  %s %-*s  %s\n", sign, width, f.Name, oneLine(v))
+		t.printf("  %s %-*s  %s\n", sign, width, fieldTitle(f.Name), oneLine(v))
 	}
 	t.printf("\n")
 	t.key("action key of its result", e.Before)
 	t.key("action key now", e.After)
+}
+
+// fieldTitle is what people call a field. Those of arguments begin with a word
+// for what the argument holds, which tells keys apart and readers nothing.
+func fieldTitle(name string) string {
+	word, argument, found := strings.Cut(name, " ")
+	switch word {
+	case "argument", "value", "bool", "number", "expression", "artifact", "row":
+		if found {
+			return argument
+		}
+	}
+	return name
 }
 
 func (t *text) key(name, key string) {
