@@ -159,9 +159,9 @@ func (r *reducer) staticType(e hclsyntax.Expression) (cty.Type, bool) {
 // typeOf evaluates a reduced expression over a row of unknown values. It
 // finds the errors that any row would meet, whichever way its values go.
 func (r *reducer) typeOf(e hclsyntax.Expression) (cty.Type, hcl.Diagnostics) {
-	t := &typist{}
-	v := t.value(e, r.unknowns(e))
 	var errs hcl.Diagnostics
+	t := &typist{unequal: &errs}
+	v := t.value(e, r.unknowns(e))
 	for _, d := range t.diags {
 		if d.Severity == hcl.DiagError {
 			errs = append(errs, d)

@@ -141,7 +141,7 @@ var vectorised = []string{
 	`"a${row.n}b${row.score}c${row.ok}"`,
 	`upper(row.text)`, `lower(row.n)`, `trimspace(row.text)`,
 	`row.text == row.intent`, `row.text != "Hello"`, `row.n == row.id`, `row.score == 0.85`, `row.ok == true`,
-	`row.text == null`, `null != row.n`, `row.tags == null`, `row.n == row.text`, `row.day != null`,
+	`row.text == null`, `null != row.n`, `row.tags == null`, `row.day != null`,
 	`row.n < row.id`, `row.n >= 3`, `row.n > 2.5`, `-2.5 < row.n`, `row.n <= 1e30`, `row.score >= 0.85`, `row.score < 0.10000000000000000001`, `0 > row.score`, `row.score <= row.score`,
 	`row.ok && row.n > 1`, `row.ok || row.n > 1`, `row.n > 1 && row.ok`, `row.n > 1 || row.ok`, `!row.ok`, `!(row.n > 1) && row.ok`,
 	`row.ok ? row.text : row.intent`, `row.ok ? row.text : null`, `row.n > 3 ? null : row.n`, `row.text == null ? "" : row.text`, `row.ok ? row.score : row.score`, `row.ok ? row.ok : false`,
@@ -164,7 +164,7 @@ var vectorised = []string{
 var unvectorised = []string{
 	`row.n / 2`, `row.score * 2`, `[for t in row.tags : upper(t) if t != null]`, `row.turns[*].content`, `row.turns[0].role`,
 	`"%{for t in row.tags}${t},%{endfor}"`, `{ a = row.n, b = [row.text, row.intent] }`, `jsonencode(row)`,
-	`row.ok ? row.n : 2.5`, `row["text"] == row.tags`, `[row.n, row.text]`, `tonumber(row.text) + 1`,
+	`row.ok ? row.n : 2.5`, `[row.n, row.text]`, `tonumber(row.text) + 1`,
 	`try(row.turns[1].content, row.text)`, `length(row)`, `{ for k, v in row.meta : k => "${k}" }.lang`, `row.ok ? row.n : row.text`,
 	`"${row.day} ${row.at} ${row.raw}"`, `format("%s", row.tags...)`, `row.text < 3`, `row.n ? 1 : 2`,
 }

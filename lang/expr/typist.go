@@ -15,7 +15,15 @@ import (
 // typist finds types where hcl's evaluator, meeting unknown values, gives up
 // or looks away: in `for` over an unknown collection, in try, and in branches
 // that need not be taken. It puts unknown values of the right type there.
-type typist struct{ diags hcl.Diagnostics }
+type typist struct {
+	diags hcl.Diagnostics
+	// unequal are the comparisons that no row can make true. They are not
+	// errors of evaluation, so that try does not swallow them.
+	unequal *hcl.Diagnostics
+}
+
+// inner is a typist for a part whose own errors are not those of the whole.
+func (t *typist) inner() *typist { return &typist{unequal: t.unequal} }
 
 // value is an expression's value; unknown in general, but of its type.
 func (t *typist) value(e hclsyntax.Expression, ctx *hcl.EvalContext) cty.Value {
@@ -47,9 +55,12 @@ func (t *typist) soften(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax.
 		t.value(e.TrueResult, ctx)
 		t.value(e.FalseResult, ctx)
 	case *hclsyntax.BinaryOpExpr:
-		if e.Op.ShortCircuit != nil {
+		switch {
+		case e.Op.ShortCircuit != nil:
 			t.value(e.LHS, ctx)
 			t.value(e.RHS, ctx)
+		case e.Op == hclsyntax.OpEqual, e.Op == hclsyntax.OpNotEqual:
+			t.compare(e, ctx)
 		}
 	}
 	none := func(*hclsyntax.ForExpr) {}
@@ -70,7 +81,7 @@ func (t *typist) expanded(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) (
 	one := *e
 	one.ExpandFinal = false
 	one.Args = append(slices.Clone(e.Args[:last]), literal(cty.UnknownVal(list.Type().ElementType()), e.Args[last].Range()))
-	inner := &typist{}
+	inner := t.inner()
 	v := inner.value(&one, ctx)
 	if inner.diags.HasErrors() || v.Type() == cty.DynamicPseudoType {
 		return cty.NilVal, false
@@ -83,7 +94,7 @@ func (t *typist) tryValue(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) c
 	var types []cty.Type
 	var errs hcl.Diagnostics
 	for _, arg := range e.Args {
-		inner := &typist{}
+		inner := t.inner()
 		v := inner.value(arg, ctx)
 		if inner.diags.HasErrors() {
 			errs = append(errs, inner.diags...)

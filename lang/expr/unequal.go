@@ -1,0 +1,59 @@
+package expr
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// compare reports a comparison of values whose types differ: hcl finds them
+// unequal whatever they are, and says nothing.
+func (t *typist) compare(e *hclsyntax.BinaryOpExpr, ctx *hcl.EvalContext) {
+	// What is wrong with the sides themselves is reported where they are
+	// evaluated.
+	sides := t.inner()
+	left, right := sides.value(e.LHS, ctx).Type(), sides.value(e.RHS, ctx).Type()
+	if t.unequal == nil || sides.diags.HasErrors() || left.HasDynamicTypes() || right.HasDynamicTypes() || left.Equals(right) {
+		return
+	}
+	sign, always := "==", "false"
+	if e.Op == hclsyntax.OpNotEqual {
+		sign, always = "!=", "true"
+	}
+	*t.unequal = append(*t.unequal, diag.Errorf(e.Range().Ptr(), "Values of different types are never equal",
+		"The left side is %s and the right side %s, so that this is always %s. %s", withArticle(left), withArticle(right), always, sameType(e, left, right, sign)))
+}
+
+func withArticle(t cty.Type) string {
+	name := t.FriendlyName()
+	if t.IsObjectType() {
+		return "an " + name
+	}
+	return "a " + name
+}
+
+// sameType says how to compare values of one type.
+func sameType(e *hclsyntax.BinaryOpExpr, left, right cty.Type, sign string) string {
+	l, r := printExpr(e.LHS), printExpr(e.RHS)
+	written := func(l, r string) string { return fmt.Sprintf("Write %s %s %s", l, sign, r) }
+	call := func(function, of string) string { return function + "(" + of + ")" }
+	switch {
+	case left == cty.String && right == cty.Number:
+		return written(l, call("tostring", r)) + ", or " + written(call("tonumber", l), r)[len("Write "):] + "."
+	case left == cty.Number && right == cty.String:
+		return written(call("tostring", l), r) + ", or " + written(l, call("tonumber", r))[len("Write "):] + "."
+	case left == cty.String && right.IsPrimitiveType():
+		return written(l, call("tostring", r)) + "."
+	case right == cty.String && left.IsPrimitiveType():
+		return written(call("tostring", l), r) + "."
+	case left.IsListType() && right.IsTupleType():
+		return written(l, call("tolist", r)) + "."
+	case left.IsTupleType() && right.IsListType():
+		return written(call("tolist", l), r) + "."
+	}
+	return "Compare values of one type, or their texts by jsonencode()."
+}
