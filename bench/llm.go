@@ -25,7 +25,8 @@ source "csv" "tickets" {
 
 model "openai" "bench" {
   name            = "bench"
-  base_url        = "%s"
+  base_url        = "http://endpoint.invalid/v1"
+  address         = "%s"
   max_concurrency = %d
   temperature     = 0
 }
@@ -113,7 +114,14 @@ type asking struct {
 }
 
 func (a asking) String() string {
-	return fmt.Sprintf("%s, %s, %s requests", seconds(a.wall), megabytes(a.peak()), thousands(a.requests))
+	return fmt.Sprintf("%s, %s, %s", seconds(a.wall), megabytes(a.peak()), requests(a.requests))
+}
+
+func requests(n int64) string {
+	if n == 1 {
+		return "1 request"
+	}
+	return thousands(n) + " requests"
 }
 
 // most is what an asking may take; peak 0: any memory.
@@ -128,7 +136,7 @@ func (m most) String() string {
 	if m.peak > 0 {
 		text += megabytes(m.peak) + ", "
 	}
-	return text + thousands(m.requests) + " requests"
+	return text + requests(m.requests)
 }
 
 func (m most) result(what string, got asking) result {
@@ -235,14 +243,14 @@ func labelKilled(b *bench, _ *promptfoo) ([]result, error) {
 	}
 	all := before.Requests + again.requests
 	return []result{{
-		what:     fmt.Sprintf("kill -9 after %s requests, then again", thousands(before.Requests)),
-		limit:    fmt.Sprintf("≤ %s requests: the rows and those in flight", thousands(someRows+atOnce)),
-		measured: fmt.Sprintf("%s requests, then %s", thousands(all), again), verdict: judge(all <= someRows+atOnce),
+		what:     fmt.Sprintf("kill -9 after %s, then again", requests(before.Requests)),
+		limit:    fmt.Sprintf("≤ %s in all: the rows and those in flight", requests(someRows+atOnce)),
+		measured: fmt.Sprintf("%s in all; again %s", requests(all), again), verdict: judge(all <= someRows+atOnce),
 	}}, nil
 }
 
-// kill kills an apply when the endpoint has been asked so often.
-func (l labelling) kill(requests int64) error {
+// kill kills an apply after so many requests.
+func (l labelling) kill(after int64) error {
 	p, err := start(l.dir, nil, l.quern, "apply", "-auto-approve")
 	if err != nil {
 		return err
@@ -258,7 +266,7 @@ func (l labelling) kill(requests int64) error {
 		case <-tick.C:
 		}
 		counts, err := l.counts()
-		if err == nil && counts.Requests < requests {
+		if err == nil && counts.Requests < after {
 			continue
 		}
 		err = errors.Join(err, p.cmd.Process.Kill())
