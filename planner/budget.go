@@ -1,7 +1,8 @@
 package planner
 
 import (
-	"fmt"
+	"slices"
+	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
 // budget evaluates the limits of the settings; nil: there are none.
@@ -79,9 +81,12 @@ func (b *builder) checkBudget(p *plan.Plan) {
 	if p.Budget == nil {
 		return
 	}
+	if p.Budget.Money != nil {
+		b.checkPrices(p)
+	}
 	subject := b.Module.Settings.Budget.Range
 	total := p.Total()
-	check := func(what string, limit, sum *float64, unknown int) {
+	check := func(what string, limit, sum *float64, unknown int, amount func(float64) string) {
 		switch {
 		case limit == nil:
 		case sum != nil && *sum > *limit:
@@ -101,14 +106,38 @@ func (b *builder) checkBudget(p *plan.Plan) {
 		f := float64(*total.Tokens)
 		tokens = &f
 	}
-	check("seconds of machine time", p.Budget.Seconds, total.Seconds, total.SecondsUnknown)
-	check("tokens", tokenLimit, tokens, 0)
-	check("units of money", p.Budget.Money, total.Money, 0)
+	check("seconds of machine time", p.Budget.Seconds, total.Seconds, total.SecondsUnknown, seconds)
+	check("tokens", tokenLimit, tokens, 0, whole)
+	check("units of money", p.Budget.Money, total.Money, 0, llm.Money)
 }
 
-func amount(f float64) string {
-	if f == float64(int64(f)) {
-		return fmt.Sprintf("%d", int64(f))
+// checkPrices refuses models that are to be called and whose price is not known:
+// a budget in money could not be kept.
+func (b *builder) checkPrices(p *plan.Plan) {
+	said := map[string]bool{}
+	for _, s := range b.stages {
+		for _, n := range s.instances {
+			m := n.unpriced()
+			if m == nil || said[m.Address] || !slices.Contains(p.Nodes, n.Node) || n.Action != plan.Run && n.Action != plan.MayRun {
+				continue
+			}
+			said[m.Address] = true
+			b.report(diag.Errorf(m.Range.Ptr(), "Price is not known", "The budget in money cannot be kept without the price of %s, which %s asks. Give the model a block price { input = …, output = … }, in money per million tokens (0 for one that costs nothing).", m.Address, n.Address))
+		}
 	}
-	return fmt.Sprintf("%.2f", f)
 }
+
+// unpriced is a model that an instance asks and whose price is not known; nil:
+// there is none.
+func (n *node) unpriced() *plan.Model {
+	for _, in := range n.inputs {
+		if m := in.node.model; m != nil && m.Info.Price.Cost(1, 0, 1) == nil {
+			return m
+		}
+	}
+	return nil
+}
+
+func whole(f float64) string { return strconv.FormatFloat(f, 'f', 0, 64) }
+
+func seconds(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }

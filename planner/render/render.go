@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
 // Options say how text is shown.
@@ -111,7 +112,7 @@ func estimate(n *plan.Node) string {
 		parts = append(parts, tokens)
 	}
 	if e.Money != nil {
-		parts = append(parts, "costs about "+money(*e.Money))
+		parts = append(parts, "costs about "+llm.Money(*e.Money))
 	}
 	if e.Seconds != nil {
 		parts = append(parts, "about "+seconds(*e.Seconds))
@@ -142,7 +143,7 @@ func totals(p *plan.Plan) string {
 		parts = append(parts, number(*t.Tokens)+" tokens")
 	}
 	if t.Money != nil {
-		parts = append(parts, money(*t.Money))
+		parts = append(parts, llm.Money(*t.Money))
 	}
 	if t.Seconds != nil {
 		text := "about " + seconds(*t.Seconds)
@@ -173,8 +174,6 @@ func plural(n int64, what string) string {
 	}
 	return number(n) + " " + what + "s"
 }
-
-func money(f float64) string { return strconv.FormatFloat(f, 'f', 2, 64) }
 
 func seconds(s float64) string {
 	d := time.Duration(s * float64(time.Second))

@@ -99,20 +99,11 @@ func spendText(s llm.Spend) string {
 	case s.Calls > 0 && s.UnpricedCalls == s.Calls:
 		parts = append(parts, "price unknown")
 	case s.UnpricedCalls > 0:
-		parts = append(parts, "cost "+money(s.Cost)+" and "+count(s.UnpricedCalls, "call")+" without a price")
+		parts = append(parts, "cost "+llm.Money(s.Cost)+" and "+count(s.UnpricedCalls, "call")+" without a price")
 	case s.Cost > 0:
-		parts = append(parts, "cost "+money(s.Cost))
+		parts = append(parts, "cost "+llm.Money(s.Cost))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// money writes an amount with cents, and a small one with two digits that
-// count.
-func money(f float64) string {
-	if f >= 0.1 {
-		return strconv.FormatFloat(f, 'f', 2, 64)
-	}
-	return strconv.FormatFloat(f, 'g', 2, 64)
 }
 
 func rowsText(s *events.Stage) string {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
 // Unknown stands where there is no figure.
@@ -131,7 +133,7 @@ func Money(v *float64) string {
 	if v == nil {
 		return Unknown
 	}
-	return strconv.FormatFloat(roundTo(*v, 3), 'f', -1, 64)
+	return llm.Money(*v)
 }
 
 // Seconds writes a duration.

@@ -1,5 +1,10 @@
 package llm
 
+import (
+	"math"
+	"strconv"
+)
+
 // Spend is what calls to models came to.
 type Spend struct {
 	// Calls that a provider answered. CachedCalls were answered from what was
@@ -27,3 +32,16 @@ func (s *Spend) Add(o Spend) {
 
 // Tokens are all that count, in and out.
 func (s Spend) Tokens() int64 { return s.InputTokens + s.OutputTokens }
+
+// Money writes an amount in the currency of the prices: with cents, and a small
+// one with three digits that count, so that no spending reads as none.
+func Money(v float64) string {
+	if math.Abs(v) >= 0.1 {
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	}
+	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64)
+	if err != nil {
+		rounded = v
+	}
+	return strconv.FormatFloat(rounded, 'f', -1, 64)
+}
