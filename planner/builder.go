@@ -38,6 +38,7 @@ type builder struct {
 	prepared  *preparedCache
 	programs  func() map[string]plan.Plugin
 	prior     map[string]*state.Instance
+	taken     map[string]bool // addresses of prior whose deployments others take over
 	levels    [][]vertex
 	planned   map[*stage]bool       // those of levels
 	configs   map[string]*plan.Body // by plugin
@@ -53,6 +54,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		root:      &hcl.EvalContext{Functions: funcs.Functions(o.Module.Dir)},
 		byAddress: map[addr.Stage]*stage{},
 		locals:    map[string]*local{},
+		taken:     map[string]bool{},
 		types:     map[typeKey]*stageType{},
 		calls:     newCalls(ctx, o.Plugins),
 		prepared:  newPreparedCache(o),
@@ -297,6 +299,7 @@ func (b *builder) level(vertices []vertex) {
 	b.prepare(nodes)
 	b.each(nodes, b.finish)
 	b.refresh(nodes, func(n *node) bool { return n.Mode == plan.ModeRead || n.Mode == plan.ModeDeploy })
+	b.takeOver(nodes)
 	b.each(nodes, b.decide)
 	for _, n := range nodes {
 		n.stage.broken = n.stage.broken || n.broken

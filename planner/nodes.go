@@ -230,6 +230,7 @@ func (b *builder) orphans(nodes []*plan.Node) []*plan.Node {
 	there := make(map[string]bool, len(nodes))
 	for _, n := range nodes {
 		there[n.Address] = true
+		there[n.MovedFrom] = true
 	}
 	gone := map[string]*state.Instance{}
 	for address, i := range b.prior {

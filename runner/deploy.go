@@ -114,7 +114,7 @@ func (d *deployment) remove(ctx context.Context) error {
 		return err
 	}
 	d.prior = nil
-	return d.saver.setNow(d.Address, nil)
+	return d.save(nil)
 }
 
 func (d *deployment) apply(ctx context.Context, res *StageResult) error {
@@ -172,10 +172,19 @@ func (d *deployment) record(made *plan.Deployment, definition string, res *Stage
 	if made.Value != nil {
 		res.Value = made.Value.Value
 	}
-	if err := d.saver.setNow(d.Address, inst); err != nil {
+	if err := d.save(inst); err != nil {
 		return err
 	}
 	return d.reveal(d.Node, &plan.Made{Value: res.Value})
+}
+
+// save writes what stands there into the state, at once; what was taken over
+// is no longer under its old address.
+func (d *deployment) save(inst *state.Instance) error {
+	if d.MovedFrom != "" {
+		d.saver.set(d.MovedFrom, nil)
+	}
+	return d.saver.setNow(d.Address, inst)
 }
 
 // undeploy takes a deployment away that is no longer configured.

@@ -166,6 +166,9 @@ type Node struct {
 	Changes []Change `json:"changes,omitempty"`
 	// Deployment is what stands there now; nil: nothing.
 	Deployment *Deployment `json:"deployment,omitempty"`
+	// MovedFrom is the address under which the state has that deployment, where
+	// it is another one; it goes from there when this node is carried out.
+	MovedFrom string `json:"moved_from,omitempty"`
 
 	// Conditions: those of a gate, or pre- and postconditions.
 	Conditions []Condition `json:"conditions,omitempty"`
@@ -182,7 +185,7 @@ type Node struct {
 // Reason says why an action was chosen, for a person.
 type Reason struct {
 	// Code is one of: new, argument, source, column, behaviour, upstream,
-	// replace, missing, damaged, removed, drift, failed, depends.
+	// replace, missing, damaged, removed, drift, failed, depends, moved.
 	Code string `json:"code"`
 	// Subject: the argument, column or upstream address it is about.
 	Subject string `json:"subject,omitempty"`

@@ -1,13 +1,16 @@
 package directory
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -24,7 +27,7 @@ const doc = `Puts an artifact's files into a folder of this machine, and exchang
 
 The path is a symbolic link to the current release. A program that opens files through it sees one whole release or another, never a mixture. Earlier releases stay beside it, in a hidden folder, as many as ` + "`keep`" + ` says.
 
-What stands at the path and was not made by quern is never overwritten: it is an error. A release that was changed by hand is noticed at the next plan and put right by the next apply.
+What stands at the path and was not made by quern is never overwritten: it is an error. Of two deployments to one path the later has it; the earlier shows at its next plan that it was taken over, and leaves it alone when it is taken down. A release that was changed by hand is noticed at the next plan and put right by the next apply.
 
 It reports ` + "`path`" + ` (as configured), ` + "`digest`" + ` (of the artifact that stands there), ` + "`release`" + ` (the release's folder), ` + "`files`" + `, ` + "`bytes`" + ` and ` + "`drift`" + ` (how it differs from what was deployed; empty: not at all).
 
@@ -50,6 +53,8 @@ type notes struct {
 	Keep int64  `json:"keep"`
 	// Release is the name of the release that was deployed.
 	Release string `json:"release"`
+	// Deployment tells this one from others at the same place.
+	Deployment string `json:"deployment,omitempty"`
 }
 
 // Prepare checks the arguments and declares the attributes.
@@ -88,6 +93,13 @@ func (d deployment) Read(_ context.Context, r *plugin.DeploymentRead[args]) (*pl
 	if elsewhere != nil || found == nil {
 		return n.state(p, &release{}, "something else stands at the path")
 	}
+	owner, err := p.owner()
+	if err != nil {
+		return nil, err
+	}
+	if owner.takenFrom(n.Deployment) {
+		return n.state(p, &release{}, "another deployment has taken the path over")
+	}
 	drift, err := p.drift(found)
 	if err != nil {
 		return nil, err
@@ -115,11 +127,15 @@ func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlan[args]) (*pl
 	if r.Known("path") && r.Args.Path != n.Path {
 		change(plugin.Replace, plugin.Change{Argument: "path", Before: n.Path, After: r.Args.Path, ForcesReplacement: true})
 	}
-	stands := attribute(r.Prior, "digest")
-	if wanted, known := r.Digest("artifact"); known && wanted != stands {
+	digest, drift := attribute(r.Prior, "digest"), attribute(r.Prior, "drift")
+	stands := digest
+	if drift != "" {
+		stands = strings.TrimSpace(digest + " (" + drift + ")")
+	}
+	if wanted, known := r.Digest("artifact"); known && wanted != digest {
 		change(plugin.Update, plugin.Change{Argument: "artifact", Before: stands, After: wanted})
-	} else if drift := attribute(r.Prior, "drift"); drift != "" {
-		change(plugin.Update, plugin.Change{Argument: "artifact", Before: stands + " (" + drift + ")", After: stands})
+	} else if drift != "" {
+		change(plugin.Update, plugin.Change{Argument: "artifact", Before: stands, After: digest})
 	}
 	if r.Known("keep") && r.Args.Keep != n.Keep {
 		change(plugin.Update, plugin.Change{Argument: "keep", Before: fmt.Sprint(n.Keep), After: fmt.Sprint(r.Args.Keep)})
@@ -136,7 +152,15 @@ func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApply[args]) 
 	if _, err := p.current(); err != nil {
 		return nil, &plugin.ArgumentError{Argument: "path", Err: err}
 	}
-	if err := p.claim(); err != nil {
+	n := notes{Path: r.Args.Path, Keep: r.Args.Keep, Deployment: rand.Text()}
+	if r.Prior != nil {
+		prior, err := notesOf(r.Prior)
+		if err != nil {
+			return nil, err
+		}
+		n.Deployment = cmp.Or(prior.Deployment, n.Deployment)
+	}
+	if err := p.claim(n.Deployment); err != nil {
 		return nil, &plugin.ArgumentError{Argument: "path", Err: err}
 	}
 	if err := p.sweep(); err != nil {
@@ -149,7 +173,7 @@ func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApply[args]) 
 	if err := p.point(release); err != nil {
 		return nil, err
 	}
-	n := notes{Path: r.Args.Path, Keep: r.Args.Keep, Release: release.Name}
+	n.Release = release.Name
 	state, err := n.state(p, release, "")
 	return state, errors.Join(err, p.prune(release, r.Args.Keep))
 }
@@ -199,13 +223,18 @@ func (p place) prune(current *release, keep int64) error {
 	return nil
 }
 
-// Delete removes the link and the releases; what is not quern's stays.
+// Delete removes the link and the releases; what is not quern's stays, and so
+// does what another deployment has taken over.
 func (d deployment) Delete(_ context.Context, r *plugin.DeploymentDelete[args]) error {
 	n, err := notesOf(r.State)
 	if err != nil {
 		return err
 	}
 	p := newPlace(d.root(), n.Path)
+	owner, ownerErr := p.owner()
+	if owner.takenFrom(n.Deployment) {
+		return nil
+	}
 	// A link or folder that is not quern's is left alone, as are the releases
 	// of a folder without quern's mark.
 	if name, err := p.current(); err == nil && name != "" {
@@ -213,7 +242,7 @@ func (d deployment) Delete(_ context.Context, r *plugin.DeploymentDelete[args]) 
 			return fmt.Errorf("remove %s: %w", p.shown, err)
 		}
 	}
-	if owned, err := p.owned(); err != nil || !owned {
+	if ownerErr != nil || owner == nil {
 		return nil
 	}
 	if err := p.sweep(); err != nil {

@@ -22,7 +22,11 @@ type deployed struct {
 
 func deploy(t *testing.T) *deployed {
 	t.Helper()
-	root := t.TempDir()
+	return deployIn(t, t.TempDir())
+}
+
+func deployIn(t *testing.T, root string) *deployed {
+	t.Helper()
 	offer := plugin.Plugin{Name: "directory", Version: "1.0.0", Types: Types(func() string { return root })}
 	d := &deployed{t: t, root: root, args: map[string]any{"path": "serve/current"}}
 	d.Deployed = plugintest.Deploy(t, offer, plugintest.Case{Type: "directory", Args: d.args})
@@ -350,6 +354,26 @@ func TestDeleteSparesWhatHasTakenThePlace(t *testing.T) {
 	}
 	if b, err := os.ReadFile(path); err != nil || string(b) != "mine" {
 		t.Errorf("%q, %v", b, err)
+	}
+}
+
+func TestOfTwoDeploymentsToOnePathTheLaterHasIt(t *testing.T) {
+	first := deploy(t)
+	first.apply()
+	second := deployIn(t, first.root)
+	second.model("two!")
+	second.apply()
+	if action, changes := first.planned(); action != plugin.Update || !strings.Contains(changes, "another deployment has taken the path over") {
+		t.Errorf("%v %s", action, changes)
+	}
+	if err := first.Delete(); err != nil {
+		t.Fatal(err)
+	}
+	if got := second.served(); got != "two! two!" {
+		t.Errorf("serves %q after the other was taken down", got)
+	}
+	if action, changes := second.planned(); action != plugin.NoAction {
+		t.Errorf("%v %s", action, changes)
 	}
 }
 

@@ -41,6 +41,8 @@ const (
 type owner struct {
 	Format string `json:"format"`
 	Note   string `json:"note"`
+	// Deployment is the one that made the place, or took it over.
+	Deployment string `json:"deployment,omitempty"`
 }
 
 // release is what a release is made of, as it stands in NAME.json.
@@ -100,40 +102,46 @@ func (p place) current() (string, error) {
 	return filepath.Base(target), nil
 }
 
-// owned says whether the folder of releases is there and quern's. One that is
-// there without its mark is an error.
-func (p place) owned() (bool, error) {
+// owner reads the mark of the folder of releases; nil: there is no folder, or
+// an empty one. One that is there without quern's mark is an error.
+func (p place) owner() (*owner, error) {
 	text, err := os.ReadFile(filepath.Join(p.home, ownerFile))
 	if err == nil {
 		var o owner
 		if json.Unmarshal(text, &o) != nil || o.Format != ownerFormat {
-			return false, p.foreign(fmt.Sprintf("%s has a mark of another make", p.home))
+			return nil, p.foreign(fmt.Sprintf("%s has a mark of another make", p.home))
 		}
-		return true, nil
+		return &o, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return false, fmt.Errorf("look at %s: %w", p.home, err)
+		return nil, fmt.Errorf("look at %s: %w", p.home, err)
 	}
 	entries, err := os.ReadDir(p.home)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look at %s: %w", p.home, err)
+		return nil, fmt.Errorf("look at %s: %w", p.home, err)
 	}
-	return false, p.foreign(fmt.Sprintf("%s is there and lacks quern's mark", p.home))
+	return nil, p.foreign(fmt.Sprintf("%s is there and lacks quern's mark", p.home))
 }
 
-// claim makes the folder of releases, unless it is there.
-func (p place) claim() error {
-	owned, err := p.owned()
-	if err != nil || owned {
+// takenFrom says whether another deployment has taken the place over.
+func (o *owner) takenFrom(deployment string) bool {
+	return o != nil && o.Deployment != "" && deployment != "" && o.Deployment != deployment
+}
+
+// claim makes the folder of releases, unless it is there, and marks it as the
+// deployment's.
+func (p place) claim(deployment string) error {
+	found, err := p.owner()
+	if err != nil || found != nil && found.Deployment == deployment {
 		return err
 	}
 	if err := os.MkdirAll(p.home, 0o755); err != nil {
 		return fmt.Errorf("make %s: %w", p.home, err)
 	}
-	return writeJSON(filepath.Join(p.home, ownerFile), owner{ownerFormat, "Made by quern for " + filepath.Base(p.link) + ". Do not change what is in here."})
+	return writeJSON(filepath.Join(p.home, ownerFile), owner{ownerFormat, "Made by quern for " + filepath.Base(p.link) + ". Do not change what is in here.", deployment})
 }
 
 // writeJSON puts a file in its place at once.
