@@ -525,6 +525,122 @@ func TestComputedColumnsNeedNoPlugin(t *testing.T) {
 	}
 }
 
+// number is an expression that fails for texts which are no numbers.
+func number() *expr.Compiled {
+	return &expr.Compiled{Text: `"n${tonumber(row.text)}"`, Type: value.Type{Type: cty.String}, ColumnType: "string", Columns: []string{"text"}}
+}
+
+func TestRowsWhoseExpressionFailsDoNotReachThePlugin(t *testing.T) {
+	b := newBench(t)
+	rows := make([]string, 2000)
+	for i := range rows {
+		rows[i] = fmt.Sprint(i)
+	}
+	rows[3], rows[5], rows[1500], rows[1501] = "three", "three", "three", "7"
+	s := upper(b.dataset(rows))
+	s.Arguments[0].Expr, s.MaxErrors, s.BatchRows = number(), 3, 8
+	r := b.run(s)
+	if n := b.seen.Load(); n != 1996 || r.New != 1996 || r.Reused != 1 || r.Failed != 3 {
+		t.Errorf("%d rows reached the plugin, %d are new, %d reused, %d failed", n, r.New, r.Reused, r.Failed)
+	}
+	var failed []int64
+	for _, f := range r.Failures {
+		failed = append(failed, f.Row)
+	}
+	if !slices.Equal(failed, []int64{3, 5, 1500}) {
+		t.Errorf("rows %v failed", failed)
+	}
+	got := b.read(r.Manifest, "made")
+	for i, text := range rows {
+		want := "N" + text
+		if text == "three" {
+			want = "<null>"
+		}
+		if got[i] != want {
+			t.Fatalf("row %d is %q, not %q", i, got[i], want)
+		}
+	}
+}
+
+func TestExpressionsOfKnownRowsAreNotEvaluated(t *testing.T) {
+	b := newBench(t)
+	rows := texts(1, 3000)
+	b.run(upper(b.dataset(rows)))
+	s := upper(b.dataset(slices.Insert(slices.Clone(rows), 1700, "12")))
+	s.Arguments[0].Expr = number() // which fails for all the others
+	r := b.run(s)
+	if n := b.seen.Load(); n != 1 || r.New != 1 || r.Reused != 3000 || r.Failed != 0 {
+		t.Errorf("%d rows reached the plugin, %d are new, %d reused, %d failed", n, r.New, r.Reused, r.Failed)
+	}
+}
+
+func TestAsManyRowsAreUnderWayAsAskedFor(t *testing.T) {
+	const all, most = 3000, 256
+	b := newBench(t)
+	s := upper(b.dataset(texts(1, all)))
+	s.BatchRows, s.OpenRows = 8, most
+	call := &reluctant{all: all, most: most}
+	call.changed.L = &call.mu
+	services := b.services()
+	services.Map = func(ctx context.Context) (pluginv1.PluginService_MapClient, error) {
+		call.fake = newFake(ctx, b.apply)
+		call.answers = make(chan *pluginv1.MapResponse, all)
+		return call, nil
+	}
+	if _, err := Run(t.Context(), s, services); err != nil {
+		t.Fatal(err)
+	}
+	if call.peak != most {
+		t.Errorf("%d rows were under way, not %d", call.peak, most)
+	}
+}
+
+// reluctant is a Map call that answers only when as many rows as can be are
+// under way.
+type reluctant struct {
+	*fake
+	all, most int64
+
+	mu                   sync.Mutex
+	changed              sync.Cond
+	sent, answered, peak int64
+}
+
+func (r *reluctant) Send(req *pluginv1.MapRequest) error {
+	if rows := req.GetRows(); rows != nil {
+		rec, err := data.DecodeBatch(rows)
+		if err != nil {
+			return err
+		}
+		r.mu.Lock()
+		r.sent += rec.NumRows()
+		r.peak = max(r.peak, r.sent-r.answered)
+		r.changed.Signal()
+		r.mu.Unlock()
+	}
+	return r.fake.Send(req)
+}
+
+func (r *reluctant) Recv() (*pluginv1.MapResponse, error) {
+	r.mu.Lock()
+	for r.sent < r.all && r.sent-r.answered < r.most {
+		r.changed.Wait()
+	}
+	r.mu.Unlock()
+	resp, err := r.fake.Recv()
+	if err != nil {
+		return nil, err
+	}
+	rec, err := data.DecodeBatch(resp.GetRows())
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.answered += rec.NumRows()
+	r.mu.Unlock()
+	return resp, nil
+}
+
 func TestDamagedResultsAreMadeAgain(t *testing.T) {
 	b := newBench(t)
 	rows := texts(11, 3000)
