@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store/history"
 	"github.com/urfave/cli/v3"
 )
@@ -55,9 +57,9 @@ func listRuns(ui *terminal, cmd *cli.Command, runs *history.Store) error {
 	}
 	var rows [][]string
 	for _, r := range shown {
-		rows = append(rows, []string{r.ID, r.Started.Local().Format("2006-01-02 15:04:05"), r.Environment, r.Status, duration(r), what(r), commit(r)})
+		rows = append(rows, []string{r.ID, r.Started.Local().Format("2006-01-02 15:04:05"), r.Environment, r.Status, duration(r), what(r), spent(r.Spend()), commit(r)})
 	}
-	return ui.table([]string{"RUN", "STARTED", "ENV", "STATUS", "TIME", "WHAT", "COMMIT"}, rows)
+	return ui.table(filled([]string{"RUN", "STARTED", "ENV", "STATUS", "TIME", "WHAT", "SPENT", "COMMIT"}, rows))
 }
 
 func showRun(ui *terminal, cmd *cli.Command, runs *history.Store, id string) error {
@@ -76,9 +78,37 @@ func showRun(ui *terminal, cmd *cli.Command, runs *history.Store, id string) err
 	ui.printf("\n")
 	var rows [][]string
 	for _, i := range r.Instances {
-		rows = append(rows, []string{i.Address, i.Action, i.Status, fmt.Sprintf("%.1f s", i.Seconds), rowsText(i), firstLine(i.Error)})
+		rows = append(rows, []string{i.Address, i.Action, i.Status, fmt.Sprintf("%.1f s", i.Seconds), rowsText(i), spent(i.Spend), firstLine(i.Error)})
 	}
-	return ui.table([]string{"ADDRESS", "ACTION", "STATUS", "TIME", "ROWS", "ERROR"}, rows)
+	return ui.table(filled([]string{"ADDRESS", "ACTION", "STATUS", "TIME", "ROWS", "SPENT", "ERROR"}, rows))
+}
+
+// filled leaves out the columns that hold nothing.
+func filled(header []string, rows [][]string) ([]string, [][]string) {
+	all := append([][]string{header}, rows...)
+	kept := make([][]string, len(all))
+	for column := range header {
+		if !slices.ContainsFunc(rows, func(r []string) bool { return r[column] != "" }) {
+			continue
+		}
+		for i, row := range all {
+			kept[i] = append(kept[i], row[column])
+		}
+	}
+	return kept[0], kept[1:]
+}
+
+// spent is what calls of language models came to; "": there were none.
+func spent(s *llm.Spend) string {
+	switch {
+	case s == nil || s.Calls+s.CachedCalls == 0:
+		return ""
+	case s.Calls == 0:
+		return "0 calls"
+	case s.UnpricedCalls > 0:
+		return fmt.Sprintf("%d calls, %d tokens", s.Calls, s.Tokens())
+	}
+	return fmt.Sprintf("%d calls, %d tokens, %s", s.Calls, s.Tokens(), llm.Money(s.Cost))
 }
 
 func rowsText(i history.Instance) string {
@@ -97,7 +127,7 @@ func firstLine(s string) string {
 }
 
 func duration(r *history.Run) string {
-	if r.Ended.IsZero() {
+	if r.Ended == nil {
 		return "-"
 	}
 	return r.Ended.Sub(r.Started).Round(100 * time.Millisecond).String()

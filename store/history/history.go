@@ -74,6 +74,17 @@ type Instance struct {
 	Spend *llm.Spend `json:"spend,omitempty"`
 }
 
+// Spend is what all calls of language models came to.
+func (r *Run) Spend() *llm.Spend {
+	var all llm.Spend
+	for _, i := range r.Instances {
+		if i.Spend != nil {
+			all.Add(*i.Spend)
+		}
+	}
+	return &all
+}
+
 // Estimate is what was expected; nil: unknown.
 type Estimate struct {
 	Rows         *int64   `json:"rows,omitempty"`
