@@ -45,7 +45,7 @@ func startPlugins(t testing.TB, w *world) *testPlugins {
 		cancel()
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close(); cancel(); <-done })
+	t.Cleanup(func() { c.Close(); <-done; cancel() }) // to cancel first would end the serving twice at once
 	schema, err := c.Service().GetSchema(ctx, &pluginv1.GetSchemaRequest{})
 	if err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ func startPlugins(t testing.TB, w *world) *plugins {
 		cancel()
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close(); cancel(); <-done })
+	t.Cleanup(func() { c.Close(); <-done; cancel() }) // to cancel first would end the serving twice at once
 	return describe(t, c)
 }
 
