@@ -133,10 +133,11 @@ func (r *run) rowwiseStage(w *work, port *plan.Port, in *input) rowwise.Stage {
 }
 
 // openRows is how many rows of a stage should be under way so that the language
-// models that it calls never wait for rows, also while results are synced: more
-// would only wait, in memory. 0: it calls none.
+// models that it calls never wait for rows: not while results are synced, and
+// not for a row that pauses after a refusal, behind which others that are done
+// wait for their turn. More would only wait, in memory. 0: it calls none.
 func openRows(w *work) int64 {
-	const perCall, least = 4, 256
+	const perCall, least = 8, 1024
 	rows := int64(0)
 	for _, in := range w.inputs {
 		if in.language != nil {

@@ -75,11 +75,11 @@ label "llm" "intent" {
 type labeler struct{}
 
 // A row waits for its model, so what bounds the rows under way is the model's
-// own limit; these let many wait. Batches are small, so that what came back is
-// kept soon.
+// own limit, which quern minds; these let many wait. Batches are small, so that
+// what came back is kept soon.
 const (
 	rowsPerBatch = 8
-	openBatches  = 128
+	openBatches  = 1024
 )
 
 func (labeler) BatchRows() int   { return rowsPerBatch }
@@ -131,7 +131,16 @@ func (a *args) foresee(p *plugin.Prepare[args]) {
 	if a.Text.Given() {
 		key = "text"
 	}
-	p.Calls(plugin.Calls{Prompt: key, Model: "model", PerRow: perRow, Added: text})
+	p.Calls(plugin.Calls{Prompt: key, Model: "model", PerRow: perRow, Added: text, LongestAnswer: a.longest()})
+}
+
+// longest is the longest answer that is right; "": it may be of any length.
+func (a *args) longest() string {
+	c, ok := a.task.(classes)
+	if !ok || c.multiple || a.Explain {
+		return ""
+	}
+	return c.longest()
 }
 
 // confident says whether there is a column for how many answers agree.
