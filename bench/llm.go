@@ -362,6 +362,7 @@ func labelDying(b *bench, peer *promptfoo) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer e.close()
 	l, err := b.labelling("llm-dying", someRows, atOnce, e)
 	if err != nil {
 		return nil, err
@@ -374,11 +375,12 @@ func labelDying(b *bench, peer *promptfoo) ([]result, error) {
 	if gone == nil {
 		return nil, errors.New("an apply whose endpoint went away half way reported no error")
 	}
-	if e, err = b.startEndpoint(latency); err != nil {
+	other, err := b.startEndpoint(latency)
+	if err != nil {
 		return nil, err
 	}
-	defer e.close()
-	if err := l.ask(e, atOnce); err != nil {
+	defer other.close()
+	if err := l.ask(other, atOnce); err != nil {
 		return nil, err
 	}
 	rest, err := l.apply()
