@@ -178,7 +178,7 @@ func (b *builder) finish(n *node) {
 // faulty is the diagnostic for a plugin that breaks the protocol.
 func (n *node) faulty(err error) *hcl.Diagnostic {
 	subject := n.stage.cfg.DeclRange
-	return diag.Errorf(&subject, "Plugin is faulty", "%s %q of plugin %q gave an answer that does not make sense: %s. Tell its author.", n.Kind, n.Type, n.Plugin, err)
+	return diag.Errorf(&subject, "Plugin is faulty", "%s %q of plugin %q gave an answer that does not make sense: %s. Tell its author.", diag.Capital(n.Kind), n.Type, n.Plugin, err)
 }
 
 func (n *node) takeOutputs() error {

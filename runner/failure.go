@@ -56,7 +56,20 @@ func (w *work) diagnostic(res *StageResult, d *pluginv1.Diagnostic) error {
 
 // faulty is the error for a plugin that breaks the protocol.
 func (w *work) faulty(what string) error {
-	return failuref(w.Range.Ptr(), "Plugin is faulty", "%s %q of plugin %q does not keep to the protocol: %s. Tell its author.", w.Kind, w.Type, w.Plugin, what)
+	return failuref(w.Range.Ptr(), "Plugin is faulty", "%s", faultText(w.Node, what))
+}
+
+func faultText(n *plan.Node, what string) string {
+	return fmt.Sprintf("%s %q of plugin %q does not keep to the protocol: %s. Tell its author.", diag.Capital(n.Kind), n.Type, n.Plugin, what)
+}
+
+// lastWords are the last lines that a plugin wrote, as a sentence of their own.
+func (r *run) lastWords(plugin string) string {
+	p, err := r.Plugins.Client(r.hard, plugin)
+	if err != nil || len(p.Stderr()) == 0 {
+		return ""
+	}
+	return "\nThe last it wrote to stderr:\n  " + strings.Join(p.Stderr(), "\n  ")
 }
 
 // diagnostics puts an error of a node into words for its author.
@@ -68,6 +81,7 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 	var (
 		own     *pluginError
 		rows    *rowwise.PluginError
+		faulty  *rowwise.Faulty
 		many    *rowwise.TooManyErrors
 		slow    *timedOut
 		panicky *walk.Panic
@@ -82,6 +96,8 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 		subject, summary, detail = n.RangeOf(own.argument), own.summary, own.detail
 	case errors.As(err, &rows):
 		subject, summary, detail = n.RangeOf(rows.Argument), rows.Summary, rows.Detail
+	case errors.As(err, &faulty):
+		summary, detail = "Plugin is faulty", faultText(n, faulty.What)+r.lastWords(n.Plugin)
 	case errors.As(err, &many):
 		summary, detail = "Too many rows failed", manyText(many)
 	case errors.As(err, &slow):

@@ -15,7 +15,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -132,7 +131,8 @@ func (s *Store) folders() error {
 	return nil
 }
 
-// sweep removes blobs in the making whose writer is surely gone.
+// sweep removes blobs in the making, and work in progress, whose writer is
+// surely gone.
 func (s *Store) sweep() error {
 	entries, err := os.ReadDir(s.path("tmp"))
 	if err != nil {
@@ -144,7 +144,8 @@ func (s *Store) sweep() error {
 			os.Remove(filepath.Join(s.path("tmp"), e.Name()))
 		}
 	}
-	return nil
+	_, _, err = s.SweepStaging(time.Now().Add(-abandoned), false)
+	return err
 }
 
 // States are the states of the environments.
@@ -161,24 +162,6 @@ func (s *Store) Responses(report func(error)) (*responses.Cache, error) {
 
 // Flush makes all that was committed durable.
 func (s *Store) Flush() error { return s.sync.Flush() }
-
-var stagingName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
-
-// Staging returns a folder for work in progress, which is made if need be and
-// stays until it is removed: what is found again under the same name after
-// a crash may be gone on with. A digest is a good name; its colon is written
-// as a dash.
-func (s *Store) Staging(name string) (string, error) {
-	name = strings.ReplaceAll(name, ":", "-")
-	if !stagingName.MatchString(name) {
-		return "", fmt.Errorf("%q cannot be the name of a staging folder", name)
-	}
-	dir := filepath.Join(s.path("staging"), name)
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return "", disk.Explain(err)
-	}
-	return dir, nil
-}
 
 // Cache is a folder for what can be made again at any time.
 func (s *Store) Cache() string { return s.path("cache") }

@@ -177,6 +177,43 @@ func readEverything(dir string) error {
 	return errors.Join(append(errs, err)...)
 }
 
+func TestAbandonedWorkIsRemovedAndWorkInProgressIsNot(t *testing.T) {
+	dir := t.TempDir()
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-30 * 24 * time.Hour)
+	for name, written := range map[string]time.Time{"abandoned": old, "deep": time.Now()} {
+		root, err := s.Staging(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(root, "work", "checkpoint")
+		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte("1234"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for path, at := range map[string]time.Time{file: written, filepath.Dir(file): old, root: old} {
+			if err := os.Chtimes(path, at, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n, bytes, err := s.SweepStaging(time.Now().Add(-time.Hour), true); n != 1 || bytes != 4 || err != nil {
+		t.Errorf("%d folders with %d bytes would go (%v)", n, bytes, err)
+	}
+	if _, err := store.Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(filepath.Join(dir, "staging"))
+	if err != nil || len(left) != 1 || left[0].Name() != "deep" {
+		t.Errorf("left: %v (%v)", left, err)
+	}
+}
+
 func TestAFlippedBitInAnyFileIsFound(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	first := filepath.Join(t.TempDir(), "first")

@@ -60,10 +60,13 @@ func collect(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	}
 	ui.printf("%s %s, %s and %s of %s. %s of %s stay.\n", verb, count(int64(result.Actions), "action"), count(int64(result.Parts), "part"),
 		byteSize(result.Bytes), count(int64(result.Blobs), "blob"), byteSize(result.KeptBytes), count(int64(result.KeptBlobs), "blob"))
+	if result.Staging > 0 {
+		ui.printf("%s %s of abandoned work with %s.\n", verb, count(int64(result.Staging), "folder"), byteSize(result.StagingBytes))
+	}
 	if cmd.Duration("answers") > 0 {
 		ui.printf("%s %s of language models with %s. %s stay.\n", verb, count(int64(result.Answers), "answer"), byteSize(result.AnswerBytes), count(int64(result.KeptAnswers), "answer"))
 	}
-	if !cmd.Bool("delete") && result.Actions+result.Parts+result.Blobs+result.Answers > 0 {
+	if !cmd.Bool("delete") && result.Actions+result.Parts+result.Blobs+result.Staging+result.Answers > 0 {
 		ui.printf("To do it: quern gc -delete\n")
 	}
 	return nil

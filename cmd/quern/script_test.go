@@ -48,6 +48,7 @@ func withBinaries(run func() int) (code int, err error) {
 		"quern-plugin-openai":    {"./plugins/openai"},
 		"quern-plugin-sql":       {"-tags", "duckdb_arrow", "./plugins/sql"},
 		"quern-plugin-test":      {"./cmd/quern/testdata/plugin"},
+		"rogue":                  {"./cmd/quern/testdata/rogue"},
 	} {
 		build := exec.Command("go", append([]string{"build", "-o", filepath.Join(dir, program)}, args...)...)
 		build.Dir = "../.."
@@ -73,6 +74,7 @@ func TestScripts(t *testing.T) {
 			for name, value := range map[string]string{
 				"PATH":              binaries + string(os.PathListSeparator) + env.Getenv("PATH"),
 				"ROOT":              root,
+				"PROGRAMS":          binaries,
 				"HOME":              env.WorkDir,
 				"NO_COLOR":          "1",
 				"QUERN_PLUGIN_PATH": binaries,

@@ -129,14 +129,14 @@ func (s *stream) take(resp *pluginv1.MapResponse) error {
 	}
 	rec, err := data.DecodeBatch(resp.GetRows())
 	if err != nil {
-		return fmt.Errorf("its answer cannot be read: %w", err)
+		return &Faulty{fmt.Sprintf("its answer cannot be read: %s", err)}
 	}
 	if rec.NumRows() != int64(q.rows) {
-		return fmt.Errorf("it answered a batch of %d rows with %d rows", q.rows, rec.NumRows())
+		return &Faulty{fmt.Sprintf("it answered %d rows with %d rows", q.rows, rec.NumRows())}
 	}
 	conformed, err := data.Conform(rec, s.made)
 	if err != nil {
-		return fmt.Errorf("its answer has other columns than it had declared: %w", err)
+		return &Faulty{fmt.Sprintf("its answer has other columns than it had declared: %s", err)}
 	}
 	for _, e := range resp.GetErrors() {
 		if e.GetRow() < 0 || e.GetRow() >= int64(q.rows) {
@@ -180,6 +180,11 @@ func firstError(diags []*pluginv1.Diagnostic) error {
 	}
 	return nil
 }
+
+// Faulty says that a plugin does not keep to the protocol.
+type Faulty struct{ What string }
+
+func (e *Faulty) Error() string { return e.What }
 
 // PluginError is an error that a plugin reported of its own accord.
 type PluginError struct{ Summary, Detail, Argument string }

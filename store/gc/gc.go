@@ -47,6 +47,9 @@ type Result struct {
 	Answers     int   `json:"answers,omitempty"`
 	AnswerBytes int64 `json:"answer_bytes,omitempty"`
 	KeptAnswers int   `json:"kept_answers,omitempty"`
+	// Staging is how many folders of abandoned work, StagingBytes their files.
+	Staging      int   `json:"staging"`
+	StagingBytes int64 `json:"staging_bytes"`
 	// KeptBlobs and KeptBytes are what stays.
 	KeptBlobs int   `json:"kept_blobs"`
 	KeptBytes int64 `json:"kept_bytes"`
@@ -58,7 +61,7 @@ func Collect(ctx context.Context, s *store.Store, opts Options) (*Result, error)
 		store: s, opts: opts, result: &Result{},
 		keys: map[string]bool{}, definitions: map[string]bool{}, blobs: map[string]bool{},
 	}
-	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepBlobs, c.sweepAnswers} {
+	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepBlobs, c.sweepStaging, c.sweepAnswers} {
 		if err := step(ctx); err != nil {
 			return c.result, err
 		}
@@ -219,6 +222,13 @@ func (c *collection) sweepParts(definition string, stay bool) error {
 		}
 	}
 	return nil
+}
+
+// sweepStaging removes work in progress that nobody has gone on with: nothing
+// runs now.
+func (c *collection) sweepStaging(context.Context) (err error) {
+	c.result.Staging, c.result.StagingBytes, err = c.store.SweepStaging(c.opts.Now.Add(-c.opts.Grace), c.opts.DryRun)
+	return err
 }
 
 // sweepAnswers removes what models answered long ago.

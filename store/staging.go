@@ -1,0 +1,82 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/quern-dev/quern/store/disk"
+)
+
+var stagingName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
+
+// Staging returns a folder for work in progress, which is made if need be and
+// stays until it is removed: what is found again under the same name after
+// a crash may be gone on with. A digest is a good name; its colon is written
+// as a dash.
+func (s *Store) Staging(name string) (string, error) {
+	name = strings.ReplaceAll(name, ":", "-")
+	if !stagingName.MatchString(name) {
+		return "", fmt.Errorf("%q cannot be the name of a staging folder", name)
+	}
+	dir := filepath.Join(s.path("staging"), name)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return "", disk.Explain(err)
+	}
+	return dir, nil
+}
+
+// SweepStaging removes the folders of work in progress in which nothing was
+// written since a time, and returns how many there were and their bytes.
+// With dryRun it only counts them.
+func (s *Store) SweepStaging(since time.Time, dryRun bool) (folders int, bytes int64, err error) {
+	entries, err := os.ReadDir(s.path("staging"))
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, e := range entries {
+		dir := filepath.Join(s.path("staging"), e.Name())
+		newest, size, err := lastWritten(dir)
+		if err != nil || newest.After(since) {
+			continue // in use, or another process has removed it
+		}
+		if !dryRun {
+			if err := os.RemoveAll(dir); err != nil {
+				return folders, bytes, fmt.Errorf("remove abandoned work: %w", err)
+			}
+		}
+		folders++
+		bytes += size
+	}
+	return folders, bytes, nil
+}
+
+// lastWritten is when something in a folder was last written, and the bytes of
+// its files.
+func lastWritten(dir string) (newest time.Time, bytes int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if info.ModTime().After(newest) {
+			newest = info.ModTime()
+		}
+		if info.Mode().IsRegular() {
+			bytes += info.Size()
+		}
+		return nil
+	})
+	return newest, bytes, err
+}
