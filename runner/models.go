@@ -186,7 +186,7 @@ type serving struct {
 func (r *run) serve(ctx context.Context, w *work, res *StageResult, artifacts map[string]*pluginv1.Artifact) *serving {
 	s := &serving{run: r, work: w, res: res, stopped: make(chan struct{}), gone: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
-	opts := modelhost.StageOptions{Models: r.models(w, artifacts), Late: map[string]modelhost.Late{}, End: s.cancel}
+	opts := modelhost.StageOptions{Models: r.models(w, artifacts), Late: map[string]modelhost.Late{}, Fresh: forced(w.Node), End: s.cancel}
 	for key, row := range w.bound.Rows {
 		if row.Late {
 			opts.Late[key] = modelhost.Late{Expr: row.Expr, Vars: r.vars(nil, row.Expr.Secrets)}

@@ -74,10 +74,14 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 		if err != nil {
 			return fmt.Errorf("keep an answer: %w", err)
 		}
-		return cache.Put(key, content)
+		if err := cache.Put(key, content); err != nil {
+			return err
+		}
+		h.hasAnswer(key)
+		return nil
 	}
 	answer, shared, err := h.hub.chats.do(ctx, h.hub, key, func(work context.Context) (*llm.Response, error) {
-		if kept := keptChat(cache, key); kept != nil {
+		if kept := keptChat(cache, key); kept != nil && h.mayGive(key) {
 			h.spent(llm.Spend{CachedCalls: 1})
 			kept.Cached = true
 			return kept, nil

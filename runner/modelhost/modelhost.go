@@ -31,6 +31,7 @@ import (
 
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/responses"
 )
 
 // Model is a model that a stage was given.
@@ -55,12 +56,17 @@ type Host struct {
 	mu    sync.Mutex
 	spend llm.Spend
 	err   error
+	// answered are the requests of this run, where it wants fresh answers.
+	answered map[responses.Key]struct{}
 }
 
 // StageOptions are what a stage is served, by the keys of its arguments.
 type StageOptions struct {
 	Models map[string]Model
 	Late   map[string]Late
+	// Fresh: answers that other runs kept are not given (-replace). What is
+	// answered is kept, in their place. Embeddings are: they do not vary.
+	Fresh bool
 	// End is called with the reason, which Err returns too, when the stage
 	// cannot go on.
 	End context.CancelCauseFunc
@@ -83,6 +89,26 @@ func (h *Host) Err() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.err
+}
+
+// mayGive says whether what is kept of a request's answers will do.
+func (h *Host) mayGive(key responses.Key) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, own := h.answered[key]
+	return own || !h.Fresh
+}
+
+func (h *Host) hasAnswer(key responses.Key) {
+	if !h.Fresh {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.answered == nil {
+		h.answered = map[responses.Key]struct{}{}
+	}
+	h.answered[key] = struct{}{}
 }
 
 func (h *Host) spent(s llm.Spend) {

@@ -43,6 +43,28 @@ func TestAnAnswerIsAskedForOnceEver(t *testing.T) {
 	}
 }
 
+func TestFreshAnswersAreAskedForOnceARunAndKept(t *testing.T) {
+	b := newBench(t, &double{chat: func(_ context.Context, n int64, _ string) (*llm.Response, *pluginv1.CallError) {
+		return &llm.Response{Text: strconv.FormatInt(n, 10)}, nil
+	}}).open()
+	ask := func(want string) {
+		t.Helper()
+		if got, _, err := b.ask("x"); err != nil || got.Text != want {
+			t.Errorf("the answer is %+v, %v, want %s", got, err, want)
+		}
+	}
+	ask("1")
+	b.close()
+	b.open()
+	b.host.Fresh = true
+	ask("2")
+	ask("2") // equal rows of one run are one question still
+	b.close()
+	b.open()
+	ask("2")
+	b.close()
+}
+
 func TestDrawsOfOneRequestAreToldApart(t *testing.T) {
 	b := newBench(t, &double{chat: func(_ context.Context, n int64, _ string) (*llm.Response, *pluginv1.CallError) {
 		return &llm.Response{Text: strconv.FormatInt(n, 10)}, nil
