@@ -107,8 +107,8 @@ func (b *builder) checkBudget(p *plan.Plan) {
 		tokens = &f
 	}
 	check("seconds of machine time", p.Budget.Seconds, total.Seconds, total.SecondsUnknown, seconds)
-	check("tokens", tokenLimit, tokens, 0, whole)
-	check("units of money", p.Budget.Money, total.Money, 0, llm.Money)
+	check("tokens", tokenLimit, tokens, total.TokensUnknown, whole)
+	check("units of money", p.Budget.Money, total.Money, total.CostUnknown, llm.Money)
 }
 
 // checkPrices refuses models that are to be called and whose price is not known:

@@ -84,7 +84,11 @@ func (b *builder) decideResult(n *node) {
 		return
 	}
 	b.estimateNewRows(n)
-	b.estimateCalls(n)
+	defer func() {
+		if n.Action == plan.Run || n.Action == plan.MayRun {
+			b.estimateCalls(n)
+		}
+	}()
 	switch {
 	case b.replaced(n):
 		n.run(plan.Reason{Code: "replace", Text: "a new result was asked for by -replace"})

@@ -41,6 +41,8 @@ type ModelInfo struct {
 	// estimated from characters.
 	Tokenizer string `json:"tokenizer,omitempty"`
 	Price     *Price `json:"price,omitempty"` // nil: unknown
+	// MaxTokens is how many tokens an answer has at most; 0: nothing bounds it.
+	MaxTokens int64 `json:"max_tokens,omitempty"`
 	// Limits; 0: none is known.
 	MaxConcurrency    int64   `json:"max_concurrency,omitempty"`
 	RequestsPerMinute float64 `json:"requests_per_minute,omitempty"`
@@ -84,6 +86,12 @@ func (p *Price) Cost(input, cached, output int64) *float64 {
 		sum += float64(part.tokens) * *part.price / 1e6
 	}
 	return &sum
+}
+
+// Free says whether nothing is billed, however much is asked and answered.
+func (p *Price) Free() bool {
+	zero := func(price *float64) bool { return price != nil && *price == 0 }
+	return p != nil && zero(p.Input) && zero(p.Output)
 }
 
 func orElse(p, other *float64) *float64 {

@@ -236,12 +236,19 @@ type Signature struct {
 
 // Estimate is what carrying out a node will take; nil: unknown.
 type Estimate struct {
-	Rows         *int64   `json:"rows,omitempty"`
-	NewRows      *int64   `json:"new_rows,omitempty"`
-	Seconds      *float64 `json:"seconds,omitempty"`
+	Rows    *int64   `json:"rows,omitempty"`
+	NewRows *int64   `json:"new_rows,omitempty"`
+	Seconds *float64 `json:"seconds,omitempty"`
+	// Calls of language models, if none of the answers is kept already.
+	Calls        *int64   `json:"calls,omitempty"`
 	InputTokens  *int64   `json:"input_tokens,omitempty"`
 	OutputTokens *int64   `json:"output_tokens,omitempty"`
 	Money        *float64 `json:"money,omitempty"`
+	// OutputAtMost: OutputTokens, and so Money, are bounds from above.
+	OutputAtMost bool `json:"output_at_most,omitempty"`
+	// CostUnknown: models will be asked, and what that costs is not wholly
+	// known; Money is then a bound from below.
+	CostUnknown bool `json:"cost_unknown,omitempty"`
 }
 
 // Change is a difference that a deployment's plugin names.

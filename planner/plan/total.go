@@ -11,8 +11,11 @@ type Total struct {
 	Seconds *float64
 	Tokens  *int64
 	Money   *float64
-	// SecondsUnknown is how many of those nodes have no estimate of time.
-	SecondsUnknown int
+	// AtMost: some of Tokens and Money are bounds from above.
+	AtMost bool
+	// SecondsUnknown is how many of those nodes have no estimate of time,
+	// TokensUnknown of tokens and CostUnknown of money, of those that ask models.
+	SecondsUnknown, TokensUnknown, CostUnknown int
 }
 
 // Total counts and sums a plan's nodes.
@@ -30,6 +33,13 @@ func (p *Plan) Total() Total {
 		add(&t.Money, e.Money)
 		add(&t.Tokens, e.InputTokens)
 		add(&t.Tokens, e.OutputTokens)
+		t.AtMost = t.AtMost || e.OutputAtMost
+		if e.CostUnknown {
+			t.CostUnknown++
+		}
+		if e.CostUnknown && e.Calls == nil || e.Calls != nil && e.OutputTokens == nil {
+			t.TokensUnknown++
+		}
 		if e.Seconds == nil {
 			t.SecondsUnknown++
 		}

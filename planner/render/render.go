@@ -111,8 +111,8 @@ func estimate(n *plan.Node) string {
 	if tokens := tokenText(e); tokens != "" {
 		parts = append(parts, tokens)
 	}
-	if e.Money != nil {
-		parts = append(parts, "costs about "+llm.Money(*e.Money))
+	if text := costText(e); text != "" {
+		parts = append(parts, text)
 	}
 	if e.Seconds != nil {
 		parts = append(parts, "about "+seconds(*e.Seconds))
@@ -121,15 +121,42 @@ func estimate(n *plan.Node) string {
 }
 
 func tokenText(e plan.Estimate) string {
-	switch {
-	case e.InputTokens != nil && e.OutputTokens != nil:
-		return fmt.Sprintf("%s tokens in and %s out", number(*e.InputTokens), number(*e.OutputTokens))
-	case e.InputTokens != nil:
-		return number(*e.InputTokens) + " tokens in"
-	case e.OutputTokens != nil:
-		return number(*e.OutputTokens) + " tokens out"
+	var parts []string
+	if e.Calls != nil {
+		parts = append(parts, plural(*e.Calls, "call"))
 	}
-	return ""
+	if e.InputTokens != nil {
+		in := number(*e.InputTokens) + " tokens in"
+		if e.OutputTokens != nil {
+			out := "about "
+			if e.OutputAtMost {
+				out = "at most "
+			}
+			in += " and " + out + number(*e.OutputTokens) + " out"
+		}
+		return strings.Join(append(parts, in), ", ")
+	}
+	if e.OutputTokens != nil {
+		parts = append(parts, number(*e.OutputTokens)+" tokens out")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// costText says what asking models costs, and what of that is not known.
+func costText(e plan.Estimate) string {
+	switch {
+	case e.CostUnknown && e.Calls == nil:
+		return "asks models, how often is not known yet"
+	case e.CostUnknown && (e.Money == nil || *e.Money == 0):
+		return "costs are not known"
+	case e.CostUnknown:
+		return "costs at least " + llm.Money(*e.Money) + ", and the rest is not known"
+	case e.Money == nil:
+		return ""
+	case e.OutputAtMost && *e.Money > 0:
+		return "costs at most " + llm.Money(*e.Money)
+	}
+	return "costs about " + llm.Money(*e.Money)
 }
 
 // totals puts the sums of a plan into words.
@@ -140,10 +167,13 @@ func totals(p *plan.Plan) string {
 		parts = append(parts, plural(*t.Rows, "row"))
 	}
 	if t.Tokens != nil {
-		parts = append(parts, number(*t.Tokens)+" tokens")
+		parts = append(parts, atMost(t, t.TokensUnknown)+number(*t.Tokens)+" tokens")
 	}
-	if t.Money != nil {
-		parts = append(parts, llm.Money(*t.Money))
+	switch {
+	case t.Money != nil:
+		parts = append(parts, "costs "+atMost(t, t.CostUnknown)+llm.Money(*t.Money))
+	case t.CostUnknown > 0:
+		parts = append(parts, "costs of "+plural(int64(t.CostUnknown), "stage")+" that are not known")
 	}
 	if t.Seconds != nil {
 		text := "about " + seconds(*t.Seconds)
@@ -153,6 +183,18 @@ func totals(p *plan.Plan) string {
 		parts = append(parts, text)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// atMost says how a sum is to be taken, where some parts of it are bounds or
+// are missing.
+func atMost(t plan.Total, unknown int) string {
+	switch {
+	case unknown > 0:
+		return "at least "
+	case t.AtMost:
+		return "at most "
+	}
+	return ""
 }
 
 // number writes a whole number with separators: 10,003.

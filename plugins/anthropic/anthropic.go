@@ -58,7 +58,11 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if a.official {
 		price = Prices.Price(a.Name)
 	}
-	p.SetModelInfo(a.Info("", price))
+	info := a.Info(&a.Sampling, "", price)
+	if info.MaxTokens == 0 {
+		info.MaxTokens = defaultTokens
+	}
+	p.SetModelInfo(info)
 	return nil
 }
 

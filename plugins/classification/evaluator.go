@@ -166,7 +166,7 @@ func (a *args) prepareAsking(p *plugin.Prepare[args]) error {
 		return plugin.ArgumentErrorf("classes", "%w", err)
 	}
 	for _, s := range asked {
-		p.Calls(plugin.Calls{Prompt: s.Prompt.Key, Model: s.Model.Key, PerRow: 1, Added: a.classifier.Added()})
+		p.Calls(plugin.Calls{Prompt: s.Prompt.Key, Model: s.Model.Key, PerRow: 1, Added: a.classifier.Added(), LongestAnswer: a.classifier.Longest()})
 	}
 	return nil
 }

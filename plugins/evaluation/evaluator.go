@@ -106,11 +106,7 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 		p.Errorf("", "There is nothing to measure\nWrite metrics, as in metrics = { exact = output.text == row.answer }, or a judge.")
 	}
 	checkRowNames(p)
-	for _, s := range a.subjects {
-		if s.Asked() {
-			p.Calls(plugin.Calls{Prompt: s.Prompt.Key, Model: s.Model.Key, PerRow: float64(max(a.Repeats, 1))})
-		}
-	}
+	a.foresee(p)
 	p.AddReport("")
 	p.AddDataset(rowsOutput, a.rowsSchema())
 	p.SetValueType(a.valueType())
@@ -169,4 +165,28 @@ func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 	}
 	r.SetValue(found.value())
 	return nil
+}
+
+// foresee says how often subjects and judges are asked. Trained models are no
+// matter of cost, and what judges are asked about their answers is counted
+// where a question is given.
+func (a *args) foresee(p *plugin.Prepare[args]) {
+	repeats := float64(max(a.Repeats, 1))
+	for _, s := range a.subjects {
+		if s.Asked() {
+			p.Calls(plugin.Calls{Prompt: s.Prompt.Key, Model: s.Model.Key, PerRow: repeats})
+		}
+	}
+	for i := range a.Judges {
+		j := &a.Judges[i]
+		for _, s := range a.subjects {
+			if s.Name == j.Baseline && j.Baseline != "" {
+				continue
+			}
+			if c, ok := j.calls(&s); ok {
+				c.PerRow *= repeats
+				p.Calls(c)
+			}
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/quern-dev/quern/plugins/prompting"
+	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
@@ -74,6 +75,49 @@ func (j *judge) check(p *plugin.Prepare[args]) {
 	if _, ok := p.Args.Subjects[j.Baseline]; j.Baseline != "" && !ok {
 		p.Errorf(key+".baseline", "There is no subject %q\nThe baseline is one of the subjects.", j.Baseline)
 	}
+}
+
+// filler stands for a text that is counted by itself.
+const filler = "?"
+
+// calls are those for a subject's answers.
+func (j *judge) calls(s *subjects.Subject) (plugin.Calls, bool) {
+	c := plugin.Calls{Model: j.Model.Key, PerRow: float64(max(j.Samples, 1)), ReadsAnswers: s.Asked()}
+	switch {
+	case j.Question.Given():
+		c.Prompt = j.Question.Key
+	case s.Asked():
+		c.Prompt = s.Prompt.Key
+	case !s.Model.Given():
+		c.Prompt = s.Key // the answer itself
+	default:
+		return c, false
+	}
+	if j.Question.Given() && !s.Asked() && !s.Model.Given() {
+		c.Texts = append(c.Texts, s.Key)
+	}
+	for _, of := range []plugin.Column{j.Criterion, j.Expected, j.Context} {
+		if of.Given() {
+			c.Texts = append(c.Texts, of.Key)
+		}
+	}
+	about := graded{question: filler, rubric: j.Rubric}
+	if j.Expected.Given() {
+		about.expected = filler
+	}
+	if j.Context.Given() {
+		about.context = filler
+	}
+	frame := j.request(about)
+	if j.Kind == "pairwise" {
+		c.PerRow *= 2
+		frame = choiceRequest(about, "", "")
+	}
+	for _, m := range frame.Messages {
+		c.Added += m.Content
+	}
+	c.Added += string(frame.Output.Schema)
+	return c, true
 }
 
 // graded is what a judge looks at.
@@ -305,12 +349,7 @@ func (j *judge) pairwise(ctx context.Context, host *plugin.Host, g graded, draw 
 		if order == 1 {
 			first, second = other, g.answer
 		}
-		text := "Which answer is better?"
-		if g.rubric != "" {
-			text = tagged("rubric", g.rubric) + "\n\nWhich answer is better by the rubric?"
-		}
-		r := request(grader, strings.TrimSpace(tagged("question", g.question)+"\n\n<answer 1>\n"+first+"\n</answer 1>\n\n<answer 2>\n"+second+"\n</answer 2>\n\n"+
-			text+" "+fmt.Sprintf(choiceForm, `"1", "2" or "tie"`)), fmt.Sprintf(choiceSchema, `["1","2","tie"]`))
+		r := choiceRequest(g, first, second)
 		grades := map[string]float64{"1": 1, "2": 0, "tie": 0.5}
 		if order == 1 {
 			grades = map[string]float64{"1": 0, "2": 1, "tie": 0.5}
@@ -328,4 +367,14 @@ func (j *judge) pairwise(ctx context.Context, host *plugin.Host, g graded, draw 
 		}
 	}
 	return out, nil
+}
+
+// choiceRequest asks which of two answers is better.
+func choiceRequest(g graded, first, second string) *llm.Request {
+	text := "Which answer is better?"
+	if g.rubric != "" {
+		text = tagged("rubric", g.rubric) + "\n\nWhich answer is better by the rubric?"
+	}
+	return request(grader, strings.TrimSpace(tagged("question", g.question)+"\n\n<answer 1>\n"+first+"\n</answer 1>\n\n<answer 2>\n"+second+"\n</answer 2>\n\n"+
+		text+" "+fmt.Sprintf(choiceForm, `"1", "2" or "tie"`)), fmt.Sprintf(choiceSchema, `["1","2","tie"]`))
 }

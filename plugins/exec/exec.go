@@ -58,7 +58,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if p.Known("command") && (len(a.Command) == 0 || a.Command[0] == "") {
 		p.Errorf("command", "the command is empty")
 	}
-	info := a.Info("", nil)
+	info := a.Info(&a.Sampling, "", nil)
 	info.Capabilities = []string{plugin.CanChat}
 	if a.Embeddings {
 		info.Capabilities = append(info.Capabilities, plugin.CanEmbed)

@@ -91,6 +91,20 @@ func (c classes) names() []string {
 	return names
 }
 
+// longest is the longest answer that names one class.
+func (c classes) longest() string {
+	longest := ""
+	for _, name := range c.names() {
+		if len(name) > len(longest) {
+			longest = name
+		}
+	}
+	if c.text {
+		return longest
+	}
+	return `{"label": "` + longest + `"}`
+}
+
 func (c classes) instruction() string {
 	var b strings.Builder
 	b.WriteString("These are the labels:\n")

@@ -81,3 +81,11 @@ func (c *Classifier) Added() string {
 	}
 	return c.instruction + string(c.output.Schema)
 }
+
+// Longest is the longest answer that names a class; "": as the prompt says.
+func (c *Classifier) Longest() string {
+	if c.asPrompted {
+		return ""
+	}
+	return c.classes.longest()
+}

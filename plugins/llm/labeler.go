@@ -131,7 +131,16 @@ func (a *args) foresee(p *plugin.Prepare[args]) {
 	if a.Text.Given() {
 		key = "text"
 	}
-	p.Calls(plugin.Calls{Prompt: key, Model: "model", PerRow: perRow, Added: text})
+	p.Calls(plugin.Calls{Prompt: key, Model: "model", PerRow: perRow, Added: text, LongestAnswer: a.longest()})
+}
+
+// longest is the longest answer that is right; "": it may be of any length.
+func (a *args) longest() string {
+	c, ok := a.task.(classes)
+	if !ok || c.multiple || a.Explain {
+		return ""
+	}
+	return c.longest()
 }
 
 // confident says whether there is a column for how many answers agree.

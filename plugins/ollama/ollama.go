@@ -64,7 +64,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if p.Known("base_url") && p.Known("address") && a.address() == "" {
 		p.Errorf(a.Argument(), "%s is no address\nWrite it with http:// or https://, such as %q.", a.Argument(), defaultAddress)
 	}
-	p.SetModelInfo(a.Info("", provider.Free()))
+	p.SetModelInfo(a.Info(&a.Sampling, "", provider.Free()))
 	return nil
 }
 

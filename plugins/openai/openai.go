@@ -63,7 +63,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if a.official {
 		price = Prices.Price(a.Name)
 	}
-	info := a.Info(Tokenizer(a.Name), price)
+	info := a.Info(&a.Sampling, Tokenizer(a.Name), price)
 	switch {
 	case isEmbedding(a.Name):
 		info.Capabilities = []string{plugin.CanEmbed}

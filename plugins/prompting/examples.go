@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -97,20 +96,12 @@ func (p *Pool) Fill(ctx context.Context, prompt *Prompt, by string) error {
 
 // draw returns the numbers of the examples in the order in which they are
 // shown: the nearest last, next to the question.
-func (p *Pool) draw(ctx context.Context, d *Drawing, question, by string) ([]int, error) {
-	var order []int
-	switch d.Select {
-	case Random:
-		// The same for each row, so that providers can keep what comes first.
-		order = rand.New(rand.NewPCG(uint64(d.Seed), 0x9e3779b97f4a7c15)).Perm(len(p.examples))
-	case Nearest:
+func (p *Pool) draw(ctx context.Context, d *llm.Drawing, question, by string) ([]int, error) {
+	order := d.Order(len(p.examples))
+	if order == nil {
 		var err error
 		if order, err = p.nearest(ctx, by); err != nil {
 			return nil, err
-		}
-	default:
-		for i := range p.examples {
-			order = append(order, i)
 		}
 	}
 	var chosen []int
@@ -122,7 +113,7 @@ func (p *Pool) draw(ctx context.Context, d *Drawing, question, by string) ([]int
 			break
 		}
 	}
-	if d.Select == Nearest {
+	if d.Select == llm.SelectNearest {
 		slices.Reverse(chosen)
 	}
 	return chosen, nil

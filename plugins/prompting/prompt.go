@@ -19,28 +19,8 @@ type Prompt struct {
 	// Request has no examples that are drawn from a dataset yet.
 	Request *llm.Request
 	// Drawing says how they are drawn; nil: none are.
-	Drawing *Drawing
+	Drawing *llm.Drawing
 }
-
-// Drawing is how examples are drawn from a dataset.
-type Drawing struct {
-	// Count is how many.
-	Count int `json:"count"`
-	// Select is First, Random or Nearest.
-	Select string `json:"select"`
-	// Seed of a random drawing.
-	Seed int64 `json:"seed"`
-}
-
-// How examples are chosen.
-const (
-	First   = "first"
-	Random  = "random"
-	Nearest = "nearest"
-)
-
-// defaultCount is how many examples are drawn where the prompt does not say.
-const defaultCount = 3
 
 // Read reads the JSON that a prompt gives for a row.
 func Read(text string) (*Prompt, error) {
@@ -50,11 +30,11 @@ func Read(text string) (*Prompt, error) {
 	}
 	p := &Prompt{}
 	if raw, ok := fields["examples"]; ok {
-		p.Drawing = &Drawing{Count: defaultCount, Select: First}
+		p.Drawing = llm.NewDrawing()
 		if err := json.Unmarshal(raw, p.Drawing); err != nil {
 			return nil, fmt.Errorf("read how examples are drawn: %w", err)
 		}
-		if err := p.Drawing.check(); err != nil {
+		if err := checkDrawing(p.Drawing); err != nil {
 			return nil, err
 		}
 		delete(fields, "examples")
@@ -69,11 +49,11 @@ func Read(text string) (*Prompt, error) {
 	return p, err
 }
 
-func (d *Drawing) check() error {
+func checkDrawing(d *llm.Drawing) error {
 	switch {
 	case d.Count < 0:
 		return fmt.Errorf("%d examples can't be drawn", d.Count)
-	case d.Select != First && d.Select != Random && d.Select != Nearest:
+	case d.Select != llm.SelectFirst && d.Select != llm.SelectRandom && d.Select != llm.SelectNearest:
 		return fmt.Errorf("examples are selected by %q: it has to be first, random or nearest", d.Select)
 	}
 	return nil

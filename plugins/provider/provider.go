@@ -64,11 +64,14 @@ func first[T any](a, b *T) *T {
 
 // Info is what quern has to know of a model; table is nil where no prices are
 // known, and free where nobody bills for it.
-func (l *Limits) Info(tokenizer string, table *llm.Price) plugin.ModelInfo {
+func (l *Limits) Info(s *Sampling, tokenizer string, table *llm.Price) plugin.ModelInfo {
 	info := plugin.ModelInfo{
 		Tokenizer: tokenizer, Price: table,
 		MaxConcurrency: l.MaxConcurrency, RequestsPerMinute: l.RequestsPerMinute, TokensPerMinute: l.TokensPerMinute,
 		Timeout: l.Timeout, Retries: l.Retries, Cache: l.Cache,
+	}
+	if s.MaxTokens != nil {
+		info.MaxTokens = *s.MaxTokens
 	}
 	if len(l.Price) > 0 {
 		p := l.Price[0]

@@ -76,6 +76,14 @@ type Calls struct {
 	Added string
 	// OutputTokens of an answer; nil: they cannot be foreseen.
 	OutputTokens *int64
+	// LongestAnswer is the longest answer of the form that is asked for; empty:
+	// answers may be of any length.
+	LongestAnswer string
+	// ReadsAnswers: the requests hold an answer to another of the calls and, of
+	// the prompt, the last message of the user alone.
+	ReadsAnswers bool
+	// Texts are the keys of further row arguments whose texts the requests hold.
+	Texts []string
 }
 
 // Address is the instance's address, for messages: label.intent["a"].
@@ -207,6 +215,7 @@ func (p *preparation) SetEstimate(e Estimate) {
 func (p *preparation) Calls(c Calls) {
 	p.out.Calls = append(p.out.Calls, &pluginv1.ModelCalls{
 		Prompt: c.Prompt, Model: c.Model, PerRow: c.PerRow, Added: c.Added, OutputTokens: c.OutputTokens,
+		LongestAnswer: c.LongestAnswer, ReadsAnswers: c.ReadsAnswers, Texts: c.Texts,
 	})
 }
 

@@ -66,6 +66,8 @@ type ModelInfo struct {
 	Tokenizer string
 	// Price; nil: unknown, which is not free.
 	Price *llm.Price
+	// MaxTokens is how many tokens an answer has at most; 0: nothing bounds it.
+	MaxTokens int64
 	// Limits; 0: none is known.
 	MaxConcurrency    int64
 	RequestsPerMinute float64
@@ -84,6 +86,7 @@ func (p *preparation) SetModelInfo(m ModelInfo) {
 		Capabilities: m.Capabilities, Tokenizer: m.Tokenizer, Price: protoPrice(m.Price),
 		MaxConcurrency: m.MaxConcurrency, RequestsPerMinute: m.RequestsPerMinute, TokensPerMinute: m.TokensPerMinute,
 		TimeoutSeconds: m.Timeout.Seconds(), Retries: m.Retries, Cache: m.Cache,
+		MaxTokens: m.MaxTokens,
 	}
 }
 

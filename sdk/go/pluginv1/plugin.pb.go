@@ -1614,7 +1614,15 @@ type ModelCalls struct {
 	// What the stage adds to every request: instructions, a schema.
 	Added string `protobuf:"bytes,4,opt,name=added,proto3" json:"added,omitempty"`
 	// Tokens of an answer, as far as they can be foreseen.
-	OutputTokens  *int64 `protobuf:"varint,5,opt,name=output_tokens,json=outputTokens,proto3,oneof" json:"output_tokens,omitempty"`
+	OutputTokens *int64 `protobuf:"varint,5,opt,name=output_tokens,json=outputTokens,proto3,oneof" json:"output_tokens,omitempty"`
+	// The longest answer of the form that is asked for, which is counted by the
+	// model's tokenizer; empty: answers may be of any length.
+	LongestAnswer string `protobuf:"bytes,6,opt,name=longest_answer,json=longestAnswer,proto3" json:"longest_answer,omitempty"`
+	// The requests hold an answer to another of the stage's calls and, of the
+	// prompt, the last message of the user alone: what judges are asked.
+	ReadsAnswers bool `protobuf:"varint,7,opt,name=reads_answers,json=readsAnswers,proto3" json:"reads_answers,omitempty"`
+	// Keys of further row arguments whose texts the requests hold.
+	Texts         []string `protobuf:"bytes,8,rep,name=texts,proto3" json:"texts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1684,6 +1692,27 @@ func (x *ModelCalls) GetOutputTokens() int64 {
 	return 0
 }
 
+func (x *ModelCalls) GetLongestAnswer() string {
+	if x != nil {
+		return x.LongestAnswer
+	}
+	return ""
+}
+
+func (x *ModelCalls) GetReadsAnswers() bool {
+	if x != nil {
+		return x.ReadsAnswers
+	}
+	return false
+}
+
+func (x *ModelCalls) GetTexts() []string {
+	if x != nil {
+		return x.Texts
+	}
+	return nil
+}
+
 // ModelInfo is what quern has to know of a model to call it well.
 type ModelInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1702,7 +1731,9 @@ type ModelInfo struct {
 	// Attempts beyond the first.
 	Retries int64 `protobuf:"varint,8,opt,name=retries,proto3" json:"retries,omitempty"`
 	// Answers may be kept and given again to equal requests.
-	Cache         bool `protobuf:"varint,9,opt,name=cache,proto3" json:"cache,omitempty"`
+	Cache bool `protobuf:"varint,9,opt,name=cache,proto3" json:"cache,omitempty"`
+	// How many tokens an answer has at most; 0: nothing bounds it.
+	MaxTokens     int64 `protobuf:"varint,10,opt,name=max_tokens,json=maxTokens,proto3" json:"max_tokens,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1798,6 +1829,13 @@ func (x *ModelInfo) GetCache() bool {
 		return x.Cache
 	}
 	return false
+}
+
+func (x *ModelInfo) GetMaxTokens() int64 {
+	if x != nil {
+		return x.MaxTokens
+	}
+	return 0
 }
 
 // Price is money per million tokens. A field that is not set is unknown,
@@ -4969,15 +5007,18 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"ReadsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
-	"\x05value\x18\x02 \x01(\v2\x16.quern.plugin.v1.ReadsR\x05value:\x028\x01\"\xa5\x01\n" +
+	"\x05value\x18\x02 \x01(\v2\x16.quern.plugin.v1.ReadsR\x05value:\x028\x01\"\x87\x02\n" +
 	"\n" +
 	"ModelCalls\x12\x16\n" +
 	"\x06prompt\x18\x01 \x01(\tR\x06prompt\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x17\n" +
 	"\aper_row\x18\x03 \x01(\x01R\x06perRow\x12\x14\n" +
 	"\x05added\x18\x04 \x01(\tR\x05added\x12(\n" +
-	"\routput_tokens\x18\x05 \x01(\x03H\x00R\foutputTokens\x88\x01\x01B\x10\n" +
-	"\x0e_output_tokens\"\xd9\x02\n" +
+	"\routput_tokens\x18\x05 \x01(\x03H\x00R\foutputTokens\x88\x01\x01\x12%\n" +
+	"\x0elongest_answer\x18\x06 \x01(\tR\rlongestAnswer\x12#\n" +
+	"\rreads_answers\x18\a \x01(\bR\freadsAnswers\x12\x14\n" +
+	"\x05texts\x18\b \x03(\tR\x05textsB\x10\n" +
+	"\x0e_output_tokens\"\xf8\x02\n" +
 	"\tModelInfo\x12\"\n" +
 	"\fcapabilities\x18\x01 \x03(\tR\fcapabilities\x12\x1c\n" +
 	"\ttokenizer\x18\x02 \x01(\tR\ttokenizer\x12,\n" +
@@ -4987,7 +5028,10 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x11tokens_per_minute\x18\x06 \x01(\x01R\x0ftokensPerMinute\x12'\n" +
 	"\x0ftimeout_seconds\x18\a \x01(\x01R\x0etimeoutSeconds\x12\x18\n" +
 	"\aretries\x18\b \x01(\x03R\aretries\x12\x14\n" +
-	"\x05cache\x18\t \x01(\bR\x05cache\"\xa5\x01\n" +
+	"\x05cache\x18\t \x01(\bR\x05cache\x12\x1d\n" +
+	"\n" +
+	"max_tokens\x18\n" +
+	" \x01(\x03R\tmaxTokens\"\xa5\x01\n" +
 	"\x05Price\x12\x19\n" +
 	"\x05input\x18\x01 \x01(\x01H\x00R\x05input\x88\x01\x01\x12\x1b\n" +
 	"\x06output\x18\x02 \x01(\x01H\x01R\x06output\x88\x01\x01\x12&\n" +

@@ -60,11 +60,16 @@ const (
 	perRequest = 3
 )
 
+// Message is the number of tokens that a message adds to a request.
+func (c *Counter) Message(m llm.Message) int64 {
+	return perMessage + c.Text(m.Role) + c.Text(m.Content)
+}
+
 // Request is the number of tokens of a request: messages, tools and schema.
 func (c *Counter) Request(r *llm.Request) int64 {
 	n := int64(perRequest)
 	for _, m := range r.Messages {
-		n += perMessage + c.Text(m.Role) + c.Text(m.Content)
+		n += c.Message(m)
 	}
 	for _, t := range r.Tools {
 		n += c.Text(t.Name) + c.Text(t.Description) + c.Text(string(t.Parameters))
