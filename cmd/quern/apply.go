@@ -152,6 +152,8 @@ func (a *application) agreed(p *plan.Plan) (bool, error) {
 
 func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *workspace, p *plan.Plan, st *state.State, lease *state.Lease) error {
 	display := a.display()
+	begun := a.ui.waiting(fmt.Sprintf("Getting ready to carry out %s ...", count(int64(len(p.Nodes)), "stage")))
+	defer begun()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -164,7 +166,13 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 	result, err := runner.Record(ctx, p, runner.Options{
 		Store: w.store, State: st, Save: w.store.States().Save, Plugins: w.plugins,
 		Parallelism: a.cmd.Int("parallelism"), Secrets: secrets(p, w.variables),
-		Events: display.Event, Stop: stop,
+		Stop: stop,
+		Events: func(e events.Event) {
+			if e.Type == events.StageStarted {
+				begun()
+			}
+			display.Event(e)
+		},
 	}, w.store.Runs(), about())
 	if closeErr := display.Close(); err == nil {
 		err = closeErr

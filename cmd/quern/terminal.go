@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/quern-dev/quern/lang/diag"
@@ -111,6 +112,16 @@ func (t *terminal) printf(format string, args ...any) { fmt.Fprintf(t.out, forma
 
 // notef says something about what is being done.
 func (t *terminal) notef(format string, args ...any) { fmt.Fprintf(t.err, format, args...) }
+
+// patience is how long a command may be silent.
+const patience = 2 * time.Second
+
+// waiting says what goes on where nothing else was said for long. The caller
+// calls done when it has something to say itself.
+func (t *terminal) waiting(what string) (done func()) {
+	timer := time.AfterFunc(patience, func() { t.notef("%s\n", what) })
+	return func() { timer.Stop() }
+}
 
 // json prints v as indented JSON.
 func (t *terminal) json(v any) error {

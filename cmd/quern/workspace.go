@@ -164,7 +164,9 @@ func planHere(ctx context.Context, ui *terminal, cmd *cli.Command) (*plan.Plan, 
 
 // plan compiles a plan against st and shows what there is to say about it.
 func (w *workspace) plan(ctx context.Context, opts planner.Options) (*plan.Plan, error) {
+	done := w.ui.waiting("Making the plan ...")
 	p, diags := planner.Build(ctx, opts)
+	done()
 	if err := w.ui.failed(diags); err != nil {
 		return nil, err
 	}
