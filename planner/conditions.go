@@ -2,6 +2,7 @@ package planner
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -176,7 +177,11 @@ func (b *builder) decideGate(n *node) {
 			n.Reasons = append(n.Reasons, plan.Reason{Code: "condition", Subject: c.Test.Text, Text: "does not hold: " + b.message(c, nil)})
 		default:
 			n.Action = plan.Check
-			n.Reasons = append(n.Reasons, waitsFor(c.Test.Refs)...)
+			for _, r := range waitsFor(c.Test.Refs) {
+				if !slices.Contains(n.Reasons, r) { // as another condition waits for it, too
+					n.Reasons = append(n.Reasons, r)
+				}
+			}
 		}
 	}
 	if n.Action == plan.Keep && n.prior == nil {
