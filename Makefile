@@ -1,8 +1,12 @@
-# quern: all there is to know is build, test, lint, bench, docs and demo.
+# quern: all there is to know is build, test, lint, bench, docs, demo and llm.
 
 GO       ?= go
 TAGS     := duckdb_arrow
 TOOLS    := $(CURDIR)/.cache/tools
+TRIAGE   := examples/support-triage
+# The Python that the example's language model is served with, in a folder of its own.
+LLM      := $(CURDIR)/.cache/llm
+PORT     ?= 8137
 VERSION  := $(shell cat VERSION)
 # Without debug tables, a third smaller: a program is hashed before it is first started.
 LDFLAGS  := -s -w -X main.version=$(VERSION)
@@ -30,6 +34,16 @@ test: build ## Set everything up and pass the tests
 	$(GO) vet -tags $(TAGS) ./...
 	$(GO) test -tags $(TAGS) ./...
 	for module in examples/plugins/*/go.mod; do (cd "$$(dirname "$$module")" && $(GO) test ./...) || exit 1; done
+
+.PHONY: llm
+llm: $(LLM)/installed ## Serve a small language model on this machine, at PORT
+	@echo 'In another terminal: bin/quern -chdir=$(TRIAGE) apply -var endpoint=http://127.0.0.1:$(PORT)/v1'
+	@echo 'Ctrl-C ends the server.'
+	@exec $(LLM)/bin/python $(TRIAGE)/serve.py --port $(PORT)
+
+.PHONY: test-llm
+test-llm: build $(LLM)/installed ## Run the example with that model for real, and check what comes out
+	QUERN_TEST_LLM=$(LLM)/bin/python QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -count=1 -timeout 35m -run SupportTriage -v ./cmd/quern
 
 .PHONY: race
 race: build ## Run the tests under the race detector
@@ -66,6 +80,12 @@ proto: $(TOOLS)/buf-$(BUF_VERSION) ## Generate Go code from the protocol
 .PHONY: clean
 clean: ## Remove what was built, and what the examples made
 	rm -rf bin .cache examples/*/.quern examples/*/serve
+
+# Without dependencies: see requirements.txt.
+$(LLM)/installed: $(TRIAGE)/requirements.txt
+	python3 -m venv --clear $(LLM)
+	$(LLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $<
+	touch $@
 
 $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
 	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
