@@ -87,6 +87,7 @@ func (b *builder) decideResult(n *node) {
 	defer func() {
 		if n.Action == plan.Run || n.Action == plan.MayRun {
 			b.estimateCalls(n)
+			b.checkDraws(n)
 		}
 	}()
 	switch {

@@ -28,13 +28,33 @@ func (c *promptCompiler) examples(body *hclsyntax.Body, sc *scope) []string {
 		for _, name := range []string{"user", "assistant"} {
 			c.rowArgument(b, name, of, key, key+"."+name, sc)
 		}
-		c.rowArgument(b, "by", c.rows, c.rowsOf, key+".by", sc)
+		if attribute(b, "by") != nil {
+			c.rowArgument(b, "by", c.rows, c.rowsOf, key+".by", sc)
+		} else {
+			c.sameAsExamples(attribute(b, "user"), key+".by", sc)
+		}
 		if attribute(b, "model") != nil {
 			c.artifact(b, "model", plan.KindModel, key+".model", sc)
 		}
 		fields = append(fields, "examples = {"+strings.Join(c.fields(b, sc, "count", "select", "seed"), ", ")+"}")
 	})
 	return fields
+}
+
+// sameAsExamples has the stage's rows looked at as the examples are: by what
+// the user says in these, where the rows have the columns for it. So like is
+// compared with like, and a row that is itself among the examples is known
+// again, whatever the prompt puts around it.
+func (c *promptCompiler) sameAsExamples(user hclsyntax.Expression, key string, sc *scope) {
+	compiled, diags := expr.Compile(user, c.scope(sc, c.rows), cty.String)
+	if diags.HasErrors() {
+		return
+	}
+	row := &plan.RowArg{Expr: compiled, Of: c.rowsOf}
+	if len(compiled.Refs) > 0 {
+		row.Schema = pickColumns(c.rows.port.Columns, compiled.Columns)
+	}
+	c.d.extra[key] = &plan.Arg{Row: row, Range: diag.NewRange(user.Range())}
 }
 
 // artifact takes an artifact from an attribute and gives it to the stage.

@@ -100,7 +100,7 @@ func (r *run) bindLanguage(m *plan.Model) (*modelhost.Language, error) {
 	}
 	return &modelhost.Language{
 		Address: m.Address, Name: textAttr(bound.Config, "name"), Plugin: m.Plugin, Definition: definition,
-		Instance: instance, Info: m.Info, Secrets: secretTexts(bound, r.secrets(secrets)), Connect: r.connect(m.Plugin),
+		Instance: instance, Info: m.Info, Seed: wholeAttr(bound.Config, "seed"), Secrets: secretTexts(bound, r.secrets(secrets)), Connect: r.connect(m.Plugin),
 	}, nil
 }
 
@@ -113,6 +113,18 @@ func textAttr(config cty.Value, name string) string {
 		return ""
 	}
 	return v.AsString()
+}
+
+func wholeAttr(config cty.Value, name string) *int64 {
+	if !config.Type().HasAttribute(name) {
+		return nil
+	}
+	v := config.GetAttr(name)
+	if v.IsNull() || v.Type() != cty.Number {
+		return nil
+	}
+	n, _ := v.AsBigFloat().Int64()
+	return &n
 }
 
 // secretTexts are the values that no message may show: those of sensitive

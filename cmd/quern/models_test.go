@@ -6,9 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/quern-dev/quern/plugins/openai/openaitest"
+	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
 // served starts an endpoint for the test.
@@ -45,7 +47,7 @@ func quernIn(t *testing.T, dir string, args ...string) string {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("quern %v: %v\n%s%s", args, err, &out, &problems)
 	}
-	return out.String()
+	return out.String() + problems.String()
 }
 
 func TestModelsOfOneNameAtTwoEndpointsShareNoAnswers(t *testing.T) {
@@ -105,4 +107,87 @@ label "llm" "kind" {
 	}
 	apply(here.URL(), there.URL())
 	asked("with a new row after the move", 2, 3)
+}
+
+func TestDrawsOfAModelWithASeedHaveSeedsOfTheirOwn(t *testing.T) {
+	e := served(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
+		return &llm.Response{Text: fmt.Sprint("seed ", r.Body["seed"])}
+	}})
+	dir := folder(t, map[string]string{"a.csv": "text\ncat\n", "main.quern.hcl": fmt.Sprintf(`
+source "csv" "a" {
+  path = "a.csv"
+}
+
+model "openai" "m" {
+  name        = "m"
+  base_url    = %q
+  seed        = 7
+  temperature = 0
+}
+
+prompt "p" {
+  user = row.text
+}
+
+evaluate "prompt" "e" {
+  dataset  = source.a
+  subjects = { m = { model = model.m, prompt = prompt.p } }
+  metrics  = { seed = tonumber(trimprefix(output.text, "seed ")) }
+  repeats  = 3
+}
+
+output "mean" {
+  value = evaluate.e.subjects.m.seed.value
+}
+`, e.URL())})
+	if said := quernIn(t, dir, "apply", "-auto-approve"); !strings.Contains(said, "mean = 8") || !strings.Contains(said, "Draws of an answer that does not vary") {
+		t.Errorf("apply says\n%s", said)
+	}
+}
+
+func TestARowIsNoExampleForItselfWhateverThePromptPutsAroundIt(t *testing.T) {
+	e := served(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
+		question := r.Messages[len(r.Messages)-1].Content
+		for _, m := range r.Messages[:len(r.Messages)-1] {
+			if m.Role == llm.User && strings.Contains(question, m.Content) {
+				return &llm.Response{Text: "leak"}
+			}
+		}
+		return &llm.Response{Text: fmt.Sprint(len(r.Messages))}
+	}})
+	dir := folder(t, map[string]string{"a.csv": "text,label\nOne letter,a\nTwo letters,b\nThree letters,c\n", "main.quern.hcl": fmt.Sprintf(`
+source "csv" "a" {
+  path = "a.csv"
+}
+
+model "openai" "m" {
+  name     = "m"
+  base_url = %q
+}
+
+prompt "p" {
+  user = "Sort this: ${row.text}. Say a, b or c."
+  examples {
+    dataset   = source.a
+    user      = row.text
+    assistant = row.label
+    count     = 3
+    select    = "random"
+  }
+}
+
+label "llm" "kind" {
+  input  = source.a
+  model  = model.m
+  prompt = prompt.p
+}
+
+output "kinds" {
+  value = label.kind.counts.kind
+}
+`, e.URL())})
+	// Two examples, two messages each, and the question.
+	if said := quernIn(t, dir, "apply", "-auto-approve"); !strings.Contains(said, `"5" = 3`) {
+		t.Errorf("apply says\n%s", said)
+	}
 }

@@ -173,7 +173,7 @@ func totals(p *plan.Plan) string {
 	case t.Money != nil:
 		parts = append(parts, "costs "+atMost(t, t.CostUnknown)+llm.Money(*t.Money))
 	case t.CostUnknown > 0:
-		parts = append(parts, "costs of "+plural(int64(t.CostUnknown), "stage")+" that are not known")
+		parts = append(parts, "what "+plural(int64(t.CostUnknown), "stage")+" will cost is not known")
 	}
 	if t.Seconds != nil {
 		text := "about " + seconds(*t.Seconds)

@@ -23,7 +23,7 @@ type args struct {
 	Judges  []judge                `quern:"judge,block" doc:"A metric that a language model grades, from 0 to 1."`
 	Similar []similar              `quern:"similar,block" doc:"A metric that is the cosine similarity of the embeddings of the answer and of a text that is right."`
 
-	Repeats int           `quern:"repeats" default:"1" doc:"How often each model is asked for each row. Repeats of a row are no new rows: they make its answer surer, not the sample larger."`
+	Repeats int           `quern:"repeats" default:"1" doc:"How often each model is asked for each row. Repeats of a row are no new rows: they make its answer surer, not the sample larger. Of a model with a seed, each further one has the next seed."`
 	Cluster plugin.Column `quern:"cluster" type:"string" doc:"What rows belong together by, such as the document that they come from. Intervals and tests then treat each cluster as one observation."`
 	ID      plugin.Column `quern:"id" type:"string" doc:"What to call a row in the dataset of single results, beside its place."`
 
@@ -174,7 +174,7 @@ func (a *args) foresee(p *plugin.Prepare[args]) {
 	repeats := float64(max(a.Repeats, 1))
 	for _, s := range a.subjects {
 		if s.Asked() {
-			p.Calls(plugin.Calls{Prompt: s.Prompt.Key, Model: s.Model.Key, PerRow: repeats})
+			p.Calls(plugin.Calls{Prompt: s.Prompt.Key, Model: s.Model.Key, PerRow: repeats, Draws: a.Repeats})
 		}
 	}
 	for i := range a.Judges {

@@ -82,7 +82,7 @@ const filler = "?"
 
 // calls are those for a subject's answers.
 func (j *judge) calls(s *subjects.Subject) (plugin.Calls, bool) {
-	c := plugin.Calls{Model: j.Model.Key, PerRow: float64(max(j.Samples, 1)), ReadsAnswers: s.Asked()}
+	c := plugin.Calls{Model: j.Model.Key, PerRow: float64(max(j.Samples, 1)), ReadsAnswers: s.Asked(), Draws: j.Samples}
 	switch {
 	case j.Question.Given():
 		c.Prompt = j.Question.Key

@@ -34,7 +34,7 @@ type args struct {
 
 	Abstain bool   `quern:"abstain" default:"false" doc:"Whether the model may say that it can't tell. The row then has no label, and has not failed. The same goes for a model that declines to answer."`
 	Explain bool   `quern:"explain" default:"false" doc:"Whether the model is asked for its reasons, before the label; they are in the column NAME_explanation."`
-	Samples int    `quern:"samples" default:"1" doc:"How often each row is asked for. The label is what most answers say, and NAME_confidence their share. A model whose temperature is 0 says the same each time."`
+	Samples int    `quern:"samples" default:"1" doc:"How often each row is asked for. The label is what most answers say, and NAME_confidence their share. A model whose temperature is 0 says the same each time; of one with a seed, each further draw has the next seed."`
 	Answer  string `quern:"answer" default:"\"json\"" oneof:"json,text" doc:"The form in which the model answers: JSON by a schema, or text that holds the label alone, for models that are too small for JSON. Extraction takes JSON."`
 
 	name  string
@@ -131,7 +131,7 @@ func (a *args) foresee(p *plugin.Prepare[args]) {
 	if a.Text.Given() {
 		key = "text"
 	}
-	p.Calls(plugin.Calls{Prompt: key, Model: "model", PerRow: perRow, Added: text, LongestAnswer: a.longest()})
+	p.Calls(plugin.Calls{Prompt: key, Model: "model", PerRow: perRow, Added: text, LongestAnswer: a.longest(), Draws: a.Samples})
 }
 
 // longest is the longest answer that is right; "": it may be of any length.

@@ -246,6 +246,8 @@ func TestExamplesAreDrawnFromADatasetAndNeverTheRowItself(t *testing.T) {
 	}{
 		{"first", "[one four . four two . one four .]"},
 		{"nearest", "[two one . four two . two four .]"},
+		// The same for each row, but for the row itself.
+		{"random", "[one two . two four . one two .]"},
 	} {
 		got := label(t, texts("2", "1", "99999999"), map[string]any{
 			"model": model, "prompt": plugintest.Drawn{Prompt: asks, Examples: examples, Count: 2, Select: c.select_, Model: model},

@@ -121,21 +121,25 @@ func (p *Pool) draw(ctx context.Context, d *llm.Drawing, question, by string) ([
 
 // nearest sorts the examples by their cosine similarity to a text.
 func (p *Pool) nearest(ctx context.Context, text string) ([]int, error) {
-	vectors, err := p.embedded(ctx)
-	if err != nil {
+	if err := p.embed(ctx); err != nil {
 		return nil, err
 	}
 	asked, err := p.host.Embed(ctx, p.model, []string{text})
 	if err != nil {
 		return nil, err
 	}
-	v := normed(asked[0])
-	order, similarity := make([]int, len(vectors)), make([]float64, len(vectors))
-	for i := range vectors {
-		order[i], similarity[i] = i, dot(v, vectors[i])
+	return p.byCosine(normed(asked[0])), nil
+}
+
+// byCosine sorts the examples, whose embeddings are known, by their cosine with
+// a vector of length 1.
+func (p *Pool) byCosine(v []float32) []int {
+	order, similarity := make([]int, len(p.vectors)), make([]float64, len(p.vectors))
+	for i := range p.vectors {
+		order[i], similarity[i] = i, dot(v, p.vectors[i])
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(similarity[b], similarity[a]) })
-	return order, nil
+	return order
 }
 
 // At a time, this many texts are embedded by one request, and this many
@@ -145,11 +149,12 @@ const (
 	openRequests    = 16
 )
 
-func (p *Pool) embedded(ctx context.Context) ([][]float32, error) {
+// embed gets the examples' embeddings, once.
+func (p *Pool) embed(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.vectors != nil {
-		return p.vectors, nil
+		return nil
 	}
 	vectors := make([][]float32, len(p.examples))
 	g, ctx := errgroup.WithContext(ctx)
@@ -169,10 +174,10 @@ func (p *Pool) embedded(ctx context.Context) ([][]float32, error) {
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, fmt.Errorf("embed the examples: %w", err)
+		return fmt.Errorf("embed the examples: %w", err)
 	}
 	p.vectors = vectors
-	return vectors, nil
+	return nil
 }
 
 // Similarity is the cosine of two embeddings.

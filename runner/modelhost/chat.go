@@ -47,10 +47,14 @@ func (h *Host) Chat(ctx context.Context, req *pluginv1.HostServiceChatRequest) (
 
 // chat returns an answer that is complete with what the host adds.
 func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text []byte, draw int64) (*llm.Response, error) {
+	sent, err := e.drawn(request, text, draw)
+	if err != nil {
+		return nil, err
+	}
 	q := &question[*llm.Response]{
 		endpoint: e, operation: "chat", request: request, estimated: estimate(request),
 		ask: func(ctx context.Context, client pluginv1.PluginServiceClient) (reply[*llm.Response], error) {
-			return askChat(ctx, client, e.Instance, text)
+			return askChat(ctx, client, e.Instance, sent)
 		},
 	}
 	if request.MaxTokens != nil {
@@ -97,6 +101,22 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 		h.spent(llm.Spend{CachedCalls: 1})
 	}
 	return e.complete(answer, shared || answer.Cached), nil
+}
+
+// drawn is the text of a request as it is sent. With a fixed seed all draws
+// would be the same one: each further draw has the next seed.
+func (e *endpoint) drawn(request *llm.Request, text []byte, draw int64) ([]byte, error) {
+	seed := e.Seed
+	if request.Seed != nil {
+		seed = request.Seed
+	}
+	if seed == nil || draw == 0 {
+		return text, nil
+	}
+	other := *request
+	next := *seed + draw
+	other.Seed = &next
+	return other.Encode()
 }
 
 func askChat(ctx context.Context, client pluginv1.PluginServiceClient, model *pluginv1.Instance, request []byte) (reply[*llm.Response], error) {

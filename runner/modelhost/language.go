@@ -25,6 +25,8 @@ type Language struct {
 	Definition string
 	Instance   *pluginv1.Instance
 	Info       plan.ModelInfo
+	// Seed that its block sets; nil: none.
+	Seed *int64
 	// Secrets are values that no message may show.
 	Secrets []string
 	// Connect starts the plugin when it does not run yet.

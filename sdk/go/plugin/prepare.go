@@ -84,6 +84,8 @@ type Calls struct {
 	ReadsAnswers bool
 	// Texts are the keys of further row arguments whose texts the requests hold.
 	Texts []string
+	// Draws is how often each request is made, for answers that vary; 0: once.
+	Draws int
 }
 
 // Address is the instance's address, for messages: label.intent["a"].
@@ -215,7 +217,7 @@ func (p *preparation) SetEstimate(e Estimate) {
 func (p *preparation) Calls(c Calls) {
 	p.out.Calls = append(p.out.Calls, &pluginv1.ModelCalls{
 		Prompt: c.Prompt, Model: c.Model, PerRow: c.PerRow, Added: c.Added, OutputTokens: c.OutputTokens,
-		LongestAnswer: c.LongestAnswer, ReadsAnswers: c.ReadsAnswers, Texts: c.Texts,
+		LongestAnswer: c.LongestAnswer, ReadsAnswers: c.ReadsAnswers, Texts: c.Texts, Draws: int64(c.Draws),
 	})
 }
 

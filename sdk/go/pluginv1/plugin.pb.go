@@ -1622,7 +1622,9 @@ type ModelCalls struct {
 	// prompt, the last message of the user alone: what judges are asked.
 	ReadsAnswers bool `protobuf:"varint,7,opt,name=reads_answers,json=readsAnswers,proto3" json:"reads_answers,omitempty"`
 	// Keys of further row arguments whose texts the requests hold.
-	Texts         []string `protobuf:"bytes,8,rep,name=texts,proto3" json:"texts,omitempty"`
+	Texts []string `protobuf:"bytes,8,rep,name=texts,proto3" json:"texts,omitempty"`
+	// How often each request is made, for answers that vary; 0: once.
+	Draws         int64 `protobuf:"varint,9,opt,name=draws,proto3" json:"draws,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1711,6 +1713,13 @@ func (x *ModelCalls) GetTexts() []string {
 		return x.Texts
 	}
 	return nil
+}
+
+func (x *ModelCalls) GetDraws() int64 {
+	if x != nil {
+		return x.Draws
+	}
+	return 0
 }
 
 // ModelInfo is what quern has to know of a model to call it well.
@@ -5007,7 +5016,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"ReadsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
-	"\x05value\x18\x02 \x01(\v2\x16.quern.plugin.v1.ReadsR\x05value:\x028\x01\"\x87\x02\n" +
+	"\x05value\x18\x02 \x01(\v2\x16.quern.plugin.v1.ReadsR\x05value:\x028\x01\"\x9d\x02\n" +
 	"\n" +
 	"ModelCalls\x12\x16\n" +
 	"\x06prompt\x18\x01 \x01(\tR\x06prompt\x12\x14\n" +
@@ -5017,7 +5026,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\routput_tokens\x18\x05 \x01(\x03H\x00R\foutputTokens\x88\x01\x01\x12%\n" +
 	"\x0elongest_answer\x18\x06 \x01(\tR\rlongestAnswer\x12#\n" +
 	"\rreads_answers\x18\a \x01(\bR\freadsAnswers\x12\x14\n" +
-	"\x05texts\x18\b \x03(\tR\x05textsB\x10\n" +
+	"\x05texts\x18\b \x03(\tR\x05texts\x12\x14\n" +
+	"\x05draws\x18\t \x01(\x03R\x05drawsB\x10\n" +
 	"\x0e_output_tokens\"\xf8\x02\n" +
 	"\tModelInfo\x12\"\n" +
 	"\fcapabilities\x18\x01 \x03(\tR\fcapabilities\x12\x1c\n" +
