@@ -20,11 +20,7 @@ func lineageCommand(ui *terminal) *cli.Command {
 		Description: "Follows the action entries: which plugin made what from which artifacts, and when.",
 		Flags:       append(environmentFlags(), jsonFlag),
 		Action: func(_ context.Context, cmd *cli.Command) error {
-			s, st, err := stateHere(cmd)
-			if err != nil {
-				return err
-			}
-			inst, err := instanceArgument(cmd, st)
+			s, st, inst, err := instanceHere(cmd)
 			if err != nil {
 				return err
 			}

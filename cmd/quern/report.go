@@ -36,11 +36,7 @@ func writeReport(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	if cmd.Int("rows") < 1 {
 		return errors.New("-rows has to be 1 or more\nIt is how many rows the page holds.")
 	}
-	s, st, err := stateHere(cmd)
-	if err != nil {
-		return err
-	}
-	inst, err := instanceArgument(cmd, st)
+	s, st, inst, err := instanceHere(cmd)
 	if err != nil {
 		return err
 	}

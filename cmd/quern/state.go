@@ -59,11 +59,7 @@ func stateShowCommand(ui *terminal) *cli.Command {
 		ArgsUsage: "ADDRESS",
 		Flags:     append(environmentFlags(), jsonFlag),
 		Action: func(_ context.Context, cmd *cli.Command) error {
-			s, st, err := stateHere(cmd)
-			if err != nil {
-				return err
-			}
-			inst, err := instanceArgument(cmd, st)
+			s, _, inst, err := instanceHere(cmd)
 			if err != nil {
 				return err
 			}
@@ -208,12 +204,19 @@ func stateHere(cmd *cli.Command) (*store.Store, *state.State, error) {
 	return s, st, err
 }
 
-func instanceArgument(cmd *cli.Command, st *state.State) (*state.Instance, error) {
+// instanceHere is stateHere with the instance whose address is the command's
+// only argument.
+func instanceHere(cmd *cli.Command) (*store.Store, *state.State, *state.Instance, error) {
 	given, err := oneArgument(cmd, "the address of an instance")
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
-	return instanceAt(st, given)
+	s, st, err := stateHere(cmd)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	inst, err := instanceAt(st, given)
+	return s, st, inst, err
 }
 
 func instanceAt(st *state.State, given string) (*state.Instance, error) {
