@@ -37,8 +37,6 @@ test: build ## Set everything up and pass the tests
 
 .PHONY: llm
 llm: $(LLM)/installed ## Serve a small language model on this machine, at PORT
-	@echo 'In another terminal: bin/quern -chdir=$(TRIAGE) apply -var endpoint=http://127.0.0.1:$(PORT)/v1'
-	@echo 'Ctrl-C ends the server.'
 	@exec $(LLM)/bin/python $(TRIAGE)/serve.py --port $(PORT)
 
 .PHONY: test-llm

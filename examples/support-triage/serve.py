@@ -14,6 +14,7 @@ import sys
 import xllamacpp
 
 MODEL = "smollm2-135m-instruct"
+PORT = 8137  # where the example looks for it
 CONTEXT = 2048  # tokens of one request, with its answer
 
 
@@ -25,6 +26,9 @@ def main() -> None:
         sys.exit(f"The server could not be started: {problem}\nIf port {options.port} is taken, choose another one, as in: make llm PORT=8138")
     # Whoever started it reads this line to know where it is, and that it is ready.
     print(f"{MODEL} answers at {server.listening_address}/v1", flush=True)
+    if not options.attended:
+        where = "" if options.port == PORT else f" -var endpoint={server.listening_address}/v1"
+        print(f"In another terminal: bin/quern -chdir=examples/support-triage apply{where}\nCtrl-C ends the server.", flush=True)
     wait(options.attended)
     # The server has threads that wait for each other at the end of the
     # interpreter; there is nothing for them to save.
@@ -33,7 +37,7 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--port", type=int, default=8137, help="the port to listen on; 0: any that is free (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=PORT, help="the port to listen on; 0: any that is free (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=spare_cores(), help="how many threads compute (default: %(default)s)")
     parser.add_argument("--parallel", type=int, default=4, help="how many requests are answered at the same time (default: %(default)s)")
     parser.add_argument("--attended", action="store_true", help="end when the standard input ends, as it does with the program that started this one")
