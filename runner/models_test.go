@@ -178,9 +178,14 @@ func TestAStageAsksALanguageModelOnceARow(t *testing.T) {
 		t.Errorf("%d calls of another model", n)
 	}
 	p.wantColumn("label.reply", "", "reply", "m2 says say a", "m2 says say b", "m2 says say a", "m2 says say c")
-	p.mustApply(asking("", ""), replace("label.reply"))
+	p.mustApply(asking("", ""))
 	if n := p.world.taken("chat"); n != 0 {
 		t.Errorf("%d calls for answers that are kept", n)
+	}
+	// Unless new ones are asked for.
+	p.mustApply(asking("", ""), replace("label.reply"))
+	if n := p.world.taken("chat"); n != 3 {
+		t.Errorf("%d calls for a new result", n)
 	}
 }
 
