@@ -2,12 +2,15 @@
 // right: accuracy, F1, precision and recall, each headline figure with a
 // confidence interval and the number of rows behind it.
 //
-// Subjects are row expressions (a column of labels) or models that predict.
+// Subjects are row expressions (a column of labels), models that predict, or
+// models that a prompt asks to choose one of the classes; each two are compared
+// on the same rows.
 // A subject that gives no label for a row, because it abstains or failed, is
 // wrong on that row: it lowers accuracy and recall, and shows in coverage.
 // Rows whose right label is null are left out and counted.
 //
-// All figures come from the confusion counts (Tally), so memory grows with
-// the number of different label pairs, not of rows. Nothing is random but
-// the bootstrap, which a seed decides.
+// Figures of one subject come from the confusion counts (Tally), by the number
+// of different label pairs; comparisons, and figures of rows in clusters, from
+// the numbered labels, four bytes a row and subject. Nothing is random but the
+// bootstrap and the exchanges of a test, which a seed decides.
 package classification

@@ -91,11 +91,20 @@ func (l *numbered) estimate(subject int, f1 func(*margins) float64, o stats.Opti
 	return e.Within(0, 1), err
 }
 
-// compare compares two subjects by an F1: by kinds of rows or, where these lie
-// in clusters, by the rows themselves.
+// Of more kinds of rows than these it is quicker to go through the rows.
+// exchanged bounds how many labels a test exchanges in all: of many rows it
+// takes fewer permutations, 999 at the least.
+const (
+	mostKinds    = 1000
+	exchanged    = 20_000_000
+	fewest, most = 999, 9999
+)
+
+// compare compares two subjects by an F1: by kinds of rows or, where there are
+// many or rows lie in clusters, by the rows themselves.
 func (l *numbered) compare(first, second int, f1 func(*margins) float64, clusters []string, o stats.Options) (stats.Comparison, error) {
-	if clusters == nil {
-		kinds, counts := l.kinds(first, second)
+	o.Permutations = min(max(exchanged/len(l.targets), fewest), most)
+	if kinds, counts := l.kinds(first, second); clusters == nil && len(kinds) <= mostKinds {
 		return stats.CompareCounts(counts, func(counts, swapped []int) float64 {
 			a, b := newMargins(len(l.numbers)), newMargins(len(l.numbers))
 			for k, kind := range kinds {
@@ -109,7 +118,9 @@ func (l *numbered) compare(first, second int, f1 func(*margins) float64, cluster
 		}, o)
 	}
 	n := len(l.targets)
-	o.Clusters = stats.Clusters(clusters)
+	if clusters != nil {
+		o.Clusters = stats.Clusters(clusters)
+	}
 	return stats.CompareStatistic(n, func(answers []int) float64 {
 		g := newMargins(len(l.numbers))
 		for _, i := range answers {
