@@ -93,8 +93,8 @@ func (b *builder) checkBudget(p *plan.Plan) {
 			b.report(diag.Errorf(&subject, "Past the budget", "The plan would take %s %s, and the budget is %s. Raise it, or plan less with -target.",
 				amount(*sum), what, amount(*limit)))
 		case unknown > 0:
-			b.report(diag.Warningf(&subject, "Cost is not wholly known", "%s can't be estimated in %s, and so does not count against the budget of %s.",
-				plural(unknown, "stage"), what, amount(*limit)))
+			b.report(diag.Warningf(&subject, "Cost is not wholly known", "How many %s %s will take is not known, and does not count against the budget of %s.",
+				what, plural(unknown, "stage"), amount(*limit)))
 		}
 	}
 	var tokens, tokenLimit *float64

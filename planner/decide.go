@@ -215,6 +215,10 @@ func (b *builder) estimateNewRows(n *node) {
 	if m == nil {
 		return
 	}
+	if b.replaced(n) { // none is reused
+		n.Estimate.NewRows = &m.Rows
+		return
+	}
 	columns := n.Reads[of].Columns
 	if n.Reads[of].All {
 		columns = m.Schema.Names()
