@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -41,47 +40,16 @@ source "csv" "tickets" {
 }
 ` + "```"
 
-// csvSource implements source "csv".
-type csvSource struct{ root func() string }
+func (a *csvArgs) pattern() string { return a.Path }
 
-func (s csvSource) place(a *csvArgs) place { return place{s.root(), a.Path} }
-
-// Prepare declares the columns, looking into the files.
-func (s csvSource) Prepare(ctx context.Context, p *plugin.Prepare[csvArgs]) error {
-	if !p.Known("path") || !p.Known("schema") {
-		p.Errorf("path", "Where the files stand is not known before something else is applied\nGive the path and schema of a source as values that do not come from other stages.")
-		return nil
-	}
-	if _, err := p.Args.dialect(); err != nil {
+func (a *csvArgs) check() error {
+	if _, err := a.dialect(); err != nil {
 		return err
 	}
-	if err := checkTextTypes(p.Args.Schema); err != nil {
-		return err
+	if a.Header && len(a.Columns) > 0 {
+		return plugin.ArgumentErrorf("columns", "The names of the columns stand in the header\nSet header = false if the files have none; to take some of the columns only, name them in schema.")
 	}
-	if p.Args.Header && len(p.Args.Columns) > 0 {
-		p.Errorf("columns", "The names of the columns stand in the header\nSet header = false if the files have none; to take some of the columns only, name them in schema.")
-		return nil
-	}
-	files, err := s.place(p.Args).find()
-	if err != nil {
-		return &plugin.ArgumentError{Argument: "path", Err: err}
-	}
-	columns, err := p.Args.columns(ctx, files)
-	if err != nil {
-		return err
-	}
-	p.AddDataset("", columns)
-	return nil
-}
-
-// Fingerprint hashes what has changed.
-func (s csvSource) Fingerprint(ctx context.Context, a *csvArgs, memo []byte) (plugin.Fingerprint, error) {
-	return fingerprint(ctx, s.place(a), memo, time.Now())
-}
-
-// Read streams the rows of all files.
-func (s csvSource) Read(ctx context.Context, a *csvArgs, w *plugin.RowWriter) error {
-	return a.read(ctx, s.place(a), w.Schema(), w)
+	return checkTextTypes(a.Schema)
 }
 
 func (a *csvArgs) dialect() (dialect, error) {

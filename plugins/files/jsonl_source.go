@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -36,38 +35,9 @@ source "jsonl" "chats" {
 }
 ` + "```"
 
-// jsonlSource implements source "jsonl".
-type jsonlSource struct{ root func() string }
+func (a *jsonlArgs) pattern() string { return a.Path }
 
-func (s jsonlSource) place(a *jsonlArgs) place { return place{s.root(), a.Path} }
-
-// Prepare declares the columns, looking into the files.
-func (s jsonlSource) Prepare(ctx context.Context, p *plugin.Prepare[jsonlArgs]) error {
-	if !p.Known("path") || !p.Known("schema") {
-		p.Errorf("path", "Where the files stand is not known before something else is applied\nGive the path and schema of a source as values that do not come from other stages.")
-		return nil
-	}
-	files, err := s.place(p.Args).find()
-	if err != nil {
-		return &plugin.ArgumentError{Argument: "path", Err: err}
-	}
-	columns, err := p.Args.columns(ctx, files)
-	if err != nil {
-		return err
-	}
-	p.AddDataset("", columns)
-	return nil
-}
-
-// Fingerprint hashes what has changed.
-func (s jsonlSource) Fingerprint(ctx context.Context, a *jsonlArgs, memo []byte) (plugin.Fingerprint, error) {
-	return fingerprint(ctx, s.place(a), memo, time.Now())
-}
-
-// Read streams the rows of all files.
-func (s jsonlSource) Read(ctx context.Context, a *jsonlArgs, w *plugin.RowWriter) error {
-	return a.read(ctx, s.place(a), w.Schema(), w)
-}
+func (a *jsonlArgs) check() error { return nil }
 
 func (a *jsonlArgs) columns(ctx context.Context, files []file) (data.Schema, error) {
 	if a.Schema != nil {

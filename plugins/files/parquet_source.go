@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -37,40 +36,13 @@ source "parquet" "events" {
 }
 ` + "```"
 
-// parquetSource implements source "parquet".
-type parquetSource struct{ root func() string }
+func (a *parquetArgs) pattern() string { return a.Path }
 
-func (s parquetSource) place(a *parquetArgs) place { return place{s.root(), a.Path} }
+func (a *parquetArgs) check() error { return nil }
 
-// Prepare declares the columns, reading the first file's schema.
-func (s parquetSource) Prepare(ctx context.Context, p *plugin.Prepare[parquetArgs]) error {
-	if !p.Known("path") || !p.Known("columns") {
-		p.Errorf("path", "Where the files stand is not known before something else is applied\nGive the path and columns of a source as values that do not come from other stages.")
-		return nil
-	}
-	files, err := s.place(p.Args).find()
-	if err != nil {
-		return &plugin.ArgumentError{Argument: "path", Err: err}
-	}
-	columns, err := p.Args.schema(files[0])
-	if err != nil {
-		return err
-	}
-	p.AddDataset("", columns)
-	return nil
-}
-
-// Fingerprint hashes what has changed.
-func (s parquetSource) Fingerprint(ctx context.Context, a *parquetArgs, memo []byte) (plugin.Fingerprint, error) {
-	return fingerprint(ctx, s.place(a), memo, time.Now())
-}
-
-// Read streams the rows of all files.
-func (s parquetSource) Read(ctx context.Context, a *parquetArgs, w *plugin.RowWriter) error {
-	return readParquet(ctx, s.place(a), w.Schema(), w)
-}
-
-func (a *parquetArgs) schema(f file) (data.Schema, error) {
+// columns are those of the first file: all files have the same.
+func (a *parquetArgs) columns(_ context.Context, files []file) (data.Schema, error) {
+	f := files[0]
 	o, err := openParquet(f)
 	if err != nil {
 		return nil, err
@@ -103,7 +75,7 @@ func (a *parquetArgs) schema(f file) (data.Schema, error) {
 	return out, nil
 }
 
-func readParquet(ctx context.Context, p place, schema data.Schema, w rowWriter) error {
+func (a *parquetArgs) read(ctx context.Context, p place, schema data.Schema, w rowWriter) error {
 	files, err := p.find()
 	if err != nil {
 		return &plugin.ArgumentError{Argument: "path", Err: err}

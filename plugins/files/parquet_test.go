@@ -48,12 +48,12 @@ func readParquetRows(t *testing.T, a *parquetArgs, p place) (data.Schema, *colle
 	if err != nil {
 		return nil, nil, err
 	}
-	schema, err := a.schema(files[0])
+	schema, err := a.columns(t.Context(), files)
 	if err != nil {
 		return nil, nil, err
 	}
 	out := &collected{}
-	err = readParquet(t.Context(), p, schema, out)
+	err = a.read(t.Context(), p, schema, out)
 	return schema, out, err
 }
 
