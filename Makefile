@@ -72,7 +72,8 @@ docs: ## Generate the reference pages from the schemas
 
 .PHONY: proto
 proto: $(TOOLS)/buf-$(BUF_VERSION) ## Generate Go code from the protocol
-	GOBIN=$(TOOLS) $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
+	GOBIN=$(TOOLS) $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go
+	GOBIN=$(TOOLS) $(GO) install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 	cd sdk/proto && PATH=$(TOOLS):$$PATH $(TOOLS)/buf-$(BUF_VERSION) generate
 
 .PHONY: clean
