@@ -104,15 +104,10 @@ func try[T any](ctx context.Context, hub *Hub, q *question[T]) (r reply[T], spen
 	if err := q.window.enter(ctx); err != nil {
 		return r, spent, err
 	}
+	// The turn is given back when the answer is durable: no more than are under
+	// way are ever asked for again.
 	o := neither
-	left := false
-	leave := func() {
-		if !left {
-			left = true
-			q.window.leave(o)
-		}
-	}
-	defer leave()
+	defer func() { q.window.leave(o) }()
 	if err := q.health.err(); err != nil { // while it waited
 		return r, spent, err
 	}
@@ -129,7 +124,6 @@ func try[T any](ctx context.Context, hub *Hub, q *question[T]) (r reply[T], spen
 		return r, spent, err
 	}
 	o = q.judge(r.err, r.took)
-	leave() // the next one need not wait for the disk
 	if r.err != nil {
 		return r, spent, nil
 	}
