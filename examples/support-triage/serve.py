@@ -11,7 +11,11 @@ import pathlib
 import signal
 import sys
 
-import xllamacpp
+# Threads that wait for each other sleep, and don't spin: spinning ones hold each
+# other up for long where the machine has other work.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import xllamacpp  # noqa: E402 (it reads the variable when it is loaded)
 
 MODEL = "smollm2-135m-instruct"
 PORT = 8137  # where the example looks for it
@@ -38,16 +42,15 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=PORT, help="the port to listen on; 0: any that is free (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=spare_cores(), help="how many threads compute (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=cores(), help="how many threads compute (default: %(default)s)")
     parser.add_argument("--parallel", type=int, default=4, help="how many requests are answered at the same time (default: %(default)s)")
     parser.add_argument("--attended", action="store_true", help="end when the standard input ends, as it does with the program that started this one")
     return parser.parse_args()
 
 
-def spare_cores() -> int:
-    # The threads wait for each other in tight loops: one that has no core of
-    # its own holds up all others, so a core is left to everything else.
-    return max(1, (os.cpu_count() or 1) - 1)
+def cores() -> int:
+    """How many cores to use: all that there are, and no more than so small a model has work for."""
+    return min(8, os.cpu_count() or 1)
 
 
 def weights() -> str:
