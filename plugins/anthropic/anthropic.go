@@ -67,7 +67,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 }
 
 // Open makes the client.
-func (impl) Open(_ context.Context, a *args) error {
+func (impl) Open(_ context.Context, a *args) error { //nolint:unparam // the interface has the error
 	a.key = a.Key(keyVariable)
 	// The service is made without the SDK's client, which would take settings
 	// from the environment.
