@@ -78,7 +78,7 @@ proto: $(TOOLS)/buf-$(BUF_VERSION) ## Generate Go code from the protocol
 
 .PHONY: clean
 clean: ## Remove what was built, and what the examples made
-	rm -rf bin .cache examples/*/.quern examples/*/serve
+	rm -rf bin .cache examples/*/.quern examples/*/serve examples/*/evaluate.*.html
 
 # Without dependencies: see requirements.txt.
 $(LLM)/installed: $(TRIAGE)/requirements.txt

@@ -114,7 +114,7 @@ evaluate "classification" "queues" {
 gate "good" {
   check {
     condition     = evaluate.queues.differences["student - teacher"].accuracy.low >= -var.most_lost
-    error_message = "The student may be worse than its teacher by more than ${var.most_lost * 100} points: the difference is between ${format("%.1f", 100 * evaluate.queues.differences["student - teacher"].accuracy.low)} and ${format("%.1f", 100 * evaluate.queues.differences["student - teacher"].accuracy.high)} points."
+    error_message = "The student may be worse than its teacher by more than ${format("%.1f", 100 * var.most_lost)} points: the difference is between ${format("%.1f", 100 * evaluate.queues.differences["student - teacher"].accuracy.low)} and ${format("%.1f", 100 * evaluate.queues.differences["student - teacher"].accuracy.high)} points."
   }
 
   check {
