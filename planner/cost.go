@@ -50,6 +50,8 @@ type foreseen struct {
 	// input of a request, in tokens, and output of an answer; nil: not known.
 	input  float64
 	output *float64
+	// counted: input was counted for each request, not estimated.
+	counted bool
 	// atMost: answers may be shorter.
 	atMost bool
 	// reads: requests hold answers to others.
@@ -65,6 +67,7 @@ func (b *builder) foresee(n *node, c *pluginv1.ModelCalls, mean *float64) *fores
 	}
 	info := n.inputs[c.Model].node.model.Info
 	f := &foreseen{calls: float64(rows) * c.PerRow, input: perRow, reads: c.ReadsAnswers, price: info.Price}
+	f.counted = rows <= sampledRows && tokens.For(info.Tokenizer).Exact() && !c.ReadsAnswers
 	bound := func(tokens float64) {
 		if f.output == nil || tokens < *f.output {
 			f.output, f.atMost = &tokens, true
@@ -76,8 +79,9 @@ func (b *builder) foresee(n *node, c *pluginv1.ModelCalls, mean *float64) *fores
 	if c.OutputTokens != nil {
 		bound(float64(*c.OutputTokens))
 	}
-	if c.LongestAnswer != "" {
-		bound(float64(tokens.For(info.Tokenizer).Text(c.LongestAnswer)))
+	if c.LongestAnswer != "" && f.output == nil { // near it, however it is laid out
+		longest := float64(tokens.For(info.Tokenizer).Text(c.LongestAnswer))
+		f.output = &longest
 	}
 	if info.MaxTokens > 0 {
 		bound(float64(info.MaxTokens))
@@ -128,6 +132,7 @@ func addCalls(e *plan.Estimate, all []*foreseen) {
 		calls, input, output = calls+int64(math.Round(f.calls)), input+in, output+out
 		outputKnown = outputKnown && f.output != nil
 		e.OutputAtMost = e.OutputAtMost || f.atMost
+		e.InputEstimated = e.InputEstimated || !f.counted
 		known := f.price.Cost(in, 0, out)
 		if known == nil || f.output == nil && !f.price.Free() {
 			e.CostUnknown = true

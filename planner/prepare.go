@@ -401,6 +401,14 @@ func (n *node) takeEstimate(b *builder) {
 	}
 	n.BatchRows = n.prepared.BatchRows
 	n.calls = n.prepared.Calls
+	for _, c := range n.calls {
+		if c.Added != "" {
+			if n.Added == nil {
+				n.Added = map[string]string{}
+			}
+			n.Added[c.Prompt] = c.Added
+		}
+	}
 	if n.Estimate.Rows == nil && n.Mode == plan.ModeMap {
 		n.Estimate.Rows = b.rowsOf(n.inputs[n.Outputs[0].RowsOf])
 	}

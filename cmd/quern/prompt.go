@@ -36,6 +36,9 @@ func showPrompt(ctx context.Context, ui *terminal, cmd *cli.Command, address str
 	}
 	ui.printf("%s for row %d of %s\n", address, cmd.Int("row"), use.Node.Address)
 	printRequest(ui, req)
+	if added := use.Node.Added[use.Argument]; added != "" {
+		ui.printf("\n── added by %s\n%s\n", use.Node.Address, strings.TrimRight(added, "\n"))
+	}
 	return nil
 }
 

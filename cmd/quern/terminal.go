@@ -116,9 +116,12 @@ func (t *terminal) notef(format string, args ...any) { fmt.Fprintf(t.err, format
 // patience is how long a command may be silent.
 const patience = 2 * time.Second
 
-// waiting says what goes on where nothing else was said for long. The caller
-// calls done when it has something to say itself.
+// waiting says to somebody who watches what goes on where nothing else was said
+// for long. The caller calls done when it has something to say itself.
 func (t *terminal) waiting(what string) (done func()) {
+	if !term.IsTerminal(int(t.err.Fd())) {
+		return func() {}
+	}
 	timer := time.AfterFunc(patience, func() { t.notef("%s\n", what) })
 	return func() { timer.Stop() }
 }

@@ -160,6 +160,10 @@ type Node struct {
 	// BatchRows is how many rows a request to a row-wise stage's plugin should
 	// have at most; 0: it does not matter.
 	BatchRows int64 `json:"batch_rows,omitempty"`
+	// Added is what the stage adds to requests of its own, by the key of the
+	// prompt: instructions about the form of answers, a schema. It is for people;
+	// D has it by the arguments that it follows from.
+	Added map[string]string `json:"added,omitempty"`
 
 	Estimate Estimate `json:"estimate"`
 	// Changes are those that a deployment's plugin names.
@@ -244,6 +248,9 @@ type Estimate struct {
 	InputTokens  *int64   `json:"input_tokens,omitempty"`
 	OutputTokens *int64   `json:"output_tokens,omitempty"`
 	Money        *float64 `json:"money,omitempty"`
+	// InputEstimated: InputTokens were told from some of the rows, or without the
+	// model's own tokenizer.
+	InputEstimated bool `json:"input_estimated,omitempty"`
 	// OutputAtMost: OutputTokens, and so Money, are bounds from above.
 	OutputAtMost bool `json:"output_at_most,omitempty"`
 	// CostUnknown: models will be asked, and what that costs is not wholly

@@ -127,6 +127,9 @@ func tokenText(e plan.Estimate) string {
 	}
 	if e.InputTokens != nil {
 		in := number(*e.InputTokens) + " tokens in"
+		if e.InputEstimated && *e.InputTokens > 0 {
+			in = "about " + in
+		}
 		if e.OutputTokens != nil {
 			out := "about "
 			if e.OutputAtMost {

@@ -79,7 +79,7 @@ func (c *Classifier) Added() string {
 	if c.output == nil {
 		return c.instruction
 	}
-	return c.instruction + string(c.output.Schema)
+	return c.instruction + "\n\n" + string(c.output.Schema)
 }
 
 // Longest is the longest answer that names a class; "": as the prompt says.

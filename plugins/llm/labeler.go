@@ -121,7 +121,7 @@ func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 func (a *args) foresee(p *plugin.Prepare[args]) {
 	text := a.added.text
 	if a.added.output != nil {
-		text += string(a.added.output.Schema)
+		text += "\n\n" + string(a.added.output.Schema)
 	}
 	perRow := float64(max(a.Samples, 1))
 	if len(a.Pairwise) > 0 {
