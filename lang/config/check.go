@@ -116,7 +116,8 @@ func (l *loader) stageReferences(s *Stage) {
 	default:
 		place = place.with("row").with(LateNames...)
 	}
-	l.references(place, BodyReferences(s.Body))
+	s.inBody = BodyReferences(s.Body)
+	l.references(place, s.inBody)
 }
 
 func (l *loader) expressions(place bound, exprs ...hcl.Expression) {

@@ -158,6 +158,9 @@ type Stage struct {
 	// blocks are known ones.
 	Body *hclsyntax.Body
 
+	// inBody are the references in Body.
+	inBody []hcl.Traversal
+
 	// DeclRange is the block's header.
 	TypeRange, NameRange, DeclRange hcl.Range
 }

@@ -12,7 +12,7 @@ import (
 
 // pieceBytes is about how much of a file is parsed at a time. The parser holds
 // all tokens of what it is given, some forty bytes of them for each byte.
-const pieceBytes = 64 << 10
+const pieceBytes = 16 << 10
 
 // parse parses a file; its body is nil when nothing of it could be read.
 //

@@ -29,7 +29,7 @@ func (s *Stage) References() []hcl.Traversal {
 	if s.Resources != nil {
 		add(s.Resources.CPU, s.Resources.Memory, s.Resources.GPU)
 	}
-	return append(refs, BodyReferences(s.Body)...)
+	return append(refs, s.inBody...)
 }
 
 // BodyReferences are the traversals in a body's expressions, in the order of

@@ -231,20 +231,18 @@ func (r *Registry) typeOf(plugin, kind, name string) (*pluginv1.Type, string, er
 		diag.Suggest(name, typeNames(schema, kind)))
 }
 
-// candidates are the plugins to ask for a type, the likeliest first: those of
-// quern, then the one whose name the type begins with, then all others.
+// candidates are the plugins to ask for a type, the likeliest first: the one
+// whose name the type has or begins with, then those of quern, then all others.
 func (r *Registry) candidates(typ string) []string {
 	names := r.Names()
 	likely := func(name string) int {
 		switch e := r.entry(name); {
-		case name == typ && !e.required:
+		case name == typ && !e.required, strings.HasPrefix(typ, name+"_"):
 			return 0 // a bundled program is named for its type
 		case !e.required:
 			return 1
-		case strings.HasPrefix(typ, name+"_"):
-			return 2
 		}
-		return 3
+		return 2
 	}
 	slices.SortStableFunc(names, func(a, b string) int { return likely(a) - likely(b) })
 	return names

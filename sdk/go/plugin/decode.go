@@ -1,13 +1,17 @@
 package plugin
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"math/big"
 	"reflect"
 	"strconv"
 	"sync"
 	"time"
 
+	codec "github.com/vmihailenco/msgpack/v5"
+	code "github.com/vmihailenco/msgpack/v5/msgpcode"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -40,11 +44,49 @@ func unmarshalConfig(b []byte) (cty.Value, error) {
 	if len(b) == 0 {
 		return cty.EmptyObjectVal, nil
 	}
-	v, err := msgpack.Unmarshal(b, cty.DynamicPseudoType)
+	typ, content, err := splitType(b)
+	if err != nil {
+		return cty.NilVal, fmt.Errorf("read the type of the configuration: %w", err)
+	}
+	v, err := msgpack.Unmarshal(content, typ)
 	if err != nil {
 		return cty.NilVal, fmt.Errorf("read the configuration: %w", err)
 	}
 	return v, nil
+}
+
+// types are those that came with configurations, by their encoding. The
+// instances of a stage type have few between them, and reading a type takes
+// longer than reading a value of it.
+var types sync.Map
+
+// splitType takes a value that travels with its type apart: it is a list of
+// the type and the value. What is in no list has no type to be known.
+func splitType(b []byte) (cty.Type, []byte, error) {
+	in := bytes.NewReader(b)
+	d := codec.NewDecoder(in)
+	if c, err := d.PeekCode(); err != nil || c != code.FixedArrayLow|2 {
+		return cty.DynamicPseudoType, b, err
+	}
+	if _, err := d.DecodeArrayLen(); err != nil {
+		return cty.NilType, nil, err
+	}
+	text, err := d.DecodeBytes()
+	if err != nil {
+		return cty.NilType, nil, err
+	}
+	rest, err := io.ReadAll(d.Buffered())
+	if err != nil {
+		return cty.NilType, nil, err
+	}
+	if t, ok := types.Load(string(text)); ok {
+		return t.(cty.Type), rest, nil
+	}
+	t, err := ctyjson.UnmarshalType(text)
+	if err == nil {
+		types.Store(string(text), t)
+	}
+	return t, rest, err
 }
 
 type decoder struct {
