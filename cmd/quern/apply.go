@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -163,6 +164,7 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 		case <-ctx.Done():
 		}
 	}()
+	debug.SetGCPercent(gcWorking)
 	result, err := runner.Record(ctx, p, runner.Options{
 		Store: w.store, State: st, Save: w.store.States().Save, Plugins: w.plugins,
 		Parallelism: a.cmd.Int("parallelism"), Secrets: secrets(p, w.variables),

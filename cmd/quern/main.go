@@ -32,20 +32,25 @@ func main() {
 	// The built-in plugins are ordinary plugins, served by this program when
 	// it is started again in that role.
 	if len(os.Args) == 2 && os.Args[1] == "serve-plugin" {
+		debug.SetGCPercent(gcWorking)
 		plugin.Serve(builtin.Plugin())
 		return
 	}
 	os.Exit(run(os.Args))
 }
 
-// gcPercent is how much garbage may come on top of what is held, in hundredths of
-// it. A plan holds nearly all that it allocates: to collect a little earlier
-// takes no time that can be measured, and a tenth less memory.
-const gcPercent = 80
+// How much garbage may come on top of what is held, in hundredths of it. A plan
+// holds nearly all that it allocates: to collect a little earlier takes no time
+// that can be measured, and a tenth less memory. Where work is carried out
+// little is held, and much passes through.
+const (
+	gcPlanning = 80
+	gcWorking  = 300
+)
 
 func run(args []string) (code int) {
 	defer reportPanic(&code)
-	debug.SetGCPercent(gcPercent)
+	debug.SetGCPercent(gcPlanning)
 	ui := newTerminal(os.Stdin, os.Stdout, os.Stderr)
 	err := newApp(ui).Run(context.Background(), args)
 	return ui.finish(err)
