@@ -16,7 +16,7 @@ type splitArgs struct {
 	Shares   map[string]float64 `quern:"shares,required" doc:"The parts, and what share of the rows each gets, as in '{ train = 0.8, test = 0.2 }'. They add up to 1. Each part is a dataset: 'transform.NAME.train'."`
 	By       plugin.Column      `quern:"by" type:"dynamic" doc:"What decides on which side a row falls: rows for which this is equal fall on the same one. Without it the whole row decides."`
 	Stratify plugin.Column      `quern:"stratify" type:"dynamic" doc:"With it each of its values is split by the shares on its own, as exactly as its rows allow. The price is stability: when rows are added, those near a border may change sides."`
-	Seed     int64              `quern:"seed" default:"0" doc:"Another seed makes another split."`
+	Seed     int64              `quern:"seed" default:"0" doc:"Another seed makes another split. A part that is split again by the same expression needs another one: with the same, its rows are all on one side of the first split, and mostly of the second."`
 
 	columns []string // of the input
 }
