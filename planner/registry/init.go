@@ -137,11 +137,11 @@ func notFound(options Options, required Requirement, notes []string) *hcl.Diagno
 			program, strings.Join(options.Search, ", "))
 	}
 	if required.Version == "" {
-		return diag.Errorf(required.Range.Ptr(), "Plugin can't be used", "What was found of plugin %q does not do: %s.",
+		return diag.Errorf(required.Range.Ptr(), "Plugin can't be used", "No program that was found works as plugin %q: %s.",
 			required.Name, strings.Join(notes, "; "))
 	}
 	return diag.Errorf(required.Range.Ptr(), "No version of the plugin fits",
-		"Plugin %q is asked for in version %q. What was found does not do: %s.",
+		"No program that was found works as plugin %q in version %q: %s.",
 		required.Name, required.Version, strings.Join(notes, "; "))
 }
 
