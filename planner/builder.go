@@ -41,6 +41,7 @@ type builder struct {
 	taken     map[string]bool // addresses of prior whose deployments others take over
 	levels    [][]vertex
 	planned   map[*stage]bool       // those of levels
+	partial   map[addr.Stage]bool   // those of which an instance is left out
 	configs   map[string]*plan.Body // by plugin
 
 	mu    sync.Mutex
@@ -90,7 +91,7 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	b.declare()
 	b.configurePlugins()
 	b.levels = b.order()
-	b.planned = map[*stage]bool{}
+	b.planned, b.partial = map[*stage]bool{}, map[addr.Stage]bool{}
 	for _, level := range b.levels {
 		for _, v := range level {
 			b.planned[v.stage] = true
@@ -106,8 +107,8 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 		return nil, diags
 	}
 	p := b.newPlan()
-	p.Outputs = outputs
 	p.Nodes = b.nodes(p)
+	p.Outputs = slices.DeleteFunc(outputs, b.waitsForPruned)
 	p.Secrets = secrets(p)
 	p.Budget = b.budget()
 	b.checkBudget(p)

@@ -61,6 +61,27 @@ func (b *builder) checkAddresses(addresses []addr.Instance) {
 	}
 }
 
+// checkInstances reports addresses given by flags whose stage is there, but has
+// no such instance.
+func (b *builder) checkInstances() {
+	for _, a := range slices.Concat(b.Targets, b.Excludes, b.Replace) {
+		s := b.byAddress[a.Stage]
+		if s == nil || !b.planned[s] || s.broken || b.prior[a.String()] != nil ||
+			slices.ContainsFunc(s.instances, func(n *node) bool { return n.matches(a) }) {
+			continue
+		}
+		var names []string
+		for _, n := range s.instances {
+			names = append(names, n.Address)
+		}
+		there := "It has none."
+		if len(names) > 0 {
+			there = "Those of the stage are: " + diag.List(names) + "."
+		}
+		b.report(diag.Errorf(nil, "Unknown address", "There is no instance %s. %s", a, there))
+	}
+}
+
 // matches says whether an address given by a flag means the instance.
 func (n *node) matches(a addr.Instance) bool {
 	return a.Stage == n.address.Stage && (!a.HasKey() || a.String() == n.Address)
@@ -86,6 +107,7 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 		b.dependencies(n)
 	}
 	all = slices.DeleteFunc(all, (*node).notCarriedOut)
+	b.checkInstances()
 	all = b.pruned(all)
 	p.Models = b.models(all)
 	nodes := make([]*plan.Node, 0, len(all))
@@ -165,7 +187,8 @@ func (b *builder) addInstances(depends map[string]bool, n *node, r stageRef) {
 	}
 }
 
-// pruned leaves out instances that -target or -exclude leave out.
+// pruned leaves out instances that -target or -exclude leave out, and notes
+// their stages.
 func (b *builder) pruned(all []*node) []*node {
 	if len(b.Targets) == 0 && len(b.Excludes) == 0 {
 		return all
@@ -195,7 +218,9 @@ func (b *builder) pruned(all []*node) []*node {
 	for i, n := range all {
 		if (len(b.Targets) == 0 || needed[i]) && !excluded[i] {
 			kept = append(kept, n)
+			continue
 		}
+		b.partial[n.address.Stage] = true
 	}
 	return kept
 }
@@ -297,7 +322,7 @@ func (b *builder) destroy() (*plan.Plan, hcl.Diagnostics) {
 	b.declare()
 	b.configurePlugins()
 	b.diags = nil // a stage that no longer makes sense can be taken away, too
-	b.checkAddresses(b.Targets)
+	b.checkAddresses(slices.Concat(b.Targets, b.Excludes))
 	p := b.newPlan()
 	gone := map[string]*state.Instance{}
 	for address, i := range b.prior {

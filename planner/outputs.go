@@ -6,6 +6,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
@@ -80,6 +81,15 @@ func (b *builder) leftOut(r *refs) bool {
 		}
 	}
 	return false
+}
+
+// waitsForPruned says of an output that it needs an instance that -target or
+// -exclude left out, so that it keeps the value that it has.
+func (b *builder) waitsForPruned(o *plan.Output) bool {
+	return o.Expr != nil && slices.ContainsFunc(o.Expr.Refs, func(ref string) bool {
+		a, err := addr.Parse(ref)
+		return err == nil && b.partial[a.Stage]
+	})
 }
 
 func (b *builder) decideOutput(o *plan.Output) {

@@ -3,7 +3,6 @@ package planner
 import (
 	"fmt"
 	"maps"
-	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -369,7 +368,7 @@ func (n *node) checkFeatures() []*hcl.Diagnostic {
 				names := dataset.port.Columns.Names()
 				diags = append(diags, diag.Errorf(subject, "Model does not fit the dataset",
 					"The model %s was trained on %s = %s, and %s has no column %q.%s Its columns are: %s.",
-					h, feature, e.Text, dataset, column, diag.Suggest(column, names), strings.Join(names, ", ")))
+					h, feature, e.Text, dataset, column, diag.Suggest(column, names), diag.List(names)))
 			}
 		}
 	})

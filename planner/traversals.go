@@ -1,7 +1,7 @@
 package planner
 
 import (
-	"strings"
+	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -91,7 +91,7 @@ func missing(path, name string, step hcl.Traverser, of cty.Type, instance bool) 
 	if !instance {
 		detail := "It has nothing that can be referred to."
 		if len(names) > 0 {
-			detail = "It has: " + strings.Join(names, ", ") + "."
+			detail = "It has: " + diag.List(names) + "."
 		}
 		return diag.Errorf(&subject, "Unsupported attribute", "%s has no %q.%s %s", path, name, diag.Suggest(name, names), detail)
 	}
@@ -100,7 +100,11 @@ func missing(path, name string, step hcl.Traverser, of cty.Type, instance bool) 
 	}
 	detail := "It has no instances."
 	if len(names) > 0 {
-		detail = `Its keys are: "` + strings.Join(names, `", "`) + `".`
+		quoted := make([]string, len(names))
+		for i, n := range names {
+			quoted[i] = strconv.Quote(n)
+		}
+		detail = "Its keys are: " + diag.List(quoted) + "."
 	}
 	return diag.Errorf(&subject, "No such instance", "%s has no instance %q.%s %s", path, name, diag.Suggest(name, names), detail)
 }

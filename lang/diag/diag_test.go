@@ -29,6 +29,19 @@ func TestSuggestFindsWhatWasMeant(t *testing.T) {
 	}
 }
 
+func TestListsOfManyNamesAreCut(t *testing.T) {
+	names := make([]string, listed+2)
+	for i := range names {
+		names[i] = "a"
+	}
+	if got := List(names[:2]); got != "a, a" {
+		t.Errorf("two names are %q", got)
+	}
+	if got := List(names); !strings.HasSuffix(got, ", a and 2 more") || strings.Count(got, "a,") != listed-1 {
+		t.Errorf("many names are %q", got)
+	}
+}
+
 func rangeOf(src, part string) *hcl.Range {
 	at := strings.Index(src, part)
 	pos := func(at int) hcl.Pos {

@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -31,6 +32,18 @@ func Closest(given string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// listed is how many names a message lists at most.
+const listed = 30
+
+// List writes names one after the other. Of many it gives the first ones and
+// says how many there are besides.
+func List(names []string) string {
+	if len(names) <= listed {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:listed], ", "), len(names)-listed)
 }
 
 // allowed is how many edits a misspelling of a name may be away from it: a

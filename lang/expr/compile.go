@@ -185,7 +185,7 @@ func noColumn(s *Scope, name string, subject hcl.Range) *hcl.Diagnostic {
 	names := s.Row.Names()
 	detail := "It has no columns."
 	if len(names) > 0 {
-		detail = "Its columns are: " + strings.Join(names, ", ") + "."
+		detail = "Its columns are: " + diag.List(names) + "."
 	}
 	return diag.Errorf(&subject, "Unknown column", "%s has no column %q.%s %s",
 		capital(s.rowTitle()), name, diag.Suggest(name, names), detail)

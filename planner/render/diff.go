@@ -38,14 +38,27 @@ func diffLines(before, after string, mark func(s string, added bool) string) []s
 			switch {
 			case part == "":
 			case p.kind == 0:
-				line += part
+				line += clipped(part, unchangedKept)
 			default:
-				line, dirty = line+mark(part, p.kind > 0), true
+				line, dirty = line+mark(clipped(part, changedKept), p.kind > 0), true
 			}
 		}
 	}
 	flush()
 	return around(lines, changed)
+}
+
+// How many characters of a long stretch of a line are kept at each of its ends.
+const unchangedKept, changedKept = 80, 200
+
+// clipped takes the middle out of a long stretch, such as the columns of a
+// wide table.
+func clipped(s string, kept int) string {
+	r := []rune(s)
+	if len(r) <= 2*kept+len(" … ") {
+		return s
+	}
+	return string(r[:kept]) + " … " + string(r[len(r)-kept:])
 }
 
 // around keeps changed lines and their neighbours, and marks what was left

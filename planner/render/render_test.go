@@ -118,6 +118,7 @@ func TestNothingToDoIsSaidInOneLine(t *testing.T) {
 }
 
 func TestADifferenceIsShownWordByWord(t *testing.T) {
+	long := strings.Repeat("a ", 200)
 	for name, c := range map[string]struct{ before, after, want string }{
 		"a word":          {"one two three", "one 2 three", "one [-two-]{+2+} three"},
 		"all of it":       {"one", "two", "[-one-]{+two+}"},
@@ -127,6 +128,7 @@ func TestADifferenceIsShownWordByWord(t *testing.T) {
 		"spaces":          {"a b", "a  b", "a[- -]{+  +}b"},
 		"not only ASCII":  {"größer", "kleiner", "[-größer-]{+kleiner+}"},
 		"nothing changed": {"a", "a", ""},
+		"a long line":     {long + "x", long + "y", long[:unchangedKept] + " … " + long[len(long)-unchangedKept:] + "[-x-]{+y+}"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := strings.Join(diffLines(c.before, c.after, plainMark), "|"); got != c.want {
