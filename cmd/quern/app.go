@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
-	"github.com/quern-dev/quern/lang/diag"
 	"github.com/urfave/cli/v3"
 )
 
@@ -32,10 +30,6 @@ func newApp(ui *terminal) *cli.Command {
 		Before: func(ctx context.Context, cmd *cli.Command) (context.Context, error) {
 			return ctx, enter(ui, cmd)
 		},
-		CommandNotFound: func(_ context.Context, cmd *cli.Command, name string) {
-			ui.finish(fmt.Errorf("there is no command %q\nRun quern -help for the list.%s", name, diag.Suggest(name, commandNames(cmd))))
-			os.Exit(exitError)
-		},
 		Commands: []*cli.Command{
 			initCommand(ui), validateCommand(ui), fmtCommand(ui),
 			planCommand(ui), applyCommand(ui), destroyCommand(ui),
@@ -45,7 +39,7 @@ func newApp(ui *terminal) *cli.Command {
 			importCommand(ui), pluginCommand(ui), versionCommand(ui),
 		},
 	}
-	prepare(app)
+	prepare(ui, app)
 	return app
 }
 
@@ -62,57 +56,6 @@ func enter(ui *terminal, cmd *cli.Command) error {
 		return fmt.Errorf("cannot work in the folder %q\n%w", dir, err)
 	}
 	return nil
-}
-
-// prepare gives every command the same behaviour on wrong usage: an error
-// that says which command to ask for help. A flag's value is one value, with
-// or without commas: -var takes lists.
-func prepare(cmd *cli.Command) {
-	cmd.DisableSliceFlagSeparator = true
-	cmd.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
-		return fmt.Errorf("%w\nRun %s -help for the flags.%s", err, c.FullName(), suggestFlag(c, err))
-	}
-	cmd.HideHelpCommand = true
-	for _, sub := range cmd.Commands {
-		prepare(sub)
-	}
-}
-
-func suggestFlag(cmd *cli.Command, err error) string {
-	_, name, found := strings.Cut(err.Error(), "not defined: -")
-	if !found {
-		return ""
-	}
-	var names []string
-	for _, flag := range cmd.Flags {
-		names = append(names, flag.Names()...)
-	}
-	return diag.Suggest(strings.TrimLeft(name, "-"), names)
-}
-
-func commandNames(cmd *cli.Command) []string {
-	var names []string
-	for _, sub := range cmd.Root().Commands {
-		names = append(names, sub.Name)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// noArguments refuses positional arguments.
-func noArguments(cmd *cli.Command) error {
-	if cmd.Args().Present() {
-		return fmt.Errorf("%s takes no argument, but got %q\nRun %s -help for its flags.", cmd.FullName(), cmd.Args().First(), cmd.FullName())
-	}
-	return nil
-}
-
-// oneArgument is the only positional argument, which what describes.
-func oneArgument(cmd *cli.Command, what string) (string, error) {
-	if cmd.Args().Len() != 1 {
-		return "", fmt.Errorf("%s needs %s\nUsage: %s %s", cmd.FullName(), what, cmd.FullName(), cmd.ArgsUsage)
-	}
-	return cmd.Args().First(), nil
 }
 
 var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "print JSON"}
@@ -141,7 +84,7 @@ func planFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "exclude", Usage: "all but `ADDRESS` and what needs it; may be given several times"},
 		&cli.StringSliceFlag{Name: "replace", Usage: "make `ADDRESS` again even if its result is known; may be given several times"},
 		&cli.BoolFlag{Name: "refresh", Value: true, Usage: "look at sources and deployments first; -refresh=false trusts the state"},
-		&cli.IntFlag{Name: "parallelism", Value: 10, Usage: "at most `N` stages at once"},
+		&cli.IntFlag{Name: "parallelism", Value: 10, Usage: "at most `N` stages at once", Validator: atLeast(1)},
 		&cli.DurationFlag{Name: "lock-timeout", Usage: "wait `DURATION` for another command's lease on the state"},
 	})
 }

@@ -34,10 +34,11 @@ func applyCommand(ui *terminal) *cli.Command {
 			&cli.BoolFlag{Name: "json", Usage: "print events as JSON lines; needs -auto-approve or a saved plan"},
 		}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if cmd.Args().Len() > 1 {
-				return fmt.Errorf("apply takes one saved plan at most, but got %d arguments", cmd.Args().Len())
+			file, err := optionalArgument(cmd, "one saved plan at most")
+			if err != nil {
+				return err
 			}
-			a := application{ui: ui, cmd: cmd, file: cmd.Args().First()}
+			a := application{ui: ui, cmd: cmd, file: file}
 			return a.run(ctx)
 		},
 	}
@@ -71,7 +72,11 @@ type application struct {
 
 func (a *application) run(ctx context.Context) error {
 	if a.cmd.Bool("json") && !a.cmd.Bool("auto-approve") && a.file == "" {
-		return fmt.Errorf("-json cannot ask for approval\nGive -auto-approve, or save a plan with quern plan -out=FILE and apply that.")
+		flags := ""
+		if a.destroy {
+			flags = " -destroy"
+		}
+		return fmt.Errorf("-json cannot ask for approval\nGive -auto-approve, or save a plan with quern plan%s -out=FILE and apply that.", flags)
 	}
 	ctx, stop, done := stoppable(ctx)
 	defer done()

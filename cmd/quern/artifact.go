@@ -163,18 +163,19 @@ func artifactExportCommand(ui *terminal) *cli.Command {
 		Description: "Writes a dataset as Parquet and a model or report as its files into DIR, which must be empty or new.",
 		Flags:       environmentFlags(),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if cmd.Args().Len() != 2 {
-				return fmt.Errorf("artifact export needs an artifact and a folder\nUsage: quern artifact export %s", cmd.ArgsUsage)
+			given, err := arguments(cmd, 2, 2, "an artifact and a folder")
+			if err != nil {
+				return err
 			}
 			s, st, err := stateHere(cmd)
 			if err != nil {
 				return err
 			}
-			found, err := findArtifact(st, cmd.Args().Get(0))
+			found, err := findArtifact(st, given[0])
 			if err != nil {
 				return err
 			}
-			dir := cmd.Args().Get(1)
+			dir := given[1]
 			if err := artifact.Export(ctx, s.Blobs, found.Ref, dir); err != nil {
 				return err
 			}

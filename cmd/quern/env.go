@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"
 )
@@ -89,6 +91,13 @@ func envDeleteCommand(ui *terminal) *cli.Command {
 			s, err := openStore()
 			if err != nil {
 				return err
+			}
+			there, err := s.States().List()
+			if err != nil {
+				return err
+			}
+			if !slices.Contains(there, name) {
+				return fmt.Errorf("there is no environment %q\nquern env list shows those that there are.%s", name, diag.Suggest(name, there))
 			}
 			lease, err := acquire(ctx, ui, s, name, cmd)
 			if err != nil {

@@ -39,7 +39,7 @@ func evaluationArguments(cmd *cli.Command) (address, second string, err error) {
 	args := cmd.Args().Slice()
 	if !cmd.IsSet("diff") {
 		if len(args) > 1 {
-			return "", "", fmt.Errorf("show takes one address or saved plan at most, but got %d arguments", len(args))
+			return "", "", fmt.Errorf("quern show takes one address or saved plan at most, but got %d arguments", len(args))
 		}
 		return cmd.Args().First(), "", nil
 	}

@@ -19,16 +19,17 @@ func logCommand(ui *terminal) *cli.Command {
 		Usage:     "list the runs, or show one",
 		ArgsUsage: "[RUN]",
 		Flags: append(environmentFlags(), jsonFlag,
-			&cli.IntFlag{Name: "n", Value: 20, Usage: "list the last `N` runs"}),
+			&cli.IntFlag{Name: "n", Value: 20, Usage: "list the last `N` runs; 0: all of them", Validator: atLeast(0)}),
 		Action: func(_ context.Context, cmd *cli.Command) error {
+			id, err := optionalArgument(cmd, "one run at most")
+			if err != nil {
+				return err
+			}
 			s, err := openStore()
 			if err != nil {
 				return err
 			}
-			if cmd.Args().Len() > 1 {
-				return fmt.Errorf("log takes one run at most, but got %d", cmd.Args().Len())
-			}
-			if id := cmd.Args().First(); id != "" {
+			if id != "" {
 				return showRun(ui, cmd, s.Runs(), id)
 			}
 			return listRuns(ui, cmd, s.Runs())
@@ -43,8 +44,9 @@ func listRuns(ui *terminal, cmd *cli.Command, runs *history.Store) error {
 		ui.diagnose(hcl.Diagnostics{{Severity: hcl.DiagWarning, Summary: "Runs are missing from the list", Detail: err.Error()}})
 	}
 	var shown []*history.Run
+	most := cmd.Int("n")
 	for _, r := range all {
-		if len(shown) < cmd.Int("n") && (!cmd.IsSet("env") || r.Environment == cmd.String("env")) {
+		if (most == 0 || len(shown) < most) && (!cmd.IsSet("env") || r.Environment == cmd.String("env")) {
 			shown = append(shown, r)
 		}
 	}

@@ -52,6 +52,9 @@ func run(args []string) (code int) {
 	defer reportPanic(&code)
 	debug.SetGCPercent(gcPlanning)
 	ui := newTerminal(os.Stdin, os.Stdout, os.Stderr)
+	if len(args) == 2 && (args[1] == "-version" || args[1] == "--version") {
+		args = []string{args[0], "version"} // as most programs spell it
+	}
 	err := newApp(ui).Run(context.Background(), args)
 	return ui.finish(err)
 }

@@ -26,6 +26,10 @@ func outputCommand(ui *terminal) *cli.Command {
 			jsonFlag,
 		}),
 		Action: func(_ context.Context, cmd *cli.Command) error {
+			name, err := optionalArgument(cmd, "one name at most")
+			if err != nil {
+				return err
+			}
 			s, err := openStore()
 			if err != nil {
 				return err
@@ -34,10 +38,7 @@ func outputCommand(ui *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			if cmd.Args().Len() > 1 {
-				return fmt.Errorf("output takes one name at most, but got %d", cmd.Args().Len())
-			}
-			if name := cmd.Args().First(); name != "" {
+			if name != "" {
 				return printOutput(ui, cmd, st, name)
 			}
 			return printOutputs(ui, cmd, st)
@@ -47,7 +48,7 @@ func outputCommand(ui *terminal) *cli.Command {
 
 func printOutputs(ui *terminal, cmd *cli.Command, st *state.State) error {
 	if cmd.Bool("raw") {
-		return fmt.Errorf("-raw needs the name of an output\nThe outputs are: %s", strings.Join(slices.Sorted(maps.Keys(st.Outputs)), ", "))
+		return fmt.Errorf("-raw needs the name of an output\nThe outputs are: %s", diag.List(slices.Sorted(maps.Keys(st.Outputs))))
 	}
 	if cmd.Bool("json") {
 		all := make(map[string]any, len(st.Outputs))

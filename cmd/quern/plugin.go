@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/registry"
 	"github.com/quern-dev/quern/planner/registry/scaffold"
 	"github.com/urfave/cli/v3"
@@ -86,10 +88,14 @@ func pluginNewCommand(ui *terminal) *cli.Command {
 			&cli.StringFlag{Name: "replace", Usage: "build against quern's source in the folder `DIR` rather than a release"},
 		},
 		Action: func(_ context.Context, cmd *cli.Command) error {
-			if cmd.Args().Len() != 2 || !slices.Contains(kinds, cmd.Args().First()) {
-				return fmt.Errorf("plugin new needs a kind and a name\nUsage: quern plugin new KIND NAME, where KIND is one of %q", kinds)
+			given, err := arguments(cmd, 2, 2, "a kind and a name")
+			if err != nil {
+				return err
 			}
-			kind, name := cmd.Args().Get(0), cmd.Args().Get(1)
+			kind, name := given[0], given[1]
+			if !slices.Contains(kinds, kind) {
+				return fmt.Errorf("there is no kind %q of stage\nThe kinds are: %s.%s", kind, strings.Join(kinds, ", "), diag.Suggest(kind, kinds))
+			}
 			dir := cmd.String("dir")
 			if dir == "" {
 				dir = "quern-plugin-" + name

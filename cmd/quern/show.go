@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/dataset"
@@ -39,6 +41,9 @@ func showCommand(ui *terminal) *cli.Command {
 			}
 			if strings.HasPrefix(given, "prompt.") {
 				return showPrompt(ctx, ui, cmd, given)
+			}
+			if _, err := addr.Parse(given); given != "" && err != nil {
+				return fmt.Errorf("there is no file %q, and %w", given, err)
 			}
 			s, st, err := stateHere(cmd)
 			if err != nil {

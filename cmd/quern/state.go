@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 
@@ -79,10 +80,11 @@ func stateMoveCommand(ui *terminal) *cli.Command {
 		Description: "For a stage that was renamed: what it made, or deployed, stays.",
 		Flags:       append(environmentFlags(), lockTimeoutFlag()),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if cmd.Args().Len() != 2 {
-				return fmt.Errorf("state mv needs two addresses\nUsage: quern state mv FROM TO")
+			given, err := arguments(cmd, 2, 2, "two addresses")
+			if err != nil {
+				return err
 			}
-			from, to := cmd.Args().Get(0), cmd.Args().Get(1)
+			from, to := given[0], given[1]
 			return changeState(ctx, ui, cmd, func(st *state.State) error {
 				if err := moveInstance(st, from, to); err != nil {
 					return err
@@ -123,11 +125,12 @@ func stateRemoveCommand(ui *terminal) *cli.Command {
 		Description: "Drops instances from the state. A deployment stays where it is, but quern no longer knows of it.",
 		Flags:       append(environmentFlags(), lockTimeoutFlag()),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if !cmd.Args().Present() {
-				return fmt.Errorf("state rm needs an address\nUsage: quern state rm ADDRESS...")
+			given, err := arguments(cmd, 1, math.MaxInt, "an address")
+			if err != nil {
+				return err
 			}
 			return changeState(ctx, ui, cmd, func(st *state.State) error {
-				for _, a := range cmd.Args().Slice() {
+				for _, a := range given {
 					inst, err := instanceAt(st, a)
 					if err != nil {
 						return err

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/urfave/cli/v3"
+)
+
+// prepare gives every command the same behaviour on wrong usage: an error
+// that says which command to ask for help. A flag's value is one value, with
+// or without commas: -var takes lists.
+func prepare(ui *terminal, cmd *cli.Command) {
+	cmd.DisableSliceFlagSeparator = true
+	cmd.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
+		return fmt.Errorf("%s\nRun %s -help for the flags.%s", plainly(err), c.FullName(), suggestFlag(c, err))
+	}
+	cmd.CommandNotFound = func(_ context.Context, c *cli.Command, name string) {
+		ui.finish(fmt.Errorf("there is no command %q\nRun %s -help for the list.%s", name, c.FullName(), diag.Suggest(name, commandNames(c))))
+		os.Exit(exitError)
+	}
+	cmd.HideHelpCommand = true
+	for _, sub := range cmd.Commands {
+		prepare(ui, sub)
+	}
+}
+
+// plainly puts what is wrong with a flag's value into words for people: the
+// errors that come out of the parser are those of Go's packages.
+func plainly(err error) string {
+	message, cause, _ := strings.Cut(err.Error(), ": ")
+	switch {
+	case !strings.HasPrefix(message, "invalid value "):
+	case strings.HasPrefix(cause, "strconv.ParseInt"):
+		return message + ": it takes a whole number"
+	case strings.HasPrefix(cause, "time: "):
+		return message + ": it takes a duration such as 90s, 15m or 2h"
+	case cause == "parse error":
+		return message + ": it takes true or false"
+	}
+	return err.Error()
+}
+
+func suggestFlag(cmd *cli.Command, err error) string {
+	_, name, found := strings.Cut(err.Error(), "not defined: -")
+	if !found {
+		return ""
+	}
+	var names []string
+	for _, flag := range cmd.Flags {
+		names = append(names, flag.Names()...)
+	}
+	return diag.Suggest(strings.TrimLeft(name, "-"), names)
+}
+
+func commandNames(cmd *cli.Command) []string {
+	var names []string
+	for _, sub := range cmd.Commands {
+		names = append(names, sub.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// atLeast is the validator of a flag that takes no number below least.
+func atLeast(least int) func(int) error {
+	return func(n int) error {
+		if n < least {
+			return fmt.Errorf("it takes a number from %d on", least)
+		}
+		return nil
+	}
+}
+
+// noArguments refuses positional arguments.
+func noArguments(cmd *cli.Command) error {
+	if cmd.Args().Present() {
+		return fmt.Errorf("%s takes no argument, but got %q\nRun %s -help for its flags.", cmd.FullName(), cmd.Args().First(), cmd.FullName())
+	}
+	return nil
+}
+
+// arguments are the positional arguments, which what describes and of which
+// there have to be from least to most.
+func arguments(cmd *cli.Command, least, most int, what string) ([]string, error) {
+	given := cmd.Args().Slice()
+	if len(given) < least {
+		return nil, fmt.Errorf("%s needs %s\nUsage: %s %s", cmd.FullName(), what, cmd.FullName(), cmd.ArgsUsage)
+	}
+	if len(given) > most {
+		return nil, fmt.Errorf("%s takes %s, but got %d arguments\nUsage: %s %s", cmd.FullName(), what, len(given), cmd.FullName(), cmd.ArgsUsage)
+	}
+	return given, nil
+}
+
+// oneArgument is the only positional argument, which what describes.
+func oneArgument(cmd *cli.Command, what string) (string, error) {
+	given, err := arguments(cmd, 1, 1, what)
+	if err != nil {
+		return "", err
+	}
+	return given[0], nil
+}
+
+// optionalArgument is the only positional argument, or "".
+func optionalArgument(cmd *cli.Command, what string) (string, error) {
+	if _, err := arguments(cmd, 0, 1, what); err != nil {
+		return "", err
+	}
+	return cmd.Args().First(), nil
+}
