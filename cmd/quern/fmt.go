@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/format"
 	"github.com/urfave/cli/v3"
 )
@@ -38,6 +40,7 @@ type formatter struct {
 	ui          *terminal
 	check, diff bool
 	changed     bool
+	mistakes    hcl.Diagnostics // of all files
 }
 
 func (f *formatter) run(args []string, recursive bool) error {
@@ -48,10 +51,14 @@ func (f *formatter) run(args []string, recursive bool) error {
 	if err != nil {
 		return err
 	}
+	f.ui.sources = map[string][]byte{}
 	for _, file := range files {
 		if err := f.file(file); err != nil {
 			return err
 		}
+	}
+	if err := f.ui.failed(f.mistakes); err != nil {
+		return err
 	}
 	if f.check && f.changed {
 		return exitStatus(exitError)
@@ -64,7 +71,7 @@ func (f *formatter) stdin() error {
 	if err != nil {
 		return fmt.Errorf("read standard input: %w", err)
 	}
-	f.ui.sources = map[string][]byte{"<stdin>": src}
+	f.ui.sources = map[string][]byte{"<stdin>": config.UnixLines(src)}
 	out, diags := format.Source(src, "<stdin>")
 	if err := f.ui.failed(diags); err != nil {
 		return err
@@ -78,11 +85,9 @@ func (f *formatter) file(name string) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
-	f.ui.sources = map[string][]byte{name: src}
+	f.ui.sources[name] = config.UnixLines(src)
 	out, diags := format.Source(src, name)
-	if err := f.ui.failed(diags); err != nil {
-		return err
-	}
+	f.mistakes = append(f.mistakes, diags...)
 	if bytes.Equal(src, out) {
 		return nil
 	}

@@ -61,7 +61,8 @@ evaluate "prompt" "e" {
 	{"an evaluation of models as classifiers", "evaluate.e", `
 evaluate "classification" "e" {
   dataset  = source.texts
-  target   = row.text
+  target   = row.label
+  classes  = ["yes", "no"]
   subjects = { m = { model = model.m, prompt = prompt.p } }
 }
 `, 3000, 1},
@@ -79,11 +80,11 @@ func TestASlowAnswerHoldsUpNoOther(t *testing.T) {
 				if r.Last == "text 0" {
 					<-counted
 				}
-				return &llm.Response{Text: r.Last}
+				return openaitest.Echo(r)
 			}})
-			texts := "text\n"
+			texts := "text,label\n"
 			for i := range c.rows {
-				texts += fmt.Sprintf("text %d\n", i)
+				texts += fmt.Sprintf("text %d,yes\n", i)
 			}
 			dir := folder(t, map[string]string{"texts.csv": texts, "main.quern.hcl": fmt.Sprintf(slowPipeline, e.URL()) + c.block})
 			asked := int64(c.rows * c.perRow)

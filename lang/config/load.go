@@ -69,6 +69,7 @@ func (l *loader) missing(d *hcl.Diagnostic) {
 }
 
 func (l *loader) file(name string, src []byte) {
+	src = UnixLines(src)
 	l.m.Sources[name] = src
 	if d := CheckText(name, src); d != nil {
 		l.add(d)

@@ -301,6 +301,21 @@ func TestAFileThatIsNotUTF8IsNamedWithThePlace(t *testing.T) {
 	}
 }
 
+func TestLineEndsOfWindowsAreThoseOfUnix(t *testing.T) {
+	const unix = "locals {\n  a = <<-EOT\n    x\n    y\n  EOT\n}\n"
+	m, diags := Parse("main.quern.hcl", []byte(strings.ReplaceAll(unix, "\n", "\r\n")))
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	got, diags := m.Locals["a"].Expr.Value(nil)
+	if diags.HasErrors() || got.AsString() != "x\ny\n" {
+		t.Errorf("the text is %#v: %v", got, diags)
+	}
+	if string(m.Sources["main.quern.hcl"]) != unix {
+		t.Error("places in diagnostics would not fit the text that is kept for them")
+	}
+}
+
 func TestBracketsWithoutEndDoNotBreakTheParser(t *testing.T) {
 	for _, open := range []string{"(", "[", "{ a = ", "f(", "\"${"} {
 		_, diags := Parse("a.quern.hcl", []byte("locals {\n  a = "+strings.Repeat(open, 100_000)))

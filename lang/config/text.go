@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"regexp"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -12,6 +13,18 @@ import (
 // maxDepth is how deep brackets may be nested: far deeper than any person
 // writes, and far from where a parser would run out of stack.
 const maxDepth = 500
+
+// UnixLines returns a text with the line ends of Unix. A text over several
+// lines, such as a prompt, is then the same, and has the same key, whichever
+// line ends a checkout was made with.
+func UnixLines(src []byte) []byte {
+	if bytes.IndexByte(src, '\r') < 0 {
+		return src
+	}
+	return lineEnd.ReplaceAllLiteral(src, []byte("\n"))
+}
+
+var lineEnd = regexp.MustCompile(`\r+\n`)
 
 // CheckText reports why a text cannot be given to a parser at all: it is not
 // UTF-8, or brackets are nested too deep. Nothing else of such a file is

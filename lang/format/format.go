@@ -18,16 +18,18 @@ import (
 // Source formats a file. Beside indentation, spaces and the alignment of
 // equals signs it puts labels of blocks in quotes, writes "${x}" as x where
 // nothing else stands in the quotes, leaves one blank line at most between
-// two lines and none at the beginning and end of a block, and ends the file
-// with one line break. src is returned as it is beside errors.
+// two lines and none at the beginning and end of a block, writes line ends as
+// Unix has them, and ends the file with one line break. src is returned as it
+// is beside errors, which are about config.UnixLines(src).
 func Source(src []byte, filename string) ([]byte, hcl.Diagnostics) {
-	if d := config.CheckText(filename, src); d != nil {
+	unix := config.UnixLines(src)
+	if d := config.CheckText(filename, unix); d != nil {
 		return src, hcl.Diagnostics{d}
 	}
-	if _, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos); diags.HasErrors() {
+	if _, diags := hclsyntax.ParseConfig(unix, filename, hcl.InitialPos); diags.HasErrors() {
 		return src, diags
 	}
-	f, diags := hclwrite.ParseConfig(src, filename, hcl.InitialPos)
+	f, diags := hclwrite.ParseConfig(unix, filename, hcl.InitialPos)
 	if diags.HasErrors() {
 		return src, diags
 	}

@@ -46,6 +46,7 @@ func TestFilesGetTheirCanonicalLayout(t *testing.T) {
 		"an empty file":                  {"", ""},
 		"a file without a last newline":  {"locals {}", "locals {}\n"},
 		"one-line blocks stay on a line": {"locals { a = 1 }\n", "locals { a = 1 }\n"},
+		"Windows line ends in a text":    {"locals {\r\n  a = <<E\r\nx\r\r\nE\r\n}\r\n", "locals {\n  a = <<E\nx\nE\n}\n"},
 		"Windows line ends":              {"locals {\r\n  a=1\r\n}\r\n", "locals {\n  a = 1\n}\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -64,6 +64,7 @@ func (r *resolver) file(name, path string) {
 		r.add(diag.Errorf(nil, "File of variables cannot be read", "%s. Check the path that -var-file gives.", err))
 		return
 	}
+	src = config.UnixLines(src)
 	r.m.Sources[name] = src
 	if d := config.CheckText(name, src); d != nil {
 		r.add(d)
