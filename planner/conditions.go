@@ -31,7 +31,7 @@ func (b *builder) decodeConditions(n *node) {
 			continue
 		}
 		if holds, known := b.evaluate(c, nil); known && !holds {
-			n.broken = b.report(diag.Errorf(c.Test.Range.Ptr(), "Precondition does not hold", "%s", b.message(c, nil)))
+			n.broken = b.report(b.unmet("Precondition", c, nil, n.scope.values))
 		}
 	}
 }
@@ -80,13 +80,11 @@ func (b *builder) selfless(n *node, e hcl.Expression) hcl.Expression {
 	for _, t := range e.Variables() {
 		uses = uses || t.RootName() == "self"
 	}
-	r := e.Range()
-	src := b.Module.Sources[r.Filename]
-	if !uses || r.End.Byte > len(src) {
+	if !uses {
 		return e
 	}
-	fresh, diags := hclsyntax.ParseExpression(src[r.Start.Byte:r.End.Byte], r.Filename, r.Start)
-	if diags.HasErrors() {
+	fresh, ok := b.parseAgain(e.Range())
+	if !ok {
 		return e
 	}
 	_ = hclsyntax.VisitAll(fresh, func(node hclsyntax.Node) hcl.Diagnostics {
@@ -126,6 +124,26 @@ func (b *builder) evaluate(c *plan.Condition, vars map[string]cty.Value) (holds,
 		return false, false
 	}
 	return !v.IsNull() && v.True(), true
+}
+
+// unmet is the error about a condition that does not hold. vars are the values
+// that its message may use; those of seen that mattered are shown with it.
+func (b *builder) unmet(what string, c *plan.Condition, vars map[string]cty.Value, seen *hcl.EvalContext) *hcl.Diagnostic {
+	d := diag.Errorf(c.Test.Range.Ptr(), what+" does not hold", "%s", b.message(c, vars))
+	if written, ok := b.parseAgain(c.Test.Range.HCL()); ok {
+		d.Expression, d.EvalContext = written, seen
+	}
+	return d
+}
+
+// parseAgain parses the expression at a place of the configuration anew.
+func (b *builder) parseAgain(r hcl.Range) (hclsyntax.Expression, bool) {
+	src := b.Module.Sources[r.Filename]
+	if r.End.Byte > len(src) {
+		return nil, false
+	}
+	e, diags := hclsyntax.ParseExpression(src[r.Start.Byte:r.End.Byte], r.Filename, r.Start)
+	return e, !diags.HasErrors()
 }
 
 // message is what a condition's author says about it.
@@ -212,7 +230,10 @@ func (b *builder) checkPost(n *node) {
 		}
 		vars := b.postVars(n, &own)
 		if holds, known := b.evaluate(c, vars); known && !holds {
-			n.broken = b.report(diag.Errorf(c.Test.Range.Ptr(), "Postcondition does not hold", "%s", b.message(c, vars)))
+			seen := n.scope.values.NewChild()
+			seen.Variables = maps.Clone(vars)
+			seen.Variables["self"] = plan.StageValue(n.Node, made)
+			n.broken = b.report(b.unmet("Postcondition", c, vars, seen))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -59,10 +60,15 @@ func (c *Compiled) message(diags hcl.Diagnostics) string {
 		if r := d.Subject; r != nil && r.End.Byte <= len(c.Text) && r.CanSliceBytes([]byte(c.Text)) {
 			at = string(r.SliceBytes([]byte(c.Text)))
 		}
-		if at == "" || len(at) > 60 {
-			return d.Summary + ": " + d.Detail
+		if at != "" && len(at) <= 60 {
+			at = " at " + at
+		} else {
+			at = ""
 		}
-		return d.Summary + " at " + at + ": " + d.Detail
+		if d.Summary == "Operation failed" && strings.Contains(d.Detail, "must not be null") {
+			return "Null value" + at + ": operators take no null. Give what stands for one with coalesce(), or test for it first: row.x == null ? … : …"
+		}
+		return d.Summary + at + ": " + d.Detail
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -248,6 +249,37 @@ func TestTextsOfAllKindsAreReadBackAsTheyWere(t *testing.T) {
 			if diags.HasErrors() || v.AsString() != want {
 				t.Errorf("%q is written %s and read as %#v %v", want, src, v, diags)
 			}
+		}
+	}
+}
+
+func TestANullOperandSaysHowToGoRoundIt(t *testing.T) {
+	schema := data.Schema{{Name: "n", Type: "float64"}}
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
+	defer b.Release()
+	b.Field(0).(*array.Float64Builder).AppendValues([]float64{math.NaN(), 1}, nil)
+	rec := b.NewRecordBatch()
+	defer rec.Release()
+	for text, want := range map[string][]RowError{
+		"row.n > 1":                         {{Row: 0, Message: "Null value at row.n > 1: operators take no null. Give what stands for one with coalesce(), or test for it first: row.x == null ? … : …"}},
+		"coalesce(row.n, 0) > 1":            nil,
+		"row.n == null ? false : row.n > 1": nil,
+	} {
+		c, diags := Compile(parse(text), &Scope{Eval: &hcl.EvalContext{Functions: funcs.Pure()}, Row: schema}, cty.Bool)
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		p, err := c.Program(schema, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		arr, failed, err := p.Eval(context.Background(), rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		arr.Release()
+		if !reflect.DeepEqual(failed, want) {
+			t.Errorf("%s failed with %v", text, failed)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -77,10 +78,11 @@ func atLine(diags hcl.Diagnostics) error {
 		if d.Severity != hcl.DiagError {
 			continue
 		}
+		detail := strings.TrimRight(d.Detail, ".") // what is around it ends with one
 		if d.Subject == nil {
-			return fmt.Errorf("%s: %s", d.Summary, d.Detail)
+			return fmt.Errorf("%s: %s", d.Summary, detail)
 		}
-		return fmt.Errorf("%s, line %d, column %d: %s: %s", d.Subject.Filename, d.Subject.Start.Line, d.Subject.Start.Column, d.Summary, d.Detail)
+		return fmt.Errorf("%s, line %d, column %d: %s: %s", d.Subject.Filename, d.Subject.Start.Line, d.Subject.Start.Column, d.Summary, detail)
 	}
 	return errors.New("the template cannot be used")
 }
