@@ -40,9 +40,6 @@ func newScored(n int) *scored {
 	return s
 }
 
-// rowsAtOnce is how many rows models are asked about at the same time.
-const rowsAtOnce = 2048
-
 // score passes over the rows, writes the single results and counts.
 func score(ctx context.Context, r *plugin.Run[args]) (*scored, error) {
 	a := r.Args
@@ -54,27 +51,26 @@ func score(ctx context.Context, r *plugin.Run[args]) (*scored, error) {
 	if err != nil {
 		return nil, err
 	}
-	panel.Ask = a.ask
+	panel.Ask, panel.Skip = a.ask, a.Target.Key
 	out := newScored(len(a.subjects))
 	in := r.Dataset(a.Dataset)
-	var done int64
-	for rec, err := range in.Batches(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		for from := int64(0); from < rec.NumRows(); from += rowsAtOnce {
-			part := rec.NewSlice(from, min(from+rowsAtOnce, rec.NumRows()))
-			b := &batch{rec: part, first: done, schema: schema}
-			err := b.score(ctx, r, panel, out)
-			done += part.NumRows()
-			part.Release()
-			if err != nil {
-				return nil, err
-			}
-			r.Progress(done, in.Rows, "rows", "")
-		}
+	pace := subjects.NewPace(panel.Asks(), func(rows int64) { r.Progress(rows, in.Rows, "rows", "") })
+	asks := panel.Asks() > 0
+	panel.Answered = func() { pace.Step(1) }
+	work := func(ctx context.Context, c subjects.Chunk) ([][][]*subjects.Answer, error) {
+		return panel.Answers(ctx, c.Rec)
 	}
-	return out, nil
+	err = subjects.Pass(ctx, panel, in, asks, work, func(c subjects.Chunk, answers [][][]*subjects.Answer) error {
+		b := &batch{rec: c.Rec, first: c.First, schema: schema}
+		if err := b.score(r, answers, out); err != nil {
+			return err
+		}
+		if !asks {
+			pace.Step(c.Rec.NumRows())
+		}
+		return nil
+	})
+	return out, err
 }
 
 // batch is some rows that are being scored.
@@ -84,15 +80,10 @@ type batch struct {
 	schema data.Schema
 }
 
-func (b *batch) score(ctx context.Context, r *plugin.Run[args], panel *subjects.Panel, out *scored) error {
+func (b *batch) score(r *plugin.Run[args], answers [][][]*subjects.Answer, out *scored) error {
 	target := subjects.Texts(b.rec, r.Args.Target.Key)
 	if target == nil {
 		return fmt.Errorf("the target is no column of strings")
-	}
-	panel.Skip = target.IsNull
-	answers, err := panel.Answers(ctx, b.rec)
-	if err != nil {
-		return err
 	}
 	clusters := subjects.Texts(b.rec, r.Args.Cluster.Key)
 	for i := range target.Len() {

@@ -147,7 +147,7 @@ func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 	if err != nil {
 		return err
 	}
-	if err := e.steps(ctx); err != nil {
+	if err := e.prepareJudges(ctx); err != nil {
 		return err
 	}
 	if err := e.answerAll(ctx); err != nil {

@@ -24,6 +24,7 @@ func (c *chunk) measure(ctx context.Context) error {
 				a.values = make([]float64, len(c.Args.measures))
 				a.explanations = make([]string, len(c.Args.measures))
 				a.outside = make([]bool, len(c.Args.measures))
+				a.null = make([]bool, len(c.Args.measures))
 				for m := range a.values {
 					a.values[m] = math.NaN()
 				}
@@ -34,21 +35,14 @@ func (c *chunk) measure(ctx context.Context) error {
 		var err error
 		switch {
 		case what.judge != nil:
-			err = c.judge(ctx, m, what)
+			err = c.judge(ctx, m, what.judge)
 		case what.similar != nil:
-			err = c.compare(ctx, m, what)
+			err = c.compare(ctx, m, what.similar)
 		default:
-			err = c.expression(ctx, m, what)
+			err = c.expression(ctx, m, what.expression)
 		}
 		if err != nil {
 			return err
-		}
-	}
-	for _, draws := range c.answers {
-		for _, rows := range draws {
-			for _, a := range rows {
-				a.settle(c.Args.measures)
-			}
 		}
 	}
 	return nil
@@ -88,19 +82,19 @@ func (c *chunk) late(ctx context.Context, l plugin.Late, rows []*given) (arrow.A
 }
 
 // expression computes a metric that is a row expression.
-func (c *chunk) expression(ctx context.Context, m int, what *measure) error {
+func (c *chunk) expression(ctx context.Context, m int, l plugin.Late) error {
 	return c.each(func(rows []*given) error {
-		values, failed, err := c.late(ctx, what.expression, rows)
+		values, failed, err := c.late(ctx, l, rows)
 		if err != nil {
 			return err
 		}
 		defer values.Release()
 		at, err := numbersOf(values)
 		if err != nil {
-			return plugin.ArgumentErrorf(what.expression.Key, "A metric is a condition or a number\n%w", err)
+			return plugin.ArgumentErrorf(l.Key, "A metric is a condition or a number\n%w", err)
 		}
 		if _, ok := values.(*array.Boolean); ok {
-			what.condition = true
+			c.found[m].condition = true
 		}
 		why := map[int]string{}
 		for _, f := range failed {
@@ -110,12 +104,12 @@ func (c *chunk) expression(ctx context.Context, m int, what *measure) error {
 			switch message, bad := why[i]; {
 			case a.Response == nil:
 			case bad:
-				what.miss(a, message)
+				c.miss(a, m, message)
 			case values.IsNull(i):
-				a.outside[m] = what.condition
+				a.null[m] = true
 			default:
 				a.values[m] = at(i)
-				what.values++
+				c.found[m].values++
 			}
 		}
 		return nil
@@ -123,10 +117,10 @@ func (c *chunk) expression(ctx context.Context, m int, what *measure) error {
 }
 
 // miss notes why a value is missing.
-func (m *measure) miss(a *given, why string) {
-	a.missing = append(a.missing, m.name+": "+why)
-	if m.failure == "" {
-		m.failure = why
+func (c *chunk) miss(a *given, m int, why string) {
+	a.missing = append(a.missing, c.Args.measures[m].name+": "+why)
+	if c.found[m].failure == "" {
+		c.found[m].failure = why
 	}
 }
 
@@ -153,7 +147,7 @@ func numbersOf(values arrow.Array) (func(int) float64, error) {
 
 // texts are what a judge looks at of each answer: its text, or what a row
 // expression takes from it. False: there is none.
-func (c *chunk) texts(ctx context.Context, l plugin.Late, what *measure, rows []*given) (func(int) (string, bool), func(), error) {
+func (c *chunk) texts(ctx context.Context, l plugin.Late, m int, rows []*given) (func(int) (string, bool), func(), error) {
 	if !l.Given() {
 		return func(i int) (string, bool) { return rows[i].text(), rows[i].Response != nil }, func() {}, nil
 	}
@@ -168,7 +162,7 @@ func (c *chunk) texts(ctx context.Context, l plugin.Late, what *measure, rows []
 	}
 	for _, f := range failed {
 		if rows[f.Row].Response != nil {
-			what.miss(rows[f.Row], f.Message)
+			c.miss(rows[f.Row], m, f.Message)
 		}
 	}
 	return func(i int) (string, bool) { return subjects.Text(text, i) }, values.Release, nil
@@ -176,36 +170,31 @@ func (c *chunk) texts(ctx context.Context, l plugin.Late, what *measure, rows []
 
 // judge has all answers graded. One that failed, or has nothing to be graded,
 // has the grade 0.
-func (c *chunk) judge(ctx context.Context, m int, what *measure) error {
-	j := what.judge
+func (c *chunk) judge(ctx context.Context, m int, j *judge) error {
 	question, expected, contexts := subjects.Texts(c.rec, j.Question.Key), subjects.Texts(c.rec, j.Expected.Key), subjects.Texts(c.rec, j.Context.Key)
 	criterion := subjects.Texts(c.rec, j.Criterion.Key)
-	baseline := -1
-	for s := range c.Args.subjects {
-		if j.Baseline != "" && c.Args.subjects[s].Name == j.Baseline {
-			baseline = s
-		}
-	}
+	baseline := c.baseline(j)
 	host := c.Host()
 	for s, draws := range c.answers {
 		if s == baseline {
 			continue
 		}
 		for d, rows := range draws {
-			texts, release, err := c.texts(ctx, j.Answer, what, rows)
+			texts, release, err := c.texts(ctx, j.Answer, m, rows)
 			if err != nil {
 				return err
 			}
 			verdicts, errs := make([]verdict, len(rows)), make([]error, len(rows))
 			g, gctx := errgroup.WithContext(ctx)
-			g.SetLimit(openCalls)
 			for i, a := range rows {
 				if a.outside[m] = !j.about(criterion, expected, contexts, i); a.outside[m] {
+					c.pace.Step(1)
 					continue
 				}
 				text, ok := texts(i)
-				if !ok {
-					continue // its grade is 0
+				if !ok { // its grade is 0
+					c.pace.Step(1)
+					continue
 				}
 				look := graded{question: a.Question, answer: text, rubric: j.Rubric}
 				if own, ok := subjects.Text(criterion, i); ok {
@@ -219,7 +208,8 @@ func (c *chunk) judge(ctx context.Context, m int, what *measure) error {
 				if baseline >= 0 {
 					look.other = c.answers[baseline][d][i].text()
 				}
-				g.Go(func() error {
+				c.calls.Go(gctx, g, func() error {
+					defer c.pace.Step(1)
 					verdicts[i], errs[i] = j.grade(gctx, host, look)
 					if errs[i] != nil && !prompting.OfRow(errs[i]) {
 						return errs[i]
@@ -237,12 +227,12 @@ func (c *chunk) judge(ctx context.Context, m int, what *measure) error {
 					continue
 				}
 				if errs[i] != nil {
-					what.miss(a, errs[i].Error())
+					c.miss(a, m, errs[i].Error())
 					continue
 				}
 				a.values[m], a.explanations[m] = verdicts[i].grade, verdicts[i].explanation
 				if !math.IsNaN(verdicts[i].grade) {
-					what.values++
+					c.found[m].values++
 				}
 			}
 		}
@@ -254,10 +244,10 @@ func (c *chunk) judge(ctx context.Context, m int, what *measure) error {
 const textsPerRequest = 64
 
 // compare computes the similarity of answers and the right texts.
-func (c *chunk) compare(ctx context.Context, m int, what *measure) error {
-	expected := subjects.Texts(c.rec, what.similar.Expected.Key)
+func (c *chunk) compare(ctx context.Context, m int, what *similar) error {
+	expected := subjects.Texts(c.rec, what.Expected.Key)
 	return c.each(func(rows []*given) error {
-		texts, release, err := c.texts(ctx, what.similar.Answer, what, rows)
+		texts, release, err := c.texts(ctx, what.Answer, m, rows)
 		if err != nil {
 			return err
 		}
@@ -277,18 +267,18 @@ func (c *chunk) compare(ctx context.Context, m int, what *measure) error {
 			}
 			at, all = append(at, i), append(all, text, right)
 		}
-		vectors, err := c.embed(ctx, what.similar.Model, all)
+		vectors, err := c.embed(ctx, what.Model, all)
 		if err != nil {
 			return err
 		}
 		for k, i := range at {
 			a, b := vectors[2*k], vectors[2*k+1]
 			if a == nil || b == nil {
-				what.miss(rows[i], "the model gave no embedding")
+				c.miss(rows[i], m, "the model gave no embedding")
 				continue
 			}
 			rows[i].values[m] = prompting.Similarity(a, b)
-			what.values++
+			c.found[m].values++
 		}
 		return nil
 	})
@@ -298,10 +288,9 @@ func (c *chunk) compare(ctx context.Context, m int, what *measure) error {
 func (c *chunk) embed(ctx context.Context, model plugin.Model, texts []string) ([][]float32, error) {
 	out := make([][]float32, len(texts))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(openCalls)
 	for from := 0; from < len(texts); from += textsPerRequest {
 		to := min(from+textsPerRequest, len(texts))
-		g.Go(func() error {
+		c.calls.Go(ctx, g, func() error {
 			made, err := c.Host().Embed(ctx, model, texts[from:to])
 			if err != nil && !prompting.OfRow(err) {
 				return err
@@ -320,6 +309,9 @@ func (a *given) settle(measures []*measure) {
 	decided, failed, unknown := false, false, false
 	sum, weights := 0.0, 0.0
 	for m, what := range measures {
+		if a.null[m] && what.condition { // it says that it is not about the row
+			a.outside[m] = true
+		}
 		if a.outside[m] {
 			continue
 		}

@@ -21,7 +21,7 @@ func (c *chunk) write() error {
 			for d := range c.Args.Repeats {
 				a := c.answers[s][d][i]
 				values := map[string]any{
-					"row": c.rows + int64(i), "subject": c.Args.subjects[s].Name, "draw": int64(d), "given": read,
+					"row": c.first + int64(i), "subject": c.Args.subjects[s].Name, "draw": int64(d), "given": read,
 				}
 				if id, ok := subjects.Text(ids, i); ok {
 					values["id"] = id

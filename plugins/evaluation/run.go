@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -22,6 +23,9 @@ type run struct {
 
 	rows  int64 // that are done
 	total int64
+	// calls are those of judges that are open.
+	calls subjects.Calls
+	pace  *subjects.Pace
 	// tables are the values of each subject.
 	tables   []*table
 	clusters []string // by row; where the argument is given
@@ -44,8 +48,10 @@ func newRun(ctx context.Context, r *plugin.Run[args]) (*run, error) {
 		return nil, err
 	}
 	panel.Repeats = r.Args.Repeats
-	e := &run{Run: r, in: r.Dataset(r.Args.Dataset), panel: panel}
+	e := &run{Run: r, in: r.Dataset(r.Args.Dataset), panel: panel, calls: subjects.NewCalls()}
 	e.total = e.in.Rows
+	e.pace = subjects.NewPace(e.steps(), func(rows int64) { e.Progress(rows, e.total, "rows", "") })
+	panel.Answered = func() { e.pace.Step(1) }
 	features := map[string]bool{}
 	for _, s := range r.Args.subjects {
 		e.tables = append(e.tables, &table{metrics: make([][]float64, len(r.Args.measures))})
@@ -61,8 +67,8 @@ func newRun(ctx context.Context, r *plugin.Run[args]) (*run, error) {
 	return e, nil
 }
 
-// steps gets what judges need before all grading.
-func (e *run) steps(ctx context.Context) error {
+// prepareJudges gets what judges need before all grading.
+func (e *run) prepareJudges(ctx context.Context) error {
 	for i := range e.Args.Judges {
 		j := &e.Args.Judges[i]
 		if err := j.makeSteps(ctx, e.Host()); err != nil {
@@ -72,32 +78,40 @@ func (e *run) steps(ctx context.Context) error {
 	return nil
 }
 
-// rowsAtOnce is how many rows are worked on at the same time, and openCalls how
-// many calls of judges for them: what bounds them is the models' own limits.
-const (
-	rowsAtOnce = 2048
-	openCalls  = 1024
-)
+// steps is how many answers of models and grades of judges a row takes.
+func (e *run) steps() int {
+	n := e.panel.Asks()
+	for i := range e.Args.Judges {
+		graded := len(e.Args.subjects)
+		if e.baseline(&e.Args.Judges[i]) >= 0 {
+			graded--
+		}
+		n += graded * e.Args.Repeats
+	}
+	return n
+}
+
+// baseline is the place of the subject that a judge compares the others with;
+// -1: there is none.
+func (e *run) baseline(j *judge) int {
+	return slices.IndexFunc(e.Args.subjects, func(s subjects.Subject) bool { return j.Baseline != "" && s.Name == j.Baseline })
+}
 
 // answerAll gets and measures all answers.
 func (e *run) answerAll(ctx context.Context) error {
 	if e.total == 0 {
 		return plugin.ArgumentErrorf("dataset", "There are no rows to evaluate on")
 	}
-	for rec, err := range e.in.Batches(ctx) {
-		if err != nil {
+	asks := e.steps() > 0 || len(e.Args.Similar) > 0
+	return subjects.Pass(ctx, e.panel, e.in, asks, e.answer, func(_ subjects.Chunk, c *chunk) error {
+		if err := c.keep(); err != nil {
 			return err
 		}
-		for from := int64(0); from < rec.NumRows(); from += rowsAtOnce {
-			part := rec.NewSlice(from, min(from+rowsAtOnce, rec.NumRows()))
-			err := e.chunk(ctx, part)
-			part.Release()
-			if err != nil {
-				return err
-			}
+		if e.steps() == 0 {
+			e.pace.Step(int64(c.n))
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // given is an answer of a subject to a row, with what it is measured by.
@@ -106,6 +120,7 @@ type given struct {
 
 	values       []float64 // by measure; NaN: missing
 	outside      []bool    // by measure: it is not about the row
+	null         []bool    // by measure: its expression gave null
 	missing      []string  // why, of those that should be there
 	explanations []string
 	passed       *bool
@@ -123,15 +138,26 @@ func (a *given) text() string {
 type chunk struct {
 	*run
 	rec     arrow.RecordBatch
+	first   int64 // its first row in the dataset
 	n       int
 	answers [][][]*given
+	found   []found // by measure
 }
 
-func (e *run) chunk(ctx context.Context, rec arrow.RecordBatch) error {
-	c := &chunk{run: e, rec: rec, n: int(rec.NumRows())}
-	all, err := e.panel.Answers(ctx, rec)
+// found is what a chunk finds out about a measure.
+type found struct {
+	condition bool
+	failure   string // the first
+	values    int
+}
+
+// answer gets and measures the answers to some rows. Several chunks are worked
+// on at the same time.
+func (e *run) answer(ctx context.Context, rows subjects.Chunk) (*chunk, error) {
+	c := &chunk{run: e, rec: rows.Rec, first: rows.First, n: int(rows.Rec.NumRows()), found: make([]found, len(e.Args.measures))}
+	all, err := e.panel.Answers(ctx, c.rec)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, draws := range all {
 		of := make([][]*given, len(draws))
@@ -143,27 +169,40 @@ func (e *run) chunk(ctx context.Context, rec arrow.RecordBatch) error {
 		}
 		c.answers = append(c.answers, of)
 	}
-	if err := c.measure(ctx); err != nil {
-		return err
-	}
-	c.keep()
-	if err := c.write(); err != nil {
-		return err
-	}
-	e.rows += int64(c.n)
-	e.Progress(e.rows, e.total, "rows", "")
-	return nil
+	return c, c.measure(ctx)
 }
 
-// keep adds the values to the tables.
-func (c *chunk) keep() {
+// keep takes a chunk over. That is done in the order of the rows.
+func (c *chunk) keep() error {
+	for m, what := range c.Args.measures {
+		f := c.found[m]
+		what.condition = what.condition || f.condition
+		what.values += f.values
+		if what.failure == "" {
+			what.failure = f.failure
+		}
+	}
+	for _, draws := range c.answers {
+		for _, rows := range draws {
+			for _, a := range rows {
+				a.settle(c.Args.measures)
+			}
+		}
+	}
+	c.fill()
+	c.rows += int64(c.n)
+	return c.write()
+}
+
+// fill adds the values to the tables.
+func (c *chunk) fill() {
 	if c.Args.Cluster.Given() {
 		names := subjects.Texts(c.rec, c.Args.Cluster.Key)
 		for i := range c.n {
 			name, ok := subjects.Text(names, i)
 			if !ok {
 				// A row without a cluster is one of its own.
-				name = fmt.Sprintf("\x00%d", c.rows+int64(i))
+				name = fmt.Sprintf("\x00%d", c.first+int64(i))
 			}
 			c.clusters = append(c.clusters, strings.Clone(name))
 		}

@@ -45,25 +45,31 @@ type Run interface {
 	Dataset(plugin.Dataset) *plugin.DatasetInput
 }
 
-// Panel are the subjects of a run. It belongs to one goroutine.
+// Panel are the subjects of a run. Once its fields are set, Answers may be
+// called by several goroutines.
 type Panel struct {
 	// Repeats is how often models are asked for each row.
 	Repeats int
 	// Ask is how they are asked.
 	Ask Asking
-	// Skip names rows that no model is asked about; nil: there are none.
-	Skip func(row int) bool
+	// Skip names the column of rows that no model is asked about where it is
+	// null; "": there are none.
+	Skip string
+	// Answered is called once for each row, draw and subject that a prompt asks,
+	// as soon as nothing more is waited for; nil: nobody listens.
+	Answered func()
 
 	run      Run
 	subjects []Subject
 	// pools are the examples that the subjects' prompts draw from.
 	pools []*prompting.Pool
+	calls Calls
 }
 
 // NewPanel reads the examples that prompts draw from. Models are asked once for
 // each row, plainly.
 func NewPanel(ctx context.Context, run Run, all []Subject) (*Panel, error) {
-	p := &Panel{Repeats: 1, Ask: Plainly, run: run, subjects: all, pools: make([]*prompting.Pool, len(all))}
+	p := &Panel{Repeats: 1, Ask: Plainly, run: run, subjects: all, pools: make([]*prompting.Pool, len(all)), calls: NewCalls()}
 	for i := range all {
 		if !all[i].Asked() {
 			continue
@@ -77,15 +83,34 @@ func NewPanel(ctx context.Context, run Run, all []Subject) (*Panel, error) {
 	return p, nil
 }
 
-// openCalls is how many calls are open at the same time: what bounds them is
-// the models' own limits.
+// Calls bounds how many calls are open at the same time.
+type Calls chan struct{}
+
+// openCalls: what bounds calls is the models' own limits.
 const openCalls = 1024
+
+// NewCalls is the usual bound.
+func NewCalls() Calls { return make(Calls, openCalls) }
+
+// Go waits until there is room and has the group call f. It does not where ctx
+// ends first, which is the group's own.
+func (c Calls) Go(ctx context.Context, g *errgroup.Group, f func() error) {
+	select {
+	case c <- struct{}{}:
+	case <-ctx.Done():
+		g.Go(func() error { return context.Cause(ctx) })
+		return
+	}
+	g.Go(func() error {
+		defer func() { <-c }()
+		return f()
+	})
+}
 
 // Answers gets the answers of all subjects to some rows, by subject, draw and
 // row. An error is one of the run; those of a row are in its answer.
 func (p *Panel) Answers(ctx context.Context, rec arrow.RecordBatch) ([][][]*Answer, error) {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(openCalls)
 	all := make([][][]*Answer, len(p.subjects))
 	for i := range p.subjects {
 		s := &p.subjects[i]
@@ -113,6 +138,7 @@ func (p *Panel) Answers(ctx context.Context, rec arrow.RecordBatch) ([][][]*Answ
 func (p *Panel) chat(ctx context.Context, g *errgroup.Group, at int, rec arrow.RecordBatch, to [][]*Answer) {
 	s := &p.subjects[at]
 	prompts, near := Texts(rec, s.Prompt.Key), Texts(rec, prompting.ByKey(s.Prompt.Key))
+	skipped := Texts(rec, p.Skip)
 	host := p.run.Host()
 	for i := range int(rec.NumRows()) {
 		text, ok := Text(prompts, i)
@@ -122,15 +148,17 @@ func (p *Panel) chat(ctx context.Context, g *errgroup.Group, at int, rec arrow.R
 			answers[d] = &Answer{}
 			to[d][i] = answers[d]
 		}
-		if p.Skip != nil && p.Skip(i) {
+		if skipped != nil && skipped.IsNull(i) {
+			p.answered(len(to))
 			continue
 		}
-		g.Go(func() error {
+		p.calls.Go(ctx, g, func() error {
 			request, err := p.request(ctx, at, text, ok, by)
 			if err != nil {
 				for _, a := range answers {
 					a.Err = err
 				}
+				p.answered(len(answers))
 				return ofRun(err)
 			}
 			encoded, err := request.Encode()
@@ -143,10 +171,31 @@ func (p *Panel) chat(ctx context.Context, g *errgroup.Group, at int, rec arrow.R
 				if a.Err != nil && !prompting.OfRow(a.Err) {
 					return a.Err
 				}
+				p.answered(1)
 			}
 			return nil
 		})
 	}
+}
+
+func (p *Panel) answered(n int) {
+	if p.Answered == nil {
+		return
+	}
+	for range n {
+		p.Answered()
+	}
+}
+
+// Asks is how many answers of models a row takes.
+func (p *Panel) Asks() int {
+	n := 0
+	for i := range p.subjects {
+		if p.subjects[i].Asked() {
+			n += p.Repeats
+		}
+	}
+	return n
 }
 
 // badPrompt is the error of a prompt that can't be asked for a row.
