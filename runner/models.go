@@ -186,9 +186,10 @@ type serving struct {
 	cancel context.CancelCauseFunc
 	needed bool // the stage has something to ask the host for
 
-	mu   sync.Mutex
-	last events.Progress
-	told time.Time
+	mu    sync.Mutex
+	last  events.Progress
+	told  time.Time
+	owing bool // last is not told yet
 
 	stopped chan struct{} // closed to end the telling
 	gone    chan struct{}
@@ -249,7 +250,8 @@ func (s *serving) outcome(err error) error {
 // spendPause is the time between two tellings of what a stage spends.
 const spendPause = 500 * time.Millisecond
 
-// tell tells of spending also while the stage says nothing of itself.
+// tell tells of spending also while the stage says nothing of itself, and of
+// progress that came too soon after another.
 func (s *serving) tell() {
 	defer close(s.gone)
 	tick := time.NewTicker(spendPause)
@@ -258,7 +260,7 @@ func (s *serving) tell() {
 		select {
 		case <-tick.C:
 			s.mu.Lock()
-			if s.host.Spent() != s.last.Spend && time.Since(s.told) >= spendPause {
+			if (s.owing || s.host.Spent() != s.last.Spend) && time.Since(s.told) >= spendPause {
 				s.emit()
 			}
 			s.mu.Unlock()
@@ -268,17 +270,20 @@ func (s *serving) tell() {
 	}
 }
 
-// progress tells how far the stage is, and what it has spent.
+// progress tells how far the stage is, and what it has spent: at once or, soon
+// after another time, a little later.
 func (s *serving) progress(p events.Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last = p
-	s.emit()
+	if s.owing = !finished(p) && time.Since(s.told) < progressPause; !s.owing {
+		s.emit()
+	}
 }
 
 // emit is called under the lock.
 func (s *serving) emit() {
-	s.last.Spend, s.told = s.host.Spent(), time.Now()
+	s.last.Spend, s.told, s.owing = s.host.Spent(), time.Now(), false
 	told := s.last
 	s.run.emit(events.Event{Type: events.StageProgress, Address: s.work.Address, Progress: &told})
 }

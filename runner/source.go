@@ -231,17 +231,16 @@ const progressPause = 200 * time.Millisecond
 // progress passes on what a plugin says about how far it is. The last word,
 // done of total, is always passed on.
 func (r *run) progress(address string, told *time.Time, p *pluginv1.Progress) {
-	if e, due := due(told, p); due {
-		r.emit(events.Event{Type: events.StageProgress, Address: address, Progress: &e})
-	}
-}
-
-// due says whether it is time to pass on what a plugin says.
-func due(told *time.Time, p *pluginv1.Progress) (events.Progress, bool) {
-	last := p.GetTotal() > 0 && p.GetDone() >= p.GetTotal()
-	if !last && time.Since(*told) < progressPause {
-		return events.Progress{}, false
+	e := progressOf(p)
+	if !finished(e) && time.Since(*told) < progressPause {
+		return
 	}
 	*told = time.Now()
-	return events.Progress{Done: p.GetDone(), Total: p.GetTotal(), Unit: p.GetUnit(), Message: p.GetMessage()}, true
+	r.emit(events.Event{Type: events.StageProgress, Address: address, Progress: &e})
 }
+
+func progressOf(p *pluginv1.Progress) events.Progress {
+	return events.Progress{Done: p.GetDone(), Total: p.GetTotal(), Unit: p.GetUnit(), Message: p.GetMessage()}
+}
+
+func finished(p events.Progress) bool { return p.Total > 0 && p.Done >= p.Total }

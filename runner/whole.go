@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/zclconf/go-cty/cty"
@@ -87,7 +86,6 @@ type running struct {
 	place   *place
 	served  *serving
 	outputs map[string]*output // datasets, by port
-	told    time.Time
 }
 
 type output struct {
@@ -151,9 +149,7 @@ func (c *running) event(ctx context.Context, resp *pluginv1.RunResponse) error {
 		}
 		return o.writer.Write(ctx, rec)
 	case *pluginv1.RunResponse_Progress:
-		if p, due := due(&c.told, e.Progress); due {
-			c.served.progress(p)
-		}
+		c.served.progress(progressOf(e.Progress))
 	case *pluginv1.RunResponse_Diagnostic:
 		return c.diagnostic(c.res, e.Diagnostic)
 	}

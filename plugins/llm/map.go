@@ -28,7 +28,13 @@ func (labeler) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 	host := b.Host()
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range rows {
-		g.Go(func() error { return rows[i].ask(gctx, a, host, pool) })
+		g.Go(func() error {
+			err := rows[i].ask(gctx, a, host, pool)
+			if err == nil && !prompting.Temporary(rows[i].err) {
+				b.Finished()
+			}
+			return err
+		})
 	}
 	if err := g.Wait(); err != nil {
 		return err

@@ -154,7 +154,7 @@ func (p *pipeline) askFor(ctx context.Context, b *block) error {
 		if err != nil {
 			return err
 		}
-		if p.stream, err = openStream(client, p.Start, p.made.Arrow(), p.pace); err != nil {
+		if p.stream, err = openStream(client, p.Start, p.made.Arrow(), p.pace, p.progress.finish); err != nil {
 			return err
 		}
 	}

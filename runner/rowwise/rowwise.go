@@ -128,6 +128,7 @@ func Run(ctx context.Context, s Stage, svc Services) (*Result, error) {
 		if err := j.lookup(); err != nil {
 			return nil, err
 		}
+		j.progress.start(j.count)
 		if err := j.compute(ctx); err != nil {
 			return nil, err
 		}
@@ -161,6 +162,8 @@ type job struct {
 	known  *known
 	pace   *pace
 	count  Progress
+
+	progress *progress
 }
 
 // shard is what becomes of one shard of the input.
@@ -171,7 +174,7 @@ type shard struct {
 }
 
 func newJob(s Stage, svc Services) (*job, error) {
-	j := &job{Stage: s, Services: svc, pace: newPace(), shards: make([]shard, len(s.Input.Shards))}
+	j := &job{Stage: s, Services: svc, pace: newPace(), progress: &progress{tell: svc.Progress}, shards: make([]shard, len(s.Input.Shards))}
 	j.count.Total = s.Input.Rows
 	row := int64(0)
 	for _, sh := range s.Input.Shards {

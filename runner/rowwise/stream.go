@@ -21,6 +21,9 @@ type stream struct {
 	client pluginv1.PluginService_MapClient
 	made   *arrow.Schema
 	pace   *pace
+	// finished is told how many rows the plugin has finished so far, those of
+	// batches that it has not answered yet too.
+	finished func(rows int64)
 
 	mu      sync.Mutex // orders sends and the queue of what is asked
 	asked   chan *question
@@ -45,9 +48,9 @@ type answer struct {
 // tightly.
 const mostAsked = 1024
 
-func openStream(client pluginv1.PluginService_MapClient, start *pluginv1.Instance, made *arrow.Schema, p *pace) (*stream, error) {
+func openStream(client pluginv1.PluginService_MapClient, start *pluginv1.Instance, made *arrow.Schema, p *pace, finished func(rows int64)) (*stream, error) {
 	first := &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: start}}
-	s := &stream{client: client, made: made, pace: p, asked: make(chan *question, mostAsked), stopped: make(chan struct{})}
+	s := &stream{client: client, made: made, pace: p, finished: finished, asked: make(chan *question, mostAsked), stopped: make(chan struct{})}
 	go s.receive()
 	if err := client.Send(first); err != nil {
 		return nil, s.sendError(err)
@@ -120,6 +123,10 @@ func (s *stream) receive() {
 func (s *stream) take(resp *pluginv1.MapResponse) error {
 	if err := firstError(resp.GetDiagnostics()); err != nil {
 		return err
+	}
+	if n := resp.GetFinished(); n > 0 {
+		s.finished(n)
+		return nil
 	}
 	var q *question
 	select {

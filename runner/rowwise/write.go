@@ -23,9 +23,6 @@ const (
 	partLast  = 15 * time.Second
 )
 
-// progressPause is how often progress is told at most.
-const progressPause = 200 * time.Millisecond
-
 // writer writes what comes out of the pipeline: of each shard one column
 // group, and on the way there parts.
 type writer struct {
@@ -38,7 +35,6 @@ type writer struct {
 	failed   []memo.RowFailure // of the shard
 	parts    []*memo.Part      // of the shard, committed
 	failures []Failure         // the first of the stage, for TooManyErrors
-	told     time.Time
 }
 
 // write writes blocks until the channel is closed, and commits what there is
@@ -59,7 +55,7 @@ func (p *pipeline) write(ctx context.Context, in <-chan *block) error {
 		w.slots.Release(b.weight)
 		b.request, b.stored, b.cells, b.question = nil, nil, nil, nil
 	}
-	w.tell(true)
+	w.progress.write(w.count, 0, true)
 	return w.keep()
 }
 
@@ -86,7 +82,7 @@ func (w *writer) block(ctx context.Context, b *block) error {
 			return err
 		}
 	}
-	w.tell(false)
+	w.progress.write(w.count, int64(b.fresh), false)
 	if w.count.Failed > w.MaxErrors {
 		return &TooManyErrors{Failed: w.count.Failed, Allowed: w.MaxErrors, Failures: w.failures}
 	}
@@ -129,14 +125,6 @@ func (w *writer) tally(b *block) {
 	w.count.Failed += int64(len(rows))
 	w.count.Reused += int64(b.rows) - int64(len(rows)) - max(made, 0)
 	w.count.Done += int64(b.rows)
-}
-
-func (w *writer) tell(now bool) {
-	if w.Progress == nil || !now && time.Since(w.told) < progressPause {
-		return
-	}
-	w.told = time.Now()
-	w.Progress(w.count)
 }
 
 // due says whether what was written is to be committed as a part. Rows that

@@ -64,6 +64,9 @@ func (p *Plugin) MapHosted(ctx context.Context, start *pluginv1.MapRequest, made
 		},
 		recv: func() ([]byte, []*pluginv1.RowError, []*pluginv1.Diagnostic, error) {
 			r, err := s.Recv()
+			for err == nil && r.GetFinished() > 0 { // it tells how far it is
+				r, err = s.Recv()
+			}
 			return r.GetRows(), r.GetErrors(), r.GetDiagnostics(), err
 		},
 	}, nil

@@ -26,6 +26,8 @@ type Batch struct {
 	err    error
 	host   *hostConn
 	inputs map[string]*pluginv1.Artifact
+	// finished counts rows; nil: nobody listens.
+	finished *finished
 }
 
 // Host returns the way to the models that the stage was given. Unlike the
@@ -198,6 +200,16 @@ func (b *Batch) SetArray(column string, values arrow.Array) {
 // dropped. Temporary: another try may succeed.
 func (b *Batch) Fail(row int, temporary bool, err error) {
 	b.errors = append(b.errors, RowError{Row: row, Message: err.Error(), Temporary: temporary})
+}
+
+// Finished says that one more row is finished, before Map returns: a mapper that
+// waits for each row calls it once a row, so that the progress counts rows as
+// they come. A row that fails for the time being will be tried again and is not
+// finished. Any number of goroutines may call it.
+func (b *Batch) Finished() {
+	if b.finished != nil {
+		b.finished.one()
+	}
 }
 
 // fault notes an author's mistake; the first is what Map's caller sees.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -51,7 +52,20 @@ type mapping[A any] struct {
 	// rows is how many a batch has at most; 0: any number.
 	rows int
 	// slots bounds the batches that are worked on.
-	slots chan struct{}
+	slots    chan struct{}
+	finished *finished
+}
+
+// finished counts the rows of a call that are finished, and tells.
+type finished struct {
+	throttle
+	rows atomic.Int64
+	send func(rows int64)
+}
+
+func (f *finished) one() {
+	f.rows.Add(1)
+	f.do(false, func() { f.send(f.rows.Load()) })
 }
 
 // serveMap answers the batches in their order. While batches are worked on,
@@ -65,11 +79,18 @@ func (m *mapper[A]) serveMap(ctx context.Context, start *pluginv1.MapRequest, st
 	}
 	schema := madeColumns(prepared)
 	concurrency := m.concurrency()
+	out := &sender[pluginv1.MapResponse]{stream: stream}
+	done := &finished{send: func(rows int64) {
+		// A stream that is broken shows at the next answer.
+		_ = out.send(&pluginv1.MapResponse{Finished: rows})
+	}}
+	defer done.close()
 	w := &mapping[A]{
 		impl: m.impl, args: args, name: addressName(in.Address), schema: schema, arrow: schema.Arrow(),
 		host: host, inputs: start.GetInputs(), rows: m.batchRows(), slots: make(chan struct{}, concurrency),
+		finished: done,
 	}
-	return inOrder(ctx, concurrency, stream.Recv, w.batch, stream.Send)
+	return inOrder(ctx, concurrency, stream.Recv, w.batch, out.send)
 }
 
 // madeColumns are the columns that the plugin makes.
@@ -154,7 +175,7 @@ func (w *mapping[A]) part(ctx context.Context, rec arrow.RecordBatch, p *part) e
 	if err != nil {
 		return err
 	}
-	b := &Batch{N: p.to - p.from, name: w.name, in: rows, out: out, host: w.host, inputs: w.inputs}
+	b := &Batch{N: p.to - p.from, name: w.name, in: rows, out: out, host: w.host, inputs: w.inputs, finished: w.finished}
 	defer func() {
 		for _, c := range out {
 			c.release()

@@ -67,11 +67,10 @@ type readStream struct {
 }
 
 func (s readStream) progress(done, total int64, unit, message string) {
-	if !s.pass(done, total) {
-		return
-	}
-	// A stream that is broken shows at the next rows.
-	_ = s.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Progress{
-		Progress: &pluginv1.Progress{Done: done, Total: total, Unit: unit, Message: message},
-	}})
+	s.do(total > 0 && done >= total, func() {
+		// A stream that is broken shows at the next rows.
+		_ = s.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Progress{
+			Progress: &pluginv1.Progress{Done: done, Total: total, Unit: unit, Message: message},
+		}})
+	})
 }

@@ -163,11 +163,10 @@ type runStream struct {
 }
 
 func (s runStream) progress(done, total int64, unit, message string) {
-	if !s.pass(done, total) {
-		return
-	}
-	// A stream that is broken shows at the next rows.
-	_ = s.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Progress{
-		Progress: &pluginv1.Progress{Done: done, Total: total, Unit: unit, Message: message},
-	}})
+	s.do(total > 0 && done >= total, func() {
+		// A stream that is broken shows at the next rows.
+		_ = s.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Progress{
+			Progress: &pluginv1.Progress{Done: done, Total: total, Unit: unit, Message: message},
+		}})
+	})
 }

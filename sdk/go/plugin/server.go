@@ -104,6 +104,7 @@ func (s *server) Read(req *pluginv1.ReadRequest, stream pluginv1.PluginService_R
 		return err
 	}
 	out := readStream{&sender[pluginv1.ReadResponse]{stream: stream}, &throttle{}}
+	defer out.close()
 	return finish(stream.Context(), t.read(stream.Context(), req.Instance, out), func(d *pluginv1.Diagnostic) error {
 		return out.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Diagnostic{Diagnostic: d}})
 	})
@@ -133,6 +134,7 @@ func (s *server) Run(req *pluginv1.RunRequest, stream pluginv1.PluginService_Run
 	host := dialHost(stream.Context(), s.broker, req.Host)
 	defer host.close()
 	out := runStream{&sender[pluginv1.RunResponse]{stream: stream}, &throttle{}}
+	defer out.close()
 	return finish(stream.Context(), t.run(stream.Context(), req, out, host), func(d *pluginv1.Diagnostic) error {
 		return out.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Diagnostic{Diagnostic: d}})
 	})

@@ -26,21 +26,57 @@ func (s *sender[T]) send(m *T) error {
 	return s.stream.Send(m)
 }
 
-// throttle drops what comes too fast.
+// throttle lets messages out that replace each other, at most so often: of
+// those that come too fast the last one goes out when it is time.
 type throttle struct {
-	mu   sync.Mutex
-	last time.Time
+	mu     sync.Mutex
+	last   time.Time
+	late   func() // what waits; nil: nothing
+	timer  *time.Timer
+	closed bool
 }
 
-func (t *throttle) pass(done, total int64) bool {
+// do calls send, now or later; urgent: now.
+func (t *throttle) do(urgent bool, send func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := time.Now()
-	if now.Sub(t.last) < progressEvery && (total == 0 || done < total) {
-		return false
+	if t.closed {
+		return
 	}
-	t.last = now
-	return true
+	wait := progressEvery - time.Since(t.last)
+	if urgent || wait <= 0 {
+		t.out(send)
+		return
+	}
+	t.late = send
+	if t.timer == nil {
+		t.timer = time.AfterFunc(wait, t.overdue)
+	}
+}
+
+func (t *throttle) overdue() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.timer = nil
+	if t.late != nil && !t.closed {
+		t.out(t.late)
+	}
+}
+
+// out is called under the lock, so that messages keep their order.
+func (t *throttle) out(send func()) {
+	t.last, t.late = time.Now(), nil
+	send()
+}
+
+// close drops what waits. The stream may be gone when it returns.
+func (t *throttle) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	if t.timer != nil {
+		t.timer.Stop()
+	}
 }
 
 // encode checks rows against the declared columns and writes them.

@@ -2653,8 +2653,13 @@ type MapResponse struct {
 	// origin UNSPECIFIED, in the order of Prepared.
 	Rows []byte `protobuf:"bytes,1,opt,name=rows,proto3" json:"rows,omitempty"`
 	// Rows that failed; their values in rows are of no account.
-	Errors        []*RowError   `protobuf:"bytes,2,rep,name=errors,proto3" json:"errors,omitempty"`
-	Diagnostics   []*Diagnostic `protobuf:"bytes,3,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
+	Errors      []*RowError   `protobuf:"bytes,2,rep,name=errors,proto3" json:"errors,omitempty"`
+	Diagnostics []*Diagnostic `protobuf:"bytes,3,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
+	// How many rows of the whole call are finished by now, for the progress of
+	// stages that wait for each row: those of batches that are answered and those
+	// of batches that are not. A row that failed for the time being is not. Where
+	// it is set the rest is empty, and no batch is answered.
+	Finished      int64 `protobuf:"varint,4,opt,name=finished,proto3" json:"finished,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2708,6 +2713,13 @@ func (x *MapResponse) GetDiagnostics() []*Diagnostic {
 		return x.Diagnostics
 	}
 	return nil
+}
+
+func (x *MapResponse) GetFinished() int64 {
+	if x != nil {
+		return x.Finished
+	}
+	return 0
 }
 
 type RowError struct {
@@ -5106,11 +5118,12 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
 	"\x05value\x18\x02 \x01(\v2\x19.quern.plugin.v1.ArtifactR\x05value:\x028\x01B\a\n" +
-	"\x05event\"\x93\x01\n" +
+	"\x05event\"\xaf\x01\n" +
 	"\vMapResponse\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\fR\x04rows\x121\n" +
 	"\x06errors\x18\x02 \x03(\v2\x19.quern.plugin.v1.RowErrorR\x06errors\x12=\n" +
-	"\vdiagnostics\x18\x03 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\"T\n" +
+	"\vdiagnostics\x18\x03 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\x12\x1a\n" +
+	"\bfinished\x18\x04 \x01(\x03R\bfinished\"T\n" +
 	"\bRowError\x12\x10\n" +
 	"\x03row\x18\x01 \x01(\x03R\x03row\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1c\n" +

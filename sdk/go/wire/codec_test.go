@@ -20,6 +20,7 @@ func messages(rows []byte) map[string]proto.Message {
 		"map response":            &pluginv1.MapResponse{Rows: rows},
 		"map response and errors": &pluginv1.MapResponse{Rows: rows, Errors: []*pluginv1.RowError{{Row: 3, Message: "no", Temporary: true}}},
 		"map diagnostics":         &pluginv1.MapResponse{Diagnostics: []*pluginv1.Diagnostic{{Summary: "no"}}},
+		"map progress":            &pluginv1.MapResponse{Finished: 3},
 		"predict response":        &pluginv1.PredictResponse{Rows: rows, Errors: []*pluginv1.RowError{{}}},
 		"read rows":               &pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Rows{Rows: rows}},
 		"read progress":           &pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Progress{Progress: &pluginv1.Progress{Done: 1}}},
