@@ -166,7 +166,7 @@ func (o *openCSV) width() error {
 		}
 	}
 	if len(o.fields) != len(o.names) {
-		return malformed{fmt.Errorf("the row has %d fields, and there are %d columns", len(o.fields), len(o.names))}
+		return malformed{fmt.Errorf("the row has %s, and there are %s", plural(len(o.fields), "field"), plural(len(o.names), "column"))}
 	}
 	return nil
 }
@@ -282,4 +282,11 @@ func (a *csvArgs) null(f field, typ string) bool {
 		}
 	}
 	return false
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

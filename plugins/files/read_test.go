@@ -207,7 +207,7 @@ func TestAMalformedRowOfACSVFileIsAnErrorWithItsLineOrSetAside(t *testing.T) {
 		rows    []string // that are taken when it is set aside
 	}{
 		"too few fields": {
-			"a,b\n1,x\n2\n3,z\n", "a.csv:3: the row has 1 fields, and there are 2 columns", "2", []string{"1|x", "3|z"},
+			"a,b\n1,x\n2\n3,z\n", "a.csv:3: the row has 1 field, and there are 2 columns", "2", []string{"1|x", "3|z"},
 		},
 		"too many fields, after a row of three lines": {
 			"a,b\n1,\"x\n\nx\"\n2,y,\n3,z\n", "a.csv:5: the row has 3 fields", "2,y,", []string{"1|x\n\nx", "3|z"},

@@ -44,7 +44,7 @@ type transform struct{}
 
 var (
 	memoryLimit = regexp.MustCompile(`^[0-9]+(\.[0-9]+)? ?([KMGT]i?B)$`)
-	plainName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+	plainName   = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_-]*$`)
 )
 
 func (transform) Prepare(ctx context.Context, p *plugin.Prepare[arguments]) error {
@@ -83,10 +83,23 @@ func declare(p *plugin.Prepare[arguments], a *query.Analysis) {
 		p.Warnf(inputKey(name), "The query does not read %s\nTake it out of inputs, or use it in the query.", name)
 	}
 	for _, c := range a.Columns {
-		if !plainName.MatchString(c.Name) {
+		if !plainName.MatchString(c.Name) && !passedOn(p, c.Name) {
 			p.Warnf("query", "A column of the result is named %q\nGive it a plain name with AS, so that others can refer to it as row.NAME.", c.Name)
 		}
 	}
+}
+
+// passedOn says whether a column has its name from an input, not from how the
+// query computes it.
+func passedOn(p *plugin.Prepare[arguments], name string) bool {
+	for input := range p.Args.Inputs {
+		if in := p.Input(inputKey(input)); in != nil {
+			if _, _, ok := in.Schema.Lookup(name); ok {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func inputKey(name string) string { return "inputs." + name }

@@ -207,6 +207,15 @@ func TestMistakesAreShownAtTheirArgument(t *testing.T) {
 	}
 }
 
+func TestNamesThatWereChosenAreNotWarnedOf(t *testing.T) {
+	p := start(t)
+	in := instance(t, map[string]cty.Value{"query": cty.StringVal(`select text, intent as é, "a b" from messages`)})
+	in.Inputs["inputs.messages"].Columns = append(messages, data.Column{Name: "a b", Type: "string"}).Proto()
+	if diags := prepare(t, p, in).Diagnostics; len(diags) > 0 {
+		t.Errorf("diagnostics: %v", diags)
+	}
+}
+
 func TestAMistakeInTheRowsIsShownAtTheQuery(t *testing.T) {
 	p := start(t)
 	in := instance(t, map[string]cty.Value{"query": cty.StringVal("select text::bigint as n from messages")})
