@@ -56,7 +56,8 @@ fuzz: ## Run each fuzz target for twenty seconds
 	./bench/fuzz.sh 20s
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) ## Check formatting, vet, golangci-lint and the protocol
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) ## Check modules, formatting, golangci-lint and the protocol
+	@for module in . $$(dirname examples/plugins/*/go.mod); do $(GO) -C $$module mod tidy -diff || { echo "go mod tidy would change $$module/go.mod"; exit 1; }; done
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run --build-tags $(TAGS) ./...
 	cd sdk/proto && $(TOOLS)/buf-$(BUF_VERSION) lint
