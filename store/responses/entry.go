@@ -27,7 +27,7 @@ type Damaged struct {
 }
 
 func (e *Damaged) Error() string {
-	return fmt.Sprintf("the kept answer %x is damaged: %s; the model is asked again", e.Key[:8], e.Reason)
+	return fmt.Sprintf("the kept answer %x is damaged: %s", e.Key[:8], e.Reason)
 }
 
 func encode(key Key, now time.Time, answer []byte) []byte {

@@ -93,7 +93,7 @@ func openDatabase(path string, opts Options) (*Cache, error) {
 	c := &Cache{path: path, aside: opts.Aside, report: opts.Report, lock: lock}
 	c.db, err = openPebble(path, lock)
 	if err != nil && !outside(err) {
-		opts.Report(fmt.Errorf("the kept answers in %s are damaged, they were set aside: %w", path, err))
+		opts.Report(fmt.Errorf("the kept answers in %s are damaged (%w); what can be read of them is taken over, the rest is asked again", path, err))
 		if err = rescue(path, opts.Aside, lock); err == nil {
 			c.db, err = openPebble(path, lock)
 		}
@@ -150,32 +150,18 @@ func (c *Cache) takeOverOne(path string, opts Options) error {
 	if err = errors.Join(err, other.close()); err != nil {
 		return err
 	}
+	if other.damaged.Load() {
+		if err := c.salvage(path); err != nil {
+			return err
+		}
+	}
 	return os.RemoveAll(path)
 }
 
 // copyFrom puts all that can be read of another cache into c, durably.
 func (c *Cache) copyFrom(other *Cache) error {
-	return c.write(func() error {
-		batch := c.db.NewBatch()
-		defer func() { batch.Close() }()
-		err := other.each(func(key Key, value []byte, _ *entry) error {
-			if err := batch.Set(key[:], value, nil); err != nil || batch.Len() < memTableBytes/4 {
-				return err
-			}
-			if err := batch.Commit(pebble.NoSync); err != nil {
-				return err
-			}
-			err := batch.Close()
-			batch = c.db.NewBatch()
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if err := batch.LogData(nil, nil); err != nil { // so that it is never empty
-			return err
-		}
-		return batch.Commit(pebble.Sync)
+	return c.batched(func(b *batch) error {
+		return other.each(func(key Key, value []byte, _ *entry) error { return b.set(key, value) })
 	})
 }
 
@@ -202,16 +188,10 @@ func rescue(path, aside string, lock *pebble.Lock) error {
 			return err
 		}
 	}
-	old, err := openPebble(to, nil)
-	if err != nil {
-		return nil // nothing can be read of it
-	}
-	from := &Cache{db: old, report: func(error) {}}
-	defer func() { _ = from.close() }()
 	fresh, err := openPebble(path, lock)
 	if err != nil {
 		return err
 	}
 	into := &Cache{db: fresh}
-	return errors.Join(into.copyFrom(from), into.close())
+	return errors.Join(into.salvage(to), into.close())
 }

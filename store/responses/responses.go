@@ -37,6 +37,7 @@ type Cache struct {
 	lock    *pebble.Lock
 	report  func(error)
 	damaged atomic.Bool
+	written atomic.Bool           // since it was opened
 	broken  atomic.Pointer[error] // no more can be written, and why
 
 	db *pebble.DB
@@ -104,11 +105,35 @@ func (c *Cache) Close() error {
 	return errors.Join(err, c.lock.Close())
 }
 
-// close closes the database. What was put is durable already; what is still
-// in memory alone is in the log as well.
+// close closes the database. What was put is durable already: in the log, where
+// it is only in memory beside that.
 func (c *Cache) close() (err error) {
 	defer func() { err = errors.Join(err, fatal(recover())) }()
+	if c.written.Load() && c.broken.Load() == nil {
+		c.settle()
+	}
 	return c.db.Close()
+}
+
+// settleTime is how long closing waits for what is written then.
+const settleTime = 5 * time.Second
+
+// settle writes what is in memory into a table. Damage to a table is found when
+// it is read, and costs the answers of a block; damage near the end of a log
+// looks like a log that was cut off by a crash, and costs all that is behind it
+// without a word. The next one to open the cache would have to do it, too. Where
+// it can't be done the log will do.
+func (c *Cache) settle() {
+	done, err := c.db.AsyncFlush()
+	if err != nil {
+		return
+	}
+	t := time.NewTimer(settleTime)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
 }
 
 // Get returns what was put under the key; ok is false where there is nothing
@@ -152,12 +177,16 @@ func (c *Cache) write(f func() error) (err error) {
 			c.broken.CompareAndSwap(nil, &err)
 		}
 	}()
+	c.written.Store(true)
 	return f()
 }
 
+// damage notes damage, and tells of the first: where a block cannot be read, many
+// answers can't.
 func (c *Cache) damage(err error) {
-	c.damaged.Store(true)
-	c.report(err)
+	if !c.damaged.Swap(true) {
+		c.report(fmt.Errorf("kept answers in %s are damaged and are asked again where they are needed: %w", c.path, err))
+	}
 }
 
 // fatalError is what the database panics with where it would end the process.

@@ -236,7 +236,7 @@ func TestWhatCanBeReadOfADamagedTableIsRescued(t *testing.T) {
 	}
 }
 
-func TestACacheThatCannotBeOpenedIsSetAside(t *testing.T) {
+func TestACacheThatCannotBeOpenedIsSetAsideAndItsAnswersAreTakenOver(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, dir, 10)
 	manifests, _ := filepath.Glob(filepath.Join(dir, mainName, "MANIFEST-*"))
@@ -250,11 +250,71 @@ func TestACacheThatCannotBeOpenedIsSetAside(t *testing.T) {
 	if len(*reports) == 0 {
 		t.Fatal("nothing was reported")
 	}
+	for i := range 10 {
+		if _, ok := c.Get(keyOf(i)); !ok {
+			t.Errorf("answer %d was not taken over", i)
+		}
+	}
 	if err := c.Put(keyOf(1), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	if aside, _ := os.ReadDir(dir + "-aside"); len(aside) != 1 {
 		t.Fatalf("set aside: %v", aside)
+	}
+}
+
+// A block that can't be read spans the keys of answers that were put since:
+// they must not be lost with it.
+func TestWhatIsAskedAgainBecauseOfDamageIsKept(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 10)
+	tables, _ := filepath.Glob(filepath.Join(dir, mainName, "*.sst"))
+	for _, table := range tables {
+		flip(t, table, 0.2)
+	}
+	c, reports := opened(t, dir)
+	hit := 0
+	for i := range 10 {
+		if _, ok := c.Get(keyOf(i)); !ok {
+			hit++
+		}
+		if err := c.Put(keyOf(i), []byte("again")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if hit < 2 || len(*reports) != 1 {
+		t.Errorf("%d answers can't be read, and the reports are %v", hit, *reports)
+	}
+	shut(t, c)
+	c, _ = opened(t, dir)
+	defer shut(t, c)
+	for i := range 10 {
+		if got, ok := c.Get(keyOf(i)); !ok || string(got) != "again" {
+			t.Errorf("answer %d is %q, %v", i, got, ok)
+		}
+	}
+}
+
+// What is put before the cache is closed stands where damage to it is found.
+func TestDamageToWhatWasPutLastIsReported(t *testing.T) {
+	dir := t.TempDir()
+	c, _ := opened(t, dir)
+	for i := range 10 {
+		if err := c.Put(keyOf(i), []byte("answer")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shut(t, c)
+	files, _ := filepath.Glob(filepath.Join(dir, mainName, "[0-9]*.*"))
+	for _, f := range files {
+		if info, err := os.Stat(f); err == nil && info.Size() > 0 {
+			flip(t, f, 0.2)
+		}
+	}
+	c, reports := opened(t, dir)
+	defer shut(t, c)
+	if _, ok := c.Get(keyOf(1)); ok || len(*reports) == 0 {
+		t.Errorf("found: %v, reports %v", ok, *reports)
 	}
 }
 

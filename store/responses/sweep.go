@@ -57,21 +57,26 @@ var lastKey = func() []byte {
 }()
 
 // each calls f for the entries that can be read, in the order of their keys;
-// value is valid during the call. Where blocks cannot be read it goes on
-// behind them: keys are spread evenly, so a distance between keys is a number
-// of entries.
+// value is valid during the call.
 func (c *Cache) each(f func(key Key, value []byte, e *entry) error) error {
+	return eachBehindDamage(func(from []byte) ([]byte, error) { return c.eachFrom(from, f) }, c.damage)
+}
+
+// eachBehindDamage calls eachFrom, which returns the last key that it came to,
+// again behind blocks that cannot be read: keys are spread evenly, so a distance
+// between keys is a number of entries.
+func eachBehindDamage(eachFrom func(from []byte) ([]byte, error), damaged func(error)) error {
 	from := make([]byte, len(Key{}))
 	for skip := len(from) - 1; ; {
-		last, err := c.eachFrom(from, f)
+		last, err := eachFrom(from)
 		if last != nil {
 			from, skip = last, len(from)-1
 		}
 		if err == nil || !isUnreadable(err) {
 			return err
 		}
-		c.damage(err)
-		// Twice as far each time: by the byte before the one of the last time.
+		damaged(err)
+		// Farther each time: by the byte before the one of the last time.
 		if from = after(from, skip); from == nil {
 			return nil
 		}
