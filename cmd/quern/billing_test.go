@@ -179,7 +179,7 @@ func wantNear(t *testing.T, what string, got, billed int64) {
 
 func TestThePlanSaysWhatIsBilledForLabels(t *testing.T) {
 	b := &bill{answer: func(*openaitest.Request) string { return `{"label":"card"}` }}
-	e := served(t, openaitest.Options{Answer: b.Answer})
+	e := openaitest.Serve(t, openaitest.Options{Answer: b.Answer})
 	dir := folder(t, map[string]string{
 		"letters.csv": letters(1000), "solved.csv": letters(300), "main.quern.hcl": fmt.Sprintf(labelled, e.URL()),
 	})
@@ -208,7 +208,7 @@ func TestThePlanSaysWhatIsBilledForAnEvaluation(t *testing.T) {
 		}
 		return fmt.Sprint("card ", r.Nth) // another one each time
 	}}
-	e := served(t, openaitest.Options{Answer: b.Answer})
+	e := openaitest.Serve(t, openaitest.Options{Answer: b.Answer})
 	dir := folder(t, map[string]string{
 		"letters.csv": letters(400), "solved.csv": letters(2), "main.quern.hcl": fmt.Sprintf(judged, e.URL()),
 	})

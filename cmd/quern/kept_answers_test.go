@@ -71,7 +71,7 @@ func onlyAnswers(t *testing.T, dir string) {
 // anew; results are those of before.
 func TestDamagedAnswersAreAskedAgain(t *testing.T) {
 	t.Parallel()
-	e := served(t, openaitest.Options{})
+	e := openaitest.Serve(t, openaitest.Options{})
 	texts := "text,label\n"
 	for i := range 12 {
 		kind := []string{"cat", "dog"}[i%2]

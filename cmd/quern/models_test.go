@@ -13,17 +13,6 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// served starts an endpoint for the test.
-func served(t *testing.T, o openaitest.Options) *openaitest.Endpoint {
-	t.Helper()
-	e, err := openaitest.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(e.Close)
-	return e
-}
-
 // folder is a folder with files, by name.
 func folder(t *testing.T, files map[string]string) string {
 	t.Helper()
@@ -51,7 +40,7 @@ func quernIn(t *testing.T, dir string, args ...string) string {
 }
 
 func TestModelsOfOneNameAtTwoEndpointsShareNoAnswers(t *testing.T) {
-	here, there := served(t, openaitest.Options{}), served(t, openaitest.Options{})
+	here, there := openaitest.Serve(t, openaitest.Options{}), openaitest.Serve(t, openaitest.Options{})
 	dir := folder(t, map[string]string{"a.csv": "text\ncat\ndog\n", "main.quern.hcl": `
 variable "base" {
   type = string
@@ -110,7 +99,7 @@ label "llm" "kind" {
 }
 
 func TestDrawsOfAModelWithASeedHaveSeedsOfTheirOwn(t *testing.T) {
-	e := served(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
+	e := openaitest.Serve(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
 		return &llm.Response{Text: fmt.Sprint("seed ", r.Body["seed"])}
 	}})
 	dir := folder(t, map[string]string{"a.csv": "text\ncat\n", "main.quern.hcl": fmt.Sprintf(`
@@ -146,7 +135,7 @@ output "mean" {
 }
 
 func TestARowIsNoExampleForItselfWhateverThePromptPutsAroundIt(t *testing.T) {
-	e := served(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
+	e := openaitest.Serve(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
 		question := r.Messages[len(r.Messages)-1].Content
 		for _, m := range r.Messages[:len(r.Messages)-1] {
 			if m.Role == llm.User && strings.Contains(question, m.Content) {

@@ -76,7 +76,7 @@ func TestASlowAnswerHoldsUpNoOther(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			counted := make(chan struct{})
-			e := served(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
+			e := openaitest.Serve(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
 				if r.Last == "text 0" {
 					<-counted
 				}

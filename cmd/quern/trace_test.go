@@ -74,11 +74,7 @@ label "llm" "said" {
 
 func TestEachCallOfAModelIsASpanAtTheCollector(t *testing.T) {
 	spans, dir := newCollector(t), t.TempDir()
-	endpoint, err := openaitest.Start(openaitest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer endpoint.Close()
+	endpoint := openaitest.Serve(t, openaitest.Options{})
 	config := bytes.ReplaceAll([]byte(traced), []byte("%URL%"), []byte(endpoint.URL()))
 	for name, content := range map[string][]byte{"main.quern.hcl": config, "rows.csv": []byte("word\nyes\nno\nmaybe\n")} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {

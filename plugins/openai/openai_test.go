@@ -19,16 +19,6 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-func endpoint(t *testing.T, o openaitest.Options) *openaitest.Endpoint {
-	t.Helper()
-	e, err := openaitest.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(e.Close)
-	return e
-}
-
 func caseAt(url string, more map[string]any) plugintest.Case {
 	args := map[string]any{"name": "test-model", "base_url": url}
 	for k, v := range more {
@@ -56,7 +46,7 @@ func failure(t *testing.T, err error) *llm.CallError {
 }
 
 func TestAModelAnswers(t *testing.T) {
-	e := endpoint(t, openaitest.Options{})
+	e := openaitest.Serve(t, openaitest.Options{})
 	got, err := chat(t, e.URL(), nil, ask("hello there"))
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +59,7 @@ func TestAModelAnswers(t *testing.T) {
 
 func TestARequestCarriesAllThatWasAskedFor(t *testing.T) {
 	var body map[string]any
-	e := endpoint(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
+	e := openaitest.Serve(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
 		body = r.Body
 		return &llm.Response{ToolCalls: []llm.ToolCall{{ID: "c1", Name: "look", Arguments: `{"x":`}}, Text: "so"}
 	}})
@@ -105,12 +95,12 @@ func TestARequestCarriesAllThatWasAskedFor(t *testing.T) {
 }
 
 func TestRefusalsAndFilteredInputsAreAnswers(t *testing.T) {
-	e := endpoint(t, openaitest.Options{RefuseEvery: 1})
+	e := openaitest.Serve(t, openaitest.Options{RefuseEvery: 1})
 	got, err := chat(t, e.URL(), nil, ask("x"))
 	if err != nil || got.FinishReason != llm.FinishRefusal || !strings.HasPrefix(got.Refusal, "I can't") || !got.Refused() {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	e = endpoint(t, openaitest.Options{FilterEvery: 1})
+	e = openaitest.Serve(t, openaitest.Options{FilterEvery: 1})
 	got, err = chat(t, e.URL(), nil, ask("x"))
 	if err != nil || got.FinishReason != llm.FinishContentFilter || !got.Refused() {
 		t.Errorf("got %+v, %v", got, err)
@@ -131,7 +121,7 @@ func TestOneCallIsOneAttempt(t *testing.T) {
 		"malformed":       {openaitest.Options{MalformedEvery: 1}, llm.CallError{Status: 200, Temporary: true, Message: "the answer can't be read"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := endpoint(t, c.options)
+			e := openaitest.Serve(t, c.options)
 			_, err := chat(t, e.URL(), nil, ask("x"))
 			got := failure(t, err)
 			if got.Status != c.want.Status || got.Temporary != c.want.Temporary || !strings.HasPrefix(got.Message, c.want.Message) {
@@ -152,7 +142,7 @@ func TestOneCallIsOneAttempt(t *testing.T) {
 }
 
 func TestAnEndpointThatIsGoneIsRecognised(t *testing.T) {
-	e := endpoint(t, openaitest.Options{DieAfter: 1})
+	e := openaitest.Serve(t, openaitest.Options{DieAfter: 1})
 	if _, err := chat(t, e.URL(), nil, ask("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +155,7 @@ func TestAnEndpointThatIsGoneIsRecognised(t *testing.T) {
 }
 
 func TestATimeOutIsTemporaryAndNoSignOfAnEndpointThatIsGone(t *testing.T) {
-	e := endpoint(t, openaitest.Options{HangEvery: 1})
+	e := openaitest.Serve(t, openaitest.Options{HangEvery: 1})
 	a := &args{Name: "m", BaseURL: e.URL()}
 	if a.locate(true) == nil || (impl{}).Open(t.Context(), a) != nil {
 		t.Fatal("it can't be opened")
@@ -209,7 +199,7 @@ func TestFailuresThatNoWaitingMendsAreNotTemporary(t *testing.T) {
 }
 
 func TestTheKeyComesFromTheArgumentACommandOrTheEnvironment(t *testing.T) {
-	e := endpoint(t, openaitest.Options{Key: "sk-secret"})
+	e := openaitest.Serve(t, openaitest.Options{Key: "sk-secret"})
 	if _, err := chat(t, e.URL(), map[string]any{"api_key": "sk-secret"}, ask("x")); err != nil {
 		t.Error(err)
 	}
@@ -250,7 +240,7 @@ func TestWithoutAKeyOpenAIIsNotAsked(t *testing.T) {
 }
 
 func TestEmbeddingsComeInOrder(t *testing.T) {
-	e := endpoint(t, openaitest.Options{})
+	e := openaitest.Serve(t, openaitest.Options{})
 	got, err := plugintest.Embed(t, offer(), caseAt(e.URL(), map[string]any{"dimensions": 8}), "red apple", "green pear")
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -119,6 +120,17 @@ type Endpoint struct {
 
 // seen is how often a request came and was answered.
 type seen struct{ came, answered int64 }
+
+// Serve starts an endpoint for a test, which is closed with the test.
+func Serve(t testing.TB, o Options) *Endpoint {
+	t.Helper()
+	e, err := Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
+}
 
 // Start starts an endpoint. The caller closes it.
 func Start(o Options) (*Endpoint, error) {
