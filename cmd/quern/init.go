@@ -34,7 +34,7 @@ func initCommand(ui *terminal) *cli.Command {
 				return err
 			}
 			if cmd.Bool("json") {
-				return ui.json(map[string]any{"plugins": pinned})
+				return ui.json(map[string]any{"plugins": append([]registry.Pinned{}, pinned...)})
 			}
 			for _, p := range pinned {
 				ui.printf("- %s %s (%s)\n", p.Name, p.Version, p.Change)
