@@ -2,12 +2,12 @@ package linear
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"runtime"
 	"sync"
 
+	"github.com/quern-dev/quern/sdk/go/plugin"
 	"gonum.org/v1/gonum/blas/gonum"
 )
 
@@ -47,22 +47,23 @@ func DefaultOptions() Options {
 	}
 }
 
-// Check returns an error that says what is wrong with the options.
+// Check returns an error that says what is wrong with the options, and in which
+// argument.
 func (o Options) Check() error {
 	if err := o.Features.Check(); err != nil {
 		return err
 	}
 	switch {
 	case o.Epochs < 1:
-		return fmt.Errorf("training takes at least one epoch, not %d", o.Epochs)
+		return plugin.ArgumentErrorf("epochs", "training takes at least one epoch, not %d", o.Epochs)
 	case !(o.LearningRate > 0) || math.IsInf(o.LearningRate, 0):
-		return fmt.Errorf("the learning rate is a number above 0, not %g", o.LearningRate)
+		return plugin.ArgumentErrorf("learning_rate", "the learning rate is a number above 0, not %g", o.LearningRate)
 	case !(o.L2 >= 0) || o.L2*o.LearningRate*batchRows >= 0.5:
-		return fmt.Errorf("a regularisation of %g is out of range: times the learning rate it must be from 0 to below %g", o.L2, 0.5/batchRows)
+		return plugin.ArgumentErrorf("regularisation", "a regularisation of %g is out of range: times the learning rate it must be from 0 to below %g", o.L2, 0.5/batchRows)
 	}
 	for class, w := range o.ClassWeights {
 		if !(w >= 0) || math.IsInf(w, 0) {
-			return fmt.Errorf("the weight of class %q is a number from 0 up, not %g", class, w)
+			return plugin.ArgumentErrorf("class_weights."+class, "the weight of class %q is a number from 0 up, not %g", class, w)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package linear
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -12,6 +13,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
 // messages makes n examples of six intents, sorted by intent as real files
@@ -260,6 +263,15 @@ func TestClassWeightsMoveTheBorderBetweenClasses(t *testing.T) {
 	heavy := share(func(o *Options) { o.ClassWeights = map[string]float64{"rare": 50} })
 	if !(plain < 0.25 && balanced > 0.35 && balanced < 0.65 && heavy > 0.7) {
 		t.Errorf("probability of the rare class: plain %.2f, balanced %.2f, heavy %.2f", plain, balanced, heavy)
+	}
+}
+
+func TestAMistakeIsShownAtItsArgument(t *testing.T) {
+	o := DefaultOptions()
+	o.Epochs = 0
+	var mistake *plugin.ArgumentError
+	if !errors.As(o.Check(), &mistake) || mistake.Argument != "epochs" {
+		t.Errorf("the error is %v", o.Check())
 	}
 }
 
