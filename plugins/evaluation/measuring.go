@@ -277,7 +277,7 @@ func (c *chunk) compare(ctx context.Context, m int, what *similar) error {
 				c.miss(rows[i], m, "the model gave no embedding")
 				continue
 			}
-			rows[i].values[m] = prompting.Similarity(a, b)
+			rows[i].values[m] = llm.Similarity(a, b)
 			c.found[m].values++
 		}
 		return nil

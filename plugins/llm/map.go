@@ -54,7 +54,7 @@ func (a *args) examples(ctx context.Context, b *plugin.Batch) (*prompting.Pool, 
 
 // row is one row at work.
 type row struct {
-	prompt *prompting.Prompt
+	prompt *llm.Prompt
 	by     string
 	pair   [2]string
 	// absent: there is nothing to label, so there is no label.
@@ -86,9 +86,9 @@ func read(a *args, b *plugin.Batch, rows []row) {
 		}
 		r.by, _ = by.At(i)
 		if a.Prompt.Given() {
-			r.prompt, r.err = prompting.Read(text)
+			r.prompt, r.err = llm.ReadPrompt(text)
 		} else {
-			r.prompt = &prompting.Prompt{Request: &llm.Request{Messages: []llm.Message{{Role: llm.User, Content: text}}}}
+			r.prompt = &llm.Prompt{Request: &llm.Request{Messages: []llm.Message{{Role: llm.User, Content: text}}}}
 		}
 		if !pairwise {
 			continue

@@ -1,12 +1,8 @@
 package prompting
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -22,15 +18,13 @@ type Pool struct {
 	host *plugin.Host
 	// model gives embeddings.
 	model    plugin.Model
-	examples []example
+	examples []llm.Example
 
 	mu sync.Mutex
 	// vectors are the examples' embeddings, of length 1; nil: not asked for
 	// yet.
 	vectors [][]float32
 }
-
-type example struct{ user, assistant string }
 
 // Keys of what a prompt brings along for the argument key that takes it.
 func datasetKey(key string) string { return key + ".examples" }
@@ -58,65 +52,17 @@ func NewPool(ctx context.Context, host *plugin.Host, prompt plugin.Prompt, in *p
 		}
 		for i := range int(rec.NumRows()) {
 			if user.IsValid(i) && assistant.IsValid(i) {
-				p.examples = append(p.examples, example{user.Value(i), assistant.Value(i)})
+				p.examples = append(p.examples, llm.Example{User: user.Value(i), Assistant: assistant.Value(i)})
 			}
 		}
 	}
 	return p, nil
 }
 
-// Fill puts examples before the last message of the user. By is what they are
-// to be near to; empty: that message. An example that asks the very same is
-// left out: it would give the answer away.
-func (p *Pool) Fill(ctx context.Context, prompt *Prompt, by string) error {
-	d := prompt.Drawing
-	if d == nil || d.Count == 0 || len(p.examples) == 0 {
-		return nil
-	}
-	at := lastUser(prompt.Request)
-	if at < 0 {
-		return errors.New("the prompt has no message of the user that examples could stand before")
-	}
-	question := prompt.Request.Messages[at].Content
-	if by == "" {
-		by = question
-	}
-	chosen, err := p.draw(ctx, d, question, by)
-	if err != nil {
-		return err
-	}
-	var shown []llm.Message
-	for _, i := range chosen {
-		e := p.examples[i]
-		shown = append(shown, llm.Message{Role: llm.User, Content: e.user}, llm.Message{Role: llm.Assistant, Content: e.assistant})
-	}
-	prompt.Request.Messages = slices.Insert(prompt.Request.Messages, at, shown...)
-	return nil
-}
-
-// draw returns the numbers of the examples in the order in which they are
-// shown: the nearest last, next to the question.
-func (p *Pool) draw(ctx context.Context, d *llm.Drawing, question, by string) ([]int, error) {
-	order := d.Order(len(p.examples))
-	if order == nil {
-		var err error
-		if order, err = p.nearest(ctx, by); err != nil {
-			return nil, err
-		}
-	}
-	var chosen []int
-	for _, i := range order {
-		if e := p.examples[i]; e.user == question || e.user == by {
-			continue
-		}
-		if chosen = append(chosen, i); len(chosen) == d.Count {
-			break
-		}
-	}
-	if d.Select == llm.SelectNearest {
-		slices.Reverse(chosen)
-	}
-	return chosen, nil
+// Fill puts the prompt's examples into its request. By is what they are to be
+// near to; empty: the question.
+func (p *Pool) Fill(ctx context.Context, prompt *llm.Prompt, by string) error {
+	return prompt.Fill(p.examples, by, func(text string) ([]int, error) { return p.nearest(ctx, text) })
 }
 
 // nearest sorts the examples by their cosine similarity to a text.
@@ -128,18 +74,7 @@ func (p *Pool) nearest(ctx context.Context, text string) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.byCosine(normed(asked[0])), nil
-}
-
-// byCosine sorts the examples, whose embeddings are known, by their cosine with
-// a vector of length 1.
-func (p *Pool) byCosine(v []float32) []int {
-	order, similarity := make([]int, len(p.vectors)), make([]float64, len(p.vectors))
-	for i := range p.vectors {
-		order[i], similarity[i] = i, dot(v, p.vectors[i])
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(similarity[b], similarity[a]) })
-	return order
+	return llm.ByCosine(p.vectors, llm.Normed(asked[0])), nil
 }
 
 // At a time, this many texts are embedded by one request, and this many
@@ -164,11 +99,11 @@ func (p *Pool) embed(ctx context.Context) error {
 		g.Go(func() error {
 			texts := make([]string, len(part))
 			for i, e := range part {
-				texts[i] = e.user
+				texts[i] = e.User
 			}
 			made, err := p.host.Embed(ctx, p.model, texts)
 			for i, v := range made {
-				vectors[from+i] = normed(v)
+				vectors[from+i] = llm.Normed(v)
 			}
 			return err
 		})
@@ -178,31 +113,4 @@ func (p *Pool) embed(ctx context.Context) error {
 	}
 	p.vectors = vectors
 	return nil
-}
-
-// Similarity is the cosine of two embeddings.
-func Similarity(a, b []float32) float64 { return dot(normed(a), normed(b)) }
-
-func normed(v []float32) []float32 {
-	var sum float64
-	for _, x := range v {
-		sum += float64(x) * float64(x)
-	}
-	if sum == 0 {
-		return v
-	}
-	scale := 1 / math.Sqrt(sum)
-	out := make([]float32, len(v))
-	for i, x := range v {
-		out[i] = float32(float64(x) * scale)
-	}
-	return out
-}
-
-func dot(a, b []float32) float64 {
-	var sum float64
-	for i := range min(len(a), len(b)) {
-		sum += float64(a[i]) * float64(b[i])
-	}
-	return sum
 }

@@ -214,7 +214,7 @@ func (p *Panel) request(ctx context.Context, at int, text string, ok bool, by st
 	if !ok {
 		return nil, &badPrompt{errors.New("the prompt has no value for this row")}
 	}
-	read, err := prompting.Read(text)
+	read, err := llm.ReadPrompt(text)
 	if err != nil {
 		return nil, &badPrompt{err}
 	}

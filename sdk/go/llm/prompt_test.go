@@ -1,38 +1,23 @@
-package prompting
+package llm
 
 import (
-	"context"
 	"math/rand/v2"
 	"slices"
 	"testing"
-
-	"github.com/quern-dev/quern/sdk/go/llm"
 )
-
-// pool has examples whose embeddings are known already.
-func pool(vectors [][]float32) *Pool {
-	p := &Pool{}
-	for i, v := range vectors {
-		p.examples = append(p.examples, example{user: string(rune('a' + i)), assistant: "x"})
-		p.vectors = append(p.vectors, normed(v))
-	}
-	return p
-}
 
 func TestTheNearestAreThoseOfTheGreatestCosine(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	var vectors [][]float32
+	var vectors, normed [][]float32
 	for range 20 {
 		v := make([]float32, 5)
 		for i := range v {
 			v[i] = float32(r.NormFloat64()) * float32(1+r.IntN(9)) // of any length
 		}
-		vectors = append(vectors, v)
+		vectors, normed = append(vectors, v), append(normed, Normed(v))
 	}
-	p := pool(vectors)
 	for q := range vectors {
-		asked := normed(vectors[q])
-		order := p.byCosine(asked)
+		order := ByCosine(normed, normed[q])
 		if order[0] != q {
 			t.Fatalf("the nearest to example %d is %d", q, order[0])
 		}
@@ -51,14 +36,11 @@ func TestTheNearestAreThoseOfTheGreatestCosine(t *testing.T) {
 }
 
 func TestARowIsNotShownItself(t *testing.T) {
-	p := pool([][]float32{{1, 0}, {0, 1}, {1, 1}})
-	for _, d := range []*llm.Drawing{{Count: 3, Select: llm.SelectFirst}, {Count: 3, Select: llm.SelectRandom, Seed: 4}} {
+	examples := []Example{{"a", "x"}, {"b", "x"}, {"c", "x"}}
+	for _, d := range []*Drawing{{Count: 3, Select: SelectFirst}, {Count: 3, Select: SelectRandom, Seed: 4}} {
 		// By the question, and by what is told apart from it.
 		for _, q := range []struct{ question, by string }{{"b", "b"}, {"Sort this: b", "b"}} {
-			chosen, err := p.draw(context.Background(), d, q.question, q.by)
-			if err != nil {
-				t.Fatal(err)
-			}
+			chosen := d.choose(d.Order(len(examples)), examples, q.question, q.by)
 			if len(chosen) != 2 || slices.Contains(chosen, 1) {
 				t.Errorf("%s by %+v: %v", d.Select, q, chosen)
 			}
