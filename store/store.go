@@ -160,6 +160,12 @@ func (s *Store) Responses(report func(error)) (*responses.Cache, error) {
 	return responses.Open(s.path("responses"), responses.Options{Aside: s.path("damaged"), Report: report})
 }
 
+// HasResponses says whether any answers of language models were ever kept.
+func (s *Store) HasResponses() bool {
+	entries, err := os.ReadDir(s.path("responses"))
+	return err == nil && len(entries) > 0
+}
+
 // Flush makes all that was committed durable.
 func (s *Store) Flush() error { return s.sync.Flush() }
 

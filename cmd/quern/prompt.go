@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/preview"
 	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/store/responses"
 	"github.com/urfave/cli/v3"
 )
 
@@ -27,7 +29,7 @@ func showPrompt(ctx context.Context, ui *terminal, cmd *cli.Command, address str
 	if err != nil {
 		return err
 	}
-	req, err := use.Request(ctx, s, st, int64(cmd.Int("row")))
+	req, err := requestOf(ctx, ui, use, preview.From{Plan: p, State: st, Store: s}, int64(cmd.Int("row")))
 	if err != nil {
 		return fmt.Errorf("%s cannot be shown for row %d\n%w", address, cmd.Int("row"), err)
 	}
@@ -40,6 +42,31 @@ func showPrompt(ctx context.Context, ui *terminal, cmd *cli.Command, address str
 		ui.printf("\n── added by %s\n%s\n", use.Node.Address, strings.TrimRight(added, "\n"))
 	}
 	return nil
+}
+
+// requestOf is what would be asked. Where examples in it cannot be told without
+// asking a model, it says so.
+func requestOf(ctx context.Context, ui *terminal, use preview.Use, from preview.From, row int64) (req *llm.Request, err error) {
+	var cache *responses.Cache
+	from.Answers = func() (*responses.Cache, error) {
+		var err error
+		if from.Store.HasResponses() {
+			cache, err = from.Store.Responses(func(err error) { ui.notef("%s\n", err) })
+		}
+		return cache, err
+	}
+	req, err = use.Request(ctx, from, row)
+	if cache != nil {
+		err = errors.Join(err, cache.Close())
+	}
+	var unknown *preview.Unknown
+	if errors.As(err, &unknown) && req != nil {
+		ui.diagnose(hcl.Diagnostics{{
+			Severity: hcl.DiagWarning, Summary: "Examples are left out", Detail: unknown.Reason, Subject: use.Node.RangeOf(use.Argument),
+		}})
+		return req, nil
+	}
+	return req, err
 }
 
 // chosenUse is the use of a prompt in the stage that was named, or the first.

@@ -60,7 +60,7 @@ func (h *Host) embed(ctx context.Context, e *endpoint, texts []string) (map[stri
 		}
 		found[text] = nil
 		if cache != nil {
-			found[text] = keptEmbedding(cache, embedKey(e.Definition, text))
+			found[text] = KeptEmbedding(cache, e.Definition, text)
 		}
 		if found[text] == nil {
 			missing = append(missing, text)
@@ -159,9 +159,10 @@ func encodeVector(v []float32) []byte {
 	return out
 }
 
-// keptEmbedding returns nil where nothing is kept that can be read.
-func keptEmbedding(cache *responses.Cache, key responses.Key) []float32 {
-	content, ok := cache.Get(key)
+// KeptEmbedding is what is kept of a text's embedding by a model of that
+// definition; nil: nothing that can be read.
+func KeptEmbedding(cache *responses.Cache, definition, text string) []float32 {
+	content, ok := cache.Get(embedKey(definition, text))
 	if !ok || len(content) == 0 || len(content)%4 != 0 {
 		return nil
 	}

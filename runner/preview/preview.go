@@ -4,9 +4,9 @@ package preview
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -16,6 +16,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/responses"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -26,7 +27,16 @@ type Use struct {
 	Node     *plan.Node
 	Argument string
 	row      *plan.RowArg
-	rowsOf   *plan.Input
+	bound    *plan.Bound
+}
+
+// From is what previews are made of.
+type From struct {
+	Plan  *plan.Plan
+	State *state.State
+	Store *store.Store
+	// Answers opens the kept answers of models; nil, nil: there are none yet.
+	Answers func() (*responses.Cache, error)
 }
 
 // Uses lists the uses of a prompt, by its address, in the plan's order.
@@ -42,7 +52,7 @@ func Uses(p *plan.Plan, prompt string) []Use {
 		}
 		for key, row := range bound.Rows {
 			if row.Prompt == prompt {
-				uses = append(uses, Use{Node: n, Argument: key, row: row, rowsOf: bound.Inputs[row.Of]})
+				uses = append(uses, Use{Node: n, Argument: key, row: row, bound: bound})
 			}
 		}
 	}
@@ -50,38 +60,66 @@ func Uses(p *plan.Plan, prompt string) []Use {
 }
 
 // Request is the request that the prompt gives for a row of its dataset,
-// counted from 0. The dataset must have been made.
-func (u Use) Request(ctx context.Context, s *store.Store, st *state.State, row int64) (*llm.Request, error) {
-	if len(u.row.Expr.Refs) > 0 || len(u.row.Expr.Secrets) > 0 {
-		return nil, errors.New("the prompt waits for values of other stages, or holds a secret, so that it can only be rendered in an apply")
-	}
-	shards, rows, err := u.dataset(s, st)
+// counted from 0. The dataset must have been made. The error is *Unknown beside
+// a request that lacks examples which only spending would tell.
+func (u Use) Request(ctx context.Context, f From, row int64) (*llm.Request, error) {
+	text, err := u.textOf(ctx, f, u.row, row)
 	if err != nil {
 		return nil, err
 	}
-	if row < 0 || row >= rows {
-		return nil, fmt.Errorf("there is no row %d: %s has rows 0 to %d", row, u.rowsOf.Address, rows-1)
+	if text == nil {
+		return nil, errors.New("the prompt gives nothing for this row")
 	}
-	rec, err := rowAt(ctx, shards, u.row.Expr.Columns, row)
+	p, err := llm.ReadPrompt(*text)
+	if err != nil {
+		return nil, fmt.Errorf("the prompt gives no request for this row: %w", err)
+	}
+	err = u.fill(ctx, f, p, row)
+	if unknown := (*Unknown)(nil); err != nil && !errors.As(err, &unknown) {
+		return nil, err
+	}
+	return p.Request, err
+}
+
+var errWaits = errors.New("the prompt waits for values of other stages, or holds a secret, so that it can only be rendered in an apply")
+
+// textOf is the value of a row expression for one row of its dataset; nil: there
+// is none.
+func (u Use) textOf(ctx context.Context, f From, of *plan.RowArg, row int64) (*string, error) {
+	if len(of.Expr.Refs) > 0 || len(of.Expr.Secrets) > 0 {
+		return nil, errWaits
+	}
+	in := u.bound.Inputs[of.Of]
+	m, err := f.dataset(in)
+	if err != nil {
+		return nil, err
+	}
+	if row < 0 || row >= m.Dataset.Rows {
+		return nil, fmt.Errorf("there is no row %d: %s has rows 0 to %d", row, in.Address, m.Dataset.Rows-1)
+	}
+	shards, err := m.Dataset.Files(f.Store.Blobs, of.Expr.Columns)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := rowAt(ctx, shards, of.Expr.Columns, row)
 	if err != nil {
 		return nil, err
 	}
 	defer rec.Release()
-	return u.render(ctx, rec)
+	texts, err := evaluate(ctx, of, rec)
+	if err != nil {
+		return nil, err
+	}
+	return texts[0], nil
 }
 
-// dataset finds the files of the dataset whose rows the prompt is over.
-func (u Use) dataset(s *store.Store, st *state.State) ([]data.Shard, int64, error) {
-	inst := st.Instances[u.rowsOf.Address]
+// dataset finds a dataset that a stage is given.
+func (f From) dataset(in *plan.Input) (*artifact.Artifact, error) {
+	inst := f.State.Instances[in.Address]
 	if inst == nil {
-		return nil, 0, fmt.Errorf("%s was not made yet: run quern apply -target=%s", u.rowsOf.Address, u.rowsOf.Address)
+		return nil, fmt.Errorf("%s was not made yet: run quern apply -target=%s", in.Address, in.Address)
 	}
-	a, err := artifact.Get(s.Blobs, inst.Outputs[u.rowsOf.Port])
-	if err != nil {
-		return nil, 0, err
-	}
-	shards, err := a.Dataset.Files(s.Blobs, u.row.Expr.Columns)
-	return shards, a.Dataset.Rows, err
+	return artifact.Get(f.Store.Blobs, inst.Outputs[in.Port])
 }
 
 // rowAt reads one row. Shards before it are passed over without being opened.
@@ -105,12 +143,13 @@ func rowAt(ctx context.Context, shards []data.Shard, columns []string, row int64
 	return nil, errors.New("the shard has fewer rows than its manifest says")
 }
 
-func (u Use) render(ctx context.Context, rec arrow.RecordBatch) (*llm.Request, error) {
+// evaluate are the values of a row expression that is a text; nil: there is none.
+func evaluate(ctx context.Context, row *plan.RowArg, rec arrow.RecordBatch) ([]*string, error) {
 	schema, err := data.FromArrow(rec.Schema())
 	if err != nil {
 		return nil, err
 	}
-	program, err := u.row.Expr.Program(schema, nil)
+	program, err := row.Expr.Program(schema, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -123,12 +162,15 @@ func (u Use) render(ctx context.Context, rec arrow.RecordBatch) (*llm.Request, e
 		return nil, errors.New(failed[0].Message)
 	}
 	text, ok := values.(*array.String)
-	if !ok || text.Len() != 1 || text.IsNull(0) {
-		return nil, errors.New("the prompt gives nothing for this row")
+	if !ok {
+		return nil, fmt.Errorf("the values are %s, not texts", values.DataType())
 	}
-	req := &llm.Request{}
-	if err := json.Unmarshal([]byte(text.Value(0)), req); err != nil {
-		return nil, fmt.Errorf("the prompt gives no request for this row: %w", err)
+	out := make([]*string, text.Len())
+	for i := range out {
+		if text.IsValid(i) {
+			value := strings.Clone(text.Value(i))
+			out[i] = &value
+		}
 	}
-	return req, nil
+	return out, nil
 }
