@@ -86,9 +86,12 @@ func (b *builder) checkBudget(p *plan.Plan) {
 	}
 	subject := b.Module.Settings.Budget.Range
 	total := p.Total()
-	check := func(what string, limit, sum *float64, unknown int, amount func(float64) string) {
+	check := func(what string, limit, sum *float64, unknown int, mayBeKept bool, amount func(float64) string) {
 		switch {
 		case limit == nil:
+		case sum != nil && *sum > *limit && mayBeKept:
+			b.report(diag.Warningf(&subject, "Perhaps past the budget", "The plan would take %s %s if no answer were kept that it asks for, and the budget is %s. When it is reached no more is asked; what was answered is kept.",
+				amount(*sum), what, amount(*limit)))
 		case sum != nil && *sum > *limit:
 			b.report(diag.Errorf(&subject, "Past the budget", "The plan would take %s %s, and the budget is %s. Raise it, or plan less with -target.",
 				amount(*sum), what, amount(*limit)))
@@ -106,9 +109,9 @@ func (b *builder) checkBudget(p *plan.Plan) {
 		f := float64(*total.Tokens)
 		tokens = &f
 	}
-	check("seconds of machine time", p.Budget.Seconds, total.Seconds, total.SecondsUnknown, seconds)
-	check("tokens", tokenLimit, tokens, total.TokensUnknown, whole)
-	check("units of money", p.Budget.Money, total.Money, total.CostUnknown, llm.Money)
+	check("seconds of machine time", p.Budget.Seconds, total.Seconds, total.SecondsUnknown, false, seconds)
+	check("tokens", tokenLimit, tokens, total.TokensUnknown, total.MayBeKept, whole)
+	check("units of money", p.Budget.Money, total.Money, total.CostUnknown, total.MayBeKept, llm.Money)
 }
 
 // checkPrices refuses models that are to be called and whose price is not known:

@@ -42,6 +42,15 @@ func (b *builder) estimateCalls(n *node) {
 	}
 	readAnswers(all)
 	addCalls(&n.Estimate, all)
+	n.Estimate.CallsAtMost = *n.Estimate.Calls > 0 && b.mayBeKept(n)
+}
+
+// mayBeKept says whether answers to some of the requests may be kept already:
+// which ones is known only when the stage has made them.
+func (b *builder) mayBeKept(n *node) bool {
+	return !b.replaced(n) && b.Store.HasResponses() && slices.ContainsFunc(n.calls, func(c *pluginv1.ModelCalls) bool {
+		return n.inputs[c.Model].node.model.Info.Cache
+	})
 }
 
 // foreseen is what requests to one model with one prompt will take.

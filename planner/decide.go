@@ -1,13 +1,16 @@
 package planner
 
 import (
+	"cmp"
 	"slices"
+	"sync"
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/dataset"
+	"github.com/quern-dev/quern/store/memo"
 )
 
 // decide chooses an instance's action and says why.
@@ -229,14 +232,68 @@ func (b *builder) estimateNewRows(n *node) {
 	}
 	definition := fingerprint.Rows(n.Definition, of, inputs)
 	var fresh int64
+	unfinished := sync.OnceValue(func() []*memo.Part { return b.unfinished(definition) })
 	for _, s := range m.Shards {
 		part, err := b.Store.Memo.Lookup(definition, dataset.ShardKey(definition, s, columns))
 		switch {
 		case err != nil || part == nil:
-			fresh += s.Rows
+			fresh += s.Rows - rowsDone(unfinished(), s, columns)
 		default:
 			fresh += int64(len(part.Failed))
 		}
 	}
 	n.Estimate.NewRows = &fresh
+}
+
+// unfinished are the parts that runs left which did not come to the end of a
+// shard.
+func (b *builder) unfinished(definition string) []*memo.Part {
+	var parts []*memo.Part
+	for p, err := range b.Store.Memo.Parts(definition) {
+		if err != nil {
+			continue // it was set aside, and its rows are made again
+		}
+		if p.ShardKey != "" {
+			break // unfinished ones come first
+		}
+		if p.Output != nil && b.Store.Blobs.Has(p.Output.Group.Blob) {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+// rowsDone is how many rows of a shard the parts of it have results for. Parts
+// may overlap: a run that goes on writes what it found, too.
+func rowsDone(parts []*memo.Part, s dataset.Shard, columns []string) int64 {
+	parts = slices.DeleteFunc(slices.Clone(parts), func(p *memo.Part) bool { return !isOf(p, s, columns) })
+	slices.SortFunc(parts, func(a, b *memo.Part) int { return cmp.Compare(a.Offset, b.Offset) })
+	done, next := int64(0), int64(0)
+	failed := map[int64]bool{}
+	for _, p := range parts {
+		from, to := max(p.Offset, next), p.Offset+p.Rows
+		if to > from {
+			done += to - from
+			next = to
+		}
+		for _, f := range p.Failed {
+			failed[f.Row] = true
+		}
+	}
+	return max(done-int64(len(failed)), 0)
+}
+
+// isOf says whether a part was made of a shard's columns.
+func isOf(p *memo.Part, s dataset.Shard, columns []string) bool {
+	read := 0
+	for _, in := range p.Inputs {
+		for _, c := range in.Columns {
+			have, ok := s.Column(c.Name)
+			if !ok || have.Stored != c.Stored || s.Groups[have.Group].Blob != in.Blob || !slices.Contains(columns, c.Name) {
+				return false
+			}
+			read++
+		}
+	}
+	return read == len(columns) && p.InputRows == s.Rows
 }

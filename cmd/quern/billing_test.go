@@ -66,6 +66,8 @@ type estimated struct {
 	Money        float64 `json:"money"`
 	OutputAtMost bool    `json:"output_at_most"`
 	CostUnknown  bool    `json:"cost_unknown"`
+	CallsAtMost  bool    `json:"calls_at_most"`
+	NewRows      int64   `json:"new_rows"`
 }
 
 func estimateOf(t *testing.T, dir, address string) estimated {

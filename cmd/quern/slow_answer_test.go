@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +127,26 @@ func applyWatched(t *testing.T, dir, address string, watch func(*events.Progress
 	cmd := exec.Command(filepath.Join(binaries, "quern"), "apply", "-auto-approve", "-json")
 	cmd.Dir, cmd.Stderr = dir, os.Stderr
 	cmd.Env = append(os.Environ(), "QUERN_PLUGIN_PATH="+binaries, "OPENAI_API_KEY=test")
+	stuck := time.AfterFunc(time.Minute, func() {
+		t.Error("nothing goes on any more")
+		unblock()
+	})
+	defer stuck.Stop()
+	var last events.Event
+	err := follow(t, cmd, func(e events.Event) {
+		last = e
+		if e.Type == events.StageProgress && e.Address == address {
+			watch(e.Progress)
+		}
+	})
+	if err != nil {
+		t.Fatalf("quern apply: %v; the last event was %+v", err, last)
+	}
+}
+
+// follow runs a command and calls each for the events that it writes.
+func follow(t *testing.T, cmd *exec.Cmd, each func(events.Event)) error {
+	t.Helper()
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -135,25 +154,11 @@ func applyWatched(t *testing.T, dir, address string, watch func(*events.Progress
 	if err != nil {
 		t.Fatal(err)
 	}
-	var last string
-	stuck := time.AfterFunc(time.Minute, func() {
-		t.Errorf("nothing goes on any more; the last event was\n%s", last)
-		unblock()
-	})
-	defer stuck.Stop()
 	for dec := json.NewDecoder(out); ; {
 		var e events.Event
 		if dec.Decode(&e) != nil {
-			break
+			return cmd.Wait()
 		}
-		if text, err := json.Marshal(e); err == nil {
-			last = strings.TrimSpace(string(text))
-		}
-		if e.Type == events.StageProgress && e.Address == address {
-			watch(e.Progress)
-		}
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("quern apply: %v; the last event was\n%s", err, last)
+		each(e)
 	}
 }

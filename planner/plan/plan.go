@@ -243,8 +243,10 @@ type Estimate struct {
 	Rows    *int64   `json:"rows,omitempty"`
 	NewRows *int64   `json:"new_rows,omitempty"`
 	Seconds *float64 `json:"seconds,omitempty"`
-	// Calls of language models, if none of the answers is kept already.
+	// Calls of language models, if none of the answers is kept already. With
+	// CallsAtMost some may be: they, their tokens and Money are bounds from above.
 	Calls        *int64   `json:"calls,omitempty"`
+	CallsAtMost  bool     `json:"calls_at_most,omitempty"`
 	InputTokens  *int64   `json:"input_tokens,omitempty"`
 	OutputTokens *int64   `json:"output_tokens,omitempty"`
 	Money        *float64 `json:"money,omitempty"`

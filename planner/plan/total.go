@@ -13,6 +13,8 @@ type Total struct {
 	Money   *float64
 	// AtMost: some of Tokens and Money are bounds from above.
 	AtMost bool
+	// MayBeKept: some of what is to be asked may be answered by what is kept.
+	MayBeKept bool
 	// SecondsUnknown is how many of those nodes have no estimate of time,
 	// TokensUnknown of tokens and CostUnknown of money, of those that ask models.
 	SecondsUnknown, TokensUnknown, CostUnknown int
@@ -33,7 +35,8 @@ func (p *Plan) Total() Total {
 		add(&t.Money, e.Money)
 		add(&t.Tokens, e.InputTokens)
 		add(&t.Tokens, e.OutputTokens)
-		t.AtMost = t.AtMost || e.OutputAtMost
+		t.AtMost = t.AtMost || e.OutputAtMost || e.CallsAtMost
+		t.MayBeKept = t.MayBeKept || e.CallsAtMost
 		if e.CostUnknown {
 			t.CostUnknown++
 		}

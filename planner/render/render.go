@@ -117,13 +117,21 @@ func estimate(n *plan.Node) string {
 	if e.Seconds != nil {
 		parts = append(parts, "about "+seconds(*e.Seconds))
 	}
-	return strings.Join(parts, ", ")
+	text := strings.Join(parts, ", ")
+	if e.CallsAtMost {
+		text += "; what is answered already is not asked again"
+	}
+	return text
 }
 
 func tokenText(e plan.Estimate) string {
 	var parts []string
 	if e.Calls != nil {
-		parts = append(parts, plural(*e.Calls, "call"))
+		calls := plural(*e.Calls, "call")
+		if e.CallsAtMost {
+			calls = "at most " + calls
+		}
+		parts = append(parts, calls)
 	}
 	if e.InputTokens != nil {
 		in := number(*e.InputTokens) + " tokens in"
@@ -152,11 +160,13 @@ func costText(e plan.Estimate) string {
 		return "asks models, how often is not known yet"
 	case e.CostUnknown && (e.Money == nil || *e.Money == 0):
 		return "costs are not known"
+	case e.CostUnknown && e.CallsAtMost:
+		return "costs are not wholly known"
 	case e.CostUnknown:
 		return "costs at least " + llm.Money(*e.Money) + ", and the rest is not known"
 	case e.Money == nil:
 		return ""
-	case e.OutputAtMost && *e.Money > 0:
+	case (e.OutputAtMost || e.CallsAtMost) && *e.Money > 0:
 		return "costs at most " + llm.Money(*e.Money)
 	}
 	return "costs about " + llm.Money(*e.Money)
@@ -192,6 +202,8 @@ func totals(p *plan.Plan) string {
 // are missing.
 func atMost(t plan.Total, unknown int) string {
 	switch {
+	case unknown > 0 && t.MayBeKept:
+		return "about "
 	case unknown > 0:
 		return "at least "
 	case t.AtMost:
