@@ -17,6 +17,7 @@ import (
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/planner/dag"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -46,6 +47,7 @@ type builder struct {
 
 	mu    sync.Mutex
 	diags hcl.Diagnostics
+	runs  map[string]*history.Run // records that were read, by ID
 }
 
 func newBuilder(ctx context.Context, o Options) *builder {
@@ -57,6 +59,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		locals:    map[string]*local{},
 		taken:     map[string]bool{},
 		types:     map[typeKey]*stageType{},
+		runs:      map[string]*history.Run{},
 		calls:     newCalls(ctx, o.Plugins),
 		prepared:  newPreparedCache(o),
 		programs:  sync.OnceValue(o.Plugins.Describe),

@@ -90,6 +90,7 @@ func (b *builder) decideResult(n *node) {
 	defer func() {
 		if n.Action == plan.Run || n.Action == plan.MayRun {
 			b.estimateCalls(n)
+			b.estimateSeconds(n)
 			b.checkDraws(n)
 		}
 	}()

@@ -60,14 +60,15 @@ func (b *bill) Answer(r *openaitest.Request) *llm.Response {
 
 // estimated is what the plan of a folder says of a stage.
 type estimated struct {
-	Calls        int64   `json:"calls"`
-	InputTokens  int64   `json:"input_tokens"`
-	OutputTokens int64   `json:"output_tokens"`
-	Money        float64 `json:"money"`
-	OutputAtMost bool    `json:"output_at_most"`
-	CostUnknown  bool    `json:"cost_unknown"`
-	CallsAtMost  bool    `json:"calls_at_most"`
-	NewRows      int64   `json:"new_rows"`
+	Calls        int64    `json:"calls"`
+	InputTokens  int64    `json:"input_tokens"`
+	OutputTokens int64    `json:"output_tokens"`
+	Money        float64  `json:"money"`
+	OutputAtMost bool     `json:"output_at_most"`
+	CostUnknown  bool     `json:"cost_unknown"`
+	CallsAtMost  bool     `json:"calls_at_most"`
+	NewRows      int64    `json:"new_rows"`
+	Seconds      *float64 `json:"seconds"`
 }
 
 func estimateOf(t *testing.T, dir, address string) estimated {

@@ -93,6 +93,9 @@ func Summary(p *plan.Plan) string {
 	return strings.Join(parts, ", ")
 }
 
+// leastSeconds is how long something takes that is worth a word.
+const leastSeconds = 1
+
 // estimate puts what a node will take into words; "" where nothing is known.
 func estimate(n *plan.Node) string {
 	if n.Action != plan.Run && n.Action != plan.MayRun {
@@ -114,7 +117,7 @@ func estimate(n *plan.Node) string {
 	if text := costText(e); text != "" {
 		parts = append(parts, text)
 	}
-	if e.Seconds != nil {
+	if e.Seconds != nil && *e.Seconds >= leastSeconds {
 		parts = append(parts, "about "+seconds(*e.Seconds))
 	}
 	text := strings.Join(parts, ", ")
@@ -188,7 +191,7 @@ func totals(p *plan.Plan) string {
 	case t.CostUnknown > 0:
 		parts = append(parts, "what "+plural(int64(t.CostUnknown), "stage")+" will cost is not known")
 	}
-	if t.Seconds != nil {
+	if t.Seconds != nil && *t.Seconds >= leastSeconds {
 		text := "about " + seconds(*t.Seconds)
 		if t.SecondsUnknown > 0 {
 			text += fmt.Sprintf(" and %s whose time is not known", plural(int64(t.SecondsUnknown), "stage"))
