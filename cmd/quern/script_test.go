@@ -154,6 +154,10 @@ var volatile = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
+	// How long stages took the last time, which is told of a second and more.
+	{regexp.MustCompile(`(?m)^ +about [\d.]+ (s|min)\n`), ""},
+	{regexp.MustCompile(`(?m)^Estimate: about [\d.]+ (s|min)( and \d+ stages? whose time is not known)?\.\n`), ""},
+	{regexp.MustCompile(`, about [\d.]+ (s|min)\b( and \d+ stages? whose time is not known)?`), ""},
 	{regexp.MustCompile(`sha256:[0-9a-f]{12,}`), "sha256:…"},
 	{regexp.MustCompile(`\b\d{8}-\d{6}-[0-9a-f]{6}\b`), "RUN"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "TIME"},
