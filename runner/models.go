@@ -230,6 +230,23 @@ func (s *serving) on(p *client.Plugin) (id uint32, stop func()) {
 	return p.Host(s.host)
 }
 
+// openChats is how many requests the stage's plugin should ask language models
+// at a time: as many as can be under way, and as many that are there when one of
+// those is answered. 0: it was given no language model.
+func (s *serving) openChats() int64 { return 2 * concurrentCalls(s.work) }
+
+// concurrentCalls is how many calls of the language models that a stage was
+// given are under way at a time, at most.
+func concurrentCalls(w *work) int64 {
+	calls := int64(0)
+	for _, in := range w.inputs {
+		if in.language != nil {
+			calls += modelhost.MostConcurrent(in.language.Info)
+		}
+	}
+	return calls
+}
+
 // close notes what was spent.
 func (s *serving) close() {
 	close(s.stopped)
@@ -293,12 +310,13 @@ func (s *serving) emit() {
 type hostedMap struct {
 	pluginv1.PluginService_MapClient
 	host   uint32
+	chats  int64
 	inputs map[string]*pluginv1.Artifact
 }
 
 func (c *hostedMap) Send(req *pluginv1.MapRequest) error {
 	if req.GetStart() != nil {
-		req.Host, req.Inputs = c.host, c.inputs
+		req.Host, req.OpenChats, req.Inputs = c.host, c.chats, c.inputs
 	}
 	return c.PluginService_MapClient.Send(req)
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
-	"github.com/quern-dev/quern/runner/modelhost"
 	"github.com/quern-dev/quern/runner/rowwise"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/artifact"
@@ -52,7 +51,7 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 			}
 			var host uint32
 			host, stop = served.on(p)
-			return &hostedMap{PluginService_MapClient: call, host: host, inputs: beside}, nil
+			return &hostedMap{PluginService_MapClient: call, host: host, chats: served.openChats(), inputs: beside}, nil
 		},
 		Progress: func(p rowwise.Progress) {
 			served.progress(events.Progress{Done: p.Done, Total: p.Total, Unit: "rows", ReusedRows: p.Reused, FailedRows: p.Failed})
@@ -138,16 +137,11 @@ func (r *run) rowwiseStage(w *work, port *plan.Port, in *input) rowwise.Stage {
 // wait for their turn. More would only wait, in memory. 0: it calls none.
 func openRows(w *work) int64 {
 	const perCall, least = 8, 1024
-	rows := int64(0)
-	for _, in := range w.inputs {
-		if in.language != nil {
-			rows += perCall * modelhost.MostConcurrent(in.language.Info)
-		}
-	}
-	if rows == 0 {
+	calls := concurrentCalls(w)
+	if calls == 0 {
 		return 0
 	}
-	return max(rows, least)
+	return max(perCall*calls, least)
 }
 
 // priorRows is the stage's last result, in which most rows will be found

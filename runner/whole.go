@@ -39,7 +39,7 @@ func (r *run) runWhole(ctx context.Context, w *work, res *StageResult) (*product
 	defer served.close()
 	host, stop := served.on(p)
 	defer stop()
-	req.Host = host
+	req.Host, req.OpenChats = host, served.openChats()
 	call := &running{run: r, work: w, res: res, place: place, served: served, outputs: map[string]*output{}}
 	defer call.abort()
 	call.open()

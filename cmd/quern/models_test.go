@@ -100,7 +100,7 @@ label "llm" "kind" {
 
 func TestDrawsOfAModelWithASeedHaveSeedsOfTheirOwn(t *testing.T) {
 	e := openaitest.Serve(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
-		return &llm.Response{Text: fmt.Sprint("seed ", r.Body["seed"])}
+		return &llm.Response{Text: fmt.Sprint("seed ", r.Body()["seed"])}
 	}})
 	dir := folder(t, map[string]string{"a.csv": "text\ncat\n", "main.quern.hcl": fmt.Sprintf(`
 source "csv" "a" {

@@ -60,7 +60,7 @@ func TestAModelAnswers(t *testing.T) {
 func TestARequestCarriesAllThatWasAskedFor(t *testing.T) {
 	var body map[string]any
 	e := openaitest.Serve(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
-		body = r.Body
+		body = r.Body()
 		return &llm.Response{ToolCalls: []llm.ToolCall{{ID: "c1", Name: "look", Arguments: `{"x":`}}, Text: "so"}
 	}})
 	two, half := int64(2), 0.5

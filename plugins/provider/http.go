@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -28,10 +29,14 @@ var Client = &http.Client{
 // maxAnswer is how long an answer may be, in bytes; the rest is cut off.
 const maxAnswer = 64 << 20
 
-// bounded bounds what is read of answers.
+// bounded bounds what is read of answers, and sends requests in one piece.
 type bounded struct{ http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	r, err := whole(r)
+	if err != nil {
+		return nil, err
+	}
 	resp, err := b.RoundTripper.RoundTrip(r)
 	if err == nil {
 		body := resp.Body
@@ -41,6 +46,23 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 		}{io.LimitReader(body, maxAnswer), body}
 	}
 	return resp, err
+}
+
+// whole is a request whose body net/http knows to be in memory. Of others, such
+// as those that the SDKs wrap, it sends the header by itself first: two packets
+// for one.
+func whole(r *http.Request) (*http.Request, error) {
+	if r.ContentLength <= 0 {
+		return r, nil
+	}
+	body, err := io.ReadAll(r.Body)
+	_ = r.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	out := r.WithContext(r.Context())
+	out.Body = io.NopCloser(bytes.NewReader(body))
+	return out, nil
 }
 
 // isDial says whether an error is of making a connection.

@@ -13,11 +13,16 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 	"github.com/quern-dev/quern/store/responses"
 )
 
-// Chat asks a language model, or what is kept of its answers.
-func (h *Host) Chat(ctx context.Context, req *pluginv1.HostServiceChatRequest) (*pluginv1.HostServiceChatResponse, error) {
+// Chat asks language models, or what is kept of their answers.
+func (h *Host) Chat(stream pluginv1.HostService_ChatServer) error {
+	return wire.Answer(stream, h.answerChat)
+}
+
+func (h *Host) answerChat(ctx context.Context, req *pluginv1.HostServiceChatRequest) (*pluginv1.HostServiceChatResponse, error) {
 	e, err := h.language(req.GetModel(), plan.CanChat)
 	if err != nil {
 		return nil, err
@@ -54,7 +59,7 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 	q := &question[*llm.Response]{
 		endpoint: e, operation: "chat", request: request, estimated: estimate(request),
 		ask: func(ctx context.Context, client pluginv1.PluginServiceClient) (reply[*llm.Response], error) {
-			return askChat(ctx, client, e.Instance, sent)
+			return e.askChat(ctx, client, sent)
 		},
 	}
 	if request.MaxTokens != nil {
@@ -119,10 +124,12 @@ func (e *endpoint) drawn(request *llm.Request, text []byte, draw int64) ([]byte,
 	return other.Encode()
 }
 
-func askChat(ctx context.Context, client pluginv1.PluginServiceClient, model *pluginv1.Instance, request []byte) (reply[*llm.Response], error) {
+func (e *endpoint) askChat(ctx context.Context, client pluginv1.PluginServiceClient, request []byte) (reply[*llm.Response], error) {
 	var r reply[*llm.Response]
 	started := time.Now()
-	resp, err := client.Chat(ctx, &pluginv1.ChatRequest{Model: model, Request: request})
+	resp, err := e.chats.Ask(ctx, func(ctx context.Context) (pluginv1.PluginService_ChatClient, error) {
+		return startChat(ctx, client, e.Instance)
+	}, &pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Request{Request: request}})
 	if err != nil {
 		return r, err
 	}
@@ -136,6 +143,16 @@ func askChat(ctx context.Context, client pluginv1.PluginServiceClient, model *pl
 	r.answer.Latency, r.answer.Cost, r.answer.Cached = time.Since(started).Seconds(), nil, false
 	r.usage, r.finish, r.model = r.answer.Usage, r.answer.FinishReason, r.answer.Model
 	return r, nil
+}
+
+func startChat(ctx context.Context, client pluginv1.PluginServiceClient, model *pluginv1.Instance) (pluginv1.PluginService_ChatClient, error) {
+	stream, err := client.Chat(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// What was wrong with sending is told by receiving.
+	_ = stream.Send(&pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Start{Start: model}})
+	return stream, nil
 }
 
 // keptChat returns what is kept under a key; nil: nothing that can be read.

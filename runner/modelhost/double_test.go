@@ -47,7 +47,26 @@ func (d *double) leave() {
 	d.active--
 }
 
-func (d *double) Chat(ctx context.Context, req *pluginv1.ChatRequest, _ ...grpc.CallOption) (*pluginv1.ChatResponse, error) {
+func (d *double) Chat(ctx context.Context, _ ...grpc.CallOption) (pluginv1.PluginService_ChatClient, error) {
+	return &asked{double: d, ctx: ctx}, nil
+}
+
+// asked is a stream to the double. It answers when it is asked for the answer.
+type asked struct {
+	pluginv1.PluginService_ChatClient
+	double *double
+	ctx    context.Context
+	last   *pluginv1.ChatRequest
+}
+
+func (a *asked) Send(req *pluginv1.ChatRequest) error {
+	a.last = req
+	return nil
+}
+
+func (a *asked) Recv() (*pluginv1.ChatResponse, error) { return a.double.answer(a.ctx, a.last) }
+
+func (d *double) answer(ctx context.Context, req *pluginv1.ChatRequest) (*pluginv1.ChatResponse, error) {
 	r := &llm.Request{}
 	if err := json.Unmarshal(req.GetRequest(), r); err != nil {
 		return nil, err
@@ -151,7 +170,7 @@ func request(text string) *pluginv1.HostServiceChatRequest {
 
 // ask makes one call as a stage does.
 func (b *bench) ask(text string) (*llm.Response, *pluginv1.CallError, error) {
-	resp, err := b.host.Chat(b.stage, request(text))
+	resp, err := b.host.answerChat(b.stage, request(text))
 	if err != nil || resp.GetError() != nil {
 		return nil, resp.GetError(), err
 	}

@@ -52,7 +52,7 @@ func (s *flights[T]) start(hub *Hub, key responses.Key, f func(context.Context) 
 		s.byKey = map[responses.Key]*flight[T]{}
 	}
 	s.byKey[key] = fl
-	hub.working.Go(func() {
+	hub.working.do(func() {
 		defer cancel()
 		fl.answer, fl.err = f(work)
 		s.mu.Lock()

@@ -33,7 +33,7 @@ type Hub struct {
 	chats  flights[*llm.Response]
 	embeds flights[embeddings]
 	// working are the calls that may outlive those who wait for them.
-	working sync.WaitGroup
+	working *workers
 
 	mu        sync.Mutex
 	endpoints map[string]*endpoint // by address
@@ -48,6 +48,7 @@ func NewHub(ctx context.Context, opts Options) *Hub {
 		h.opts.Report = func(error) {}
 	}
 	h.ctx, h.cancel = context.WithCancel(ctx)
+	h.working = newWorkers(h.ctx)
 	h.tracer = newTracer(h.ctx, h.opts.Report)
 	return h
 }

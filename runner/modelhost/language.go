@@ -13,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // Language is a language model as the run has it.
@@ -53,14 +54,17 @@ type endpoint struct {
 	tokens   *rate.Limiter
 	usual    usual
 	redactor *strings.Replacer
+	chats    wire.Streams[pluginv1.ChatRequest, pluginv1.ChatResponse]
 }
 
 func newEndpoint(ctx context.Context, l *Language, now func() time.Time) *endpoint {
-	return &endpoint{
+	e := &endpoint{
 		Language: l, window: newWindow(l.Info), health: newHealth(ctx, l.Address, now),
 		requests: perMinute(l.Info.RequestsPerMinute), tokens: perMinute(l.Info.TokensPerMinute),
 		redactor: newRedactor(l.Secrets),
 	}
+	e.chats.Context = ctx
+	return e
 }
 
 // perMinute is a limiter that lets through what two seconds allow at once, and

@@ -75,7 +75,7 @@ func TestDrawsOfOneRequestAreToldApart(t *testing.T) {
 		for draw := range 3 {
 			req := request("x")
 			req.Draw = int64(draw)
-			resp, err := b.host.Chat(b.stage, req)
+			resp, err := b.host.answerChat(b.stage, req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -323,7 +323,7 @@ func TestACallThatIsLeftAloneIsStillKept(t *testing.T) {
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		b.host.Chat(ctx, request("x"))
+		b.host.answerChat(ctx, request("x"))
 	}()
 	<-begun
 	cancel()
@@ -431,7 +431,7 @@ func TestAModelIsNotAskedForWhatItCannotDo(t *testing.T) {
 	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "model.m cannot chat") {
 		t.Fatal(err)
 	}
-	if _, err := b.host.Chat(b.stage, &pluginv1.HostServiceChatRequest{Model: "other"}); status.Code(err) != codes.NotFound {
+	if _, err := b.host.answerChat(b.stage, &pluginv1.HostServiceChatRequest{Model: "other"}); status.Code(err) != codes.NotFound {
 		t.Fatal(err)
 	}
 }

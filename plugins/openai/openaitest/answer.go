@@ -39,11 +39,10 @@ func (e *Endpoint) chat(w http.ResponseWriter, _ *http.Request, c *call) {
 
 // parse reads a request.
 func parse(c *call) (*Request, error) {
-	r := &Request{Nth: c.nth}
-	if err := json.Unmarshal(c.body, r); err != nil {
-		return nil, err
-	}
+	r := &Request{Nth: c.nth, body: c.body}
 	var rest struct {
+		Model    string `json:"model"`
+		LogProbs bool   `json:"logprobs"`
 		Messages []struct {
 			Role    string `json:"role"`
 			Content any    `json:"content"`
@@ -64,9 +63,7 @@ func parse(c *call) (*Request, error) {
 	if err := json.Unmarshal(c.body, &rest); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(c.body, &r.Body); err != nil {
-		return nil, err
-	}
+	r.Model, r.LogProbs = rest.Model, rest.LogProbs
 	if len(rest.Messages) == 0 || r.Model == "" {
 		return nil, fmt.Errorf("model and messages are required")
 	}

@@ -64,22 +64,27 @@ type Options struct {
 
 // Request is what an answer is made of.
 type Request struct {
-	Model    string        `json:"model"`
-	Messages []llm.Message `json:"-"`
+	Model    string
+	Messages []llm.Message
 	// Last is the content of the last message.
-	Last string `json:"-"`
+	Last string
 	// Schema that the answer has to fit, or nil.
-	Schema map[string]any `json:"-"`
+	Schema map[string]any
 	// Tools by name.
-	Tools       []string `json:"-"`
-	Temperature *float64 `json:"temperature"`
-	Seed        *int64   `json:"seed"`
-	MaxTokens   int64    `json:"-"`
-	LogProbs    bool     `json:"logprobs"`
+	Tools     []string
+	MaxTokens int64
+	LogProbs  bool
 	// Nth is how often this very request was made before.
-	Nth int64 `json:"-"`
-	// Body is the request as it came.
-	Body map[string]any `json:"-"`
+	Nth int64
+
+	body []byte
+}
+
+// Body is the request as it came.
+func (r *Request) Body() map[string]any {
+	var body map[string]any
+	_ = json.Unmarshal(r.body, &body) // It was read before.
+	return body
 }
 
 // Counts are what the endpoint did so far.

@@ -20,6 +20,10 @@ type hostConn struct {
 	// ctx is the run's; streams live as long as it, not as the call that
 	// opens them.
 	ctx context.Context
+	// chats ask models, as many at a time as chatting has room for; nil: any
+	// number.
+	chats    wire.Streams[pluginv1.HostServiceChatRequest, pluginv1.HostServiceChatResponse]
+	chatting chan struct{}
 	// conn is nil where err says why.
 	conn *grpc.ClientConn
 	err  error
@@ -30,9 +34,14 @@ type hostConn struct {
 
 // dialHost connects to the host that quern offers; id 0: it offers none. It
 // does so before the stage begins: go-plugin's broker forgets an offered
-// connection after five seconds.
-func dialHost(ctx context.Context, broker *goplugin.GRPCBroker, id uint32) *hostConn {
+// connection after five seconds. OpenChats is how many requests to models are
+// open at most; 0: any number.
+func dialHost(ctx context.Context, broker *goplugin.GRPCBroker, id uint32, openChats int64) *hostConn {
 	h := &hostConn{ctx: ctx, err: errNoHost, streams: map[string]pluginv1.HostService_PredictClient{}}
+	h.chats.Context = ctx
+	if openChats > 0 {
+		h.chatting = make(chan struct{}, openChats)
+	}
 	if id != 0 {
 		h.conn, h.err = broker.DialWithOptions(id, wire.DialOptions()...)
 	}
@@ -52,6 +61,22 @@ func (h *hostConn) close() {
 	if h.conn != nil {
 		_ = h.conn.Close()
 	}
+}
+
+func (h *hostConn) chat(ctx context.Context, req *pluginv1.HostServiceChatRequest) (*pluginv1.HostServiceChatResponse, error) {
+	client, err := h.client()
+	if err != nil {
+		return nil, err
+	}
+	if h.chatting != nil {
+		select {
+		case h.chatting <- struct{}{}:
+			defer func() { <-h.chatting }()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return h.chats.Ask(ctx, func(ctx context.Context) (pluginv1.HostService_ChatClient, error) { return client.Chat(ctx) }, req)
 }
 
 func (h *hostConn) predict(ctx context.Context, key string, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {

@@ -27,15 +27,11 @@ type Host struct{ conn *hostConn }
 // Chat asks a model. Draw tells repeated draws of the same request apart: 0,
 // 1, …; each is asked for once, ever.
 func (h *Host) Chat(ctx context.Context, m Model, r *llm.Request, draw int) (*llm.Response, error) {
-	client, err := h.conn.client()
-	if err != nil {
-		return nil, err
-	}
 	request, err := r.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("write the request for model %q: %w", m.Key, err)
 	}
-	resp, err := client.Chat(ctx, &pluginv1.HostServiceChatRequest{Model: m.Key, Request: request, Draw: int64(draw)})
+	resp, err := h.conn.chat(ctx, &pluginv1.HostServiceChatRequest{Model: m.Key, Request: request, Draw: int64(draw)})
 	if err != nil {
 		return nil, err
 	}

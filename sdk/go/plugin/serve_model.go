@@ -18,7 +18,7 @@ import (
 
 type callable interface {
 	Type
-	chat(context.Context, *pluginv1.ChatRequest) (*pluginv1.ChatResponse, error)
+	chat(ctx context.Context, model *pluginv1.Instance, request []byte) (*pluginv1.ChatResponse, error)
 	embed(context.Context, *pluginv1.EmbedRequest) (*pluginv1.EmbedResponse, error)
 }
 
@@ -97,17 +97,17 @@ func (p *provider[A]) model(ctx context.Context, in *pluginv1.Instance) (*A, err
 	}
 }
 
-func (p *provider[A]) chat(ctx context.Context, req *pluginv1.ChatRequest) (*pluginv1.ChatResponse, error) {
+func (p *provider[A]) chat(ctx context.Context, model *pluginv1.Instance, request []byte) (*pluginv1.ChatResponse, error) {
 	impl, ok := p.impl.(Chatter[A])
 	if !ok {
 		return nil, status.Errorf(codes.Unimplemented, "model %q cannot chat", p.info.Name)
 	}
-	args, err := p.model(ctx, req.Model)
+	args, err := p.model(ctx, model)
 	if err != nil {
 		return &pluginv1.ChatResponse{Error: callError(ctx, err)}, nil
 	}
 	r := &llm.Request{}
-	if err := json.Unmarshal(req.Request, r); err != nil {
+	if err := json.Unmarshal(request, r); err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "the request is not JSON of one: %s", err)
 	}
 	resp, err := impl.Chat(ctx, args, r)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // server is PluginService over a Plugin. A failure of the work is a diagnostic
@@ -119,7 +120,7 @@ func (s *server) Map(stream pluginv1.PluginService_MapServer) error {
 	if err != nil {
 		return err
 	}
-	host := dialHost(stream.Context(), s.broker, first.GetHost())
+	host := dialHost(stream.Context(), s.broker, first.GetHost(), first.GetOpenChats())
 	defer host.close()
 	return finish(stream.Context(), t.serveMap(stream.Context(), first, stream, host), func(d *pluginv1.Diagnostic) error {
 		return stream.Send(&pluginv1.MapResponse{Diagnostics: []*pluginv1.Diagnostic{d}})
@@ -131,7 +132,7 @@ func (s *server) Run(req *pluginv1.RunRequest, stream pluginv1.PluginService_Run
 	if err != nil {
 		return err
 	}
-	host := dialHost(stream.Context(), s.broker, req.Host)
+	host := dialHost(stream.Context(), s.broker, req.Host, req.OpenChats)
 	defer host.close()
 	out := runStream{&sender[pluginv1.RunResponse]{stream: stream}, &throttle{}}
 	defer out.close()
@@ -156,12 +157,18 @@ func (s *server) Predict(stream pluginv1.PluginService_PredictServer) error {
 	return err
 }
 
-func (s *server) Chat(ctx context.Context, req *pluginv1.ChatRequest) (*pluginv1.ChatResponse, error) {
-	t, err := find[callable](s, req.Model)
+func (s *server) Chat(stream pluginv1.PluginService_ChatServer) error {
+	first, err := stream.Recv()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return t.chat(ctx, req)
+	t, err := find[callable](s, first.GetStart())
+	if err != nil {
+		return err
+	}
+	return wire.Answer(stream, func(ctx context.Context, req *pluginv1.ChatRequest) (*pluginv1.ChatResponse, error) {
+		return t.chat(ctx, first.GetStart(), req.GetRequest())
+	})
 }
 
 func (s *server) Embed(ctx context.Context, req *pluginv1.EmbedRequest) (*pluginv1.EmbedResponse, error) {

@@ -108,7 +108,17 @@ func (s *session) chat(ctx context.Context, b *bound, r *llm.Request) (*llm.Resp
 	if err != nil {
 		return nil, err
 	}
-	resp, err := s.client.Service().Chat(ctx, &pluginv1.ChatRequest{Model: b.instance, Request: request})
+	stream, err := s.client.Service().Chat(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.Send(&pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Start{Start: b.instance}}); err != nil {
+		return nil, err
+	}
+	if err := stream.Send(&pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Request{Request: request}}); err != nil {
+		return nil, err
+	}
+	resp, err := stream.Recv()
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +152,11 @@ func Embed(t testing.TB, p plugin.Plugin, c Case, texts ...string) (*plugin.Embe
 }
 
 // Chat answers by a double.
-func (h *host) Chat(_ context.Context, req *pluginv1.HostServiceChatRequest) (*pluginv1.HostServiceChatResponse, error) {
+func (h *host) Chat(stream pluginv1.HostService_ChatServer) error {
+	return wire.Answer(stream, h.answerChat)
+}
+
+func (h *host) answerChat(_ context.Context, req *pluginv1.HostServiceChatRequest) (*pluginv1.HostServiceChatResponse, error) {
 	double := h.bound.doubles[req.Model]
 	if double.Chat == nil {
 		return nil, status.Errorf(codes.NotFound, "there is no model %q that can chat", req.Model)

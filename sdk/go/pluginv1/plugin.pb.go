@@ -2555,7 +2555,10 @@ type MapRequest struct {
 	Host uint32 `protobuf:"varint,3,opt,name=host,proto3" json:"host,omitempty"`
 	// With start: by key, the inputs beside the one whose rows are sent. A model
 	// that is to predict finds its features in the rows as KEY.FEATURE.
-	Inputs        map[string]*Artifact `protobuf:"bytes,4,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Inputs map[string]*Artifact `protobuf:"bytes,4,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// With start: how many requests HostService.Chat should be asked at a time.
+	// It answers all that come, but further ones would only wait there.
+	OpenChats     int64 `protobuf:"varint,5,opt,name=open_chats,json=openChats,proto3" json:"open_chats,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2627,6 +2630,13 @@ func (x *MapRequest) GetInputs() map[string]*Artifact {
 		return x.Inputs
 	}
 	return nil
+}
+
+func (x *MapRequest) GetOpenChats() int64 {
+	if x != nil {
+		return x.OpenChats
+	}
+	return 0
 }
 
 type isMapRequest_Event interface {
@@ -3128,7 +3138,10 @@ type RunRequest struct {
 	// offered again, so that checkpoints can be left there.
 	WorkDir string `protobuf:"bytes,3,opt,name=work_dir,json=workDir,proto3" json:"work_dir,omitempty"`
 	// Broker id of HostService.
-	Host          uint32 `protobuf:"varint,4,opt,name=host,proto3" json:"host,omitempty"`
+	Host uint32 `protobuf:"varint,4,opt,name=host,proto3" json:"host,omitempty"`
+	// How many requests HostService.Chat should be asked at a time. It answers
+	// all that come, but further ones would only wait there.
+	OpenChats     int64 `protobuf:"varint,5,opt,name=open_chats,json=openChats,proto3" json:"open_chats,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3187,6 +3200,13 @@ func (x *RunRequest) GetWorkDir() string {
 func (x *RunRequest) GetHost() uint32 {
 	if x != nil {
 		return x.Host
+	}
+	return 0
+}
+
+func (x *RunRequest) GetOpenChats() int64 {
+	if x != nil {
+		return x.OpenChats
 	}
 	return 0
 }
@@ -3685,9 +3705,11 @@ func (x *HostServicePredictResponse) GetErrors() []*RowError {
 
 type ChatRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Model *Instance              `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
-	// JSON of llm.Request.
-	Request       []byte `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*ChatRequest_Start
+	//	*ChatRequest_Request
+	Event         isChatRequest_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3722,19 +3744,48 @@ func (*ChatRequest) Descriptor() ([]byte, []int) {
 	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
 }
 
-func (x *ChatRequest) GetModel() *Instance {
+func (x *ChatRequest) GetEvent() isChatRequest_Event {
 	if x != nil {
-		return x.Model
+		return x.Event
+	}
+	return nil
+}
+
+func (x *ChatRequest) GetStart() *Instance {
+	if x != nil {
+		if x, ok := x.Event.(*ChatRequest_Start); ok {
+			return x.Start
+		}
 	}
 	return nil
 }
 
 func (x *ChatRequest) GetRequest() []byte {
 	if x != nil {
-		return x.Request
+		if x, ok := x.Event.(*ChatRequest_Request); ok {
+			return x.Request
+		}
 	}
 	return nil
 }
+
+type isChatRequest_Event interface {
+	isChatRequest_Event()
+}
+
+type ChatRequest_Start struct {
+	// The model.
+	Start *Instance `protobuf:"bytes,1,opt,name=start,proto3,oneof"`
+}
+
+type ChatRequest_Request struct {
+	// JSON of llm.Request.
+	Request []byte `protobuf:"bytes,2,opt,name=request,proto3,oneof"`
+}
+
+func (*ChatRequest_Start) isChatRequest_Event() {}
+
+func (*ChatRequest_Request) isChatRequest_Event() {}
 
 type ChatResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -5108,13 +5159,15 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04done\x18\x01 \x01(\x03R\x04done\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x03R\x05total\x12\x12\n" +
 	"\x04unit\x18\x03 \x01(\tR\x04unit\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"\x89\x02\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\xa8\x02\n" +
 	"\n" +
 	"MapRequest\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceH\x00R\x05start\x12\x14\n" +
 	"\x04rows\x18\x02 \x01(\fH\x00R\x04rows\x12\x12\n" +
 	"\x04host\x18\x03 \x01(\rR\x04host\x12?\n" +
-	"\x06inputs\x18\x04 \x03(\v2'.quern.plugin.v1.MapRequest.InputsEntryR\x06inputs\x1aT\n" +
+	"\x06inputs\x18\x04 \x03(\v2'.quern.plugin.v1.MapRequest.InputsEntryR\x06inputs\x12\x1d\n" +
+	"\n" +
+	"open_chats\x18\x05 \x01(\x03R\topenChats\x1aT\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
 	"\x05value\x18\x02 \x01(\v2\x19.quern.plugin.v1.ArtifactR\x05value:\x028\x01B\a\n" +
@@ -5150,13 +5203,15 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x12\n" +
-	"\x04size\x18\x04 \x01(\x03R\x04size\"\x89\x02\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\"\xa8\x02\n" +
 	"\n" +
 	"RunRequest\x125\n" +
 	"\binstance\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\binstance\x12?\n" +
 	"\x06inputs\x18\x02 \x03(\v2'.quern.plugin.v1.RunRequest.InputsEntryR\x06inputs\x12\x19\n" +
 	"\bwork_dir\x18\x03 \x01(\tR\aworkDir\x12\x12\n" +
-	"\x04host\x18\x04 \x01(\rR\x04host\x1aT\n" +
+	"\x04host\x18\x04 \x01(\rR\x04host\x12\x1d\n" +
+	"\n" +
+	"open_chats\x18\x05 \x01(\x03R\topenChats\x1aT\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
 	"\x05value\x18\x02 \x01(\v2\x19.quern.plugin.v1.ArtifactR\x05value:\x028\x01\"\xe8\x01\n" +
@@ -5190,10 +5245,11 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05event\"c\n" +
 	"\x1aHostServicePredictResponse\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\fR\x04rows\x121\n" +
-	"\x06errors\x18\x02 \x03(\v2\x19.quern.plugin.v1.RowErrorR\x06errors\"X\n" +
-	"\vChatRequest\x12/\n" +
-	"\x05model\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\x05model\x12\x18\n" +
-	"\arequest\x18\x02 \x01(\fR\arequest\"\\\n" +
+	"\x06errors\x18\x02 \x03(\v2\x19.quern.plugin.v1.RowErrorR\x06errors\"e\n" +
+	"\vChatRequest\x121\n" +
+	"\x05start\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceH\x00R\x05start\x12\x1a\n" +
+	"\arequest\x18\x02 \x01(\fH\x00R\arequestB\a\n" +
+	"\x05event\"\\\n" +
 	"\fChatResponse\x12\x1a\n" +
 	"\bresponse\x18\x01 \x01(\fR\bresponse\x120\n" +
 	"\x05error\x18\x02 \x01(\v2\x1a.quern.plugin.v1.CallErrorR\x05error\"\xa8\x01\n" +
@@ -5304,7 +5360,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x16DEPLOYMENT_ACTION_NONE\x10\x01\x12\x1c\n" +
 	"\x18DEPLOYMENT_ACTION_CREATE\x10\x02\x12\x1c\n" +
 	"\x18DEPLOYMENT_ACTION_UPDATE\x10\x03\x12\x1d\n" +
-	"\x19DEPLOYMENT_ACTION_REPLACE\x10\x042\xa4\t\n" +
+	"\x19DEPLOYMENT_ACTION_REPLACE\x10\x042\xa8\t\n" +
 	"\rPluginService\x12R\n" +
 	"\tGetSchema\x12!.quern.plugin.v1.GetSchemaRequest\x1a\".quern.plugin.v1.GetSchemaResponse\x12R\n" +
 	"\tConfigure\x12!.quern.plugin.v1.ConfigureRequest\x1a\".quern.plugin.v1.ConfigureResponse\x12L\n" +
@@ -5313,16 +5369,16 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04Read\x12\x1c.quern.plugin.v1.ReadRequest\x1a\x1d.quern.plugin.v1.ReadResponse0\x01\x12D\n" +
 	"\x03Map\x12\x1b.quern.plugin.v1.MapRequest\x1a\x1c.quern.plugin.v1.MapResponse(\x010\x01\x12B\n" +
 	"\x03Run\x12\x1b.quern.plugin.v1.RunRequest\x1a\x1c.quern.plugin.v1.RunResponse0\x01\x12P\n" +
-	"\aPredict\x12\x1f.quern.plugin.v1.PredictRequest\x1a .quern.plugin.v1.PredictResponse(\x010\x01\x12C\n" +
-	"\x04Chat\x12\x1c.quern.plugin.v1.ChatRequest\x1a\x1d.quern.plugin.v1.ChatResponse\x12F\n" +
+	"\aPredict\x12\x1f.quern.plugin.v1.PredictRequest\x1a .quern.plugin.v1.PredictResponse(\x010\x01\x12G\n" +
+	"\x04Chat\x12\x1c.quern.plugin.v1.ChatRequest\x1a\x1d.quern.plugin.v1.ChatResponse(\x010\x01\x12F\n" +
 	"\x05Embed\x12\x1d.quern.plugin.v1.EmbedRequest\x1a\x1e.quern.plugin.v1.EmbedResponse\x12a\n" +
 	"\x0eReadDeployment\x12&.quern.plugin.v1.ReadDeploymentRequest\x1a'.quern.plugin.v1.ReadDeploymentResponse\x12a\n" +
 	"\x0ePlanDeployment\x12&.quern.plugin.v1.PlanDeploymentRequest\x1a'.quern.plugin.v1.PlanDeploymentResponse\x12d\n" +
 	"\x0fApplyDeployment\x12'.quern.plugin.v1.ApplyDeploymentRequest\x1a(.quern.plugin.v1.ApplyDeploymentResponse\x12g\n" +
-	"\x10DeleteDeployment\x12(.quern.plugin.v1.DeleteDeploymentRequest\x1a).quern.plugin.v1.DeleteDeploymentResponse2\x95\x03\n" +
+	"\x10DeleteDeployment\x12(.quern.plugin.v1.DeleteDeploymentRequest\x1a).quern.plugin.v1.DeleteDeploymentResponse2\x99\x03\n" +
 	"\vHostService\x12f\n" +
-	"\aPredict\x12*.quern.plugin.v1.HostServicePredictRequest\x1a+.quern.plugin.v1.HostServicePredictResponse(\x010\x01\x12Y\n" +
-	"\x04Chat\x12'.quern.plugin.v1.HostServiceChatRequest\x1a(.quern.plugin.v1.HostServiceChatResponse\x12\\\n" +
+	"\aPredict\x12*.quern.plugin.v1.HostServicePredictRequest\x1a+.quern.plugin.v1.HostServicePredictResponse(\x010\x01\x12]\n" +
+	"\x04Chat\x12'.quern.plugin.v1.HostServiceChatRequest\x1a(.quern.plugin.v1.HostServiceChatResponse(\x010\x01\x12\\\n" +
 	"\x05Embed\x12(.quern.plugin.v1.HostServiceEmbedRequest\x1a).quern.plugin.v1.HostServiceEmbedResponse\x12e\n" +
 	"\bEvaluate\x12+.quern.plugin.v1.HostServiceEvaluateRequest\x1a,.quern.plugin.v1.HostServiceEvaluateResponseB5Z3github.com/quern-dev/quern/sdk/go/pluginv1;pluginv1b\x06proto3"
 
@@ -5484,7 +5540,7 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	38,  // 56: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
 	37,  // 57: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
 	37,  // 58: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	16,  // 59: quern.plugin.v1.ChatRequest.model:type_name -> quern.plugin.v1.Instance
+	16,  // 59: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
 	53,  // 60: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
 	16,  // 61: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
 	56,  // 62: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
@@ -5592,6 +5648,10 @@ func file_quern_plugin_v1_plugin_proto_init() {
 	file_quern_plugin_v1_plugin_proto_msgTypes[43].OneofWrappers = []any{
 		(*HostServicePredictRequest_Start)(nil),
 		(*HostServicePredictRequest_Rows)(nil),
+	}
+	file_quern_plugin_v1_plugin_proto_msgTypes[45].OneofWrappers = []any{
+		(*ChatRequest_Start)(nil),
+		(*ChatRequest_Request)(nil),
 	}
 	file_quern_plugin_v1_plugin_proto_msgTypes[47].OneofWrappers = []any{}
 	type x struct{}

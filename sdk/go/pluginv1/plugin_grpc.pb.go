@@ -96,9 +96,11 @@ type PluginServiceClient interface {
 	// Predict applies a model that this plugin made, batch by batch, as Map
 	// does. The first request holds start.
 	Predict(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PredictRequest, PredictResponse], error)
-	// Chat answers one request to a model of mode MODEL. It makes one attempt:
-	// quern keeps to limits, retries, caches and counts.
-	Chat(ctx context.Context, in *ChatRequest, opts ...grpc.CallOption) (*ChatResponse, error)
+	// Chat answers requests to a model of mode MODEL, one after the other. The
+	// first request holds start; each further one comes when the one before it
+	// is answered. Several streams are open where several requests are under way.
+	// A request is one attempt: quern keeps to limits, retries, caches and counts.
+	Chat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ChatRequest, ChatResponse], error)
 	// Embed gives the embeddings of texts, in one attempt.
 	Embed(ctx context.Context, in *EmbedRequest, opts ...grpc.CallOption) (*EmbedResponse, error)
 	// ReadDeployment says what stands at a deployment's place now.
@@ -225,15 +227,18 @@ func (c *pluginServiceClient) Predict(ctx context.Context, opts ...grpc.CallOpti
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_PredictClient = grpc.BidiStreamingClient[PredictRequest, PredictResponse]
 
-func (c *pluginServiceClient) Chat(ctx context.Context, in *ChatRequest, opts ...grpc.CallOption) (*ChatResponse, error) {
+func (c *pluginServiceClient) Chat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ChatRequest, ChatResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ChatResponse)
-	err := c.cc.Invoke(ctx, PluginService_Chat_FullMethodName, in, out, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[4], PluginService_Chat_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	x := &grpc.GenericClientStream[ChatRequest, ChatResponse]{ClientStream: stream}
+	return x, nil
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PluginService_ChatClient = grpc.BidiStreamingClient[ChatRequest, ChatResponse]
 
 func (c *pluginServiceClient) Embed(ctx context.Context, in *EmbedRequest, opts ...grpc.CallOption) (*EmbedResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -315,9 +320,11 @@ type PluginServiceServer interface {
 	// Predict applies a model that this plugin made, batch by batch, as Map
 	// does. The first request holds start.
 	Predict(grpc.BidiStreamingServer[PredictRequest, PredictResponse]) error
-	// Chat answers one request to a model of mode MODEL. It makes one attempt:
-	// quern keeps to limits, retries, caches and counts.
-	Chat(context.Context, *ChatRequest) (*ChatResponse, error)
+	// Chat answers requests to a model of mode MODEL, one after the other. The
+	// first request holds start; each further one comes when the one before it
+	// is answered. Several streams are open where several requests are under way.
+	// A request is one attempt: quern keeps to limits, retries, caches and counts.
+	Chat(grpc.BidiStreamingServer[ChatRequest, ChatResponse]) error
 	// Embed gives the embeddings of texts, in one attempt.
 	Embed(context.Context, *EmbedRequest) (*EmbedResponse, error)
 	// ReadDeployment says what stands at a deployment's place now.
@@ -364,8 +371,8 @@ func (UnimplementedPluginServiceServer) Run(*RunRequest, grpc.ServerStreamingSer
 func (UnimplementedPluginServiceServer) Predict(grpc.BidiStreamingServer[PredictRequest, PredictResponse]) error {
 	return status.Error(codes.Unimplemented, "method Predict not implemented")
 }
-func (UnimplementedPluginServiceServer) Chat(context.Context, *ChatRequest) (*ChatResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method Chat not implemented")
+func (UnimplementedPluginServiceServer) Chat(grpc.BidiStreamingServer[ChatRequest, ChatResponse]) error {
+	return status.Error(codes.Unimplemented, "method Chat not implemented")
 }
 func (UnimplementedPluginServiceServer) Embed(context.Context, *EmbedRequest) (*EmbedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Embed not implemented")
@@ -511,23 +518,12 @@ func _PluginService_Predict_Handler(srv interface{}, stream grpc.ServerStream) e
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_PredictServer = grpc.BidiStreamingServer[PredictRequest, PredictResponse]
 
-func _PluginService_Chat_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ChatRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(PluginServiceServer).Chat(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: PluginService_Chat_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PluginServiceServer).Chat(ctx, req.(*ChatRequest))
-	}
-	return interceptor(ctx, in, info, handler)
+func _PluginService_Chat_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(PluginServiceServer).Chat(&grpc.GenericServerStream[ChatRequest, ChatResponse]{ServerStream: stream})
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PluginService_ChatServer = grpc.BidiStreamingServer[ChatRequest, ChatResponse]
 
 func _PluginService_Embed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(EmbedRequest)
@@ -643,10 +639,6 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _PluginService_Fingerprint_Handler,
 		},
 		{
-			MethodName: "Chat",
-			Handler:    _PluginService_Chat_Handler,
-		},
-		{
 			MethodName: "Embed",
 			Handler:    _PluginService_Embed_Handler,
 		},
@@ -690,6 +682,12 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 			ServerStreams: true,
 			ClientStreams: true,
 		},
+		{
+			StreamName:    "Chat",
+			Handler:       _PluginService_Chat_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
 	},
 	Metadata: "quern/plugin/v1/plugin.proto",
 }
@@ -711,9 +709,10 @@ type HostServiceClient interface {
 	// Predict applies a model that the stage was given to rows. The first
 	// request holds start; each batch is answered by one of as many rows.
 	Predict(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HostServicePredictRequest, HostServicePredictResponse], error)
-	// Chat asks a model, or its cache. It blocks until there is an answer, or an
-	// error that no other attempt would mend. Any number of calls may be open.
-	Chat(ctx context.Context, in *HostServiceChatRequest, opts ...grpc.CallOption) (*HostServiceChatResponse, error)
+	// Chat asks models, or what is kept of their answers. A request is answered
+	// when there is an answer, or an error that no other attempt would mend; the
+	// next one on the stream comes after that. Any number of streams may be open.
+	Chat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HostServiceChatRequest, HostServiceChatResponse], error)
 	// Embed asks a model, or its cache, for embeddings.
 	Embed(ctx context.Context, in *HostServiceEmbedRequest, opts ...grpc.CallOption) (*HostServiceEmbedResponse, error)
 	// Evaluate computes a late row expression: one that needs what the stage
@@ -742,15 +741,18 @@ func (c *hostServiceClient) Predict(ctx context.Context, opts ...grpc.CallOption
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type HostService_PredictClient = grpc.BidiStreamingClient[HostServicePredictRequest, HostServicePredictResponse]
 
-func (c *hostServiceClient) Chat(ctx context.Context, in *HostServiceChatRequest, opts ...grpc.CallOption) (*HostServiceChatResponse, error) {
+func (c *hostServiceClient) Chat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HostServiceChatRequest, HostServiceChatResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(HostServiceChatResponse)
-	err := c.cc.Invoke(ctx, HostService_Chat_FullMethodName, in, out, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[1], HostService_Chat_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	x := &grpc.GenericClientStream[HostServiceChatRequest, HostServiceChatResponse]{ClientStream: stream}
+	return x, nil
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_ChatClient = grpc.BidiStreamingClient[HostServiceChatRequest, HostServiceChatResponse]
 
 func (c *hostServiceClient) Embed(ctx context.Context, in *HostServiceEmbedRequest, opts ...grpc.CallOption) (*HostServiceEmbedResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -782,9 +784,10 @@ type HostServiceServer interface {
 	// Predict applies a model that the stage was given to rows. The first
 	// request holds start; each batch is answered by one of as many rows.
 	Predict(grpc.BidiStreamingServer[HostServicePredictRequest, HostServicePredictResponse]) error
-	// Chat asks a model, or its cache. It blocks until there is an answer, or an
-	// error that no other attempt would mend. Any number of calls may be open.
-	Chat(context.Context, *HostServiceChatRequest) (*HostServiceChatResponse, error)
+	// Chat asks models, or what is kept of their answers. A request is answered
+	// when there is an answer, or an error that no other attempt would mend; the
+	// next one on the stream comes after that. Any number of streams may be open.
+	Chat(grpc.BidiStreamingServer[HostServiceChatRequest, HostServiceChatResponse]) error
 	// Embed asks a model, or its cache, for embeddings.
 	Embed(context.Context, *HostServiceEmbedRequest) (*HostServiceEmbedResponse, error)
 	// Evaluate computes a late row expression: one that needs what the stage
@@ -803,8 +806,8 @@ type UnimplementedHostServiceServer struct{}
 func (UnimplementedHostServiceServer) Predict(grpc.BidiStreamingServer[HostServicePredictRequest, HostServicePredictResponse]) error {
 	return status.Error(codes.Unimplemented, "method Predict not implemented")
 }
-func (UnimplementedHostServiceServer) Chat(context.Context, *HostServiceChatRequest) (*HostServiceChatResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method Chat not implemented")
+func (UnimplementedHostServiceServer) Chat(grpc.BidiStreamingServer[HostServiceChatRequest, HostServiceChatResponse]) error {
+	return status.Error(codes.Unimplemented, "method Chat not implemented")
 }
 func (UnimplementedHostServiceServer) Embed(context.Context, *HostServiceEmbedRequest) (*HostServiceEmbedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Embed not implemented")
@@ -840,23 +843,12 @@ func _HostService_Predict_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type HostService_PredictServer = grpc.BidiStreamingServer[HostServicePredictRequest, HostServicePredictResponse]
 
-func _HostService_Chat_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(HostServiceChatRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(HostServiceServer).Chat(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: HostService_Chat_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(HostServiceServer).Chat(ctx, req.(*HostServiceChatRequest))
-	}
-	return interceptor(ctx, in, info, handler)
+func _HostService_Chat_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(HostServiceServer).Chat(&grpc.GenericServerStream[HostServiceChatRequest, HostServiceChatResponse]{ServerStream: stream})
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_ChatServer = grpc.BidiStreamingServer[HostServiceChatRequest, HostServiceChatResponse]
 
 func _HostService_Embed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(HostServiceEmbedRequest)
@@ -902,10 +894,6 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*HostServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
-			MethodName: "Chat",
-			Handler:    _HostService_Chat_Handler,
-		},
-		{
 			MethodName: "Embed",
 			Handler:    _HostService_Embed_Handler,
 		},
@@ -918,6 +906,12 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Predict",
 			Handler:       _HostService_Predict_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Chat",
+			Handler:       _HostService_Chat_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
 		},
