@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 
@@ -44,7 +45,7 @@ func (s *Streams[Q, R]) Ask(ctx context.Context, open func(context.Context) (grp
 		return answer, nil
 	case err != nil && !spared:
 		err = ctx.Err()
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF
 	}
 	a.end()
@@ -81,7 +82,7 @@ func (s *Streams[Q, R]) take(open func(context.Context) (grpc.BidiStreamingClien
 func Answer[Q, R any](stream grpc.BidiStreamingServer[Q, R], f func(context.Context, *Q) (*R, error)) error {
 	for {
 		request, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
