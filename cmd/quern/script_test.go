@@ -34,14 +34,20 @@ func TestMain(m *testing.M) {
 
 // withBinaries builds the real programs that the tests drive.
 func withBinaries(run func() int) (code int, err error) {
-	if binaries = os.Getenv("QUERN_TEST_PROGRAMS"); binaries != "" {
-		return run(), nil
-	}
 	dir, err := os.MkdirTemp("", "quern-test-")
 	if err != nil {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
+	// The user's own cache stays out of it, but for that of the builds.
+	for name, value := range map[string]string{"GOCACHE": goEnv("GOCACHE"), "XDG_CACHE_HOME": filepath.Join(dir, "cache")} {
+		if err := os.Setenv(name, value); err != nil {
+			return 1, err
+		}
+	}
+	if binaries = os.Getenv("QUERN_TEST_PROGRAMS"); binaries != "" {
+		return run(), nil
+	}
 	for program, args := range map[string][]string{
 		"quern":                  {"./cmd/quern"},
 		"quern-plugin-anthropic": {"./plugins/anthropic"},
@@ -76,6 +82,7 @@ func TestScripts(t *testing.T) {
 				"ROOT":              root,
 				"PROGRAMS":          binaries,
 				"HOME":              env.WorkDir,
+				"XDG_CACHE_HOME":    os.Getenv("XDG_CACHE_HOME"),
 				"NO_COLOR":          "1",
 				"QUERN_PLUGIN_PATH": binaries,
 				"TZ":                "UTC",

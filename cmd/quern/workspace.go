@@ -73,9 +73,22 @@ func registryOptions(module *config.Module) registry.Options {
 	return registry.Options{
 		Root:     root,
 		Version:  version,
-		CacheDir: filepath.Join(storeDir, "cache"),
+		CacheDir: cacheDir(),
 		Required: required(module),
 	}
+}
+
+// cacheDir is where it is remembered what programs are and offer: the user's own
+// cache, so that no new project or checkout reads them whole again; without one,
+// the project's.
+func cacheDir() string {
+	if dir, err := os.UserCacheDir(); err == nil {
+		dir = filepath.Join(dir, "quern")
+		if os.MkdirAll(dir, 0o755) == nil {
+			return dir
+		}
+	}
+	return filepath.Join(storeDir, "cache")
 }
 
 func required(module *config.Module) []registry.Requirement {

@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -134,6 +136,11 @@ func (d *digests) save() {
 	defer d.mu.Unlock()
 	if d.path == "" || !d.changed {
 		return
+	}
+	for path := range d.known {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			delete(d.known, path)
+		}
 	}
 	b, err := json.Marshal(d.known)
 	if err != nil || os.MkdirAll(filepath.Dir(d.path), 0o755) != nil {
