@@ -31,8 +31,8 @@ func (u usage) peak() int64 {
 
 // sampling is the time between two looks at the processes. Linux keeps the
 // high-water mark itself, so only what grows in a process' last moments is
-// missed.
-const sampling = 10 * time.Millisecond
+// missed. A look takes a millisecond of the processors that are measured.
+const sampling = 50 * time.Millisecond
 
 // run runs a command in a folder and waits for it. Its output is shown when it
 // fails.
@@ -52,8 +52,13 @@ type running struct {
 	watcher *watcher
 }
 
+// settle has the system write what former commands left to write: it would be
+// written while the next one is measured. Where there is no sync, it is.
+func settle() { _ = exec.Command("sync").Run() }
+
 // start starts a command; the caller waits for it.
 func start(dir string, env []string, program string, args ...string) (*running, error) {
+	settle()
 	p := &running{cmd: exec.Command(program, args...), started: time.Now()}
 	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
