@@ -257,7 +257,7 @@ func (l labelling) kill(after int64) error {
 	}
 	ended := make(chan error, 1)
 	go func() { _, err := p.wait(); ended <- err }()
-	tick := time.NewTicker(sampling)
+	tick := time.NewTicker(firstSampling)
 	defer tick.Stop()
 	for {
 		select {

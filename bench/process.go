@@ -29,10 +29,14 @@ func (u usage) peak() int64 {
 	return most
 }
 
-// sampling is the time between two looks at the processes. Linux keeps the
-// high-water mark itself, so only what grows in a process' last moments is
-// missed. A look takes a millisecond of the processors that are measured.
-const sampling = 50 * time.Millisecond
+// The time between two looks at the processes doubles from the first to the
+// last: a look takes some milliseconds of the processors that are measured.
+// Linux keeps the high-water mark itself, so only what grows in a process' last
+// moments is missed.
+const (
+	firstSampling = 10 * time.Millisecond
+	lastSampling  = 160 * time.Millisecond
+)
 
 // run runs a command in a folder and waits for it. Its output is shown when it
 // fails.
@@ -97,14 +101,12 @@ type watcher struct {
 func watch(pid int) *watcher {
 	w := &watcher{pid: pid, peaks: map[string]int64{}, done: make(chan struct{})}
 	w.wait.Go(func() {
-		tick := time.NewTicker(sampling)
-		defer tick.Stop()
-		for {
+		for pause := firstSampling; ; pause = min(2*pause, lastSampling) {
 			w.look(w.pid)
 			select {
 			case <-w.done:
 				return
-			case <-tick.C:
+			case <-time.After(pause):
 			}
 		}
 	})
