@@ -36,6 +36,7 @@ func BenchmarkRows(b *testing.B) {
 		"template":  `"${lower(trimspace(row.text))} #${row.id}"`,
 		"condition": `row.lang == "en" && row.score >= 0.5 && strcontains(row.text, "declined")`,
 		"rule":      `can(regex("(?i)declined|refused", row.text))`,
+		"prompt":    `jsonencode({ messages = [{ role = "system", content = "Be brief." }, { role = "user", content = "Message: ${row.text}" }] })`,
 		"fallback":  `row.score * 2 + row.id`,
 	} {
 		c, diags := Compile(parse(src), &Scope{Eval: &hcl.EvalContext{Functions: funcs.Functions(".")}, Row: benchRow}, cty.DynamicPseudoType)

@@ -156,6 +156,8 @@ var vectorised = []string{
 	`tostring(row.n)`, `tostring(row.score)`, `tostring(row.ok)`,
 	`sha256(row.text)`, `format("%s-%05d", row.text, row.n)`, `title(row.text)`, `join(", ", row.tags)`, `split(" ", row.text)`,
 	`"${join(",", row.tags)}|${length(row.counts)}"`, `contains(row.tags, row.text)`, `jsonencode(row.meta)`,
+	`jsonencode({ messages = [{ role = "user", content = "${row.text}" }], n = [row.n, row.score, row.ok, null], tags = row.tags, ("x<") = (row.meta.lang) })`,
+	`jsonencode([])`, `jsonencode([{}, row.text, [], "<", row.day])`, `jsonencode(null)`, `jsonencode(row.text)`, `jsonencode({ a = jsonencode({ b = row.text }) })`,
 	`row.score > evaluate.student.accuracy`, `row.n > evaluate.many["a"] ? "many" : "few"`, `"${var.token}${row.text}"`,
 	`"x"`, `3`, `floor(row.score)`, `max(row.n, 3)`, `upper(substr(trimspace(row.text), 0, 4))`,
 }

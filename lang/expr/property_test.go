@@ -66,6 +66,26 @@ func (w writer) text(depth int) string {
 		func() string { return fmt.Sprintf(`trimprefix(%s, %s)`, w.text(d), w.text(d)) },
 		func() string { return fmt.Sprintf(`join(%s, row.tags)`, w.text(d)) },
 		func() string { return fmt.Sprintf(`try(row.tags[%d], %s)`, w.IntN(3), w.text(d)) },
+		func() string { return fmt.Sprintf(`jsonencode(%s)`, w.json(d)) },
+	)
+}
+
+// json is what an object or a list that is written out may hold, and those
+// themselves.
+func (w writer) json(depth int) string {
+	if depth == 0 {
+		return w.pick(
+			func() string { return w.any(0) },
+			func() string { return []string{"row.tags", "row.meta", "null", "[]", "{}", "1.50"}[w.IntN(6)] },
+		)
+	}
+	d := depth - 1
+	return w.pick(
+		func() string { return w.any(d) },
+		func() string { return fmt.Sprintf("[%s, %s]", w.json(d), w.json(d)) },
+		func() string {
+			return fmt.Sprintf(`{b = %s, "a<" = %s, (local.low) = %s}`, w.json(d), w.json(d), w.json(d))
+		},
 	)
 }
 

@@ -35,6 +35,7 @@ func init() {
 		"can":         (*vectoriser).can,
 		"try":         (*vectoriser).try,
 		"tostring":    (*vectoriser).tostring,
+		"jsonencode":  (*vectoriser).jsonencode,
 		convertName:   (*vectoriser).convert,
 	}
 }

@@ -236,7 +236,7 @@ func bind(rec arrow.RecordBatch, paths [][]string) (*frame, error) {
 
 // template joins its parts; null has no place in one.
 func (v *vectoriser) template(e *hclsyntax.TemplateExpr) *node {
-	parts := make([]func(*frame, int) (string, outcome), len(e.Parts))
+	parts := make([]texter, len(e.Parts))
 	for j, part := range e.Parts {
 		n := v.expr(part)
 		if n == nil || n.asText() == nil {
@@ -244,7 +244,11 @@ func (v *vectoriser) template(e *hclsyntax.TemplateExpr) *node {
 		}
 		parts[j] = n.asText()
 	}
-	return &node{kind: textKind, typ: cty.String, text: func(f *frame, i int) (string, outcome) {
+	return textNode(joined(parts))
+}
+
+func joined(parts []texter) texter {
+	return func(f *frame, i int) (string, outcome) {
 		var room [8]string
 		texts := room[:0]
 		combines := false
@@ -261,7 +265,7 @@ func (v *vectoriser) template(e *hclsyntax.TemplateExpr) *node {
 			s = normal(s)
 		}
 		return s, some
-	}}
+	}
 }
 
 func inTemplate(o outcome) outcome {

@@ -1,0 +1,190 @@
+package expr
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+)
+
+// jsonencode joins the parts of a JSON text, of which only those that the row
+// has a part in are made for each row. Prompts are written by it.
+func (v *vectoriser) jsonencode(e *hclsyntax.FunctionCallExpr) *node {
+	if len(e.Args) != 1 {
+		return nil
+	}
+	var w jsonWriter
+	if !v.json(&w, e.Args[0]) {
+		return nil
+	}
+	return textNode(joined(w.done()))
+}
+
+// jsonWriter gathers the parts of a JSON text.
+type jsonWriter struct {
+	parts []texter
+	fixed string // what comes next, and is the same for all rows
+}
+
+func (w *jsonWriter) done() []texter {
+	if fixed := normal(w.fixed); fixed != "" {
+		w.parts = append(w.parts, func(*frame, int) (string, outcome) { return fixed, some })
+	}
+	w.fixed = ""
+	return w.parts
+}
+
+func (w *jsonWriter) add(part texter) { w.parts = append(w.done(), part) }
+
+// json adds what an expression is in JSON; false where that is not known.
+func (v *vectoriser) json(w *jsonWriter, e hclsyntax.Expression) bool {
+	switch e := e.(type) {
+	case *hclsyntax.ParenthesesExpr:
+		return v.json(w, e.Expression)
+	case *hclsyntax.ObjectConsExpr:
+		return v.jsonObject(w, e)
+	case *hclsyntax.TupleConsExpr:
+		return v.jsonTuple(w, e)
+	}
+	n := v.expr(e)
+	if n == nil {
+		return false
+	}
+	if n.constant == nil {
+		w.add(orNull(n.asJSON()))
+		return true
+	}
+	text, err := ctyjson.Marshal(*n.constant, n.typ)
+	w.fixed += string(text)
+	return err == nil
+}
+
+func (v *vectoriser) jsonTuple(w *jsonWriter, e *hclsyntax.TupleConsExpr) bool {
+	for i, elem := range e.Exprs {
+		w.fixed += separator(i, "[")
+		if !v.json(w, elem) {
+			return false
+		}
+	}
+	w.fixed += closing(len(e.Exprs), "[", "]")
+	return true
+}
+
+// jsonObject writes the attributes in the order of their names, as cty does.
+func (v *vectoriser) jsonObject(w *jsonWriter, e *hclsyntax.ObjectConsExpr) bool {
+	values := make(map[string]hclsyntax.Expression, len(e.Items))
+	var names []string
+	for _, item := range e.Items {
+		name, ok := v.attributeName(item.KeyExpr)
+		if _, twice := values[name]; !ok || twice {
+			return false
+		}
+		values[name], names = item.ValueExpr, append(names, name)
+	}
+	slices.Sort(names)
+	for i, name := range names {
+		w.fixed += separator(i, "{") + quoted(name) + ":"
+		if !v.json(w, values[name]) {
+			return false
+		}
+	}
+	w.fixed += closing(len(names), "{", "}")
+	return true
+}
+
+func separator(i int, opening string) string {
+	if i == 0 {
+		return opening
+	}
+	return ","
+}
+
+func closing(n int, opening, end string) string {
+	if n == 0 {
+		return opening + end
+	}
+	return end
+}
+
+// attributeName is the name that a fixed key gives.
+func (v *vectoriser) attributeName(key hclsyntax.Expression) (string, bool) {
+	if !v.fixed(key) {
+		return "", false
+	}
+	val, diags := key.Value(v.vars)
+	if diags.HasErrors() {
+		return "", false
+	}
+	name, err := convert.Convert(val, cty.String)
+	if err != nil || !name.IsKnown() || name.IsNull() {
+		return "", false
+	}
+	return name.AsString(), true
+}
+
+// orNull gives null as JSON writes it.
+func orNull(text texter) texter {
+	return func(f *frame, i int) (string, outcome) {
+		s, o := text(f, i)
+		if o == null {
+			return "null", some
+		}
+		return s, o
+	}
+}
+
+// asJSON is a node's value as JSON. Numbers and truth look there as they do as
+// text.
+func (n *node) asJSON() texter {
+	switch n.kind {
+	case textKind:
+		return func(f *frame, i int) (string, outcome) {
+			s, o := n.text(f, i)
+			if o != some {
+				return "", o
+			}
+			return f.quoted(s), some
+		}
+	case valueKind:
+		return func(f *frame, i int) (string, outcome) {
+			val, o := n.value(f, i)
+			if o != some {
+				return "", o
+			}
+			text, err := ctyjson.Marshal(val, val.Type())
+			if err != nil {
+				return "", unsure
+			}
+			return normal(string(text)), some
+		}
+	}
+	return n.asText()
+}
+
+// quoted is text as JSON writes it: in most there is nothing to escape.
+func (f *frame) quoted(s string) string {
+	if !plain(s) {
+		// What an escape ends with may unite with what follows it.
+		return normal(quoted(s))
+	}
+	return f.keep(`"`, s, `"`)
+}
+
+func quoted(s string) string {
+	text, _ := json.Marshal(s) // which takes any string
+	return string(text)
+}
+
+// plain says whether encoding/json writes a string as it is.
+func plain(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ', c == '"', c == '\\', c == '<', c == '>', c == '&', c >= 0x7f:
+			return false
+		}
+	}
+	return true
+}
