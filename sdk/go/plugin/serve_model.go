@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,8 +25,11 @@ type callable interface {
 type provider[A any] struct {
 	core[A]
 	mu     sync.Mutex
-	opened map[[sha256.Size]byte]*openedModel[A]
+	opened map[modelKey]*openedModel[A]
 }
+
+// modelKey is what a model is told apart by: each call brings both.
+type modelKey struct{ address, config string }
 
 // openedModel is a model that is ready, once done is closed.
 type openedModel[A any] struct {
@@ -68,13 +70,13 @@ func (p *provider[A]) prepare(ctx context.Context, in *pluginv1.Instance) *plugi
 // model returns the arguments of a configuration, ready for calls. What fails
 // is tried again at the next call.
 func (p *provider[A]) model(ctx context.Context, in *pluginv1.Instance) (*A, error) {
-	key := sha256.Sum256(append([]byte(in.GetAddress()+"\x00"), in.GetConfig()...))
+	key := modelKey{in.GetAddress(), string(in.GetConfig())}
 	p.mu.Lock()
 	m := p.opened[key]
 	if m == nil {
 		m = &openedModel[A]{done: make(chan struct{})}
 		if p.opened == nil {
-			p.opened = map[[sha256.Size]byte]*openedModel[A]{}
+			p.opened = map[modelKey]*openedModel[A]{}
 		}
 		p.opened[key] = m
 		p.mu.Unlock()
