@@ -11,8 +11,9 @@ import (
 )
 
 // pieceBytes is about how much of a file is parsed at a time. The parser holds
-// all tokens of what it is given, some forty bytes of them for each byte.
-const pieceBytes = 16 << 10
+// all tokens of what it is given, some forty bytes of them for each byte, in a
+// slice that grows by copying: a longer piece takes more than its share.
+const pieceBytes = 4 << 10
 
 // parse parses a file; its body is nil when nothing of it could be read.
 //
