@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -97,8 +98,12 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 		options = append(options, option.WithAPIKey(key))
 	}
 	got, err := a.messages.New(ctx, *params, options...)
-	if err == nil && raw != nil && raw.StatusCode >= 300 {
+	switch {
+	case err != nil:
+	case raw != nil && raw.StatusCode >= 300:
 		err = fmt.Errorf("status %d", raw.StatusCode)
+	case got.StopReason == "":
+		err = errors.New("it has no stop_reason")
 	}
 	if err != nil {
 		failure, code := provider.Failed(ctx, a.key, key, raw, err)
@@ -156,14 +161,17 @@ func tool(t llm.Tool) (anthropic.ToolUnionParam, error) {
 
 // addMessages adds messages. What the system says stands apart from them, and
 // what tools answered is said by the user; messages of one side that follow
-// each other are one.
+// each other are one. Messages with nothing in them are left out: the API
+// refuses them, but gives such answers.
 func addMessages(p *anthropic.MessageNewParams, messages []llm.Message) error {
 	for _, m := range messages {
 		var role anthropic.MessageParamRole
 		var blocks []anthropic.ContentBlockParamUnion
 		switch m.Role {
 		case llm.System:
-			p.System = append(p.System, anthropic.TextBlockParam{Text: m.Content})
+			if m.Content != "" {
+				p.System = append(p.System, anthropic.TextBlockParam{Text: m.Content})
+			}
 			continue
 		case llm.ToolRole:
 			role, blocks = anthropic.MessageParamRoleUser, []anthropic.ContentBlockParamUnion{anthropic.NewToolResultBlock(m.ToolCallID, m.Content, false)}
@@ -180,6 +188,9 @@ func addMessages(p *anthropic.MessageNewParams, messages []llm.Message) error {
 			}
 		default:
 			role, blocks = anthropic.MessageParamRoleUser, []anthropic.ContentBlockParamUnion{anthropic.NewTextBlock(m.Content)}
+		}
+		if len(blocks) == 0 {
+			continue
 		}
 		if n := len(p.Messages); n > 0 && p.Messages[n-1].Role == role {
 			p.Messages[n-1].Content = append(p.Messages[n-1].Content, blocks...)

@@ -84,6 +84,22 @@ func TestAModelAnswers(t *testing.T) {
 	}
 }
 
+func TestMessagesWithNothingInThemAreLeftOut(t *testing.T) {
+	url, last := answering(t, 200, nil, hello)
+	_, err := chat(t, url, nil, &llm.Request{Messages: []llm.Message{
+		{Role: llm.System}, {Role: llm.User, Content: "x"}, {Role: llm.Assistant}, {Role: llm.User, Content: "Once more."},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body := last()
+	text, _ := json.Marshal(body)
+	want := `{"max_tokens":4096,"messages":[{"content":[{"text":"x","type":"text"},{"text":"Once more.","type":"text"}],"role":"user"}],"model":"claude-test"`
+	if !strings.HasPrefix(string(text), want) || strings.Contains(string(text), "system") {
+		t.Errorf("got %s", text)
+	}
+}
+
 func TestWhyAnAnswerEnded(t *testing.T) {
 	for reason, want := range map[string]string{
 		"max_tokens": llm.FinishLength, "refusal": llm.FinishRefusal, "stop_sequence": llm.FinishStop, "tool_use": llm.FinishToolCalls,
@@ -106,6 +122,7 @@ func TestFailuresAreToldApart(t *testing.T) {
 		"overloaded": {529, nil, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`, llm.CallError{Status: 529, Temporary: true, Message: "Overloaded"}},
 		"too many":   {429, http.Header{"Retry-After": {"2"}}, `{"type":"error","error":{"type":"rate_limit_error","message":"Slow down"}}`, llm.CallError{Status: 429, Temporary: true, Message: "Slow down"}},
 		"a mistake":  {400, nil, `{"type":"error","error":{"type":"invalid_request_error","message":"sk-ant-secret is wrong"}}`, llm.CallError{Status: 400, Message: "(sensitive) is wrong"}},
+		"empty":      {200, nil, `{}`, llm.CallError{Status: 200, Temporary: true, Message: "the answer can't be read: it has no stop_reason"}},
 		"garbled":    {200, nil, `{"content": [`, llm.CallError{Status: 200, Temporary: true, Message: "the answer can't be read"}},
 	} {
 		t.Run(name, func(t *testing.T) {
