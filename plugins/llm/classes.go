@@ -28,7 +28,7 @@ func newClasses(p *plugin.Prepare[args], f form) (task, error) {
 	}
 	var err error
 	if c.all, err = readClasses(p.Args.Classes); err == nil {
-		err = checkClasses(c.all, c.multiple)
+		err = c.check()
 	}
 	if err != nil {
 		return nil, plugin.ArgumentErrorf("classes", "%w", err)
@@ -36,18 +36,33 @@ func newClasses(p *plugin.Prepare[args], f form) (task, error) {
 	return c, nil
 }
 
-func checkClasses(all []class, multiple bool) error {
+func (c classes) check() error {
 	seen := map[string]bool{}
-	for _, one := range all {
+	for _, one := range c.all {
 		if strings.TrimSpace(one.name) == "" || seen[one.name] {
 			return fmt.Errorf("The class %q is there twice, or has no name\nGive each class a name of its own.", one.name)
 		}
+		if c.text && c.ambiguous(one.name) {
+			return fmt.Errorf("The class %q can't be told from what else a text answer says\nGive it another name, or leave out answer = \"text\".", one.name)
+		}
 		seen[one.name] = true
 	}
-	if len(all) < 2 && !multiple || len(all) == 0 {
+	if len(c.all) < 2 && !c.multiple || len(c.all) == 0 {
 		return fmt.Errorf("There is nothing to choose between\nName two classes at least.")
 	}
 	return nil
+}
+
+// ambiguous says whether a text that names the class may mean something else:
+// several labels, none of them, or that the model can't tell.
+func (c classes) ambiguous(name string) bool {
+	switch {
+	case bare(name) == "":
+		return true
+	case c.multiple && (strings.Contains(name, ",") || strings.EqualFold(bare(name), noLabel)):
+		return true
+	}
+	return c.abstain && strings.EqualFold(bare(name), c.unsure)
 }
 
 func readClasses(v cty.Value) ([]class, error) {
@@ -117,7 +132,7 @@ func (c classes) instruction() string {
 	}
 	b.WriteString("\n")
 	if c.multiple {
-		b.WriteString(c.ask("Choose all the labels that fit, which may be none.", "labels", "[the labels]", "the labels, separated by commas"))
+		b.WriteString(c.ask("Choose all the labels that fit, which may be none.", "labels", "[the labels]", "the labels, separated by commas, or with the word "+noLabel))
 		return b.String()
 	}
 	b.WriteString(c.ask("Choose the one label that fits best.", "label", "the label", "the label alone"))
@@ -175,6 +190,8 @@ func (c classes) parse(text string) (answer, error) {
 // given are the labels as the model wrote them.
 func (c classes) given(raw json.RawMessage) ([]string, error) {
 	switch {
+	case c.text && c.multiple && strings.EqualFold(string(raw), noLabel):
+		return nil, nil
 	case c.text && c.multiple:
 		return strings.Split(string(raw), ","), nil
 	case c.text:
@@ -193,7 +210,8 @@ func (c classes) given(raw json.RawMessage) ([]string, error) {
 	return []string{label}, nil
 }
 
-// class is the class that a label names. In text, case and space don't matter.
+// class is the class that a label names. In text, case and what stands around it
+// don't matter.
 func (c classes) class(label string) (string, error) {
 	for _, one := range c.all {
 		if one.name == label {
@@ -203,7 +221,7 @@ func (c classes) class(label string) (string, error) {
 	if c.text {
 		var found []string
 		for _, one := range c.all {
-			if strings.EqualFold(strings.TrimSpace(label), one.name) {
+			if strings.EqualFold(bare(label), bare(one.name)) {
 				found = append(found, one.name)
 			}
 		}

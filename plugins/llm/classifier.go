@@ -31,13 +31,13 @@ const (
 // description. The error's first line is its summary.
 func NewClassifier(given cty.Value, answer string) (*Classifier, error) {
 	all, err := readClasses(given)
-	if err == nil {
-		err = checkClasses(all, false)
-	}
 	if err != nil {
 		return nil, err
 	}
 	c := &Classifier{classes: classes{form: form{text: answer == AnswerText}, all: all}, asPrompted: answer == AnswerPrompt}
+	if err := c.classes.check(); err != nil {
+		return nil, err
+	}
 	if c.asPrompted {
 		return c, nil
 	}

@@ -32,7 +32,7 @@ type args struct {
 	Range    []float64                `quern:"range" doc:"The lowest and the highest score, as in '[1, 5]': the row gets a number between them."`
 	Pairwise map[string]plugin.Column `quern:"pairwise" type:"string" doc:"Two texts to choose between, each under a name, as in '{ old = row.a, new = row.b }'. The model sees both orders. The label is the name of the better one, or 'tie'."`
 
-	Abstain bool   `quern:"abstain" default:"false" doc:"Whether the model may say that it can't tell. The row then has no label, and has not failed. The same goes for a model that declines to answer."`
+	Abstain bool   `quern:"abstain" default:"false" doc:"Whether the model may say that it can't tell. The row then has no label, and has not failed. The same goes for a model that declines to answer; of free text, for that alone."`
 	Explain bool   `quern:"explain" default:"false" doc:"Whether the model is asked for its reasons, before the label; they are in the column NAME_explanation."`
 	Samples int    `quern:"samples" default:"1" doc:"How often each row is asked for. The label is what most answers say, and NAME_confidence their share. A model whose temperature is 0 says the same each time; of one with a seed, each further draw has the next seed."`
 	Answer  string `quern:"answer" default:"\"json\"" oneof:"json,text" doc:"The form in which the model answers: JSON by a schema, or text that holds the label alone, for models that are too small for JSON. Extraction takes JSON."`

@@ -161,6 +161,27 @@ func TestARowMayHaveSeveralClasses(t *testing.T) {
 	}
 }
 
+func TestTextsTellNoneOfTheClassesFromNotBeingAbleToTell(t *testing.T) {
+	got := label(t, texts("None.", "unknown", `"rate", U.S.`, ""), map[string]any{
+		"model": saying(), "text": plugintest.Row("text"), "classes": []string{"U.S.", "rate"}, "multiple": true, "abstain": true, "answer": "text",
+	})
+	if labels := fmt.Sprintf("%s", got.Column("topic")); labels != `[[] <nil> ["U.S.","rate"] <nil>]` || len(got.Failures) != 1 {
+		t.Errorf("labels: %s, failures: %v", labels, got.Failures)
+	}
+}
+
+func TestFreeTextThatIsDeclinedIsNoFailureWhereARowMayHaveNone(t *testing.T) {
+	declines := plugintest.ModelDouble{Chat: func(*llm.Request, int) (*llm.Response, error) {
+		return &llm.Response{Refusal: "I must not.", FinishReason: llm.FinishRefusal}, nil
+	}}
+	for abstain, failures := range map[bool]int{false: 1, true: 0} {
+		got := label(t, texts("x"), map[string]any{"model": declines, "text": plugintest.Row("text"), "abstain": abstain})
+		if len(got.Failures) != failures || got.Column("topic")[0] != nil {
+			t.Errorf("abstain = %t: %v, failures: %v", abstain, got.Column("topic"), got.Failures)
+		}
+	}
+}
+
 func TestAScoreIsTheMedianOfTheDrawsAndInRange(t *testing.T) {
 	got := label(t, texts(`{"score": 4}|{"score": 5}|{"score": 4.0}`, `{"score": 9}`), map[string]any{
 		"model": saying(), "text": plugintest.Row("text"), "range": []float64{1, 5}, "samples": 3,
@@ -266,6 +287,9 @@ func TestMistakesInTheArgumentsAreTold(t *testing.T) {
 		"two forms":          {map[string]any{"classes": []string{"a", "b"}, "range": []float64{0, 1}}, "classes and range are written"},
 		"one class":          {map[string]any{"classes": []string{"a"}}, "nothing to choose between"},
 		"a class twice":      {map[string]any{"classes": []string{"a", "a"}}, `"a" is there twice`},
+		"a class none":       {map[string]any{"classes": []string{"a", "None"}, "answer": "text", "abstain": true}, `"None" can't be told`},
+		"a class of two":     {map[string]any{"classes": []string{"a, b", "c"}, "answer": "text", "multiple": true}, `"a, b" can't be told`},
+		"reasons for text":   {map[string]any{"explain": true}, "no form to explain in"},
 		"an empty range":     {map[string]any{"range": []float64{2, 1}}, "two ends"},
 		"a schema of a list": {map[string]any{"schema": `{"type": "array"}`}, `has to be "object"`},
 		"an unknown schema":  {map[string]any{"schema": plugintest.Unknown{}}, "known when planning"},

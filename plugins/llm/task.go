@@ -39,6 +39,8 @@ type answer struct {
 // form is what tasks have in common.
 type form struct {
 	text, abstain, explain bool
+	// unsure is the word of a text for not being able to tell.
+	unsure string
 }
 
 // newTask finds the one that the arguments describe.
@@ -57,7 +59,10 @@ func newTask(p *plugin.Prepare[args]) (task, error) {
 			kinds = append(kinds, k.name)
 		}
 	}
-	f := form{text: a.Answer == "text", abstain: a.Abstain, explain: a.Explain}
+	f := form{text: a.Answer == "text", abstain: a.Abstain, explain: a.Explain, unsure: noLabel}
+	if a.Multiple {
+		f.unsure = "unknown" // having none of the labels is something else
+	}
 	switch {
 	case len(kinds) > 1:
 		return nil, plugin.ArgumentErrorf(kinds[1], "A label has one form\n%s are written; keep one of them.", strings.Join(kinds, " and "))
@@ -65,8 +70,8 @@ func newTask(p *plugin.Prepare[args]) (task, error) {
 		return nil, plugin.ArgumentErrorf("multiple", "Several labels need classes\nWrite classes, the labels that there are.")
 	case f.text && f.explain:
 		return nil, plugin.ArgumentErrorf("explain", "A text answer holds the label alone\nLeave out answer = \"text\", or explain.")
-	case len(kinds) == 0 && (f.explain || f.abstain):
-		return nil, plugin.ArgumentErrorf("", "Free text has no form to explain or abstain in\nAsk for it in the prompt.")
+	case len(kinds) == 0 && f.explain:
+		return nil, plugin.ArgumentErrorf("explain", "Free text has no form to explain in\nAsk for it in the prompt.")
 	case len(kinds) == 0:
 		return free{}, nil
 	case kinds[0] == "classes":
@@ -158,7 +163,7 @@ func (f form) ask(what, field, of, plain string) string {
 	if f.text {
 		text := what + " Answer with " + plain + ", without any other words."
 		if f.abstain {
-			text += " If you can't tell, answer with: none"
+			text += " If you can't tell, answer with: " + f.unsure
 		}
 		return text
 	}
@@ -198,9 +203,9 @@ func (f form) object(field string, property any) json.RawMessage {
 func (f form) read(text, field string) (json.RawMessage, answer, error) {
 	a := answer{values: []any{nil}}
 	if f.text {
-		text = strings.Trim(strings.TrimSpace(text), "\"'`.* \n")
+		text = bare(text)
 		switch {
-		case f.abstain && strings.EqualFold(text, "none"):
+		case f.abstain && strings.EqualFold(text, f.unsure):
 			return nil, a, nil
 		case text == "":
 			return nil, a, errors.New("it is empty")
@@ -228,3 +233,9 @@ func (f form) read(text, field string) (json.RawMessage, answer, error) {
 	}
 	return raw, a, nil
 }
+
+// noLabel is the word of a text for no label.
+const noLabel = "none"
+
+// bare is a text without what models put around a word.
+func bare(text string) string { return strings.Trim(strings.TrimSpace(text), "\"'`.* \n") }
