@@ -181,6 +181,7 @@ func (d *decoder) impureIn(e hclsyntax.Expression) bool {
 func (d *decoder) allowed(a *argument, v cty.Value, subject hcl.Range) bool {
 	if a.Sensitive {
 		d.errorf(subject, "Secret in the configuration", "The argument %q is sensitive, and a value that is written here would stand in files and plans in clear. Take it from a variable with sensitive = true.", a.Name)
+		d.diags[len(d.diags)-1].Extra = diag.Secret{}
 		return false
 	}
 	if len(a.OneOf) == 0 || v.Type() != cty.String || slices.Contains(a.OneOf, v.AsString()) {

@@ -29,3 +29,7 @@ func Warningf(subject *hcl.Range, summary, format string, args ...any) *hcl.Diag
 	d.Severity = hcl.DiagWarning
 	return d
 }
+
+// Secret is the Extra of a diagnostic whose subject is a secret: it is not
+// shown.
+type Secret struct{}

@@ -64,7 +64,17 @@ func (p *printer) snippet(d *hcl.Diagnostic) *Snippet {
 		Values:         values(d),
 	}
 	s.HighlightEnd = max(s.HighlightStart, s.HighlightEnd)
+	if d.Extra == (Secret{}) {
+		s.hide()
+	}
 	return s
+}
+
+// hide takes the subject out of the code.
+func (s *Snippet) hide() {
+	const hidden = "(sensitive)"
+	s.Code = s.Code[:s.HighlightStart] + hidden + s.Code[s.HighlightEnd:]
+	s.HighlightEnd = s.HighlightStart + len(hidden)
 }
 
 // lastByte is where a range's last line is looked for: a range that ends
