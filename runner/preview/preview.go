@@ -94,7 +94,10 @@ func (u Use) textOf(ctx context.Context, f From, of *plan.RowArg, row int64) (*s
 	if err != nil {
 		return nil, err
 	}
-	if row < 0 || row >= m.Dataset.Rows {
+	switch {
+	case m.Dataset.Rows == 0:
+		return nil, fmt.Errorf("there is no row %d: %s has no rows", row, in.Address)
+	case row < 0, row >= m.Dataset.Rows:
 		return nil, fmt.Errorf("there is no row %d: %s has rows 0 to %d", row, in.Address, m.Dataset.Rows-1)
 	}
 	shards, err := m.Dataset.Files(f.Store.Blobs, of.Expr.Columns)
