@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/fingerprint"
@@ -100,31 +101,67 @@ func (r *run) bindLanguage(m *plan.Model) (*modelhost.Language, error) {
 	}
 	return &modelhost.Language{
 		Address: m.Address, Name: textAttr(bound.Config, "name"), Plugin: m.Plugin, Definition: definition,
-		Instance: instance, Info: m.Info, Seed: wholeAttr(bound.Config, "seed"), Secrets: secretTexts(bound, r.secrets(secrets)), Connect: r.connect(m.Plugin),
+		Instance: instance, Info: m.Info, Defaults: parameters(bound.Config), Secrets: secretTexts(bound, r.secrets(secrets)), Connect: r.connect(m.Plugin),
 	}, nil
 }
 
-func textAttr(config cty.Value, name string) string {
+// parameters are what a model's block says of requests, by the names that
+// providers have in common.
+func parameters(config cty.Value) llm.Request {
+	return llm.Request{
+		Temperature: numberAttr(config, "temperature"), TopP: numberAttr(config, "top_p"),
+		MaxTokens: wholeAttr(config, "max_tokens"), Seed: wholeAttr(config, "seed"), Stop: textsAttr(config, "stop"),
+	}
+}
+
+// attr is an argument's value; null where there is none.
+func attr(config cty.Value, name string, want cty.Type) cty.Value {
 	if !config.Type().HasAttribute(name) {
-		return ""
+		return cty.NullVal(want)
 	}
-	v := config.GetAttr(name)
-	if v.IsNull() || v.Type() != cty.String {
-		return ""
+	v, err := convert.Convert(config.GetAttr(name), want)
+	if err != nil {
+		return cty.NullVal(want) // a type's own argument of that name
 	}
-	return v.AsString()
+	return v
+}
+
+func textAttr(config cty.Value, name string) string {
+	if v := attr(config, name, cty.String); !v.IsNull() {
+		return v.AsString()
+	}
+	return ""
+}
+
+func numberAttr(config cty.Value, name string) *float64 {
+	v := attr(config, name, cty.Number)
+	if v.IsNull() {
+		return nil
+	}
+	f, _ := v.AsBigFloat().Float64()
+	return &f
 }
 
 func wholeAttr(config cty.Value, name string) *int64 {
-	if !config.Type().HasAttribute(name) {
-		return nil
-	}
-	v := config.GetAttr(name)
-	if v.IsNull() || v.Type() != cty.Number {
+	v := attr(config, name, cty.Number)
+	if v.IsNull() {
 		return nil
 	}
 	n, _ := v.AsBigFloat().Int64()
 	return &n
+}
+
+func textsAttr(config cty.Value, name string) (texts []string) {
+	v := attr(config, name, cty.List(cty.String))
+	if v.IsNull() {
+		return nil
+	}
+	for _, e := range v.AsValueSlice() {
+		if !e.IsNull() {
+			texts = append(texts, e.AsString())
+		}
+	}
+	return texts
 }
 
 // secretTexts are the values that no message may show: those of sensitive

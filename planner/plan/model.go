@@ -49,7 +49,7 @@ type ModelInfo struct {
 	TokensPerMinute   float64 `json:"tokens_per_minute,omitempty"`
 	// TimeoutSeconds of one attempt; 0: the host's.
 	TimeoutSeconds float64 `json:"timeout_seconds,omitempty"`
-	// Retries are attempts beyond the first; 0: the host's.
+	// Retries are attempts beyond the first.
 	Retries int64 `json:"retries,omitempty"`
 	// Cache is set where answers may be kept and given again.
 	Cache bool `json:"cache,omitempty"`

@@ -44,22 +44,7 @@ type Price struct {
 // Complete returns a request with what the model's block says and the request
 // does not.
 func (s *Sampling) Complete(r *llm.Request) *llm.Request {
-	out := *r
-	out.Temperature = first(r.Temperature, s.Temperature)
-	out.TopP = first(r.TopP, s.TopP)
-	out.MaxTokens = first(r.MaxTokens, s.MaxTokens)
-	out.Seed = first(r.Seed, s.Seed)
-	if r.Stop == nil {
-		out.Stop = s.Stop
-	}
-	return &out
-}
-
-func first[T any](a, b *T) *T {
-	if a != nil {
-		return a
-	}
-	return b
+	return r.Or(&llm.Request{Temperature: s.Temperature, TopP: s.TopP, MaxTokens: s.MaxTokens, Seed: s.Seed, Stop: s.Stop})
 }
 
 // Info is what quern has to know of a model; table is nil where no prices are

@@ -78,7 +78,7 @@ func put[T any](ctx context.Context, hub *Hub, q *question[T]) (reply[T], llm.Sp
 			span.fail(err, nil)
 			return none, spent, err
 		}
-		if kind == final || failed > q.retries() {
+		if kind == final || failed > q.Info.Retries {
 			span.fail(nil, r.err)
 			return none, spent, refusal{r.err}
 		}
@@ -95,12 +95,6 @@ func try[T any](ctx context.Context, hub *Hub, q *question[T]) (r reply[T], spen
 		return r, spent, err
 	}
 	expected := func() amount { return q.expected(q.estimated, q.most, q.request != nil) }
-	if err := wait(ctx, q.requests, 1); err != nil {
-		return r, spent, err
-	}
-	if err := wait(ctx, q.tokens, int(expected().tokens)); err != nil {
-		return r, spent, err
-	}
 	if err := q.window.enter(ctx); err != nil {
 		return r, spent, err
 	}
@@ -119,6 +113,13 @@ func try[T any](ctx context.Context, hub *Hub, q *question[T]) (r reply[T], spen
 		return r, spent, err
 	}
 	defer func() { hub.budget.settle(reserved, spent) }()
+	// Last, so that nothing comes between leave to ask and asking: what had
+	// leave and waited would go out together with what got it later.
+	taken, err := q.allowed(ctx, expected)
+	if err != nil {
+		return r, spent, err
+	}
+	defer func() { q.tokens.settle(taken, spent.Tokens()) }()
 	r, err = attempt(ctx, hub, q)
 	if err != nil {
 		return r, spent, err

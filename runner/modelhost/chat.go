@@ -52,7 +52,7 @@ func (h *Host) answerChat(ctx context.Context, req *pluginv1.HostServiceChatRequ
 
 // chat returns an answer that is complete with what the host adds.
 func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text []byte, draw int64) (*llm.Response, error) {
-	sent, err := e.drawn(request, text, draw)
+	request, sent, err := e.drawn(request, text, draw)
 	if err != nil {
 		return nil, err
 	}
@@ -108,20 +108,18 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 	return e.complete(answer, shared || answer.Cached), nil
 }
 
-// drawn is the text of a request as it is sent. With a fixed seed all draws
+// drawn is a request, and its text, as it is sent. With a fixed seed all draws
 // would be the same one: each further draw has the next seed.
-func (e *endpoint) drawn(request *llm.Request, text []byte, draw int64) ([]byte, error) {
-	seed := e.Seed
-	if request.Seed != nil {
-		seed = request.Seed
-	}
+func (e *endpoint) drawn(request *llm.Request, text []byte, draw int64) (*llm.Request, []byte, error) {
+	seed := request.Or(&e.Defaults).Seed
 	if seed == nil || draw == 0 {
-		return text, nil
+		return request, text, nil
 	}
 	other := *request
 	next := *seed + draw
 	other.Seed = &next
-	return other.Encode()
+	text, err := other.Encode()
+	return &other, text, err
 }
 
 func (e *endpoint) askChat(ctx context.Context, client pluginv1.PluginServiceClient, request []byte) (reply[*llm.Response], error) {

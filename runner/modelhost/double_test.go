@@ -113,9 +113,11 @@ type bench struct {
 	dir    string
 	double *double
 	info   plan.ModelInfo
-	budget *plan.Budget
-	hub    *Hub
-	host   *Host
+	// defaults are what the model's block says of requests.
+	defaults llm.Request
+	budget   *plan.Budget
+	hub      *Hub
+	host     *Host
 	// stage ends when the host ends the stage.
 	stage  context.Context
 	report []error
@@ -123,7 +125,7 @@ type bench struct {
 
 func newBench(t *testing.T, d *double) *bench {
 	return &bench{t: t, dir: t.TempDir(), double: d, info: plan.ModelInfo{
-		Capabilities: []string{plan.CanChat, plan.CanEmbed}, Cache: true, MaxConcurrency: 8,
+		Capabilities: []string{plan.CanChat, plan.CanEmbed}, Cache: true, MaxConcurrency: 8, Retries: 5,
 		Price: &plan.Price{Input: price(1e6), Output: price(2e6)}, // 1 and 2 a token
 	}}
 }
@@ -146,7 +148,7 @@ func (b *bench) open() *bench {
 
 func (b *bench) language() *Language {
 	return &Language{
-		Address: "model.m", Name: "double", Plugin: "test", Definition: "sha256:d", Info: b.info,
+		Address: "model.m", Name: "double", Plugin: "test", Definition: "sha256:d", Info: b.info, Defaults: b.defaults,
 		Instance: &pluginv1.Instance{Kind: "model", Type: "test", Address: "model.m"},
 		Secrets:  []string{"hunter2-the-key"},
 		Connect:  func(context.Context) (pluginv1.PluginServiceClient, error) { return b.double, nil },

@@ -26,8 +26,9 @@ type Language struct {
 	Definition string
 	Instance   *pluginv1.Instance
 	Info       plan.ModelInfo
-	// Seed that its block sets; nil: none.
-	Seed *int64
+	// Defaults are what its block says of requests that say nothing themselves:
+	// temperature, seed and so on. The plugin adds them.
+	Defaults llm.Request
 	// Secrets are values that no message may show.
 	Secrets []string
 	// Connect starts the plugin when it does not run yet.
@@ -39,11 +40,9 @@ func (l *Language) Can(capability string) bool {
 	return slices.Contains(l.Info.Capabilities, capability)
 }
 
-// Defaults where a model says nothing of its own.
-const (
-	defaultTimeout = 2 * time.Minute
-	defaultRetries = 5
-)
+// defaultTimeout is how long an attempt may take where a model says nothing of
+// its own.
+const defaultTimeout = 2 * time.Minute
 
 // endpoint is a language model with what all who call it during a run share.
 type endpoint struct {
@@ -51,7 +50,7 @@ type endpoint struct {
 	window   *window
 	health   *health
 	requests *rate.Limiter // nil: not limited
-	tokens   *rate.Limiter
+	tokens   *allowance    // nil: not limited
 	usual    usual
 	redactor *strings.Replacer
 	chats    wire.Streams[pluginv1.ChatRequest, pluginv1.ChatResponse]
@@ -60,28 +59,22 @@ type endpoint struct {
 func newEndpoint(ctx context.Context, l *Language, now func() time.Time) *endpoint {
 	e := &endpoint{
 		Language: l, window: newWindow(l.Info), health: newHealth(ctx, l.Address, now),
-		requests: perMinute(l.Info.RequestsPerMinute), tokens: perMinute(l.Info.TokensPerMinute),
+		requests: perMinute(l.Info.RequestsPerMinute), tokens: newAllowance(l.Info.TokensPerMinute, now()),
 		redactor: newRedactor(l.Secrets),
 	}
 	e.chats.Context = ctx
 	return e
 }
 
-// perMinute is a limiter that lets through what two seconds allow at once, and
-// everything evenly over a minute.
-func perMinute(n float64) *rate.Limiter {
-	if n <= 0 {
-		return nil
+// allowed waits until the model's limits allow one more call, and returns for
+// how many tokens it counts.
+func (e *endpoint) allowed(ctx context.Context, expected func() amount) (tokens int64, err error) {
+	if e.requests != nil {
+		if err := e.requests.Wait(ctx); err != nil {
+			return 0, err
+		}
 	}
-	return rate.NewLimiter(rate.Limit(n/60), max(1, int(n/30)))
-}
-
-// wait waits until n more may pass.
-func wait(ctx context.Context, l *rate.Limiter, n int) error {
-	if l == nil {
-		return nil
-	}
-	return l.WaitN(ctx, min(n, l.Burst()))
+	return e.tokens.take(ctx, func() int64 { return expected().tokens })
 }
 
 func (e *endpoint) timeout() time.Duration {
@@ -89,13 +82,6 @@ func (e *endpoint) timeout() time.Duration {
 		return time.Duration(s * float64(time.Second))
 	}
 	return defaultTimeout
-}
-
-func (e *endpoint) retries() int64 {
-	if e.Info.Retries > 0 {
-		return e.Info.Retries
-	}
-	return defaultRetries
 }
 
 // ---- what no message may show
@@ -186,8 +172,11 @@ func estimate(r *llm.Request) int64 {
 
 func (e *endpoint) expected(estimated, most int64, answers bool) amount {
 	input, output := e.usual.expect(estimated, most)
-	if !answers {
+	switch {
+	case !answers:
 		output = 0
+	case e.Info.MaxTokens > 0:
+		output = min(output, e.Info.MaxTokens)
 	}
 	a := amount{tokens: input + output}
 	if cost := e.Info.Price.Cost(input, 0, output); cost != nil {

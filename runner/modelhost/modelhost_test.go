@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
@@ -384,19 +386,92 @@ func TestABudgetInMoneyNeedsAPrice(t *testing.T) {
 	}
 }
 
-func TestRequestsPerMinuteAreKeptTo(t *testing.T) {
-	bubble(t, func() {
-		b := newBench(t, &double{chat: echo})
-		b.info.Cache = false
-		b.info.RequestsPerMinute = 60
-		b.open()
-		defer b.close()
-		started := time.Now()
-		b.askAll(62, 20, func(i int) string { return fmt.Sprint(i) })
-		if took := time.Since(started); took < 59*time.Second || took > 62*time.Second {
-			t.Fatalf("62 requests took %s", took)
+func TestWithoutRetriesAFailureIsFinal(t *testing.T) {
+	b := newBench(t, &double{chat: func(context.Context, int64, string) (*llm.Response, *pluginv1.CallError) {
+		return nil, failing(500, true, "no")
+	}})
+	b.info.Retries = 0
+	b.open()
+	defer b.close()
+	if _, callErr, err := b.ask("x"); err != nil || callErr == nil || b.double.calls.Load() != 1 {
+		t.Fatalf("%v, %v after %d calls", callErr, err, b.double.calls.Load())
+	}
+}
+
+// most is how many of the times lie within a minute at most.
+func most(at []time.Time) int {
+	slices.SortFunc(at, time.Time.Compare)
+	most, from := 0, 0
+	for i, t := range at {
+		for t.Sub(at[from]) >= time.Minute {
+			from++
 		}
-	})
+		most = max(most, i-from+1)
+	}
+	return most
+}
+
+func TestInNoMinuteAreMoreRequestsMadeThanAllowed(t *testing.T) {
+	for limit, calls := range map[float64]int{1: 4, 7: 20, 60: 150, 600: 1500} {
+		bubble(t, func() {
+			var mu sync.Mutex
+			var at []time.Time
+			b := newBench(t, &double{chat: func(ctx context.Context, n int64, text string) (*llm.Response, *pluginv1.CallError) {
+				mu.Lock()
+				at = append(at, time.Now())
+				mu.Unlock()
+				if n == 2 {
+					time.Sleep(50 * time.Second) // while the others have leave
+				}
+				return echo(ctx, n, text)
+			}})
+			b.info.Cache, b.info.RequestsPerMinute, b.info.MaxConcurrency = false, limit, 1
+			b.open()
+			defer b.close()
+			started := time.Now()
+			b.askAll(calls, 20, func(i int) string { return fmt.Sprint(i) })
+			if n := most(at); n > int(limit) {
+				t.Errorf("%d requests within a minute, %v are allowed", n, limit)
+			}
+			if took, best := time.Since(started), float64(calls)/limit; took.Minutes() > best*1.1+1 {
+				t.Errorf("%d requests, %v a minute, took %s", calls, limit, took)
+			}
+		})
+	}
+}
+
+func TestInNoMinuteAreMoreTokensUsedThanAllowed(t *testing.T) {
+	const limit = 12000
+	for name, tokens := range map[string]int64{"few": 15, "as expected": 270, "many": 2000} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func() {
+				calls := int(3 * limit / tokens)
+				var mu sync.Mutex
+				var at []time.Time // of as many tokens
+				b := newBench(t, &double{chat: func(ctx context.Context, n int64, text string) (*llm.Response, *pluginv1.CallError) {
+					mu.Lock()
+					at = append(at, time.Now())
+					mu.Unlock()
+					time.Sleep(100 * time.Millisecond)
+					answer, _ := echo(ctx, n, text)
+					answer.Usage = llm.Usage{Input: 10, Output: tokens - 10}
+					return answer, nil
+				}})
+				b.info.Cache, b.info.TokensPerMinute, b.info.MaxConcurrency = false, limit, 4
+				b.open()
+				defer b.close()
+				started := time.Now()
+				b.askAll(calls, 20, func(i int) string { return fmt.Sprint(i) })
+				// The first calls are made before it is known how long answers are.
+				if n := int64(most(at)) * tokens; n > limit+4*tokens {
+					t.Errorf("%d tokens within a minute, %d are allowed", n, limit)
+				}
+				if took := time.Since(started).Minutes(); took > 3.3 {
+					t.Errorf("three minutes' tokens took %.1f minutes", took)
+				}
+			})
+		})
+	}
 }
 
 func TestEmbeddingsAreAskedForOnceAText(t *testing.T) {
@@ -443,15 +518,23 @@ func TestEachCallHasASpanWithoutTexts(t *testing.T) {
 			return nil, failing(400, false, "no")
 		}
 		return echo(ctx, n, text)
-	}}).open()
+	}})
+	half, most, tokens, seed := 0.5, 0.9, int64(77), int64(5)
+	b.defaults = llm.Request{Temperature: &half, TopP: &most, MaxTokens: &tokens, Seed: &seed, Stop: []string{"END"}}
+	b.open()
 	defer b.close()
 	b.hub.tracer = traceTo(sdktrace.WithSpanProcessor(spans), func(error) {})
 	for _, text := range []string{"the question", "the question", "bad"} {
 		b.ask(text)
 	}
+	again := request("the question")
+	again.Draw = 2
+	if _, err := b.host.answerChat(b.stage, again); err != nil {
+		t.Fatal(err)
+	}
 	ended := spans.Ended()
-	if len(ended) != 2 {
-		t.Fatalf("%d spans for two calls", len(ended))
+	if len(ended) != 3 {
+		t.Fatalf("%d spans for three calls", len(ended))
 	}
 	got := map[string]string{}
 	for _, a := range ended[0].Attributes() {
@@ -460,7 +543,11 @@ func TestEachCallHasASpanWithoutTexts(t *testing.T) {
 	want := map[string]string{
 		"gen_ai.operation.name": "chat", "gen_ai.provider.name": "test", "gen_ai.request.model": "double", "quern.model": "model.m",
 		"gen_ai.usage.input_tokens": "10", "gen_ai.usage.output_tokens": "5", "gen_ai.response.finish_reasons": `["stop"]`,
-		"gen_ai.response.model": "double-1",
+		"gen_ai.response.model": "double-1", "gen_ai.request.temperature": "0.5", "gen_ai.request.top_p": "0.9", "gen_ai.request.max_tokens": "77",
+		"gen_ai.request.seed": "5", "gen_ai.request.stop_sequences": `["END"]`,
+	}
+	if !slices.Contains(ended[2].Attributes(), attribute.Int64("gen_ai.request.seed", 7)) {
+		t.Errorf("the third draw has %v", ended[2].Attributes())
 	}
 	if ended[0].Name() != "chat double" || !reflect.DeepEqual(got, want) {
 		t.Fatalf("%s has %v", ended[0].Name(), got)

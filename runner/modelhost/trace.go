@@ -97,14 +97,17 @@ func (t *tracer) start(ctx context.Context, e *endpoint, operation string, r *ll
 		attribute.String("quern.model", e.Address),
 	}
 	_, s := t.Start(ctx, strings.TrimSpace(operation+" "+e.Name), trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(append(attrs, requestAttributes(r)...)...))
+		trace.WithAttributes(append(attrs, requestAttributes(r, &e.Defaults)...)...))
 	return span{s}
 }
 
-func requestAttributes(r *llm.Request) (attrs []attribute.KeyValue) {
+// requestAttributes are the parameters of a chat, also those that the model's
+// block gives.
+func requestAttributes(r, defaults *llm.Request) (attrs []attribute.KeyValue) {
 	if r == nil {
 		return nil
 	}
+	r = r.Or(defaults)
 	if r.Temperature != nil {
 		attrs = append(attrs, attribute.Float64("gen_ai.request.temperature", *r.Temperature))
 	}
@@ -157,7 +160,7 @@ func (s span) fail(err error, failure *pluginv1.CallError) {
 	switch {
 	case failure != nil:
 		text = failure.GetMessage()
-		if status := failure.GetStatus(); status > 0 {
+		if status := failure.GetStatus(); status >= 400 { // below: the answer can't be read
 			kind = strconv.Itoa(int(status))
 		}
 	case err != nil:

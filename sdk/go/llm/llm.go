@@ -8,6 +8,7 @@ package llm
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"sync/atomic"
 )
@@ -28,6 +29,19 @@ type Request struct {
 	// LogProbs asks for the log-probabilities of the answer's tokens, where
 	// the model offers them.
 	LogProbs bool `json:"logprobs,omitempty"`
+}
+
+// Or returns the request with the parameters that it leaves open as others say.
+func (r *Request) Or(defaults *Request) *Request {
+	out := *r
+	out.Temperature = cmp.Or(r.Temperature, defaults.Temperature)
+	out.TopP = cmp.Or(r.TopP, defaults.TopP)
+	out.MaxTokens = cmp.Or(r.MaxTokens, defaults.MaxTokens)
+	out.Seed = cmp.Or(r.Seed, defaults.Seed)
+	if r.Stop == nil {
+		out.Stop = defaults.Stop
+	}
+	return &out
 }
 
 // Roles of messages.
