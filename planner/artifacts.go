@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -188,7 +189,7 @@ func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key st
 		d.errorf(e.Range(), "Artifact is not known", "Which artifact the argument %q takes depends on a result that is not there yet. Make the choice by a variable.", a.Name)
 		return nil
 	case !ok:
-		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes %s, and this is %s.", a.Name, a.holds(), typeTitle(v.Type()))
+		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes %s, and this is %s.", a.Name, a.holds(), whatIs(v))
 		return nil
 	case h.port == nil:
 		d.errorf(e.Range(), "No artifact of its own", "%s", h.advice(a))
@@ -209,6 +210,22 @@ func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key st
 		in.Of = a.rowsOf
 	}
 	return &plan.Arg{Input: in}
+}
+
+// whatIs says what a value is that was to be an artifact: of all the instances
+// of a stage with count or for_each, that one of them has to be named.
+func whatIs(v cty.Value) string {
+	t := v.Type()
+	if v.IsMarked() || !v.IsKnown() || v.IsNull() || !t.IsObjectType() && !t.IsTupleType() {
+		return typeTitle(t)
+	}
+	for it := v.ElementIterator(); it.Next(); {
+		_, element := it.Element()
+		if h, ok := handleOf(element); ok {
+			return fmt.Sprintf("several: name one, such as %s", h)
+		}
+	}
+	return typeTitle(t)
 }
 
 // typeTitle is a type as messages call it.

@@ -84,7 +84,7 @@ func (b *builder) report(diags ...*hcl.Diagnostic) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.diags = append(b.diags, diags...)
+	b.diags = append(b.diags, funcs.Explain(diags)...)
 	return hcl.Diagnostics(diags).HasErrors()
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/funcs"
 )
 
 // Values are everything that an output of a module could refer to: variables,
@@ -45,5 +46,5 @@ func (v *Values) Eval(text, filename string) (cty.Value, hcl.Diagnostics) {
 		return cty.DynamicVal, b.sorted()
 	}
 	value, diags := e.Value(b.scope(&r).values)
-	return value, append(b.sorted(), diags...)
+	return value, append(b.sorted(), funcs.Explain(diags)...)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -130,9 +131,14 @@ func (a *application) plan(ctx context.Context, w *workspace, st *state.State) (
 	return p, printPlan(a.ui, p, "text")
 }
 
+// nothingToDo says so. No run comes of it, but who reads events gets a stream
+// that begins and ends as any other.
 func (a *application) nothingToDo(p *plan.Plan) error {
 	if a.cmd.Bool("json") {
-		return a.ui.json(events.Event{Time: time.Now().UTC(), Type: events.RunDone, Summary: &events.Summary{Status: string(runner.Done)}})
+		now, display := time.Now().UTC(), a.display()
+		display.Event(events.Event{Time: now, Type: events.RunStarted, Run: &events.Run{Format: events.Format, Environment: p.Environment, Destroy: p.Destroy}})
+		display.Event(events.Event{Time: now, Type: events.RunDone, Summary: &events.Summary{Status: string(runner.Done), Actions: map[string]int{}}})
+		return display.Close()
 	}
 	if a.file != "" {
 		return printPlan(a.ui, p, "text")
@@ -235,8 +241,11 @@ func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, cmd 
 	lease, err := s.States().Lock(ctx, env, owner, cmd.Duration("lock-timeout"), func(h state.Holder) {
 		ui.notef("Waiting for the state of environment %q, which is held by %s.\n", env, h)
 	})
-	if err != nil {
+	if held := (*state.Locked)(nil); errors.As(err, &held) {
 		return nil, fmt.Errorf("the state of environment %q is in use\n%w", env, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the state of environment %q cannot be changed\n%w", env, err)
 	}
 	if lease.TookOver != nil {
 		ui.notef("Took over the lease of a command that is gone: %s.\n", *lease.TookOver)

@@ -42,7 +42,7 @@ func (s standing) name() string {
 
 // standingIn lists the artifacts of a state by address.
 func standingIn(st *state.State) []standing {
-	var all []standing
+	all := []standing{}
 	for _, address := range slices.Sorted(maps.Keys(st.Instances)) {
 		outputs := st.Instances[address].Outputs
 		for _, port := range slices.Sorted(maps.Keys(outputs)) {
@@ -252,7 +252,7 @@ func (v *verified) found(err error) {
 }
 
 func verify(ctx context.Context, ui *terminal, s *store.Store, wanted []standing, asJSON bool) error {
-	var all []verified
+	all := []verified{}
 	bad := map[string]int{}
 	for _, w := range wanted {
 		v := verified{standing: w, OK: true, Status: artifactOK}

@@ -43,7 +43,7 @@ func listRuns(ui *terminal, cmd *cli.Command, runs *history.Store) error {
 		// The others can be shown all the same.
 		ui.diagnose(hcl.Diagnostics{{Severity: hcl.DiagWarning, Summary: "Runs are missing from the list", Detail: err.Error()}})
 	}
-	var shown []*history.Run
+	shown := []*history.Run{}
 	most := cmd.Int("n")
 	for _, r := range all {
 		if (most == 0 || len(shown) < most) && (!cmd.IsSet("env") || r.Environment == cmd.String("env")) {

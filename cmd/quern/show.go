@@ -116,7 +116,7 @@ func printRows(ctx context.Context, ui *terminal, s *store.Store, m *dataset.Man
 		return err
 	}
 	var rows [][]string
-	for rec, err := range data.Read(ctx, shards, nil, n) {
+	for rec, err := range data.Read(ctx, shards, m.Schema.Names(), n) {
 		if err != nil {
 			return err
 		}

@@ -85,13 +85,12 @@ func stateMoveCommand(ui *terminal) *cli.Command {
 				return err
 			}
 			from, to := given[0], given[1]
-			return changeState(ctx, ui, cmd, func(st *state.State) error {
-				if err := moveInstance(st, from, to); err != nil {
-					return err
-				}
-				ui.printf("Moved %s to %s.\n", from, to)
-				return nil
-			})
+			err = changeState(ctx, ui, cmd, func(st *state.State) error { return moveInstance(st, from, to) })
+			if err != nil {
+				return err
+			}
+			ui.printf("Moved %s to %s.\n", from, to)
+			return nil
 		},
 	}
 }
@@ -129,17 +128,25 @@ func stateRemoveCommand(ui *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return changeState(ctx, ui, cmd, func(st *state.State) error {
+			var forgotten []string
+			err = changeState(ctx, ui, cmd, func(st *state.State) error {
 				for _, a := range given {
 					inst, err := instanceAt(st, a)
 					if err != nil {
 						return err
 					}
 					delete(st.Instances, inst.Address)
-					ui.printf("Forgot %s.\n", inst.Address)
+					forgotten = append(forgotten, inst.Address)
 				}
 				return nil
 			})
+			if err != nil {
+				return err
+			}
+			for _, a := range forgotten {
+				ui.printf("Forgot %s.\n", a)
+			}
+			return nil
 		},
 	}
 }
@@ -235,7 +242,11 @@ func instanceAt(st *state.State, given string) (*state.Instance, error) {
 }
 
 func printInstance(ui *terminal, s *store.Store, inst *state.Instance) error {
-	ui.printf("%s  (%s %q)\n", inst.Address, inst.Kind, inst.Type)
+	what := inst.Kind
+	if inst.Type != "" { // gates have none
+		what += " " + strconv.Quote(inst.Type)
+	}
+	ui.printf("%s  (%s)\n", inst.Address, what)
 	field := func(name, text string) {
 		if text != "" {
 			ui.printf("  %-13s %s\n", name, text)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -61,13 +62,21 @@ func keyString(k cty.Value) string {
 func Parse(s string) (Instance, error) {
 	traversal, diags := hclsyntax.ParseTraversalAbs([]byte(s), "", hcl.InitialPos)
 	if diags.HasErrors() {
-		return Instance{}, fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean, with [\"KEY\"] or [0] behind it for one of several instances.", s)
+		return Instance{}, malformed(s)
+	}
+	if kind := traversal.RootName(); len(traversal) > 1 && !IsKind(kind) {
+		return Instance{}, fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean. There is no kind %q, only %s and %s.", s, kind,
+			strings.Join(Kinds[:len(Kinds)-1], ", "), Kinds[len(Kinds)-1])
 	}
 	inst, rest, ok := FromTraversal(traversal)
 	if !ok || len(rest) > 0 {
-		return Instance{}, fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean, with [\"KEY\"] or [0] behind it for one of several instances.", s)
+		return Instance{}, malformed(s)
 	}
 	return inst, nil
+}
+
+func malformed(s string) error {
+	return fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean, with [\"KEY\"] or [0] behind it for one of several instances.", s)
 }
 
 // FromTraversal reads the stage or instance that a traversal begins with and

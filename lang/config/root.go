@@ -37,6 +37,9 @@ var foreign = map[string]string{
 	"outputs":          `Each output has a block: output "NAME" { value = … }.`,
 	"models":           `Each model has a block: model "TYPE" "NAME" { name = … }.`,
 	"prompts":          `Each prompt has a block: prompt "NAME" { user = … }.`,
+	"module":           `All files of a folder make up one pipeline: put these blocks into files beside this one.`,
+	"moved":            `A stage that was renamed keeps what it has made; quern state mv FROM TO moves it in the state.`,
+	"removed":          `A stage is removed by taking its block out; quern state rm ADDRESS forgets one whose deployment is to stay.`,
 	"check":            `A condition over the pipeline is a gate: gate "NAME" { condition = …, error_message = … }.`,
 	"required_plugins": `Required plugins stand inside the quern block: quern { required_plugins { … } }.`,
 }

@@ -62,8 +62,7 @@ func checkFunction(call *hclsyntax.FunctionCallExpr, s *Scope) hcl.Diagnostics {
 			"%s() gives another result at every call, so what is made with it could never be reused. Pass the value in through a variable instead.", call.Name)}
 	}
 	if !hasFunction(s.Eval, call.Name) {
-		return hcl.Diagnostics{diag.Errorf(&call.NameRange, "Unknown function",
-			"There is no function named %q.%s", call.Name, diag.Suggest(call.Name, functionNames(s.Eval)))}
+		return hcl.Diagnostics{funcs.Unknown(call.Name, &call.NameRange)}
 	}
 	return nil
 }

@@ -33,13 +33,3 @@ func hasFunction(ctx *hcl.EvalContext, name string) bool {
 	}
 	return false
 }
-
-func functionNames(ctx *hcl.EvalContext) []string {
-	var all []string
-	for ; ctx != nil; ctx = ctx.Parent() {
-		for name := range ctx.Functions {
-			all = append(all, name)
-		}
-	}
-	return all
-}

@@ -90,7 +90,7 @@ func (d folder) open(path string) (*os.File, error) {
 	f, err := os.Open(full)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no file %s in %s", path, d)
+		return nil, fmt.Errorf("there is no file %s%s", path, d.whence(path))
 	case err != nil:
 		return nil, fmt.Errorf("open %s: %w", path, reason(err))
 	}
@@ -99,6 +99,18 @@ func (d folder) open(path string) (*os.File, error) {
 		return nil, fmt.Errorf("%s is a folder, not a file", path)
 	}
 	return f, nil
+}
+
+// whence says from where a relative path starts.
+func (d folder) whence(path string) string {
+	if filepath.IsAbs(path) || strings.HasPrefix(path, "~") {
+		return ""
+	}
+	base, err := filepath.Abs(string(d))
+	if err != nil {
+		return ""
+	}
+	return " in " + filepath.ToSlash(base)
 }
 
 func reason(err error) error {

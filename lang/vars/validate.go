@@ -34,7 +34,7 @@ func (r *resolver) validate(values map[string]cty.Value) {
 func (r *resolver) check(v *config.Variable, c config.Condition, ctx *hcl.EvalContext) {
 	result, diags := c.Condition.Value(ctx)
 	if diags.HasErrors() {
-		r.diags = append(r.diags, diags...)
+		r.diags = append(r.diags, funcs.Explain(diags)...)
 		return
 	}
 	result, _ = result.UnmarkDeep()
@@ -57,7 +57,7 @@ const booleanHint = "Compare with ==, or ask with can(…)."
 func (r *resolver) message(c config.Condition, ctx *hcl.EvalContext) string {
 	v, diags := c.ErrorMessage.Value(ctx)
 	if diags.HasErrors() {
-		r.diags = append(r.diags, diags...)
+		r.diags = append(r.diags, funcs.Explain(diags)...)
 		return "The value is not valid."
 	}
 	if value.IsSensitive(v) {

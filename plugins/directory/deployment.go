@@ -27,7 +27,7 @@ const doc = `Puts an artifact's files into a folder of this machine, and exchang
 
 The path is a symbolic link to the current release. A program that opens files through it sees one whole release or another, never a mixture. Earlier releases stay beside it, in a hidden folder, as many as ` + "`keep`" + ` says.
 
-What stands at the path and was not made by quern is never overwritten: it is an error. Of two deployments to one path the later has it; the earlier shows at its next plan that it was taken over, and leaves it alone when it is taken down. A release that was changed by hand is noticed at the next plan and put right by the next apply.
+What stands at the path and was not made by quern is never overwritten: it is an error, and a plan shows that something is in the way. Of two deployments to one path the later has it, as its plan says; the earlier shows at its next plan that it was taken over, and leaves it alone when it is taken down. A release that was changed by hand is noticed at the next plan and put right by the next apply.
 
 It reports ` + "`path`" + ` (as configured), ` + "`digest`" + ` (of the artifact that stands there), ` + "`release`" + ` (the release's folder), ` + "`files`" + `, ` + "`bytes`" + ` and ` + "`drift`" + ` (how it differs from what was deployed; empty: not at all).
 
@@ -113,7 +113,7 @@ func (d deployment) Read(_ context.Context, r *plugin.DeploymentRead[args]) (*pl
 // Plan compares what stands there with what is wanted.
 func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlan[args]) (*plugin.Planned, error) {
 	if r.Prior == nil {
-		return &plugin.Planned{Action: plugin.Create}, nil
+		return &plugin.Planned{Action: plugin.Create, Changes: d.inTheWay(r)}, nil
 	}
 	n, err := notesOf(r.Prior)
 	if err != nil {
@@ -126,6 +126,7 @@ func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlan[args]) (*pl
 	}
 	if r.Known("path") && r.Args.Path != n.Path {
 		change(plugin.Replace, plugin.Change{Argument: "path", Before: n.Path, After: r.Args.Path, ForcesReplacement: true})
+		out.Changes = append(out.Changes, d.inTheWay(r)...)
 	}
 	digest, drift := attribute(r.Prior, "digest"), attribute(r.Prior, "drift")
 	stands := digest
@@ -141,6 +142,26 @@ func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlan[args]) (*pl
 		change(plugin.Update, plugin.Change{Argument: "keep", Before: fmt.Sprint(n.Keep), After: fmt.Sprint(r.Args.Keep)})
 	}
 	return out, nil
+}
+
+// inTheWay shows what a new deployment finds at its path: one that is taken
+// over, or what is not quern's, so that nobody trains for hours to learn it.
+func (d deployment) inTheWay(r *plugin.DeploymentPlan[args]) []plugin.Change {
+	if !r.Known("path") {
+		return nil
+	}
+	p := newPlace(d.root(), r.Args.Path)
+	name, err := p.current()
+	if err == nil {
+		_, err = p.owner()
+	}
+	switch {
+	case err != nil:
+		return []plugin.Change{{Argument: "path", Before: p.shown + " (not made by quern: it will not be overwritten)", After: p.shown}}
+	case name != "":
+		return []plugin.Change{{Argument: "path", Before: p.shown + " (of another deployment, which loses it)", After: p.shown}}
+	}
+	return nil
 }
 
 // Apply writes a release, unless it is there, and points the link to it.

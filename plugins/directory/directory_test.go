@@ -181,6 +181,9 @@ func TestWhatQuernDidNotMakeIsNeverOverwritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := listing(t, d.root)
+			if action, changes := d.planned(); action != plugin.Create || !strings.Contains(changes, "not made by quern") {
+				t.Errorf("planned: %v %s", action, changes)
+			}
 			if err := d.Apply(); err == nil || !strings.Contains(err.Error(), "is not quern's to change") {
 				t.Errorf("error: %v", err)
 			}
@@ -362,6 +365,9 @@ func TestOfTwoDeploymentsToOnePathTheLaterHasIt(t *testing.T) {
 	first.apply()
 	second := deployIn(t, first.root)
 	second.model("two!")
+	if action, changes := second.planned(); action != plugin.Create || !strings.Contains(changes, "of another deployment") {
+		t.Errorf("%v %s", action, changes)
+	}
 	second.apply()
 	if action, changes := first.planned(); action != plugin.Update || !strings.Contains(changes, "another deployment has taken the path over") {
 		t.Errorf("%v %s", action, changes)

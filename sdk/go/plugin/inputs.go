@@ -32,9 +32,13 @@ type DatasetInput struct {
 // their own. The files are read only.
 func (d *DatasetInput) Shards() []data.Shard { return d.shards }
 
-// Batches reads columns, in the order given; none given: all of them. A batch
-// is released when the loop goes on: who keeps it calls Retain.
+// Batches reads columns, in the order given; none given: all of them, in the
+// order of the schema. A batch is released when the loop goes on: who keeps it
+// calls Retain.
 func (d *DatasetInput) Batches(ctx context.Context, columns ...string) iter.Seq2[arrow.RecordBatch, error] {
+	if len(columns) == 0 {
+		columns = d.Schema.Names()
+	}
 	return data.Read(ctx, d.shards, columns, batchRows)
 }
 
