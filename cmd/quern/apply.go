@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner"
@@ -186,7 +187,7 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 			}
 			display.Event(e)
 		},
-	}, w.store.Runs(), about())
+	}, w.store.Runs(), about(w.module))
 	if closeErr := display.Close(); err == nil {
 		err = closeErr
 	}
@@ -197,12 +198,24 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 }
 
 // about is what the history keeps of how this run came to be.
-func about() history.Run {
+func about(module *config.Module) history.Run {
 	commit, dirty := gitCommit()
-	return history.Run{
-		Command: strings.Join(append([]string{"quern"}, os.Args[1:]...), " "),
-		Commit:  commit, Dirty: dirty,
+	return history.Run{Command: commandLine(os.Args[1:], module.Variables), Commit: commit, Dirty: dirty}
+}
+
+// commandLine is what the user wrote, but for the values of sensitive variables,
+// which are kept nowhere.
+func commandLine(args []string, variables map[string]*config.Variable) string {
+	shown := []string{"quern"}
+	for _, arg := range args {
+		assignment := strings.TrimPrefix(strings.TrimLeft(arg, "-"), "var=")
+		name, _, given := strings.Cut(assignment, "=")
+		if v := variables[strings.TrimSpace(name)]; given && v != nil && v.Sensitive {
+			arg = strings.TrimSuffix(arg, assignment) + name + "=(sensitive value)"
+		}
+		shown = append(shown, arg)
 	}
+	return strings.Join(shown, " ")
 }
 
 func (a *application) display() progress.Display {

@@ -166,7 +166,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`(?m)^Estimate: about [\d.]+ (s|min)( and \d+ stages? whose time is not known)?\.\n`), ""},
 	{regexp.MustCompile(`, about [\d.]+ (s|min)\b( and \d+ stages? whose time is not known)?`), ""},
 	{regexp.MustCompile(`sha256:[0-9a-f]{12,}`), "sha256:…"},
-	{regexp.MustCompile(`\b\d{8}-\d{6}-[0-9a-f]{6}\b`), "RUN"},
+	{regexp.MustCompile(`\b\d{8}-\d{6}-[0-9a-f]{8}\b`), "RUN"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "TIME"},
 	{regexp.MustCompile(`\b\d{1,2} [A-Z][a-z]+ 20\d\d\b`), "DATE"},
 	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b`), "N.Ns"},

@@ -4,6 +4,7 @@ package history
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -95,10 +96,12 @@ type Estimate struct {
 	Money        *float64 `json:"money,omitempty"`
 }
 
-// NewID makes the ID of a run that starts now. IDs sort by time.
+// NewID makes the ID of a run that starts now. IDs sort by time, those of the
+// same second too: they end in the second's 65,536th and 16 random bits.
 func NewID(now time.Time) (string, error) {
-	var b [3]byte
-	if _, err := rand.Read(b[:]); err != nil {
+	var b [4]byte
+	binary.BigEndian.PutUint16(b[:], uint16(int64(now.Nanosecond())<<16/int64(time.Second)))
+	if _, err := rand.Read(b[2:]); err != nil {
 		return "", err
 	}
 	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b[:]), nil

@@ -24,8 +24,8 @@ func TestRunsAreListedNewestFirst(t *testing.T) {
 	s, _ := newStore(t)
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var ids []string
-	for i := range 3 {
-		id, err := history.NewID(start.Add(time.Duration(i) * time.Hour))
+	for _, after := range []time.Duration{0, time.Millisecond, time.Hour} {
+		id, err := history.NewID(start.Add(after))
 		if err != nil {
 			t.Fatal(err)
 		}
