@@ -76,11 +76,6 @@ func (l *loader) checkReferences() {
 	for _, p := range m.Plugins {
 		l.references(inPlugin, BodyReferences(p.Body))
 	}
-	for _, b := range []*Block{m.Settings.Store, m.Settings.Engine} {
-		if b != nil {
-			l.references(inSettings, BodyReferences(b.Body))
-		}
-	}
 	if b := m.Settings.Budget; b != nil {
 		l.expressions(inSettings, b.Money, b.Tokens, b.Seconds)
 	}

@@ -83,9 +83,7 @@ quern {
     acme = { source = "example.com/acme", version = "~> 1.2" }
     side = "2.0.0"
   }
-  store "local" {
-    path = ".quern"
-  }
+  store "local" {}
   budget {
     money  = 10
     tokens = var.tokens

@@ -65,10 +65,9 @@ type RequiredPlugin struct {
 	Range   hcl.Range
 }
 
-// Block is a typed settings block: store "local" { … }.
+// Block is a typed settings block: store "local" {}.
 type Block struct {
 	Type  string
-	Body  *hclsyntax.Body
 	Range hcl.Range
 }
 

@@ -59,13 +59,22 @@ func (l *loader) again(at hcl.Range, what string, other hcl.Range) {
 	l.add(diag.Errorf(&at, "Duplicate "+what, "The %s is set already, at %s. Remove one of them.", what, place(other)))
 }
 
+// localType is the one type of stores and of engines that there is: the folder
+// .quern, and this machine.
+const localType = "local"
+
 // typed takes a store or engine block.
 func (l *loader) typed(was *Block, b *hclsyntax.Block) *Block {
 	if was != nil {
 		l.again(b.DefRange(), b.Type, was.Range)
 		return was
 	}
-	return &Block{Type: b.Labels[0], Body: b.Body, Range: b.DefRange()}
+	if b.Labels[0] != localType {
+		l.add(diag.Errorf(b.LabelRanges[0].Ptr(), "Unknown type of "+b.Type, "There is no %s %q. The only type is %q, which needs no block.", b.Type, b.Labels[0], localType))
+		return was
+	}
+	l.content(b.Body, schema{what: "a local " + b.Type})
+	return &Block{Type: b.Labels[0], Range: b.DefRange()}
 }
 
 func (l *loader) budget(b *hclsyntax.Block) {
