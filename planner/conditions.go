@@ -192,7 +192,7 @@ func (b *builder) decideGate(n *node) {
 		case known && holds:
 		case known:
 			n.Action = plan.Check
-			n.Reasons = append(n.Reasons, plan.Reason{Code: "condition", Subject: c.Test.Text, Text: "does not hold: " + b.message(c, nil)})
+			n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseCondition, Subject: c.Test.Text, Text: "does not hold: " + b.message(c, nil)})
 		default:
 			n.Action = plan.Check
 			for _, r := range waitsFor(c.Test.Refs) {
@@ -210,7 +210,7 @@ func (b *builder) decideGate(n *node) {
 func waitsFor(refs []string) []plan.Reason {
 	var reasons []plan.Reason
 	for _, r := range refs {
-		reasons = append(reasons, plan.Reason{Code: "upstream", Subject: r, Text: "waits for " + r})
+		reasons = append(reasons, plan.Reason{Code: plan.BecauseUpstream, Subject: r, Text: "waits for " + r})
 	}
 	return reasons
 }

@@ -96,7 +96,7 @@ func (b *builder) decideResult(n *node) {
 	}()
 	switch {
 	case b.replaced(n):
-		n.run(plan.Reason{Code: "replace", Text: "a new result was asked for by -replace"})
+		n.run(plan.Reason{Code: plan.BecauseReplaced, Text: "a new result was asked for by -replace"})
 	case n.ActionKey == "":
 		b.decideUnknown(n)
 	case n.prior != nil && n.prior.ActionKey == n.ActionKey:
@@ -115,20 +115,20 @@ func (b *builder) decideUnknown(n *node) {
 	waits := n.waits()
 	switch {
 	case n.prior == nil:
-		n.run(plan.Reason{Code: "new", After: n.summary, Text: "is new"})
+		n.run(plan.Reason{Code: plan.BecauseNew, After: n.summary, Text: "is new"})
 	case n.Definition != "" && n.Definition != n.prior.Definition:
 		n.run(append(n.compare(), waits...)...)
 	case len(waits) == 0:
 		// A source that was not looked at.
 		n.Action = plan.MayRun
-		n.Reasons = []plan.Reason{{Code: "source", Text: "the source was not looked at"}}
+		n.Reasons = []plan.Reason{{Code: plan.BecauseSource, Text: "the source was not looked at"}}
 	default:
 		n.Action, n.Reasons = plan.MayRun, waits
 	}
 }
 
 func newReason() plan.Reason {
-	return plan.Reason{Code: "new", Text: "is new"}
+	return plan.Reason{Code: plan.BecauseNew, Text: "is new"}
 }
 
 // waits names the upstream instances whose results are not known.
@@ -147,7 +147,7 @@ func (n *node) waits() []plan.Reason {
 	}
 	var reasons []plan.Reason
 	for _, address := range sortedKeys(upstream) {
-		reasons = append(reasons, plan.Reason{Code: "upstream", Subject: address, Text: "waits for " + address})
+		reasons = append(reasons, plan.Reason{Code: plan.BecauseUpstream, Subject: address, Text: "waits for " + address})
 	}
 	return reasons
 }
@@ -159,7 +159,7 @@ func (b *builder) decideKept(n *node) {
 	case bad != nil:
 		n.run(plan.Reason{Code: bad.code, Text: bad.text})
 	case n.prior.Errors > 0:
-		n.run(plan.Reason{Code: "failed", Text: plural(int(n.prior.Errors), "row") + " failed and will be tried again"})
+		n.run(plan.Reason{Code: plan.BecauseFailed, Text: plural(int(n.prior.Errors), "row") + " failed and will be tried again"})
 	default:
 		n.result, n.Action = r, plan.Keep
 	}
@@ -171,7 +171,7 @@ func (b *builder) decideOther(n *node) {
 	entry, err := b.Store.Actions.Get(n.ActionKey)
 	reasons := n.compare()
 	if err != nil {
-		n.run(append(reasons, plan.Reason{Code: "damaged", Text: "what the store had for it is damaged: " + err.Error()})...)
+		n.run(append(reasons, plan.Reason{Code: plan.BecauseDamaged, Text: "what the store had for it is damaged: " + err.Error()})...)
 		return
 	}
 	if entry == nil || entry.Errors > 0 {
@@ -200,7 +200,7 @@ func (n *node) madeBefore(e *action.Entry) plan.Reason {
 		}
 		text += " on " + e.Created.Format("2 January 2006")
 	}
-	return plan.Reason{Code: "reuse", Subject: e.Address, Text: text}
+	return plan.Reason{Code: plan.BecauseReused, Subject: e.Address, Text: text}
 }
 
 // replaced says whether -replace names the instance.

@@ -239,7 +239,7 @@ func (b *builder) gateReasons(n *node) {
 		if s := b.byAddress[a.Stage]; s != nil {
 			for _, g := range s.instances {
 				if g.Address == d && g.Action == plan.Check {
-					n.Reasons = append(n.Reasons, plan.Reason{Code: "depends", Subject: d, Text: "only if " + d + " holds"})
+					n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseDepends, Subject: d, Text: "only if " + d + " holds"})
 				}
 			}
 		}
@@ -308,7 +308,7 @@ func removals(gone map[string]*state.Instance, why string) []*plan.Node {
 func removal(i *state.Instance, address, why string) *plan.Node {
 	n := &plan.Node{
 		Address: address, Kind: i.Kind, Type: i.Type, Plugin: i.Plugin,
-		Action: plan.Forget, Reasons: []plan.Reason{{Code: "removed", Text: why}},
+		Action: plan.Forget, Reasons: []plan.Reason{{Code: plan.BecauseRemoved, Text: why}},
 	}
 	if i.Deployment != nil {
 		n.Action, n.Mode = plan.Delete, plan.ModeDeploy

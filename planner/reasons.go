@@ -12,11 +12,11 @@ import (
 // compare says in what an instance's keys differ from those in the state.
 func (n *node) compare() []plan.Reason {
 	if n.prior == nil {
-		return []plan.Reason{{Code: "new", After: n.summary, Text: "is new"}}
+		return []plan.Reason{{Code: plan.BecauseNew, After: n.summary, Text: "is new"}}
 	}
 	reasons := compareFields(n.prior.Preimage, n.Preimage, n.summary)
 	if len(reasons) == 0 {
-		return []plan.Reason{{Code: "upstream", Text: "its key differs from that of its result"}}
+		return []plan.Reason{{Code: plan.BecauseUpstream, Text: "its key differs from that of its result"}}
 	}
 	return reasons
 }
@@ -59,8 +59,8 @@ func compareFields(before []action.Field, after []plan.Field, summary string) []
 // withoutConsequences drops that the columns of an output changed where an
 // argument says why.
 func withoutConsequences(reasons []plan.Reason) []plan.Reason {
-	isOutput := func(r plan.Reason) bool { return strings.HasPrefix(r.Subject, "output") && r.Code == "argument" }
-	if !slices.ContainsFunc(reasons, func(r plan.Reason) bool { return r.Code == "argument" && !isOutput(r) }) {
+	isOutput := func(r plan.Reason) bool { return strings.HasPrefix(r.Subject, "output") && r.Code == plan.BecauseArgument }
+	if !slices.ContainsFunc(reasons, func(r plan.Reason) bool { return r.Code == plan.BecauseArgument && !isOutput(r) }) {
 		return reasons
 	}
 	return slices.DeleteFunc(reasons, isOutput)
@@ -84,21 +84,21 @@ func reasonFor(name, before, after string, had, has bool, summary string) (plan.
 	}
 	switch first {
 	case "type":
-		return plan.Reason{Code: "argument", Subject: "type", Before: before, After: after, Text: "its type changed from " + before + " to " + after}, true
+		return plan.Reason{Code: plan.BecauseArgument, Subject: "type", Before: before, After: after, Text: "its type changed from " + before + " to " + after}, true
 	case "behaviour":
-		return plan.Reason{Code: "behaviour", Before: before, After: after, Text: "the plugin gives other results since its behaviour version " + after + " (was " + before + ")"}, true
+		return plan.Reason{Code: plan.BecauseBehaviour, Before: before, After: after, Text: "the plugin gives other results since its behaviour version " + after + " (was " + before + ")"}, true
 	case "source":
 		text := "the source changed"
 		if summary != "" {
 			text += ": " + summary
 		}
-		return plan.Reason{Code: "source", Text: text}, true
+		return plan.Reason{Code: plan.BecauseSource, Text: text}, true
 	case "input":
 		return inputReason(rest, before, after, change)
 	case "output":
-		return plan.Reason{Code: "argument", Subject: name, Before: before, After: after, Text: strings.TrimSpace(name) + change}, true
+		return plan.Reason{Code: plan.BecauseArgument, Subject: name, Before: before, After: after, Text: strings.TrimSpace(name) + change}, true
 	case "blocks":
-		return plan.Reason{Code: "argument", Subject: "blocks", Before: before, After: after, Text: "the blocks or their order changed"}, true
+		return plan.Reason{Code: plan.BecauseArgument, Subject: "blocks", Before: before, After: after, Text: "the blocks or their order changed"}, true
 	case "row":
 		if strings.HasSuffix(rest, " type") {
 			return plan.Reason{}, false
@@ -108,7 +108,7 @@ func reasonFor(name, before, after string, had, has bool, summary string) (plan.
 	if subject == "" {
 		subject = first
 	}
-	return plan.Reason{Code: "argument", Subject: subject, Before: before, After: after, Text: subject + change}, true
+	return plan.Reason{Code: plan.BecauseArgument, Subject: subject, Before: before, After: after, Text: subject + change}, true
 }
 
 // inputReason is about a field of an input: "tickets column text", "tickets
@@ -120,9 +120,9 @@ func inputReason(rest, before, after, change string) (plan.Reason, bool) {
 		if before == "" || after == "" {
 			return plan.Reason{}, false
 		}
-		return plan.Reason{Code: "column", Subject: key, Before: before, After: after, Text: key + " has " + after + " rows (had " + before + ")"}, true
+		return plan.Reason{Code: plan.BecauseColumn, Subject: key, Before: before, After: after, Text: key + " has " + after + " rows (had " + before + ")"}, true
 	case what == "digest":
-		return plan.Reason{Code: "upstream", Subject: key, Text: key + change}, true
+		return plan.Reason{Code: plan.BecauseUpstream, Subject: key, Text: key + change}, true
 	case strings.HasPrefix(what, "column "):
 		column := strings.TrimPrefix(what, "column ")
 		switch change {
@@ -131,9 +131,9 @@ func inputReason(rest, before, after, change string) (plan.Reason, bool) {
 		case " was taken away":
 			change = " is no longer read"
 		}
-		return plan.Reason{Code: "column", Subject: key + "." + column, Text: "column " + column + " of " + key + change}, true
+		return plan.Reason{Code: plan.BecauseColumn, Subject: key + "." + column, Text: "column " + column + " of " + key + change}, true
 	}
-	return plan.Reason{Code: "upstream", Subject: key, Before: before, After: after, Text: what + " of " + key + change}, true
+	return plan.Reason{Code: plan.BecauseUpstream, Subject: key, Before: before, After: after, Text: what + " of " + key + change}, true
 }
 
 // cutInput takes an input's field apart. Keys may hold spaces.
@@ -155,7 +155,7 @@ func withoutRepetition(reasons []plan.Reason) []plan.Reason {
 	at := map[string]int{}
 	var out []plan.Reason
 	for _, r := range reasons {
-		if r.Code != "argument" {
+		if r.Code != plan.BecauseArgument {
 			out = append(out, r)
 			continue
 		}

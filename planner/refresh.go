@@ -146,7 +146,7 @@ func (b *builder) readDeployment(n *node, service pluginv1.PluginServiceClient, 
 	}
 	if resp.State == nil {
 		n.Deployment = nil
-		n.Reasons = append(n.Reasons, plan.Reason{Code: "drift", Text: "what was deployed is gone"})
+		n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseDrift, Text: "what was deployed is gone"})
 		return true
 	}
 	d, err := deploymentFromProto(resp.State)
@@ -155,7 +155,7 @@ func (b *builder) readDeployment(n *node, service pluginv1.PluginServiceClient, 
 		return false
 	}
 	if n.Deployment.Value != nil && d.Value != nil && !d.Value.Value.RawEquals(n.Deployment.Value.Value) {
-		n.Reasons = append(n.Reasons, plan.Reason{Code: "drift", Text: "what was deployed is not what stands there now"})
+		n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseDrift, Text: "what was deployed is not what stands there now"})
 	}
 	n.Deployment = d
 	return true
@@ -211,7 +211,7 @@ func (b *builder) decideDeployment(n *node, a pluginv1.DeploymentAction, known b
 	}
 	if b.replaced(n) && n.Deployment != nil {
 		n.Action = plan.Replace
-		n.Reasons = append(n.Reasons, plan.Reason{Code: "replace", Text: "a new one was asked for by -replace"})
+		n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseReplaced, Text: "a new one was asked for by -replace"})
 	}
 	if n.Action == plan.Keep {
 		return

@@ -25,7 +25,8 @@ type result struct {
 // unusable says why a result that should be there can't be used: Code is
 // missing or damaged.
 type unusable struct {
-	code, text string
+	code plan.ReasonCode
+	text string
 }
 
 // load reads the manifests of a result and makes sure that all files are
@@ -56,9 +57,9 @@ func unusableBy(port string, err error) *unusable {
 		what = fmt.Sprintf("its output %q", port)
 	}
 	if missing := (*blob.Missing)(nil); errors.As(err, &missing) {
-		return &unusable{"missing", what + " is no longer in the store"}
+		return &unusable{plan.BecauseMissing, what + " is no longer in the store"}
 	}
-	return &unusable{"damaged", fmt.Sprintf("%s is damaged: %s", what, err)}
+	return &unusable{plan.BecauseDamaged, fmt.Sprintf("%s is damaged: %s", what, err)}
 }
 
 // blobsOf are the files that an artifact consists of.

@@ -75,6 +75,6 @@ func (b *builder) takesOver(n *node, address string) bool {
 	}
 	b.taken[address] = true
 	n.MovedFrom = address
-	n.Reasons = append([]plan.Reason{{Code: "moved", Subject: address, Text: "takes over what stands there as " + address}}, n.Reasons...)
+	n.Reasons = append([]plan.Reason{{Code: plan.BecauseMoved, Subject: address, Text: "takes over what stands there as " + address}}, n.Reasons...)
 	return true
 }

@@ -103,7 +103,7 @@ func (r *run) existing(w *work, res *StageResult) (*action.Entry, error) {
 
 // forced says whether a new result was asked for.
 func forced(n *plan.Node) bool {
-	return slices.ContainsFunc(n.Reasons, func(reason plan.Reason) bool { return reason.Code == "replace" })
+	return slices.ContainsFunc(n.Reasons, func(reason plan.Reason) bool { return reason.Code == plan.BecauseReplaced })
 }
 
 func (r *run) produce(ctx context.Context, w *work, res *StageResult) (*product, error) {

@@ -186,19 +186,6 @@ type Node struct {
 	Range diag.Range `json:"range"`
 }
 
-// Reason says why an action was chosen, for a person.
-type Reason struct {
-	// Code is one of: new, argument, source, column, behaviour, upstream,
-	// replace, missing, damaged, removed, drift, failed, depends, moved.
-	Code string `json:"code"`
-	// Subject: the argument, column or upstream address it is about.
-	Subject string `json:"subject,omitempty"`
-	Before  string `json:"before,omitempty"`
-	After   string `json:"after,omitempty"`
-	// Text is the whole reason in words.
-	Text string `json:"text"`
-}
-
 // Field is one part of a key's preimage: "argument query", "behaviour",
 // "input tickets column text". Long values stand in full.
 type Field struct {

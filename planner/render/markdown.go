@@ -79,7 +79,7 @@ func markdownOutputs(w *bufio.Writer, p *plan.Plan) {
 func markdownDetails(w *bufio.Writer, p *plan.Plan) {
 	for _, n := range p.Nodes {
 		for _, r := range n.Reasons {
-			if r.Code == "argument" && (r.Before != "" || r.After != "") {
+			if r.Code == plan.BecauseArgument && (r.Before != "" || r.After != "") {
 				markdownDiff(w, n.Address+": "+r.Text, r.Before, r.After)
 			}
 		}

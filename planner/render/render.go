@@ -38,7 +38,7 @@ func symbol(n *plan.Node) string {
 }
 
 func isNew(n *plan.Node) bool {
-	return len(n.Reasons) > 0 && n.Reasons[0].Code == "new"
+	return len(n.Reasons) > 0 && n.Reasons[0].Code == plan.BecauseNew
 }
 
 // phrases say what will happen to an instance.

@@ -160,17 +160,17 @@ func (t *text) node(n *plan.Node) {
 
 func (t *text) reason(r plan.Reason) {
 	switch r.Code {
-	case "new":
+	case plan.BecauseNew:
 		if r.After != "" {
 			t.printf("        %s\n", r.After)
 		}
 		return
-	case "removed":
+	case plan.BecauseRemoved:
 		if t.destroying {
 			return
 		}
 	}
-	if r.Code != "argument" || (r.Before == "" && r.After == "") {
+	if r.Code != plan.BecauseArgument || (r.Before == "" && r.After == "") {
 		t.printf("        %s\n", indented(r.Text, "        "))
 		return
 	}
@@ -189,7 +189,7 @@ func grouped(reasons []plan.Reason) []plan.Reason {
 			input, column = r.Subject[:i], r.Subject[i+1:]
 		}
 		_, change, found := strings.Cut(r.Text, "column "+column+" of "+input)
-		if r.Code != "column" || !ok || !found {
+		if r.Code != plan.BecauseColumn || !ok || !found {
 			out = append(out, r)
 			continue
 		}

@@ -24,7 +24,7 @@ func (t *text) why(e planner.Explanation) {
 	n := &plan.Node{Address: e.Address, Action: e.Action, Reasons: e.Reasons}
 	t.printf("%s %s.\n", t.paint(bold, e.Address), phrase(n))
 	for _, r := range e.Reasons {
-		if r.Code == "new" {
+		if r.Code == plan.BecauseNew {
 			t.printf("    It is new: nothing in the state has its address.\n")
 			continue
 		}
