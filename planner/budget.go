@@ -134,7 +134,7 @@ func (b *builder) checkPrices(p *plan.Plan) {
 // there is none.
 func (n *node) unpriced() *plan.Model {
 	for _, in := range n.inputs {
-		if m := in.node.model; m != nil && m.Info.Price.Cost(1, 0, 1) == nil {
+		if m := in.node.model; m != nil && !m.Info.Priced() {
 			return m
 		}
 	}

@@ -1,6 +1,10 @@
 package plan
 
-import "github.com/quern-dev/quern/lang/diag"
+import (
+	"slices"
+
+	"github.com/quern-dev/quern/lang/diag"
+)
 
 // Capabilities of a language model: ModelInfo.Capabilities. A trained model
 // predicts.
@@ -53,6 +57,16 @@ type ModelInfo struct {
 	Retries int64 `json:"retries,omitempty"`
 	// Cache is set where answers may be kept and given again.
 	Cache bool `json:"cache,omitempty"`
+}
+
+// Priced says whether the prices of all that it bills are known. A model that
+// gives nothing but embeddings bills what is sent.
+func (m *ModelInfo) Priced() bool {
+	output := int64(1)
+	if !slices.Contains(m.Capabilities, CanChat) {
+		output = 0
+	}
+	return m.Price.Cost(1, 0, output) != nil
 }
 
 // Price is money per million tokens; nil is unknown, which is not free.

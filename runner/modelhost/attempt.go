@@ -105,7 +105,7 @@ func try[T any](ctx context.Context, hub *Hub, q *question[T]) (r reply[T], spen
 	if err := q.health.err(); err != nil { // while it waited
 		return r, spent, err
 	}
-	if hub.budget.limitsMoney() && !q.priced() {
+	if hub.budget.limitsMoney() && !q.Info.Priced() {
 		return r, spent, &NoPrice{Model: q.Address}
 	}
 	reserved, err := hub.budget.reserve(ctx, expected)
@@ -135,8 +135,6 @@ func try[T any](ctx context.Context, hub *Hub, q *question[T]) (r reply[T], spen
 	}
 	return r, spent, err
 }
-
-func (e *endpoint) priced() bool { return e.Info.Price.Cost(1, 0, 1) != nil }
 
 // attempt makes one call of the plugin. The error ends the stage, or is the
 // caller's.
