@@ -59,7 +59,9 @@ func compareFields(before []action.Field, after []plan.Field, summary string) []
 // withoutConsequences drops that the columns of an output changed where an
 // argument says why.
 func withoutConsequences(reasons []plan.Reason) []plan.Reason {
-	isOutput := func(r plan.Reason) bool { return strings.HasPrefix(r.Subject, "output") && r.Code == plan.BecauseArgument }
+	isOutput := func(r plan.Reason) bool {
+		return strings.HasPrefix(r.Subject, "output") && r.Code == plan.BecauseArgument
+	}
 	if !slices.ContainsFunc(reasons, func(r plan.Reason) bool { return r.Code == plan.BecauseArgument && !isOutput(r) }) {
 		return reasons
 	}
