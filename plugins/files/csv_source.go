@@ -49,7 +49,21 @@ func (a *csvArgs) check() error {
 	if a.Header && len(a.Columns) > 0 {
 		return plugin.ArgumentErrorf("columns", "The names of the columns stand in the header\nSet header = false if the files have none; to take some of the columns only, name them in schema.")
 	}
+	if a.Skip < 0 {
+		return plugin.ArgumentErrorf("skip", "%d lines can't be passed over\nGive a whole number, 0 or more.", a.Skip)
+	}
+	if err := checkSample(a.SampleRows); err != nil {
+		return err
+	}
 	return checkTextTypes(a.Schema)
+}
+
+// checkSample is of use to all who infer types.
+func checkSample(rows int64) error {
+	if rows < 1 {
+		return plugin.ArgumentErrorf("sample_rows", "Types can't be inferred from %d rows\nGive a whole number, 1 or more.", rows)
+	}
+	return nil
 }
 
 func (a *csvArgs) dialect() (dialect, error) {
@@ -115,6 +129,9 @@ func (a *csvArgs) open(f file, read *atomic.Int64) (*openCSV, error) {
 		return nil, err
 	}
 	text, err := f.text(a.Encoding, read)
+	if errors.Is(err, errUTF16) {
+		return nil, fmt.Errorf("%w\nSet encoding = \"utf-16\".", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +159,7 @@ func (a *csvArgs) header(o *openCSV) error {
 		o.names = slices.Clone(a.Columns)
 		return nil
 	}
-	if err := checkText(o.record); err != nil {
+	if err := o.legible(); err != nil {
 		return fmt.Errorf("%s:%d: %w", o.file.name, o.at, err)
 	}
 	for i, f := range o.fields {
@@ -158,6 +175,14 @@ func (a *csvArgs) header(o *openCSV) error {
 	return nil
 }
 
+// legible makes sure that the record is UTF-8.
+func (o *openCSV) legible() error {
+	if err := checkText(o.record); err != nil {
+		return fmt.Errorf("%w\nSet encoding = \"windows-1252\" or \"latin-1\" if the file is of an older make.", err)
+	}
+	return nil
+}
+
 // width makes sure that the record has as many fields as there are columns.
 func (o *openCSV) width() error {
 	if o.names == nil {
@@ -166,7 +191,7 @@ func (o *openCSV) width() error {
 		}
 	}
 	if len(o.fields) != len(o.names) {
-		return malformed{fmt.Errorf("the row has %s, and there are %s", plural(len(o.fields), "field"), plural(len(o.names), "column"))}
+		return malformed{fmt.Errorf("the row has %s, and there %s", plural(len(o.fields), "field"), are(len(o.names), "column"))}
 	}
 	return nil
 }
@@ -242,7 +267,7 @@ type taker struct {
 }
 
 func (t *taker) parse(o *openCSV) error {
-	if err := checkText(o.record); err != nil {
+	if err := o.legible(); err != nil {
 		return malformed{err}
 	}
 	if err := o.width(); err != nil {
@@ -282,6 +307,13 @@ func (a *csvArgs) null(f field, typ string) bool {
 		}
 	}
 	return false
+}
+
+func are(n int, what string) string {
+	if n == 1 {
+		return "is 1 " + what
+	}
+	return "are " + plural(n, what)
 }
 
 func plural(n int, what string) string {

@@ -37,7 +37,7 @@ source "jsonl" "chats" {
 
 func (a *jsonlArgs) pattern() string { return a.Path }
 
-func (a *jsonlArgs) check() error { return nil }
+func (a *jsonlArgs) check() error { return checkSample(a.SampleRows) }
 
 func (a *jsonlArgs) columns(ctx context.Context, files []file) (data.Schema, error) {
 	if a.Schema != nil {
@@ -95,7 +95,7 @@ func (a *jsonlArgs) sample(ctx context.Context, f file, rows int64, all *object)
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", f.name, lines.line, err)
 		}
-		if list, err := members(line, nil); err == nil {
+		if list, err := members(line, nil); err == nil && checkText(line) == nil {
 			if err := all.add(list); err != nil {
 				return fmt.Errorf("%s:%d: %w", f.name, lines.at, err)
 			}
@@ -164,6 +164,9 @@ type lines struct {
 
 func openLines(f file, read *atomic.Int64) (*lines, error) {
 	text, err := f.text("utf-8", read)
+	if errors.Is(err, errUTF16) {
+		return nil, fmt.Errorf("%w\nJSON is UTF-8: convert the file, for instance with iconv.", err)
+	}
 	if err != nil {
 		return nil, err
 	}

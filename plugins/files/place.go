@@ -142,16 +142,36 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 	}
 	switch {
 	case bytes.HasPrefix(first, []byte{0x1f, 0x8b}):
-		return gzip.NewReader(b)
+		d, err := gzip.NewReader(b)
+		return intact{d}, cutOff(err)
 	case bytes.HasPrefix(first, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		d, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			return nil, err
 		}
-		return d.IOReadCloser(), nil
+		return intact{d.IOReadCloser()}, nil
 	}
 	return io.NopCloser(b), nil
 }
+
+// intact reads decompressed data and says in words that it breaks off. The
+// error of the libraries for that, io.ErrUnexpectedEOF, is also what reading
+// less than was asked for gives at the end of a whole file.
+type intact struct{ io.ReadCloser }
+
+func (i intact) Read(b []byte) (int, error) {
+	n, err := i.ReadCloser.Read(b)
+	return n, cutOff(err)
+}
+
+func cutOff(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the compressed data breaks off: the file is not whole")
+	}
+	return err
+}
+
+var errUTF16 = errors.New("it is UTF-16")
 
 func decode(r io.Reader, name string) (io.Reader, error) {
 	if e := encodings[name]; e != nil {
@@ -167,7 +187,7 @@ func decode(r io.Reader, name string) (io.Reader, error) {
 		_, err := b.Discard(3)
 		return b, err
 	case bytes.HasPrefix(first, []byte{0xff, 0xfe}), bytes.HasPrefix(first, []byte{0xfe, 0xff}):
-		return nil, fmt.Errorf("it is UTF-16\nSet encoding = \"utf-16\".")
+		return nil, errUTF16
 	}
 	return b, nil
 }

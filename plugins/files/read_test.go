@@ -314,6 +314,16 @@ func TestFilesAreJoinedInTheOrderOfTheirNamesWhateverTheirCompression(t *testing
 	}
 }
 
+func TestACompressedFileThatWasCutOffIsAnErrorNotFewerRows(t *testing.T) {
+	gz, zst := compressed(t, "id,text\n"+strings.Repeat("1,some text\n", 100))
+	for name, content := range map[string]string{"a.csv.gz": gz[:len(gz)-12], "a.csv.zst": zst[:len(zst)-12]} {
+		_, got, err := readCSV(t, usualCSV(), folder(t, map[string]string{name: content}))
+		if err == nil || !strings.Contains(err.Error(), "the file is not whole") {
+			t.Errorf("%s: error %v, %v", name, err, got)
+		}
+	}
+}
+
 func TestMistakesAboutCSVFilesAreExplained(t *testing.T) {
 	cases := map[string]struct {
 		files  map[string]string

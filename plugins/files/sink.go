@@ -3,6 +3,7 @@ package files
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -82,6 +83,9 @@ func (s *sink) refuse(name string, line int, content []byte, problem error) erro
 	var m malformed
 	if errors.As(problem, &m) {
 		problem = m.error
+	}
+	if !strings.Contains(problem.Error(), "\n") {
+		problem = fmt.Errorf("%w\nMend it, or set on_error = \"quarantine\", which sets such rows aside and goes on.", problem)
 	}
 	return fmt.Errorf("%s: %w", origin, problem)
 }

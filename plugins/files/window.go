@@ -43,12 +43,23 @@ func (w *window) grow() error {
 	n := copy(w.buf, w.data)
 	// Twice as much as before, so that a long record is looked at but a few
 	// times.
-	m, err := io.ReadAtLeast(w.r, w.buf[n:], max(n, 1))
-	w.data = w.buf[:n+m]
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	err := w.read(n, n+max(n, 1))
+	if errors.Is(err, io.EOF) {
 		w.end = true
 		return nil
 	}
+	return err
+}
+
+// read reads behind the first n bytes of buf until there are least, and makes
+// data of them.
+func (w *window) read(n, least int) (err error) {
+	for n < least && err == nil {
+		var m int
+		m, err = w.r.Read(w.buf[n:])
+		n += m
+	}
+	w.data = w.buf[:n]
 	return err
 }
 
@@ -95,7 +106,7 @@ func checkText(text []byte) error {
 		}
 		at += n
 	}
-	return fmt.Errorf("the text is not UTF-8: byte 0x%02X behind %q\nSet encoding = \"windows-1252\" or \"latin-1\" if the file is of an older make.", text[at], tail(text[:at], 20))
+	return fmt.Errorf("the text is not UTF-8: byte 0x%02X behind %q", text[at], tail(text[:at], 20))
 }
 
 func tail(text []byte, n int) []byte {

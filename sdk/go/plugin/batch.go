@@ -199,7 +199,7 @@ func (b *Batch) SetArray(column string, values arrow.Array) {
 // Fail marks a row as one that could not be worked on; what was set for it is
 // dropped. Temporary: another try may succeed.
 func (b *Batch) Fail(row int, temporary bool, err error) {
-	b.errors = append(b.errors, RowError{Row: row, Message: err.Error(), Temporary: temporary})
+	b.errors = append(b.errors, RowError{Row: row, Message: legible(err.Error()), Temporary: temporary})
 }
 
 // Finished says that one more row is finished, before Map returns: a mapper that

@@ -36,7 +36,7 @@ type RowError struct {
 // diagnostic turns an error into what the user sees. The text up to the first
 // line break is the summary.
 func diagnostic(err error) *pluginv1.Diagnostic {
-	summary, detail, _ := strings.Cut(err.Error(), "\n")
+	summary, detail, _ := strings.Cut(legible(err.Error()), "\n")
 	d := &pluginv1.Diagnostic{
 		Severity: pluginv1.Diagnostic_SEVERITY_ERROR,
 		Summary:  summary, Detail: strings.TrimSpace(detail),
@@ -67,3 +67,7 @@ func diagnosticError(d *pluginv1.Diagnostic) error {
 	}
 	return &ArgumentError{Argument: d.Argument, Err: errors.New(text)}
 }
+
+// legible is a text as the protocol can carry it: what plugins quote may be in
+// any encoding.
+func legible(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }

@@ -23,7 +23,7 @@ func TestASourceGivesRowsAndSetsOthersAside(t *testing.T) {
 	if want := []any{"i", "ii", "iiii"}; !reflect.DeepEqual(got.Column("word"), want) {
 		t.Errorf("got %v, want %v", got.Column("word"), want)
 	}
-	if want := []plugintest.Quarantined{{Origin: "line 3", Content: "3", Error: "bad number"}}; !reflect.DeepEqual(got.Quarantined, want) {
+	if want := []plugintest.Quarantined{{Origin: "line 3", Content: "3 \uFFFD", Error: "bad number"}}; !reflect.DeepEqual(got.Quarantined, want) {
 		t.Errorf("got %v, want %v", got.Quarantined, want)
 	}
 	if got.Fingerprint.Summary != "4 numbers" {

@@ -157,7 +157,7 @@ func (p *preparation) Warnf(argument, format string, args ...any) {
 }
 
 func (p *preparation) diagnose(severity pluginv1.Diagnostic_Severity, argument, format string, args []any) {
-	summary, detail, _ := strings.Cut(fmt.Sprintf(format, args...), "\n")
+	summary, detail, _ := strings.Cut(legible(fmt.Sprintf(format, args...)), "\n")
 	p.out.Diagnostics = append(p.out.Diagnostics, &pluginv1.Diagnostic{
 		Severity: severity, Summary: summary, Detail: strings.TrimSpace(detail), Argument: argument,
 	})

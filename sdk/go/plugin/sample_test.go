@@ -79,7 +79,7 @@ func (numbers) Read(_ context.Context, a *numbersArgs, w *plugin.RowWriter) erro
 	for n := 1; n <= a.Upto; n++ {
 		w.Progress(int64(n), int64(a.Upto), "rows", "")
 		if n == a.Bad {
-			if err := w.Quarantine(fmt.Sprintf("line %d", n), fmt.Sprint(n), errors.New("bad number")); err != nil {
+			if err := w.Quarantine(fmt.Sprintf("line %d", n), fmt.Sprintf("%d \xff", n), errors.New("bad number")); err != nil {
 				return err
 			}
 			continue

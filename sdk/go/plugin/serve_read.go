@@ -56,7 +56,7 @@ func (w *RowWriter) write(rec arrow.RecordBatch) error {
 
 func (w *RowWriter) quarantine(origin, content string, problem error) error {
 	return w.stream.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Quarantined{
-		Quarantined: &pluginv1.Quarantined{Origin: origin, Content: content, Error: problem.Error()},
+		Quarantined: &pluginv1.Quarantined{Origin: legible(origin), Content: legible(content), Error: legible(problem.Error())},
 	}})
 }
 
@@ -70,7 +70,7 @@ func (s readStream) progress(done, total int64, unit, message string) {
 	s.do(total > 0 && done >= total, func() {
 		// A stream that is broken shows at the next rows.
 		_ = s.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Progress{
-			Progress: &pluginv1.Progress{Done: done, Total: total, Unit: unit, Message: message},
+			Progress: &pluginv1.Progress{Done: done, Total: total, Unit: unit, Message: legible(message)},
 		}})
 	})
 }

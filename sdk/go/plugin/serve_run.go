@@ -166,7 +166,7 @@ func (s runStream) progress(done, total int64, unit, message string) {
 	s.do(total > 0 && done >= total, func() {
 		// A stream that is broken shows at the next rows.
 		_ = s.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Progress{
-			Progress: &pluginv1.Progress{Done: done, Total: total, Unit: unit, Message: message},
+			Progress: &pluginv1.Progress{Done: done, Total: total, Unit: unit, Message: legible(message)},
 		}})
 	})
 }

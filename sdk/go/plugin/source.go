@@ -52,7 +52,8 @@ func (w *RowWriter) Schema() data.Schema { return w.schema }
 func (w *RowWriter) Write(rec arrow.RecordBatch) error { return w.write(rec) }
 
 // Quarantine sets a row aside that can't be taken: where it stands (file and
-// line), what it says, and what is wrong with it.
+// line), what it says, and what is wrong with it. Bytes that are not UTF-8 are
+// kept as U+FFFD.
 func (w *RowWriter) Quarantine(origin, content string, problem error) error {
 	return w.quarantine(origin, content, problem)
 }
