@@ -79,8 +79,11 @@ func (im *importer) assertion(i int, t *test, a node, known map[string]*slot, ti
 	}
 	expected := im.expected(a)
 	key := s.key()
-	if keyed(s.base) {
+	switch kind := kindOf(expected); {
+	case keyed(s.base):
 		key += "|" + string(encode(expected))
+	case s.base == "equals" && (kind == typeList || kind == typeObject):
+		key += "|" + string(kind) // compared by what they hold, not as texts
 	}
 	times[key]++
 	key += "|" + strconv.Itoa(times[key])
@@ -182,16 +185,19 @@ func (im *importer) expected(a node) any {
 // constant is the value that all tests have; false: they differ, or some do
 // not have the assertion.
 func (s *slot) constant(tests int) (any, bool) {
-	if len(s.values) != tests {
+	if len(s.values) != tests || !s.lone() {
 		return nil, false
 	}
-	first := encode(s.values[0])
-	for _, v := range s.values {
-		if string(encode(v)) != string(first) {
-			return nil, false
-		}
-	}
 	return s.values[0], true
+}
+
+// lone says that there is one value, in whichever tests have the assertion.
+func (s *slot) lone() bool {
+	seen := map[string]bool{}
+	for _, v := range s.values {
+		seen[string(encode(v))] = true
+	}
+	return len(seen) == 1
 }
 
 // tests that have the assertion, in order.
@@ -221,9 +227,12 @@ func (s *slot) wish() string {
 
 // drop reports a slot that has no counterpart, at each place that it was
 // written.
-func (im *importer) drop(s *slot, why string) {
+func (im *importer) drop(s *slot, why string) { im.loseIn(s, s.tests(), why) }
+
+// loseIn reports that some tests lose an assertion.
+func (im *importer) loseIn(s *slot, tests []int, why string) {
 	seen := map[string]bool{}
-	for _, i := range s.tests() {
+	for _, i := range tests {
 		n := s.nodes[i]
 		place := n.file + ":" + strconv.Itoa(n.line())
 		if !seen[place] {

@@ -36,7 +36,7 @@ var builtins = map[string]struct {
 	hcl string
 	typ typ
 }{
-	"Number": {"tonumber", typeNumber}, "parseFloat": {"tonumber", typeNumber}, "String": {"tostring", typeString},
+	"Number": {"tonumber", typeNumber}, "String": {"tostring", typeString},
 	"Math.abs": {"abs", typeNumber}, "Math.floor": {"floor", typeNumber}, "Math.ceil": {"ceil", typeNumber},
 	"Math.max": {"max", typeNumber}, "Math.min": {"min", typeNumber}, "Math.pow": {"pow", typeNumber},
 	"Object.keys": {"keys", typeList}, "Object.values": {"values", typeList},
@@ -47,9 +47,12 @@ func (t *translator) builtin(name string, args []*term) (value, error) {
 	switch {
 	case name == "Boolean" && len(args) == 1:
 		return t.truth(args[0])
+	case name == "parseInt" && len(args) == 2 && (args[1].op != opNumber || args[1].num != 10):
+		return value{}, fmt.Errorf("%s of another base than 10 has no counterpart", name)
 	case name == "parseInt" && len(args) > 0:
-		v, err := t.value(args[0])
-		return value{text: "floor(tonumber(" + v.text + "))", typ: typeNumber}, err
+		return t.leading(args[0], "-?[0-9]+")
+	case name == "parseFloat" && len(args) == 1:
+		return t.leading(args[0], `-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)`)
 	case name == "Math.round" && len(args) == 1:
 		v, err := t.value(args[0])
 		return value{text: "floor(" + v.operand() + " + 0.5)", typ: typeNumber}, err
@@ -78,6 +81,12 @@ func (t *translator) builtin(name string, args []*term) (value, error) {
 		texts[i] = v.text
 	}
 	return value{text: f.hcl + "(" + strings.Join(texts, ", ") + ")", typ: f.typ}, nil
+}
+
+// leading is the number that a text begins with.
+func (t *translator) leading(of *term, number string) (value, error) {
+	v, err := t.value(of)
+	return value{text: "tonumber(regex(" + quote(`^\s*\+?(`+number+")") + ", " + v.text + ")[0])", typ: typeNumber}, err
 }
 
 // methods of texts that have a counterpart. %s stands for the text and then

@@ -1,6 +1,7 @@
 package promptfoo
 
 import (
+	"regexp"
 	"strings"
 )
 
@@ -32,8 +33,8 @@ var checks = map[string]check{
 
 	"is-json":       isJSON,
 	"contains-json": func(c *checker) (made, error) { return c.withSchema("contains_json") },
-	"is-xml":        func(c *checker) (made, error) { return c.form("is_xml") },
-	"contains-xml":  func(c *checker) (made, error) { return c.form("contains_xml") },
+	"is-xml":        func(c *checker) (made, error) { return c.xml("is_xml") },
+	"contains-xml":  func(c *checker) (made, error) { return c.xml("contains_xml") },
 	"is-html":       func(c *checker) (made, error) { return c.form("is_html") },
 	"contains-html": func(c *checker) (made, error) { return c.form("contains_html") },
 	"is-sql":        func(c *checker) (made, error) { return c.sql("is_sql") },
@@ -51,7 +52,7 @@ var checks = map[string]check{
 	"perplexity":       func(c *checker) (made, error) { return c.atMost("perplexity(output.logprobs)", 1) },
 	"perplexity-score": perplexityScore,
 	"finish-reason":    finishReason,
-	"is-refusal":       func(c *checker) (made, error) { return when("is_refusal(" + c.text() + ")") },
+	"is-refusal":       refusal,
 
 	"is-valid-openai-tools-call":    toolCalls,
 	"is-valid-openai-function-call": toolCalls,
@@ -162,18 +163,34 @@ func regex(c *checker) (made, error) {
 	if c.typ != typeString {
 		return made{}, errorf("its value is no text")
 	}
-	for _, i := range c.s.tests() {
-		if s, ok := c.s.values[i].(string); ok && !hasTags(s) {
-			p, err := goPattern(s, "")
-			if err != nil {
-				return made{}, err
-			}
-			if p != s && c.plain != nil {
-				c.expected = quote(p)
-			}
-		}
-	}
 	return when(matches(c.text(), c.expected))
+}
+
+// translatePatterns puts regular expressions into the syntax that is used
+// here. Tests whose own has no counterpart lose the assertion, the others keep
+// it.
+func (im *importer) translatePatterns(s *slot) error {
+	var last error
+	for _, i := range s.tests() {
+		text, ok := s.values[i].(string)
+		if !ok || hasTags(text) {
+			continue
+		}
+		p, err := goPattern(text, "")
+		if err == nil {
+			s.values[i] = p
+			continue
+		}
+		if last = err; s.lone() {
+			return err
+		}
+		im.loseIn(s, []int{i}, sentence(err))
+		delete(s.values, i)
+	}
+	if len(s.values) == 0 {
+		return last
+	}
+	return nil
 }
 
 // matches says whether a pattern is found in a text.
@@ -211,6 +228,44 @@ func (c *checker) withSchema(function string) (made, error) {
 		return when(function + "(" + c.text() + ", " + literal(o) + ")")
 	}
 	return when(function + "(" + c.text() + ")")
+}
+
+// xml is a call with the elements that have to be there.
+func (c *checker) xml(function string) (made, error) {
+	elements := c.plain
+	if o, ok := elements.(object); ok {
+		if elements = o.get("requiredElements"); len(o) != 1 || elements == nil {
+			return made{}, errorf("its value says more than which elements are required")
+		}
+	}
+	if s, ok := elements.(string); ok {
+		if hasTags(s) {
+			return made{}, errorf("its elements are a variable of the tests")
+		}
+		var list []any
+		for part := range strings.SplitSeq(s, ",") {
+			list = append(list, strings.TrimSpace(part))
+		}
+		elements = list
+	}
+	arguments := []string{c.text()}
+	list, ok := elements.([]any)
+	if !ok && elements != nil {
+		return made{}, errorf("its value is no list of elements")
+	}
+	for _, e := range list {
+		text, err := c.im.filledText(asText(e), c.s.at)
+		if err != nil {
+			return made{}, err
+		}
+		arguments = append(arguments, text)
+	}
+	return when(function + "(" + strings.Join(arguments, ", ") + ")")
+}
+
+// refusal takes an empty answer for one, too.
+func refusal(c *checker) (made, error) {
+	return when("trimspace(" + c.text() + ") == \"\" || is_refusal(" + c.text() + ")")
 }
 
 func (c *checker) form(function string) (made, error) {
@@ -299,7 +354,10 @@ func (c *checker) atMost(figure string, per float64) (made, error) {
 }
 
 func perplexityScore(c *checker) (made, error) {
-	return made{score: "1 / (1 + perplexity(output.logprobs))", limit: 0.5}, nil
+	if c.s.limit == nil && c.s.inverse {
+		return made{}, errorf("it has no threshold")
+	}
+	return made{score: "1 / (1 + perplexity(output.logprobs))", limit: 0}, nil
 }
 
 func finishReason(c *checker) (made, error) {
@@ -344,13 +402,25 @@ func code(c *checker) (made, error) {
 	}
 	switch {
 	case v.typ == typeBool:
-		return when(v.text)
+		return when(orFalse(v.text))
 	case v.typ == typeNumber && c.s.limit != nil:
 		return made{score: v.text, limit: *c.s.limit}, nil
 	case v.typ == typeNumber:
-		return when(v.operand() + " > 0")
+		return when(orFalse(v.operand() + " > 0"))
 	case isText(v.typ):
 		return made{}, errorf("it gives a text, which promptfoo takes for a failure")
 	}
 	return made{}, errorf("whether %s is true or false is not known. Write it as a row expression", v.text)
+}
+
+// failing are the parts of translated JavaScript that fail for some answers.
+var failing = regexp.MustCompile(`\.json( :|[.\[)])|tonumber\(|jsondecode\(|(^|[^(])regex\(|\[[0-9]+\]`)
+
+// orFalse is a condition that is false where it fails: JavaScript that throws
+// is an assertion that does not hold.
+func orFalse(condition string) string {
+	if !failing.MatchString(condition) || strings.HasPrefix(condition, "try(") {
+		return condition
+	}
+	return "try(" + condition + ", false)"
 }

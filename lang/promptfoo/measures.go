@@ -62,6 +62,11 @@ func (im *importer) measure(s *slot) (measure, error) {
 	if !ok {
 		return measure{}, errorf("there is no assertion of this type")
 	}
+	if s.base == "regex" {
+		if err := im.translatePatterns(s); err != nil {
+			return measure{}, err
+		}
+	}
 	c := &checker{im: im, s: s, answer: answer, name: im.name("metric", s.wish(), "metric")}
 	if err := c.operand(keyed(s.base)); err != nil {
 		return measure{}, err
@@ -166,6 +171,9 @@ func keyed(base string) bool {
 // a column.
 func (c *checker) operand(keyed bool) error {
 	v, same := c.s.constant(len(c.im.tests))
+	if text, ok := v.(string); ok && c.cut() && hasTags(text) {
+		same = c.im.open // what is cut at commas is the text that each test has
+	}
 	if !same && keyed {
 		v = c.s.values[c.s.tests()[0]]
 		c.when = "row." + c.im.markTests(c.s, c.name)
@@ -177,7 +185,10 @@ func (c *checker) operand(keyed bool) error {
 	values := map[int]any{}
 	kinds := map[typ]bool{}
 	for i, v := range c.s.values {
-		filled, err := c.im.filled(i, c.listed(v))
+		filled, err := c.im.filled(i, v)
+		if err == nil {
+			filled, err = c.listed(filled)
+		}
 		if err != nil {
 			return err
 		}
@@ -230,7 +241,10 @@ func (im *importer) filled(i int, v any) (any, error) {
 
 // constant writes a value that all tests have.
 func (c *checker) constant(v any) error {
-	v = c.listed(v)
+	v, err := c.listed(v)
+	if err != nil {
+		return err
+	}
 	c.plain = v
 	switch v := v.(type) {
 	case string:
@@ -276,21 +290,56 @@ func (im *importer) missing(at node) func(string) {
 	}
 }
 
-// listed cuts a text where the type takes a list.
-func (c *checker) listed(v any) any {
+// cut says of types that take a text for a list.
+func (c *checker) cut() bool {
+	return strings.HasSuffix(c.s.base, "contains-any") || strings.HasSuffix(c.s.base, "contains-all")
+}
+
+// listed cuts a text at its commas where the type takes a list. Within quotes
+// they are part of the text.
+func (c *checker) listed(v any) (any, error) {
 	s, ok := v.(string)
-	if !ok || !strings.HasSuffix(c.s.base, "contains-any") && !strings.HasSuffix(c.s.base, "contains-all") {
-		return v
+	if !ok || !c.cut() {
+		return v, nil
 	}
 	list := []any{}
-	for part := range strings.SplitSeq(s, ",") {
-		part = strings.TrimSpace(part)
-		if c.s.base == "contains-any" && len(part) > 1 && part[0] == '"' && part[len(part)-1] == '"' {
-			part = part[1 : len(part)-1]
+	for {
+		if s = strings.TrimLeft(s, ", \t\r\n"); s == "" {
+			return list, nil
 		}
-		list = append(list, part)
+		if s[0] != '"' {
+			part, rest, _ := strings.Cut(s, ",")
+			list, s = append(list, strings.TrimSpace(part)), rest
+			continue
+		}
+		part, rest, ok := unquoted(s)
+		if rest = strings.TrimSpace(rest); !ok || rest != "" && rest[0] != ',' {
+			return nil, errorf("the quotes in its value do not fit")
+		}
+		list, s = append(list, part), rest
 	}
-	return list
+}
+
+// unquoted is the text between the quotes that s begins with, and what stands
+// behind. Quotes in it are doubled or have a backslash.
+func unquoted(s string) (text, rest string, ok bool) {
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		next := byte(0)
+		if i+1 < len(s) {
+			next = s[i+1]
+		}
+		switch {
+		case s[i] == '\\' && (next == '"' || next == '\\'), s[i] == '"' && next == '"':
+			b.WriteByte(next)
+			i++
+		case s[i] == '"':
+			return b.String(), s[i+1:], true
+		default:
+			b.WriteByte(s[i])
+		}
+	}
+	return "", "", false
 }
 
 // addColumn adds a column to the tests; those without a value have null.
