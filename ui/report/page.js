@@ -2,6 +2,8 @@
 (function () {
   const data = JSON.parse(document.getElementById("data").textContent);
   const pageSize = 100;
+  // A row shows three lines of an answer; laying out all of a long one is slow.
+  const brief = (text) => text.length > 500 ? text.slice(0, 500) + "…" : text;
   const byId = (id) => document.getElementById(id);
 
   // make builds an element. Texts become text nodes: nothing is read as HTML.
@@ -134,7 +136,7 @@
     const td = make("td", { class: "answer" + (failed ? " failed" : "") });
     if (answers.length === 0) return td;
     const first = answers.find((a) => a.bad) || answers[0];
-    td.append(make("div", { class: "clip" }, first.x == null ? first.err || "(none)" : first.x === "" ? "(empty)" : first.x));
+    td.append(make("div", { class: "clip" }, brief(first.x == null ? first.err || "(none)" : first.x === "" ? "(empty)" : first.x)));
     if (answers.length > 1) {
       const good = answers.filter((a) => !a.bad).length;
       td.append(make("span", { class: "mark " + (good === answers.length ? "good" : "bad") }, good + " of " + answers.length + " pass"));
@@ -150,7 +152,7 @@
     const tr = make("tr", { class: "row" },
       make("td", {}, button, row.id ? make("small", {}, row.id) : null),
       make("td", {}, make("div", { class: "clip" }, row.h || "")),
-      targets ? make("td", {}, row.t || "") : null,
+      targets ? make("td", {}, brief(row.t || "")) : null,
       ...subjects.map((_, i) => cell(row, i)));
     tr.addEventListener("click", (event) => {
       if (event.target.closest("a, summary") || String(getSelection()) !== "") return;
