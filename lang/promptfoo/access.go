@@ -28,8 +28,8 @@ func (t *translator) access(e *term) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	if step == "length" && e.op == opMember {
-		return lengthOf(v)
+	if step == "length" && e.op == opMember && v.typ != typeObject {
+		return t.length(v)
 	}
 	if v.typ == typeOutput {
 		return outputPart(v, e, step)
@@ -74,9 +74,16 @@ func isVars(e *term) bool {
 	return e.op == opMember && e.name == "vars" && e.args[0].op == opName && e.args[0].name == "context"
 }
 
-func lengthOf(v value) (value, error) {
+// length is v.length. In templates, what may be anything may be an object that
+// has such a member.
+func (t *translator) length(v value) (value, error) {
 	switch v.typ {
-	case typeOutput, typeString, typeList, typeAny:
+	case typeAny:
+		if t.d == nunjucks {
+			return value{text: "try(" + v.operand() + ".length, length(" + v.text + "))"}, nil
+		}
+		fallthrough
+	case typeOutput, typeString, typeList:
 		return value{text: "length(" + v.text + ")", typ: typeNumber}, nil
 	}
 	return value{}, fmt.Errorf("the length of a %s has no counterpart", v.typ)

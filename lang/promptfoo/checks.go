@@ -71,7 +71,7 @@ func (c *checker) measure(check check) (measure, error) {
 		return m, err
 	}
 	if got.score != "" && !c.s.inverse {
-		m.value, m.limit = got.score, &got.limit
+		m.value, m.limit = orElse(got.score, "0"), &got.limit
 		m.always, m.when = m.value, c.when
 		if c.s.limit != nil {
 			m.limit = c.s.limit
@@ -98,6 +98,7 @@ func (c *checker) measure(check check) (measure, error) {
 	} else if c.s.inverse {
 		condition = negated(condition)
 	}
+	condition = orElse(condition, "false")
 	m.value, m.condition = c.only(condition), true
 	m.always, m.when = condition, c.when
 	if m.weight != nil && *m.weight == 0 {
@@ -402,11 +403,11 @@ func code(c *checker) (made, error) {
 	}
 	switch {
 	case v.typ == typeBool:
-		return when(orFalse(v.text))
+		return when(v.text)
 	case v.typ == typeNumber && c.s.limit != nil:
 		return made{score: v.text, limit: *c.s.limit}, nil
 	case v.typ == typeNumber:
-		return when(orFalse(v.operand() + " > 0"))
+		return when(v.operand() + " > 0")
 	case isText(v.typ):
 		return made{}, errorf("it gives a text, which promptfoo takes for a failure")
 	}
@@ -416,11 +417,15 @@ func code(c *checker) (made, error) {
 // failing are the parts of translated JavaScript that fail for some answers.
 var failing = regexp.MustCompile(`\.json( :|[.\[)])|tonumber\(|jsondecode\(|(^|[^(])regex\(|\[[0-9]+\]`)
 
-// orFalse is a condition that is false where it fails: JavaScript that throws
-// is an assertion that does not hold.
-func orFalse(condition string) string {
-	if !failing.MatchString(condition) || strings.HasPrefix(condition, "try(") {
-		return condition
+// harmless are those of them that do not fail.
+var harmless = regexp.MustCompile(`can\(jsondecode\(|jsonencode\(output\.json\)|jsonencode\(jsondecode\(row\.`)
+
+// orElse is a condition or a score that has the given value where it fails:
+// JavaScript that throws, in an assertion or a transform, is an assertion that
+// does not hold.
+func orElse(expression, value string) string {
+	if !failing.MatchString(harmless.ReplaceAllString(expression, "")) {
+		return expression
 	}
-	return "try(" + condition + ", false)"
+	return "try(" + expression + ", " + value + ")"
 }

@@ -57,6 +57,8 @@ func TestTemplatesGiveWhatNunjucksGives(t *testing.T) {
 		"{{ items }}":                                       "a,b",
 		"{{ items | join('-') }}":                           "a-b",
 		"{{ items | first }}{{ items | last }}":             "ab",
+		`{{ ('{"length":"brief"}' | load).length }}`:        "brief",
+		`{{ ('[1, 2]' | load).length }} of them`:            "2 of them",
 		"{{ items | length }}":                              "2",
 		"{{ who.first }} {{ who['first'] }}":                "Grace Grace",
 		"{{ name | dump }}":                                 `"Ada"`,

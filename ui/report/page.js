@@ -117,6 +117,7 @@
     make("th", { scope: "col" }, "row"), make("th", { scope: "col" }, "given"),
     targets ? make("th", { scope: "col" }, "right") : null,
     ...subjects.map((name, i) => make("th", { scope: "col", class: "answer" }, make("span", { class: "swatch s" + i % 8, "aria-hidden": "true" }), name))));
+  table.style.minWidth = Math.max(640, 190 + 140 * subjects.length) + "px";
   const columns = table.tHead.rows[0].cells.length;
 
   const format = (metric, v) => v == null ? "–" : metrics[metric].share ? (v === 1 ? "yes" : v === 0 ? "no" : (100 * v).toFixed(1) + " %") : String(Number(v.toPrecision(4)));
