@@ -12,6 +12,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 type typeKey struct{ kind, name, plugin string }
@@ -112,30 +113,7 @@ func newStageType(t *pluginv1.Type, plugin string) (*stageType, error) {
 // newBody makes a schema ready. Nested row expressions are over the rows of an
 // argument of the outermost body.
 func newBody(b *pluginv1.Body) (*body, error) {
-	return nestedBody(b, defaultRowsOf(b))
-}
-
-// defaultRowsOf is the key of the only required dataset argument, or of the
-// only one that there is.
-func defaultRowsOf(b *pluginv1.Body) string {
-	var required, all []string
-	for _, a := range b.GetArguments() {
-		if a.Collection != pluginv1.Collection_COLLECTION_UNSPECIFIED || len(a.Accepts) != 1 ||
-			a.Accepts[0] != pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET {
-			continue
-		}
-		all = append(all, a.Name)
-		if a.Required {
-			required = append(required, a.Name)
-		}
-	}
-	switch {
-	case len(required) == 1:
-		return required[0]
-	case len(all) == 1:
-		return all[0]
-	}
-	return ""
+	return nestedBody(b, wire.DefaultRowsOf(b))
 }
 
 func nestedBody(b *pluginv1.Body, rowsOf string) (*body, error) {

@@ -226,7 +226,7 @@ func TestColumnTypesOfTypes(t *testing.T) {
 		{cty.Object(map[string]cty.Type{"b": cty.Bool, "a é": cty.List(cty.String)}), `struct<"a é":list<string>,b:bool>`},
 		{cty.Map(cty.String), ""}, {cty.DynamicPseudoType, ""}, {cty.EmptyObject, ""}, {cty.EmptyTuple, ""},
 	} {
-		got, err := ColumnType(c.t)
+		got, err := columnType(c.t, nil)
 		if got != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("%#v: %q, %v", c.t, got, err)
 		}

@@ -28,30 +28,6 @@ import (
 // LateColumn is the name of the column that holds what a late name stands for.
 func LateColumn(name string) string { return "(" + name + ")" }
 
-// LateColumnType is the type of that column for a late name of a type. int64
-// will do for a number as well as float64, and structs may have more fields.
-func LateColumnType(t cty.Type) (string, error) {
-	switch {
-	case t == cty.DynamicPseudoType:
-		return "string", nil
-	case t.IsListType():
-		elem, err := LateColumnType(t.ElementType())
-		return "list<" + elem + ">", err
-	case t.IsObjectType():
-		attrs := t.AttributeTypes()
-		parts := make([]string, 0, len(attrs))
-		for _, name := range slices.Sorted(maps.Keys(attrs)) {
-			field, err := LateColumnType(attrs[name])
-			if err != nil {
-				return "", fmt.Errorf("attribute %s: %w", name, err)
-			}
-			parts = append(parts, fieldName(name)+":"+field)
-		}
-		return "struct<" + strings.Join(parts, ",") + ">", nil
-	}
-	return columnType(t, nil)
-}
-
 // LateTypes are the types in Late.
 func (c *Compiled) LateTypes() map[string]cty.Type {
 	if c.Late == nil {

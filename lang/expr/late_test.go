@@ -244,20 +244,3 @@ func TestALateColumnThatDoesNotFitIsRefused(t *testing.T) {
 		}
 	}
 }
-
-func TestTheColumnOfALateTypeHoldsItsValues(t *testing.T) {
-	name, err := LateColumnType(answer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	column, err := data.ArrowType(name)
-	if err != nil {
-		t.Fatal(name, err)
-	}
-	if err := holdsLate(column, answer); err != nil {
-		t.Errorf("%s: %v", name, err)
-	}
-	if _, err := LateColumnType(cty.Map(cty.String)); err == nil {
-		t.Error("a map has a column")
-	}
-}

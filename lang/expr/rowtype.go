@@ -71,15 +71,10 @@ func encoded(t arrow.DataType) bool {
 	return false
 }
 
-// ColumnType is the dataset column type that holds values of a type. Numbers
-// become float64; lists, sets and tuples of one type become lists; objects
-// become structs with their fields in the order of their names. Maps, whose
-// keys vary from row to row, have no column type.
-func ColumnType(t cty.Type) (string, error) {
-	return columnType(t, nil)
-}
-
-// columnType is ColumnType with what is known about the numbers in it.
+// columnType is the dataset column type that holds values of a type. Numbers
+// are int64 where s knows that they are whole, and else float64; lists, sets and
+// tuples of one type are lists; objects are structs with their fields in the
+// order of their names. Maps, whose keys vary from row to row, have none.
 func columnType(t cty.Type, s *shape) (string, error) {
 	switch {
 	case t == cty.String:

@@ -28,34 +28,3 @@ func hasSensitive(marks cty.ValueMarks) bool {
 
 // Redacted stands in the place of a sensitive value.
 const Redacted = "(sensitive value)"
-
-// Redact returns the value without marks, each sensitive part replaced by the
-// string Redacted. Collections with a sensitive element become objects and
-// tuples, since their elements no longer have one type.
-func Redact(v cty.Value) cty.Value {
-	if v == cty.NilVal || !v.ContainsMarked() {
-		return v
-	}
-	v, marks := v.Unmark()
-	if hasSensitive(marks) {
-		return cty.StringVal(Redacted)
-	}
-	if v.IsNull() || !v.IsKnown() {
-		return v
-	}
-	switch t := v.Type(); {
-	case t.IsMapType(), t.IsObjectType():
-		parts := make(map[string]cty.Value, v.LengthInt())
-		for k, e := range v.AsValueMap() {
-			parts[k] = Redact(e)
-		}
-		return cty.ObjectVal(parts)
-	case t.IsListType(), t.IsTupleType(), t.IsSetType():
-		var parts []cty.Value
-		for _, e := range v.AsValueSlice() {
-			parts = append(parts, Redact(e))
-		}
-		return cty.TupleVal(parts)
-	}
-	return v
-}

@@ -33,29 +33,17 @@ func TestValuesAreWrittenForPeople(t *testing.T) {
 	}
 }
 
-func TestRedactReplacesSensitivePartsAndNothingElse(t *testing.T) {
-	v := cty.ObjectVal(map[string]cty.Value{
-		"plain":  cty.StringVal("a"),
-		"list":   cty.ListVal([]cty.Value{cty.StringVal("b"), secret}),
-		"map":    cty.MapVal(map[string]cty.Value{"k": secret}),
-		"null":   cty.NullVal(cty.String).Mark("other"),
-		"other":  cty.StringVal("c").Mark("other"),
-		"hidden": cty.ObjectVal(map[string]cty.Value{"x": cty.True}).Mark(Sensitive{"token"}),
-	})
-	redacted := cty.StringVal(Redacted)
-	want := cty.ObjectVal(map[string]cty.Value{
-		"plain":  cty.StringVal("a"),
-		"list":   cty.TupleVal([]cty.Value{cty.StringVal("b"), redacted}),
-		"map":    cty.ObjectVal(map[string]cty.Value{"k": redacted}),
-		"null":   cty.NullVal(cty.String),
-		"other":  cty.StringVal("c"),
-		"hidden": redacted,
-	})
-	if got := Redact(v); !got.RawEquals(want) {
-		t.Errorf("%#v", got)
+func TestAValueWithASensitivePartIsSensitive(t *testing.T) {
+	for _, v := range []cty.Value{
+		secret, cty.ListVal([]cty.Value{cty.StringVal("b"), secret}), cty.MapVal(map[string]cty.Value{"k": secret}),
+		cty.ObjectVal(map[string]cty.Value{"x": cty.True}).Mark(Sensitive{"token"}),
+	} {
+		if !IsSensitive(v) {
+			t.Errorf("%#v is not", v)
+		}
 	}
-	if !IsSensitive(v) || IsSensitive(want) || IsSensitive(cty.NilVal) || IsSensitive(cty.True.Mark("other")) {
-		t.Error("IsSensitive is wrong")
+	if IsSensitive(cty.NilVal) || IsSensitive(cty.True) || IsSensitive(cty.True.Mark("other")) {
+		t.Error("a value without one is")
 	}
 }
 

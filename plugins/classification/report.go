@@ -2,11 +2,8 @@ package classification
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,17 +19,7 @@ func writeReport(r *plugin.Run[args], s *scored, f *findings) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the metrics: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, figures.MetricsFile), append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, figures.PageFile), []byte(page(r.Name(), s, f)), 0o644); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
+	return figures.WriteReport(dir, f, page(r.Name(), s, f))
 }
 
 // page writes the report for people, in Markdown.

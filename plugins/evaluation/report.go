@@ -1,10 +1,7 @@
 package evaluation
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/quern-dev/quern/plugins/figures"
@@ -15,17 +12,7 @@ func (e *run) report(f *findings) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the metrics: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, figures.MetricsFile), append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, figures.PageFile), []byte(f.page(e.Name())), 0o644); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
+	return figures.WriteReport(dir, f, f.page(e.Name()))
 }
 
 // page writes the report for people, in Markdown.

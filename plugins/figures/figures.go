@@ -1,20 +1,12 @@
 package figures
 
 import (
-	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/quern-dev/quern/sdk/go/stats"
-)
-
-// The files of a report: the figures for programs, and a page for people.
-const (
-	MetricsFile = "metrics.json"
-	PageFile    = "report.md"
 )
 
 // Metric is what subjects are measured by, as metrics.json tells of it: who
@@ -199,25 +191,4 @@ func total(values []float64) *float64 {
 		return nil
 	}
 	return &sum
-}
-
-// String writes a figure with its interval.
-func (f Figure) String() string {
-	if f.Value == nil {
-		return Text(nil)
-	}
-	return fmt.Sprintf("%s [%s, %s]", Text(f.Value), Text(f.Low), Text(f.High))
-}
-
-// Text writes a number that may not be known.
-func Text(v *float64) string {
-	if v == nil {
-		return "–"
-	}
-	return fmt.Sprintf("%.4g", *v)
-}
-
-// Cell makes a name fit for a table in Markdown.
-func Cell(name string) string {
-	return strings.NewReplacer("|", "\\|", "\n", " ", "\r", "").Replace(name)
 }

@@ -22,19 +22,3 @@ func FromHCL(diags hcl.Diagnostics) []Diagnostic {
 	}
 	return out
 }
-
-// ToHCL is the way back, for readers that print diagnostics with snippets.
-func ToHCL(diags []Diagnostic) hcl.Diagnostics {
-	var out hcl.Diagnostics
-	for _, d := range diags {
-		h := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: d.Summary, Detail: d.Detail}
-		if d.Severity == "warning" {
-			h.Severity = hcl.DiagWarning
-		}
-		if d.Range != nil {
-			h.Subject = d.Range.Ptr()
-		}
-		out = append(out, h)
-	}
-	return out
-}

@@ -74,8 +74,9 @@ type Stage struct {
 	// when its inputs came out as they were.
 	Action  string  `json:"action"`
 	Seconds float64 `json:"seconds"`
-	// Rows that came out, in all outputs. For a row-wise stage they are the
-	// sum of new, reused and failed rows.
+	// Rows that came out, in all outputs; of a stage that makes a model or a
+	// report, those that went in. For a row-wise stage they are the sum of new,
+	// reused and failed rows.
 	Rows       int64 `json:"rows,omitempty"`
 	NewRows    int64 `json:"new_rows,omitempty"`
 	ReusedRows int64 `json:"reused_rows,omitempty"`

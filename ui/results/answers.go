@@ -182,29 +182,35 @@ func (r *Row) answer(subject string, draw int64) *Answer {
 // Selected are the rows with those answers that keep; rows without any are
 // left out.
 func Selected(rows iter.Seq2[*Row, error], keep func(*Answer) bool) iter.Seq2[*Row, error] {
-	return func(yield func(*Row, error) bool) {
-		for row, err := range rows {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			part := *row
-			part.Answers = nil
-			for i := range row.Answers {
-				if keep(&row.Answers[i]) {
-					part.Answers = append(part.Answers, row.Answers[i])
-				}
-			}
-			if len(part.Answers) > 0 && !yield(&part, nil) {
-				return
+	return narrowed(rows, func(row *Row) []Answer {
+		var kept []Answer
+		for i := range row.Answers {
+			if keep(&row.Answers[i]) {
+				kept = append(kept, row.Answers[i])
 			}
 		}
-	}
+		return kept
+	})
 }
 
 // Parting are the rows that one of two subjects alone passes, with the answers
 // of these two.
 func Parting(rows iter.Seq2[*Row, error], a, b string) iter.Seq2[*Row, error] {
+	return narrowed(rows, func(row *Row) []Answer {
+		var parting []Answer
+		for i := range row.Answers {
+			first := &row.Answers[i]
+			if second := row.answer(b, first.Draw); first.Subject == a && second != nil && first.Failed() != second.Failed() {
+				parting = append(parting, *first, *second)
+			}
+		}
+		return parting
+	})
+}
+
+// narrowed are the rows with the answers that are picked; rows of which none is
+// are left out.
+func narrowed(rows iter.Seq2[*Row, error], pick func(*Row) []Answer) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
 		for row, err := range rows {
 			if err != nil {
@@ -212,14 +218,7 @@ func Parting(rows iter.Seq2[*Row, error], a, b string) iter.Seq2[*Row, error] {
 				return
 			}
 			part := *row
-			part.Answers = nil
-			for i := range row.Answers {
-				first := &row.Answers[i]
-				if second := row.answer(b, first.Draw); first.Subject == a && second != nil && first.Failed() != second.Failed() {
-					part.Answers = append(part.Answers, *first, *second)
-				}
-			}
-			if len(part.Answers) > 0 && !yield(&part, nil) {
+			if part.Answers = pick(row); len(part.Answers) > 0 && !yield(&part, nil) {
 				return
 			}
 		}

@@ -24,7 +24,6 @@ type FileWriter struct {
 	out    io.Writer
 	schema *arrow.Schema
 	pq     *pqarrow.FileWriter
-	rows   int64
 
 	gathered     []arrow.RecordBatch
 	gatheredRows int64
@@ -48,7 +47,6 @@ func (w *FileWriter) Write(rec arrow.RecordBatch) error {
 	if err != nil {
 		return err
 	}
-	w.rows += rec.NumRows()
 	w.gathered = append(w.gathered, rec)
 	w.gatheredRows += rec.NumRows()
 	if w.gatheredRows < minWrite {
@@ -56,9 +54,6 @@ func (w *FileWriter) Write(rec arrow.RecordBatch) error {
 	}
 	return w.flush()
 }
-
-// Rows is how many rows were written.
-func (w *FileWriter) Rows() int64 { return w.rows }
 
 // Close writes what is left. The file is whole only after it.
 func (w *FileWriter) Close() error {

@@ -17,6 +17,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/client"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // bound is a case as the protocol has it.
@@ -50,7 +51,7 @@ func (s *session) bind(c Case) *bound {
 	}
 	b := &binder{
 		t: s.t, main: c, datasets: map[string]*table{}, models: map[string]Model{}, rows: map[string]boundRow{},
-		doubles: map[string]ModelDouble{}, late: map[string]Late{}, rowsOf: defaultRowsOf(typ.Body),
+		doubles: map[string]ModelDouble{}, late: map[string]Late{}, rowsOf: wire.DefaultRowsOf(typ.Body),
 	}
 	config, err := client.EncodeValue(b.body(typ.Body, c.Args, ""))
 	if err != nil {
@@ -94,27 +95,6 @@ func (s *session) bind(c Case) *bound {
 
 func signatureProto(m Model) *pluginv1.Signature {
 	return &pluginv1.Signature{Inputs: m.Signature.Inputs.Proto(), Outputs: m.Signature.Outputs.Proto()}
-}
-
-// defaultRowsOf is the dataset whose rows expressions belong to where their
-// arguments don't say: the only required one, or the only one.
-func defaultRowsOf(body *pluginv1.Body) string {
-	var all, required []string
-	for _, a := range body.Arguments {
-		if a.Collection == pluginv1.Collection_COLLECTION_UNSPECIFIED && isDataset(a) {
-			all = append(all, a.Name)
-			if a.Required {
-				required = append(required, a.Name)
-			}
-		}
-	}
-	switch {
-	case len(required) == 1:
-		return required[0]
-	case len(all) == 1:
-		return all[0]
-	}
-	return ""
 }
 
 func isDataset(a *pluginv1.Argument) bool {

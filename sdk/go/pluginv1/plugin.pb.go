@@ -628,7 +628,7 @@ type Argument struct {
 	// The argument may be a row expression. Without accepts it must be one.
 	PerRow bool `protobuf:"varint,7,opt,name=per_row,json=perRow,proto3" json:"per_row,omitempty"`
 	// Key of the dataset argument whose rows `row` stands for; empty: the only
-	// required dataset argument of the type.
+	// required dataset argument of the type, or the only one that there is.
 	RowsOf string `protobuf:"bytes,8,opt,name=rows_of,json=rowsOf,proto3" json:"rows_of,omitempty"`
 	// The argument holds artifacts of these kinds.
 	Accepts []ArtifactKind `protobuf:"varint,9,rep,packed,name=accepts,proto3,enum=quern.plugin.v1.ArtifactKind" json:"accepts,omitempty"`
