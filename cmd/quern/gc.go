@@ -20,7 +20,7 @@ func gcCommand(ui *terminal) *cli.Command {
 			&cli.BoolFlag{Name: "delete", Usage: "do it"},
 			&cli.IntFlag{Name: "keep-runs", Value: 20, Usage: "keep what the last `N` runs made"},
 			&cli.DurationFlag{Name: "grace", Value: 7 * 24 * time.Hour, Usage: "keep what was made within `DURATION`"},
-			&cli.DurationFlag{Name: "answers", Usage: "remove answers of language models that are older than `DURATION` (by itself they all stay)"},
+			&cli.DurationFlag{Name: "answers", HideDefault: true, Usage: "remove answers of language models that are older than `DURATION`; without it they all stay"},
 			lockTimeoutFlag(), jsonFlag,
 		},
 		Action: func(ctx context.Context, cmd *cli.Command) error {

@@ -21,7 +21,7 @@ func reportCommand(ui *terminal) *cli.Command {
 		ArgsUsage:   "ADDRESS",
 		Description: "The page is one file that needs nothing else: figures and differences with their intervals, confusions, and\nthe answers with what was asked, to filter and to search.",
 		Flags: slices.Concat(environmentFlags(), []cli.Flag{
-			&cli.StringFlag{Name: "o", Usage: "write `FILE` (default: the evaluation's name with .html)"},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write `FILE` (default: the evaluation's name with .html)"},
 			&cli.IntFlag{Name: "rows", Value: report.DefaultRows, Usage: "embed the answers of the first `N` rows at most"},
 		}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
@@ -47,7 +47,7 @@ func writeReport(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	if err != nil {
 		return evaluationError(inst.Address, err)
 	}
-	path := cmd.String("o")
+	path := cmd.String("out")
 	if path == "" {
 		path = inst.Address + ".html"
 	}
