@@ -554,6 +554,19 @@ func TestEachCallHasASpanWithoutTexts(t *testing.T) {
 	}
 }
 
+func TestThatNoCollectorIsThereIsToldOnce(t *testing.T) {
+	for disabled, reports := range map[string]int{"": 1, "true": 0} {
+		t.Setenv("OTEL_SDK_DISABLED", disabled)
+		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+		b := newBench(t, &double{chat: echo}).open()
+		b.askAll(1000, 8, strconv.Itoa) // more than go out at once
+		b.close()
+		if len(b.report) != reports {
+			t.Errorf("OTEL_SDK_DISABLED=%s: told of %v", disabled, b.report)
+		}
+	}
+}
+
 func TestTheWindowShrinksWithWhatIsTurnedAwayAndGrowsAgain(t *testing.T) {
 	w := newWindow(plan.ModelInfo{MaxConcurrency: 32})
 	turn := func(o outcome, n int) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -36,7 +37,7 @@ type tracer struct {
 }
 
 func newTracer(ctx context.Context, report func(error)) *tracer {
-	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
+	if !wanted() {
 		return untraced(report)
 	}
 	exporter, err := newExporter(ctx)
@@ -44,7 +45,29 @@ func newTracer(ctx context.Context, report func(error)) *tracer {
 		report(fmt.Errorf("send traces: %w", err))
 		return untraced(report)
 	}
-	return traceTo(sdktrace.WithBatcher(exporter), report)
+	return traceTo(sdktrace.WithBatcher(&reporting{SpanExporter: exporter, report: report}), report)
+}
+
+func wanted() bool {
+	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
+		return false
+	}
+	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != ""
+}
+
+// reporting reports, once, that spans could not be sent. Without it the SDK
+// would log each time.
+type reporting struct {
+	sdktrace.SpanExporter
+	report func(error)
+	once   sync.Once
+}
+
+func (r *reporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	if err := r.SpanExporter.ExportSpans(ctx, spans); err != nil {
+		r.once.Do(func() { r.report(fmt.Errorf("send traces: %w", err)) })
+	}
+	return nil
 }
 
 func untraced(report func(error)) *tracer {
