@@ -129,7 +129,11 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 }
 
 func manyText(e *rowwise.TooManyErrors) string {
-	text := fmt.Sprintf("%d rows failed, and max_errors allows %d. What succeeded is kept, and only rows that failed are tried again. The first:", e.Failed, e.Allowed)
+	rows := "rows"
+	if e.Failed == 1 {
+		rows = "row"
+	}
+	text := fmt.Sprintf("%d %s failed, and max_errors allows %d. What succeeded is kept, and only rows that failed are tried again. The first:", e.Failed, rows, e.Allowed)
 	for i, f := range e.Failures {
 		if i == 3 {
 			break

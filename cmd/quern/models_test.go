@@ -180,3 +180,34 @@ output "kinds" {
 		t.Errorf("apply says\n%s", said)
 	}
 }
+
+const failing = `
+source "csv" "texts" {
+  path = "texts.csv"
+}
+
+model "openai" "m" {
+  name     = "m"
+  base_url = %q
+  retries  = %d
+}
+
+label "llm" "said" {
+  input      = source.texts
+  model      = model.m
+  text       = row.text
+  max_errors = 1
+}
+`
+
+func TestAModelIsAskedAgainAsOftenAsItsBlockSays(t *testing.T) {
+	t.Parallel()
+	for _, retries := range []int64{0, 1} {
+		e := openaitest.Serve(t, openaitest.Options{FailEvery: 1})
+		dir := folder(t, map[string]string{"texts.csv": "text\na\n", "main.quern.hcl": fmt.Sprintf(failing, e.URL(), retries)})
+		quernIn(t, dir, "apply", "-auto-approve")
+		if got := e.Counts().Requests; got != retries+1 {
+			t.Errorf("with %d retries a request was made %d times", retries, got)
+		}
+	}
+}

@@ -30,7 +30,7 @@ func (labeler) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 	for i := range rows {
 		g.Go(func() error {
 			err := rows[i].ask(gctx, a, host, pool)
-			if err == nil && !prompting.Temporary(rows[i].err) {
+			if err == nil {
 				b.Finished()
 			}
 			return err
@@ -232,7 +232,9 @@ func (a *args) write(b *plugin.Batch, rows []row) error {
 		r := &rows[i]
 		switch {
 		case r.err != nil:
-			b.Fail(i, prompting.Temporary(r.err), r.err)
+			// Not for the time being: the host has tried as often as the model's
+			// block says.
+			b.Fail(i, false, r.err)
 			continue
 		case r.absent:
 			continue

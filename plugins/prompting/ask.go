@@ -43,12 +43,6 @@ func OfRow(err error) bool {
 	return errors.As(err, &call) || errors.As(err, &declined) || errors.As(err, &unusable)
 }
 
-// Temporary says whether another run may succeed with the row.
-func Temporary(err error) bool {
-	var call *llm.CallError
-	return errors.As(err, &call) && call.Temporary
-}
-
 // Ask asks for an answer that take accepts. Where it does not, the model is
 // shown what is wrong and asked once more.
 func Ask(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Request, draw int, take func(text string) error) error {
