@@ -71,21 +71,11 @@ func (c *checker) measure(check check) (measure, error) {
 		return m, err
 	}
 	if got.score != "" && !c.s.inverse {
-		m.value, m.limit = orElse(got.score, "0"), &got.limit
-		m.always, m.when = m.value, c.when
+		limit := got.limit
 		if c.s.limit != nil {
-			m.limit = c.s.limit
+			limit = *c.s.limit
 		}
-		if c.when != "" {
-			m.value = c.when + " ? " + m.value + " : 1"
-		}
-		if m.weight == nil {
-			one := 1.0
-			m.weight = &one
-		}
-		if *m.weight == 0 {
-			m.limit = nil
-		}
+		c.im.scored(&m, c.s, orElse(got.score, "0"), c.when, limit)
 		return m, nil
 	}
 	condition := got.condition
@@ -106,6 +96,31 @@ func (c *checker) measure(check check) (measure, error) {
 		m.value, m.condition = c.only("("+condition+" ? 1 : 0)"), false
 	}
 	return m, nil
+}
+
+// scored makes a metric of a number. Where only some tests have it, the others
+// must not count as if they had reached something: then it is the condition
+// that the number reaches what it has to.
+func (im *importer) scored(m *measure, s *slot, score, when string, limit float64) {
+	m.always, m.when = score, when
+	switch decides := m.weight == nil || *m.weight != 0; {
+	case when != "" && decides:
+		m.value = when + " ? " + score + " >= " + literal(limit) + " : null"
+		im.note(s.at, "assertion of type "+s.typeName(), "only some tests have it, so its figure is the share of them that reach %s.", literal(limit))
+		return
+	case when != "":
+		m.value = when + " ? " + score + " : null"
+	default:
+		m.value = score
+	}
+	m.limit = &limit
+	if m.weight == nil {
+		one := 1.0
+		m.weight = &one
+	}
+	if *m.weight == 0 {
+		m.limit = nil
+	}
 }
 
 // only makes a condition null in the tests that do not have the assertion: it

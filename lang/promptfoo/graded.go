@@ -224,11 +224,7 @@ func (im *importer) combined(set *assertionSet) (measure, error) {
 	if wish == "" {
 		wish = "assert_set"
 	}
-	one := 1.0
-	m := measure{name: im.name("metric", wish, "set"), block: "metric", weight: set.weight, limit: &set.limit}
-	if m.weight == nil {
-		m.weight = &one
-	}
+	m := measure{name: im.name("metric", wish, "set"), block: "metric", weight: set.weight}
 	var parts []string
 	total := 0.0
 	when := ""
@@ -259,9 +255,7 @@ func (im *importer) combined(set *assertionSet) (measure, error) {
 	if total == 0 {
 		return m, errorf("its assertions have no weight")
 	}
-	m.value = "(" + strings.Join(parts, " + ") + ") / " + literal(total)
-	if when != "" {
-		m.value = when + " ? " + m.value + " : 1"
-	}
+	s := &slot{base: "assert-set", at: set.at}
+	im.scored(&m, s, "("+strings.Join(parts, " + ")+") / "+literal(total), when, set.limit)
 	return m, nil
 }
