@@ -3,6 +3,7 @@ package modelhost
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 
@@ -18,8 +19,12 @@ type BudgetReached struct {
 }
 
 func (e *BudgetReached) Error() string {
-	figure := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
-	return fmt.Sprintf("the budget of %s %s does not allow another call: this run has spent %s", figure(e.Limit), e.What, strconv.FormatFloat(e.Spent, 'g', 6, 64))
+	what := e.What
+	if what == "money" {
+		what = "units of money"
+	}
+	figure := func(f float64) string { return strconv.FormatFloat(math.Round(f*1e6)/1e6, 'f', -1, 64) }
+	return fmt.Sprintf("the budget of %s %s does not allow another call: this run has spent %s", figure(e.Limit), what, figure(e.Spent))
 }
 
 // NoPrice says that a budget in money cannot be kept.

@@ -474,6 +474,20 @@ func TestInNoMinuteAreMoreTokensUsedThanAllowed(t *testing.T) {
 	}
 }
 
+func TestWhatABudgetCameToIsWrittenInFull(t *testing.T) {
+	for _, c := range []struct {
+		reached BudgetReached
+		want    string
+	}{
+		{BudgetReached{What: "tokens", Spent: 12345678, Limit: 12.5e6}, "the budget of 12500000 tokens does not allow another call: this run has spent 12345678"},
+		{BudgetReached{What: "money", Spent: 0.1 + 0.2, Limit: 0.305}, "the budget of 0.305 units of money does not allow another call: this run has spent 0.3"},
+	} {
+		if got := c.reached.Error(); got != c.want {
+			t.Errorf("got %s", got)
+		}
+	}
+}
+
 func TestEmbeddingsAreAskedForOnceAText(t *testing.T) {
 	b := newBench(t, &double{}).open()
 	texts := []string{"a", "bb", "a", "ccc"}
