@@ -42,7 +42,7 @@ func (v *Values) Eval(text, filename string) (cty.Value, hcl.Diagnostics) {
 	r.add(e.Variables()...)
 	b := v.builder
 	b.diags = nil
-	if b.report(b.checkTraversals(&r, nil)...) || b.brokenUpstream(&r) {
+	if b.report(b.checkTraversals(&r, nil, e)...) || b.brokenUpstream(&r) {
 		return cty.DynamicVal, b.sorted()
 	}
 	value, diags := e.Value(b.scope(&r).values)

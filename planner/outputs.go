@@ -41,7 +41,7 @@ func (b *builder) output(cfg *config.Output) *plan.Output {
 	if b.leftOut(&r) || b.brokenUpstream(&r) {
 		return nil
 	}
-	if b.report(b.checkTraversals(&r, nil)...) {
+	if b.report(b.checkTraversals(&r, nil, cfg.Expr)...) {
 		return nil
 	}
 	sc := b.scope(&r)

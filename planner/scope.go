@@ -72,7 +72,7 @@ func (b *builder) evaluateLocal(l *local) {
 	}
 	l.impure = b.impure(l.cfg.Expr, &l.refs) != ""
 	s := b.scope(&l.refs)
-	if l.broken = b.report(b.checkTraversals(&l.refs, nil)...); l.broken {
+	if l.broken = b.report(b.checkTraversals(&l.refs, nil, l.cfg.Expr)...); l.broken {
 		return
 	}
 	value, diags := l.cfg.Expr.Value(s.values)

@@ -4,15 +4,24 @@ import (
 	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 )
 
+// noInstance is the summary of an error that can be guarded against.
+const noInstance = "No such instance"
+
 // checkTraversals reports references to instances, outputs and values that a
-// stage does not have. User is the stage that they stand in; nil: none.
-func (b *builder) checkTraversals(r *refs, user *stage) []*hcl.Diagnostic {
+// stage does not have. They stand in the expressions within or in the stage
+// user; nil: in none.
+func (b *builder) checkTraversals(r *refs, user *stage, within ...hcl.Expression) []*hcl.Diagnostic {
+	var body *hclsyntax.Body
+	if user != nil {
+		within, body = expressionsOf(user.cfg), user.cfg.Body
+	}
 	var diags []*hcl.Diagnostic
 	for _, t := range r.traversals {
 		a, _, ok := addr.FromTraversal(t)
@@ -24,7 +33,7 @@ func (b *builder) checkTraversals(r *refs, user *stage) []*hcl.Diagnostic {
 			continue
 		}
 		v, _ := b.stageValue(s)
-		if d := checkSteps(s, t, v); d != nil {
+		if d := checkSteps(s, t, v); d != nil && (d.Summary != noInstance || !guarded(t, within, body)) {
 			diags = append(diags, d)
 		}
 	}
@@ -106,7 +115,7 @@ func missing(path, name string, step hcl.Traverser, of cty.Type, instance bool) 
 		}
 		detail = "Its keys are: " + diag.List(quoted) + "."
 	}
-	return diag.Errorf(&subject, "No such instance", "%s has no instance %q.%s %s", path, name, diag.Suggest(name, names), detail)
+	return diag.Errorf(&subject, noInstance, "%s has no instance %q.%s %s", path, name, diag.Suggest(name, names), detail)
 }
 
 func missingNumber(s *stage, step hcl.Traverser, n int) *hcl.Diagnostic {
@@ -116,7 +125,10 @@ func missingNumber(s *stage, step hcl.Traverser, n int) *hcl.Diagnostic {
 		return diag.Errorf(&subject, "Instance is missing", "%s has count, so it is several instances. Name one: %s[0].%s", path, path, a.Name)
 	}
 	if n == 0 {
-		return diag.Errorf(&subject, "No such instance", "%s has count = 0, so it has no instances.", path)
+		return diag.Errorf(&subject, noInstance, "%s has count = 0, so it has no instances.", path)
 	}
-	return diag.Errorf(&subject, "No such instance", "%s has %d instances: 0 to %d.", path, n, n-1)
+	if n == 1 {
+		return diag.Errorf(&subject, noInstance, "%s has one instance: 0.", path)
+	}
+	return diag.Errorf(&subject, noInstance, "%s has %d instances: 0 to %d.", path, n, n-1)
 }

@@ -74,11 +74,15 @@ func (c *Compiled) Program(in data.Schema, vars map[string]cty.Value) (*Program,
 		return nil, fmt.Errorf("row expression %s: %w", c.Text, err)
 	}
 	if name, ok := c.Column(); ok {
-		if t := p.columns[0].Type; t != c.ColumnType {
+		t := p.columns[0].Type
+		if t == c.ColumnType {
+			p.column = name
+			return p, nil
+		}
+		// The same values in another column type are converted.
+		if had, err := data.ArrowType(t); err != nil || !valueType(had).Equals(valueType(p.out)) {
 			return nil, fmt.Errorf("row expression %s: column %q is %s, not %s", c.Text, name, t, c.ColumnType)
 		}
-		p.column = name
-		return p, nil
 	}
 	v := &vectoriser{schema: p.columns, late: c.Late, vars: p.context()}
 	p.root, p.paths = v.expr(e), v.paths

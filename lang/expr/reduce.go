@@ -267,7 +267,8 @@ func (r *reducer) takeBranch(taken, other hclsyntax.Expression) (hclsyntax.Expre
 	}
 	t, ok1 := r.staticType(taken)
 	o, ok2 := r.staticType(other)
-	if isNull(other) {
+	// As hcl has it, a branch that is not taken and fails has no say either.
+	if isNull(other) || holdsFailing(other) {
 		return taken, ok1
 	}
 	if !ok1 || !ok2 {
@@ -281,6 +282,16 @@ func (r *reducer) takeBranch(taken, other hclsyntax.Expression) (hclsyntax.Expre
 		return taken, true
 	}
 	return conversion(taken, unified)
+}
+
+// holdsFailing says whether a part of an expression is known to fail.
+func holdsFailing(e hclsyntax.Expression) bool {
+	found := false
+	visit(e, func(n hclsyntax.Node, _ names) {
+		part, ok := n.(hclsyntax.Expression)
+		found = found || ok && isFailing(part)
+	})
+	return found
 }
 
 func isNull(e hclsyntax.Expression) bool {

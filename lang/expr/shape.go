@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -177,13 +178,23 @@ func (r *reducer) traversalShape(t hcl.Traversal, locals map[string]*shape) *sha
 		return follow(s, t[1:])
 	}
 	if t.RootName() != rowRoot {
-		return nil
+		return madeShape(t)
 	}
 	name, ok := columnOf(t)
 	if !ok {
 		return rowShape(r.scope.Row)
 	}
 	return follow(rowShape(r.columnsRead(t)).field(name), t[2:])
+}
+
+// madeShape is what is certain about a value that a stage will make: the rows
+// of a dataset are counted.
+func madeShape(t hcl.Traversal) *shape {
+	last, ok := t[len(t)-1].(hcl.TraverseAttr)
+	if ok && addr.IsKind(t.RootName()) && last.Name == "rows" {
+		return integerShape
+	}
+	return nil
 }
 
 func rowShape(columns data.Schema) *shape {

@@ -367,6 +367,9 @@ func (r *resolver) compile(c *expr.Compiled, row *RowArg) *expr.Compiled {
 		return c
 	}
 	again.Range = c.Range
+	// The column was declared when less was known: a number that turns out to be
+	// whole goes into a column of floats all the same.
+	again.ColumnType = c.ColumnType
 	return again
 }
 
