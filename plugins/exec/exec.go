@@ -25,7 +25,7 @@ func Types(root func() string) []plugin.Type {
 
 const doc = `A language model that is a command: it reads requests as lines of JSON and writes answers so.
 
-A request is ` + "`{\"id\": 1, \"request\": {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}]}}`" + `, with ` + "`tools`, `output`, `temperature`" + ` and the like beside the messages where they were asked for. An answer is ` + "`{\"id\": 1, \"text\": \"…\"}`" + ` or, to say more, ` + "`{\"id\": 1, \"response\": {\"text\": \"…\", \"finish_reason\": \"stop\", \"usage\": {\"input\": 10, \"output\": 2}}}`" + `; a failure ` + "`{\"id\": 1, \"error\": {\"message\": \"…\", \"temporary\": true}}`" + `. For embeddings a request has ` + "`texts`" + ` and its answer ` + "`embeddings`" + `, a list of numbers for each.
+A request is ` + "`{\"id\": 1, \"request\": {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}]}}`" + `, with ` + "`tools`, `output`, `temperature`" + ` and the like beside the messages where they were asked for. An answer is ` + "`{\"id\": 1, \"text\": \"…\"}`" + ` or, to say more, ` + "`{\"id\": 1, \"response\": {\"text\": \"…\", \"finish_reason\": \"stop\", \"usage\": {\"input\": 10, \"output\": 2}}}`" + `; a failure ` + "`{\"id\": 1, \"error\": {\"message\": \"…\", \"temporary\": true}}`" + `. For embeddings it reads ` + "`{\"id\": 1, \"texts\": [\"…\"]}`" + ` and writes ` + "`{\"id\": 1, \"embeddings\": [[0.1, 0.2]]}`" + `, a list of numbers for each text.
 
 The command gets further requests before it has answered the first ones, up to ` + "`max_concurrency`" + `, and may answer them in any order; an answer without an id is to the oldest request. It stays until quern ends, which closes its input.
 

@@ -103,6 +103,12 @@ func Options(confidence float64, resamples int, seed int64) stats.Options {
 // options are those of statistics over some observations.
 func (s *Sample) options(observations []int) stats.Options {
 	o := s.Options
+	if s.Repeats > 1 {
+		o.Rows = make([]int, len(observations))
+		for i, at := range observations {
+			o.Rows[i] = at / s.Repeats
+		}
+	}
 	switch {
 	case s.Clusters != nil:
 		names := make([]string, len(observations))
@@ -111,11 +117,7 @@ func (s *Sample) options(observations []int) stats.Options {
 		}
 		o.Clusters = stats.Clusters(names)
 	case s.Repeats > 1:
-		rows := make([]int, len(observations))
-		for i, at := range observations {
-			rows[i] = at / s.Repeats
-		}
-		o.Clusters = stats.Clusters(rows)
+		o.Clusters = stats.Clusters(o.Rows)
 	}
 	return o
 }

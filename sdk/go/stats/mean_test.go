@@ -67,6 +67,18 @@ func TestClustersThatAreAllHitsCountAsOneRowEach(t *testing.T) {
 	interval(t, e, 1, w.Low, 1, 1e-12)
 }
 
+func TestClustersMakeNoShareSurerThanItsRowsDo(t *testing.T) {
+	// Each cluster has the same share, so they seem to vary less than rows do.
+	hits, rows, clusters := make([]bool, 120), make([]int, 120), make([]int, 120)
+	for i := range hits {
+		rows[i], clusters[i] = i/3, i/12
+		hits[i] = rows[i]%4 != 0
+	}
+	apart := must[stats.Estimate](t)(stats.Proportion(hits, stats.Options{Clusters: rows}))
+	together := must[stats.Estimate](t)(stats.Proportion(hits, stats.Options{Clusters: clusters, Rows: rows}))
+	interval(t, together, 0.75, apart.Low, apart.High, 1e-12)
+}
+
 func TestTheShareOfRowsInClustersOfOneIsThatOfRows(t *testing.T) {
 	hits := []bool{true, false, true, true}
 	with := must[stats.Estimate](t)(stats.Proportion(hits, stats.Options{Clusters: []int{7, 3, 9, 1}}))

@@ -20,6 +20,9 @@ type Options struct {
 	// Clusters names, for each observation, the cluster that it belongs to;
 	// see Clusters. Nil: all observations are independent.
 	Clusters []int
+	// Rows are smaller clusters within those: the row that each observation is
+	// about, where there are several of a row. Nil: each is about its own.
+	Rows []int
 }
 
 // Estimate is a figure with what is known about its accuracy.
@@ -111,6 +114,8 @@ func (o Options) checked(n int) (Options, error) {
 		return o, fmt.Errorf("%d permutations are too few, 100 is the least", o.Permutations)
 	case o.Clusters != nil && len(o.Clusters) != n:
 		return o, fmt.Errorf("there are clusters for %d observations, but %d observations", len(o.Clusters), n)
+	case o.Rows != nil && len(o.Rows) != n:
+		return o, fmt.Errorf("there are rows for %d observations, but %d observations", len(o.Rows), n)
 	}
 	return o, nil
 }

@@ -44,7 +44,8 @@ func wilson(p, size, z float64) Estimate {
 // independent rows as would have the cluster-robust standard error, lowered
 // for what few clusters don't know of it (by the ratio of the quantiles of
 // the normal and of Student's distribution, squared). It is never more than
-// the number of rows. Hits that are all alike show no variation; the clusters
+// without the clusters: the number of rows or, where some have several
+// observations, what these say together. Hits that are all alike show no variation; the clusters
 // then count as one row each.
 func Proportion(hits []bool, o Options) (Estimate, error) {
 	o, err := o.checked(len(hits))
@@ -68,7 +69,12 @@ func Proportion(hits []bool, o Options) (Estimate, error) {
 		return unbounded(p, len(hits), u.count()), nil
 	}
 	z := distuv.UnitNormal.Quantile(1 - (1-o.Confidence)/2)
-	e := wilson(p, effective(p, se, z, len(hits), u.count(), o.Confidence), z)
+	most := float64(len(hits))
+	if rows := newUnits(len(hits), o.Rows); !rows.single {
+		_, apart := robust(values, rows)
+		most = effective(p, apart, z, most, rows.count(), o.Confidence)
+	}
+	e := wilson(p, effective(p, se, z, most, u.count(), o.Confidence), z)
 	e.N, e.Units = len(hits), u.count()
 	if se > 0 {
 		e.SE = se
@@ -76,15 +82,15 @@ func Proportion(hits []bool, o Options) (Estimate, error) {
 	return e, nil
 }
 
-// effective is the number of independent rows that would say as much about a
-// share p as n rows in clusters do.
-func effective(p, se, z float64, n, clusters int, confidence float64) float64 {
+// effective is the number of independent rows, most at the most, that would say
+// as much about a share p as rows in clusters do.
+func effective(p, se, z, most float64, clusters int, confidence float64) float64 {
 	if p == 0 || p == 1 {
 		return float64(clusters)
 	}
 	if se == 0 {
-		return float64(n)
+		return most
 	}
 	ratio := z / studentQuantile(confidence, clusters-1)
-	return min(p*(1-p)/(se*se)*ratio*ratio, float64(n))
+	return min(p*(1-p)/(se*se)*ratio*ratio, most)
 }
