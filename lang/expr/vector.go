@@ -169,28 +169,24 @@ func (n *node) asText() func(*frame, int) (string, outcome) {
 	case textKind:
 		return n.text
 	case integerKind:
-		return func(f *frame, i int) (string, outcome) {
-			v, o := n.integer(f, i)
-			if o != some {
-				return "", o
-			}
-			return f.integer(v), some
-		}
+		return written(n.integer, (*frame).integer)
 	case realKind:
-		return func(f *frame, i int) (string, outcome) {
-			v, o := n.real(f, i)
-			if o != some {
-				return "", o
-			}
-			return f.real(v), some
-		}
+		return written(n.real, (*frame).real)
 	case boolKind:
-		return func(f *frame, i int) (string, outcome) {
-			v, o := n.truth(f, i)
-			return strconv.FormatBool(v), o
-		}
+		return written(n.truth, func(_ *frame, b bool) string { return strconv.FormatBool(b) })
 	}
 	return nil
+}
+
+// written makes texts of a closure's values.
+func written[T any](get func(*frame, int) (T, outcome), write func(*frame, T) string) texter {
+	return func(f *frame, i int) (string, outcome) {
+		v, o := get(f, i)
+		if o != some {
+			return "", o
+		}
+		return write(f, v), some
+	}
 }
 
 // asValue is a node's value as cty has it.

@@ -63,13 +63,16 @@ func (v *vectoriser) json(w *jsonWriter, e hclsyntax.Expression) bool {
 }
 
 func (v *vectoriser) jsonTuple(w *jsonWriter, e *hclsyntax.TupleConsExpr) bool {
+	w.fixed += "["
 	for i, elem := range e.Exprs {
-		w.fixed += separator(i, "[")
+		if i > 0 {
+			w.fixed += ","
+		}
 		if !v.json(w, elem) {
 			return false
 		}
 	}
-	w.fixed += closing(len(e.Exprs), "[", "]")
+	w.fixed += "]"
 	return true
 }
 
@@ -85,28 +88,18 @@ func (v *vectoriser) jsonObject(w *jsonWriter, e *hclsyntax.ObjectConsExpr) bool
 		values[name], names = item.ValueExpr, append(names, name)
 	}
 	slices.Sort(names)
+	w.fixed += "{"
 	for i, name := range names {
-		w.fixed += separator(i, "{") + quoted(name) + ":"
+		if i > 0 {
+			w.fixed += ","
+		}
+		w.fixed += quoted(name) + ":"
 		if !v.json(w, values[name]) {
 			return false
 		}
 	}
-	w.fixed += closing(len(names), "{", "}")
+	w.fixed += "}"
 	return true
-}
-
-func separator(i int, opening string) string {
-	if i == 0 {
-		return opening
-	}
-	return ","
-}
-
-func closing(n int, opening, end string) string {
-	if n == 0 {
-		return opening + end
-	}
-	return end
 }
 
 // attributeName is the name that a fixed key gives.
@@ -141,25 +134,15 @@ func orNull(text texter) texter {
 func (n *node) asJSON() texter {
 	switch n.kind {
 	case textKind:
-		return func(f *frame, i int) (string, outcome) {
-			s, o := n.text(f, i)
-			if o != some {
-				return "", o
-			}
-			return f.quoted(s), some
-		}
+		return written(n.text, (*frame).quoted)
 	case valueKind:
-		return func(f *frame, i int) (string, outcome) {
-			val, o := n.value(f, i)
-			if o != some {
-				return "", o
-			}
-			text, err := ctyjson.Marshal(val, val.Type())
+		return unlift(n.value, func(v cty.Value) (string, outcome) {
+			text, err := ctyjson.Marshal(v, v.Type())
 			if err != nil {
 				return "", unsure
 			}
 			return normal(string(text)), some
-		}
+		})
 	}
 	return n.asText()
 }

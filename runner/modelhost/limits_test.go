@@ -1,0 +1,188 @@
+package modelhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+func TestNoMoreAreUnderWayThanAllowed(t *testing.T) {
+	b := newBench(t, &double{chat: echo})
+	b.info.MaxConcurrency = 3
+	b.open()
+	defer b.close()
+	if got := b.askAll(200, 50, func(i int) string { return fmt.Sprint(i) }); got != 200 || b.double.most > 3 {
+		t.Fatalf("%d answers, %d at a time", got, b.double.most)
+	}
+}
+
+func TestABudgetIsNotExceededAndGoesOnWhenRaised(t *testing.T) {
+	for _, what := range []string{"money", "tokens"} {
+		t.Run(what, func(t *testing.T) {
+			b := newBench(t, &double{chat: echo})
+			limit := func(calls float64) *plan.Budget {
+				if what == "money" {
+					return &plan.Budget{Money: price(20 * calls)}
+				}
+				n := int64(15 * calls)
+				return &plan.Budget{Tokens: &n}
+			}
+			text := func(i int) string { return fmt.Sprintf("text number %04d of them all", i) }
+			b.budget = limit(300)
+			b.open()
+			b.askAll(1000, 16, text)
+			err := b.ended()
+			var reached *BudgetReached
+			if !errors.As(err, &reached) || reached.What != what {
+				t.Fatal(err)
+			}
+			first := b.double.calls.Load()
+			if spent := b.hub.Spent(); first > 300 || first < 250 || spent.Calls != first || spent.Cost > 6000 {
+				t.Fatalf("%d calls, spent %+v", first, spent)
+			}
+			b.close()
+			b.budget = limit(2000)
+			b.open()
+			defer b.close()
+			if got := b.askAll(1000, 16, text); got != 1000 || b.double.calls.Load() != 1000 {
+				t.Fatalf("%d answers after %d calls in all", got, b.double.calls.Load())
+			}
+		})
+	}
+}
+
+func TestABudgetInMoneyNeedsAPrice(t *testing.T) {
+	b := newBench(t, &double{chat: echo})
+	b.info.Price, b.budget = nil, &plan.Budget{Money: price(1)}
+	b.open()
+	defer b.close()
+	go b.ask("x")
+	var unpriced *NoPrice
+	if err := b.ended(); !errors.As(err, &unpriced) || b.double.calls.Load() != 0 {
+		t.Fatal(err)
+	}
+}
+
+// most is how many of the times lie within a minute at most.
+func most(at []time.Time) int {
+	slices.SortFunc(at, time.Time.Compare)
+	most, from := 0, 0
+	for i, t := range at {
+		for t.Sub(at[from]) >= time.Minute {
+			from++
+		}
+		most = max(most, i-from+1)
+	}
+	return most
+}
+
+func TestInNoMinuteAreMoreRequestsMadeThanAllowed(t *testing.T) {
+	for limit, calls := range map[float64]int{1: 4, 7: 20, 60: 150, 600: 1500} {
+		bubble(t, func() {
+			var mu sync.Mutex
+			var at []time.Time
+			b := newBench(t, &double{chat: func(ctx context.Context, n int64, text string) (*llm.Response, *pluginv1.CallError) {
+				mu.Lock()
+				at = append(at, time.Now())
+				mu.Unlock()
+				if n == 2 {
+					time.Sleep(50 * time.Second) // while the others have leave
+				}
+				return echo(ctx, n, text)
+			}})
+			b.info.Cache, b.info.RequestsPerMinute, b.info.MaxConcurrency = false, limit, 1
+			b.open()
+			defer b.close()
+			started := time.Now()
+			b.askAll(calls, 20, func(i int) string { return fmt.Sprint(i) })
+			if n := most(at); n > int(limit) {
+				t.Errorf("%d requests within a minute, %v are allowed", n, limit)
+			}
+			if took, best := time.Since(started), float64(calls)/limit; took.Minutes() > best*1.1+1 {
+				t.Errorf("%d requests, %v a minute, took %s", calls, limit, took)
+			}
+		})
+	}
+}
+
+func TestInNoMinuteAreMoreTokensUsedThanAllowed(t *testing.T) {
+	const limit = 12000
+	for name, tokens := range map[string]int64{"few": 15, "as expected": 270, "many": 2000} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func() {
+				calls := int(3 * limit / tokens)
+				var mu sync.Mutex
+				var at []time.Time // of as many tokens
+				b := newBench(t, &double{chat: func(ctx context.Context, n int64, text string) (*llm.Response, *pluginv1.CallError) {
+					mu.Lock()
+					at = append(at, time.Now())
+					mu.Unlock()
+					time.Sleep(100 * time.Millisecond)
+					answer, _ := echo(ctx, n, text)
+					answer.Usage = llm.Usage{Input: 10, Output: tokens - 10}
+					return answer, nil
+				}})
+				b.info.Cache, b.info.TokensPerMinute, b.info.MaxConcurrency = false, limit, 4
+				b.open()
+				defer b.close()
+				started := time.Now()
+				b.askAll(calls, 20, func(i int) string { return fmt.Sprint(i) })
+				// The first calls are made before it is known how long answers are.
+				if n := int64(most(at)) * tokens; n > limit+4*tokens {
+					t.Errorf("%d tokens within a minute, %d are allowed", n, limit)
+				}
+				if took := time.Since(started).Minutes(); took > 3.3 {
+					t.Errorf("three minutes' tokens took %.1f minutes", took)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatABudgetCameToIsWrittenInFull(t *testing.T) {
+	for _, c := range []struct {
+		reached BudgetReached
+		want    string
+	}{
+		{BudgetReached{What: "tokens", Spent: 12345678, Limit: 12.5e6}, "the budget of 12500000 tokens does not allow another call: this run has spent 12345678"},
+		{BudgetReached{What: "money", Spent: 0.1 + 0.2, Limit: 0.305}, "the budget of 0.305 units of money does not allow another call: this run has spent 0.3"},
+	} {
+		if got := c.reached.Error(); got != c.want {
+			t.Errorf("got %s", got)
+		}
+	}
+}
+
+func TestTheWindowShrinksWithWhatIsTurnedAwayAndGrowsAgain(t *testing.T) {
+	w := newWindow(plan.ModelInfo{MaxConcurrency: 32})
+	turn := func(o outcome, n int) {
+		for range n {
+			if err := w.enter(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			w.leave(o)
+		}
+	}
+	turn(pushedBack, 100)
+	if w.room() > 4 {
+		t.Fatalf("after 100 refusals %d may be under way", w.room())
+	}
+	turn(answered, 2000)
+	if w.room() != 32 {
+		t.Fatalf("after 2,000 answers %d may be under way", w.room())
+	}
+	unknown := newWindow(plan.ModelInfo{})
+	w = unknown
+	turn(answered, 500)
+	if unknown.room() != mostWindow {
+		t.Fatalf("a model that bears all has room for %d", unknown.room())
+	}
+}
