@@ -74,7 +74,7 @@ type ModelInfo struct {
 	TokensPerMinute   float64
 	// Timeout of one attempt; 0: quern's own.
 	Timeout time.Duration
-	// Retries are attempts beyond the first.
+	// Retries are attempts beyond the first; 0: none.
 	Retries int64
 	// Cache: answers may be kept and given again to equal requests.
 	Cache bool
