@@ -10,13 +10,13 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/planner/dag"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -331,19 +331,11 @@ func (b *builder) release(n *node) {
 
 // each calls f for all nodes that are not broken, on all processors.
 func (b *builder) each(nodes []*node, f func(*node)) {
-	workers := min(runtime.GOMAXPROCS(0), len(nodes))
-	var g errgroup.Group
-	for w := range workers {
-		g.Go(func() error {
-			for i := w; i < len(nodes); i += workers {
-				if n := nodes[i]; !n.broken && b.ctx.Err() == nil {
-					f(n)
-				}
-			}
-			return nil
-		})
-	}
-	_ = g.Wait()
+	parallel.For(len(nodes), runtime.GOMAXPROCS(0), func(i int) {
+		if n := nodes[i]; !n.broken && b.ctx.Err() == nil {
+			f(n)
+		}
+	})
 }
 
 func (b *builder) brokenUpstream(r *refs) bool {

@@ -4,10 +4,10 @@ import (
 	"context"
 
 	"github.com/hashicorp/hcl/v2"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -34,18 +34,13 @@ func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 	if !o.Refresh {
 		return append(diags, b.sorted()...)
 	}
-	var g errgroup.Group
-	g.SetLimit(lookers)
+	var read []*plan.Node
 	for _, n := range p.Nodes {
-		if n.Mode != plan.ModeRead || n.Fingerprint == "" || n.Body == nil {
-			continue
+		if n.Mode == plan.ModeRead && n.Fingerprint != "" && n.Body != nil {
+			read = append(read, n)
 		}
-		g.Go(func() error {
-			b.lookAgain(n)
-			return nil
-		})
 	}
-	_ = g.Wait()
+	parallel.For(len(read), lookers, func(i int) { b.lookAgain(read[i]) })
 	return append(diags, b.sorted()...)
 }
 

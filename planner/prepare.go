@@ -3,18 +3,18 @@ package planner
 import (
 	"fmt"
 	"maps"
-
-	"github.com/zclconf/go-cty/cty"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
-	"golang.org/x/sync/errgroup"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -72,22 +72,15 @@ func (b *builder) prepare(nodes []*node) {
 			byPlugin[n.Plugin] = append(byPlugin[n.Plugin], n)
 		}
 	}
-	var g errgroup.Group
+	var batches [][]*node
 	for _, plugin := range sortedKeys(byPlugin) {
-		of := byPlugin[plugin]
-		for len(of) > 0 {
-			batch := of[:min(batchSize, len(of))]
-			of = of[len(batch):]
-			g.Go(func() error {
-				b.prepareBatch(plugin, batch)
-				return nil
-			})
-		}
+		batches = slices.AppendSeq(batches, slices.Chunk(byPlugin[plugin], batchSize))
 	}
-	_ = g.Wait()
+	parallel.For(len(batches), len(batches), func(i int) { b.prepareBatch(batches[i]) })
 }
 
-func (b *builder) prepareBatch(plugin string, nodes []*node) {
+func (b *builder) prepareBatch(nodes []*node) {
+	plugin := nodes[0].Plugin
 	fail := func(err error) {
 		for _, n := range nodes {
 			n.broken = true

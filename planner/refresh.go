@@ -3,14 +3,13 @@ package planner
 import (
 	"fmt"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/msgpack"
 
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -24,23 +23,21 @@ func (b *builder) refresh(nodes []*node, wanted func(*node) bool) {
 	if b.validating {
 		return
 	}
-	var g errgroup.Group
-	g.SetLimit(lookers)
+	var now []*node
 	for _, n := range nodes {
 		if n.broken || n.bound == nil || n.looked || !wanted(n) {
 			continue
 		}
 		n.looked = true
-		g.Go(func() error {
-			if n.Mode == plan.ModeRead {
-				b.lookAtSource(n)
-			} else {
-				b.lookAtDeployment(n)
-			}
-			return nil
-		})
+		now = append(now, n)
 	}
-	_ = g.Wait()
+	parallel.For(len(now), lookers, func(i int) {
+		if now[i].Mode == plan.ModeRead {
+			b.lookAtSource(now[i])
+		} else {
+			b.lookAtDeployment(now[i])
+		}
+	})
 }
 
 // lookAtSource asks what a source holds now. Without a refresh, what the state

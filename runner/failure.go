@@ -11,8 +11,8 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/modelhost"
 	"github.com/quern-dev/quern/runner/rowwise"
-	"github.com/quern-dev/quern/runner/walk"
 	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/disk"
@@ -84,7 +84,7 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 		faulty  *rowwise.Faulty
 		many    *rowwise.TooManyErrors
 		slow    *timedOut
-		panicky *walk.Panic
+		panicky *parallel.Panic
 		full    *disk.Full
 		budget  *modelhost.BudgetReached
 		price   *modelhost.NoPrice

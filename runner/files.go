@@ -14,11 +14,11 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/dataset"
 	"github.com/quern-dev/quern/store/disk"
@@ -187,7 +187,7 @@ func (r *run) computeArguments(ctx context.Context, w *work, in *input, args []r
 		return err
 	}
 	first := int64(0)
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := parallel.WithContext(ctx)
 	g.SetLimit(parallelShards)
 	for i := range shards {
 		path, from := filepath.Join(dir, strconv.Itoa(i)+".parquet"), first

@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 
 	"github.com/quern-dev/quern/plugins/builtin"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -49,31 +50,34 @@ const (
 )
 
 func run(args []string) (code int) {
-	defer reportPanic(&code)
 	debug.SetGCPercent(gcPlanning)
 	ui := newTerminal(os.Stdin, os.Stdout, os.Stderr)
 	if len(args) == 2 && (args[1] == "-version" || args[1] == "--version") {
 		args = []string{args[0], "version"} // as most programs spell it
 	}
-	err := newApp(ui).Run(context.Background(), args)
-	return ui.finish(err)
+	err := parallel.Call(func() error {
+		err := newApp(ui).Run(context.Background(), args)
+		if bug := (*parallel.Panic)(nil); errors.As(err, &bug) {
+			return bug
+		}
+		code = ui.finish(err)
+		return nil
+	})
+	if err != nil {
+		reportBug(err)
+		return exitCrash
+	}
+	return code
 }
 
-// reportPanic turns a panic into a report that says where to send it.
-func reportPanic(code *int) {
-	r := recover()
-	if r == nil {
-		return
-	}
+// reportBug says where to send what a panic says.
+func reportBug(panicked error) {
 	fmt.Fprintf(os.Stderr, `
 quern stopped because of a mistake in quern itself, not in your pipeline.
 Your state and artifacts are as the last finished step left them; run the command again.
 Please report what follows at https://github.com/quern-dev/quern/issues
 
-quern %s: %v
-
-%s`, version, r, debug.Stack())
-	*code = exitCrash
+quern %s: %s`, version, panicked)
 }
 
 // exitStatus is an error that only sets the exit code: what there is to say

@@ -7,7 +7,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"golang.org/x/sync/errgroup"
+
+	"github.com/quern-dev/quern/sdk/go/parallel"
 )
 
 // pieceBytes is about how much of a file is parsed at a time. The parser holds
@@ -73,17 +74,11 @@ func parsePieces(name string, all []piece) *hclsyntax.Body {
 	}
 	files := make([]*hcl.File, len(all))
 	diagnosed := make([]bool, len(all))
-	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, p := range all {
-		g.Go(func() error {
-			var diags hcl.Diagnostics
-			files[i], diags = hclsyntax.ParseConfig(p.src, name, p.start)
-			diagnosed[i] = len(diags) > 0
-			return nil
-		})
-	}
-	_ = g.Wait() // none returns an error
+	parallel.For(len(all), runtime.GOMAXPROCS(0), func(i int) {
+		var diags hcl.Diagnostics
+		files[i], diags = hclsyntax.ParseConfig(all[i].src, name, all[i].start)
+		diagnosed[i] = len(diags) > 0
+	})
 	if slices.Contains(diagnosed, true) {
 		return nil
 	}

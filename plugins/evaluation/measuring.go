@@ -8,11 +8,11 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/quern-dev/quern/plugins/prompting"
 	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -185,7 +185,7 @@ func (c *chunk) judge(ctx context.Context, m int, j *judge) error {
 				return err
 			}
 			verdicts, errs := make([]verdict, len(rows)), make([]error, len(rows))
-			g, gctx := errgroup.WithContext(ctx)
+			g, gctx := parallel.WithContext(ctx)
 			for i, a := range rows {
 				if a.outside[m] = !j.about(criterion, expected, contexts, i); a.outside[m] {
 					c.pace.Step(1)
@@ -287,7 +287,7 @@ func (c *chunk) compare(ctx context.Context, m int, what *similar) error {
 // embed gets the embeddings of texts; nil for those that the model refused.
 func (c *chunk) embed(ctx context.Context, model plugin.Model, texts []string) ([][]float32, error) {
 	out := make([][]float32, len(texts))
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := parallel.WithContext(ctx)
 	for from := 0; from < len(texts); from += textsPerRequest {
 		to := min(from+textsPerRequest, len(texts))
 		c.calls.Go(ctx, g, func() error {

@@ -5,10 +5,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
-	"sync"
 
-	"github.com/quern-dev/quern/sdk/go/plugin"
 	"gonum.org/v1/gonum/blas/gonum"
+
+	"github.com/quern-dev/quern/sdk/go/parallel"
+	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
 // Options say how a model is fitted.
@@ -183,12 +184,7 @@ func (f *fitter) step(examples []Example, batch []scored) float64 {
 }
 
 func (f *fitter) spread(work func(w int)) {
-	var done sync.WaitGroup
-	for w := 1; w < len(f.workers); w++ {
-		done.Go(func() { work(w) })
-	}
-	work(0)
-	done.Wait()
+	parallel.For(len(f.workers), len(f.workers), work)
 }
 
 // score finds an example's vector, its loss and the gradient of it.

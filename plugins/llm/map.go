@@ -9,11 +9,11 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/quern-dev/quern/plugins/prompting"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -26,7 +26,7 @@ func (labeler) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 	rows := make([]row, b.N)
 	read(a, b, rows)
 	host := b.Host()
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := parallel.WithContext(ctx)
 	for i := range rows {
 		g.Go(func() error {
 			err := rows[i].ask(gctx, a, host, pool)
@@ -147,7 +147,7 @@ func each(ctx context.Context, n int, f func(context.Context, int) error) error 
 	if n == 1 {
 		return f(ctx, 0)
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := parallel.WithContext(ctx)
 	for i := range n {
 		g.Go(func() error { return f(ctx, i) })
 	}

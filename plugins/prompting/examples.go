@@ -6,9 +6,9 @@ import (
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -92,7 +92,7 @@ func (p *Pool) embed(ctx context.Context) error {
 		return nil
 	}
 	vectors := make([][]float32, len(p.examples))
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := parallel.WithContext(ctx)
 	g.SetLimit(openRequests)
 	for from := 0; from < len(vectors); from += textsPerRequest {
 		part := p.examples[from:min(from+textsPerRequest, len(vectors))]

@@ -8,10 +8,10 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/quern-dev/quern/plugins/prompting"
 	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -94,7 +94,7 @@ func NewCalls() Calls { return make(Calls, openCalls) }
 
 // Go waits until there is room and has the group call f. It does not where ctx
 // ends first, which is the group's own.
-func (c Calls) Go(ctx context.Context, g *errgroup.Group, f func() error) {
+func (c Calls) Go(ctx context.Context, g parallel.Group, f func() error) {
 	select {
 	case c <- struct{}{}:
 	case <-ctx.Done():
@@ -110,7 +110,7 @@ func (c Calls) Go(ctx context.Context, g *errgroup.Group, f func() error) {
 // Answers gets the answers of all subjects to some rows, by subject, draw and
 // row. An error is one of the run; those of a row are in its answer.
 func (p *Panel) Answers(ctx context.Context, rec arrow.RecordBatch) ([][][]*Answer, error) {
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := parallel.WithContext(ctx)
 	all := make([][][]*Answer, len(p.subjects))
 	for i := range p.subjects {
 		s := &p.subjects[i]
@@ -135,7 +135,7 @@ func (p *Panel) Answers(ctx context.Context, rec arrow.RecordBatch) ([][][]*Answ
 }
 
 // chat asks a model by a prompt, for each row and draw.
-func (p *Panel) chat(ctx context.Context, g *errgroup.Group, at int, rec arrow.RecordBatch, to [][]*Answer) {
+func (p *Panel) chat(ctx context.Context, g parallel.Group, at int, rec arrow.RecordBatch, to [][]*Answer) {
 	s := &p.subjects[at]
 	prompts, near := Texts(rec, s.Prompt.Key), Texts(rec, prompting.ByKey(s.Prompt.Key))
 	skipped := Texts(rec, p.Skip)

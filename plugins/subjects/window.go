@@ -5,8 +5,8 @@ import (
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"golang.org/x/sync/errgroup"
 
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -51,7 +51,7 @@ func Pass[T any](ctx context.Context, p *Panel, in *plugin.DatasetInput, asks bo
 		made chan T
 	}
 	chunks, rows := p.window(asks)
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := parallel.WithContext(ctx)
 	slots, order := make(chan struct{}, chunks), make(chan *open, chunks)
 	begin := func(c *open) error {
 		select {

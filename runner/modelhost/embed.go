@@ -8,10 +8,9 @@ import (
 	"math"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/responses"
 )
@@ -74,7 +73,7 @@ func (h *Host) embed(ctx context.Context, e *endpoint, texts []string) (map[stri
 }
 
 func (h *Host) embedMissing(ctx context.Context, e *endpoint, cache *responses.Cache, missing []string, found map[string][]float32) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := parallel.WithContext(ctx)
 	parts := make([]embeddings, (len(missing)+mostTexts-1)/mostTexts)
 	part := func(i int) []string { return missing[i*mostTexts : min((i+1)*mostTexts, len(missing))] }
 	for i := range parts {
@@ -108,7 +107,7 @@ func (h *Host) embedPart(ctx context.Context, e *endpoint, cache *responses.Cach
 		return r.answer, err
 	}
 	q.keep = func(r reply[embeddings]) error {
-		g := errgroup.Group{}
+		g := parallel.New(-1)
 		for i, text := range texts {
 			g.Go(func() error { return cache.Put(embedKey(e.Definition, text), encodeVector(r.answer[i])) })
 		}

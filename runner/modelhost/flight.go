@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/store/responses"
 )
 
@@ -54,7 +55,10 @@ func (s *flights[T]) start(hub *Hub, key responses.Key, f func(context.Context) 
 	s.byKey[key] = fl
 	hub.working.do(func() {
 		defer cancel()
-		fl.answer, fl.err = f(work)
+		fl.err = parallel.Call(func() (err error) {
+			fl.answer, err = f(work)
+			return err
+		})
 		s.mu.Lock()
 		s.forget(key, fl)
 		s.mu.Unlock()

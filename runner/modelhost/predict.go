@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -48,7 +48,7 @@ func (h *Host) Predict(stage pluginv1.HostService_PredictServer) error {
 
 // relay ends when the maker has answered all, or when either side breaks off.
 func relay(ctx context.Context, stage pluginv1.HostService_PredictServer, maker pluginv1.PluginService_PredictClient, model *pluginv1.Artifact) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := parallel.WithContext(ctx)
 	ended := make(chan struct{})
 	g.Go(func() error {
 		defer close(ended)

@@ -4,8 +4,9 @@ import (
 	"context"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/quern-dev/quern/sdk/go/parallel"
 )
 
 // The pipeline: fetch → prepare → ask → (plugin) → merge → write, each in a
@@ -58,7 +59,7 @@ func (p *pipeline) run(ctx context.Context, shards []int) error {
 	defer cancel(nil)
 	go p.enforceStop(cancel, ended)
 
-	g, work := errgroup.WithContext(limited)
+	g, work := parallel.WithContext(limited)
 	batches := make(chan fetched)
 	blocks := make(chan *block, 2)
 	asked := make(chan *block, slotBytes/smallSlot)

@@ -2,7 +2,6 @@ package walk
 
 import (
 	"fmt"
-	"runtime/debug"
 	"slices"
 )
 
@@ -116,5 +115,3 @@ func (q *queue) each(take func(*node) (taken, more bool)) {
 	clear(q.nodes[len(kept):])
 	q.nodes = kept
 }
-
-func stack() string { return string(debug.Stack()) }

@@ -9,8 +9,9 @@ package walk
 
 import (
 	"context"
-	"fmt"
 	"slices"
+
+	"github.com/quern-dev/quern/sdk/go/parallel"
 )
 
 // Task is one thing to do.
@@ -138,20 +139,13 @@ func (w *walker) start(ctx context.Context, do func(context.Context, string) err
 			return false, true
 		}
 		w.take(need, +1)
-		go func() { results <- result{n, call(ctx, n.task.ID, do)} }()
+		go func() {
+			// One broken task must not take the run's other results with it.
+			err := parallel.Call(func() error { return do(ctx, n.task.ID) })
+			results <- result{n, err}
+		}()
 		return true, true
 	})
-}
-
-// call turns a panic into an error: one broken task must not take the run's
-// other results with it.
-func call(ctx context.Context, id string, do func(context.Context, string) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &Panic{Task: id, Value: p, Stack: stack()}
-		}
-	}()
-	return do(ctx, id)
 }
 
 func (w *walker) take(d Demand, sign int) {
@@ -207,15 +201,4 @@ func (w *walker) end(n *node, o Outcome) {
 	if w.ended != nil {
 		w.ended(n.task.ID, o)
 	}
-}
-
-// Panic is a bug in a task.
-type Panic struct {
-	Task  string
-	Value any
-	Stack string
-}
-
-func (p *Panic) Error() string {
-	return fmt.Sprintf("%s: panic: %v\n%s", p.Task, p.Value, p.Stack)
 }

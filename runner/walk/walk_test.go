@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/quern-dev/quern/sdk/go/parallel"
 )
 
 // recorder is a do that notes the order in which tasks begin.
@@ -205,7 +207,7 @@ func TestAPanicFailsItsTaskAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var p *Panic
+	var p *parallel.Panic
 	if !errors.As(outcomes["a"].Err, &p) || outcomes["b"].Status != Done {
 		t.Errorf("ended as %v", outcomes)
 	}

@@ -12,9 +12,8 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/store/blob"
 )
 
@@ -146,8 +145,7 @@ func (m *Manifest) Files(blobs *blob.Store, columns []string) ([]data.Shard, err
 		columns = m.Schema.Names()
 	}
 	out := make([]data.Shard, len(m.Shards))
-	var group errgroup.Group
-	group.SetLimit(parallelFiles)
+	group := parallel.New(parallelFiles)
 	for i, s := range m.Shards {
 		group.Go(func() (err error) {
 			out[i], err = s.Files(blobs, columns)

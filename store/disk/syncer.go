@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 )
 
 // parallelSyncs is how many files are synced at a time: file systems join
@@ -143,8 +143,7 @@ func (s *Syncer) carryOut(r *round) {
 }
 
 func syncAll(paths map[string]struct{}) error {
-	var group errgroup.Group
-	group.SetLimit(parallelSyncs)
+	group := parallel.New(parallelSyncs)
 	for path := range paths {
 		group.Go(func() error { return syncPath(path) })
 	}

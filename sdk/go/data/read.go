@@ -8,6 +8,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/quern-dev/quern/sdk/go/parallel"
 )
 
 // DefaultBatchRows is a batch size that suits most readers: large enough that
@@ -39,7 +41,7 @@ func Read(ctx context.Context, shards []Shard, columns []string, batchRows int) 
 		failed := make(chan error, 1)
 		go func() {
 			defer close(batches)
-			failed <- readShards(ctx, shards, columns, batchRows, batches)
+			failed <- parallel.Call(func() error { return readShards(ctx, shards, columns, batchRows, batches) })
 		}()
 		defer func() {
 			cancel()

@@ -3,8 +3,10 @@ package plugin
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -36,6 +38,7 @@ type RowError struct {
 // diagnostic turns an error into what the user sees. The text up to the first
 // line break is the summary.
 func diagnostic(err error) *pluginv1.Diagnostic {
+	crash(err)
 	summary, detail, _ := strings.Cut(legible(err.Error()), "\n")
 	d := &pluginv1.Diagnostic{
 		Severity: pluginv1.Diagnostic_SEVERITY_ERROR,
@@ -66,6 +69,15 @@ func diagnosticError(d *pluginv1.Diagnostic) error {
 		return errors.New(text)
 	}
 	return &ArgumentError{Argument: d.Argument, Err: errors.New(text)}
+}
+
+// crash ends the process where the work has panicked, as Go does, but shows the
+// stack on which it did: a panic is no answer.
+func crash(err error) {
+	if p := (*parallel.Panic)(nil); errors.As(err, &p) {
+		fmt.Fprintf(os.Stderr, "panic: %s", p)
+		os.Exit(2)
+	}
 }
 
 // legible is a text as the protocol can carry it: what plugins quote may be in

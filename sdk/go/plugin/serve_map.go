@@ -10,9 +10,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -142,7 +142,7 @@ func (w *mapping[A]) batch(ctx context.Context, req *pluginv1.MapRequest) (*plug
 			}
 		}
 	}()
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := parallel.WithContext(ctx)
 	for i := range parts {
 		g.Go(func() error {
 			select {
@@ -243,7 +243,7 @@ func joinParts(schema *arrow.Schema, parts []part) (arrow.RecordBatch, error) {
 func inOrder[Q, R any](ctx context.Context, concurrency int, recv func() (Q, error),
 	work func(context.Context, Q) (R, error), send func(R) error,
 ) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := parallel.WithContext(ctx)
 	requests := receive(ctx, recv)
 	pending := make(chan chan R, concurrency)
 	slots := make(chan struct{}, concurrency)

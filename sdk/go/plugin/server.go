@@ -150,6 +150,7 @@ func (s *server) Predict(stream pluginv1.PluginService_PredictServer) error {
 		return status.Error(codes.InvalidArgument, "the first request of Predict holds start")
 	}
 	err = servePredict(stream.Context(), s.plugin.Types, first.GetStart(), stream)
+	crash(err)
 	if err != nil && stream.Context().Err() == nil {
 		// Predictions have no diagnostics.
 		return status.Error(codes.FailedPrecondition, err.Error())

@@ -5,8 +5,9 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
+
+	"github.com/quern-dev/quern/sdk/go/parallel"
 )
 
 // Purposes keep apart the random streams of one seed.
@@ -43,22 +44,18 @@ func spread(n int, prepare func() func(i int)) {
 		return
 	}
 	var next atomic.Int64
-	var wait sync.WaitGroup
-	for range workers {
-		wait.Go(func() {
-			work := prepare()
-			for {
-				end := int(next.Add(chunk))
-				for i := end - chunk; i < min(end, n); i++ {
-					work(i)
-				}
-				if end >= n {
-					return
-				}
+	parallel.For(workers, workers, func(int) {
+		work := prepare()
+		for {
+			end := int(next.Add(chunk))
+			for i := end - chunk; i < min(end, n); i++ {
+				work(i)
 			}
-		})
-	}
-	wait.Wait()
+			if end >= n {
+				return
+			}
+		}
+	})
 }
 
 // picker picks indexes below n, at most 2^32, all as likely as each other:
