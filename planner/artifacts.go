@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
@@ -345,7 +346,7 @@ func (d *decoder) impureLocal(e hclsyntax.Expression) string {
 		return ""
 	}
 	var r refs
-	r.add(e.Variables()...)
+	r.add(config.Variables(e)...)
 	for _, name := range r.locals {
 		if l := d.b.locals[name]; l != nil && l.impure {
 			d.errorf(e.Range(), "Value is not pure",

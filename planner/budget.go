@@ -8,6 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -47,7 +48,7 @@ func (b *builder) limit(name string, e hcl.Expression) *float64 {
 // variables and locals and must be known.
 func (b *builder) constant(e hcl.Expression, what string, want cty.Type) (cty.Value, bool) {
 	var r refs
-	r.add(e.Variables()...)
+	r.add(config.Variables(e)...)
 	if b.brokenUpstream(&r) {
 		return cty.NilVal, false
 	}

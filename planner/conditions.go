@@ -77,7 +77,7 @@ func (s *scope) withSelf(n *node) *scope {
 // expression anew, since instances share the one of their block.
 func (b *builder) selfless(n *node, e hcl.Expression) hcl.Expression {
 	uses := false
-	for _, t := range e.Variables() {
+	for _, t := range config.Variables(e) {
 		uses = uses || t.RootName() == "self"
 	}
 	if !uses {

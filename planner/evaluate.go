@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/funcs"
@@ -39,7 +40,7 @@ func (v *Values) Eval(text, filename string) (cty.Value, hcl.Diagnostics) {
 			"`row` stands for the rows of a dataset, in the arguments of a stage. Here there is none.")}
 	}
 	var r refs
-	r.add(e.Variables()...)
+	r.add(config.Variables(e)...)
 	b := v.builder
 	b.diags = nil
 	if b.report(b.checkTraversals(&r, nil, e)...) || b.brokenUpstream(&r) {

@@ -37,7 +37,7 @@ func (b *builder) outputs() []*plan.Output {
 
 func (b *builder) output(cfg *config.Output) *plan.Output {
 	var r refs
-	r.add(cfg.Expr.Variables()...)
+	r.add(config.Variables(cfg.Expr)...)
 	if b.leftOut(&r) || b.brokenUpstream(&r) {
 		return nil
 	}

@@ -48,7 +48,7 @@ type local struct {
 
 func newLocal(cfg *config.Local) *local {
 	l := &local{cfg: cfg}
-	l.refs.add(cfg.Expr.Variables()...)
+	l.refs.add(config.Variables(cfg.Expr)...)
 	return l
 }
 

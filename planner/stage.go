@@ -114,7 +114,7 @@ func (b *builder) blind(s *stage, e hcl.Expression) bool {
 		return false
 	}
 	var r refs
-	r.add(e.Variables()...)
+	r.add(config.Variables(e)...)
 	within := e.Range()
 	return b.brokenUpstream(&r) || slices.ContainsFunc(s.astray, func(at hcl.Range) bool {
 		return at.Filename == within.Filename && within.ContainsPos(at.Start)
@@ -197,7 +197,7 @@ func (b *builder) applyFirst(s *stage) string {
 			continue
 		}
 		var r refs
-		r.add(e.Variables()...)
+		r.add(config.Variables(e)...)
 		_, all := b.openLocals(&r)
 		for _, a := range all.stages {
 			targets = append(targets, "-target="+a.String())

@@ -39,6 +39,12 @@ func (b *builder) stageValue(s *stage) (values, handles cty.Value) {
 			s.values, s.handles = cty.DynamicVal, cty.DynamicVal
 			return
 		}
+		if s.keyed == single && len(s.instances) == 1 { // as most are
+			n := s.instances[0]
+			s.values = plan.StageValue(n.Node, b.made(n))
+			s.handles = withHandles(n, s.values)
+			return
+		}
 		var v, h plan.Scope
 		for _, n := range s.instances {
 			value := plan.StageValue(n.Node, b.made(n))

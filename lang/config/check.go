@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
+
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 )
@@ -64,14 +65,14 @@ func (l *loader) checkReferences() {
 	m := l.m
 	for _, v := range m.Variables {
 		for _, c := range v.Validations {
-			l.references(inValidation, c.Condition.Variables(), c.ErrorMessage.Variables())
+			l.references(inValidation, Variables(c.Condition), Variables(c.ErrorMessage))
 		}
 	}
 	for _, local := range m.Locals {
-		l.references(inPipeline, local.Expr.Variables())
+		l.references(inPipeline, Variables(local.Expr))
 	}
 	for _, o := range m.Outputs {
-		l.references(inPipeline, o.Expr.Variables(), o.DependsOn)
+		l.references(inPipeline, Variables(o.Expr), o.DependsOn)
 	}
 	for _, p := range m.Plugins {
 		l.references(inPlugin, BodyReferences(p.Body))
@@ -118,7 +119,7 @@ func (l *loader) stageReferences(s *Stage) {
 func (l *loader) expressions(place bound, exprs ...hcl.Expression) {
 	for _, e := range exprs {
 		if e != nil {
-			l.references(place, e.Variables())
+			l.references(place, Variables(e))
 		}
 	}
 }

@@ -14,7 +14,7 @@ func (s *Stage) References() []hcl.Traversal {
 	add := func(exprs ...hcl.Expression) {
 		for _, e := range exprs {
 			if e != nil {
-				refs = append(refs, e.Variables()...)
+				refs = append(refs, Variables(e)...)
 			}
 		}
 	}
@@ -45,7 +45,7 @@ func bodyReferences(refs []hcl.Traversal, body *hclsyntax.Body, bound []string) 
 		return refs
 	}
 	for _, name := range sortedAttributes(body.Attributes) {
-		refs = appendFree(refs, body.Attributes[name].Expr.Variables(), bound)
+		refs = appendFree(refs, Variables(body.Attributes[name].Expr), bound)
 	}
 	for _, block := range body.Blocks {
 		if block.Type == "dynamic" && len(block.Labels) == 1 {
@@ -69,13 +69,13 @@ func dynamicReferences(refs []hcl.Traversal, block *hclsyntax.Block, bound []str
 	}
 	inside := append(bound[:len(bound):len(bound)], iterator)
 	for _, name := range sortedAttributes(block.Body.Attributes) {
-		vars := block.Body.Attributes[name].Expr.Variables
+		e := block.Body.Attributes[name].Expr
 		switch name {
 		case "iterator":
 		case "for_each":
-			refs = appendFree(refs, vars(), bound)
+			refs = appendFree(refs, Variables(e), bound)
 		default:
-			refs = appendFree(refs, vars(), inside)
+			refs = appendFree(refs, Variables(e), inside)
 		}
 	}
 	for _, nested := range block.Body.Blocks {

@@ -9,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -45,7 +46,7 @@ func MentionsRow(e hcl.Expression) bool { return Mentions(e, rowRoot) }
 
 // Mentions says whether an expression refers to any of some names.
 func Mentions(e hcl.Expression, names ...string) bool {
-	return slices.ContainsFunc(e.Variables(), func(t hcl.Traversal) bool {
+	return slices.ContainsFunc(config.Variables(e), func(t hcl.Traversal) bool {
 		return slices.Contains(names, t.RootName())
 	})
 }
@@ -110,7 +111,7 @@ func syntax(e hcl.Expression) (hclsyntax.Expression, hcl.Diagnostics) {
 // collect fills in what the compiled expression reads.
 func (c *Compiled) collect(e hclsyntax.Expression, s *Scope) {
 	c.Late = lateTypes(e, s)
-	for _, t := range e.Variables() {
+	for _, t := range config.Variables(e) {
 		switch root := t.RootName(); {
 		case s.isLate(root):
 		case root == rowRoot:
@@ -157,6 +158,9 @@ func sortedSet(s []string) []string {
 
 // distinct drops what is said twice about a place.
 func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
+	if len(diags) == 0 {
+		return nil
+	}
 	seen := map[string]bool{}
 	var out hcl.Diagnostics
 	for _, d := range diags {

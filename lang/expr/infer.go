@@ -9,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
@@ -94,13 +95,19 @@ func listsForTuples(t cty.Type) cty.Type {
 // expressions see as strings though they are none: dates, times, bytes.
 // Passed on as they are they would not have the type that is wanted.
 func (r *reducer) isEncoded(e hclsyntax.Expression) bool {
+	c, ok := r.column(e)
+	return ok && containsEncoded(c.Type)
+}
+
+// column is the column that an expression is no more than.
+func (r *reducer) column(e hclsyntax.Expression) (data.Column, bool) {
 	t, ok := e.(*hclsyntax.ScopeTraversalExpr)
 	if !ok || t.Traversal.RootName() != rowRoot || len(t.Traversal) != 2 {
-		return false
+		return data.Column{}, false
 	}
 	name, _ := columnOf(t.Traversal)
-	c, _, _ := r.scope.Row.Lookup(name)
-	return containsEncoded(c.Type)
+	c, _, ok := r.scope.Row.Lookup(name)
+	return c, ok
 }
 
 func wrongType(e hclsyntax.Expression, is, want cty.Type, err error) *hcl.Diagnostic {
@@ -159,6 +166,9 @@ func (r *reducer) staticType(e hclsyntax.Expression) (cty.Type, bool) {
 // typeOf evaluates a reduced expression over a row of unknown values. It
 // finds the errors that any row would meet, whichever way its values go.
 func (r *reducer) typeOf(e hclsyntax.Expression) (cty.Type, hcl.Diagnostics) {
+	if c, ok := r.column(e); ok { // of which there are many
+		return columnValueType(c), nil
+	}
 	var errs hcl.Diagnostics
 	t := &typist{unequal: &errs}
 	v := t.value(e, r.unknowns(e))
@@ -177,7 +187,7 @@ func (r *reducer) unknowns(e hclsyntax.Expression) *hcl.EvalContext {
 	ctx.Variables = map[string]cty.Value{}
 	var columns data.Schema
 	readsRow := false
-	for _, t := range e.Variables() {
+	for _, t := range config.Variables(e) {
 		switch root := t.RootName(); {
 		case r.scope.isLate(root):
 			ctx.Variables[root] = unknownLate(r.scope.Late[root])
@@ -190,9 +200,9 @@ func (r *reducer) unknowns(e hclsyntax.Expression) *hcl.EvalContext {
 		}
 	}
 	if readsRow {
-		attrs := map[string]cty.Value{}
-		for name, t := range RowType(columns).AttributeTypes() {
-			attrs[name] = cty.UnknownVal(t)
+		attrs := make(map[string]cty.Value, len(columns))
+		for _, c := range columns {
+			attrs[c.Name] = cty.UnknownVal(columnValueType(c))
 		}
 		ctx.Variables[rowRoot] = cty.ObjectVal(attrs)
 	}

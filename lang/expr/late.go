@@ -14,6 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -82,7 +83,7 @@ func unknownLate(t cty.Type) cty.Value {
 // attributes are read and nothing else, the type is reduced to those.
 func lateTypes(e hclsyntax.Expression, s *Scope) map[string]value.Type {
 	var out map[string]value.Type
-	for _, t := range e.Variables() {
+	for _, t := range config.Variables(e) {
 		root := t.RootName()
 		if !s.isLate(root) {
 			continue

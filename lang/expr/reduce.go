@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 )
@@ -34,13 +35,15 @@ type reducer struct {
 	diags  hcl.Diagnostics
 }
 
+var conversions = map[string]function.Function{convertName: typeexpr.ConvertFunc}
+
 func newReducer(s *Scope) *reducer {
 	eval := s.Eval
 	if eval == nil {
 		eval = &hcl.EvalContext{}
 	}
 	eval = eval.NewChild()
-	eval.Functions = map[string]function.Function{convertName: typeexpr.ConvertFunc}
+	eval.Functions = conversions
 	return &reducer{scope: s, eval: eval}
 }
 
@@ -117,7 +120,7 @@ func (r *reducer) perRow(root string) bool { return root == rowRoot || r.scope.i
 // closed says whether an expression reads neither the row, nor what is late,
 // nor a loop variable, so that it can be evaluated now.
 func (r *reducer) closed(e hclsyntax.Expression) bool {
-	for _, t := range e.Variables() {
+	for _, t := range config.Variables(e) {
 		if root := t.RootName(); r.perRow(root) || r.locals.has(root) {
 			return false
 		}
@@ -226,7 +229,7 @@ func (r *reducer) inline(e *hclsyntax.ScopeTraversalExpr, name string, def hcl.E
 	r.locals, r.inside = nil, append(r.inside, name)
 	reduced := r.reduce(src)
 	r.locals, r.inside = outer, r.inside[:len(r.inside)-1]
-	for _, t := range reduced.Variables() {
+	for _, t := range config.Variables(reduced) {
 		if r.locals.has(t.RootName()) {
 			return r.fail(e, hcl.Diagnostics{diag.Errorf(e.SrcRange.Ptr(), "Loop variable hides a name",
 				"%s refers to %s, which a `for` around this place uses as the name of its variable. Give the variable another name.", name, t.RootName())})

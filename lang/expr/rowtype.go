@@ -26,12 +26,17 @@ import (
 func RowType(s data.Schema) cty.Type {
 	attrs := make(map[string]cty.Type, len(s))
 	for _, c := range s {
-		attrs[c.Name] = cty.DynamicPseudoType
-		if t, err := data.ArrowType(c.Type); err == nil {
-			attrs[c.Name] = valueType(t)
-		}
+		attrs[c.Name] = columnValueType(c)
 	}
 	return cty.Object(attrs)
+}
+
+func columnValueType(c data.Column) cty.Type {
+	t, err := data.ArrowType(c.Type)
+	if err != nil {
+		return cty.DynamicPseudoType
+	}
+	return valueType(t)
 }
 
 func valueType(t arrow.DataType) cty.Type {

@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
@@ -57,7 +58,7 @@ func (v *vectoriser) expr(e hclsyntax.Expression) *node {
 
 // fixed says whether a part is the same for all rows.
 func (v *vectoriser) fixed(e hclsyntax.Expression) bool {
-	return !slices.ContainsFunc(e.Variables(), func(t hcl.Traversal) bool {
+	return !slices.ContainsFunc(config.Variables(e), func(t hcl.Traversal) bool {
 		_, late := v.late[t.RootName()]
 		return late || t.RootName() == rowRoot
 	})

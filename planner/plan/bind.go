@@ -117,7 +117,19 @@ func (o *Bound) mapping(a *Arg, want cty.Type, key string, vars map[string]cty.V
 	if diags.HasErrors() {
 		return cty.NilVal, diags
 	}
+	if want.IsMapType() && len(attrs) > 0 && allOf(attrs, want.ElementType()) {
+		return cty.MapVal(attrs), diags
+	}
 	return converted(cty.ObjectVal(attrs), want, a, key)
+}
+
+func allOf(values map[string]cty.Value, t cty.Type) bool {
+	for _, v := range values {
+		if v.ContainsMarked() || !v.Type().Equals(t) {
+			return false
+		}
+	}
+	return true
 }
 
 // elementType is what stands for an element in the configuration: its key, or,
@@ -145,6 +157,9 @@ func (o *Bound) list(a *Arg, want cty.Type, key string, vars map[string]cty.Valu
 
 // blocks adds the nested blocks to attrs: by block type a list of objects.
 func (o *Bound) blocks(b *Body, t cty.Type, prefix string, vars map[string]cty.Value, attrs map[string]cty.Value) hcl.Diagnostics {
+	if len(b.Blocks) == 0 {
+		return nil
+	}
 	var diags hcl.Diagnostics
 	items := map[string][]cty.Value{}
 	for i, key := range b.BlockKeys(prefix) {
