@@ -14,7 +14,7 @@ import (
 // pieceBytes is about how much of a file is parsed at a time. The parser holds
 // all tokens of what it is given, some forty bytes of them for each byte, in a
 // slice that grows by copying: a longer piece takes more than its share.
-const pieceBytes = 4 << 10
+const pieceBytes = 2 << 10
 
 // parse parses a file; its body is nil when nothing of it could be read.
 //
