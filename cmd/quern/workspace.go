@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -41,14 +42,17 @@ func loadModule(ctx context.Context, ui *terminal) (*config.Module, error) {
 	if diags.HasErrors() {
 		return nil, diagnosed{validate(ctx, ui)}
 	}
-	if len(module.Sources) == 0 {
-		return nil, fmt.Errorf("there is no pipeline here\nThis folder has no *%s file. Go to the folder of your pipeline, or name it with -chdir=DIR.", config.Suffix)
-	}
 	return module, ui.failed(diags)
 }
 
-// openStore opens the store of the current folder.
+// openStore opens the store of the current folder, and makes it where there is
+// a pipeline that has none yet.
 func openStore() (*store.Store, error) {
+	if _, err := os.Stat(storeDir); errors.Is(err, fs.ErrNotExist) {
+		if written, _ := filepath.Glob("*" + config.Suffix); len(written) == 0 {
+			return nil, fmt.Errorf("there is no pipeline here\nThis folder has no *%s file and no folder %s. Go to the folder of your pipeline, or name it with -chdir=DIR.", config.Suffix, storeDir)
+		}
+	}
 	s, err := store.Open(storeDir)
 	if err != nil {
 		return nil, fmt.Errorf("the store cannot be opened\n%w", err)
