@@ -292,13 +292,14 @@ func (b *builder) level(vertices []vertex) {
 			b.evaluateLocal(v.local)
 		}
 	}
-	var nodes []*node
-	for _, v := range vertices {
-		if s := v.stage; s != nil && !s.broken {
+	expanded := make([][]*node, len(vertices))
+	parallel.For(len(vertices), runtime.GOMAXPROCS(0), func(i int) {
+		if s := vertices[i].stage; s != nil && !s.broken {
 			s.flawed = s.flawed || b.brokenUpstream(&s.refs)
-			nodes = append(nodes, b.expand(s)...)
+			expanded[i] = b.expand(s)
 		}
-	}
+	})
+	nodes := slices.Concat(expanded...)
 	b.each(nodes, b.decode)
 	b.prepare(nodes)
 	b.each(nodes, b.finish)
@@ -340,7 +341,7 @@ func (b *builder) each(nodes []*node, f func(*node)) {
 
 func (b *builder) brokenUpstream(r *refs) bool {
 	for _, a := range r.stages {
-		if s := b.byAddress[a]; s == nil || s.broken || s.unordered {
+		if s := b.byAddress[a]; s == nil || s.unordered || s.broken {
 			return true
 		}
 	}

@@ -29,7 +29,7 @@ func (b *builder) checkTraversals(r *refs, user *stage, within ...hcl.Expression
 			continue
 		}
 		s := b.byAddress[a.Stage]
-		if s == nil || s.broken || s == user {
+		if s == nil || s.unordered || s.broken || s == user {
 			continue
 		}
 		v, _ := b.stageValue(s)

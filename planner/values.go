@@ -35,7 +35,7 @@ func handleOf(v cty.Value) (*handle, bool) {
 // All of the stage's instances are decided.
 func (b *builder) stageValue(s *stage) (values, handles cty.Value) {
 	s.once.Do(func() {
-		if s.broken {
+		if s.unordered || s.broken {
 			s.values, s.handles = cty.DynamicVal, cty.DynamicVal
 			return
 		}
