@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -176,7 +175,7 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 		case <-ctx.Done():
 		}
 	}()
-	debug.SetGCPercent(gcWorking)
+	setGCPercent(gcWorking)
 	result, err := runner.Record(ctx, p, runner.Options{
 		Store: w.store, State: st, Save: w.store.States().Save, Plugins: w.plugins,
 		Parallelism: a.cmd.Int("parallelism"), Secrets: secrets(p, w.variables),

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 
 	"github.com/quern-dev/quern/plugins/builtin"
 	"github.com/quern-dev/quern/sdk/go/parallel"
@@ -33,24 +32,15 @@ func main() {
 	// The built-in plugins are ordinary plugins, served by this program when
 	// it is started again in that role.
 	if len(os.Args) == 2 && os.Args[1] == "serve-plugin" {
-		debug.SetGCPercent(gcWorking)
+		setGCPercent(gcWorking)
 		plugin.Serve(builtin.Plugin())
 		return
 	}
 	os.Exit(run(os.Args))
 }
 
-// How much garbage may come on top of what is held, in hundredths of it. A plan
-// holds nearly all that it allocates: to collect a little earlier takes no time
-// that can be measured, and a tenth less memory. Where work is carried out
-// little is held, and much passes through.
-const (
-	gcPlanning = 80
-	gcWorking  = 300
-)
-
 func run(args []string) (code int) {
-	debug.SetGCPercent(gcPlanning)
+	collectLate()
 	ui := newTerminal(os.Stdin, os.Stdout, os.Stderr)
 	if len(args) == 2 && (args[1] == "-version" || args[1] == "--version") {
 		args = []string{args[0], "version"} // as most programs spell it
