@@ -4,11 +4,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 )
 
-const plansTimed = 9
+// How often what takes less than a second, and what takes seconds, is measured.
+const (
+	timesShort = 9
+	timesLong  = 3
+)
 
 // demo applies the example from nothing and then plans with nothing to do.
 func demo(b *bench) ([]result, error) {
@@ -30,25 +33,11 @@ func demo(b *bench) ([]result, error) {
 		return results, err
 	}
 	results = append(results, figure("demo: apply again, nothing to do", seconds(again.wall)))
-	plan, err := b.medianPlan(dir)
+	plan, err := median(timesShort, func(int) (usage, error) { return b.command(dir, "plan") })
 	if err != nil {
 		return results, err
 	}
-	return append(results, atMost("demo: plan, nothing to do", plan, 150*time.Millisecond, seconds)), nil
-}
-
-// medianPlan plans several times and returns the time in the middle.
-func (b *bench) medianPlan(dir string) (time.Duration, error) {
-	var times []time.Duration
-	for range plansTimed {
-		u, err := b.command(dir, "plan")
-		if err != nil {
-			return 0, err
-		}
-		times = append(times, u.wall)
-	}
-	slices.Sort(times)
-	return times[len(times)/2], nil
+	return append(results, atMost("demo: plan, nothing to do", plan.wall, 150*time.Millisecond, seconds)), nil
 }
 
 // copyExample copies an example without what it made.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +28,24 @@ func (u usage) peak() int64 {
 		most = max(most, p)
 	}
 	return most
+}
+
+// median measures several times and returns the time in the middle, and the
+// most memory that each program took.
+func median(times int, measure func(i int) (usage, error)) (usage, error) {
+	walls, peaks := make([]time.Duration, times), map[string]int64{}
+	for i := range times {
+		u, err := measure(i)
+		if err != nil {
+			return u, err
+		}
+		walls[i] = u.wall
+		for program, peak := range u.peaks {
+			peaks[program] = max(peaks[program], peak)
+		}
+	}
+	slices.Sort(walls)
+	return usage{walls[times/2], peaks}, nil
 }
 
 // The time between two looks at the processes doubles from the first to the
