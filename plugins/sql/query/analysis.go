@@ -139,7 +139,7 @@ func analyse(ctx context.Context, db *database, query string, inputs []Table) (*
 	return a, nil
 }
 
-// describe finds out the result's columns. A column that no dataset can hold is
+// describe finds out the result's columns. Columns that no dataset can hold are
 // reported apart: what else may be wrong matters more.
 func (a *Analysis) describe(db *database) (misfit *Error, err error) {
 	stmt, err := db.prepare(a.text)
@@ -153,7 +153,7 @@ func (a *Analysis) describe(db *database) (misfit *Error, err error) {
 	if duck.NParams(stmt.stmt) > 0 {
 		return nil, &Error{Message: "The query has parameters ($1, ?), but nothing to fill them.\nWrite values into the query as ${…}."}
 	}
-	var list []string
+	var list, misfits []string
 	seen := map[string]bool{}
 	for i := range duck.PreparedStatementColumnCount(stmt.stmt) {
 		name := duck.PreparedStatementColumnName(stmt.stmt, i)
@@ -162,24 +162,28 @@ func (a *Analysis) describe(db *database) (misfit *Error, err error) {
 		}
 		seen[strings.ToLower(name)] = true
 		column, mistake := describeColumn(stmt, i, name)
-		if misfit == nil {
-			misfit = mistake
+		if mistake != "" {
+			misfits = append(misfits, mistake)
 		}
 		a.Columns = append(a.Columns, column)
 		list = append(list, fmt.Sprintf("CAST(%s AS %s) AS %[1]s", quoteName(name), outsideType(column.Type)))
 	}
 	a.list = strings.Join(list, ", ")
+	if len(misfits) > 0 {
+		misfit = &Error{Message: strings.Join(misfits, "\n")}
+	}
 	return misfit, nil
 }
 
-func describeColumn(stmt *statement, i duck.IdxT, name string) (data.Column, *Error) {
+// describeColumn says what is wrong with a column that no dataset can hold.
+func describeColumn(stmt *statement, i duck.IdxT, name string) (column data.Column, mistake string) {
 	t := duck.PreparedStatementColumnLogicalType(stmt.stmt, i)
 	defer duck.DestroyLogicalType(&t)
-	column, mend := columnType(t)
-	if column == "" {
-		return data.Column{}, &Error{Message: fmt.Sprintf("The column %q has the type %s, which a dataset cannot hold.\n%s", name, typeName(t), mend)}
+	typ, mend := columnType(t)
+	if typ == "" {
+		return data.Column{}, fmt.Sprintf("The column %q has the type %s, which a dataset cannot hold.\n%s", name, typeName(t), mend)
 	}
-	return data.Column{Name: name, Type: column}, nil
+	return data.Column{Name: name, Type: typ}, ""
 }
 
 func outsideType(column string) string {

@@ -172,6 +172,7 @@ func TestAMistakeSaysWhereItIsAndWhatToDo(t *testing.T) {
 		{"select id as a, text as A from tickets", []string{`Two columns`}},
 		{"select hash(text) as h from tickets", []string{`column "h" has the type UBIGINT`, "::varchar"}},
 		{"select seen - seen as d from tickets", []string{`column "d" has the type INTERVAL`, "epoch("}},
+		{"select seen - seen as d, seen::time as t from tickets", []string{`column "d" has the type INTERVAL`, `column "t" has the type TIME`}},
 		{"select [{'t': '10:00'::time}] as l", []string{`column "l"`, "elements", `field "t"`, "::varchar"}},
 		{"select map {'a': 1} as m", []string{"MAP", "map_entries"}},
 		{"select $1 as x", []string{"parameters", "${…}"}},
