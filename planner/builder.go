@@ -292,6 +292,8 @@ func (b *builder) level(vertices []vertex) {
 			b.evaluateLocal(v.local)
 		}
 	}
+	// Where stages of a cycle come last together they refer to each other, so
+	// whether one is unordered is always asked first.
 	expanded := make([][]*node, len(vertices))
 	parallel.For(len(vertices), runtime.GOMAXPROCS(0), func(i int) {
 		if s := vertices[i].stage; s != nil && !s.broken {

@@ -39,7 +39,7 @@ func (b *builder) stageValue(s *stage) (values, handles cty.Value) {
 			s.values, s.handles = cty.DynamicVal, cty.DynamicVal
 			return
 		}
-		if s.keyed == single && len(s.instances) == 1 { // as most are
+		if s.keyed == single && len(s.instances) == 1 { // most are: it needs no scope
 			n := s.instances[0]
 			s.values = plan.StageValue(n.Node, b.made(n))
 			s.handles = withHandles(n, s.values)

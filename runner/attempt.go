@@ -9,6 +9,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/rowwise"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/store/blob"
 )
 
@@ -61,7 +62,8 @@ func heals(err error) bool {
 func retriable(err error) bool {
 	var final *failure
 	var many *rowwise.TooManyErrors
-	return !errors.As(err, &final) && !errors.As(err, &many) && !hopeless(err)
+	var bug *parallel.Panic
+	return !errors.As(err, &final) && !errors.As(err, &many) && !errors.As(err, &bug) && !hopeless(err)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

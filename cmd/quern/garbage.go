@@ -15,7 +15,7 @@ const (
 	gcWorking = 300
 )
 
-// gcPercent is what is in force once the heap was collected.
+// gcPercent is what is in force from the first collection on.
 var gcPercent atomic.Int64
 
 func setGCPercent(percent int) {
@@ -23,11 +23,11 @@ func setGCPercent(percent int) {
 	debug.SetGCPercent(percent)
 }
 
-// collectLate lets the heap grow to 32 MiB before it is collected for the first
-// time, eight times as much as is usual: most commands end before that.
+// collectLate puts the first collection off until the heap is eight times as
+// large as is usual, some 25 MB: most commands end before that.
 func collectLate() {
-	setGCPercent(gcUsual)
+	gcPercent.Store(gcUsual)
 	debug.SetGCPercent(8 * gcUsual)
-	collected := new([64]byte)
-	runtime.AddCleanup(collected, func(struct{}) { debug.SetGCPercent(int(gcPercent.Load())) }, struct{}{})
+	first := new([64]byte) // too large to share its memory, and so its fate, with other values
+	runtime.AddCleanup(first, func(struct{}) { debug.SetGCPercent(int(gcPercent.Load())) }, struct{}{})
 }

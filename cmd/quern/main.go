@@ -39,35 +39,36 @@ func main() {
 	os.Exit(run(os.Args))
 }
 
-func run(args []string) (code int) {
+func run(args []string) int {
 	collectLate()
 	ui := newTerminal(os.Stdin, os.Stdout, os.Stderr)
 	if len(args) == 2 && (args[1] == "-version" || args[1] == "--version") {
 		args = []string{args[0], "version"} // as most programs spell it
 	}
+	return execute(ui, func() error { return newApp(ui).Run(context.Background(), args) })
+}
+
+// execute carries out a command and returns its exit code. Of a panic, on
+// whichever goroutine, it says where to send what there is to say.
+func execute(ui *terminal, command func() error) (code int) {
 	err := parallel.Call(func() error {
-		err := newApp(ui).Run(context.Background(), args)
+		err := command()
 		if bug := (*parallel.Panic)(nil); errors.As(err, &bug) {
 			return bug
 		}
 		code = ui.finish(err)
 		return nil
 	})
-	if err != nil {
-		reportBug(err)
-		return exitCrash
+	if err == nil {
+		return code
 	}
-	return code
-}
-
-// reportBug says where to send what a panic says.
-func reportBug(panicked error) {
-	fmt.Fprintf(os.Stderr, `
+	ui.notef(`
 quern stopped because of a mistake in quern itself, not in your pipeline.
 Your state and artifacts are as the last finished step left them; run the command again.
 Please report what follows at https://github.com/quern-dev/quern/issues
 
-quern %s: %s`, version, panicked)
+quern %s: %s`, version, err)
+	return exitCrash
 }
 
 // exitStatus is an error that only sets the exit code: what there is to say

@@ -49,8 +49,8 @@ func loadModule(ctx context.Context, ui *terminal) (*config.Module, error) {
 // a pipeline that has none yet.
 func openStore() (*store.Store, error) {
 	if _, err := os.Stat(storeDir); errors.Is(err, fs.ErrNotExist) {
-		if written, _ := filepath.Glob("*" + config.Suffix); len(written) == 0 {
-			return nil, fmt.Errorf("there is no pipeline here\nThis folder has no *%s file and no folder %s. Go to the folder of your pipeline, or name it with -chdir=DIR.", config.Suffix, storeDir)
+		if _, diags := config.FileNames("."); diags.HasErrors() {
+			return nil, diagnosed{diags}
 		}
 	}
 	s, err := store.Open(storeDir)

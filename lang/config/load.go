@@ -15,7 +15,7 @@ import (
 // holds all that could be read, whatever the diagnostics say.
 func Load(dir string) (*Module, hcl.Diagnostics) {
 	l := newLoader(dir)
-	names, diags := fileNames(dir)
+	names, diags := FileNames(dir)
 	l.diags = diags
 	for _, name := range names {
 		src, err := os.ReadFile(filepath.Join(dir, name))
@@ -109,9 +109,9 @@ func (l *loader) finish() (*Module, hcl.Diagnostics) {
 	return l.m, l.diags
 }
 
-// fileNames are the configuration files of a folder in the order of their
-// names.
-func fileNames(dir string) ([]string, hcl.Diagnostics) {
+// FileNames are the configuration files of a folder in the order of their
+// names. That there are none is an error.
+func FileNames(dir string) ([]string, hcl.Diagnostics) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, hcl.Diagnostics{diag.Errorf(nil, "Folder cannot be read", "%s: %s. Run quern in the folder of a pipeline, or name it with -chdir=FOLDER.", dir, cause(err))}

@@ -96,3 +96,51 @@ next:
 	}
 	return refs
 }
+
+// Variables are the traversals that an expression refers to outside of itself,
+// in the order of the text. They are those of its method Variables, which makes
+// a closure for each node: in a large pipeline most of all garbage was that. What
+// binds no names is looked through here.
+func Variables(e hcl.Expression) []hcl.Traversal {
+	if syntax, ok := e.(hclsyntax.Expression); ok {
+		return appendVariables(nil, syntax)
+	}
+	return e.Variables()
+}
+
+func appendVariables(to []hcl.Traversal, exprs ...hclsyntax.Expression) []hcl.Traversal {
+	for _, e := range exprs {
+		switch e := e.(type) {
+		case *hclsyntax.LiteralValueExpr:
+		case *hclsyntax.ScopeTraversalExpr:
+			to = append(to, e.Traversal)
+		case *hclsyntax.TemplateExpr:
+			to = appendVariables(to, e.Parts...)
+		case *hclsyntax.TemplateWrapExpr:
+			to = appendVariables(to, e.Wrapped)
+		case *hclsyntax.ObjectConsExpr:
+			for _, item := range e.Items {
+				to = appendVariables(to, item.KeyExpr, item.ValueExpr)
+			}
+		case *hclsyntax.ObjectConsKeyExpr:
+			if e.ForceNonLiteral || hcl.ExprAsKeyword(e.Wrapped) == "" {
+				to = appendVariables(to, e.Wrapped)
+			}
+		case *hclsyntax.TupleConsExpr:
+			to = appendVariables(to, e.Exprs...)
+		case *hclsyntax.FunctionCallExpr:
+			to = appendVariables(to, e.Args...)
+		case *hclsyntax.ConditionalExpr:
+			to = appendVariables(to, e.Condition, e.TrueResult, e.FalseResult)
+		case *hclsyntax.BinaryOpExpr:
+			to = appendVariables(to, e.LHS, e.RHS)
+		case *hclsyntax.UnaryOpExpr:
+			to = appendVariables(to, e.Val)
+		case *hclsyntax.ParenthesesExpr:
+			to = appendVariables(to, e.Expression)
+		default:
+			to = append(to, hclsyntax.Variables(e)...)
+		}
+	}
+	return to
+}

@@ -175,7 +175,8 @@ func (a *Analysis) describe(db *database) (misfit *Error, err error) {
 	return misfit, nil
 }
 
-// describeColumn says what is wrong with a column that no dataset can hold.
+// describeColumn returns a column, or, of one that no dataset can hold, what is
+// wrong and what to do.
 func describeColumn(stmt *statement, i duck.IdxT, name string) (column data.Column, mistake string) {
 	t := duck.PreparedStatementColumnLogicalType(stmt.stmt, i)
 	defer duck.DestroyLogicalType(&t)
