@@ -6,6 +6,8 @@ TOOLS    := $(CURDIR)/.cache/tools
 TRIAGE   := examples/support-triage
 # The Python that the example's language model is served with, in a folder of its own.
 LLM      := $(CURDIR)/.cache/llm
+# The field's own tools, which tests compare quern with.
+REFERENCES := $(CURDIR)/.cache/references
 PORT     ?= 8137
 VERSION  := $(shell cat VERSION)
 # Without debug tables, a third smaller: a program is hashed before it is first started.
@@ -18,7 +20,7 @@ BUF_VERSION      := v1.75.0
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/quern and the plugins that are programs of their own
@@ -30,10 +32,17 @@ demo: build ## Build everything and run the banking77 example from nothing
 	bin/quern -chdir=examples/banking77 apply -auto-approve
 
 .PHONY: test
-test: build ## Set everything up and pass the tests
+test: build references ## Set everything up and pass the tests
 	$(GO) vet -tags $(TAGS) ./...
 	$(GO) test -tags $(TAGS) ./...
 	for module in examples/plugins/*/go.mod; do (cd "$$(dirname "$$module")" && $(GO) test ./...) || exit 1; done
+
+.PHONY: references
+references: $(REFERENCES)/installed ## Install the tools that tests compare quern with
+
+.PHONY: hunt
+hunt: build references ## Try many more random inputs than the tests do, for about an hour
+	QUERN_HUNT=1 $(GO) test -count=1 -timeout 90m -tags $(TAGS) -run Hunt -v ./...
 
 .PHONY: llm
 llm: $(LLM)/installed ## Serve a small language model on this machine, at PORT
@@ -85,6 +94,11 @@ clean: ## Remove what was built, and what the examples made
 $(LLM)/installed: $(TRIAGE)/requirements.txt
 	python3 -m venv --clear $(LLM)
 	$(LLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $<
+	touch $@
+
+$(REFERENCES)/installed: internal/reference/requirements.txt
+	python3 -m venv --clear $(REFERENCES)
+	$(REFERENCES)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $<
 	touch $@
 
 $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):

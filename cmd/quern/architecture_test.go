@@ -14,6 +14,7 @@ const modulePath = "github.com/quern-dev/quern/"
 // mayImport says, for each folder, which other folders of the module its
 // packages may import. The longest matching folder rules.
 var mayImport = map[string][]string{
+	"internal":         {"internal"},
 	"sdk":              {"sdk"},
 	"plugins":          {"sdk", "plugins"},
 	"lang":             {"lang", "sdk"},

@@ -1,0 +1,52 @@
+// Package reference runs the field's own tools (pyarrow, pandas, polars, DuckDB,
+// scipy), so that tests can compare quern's answers with theirs. "make
+// references" installs the tools; where they are missing, the tests that need
+// them are skipped.
+package reference
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// Python runs a Python script with the reference tools and returns what it
+// prints. The test fails if the script does, and is skipped if the tools are
+// not installed.
+func Python(t testing.TB, script string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), interpreter(t), append([]string{"-c", script}, args...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("reference script: %v\n%s", err, stderr.Bytes())
+	}
+	return out
+}
+
+// Hunting reports whether this is a long run ("make hunt") rather than the
+// bounded one of "make test".
+func Hunting() bool { return os.Getenv("QUERN_HUNT") != "" }
+
+// Rounds returns how many random cases a test tries: bounded in "make test",
+// many in "make hunt".
+func Rounds(bounded, long int) int {
+	if Hunting() {
+		return long
+	}
+	return bounded
+}
+
+func interpreter(t testing.TB) string {
+	t.Helper()
+	_, file, _, _ := runtime.Caller(0)
+	python := filepath.Join(filepath.Dir(file), "..", "..", ".cache", "references", "bin", "python")
+	if _, err := os.Stat(python); err != nil {
+		t.Skip(`the reference tools are not installed; run "make references"`)
+	}
+	return python
+}
