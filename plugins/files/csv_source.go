@@ -15,13 +15,13 @@ import (
 )
 
 type csvArgs struct {
-	Path       string            `quern:"path,required,operational" doc:"The file, or a pattern for several: '*' stands for any part of a name, '**' for any folders. Relative paths start from the folder of the configuration. Rows come in the order of the files' names. Files may be compressed with gzip or zstd. It is the content of the files that counts: moving them makes nothing run again."`
-	Schema     map[string]string `quern:"schema" doc:"The columns to take, with their types: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31) or 'timestamp' (ISO 8601; UTC where no zone is given). They come in the order of the file; columns that are not named are left out. Without it all columns are taken, and their types are inferred from the first rows; a number with leading zeros or a plus stays a string."`
+	Located
+	Schema     map[string]string `quern:"schema" doc:"The columns to take, with their types: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31) or 'timestamp' (ISO 8601; UTC where no zone is given). Unless columns names more, columns that are not named here are left out. Without it all columns are taken, and their types are inferred from the first rows; a number with leading zeros or a plus stays a string."`
 	Delimiter  string            `quern:"delimiter" default:"\",\"" doc:"The character between fields, such as \",\", \";\" or \"\\t\"."`
 	Quote      string            `quern:"quote" default:"\"\\\"\"" doc:"The character around fields that hold delimiters or line breaks. With \"\" no character has that meaning."`
 	Escape     string            `quern:"escape" doc:"The character that stands before a quote inside a quoted field. Without it a quote is written twice there."`
-	Header     bool              `quern:"header" default:"true" doc:"Whether each file begins with the names of its columns. Files are joined by name: their columns may stand in different orders."`
-	Columns    []string          `quern:"columns" doc:"The names of the columns where there is no header, in the order of the file. Without it they are column0, column1, and so on."`
+	Header     bool              `quern:"header" default:"true" doc:"Whether each file begins with the names of its columns. Of several columns with one name all but the first get _1, _2, … added."`
+	Columns    []string          `quern:"columns" doc:"The columns to take, in this order; without it all are taken. Where there is no header: the names of the columns, in the order of the file; without it they are column0, column1, and so on."`
 	NullValues []string          `quern:"null_values" default:"[\"\"]" doc:"What stands for a missing value. In a string column a field in quotes is never missing: '\"\"' is an empty text."`
 	Skip       int64             `quern:"skip" default:"0" doc:"Lines at the beginning of each file to pass over, before the header."`
 	Encoding   string            `quern:"encoding" default:"\"utf-8\"" oneof:"utf-8,utf-16,latin-1,windows-1252" doc:"How the text is encoded. Bytes that are not UTF-8 make a row malformed."`
@@ -40,14 +40,17 @@ source "csv" "tickets" {
 }
 ` + "```"
 
-func (a *csvArgs) pattern() string { return a.Path }
+// selection takes columns as a choice only where the files name their own.
+func (a *csvArgs) selection() selection {
+	if !a.Header {
+		return selection{types: a.Schema}
+	}
+	return selection{types: a.Schema, columns: a.Columns}
+}
 
 func (a *csvArgs) check() error {
 	if _, err := a.dialect(); err != nil {
 		return err
-	}
-	if a.Header && len(a.Columns) > 0 {
-		return plugin.ArgumentErrorf("columns", "The names of the columns stand in the header\nSet header = false if the files have none; to take some of the columns only, name them in schema.")
 	}
 	if a.Skip < 0 {
 		return plugin.ArgumentErrorf("skip", "%d lines can't be passed over\nGive a whole number, 0 or more.", a.Skip)
@@ -162,16 +165,10 @@ func (a *csvArgs) header(o *openCSV) error {
 	if err := o.legible(); err != nil {
 		return fmt.Errorf("%s:%d: %w", o.file.name, o.at, err)
 	}
-	for i, f := range o.fields {
-		name := string(f.text)
-		if name == "" {
-			name = fmt.Sprintf("column%d", i)
-		}
-		if slices.Contains(o.names, name) {
-			return fmt.Errorf("%s:%d: there are two columns named %q\nGive each column a name of its own, or set header = false, skip = 1 and columns.", o.file.name, o.at, name)
-		}
-		o.names = append(o.names, name)
+	for _, f := range o.fields {
+		o.names = append(o.names, string(f.text))
 	}
+	o.names = uniqueNames(o.names)
 	return nil
 }
 
@@ -196,38 +193,23 @@ func (o *openCSV) width() error {
 	return nil
 }
 
-// read streams the rows of all files of a place.
-func (a *csvArgs) read(ctx context.Context, p place, schema data.Schema, w rowWriter) error {
-	files, err := p.find()
-	if err != nil {
-		return &plugin.ArgumentError{Argument: "path", Err: err}
-	}
-	out := newSink(w, schema, a.OnError == "quarantine")
-	defer out.builder.Release()
-	var read atomic.Int64
-	total := totalSize(files)
-	for _, f := range files {
-		if err := a.readFile(ctx, f, out, &read, total); err != nil {
-			return err
-		}
-	}
-	return out.flush()
+// csvFiles reads CSV files.
+type csvFiles struct {
+	*csvArgs
+	*sink
 }
 
-func totalSize(files []file) (total int64) {
-	for _, f := range files {
-		total += f.size
-	}
-	return total
+func (a *csvArgs) reader(schema data.Schema, w rowWriter) reader {
+	return &csvFiles{a, newSink(w, schema, a.OnError == "quarantine")}
 }
 
-func (a *csvArgs) readFile(ctx context.Context, f file, out *sink, read *atomic.Int64, total int64) error {
-	o, err := a.open(f, read)
+func (r *csvFiles) file(ctx context.Context, f file, read *progress) error {
+	o, err := r.open(f, &read.read)
 	if err != nil {
 		return err
 	}
 	defer o.closer.Close()
-	take := taker{args: a, schema: out.schema, row: make([]parsed, len(out.schema))}
+	take := taker{args: r.csvArgs, schema: r.schema, row: make([]parsed, len(r.schema))}
 	for {
 		err := o.next()
 		switch {
@@ -242,18 +224,18 @@ func (a *csvArgs) readFile(ctx context.Context, f file, out *sink, read *atomic.
 			return err
 		}
 		if err != nil {
-			err = out.refuse(f.name, o.at, o.record, err)
+			err = r.refuse(f.name, o.at, o.record, err)
 		} else {
-			err = out.add(take.row, len(o.record))
+			err = r.add(take.row, len(o.record))
 		}
 		if err != nil {
 			return err
 		}
-		if out.rows == 0 {
+		if r.rows == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			out.out.Progress(read.Load(), total, "bytes", f.name)
+			read.tell(f.name)
 		}
 	}
 }
@@ -262,7 +244,7 @@ func (a *csvArgs) readFile(ctx context.Context, f file, out *sink, read *atomic.
 type taker struct {
 	args   *csvArgs
 	schema data.Schema
-	places []int // by column of the schema: its place in the file
+	places []int // by column of the schema: its place in the file; -1: the file lacks it
 	row    []parsed
 }
 
@@ -275,14 +257,14 @@ func (t *taker) parse(o *openCSV) error {
 	}
 	if t.places == nil {
 		for _, c := range t.schema {
-			at := slices.Index(o.names, c.Name)
-			if at < 0 {
-				return fmt.Errorf("%s has no column %q\nIts columns are %s.", o.file.name, c.Name, strings.Join(o.names, ", "))
-			}
-			t.places = append(t.places, at)
+			t.places = append(t.places, slices.Index(o.names, c.Name))
 		}
 	}
 	for i, c := range t.schema {
+		if t.places[i] < 0 {
+			t.row[i] = parsed{null: true}
+			continue
+		}
 		f := o.fields[t.places[i]]
 		if t.args.null(f, c.Type) {
 			t.row[i] = parsed{null: true}

@@ -32,8 +32,8 @@ const settled = 2 * time.Second
 
 // fingerprint hashes the files of a place, but for those whose size and time
 // are as they were. It depends on their contents in the order of their names,
-// not on the names.
-func fingerprint(ctx context.Context, p place, former []byte, now time.Time) (plugin.Fingerprint, error) {
+// not on the names, except for those of folders that are partitions.
+func fingerprint(ctx context.Context, p place, partitions bool, former []byte, now time.Time) (plugin.Fingerprint, error) {
 	list, err := p.find()
 	if err != nil {
 		return plugin.Fingerprint{}, err
@@ -55,6 +55,9 @@ func fingerprint(ctx context.Context, p place, former []byte, now time.Time) (pl
 		}
 		if now.Sub(time.Unix(0, f.modified)) > settled {
 			fresh.Files[f.name] = seen{f.size, f.modified, digest}
+		}
+		if text := partitionText(f); partitions && text != "" {
+			digest += " " + text
 		}
 		fmt.Fprintln(all, digest)
 		size += f.size

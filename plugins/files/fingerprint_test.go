@@ -12,7 +12,7 @@ import (
 // look takes a fingerprint when the files have been left alone for a while.
 func look(t *testing.T, p place, memo []byte) plugin.Fingerprint {
 	t.Helper()
-	f, err := fingerprint(t.Context(), p, memo, time.Now().Add(time.Hour))
+	f, err := fingerprint(t.Context(), p, true, memo, time.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestAFileThatWasJustWrittenIsNotTrustedToHaveAnotherTimeWhenItChanges(t *te
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := fingerprint(t.Context(), p, nil, before.ModTime())
+	first, err := fingerprint(t.Context(), p, true, nil, before.ModTime())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strings"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -16,62 +13,48 @@ import (
 // sampledFiles bounds how many files are looked into to infer types.
 const sampledFiles = 20
 
-// columns are those of the dataset: what the schema names, in the order of
-// the first file, or all that the first file has, with inferred types.
-func (a *csvArgs) columns(ctx context.Context, files []file) (data.Schema, error) {
-	if a.Schema != nil {
-		return a.chosen(files[0])
-	}
+// columns are those of all files, joined by name. Types are inferred from the
+// first rows of the first files; of the others the names alone are read.
+func (a *csvArgs) columns(ctx context.Context, files []file) (*union, error) {
 	var names []string
 	guesses := map[string]*guess{}
-	sampled := files[:min(len(files), sampledFiles)]
-	for i, f := range sampled {
-		rows := share(a.SampleRows, i, len(sampled))
+	first := map[string]string{} // the file that a column was first seen in
+	sampled := min(len(files), sampledFiles)
+	for i, f := range files {
+		rows := int64(1)
+		if i < sampled {
+			rows = share(a.SampleRows, i, sampled)
+		}
 		seen, err := a.sample(ctx, f, rows, guesses)
 		if err != nil {
 			return nil, err
 		}
-		if i == 0 {
-			names = seen
+		for _, name := range seen {
+			if _, ok := first[name]; !ok {
+				names, first[name] = append(names, name), f.name
+			}
 		}
 	}
 	if len(names) == 0 {
 		return nil, plugin.ArgumentErrorf("path", "%s has no columns\nThere is nothing in it to infer them from; give schema, or columns.", files[0].name)
 	}
-	out := make(data.Schema, len(names))
-	for i, name := range names {
-		out[i] = data.Column{Name: name, Type: guesses[name].typ()}
+	found := newUnion()
+	for _, name := range names {
+		t, err := data.ArrowType(guesses[name].typ())
+		if err != nil {
+			return nil, err
+		}
+		if err := found.add(first[name], name, t); err != nil {
+			return nil, err
+		}
 	}
-	return out, nil
+	return found, nil
 }
 
 // share is how many of n rows the i-th of several files gives.
 func share(n int64, i, files int) int64 {
 	n = max(n, int64(files))
 	return n*int64(i+1)/int64(files) - n*int64(i)/int64(files)
-}
-
-// chosen are the columns of a schema in the order of a file.
-func (a *csvArgs) chosen(f file) (data.Schema, error) {
-	names, err := a.sample(context.Background(), f, 1, map[string]*guess{})
-	if err != nil {
-		return nil, err
-	}
-	var out data.Schema
-	for _, name := range names {
-		if typ, ok := a.Schema[name]; ok {
-			out = append(out, data.Column{Name: name, Type: typ})
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(a.Schema)) {
-		if _, _, ok := out.Lookup(name); !ok {
-			return nil, plugin.ArgumentErrorf("schema", "%s has no column %q\nIts columns are %s.", f.name, name, strings.Join(names, ", "))
-		}
-	}
-	if len(out) == 0 {
-		return nil, plugin.ArgumentErrorf("schema", "The schema names no column\nName at least one, or leave schema out to take all of them.")
-	}
-	return out, nil
 }
 
 // sample looks at the first rows of a file and returns its columns. Malformed

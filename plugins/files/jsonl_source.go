@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -17,8 +15,9 @@ import (
 )
 
 type jsonlArgs struct {
-	Path       string            `quern:"path,required,operational" doc:"The file, or a pattern for several: '*' stands for any part of a name, '**' for any folders. Relative paths start from the folder of the configuration. Rows come in the order of the files' names. Files may be compressed with gzip or zstd. It is the content of the files that counts: moving them makes nothing run again."`
+	Located
 	Schema     map[string]string `quern:"schema" doc:"The keys to take, with their types: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31), 'timestamp' (ISO 8601; UTC where no zone is given), 'binary' (base64), 'list<T>' or 'struct<name:T,...>'. The columns are sorted by name; other keys are left out, and a key that an object does not have is null. Into a string column any value goes: what is not a string as its JSON. Without it all keys are taken, and their types are inferred from the first rows."`
+	Columns    []string          `quern:"columns" doc:"The columns to take, in this order. Without it those of schema are taken, or all."`
 	OnError    string            `quern:"on_error" default:"\"fail\"" oneof:"fail,quarantine" doc:"What becomes of a malformed row: a line that is no JSON object, a value that is not of its column's type, a key that the inferred columns do not have. 'fail' ends the reading with its file and line; 'quarantine' sets the row aside, counts it and goes on."`
 	SampleRows int64             `quern:"sample_rows" default:"20480" doc:"How many rows columns are inferred from."`
 }
@@ -35,13 +34,18 @@ source "jsonl" "chats" {
 }
 ` + "```"
 
-func (a *jsonlArgs) pattern() string { return a.Path }
+func (a *jsonlArgs) selection() selection {
+	return selection{types: a.Schema, columns: a.Columns, open: true}
+}
 
 func (a *jsonlArgs) check() error { return checkSample(a.SampleRows) }
 
-func (a *jsonlArgs) columns(ctx context.Context, files []file) (data.Schema, error) {
-	if a.Schema != nil {
-		return fromTypes(a.Schema)
+// columns are the keys of the objects that are looked at. Where the arguments
+// say all, files are looked at only for keys that are folders too.
+func (a *jsonlArgs) columns(ctx context.Context, files []file) (*union, error) {
+	found := newUnion()
+	if a.selection().complete() && (a.Partitions == "none" || len(partitionKeys(files)) == 0) {
+		return found, nil
 	}
 	all := &object{fields: map[string]*shape{}}
 	sampled := files[:min(len(files), sampledFiles)]
@@ -50,33 +54,15 @@ func (a *jsonlArgs) columns(ctx context.Context, files []file) (data.Schema, err
 			return nil, err
 		}
 	}
-	if len(all.keys) == 0 {
+	if len(all.keys) == 0 && !a.selection().complete() {
 		return nil, plugin.ArgumentErrorf("path", "%s has no columns\nThere is nothing in it to infer them from; give schema.", files[0].name)
 	}
-	out := make(data.Schema, len(all.keys))
-	for i, key := range all.keys {
-		typ, err := data.TypeName(all.fields[key].arrow(0))
-		if err != nil {
-			return nil, fmt.Errorf("infer column %q: %w", key, err)
+	for _, key := range all.keys {
+		if err := found.add(files[0].name, key, all.fields[key].arrow(0)); err != nil {
+			return nil, err
 		}
-		out[i] = data.Column{Name: key, Type: typ}
 	}
-	return out, nil
-}
-
-// fromTypes makes a schema of a map, sorted by name.
-func fromTypes(types map[string]string) (data.Schema, error) {
-	var out data.Schema
-	for _, name := range slices.Sorted(maps.Keys(types)) {
-		out = append(out, data.Column{Name: name, Type: types[name]})
-	}
-	if len(out) == 0 {
-		return nil, plugin.ArgumentErrorf("schema", "The schema names no column\nName at least one, or leave schema out to take all of them.")
-	}
-	if err := out.Check(); err != nil {
-		return nil, plugin.ArgumentErrorf("schema", "%w", err)
-	}
-	return out, nil
+	return found, nil
 }
 
 // sample looks at the first rows of a file. Malformed ones are left to the
@@ -107,25 +93,19 @@ func (a *jsonlArgs) sample(ctx context.Context, f file, rows int64, all *object)
 	return nil
 }
 
-func (a *jsonlArgs) read(ctx context.Context, p place, schema data.Schema, w rowWriter) error {
-	files, err := p.find()
-	if err != nil {
-		return &plugin.ArgumentError{Argument: "path", Err: err}
-	}
-	out := newSink(w, schema, a.OnError == "quarantine")
-	defer out.builder.Release()
-	var read atomic.Int64
-	objects := newObjects(schema, a.Schema == nil)
-	for _, f := range files {
-		if err := readLines(ctx, f, objects, out, &read, totalSize(files)); err != nil {
-			return err
-		}
-	}
-	return out.flush()
+// jsonlFiles reads JSON lines files.
+type jsonlFiles struct {
+	*objects
+	*sink
 }
 
-func readLines(ctx context.Context, f file, objects *objects, out *sink, read *atomic.Int64, total int64) error {
-	lines, err := openLines(f, read)
+func (a *jsonlArgs) reader(schema data.Schema, w rowWriter) reader {
+	strict := a.Schema == nil && a.Columns == nil
+	return &jsonlFiles{newObjects(schema, strict), newSink(w, schema, a.OnError == "quarantine")}
+}
+
+func (r *jsonlFiles) file(ctx context.Context, f file, read *progress) error {
+	lines, err := openLines(f, &read.read)
 	if err != nil {
 		return err
 	}
@@ -138,19 +118,19 @@ func readLines(ctx context.Context, f file, objects *objects, out *sink, read *a
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", f.name, lines.line, err)
 		}
-		if problem := objects.parse(line); problem != nil {
-			err = out.refuse(f.name, lines.at, line, problem)
+		if problem := r.parse(line); problem != nil {
+			err = r.refuse(f.name, lines.at, line, problem)
 		} else {
-			err = out.add(objects.row, len(line))
+			err = r.add(r.row, len(line))
 		}
 		if err != nil {
 			return err
 		}
-		if out.rows == 0 {
+		if r.rows == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			out.out.Progress(read.Load(), total, "bytes", f.name)
+			read.tell(f.name)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,9 @@ import (
 )
 
 type parquetArgs struct {
-	Path    string   `quern:"path,required,operational" doc:"The file, or a pattern for several: '*' stands for any part of a name, '**' for any folders. Relative paths start from the folder of the configuration. Rows come in the order of the files' names. It is the content of the files that counts: moving them makes nothing run again."`
-	Columns []string `quern:"columns" doc:"The columns to take, in this order. Without it all are taken, in the order of the first file."`
+	Located
+	Schema  map[string]string `quern:"schema" doc:"The columns to take, with their types: 'string', 'int64', 'float64', 'bool', 'binary', 'date', 'timestamp', 'list<T>' or 'struct<name:T,...>'. Unless columns names more, columns that are not named here are left out. Without it the types are those of the files."`
+	Columns []string          `quern:"columns" doc:"The columns to take, in this order. Without it those of schema are taken, or all."`
 }
 
 const parquetDoc = `Reads rows from Parquet files.
@@ -36,61 +38,50 @@ source "parquet" "events" {
 }
 ` + "```"
 
-func (a *parquetArgs) pattern() string { return a.Path }
+func (a *parquetArgs) selection() selection { return selection{types: a.Schema, columns: a.Columns} }
 
 func (a *parquetArgs) check() error { return nil }
 
-// columns are those of the first file: all files have the same.
-func (a *parquetArgs) columns(_ context.Context, files []file) (data.Schema, error) {
-	f := files[0]
-	o, err := openParquet(f)
-	if err != nil {
-		return nil, err
-	}
-	defer o.close()
-	wanted := a.Columns
-	if wanted == nil {
-		for _, field := range o.reader.Manifest.Fields {
-			wanted = append(wanted, field.Field.Name)
-		}
-	}
-	out := make(data.Schema, len(wanted))
-	for i, name := range wanted {
-		field := o.field(name)
-		if field == nil {
-			return nil, plugin.ArgumentErrorf("columns", "%s has no column %q\nIts columns are %s.", f.name, name, strings.Join(o.names(), ", "))
-		}
-		nearest, err := nearestType(field.Field.Type)
+// columns are those of all files, joined by name.
+func (a *parquetArgs) columns(_ context.Context, files []file) (*union, error) {
+	found := newUnion()
+	for _, f := range files {
+		o, err := openParquet(f)
 		if err != nil {
-			return nil, plugin.ArgumentErrorf("columns", "Column %q of %s can't be taken: %w\nName in columns those that are to be taken.", name, f.name, err)
+			return nil, err
 		}
-		if out[i].Type, err = data.TypeName(nearest); err != nil {
-			return nil, fmt.Errorf("column %q of %s: %w", name, f.name, err)
+		o.close()
+		for _, field := range o.reader.Manifest.Fields {
+			t, err := nearestType(field.Field.Type)
+			if err != nil {
+				return nil, plugin.ArgumentErrorf("columns", "Column %q of %s can't be taken: %w\nName in columns those that are to be taken.", field.Field.Name, f.name, err)
+			}
+			if err := found.add(f.name, field.Field.Name, t); err != nil {
+				return nil, err
+			}
 		}
-		out[i].Name = name
 	}
-	if err := out.Check(); err != nil {
-		return nil, plugin.ArgumentErrorf("columns", "%w", err)
-	}
-	return out, nil
+	return found, nil
 }
 
-func (a *parquetArgs) read(ctx context.Context, p place, schema data.Schema, w rowWriter) error {
-	files, err := p.find()
-	if err != nil {
-		return &plugin.ArgumentError{Argument: "path", Err: err}
+type parquetFiles struct {
+	schema data.Schema
+	out    rowWriter
+}
+
+func (a *parquetArgs) reader(schema data.Schema, w rowWriter) reader { return parquetFiles{schema, w} }
+
+func (r parquetFiles) file(ctx context.Context, f file, read *progress) error {
+	if err := readParquetFile(ctx, f, r.schema, r.out); err != nil {
+		return fmt.Errorf("read %s: %w", f.name, err)
 	}
-	total := totalSize(files)
-	var done int64
-	for _, f := range files {
-		if err := readParquetFile(ctx, f, schema, w); err != nil {
-			return fmt.Errorf("read %s: %w", f.name, err)
-		}
-		done += f.size
-		w.Progress(done, total, "bytes", f.name)
-	}
+	read.read.Add(f.size)
+	read.tell(f.name)
 	return nil
 }
+
+func (r parquetFiles) flush() error { return nil }
+func (r parquetFiles) release()     {}
 
 func readParquetFile(ctx context.Context, f file, schema data.Schema, w rowWriter) (err error) {
 	// The library panics on some damaged files.
@@ -182,12 +173,20 @@ func openParquet(f file) (o *parquetFile, err error) {
 			opened.Close()
 		}
 	}()
+	head := make([]byte, headLength)
+	n, err := opened.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read %s: %w", f.name, withoutPath(err))
+	}
+	if !bytes.HasPrefix(head[:n], []byte("PAR1")) {
+		return nil, notParquet(f.name, head[:n])
+	}
 	properties := parquet.NewReaderProperties(memory.DefaultAllocator)
 	properties.BufferedStreamEnabled = true
 	properties.BufferSize = 256 << 10
 	pq, err := pqfile.NewParquetReader(opened, pqfile.WithReadProps(properties))
 	if err != nil {
-		return nil, fmt.Errorf("%s is no Parquet file: %w", f.name, err)
+		return nil, fmt.Errorf("%s is damaged or not whole: %w", f.name, err)
 	}
 	reader, err := pqarrow.NewFileReader(pq, pqarrow.ArrowReadProperties{BatchSize: batchRows}, memory.DefaultAllocator)
 	if err != nil {

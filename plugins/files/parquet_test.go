@@ -42,19 +42,9 @@ func parquetFrom(t *testing.T, path string, schema *arrow.Schema, rows string) {
 	}
 }
 
-func readParquetRows(t *testing.T, a *parquetArgs, p place) (data.Schema, *collected, error) {
+func readParquetRows(t testing.TB, a *parquetArgs, p place) (data.Schema, *collected, error) {
 	t.Helper()
-	files, err := p.find()
-	if err != nil {
-		return nil, nil, err
-	}
-	schema, err := a.columns(t.Context(), files)
-	if err != nil {
-		return nil, nil, err
-	}
-	out := &collected{}
-	err = a.read(t.Context(), p, schema, out)
-	return schema, out, err
+	return readSource(t, a, p)
 }
 
 func arrowField(name string, t arrow.DataType) arrow.Field {
@@ -114,7 +104,7 @@ func TestColumnsOfParquetFilesAreChosenAndJoinedByName(t *testing.T) {
 	if describeSchema(schema) != "b string, a int64" || fmt.Sprint(rows.rows) != "[x|1 y|2]" {
 		t.Errorf("%s: %q", describeSchema(schema), rows.rows)
 	}
-	if _, _, err := readParquetRows(t, &parquetArgs{Columns: []string{"nope"}}, p); err == nil || !strings.Contains(err.Error(), "Its columns are a, b, c") {
+	if _, _, err := readParquetRows(t, &parquetArgs{Columns: []string{"nope"}}, p); err == nil || !strings.Contains(err.Error(), "The columns are a, b, c") {
 		t.Errorf("error: %v", err)
 	}
 }
@@ -122,7 +112,7 @@ func TestColumnsOfParquetFilesAreChosenAndJoinedByName(t *testing.T) {
 func TestWhatIsNoParquetFileOrADamagedOneIsAnErrorThatNamesIt(t *testing.T) {
 	p := folder(t, map[string]string{"a.parquet": "id,text\n1,x\n"})
 	p.path = "a.parquet"
-	if _, _, err := readParquetRows(t, &parquetArgs{}, p); err == nil || !strings.Contains(err.Error(), "a.parquet is no Parquet file") {
+	if _, _, err := readParquetRows(t, &parquetArgs{}, p); err == nil || !strings.Contains(err.Error(), "a.parquet is not a Parquet file") {
 		t.Errorf("error: %v", err)
 	}
 	var rows []string

@@ -41,6 +41,9 @@ type file struct {
 // find returns the files of the place, sorted by name. That there are none is
 // an error.
 func (p place) find() ([]file, error) {
+	if p.path == "" {
+		return nil, errors.New("path is empty\nName a file, or a pattern such as \"data/*.csv\".")
+	}
 	pattern := p.path
 	if !filepath.IsAbs(pattern) {
 		pattern = filepath.Join(p.root, pattern)
@@ -61,6 +64,9 @@ func (p place) find() ([]file, error) {
 			}
 			continue
 		}
+		if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s is %s, not a file\nA source is read more than once, so it has to be a file. Write the data to a file and name that.", p.display(full), special(info.Mode()))
+		}
 		out = append(out, file{p.display(full), full, info.Size(), info.ModTime().UnixNano()})
 	}
 	if len(out) == 0 {
@@ -68,6 +74,19 @@ func (p place) find() ([]file, error) {
 	}
 	slices.SortFunc(out, func(a, b file) int { return strings.Compare(a.name, b.name) })
 	return out, nil
+}
+
+// special names what a path leads to that is neither a file nor a folder.
+func special(mode fs.FileMode) string {
+	switch {
+	case mode&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "special"
 }
 
 // match expands a pattern. A file whose own name has the signs of a pattern
@@ -122,6 +141,10 @@ func (f file) text(encodingName string, read *atomic.Int64) (io.ReadCloser, erro
 	if err != nil {
 		opened.Close()
 		return nil, fmt.Errorf("open %s: %w", f.name, err)
+	}
+	if plain, err = f.recognize(plain); err != nil {
+		opened.Close()
+		return nil, err
 	}
 	text, err := decode(plain, encodingName)
 	if err != nil {

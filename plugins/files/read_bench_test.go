@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/quern-dev/quern/sdk/go/data"
 )
 
 // discard is a rowWriter that keeps nothing.
@@ -34,6 +36,11 @@ func benchmarkFile(b *testing.B, name string, line func(i int) string) place {
 	return place{dir, name}
 }
 
+func schemaOf[A any, F arguments[A]](b *testing.B, a F, p place) (data.Schema, error) {
+	a.located().Path, a.located().Partitions = p.path, "auto"
+	return source[A, F]{func() string { return p.root }}.schema(b.Context(), a)
+}
+
 func BenchmarkReadingCSV(b *testing.B) {
 	p := benchmarkFile(b, "a.csv", func(i int) string {
 		return fmt.Sprintf("%d,%d.25,2026-01-31T10:00:00Z,\"a message, and %s\"\n", i, i, strings.Repeat("more ", 30))
@@ -43,12 +50,12 @@ func BenchmarkReadingCSV(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	schema, err := a.columns(b.Context(), list)
+	schema, err := schemaOf(b, a, p)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if err := a.read(b.Context(), p, schema, discard{}); err != nil {
+		if err := readFiles(b.Context(), a, list, schema, discard{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -63,12 +70,12 @@ func BenchmarkReadingJSONLines(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	schema, err := a.columns(b.Context(), list)
+	schema, err := schemaOf(b, a, p)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if err := a.read(b.Context(), p, schema, discard{}); err != nil {
+		if err := readFiles(b.Context(), a, list, schema, discard{}); err != nil {
 			b.Fatal(err)
 		}
 	}

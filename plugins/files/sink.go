@@ -64,10 +64,16 @@ func (s *sink) flush() error {
 		return nil
 	}
 	rec := s.builder.NewRecordBatch()
-	defer rec.Release()
+	defer func() { rec.Release() }()
+	if len(s.schema) == 0 {
+		// All columns are partitions: what counts is how many rows there are.
+		rec = array.NewRecordBatch(rec.Schema(), nil, int64(s.rows))
+	}
 	s.rows, s.bytes = 0, 0
 	return s.out.Write(rec)
 }
+
+func (s *sink) release() { s.builder.Release() }
 
 // maxContent bounds what is kept of a row that is set aside.
 const maxContent = 64 << 10

@@ -2,49 +2,79 @@ package files
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
+// Located are the arguments that say where files are.
+type Located struct {
+	Path       string `quern:"path,required,operational" doc:"The file, or a pattern for several: '*' stands for any part of a name, '**' for any folders. Relative paths start from the folder of the configuration. Rows come in the order of the files' names. Files may have different columns: they are joined by name, and a file that lacks one has nulls in it."`
+	Partitions string `quern:"partitions" default:"\"auto\"" oneof:"auto,none" doc:"What becomes of folders that are named KEY=VALUE, as Hive, Spark and DuckDB write them. 'auto' makes each key a column; its type is inferred from the values unless 'schema' gives it. 'none' leaves them alone."`
+}
+
+func (l *Located) located() *Located { return l }
+
 // arguments are those of a source of files of one format.
 type arguments[A any] interface {
 	*A
-	// pattern is the path of the files.
-	pattern() string
+	located() *Located
+	// selection is what the arguments say about columns.
+	selection() selection
 	// check finds what is wrong with the arguments by themselves.
 	check() error
-	// columns looks into the files, of which there is at least one.
-	columns(ctx context.Context, files []file) (data.Schema, error)
-	// read streams the rows of all files.
-	read(ctx context.Context, p place, schema data.Schema, w rowWriter) error
+	// columns looks into the files, of which there is at least one, and finds
+	// their columns. The type of a column that selection calls typed does not
+	// matter.
+	columns(ctx context.Context, files []file) (*union, error)
+	// reader returns what reads files with these columns and writes their rows
+	// to w. The rows of a file depend on the file, the arguments, and the
+	// columns, and on no other file.
+	reader(schema data.Schema, w rowWriter) reader
 }
+
+// reader reads files one after the other. It belongs to one goroutine.
+type reader interface {
+	// file reads the rows of a file. It may keep some until later.
+	file(ctx context.Context, f file, read *progress) error
+	// flush writes the rows that were kept.
+	flush() error
+	release()
+}
+
+// progress is how far the reading of several files is.
+type progress struct {
+	read  atomic.Int64 // bytes of the files themselves
+	total int64
+	out   rowWriter
+}
+
+// tell reports the progress; name is the present file.
+func (p *progress) tell(name string) { p.out.Progress(p.read.Load(), p.total, "bytes", name) }
 
 // source implements a source of files.
 type source[A any, F arguments[A]] struct {
 	root func() string
-	// choice is the argument that says which columns are taken.
-	choice string
 }
 
-func (s source[A, F]) place(a *A) place { return place{s.root(), F(a).pattern()} }
+func (s source[A, F]) place(a *A) place {
+	l := F(a).located()
+	return place{s.root(), l.Path}
+}
 
 // Prepare declares the columns, looking into the files.
 func (s source[A, F]) Prepare(ctx context.Context, p *plugin.Prepare[A]) error {
-	if !p.Known("path") || !p.Known(s.choice) {
-		p.Errorf("path", "Where the files stand is not known before something else is applied\nGive the path and %s of a source as values that do not come from other stages.", s.choice)
-		return nil
+	for _, argument := range []string{"path", "schema", "columns", "partitions"} {
+		if !p.Known(argument) {
+			p.Errorf(argument, "The %s of a source must be known when planning\nIt depends on a stage that has not been applied yet. Use a value that does not come from another stage.", argument)
+			return nil
+		}
 	}
-	a := F(p.Args)
-	if err := a.check(); err != nil {
-		return err
-	}
-	files, err := s.place(p.Args).find()
-	if err != nil {
-		return &plugin.ArgumentError{Argument: "path", Err: err}
-	}
-	columns, err := a.columns(ctx, files)
+	columns, err := s.schema(ctx, p.Args)
 	if err != nil {
 		return err
 	}
@@ -52,12 +82,74 @@ func (s source[A, F]) Prepare(ctx context.Context, p *plugin.Prepare[A]) error {
 	return nil
 }
 
+// schema returns the columns of the dataset.
+func (s source[A, F]) schema(ctx context.Context, args *A) (data.Schema, error) {
+	a := F(args)
+	if err := a.check(); err != nil {
+		return nil, err
+	}
+	if err := a.selection().check(); err != nil {
+		return nil, err
+	}
+	files, err := s.place(args).find()
+	if err != nil {
+		return nil, &plugin.ArgumentError{Argument: "path", Err: err}
+	}
+	found, err := a.columns(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	if a.located().Partitions != "none" {
+		if err := addPartitions(found, files); err != nil {
+			return nil, err
+		}
+	}
+	return a.selection().choose(found)
+}
+
 // Fingerprint hashes what has changed.
 func (s source[A, F]) Fingerprint(ctx context.Context, a *A, memo []byte) (plugin.Fingerprint, error) {
-	return fingerprint(ctx, s.place(a), memo, time.Now())
+	return fingerprint(ctx, s.place(a), F(a).located().Partitions != "none", memo, time.Now())
 }
 
 // Read streams the rows of all files.
 func (s source[A, F]) Read(ctx context.Context, a *A, w *plugin.RowWriter) error {
-	return F(a).read(ctx, s.place(a), w.Schema(), w)
+	files, err := s.place(a).find()
+	if err != nil {
+		return &plugin.ArgumentError{Argument: "path", Err: err}
+	}
+	return readFiles(ctx, F(a), files, w.Schema(), w)
 }
+
+// readFiles reads files and writes their rows with these columns.
+func readFiles[A any, F arguments[A]](ctx context.Context, a F, files []file, schema data.Schema, w rowWriter) error {
+	p := &progress{out: w}
+	for _, f := range files {
+		p.total += f.size
+	}
+	outer := &partitioned{rowWriter: w, schema: schema}
+	if a.located().Partitions != "none" {
+		outer.keys = partitionKeys(files)
+	}
+	if len(outer.keys) > 0 {
+		w = outer
+	}
+	r := a.reader(outer.inner(), w)
+	defer r.release()
+	for _, f := range files {
+		if outer.differs(f) {
+			if err := r.flush(); err != nil {
+				return err
+			}
+			if err := outer.enter(f); err != nil {
+				return err
+			}
+		}
+		if err := r.file(ctx, f, p); err != nil {
+			return err
+		}
+	}
+	return r.flush()
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
