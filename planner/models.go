@@ -25,7 +25,7 @@ func modelInfo(m *pluginv1.ModelInfo) plan.ModelInfo {
 		Capabilities: slices.Sorted(slices.Values(m.GetCapabilities())), Tokenizer: m.GetTokenizer(),
 		MaxConcurrency: m.GetMaxConcurrency(), RequestsPerMinute: m.GetRequestsPerMinute(), TokensPerMinute: m.GetTokensPerMinute(),
 		TimeoutSeconds: m.GetTimeoutSeconds(), Retries: m.GetRetries(), Cache: m.GetCache(),
-		MaxTokens: m.GetMaxTokens(),
+		MaxTokens: m.GetMaxTokens(), Host: m.GetHost(),
 	}
 	if p := m.GetPrice(); p != nil {
 		info.Price = &plan.Price{Input: p.Input, Output: p.Output, CachedInput: p.CachedInput, Source: p.Source}

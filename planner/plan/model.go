@@ -57,6 +57,9 @@ type ModelInfo struct {
 	Retries int64 `json:"retries,omitempty"`
 	// Cache is set where answers may be kept and given again.
 	Cache bool `json:"cache,omitempty"`
+	// Host that answers; models of one host share its capacity. Empty: the
+	// model has its own.
+	Host string `json:"host,omitempty"`
 }
 
 // Priced says whether the prices of all that it bills are known. A model that

@@ -91,6 +91,8 @@ const (
 	FinishToolCalls     = "tool_calls"
 	FinishContentFilter = "content_filter"
 	FinishRefusal       = "refusal"
+	// FinishError: the provider had an error on the way. It is no answer.
+	FinishError = "error"
 )
 
 // Response is a model's answer. A refusal or a filtered answer is an answer.
@@ -101,6 +103,8 @@ type Response struct {
 	// Refusal is the model's own words for declining, where they come apart
 	// from Text.
 	Refusal string `json:"refusal,omitempty"`
+	// Thinking is what the model thought aloud before Text.
+	Thinking string `json:"thinking,omitempty"`
 	Usage   Usage  `json:"usage"`
 	// LogProbs of the tokens of Text, natural logarithms.
 	LogProbs []LogProb `json:"logprobs,omitempty"`
@@ -127,6 +131,8 @@ type Usage struct {
 	Input       int64 `json:"input"` // all, cached ones among them
 	CachedInput int64 `json:"cached_input,omitempty"`
 	Output      int64 `json:"output"`
+	// Estimated is set where the provider did not say, or not all.
+	Estimated bool `json:"estimated,omitempty"`
 }
 
 // LogProb is a token with its natural log-probability.

@@ -18,6 +18,9 @@ type Spend struct {
 	// those of Calls that are not in it, since a price is unknown.
 	Cost          float64 `json:"cost,omitempty"`
 	UnpricedCalls int64   `json:"unpriced_calls,omitempty"`
+	// EstimatedCalls are those of Calls whose tokens are estimates, since the
+	// provider did not report them.
+	EstimatedCalls int64 `json:"estimated_calls,omitempty"`
 }
 
 // Add adds what others came to.
@@ -28,6 +31,7 @@ func (s *Spend) Add(o Spend) {
 	s.OutputTokens += o.OutputTokens
 	s.Cost += o.Cost
 	s.UnpricedCalls += o.UnpricedCalls
+	s.EstimatedCalls += o.EstimatedCalls
 }
 
 // Tokens are all that count, in and out.

@@ -208,7 +208,16 @@ func (b *Batch) Fail(row int, temporary bool, err error) {
 // finished. Any number of goroutines may call it.
 func (b *Batch) Finished() {
 	if b.finished != nil {
-		b.finished.one()
+		b.finished.one(nil)
+	}
+}
+
+// Failing is Finished for a row that failed for good, before Map returns: when
+// more rows have failed than the stage allows, quern starts no new ones. The
+// row still has to be marked with Fail.
+func (b *Batch) Failing(err error) {
+	if b.finished != nil {
+		b.finished.one(err)
 	}
 }
 

@@ -45,6 +45,21 @@ func (h *Host) Chat(ctx context.Context, m Model, r *llm.Request, draw int) (*ll
 	return out, nil
 }
 
+// Reject says that the response to a request could not be used, so that the
+// model is asked again when the stage next needs it.
+func (h *Host) Reject(ctx context.Context, m Model, r *llm.Request, draw int) error {
+	request, err := r.Encode()
+	if err != nil {
+		return fmt.Errorf("write the request for model %q: %w", m.Key, err)
+	}
+	client, err := h.conn.client()
+	if err != nil {
+		return err
+	}
+	_, err = client.Reject(ctx, &pluginv1.HostServiceRejectRequest{Model: m.Key, Request: request, Draw: int64(draw)})
+	return err
+}
+
 // Embed asks a model for embeddings, one for each text, in order.
 func (h *Host) Embed(ctx context.Context, m Model, texts []string) ([][]float32, error) {
 	client, err := h.conn.client()

@@ -32,6 +32,14 @@ type Embedder[A any] interface {
 	Embed(ctx context.Context, args *A, texts []string) (*Embeddings, error)
 }
 
+// Checker is an optional interface of a ProviderImpl: it knows without calling
+// anybody whether its models can be called.
+type Checker[A any] interface {
+	// Check returns why calls would fail, such as that there is no key; nil: no
+	// reason is known. It is asked before the first stage runs.
+	Check(ctx context.Context, args *A) error
+}
+
 // Embeddings are what an Embedder gives.
 type Embeddings struct {
 	Vectors [][]float32
@@ -78,6 +86,9 @@ type ModelInfo struct {
 	Retries int64
 	// Cache: answers may be kept and given again to equal requests.
 	Cache bool
+	// Host that answers, with its port; models of one host share its capacity.
+	// Empty: the model has its own.
+	Host string
 }
 
 // SetModelInfo declares a model; it is for Providers.
@@ -86,7 +97,7 @@ func (p *preparation) SetModelInfo(m ModelInfo) {
 		Capabilities: m.Capabilities, Tokenizer: m.Tokenizer, Price: protoPrice(m.Price),
 		MaxConcurrency: m.MaxConcurrency, RequestsPerMinute: m.RequestsPerMinute, TokensPerMinute: m.TokensPerMinute,
 		TimeoutSeconds: m.Timeout.Seconds(), Retries: m.Retries, Cache: m.Cache,
-		MaxTokens: m.MaxTokens,
+		MaxTokens: m.MaxTokens, Host: m.Host,
 	}
 }
 

@@ -2,6 +2,8 @@ package plugin
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/zclconf/go-cty/cty"
@@ -42,8 +44,8 @@ func Runner[A any](info Info, impl RunnerImpl[A]) Type {
 	return &runner[A]{core[A]{info, pluginv1.Mode_MODE_RUN, impl}, impl}
 }
 
-// Run is a stage that is being carried out. It belongs to one goroutine, but
-// for Progress.
+// Run is a stage that is being carried out. It belongs to one goroutine,
+// except for Progress, Failed, and Warnf.
 type Run[A any] struct {
 	Args *A
 	// WorkDir is the action's own folder, absolute. It is kept when a run is
@@ -92,6 +94,25 @@ func (r *execution) SetValue(v cty.Value) { r.value = v }
 // other too fast are dropped.
 func (r *execution) Progress(done, total int64, unit, message string) {
 	r.stream.progress(done, total, unit, message)
+}
+
+// Failed reports a result that is missing since a row, counted from 0 in its
+// dataset, failed. When more are missing than the stage's max_errors allows,
+// quern ends the run. Temporary: another try may succeed, and the next apply
+// makes it. Any number of goroutines may call it.
+func (r *execution) Failed(row int64, temporary bool, err error) error {
+	return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Failure{
+		Failure: &pluginv1.RowError{Row: row, Message: legible(err.Error()), Temporary: temporary},
+	}})
+}
+
+// Warnf reports something that the user should know and that ends nothing. The
+// text's first line is its summary; argument says what it is about, or is empty.
+func (r *execution) Warnf(argument, format string, args ...any) error {
+	summary, detail, _ := strings.Cut(legible(fmt.Sprintf(format, args...)), "\n")
+	return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Diagnostic{Diagnostic: &pluginv1.Diagnostic{
+		Severity: pluginv1.Diagnostic_SEVERITY_WARNING, Summary: summary, Detail: detail, Argument: argument,
+	}}})
 }
 
 // RunModel is a model input of a stage.

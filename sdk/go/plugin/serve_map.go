@@ -56,16 +56,23 @@ type mapping[A any] struct {
 	finished *finished
 }
 
-// finished counts the rows of a call that are finished, and tells.
+// finished counts the rows of a call that are finished, and reports them:
+// those that failed at once, the others now and then.
 type finished struct {
 	throttle
-	rows atomic.Int64
-	send func(rows int64)
+	rows, failed atomic.Int64
+	send         func(rows, failed int64, failure string)
 }
 
-func (f *finished) one() {
+// one counts a row; err is why it failed.
+func (f *finished) one(err error) {
 	f.rows.Add(1)
-	f.do(false, func() { f.send(f.rows.Load()) })
+	failure := ""
+	if err != nil {
+		f.failed.Add(1)
+		failure = legible(err.Error())
+	}
+	f.do(err != nil, func() { f.send(f.rows.Load(), f.failed.Load(), failure) })
 }
 
 // serveMap answers the batches in their order. While batches are worked on,
@@ -80,9 +87,9 @@ func (m *mapper[A]) serveMap(ctx context.Context, start *pluginv1.MapRequest, st
 	schema := madeColumns(prepared)
 	concurrency := m.concurrency()
 	out := &sender[pluginv1.MapResponse]{stream: stream}
-	done := &finished{send: func(rows int64) {
+	done := &finished{send: func(rows, failed int64, failure string) {
 		// A stream that is broken shows at the next answer.
-		_ = out.send(&pluginv1.MapResponse{Finished: rows})
+		_ = out.send(&pluginv1.MapResponse{Finished: rows, Failed: failed, Failure: failure})
 	}}
 	defer done.close()
 	w := &mapping[A]{

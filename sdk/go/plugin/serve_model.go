@@ -19,6 +19,7 @@ type callable interface {
 	Type
 	chat(ctx context.Context, model *pluginv1.Instance, request []byte) (*pluginv1.ChatResponse, error)
 	embed(context.Context, *pluginv1.EmbedRequest) (*pluginv1.EmbedResponse, error)
+	check(context.Context, *pluginv1.Instance) *pluginv1.CheckModelResponse
 }
 
 // provider keeps the models that were called.
@@ -144,6 +145,17 @@ func (p *provider[A]) embed(ctx context.Context, req *pluginv1.EmbedRequest) (*p
 		out.Embeddings = append(out.Embeddings, &pluginv1.Embedding{Values: v})
 	}
 	return out, nil
+}
+
+func (p *provider[A]) check(ctx context.Context, model *pluginv1.Instance) *pluginv1.CheckModelResponse {
+	args, err := p.model(ctx, model)
+	if c, ok := p.impl.(Checker[A]); ok && err == nil {
+		err = c.Check(ctx, args)
+	}
+	if err != nil {
+		return &pluginv1.CheckModelResponse{Error: callError(ctx, err)}
+	}
+	return &pluginv1.CheckModelResponse{}
 }
 
 // callError turns an attempt's error into the protocol's. A time-out is

@@ -180,6 +180,14 @@ func (s *server) Embed(ctx context.Context, req *pluginv1.EmbedRequest) (*plugin
 	return t.embed(ctx, req)
 }
 
+func (s *server) CheckModel(ctx context.Context, req *pluginv1.CheckModelRequest) (*pluginv1.CheckModelResponse, error) {
+	t, err := find[callable](s, req.Model)
+	if err != nil {
+		return nil, err
+	}
+	return t.check(ctx, req.Model), nil
+}
+
 func (s *server) ReadDeployment(ctx context.Context, req *pluginv1.ReadDeploymentRequest) (*pluginv1.ReadDeploymentResponse, error) {
 	t, err := find[deployable](s, req.Instance)
 	if err != nil {

@@ -192,6 +192,11 @@ func (h *host) Embed(_ context.Context, req *pluginv1.HostServiceEmbedRequest) (
 	return out, nil
 }
 
+// Reject notes nothing: doubles keep no responses.
+func (h *host) Reject(context.Context, *pluginv1.HostServiceRejectRequest) (*pluginv1.HostServiceRejectResponse, error) {
+	return &pluginv1.HostServiceRejectResponse{}, nil
+}
+
 // hostError tells errors of a request from those that end a stage.
 func hostError(err error) (*pluginv1.CallError, error) {
 	var call *llm.CallError

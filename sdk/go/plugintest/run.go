@@ -30,6 +30,10 @@ type Ran struct {
 	Models map[string]Model
 	// Value is cty.EmptyObjectVal where there are no values.
 	Value cty.Value
+	// Failures are what Failed reported, and Warnings what Warnf did: summary
+	// and detail, on two lines.
+	Failures []plugin.RowError
+	Warnings []string
 }
 
 // Run runs a Runner. It fails the test if running twice gives different
@@ -133,6 +137,11 @@ func (s *session) receive(stream pluginv1.PluginService_RunClient, out *Ran) (*p
 			if err := client.Failure(s.client.Name(), []*pluginv1.Diagnostic{e.Diagnostic}); err != nil {
 				return nil, err
 			}
+			out.Warnings = append(out.Warnings, e.Diagnostic.GetSummary()+"\n"+e.Diagnostic.GetDetail())
+		case *pluginv1.RunResponse_Failure:
+			out.Failures = append(out.Failures, plugin.RowError{
+				Row: int(e.Failure.GetRow()), Message: e.Failure.GetMessage(), Temporary: e.Failure.GetTemporary(),
+			})
 		case *pluginv1.RunResponse_Done:
 			done = e.Done
 		}

@@ -60,6 +60,7 @@ const (
 	PluginService_Predict_FullMethodName          = "/quern.plugin.v1.PluginService/Predict"
 	PluginService_Chat_FullMethodName             = "/quern.plugin.v1.PluginService/Chat"
 	PluginService_Embed_FullMethodName            = "/quern.plugin.v1.PluginService/Embed"
+	PluginService_CheckModel_FullMethodName       = "/quern.plugin.v1.PluginService/CheckModel"
 	PluginService_ReadDeployment_FullMethodName   = "/quern.plugin.v1.PluginService/ReadDeployment"
 	PluginService_PlanDeployment_FullMethodName   = "/quern.plugin.v1.PluginService/PlanDeployment"
 	PluginService_ApplyDeployment_FullMethodName  = "/quern.plugin.v1.PluginService/ApplyDeployment"
@@ -103,6 +104,10 @@ type PluginServiceClient interface {
 	Chat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ChatRequest, ChatResponse], error)
 	// Embed gives the embeddings of texts, in one attempt.
 	Embed(ctx context.Context, in *EmbedRequest, opts ...grpc.CallOption) (*EmbedResponse, error)
+	// CheckModel says whether a model could be called now, as far as that can be
+	// known without calling it: whether its key is set, for example. It is asked
+	// before the first stage runs.
+	CheckModel(ctx context.Context, in *CheckModelRequest, opts ...grpc.CallOption) (*CheckModelResponse, error)
 	// ReadDeployment says what stands at a deployment's place now.
 	ReadDeployment(ctx context.Context, in *ReadDeploymentRequest, opts ...grpc.CallOption) (*ReadDeploymentResponse, error)
 	// PlanDeployment says what it would take to get from prior to the
@@ -250,6 +255,16 @@ func (c *pluginServiceClient) Embed(ctx context.Context, in *EmbedRequest, opts 
 	return out, nil
 }
 
+func (c *pluginServiceClient) CheckModel(ctx context.Context, in *CheckModelRequest, opts ...grpc.CallOption) (*CheckModelResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CheckModelResponse)
+	err := c.cc.Invoke(ctx, PluginService_CheckModel_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pluginServiceClient) ReadDeployment(ctx context.Context, in *ReadDeploymentRequest, opts ...grpc.CallOption) (*ReadDeploymentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReadDeploymentResponse)
@@ -327,6 +342,10 @@ type PluginServiceServer interface {
 	Chat(grpc.BidiStreamingServer[ChatRequest, ChatResponse]) error
 	// Embed gives the embeddings of texts, in one attempt.
 	Embed(context.Context, *EmbedRequest) (*EmbedResponse, error)
+	// CheckModel says whether a model could be called now, as far as that can be
+	// known without calling it: whether its key is set, for example. It is asked
+	// before the first stage runs.
+	CheckModel(context.Context, *CheckModelRequest) (*CheckModelResponse, error)
 	// ReadDeployment says what stands at a deployment's place now.
 	ReadDeployment(context.Context, *ReadDeploymentRequest) (*ReadDeploymentResponse, error)
 	// PlanDeployment says what it would take to get from prior to the
@@ -376,6 +395,9 @@ func (UnimplementedPluginServiceServer) Chat(grpc.BidiStreamingServer[ChatReques
 }
 func (UnimplementedPluginServiceServer) Embed(context.Context, *EmbedRequest) (*EmbedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Embed not implemented")
+}
+func (UnimplementedPluginServiceServer) CheckModel(context.Context, *CheckModelRequest) (*CheckModelResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CheckModel not implemented")
 }
 func (UnimplementedPluginServiceServer) ReadDeployment(context.Context, *ReadDeploymentRequest) (*ReadDeploymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadDeployment not implemented")
@@ -543,6 +565,24 @@ func _PluginService_Embed_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PluginService_CheckModel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CheckModelRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).CheckModel(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_CheckModel_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).CheckModel(ctx, req.(*CheckModelRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PluginService_ReadDeployment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReadDeploymentRequest)
 	if err := dec(in); err != nil {
@@ -643,6 +683,10 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _PluginService_Embed_Handler,
 		},
 		{
+			MethodName: "CheckModel",
+			Handler:    _PluginService_CheckModel_Handler,
+		},
+		{
 			MethodName: "ReadDeployment",
 			Handler:    _PluginService_ReadDeployment_Handler,
 		},
@@ -696,6 +740,7 @@ const (
 	HostService_Predict_FullMethodName  = "/quern.plugin.v1.HostService/Predict"
 	HostService_Chat_FullMethodName     = "/quern.plugin.v1.HostService/Chat"
 	HostService_Embed_FullMethodName    = "/quern.plugin.v1.HostService/Embed"
+	HostService_Reject_FullMethodName   = "/quern.plugin.v1.HostService/Reject"
 	HostService_Evaluate_FullMethodName = "/quern.plugin.v1.HostService/Evaluate"
 )
 
@@ -715,6 +760,9 @@ type HostServiceClient interface {
 	Chat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HostServiceChatRequest, HostServiceChatResponse], error)
 	// Embed asks a model, or its cache, for embeddings.
 	Embed(ctx context.Context, in *HostServiceEmbedRequest, opts ...grpc.CallOption) (*HostServiceEmbedResponse, error)
+	// Reject says that the stage could not use the response to a request, so
+	// that the model is asked again the next time.
+	Reject(ctx context.Context, in *HostServiceRejectRequest, opts ...grpc.CallOption) (*HostServiceRejectResponse, error)
 	// Evaluate computes a late row expression: one that needs what the stage
 	// found out about a row.
 	Evaluate(ctx context.Context, in *HostServiceEvaluateRequest, opts ...grpc.CallOption) (*HostServiceEvaluateResponse, error)
@@ -764,6 +812,16 @@ func (c *hostServiceClient) Embed(ctx context.Context, in *HostServiceEmbedReque
 	return out, nil
 }
 
+func (c *hostServiceClient) Reject(ctx context.Context, in *HostServiceRejectRequest, opts ...grpc.CallOption) (*HostServiceRejectResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostServiceRejectResponse)
+	err := c.cc.Invoke(ctx, HostService_Reject_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *hostServiceClient) Evaluate(ctx context.Context, in *HostServiceEvaluateRequest, opts ...grpc.CallOption) (*HostServiceEvaluateResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(HostServiceEvaluateResponse)
@@ -790,6 +848,9 @@ type HostServiceServer interface {
 	Chat(grpc.BidiStreamingServer[HostServiceChatRequest, HostServiceChatResponse]) error
 	// Embed asks a model, or its cache, for embeddings.
 	Embed(context.Context, *HostServiceEmbedRequest) (*HostServiceEmbedResponse, error)
+	// Reject says that the stage could not use the response to a request, so
+	// that the model is asked again the next time.
+	Reject(context.Context, *HostServiceRejectRequest) (*HostServiceRejectResponse, error)
 	// Evaluate computes a late row expression: one that needs what the stage
 	// found out about a row.
 	Evaluate(context.Context, *HostServiceEvaluateRequest) (*HostServiceEvaluateResponse, error)
@@ -811,6 +872,9 @@ func (UnimplementedHostServiceServer) Chat(grpc.BidiStreamingServer[HostServiceC
 }
 func (UnimplementedHostServiceServer) Embed(context.Context, *HostServiceEmbedRequest) (*HostServiceEmbedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Embed not implemented")
+}
+func (UnimplementedHostServiceServer) Reject(context.Context, *HostServiceRejectRequest) (*HostServiceRejectResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Reject not implemented")
 }
 func (UnimplementedHostServiceServer) Evaluate(context.Context, *HostServiceEvaluateRequest) (*HostServiceEvaluateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Evaluate not implemented")
@@ -868,6 +932,24 @@ func _HostService_Embed_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HostService_Reject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostServiceRejectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Reject(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Reject_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Reject(ctx, req.(*HostServiceRejectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _HostService_Evaluate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(HostServiceEvaluateRequest)
 	if err := dec(in); err != nil {
@@ -896,6 +978,10 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Embed",
 			Handler:    _HostService_Embed_Handler,
+		},
+		{
+			MethodName: "Reject",
+			Handler:    _HostService_Reject_Handler,
 		},
 		{
 			MethodName: "Evaluate",
