@@ -105,7 +105,7 @@ type Response struct {
 	Refusal string `json:"refusal,omitempty"`
 	// Thinking is what the model thought aloud before Text.
 	Thinking string `json:"thinking,omitempty"`
-	Usage   Usage  `json:"usage"`
+	Usage    Usage  `json:"usage"`
 	// LogProbs of the tokens of Text, natural logarithms.
 	LogProbs []LogProb `json:"logprobs,omitempty"`
 	// Model is the name that the provider reports.
