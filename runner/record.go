@@ -36,6 +36,7 @@ func Record(ctx context.Context, p *plan.Plan, opts Options, runs *history.Store
 	if result != nil {
 		about.Status = string(result.Status)
 		about.Instances = recorded(result, opts)
+		about.Outputs = recordedOutputs(result)
 	}
 	if putErr := runs.Put(&about); putErr != nil {
 		err = errors.Join(err, fmt.Errorf("record the run: %w", putErr))
@@ -67,6 +68,17 @@ func recorded(result *Result, opts Options) []history.Instance {
 			rec.Error = errs[0].Summary + "\n" + errs[0].Detail
 		}
 		all = append(all, rec)
+	}
+	return all
+}
+
+func recordedOutputs(result *Result) map[string]*value.Value {
+	all := make(map[string]*value.Value, len(result.Outputs))
+	for name, v := range result.Outputs {
+		all[name] = nil
+		if !value.IsSensitive(v) {
+			all[name] = &value.Value{Value: unmarked(v)}
+		}
 	}
 	return all
 }

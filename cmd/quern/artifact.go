@@ -13,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/state"
+	"github.com/quern-dev/quern/ui/export"
 	"github.com/urfave/cli/v3"
 )
 
@@ -129,7 +130,7 @@ func artifactShowCommand(ui *terminal) *cli.Command {
 		Usage:     "show an artifact's manifest, and the first rows of a dataset",
 		ArgsUsage: "ADDRESS[.PORT]|DIGEST",
 		Flags: append(environmentFlags(), jsonFlag,
-			&cli.IntFlag{Name: "rows", Value: 5, Usage: "how many rows of a dataset"}),
+			&cli.IntFlag{Name: "rows", Value: 5, Usage: "show the first `N` rows of a dataset", Validator: atLeast(0)}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			s, found, err := artifactArgument(cmd)
 			if err != nil {
@@ -140,7 +141,7 @@ func artifactShowCommand(ui *terminal) *cli.Command {
 				return err
 			}
 			if cmd.Bool("json") {
-				return ui.json(map[string]any{"address": found.Address, "port": found.Port, "artifact": found.Ref, "manifest": a})
+				return showArtifactJSON(ctx, ui, s, found, a, cmd.Int("rows"))
 			}
 			ui.printf("%s\n", artifactTitle(found.name(), found.Ref))
 			if err := printArtifact(ui, s, found.Ref, "  "); err != nil {
@@ -155,34 +156,21 @@ func artifactShowCommand(ui *terminal) *cli.Command {
 	}
 }
 
-func artifactExportCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
-		Name:        "export",
-		Usage:       "copy an artifact out of the store",
-		ArgsUsage:   "ADDRESS[.PORT]|DIGEST DIR",
-		Description: "Writes a dataset as Parquet and a model or report as its files into DIR, which must be empty or new.",
-		Flags:       environmentFlags(),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			given, err := arguments(cmd, 2, 2, "an artifact and a folder")
-			if err != nil {
-				return err
-			}
-			s, st, err := stateHere(cmd)
-			if err != nil {
-				return err
-			}
-			found, err := findArtifact(st, given[0])
-			if err != nil {
-				return err
-			}
-			dir := given[1]
-			if err := artifact.Export(ctx, s.Blobs, found.Ref, dir); err != nil {
-				return err
-			}
-			ui.printf("Exported %s to %s.\n", found.name(), dir)
-			return nil
-		},
+// showArtifactJSON prints an artifact's manifest and the first rows of a dataset.
+func showArtifactJSON(ctx context.Context, ui *terminal, s *store.Store, found standing, a *artifact.Artifact, n int) error {
+	shown := map[string]any{"address": found.Address, "port": found.Port, "artifact": found.Ref, "manifest": a}
+	if a.Dataset != nil {
+		d, err := exportedDataset(s, a)
+		if err != nil {
+			return err
+		}
+		rows, err := export.Head(ctx, d, n)
+		if err != nil {
+			return fmt.Errorf("the rows of %s cannot be shown as JSON\n%w", found.name(), err)
+		}
+		shown["rows"] = rows
 	}
+	return ui.json(shown)
 }
 
 func artifactVerifyCommand(ui *terminal) *cli.Command {

@@ -63,16 +63,16 @@ func showEvaluation(ctx context.Context, ui *terminal, cmd *cli.Command, s *stor
 		return evaluationError(inst.Address, err)
 	}
 	v := &shown{ui: ui, found: found, rows: found.Each(ctx, s, st), most: cmd.Int("rows")}
-	format := cmd.String("format")
-	if !slices.Contains(evaluationFormats, format) {
-		return fmt.Errorf("an evaluation can't be shown as %q\nThe formats are %s.%s", format, strings.Join(evaluationFormats, ", "), diag.Suggest(format, evaluationFormats))
+	format, err := chosenFormat(cmd, evaluationFormats)
+	if err != nil {
+		return err
 	}
 	if !cmd.IsSet("rows") && format != "text" && format != "markdown" {
 		v.most = 0
 	}
 	switch {
 	case cmd.Bool("failures") && cmd.IsSet("diff"):
-		return errors.New("-failures and -diff are two things\nGive one of them.")
+		return errors.New("-failures and -diff cannot be combined")
 	case cmd.Bool("failures"):
 		err = v.failures(format)
 	case cmd.IsSet("diff"):

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/quern-dev/quern/planner/render"
@@ -23,23 +22,21 @@ func graphCommand(ui *terminal) *cli.Command {
 			if err := noArguments(cmd); err != nil {
 				return err
 			}
-			p, _, err := planHere(ctx, ui, cmd)
+			format, err := chosenFormat(cmd, []string{"dot", "mermaid", "json"})
 			if err != nil {
 				return err
 			}
-			format := cmd.String("format")
-			if cmd.Bool("json") {
-				format = "json"
+			p, _, err := planHere(ctx, ui, cmd)
+			if err != nil {
+				return err
 			}
 			switch format {
 			case "dot":
 				return render.DOT(ui.out, p)
 			case "mermaid":
 				return render.Mermaid(ui.out, p)
-			case "json":
-				return ui.json(render.Graph(p))
 			}
-			return fmt.Errorf("a graph has no format %q\nChoose dot, mermaid or json.", format)
+			return ui.json(render.Graph(p))
 		},
 	}
 }

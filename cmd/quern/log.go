@@ -2,15 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/history"
+	"github.com/quern-dev/quern/store/state"
+	"github.com/quern-dev/quern/ui/results"
 	"github.com/urfave/cli/v3"
+	"github.com/zclconf/go-cty/cty"
 )
 
 func logCommand(ui *terminal) *cli.Command {
@@ -20,7 +26,7 @@ func logCommand(ui *terminal) *cli.Command {
 		ArgsUsage: "[RUN]",
 		Flags: append(environmentFlags(), jsonFlag,
 			&cli.IntFlag{Name: "n", Value: 20, Usage: "list the last `N` runs; 0: all of them", Validator: atLeast(0)}),
-		Action: func(_ context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) error {
 			id, err := optionalArgument(cmd, "one run at most")
 			if err != nil {
 				return err
@@ -30,7 +36,7 @@ func logCommand(ui *terminal) *cli.Command {
 				return err
 			}
 			if id != "" {
-				return showRun(ui, cmd, s.Runs(), id)
+				return showRun(ctx, ui, cmd, s, id)
 			}
 			return listRuns(ui, cmd, s.Runs())
 		},
@@ -64,8 +70,8 @@ func listRuns(ui *terminal, cmd *cli.Command, runs *history.Store) error {
 	return ui.table(filled([]string{"RUN", "STARTED", "ENV", "STATUS", "TIME", "WHAT", "SPENT", "COMMIT"}, rows))
 }
 
-func showRun(ui *terminal, cmd *cli.Command, runs *history.Store, id string) error {
-	r, err := runs.Get(id)
+func showRun(ctx context.Context, ui *terminal, cmd *cli.Command, s *store.Store, id string) error {
+	r, err := s.Runs().Get(id)
 	if err != nil {
 		return fmt.Errorf("the run %q cannot be shown\n%w", id, err)
 	}
@@ -82,7 +88,47 @@ func showRun(ui *terminal, cmd *cli.Command, runs *history.Store, id string) err
 	for _, i := range r.Instances {
 		rows = append(rows, []string{i.Address, i.Action, i.Status, fmt.Sprintf("%.1f s", i.Seconds), rowsText(i), spent(i.Spend), firstLine(i.Error)})
 	}
-	return ui.table(filled([]string{"ADDRESS", "ACTION", "STATUS", "TIME", "ROWS", "SPENT", "ERROR"}, rows))
+	if err := ui.table(filled([]string{"ADDRESS", "ACTION", "STATUS", "TIME", "ROWS", "SPENT", "ERROR"}, rows)); err != nil {
+		return err
+	}
+	if err := showRunFigures(ctx, ui, s, r); err != nil {
+		return err
+	}
+	if len(r.Outputs) > 0 {
+		ui.printf("\nOutputs:\n\n%s", outputLines(runOutputs(r)))
+	}
+	return nil
+}
+
+// showRunFigures prints what the evaluations of a run found.
+func showRunFigures(ctx context.Context, ui *terminal, s *store.Store, r *history.Run) error {
+	for _, i := range r.Instances {
+		found, err := results.Read(ctx, s, &state.Instance{Address: i.Address, Outputs: i.Outputs, Value: i.Value})
+		if errors.Is(err, results.ErrNoSubjects) {
+			continue
+		}
+		ui.printf("\n%s:\n\n", i.Address)
+		if err != nil {
+			ui.printf("  (its report is no longer in the store)\n")
+			continue
+		}
+		if err := found.Matrix(false).Text(ui.out, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runOutputs are the outputs of a run; those that are sensitive are marked.
+func runOutputs(r *history.Run) map[string]cty.Value {
+	values := make(map[string]cty.Value, len(r.Outputs))
+	for name, v := range r.Outputs {
+		values[name] = cty.StringVal("").Mark(value.Sensitive{Variable: name})
+		if v != nil {
+			values[name] = v.Value
+		}
+	}
+	return values
 }
 
 // filled leaves out the columns that hold nothing.

@@ -107,8 +107,8 @@ func printRaw(ui *terminal, name string, v cty.Value) error {
 	if v.IsNull() || !v.Type().IsPrimitiveType() {
 		return fmt.Errorf("the output %q is no string, number or bool\nPrint it with -json.", name)
 	}
-	ui.printf("%s", plainText(v))
-	return nil
+	_, err := ui.out.WriteString(plainText(v))
+	return err
 }
 
 func plainText(v cty.Value) string {

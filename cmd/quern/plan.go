@@ -33,6 +33,10 @@ func planCommand(ui *terminal) *cli.Command {
 }
 
 func makePlan(ctx context.Context, ui *terminal, cmd *cli.Command) error {
+	format, err := chosenFormat(cmd, planFormats)
+	if err != nil {
+		return err
+	}
 	p, _, err := planHere(ctx, ui, cmd)
 	if err != nil {
 		return err
@@ -43,10 +47,10 @@ func makePlan(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 			return err
 		}
 	}
-	if err := printPlan(ui, p, planFormat(cmd)); err != nil {
+	if err := printPlan(ui, p, format); err != nil {
 		return err
 	}
-	if out != "" && planFormat(cmd) == "text" {
+	if out != "" && format == "text" {
 		ui.printf("\nSaved to %s. To do exactly this, run:\n    quern apply %s\n", out, out)
 	}
 	if cmd.Bool("detailed-exitcode") && p.HasChanges() {
@@ -55,12 +59,7 @@ func makePlan(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	return nil
 }
 
-func planFormat(cmd *cli.Command) string {
-	if cmd.Bool("json") {
-		return "json"
-	}
-	return cmd.String("format")
-}
+var planFormats = []string{"text", "json", "markdown"}
 
 // printPlan prints a plan in one of its forms.
 func printPlan(ui *terminal, p *plan.Plan, format string) error {
@@ -69,10 +68,8 @@ func printPlan(ui *terminal, p *plan.Plan, format string) error {
 		return render.Text(ui.out, p, render.Options{Color: ui.color(ui.out), Width: ui.width(ui.out)})
 	case "json":
 		return render.JSON(ui.out, p)
-	case "markdown":
-		return render.Markdown(ui.out, p)
 	}
-	return fmt.Errorf("a plan has no format %q\nChoose text, json or markdown.", format)
+	return render.Markdown(ui.out, p)
 }
 
 // savePlan writes a plan so that it is there whole or not at all.

@@ -37,7 +37,11 @@ func showCommand(ui *terminal) *cli.Command {
 				if err != nil {
 					return err
 				}
-				return printPlan(ui, p, planFormat(cmd))
+				format, err := chosenFormat(cmd, planFormats)
+				if err != nil {
+					return err
+				}
+				return printPlan(ui, p, format)
 			}
 			if strings.HasPrefix(given, "prompt.") {
 				return showPrompt(ctx, ui, cmd, given)

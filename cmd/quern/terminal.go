@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/lang/diag"
 	"golang.org/x/term"
 )
@@ -108,10 +109,15 @@ func (t *terminal) finish(err error) int {
 	return exitError
 }
 
-func (t *terminal) printf(format string, args ...any) { fmt.Fprintf(t.out, format, args...) }
+// printf prints results. Control characters in args are made visible.
+func (t *terminal) printf(format string, args ...any) {
+	fmt.Fprintf(t.out, format, printable.Values(args)...)
+}
 
-// notef says something about what is being done.
-func (t *terminal) notef(format string, args ...any) { fmt.Fprintf(t.err, format, args...) }
+// notef reports progress and notices on standard error, as printf does.
+func (t *terminal) notef(format string, args ...any) {
+	fmt.Fprintf(t.err, format, printable.Values(args)...)
+}
 
 // patience is how long a command may be silent.
 const patience = 2 * time.Second
@@ -137,9 +143,13 @@ func (t *terminal) json(v any) error {
 // table prints rows under a header, in columns.
 func (t *terminal) table(header []string, rows [][]string) error {
 	w := tabwriter.NewWriter(t.out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, strings.Join(header, "\t"))
+	fmt.Fprintln(w, printable.Text(strings.Join(header, "\t")))
 	for _, row := range rows {
-		fmt.Fprintln(w, strings.Join(row, "\t"))
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = printable.Line(cell)
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	return w.Flush()
 }

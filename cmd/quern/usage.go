@@ -76,6 +76,21 @@ func atLeast(least int) func(int) error {
 	}
 }
 
+// chosenFormat is the output format that -json or -format asks for.
+func chosenFormat(cmd *cli.Command, formats []string) (string, error) {
+	format := cmd.String("format")
+	if cmd.Bool("json") {
+		if cmd.IsSet("format") && format != "json" {
+			return "", fmt.Errorf("-json and -format=%s cannot be combined", format)
+		}
+		format = "json"
+	}
+	if !slices.Contains(formats, format) {
+		return "", fmt.Errorf("%s cannot print the format %q\nThe formats are %s.%s", cmd.FullName(), format, strings.Join(formats, ", "), diag.Suggest(format, formats))
+	}
+	return format, nil
+}
+
 // noArguments refuses positional arguments.
 func noArguments(cmd *cli.Command) error {
 	if cmd.Args().Present() {

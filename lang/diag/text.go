@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/mattn/go-runewidth"
 	"github.com/mitchellh/go-wordwrap"
+	"github.com/quern-dev/quern/internal/printable"
 )
 
 // printer holds what the diagnostics of one Print have in common.
@@ -34,6 +35,7 @@ func (p *printer) style(codes, text string) string {
 
 // text is a diagnostic in its frame.
 func (p *printer) text(d *hcl.Diagnostic) string {
+	d = printed(d)
 	word, color := "Error", red
 	if d.Severity == hcl.DiagWarning {
 		word, color = "Warning", yellow
@@ -55,16 +57,23 @@ func (p *printer) text(d *hcl.Diagnostic) string {
 	return out.String()
 }
 
+// printed is d with text that is safe to print: messages quote data and answers.
+func printed(d *hcl.Diagnostic) *hcl.Diagnostic {
+	safe := *d
+	safe.Summary, safe.Detail = printable.Text(d.Summary), printable.Text(d.Detail)
+	return &safe
+}
+
 // place is where a diagnostic belongs, with the lines of the file.
 func (p *printer) place(d *hcl.Diagnostic) string {
-	s := p.snippet(d)
+	s, file := p.snippet(d), printable.Line(d.Subject.Filename)
 	if s == nil {
-		return fmt.Sprintf("  on %s line %d:\n  (the file's text is not at hand)\n", d.Subject.Filename, d.Subject.Start.Line)
+		return fmt.Sprintf("  on %s line %d:\n  (the text of this file is not available)\n", file, d.Subject.Start.Line)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "  on %s line %d", d.Subject.Filename, d.Subject.Start.Line)
+	fmt.Fprintf(&b, "  on %s line %d", file, d.Subject.Start.Line)
 	if s.Context != "" {
-		b.WriteString(", in " + s.Context)
+		b.WriteString(", in " + printable.Line(s.Context))
 	}
 	b.WriteString(":\n")
 	p.code(&b, s)
@@ -72,7 +81,7 @@ func (p *printer) place(d *hcl.Diagnostic) string {
 		if i == 0 {
 			b.WriteString("    ├────────────────\n")
 		}
-		fmt.Fprintf(&b, "    │ %s %s\n", p.style(bold, v.Reference), v.Statement)
+		fmt.Fprintf(&b, "    │ %s %s\n", p.style(bold, printable.Line(v.Reference)), printable.Line(v.Statement))
 	}
 	return b.String()
 }
@@ -85,8 +94,9 @@ func (p *printer) code(b *strings.Builder, s *Snippet) {
 		text := strings.TrimRight(line, "\r\n")
 		from := min(max(0, s.HighlightStart-at), len(text))
 		to := min(max(from, s.HighlightEnd-at), len(text))
-		fmt.Fprintf(b, "%4d: %s%s%s\n", number, text[:from], p.style(underline, text[from:to]), text[to:])
-		if carets := underlined(text, from, to); s.marks(at, len(text)) && !p.opts.Color && carets != "" {
+		before, subject, after := printable.Text(text[:from]), printable.Text(text[from:to]), printable.Text(text[to:])
+		fmt.Fprintf(b, "%4d: %s%s%s\n", number, before, p.style(underline, subject), after)
+		if carets := underlined(before+subject, len(before), len(before)+len(subject)); s.marks(at, len(text)) && !p.opts.Color && carets != "" {
 			b.WriteString("      " + carets + "\n")
 		}
 		at += len(line)

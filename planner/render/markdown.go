@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/planner/plan"
 )
 
@@ -55,7 +56,7 @@ func whyText(n *plan.Node) string {
 
 // cell makes a text fit for a table.
 func cell(s string) string {
-	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "`", "\\`").Replace(s)
+	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "`", "\\`").Replace(printable.Text(s))
 }
 
 func markdownOutputs(w *bufio.Writer, p *plan.Plan) {
@@ -99,6 +100,7 @@ func markdownDiff(w *bufio.Writer, title, before, after string) {
 
 // fenced puts a text into a code block that nothing in it can end.
 func fenced(s string) string {
+	s = printable.Text(s)
 	fence := "```"
 	for strings.Contains(s, fence) {
 		fence += "`"

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 )
@@ -159,6 +160,7 @@ func (t *text) node(n *plan.Node) {
 }
 
 func (t *text) reason(r plan.Reason) {
+	r = printedReason(r)
 	switch r.Code {
 	case plan.BecauseNew:
 		if r.After != "" {
@@ -175,6 +177,17 @@ func (t *text) reason(r plan.Reason) {
 		return
 	}
 	t.difference(r.Text, r.Before, r.After)
+}
+
+// printedReason is r with text that is safe to print: it may quote data.
+func printedReason(r plan.Reason) plan.Reason {
+	r.Text, r.Before, r.After = printable.Text(r.Text), printable.Text(r.Before), printable.Text(r.After)
+	return r
+}
+
+func printedChange(c plan.Change) plan.Change {
+	c.Before, c.After = printable.Text(c.Before), printable.Text(c.After)
+	return c
 }
 
 // grouped makes one reason of several columns of an input that changed in the
@@ -215,6 +228,7 @@ func grouped(reasons []plan.Reason) []plan.Reason {
 func indented(s, by string) string { return strings.ReplaceAll(s, "\n", "\n"+by) }
 
 func (t *text) change(c plan.Change) {
+	c = printedChange(c)
 	head := c.Argument + " changes"
 	if c.ForcesReplacement {
 		head += t.paint(red, " (forces replacement)")

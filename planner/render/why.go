@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
 )
@@ -77,7 +78,7 @@ func (t *text) key(name, key string) {
 
 // oneLine shortens a value to a line.
 func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
+	s = printable.Line(s)
 	if r := []rune(s); len(r) > 2*shortValue {
 		return string(r[:2*shortValue]) + "…"
 	}

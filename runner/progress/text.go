@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
@@ -202,9 +203,10 @@ func summaries(diags []events.Diagnostic) string {
 	return strings.Join(out, "; ")
 }
 
+// firstLine is the first line of a message, which may quote data or an answer.
 func firstLine(s string) string {
 	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
-	return s
+	return printable.Line(s)
 }
 
 func list(words []string) string {

@@ -112,7 +112,7 @@ func Export(ctx context.Context, blobs *blob.Store, ref Ref, dir string) (err er
 			err = disk.Explain(fmt.Errorf("export a %s to %s: %w", ref.Kind, dir, err))
 		}
 	}()
-	if err := emptyFolder(dir); err != nil {
+	if err := EmptyFolder(dir); err != nil {
 		return err
 	}
 	for _, f := range a.Files {
@@ -141,10 +141,11 @@ func Export(ctx context.Context, blobs *blob.Store, ref Ref, dir string) (err er
 	return nil
 }
 
-func emptyFolder(dir string) error {
+// EmptyFolder makes a folder to export into. One that holds anything is an error.
+func EmptyFolder(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err == nil && len(entries) > 0 {
-		return fmt.Errorf("the folder is not empty")
+		return fmt.Errorf("the folder %s is not empty", dir)
 	}
 	return os.MkdirAll(dir, 0o777)
 }

@@ -51,6 +51,9 @@ type Run struct {
 	QuernVersion string                      `json:"quern_version"`
 	Plugins      map[string]action.PluginRef `json:"plugins,omitempty"`
 	Instances    []Instance                  `json:"instances,omitempty"`
+	// Outputs are the values of the pipeline's outputs; nil for one that is
+	// sensitive.
+	Outputs map[string]*value.Value `json:"outputs,omitempty"`
 	// Estimate is what the plan expected.
 	Estimate *Estimate `json:"estimate,omitempty"`
 	// Error is why the run as a whole failed, where no instance did.

@@ -4,10 +4,12 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/clipperhouse/displaywidth"
+
+	"github.com/quern-dev/quern/internal/printable"
 )
 
 // Table is rows of cells under a header. Cells hold whole texts; writers cut
@@ -76,21 +78,11 @@ func (t *Table) lines(longest int) ([][]string, []int) {
 // of any length. Control characters and those that change the direction of
 // writing do not come through.
 func Brief(text string, longest int) string {
-	line := strings.Join(strings.Fields(strings.Map(harmless, text)), " ")
+	line := printable.Line(text)
 	if longest <= 0 || displaywidth.String(line) <= longest {
 		return line
 	}
 	return displaywidth.TruncateString(line, longest, "…")
-}
-
-func harmless(r rune) rune {
-	switch {
-	case unicode.IsSpace(r):
-		return ' '
-	case unicode.IsControl(r), r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
-		return unicode.ReplacementChar
-	}
-	return r
 }
 
 // Markdown writes the table as GitHub and others read it.
@@ -129,14 +121,32 @@ var markdown = strings.NewReplacer(
 	`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "~", `\~`,
 )
 
-// CSV writes the table as RFC 4180 has it, whole texts and all.
+// CSV writes the table with whole texts, as RFC 4180 specifies. The answers in it
+// may come from anywhere, so a cell that a spreadsheet would run as a formula
+// gets a leading apostrophe, as OWASP advises.
 func (t *Table) CSV(w io.Writer) error {
 	out := csv.NewWriter(w)
-	if err := out.Write(t.Header); err != nil {
-		return err
+	for _, row := range append([][]string{t.Header}, t.Rows...) {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = inert(cell)
+		}
+		if err := out.Write(cells); err != nil {
+			return err
+		}
 	}
-	if err := out.WriteAll(t.Rows); err != nil {
-		return err
-	}
+	out.Flush()
 	return out.Error()
+}
+
+// inert keeps a spreadsheet from running a cell as a formula. Numbers stay as they
+// are.
+func inert(cell string) string {
+	if cell == "" || !strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+		return cell
+	}
+	if _, err := strconv.ParseFloat(cell, 64); err == nil {
+		return cell
+	}
+	return "'" + cell
 }

@@ -92,8 +92,8 @@ func text(r *rand.Rand) string {
 	return pick(r, "", "a", "ja, größer", "\x00", "line\nline", strings.Repeat("long ", r.IntN(60)), fmt.Sprint(r.Int64()))
 }
 
-// Rows builds a batch of Go values: string, int, int64, float64, bool, []byte
-// or nil, row by row.
+// Rows builds a batch of Go values row by row: string, int, int64, float64, bool,
+// []byte, []any for lists, map[string]any for structs, or nil.
 func Rows(schema data.Schema, rows ...[]any) arrow.RecordBatch {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
 	defer b.Release()
@@ -121,6 +121,18 @@ func appendValue(b array.Builder, v any) {
 		b.(*array.Float64Builder).Append(v)
 	case bool:
 		b.(*array.BooleanBuilder).Append(v)
+	case []any:
+		list := b.(*array.ListBuilder)
+		list.Append(true)
+		for _, element := range v {
+			appendValue(list.ValueBuilder(), element)
+		}
+	case map[string]any:
+		object := b.(*array.StructBuilder)
+		object.Append(true)
+		for i, f := range object.Type().(*arrow.StructType).Fields() {
+			appendValue(object.FieldBuilder(i), v[f.Name])
+		}
 	default:
 		panic(fmt.Sprintf("no column holds a %T", v))
 	}

@@ -1,0 +1,222 @@
+// Package export writes datasets in the formats that other tools read: JSON
+// lines, CSV, and Parquet. It streams: memory does not grow with the dataset.
+//
+// Values are written exactly or not at all. In JSON, dates and timestamps are
+// strings as RFC 3339 has them, binary values are Base64, and a number that JSON
+// has no form for (NaN, infinities) is an error. In CSV, a null is an empty cell
+// (in a file of one column it is "", since readers skip blank lines), an empty
+// string is "", and lists and structs are JSON.
+package export
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// Format is a file format: the extension of its files.
+type Format string
+
+// The formats.
+const (
+	JSONL   Format = "jsonl"
+	CSV     Format = "csv"
+	Parquet Format = "parquet"
+)
+
+// Formats are the names of all formats.
+var Formats = []string{string(JSONL), string(CSV), string(Parquet)}
+
+// Dataset is what is exported.
+type Dataset struct {
+	Schema data.Schema
+	Shards []data.Shard
+}
+
+// sink takes the rows of one file.
+type sink interface {
+	Write(rec arrow.RecordBatch) error
+	// Close finishes the file; it does not close the writer below.
+	Close() error
+}
+
+func (f Format) open(w io.Writer, schema data.Schema) (sink, error) {
+	switch f {
+	case JSONL:
+		return &jsonLines{w: w, schema: schema}, nil
+	case CSV:
+		return openCSV(w, schema)
+	case Parquet:
+		return data.NewFileWriter(w, schema)
+	}
+	return nil, fmt.Errorf("no export format is named %q", f)
+}
+
+// Write writes all rows to w. After an error, what has been written is of no
+// use.
+func Write(ctx context.Context, w io.Writer, format Format, d Dataset) error {
+	out, err := format.open(w, d.Schema)
+	if err != nil {
+		return err
+	}
+	for rec, err := range data.Read(ctx, d.Shards, d.Schema.Names(), 0) {
+		if err != nil {
+			return err
+		}
+		if err := out.Write(rec); err != nil {
+			return err
+		}
+	}
+	return out.Close()
+}
+
+// Head returns the first n rows, each as a JSON object for a person to look at:
+// NaN and infinities are strings.
+func Head(ctx context.Context, d Dataset, n int) ([]json.RawMessage, error) {
+	rows := []json.RawMessage{}
+	if n <= 0 {
+		return rows, nil
+	}
+	var text bytes.Buffer
+	out := &jsonLines{w: &text, schema: d.Schema, values: encoder{shown: true}}
+	for rec, err := range data.Read(ctx, d.Shards, d.Schema.Names(), n) {
+		if err != nil {
+			return nil, err
+		}
+		part := rec.NewSlice(0, min(rec.NumRows(), int64(n)-out.rows))
+		err := out.Write(part)
+		part.Release()
+		if err != nil {
+			return nil, err
+		}
+		if out.rows == int64(n) {
+			break
+		}
+	}
+	if err := out.Close(); err != nil {
+		return nil, err
+	}
+	for line := range bytes.Lines(text.Bytes()) {
+		rows = append(rows, json.RawMessage(bytes.TrimSuffix(line, []byte("\n"))))
+	}
+	return rows, nil
+}
+
+// Files writes rows into files of at most rowsPerFile rows: part-00000.jsonl and
+// so on, in dir, which must exist. A dataset without rows is one file. It returns
+// the names of the files, and leaves none behind when it fails.
+func Files(ctx context.Context, dir string, format Format, d Dataset, rowsPerFile int64) ([]string, error) {
+	p := &parts{dir: dir, format: format, schema: d.Schema, rowsPerFile: rowsPerFile}
+	err := p.write(ctx, d)
+	if closeErr := p.close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		p.remove()
+		return nil, err
+	}
+	return p.names, nil
+}
+
+// parts writes one file after the other.
+type parts struct {
+	dir         string
+	format      Format
+	schema      data.Schema
+	rowsPerFile int64
+
+	names []string
+	file  *os.File
+	out   sink
+	rows  int64 // in the open file
+}
+
+func (p *parts) write(ctx context.Context, d Dataset) error {
+	if err := p.next(); err != nil {
+		return err
+	}
+	for rec, err := range data.Read(ctx, d.Shards, d.Schema.Names(), 0) {
+		if err != nil {
+			return err
+		}
+		for from := int64(0); from < rec.NumRows(); {
+			if p.rows == p.rowsPerFile {
+				if err := p.next(); err != nil {
+					return err
+				}
+			}
+			to := min(rec.NumRows(), from+p.rowsPerFile-p.rows)
+			if err := p.add(rec, from, to); err != nil {
+				return err
+			}
+			from = to
+		}
+	}
+	return nil
+}
+
+func (p *parts) add(rec arrow.RecordBatch, from, to int64) error {
+	part := rec.NewSlice(from, to)
+	defer part.Release()
+	p.rows += to - from
+	return p.out.Write(part)
+}
+
+// next finishes the open file and starts another.
+func (p *parts) next() error {
+	if err := p.close(); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("part-%05d.%s", len(p.names), p.format)
+	f, err := os.OpenFile(filepath.Join(p.dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+	if err != nil {
+		return err
+	}
+	p.names, p.file, p.rows = append(p.names, name), f, 0
+	p.out, err = p.format.open(f, p.schema)
+	return err
+}
+
+func (p *parts) close() error {
+	if p.file == nil {
+		return nil
+	}
+	var err error
+	if p.out != nil {
+		err = p.out.Close()
+	}
+	if closeErr := p.file.Close(); err == nil {
+		err = closeErr
+	}
+	p.file, p.out = nil, nil
+	return err
+}
+
+func (p *parts) remove() {
+	for _, name := range p.names {
+		os.Remove(filepath.Join(p.dir, name))
+	}
+}
+
+// rowError says in which row and column a value could not be written.
+func rowError(row int64, column string, err error) error {
+	return fmt.Errorf("row %d, column %q: %w", row, column, err)
+}
+
+// isNull reports whether a value is missing.
+func isNull(a arrow.Array, i int) bool { return a.IsNull(i) || a.DataType().ID() == arrow.NULL }
+
+// elements are the array and the range of the elements of one value.
+func elements(a *array.List, i int) (values arrow.Array, from, to int) {
+	start, end := a.ValueOffsets(i)
+	return a.ListValues(), int(start), int(end)
+}
