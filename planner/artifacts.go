@@ -317,7 +317,7 @@ func (d *decoder) row(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg 
 			d.errorf(e.Range(), "No dataset for this row", "The argument %q is evaluated for each row of the argument %q, which is not given.", a.Name, a.rowsOf)
 		}
 		d.skip = true
-		d.diags = append(d.diags, expr.CheckFunctions(e, d.scopeOf(sc))...)
+		d.diags = append(d.diags, expr.CheckBlind(e, d.scopeOf(sc))...)
 		return nil
 	}
 	s := d.scopeOf(sc)

@@ -38,10 +38,12 @@ func (b *builder) decodeConditions(n *node) {
 
 func (b *builder) conditions(n *node, when string, all []config.Condition, sc *scope) {
 	for _, c := range all {
+		scope := &expr.Scope{Eval: sc.values, Definitions: sc.definitions}
 		if b.blind(n.stage, c.Condition) || b.blind(n.stage, c.ErrorMessage) {
+			b.checkBlind(c.Condition, scope)
+			b.checkBlind(c.ErrorMessage, scope)
 			continue
 		}
-		scope := &expr.Scope{Eval: sc.values, Definitions: sc.definitions}
 		test, diags := expr.Compile(b.selfless(n, c.Condition), scope, cty.Bool)
 		message, more := expr.Compile(b.selfless(n, c.ErrorMessage), scope, cty.String)
 		if b.report(append(diags, more...)...) {
@@ -49,6 +51,12 @@ func (b *builder) conditions(n *node, when string, all []config.Condition, sc *s
 			continue
 		}
 		n.Conditions = append(n.Conditions, plan.Condition{When: when, Test: test, Message: message})
+	}
+}
+
+func (b *builder) checkBlind(e hcl.Expression, s *expr.Scope) {
+	if written, ok := e.(hclsyntax.Expression); ok {
+		b.report(expr.CheckBlind(written, s)...)
 	}
 }
 

@@ -110,14 +110,14 @@ func (d *decoder) argument(a *argument, e hclsyntax.Expression, sc *scope, key s
 	return d.element(a, e, sc, key)
 }
 
-// blind says whether an expression can't be looked at, and looks at the
-// functions in it all the same.
+// blind says whether an expression can't be compiled, and checks what can be
+// checked of it all the same.
 func (d *decoder) blind(e hclsyntax.Expression, sc *scope) bool {
 	if !d.b.blind(d.n.stage, e) {
 		return false
 	}
 	d.skip = true
-	d.diags = append(d.diags, expr.CheckFunctions(e, d.scopeOf(sc))...)
+	d.diags = append(d.diags, expr.CheckBlind(e, d.scopeOf(sc))...)
 	return true
 }
 

@@ -69,9 +69,22 @@ type application struct {
 	cmd     *cli.Command
 	file    string // of a saved plan; empty: the plan is made here
 	destroy bool
+	begun   bool // the stream of events has begun
 }
 
+// run carries the application out. With -json an error before the first event is
+// an event, too.
 func (a *application) run(ctx context.Context) error {
+	err := a.attempt(ctx)
+	if _, said := exitCode(err); err == nil || said || a.begun || !a.cmd.Bool("json") {
+		return err
+	}
+	display := a.display()
+	display.Event(events.Event{Time: time.Now().UTC(), Type: events.Error, Diagnostics: events.FromHCL(diagnosticsOf(err))})
+	return errors.Join(err, display.Close())
+}
+
+func (a *application) attempt(ctx context.Context) error {
 	if a.cmd.Bool("json") && !a.cmd.Bool("auto-approve") && a.file == "" {
 		flags := ""
 		if a.destroy {
@@ -218,6 +231,7 @@ func commandLine(args []string, variables map[string]*config.Variable) string {
 }
 
 func (a *application) display() progress.Display {
+	a.begun = true
 	switch {
 	case a.cmd.Bool("json"):
 		return progress.JSON(a.ui.out)

@@ -99,14 +99,19 @@ func (t *terminal) finish(err error) int {
 	if code, only := exitCode(err); only {
 		return code
 	}
+	t.diagnose(diagnosticsOf(err))
+	return exitError
+}
+
+// diagnosticsOf is an error as diagnostics. The first line of a plain error is the
+// summary.
+func diagnosticsOf(err error) hcl.Diagnostics {
 	var d diagnosed
 	if errors.As(err, &d) {
-		t.diagnose(d.diags)
-		return exitError
+		return d.diags
 	}
 	summary, detail, _ := strings.Cut(err.Error(), "\n")
-	t.diagnose(hcl.Diagnostics{{Severity: hcl.DiagError, Summary: diag.Capital(summary), Detail: diag.Capital(detail)}})
-	return exitError
+	return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: diag.Capital(summary), Detail: diag.Capital(detail)}}
 }
 
 // printf prints results. Control characters in args are made visible.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -24,8 +25,23 @@ func prepare(ui *terminal, cmd *cli.Command) {
 		os.Exit(exitError)
 	}
 	cmd.HideHelpCommand = true
+	if cmd.Action != nil && slices.Contains(cmd.Flags, cli.Flag(jsonFlag)) {
+		cmd.Action = withJSONErrors(ui, cmd.Action)
+	}
 	for _, sub := range cmd.Commands {
 		prepare(ui, sub)
+	}
+}
+
+// withJSONErrors has -json print errors, too, so that a program that reads standard
+// output always finds a document there. People read the same on standard error.
+func withJSONErrors(ui *terminal, action cli.ActionFunc) cli.ActionFunc {
+	return func(ctx context.Context, cmd *cli.Command) error {
+		err := action(ctx, cmd)
+		if _, said := exitCode(err); err == nil || said || !cmd.Bool("json") {
+			return err
+		}
+		return errors.Join(err, ui.json(map[string]any{"diagnostics": diag.JSON(diagnosticsOf(err), ui.sources)}))
 	}
 }
 

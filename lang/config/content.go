@@ -98,6 +98,13 @@ func unknownBlock(b *hclsyntax.Block, s schema) *hcl.Diagnostic {
 	if slices.Contains(s.arguments(), b.Type) {
 		return diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "In %s, %s is an argument, not a block: write %s = … with an equals sign.", s.what, b.Type, b.Type)
 	}
+	if b.Type == "dynamic" {
+		hint := ""
+		if slices.Contains(s.arguments(), "for_each") {
+			hint = " Use for_each to make several of it, or combine conditions in one: alltrue([for … : …])."
+		}
+		return diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "%s cannot contain dynamic blocks.%s", diag.Capital(s.what), hint)
+	}
 	return diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "%s has no blocks of type %q.%s", diag.Capital(s.what), b.Type, suggestOrList(b.Type, s.blockNames(), "It may hold"))
 }
 

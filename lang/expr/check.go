@@ -40,17 +40,29 @@ func checkNames(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 	return diags
 }
 
-// CheckFunctions reports functions that there are not, or that may not be
-// called where a key is made. It is for an expression that cannot be compiled,
-// since what it refers to is not known.
-func CheckFunctions(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
+// CheckBlind reports the errors of an expression that cannot be compiled because
+// what it refers to has errors of its own: unknown functions, wrong numbers of
+// arguments, and constant parts that do not fit. Whatever a reference may lead to
+// counts as unknown.
+func CheckBlind(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	visit(e, func(n hclsyntax.Node, _ names) {
 		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok {
 			diags = append(diags, checkFunction(call, s)...)
 		}
 	})
-	return diags
+	if diags.HasErrors() {
+		return diags
+	}
+	ctx := s.Eval.NewChild()
+	ctx.Variables = map[string]cty.Value{}
+	for _, t := range config.Variables(e) {
+		if root := t.RootName(); root == rowRoot || root == "local" || root == "self" || addr.IsKind(root) || slices.Contains(config.LateNames, root) {
+			ctx.Variables[root] = cty.DynamicVal
+		}
+	}
+	_, more := e.Value(ctx)
+	return append(diags, more...)
 }
 
 func checkFunction(call *hclsyntax.FunctionCallExpr, s *Scope) hcl.Diagnostics {

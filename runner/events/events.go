@@ -35,6 +35,7 @@ const (
 	OutputSet        Type = "output"            // Output is set
 	Stopping         Type = "stopping"          // a graceful stop was asked for
 	RunDone          Type = "run_done"          // last; Summary is set
+	Error            Type = "error"             // alone: no run began; Diagnostics is set
 )
 
 // Event is one thing that happened. Of the pointers those are set that the

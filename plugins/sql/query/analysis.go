@@ -82,14 +82,14 @@ func Analyse(ctx context.Context, query string, inputs []Table) (*Analysis, erro
 		return nil, fmt.Errorf("make the inputs' tables: %w", err)
 	}
 	a, err := analyse(ctx, db, query, inputs)
-	return a, tidy(err)
+	return a, tidy(err, inputs)
 }
 
 // tidy makes DuckDB's message readable.
-func tidy(err error) error {
+func tidy(err error, inputs []Table) error {
 	var mistake *Error
 	if errors.As(err, &mistake) {
-		return &Error{Message: readable(mistake.Message)}
+		return &Error{Message: readable(suggestInput(mistake.Message, inputs))}
 	}
 	return err
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/agext/levenshtein"
 )
 
 // Error is a mistake in a query, or one that only its rows brought to light.
@@ -37,6 +39,27 @@ func noStatement() *Error {
 func notOneSelect() *Error {
 	return &Error{Message: "The query must be one SELECT statement.\nA stage reads its inputs and makes one dataset. " +
 		"Make several stages of several statements; WITH names intermediate results within one."}
+}
+
+var unknownTable = regexp.MustCompile(`(?:Catalog Error: )?Table with name (.*) does not exist!(\nDid you mean .*\?)?`)
+
+// suggestInput puts the inputs that were probably meant in the place of the tables
+// that DuckDB suggests, which are its own.
+func suggestInput(message string, inputs []Table) string {
+	at := unknownTable.FindStringSubmatchIndex(message)
+	if at == nil {
+		return message
+	}
+	given := message[at[2]:at[3]]
+	names := make([]string, len(inputs))
+	best, hint := 3, ""
+	for i, in := range inputs {
+		names[i] = in.Name
+		if d := levenshtein.Distance(strings.ToLower(given), strings.ToLower(in.Name), nil); d < best {
+			best, hint = d, fmt.Sprintf("Did you mean %q?\n", in.Name)
+		}
+	}
+	return message[:at[0]] + fmt.Sprintf("No input is named %s.\n%sThe inputs are: %s.", given, hint, strings.Join(names, ", ")) + message[at[1]:]
 }
 
 var candidates = regexp.MustCompile(`(?m)^\t.*\n`)

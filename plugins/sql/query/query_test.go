@@ -161,7 +161,9 @@ func TestAMistakeSaysWhereItIsAndWhatToDo(t *testing.T) {
 		want  []string
 	}{
 		{"select txt from tickets", []string{`"txt" not found`, `"text"`, "\n\n  LINE 1: select txt from tickets\n                 ^"}},
-		{"select text\nfrom tikets", []string{"Table with name tikets does not exist", `Did you mean "tickets"?`, "LINE 2: from tikets"}},
+		{"select text\nfrom tikets", []string{"No input is named tikets", `Did you mean "tickets"?`, "The inputs are: tickets, users", "LINE 2: from tikets"}},
+		{"select 1 as a from duckdb_tipes", []string{"No input is named duckdb_tipes.\nThe inputs are: tickets, users."}},
+		{"select 1 as a from (select * from usrs) u join tickets on true", []string{`Did you mean "users"?`}},
 		{"select text\n from tickets\n whre x", []string{`syntax error at or near "x"`, "LINE 3:"}},
 		{"select lenght(text) from tickets", []string{`Did you mean "length"?`}},
 		{"select text + 1 as x from tickets", []string{"No function matches", "… and ", " more\n\n  LINE 1"}},

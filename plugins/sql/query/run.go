@@ -52,7 +52,7 @@ const batchRows = 32768
 func Run(ctx context.Context, a *Analysis, inputs []Input, o Options) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
 		if err := run(ctx, a, inputs, o, func(rec arrow.RecordBatch) bool { return yield(rec, nil) }); err != nil {
-			yield(nil, tidy(err))
+			yield(nil, tidy(err, a.Tables))
 		}
 	}
 }
