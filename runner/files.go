@@ -24,9 +24,9 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// files gives a stage its inputs as files in the store. Row arguments are
-// columns of them: a bare one is the input's own column under another name,
-// others are computed into column groups in the folder arguments.
+// files gives a stage its inputs as files in the store. Row arguments come with
+// them: a bare one is the input's own column, handed out once more; others are
+// computed into column groups in the folder arguments.
 func (r *run) files(ctx context.Context, w *work, arguments string) (map[string]*pluginv1.Artifact, error) {
 	out := make(map[string]*pluginv1.Artifact, len(w.inputs))
 	for _, key := range slices.Sorted(maps.Keys(w.inputs)) {
@@ -74,34 +74,30 @@ func kindToProto(kind string) pluginv1.ArtifactKind {
 }
 
 // datasetFiles adds a dataset's columns and shards: the columns that the
-// plugin asked for, and the row arguments by their keys. Where both have one
-// name the row argument has it.
+// plugin asked for, and the row arguments by their keys.
 func (r *run) datasetFiles(ctx context.Context, w *work, in *input, a *pluginv1.Artifact, dir string) error {
 	m := in.artifact.Dataset
 	names := m.Schema.Names() // of a dataset that is deployed all is handed out
 	if w.Mode == plan.ModeRun && in.of.Kind == plan.KindDataset {
 		names = w.given(in.key, m)
 	}
-	seen := map[string][]string{} // column of the dataset → names that it is handed out under
+	seen := map[string][]data.Ref{} // column of the dataset → what it is handed out as
 	bare, computed := w.splitArguments(in)
-	for _, arg := range slices.Concat(bare, computed) {
-		names = slices.DeleteFunc(names, func(name string) bool { return name == arg.key })
-	}
 	for _, name := range names {
 		c, _, _ := m.Schema.Lookup(name)
 		a.Columns = append(a.Columns, &pluginv1.Column{Name: c.Name, Type: c.Type})
-		seen[name] = append(seen[name], name)
+		seen[name] = append(seen[name], data.Ref{Namespace: data.Columns, Name: name})
 	}
 	for _, arg := range bare {
-		a.Columns = append(a.Columns, &pluginv1.Column{Name: arg.key, Type: arg.typ})
-		seen[arg.column] = append(seen[arg.column], arg.key)
+		a.Arguments = append(a.Arguments, &pluginv1.Column{Name: arg.key, Type: arg.typ})
+		seen[arg.column] = append(seen[arg.column], data.Ref{Namespace: data.Arguments, Name: arg.key})
 	}
 	shards, err := m.Files(r.Store.Blobs, slices.Sorted(maps.Keys(seen)))
 	if err != nil {
 		return &inputError{in.of.Address, err}
 	}
 	for i := range shards {
-		rename(&shards[i], seen)
+		handOut(&shards[i], seen)
 	}
 	if len(computed) > 0 {
 		if err := r.computeArguments(ctx, w, in, computed, shards, dir); err != nil {
@@ -109,20 +105,19 @@ func (r *run) datasetFiles(ctx context.Context, w *work, in *input, a *pluginv1.
 		}
 	}
 	for _, arg := range computed {
-		a.Columns = append(a.Columns, &pluginv1.Column{Name: arg.key, Type: arg.typ})
+		a.Arguments = append(a.Arguments, &pluginv1.Column{Name: arg.key, Type: arg.typ})
 	}
 	a.Rows, a.Shards = m.Rows, data.ShardsToProto(shards)
 	return nil
 }
 
-// rename gives each column of a shard all the names that it is handed out
-// under.
-func rename(s *data.Shard, seen map[string][]string) {
+// handOut names each column of a shard by everything that it is handed out as.
+func handOut(s *data.Shard, seen map[string][]data.Ref) {
 	for i := range s.Groups {
 		var columns []data.Stored
 		for _, c := range s.Groups[i].Columns {
-			for _, name := range seen[c.Name] {
-				columns = append(columns, data.Stored{Stored: c.Stored, Name: name})
+			for _, ref := range seen[c.Name] {
+				columns = append(columns, data.Stored{Stored: c.Stored, Name: ref.Name, Namespace: ref.Namespace})
 			}
 		}
 		s.Groups[i].Columns = columns
@@ -198,7 +193,7 @@ func (r *run) computeArguments(ctx context.Context, w *work, in *input, args []r
 			}
 			group := data.Group{Path: path}
 			for k, a := range args {
-				group.Columns = append(group.Columns, data.Stored{Stored: c.stored[k].Name, Name: a.key})
+				group.Columns = append(group.Columns, data.Stored{Stored: c.stored[k].Name, Name: a.key, Namespace: data.Arguments})
 			}
 			shards[i].Groups = append(shards[i].Groups, group)
 			return nil

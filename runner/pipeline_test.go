@@ -35,10 +35,10 @@ type plugins struct {
 	schema *pluginv1.GetSchemaResponse
 }
 
-func startPlugins(t testing.TB, w *world) *plugins {
+func startPlugins(t testing.TB, types []plugin.Type) *plugins {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	address, done, err := plugin.ServeInProcess(ctx, plugin.Plugin{Name: "test", Version: "1.2.3", Types: w.types()})
+	address, done, err := plugin.ServeInProcess(ctx, plugin.Plugin{Name: "test", Version: "1.2.3", Types: types})
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -97,9 +97,13 @@ type pipeline struct {
 	events []events.Event
 }
 
-func newPipeline(t testing.TB) *pipeline {
+// newPipeline offers some types; none given: the world's.
+func newPipeline(t testing.TB, types ...plugin.Type) *pipeline {
 	t.Helper()
 	w := newWorld()
+	if len(types) == 0 {
+		types = w.types()
+	}
 	s, err := store.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +112,7 @@ func newPipeline(t testing.TB) *pipeline {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &pipeline{t: t, world: w, plugins: startPlugins(t, w), store: s, state: st, stop: make(chan struct{})}
+	return &pipeline{t: t, world: w, plugins: startPlugins(t, types), store: s, state: st, stop: make(chan struct{})}
 }
 
 // plan plans a configuration; set changes the options.

@@ -230,7 +230,7 @@ func (l *longest) Run(ctx context.Context, r *plugin.Run[longestArgs]) error {
 	}
 	in := r.Dataset(r.Args.Input)
 	most := -1
-	for rec, err := range in.Batches(ctx, r.Args.By.Key) {
+	for rec, err := range in.Batches(ctx, data.Arguments.Refs(r.Args.By.Key)) {
 		if err != nil {
 			return err
 		}
@@ -239,7 +239,7 @@ func (l *longest) Run(ctx context.Context, r *plugin.Run[longestArgs]) error {
 			most = max(most, len(by.Value(i)))
 		}
 	}
-	for rec, err := range in.Batches(ctx, append([]string{r.Args.By.Key}, "id", "text")...) {
+	for rec, err := range in.Batches(ctx, data.Arguments.Refs(r.Args.By.Key), data.Columns.Refs("id", "text")) {
 		if err != nil {
 			return err
 		}
@@ -280,7 +280,7 @@ func (f *first) Prepare(_ context.Context, p *plugin.Prepare[firstArgs]) error {
 func (f *first) Run(ctx context.Context, r *plugin.Run[firstArgs]) error {
 	f.w.called("train")
 	letters := map[rune]bool{}
-	for rec, err := range r.Dataset(r.Args.Dataset).Batches(ctx, "text") {
+	for rec, err := range r.Dataset(r.Args.Dataset).Batches(ctx, data.Arguments.Refs("text")) {
 		if err != nil {
 			return err
 		}
@@ -370,7 +370,7 @@ func (s *score) subject(ctx context.Context, r *plugin.Run[scoreArgs], subject p
 	if isModel {
 		column = subject.Key + ".text"
 	}
-	for rec, err := range r.Dataset(r.Args.Dataset).Batches(ctx, column, r.Args.Target.Key) {
+	for rec, err := range r.Dataset(r.Args.Dataset).Batches(ctx, data.Arguments.Refs(column, r.Args.Target.Key)) {
 		if err != nil {
 			return 0, 0, err
 		}

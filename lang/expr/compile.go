@@ -31,7 +31,7 @@ type Scope struct {
 	// Late are the names, with their types, that the expression may use for
 	// what the stage itself brings about: output, the answer of a model. With
 	// them it is a late row expression, which is evaluated when there are such
-	// values; see LateColumn.
+	// values; see LateProgram.
 	Late map[string]cty.Type
 	// Definitions are the expressions behind the names whose values may be
 	// unknown or hold a secret, by "local.NAME" or "each.value". A compiled

@@ -50,5 +50,8 @@ func (c *Compiled) Column() (string, bool) {
 	}
 	name := c.Columns[0]
 	step := hcl.TraverseIndex{Key: cty.StringVal(name)}
-	return name, c.Text == rowRoot+stepsText(hcl.Traversal{step})
+	if c.Text != rowRoot+stepsText(hcl.Traversal{step}) {
+		return "", false
+	}
+	return name, true
 }

@@ -172,7 +172,7 @@ func TestABareColumnIsHandedThrough(t *testing.T) {
 		t.Fatal(err, failed)
 	}
 	defer arr.Release()
-	if col, _ := columnNamed(r, "day"); arr != col {
+	if col, _ := find(r, data.Columns, "day"); arr != col {
 		t.Error("the column was copied")
 	}
 }

@@ -26,9 +26,6 @@ import (
 // holds JSON, which is decoded when the row is evaluated. Text that is no JSON
 // is null.
 
-// LateColumn is the name of the column that holds what a late name stands for.
-func LateColumn(name string) string { return "(" + name + ")" }
-
 // LateTypes are the types in Late.
 func (c *Compiled) LateTypes() map[string]cty.Type {
 	if c.Late == nil {
@@ -109,20 +106,19 @@ func lateTypes(e hclsyntax.Expression, s *Scope) map[string]value.Type {
 
 // addLate finds the columns that hold what is late.
 func (p *Program) addLate(in data.Schema) error {
-	p.late = slices.Sorted(maps.Keys(p.compiled.Late))
-	for _, name := range p.late {
-		column, _, ok := in.Lookup(LateColumn(name))
+	for _, name := range slices.Sorted(maps.Keys(p.compiled.Late)) {
+		column, _, ok := in.Lookup(name)
 		if !ok {
-			return fmt.Errorf("row expression %s: the rows have no column %q", p.compiled.Text, LateColumn(name))
+			return fmt.Errorf("row expression %s: the rows come without %q", p.compiled.Text, name)
 		}
 		t, err := data.ArrowType(column.Type)
 		if err == nil {
 			err = holdsLate(t, p.compiled.Late[name].Type)
 		}
 		if err != nil {
-			return fmt.Errorf("row expression %s: column %q: %w", p.compiled.Text, column.Name, err)
+			return fmt.Errorf("row expression %s: %q: %w", p.compiled.Text, name, err)
 		}
-		p.columns = append(p.columns, column)
+		p.late = append(p.late, column)
 	}
 	return nil
 }
@@ -217,8 +213,8 @@ func fromJSON(text string) cty.Value {
 // lateValue is the closure of a reference into a late name; nil where the type
 // is not known before the value is there.
 func (v *vectoriser) lateValue(t hcl.Traversal, of cty.Type) *node {
-	path := []string{LateColumn(t.RootName())}
-	column, _, _ := v.schema.Lookup(path[0])
+	from := path{data.LateNames, []string{t.RootName()}}
+	column, _, _ := v.lateColumns.Lookup(t.RootName())
 	at, err := data.ArrowType(column.Type)
 	if err != nil {
 		return nil
@@ -228,15 +224,15 @@ func (v *vectoriser) lateValue(t hcl.Traversal, of cty.Type) *node {
 		if !ok || !of.IsObjectType() || !of.HasAttribute(name) {
 			return nil
 		}
-		path, at, of = append(path, name), fieldType(at, name), of.AttributeType(name)
+		from.steps, at, of = append(from.steps, name), fieldType(at, name), of.AttributeType(name)
 	}
 	if of.HasDynamicTypes() {
 		return nil
 	}
-	n := v.slot(path, at)
+	n := v.slot(from, at)
 	if n.kind == valueKind {
 		// The column may hold more than the type says.
-		k := v.slotIndex(path)
+		k := v.slotIndex(from)
 		n.typ, n.value = of, func(f *frame, i int) (cty.Value, outcome) {
 			s := &f.slots[k]
 			if o := s.state(i); o != some {

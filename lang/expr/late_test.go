@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/zclconf/go-cty/cty"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 )
@@ -39,8 +42,16 @@ func lateScope() *Scope {
 	return s
 }
 
-func lateSchema() data.Schema {
-	return append(testRow[:len(testRow):len(testRow)], data.Column{Name: LateColumn("output"), Type: answerColumn})
+var lateSchema = data.Schema{{Name: "output", Type: answerColumn}}
+
+// lateRows are rows of columns, of which those from at on are what late names
+// stand for.
+func lateRows(rec arrow.RecordBatch, at int) arrow.RecordBatch {
+	fields := slices.Clone(rec.Schema().Fields())
+	for i := at; i < len(fields); i++ {
+		fields[i] = data.LateNames.Field(fields[i].Name, fields[i].Type)
+	}
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), rec.Columns(), rec.NumRows())
 }
 
 var (
@@ -143,7 +154,7 @@ func TestOnlyWhatIsReadOfALateNameIsAskedFor(t *testing.T) {
 }
 
 func TestLateExpressionsGiveTheSameAnswersEitherWay(t *testing.T) {
-	rec := randomRowsOf(rand.New(rand.NewPCG(21, 22)), lateSchema(), 200)
+	rec := lateRows(randomRowsOf(rand.New(rand.NewPCG(21, 22)), slices.Concat(testRow, lateSchema), 200), len(testRow))
 	defer rec.Release()
 	for i, src := range lateExpressions {
 		c, diags := Compile(parse(src), lateScope(), cty.DynamicPseudoType)
@@ -153,7 +164,7 @@ func TestLateExpressionsGiveTheSameAnswersEitherWay(t *testing.T) {
 			}
 			continue
 		}
-		p, err := c.Program(lateSchema(), runtimeVars())
+		p, err := c.LateProgram(testRow, lateSchema, runtimeVars())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +183,7 @@ func TestPartsOfAnyTypeComeAsJSON(t *testing.T) {
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}
-		schema := data.Schema{{Name: "(output)", Type: "struct<json:string,tool_calls:list<struct<name:string,arguments:string>>>"}}
+		schema := data.Schema{{Name: "output", Type: "struct<json:string,tool_calls:list<struct<name:string,arguments:string>>>"}}
 		b := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
 		defer b.Release()
 		for _, r := range rows {
@@ -188,9 +199,9 @@ func TestPartsOfAnyTypeComeAsJSON(t *testing.T) {
 				call.FieldBuilder(1).(*array.StringBuilder).Append([]string{`{"x": 1}`, r.json}[k])
 			}
 		}
-		rec := b.NewRecordBatch()
+		rec := lateRows(b.NewRecordBatch(), 0)
 		defer rec.Release()
-		p, err := c.Program(schema, nil)
+		p, err := c.LateProgram(nil, schema, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +237,7 @@ func TestALateColumnThatDoesNotFitIsRefused(t *testing.T) {
 		t.Fatal(diags)
 	}
 	for column, want := range map[string]string{
-		"":                                       `no column "(output)"`,
+		"":                                       `come without "output"`,
 		"string":                                 "is not object",
 		"struct<json:string,words:list<string>>": `no field "tokens"`,
 		"struct<json:int64,tokens:struct<input:int64,output:int64>,words:list<string>>":             `field "json"`,
@@ -234,13 +245,42 @@ func TestALateColumnThatDoesNotFitIsRefused(t *testing.T) {
 		"struct<json:string,tokens:struct<input:int64,output:int64>,words:list<struct<a:string>>>":  `field "words"`,
 		"struct<json:string,tokens:struct<input:float64,output:int64>,words:list<string>,x:string>": "",
 	} {
-		schema := testRow
+		var late data.Schema
 		if column != "" {
-			schema = append(testRow[:len(testRow):len(testRow)], data.Column{Name: "(output)", Type: column})
+			late = data.Schema{{Name: "output", Type: column}}
 		}
-		_, err := c.Program(schema, nil)
+		_, err := c.LateProgram(testRow, late, nil)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v", column, err)
+		}
+	}
+}
+
+func TestColumnsAndLateNamesOfOneNameAreDifferentThings(t *testing.T) {
+	row := data.Schema{{Name: "output", Type: "string"}, {Name: "(output)", Type: "string"}, {Name: "", Type: "string"}}
+	s := &Scope{Row: row, Eval: testScope().Eval, Late: map[string]cty.Type{"output": cty.String}}
+	late := data.Schema{{Name: "output", Type: "string"}}
+	rec := lateRows(randomRowsOf(rand.New(rand.NewPCG(1, 2)), slices.Concat(row, late), 50), len(row))
+	for src, want := range map[string]int{`row.output`: 0, `row["(output)"]`: 1, `row[""]`: 2, `output`: 3} {
+		for _, form := range []string{"%s", "%s == null ? null : tostring(%[1]s)", `[for x in [1] : %s][0]`} {
+			c, diags := Compile(parse(fmt.Sprintf(form, src)), s, cty.String)
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			p, err := c.LateProgram(row, late, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, failed, err := p.Eval(context.Background(), rec)
+			if err != nil || len(failed) > 0 {
+				t.Fatal(err, failed)
+			}
+			for i := range got.Len() {
+				// Values that the evaluator touches are normalized.
+				if have, want := got.ValueStr(i), norm.NFC.String(rec.Column(want).ValueStr(i)); norm.NFC.String(have) != want {
+					t.Errorf("row %d: %s is %q, not %q", i, c.Text, have, want)
+				}
+			}
 		}
 	}
 }

@@ -26,11 +26,9 @@ import (
 type Program struct {
 	compiled *Compiled
 	expr     hclsyntax.Expression
-	// columns are those that it reads: columns of the row, then those that hold
-	// what is late.
-	columns data.Schema
-	// late are the names of the latter, sorted.
-	late []string
+	// columns of the row are those that it reads, late those that hold the late
+	// names that it reads.
+	columns, late data.Schema
 	// column is set where the expression is no more than a column.
 	column string
 	// out is the result's Arrow type.
@@ -40,7 +38,7 @@ type Program struct {
 	// root is the expression as closures, and paths the columns and fields
 	// that they read. nil: there are none for it.
 	root  *node
-	paths [][]string
+	paths []path
 }
 
 // RowError says why a row has no result.
@@ -51,9 +49,16 @@ type RowError struct {
 }
 
 // Program makes a row expression ready for rows with the given columns, which
-// must include those in Columns with the types they had when it was compiled,
-// and for each name in Late the column LateColumn(name). vars are as in Eval.
+// must include those in Columns with the types they had when it was compiled.
+// vars are as in Eval.
 func (c *Compiled) Program(in data.Schema, vars map[string]cty.Value) (*Program, error) {
+	return c.LateProgram(in, nil, vars)
+}
+
+// LateProgram is like Program for an expression that is late as well: late are
+// the names in Late with the column types that their values have. In batches
+// they are fields of the namespace data.LateNames.
+func (c *Compiled) LateProgram(in, late data.Schema, vars map[string]cty.Value) (*Program, error) {
 	e, err := c.parse()
 	if err != nil {
 		return nil, err
@@ -66,7 +71,7 @@ func (c *Compiled) Program(in data.Schema, vars map[string]cty.Value) (*Program,
 		}
 		p.columns = append(p.columns, column)
 	}
-	if err := p.addLate(in); err != nil {
+	if err := p.addLate(late); err != nil {
 		return nil, err
 	}
 	p.out, err = data.ArrowType(c.ColumnType)
@@ -84,7 +89,7 @@ func (c *Compiled) Program(in data.Schema, vars map[string]cty.Value) (*Program,
 			return nil, fmt.Errorf("row expression %s: column %q is %s, not %s", c.Text, name, t, c.ColumnType)
 		}
 	}
-	v := &vectoriser{schema: p.columns, late: c.Late, vars: p.context()}
+	v := &vectoriser{schema: p.columns, late: c.Late, lateColumns: p.late, vars: p.context()}
 	p.root, p.paths = v.expr(e), v.paths
 	return p, nil
 }
@@ -119,7 +124,7 @@ func (p *Program) Eval(ctx context.Context, rec arrow.RecordBatch) (arrow.Array,
 		return nil, nil, err
 	}
 	if p.column != "" {
-		col, err := columnNamed(rec, p.column)
+		col, err := find(rec, data.Columns, p.column)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -131,50 +136,63 @@ func (p *Program) Eval(ctx context.Context, rec arrow.RecordBatch) (arrow.Array,
 
 // checkBatch holds a batch against the types that the program was made for.
 func (p *Program) checkBatch(rec arrow.RecordBatch) error {
-	for _, c := range p.columns {
-		col, err := columnNamed(rec, c.Name)
+	if err := checkColumns(rec, data.Columns, p.columns); err != nil {
+		return err
+	}
+	return checkColumns(rec, data.LateNames, p.late)
+}
+
+func checkColumns(rec arrow.RecordBatch, in data.Namespace, columns data.Schema) error {
+	for _, c := range columns {
+		col, err := find(rec, in, c.Name)
 		if err != nil {
 			return err
 		}
 		if t, err := data.TypeName(col.DataType()); err != nil || t != c.Type {
-			return fmt.Errorf("column %q of the batch is %s, not %s", c.Name, col.DataType(), c.Type)
+			return fmt.Errorf("%q in the batch is %s, not %s", c.Name, col.DataType(), c.Type)
 		}
 	}
 	return nil
 }
 
-func columnNamed(rec arrow.RecordBatch, name string) (arrow.Array, error) {
-	at := rec.Schema().FieldIndices(name)
-	if len(at) != 1 {
-		return nil, fmt.Errorf("the batch has %d columns named %q, not one", len(at), name)
+func find(rec arrow.RecordBatch, in data.Namespace, name string) (arrow.Array, error) {
+	if col := in.Find(rec, name); col != nil {
+		return col, nil
 	}
-	return rec.Column(at[0]), nil
+	return nil, fmt.Errorf("the batch comes without %q", name)
 }
 
 // rowReader evaluates by hcl's own evaluator, row by row.
 type rowReader struct {
 	program *Program
 	ctx     *hcl.EvalContext
-	columns []arrow.Array
+	// columns of the row, and what is late.
+	columns, late []arrow.Array
 }
 
 func (p *Program) reader(rec arrow.RecordBatch) (*rowReader, error) {
 	r := &rowReader{program: p, ctx: p.context()}
 	for _, c := range p.columns {
-		col, err := columnNamed(rec, c.Name)
+		col, err := find(rec, data.Columns, c.Name)
 		if err != nil {
 			return nil, err
 		}
 		r.columns = append(r.columns, col)
+	}
+	for _, c := range p.late {
+		col, err := find(rec, data.LateNames, c.Name)
+		if err != nil {
+			return nil, err
+		}
+		r.late = append(r.late, col)
 	}
 	return r, nil
 }
 
 // value is the expression's value for a row, of the expression's type.
 func (r *rowReader) value(i int) (cty.Value, error) {
-	row := len(r.columns) - len(r.program.late)
-	attrs := make(map[string]cty.Value, row)
-	for j, col := range r.columns[:row] {
+	attrs := make(map[string]cty.Value, len(r.columns))
+	for j, col := range r.columns {
 		v, err := cell(col, i)
 		if err != nil {
 			return cty.NilVal, fmt.Errorf("column %q: %w", r.program.columns[j].Name, err)
@@ -182,12 +200,12 @@ func (r *rowReader) value(i int) (cty.Value, error) {
 		attrs[r.program.columns[j].Name] = v
 	}
 	r.ctx.Variables[rowRoot] = cty.ObjectVal(attrs)
-	for j, name := range r.program.late {
-		v, err := lateCell(r.columns[row+j], i, r.program.compiled.Late[name].Type)
+	for j, c := range r.program.late {
+		v, err := lateCell(r.late[j], i, r.program.compiled.Late[c.Name].Type)
 		if err != nil {
-			return cty.NilVal, fmt.Errorf("%s: %w", name, err)
+			return cty.NilVal, fmt.Errorf("%s: %w", c.Name, err)
 		}
-		r.ctx.Variables[name] = v
+		r.ctx.Variables[c.Name] = v
 	}
 	v, diags := r.program.expr.Value(r.ctx)
 	if diags.HasErrors() {

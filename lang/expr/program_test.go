@@ -128,7 +128,7 @@ func sameAnswers(t *testing.T, p *Program, rec arrow.RecordBatch) {
 func rowText(rec arrow.RecordBatch, columns data.Schema, i int) string {
 	out := ""
 	for _, c := range columns {
-		col, _ := columnNamed(rec, c.Name)
+		col, _ := find(rec, data.Columns, c.Name)
 		out += fmt.Sprintf(" %s=%q", c.Name, col.ValueStr(i))
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -159,7 +160,7 @@ func (w writer) any(depth int) string {
 
 // checkCompiled holds a compiled expression to what is promised: its text
 // compiles to itself, and both evaluators give the same answers.
-func checkCompiled(t *testing.T, c *Compiled, s *Scope, rec arrow.RecordBatch, schema data.Schema) {
+func checkCompiled(t *testing.T, c *Compiled, s *Scope, rec arrow.RecordBatch, late data.Schema) {
 	t.Helper()
 	e, diags := hclsyntax.ParseExpression([]byte(c.Text), "", hcl.InitialPos)
 	if diags.HasErrors() {
@@ -172,7 +173,7 @@ func checkCompiled(t *testing.T, c *Compiled, s *Scope, rec arrow.RecordBatch, s
 	if again.Text != c.Text || again.ColumnType != c.ColumnType {
 		t.Fatalf("compiled again,\n%s %s becomes\n%s %s", c.Text, c.ColumnType, again.Text, again.ColumnType)
 	}
-	p, err := c.Program(schema, runtimeVars())
+	p, err := c.LateProgram(testRow, late, runtimeVars())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,15 +181,15 @@ func checkCompiled(t *testing.T, c *Compiled, s *Scope, rec arrow.RecordBatch, s
 }
 
 func TestExpressionsMadeUpAtRandomGiveTheSameAnswersEitherWay(t *testing.T) {
-	sameAtRandom(t, writer{Rand: rand.New(rand.NewPCG(3, 4))}, testScope(), testRow)
+	sameAtRandom(t, writer{Rand: rand.New(rand.NewPCG(3, 4))}, testScope(), nil)
 }
 
 func TestLateExpressionsMadeUpAtRandomGiveTheSameAnswersEitherWay(t *testing.T) {
-	sameAtRandom(t, writer{Rand: rand.New(rand.NewPCG(13, 14)), late: true}, lateScope(), lateSchema())
+	sameAtRandom(t, writer{Rand: rand.New(rand.NewPCG(13, 14)), late: true}, lateScope(), lateSchema)
 }
 
-func sameAtRandom(t *testing.T, w writer, s *Scope, schema data.Schema) {
-	rec := randomRowsOf(w.Rand, schema, 40)
+func sameAtRandom(t *testing.T, w writer, s *Scope, late data.Schema) {
+	rec := lateRows(randomRowsOf(w.Rand, slices.Concat(testRow, late), 40), len(testRow))
 	defer rec.Release()
 	compiled, closures := 0, 0
 	const tries = 600
@@ -199,8 +200,8 @@ func sameAtRandom(t *testing.T, w writer, s *Scope, schema data.Schema) {
 			continue // such as an alternative that always fails
 		}
 		compiled++
-		checkCompiled(t, c, s, rec, schema)
-		if p, err := c.Program(schema, runtimeVars()); err == nil && p.root != nil {
+		checkCompiled(t, c, s, rec, late)
+		if p, err := c.LateProgram(testRow, late, runtimeVars()); err == nil && p.root != nil {
 			closures++
 		}
 		if t.Failed() {
@@ -231,7 +232,7 @@ func FuzzCompile(f *testing.F) {
 	}
 	s := lateScope()
 	s.Eval.Functions = funcs.Pure()
-	rec := randomRowsOf(rand.New(rand.NewPCG(5, 6)), lateSchema(), 20)
+	rec := lateRows(randomRowsOf(rand.New(rand.NewPCG(5, 6)), slices.Concat(testRow, lateSchema), 20), len(testRow))
 	f.Fuzz(func(t *testing.T, src string) {
 		if len(src) > 300 || costly.MatchString(src) || strings.Count(src, "for") > 2 {
 			t.Skip()
@@ -245,7 +246,7 @@ func FuzzCompile(f *testing.F) {
 			t.Fatalf("result %v beside %v", c, diags)
 		}
 		if c != nil {
-			checkCompiled(t, c, s, rec, lateSchema())
+			checkCompiled(t, c, s, rec, lateSchema)
 		}
 	})
 }

@@ -20,12 +20,19 @@ import (
 // nil for what it has no closure for; the whole expression is then left to
 // hcl's evaluator.
 type vectoriser struct {
-	schema data.Schema
-	late   map[string]value.Type
+	schema      data.Schema
+	late        map[string]value.Type
+	lateColumns data.Schema
 	// vars are the values beside the row, with the functions.
 	vars *hcl.EvalContext
-	// paths are the columns, with the fields inside, that the slots hold.
-	paths [][]string
+	// paths are what the slots hold.
+	paths []path
+}
+
+// path leads to a column of the row or to what is late, and to a field in it.
+type path struct {
+	root  data.Namespace
+	steps []string
 }
 
 func (v *vectoriser) expr(e hclsyntax.Expression) *node {
@@ -99,23 +106,23 @@ func constantNode(val cty.Value) *node {
 
 // column reads a column or a field of a struct in it.
 func (v *vectoriser) column(t hcl.Traversal) *node {
-	path := make([]string, 0, len(t)-1)
+	from := path{data.Columns, make([]string, 0, len(t)-1)}
 	for _, step := range t[1:] {
 		name, ok := stepName(step)
 		if !ok {
 			return nil
 		}
-		path = append(path, name)
+		from.steps = append(from.steps, name)
 	}
-	if len(path) == 0 {
+	if len(from.steps) == 0 {
 		return nil
 	}
-	c, _, ok := v.schema.Lookup(path[0])
+	c, _, ok := v.schema.Lookup(from.steps[0])
 	if !ok {
 		return nil
 	}
 	at, err := data.ArrowType(c.Type)
-	for _, name := range path[1:] {
+	for _, name := range from.steps[1:] {
 		if at = fieldType(at, name); at == nil {
 			return nil
 		}
@@ -123,7 +130,7 @@ func (v *vectoriser) column(t hcl.Traversal) *node {
 	if err != nil {
 		return nil
 	}
-	return v.slot(path, at)
+	return v.slot(from, at)
 }
 
 func fieldType(t arrow.DataType, name string) arrow.DataType {
@@ -136,17 +143,17 @@ func fieldType(t arrow.DataType, name string) arrow.DataType {
 }
 
 // slotIndex is where a frame has the column or field at a path.
-func (v *vectoriser) slotIndex(path []string) int {
-	k := slices.IndexFunc(v.paths, func(p []string) bool { return slices.Equal(p, path) })
+func (v *vectoriser) slotIndex(to path) int {
+	k := slices.IndexFunc(v.paths, func(p path) bool { return p.root == to.root && slices.Equal(p.steps, to.steps) })
 	if k < 0 {
 		k = len(v.paths)
-		v.paths = append(v.paths, path)
+		v.paths = append(v.paths, to)
 	}
 	return k
 }
 
-func (v *vectoriser) slot(path []string, t arrow.DataType) *node {
-	k := v.slotIndex(path)
+func (v *vectoriser) slot(from path, t arrow.DataType) *node {
+	k := v.slotIndex(from)
 	n := &node{typ: valueType(t)}
 	switch t.(type) {
 	case *arrow.StringType:
@@ -217,15 +224,15 @@ func (v *vectoriser) slot(path []string, t arrow.DataType) *node {
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // bind finds the columns of a batch.
-func bind(rec arrow.RecordBatch, paths [][]string) (*frame, error) {
+func bind(rec arrow.RecordBatch, paths []path) (*frame, error) {
 	f := &frame{slots: make([]slot, len(paths))}
-	for k, path := range paths {
-		col, err := columnNamed(rec, path[0])
+	for k, p := range paths {
+		col, err := find(rec, p.root, p.steps[0])
 		if err != nil {
 			return nil, err
 		}
 		var parents []*array.Struct
-		for _, name := range path[1:] {
+		for _, name := range p.steps[1:] {
 			s := col.(*array.Struct)
 			at, _ := s.DataType().(*arrow.StructType).FieldIdx(name)
 			parents, col = append(parents, s), s.Field(at)

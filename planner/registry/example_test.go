@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zclconf/go-cty/cty"
 
@@ -57,7 +58,9 @@ func TestTheExamplePluginIsBuiltPinnedAndUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec := datatest.Rows(data.Schema{{Name: "text", Type: "string"}}, []any{"Where is the card that I have ordered?"}, []any{"Wo ist die Karte?"})
+	texts := datatest.Rows(data.Schema{{Name: "text", Type: "string"}}, []any{"Where is the card that I have ordered?"}, []any{"Wo ist die Karte?"})
+	rec := array.NewRecordBatch(arrow.NewSchema([]arrow.Field{data.Arguments.Field("text", arrow.BinaryTypes.String)}, nil), texts.Columns(), texts.NumRows())
+	texts.Release()
 	defer rec.Release()
 	if err := errors.Join(stream.Send(rec), stream.CloseSend()); err != nil {
 		t.Fatal(err)

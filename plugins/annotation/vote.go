@@ -3,6 +3,7 @@ package annotation
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -234,15 +235,9 @@ func writeItems(r *plugin.Run[voteArgs], b *ballot, made arrow.RecordBatch) erro
 
 // writeRows writes the input's rows with their labels.
 func writeRows(ctx context.Context, r *plugin.Run[voteArgs], in *plugin.DatasetInput, made arrow.RecordBatch) error {
-	var kept data.Schema
-	for _, c := range in.Schema {
-		if typ, _ := r.RowArgument(c.Name); typ == "" {
-			kept = append(kept, c)
-		}
-	}
-	schema := append(append(data.Schema{}, kept...), labelColumns(r.Name())...).Arrow()
+	schema := slices.Concat(in.Schema, labelColumns(r.Name())).Arrow()
 	first := int64(0)
-	for rec, err := range in.Batches(ctx, kept.Names()...) {
+	for rec, err := range in.Batches(ctx, data.Columns.Refs(in.Schema.Names()...)) {
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/stats"
 )
@@ -100,7 +101,7 @@ func (v *Votes) read(ctx context.Context, in *plugin.DatasetInput, order []strin
 			columns = append(columns, v.Columns[name].Key)
 		}
 	}
-	for rec, err := range in.Batches(ctx, columns...) {
+	for rec, err := range in.Batches(ctx, data.Arguments.Refs(columns...)) {
 		if err != nil {
 			return nil, err
 		}

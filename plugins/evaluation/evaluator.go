@@ -105,7 +105,6 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if len(a.measures) == 0 {
 		p.Errorf("", "There is nothing to measure\nWrite metrics, as in metrics = { exact = output.text == row.answer }, or a judge.")
 	}
-	checkRowNames(p)
 	a.foresee(p)
 	p.AddReport("")
 	p.AddDataset(rowsOutput, a.rowsSchema())
@@ -123,21 +122,6 @@ func checkNumbers(p *plugin.Prepare[args]) {
 	}
 	if p.Known("repeats") && (a.Repeats < 1 || a.Repeats > 1000) {
 		p.Errorf("repeats", "%d repeats are out of range\nFrom 1 to 1,000 make sense.", a.Repeats)
-	}
-}
-
-// checkRowNames finds columns of the dataset that metrics could not see, since
-// an argument of that name hides them.
-func checkRowNames(p *plugin.Prepare[args]) {
-	in := p.Input("dataset")
-	if in == nil {
-		return
-	}
-	for _, key := range []string{"id", "cluster"} {
-		typ, column := p.RowArgument(key)
-		if _, _, taken := in.Schema.Lookup(key); taken && typ != "" && column != key {
-			p.Errorf(key, "The dataset has a column %q, too\nMetrics could not tell them apart. Rename the column, or write %s = row.%s.", key, key, key)
-		}
 	}
 }
 

@@ -288,30 +288,23 @@ func TestMistakesInTheArgumentsAreTold(t *testing.T) {
 		args map[string]any
 		want string
 	}{
-		"no subjects":       {map[string]any{"subjects": map[string]any{}}, "nothing to evaluate"},
-		"no metrics":        {map[string]any{"metrics": map[string]any{}}, "nothing to measure"},
-		"a taken name":      {map[string]any{"metrics": map[string]any{"cost": plugintest.Late(exact)}}, `"cost" is taken`},
-		"a name twice":      {map[string]any{"metric": []map[string]any{{"name": "exact", "value": plugintest.Late(exact)}}}, `"exact" is taken`},
-		"a mute judge":      {map[string]any{"judge": []map[string]any{{"name": "j", "model": embeds, "rubric": "Be good."}}}, "cannot chat"},
-		"a vague judge":     {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder()}}}, "lacks rubric"},
-		"an unknown rival":  {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder(), "kind": "pairwise", "baseline": "x"}}}, `no subject "x"`},
-		"a mute subject":    {map[string]any{"subjects": map[string]any{"s": plugintest.Asked{Model: embeds, Prompt: asks("")}}}, "cannot chat"},
-		"no prompt":         {map[string]any{"subjects": map[string]any{"s": adder()}}, "needs a prompt"},
-		"no embeddings":     {map[string]any{"similar": []map[string]any{{"name": "s", "model": adder(), "expected": plugintest.Row("answer")}}}, "gives no embeddings"},
-		"too sure":          {map[string]any{"confidence": 95}, "between 0 and 1"},
-		"an ambiguous name": {map[string]any{"cluster": plugintest.Row("doc")}, `has a column "cluster", too`},
+		"no subjects":      {map[string]any{"subjects": map[string]any{}}, "nothing to evaluate"},
+		"no metrics":       {map[string]any{"metrics": map[string]any{}}, "nothing to measure"},
+		"a taken name":     {map[string]any{"metrics": map[string]any{"cost": plugintest.Late(exact)}}, `"cost" is taken`},
+		"a name twice":     {map[string]any{"metric": []map[string]any{{"name": "exact", "value": plugintest.Late(exact)}}}, `"exact" is taken`},
+		"a mute judge":     {map[string]any{"judge": []map[string]any{{"name": "j", "model": embeds, "rubric": "Be good."}}}, "cannot chat"},
+		"a vague judge":    {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder()}}}, "lacks rubric"},
+		"an unknown rival": {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder(), "kind": "pairwise", "baseline": "x"}}}, `no subject "x"`},
+		"a mute subject":   {map[string]any{"subjects": map[string]any{"s": plugintest.Asked{Model: embeds, Prompt: asks("")}}}, "cannot chat"},
+		"no prompt":        {map[string]any{"subjects": map[string]any{"s": adder()}}, "needs a prompt"},
+		"no embeddings":    {map[string]any{"similar": []map[string]any{{"name": "s", "model": adder(), "expected": plugintest.Row("answer")}}}, "gives no embeddings"},
+		"too sure":         {map[string]any{"confidence": 95}, "between 0 and 1"},
 	} {
 		given := evaluateArgs()
 		for k, v := range c.args {
 			given[k] = v
 		}
-		rows := sums(2)
-		if strings.HasPrefix(name, "an ambiguous") {
-			for _, r := range rows {
-				r["cluster"] = "c"
-			}
-		}
-		got, err := plugintest.Prepare(t, offer, plugintest.Case{Type: "prompt", Rows: rows, Args: given})
+		got, err := plugintest.Prepare(t, offer, plugintest.Case{Type: "prompt", Rows: sums(2), Args: given})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,16 +69,7 @@ func (c *chunk) late(ctx context.Context, l plugin.Late, rows []*given) (arrow.A
 	}
 	output := plugin.OutputArray(responses)
 	defer output.Release()
-	var fields []arrow.Field
-	var columns []arrow.Array
-	for _, name := range c.raw {
-		at := c.rec.Schema().FieldIndices(name)[0]
-		fields, columns = append(fields, c.rec.Schema().Field(at)), append(columns, c.rec.Column(at))
-	}
-	fields = append(fields, arrow.Field{Name: plugin.LateColumn("output"), Type: output.DataType(), Nullable: true})
-	rec := array.NewRecordBatch(arrow.NewSchema(fields, nil), append(columns, output), int64(len(rows)))
-	defer rec.Release()
-	return c.Host().Evaluate(ctx, l, rec)
+	return c.Host().Evaluate(ctx, l, c.rec, map[string]arrow.Array{"output": output})
 }
 
 // expression computes a metric that is a row expression.

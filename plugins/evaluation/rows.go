@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/quern-dev/quern/plugins/subjects"
+	"github.com/quern-dev/quern/sdk/go/data"
 )
 
 // write writes the chunk's answers: by row, and for each by subject and draw.
@@ -46,9 +47,8 @@ func (c *chunk) write() error {
 // given is JSON of what metrics read of a row.
 func (c *chunk) given(i int) (string, error) {
 	values := map[string]any{}
-	for _, name := range c.raw {
-		at := c.rec.Schema().FieldIndices(name)[0]
-		values[name] = c.rec.Column(at).GetOneForMarshal(i)
+	for _, column := range c.in.Schema {
+		values[column.Name] = data.Columns.Find(c.rec, column.Name).GetOneForMarshal(i)
 	}
 	text, err := json.Marshal(values)
 	return string(text), err

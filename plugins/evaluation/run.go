@@ -18,9 +18,6 @@ type run struct {
 	*plugin.Run[args]
 	in    *plugin.DatasetInput
 	panel *subjects.Panel
-	// raw are the columns that the metrics read, as against arguments.
-	raw []string
-
 	rows  int64 // that are done
 	total int64
 	// calls are those of judges that are open.
@@ -52,17 +49,8 @@ func newRun(ctx context.Context, r *plugin.Run[args]) (*run, error) {
 	e.total = e.in.Rows
 	e.pace = subjects.NewPace(e.steps(), func(rows int64) { e.Progress(rows, e.total, "rows", "") })
 	panel.Answered = func() { e.pace.Step(1) }
-	features := map[string]bool{}
-	for _, s := range r.Args.subjects {
+	for range r.Args.subjects {
 		e.tables = append(e.tables, &table{metrics: make([][]float64, len(r.Args.measures))})
-		for _, column := range s.Columns() {
-			features[column] = true
-		}
-	}
-	for _, c := range e.in.Schema {
-		if typ, _ := r.RowArgument(c.Name); (typ == "" || c.Name == "id" || c.Name == "cluster") && !features[c.Name] && !strings.HasPrefix(c.Name, "subjects.") {
-			e.raw = append(e.raw, c.Name)
-		}
 	}
 	return e, nil
 }

@@ -168,6 +168,9 @@ func (p batchPredictor) Predict(_ context.Context, rec arrow.RecordBatch) (arrow
 	return b.NewRecordBatch(), failed, nil
 }
 
+// examples are the row arguments that examples are made of.
+var examples = data.Arguments.Refs("text", "target")
+
 // labelled hands out the rows of a dataset that have a label.
 type labelled struct{ input *plugin.DatasetInput }
 
@@ -215,7 +218,7 @@ func sendExamples(rec arrow.RecordBatch, yield func(Example, error) bool) error 
 }
 
 func (l labelled) inOrder(ctx context.Context, send func(arrow.RecordBatch) error) error {
-	for rec, err := range l.input.Batches(ctx, "text", "target") {
+	for rec, err := range l.input.Batches(ctx, examples) {
 		if err != nil {
 			return err
 		}
@@ -258,7 +261,7 @@ func byTurns(ctx context.Context, shards []data.Shard, send func(arrow.RecordBat
 		}
 	}()
 	for _, s := range shards {
-		next, stop := iter.Pull2(data.Read(ctx, []data.Shard{s}, []string{"text", "target"}, turnRows))
+		next, stop := iter.Pull2(data.ReadRefs(ctx, []data.Shard{s}, examples, turnRows))
 		turns = append(turns, turn{next, stop})
 	}
 	for live := len(turns); live > 0; {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -41,7 +42,7 @@ func NewPool(ctx context.Context, host *plugin.Host, prompt plugin.Prompt, in *p
 	if in == nil {
 		return p, nil
 	}
-	for rec, err := range in.Batches(ctx, in.Key+".user", in.Key+".assistant") {
+	for rec, err := range in.Batches(ctx, data.Arguments.Refs(in.Key+".user", in.Key+".assistant")) {
 		if err != nil {
 			return nil, fmt.Errorf("read the examples: %w", err)
 		}

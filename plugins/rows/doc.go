@@ -12,8 +12,8 @@ import "github.com/quern-dev/quern/sdk/go/plugin"
 func Types() []plugin.Type {
 	return []plugin.Type{
 		plugin.Mapper(plugin.Info{Kind: plugin.KindTransform, Name: "map", Doc: mapDoc, Behaviour: 1}, mapper{}),
-		plugin.Runner(plugin.Info{Kind: plugin.KindTransform, Name: "filter", Doc: filterDoc, Behaviour: 1}, filter{}),
-		plugin.Runner(plugin.Info{Kind: plugin.KindTransform, Name: "split", Doc: splitDoc, Behaviour: 1}, split{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindTransform, Name: "filter", Doc: filterDoc, Behaviour: 2}, filter{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindTransform, Name: "split", Doc: splitDoc, Behaviour: 2}, split{}),
 		plugin.Runner(plugin.Info{Kind: plugin.KindTransform, Name: "sample", Doc: sampleDoc, Behaviour: 1}, sample{}),
 	}
 }

@@ -13,8 +13,6 @@ import (
 type filterArgs struct {
 	Input plugin.Dataset `quern:"input,required" doc:"The dataset to choose rows from."`
 	Where plugin.Column  `quern:"where,required" type:"bool" doc:"The rows for which this is true are kept; false and null leave a row out."`
-
-	columns []string // of the input
 }
 
 const filterDoc = `Keeps the rows for which a row expression is true.
@@ -31,14 +29,14 @@ type filter struct{}
 
 // Prepare declares the input's columns.
 func (filter) Prepare(_ context.Context, p *plugin.Prepare[filterArgs]) error {
-	p.Args.columns = sameColumns(p, []string{""}, "where")
+	sameColumns(p, []string{""})
 	return nil
 }
 
 // Run copies the rows that are wanted.
 func (filter) Run(ctx context.Context, r *plugin.Run[filterArgs]) error {
 	in := r.Dataset(r.Args.Input)
-	return eachBatch(ctx, r, in, r.Args.columns, []string{"where"}, func(rec arrow.RecordBatch, columns []arrow.Array) error {
+	return eachBatch(ctx, r, in, []string{"where"}, func(rec arrow.RecordBatch, columns []arrow.Array) error {
 		where, ok := columns[0].(*array.Boolean)
 		if !ok {
 			return fmt.Errorf("where is %s, and bool is expected", columns[0].DataType())

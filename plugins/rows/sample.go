@@ -14,8 +14,6 @@ type sampleArgs struct {
 	Rows  *int64         `quern:"rows" doc:"How many rows to draw; all of them where there are not as many."`
 	Share *float64       `quern:"share" doc:"What share of the rows to draw, from 0 to 1; it is met within chance."`
 	Seed  int64          `quern:"seed" default:"0" doc:"Another seed draws another sample."`
-
-	columns []string // of the input
 }
 
 const sampleDoc = `Draws rows at random, stably: when the dataset grows, the rows that were drawn stay drawn, but for those that give way where ` + "`rows`" + ` fixes the number.
@@ -45,7 +43,7 @@ func (sample) Prepare(_ context.Context, p *plugin.Prepare[sampleArgs]) error {
 	case a.Share != nil && !(*a.Share >= 0 && *a.Share <= 1):
 		p.Errorf("share", "The share is %g\nA share is a number from 0 to 1.", *a.Share)
 	}
-	p.Args.columns = sameColumns(p, []string{""})
+	sameColumns(p, []string{""})
 	return nil
 }
 
@@ -76,7 +74,7 @@ func (sample) Run(ctx context.Context, r *plugin.Run[sampleArgs]) error {
 func numbered(ctx context.Context, r *plugin.Run[sampleArgs], in *plugin.DatasetInput, work func(rec arrow.RecordBatch, first int64, numbers []uint64) error) error {
 	h := hasher{seed: uint64(r.Args.Seed)}
 	var first int64
-	return eachBatch(ctx, r, in, r.Args.columns, nil, func(rec arrow.RecordBatch, _ []arrow.Array) error {
+	return eachBatch(ctx, r, in, nil, func(rec arrow.RecordBatch, _ []arrow.Array) error {
 		numbers := make([]uint64, rec.NumRows())
 		for i := range numbers {
 			var err error

@@ -17,8 +17,6 @@ type splitArgs struct {
 	By       plugin.Column      `quern:"by" type:"dynamic" doc:"What decides on which side a row falls: rows for which this is equal fall on the same one. Without it the whole row decides."`
 	Stratify plugin.Column      `quern:"stratify" type:"dynamic" doc:"With it each of its values is split by the shares on its own, as exactly as its rows allow. The price is stability: when rows are added, those near a border may change sides."`
 	Seed     int64              `quern:"seed" default:"0" doc:"Another seed makes another split. A part that is split again by the same expression needs another one: with the same, its rows are all on one side of the first split, and mostly of the second."`
-
-	columns []string // of the input
 }
 
 const splitDoc = `Splits a dataset into parts, stably: a row never changes sides when other rows come or go.
@@ -45,13 +43,7 @@ func (split) Prepare(_ context.Context, p *plugin.Prepare[splitArgs]) error {
 	if err := checkShares(p.Args.Shares); err != nil {
 		return err
 	}
-	var arguments []string
-	for _, c := range []plugin.Column{p.Args.By, p.Args.Stratify} {
-		if c.Given() {
-			arguments = append(arguments, c.Key)
-		}
-	}
-	p.Args.columns = sameColumns(p, slices.Sorted(maps.Keys(p.Args.Shares)), arguments...)
+	sameColumns(p, slices.Sorted(maps.Keys(p.Args.Shares)))
 	return nil
 }
 
@@ -128,7 +120,7 @@ func (s *splitter) eachRow(ctx context.Context, r *plugin.Run[splitArgs], in *pl
 	if s.args.Stratify.Given() {
 		arguments = append(arguments, s.args.Stratify.Key)
 	}
-	return eachBatch(ctx, r, in, s.args.columns, arguments, func(rec arrow.RecordBatch, columns []arrow.Array) error {
+	return eachBatch(ctx, r, in, arguments, func(rec arrow.RecordBatch, columns []arrow.Array) error {
 		decides, stratify := rec.Columns(), []arrow.Array(nil)
 		if s.args.By.Given() {
 			decides, columns = columns[:1], columns[1:]

@@ -2,48 +2,38 @@ package rows
 
 import (
 	"context"
-	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
 // sameColumns declares outputs that all have the columns of the input, which
-// is read as a whole, and returns their names.
-func sameColumns[A any](p *plugin.Prepare[A], outputs []string, arguments ...string) []string {
+// is read as a whole.
+func sameColumns[A any](p *plugin.Prepare[A], outputs []string) {
 	in := p.Input("input")
 	if in == nil {
-		return nil
-	}
-	for _, argument := range arguments {
-		_, column := p.RowArgument(argument)
-		if _, _, taken := in.Schema.Lookup(argument); taken && column != argument {
-			// The stage would get two columns of one name.
-			p.Errorf(argument, "The dataset has a column named %q, as this argument\nRename it before, with transform \"map\".", argument)
-		}
+		return
 	}
 	p.ReadAll("input")
 	for _, name := range outputs {
 		p.AddDataset(name, in.Schema)
 	}
-	return in.Schema.Names()
 }
 
-// eachBatch passes over the rows of an input: its own columns, and those of
+// eachBatch passes over the rows of an input: its columns, and the values of
 // row expressions by their keys.
-func eachBatch[A any](ctx context.Context, r *plugin.Run[A], in *plugin.DatasetInput, own, arguments []string, work func(rec arrow.RecordBatch, arguments []arrow.Array) error) error {
+func eachBatch[A any](ctx context.Context, r *plugin.Run[A], in *plugin.DatasetInput, arguments []string, work func(rec arrow.RecordBatch, arguments []arrow.Array) error) error {
 	var done int64
-	for rec, err := range in.Batches(ctx, append(slices.Clone(own), arguments...)...) {
+	own := len(in.Schema)
+	for rec, err := range in.Batches(ctx, data.Columns.Refs(in.Schema.Names()...), data.Arguments.Refs(arguments...)) {
 		if err != nil {
 			return err
 		}
-		columns := make([]arrow.Array, len(arguments))
-		for i := range arguments {
-			columns[i] = rec.Column(len(own) + i)
-		}
-		part := firstColumns(rec, len(own))
+		columns := rec.Columns()[own:]
+		part := firstColumns(rec, own)
 		err = work(part, columns)
 		part.Release()
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/quern-dev/quern/plugins/prompting"
+	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -251,7 +252,7 @@ var ErrNoAnswer = errors.New("there is no answer")
 func column(s *Subject, rec arrow.RecordBatch, to [][]*Answer) error {
 	values := Texts(rec, s.Key)
 	if values == nil {
-		return fmt.Errorf("subject %q is no column of strings", s.Name)
+		return fmt.Errorf("the values of subject %q are not strings", s.Name)
 	}
 	for i := range int(rec.NumRows()) {
 		text, ok := Text(values, i)
@@ -265,11 +266,10 @@ func (p *Panel) predict(ctx context.Context, s *Subject, rec arrow.RecordBatch, 
 	model := p.run.Model(s.Model)
 	columns := make([]arrow.Array, len(s.Inputs))
 	for i, input := range s.Inputs {
-		found := rec.Schema().FieldIndices(s.feature(input))
-		if len(found) == 0 {
-			return fmt.Errorf("the rows have no column for the input %q of subject %q", input, s.Name)
+		columns[i] = data.Arguments.Find(rec, s.feature(input))
+		if columns[i] == nil {
+			return fmt.Errorf("the rows come without the input %q of subject %q", input, s.Name)
 		}
-		columns[i] = rec.Column(found[0])
 	}
 	in := array.NewRecordBatch(model.Signature.Inputs.Arrow(), columns, rec.NumRows())
 	defer in.Release()
@@ -278,8 +278,8 @@ func (p *Panel) predict(ctx context.Context, s *Subject, rec arrow.RecordBatch, 
 		return fmt.Errorf("let subject %q predict: %w", s.Name, err)
 	}
 	defer out.Release()
-	labels := Texts(out, s.Label)
-	confidence, sure := number(out, s.Confidence)
+	labels, _ := data.Columns.Find(out, s.Label).(*array.String)
+	confidence, sure := data.Columns.Find(out, s.Confidence).(*array.Float64)
 	if labels == nil || s.Confidence != "" && !sure {
 		return fmt.Errorf("let subject %q predict: its model answers with columns other than its signature says: %s", s.Name, out.Schema())
 	}
@@ -299,22 +299,10 @@ func (p *Panel) predict(ctx context.Context, s *Subject, rec arrow.RecordBatch, 
 	return nil
 }
 
-func number(rec arrow.RecordBatch, name string) (*array.Float64, bool) {
-	at := rec.Schema().FieldIndices(name)
-	if name == "" || len(at) == 0 {
-		return nil, false
-	}
-	a, ok := rec.Column(at[0]).(*array.Float64)
-	return a, ok
-}
-
-// Texts is a column of strings; nil: there is none of that name.
-func Texts(rec arrow.RecordBatch, name string) *array.String {
-	at := rec.Schema().FieldIndices(name)
-	if name == "" || len(at) == 0 {
-		return nil
-	}
-	a, _ := rec.Column(at[0]).(*array.String)
+// Texts are the values of a row argument that are strings; nil: it was not
+// given.
+func Texts(rec arrow.RecordBatch, key string) *array.String {
+	a, _ := data.Arguments.Find(rec, key).(*array.String)
 	return a
 }
 

@@ -78,11 +78,15 @@ func (p *programs) get(key string, late Late, schema *arrow.Schema) (*expr.Progr
 	if have := p.byKey[key]; have != nil && have.schema.Equal(schema) {
 		return have.Program, nil
 	}
-	columns, err := data.FromArrow(schema)
+	columns, err := data.Columns.Schema(schema)
 	if err != nil {
 		return nil, err
 	}
-	ready, err := late.Expr.Program(columns, late.Vars)
+	names, err := data.LateNames.Schema(schema)
+	if err != nil {
+		return nil, err
+	}
+	ready, err := late.Expr.LateProgram(columns, names, late.Vars)
 	if err != nil {
 		return nil, err
 	}

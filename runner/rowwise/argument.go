@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/sdk/go/data"
 )
 
 // argument is a row expression that can be evaluated.
@@ -75,7 +76,7 @@ func (j *job) requestOf(rec arrow.RecordBatch, v *values) arrow.RecordBatch {
 	fields := make([]arrow.Field, 0, len(j.args)+len(j.Given))
 	columns := make([]arrow.Array, 0, cap(fields))
 	for i, a := range j.args {
-		fields = append(fields, arrow.Field{Name: a.Key, Type: v.columns[i].DataType(), Nullable: true})
+		fields = append(fields, data.Arguments.Field(a.Key, v.columns[i].DataType()))
 		columns = append(columns, v.columns[i])
 	}
 	for _, name := range j.Given {

@@ -50,8 +50,8 @@ func upper(do string) *pluginv1.Instance {
 var label = data.Schema{{Name: "label", Type: "string"}}
 
 // rows are n rows of a string column.
-func rows(column string, n int) arrow.RecordBatch {
-	b := array.NewRecordBuilder(memory.DefaultAllocator, data.Schema{{Name: column, Type: "string"}}.Arrow())
+func rows(argument string, n int) arrow.RecordBatch {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema([]arrow.Field{data.Arguments.Field(argument, arrow.BinaryTypes.String)}, nil))
 	defer b.Release()
 	for i := range n {
 		b.Field(0).(*array.StringBuilder).Append(strings.Repeat("x", 199) + strconv.Itoa(i%10))

@@ -29,11 +29,16 @@ const prefetched = 2
 // do not Release it otherwise. After an error nothing follows. The caller may stop at
 // any time.
 func Read(ctx context.Context, shards []Shard, columns []string, batchRows int) iter.Seq2[arrow.RecordBatch, error] {
-	if batchRows <= 0 {
-		batchRows = DefaultBatchRows
-	}
 	if columns == nil && len(shards) > 0 {
 		columns = allColumns(shards[0])
+	}
+	return ReadRefs(ctx, shards, Columns.Refs(columns...), batchRows)
+}
+
+// ReadRefs is like Read, and reads row arguments too.
+func ReadRefs(ctx context.Context, shards []Shard, columns []Ref, batchRows int) iter.Seq2[arrow.RecordBatch, error] {
+	if batchRows <= 0 {
+		batchRows = DefaultBatchRows
 	}
 	return func(yield func(arrow.RecordBatch, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -66,13 +71,15 @@ func allColumns(s Shard) []string {
 	names := []string{}
 	for _, g := range s.Groups {
 		for _, c := range g.Columns {
-			names = append(names, c.Name)
+			if c.Namespace == Columns {
+				names = append(names, c.Name)
+			}
 		}
 	}
 	return names
 }
 
-func readShards(ctx context.Context, shards []Shard, columns []string, batchRows int, out chan<- arrow.RecordBatch) error {
+func readShards(ctx context.Context, shards []Shard, columns []Ref, batchRows int, out chan<- arrow.RecordBatch) error {
 	var schema *arrow.Schema
 	for i, s := range shards {
 		if err := readShard(ctx, s, columns, batchRows, &schema, out); err != nil {
@@ -84,7 +91,7 @@ func readShards(ctx context.Context, shards []Shard, columns []string, batchRows
 
 // readShard sends the batches of one shard. schema is that of the shards
 // before; the first one sets it.
-func readShard(ctx context.Context, s Shard, columns []string, batchRows int, schema **arrow.Schema, out chan<- arrow.RecordBatch) (err error) {
+func readShard(ctx context.Context, s Shard, columns []Ref, batchRows int, schema **arrow.Schema, out chan<- arrow.RecordBatch) (err error) {
 	// The Parquet library panics on some damaged files.
 	defer func() {
 		if r := recover(); r != nil {
@@ -135,7 +142,7 @@ type join struct {
 
 type place struct{ group, column int }
 
-func openShard(ctx context.Context, s Shard, columns []string, batchRows int) (*join, error) {
+func openShard(ctx context.Context, s Shard, columns []Ref, batchRows int) (*join, error) {
 	j := &join{from: make([]place, len(columns))}
 	fields := make([]arrow.Field, len(columns))
 	for i := range j.from {
@@ -158,14 +165,14 @@ func openShard(ctx context.Context, s Shard, columns []string, batchRows int) (*
 		}
 		for k, out := range outputs {
 			j.from[out] = place{len(j.groups), k}
-			fields[out] = arrow.Field{Name: columns[out], Type: r.types[k], Nullable: true}
+			fields[out] = columns[out].Field(columns[out].Name, r.types[k])
 		}
 		j.groups = append(j.groups, r)
 	}
 	for i, p := range j.from {
 		if p.group < 0 {
 			j.close()
-			return nil, fmt.Errorf("there is no column %q", columns[i])
+			return nil, fmt.Errorf("there is no %s", columns[i])
 		}
 	}
 	j.schema = arrow.NewSchema(fields, nil)
@@ -174,10 +181,10 @@ func openShard(ctx context.Context, s Shard, columns []string, batchRows int) (*
 
 // pick says which stored columns of a group are wanted, and the output
 // columns that they become.
-func pick(g Group, columns []string) (stored []string, outputs []int) {
+func pick(g Group, columns []Ref) (stored []string, outputs []int) {
 	for _, c := range g.Columns {
-		for i, name := range columns {
-			if name == c.Name {
+		for i, ref := range columns {
+			if ref == c.Ref() {
 				stored = append(stored, c.Stored)
 				outputs = append(outputs, i)
 			}

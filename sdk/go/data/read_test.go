@@ -2,6 +2,7 @@ package data_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/data/datatest"
@@ -198,5 +200,43 @@ func TestAReaderMayStopEarly(t *testing.T) {
 	}
 	if last != context.Canceled && !strings.Contains(last.Error(), "canceled") {
 		t.Fatalf("a cancelled reader ends with %v", last)
+	}
+}
+
+func TestColumnsAndArgumentsOfOneNameAreReadApart(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	stored := data.Schema{{Name: "text", Type: "string"}, {Name: "argument0", Type: "int64"}}
+	rec, path := datatest.Batch(r, stored, 30), filepath.Join(t.TempDir(), "rows")
+	writeFile(t, path, stored, rec)
+	shards := []data.Shard{{Rows: 30, Groups: []data.Group{{Path: path, Columns: []data.Stored{
+		{Stored: "text", Name: "text"}, {Stored: "argument0", Name: "text", Namespace: data.Arguments}, {Stored: "text", Name: "bare", Namespace: data.Arguments},
+	}}}}}
+	shards = data.ShardsFromProto(data.ShardsToProto(shards))
+	refs := append(data.Arguments.Refs("text", "bare"), data.Columns.Refs("text")...)
+	for got, err := range data.ReadRefs(context.Background(), shards, refs, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire, err := data.EncodeBatch(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err = data.DecodeBatch(wire); err != nil {
+			t.Fatal(err)
+		}
+		if !array.Equal(data.Columns.Find(got, "text"), rec.Column(0)) || !array.Equal(data.Arguments.Find(got, "text"), rec.Column(1)) ||
+			!array.Equal(data.Arguments.Find(got, "bare"), rec.Column(0)) || data.Columns.Find(got, "bare") != nil {
+			t.Errorf("%v", got)
+		}
+		columns, _ := data.Columns.Schema(got.Schema())
+		arguments, _ := data.Arguments.Schema(got.Schema())
+		if fmt.Sprint(columns, arguments) != "[{text string}] [{text int64} {bare string}]" {
+			t.Errorf("%v %v", columns, arguments)
+		}
+	}
+	for rec := range data.Read(context.Background(), shards, nil, 0) {
+		if rec.NumCols() != 1 {
+			t.Errorf("a dataset has %d columns", rec.NumCols())
+		}
 	}
 }

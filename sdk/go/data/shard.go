@@ -18,11 +18,16 @@ type Group struct {
 	Columns []Stored
 }
 
-// Stored says under which name a column stands in the file.
+// Stored says which column of the file holds a column or a row argument.
 type Stored struct {
-	Stored string // in the file
-	Name   string // in the dataset
+	Stored string // its name in the file
+	Name   string // its name in the dataset, or the argument's key
+	// Namespace is Columns or Arguments.
+	Namespace Namespace
 }
+
+// Ref is what the stored column is.
+func (s Stored) Ref() Ref { return Ref{s.Namespace, s.Name} }
 
 // ShardsFromProto reads the protocol's shards.
 func ShardsFromProto(shards []*pluginv1.Shard) []Shard {
@@ -32,7 +37,7 @@ func ShardsFromProto(shards []*pluginv1.Shard) []Shard {
 		for j, g := range s.GetGroups() {
 			group := Group{Path: g.GetPath(), Columns: make([]Stored, len(g.GetColumns()))}
 			for k, c := range g.GetColumns() {
-				group.Columns[k] = Stored{Stored: c.GetStored(), Name: c.GetName()}
+				group.Columns[k] = Stored{Stored: c.GetStored(), Name: c.GetName(), Namespace: namespaceFromProto(c)}
 			}
 			out[i].Groups[j] = group
 		}
@@ -48,7 +53,7 @@ func ShardsToProto(shards []Shard) []*pluginv1.Shard {
 		for _, g := range s.Groups {
 			group := &pluginv1.ColumnGroup{Path: g.Path}
 			for _, c := range g.Columns {
-				group.Columns = append(group.Columns, &pluginv1.StoredColumn{Stored: c.Stored, Name: c.Name})
+				group.Columns = append(group.Columns, &pluginv1.StoredColumn{Stored: c.Stored, Name: c.Name, Argument: c.Namespace == Arguments})
 			}
 			shard.Groups = append(shard.Groups, group)
 		}

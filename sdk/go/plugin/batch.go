@@ -38,32 +38,23 @@ func (b *Batch) Host() *Host { return &Host{b.host} }
 // one that examples are drawn from; nil: it was not given.
 func (b *Batch) Dataset(d Dataset) *DatasetInput { return newDatasetInput(d.Key, b.inputs) }
 
-// Model returns a model input; nil: it was not given. The columns that it
-// predicts from are in the batch under KEY.FEATURE.
+// Model returns a model input; nil: it was not given. The values that it
+// predicts from are the row arguments KEY.FEATURE.
 func (b *Batch) Model(m Model) *RunModel { return b.host.model(m.Key, b.inputs) }
 
 // Name is the block's name, the second part of the address: by custom a
 // labeler's column.
 func (b *Batch) Name() string { return b.name }
 
-// Array returns the values of a row expression by its argument's key; nil:
-// there is no such argument. It is valid until Map returns; who keeps it
-// longer calls Retain.
-func (b *Batch) Array(key string) arrow.Array {
-	if at := b.in.Schema().FieldIndices(key); len(at) > 0 {
-		return b.in.Column(at[0])
-	}
-	return nil
-}
+// Array returns the values of a row expression by its argument's key; nil: no
+// such argument was given. It is valid until Map returns; call Retain to keep
+// it longer.
+func (b *Batch) Array(key string) arrow.Array { return data.Arguments.Find(b.in, key) }
 
 // InputColumn returns a column of the input that Prepare declared with
-// ReadColumns or ReadAll; nil: there is no such column.
-func (b *Batch) InputColumn(name string) arrow.Array {
-	if at := b.in.Schema().FieldIndices(name); len(at) > 0 {
-		return b.in.Column(at[len(at)-1])
-	}
-	return nil
-}
+// ReadColumns or ReadAll; nil: the input has no such column. A row argument of
+// the same name does not hide it.
+func (b *Batch) InputColumn(name string) arrow.Array { return data.Columns.Find(b.in, name) }
 
 // Strings returns a row expression's values as strings. The argument's type
 // has to be string.

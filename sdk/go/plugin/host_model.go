@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -83,15 +86,17 @@ func (h *Host) Embed(ctx context.Context, m Model, texts []string) ([][]float32,
 	return out, nil
 }
 
-// Evaluate computes a late row expression for rows that have the columns of
-// the dataset it belongs to, as they came, and for each late name a column
-// LateColumn(NAME). The result has as many values; the caller releases it.
-func (h *Host) Evaluate(ctx context.Context, l Late, rec arrow.RecordBatch) (arrow.Array, []RowError, error) {
+// Evaluate computes a late row expression for rows of the dataset that it
+// belongs to, as they came. Late holds the values of the late names, as many as
+// there are rows. So does the result, which the caller releases.
+func (h *Host) Evaluate(ctx context.Context, l Late, rec arrow.RecordBatch, late map[string]arrow.Array) (arrow.Array, []RowError, error) {
 	client, err := h.conn.client()
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := data.EncodeBatch(rec)
+	with := withLate(rec, late)
+	defer with.Release()
+	rows, err := data.EncodeBatch(with)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -110,6 +115,23 @@ func (h *Host) Evaluate(ctx context.Context, l Late, rec arrow.RecordBatch) (arr
 	values := out.Column(0)
 	values.Retain()
 	return values, rowErrors(resp.Errors), nil
+}
+
+// withLate adds late names to the dataset's columns of a batch. What else the
+// batch holds does not matter to a late expression, and is not sent.
+func withLate(rec arrow.RecordBatch, late map[string]arrow.Array) arrow.RecordBatch {
+	var fields []arrow.Field
+	var columns []arrow.Array
+	for i, f := range rec.Schema().Fields() {
+		if data.Columns.Holds(f) {
+			fields, columns = append(fields, f), append(columns, rec.Column(i))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(late)) {
+		fields = append(fields, data.LateNames.Field(name, late[name].DataType()))
+		columns = append(columns, late[name])
+	}
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rec.NumRows())
 }
 
 var errNoHost = errors.New("quern offered no host: the stage has neither models nor late expressions")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -16,30 +17,39 @@ import (
 // batchRows is how many rows readers get at a time.
 const batchRows = 16384
 
-// DatasetInput is a dataset as files in the local cache. It has the columns
-// that were declared as read and, under their keys, the row expressions that
-// belong to it; for a model that predicts over it, too, the model's features
-// as columns KEY.FEATURE.
+// DatasetInput is a dataset as files in the local cache: the columns that were
+// declared as read, and the row arguments that belong to it. Columns and row
+// arguments are separate namespaces, so that a column and an argument may have
+// the same name.
 type DatasetInput struct {
 	Key    string
 	Digest string
+	// Schema is the columns that were declared as read.
 	Schema data.Schema
-	Rows   int64
-	shards []data.Shard
+	// Arguments are the row arguments by their keys and, for a model that
+	// predicts over the dataset, the model's features as KEY.FEATURE.
+	Arguments data.Schema
+	Rows      int64
+	shards    []data.Shard
 }
 
 // Shards returns the Parquet files, for who reads them with an engine of
 // their own. The files are read only.
 func (d *DatasetInput) Shards() []data.Shard { return d.shards }
 
-// Batches reads columns, in the order given; none given: all of them, in the
-// order of the schema. A batch is released when the loop goes on: who keeps it
-// calls Retain.
-func (d *DatasetInput) Batches(ctx context.Context, columns ...string) iter.Seq2[arrow.RecordBatch, error] {
-	if len(columns) == 0 {
-		columns = d.Schema.Names()
+// Batches reads columns and row arguments, in the order given, as in
+//
+//	in.Batches(ctx, data.Columns.Refs("id"), data.Arguments.Refs("text"))
+//
+// Without a selection it reads everything: the columns of Schema, then
+// Arguments. Values are found by their position, or by their name with
+// data.Columns.Find and data.Arguments.Find. A batch is released when the loop
+// goes on: call Retain to keep it.
+func (d *DatasetInput) Batches(ctx context.Context, selection ...[]data.Ref) iter.Seq2[arrow.RecordBatch, error] {
+	if len(selection) == 0 {
+		selection = [][]data.Ref{data.Columns.Refs(d.Schema.Names()...), data.Arguments.Refs(d.Arguments.Names()...)}
 	}
-	return data.Read(ctx, d.shards, columns, batchRows)
+	return data.ReadRefs(ctx, d.shards, slices.Concat(selection...), batchRows)
 }
 
 // ModelFiles is a model as files in the local cache. The files are read only.
@@ -110,7 +120,7 @@ func newDatasetInput(key string, inputs map[string]*pluginv1.Artifact) *DatasetI
 		return nil
 	}
 	return &DatasetInput{
-		Key: key, Digest: a.Digest, Schema: data.FromProto(a.Columns), Rows: a.Rows,
+		Key: key, Digest: a.Digest, Schema: data.FromProto(a.Columns), Arguments: data.FromProto(a.Arguments), Rows: a.Rows,
 		shards: data.ShardsFromProto(a.Shards),
 	}
 }

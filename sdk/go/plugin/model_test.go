@@ -271,7 +271,7 @@ func answersOf(ctx context.Context, h *plugin.Host, s plugin.Subject, rec arrow.
 	if c, ok := s.Column(); ok {
 		key = c.Key
 	}
-	texts := rec.Column(rec.Schema().FieldIndices(key)[0]).(*array.String)
+	texts := data.Arguments.Find(rec, key).(*array.String)
 	answers := make([]*llm.Response, texts.Len())
 	for i := range answers {
 		if !s.Model.Given() {
@@ -292,10 +292,7 @@ func answersOf(ctx context.Context, h *plugin.Host, s plugin.Subject, rec arrow.
 func scoreOf(ctx context.Context, h *plugin.Host, metric plugin.Late, answers []*llm.Response, rec arrow.RecordBatch) (int64, error) {
 	output := plugin.OutputArray(answers)
 	defer output.Release()
-	schema := arrow.NewSchema(append(rec.Schema().Fields(), arrow.Field{Name: plugin.LateColumn("output"), Type: output.DataType(), Nullable: true}), nil)
-	with := array.NewRecordBatch(schema, append(rec.Columns()[:rec.NumCols():rec.NumCols()], output), rec.NumRows())
-	defer with.Release()
-	values, failed, err := h.Evaluate(ctx, metric, with)
+	values, failed, err := h.Evaluate(ctx, metric, rec, map[string]arrow.Array{"output": output})
 	if err != nil {
 		return 0, err
 	}

@@ -28,17 +28,14 @@ var OutputType = cty.Object(map[string]cty.Type{
 	"logprobs":      cty.List(cty.Number),
 })
 
-// LateColumn is the name of the column that holds what a late name stands for.
-func LateColumn(name string) string { return "(" + name + ")" }
-
 // outputColumn is how a column of such answers is stored: any is JSON.
 const outputColumn = "struct<text:string,json:string,tool_calls:list<struct<id:string,name:string,arguments:string>>," +
 	"finish_reason:string,refused:bool,refusal:string," +
 	"tokens:struct<input:int64,cached_input:int64,output:int64,total:int64>," +
 	"cost:float64,latency:float64,cached:bool,model:string,logprobs:list<float64>>"
 
-// OutputArray makes a column of answers, to be named LateColumn of a late name
-// of type output. An answer that is nil is null. The caller releases it.
+// OutputArray holds answers as the values of a late name of type output. An
+// answer that is nil is null. The caller releases it.
 func OutputArray(answers []*llm.Response) arrow.Array {
 	t, err := data.ArrowType(outputColumn)
 	if err != nil {

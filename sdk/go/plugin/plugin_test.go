@@ -115,6 +115,21 @@ func TestArraysPassThroughAMapperUntouched(t *testing.T) {
 	}
 }
 
+func TestAnArgumentHidesNoColumnOfItsName(t *testing.T) {
+	got, err := plugintest.Map(t, sample(), plugintest.Case{
+		Type: "sample_twins",
+		Args: map[string]any{"text": plugintest.Computed{Type: "string", Of: func(row map[string]any) any { return strings.ToLower(row["title"].(string)) }}},
+		Rows: []map[string]any{{"title": "TITLE", "text": "the text"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := got.Rows[0]
+	if row["text"] != "the text" || row["of_column"] != "the text" || row["of_argument"] != "title" {
+		t.Errorf("%v", row)
+	}
+}
+
 func TestATrainedModelPredictsForAnEvaluator(t *testing.T) {
 	rows := []map[string]any{{"x": 1.0, "y": 2.0}, {"x": 2.0, "y": 4.0}, {"x": 3.0, "y": 6.0}}
 	trained, err := plugintest.Run(t, sample(), plugintest.Case{

@@ -132,8 +132,8 @@ func (p *preparation) InputKeys() []string {
 }
 
 // RowArgument returns the type of a row expression's values (a column type:
-// string, int64, …) and, when the expression is no more than row.x, x.
-// Without such an argument both are empty.
+// string, int64, …) and, if the expression is a bare row.x, x. Without such an
+// argument both are empty.
 func (p *preparation) RowArgument(key string) (typ, column string) {
 	a := p.instance.RowArguments[key]
 	return a.GetType(), a.GetColumn()

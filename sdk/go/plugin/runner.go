@@ -72,8 +72,8 @@ func (r *execution) Artifact(a Artifact) *ArtifactInput { return newArtifactInpu
 // Host returns the way to the models that the stage was given.
 func (r *execution) Host() *Host { return &Host{r.host} }
 
-// RowArgument returns the type of a row expression's values and, when the
-// expression is no more than row.x, x.
+// RowArgument returns the type of a row expression's values and, if the
+// expression is a bare row.x, x.
 func (r *execution) RowArgument(key string) (typ, column string) {
 	a := r.instance.RowArguments[key]
 	return a.GetType(), a.GetColumn()

@@ -41,6 +41,7 @@ func sample() plugin.Plugin {
 			plugin.Source(plugin.Info{Kind: plugin.KindSource, Name: "sample_numbers", Behaviour: 1}, numbers{}),
 			plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "sample_length", Behaviour: 1, Doc: "Counts bytes. Nothing else."}, length{}),
 			plugin.Mapper(plugin.Info{Kind: plugin.KindTransform, Name: "sample_copy", Behaviour: 1}, copier{}),
+			plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "sample_twins", Behaviour: 1}, twins{}),
 			plugin.Runner(plugin.Info{Kind: plugin.KindTrain, Name: "sample_mean", Behaviour: 1}, mean{}),
 			plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "sample_error", Behaviour: 1}, meanError{}),
 			plugin.Deployment(plugin.Info{Kind: plugin.KindDeploy, Name: "sample_file", Behaviour: 1}, file{}),
@@ -188,6 +189,32 @@ func (copier) Map(_ context.Context, a *copyArgs, b *plugin.Batch) error {
 	return nil
 }
 
+// ---- a mapper that reads a column and an argument of one name ----------------
+
+type twinsArgs struct {
+	Input plugin.Dataset `quern:"input,required"`
+	Text  plugin.Column  `quern:"text,required" type:"string"`
+}
+
+type twins struct{}
+
+func (twins) Prepare(_ context.Context, p *plugin.Prepare[twinsArgs]) error {
+	p.KeepInput("input")
+	p.ReadAll("input")
+	p.AddColumn("of_column", "string")
+	p.AddColumn("of_argument", "string")
+	return nil
+}
+
+func (twins) Map(_ context.Context, a *twinsArgs, b *plugin.Batch) error {
+	column, argument := b.InputColumn("text"), b.Array(a.Text.Key)
+	column.Retain()
+	argument.Retain()
+	b.SetArray("of_column", column)
+	b.SetArray("of_argument", argument)
+	return nil
+}
+
 // ---- a trainer whose model predicts ----------------------------------------
 
 type meanArgs struct {
@@ -212,7 +239,7 @@ func (mean) Prepare(_ context.Context, p *plugin.Prepare[meanArgs]) error {
 func (mean) Run(ctx context.Context, r *plugin.Run[meanArgs]) error {
 	in := r.Dataset(r.Args.Dataset)
 	sum := 0.0
-	for rec, err := range in.Batches(ctx, r.Args.Y.Key) {
+	for rec, err := range in.Batches(ctx, data.Arguments.Refs(r.Args.Y.Key)) {
 		if err != nil {
 			return err
 		}
@@ -303,7 +330,7 @@ func (a *errorArgs) measure(ctx context.Context, r *plugin.Run[errorArgs], s plu
 	if m, ok := s.Model(); ok {
 		column = m.Key + "." + r.Model(m).Signature.Inputs[0].Name
 	}
-	for rec, err := range r.Dataset(a.Dataset).Batches(ctx, a.Target.Key, column) {
+	for rec, err := range r.Dataset(a.Dataset).Batches(ctx, data.Arguments.Refs(a.Target.Key, column)) {
 		if err != nil {
 			return 0, err
 		}

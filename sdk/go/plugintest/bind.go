@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -33,9 +34,11 @@ type bound struct {
 	late    map[string]Late
 }
 
-// boundRow is a row expression: a column, or what a prompt asks.
+// boundRow is a row expression: a column, what is computed of a row, or what a
+// prompt asks.
 type boundRow struct {
 	of, column string
+	computed   *Computed
 	prompt     Prompt
 	// drawing is the JSON of how a prompt's examples are drawn; nil: none are.
 	drawing []byte
@@ -82,6 +85,10 @@ func (s *session) bind(c Case) *bound {
 		}
 		if r.prompt != nil {
 			in.RowArguments[key] = &pluginv1.RowArgument{Type: "string", RowsOf: r.of}
+			continue
+		}
+		if r.computed != nil {
+			in.RowArguments[key] = &pluginv1.RowArgument{Type: r.computed.Type, RowsOf: r.of}
 			continue
 		}
 		column, _, ok := d.schema.Lookup(r.column)
@@ -248,6 +255,8 @@ func (b *binder) input(a *pluginv1.Argument, v any, key string) cty.Value {
 		}
 	case Row:
 		b.rows[key] = boundRow{of: b.of(a), column: string(v)}
+	case Computed:
+		b.rows[key] = boundRow{of: b.of(a), computed: &v}
 	case ModelDouble:
 		b.doubles[key] = v
 	case Prompt:
@@ -261,7 +270,7 @@ func (b *binder) input(a *pluginv1.Argument, v any, key string) cty.Value {
 			"model": b.input(a, v.Model, join(key, "model")), "prompt": b.input(a, v.prompt(), join(key, "prompt")),
 		})
 	default:
-		b.t.Fatalf("argument %q takes an input or a row expression: Dataset, Model, ModelDouble, Row, Prompt, Drawn, Late or Asked, not %T", key, v)
+		b.t.Fatalf("argument %q takes an input or a row expression: Dataset, Model, ModelDouble, Row, Computed, Prompt, Drawn, Late or Asked, not %T", key, v)
 	}
 	return cty.StringVal(key)
 }
@@ -327,37 +336,27 @@ func (b *binder) blocks(block *pluginv1.Block, v any, key string) cty.Value {
 	return cty.TupleVal(out)
 }
 
-// rowColumns are the columns of a dataset that the plugin is given: the row
-// expressions under their keys, then those that are read.
-func (b *bound) rowColumns(dataset string, reads *pluginv1.Reads) (data.Schema, []arrow.Array) {
+// rowColumns are what the plugin is given of a dataset: the row arguments, then
+// the columns that are read.
+func (b *bound) rowColumns(dataset string, reads *pluginv1.Reads) arrow.RecordBatch {
 	d := b.datasets[dataset]
-	var schema data.Schema
+	var fields []arrow.Field
 	var columns []arrow.Array
-	add := func(name, column string) {
-		c, at, ok := d.schema.Lookup(column)
-		if _, _, taken := schema.Lookup(name); ok && !taken {
-			schema = append(schema, data.Column{Name: name, Type: c.Type})
-			columns = append(columns, d.rec.Column(at))
-		}
+	add := func(in data.Namespace, name string, values arrow.Array) {
+		fields, columns = append(fields, in.Field(name, values.DataType())), append(columns, values)
 	}
 	for _, key := range sortedKeys(b.rows) {
-		r := b.rows[key]
-		switch {
-		case r.of != dataset:
-		case r.prompt != nil:
-			schema = append(schema, data.Column{Name: key, Type: "string"})
-			columns = append(columns, d.prompts(r.prompt, r.drawing))
-		default:
-			add(key, r.column)
+		if r := b.rows[key]; r.of == dataset {
+			add(data.Arguments, key, d.values(r))
 		}
 	}
-	for _, c := range d.schema {
+	for i, c := range d.schema {
 		// Which columns late expressions read is not known here.
 		if reads.GetAll() || len(b.late) > 0 || slices.Contains(reads.GetColumns(), c.Name) {
-			add(c.Name, c.Name)
+			add(data.Columns, c.Name, d.rec.Column(i))
 		}
 	}
-	return schema, columns
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, d.rec.NumRows())
 }
 
 // modelFiles lists a model's files.

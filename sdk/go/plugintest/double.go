@@ -231,15 +231,11 @@ func (h *host) Evaluate(_ context.Context, req *pluginv1.HostServiceEvaluateRequ
 	return out, err
 }
 
-// lateRow is a row as a Late has it: (output) is output.
+// lateRow is a row as a Late has it: its columns, and the late names.
 func lateRow(rec arrow.RecordBatch, i int) map[string]any {
 	row := map[string]any{}
 	for j, f := range rec.Schema().Fields() {
-		name := f.Name
-		if n := len(name); n > 2 && name[0] == '(' && name[n-1] == ')' {
-			name = name[1 : n-1]
-		}
-		row[name] = goValue(rec.Column(j), i)
+		row[f.Name] = goValue(rec.Column(j), i)
 	}
 	return row
 }

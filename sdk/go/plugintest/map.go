@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -84,8 +83,7 @@ func madeColumns(out *pluginv1.Output) data.Schema {
 }
 
 func (m *mapRun) input(reads *pluginv1.Reads) arrow.RecordBatch {
-	schema, columns := m.b.rowColumns(m.output.RowsOf, reads)
-	return array.NewRecordBatch(schema.Arrow(), columns, m.b.datasets[m.output.RowsOf].rec.NumRows())
+	return m.b.rowColumns(m.output.RowsOf, reads)
 }
 
 // forward cuts n rows into two batches in order.
@@ -168,8 +166,7 @@ func (m *mapRun) assemble(results []result) *Mapped {
 				_, at, _ := input.schema.Lookup(c.From)
 				row[c.Name] = goValue(input.rec.Column(at), i)
 			case pluginv1.ColumnOrigin_COLUMN_ORIGIN_ARGUMENT:
-				_, at, _ := input.schema.Lookup(m.b.rows[c.From].column)
-				row[c.Name] = goValue(input.rec.Column(at), i)
+				row[c.Name] = goValue(input.values(m.b.rows[c.From]), i)
 			default:
 				row[c.Name] = r.values[c.Name]
 			}

@@ -73,8 +73,15 @@ type Model struct {
 	Features map[string]Row
 }
 
-// Row is a row expression that is no more than row.NAME.
+// Row is a row expression that is a bare row.NAME.
 type Row string
+
+// Computed is any other row expression: a column type, and a function that
+// computes the value of a row.
+type Computed struct {
+	Type string
+	Of   func(row map[string]any) any
+}
 
 // Unknown is an argument whose value is not known yet.
 type Unknown struct{}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -171,11 +172,21 @@ func (r *Ran) finish(done *pluginv1.Done, prepared *pluginv1.Prepared) error {
 // datasetArtifact writes a dataset's columns to a Parquet file.
 func (s *session) datasetArtifact(b *bound, key string, reads *pluginv1.Reads) *pluginv1.Artifact {
 	s.t.Helper()
-	schema, columns := b.rowColumns(key, reads)
-	out := &pluginv1.Artifact{
-		Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET, Columns: schema.Proto(), Rows: b.datasets[key].rec.NumRows(),
+	given := b.rowColumns(key, reads)
+	defer given.Release()
+	columns, err := data.Columns.Schema(given.Schema())
+	if err != nil {
+		s.t.Fatal(err)
 	}
-	if len(schema) == 0 {
+	arguments, err := data.Arguments.Schema(given.Schema())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	out := &pluginv1.Artifact{
+		Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET, Rows: given.NumRows(),
+		Columns: columns.Proto(), Arguments: arguments.Proto(),
+	}
+	if given.NumCols() == 0 {
 		return out
 	}
 	path := filepath.Join(s.t.TempDir(), "rows.parquet")
@@ -184,18 +195,25 @@ func (s *session) datasetArtifact(b *bound, key string, reads *pluginv1.Reads) *
 		s.t.Fatal(err)
 	}
 	defer f.Close()
-	w, err := data.NewFileWriter(f, schema)
+	group := data.Group{Path: path}
+	stored := make(data.Schema, 0, given.NumCols()) // names in files are unique
+	for i, c := range arguments {
+		stored = append(stored, data.Column{Name: "argument" + strconv.Itoa(i), Type: c.Type})
+		group.Columns = append(group.Columns, data.Stored{Stored: stored[i].Name, Name: c.Name, Namespace: data.Arguments})
+	}
+	for i, c := range columns {
+		name := "column" + strconv.Itoa(i)
+		stored = append(stored, data.Column{Name: name, Type: c.Type})
+		group.Columns = append(group.Columns, data.Stored{Stored: name, Name: c.Name})
+	}
+	w, err := data.NewFileWriter(f, stored)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	rec := array.NewRecordBatch(schema.Arrow(), columns, out.Rows)
+	rec := array.NewRecordBatch(stored.Arrow(), given.Columns(), out.Rows)
 	defer rec.Release()
 	if err := errors.Join(w.Write(rec), w.Close()); err != nil {
 		s.t.Fatal(err)
-	}
-	group := data.Group{Path: path}
-	for _, c := range schema {
-		group.Columns = append(group.Columns, data.Stored{Stored: c.Name, Name: c.Name})
 	}
 	out.Shards = data.ShardsToProto([]data.Shard{{Rows: out.Rows, Groups: []data.Group{group}}})
 	return out

@@ -186,6 +186,30 @@ func toTable(schema data.Schema, batches []arrow.RecordBatch) *Table {
 	return out
 }
 
+// values are those of a row expression.
+func (t *table) values(r boundRow) arrow.Array {
+	switch {
+	case r.prompt != nil:
+		return t.prompts(r.prompt, r.drawing)
+	case r.computed != nil:
+		return t.computed(r.computed)
+	}
+	_, at, _ := t.schema.Lookup(r.column)
+	return t.rec.Column(at)
+}
+
+// computed is a column of what a function makes of each row.
+func (t *table) computed(c *Computed) arrow.Array {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, data.Schema{{Name: "value", Type: c.Type}}.Arrow())
+	defer b.Release()
+	for _, row := range toTable(t.schema, []arrow.RecordBatch{t.rec}).Rows {
+		if err := appendValue(b.Field(0), c.Of(row)); err != nil {
+			panic(fmt.Sprintf("a computed row expression: %s", err))
+		}
+	}
+	return b.NewRecordBatch().Column(0)
+}
+
 // prompts is a column of what a prompt asks; nil is null. Drawing is JSON that
 // says how examples are drawn.
 func (t *table) prompts(p Prompt, drawing []byte) arrow.Array {

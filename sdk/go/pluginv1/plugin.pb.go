@@ -23,6 +23,14 @@
 // and one that is a row expression are strings: the key itself. What stands
 // behind the key is in Instance.inputs and Instance.row_arguments.
 //
+// Row arguments. quern evaluates a row expression and hands its values to the
+// plugin as a column, named by the argument's key. Row arguments and the
+// dataset's own columns are separate namespaces: an argument "text" and a
+// column "text" can occur side by side. In an Arrow batch the field of a row
+// argument has the metadata "quern.argument", whose value is the key; a field
+// without it is a column of the dataset. The names of the fields are then not
+// unique. In files, StoredColumn.argument marks a row argument.
+//
 // Values (configurations, metrics, states of deployments) are cty values in
 // msgpack together with their type: an array of the type's JSON and the value.
 //
@@ -642,8 +650,8 @@ type Argument struct {
 	// expression is kept with the model and applied to rows to be predicted.
 	Feature bool `protobuf:"varint,13,opt,name=feature,proto3" json:"feature,omitempty"`
 	// The row expression is late: beside `row` it may use these names, each
-	// with a cty JSON type. It is no column of what the plugin gets; the plugin
-	// has HostService.Evaluate compute it.
+	// with a cty JSON type. Its values are not sent to the plugin; the plugin
+	// calls HostService.Evaluate for them.
 	Late          map[string][]byte `protobuf:"bytes,14,rep,name=late,proto3" json:"late,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1078,13 +1086,15 @@ func (x *Signature) GetOutputs() []*Column {
 	return nil
 }
 
-// RowArgument is a row expression as a plugin sees it: a column.
+// RowArgument is a row expression as a plugin sees it: a column of values in a
+// namespace of its own, apart from the columns of the dataset.
 type RowArgument struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Type  string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
 	// Key of the dataset input whose rows it belongs to.
 	RowsOf string `protobuf:"bytes,2,opt,name=rows_of,json=rowsOf,proto3" json:"rows_of,omitempty"`
-	// Set when the expression is no more than `row.x`: x.
+	// Set only if the expression is a bare `row.x`: x. For `lower(row.x)`, which
+	// also reads one column, it is empty.
 	Column        string `protobuf:"bytes,3,opt,name=column,proto3" json:"column,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2564,7 +2574,8 @@ type MapRequest struct {
 	// With start: broker id of HostService.
 	Host uint32 `protobuf:"varint,3,opt,name=host,proto3" json:"host,omitempty"`
 	// With start: by key, the inputs beside the one whose rows are sent. A model
-	// that is to predict finds its features in the rows as KEY.FEATURE.
+	// that is to predict finds its features in the rows as the row arguments
+	// KEY.FEATURE.
 	Inputs map[string]*Artifact `protobuf:"bytes,4,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// With start: how many requests HostService.Chat should be asked at a time.
 	// It answers all that come, but further ones would only wait there.
@@ -2658,8 +2669,8 @@ type MapRequest_Start struct {
 }
 
 type MapRequest_Rows struct {
-	// One Arrow IPC stream. Columns: the row arguments by their keys, and of
-	// the input the columns named in Prepared.reads.
+	// One Arrow IPC stream: the row arguments, each with the field metadata
+	// "quern.argument", and the columns of the input that Prepared.reads names.
 	Rows []byte `protobuf:"bytes,2,opt,name=rows,proto3,oneof"`
 }
 
@@ -2833,9 +2844,11 @@ type Artifact struct {
 	Rows    int64     `protobuf:"varint,4,opt,name=rows,proto3" json:"rows,omitempty"`
 	Shards  []*Shard  `protobuf:"bytes,5,rep,name=shards,proto3" json:"shards,omitempty"`
 	// MODEL, REPORT.
-	Format        string     `protobuf:"bytes,6,opt,name=format,proto3" json:"format,omitempty"`
-	Files         []*File    `protobuf:"bytes,7,rep,name=files,proto3" json:"files,omitempty"`
-	Signature     *Signature `protobuf:"bytes,8,opt,name=signature,proto3" json:"signature,omitempty"`
+	Format    string     `protobuf:"bytes,6,opt,name=format,proto3" json:"format,omitempty"`
+	Files     []*File    `protobuf:"bytes,7,rep,name=files,proto3" json:"files,omitempty"`
+	Signature *Signature `protobuf:"bytes,8,opt,name=signature,proto3" json:"signature,omitempty"`
+	// DATASET: the row arguments that belong to it, named by their keys.
+	Arguments     []*Column `protobuf:"bytes,9,rep,name=arguments,proto3" json:"arguments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2922,6 +2935,13 @@ func (x *Artifact) GetFiles() []*File {
 func (x *Artifact) GetSignature() *Signature {
 	if x != nil {
 		return x.Signature
+	}
+	return nil
+}
+
+func (x *Artifact) GetArguments() []*Column {
+	if x != nil {
+		return x.Arguments
 	}
 	return nil
 }
@@ -3036,8 +3056,12 @@ type StoredColumn struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The column's name in the file.
 	Stored string `protobuf:"bytes,1,opt,name=stored,proto3" json:"stored,omitempty"`
-	// Its name in the dataset.
-	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Its name in the dataset; of a row argument, its key. One column of a file
+	// can be handed out several times: as the dataset's and as the arguments that
+	// are bare references to it.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// It is a row argument rather than a column of the dataset.
+	Argument      bool `protobuf:"varint,3,opt,name=argument,proto3" json:"argument,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3084,6 +3108,13 @@ func (x *StoredColumn) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *StoredColumn) GetArgument() bool {
+	if x != nil {
+		return x.Argument
+	}
+	return false
 }
 
 type File struct {
@@ -3159,8 +3190,8 @@ type RunRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Instance *Instance              `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
 	// By input key. A dataset has the columns that are read, and its row
-	// arguments as columns named by their keys. A model input that is to
-	// predict over a dataset finds its features there as KEY.FEATURE.
+	// arguments. A model input that is to predict over a dataset finds its
+	// features there as the row arguments KEY.FEATURE.
 	Inputs map[string]*Artifact `protobuf:"bytes,2,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// A folder of this action's own. It is kept when a run is interrupted and
 	// offered again, so that checkpoints can be left there.
@@ -4524,7 +4555,8 @@ type HostServiceEvaluateRequest struct {
 	// Key of the late argument.
 	Argument string `protobuf:"bytes,1,opt,name=argument,proto3" json:"argument,omitempty"`
 	// One Arrow IPC stream: the columns of the dataset that the expression
-	// reads, and a column for each late name, which is named "(NAME)".
+	// reads, and a column for each late name, whose field has the metadata
+	// "quern.late" with the name as its value. Row arguments are ignored.
 	Rows          []byte `protobuf:"bytes,2,opt,name=rows,proto3" json:"rows,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5416,7 +5448,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\bRowError\x12\x10\n" +
 	"\x03row\x18\x01 \x01(\x03R\x03row\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1c\n" +
-	"\ttemporary\x18\x03 \x01(\bR\ttemporary\"\xcb\x02\n" +
+	"\ttemporary\x18\x03 \x01(\bR\ttemporary\"\x82\x03\n" +
 	"\bArtifact\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.quern.plugin.v1.ArtifactKindR\x04kind\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x121\n" +
@@ -5425,16 +5457,18 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06shards\x18\x05 \x03(\v2\x16.quern.plugin.v1.ShardR\x06shards\x12\x16\n" +
 	"\x06format\x18\x06 \x01(\tR\x06format\x12+\n" +
 	"\x05files\x18\a \x03(\v2\x15.quern.plugin.v1.FileR\x05files\x128\n" +
-	"\tsignature\x18\b \x01(\v2\x1a.quern.plugin.v1.SignatureR\tsignature\"Q\n" +
+	"\tsignature\x18\b \x01(\v2\x1a.quern.plugin.v1.SignatureR\tsignature\x125\n" +
+	"\targuments\x18\t \x03(\v2\x17.quern.plugin.v1.ColumnR\targuments\"Q\n" +
 	"\x05Shard\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x03R\x04rows\x124\n" +
 	"\x06groups\x18\x02 \x03(\v2\x1c.quern.plugin.v1.ColumnGroupR\x06groups\"Z\n" +
 	"\vColumnGroup\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x127\n" +
-	"\acolumns\x18\x02 \x03(\v2\x1d.quern.plugin.v1.StoredColumnR\acolumns\":\n" +
+	"\acolumns\x18\x02 \x03(\v2\x1d.quern.plugin.v1.StoredColumnR\acolumns\"V\n" +
 	"\fStoredColumn\x12\x16\n" +
 	"\x06stored\x18\x01 \x01(\tR\x06stored\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"Z\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
+	"\bargument\x18\x03 \x01(\bR\bargument\"Z\n" +
 	"\x04File\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x16\n" +
@@ -5781,99 +5815,100 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	39,  // 44: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
 	42,  // 45: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
 	14,  // 46: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
-	40,  // 47: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
-	41,  // 48: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
-	16,  // 49: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
-	82,  // 50: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
-	34,  // 51: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
-	45,  // 52: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
-	46,  // 53: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
-	17,  // 54: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	37,  // 55: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
-	83,  // 56: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
-	38,  // 57: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
-	37,  // 58: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	37,  // 59: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	16,  // 60: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
-	53,  // 61: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
-	16,  // 62: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
-	53,  // 63: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
-	16,  // 64: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
-	58,  // 65: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	53,  // 66: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	53,  // 67: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
-	58,  // 68: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	53,  // 69: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	37,  // 70: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
-	16,  // 71: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	67,  // 72: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17,  // 73: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	67,  // 74: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 75: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	67,  // 76: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	84,  // 77: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	17,  // 78: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	4,   // 79: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
-	72,  // 80: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
-	16,  // 81: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	67,  // 82: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	85,  // 83: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
-	17,  // 84: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	67,  // 85: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 86: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	67,  // 87: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17,  // 88: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	13,  // 89: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
-	15,  // 90: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
-	26,  // 91: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
-	38,  // 92: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	38,  // 93: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	38,  // 94: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	6,   // 95: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
-	18,  // 96: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
-	20,  // 97: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
-	29,  // 98: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
-	31,  // 99: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
-	35,  // 100: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
-	43,  // 101: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
-	47,  // 102: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
-	51,  // 103: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
-	56,  // 104: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
-	54,  // 105: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
-	68,  // 106: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
-	70,  // 107: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
-	73,  // 108: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
-	75,  // 109: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
-	49,  // 110: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
-	59,  // 111: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
-	61,  // 112: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
-	63,  // 113: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
-	65,  // 114: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
-	7,   // 115: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
-	19,  // 116: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
-	21,  // 117: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
-	30,  // 118: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
-	32,  // 119: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
-	36,  // 120: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
-	44,  // 121: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
-	48,  // 122: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
-	52,  // 123: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
-	57,  // 124: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
-	55,  // 125: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
-	69,  // 126: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
-	71,  // 127: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
-	74,  // 128: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
-	76,  // 129: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
-	50,  // 130: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
-	60,  // 131: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
-	62,  // 132: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
-	64,  // 133: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
-	66,  // 134: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
-	115, // [115:135] is the sub-list for method output_type
-	95,  // [95:115] is the sub-list for method input_type
-	95,  // [95:95] is the sub-list for extension type_name
-	95,  // [95:95] is the sub-list for extension extendee
-	0,   // [0:95] is the sub-list for field type_name
+	12,  // 47: quern.plugin.v1.Artifact.arguments:type_name -> quern.plugin.v1.Column
+	40,  // 48: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
+	41,  // 49: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
+	16,  // 50: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
+	82,  // 51: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
+	34,  // 52: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
+	45,  // 53: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
+	46,  // 54: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
+	17,  // 55: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	37,  // 56: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
+	83,  // 57: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
+	38,  // 58: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
+	37,  // 59: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	37,  // 60: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	16,  // 61: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
+	53,  // 62: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
+	16,  // 63: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
+	53,  // 64: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
+	16,  // 65: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
+	58,  // 66: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	53,  // 67: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	53,  // 68: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
+	58,  // 69: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	53,  // 70: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	37,  // 71: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
+	16,  // 72: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	67,  // 73: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	17,  // 74: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	67,  // 75: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 76: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	67,  // 77: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	84,  // 78: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	17,  // 79: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	4,   // 80: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
+	72,  // 81: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
+	16,  // 82: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	67,  // 83: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	85,  // 84: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	17,  // 85: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	67,  // 86: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 87: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	67,  // 88: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	17,  // 89: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	13,  // 90: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
+	15,  // 91: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
+	26,  // 92: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
+	38,  // 93: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	38,  // 94: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	38,  // 95: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	6,   // 96: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
+	18,  // 97: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
+	20,  // 98: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
+	29,  // 99: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
+	31,  // 100: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
+	35,  // 101: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
+	43,  // 102: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
+	47,  // 103: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
+	51,  // 104: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
+	56,  // 105: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
+	54,  // 106: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
+	68,  // 107: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
+	70,  // 108: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
+	73,  // 109: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
+	75,  // 110: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
+	49,  // 111: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
+	59,  // 112: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
+	61,  // 113: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
+	63,  // 114: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
+	65,  // 115: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
+	7,   // 116: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
+	19,  // 117: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
+	21,  // 118: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
+	30,  // 119: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
+	32,  // 120: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
+	36,  // 121: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
+	44,  // 122: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
+	48,  // 123: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
+	52,  // 124: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
+	57,  // 125: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
+	55,  // 126: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
+	69,  // 127: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
+	71,  // 128: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
+	74,  // 129: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
+	76,  // 130: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
+	50,  // 131: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
+	60,  // 132: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
+	62,  // 133: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
+	64,  // 134: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
+	66,  // 135: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
+	116, // [116:136] is the sub-list for method output_type
+	96,  // [96:116] is the sub-list for method input_type
+	96,  // [96:96] is the sub-list for extension type_name
+	96,  // [96:96] is the sub-list for extension extendee
+	0,   // [0:96] is the sub-list for field type_name
 }
 
 func init() { file_quern_plugin_v1_plugin_proto_init() }

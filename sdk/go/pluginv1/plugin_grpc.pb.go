@@ -23,6 +23,14 @@
 // and one that is a row expression are strings: the key itself. What stands
 // behind the key is in Instance.inputs and Instance.row_arguments.
 //
+// Row arguments. quern evaluates a row expression and hands its values to the
+// plugin as a column, named by the argument's key. Row arguments and the
+// dataset's own columns are separate namespaces: an argument "text" and a
+// column "text" can occur side by side. In an Arrow batch the field of a row
+// argument has the metadata "quern.argument", whose value is the key; a field
+// without it is a column of the dataset. The names of the fields are then not
+// unique. In files, StoredColumn.argument marks a row argument.
+//
 // Values (configurations, metrics, states of deployments) are cty values in
 // msgpack together with their type: an array of the type's JSON and the value.
 //
