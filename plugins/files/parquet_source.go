@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -18,6 +16,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -43,36 +42,130 @@ func (a *parquetArgs) selection() selection { return selection{types: a.Schema, 
 func (a *parquetArgs) check() error { return nil }
 
 // columns are those of all files, joined by name.
-func (a *parquetArgs) columns(_ context.Context, files []file) (*union, error) {
-	found := newUnion()
-	for _, f := range files {
-		o, err := openParquet(f)
-		if err != nil {
-			return nil, err
-		}
-		o.close()
-		for _, field := range o.reader.Manifest.Fields {
-			t, err := nearestType(field.Field.Type)
-			if err != nil {
-				return nil, plugin.ArgumentErrorf("columns", "Column %q of %s can't be taken: %w\nName in columns those that are to be taken.", field.Field.Name, f.name, err)
+func (a *parquetArgs) columns(ctx context.Context, files []file) (*union, error) {
+	list := make([][]parquetColumn, len(files))
+	group, ctx := parallel.WithContext(ctx)
+	group.SetLimit(openFooters)
+	for i, f := range files {
+		group.Go(func() (err error) {
+			if err := ctx.Err(); err != nil {
+				return err
 			}
-			if err := found.add(f.name, field.Field.Name, t); err != nil {
+			list[i], err = a.columnsOf(ctx, f)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	found := newUnion()
+	for i, f := range files {
+		for _, c := range list[i] {
+			if err := found.add(f.name, c.name, c.typ); err != nil {
 				return nil, err
 			}
 		}
 	}
+	if len(found.columns) == 0 {
+		return nil, plugin.ArgumentErrorf("path", "%s has no columns", files[0].name)
+	}
 	return found, nil
 }
 
+// openFooters is how many files are looked into at the same time.
+const openFooters = 8
+
+// columnsOf are the columns of a file. The type of one that the user does not
+// take, or gives a type for, is null: any other file's fits it.
+func (a *parquetArgs) columnsOf(ctx context.Context, f file) ([]parquetColumn, error) {
+	o, err := openParquet(f)
+	if err != nil {
+		return nil, err
+	}
+	defer o.close()
+	columns, problems := o.columnsOf()
+	selected := a.selection()
+	for i := range columns {
+		c := &columns[i]
+		given, typed := a.Schema[c.name], selected.typed(c.name)
+		switch {
+		case typed && given == "":
+			c.typ = arrow.Null
+			continue
+		case checkText([]byte(c.name)) != nil:
+			return nil, plugin.ArgumentErrorf("path", "The name of a column of %s is not UTF-8: %q\nName the columns to take in columns.", f.name, c.name)
+		case problems[c.name] != nil:
+			return nil, plugin.ArgumentErrorf("path", "Column %q of %s can't be read: %w\nName the columns to take in columns.", c.name, f.name, problems[c.name])
+		case typed:
+			if err := readableAs(c, given); err != nil {
+				return nil, plugin.ArgumentErrorf("schema", "Column %q of %s: %w", c.name, f.name, err)
+			}
+			c.typ = arrow.Null
+			continue
+		}
+		if err := o.guard(func() error { return o.narrow(ctx, c, i) }); err != nil {
+			return nil, fmt.Errorf("read %s: %w", f.name, err)
+		}
+	}
+	return columns, nil
+}
+
+// readableAs says why a column can't be read as a type that the user gave.
+func readableAs(c *parquetColumn, given string) error {
+	to, err := data.ArrowType(given)
+	if err != nil {
+		return err
+	}
+	return possible(c, to)
+}
+
+// possible is readableAs for a column and what is in it.
+func possible(c *parquetColumn, to arrow.DataType) error {
+	switch to := to.(type) {
+	case *arrow.ListType:
+		if c.typ.ID() == arrow.LIST {
+			return possible(&c.children[0], to.Elem())
+		}
+	case *arrow.StructType:
+		if c.typ.ID() == arrow.STRUCT {
+			for i := range c.children {
+				if k, ok := to.FieldIdx(c.children[i].name); ok {
+					if err := possible(&c.children[i], to.Field(k).Type); err != nil {
+						return fmt.Errorf("field %q: %w", c.children[i].name, err)
+					}
+				}
+			}
+			return nil
+		}
+	}
+	switch {
+	case c.typ.ID() == arrow.NULL || to.ID() == arrow.STRING:
+		return nil
+	case arrow.IsNested(c.typ.ID()) || arrow.IsNested(to.ID()):
+		return mismatch(c.typ, to)
+	}
+	_, err := (&conversion{asked: true}).caster(c.typ, to)
+	return err
+}
+
+// parquetFiles reads Parquet files.
 type parquetFiles struct {
+	types  map[string]string // that the user gave
 	schema data.Schema
 	out    rowWriter
 }
 
-func (a *parquetArgs) reader(schema data.Schema, w rowWriter) reader { return parquetFiles{schema, w} }
+func (a *parquetArgs) reader(schema data.Schema, w rowWriter) reader {
+	return &parquetFiles{a.Schema, schema, w}
+}
 
-func (r parquetFiles) file(ctx context.Context, f file, read *progress) error {
-	if err := readParquetFile(ctx, f, r.schema, r.out); err != nil {
+func (r *parquetFiles) file(ctx context.Context, f file, read *progress) error {
+	o, err := openParquet(f)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	if err := o.guard(func() error { return r.rows(ctx, o) }); err != nil {
 		return fmt.Errorf("read %s: %w", f.name, err)
 	}
 	read.read.Add(f.size)
@@ -80,76 +173,95 @@ func (r parquetFiles) file(ctx context.Context, f file, read *progress) error {
 	return nil
 }
 
-func (r parquetFiles) flush() error { return nil }
-func (r parquetFiles) release()     {}
+func (r *parquetFiles) flush() error { return nil }
+func (r *parquetFiles) release()     {}
 
-func readParquetFile(ctx context.Context, f file, schema data.Schema, w rowWriter) (err error) {
-	// The library panics on some damaged files.
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the file is damaged: %v", r)
-		}
-	}()
-	o, err := openParquet(f)
-	if err != nil {
-		return err
-	}
-	defer o.close()
-	leaves, places, err := o.locate(schema)
-	if err != nil || o.file.NumRows() == 0 {
-		return err
-	}
-	records, err := o.reader.GetRecordReader(ctx, leaves, nil)
-	if err != nil {
-		return err
-	}
-	defer records.Release()
-	for {
-		rec, err := records.Read()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := forward(rec, places, schema, w); err != nil {
-			return err
+// rows reads the rows of a file.
+func (r *parquetFiles) rows(ctx context.Context, o *parquetFile) error {
+	all, _ := o.columnsOf()
+	taken := make([]*parquetColumn, len(r.schema)) // nil: the file lacks it
+	places := make([]int, len(r.schema))           // in the batches that come
+	var leaves []int
+	next := 0
+	for i := range all {
+		if _, k, ok := r.schema.Lookup(all[i].name); ok {
+			taken[k], places[k] = &all[i], next
+			leaves = appendLeaves(leaves, &o.reader.Manifest.Fields[i])
+			next++
 		}
 	}
-}
-
-// forward converts a batch of the file and sends it on.
-func forward(rec arrow.RecordBatch, places []int, schema data.Schema, w rowWriter) error {
-	want := schema.Arrow()
-	columns := make([]arrow.Array, len(schema))
-	defer func() {
-		for _, c := range columns {
-			if c != nil {
-				c.Release()
+	want := r.schema.Arrow()
+	if next == 0 {
+		return r.nulls(want, o.file.NumRows())
+	}
+	done := 0
+	return o.each(ctx, leaves, func(rec arrow.RecordBatch) error {
+		columns := make([]arrow.Array, len(r.schema))
+		defer releaseAll(columns)
+		for i, c := range r.schema {
+			var err error
+			columns[i], err = r.column(rec, taken[i], places[i], want.Field(i).Type)
+			if at := (*valueError)(nil); errors.As(err, &at) {
+				return fmt.Errorf("column %q, row %d: %w", c.Name, done+at.row+1, err)
+			}
+			if err != nil {
+				return fmt.Errorf("column %q: %w", c.Name, err)
 			}
 		}
-	}()
-	for i, c := range schema {
-		var err error
-		if columns[i], err = nearest(rec.Column(places[i])); err != nil {
-			return fmt.Errorf("column %q: %w", c.Name, err)
-		}
-		if got, err := data.TypeName(columns[i].DataType()); err != nil || got != c.Type {
-			return fmt.Errorf("column %q is %s here and %s in the first file", c.Name, got, c.Type)
-		}
+		done += int(rec.NumRows())
+		return r.write(want, columns, rec.NumRows())
+	})
+}
+
+// column converts a column of a batch.
+func (r *parquetFiles) column(rec arrow.RecordBatch, c *parquetColumn, place int, to arrow.DataType) (arrow.Array, error) {
+	if c == nil {
+		return array.MakeArrayOfNull(memory.DefaultAllocator, to, int(rec.NumRows())), nil
 	}
+	_, asked := r.types[c.name]
+	return (&conversion{asked: asked}).convert(rec.Column(place), c, to)
+}
+
+// write sends columns on.
+func (r *parquetFiles) write(schema *arrow.Schema, columns []arrow.Array, rows int64) error {
 	fields := make([]arrow.Field, len(columns))
 	for i, c := range columns {
-		fields[i] = arrow.Field{Name: schema[i].Name, Type: c.DataType(), Nullable: true}
+		fields[i] = arrow.Field{Name: r.schema[i].Name, Type: c.DataType(), Nullable: true}
 	}
-	loose := array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rec.NumRows())
+	loose := array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rows)
 	defer loose.Release()
-	exact, err := data.Conform(loose, want)
+	exact, err := data.Conform(loose, schema)
 	if err != nil {
 		return err
 	}
 	defer exact.Release()
-	return w.Write(exact)
+	return r.out.Write(exact)
+}
+
+// nulls writes the rows of a file that has none of the columns.
+func (r *parquetFiles) nulls(schema *arrow.Schema, rows int64) error {
+	for rows > 0 {
+		n := min(rows, batchRows)
+		columns := make([]arrow.Array, len(r.schema))
+		for i, f := range schema.Fields() {
+			columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, f.Type, int(n))
+		}
+		err := r.write(schema, columns, n)
+		releaseAll(columns)
+		if err != nil {
+			return err
+		}
+		rows -= n
+	}
+	return nil
+}
+
+func releaseAll(arrays []arrow.Array) {
+	for _, a := range arrays {
+		if a != nil {
+			a.Release()
+		}
+	}
 }
 
 // parquetFile is an open Parquet file.
@@ -158,6 +270,8 @@ type parquetFile struct {
 	opened *os.File
 	file   *pqfile.Reader
 	reader *pqarrow.FileReader
+	// origin has the types that the writer had in mind; nil: they are unknown.
+	origin *pqarrow.SchemaManifest
 }
 
 func openParquet(f file) (o *parquetFile, err error) {
@@ -188,51 +302,69 @@ func openParquet(f file) (o *parquetFile, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is damaged or not whole: %w", f.name, err)
 	}
-	reader, err := pqarrow.NewFileReader(pq, pqarrow.ArrowReadProperties{BatchSize: batchRows}, memory.DefaultAllocator)
-	if err != nil {
+	o = &parquetFile{name: f.name, opened: opened, file: pq}
+	if err := o.open(); err != nil {
 		return nil, fmt.Errorf("open %s: %w", f.name, err)
 	}
-	return &parquetFile{f.name, opened, pq, reader}, nil
+	return o, nil
+}
+
+// open starts to read as Arrow. The library is not told which Arrow types the
+// writer had in mind: it cannot read all of them.
+func (o *parquetFile) open() (err error) {
+	properties := pqarrow.ArrowReadProperties{BatchSize: batchRows}
+	m := o.file.MetaData()
+	// Types that are not understood are those that the file itself has.
+	o.origin, _ = pqarrow.NewSchemaManifest(m.Schema, m.KeyValueMetadata(), &properties)
+	m.FileMetaData.KeyValueMetadata = nil
+	o.reader, err = pqarrow.NewFileReader(o.file, properties, memory.DefaultAllocator)
+	return err
 }
 
 func (o *parquetFile) close() { o.opened.Close() }
 
-func (o *parquetFile) field(name string) *pqarrow.SchemaField {
-	fields := o.reader.Manifest.Fields
-	if i := slices.IndexFunc(fields, func(f pqarrow.SchemaField) bool { return f.Field.Name == name }); i >= 0 {
-		return &fields[i]
-	}
-	return nil
-}
-
-func (o *parquetFile) names() []string {
-	var names []string
-	for _, f := range o.reader.Manifest.Fields {
-		names = append(names, f.Field.Name)
-	}
-	return names
-}
-
-// locate finds the columns of a schema: their leaves in the order of the
-// file, and for each column of the schema its place in the batches that come.
-func (o *parquetFile) locate(schema data.Schema) (leaves, places []int, err error) {
-	places = make([]int, len(schema))
-	found, at := 0, 0
-	for i := range o.reader.Manifest.Fields {
-		field := &o.reader.Manifest.Fields[i]
-		_, k, ok := schema.Lookup(field.Field.Name)
-		if !ok {
-			continue
+// guard calls f and makes an error of a panic: the library panics on some
+// damaged files.
+func (o *parquetFile) guard(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the file is damaged: %v", r)
 		}
-		places[k] = at
-		found++
-		at++
-		leaves = appendLeaves(leaves, field)
+	}()
+	return f()
+}
+
+// errEnough ends each.
+var errEnough = errors.New("enough was read")
+
+// each calls f with the rows of some leaves, batch by batch.
+func (o *parquetFile) each(ctx context.Context, leaves []int, f func(arrow.RecordBatch) error) error {
+	if o.file.NumRows() == 0 {
+		return nil
 	}
-	if found < len(schema) {
-		return nil, nil, fmt.Errorf("its columns are %s, and %s are expected", strings.Join(o.names(), ", "), strings.Join(schema.Names(), ", "))
+	records, err := o.reader.GetRecordReader(ctx, leaves, nil)
+	if err != nil {
+		return err
 	}
-	return leaves, places, nil
+	defer records.Release()
+	for {
+		rec, err := records.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = f(rec)
+		}
+		if errors.Is(err, errEnough) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
 }
 
 func appendLeaves(leaves []int, f *pqarrow.SchemaField) []int {

@@ -1,14 +1,17 @@
 package files
 
 import (
+	"context"
+	"encoding/binary"
 	"fmt"
+	"math/big"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/bitutil"
-	"github.com/apache/arrow-go/v18/arrow/memory"
-
-	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/apache/arrow-go/v18/arrow/extensions"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+	"github.com/apache/arrow-go/v18/parquet/schema"
 )
 
 var (
@@ -16,250 +19,311 @@ var (
 	stringType    arrow.DataType = arrow.BinaryTypes.String
 )
 
-// nearestType is the column type that values of an Arrow type are kept as.
-func nearestType(t arrow.DataType) (arrow.DataType, error) {
-	if _, err := data.TypeName(t); err == nil {
-		return t, nil
-	}
-	switch t := t.(type) {
-	case *arrow.DictionaryType:
-		if near, err := nearestType(t.ValueType); err == nil && arrow.TypeEqual(near, stringType) {
-			return stringType, nil
-		}
-	case *arrow.StructType:
-		fields := make([]arrow.Field, t.NumFields())
-		for i, f := range t.Fields() {
-			near, err := nearestType(f.Type)
-			if err != nil {
-				return nil, fmt.Errorf("field %q: %w", f.Name, err)
-			}
-			fields[i] = arrow.Field{Name: f.Name, Type: near, Nullable: true}
-		}
-		if len(fields) > 0 {
-			return arrow.StructOf(fields...), nil
-		}
-	case *arrow.MapType:
-		return nil, fmt.Errorf("there is no column type for %s", t)
-	case arrow.ListLikeType:
-		near, err := nearestType(t.Elem())
-		if err != nil {
-			return nil, err
-		}
-		return arrow.ListOf(near), nil
-	}
-	if near := nearestScalar(t.ID()); near != nil {
-		return near, nil
-	}
-	return nil, fmt.Errorf("there is no column type for %s", t)
+// parquetColumn is a column of a Parquet file, or a part of one: a field, the
+// elements of a list.
+type parquetColumn struct {
+	name string
+	// typ is a type of a union. Numbers that may be too large for int64 or too
+	// long for float64 are digitsType until narrow has looked at them.
+	typ arrow.DataType
+	// leaf is the number of the leaf column, and logical its logical type; -1:
+	// it has children.
+	leaf     int
+	logical  schema.LogicalType
+	scale    int32          // of a decimal
+	origin   arrow.DataType // that the writer had in mind; nil: it does not say
+	children []parquetColumn
 }
 
-func nearestScalar(id arrow.Type) arrow.DataType {
-	switch id {
-	case arrow.INT8, arrow.INT16, arrow.INT32, arrow.UINT8, arrow.UINT16, arrow.UINT32, arrow.UINT64:
-		return arrow.PrimitiveTypes.Int64
-	case arrow.FLOAT16, arrow.FLOAT32, arrow.DECIMAL32, arrow.DECIMAL64, arrow.DECIMAL128, arrow.DECIMAL256:
-		return arrow.PrimitiveTypes.Float64
-	case arrow.LARGE_STRING, arrow.STRING_VIEW, arrow.TIME32, arrow.TIME64, arrow.NULL:
-		return stringType
-	case arrow.LARGE_BINARY, arrow.BINARY_VIEW, arrow.FIXED_SIZE_BINARY:
-		return arrow.BinaryTypes.Binary
-	case arrow.DATE64:
-		return arrow.FixedWidthTypes.Date32
+// describeColumn finds out what a column holds. Origin is the same column with
+// the types that the writer had in mind; nil: it does not say.
+func describeColumn(f, origin *pqarrow.SchemaField, file *schema.Schema) (parquetColumn, error) {
+	t := f.Field.Type
+	c := parquetColumn{name: f.Field.Name, leaf: f.ColIndex}
+	if f.IsLeaf() {
+		c.logical = file.Column(f.ColIndex).LogicalType()
+		if origin != nil {
+			c.origin = origin.Field.Type
+		}
+		var err error
+		c.typ, err = c.leafType(t)
+		return c, err
+	}
+	if _, ok := t.(*extensions.VariantType); ok {
+		c.typ = stringType
+		return c, nil
+	}
+	names := make([]string, len(f.Children))
+	for i := range f.Children {
+		var from *pqarrow.SchemaField
+		if origin != nil && len(origin.Children) == len(f.Children) {
+			from = &origin.Children[i]
+		}
+		child, err := describeColumn(&f.Children[i], from, file)
+		if err != nil {
+			return c, err
+		}
+		c.children = append(c.children, child)
+		names[i] = child.name
+	}
+	for i, name := range uniqueNames(names) {
+		c.children[i].name = name
+	}
+	return c, c.join(storage(t))
+}
+
+// join makes the type of those of the children.
+func (c *parquetColumn) join(t arrow.DataType) error {
+	switch {
+	case t.ID() == arrow.STRUCT && len(c.children) > 0:
+		fields := make([]arrow.Field, len(c.children))
+		for i, child := range c.children {
+			fields[i] = arrow.Field{Name: child.name, Type: child.typ, Nullable: true}
+		}
+		c.typ = arrow.StructOf(fields...)
+		return nil
+	case arrow.IsListLike(t.ID()) && len(c.children) == 1:
+		if t.ID() == arrow.MAP && len(c.children[0].children) == 2 {
+			c.children[0].children[0].name, c.children[0].children[1].name = "key", "value"
+			if err := c.children[0].join(c.children[0].typ); err != nil {
+				return err
+			}
+		}
+		c.typ = arrow.ListOf(c.children[0].typ)
+		return nil
+	}
+	return fmt.Errorf("%s is not among the types that columns can have", t)
+}
+
+// storage is what an extension type is stored as.
+func storage(t arrow.DataType) arrow.DataType {
+	for {
+		e, ok := t.(arrow.ExtensionType)
+		if !ok {
+			return t
+		}
+		t = e.StorageType()
+	}
+}
+
+// isIn says whether a logical type is of the same kind as another.
+func isIn[T schema.LogicalType](t schema.LogicalType) bool {
+	_, ok := t.(T)
+	return ok
+}
+
+// leafType is the type that values of a leaf are kept as.
+func (c *parquetColumn) leafType(t arrow.DataType) (arrow.DataType, error) {
+	switch c.origin.(type) {
+	case *arrow.DurationType, *extensions.UUIDType, *extensions.JSONType:
+		return stringType, nil
+	case *extensions.Bool8Type:
+		return arrow.FixedWidthTypes.Boolean, nil
+	}
+	switch t := t.(type) {
+	case *extensions.UUIDType:
+		return stringType, nil
+	case arrow.ExtensionType:
+		return c.leafType(t.StorageType())
+	case arrow.DecimalType:
+		c.scale = t.GetScale()
+		switch {
+		case c.scale == 0 && t.GetPrecision() <= 18:
+			return arrow.PrimitiveTypes.Int64, nil
+		case c.scale != 0 && t.GetPrecision() <= exactDigits:
+			return arrow.PrimitiveTypes.Float64, nil
+		}
+		return digitsType, nil
+	}
+	switch t.ID() {
+	case arrow.NULL:
+		return arrow.Null, nil
+	case arrow.BOOL:
+		return arrow.FixedWidthTypes.Boolean, nil
+	case arrow.INT8, arrow.INT16, arrow.INT32, arrow.INT64, arrow.UINT8, arrow.UINT16, arrow.UINT32:
+		return arrow.PrimitiveTypes.Int64, nil
+	case arrow.UINT64:
+		return digitsType, nil
+	case arrow.FLOAT16, arrow.FLOAT32, arrow.FLOAT64:
+		return arrow.PrimitiveTypes.Float64, nil
+	case arrow.STRING, arrow.TIME32, arrow.TIME64:
+		return stringType, nil
+	case arrow.BINARY, arrow.FIXED_SIZE_BINARY:
+		if isIn[schema.JSONLogicalType](c.logical) || isIn[schema.EnumLogicalType](c.logical) ||
+			isIn[schema.IntervalLogicalType](c.logical) || isIn[schema.UUIDLogicalType](c.logical) {
+			return stringType, nil
+		}
+		return arrow.BinaryTypes.Binary, nil
+	case arrow.DATE32:
+		return arrow.FixedWidthTypes.Date32, nil
 	case arrow.TIMESTAMP:
-		return timestampType
+		return timestampType, nil
+	}
+	return nil, fmt.Errorf("%s is not among the types that columns can have", t)
+}
+
+// exactDigits is how many significant digits float64 holds, whatever they are.
+const exactDigits = 15
+
+// narrow finds the type of numbers that may not fit int64 or float64, by the
+// statistics of the file or, where they do not tell, by the values.
+func (o *parquetFile) narrow(ctx context.Context, c *parquetColumn, top int) error {
+	for i := range c.children {
+		if err := o.narrow(ctx, &c.children[i], top); err != nil {
+			return err
+		}
+	}
+	if len(c.children) > 0 {
+		t := arrow.DataType(arrow.ListOf(arrow.Null))
+		if c.typ.ID() == arrow.STRUCT {
+			t = c.typ
+		}
+		return c.join(t)
+	}
+	if c.typ.ID() != digitsType.ID() {
+		return nil
+	}
+	fits := o.fitsByStatistics(c)
+	if !fits {
+		var err error
+		if fits, err = o.fitsByValues(ctx, c, top); err != nil {
+			return err
+		}
+	}
+	switch {
+	case fits && c.scale == 0:
+		c.typ = arrow.PrimitiveTypes.Int64
+	case fits:
+		c.typ = arrow.PrimitiveTypes.Float64
 	}
 	return nil
 }
 
-// nearest converts an array to nearestType of its type. The caller releases
-// the result.
-func nearest(a arrow.Array) (arrow.Array, error) {
-	to, err := nearestType(a.DataType())
-	if err != nil {
-		return nil, err
+// fitsByStatistics says whether the file's statistics show that int64 or, of
+// numbers with a fraction, float64 holds every value of a leaf.
+func (o *parquetFile) fitsByStatistics(c *parquetColumn) bool {
+	limit := big.NewInt(1e15 - 1) // so that there are no more than exactDigits
+	if c.scale == 0 {
+		limit = big.NewInt(1<<63 - 1)
 	}
-	if arrow.TypeEqual(to, a.DataType()) {
-		a.Retain()
-		return a, nil
-	}
-	switch a := a.(type) {
-	case *array.Struct:
-		return nearestStruct(a, to)
-	case array.ListLike:
-		return nearestList(a, to)
-	}
-	return nearestValues(a, to)
-}
-
-func nearestStruct(a *array.Struct, to arrow.DataType) (arrow.Array, error) {
-	children := make([]arrow.ArrayData, a.NumField())
-	for i := range children {
-		// Field is cut to the struct's own rows.
-		c, err := nearest(a.Field(i))
+	for i := range o.file.NumRowGroups() {
+		group := o.file.MetaData().RowGroup(i)
+		chunk, err := group.ColumnChunk(c.leaf)
 		if err != nil {
-			return nil, err
+			return false
 		}
-		defer c.Release()
-		children[i] = c.Data()
-	}
-	d := array.NewData(to, a.Len(), []*memory.Buffer{validity(a)}, children, a.NullN(), 0)
-	defer d.Release()
-	return array.MakeFromData(d), nil
-}
-
-func nearestList(a array.ListLike, to arrow.DataType) (arrow.Array, error) {
-	values, err := nearest(a.ListValues())
-	if err != nil {
-		return nil, err
-	}
-	defer values.Release()
-	offsets := make([]int32, a.Len()+1)
-	var picked []arrow.Array
-	for i := range a.Len() {
-		offsets[i+1] = offsets[i]
-		if a.IsNull(i) {
+		if group.NumRows() == 0 {
 			continue
 		}
-		from, until := a.ValueOffsets(i)
-		offsets[i+1] += int32(until - from)
-		picked = append(picked, array.NewSlice(values, from, until))
-	}
-	defer func() {
-		for _, p := range picked {
-			p.Release()
+		stats, err := chunk.Statistics()
+		if err != nil || stats == nil {
+			return false
 		}
-	}()
-	joined, err := join(picked, values.DataType())
-	if err != nil {
-		return nil, err
+		if stats.HasNullCount() && stats.NullCount() == chunk.NumValues() {
+			continue
+		}
+		if !stats.HasMinMax() {
+			return false
+		}
+		for _, b := range [][]byte{stats.EncodeMin(), stats.EncodeMax()} {
+			if v := unscaled(chunk.Type(), b, c.logical); v == nil || v.CmpAbs(limit) > 0 {
+				return false
+			}
+		}
 	}
-	defer joined.Release()
-	buffers := []*memory.Buffer{validity(a), memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(offsets))}
-	d := array.NewData(to, a.Len(), buffers, []arrow.ArrayData{joined.Data()}, a.NullN(), 0)
-	defer d.Release()
-	return array.MakeFromData(d), nil
+	return true
 }
 
-func join(parts []arrow.Array, t arrow.DataType) (arrow.Array, error) {
-	if len(parts) == 0 {
-		return array.MakeArrayOfNull(memory.DefaultAllocator, t, 0), nil
+// unscaled is a number as Parquet stores it; nil: it is not one.
+func unscaled(physical parquet.Type, b []byte, logical schema.LogicalType) *big.Int {
+	signed := true
+	if i, ok := logical.(schema.IntLogicalType); ok {
+		signed = i.IsSigned()
 	}
-	return array.Concatenate(parts, memory.DefaultAllocator)
-}
-
-// validity is an array's null bitmap from bit 0 on; nil: no nulls.
-func validity(a arrow.Array) *memory.Buffer {
-	if a.NullN() == 0 {
+	switch {
+	case physical == parquet.Types.Int32 && len(b) == 4:
+		return big.NewInt(int64(int32(binary.LittleEndian.Uint32(b))))
+	case physical == parquet.Types.Int64 && len(b) == 8 && signed:
+		return big.NewInt(int64(binary.LittleEndian.Uint64(b)))
+	case physical == parquet.Types.Int64 && len(b) == 8:
+		return new(big.Int).SetUint64(binary.LittleEndian.Uint64(b))
+	case physical != parquet.Types.FixedLenByteArray && physical != parquet.Types.ByteArray || len(b) == 0:
 		return nil
 	}
-	bits := make([]byte, bitutil.BytesForBits(int64(a.Len())))
-	for i := range a.Len() {
-		bitutil.SetBitTo(bits, i, a.IsValid(i))
+	v := new(big.Int).SetBytes(b)
+	if b[0]&0x80 != 0 {
+		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
 	}
-	return memory.NewBufferBytes(bits)
+	return v
 }
 
-// nearestValues converts scalars one by one.
-func nearestValues(a arrow.Array, to arrow.DataType) (arrow.Array, error) {
-	get, err := getter(a)
-	if err != nil {
-		return nil, err
+// fitsByValues is fitsByStatistics by the values themselves.
+func (o *parquetFile) fitsByValues(ctx context.Context, c *parquetColumn, top int) (bool, error) {
+	to := arrow.PrimitiveTypes.Float64
+	if c.scale == 0 {
+		to = arrow.PrimitiveTypes.Int64
 	}
-	b := array.NewBuilder(memory.DefaultAllocator, to)
-	defer b.Release()
-	b.Reserve(a.Len())
-	for i := range a.Len() {
-		if a.IsNull(i) {
-			b.AppendNull()
+	fits := true
+	field := &o.reader.Manifest.Fields[top]
+	err := o.each(ctx, appendLeaves(nil, field), func(rec arrow.RecordBatch) error {
+		fits = leafFits(rec.Column(0), field, c, to)
+		if !fits {
+			return errEnough
+		}
+		return nil
+	})
+	return fits, err
+}
+
+// leafFits says whether a type holds the values of one leaf, which lies
+// somewhere in an array.
+func leafFits(a arrow.Array, f *pqarrow.SchemaField, c *parquetColumn, to arrow.DataType) bool {
+	if f.IsLeaf() {
+		if f.ColIndex != c.leaf {
+			return true
+		}
+		fit := *c
+		fit.typ = digitsType
+		out, err := (&conversion{}).convert(a, &fit, to)
+		if err == nil {
+			out.Release()
+		}
+		return err == nil
+	}
+	for i := range f.Children {
+		if !slices.Contains(appendLeaves(nil, &f.Children[i]), c.leaf) {
 			continue
 		}
-		v, err := get(i)
+		child := childArray(a, i)
+		defer child.Release()
+		if !leafFits(child, &f.Children[i], c, to) {
+			return false
+		}
+	}
+	return true
+}
+
+// columnsOf are the columns of a file, with names of their own. A column that
+// is of no type that quern has is in problems.
+func (o *parquetFile) columnsOf() (columns []parquetColumn, problems map[string]error) {
+	fields := o.reader.Manifest.Fields
+	names := make([]string, len(fields))
+	for i := range fields {
+		names[i] = fields[i].Field.Name
+	}
+	problems = map[string]error{}
+	for i, name := range uniqueNames(names) {
+		var origin *pqarrow.SchemaField
+		if o.origin != nil {
+			origin = &o.origin.Fields[i]
+		}
+		c, err := describeColumn(&fields[i], origin, o.file.MetaData().Schema)
 		if err != nil {
-			return nil, err
+			problems[name] = err
+			c.typ = arrow.Null
 		}
-		if err := put(b, v); err != nil {
-			return nil, err
-		}
+		c.name = name
+		columns = append(columns, c)
 	}
-	return b.NewArray(), nil
-}
-
-// getter returns how to read a value that is not null.
-func getter(a arrow.Array) (func(i int) (parsed, error), error) {
-	switch a := a.(type) {
-	case *array.Int8:
-		return whole(a.Value), nil
-	case *array.Int16:
-		return whole(a.Value), nil
-	case *array.Int32:
-		return whole(a.Value), nil
-	case *array.Uint8:
-		return whole(a.Value), nil
-	case *array.Uint16:
-		return whole(a.Value), nil
-	case *array.Uint32:
-		return whole(a.Value), nil
-	case *array.Uint64:
-		return unsigned(a), nil
-	case *array.Float16:
-		return func(i int) (parsed, error) { return parsed{f: float64(a.Value(i).Float32())}, nil }, nil
-	case *array.Float32:
-		return func(i int) (parsed, error) { return parsed{f: float64(a.Value(i))}, nil }, nil
-	case *array.Date64:
-		return func(i int) (parsed, error) {
-			return parsed{i: int64(arrow.Date32FromTime(a.Value(i).ToTime()))}, nil
-		}, nil
-	case *array.Timestamp:
-		unit := a.DataType().(*arrow.TimestampType).Unit
-		return func(i int) (parsed, error) { return parsed{i: a.Value(i).ToTime(unit).UnixMicro()}, nil }, nil
-	case *array.FixedSizeBinary:
-		return bytesOf(a.Value), nil
-	case *array.LargeBinary:
-		return bytesOf(a.Value), nil
-	case *array.BinaryView:
-		return bytesOf(a.Value), nil
-	case *array.Dictionary:
-		return category(a)
-	}
-	return written(a)
-}
-
-func whole[T int8 | int16 | int32 | uint8 | uint16 | uint32](value func(int) T) func(int) (parsed, error) {
-	return func(i int) (parsed, error) { return parsed{i: int64(value(i))}, nil }
-}
-
-func bytesOf(value func(int) []byte) func(int) (parsed, error) {
-	return func(i int) (parsed, error) { return parsed{text: value(i)}, nil }
-}
-
-func unsigned(a *array.Uint64) func(int) (parsed, error) {
-	return func(i int) (parsed, error) {
-		v := a.Value(i)
-		if v > 1<<63-1 {
-			return parsed{}, fmt.Errorf("%d is more than int64 can hold", v)
-		}
-		return parsed{i: int64(v)}, nil
-	}
-}
-
-func category(a *array.Dictionary) (func(int) (parsed, error), error) {
-	names := a.Dictionary()
-	return func(i int) (parsed, error) {
-		at := a.GetValueIndex(i)
-		if names.IsNull(at) {
-			return parsed{null: true}, nil
-		}
-		return parsed{text: []byte(names.ValueStr(at))}, nil
-	}, nil
-}
-
-// written reads types that go by their written form: decimals, texts, times.
-func written(a arrow.Array) (func(int) (parsed, error), error) {
-	switch nearestScalar(a.DataType().ID()) {
-	case stringType:
-		return func(i int) (parsed, error) { return parsed{text: []byte(a.ValueStr(i))}, nil }, nil
-	case arrow.PrimitiveTypes.Float64:
-		return func(i int) (parsed, error) { return parseText("float64", []byte(a.ValueStr(i))) }, nil
-	}
-	return nil, fmt.Errorf("there is no column type for %s", a.DataType())
+	return columns, problems
 }
