@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -160,6 +161,9 @@ func (b *builder) finish(n *node) {
 	if n.broken = b.report(n.checkFeatures()...); n.broken {
 		return
 	}
+	if n.broken = b.report(n.checkColumns()...); n.broken {
+		return
+	}
 	n.takeReads()
 	n.takeFeatures()
 	n.takeEstimate(b)
@@ -259,6 +263,48 @@ func (n *node) takeOrigins(p *plan.Port, columns []*pluginv1.Column, input data.
 		}
 	}
 	return nil
+}
+
+// checkColumns holds a row-wise stage to the rule that a stage which adds columns
+// never replaces one silently, whatever its plugin is written with.
+func (n *node) checkColumns() hcl.Diagnostics {
+	if n.Mode != plan.ModeMap {
+		return nil
+	}
+	out, prepared := &n.Outputs[0], n.prepared.Outputs[0].Columns
+	of := n.inputs[out.RowsOf]
+	if !slices.ContainsFunc(prepared, isInput) {
+		return nil // it makes rows of its own columns
+	}
+	var diags hcl.Diagnostics
+	for _, c := range prepared {
+		if isInput(c) && c.From == c.Name || c.Replaces {
+			continue
+		}
+		if _, _, taken := of.port.Columns.Lookup(c.Name); taken {
+			diags = append(diags, diag.Errorf(n.columnRange(c), "A column would be replaced", "%s passes on the columns of %s and adds a column %q, which %s already has. Give the new column another name, or rename the input's column with transform \"map\".",
+				n.Address, of.node.Address, c.Name, of.node.Address))
+			continue
+		}
+		for _, other := range out.Columns {
+			if other.Name != c.Name && strings.EqualFold(other.Name, c.Name) {
+				diags = append(diags, diag.Warningf(n.columnRange(c), "Columns differ in case only", "%s adds a column %q next to %q. SQL does not distinguish them.", n.Address, c.Name, other.Name))
+			}
+		}
+	}
+	return diags
+}
+
+func isInput(c *pluginv1.Column) bool {
+	return c.Origin == pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT
+}
+
+// columnRange is where the user wrote what a column is made of.
+func (n *node) columnRange(c *pluginv1.Column) *hcl.Range {
+	if c.Origin == pluginv1.ColumnOrigin_COLUMN_ORIGIN_ARGUMENT {
+		return n.RangeOf(c.From)
+	}
+	return &n.stage.cfg.DeclRange
 }
 
 func (n *node) takeValueType() error {

@@ -11,7 +11,8 @@ import (
 type mapArgs struct {
 	Input   plugin.Dataset           `quern:"input,required" doc:"The dataset whose rows are shaped."`
 	Columns map[string]plugin.Column `quern:"columns,required" doc:"The columns to make: for each name a row expression, as in '{ text = trimspace(row.text), words = length(split(\" \", row.text)) }'. They come in the order of their names."`
-	Keep    bool                     `quern:"keep" default:"false" doc:"Whether the input's own columns stay, with the new ones behind them; a new column takes the place of one of the same name. Otherwise the rows have the named columns and no others."`
+	Keep    bool                     `quern:"keep" default:"false" doc:"Whether the input's columns stay, followed by the new ones. Otherwise the rows have the named columns and no others."`
+	Drop    []string                 `quern:"drop" doc:"With keep, columns of the input that do not stay. To replace a column, drop it and make a new one of the same name, as in '{ drop = [\"text\"], columns = { text = trimspace(row.text) } }'."`
 }
 
 const mapDoc = `Makes columns of row expressions.
@@ -35,6 +36,7 @@ func (mapper) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
 	} else {
 		p.RowsOf("input")
 	}
+	drop(p)
 	if len(p.Args.Columns) == 0 && p.Known("columns") {
 		p.Errorf("columns", "No column is named\nGive at least one, such as columns = { text = row.text }.")
 	}
@@ -42,6 +44,19 @@ func (mapper) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
 		p.AddArgument(name, p.Args.Columns[name].Key)
 	}
 	return nil
+}
+
+func drop(p *plugin.Prepare[mapArgs]) {
+	if len(p.Args.Drop) > 0 && !p.Args.Keep && p.Known("keep") {
+		p.Errorf("drop", "There is nothing to drop\nWithout keep = true the rows have the named columns and no others.")
+	}
+	in := p.Input("input")
+	for _, name := range p.Args.Drop {
+		if _, _, ok := in.Schema.Lookup(name); !ok {
+			p.Errorf("drop", "The dataset has no column named %q\nIts columns are %v.", name, in.Schema.Names())
+		}
+		p.Drop(name)
+	}
 }
 
 // Map has nothing to do: all columns come from the input and from row

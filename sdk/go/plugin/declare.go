@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -21,6 +22,16 @@ const (
 // makes one, named "". The name is the attribute under which users find it;
 // empty: the stage itself is the dataset.
 func (p *preparation) AddDataset(name string, columns data.Schema) {
+	seen := make(map[string]bool, len(columns))
+	for i, c := range columns {
+		switch {
+		case c.Name == "":
+			p.Errorf("", "Column %d has no name\nEvery column of a dataset needs one.", i+1)
+		case seen[c.Name]:
+			p.Errorf("", "Two columns would be named %q\nThe names of a dataset's columns are unique. %s", c.Name, p.otherName(c.Name))
+		}
+		seen[c.Name] = true
+	}
 	p.addOutput(&pluginv1.Output{Name: name, Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET, Columns: columns.Proto()})
 }
 
@@ -64,7 +75,7 @@ func (p *preparation) KeepInput(input string) {
 		return
 	}
 	for _, c := range p.instance.Inputs[input].Columns {
-		p.setColumn(out, &pluginv1.Column{
+		p.addColumn(out, input, &pluginv1.Column{
 			Name: c.Name, Type: c.Type, Origin: pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT, From: c.Name,
 		})
 	}
@@ -89,31 +100,32 @@ func (p *preparation) rowsOf(input string) *pluginv1.Output {
 	return out
 }
 
-// Drop takes a column out of a Mapper's output again.
+// Drop takes a column out of a Mapper's output again. A column of the same name
+// can then be added.
 func (p *preparation) Drop(column string) {
 	if out := p.output(""); out != nil {
 		out.Columns = slices.DeleteFunc(out.Columns, func(c *pluginv1.Column) bool { return c.Name == column })
+		p.dropped = append(p.dropped, column)
 	}
 }
 
 // HasColumn says whether a Mapper's output has a column so far.
-func (p *preparation) HasColumn(column string) bool {
-	out := p.output("")
-	return out != nil && slices.ContainsFunc(out.Columns, func(c *pluginv1.Column) bool { return c.Name == column })
-}
+func (p *preparation) HasColumn(column string) bool { return columnOf(p.output(""), column) != nil }
 
 // AddColumn declares a column that a Mapper makes: Map has to fill it. The
-// type is string, int64, float64, bool, …. A column of that name that is there
-// already is replaced where it stands.
+// type is string, int64, float64, bool, …. If the output already has a column of
+// that name, the user gets an error: a stage that adds columns never replaces
+// one silently.
 func (p *preparation) AddColumn(name, typ string) {
 	if out := p.mapped(); out != nil {
-		p.setColumn(out, &pluginv1.Column{Name: name, Type: typ})
+		p.addColumn(out, "", &pluginv1.Column{Name: name, Type: typ})
 	}
 }
 
 // AddArgument declares a column of a Mapper's output that holds the values of
 // a row expression: quern fills it. A mapper all of whose columns come from
-// the input and from arguments is never called.
+// the input and from arguments is never called. As with AddColumn, the name
+// must not be taken, except by the very column that the expression is.
 func (p *preparation) AddArgument(name, argument string) {
 	out := p.mapped()
 	a := p.instance.RowArguments[argument]
@@ -123,7 +135,10 @@ func (p *preparation) AddArgument(name, argument string) {
 	if out == nil || a == nil {
 		return
 	}
-	p.setColumn(out, &pluginv1.Column{
+	if c := columnOf(out, name); c != nil && c.Type == a.Type && a.Column == name && c.Origin == pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT {
+		return
+	}
+	p.addColumn(out, argument, &pluginv1.Column{
 		Name: name, Type: a.Type, Origin: pluginv1.ColumnOrigin_COLUMN_ORIGIN_ARGUMENT, From: argument,
 	})
 }
@@ -145,14 +160,38 @@ func (p *preparation) mapped() *pluginv1.Output {
 	return p.rowsOf(datasets[0])
 }
 
-func (p *preparation) setColumn(out *pluginv1.Output, column *pluginv1.Column) {
-	for i, c := range out.Columns {
-		if c.Name == column.Name {
-			out.Columns[i] = column
-			return
+func columnOf(out *pluginv1.Output, name string) *pluginv1.Column {
+	for _, c := range out.GetColumns() {
+		if c.Name == name {
+			return c
 		}
 	}
-	out.Columns = append(out.Columns, column)
+	return nil
+}
+
+// addColumn adds a column whose name is not taken. Argument is the key that an
+// error is reported at.
+func (p *preparation) addColumn(out *pluginv1.Output, argument string, column *pluginv1.Column) {
+	have := columnOf(out, column.Name)
+	switch {
+	case column.Name == "":
+		p.Errorf(argument, "A column needs a name\nThis name is empty.")
+	case have == nil:
+		column.Replaces = slices.Contains(p.dropped, column.Name)
+		out.Columns = append(out.Columns, column)
+	case have.Origin == pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT:
+		p.Errorf(argument, "The dataset already has a column named %q\n%s would replace it. %s", column.Name, p.instance.Address, p.otherName(column.Name))
+	default:
+		p.Errorf(argument, "Two columns would be named %q\n%s", column.Name, p.otherName(column.Name))
+	}
+}
+
+// otherName is the way out where a column's name is taken.
+func (p *preparation) otherName(column string) string {
+	if column == p.Name() || strings.HasPrefix(column, p.Name()+"_") {
+		return "The new column is named after the block: rename the block, or rename the input's column with transform \"map\"."
+	}
+	return "Give the new column another name, or rename the input's column with transform \"map\"."
 }
 
 func (s Signature) proto() *pluginv1.Signature {

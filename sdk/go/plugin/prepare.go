@@ -26,7 +26,9 @@ type preparation struct {
 	instance *pluginv1.Instance
 	unknown  []string
 	out      *pluginv1.Prepared
-	err      error
+	// dropped are columns of a Mapper's input that its output goes without.
+	dropped []string
+	err     error
 }
 
 func newPreparation(instance *pluginv1.Instance, unknown []string) *preparation {

@@ -881,7 +881,13 @@ type Column struct {
 	// Of a MAP stage's output, where its values come from.
 	Origin ColumnOrigin `protobuf:"varint,3,opt,name=origin,proto3,enum=quern.plugin.v1.ColumnOrigin" json:"origin,omitempty"`
 	// ORIGIN_INPUT: the input's column; ORIGIN_ARGUMENT: the argument's key.
-	From          string `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	From string `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	// Of a MAP stage's output: the column takes the place of the input's column
+	// of this name, because the user asked for that. If an output passes on any
+	// column of the input, quern refuses another column that has the name of an
+	// input column, unless this is set: a stage that adds columns never replaces
+	// one silently.
+	Replaces      bool `protobuf:"varint,5,opt,name=replaces,proto3" json:"replaces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -942,6 +948,13 @@ func (x *Column) GetFrom() string {
 		return x.From
 	}
 	return ""
+}
+
+func (x *Column) GetReplaces() bool {
+	if x != nil {
+		return x.Replaces
+	}
+	return false
 }
 
 type Input struct {
@@ -5276,12 +5289,13 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06labels\x18\x03 \x03(\tR\x06labels\x12)\n" +
 	"\x04body\x18\x04 \x01(\v2\x15.quern.plugin.v1.BodyR\x04body\x12\x1b\n" +
 	"\tmin_items\x18\x05 \x01(\x03R\bminItems\x12\x1b\n" +
-	"\tmax_items\x18\x06 \x01(\x03R\bmaxItems\"{\n" +
+	"\tmax_items\x18\x06 \x01(\x03R\bmaxItems\"\x97\x01\n" +
 	"\x06Column\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x125\n" +
 	"\x06origin\x18\x03 \x01(\x0e2\x1d.quern.plugin.v1.ColumnOriginR\x06origin\x12\x12\n" +
-	"\x04from\x18\x04 \x01(\tR\x04from\"\x85\x02\n" +
+	"\x04from\x18\x04 \x01(\tR\x04from\x12\x1a\n" +
+	"\breplaces\x18\x05 \x01(\bR\breplaces\"\x85\x02\n" +
 	"\x05Input\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.quern.plugin.v1.ArtifactKindR\x04kind\x121\n" +
 	"\acolumns\x18\x02 \x03(\v2\x17.quern.plugin.v1.ColumnR\acolumns\x12\x17\n" +

@@ -24,6 +24,7 @@ import (
 const (
 	none    = "_none"    // answers about no instance
 	twice   = "_twice"   // a column stands twice
+	over    = "_over"    // makes a column in place of one of the input's
 	types   = "_types"   // a column of an unknown type
 	columns = "_columns" // sends another column than it said
 	rows    = "_rows"    // sends a row too few
@@ -37,7 +38,7 @@ type rogue struct {
 
 func (r rogue) GetSchema(context.Context, *pluginv1.GetSchemaRequest) (*pluginv1.GetSchemaResponse, error) {
 	s := &pluginv1.GetSchemaResponse{Version: "1.0.0"}
-	for _, way := range []string{none, twice, types, columns, rows, garbage} {
+	for _, way := range []string{none, twice, over, types, columns, rows, garbage} {
 		s.Types = append(s.Types, &pluginv1.Type{
 			Kind: "label", Name: r.name + way, Mode: pluginv1.Mode_MODE_MAP, BehaviourVersion: 1,
 			Body: &pluginv1.Body{Arguments: []*pluginv1.Argument{
@@ -65,6 +66,9 @@ func (r rogue) Prepare(_ context.Context, req *pluginv1.PrepareRequest) (*plugin
 			continue
 		case r.name + twice:
 			made = append(made, made[0])
+		case r.name + over:
+			made[0].Name = "text"
+			made = append(made, &pluginv1.Column{Name: "kept", Type: "string", Origin: pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT, From: "text"})
 		case r.name + types:
 			made[0].Type = "strnig"
 		}
