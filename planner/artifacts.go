@@ -9,6 +9,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -37,7 +38,7 @@ func (d *decoder) collection(a *argument, e hclsyntax.Expression, sc *scope, key
 		d.errorf(e.Range(), "Row expressions must be written out", "The argument %q is a %s of row expressions. Write its elements one by one: %s", a.Name, collectionName(isMap), collectionExample(isMap))
 		return nil
 	}
-	v, diags := e.Value(sc.handles)
+	v, diags := eval.Value(e, sc.handles)
 	if diags.HasErrors() {
 		d.diags = append(d.diags, diags...)
 		return nil
@@ -75,7 +76,7 @@ func (d *decoder) written(a *argument, src *hclsyntax.ObjectConsExpr, sc *scope,
 		if d.blind(item.KeyExpr, sc) {
 			continue
 		}
-		name, diags := item.KeyExpr.Value(sc.values)
+		name, diags := eval.Value(item.KeyExpr, sc.values)
 		d.diags = append(d.diags, diags...)
 		if diags.HasErrors() {
 			continue
@@ -162,7 +163,7 @@ func (d *decoder) element(a *argument, e hclsyntax.Expression, sc *scope, key st
 		d.errorf(e.Range(), "No row here", "The argument %q takes %s, not a row expression.", a.Name, a.holds())
 		return nil
 	}
-	v, diags := e.Value(sc.handles)
+	v, diags := eval.Value(e, sc.handles)
 	if diags.HasErrors() {
 		d.diags = append(d.diags, diags...)
 		return nil

@@ -6,6 +6,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -21,14 +22,14 @@ func (d *decoder) writtenAsked(a *argument, src *hclsyntax.ObjectConsExpr, sc *s
 	out := &plan.Arg{Map: map[string]*plan.Arg{}}
 	for _, item := range src.Items {
 		name := hcl.ExprAsKeyword(item.KeyExpr)
-		if v, diags := item.KeyExpr.Value(sc.values); name == "" && !diags.HasErrors() && v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
+		if v, diags := eval.Value(item.KeyExpr, sc.values); name == "" && !diags.HasErrors() && v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
 			name = v.AsString()
 		}
 		if _, ok := askedParts[name]; !ok || out.Map[name] != nil {
 			d.errorf(item.KeyExpr.Range(), "Wrong key", "An element of the argument %q is { model = …, prompt = … }, %s.%s", a.Name, a.holds(), diag.Suggest(name, sortedKeys(askedParts)))
 			return nil
 		}
-		v, diags := item.ValueExpr.Value(sc.handles)
+		v, diags := eval.Value(item.ValueExpr, sc.handles)
 		d.diags = append(d.diags, diags...)
 		if diags.HasErrors() {
 			return nil

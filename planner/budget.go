@@ -10,6 +10,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
@@ -57,7 +58,7 @@ func (b *builder) constant(e hcl.Expression, what string, want cty.Type) (cty.Va
 
 // known evaluates an expression whose value must be known when planning.
 func (b *builder) known(e hcl.Expression, sc *scope, what string, want cty.Type) (cty.Value, bool) {
-	v, diags := e.Value(sc.values)
+	v, diags := eval.Value(e, sc.values)
 	if b.report(diags...) {
 		return cty.NilVal, false
 	}

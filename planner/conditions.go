@@ -12,6 +12,7 @@ import (
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
 )
@@ -150,7 +151,7 @@ func (b *builder) parseAgain(r hcl.Range) (hclsyntax.Expression, bool) {
 	if r.End.Byte > len(src) {
 		return nil, false
 	}
-	e, diags := hclsyntax.ParseExpression(src[r.Start.Byte:r.End.Byte], r.Filename, r.Start)
+	e, diags := limit.ParseExpression(src[r.Start.Byte:r.End.Byte], r.Filename, r.Start)
 	return e, !diags.HasErrors()
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
@@ -131,7 +132,7 @@ func (d *decoder) plain(a *argument, e hclsyntax.Expression, sc *scope) *plan.Ar
 		d.errorf(e.Range(), "No row here", "The argument %q has one value for the whole stage, so it can't depend on `row`.%s", a.Name, described(a.Doc))
 		return nil
 	}
-	v, diags := e.Value(sc.values)
+	v, diags := eval.Value(e, sc.values)
 	if diags.HasErrors() || !v.IsWhollyKnown() || v.ContainsMarked() || (!a.Operational && d.impureIn(e)) {
 		return d.compiled(e, sc, want, v, diags)
 	}
@@ -275,7 +276,7 @@ func (d *decoder) dynamic(out *plan.Body, b *hclsyntax.Block, schema *body, sc *
 	if d.blind(forEach, sc) {
 		return
 	}
-	values, diags := forEach.Value(sc.values)
+	values, diags := eval.Value(forEach, sc.values)
 	d.diags = append(d.diags, diags...)
 	if diags.HasErrors() {
 		return
@@ -288,7 +289,7 @@ func (d *decoder) dynamic(out *plan.Body, b *hclsyntax.Block, schema *body, sc *
 		d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block takes a collection that is known when planning.%s", d.b.applyFirst(d.n.stage))
 		return
 	}
-	handles, _ := forEach.Value(sc.handles)
+	handles, _ := eval.Value(forEach, sc.handles)
 	byHandle := iterate(handles)
 	for i, e := range iterate(values) {
 		v := iteratorOf(iterator, e.key, e.value)
@@ -335,7 +336,7 @@ func (d *decoder) labels(b *hclsyntax.Block, nested *block, sc *scope) ([]string
 		return nil, true
 	}
 	e := b.Body.Attributes["labels"].Expr
-	v, diags := e.Value(sc.values)
+	v, diags := eval.Value(e, sc.values)
 	d.diags = append(d.diags, diags...)
 	if diags.HasErrors() {
 		return nil, false

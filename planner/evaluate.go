@@ -4,13 +4,14 @@ import (
 	"context"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/limit"
 )
 
 // Values are everything that an output of a module could refer to: variables,
@@ -31,7 +32,7 @@ func Evaluate(ctx context.Context, o Options) (*Values, hcl.Diagnostics) {
 // Eval evaluates one expression; filename is for its diagnostics. The result
 // may be unknown, and sensitive values bear their marks.
 func (v *Values) Eval(text, filename string) (cty.Value, hcl.Diagnostics) {
-	e, diags := hclsyntax.ParseExpression([]byte(text), filename, hcl.InitialPos)
+	e, diags := limit.ParseExpression([]byte(text), filename, hcl.InitialPos)
 	if diags.HasErrors() {
 		return cty.DynamicVal, diags
 	}
@@ -46,6 +47,6 @@ func (v *Values) Eval(text, filename string) (cty.Value, hcl.Diagnostics) {
 	if b.report(b.checkTraversals(&r, nil, e)...) || b.brokenUpstream(&r) {
 		return cty.DynamicVal, b.sorted()
 	}
-	value, diags := e.Value(b.scope(&r).values)
+	value, diags := eval.Value(e, b.scope(&r).values)
 	return value, append(b.sorted(), funcs.Explain(diags)...)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 )
@@ -60,7 +61,7 @@ func (c *promptCompiler) sameAsExamples(user hclsyntax.Expression, key string, s
 // artifact takes an artifact from an attribute and gives it to the stage.
 func (c *promptCompiler) artifact(b *hclsyntax.Body, name, kind, key string, sc *scope) *handle {
 	e := attribute(b, name)
-	v, diags := e.Value(sc.handles)
+	v, diags := eval.Value(e, sc.handles)
 	c.d.diags = append(c.d.diags, diags...)
 	if diags.HasErrors() {
 		c.failed = true

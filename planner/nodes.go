@@ -8,6 +8,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/planner/dag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/state"
@@ -164,7 +165,7 @@ func (b *builder) addInstances(depends map[string]bool, n *node, r stageRef) {
 		return
 	}
 	if r.index != nil {
-		if v, diags := r.index.Value(n.scope.values); !diags.HasErrors() && v.IsKnown() && !v.IsNull() && !v.IsMarked() {
+		if v, diags := eval.Value(r.index, n.scope.values); !diags.HasErrors() && v.IsKnown() && !v.IsNull() && !v.IsMarked() {
 			r.key = addr.Instance{Stage: r.stage, Key: v}
 		}
 	}

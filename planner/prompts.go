@@ -9,7 +9,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
@@ -147,7 +149,7 @@ func (c *promptCompiler) scope(sc *scope, rows *handle) *expr.Scope {
 // compile compiles the text of the whole request. What it is made of is
 // compiled already, so a mistake here is one of quern's.
 func (c *promptCompiler) compile(text string, at hcl.Range) *expr.Compiled {
-	e, diags := hclsyntax.ParseExpression([]byte(text), at.Filename, at.Start)
+	e, diags := limit.ParseExpression([]byte(text), at.Filename, at.Start)
 	if !diags.HasErrors() {
 		var compiled *expr.Compiled
 		if compiled, diags = expr.Compile(e, c.scope(c.node.scope, c.rows), cty.String); compiled != nil {
@@ -179,7 +181,7 @@ func (c *promptCompiler) dynamic(b *hclsyntax.Block, sc *scope, f func(*hclsynta
 	if content == nil || forEach == nil {
 		return
 	}
-	values, diags := forEach.Value(sc.values)
+	values, diags := eval.Value(forEach, sc.values)
 	c.d.diags = append(c.d.diags, diags...)
 	if diags.HasErrors() || !values.IsKnown() || values.IsNull() || !values.CanIterateElements() {
 		c.failed = true
@@ -199,7 +201,7 @@ func (c *promptCompiler) dynamic(b *hclsyntax.Block, sc *scope, f func(*hclsynta
 		inner := sc.with(v, v)
 		var labels []string
 		if e := attribute(b.Body, "labels"); e != nil {
-			v, diags := e.Value(inner.values)
+			v, diags := eval.Value(e, inner.values)
 			c.d.diags = append(c.d.diags, diags...)
 			for _, label := range iterate(v) {
 				if label.value.Type() == cty.String && label.value.IsKnown() && !label.value.IsNull() {

@@ -11,6 +11,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/funcs"
 )
@@ -75,11 +76,11 @@ func (b *builder) evaluateLocal(l *local) {
 	if l.broken = b.report(b.checkTraversals(&l.refs, nil, l.cfg.Expr)...); l.broken {
 		return
 	}
-	value, diags := l.cfg.Expr.Value(s.values)
+	value, diags := eval.Value(l.cfg.Expr, s.values)
 	l.value, l.handles = value, value
 	l.broken = b.report(diags...)
 	if !l.broken && s.handles != s.values {
-		l.handles, _ = l.cfg.Expr.Value(s.handles)
+		l.handles, _ = eval.Value(l.cfg.Expr, s.handles)
 	}
 }
 

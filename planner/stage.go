@@ -13,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/state"
@@ -138,7 +139,7 @@ func (b *builder) instance(s *stage, key cty.Value, sc *scope) {
 
 func (b *builder) expandCount(s *stage) {
 	s.keyed = byNumber
-	v, diags := s.cfg.Count.Value(s.scope.values)
+	v, diags := eval.Value(s.cfg.Count, s.scope.values)
 	if b.report(diags...) {
 		s.broken = true
 		return
@@ -211,7 +212,7 @@ func (b *builder) applyFirst(s *stage) string {
 
 func (b *builder) expandForEach(s *stage) {
 	s.keyed = byKey
-	values, diags := s.cfg.ForEach.Value(s.scope.values)
+	values, diags := eval.Value(s.cfg.ForEach, s.scope.values)
 	if b.report(diags...) {
 		s.broken = true
 		return
@@ -226,7 +227,7 @@ func (b *builder) expandForEach(s *stage) {
 	}
 	handles := values
 	if s.scope.handles != s.scope.values {
-		handles, _ = s.cfg.ForEach.Value(s.scope.handles)
+		handles, _ = eval.Value(s.cfg.ForEach, s.scope.handles)
 	}
 	byHandle := iterate(handles)
 	for _, e := range iterate(values) {

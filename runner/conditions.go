@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/action"
@@ -51,7 +51,7 @@ func (r *run) checkOne(n *plan.Node, c *plan.Condition) hcl.Diagnostics {
 	}
 	d := diag.Errorf(c.Test.Range.Ptr(), broken[c.When], "%s", r.message(c))
 	// The values that mattered are shown with it.
-	if e, diags := hclsyntax.ParseExpression([]byte(c.Test.Text), "", hcl.InitialPos); !diags.HasErrors() && len(c.Test.Secrets) == 0 {
+	if e, diags := limit.ParseExpression([]byte(c.Test.Text), "", hcl.InitialPos); !diags.HasErrors() && len(c.Test.Secrets) == 0 {
 		d.Expression, d.EvalContext = e, &hcl.EvalContext{Variables: vars}
 	}
 	return hcl.Diagnostics{d}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/plugins/builtin"
 	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -42,6 +43,9 @@ func main() {
 func run(args []string) int {
 	collectLate()
 	ui := newTerminal(os.Stdin, os.Stdout, os.Stderr)
+	if err := limit.Check(); err != nil {
+		return ui.finish(err)
+	}
 	if len(args) == 2 && (args[1] == "-version" || args[1] == "--version") {
 		args = []string{args[0], "version"} // as most programs spell it
 	}

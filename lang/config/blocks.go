@@ -4,6 +4,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -77,7 +78,7 @@ func (l *loader) constant(a *hclsyntax.Attribute, want cty.Type, as string) (cty
 		l.add(notConstant(vars[0].SourceRange(), a.Name, as))
 		return cty.NilVal, false
 	}
-	v, diags := a.Expr.Value(nil)
+	v, diags := eval.Value(a.Expr, nil)
 	if diags.HasErrors() {
 		l.diags = append(l.diags, diags...)
 		return cty.NilVal, false

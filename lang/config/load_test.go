@@ -317,7 +317,7 @@ func TestLineEndsOfWindowsAreThoseOfUnix(t *testing.T) {
 func TestBracketsWithoutEndDoNotBreakTheParser(t *testing.T) {
 	for _, open := range []string{"(", "[", "{ a = ", "f(", "\"${"} {
 		_, diags := Parse("a.quern.hcl", []byte("locals {\n  a = "+strings.Repeat(open, 100_000)))
-		if len(diags) != 1 || diags[0].Summary != "Nested too deep" {
+		if len(diags) != 1 || diags[0].Summary != "Nested too deeply" {
 			t.Errorf("%s: %d diagnostics", open, len(diags))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -123,7 +124,7 @@ func (l *loader) requiredPlugin(a *hclsyntax.Attribute) (RequiredPlugin, bool) {
 }
 
 func (l *loader) pluginItem(p *RequiredPlugin, item hclsyntax.ObjectConsItem) bool {
-	key, _ := item.KeyExpr.Value(nil)
+	key, _ := eval.Value(item.KeyExpr, nil)
 	name := ""
 	if key.IsKnown() && !key.IsNull() && key.Type() == cty.String {
 		name = key.AsString()

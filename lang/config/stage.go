@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 )
 
 var (
@@ -246,7 +247,7 @@ func (l *loader) pluginName(a *hclsyntax.Attribute) string {
 	if name := hcl.ExprAsKeyword(a.Expr); name != "" {
 		return name
 	}
-	if v, diags := a.Expr.Value(nil); !diags.HasErrors() && isName(v) {
+	if v, diags := eval.Value(a.Expr, nil); !diags.HasErrors() && isName(v) {
 		return v.AsString()
 	}
 	l.add(diag.Errorf(a.Expr.Range().Ptr(), "Invalid plugin", "plugin is the local name of a plugin, as in required_plugins: plugin = acme. It cannot be computed."))

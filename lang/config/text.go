@@ -6,13 +6,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/limit"
 )
-
-// maxDepth is how deep brackets may be nested: far deeper than any person
-// writes, and far from where a parser would run out of stack.
-const maxDepth = 500
 
 // UnixLines returns a text with the line ends of Unix. A text over several
 // lines, such as a prompt, is then the same, and has the same key, whichever
@@ -27,55 +23,13 @@ func UnixLines(src []byte) []byte {
 var lineEnd = regexp.MustCompile(`\r+\n`)
 
 // CheckText reports why a text cannot be given to a parser at all: it is not
-// UTF-8, or brackets are nested too deep. Nothing else of such a file is
+// UTF-8, or it is nested too deeply. Nothing else of such a file is
 // looked at.
 func CheckText(name string, src []byte) *hcl.Diagnostic {
 	if !utf8.Valid(src) {
 		return notUTF8(name, src)
 	}
-	if bytes.Count(src, []byte("["))+bytes.Count(src, []byte("("))+bytes.Count(src, []byte("{")) > maxDepth {
-		return tooDeep(name, src)
-	}
-	return nil
-}
-
-// tooDeep reports the first bracket that is nested deeper than maxDepth. It
-// counts all brackets first and looks at what they are only when there are
-// enough of them open at once.
-func tooDeep(name string, src []byte) *hcl.Diagnostic {
-	if depth(src) <= maxDepth {
-		return nil
-	}
-	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
-	open := 0
-	for _, t := range tokens {
-		switch t.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
-			open++
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
-			open = max(0, open-1)
-		}
-		if open > maxDepth {
-			return diag.Errorf(t.Range.Ptr(), "Nested too deep", "More than %d brackets are open here. Is one of them not closed, or was this file written by a program that went astray?", maxDepth)
-		}
-	}
-	return nil
-}
-
-// depth is the greatest number of brackets that are open at once, texts and
-// comments taken for code.
-func depth(src []byte) int {
-	open, most := 0, 0
-	for _, c := range src {
-		switch c {
-		case '(', '[', '{':
-			open++
-			most = max(most, open)
-		case ')', ']', '}':
-			open = max(0, open-1)
-		}
-	}
-	return most
+	return limit.Config(src, name)
 }
 
 // notUTF8 reports the first byte of a file that is not UTF-8.

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 )
@@ -78,7 +79,7 @@ func (l *loader) variableDefault(v *Variable, a *hclsyntax.Attribute) {
 		l.add(notConstant(vars[0].SourceRange(), "default", "a literal value, or make what is computed a local"))
 		return
 	}
-	given, diags := a.Expr.Value(nil)
+	given, diags := eval.Value(a.Expr, nil)
 	if diags.HasErrors() {
 		l.diags = append(l.diags, diags...)
 		return

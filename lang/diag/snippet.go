@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -110,7 +111,7 @@ func firstLines(s string, n int) string {
 func (p *printer) context(r hcl.Range) string {
 	f, ok := p.parsed[r.Filename]
 	if !ok {
-		f, _ = hclsyntax.ParseConfig(p.src[r.Filename], r.Filename, hcl.InitialPos)
+		f, _ = limit.ParseConfig(p.src[r.Filename], r.Filename, hcl.InitialPos)
 		p.parsed[r.Filename] = f
 	}
 	if f == nil {

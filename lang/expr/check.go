@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"math/big"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -12,11 +11,8 @@ import (
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/limit"
 )
-
-// maxExponent bounds the binary exponent of a number that is written out, so
-// that 1e999999999 does not become a gigabyte of digits.
-const maxExponent = 1 << 14
 
 // checkNames looks at what the user wrote before anything is evaluated: that
 // all functions exist and are pure, that `row` may be used and has the
@@ -113,17 +109,11 @@ func checkColumn(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 }
 
 func checkNumber(l *hclsyntax.LiteralValueExpr) hcl.Diagnostics {
-	if !l.Val.IsKnown() || l.Val.IsNull() || l.Val.Type() != cty.Number || writable(l.Val.AsBigFloat()) {
+	if !l.Val.IsKnown() || l.Val.IsNull() || l.Val.Type() != cty.Number || limit.Writable(l.Val.AsBigFloat()) {
 		return nil
 	}
 	return hcl.Diagnostics{diag.Errorf(&l.SrcRange, "Number out of range",
 		"This number is too large or too small to be computed with.")}
-}
-
-// writable says whether a number can be written out in decimal digits.
-func writable(f *big.Float) bool {
-	exp := f.MantExp(nil)
-	return !f.IsInf() && exp < maxExponent && exp > -maxExponent
 }
 
 // checkReduced looks at what is left once all that is known has been folded:

@@ -11,6 +11,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
@@ -101,7 +102,7 @@ func syntax(e hcl.Expression) (hclsyntax.Expression, hcl.Diagnostics) {
 	if src, ok := unwrapped.(hclsyntax.Expression); ok {
 		return src, nil
 	}
-	if v, diags := e.Value(nil); !diags.HasErrors() {
+	if v, diags := eval.Value(e, nil); !diags.HasErrors() {
 		return literal(v, e.Range()), nil
 	}
 	return nil, hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Unsupported expression",

@@ -181,7 +181,7 @@ func TestATemplateInAFileIsReadWhenPlanning(t *testing.T) {
 	}
 	for src, want := range map[string]string{
 		`templatefile("user.tmpl", { txt = row.text, ok = true })`: `needs a variable "text" at line 1 that is not given. Did you mean "txt"?`,
-		`templatefile("none.tmpl", { text = row.text })`:           "there is no file none.tmpl",
+		`templatefile("none.tmpl", { text = row.text })`:           "file none.tmpl does not exist",
 		`templatefile(row.text, {})`:                               "known when planning",
 	} {
 		if _, diags := Compile(parse(src), s, cty.String); !diags.HasErrors() || !strings.Contains(diags.Error(), want) {

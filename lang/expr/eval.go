@@ -10,6 +10,8 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/limit"
 )
 
 // Eval evaluates a compiled expression that does not mention `row`. vars are
@@ -22,7 +24,7 @@ func (c *Compiled) Eval(vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) 
 	if err != nil {
 		return cty.DynamicVal, hcl.Diagnostics{diag.Errorf(c.Range.Ptr(), "Damaged expression", "%s.", err)}
 	}
-	v, diags := e.Value(&hcl.EvalContext{Variables: vars, Functions: runtimeFunctions()})
+	v, diags := eval.Value(e, &hcl.EvalContext{Variables: vars, Functions: runtimeFunctions()})
 	if !diags.HasErrors() && c.Type.Type != cty.NilType {
 		converted, err := convert.Convert(v, c.Type.Type)
 		if err != nil {
@@ -42,7 +44,7 @@ func (c *Compiled) Eval(vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) 
 
 // parse reads the canonical text.
 func (c *Compiled) parse() (hclsyntax.Expression, error) {
-	e, diags := hclsyntax.ParseExpression([]byte(c.Text), "", hcl.InitialPos)
+	e, diags := limit.ParseExpression([]byte(c.Text), "", hcl.InitialPos)
 	if diags.HasErrors() {
 		return nil, fmt.Errorf("parse the compiled expression %s: %w", c.Text, diags)
 	}

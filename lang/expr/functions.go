@@ -8,13 +8,14 @@ import (
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty/function"
 
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/funcs"
 )
 
 // convertName is the function that compiled texts call to give a value a
 // type: convert([], list(string)). It is hcl's own; texts need it because a
 // folded value must keep its type, and HCL has no other way to write one.
-const convertName = "convert"
+const convertName = eval.ConvertName
 
 // runtimeFunctions are those that a compiled text may call: pure ones, which
 // need no files. The map is shared and must not be changed.

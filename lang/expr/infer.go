@@ -170,7 +170,7 @@ func (r *reducer) typeOf(e hclsyntax.Expression) (cty.Type, hcl.Diagnostics) {
 		return columnValueType(c), nil
 	}
 	var errs hcl.Diagnostics
-	t := &typist{unequal: &errs}
+	t := newTypist(&errs)
 	v := t.value(e, r.unknowns(e))
 	for _, d := range t.diags {
 		if d.Severity == hcl.DiagError {

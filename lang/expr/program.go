@@ -89,7 +89,7 @@ func (c *Compiled) LateProgram(in, late data.Schema, vars map[string]cty.Value) 
 			return nil, fmt.Errorf("row expression %s: column %q is %s, not %s", c.Text, name, t, c.ColumnType)
 		}
 	}
-	v := &vectoriser{schema: p.columns, late: c.Late, lateColumns: p.late, vars: p.context()}
+	v := &vectoriser{schema: p.columns, late: c.Late, lateColumns: p.late, vars: p.context(), made: map[hclsyntax.Expression]*node{}}
 	p.root, p.paths = v.expr(e), v.paths
 	return p, nil
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/lang/value"
 )
 
@@ -32,19 +34,22 @@ type reducer struct {
 	lenient int
 	// inside are the definitions that are being put in.
 	inside []string
-	diags  hcl.Diagnostics
+	// parts is how many have been reduced. Definitions that name others twice
+	// double the expression each time.
+	parts int
+	diags hcl.Diagnostics
 }
 
 var conversions = map[string]function.Function{convertName: typeexpr.ConvertFunc}
 
 func newReducer(s *Scope) *reducer {
-	eval := s.Eval
-	if eval == nil {
-		eval = &hcl.EvalContext{}
+	values := s.Eval
+	if values == nil {
+		values = &hcl.EvalContext{}
 	}
-	eval = eval.NewChild()
-	eval.Functions = conversions
-	return &reducer{scope: s, eval: eval}
+	values = values.NewChild()
+	values.Functions = conversions
+	return &reducer{scope: s, eval: values}
 }
 
 func literal(v cty.Value, r hcl.Range) *hclsyntax.LiteralValueExpr {
@@ -70,6 +75,13 @@ func isFailing(e hclsyntax.Expression) bool {
 }
 
 func (r *reducer) reduce(e hclsyntax.Expression) hclsyntax.Expression {
+	const partsPerElement = 10
+	if r.parts++; r.parts > limit.Now().Elements/partsPerElement {
+		if r.parts == limit.Now().Elements/partsPerElement+1 {
+			r.diags = append(r.diags, diag.Errorf(e.Range().Ptr(), "Beyond a limit", "%s", diag.Sentence(limit.TooManyElements("the expression, with the definitions of all locals that it refers to,"))))
+		}
+		return failing(e.Range())
+	}
 	switch w := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
 		return r.reduce(w.Expression)
@@ -97,7 +109,7 @@ func (r *reducer) reduce(e hclsyntax.Expression) hclsyntax.Expression {
 // fold evaluates an expression now; false where its value is not known or
 // must not be written out.
 func (r *reducer) fold(e hclsyntax.Expression) (hclsyntax.Expression, bool) {
-	v, diags := e.Value(r.eval)
+	v, diags := eval.Value(e, r.eval)
 	if diags.HasErrors() {
 		return r.fail(e, diags), true
 	}
@@ -139,7 +151,7 @@ func foldable(v cty.Value) bool {
 		case t.IsCapsuleType():
 			ok = false
 		case t == cty.Number && !v.IsNull():
-			ok = ok && writable(v.AsBigFloat())
+			ok = ok && limit.Writable(v.AsBigFloat())
 		}
 		return ok, nil
 	})
@@ -155,7 +167,7 @@ func (r *reducer) reduceParts(e hclsyntax.Expression) hclsyntax.Expression {
 	case *hclsyntax.FunctionCallExpr:
 		return r.reduceCall(e)
 	}
-	reduced := mapChildren(e, r.reduce, r.enter, r.exit)
+	reduced := eval.MapChildren(e, r.reduce, r.enter, r.exit)
 	switch e := reduced.(type) {
 	case *hclsyntax.TemplateExpr:
 		return meld(e)
@@ -338,7 +350,7 @@ func (r *reducer) reduceCall(e *hclsyntax.FunctionCallExpr) hclsyntax.Expression
 	if tries {
 		r.lenient++
 	}
-	c, _ := mapChildren(e, r.reduce, r.enter, r.exit).(*hclsyntax.FunctionCallExpr)
+	c, _ := eval.MapChildren(e, r.reduce, r.enter, r.exit).(*hclsyntax.FunctionCallExpr)
 	if tries {
 		r.lenient--
 	}
@@ -363,7 +375,7 @@ func (r *reducer) readTemplate(c *hclsyntax.FunctionCallExpr) hclsyntax.Expressi
 	}
 	read := *c
 	read.Name, read.Args = "file", c.Args[:1]
-	text, diags := read.Value(r.eval)
+	text, diags := eval.Value(&read, r.eval)
 	if diags.HasErrors() {
 		return r.fail(c, diags)
 	}

@@ -3,6 +3,7 @@ package expr
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -10,6 +11,8 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/limit"
 )
 
 // typist finds types where hcl's evaluator, meeting unknown values, gives up
@@ -20,20 +23,71 @@ type typist struct {
 	// unequal are the comparisons that no row can make true. They are not
 	// errors of evaluation, so that try does not swallow them.
 	unequal *hcl.Diagnostics
+	// softened is what is known of the parts, for all typists of an expression:
+	// a part is looked at by itself and as one of all that are around it, which
+	// would double the work with each level.
+	softened map[place]*softened
+	// reported are the parts whose errors are in diags.
+	reported map[place]bool
+	// deadline is when the types of the expression are given up.
+	deadline time.Time
+}
+
+// place is a part of an expression, seen with certain values.
+type place struct {
+	expr hclsyntax.Expression
+	ctx  *hcl.EvalContext
+}
+
+type softened struct {
+	expr  hclsyntax.Expression
+	diags hcl.Diagnostics
+}
+
+func newTypist(unequal *hcl.Diagnostics) *typist {
+	return &typist{unequal: unequal, softened: map[place]*softened{}, reported: map[place]bool{}, deadline: time.Now().Add(limit.Now().Time)}
 }
 
 // inner is a typist for a part whose own errors are not those of the whole.
-func (t *typist) inner() *typist { return &typist{unequal: t.unequal} }
+func (t *typist) inner() *typist {
+	return &typist{unequal: t.unequal, softened: t.softened, reported: map[place]bool{}, deadline: t.deadline}
+}
 
 // value is an expression's value; unknown in general, but of its type.
 func (t *typist) value(e hclsyntax.Expression, ctx *hcl.EvalContext) cty.Value {
-	v, diags := t.soften(e, ctx).Value(ctx)
+	v, diags := eval.Value(t.soften(e, ctx), ctx)
 	t.diags = append(t.diags, diags...)
 	return v
 }
 
 // soften replaces the parts of which hcl would not find the type.
 func (t *typist) soften(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax.Expression {
+	switch e.(type) {
+	case *hclsyntax.LiteralValueExpr, *hclsyntax.ScopeTraversalExpr, *hclsyntax.AnonSymbolExpr:
+		return e
+	}
+	at := place{e, ctx}
+	s, ok := t.softened[at]
+	if !ok {
+		own := t.inner()
+		s = &softened{}
+		if time.Now().After(t.deadline) {
+			s.expr = literal(cty.DynamicVal, e.Range())
+			s.diags = hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Beyond a limit", "%s", diag.Sentence(limit.TooSlow("finding the type of this expression")))}
+		} else {
+			s.expr = own.replace(e, ctx)
+			s.diags = own.diags
+		}
+		t.softened[at] = s
+	}
+	if !t.reported[at] {
+		t.reported[at] = true
+		t.diags = append(t.diags, s.diags...)
+	}
+	return s.expr
+}
+
+func (t *typist) replace(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax.Expression {
 	sub := func(e hclsyntax.Expression) hclsyntax.Expression { return t.soften(e, ctx) }
 	switch e := e.(type) {
 	case *hclsyntax.ForExpr:
@@ -64,7 +118,7 @@ func (t *typist) soften(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax.
 		}
 	}
 	none := func(*hclsyntax.ForExpr) {}
-	return mapChildren(e, sub, none, func() {})
+	return eval.MapChildren(e, sub, none, func() {})
 }
 
 // expanded is what f(list...) gives where the list is not known: as if it had

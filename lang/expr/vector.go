@@ -7,7 +7,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zclconf/go-cty/cty"
-	"golang.org/x/text/unicode/norm"
 )
 
 // What is common in row expressions is compiled to closures that read Arrow
@@ -149,19 +148,6 @@ func ascii(s string) bool {
 	}
 	return true
 }
-
-// normal is the string in the Unicode normal form that all of cty's strings
-// have.
-func normal(s string) string {
-	if ascii(s) || norm.NFC.IsNormalString(s) {
-		return s
-	}
-	return norm.NFC.String(s)
-}
-
-// mayCombine says whether a string's first character could unite with what
-// comes before it. The first characters that can are at U+0300.
-func mayCombine(s string) bool { return s != "" && s[0] >= 0xcc }
 
 // asText is a node's value as hcl turns it into a string.
 func (n *node) asText() func(*frame, int) (string, outcome) {

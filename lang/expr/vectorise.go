@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
@@ -27,6 +28,9 @@ type vectoriser struct {
 	vars *hcl.EvalContext
 	// paths are what the slots hold.
 	paths []path
+	// made are the closures there are already: a function may ask for those of
+	// its arguments more than once.
+	made map[hclsyntax.Expression]*node
 }
 
 // path leads to a column of the row or to what is late, and to a field in it.
@@ -36,6 +40,15 @@ type path struct {
 }
 
 func (v *vectoriser) expr(e hclsyntax.Expression) *node {
+	n, ok := v.made[e]
+	if !ok {
+		n = v.make(e)
+		v.made[e] = n
+	}
+	return n
+}
+
+func (v *vectoriser) make(e hclsyntax.Expression) *node {
 	if v.fixed(e) {
 		return v.constant(e)
 	}
@@ -72,7 +85,7 @@ func (v *vectoriser) fixed(e hclsyntax.Expression) bool {
 }
 
 func (v *vectoriser) constant(e hclsyntax.Expression) *node {
-	val, diags := e.Value(v.vars)
+	val, diags := eval.Value(e, v.vars)
 	if diags.HasErrors() || !val.IsWhollyKnown() {
 		return nil
 	}
@@ -162,7 +175,7 @@ func (v *vectoriser) slot(from path, t arrow.DataType) *node {
 			if o := s.state(i); o != some {
 				return "", o
 			}
-			return normal(s.str.Value(i)), some
+			return s.str.Value(i), some
 		}
 	case *arrow.Int64Type:
 		n.kind, n.integer = integerKind, func(f *frame, i int) (int64, outcome) {
@@ -259,20 +272,14 @@ func joined(parts []texter) texter {
 	return func(f *frame, i int) (string, outcome) {
 		var room [8]string
 		texts := room[:0]
-		combines := false
 		for _, part := range parts {
 			s, o := part(f, i)
 			if o != some {
 				return "", inTemplate(o)
 			}
-			combines = combines || mayCombine(s)
 			texts = append(texts, s)
 		}
-		s := f.keep(texts...)
-		if combines {
-			s = normal(s)
-		}
-		return s, some
+		return f.keep(texts...), some
 	}
 }
 

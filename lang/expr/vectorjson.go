@@ -1,13 +1,16 @@
 package expr
 
 import (
-	"encoding/json"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/sdk/go/jsontext"
 )
 
 // jsonencode joins the parts of a JSON text, of which only those that the row
@@ -30,7 +33,7 @@ type jsonWriter struct {
 }
 
 func (w *jsonWriter) done() []texter {
-	if fixed := normal(w.fixed); fixed != "" {
+	if fixed := w.fixed; fixed != "" {
 		w.parts = append(w.parts, func(*frame, int) (string, outcome) { return fixed, some })
 	}
 	w.fixed = ""
@@ -58,7 +61,7 @@ func (v *vectoriser) json(w *jsonWriter, e hclsyntax.Expression) bool {
 		return true
 	}
 	text, err := ctyjson.Marshal(*n.constant, n.typ)
-	w.fixed += string(text)
+	w.fixed += string(jsontext.Plain(text))
 	return err == nil
 }
 
@@ -107,7 +110,7 @@ func (v *vectoriser) attributeName(key hclsyntax.Expression) (string, bool) {
 	if !v.fixed(key) {
 		return "", false
 	}
-	val, diags := key.Value(v.vars)
+	val, diags := eval.Value(key, v.vars)
 	if diags.HasErrors() {
 		return "", false
 	}
@@ -141,7 +144,7 @@ func (n *node) asJSON() texter {
 			if err != nil {
 				return "", unsure
 			}
-			return normal(string(text)), some
+			return string(jsontext.Plain(text)), some
 		})
 	}
 	return n.asText()
@@ -150,24 +153,26 @@ func (n *node) asJSON() texter {
 // quoted is text as JSON writes it: in most there is nothing to escape.
 func (f *frame) quoted(s string) string {
 	if !plain(s) {
-		// What an escape ends with may unite with what follows it.
-		return normal(quoted(s))
+		return quoted(s)
 	}
 	return f.keep(`"`, s, `"`)
 }
 
 func quoted(s string) string {
-	text, _ := json.Marshal(s) // which takes any string
+	text, _ := jsontext.Marshal(s) // which takes any string
 	return string(text)
 }
 
-// plain says whether encoding/json writes a string as it is.
+// plain says whether JSON needs no escapes for a string.
 func plain(s string) bool {
+	beyond := false
 	for i := range len(s) {
 		switch c := s[i]; {
-		case c < ' ', c == '"', c == '\\', c == '<', c == '>', c == '&', c >= 0x7f:
+		case c < ' ', c == '"', c == '\\':
 			return false
+		case c >= utf8.RuneSelf:
+			beyond = true
 		}
 	}
-	return true
+	return !beyond || utf8.ValidString(s)
 }

@@ -120,28 +120,27 @@ func (v *vectoriser) binary(e *hclsyntax.BinaryOpExpr) *node {
 	return arithmetic(l, r, e.Op)
 }
 
-// logical is && or ||. hcl takes a null for false in && and for true in
-// neither; the decisive value on one side makes up for anything on the other.
+// logical is && or ||. The decisive value on one side makes up for anything on
+// the other, be it null or an error.
 func logical(l, r *node, decisive bool) *node {
 	if l.kind != boolKind || r.kind != boolKind {
 		return nil
 	}
 	return &node{kind: boolKind, typ: cty.Bool, truth: func(f *frame, i int) (bool, outcome) {
-		a, o := l.truth(f, i)
-		switch {
-		case o == some && a == decisive, o == null && !decisive:
+		a, oa := l.truth(f, i)
+		if oa == some && a == decisive {
 			return decisive, some
-		case o > null:
-			return false, unsure
 		}
 		b, ob := r.truth(f, i)
 		switch {
-		case ob == some && b == decisive, ob == null && !decisive:
+		case ob == some && b == decisive:
 			return decisive, some
-		case ob > null, o == null, ob == null:
+		case oa == some && ob == some:
+			return !decisive, some
+		case oa == unsure || ob == unsure:
 			return false, unsure
 		}
-		return !decisive, some
+		return false, fails
 	}}
 }
 

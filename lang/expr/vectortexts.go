@@ -27,8 +27,7 @@ func (v *vectoriser) texts(e *hclsyntax.FunctionCallExpr, n int) []texter {
 	return all
 }
 
-// mapping is a function of a string that gives a string. What it gives is
-// brought into normal form.
+// mapping is a function of a string that gives a string.
 func mapping(f func(*frame, string) string) func(*vectoriser, *hclsyntax.FunctionCallExpr) *node {
 	return func(v *vectoriser, e *hclsyntax.FunctionCallExpr) *node {
 		args := v.texts(e, 1)
@@ -57,7 +56,7 @@ func mapCase(f *frame, s string, first, last byte, full func(string) string) str
 	for i := range len(s) {
 		c := s[i]
 		if c >= utf8.RuneSelf {
-			return normal(full(s))
+			return full(s)
 		}
 		changes = changes || first <= c && c <= last
 	}
@@ -135,7 +134,7 @@ func (v *vectoriser) replace(e *hclsyntax.FunctionCallExpr) *node {
 		}
 		swap = func(s string) string { return re.ReplaceAllString(s, by) }
 	}
-	return mapping(func(_ *frame, s string) string { return normal(swap(s)) })(v, &hclsyntax.FunctionCallExpr{Args: e.Args[:1]})
+	return mapping(func(_ *frame, s string) string { return swap(s) })(v, &hclsyntax.FunctionCallExpr{Args: e.Args[:1]})
 }
 
 // substr cuts ASCII by bytes and leaves the rest to cty, which counts what a

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/quern-dev/quern/lang/funcs/wellformed"
+	"github.com/quern-dev/quern/sdk/go/jsontext"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -71,7 +72,7 @@ func jsonText(v cty.Value) (string, error) {
 		return v.AsString(), nil
 	}
 	text, err := ctyjson.Marshal(v, v.Type())
-	return string(text), err
+	return string(jsontext.Plain(text)), err
 }
 
 func sqlFunc(is func(text, dialect string) (bool, error)) function.Function {

@@ -14,24 +14,24 @@ var collectionFunctions = []entry{
 	describe("coalesce", "The first argument that is neither null nor an empty string.", `coalesce(null, "", "b")`, `"b"`, coalesceFunc),
 	describe("coalescelist", "The first list that is not empty.", `coalescelist([], ["a"])`, `["a"]`, stdlib.CoalesceListFunc),
 	describe("compact", "A list of strings without null and empty ones.", `compact(["a", "", "b"])`, `["a", "b"]`, stdlib.CompactFunc),
-	describe("concat", "Several lists as one.", `concat(["a"], ["b"])`, `["a", "b"]`, stdlib.ConcatFunc),
+	describe("concat", "Several lists as one.", `concat(["a"], ["b"])`, `["a", "b"]`, checked(stdlib.ConcatFunc, concatCheck)),
 	describe("contains", "Whether a list or set contains a value.", `contains(["a", "b"], "a")`, `true`, containsFunc),
-	describe("distinct", "A list without its repeated elements.", `distinct(["a", "b", "a"])`, `["a", "b"]`, stdlib.DistinctFunc),
+	describe("distinct", "A list without its repeated elements.", `distinct(["a", "b", "a"])`, `["a", "b"]`, distinctFunc),
 	describe("element", "The element at an index, which wraps around.", `element(["a", "b"], 3)`, `"b"`, stdlib.ElementFunc),
 	describe("flatten", "Puts the elements of nested lists into one.", `flatten([["a"], ["b", ["c"]]])`, `["a", "b", "c"]`, stdlib.FlattenFunc),
 	describe("index", "The index of the first element that equals a value. None is an error.", `index(["a", "b"], "b")`, `1`, indexFunc),
 	describe("keys", "The keys of a map or object, sorted.", `keys({ b = 1, a = 2 })`, `["a", "b"]`, stdlib.KeysFunc),
 	describe("length", "The number of elements, attributes, or characters of a string.", `length(["a", "b"])`, `2`, lengthFunc),
 	describe("lookup", "The element of a map or object with a key; the third argument where there is none.", `lookup({ a = 1 }, "b", 0)`, `0`, lookupFunc),
-	describe("matchkeys", "The elements of a list whose counterparts in a second are found in a third.", `matchkeys(["a", "b"], ["x", "y"], ["y"])`, `["b"]`, matchKeysFunc),
-	describe("merge", "Several maps or objects as one; the later ones win.", `merge({ a = 1 }, { a = 2, b = 3 })`, `{ a = 2, b = 3 }`, stdlib.MergeFunc),
+	describe("matchkeys", "The elements of a list whose counterparts in a second are found in a third.", `matchkeys(["a", "b"], ["x", "y"], ["y"])`, `["b"]`, checked(matchKeysFunc, distinctCheck)),
+	describe("merge", "Several maps or objects as one; the later ones win.", `merge({ a = 1 }, { a = 2, b = 3 })`, `{ a = 2, b = 3 }`, checked(stdlib.MergeFunc, concatCheck)),
 	describe("one", "The only element of a list or set, null for an empty one. Several are an error.", `one(["a"])`, `"a"`, oneFunc),
 	describe("range", "Numbers from a start (0) to below an end, by a step (1).", `range(3)`, `[0, 1, 2]`, stdlib.RangeFunc),
 	describe("reverse", "A list in reverse order.", `reverse(["a", "b"])`, `["b", "a"]`, stdlib.ReverseListFunc),
 	describe("setintersection", "What is in all of the sets.", `setintersection(["a", "b"], ["b"])`, `toset(["b"])`, stdlib.SetIntersectionFunc),
-	describe("setproduct", "All combinations of an element of each of the sets.", `setproduct(["a"], [1, 2])`, `[["a", 1], ["a", 2]]`, stdlib.SetProductFunc),
+	describe("setproduct", "All combinations of an element of each of the sets.", `setproduct(["a"], [1, 2])`, `[["a", 1], ["a", 2]]`, checked(stdlib.SetProductFunc, setProductCheck)),
 	describe("setsubtract", "What is in the first set and not in the second.", `setsubtract(["a", "b"], ["b"])`, `toset(["a"])`, stdlib.SetSubtractFunc),
-	describe("setunion", "What is in any of the sets.", `setunion(["a"], ["b"])`, `toset(["a", "b"])`, stdlib.SetUnionFunc),
+	describe("setunion", "What is in any of the sets.", `setunion(["a"], ["b"])`, `toset(["a", "b"])`, checked(stdlib.SetUnionFunc, concatCheck)),
 	describe("slice", "The elements from an index to below another.", `slice(["a", "b", "c"], 1, 3)`, `["b", "c"]`, stdlib.SliceFunc),
 	describe("sort", "A list of strings in order.", `sort(["b", "a"])`, `["a", "b"]`, stdlib.SortFunc),
 	describe("transpose", "Swaps keys and values of a map of lists of strings.", `transpose({ a = ["x", "y"] })`, `{ x = ["a"], y = ["a"] }`, transposeFunc),
@@ -111,6 +111,34 @@ var containsFunc = function.New(&function.Spec{
 	},
 	RefineResult: notNull,
 	Impl:         func(args []cty.Value, _ cty.Type) (cty.Value, error) { return stdlib.Contains(args[0], args[1]) },
+})
+
+// distinctFunc is cty's, which compares each element with all before it, with a
+// short cut for elements that are text.
+var distinctFunc = function.New(&function.Spec{
+	Params: stdlib.DistinctFunc.Params(),
+	Type:   func(args []cty.Value) (cty.Type, error) { return stdlib.DistinctFunc.ReturnTypeForValues(args) },
+	Impl: func(args []cty.Value, t cty.Type) (cty.Value, error) {
+		if !t.IsListType() || t.ElementType() != cty.String || !args[0].IsWhollyKnown() || args[0].LengthInt() == 0 {
+			if err := distinctCheck(args); err != nil {
+				return cty.NilVal, err
+			}
+			return stdlib.Distinct(args[0])
+		}
+		seen, null := map[string]bool{}, false
+		var kept []cty.Value
+		for it := args[0].ElementIterator(); it.Next(); {
+			switch _, e := it.Element(); {
+			case e.IsNull():
+				if !null {
+					null, kept = true, append(kept, e)
+				}
+			case !seen[e.AsString()]:
+				seen[e.AsString()], kept = true, append(kept, e)
+			}
+		}
+		return cty.ListVal(kept), nil
+	},
 })
 
 var indexFunc = function.New(&function.Spec{
@@ -217,8 +245,8 @@ var matchKeysFunc = function.New(&function.Spec{
 		{Name: "searchset", Type: cty.List(cty.DynamicPseudoType)},
 	},
 	Type: func(args []cty.Value) (cty.Type, error) {
-		if t, _ := convert.UnifyUnsafe([]cty.Type{args[1].Type(), args[2].Type()}); t == cty.NilType {
-			return cty.NilType, function.NewArgErrorf(1, "keys and searchset must have the same type")
+		if _, _, err := sameKeys(args[1], args[2]); err != nil {
+			return cty.NilType, err
 		}
 		return args[0].Type(), nil
 	},
@@ -227,13 +255,17 @@ var matchKeysFunc = function.New(&function.Spec{
 		if !args[0].IsWhollyKnown() || !args[1].IsWhollyKnown() || !args[2].IsWhollyKnown() {
 			return cty.UnknownVal(ret), nil
 		}
-		values, keys := args[0].AsValueSlice(), args[1].AsValueSlice()
+		with, among, err := sameKeys(args[1], args[2])
+		if err != nil {
+			return cty.NilVal, err
+		}
+		values, keys := args[0].AsValueSlice(), with.AsValueSlice()
 		if len(values) != len(keys) {
 			return cty.NilVal, function.NewArgErrorf(1, "keys must be as long as values")
 		}
 		var found []cty.Value
 		for i, key := range keys {
-			for _, wanted := range args[2].AsValueSlice() {
+			for _, wanted := range among.AsValueSlice() {
 				if equal, err := stdlib.Equal(key, wanted); err == nil && equal.True() {
 					found = append(found, values[i])
 					break
@@ -246,6 +278,25 @@ var matchKeysFunc = function.New(&function.Spec{
 		return cty.ListVal(found), nil
 	},
 })
+
+// sameKeys gives the keys and those to be found one type, as a comparison of two
+// types finds nothing.
+func sameKeys(keys, among cty.Value) (cty.Value, cty.Value, error) {
+	differ := function.NewArgErrorf(1, "keys and searchset must have the same type")
+	t, _ := convert.UnifyUnsafe([]cty.Type{keys.Type(), among.Type()})
+	if t == cty.NilType {
+		return keys, among, differ
+	}
+	k, err := convert.Convert(keys, t)
+	if err != nil {
+		return keys, among, differ
+	}
+	a, err := convert.Convert(among, t)
+	if err != nil {
+		return keys, among, differ
+	}
+	return k, a, nil
+}
 
 var oneFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "list", Type: cty.DynamicPseudoType}},

@@ -1,9 +1,11 @@
 package funcs
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/csv"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -13,22 +15,22 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
-	"github.com/zclconf/go-cty/cty/function/stdlib"
+	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/ianaindex"
 )
 
 var encodingFunctions = []entry{
 	describe("base64decode", "Decodes Base64 to a string.", `base64decode("aGk=")`, `"hi"`, stringFunc("str", decodeBase64)),
 	describe("base64encode", "Encodes a string's UTF-8 in Base64.", `base64encode("hi")`, `"aGk="`, stringFunc("str", encodeBase64)),
-	describe("csvdecode", "Reads CSV with a header line to a list of objects with string attributes.", `csvdecode("a,b\n1,2")`, `[{ a = "1", b = "2" }]`, stdlib.CSVDecodeFunc),
+	describe("csvdecode", "Reads CSV with a header line to a list of objects with string attributes.", `csvdecode("a,b\n1,2")`, `[{ a = "1", b = "2" }]`, csvDecodeFunc),
 	describe("csvencode", "Writes a list of objects as CSV with a header line, columns in the order of their names.", `csvencode([{ a = 1, b = "x" }])`, `"a,b\n1,x\n"`, csvEncodeFunc),
-	describe("jsondecode", "Reads JSON.", `jsondecode("{\"a\": 1}")`, `{ a = 1 }`, stdlib.JSONDecodeFunc),
-	describe("jsonencode", "Writes JSON, keys in order.", `jsonencode({ b = 1, a = [true] })`, `"{\"a\":[true],\"b\":1}"`, stdlib.JSONEncodeFunc),
+	describe("jsondecode", "Reads JSON.", `jsondecode("{\"a\": 1}")`, `{ a = 1 }`, jsonDecodeFunc),
+	describe("jsonencode", "Writes JSON, keys in order.", `jsonencode({ b = 1, a = [true] })`, `"{\"a\":[true],\"b\":1}"`, jsonEncodeFunc),
 	describe("textdecodebase64", "Decodes Base64 of text in another encoding.", `textdecodebase64("aABpAA==", "UTF-16LE")`, `"hi"`, textBase64(decodeText)),
 	describe("textencodebase64", "Encodes a string in another encoding, in Base64.", `textencodebase64("hi", "UTF-16LE")`, `"aABpAA=="`, textBase64(encodeText)),
-	describe("urldecode", "Undoes urlencode.", `urldecode("a+b%26c")`, `"a b&c"`, stringFunc("str", url.QueryUnescape)),
+	describe("urldecode", "Undoes urlencode.", `urldecode("a+b%26c")`, `"a b&c"`, stringFunc("str", decodeURL)),
 	describe("urlencode", "Escapes a string for the query of a URL.", `urlencode("a b&c")`, `"a+b%26c"`, stringFunc("str", func(s string) (string, error) { return url.QueryEscape(s), nil })),
-	describe("yamldecode", "Reads YAML 1.2, a single document.", `yamldecode("a: 1")`, `{ a = 1 }`, yaml.YAMLDecodeFunc),
+	describe("yamldecode", "Reads YAML 1.2, a single document.", `yamldecode("a: 1")`, `{ a = 1 }`, yamlDecodeFunc),
 	describe("yamlencode", "Writes YAML, keys in order.", `yamlencode({ a = 1 })`, `"\"a\": 1\n"`, yaml.YAMLEncodeFunc),
 }
 
@@ -98,10 +100,28 @@ func decodeText(text, name string) (string, error) {
 		return "", function.NewArgErrorf(0, "this is not Base64")
 	}
 	s, err := enc.NewDecoder().Bytes(b)
-	if err != nil {
+	if err != nil || !faithful(enc, b, string(s)) {
 		return "", function.NewArgErrorf(0, "the bytes are not %s", name)
 	}
 	return string(s), nil
+}
+
+// faithful says whether a decoded text holds all that the bytes say. Decoders
+// put U+FFFD in the place of what they cannot decode.
+func faithful(enc encoding.Encoding, from []byte, s string) bool {
+	if !strings.ContainsRune(s, utf8.RuneError) {
+		return true
+	}
+	again, err := enc.NewEncoder().Bytes([]byte(s))
+	return err == nil && bytes.Equal(again, from)
+}
+
+func decodeURL(s string) (string, error) {
+	text, err := url.QueryUnescape(s)
+	if err != nil {
+		return "", err
+	}
+	return valid(text)
 }
 
 var csvEncodeFunc = function.New(&function.Spec{
@@ -124,18 +144,22 @@ var csvEncodeFunc = function.New(&function.Spec{
 })
 
 func encodeCSV(rows []cty.Value) (string, error) {
-	var names []string
+	names := map[string]bool{}
 	for _, row := range rows {
 		if row.IsNull() || !row.Type().IsObjectType() && !row.Type().IsMapType() {
 			return "", errors.New("every element must be an object or a map")
 		}
 		for name := range row.AsValueMap() {
-			if !slices.Contains(names, name) {
-				names = append(names, name)
-			}
+			names[name] = true
 		}
 	}
-	slices.Sort(names)
+	if err := elementsFit(float64(len(rows)) * float64(len(names))); err != nil {
+		return "", err
+	}
+	return writeCSV(rows, slices.Sorted(maps.Keys(names)))
+}
+
+func writeCSV(rows []cty.Value, names []string) (string, error) {
 	var b strings.Builder
 	w := csv.NewWriter(&b)
 	if len(names) > 0 {

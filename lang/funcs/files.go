@@ -14,12 +14,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/quern-dev/quern/lang/limit"
 )
 
 // fileFunctions are the functions of files. Templates may call those of
@@ -87,18 +90,33 @@ func (d folder) open(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(full)
+	// Opening a named pipe would wait for somebody to write to it.
+	info, err := os.Stat(full)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no file %s%s", path, d.whence(path))
+		return nil, fmt.Errorf("file %s does not exist%s", path, d.whence(path))
 	case err != nil:
 		return nil, fmt.Errorf("open %s: %w", path, reason(err))
-	}
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		f.Close()
+	case info.IsDir():
 		return nil, fmt.Errorf("%s is a folder, not a file", path)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file but a %s", path, nature(info.Mode()))
+	}
+	f, err := os.Open(full)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, reason(err))
 	}
 	return f, nil
+}
+
+func nature(mode fs.FileMode) string {
+	switch {
+	case mode&fs.ModeNamedPipe != 0:
+		return "named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "socket"
+	}
+	return "device"
 }
 
 // whence says from where a relative path starts.
@@ -127,11 +145,11 @@ func (d folder) bytes(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(f)
+	b, err := io.ReadAll(io.LimitReader(f, int64(limit.Now().Bytes)+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, reason(err))
 	}
-	return b, nil
+	return b, fits(float64(len(b)))
 }
 
 func (d folder) text(path string) (string, error) {
@@ -142,7 +160,7 @@ func (d folder) text(path string) (string, error) {
 	if !utf8.Valid(b) {
 		return "", fmt.Errorf("%s is not UTF-8; filebase64 reads any file", path)
 	}
-	return string(b), nil
+	return withoutMark(string(b)), nil
 }
 
 func (d folder) base64(path string) (string, error) {
@@ -159,8 +177,19 @@ func (d folder) digest(algorithm func() hash.Hash, encode func([]byte) string) f
 		}
 		defer f.Close()
 		h := algorithm()
-		if _, err := io.Copy(h, f); err != nil {
-			return "", fmt.Errorf("read %s: %w", path, reason(err))
+		late := deadline()
+		for {
+			const part = 1 << 20
+			_, err := io.CopyN(h, f, part)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return "", fmt.Errorf("read %s: %w", path, reason(err))
+			}
+			if err := late("reading " + path); err != nil {
+				return "", err
+			}
 		}
 		return encode(h.Sum(nil)), nil
 	})
@@ -200,10 +229,9 @@ func (d folder) set() function.Function {
 			if err != nil {
 				return cty.NilVal, function.NewArgError(0, err)
 			}
-			pattern := filepath.ToSlash(filepath.Clean(args[1].AsString()))
-			found, err := doublestar.Glob(os.DirFS(root), pattern, doublestar.WithFilesOnly())
+			found, err := match(root, args[1].AsString())
 			if err != nil {
-				return cty.NilVal, function.NewArgErrorf(1, "%q is not a pattern", args[1].AsString())
+				return cty.NilVal, err
 			}
 			if len(found) == 0 {
 				return cty.SetValEmpty(cty.String), nil
@@ -215,6 +243,60 @@ func (d folder) set() function.Function {
 			return cty.SetVal(paths), nil
 		},
 	})
+}
+
+// match are the files below a folder, or below one above it, that match a
+// pattern, by their paths from the folder. What quern keeps in its own folder
+// is left out: it changes with every apply.
+func match(root, pattern string) ([]string, error) {
+	rest, above := strings.TrimLeft(filepath.ToSlash(filepath.Clean(pattern)), "/"), ""
+	for strings.HasPrefix(rest, "../") {
+		rest, above, root = rest[len("../"):], above+"../", filepath.Join(root, "..")
+	}
+	if rest == ".." {
+		return nil, nil // a folder
+	}
+	files := &boundedFS{FS: os.DirFS(root), late: deadline()}
+	found, err := doublestar.Glob(files, rest, doublestar.WithFilesOnly())
+	switch {
+	case files.failed != nil:
+		return nil, files.failed
+	case err != nil:
+		return nil, function.NewArgErrorf(1, "%q is not a pattern", pattern)
+	}
+	var paths []string
+	for _, path := range found {
+		if !slices.Contains(strings.Split(path, "/"), ownFolder) {
+			paths = append(paths, above+path)
+		}
+	}
+	return paths, nil
+}
+
+// ownFolder is where quern keeps its results.
+const ownFolder = ".quern"
+
+// boundedFS is a file system of which only so much is listed.
+type boundedFS struct {
+	fs.FS
+	late    func(what string) error
+	entries int
+	failed  error
+}
+
+func (b *boundedFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	if b.failed != nil {
+		return nil, b.failed
+	}
+	entries, err := fs.ReadDir(b.FS, name)
+	b.entries += len(entries)
+	if b.failed = elementsFit(float64(b.entries)); b.failed == nil {
+		b.failed = b.late("listing the files")
+	}
+	if b.failed != nil {
+		return nil, b.failed
+	}
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() && e.Name() == ownFolder }), err
 }
 
 func (d folder) template(functions map[string]function.Function) function.Function {

@@ -130,7 +130,7 @@ func TestErrorsOfFunctionsSayWhatToDo(t *testing.T) {
 	})
 	functions := Functions(dir)
 	for text, want := range map[string]string{
-		`file("none.txt")`:                         "there is no file none.txt",
+		`file("none.txt")`:                         "file none.txt does not exist",
 		`file("latin1.txt")`:                       "latin1.txt is not UTF-8; filebase64 reads any file",
 		`file("d")`:                                "d is a folder, not a file",
 		`fileset(".", "[")`:                        "is not a pattern",

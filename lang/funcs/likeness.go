@@ -25,11 +25,11 @@ var likenessFunctions = []entry{
 	describe("icontains_all", "contains_all, whatever the case of the letters.", `icontains_all("Quern", ["QU", "RN"])`, `true`, partsFunc(foldContains, true)),
 	describe("icontains_any", "contains_any, whatever the case of the letters.", `icontains_any("Quern", ["X", "RN"])`, `true`, partsFunc(foldContains, false)),
 	describe("iequals", "Whether two strings are equal, whatever the case of the letters.", `iequals("Straße", "STRASSE")`, `true`, affix(func(a, b string) bool { return fold(a) == fold(b) }, "other")),
-	describe("levenshtein", "How many characters must be put in, taken out or changed to make one string of the other.", `levenshtein("kitten", "sitting")`, `3`, levenshteinFunc),
+	describe("levenshtein", "How many characters must be put in, taken out or changed to make one string of the other.", `levenshtein("kitten", "sitting")`, `3`, checked(levenshteinFunc, distanceCheck)),
 	describe("meteor", "METEOR of a sentence beside a reference or a list of them, with equal words and equal English stems. Synonyms are not known to it, so it may be below METEOR with WordNet.", `meteor("the cat", "the cats")`, `0.9375`, scoreFunc(overlap.Meteor)),
 	describe("rouge_l", "ROUGE-L beside a reference or a list of them: the longest sequence of words that both have. The last argument says what of it: \"f1\" (without it), \"precision\" or \"recall\".", `rouge_l("the cat sat", "the cat sat down", "recall")`, `0.75`, rougeLFunc),
 	describe("rouge_n", "ROUGE-N beside a reference or a list of them: the runs of so many words that both have. The last argument says what of it: \"f1\" (without it), \"precision\" or \"recall\".", `rouge_n("the cat sat", "the cat ran", 2)`, `0.5`, rougeNFunc),
-	describe("similarity", "How alike two strings are, from 0 to 1: 1 less levenshtein's number as a share of the longer one's characters.", `similarity("abcd", "abce")`, `0.75`, similarityFunc),
+	describe("similarity", "How alike two strings are, from 0 to 1: 1 less levenshtein's number as a share of the longer one's characters.", `similarity("abcd", "abce")`, `0.75`, checked(similarityFunc, distanceCheck)),
 	describe("word_count", "The number of words: of what stands between white space.", `word_count("one two, three")`, `3`, wordCountFunc),
 }
 
@@ -48,6 +48,9 @@ func partsFunc(has func(s, part string) bool, all bool) function.Function {
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			if !args[1].IsWhollyKnown() {
 				return cty.UnknownVal(cty.Bool), nil
+			}
+			if err := workFits(float64(len(args[0].AsString())) * float64(args[1].LengthInt())); err != nil {
+				return cty.NilVal, err
 			}
 			for it := args[1].ElementIterator(); it.Next(); {
 				_, part := it.Element()
@@ -99,6 +102,9 @@ func scoreFunc(score func(text string, references []string) float64) function.Fu
 			if err != nil || !known {
 				return cty.UnknownVal(cty.Number), err
 			}
+			if err := gramsCheck(args[0].AsString(), texts, 4); err != nil {
+				return cty.NilVal, err
+			}
 			return figure(score(args[0].AsString(), texts))
 		},
 	})
@@ -146,6 +152,9 @@ var rougeLFunc = function.New(&function.Spec{
 		if err != nil || !known {
 			return cty.UnknownVal(cty.Number), err
 		}
+		if err := wordsCheck(args[0].AsString(), texts); err != nil {
+			return cty.NilVal, err
+		}
 		return partOf(overlap.RougeL(args[0].AsString(), texts), args, 2)
 	},
 })
@@ -164,9 +173,39 @@ var rougeNFunc = function.New(&function.Spec{
 		if exact != 0 || n < 1 || n > 100 {
 			return cty.NilVal, function.NewArgErrorf(2, "the number of words must be a whole number from 1 to 100")
 		}
+		if err := gramsCheck(args[0].AsString(), texts, int(n)); err != nil {
+			return cty.NilVal, err
+		}
 		return partOf(overlap.RougeN(args[0].AsString(), texts, int(n)), args, 3)
 	},
 })
+
+// distanceCheck is for a table of all characters of one text by all of the
+// other.
+func distanceCheck(args []cty.Value) error {
+	return workFits(float64(utf8.RuneCountInString(args[0].AsString())) * float64(utf8.RuneCountInString(args[1].AsString())))
+}
+
+// wordsCheck bounds the words of a text times those of all references: a table
+// of them, or the text looked at again for each.
+func wordsCheck(text string, references []string) error {
+	words, steps := float64(len(overlap.Words(text))), 0.0
+	for _, r := range references {
+		steps += (1 + words) * float64(1+len(overlap.Words(r)))
+	}
+	return workFits(steps)
+}
+
+// gramsCheck is for measures that make runs of n words, and so texts n times as
+// long as theirs.
+func gramsCheck(text string, references []string, n int) error {
+	size := float64(len(text)) * float64(n) * float64(len(references))
+	for _, r := range references {
+		size += float64(len(r)) * float64(n)
+	}
+	const waste = 16 // of text that is gone once it is counted
+	return fits(size / waste)
+}
 
 func distance(args []cty.Value) int {
 	return levenshtein.Distance(args[0].AsString(), args[1].AsString(), nil)

@@ -1,26 +1,27 @@
 package funcs
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
+	"golang.org/x/text/unicode/norm"
 )
 
 var stringFunctions = []entry{
 	describe("chomp", "The string without line breaks at its end.", `chomp("a\n")`, `"a"`, stdlib.ChompFunc),
 	describe("endswith", "Whether the string ends with the other.", `endswith("quern", "rn")`, `true`, affix(strings.HasSuffix, "suffix")),
-	describe("format", "Fills values into a printf-like format: %s, %d, %5.2f, %q, %v, %#v.", `format("%s has %d rows", "clean", 3)`, `"clean has 3 rows"`, stdlib.FormatFunc),
-	describe("formatlist", "format, for each element of the lists among its arguments.", `formatlist("%s!", ["a", "b"])`, `["a!", "b!"]`, stdlib.FormatListFunc),
-	describe("indent", "Indents every line but the first by so many blanks.", `indent(2, "a\nb")`, `"a\n  b"`, stdlib.IndentFunc),
-	describe("join", "The strings of a list with a separator between them.", `join(", ", ["a", "b"])`, `"a, b"`, stdlib.JoinFunc),
+	describe("format", "Fills values into a printf-like format: %s, %d, %5.2f, %q, %v, %#v.", `format("%s has %d rows", "clean", 3)`, `"clean has 3 rows"`, formatFunc),
+	describe("formatlist", "format, for each element of the lists among its arguments.", `formatlist("%s!", ["a", "b"])`, `["a!", "b!"]`, formatListFunc),
+	describe("indent", "Indents every line but the first by so many blanks.", `indent(2, "a\nb")`, `"a\n  b"`, checked(stdlib.IndentFunc, indentCheck)),
+	describe("join", "The strings of a list with a separator between them.", `join(", ", ["a", "b"])`, `"a, b"`, checked(stdlib.JoinFunc, joinCheck)),
 	describe("lower", "The string in lower case.", `lower("ABC")`, `"abc"`, stdlib.LowerFunc),
-	describe("regex", "The first match of a regular expression (RE2): the text, or its groups as a list or, where they have names, an object. No match is an error.", `regex("[0-9]+", "row 17")`, `"17"`, stdlib.RegexFunc),
-	describe("regexall", "All matches of a regular expression, as a list.", `regexall("[a-z]", "a1b2")`, `["a", "b"]`, stdlib.RegexAllFunc),
-	describe("replace", "Replaces each occurrence of a string, or, written between slashes, of a regular expression, whose groups the replacement may name as $1.", `replace("a1b22", "/[0-9]+/", "#")`, `"a#b#"`, replaceFunc),
-	describe("split", "The parts of a string between separators.", `split(",", "a,b")`, `["a", "b"]`, stdlib.SplitFunc),
+	describe("normalize", "The string in a Unicode normal form: NFC unless the second argument says NFD, NFKC, or NFKD. Texts that look the same can differ in bytes, and == compares bytes; in one normal form they are equal.", `normalize("e\u0301") == "\u00e9"`, `true`, normalizeFunc),
+	describe("regex", "The first match of a regular expression (RE2): the text, or its groups as a list or, where they have names, an object. No match is an error.", `regex("[0-9]+", "row 17")`, `"17"`, checked(stdlib.RegexFunc, patternCheck)),
+	describe("regexall", "All matches of a regular expression, as a list.", `regexall("[a-z]", "a1b2")`, `["a", "b"]`, checked(stdlib.RegexAllFunc, matchesCheck)),
+	describe("replace", "Replaces each occurrence of a string, or, written between slashes, of a regular expression, whose groups the replacement may name as $1.", `replace("a1b22", "/[0-9]+/", "#")`, `"a#b#"`, checked(replaceFunc, replaceCheck)),
+	describe("split", "The parts of a string between separators.", `split(",", "a,b")`, `["a", "b"]`, checked(stdlib.SplitFunc, splitCheck)),
 	describe("startswith", "Whether the string begins with the other.", `startswith("quern", "qu")`, `true`, affix(strings.HasPrefix, "prefix")),
 	describe("strcontains", "Whether the string contains the other.", `strcontains("quern", "uer")`, `true`, affix(strings.Contains, "substr")),
 	describe("strrev", "The string's characters in reverse order.", `strrev("abc")`, `"cba"`, stdlib.ReverseFunc),
@@ -56,13 +57,36 @@ var replaceFunc = function.New(&function.Spec{
 	RefineResult: notNull,
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 		str, substr, by := args[0].AsString(), args[1].AsString(), args[2].AsString()
-		if len(substr) < 2 || !strings.HasPrefix(substr, "/") || !strings.HasSuffix(substr, "/") {
+		pattern, ok := slashed(substr)
+		if !ok {
 			return cty.StringVal(strings.ReplaceAll(str, substr, by)), nil
 		}
-		re, err := regexp.Compile(substr[1 : len(substr)-1])
+		re, err := ParsePattern(pattern)
 		if err != nil {
 			return cty.NilVal, function.NewArgError(1, err)
 		}
 		return cty.StringVal(re.ReplaceAllString(str, by)), nil
+	},
+})
+
+var normalForms = map[string]norm.Form{"NFC": norm.NFC, "NFD": norm.NFD, "NFKC": norm.NFKC, "NFKD": norm.NFKD}
+
+var normalizeFunc = function.New(&function.Spec{
+	Params:       []function.Parameter{{Name: "str", Type: cty.String}},
+	VarParam:     &function.Parameter{Name: "form", Type: cty.String},
+	Type:         function.StaticReturnType(cty.String),
+	RefineResult: notNull,
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		form := norm.NFC
+		switch {
+		case len(args) > 2:
+			return cty.NilVal, function.NewArgErrorf(2, "normalize takes at most one form")
+		case len(args) == 2:
+			var ok bool
+			if form, ok = normalForms[args[1].AsString()]; !ok {
+				return cty.NilVal, function.NewArgErrorf(1, "the form must be NFC, NFD, NFKC, or NFKD")
+			}
+		}
+		return cty.StringVal(form.String(args[0].AsString())), nil
 	},
 })

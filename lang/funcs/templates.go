@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/limit"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 )
@@ -18,7 +20,20 @@ import (
 // are set in init, since templatestring itself is among them.
 var inTemplates map[string]function.Function
 
-func init() { inTemplates = Pure() }
+func init() {
+	inTemplates = Pure()
+	inTemplates["templatestring"] = nested
+}
+
+// nested is templatestring in a template, which could render itself without
+// end.
+var nested = function.New(&function.Spec{
+	VarParam: &function.Parameter{Name: "vars", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowDynamicType: true, AllowNull: true},
+	Type: func([]cty.Value) (cty.Type, error) {
+		return cty.NilType, errors.New("a template cannot render another template; render it before, and pass the text in as a variable")
+	},
+	Impl: func([]cty.Value, cty.Type) (cty.Value, error) { return cty.NilVal, errors.New("not reached") },
+})
 
 var templateStringFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "template", Type: cty.String}, {Name: "vars", Type: cty.DynamicPseudoType}},
@@ -65,7 +80,7 @@ func templateString(args []cty.Value) (cty.Value, error) {
 }
 
 func parseTemplate(name, text string) (hcl.Expression, error) {
-	expr, diags := hclsyntax.ParseTemplate([]byte(text), name, hcl.InitialPos)
+	expr, diags := limit.ParseTemplate([]byte(text), name, hcl.InitialPos)
 	if diags.HasErrors() {
 		return nil, atLine(diags)
 	}
@@ -115,7 +130,7 @@ func render(template hcl.Expression, vars cty.Value, functions map[string]functi
 	if err := checkVariables(template, names); err != nil {
 		return cty.NilVal, err
 	}
-	v, diags := template.Value(&hcl.EvalContext{Variables: given, Functions: functions})
+	v, diags := eval.Value(template, &hcl.EvalContext{Variables: given, Functions: functions})
 	if diags.HasErrors() {
 		return cty.NilVal, function.NewArgError(0, atLine(diags))
 	}

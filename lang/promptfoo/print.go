@@ -9,7 +9,9 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/limit"
 )
 
 // quote writes a text as a literal.
@@ -211,11 +213,11 @@ func heredocs(pieces []piece, depth int) []string {
 // layout is the text that an expression without references gives.
 func layout(text string) (string, bool) {
 	// A heredoc ends with a line.
-	e, diags := hclsyntax.ParseExpression([]byte(text+"\n"), "template", hcl.InitialPos)
+	e, diags := limit.ParseExpression([]byte(text+"\n"), "template", hcl.InitialPos)
 	if diags.HasErrors() {
 		return "", false
 	}
-	v, diags := e.Value(layoutContext)
+	v, diags := eval.Value(e, layoutContext)
 	if diags.HasErrors() || v.Type() != cty.String || !v.IsKnown() || v.IsNull() {
 		return "", false
 	}

@@ -4,10 +4,11 @@ import (
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/limit"
 )
 
 // settle finds the columns of the tests and their types, and fills in the
@@ -178,11 +179,11 @@ func (im *importer) render(t *test, text string) (string, error) {
 	if err != nil || named != nil {
 		return "", first(err, named)
 	}
-	e, diags := hclsyntax.ParseExpression([]byte(`"`+inline(pieces, quotedText)+`"`), "template", hcl.InitialPos)
+	e, diags := limit.ParseExpression([]byte(`"`+inline(pieces, quotedText)+`"`), "template", hcl.InitialPos)
 	if diags.HasErrors() {
 		return "", diags
 	}
-	v, diags := e.Value(&hcl.EvalContext{Functions: funcs.Pure(), Variables: map[string]cty.Value{"row": cty.ObjectVal(row)}})
+	v, diags := eval.Value(e, &hcl.EvalContext{Functions: funcs.Pure(), Variables: map[string]cty.Value{"row": cty.ObjectVal(row)}})
 	if diags.HasErrors() {
 		return "", errorf("%s", diags[0].Detail)
 	}

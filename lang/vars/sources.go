@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/limit"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -70,7 +72,7 @@ func (r *resolver) file(name, path string) {
 		r.add(d)
 		return
 	}
-	f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	f, diags := limit.ParseConfig(src, name, hcl.InitialPos)
 	r.diags = append(r.diags, diags...)
 	if f == nil {
 		return
@@ -122,7 +124,7 @@ func (r *resolver) raw(v *config.Variable, g given) (cty.Value, bool) {
 		r.add(notLiteral(v, g, refs[0]))
 		return cty.NilVal, false
 	}
-	val, diags := expr.Value(nil)
+	val, diags := eval.Value(expr, nil)
 	for _, d := range diags {
 		r.add(r.elsewhere(v, g, d))
 	}
@@ -131,7 +133,7 @@ func (r *resolver) raw(v *config.Variable, g given) (cty.Value, bool) {
 
 // parse reads a text as an expression.
 func (r *resolver) parse(v *config.Variable, g given) (hcl.Expression, bool) {
-	expr, diags := hclsyntax.ParseExpression([]byte(*g.text), g.from, hcl.InitialPos)
+	expr, diags := limit.ParseExpression([]byte(*g.text), g.from, hcl.InitialPos)
 	if !diags.HasErrors() {
 		return expr, true
 	}

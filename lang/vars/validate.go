@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/zclconf/go-cty/cty"
@@ -32,7 +33,7 @@ func (r *resolver) validate(values map[string]cty.Value) {
 }
 
 func (r *resolver) check(v *config.Variable, c config.Condition, ctx *hcl.EvalContext) {
-	result, diags := c.Condition.Value(ctx)
+	result, diags := eval.Value(c.Condition, ctx)
 	if diags.HasErrors() {
 		r.diags = append(r.diags, funcs.Explain(diags)...)
 		return
@@ -55,7 +56,7 @@ const booleanHint = "Compare with ==, or ask with can(…)."
 
 // message is the text of a validation's error message.
 func (r *resolver) message(c config.Condition, ctx *hcl.EvalContext) string {
-	v, diags := c.ErrorMessage.Value(ctx)
+	v, diags := eval.Value(c.ErrorMessage, ctx)
 	if diags.HasErrors() {
 		r.diags = append(r.diags, funcs.Explain(diags)...)
 		return "The value is not valid."

@@ -6,12 +6,12 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/lang/value"
 )
 
@@ -364,7 +364,7 @@ func (r *resolver) deferred(a *Arg) *Arg {
 
 // compile compiles an expression's text again, now that more is known.
 func (r *resolver) compile(c *expr.Compiled, row *RowArg) *expr.Compiled {
-	e, diags := hclsyntax.ParseExpression([]byte(c.Text), c.Range.File, hcl.InitialPos)
+	e, diags := limit.ParseExpression([]byte(c.Text), c.Range.File, hcl.InitialPos)
 	if diags.HasErrors() {
 		r.diags = append(r.diags, diags...)
 		return c

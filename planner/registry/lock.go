@@ -17,6 +17,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/limit"
 )
 
 // LockFile is the name of the lock file, in the root module's folder.
@@ -100,6 +101,9 @@ func ReadLock(dir string) (map[string]*Locked, hcl.Diagnostics) {
 	}
 	if err != nil {
 		return nil, hcl.Diagnostics{diag.Errorf(nil, "Lock file can't be read", "%s.", err)}
+	}
+	if d := limit.Config(src, LockFile); d != nil {
+		return nil, hcl.Diagnostics{d}
 	}
 	file, diags := hclparse.NewParser().ParseHCL(src, LockFile)
 	if diags.HasErrors() {

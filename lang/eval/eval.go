@@ -1,0 +1,280 @@
+// Package eval evaluates HCL expressions within the limits of package limit.
+//
+// hcl's own evaluator computes the values. It has no notion of how much that
+// costs, so the expression is given to it with checks around loops, calls, and
+// the parts of templates. An evaluation that goes too far ends with one error
+// that says which limit it reached; so does one that panics.
+//
+// Everything that evaluates what a user wrote goes through this package, which
+// also gives the operators their meaning in quern; see operators.go.
+package eval
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/limit"
+)
+
+// Value evaluates an expression. Unlike hcl's method of that name it ends, with
+// an error, where the evaluation would go beyond a limit.
+func Value(e hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	return New(e).Value(ctx)
+}
+
+// Expression is an expression to be evaluated within limits any number of
+// times, by one goroutine at a time.
+type Expression struct {
+	guarded hcl.Expression
+	budget  *budget
+}
+
+// New makes an expression ready to be evaluated within limits.
+func New(e hcl.Expression) *Expression {
+	b := &budget{}
+	x := &Expression{guarded: e, budget: b}
+	if syntax, ok := e.(hclsyntax.Expression); ok {
+		x.guarded = b.guard(syntax)
+	}
+	return x
+}
+
+// Value evaluates the expression. Each evaluation has the whole budget.
+func (x *Expression) Value(ctx *hcl.EvalContext) (v cty.Value, diags hcl.Diagnostics) {
+	x.budget.reset()
+	defer func() {
+		if r := recover(); r != nil {
+			v, diags = cty.DynamicVal, x.budget.failed(r, x.guarded.Range())
+		}
+	}()
+	v, diags = x.guarded.Value(ctx)
+	if err := x.budget.exceeded; err != nil {
+		return cty.DynamicVal, hcl.Diagnostics{beyond(err, x.guarded.Range())}
+	}
+	if diags.HasErrors() {
+		return v, diags
+	}
+	if _, err := limit.Measure(v); err != nil {
+		return cty.DynamicVal, append(diags, beyond(err, x.guarded.Range()))
+	}
+	return v, diags
+}
+
+func beyond(err error, at hcl.Range) *hcl.Diagnostic {
+	return diag.Errorf(&at, "Beyond a limit", "%s.", diag.Sentence(err))
+}
+
+// budget is what is left of the limits while an expression is evaluated.
+type budget struct {
+	limits   limit.Set
+	deadline time.Time
+	loops    int // that may still run
+	bytes    int // of text that may still be made
+	steps    int
+	// exceeded stays set, so that neither try nor a function that takes errors
+	// as they come can hide it.
+	exceeded error
+}
+
+func (b *budget) reset() {
+	b.limits = limit.Now()
+	// What is thrown away while evaluating may be more than what is left in the
+	// end, but not by far.
+	const waste = 4
+	b.deadline = time.Time{}
+	b.loops, b.bytes, b.steps, b.exceeded = waste*b.limits.Elements, waste*b.limits.Bytes, 0, nil
+}
+
+// stop ends the evaluation.
+func (b *budget) stop(err error) {
+	b.exceeded = err
+	panic(err)
+}
+
+// step is called often while evaluating. The clock is read from time to time.
+func (b *budget) step() {
+	if b.exceeded != nil {
+		panic(b.exceeded)
+	}
+	if b.steps++; b.steps%64 != 0 {
+		return
+	}
+	now := time.Now()
+	if b.deadline.IsZero() {
+		b.deadline = now.Add(b.limits.Time)
+	} else if now.After(b.deadline) {
+		b.stop(limit.TooSlow("the expression"))
+	}
+}
+
+func (b *budget) loop() {
+	b.step()
+	if b.loops--; b.loops < 0 {
+		b.stop(limit.TooManyElements("the loops of the expression, all together,"))
+	}
+}
+
+func (b *budget) text(n int) {
+	if b.bytes -= n; b.bytes < 0 {
+		b.stop(limit.TooLong("the text that the expression makes"))
+	}
+}
+
+// failed is the error about a panic, be it that of stop.
+func (b *budget) failed(r any, at hcl.Range) hcl.Diagnostics {
+	if err := b.exceeded; err != nil {
+		return hcl.Diagnostics{beyond(err, at)}
+	}
+	return hcl.Diagnostics{diag.Errorf(&at, "Expression cannot be evaluated",
+		"Evaluating it failed in a way that is a bug in quern: %v. Please report it with this expression.", r)}
+}
+
+// guard returns the expression with checks in it. What needs none is returned
+// as it is.
+func (b *budget) guard(e hclsyntax.Expression) hclsyntax.Expression {
+	if harmless(e) {
+		return e
+	}
+	g := MapChildren(e, b.guard, func(*hclsyntax.ForExpr) {}, func() {})
+	switch g := g.(type) {
+	case *hclsyntax.FunctionCallExpr:
+		for i, arg := range g.Args {
+			if builds(arg) {
+				g.Args[i] = &argument{arg, b}
+			}
+		}
+		return &call{FunctionCallExpr: g, budget: b}
+	case *hclsyntax.ForExpr:
+		if g.KeyExpr != nil {
+			g.KeyExpr = &body{g.KeyExpr, b}
+		}
+		g.ValExpr = &body{g.ValExpr, b}
+		if g.CondExpr != nil {
+			g.CondExpr = &body{g.CondExpr, b}
+		}
+	case *hclsyntax.SplatExpr:
+		g.Each = &body{g.Each, b}
+	case *hclsyntax.TemplateExpr:
+		for i, p := range g.Parts {
+			g.Parts[i] = &part{p, b}
+		}
+	}
+	return g
+}
+
+// harmless says whether an expression neither loops, nor calls, nor joins text.
+func harmless(e hclsyntax.Expression) bool {
+	switch e := e.(type) {
+	case *hclsyntax.LiteralValueExpr, *hclsyntax.ScopeTraversalExpr, *hclsyntax.AnonSymbolExpr:
+		return true
+	case *hclsyntax.TemplateExpr:
+		return e.IsStringLiteral()
+	}
+	return false
+}
+
+// builds says whether an expression can put together a value that is larger than
+// any of those that it is made of, each of which has been checked.
+func builds(e hclsyntax.Expression) bool {
+	switch e := e.(type) {
+	case *hclsyntax.TupleConsExpr:
+		return len(e.Exprs) > 0
+	case *hclsyntax.ObjectConsExpr:
+		return len(e.Items) > 0
+	case *hclsyntax.ForExpr, *hclsyntax.SplatExpr, *hclsyntax.TemplateExpr, *hclsyntax.ConditionalExpr, *hclsyntax.ParenthesesExpr:
+		return !harmless(e)
+	}
+	return false
+}
+
+// argument is an argument of a function, which may take long for a large one.
+type argument struct {
+	hclsyntax.Expression
+	budget *budget
+}
+
+func (a *argument) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	v, diags := a.Expression.Value(ctx)
+	if diags.HasErrors() {
+		return v, diags
+	}
+	if _, err := limit.Measure(v); err != nil {
+		return cty.DynamicVal, append(diags, beyond(err, a.Range()))
+	}
+	return v, diags
+}
+
+// call is a function call. What the function gives is checked at once: it may
+// be an argument of the next.
+type call struct {
+	*hclsyntax.FunctionCallExpr
+	budget *budget
+}
+
+func (c *call) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	c.budget.step()
+	v, diags := c.FunctionCallExpr.Value(ctx)
+	if diags.HasErrors() {
+		return v, Explain(diags)
+	}
+	size, err := limit.Measure(v)
+	if err != nil {
+		return cty.DynamicVal, append(diags, &hcl.Diagnostic{
+			Severity: hcl.DiagError, Summary: "Error in function call",
+			Detail:  fmt.Sprintf("Call to function %q failed: %s.", c.Name, err),
+			Subject: c.Range().Ptr(), Expression: c.FunctionCallExpr, EvalContext: ctx,
+		})
+	}
+	c.budget.text(size.Bytes)
+	return v, diags
+}
+
+// Explain says in plain words that a function panicked, for which cty has the
+// stack of the program.
+func Explain(diags hcl.Diagnostics) hcl.Diagnostics {
+	for i, d := range diags {
+		extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d)
+		if !ok {
+			continue
+		}
+		var panicked function.PanicError
+		if errors.As(extra.FunctionCallError(), &panicked) {
+			ours := *d
+			ours.Detail = fmt.Sprintf("Call to function %q failed: it cannot compute a result for these arguments (%v).", extra.CalledFunctionName(), panicked.Value)
+			diags[i] = &ours
+		}
+	}
+	return diags
+}
+
+// body is what a loop evaluates again and again.
+type body struct {
+	hclsyntax.Expression
+	budget *budget
+}
+
+func (l *body) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	l.budget.loop()
+	return l.Expression.Value(ctx)
+}
+
+// part is a part of a template, which the template copies.
+type part struct {
+	hclsyntax.Expression
+	budget *budget
+}
+
+func (p *part) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	v, diags := p.Expression.Value(ctx)
+	if plain, _ := v.Unmark(); plain.Type() == cty.String && plain.IsKnown() && !plain.IsNull() {
+		p.budget.text(len(plain.AsString()))
+	}
+	return v, diags
+}

@@ -1,0 +1,403 @@
+package funcs
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"regexp/syntax"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+
+	"github.com/quern-dev/quern/lang/limit"
+)
+
+// Package eval checks what functions give. Those whose result can be far larger
+// than their arguments, or that take far longer than it takes to read them, are
+// checked here before they are called.
+
+// checked is a function that is called only when check finds nothing wrong with
+// its arguments, which are known then.
+func checked(f function.Function, check func(args []cty.Value) error) function.Function {
+	return prepared(f, func(args []cty.Value) ([]cty.Value, error) { return args, check(args) })
+}
+
+// prepared is a function that is called with what prepare makes of its
+// arguments.
+func prepared(f function.Function, prepare func(args []cty.Value) ([]cty.Value, error)) function.Function {
+	ready := func(args []cty.Value) ([]cty.Value, error) {
+		for _, a := range args {
+			if !a.IsWhollyKnown() {
+				return args, nil
+			}
+		}
+		return prepare(args)
+	}
+	return function.New(&function.Spec{
+		Params:   f.Params(),
+		VarParam: f.VarParam(),
+		Type: func(args []cty.Value) (cty.Type, error) {
+			args, err := ready(args)
+			if err != nil {
+				return cty.NilType, err
+			}
+			return f.ReturnTypeForValues(args)
+		},
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			args, err := ready(args)
+			if err != nil {
+				return cty.NilVal, err
+			}
+			return f.Call(args)
+		},
+	})
+}
+
+// fits says why so many bytes are too many; they are a float64 since a product
+// of lengths may not fit in an int.
+func fits(bytes float64) error {
+	if bytes > float64(limit.Now().Bytes) {
+		return limit.TooLong("the result")
+	}
+	return nil
+}
+
+// elementsFit is fits for elements.
+func elementsFit(n float64) error {
+	if n > float64(limit.Now().Elements) {
+		return limit.TooManyElements("the result")
+	}
+	return nil
+}
+
+// workFits says why so many steps of a loop take too long. A machine does about
+// stepsPerSecond of them.
+func workFits(steps float64) error {
+	const stepsPerSecond = 1e8
+	if steps > limit.Now().Time.Seconds()*stepsPerSecond {
+		return limit.TooSlow("comparing texts of this length")
+	}
+	return nil
+}
+
+// Pattern is a regular expression with what it costs to match it.
+type Pattern struct {
+	*regexp.Regexp
+	// instructions are those of its program, all of which a match may have to
+	// follow at each byte.
+	instructions int
+}
+
+// patterns are those in use, by their text. When there are many, it begins
+// again.
+var patterns = struct {
+	sync.Mutex
+	compiled map[string]*Pattern
+}{compiled: map[string]*Pattern{}}
+
+const mostPatterns = 256
+
+// ParsePattern compiles a regular expression.
+func ParsePattern(text string) (*Pattern, error) {
+	patterns.Lock()
+	defer patterns.Unlock()
+	if p, ok := patterns.compiled[text]; ok {
+		return p, nil
+	}
+	p, err := parsePattern(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(patterns.compiled) >= mostPatterns {
+		clear(patterns.compiled)
+	}
+	patterns.compiled[text] = p
+	return p, nil
+}
+
+func parsePattern(text string) (*Pattern, error) {
+	const most = 100_000 // bytes
+	if len(text) > most {
+		return nil, fmt.Errorf("the pattern is longer than %d bytes", most)
+	}
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return nil, err
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		return nil, err
+	}
+	return &Pattern{re, len(program.Inst)}, nil
+}
+
+// Check says why matching a text could take too long.
+func (p *Pattern) Check(text string) error {
+	if err := workFits(float64(p.instructions) * float64(len(text))); err != nil {
+		return limit.TooSlow("matching this pattern with a text of this length")
+	}
+	return nil
+}
+
+// patternCheck checks a pattern and a text that are the first two arguments.
+func patternCheck(args []cty.Value) error {
+	p, err := ParsePattern(args[0].AsString())
+	if err != nil {
+		return nil // regex says what is wrong with it
+	}
+	return p.Check(args[1].AsString())
+}
+
+// matchesCheck is patternCheck for all matches, of which there may be too many.
+func matchesCheck(args []cty.Value) error {
+	if err := patternCheck(args); err != nil {
+		return err
+	}
+	text, most := args[1].AsString(), limit.Now().Elements
+	if len(text) < most {
+		return nil
+	}
+	if p, err := ParsePattern(args[0].AsString()); err == nil {
+		return elementsFit(float64(len(p.FindAllStringIndex(text, most+1))))
+	}
+	return nil
+}
+
+func splitCheck(args []cty.Value) error {
+	return elementsFit(float64(strings.Count(args[1].AsString(), args[0].AsString())))
+}
+
+func joinCheck(args []cty.Value) error {
+	size := 0.0
+	for _, list := range args[1:] {
+		size += float64(list.LengthInt()) * float64(len(args[0].AsString()))
+	}
+	return fits(size)
+}
+
+func indentCheck(args []cty.Value) error {
+	spaces, _ := args[0].AsBigFloat().Float64()
+	if spaces < 0 || spaces != math.Trunc(spaces) {
+		return function.NewArgErrorf(0, "the number of spaces must be a whole number, and not negative")
+	}
+	return fits(spaces * (1 + float64(strings.Count(args[1].AsString(), "\n"))))
+}
+
+// verb is a verb of a format with its flags, width, and precision.
+var verb = regexp.MustCompile(`%[^a-zA-Z%]*`)
+
+var digits = regexp.MustCompile(`[0-9]+`)
+
+// formatCheck bounds the widths and precisions in a format, and how often it
+// repeats its arguments.
+func formatCheck(args []cty.Value) error {
+	text := args[0].AsString()
+	verbs := verb.FindAllString(text, -1)
+	size, longest, lists := 0.0, 0, 1
+	for _, v := range verbs {
+		for _, n := range digits.FindAllString(v, -1) {
+			width, err := strconv.Atoi(n)
+			if err != nil {
+				width = math.MaxInt
+			}
+			size += float64(width)
+		}
+	}
+	for _, a := range args[1:] {
+		if a.IsNull() {
+			continue
+		}
+		if a.CanIterateElements() && !a.Type().IsObjectType() && !a.Type().IsMapType() {
+			lists = max(lists, a.LengthInt())
+		}
+		measured, err := limit.Measure(a)
+		if err != nil {
+			return err
+		}
+		longest = max(longest, measured.Bytes)
+	}
+	if strings.Contains(text, "[") { // an argument may be used more than once
+		size += float64(len(verbs)) * float64(longest)
+	}
+	return fits(size * float64(lists))
+}
+
+// replaceCheck bounds what becomes of a text when the parts that old matches are
+// replaced.
+func replaceCheck(args []cty.Value) error {
+	text, old, by := args[0].AsString(), args[1].AsString(), args[2].AsString()
+	if pattern, ok := slashed(old); ok {
+		p, err := ParsePattern(pattern)
+		if err != nil {
+			return nil // replace says what is wrong with it
+		}
+		return p.CheckReplace(text, by)
+	}
+	if fits(float64(len(text)+1)*float64(len(by))) == nil {
+		return nil
+	}
+	return fits(float64(strings.Count(text, old)) * float64(len(by)))
+}
+
+// CheckReplace is Check for replacing all matches by a text.
+func (p *Pattern) CheckReplace(text, by string) error {
+	if err := p.Check(text); err != nil {
+		return err
+	}
+	// Each $1 repeats a part of its match at most.
+	repeats := float64(strings.Count(by, "$")) * float64(len(text))
+	if fits(repeats+float64(len(text)+1)*float64(len(by))) == nil {
+		return nil
+	}
+	return fits(repeats + float64(len(p.FindAllStringIndex(text, -1)))*float64(len(by)))
+}
+
+// slashed is the regular expression in a string between slashes.
+func slashed(s string) (string, bool) {
+	if len(s) < 2 || !strings.HasPrefix(s, "/") || !strings.HasSuffix(s, "/") {
+		return "", false
+	}
+	return s[1 : len(s)-1], true
+}
+
+func setProductCheck(args []cty.Value) error {
+	n := float64(len(args))
+	for _, a := range args {
+		if a.CanIterateElements() {
+			n *= float64(a.LengthInt())
+		}
+	}
+	return elementsFit(n)
+}
+
+// concatCheck is for functions that give the elements of all their arguments.
+func concatCheck(args []cty.Value) error {
+	n := 0.0
+	for _, a := range args {
+		if !a.IsNull() && a.CanIterateElements() {
+			n += float64(a.LengthInt())
+		}
+	}
+	return elementsFit(n)
+}
+
+// distinctCheck is for functions that compare all elements with each other.
+func distinctCheck(args []cty.Value) error {
+	n := 0.0
+	for _, a := range args {
+		if !a.IsNull() && a.CanIterateElements() {
+			n = max(n, float64(a.LengthInt()))
+		}
+	}
+	const cost = 10 // of comparing two values, in steps
+	return workFits(n * n * cost)
+}
+
+func logCheck(args []cty.Value) error {
+	number, base := args[0].AsBigFloat(), args[1].AsBigFloat()
+	switch {
+	case number.Sign() <= 0:
+		return function.NewArgErrorf(0, "only numbers above zero have a logarithm")
+	case base.Sign() <= 0 || base.IsInt() && base.String() == "1":
+		return function.NewArgErrorf(1, "the base must be above zero, and not 1")
+	}
+	return nil
+}
+
+func powCheck(args []cty.Value) error {
+	number, _ := args[0].AsBigFloat().Float64()
+	power, _ := args[1].AsBigFloat().Float64()
+	switch result := math.Pow(number, power); {
+	case math.IsNaN(result):
+		return errors.New("a negative number to the power of a fraction is not a real number")
+	case math.IsInf(result, 0) && number == 0:
+		return errors.New("zero to a negative power is a division by zero")
+	case math.IsInf(result, 0):
+		return limit.ErrNumber
+	}
+	return nil
+}
+
+func parseIntCheck(args []cty.Value) error {
+	const most = 5000 // digits, beyond which no number can be computed with
+	if args[0].Type() == cty.String && len(args[0].AsString()) > most {
+		return limit.ErrNumber
+	}
+	return nil
+}
+
+// jsonShape is how deeply a JSON text is nested, and how many values it has at
+// least.
+func jsonShape(text string) (depth, values int) {
+	open, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[', c == '{':
+			open++
+			values++
+			depth = max(depth, open)
+		case c == ']', c == '}':
+			open--
+		case c == ',':
+			values++
+		}
+	}
+	return depth, values
+}
+
+func checkJSON(text string) error {
+	depth, values := jsonShape(text)
+	if depth > limit.Now().Depth {
+		return limit.TooDeep("the JSON")
+	}
+	return elementsFit(float64(values))
+}
+
+// csvCheck counts the fields of a CSV text, or more.
+func csvCheck(text string) error {
+	return elementsFit(float64(strings.Count(text, ",") + strings.Count(text, "\n")))
+}
+
+// withoutMark is a text without the byte order mark that other programs begin a
+// file with.
+func withoutMark(text string) string { return strings.TrimPrefix(text, "\ufeff") }
+
+// deadline limits how long something that is read in parts may take.
+func deadline() func(what string) error {
+	end := time.Now().Add(limit.Now().Time)
+	return func(what string) error {
+		if time.Now().After(end) {
+			return limit.TooSlow(what)
+		}
+		return nil
+	}
+}
+
+// valid says that a decoded text is not UTF-8.
+func valid(s string) (string, error) {
+	if !utf8.ValidString(s) {
+		return "", errors.New("the decoded bytes are not UTF-8")
+	}
+	return s, nil
+}
+
+var (
+	formatFunc     = checked(stdlib.FormatFunc, formatCheck)
+	formatListFunc = checked(stdlib.FormatListFunc, formatCheck)
+)

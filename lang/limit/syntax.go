@@ -1,0 +1,178 @@
+package limit
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// Config reports where a configuration file is nested too deeply to be parsed.
+func Config(src []byte, name string) *hcl.Diagnostic {
+	if !suspect(src) {
+		return nil
+	}
+	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
+	return deepest(tokens, true)
+}
+
+// Expression is Config for a single expression.
+func Expression(src []byte, name string, start hcl.Pos) *hcl.Diagnostic {
+	if !suspect(src) {
+		return nil
+	}
+	tokens, _ := hclsyntax.LexExpression(src, name, start)
+	return deepest(tokens, false)
+}
+
+// Template is Config for a template.
+func Template(src []byte, name string, start hcl.Pos) *hcl.Diagnostic {
+	if !suspect(src) {
+		return nil
+	}
+	tokens, _ := hclsyntax.LexTemplate(src, name, start)
+	return deepest(tokens, false)
+}
+
+// ParseConfig is hcl's parser of configuration files for texts that may be
+// nested too deeply for it.
+func ParseConfig(src []byte, name string, start hcl.Pos) (*hcl.File, hcl.Diagnostics) {
+	if d := Config(src, name); d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
+	return hclsyntax.ParseConfig(src, name, start)
+}
+
+// ParseExpression is ParseConfig for an expression.
+func ParseExpression(src []byte, name string, start hcl.Pos) (hclsyntax.Expression, hcl.Diagnostics) {
+	if d := Expression(src, name, start); d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
+	return hclsyntax.ParseExpression(src, name, start)
+}
+
+// ParseTemplate is ParseConfig for a template.
+func ParseTemplate(src []byte, name string, start hcl.Pos) (hclsyntax.Expression, hcl.Diagnostics) {
+	if d := Template(src, name, start); d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
+	return hclsyntax.ParseTemplate(src, name, start)
+}
+
+// nesting are the characters that can make a parser go deeper.
+const nesting = "([{!-?+*/%&|<>="
+
+var nests = func() (is [256]bool) {
+	for _, c := range []byte(nesting) {
+		is[c] = true
+	}
+	return is
+}()
+
+// suspect says whether a text could be nested too deeply. Most are not, which
+// is found without looking at its tokens: no top-level block has enough of the
+// characters that it takes. Where a block ends can be told by its closing brace
+// alone unless there are heredocs or comments that could hold one.
+func suspect(src []byte) bool {
+	most, whole := Now().Depth, bytes.Contains(src, []byte("<<")) || bytes.Contains(src, []byte("/*"))
+	n := 0
+	for i, c := range src {
+		if !nests[c] {
+			if !whole && c == '}' && i > 0 && src[i-1] == '\n' && (i+1 == len(src) || src[i+1] == '\n') {
+				n = 0
+			}
+			continue
+		}
+		if n++; n > most {
+			return true
+		}
+	}
+	return false
+}
+
+// level is what is between two brackets. deep is how many operators its
+// current element has so far; they nest as brackets do.
+type level struct {
+	deep int
+	// lines is set where a line break ends an element.
+	lines bool
+}
+
+// deepest reports the first token that is nested too deeply. In the outermost
+// level of a configuration lines end elements, in an expression they do not.
+func deepest(tokens hclsyntax.Tokens, lines bool) *hcl.Diagnostic {
+	levels, depth := []level{{lines: lines}}, 0
+	add := func(n int) {
+		levels[len(levels)-1].deep += n
+		depth += n
+	}
+	for i, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp,
+			hclsyntax.TokenTemplateControl, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc:
+			if t.Type == hclsyntax.TokenTemplateControl {
+				add(control(tokens[i+1:], levels[len(levels)-1].deep))
+			}
+			if t.Type == hclsyntax.TokenOBrack {
+				add(1) // it may be an index
+			}
+			levels = append(levels, level{lines: t.Type == hclsyntax.TokenOBrace && !startsFor(tokens[i+1:])})
+			depth++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd,
+			hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc:
+			if len(levels) > 1 {
+				depth -= 1 + levels[len(levels)-1].deep
+				levels = levels[:len(levels)-1]
+			}
+		case hclsyntax.TokenComma:
+			add(-levels[len(levels)-1].deep)
+		case hclsyntax.TokenNewline, hclsyntax.TokenComment:
+			if levels[len(levels)-1].lines && bytes.HasSuffix(t.Bytes, []byte("\n")) {
+				add(-levels[len(levels)-1].deep)
+			}
+		case hclsyntax.TokenStar, hclsyntax.TokenSlash, hclsyntax.TokenPlus, hclsyntax.TokenMinus, hclsyntax.TokenPercent,
+			hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual, hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq,
+			hclsyntax.TokenGreaterThan, hclsyntax.TokenGreaterThanEq, hclsyntax.TokenAnd, hclsyntax.TokenOr,
+			hclsyntax.TokenBang, hclsyntax.TokenQuestion:
+			add(1)
+		}
+		if depth > Now().Depth {
+			return tooDeep(t.Range)
+		}
+	}
+	return nil
+}
+
+func tooDeep(at hcl.Range) *hcl.Diagnostic {
+	return &hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: "Nested too deeply", Subject: &at,
+		Detail: fmt.Sprintf("More than %d brackets, operators, or blocks are open here. Is a bracket not closed, or did a program write this? If that many are intended, raise %s in the environment.", Now().Depth, DepthVariable),
+	}
+}
+
+// control is by how much the part of a template after a directive is nested
+// deeper than the part before it.
+func control(next hclsyntax.Tokens, deep int) int {
+	if len(next) == 0 {
+		return 0
+	}
+	switch string(next[0].Bytes) {
+	case "if", "for":
+		return 1
+	case "endif", "endfor":
+		return -min(1, deep)
+	}
+	return 0
+}
+
+// startsFor says whether a brace is that of a `for`, in which lines do not
+// matter.
+func startsFor(next hclsyntax.Tokens) bool {
+	for _, t := range next {
+		if t.Type != hclsyntax.TokenNewline && t.Type != hclsyntax.TokenComment {
+			return t.Type == hclsyntax.TokenIdent && string(t.Bytes) == "for"
+		}
+	}
+	return false
+}
