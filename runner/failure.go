@@ -90,6 +90,7 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 		price   *modelhost.NoPrice
 		denied  *modelhost.Denied
 		down    *modelhost.Down
+		later   *modelhost.Postponed
 	)
 	switch {
 	case errors.As(err, &own):
@@ -110,6 +111,12 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 		detail = fmt.Sprintf("%s was stopped: %s. All answers are kept. Raise the budget in the quern block and apply again: the run goes on where it stopped, and nothing is paid for twice.", n.Address, budget)
 	case errors.As(err, &price):
 		summary, detail = "The budget cannot be kept", fmt.Sprintf("%s was not begun: %s.", n.Address, price)
+	case errors.As(err, &denied) && denied.Missing():
+		summary = "Model not found"
+		detail = fmt.Sprintf("%s was stopped: %s. Check the model's name and base_url. All answers that came are kept.", n.Address, denied)
+	case errors.As(err, &later):
+		summary = "The model asks to wait"
+		detail = fmt.Sprintf("%s was stopped: %s. All answers that came are kept; apply again then.", n.Address, later)
 	case errors.As(err, &denied):
 		summary = "The model denies access"
 		detail = fmt.Sprintf("%s was stopped: %s. Check the model's name and key. All answers that came are kept.", n.Address, denied)
@@ -137,6 +144,10 @@ func manyText(e *rowwise.TooManyErrors) string {
 	for i, f := range e.Failures {
 		if i == 3 {
 			break
+		}
+		if f.Row < 0 { // the plugin did not say which
+			text += "\n  " + f.Message
+			continue
 		}
 		text += fmt.Sprintf("\n  row %d: %s", f.Row, f.Message)
 	}

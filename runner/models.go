@@ -28,7 +28,7 @@ func (r *run) newHub() *modelhost.Hub {
 	return modelhost.NewHub(r.hard, modelhost.Options{
 		Budget: r.plan.Budget,
 		Cache:  func() (*responses.Cache, error) { return r.Store.Responses(r.warn) },
-		Report: r.warn,
+		Report: r.warn, Notice: func(text string) { r.tell("Waiting for a model", text) },
 	})
 }
 
@@ -41,8 +41,11 @@ func (r *run) closeHub() {
 }
 
 // warn tells of what did no harm to the run.
-func (r *run) warn(err error) {
-	d := diag.Warningf(nil, "Something went wrong beside the run", "%s", err)
+func (r *run) warn(err error) { r.tell("Something went wrong beside the run", err.Error()) }
+
+// tell shows the user a warning while the run goes on.
+func (r *run) tell(summary, detail string) {
+	d := diag.Warningf(nil, summary, "%s", detail)
 	r.mu.Lock()
 	r.warnings = append(r.warnings, d)
 	r.mu.Unlock()
@@ -286,9 +289,10 @@ func concurrentCalls(w *work) int64 {
 
 // close notes what was spent.
 func (s *serving) close() {
+	s.cancel(nil)
+	s.host.Close()
 	close(s.stopped)
 	<-s.gone
-	s.cancel(nil)
 	s.res.Spend.Add(s.host.Spent())
 }
 
@@ -371,5 +375,6 @@ func hopeless(err error) bool {
 	var budget *modelhost.BudgetReached
 	var price *modelhost.NoPrice
 	var denied *modelhost.Denied
-	return errors.As(err, &budget) || errors.As(err, &price) || errors.As(err, &denied)
+	var postponed *modelhost.Postponed
+	return errors.As(err, &budget) || errors.As(err, &price) || errors.As(err, &denied) || errors.As(err, &postponed)
 }

@@ -38,8 +38,12 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 	defer served.close()
 	stop := func() {}
 	defer func() { stop() }()
+	var halt func() <-chan struct{}
+	if concurrentCalls(w) > 0 {
+		halt = served.host.Halt
+	}
 	done, err := rowwise.Run(served.ctx, stage, rowwise.Services{
-		Blobs: r.Store.Blobs, Memo: r.Store.Memo, Stop: r.soft.Done(),
+		Blobs: r.Store.Blobs, Memo: r.Store.Memo, Stop: r.soft.Done(), Halt: halt,
 		Map: func(ctx context.Context) (pluginv1.PluginService_MapClient, error) {
 			p, err := r.Plugins.Client(ctx, w.Plugin)
 			if err != nil {

@@ -30,7 +30,11 @@ func (labeler) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 	for i := range rows {
 		g.Go(func() error {
 			err := rows[i].ask(gctx, a, host, pool)
-			if err == nil {
+			switch {
+			case err != nil:
+			case rows[i].err != nil:
+				b.Failing(rows[i].err)
+			default:
 				b.Finished()
 			}
 			return err

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"net/http"
 	"time"
 
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -19,8 +21,11 @@ const (
 	// lastConnect: a provider that cannot be reached is tried often, so that a
 	// restart of it costs little.
 	lastConnect = 4 * time.Second
-	// mostPause bounds what a provider may ask for.
+	// mostPause is how long a provider may ask to wait. One that asks for more
+	// ends the calls of its model.
 	mostPause = 10 * time.Minute
+	// longPause is one that the user is told of.
+	longPause = 15 * time.Second
 	// linger is how long an attempt goes on that nobody waits for any more:
 	// its answer is paid for, and so it is kept.
 	linger = 5 * time.Second
@@ -56,84 +61,111 @@ type question[T any] struct {
 
 // put asks the model until there is an answer, or an error that no other
 // attempt would mend: a refusal, or an error that ends the stage.
-func put[T any](ctx context.Context, hub *Hub, q *question[T]) (reply[T], llm.Spend, error) {
-	span := hub.tracer.start(ctx, q.endpoint, q.operation, q.request)
+func put[T any](ctx context.Context, h *Host, q *question[T]) (reply[T], error) {
+	span := h.hub.tracer.start(ctx, q.endpoint, q.operation, q.request)
 	var none reply[T]
+	// Waiting ends when the stage starts no more calls; a call that is under
+	// way goes on.
+	waiting, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(h.halting, func() { cancel(errHalted) })()
 	failed := int64(0) // attempts that count
 	for attempt := 0; ; attempt++ {
-		r, spent, err := try(ctx, hub, q)
+		r, err := try(ctx, waiting, h, q)
 		if err != nil {
 			span.fail(err, nil)
-			return none, spent, err
+			return none, err
 		}
 		if r.err == nil {
 			span.end(r.usage, r.finish, r.model, attempt)
-			return r, spent, nil
+			return r, nil
 		}
 		kind := kindOf(r.err)
-		if kind == slow || kind == faulty {
+		if kind == slow || kind == faulty || q.Info.Retries == 0 && kind == unreachable {
 			failed++
 		}
 		if err := q.health.err(); err != nil {
 			span.fail(err, nil)
-			return none, spent, err
+			return none, err
 		}
 		if kind == final || failed > q.Info.Retries {
 			span.fail(nil, r.err)
-			return none, spent, refusal{r.err}
+			return none, refusal{r.err}
 		}
-		if err := pause(ctx, q.health.gone, pauseAfter(kind, attempt, r.err)); err != nil {
+		d := pauseAfter(kind, attempt, r.err)
+		if err := q.patient(h.hub, d, r.err); err != nil {
 			span.fail(err, nil)
-			return none, spent, err
+			return none, err
+		}
+		if err := pause(waiting, q.health.gone, d); err != nil {
+			span.fail(err, nil)
+			return none, err
 		}
 	}
 }
 
 // try makes one attempt, when limits and budget allow it.
-func try[T any](ctx context.Context, hub *Hub, q *question[T]) (r reply[T], spent llm.Spend, err error) {
+func try[T any](ctx, waiting context.Context, h *Host, q *question[T]) (r reply[T], err error) {
 	if err := q.health.err(); err != nil {
-		return r, spent, err
+		return r, err
 	}
 	expected := func() amount { return q.expected(q.estimated, q.most, q.request != nil) }
-	if err := q.window.enter(ctx); err != nil {
-		return r, spent, err
+	if err := q.window.enter(waiting); err != nil {
+		return r, err
 	}
 	// The turn is given back when the answer is durable: no more than are under
 	// way are ever asked for again.
 	o := neither
 	defer func() { q.window.leave(o) }()
+	if q.host != nil {
+		if err := q.host.enter(waiting); err != nil {
+			return r, err
+		}
+		defer func() { q.host.leave(o) }()
+	}
 	if err := q.health.err(); err != nil { // while it waited
-		return r, spent, err
+		return r, err
 	}
-	if hub.budget.limitsMoney() && !q.Info.Priced() {
-		return r, spent, &NoPrice{Model: q.Address}
+	budget := h.hub.budget
+	if budget.limitsMoney() && !q.Info.Priced() {
+		return r, &NoPrice{Model: q.Address}
 	}
-	reserved, err := hub.budget.reserve(ctx, expected)
+	reserved, err := budget.reserve(waiting, expected)
 	if err != nil {
-		return r, spent, err
+		return r, err
 	}
-	defer func() { hub.budget.settle(reserved, spent) }()
+	var spent llm.Spend
+	defer func() { budget.settle(reserved, spent) }()
 	// Last, so that nothing comes between leave to ask and asking: what had
 	// leave and waited would go out together with what got it later.
-	taken, err := q.allowed(ctx, expected)
+	taken, err := q.allowed(waiting, expected)
 	if err != nil {
-		return r, spent, err
+		return r, err
 	}
 	defer func() { q.tokens.settle(taken, spent.Tokens()) }()
-	r, err = attempt(ctx, hub, q)
+	if !h.begin() {
+		return r, errHalted
+	}
+	defer h.ended()
+	r, err = attempt(ctx, h.hub, q)
 	if err != nil {
-		return r, spent, err
+		return r, err
 	}
 	o = q.judge(r.err, r.took)
-	if r.err != nil {
-		return r, spent, nil
+	if r.err != nil && r.usage == (llm.Usage{}) {
+		return r, nil
 	}
+	// A response with an error in it may be billed as well.
 	spent = q.spend(r.usage)
+	h.spent(spent)
+	if r.err != nil {
+		return r, nil
+	}
 	q.usual.came(q.estimated, r.usage)
 	if q.keep != nil {
 		err = q.keep(r)
 	}
-	return r, spent, err
+	return r, err
 }
 
 // attempt makes one call of the plugin. The error ends the stage, or is the
@@ -222,21 +254,44 @@ func (e *endpoint) judge(err *pluginv1.CallError, took time.Duration) outcome {
 		e.health.ok(took)
 		return answered
 	}
-	switch k := kindOf(err); k {
-	case final:
+	switch k := kindOf(err); {
+	case k == final, err.GetStatus() == http.StatusOK: // it is there, and answers
 		e.health.refused(err.GetStatus(), err.GetMessage())
 		return neither
+	case k == unreachable && e.Info.Retries == 0:
+		e.health.absent(err.GetMessage())
+		return pushedBack
 	default:
 		e.health.failed(k == full, err.GetMessage())
 		return pushedBack
 	}
 }
 
+// patient tells the user of a long pause that the provider asked for, and ends
+// the calls of a model that asks for too long a one.
+func (e *endpoint) patient(hub *Hub, d time.Duration, err *pluginv1.CallError) error {
+	if err.RetryAfterSeconds == nil {
+		return nil
+	}
+	if asked := err.GetRetryAfterSeconds(); asked > mostPause.Seconds() {
+		e.health.end(&Postponed{Model: e.Address, Wait: seconds(asked), Reason: err.GetMessage()})
+		return e.health.err()
+	}
+	if d >= longPause && e.health.announces(d) {
+		hub.opts.Notice(fmt.Sprintf("%s asks to wait %s (Retry-After): %s", e.Address, seconds(err.GetRetryAfterSeconds()), err.GetMessage()))
+	}
+	return nil
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(min(s, math.MaxInt64/2e9) * float64(time.Second)).Round(time.Second)
+}
+
 // pauseAfter is how long to wait before the next attempt. Chance spreads
 // attempts that failed together.
 func pauseAfter(k kind, attempt int, e *pluginv1.CallError) time.Duration {
 	if e.RetryAfterSeconds != nil {
-		asked := min(max(time.Duration(e.GetRetryAfterSeconds()*float64(time.Second)), 0), mostPause)
+		asked := time.Duration(min(max(e.GetRetryAfterSeconds(), 0), mostPause.Seconds()) * float64(time.Second))
 		return asked + rand.N(min(asked/4, time.Second)+10*time.Millisecond)
 	}
 	last := lastPause

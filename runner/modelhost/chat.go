@@ -35,7 +35,11 @@ func (h *Host) answerChat(ctx context.Context, req *pluginv1.HostServiceChatRequ
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "the request cannot be encoded: %v", err)
 	}
-	answer, err := h.chat(ctx, e, request, text, req.GetDraw())
+	var answer *llm.Response
+	err = h.unlessHalted(func() (err error) {
+		answer, err = h.chat(ctx, e, request, text, req.GetDraw())
+		return err
+	})
 	var refused refusal
 	switch {
 	case errors.As(err, &refused):
@@ -58,16 +62,15 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 	}
 	q := &question[*llm.Response]{
 		endpoint: e, operation: "chat", request: request, estimated: estimate(request),
-		ask: func(ctx context.Context, client pluginv1.PluginServiceClient) (reply[*llm.Response], error) {
-			return e.askChat(ctx, client, sent)
-		},
+	}
+	q.ask = func(ctx context.Context, client pluginv1.PluginServiceClient) (reply[*llm.Response], error) {
+		return askChat(ctx, q, client, sent)
 	}
 	if request.MaxTokens != nil {
 		q.most = *request.MaxTokens
 	}
 	if !e.Info.Cache {
-		r, spent, err := put(ctx, h.hub, q)
-		h.spent(spent)
+		r, err := put(ctx, h, q)
 		if err != nil {
 			return nil, err
 		}
@@ -79,6 +82,9 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 	}
 	key := chatKey(e.Definition, text, draw)
 	q.keep = func(r reply[*llm.Response]) error {
+		if r.answer.FinishReason == llm.FinishLength {
+			return nil // it is not whole
+		}
 		content, err := json.Marshal(r.answer)
 		if err != nil {
 			return fmt.Errorf("keep an answer: %w", err)
@@ -92,11 +98,10 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 	answer, shared, err := h.hub.chats.do(ctx, h.hub, key, func(work context.Context) (*llm.Response, error) {
 		if kept := keptChat(cache, key); kept != nil && h.mayGive(key) {
 			h.spent(llm.Spend{CachedCalls: 1})
-			kept.Cached = true
+			kept.Usage, kept.Cached = q.usage(kept.Usage, said(kept)), true
 			return kept, nil
 		}
-		r, spent, err := put(work, h.hub, q)
-		h.spent(spent)
+		r, err := put(work, h, q)
 		return r.answer, err
 	})
 	if err != nil {
@@ -122,11 +127,30 @@ func (e *endpoint) drawn(request *llm.Request, text []byte, draw int64) (*llm.Re
 	return &other, text, err
 }
 
-func (e *endpoint) askChat(ctx context.Context, client pluginv1.PluginServiceClient, request []byte) (reply[*llm.Response], error) {
+// Reject forgets the response to a request.
+func (h *Host) Reject(ctx context.Context, req *pluginv1.HostServiceRejectRequest) (*pluginv1.HostServiceRejectResponse, error) {
+	e, err := h.language(req.GetModel(), plan.CanChat)
+	if err != nil {
+		return nil, err
+	}
+	if !e.Info.Cache {
+		return &pluginv1.HostServiceRejectResponse{}, nil
+	}
+	cache, err := h.hub.answers()
+	if err == nil {
+		err = cache.Delete(chatKey(e.Definition, req.GetRequest(), req.GetDraw()))
+	}
+	if err != nil {
+		return nil, h.stop(ctx, err)
+	}
+	return &pluginv1.HostServiceRejectResponse{}, nil
+}
+
+func askChat(ctx context.Context, q *question[*llm.Response], client pluginv1.PluginServiceClient, request []byte) (reply[*llm.Response], error) {
 	var r reply[*llm.Response]
 	started := time.Now()
-	resp, err := e.chats.Ask(ctx, func(ctx context.Context) (pluginv1.PluginService_ChatClient, error) {
-		return startChat(ctx, client, e.Instance)
+	resp, err := q.chats.Ask(ctx, func(ctx context.Context) (pluginv1.PluginService_ChatClient, error) {
+		return startChat(ctx, client, q.Instance)
 	}, &pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Request{Request: request}})
 	if err != nil {
 		return r, err
@@ -139,6 +163,8 @@ func (e *endpoint) askChat(ctx context.Context, client pluginv1.PluginServiceCli
 		return r, fmt.Errorf("its answer is no JSON of llm.Response: %w", err)
 	}
 	r.answer.Latency, r.answer.Cost, r.answer.Cached = time.Since(started).Seconds(), nil, false
+	r.answer.Usage = q.usage(r.answer.Usage, said(r.answer))
+	r.err = unanswered(r.answer)
 	r.usage, r.finish, r.model = r.answer.Usage, r.answer.FinishReason, r.answer.Model
 	return r, nil
 }
@@ -153,14 +179,15 @@ func startChat(ctx context.Context, client pluginv1.PluginServiceClient, model *
 	return stream, nil
 }
 
-// keptChat returns what is kept under a key; nil: nothing that can be read.
+// keptChat returns what is kept under a key; nil: nothing that can be read and
+// is an answer.
 func keptChat(cache *responses.Cache, key responses.Key) *llm.Response {
 	content, ok := cache.Get(key)
 	if !ok {
 		return nil
 	}
 	answer := &llm.Response{}
-	if json.Unmarshal(content, answer) != nil {
+	if json.Unmarshal(content, answer) != nil || unanswered(answer) != nil {
 		return nil
 	}
 	return answer

@@ -28,7 +28,11 @@ func (h *Host) Embed(ctx context.Context, req *pluginv1.HostServiceEmbedRequest)
 	if err != nil {
 		return nil, err
 	}
-	found, err := h.embed(ctx, e, req.GetTexts())
+	var found map[string][]float32
+	err = h.unlessHalted(func() (err error) {
+		found, err = h.embed(ctx, e, req.GetTexts())
+		return err
+	})
 	var refused refusal
 	switch {
 	case errors.As(err, &refused):
@@ -97,13 +101,12 @@ func (h *Host) embedMissing(ctx context.Context, e *endpoint, cache *responses.C
 func (h *Host) embedPart(ctx context.Context, e *endpoint, cache *responses.Cache, texts []string) (embeddings, error) {
 	q := &question[embeddings]{
 		endpoint: e, operation: "embeddings", estimated: textTokens(texts),
-		ask: func(ctx context.Context, client pluginv1.PluginServiceClient) (reply[embeddings], error) {
-			return askEmbed(ctx, client, e.Instance, texts)
-		},
+	}
+	q.ask = func(ctx context.Context, client pluginv1.PluginServiceClient) (reply[embeddings], error) {
+		return askEmbed(ctx, q, client, texts)
 	}
 	if cache == nil {
-		r, spent, err := put(ctx, h.hub, q)
-		h.spent(spent)
+		r, err := put(ctx, h, q)
 		return r.answer, err
 	}
 	q.keep = func(r reply[embeddings]) error {
@@ -115,8 +118,7 @@ func (h *Host) embedPart(ctx context.Context, e *endpoint, cache *responses.Cach
 	}
 	key := hash(append([]string{embedTag, e.Definition}, texts...)...)
 	vectors, shared, err := h.hub.embeds.do(ctx, h.hub, key, func(work context.Context) (embeddings, error) {
-		r, spent, err := put(work, h.hub, q)
-		h.spent(spent)
+		r, err := put(work, h, q)
 		return r.answer, err
 	})
 	if err == nil && shared {
@@ -129,9 +131,9 @@ func textTokens(texts []string) int64 {
 	return int64(len(strings.Join(texts, "")))/bytesPerToken + int64(len(texts))
 }
 
-func askEmbed(ctx context.Context, client pluginv1.PluginServiceClient, model *pluginv1.Instance, texts []string) (reply[embeddings], error) {
+func askEmbed(ctx context.Context, q *question[embeddings], client pluginv1.PluginServiceClient, texts []string) (reply[embeddings], error) {
 	var r reply[embeddings]
-	resp, err := client.Embed(ctx, &pluginv1.EmbedRequest{Model: model, Texts: texts})
+	resp, err := client.Embed(ctx, &pluginv1.EmbedRequest{Model: q.Instance, Texts: texts})
 	if err != nil {
 		return r, err
 	}
@@ -144,7 +146,7 @@ func askEmbed(ctx context.Context, client pluginv1.PluginServiceClient, model *p
 	for _, v := range resp.GetEmbeddings() {
 		r.answer = append(r.answer, v.GetValues())
 	}
-	r.usage = llm.Usage{Input: resp.GetInputTokens()}
+	r.usage = q.usage(llm.Usage{Input: resp.GetInputTokens()}, "")
 	return r, nil
 }
 

@@ -33,6 +33,9 @@ type Down struct {
 
 func (e *Down) Error() string {
 	text := fmt.Sprintf("%s has given no answer for %s", e.Model, e.After.Round(time.Second))
+	if e.After == 0 {
+		text = e.Model + " cannot be reached"
+	}
 	if e.Last != "" {
 		text += ". The last attempt: " + e.Last
 	}
@@ -46,8 +49,25 @@ type Denied struct {
 	Reason string
 }
 
+// Missing says whether nothing is at the address, as against no access to it.
+func (e *Denied) Missing() bool { return e.Status < 400 || e.Status == 404 || e.Status == 405 }
+
 func (e *Denied) Error() string {
+	if e.Missing() {
+		return fmt.Sprintf("%s was not found (HTTP status %d): %s", e.Model, e.Status, e.Reason)
+	}
 	return fmt.Sprintf("%s denies access (HTTP status %d): %s", e.Model, e.Status, e.Reason)
+}
+
+// Postponed says that a model's provider asks to wait longer than a run does.
+type Postponed struct {
+	Model  string
+	Wait   time.Duration
+	Reason string
+}
+
+func (e *Postponed) Error() string {
+	return fmt.Sprintf("%s asks to wait %s before it is called again (Retry-After), and a run waits %s at most: %s", e.Model, e.Wait, mostPause, e.Reason)
 }
 
 // health follows whether a model still answers. Its context ends, with the
@@ -68,6 +88,7 @@ type health struct {
 	denied    int       // since the last answer
 	attempts  int       // under way
 	lastError string
+	announced time.Time // until when the user knows that calls wait
 }
 
 func newHealth(ctx context.Context, model string, now func() time.Time) *health {
@@ -157,6 +178,30 @@ func (h *health) failed(full bool, message string) {
 	}
 }
 
+// absent notes that nobody was there, of a model whose calls are not to be
+// retried: one that never answered is given up at once.
+func (h *health) absent(message string) {
+	h.failed(false, message)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.answers == 0 {
+		h.end(&Down{Model: h.model, Last: message})
+	}
+}
+
+// announces says whether the user is to be told of a pause: calls that wait at
+// the same time are announced once.
+func (h *health) announces(d time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
+	if now.Before(h.announced) {
+		return false
+	}
+	h.announced = now.Add(d)
+	return true
+}
+
 // refused notes an answer that another attempt would not change.
 func (h *health) refused(status int32, message string) {
 	h.mu.Lock()
@@ -164,7 +209,7 @@ func (h *health) refused(status int32, message string) {
 	h.heard, h.lastError = h.now(), message
 	switch status {
 	case 401, 402, 403:
-	case 404: // of a model that does not exist
+	case 301, 302, 303, 307, 308, 404, 405: // of a model or an address that does not exist
 		if h.answers > 0 {
 			return
 		}

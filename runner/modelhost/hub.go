@@ -20,6 +20,9 @@ type Options struct {
 	Cache func() (*responses.Cache, error)
 	// Report is told of what went wrong and did no harm; nil: nobody listens.
 	Report func(error)
+	// Notice is told what the user should know while calls wait; nil: nobody
+	// listens.
+	Notice func(string)
 }
 
 // Hub is what all stages of a run share that call models: the kept answers,
@@ -37,15 +40,19 @@ type Hub struct {
 
 	mu        sync.Mutex
 	endpoints map[string]*endpoint // by address
+	hosts     map[string]*window   // by name
 	cache     *responses.Cache
 	cacheErr  error
 }
 
 // NewHub returns the hub of a run. When ctx ends, all calls end at once.
 func NewHub(ctx context.Context, opts Options) *Hub {
-	h := &Hub{opts: opts, budget: newBudget(opts.Budget), endpoints: map[string]*endpoint{}}
+	h := &Hub{opts: opts, budget: newBudget(opts.Budget), endpoints: map[string]*endpoint{}, hosts: map[string]*window{}}
 	if h.opts.Report == nil {
 		h.opts.Report = func(error) {}
+	}
+	if h.opts.Notice == nil {
+		h.opts.Notice = func(string) {}
 	}
 	h.ctx, h.cancel = context.WithCancel(ctx)
 	h.working = newWorkers(h.ctx)
@@ -91,9 +98,26 @@ func (h *Hub) endpoint(l *Language) *endpoint {
 	e := h.endpoints[l.Address]
 	if e == nil {
 		e = newEndpoint(h.ctx, l, time.Now)
+		e.host = h.host(l.Info)
 		h.endpoints[l.Address] = e
 	}
 	return e
+}
+
+// host returns the window that all models of one host share: it bears as many
+// calls as the model that is declared to bear most. nil: the model has a host
+// of its own. It is called under the lock.
+func (h *Hub) host(m plan.ModelInfo) *window {
+	if m.Host == "" {
+		return nil
+	}
+	w := h.hosts[m.Host]
+	if w == nil {
+		w = newWindow(m)
+		h.hosts[m.Host] = w
+	}
+	w.widen(m)
+	return w
 }
 
 // answers returns the kept answers.

@@ -48,6 +48,7 @@ const defaultTimeout = 2 * time.Minute
 type endpoint struct {
 	*Language
 	window   *window
+	host     *window // of all models of its host; nil: it has its own
 	health   *health
 	requests *rate.Limiter // nil: not limited
 	tokens   *allowance    // nil: not limited
@@ -192,6 +193,9 @@ func (e *endpoint) spend(usage llm.Usage) llm.Spend {
 		s.Cost = *cost
 	} else {
 		s.UnpricedCalls = 1
+	}
+	if usage.Estimated {
+		s.EstimatedCalls = 1
 	}
 	return s
 }

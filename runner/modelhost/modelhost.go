@@ -20,11 +20,13 @@ package modelhost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -53,9 +55,16 @@ type Host struct {
 	StageOptions
 	programs programs
 
-	mu    sync.Mutex
-	spend llm.Spend
-	err   error
+	// halting ends when no more calls may start; idle is closed when, after
+	// that, none is under way.
+	halting context.Context
+	halt    context.CancelFunc
+	idle    chan struct{}
+
+	mu       sync.Mutex
+	spend    llm.Spend
+	err      error
+	underWay int // attempts
 	// answered are the requests of this run, where it wants fresh answers.
 	answered map[responses.Key]struct{}
 }
@@ -74,7 +83,69 @@ type StageOptions struct {
 
 // Stage returns the host of one run of a stage.
 func (h *Hub) Stage(opts StageOptions) *Host {
-	return &Host{hub: h, StageOptions: opts}
+	s := &Host{hub: h, StageOptions: opts, idle: make(chan struct{})}
+	s.halting, s.halt = context.WithCancel(context.Background())
+	return s
+}
+
+// errHalted is the error of a call that is not made since the stage stops.
+var errHalted = errors.New("the stage starts no more calls")
+
+// Halt sees to it that the stage's plugin starts no more calls: what it still
+// asks for gets no answer. Calls that are under way go on. The channel is
+// closed when none is any more.
+func (h *Host) Halt() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.halting.Err() == nil {
+		h.halt()
+		if h.underWay == 0 {
+			close(h.idle)
+		}
+	}
+	return h.idle
+}
+
+// Close halts the stage and waits for calls that are under way, so that Spent
+// has them all: those that nobody waits for any more go on for a few seconds.
+func (h *Host) Close() {
+	t := time.NewTimer(linger + time.Second)
+	defer t.Stop()
+	select {
+	case <-h.Halt():
+	case <-t.C:
+	case <-h.hub.ctx.Done():
+	}
+}
+
+// begin notes an attempt; false: no more may start.
+func (h *Host) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.halting.Err() != nil {
+		return false
+	}
+	h.underWay++
+	return true
+}
+
+func (h *Host) ended() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.underWay--; h.underWay == 0 && h.halting.Err() != nil {
+		close(h.idle)
+	}
+}
+
+// unlessHalted makes a call that may have joined that of a stage which was
+// halted: then it is made again.
+func (h *Host) unlessHalted(call func() error) error {
+	for {
+		err := call()
+		if !errors.Is(err, errHalted) || h.halting.Err() != nil {
+			return err
+		}
+	}
 }
 
 // Spent is what the stage's calls have come to so far.
@@ -123,7 +194,7 @@ func (h *Host) stop(ctx context.Context, err error) error {
 		return status.FromContextError(ctx.Err()).Err()
 	}
 	h.mu.Lock()
-	first := h.err == nil
+	first := h.err == nil && !errors.Is(err, errHalted)
 	if first {
 		h.err = err
 	}

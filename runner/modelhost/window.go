@@ -54,6 +54,21 @@ func newWindow(m plan.ModelInfo) *window {
 	return w
 }
 
+// widen has room for a further model.
+func (w *window) widen(m plan.ModelInfo) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	most := float64(MostConcurrent(m))
+	if most <= w.most {
+		return
+	}
+	if m.MaxConcurrency > 0 {
+		w.limit += most - w.most
+	}
+	w.most = most
+	w.admit()
+}
+
 // enter waits for a turn. Each one that was got ends with leave.
 func (w *window) enter(ctx context.Context) error {
 	w.mu.Lock()

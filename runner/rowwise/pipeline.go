@@ -26,6 +26,9 @@ const (
 	// stopGrace is how long a stopped stage waits for answers that are under
 	// way.
 	stopGrace = 5 * time.Second
+	// settleTime is how long results take to be written once the last call of
+	// a model was answered. Other rows wait for calls that are not made.
+	settleTime = 500 * time.Millisecond
 )
 
 // compute computes the shards whose results are not known.
@@ -37,7 +40,7 @@ func (j *job) compute(ctx context.Context) error {
 	if err := j.remember(ctx, missing); err != nil {
 		return err
 	}
-	p := &pipeline{job: j, slots: semaphore.NewWeighted(slotBytes)}
+	p := &pipeline{job: j, slots: semaphore.NewWeighted(slotBytes), tooMany: make(chan *TooManyErrors, 1)}
 	err := p.run(ctx, missing)
 	if err == nil && p.stopped {
 		return ErrStopped
@@ -50,6 +53,9 @@ type pipeline struct {
 	slots   *semaphore.Weighted
 	stream  *stream // nil: the plugin is not called
 	stopped bool    // fetch has seen the stop; read after run
+	// tooMany gets the error of a stage of which more rows have failed than
+	// may, as soon as the plugin says so.
+	tooMany chan *TooManyErrors
 }
 
 func (p *pipeline) run(ctx context.Context, shards []int) error {
@@ -78,19 +84,45 @@ func (p *pipeline) run(ctx context.Context, shards []int) error {
 	return err
 }
 
-// enforceStop ends the work when answers do not come in time after a stop.
+// enforceStop ends the work after a stop, or after more rows have failed than
+// may: when calls of models that are under way are answered, or in time.
 func (p *pipeline) enforceStop(cancel context.CancelCauseFunc, ended <-chan struct{}) {
+	var cause error = ErrStopped
+	var grace <-chan time.Time
 	select {
 	case <-p.Stop:
+		grace = time.After(stopGrace)
+	case many := <-p.tooMany:
+		cause = many
 	case <-ended:
 		return
 	}
-	grace := time.NewTimer(stopGrace)
-	defer grace.Stop()
+	var idle <-chan struct{}
+	if p.Halt != nil {
+		idle = p.Halt()
+	}
+	for {
+		select {
+		case <-idle:
+			idle, grace = nil, time.After(settleTime)
+		case <-grace:
+			cancel(cause)
+			return
+		case <-ended:
+			return
+		}
+	}
+}
+
+// failing takes how many rows the plugin says have failed so far, before it
+// has answered the batches that they are in.
+func (p *pipeline) failing(rows int64, message string) {
+	if rows <= p.MaxErrors {
+		return
+	}
 	select {
-	case <-grace.C:
-		cancel(ErrStopped)
-	case <-ended:
+	case p.tooMany <- &TooManyErrors{Failed: rows, Allowed: p.MaxErrors, Failures: []Failure{{Row: -1, Message: message}}}:
+	default: // it is known
 	}
 }
 
@@ -155,7 +187,7 @@ func (p *pipeline) askFor(ctx context.Context, b *block) error {
 		if err != nil {
 			return err
 		}
-		if p.stream, err = openStream(client, p.Start, p.made.Arrow(), p.pace, p.progress.finish); err != nil {
+		if p.stream, err = openStream(client, p.Start, p.made.Arrow(), p.pace, p.progress.finish, p.failing); err != nil {
 			return err
 		}
 	}

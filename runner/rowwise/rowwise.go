@@ -86,6 +86,9 @@ type Services struct {
 	// Stop, once closed, asks to finish what is under way, commit it and
 	// return ErrStopped.
 	Stop <-chan struct{}
+	// Halt sees to it that the plugin starts no more calls of models; the
+	// channel is closed when none is under way any more. nil: it calls none.
+	Halt func() <-chan struct{}
 }
 
 // Progress counts rows.

@@ -24,6 +24,8 @@ type stream struct {
 	// finished is told how many rows the plugin has finished so far, those of
 	// batches that it has not answered yet too.
 	finished func(rows int64)
+	// failing is told how many of them failed for good, and why the last did.
+	failing func(rows int64, message string)
 
 	mu      sync.Mutex // orders sends and the queue of what is asked
 	asked   chan *question
@@ -48,9 +50,9 @@ type answer struct {
 // tightly.
 const mostAsked = 1024
 
-func openStream(client pluginv1.PluginService_MapClient, start *pluginv1.Instance, made *arrow.Schema, p *pace, finished func(rows int64)) (*stream, error) {
+func openStream(client pluginv1.PluginService_MapClient, start *pluginv1.Instance, made *arrow.Schema, p *pace, finished func(rows int64), failing func(rows int64, message string)) (*stream, error) {
 	first := &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: start}}
-	s := &stream{client: client, made: made, pace: p, finished: finished, asked: make(chan *question, mostAsked), stopped: make(chan struct{})}
+	s := &stream{client: client, made: made, pace: p, finished: finished, failing: failing, asked: make(chan *question, mostAsked), stopped: make(chan struct{})}
 	go s.receive()
 	if err := client.Send(first); err != nil {
 		return nil, s.sendError(err)
@@ -126,6 +128,9 @@ func (s *stream) take(resp *pluginv1.MapResponse) error {
 	}
 	if n := resp.GetFinished(); n > 0 {
 		s.finished(n)
+		if failed := resp.GetFailed(); failed > 0 {
+			s.failing(failed, message(resp.GetFailure()))
+		}
 		return nil
 	}
 	var q *question

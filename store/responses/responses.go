@@ -164,6 +164,11 @@ func (c *Cache) Put(key Key, answer []byte) error {
 	})
 }
 
+// Delete forgets the answer under the key.
+func (c *Cache) Delete(key Key) error {
+	return c.write(func() error { return c.db.Delete(key[:], pebble.Sync) })
+}
+
 // write does what changes the database, and nothing more after that has failed
 // once: what a database that could not be written holds is known again when it
 // is opened the next time.

@@ -1,0 +1,60 @@
+package modelhost
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// unanswered returns why a response is not an answer, although it came with
+// status 200; nil: it is one. A refusal is an answer, and so is one that was
+// cut off, if it says anything.
+func unanswered(r *llm.Response) *pluginv1.CallError {
+	if r.FinishReason == llm.FinishError {
+		message := "the provider reports an error in its response"
+		if text := strings.TrimSpace(r.Text); text != "" {
+			message += ": " + text
+		}
+		return &pluginv1.CallError{Message: message, Status: http.StatusOK, Temporary: true}
+	}
+	if strings.TrimSpace(r.Text) != "" || len(r.ToolCalls) > 0 || r.Refused() {
+		return nil
+	}
+	if r.FinishReason == llm.FinishLength {
+		message := "the answer was cut off at the token limit before it said anything; raise max_tokens"
+		if r.Thinking != "" {
+			message = "the answer was cut off at the token limit while the model was still thinking; raise max_tokens"
+		}
+		// With the same limit the next one would be, too.
+		return &pluginv1.CallError{Message: message, Status: http.StatusOK}
+	}
+	message := "the response is empty"
+	if r.Thinking != "" {
+		message = "the response is empty, but for what the model thought aloud"
+	}
+	return &pluginv1.CallError{Message: message, Status: http.StatusOK, Temporary: true}
+}
+
+// usage is what a response took, by the provider's own count or, where it did
+// not report one that can be, an estimate.
+func (q *question[T]) usage(u llm.Usage, text string) llm.Usage {
+	if u.Input <= 0 {
+		u.Input, u.CachedInput, u.Estimated = q.estimated, 0, true
+	}
+	if u.Output < 0 || u.Output == 0 && text != "" {
+		u.Output, u.Estimated = textTokens([]string{text}), true
+	}
+	u.CachedInput = min(max(u.CachedInput, 0), u.Input)
+	return u
+}
+
+// said is all that a response says, for estimates.
+func said(r *llm.Response) string {
+	text := r.Thinking + r.Text + r.Refusal
+	for _, c := range r.ToolCalls {
+		text += c.Name + c.Arguments
+	}
+	return text
+}
