@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -287,7 +288,11 @@ func readScore(text string, most float64) (verdict, error) {
 		Score       *float64
 	}
 	if err := prompting.Decode(text, &out); err != nil {
-		return verdict{}, err
+		score, wrong := strconv.ParseFloat(prompting.Bare(text), 64)
+		if wrong != nil || !prompting.IsBare(err) {
+			return verdict{}, err
+		}
+		out.Score = &score
 	}
 	if out.Score == nil || !(*out.Score >= 0 && *out.Score <= most) {
 		return verdict{}, fmt.Errorf(`"score" is no number from 0 to %g`, most)
@@ -297,14 +302,23 @@ func readScore(text string, most float64) (verdict, error) {
 
 func readChoice(text string, grades map[string]float64) (verdict, error) {
 	var out struct{ Because, Choice string }
-	if err := prompting.Decode(text, &out); err != nil {
+	err := prompting.Decode(text, &out)
+	if err != nil && !prompting.IsBare(err) {
 		return verdict{}, err
 	}
-	grade, ok := grades[out.Choice]
-	if !ok {
-		return verdict{}, fmt.Errorf(`"choice" is %q, which is none of those to choose from`, out.Choice)
+	chosen := out.Choice
+	if err != nil {
+		chosen = text
 	}
-	return verdict{grade, out.Because}, nil
+	for choice, grade := range grades {
+		if strings.EqualFold(prompting.Bare(chosen), choice) {
+			return verdict{grade, out.Because}, nil
+		}
+	}
+	if err != nil {
+		return verdict{}, err
+	}
+	return verdict{}, fmt.Errorf(`"choice" is %q, which is not one of those to choose from`, chosen)
 }
 
 func readStatements(text string) (verdict, error) {

@@ -64,17 +64,20 @@ func (c choice) show(r *llm.Request, texts [2]string, order int) {
 // parse gives the place of the better text, "1" or "2"; named makes it a name.
 func (c choice) parse(text string) (answer, error) {
 	raw, a, err := c.read(text, "preferred")
-	if err != nil || raw == nil {
+	if raw == nil {
 		return a, err
 	}
 	preferred := string(raw)
-	if !c.text {
-		if err := json.Unmarshal(raw, &preferred); err != nil {
-			return a, fmt.Errorf(`"preferred" is no string`)
+	if !c.text && err == nil {
+		if err := json.Unmarshal(raw, &preferred); err != nil && preferred != "1" && preferred != "2" {
+			return a, fmt.Errorf(`"preferred" is not a string`)
 		}
 	}
-	preferred = strings.ToLower(preferred)
+	preferred = strings.ToLower(bare(preferred))
 	if preferred != "1" && preferred != "2" && preferred != tie {
+		if err != nil {
+			return a, err
+		}
 		return a, fmt.Errorf("%q is neither 1 nor 2 nor tie", preferred)
 	}
 	a.values[0] = preferred

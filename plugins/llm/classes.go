@@ -164,8 +164,20 @@ func (c classes) parse(text string) (answer, error) {
 		field = "labels"
 	}
 	raw, a, err := c.read(text, field)
-	if err != nil || raw == nil {
+	if raw == nil {
 		return a, err
+	}
+	if err != nil { // it is not JSON
+		name, wrong := c.class(string(raw))
+		switch {
+		case wrong != nil:
+			return a, err
+		case c.multiple:
+			a.values[0] = []string{name}
+		default:
+			a.values[0] = name
+		}
+		return a, nil
 	}
 	given, err := c.given(raw)
 	if err != nil {
@@ -210,7 +222,7 @@ func (c classes) given(raw json.RawMessage) ([]string, error) {
 	return []string{label}, nil
 }
 
-// class is the class that a label names. In text, case and what stands around it
+// class is the class that a label names. Case, quotes, and a period at the end
 // don't matter.
 func (c classes) class(label string) (string, error) {
 	for _, one := range c.all {
@@ -218,16 +230,14 @@ func (c classes) class(label string) (string, error) {
 			return label, nil
 		}
 	}
-	if c.text {
-		var found []string
-		for _, one := range c.all {
-			if strings.EqualFold(bare(label), bare(one.name)) {
-				found = append(found, one.name)
-			}
+	var found []string
+	for _, one := range c.all {
+		if bare(label) != "" && strings.EqualFold(bare(label), bare(one.name)) {
+			found = append(found, one.name)
 		}
-		if len(found) == 1 {
-			return found[0], nil
-		}
+	}
+	if len(found) == 1 {
+		return found[0], nil
 	}
 	return "", fmt.Errorf("%q is none of the labels, which are %s", label, strings.Join(c.names(), ", "))
 }

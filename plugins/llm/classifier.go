@@ -1,8 +1,6 @@
 package llm
 
 import (
-	"strings"
-
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/plugins/prompting"
@@ -65,7 +63,8 @@ func (c *Classifier) Instruct(r *llm.Request) {
 func (c *Classifier) Read(text string) (string, error) {
 	form := c.classes
 	if c.asPrompted {
-		form.text = !strings.HasPrefix(prompting.Unfence(text), "{")
+		_, err := prompting.Object(text)
+		form.text = prompting.IsBare(err)
 	}
 	a, err := form.parse(text)
 	if err != nil {

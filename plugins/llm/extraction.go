@@ -108,9 +108,13 @@ func (e *extraction) instruction() string {
 func (e *extraction) schema() json.RawMessage { return e.raw }
 
 func (e *extraction) parse(text string) (answer, error) {
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(prompting.Unfence(text)))
+	raw, err := prompting.Object(text)
 	if err != nil {
-		return answer{}, fmt.Errorf("it is no JSON: %w", err)
+		return answer{}, err
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return answer{}, fmt.Errorf("it is not JSON: %w", err)
 	}
 	if err := e.validator.Validate(doc); err != nil {
 		return answer{}, fmt.Errorf("it does not fit the schema: %s", invalid(err))

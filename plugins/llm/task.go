@@ -138,12 +138,15 @@ func (s score) schema() json.RawMessage {
 
 func (s score) parse(text string) (answer, error) {
 	raw, a, err := s.read(text, "score")
-	if err != nil || raw == nil {
+	if raw == nil {
 		return a, err
 	}
-	v, err := strconv.ParseFloat(string(raw), 64)
-	if err != nil {
-		return a, fmt.Errorf("%s is no number", raw)
+	v, wrong := strconv.ParseFloat(string(raw), 64)
+	switch {
+	case wrong != nil && err != nil: // it is neither JSON nor a number
+		return a, err
+	case wrong != nil:
+		return a, fmt.Errorf("%s is not a number", raw)
 	}
 	if !(v >= s.low && v <= s.high) {
 		return a, fmt.Errorf("%s is not from %s to %s", number(v), number(s.low), number(s.high))
@@ -199,7 +202,8 @@ func (f form) object(field string, property any) json.RawMessage {
 }
 
 // read takes the field from an answer; nil: the model can't tell. Of text it is
-// the text itself.
+// the text itself. An answer that is text where JSON was asked for is returned
+// beside the error: it counts if it is exactly a value.
 func (f form) read(text, field string) (json.RawMessage, answer, error) {
 	a := answer{values: []any{nil}}
 	if f.text {
@@ -213,7 +217,12 @@ func (f form) read(text, field string) (json.RawMessage, answer, error) {
 		return json.RawMessage(text), a, nil
 	}
 	var object map[string]json.RawMessage
-	if err := prompting.Decode(text, &object); err != nil {
+	err := prompting.Decode(text, &object)
+	if prompting.IsBare(err) && !f.explain && bare(text) != "" {
+		// The task takes it where it can be nothing but the value.
+		return json.RawMessage(bare(text)), a, err
+	}
+	if err != nil {
 		return nil, a, err
 	}
 	raw, ok := object[field]
@@ -238,4 +247,4 @@ func (f form) read(text, field string) (json.RawMessage, answer, error) {
 const noLabel = "none"
 
 // bare is a text without what models put around a word.
-func bare(text string) string { return strings.Trim(strings.TrimSpace(text), "\"'`.* \n") }
+func bare(text string) string { return prompting.Bare(text) }

@@ -2,7 +2,6 @@ package prompting
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,8 +21,8 @@ func (e *Declined) Error() string {
 	return "the model declined to answer: " + excerpt(e.Words)
 }
 
-// Unusable is the error of an answer that is not of the form that was asked
-// for, the second time too.
+// Unusable is the error of an answer that was cut off, or that is not of the
+// form that was asked for the second time too. Neither is kept.
 type Unusable struct {
 	Err  error
 	Text string
@@ -63,6 +62,9 @@ func Answer(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Reque
 	if wrong == nil || errors.As(wrong, &declined) {
 		return first, wrong
 	}
+	if first.FinishReason == llm.FinishLength { // and with the same limit the next one would be
+		return first, &Unusable{wrong, first.Text}
+	}
 	again := *r
 	again.Messages = append(slices.Clone(r.Messages),
 		llm.Message{Role: llm.Assistant, Content: first.Text},
@@ -70,14 +72,28 @@ func Answer(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Reque
 	)
 	second, err := host.Chat(ctx, m, &again, draw)
 	if err != nil {
-		return first, err
+		return first, errors.Join(err, host.Reject(ctx, m, r, draw))
 	}
 	both := together(first, second)
 	wrong = accept(second, take)
 	if wrong == nil || errors.As(wrong, &declined) {
 		return both, wrong
 	}
+	// The next time the model is asked again, rather than given these.
+	for _, rejected := range []*llm.Request{r, &again} {
+		if err := host.Reject(ctx, m, rejected, draw); err != nil {
+			return both, err
+		}
+	}
 	return both, &Unusable{wrong, second.Text}
+}
+
+// MayPass says whether an error of a row may be gone the next time the model is
+// asked: one that passes by itself, or an answer that could not be used.
+func MayPass(err error) bool {
+	var call *llm.CallError
+	var unusable *Unusable
+	return errors.As(err, &call) && call.Temporary || errors.As(err, &unusable)
 }
 
 // together is the second response with what both took.
@@ -86,6 +102,7 @@ func together(first, second *llm.Response) *llm.Response {
 	both.Usage.Input += first.Usage.Input
 	both.Usage.CachedInput += first.Usage.CachedInput
 	both.Usage.Output += first.Usage.Output
+	both.Usage.Estimated = first.Usage.Estimated || second.Usage.Estimated
 	both.Latency += first.Latency
 	both.Cost = nil
 	if first.Cost != nil && second.Cost != nil {
@@ -100,36 +117,9 @@ func accept(r *llm.Response, take func(string) error) error {
 	case r.Refused():
 		return &Declined{r.Refusal}
 	case r.FinishReason == llm.FinishLength:
-		return errors.New("it was cut off at the greatest number of tokens")
+		return errors.New("it was cut off at the token limit; raise max_tokens")
 	}
 	return take(r.Text)
-}
-
-// Unfence takes off the fence of a code block that is all of an answer: models
-// put JSON into one even when they are asked not to.
-func Unfence(text string) string {
-	text = strings.TrimSpace(text)
-	inner, ok := strings.CutPrefix(text, "```")
-	if !ok {
-		return text
-	}
-	inner, ok = strings.CutSuffix(inner, "```")
-	if first, rest, found := strings.Cut(inner, "\n"); ok && found && !strings.ContainsAny(strings.TrimSpace(first), " {[\"") {
-		return strings.TrimSpace(rest)
-	}
-	return text
-}
-
-// Decode reads an answer that is JSON of a certain form and nothing else.
-func Decode(text string, into any) error {
-	d := json.NewDecoder(strings.NewReader(Unfence(text)))
-	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("it is not the JSON that was asked for: %w", err)
-	}
-	if d.More() {
-		return errors.New("more follows after the JSON")
-	}
-	return nil
 }
 
 // Instruct adds text to the instructions of a request, its system message.
