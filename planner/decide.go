@@ -159,7 +159,11 @@ func (b *builder) decideKept(n *node) {
 	case bad != nil:
 		n.run(plan.Reason{Code: bad.code, Text: bad.text})
 	case n.prior.Errors > 0:
-		n.run(plan.Reason{Code: plan.BecauseFailed, Text: plural(int(n.prior.Errors), "row") + " failed and will be tried again"})
+		what := plural(int(n.prior.Errors), "row")
+		if n.Kind == "evaluate" {
+			what = plural(int(n.prior.Errors), "call")
+		}
+		n.run(plan.Reason{Code: plan.BecauseFailed, Text: what + " failed and will be tried again"})
 	default:
 		n.result, n.Action = r, plan.Keep
 	}

@@ -85,13 +85,20 @@ func (b *builder) bytes(text string, e hcl.Expression) int64 {
 	return int64(f * factor)
 }
 
-// takeMaxErrors takes quern's own argument of row-wise stages out of the body.
+// takeMaxErrors takes quern's own argument of row-wise stages and evaluations
+// out of the body. Where it is not written, no row may fail, and any number of
+// answers.
 func (n *node) takeMaxErrors(b *builder) {
-	if n.Mode != plan.ModeMap || n.stage.typ.body.typ.HasAttribute(maxErrorsName) {
+	evaluates := n.Kind == "evaluate"
+	if n.Mode != plan.ModeMap && !evaluates || n.stage.typ.body.typ.HasAttribute(maxErrorsName) {
 		return
 	}
 	a := n.Body.Args[maxErrorsName]
-	if a == nil {
+	if a == nil || a.Value != nil && a.Value.IsNull() {
+		delete(n.Body.Args, maxErrorsName)
+		if evaluates {
+			n.MaxErrors = plan.AnyNumber
+		}
 		return
 	}
 	delete(n.Body.Args, maxErrorsName)
@@ -102,7 +109,7 @@ func (n *node) takeMaxErrors(b *builder) {
 	v := a.Value.AsBigFloat()
 	count, _ := v.Int64()
 	if !v.IsInt() || count < 0 {
-		b.report(diag.Errorf(a.Range.Ptr(), "Wrong value for max_errors", "max_errors takes a number of rows, 0 or more."))
+		b.report(diag.Errorf(a.Range.Ptr(), "Wrong value for max_errors", "max_errors must be a whole number, 0 or more."))
 		return
 	}
 	n.MaxErrors = count

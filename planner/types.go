@@ -52,7 +52,7 @@ type block struct {
 }
 
 // maxErrorsName is the argument of every row-wise type that says how many rows
-// may fail.
+// may fail, and of every evaluator that says how many answers and grades may.
 const maxErrorsName = "max_errors"
 
 // declareType finds a stage's type, and checks the names in its body.
@@ -101,7 +101,7 @@ func newStageType(t *pluginv1.Type, plugin string) (*stageType, error) {
 	if out.body, err = newBody(t.Body); err != nil {
 		return nil, fmt.Errorf("the schema of %s %q of plugin %q is faulty: %w", t.Kind, t.Name, plugin, err)
 	}
-	if out.mode == plan.ModeMap && out.body.args[maxErrorsName] == nil {
+	if (out.mode == plan.ModeMap || t.Kind == "evaluate") && out.body.args[maxErrorsName] == nil {
 		// It is quern's own, so it is not in the configuration's type.
 		out.body.args[maxErrorsName] = &argument{
 			Argument: &pluginv1.Argument{Name: maxErrorsName, Operational: true}, typ: cty.Number,

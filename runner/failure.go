@@ -100,7 +100,10 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 	case errors.As(err, &faulty):
 		summary, detail = "Plugin is faulty", faultText(n, faulty.What)+r.lastWords(n.Plugin)
 	case errors.As(err, &many):
-		summary, detail = "Too many rows failed", manyText(many)
+		summary, detail = "Too many rows failed", manyText(n, many)
+		if n.Kind == "evaluate" {
+			summary = "Too many answers failed"
+		}
 	case errors.As(err, &slow):
 		summary = "Time-out"
 		detail = fmt.Sprintf("%s was not done after %s. What it has done is kept; give it a longer timeout if that is not enough.", n.Address, slow.after)
@@ -135,12 +138,15 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 	return hcl.Diagnostics{diag.Errorf(subject, diag.Capital(summary), "%s", diag.Capital(detail))}
 }
 
-func manyText(e *rowwise.TooManyErrors) string {
-	rows := "rows"
-	if e.Failed == 1 {
-		rows = "row"
+func manyText(n *plan.Node, e *rowwise.TooManyErrors) string {
+	what := "row"
+	if n.Kind == "evaluate" {
+		what = "answer or grade"
 	}
-	text := fmt.Sprintf("%d %s failed, and max_errors allows %d. What succeeded is kept, and only rows that failed are tried again. The first:", e.Failed, rows, e.Allowed)
+	if e.Failed != 1 {
+		what = map[string]string{"row": "rows", "answer or grade": "answers and grades"}[what]
+	}
+	text := fmt.Sprintf("%d %s failed, and max_errors allows %d. What succeeded is kept, and only what failed is tried again. The first:", e.Failed, what, e.Allowed)
 	for i, f := range e.Failures {
 		if i == 3 {
 			break

@@ -14,6 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/rowwise"
 	"github.com/quern-dev/quern/sdk/go/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/artifact"
@@ -86,6 +87,29 @@ type running struct {
 	place   *place
 	served  *serving
 	outputs map[string]*output // datasets, by port
+	missing missing
+}
+
+// missing are results that a run reported as missing.
+type missing struct {
+	all, temporary int64
+	first          []rowwise.Failure
+}
+
+// failure takes the report of a missing result.
+func (c *running) failure(e *pluginv1.RowError) error {
+	m := &c.missing
+	m.all++
+	if e.GetTemporary() {
+		m.temporary++
+	}
+	if len(m.first) < 10 {
+		m.first = append(m.first, rowwise.Failure{Row: e.GetRow(), Message: e.GetMessage()})
+	}
+	if c.MaxErrors == plan.AnyNumber || m.all <= c.MaxErrors {
+		return nil
+	}
+	return &rowwise.TooManyErrors{Failed: m.all, Allowed: c.MaxErrors, Failures: m.first}
 }
 
 type output struct {
@@ -152,13 +176,15 @@ func (c *running) event(ctx context.Context, resp *pluginv1.RunResponse) error {
 		c.served.progress(progressOf(e.Progress))
 	case *pluginv1.RunResponse_Diagnostic:
 		return c.diagnostic(c.res, e.Diagnostic)
+	case *pluginv1.RunResponse_Failure:
+		return c.failure(e.Failure)
 	}
 	return nil
 }
 
 // finish takes what was made into the store.
 func (c *running) finish(done *pluginv1.Done) (*product, error) {
-	p := &product{artifacts: map[string]*artifact.Artifact{}}
+	p := &product{artifacts: map[string]*artifact.Artifact{}, errors: c.missing.temporary}
 	for i := range c.Outputs {
 		port := &c.Outputs[i]
 		a, err := c.artifact(port, done)

@@ -140,6 +140,12 @@ func (v *shown) matrixText() error {
 	if err := matrix.Text(v.ui.out, 0); err != nil {
 		return err
 	}
+	for i, note := range e.Notes {
+		if i == 0 {
+			v.ui.printf("\n")
+		}
+		v.ui.printf("Warning: %s.\n", note)
+	}
 	return v.tables(func(title string, t *results.Table) error {
 		v.ui.printf("\n%s:\n\n", title)
 		return t.Text(v.ui.out, longestCell)
@@ -150,6 +156,9 @@ func (v *shown) matrixMarkdown() error {
 	v.ui.printf("## %s\n\n%s\n\n", v.found.Address, v.found.Extent())
 	if err := v.found.Matrix(false).Markdown(v.ui.out, 0); err != nil {
 		return err
+	}
+	for _, note := range v.found.Notes {
+		v.ui.printf("\n**Warning:** %s.\n", note)
 	}
 	return v.tables(func(title string, t *results.Table) error {
 		v.ui.printf("\n### %s\n\n", title)

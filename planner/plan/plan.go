@@ -177,14 +177,19 @@ type Node struct {
 	// Conditions: those of a gate, or pre- and postconditions.
 	Conditions []Condition `json:"conditions,omitempty"`
 
-	Timeout   time.Duration `json:"timeout,omitempty"` // 0: none
-	Retries   int           `json:"retries,omitempty"`
-	MaxErrors int64         `json:"max_errors,omitempty"` // rows of a row-wise stage that may fail
-	Resources Resources     `json:"resources"`
+	Timeout time.Duration `json:"timeout,omitempty"` // 0: none
+	Retries int           `json:"retries,omitempty"`
+	// MaxErrors is how many rows of a row-wise stage, or answers and grades of
+	// an evaluation, may fail; AnyNumber: all.
+	MaxErrors int64     `json:"max_errors,omitempty"`
+	Resources Resources `json:"resources"`
 
 	// Range is where the block stands, for messages.
 	Range diag.Range `json:"range"`
 }
+
+// AnyNumber is a Node's MaxErrors where nothing bounds it.
+const AnyNumber = -1
 
 // Field is one part of a key's preimage: "argument query", "behaviour",
 // "input tickets column text". Long values stand in full.

@@ -2,6 +2,7 @@ package classification
 
 import (
 	"context"
+	"fmt"
 	"maps"
 
 	"github.com/zclconf/go-cty/cty"
@@ -19,7 +20,7 @@ import (
 // Types are the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, Behaviour: 3}, evaluator{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, Behaviour: 4}, evaluator{}),
 	}
 }
 
@@ -47,7 +48,7 @@ Each headline figure is an object ` + "`{ value, low, high, n }`" + `: the figur
 
 A model with a prompt is asked as label "llm" asks: what the classes are, and how to answer, is added to the prompt, and an answer that names none of them is asked for once more. Where that labeler was asked for the same row by the same prompt and classes, its kept answer serves. With ` + "`answer = \"prompt\"`" + ` the prompt goes out as it is.
 
-A row for which a subject has no label, because it abstained or failed, counts as wrong; ` + "`coverage`" + ` is the share of rows that have one. A class that is never predicted has precision 0. F1 figures are means over the classes that are right or predicted for at least one row.
+A row for which a subject has no label, because it abstained or failed, counts as wrong; ` + "`coverage`" + ` is the share of rows that have one. The next apply asks again where that may help; ` + "`max_errors`" + ` says how many rows may fail before the evaluation does, and without it any number may. A class that is never predicted has precision 0. F1 figures are means over the classes that are right or predicted for at least one row.
 
 The stage's values are ` + "`scored`" + ` (how many rows have a right label), ` + "`skipped`" + ` (how many have none) and, for each subject, ` + "`subjects.NAME.accuracy`" + `, ` + "`macro_f1`" + `, ` + "`weighted_f1`" + `, ` + "`coverage`" + `, ` + "`errors`" + ` (rows on which its model failed), ` + "`cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles; null where no model was asked) and ` + "`classes[\"LABEL\"]`" + ` with ` + "`precision`" + `, ` + "`recall`" + `, ` + "`f1`" + ` and ` + "`support`" + `. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's, its paired interval, the p-value of an exact McNemar test (accuracy and coverage) or of exchanging the two subjects' labels at random (F1), that corrected for the number of pairs (Holm), and the smallest true difference that this many rows would have shown. The stage itself is a report for people; ` + "`rows`" + ` is a dataset of each row with the labels it got, ` + "`confusion`" + ` one of how often which label was given for which.
 
@@ -239,6 +240,9 @@ func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 	if err != nil {
 		return err
 	}
+	if found.Notes, err = scored.notes(r); err != nil {
+		return err
+	}
 	if err := writeConfusion(r, scored); err != nil {
 		return err
 	}
@@ -260,6 +264,23 @@ type findings struct {
 	Order       []string                    `json:"order"`
 	Subjects    map[string]*subjectFindings `json:"subjects"`
 	Differences figures.Differences         `json:"differences"`
+	// Notes say what readers of the figures should know.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// notes warns of answers that failed.
+func (s *scored) notes(r *plugin.Run[args]) (notes []string, err error) {
+	for i, subject := range r.Args.subjects {
+		if s.errors[i] == 0 {
+			continue
+		}
+		note := figures.Missing(s.errors[i], s.rows, "answer", "answers", fmt.Sprintf("of subject %q failed", subject.Name))
+		notes = append(notes, note)
+		if err := r.Warnf(subject.Key, "%s\nThey count as wrong. The first: %s", note, s.failures[i]); err != nil {
+			return nil, err
+		}
+	}
+	return notes, nil
 }
 
 type subjectFindings struct {

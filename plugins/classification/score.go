@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/quern-dev/quern/plugins/prompting"
 	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -57,8 +58,9 @@ func score(ctx context.Context, r *plugin.Run[args]) (*scored, error) {
 	pace := subjects.NewPace(panel.Asks(), func(rows int64) { r.Progress(rows, in.Rows, "rows", "") })
 	asks := panel.Asks() > 0
 	panel.Answered = func() { pace.Step(1) }
+	panel.Failed = func(row int64, err error) error { return r.Failed(row, prompting.MayPass(err), err) }
 	work := func(ctx context.Context, c subjects.Chunk) ([][][]*subjects.Answer, error) {
-		return panel.Answers(ctx, c.Rec)
+		return panel.Answers(ctx, c)
 	}
 	err = subjects.Pass(ctx, panel, in, asks, work, func(c subjects.Chunk, answers [][][]*subjects.Answer) error {
 		b := &batch{rec: c.Rec, first: c.First, schema: schema}

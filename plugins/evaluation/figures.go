@@ -2,6 +2,8 @@ package evaluation
 
 import (
 	"maps"
+	"math"
+	"slices"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -21,6 +23,8 @@ type findings struct {
 	Order       []string                   `json:"order"`
 	Subjects    map[string]*subjectFigures `json:"subjects"`
 	Differences figures.Differences        `json:"differences"`
+	// Notes say what readers of the figures should know.
+	Notes []string `json:"notes,omitempty"`
 }
 
 type subjectFigures struct {
@@ -28,6 +32,8 @@ type subjectFigures struct {
 	figures.Usage
 	Answers int64 `json:"answers"`
 	Errors  int64 `json:"errors"`
+	CutOff  int64 `json:"cut_off"`
+	Refused int64 `json:"refused"`
 }
 
 // find computes everything from the tables.
@@ -78,11 +84,39 @@ func (m *measure) described() figures.Metric {
 	return d
 }
 
-// columns are the values of a subject by the names of metrics.
+// columns are the values of a subject by the names of metrics. A missing grade
+// is worth 0.
 func (t *table) columns(a *args) map[string][]float64 {
 	out := map[string][]float64{"passed": t.passed, "overall": t.overall}
 	for m, what := range a.measures {
+		out[what.name] = replaced(t.metrics[m], t.ungraded[m], 0)
+	}
+	return out
+}
+
+// compared are the values of a subject that are compared with those of others.
+// Where a grade is missing there are none: a gap on either side must not look
+// like a difference.
+func (t *table) compared(a *args) map[string][]float64 {
+	out := map[string][]float64{
+		"passed": replaced(t.passed, t.anyUngraded, math.NaN()), "overall": replaced(t.overall, t.anyUngraded, math.NaN()),
+	}
+	for m, what := range a.measures {
 		out[what.name] = t.metrics[m]
+	}
+	return out
+}
+
+// replaced are values with another one where it is said.
+func replaced(values []float64, where []bool, by float64) []float64 {
+	if !slices.Contains(where, true) {
+		return values
+	}
+	out := slices.Clone(values)
+	for i, yes := range where {
+		if yes {
+			out[i] = by
+		}
 	}
 	return out
 }
@@ -98,7 +132,7 @@ func (a *args) shares(name string) bool {
 }
 
 func (e *run) subject(sample *figures.Sample, t *table) (*subjectFigures, error) {
-	out := &subjectFigures{Metrics: map[string]figures.Figure{}, Answers: int64(len(t.passed)), Errors: t.errors}
+	out := &subjectFigures{Metrics: map[string]figures.Figure{}, Answers: int64(len(t.passed)), Errors: t.errors, CutOff: t.cutOff, Refused: t.refused}
 	for name, values := range t.columns(e.Args) {
 		var err error
 		if out.Metrics[name], err = sample.Estimate(values, e.Args.shares(name)); err != nil {
@@ -116,7 +150,7 @@ func (e *run) subject(sample *figures.Sample, t *table) (*subjectFigures, error)
 func (e *run) differences(sample *figures.Sample, names []string) (figures.Differences, error) {
 	columns := make([]map[string][]float64, len(e.tables))
 	for i, t := range e.tables {
-		columns[i] = t.columns(e.Args)
+		columns[i] = t.compared(e.Args)
 	}
 	family := func(metric string) string {
 		if metric == "passed" || metric == "overall" {
@@ -132,7 +166,10 @@ func (e *run) differences(sample *figures.Sample, names []string) (figures.Diffe
 func (f *findings) value() cty.Value {
 	all := map[string]cty.Value{}
 	for name, s := range f.Subjects {
-		attrs := map[string]cty.Value{"answers": cty.NumberIntVal(s.Answers), "errors": cty.NumberIntVal(s.Errors)}
+		attrs := map[string]cty.Value{
+			"answers": cty.NumberIntVal(s.Answers), "errors": cty.NumberIntVal(s.Errors),
+			"cut_off": cty.NumberIntVal(s.CutOff), "refused": cty.NumberIntVal(s.Refused),
+		}
 		maps.Copy(attrs, s.Attributes())
 		for metric, v := range s.Metrics {
 			attrs[metric] = v.Object()

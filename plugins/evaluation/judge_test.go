@@ -102,17 +102,23 @@ func TestAChoiceBetweenTwoAnswersIsAskedInBothOrders(t *testing.T) {
 	}
 }
 
-func TestAGradeThatCannotBeReadIsLeftOut(t *testing.T) {
+func TestAnAnswerWhoseGradeCannotBeReadHasNotPassed(t *testing.T) {
 	model := replying([2]string{"<answer>\ngood", `{"because": "b", "choice": "yes"}`}, [2]string{"<answer>\nbad", `maybe`})
 	got := judged(t, []map[string]any{{"a": "good"}, {"a": "bad"}, {"a": nil}}, map[string]any{"model": model, "kind": "closed_qa", "rubric": "Be good."})
 	rows := got.Datasets["rows"]
-	if line := fmt.Sprint(rows.Column("grade"), rows.Column("passed")); line != "[1 <nil> 0] [true <nil> false]" {
+	if line := fmt.Sprint(rows.Column("grade"), rows.Column("passed")); line != "[1 <nil> 0] [true false false]" {
 		t.Errorf("grades: %s", line)
 	}
 	if why := fmt.Sprint(rows.Rows[1]["error"]); !strings.Contains(why, "grade: the answer can't be used: it is not the JSON that was asked for") {
 		t.Errorf("error: %s", why)
 	}
-	if v, n := at(got.Value, "subjects", "a", "grade", "value"), at(got.Value, "subjects", "a", "grade", "n"); v != 0.5 || n != 2 {
-		t.Errorf("grade: %v of %v", v, n)
+	if v := at(got.Value, "subjects", "a", "grade", "value"); math.Abs(v-1.0/3) > 1e-9 {
+		t.Errorf("grade: %v", v)
+	}
+	if len(got.Warnings) != 2 || !strings.Contains(got.Warnings[1], `1 of 3 grades of "grade" are missing`) || !strings.Contains(got.Warnings[1], "it is not the JSON") {
+		t.Errorf("warnings: %q", got.Warnings)
+	}
+	if len(got.Failures) != 1 || got.Failures[0].Row != 1 || !got.Failures[0].Temporary {
+		t.Errorf("failures: %v", got.Failures)
 	}
 }

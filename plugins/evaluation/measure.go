@@ -117,7 +117,7 @@ func checkMeasures(p *plugin.Prepare[args], all []*measure) {
 // reserved are the names that columns and values have beside the metrics.
 var reserved = []string{
 	"row", "id", "cluster", "subject", "draw", "given", "request", "text", "tool_calls", "finish_reason", "refused", "error", "cost", "input_tokens",
-	"output_tokens", "latency", "passed", "overall", "tokens", "answers", "errors",
+	"output_tokens", "latency", "passed", "overall", "tokens", "answers", "errors", "cut_off",
 }
 
 // rowsSchema is that of the single answers.
@@ -139,6 +139,9 @@ func (a *args) rowsSchema() data.Schema {
 		{Name: "passed", Type: "bool"}, {Name: "overall", Type: "float64"},
 	}...)
 	for _, m := range a.measures {
+		if _, _, taken := out.Lookup(m.name); taken {
+			continue // checkMeasures reports it
+		}
 		out = append(out, data.Column{Name: m.name, Type: "float64"})
 		if m.judge != nil {
 			out = append(out, data.Column{Name: m.name + "_explanation", Type: "string"})
@@ -157,7 +160,9 @@ func (a *args) names() []string {
 }
 
 func (a *args) valueType() cty.Type {
-	types := figures.ValueTypes(subjects.Names(a.subjects), a.names(), map[string]cty.Type{"answers": cty.Number, "errors": cty.Number})
+	types := figures.ValueTypes(subjects.Names(a.subjects), a.names(), map[string]cty.Type{
+		"answers": cty.Number, "errors": cty.Number, "cut_off": cty.Number, "refused": cty.Number,
+	})
 	types["rows"] = cty.Number
 	return cty.Object(types)
 }

@@ -1,7 +1,9 @@
 package evaluation
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -25,6 +27,7 @@ func (c *chunk) measure(ctx context.Context) error {
 				a.explanations = make([]string, len(c.Args.measures))
 				a.outside = make([]bool, len(c.Args.measures))
 				a.null = make([]bool, len(c.Args.measures))
+				a.ungraded = make([]string, len(c.Args.measures))
 				for m := range a.values {
 					a.values[m] = math.NaN()
 				}
@@ -115,6 +118,12 @@ func (c *chunk) miss(a *given, m int, why string) {
 	}
 }
 
+// ungrade notes why a grade is missing.
+func (c *chunk) ungrade(a *given, m int, why string) {
+	c.miss(a, m, why)
+	a.ungraded[m] = why
+}
+
 // numbersOf reads conditions and numbers.
 func numbersOf(values arrow.Array) (func(int) float64, error) {
 	switch v := values.(type) {
@@ -202,10 +211,13 @@ func (c *chunk) judge(ctx context.Context, m int, j *judge) error {
 				c.calls.Go(gctx, g, func() error {
 					defer c.pace.Step(1)
 					verdicts[i], errs[i] = j.grade(gctx, host, look)
-					if errs[i] != nil && !prompting.OfRow(errs[i]) {
+					if errs[i] == nil {
+						return nil
+					}
+					if !prompting.OfRow(errs[i]) {
 						return errs[i]
 					}
-					return nil
+					return c.failed(c.first+int64(i), errs[i])
 				})
 			}
 			err = g.Wait()
@@ -218,7 +230,7 @@ func (c *chunk) judge(ctx context.Context, m int, j *judge) error {
 					continue
 				}
 				if errs[i] != nil {
-					c.miss(a, m, errs[i].Error())
+					c.ungrade(a, m, errs[i].Error())
 					continue
 				}
 				a.values[m], a.explanations[m] = verdicts[i].grade, verdicts[i].explanation
@@ -258,14 +270,18 @@ func (c *chunk) compare(ctx context.Context, m int, what *similar) error {
 			}
 			at, all = append(at, i), append(all, text, right)
 		}
-		vectors, err := c.embed(ctx, what.Model, all)
+		vectors, refused, err := c.embed(ctx, what.Model, all)
 		if err != nil {
 			return err
 		}
 		for k, i := range at {
 			a, b := vectors[2*k], vectors[2*k+1]
 			if a == nil || b == nil {
-				c.miss(rows[i], m, "the model gave no embedding")
+				why := cmp.Or(refused[2*k], refused[2*k+1], errNoEmbedding)
+				c.ungrade(rows[i], m, why.Error())
+				if err := c.failed(c.first+int64(i), why); err != nil {
+					return err
+				}
 				continue
 			}
 			rows[i].values[m] = llm.Similarity(a, b)
@@ -275,9 +291,12 @@ func (c *chunk) compare(ctx context.Context, m int, what *similar) error {
 	})
 }
 
-// embed gets the embeddings of texts; nil for those that the model refused.
-func (c *chunk) embed(ctx context.Context, model plugin.Model, texts []string) ([][]float32, error) {
-	out := make([][]float32, len(texts))
+var errNoEmbedding = errors.New("the model gave no embedding")
+
+// embed gets the embeddings of texts; nil, and an error, for those that the
+// model refused.
+func (c *chunk) embed(ctx context.Context, model plugin.Model, texts []string) ([][]float32, []error, error) {
+	out, refused := make([][]float32, len(texts)), make([]error, len(texts))
 	g, ctx := parallel.WithContext(ctx)
 	for from := 0; from < len(texts); from += textsPerRequest {
 		to := min(from+textsPerRequest, len(texts))
@@ -287,15 +306,18 @@ func (c *chunk) embed(ctx context.Context, model plugin.Model, texts []string) (
 				return err
 			}
 			copy(out[from:to], made)
+			for i := from; err != nil && i < to; i++ {
+				refused[i] = err
+			}
 			return nil
 		})
 	}
-	return out, g.Wait()
+	return out, refused, g.Wait()
 }
 
 // settle makes of an answer's values what counts: false for a condition that
-// has none, and whether the answer passes. That is not known where a judge
-// failed and nothing else did.
+// has none, and whether the answer passes. One whose grade is missing has not;
+// that is not known where a judge found nothing to grade.
 func (a *given) settle(measures []*measure) {
 	decided, failed, unknown := false, false, false
 	sum, weights := 0.0, 0.0
@@ -311,6 +333,9 @@ func (a *given) settle(measures []*measure) {
 		}
 		v := a.values[m]
 		switch {
+		case a.ungraded[m] != "":
+			decided, failed = true, failed || what.decides()
+			weights += what.weight
 		case !what.decides():
 		case math.IsNaN(v) && what.judge != nil:
 			decided, unknown = true, true

@@ -35,6 +35,12 @@ func (f *findings) page(name string) string {
 		}
 		fmt.Fprintf(&b, " %d | %s | %s | %s |\n", s.Errors, figures.Text(s.Tokens.Total), figures.Text(s.Cost.Total), figures.Text(s.Latency.P50))
 	}
+	for _, note := range f.Notes {
+		fmt.Fprintf(&b, "\n- %s.", note)
+	}
+	if len(f.Notes) > 0 {
+		b.WriteString("\n")
+	}
 	var names []string
 	for _, m := range f.Metrics {
 		names = append(names, m.Name)

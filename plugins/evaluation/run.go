@@ -2,6 +2,7 @@ package evaluation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -9,7 +10,10 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/quern-dev/quern/plugins/figures"
+	"github.com/quern-dev/quern/plugins/prompting"
 	"github.com/quern-dev/quern/plugins/subjects"
+	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -37,6 +41,20 @@ type table struct {
 	tokens          []float64
 	errors          int64
 	failure         string // the first
+	// ungraded says by measure which answers lack their grade, and anyUngraded
+	// which lack one of any measure.
+	ungraded    [][]bool
+	anyUngraded []bool
+	missing     []lost // by measure
+	// cutOff are the answers that end at the token limit, refused those that
+	// the model or a filter declined.
+	cutOff, refused int64
+}
+
+// lost counts grades that should be there.
+type lost struct {
+	n     int64
+	first string // why the first is not
 }
 
 func newRun(ctx context.Context, r *plugin.Run[args]) (*run, error) {
@@ -49,8 +67,10 @@ func newRun(ctx context.Context, r *plugin.Run[args]) (*run, error) {
 	e.total = e.in.Rows
 	e.pace = subjects.NewPace(e.steps(), func(rows int64) { e.Progress(rows, e.total, "rows", "") })
 	panel.Answered = func() { e.pace.Step(1) }
+	panel.Failed = e.failed
 	for range r.Args.subjects {
-		e.tables = append(e.tables, &table{metrics: make([][]float64, len(r.Args.measures))})
+		n := len(r.Args.measures)
+		e.tables = append(e.tables, &table{metrics: make([][]float64, n), ungraded: make([][]bool, n), missing: make([]lost, n)})
 	}
 	return e, nil
 }
@@ -64,6 +84,12 @@ func (e *run) prepareJudges(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// failed reports an answer or a grade that is missing. A column that has no
+// value for the row is not one that failed.
+func (e *run) failed(row int64, err error) error {
+	return e.Failed(row, prompting.MayPass(err), err)
 }
 
 // steps is how many answers of models and grades of judges a row takes.
@@ -109,6 +135,7 @@ type given struct {
 	values       []float64 // by measure; NaN: missing
 	outside      []bool    // by measure: it is not about the row
 	null         []bool    // by measure: its expression gave null
+	ungraded     []string  // by measure: why there is no grade
 	missing      []string  // why, of those that should be there
 	explanations []string
 	passed       *bool
@@ -143,7 +170,7 @@ type found struct {
 // on at the same time.
 func (e *run) answer(ctx context.Context, rows subjects.Chunk) (*chunk, error) {
 	c := &chunk{run: e, rec: rows.Rec, first: rows.First, n: int(rows.Rec.NumRows()), found: make([]found, len(e.Args.measures))}
-	all, err := e.panel.Answers(ctx, c.rec)
+	all, err := e.panel.Answers(ctx, rows)
 	if err != nil {
 		return nil, err
 	}
@@ -205,9 +232,20 @@ func (c *chunk) fill() {
 }
 
 func (t *table) add(a *given) {
+	ungraded := false
 	for m, v := range a.values {
 		t.metrics[m] = append(t.metrics[m], v)
+		why := a.ungraded[m]
+		t.ungraded[m] = append(t.ungraded[m], why != "")
+		if why == "" {
+			continue
+		}
+		ungraded = true
+		if t.missing[m].n++; t.missing[m].n == 1 {
+			t.missing[m].first = why
+		}
 	}
+	t.anyUngraded = append(t.anyUngraded, ungraded)
 	passed := math.NaN()
 	if a.passed != nil {
 		passed = number(*a.passed)
@@ -221,6 +259,14 @@ func (t *table) add(a *given) {
 		}
 	}
 	t.cost, t.latency, t.tokens = append(t.cost, cost), append(t.latency, latency), append(t.tokens, tokens)
+	if r := a.Response; r != nil && a.Err == nil && !a.Free {
+		if r.FinishReason == llm.FinishLength {
+			t.cutOff++
+		}
+		if r.Refused() {
+			t.refused++
+		}
+	}
 	if a.Err != nil {
 		if t.errors++; t.errors == 1 {
 			t.failure = a.Err.Error()
@@ -245,13 +291,48 @@ func (e *run) check() error {
 		}
 	}
 	for _, m := range e.Args.measures {
-		if m.values == 0 {
-			why := m.failure
-			if why == "" {
-				why = "It is null for all answers."
-			}
-			return plugin.ArgumentErrorf(m.key, "The metric %q has no value for any answer\n%s", m.name, why)
+		if m.values == 0 && m.failure != "" {
+			return plugin.ArgumentErrorf(m.key, "The metric %q has no value for any answer\n%s", m.name, m.failure)
 		}
 	}
 	return nil
+}
+
+// notes warns of what readers of the figures should know: answers that failed
+// or were cut off, grades that are missing, metrics without values.
+func (e *run) notes() (notes []string, err error) {
+	warn := func(argument, note, detail string) {
+		notes = append(notes, note)
+		err = errors.Join(err, e.Warnf(argument, "%s\n%s", note, detail))
+	}
+	for i, t := range e.tables {
+		s := e.Args.subjects[i]
+		answers := int64(len(t.passed))
+		if t.errors > 0 {
+			warn(s.Key, figures.Missing(t.errors, answers, "answer", "answers", fmt.Sprintf("of subject %q failed", s.Name)),
+				"They count as wrong. The first: "+t.failure)
+		}
+		if t.cutOff > 0 {
+			warn(s.Key, figures.Missing(t.cutOff, answers, "answer", "answers", fmt.Sprintf("of subject %q were cut off", s.Name)),
+				"They ended at the token limit, and count as they are. Raise max_tokens if they should be whole.")
+		}
+		for m, what := range e.Args.measures {
+			if lost := t.missing[m]; lost.n > 0 {
+				graded := lost.n
+				for k, v := range t.metrics[m] {
+					if !math.IsNaN(v) && !t.ungraded[m][k] {
+						graded++
+					}
+				}
+				warn(what.key, figures.Missing(lost.n, graded, "grade", "grades", fmt.Sprintf("of %q are missing for subject %q", what.name, s.Name)),
+					"Those answers have not passed, and their grade counts as 0. The first: "+lost.first)
+			}
+		}
+	}
+	for _, m := range e.Args.measures {
+		if m.values == 0 {
+			warn(m.key, fmt.Sprintf("The metric %q is null for all answers", m.name), "Its figures are null, and a gate on them does not hold.")
+		}
+	}
+	return notes, err
 }

@@ -59,6 +59,9 @@ type Panel struct {
 	// Answered is called once for each row, draw and subject that a prompt asks,
 	// as soon as nothing more is waited for; nil: nobody listens.
 	Answered func()
+	// Failed is called for each answer that failed, with its row's place in the
+	// dataset; nil: nobody listens.
+	Failed func(row int64, err error) error
 
 	run      Run
 	subjects []Subject
@@ -110,7 +113,8 @@ func (c Calls) Go(ctx context.Context, g parallel.Group, f func() error) {
 
 // Answers gets the answers of all subjects to some rows, by subject, draw and
 // row. An error is one of the run; those of a row are in its answer.
-func (p *Panel) Answers(ctx context.Context, rec arrow.RecordBatch) ([][][]*Answer, error) {
+func (p *Panel) Answers(ctx context.Context, c Chunk) ([][][]*Answer, error) {
+	rec := c.Rec
 	g, ctx := parallel.WithContext(ctx)
 	all := make([][][]*Answer, len(p.subjects))
 	for i := range p.subjects {
@@ -122,9 +126,9 @@ func (p *Panel) Answers(ctx context.Context, rec arrow.RecordBatch) ([][][]*Answ
 		var err error
 		switch {
 		case s.Asked():
-			p.chat(ctx, g, i, rec, all[i])
+			p.chat(ctx, g, i, c, all[i])
 		case s.Model.Given():
-			err = p.predict(ctx, s, rec, all[i])
+			err = p.predict(ctx, s, c, all[i])
 		default:
 			err = column(s, rec, all[i])
 		}
@@ -136,8 +140,8 @@ func (p *Panel) Answers(ctx context.Context, rec arrow.RecordBatch) ([][][]*Answ
 }
 
 // chat asks a model by a prompt, for each row and draw.
-func (p *Panel) chat(ctx context.Context, g parallel.Group, at int, rec arrow.RecordBatch, to [][]*Answer) {
-	s := &p.subjects[at]
+func (p *Panel) chat(ctx context.Context, g parallel.Group, at int, c Chunk, to [][]*Answer) {
+	s, rec := &p.subjects[at], c.Rec
 	prompts, near := Texts(rec, s.Prompt.Key), Texts(rec, prompting.ByKey(s.Prompt.Key))
 	skipped := Texts(rec, p.Skip)
 	host := p.run.Host()
@@ -156,11 +160,13 @@ func (p *Panel) chat(ctx context.Context, g parallel.Group, at int, rec arrow.Re
 		p.calls.Go(ctx, g, func() error {
 			request, err := p.request(ctx, at, text, ok, by)
 			if err != nil {
+				fatal := ofRun(err)
 				for _, a := range answers {
 					a.Err = err
+					fatal = errors.Join(fatal, p.failed(c.First+int64(i), err))
 				}
 				p.answered(len(answers))
-				return ofRun(err)
+				return fatal
 			}
 			encoded, err := request.Encode()
 			if err != nil {
@@ -172,11 +178,21 @@ func (p *Panel) chat(ctx context.Context, g parallel.Group, at int, rec arrow.Re
 				if a.Err != nil && !prompting.OfRow(a.Err) {
 					return a.Err
 				}
+				if err := p.failed(c.First+int64(i), a.Err); err != nil {
+					return err
+				}
 				p.answered(1)
 			}
 			return nil
 		})
 	}
+}
+
+func (p *Panel) failed(row int64, err error) error {
+	if p.Failed == nil || err == nil {
+		return nil
+	}
+	return p.Failed(row, err)
 }
 
 func (p *Panel) answered(n int) {
@@ -262,7 +278,8 @@ func column(s *Subject, rec arrow.RecordBatch, to [][]*Answer) error {
 }
 
 // predict applies a trained model.
-func (p *Panel) predict(ctx context.Context, s *Subject, rec arrow.RecordBatch, to [][]*Answer) error {
+func (p *Panel) predict(ctx context.Context, s *Subject, c Chunk, to [][]*Answer) error {
+	rec := c.Rec
 	model := p.run.Model(s.Model)
 	columns := make([]arrow.Array, len(s.Inputs))
 	for i, input := range s.Inputs {
@@ -286,6 +303,9 @@ func (p *Panel) predict(ctx context.Context, s *Subject, rec arrow.RecordBatch, 
 	errs := map[int]error{}
 	for _, f := range failed {
 		errs[f.Row] = errors.New(f.Message)
+		if err := p.failed(c.First+int64(f.Row), errs[f.Row]); err != nil {
+			return err
+		}
 	}
 	for i := range int(rec.NumRows()) {
 		text, ok := Text(labels, i)

@@ -20,7 +20,7 @@ func (e *Evaluation) Matrix(turned bool) *Table {
 	for _, s := range e.Subjects {
 		row := []string{s.Name}
 		for _, m := range e.Metrics {
-			row = append(row, m.Figure(s.Figures[m.Name]))
+			row = append(row, e.cell(m, s.Figures[m.Name]))
 		}
 		for _, x := range extras {
 			row = append(row, x.text(s))
@@ -31,6 +31,15 @@ func (e *Evaluation) Matrix(turned bool) *Table {
 		return t.turned("metric")
 	}
 	return t
+}
+
+// cell is a figure, with the number of rows behind it where that is not all.
+func (e *Evaluation) cell(m Metric, f Figure) string {
+	text := m.Figure(f)
+	if f.Value != nil && f.N < e.Rows {
+		text += fmt.Sprintf(" (n = %d)", f.N)
+	}
+	return text
 }
 
 // turned makes columns of rows.
@@ -64,6 +73,8 @@ func (e *Evaluation) extras() []extra {
 		}
 	}
 	add("errors", func(s Subject) bool { return s.Errors != nil }, func(s Subject) string { return strconv.FormatInt(deref(s.Errors), 10) })
+	add("cut off", func(s Subject) bool { return deref(s.CutOff) > 0 }, func(s Subject) string { return strconv.FormatInt(deref(s.CutOff), 10) })
+	add("refused", func(s Subject) bool { return deref(s.Refused) > 0 }, func(s Subject) string { return strconv.FormatInt(deref(s.Refused), 10) })
 	add("tokens", func(s Subject) bool { return s.Tokens != nil && s.Tokens.Total != nil }, func(s Subject) string {
 		if s.Tokens == nil || s.Tokens.Total == nil {
 			return Unknown

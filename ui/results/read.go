@@ -45,6 +45,7 @@ type described struct {
 	Repeats int      `json:"repeats"`
 	Metrics []Metric `json:"metrics"`
 	Order   []string `json:"order"`
+	Notes   []string `json:"notes"`
 }
 
 // Read reads an evaluation. The error is ErrNoSubjects where the instance has
@@ -60,7 +61,7 @@ func Read(ctx context.Context, s *store.Store, inst *state.Instance) (*Evaluatio
 	}
 	e := &Evaluation{
 		Address: inst.Address, Type: inst.Type, Rows: max(f.Rows, f.Scored), Skipped: f.Skipped,
-		Repeats: about.Repeats, Confidence: confidence(inst.Preimage),
+		Repeats: about.Repeats, Confidence: confidence(inst.Preimage), Notes: about.Notes,
 	}
 	for _, name := range inOrder(about.Order, slices.Sorted(maps.Keys(f.Subjects))) {
 		e.Subjects = append(e.Subjects, subject(name, f.Subjects[name]))
@@ -153,6 +154,10 @@ func subject(name string, attrs map[string]json.RawMessage) Subject {
 			s.Answers = whole(text)
 		case key == "errors":
 			s.Errors = whole(text)
+		case key == "cut_off":
+			s.CutOff = whole(text)
+		case key == "refused":
+			s.Refused = whole(text)
 		case key == "classes":
 			_ = json.Unmarshal(text, &s.Classes) // of another form: there are none
 		case key == "cost" && has(text, "total") && json.Unmarshal(text, &total) == nil:

@@ -25,6 +25,9 @@ type Evaluation struct {
 	Subjects    []Subject    `json:"subjects"`
 	Differences []Difference `json:"differences,omitempty"`
 	Confusion   []Confusion  `json:"confusion,omitempty"`
+	// Notes say what readers of the figures should know, such as how many
+	// grades are missing.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Metric is something that subjects are measured by.
@@ -57,6 +60,10 @@ type Subject struct {
 	Figures map[string]Figure `json:"figures"`
 	Answers *int64            `json:"answers,omitempty"`
 	Errors  *int64            `json:"errors,omitempty"`
+	// CutOff are the answers that ended at the token limit, Refused those that
+	// the model or a filter declined.
+	CutOff  *int64 `json:"cut_off,omitempty"`
+	Refused *int64 `json:"refused,omitempty"`
 	// Of models that were asked. Latency is in seconds.
 	Cost    *Total   `json:"cost,omitempty"`
 	Tokens  *Total   `json:"tokens,omitempty"`
