@@ -2,6 +2,8 @@ package planner
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -334,11 +336,54 @@ func (d *decoder) row(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg 
 	if diags.HasErrors() {
 		return nil
 	}
+	d.checkDepends(a, e, sc, of)
 	row := &plan.RowArg{Expr: c, Of: a.rowsOf, Late: len(a.late) > 0}
 	if len(c.Refs) > 0 {
 		row.Schema = pickColumns(of.port.Columns, c.Columns)
 	}
 	return &plan.Arg{Row: row}
+}
+
+// checkDepends reports a row expression that is the same for every row, since a
+// column's name is easily written in place of the column.
+func (d *decoder) checkDepends(a *argument, e hclsyntax.Expression, sc *scope, of *handle) {
+	names := append(slices.Sorted(maps.Keys(a.late)), "row")
+	if a.typ == cty.Bool || expr.Mentions(e, names...) {
+		return
+	}
+	meant, isColumn := meantColumn(e, sc, of.port.Columns)
+	switch {
+	case !a.Constant:
+		d.errorf(e.Range(), "Expression does not depend on row", "%s does not depend on %s, so it is the same for every row of %s.%s",
+			a.Name, strings.Join(names, " or "), of, meant)
+	case isColumn:
+		d.diags = append(d.diags, diag.Warningf(e.Range().Ptr(), "Expression does not depend on row", "This text is the same for every row, and is also the name of a column of %s.%s", of, meant))
+	}
+}
+
+// meantColumn suggests a column in place of a constant text; isColumn says
+// whether that is the name of one.
+func meantColumn(e hclsyntax.Expression, sc *scope, columns data.Schema) (suggestion string, isColumn bool) {
+	v, diags := e.Value(sc.values)
+	if v, _ = v.Unmark(); diags.HasErrors() || !v.IsKnown() || v.IsNull() || v.Type() != cty.String {
+		return "", false
+	}
+	name := strings.TrimPrefix(v.AsString(), "row.")
+	if _, _, ok := columns.Lookup(name); ok {
+		return fmt.Sprintf(" Did you mean %s?", expr.RowColumn(name)), true
+	}
+	if closest := diag.Closest(expr.RowColumn(name), rowNames(columns)); closest != "" {
+		return fmt.Sprintf(" Did you mean %s?", closest), false
+	}
+	return "", false
+}
+
+func rowNames(columns data.Schema) []string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = expr.RowColumn(c.Name)
+	}
+	return names
 }
 
 // impureLocal reports a local that holds what an impure function gave.

@@ -240,7 +240,7 @@ type rulesArgs struct {
 type rule struct {
 	Name  string        `quern:"name,label"`
 	When  plugin.Column `quern:"when,required" type:"bool" doc:"When it holds."`
-	Label plugin.Column `quern:"label,required" type:"string" doc:"The label."`
+	Label plugin.Column `quern:"label,required,constant" type:"string" doc:"The label."`
 }
 
 func (rules) Prepare(_ context.Context, p *plugin.Prepare[rulesArgs]) error {

@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -164,6 +165,9 @@ func (b *builder) finish(n *node) {
 	if n.broken = b.report(n.checkColumns()...); n.broken {
 		return
 	}
+	if n.broken = b.report(n.checkPrompts()...); n.broken {
+		return
+	}
 	n.takeReads()
 	n.takeFeatures()
 	n.takeEstimate(b)
@@ -293,6 +297,30 @@ func (n *node) checkColumns() hcl.Diagnostics {
 		}
 	}
 	return diags
+}
+
+// checkPrompts reports prompts that ask the same of every row.
+func (n *node) checkPrompts() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, c := range n.prepared.Calls {
+		row := n.bound.Rows[c.Prompt]
+		if row == nil || c.ReadsAnswers || slices.ContainsFunc(append(c.Texts, c.Prompt), n.dependsOnRow) {
+			continue
+		}
+		meant := " Write ${row.COLUMN} where the text of a column belongs."
+		for _, column := range n.inputs[row.Of].port.Columns {
+			if placeholder := regexp.MustCompile(`\{\{-?\s*` + regexp.QuoteMeta(column.Name) + `\s*-?\}\}`).FindString(row.Expr.Text); placeholder != "" {
+				meant = fmt.Sprintf(" Did you mean ${%s} for %s?", expr.RowColumn(column.Name), placeholder)
+			}
+		}
+		diags = append(diags, diag.Errorf(n.RangeOf(c.Prompt), "Prompt does not depend on row", "What the model is asked does not depend on row, so it is the same for every row of %s.%s", n.inputs[row.Of], meant))
+	}
+	return diags
+}
+
+func (n *node) dependsOnRow(key string) bool {
+	row := n.bound.Rows[key]
+	return row != nil && len(row.Expr.Columns) > 0
 }
 
 func isInput(c *pluginv1.Column) bool {

@@ -48,10 +48,13 @@ func (c *Compiled) Column() (string, bool) {
 	if len(c.Columns) != 1 {
 		return "", false
 	}
-	name := c.Columns[0]
-	step := hcl.TraverseIndex{Key: cty.StringVal(name)}
-	if c.Text != rowRoot+stepsText(hcl.Traversal{step}) {
+	if c.Text != RowColumn(c.Columns[0]) {
 		return "", false
 	}
-	return name, true
+	return c.Columns[0], true
+}
+
+// RowColumn is the expression that is a column of the row and no more.
+func RowColumn(name string) string {
+	return rowRoot + stepsText(hcl.Traversal{hcl.TraverseIndex{Key: cty.StringVal(name)}})
 }

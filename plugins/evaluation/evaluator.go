@@ -45,7 +45,7 @@ type metric struct {
 type similar struct {
 	Name      string        `quern:"name,label"`
 	Model     plugin.Model  `quern:"model,required" doc:"The model that gives the embeddings."`
-	Expected  plugin.Column `quern:"expected,required" type:"string" doc:"The text that the answer should be similar to."`
+	Expected  plugin.Column `quern:"expected,required,constant" type:"string" doc:"The text that the answer should be similar to."`
 	Answer    plugin.Late   `quern:"answer" late:"output=output" doc:"The text that is compared; where nothing is written, 'output.text'."`
 	Weight    float64       `quern:"weight" default:"1" doc:"How much it counts in 'overall'."`
 	Threshold *float64      `quern:"threshold" doc:"The least value that an answer passes with."`

@@ -30,7 +30,7 @@ type args struct {
 	Multiple bool                     `quern:"multiple" default:"false" doc:"Whether a row may have any number of the classes. The column is then a list."`
 	Schema   cty.Value                `quern:"schema" doc:"A JSON schema of type object, of what is extracted from a row. Each of its properties becomes a column NAME_PROPERTY of the type that it has."`
 	Range    []float64                `quern:"range" doc:"The lowest and the highest score, as in '[1, 5]': the row gets a number between them."`
-	Pairwise map[string]plugin.Column `quern:"pairwise" type:"string" doc:"Two texts to choose between, each under a name, as in '{ old = row.a, new = row.b }'. The model sees both orders. The label is the name of the better one, or 'tie'."`
+	Pairwise map[string]plugin.Column `quern:"pairwise,constant" type:"string" doc:"Two texts to choose between, each under a name, as in '{ old = row.a, new = row.b }'. The model sees both orders. The label is the name of the better one, or 'tie'."`
 
 	Abstain bool   `quern:"abstain" default:"false" doc:"Whether the model may say that it can't tell. The row then has no label, and has not failed. The same goes for a model that declines to answer; of free text, for that alone."`
 	Explain bool   `quern:"explain" default:"false" doc:"Whether the model is asked for its reasons, before the label; they are in the column NAME_explanation."`

@@ -10,7 +10,7 @@ import (
 
 type mapArgs struct {
 	Input   plugin.Dataset           `quern:"input,required" doc:"The dataset whose rows are shaped."`
-	Columns map[string]plugin.Column `quern:"columns,required" doc:"The columns to make: for each name a row expression, as in '{ text = trimspace(row.text), words = length(split(\" \", row.text)) }'. They come in the order of their names."`
+	Columns map[string]plugin.Column `quern:"columns,required,constant" doc:"The columns to make: for each name a row expression, as in '{ text = trimspace(row.text), words = length(split(\" \", row.text)) }'. They come in the order of their names."`
 	Keep    bool                     `quern:"keep" default:"false" doc:"Whether the input's columns stay, followed by the new ones. Otherwise the rows have the named columns and no others."`
 	Drop    []string                 `quern:"drop" doc:"With keep, columns of the input that do not stay. To replace a column, drop it and make a new one of the same name, as in '{ drop = [\"text\"], columns = { text = trimspace(row.text) } }'."`
 }

@@ -25,6 +25,7 @@ func (p *preparation) AddDataset(name string, columns data.Schema) {
 	seen := make(map[string]bool, len(columns))
 	for i, c := range columns {
 		switch {
+		case p.hasErrors(): // of which this may well be a consequence
 		case c.Name == "":
 			p.Errorf("", "Column %d has no name\nEvery column of a dataset needs one.", i+1)
 		case seen[c.Name]:

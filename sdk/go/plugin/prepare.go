@@ -165,6 +165,12 @@ func (p *preparation) diagnose(severity pluginv1.Diagnostic_Severity, argument, 
 	})
 }
 
+func (p *preparation) hasErrors() bool {
+	return slices.ContainsFunc(p.out.Diagnostics, func(d *pluginv1.Diagnostic) bool {
+		return d.Severity == pluginv1.Diagnostic_SEVERITY_ERROR
+	})
+}
+
 // ReadAll declares that all columns of a dataset input are read.
 func (p *preparation) ReadAll(input string) { p.reads(input).All = true }
 

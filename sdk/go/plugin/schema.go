@@ -180,6 +180,8 @@ func (f *field) describeArgument(sf reflect.StructField, options []string) error
 			a.Operational = true
 		case "feature":
 			a.Feature = true
+		case "constant":
+			a.Constant = true
 		default:
 			return fmt.Errorf("unknown option %q in its tag", o)
 		}

@@ -652,7 +652,11 @@ type Argument struct {
 	// The row expression is late: beside `row` it may use these names, each
 	// with a cty JSON type. Its values are not sent to the plugin; the plugin
 	// calls HostService.Evaluate for them.
-	Late          map[string][]byte `protobuf:"bytes,14,rep,name=late,proto3" json:"late,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Late map[string][]byte `protobuf:"bytes,14,rep,name=late,proto3" json:"late,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The row expression may be the same for every row. Otherwise quern refuses
+	// an expression that does not mention `row`, such as "text" for row.text,
+	// unless its type is bool, which configurations switch on and off.
+	Constant      bool `protobuf:"varint,15,opt,name=constant,proto3" json:"constant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -783,6 +787,13 @@ func (x *Argument) GetLate() map[string][]byte {
 		return x.Late
 	}
 	return nil
+}
+
+func (x *Argument) GetConstant() bool {
+	if x != nil {
+		return x.Constant
+	}
+	return false
 }
 
 type Block struct {
@@ -5261,7 +5272,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04body\x18\x06 \x01(\v2\x15.quern.plugin.v1.BodyR\x04body\"o\n" +
 	"\x04Body\x127\n" +
 	"\targuments\x18\x01 \x03(\v2\x19.quern.plugin.v1.ArgumentR\targuments\x12.\n" +
-	"\x06blocks\x18\x02 \x03(\v2\x16.quern.plugin.v1.BlockR\x06blocks\"\x90\x04\n" +
+	"\x06blocks\x18\x02 \x03(\v2\x16.quern.plugin.v1.BlockR\x06blocks\"\xac\x04\n" +
 	"\bArgument\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\fR\x04type\x12\x10\n" +
@@ -5279,7 +5290,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\voperational\x18\v \x01(\bR\voperational\x12\x15\n" +
 	"\x06one_of\x18\f \x03(\tR\x05oneOf\x12\x18\n" +
 	"\afeature\x18\r \x01(\bR\afeature\x127\n" +
-	"\x04late\x18\x0e \x03(\v2#.quern.plugin.v1.Argument.LateEntryR\x04late\x1a7\n" +
+	"\x04late\x18\x0e \x03(\v2#.quern.plugin.v1.Argument.LateEntryR\x04late\x12\x1a\n" +
+	"\bconstant\x18\x0f \x01(\bR\bconstant\x1a7\n" +
 	"\tLateEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xaa\x01\n" +
