@@ -31,8 +31,8 @@ func (b *builder) decodeConditions(n *node) {
 		if c.When != plan.WhenPre {
 			continue
 		}
-		if holds, known := b.evaluate(c, nil); known && !holds {
-			n.broken = b.report(b.unmet("Precondition", c, nil, n.scope.values))
+		if v := b.evaluate(c, nil); v.Known && !v.Holds {
+			n.broken = b.report(b.unmet("Precondition", c, v, nil, n.scope.values))
 		}
 	}
 }
@@ -117,28 +117,18 @@ func (n *node) traversal(r hcl.Range) hcl.Traversal {
 	return t
 }
 
-// evaluate says whether a condition holds; known is false where that can't be
-// told yet.
-func (b *builder) evaluate(c *plan.Condition, vars map[string]cty.Value) (holds, known bool) {
+// evaluate says whether a condition holds, as far as that is known yet.
+func (b *builder) evaluate(c *plan.Condition, vars map[string]cty.Value) expr.Verdict {
 	if len(c.Test.Refs) > 0 && vars == nil {
-		return false, false
+		return expr.Verdict{}
 	}
-	v, diags := c.Test.Eval(b.withSecrets(vars, c.Test.Secrets))
-	if diags.HasErrors() {
-		b.report(diags...)
-		return false, false
-	}
-	v, _ = v.Unmark()
-	if !v.IsKnown() {
-		return false, false
-	}
-	return !v.IsNull() && v.True(), true
+	return c.Test.Decide(b.withSecrets(vars, c.Test.Secrets))
 }
 
 // unmet is the error about a condition that does not hold. vars are the values
 // that its message may use; those of seen that mattered are shown with it.
-func (b *builder) unmet(what string, c *plan.Condition, vars map[string]cty.Value, seen *hcl.EvalContext) *hcl.Diagnostic {
-	d := diag.Errorf(c.Test.Range.Ptr(), what+" does not hold", "%s", b.message(c, vars))
+func (b *builder) unmet(what string, c *plan.Condition, v expr.Verdict, vars map[string]cty.Value, seen *hcl.EvalContext) *hcl.Diagnostic {
+	d := diag.Errorf(c.Test.Range.Ptr(), what+" does not hold", "%s%s", b.message(c, vars), v.Undecided())
 	if written, ok := b.parseAgain(c.Test.Range.HCL()); ok {
 		d.Expression, d.EvalContext = written, seen
 	}
@@ -196,10 +186,10 @@ func (b *builder) decideGate(n *node) {
 	n.Action = plan.Keep
 	for i := range n.Conditions {
 		c := &n.Conditions[i]
-		holds, known := b.evaluate(c, nil)
+		v := b.evaluate(c, nil)
 		switch {
-		case known && holds:
-		case known:
+		case v.Holds:
+		case v.Known:
 			n.Action = plan.Check
 			n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseCondition, Subject: c.Test.Text, Text: "does not hold: " + b.message(c, nil)})
 		default:
@@ -238,11 +228,11 @@ func (b *builder) checkPost(n *node) {
 			continue
 		}
 		vars := b.postVars(n, &own)
-		if holds, known := b.evaluate(c, vars); known && !holds {
+		if v := b.evaluate(c, vars); v.Known && !v.Holds {
 			seen := n.scope.values.NewChild()
 			seen.Variables = maps.Clone(vars)
 			seen.Variables["self"] = plan.StageValue(n.Node, made)
-			n.broken = b.report(b.unmet("Postcondition", c, vars, seen))
+			n.broken = b.report(b.unmet("Postcondition", c, v, vars, seen))
 		}
 	}
 }

@@ -285,7 +285,11 @@ func (d *decoder) dynamic(out *plan.Body, b *hclsyntax.Block, schema *body, sc *
 		d.skip = true
 		return
 	}
-	if !values.IsKnown() || values.IsNull() || !values.CanIterateElements() {
+	if values.IsKnown() && (values.IsNull() || !values.CanIterateElements()) {
+		d.errorf(forEach.Range(), "Wrong value for for_each", "for_each of a dynamic block takes a list, a set, or a map, and this is %s.", nullOr(values))
+		return
+	}
+	if !values.IsKnown() {
 		d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block takes a collection that is known when planning.%s", d.b.applyFirst(d.n.stage))
 		return
 	}
@@ -355,4 +359,12 @@ func (d *decoder) labels(b *hclsyntax.Block, nested *block, sc *scope) ([]string
 		labels = append(labels, e.value.AsString())
 	}
 	return labels, true
+}
+
+// nullOr is what a value is, for a message.
+func nullOr(v cty.Value) string {
+	if v.IsNull() {
+		return "null"
+	}
+	return typeTitle(v.Type())
 }

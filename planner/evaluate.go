@@ -40,9 +40,12 @@ func (v *Values) Eval(text, filename string) (cty.Value, hcl.Diagnostics) {
 		return cty.DynamicVal, hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "No row here",
 			"`row` stands for the rows of a dataset, in the arguments of a stage. Here there is none.")}
 	}
+	b := v.builder
+	if diags := b.Module.Check(e); diags.HasErrors() {
+		return cty.DynamicVal, diags
+	}
 	var r refs
 	r.add(config.Variables(e)...)
-	b := v.builder
 	b.diags = nil
 	if b.report(b.checkTraversals(&r, nil, e)...) || b.brokenUpstream(&r) {
 		return cty.DynamicVal, b.sorted()

@@ -185,7 +185,11 @@ func (c *promptCompiler) dynamic(b *hclsyntax.Block, sc *scope, f func(*hclsynta
 	c.d.diags = append(c.d.diags, diags...)
 	if diags.HasErrors() || !values.IsKnown() || values.IsNull() || !values.CanIterateElements() {
 		c.failed = true
-		if !diags.HasErrors() {
+		switch {
+		case diags.HasErrors():
+		case values.IsKnown():
+			c.d.errorf(forEach.Range(), "Wrong value for for_each", "for_each of a dynamic block takes a list, a set, or a map, and this is %s.", nullOr(values))
+		default:
 			c.d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block takes a collection that is known when planning.%s", c.d.b.applyFirst(c.node.stage))
 		}
 		return

@@ -179,7 +179,9 @@ func wholeNumber(v cty.Value, e hcl.Expression, argument, first string) (int64, 
 	switch {
 	case !v.IsKnown():
 		return 0, diag.Errorf(subject, "Number of instances is not known", "%s depends on a result that is not there yet, and the plan needs to know how many instances there are.%s", argument, first)
-	case v.IsNull() || v.Type() != cty.Number || !v.AsBigFloat().IsInt():
+	case v.IsNull():
+		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s is null, and it takes a whole number.", argument)
+	case v.Type() != cty.Number || !v.AsBigFloat().IsInt():
 		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s takes a whole number.", argument)
 	}
 	n, _ := v.AsBigFloat().Int64()
@@ -267,18 +269,29 @@ func checkForEach(v cty.Value, e hcl.Expression, first string) *hcl.Diagnostic {
 		return diag.Errorf(subject, "Sensitive for_each", "for_each comes from a sensitive variable, and its keys would show in addresses. Take the keys from a variable that is not sensitive.")
 	}
 	switch t := v.Type(); {
+	case v.IsKnown() && v.IsNull():
+		return diag.Errorf(subject, "Wrong value for for_each", "for_each is null. It takes a map or a set of strings; an empty one creates no instances.")
 	case !v.IsKnown() || t == cty.DynamicPseudoType:
 		return diag.Errorf(subject, "Instances are not known", "for_each depends on a result that is not there yet, and the plan needs to know which instances there are.%s", first)
-	case v.IsNull():
-		return diag.Errorf(subject, "Wrong value for for_each", "for_each is null. Give it a map or a set of strings; an empty one makes no instance.")
 	case t.IsMapType() || t.IsObjectType():
 		return nil
 	case t.IsSetType() && !v.IsWhollyKnown():
 		return diag.Errorf(subject, "Instances are not known", "for_each is a set with a member that is not known yet, and the plan needs to know which instances there are.%s", first)
+	case t.IsSetType() && holdsNull(v):
+		return diag.Errorf(subject, "Wrong value for for_each", "for_each is a set with null in it. Each member becomes the key of an instance, so it must be a string; compact() drops nulls from a list of strings.")
 	case t.IsSetType() && (t.ElementType() == cty.String || v.LengthInt() == 0):
 		return nil
 	}
 	return diag.Errorf(subject, "Wrong value for for_each", "for_each takes a map, an object or a set of strings, not %s. A list becomes a set with toset().", typeTitle(v.Type()))
+}
+
+func holdsNull(set cty.Value) bool {
+	for it := set.ElementIterator(); it.Next(); {
+		if _, e := it.Element(); e.IsNull() {
+			return true
+		}
+	}
+	return false
 }
 
 // element is one of a collection's.

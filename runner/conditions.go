@@ -37,19 +37,15 @@ var broken = map[string]string{
 
 func (r *run) checkOne(n *plan.Node, c *plan.Condition) hcl.Diagnostics {
 	vars := r.vars(c.Test.Refs, c.Test.Secrets)
-	v, diags := c.Test.Eval(vars)
-	if diags.HasErrors() {
-		return diags
-	}
-	v, _ = v.Unmark()
-	if !v.IsKnown() {
+	verdict := c.Test.Decide(vars)
+	if !verdict.Known {
 		return hcl.Diagnostics{diag.Errorf(c.Test.Range.Ptr(), "Condition is not known",
 			"A value that it needs is not known even now, when all that %s needs is done.", n.Address)}
 	}
-	if !v.IsNull() && v.True() {
+	if verdict.Holds {
 		return nil
 	}
-	d := diag.Errorf(c.Test.Range.Ptr(), broken[c.When], "%s", r.message(c))
+	d := diag.Errorf(c.Test.Range.Ptr(), broken[c.When], "%s%s", r.message(c), verdict.Undecided())
 	// The values that mattered are shown with it.
 	if e, diags := limit.ParseExpression([]byte(c.Test.Text), "", hcl.InitialPos); !diags.HasErrors() && len(c.Test.Secrets) == 0 {
 		d.Expression, d.EvalContext = e, &hcl.EvalContext{Variables: vars}

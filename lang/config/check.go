@@ -85,6 +85,14 @@ func (l *loader) checkReferences() {
 	}
 }
 
+// Check reports references to what the module does not declare in an expression
+// that is evaluated as that of an output.
+func (m *Module) Check(e hcl.Expression) hcl.Diagnostics {
+	l := &loader{m: m}
+	l.expressions(inPipeline, e)
+	return l.diags
+}
+
 func (l *loader) stageReferences(s *Stage) {
 	l.expressions(inPipeline, s.Count, s.ForEach)
 	l.references(inPipeline, s.DependsOn)

@@ -1,0 +1,111 @@
+package expr
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/limit"
+)
+
+// Verdict is what a condition comes to.
+type Verdict struct {
+	// Known is false while a value is missing that the condition waits for.
+	Known bool
+	Holds bool
+	// Reason says why it could not be decided, and so does not hold: a value is
+	// null or infinite, or evaluating it failed.
+	Reason string
+}
+
+// Decide evaluates a condition; vars are as in Eval. A condition fails closed:
+// one that cannot be evaluated, or that compares what is null or not a finite
+// number, does not hold, whatever the comparison would give.
+func (c *Compiled) Decide(vars map[string]cty.Value) Verdict {
+	v, diags := c.Eval(vars)
+	unfit := c.unfit(vars, diags.HasErrors())
+	switch {
+	case len(unfit) > 0:
+		return Verdict{Known: true, Reason: diag.List(unfit)}
+	case diags.HasErrors():
+		return Verdict{Known: true, Reason: c.failure(diags)}
+	}
+	v, _ = v.Unmark()
+	if !v.IsKnown() {
+		return Verdict{}
+	}
+	return Verdict{Known: true, Holds: !v.IsNull() && v.True()}
+}
+
+// failure is why a condition cannot be evaluated. The message of a function can
+// quote its argument, which may be a secret.
+func (c *Compiled) failure(diags hcl.Diagnostics) string {
+	if len(c.Secrets) > 0 {
+		return "evaluating it failed, and the reason may hold a sensitive value"
+	}
+	for _, d := range diags {
+		if d.Severity == hcl.DiagError {
+			return strings.TrimSuffix(strings.TrimPrefix(d.Detail, "Error during operation: "), ".")
+		}
+	}
+	return "evaluating it failed"
+}
+
+// unfit are the values that nothing can be decided by: those that are not
+// finite, and those that are null where that is compared with something else
+// or, if the evaluation failed, read at all.
+func (c *Compiled) unfit(vars map[string]cty.Value, failed bool) []string {
+	e, err := c.parse()
+	if err != nil {
+		return nil
+	}
+	ctx := &hcl.EvalContext{Variables: vars, Functions: runtimeFunctions()}
+	var out []string
+	add := func(e hclsyntax.Expression, what string) {
+		if said := printExpr(e) + " is " + what; !slices.Contains(out, said) {
+			out = append(out, said)
+		}
+	}
+	visit(e, func(n hclsyntax.Node, locals names) {
+		if len(locals) > 0 {
+			return // it stands for something else each time
+		}
+		switch n := n.(type) {
+		case *hclsyntax.ScopeTraversalExpr:
+			v, diags := n.Traversal.TraverseAbs(ctx)
+			switch v, _ := v.Unmark(); {
+			case diags.HasErrors():
+			case failed && v.IsKnown() && v.IsNull():
+				add(n, "null")
+			case v.Type() == cty.Number && v.IsKnown() && !v.IsNull() && !limit.Writable(v.AsBigFloat()):
+				add(n, "not a finite number")
+			}
+		case *hclsyntax.BinaryOpExpr:
+			if n.Op != hclsyntax.OpEqual && n.Op != hclsyntax.OpNotEqual || isNull(n.LHS) || isNull(n.RHS) {
+				return
+			}
+			for _, side := range []hclsyntax.Expression{n.LHS, n.RHS} {
+				v, diags := eval.Value(side, ctx)
+				if v, _ := v.Unmark(); !diags.HasErrors() && v.IsKnown() && v.IsNull() {
+					add(side, "null")
+				}
+			}
+		}
+	})
+	return out
+}
+
+// Undecided is the sentence about a verdict's reason, for a message; empty
+// where there is none.
+func (v Verdict) Undecided() string {
+	if v.Reason == "" {
+		return ""
+	}
+	return fmt.Sprintf("\n\nThe condition cannot be decided, so it does not hold: %s.", v.Reason)
+}
