@@ -49,3 +49,47 @@ func TestDefinitionsThatDoubleAreRefused(t *testing.T) {
 		t.Errorf("got %v", diags)
 	}
 }
+
+func TestCallsThatCanOnlyFailAreReported(t *testing.T) {
+	for src, want := range map[string]string{
+		`can(regex("(abc", row.text))`:                               "regex",
+		`!can(regex("(abc", row.text))`:                              "regex",
+		`try(regex("[", row.text), "none")`:                          "regex",
+		`length(regexall("[", row.text)) > 0`:                        "regex",
+		`try(replace(row.text, "/(/", ""), row.text)`:                "replace",
+		`replace(row.text, "/(/", "")`:                               "replace",
+		`can(formatdate("YYYY-QQ", row.text))`:                       "formatdate",
+		`can(parseint(row.text, 99))`:                                "parseint",
+		`can(timeadd(row.text, "one day"))`:                          "timeadd",
+		`can(textdecodebase64(row.text, "none"))`:                    "textdecodebase64",
+		`is_sql(row.text, "oracle")`:                                 "is_sql",
+		`try(rouge_l(row.text, "a", "f2"), 0)`:                       "rouge_l",
+		`can(is_json(row.text, "{"))`:                                "is_json",
+		`try(format("%z", row.n), "")`:                               "format",
+		`can(timecmp(row.text, "today"))`:                            "timecmp",
+		`try(tonumber("x"), row.n)`:                                  "cannot convert",
+		`try(1 / 0, row.n)`:                                          "division by zero",
+		`row.ok ? can(regex("(", row.text)) : true`:                  "regex",
+		`can(regex("(?i)abc", row.text))`:                            "",
+		`try(local.list[9], row.text)`:                               "",
+		`true ? row.text : replace(row.text, "/(/", "")`:             "",
+		`can(tonumber("x"))`:                                         "",
+		`try(index(["a"], row.text), -1)`:                            "",
+		`try(lookup({ a = 1 }, row.text), 0)`:                        "",
+		`try(substr("abc", row.n, 1), "")`:                           "",
+		`try(element(["a", "b"], row.n), "")`:                        "",
+		`try(format("%d", row.text), "")`:                            "",
+		`coalesce("", row.text)`:                                     "",
+		`try(jsondecode(row.text).a, "")`:                            "",
+		`try(tostring(var.plain.x), row.text)`:                       "",
+		`templatestring("$${a} $${b}", { a = row.text, b = row.n })`: "",
+	} {
+		_, diags := Compile(parse(src), testScope(), cty.DynamicPseudoType)
+		switch {
+		case want == "" && diags.HasErrors() && strings.Contains(diags.Error(), "always fails"):
+			t.Errorf("%s: %v", src, diags)
+		case want != "" && (!diags.HasErrors() || !strings.Contains(diags.Error(), want)):
+			t.Errorf("%s: %v", src, diags)
+		}
+	}
+}

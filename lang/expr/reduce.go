@@ -32,6 +32,9 @@ type reducer struct {
 	// lenient is above 0 inside try and can and in branches that are never
 	// taken: errors are not reported there but kept as failing expressions.
 	lenient int
+	// tries is how many of them are try and can: what can only fail is reported
+	// there all the same, as it says nothing about any row.
+	tries int
 	// inside are the definitions that are being put in.
 	inside []string
 	// parts is how many have been reduced. Definitions that name others twice
@@ -120,7 +123,7 @@ func (r *reducer) fold(e hclsyntax.Expression) (hclsyntax.Expression, bool) {
 }
 
 func (r *reducer) fail(e hclsyntax.Expression, diags hcl.Diagnostics) hclsyntax.Expression {
-	if r.lenient == 0 {
+	if r.lenient == 0 || r.lenient == r.tries && len(config.Variables(e)) == 0 {
 		r.diags = append(r.diags, diags...)
 	}
 	return failing(e.Range())
@@ -349,12 +352,17 @@ func (r *reducer) reduceCall(e *hclsyntax.FunctionCallExpr) hclsyntax.Expression
 	tries := e.Name == "try" || e.Name == "can"
 	if tries {
 		r.lenient++
+		r.tries++
 	}
 	c, _ := eval.MapChildren(e, r.reduce, r.enter, r.exit).(*hclsyntax.FunctionCallExpr)
 	if tries {
 		r.lenient--
+		r.tries--
 	}
 	expandFinal(c)
+	if r.lenient == r.tries {
+		r.diags = append(r.diags, hopeless(c)...)
+	}
 	if c.Name == "templatefile" {
 		return r.readTemplate(c)
 	}

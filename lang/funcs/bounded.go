@@ -195,7 +195,7 @@ func indentCheck(args []cty.Value) error {
 }
 
 // verb is a verb of a format with its flags, width, and precision.
-var verb = regexp.MustCompile(`%[^a-zA-Z%]*`)
+var verb = regexp.MustCompile(`%[^a-zA-Z%]*([a-zA-Z%])`)
 
 var digits = regexp.MustCompile(`[0-9]+`)
 
@@ -206,6 +206,9 @@ func formatCheck(args []cty.Value) error {
 	verbs := verb.FindAllString(text, -1)
 	size, longest, lists := 0.0, 0, 1
 	for _, v := range verbs {
+		if mode := v[len(v)-1]; !strings.ContainsRune("vtbdoxXeEfgGsq%", rune(mode)) {
+			return function.NewArgErrorf(0, "%s is not a verb of formats", v)
+		}
 		for _, n := range digits.FindAllString(v, -1) {
 			width, err := strconv.Atoi(n)
 			if err != nil {
@@ -325,6 +328,13 @@ func powCheck(args []cty.Value) error {
 		return errors.New("zero to a negative power is a division by zero")
 	case math.IsInf(result, 0):
 		return limit.ErrNumber
+	}
+	return nil
+}
+
+func timeAddCheck(args []cty.Value) error {
+	if _, err := time.ParseDuration(args[1].AsString()); err != nil {
+		return function.NewArgErrorf(1, "a duration is written as 1h30m")
 	}
 	return nil
 }

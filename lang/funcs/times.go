@@ -10,7 +10,7 @@ import (
 
 var timeFunctions = []entry{
 	describe("formatdate", "Writes a time in a form such as \"YYYY-MM-DD hh:mm:ss\".", `formatdate("DD MMM YYYY", "2026-01-02T03:04:05Z")`, `"02 Jan 2026"`, stdlib.FormatDateFunc),
-	describe("timeadd", "Adds a duration such as \"90m\" to a time.", `timeadd("2026-01-02T03:04:05Z", "24h")`, `"2026-01-03T03:04:05Z"`, stdlib.TimeAddFunc),
+	describe("timeadd", "Adds a duration such as \"90m\" to a time.", `timeadd("2026-01-02T03:04:05Z", "24h")`, `"2026-01-03T03:04:05Z"`, checked(stdlib.TimeAddFunc, timeAddCheck)),
 	describe("timecmp", "-1, 0 or 1: whether the first time is before, the same as, or after the second.", `timecmp("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z")`, `1`, timeCmpFunc),
 	describe("timestamp", "The time now, in UTC. It is refused where it would enter a key: what depends on it could never be reused.", `timestamp()`, ``, timestampFunc),
 }

@@ -1,0 +1,83 @@
+package expr
+
+import (
+	"errors"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/customdecode"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// hopeless reports a call that fails for every row because of an argument that
+// is the same for all, such as a regular expression that is malformed. Within
+// can and try nobody would ever hear of it.
+//
+// The call is tried with stand-ins for the arguments that differ by row; an
+// error counts only where the function blames an argument that does not.
+func hopeless(c *hclsyntax.FunctionCallExpr) hcl.Diagnostics {
+	fn, ok := runtimeFunctions()[c.Name]
+	if !ok || c.ExpandFinal || c.Name == convertName {
+		return nil
+	}
+	args, mixed := standIns(c, fn)
+	if !mixed {
+		return nil
+	}
+	_, err := fn.Call(args)
+	var blamed function.ArgError
+	if !errors.As(err, &blamed) || blamed.Index >= len(c.Args) {
+		return nil
+	}
+	if _, fixed := c.Args[blamed.Index].(*hclsyntax.LiteralValueExpr); !fixed {
+		return nil
+	}
+	return hcl.Diagnostics{diag.Errorf(c.Args[blamed.Index].Range().Ptr(), "Call always fails",
+		"%s() fails for every row, whatever is in it: %s", c.Name, diag.Sentence(err))}
+}
+
+// sample is a text that most functions take.
+const sample = "2026-01-02T03:04:05Z"
+
+// standIns are the arguments of a call with values in place of those that differ
+// by row; mixed is false where there are none of either kind, or no value can
+// stand in.
+func standIns(c *hclsyntax.FunctionCallExpr, fn function.Function) (args []cty.Value, mixed bool) {
+	params, tail := fn.Params(), fn.VarParam()
+	if len(c.Args) < len(params) || tail == nil && len(c.Args) > len(params) {
+		return nil, false
+	}
+	fixed := 0
+	for i, arg := range c.Args {
+		param := tail
+		if i < len(params) {
+			param = &params[i]
+		}
+		if customdecode.CustomExpressionDecoderForType(param.Type) != nil {
+			return nil, false
+		}
+		l, ok := arg.(*hclsyntax.LiteralValueExpr)
+		v := cty.StringVal(sample)
+		switch {
+		case ok:
+			fixed++
+			v = l.Val
+		case param.Type == cty.Number:
+			v = cty.NumberIntVal(1)
+		case param.Type == cty.Bool:
+			v = cty.True
+		case param.Type != cty.String && c.Name != "format" && c.Name != "parseint":
+			return nil, false
+		}
+		v, err := convert.Convert(v, param.Type)
+		if err != nil {
+			return nil, false // which is reported as an error of types
+		}
+		args = append(args, v)
+	}
+	return args, fixed > 0 && fixed < len(c.Args)
+}
