@@ -252,6 +252,18 @@ duckdb.execute("""copy (select null as n, '{"a": [1, null]}'::json as j, ['[1]':
 		`[∅|{"a": [1, null]}|["[1]"]|P1Y2M3DT4.5S|b|24:00:00|12345678901234567890|7|4978c430-276b-4d3e-aad8-b7d7061b8ebe|PT0S]`)
 }
 
+// readOtherwise are the files of parquet-testing that quern does not read as
+// pyarrow does: a part of the error, or "" where what is read differs.
+var readOtherwise = map[string]string{
+	"datapage_v2_empty_datapage.snappy.parquet": "could not decompress page",
+	"hadoop_lz4_compressed.parquet":             "LZ4",
+	"hadoop_lz4_compressed_larger.parquet":      "LZ4",
+	"non_hadoop_lz4_compressed.parquet":         "LZ4",
+	"unknown-logical-type.parquet":              "invalid logical type",
+	"int96_from_spark.parquet":                  "outputTimestampType", // pyarrow reads other times
+	"old_list_structure.parquet":                "",                    // a list of structs of one list
+}
+
 // TestApacheParquetTesting reads the files of github.com/apache/parquet-testing,
 // of which a copy may be anywhere, as pyarrow does.
 func TestApacheParquetTesting(t *testing.T) {
@@ -276,6 +288,13 @@ func TestApacheParquetTesting(t *testing.T) {
 	}
 	reference.Python(t, parquetReference, append([]string{"expect"}, files...)...)
 	for _, path := range files {
-		compareWithReference(t, path)
+		problem, known := readOtherwise[filepath.Base(path)]
+		if !known {
+			compareWithReference(t, path)
+			continue
+		}
+		if _, _, err := readExactly(t, path); (err == nil) != (problem == "") || err != nil && !strings.Contains(err.Error(), problem) {
+			t.Errorf("%s: error %v, want %q", filepath.Base(path), err, problem)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -192,7 +193,7 @@ func (r *parquetFiles) rows(ctx context.Context, o *parquetFile) error {
 	}
 	want := r.schema.Arrow()
 	if next == 0 {
-		return r.nulls(want, o.file.NumRows())
+		return r.nulls(want, o.rows())
 	}
 	done := 0
 	return o.each(ctx, leaves, func(rec arrow.RecordBatch) error {
@@ -337,9 +338,19 @@ func (o *parquetFile) guard(f func() error) (err error) {
 // errEnough ends each.
 var errEnough = errors.New("enough was read")
 
+// rows is how many rows the row groups have. The figure for the whole file is
+// not always right.
+func (o *parquetFile) rows() (n int64) {
+	for i := range o.file.NumRowGroups() {
+		n += o.file.MetaData().RowGroup(i).NumRows()
+	}
+	return n
+}
+
 // each calls f with the rows of some leaves, batch by batch.
 func (o *parquetFile) each(ctx context.Context, leaves []int, f func(arrow.RecordBatch) error) error {
-	if o.file.NumRows() == 0 {
+	rows := o.rows()
+	if rows == 0 {
 		return nil
 	}
 	records, err := o.reader.GetRecordReader(ctx, leaves, nil)
@@ -349,10 +360,17 @@ func (o *parquetFile) each(ctx context.Context, leaves []int, f func(arrow.Recor
 	defer records.Release()
 	for {
 		rec, err := records.Read()
+		if err != nil && strings.Contains(err.Error(), "INT96") {
+			err = fmt.Errorf("%w\nWrite the file with microseconds: in Spark, spark.sql.parquet.outputTimestampType = TIMESTAMP_MICROS.", err)
+		}
+		if errors.Is(err, io.EOF) && rows != 0 {
+			return fmt.Errorf("the file is damaged: %d of its %d rows are missing", rows, o.rows())
+		}
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err == nil {
+			rows -= rec.NumRows()
 			err = f(rec)
 		}
 		if errors.Is(err, errEnough) {
