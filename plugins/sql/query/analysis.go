@@ -89,6 +89,9 @@ func Analyse(ctx context.Context, query string, inputs []Table) (*Analysis, erro
 func tidy(err error, inputs []Table) error {
 	var mistake *Error
 	if errors.As(err, &mistake) {
+		if twins := namedTwins(mistake.Message, inputs); twins != nil {
+			return twins
+		}
 		return &Error{Message: readable(suggestInput(mistake.Message, inputs))}
 	}
 	return err
@@ -135,6 +138,11 @@ func analyse(ctx context.Context, db *database, query string, inputs []Table) (*
 	}
 	if shows { // it is about the inputs' columns as such
 		a.Reads = columnsOf(inputs)
+	}
+	if shows || tree.joinsByName() {
+		if twins := anyTwins(inputs); twins != nil {
+			return nil, twins
+		}
 	}
 	return a, nil
 }

@@ -62,6 +62,25 @@ func suggestInput(message string, inputs []Table) string {
 	return message[:at[0]] + fmt.Sprintf("No input is named %s.\n%sThe inputs are: %s.", given, hint, strings.Join(names, ", ")) + message[at[1]:]
 }
 
+var quotedName = regexp.MustCompile(`"([^"]+)"`)
+
+// namedTwins says whether DuckDB does not find a column because others differ
+// from it in case only.
+func namedTwins(message string, inputs []Table) *Error {
+	first, _, _ := strings.Cut(message, "\n")
+	if !strings.HasPrefix(first, "Binder Error") {
+		return nil
+	}
+	for _, name := range quotedName.FindAllStringSubmatch(first, -1) {
+		for i := range inputs {
+			if err := inputs[i].twins(name[1]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 var candidates = regexp.MustCompile(`(?m)^\t.*\n`)
 
 // mostCandidates is how many of the functions that DuckDB proposes are shown.

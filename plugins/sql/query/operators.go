@@ -99,8 +99,17 @@ func (o *operator) reads(inputs []Table) (map[string][]string, error) {
 		if read[in.Name] == nil {
 			read[in.Name] = map[string]bool{}
 		}
+		names := in.sqlNames()
 		for _, projection := range o.list("Projections") {
-			in.mark(projection, read[in.Name])
+			in.mark(names, projection, read[in.Name])
+		}
+		if slices.Equal(names, in.Columns.Names()) {
+			return
+		}
+		for name := range read[in.Name] {
+			if twins := in.twins(name); twins != nil {
+				err = twins
+			}
 		}
 	})
 	out := map[string][]string{}
@@ -121,13 +130,14 @@ func tableNamed(inputs []Table, table string) *Table {
 	return nil
 }
 
-// mark notes a column that a scan projects: by its name, or, when a struct's
+// mark notes a column that a scan projects: by its SQL name, or, when a struct's
 // field is all that is read, by its name, a dot and the field's. What is not
 // understood marks every column.
-func (t *Table) mark(projection string, marks map[string]bool) {
+func (t *Table) mark(names []string, projection string, marks map[string]bool) {
 	found := false
-	for _, c := range t.Columns {
-		if strings.EqualFold(c.Name, projection) || strings.HasPrefix(strings.ToLower(projection), strings.ToLower(c.Name)+".") {
+	for i, c := range t.Columns {
+		name := names[i]
+		if strings.EqualFold(name, projection) || strings.HasPrefix(strings.ToLower(projection), strings.ToLower(name)+".") {
 			marks[c.Name], found = true, true
 		}
 	}

@@ -417,13 +417,35 @@ func TestAFileThatIsGoneIsNotTheQuerysFault(t *testing.T) {
 	}
 }
 
-func TestNamesThatDifferInCaseOnlyAreRefused(t *testing.T) {
-	for _, tables := range [][]Table{
-		{{Name: "a", Columns: users.Columns}, {Name: "A", Columns: users.Columns}},
-		{{Name: "a", Columns: data.Schema{{Name: "x", Type: "int64"}, {Name: "X", Type: "int64"}}}},
+func TestInputsThatDifferInCaseOnlyAreRefused(t *testing.T) {
+	tables := []Table{{Name: "a", Columns: users.Columns}, {Name: "A", Columns: users.Columns}}
+	if _, err := Analyse(context.Background(), "select 1 as one", tables); err == nil || !strings.Contains(err.Error(), "case") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestColumnsThatDifferInCaseOnlyMatterOnlyToQueriesThatReadThem(t *testing.T) {
+	table := Table{Name: "a", Columns: data.Schema{
+		{Name: "Id", Type: "int64"}, {Name: "id", Type: "int64"}, {Name: "text", Type: "string"}, {Name: "id_1", Type: "int64"},
+	}}
+	in := input(t, table, `[{"Id": 1, "id": 2, "text": "x", "id_1": 3}, {"Id": 1, "id": 2, "text": "y", "id_1": 3}]`)
+	for query, want := range map[string]string{
+		"select text from a":                         "x\ny\n",
+		"select count(*) as n from a":                "2\n",
+		"select text from (select * from a)":         "x\ny\n",
+		"select text from a where text = 'y'":        "y\n",
+		"select b.text from a join a b using (text)": "x\ny\n",
 	} {
-		if _, err := Analyse(context.Background(), "select 1 as one", tables); err == nil || !strings.Contains(err.Error(), "case") {
-			t.Errorf("got %v", err)
+		if got := result(t, query, Options{}, in); got != want {
+			t.Errorf("%s: %q", query, got)
+		}
+	}
+	for _, query := range []string{
+		"select * from a", "select id from a", "select ID from a", "select a.Id from a", `select "Id" from a`, "select id_1 from a", "describe a", "select hash(a) as h from a",
+		"select text from a order by id", "select a.text from a join a b using (id)", "select text from a natural join (select text from a)", "select columns('.*') from a",
+	} {
+		if _, err := Analyse(context.Background(), query, []Table{table}); err == nil || !strings.Contains(err.Error(), `the columns "Id" and "id", which differ in case only`) {
+			t.Errorf("%s: %v", query, err)
 		}
 	}
 }

@@ -99,6 +99,13 @@ func (s *syntax) has(typ string) bool {
 	return found
 }
 
+// joinsByName says whether tables are joined by all names that they share.
+func (s *syntax) joinsByName() bool {
+	found := false
+	walk(s.root, func(n map[string]any) { found = found || n["ref_type"] == "NATURAL" })
+	return found
+}
+
 // order returns the outermost ORDER BY; nil: there is none.
 func (s *syntax) order() map[string]any {
 	modifiers, _ := s.node()["modifiers"].([]any)

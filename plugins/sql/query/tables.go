@@ -4,6 +4,7 @@ package query
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -29,13 +30,13 @@ func emptyTables(inputs []Table) (string, error) {
 	var b strings.Builder
 	b.WriteString(createSchema)
 	for n, in := range inputs {
-		columns := make([]string, len(in.Columns))
+		columns, names := make([]string, len(in.Columns)), in.sqlNames()
 		for i, c := range in.Columns {
 			t, err := sqlType(c.Type, timestampInside)
 			if err != nil {
 				return "", fmt.Errorf("input %q, column %q: %w", in.Name, c.Name, err)
 			}
-			columns[i] = quoteName(c.Name) + " " + t
+			columns[i] = quoteName(names[i]) + " " + t
 		}
 		fmt.Fprintf(&b, "CREATE TABLE %s (%s);\n", inputTable(n), strings.Join(columns, ", "))
 		b.WriteString(mainView(n, in.Name))
@@ -60,14 +61,14 @@ func fileTables(inputs []Input, reads map[string][]string) (string, error) {
 	for n, in := range inputs {
 		var runs []string
 		for _, shards := range alike(in.Shards) {
-			sql, err := selectShards(in.Columns, reads[in.Name], shards)
+			sql, err := selectShards(&in.Table, reads[in.Name], shards)
 			if err != nil {
 				return "", fmt.Errorf("input %q: %w", in.Name, err)
 			}
 			runs = append(runs, sql)
 		}
 		if len(runs) == 0 {
-			sql, err := selectShards(in.Columns, nil, nil)
+			sql, err := selectShards(&in.Table, nil, nil)
 			if err != nil {
 				return "", fmt.Errorf("input %q: %w", in.Name, err)
 			}
@@ -103,7 +104,7 @@ func sameGroups(a, b data.Shard) bool {
 // the other; groups, which have the same rows in the same order, are put
 // beside each other by position. A group of which nothing is read is not
 // opened.
-func selectShards(columns data.Schema, read []string, shards []data.Shard) (string, error) {
+func selectShards(table *Table, read []string, shards []data.Shard) (string, error) {
 	var from []string
 	stored := map[string]string{}
 	if len(shards) > 0 {
@@ -119,8 +120,8 @@ func selectShards(columns data.Schema, read []string, shards []data.Shard) (stri
 			}
 		}
 	}
-	list := make([]string, len(columns))
-	for i, c := range columns {
+	list, names := make([]string, len(table.Columns)), table.sqlNames()
+	for i, c := range table.Columns {
 		t, err := sqlType(c.Type, timestampInside)
 		if err != nil {
 			return "", fmt.Errorf("column %q: %w", c.Name, err)
@@ -129,7 +130,7 @@ func selectShards(columns data.Schema, read []string, shards []data.Shard) (stri
 		if s, ok := stored[c.Name]; ok {
 			value = s
 		}
-		list[i] = fmt.Sprintf("CAST(%s AS %s) AS %s", value, t, quoteName(c.Name))
+		list[i] = fmt.Sprintf("CAST(%s AS %s) AS %s", value, t, quoteName(names[i]))
 	}
 	sql := "SELECT " + strings.Join(list, ", ")
 	switch {
@@ -170,7 +171,64 @@ func paths(inputs []Input) []string {
 	return out
 }
 
-// checkNames refuses what SQL cannot tell apart: it ignores case.
+// sqlNames are what a query sees the columns as: their names. Columns whose
+// names differ in case only, which SQL ignores, are there under names that no
+// query uses, so that a query that reads others can run.
+func (t *Table) sqlNames() []string {
+	count := t.folded()
+	names := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		names[i] = c.Name
+		if len(count[strings.ToLower(c.Name)]) > 1 {
+			names[i] = fmt.Sprintf("%s (column %d)", c.Name, i+1)
+		}
+	}
+	return names
+}
+
+// folded are the names of the columns by what they are in lower case.
+func (t *Table) folded() map[string][]string {
+	names := make(map[string][]string, len(t.Columns))
+	for _, c := range t.Columns {
+		lower := strings.ToLower(c.Name)
+		names[lower] = append(names[lower], c.Name)
+	}
+	return names
+}
+
+// numbered are names that DuckDB itself gives to columns that differ in case
+// only when it reads files: id_1. A column that is really called so may be
+// under another name there.
+var numbered = regexp.MustCompile(`^(.+?)(?:_[0-9]+)+$`)
+
+// twins is why columns cannot be read that differ from a name in case only; nil:
+// there is but one, or none.
+func (t *Table) twins(name string) *Error {
+	folded := t.folded()
+	names := folded[strings.ToLower(name)]
+	if base := numbered.FindStringSubmatch(name); len(names) < 2 && base != nil {
+		names = folded[strings.ToLower(base[1])]
+	}
+	if len(names) < 2 {
+		return nil
+	}
+	return &Error{Message: fmt.Sprintf("The input %q has the columns %q and %q, which differ in case only. SQL ignores case, so a query can read neither.\n"+
+		"Rename one of them first, with transform \"map\", or name the other columns in the query instead of *.", t.Name, names[0], names[1])}
+}
+
+// anyTwins is twins for any column of any input.
+func anyTwins(inputs []Table) *Error {
+	for i := range inputs {
+		for _, c := range inputs[i].Columns {
+			if err := inputs[i].twins(c.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkNames refuses inputs that SQL cannot tell apart: it ignores case.
 func checkNames(inputs []Table) error {
 	tables := map[string]string{}
 	for _, in := range inputs {
@@ -178,14 +236,6 @@ func checkNames(inputs []Table) error {
 			return &Error{Message: fmt.Sprintf("The inputs %q and %q differ in case only, which SQL ignores.\nRename one of them.", other, in.Name)}
 		}
 		tables[strings.ToLower(in.Name)] = in.Name
-		columns := map[string]string{}
-		for _, c := range in.Columns {
-			if other, ok := columns[strings.ToLower(c.Name)]; ok {
-				return &Error{Message: fmt.Sprintf("The input %q has the columns %q and %q, which differ in case only; SQL ignores case.\n"+
-					"Rename one of them first, with transform \"map\".", in.Name, other, c.Name)}
-			}
-			columns[strings.ToLower(c.Name)] = c.Name
-		}
 	}
 	return nil
 }
