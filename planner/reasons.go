@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/state"
@@ -105,6 +106,9 @@ func reasonFor(name, before, after string, had, has bool, summary string) (plan.
 		if strings.HasSuffix(rest, " type") {
 			return plan.Reason{}, false
 		}
+		before, after = expr.Readable(before), expr.Readable(after)
+	case "expression", "condition":
+		before, after = expr.Readable(before), expr.Readable(after)
 	}
 	subject := rest
 	if subject == "" {
