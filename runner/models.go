@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -106,6 +108,71 @@ func (r *run) bindLanguage(m *plan.Model) (*modelhost.Language, error) {
 		Address: m.Address, Name: textAttr(bound.Config, "name"), Plugin: m.Plugin, Definition: definition,
 		Instance: instance, Info: m.Info, Defaults: parameters(bound.Config), Secrets: secretTexts(bound, r.secrets(secrets)), Connect: r.connect(m.Plugin),
 	}, nil
+}
+
+// Refused says that a plan was not begun.
+type Refused struct{ Diagnostics hcl.Diagnostics }
+
+func (e *Refused) Error() string { return e.Diagnostics.Error() }
+
+// checkModels asks the plugins of the models that stages will call whether
+// they can be called, before anything is done: a missing key should show at
+// once, rather than after hours of work. Where the stage may do without a call,
+// it is a warning.
+func (r *run) checkModels(ctx context.Context) error {
+	var errs hcl.Diagnostics
+	called := r.called()
+	for _, address := range slices.Sorted(maps.Keys(called)) {
+		m := r.plan.Models[address]
+		if len(m.DependsOn) > 0 {
+			continue // its arguments are not known yet
+		}
+		l, err := r.language(m)
+		if err != nil {
+			return err
+		}
+		client, err := l.Connect(ctx)
+		if err != nil {
+			continue // the first call reports it
+		}
+		resp, err := client.CheckModel(ctx, &pluginv1.CheckModelRequest{Model: l.Instance})
+		if err != nil || resp.GetError() == nil {
+			continue // nothing is known, which is what older plugins say by an error
+		}
+		reason := fmt.Sprintf("%s: %s.", address, l.Redact(resp.GetError().GetMessage()))
+		if !called[address] {
+			r.tell("A model cannot be called", reason)
+			continue
+		}
+		errs = append(errs, diag.Errorf(m.Range.Ptr(), "The model cannot be called", "%s Nothing was done.", reason))
+	}
+	if len(errs) > 0 {
+		return &Refused{errs}
+	}
+	return nil
+}
+
+// called are the language models that stages call; true: as far as is known
+// they will, since their answers are not in the store.
+func (r *run) called() map[string]bool {
+	models := map[string]bool{}
+	for _, n := range r.todo {
+		if n.Action != plan.Run && n.Action != plan.MayRun || n.Body == nil {
+			continue
+		}
+		calls := n.Estimate.Calls
+		if calls != nil && *calls == 0 {
+			continue
+		}
+		_, made := r.saver.instance(n.Address)
+		sure := !n.Estimate.CallsAtMost && (calls != nil || !made)
+		n.Body.Inputs(func(in *plan.Input) {
+			if r.plan.Models[in.Address] != nil {
+				models[in.Address] = models[in.Address] || sure
+			}
+		})
+	}
+	return models
 }
 
 // parameters are what a model's block says of requests, by the names that

@@ -116,6 +116,9 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 		return nil, err
 	}
 	defer r.close()
+	if err := r.checkModels(r.hard); err != nil {
+		return nil, err
+	}
 	r.emit(events.Event{Type: events.RunStarted, Run: &events.Run{
 		Format: events.Format, ID: opts.RunID, Environment: p.Environment, Destroy: p.Destroy, Stages: len(r.todo),
 	}})

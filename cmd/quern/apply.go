@@ -116,7 +116,7 @@ func (a *application) attempt(ctx context.Context) error {
 	if !p.HasChanges() {
 		return a.nothingToDo(p)
 	}
-	agreed, err := a.agreed(p)
+	agreed, err := a.agreed(p, stop)
 	if err != nil || !agreed {
 		return err
 	}
@@ -159,7 +159,7 @@ func (a *application) nothingToDo(p *plan.Plan) error {
 	return nil
 }
 
-func (a *application) agreed(p *plan.Plan) (bool, error) {
+func (a *application) agreed(p *plan.Plan, stop <-chan struct{}) (bool, error) {
 	if a.cmd.Bool("auto-approve") || a.file != "" {
 		return true, nil
 	}
@@ -167,7 +167,7 @@ func (a *application) agreed(p *plan.Plan) (bool, error) {
 	if p.Destroy {
 		question, detail = "Do you really want to take all of this down?", "quern will delete the deployments above. This cannot be undone."
 	}
-	yes, err := a.ui.confirm(question, detail)
+	yes, err := a.ui.confirm(question, detail, stop)
 	if err == nil && !yes {
 		a.ui.notef("Nothing was done.\n")
 		err = exitStatus(exitError)

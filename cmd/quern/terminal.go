@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/runner"
 	"golang.org/x/term"
 )
 
@@ -110,6 +111,10 @@ func diagnosticsOf(err error) hcl.Diagnostics {
 	if errors.As(err, &d) {
 		return d.diags
 	}
+	var refused *runner.Refused
+	if errors.As(err, &refused) {
+		return refused.Diagnostics
+	}
 	summary, detail, _ := strings.Cut(err.Error(), "\n")
 	return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: diag.Capital(summary), Detail: diag.Capital(detail)}}
 }
@@ -159,11 +164,37 @@ func (t *terminal) table(header []string, rows [][]string) error {
 	return w.Flush()
 }
 
-// confirm asks a question that only "yes" answers with yes.
-func (t *terminal) confirm(question, detail string) (bool, error) {
+var errInterrupted = errors.New("interrupted")
+
+// line reads a line of the standard input, unless stop is closed before.
+func (t *terminal) line(stop <-chan struct{}) (string, error) {
+	type answer struct {
+		line string
+		err  error
+	}
+	read := make(chan answer, 1)
+	// Reading cannot be interrupted; the goroutine ends with the program.
+	go func() {
+		line, err := bufio.NewReader(t.in).ReadString('\n')
+		read <- answer{line, err}
+	}()
+	select {
+	case a := <-read:
+		return a.line, a.err
+	case <-stop:
+		return "", errInterrupted
+	}
+}
+
+// confirm asks a question that only "yes" answers with yes. Once stop is closed,
+// the answer is no.
+func (t *terminal) confirm(question, detail string, stop <-chan struct{}) (bool, error) {
 	fmt.Fprintf(t.out, "\n%s\n  %s\n  Only \"yes\" will be accepted.\n\n  Enter a value: ", question, detail)
-	line, err := bufio.NewReader(t.in).ReadString('\n')
+	line, err := t.line(stop)
 	fmt.Fprintln(t.out)
+	if errors.Is(err, errInterrupted) {
+		return false, nil
+	}
 	if errors.Is(err, io.EOF) && strings.TrimSpace(line) == "" {
 		return false, errors.New("no answer\nThere is nobody to ask: standard input is closed. Give -auto-approve, or save a plan with -out and apply that.")
 	}

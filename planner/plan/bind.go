@@ -247,6 +247,28 @@ func (b *Body) Refs() (refs, secrets []string) {
 	return refs, secrets
 }
 
+// Inputs calls f for each input of the body.
+func (b *Body) Inputs(f func(*Input)) {
+	for _, a := range b.Args {
+		a.inputs(f)
+	}
+	for _, nested := range b.Blocks {
+		nested.Body.Inputs(f)
+	}
+}
+
+func (a *Arg) inputs(f func(*Input)) {
+	if a.Input != nil {
+		f(a.Input)
+	}
+	for _, e := range a.Map {
+		e.inputs(f)
+	}
+	for _, e := range a.List {
+		e.inputs(f)
+	}
+}
+
 // Expressions calls f for each expression of the body, deferred ones and row
 // expressions alike.
 func (b *Body) Expressions(f func(key string, a *Arg, e *expr.Compiled)) {

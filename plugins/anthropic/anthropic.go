@@ -29,7 +29,9 @@ type args struct {
 	BaseURL string `quern:"base_url" default:"\"https://api.anthropic.com\"" doc:"The endpoint's address, up to and without /v1/messages. A model at another endpoint is another model, and its answers are asked for anew; see address."`
 	provider.Moved
 	provider.Secret
+	provider.Headers
 	provider.Sampling
+	provider.Reading
 	Effort string `quern:"effort" oneof:"low,medium,high,xhigh,max" doc:"How much effort the model puts into an answer, where it lets one choose."`
 	provider.Limits
 
@@ -44,13 +46,21 @@ type impl struct{}
 func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a := p.Args
 	provider.Check(p, &a.Sampling, &a.Limits)
+	host := ""
 	if p.Known("base_url") && p.Known("address") {
 		u := provider.URL(a.Endpoint(a.BaseURL))
 		if u == nil {
-			p.Errorf(a.Argument(), "%s is no address\nWrite it with http:// or https://.", a.Argument())
+			p.Errorf(a.Argument(), "%s is not an address\nWrite it with http:// or https://.", a.Argument())
 			return nil
 		}
+		if end := provider.Misplaced(u, "/v1/messages", "/messages"); end != "" {
+			p.Errorf(a.Argument(), "%s ends in %s\nWrite it without: quern adds what each call needs.", a.Argument(), end)
+		}
 		a.official = u.Hostname() == officialHost
+		host = u.Host
+	}
+	if problem := a.Problem(); problem != "" && p.Known("headers") {
+		p.Errorf("headers", "%s", problem)
 	}
 	if a.Seed != nil {
 		p.Warnf("seed", "Claude models take no seed\nIt tells the answers of models with different seeds apart, and does no more.")
@@ -60,6 +70,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 		price = Prices.Price(a.Name)
 	}
 	info := a.Info(&a.Sampling, "", price)
+	info.Host = host
 	if info.MaxTokens == 0 {
 		info.MaxTokens = defaultTokens
 	}
@@ -73,11 +84,23 @@ func (impl) Open(_ context.Context, a *args) error { //nolint:unparam // the int
 	// The service is made without the SDK's client, which would take settings
 	// from the environment.
 	base := strings.TrimSuffix(strings.TrimSuffix(a.Endpoint(a.BaseURL), "/"), "/v1") + "/"
-	a.messages = anthropic.NewMessageService(
-		option.WithBaseURL(base), option.WithMaxRetries(0), option.WithHTTPClient(provider.Client),
-	)
+	options := []option.RequestOption{option.WithBaseURL(base), option.WithMaxRetries(0), option.WithHTTPClient(provider.Client)}
+	for name, value := range a.Headers.Headers {
+		options = append(options, option.WithHeader(name, value))
+	}
+	a.messages = anthropic.NewMessageService(options...)
 	return nil
 }
+
+// Check says whether a key is missing.
+func (impl) Check(_ context.Context, a *args) error {
+	if a.key.Missing() && a.official {
+		return errNoKey
+	}
+	return nil
+}
+
+var errNoKey = &llm.CallError{Message: "no key is set for " + officialHost + ": set the variable " + keyVariable + ", or api_key or api_key_command in the model's block"}
 
 // Chat makes one attempt.
 func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, error) {
@@ -90,7 +113,7 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 		return nil, err
 	}
 	if key == "" && a.official {
-		return nil, &llm.CallError{Message: "there is no key for " + officialHost + ": set the variable " + keyVariable + ", or api_key or api_key_command in the model's block"}
+		return nil, errNoKey
 	}
 	var raw *http.Response
 	options := []option.RequestOption{option.WithResponseInto(&raw)}
@@ -103,6 +126,10 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 	case raw != nil && raw.StatusCode >= 300:
 		err = fmt.Errorf("status %d", raw.StatusCode)
 	case got.StopReason == "":
+		if failure := provider.Inside(json.RawMessage(got.RawJSON())); failure != nil {
+			failure.Message = provider.Redact(failure.Message, key)
+			return nil, failure
+		}
 		err = errors.New("it has no stop_reason")
 	}
 	if err != nil {
@@ -112,7 +139,9 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 		}
 		return nil, failure
 	}
-	return response(got), nil
+	out := response(got)
+	a.Read(out)
+	return out, nil
 }
 
 // params is a request as the SDK has it.

@@ -44,6 +44,7 @@ type args struct {
 	Version     string            `quern:"version" doc:"Any text. Another one makes all answers be asked for again, as after a change to the program."`
 	Embeddings  bool              `quern:"embeddings,operational" doc:"Whether the command can give embeddings, too."`
 	provider.Sampling
+	provider.Reading
 	provider.Limits
 
 	process *process
@@ -134,9 +135,12 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 	}
 	switch {
 	case got.Response != nil:
+		a.Read(got.Response)
 		return got.Response, nil
 	case got.Text != nil:
-		return &llm.Response{Text: *got.Text, FinishReason: llm.FinishStop}, nil
+		out := &llm.Response{Text: *got.Text, FinishReason: llm.FinishStop}
+		a.Read(out)
+		return out, nil
 	}
 	return nil, &llm.CallError{Message: fmt.Sprintf("the command %q answered with neither text, response nor error", a.Command[0]), Status: 200}
 }

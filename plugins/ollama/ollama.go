@@ -45,7 +45,10 @@ type args struct {
 	BaseURL string `quern:"base_url" doc:"The server's address, up to and without /api/chat. A model at another server that is named here is another model, and its answers are asked for anew; see address. The address in OLLAMA_HOST makes no such difference."`
 	provider.Moved
 	provider.Secret
+	provider.Headers
 	provider.Sampling
+	JSON string `quern:"json" default:"\"schema\"" oneof:"schema,object,none" doc:"How JSON answers are asked for: by sending their schema; as any JSON object; or by nothing but the words of the prompt. With 'object' and 'none' the schema is added to the system message."`
+	provider.Reading
 	Context   *int64 `quern:"context" doc:"The size of the context, in tokens; longer prompts are cut by the server."`
 	Think     *bool  `quern:"think" doc:"Whether a model that can think before it answers does so."`
 	KeepAlive string `quern:"keep_alive,operational" doc:"How long the server keeps the model loaded, such as \"10m\"."`
@@ -64,7 +67,17 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if p.Known("base_url") && p.Known("address") && a.address() == "" {
 		p.Errorf(a.Argument(), "%s is no address\nWrite it with http:// or https://, such as %q.", a.Argument(), defaultAddress)
 	}
-	p.SetModelInfo(a.Info(&a.Sampling, "", provider.Free()))
+	if problem := a.Problem(); problem != "" && p.Known("headers") {
+		p.Errorf("headers", "%s", problem)
+	}
+	info := a.Info(&a.Sampling, "", provider.Free())
+	if u := provider.URL(a.address()); u != nil {
+		info.Host = u.Host
+		if end := provider.Misplaced(u, "/api/chat", "/api/generate", "/api/embed", "/v1"); end != "" {
+			p.Errorf(a.Argument(), "%s ends in %s\nWrite it without: quern adds what each call needs.", a.Argument(), end)
+		}
+	}
+	p.SetModelInfo(info)
 	return nil
 }
 
@@ -113,7 +126,11 @@ type toolCall struct {
 
 // Chat makes one attempt.
 func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, error) {
-	body, err := a.request(a.Complete(r))
+	r = a.Complete(r)
+	if a.JSON != provider.JSONSchema {
+		r = provider.Described(r)
+	}
+	body, err := a.request(r)
 	if err != nil {
 		return nil, &llm.CallError{Message: err.Error()}
 	}
@@ -171,7 +188,11 @@ func (a *args) request(r *llm.Request) (map[string]any, error) {
 	if options := a.options(r); len(options) > 0 {
 		body["options"] = options
 	}
-	if r.Output != nil {
+	switch {
+	case r.Output == nil || a.JSON == provider.JSONNone:
+	case a.JSON == provider.JSONObject:
+		body["format"] = "json"
+	default:
 		body["format"] = r.Output.Schema
 	}
 	if r.LogProbs {
@@ -240,6 +261,7 @@ func (a *args) post(ctx context.Context, path string, body, into any) error {
 		return &llm.CallError{Message: err.Error()}
 	}
 	req.Header.Set("Content-Type", "application/json")
+	a.Add(req.Header)
 	key, err := a.key.Get(ctx)
 	if err != nil {
 		return err
@@ -249,8 +271,16 @@ func (a *args) post(ctx context.Context, path string, body, into any) error {
 	}
 	resp, err := provider.Client.Do(req)
 	if err == nil && resp.StatusCode < 300 {
-		err = json.NewDecoder(resp.Body).Decode(into)
+		var answer json.RawMessage
+		err = json.NewDecoder(resp.Body).Decode(&answer)
 		_ = resp.Body.Close()
+		if err == nil {
+			if failure := provider.Inside(answer); failure != nil {
+				failure.Message = provider.Redact(failure.Message, key)
+				return failure
+			}
+			err = json.Unmarshal(answer, into)
+		}
 		if err == nil {
 			return nil
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +18,11 @@ import (
 
 // Chat makes one attempt.
 func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, error) {
-	body, err := a.body(a.Complete(r))
+	r = a.Complete(r)
+	if a.JSON != provider.JSONSchema {
+		r = provider.Described(r)
+	}
+	body, err := a.body(r)
 	if err != nil {
 		return nil, &llm.CallError{Message: err.Error()}
 	}
@@ -31,7 +36,36 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 	if err != nil || raw != nil && raw.StatusCode >= 300 {
 		return a.failed(ctx, key, raw, err)
 	}
-	return response(&got)
+	if failure := inside(&got); failure != nil {
+		failure.Message = provider.Redact(failure.Message, key)
+		return nil, failure
+	}
+	out, err := response(&got)
+	if err == nil {
+		a.Read(out)
+	}
+	return out, err
+}
+
+// inside is the failure that an answer reports in its body.
+func inside(got *completion) *llm.CallError {
+	errs := []json.RawMessage{got.Error}
+	if len(got.Choices) > 0 {
+		errs = append(errs, got.Choices[0].Error)
+	}
+	for _, e := range errs {
+		if len(e) == 0 || string(e) == "null" {
+			continue
+		}
+		body, err := json.Marshal(map[string]json.RawMessage{"error": e})
+		if err != nil {
+			return provider.Garbled(http.StatusOK, err)
+		}
+		if failure := provider.Inside(body); failure != nil {
+			return failure
+		}
+	}
+	return nil
 }
 
 // body is a request as the endpoint has it.
@@ -49,10 +83,14 @@ func (a *args) body(r *llm.Request) (*completionRequest, error) {
 		}
 		out.Tools = append(out.Tools, completionTool{"function", toolDefinition(t)})
 	}
-	if o := r.Output; o != nil {
-		out.ResponseFormat = &responseFormat{"json_schema", formatSchema{name(o.Name), o.Schema, o.Strict}}
+	switch o := r.Output; {
+	case o == nil || a.JSON == provider.JSONNone:
+	case a.JSON == provider.JSONObject:
+		out.ResponseFormat = &responseFormat{Type: "json_object"}
+	default:
+		out.ResponseFormat = &responseFormat{"json_schema", &formatSchema{name(o.Name), o.Schema, o.Strict}}
 	}
-	if a.official || a.azure {
+	if a.official || a.azure || a.MaxCompletionTokens != nil {
 		// Reasoning models refuse the older field, others don't know this one.
 		out.MaxCompletionTokens = r.MaxTokens
 	} else {
@@ -72,7 +110,7 @@ func name(given string) string {
 func message(m *llm.Message) completionMessage {
 	out := completionMessage{Role: m.Role, ToolCallID: m.ToolCallID}
 	if m.Content != "" || len(m.ToolCalls) == 0 {
-		out.Content = &m.Content
+		out.Content = (*content)(&m.Content)
 	}
 	for _, c := range m.ToolCalls {
 		out.ToolCalls = append(out.ToolCalls, completionCall{c.ID, "function", completionFunction{c.Name, c.Arguments}})
@@ -88,10 +126,11 @@ func response(got *completion) (*llm.Response, error) {
 	c := &got.Choices[0]
 	out := &llm.Response{
 		FinishReason: c.FinishReason, Refusal: c.Message.Refusal, Model: got.Model, LogProbs: c.LogProbs.Content,
-		Usage: llm.Usage{Input: got.Usage.Prompt, CachedInput: got.Usage.Details.Cached, Output: got.Usage.Completion},
+		Thinking: cmp.Or(c.Message.ReasoningContent, c.Message.Reasoning),
+		Usage:    llm.Usage{Input: int64(got.Usage.Prompt), CachedInput: int64(got.Usage.Details.Cached), Output: int64(got.Usage.Completion)},
 	}
 	if c.Message.Content != nil {
-		out.Text = *c.Message.Content
+		out.Text = string(*c.Message.Content)
 	}
 	for _, t := range c.Message.ToolCalls {
 		out.ToolCalls = append(out.ToolCalls, llm.ToolCall{ID: t.ID, Name: t.Function.Name, Arguments: t.Function.Arguments})
@@ -143,6 +182,10 @@ func (impl) Embed(ctx context.Context, a *args, texts []string) (*plugin.Embeddi
 			err = &llm.CallError{Message: "a content filter refused the texts", Status: http.StatusBadRequest}
 		}
 		return nil, err
+	}
+	if failure := provider.Inside(json.RawMessage(got.RawJSON())); failure != nil {
+		failure.Message = provider.Redact(failure.Message, key)
+		return nil, failure
 	}
 	return vectors(got, len(texts))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
@@ -28,7 +29,7 @@ type completionRequest struct {
 // completionMessage is a message of a request or of an answer.
 type completionMessage struct {
 	Role       string           `json:"role"`
-	Content    *string          `json:"content,omitempty"`
+	Content    *content         `json:"content,omitempty"`
 	Refusal    string           `json:"refusal,omitempty"`
 	ToolCalls  []completionCall `json:"tool_calls,omitempty"`
 	ToolCallID string           `json:"tool_call_id,omitempty"`
@@ -57,8 +58,8 @@ type toolDefinition struct {
 }
 
 type responseFormat struct {
-	Type       string       `json:"type"`
-	JSONSchema formatSchema `json:"json_schema"`
+	Type       string        `json:"type"`
+	JSONSchema *formatSchema `json:"json_schema,omitempty"`
 }
 
 type formatSchema struct {
@@ -68,19 +69,51 @@ type formatSchema struct {
 }
 
 type completion struct {
-	Model   string `json:"model"`
+	Model string `json:"model"`
+	// Error stands in place of the rest, though the status says that all is
+	// well, or beside a choice.
+	Error   json.RawMessage `json:"error"`
 	Choices []struct {
-		FinishReason string            `json:"finish_reason"`
-		Message      completionMessage `json:"message"`
-		LogProbs     struct {
+		FinishReason string          `json:"finish_reason"`
+		Error        json.RawMessage `json:"error"`
+		Message      struct {
+			completionMessage
+			// Two names of what the model thought, where it comes apart.
+			ReasoningContent string `json:"reasoning_content"`
+			Reasoning        string `json:"reasoning"`
+		} `json:"message"`
+		LogProbs struct {
 			Content []llm.LogProb `json:"content"`
 		} `json:"logprobs"`
 	} `json:"choices"`
 	Usage struct {
-		Prompt     int64 `json:"prompt_tokens"`
-		Completion int64 `json:"completion_tokens"`
+		Prompt     float64 `json:"prompt_tokens"`
+		Completion float64 `json:"completion_tokens"`
 		Details    struct {
-			Cached int64 `json:"cached_tokens"`
+			Cached float64 `json:"cached_tokens"`
 		} `json:"prompt_tokens_details"`
 	} `json:"usage"`
+}
+
+// content is the text of a message. Some endpoints answer with a list of parts.
+type content string
+
+func (c *content) UnmarshalJSON(raw []byte) error {
+	if text := (*string)(c); json.Unmarshal(raw, text) == nil {
+		return nil
+	}
+	var parts []struct {
+		Type string `json:"type"`
+		Text string `json:"text"`
+	}
+	if err := json.Unmarshal(raw, &parts); err != nil {
+		return fmt.Errorf("its content is neither a text nor a list of parts: %w", err)
+	}
+	*c = ""
+	for _, p := range parts {
+		if p.Type == "text" || p.Type == "" {
+			*c += content(p.Text)
+		}
+	}
+	return nil
 }

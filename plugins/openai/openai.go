@@ -26,11 +26,15 @@ type args struct {
 	BaseURL string `quern:"base_url" default:"\"https://api.openai.com/v1\"" doc:"The endpoint's address, up to and without /chat/completions. A model at another endpoint is another model, and its answers are asked for anew; see address."`
 	provider.Moved
 	provider.Secret
+	provider.Headers
 	Organization string `quern:"organization,operational" doc:"The organisation that is billed."`
 	Project      string `quern:"project,operational" doc:"The project that is billed."`
 	APIVersion   string `quern:"api_version,operational" doc:"The api-version that Azure's older addresses ask for."`
 
 	provider.Sampling
+	MaxCompletionTokens *int64 `quern:"max_completion_tokens" doc:"How long an answer may be, in tokens, thinking included: max_tokens, sent under the name that some endpoints want in its place. OpenAI's and Azure's get it under this name in any case."`
+	JSON                string `quern:"json" default:"\"schema\"" oneof:"schema,object,none" doc:"How JSON answers are asked for: by sending their schema; as any JSON object, for endpoints that know no schemas; or by nothing but the words of the prompt. With 'object' and 'none' the schema is added to the system message."`
+	provider.Reading
 	ReasoningEffort string    `quern:"reasoning_effort" doc:"How much a reasoning model thinks: none, minimal, low, medium, high or xhigh, as the model has them."`
 	LogProbs        bool      `quern:"logprobs" doc:"Whether log-probabilities are asked for with each answer."`
 	Dimensions      *int64    `quern:"dimensions" doc:"How many dimensions embeddings have, where the model lets one choose."`
@@ -53,7 +57,21 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	provider.Check(p, &a.Sampling, &a.Limits)
 	u := a.locate(p.Known("base_url") && p.Known("address"))
 	if u == nil {
-		p.Errorf(a.Argument(), "%s is no address\nWrite it with http:// or https://, such as \"http://127.0.0.1:8000/v1\".", a.Argument())
+		p.Errorf(a.Argument(), "%s is not an address\nWrite it with http:// or https://, such as \"http://127.0.0.1:8000/v1\".", a.Argument())
+	} else if end := provider.Misplaced(u, "/chat/completions", "/completions", "/embeddings", "/responses"); end != "" {
+		p.Errorf(a.Argument(), "%s ends in %s\nWrite it without: quern adds what each call needs, as in %q.", a.Argument(), end, strings.TrimSuffix(strings.TrimRight(u.String(), "/"), end))
+	}
+	if a.MaxCompletionTokens != nil {
+		if a.MaxTokens != nil {
+			p.Errorf("max_completion_tokens", "max_tokens and max_completion_tokens cannot be combined\nThey are two names of one limit.")
+		}
+		if *a.MaxCompletionTokens < 1 {
+			p.Errorf("max_completion_tokens", "max_completion_tokens must be 1 or more")
+		}
+		a.MaxTokens = a.MaxCompletionTokens
+	}
+	if problem := a.Problem(); problem != "" && p.Known("headers") {
+		p.Errorf("headers", "%s", problem)
 	}
 	if a.Extra != cty.NilVal && !a.Extra.IsNull() && !a.Extra.Type().IsObjectType() && !a.Extra.Type().IsMapType() {
 		p.Errorf("extra", "extra has to be an object\nIts attributes become fields of the request's body.")
@@ -70,8 +88,27 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	case a.official:
 		info.Capabilities = []string{plugin.CanChat}
 	}
+	if u != nil {
+		info.Host = u.Host
+	}
 	p.SetModelInfo(info)
 	return nil
+}
+
+// Check says whether a key is missing.
+func (impl) Check(_ context.Context, a *args) error {
+	if a.key.Missing() && (a.official || a.azure) {
+		return a.noKey()
+	}
+	return nil
+}
+
+func (a *args) noKey() error {
+	where := officialHost
+	if a.azure {
+		where = "the Azure endpoint"
+	}
+	return &llm.CallError{Message: "no key is set for " + where + ": set the variable " + keyVariable + ", or api_key or api_key_command in the model's block"}
 }
 
 // locate finds out whose endpoint it is; nil: nobody's.
@@ -108,6 +145,9 @@ func (impl) Open(_ context.Context, a *args) error {
 	}
 	if a.APIVersion != "" {
 		options = append(options, option.WithQuery("api-version", a.APIVersion))
+	}
+	for name, value := range a.Headers.Headers {
+		options = append(options, option.WithHeader(name, value))
 	}
 	extra, err := a.extra()
 	if err != nil {
@@ -146,7 +186,7 @@ func (a *args) authorise(ctx context.Context) (key string, options []option.Requ
 	}
 	switch {
 	case key == "" && a.official:
-		return "", nil, &llm.CallError{Message: "there is no key for " + officialHost + ": set the variable " + keyVariable + ", or api_key or api_key_command in the model's block"}
+		return "", nil, a.noKey()
 	case key == "":
 		return "", nil, nil
 	case a.azure:

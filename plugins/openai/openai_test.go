@@ -177,7 +177,7 @@ func TestFailuresThatNoWaitingMendsAreNotTemporary(t *testing.T) {
 	}{
 		"a spent quota":   {429, "", `{"error":{"message":"You exceeded your quota.","code":"insufficient_quota"}}`, "You exceeded your quota."},
 		"a bad request":   {400, "", `{"object":"error","message":"too long","code":400}`, "too long"},
-		"an unknown path": {404, "", `{"detail":"Not Found"}`, "Not Found"},
+		"an unknown path": {404, "", `{"detail":"Not Found"}`, "Not Found (POST URL/chat/completions; check base_url, which often ends in /v1)"},
 		"a page":          {403, "", `<html>no</html>`, "Forbidden"},
 		"a redirect":      {302, "https://elsewhere.test/v1", ``, "the endpoint redirects to https://elsewhere.test/v1, which is not followed: correct base_url"},
 	} {
@@ -191,7 +191,8 @@ func TestFailuresThatNoWaitingMendsAreNotTemporary(t *testing.T) {
 			}))
 			defer s.Close()
 			_, err := chat(t, s.URL, nil, ask("x"))
-			if got := failure(t, err); got.Temporary || got.Message != c.want || got.Status != c.status {
+			want := strings.ReplaceAll(c.want, "URL", s.URL)
+			if got := failure(t, err); got.Temporary || got.Message != want || got.Status != c.status {
 				t.Errorf("got %#v", got)
 			}
 		})

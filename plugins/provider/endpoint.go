@@ -1,6 +1,75 @@
 package provider
 
-import "net/url"
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/quern-dev/quern/sdk/go/llm"
+)
+
+// Headers are further ones of each request.
+type Headers struct {
+	Headers map[string]string `quern:"headers,sensitive,operational" doc:"Further headers of each request, such as { \"X-Team\" = \"search\" }. Values may be sensitive; they are in no key and no message."`
+}
+
+// Add adds them to a request.
+func (h *Headers) Add(to http.Header) {
+	for name, value := range h.Headers {
+		to.Set(name, value)
+	}
+}
+
+// Problem says what is wrong with the headers; "": nothing.
+func (h *Headers) Problem() string {
+	for name, value := range h.Headers {
+		if !token(name) || strings.ContainsAny(value, "\r\n\x00") {
+			return fmt.Sprintf("%q is not a header that can be sent\nA name has letters, digits, and dashes, and a value one line.", name)
+		}
+	}
+	return ""
+}
+
+func token(name string) bool {
+	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~") == ""
+}
+
+// JSON modes: how a model is made to answer by a JSON schema.
+const (
+	JSONSchema = "schema" // the schema is sent
+	JSONObject = "object" // any object is asked for
+	JSONNone   = "none"   // nothing is
+)
+
+// Described is a request whose schema is written into its instructions, for
+// endpoints that take none: the model still has to know it.
+func Described(r *llm.Request) *llm.Request {
+	if r.Output == nil {
+		return r
+	}
+	out := *r
+	text := "Answer with a JSON object that fits this JSON schema, and nothing else:\n" + string(r.Output.Schema)
+	out.Messages = append([]llm.Message{}, r.Messages...)
+	if len(out.Messages) > 0 && out.Messages[0].Role == llm.System {
+		out.Messages[0].Content = strings.TrimRight(out.Messages[0].Content, "\n") + "\n\n" + text
+	} else {
+		out.Messages = append([]llm.Message{{Role: llm.System, Content: text}}, out.Messages...)
+	}
+	return &out
+}
+
+// Misplaced is the end of an address that is one of a call rather than of the
+// endpoint, such as /chat/completions; "": it has no such end.
+func Misplaced(u *url.URL, calls ...string) string {
+	path := strings.TrimRight(u.Path, "/")
+	for _, call := range calls {
+		if strings.HasSuffix(path, call) {
+			return call
+		}
+	}
+	return ""
+}
 
 // Moved is the argument that says where an endpoint is reached, where that is
 // not what tells its model from others.

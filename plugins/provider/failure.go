@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -27,6 +28,9 @@ func Failed(ctx context.Context, source *Key, key string, resp *http.Response, e
 		failure = Unreached(ctx, err)
 	case resp.StatusCode < 300:
 		failure = Garbled(resp.StatusCode, err)
+		if t := resp.Header.Get("Content-Type"); strings.HasPrefix(t, "text/html") {
+			failure.Message = "the endpoint answers with a web page (" + t + "), not with JSON" + place(resp)
+		}
 	default:
 		failure, code = refused(resp)
 		if resp.StatusCode == http.StatusUnauthorized && source.Refused() {
@@ -41,10 +45,51 @@ func refused(resp *http.Response) (*llm.CallError, string) {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
 	_ = resp.Body.Close()
 	text, code := Message(body)
-	if resp.StatusCode < 400 {
+	switch {
+	case resp.StatusCode < 400:
 		text = "the endpoint redirects to " + resp.Header.Get("Location") + ", which is not followed: correct base_url"
+	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusMethodNotAllowed:
+		text = cmp.Or(strings.TrimRight(text, ". "), http.StatusText(resp.StatusCode)) + place(resp)
 	}
 	return Refused(resp.StatusCode, resp.Header, text), code
+}
+
+// place says what was called, so that a wrong base_url shows.
+func place(resp *http.Response) string {
+	if resp.Request == nil || resp.Request.URL == nil {
+		return ""
+	}
+	u := *resp.Request.URL
+	u.RawQuery, u.User = "", nil
+	hint := ""
+	if !strings.Contains(u.Path, "/v1") && !strings.Contains(u.Path, "/api/") {
+		hint = ", which often ends in /v1"
+	}
+	return fmt.Sprintf(" (%s %s; check base_url%s)", resp.Request.Method, &u, hint)
+}
+
+// Inside is the failure that an answer with status 200 reports in its body: an
+// "error" in place of what was asked for. nil: it reports none.
+func Inside(body json.RawMessage) *llm.CallError {
+	var form struct {
+		Error json.RawMessage `json:"error"`
+	}
+	if json.Unmarshal(body, &form) != nil || len(form.Error) == 0 || string(form.Error) == "null" {
+		return nil
+	}
+	var inner struct {
+		Code json.Number `json:"code"`
+	}
+	status := http.StatusOK
+	if json.Unmarshal(form.Error, &inner) == nil {
+		if n, err := inner.Code.Int64(); err == nil && n >= 400 && n < 600 {
+			status = int(n)
+		}
+	}
+	message, _ := Message(body)
+	failure := Refused(status, nil, message)
+	failure.Temporary = status == http.StatusOK || temporary(status)
+	return failure
 }
 
 // maxMessage is how much of a provider's message is kept, in bytes.

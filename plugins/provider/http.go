@@ -2,10 +2,12 @@ package provider
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -38,15 +40,39 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := b.RoundTripper.RoundTrip(r)
-	if err == nil {
-		body := resp.Body
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(body, maxAnswer), body}
+	if err != nil {
+		return nil, err
 	}
-	return resp, err
+	body := resp.Body
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(body, maxAnswer), body}
+	if resp.StatusCode < 300 && !strings.Contains(resp.Header.Get("Content-Type"), "json") {
+		retype(resp)
+	}
+	return resp, nil
 }
+
+// retype gives an answer that is JSON, whatever it is called, its type: the SDKs
+// take no other.
+func retype(resp *http.Response) {
+	content, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err == nil && json.Valid(content) {
+		resp.Header.Set("Content-Type", "application/json")
+	}
+	rest := io.Reader(bytes.NewReader(content))
+	if err != nil {
+		rest = io.MultiReader(rest, broken{err})
+	}
+	resp.Body = io.NopCloser(rest)
+}
+
+// broken is the rest of an answer that could not be received.
+type broken struct{ err error }
+
+func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
 // whole is a request whose body net/http knows to be in memory. Of others, such
 // as those that the SDKs wrap, it sends the header by itself first: two packets

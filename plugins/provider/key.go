@@ -61,6 +61,9 @@ func (k *Key) Get(ctx context.Context) (string, error) {
 	return value, nil
 }
 
+// Missing says whether there is nothing to get a key from.
+func (k *Key) Missing() bool { return k.fixed == "" && len(k.command) == 0 }
+
 // run runs the command of a key. What it prints is in no error, for it may be
 // a key.
 func run(ctx context.Context, command []string) (string, error) {

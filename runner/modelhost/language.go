@@ -35,6 +35,11 @@ type Language struct {
 	Connect func(context.Context) (pluginv1.PluginServiceClient, error)
 }
 
+// Redact takes out of a text what no message may show.
+func (l *Language) Redact(text string) string {
+	return credentials.ReplaceAllString(newRedactor(l.Secrets).Replace(text), redacted)
+}
+
 // Can says whether it has a capability.
 func (l *Language) Can(capability string) bool {
 	return slices.Contains(l.Info.Capabilities, capability)
