@@ -317,7 +317,7 @@ func removal(i *state.Instance, address, why string) *plan.Node {
 	}
 	if i.Deployment != nil {
 		n.Action, n.Mode = plan.Delete, plan.ModeDeploy
-		n.Deployment = &plan.Deployment{Value: i.Deployment.Value, Private: i.Deployment.Private}
+		n.Deployment = &plan.Deployment{Value: i.Deployment.Value, Private: i.Deployment.Private, Version: i.Deployment.Version}
 	}
 	return n
 }

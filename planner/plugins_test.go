@@ -40,7 +40,7 @@ func startPlugins(t testing.TB, w *world) *testPlugins {
 		cancel()
 		t.Fatal(err)
 	}
-	c, err := client.Attach("test", address)
+	c, err := client.Attach(client.Command{Name: "test"}, address)
 	if err != nil {
 		cancel()
 		t.Fatal(err)

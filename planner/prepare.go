@@ -465,7 +465,7 @@ func (n *node) takeEstimate(b *builder) {
 	if e := n.prepared.Estimate; e != nil {
 		n.Estimate = plan.Estimate{Rows: e.Rows, Seconds: e.Seconds, InputTokens: e.InputTokens, OutputTokens: e.OutputTokens}
 	}
-	n.BatchRows = n.prepared.BatchRows
+	n.BatchRows, n.StopSeconds = n.prepared.BatchRows, n.prepared.StopSeconds
 	n.calls = n.prepared.Calls
 	for _, c := range n.calls {
 		if c.Added != "" {

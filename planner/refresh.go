@@ -100,7 +100,7 @@ func (b *builder) lookAtDeployment(n *node) {
 		return
 	}
 	if n.prior != nil && n.prior.Deployment != nil {
-		n.Deployment = &plan.Deployment{Value: n.prior.Deployment.Value, Private: n.prior.Deployment.Private}
+		n.Deployment = &plan.Deployment{Value: n.prior.Deployment.Value, Private: n.prior.Deployment.Private, Version: n.prior.Deployment.Version}
 	}
 	if !n.bound.Config.IsWhollyKnown() {
 		b.decideLater(n)
@@ -181,6 +181,12 @@ func (b *builder) planDeployment(n *node, service pluginv1.PluginServiceClient, 
 	if n.broken = b.heard(n, resp.Diagnostics); n.broken {
 		return
 	}
+	if resp.Upgraded != nil && n.Deployment != nil {
+		if n.Deployment, err = deploymentFromProto(resp.Upgraded); err != nil {
+			b.lookFailed(n, "plan "+n.Address, err)
+			return
+		}
+	}
 	for _, c := range resp.Changes {
 		n.Changes = append(n.Changes, plan.Change{Argument: c.Argument, Before: c.Before, After: c.After, ForcesReplacement: c.ForcesReplacement})
 	}
@@ -226,7 +232,7 @@ func deploymentProto(d *plan.Deployment) (*pluginv1.DeploymentState, error) {
 	if d == nil {
 		return nil, nil
 	}
-	out := &pluginv1.DeploymentState{Private: d.Private}
+	out := &pluginv1.DeploymentState{Private: d.Private, Version: d.Version}
 	if d.Value != nil {
 		b, err := msgpack.Marshal(d.Value.Value, cty.DynamicPseudoType)
 		if err != nil {
@@ -238,7 +244,7 @@ func deploymentProto(d *plan.Deployment) (*pluginv1.DeploymentState, error) {
 }
 
 func deploymentFromProto(s *pluginv1.DeploymentState) (*plan.Deployment, error) {
-	d := &plan.Deployment{Private: s.Private}
+	d := &plan.Deployment{Private: s.Private, Version: s.Version}
 	if len(s.Value) == 0 {
 		return d, nil
 	}

@@ -75,6 +75,12 @@ func (d *deployment) decide(ctx context.Context) (plan.Action, error) {
 	if err := d.reported(resp.GetDiagnostics()); err != nil {
 		return "", err
 	}
+	if up := resp.GetUpgraded(); up != nil {
+		d.prior = up
+		if d.Deployment, err = deploymentFromProto(up); err != nil {
+			return "", d.faulty(err.Error())
+		}
+	}
 	switch resp.GetAction() {
 	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_NONE:
 		return plan.Keep, nil
@@ -97,7 +103,7 @@ func (d *deployment) carryOut(ctx context.Context, res *StageResult) error {
 	case plan.Keep:
 		return d.record(d.Deployment, d.definition, res)
 	case plan.Replace:
-		if err := d.remove(ctx); err != nil {
+		if err := d.remove(ctx, res); err != nil {
 			return err
 		}
 	}
@@ -105,12 +111,12 @@ func (d *deployment) carryOut(ctx context.Context, res *StageResult) error {
 }
 
 // remove takes down what stands there, so that it can be made anew.
-func (d *deployment) remove(ctx context.Context) error {
+func (d *deployment) remove(ctx context.Context, res *StageResult) error {
 	resp, err := d.plugin.Service().DeleteDeployment(ctx, &pluginv1.DeleteDeploymentRequest{Instance: d.instance, State: d.prior})
 	if err != nil {
 		return err
 	}
-	if err := d.reported(resp.GetDiagnostics()); err != nil {
+	if err := d.heard(res, resp.GetDiagnostics()); err != nil {
 		return err
 	}
 	d.prior = nil
@@ -132,7 +138,7 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) error {
 	if err != nil {
 		return err
 	}
-	failed := d.reported(resp.GetDiagnostics())
+	failed := d.heard(res, resp.GetDiagnostics())
 	if failed == nil && resp.GetState() == nil {
 		failed = d.faulty("it returned no state of the deployment")
 	}
@@ -163,7 +169,7 @@ func (d *deployment) record(made *plan.Deployment, definition string, res *Stage
 	inst := &state.Instance{
 		Address: d.Address, Kind: d.Kind, Type: d.Type, Plugin: d.Plugin,
 		Definition: definition, Preimage: preimage(d.preimage),
-		Deployment: &state.Deployment{Value: made.Value, Private: made.Private, Digests: d.digests},
+		Deployment: &state.Deployment{Value: made.Value, Private: made.Private, Version: made.Version, Digests: d.digests},
 		DependsOn:  d.DependsOn, Run: d.RunID, Updated: time.Now().UTC(),
 	}
 	if definition != "" {
@@ -208,7 +214,7 @@ func (r *run) undeploy(ctx context.Context, n *plan.Node, res *StageResult) erro
 	if err != nil {
 		return err
 	}
-	if err := w.reported(resp.GetDiagnostics()); err != nil {
+	if err := w.heard(res, resp.GetDiagnostics()); err != nil {
 		return err
 	}
 	return r.saver.setNow(n.Address, nil)
@@ -218,7 +224,7 @@ func deploymentToProto(d *plan.Deployment) (*pluginv1.DeploymentState, error) {
 	if d == nil {
 		return nil, nil
 	}
-	out := &pluginv1.DeploymentState{Private: d.Private}
+	out := &pluginv1.DeploymentState{Private: d.Private, Version: d.Version}
 	if d.Value != nil {
 		b, err := client.EncodeValue(d.Value.Value)
 		if err != nil {
@@ -237,5 +243,5 @@ func deploymentFromProto(s *pluginv1.DeploymentState) (*plan.Deployment, error) 
 	if !v.Type().IsObjectType() || v.IsNull() || !v.IsWhollyKnown() {
 		return nil, fmt.Errorf("the state of its deployment is %s, not an object of known values", v.Type().FriendlyName())
 	}
-	return &plan.Deployment{Value: &value.Value{Value: v}, Private: s.GetPrivate()}, nil
+	return &plan.Deployment{Value: &value.Value{Value: v}, Private: s.GetPrivate(), Version: s.GetVersion()}, nil
 }

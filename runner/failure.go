@@ -45,6 +45,19 @@ func (w *work) reported(diags []*pluginv1.Diagnostic) error {
 	return nil
 }
 
+// heard is reported for an answer that may hold warnings, which are noted.
+func (w *work) heard(res *StageResult, diags []*pluginv1.Diagnostic) error {
+	var errs []*pluginv1.Diagnostic
+	for _, d := range diags {
+		if d.GetSeverity() == pluginv1.Diagnostic_SEVERITY_WARNING {
+			res.warn(w.RangeOf(d.GetArgument()), diag.Capital(d.GetSummary()), "%s", d.GetDetail())
+			continue
+		}
+		errs = append(errs, d)
+	}
+	return w.reported(errs)
+}
+
 // diagnostic takes one that came while a plugin works: a warning is noted.
 func (w *work) diagnostic(res *StageResult, d *pluginv1.Diagnostic) error {
 	if err := w.reported([]*pluginv1.Diagnostic{d}); err != nil {
@@ -134,6 +147,9 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 		detail = err.Error() + ". It will be made again: run the command once more."
 	case isPluginFailure(err):
 		summary = "Plugin failed"
+		if crash := (*client.Crash)(nil); errors.As(err, &crash) && crash.OutOfMemory {
+			summary = "Out of memory"
+		}
 	}
 	return hcl.Diagnostics{diag.Errorf(subject, diag.Capital(summary), "%s", diag.Capital(detail))}
 }

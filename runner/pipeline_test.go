@@ -43,7 +43,7 @@ func startPlugins(t testing.TB, types []plugin.Type) *plugins {
 		cancel()
 		t.Fatal(err)
 	}
-	c, err := client.Attach("test", address)
+	c, err := client.Attach(client.Command{Name: "test"}, address)
 	if err != nil {
 		cancel()
 		t.Fatal(err)

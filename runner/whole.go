@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/zclconf/go-cty/cty"
@@ -132,8 +133,11 @@ func (c *running) abort() {
 }
 
 func (c *running) all(ctx context.Context, p *client.Plugin, req *pluginv1.RunRequest) (*pluginv1.Done, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	// When the stage is to stop, the plugin is asked to leave a checkpoint: what
+	// it still sends is taken.
+	ctx, name, over := p.Stoppable(c.hard, ctx, time.Duration(c.StopSeconds*float64(time.Second)))
+	defer over()
+	req.Call = name
 	stream, err := p.Service().Run(ctx, req)
 	if err != nil {
 		return nil, err

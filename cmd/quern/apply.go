@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
@@ -94,13 +95,16 @@ func (a *application) attempt(ctx context.Context) error {
 	}
 	ctx, stop, done := stoppable(ctx)
 	defer done()
-	w, err := openWorkspace(ctx, a.ui, a.cmd)
+	// Until the plan is carried out there is nothing to stop in order.
+	planning, planned := untilStopped(ctx, stop)
+	defer planned()
+	w, err := openWorkspace(planning, a.ui, a.cmd)
 	if err != nil {
 		return err
 	}
 	defer w.close()
 	env := a.cmd.String("env")
-	lease, err := acquire(ctx, a.ui, w.store, env, a.cmd)
+	lease, err := acquire(planning, a.ui, w.store, env, a.cmd)
 	if err != nil {
 		return err
 	}
@@ -109,7 +113,7 @@ func (a *application) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.plan(ctx, w, st)
+	p, err := a.plan(planning, w, st)
 	if err != nil {
 		return err
 	}
@@ -120,6 +124,7 @@ func (a *application) attempt(ctx context.Context) error {
 	if err != nil || !agreed {
 		return err
 	}
+	w.ctx = ctx
 	return a.carryOut(ctx, stop, w, p, st, lease)
 }
 
@@ -177,6 +182,8 @@ func (a *application) agreed(p *plan.Plan, stop <-chan struct{}) (bool, error) {
 
 func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *workspace, p *plan.Plan, st *state.State, lease *state.Lease) error {
 	display := a.display()
+	a.ui.displaying.Store(true)
+	defer a.ui.displaying.Store(false)
 	begun := a.ui.waiting(fmt.Sprintf("Getting ready to carry out %s ...", count(int64(len(p.Nodes)), "stage")))
 	defer begun()
 	ctx, cancel := context.WithCancel(ctx)
@@ -194,8 +201,14 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 		Parallelism: a.cmd.Int("parallelism"), Secrets: secrets(p, w.variables),
 		Stop: stop,
 		Events: func(e events.Event) {
-			if e.Type == events.StageStarted {
+			switch e.Type {
+			case events.RunStarted:
+				a.startLog(w, e.Run.ID)
+			case events.StageStarted:
 				begun()
+			}
+			if e.Type != events.StageProgress {
+				w.logs.Debug(string(e.Type), "address", e.Address)
 			}
 			display.Event(e)
 		},
@@ -207,6 +220,17 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 		return err
 	}
 	return a.report(result, err)
+}
+
+// startLog has everything that is logged go to the run's own file from now on.
+func (a *application) startLog(w *workspace, run string) {
+	path, err := w.store.Runs().LogFile(run)
+	if err == nil {
+		err = w.logs.run.begin(path)
+	}
+	if err != nil {
+		a.ui.diagnose(hcl.Diagnostics{{Severity: hcl.DiagWarning, Summary: "The log of the run cannot be written", Detail: err.Error()}})
+	}
 }
 
 // about is what the history keeps of how this run came to be.

@@ -63,10 +63,13 @@ func collect(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	if result.Staging > 0 {
 		ui.printf("%s %s of abandoned work with %s.\n", verb, count(int64(result.Staging), "folder"), byteSize(result.StagingBytes))
 	}
+	if result.Logs > 0 {
+		ui.printf("%s %s of runs with %s.\n", verb, count(int64(result.Logs), "log"), byteSize(result.LogBytes))
+	}
 	if cmd.Duration("answers") > 0 {
 		ui.printf("%s %s of language models with %s. %s stay.\n", verb, count(int64(result.Answers), "answer"), byteSize(result.AnswerBytes), count(int64(result.KeptAnswers), "answer"))
 	}
-	if !cmd.Bool("delete") && result.Actions+result.Parts+result.Blobs+result.Staging+result.Answers > 0 {
+	if !cmd.Bool("delete") && result.Actions+result.Parts+result.Blobs+result.Staging+result.Logs+result.Answers > 0 {
 		ui.printf("To do it: quern gc -delete\n")
 	}
 	return nil

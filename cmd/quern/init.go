@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/quern-dev/quern/planner/registry"
 	"github.com/urfave/cli/v3"
@@ -9,11 +11,13 @@ import (
 
 func initCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
-		Name:        "init",
-		Usage:       "find the required plugins and pin them",
-		Description: "Looks for the plugins of required_plugins and writes their versions and checksums to .quern.lock.hcl.\nKeep that file in Git: a plugin with another checksum is not started.",
+		Name:  "init",
+		Usage: "find the required plugins and pin them",
+		Description: "Looks for the plugins of required_plugins and writes their versions and checksums to .quern.lock.hcl.\n" +
+			"Keep that file in Git: a plugin with another checksum is not started. What is pinned stays until you\ngive -upgrade.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "upgrade", Usage: "take the newest versions that the constraints allow, even if others are pinned"},
+			&cli.StringFlag{Name: "lockfile", Usage: "with `MODE` readonly, fail where the lock file would change, as in CI"},
 			jsonFlag,
 		},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
@@ -22,6 +26,13 @@ func initCommand(ui *terminal) *cli.Command {
 			}
 			ctx, cancel := interruptible(ctx)
 			defer cancel()
+			how := registry.InitOptions{Upgrade: cmd.Bool("upgrade"), ReadOnly: cmd.String("lockfile") == "readonly"}
+			if mode := cmd.String("lockfile"); mode != "" && !how.ReadOnly {
+				return fmt.Errorf("-lockfile=%s is not a mode\nThe only mode is readonly.", mode)
+			}
+			if how.Upgrade && how.ReadOnly {
+				return errors.New("-upgrade and -lockfile=readonly cannot be combined")
+			}
 			module, err := loadModule(ctx, ui)
 			if err != nil {
 				return err
@@ -29,7 +40,11 @@ func initCommand(ui *terminal) *cli.Command {
 			if _, err := openStore(); err != nil {
 				return err
 			}
-			pinned, diags := registry.Init(ctx, registryOptions(module), cmd.Bool("upgrade"))
+			options, _, err := registryOptions(ui, module)
+			if err != nil {
+				return err
+			}
+			pinned, diags := registry.Init(ctx, options, how)
 			if err := ui.failed(diags); err != nil {
 				return err
 			}

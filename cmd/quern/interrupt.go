@@ -12,6 +12,20 @@ func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 }
 
+// untilStopped is a context that also ends when stop is closed, for work that
+// cannot stop in order. Call done when the work is over.
+func untilStopped(ctx context.Context, stop <-chan struct{}) (_ context.Context, done context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 // stoppable is for work that can stop in order: the first Ctrl-C or SIGTERM
 // closes stop, a second one ends the context. Call done when the work is over.
 func stoppable(ctx context.Context) (_ context.Context, stop <-chan struct{}, done func()) {

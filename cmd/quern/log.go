@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -83,6 +85,11 @@ func showRun(ctx context.Context, ui *terminal, cmd *cli.Command, s *store.Store
 	if c := commit(r); c != "" {
 		ui.printf("  commit   %s\n", c)
 	}
+	if path, err := s.Runs().LogFile(id); err == nil {
+		if _, err := os.Stat(path); err == nil {
+			ui.printf("  log      %s\n", relative(path))
+		}
+	}
 	ui.printf("\n")
 	var rows [][]string
 	for _, i := range r.Instances {
@@ -129,6 +136,18 @@ func runOutputs(r *history.Run) map[string]cty.Value {
 		}
 	}
 	return values
+}
+
+// relative is a path as seen from the working folder, if it is in there.
+func relative(path string) string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
 }
 
 // filled leaves out the columns that hold nothing.

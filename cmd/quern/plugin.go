@@ -28,7 +28,7 @@ func pluginListCommand(ui *terminal) *cli.Command {
 		Usage: "list the plugins and the types that they offer",
 		Flags: []cli.Flag{jsonFlag},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			plugins, err := pluginsHere(ui)
+			plugins, err := pluginsHere(ctx, ui)
 			if err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ func pluginDocsCommand(ui *terminal) *cli.Command {
 		Usage:     "print the reference of a plugin's types as Markdown",
 		ArgsUsage: "[PLUGIN]",
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			plugins, err := pluginsHere(ui)
+			plugins, err := pluginsHere(ctx, ui)
 			if err != nil {
 				return err
 			}
@@ -67,13 +67,14 @@ func pluginDocsCommand(ui *terminal) *cli.Command {
 
 // pluginsHere are the built-in plugins and those that the pipeline of this
 // folder requires, if there is one.
-func pluginsHere(ui *terminal) (*registry.Registry, error) {
+func pluginsHere(ctx context.Context, ui *terminal) (*registry.Registry, error) {
 	module, diags := config.Load(".")
 	ui.sources = module.Sources
 	if diags.HasErrors() && len(module.Sources) > 0 {
 		return nil, diagnosed{diags}
 	}
-	return openRegistry(ui, module)
+	plugins, _, err := openRegistry(ctx, ui, module)
+	return plugins, err
 }
 
 func pluginNewCommand(ui *terminal) *cli.Command {

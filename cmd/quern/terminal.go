@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"strings"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -27,6 +28,8 @@ type terminal struct {
 	noColor  bool
 	// sources are the configuration files that snippets are cut from.
 	sources map[string][]byte
+	// displaying: a display shows what goes on.
+	displaying atomic.Bool
 }
 
 func newTerminal(in, out, err *os.File) *terminal {
@@ -127,6 +130,13 @@ func (t *terminal) printf(format string, args ...any) {
 // notef reports progress and notices on standard error, as printf does.
 func (t *terminal) notef(format string, args ...any) {
 	fmt.Fprintf(t.err, format, printable.Values(args)...)
+}
+
+// slow says that something takes long, unless a display shows what goes on.
+func (t *terminal) slow(text string) {
+	if !t.displaying.Load() {
+		t.notef("%s Press Ctrl-C to stop.\n", text)
+	}
 }
 
 // patience is how long a command may be silent.

@@ -39,12 +39,21 @@ func validate(ctx context.Context, ui *terminal) hcl.Diagnostics {
 	if module.Incomplete {
 		return diags
 	}
-	plugins, more := registry.Open(registryOptions(module))
+	options, _, err := registryOptions(ui, module)
+	if err != nil {
+		return append(diags, diag.Errorf(nil, "Plugins cannot be used", "%s.", err))
+	}
+	plugins, more := registry.Open(ctx, options)
 	diags = append(diags, more...)
 	if more.HasErrors() {
 		return diags
 	}
-	defer plugins.Close()
+	defer func() {
+		if ctx.Err() != nil {
+			plugins.Kill()
+		}
+		plugins.Close()
+	}()
 	return diag.Merge(diags, planner.Validate(ctx, planner.Options{
 		Module: module, Variables: assumedVariables(module), Plugins: plugins, QuernVersion: version,
 	}))

@@ -31,6 +31,9 @@ type workspace struct {
 	variables map[string]cty.Value
 	store     *store.Store
 	plugins   *registry.Registry
+	logs      *logs
+	// ctx ends when everything has to end at once.
+	ctx context.Context
 }
 
 // loadModule reads the configuration of the current folder. Where it has
@@ -60,26 +63,48 @@ func openStore() (*store.Store, error) {
 	return s, nil
 }
 
-// openRegistry finds the plugins of a module. It starts none.
-func openRegistry(ui *terminal, module *config.Module) (*registry.Registry, error) {
-	plugins, diags := registry.Open(registryOptions(module))
-	if err := ui.failed(diags); err != nil {
-		return nil, err
+// openRegistry finds the plugins of a module. It starts none. When ctx ends, so
+// do questions for what plugins offer.
+func openRegistry(ctx context.Context, ui *terminal, module *config.Module) (*registry.Registry, *logs, error) {
+	options, logs, err := registryOptions(ui, module)
+	if err != nil {
+		return nil, nil, err
 	}
-	return plugins, nil
+	plugins, diags := registry.Open(ctx, options)
+	if err := ui.failed(diags); err != nil {
+		return nil, nil, err
+	}
+	return plugins, logs, nil
 }
 
-func registryOptions(module *config.Module) registry.Options {
+func registryOptions(ui *terminal, module *config.Module) (registry.Options, *logs, error) {
 	root, err := filepath.Abs(".")
 	if err != nil {
 		root = "."
 	}
-	return registry.Options{
-		Root:     root,
-		Version:  version,
-		CacheDir: cacheDir(),
-		Required: required(module),
+	cli, err := loadCLIConfig()
+	if err != nil {
+		return registry.Options{}, nil, err
 	}
+	attached, err := reattached()
+	if err != nil {
+		return registry.Options{}, nil, err
+	}
+	logs, err := newLogs(ui.err, func(line string) string { return line })
+	if err != nil {
+		return registry.Options{}, nil, err
+	}
+	return registry.Options{
+		Root:         root,
+		Version:      version,
+		CacheDir:     cacheDir(),
+		Required:     required(module),
+		DevOverrides: cli.DevOverrides,
+		StartTimeout: cli.startTimeout,
+		Reattach:     attached,
+		Log:          logs,
+		Slow:         ui.slow,
+	}, logs, nil
 }
 
 // cacheDir is where it is remembered what programs are and offer: the user's own
@@ -119,14 +144,21 @@ func openWorkspace(ctx context.Context, ui *terminal, cmd *cli.Command) (*worksp
 	if err != nil {
 		return nil, err
 	}
-	plugins, err := openRegistry(ui, module)
+	plugins, logs, err := openRegistry(ctx, ui, module)
 	if err != nil {
 		return nil, err
 	}
-	return &workspace{ui: ui, module: module, variables: variables, store: st, plugins: plugins}, nil
+	return &workspace{ui: ui, module: module, variables: variables, store: st, plugins: plugins, logs: logs, ctx: ctx}, nil
 }
 
-func (w *workspace) close() { w.plugins.Close() }
+// close ends the plugins, at once where everything has to end.
+func (w *workspace) close() {
+	if w.ctx.Err() != nil {
+		w.plugins.Kill()
+		return
+	}
+	w.plugins.Close()
+}
 
 // plannerOptions are what the flags of cmd and the workspace say about a plan.
 func (w *workspace) plannerOptions(cmd *cli.Command, st *state.State) (planner.Options, error) {

@@ -157,6 +157,9 @@ type Node struct {
 	// Memo is what the source's plugin wants to be told the next time.
 	Memo []byte `json:"memo,omitempty"`
 
+	// StopSeconds is how long a stage that is asked to stop may take to leave a
+	// checkpoint; 0: the default.
+	StopSeconds float64 `json:"stop_seconds,omitempty"`
 	// BatchRows is how many rows a request to a row-wise stage's plugin should
 	// have at most; 0: it does not matter.
 	BatchRows int64 `json:"batch_rows,omitempty"`
@@ -264,6 +267,8 @@ type Change struct {
 type Deployment struct {
 	Value   *value.Value `json:"value"`
 	Private []byte       `json:"private,omitempty"`
+	// Version is that of the plugin's states when it was written.
+	Version int64 `json:"version,omitempty"`
 }
 
 // Condition is a gate's condition or a stage's pre- or postcondition.

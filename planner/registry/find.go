@@ -70,27 +70,123 @@ func isProgram(path string) bool {
 type candidate struct {
 	path   string
 	digest string
-	// version is what its folder's name says; nil: only the program knows.
+	// folder is the version that its folder's name gives; nil: none.
+	folder *version.Version
+	// version is the one that the program itself reports; nil: it was not asked.
 	version *version.Version
 }
 
-// candidates returns the programs of a plugin in the order of the folders:
-// DIR/quern-plugin-NAME and DIR/NAME_VERSION/quern-plugin-NAME.
-func candidates(search []string, name string) []*candidate {
-	var out []*candidate
-	for _, dir := range search {
-		if p := filepath.Join(dir, programName(name)); isProgram(p) {
-			out = append(out, &candidate{path: p})
+// namesakes are the required plugins whose programs have the same name
+// although their sources differ: acme/ocr and other/ocr. Only a folder that is
+// named for the source tells their programs apart.
+func namesakes(all []Requirement) map[string]bool {
+	sources := map[string]string{}
+	out := map[string]bool{}
+	for _, r := range all {
+		name := programOf(r)
+		if other, ok := sources[name]; ok && other != sourceOf(r) {
+			out[name] = true
 		}
-		versioned, _ := filepath.Glob(filepath.Join(dir, name+"_*", programName(name)))
-		for _, p := range versioned {
-			text := strings.TrimPrefix(filepath.Base(filepath.Dir(p)), name+"_")
-			if v, err := version.NewVersion(text); err == nil && isProgram(p) {
-				out = append(out, &candidate{path: p, version: v})
+		sources[name] = sourceOf(r)
+	}
+	return out
+}
+
+// candidates returns the programs of a plugin in the order of the folders. In
+// a folder named for the source come first
+//
+//	DIR/SOURCE/quern-plugin-NAME
+//	DIR/SOURCE/VERSION/quern-plugin-NAME
+//	DIR/SOURCE/VERSION/OS_ARCH/quern-plugin-NAME
+//
+// and then, unless a plugin from another source has the same NAME,
+//
+//	DIR/quern-plugin-NAME
+//	DIR/NAME_VERSION/quern-plugin-NAME
+func (o *Options) candidates(r Requirement) []*candidate {
+	name := programOf(r)
+	program := programName(name)
+	var out []*candidate
+	add := func(path, version string) {
+		c := &candidate{path: path}
+		if version != "" {
+			v, err := parseVersion(version)
+			if err != nil {
+				return
 			}
+			c.folder = v
+		}
+		if isProgram(path) {
+			out = append(out, c)
+		}
+	}
+	for _, dir := range o.Search {
+		for _, base := range sourceFolders(dir, r) {
+			add(filepath.Join(base, program), "")
+			for _, at := range []string{"*", filepath.Join("*", platform())} {
+				found, _ := filepath.Glob(filepath.Join(base, at, program))
+				for _, p := range found {
+					first, _, _ := strings.Cut(strings.TrimPrefix(p, base+string(filepath.Separator)), string(filepath.Separator))
+					add(p, first)
+				}
+			}
+		}
+		if namesakes(o.Required)[name] {
+			continue
+		}
+		add(filepath.Join(dir, program), "")
+		versioned, _ := filepath.Glob(filepath.Join(dir, name+"_*", program))
+		for _, p := range versioned {
+			add(p, strings.TrimPrefix(filepath.Base(filepath.Dir(p)), name+"_"))
 		}
 	}
 	return out
+}
+
+// sourceFolders are the folders in dir that a source with a namespace names:
+// github.com/acme/quern-plugin-ocr both in full and ending in acme/ocr.
+func sourceFolders(dir string, r Requirement) []string {
+	source := sourceOf(r)
+	if !strings.Contains(source, "/") || !filepath.IsLocal(filepath.FromSlash(source)) {
+		return nil
+	}
+	full := filepath.Join(dir, filepath.FromSlash(source))
+	return unique([]string{full, filepath.Join(filepath.Dir(full), programOf(r))})
+}
+
+// platform names this operating system and processor, as lock files do.
+func platform() string { return runtime.GOOS + "_" + runtime.GOARCH }
+
+// reserved says that a required plugin has the name of one that comes with
+// quern.
+func (o *Options) reserved(r Requirement) *hcl.Diagnostic {
+	if r.Name != Builtin && !slices.Contains(o.Bundled, r.Name) {
+		return nil
+	}
+	return diag.Errorf(r.Range.Ptr(), "Reserved plugin name",
+		"The plugin %q comes with quern and must not be listed in required_plugins. Remove this entry, or, for a plugin of your own, choose another local name.", r.Name)
+}
+
+// override is the program that the CLI configuration puts in place of a
+// required plugin: by its source or by its local name; "": none.
+func (o *Options) override(r Requirement) (string, *hcl.Diagnostic) {
+	place, ok := o.DevOverrides[sourceOf(r)]
+	if !ok {
+		place, ok = o.DevOverrides[r.Name]
+	}
+	if !ok {
+		return "", nil
+	}
+	if isProgram(place) {
+		return place, nil
+	}
+	program := filepath.Join(place, programName(programOf(r)))
+	if !isProgram(program) {
+		return "", diag.Errorf(r.Range.Ptr(), "Development override not found",
+			"The CLI configuration overrides plugin %q with %s, but %s is not a program. Build the plugin there, or remove the override.",
+			r.Name, place, program)
+	}
+	return program, nil
 }
 
 // lockedProgram finds the program that the lock file names: the one that has
@@ -98,32 +194,64 @@ func candidates(search []string, name string) []*candidate {
 func (r *Registry) lockedProgram(required Requirement, lock *Locked) (*candidate, hcl.Diagnostics) {
 	at := required.Range.Ptr()
 	if lock == nil {
-		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin is not initialised",
-			"Plugin %q is not in %s. Run quern init.", required.Name, LockFile)}
+		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin is not initialized",
+			"Plugin %q is not in %s. Run \"quern init\".", required.Name, LockFile)}
 	}
 	if d := lock.fits(required); d != nil {
 		return nil, hcl.Diagnostics{d}
 	}
-	found := candidates(r.options.Search, programOf(required))
-	var others []string
-	for _, c := range found {
-		digest, err := r.digests.of(c.path)
+	if !lock.knows(platform()) {
+		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin is not initialized on this platform",
+			"%s has no digest of plugin %q for %s. Run \"quern init\" here.", LockFile, required.Name, platform())}
+	}
+	return r.options.locked(r.digests, required, lock)
+}
+
+// locked finds the program with a digest that the lock file has for this
+// platform. No program is started.
+func (o *Options) locked(digests *digests, required Requirement, lock *Locked) (*candidate, hcl.Diagnostics) {
+	at := required.Range.Ptr()
+	var changed, others []string
+	for _, c := range o.candidates(required) {
+		digest, err := digests.of(c.path)
 		if err != nil {
-			others = append(others, fmt.Sprintf("%s can't be read: %s", c.path, err))
+			others = append(others, fmt.Sprintf("%s cannot be read: %s", c.path, err))
 			continue
 		}
 		c.digest = digest
-		if lock.allows(digest) {
+		switch {
+		case isDevelopment(lock.Version) && (c.folder == nil || c.folder.Original() == lock.Version):
 			return c, nil
+		case slices.Contains(lock.digests(platform()), digest):
+			return c, nil
+		case c.folder == nil || c.folder.Original() == lock.Version:
+			changed = append(changed, fmt.Sprintf("%s has %s", c.path, digest))
+		default:
+			others = append(others, fmt.Sprintf("%s is version %s", c.path, c.folder.Original()))
 		}
-		others = append(others, fmt.Sprintf("%s has %s", c.path, digest))
 	}
-	if len(others) == 0 {
-		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin is missing",
-			"There is no program %s in %s. Install it there, or add its folder to QUERN_PLUGIN_PATH.",
-			programName(programOf(required)), strings.Join(r.options.Search, ", "))}
+	switch {
+	case len(changed) > 0:
+		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin does not match the lock file",
+			"%s has version %s of plugin %q with the digest %s, but %s. quern does not start a program that is not the locked one. If it was exchanged on purpose, run \"quern init -upgrade\"; otherwise install the locked program again.",
+			LockFile, lock.Version, required.Name, strings.Join(lock.digests(platform()), " or "), strings.Join(changed, ", and "))}
+	case len(others) > 0:
+		return nil, hcl.Diagnostics{diag.Errorf(at, "Locked plugin version is missing",
+			"%s has version %s of plugin %q, which is not installed: %s. Install version %s, or run \"quern init -upgrade\" to choose another one.",
+			LockFile, lock.Version, required.Name, strings.Join(others, "; "), lock.Version)}
 	}
-	return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin is not the one that was locked",
-		"%s names version %s of plugin %q by the digest %s, but %s. If the program was exchanged on purpose, run quern init -upgrade; if not, don't run it.",
-		LockFile, lock.Version, required.Name, strings.Join(lock.Digests, " or "), strings.Join(others, ", and "))}
+	return nil, hcl.Diagnostics{o.missing(required)}
+}
+
+// missing says where a program was looked for in vain.
+func (o *Options) missing(required Requirement) *hcl.Diagnostic {
+	program := programName(programOf(required))
+	if namesakes(o.Required)[programOf(required)] {
+		return diag.Errorf(required.Range.Ptr(), "Plugin is missing",
+			"Several required plugins have programs named %s, so each is looked for only in a folder named for its source: %s in %s. Install it there.",
+			program, filepath.Join(filepath.FromSlash(sourceOf(required)), program), strings.Join(o.Search, ", "))
+	}
+	return diag.Errorf(required.Range.Ptr(), "Plugin is missing",
+		"There is no program %s in %s. Install it there, or add its folder to QUERN_PLUGIN_PATH.",
+		program, strings.Join(o.Search, ", "))
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,15 +22,26 @@ type Pinned struct {
 	Path    string `json:"path"`
 	Digest  string `json:"digest"`
 	// Change says what is new, for a person: "pinned", "unchanged",
-	// "from 1.0.0", "digest changed".
+	// "from 1.0.0", "digest changed", "digest added for linux_arm64".
 	Change string `json:"change"`
 }
 
+// InitOptions say how Init may change the lock file.
+type InitOptions struct {
+	// Upgrade chooses the newest versions that the constraints allow, and takes
+	// the programs as they are now. Without it what is locked stays.
+	Upgrade bool
+	// ReadOnly makes a lock file that would have to change an error.
+	ReadOnly bool
+}
+
 // Init chooses a program for every required plugin and writes the lock file.
-// What is locked stays, and another platform's digest is added to it; with
-// upgrade the newest version that fits is chosen anew. Programs are started
-// to ask for their version. Nothing is written beside errors.
-func Init(ctx context.Context, options Options, upgrade bool) ([]Pinned, hcl.Diagnostics) {
+// Without Upgrade, what is locked stays: a changed program, a version that is
+// gone, and one that the constraints no longer allow are errors. Only plugins
+// that are not locked yet, and the digest of a platform that is not, are added.
+// No program with another digest than the locked one is started; the others
+// are asked for their version. Nothing is written beside errors.
+func Init(ctx context.Context, options Options, how InitOptions) ([]Pinned, hcl.Diagnostics) {
 	options, err := options.complete()
 	if err != nil {
 		return nil, hcl.Diagnostics{diag.Errorf(nil, "Can't tell where quern is", "%s.", err)}
@@ -38,18 +50,27 @@ func Init(ctx context.Context, options Options, upgrade bool) ([]Pinned, hcl.Dia
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	digests := openDigests(options.CacheDir)
-	defer digests.save()
+	i := &initialization{
+		Options: options, upgrade: how.Upgrade, digests: openDigests(options.CacheDir), schemas: schemaCache{options.CacheDir},
+	}
+	defer i.digests.save()
 	var pinned []Pinned
 	next := map[string]*Locked{}
 	for _, required := range options.Required {
 		was := locked[required.Name]
-		found, version, d := choose(ctx, options, digests, required, was, upgrade)
+		if overridden, d := i.override(required); overridden != "" || d != nil {
+			// Its lock entry is for the day the override is gone.
+			if was != nil {
+				next[required.Name] = was
+			}
+			continue
+		}
+		found, d := i.choose(ctx, required, was)
 		diags = append(diags, d...)
 		if found == nil {
 			continue
 		}
-		l := lockOf(required, version, found.digest, was, upgrade)
+		l := i.lock(required, found, was)
 		next[required.Name] = l
 		pinned = append(pinned, Pinned{
 			Name: l.Name, Source: l.Source, Version: l.Version, Path: found.path, Digest: found.digest,
@@ -59,25 +80,38 @@ func Init(ctx context.Context, options Options, upgrade bool) ([]Pinned, hcl.Dia
 	if diags.HasErrors() || (len(next) == 0 && len(locked) == 0) {
 		return pinned, diags
 	}
-	if err := writeLock(options.Root, next); err != nil {
+	if err := writeLock(options.Root, next, how.ReadOnly); err != nil {
 		diags = append(diags, diag.Errorf(nil, "Lock file can't be written", "%s.", err))
 	}
 	return pinned, diags
 }
 
-// lockOf is a lock entry. Digests that were locked before for the same version
-// stay: they are those of other platforms.
-func lockOf(required Requirement, version, digest string, was *Locked, upgrade bool) *Locked {
-	l := &Locked{Name: required.Name, Source: sourceOf(required), Version: version, Constraints: required.Version}
-	if isDevelopment(version) {
+// initialization is one Init.
+type initialization struct {
+	Options
+	upgrade bool
+	digests *digests
+	schemas schemaCache
+}
+
+// lock is a lock entry for a program. The digests of other platforms stay as
+// long as the version does.
+func (i *initialization) lock(required Requirement, found *candidate, was *Locked) *Locked {
+	l := &Locked{
+		Name: required.Name, Source: sourceOf(required), Version: found.version.Original(), Constraints: required.Version,
+		Digests: map[string][]string{},
+	}
+	if isDevelopment(l.Version) {
 		return l
 	}
-	l.Digests = []string{digest}
-	if was != nil && was.Version == version && was.Source == l.Source && !upgrade {
-		l.Digests = append(l.Digests, was.Digests...)
-		slices.Sort(l.Digests)
-		l.Digests = slices.Compact(l.Digests)
+	if was != nil && was.Version == l.Version && was.Source == l.Source {
+		maps.Copy(l.Digests, was.Digests)
+		if slices.Contains(l.Digests[""], found.digest) && !i.upgrade {
+			return l
+		}
+		delete(l.Digests, "")
 	}
+	l.Digests[platform()] = []string{found.digest}
 	return l
 }
 
@@ -87,7 +121,9 @@ func change(was, now *Locked) string {
 		return "pinned"
 	case was.Version != now.Version:
 		return "from " + was.Version
-	case !slices.Equal(was.Digests, now.Digests):
+	case len(was.digests(platform())) == 0 && len(now.digests(platform())) > 0:
+		return "digest added for " + platform()
+	case !slices.Equal(was.digests(platform()), now.digests(platform())):
 		return "digest changed"
 	}
 	return "unchanged"
@@ -95,46 +131,75 @@ func change(was, now *Locked) string {
 
 // choose finds the program for a required plugin: the locked one, or the
 // newest that fits.
-func choose(ctx context.Context, options Options, digests *digests, required Requirement, was *Locked, upgrade bool,
-) (*candidate, string, hcl.Diagnostics) {
+func (i *initialization) choose(ctx context.Context, required Requirement, was *Locked) (*candidate, hcl.Diagnostics) {
 	at := required.Range.Ptr()
+	if d := i.reserved(required); d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
 	constraints, err := parseConstraints(required.Version)
 	if err != nil {
-		return nil, "", hcl.Diagnostics{diag.Errorf(at, "Malformed version constraint", "%s.", err)}
+		return nil, hcl.Diagnostics{diag.Errorf(at, "Malformed version constraint", "%s.", err)}
 	}
+	if was == nil || i.upgrade {
+		return i.newest(ctx, required, constraints)
+	}
+	if d := was.fits(required); d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
+	if !was.knows(platform()) {
+		exact, err := version.NewConstraint("= " + was.Version)
+		if err != nil {
+			return nil, hcl.Diagnostics{diag.Errorf(at, "Malformed lock file", "%s: plugin %q: %s.", LockFile, was.Name, err)}
+		}
+		return i.newest(ctx, required, exact)
+	}
+	c, diags := i.locked(i.digests, required, was)
+	if c == nil {
+		return nil, diags
+	}
+	if err := i.ask(ctx, required.Name, c); err != nil {
+		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin can't be used", "%s.", diag.Capital(err.Error()))}
+	}
+	if c.version.Original() != was.Version {
+		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin has another version than the locked one",
+			"%s has version %s of plugin %q, but %s reports version %s. Run \"quern init -upgrade\" to choose anew.",
+			LockFile, was.Version, required.Name, c.path, c.version.Original())}
+	}
+	return c, nil
+}
+
+// newest finds the newest version that fits. The program itself says which
+// version it is; one whose folder says otherwise is not taken.
+func (i *initialization) newest(ctx context.Context, required Requirement, constraints version.Constraints) (*candidate, hcl.Diagnostics) {
 	var best *candidate
 	var notes []string
-	for _, c := range candidates(options.Search, programOf(required)) {
-		if c.digest, err = digests.of(c.path); err == nil && c.version == nil {
-			c.version, err = askVersion(ctx, required.Name, c)
+	for _, c := range i.candidates(required) {
+		if c.folder != nil && !satisfies(c.folder, constraints) {
+			notes = append(notes, fmt.Sprintf("%s is version %s", c.path, c.folder.Original()))
+			continue
 		}
-		if err != nil {
+		var err error
+		if c.digest, err = i.digests.of(c.path); err == nil {
+			err = i.ask(ctx, required.Name, c)
+		}
+		switch {
+		case err != nil:
 			notes = append(notes, err.Error())
-			continue
-		}
-		if !satisfies(c.version, constraints) {
-			notes = append(notes, fmt.Sprintf("%s is version %s", c.path, c.version))
-			continue
-		}
-		if was != nil && !upgrade && was.Version == c.version.Original() && slices.Contains(was.Digests, c.digest) {
-			return c, was.Version, nil
-		}
-		if best == nil || c.version.GreaterThan(best.version) {
+		case !satisfies(c.version, constraints):
+			notes = append(notes, fmt.Sprintf("%s is version %s", c.path, c.version.Original()))
+		case best == nil || c.version.GreaterThan(best.version):
 			best = c
 		}
 	}
 	if best == nil {
-		return nil, "", hcl.Diagnostics{notFound(options, required, notes)}
+		return nil, hcl.Diagnostics{i.notFound(required, notes)}
 	}
-	return best, best.version.Original(), nil
+	return best, nil
 }
 
-func notFound(options Options, required Requirement, notes []string) *hcl.Diagnostic {
-	program := programName(programOf(required))
+func (i *initialization) notFound(required Requirement, notes []string) *hcl.Diagnostic {
 	if len(notes) == 0 {
-		return diag.Errorf(required.Range.Ptr(), "Plugin is missing",
-			"There is no program %s in %s. Install it there, or add its folder to QUERN_PLUGIN_PATH.",
-			program, strings.Join(options.Search, ", "))
+		return i.missing(required)
 	}
 	if required.Version == "" {
 		return diag.Errorf(required.Range.Ptr(), "Plugin can't be used", "No program that was found works as plugin %q: %s.",
@@ -145,20 +210,29 @@ func notFound(options Options, required Requirement, notes []string) *hcl.Diagno
 		required.Name, required.Version, strings.Join(notes, "; "))
 }
 
-// askVersion starts a program to ask for its version.
-func askVersion(ctx context.Context, name string, c *candidate) (*version.Version, error) {
-	p, err := client.Start(ctx, client.Command{Name: name, Path: c.path, Digest: c.digest})
-	if err != nil {
-		return nil, err
+// ask has a program say which version it is, and compares that with its
+// folder's name. What a program offers is remembered by its digest, so it is
+// started once.
+func (i *initialization) ask(ctx context.Context, name string, c *candidate) error {
+	s := i.schemas.get(c.digest, nil)
+	if s == nil {
+		p, err := client.Start(ctx, i.command(name, c.path, c.digest))
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		if s, err = p.Schema(ctx); err != nil {
+			return err
+		}
+		i.schemas.put(c.digest, nil, s)
 	}
-	defer p.Close()
-	s, err := p.Schema(ctx)
+	v, err := parseVersion(s.Version)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("plugin %q (%s) reports version %q, which is not a semantic version", name, c.path, s.Version)
 	}
-	v, err := version.NewVersion(s.Version)
-	if err != nil {
-		return nil, fmt.Errorf("plugin %q (%s) says that it is version %q, which is no version", name, c.path, s.Version)
+	if c.folder != nil && !c.folder.Equal(v) {
+		return fmt.Errorf("%s reports version %s, but its folder is named for version %s", c.path, s.Version, c.folder.Original())
 	}
-	return v, nil
+	c.version = v
+	return nil
 }

@@ -29,32 +29,65 @@ const lockHead = `# Written by quern init: the plugins of this pipeline and the 
 
 // Locked is what the lock file says of a plugin.
 type Locked struct {
-	Name    string `hcl:"name,label"`
-	Source  string `hcl:"source"`
-	Version string `hcl:"version"`
+	Name, Source, Version string
 	// Constraints are those of required_plugins that Version was chosen by.
-	Constraints string `hcl:"constraints,optional"`
-	// Digests of the program: one for each platform that it was initialised
-	// on. A version under development has none.
-	Digests []string `hcl:"digests"`
+	Constraints string
+	// Digests of the program by platform, such as linux_amd64. A version under
+	// development has none. Lock files of quern 0.1 have a list of digests that
+	// does not say for which platform each is; they are under "".
+	Digests map[string][]string
+}
+
+// lockedBlock is a plugin's block in the lock file.
+type lockedBlock struct {
+	Name        string    `hcl:"name,label"`
+	Source      string    `hcl:"source"`
+	Version     string    `hcl:"version"`
+	Constraints string    `hcl:"constraints,optional"`
+	Digests     cty.Value `hcl:"digests"`
+}
+
+func (b *lockedBlock) locked() (*Locked, error) {
+	l := &Locked{Name: b.Name, Source: b.Source, Version: b.Version, Constraints: b.Constraints, Digests: map[string][]string{}}
+	d := b.Digests
+	if d.IsNull() || !d.IsWhollyKnown() || !d.CanIterateElements() {
+		return nil, fmt.Errorf("digests must map platforms to digests")
+	}
+	for it := d.ElementIterator(); it.Next(); {
+		key, digest := it.Element()
+		if digest.IsNull() || digest.Type() != cty.String {
+			return nil, fmt.Errorf("each digest must be a string")
+		}
+		on := ""
+		if !d.Type().IsTupleType() {
+			on = key.AsString()
+		}
+		l.Digests[on] = append(l.Digests[on], digest.AsString())
+	}
+	return l, nil
 }
 
 // isDevelopment says whether a version is one under development.
 func isDevelopment(text string) bool {
-	v, err := version.NewVersion(text)
+	v, err := parseVersion(text)
 	return err == nil && (v.Prerelease() == "dev" || strings.HasPrefix(v.Prerelease(), "dev."))
 }
 
-func (l *Locked) allows(digest string) bool {
-	return isDevelopment(l.Version) || slices.Contains(l.Digests, digest)
-}
+// parseVersion reads a semantic version, as plugins report theirs.
+func parseVersion(text string) (*version.Version, error) { return version.NewSemver(text) }
+
+// digests are those that a program may have on a platform.
+func (l *Locked) digests(on string) []string { return slices.Concat(l.Digests[on], l.Digests[""]) }
+
+// knows says whether the lock says what the program is on a platform.
+func (l *Locked) knows(on string) bool { return isDevelopment(l.Version) || len(l.digests(on)) > 0 }
 
 // fits says what is wrong when the configuration has moved on from the lock.
 func (l *Locked) fits(required Requirement) *hcl.Diagnostic {
 	at := required.Range.Ptr()
 	if l.Source != sourceOf(required) {
 		return diag.Errorf(at, "Plugin has another source now",
-			"%s has plugin %q from %q, the configuration from %q. Run quern init -upgrade.",
+			"%s has plugin %q from %q, the configuration from %q. Run \"quern init -upgrade\".",
 			LockFile, required.Name, l.Source, sourceOf(required))
 	}
 	constraints, err := parseConstraints(required.Version)
@@ -67,7 +100,7 @@ func (l *Locked) fits(required Requirement) *hcl.Diagnostic {
 	}
 	if !satisfies(v, constraints) {
 		return diag.Errorf(at, "Plugin version is ruled out",
-			"%s has version %s of plugin %q, the configuration asks for %s. Run quern init -upgrade.",
+			"%s has version %s of plugin %q, the configuration asks for %s. Run \"quern init -upgrade\".",
 			LockFile, l.Version, required.Name, required.Version)
 	}
 	return nil
@@ -110,20 +143,42 @@ func ReadLock(dir string) (map[string]*Locked, hcl.Diagnostics) {
 		return nil, diags
 	}
 	var content struct {
-		Plugins []*Locked `hcl:"plugin,block"`
+		Plugins []*lockedBlock `hcl:"plugin,block"`
 	}
 	if diags := gohcl.DecodeBody(file.Body, nil, &content); diags.HasErrors() {
 		return nil, diags
 	}
 	out := map[string]*Locked{}
-	for _, l := range content.Plugins {
+	for _, b := range content.Plugins {
+		l, err := b.locked()
+		if err != nil {
+			return nil, hcl.Diagnostics{diag.Errorf(nil, "Malformed lock file", "%s: plugin %q: %s.", LockFile, b.Name, err)}
+		}
 		out[l.Name] = l
 	}
 	return out, nil
 }
 
-// writeLock writes the lock file, if it differs, at once and as a whole.
-func writeLock(dir string, locked map[string]*Locked) error {
+// digestsValue is the map of platforms to digests, or, of a lock file of quern
+// 0.1 that still holds, its list.
+func (l *Locked) digestsValue() cty.Value {
+	if old := l.Digests[""]; len(old) > 0 {
+		values := make([]cty.Value, len(old))
+		for i, d := range old {
+			values[i] = cty.StringVal(d)
+		}
+		return cty.ListVal(values)
+	}
+	values := map[string]cty.Value{}
+	for on, digests := range l.Digests {
+		values[on] = cty.StringVal(digests[0])
+	}
+	return cty.ObjectVal(values)
+}
+
+// writeLock writes the lock file, if it differs, at once and as a whole. With
+// readonly a lock file that would change is an error.
+func writeLock(dir string, locked map[string]*Locked, readonly bool) error {
 	f := hclwrite.NewEmptyFile()
 	for _, name := range sortedKeys(locked) {
 		l := locked[name]
@@ -134,20 +189,15 @@ func writeLock(dir string, locked map[string]*Locked) error {
 		if l.Constraints != "" {
 			b.SetAttributeValue("constraints", cty.StringVal(l.Constraints))
 		}
-		digests := cty.ListValEmpty(cty.String)
-		if len(l.Digests) > 0 {
-			var values []cty.Value
-			for _, d := range slices.Sorted(slices.Values(l.Digests)) {
-				values = append(values, cty.StringVal(d))
-			}
-			digests = cty.ListVal(values)
-		}
-		b.SetAttributeValue("digests", digests)
+		b.SetAttributeValue("digests", l.digestsValue())
 	}
 	text := append([]byte(lockHead), hclwrite.Format(f.Bytes())...)
 	path := filepath.Join(dir, LockFile)
 	if was, err := os.ReadFile(path); err == nil && bytes.Equal(was, text) {
 		return nil
+	}
+	if readonly {
+		return fmt.Errorf("%s would change, and -lockfile=readonly does not allow that; run \"quern init\" without it and commit the file", LockFile)
 	}
 	if err := renameio.WriteFile(path, text, 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)

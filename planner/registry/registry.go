@@ -9,13 +9,18 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
@@ -49,6 +54,28 @@ type Options struct {
 	// Search are the folders in which required plugins are looked for; nil:
 	// SearchPath.
 	Search []string
+	// DevOverrides put a program, or the folder that it is in, in place of a
+	// required plugin, by its source or local name. Neither the lock file nor
+	// version constraints count for it.
+	DevOverrides map[string]string
+	// Reattach are plugins that are served already, under a debugger for
+	// instance, by source or local name.
+	Reattach map[string]*goplugin.ReattachConfig
+	// StartTimeout is how long a plugin may take to get ready; 0:
+	// client.DefaultStartTimeout.
+	StartTimeout time.Duration
+	// Log gets what plugins write and what is done with them; nil: nobody.
+	Log hclog.Logger
+	// Slow is told of calls that take long; nil: nobody.
+	Slow func(text string)
+}
+
+// command is how a program is started.
+func (o *Options) command(name, path, digest string) client.Command {
+	return client.Command{
+		Name: name, Path: path, Digest: digest, StartTimeout: o.StartTimeout, Log: o.Log, Slow: o.Slow,
+		Dir: o.Root, Env: []string{"QUERN_VERSION=" + o.Version},
+	}
 }
 
 // Requirement is an entry of required_plugins.
@@ -67,6 +94,8 @@ var Bundled = []string{"anthropic", "openai", "sql"}
 
 // Registry is safe for use by several goroutines.
 type Registry struct {
+	// ctx ends questions for schemas.
+	ctx     context.Context
 	options Options
 	digests *digests
 	schemas schemaCache
@@ -85,6 +114,11 @@ type entry struct {
 	digest  string
 	// required tells a plugin of required_plugins from those of quern.
 	required bool
+	// version is the locked one, which the program must report; "": any.
+	version string
+	// development: it overrides a plugin, or is attached to.
+	development bool
+	reattach    *goplugin.ReattachConfig
 
 	mu          sync.Mutex
 	schema      *pluginv1.GetSchemaResponse
@@ -109,14 +143,14 @@ var environments = map[string][]string{
 
 // Open finds the programs and checks them against the lock file. It starts
 // none. The registry that it returns beside errors can be used for what was
-// found.
-func Open(options Options) (*Registry, hcl.Diagnostics) {
+// found. When ctx ends, so do questions for schemas.
+func Open(ctx context.Context, options Options) (*Registry, hcl.Diagnostics) {
 	options, err := options.complete()
 	if err != nil {
 		return nil, hcl.Diagnostics{diag.Errorf(nil, "Can't tell where quern is", "%s.", err)}
 	}
 	r := &Registry{
-		options: options, digests: openDigests(options.CacheDir), schemas: schemaCache{options.CacheDir},
+		ctx: ctx, options: options, digests: openDigests(options.CacheDir), schemas: schemaCache{options.CacheDir},
 		plugins: map[string]*entry{},
 	}
 	r.add(&entry{name: Builtin, source: Builtin, program: options.Program, args: options.BuiltinArgs, always: environments[Builtin]})
@@ -174,23 +208,59 @@ func (r *Registry) addRequired() hcl.Diagnostics {
 	if diags.HasErrors() {
 		return diags
 	}
+	var overridden []string
 	for _, required := range r.options.Required {
-		name := required.Name
-		if r.plugins[name] != nil {
-			diags = append(diags, diag.Errorf(required.Range.Ptr(), "Reserved plugin name",
-				"%q is the name of a plugin that comes with quern. Give the required plugin another local name.", name))
-			continue
-		}
-		found, d := r.lockedProgram(required, locked[name])
+		e, d := r.requiredEntry(required, locked[required.Name])
 		diags = append(diags, d...)
-		if found == nil {
+		if e == nil {
 			continue
 		}
-		r.add(&entry{
-			name: name, source: sourceOf(required), program: found.path, digest: found.digest, required: true,
+		e.name, e.source, e.required = required.Name, sourceOf(required), true
+		r.add(e)
+		if e.development && e.reattach == nil {
+			overridden = append(overridden, fmt.Sprintf("  - %s: %s", sourceOf(required), e.program))
+		}
+	}
+	if len(overridden) > 0 {
+		diags = append(diags, &hcl.Diagnostic{
+			Severity: hcl.DiagWarning, Summary: "Plugin development overrides are in effect",
+			Detail: "The CLI configuration overrides these plugins:\n" + strings.Join(overridden, "\n") +
+				"\nThe lock file and version constraints do not apply to them, so results may differ from those of any released version.",
 		})
 	}
 	return diags
+}
+
+// requiredEntry is where a required plugin is: attached to, overridden, or
+// as it was locked.
+func (r *Registry) requiredEntry(required Requirement, lock *Locked) (*entry, hcl.Diagnostics) {
+	if d := r.options.reserved(required); d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
+	for _, name := range []string{sourceOf(required), required.Name} {
+		if at := r.options.Reattach[name]; at != nil {
+			return &entry{reattach: at, development: true, program: at.Addr.String(), digest: attachedDigest(at)}, nil
+		}
+	}
+	program, d := r.options.override(required)
+	if d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
+	if program != "" {
+		return &entry{program: program, development: true}, nil
+	}
+	found, diags := r.lockedProgram(required, lock)
+	if found == nil {
+		return nil, diags
+	}
+	return &entry{program: found.path, digest: found.digest, version: lock.Version}, diags
+}
+
+// attachedDigest stands for the program of a plugin that is served already:
+// nobody knows its bytes, so each serving counts as a program of its own.
+func attachedDigest(at *goplugin.ReattachConfig) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", at.Addr, at.Pid))
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // Type returns a stage type and the name of the plugin that serves it. With
@@ -201,7 +271,7 @@ func (r *Registry) Type(kind, name, plugin string) (*pluginv1.Type, string, erro
 	}
 	var failures []error
 	for _, candidate := range r.candidates(name) {
-		schema, err := r.schema(context.Background(), candidate)
+		schema, err := r.schema(r.ctx, candidate)
 		if err != nil {
 			failures = append(failures, err)
 			continue
@@ -220,7 +290,7 @@ func (r *Registry) typeOf(plugin, kind, name string) (*pluginv1.Type, string, er
 	if r.entry(plugin) == nil {
 		return nil, "", r.noPlugin(plugin)
 	}
-	schema, err := r.schema(context.Background(), plugin)
+	schema, err := r.schema(r.ctx, plugin)
 	if err != nil {
 		return nil, "", err
 	}
@@ -276,7 +346,7 @@ func (r *Registry) allKinds() []string {
 func (r *Registry) TypeNames(kind string) []string {
 	var out []string
 	for _, name := range r.Names() {
-		if schema, err := r.schema(context.Background(), name); err == nil {
+		if schema, err := r.schema(r.ctx, name); err == nil {
 			out = append(out, typeNames(schema, kind)...)
 		}
 	}
@@ -312,7 +382,7 @@ func (r *Registry) Names() []string {
 
 // ConfigSchema returns what a plugin's block takes.
 func (r *Registry) ConfigSchema(plugin string) (*pluginv1.Body, error) {
-	schema, err := r.schema(context.Background(), plugin)
+	schema, err := r.schema(r.ctx, plugin)
 	if err != nil {
 		return nil, err
 	}
@@ -350,8 +420,9 @@ func (r *Registry) SetEnvironment(plugin string, names []string) {
 // Development says whether a plugin's version is one under development: its
 // program's digest then is part of its behaviour.
 func (r *Registry) Development(plugin string) bool {
-	schema, err := r.schema(context.Background(), plugin)
-	return err == nil && isDevelopment(schema.Version)
+	schema, err := r.schema(r.ctx, plugin)
+	e := r.entry(plugin)
+	return err == nil && (isDevelopment(schema.Version) || e.development)
 }
 
 // Describe returns the plugins that were looked at so far, for a plan.
@@ -392,7 +463,12 @@ func (r *Registry) Check(plugins map[string]plan.Plugin) hcl.Diagnostics {
 }
 
 // Close ends all plugins that were started.
-func (r *Registry) Close() {
+func (r *Registry) Close() { r.end((*client.Plugin).Close) }
+
+// Kill ends them at once.
+func (r *Registry) Kill() { r.end((*client.Plugin).Kill) }
+
+func (r *Registry) end(how func(*client.Plugin)) {
 	var wg sync.WaitGroup
 	for _, name := range r.Names() {
 		e := r.entry(name)
@@ -400,7 +476,7 @@ func (r *Registry) Close() {
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			if e.client != nil {
-				e.client.Close()
+				how(e.client)
 				e.client, e.configured = nil, false
 			}
 		})

@@ -121,7 +121,7 @@ func (p *place) options(required ...registry.Requirement) registry.Options {
 
 func (p *place) open(options registry.Options) *registry.Registry {
 	p.t.Helper()
-	r, diags := registry.Open(options)
+	r, diags := registry.Open(context.Background(), options)
 	if diags.HasErrors() {
 		p.t.Fatal(diags)
 	}
@@ -131,7 +131,7 @@ func (p *place) open(options registry.Options) *registry.Registry {
 
 func (p *place) init(options registry.Options, upgrade bool) []registry.Pinned {
 	p.t.Helper()
-	pinned, diags := registry.Init(p.t.Context(), options, upgrade)
+	pinned, diags := registry.Init(p.t.Context(), options, registry.InitOptions{Upgrade: upgrade})
 	if diags.HasErrors() {
 		p.t.Fatal(diags)
 	}
@@ -281,7 +281,7 @@ func TestInitPinsTheNewestVersionThatFits(t *testing.T) {
 		p.install(v)
 	}
 	required := registry.Requirement{Name: "acme", Source: "example.com/acme", Version: "~> 1.0"}
-	if _, diags := registry.Open(p.options(required)); !hasError(diags, "Run quern init") {
+	if _, diags := registry.Open(context.Background(), p.options(required)); !hasError(diags, `Run "quern init"`) {
 		t.Errorf("got %v", diags)
 	}
 	pinned := p.init(p.options(required), false)
@@ -317,8 +317,8 @@ func TestAProgramWithAnotherDigestIsRefused(t *testing.T) {
 	required := registry.Requirement{Name: "acme"}
 	p.init(p.options(required), false)
 	p.program(filepath.Join(p.plugins, "acme_1.0.0", "quern-plugin-acme"), "other bytes")
-	r, diags := registry.Open(p.options(required))
-	if !hasError(diags, "not the one that was locked") {
+	r, diags := registry.Open(context.Background(), p.options(required))
+	if !hasError(diags, "does not match the lock file") {
 		t.Errorf("got %v", diags)
 	}
 	if _, err := r.Client(t.Context(), "acme"); err == nil {
@@ -349,7 +349,7 @@ func TestWhatInitCannotFindIsAnErrorThatSaysWhereItLooked(t *testing.T) {
 		{registry.Requirement{Name: "acme", Version: ">= 2"}, "is version 1.0.0"},
 		{registry.Requirement{Name: "acme", Version: "two"}, "Malformed version constraint"},
 	} {
-		_, diags := registry.Init(t.Context(), p.options(c.required), false)
+		_, diags := registry.Init(t.Context(), p.options(c.required), registry.InitOptions{})
 		if !hasError(diags, c.want) {
 			t.Errorf("%+v: got %v", c.required, diags)
 		}
@@ -371,7 +371,7 @@ func TestAConfigurationThatMovedOnFromTheLockIsToldSo(t *testing.T) {
 		{registry.Requirement{Name: "acme", Source: "example.com/acme", Version: ">= 2"}, "ruled out"},
 		{registry.Requirement{Name: "builtin"}, "Reserved plugin name"},
 	} {
-		if _, diags := registry.Open(p.options(c.required)); !hasError(diags, c.want) {
+		if _, diags := registry.Open(context.Background(), p.options(c.required)); !hasError(diags, c.want) {
 			t.Errorf("%+v: got %v", c.required, diags)
 		}
 	}
@@ -382,7 +382,7 @@ func TestAMalformedLockFileIsShown(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(p.root, registry.LockFile), []byte("plugin acme {\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, diags := registry.Open(p.options(registry.Requirement{Name: "acme"}))
+	_, diags := registry.Open(context.Background(), p.options(registry.Requirement{Name: "acme"}))
 	if !diags.HasErrors() || diags[0].Subject == nil || diags[0].Subject.Filename != registry.LockFile {
 		t.Errorf("got %v", diags)
 	}

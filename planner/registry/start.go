@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/quern-dev/quern/sdk/go/client"
@@ -46,19 +47,22 @@ func (r *Registry) started(ctx context.Context, e *entry) (*client.Plugin, error
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.Start(ctx, client.Command{
-		Name: e.name, Path: e.program, Args: e.args, Dir: r.options.Root, Env: r.environment(e), Digest: digest,
-	})
+	command := r.options.command(e.name, e.program, digest)
+	command.Args, command.Env = e.args, slices.Concat(command.Env, e.always, e.environment)
+	if e.reattach != nil {
+		c, err := client.Attach(command, e.reattach)
+		if err != nil {
+			return nil, fmt.Errorf("plugin %q of QUERN_REATTACH_PLUGINS is not being served: %w", e.name, err)
+		}
+		e.client = c
+		return c, nil
+	}
+	c, err := client.Start(ctx, command)
 	if err != nil {
 		return nil, err
 	}
 	e.client = c
 	return c, nil
-}
-
-// environment are the variables that a plugin sees beside the usual ones.
-func (r *Registry) environment(e *entry) []string {
-	return slices.Concat([]string{"QUERN_VERSION=" + r.options.Version}, e.always, e.environment)
 }
 
 func configure(ctx context.Context, c *client.Plugin, e *entry, root string) error {
@@ -90,8 +94,7 @@ func (r *Registry) schema(ctx context.Context, plugin string) (*pluginv1.GetSche
 		return nil, err
 	}
 	if s := r.schemas.get(digest, e.args); s != nil {
-		e.schema = s
-		return s, nil
+		return e.take(s)
 	}
 	c, err := r.started(ctx, e)
 	if err != nil {
@@ -101,7 +104,18 @@ func (r *Registry) schema(ctx context.Context, plugin string) (*pluginv1.GetSche
 	if err != nil {
 		return nil, err
 	}
-	r.schemas.put(digest, e.args, s)
+	if e.reattach == nil {
+		r.schemas.put(digest, e.args, s)
+	}
+	return e.take(s)
+}
+
+// take keeps a plugin's schema, if it reports the version that was locked.
+func (e *entry) take(s *pluginv1.GetSchemaResponse) (*pluginv1.GetSchemaResponse, error) {
+	if e.version != "" && s.Version != e.version {
+		return nil, fmt.Errorf("plugin %q (%s) reports version %s, but %s has version %s; run \"quern init -upgrade\"",
+			e.name, e.program, s.Version, LockFile, e.version)
+	}
 	e.schema = s
 	return s, nil
 }

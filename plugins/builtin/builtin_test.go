@@ -105,7 +105,7 @@ func schema(t *testing.T) *pluginv1.GetSchemaResponse {
 	if err != nil {
 		t.Fatal(err)
 	}
-	called, err := client.Attach("builtin", address)
+	called, err := client.Attach(client.Command{Name: "builtin"}, address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/quern-dev/quern/store"
@@ -50,6 +52,9 @@ type Result struct {
 	// Staging is how many folders of abandoned work, StagingBytes their files.
 	Staging      int   `json:"staging"`
 	StagingBytes int64 `json:"staging_bytes"`
+	// Logs of runs, and their bytes.
+	Logs     int   `json:"logs,omitempty"`
+	LogBytes int64 `json:"log_bytes,omitempty"`
 	// KeptBlobs and KeptBytes are what stays.
 	KeptBlobs int   `json:"kept_blobs"`
 	KeptBytes int64 `json:"kept_bytes"`
@@ -61,7 +66,7 @@ func Collect(ctx context.Context, s *store.Store, opts Options) (*Result, error)
 		store: s, opts: opts, result: &Result{},
 		keys: map[string]bool{}, definitions: map[string]bool{}, blobs: map[string]bool{},
 	}
-	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepBlobs, c.sweepStaging, c.sweepAnswers} {
+	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepBlobs, c.sweepStaging, c.sweepLogs, c.sweepAnswers} {
 		if err := step(ctx); err != nil {
 			return c.result, err
 		}
@@ -106,7 +111,8 @@ func (c *collection) markRuns(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list runs: %w", err)
 	}
-	for _, run := range runs[max(0, len(runs)-c.opts.Runs):] {
+	// The newest come first.
+	for _, run := range runs[:min(len(runs), c.opts.Runs)] {
 		for _, inst := range run.Instances {
 			if err := c.markResult(inst.ActionKey, inst.Outputs); err != nil {
 				return fmt.Errorf("%s in run %s: %w", inst.Address, run.ID, err)
@@ -229,6 +235,34 @@ func (c *collection) sweepParts(definition string, stay bool) error {
 func (c *collection) sweepStaging(context.Context) (err error) {
 	c.result.Staging, c.result.StagingBytes, err = c.store.SweepStaging(c.opts.Now.Add(-c.opts.Grace), c.opts.DryRun)
 	return err
+}
+
+// sweepLogs removes the logs of runs that are kept no longer. The records of the
+// runs stay: they are small.
+func (c *collection) sweepLogs(context.Context) error {
+	runs, err := c.store.Runs().List()
+	if err != nil {
+		return fmt.Errorf("list runs: %w", err)
+	}
+	for _, run := range runs[min(len(runs), c.opts.Runs):] {
+		path, err := c.store.Runs().LogFile(run.ID)
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && c.young(info.ModTime()) {
+			continue
+		}
+		if err == nil && !c.opts.DryRun {
+			err = os.Remove(path)
+		}
+		if err != nil {
+			return fmt.Errorf("remove the log of run %s: %w", run.ID, err)
+		}
+		c.result.Logs++
+		c.result.LogBytes += info.Size()
+	}
+	return nil
 }
 
 // sweepAnswers removes what models answered long ago.

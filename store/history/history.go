@@ -130,6 +130,12 @@ func (s *Store) file(id string) (string, error) {
 	return filepath.Join(s.root, id+".json"), nil
 }
 
+// LogFile is where the log of a run is, or will be.
+func (s *Store) LogFile(id string) (string, error) {
+	path, err := s.file(id)
+	return strings.TrimSuffix(path, ".json") + ".log", err
+}
+
 // Put writes a run's record in place of the former one. Of a run that is
 // running it notes this process, so that its end can be told.
 func (s *Store) Put(r *Run) error {

@@ -63,6 +63,8 @@ type Instance struct {
 type Deployment struct {
 	Value   *value.Value `json:"value,omitempty"`
 	Private []byte       `json:"private,omitempty"` // the plugin's own notes
+	// Version is that of the plugin's states when it was written.
+	Version int64 `json:"version,omitempty"`
 	// Digests of what was deployed, by input key.
 	Digests map[string]string `json:"digests,omitempty"`
 }

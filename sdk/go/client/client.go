@@ -29,6 +29,7 @@ import (
 const (
 	DefaultStderrLines  = 20
 	DefaultStartTimeout = 15 * time.Second
+	DefaultPatience     = 5 * time.Second
 )
 
 // Command says how a plugin is started.
@@ -51,6 +52,30 @@ type Command struct {
 	// StartTimeout is how long the plugin may take to be ready; 0:
 	// DefaultStartTimeout.
 	StartTimeout time.Duration
+	// Log gets what the plugin writes and what is done with it; nil: nobody.
+	Log hclog.Logger
+	// Slow is told of a start or a call that takes longer than Patience (0:
+	// DefaultPatience), while it still does; nil: nobody.
+	Slow     func(text string)
+	Patience time.Duration
+}
+
+// complete puts the defaults in.
+func (c Command) complete() Command {
+	if c.StderrLines == 0 {
+		c.StderrLines = DefaultStderrLines
+	}
+	if c.StartTimeout == 0 {
+		c.StartTimeout = DefaultStartTimeout
+	}
+	if c.Patience == 0 {
+		c.Patience = DefaultPatience
+	}
+	if c.Log == nil {
+		c.Log = hclog.NewNullLogger()
+	}
+	c.Log = c.Log.Named("plugin." + c.Name)
+	return c
 }
 
 // Plugin is a plugin's process. Its methods may be called by several
@@ -77,12 +102,7 @@ const overTCP = runtime.GOOS == "windows"
 // Start starts a plugin and waits until it is ready. When ctx ends before, the
 // plugin is killed; afterwards ctx has no part in it. The caller calls Close.
 func Start(ctx context.Context, command Command) (*Plugin, error) {
-	if command.StderrLines == 0 {
-		command.StderrLines = DefaultStderrLines
-	}
-	if command.StartTimeout == 0 {
-		command.StartTimeout = DefaultStartTimeout
-	}
+	command = command.complete()
 	sockets, err := socketDir()
 	if err != nil {
 		return nil, fmt.Errorf("start plugin %q: %w", command.Name, err)
@@ -90,7 +110,7 @@ func Start(ctx context.Context, command Command) (*Plugin, error) {
 	p := &Plugin{command: command, sockets: sockets}
 	cmd := exec.Command(command.Path, command.Args...)
 	cmd.Dir, cmd.Env = command.Dir, environment(command.Env)
-	p.process = newProcess(cmd, command.StderrLines)
+	p.process = newProcess(cmd, command.StderrLines, command.Log)
 	p.client = goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  wire.Handshake,
 		Plugins:          goplugin.PluginSet{wire.Service: &called{plugin: p}},
@@ -103,10 +123,12 @@ func Start(ctx context.Context, command Command) (*Plugin, error) {
 		GRPCDialOptions:  p.dialOptions(),
 		Logger:           hclog.NewNullLogger(),
 	})
+	defer p.slow("to start")()
 	if err := p.connect(ctx); err != nil {
 		p.Kill()
 		return nil, err
 	}
+	command.Log.Debug("started", "path", command.Path, "pid", p.process.ID(), "digest", command.Digest)
 	return p, nil
 }
 
@@ -145,10 +167,12 @@ func (p *Plugin) dispense() (err error) {
 	return err
 }
 
-// Attach connects to a plugin that is served already: in a test, by
-// plugin.ServeInProcess. Close ends the serving.
-func Attach(name string, address *goplugin.ReattachConfig) (*Plugin, error) {
-	p := &Plugin{command: Command{Name: name}, process: newProcess(&exec.Cmd{}, 0)}
+// Attach connects to a plugin that is served already: under a debugger, by
+// plugin.Serve with -debug, or in a test, by plugin.ServeInProcess. Close ends
+// the connection; what is served in process ends with it.
+func Attach(command Command, address *goplugin.ReattachConfig) (*Plugin, error) {
+	command = command.complete()
+	p := &Plugin{command: command, process: newProcess(&exec.Cmd{}, 0, command.Log)}
 	p.client = goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  wire.Handshake,
 		Plugins:          goplugin.PluginSet{wire.Service: &called{plugin: p}},
@@ -158,7 +182,7 @@ func Attach(name string, address *goplugin.ReattachConfig) (*Plugin, error) {
 		Logger:           hclog.NewNullLogger(),
 	})
 	if err := p.dispense(); err != nil {
-		return nil, fmt.Errorf("attach to plugin %q: %w", name, err)
+		return nil, fmt.Errorf("attach to plugin %q: %w", command.Name, err)
 	}
 	return p, nil
 }

@@ -368,7 +368,7 @@ func TestAClosedPluginTakesWhatItStartedAlong(t *testing.T) {
 	}
 }
 
-func TestAPluginEndsWithAParentThatIsKilled(t *testing.T) {
+func TestAPluginAndWhatItStartedEndWithAParentThatIsKilled(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), roleVariable+"=parent")
 	out, err := cmd.StdoutPipe()
@@ -384,13 +384,13 @@ func TestAPluginEndsWithAParentThatIsKilled(t *testing.T) {
 	}
 	plugin, child := twoNumbers(t, line)
 	defer func() { _ = syscall.Kill(child, syscall.SIGKILL) }()
-	gone := watch(t, plugin)
+	gone, childGone := watch(t, plugin), watch(t, child)
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	if !gone() {
-		t.Errorf("plugin %d outlived its parent", plugin)
+	if !gone() || !childGone() {
+		t.Errorf("plugin %d, or its child %d, outlived its parent", plugin, child)
 	}
 }
 

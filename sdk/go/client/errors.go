@@ -39,6 +39,8 @@ type Crash struct {
 	ExitCode int
 	// Signal is its name: "killed".
 	Signal string
+	// OutOfMemory: the kernel ended it, because memory ran out.
+	OutOfMemory bool
 	// Stderr holds the last lines that it wrote.
 	Stderr []string
 }
@@ -48,6 +50,14 @@ func (e *Crash) Error() string {
 }
 
 func (e *Crash) how() string {
+	if e.OutOfMemory {
+		limit := ""
+		if n := memoryLimit(); n > 0 {
+			limit = fmt.Sprintf(", whose limit here is %d MiB", n>>20)
+		}
+		return "the kernel ended it because memory ran out" + limit +
+			"; raise the limit, run fewer stages at once with -parallelism, or have the stage work on less at a time"
+	}
 	if e.Signal != "" {
 		return "signal: " + e.Signal
 	}
@@ -92,7 +102,7 @@ func (p *Plugin) startError(err error) error {
 	case isHandshake(line) && otherVersion(line) != "":
 		out.Reason = fmt.Sprintf("speaks version %s of the plugin protocol, and this quern version 1", otherVersion(line))
 	case strings.Contains(err.Error(), "timeout while waiting"):
-		out.Reason = fmt.Sprintf("did not get ready within %s", p.command.StartTimeout)
+		out.Reason = fmt.Sprintf("did not get ready within %s (QUERN_PLUGIN_START_TIMEOUT gives it longer)", p.command.StartTimeout)
 	case p.ended(lastWords / 4):
 		out.Reason = fmt.Sprintf("ended before it was ready (%s)", p.crash().how())
 	default:
@@ -146,7 +156,9 @@ func (p *Plugin) crash() *Crash {
 	if state := p.process.state; state != nil {
 		c.ExitCode = state.ExitCode()
 		c.Signal = signalName(state)
+		c.OutOfMemory = c.Signal == "killed" && outOfMemoryKills() > p.process.kills
 	}
+	p.command.Log.Error("ended unexpectedly", "how", c.how())
 	return c
 }
 
@@ -187,11 +199,14 @@ func ours(method string) bool { return strings.HasPrefix(method, "/quern.") }
 func (p *Plugin) interceptUnary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn,
 	invoke grpc.UnaryInvoker, opts ...grpc.CallOption,
 ) error {
-	err := invoke(ctx, method, req, reply, cc, opts...)
 	if !ours(method) {
-		return err
+		return invoke(ctx, method, req, reply, cc, opts...)
 	}
-	return p.wrap(ctx, err)
+	defer p.slow(answering(method, req))()
+	began := time.Now()
+	err := p.wrap(ctx, invoke(ctx, method, req, reply, cc, opts...))
+	p.command.Log.Debug("called", "method", method, "about", strings.TrimPrefix(subject(req), " for "), "took", time.Since(began), "error", err)
+	return err
 }
 
 func (p *Plugin) interceptStream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string,
@@ -201,6 +216,7 @@ func (p *Plugin) interceptStream(ctx context.Context, desc *grpc.StreamDesc, cc 
 	if !ours(method) {
 		return s, err
 	}
+	p.command.Log.Debug("opened a call", "method", method, "error", err)
 	if err != nil {
 		return nil, p.wrap(ctx, err)
 	}

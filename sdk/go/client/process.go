@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,13 +39,16 @@ type process struct {
 	// exited is closed when the process has ended; state is set before.
 	exited chan struct{}
 	state  *os.ProcessState
+	// kills is how many processes the kernel had ended for want of memory when
+	// this one started.
+	kills int64
 	// closing is set when the process is ended on purpose.
 	closing atomic.Bool
 }
 
-func newProcess(cmd *exec.Cmd, lines int) *process {
+func newProcess(cmd *exec.Cmd, lines int, log hclog.Logger) *process {
 	return &process{
-		cmd: cmd, stderr: newTail(lines), stdout: &firstLine{}, exited: make(chan struct{}),
+		cmd: cmd, stderr: newTail(lines, log), stdout: &firstLine{}, exited: make(chan struct{}),
 	}
 }
 
@@ -71,6 +75,7 @@ func (p *process) Start(context.Context) error {
 	}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, stdoutW, stderrW
 	p.cmd.SysProcAttr = attributes()
+	p.kills = outOfMemoryKills()
 	err = p.spawn()
 	for _, f := range []*os.File{stdin, stdoutW, stderrW} {
 		_ = f.Close()
@@ -200,19 +205,28 @@ func (t teeCloser) Read(b []byte) (int, error) {
 // maxLine is how much of a line is kept, in bytes.
 const maxLine = 2048
 
-// tail keeps the last lines of what is written to it, and the last one that
-// says why a Go program gave up: a stack trace of any length stands below it.
+// headLines is how many lines are kept of a stack trace: enough for the frames
+// of the author's own code, which come first.
+const headLines = 14
+
+// tail keeps the last lines of what is written to it and, where a Go program
+// gave up, the first lines of why: the frames that matter come first, and a
+// stack trace of any length follows them.
 type tail struct {
 	mu      sync.Mutex
 	max     int
+	log     hclog.Logger
 	kept    []string
-	cause   string // once it is no longer among the kept
+	head    []string // of the last stack trace
+	after   int      // lines since the head began
 	partial []byte
 	closed  chan struct{}
 	once    sync.Once
 }
 
-func newTail(lines int) *tail { return &tail{max: lines, closed: make(chan struct{})} }
+func newTail(lines int, log hclog.Logger) *tail {
+	return &tail{max: lines, log: log, closed: make(chan struct{})}
+}
 
 func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
@@ -229,31 +243,50 @@ func (t *tail) Write(b []byte) (int, error) {
 }
 
 func (t *tail) keep() {
-	line := strings.ToValidUTF8(strings.TrimRight(string(t.partial), "\r"), "�")
+	line := logged(t.log, strings.ToValidUTF8(strings.TrimRight(string(t.partial), "\r"), "�"))
 	t.partial = t.partial[:0]
+	t.after++
+	if isCause(line) {
+		t.head, t.after = nil, 0
+	}
+	if t.after == len(t.head) && len(t.head) < headLines && (t.after > 0 || isCause(line)) {
+		t.head = append(t.head, line)
+	}
 	t.kept = append(t.kept, line)
 	if len(t.kept) > t.max {
-		if first := t.kept[0]; strings.HasPrefix(first, "panic: ") || strings.HasPrefix(first, "fatal error: ") {
-			t.cause = first
-		}
 		t.kept = append(t.kept[:0], t.kept[len(t.kept)-t.max:]...)
 	}
 }
 
+func isCause(line string) bool {
+	return strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ")
+}
+
 // Close marks the end: there is no more to come.
 func (t *tail) Close() error {
-	t.once.Do(func() { close(t.closed) })
+	t.once.Do(func() {
+		t.mu.Lock()
+		if len(t.partial) > 0 {
+			logged(t.log, strings.ToValidUTF8(string(t.partial), "�"))
+		}
+		t.mu.Unlock()
+		close(t.closed)
+	})
 	return nil
 }
 
 func (t *tail) lines() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	kept := t.kept
 	var out []string
-	if t.cause != "" {
-		out = append(out, t.cause, "…")
+	if t.head != nil && t.after >= t.max {
+		// The trace has pushed its own beginning out: show that, and a few of
+		// the lines at the end.
+		out = append(slices.Clone(t.head), "…")
+		kept = kept[max(0, len(kept)-max(0, t.max-len(t.head))):]
 	}
-	out = append(out, t.kept...)
+	out = append(out, kept...)
 	if len(t.partial) > 0 {
 		out = append(out, strings.ToValidUTF8(string(t.partial), "�"))
 	}

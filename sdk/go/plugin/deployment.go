@@ -27,7 +27,8 @@ type DeploymentImpl[A any] interface {
 
 // State is what a plugin must know to find its deployment again.
 type State struct {
-	// Value is a known cty object: the attributes that users can refer to.
+	// Value is a known cty object: the attributes that users can refer to. A
+	// state that was written before an attribute was declared has null for it.
 	Value cty.Value
 	// Private is the plugin's own notes. It holds no secret.
 	Private []byte
@@ -93,6 +94,13 @@ type DeploymentApply[A any] struct {
 	WorkDir string
 
 	inputs map[string]*pluginv1.Artifact
+	*warnings
+}
+
+// Warnf tells the user of something at an argument, or, with an empty key, of the
+// deployment as a whole.
+func (a *DeploymentApply[A]) Warnf(argument, format string, args ...any) {
+	a.warnf(argument, format, args)
 }
 
 // Artifact returns what is to be deployed; nil: there is none at that key.
@@ -112,9 +120,21 @@ func (a *DeploymentApply[A]) Model(h Model) *ModelFiles { return newModelFiles(a
 type DeploymentDelete[A any] struct {
 	Args  *A
 	State *State
+	*warnings
+}
+
+// Warnf tells the user of something, such as what was left in place.
+func (d *DeploymentDelete[A]) Warnf(format string, args ...any) { d.warnf("", format, args) }
+
+// StateUpgrader is an optional interface of a DeploymentImpl, for one whose
+// Info.StateVersion is above 0.
+type StateUpgrader interface {
+	// UpgradeState makes of a state that a version of the plugin with a lower
+	// StateVersion wrote one of the present version. It changes nothing outside.
+	UpgradeState(ctx context.Context, version int64, state *State) (*State, error)
 }
 
 // Deployment makes a type of an implementation that deploys.
 func Deployment[A any](info Info, impl DeploymentImpl[A]) Type {
-	return &deployment[A]{core[A]{info, pluginv1.Mode_MODE_DEPLOY, impl}, impl}
+	return &deployment[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_DEPLOY, impl: impl}, impl}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -19,6 +20,19 @@ type core[A any] struct {
 	info Info
 	mode pluginv1.Mode
 	impl preparer[A]
+	// plugin is its name; "": it is not served yet.
+	plugin string
+}
+
+func (t *core[A]) named(plugin string) { t.plugin = plugin }
+
+// fault is an error that only the plugin's author can correct. It names the
+// plugin and the type, as does every message that is made here rather than by
+// the author.
+func (t *core[A]) fault(err error) error { return fault(t.plugin, t.info, err) }
+
+func fault(plugin string, info Info, err error) error {
+	return fmt.Errorf("plugin %q is faulty\n%s %q: %w. Tell the plugin's author.", plugin, info.Kind, info.Name, err)
 }
 
 func (t *core[A]) schema() (*pluginv1.Type, error) {
@@ -28,7 +42,7 @@ func (t *core[A]) schema() (*pluginv1.Type, error) {
 	}
 	return &pluginv1.Type{
 		Kind: t.info.Kind, Name: t.info.Name, Doc: t.info.Doc,
-		Mode: t.mode, BehaviourVersion: t.info.Behaviour, Body: body,
+		Mode: t.mode, BehaviourVersion: t.info.Behaviour, Body: body, StateVersion: t.info.StateVersion,
 	}, nil
 }
 
@@ -57,9 +71,11 @@ func (t *core[A]) instantiate(ctx context.Context, in *pluginv1.Instance, unknow
 	if err := t.impl.Prepare(ctx, p); err != nil {
 		p.out.Diagnostics = append(p.out.Diagnostics, diagnostic(err))
 	}
+	if s, ok := t.impl.(Stopper); ok {
+		p.out.StopSeconds = s.StopGrace().Seconds()
+	}
 	if p.err != nil {
-		p.out.Diagnostics = append(p.out.Diagnostics, diagnostic(
-			fmt.Errorf("the plugin's %s %q is faulty\n%w", t.info.Kind, t.info.Name, p.err)))
+		p.out.Diagnostics = append(p.out.Diagnostics, diagnostic(t.fault(p.err)))
 	}
 	return args, p.out
 }
@@ -79,6 +95,14 @@ func (t *core[A]) ready(ctx context.Context, in *pluginv1.Instance) (*A, *plugin
 		}
 	}
 	return args, prepared, nil
+}
+
+// Stopper is an optional interface of a RunnerImpl.
+type Stopper interface {
+	// StopGrace is how long Run may take to return, with a checkpoint
+	// left, after its ctx has ended; the default is 30 seconds. Then, or when the
+	// user interrupts a second time, the process is killed.
+	StopGrace() time.Duration
 }
 
 // Opener is an optional interface of every implementation. Open is called

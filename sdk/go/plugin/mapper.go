@@ -34,5 +34,5 @@ type Batched interface {
 
 // Mapper makes a type of an implementation that works row by row.
 func Mapper[A any](info Info, impl MapperImpl[A]) Type {
-	return &mapper[A]{core[A]{info, pluginv1.Mode_MODE_MAP, impl}, impl}
+	return &mapper[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_MAP, impl: impl}, impl}
 }

@@ -47,11 +47,18 @@ type Info struct {
 	// Behaviour is raised only when the same arguments and inputs would give
 	// other results than before: it is part of every key.
 	Behaviour int64
+	// StateVersion is the version of a deployment's states. It is raised when
+	// states that were written before have to be upgraded to be understood; the
+	// implementation then is a StateUpgrader. That an attribute was added to the
+	// value type is no reason: it is null in an older state.
+	StateVersion int64
 }
 
 // Type is a stage type, made by Source, Mapper, Runner, Provider or
 // Deployment.
 type Type interface {
+	// named tells the type the name of its plugin, for messages.
+	named(plugin string)
 	schema() (*pluginv1.Type, error)
 	prepare(context.Context, *pluginv1.Instance) *pluginv1.Prepared
 }

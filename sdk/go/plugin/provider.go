@@ -55,7 +55,7 @@ type Embeddings struct {
 // lives as long as the plugin.
 func Provider[A any](info Info, impl ProviderImpl[A]) Type {
 	info.Kind = KindModelBlock
-	return &provider[A]{core: core[A]{info, pluginv1.Mode_MODE_MODEL, impl}}
+	return &provider[A]{core: core[A]{info: info, mode: pluginv1.Mode_MODE_MODEL, impl: impl}}
 }
 
 // Capabilities of models.

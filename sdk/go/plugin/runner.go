@@ -17,7 +17,8 @@ type RunnerImpl[A any] interface {
 	// SetValueType, and what is read with ReadAll and ReadColumns.
 	Prepare(context.Context, *Prepare[A]) error
 	// Run does the work. When ctx ends it leaves a checkpoint in WorkDir, if
-	// it can, and returns.
+	// it can, and returns. It may take 30 seconds for that, or as long as
+	// Stopper says.
 	Run(context.Context, *Run[A]) error
 }
 
@@ -41,7 +42,7 @@ type Predictor interface {
 
 // Runner makes a type of an implementation that works on whole inputs.
 func Runner[A any](info Info, impl RunnerImpl[A]) Type {
-	return &runner[A]{core[A]{info, pluginv1.Mode_MODE_RUN, impl}, impl}
+	return &runner[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_RUN, impl: impl}, impl}
 }
 
 // Run is a stage that is being carried out. It belongs to one goroutine,
@@ -79,7 +80,8 @@ func (r *execution) RowArgument(key string) (typ, column string) {
 	return a.GetType(), a.GetColumn()
 }
 
-// Write adds rows to a dataset output. The caller keeps its reference to rec.
+// Write adds rows to a dataset output. What is too large for one message is sent
+// in several. Once ctx has ended it returns ctx's error. The caller keeps its reference to rec.
 func (r *execution) Write(output string, rec arrow.RecordBatch) error { return r.write(output, rec) }
 
 // Folder returns the folder for the files of a model or report output, which

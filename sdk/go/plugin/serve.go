@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
@@ -19,14 +20,25 @@ import (
 // and does not return when the plugin is faulty: it says why on stderr and
 // exits.
 //
-// The plugin may write to stdout and stderr while it serves: the lines are
-// shown when it crashes. Before Serve is called nothing may be written to
-// stdout.
+// The plugin may write to stdout and stderr while it serves: the lines go to
+// the log of the run, and the last ones are shown when it crashes. Before Serve
+// is called nothing may be written to stdout.
+//
+// Started by hand with the argument -debug, it prints a variable for quern's
+// environment, with which quern uses this process rather than starting one, and
+// serves until it is interrupted.
 func Serve(p Plugin) {
 	s, err := newServer(p)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "plugin %s is faulty: %s\n", p.Name, err)
 		os.Exit(1)
+	}
+	if slices.Contains(os.Args[1:], "-debug") || slices.Contains(os.Args[1:], "--debug") {
+		if err := serveDebug(s, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	config := serveConfig(s)
 	config.GRPCServer = func(opts []grpc.ServerOption) *grpc.Server {
@@ -76,8 +88,9 @@ type served struct {
 }
 
 func (p *served) GRPCServer(broker *goplugin.GRPCBroker, s *grpc.Server) error {
-	p.server.broker = broker
-	pluginv1.RegisterPluginServiceServer(s, p.server)
+	connected := *p.server
+	connected.broker = broker
+	pluginv1.RegisterPluginServiceServer(s, &connected)
 	return nil
 }
 
@@ -85,10 +98,20 @@ func (p *served) GRPCClient(context.Context, *goplugin.GRPCBroker, *grpc.ClientC
 	return nil, fmt.Errorf("a served plugin has no client")
 }
 
-// endWithParent ends the process when quern is gone, however it went: stdin is
-// a pipe that quern holds and never writes to.
+// endWithParent ends the process and all that it started when quern is gone,
+// however it went: stdin is a pipe that quern holds and never writes to, and
+// on Linux the kernel sends a signal, too.
 func endWithParent() {
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	gone := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(gone)
+	}()
+	select {
+	case <-gone:
+	case <-parentSignal():
+	}
+	endGroup()
 	os.Exit(1)
 }
 

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/msgpack"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -26,12 +30,12 @@ type deployment[A any] struct {
 }
 
 func (d *deployment[A]) read(ctx context.Context, req *pluginv1.ReadDeploymentRequest) *pluginv1.ReadDeploymentResponse {
-	args, state, err := d.request(req.Instance, req.State)
+	args, state, err := d.request(ctx, req.Instance, req.State)
 	if err != nil {
 		return &pluginv1.ReadDeploymentResponse{Diagnostics: diagnostics(err)}
 	}
 	now, err := d.impl.Read(ctx, &DeploymentRead[A]{Args: args, State: state})
-	out, stateErr := protoState(now)
+	out, stateErr := d.protoState(now)
 	return &pluginv1.ReadDeploymentResponse{Diagnostics: diagnostics(errors.Join(err, stateErr)), State: out}
 }
 
@@ -42,7 +46,7 @@ func (d *deployment[A]) plan(ctx context.Context, req *pluginv1.PlanDeploymentRe
 	if err != nil {
 		return &pluginv1.PlanDeploymentResponse{Diagnostics: diagnostics(err)}
 	}
-	prior, err := stateFromProto(req.Prior)
+	prior, err := d.state(ctx, req.Instance, req.Prior)
 	if err != nil {
 		return &pluginv1.PlanDeploymentResponse{Diagnostics: diagnostics(err)}
 	}
@@ -50,6 +54,9 @@ func (d *deployment[A]) plan(ctx context.Context, req *pluginv1.PlanDeploymentRe
 		Args: args, Prior: prior, digests: req.Digests, unknown: unknown,
 	})
 	out := &pluginv1.PlanDeploymentResponse{Diagnostics: diagnostics(err)}
+	if now, err := d.protoState(prior); err == nil && !proto.Equal(now, req.Prior) {
+		out.Upgraded = now
+	}
 	if planned == nil {
 		return out
 	}
@@ -67,52 +74,66 @@ func (d *deployment[A]) apply(ctx context.Context, req *pluginv1.ApplyDeployment
 	if err != nil {
 		return &pluginv1.ApplyDeploymentResponse{Diagnostics: diagnostics(err)}
 	}
-	prior, err := stateFromProto(req.Prior)
+	prior, err := d.state(ctx, req.Instance, req.Prior)
 	if err != nil {
 		return &pluginv1.ApplyDeploymentResponse{Diagnostics: diagnostics(err)}
 	}
+	warned := &warnings{}
 	state, err := d.impl.Apply(ctx, &DeploymentApply[A]{
-		Args: args, Prior: prior, WorkDir: req.WorkDir, inputs: req.Inputs,
+		Args: args, Prior: prior, WorkDir: req.WorkDir, inputs: req.Inputs, warnings: warned,
 	})
 	if err == nil {
-		err = checkState(state, prepared.ValueType)
+		err = d.checkState(state, prepared.ValueType)
 	}
-	out, stateErr := protoState(state)
-	return &pluginv1.ApplyDeploymentResponse{Diagnostics: diagnostics(errors.Join(err, stateErr)), State: out}
+	out, stateErr := d.protoState(state)
+	return &pluginv1.ApplyDeploymentResponse{Diagnostics: append(diagnostics(errors.Join(err, stateErr)), warned.all...), State: out}
 }
 
 func (d *deployment[A]) remove(ctx context.Context, req *pluginv1.DeleteDeploymentRequest) *pluginv1.DeleteDeploymentResponse {
-	args, state, err := d.request(req.Instance, req.State)
+	args, state, err := d.request(ctx, req.Instance, req.State)
+	warned := &warnings{}
 	if err == nil {
-		err = d.impl.Delete(ctx, &DeploymentDelete[A]{Args: args, State: state})
+		err = d.impl.Delete(ctx, &DeploymentDelete[A]{Args: args, State: state, warnings: warned})
 	}
-	return &pluginv1.DeleteDeploymentResponse{Diagnostics: diagnostics(err)}
+	return &pluginv1.DeleteDeploymentResponse{Diagnostics: append(diagnostics(err), warned.all...)}
 }
 
 // request decodes what Read and Delete get. What is deployed may be configured
 // no longer, so arguments that are unknown are zero.
-func (d *deployment[A]) request(in *pluginv1.Instance, s *pluginv1.DeploymentState) (*A, *State, error) {
+func (d *deployment[A]) request(ctx context.Context, in *pluginv1.Instance, s *pluginv1.DeploymentState) (*A, *State, error) {
 	args := new(A)
 	if _, err := decodeConfig(in, reflect.ValueOf(args).Elem(), true); err != nil {
 		return nil, nil, err
 	}
-	state, err := stateFromProto(s)
+	state, err := d.state(ctx, in, s)
 	return args, state, err
 }
 
-// checkState holds a state to what Prepare declared.
-func checkState(s *State, typeJSON []byte) error {
+// warnings gathers what an implementation warns of.
+type warnings struct{ all []*pluginv1.Diagnostic }
+
+func (w *warnings) warnf(argument, format string, args []any) {
+	summary, detail, _ := strings.Cut(legible(fmt.Sprintf(format, args...)), "\n")
+	w.all = append(w.all, &pluginv1.Diagnostic{
+		Severity: pluginv1.Diagnostic_SEVERITY_WARNING, Summary: summary, Detail: strings.TrimSpace(detail), Argument: argument,
+	})
+}
+
+// checkState compares a state with what Prepare declared.
+func (d *deployment[A]) checkState(s *State, typeJSON []byte) error {
 	if s == nil {
-		return fmt.Errorf("the plugin is faulty\nApply returned neither a state nor an error.")
+		return d.fault(errors.New("Apply returned neither a state nor an error"))
 	}
 	if len(typeJSON) == 0 {
 		return nil
 	}
-	_, err := encodeDeclared(s.Value, typeJSON)
-	return err
+	if _, err := encodeDeclared(s.Value, typeJSON); err != nil {
+		return d.fault(err)
+	}
+	return nil
 }
 
-func protoState(s *State) (*pluginv1.DeploymentState, error) {
+func (d *deployment[A]) protoState(s *State) (*pluginv1.DeploymentState, error) {
 	if s == nil {
 		return nil, nil
 	}
@@ -122,18 +143,82 @@ func protoState(s *State) (*pluginv1.DeploymentState, error) {
 	}
 	b, err := msgpack.Marshal(v, cty.DynamicPseudoType)
 	if err != nil {
-		return nil, fmt.Errorf("write the deployment's state: %w", err)
+		return nil, d.fault(fmt.Errorf("the deployment's state cannot be written: %w", err))
 	}
-	return &pluginv1.DeploymentState{Value: b, Private: s.Private}, nil
+	return &pluginv1.DeploymentState{Value: b, Private: s.Private, Version: d.info.StateVersion}, nil
 }
 
-func stateFromProto(s *pluginv1.DeploymentState) (*State, error) {
+// state reads a state, upgrades one that an earlier version of the plugin
+// wrote, and gives it the attributes that are declared now.
+func (d *deployment[A]) state(ctx context.Context, in *pluginv1.Instance, s *pluginv1.DeploymentState) (*State, error) {
 	if s == nil {
 		return nil, nil
 	}
 	v, err := unmarshalConfig(s.Value)
 	if err != nil {
-		return nil, fmt.Errorf("read the deployment's state: %w", err)
+		return nil, fmt.Errorf("read the state of the deployment: %w", err)
 	}
-	return &State{Value: v, Private: s.Private}, nil
+	out := &State{Value: v, Private: s.Private}
+	if s.Version > d.info.StateVersion {
+		return nil, fmt.Errorf("the state of the deployment is newer than the plugin\nA later version of plugin %q wrote it (state version %d; this one has %d). Install that version again.",
+			d.plugin, s.Version, d.info.StateVersion)
+	}
+	if s.Version < d.info.StateVersion {
+		u, ok := d.impl.(StateUpgrader)
+		if !ok {
+			return nil, d.fault(fmt.Errorf("its StateVersion is %d, but it cannot upgrade a state of version %d: it is no StateUpgrader", d.info.StateVersion, s.Version))
+		}
+		if out, err = u.UpgradeState(ctx, s.Version, out); err != nil {
+			return nil, fmt.Errorf("upgrade the state of the deployment from version %d to %d: %w", s.Version, d.info.StateVersion, err)
+		}
+		if out == nil {
+			return nil, d.fault(errors.New("UpgradeState returned neither a state nor an error"))
+		}
+	}
+	if declared := d.declared(ctx, in); declared != cty.NilType {
+		if out.Value, err = conform(out.Value, declared); err != nil {
+			return nil, d.fault(fmt.Errorf("the state that was written before does not fit the value type any more (%w): raise StateVersion and implement StateUpgrader", err))
+		}
+	}
+	return out, nil
+}
+
+// declared is the type of the state's value; cty.NilType: it is not known. A
+// deployment that is configured no longer has no arguments, for which Prepare
+// may not be made.
+func (d *deployment[A]) declared(ctx context.Context, in *pluginv1.Instance) cty.Type {
+	var prepared *pluginv1.Prepared
+	err := parallel.Call(func() error {
+		_, prepared = d.instantiate(ctx, in, true)
+		return nil
+	})
+	var t cty.Type
+	if err != nil || len(prepared.GetValueType()) == 0 || t.UnmarshalJSON(prepared.ValueType) != nil {
+		return cty.NilType
+	}
+	return t
+}
+
+// conform gives a value the attributes of a type: those that it lacks are null,
+// those that the type lacks are dropped.
+func conform(v cty.Value, t cty.Type) (cty.Value, error) {
+	if !t.IsObjectType() || v == cty.NilVal || v.IsNull() || !v.Type().IsObjectType() {
+		if v == cty.NilVal {
+			return cty.NullVal(t), nil
+		}
+		return convert.Convert(v, t)
+	}
+	attrs := map[string]cty.Value{}
+	for name, typ := range t.AttributeTypes() {
+		if !v.Type().HasAttribute(name) {
+			attrs[name] = cty.NullVal(typ)
+			continue
+		}
+		attr, err := conform(v.GetAttr(name), typ)
+		if err != nil {
+			return cty.NilVal, fmt.Errorf("attribute %q: %w", name, err)
+		}
+		attrs[name] = attr
+	}
+	return cty.ObjectVal(attrs), nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 type mappable interface {
@@ -41,7 +42,7 @@ func (m *mapper[A]) prepare(ctx context.Context, in *pluginv1.Instance) *pluginv
 
 // mapping is a mapper at work on one stream.
 type mapping[A any] struct {
-	impl   MapperImpl[A]
+	*mapper[A]
 	args   *A
 	name   string
 	schema data.Schema
@@ -93,7 +94,7 @@ func (m *mapper[A]) serveMap(ctx context.Context, start *pluginv1.MapRequest, st
 	}}
 	defer done.close()
 	w := &mapping[A]{
-		impl: m.impl, args: args, name: addressName(in.Address), schema: schema, arrow: schema.Arrow(),
+		mapper: m, args: args, name: addressName(in.Address), schema: schema, arrow: schema.Arrow(),
 		host: host, inputs: start.GetInputs(), rows: m.batchRows(), slots: make(chan struct{}, concurrency),
 		finished: done,
 	}
@@ -192,7 +193,7 @@ func (w *mapping[A]) part(ctx context.Context, rec arrow.RecordBatch, p *part) e
 		return err
 	}
 	if b.err != nil {
-		return fmt.Errorf("the plugin is faulty\n%w", b.err)
+		return w.fault(b.err)
 	}
 	p.made, p.errors = b.record(w.arrow), b.errors
 	return nil
@@ -218,6 +219,10 @@ func (w *mapping[A]) answer(parts []part) (*pluginv1.MapResponse, error) {
 	rows, err := data.EncodeBatch(made)
 	if err != nil {
 		return nil, err
+	}
+	if len(rows) > mostRows {
+		return nil, fmt.Errorf("the results are too large to be sent\nPlugin %q made %d MiB of %d rows in %s %q, and an answer may take %d MiB. Its author can have it given fewer rows at a time (plugin.Batched), or keep large content in files.",
+			w.plugin, len(rows)>>20, made.NumRows(), w.info.Kind, w.info.Name, wire.MaxMessage>>20)
 	}
 	return &pluginv1.MapResponse{Rows: rows, Errors: protoRowErrors(errs)}, nil
 }

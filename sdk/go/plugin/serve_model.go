@@ -63,7 +63,7 @@ func (p *provider[A]) prepare(ctx context.Context, in *pluginv1.Instance) *plugi
 		prepared.Model.Capabilities = p.capabilities()
 	}
 	if prepared.Model == nil && len(prepared.Diagnostics) == 0 {
-		prepared.Diagnostics = diagnostics(fmt.Errorf("the plugin's model %q is faulty\nPrepare did not call SetModelInfo.", p.info.Name))
+		prepared.Diagnostics = diagnostics(p.fault(errors.New("Prepare did not call SetModelInfo")))
 	}
 	return prepared
 }

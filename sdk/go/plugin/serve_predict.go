@@ -32,7 +32,11 @@ func servePredict(ctx context.Context, types []Type, model *pluginv1.Artifact, s
 			return nil, err
 		}
 		defer rec.Release()
-		return answer(ctx, predictor, rec, files.Signature.Outputs)
+		resp, err := answer(ctx, predictor, rec, files.Signature.Outputs)
+		if err != nil {
+			return nil, fmt.Errorf("predict with the model (%s): %w", files.Format, err)
+		}
+		return resp, nil
 	}
 	return inOrder(ctx, 1, stream.Recv, work, stream.Send)
 }
@@ -57,9 +61,12 @@ func answer(ctx context.Context, p Predictor, rec arrow.RecordBatch, want data.S
 	}
 	defer out.Release()
 	if out.NumRows() != rec.NumRows() {
-		return nil, fmt.Errorf("the model's plugin is faulty\nIt predicted %d rows for %d.", out.NumRows(), rec.NumRows())
+		return nil, fmt.Errorf("the plugin is faulty: it predicted %d rows for %d", out.NumRows(), rec.NumRows())
 	}
-	rows, err := encode(want, out)
+	if err := fits(want, out); err != nil {
+		return nil, fmt.Errorf("the plugin is faulty: %w", err)
+	}
+	rows, err := data.EncodeBatch(out)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,7 @@ package plugin
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -40,18 +40,19 @@ func (s *source[A]) read(ctx context.Context, in *pluginv1.Instance, stream read
 		return err
 	}
 	if len(prepared.Outputs) != 1 || prepared.Outputs[0].Name != "" {
-		return fmt.Errorf("the plugin's source %q is faulty\nPrepare has to call AddDataset(\"\", …) once.", s.info.Name)
+		return s.fault(errors.New("Prepare has to call AddDataset(\"\", …) once"))
 	}
-	w := &RowWriter{schema: data.FromProto(prepared.Outputs[0].Columns), stream: stream}
+	w := &RowWriter{fault: s.fault, schema: data.FromProto(prepared.Outputs[0].Columns), stream: stream}
 	return s.impl.Read(ctx, args, w)
 }
 
 func (w *RowWriter) write(rec arrow.RecordBatch) error {
-	rows, err := encode(w.schema, rec)
-	if err != nil {
-		return err
+	if err := fits(w.schema, rec); err != nil {
+		return w.fault(err)
 	}
-	return w.stream.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Rows{Rows: rows}})
+	return encoded(rec, func(rows []byte) error {
+		return w.stream.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Rows{Rows: rows}})
+	})
 }
 
 func (w *RowWriter) quarantine(origin, content string, problem error) error {

@@ -39,7 +39,7 @@ func (r *runner[A]) run(ctx context.Context, req *pluginv1.RunRequest, stream ru
 		return err
 	}
 	e := &execution{
-		instance: req.Instance, inputs: req.Inputs, workDir: req.WorkDir, stream: stream, host: host,
+		ctx: ctx, fault: r.fault, instance: req.Instance, inputs: req.Inputs, workDir: req.WorkDir, stream: stream, host: host,
 		outputs: prepared.Outputs, valueType: prepared.ValueType, folders: map[string]string{},
 		value: cty.NilVal,
 	}
@@ -48,13 +48,15 @@ func (r *runner[A]) run(ctx context.Context, req *pluginv1.RunRequest, stream ru
 	}
 	done, err := e.done()
 	if err != nil {
-		return fmt.Errorf("the plugin's %s %q is faulty\n%w", r.info.Kind, r.info.Name, err)
+		return r.fault(err)
 	}
 	return stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Done{Done: done}})
 }
 
 // execution is the part of Run that does not depend on the arguments' type.
 type execution struct {
+	ctx       context.Context
+	fault     func(error) error
 	instance  *pluginv1.Instance
 	inputs    map[string]*pluginv1.Artifact
 	workDir   string
@@ -82,17 +84,21 @@ func (r *execution) output(name string, kinds ...pluginv1.ArtifactKind) (*plugin
 }
 
 func (r *execution) write(name string, rec arrow.RecordBatch) error {
-	out, err := r.output(name, pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET)
-	if err != nil {
+	if err := r.ctx.Err(); err != nil {
 		return err
 	}
-	rows, err := encode(data.FromProto(out.Columns), rec)
-	if err != nil {
-		return fmt.Errorf("write output %q: %w", name, err)
+	out, err := r.output(name, pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET)
+	if err == nil {
+		err = fits(data.FromProto(out.Columns), rec)
 	}
-	return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Rows{
-		Rows: &pluginv1.Rows{Output: name, Rows: rows},
-	}})
+	if err != nil {
+		return r.fault(fmt.Errorf("write output %q: %w", name, err))
+	}
+	return encoded(rec, func(rows []byte) error {
+		return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Rows{
+			Rows: &pluginv1.Rows{Output: name, Rows: rows},
+		}})
+	})
 }
 
 // folder empties the folder when a run first asks for it: what an interrupted
@@ -103,7 +109,7 @@ func (r *execution) folder(name string) (string, error) {
 	}
 	_, err := r.output(name, pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL, pluginv1.ArtifactKind_ARTIFACT_KIND_REPORT)
 	if err != nil {
-		return "", err
+		return "", r.fault(err)
 	}
 	dir := filepath.Join(r.workDir, "output-"+url.PathEscape(name))
 	if err := os.RemoveAll(dir); err != nil {

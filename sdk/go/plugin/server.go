@@ -22,13 +22,14 @@ type server struct {
 	broker *goplugin.GRPCBroker
 	schema *pluginv1.GetSchemaResponse
 	types  map[typeName]Type
+	calls  *stoppable
 }
 
 type typeName struct{ kind, name string }
 
 // newServer checks the plugin's types; mistakes in them are the author's.
 func newServer(p Plugin) (*server, error) {
-	s := &server{plugin: p, types: map[typeName]Type{}}
+	s := &server{plugin: p, types: map[typeName]Type{}, calls: &stoppable{}}
 	s.schema = &pluginv1.GetSchemaResponse{Version: p.Version, Config: &pluginv1.Body{}}
 	if p.Config != nil {
 		t := reflect.TypeOf(p.Config)
@@ -43,6 +44,7 @@ func newServer(p Plugin) (*server, error) {
 	}
 	var errs []error
 	for _, t := range p.Types {
+		t.named(p.Name)
 		schema, err := t.schema()
 		if err != nil {
 			errs = append(errs, err)
@@ -136,7 +138,9 @@ func (s *server) Run(req *pluginv1.RunRequest, stream pluginv1.PluginService_Run
 	defer host.close()
 	out := runStream{&sender[pluginv1.RunResponse]{stream: stream}, &throttle{}}
 	defer out.close()
-	return finish(stream.Context(), t.run(stream.Context(), req, out, host), func(d *pluginv1.Diagnostic) error {
+	ctx, over := s.calls.begin(stream.Context(), req.Call)
+	defer over()
+	return finish(ctx, t.run(ctx, req, out, host), func(d *pluginv1.Diagnostic) error {
 		return out.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Diagnostic{Diagnostic: d}})
 	})
 }
@@ -186,6 +190,11 @@ func (s *server) CheckModel(ctx context.Context, req *pluginv1.CheckModelRequest
 		return nil, err
 	}
 	return t.check(ctx, req.Model), nil
+}
+
+func (s *server) Stop(_ context.Context, req *pluginv1.StopRequest) (*pluginv1.StopResponse, error) {
+	s.calls.stop(req.Call)
+	return &pluginv1.StopResponse{}, nil
 }
 
 func (s *server) ReadDeployment(ctx context.Context, req *pluginv1.ReadDeploymentRequest) (*pluginv1.ReadDeploymentResponse, error) {

@@ -34,11 +34,12 @@ type Fingerprint struct {
 
 // Source makes a type of an implementation that brings rows in.
 func Source[A any](info Info, impl SourceImpl[A]) Type {
-	return &source[A]{core[A]{info, pluginv1.Mode_MODE_READ, impl}, impl}
+	return &source[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_READ, impl: impl}, impl}
 }
 
 // RowWriter takes a source's rows. It belongs to one goroutine.
 type RowWriter struct {
+	fault  func(error) error
 	schema data.Schema
 	stream readStream
 }
@@ -48,7 +49,7 @@ type RowWriter struct {
 func (w *RowWriter) Schema() data.Schema { return w.schema }
 
 // Write sends rows on; some thousand to some ten thousand at a time are best.
-// The caller keeps its reference to rec.
+// What is too large for one message is sent in several. The caller keeps its reference to rec.
 func (w *RowWriter) Write(rec arrow.RecordBatch) error { return w.write(rec) }
 
 // Quarantine sets a row aside that can't be taken: where it stands (file and

@@ -9,6 +9,7 @@ import (
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // progressEvery is the least time between two progress messages of a stream.
@@ -79,17 +80,49 @@ func (t *throttle) close() {
 	}
 }
 
-// encode checks rows against the declared columns and writes them.
-func encode(schema data.Schema, rec arrow.RecordBatch) ([]byte, error) {
+// fits checks rows against the declared columns.
+func fits(schema data.Schema, rec arrow.RecordBatch) error {
 	got, err := data.FromArrow(rec.Schema())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !got.Equal(schema) {
-		return nil, fmt.Errorf("the rows' columns are not those that were declared\nDeclared: %s.\nWritten: %s.",
+		return fmt.Errorf("the columns that were written are not those that were declared (declared: %s; written: %s)",
 			describeColumns(schema), describeColumns(got))
 	}
-	return data.EncodeBatch(rec)
+	return nil
+}
+
+// room is what a message holds beside its rows, generously.
+const room = 1 << 20
+
+// mostRows is how large the rows of a message may be, in bytes.
+var mostRows = wire.MaxMessage - room
+
+// encoded writes rows and sends them: in one message, or, if they are too large
+// for one, in as many as it takes. A row alone cannot be split.
+func encoded(rec arrow.RecordBatch, send func(rows []byte) error) error {
+	rows, err := data.EncodeBatch(rec)
+	if err != nil {
+		return err
+	}
+	if len(rows) <= mostRows {
+		return send(rows)
+	}
+	if rec.NumRows() < 2 {
+		return fmt.Errorf("a row is too large to be sent\nIt takes %d MiB, and a row between quern and a plugin may take %d MiB. Keep such content in a file, and its path in the row.",
+			len(rows)>>20, mostRows>>20)
+	}
+	half := rec.NumRows() / 2
+	for _, span := range [][2]int64{{0, half}, {half, rec.NumRows()}} {
+		part := rec.NewSlice(span[0], span[1])
+		err := encoded(part, send)
+		part.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func describeColumns(s data.Schema) string {

@@ -109,7 +109,7 @@ func start(t testing.TB, p plugin.Plugin, c Case) *session {
 	if name == "" {
 		name = "test"
 	}
-	called, err := client.Attach(name, address)
+	called, err := client.Attach(client.Command{Name: name}, address)
 	if err != nil {
 		cancel()
 		t.Fatal(err)

@@ -69,6 +69,7 @@ const (
 	PluginService_Chat_FullMethodName             = "/quern.plugin.v1.PluginService/Chat"
 	PluginService_Embed_FullMethodName            = "/quern.plugin.v1.PluginService/Embed"
 	PluginService_CheckModel_FullMethodName       = "/quern.plugin.v1.PluginService/CheckModel"
+	PluginService_Stop_FullMethodName             = "/quern.plugin.v1.PluginService/Stop"
 	PluginService_ReadDeployment_FullMethodName   = "/quern.plugin.v1.PluginService/ReadDeployment"
 	PluginService_PlanDeployment_FullMethodName   = "/quern.plugin.v1.PluginService/PlanDeployment"
 	PluginService_ApplyDeployment_FullMethodName  = "/quern.plugin.v1.PluginService/ApplyDeployment"
@@ -86,7 +87,8 @@ type PluginServiceClient interface {
 	// by the program's digest.
 	GetSchema(ctx context.Context, in *GetSchemaRequest, opts ...grpc.CallOption) (*GetSchemaResponse, error)
 	// Configure hands over the values of the plugin's block. It is called once,
-	// before any call but GetSchema.
+	// before any call but GetSchema and Stop; a plugin that is served under a
+	// debugger is configured anew by each command that attaches to it.
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
 	// Prepare validates instances and says what each will make. Values that are
 	// not known yet are unknown in the configuration. It must not have side
@@ -116,6 +118,11 @@ type PluginServiceClient interface {
 	// known without calling it: whether its key is set, for example. It is asked
 	// before the first stage runs.
 	CheckModel(ctx context.Context, in *CheckModelRequest, opts ...grpc.CallOption) (*CheckModelResponse, error)
+	// Stop asks the handler of one Run to end. The handler may take the time that
+	// Prepared.stop_seconds gives it to leave a checkpoint and to answer; then the
+	// call is canceled. A plugin that does not implement Stop has its calls
+	// canceled at once, as all other calls are.
+	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
 	// ReadDeployment says what stands at a deployment's place now.
 	ReadDeployment(ctx context.Context, in *ReadDeploymentRequest, opts ...grpc.CallOption) (*ReadDeploymentResponse, error)
 	// PlanDeployment says what it would take to get from prior to the
@@ -273,6 +280,16 @@ func (c *pluginServiceClient) CheckModel(ctx context.Context, in *CheckModelRequ
 	return out, nil
 }
 
+func (c *pluginServiceClient) Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StopResponse)
+	err := c.cc.Invoke(ctx, PluginService_Stop_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pluginServiceClient) ReadDeployment(ctx context.Context, in *ReadDeploymentRequest, opts ...grpc.CallOption) (*ReadDeploymentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReadDeploymentResponse)
@@ -324,7 +341,8 @@ type PluginServiceServer interface {
 	// by the program's digest.
 	GetSchema(context.Context, *GetSchemaRequest) (*GetSchemaResponse, error)
 	// Configure hands over the values of the plugin's block. It is called once,
-	// before any call but GetSchema.
+	// before any call but GetSchema and Stop; a plugin that is served under a
+	// debugger is configured anew by each command that attaches to it.
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	// Prepare validates instances and says what each will make. Values that are
 	// not known yet are unknown in the configuration. It must not have side
@@ -354,6 +372,11 @@ type PluginServiceServer interface {
 	// known without calling it: whether its key is set, for example. It is asked
 	// before the first stage runs.
 	CheckModel(context.Context, *CheckModelRequest) (*CheckModelResponse, error)
+	// Stop asks the handler of one Run to end. The handler may take the time that
+	// Prepared.stop_seconds gives it to leave a checkpoint and to answer; then the
+	// call is canceled. A plugin that does not implement Stop has its calls
+	// canceled at once, as all other calls are.
+	Stop(context.Context, *StopRequest) (*StopResponse, error)
 	// ReadDeployment says what stands at a deployment's place now.
 	ReadDeployment(context.Context, *ReadDeploymentRequest) (*ReadDeploymentResponse, error)
 	// PlanDeployment says what it would take to get from prior to the
@@ -406,6 +429,9 @@ func (UnimplementedPluginServiceServer) Embed(context.Context, *EmbedRequest) (*
 }
 func (UnimplementedPluginServiceServer) CheckModel(context.Context, *CheckModelRequest) (*CheckModelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CheckModel not implemented")
+}
+func (UnimplementedPluginServiceServer) Stop(context.Context, *StopRequest) (*StopResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Stop not implemented")
 }
 func (UnimplementedPluginServiceServer) ReadDeployment(context.Context, *ReadDeploymentRequest) (*ReadDeploymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadDeployment not implemented")
@@ -591,6 +617,24 @@ func _PluginService_CheckModel_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PluginService_Stop_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StopRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).Stop(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_Stop_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).Stop(ctx, req.(*StopRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PluginService_ReadDeployment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReadDeploymentRequest)
 	if err := dec(in); err != nil {
@@ -693,6 +737,10 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CheckModel",
 			Handler:    _PluginService_CheckModel_Handler,
+		},
+		{
+			MethodName: "Stop",
+			Handler:    _PluginService_Stop_Handler,
 		},
 		{
 			MethodName: "ReadDeployment",

@@ -7,7 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
@@ -21,6 +25,8 @@ type args struct {
 	Hold  string         `quern:"hold,operational" doc:"Named pipes HOLD.begun and HOLD.go: the first is written when rows have come, then the second is read before they are answered."`
 	Token string         `quern:"token,sensitive" doc:"A credential."`
 
+	Prepare string `quern:"prepare,operational" oneof:"exit,panic,hang,print,error" doc:"What goes wrong in Prepare."`
+
 	column string // that the labels go to
 }
 
@@ -28,6 +34,9 @@ type args struct {
 type upper struct{}
 
 func (upper) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	if err := fault(p.Args.Prepare); err != nil {
+		return err
+	}
 	p.KeepInput("input")
 	p.Args.column = p.Name()
 	p.AddColumn(p.Args.column, "string")
@@ -55,6 +64,43 @@ func (upper) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 		}
 	}
 	return appendTo(a.Trace, trace.String())
+}
+
+type stepArgs struct {
+	Dataset plugin.Dataset `quern:"dataset,required" doc:"Rows to learn from."`
+	Hold    string         `quern:"hold,operational" doc:"Named pipes HOLD.begun and HOLD.save: the first is written when the work begins, the second is read before a checkpoint is left."`
+}
+
+// steps works until it is stopped, leaves a checkpoint, and goes on from there.
+type steps struct{}
+
+func (steps) Prepare(_ context.Context, p *plugin.Prepare[stepArgs]) error {
+	p.ReadAll("dataset")
+	p.AddReport("")
+	p.SetValueType(cty.Object(map[string]cty.Type{"resumed": cty.Bool}))
+	return nil
+}
+
+func (steps) StopGrace() time.Duration { return time.Minute }
+
+func (steps) Run(ctx context.Context, r *plugin.Run[stepArgs]) error {
+	if _, err := r.Folder(""); err != nil {
+		return err
+	}
+	checkpoint := filepath.Join(r.WorkDir, "checkpoint")
+	_, err := os.Stat(checkpoint)
+	r.SetValue(cty.ObjectVal(map[string]cty.Value{"resumed": cty.BoolVal(err == nil)}))
+	if err == nil || r.Args.Hold == "" {
+		return nil
+	}
+	if err := os.WriteFile(r.Args.Hold+".begun", []byte("begun\n"), 0); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	if _, err := os.ReadFile(r.Args.Hold + ".save"); err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(checkpoint, nil, 0o666), ctx.Err())
 }
 
 func appendTo(file, text string) error {
@@ -113,6 +159,7 @@ func main() {
 		Name: "test", Version: "1.2.0",
 		Types: []plugin.Type{
 			plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", Behaviour: 1}, upper{}),
+			plugin.Runner(plugin.Info{Kind: plugin.KindTrain, Name: "test_steps", Doc: "Works until it is stopped.", Behaviour: 1}, steps{}),
 		},
 	})
 }

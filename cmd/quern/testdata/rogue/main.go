@@ -1,6 +1,7 @@
 // Command quern-plugin-rogue is a plugin that does not keep to the protocol: no
 // SDK would let it through. The stage type says in what way; under the name
-// quern-plugin-mad its schema makes no sense either.
+// quern-plugin-mad its schema makes no sense either, and under the name
+// quern-plugin-deaf it never answers.
 package main
 
 import (
@@ -36,7 +37,11 @@ type rogue struct {
 	name string
 }
 
-func (r rogue) GetSchema(context.Context, *pluginv1.GetSchemaRequest) (*pluginv1.GetSchemaResponse, error) {
+func (r rogue) GetSchema(ctx context.Context, _ *pluginv1.GetSchemaRequest) (*pluginv1.GetSchemaResponse, error) {
+	if r.name == "deaf" {
+		<-ctx.Done()
+		select {}
+	}
 	s := &pluginv1.GetSchemaResponse{Version: "1.0.0"}
 	for _, way := range []string{none, twice, over, types, columns, rows, garbage} {
 		s.Types = append(s.Types, &pluginv1.Type{

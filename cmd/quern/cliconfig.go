@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	goplugin "github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/hcl/v2/hclsimple"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// cliConfig is what a user, as against a pipeline, configures: the file that
+// QUERN_CLI_CONFIG names, or config.hcl in the folder quern of the user's
+// configuration folder (~/.config on Linux).
+type cliConfig struct {
+	// DevOverrides put a program, or the folder that it is in, in place of a
+	// required plugin, by its source or local name.
+	DevOverrides map[string]string `hcl:"dev_overrides,optional"`
+	// PluginStartTimeout is how long a plugin may take to get ready, such as
+	// "1m".
+	PluginStartTimeout string `hcl:"plugin_start_timeout,optional"`
+
+	startTimeout time.Duration
+}
+
+// loadCLIConfig reads the file, if there is one. The variable
+// QUERN_PLUGIN_START_TIMEOUT goes before what it says.
+func loadCLIConfig() (*cliConfig, error) {
+	c := &cliConfig{}
+	path, named := os.Getenv("QUERN_CLI_CONFIG"), true
+	if path == "" {
+		named = false
+		if dir, err := os.UserConfigDir(); err == nil {
+			path = filepath.Join(dir, "quern", "config.hcl")
+		}
+	}
+	text, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !named, path == "":
+	case err != nil:
+		return nil, fmt.Errorf("the CLI configuration cannot be read\n%w", err)
+	default:
+		if err := hclsimple.Decode(path, text, nil, c); err != nil {
+			return nil, fmt.Errorf("the CLI configuration is malformed\n%w", err)
+		}
+	}
+	for name, place := range c.DevOverrides {
+		if !filepath.IsAbs(place) {
+			c.DevOverrides[name] = filepath.Join(filepath.Dir(path), place)
+		}
+	}
+	from := "plugin_start_timeout in " + path
+	if v := os.Getenv("QUERN_PLUGIN_START_TIMEOUT"); v != "" {
+		c.PluginStartTimeout, from = v, "QUERN_PLUGIN_START_TIMEOUT"
+	}
+	if c.PluginStartTimeout != "" {
+		c.startTimeout, err = time.ParseDuration(c.PluginStartTimeout)
+		if err != nil || c.startTimeout <= 0 {
+			return nil, fmt.Errorf("%s is %q, which is not a duration\nWrite it like \"90s\" or \"2m\".", from, c.PluginStartTimeout)
+		}
+	}
+	return c, nil
+}
+
+// reattached are the plugins that QUERN_REATTACH_PLUGINS says are being served
+// already.
+func reattached() (map[string]*goplugin.ReattachConfig, error) {
+	text := os.Getenv(plugin.ReattachVariable)
+	if text == "" {
+		return nil, nil
+	}
+	var given map[string]plugin.Reattach
+	if err := json.Unmarshal([]byte(text), &given); err != nil {
+		return nil, fmt.Errorf("%s is malformed\nCopy it as the plugin prints it when it is started with -debug: %w", plugin.ReattachVariable, err)
+	}
+	out := map[string]*goplugin.ReattachConfig{}
+	for name, r := range given {
+		if r.Addr.Network != "unix" || r.Addr.String == "" {
+			return nil, fmt.Errorf("%s is malformed\nThe address of plugin %q must be a Unix socket, as the plugin prints it when it is started with -debug.", plugin.ReattachVariable, name)
+		}
+		out[name] = &goplugin.ReattachConfig{
+			Protocol: goplugin.Protocol(r.Protocol), ProtocolVersion: r.ProtocolVersion, Pid: r.Pid, Test: true,
+			Addr: &net.UnixAddr{Name: r.Addr.String, Net: "unix"},
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// logs are what quern and its plugins log. All of it goes to the log file of the
+// run, if this command is one. What the variables QUERN_LOG (quern and
+// plugins), QUERN_LOG_CORE (quern alone) and QUERN_LOG_PLUGIN (plugins alone)
+// ask for goes to stderr, too, or to the end of the file QUERN_LOG_PATH.
+type logs struct {
+	hclog.Logger
+	run runLog
+}
+
+// errLevel says what a level may be.
+var errLevel = errors.New("the levels are trace, debug, info, warn, error, off, and json, which is trace as JSON lines")
+
+func newLogs(stderr io.Writer, redact func(string) string) (*logs, error) {
+	l := &logs{}
+	all := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "quern", Level: hclog.Trace, Output: io.Discard})
+	l.Logger = all
+	all.RegisterSink(&logSink{core: hclog.Debug, plugins: hclog.Trace, redact: redact, to: &l.run})
+	shown := &logSink{core: hclog.Off, plugins: hclog.Off, redact: redact, to: stderr}
+	for _, v := range []struct {
+		name   string
+		levels []*hclog.Level
+	}{
+		{"QUERN_LOG", []*hclog.Level{&shown.core, &shown.plugins}},
+		{"QUERN_LOG_CORE", []*hclog.Level{&shown.core}},
+		{"QUERN_LOG_PLUGIN", []*hclog.Level{&shown.plugins}},
+	} {
+		text := os.Getenv(v.name)
+		if text == "" {
+			continue
+		}
+		level := hclog.LevelFromString(text)
+		if strings.EqualFold(text, "json") {
+			level, shown.json = hclog.Trace, true
+		}
+		if level == hclog.NoLevel {
+			return nil, fmt.Errorf("%s is %q, which is not a level\n%w", v.name, text, errLevel)
+		}
+		for _, to := range v.levels {
+			*to = level
+		}
+	}
+	if path := os.Getenv("QUERN_LOG_PATH"); path != "" {
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("the log QUERN_LOG_PATH cannot be written\n%w", err)
+		}
+		shown.to = f
+	}
+	if shown.core != hclog.Off || shown.plugins != hclog.Off {
+		all.RegisterSink(shown)
+	}
+	return l, nil
+}
+
+// logSink writes lines of at least a level.
+type logSink struct {
+	core, plugins hclog.Level
+	json          bool
+	redact        func(string) string
+
+	mu sync.Mutex
+	to io.Writer
+}
+
+// Accept implements hclog.SinkAdapter.
+func (s *logSink) Accept(name string, level hclog.Level, message string, args ...any) {
+	least := s.core
+	name = strings.TrimPrefix(name, "quern.")
+	if strings.HasPrefix(name, "plugin.") {
+		least = s.plugins
+	}
+	if least == hclog.Off || level < least {
+		return
+	}
+	var line bytes.Buffer
+	hclog.New(&hclog.LoggerOptions{
+		Name: name, Level: hclog.Trace, Output: &line, JSONFormat: s.json, TimeFormat: "2006-01-02T15:04:05.000Z07:00",
+		TimeFn: func() time.Time { return time.Now().UTC() },
+	}).Log(level, message, args...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// A log that cannot be written stops no work.
+	_, _ = io.WriteString(s.to, s.redact(line.String()))
+}
+
+// mostBacklog is how much is kept of what is logged before a run begins, in
+// bytes.
+const mostBacklog = 1 << 20
+
+// runLog is the log file of a run. Until the run begins, what is logged is kept
+// for it.
+type runLog struct {
+	mu      sync.Mutex
+	backlog []byte
+	file    *os.File
+}
+
+func (l *runLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil {
+		return l.file.Write(b)
+	}
+	if len(l.backlog)+len(b) <= mostBacklog {
+		l.backlog = append(l.backlog, b...)
+	}
+	return len(b), nil
+}
+
+// begin has the log written to a file from now on.
+func (l *runLog) begin(path string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	l.file = f
+	_, err = f.Write(l.backlog)
+	l.backlog = nil
+	return err
+}

@@ -1,0 +1,26 @@
+package plugin
+
+import (
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/quern-dev/quern/sdk/go/wire"
+)
+
+// quern has the kernel kill a plugin when quern is gone, which leaves behind
+// what the plugin started. A plugin of this SDK asks for a signal that it can
+// act on instead. The setting is the main thread's, on which only init is sure
+// to run.
+func init() {
+	if os.Getenv(wire.Handshake.MagicCookieKey) != wire.Handshake.MagicCookieValue {
+		return
+	}
+	var set int32
+	err := unix.Prctl(unix.PR_GET_PDEATHSIG, uintptr(unsafe.Pointer(&set)), 0, 0, 0)
+	if err == nil && syscall.Signal(set) == syscall.SIGKILL {
+		_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0, 0, 0)
+	}
+}
