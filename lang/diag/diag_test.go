@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2"
@@ -248,5 +249,15 @@ func TestUniqueKeepsTheFirstOfEqualDiagnostics(t *testing.T) {
 	diags := Unique(hcl.Diagnostics{Errorf(r, "A", "x"), Errorf(r, "A", "x"), Errorf(r, "A", "y"), Errorf(nil, "A", "x")})
 	if len(diags) != 3 {
 		t.Errorf("%d are left", len(diags))
+	}
+}
+
+func TestLongLinesAreCutAroundTheSubject(t *testing.T) {
+	src := []byte("a = 1\nb = [" + strings.Repeat("é, ", 50_000) + "here, " + strings.Repeat("é, ", 50_000) + "]\n")
+	at := bytes.Index(src, []byte("here"))
+	d := Errorf(&hcl.Range{Filename: "a.hcl", Start: hcl.Pos{Line: 2, Column: at - 5, Byte: at}, End: hcl.Pos{Line: 2, Column: at - 1, Byte: at + 4}}, "Wrong", "x")
+	s := (&printer{src: map[string][]byte{"a.hcl": src}, parsed: map[string]*hcl.File{}}).snippet(d)
+	if len(s.Code) > 1000 || s.StartLine != 2 || s.Code[s.HighlightStart:s.HighlightEnd] != "here" || !utf8.ValidString(s.Code) {
+		t.Errorf("got %+v", s)
 	}
 }

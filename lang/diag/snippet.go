@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -68,7 +69,37 @@ func (p *printer) snippet(d *hcl.Diagnostic) *Snippet {
 	if d.Extra == (Secret{}) {
 		s.hide()
 	}
+	s.cut()
 	return s
+}
+
+// cut leaves out what is far from the subject in code that is too long to be
+// read, as that of a program can be that wrote it on one line.
+func (s *Snippet) cut() {
+	const most, around = 2000, 200 // bytes
+	if len(s.Code) <= most {
+		return
+	}
+	const gap = "…"
+	if to := runeStart(s.Code, min(s.HighlightEnd, s.HighlightStart+most/2)+around); to < len(s.Code) {
+		s.Code = s.Code[:to] + gap
+		s.HighlightEnd = min(s.HighlightEnd, to)
+	}
+	if from := runeStart(s.Code, s.HighlightStart-around); from > 0 {
+		s.StartLine += strings.Count(s.Code[:from], "\n")
+		s.Code = gap + s.Code[from:]
+		s.HighlightStart += len(gap) - from
+		s.HighlightEnd += len(gap) - from
+	}
+}
+
+// runeStart is where the character begins that is at a place of a text, or its end.
+func runeStart(s string, at int) int {
+	at = min(max(0, at), len(s))
+	for at > 0 && at < len(s) && !utf8.RuneStart(s[at]) {
+		at--
+	}
+	return at
 }
 
 // hide takes the subject out of the code.

@@ -68,7 +68,7 @@ func (x *Expression) Value(ctx *hcl.EvalContext) (v cty.Value, diags hcl.Diagnos
 }
 
 func beyond(err error, at hcl.Range) *hcl.Diagnostic {
-	return diag.Errorf(&at, "Beyond a limit", "%s.", diag.Sentence(err))
+	return diag.Errorf(&at, "Beyond a limit", "%s", diag.Sentence(err))
 }
 
 // budget is what is left of the limits while an expression is evaluated.
