@@ -12,6 +12,7 @@ import (
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
@@ -83,8 +84,14 @@ func Compile(e hcl.Expression, s *Scope, want cty.Type) (*Compiled, hcl.Diagnost
 	if diags.HasErrors() {
 		return nil, distinct(diags)
 	}
+	text := printExpr(typed.expr)
+	if d := limit.Expression([]byte(text), "", hcl.InitialPos); d != nil {
+		d.Subject = e.Range().Ptr()
+		d.Detail = "With the values that are known when planning put in, " + strings.ToLower(d.Detail[:1]) + d.Detail[1:]
+		return nil, append(diags, d)
+	}
 	c := &Compiled{
-		Text:       printExpr(typed.expr),
+		Text:       text,
 		Type:       value.Type{Type: typed.typ},
 		ColumnType: typed.column,
 		Range:      diag.NewRange(e.Range()),

@@ -163,6 +163,9 @@ func (r *reducer) columnType(e hclsyntax.Expression, t, want cty.Type) (string, 
 		return c.Type, nil
 	}
 	name, err := columnType(t, shape)
+	if err == nil {
+		_, err = data.ArrowType(name) // which is nested no deeper than a file can hold
+	}
 	if err != nil {
 		return "", hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Not a column's value", "%s", diag.Sentence(err))}
 	}
