@@ -9,6 +9,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner"
+	"github.com/quern-dev/quern/sdk/go/jsontext"
 	"github.com/urfave/cli/v3"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 	"golang.org/x/term"
@@ -111,6 +112,6 @@ func (c *console) eval(text string) error {
 	if err != nil {
 		return fmt.Errorf("the value has no JSON form\n%w", err)
 	}
-	c.ui.printf("%s\n", plain)
+	c.ui.printf("%s\n", jsontext.Plain(plain))
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/sdk/go/jsontext"
 	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"
 	"github.com/zclconf/go-cty/cty"
@@ -73,7 +74,7 @@ func outputJSON(o *state.Output) map[string]any {
 	}
 	plain, err := ctyjson.Marshal(o.Value.Value, o.Value.Type())
 	if err == nil {
-		out["value"] = json.RawMessage(plain)
+		out["value"] = json.RawMessage(jsontext.Plain(plain))
 	}
 	if t, err := ctyjson.MarshalType(o.Value.Type()); err == nil {
 		out["type"] = json.RawMessage(t)
@@ -95,7 +96,7 @@ func printOutput(ui *terminal, cmd *cli.Command, st *state.State, name string) e
 		if err != nil {
 			return err
 		}
-		return ui.json(json.RawMessage(plain))
+		return ui.json(json.RawMessage(jsontext.Plain(plain)))
 	case cmd.Bool("raw"):
 		return printRaw(ui, name, o.Value.Value)
 	}

@@ -170,10 +170,10 @@ func TestHuntForCallsThatFunctionsDoNotExpect(t *testing.T) {
 		if h.compare(t, src, rec) {
 			compared++
 		}
-		rec.Release()
 		if t.Failed() {
 			t.Fatalf("the expression was %s\nof %s", src, rowText(rec, hostileRow, 0))
 		}
+		rec.Release()
 	}
 	if compared < 500 {
 		t.Errorf("only %d calls were compared", compared)

@@ -340,6 +340,9 @@ var transposeFunc = function.New(&function.Spec{
 		lists := map[string][]cty.Value{}
 		for it := args[0].ElementIterator(); it.Next(); {
 			key, list := it.Element()
+			if list.IsNull() {
+				return cty.NilVal, function.NewArgErrorf(0, "the list of %q is null", key.AsString())
+			}
 			for _, e := range list.AsValueSlice() {
 				if e.IsNull() {
 					return cty.NilVal, function.NewArgErrorf(0, "a null cannot become a key")

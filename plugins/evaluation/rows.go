@@ -1,11 +1,11 @@
 package evaluation
 
 import (
-	"encoding/json"
 	"strings"
 
 	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/jsontext"
 )
 
 // write writes the chunk's answers: by row, and for each by subject and draw.
@@ -50,7 +50,7 @@ func (c *chunk) given(i int) (string, error) {
 	for _, column := range c.in.Schema {
 		values[column.Name] = data.Columns.Find(c.rec, column.Name).GetOneForMarshal(i)
 	}
-	text, err := json.Marshal(values)
+	text, err := jsontext.Marshal(values)
 	return string(text), err
 }
 
@@ -79,7 +79,7 @@ func (a *given) describe(values map[string]any, measures []*measure) error {
 			values["cost"] = *r.Cost
 		}
 		if len(r.ToolCalls) > 0 {
-			text, err := json.Marshal(r.ToolCalls)
+			text, err := jsontext.Marshal(r.ToolCalls)
 			if err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/quern-dev/quern/plugins/prompting"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/jsontext"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -54,7 +55,8 @@ func schemaJSON(v cty.Value) (json.RawMessage, error) {
 	if v.Type() == cty.String {
 		return json.RawMessage(v.AsString()), nil
 	}
-	return ctyjson.Marshal(v, v.Type())
+	text, err := ctyjson.Marshal(v, v.Type())
+	return jsontext.Plain(text), err
 }
 
 // noReferences refuses schemas in other places: a label must not depend on

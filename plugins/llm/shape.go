@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/jsontext"
 )
 
 // shape is the column type of what a JSON schema allows. What no column type
@@ -114,7 +115,7 @@ func (s shape) fit(v any) (any, error) {
 	}
 	switch s.kind {
 	case "json":
-		text, err := json.Marshal(v)
+		text, err := jsontext.Marshal(v)
 		return string(text), err
 	case "integer":
 		// 3.0 is an integer by the schema's rules.

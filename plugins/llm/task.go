@@ -11,6 +11,7 @@ import (
 
 	"github.com/quern-dev/quern/plugins/prompting"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/jsontext"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -192,7 +193,7 @@ func (f form) object(field string, property any) json.RawMessage {
 		properties["explanation"] = map[string]any{"type": "string"}
 		required = []string{"explanation", field}
 	}
-	raw, err := json.Marshal(map[string]any{
+	raw, err := jsontext.Marshal(map[string]any{
 		"type": "object", "properties": properties, "required": required, "additionalProperties": false,
 	})
 	if err != nil {

@@ -3,7 +3,6 @@ package artifact
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -12,6 +11,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/jsontext"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/disk"
 )
@@ -185,7 +185,7 @@ func exportRows(ctx context.Context, blobs *blob.Store, a *Artifact, path string
 }
 
 func exportJSON(path string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
+	text, err := jsontext.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/jsontext"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"
@@ -254,7 +255,7 @@ func (p *places) at(row int64) ([]Field, error) {
 	}
 	var out []Field
 	for i, f := range p.r.rec.Schema().Fields() {
-		text, err := json.Marshal(p.r.rec.Column(i).GetOneForMarshal(int(row - p.first)))
+		text, err := jsontext.Marshal(p.r.rec.Column(i).GetOneForMarshal(int(row - p.first)))
 		if err != nil {
 			return nil, fmt.Errorf("read column %q of the dataset: %w", f.Name, err)
 		}
