@@ -2,12 +2,15 @@ package planner
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/dataset"
 	"github.com/quern-dev/quern/store/memo"
@@ -89,6 +92,7 @@ func (b *builder) decideResult(n *node) {
 	b.estimateNewRows(n)
 	defer func() {
 		if n.Action == plan.Run || n.Action == plan.MayRun {
+			b.comparePrograms(n)
 			b.estimateCalls(n)
 			b.estimateSeconds(n)
 			b.checkDraws(n)
@@ -205,6 +209,40 @@ func (n *node) madeBefore(e *action.Entry) plan.Reason {
 		text += " on " + e.Created.Format("2 January 2006")
 	}
 	return plan.Reason{Code: plan.BecauseReused, Subject: e.Address, Text: text}
+}
+
+// comparePrograms says that rows which are reused were made by another program
+// than new ones will be: a plugin that was changed without raising its behavior
+// version.
+func (b *builder) comparePrograms(n *node) {
+	if n.Mode != plan.ModeMap || b.Store == nil || n.prior == nil || n.prior.Definition != n.Definition || b.replaced(n) || !n.makesColumns() {
+		return
+	}
+	if m := n.inputs[n.Outputs[0].RowsOf].manifest(); m != nil && n.Estimate.NewRows != nil && *n.Estimate.NewRows >= m.Rows {
+		return // none is reused
+	}
+	entry, err := b.Store.Actions.Get(n.prior.ActionKey)
+	if err != nil || entry == nil {
+		return
+	}
+	was, is := entry.Plugin, b.programs()[n.Plugin]
+	if was.Digest == "" || was.Digest == is.Digest {
+		return
+	}
+	before, after := program(was.Version, was.Digest), program(is.Version, is.Digest)
+	n.Reasons = append(n.Reasons, plan.Reason{
+		Code: plan.BecausePlugin, Subject: n.Plugin, Before: before, After: after,
+		Text: fmt.Sprintf("the plugin %q changed (%s → %s) but not its behavior version: reused rows were made by the earlier program", n.Plugin, before, after),
+	})
+}
+
+// makesColumns says whether the plugin is called for rows.
+func (n *node) makesColumns() bool {
+	return slices.ContainsFunc(n.Outputs[0].Columns, func(c data.Column) bool { return n.Outputs[0].Origins[c.Name] == "" })
+}
+
+func program(version, digest string) string {
+	return strings.TrimSpace(version + " " + digest[:min(len(digest), len("sha256:")+12)])
 }
 
 // replaced says whether -replace names the instance.

@@ -203,11 +203,38 @@ func columnsOf(reads plan.Reads, m *dataset.Manifest) []string {
 	return slices.Clone(reads.Columns)
 }
 
-func (w *work) inputRefs() []action.InputRef {
+// inputRefs are what the stage is given: artifacts and models, prompts, and
+// values of other stages that its configuration waited for.
+func (r *run) inputRefs(w *work) []action.InputRef {
 	var out []action.InputRef
 	for _, key := range slices.Sorted(maps.Keys(w.inputs)) {
 		in := w.inputs[key]
-		out = append(out, action.InputRef{Address: in.of.Address, Port: in.of.Port, Digest: in.ref.Digest})
+		ref := action.InputRef{Address: in.of.Address, Port: in.of.Port, Digest: in.ref.Digest}
+		if in.language != nil {
+			plugin := r.pluginRef(in.plugin)
+			ref.Role, ref.Plugin = action.RoleModel, &plugin
+		} else if made, ok := r.saver.instance(in.of.Address); ok {
+			ref.Action = made.ActionKey
+		}
+		out = append(out, ref)
+	}
+	for _, key := range slices.Sorted(maps.Keys(w.bound.Rows)) {
+		if row := w.bound.Rows[key]; row.Prompt != "" {
+			text := fingerprint.Key("quern.prompt/v1", []plan.Field{{Name: "text", Value: row.Expr.Text}})
+			out = append(out, action.InputRef{Address: row.Prompt, Digest: text, Role: action.RolePrompt})
+		}
+	}
+	refs, _ := w.Node.Body.Refs()
+	return append(out, r.valueRefs(refs)...)
+}
+
+// valueRefs are the stages whose values are used. Gates have none.
+func (r *run) valueRefs(addresses []string) []action.InputRef {
+	var out []action.InputRef
+	for _, address := range slices.Sorted(slices.Values(addresses)) {
+		if made, ok := r.saver.instance(address); ok && made.Kind != "gate" {
+			out = append(out, action.InputRef{Address: address, Role: action.RoleValues, Action: made.ActionKey})
+		}
 	}
 	return out
 }

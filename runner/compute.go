@@ -27,6 +27,7 @@ type product struct {
 	artifacts map[string]*artifact.Artifact // by port
 	value     cty.Value                     // cty.NilVal: none
 	errors    int64                         // rows that failed
+	earlier   []action.PluginRef            // other programs that made rows which were reused
 }
 
 // compute carries out a stage whose result is kept in the store, unless the
@@ -124,9 +125,9 @@ func (r *run) produce(ctx context.Context, w *work, res *StageResult) (*product,
 func (r *run) commit(w *work, p *product, res *StageResult, took time.Duration) (*action.Entry, error) {
 	entry := &action.Entry{
 		Key: w.key, Definition: w.definition, Address: w.Address, Preimage: preimage(w.preimage),
-		Outputs: map[string]artifact.Ref{}, Inputs: w.inputRefs(), Errors: p.errors,
+		Outputs: map[string]artifact.Ref{}, Inputs: r.inputRefs(w), Errors: p.errors,
 		Created: time.Now().UTC(), Seconds: took.Seconds(), Run: r.RunID, Plugin: r.pluginRef(w.Plugin),
-		RowsKey: w.rowsKey(), Spend: spendOf(res.Spend),
+		RowsKey: w.rowsKey(), Spend: spendOf(res.Spend), Earlier: p.earlier,
 	}
 	if p.value != cty.NilVal {
 		entry.Value = &value.Value{Value: p.value}

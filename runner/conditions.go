@@ -89,7 +89,7 @@ func (r *run) gate(n *plan.Node, res *StageResult) error {
 	res.Action, res.ActionKey = plan.Check, key
 	r.saver.set(n.Address, &state.Instance{
 		Address: n.Address, Kind: n.Kind, Definition: key, ActionKey: key,
-		Preimage: preimage(fields), DependsOn: n.DependsOn, Run: r.RunID, Updated: time.Now().UTC(),
+		Preimage: preimage(fields), Inputs: r.valueRefs(n.DependsOn), DependsOn: n.DependsOn, Run: r.RunID, Updated: time.Now().UTC(),
 	})
 	return nil
 }

@@ -170,7 +170,7 @@ func (d *deployment) record(made *plan.Deployment, definition string, res *Stage
 		Address: d.Address, Kind: d.Kind, Type: d.Type, Plugin: d.Plugin,
 		Definition: definition, Preimage: preimage(d.preimage),
 		Deployment: &state.Deployment{Value: made.Value, Private: made.Private, Version: made.Version, Digests: d.digests},
-		DependsOn:  d.DependsOn, Run: d.RunID, Updated: time.Now().UTC(),
+		Inputs:     d.inputRefs(d.work), DependsOn: d.DependsOn, Run: d.RunID, Updated: time.Now().UTC(),
 	}
 	if definition != "" {
 		inst.ActionKey = d.key

@@ -33,6 +33,7 @@ import (
 type plugins struct {
 	client *client.Plugin
 	schema *pluginv1.GetSchemaResponse
+	digest string // of the program
 }
 
 func startPlugins(t testing.TB, types []plugin.Type) *plugins {
@@ -61,7 +62,7 @@ func describe(t testing.TB, c *client.Plugin) *plugins {
 	if _, err := c.Service().Configure(t.Context(), &pluginv1.ConfigureRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	return &plugins{client: c, schema: schema}
+	return &plugins{client: c, schema: schema, digest: "sha256:" + strings.Repeat("ab", 32)}
 }
 
 func (p *plugins) Type(kind, name, _ string) (*pluginv1.Type, string, error) {
@@ -79,7 +80,7 @@ func (p *plugins) SetEnvironment(string, []string)                        {}
 func (p *plugins) Development(string) bool                                { return false }
 func (p *plugins) Client(context.Context, string) (*client.Plugin, error) { return p.client, nil }
 func (p *plugins) Describe() map[string]plan.Plugin {
-	return map[string]plan.Plugin{"test": {Source: "builtin", Version: "1.2.3", Digest: "sha256:" + strings.Repeat("ab", 32)}}
+	return map[string]plan.Plugin{"test": {Source: "builtin", Version: "1.2.3", Digest: p.digest}}
 }
 
 // pipeline is a pipeline under test, with a store and a world of its own.

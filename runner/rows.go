@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -15,6 +16,7 @@ import (
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/rowwise"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/dataset"
 )
@@ -71,6 +73,9 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 	p := &product{errors: done.Failed, artifacts: map[string]*artifact.Artifact{
 		port.Name: {Kind: artifact.Dataset, Dataset: done.Manifest},
 	}}
+	if done.Reused > 0 {
+		p.earlier = r.earlierPrograms(w)
+	}
 	if done.Failed > 0 {
 		res.warn(w.Range.Ptr(), "Rows failed", "%d of %d rows failed, which max_errors allows. They have no value, and are tried again at the next apply. The first: row %d: %s",
 			done.Failed, done.Manifest.Rows, done.Failures[0].Row, done.Failures[0].Message)
@@ -164,6 +169,25 @@ func (r *run) priorRows(w *work, port *plan.Port) *dataset.Manifest {
 		return nil
 	}
 	return a.Dataset
+}
+
+// earlierPrograms are the plugin's programs that made rows which are reused.
+func (r *run) earlierPrograms(w *work) []action.PluginRef {
+	prior, ok := r.saver.instance(w.Address)
+	if !ok || prior.Definition != w.definition {
+		return nil
+	}
+	entry, err := r.Store.Actions.Get(prior.ActionKey)
+	if err != nil || entry == nil {
+		return nil // it was collected: nobody knows
+	}
+	var out []action.PluginRef
+	for _, p := range append(entry.Earlier, entry.Plugin) {
+		if p != r.pluginRef(w.Plugin) && !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // failures is the dataset of rows that failed.

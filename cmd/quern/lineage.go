@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,14 +19,14 @@ func lineageCommand(ui *terminal) *cli.Command {
 		Name:        "lineage",
 		Usage:       "show everything that an instance's result came from",
 		ArgsUsage:   "ADDRESS",
-		Description: "Follows the action entries: which plugin made what from which artifacts, and when.",
+		Description: "Follows the action entries: which plugin made what, when, from which artifacts, models, and prompts. Later changes to the state make no difference.",
 		Flags:       append(environmentFlags(), jsonFlag),
 		Action: func(_ context.Context, cmd *cli.Command) error {
-			s, st, inst, err := instanceHere(cmd)
+			s, _, inst, err := instanceHere(cmd)
 			if err != nil {
 				return err
 			}
-			origin, err := ancestry(s, st, inst, map[string]bool{})
+			origin, err := (&descent{store: s, seen: map[string]bool{}}).of(inst)
 			if err != nil {
 				return err
 			}
@@ -37,51 +39,145 @@ func lineageCommand(ui *terminal) *cli.Command {
 	}
 }
 
-// ancestor is an instance's result and what it came from.
+// ancestor is a result and what it came from.
 type ancestor struct {
 	Address string            `json:"address"`
+	Role    action.Role       `json:"role,omitempty"`
 	Action  string            `json:"action_key,omitempty"`
 	Digests map[string]string `json:"digests,omitempty"` // by port
 	Plugin  action.PluginRef  `json:"plugin"`
+	Seeds   map[string]string `json:"seeds,omitempty"` // by argument
 	Created time.Time         `json:"created,omitzero"`
 	Run     string            `json:"run,omitempty"`
-	// Repeated is set where the same instance stands above already.
+	// Repeated is set where the same result is above already, Missing where the
+	// store no longer has the entry that says what it came from.
 	Repeated bool        `json:"repeated,omitempty"`
+	Missing  bool        `json:"missing,omitempty"`
 	From     []*ancestor `json:"from,omitempty"`
 }
 
-func ancestry(s *store.Store, st *state.State, inst *state.Instance, seen map[string]bool) (*ancestor, error) {
-	a := &ancestor{Address: inst.Address, Action: inst.ActionKey, Run: inst.Run, Digests: map[string]string{}}
-	for port, ref := range inst.Outputs {
-		a.Digests[port] = ref.Digest
+// descent follows the action entries from a result to its origins. What the
+// state holds now does not matter: it may be newer than the result.
+type descent struct {
+	store  *store.Store
+	seen   map[string]bool
+	makers map[string]*action.Entry // by the digests of their outputs; nil: not read yet
+}
+
+// of is the lineage of an instance of the state.
+func (d *descent) of(inst *state.Instance) (*ancestor, error) {
+	if inst.Deployment == nil && inst.Kind != "gate" {
+		return d.action(inst.Address, inst.ActionKey)
 	}
-	if seen[inst.Address] {
-		a.Repeated = true
+	a := &ancestor{Address: inst.Address, Action: inst.ActionKey, Run: inst.Run}
+	inputs := inst.Inputs
+	if len(inputs) == 0 && inst.Deployment != nil { // the state is of an older quern
+		for _, key := range slices.Sorted(maps.Keys(inst.Deployment.Digests)) {
+			inputs = append(inputs, action.InputRef{Address: key, Digest: inst.Deployment.Digests[key]})
+		}
+	}
+	return a, d.follow(a, inputs)
+}
+
+// action is the lineage of what an action gave.
+func (d *descent) action(address, key string) (*ancestor, error) {
+	a := &ancestor{Address: address, Action: key, Digests: map[string]string{}}
+	if a.Repeated = d.repeated("action " + key); a.Repeated {
 		return a, nil
 	}
-	seen[inst.Address] = true
-	parents := inst.DependsOn
-	if inst.ActionKey != "" {
-		entry, err := s.Actions.Get(inst.ActionKey)
-		if err != nil {
-			return nil, fmt.Errorf("the action entry of %s cannot be read\n%w", inst.Address, err)
-		}
-		if entry != nil {
-			a.Plugin, a.Created = entry.Plugin, entry.Created
-		}
+	entry, err := d.store.Actions.Get(key)
+	if err != nil {
+		return nil, fmt.Errorf("the action entry of %s cannot be read\n%w", address, err)
 	}
-	for _, address := range parents {
-		parent, ok := st.Instances[address]
-		if !ok {
+	if a.Missing = entry == nil; a.Missing {
+		return a, nil
+	}
+	a.Plugin, a.Created, a.Run = entry.Plugin, entry.Created, entry.Run
+	for port, ref := range entry.Outputs {
+		a.Digests[port] = ref.Digest
+	}
+	for _, f := range entry.Preimage {
+		_, argument, _ := strings.Cut(f.Name, " ")
+		if argument != "seed" && !strings.HasSuffix(argument, ".seed") {
 			continue
 		}
-		from, err := ancestry(s, st, parent, seen)
+		if a.Seeds == nil {
+			a.Seeds = map[string]string{}
+		}
+		a.Seeds[argument] = f.Value
+	}
+	return a, d.follow(a, entry.Inputs)
+}
+
+func (d *descent) follow(a *ancestor, inputs []action.InputRef) error {
+	given := map[string]bool{}
+	for _, in := range inputs {
+		id := fmt.Sprint(in.Role, in.Address, in.Action, in.Digest)
+		if in.Role != "" && given[id] {
+			continue
+		}
+		given[id] = true
+		from, err := d.input(in)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		a.From = append(a.From, from)
 	}
-	return a, nil
+	return nil
+}
+
+func (d *descent) input(in action.InputRef) (*ancestor, error) {
+	if in.Role == action.RoleModel || in.Role == action.RolePrompt {
+		a := &ancestor{Address: in.Address, Role: in.Role, Digests: map[string]string{"": in.Digest}}
+		if in.Plugin != nil {
+			a.Plugin = *in.Plugin
+		}
+		return a, nil
+	}
+	key, address := in.Action, in.Address
+	if key == "" {
+		maker, err := d.maker(in.Digest)
+		if err != nil {
+			return nil, err
+		}
+		if maker == nil {
+			return &ancestor{Address: address, Role: in.Role, Digests: map[string]string{in.Port: in.Digest}, Missing: true}, nil
+		}
+		key, address = maker.Key, maker.Address
+	}
+	a, err := d.action(address, key)
+	if err == nil {
+		a.Role = in.Role
+		if a.Missing && in.Digest != "" {
+			a.Digests[in.Port] = in.Digest
+		}
+	}
+	return a, err
+}
+
+// maker finds the entry whose output an artifact is: entries of an older quern
+// name their inputs by digest alone.
+func (d *descent) maker(digest string) (*action.Entry, error) {
+	if d.makers == nil {
+		d.makers = map[string]*action.Entry{}
+		for e, err := range d.store.Actions.All() {
+			if err != nil {
+				return nil, err
+			}
+			for _, ref := range e.Outputs {
+				d.makers[ref.Digest] = e
+			}
+		}
+	}
+	return d.makers[digest], nil
+}
+
+func (d *descent) repeated(what string) bool {
+	if d.seen[what] {
+		return true
+	}
+	d.seen[what] = true
+	return false
 }
 
 func printAncestry(ui *terminal, a *ancestor, first, rest string) {
@@ -92,14 +188,23 @@ func printAncestry(ui *terminal, a *ancestor, first, rest string) {
 	if len(words) > 1 {
 		words = []string{count(int64(len(a.Digests)), "artifact")}
 	}
+	if a.Role != "" {
+		words = append([]string{string(a.Role)}, words...)
+	}
 	if a.Plugin.Name != "" {
-		words = append(words, a.Plugin.Name+" "+a.Plugin.Version)
+		words = append(words, strings.TrimSpace(a.Plugin.Name+" "+a.Plugin.Version+" "+shortDigest(a.Plugin.Digest)))
+	}
+	for _, argument := range slices.Sorted(maps.Keys(a.Seeds)) {
+		words = append(words, argument+" "+a.Seeds[argument])
 	}
 	if !a.Created.IsZero() {
 		words = append(words, a.Created.Local().Format("2006-01-02 15:04:05"))
 	}
-	if a.Repeated {
+	switch {
+	case a.Repeated:
 		words = []string{"(see above)"}
+	case a.Missing:
+		words = append(words, "(the store no longer has its entry)")
 	}
 	line := fmt.Sprintf("%s%-*s  %s", first, max(36-len([]rune(first)), len(a.Address)), a.Address, strings.Join(words, "  "))
 	ui.printf("%s\n", strings.TrimRight(line, " "))

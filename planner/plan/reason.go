@@ -20,6 +20,7 @@ const (
 	BecauseSource    ReasonCode = "source"    // the source holds something else
 	BecauseColumn    ReasonCode = "column"    // a column that is read, or the number of rows, differs
 	BecauseBehaviour ReasonCode = "behaviour" // the plugin says that it gives other results than before
+	BecausePlugin    ReasonCode = "plugin"    // rows are reused that another program of the plugin made
 	BecauseUpstream  ReasonCode = "upstream"  // it waits for that, or was given another model
 	BecauseReplaced  ReasonCode = "replace"   // -replace asked for it
 	BecauseMissing   ReasonCode = "missing"   // its result is no longer in the store

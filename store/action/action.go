@@ -48,6 +48,8 @@ type Entry struct {
 	Seconds float64   `json:"seconds"`
 	Run     string    `json:"run,omitempty"`
 	Plugin  PluginRef `json:"plugin"`
+	// Earlier are other programs that made rows which were reused.
+	Earlier []PluginRef `json:"earlier_plugins,omitempty"`
 	// Spend is what the calls of language models came to that the run made
 	// which committed it; nil: none.
 	Spend *llm.Spend `json:"spend,omitempty"`
@@ -63,8 +65,25 @@ type Field struct {
 type InputRef struct {
 	Address string `json:"address"`
 	Port    string `json:"port,omitempty"`
-	Digest  string `json:"digest"` // logical, of the whole artifact
+	// Digest of an artifact (logical, of the whole), of a model's definition, or
+	// of a prompt's text; empty: values.
+	Digest string `json:"digest,omitempty"`
+	Role   Role   `json:"role,omitempty"`
+	// Action is the key of the entry that made it; empty: no action did.
+	Action string `json:"action,omitempty"`
+	// Plugin serves a model block.
+	Plugin *PluginRef `json:"plugin,omitempty"`
 }
+
+// Role is what an action was given something as.
+type Role string
+
+// The roles. An artifact has none.
+const (
+	RoleModel  Role = "model"  // a model block
+	RolePrompt Role = "prompt" // a prompt block
+	RoleValues Role = "values" // values of a stage
+)
 
 // PluginRef says which program carried an action out.
 type PluginRef struct {

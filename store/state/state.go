@@ -54,9 +54,12 @@ type Instance struct {
 	Memo        []byte `json:"memo,omitempty"`
 
 	Deployment *Deployment `json:"deployment,omitempty"`
-	DependsOn  []string    `json:"depends_on,omitempty"`
-	Run        string      `json:"run,omitempty"` // the run that brought it here
-	Updated    time.Time   `json:"updated"`
+	// Inputs of an instance that has no action entry: what was deployed, or what
+	// a gate checked.
+	Inputs    []action.InputRef `json:"inputs,omitempty"`
+	DependsOn []string          `json:"depends_on,omitempty"`
+	Run       string            `json:"run,omitempty"` // the run that brought it here
+	Updated   time.Time         `json:"updated"`
 }
 
 // Deployment is something that lives on outside.
