@@ -15,6 +15,9 @@ func (t *translator) access(e *term) (value, error) {
 	if of.op == opName && of.name == "env" && step != "" && t.sc.env != nil && t.d == nunjucks {
 		return value{text: t.sc.env(step), typ: typeString}, nil
 	}
+	if of.op == opName && of.name == "loop" && step != "" && t.d == nunjucks && t.sc.loop != nil {
+		return t.sc.loop.part(step)
+	}
 	if isVars(of) && t.d == javascript && step != "" {
 		if c, ok := t.sc.columns[step]; ok {
 			return c.of(rowColumn(step)), nil

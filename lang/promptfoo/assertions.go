@@ -231,6 +231,9 @@ func (im *importer) drop(s *slot, why string) { im.loseIn(s, s.tests(), why) }
 
 // loseIn reports that some tests lose an assertion.
 func (im *importer) loseIn(s *slot, tests []int, why string) {
+	if len(tests) == 0 { // a set
+		im.lost(s.at, "assertion of type "+s.typeName(), "%s.", why)
+	}
 	seen := map[string]bool{}
 	for _, i := range tests {
 		n := s.nodes[i]

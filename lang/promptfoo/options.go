@@ -36,6 +36,9 @@ func (im *importer) configure(m *model, config node) {
 			im.further(m, e)
 		}
 	}
+	if m.azure && !m.has("base_url") {
+		im.azureBase(m)
+	}
 	if m.typ == "openai" && m.has("api_version") && !m.has("base_url") {
 		im.lost(m.at, "provider", "the address of the endpoint is not known. Write base_url.")
 	}
@@ -65,12 +68,14 @@ func (im *importer) argument(m *model, name string, e entry) {
 
 // setting is a text of the configuration in which only {{ env.NAME }} means
 // something.
-func (im *importer) setting(n node) string {
+func (im *importer) setting(n node) string { return im.settingOf(n, n.text()) }
+
+func (im *importer) settingOf(n node, text string) string {
 	sc := &scope{env: im.env.variable}
-	pieces, err := sc.template(n.text())
+	pieces, err := sc.template(text)
 	if err != nil {
-		im.lost(n, "text "+short(n.text()), "%s.", sentence(err))
-		return quote(n.text())
+		im.lost(n, "text "+short(text), "%s.", sentence(err))
+		return quote(text)
 	}
 	return expression(pieces, 1)
 }
@@ -181,7 +186,7 @@ func (im *importer) cost(m *model, e entry) {
 
 // delay reads a pause between calls, in milliseconds.
 func (im *importer) delay(m *model, at node, ms float64) {
-	if ms <= 0 || m.echo {
+	if ms <= 0 || m.echo || m.has("requests_per_minute") { // a provider's own comes first
 		return
 	}
 	m.set("requests_per_minute", literal(float64(int(60000/ms*10))/10))

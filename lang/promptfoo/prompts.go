@@ -3,6 +3,7 @@ package promptfoo
 import (
 	"encoding/csv"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -200,6 +201,10 @@ func (im *importer) addPrompt(p *prompt, text, stem string) {
 // chat reads messages.
 func (im *importer) chat(p *prompt, text string) ([]message, bool) {
 	trimmed := strings.TrimSpace(text)
+	if name := wholeVariable.FindStringSubmatch(trimmed); name != nil && im.holdsMessages(name[1]) {
+		im.lost(p.at, "prompt "+short(trimmed), "its messages come from the variable %s of each test, and a prompt's messages are the same for all rows. Write them as messages, with what differs in variables.", name[1])
+		return nil, false
+	}
 	var n node
 	var err error
 	switch {
@@ -232,6 +237,22 @@ func (im *importer) chat(p *prompt, text string) ([]message, bool) {
 		chat = append(chat, message{p.at, role, im.content(p, item.get("content"))})
 	}
 	return chat, len(chat) > 0
+}
+
+// wholeVariable is a template that is one variable, as it is or as JSON.
+var wholeVariable = regexp.MustCompile(`^\{\{-?\s*(\w+)\s*(?:\|\s*(?:dump|tojson|safe)[^}]*)?-?\}\}$`)
+
+// holdsMessages says whether a variable of any test is a list of messages.
+func (im *importer) holdsMessages(name string) bool {
+	for _, t := range im.tests {
+		list, _ := object(t.vars).get(name).([]any)
+		for _, item := range list {
+			if m, ok := item.(object); ok && m.get("role") != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // content is the text of a message, which may be a list of parts.

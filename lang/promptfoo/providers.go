@@ -15,6 +15,8 @@ type model struct {
 	attrs   []attr
 	price   []attr
 	extra   object
+	// azure is set for a deployment of Azure's, which each has a host of its own.
+	azure bool
 	// echo is set for the provider that gives the prompt back: no model.
 	echo bool
 	// only are the labels of the prompts that it is asked with; nil: all.
@@ -28,7 +30,16 @@ type model struct {
 // attr is an argument with its expression.
 type attr struct{ name, text string }
 
-func (m *model) set(name, text string) { m.attrs = append(m.attrs, attr{name, text}) }
+// set sets an argument. The last one wins.
+func (m *model) set(name, text string) {
+	for i := range m.attrs {
+		if m.attrs[i].name == name {
+			m.attrs[i].text = text
+			return
+		}
+	}
+	m.attrs = append(m.attrs, attr{name, text})
+}
 
 func (m *model) has(name string) bool {
 	return slices.ContainsFunc(m.attrs, func(a attr) bool { return a.name == name })
@@ -145,8 +156,8 @@ func (im *importer) locate(m *model, id string, at node) (kind, wish string) {
 			rest = name
 		}
 		m.typ = "anthropic"
-		m.set("name", quote(rest))
-		return m.typ, rest
+		m.set("name", im.nameOf(at, rest))
+		return m.typ, wished(rest)
 	case "ollama":
 		if second == "chat" || second == "completion" || second == "embeddings" {
 			rest = name
@@ -155,8 +166,8 @@ func (im *importer) locate(m *model, id string, at node) (kind, wish string) {
 			im.note(at, "provider "+id, "it is asked by chat instead of by completion.")
 		}
 		m.typ = "ollama"
-		m.set("name", quote(rest))
-		return m.typ, rest
+		m.set("name", im.nameOf(at, rest))
+		return m.typ, wished(rest)
 	case "exec":
 		m.typ = "exec"
 		m.set("command", literal(words(rest)))
@@ -213,13 +224,50 @@ func (im *importer) openai(m *model, first, second, name string, deeper bool, at
 		name = "gpt-4.1"
 		im.note(at, "provider "+first+":"+second, "it names no model; %s is written.", name)
 	}
-	m.set("name", quote(name))
+	m.set("name", im.nameOf(at, name))
 	if first != "openai" {
+		m.azure = true
 		m.set("api_key", im.env.variable("AZURE_API_KEY"))
 	} else if base := im.openaiBase(); base != "" {
 		m.set("base_url", base)
 	}
-	return m.typ, name
+	return m.typ, wished(name)
+}
+
+// azureBase is the address of a deployment whose provider names no host: the
+// one of the environment. It is never left out, for the key would then go to
+// OpenAI.
+func (im *importer) azureBase(m *model) {
+	for _, name := range []string{"AZURE_API_BASE_URL", "AZURE_OPENAI_API_BASE_URL", "AZURE_OPENAI_BASE_URL"} {
+		if v := im.env.given[name]; v != "" {
+			m.set("base_url", quote(v))
+			return
+		}
+	}
+	for _, name := range []string{"AZURE_API_HOST", "AZURE_OPENAI_API_HOST"} {
+		if v := im.env.given[name]; v != "" {
+			m.set("base_url", quote(strings.TrimRight(host(v), "/")+"/openai/v1"))
+			return
+		}
+	}
+	m.set("base_url", im.env.variable("AZURE_API_BASE_URL"))
+	im.note(m.at, "provider", "it names no host, which promptfoo takes from the environment. Set the variable to the address of the resource, such as https://NAME.openai.azure.com/openai/v1.")
+}
+
+// nameOf is a name in which {{ env.NAME }} means something.
+func (im *importer) nameOf(at node, name string) string {
+	if !strings.Contains(name, "{{") {
+		return quote(name)
+	}
+	return im.settingOf(at, name)
+}
+
+// wished is what a model may be called by its name.
+func wished(name string) string {
+	if strings.Contains(name, "{{") {
+		return "model"
+	}
+	return name
 }
 
 // openaiBase is the address that the configuration's env gives to all.
@@ -247,12 +295,12 @@ func (im *importer) vendor(m *model, v vendor, first, second, rest, name string,
 	if first == "google" {
 		im.note(at, "provider "+first, "it is asked through Google's endpoint for OpenAI's API.")
 	}
-	m.set("name", quote(rest))
+	m.set("name", im.nameOf(at, rest))
 	m.set("base_url", quote(v.baseURL))
 	if v.key != "" {
 		m.set("api_key", im.env.variable(v.key))
 	}
-	return m.typ, rest
+	return m.typ, wished(rest)
 }
 
 // words cuts a command line at blanks outside quotes.

@@ -236,12 +236,53 @@ func (t *templater) loop(src string) (piece, error) {
 	}
 	outer := t.sc
 	t.sc = outer.with(name, value{text: name, typ: v.elem})
+	t.sc.loop = &loop{index: fmt.Sprintf("%s_%d", loopIndex, t.depth), list: v.text}
+	if t.depth++; t.depth > maxTerm {
+		return piece{}, fmt.Errorf("it is nested too deep")
+	}
+	counts := t.sc.loop
 	body, end, err := t.pieces()
+	t.depth--
 	t.sc = outer
 	if err == nil && end != "endfor" {
 		err = fmt.Errorf("it is not closed")
 	}
+	if counts.used {
+		name = counts.index + ", " + name
+	}
 	return piece{kind: pieceFor, text: name, hcl: v.text, body: body}, err
+}
+
+// loop is what a loop knows of its turns.
+type loop struct {
+	index, list string // the name of the turn's index, and the list's expression
+	used        bool
+}
+
+// loopIndex begins the names of indexes.
+const loopIndex = "index"
+
+// part is loop.NAME in a template.
+func (l *loop) part(name string) (value, error) {
+	l.used = true
+	length := "length(" + l.list + ")"
+	switch name {
+	case "index":
+		return value{text: "(" + l.index + " + 1)", typ: typeNumber}, nil
+	case "index0":
+		return value{text: l.index, typ: typeNumber}, nil
+	case "revindex":
+		return value{text: "(" + length + " - " + l.index + ")", typ: typeNumber}, nil
+	case "revindex0":
+		return value{text: "(" + length + " - " + l.index + " - 1)", typ: typeNumber}, nil
+	case "first":
+		return value{text: "(" + l.index + " == 0)", typ: typeBool}, nil
+	case "last":
+		return value{text: "(" + l.index + " == " + length + " - 1)", typ: typeBool}, nil
+	case "length":
+		return value{text: length, typ: typeNumber}, nil
+	}
+	return value{}, fmt.Errorf("loop.%s has no counterpart", name)
 }
 
 func (t *templater) set(src string) error {

@@ -263,6 +263,10 @@ func (im *importer) vars(n node) []entry {
 
 // values are what a variable is: several where it is a list, unless whole.
 func (im *importer) values(e entry, whole bool) []any {
+	// promptfoo makes rows of lists of texts alone.
+	if items := e.value.items(); len(items) > 0 && !e.value.in(items[0].y).isText() {
+		whole = true
+	}
 	if !e.value.isList() || whole {
 		if name, ok := reference(e.value.text()); ok && strings.ContainsAny(name, "*?") {
 			var all []any

@@ -70,6 +70,8 @@ type scope struct {
 	env func(name string) string
 	// missing is told of names that nothing is known of.
 	missing func(name string)
+	// loop is the one around, in a template; nil: there is none.
+	loop *loop
 }
 
 // column is what is known of a column of the tests.
