@@ -263,8 +263,8 @@ func (im *importer) vars(n node) []entry {
 
 // values are what a variable is: several where it is a list, unless whole.
 func (im *importer) values(e entry, whole bool) []any {
-	// promptfoo makes rows of lists of texts alone.
-	if items := e.value.items(); len(items) > 0 && !e.value.in(items[0].y).isText() {
+	// promptfoo makes no rows of a list of mappings, such as messages.
+	if items := e.value.items(); len(items) > 0 && items[0].isMap() {
 		whole = true
 	}
 	if !e.value.isList() || whole {

@@ -34,6 +34,13 @@ func (e *Endpoint) chat(w http.ResponseWriter, _ *http.Request, c *call) {
 		a = &llm.Response{Refusal: "I can't help with that."}
 	}
 	usage := e.usage(r, a)
+	if e.options.Fault != nil {
+		if f := e.options.Fault(r); f != nil {
+			e.count(f.Name)
+			f.serve(w, completion(r, a, usage, c.number))
+			return
+		}
+	}
 	e.send(w, c, completion(r, a, usage, c.number), usage.Input, usage.Output)
 }
 

@@ -35,6 +35,9 @@ type Options struct {
 	// Count counts a text's tokens; nil: a quarter of its bytes, rounded up.
 	Count func(text string) int64
 
+	// Fault chooses the fault of an answer; nil, or returning nil: none.
+	Fault func(*Request) *Fault
+
 	// DieAfter is after how many requests the endpoint goes away: it answers
 	// no more, and closes all connections and its port.
 	DieAfter int64
