@@ -36,7 +36,7 @@ func (d *plain) Event(e events.Event) {
 	case events.StageProgress:
 		if s := d.tracker.running[e.Address]; s != nil && e.Time.Sub(d.said[e.Address]) >= plainPause {
 			d.said[e.Address] = e.Time
-			d.stage(e.Address, s.state())
+			d.stage(e.Address, s.state(0))
 		}
 	case events.Stopping:
 		d.print("Stopping: what runs is asked to stop, nothing more is started. A second interrupt ends it at once.\n")

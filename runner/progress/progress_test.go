@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -103,7 +104,7 @@ func TestTheLivePartShowsWhatRunsAndGoesAway(t *testing.T) {
 	for _, e := range story()[6:] {
 		d.Event(e)
 	}
-	if got := out.String(); !strings.HasPrefix(got, "\x1b[2A\x1b[J") || strings.Contains(got, "running") {
+	if got := out.String(); !strings.HasPrefix(got, "\r\x1b[2A\x1b[J") || strings.Contains(got, "running") {
 		t.Errorf("at the end the live part is still there: %q", got)
 	}
 }
@@ -114,8 +115,46 @@ func TestTheLivePartFitsTheTerminal(t *testing.T) {
 	for _, name := range strings.Fields("a b c d e f g h i j") {
 		d.tracker.event(at(0, events.Event{Type: events.StageStarted, Address: "map." + name, Stage: &events.Stage{}}))
 	}
-	if lines := d.frame(8); len(lines) != 6 || lines[5] != "└─ and 6 more" {
+	if lines := d.frame(80, 8); len(lines) != 6 || lines[5] != "└─ and 6 more" {
 		t.Errorf("the frame is %q", lines)
+	}
+}
+
+func TestCostsAreShownOnANarrowTerminal(t *testing.T) {
+	s := &stage{progress: events.Progress{Done: 1000, Total: 10003, Unit: "rows", FailedRows: 2,
+		Spend: llm.Spend{Calls: 1032, CachedCalls: 5, InputTokens: 300000, OutputTokens: 45000, Cost: 1.25}}}
+	s.rate.samples = []sample{{start, 0}, {start.Add(10 * time.Second), 1000}}
+	for width, want := range map[int]string{
+		0:  "1,000 of 10,003 rows, 100/s, 2 failed, about 1 min 30 s left, 1,032 calls, 345,000 tokens, 5 cached responses, cost 1.25",
+		76: "1,000 of 10,003 rows, 2 failed, about 1 min 30 s left, 345,000 tokens, cost 1.25",
+		60: "1,000 of 10,003 rows, 2 failed, 345,000 tokens, cost 1.25",
+		10: "1,000 of 10,003 rows",
+	} {
+		if width == 76 {
+			width = len(want)
+		}
+		if got := s.state(width); got != want {
+			t.Errorf("width %d: %q, want %q", width, got, want)
+		}
+	}
+}
+
+func TestANarrowerTerminalIsClearedAsFarAsItsLinesWrapped(t *testing.T) {
+	var out strings.Builder
+	width := 100
+	d := &terminal{w: &out, tracker: newTracker(), opts: TerminalOptions{
+		Size: func() (int, int) { return width, 24 },
+		Now:  func() time.Time { return start.Add(11 * time.Second) },
+	}}
+	for _, e := range story()[:6] {
+		d.Event(e)
+	}
+	d.draw()
+	out.Reset()
+	width = 40
+	d.draw()
+	if got := out.String(); !strings.HasPrefix(got, "\r\x1b[4A\x1b[J") {
+		t.Errorf("got %q", got)
 	}
 }
 

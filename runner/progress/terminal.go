@@ -40,7 +40,7 @@ type terminal struct {
 	opts    TerminalOptions
 	tracker *tracker
 	above   strings.Builder // lines that stay, not yet written
-	drawn   int             // lines of the last frame
+	drawn   []int           // widths of the lines of the last frame
 	over    bool            // nothing runs any more
 	err     error
 
@@ -105,26 +105,38 @@ func (d *terminal) keep(text string) {
 // live part.
 func (d *terminal) draw() {
 	var out strings.Builder
-	if d.drawn > 0 {
-		fmt.Fprintf(&out, "\x1b[%dA\x1b[J", d.drawn)
+	width, height := d.opts.Size()
+	if rows := d.rows(width); rows > 0 {
+		// The carriage return is needed because the terminal may have echoed ^C.
+		fmt.Fprintf(&out, "\r\x1b[%dA\x1b[J", rows)
 	}
 	out.WriteString(d.above.String())
 	d.above.Reset()
-	width, height := d.opts.Size()
-	frame := d.frame(height)
-	for _, l := range frame {
-		out.WriteString(ansi.Truncate(l, max(width-1, 20), "…"))
+	d.drawn = d.drawn[:0]
+	for _, l := range d.frame(width, height) {
+		l = ansi.Truncate(l, max(width-1, 20), "…")
+		d.drawn = append(d.drawn, ansi.StringWidth(l))
+		out.WriteString(l)
 		out.WriteByte('\n')
 	}
-	d.drawn = len(frame)
 	if d.err == nil && out.Len() > 0 {
 		_, d.err = io.WriteString(d.w, out.String())
 	}
 }
 
+// rows is how many rows of the terminal the last frame takes now: a terminal that
+// has become narrower has wrapped its lines.
+func (d *terminal) rows(width int) int {
+	n := 0
+	for _, w := range d.drawn {
+		n += max(1, (w+width-1)/width)
+	}
+	return n
+}
+
 // frame is the live part: a head line and a line for each running stage, as
 // many as there is room for.
-func (d *terminal) frame(height int) []string {
+func (d *terminal) frame(width, height int) []string {
 	if d.over || d.tracker.total == 0 {
 		return nil
 	}
@@ -141,11 +153,12 @@ func (d *terminal) frame(height int) []string {
 		if i == len(stages)-1 {
 			branch = "└─ "
 		}
-		text := s.state()
+		head := branch + d.paint(bold, s.address) + "  " + d.paint(dim, duration(now.Sub(s.started).Seconds())) + "  "
+		text := s.state(width - 1 - ansi.StringWidth(head))
 		if text == "" {
 			text = doing(s.kind, s.action)
 		}
-		lines = append(lines, branch+d.paint(bold, s.address)+"  "+d.paint(dim, duration(now.Sub(s.started).Seconds()))+"  "+text)
+		lines = append(lines, head+text)
 	}
 	return lines
 }

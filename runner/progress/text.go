@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clipperhouse/displaywidth"
+
 	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -86,25 +88,49 @@ func doneText(s *events.Stage) string {
 	return text
 }
 
-// spendText says what calls of language models came to; empty: there were
-// none.
+// spendKind is what a part of a spend is about.
+type spendKind int
+
+const (
+	spentCalls spendKind = iota
+	spentTokens
+	spentCached
+	spentCost
+)
+
+type spendPart struct {
+	kind spendKind
+	text string
+}
+
+// spendText says what calls of language models came to; empty: no calls were made.
 func spendText(s llm.Spend) string {
-	var parts []string
+	var texts []string
+	for _, part := range spendParts(s) {
+		texts = append(texts, part.text)
+	}
+	return strings.Join(texts, ", ")
+}
+
+func spendParts(s llm.Spend) []spendPart {
+	var parts []spendPart
+	add := func(kind spendKind, text string) { parts = append(parts, spendPart{kind, text}) }
 	if s.Calls > 0 {
-		parts = append(parts, count(s.Calls, "call"), number(s.Tokens())+" tokens")
+		add(spentCalls, count(s.Calls, "call"))
+		add(spentTokens, number(s.Tokens())+" tokens")
 	}
 	if s.CachedCalls > 0 {
-		parts = append(parts, number(s.CachedCalls)+" answers kept from before")
+		add(spentCached, number(s.CachedCalls)+" cached responses")
 	}
 	switch {
 	case s.Calls > 0 && s.UnpricedCalls == s.Calls:
-		parts = append(parts, "price unknown")
+		add(spentCost, "price unknown")
 	case s.UnpricedCalls > 0:
-		parts = append(parts, "cost "+llm.Money(s.Cost)+" and "+count(s.UnpricedCalls, "call")+" without a price")
+		add(spentCost, "cost "+llm.Money(s.Cost)+" and "+count(s.UnpricedCalls, "call")+" without a price")
 	case s.Cost > 0:
-		parts = append(parts, "cost "+llm.Money(s.Cost))
+		add(spentCost, "cost "+llm.Money(s.Cost))
 	}
-	return strings.Join(parts, ", ")
+	return parts
 }
 
 func rowsText(s *events.Stage) string {
@@ -125,35 +151,71 @@ func retryText(r *events.Retry) string {
 	return fmt.Sprintf("attempt %d of %d failed, next in %s: %s", r.Attempt, r.Of, duration(r.Wait), firstLine(r.Error))
 }
 
-// state says how far a running stage is.
-func (s *stage) state() string {
+// detail is something to say about a running stage. Where there is no room for
+// all, those with the lowest rank are left out first.
+type detail struct {
+	text string
+	rank int
+}
+
+// state says how far a running stage is, in at most width columns; 0: in any
+// number.
+func (s *stage) state(width int) string {
 	if s.note != "" {
 		return s.note
 	}
-	var parts []string
+	details := s.details()
+	for width > 0 && len(details) > 1 && displaywidth.String(joined(details)) > width {
+		least := 0
+		for i, d := range details {
+			if d.rank < details[least].rank {
+				least = i
+			}
+		}
+		details = slices.Delete(details, least, least+1)
+	}
+	return joined(details)
+}
+
+// details are what can be said about a running stage, in the order in which it is
+// said. What it has cost outranks how fast it is.
+func (s *stage) details() []detail {
+	var all []detail
+	add := func(rank int, text string) {
+		if text != "" {
+			all = append(all, detail{text, rank})
+		}
+	}
 	if p := s.progress; p.Done > 0 || p.Total > 0 {
 		done := number(p.Done)
 		if p.Total > 0 {
 			done += " of " + number(p.Total)
 		}
-		parts = append(parts, strings.TrimSpace(done+" "+p.Unit))
+		add(9, strings.TrimSpace(done+" "+p.Unit))
 		if perSecond := s.rate.perSecond(); perSecond > 0 {
-			parts = append(parts, rateText(perSecond)+"/s")
+			add(3, rateText(perSecond)+"/s")
 		}
 		if p.FailedRows > 0 {
-			parts = append(parts, number(p.FailedRows)+" failed")
+			add(8, number(p.FailedRows)+" failed")
 		}
 		if left := s.left(); left > 0 {
-			parts = append(parts, "about "+duration(left.Seconds())+" left")
+			add(5, "about "+duration(left.Seconds())+" left")
 		}
 	}
-	if text := spendText(s.progress.Spend); text != "" {
-		parts = append(parts, text)
+	ranks := map[spendKind]int{spentCost: 7, spentTokens: 6, spentCalls: 4, spentCached: 2}
+	for _, part := range spendParts(s.progress.Spend) {
+		add(ranks[part.kind], part.text)
 	}
-	if s.progress.Message != "" {
-		parts = append(parts, firstLine(s.progress.Message))
+	add(1, firstLine(s.progress.Message))
+	return all
+}
+
+func joined(details []detail) string {
+	texts := make([]string, len(details))
+	for i, d := range details {
+		texts[i] = d.text
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(texts, ", ")
 }
 
 // closing are the lines that end a run: what was done, what failed, what was
