@@ -119,7 +119,12 @@ const confusionsShown = 5
 // tables are what stands below the matrix, by title.
 func (v *shown) tables(each func(title string, t *results.Table) error) error {
 	if changes := v.found.Changes(); changes != nil {
-		if err := each("Differences, on the rows that both subjects have", changes); err != nil {
+		title := "Differences, on the rows that both subjects have"
+		if e := v.found; e.Many() {
+			title = fmt.Sprintf("Differences from the best subject by %s (%d of %d; -format=csv has all)",
+				e.Metrics[0].Title(), len(e.Comparisons()), len(e.Differences))
+		}
+		if err := each(title, changes); err != nil {
 			return err
 		}
 	}
@@ -134,7 +139,7 @@ func (v *shown) matrixText() error {
 	v.ui.printf("%s (%s): %s\n\n", e.Address, e.Type, e.Extent())
 	width := v.ui.width(v.ui.out)
 	matrix := e.Matrix(false)
-	if turned := e.Matrix(true); matrix.Width(0) > width && turned.Width(0) < matrix.Width(0) {
+	if turned := e.Matrix(true); !e.Many() && matrix.Width(0) > width && turned.Width(0) < matrix.Width(0) {
 		matrix = turned
 	}
 	if err := matrix.Text(v.ui.out, 0); err != nil {

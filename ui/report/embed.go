@@ -14,8 +14,12 @@ import (
 // embedded is what the page's script reads. Names are short because there are
 // many of them.
 type embedded struct {
-	Subjects []string         `json:"subjects"`
-	Metrics  []embeddedMetric `json:"metrics"`
+	Subjects []string `json:"subjects"`
+	// Ranked are the places of the subjects, the best first; the first Few have
+	// columns.
+	Ranked  []int            `json:"ranked"`
+	Few     int              `json:"few"`
+	Metrics []embeddedMetric `json:"metrics"`
 	// Texts that prompts consist of: most of them are said to every row.
 	Texts []string      `json:"texts"`
 	Rows  []embeddedRow `json:"rows"`
@@ -58,7 +62,7 @@ type embeddedAnswer struct {
 
 // embed takes the first rows, as many as the options allow.
 func embed(e *results.Evaluation, rows iter.Seq2[*results.Row, error], o Options) (*embedded, error) {
-	out := &embedded{Subjects: e.Names(), Texts: []string{}, Rows: []embeddedRow{}, places: map[string]int{}}
+	out := &embedded{Subjects: e.Names(), Ranked: e.Ranked(), Few: results.Few, Texts: []string{}, Rows: []embeddedRow{}, places: map[string]int{}}
 	var metrics []results.Metric
 	for _, m := range e.Metrics {
 		if m.Rowwise {

@@ -47,6 +47,61 @@ func figureRows(e *results.Evaluation) []figureRow {
 	return out
 }
 
+// board is the figures of many subjects: a subject a row, the best ones first.
+type board struct {
+	Metrics []string
+	Rows    []boardRow
+}
+
+type boardRow struct {
+	Subject string
+	Cells   []boardCell
+}
+
+type boardCell struct {
+	figureCell
+	Plot plot
+	// Exact is what rows are sorted by.
+	Exact float64
+}
+
+// newBoard is nil where there are only a few subjects.
+func newBoard(e *results.Evaluation) *board {
+	if !e.Many() {
+		return nil
+	}
+	b := &board{}
+	for _, m := range e.Metrics {
+		b.Metrics = append(b.Metrics, m.Title())
+	}
+	for _, place := range e.Ranked() {
+		s := e.Subjects[place]
+		row := boardRow{Subject: s.Name}
+		for _, m := range e.Metrics {
+			row.Cells = append(row.Cells, newBoardCell(e, m, s.Figures[m.Name]))
+		}
+		b.Rows = append(b.Rows, row)
+	}
+	return b
+}
+
+func newBoardCell(e *results.Evaluation, m results.Metric, f results.Figure) boardCell {
+	c := boardCell{figureCell: figureCell{Value: m.Format(f.Value), Interval: m.Interval(f)}, Exact: math.MaxFloat64}
+	if f.Value == nil {
+		return c
+	}
+	c.Exact = *f.Value
+	if f.N != e.Rows {
+		c.Note = results.Count(f.N, "row")
+	}
+	var all []results.Figure
+	for _, s := range e.Subjects {
+		all = append(all, s.Figures[m.Name])
+	}
+	c.Plot = onAxisOf(m, all, f)
+	return c
+}
+
 // graded says whether more of a metric is better. Of a number that nothing is
 // demanded of, nobody knows.
 func graded(m results.Metric) bool {
@@ -154,14 +209,15 @@ func differenceRows(e *results.Evaluation) []differenceRow {
 		colours[name] = colour(i)
 	}
 	var out []differenceRow
-	for i, d := range e.Differences {
+	shown := e.Comparisons()
+	for i, d := range shown {
 		m, _ := e.Metric(d.Metric)
 		row := differenceRow{
 			A: d.A, B: d.B, Metric: m.Title(), AColour: colours[d.A], BColour: colours[d.B],
 			Value: m.Change(d.Value), Interval: m.ChangeInterval(d.Figure), P: results.Probability(d.P), PAdjusted: results.Probability(d.PAdjusted),
 			Detectable: results.Detectable(m, d), Rows: strconv.FormatInt(d.N, 10), Plot: newPlot(m, []results.Figure{d.Figure}, true),
 		}
-		row.First = i == 0 || e.Differences[i-1].A != d.A || e.Differences[i-1].B != d.B
+		row.First = i == 0 || shown[i-1].A != d.A || shown[i-1].B != d.B
 		if alpha := 1 - e.Confidence; e.Confidence > 0 && d.PAdjusted != nil && d.Value != nil {
 			switch {
 			case *d.PAdjusted > alpha:

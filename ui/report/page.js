@@ -113,12 +113,19 @@
   const targets = data.rows.some((row) => row.t);
   let found = [], shown = 0;
 
-  table.tHead.append(make("tr", {},
+  // Of many subjects those have a column that rank first, and the one that is chosen.
+  const few = data.ranked.slice(0, data.few).sort((a, b) => a - b);
+  const columnsNow = () => {
+    const subject = Number(filter.subject.value);
+    return subject < 0 || few.includes(subject) ? few : [...few.slice(0, -1), subject];
+  };
+
+  const drawHead = () => table.tHead.replaceChildren(make("tr", {},
     make("th", { scope: "col" }, "row"), make("th", { scope: "col" }, "given"),
     targets ? make("th", { scope: "col" }, "right") : null,
-    ...subjects.map((name, i) => make("th", { scope: "col", class: "answer" }, make("span", { class: "swatch s" + i % 8, "aria-hidden": "true" }), name))));
-  table.style.minWidth = Math.max(640, 190 + 140 * subjects.length) + "px";
-  const columns = table.tHead.rows[0].cells.length;
+    ...columnsNow().map((i) => make("th", { scope: "col", class: "answer" }, make("span", { class: "swatch s" + i % 8, "aria-hidden": "true" }), subjects[i]))));
+  table.style.minWidth = Math.max(640, 190 + 140 * few.length) + "px";
+  const columns = 2 + (targets ? 1 : 0) + few.length;
 
   const format = (metric, v) => v == null ? "–" : metrics[metric].share ? (v === 1 ? "yes" : v === 0 ? "no" : (100 * v).toFixed(1) + " %") : String(Number(v.toPrecision(4)));
 
@@ -154,7 +161,7 @@
       make("td", {}, button, row.id ? make("small", {}, row.id) : null),
       make("td", {}, make("div", { class: "clip" }, row.h || "")),
       targets ? make("td", {}, brief(row.t || "")) : null,
-      ...subjects.map((_, i) => cell(row, i)));
+      ...columnsNow().map((i) => cell(row, i)));
     tr.addEventListener("click", (event) => {
       if (event.target.closest("a, summary") || String(getSelection()) !== "") return;
       const open = button.getAttribute("aria-expanded") === "true";
@@ -208,8 +215,10 @@
   function refresh() {
     found = chosen();
     shown = 0;
+    drawHead();
     body.replaceChildren();
     byId("found").textContent = found.length === data.rows.length ? found.length + " rows" : found.length + " of " + data.rows.length + " rows";
+    if (few.length < subjects.length) byId("found").textContent += "; columns for " + few.length + " of " + subjects.length + " subjects, open a row to see all";
     showMore();
   }
 

@@ -36,7 +36,7 @@ const (
 	plotMargin = 20.0
 	lineHeight = 16.0
 	axisHeight = 18.0
-	colours    = 8
+	colours    = results.Few
 )
 
 func colour(i int) int { return i % colours }
@@ -70,6 +70,20 @@ func newPlot(m results.Metric, figures []results.Figure, difference bool) plot {
 		p.Ticks = append(p.Ticks, tick{X: x(v), Label: axisLabel(m, v, difference), Zero: difference && v == 0})
 	}
 	return p
+}
+
+// boardWidth is the width of the drawing of one figure among many.
+const boardWidth = 120.0
+
+// onAxisOf draws one figure on the axis that all have in common, without ticks.
+func onAxisOf(m results.Metric, all []results.Figure, f results.Figure) plot {
+	low, high := extent(m, all, false)
+	x := func(v float64) float64 { return round(4 + (boardWidth-8)*(v-low)/(high-low)) }
+	w := whisker{Y: lineHeight / 2, At: x(*f.Value), Bare: f.Low == nil || f.High == nil}
+	if !w.Bare {
+		w.Low, w.High = x(*f.Low), x(*f.High)
+	}
+	return plot{Width: boardWidth, Height: lineHeight, Whiskers: []whisker{w}, Text: m.Figure(f)}
 }
 
 func axisLabel(m results.Metric, v float64, difference bool) string {

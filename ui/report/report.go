@@ -58,16 +58,20 @@ type page struct {
 	Subjects            []string
 	Figures             []figureRow
 	Extras              []extraRow
-	Differences         []differenceRow
-	Classes             *classTable
-	Confused            *results.Table
-	Matrices            []matrix
-	Style               template.CSS
-	Script, Data        template.JS
-	Policy              string
-	Embedded            int64
-	Rows                int64
-	Cut, Answers        bool
+	// Board has the figures of many subjects; then Figures is not shown, and
+	// colors say nothing.
+	Board           *board
+	Compared, Pairs int
+	Differences     []differenceRow
+	Classes         *classTable
+	Confused        *results.Table
+	Matrices        []matrix
+	Style           template.CSS
+	Script, Data    template.JS
+	Policy          string
+	Embedded        int64
+	Rows            int64
+	Cut, Answers    bool
 }
 
 // Write writes the page. rows are read as far as they are embedded; their
@@ -90,7 +94,8 @@ func Write(w io.Writer, e *results.Evaluation, rows iter.Seq2[*results.Row, erro
 	sum := sha256.Sum256([]byte(scriptText))
 	p := &page{
 		Title: e.Address, Type: e.Type, Extent: e.Extent(), Environment: o.Environment, Made: o.Made,
-		Subjects: e.Names(), Figures: figureRows(e), Extras: extraRows(e), Differences: differenceRows(e),
+		Subjects: e.Names(), Figures: figureRows(e), Extras: extraRows(e), Differences: differenceRows(e), Board: newBoard(e),
+		Compared: len(e.Comparisons()), Pairs: len(e.Differences),
 		Classes: classes(e), Confused: e.Confused(12), Matrices: matrices(e),
 		// json.Marshal writes <, > and & as escapes, so that no text in it
 		// ends the element that it stands in.

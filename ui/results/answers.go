@@ -79,8 +79,12 @@ func (r *Row) Summary() string {
 	var parts []string
 	for _, f := range r.Given {
 		if text := f.Text(); text != "" && text != "null" && text != r.Target && text != r.ID {
-			parts = append(parts, text)
+			parts = append(parts, f.Name+": "+text)
 		}
+	}
+	if len(parts) == 1 {
+		_, text, _ := strings.Cut(parts[0], ": ")
+		return text
 	}
 	return strings.Join(parts, " · ")
 }

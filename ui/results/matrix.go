@@ -17,7 +17,8 @@ func (e *Evaluation) Matrix(turned bool) *Table {
 	for _, x := range extras {
 		t.Header = append(t.Header, x.name)
 	}
-	for _, s := range e.Subjects {
+	for _, place := range e.order() {
+		s := e.Subjects[place]
 		row := []string{s.Name}
 		for _, m := range e.Metrics {
 			row = append(row, e.cell(m, s.Figures[m.Name]))
@@ -40,6 +41,19 @@ func (e *Evaluation) cell(m Metric, f Figure) string {
 		text += fmt.Sprintf(" (n = %d)", f.N)
 	}
 	return text
+}
+
+// order is that of the subjects in tables: as they are written, and of many the
+// best ones first.
+func (e *Evaluation) order() []int {
+	if e.Many() {
+		return e.Ranked()
+	}
+	places := make([]int, len(e.Subjects))
+	for i := range places {
+		places[i] = i
+	}
+	return places
 }
 
 // turned makes columns of rows.
@@ -96,16 +110,17 @@ func (e *Evaluation) extras() []extra {
 	return out
 }
 
-// Changes are the differences; nil where there are none.
+// Changes are the differences that people are shown; nil: there are none.
 func (e *Evaluation) Changes() *Table {
-	if len(e.Differences) == 0 {
+	shown := e.Comparisons()
+	if len(shown) == 0 {
 		return nil
 	}
 	t := &Table{
 		Header:  []string{"difference", "metric", "value", "interval", "p", "p, corrected", "detectable", "rows"},
 		Numbers: []bool{false, false, true, false, true, true, true, true},
 	}
-	for _, d := range e.Differences {
+	for _, d := range shown {
 		m, _ := e.Metric(d.Metric)
 		t.add(d.A+" - "+d.B, m.Title(), m.Change(d.Value), m.ChangeInterval(d.Figure), Probability(d.P), Probability(d.PAdjusted), Detectable(m, d), strconv.FormatInt(d.N, 10))
 	}
