@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -60,7 +62,7 @@ func (r *run) compute(ctx context.Context, n *plan.Node, res *StageResult) error
 		started := time.Now()
 		p, err := r.produce(ctx, w, res)
 		if err != nil {
-			return err
+			return w.nameEmpty(err)
 		}
 		if entry, err = r.commit(w, p, res, time.Since(started)); err != nil {
 			return err
@@ -117,6 +119,21 @@ func (r *run) produce(ctx context.Context, w *work, res *StageResult) (*product,
 		return r.runWhole(ctx, w, res)
 	}
 	return nil, fmt.Errorf("the plan has the mode %q, which this quern does not know", w.Mode)
+}
+
+// nameEmpty adds to an error of the plugin's that an input has no rows, which
+// usually is the reason.
+func (w *work) nameEmpty(err error) error {
+	own := (*pluginError)(nil)
+	if !errors.As(err, &own) {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(w.inputs)) {
+		if in := w.inputs[key]; in.artifact.Dataset != nil && in.artifact.Dataset.Rows == 0 {
+			own.detail = strings.TrimSpace(fmt.Sprintf("%s\n%s, its %s, has 0 rows. Check the stages before it: \"quern log\" and \"quern artifact show\" say how many rows each one made.", own.detail, strings.TrimSuffix(in.of.Address+"."+in.of.Port, "."), key))
+		}
+	}
+	return err
 }
 
 // commit publishes a product: its blobs are in the store, then come the

@@ -70,6 +70,9 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 		return nil, err
 	}
 	res.NewRows, res.ReusedRows, res.FailedRows = done.New, done.Reused, done.Failed
+	if !stage.Makes() { // its rows are computed again wherever their shard changed
+		res.NewRows, res.ComputedRows = 0, done.New
+	}
 	p := &product{errors: done.Failed, artifacts: map[string]*artifact.Artifact{
 		port.Name: {Kind: artifact.Dataset, Dataset: done.Manifest},
 	}}

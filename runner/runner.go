@@ -97,11 +97,12 @@ type StageResult struct {
 	Because         []string // of a skipped stage
 	ActionKey       string
 	// Rows that came out, of a stage that makes a model or a report those that
-	// went in; of a row-wise stage the sum of the other three.
-	Rows, NewRows, ReusedRows, FailedRows int64
-	Outputs                               map[string]string // digests by port
-	Value                                 cty.Value
-	Seconds                               float64
+	// went in; of a row-wise stage the sum of the others.
+	Rows, NewRows, ComputedRows, ReusedRows, FailedRows int64
+
+	Outputs map[string]string // digests by port
+	Value   cty.Value
+	Seconds float64
 	// Spend is what its calls of language models came to, in all attempts.
 	Spend       llm.Spend
 	Diagnostics hcl.Diagnostics
@@ -210,7 +211,7 @@ func stageEvent(n *plan.Node, res *StageResult) *events.Stage {
 	}
 	return &events.Stage{
 		Kind: n.Kind, Type: n.Type, Action: string(action), Seconds: res.Seconds,
-		Rows: res.Rows, NewRows: res.NewRows, ReusedRows: res.ReusedRows, FailedRows: res.FailedRows, Outputs: res.Outputs,
+		Rows: res.Rows, NewRows: res.NewRows, ComputedRows: res.ComputedRows, ReusedRows: res.ReusedRows, FailedRows: res.FailedRows, Outputs: res.Outputs,
 		Spend: res.Spend,
 	}
 }

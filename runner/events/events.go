@@ -77,11 +77,14 @@ type Stage struct {
 	Seconds float64 `json:"seconds"`
 	// Rows that came out, in all outputs; of a stage that makes a model or a
 	// report, those that went in. For a row-wise stage they are the sum of new,
-	// reused and failed rows.
-	Rows       int64 `json:"rows,omitempty"`
-	NewRows    int64 `json:"new_rows,omitempty"`
-	ReusedRows int64 `json:"reused_rows,omitempty"`
-	FailedRows int64 `json:"failed_rows,omitempty"`
+	// computed, reused and failed rows.
+	Rows    int64 `json:"rows,omitempty"`
+	NewRows int64 `json:"new_rows,omitempty"`
+	// ComputedRows are those of a stage that is row expressions alone. They are
+	// computed again wherever their shard changed, so that few of them may be new.
+	ComputedRows int64 `json:"computed_rows,omitempty"`
+	ReusedRows   int64 `json:"reused_rows,omitempty"`
+	FailedRows   int64 `json:"failed_rows,omitempty"`
 	// Outputs are the digests of what was made, by port.
 	Outputs map[string]string `json:"outputs,omitempty"`
 	// Spend is what its calls of language models came to in this run.

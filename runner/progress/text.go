@@ -136,9 +136,11 @@ func spendParts(s llm.Spend) []spendPart {
 func rowsText(s *events.Stage) string {
 	var parts []string
 	switch {
-	case s.ReusedRows > 0 || s.FailedRows > 0:
+	case s.ComputedRows > 0 && s.ReusedRows > 0:
+		parts = append(parts, number(s.ComputedRows)+" rows recomputed", number(s.ReusedRows)+" reused")
+	case s.ReusedRows > 0 || s.FailedRows > 0 && s.ComputedRows == 0:
 		parts = append(parts, number(s.NewRows)+" rows new", number(s.ReusedRows)+" reused")
-	case s.Rows > 0:
+	case s.Rows > 0 || s.Action == "run" || s.Action == "reuse":
 		parts = append(parts, count(s.Rows, "row"))
 	}
 	if s.FailedRows > 0 {

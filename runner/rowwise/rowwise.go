@@ -148,6 +148,11 @@ func Run(ctx context.Context, s Stage, svc Services) (*Result, error) {
 	}, nil
 }
 
+// Makes says whether the plugin makes columns, and so is called for new rows.
+func (s *Stage) Makes() bool {
+	return slices.ContainsFunc(s.Output, func(c Column) bool { return c.Input == "" && c.Argument == "" })
+}
+
 // job is one Run.
 type job struct {
 	Stage
