@@ -45,8 +45,8 @@ func (b *builder) conditions(n *node, when string, all []config.Condition, sc *s
 			b.checkBlind(c.ErrorMessage, scope)
 			continue
 		}
-		test, diags := expr.Compile(b.selfless(n, c.Condition), scope, cty.Bool)
-		message, more := expr.Compile(b.selfless(n, c.ErrorMessage), scope, cty.String)
+		test, diags := compileCondition(b.selfless(n, c.Condition), scope, cty.Bool)
+		message, more := compileCondition(b.selfless(n, c.ErrorMessage), scope, cty.String)
 		if b.report(append(diags, more...)...) {
 			n.broken = true
 			continue
@@ -59,6 +59,43 @@ func (b *builder) checkBlind(e hcl.Expression, s *expr.Scope) {
 	if written, ok := e.(hclsyntax.Expression); ok {
 		b.report(expr.CheckBlind(written, s)...)
 	}
+}
+
+// compileCondition compiles a part of a condition. If that fails for the values
+// that stages have now, such as a division by a count of zero rows, it is left
+// to be evaluated when the condition is checked, which then does not hold.
+func compileCondition(e hcl.Expression, s *expr.Scope, want cty.Type) (*expr.Compiled, hcl.Diagnostics) {
+	c, diags := expr.Compile(e, s, want)
+	if !diags.HasErrors() {
+		return c, diags
+	}
+	later := *s
+	later.Eval = s.Eval.NewChild()
+	later.Eval.Variables = map[string]cty.Value{}
+	for _, kind := range addr.Kinds {
+		for ctx := s.Eval; ctx != nil; ctx = ctx.Parent() {
+			if v, ok := ctx.Variables[kind]; ok {
+				later.Eval.Variables[kind] = withoutValues(v)
+				break
+			}
+		}
+	}
+	if c, more := expr.Compile(e, &later, want); !more.HasErrors() {
+		return c, more
+	}
+	return nil, diags
+}
+
+// withoutValues is an object of stages of which only the types are known.
+func withoutValues(stages cty.Value) cty.Value {
+	if !stages.IsKnown() || stages.IsNull() || !stages.Type().IsObjectType() {
+		return stages
+	}
+	unknown := map[string]cty.Value{}
+	for name, v := range stages.AsValueMap() {
+		unknown[name] = cty.UnknownVal(v.Type())
+	}
+	return cty.ObjectVal(unknown)
 }
 
 // withSelf adds the instance's own value, which its postconditions may name

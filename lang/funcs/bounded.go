@@ -307,6 +307,16 @@ func distinctCheck(args []cty.Value) error {
 	return workFits(n * n * cost)
 }
 
+// keysCheck is for functions whose first argument is a list of keys.
+func keysCheck(args []cty.Value) error {
+	for it := args[0].ElementIterator(); it.Next(); {
+		if _, key := it.Element(); key.IsNull() {
+			return function.NewArgErrorf(0, "a key is null")
+		}
+	}
+	return nil
+}
+
 func logCheck(args []cty.Value) error {
 	number, base := args[0].AsBigFloat(), args[1].AsBigFloat()
 	switch {

@@ -21,7 +21,7 @@ var collectionFunctions = []entry{
 	describe("flatten", "Puts the elements of nested lists into one.", `flatten([["a"], ["b", ["c"]]])`, `["a", "b", "c"]`, stdlib.FlattenFunc),
 	describe("index", "The index of the first element that equals a value. None is an error.", `index(["a", "b"], "b")`, `1`, indexFunc),
 	describe("keys", "The keys of a map or object, sorted.", `keys({ b = 1, a = 2 })`, `["a", "b"]`, stdlib.KeysFunc),
-	describe("length", "The number of elements, attributes, or characters of a string.", `length(["a", "b"])`, `2`, lengthFunc),
+	describe("length", "The number of elements or attributes, or of a string's characters as a reader counts them: a letter with its accents is one, and so is an emoji made of several. levenshtein and similarity count code points.", `length(["a", "b"])`, `2`, lengthFunc),
 	describe("lookup", "The element of a map or object with a key; the third argument where there is none.", `lookup({ a = 1 }, "b", 0)`, `0`, lookupFunc),
 	describe("matchkeys", "The elements of a list whose counterparts in a second are found in a third.", `matchkeys(["a", "b"], ["x", "y"], ["y"])`, `["b"]`, checked(matchKeysFunc, distinctCheck)),
 	describe("merge", "Several maps or objects as one; the later ones win.", `merge({ a = 1 }, { a = 2, b = 3 })`, `{ a = 2, b = 3 }`, checked(stdlib.MergeFunc, concatCheck)),
@@ -36,7 +36,7 @@ var collectionFunctions = []entry{
 	describe("sort", "A list of strings in order.", `sort(["b", "a"])`, `["a", "b"]`, stdlib.SortFunc),
 	describe("transpose", "Swaps keys and values of a map of lists of strings.", `transpose({ a = ["x", "y"] })`, `{ x = ["a"], y = ["a"] }`, transposeFunc),
 	describe("values", "The values of a map or object, in the order of the keys.", `values({ b = 1, a = 2 })`, `[2, 1]`, stdlib.ValuesFunc),
-	describe("zipmap", "A map from a list of keys and a list of values.", `zipmap(["a", "b"], [1, 2])`, `{ a = 1, b = 2 }`, stdlib.ZipmapFunc),
+	describe("zipmap", "A map from a list of keys and a list of values.", `zipmap(["a", "b"], [1, 2])`, `{ a = 1, b = 2 }`, checked(stdlib.ZipmapFunc, keysCheck)),
 }
 
 // boolsFunc is alltrue (all) or anytrue: one element that is not all decides.

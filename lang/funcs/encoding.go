@@ -22,10 +22,10 @@ import (
 var encodingFunctions = []entry{
 	describe("base64decode", "Decodes Base64 to a string.", `base64decode("aGk=")`, `"hi"`, stringFunc("str", decodeBase64)),
 	describe("base64encode", "Encodes a string's UTF-8 in Base64.", `base64encode("hi")`, `"aGk="`, stringFunc("str", encodeBase64)),
-	describe("csvdecode", "Reads CSV with a header line to a list of objects with string attributes.", `csvdecode("a,b\n1,2")`, `[{ a = "1", b = "2" }]`, csvDecodeFunc),
+	describe("csvdecode", "Reads CSV with a header line to a list of objects with string attributes. A byte order mark is dropped.", `csvdecode("a,b\n1,2")`, `[{ a = "1", b = "2" }]`, csvDecodeFunc),
 	describe("csvencode", "Writes a list of objects as CSV with a header line, columns in the order of their names.", `csvencode([{ a = 1, b = "x" }])`, `"a,b\n1,x\n"`, csvEncodeFunc),
 	describe("jsondecode", "Reads JSON.", `jsondecode("{\"a\": 1}")`, `{ a = 1 }`, jsonDecodeFunc),
-	describe("jsonencode", "Writes JSON, keys in order.", `jsonencode({ b = 1, a = [true] })`, `"{\"a\":[true],\"b\":1}"`, jsonEncodeFunc),
+	describe("jsonencode", "Writes JSON, keys in order, with no more escapes than JSON requires.", `jsonencode({ b = 1, a = [true] })`, `"{\"a\":[true],\"b\":1}"`, jsonEncodeFunc),
 	describe("textdecodebase64", "Decodes Base64 of text in another encoding.", `textdecodebase64("aABpAA==", "UTF-16LE")`, `"hi"`, textBase64(decodeText)),
 	describe("textencodebase64", "Encodes a string in another encoding, in Base64.", `textencodebase64("hi", "UTF-16LE")`, `"aABpAA=="`, textBase64(encodeText)),
 	describe("urldecode", "Undoes urlencode.", `urldecode("a+b%26c")`, `"a b&c"`, stringFunc("str", decodeURL)),

@@ -4,9 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-
-	"github.com/blevesearch/snowballstem"
-	"github.com/blevesearch/snowballstem/english"
 )
 
 // The parameters of METEOR as published by Lavie and Agarwal in 2007: how much
@@ -18,7 +15,7 @@ const (
 )
 
 // Meteor is METEOR with the matchers for equal words and equal English stems
-// (Snowball's). Its third matcher, for synonyms, needs WordNet and is left
+// (Porter's, as NLTK has them). Its third matcher, for synonyms, needs WordNet and is left
 // out: texts that say the same in other words have less than its published
 // form gives. Words are aligned as in NLTK.
 func Meteor(text string, references []string) float64 {
@@ -84,9 +81,7 @@ func match(have, want []string, taken []pair) []pair {
 func stems(words []string) []string {
 	out := make([]string, len(words))
 	for i, word := range words {
-		env := snowballstem.NewEnv(word)
-		english.Stem(env)
-		out[i] = env.Current()
+		out[i] = porter(word)
 	}
 	return out
 }
