@@ -68,6 +68,13 @@ func (b *builder) lookAgain(n *plan.Node) {
 	case err != nil:
 		fail(err)
 	case resp.Fingerprint != n.Fingerprint:
+		again, err := service.Fingerprint(b.ctx, &pluginv1.FingerprintRequest{Instance: in, Memo: n.Memo})
+		if err == nil && again.Fingerprint != resp.Fingerprint {
+			b.report(diag.Errorf(n.Range.Ptr(), "The source never stays the same",
+				"Asked twice without a pause what %s holds, plugin %q gave two different fingerprints. Either something writes to the source all the time, or the plugin makes its fingerprint of something other than the content, such as the time. The latter is a fault of the plugin: tell its author. A new plan does not help.",
+				n.Address, n.Plugin))
+			return
+		}
 		b.report(diag.Errorf(n.Range.Ptr(), "The saved plan is stale", "What %s holds has changed since it was made. Make a new plan.", n.Address))
 	}
 }

@@ -99,6 +99,7 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 		slow    *timedOut
 		panicky *parallel.Panic
 		full    *disk.Full
+		trouble *disk.Trouble
 		budget  *modelhost.BudgetReached
 		price   *modelhost.NoPrice
 		denied  *modelhost.Denied
@@ -122,6 +123,8 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 		detail = fmt.Sprintf("%s was not done after %s. What it has done is kept; give it a longer timeout if that is not enough.", n.Address, slow.after)
 	case errors.As(err, &full):
 		summary, detail = "The disk is full", full.Error()
+	case errors.As(err, &trouble):
+		summary, detail = trouble.What, trouble.Error()
 	case errors.As(err, &budget):
 		summary = "The budget is spent"
 		detail = fmt.Sprintf("%s was stopped: %s. All answers are kept. Raise the budget in the quern block and apply again: the run goes on where it stopped, and nothing is paid for twice.", n.Address, budget)

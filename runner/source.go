@@ -86,6 +86,11 @@ func (r *run) read(ctx context.Context, w *work, res *StageResult) (*product, er
 		return nil, err
 	}
 	if now.GetFingerprint() != w.fingerprint {
+		if again, err := r.fingerprint(ctx, w); err == nil && again.GetFingerprint() != now.GetFingerprint() {
+			return nil, failuref(w.Range.Ptr(), "The source never stays the same",
+				"Asked three times what %s holds, plugin %q gave three different fingerprints, twice without a pause in between. Either something writes to the source all the time, or the plugin makes its fingerprint of something other than the content, such as the time. The latter is a fault of the plugin: tell its author. A new plan does not help.",
+				w.Address, w.Plugin)
+		}
 		return nil, failuref(w.Range.Ptr(), "The source has changed",
 			"What %s holds is not what it held when the plan was made or the reading began. Make a new plan and apply it.", w.Address)
 	}

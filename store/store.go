@@ -72,7 +72,7 @@ func (s *Store) prepare() error {
 	if err := s.sync.MakeDir(s.Dir); err != nil {
 		return err
 	}
-	format, err := os.ReadFile(s.path("format"))
+	format, err := disk.ReadFile(s.path("format"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.create()
 	}
@@ -98,6 +98,11 @@ func (s *Store) create() error {
 		if !known[e.Name()] && !strings.HasPrefix(e.Name(), disk.TempPrefix) {
 			return fmt.Errorf("the folder is not empty and no store: it holds %s", e.Name())
 		}
+	}
+	// What is in a store is for its owner alone: it holds people's data, and what
+	// language models answered.
+	if err := os.Chmod(s.Dir, 0o700); err != nil {
+		return disk.Explain(err)
 	}
 	if err := s.folders(); err != nil {
 		return err

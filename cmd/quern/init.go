@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/quern-dev/quern/planner/registry"
 	"github.com/urfave/cli/v3"
@@ -17,6 +18,7 @@ func initCommand(ui *terminal) *cli.Command {
 			"Keep that file in Git: a plugin with another checksum is not started. What is pinned stays until you\ngive -upgrade.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "upgrade", Usage: "take the newest versions that the constraints allow, even if others are pinned"},
+			&cli.StringFlag{Name: "from", Usage: "first write the example `NAME`: " + strings.Join(exampleNames(), ", ")},
 			&cli.StringFlag{Name: "lockfile", Usage: "with `MODE` readonly, fail where the lock file would change, as in CI"},
 			jsonFlag,
 		},
@@ -32,6 +34,11 @@ func initCommand(ui *terminal) *cli.Command {
 			}
 			if how.Upgrade && how.ReadOnly {
 				return errors.New("-upgrade and -lockfile=readonly cannot be combined")
+			}
+			if cmd.IsSet("from") {
+				if err := writeExample(ui, cmd.String("from")); err != nil {
+					return err
+				}
 			}
 			module, err := loadModule(ctx, ui)
 			if err != nil {

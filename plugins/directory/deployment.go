@@ -58,9 +58,14 @@ type notes struct {
 }
 
 // Prepare checks the arguments and declares the attributes.
-func (deployment) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+func (d deployment) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if p.Known("path") && (p.Args.Path == "" || filepath.Base(filepath.Clean(p.Args.Path)) == ".." || filepath.Clean(p.Args.Path) == "." || filepath.Clean(p.Args.Path) == string(filepath.Separator)) {
 		p.Errorf("path", "%q is no name for a link\nGive a path such as \"serve/current\".", p.Args.Path)
+	}
+	if p.Known("path") && p.Args.Path != "" {
+		if err := newPlace(d.root(), p.Args.Path).apart(d.root()); err != nil {
+			p.Errorf("path", "%s", err)
+		}
 	}
 	if p.Known("keep") && p.Args.Keep < 1 {
 		p.Errorf("keep", "%d releases can't be kept\nThe current one always is: give a number from 1 up.", p.Args.Keep)
@@ -167,6 +172,9 @@ func (d deployment) inTheWay(r *plugin.DeploymentPlan[args]) []plugin.Change {
 // Apply writes a release, unless it is there, and points the link to it.
 func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApply[args]) (*plugin.State, error) {
 	p := newPlace(d.root(), r.Args.Path)
+	if err := p.apart(d.root()); err != nil {
+		return nil, &plugin.ArgumentError{Argument: "path", Err: err}
+	}
 	if err := os.MkdirAll(filepath.Dir(p.link), 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder of %s: %w", p.shown, err)
 	}
@@ -196,7 +204,11 @@ func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApply[args]) 
 	}
 	n.Release = release.Name
 	state, err := n.state(p, release, "")
-	return state, errors.Join(err, p.prune(release, r.Args.Keep))
+	left, pruneErr := p.prune(release, r.Args.Keep)
+	if len(left) > 0 {
+		r.Warnf("path", "%s", leftText(left))
+	}
+	return state, errors.Join(err, pruneErr)
 }
 
 // ensure returns a whole release of the artifact: one that is there, or a new
@@ -227,21 +239,30 @@ func (p place) renew(r *release, taken []*release) (*release, error) {
 	return r, writeJSON(filepath.Join(p.home, r.Name+".json"), r)
 }
 
-// prune removes the oldest releases beyond those to keep.
-func (p place) prune(current *release, keep int64) error {
+// prune removes the oldest releases beyond those to keep. It returns the files
+// in them that are not quern's, which stay.
+func (p place) prune(current *release, keep int64) (left []string, err error) {
 	all, err := p.releases()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, r := range all[:max(0, len(all)-int(keep))] {
 		if r.Name == current.Name {
 			continue
 		}
-		if err := p.remove(r); err != nil {
-			return err
+		more, err := p.remove(r)
+		if err != nil {
+			return left, err
 		}
+		left = append(left, more...)
 	}
-	return nil
+	return left, nil
+}
+
+// leftText says which files of other make were left in place.
+func leftText(left []string) string {
+	return "Files that quern did not make were kept\nThe release is removed, but these files in it are not quern's: " +
+		strings.Join(left, ", ") + ". Move or delete them yourself."
 }
 
 // Delete removes the link and the releases; what is not quern's stays, and so
@@ -273,10 +294,16 @@ func (d deployment) Delete(_ context.Context, r *plugin.DeploymentDelete[args]) 
 	if err != nil {
 		return err
 	}
-	for _, r := range all {
-		if err := p.remove(r); err != nil {
+	var left []string
+	for _, release := range all {
+		more, err := p.remove(release)
+		if err != nil {
 			return err
 		}
+		left = append(left, more...)
+	}
+	if len(left) > 0 {
+		r.Warnf("%s", leftText(left))
 	}
 	if err := os.Remove(filepath.Join(p.home, ownerFile)); err != nil {
 		return fmt.Errorf("remove %s: %w", p.home, err)

@@ -396,3 +396,81 @@ func TestADatasetIsDeployedAsParquetFiles(t *testing.T) {
 		t.Error("it is no Parquet file")
 	}
 }
+
+func TestAStoreIsNoPlaceForADeployment(t *testing.T) {
+	root := t.TempDir()
+	store := filepath.Join(root, ".quern", "blobs")
+	if err := os.MkdirAll(store, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.Mkdir(other, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(other, "format"), []byte("quern.store/v1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for link, to := range map[string]string{"serve": store, "elsewhere": other} {
+		if err := os.Symlink(to, filepath.Join(root, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{
+		".quern/blobs/x": "inside quern's own store", ".quern": "own store", "./.quern/new/deep/x": "inside quern's own store",
+		"serve/x": "inside quern's own store", "elsewhere/x/y": "inside quern's own store", root: "own store is inside",
+		filepath.Dir(root): "own store is inside",
+	} {
+		d := deployIn(t, root)
+		d.set("path", path)
+		before := listing(t, root)
+		if err := d.Apply(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", path, err, want)
+		}
+		if after := listing(t, root); after != before {
+			t.Errorf("%s: there was\n%s\nand is\n%s", path, before, after)
+		}
+	}
+}
+
+func TestFilesOfOthersInAReleaseAreKept(t *testing.T) {
+	mine := func(t *testing.T, root string) []string {
+		t.Helper()
+		found, err := filepath.Glob(filepath.Join(root, "serve/.current.quern/*/*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	for name, end := range map[string]func(*deployed) error{
+		"destroyed": func(d *deployed) error { return d.Delete() },
+		"pruned": func(d *deployed) error {
+			d.set("keep", 1)
+			d.model("three")
+			return d.Apply()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := deploy(t)
+			d.apply()
+			notes := filepath.Join(d.root, "serve/current/notes.txt")
+			if err := os.WriteFile(notes, []byte("mine"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the second time sweeps what is left
+				if err := end(d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			kept := ""
+			for _, f := range mine(t, d.root) {
+				if filepath.Base(f) == "notes.txt" {
+					b, _ := os.ReadFile(f)
+					kept = string(b)
+				}
+			}
+			if kept != "mine" {
+				t.Errorf("left: %s", listing(t, d.root))
+			}
+		})
+	}
+}

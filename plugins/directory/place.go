@@ -201,13 +201,110 @@ func (p place) releases() ([]*release, error) {
 
 func (p place) folder(r *release) string { return filepath.Join(p.home, r.Name) }
 
-// remove takes a release away: first what says that it is whole.
-func (p place) remove(r *release) error {
-	if err := os.Remove(filepath.Join(p.home, r.Name+".json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove release %s of %s: %w", r.Name, p.shown, err)
+// kept begins the names of folders with files of other make, whose release was
+// removed.
+const kept = "kept-"
+
+// remove takes a release away: first what says that it is whole. Files in its
+// folder that are not quern's stay, in a folder that nothing of quern's touches
+// any more; remove returns where they are.
+func (p place) remove(r *release) (left []string, err error) {
+	folder := p.folder(r)
+	foreign, err := p.foreignIn(r)
+	if err == nil && len(foreign) > 0 {
+		folder = filepath.Join(p.home, kept+r.Name)
+		for n := 2; exists(folder); n++ {
+			folder = filepath.Join(p.home, fmt.Sprintf("%s%s-%d", kept, r.Name, n))
+		}
+		err = os.Rename(p.folder(r), folder)
 	}
-	if err := os.RemoveAll(p.folder(r)); err != nil {
-		return fmt.Errorf("remove release %s of %s: %w", r.Name, p.shown, err)
+	if err != nil {
+		return nil, fmt.Errorf("remove release %s of %s: %w", r.Name, p.shown, err)
+	}
+	if err := os.Remove(filepath.Join(p.home, r.Name+".json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remove release %s of %s: %w", r.Name, p.shown, err)
+	}
+	if len(foreign) == 0 {
+		if err := os.RemoveAll(folder); err != nil {
+			return nil, fmt.Errorf("remove release %s of %s: %w", r.Name, p.shown, err)
+		}
+		return nil, nil
+	}
+	for _, f := range r.Files {
+		if err := os.Remove(filepath.Join(folder, filepath.FromSlash(f.Name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("remove release %s of %s: %w", r.Name, p.shown, err)
+		}
+	}
+	for _, name := range foreign {
+		left = append(left, filepath.Join(filepath.Dir(p.shown), filepath.Base(p.home), filepath.Base(folder), name))
+	}
+	return left, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// foreignIn lists the files in a release's folder that are not the release's.
+func (p place) foreignIn(r *release) ([]string, error) {
+	own := map[string]bool{}
+	for _, f := range r.Files {
+		own[f.Name] = true
+	}
+	var foreign []string
+	err := filepath.WalkDir(p.folder(r), func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(p.folder(r), path)
+		if err == nil && !own[filepath.ToSlash(name)] {
+			foreign = append(foreign, name)
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return foreign, err
+}
+
+// storeFolder is the folder of quern's own store beside a configuration, and
+// storeFormat how the file format in a store begins.
+const (
+	storeFolder = ".quern"
+	storeFormat = "quern.store/"
+)
+
+// apart is an error where the place is in a store of quern's, or a folder that
+// the store of this pipeline is in. Symbolic links are followed.
+func (p place) apart(root string) error {
+	dir, rest := filepath.Dir(p.link), ""
+	for {
+		real, err := filepath.EvalSymlinks(dir)
+		if err == nil {
+			dir = real
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			return fmt.Errorf("look at %s: %w", p.shown, err)
+		}
+		dir, rest = filepath.Dir(dir), filepath.Join(filepath.Base(dir), rest)
+	}
+	for at := filepath.Join(dir, rest); at != filepath.Dir(at); at = filepath.Dir(at) {
+		text, err := os.ReadFile(filepath.Join(at, "format"))
+		if filepath.Base(at) == storeFolder || err == nil && strings.HasPrefix(string(text), storeFormat) {
+			return fmt.Errorf("%s is inside quern's own store\nThe store %s is for quern alone. Deploy to a path outside, such as \"serve/current\".", p.shown, at)
+		}
+	}
+	store, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		store = root
+	}
+	store = filepath.Join(store, storeFolder)
+	link := filepath.Join(dir, rest, filepath.Base(p.link))
+	if rel, err := filepath.Rel(link, store); err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return fmt.Errorf("quern's own store is inside %s\nDeploy to a path that does not contain the pipeline, such as \"serve/current\".", p.shown)
 	}
 	return nil
 }

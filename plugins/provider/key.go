@@ -1,9 +1,9 @@
 package provider
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -67,18 +67,51 @@ func (k *Key) Missing() bool { return k.fixed == "" && len(k.command) == 0 }
 // run runs the command of a key. What it prints is in no error, for it may be
 // a key.
 func run(ctx context.Context, command []string) (string, error) {
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	limited, cancel := context.WithTimeout(ctx, keyPatience)
+	defer cancel()
+	cmd := exec.CommandContext(limited, command[0], command[1:]...)
 	cmd.WaitDelay = time.Second
-	var out bytes.Buffer
-	cmd.Stdout = &out
-	if err := cmd.Run(); err != nil {
+	out := &keyOutput{end: cancel}
+	cmd.Stdout = out
+	err := cmd.Run()
+	switch {
+	case out.full:
+		return "", &llm.CallError{Message: fmt.Sprintf("api_key_command %q printed more than %d bytes; it has to print one line, the key", command[0], mostKey)}
+	case limited.Err() != nil && ctx.Err() == nil:
+		return "", &llm.CallError{Message: fmt.Sprintf("api_key_command %q did not end within %s", command[0], keyPatience)}
+	case err != nil:
 		return "", &llm.CallError{Message: fmt.Sprintf("api_key_command %q failed: %s", command[0], err)}
 	}
-	value := strings.TrimSpace(out.String())
+	value := strings.TrimSpace(string(out.text))
 	if value == "" || strings.ContainsAny(value, "\r\n") {
 		return "", &llm.CallError{Message: fmt.Sprintf("api_key_command %q has to print one line, the key", command[0])}
 	}
 	return value, nil
+}
+
+// keyPatience is how long the command of a key may take: somebody may have to
+// touch a device.
+const keyPatience = time.Minute
+
+// mostKey is how much the command of a key may print, in bytes.
+const mostKey = 64 << 10
+
+// keyOutput takes what the command of a key prints, and ends a command that
+// prints too much.
+type keyOutput struct {
+	text []byte
+	end  func()
+	full bool
+}
+
+func (o *keyOutput) Write(b []byte) (int, error) {
+	if len(o.text)+len(b) > mostKey {
+		o.full = true
+		o.end()
+		return 0, io.ErrShortWrite
+	}
+	o.text = append(o.text, b...)
+	return len(b), nil
 }
 
 // Refused notes that the endpoint refused the key. True: there may be another

@@ -41,6 +41,10 @@ func (mapper) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
 		p.Errorf("columns", "No column is named\nGive at least one, such as columns = { text = row.text }.")
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Args.Columns)) {
+		if name == "" {
+			p.Errorf("columns", "A column needs a name\nGive the column whose name is empty one, such as columns = { text = row.text }.")
+			continue
+		}
 		p.AddArgument(name, p.Args.Columns[name].Key)
 	}
 	return nil

@@ -66,8 +66,8 @@ func Present(blobs *blob.Store, ref Ref) (*Artifact, error) {
 		return nil, err
 	}
 	for _, digest := range a.Blobs() {
-		if !blobs.Has(digest) {
-			return nil, &blob.Missing{Digest: digest}
+		if err := blobs.Find(digest); err != nil {
+			return nil, err
 		}
 	}
 	return a, nil

@@ -200,7 +200,7 @@ func (s *Store) Get(digest string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := os.ReadFile(path)
+	b, err := disk.ReadFile(path)
 	if err != nil {
 		return nil, s.readError(digest, err)
 	}
@@ -211,13 +211,23 @@ func (s *Store) Get(digest string) ([]byte, error) {
 }
 
 // Has says whether there is a blob of that digest. It does not verify it.
-func (s *Store) Has(digest string) bool {
+func (s *Store) Has(digest string) bool { return s.Find(digest) == nil }
+
+// Find is nil where there is a blob of that digest, and *Missing where there is
+// none. Any other error says why that cannot be told. It does not verify it.
+func (s *Store) Find(digest string) error {
 	path, err := s.file(digest)
 	if err != nil {
-		return false
+		return err
 	}
 	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
+	if err == nil && !info.Mode().IsRegular() {
+		err = disk.Irregular(path, info.Mode())
+	}
+	if err != nil {
+		return s.readError(digest, err)
+	}
+	return nil
 }
 
 // Remove deletes a blob; one that is not there is no error.
@@ -281,7 +291,7 @@ func (s *Store) Open(digest string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
+	f, err := disk.Open(path)
 	if err != nil {
 		return nil, s.readError(digest, err)
 	}
@@ -310,7 +320,7 @@ func (s *Store) readError(digest string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &Missing{Digest: digest}
 	}
-	return fmt.Errorf("read blob %s: %w", digest, err)
+	return disk.Explain(fmt.Errorf("read blob %s: %w", digest, err))
 }
 
 // Copy writes a blob's bytes, verified, into a new file at path.

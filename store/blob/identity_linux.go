@@ -1,9 +1,10 @@
 package blob
 
 import (
-	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/quern-dev/quern/store/disk"
 )
 
 func identify(path string) (identity, error) {
@@ -12,7 +13,7 @@ func identify(path string) (identity, error) {
 		return identity{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return identity{}, &fs.PathError{Op: "read", Path: path, Err: fs.ErrInvalid}
+		return identity{}, disk.Irregular(path, info.Mode())
 	}
 	id := identity{size: info.Size(), modified: info.ModTime().UnixNano()}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {

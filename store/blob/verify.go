@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/quern-dev/quern/store/disk"
 )
 
 // identity tells one version of a file from another without reading it.
@@ -83,14 +85,14 @@ func (s *Store) verify(digest, path string) error {
 	if err != nil {
 		return s.readError(digest, err)
 	}
-	f, err := os.Open(path)
+	f, err := disk.Open(path)
 	if err != nil {
 		return s.readError(digest, err)
 	}
 	defer f.Close()
 	got, err := hashFile(f)
 	if err != nil {
-		return fmt.Errorf("read blob %s: %w", digest, err)
+		return s.readError(digest, err)
 	}
 	if got != digest {
 		return s.setAside(digest, path)

@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,17 +19,93 @@ func (e *Full) Error() string {
 
 func (e *Full) Unwrap() error { return e.Err }
 
-// Explain makes a *Full of an error that means that there is no room, and
-// returns others as they are.
+// Trouble is an error of the machine or its settings, as against one of what
+// files hold: nothing is damaged, and nothing may be set aside because of it.
+type Trouble struct {
+	// What is wrong, in a few words, and Advice what to do about it.
+	What, Advice string
+	Err          error
+}
+
+func (e *Trouble) Error() string { return fmt.Sprintf("%v; %s", e.Err, e.Advice) }
+func (e *Trouble) Unwrap() error { return e.Err }
+
+// troubles are the errors of the system that Explain knows.
+var troubles = []struct {
+	errno        syscall.Errno
+	what, advice string
+}{
+	{syscall.EACCES, "Permission denied", "quern must be able to read and write all of its store: check the owner and the permissions, and run quern as the user who made the store"},
+	{syscall.EPERM, "Permission denied", "quern must be able to read and write all of its store: check the owner and the permissions, and run quern as the user who made the store"},
+	{syscall.EROFS, "The file system is read-only", "mount it writable, or move the pipeline elsewhere"},
+	{syscall.EMFILE, "Too many open files", "raise the limit (ulimit -n), or run fewer stages at once with -parallelism"},
+	{syscall.ENFILE, "Too many open files", "the limit of the whole machine is reached: close other programs, or raise it"},
+	{syscall.EIO, "The disk reports an error", "check the disk; what quern wrote to it is left as it is"},
+}
+
+// Explain makes a *Full or a *Trouble of an error that is about the machine
+// rather than about what a file holds, and returns others as they are.
 func Explain(err error) error {
 	var full *Full
-	if errors.As(err, &full) {
+	var trouble *Trouble
+	if errors.As(err, &full) || errors.As(err, &trouble) {
 		return err
+	}
+	for _, t := range troubles {
+		if errors.Is(err, t.errno) {
+			return &Trouble{What: t.what, Advice: t.advice, Err: err}
+		}
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return &Full{Err: err}
 	}
 	return err
+}
+
+// Open opens a file for reading. What is no regular file is an error: reading
+// a named pipe would wait for ever.
+func Open(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|nonblocking, 0)
+	if err != nil {
+		return nil, Explain(err)
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = Irregular(path, info.Mode())
+	}
+	if err != nil {
+		f.Close()
+		return nil, Explain(err)
+	}
+	return f, nil
+}
+
+// Irregular is the error for what stands where a file should.
+func Irregular(path string, mode fs.FileMode) error {
+	kind := "a special file"
+	switch {
+	case mode.IsDir():
+		kind = "a folder"
+	case mode&fs.ModeNamedPipe != 0:
+		kind = "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		kind = "a socket"
+	}
+	return &Trouble{
+		What: "The store holds what quern did not put there", Advice: "remove it",
+		Err: fmt.Errorf("%s is %s where a file should be", path, kind),
+	}
+}
+
+// ReadFile is os.ReadFile for the files of a store.
+func ReadFile(path string) ([]byte, error) {
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	return b, Explain(err)
 }
 
 // MakeDir makes a folder and those above it, and has their names synced.

@@ -153,7 +153,7 @@ func syncAll(paths map[string]struct{}) error {
 // syncPath syncs a file or a folder. One that is gone was removed or renamed
 // by somebody who answers for it.
 func syncPath(path string) error {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|nonblocking, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

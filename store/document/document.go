@@ -18,6 +18,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/quern-dev/quern/store/disk"
 )
 
 const (
@@ -102,7 +104,7 @@ func Decode(path, format string, content []byte, v any) error {
 // Read reads the document at path; a file that is not there is an error that
 // is fs.ErrNotExist.
 func Read(path, format string, v any) error {
-	content, err := os.ReadFile(path)
+	content, err := disk.ReadFile(path)
 	if err != nil {
 		return err
 	}

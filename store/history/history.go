@@ -155,7 +155,7 @@ func (s *Store) Put(r *Run) error {
 	if err != nil {
 		return fmt.Errorf("record run %s: %w", r.ID, err)
 	}
-	if err := s.sync.Publish(path, text, 0o644); err != nil {
+	if err := s.sync.Publish(path, text, 0o600); err != nil {
 		return fmt.Errorf("record run %s: %w", r.ID, err)
 	}
 	return s.sync.Flush()

@@ -12,6 +12,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/quern-dev/quern/store/disk"
 )
 
 // Names in the cache's folder.
@@ -33,7 +35,10 @@ const (
 // openFree opens the first database that no other process has, and takes
 // over what lies beside the main one. Processes open one after the other.
 func openFree(dir string, opts Options) (*Cache, error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, disk.Explain(err)
+	}
+	if err := irregular(dir); err != nil {
 		return nil, err
 	}
 	opening, err := awaitLock(filepath.Join(dir, "LOCK"))
@@ -66,10 +71,46 @@ func openFree(dir string, opts Options) (*Cache, error) {
 func awaitLock(path string) (io.Closer, error) {
 	for until := time.Now().Add(openWait); ; time.Sleep(openPoll) {
 		lock, err := vfs.Default.Lock(path)
-		if err == nil || time.Now().After(until) {
-			return lock, err
+		switch {
+		case err == nil:
+			return lock, nil
+		case !isHeld(path, err):
+			return nil, disk.Explain(fmt.Errorf("lock %s: %w", path, err))
+		case time.Now().After(until):
+			return nil, fmt.Errorf("another process has been opening the answers of language models for %s: lock %s: %w", openWait, path, err)
 		}
 	}
+}
+
+// isHeld says whether a lock failed for another process has it. The system
+// says EACCES for that, too, as it does where the file may not be opened.
+func isHeld(path string, err error) bool {
+	if errors.Is(err, syscall.EAGAIN) {
+		return true
+	}
+	if !errors.Is(err, syscall.EACCES) {
+		return false
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	return f.Close() == nil
+}
+
+// irregular is the error for what is neither file nor folder among the
+// answers: reading a named pipe would wait for ever.
+func irregular(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil // it was removed by another process
+		}
+		lock := err == nil && e.IsDir() && e.Name() == "LOCK"
+		if err == nil && (lock || !e.IsDir() && !e.Type().IsRegular()) {
+			err = disk.Irregular(path, e.Type())
+		}
+		return disk.Explain(err)
+	})
 }
 
 // takenError says that another process has the database.
@@ -83,8 +124,8 @@ func isTaken(err error) bool {
 // openDatabase opens one database. What is damaged beyond opening is set
 // aside and begun anew.
 func openDatabase(path string, opts Options) (*Cache, error) {
-	if err := os.MkdirAll(path, 0o777); err != nil {
-		return nil, err
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, disk.Explain(err)
 	}
 	lock, err := pebble.LockDirectory(path, vfs.Default)
 	if err != nil {
@@ -106,7 +147,7 @@ func openDatabase(path string, opts Options) (*Cache, error) {
 
 // outside says whether an error is not about the files' content.
 func outside(err error) bool {
-	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -24,7 +24,7 @@ func lockFile(path string) (unlock func(), err error) {
 
 func flock(path string, how int) (*os.File, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return nil, disk.Explain(err)
 		}

@@ -191,7 +191,7 @@ func (l *Lease) write(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := disk.Replace(filepath.Join(l.dir, leaseFile), text, 0o644); err != nil {
+	if err := disk.Replace(filepath.Join(l.dir, leaseFile), text, 0o600); err != nil {
 		return err
 	}
 	l.doc = doc

@@ -95,7 +95,7 @@ const (
 
 func load(dir, env string) (*State, error) {
 	path := filepath.Join(dir, stateFile)
-	text, err := os.ReadFile(path)
+	text, err := disk.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +210,7 @@ func (s *Store) replace(dir string, text []byte) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return disk.Explain(err)
 	}
-	return disk.Replace(path, text, 0o644)
+	return disk.Replace(path, text, 0o600)
 }
 
 // List names the environments that have a state, sorted.

@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -29,6 +31,20 @@ type args struct {
 
 	column string // that the labels go to
 }
+
+// clock is a source whose fingerprint is never the same: an author's mistake.
+type clock struct{ asked *atomic.Int64 }
+
+func (clock) Prepare(_ context.Context, p *plugin.Prepare[struct{}]) error {
+	p.AddDataset("", data.Schema{{Name: "time", Type: "int64"}})
+	return nil
+}
+
+func (c clock) Fingerprint(context.Context, *struct{}, []byte) (plugin.Fingerprint, error) {
+	return plugin.Fingerprint{Fingerprint: fmt.Sprint(c.asked.Add(1))}, nil
+}
+
+func (clock) Read(context.Context, *struct{}, *plugin.RowWriter) error { return nil }
 
 // upper labels each text with itself in capitals.
 type upper struct{}
@@ -159,6 +175,7 @@ func main() {
 		Name: "test", Version: "1.2.0",
 		Types: []plugin.Type{
 			plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", Behaviour: 1}, upper{}),
+			plugin.Source(plugin.Info{Kind: plugin.KindSource, Name: "test_clock", Doc: "Never holds the same.", Behaviour: 1}, clock{&atomic.Int64{}}),
 			plugin.Runner(plugin.Info{Kind: plugin.KindTrain, Name: "test_steps", Doc: "Works until it is stopped.", Behaviour: 1}, steps{}),
 		},
 	})

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// examples are the first pipelines that quern init can write, by folder. They
+// run without a network.
+//
+//go:embed examples
+var examples embed.FS
+
+// exampleNames lists them.
+func exampleNames() []string {
+	entries, _ := examples.ReadDir("examples")
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// writeExample writes an example into the working folder, in which none of its
+// files may be.
+func writeExample(ui *terminal, name string) error {
+	folder := path.Join("examples", name)
+	files, err := examples.ReadDir(folder)
+	if err != nil || name == "" {
+		return fmt.Errorf("there is no example %q\nThe examples are: %s.%s", name, strings.Join(exampleNames(), ", "), diag.Suggest(name, exampleNames()))
+	}
+	for _, f := range files {
+		if _, err := os.Lstat(f.Name()); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is in the way\nAn example is written into an empty folder. Make one, or name it with -chdir.", f.Name())
+		}
+	}
+	for _, f := range files {
+		content, err := examples.ReadFile(path.Join(folder, f.Name()))
+		if err == nil {
+			err = os.WriteFile(f.Name(), content, 0o666)
+		}
+		if err != nil {
+			return fmt.Errorf("the example %q cannot be written\n%w", name, err)
+		}
+		ui.printf("%s\n", f.Name())
+	}
+	return nil
+}
