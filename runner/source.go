@@ -76,7 +76,12 @@ func (r *run) read(ctx context.Context, w *work, res *StageResult) (*product, er
 	if !ok || port.Kind != plan.KindDataset {
 		return nil, w.faulty("a source that makes no dataset")
 	}
-	rd := &reading{run: r, work: w, res: res, rows: dataset.NewWriter(r.Store.Blobs, port.Columns), schema: port.Columns.Arrow()}
+	former, err := r.formerRead(ctx, w, port.Columns)
+	if err != nil {
+		return nil, err
+	}
+	defer former.close()
+	rd := &reading{run: r, work: w, res: res, rows: dataset.NewWriter(r.Store.Blobs, port.Columns), schema: port.Columns.Arrow(), parts: parts{former: former}}
 	defer rd.abort()
 	if err := rd.all(ctx); err != nil {
 		return nil, err
@@ -95,7 +100,7 @@ func (r *run) read(ctx context.Context, w *work, res *StageResult) (*product, er
 			"What %s holds is not what it held when the plan was made or the reading began. Make a new plan and apply it.", w.Address)
 	}
 	w.memo = now.GetMemo()
-	return rd.finish()
+	return rd.finish(ctx)
 }
 
 // reading is one Read of a source.
@@ -107,7 +112,8 @@ type reading struct {
 	rows       *dataset.Writer
 	quarantine *quarantine // nil: nothing was set aside
 	told       time.Time
-	count      int64
+	count      int64 // rows that came
+	parts      parts
 }
 
 func (rd *reading) abort() {
@@ -124,14 +130,14 @@ func (rd *reading) all(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := p.Service().Read(ctx, &pluginv1.ReadRequest{Instance: rd.instance})
+	stream, err := p.Service().Read(ctx, &pluginv1.ReadRequest{Instance: rd.instance, Memo: rd.memo, KnownParts: rd.parts.former.known()})
 	if err != nil {
 		return err
 	}
 	for {
 		resp, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return rd.end(ctx)
 		}
 		if err != nil {
 			return err
@@ -142,6 +148,14 @@ func (rd *reading) all(ctx context.Context) error {
 	}
 }
 
+// end deals with what is still to be done when the plugin has sent all.
+func (rd *reading) end(ctx context.Context) error {
+	if len(rd.parts.all) > 0 && rd.count != rd.parts.read {
+		return rd.faulty(fmt.Sprintf("it sent %d rows, and the parts of its source have %d", rd.count, rd.parts.read))
+	}
+	return rd.parts.flush(ctx, rd.rows.Write)
+}
+
 func (rd *reading) event(ctx context.Context, resp *pluginv1.ReadResponse) error {
 	switch e := resp.GetEvent().(type) {
 	case *pluginv1.ReadResponse_Rows:
@@ -149,8 +163,17 @@ func (rd *reading) event(ctx context.Context, resp *pluginv1.ReadResponse) error
 		if err != nil {
 			return err
 		}
+		if err := rd.parts.flush(ctx, rd.rows.Write); err != nil {
+			return err
+		}
 		rd.count += rec.NumRows()
 		return rd.rows.Write(ctx, rec)
+	case *pluginv1.ReadResponse_Part:
+		fault, err := rd.parts.add(ctx, rd.count, e.Part, rd.rows.Write)
+		if fault != "" {
+			return rd.faulty(fault)
+		}
+		return err
 	case *pluginv1.ReadResponse_Quarantined:
 		if rd.quarantine == nil {
 			rd.quarantine = newQuarantine(dataset.NewWriter(rd.Store.Blobs, quarantineSchema))
@@ -164,12 +187,19 @@ func (rd *reading) event(ctx context.Context, resp *pluginv1.ReadResponse) error
 	return nil
 }
 
-func (rd *reading) finish() (*product, error) {
+func (rd *reading) finish(ctx context.Context) (*product, error) {
 	m, err := rd.rows.Close()
 	if err != nil {
 		return nil, err
 	}
 	p := &product{artifacts: map[string]*artifact.Artifact{"": {Kind: artifact.Dataset, Dataset: m}}}
+	list, err := rd.partsDataset(ctx, rd.parts.all)
+	if err != nil {
+		return nil, err
+	}
+	if list != nil {
+		p.artifacts[portParts] = &artifact.Artifact{Kind: artifact.Dataset, Dataset: list}
+	}
 	if rd.quarantine == nil {
 		return p, nil
 	}

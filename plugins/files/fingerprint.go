@@ -38,28 +38,19 @@ func fingerprint(ctx context.Context, p place, partitions bool, former []byte, n
 	if err != nil {
 		return plugin.Fingerprint{}, err
 	}
-	var known memo
-	if len(former) > 0 {
-		// A memo of another make is as good as none.
-		_ = json.Unmarshal(former, &known)
-	}
+	known := decodeMemo(former)
 	fresh := memo{Files: make(map[string]seen, len(list))}
 	all := sha256.New()
 	var size int64
 	for _, f := range list {
-		digest := known.digest(f)
-		if digest == "" {
-			if digest, err = hash(ctx, f); err != nil {
-				return plugin.Fingerprint{}, err
-			}
+		digest, err := known.digest(ctx, f)
+		if err != nil {
+			return plugin.Fingerprint{}, err
 		}
 		if now.Sub(time.Unix(0, f.modified)) > settled {
 			fresh.Files[f.name] = seen{f.size, f.modified, digest}
 		}
-		if text := partitionText(f); partitions && text != "" {
-			digest += " " + text
-		}
-		fmt.Fprintln(all, digest)
+		fmt.Fprintln(all, partFingerprint(f, digest, partitions))
 		size += f.size
 	}
 	text, err := json.Marshal(fresh)
@@ -73,12 +64,30 @@ func fingerprint(ctx context.Context, p place, partitions bool, former []byte, n
 	}, nil
 }
 
-func (m memo) digest(f file) string {
-	s := m.Files[f.name]
-	if s.Size != f.size || s.Modified != f.modified {
-		return ""
+// decodeMemo reads a memo. One of another make is as good as none.
+func decodeMemo(text []byte) (m memo) {
+	if len(text) > 0 {
+		_ = json.Unmarshal(text, &m)
 	}
-	return s.Digest
+	return m
+}
+
+// partFingerprint stands for the rows of a file: its bytes and, where they
+// count, its partitions.
+func partFingerprint(f file, digest string, partitions bool) string {
+	if text := partitionText(f); partitions && text != "" {
+		return digest + " " + text
+	}
+	return digest
+}
+
+// digest returns the digest of a file, which is hashed unless its size and time
+// are as they were.
+func (m memo) digest(ctx context.Context, f file) (string, error) {
+	if s, ok := m.Files[f.name]; ok && s.Size == f.size && s.Modified == f.modified {
+		return s.Digest, nil
+	}
+	return hash(ctx, f)
 }
 
 func hash(ctx context.Context, f file) (string, error) {

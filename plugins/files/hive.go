@@ -96,17 +96,12 @@ type partitioned struct {
 	schema data.Schema
 	keys   map[string]bool
 	values map[string]parsed // of the present file
-	text   string            // what values were made of
 }
 
 // inner are the columns that files hold.
 func (p *partitioned) inner() data.Schema {
 	return slices.DeleteFunc(slices.Clone(p.schema), func(c data.Column) bool { return p.keys[c.Name] })
 }
-
-// differs says whether a file's rows have other values than those of the file
-// before it.
-func (p *partitioned) differs(f file) bool { return partitionText(f) != p.text }
 
 // partitionText is a file's partitions as one text.
 func partitionText(f file) string {
@@ -123,7 +118,7 @@ func partitionText(f file) string {
 
 // enter sets the values for the rows of a file.
 func (p *partitioned) enter(f file) error {
-	p.text, p.values = partitionText(f), map[string]parsed{}
+	p.values = map[string]parsed{}
 	for _, part := range f.partitions() {
 		c, _, ok := p.schema.Lookup(part.key)
 		if !ok || part.null {

@@ -168,7 +168,7 @@ func readExactly(t *testing.T, path string) (data.Schema, []string, error) {
 		return nil, nil, err
 	}
 	out := &exact{}
-	err = readFiles(t.Context(), a, files, schema, out)
+	err = readFiles(t.Context(), a, files, schema, nil, out)
 	return schema, out.rows, err
 }
 

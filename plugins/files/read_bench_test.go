@@ -18,6 +18,7 @@ type discard struct{}
 func (discard) Write(arrow.RecordBatch) error           { return nil }
 func (discard) Quarantine(_, _ string, err error) error { return err }
 func (discard) Progress(_, _ int64, _ string, _ string) {}
+func (discard) Part(_ string, read func() error) error  { return read() }
 
 func benchmarkFile(b *testing.B, name string, line func(i int) string) place {
 	b.Helper()
@@ -55,7 +56,7 @@ func BenchmarkReadingCSV(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if err := readFiles(b.Context(), a, list, schema, discard{}); err != nil {
+		if err := readFiles(b.Context(), a, list, schema, nil, discard{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -75,7 +76,7 @@ func BenchmarkReadingJSONLines(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if err := readFiles(b.Context(), a, list, schema, discard{}); err != nil {
+		if err := readFiles(b.Context(), a, list, schema, nil, discard{}); err != nil {
 			b.Fatal(err)
 		}
 	}

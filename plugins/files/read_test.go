@@ -46,6 +46,8 @@ func (c *collected) Quarantine(origin, content string, problem error) error {
 
 func (c *collected) Progress(int64, int64, string, string) {}
 
+func (c *collected) Part(_ string, read func() error) error { return read() }
+
 // folder makes a folder of files.
 func folder(t *testing.T, files map[string]string) place {
 	t.Helper()
@@ -83,7 +85,7 @@ func readSource[A any, F arguments[A]](t testing.TB, a F, p place) (data.Schema,
 		return nil, nil, err
 	}
 	out := &collected{}
-	err = readFiles(t.Context(), a, files, schema, out)
+	err = readFiles(t.Context(), a, files, schema, nil, out)
 	return schema, out, err
 }
 
@@ -373,7 +375,7 @@ func TestReadingStopsWhenItIsToldTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = readFiles(ctx, usualCSV(), files, data.Schema{{Name: "a", Type: "int64"}}, &collected{})
+	err = readFiles(ctx, usualCSV(), files, data.Schema{{Name: "a", Type: "int64"}}, nil, &collected{})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error: %v", err)
 	}

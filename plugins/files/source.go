@@ -118,38 +118,53 @@ func (s source[A, F]) Read(ctx context.Context, a *A, w *plugin.RowWriter) error
 	if err != nil {
 		return &plugin.ArgumentError{Argument: "path", Err: err}
 	}
-	return readFiles(ctx, F(a), files, w.Schema(), w)
+	return readFiles(ctx, F(a), files, w.Schema(), w.Memo(), w)
 }
 
-// readFiles reads files and writes their rows with these columns.
-func readFiles[A any, F arguments[A]](ctx context.Context, a F, files []file, schema data.Schema, w rowWriter) error {
+// readFiles reads files and writes their rows with these columns. Of several
+// files each is a part, so that those that did not change are not read again.
+func readFiles[A any, F arguments[A]](ctx context.Context, a F, files []file, schema data.Schema, memo []byte, w rowWriter) error {
 	p := &progress{out: w}
 	for _, f := range files {
 		p.total += f.size
 	}
+	partitions := a.located().Partitions != "none"
 	outer := &partitioned{rowWriter: w, schema: schema}
-	if a.located().Partitions != "none" {
+	rows := w
+	if partitions {
 		outer.keys = partitionKeys(files)
 	}
 	if len(outer.keys) > 0 {
-		w = outer
+		rows = outer
 	}
-	r := a.reader(outer.inner(), w)
+	r := a.reader(outer.inner(), rows)
 	defer r.release()
+	known := decodeMemo(memo)
 	for _, f := range files {
-		if outer.differs(f) {
-			if err := r.flush(); err != nil {
-				return err
-			}
+		read := func() error {
 			if err := outer.enter(f); err != nil {
 				return err
 			}
+			if err := r.file(ctx, f, p); err != nil {
+				return err
+			}
+			return r.flush()
 		}
-		if err := r.file(ctx, f, p); err != nil {
+		if len(files) == 1 {
+			return read()
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		digest, err := known.digest(ctx, f)
+		if err != nil {
+			return err
+		}
+		if err := w.Part(partFingerprint(f, digest, partitions), read); err != nil {
 			return err
 		}
 	}
-	return r.flush()
+	return nil
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

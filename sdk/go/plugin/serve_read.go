@@ -13,7 +13,7 @@ import (
 type readable interface {
 	Type
 	fingerprint(context.Context, *pluginv1.FingerprintRequest) *pluginv1.FingerprintResponse
-	read(context.Context, *pluginv1.Instance, readStream) error
+	read(context.Context, *pluginv1.ReadRequest, readStream) error
 }
 
 type source[A any] struct {
@@ -34,28 +34,100 @@ func (s *source[A]) fingerprint(ctx context.Context, req *pluginv1.FingerprintRe
 	}
 }
 
-func (s *source[A]) read(ctx context.Context, in *pluginv1.Instance, stream readStream) error {
-	args, prepared, err := s.ready(ctx, in)
+func (s *source[A]) read(ctx context.Context, req *pluginv1.ReadRequest, stream readStream) error {
+	args, prepared, err := s.ready(ctx, req.Instance)
 	if err != nil {
 		return err
 	}
 	if len(prepared.Outputs) != 1 || prepared.Outputs[0].Name != "" {
 		return s.fault(errors.New("Prepare has to call AddDataset(\"\", …) once"))
 	}
-	w := &RowWriter{fault: s.fault, schema: data.FromProto(prepared.Outputs[0].Columns), stream: stream}
-	return s.impl.Read(ctx, args, w)
+	w := &RowWriter{fault: s.fault, schema: data.FromProto(prepared.Outputs[0].Columns), stream: stream, memo: req.Memo, known: map[string]bool{}}
+	for _, fingerprint := range req.KnownParts {
+		w.known[fingerprint] = true
+	}
+	defer w.drop()
+	if err := s.impl.Read(ctx, args, w); err != nil {
+		return err
+	}
+	return w.flush()
 }
 
+// Rows wait to be sent together until there are this many, or this many bytes.
+const (
+	sendRows  = 4096
+	sendBytes = 4 << 20
+)
+
 func (w *RowWriter) write(rec arrow.RecordBatch) error {
+	w.rows += rec.NumRows()
 	if err := fits(w.schema, rec); err != nil {
 		return w.fault(err)
 	}
+	if len(w.waiting) == 0 && rec.NumRows() >= sendRows {
+		return w.send(rec)
+	}
+	even, err := data.Conform(rec, w.schema.Arrow())
+	if err != nil {
+		return err
+	}
+	w.waiting = append(w.waiting, even)
+	w.waitingRows += even.NumRows()
+	for _, c := range even.Columns() {
+		w.waitingBytes += c.Data().SizeInBytes()
+	}
+	if w.waitingRows >= sendRows || w.waitingBytes >= sendBytes {
+		return w.flush()
+	}
+	return nil
+}
+
+// flush sends what waits.
+func (w *RowWriter) flush() error {
+	if len(w.waiting) == 0 {
+		return nil
+	}
+	defer w.drop()
+	rec, err := data.Concat(w.schema.Arrow(), w.waiting)
+	if err != nil {
+		return err
+	}
+	defer rec.Release()
+	return w.send(rec)
+}
+
+// drop gives up what waits.
+func (w *RowWriter) drop() {
+	for _, rec := range w.waiting {
+		rec.Release()
+	}
+	w.waiting, w.waitingRows, w.waitingBytes = nil, 0, 0
+}
+
+func (w *RowWriter) send(rec arrow.RecordBatch) error {
 	return encoded(rec, func(rows []byte) error {
 		return w.stream.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Rows{Rows: rows}})
 	})
 }
 
+func (w *RowWriter) part(fingerprint string, read func() error) error {
+	part := &pluginv1.Part{Fingerprint: fingerprint, Known: w.known[fingerprint]}
+	if part.Known {
+		if err := w.flush(); err != nil {
+			return err
+		}
+	} else {
+		rows, aside := w.rows, w.aside
+		if err := read(); err != nil {
+			return err
+		}
+		part.Rows, part.Quarantined = w.rows-rows, w.aside-aside
+	}
+	return w.stream.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Part{Part: part}})
+}
+
 func (w *RowWriter) quarantine(origin, content string, problem error) error {
+	w.aside++
 	return w.stream.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Quarantined{
 		Quarantined: &pluginv1.Quarantined{Origin: legible(origin), Content: legible(content), Error: legible(problem.Error())},
 	}})

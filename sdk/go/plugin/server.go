@@ -108,7 +108,7 @@ func (s *server) Read(req *pluginv1.ReadRequest, stream pluginv1.PluginService_R
 	}
 	out := readStream{&sender[pluginv1.ReadResponse]{stream: stream}, &throttle{}}
 	defer out.close()
-	return finish(stream.Context(), t.read(stream.Context(), req.Instance, out), func(d *pluginv1.Diagnostic) error {
+	return finish(stream.Context(), t.read(stream.Context(), req, out), func(d *pluginv1.Diagnostic) error {
 		return out.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Diagnostic{Diagnostic: d}})
 	})
 }

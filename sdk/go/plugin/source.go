@@ -18,6 +18,8 @@ type SourceImpl[A any] interface {
 	// returned the last time; empty at first.
 	Fingerprint(ctx context.Context, args *A, memo []byte) (Fingerprint, error)
 	// Read writes all rows, in an order that is the same for the same content.
+	// A source of many parts writes each with RowWriter.Part, so that only
+	// those that changed are read again.
 	Read(ctx context.Context, args *A, w *RowWriter) error
 }
 
@@ -42,14 +44,36 @@ type RowWriter struct {
 	fault  func(error) error
 	schema data.Schema
 	stream readStream
+	memo   []byte
+	known  map[string]bool // fingerprints of parts
+	// waiting are small batches that are sent as one.
+	waiting      []arrow.RecordBatch
+	waitingRows  int64
+	waitingBytes uint64
+	// rows and aside count what was written and set aside so far.
+	rows, aside int64
+}
+
+// Memo returns what Fingerprint returned in Memo the last time.
+func (w *RowWriter) Memo() []byte { return w.memo }
+
+// Part writes one part of the source, such as a file. Read writes the part's
+// rows; it is not called if quern has kept the rows of a part with the same
+// fingerprint from an earlier read. Equal fingerprints must stand for equal
+// rows: a fingerprint depends on everything that the part's rows depend on,
+// except for the arguments and the columns. Rows that belong to no part may not
+// be written beside parts.
+func (w *RowWriter) Part(fingerprint string, read func() error) error {
+	return w.part(fingerprint, read)
 }
 
 // Schema returns the columns that Prepare declared. Batches have to have them,
 // in their order.
 func (w *RowWriter) Schema() data.Schema { return w.schema }
 
-// Write sends rows on; some thousand to some ten thousand at a time are best.
-// What is too large for one message is sent in several. The caller keeps its reference to rec.
+// Write sends rows on, small batches together with those that follow. What is
+// too large for one message is sent in several. The caller keeps its reference
+// to rec.
 func (w *RowWriter) Write(rec arrow.RecordBatch) error { return w.write(rec) }
 
 // Quarantine sets a row aside that can't be taken: where it stands (file and

@@ -69,7 +69,7 @@ func (s *session) read(b *bound, schema data.Schema, memo []byte) (*ReadResult, 
 		Table:       &Table{Columns: schema},
 		Fingerprint: plugin.Fingerprint{Fingerprint: f.Fingerprint, Memo: f.Memo, Summary: f.Summary},
 	}
-	stream, err := s.client.Service().Read(ctx, &pluginv1.ReadRequest{Instance: b.instance})
+	stream, err := s.client.Service().Read(ctx, &pluginv1.ReadRequest{Instance: b.instance, Memo: f.Memo})
 	if err != nil {
 		return nil, err
 	}

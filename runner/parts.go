@@ -1,0 +1,273 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/dataset"
+)
+
+// portParts has the parts that a source consisted of, in order. Like the
+// quarantine it is kept with the action's outputs and is no output that
+// expressions can refer to. It is there if there are several parts.
+const portParts = "parts"
+
+var partsSchema = data.Schema{{Name: "fingerprint", Type: "string"}, {Name: "rows", Type: "int64"}, {Name: "quarantined", Type: "int64"}}
+
+// part is one part of a source.
+type part struct {
+	fingerprint       string
+	rows, quarantined int64
+}
+
+// span is a run of rows of a dataset.
+type span struct{ from, to int64 }
+
+// formerRead is what was read of a source before, as far as a new reading may
+// take rows from it.
+type formerRead struct {
+	shards  []data.Shard
+	columns []string
+	// parts are where the rows of parts are, by fingerprint: several where
+	// parts are alike.
+	parts map[string][]span
+
+	// next reads on in the shard that ends before row end. current is what it
+	// gave last, from row base on, and is valid until it is called again.
+	next      func() (arrow.RecordBatch, error, bool)
+	stop      func()
+	current   arrow.RecordBatch
+	base, end int64
+}
+
+// formerRead returns what the last reading of a source left; nil: nothing that
+// can be used. What is read now must come out as if all were read again, so the
+// definition and the columns have to be the same.
+func (r *run) formerRead(ctx context.Context, w *work, columns data.Schema) (*formerRead, error) {
+	prior, ok := r.saver.instance(w.Address)
+	if !ok || forced(w.Node) || prior.Type != w.Type || prior.Definition != w.definition {
+		return nil, nil
+	}
+	rows, list := r.priorDataset(prior.Outputs, ""), r.priorDataset(prior.Outputs, portParts)
+	if rows == nil || list == nil || !rows.Schema.Equal(columns) || !list.Schema.Equal(partsSchema) {
+		return nil, nil
+	}
+	shards, err := rows.Files(r.Store.Blobs, nil)
+	if err != nil {
+		return nil, unlessUnavailable(err)
+	}
+	f := &formerRead{shards: shards, columns: columns.Names(), parts: map[string][]span{}, stop: func() {}}
+	if err := f.load(ctx, r.Store.Blobs, list); err != nil {
+		return nil, unlessUnavailable(err)
+	}
+	return f, nil
+}
+
+// unlessUnavailable drops an error that is about a missing or damaged file: all
+// is read again.
+func unlessUnavailable(err error) error {
+	if blob.Unavailable(err) {
+		return nil
+	}
+	return err
+}
+
+func (r *run) priorDataset(outputs map[string]artifact.Ref, port string) *dataset.Manifest {
+	ref, ok := outputs[port]
+	if !ok {
+		return nil
+	}
+	a, err := r.artifacts.get(ref)
+	if err != nil {
+		return nil
+	}
+	return a.Dataset
+}
+
+// load reads the list of parts.
+func (f *formerRead) load(ctx context.Context, blobs *blob.Store, list *dataset.Manifest) error {
+	files, err := list.Files(blobs, nil)
+	if err != nil {
+		return err
+	}
+	at := int64(0)
+	for rec, err := range data.Read(ctx, files, partsSchema.Names(), 0) {
+		if err != nil {
+			return err
+		}
+		names, rows, aside := rec.Column(0).(*array.String), rec.Column(1).(*array.Int64), rec.Column(2).(*array.Int64)
+		for i := range int(rec.NumRows()) {
+			s := span{at, at + rows.Value(i)}
+			at = s.to
+			if aside.Value(i) == 0 {
+				// names shares the batch's memory.
+				name := string([]byte(names.Value(i)))
+				f.parts[name] = append(f.parts[name], s)
+			}
+		}
+	}
+	return nil
+}
+
+// known are the fingerprints of parts whose rows can be taken.
+func (f *formerRead) known() []string {
+	if f == nil {
+		return nil
+	}
+	out := make([]string, 0, len(f.parts))
+	for name := range f.parts {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// take returns where the rows of a part are. Of parts that are alike, each is
+// taken in turn, so that rows are read in their order.
+func (f *formerRead) take(fingerprint string) (span, bool) {
+	if f == nil || len(f.parts[fingerprint]) == 0 {
+		return span{}, false
+	}
+	all := f.parts[fingerprint]
+	if len(all) > 1 {
+		f.parts[fingerprint] = append(all[1:], all[0])
+	}
+	return all[0], true
+}
+
+// copy hands over rows.
+func (f *formerRead) copy(ctx context.Context, s span, write func(context.Context, arrow.RecordBatch) error) error {
+	for s.from < s.to {
+		if err := f.seek(ctx, s.from); err != nil {
+			return fmt.Errorf("take rows from the former reading: %w", err)
+		}
+		until := min(s.to, f.base+f.current.NumRows())
+		rec := f.current.NewSlice(s.from-f.base, until-f.base)
+		err := write(ctx, rec)
+		rec.Release()
+		if err != nil {
+			return err
+		}
+		s.from = until
+	}
+	return nil
+}
+
+// seek makes current the batch that has a row.
+func (f *formerRead) seek(ctx context.Context, row int64) error {
+	if f.next == nil || row < f.base || row >= f.end {
+		f.open(ctx, row)
+	}
+	for f.current == nil || row >= f.base+f.current.NumRows() {
+		if f.current != nil {
+			f.base += f.current.NumRows()
+			f.current = nil
+		}
+		rec, err, ok := f.next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("row %d is missing", row)
+		}
+		f.current = rec
+	}
+	return nil
+}
+
+// open starts to read the shard that has a row.
+func (f *formerRead) open(ctx context.Context, row int64) {
+	f.stop()
+	f.current, f.base, f.end = nil, 0, 0
+	var shard []data.Shard
+	for _, s := range f.shards {
+		f.base, f.end = f.end, f.end+s.Rows
+		if row < f.end {
+			shard = []data.Shard{s}
+			break
+		}
+	}
+	f.next, f.stop = iter.Pull2(data.Read(ctx, shard, f.columns, 0))
+}
+
+func (f *formerRead) close() {
+	if f != nil {
+		f.stop()
+	}
+}
+
+// parts puts a source's rows together from the parts that were read and those
+// that are known.
+type parts struct {
+	former *formerRead
+	all    []part
+	// read is how many rows the parts have that were read.
+	read int64
+	// waiting are known rows that are still to be copied.
+	waiting span
+}
+
+// add takes account of a part. received is how many rows came from the plugin
+// so far.
+func (p *parts) add(ctx context.Context, received int64, e *pluginv1.Part, write func(context.Context, arrow.RecordBatch) error) (fault string, err error) {
+	if !e.GetKnown() {
+		p.read += e.GetRows()
+		p.all = append(p.all, part{e.GetFingerprint(), e.GetRows(), e.GetQuarantined()})
+		return "", nil
+	}
+	s, ok := p.former.take(e.GetFingerprint())
+	switch {
+	case !ok:
+		return fmt.Sprintf("it calls the part %q of its source known, which was not among those that it was told", e.GetFingerprint()), nil
+	case received != p.read:
+		return fmt.Sprintf("it sent %d rows before the known part %q, and the parts before it have %d", received, e.GetFingerprint(), p.read), nil
+	}
+	p.all = append(p.all, part{e.GetFingerprint(), s.to - s.from, 0})
+	if s.from != p.waiting.to {
+		if err := p.flush(ctx, write); err != nil {
+			return "", err
+		}
+		p.waiting = s
+	}
+	p.waiting.to = s.to
+	return "", nil
+}
+
+// flush copies the rows that wait.
+func (p *parts) flush(ctx context.Context, write func(context.Context, arrow.RecordBatch) error) error {
+	s := p.waiting
+	p.waiting = span{s.to, s.to}
+	return p.former.copy(ctx, s, write)
+}
+
+// partsDataset is the list of parts; nil: there is but one.
+func (r *run) partsDataset(ctx context.Context, all []part) (*dataset.Manifest, error) {
+	if len(all) < 2 {
+		return nil, nil
+	}
+	w := dataset.NewWriter(r.Store.Blobs, partsSchema)
+	defer w.Abort()
+	b := array.NewRecordBuilder(memory.DefaultAllocator, partsSchema.Arrow())
+	defer b.Release()
+	for _, p := range all {
+		b.Field(0).(*array.StringBuilder).Append(p.fingerprint)
+		b.Field(1).(*array.Int64Builder).Append(p.rows)
+		b.Field(2).(*array.Int64Builder).Append(p.quarantined)
+	}
+	rec := b.NewRecordBatch()
+	defer rec.Release()
+	if err := w.Write(ctx, rec); err != nil {
+		return nil, err
+	}
+	return w.Close()
+}
