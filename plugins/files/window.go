@@ -11,6 +11,8 @@ import (
 const (
 	// windowSize is how much of a file is held at a time.
 	windowSize = 1 << 20
+	// firstWindow is how much is read at first: most of many files are small.
+	firstWindow = 64 << 10
 	// maxRecord bounds a record, so that a quote that is never closed does
 	// not pull a whole file into memory.
 	maxRecord = 64 << 20
@@ -37,7 +39,11 @@ func (w *window) grow() error {
 		return fmt.Errorf("a record is longer than %d MB", maxRecord>>20)
 	}
 	if cap(w.buf) < 2*len(w.data)+windowSize/2 {
-		w.buf = make([]byte, 2*len(w.data)+windowSize)
+		size := 2*len(w.data) + windowSize
+		if w.buf == nil {
+			size = firstWindow
+		}
+		w.buf = make([]byte, size)
 	}
 	w.buf = w.buf[:cap(w.buf)]
 	n := copy(w.buf, w.data)
