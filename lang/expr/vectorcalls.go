@@ -62,7 +62,7 @@ func (v *vectoriser) can(e *hclsyntax.FunctionCallExpr) *node {
 		if re, text := v.pattern(call); re != nil {
 			return boolNode(func(f *frame, i int) (bool, outcome) {
 				s, o := text(f, i)
-				if o == unsure {
+				if o == unsure || re.Check(s) != nil {
 					return false, unsure
 				}
 				return o == some && re.MatchString(s), some

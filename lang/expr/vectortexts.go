@@ -1,13 +1,14 @@
 package expr
 
 import (
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
+
+	"github.com/quern-dev/quern/lang/funcs"
 )
 
 // texts are the arguments as hcl would convert them to strings; nil if there
@@ -127,14 +128,27 @@ func (v *vectoriser) replace(e *hclsyntax.FunctionCallExpr) *node {
 		return nil
 	}
 	swap := func(s string) string { return strings.ReplaceAll(s, old, by) }
+	tooLong := func(string) bool { return false }
 	if len(old) > 1 && old[0] == '/' && old[len(old)-1] == '/' {
-		re, err := regexp.Compile(old[1 : len(old)-1])
+		re, err := funcs.ParsePattern(old[1 : len(old)-1])
 		if err != nil {
 			return nil
 		}
+		tooLong = func(s string) bool { return re.Check(s) != nil }
 		swap = func(s string) string { return re.ReplaceAllString(s, by) }
 	}
-	return mapping(func(_ *frame, s string) string { return swap(s) })(v, &hclsyntax.FunctionCallExpr{Args: e.Args[:1]})
+	const certain = 1 << 24 // bytes, up to which no limit can be reached
+	arg := args[0]
+	return textNode(func(f *frame, i int) (string, outcome) {
+		s, o := arg(f, i)
+		switch {
+		case o != some:
+			return "", inTemplate(o)
+		case len(s)*(len(by)+1) > certain || tooLong(s):
+			return "", unsure
+		}
+		return swap(s), some
+	})
 }
 
 // substr cuts ASCII by bytes and leaves the rest to cty, which counts what a
@@ -224,18 +238,21 @@ func (v *vectoriser) matches(e *hclsyntax.FunctionCallExpr) *node {
 		if o != some {
 			return 0, inTemplate(o)
 		}
+		if re.Check(s) != nil {
+			return 0, unsure
+		}
 		return int64(len(re.FindAllStringIndex(s, -1))), some
 	})
 }
 
 // pattern is a call's fixed pattern and the text that it is applied to.
-func (v *vectoriser) pattern(e *hclsyntax.FunctionCallExpr) (*regexp.Regexp, texter) {
+func (v *vectoriser) pattern(e *hclsyntax.FunctionCallExpr) (*funcs.Pattern, texter) {
 	args := v.texts(e, 2)
 	if args == nil {
 		return nil, nil
 	}
 	p, ok := v.constantText(e.Args[0])
-	re, err := regexp.Compile(p)
+	re, err := funcs.ParsePattern(p)
 	if !ok || err != nil {
 		return nil, nil
 	}
@@ -252,6 +269,9 @@ func (v *vectoriser) regex(e *hclsyntax.FunctionCallExpr) *node {
 		s, o := text(f, i)
 		if o != some {
 			return "", inTemplate(o)
+		}
+		if re.Check(s) != nil {
+			return "", unsure
 		}
 		at := re.FindStringIndex(s)
 		if at == nil {
