@@ -9,8 +9,6 @@
 // wrong on that row: it lowers accuracy and recall, and shows in coverage.
 // Rows whose right label is null are left out and counted.
 //
-// Figures of one subject come from the confusion counts (Tally), by the number
-// of different label pairs; comparisons, and figures of rows in clusters, from
-// the numbered labels, four bytes a row and subject. Nothing is random but the
-// bootstrap and the exchanges of a test, which a seed decides.
+// All figures are made of the numbered labels, four bytes for a row and subject,
+// and do not depend on the order of the rows.
 package classification

@@ -20,7 +20,7 @@ import (
 // Types are the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, Behaviour: 4}, evaluator{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, Behaviour: 5}, evaluator{}),
 	}
 }
 
@@ -35,7 +35,7 @@ type args struct {
 	Answer  string    `quern:"answer" default:"\"json\"" oneof:"json,text,prompt" doc:"The form in which a model that is asked answers: JSON by a schema, or text that holds the label alone, both as label \"llm\" asks for them; or as the prompt itself says, to which nothing is added: the label alone, or JSON whose 'label' it is."`
 
 	Confidence float64 `quern:"confidence" default:"0.95" doc:"How sure intervals are to hold the true figure."`
-	Resamples  int     `quern:"resamples" default:"1000" doc:"How often rows are drawn anew to find the intervals of F1 figures."`
+	Resamples  int     `quern:"resamples" default:"1000" doc:"How often rows are drawn to find the intervals of costs, tokens, and latencies."`
 	Seed       int64   `quern:"seed" default:"0" doc:"Decides the drawing. Equal seeds make equal intervals."`
 
 	subjects   []subjects.Subject
@@ -44,13 +44,13 @@ type args struct {
 
 const doc = `Scores labels against the right ones: accuracy, macro and weighted F1, coverage, and precision and recall of each class.
 
-Each headline figure is an object ` + "`{ value, low, high, n }`" + `: the figure, the ends of its confidence interval, and the number of rows behind it. Accuracy and coverage have Wilson score intervals, F1 figures those of a bootstrap. A gate that demands ` + "`low`" + ` of something does not fall for luck.
+Each headline figure is an object ` + "`{ value, low, high, n }`" + `: the figure, the ends of its confidence interval, and the number of rows behind it. Shares of rows have Wilson score intervals, and F1 figures those of as many rows as they are worth: a class with few rows makes macro F1 uncertain, also if all of them are right. A gate on ` + "`low`" + ` does not pass by luck.
 
 A model with a prompt is asked as label "llm" asks: what the classes are, and how to answer, is added to the prompt, and an answer that names none of them is asked for once more. Where that labeler was asked for the same row by the same prompt and classes, its kept answer serves. With ` + "`answer = \"prompt\"`" + ` the prompt goes out as it is.
 
 A row for which a subject has no label, because it abstained or failed, counts as wrong; ` + "`coverage`" + ` is the share of rows that have one. The next apply asks again where that may help; ` + "`max_errors`" + ` says how many rows may fail before the evaluation does, and without it any number may. A class that is never predicted has precision 0. F1 figures are means over the classes that are right or predicted for at least one row.
 
-The stage's values are ` + "`scored`" + ` (how many rows have a right label), ` + "`skipped`" + ` (how many have none) and, for each subject, ` + "`subjects.NAME.accuracy`" + `, ` + "`macro_f1`" + `, ` + "`weighted_f1`" + `, ` + "`coverage`" + `, ` + "`errors`" + ` (rows on which its model failed), ` + "`cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles; null where no model was asked) and ` + "`classes[\"LABEL\"]`" + ` with ` + "`precision`" + `, ` + "`recall`" + `, ` + "`f1`" + ` and ` + "`support`" + `. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's, its paired interval, the p-value of an exact McNemar test (accuracy and coverage) or of exchanging the two subjects' labels at random (F1), that corrected for the number of pairs (Holm), and the smallest true difference that this many rows would have shown. The stage itself is a report for people; ` + "`rows`" + ` is a dataset of each row with the labels it got, ` + "`confusion`" + ` one of how often which label was given for which.
+The stage's values are ` + "`scored`" + ` (how many rows have a right label), ` + "`skipped`" + ` (how many have none) and, for each subject, ` + "`subjects.NAME.accuracy`" + `, ` + "`macro_f1`" + `, ` + "`weighted_f1`" + `, ` + "`coverage`" + `, ` + "`errors`" + ` (rows on which its model failed), ` + "`cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles; null where no model was asked) and ` + "`classes[\"LABEL\"]`" + ` with ` + "`precision`" + `, ` + "`recall`" + ` and ` + "`f1`" + `, each with its interval, and ` + "`support`" + `. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's, its paired interval, the p-value of an exact McNemar test (accuracy and coverage) or of a paired permutation test (F1), that corrected for the number of pairs (Holm), and the smallest true difference that this many rows would have shown. The stage itself is a report for people; ` + "`rows`" + ` is a dataset of each row with the labels it got, ` + "`confusion`" + ` one of how often which label was given for which.
 
 ` + "```hcl" + `
 evaluate "classification" "student" {
@@ -75,7 +75,7 @@ type evaluator struct{}
 
 var (
 	classType = cty.Object(map[string]cty.Type{
-		"precision": cty.Number, "recall": cty.Number, "f1": cty.Number, "support": cty.Number,
+		"precision": figures.FigureType, "recall": figures.FigureType, "f1": figures.FigureType, "support": cty.Number,
 	})
 	confusionSchema = data.Schema{
 		{Name: "subject", Type: "string"}, {Name: "target", Type: "string"},
@@ -300,11 +300,12 @@ func (s *scored) find(r *plugin.Run[args]) (*findings, error) {
 		Scored: s.rows, Skipped: s.skipped, Confidence: a.Confidence,
 		Metrics: metrics, Order: subjects.Names(a.subjects), Subjects: map[string]*subjectFindings{},
 	}
-	o := figures.Options(a.Confidence, a.Resamples, a.Seed)
-	sample := &figures.Sample{Repeats: 1, Clusters: s.clusters, Options: o}
+	s.numbered.sort()
+	o := s.options(figures.Options(a.Confidence, a.Resamples, a.Seed))
+	sample := &figures.Sample{Repeats: 1, Clusters: s.clusters, Options: figures.Options(a.Confidence, a.Resamples, a.Seed)}
 	for i, subject := range a.subjects {
 		r.Progress(int64(i), int64(len(a.subjects)), "subjects", subject.Name)
-		scores, err := s.scores(i, o)
+		scores, err := s.numbered.scores(i, o)
 		if err != nil {
 			return nil, plugin.ArgumentErrorf("dataset", "%w\nThe dataset has %d rows, of which %d have no right label.", err, s.rows+s.skipped, s.skipped)
 		}
@@ -327,36 +328,40 @@ func (s *scored) find(r *plugin.Run[args]) (*findings, error) {
 	return f, err
 }
 
-// scores are those of a subject: of counts, or of rows where these hang
-// together.
-func (s *scored) scores(subject int, o stats.Options) (*Scores, error) {
-	if s.clusters == nil {
-		return s.tallies[subject].Scores(o)
+// options are those of statistics over the rows that are scored.
+func (s *scored) options(o stats.Options) stats.Options {
+	if s.clusters != nil {
+		o.Clusters = stats.Clusters(s.clusters)
 	}
-	o.Clusters = stats.Clusters(s.clusters)
-	return s.numbered.scores(subject, s.tallies[subject], o)
+	return o
 }
 
 // differences compares each two subjects. All four metrics are made of the same
 // labels, so that each is a family of comparisons of its own.
 func (s *scored) differences(names []string, sample *figures.Sample, o stats.Options) (figures.Differences, error) {
+	of := make([]*margins, len(names))
+	for i := range of {
+		of[i] = s.numbered.margins(i)
+	}
+	f1 := func(subject int, metric string) stats.Composite {
+		shares := of[subject].equally
+		if metric == weightedF1 {
+			shares = of[subject].bySupport
+		}
+		return s.numbered.composite(subject, of[subject], shares())
+	}
 	family := func(metric string) string { return metric }
 	return figures.Compare(names, metricNames(), family, func(first, second int, metric string) (figures.Contrast, error) {
 		switch metric {
 		case accuracy:
-			return sample.Contrast(s.numbered.right(first), s.numbered.right(second))
+			return sample.Contrast(s.numbered.right(first), s.numbered.right(second), figures.Scale{Share: true})
 		case coverage:
-			return sample.Contrast(s.numbered.covered(first), s.numbered.covered(second))
+			return sample.Contrast(s.numbered.covered(first), s.numbered.covered(second), figures.Scale{Share: true})
 		}
-		f1 := (*margins).macro
-		if metric == weightedF1 {
-			f1 = (*margins).weighted
-		}
-		c, err := s.numbered.compare(first, second, f1, s.clusters, o)
+		c, err := stats.CompareComposites(f1(first, metric), f1(second, metric), o)
 		if err != nil {
 			return figures.Contrast{}, err
 		}
-		c.Estimate = c.Within(-1, 1)
 		out := figures.ContrastOf(c, int(s.rows))
 		if c.Detectable > 1 {
 			out.Detectable = nil // so many rows can show no difference at all
@@ -365,19 +370,27 @@ func (s *scored) differences(names []string, sample *figures.Sample, o stats.Opt
 	})
 }
 
+// mapOf is a map of values, which may be empty.
+func mapOf(values map[string]cty.Value, of cty.Type) cty.Value {
+	if len(values) == 0 {
+		return cty.MapValEmpty(of)
+	}
+	return cty.MapVal(values)
+}
+
 func (f *findings) value() cty.Value {
 	all := map[string]cty.Value{}
 	for name, s := range f.Subjects {
 		classes := map[string]cty.Value{}
 		for label, c := range s.Classes {
 			classes[label] = cty.ObjectVal(map[string]cty.Value{
-				"precision": cty.NumberFloatVal(c.Precision), "recall": cty.NumberFloatVal(c.Recall),
-				"f1": cty.NumberFloatVal(c.F1), "support": cty.NumberIntVal(c.Support),
+				"precision": c.Precision.Object(), "recall": c.Recall.Object(),
+				"f1": c.F1.Object(), "support": cty.NumberIntVal(c.Support),
 			})
 		}
 		attrs := map[string]cty.Value{
 			accuracy: s.Accuracy.Object(), macroF1: s.MacroF1.Object(), weightedF1: s.WeightedF1.Object(), coverage: s.Coverage.Object(),
-			"errors": cty.NumberIntVal(s.Errors), "classes": cty.MapVal(classes),
+			"errors": cty.NumberIntVal(s.Errors), "classes": mapOf(classes, classType),
 		}
 		maps.Copy(attrs, s.Attributes())
 		all[name] = cty.ObjectVal(attrs)

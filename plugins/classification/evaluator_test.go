@@ -64,10 +64,10 @@ func TestSubjectsAreScoredOnTheRowsThatHaveARightLabel(t *testing.T) {
 		"scored": 199, "skipped": 1,
 		"subjects good accuracy value": 198.0 / 199, "subjects good accuracy n": 199,
 		"subjects good coverage value": 198.0 / 199, "subjects good errors": 0,
-		"subjects bad coverage value":       1,
-		"subjects bad classes e support":    40,
-		"subjects bad classes f precision":  0,
-		"subjects good classes a precision": 1,
+		"subjects bad coverage value":             1,
+		"subjects bad classes e support":          40,
+		"subjects bad classes f precision value":  0,
+		"subjects good classes a precision value": 1,
 	} {
 		if f := number(t, got.Value, strings.Fields(path)...); !near(f, want, 1e-12) {
 			t.Errorf("%s = %g, want %g", path, f, want)
@@ -247,6 +247,7 @@ func TestModelsThatAreAskedAreComparedWithLabelsThatAreThere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		paired, _ := stats.PairedShares(10, 0, 22, 0.95)
 		// Of 22 rows that have a right label: 20 and 10 are right, and 11. The
 		// answer that is no class was asked for twice.
 		for path, want := range map[string]float64{
@@ -266,7 +267,7 @@ func TestModelsThatAreAskedAreComparedWithLabelsThatAreThere(t *testing.T) {
 			"differences careless - careful accuracy value": -10.0 / 22,
 			"differences careful - careless accuracy n":     22,
 			"differences careful - careless accuracy p":     stats.McNemar(10, 0),
-			"differences careful - careless accuracy low":   stats.PairedShares(10, 0, 22, 0.95).Low,
+			"differences careful - careless accuracy low":   paired.Low,
 			"differences known - careful accuracy p":        stats.McNemar(1, 10),
 			// Holm: the smallest of three p-values times three.
 			"differences careful - careless accuracy p_adjusted": 3 * stats.McNemar(10, 0),

@@ -48,7 +48,7 @@ func writeSubject(b *strings.Builder, name string, classes map[string]Class, t *
 	fmt.Fprintf(b, "\n## %s\n\n| class | precision | recall | F1 | rows |\n| --- | --- | --- | --- | --- |\n", name)
 	for _, label := range slices.Sorted(maps.Keys(classes)) {
 		c := classes[label]
-		fmt.Fprintf(b, "| %s | %.4f | %.4f | %.4f | %d |\n", figures.Cell(label), c.Precision, c.Recall, c.F1, c.Support)
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %d |\n", figures.Cell(label), c.Precision, c.Recall, c.F1, c.Support)
 	}
 	wrong := slices.DeleteFunc(t.Cells(), func(c Cell) bool { return !c.Abstained && c.Target == c.Predicted })
 	if len(wrong) == 0 {

@@ -3,15 +3,16 @@ package classification
 import (
 	"errors"
 
+	"github.com/quern-dev/quern/plugins/figures"
 	"github.com/quern-dev/quern/sdk/go/stats"
 )
 
-// Class is how well one label is found. A quotient by zero counts as 0, as in
-// scikit-learn.
+// Class is how well one label is found. A quotient by zero is 0, as in
+// scikit-learn, with an interval that says that nothing is known.
 type Class struct {
-	Precision float64 `json:"precision"`
-	Recall    float64 `json:"recall"`
-	F1        float64 `json:"f1"`
+	Precision figures.Figure `json:"precision"`
+	Recall    figures.Figure `json:"recall"`
+	F1        figures.Figure `json:"f1"`
 	// Support is the number of rows that have the label.
 	Support int64 `json:"support"`
 }
@@ -24,118 +25,216 @@ type Scores struct {
 	Classes  map[string]Class
 }
 
-// Scores makes the figures. Accuracy and coverage have Wilson score
-// intervals, the F1 figures those of a bootstrap over rows. Drawing rows is
-// drawing the counts of the confusion matrix, which takes time by cells.
-func (t *Tally) Scores(o stats.Options) (*Scores, error) {
-	s, err := t.figures()
-	if err != nil {
+// scores makes the figures of a subject. Accuracy, coverage, precision and
+// recall are shares with Wilson score intervals. The F1 figures are weighted
+// shares of the rows (stats.Composite).
+func (l *numbered) scores(subject int, o stats.Options) (*Scores, error) {
+	if len(l.targets) == 0 {
+		return nil, errors.New("there are no rows to score")
+	}
+	s := &Scores{}
+	g := l.margins(subject)
+	var err error
+	if s.Accuracy, err = stats.Proportion(hits(l.right(subject)), o); err != nil {
 		return nil, err
 	}
-	m := t.matrix()
-	right, given := 0, 0
-	for i, c := range m.cells {
-		if c.target == c.predicted {
-			right += m.counts[i]
-		}
-		if c.predicted >= 0 {
-			given += m.counts[i]
-		}
-	}
-	s.Accuracy, s.Coverage = stats.Wilson(right, m.rows, o.Confidence), stats.Wilson(given, m.rows, o.Confidence)
-	if s.MacroF1, err = m.estimate((*margins).macro, o); err != nil {
+	if s.Coverage, err = stats.Proportion(hits(l.covered(subject)), o); err != nil {
 		return nil, err
 	}
-	s.WeightedF1, err = m.estimate((*margins).weighted, o)
+	if s.MacroF1, err = l.composite(subject, g, g.equally()).Estimate(o); err != nil {
+		return nil, err
+	}
+	if s.WeightedF1, err = l.composite(subject, g, g.bySupport()).Estimate(o); err != nil {
+		return nil, err
+	}
+	s.Classes, err = l.classes(subject, g, o)
 	return s, err
 }
 
-// figures are the scores without the headlines.
-func (t *Tally) figures() (*Scores, error) {
-	m := t.matrix()
-	if m.rows == 0 {
-		return nil, errors.New("there are no rows to score")
+func hits(values []float64) []bool {
+	out := make([]bool, len(values))
+	for i, v := range values {
+		out[i] = v == 1
 	}
-	s := &Scores{Classes: map[string]Class{}}
-	sums := m.margins(m.counts)
-	for i, class := range m.classes {
-		s.Classes[class] = sums.class(i)
-	}
-	return s, nil
+	return out
 }
 
-// estimate bootstraps a mean F1. The same seed draws the same rows for both.
-func (m *matrix) estimate(f1 func(*margins) float64, o stats.Options) (stats.Estimate, error) {
-	e, err := stats.BootstrapCounts(m.counts, func(counts []int) float64 { return f1(m.margins(counts)) }, o)
-	return e.Within(0, 1), err
-}
-
-// margins are the sums of a confusion matrix, by class.
+// margins are the sums of a confusion matrix, by label.
 type margins struct{ right, support, predicted []int }
 
-func (m *matrix) margins(counts []int) *margins {
-	g := newMargins(len(m.classes))
-	for i, c := range m.cells {
-		g.add(c.target, c.predicted, counts[i])
+func (l *numbered) margins(subject int) *margins {
+	g := &margins{make([]int, len(l.labels)), make([]int, len(l.labels)), make([]int, len(l.labels))}
+	for i, target := range l.targets {
+		given := l.given[subject][i]
+		g.support[target]++
+		if given >= 0 {
+			g.predicted[given]++
+		}
+		if target == given {
+			g.right[target]++
+		}
 	}
 	return g
 }
 
-func newMargins(classes int) *margins {
-	all := make([]int, 3*classes)
-	return &margins{all[:classes], all[classes : 2*classes], all[2*classes:]}
-}
+// present says whether a label is right or predicted somewhere.
+func (g *margins) present(k int) bool { return g.support[k]+g.predicted[k] > 0 }
 
-// add counts rows; predicted -1: no label.
-func (g *margins) add(target, predicted, rows int) {
-	g.support[target] += rows
-	if predicted >= 0 {
-		g.predicted[predicted] += rows
-	}
-	if target == predicted {
-		g.right[target] += rows
-	}
-}
-
-// macro is the mean F1 over the classes that occur, as right or predicted
-// label.
-func (g *margins) macro() float64 {
-	var sum float64
-	present := 0
-	for i := range g.support {
-		if g.support[i]+g.predicted[i] > 0 {
-			sum += g.f1(i)
-			present++
-		}
-	}
-	return sum / float64(max(present, 1))
-}
-
-// weighted is the mean F1, weighted by support.
-func (g *margins) weighted() float64 {
-	var sum float64
-	rows := 0
-	for i, support := range g.support {
-		sum += g.f1(i) * float64(support)
-		rows += support
-	}
-	return sum / float64(max(rows, 1))
-}
-
-func (g *margins) f1(i int) float64 { return quotient(2*g.right[i], g.support[i]+g.predicted[i]) }
-
-func (g *margins) class(i int) Class {
-	return Class{
-		Precision: quotient(g.right[i], g.predicted[i]),
-		Recall:    quotient(g.right[i], g.support[i]),
-		F1:        g.f1(i),
-		Support:   int64(g.support[i]),
-	}
-}
+func (g *margins) f1(k int) float64 { return quotient(2*g.right[k], g.support[k]+g.predicted[k]) }
 
 func quotient(a, b int) float64 {
 	if b == 0 {
 		return 0
 	}
 	return float64(a) / float64(b)
+}
+
+// shares says how much of a mean F1 each label decides. They sum to 1; moving:
+// they depend on how often the label is right.
+type shares struct {
+	of     []float64
+	moving bool
+}
+
+// equally makes macro F1, the mean over the labels that occur.
+func (g *margins) equally() shares {
+	s := shares{of: make([]float64, len(g.support))}
+	present := 0
+	for k := range s.of {
+		if g.present(k) {
+			present++
+		}
+	}
+	for k := range s.of {
+		if g.present(k) {
+			s.of[k] = 1 / float64(present)
+		}
+	}
+	return s
+}
+
+// bySupport makes weighted F1.
+func (g *margins) bySupport() shares {
+	s := shares{of: make([]float64, len(g.support)), moving: true}
+	rows := 0
+	for _, n := range g.support {
+		rows += n
+	}
+	for k, n := range g.support {
+		s.of[k] = float64(n) / float64(rows)
+	}
+	return s
+}
+
+// composite is a mean F1 as a weighted share of the rows that are right. F1 of a
+// label is its hits divided by the mean m of how often it is right and how often
+// it is predicted; so a row decides 1/2m for each of the two labels that it
+// has, times the label's share of the mean.
+func (l *numbered) composite(subject int, g *margins, s shares) stats.Composite {
+	n := len(l.targets)
+	f1, decides := make([]float64, len(s.of)), make([]float64, len(s.of))
+	var value, lost float64 // lost: Kahan's compensation
+	for k, share := range s.of {
+		if !g.present(k) {
+			continue
+		}
+		f1[k] = g.f1(k)
+		decides[k] = share / float64(g.support[k]+g.predicted[k])
+		y := share*f1[k] - lost
+		sum := value + y
+		lost = (sum - value) - y
+		value = sum
+	}
+	c := stats.Composite{Value: min(value, 1), Influence: make([]float64, n), Weight: make([]float64, n)}
+	for i, target := range l.targets {
+		labels := [2]int32{target, l.given[subject][i]}
+		for _, k := range labels {
+			if k >= 0 {
+				c.Weight[i] += decides[k]
+				c.Influence[i] -= decides[k] * f1[k]
+			}
+		}
+		if labels[0] == labels[1] {
+			c.Influence[i] += 2 * decides[target]
+		}
+		if s.moving {
+			c.Influence[i] += (f1[target] - value) / float64(n)
+		}
+	}
+	return c
+}
+
+// classes are the figures of each label that occurs.
+func (l *numbered) classes(subject int, g *margins, o stats.Options) (map[string]Class, error) {
+	out := map[string]Class{}
+	if o.Clusters == nil {
+		for k, label := range l.labels {
+			if g.present(k) {
+				out[label] = Class{
+					Precision: share(stats.Wilson(g.right[k], g.predicted[k], o.Confidence)),
+					Recall:    share(stats.Wilson(g.right[k], g.support[k], o.Confidence)),
+					F1:        f1Of(stats.Wilson(g.right[k], g.support[k]+g.predicted[k]-g.right[k], o.Confidence)),
+					Support:   int64(g.support[k]),
+				}
+			}
+		}
+		return out, nil
+	}
+	targeted, predicted := make([][]int, len(l.labels)), make([][]int, len(l.labels))
+	for i, target := range l.targets {
+		targeted[target] = append(targeted[target], i)
+		if given := l.given[subject][i]; given >= 0 {
+			predicted[given] = append(predicted[given], i)
+		}
+	}
+	for k, label := range l.labels {
+		if !g.present(k) {
+			continue
+		}
+		either := predicted[k]
+		for _, i := range targeted[k] {
+			if l.given[subject][i] != int32(k) {
+				either = append(either, i)
+			}
+		}
+		c := Class{Support: int64(g.support[k])}
+		var err error
+		among := func(rows []int) stats.Estimate {
+			e, failed := l.among(subject, rows, o)
+			err = errors.Join(err, failed)
+			return e
+		}
+		c.Precision, c.Recall, c.F1 = share(among(predicted[k])), share(among(targeted[k])), f1Of(among(either))
+		if err != nil {
+			return nil, err
+		}
+		out[label] = c
+	}
+	return out, nil
+}
+
+// among is the share of some rows that a subject is right on.
+func (l *numbered) among(subject int, rows []int, o stats.Options) (stats.Estimate, error) {
+	if len(rows) == 0 {
+		return stats.Wilson(0, 0, o.Confidence), nil
+	}
+	right, clusters := make([]bool, len(rows)), make([]int, len(rows))
+	for i, row := range rows {
+		right[i], clusters[i] = l.targets[row] == l.given[subject][row], o.Clusters[row]
+	}
+	o.Clusters = clusters
+	return stats.Proportion(right, o)
+}
+
+func share(e stats.Estimate) figures.Figure { return figures.Of(e.Within(0, 1), e.N) }
+
+// f1Of makes F1 of the share j of hits among the rows that have the label, as
+// right or as predicted one: 2j/(1+j). The ends of Wilson's interval for j are
+// those of F1 (Lam, Gopal and Qian 2023, Confidence Intervals for the F1 Score).
+func f1Of(e stats.Estimate) figures.Figure {
+	e = e.Within(0, 1)
+	for _, v := range []*float64{&e.Value, &e.Low, &e.High} {
+		*v = 2 * *v / (1 + *v)
+	}
+	return figures.Of(e, e.N)
 }

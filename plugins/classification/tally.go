@@ -61,38 +61,3 @@ func compareBool(a, b bool) int {
 	}
 	return -1
 }
-
-// matrix is the confusion matrix over numbered classes, from which all
-// figures are made, again and again by the bootstrap.
-type matrix struct {
-	classes []string // sorted; those that are right or predicted somewhere
-	cells   []field
-	counts  []int // the rows of each of cells
-	rows    int
-}
-
-// field is a cell of a matrix; predicted -1: no label.
-type field struct{ target, predicted int }
-
-func (t *Tally) matrix() *matrix {
-	cells := t.Cells()
-	var classes []string
-	for _, c := range cells {
-		classes = append(classes, c.Target)
-		if !c.Abstained {
-			classes = append(classes, c.Predicted)
-		}
-	}
-	slices.Sort(classes)
-	m := &matrix{classes: slices.Compact(classes)}
-	for _, c := range cells {
-		f := field{predicted: -1}
-		f.target, _ = slices.BinarySearch(m.classes, c.Target)
-		if !c.Abstained {
-			f.predicted, _ = slices.BinarySearch(m.classes, c.Predicted)
-		}
-		m.cells, m.counts = append(m.cells, f), append(m.counts, int(c.Rows))
-		m.rows += int(c.Rows)
-	}
-	return m
-}

@@ -117,6 +117,7 @@ func near(a, b float64) bool { return math.Abs(a-b) < 1e-9 || math.IsNaN(a) && m
 
 func TestSubjectsAreComparedOnTheSameRows(t *testing.T) {
 	got := evaluate(t, sums(30), evaluateArgs())
+	paired, _ := stats.PairedShares(10, 0, 30, 0.95)
 	for _, c := range []struct {
 		want float64
 		path []string
@@ -138,8 +139,8 @@ func TestSubjectsAreComparedOnTheSameRows(t *testing.T) {
 		{stats.McNemar(10, 0), []string{"differences", "sloppy - careful", "exact", "p"}},
 		// Two of three comparisons have the smallest p, the third has 1.
 		{3 * stats.McNemar(10, 0), []string{"differences", "sloppy - careful", "exact", "p_adjusted"}},
-		{stats.PairedShares(10, 0, 30, 0.95).Low, []string{"differences", "careful - sloppy", "exact", "low"}},
-		{-stats.PairedShares(10, 0, 30, 0.95).Low, []string{"differences", "sloppy - careful", "exact", "high"}},
+		{paired.Low, []string{"differences", "careful - sloppy", "exact", "low"}},
+		{-paired.Low, []string{"differences", "sloppy - careful", "exact", "high"}},
 	} {
 		if v := at(got.Value, c.path...); !near(v, c.want) {
 			t.Errorf("%v = %v, want %v", c.path, v, c.want)

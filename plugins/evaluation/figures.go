@@ -121,21 +121,37 @@ func replaced(values []float64, where []bool, by float64) []float64 {
 	return out
 }
 
-// shares says whether a metric's values are false and true alone.
-func (a *args) shares(name string) bool {
-	for _, m := range a.measures {
-		if m.name == name {
-			return m.condition
+// scales are what the values of each metric can be. Those of a row expression
+// are taken for grades if all that were seen lie between 0 and 1.
+func (e *run) scales() map[string]figures.Scale {
+	overall, out := [][]float64{}, map[string]figures.Scale{"passed": {Share: true}}
+	for _, t := range e.tables {
+		overall = append(overall, t.overall)
+	}
+	out["overall"] = figures.Within(0, 1, overall...)
+	for m, what := range e.Args.measures {
+		var values [][]float64
+		for _, t := range e.tables {
+			values = append(values, t.metrics[m])
+		}
+		switch {
+		case what.condition:
+			out[what.name] = figures.Scale{Share: true}
+		case what.similar != nil:
+			out[what.name] = figures.Within(-1, 1, values...)
+		default:
+			out[what.name] = figures.Within(0, 1, values...)
 		}
 	}
-	return name == "passed"
+	return out
 }
 
 func (e *run) subject(sample *figures.Sample, t *table) (*subjectFigures, error) {
 	out := &subjectFigures{Metrics: map[string]figures.Figure{}, Answers: int64(len(t.passed)), Errors: t.errors, CutOff: t.cutOff, Refused: t.refused}
+	scales := e.scales()
 	for name, values := range t.columns(e.Args) {
 		var err error
-		if out.Metrics[name], err = sample.Estimate(values, e.Args.shares(name)); err != nil {
+		if out.Metrics[name], err = sample.Estimate(values, scales[name]); err != nil {
 			return nil, err
 		}
 	}
@@ -152,6 +168,7 @@ func (e *run) differences(sample *figures.Sample, names []string) (figures.Diffe
 	for i, t := range e.tables {
 		columns[i] = t.compared(e.Args)
 	}
+	scales := e.scales()
 	family := func(metric string) string {
 		if metric == "passed" || metric == "overall" {
 			return metric
@@ -159,7 +176,7 @@ func (e *run) differences(sample *figures.Sample, names []string) (figures.Diffe
 		return "metrics"
 	}
 	return figures.Compare(names, e.Args.names(), family, func(first, second int, metric string) (figures.Contrast, error) {
-		return sample.Contrast(columns[first][metric], columns[second][metric])
+		return sample.Contrast(columns[first][metric], columns[second][metric], scales[metric])
 	})
 }
 

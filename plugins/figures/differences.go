@@ -16,7 +16,7 @@ type Differences map[string]map[string]Contrast
 func Pair(first, second string) string { return first + " - " + second }
 
 // Contrast compares two subjects by the means of the values that both have.
-func (s *Sample) Contrast(a, b []float64) (Contrast, error) {
+func (s *Sample) Contrast(a, b []float64, scale Scale) (Contrast, error) {
 	var x, y []float64
 	var at []int
 	for i := range a {
@@ -27,7 +27,9 @@ func (s *Sample) Contrast(a, b []float64) (Contrast, error) {
 	if len(x) == 0 {
 		return Contrast{}, nil
 	}
-	got, err := stats.Compare(x, y, s.options(at))
+	o := s.options(at)
+	o.Range = scale.Range
+	got, err := stats.Compare(x, y, o)
 	if errors.Is(err, stats.ErrUndefined) {
 		return Contrast{}, nil
 	}
@@ -113,7 +115,7 @@ func (d Differences) Page(b *strings.Builder, subjects, metrics []string) {
 	if len(subjects) < 2 {
 		return
 	}
-	b.WriteString("\n## Differences\n\np-values are of exact or paired permutation tests, corrected for their number (Holm). A difference as large as the detectable one would have shown with a probability of 80 %.\n\n")
+	b.WriteString("\n## Differences\n\nIntervals are those of one comparison; they agree with its p-value. p-values are corrected for their number (Holm). A difference as large as the detectable one would have shown with a probability of 80 %.\n\n")
 	b.WriteString("| subjects | metric | difference | p, corrected | detectable | rows |\n| --- | --- | --- | --- | --- | --- |\n")
 	for i, first := range subjects {
 		for _, second := range subjects[i+1:] {

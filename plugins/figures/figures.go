@@ -133,9 +133,33 @@ func (s *Sample) rowsOf(observations []int) int {
 	return n
 }
 
-// Estimate is the mean of the values that are there. share: they are 0 and 1
-// alone.
-func (s *Sample) Estimate(values []float64, share bool) (Figure, error) {
+// Scale is what values of a metric can be.
+type Scale struct {
+	// Share: they are 0 and 1 alone.
+	Share bool
+	// Range is the least and the greatest of them; if both are equal, it is
+	// unknown.
+	Range [2]float64
+}
+
+// Unknown is the scale of values that can be anything.
+var Unknown Scale
+
+// Within is the scale of values from least to most if all of them are, and
+// Unknown otherwise.
+func Within(least, most float64, values ...[]float64) Scale {
+	for _, list := range values {
+		for _, v := range list {
+			if v < least || v > most {
+				return Unknown
+			}
+		}
+	}
+	return Scale{Range: [2]float64{least, most}}
+}
+
+// Estimate is the mean of the values that are there.
+func (s *Sample) Estimate(values []float64, scale Scale) (Figure, error) {
 	var present []float64
 	var hits []bool
 	var at []int
@@ -149,10 +173,11 @@ func (s *Sample) Estimate(values []float64, share bool) (Figure, error) {
 	}
 	var got stats.Estimate
 	var err error
-	if share {
-		got, err = stats.Proportion(hits, s.options(at))
+	o := s.options(at)
+	if o.Range = scale.Range; scale.Share {
+		got, err = stats.Proportion(hits, o)
 	} else {
-		got, err = stats.Mean(present, s.options(at))
+		got, err = stats.Mean(present, o)
 	}
 	return Of(got, s.rowsOf(at)), err
 }
@@ -162,13 +187,13 @@ func (s *Sample) Estimate(values []float64, share bool) (Figure, error) {
 func (s *Sample) Usage(cost, tokens, latency []float64) (Usage, error) {
 	var u Usage
 	var err error
-	if u.Cost.Figure, err = s.Estimate(cost, false); err != nil {
+	if u.Cost.Figure, err = s.Estimate(cost, Unknown); err != nil {
 		return u, err
 	}
-	if u.Tokens.Figure, err = s.Estimate(tokens, false); err != nil {
+	if u.Tokens.Figure, err = s.Estimate(tokens, Unknown); err != nil {
 		return u, err
 	}
-	if u.Latency.Figure, err = s.Estimate(latency, false); err != nil {
+	if u.Latency.Figure, err = s.Estimate(latency, Unknown); err != nil {
 		return u, err
 	}
 	u.Cost.Total, u.Tokens.Total = total(cost), total(tokens)

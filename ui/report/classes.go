@@ -24,6 +24,8 @@ type classRow struct {
 
 type classCell struct {
 	Precision, Recall, F1 string
+	// The intervals, or "".
+	PrecisionInterval, RecallInterval, F1Interval string
 	// Exact figures are what rows are sorted by; Bar is F1 in per cent.
 	PrecisionExact, RecallExact, F1Exact, Bar float64
 }
@@ -45,7 +47,9 @@ func classes(e *results.Evaluation) *classTable {
 		for _, s := range e.Subjects {
 			c := s.Classes[label]
 			row.Cells = append(row.Cells, classCell{
-				percent(c.Precision), percent(c.Recall), percent(c.F1), c.Precision, c.Recall, c.F1, math.Round(1000*c.F1) / 10,
+				percent(c.Precision), percent(c.Recall), percent(c.F1),
+				interval(c.Precision), interval(c.Recall), interval(c.F1),
+				c.Precision.Number(), c.Recall.Number(), c.F1.Number(), math.Round(1000*c.F1.Number()) / 10,
 			})
 		}
 		t.Rows = append(t.Rows, row)
@@ -54,7 +58,9 @@ func classes(e *results.Evaluation) *classTable {
 	return t
 }
 
-func percent(v float64) string { return fmt.Sprintf("%.1f", 100*v) }
+func percent(f results.ClassFigure) string { return fmt.Sprintf("%.1f", 100*f.Number()) }
+
+func interval(f results.ClassFigure) string { return results.Metric{Share: true}.Interval(f.Figure) }
 
 // matrix is a subject's confusion matrix as a drawing: right labels from top to
 // bottom, given ones from left to right.

@@ -199,6 +199,8 @@ type differenceRow struct {
 	Detectable, Rows              string
 	Plot                          plot
 	Verdict                       string
+	// Open: the comparison does not tell the subjects apart.
+	Open bool
 	// First: the pair has not stood above.
 	First bool
 }
@@ -220,8 +222,11 @@ func differenceRows(e *results.Evaluation) []differenceRow {
 		row.First = i == 0 || shown[i-1].A != d.A || shown[i-1].B != d.B
 		if alpha := 1 - e.Confidence; e.Confidence > 0 && d.PAdjusted != nil && d.Value != nil {
 			switch {
-			case *d.PAdjusted > alpha:
-				row.Verdict = "not shown"
+			case d.P == nil || *d.P >= alpha:
+				row.Verdict, row.Open = "not shown", true
+			case *d.PAdjusted >= alpha:
+				// The interval, and a gate on its end, are of this comparison alone.
+				row.Verdict, row.Open = "shown only without correction", true
 			case *d.Value > 0:
 				row.Verdict = d.A + " is higher"
 			default:

@@ -87,10 +87,32 @@ type Latency struct {
 
 // Class is how well one label is found.
 type Class struct {
-	Precision float64 `json:"precision"`
-	Recall    float64 `json:"recall"`
-	F1        float64 `json:"f1"`
-	Support   int64   `json:"support"`
+	Precision ClassFigure `json:"precision"`
+	Recall    ClassFigure `json:"recall"`
+	F1        ClassFigure `json:"f1"`
+	Support   int64       `json:"support"`
+}
+
+// ClassFigure is a figure of a class.
+type ClassFigure struct{ Figure }
+
+// UnmarshalJSON also reads a plain number, as reports before intervals of
+// classes have it.
+func (f *ClassFigure) UnmarshalJSON(text []byte) error {
+	var value float64
+	if err := json.Unmarshal(text, &value); err == nil {
+		*f = ClassFigure{Figure{Value: &value}}
+		return nil
+	}
+	return json.Unmarshal(text, &f.Figure)
+}
+
+// Number is the figure's value; 0 if there is none.
+func (f ClassFigure) Number() float64 {
+	if f.Value == nil {
+		return 0
+	}
+	return *f.Value
 }
 
 // Difference is A's figure less B's on the rows that both have.

@@ -36,22 +36,25 @@ func KrippendorffAlpha(items [][]float64, level Level, o Options) (Estimate, err
 	var clusters []int
 	for i, labels := range items {
 		given := defined(slices.Clone(labels))
-		if err := finite("a label of the item", given); err != nil {
+		if err := (Options{}).usable("a label of the item", given); err != nil {
 			return Estimate{}, fmt.Errorf("item %d: %w", i, err)
 		}
 		if len(given) < 2 {
 			continue
 		}
+		slices.Sort(given)
 		paired = append(paired, given)
 		if o.Clusters != nil {
 			clusters = append(clusters, o.Clusters[i])
 		}
 	}
 	o.Clusters = clusters
-	if level == Interval {
-		return Bootstrap(len(paired), newSpreads(paired).alpha, o)
-	}
-	return Bootstrap(len(paired), newRankings(paired, level).alpha, o)
+	return bootstrapItems(paired, o, func(kinds [][]float64) func(counts []int) float64 {
+		if level == Interval {
+			return newSpreads(kinds).alpha
+		}
+		return newRankings(kinds, level).alpha
+	})
 }
 
 // disagreement is, within a set of n numbers with the given sum and sum of
@@ -111,15 +114,20 @@ func itemDisagreement(labels []float64) (sum float64) {
 	return sum
 }
 
-func (s *spreads) alpha(rows []int) float64 {
+func (s *spreads) alpha(counts []int) float64 {
 	var n, sum, squares, within float64
-	varied := false
-	for _, row := range rows {
-		n += s.n[row]
-		sum += s.sum[row]
-		squares += s.squares[row]
-		within += s.within[row]
-		varied = varied || s.within[row] > 0 || s.first[row] != s.first[rows[0]]
+	varied, before := false, -1
+	for kind, count := range counts {
+		if count == 0 {
+			continue
+		}
+		times := float64(count)
+		n += times * s.n[kind]
+		sum += times * s.sum[kind]
+		squares += times * s.squares[kind]
+		within += times * s.within[kind]
+		varied = varied || s.within[kind] > 0 || before >= 0 && s.first[kind] != s.first[before]
+		before = kind
 	}
 	if !varied {
 		return math.NaN()
@@ -156,29 +164,32 @@ func newRankings(items [][]float64, level Level) *rankings {
 	return r
 }
 
-func (r *rankings) alpha(rows []int) float64 {
-	counts := make([]float64, r.labels)
+func (r *rankings) alpha(counts []int) float64 {
+	labels := make([]float64, r.labels)
 	var n float64
-	for _, row := range rows {
-		for _, place := range r.items[row] {
-			counts[place]++
+	for kind, count := range counts {
+		if count == 0 {
+			continue
 		}
-		n += float64(len(r.items[row]))
+		for _, place := range r.items[kind] {
+			labels[place] += float64(count)
+		}
+		n += float64(count * len(r.items[kind]))
 	}
 	if r.level == Nominal {
-		return r.nominal(rows, counts, n)
+		return r.nominal(counts, labels, n)
 	}
-	return r.ordinal(rows, counts, n)
+	return r.ordinal(counts, labels, n)
 }
 
-func (r *rankings) nominal(rows []int, counts []float64, n float64) float64 {
+func (r *rankings) nominal(counts []int, labels []float64, n float64) float64 {
 	total := n * n
-	for _, c := range counts {
+	for _, c := range labels {
 		total -= c * c
 	}
 	var within float64
-	for _, row := range rows {
-		within += r.within[row]
+	for kind, count := range counts {
+		within += float64(count) * r.within[kind]
 	}
 	return fromDisagreements(within, total, n)
 }
@@ -200,26 +211,29 @@ func differentPairs(places []int) float64 {
 
 // ordinal: how far two labels are apart is how many labels lie between their
 // middle ranks, which are those of the labels drawn.
-func (r *rankings) ordinal(rows []int, counts []float64, n float64) float64 {
-	ranks := make([]float64, len(counts))
+func (r *rankings) ordinal(counts []int, labels []float64, n float64) float64 {
+	ranks := make([]float64, len(labels))
 	var below, sum, squares float64
-	for i, c := range counts {
+	for i, c := range labels {
 		ranks[i] = below + c/2 - n/2
 		below += c
 		sum += c * ranks[i]
 		squares += c * ranks[i] * ranks[i]
 	}
 	var within float64
-	for _, row := range rows {
+	for kind, count := range counts {
+		if count == 0 {
+			continue
+		}
 		var itemSum, itemSquares float64
-		for _, place := range r.items[row] {
+		for _, place := range r.items[kind] {
 			itemSum += ranks[place]
 			itemSquares += ranks[place] * ranks[place]
 		}
-		m := float64(len(r.items[row]))
-		within += disagreement(m, itemSum, itemSquares) / (m - 1)
+		m := float64(len(r.items[kind]))
+		within += float64(count) * disagreement(m, itemSum, itemSquares) / (m - 1)
 	}
-	if slices.Max(counts) == n {
+	if slices.Max(labels) == n {
 		return math.NaN()
 	}
 	return fromDisagreements(within, disagreement(n, sum, squares), n)

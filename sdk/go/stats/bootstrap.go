@@ -14,7 +14,10 @@ import (
 // value over the rows named, which occur as often as they were drawn and in no
 // order. It is called from several goroutines at once, and neither keeps nor
 // changes rows. NaN says that it has no value for these rows; such draws are
-// left out, and an interval is refused where they are more than half.
+// left out, and the interval is unbounded where they are more than half.
+//
+// Which rows are drawn depends on their numbers. For results that do not depend
+// on the order of the rows, number them by their content.
 func Bootstrap(n int, statistic func(rows []int) float64, o Options) (Estimate, error) {
 	o, err := o.checked(n)
 	if err != nil {
@@ -87,7 +90,8 @@ func (u *units) jackknife(statistic func(rows []int) float64) []left {
 // occurs, and statistic returns its value for such counts. The time it takes
 // grows with the kinds and not with the observations. statistic is called
 // from several goroutines at once, and neither keeps nor changes what it
-// gets. Options.Clusters must be nil.
+// gets. Options.Clusters must be nil. For results that do not depend on the
+// order of the rows, number the kinds by their content.
 func BootstrapCounts(counts []int, statistic func(counts []int) float64, o Options) (Estimate, error) {
 	n := 0
 	for i, c := range counts {
@@ -160,12 +164,15 @@ func interval(value float64, draws []float64, lefts []left, n, units int, o Opti
 	drawn := len(draws)
 	draws = defined(draws)
 	if 2*len(draws) < drawn {
-		return Estimate{}, fmt.Errorf("%w: it has a value in only %d of %d resamples", ErrUndefined, len(draws), drawn)
+		return unbounded(value, n, units).withUnseen(false, o), nil
 	}
 	slices.Sort(draws)
 	e := Estimate{Value: value, SE: stat.StdDev(draws, nil), N: n, Units: units}
+	if spread := draws[len(draws)-1] - draws[0]; spread <= tolerance*math.Abs(value) {
+		return e.withUnseen(true, o), nil
+	}
 	e.Low, e.High, e.Method = bca(value, draws, acceleration(lefts), widened(o.Confidence, units))
-	return e, nil
+	return e.withUnseen(false, o), nil
 }
 
 // widened is how many standard errors an interval of this confidence reaches

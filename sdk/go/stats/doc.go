@@ -11,15 +11,16 @@
 // then treat a cluster as one unit. Where rows that are drawn repeatedly also
 // lie in clusters, give the larger ones.
 //
-// What is random is decided by Options.Seed and by the order of the rows
-// alone: results are the same, bit for bit, however many processors work on
-// them. Memory grows with the rows and the resamples, not with their product.
+// What is random is decided by Options.Seed and by the observations, whatever
+// their order; only Bootstrap and BootstrapCounts, which know nothing of them,
+// depend on how they are numbered. Results are the same, bit for bit, however many
+// processors work on them. Memory grows with the rows and the resamples, not with
+// their product.
 //
 // With fewer than two independent units nothing is known about accuracy, and
 // an interval reaches from minus to plus infinity, so that no condition holds
-// by it. A bootstrap knows only the variation that it has seen: values that
-// are all alike make an interval of no width. Shares and differences of
-// shares are spared this by their own intervals (Wilson, Tango).
+// by it. With few units, or units that are all alike, an interval reaches as far
+// as values that were not seen could move the figure.
 //
 // Every statistic is held to published values or to those of scipy,
 // statsmodels, scikit-learn, krippendorff and crowd-kit in the tests;

@@ -19,7 +19,7 @@ func ExampleCompare() {
 		return
 	}
 	fmt.Printf("%.3f better, from %.3f to %.3f, p = %.3f by %d questions", c.Value, c.Low, c.High, c.P, c.Units)
-	// Output: 0.438 better, from -0.080 to 0.750, p = 0.094 by 8 questions
+	// Output: 0.438 better, from -0.029 to 0.833, p = 0.094 by 8 questions
 }
 
 // Any statistic has an interval, here macro F1 over rows in clusters.

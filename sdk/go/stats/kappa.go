@@ -38,36 +38,26 @@ func CohenKappa(a, b []int, weights Weights, o Options) (Estimate, error) {
 	if err != nil {
 		return Estimate{}, err
 	}
-	if o.Clusters == nil {
-		return BootstrapCounts(table.counts, table.kappa, o)
-	}
-	clusters := make([]int, len(table.items))
-	for i, item := range table.items {
-		clusters[i] = o.Clusters[item]
-	}
-	o.Clusters = clusters
-	return Bootstrap(len(table.items), func(rows []int) float64 {
-		counts := make([]int, len(table.cells))
-		for _, row := range rows {
-			counts[table.of[row]]++
+	if o.Clusters != nil {
+		clusters := make([]int, len(table.items))
+		for i, item := range table.items {
+			clusters[i] = o.Clusters[item]
 		}
-		return table.kappa(counts)
-	}, o)
+		o.Clusters = clusters
+	}
+	return bootstrapItems(table.pairs, o, table.kappa)
 }
 
-// contingency counts which labels two annotators gave the same item.
+// contingency is which labels two annotators gave the same items.
 type contingency struct {
 	weights Weights
 	labels  int
-	cells   [][2]int // pairs of labels that occur, in order of occurrence
-	counts  []int    // of each cell
-	items   []int    // that both gave a label
-	of      []int    // the cell of each of items
+	pairs   [][]int // the two labels of each of items
+	items   []int   // that both gave a label
 }
 
 func newContingency(a, b []int, weights Weights) (*contingency, error) {
 	t := &contingency{weights: weights}
-	var pairs [][2]int
 	for i := range a {
 		if a[i] < NoLabel || b[i] < NoLabel {
 			return nil, fmt.Errorf("item %d has the labels %d and %d; labels are numbered from 0", i, a[i], b[i])
@@ -75,36 +65,32 @@ func newContingency(a, b []int, weights Weights) (*contingency, error) {
 		if a[i] == NoLabel || b[i] == NoLabel {
 			continue
 		}
-		pairs = append(pairs, [2]int{a[i], b[i]})
+		t.pairs = append(t.pairs, []int{a[i], b[i]})
 		t.items = append(t.items, i)
 		t.labels = max(t.labels, a[i]+1, b[i]+1)
-	}
-	t.of = Clusters(pairs)
-	for i, cell := range t.of {
-		if cell == len(t.cells) {
-			t.cells, t.counts = append(t.cells, pairs[i]), append(t.counts, 0)
-		}
-		t.counts[cell]++
 	}
 	return t, nil
 }
 
-// kappa is one less the ratio of the disagreement seen to that by chance.
-func (t *contingency) kappa(counts []int) float64 {
-	first, second := make([]float64, t.labels), make([]float64, t.labels)
-	var seen, n float64
-	for i, cell := range t.cells {
-		c := float64(counts[i])
-		first[cell[0]] += c
-		second[cell[1]] += c
-		seen += c * t.weights.of(cell[0], cell[1])
-		n += c
+// kappa is one less the ratio of the disagreement seen to that by chance, where
+// so many items have each of the pairs of labels.
+func (t *contingency) kappa(pairs [][]int) func(counts []int) float64 {
+	return func(counts []int) float64 {
+		first, second := make([]float64, t.labels), make([]float64, t.labels)
+		var seen, n float64
+		for i, pair := range pairs {
+			c := float64(counts[i])
+			first[pair[0]] += c
+			second[pair[1]] += c
+			seen += c * t.weights.of(pair[0], pair[1])
+			n += c
+		}
+		chance := t.weights.byChance(first, second, n)
+		if chance == 0 {
+			return math.NaN()
+		}
+		return 1 - seen*n/chance
 	}
-	chance := t.weights.byChance(first, second, n)
-	if chance == 0 {
-		return math.NaN()
-	}
-	return 1 - seen*n/chance
 }
 
 func (w Weights) of(a, b int) float64 {
@@ -160,33 +146,39 @@ func FleissKappa(counts [][]int, o Options) (Estimate, error) {
 	if err != nil {
 		return Estimate{}, err
 	}
-	pairs := make([]float64, len(counts)) // that agree, of each item
-	for i, item := range counts {
-		for _, c := range item {
-			pairs[i] += float64(c * (c - 1))
-		}
-	}
-	perItem := float64(votes * (votes - 1))
-	return Bootstrap(len(counts), func(rows []int) float64 {
-		totals := make([]int, labels)
-		var agree float64
-		for _, row := range rows {
-			agree += pairs[row]
-			for k, c := range counts[row] {
-				totals[k] += c
+	return bootstrapItems(counts, o, func(kinds [][]int) func(counts []int) float64 {
+		agreeing := make([]float64, len(kinds)) // pairs of votes, of each kind of item
+		for i, kind := range kinds {
+			for _, c := range kind {
+				agreeing[i] += float64(c * (c - 1))
 			}
 		}
-		n := float64(len(rows))
-		var chance float64
-		for _, total := range totals {
-			share := float64(total) / (n * float64(votes))
-			chance += share * share
+		return func(counts []int) float64 { return fleiss(kinds, agreeing, counts, votes, labels) }
+	})
+}
+
+func fleiss(kinds [][]int, agreeing []float64, counts []int, votes, labels int) float64 {
+	totals := make([]int, labels)
+	var agree, n float64
+	for i, count := range counts {
+		if count == 0 {
+			continue
 		}
-		if chance == 1 {
-			return math.NaN()
+		n += float64(count)
+		agree += float64(count) * agreeing[i]
+		for k, c := range kinds[i] {
+			totals[k] += count * c
 		}
-		return (agree/(n*perItem) - chance) / (1 - chance)
-	}, o)
+	}
+	var chance float64
+	for _, total := range totals {
+		share := float64(total) / (n * float64(votes))
+		chance += share * share
+	}
+	if chance == 1 {
+		return math.NaN()
+	}
+	return (agree/(n*float64(votes*(votes-1))) - chance) / (1 - chance)
 }
 
 func votesPerItem(counts [][]int) (votes, labels int, err error) {

@@ -271,6 +271,7 @@ func TestTheSeedDecidesAndTheNumberOfProcessorsDoesNot(t *testing.T) {
 func TestManyUnitsLeaveOutPartsWithTheSameOutcome(t *testing.T) {
 	// Above 1,000 units Bootstrap leaves out sets of units, Mean each alone.
 	x := skewed(11, 2500)
+	slices.Sort(x) // as Mean does, so that both draw the same rows
 	o := stats.Options{Resamples: 1000}
 	direct := must[stats.Estimate](t)(stats.Mean(x, o))
 	general := must[stats.Estimate](t)(stats.Bootstrap(len(x), meanOf(x), o))
@@ -299,10 +300,44 @@ func TestAnIntervalIsCutToWhatAFigureCanBe(t *testing.T) {
 	interval(t, stats.Wilson(1, 4, 0.95).Within(0, 0.5), 0.25, stats.Wilson(1, 4, 0.95).Low, 0.5, 0)
 }
 
-func TestValuesThatAreAllAlikeHaveAnIntervalOfNoWidth(t *testing.T) {
-	x := slices.Repeat([]float64{0.1}, 30)
-	e := must[stats.Estimate](t)(stats.Mean(x, stats.Options{}))
-	interval(t, e, 0.1, 0.1, 0.1, 1e-12)
+func TestValuesThatAreAllAlikeAreNotProvenToBeSo(t *testing.T) {
+	mean := func(x float64, n int, o stats.Options) stats.Estimate {
+		t.Helper()
+		return must[stats.Estimate](t)(stats.Mean(slices.Repeat([]float64{x}, n), o))
+	}
+	wilson := stats.Wilson(3, 3, 0.95)
+	grades := stats.Options{Range: [2]float64{0, 1}}
+	interval(t, mean(1, 3, grades), 1, wilson.Low, 1, 1e-12)
+	interval(t, mean(0, 3, grades), 0, 0, 1-wilson.Low, 1e-12)
+	share := 1 - wilson.Low
+	interval(t, mean(0.8, 3, grades), 0.8, 0.8-0.8*share, 0.8+0.2*share, 1e-12)
+	// Nothing is known of the scale but the value; of zeros not even that.
+	interval(t, mean(200, 3, stats.Options{}), 200, 200*(1-share), 200*(1+share), 1e-9)
+	interval(t, mean(-200, 3, stats.Options{}), -200, -200*(1+share), -200*(1-share), 1e-9)
+	if e := mean(0, 100, stats.Options{}); !math.IsInf(e.Low, -1) || !math.IsInf(e.High, 1) || e.Method != stats.MethodNone {
+		t.Errorf("%+v", e)
+	}
+	// Clusters count as one row each.
+	o := stats.Options{Range: [2]float64{0, 1}, Clusters: []int{1, 1, 1, 2, 2, 2, 3, 3, 3}}
+	interval(t, mean(1, 9, o), 1, wilson.Low, 1, 1e-12)
+}
+
+func TestNextToNoVariationIsNoProofEither(t *testing.T) {
+	o := stats.Options{Range: [2]float64{0, 1}}
+	e := must[stats.Estimate](t)(stats.Mean([]float64{1, 1, 0.99}, o))
+	if e.Low > 0.45 || e.High != 1 {
+		t.Errorf("%+v", e)
+	}
+	many := append(slices.Repeat([]float64{1}, 5000), 0.99)
+	if e = must[stats.Estimate](t)(stats.Mean(many, o)); e.Low < 0.999 {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestValuesOutsideOfTheirRangeAreRefused(t *testing.T) {
+	if e, err := stats.Mean([]float64{0.5, 1.2}, stats.Options{Range: [2]float64{0, 1}}); err == nil {
+		t.Errorf("%+v", e)
+	}
 }
 
 func TestDrawsWithoutAValueAreLeftOut(t *testing.T) {

@@ -23,12 +23,17 @@ type Options struct {
 	// Rows are smaller clusters within those: the row that each observation is
 	// about, where there are several of a row. Nil: each is about its own.
 	Rows []int
+	// Range is the least and the greatest value that a single observation can
+	// have, such as 0 and 1 for a grade. If both are equal, it is unknown.
+	// Intervals of means and of bootstrapped statistics use it to account for
+	// values that occur but were not seen.
+	Range [2]float64
 }
 
 // Estimate is a figure with what is known about its accuracy.
 type Estimate struct {
 	// Value is the figure of all observations; Low and High are the ends of
-	// its confidence interval, infinite where there are fewer than two units.
+	// its confidence interval. They are infinite if nothing is known about them.
 	Value, Low, High float64
 	// SE is the standard error, in the unit of Value.
 	SE float64
@@ -64,6 +69,12 @@ const (
 	// MethodPercentile is the plain bootstrap interval, widened for few units,
 	// made where the corrections of BCa are not defined.
 	MethodPercentile Method = "percentile"
+	// MethodPermutation is the interval of the differences that a paired
+	// permutation test does not reject.
+	MethodPermutation Method = "permutation"
+	// MethodUnseen is the interval of values that are all alike: how far values
+	// that were not seen could move the figure.
+	MethodUnseen Method = "unseen"
 	// MethodNone: there are too few units for an interval.
 	MethodNone Method = "none"
 )
@@ -114,17 +125,26 @@ func (o Options) checked(n int) (Options, error) {
 		return o, fmt.Errorf("%d permutations are too few, 100 is the least", o.Permutations)
 	case o.Clusters != nil && len(o.Clusters) != n:
 		return o, fmt.Errorf("there are clusters for %d observations, but %d observations", len(o.Clusters), n)
+	case !(o.Range[0] <= o.Range[1]) || math.IsInf(o.Range[0], 0) || math.IsInf(o.Range[1], 0):
+		return o, fmt.Errorf("the range from %g to %g is not a range of finite numbers", o.Range[0], o.Range[1])
 	case o.Rows != nil && len(o.Rows) != n:
 		return o, fmt.Errorf("there are rows for %d observations, but %d observations", len(o.Rows), n)
 	}
 	return o, nil
 }
 
-// finite refuses values that are no numbers.
-func finite(name string, values []float64) error {
+// bounded reports whether the range of an observation is known.
+func (o Options) bounded() bool { return o.Range[0] < o.Range[1] }
+
+// usable refuses values that are not finite numbers, or that lie outside the
+// range that they are said to have.
+func (o Options) usable(name string, values []float64) error {
 	for i, v := range values {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
+		switch {
+		case math.IsNaN(v) || math.IsInf(v, 0):
 			return fmt.Errorf("%s %d is %g, not a finite number", name, i, v)
+		case o.bounded() && (v < o.Range[0] || v > o.Range[1]):
+			return fmt.Errorf("%s %d is %g, outside the range from %g to %g", name, i, v, o.Range[0], o.Range[1])
 		}
 	}
 	return nil

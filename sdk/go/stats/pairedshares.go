@@ -3,6 +3,7 @@ package stats
 import (
 	"math"
 
+	"gonum.org/v1/gonum/mathext"
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
@@ -19,20 +20,49 @@ func McNemar(onlyA, onlyB int) float64 {
 }
 
 // PairedShares is the difference of the shares of hits of two subjects on the
-// same n rows, with Tango's score interval (Tango 1998). It is the interval of
-// the differences that a score test does not reject, and keeps its promise
-// for few rows and where no row tells the subjects apart. onlyA rows are hits
-// of the first subject alone, onlyB of the second alone.
-func PairedShares(onlyA, onlyB, n int, confidence float64) Estimate {
+// same n rows, and the p-value that they are alike. onlyA rows are hits of the
+// first subject alone, onlyB of the second alone.
+//
+// The p-value is that of McNemar's exact test. The interval is Tango's score
+// interval (Tango 1998), which keeps its promise for few rows and where no row
+// tells the subjects apart, widened to the exact interval of Clopper and Pearson
+// for the discordant rows where that reaches further. The latter excludes 0
+// exactly if McNemar's test rejects, so that interval and test agree. (Far out,
+// the score test can be the more cautious one; the p-value is then its own.)
+func PairedShares(onlyA, onlyB, n int, confidence float64) (Estimate, float64) {
 	if n < 1 {
-		return unbounded(0, 0, 0)
+		return unbounded(0, 0, 0), 1
 	}
-	return tango(onlyA, onlyB, n, confidence)
+	e := Tango(onlyA, onlyB, n, confidence)
+	discordant := onlyA + onlyB
+	if discordant == 0 {
+		return e, 1
+	}
+	share := float64(discordant) / float64(n)
+	low, high := clopperPearson(onlyA, discordant, confidence)
+	e.Low, e.High = min(e.Low, (2*low-1)*share), max(e.High, (2*high-1)*share)
+	score := math.Abs(float64(onlyA-onlyB)) / math.Sqrt(float64(discordant))
+	return e, max(McNemar(onlyA, onlyB), 2*distuv.UnitNormal.CDF(-score))
 }
 
-func tango(onlyA, onlyB, n int, confidence float64) Estimate {
+// clopperPearson is the exact interval of a share k of n.
+func clopperPearson(k, n int, confidence float64) (low, high float64) {
+	tail := (1 - confidence) / 2
+	low, high = 0, 1
+	if k > 0 {
+		low = mathext.InvRegIncBeta(float64(k), float64(n-k+1), tail)
+	}
+	if k < n {
+		high = mathext.InvRegIncBeta(float64(k+1), float64(n-k), 1-tail)
+	}
+	return low, high
+}
+
+// Tango is the difference of two paired shares with Tango's score interval alone:
+// the differences that a score test does not reject.
+func Tango(onlyA, onlyB, n int, confidence float64) Estimate {
 	b, c, size := float64(onlyA), float64(onlyB), float64(n)
-	z := distuv.UnitNormal.Quantile(1 - (1-confidence)/2)
+	z := normalQuantile(confidence)
 	value := (b - c) / size
 	e := Estimate{
 		Value: value, SE: math.Sqrt(b+c-(b-c)*(b-c)/size) / size,

@@ -2,138 +2,203 @@ package stats
 
 import (
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
-	"sync/atomic"
 
-	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // tolerance is the relative error up to which sums count as equal: the same
 // values, added in another order, must not decide a test.
 const tolerance = 1e-10
 
-// exactUnits is how many units that differ a permutation test goes through
-// completely: 2^32 permutations, as pairs of two lists of 2^16 sums.
-const exactUnits = 32
+// A permutation test goes through all permutations of up to exactUnits units,
+// draws permutations of up to drawnUnits, and beyond that is a t test: by then
+// the two differ by less than drawing does.
+const (
+	exactUnits = 16
+	drawnUnits = 200
+)
 
 // PairedPermutation is the two-sided p-value of the hypothesis that paired
 // differences lie evenly around zero, by their sum under all changes of
-// signs; clusters change signs together. Beyond 32 units that differ, signs
-// are drawn o.Permutations times and the p-value is (1+r)/(1+permutations),
-// r counting the sums that are as far from zero (Phipson and Smyth 2010).
+// signs; clusters change signs together. Beyond 16 units, signs are drawn
+// o.Permutations times and the p-value is (1+r)/(1+permutations), r counting
+// the sums that are as far from zero (Phipson and Smyth 2010); beyond 200 it
+// is that of Student's t test.
 func PairedPermutation(differences []float64, o Options) (float64, Test, error) {
 	o, err := o.checked(len(differences))
 	if err != nil {
 		return 0, TestNone, err
 	}
-	if err := finite("difference", differences); err != nil {
+	if err := o.usable("difference", differences); err != nil {
 		return 0, TestNone, err
 	}
-	p, test := signFlip(newUnits(len(differences), o.Clusters).sums(differences), o)
+	_, _, p, test := permute(newUnits(len(differences), o.Clusters).parts(differences), o)
 	return p, test, nil
 }
 
-// signFlip tests the sums of independent units. A zero is the same with
-// either sign, so that it changes no p-value and may be left out.
-func signFlip(sums []float64, o Options) (float64, Test) {
-	sums = slices.DeleteFunc(slices.Clone(sums), func(s float64) bool { return s == 0 })
-	if len(sums) <= exactUnits {
-		return signFlipExact(sums), TestExact
-	}
-	limit := extreme(sums)
-	return permuted(o, func() func(*rand.PCG) bool {
-		return func(source *rand.PCG) bool { return math.Abs(flipped(sums, source)) >= limit }
-	}), TestPermutation
-}
-
-// extreme is the size from which on a sum counts as one as far from zero as
-// that observed.
-func extreme(sums []float64) float64 {
-	return math.Abs(floats.Sum(sums)) - tolerance*floats.Norm(sums, 1)
-}
-
-// signFlipExact is the share of the sums, over all changes of signs, that are
-// as far from zero as the one observed. Each sum is one of the first half of
-// the units and one of the second; both lists are sorted, and as the first
-// goes up, the place in the second from which on a pair is large goes down.
-func signFlipExact(sums []float64) float64 {
-	limit := extreme(sums)
-	if limit <= 0 {
-		return 1
-	}
-	half := len(sums) / 2
-	first, second := allSums(sums[:half]), allSums(sums[half:])
-	var large uint64
-	from := len(second)
-	for _, s := range first {
-		for from > 0 && s+second[from-1] >= limit {
-			from--
+// shift compares the mean of the differences with 0. ends are those of a single
+// difference; size is how many independent ones a share of the figure is worth,
+// for the values that were not seen.
+//
+// The interval is that of the test. Unless the test tells the subjects apart, it
+// also reaches as far as unseen values could move the difference.
+func shift(parts []part, n int, ends [2]float64, size float64, o Options) Comparison {
+	value, se := robust(parts)
+	c := Comparison{Estimate: unbounded(value, n, len(parts)), P: 1, Test: TestNone, Detectable: math.Inf(1)}
+	bounded := ends[0] < ends[1]
+	if len(parts) >= 2 {
+		c.SE, c.Detectable = se, detectableBy(se, len(parts), o)
+		c.Low, c.High, c.P, c.Test = permute(parts, o)
+		c.Method = MethodPermutation
+		if c.Test == TestStudent {
+			c.Method = MethodStudent
 		}
-		large += uint64(len(second) - from)
+		none := alike(parts, value)
+		if none {
+			c.SE, c.Detectable, c.Method = 0, math.Inf(1), MethodUnseen
+		}
+		c.allow(none, bounded, ends, size, o)
 	}
-	// What lies as far on the other side are the same sums, all signs changed.
-	return min(1, 2*float64(large)/math.Ldexp(1, len(sums)))
+	if bounded {
+		c.Estimate = c.Within(ends[0], ends[1])
+	}
+	return c
 }
 
-// allSums returns, sorted, the 2^n sums over all changes of signs.
-func allSums(values []float64) []float64 {
-	sums := make([]float64, 1, 1<<len(values))
-	for _, v := range values {
+// allow widens the interval by unseen differences. Where all differences are
+// alike, these decide the p-value, too.
+func (c *Comparison) allow(none, bounded bool, ends [2]float64, size float64, o Options) {
+	if none && !bounded {
+		if c.Value == 0 {
+			c.Low, c.High, c.Method = math.Inf(-1), math.Inf(1), MethodNone
+			return
+		}
+		// Nothing is known of the scale but the difference itself.
+		reach := 2 * math.Abs(c.Value)
+		ends, bounded = [2]float64{c.Value - reach, c.Value + reach}, true
+	}
+	if !bounded || !none && c.P < 1-o.Confidence {
+		return
+	}
+	low, high := unseenInterval(c.Value, size, o.Confidence, ends)
+	c.Low, c.High = min(c.Low, low), max(c.High, high)
+	if none {
+		c.P = max(c.P, unseenP(c.Value, size, ends))
+	}
+}
+
+// permute tests whether the differences lie evenly around zero, by changing the
+// signs of units, and inverts the test: the interval holds each shift of the
+// differences that would not be rejected.
+//
+// With some units changed, the sum of the shifted differences is at least that
+// observed exactly if the mean of those units is at most the shift. So both the
+// p-value and the interval can be read off the means of subsets of the units
+// (Hartigan 1969, Using subsample values as typical values).
+func permute(parts []part, o Options) (low, high, p float64, test Test) {
+	var means []float64
+	switch n := len(parts); {
+	case n < 2:
+		return math.Inf(-1), math.Inf(1), 1, TestNone
+	case n > drawnUnits:
+		return student(parts, o)
+	case n <= exactUnits:
+		means, test = subsetMeans(parts), TestExact
+	default:
+		means, test = drawnMeans(parts, o), TestPermutation
+	}
+	slices.Sort(means)
+	// One more: no unit changed, which is as extreme as can be.
+	all := float64(len(means) + 1)
+	below, above := 1, 1
+	for _, m := range means {
+		if m <= 0 {
+			below++
+		}
+		if m >= 0 {
+			above++
+		}
+	}
+	p = min(1, 2*float64(min(below, above))/all)
+	low, high = math.Inf(-1), math.Inf(1)
+	if k := int(math.Ceil((1-o.Confidence)/2*all-1e-9)) - 1; k > 0 {
+		low, high = means[k-1], means[len(means)-k]
+	}
+	return low, high, p, test
+}
+
+// student is the interval and the p-value of the t test.
+func student(parts []part, o Options) (low, high, p float64, test Test) {
+	value, se := robust(parts)
+	reach := se * studentQuantile(o.Confidence, len(parts)-1)
+	p = 1
+	switch {
+	case se > 0:
+		p = 2 * distuv.StudentsT{Sigma: 1, Nu: float64(len(parts) - 1)}.CDF(-math.Abs(value)/se)
+	case value != 0:
+		p = 0
+	}
+	return value - reach, value + reach, p, TestStudent
+}
+
+// subsetMeans are the means of all subsets of the parts but the empty one.
+func subsetMeans(parts []part) []float64 {
+	sums := make([]part, 1, 1<<len(parts))
+	for _, p := range parts {
 		for _, s := range sums {
-			sums = append(sums, s-v)
-		}
-		for i := range len(sums) / 2 {
-			sums[i] += v
+			sums = append(sums, part{s.sum + p.sum, s.size + p.size})
 		}
 	}
-	slices.Sort(sums)
-	return sums
-}
-
-// flipped is a sum under signs drawn at random.
-func flipped(sums []float64, source *rand.PCG) float64 {
-	var total float64
-	for from := 0; from < len(sums); from += 64 {
-		bits := source.Uint64()
-		for _, s := range sums[from:min(from+64, len(sums))] {
-			total += math.Float64frombits(math.Float64bits(s) ^ bits<<63)
-			bits >>= 1
-		}
+	least := negligible(parts)
+	means := make([]float64, len(sums)-1)
+	for i, s := range sums[1:] {
+		means[i] = s.mean(least)
 	}
-	return total
+	return means
 }
 
-// permuted is the p-value by o.Permutations draws: the share of those that
-// are extreme, that observed counted as one of them. prepare makes the
-// function that one goroutine uses.
-func permuted(o Options, prepare func() func(source *rand.PCG) bool) float64 {
-	var large atomic.Int64
+// drawnMeans are the means of subsets drawn at random. An empty one counts as
+// no change: as extreme on either side, it is left out.
+func drawnMeans(parts []part, o Options) []float64 {
+	means := make([]float64, o.Permutations)
+	least := negligible(parts)
 	spread(o.Permutations, func() func(int) {
-		isExtreme, source := prepare(), &rand.PCG{}
+		source := &rand.PCG{}
 		return func(i int) {
 			stream(source, o.Seed, purposePermutation, i)
-			if isExtreme(source) {
-				large.Add(1)
-			}
+			means[i] = drawSubset(parts, source).mean(least)
 		}
 	})
-	return float64(1+large.Load()) / float64(1+o.Permutations)
+	return defined(means)
 }
 
-// coins deals the bits of a source one by one.
-type coins struct {
-	source *rand.PCG
-	bits   uint64
-	left   int
-}
-
-func (c *coins) next() bool {
-	if c.left == 0 {
-		c.bits, c.left = c.source.Uint64(), 64
+func drawSubset(parts []part, source *rand.PCG) (s part) {
+	for from := 0; from < len(parts); from += 64 {
+		in := parts[from:min(from+64, len(parts))]
+		for set := source.Uint64() & (1<<len(in) - 1); set != 0; set &= set - 1 {
+			p := in[bits.TrailingZeros64(set)]
+			s.sum += p.sum
+			s.size += p.size
+		}
 	}
-	head := c.bits&1 == 1
-	c.bits >>= 1
-	c.left--
-	return head
+	return s
+}
+
+// negligible is the size up to which a sum of parts is 0 but for rounding.
+func negligible(parts []part) float64 {
+	var sizes float64
+	for _, p := range parts {
+		sizes += math.Abs(p.sum)
+	}
+	return tolerance * sizes
+}
+
+func (p part) mean(least float64) float64 {
+	if math.Abs(p.sum) <= least && p.size > 0 {
+		return 0
+	}
+	return p.sum / p.size
 }

@@ -1,10 +1,6 @@
 package stats
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/stat/distuv"
-)
+import "math"
 
 // Wilson is the share k of n with its Wilson score interval (Wilson 1927),
 // which keeps its promise for small n and shares near 0 and 1, where the
@@ -14,7 +10,7 @@ func Wilson(k, n int, confidence float64) Estimate {
 	if n == 0 {
 		return unbounded(0, 0, 0)
 	}
-	z := distuv.UnitNormal.Quantile(1 - (1-confidence)/2)
+	z := normalQuantile(confidence)
 	e := wilson(float64(k)/float64(n), float64(n), z)
 	e.N, e.Units = n, n
 	return e
@@ -64,14 +60,17 @@ func Proportion(hits []bool, o Options) (Estimate, error) {
 	if u.single {
 		return Wilson(k, len(hits), o.Confidence), nil
 	}
-	p, se := robust(values, u)
+	p, se := robust(u.parts(values))
 	if u.count() < 2 {
 		return unbounded(p, len(hits), u.count()), nil
 	}
-	z := distuv.UnitNormal.Quantile(1 - (1-o.Confidence)/2)
+	z := normalQuantile(o.Confidence)
 	most := float64(len(hits))
+	if p == 0 || p == 1 {
+		most = float64(u.count())
+	}
 	if rows := newUnits(len(hits), o.Rows); !rows.single {
-		_, apart := robust(values, rows)
+		_, apart := robust(rows.parts(values))
 		most = effective(p, apart, z, most, rows.count(), o.Confidence)
 	}
 	e := wilson(p, effective(p, se, z, most, u.count(), o.Confidence), z)
@@ -83,14 +82,12 @@ func Proportion(hits []bool, o Options) (Estimate, error) {
 }
 
 // effective is the number of independent rows, most at the most, that would say
-// as much about a share p as rows in clusters do.
-func effective(p, se, z, most float64, clusters int, confidence float64) float64 {
-	if p == 0 || p == 1 {
-		return float64(clusters)
-	}
-	if se == 0 {
+// as much about a share p as its standard error does, which units independent
+// parts were found to have.
+func effective(p, se, z, most float64, units int, confidence float64) float64 {
+	if p <= 0 || p >= 1 || se == 0 {
 		return most
 	}
-	ratio := z / studentQuantile(confidence, clusters-1)
+	ratio := z / studentQuantile(confidence, units-1)
 	return min(p*(1-p)/(se*se)*ratio*ratio, most)
 }

@@ -48,12 +48,3 @@ func (u *units) count() int { return len(u.starts) - 1 }
 func (u *units) rows(unit int) []int { return u.members[u.starts[unit]:u.starts[unit+1]] }
 
 func (u *units) size(unit int) int { return u.starts[unit+1] - u.starts[unit] }
-
-// sums adds up the values of each unit.
-func (u *units) sums(values []float64) []float64 {
-	sums := make([]float64, u.count())
-	for i, v := range values {
-		sums[u.of[i]] += v
-	}
-	return sums
-}

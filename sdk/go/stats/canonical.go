@@ -1,0 +1,64 @@
+package stats
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// part is what a mean needs of a unit: the sum and the number of its values.
+type part struct{ sum, size float64 }
+
+// parts sums up the values of each unit. Both the order of addition and that of
+// the parts follow from the values alone, so that equal observations give equal
+// results, bit for bit, whatever order the rows have.
+func (u *units) parts(values []float64) []part {
+	out := make([]part, u.count())
+	var members []float64
+	for unit := range out {
+		members = members[:0]
+		for _, row := range u.rows(unit) {
+			members = append(members, values[row])
+		}
+		slices.Sort(members)
+		out[unit] = part{total(members), float64(len(members))}
+	}
+	slices.SortFunc(out, func(a, b part) int { return cmp.Or(cmp.Compare(a.sum, b.sum), cmp.Compare(a.size, b.size)) })
+	return out
+}
+
+// total adds numbers with Neumaier's compensation, so that the result is that
+// of exact addition but for one rounding.
+func total(values []float64) float64 {
+	var sum, lost float64
+	for _, v := range values {
+		next := sum + v
+		if math.Abs(sum) >= math.Abs(v) {
+			lost += (sum - next) + v
+		} else {
+			lost += (v - next) + sum
+		}
+		sum = next
+	}
+	return sum + lost
+}
+
+// ratio is the mean of the observations of all parts.
+func ratio(parts []part) float64 {
+	sums, size := make([]float64, len(parts)), 0.0
+	for i, p := range parts {
+		sums[i] = p.sum
+		size += p.size
+	}
+	return total(sums) / size
+}
+
+// alike reports whether all parts have the same mean, but for rounding.
+func alike(parts []part, mean float64) bool {
+	for _, p := range parts {
+		if math.Abs(p.sum-mean*p.size) > tolerance*max(math.Abs(p.sum), math.Abs(mean*p.size)) {
+			return false
+		}
+	}
+	return true
+}

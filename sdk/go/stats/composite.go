@@ -1,0 +1,83 @@
+package stats
+
+import "math"
+
+// Composite is a figure between 0 and 1 that is a weighted share of rows whose
+// weights depend on the rows themselves, such as macro F1, where a row weighs
+// the more the rarer its class is.
+type Composite struct {
+	Value float64
+	// Influence is by how much each row moves the figure, to first order: what
+	// is known as its influence function, divided by the number of rows. They
+	// sum to 0.
+	Influence []float64
+	// Weight is how much of the figure each row decides. They sum to 1.
+	Weight []float64
+}
+
+// Estimate makes Wilson's interval for as many independent rows as say as much
+// about the figure: those that would have its standard error, by the influence
+// of the rows (the infinitesimal jackknife, Efron 1982), but never more than
+// Kish's effective number for their weights (Kish 1965). So a figure without any
+// variation has an interval that its rarest class decides, and nothing is
+// random. Clusters are treated as in Proportion.
+func (c Composite) Estimate(o Options) (Estimate, error) {
+	n := len(c.Influence)
+	o, err := o.checked(n)
+	if err != nil {
+		return Estimate{}, err
+	}
+	u := newUnits(n, o.Clusters)
+	if u.count() < 2 {
+		return unbounded(c.Value, n, u.count()).Within(0, 1), nil
+	}
+	se := c.se(u)
+	z := normalQuantile(o.Confidence)
+	e := wilson(c.Value, effective(c.Value, se, z, c.size(u), u.count(), o.Confidence), z)
+	e.N, e.Units = n, u.count()
+	if se > 0 {
+		e.SE = se
+	}
+	return e, nil
+}
+
+func (c Composite) se(u *units) float64 {
+	parts := u.parts(c.Influence)
+	squares := make([]float64, len(parts))
+	for i, p := range parts {
+		squares[i] = p.sum * p.sum
+	}
+	n := float64(len(parts))
+	return math.Sqrt(total(squares) * n / (n - 1))
+}
+
+// size is Kish's effective number of units.
+func (c Composite) size(u *units) float64 {
+	parts := u.parts(c.Weight)
+	sums, squares := make([]float64, len(parts)), make([]float64, len(parts))
+	for i, p := range parts {
+		sums[i], squares[i] = p.sum, p.sum*p.sum
+	}
+	sum := total(sums)
+	return sum * sum / total(squares)
+}
+
+// CompareComposites compares two subjects by a figure of the same rows. It
+// takes the difference for the mean of one value for each row (the jackknife's
+// pseudo-values), and compares as Compare does.
+func CompareComposites(a, b Composite, o Options) (Comparison, error) {
+	n := len(a.Influence)
+	o, err := o.checked(n)
+	if err != nil {
+		return Comparison{}, err
+	}
+	u := newUnits(n, o.Clusters)
+	difference := a.Value - b.Value
+	pseudo := make([]float64, n)
+	for i := range pseudo {
+		pseudo[i] = difference + float64(n)*(a.Influence[i]-b.Influence[i])
+	}
+	c := shift(u.parts(pseudo), n, [2]float64{-1, 1}, min(a.size(u), b.size(u)), o)
+	c.Value = difference // without the rounding of the mean
+	return c, nil
+}
