@@ -51,13 +51,14 @@ func (contest) Run(context.Context, *plugin.Run[contestArgs]) error { return nil
 func contestOf(subjects, metrics string) string {
 	return fmt.Sprintf(`
 source "lines" "tickets" { path = "a.txt" }
+source "lines" "others" { path = "b.txt" }
 model "talker" "small" { name = "small" }
 prompt "short" {
   system = "Be short."
   user   = row.text
 }
 train "toy" "student" {
-  dataset = source.tickets
+  dataset = source.others
   text    = row.text
   target  = row.text
 }

@@ -168,6 +168,7 @@ func (b *builder) finish(n *node) {
 	if n.broken = b.report(n.checkPrompts()...); n.broken {
 		return
 	}
+	b.report(n.checkOverlap()...)
 	n.takeReads()
 	n.takeFeatures()
 	n.takeEstimate(b)

@@ -1,0 +1,113 @@
+package planner
+
+import (
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// checkOverlap warns of an evaluation on rows that a model was trained on, as
+// far as the lineage of the datasets shows it: both are the same rows, or one
+// is made of the other. Parts of a split are neither. Two datasets that are
+// made of a third, by conditions of their own, may or may not overlap.
+func (n *node) checkOverlap() hcl.Diagnostics {
+	if n.Kind != "evaluate" {
+		return nil
+	}
+	var diags hcl.Diagnostics
+	for _, key := range sortedKeys(n.inputs) {
+		on := n.inputs[key]
+		if !on.isDataset() {
+			continue
+		}
+		for _, user := range append(on.ancestors(), &handle{node: n}) {
+			if user.node != n && !n.readsWhat(user) {
+				continue
+			}
+			for _, modelKey := range sortedKeys(user.node.inputs) {
+				model := user.node.inputs[modelKey]
+				if model.node.Kind != "train" {
+					continue
+				}
+				if learned := model.learnedFrom(on); learned != nil {
+					subject := n.RangeOf(key)
+					if user.node == n {
+						subject = n.RangeOf(modelKey)
+					}
+					diags = append(diags, diag.Warningf(subject, "Evaluated on training data", "%s evaluates %s on %s, which has rows of %s, and %s was trained on those: its figures say nothing about new rows. Train and evaluate on different parts of a transform \"split\".",
+						n.Address, model, on, learned, model))
+				}
+			}
+		}
+	}
+	return diags
+}
+
+// readsWhat says whether the instance's row expressions read a column that a
+// row-wise stage made, such as the labels of a model.
+func (n *node) readsWhat(h *handle) bool {
+	if h.node.Mode != plan.ModeMap {
+		return false
+	}
+	for _, row := range n.bound.Rows {
+		for _, column := range row.Expr.Columns {
+			if _, _, made := h.port.Columns.Lookup(column); made && h.port.Origins[column] == "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// learnedFrom is the dataset that a model was trained on and that has rows of
+// another one; nil: none is known to.
+func (model *handle) learnedFrom(on *handle) *handle {
+	for _, key := range sortedKeys(model.node.inputs) {
+		if from := model.node.inputs[key]; from.isDataset() && (from.madeOf(on.rows()) || on.madeOf(from.rows())) {
+			return from
+		}
+	}
+	return nil
+}
+
+func (h *handle) isDataset() bool { return h.port != nil && h.port.Kind == plan.KindDataset }
+
+// rows is the dataset that a dataset has the rows of: itself, or what row-wise
+// stages were given.
+func (h *handle) rows() *handle {
+	for h.node.Mode == plan.ModeMap && h.port.RowsOf != "" && h.node.inputs[h.port.RowsOf] != nil {
+		h = h.node.inputs[h.port.RowsOf]
+	}
+	return h
+}
+
+// madeOf says whether a dataset is another one, or is made of it.
+func (h *handle) madeOf(other *handle) bool {
+	for _, a := range h.ancestors() {
+		if a.node == other.node && a.port.Name == other.port.Name {
+			return true
+		}
+	}
+	return false
+}
+
+// ancestors are the datasets that a dataset is made of, itself first.
+func (h *handle) ancestors() []*handle {
+	type output struct {
+		node *node
+		port string
+	}
+	all := []*handle{h}
+	seen := map[output]bool{{h.node, h.port.Name}: true}
+	for i := 0; i < len(all); i++ {
+		for _, key := range sortedKeys(all[i].node.inputs) {
+			from := all[i].node.inputs[key]
+			if from.isDataset() && !seen[output{from.node, from.port.Name}] {
+				seen[output{from.node, from.port.Name}] = true
+				all = append(all, from)
+			}
+		}
+	}
+	return all
+}
