@@ -238,10 +238,10 @@ func kindOf(e *pluginv1.CallError) kind {
 		return full
 	case s == statusSlow:
 		return slow
-	case s >= 500:
-		return faulty
 	case !e.GetTemporary():
 		return final
+	case s >= 500:
+		return faulty
 	case s == 0:
 		return unreachable
 	}
