@@ -117,7 +117,7 @@ func spendParts(s llm.Spend) []spendPart {
 	add := func(kind spendKind, text string) { parts = append(parts, spendPart{kind, text}) }
 	if s.Calls > 0 {
 		add(spentCalls, count(s.Calls, "call"))
-		add(spentTokens, number(s.Tokens())+" tokens")
+		add(spentTokens, number(s.Tokens())+" tokens"+estimated(s))
 	}
 	if s.CachedCalls > 0 {
 		add(spentCached, number(s.CachedCalls)+" cached responses")
@@ -131,6 +131,17 @@ func spendParts(s llm.Spend) []spendPart {
 		add(spentCost, "cost "+llm.Money(s.Cost))
 	}
 	return parts
+}
+
+// estimated marks tokens that are estimates.
+func estimated(s llm.Spend) string {
+	switch {
+	case s.EstimatedCalls == 0:
+		return ""
+	case s.EstimatedCalls == s.Calls:
+		return " (estimated)"
+	}
+	return " (estimated for " + count(s.EstimatedCalls, "call") + ")"
 }
 
 func rowsText(s *events.Stage) string {
