@@ -55,8 +55,8 @@ func (r *csvReader) next() error {
 			if err = r.grow(); err == nil {
 				continue
 			}
-			if len(r.data) >= maxRecord {
-				err = malformed{fmt.Errorf("%w: is a quote opened and not closed?", err)}
+			if errors.Is(err, errLong) {
+				err = malformed{fmt.Errorf("%w\nA quote may have been opened and not closed. %s", err, quoteAdvice)}
 			}
 		}
 		if err != nil {
@@ -111,7 +111,7 @@ func (r *csvReader) scan(data []byte) (int, error) {
 			continue
 		}
 		if newline < i {
-			newline = bytes.IndexByte(data[i:], '\n')
+			newline = bytes.IndexByte(data[i:], r.ending)
 			if newline < 0 && !r.end {
 				return 0, errMore
 			}
@@ -126,9 +126,33 @@ func (r *csvReader) scan(data []byte) (int, error) {
 			i += d + 1
 			continue
 		}
-		r.fields = append(r.fields, field{bytes.TrimSuffix(data[i:newline], []byte{'\r'}), false})
-		return min(newline+1, len(data)), nil
+		text := data[i:newline]
+		if r.ending == '\n' {
+			text = bytes.TrimRight(text, "\r")
+		}
+		r.fields = append(r.fields, field{text, false})
+		return min(newline+1, len(data)), r.unmixed()
 	}
+}
+
+// unmixed makes sure that no field outside quotes holds a line break of the
+// kind that does not end lines here: it may well have been meant to.
+func (r *csvReader) unmixed() error {
+	other := byte('\r')
+	if r.ending == '\r' {
+		other = '\n'
+	}
+	for i, f := range r.fields {
+		if f.quoted || bytes.IndexByte(f.text, other) < 0 {
+			continue
+		}
+		names := [2]string{"carriage return (CR)", "line feed (LF)"}
+		if other == '\n' {
+			names[0], names[1] = names[1], names[0]
+		}
+		return malformed{fmt.Errorf("field %d, %q, holds a lone %s, and lines of this file end with a %s\nIf it is meant to end a line, convert the line breaks, for instance with dos2unix or mac2unix. If it is part of the text, put the field in quotes.", i+1, f.text[:min(len(f.text), 60)], names[0], names[1])}
+	}
+	return nil
 }
 
 // quoted reads a field in quotes and returns its text and its length with the
@@ -167,8 +191,11 @@ func (r *csvReader) open() error {
 	if !r.end {
 		return errMore
 	}
-	return malformed{errors.New("a quote is opened and never closed")}
+	return malformed{fmt.Errorf("a quote is opened and never closed\n%s", quoteAdvice)}
 }
+
+// quoteAdvice is for text in which quotes are not what they seem.
+const quoteAdvice = "If quotes are part of the text in this file, set quote = \"\". If a quote inside a quoted field has a sign before it, name that sign in escape."
 
 // indexEither is the place of the first a or b; len(data): there is none.
 func indexEither(data []byte, a, b byte) int {
@@ -194,16 +221,21 @@ func (r *csvReader) after(data []byte) (end bool, length int, err error) {
 		return false, 0, errMore
 	case data[0] == r.delimiter:
 		return false, 1, nil
-	case data[0] == '\n':
+	case data[0] == r.ending:
 		return true, 1, nil
-	case data[0] == '\r' && len(data) == 1 && !r.end:
-		return false, 0, errMore
-	case data[0] == '\r' && len(data) == 1:
-		return true, 1, nil
-	case data[0] == '\r' && data[1] == '\n':
-		return true, 2, nil
+	case data[0] == '\r':
+		rest := bytes.TrimLeft(data, "\r")
+		if len(rest) == 0 && !r.end {
+			return false, 0, errMore
+		}
+		if len(rest) == 0 {
+			return true, len(data), nil
+		}
+		if rest[0] == '\n' && r.ending == '\n' {
+			return true, len(data) - len(rest) + 1, nil
+		}
 	}
-	return false, 0, malformed{fmt.Errorf("%q stands behind a closing quote, where %q or the line's end should be", head(data, 12), r.delimiter)}
+	return false, 0, malformed{fmt.Errorf("%q comes after a closing quote, where %q or the end of the line should be\n%s", head(data, 12), r.delimiter, quoteAdvice)}
 }
 
 func head(text []byte, n int) []byte {

@@ -1,11 +1,13 @@
 package files
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,22 +18,22 @@ import (
 
 type csvArgs struct {
 	Located
+	Encoded
 	Schema     map[string]string `quern:"schema" doc:"The columns to take, with their types: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31) or 'timestamp' (ISO 8601; UTC where no zone is given). Unless columns names more, columns that are not named here are left out. Without it all columns are taken, and their types are inferred from the first rows; a number with leading zeros or a plus stays a string."`
-	Delimiter  string            `quern:"delimiter" default:"\",\"" doc:"The character between fields, such as \",\", \";\" or \"\\t\"."`
+	Delimiter  *string           `quern:"delimiter" doc:"The character between fields, such as \",\", \";\" or \"\t\". Without it, it is found out for each file: a comma, a tab, a semicolon or a bar, whichever cuts the first rows into the same number of fields."`
 	Quote      string            `quern:"quote" default:"\"\\\"\"" doc:"The character around fields that hold delimiters or line breaks. With \"\" no character has that meaning."`
 	Escape     string            `quern:"escape" doc:"The character that stands before a quote inside a quoted field. Without it a quote is written twice there."`
 	Header     bool              `quern:"header" default:"true" doc:"Whether each file begins with the names of its columns. Of several columns with one name all but the first get _1, _2, … added."`
 	Columns    []string          `quern:"columns" doc:"The columns to take, in this order; without it all are taken. Where there is no header: the names of the columns, in the order of the file; without it they are column0, column1, and so on."`
 	NullValues []string          `quern:"null_values" default:"[\"\"]" doc:"What stands for a missing value. In a string column a field in quotes is never missing: '\"\"' is an empty text."`
 	Skip       int64             `quern:"skip" default:"0" doc:"Lines at the beginning of each file to pass over, before the header."`
-	Encoding   string            `quern:"encoding" default:"\"utf-8\"" oneof:"utf-8,utf-16,latin-1,windows-1252" doc:"How the text is encoded. Bytes that are not UTF-8 make a row malformed."`
 	OnError    string            `quern:"on_error" default:"\"fail\"" oneof:"fail,quarantine" doc:"What becomes of a malformed row: one with too few or too many fields, a value that is not of its column's type, a quote that is not closed. 'fail' ends the reading with its file and line; 'quarantine' sets the row aside, counts it and goes on."`
 	SampleRows int64             `quern:"sample_rows" default:"20480" doc:"How many rows types are inferred from."`
 }
 
-const csvDoc = `Reads rows from CSV files: comma-separated values, and their kin with tabs or semicolons.
+const csvDoc = `Reads rows from CSV files: comma-separated values, and their kin with tabs, semicolons, or bars. Files may be compressed with gzip, zstd, bzip2, or xz.
 
-Types are inferred from the first ` + "`sample_rows`" + ` rows unless ` + "`schema`" + ` gives them. Empty lines are passed over.
+Lines end with LF, CRLF, or CR. Types are inferred from the first ` + "`sample_rows`" + ` rows unless ` + "`schema`" + ` gives them; a number that neither int64 nor float64 holds with all its digits stays a string. Empty lines and empty files are passed over. If malformed rows are not set aside, the first rows are checked when planning.
 
 ` + "```hcl" + `
 source "csv" "tickets" {
@@ -69,13 +71,17 @@ func checkSample(rows int64) error {
 	return nil
 }
 
+// dialect is how the arguments say that files are written. Delimiter 0: they do
+// not say what it is.
 func (a *csvArgs) dialect() (dialect, error) {
 	var d dialect
 	var err error
-	if d.delimiter, err = sign("delimiter", a.Delimiter); err != nil {
-		return d, err
+	if a.Delimiter != nil {
+		if d.delimiter, err = sign("delimiter", *a.Delimiter); err != nil {
+			return d, err
+		}
 	}
-	if d.delimiter == 0 {
+	if a.Delimiter != nil && d.delimiter == 0 {
 		return d, plugin.ArgumentErrorf("delimiter", "The delimiter is empty\nGive the character between fields, such as \",\" or \"\\t\".")
 	}
 	if d.quote, err = sign("quote", a.Quote); err != nil {
@@ -87,7 +93,7 @@ func (a *csvArgs) dialect() (dialect, error) {
 	if d.escape == 0 {
 		d.escape = d.quote
 	}
-	if d.quote == d.delimiter {
+	if d.quote == d.delimiter && d.quote != 0 {
 		return d, plugin.ArgumentErrorf("quote", "The quote and the delimiter are the same character\nSet quote = \"\" if the files have no quotes.")
 	}
 	return d, nil
@@ -119,9 +125,12 @@ func checkTextTypes(schema map[string]string) error {
 // openCSV is a file that is being read.
 type openCSV struct {
 	csvReader
-	file   file
-	closer io.Closer
-	names  []string // of the file's columns
+	file file
+	text *decoded
+	// names of the file's columns; nil: there is no header, and no record yet.
+	names []string
+	// empty: there is nothing in the file, not even a header.
+	empty bool
 }
 
 // open opens a file and reads its header. Without one the names are nil until
@@ -132,37 +141,46 @@ func (a *csvArgs) open(f file, read *atomic.Int64) (*openCSV, error) {
 		return nil, err
 	}
 	text, err := f.text(a.Encoding, read)
-	if errors.Is(err, errUTF16) {
-		return nil, fmt.Errorf("%w\nSet encoding = \"utf-16\".", err)
-	}
 	if err != nil {
 		return nil, err
 	}
-	o := &openCSV{csvReader: csvReader{window: newWindow(text), dialect: d}, file: f, closer: text}
-	if err := a.header(o); err != nil {
+	o := &openCSV{csvReader: csvReader{window: newWindow(text), dialect: d}, file: f, text: text}
+	if err := a.begin(o); err != nil {
 		text.Close()
 		return nil, err
 	}
 	return o, nil
 }
 
-func (a *csvArgs) header(o *openCSV) error {
-	err := o.skip(int(a.Skip))
+// begin reads what comes before the first row, and finds out how the file is
+// written.
+func (a *csvArgs) begin(o *openCSV) error {
+	err := o.findEnding(0)
+	if err == nil {
+		err = o.skip(int(a.Skip))
+	}
+	if err == nil {
+		err = o.findEnding(o.quote)
+	}
+	if err == nil && o.delimiter == 0 {
+		o.delimiter, err = o.findDelimiter()
+	}
 	if err == nil && a.Header {
 		err = o.next()
 	}
 	switch {
-	case errors.Is(err, io.EOF) && a.Header:
-		return fmt.Errorf("%s is empty\nA header with the names of the columns is expected; set header = false if there is none.", o.file.name)
 	case errors.Is(err, io.EOF):
+		o.empty = true
 		return nil
+	case errors.Is(err, errAmbiguous):
+		return plugin.ArgumentErrorf("path", "%s: %w", o.file.name, err)
 	case err != nil:
-		return fmt.Errorf("%s:%d: %w", o.file.name, o.at, err)
+		return fmt.Errorf("%s:%d: %w", o.file.name, o.place(err), err)
 	case !a.Header:
 		o.names = slices.Clone(a.Columns)
 		return nil
 	}
-	if err := o.legible(); err != nil {
+	if err := o.text.check(o.record); err != nil {
 		return fmt.Errorf("%s:%d: %w", o.file.name, o.at, err)
 	}
 	for _, f := range o.fields {
@@ -172,20 +190,18 @@ func (a *csvArgs) header(o *openCSV) error {
 	return nil
 }
 
-// legible makes sure that the record is UTF-8.
-func (o *openCSV) legible() error {
-	if err := checkText(o.record); err != nil {
-		return fmt.Errorf("%w\nSet encoding = \"windows-1252\" or \"latin-1\" if the file is of an older make.", err)
+// place is the line of an error: of a malformed record, where that began.
+func (o *openCSV) place(err error) int {
+	if errors.As(err, new(malformed)) {
+		return o.at
 	}
-	return nil
+	return o.line
 }
 
 // width makes sure that the record has as many fields as there are columns.
 func (o *openCSV) width() error {
 	if o.names == nil {
-		for i := range o.fields {
-			o.names = append(o.names, fmt.Sprintf("column%d", i))
-		}
+		o.names = uniqueNames(make([]string, len(o.fields)))
 	}
 	if len(o.fields) != len(o.names) {
 		return malformed{fmt.Errorf("the row has %s, and there %s", plural(len(o.fields), "field"), are(len(o.names), "column"))}
@@ -199,6 +215,14 @@ type csvFiles struct {
 	*sink
 }
 
+// probed: where malformed rows are set aside, none is an error.
+func (a *csvArgs) probed() int64 {
+	if a.OnError == "quarantine" {
+		return 0
+	}
+	return a.SampleRows
+}
+
 func (a *csvArgs) reader(schema data.Schema, w rowWriter) reader {
 	return &csvFiles{a, newSink(w, schema, a.OnError == "quarantine")}
 }
@@ -208,25 +232,25 @@ func (r *csvFiles) file(ctx context.Context, f file, read *progress) error {
 	if err != nil {
 		return err
 	}
-	defer o.closer.Close()
+	defer o.text.Close()
 	take := taker{args: r.csvArgs, schema: r.schema, row: make([]parsed, len(r.schema))}
-	for {
+	for !o.empty {
 		err := o.next()
+		if err == nil {
+			err = take.parse(o)
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case err != nil && !errors.As(err, new(malformed)):
-			return fmt.Errorf("%s:%d: %w", f.name, o.line, err)
-		case err == nil:
-			err = take.parse(o)
-		}
-		if err != nil && !errors.As(err, new(malformed)) {
-			return err
-		}
-		if err != nil {
+		case errors.As(err, new(malformed)):
 			err = r.refuse(f.name, o.at, o.record, err)
-		} else {
+		case err != nil:
+			return fmt.Errorf("%s:%d: %w", f.name, o.line, err)
+		default:
 			err = r.add(take.row, len(o.record))
+		}
+		if err == nil {
+			err = read.another()
 		}
 		if err != nil {
 			return err
@@ -238,6 +262,7 @@ func (r *csvFiles) file(ctx context.Context, f file, read *progress) error {
 			read.tell(f.name)
 		}
 	}
+	return nil
 }
 
 // taker turns the records of one file into rows of the schema.
@@ -249,7 +274,7 @@ type taker struct {
 }
 
 func (t *taker) parse(o *openCSV) error {
-	if err := o.legible(); err != nil {
+	if err := o.text.check(o.record); err != nil {
 		return malformed{err}
 	}
 	if err := o.width(); err != nil {
@@ -270,13 +295,34 @@ func (t *taker) parse(o *openCSV) error {
 			t.row[i] = parsed{null: true}
 			continue
 		}
-		v, err := parseText(c.Type, f.text)
+		v, err := t.value(c, f.text)
 		if err != nil {
 			return malformed{fmt.Errorf("column %q: %w", c.Name, err)}
 		}
 		t.row[i] = v
 	}
 	return nil
+}
+
+// value reads a field. Where its column's type was inferred, it has to hold the
+// value exactly.
+func (t *taker) value(c data.Column, text []byte) (parsed, error) {
+	v, err := parseText(c.Type, text)
+	if _, given := t.args.Schema[c.Name]; given {
+		return v, err
+	}
+	if err == nil && c.Type == "float64" && !math.IsNaN(v.f) && !math.IsInf(v.f, 0) && !holdsDigits(string(bytes.TrimSpace(text)), v.f) {
+		err = fmt.Errorf("float64 does not hold all digits of %q", head(text, 60))
+	}
+	if err != nil {
+		err = fmt.Errorf("%w\nThe type was inferred from the first rows. %s If %q stands for a missing value, add it to null_values.", err, typeAdvice(c.Name), head(text, 20))
+	}
+	return v, err
+}
+
+// typeAdvice says how to correct a type that was inferred.
+func typeAdvice(name string) string {
+	return fmt.Sprintf("Raise sample_rows so that more rows are looked at, or give the type: schema = { %s = \"string\" }, and name in columns all columns to take.", quoteKey(name))
 }
 
 func (a *csvArgs) null(f field, typ string) bool {

@@ -66,21 +66,12 @@ func foreign(name string, head []byte) error {
 }
 
 // recognize refuses a decompressed file that is of a format other than text.
-func (f file) recognize(r io.ReadCloser) (io.ReadCloser, error) {
-	b := bufio.NewReaderSize(r, 64<<10)
+func (f file) recognize(b *bufio.Reader) error {
 	head, err := b.Peek(headLength)
 	if err != nil && !errors.Is(err, io.EOF) {
-		r.Close()
-		return nil, fmt.Errorf("read %s: %w", f.name, withoutPath(err))
+		return fmt.Errorf("%s cannot be read: %w", f.name, withoutPath(err))
 	}
-	if err := foreign(f.name, head); err != nil {
-		r.Close()
-		return nil, err
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{b, r}, nil
+	return foreign(f.name, head)
 }
 
 // notParquet explains what a file is that is no Parquet file.

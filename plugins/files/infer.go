@@ -36,7 +36,7 @@ func (a *csvArgs) columns(ctx context.Context, files []file) (*union, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, plugin.ArgumentErrorf("path", "%s has no columns\nThere is nothing in it to infer them from; give schema, or columns.", files[0].name)
+		return nil, plugin.ArgumentErrorf("path", "%s\nA header with the names of the columns is expected. Set header = false, and columns to the names, if the files have none.", emptyFiles(files))
 	}
 	found := newUnion()
 	for _, name := range names {
@@ -49,6 +49,14 @@ func (a *csvArgs) columns(ctx context.Context, files []file) (*union, error) {
 		}
 	}
 	return found, nil
+}
+
+// emptyFiles says of the only file, or of all, that there is nothing in them.
+func emptyFiles(files []file) string {
+	if len(files) == 1 {
+		return files[0].name + " is empty"
+	}
+	return fmt.Sprintf("All %d files are empty", len(files))
 }
 
 // share is how many of n rows the i-th of several files gives.
@@ -64,8 +72,8 @@ func (a *csvArgs) sample(ctx context.Context, f file, rows int64, guesses map[st
 	if err != nil {
 		return nil, err
 	}
-	defer o.closer.Close()
-	for rows > 0 {
+	defer o.text.Close()
+	for rows > 0 && !o.empty {
 		err := o.next()
 		if errors.Is(err, io.EOF) {
 			break
@@ -73,7 +81,7 @@ func (a *csvArgs) sample(ctx context.Context, f file, rows int64, guesses map[st
 		if err != nil && !errors.As(err, new(malformed)) {
 			return nil, fmt.Errorf("%s:%d: %w", f.name, o.line, err)
 		}
-		if rows--; err != nil || checkText(o.record) != nil || o.width() != nil {
+		if rows--; err != nil || o.text.check(o.record) != nil || o.width() != nil {
 			continue
 		}
 		for i, field := range o.fields {

@@ -99,6 +99,14 @@ type jsonlFiles struct {
 	*sink
 }
 
+// probed: where malformed rows are set aside, none is an error.
+func (a *jsonlArgs) probed() int64 {
+	if a.OnError == "quarantine" {
+		return 0
+	}
+	return a.SampleRows
+}
+
 func (a *jsonlArgs) reader(schema data.Schema, w rowWriter) reader {
 	strict := a.Schema == nil && a.Columns == nil
 	return &jsonlFiles{newObjects(schema, strict), newSink(w, schema, a.OnError == "quarantine")}
@@ -123,6 +131,9 @@ func (r *jsonlFiles) file(ctx context.Context, f file, read *progress) error {
 		} else {
 			err = r.add(r.row, len(line))
 		}
+		if err == nil {
+			err = read.another()
+		}
 		if err != nil {
 			return err
 		}
@@ -144,9 +155,6 @@ type lines struct {
 
 func openLines(f file, read *atomic.Int64) (*lines, error) {
 	text, err := f.text("utf-8", read)
-	if errors.Is(err, errUTF16) {
-		return nil, fmt.Errorf("%w\nJSON is UTF-8: convert the file, for instance with iconv.", err)
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -150,6 +150,9 @@ func possible(c *parquetColumn, to arrow.DataType) error {
 }
 
 // parquetFiles reads Parquet files.
+// probed: what is wrong with a Parquet file, its schema says.
+func (a *parquetArgs) probed() int64 { return 0 }
+
 type parquetFiles struct {
 	types  map[string]string // that the user gave
 	schema data.Schema
@@ -335,7 +338,7 @@ func (o *parquetFile) guard(f func() error) (err error) {
 	return f()
 }
 
-// errEnough ends each.
+// errEnough ends a reading when as much was read as is wanted.
 var errEnough = errors.New("enough was read")
 
 // rows is how many rows the row groups have. The figure for the whole file is

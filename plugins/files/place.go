@@ -1,25 +1,15 @@
 package files
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/bmatcuk/doublestar/v4"
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/unicode"
-	"golang.org/x/text/transform"
 )
 
 // place is where files stand: a path or glob pattern below a root.
@@ -118,126 +108,6 @@ func withoutPath(err error) error {
 	var e *fs.PathError
 	if errors.As(err, &e) {
 		return e.Err
-	}
-	return err
-}
-
-// encodings by the name that users write; nil: UTF-8.
-var encodings = map[string]encoding.Encoding{
-	"utf-8":        nil,
-	"utf-16":       unicode.UTF16(unicode.LittleEndian, unicode.UseBOM),
-	"latin-1":      charmap.ISO8859_1,
-	"windows-1252": charmap.Windows1252,
-}
-
-// text opens a file for reading as text: decompressed, decoded to UTF-8,
-// without byte order mark. read counts the bytes taken from the file itself.
-func (f file) text(encodingName string, read *atomic.Int64) (io.ReadCloser, error) {
-	opened, err := os.Open(f.full)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", f.name, withoutPath(err))
-	}
-	plain, err := decompress(counted{opened, read})
-	if err != nil {
-		opened.Close()
-		return nil, fmt.Errorf("open %s: %w", f.name, err)
-	}
-	if plain, err = f.recognize(plain); err != nil {
-		opened.Close()
-		return nil, err
-	}
-	text, err := decode(plain, encodingName)
-	if err != nil {
-		plain.Close()
-		opened.Close()
-		return nil, fmt.Errorf("open %s: %w", f.name, err)
-	}
-	return &stack{text, []io.Closer{plain, opened}}, nil
-}
-
-// decompress looks at the first bytes, not at the name, to tell gzip and zstd
-// from plain text.
-func decompress(r io.Reader) (io.ReadCloser, error) {
-	b := bufio.NewReaderSize(r, 256<<10)
-	first, err := b.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	switch {
-	case bytes.HasPrefix(first, []byte{0x1f, 0x8b}):
-		d, err := gzip.NewReader(b)
-		return intact{d}, cutOff(err)
-	case bytes.HasPrefix(first, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		d, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return nil, err
-		}
-		return intact{d.IOReadCloser()}, nil
-	}
-	return io.NopCloser(b), nil
-}
-
-// intact reads decompressed data and says in words that it breaks off. The
-// error of the libraries for that, io.ErrUnexpectedEOF, is also what reading
-// less than was asked for gives at the end of a whole file.
-type intact struct{ io.ReadCloser }
-
-func (i intact) Read(b []byte) (int, error) {
-	n, err := i.ReadCloser.Read(b)
-	return n, cutOff(err)
-}
-
-func cutOff(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("the compressed data breaks off: the file is not whole")
-	}
-	return err
-}
-
-var errUTF16 = errors.New("it is UTF-16")
-
-func decode(r io.Reader, name string) (io.Reader, error) {
-	if e := encodings[name]; e != nil {
-		return transform.NewReader(r, e.NewDecoder()), nil
-	}
-	b := bufio.NewReader(r)
-	first, err := b.Peek(3)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	switch {
-	case bytes.HasPrefix(first, []byte{0xef, 0xbb, 0xbf}):
-		_, err := b.Discard(3)
-		return b, err
-	case bytes.HasPrefix(first, []byte{0xff, 0xfe}), bytes.HasPrefix(first, []byte{0xfe, 0xff}):
-		return nil, errUTF16
-	}
-	return b, nil
-}
-
-type counted struct {
-	io.Reader
-	read *atomic.Int64
-}
-
-func (c counted) Read(b []byte) (int, error) {
-	n, err := c.Reader.Read(b)
-	if c.read != nil {
-		c.read.Add(int64(n))
-	}
-	return n, err
-}
-
-type stack struct {
-	io.Reader
-	closers []io.Closer
-}
-
-func (s *stack) Close() (err error) {
-	for _, c := range s.closers {
-		if e := c.Close(); err == nil {
-			err = e
-		}
 	}
 	return err
 }

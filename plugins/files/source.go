@@ -2,10 +2,13 @@ package files
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -31,6 +34,9 @@ type arguments[A any] interface {
 	// their columns. The type of a column that selection calls typed does not
 	// matter.
 	columns(ctx context.Context, files []file) (*union, error)
+	// probed is how many rows are read when planning to see whether they can
+	// be; 0: none.
+	probed() int64
 	// reader returns what reads files with these columns and writes their rows
 	// to w. The rows of a file depend on the file, the arguments, and the
 	// columns, and on no other file.
@@ -51,6 +57,18 @@ type progress struct {
 	read  atomic.Int64 // bytes of the files themselves
 	total int64
 	out   rowWriter
+	// limit is how many rows are wanted still; 0: all.
+	limit int64
+}
+
+// another takes account of a row that was read.
+func (p *progress) another() error {
+	if p.limit > 0 {
+		if p.limit--; p.limit == 0 {
+			return errEnough
+		}
+	}
+	return nil
 }
 
 // tell reports the progress; name is the present file.
@@ -104,8 +122,46 @@ func (s source[A, F]) schema(ctx context.Context, args *A) (data.Schema, error) 
 			return nil, err
 		}
 	}
-	return a.selection().choose(found)
+	schema, err := a.selection().choose(found)
+	if err != nil {
+		return nil, err
+	}
+	return schema, probe(ctx, a, files, schema)
 }
+
+// probe reads the first rows as they will be read later, so that what is wrong
+// with them is found when planning.
+func probe[A any, F arguments[A]](ctx context.Context, a F, files []file, schema data.Schema) error {
+	rows := a.probed()
+	if rows == 0 {
+		return nil
+	}
+	sampled := files[:min(len(files), sampledFiles)]
+	outer, out := withPartitions(a, files, schema, nowhere{})
+	r := a.reader(outer.inner(), out)
+	defer r.release()
+	for _, f := range sampled {
+		if err := outer.enter(f); err != nil {
+			return err
+		}
+		p := &progress{out: nowhere{}, limit: max(1, rows/int64(len(sampled)))}
+		if err := r.file(ctx, f, p); err != nil && !errors.Is(err, errEnough) {
+			return err
+		}
+		if err := r.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nowhere drops rows.
+type nowhere struct{}
+
+func (nowhere) Write(arrow.RecordBatch) error           { return nil }
+func (nowhere) Quarantine(string, string, error) error  { return nil }
+func (nowhere) Part(_ string, rows func() error) error  { return rows() }
+func (nowhere) Progress(_, _ int64, _ string, _ string) {}
 
 // Fingerprint hashes what has changed.
 func (s source[A, F]) Fingerprint(ctx context.Context, a *A, memo []byte) (plugin.Fingerprint, error) {
@@ -121,6 +177,19 @@ func (s source[A, F]) Read(ctx context.Context, a *A, w *plugin.RowWriter) error
 	return readFiles(ctx, F(a), files, w.Schema(), w.Memo(), w)
 }
 
+// withPartitions returns what adds the columns of partitions to rows, and what
+// the rows of files are written to: w itself where there are no partitions.
+func withPartitions[A any, F arguments[A]](a F, files []file, schema data.Schema, w rowWriter) (*partitioned, rowWriter) {
+	outer := &partitioned{rowWriter: w, schema: schema}
+	if a.located().Partitions != "none" {
+		outer.keys = partitionKeys(files)
+	}
+	if len(outer.keys) > 0 {
+		return outer, outer
+	}
+	return outer, w
+}
+
 // readFiles reads files and writes their rows with these columns. Of several
 // files each is a part, so that those that did not change are not read again.
 func readFiles[A any, F arguments[A]](ctx context.Context, a F, files []file, schema data.Schema, memo []byte, w rowWriter) error {
@@ -129,14 +198,7 @@ func readFiles[A any, F arguments[A]](ctx context.Context, a F, files []file, sc
 		p.total += f.size
 	}
 	partitions := a.located().Partitions != "none"
-	outer := &partitioned{rowWriter: w, schema: schema}
-	rows := w
-	if partitions {
-		outer.keys = partitionKeys(files)
-	}
-	if len(outer.keys) > 0 {
-		rows = outer
-	}
+	outer, rows := withPartitions(a, files, schema, w)
 	r := a.reader(outer.inner(), rows)
 	defer r.release()
 	known := decodeMemo(memo)

@@ -3,7 +3,6 @@ package files
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -82,8 +81,9 @@ func moment(s string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	for _, layout := range momentLayouts {
+		// A column holds microseconds.
 		if t, err := time.Parse(layout, s); err == nil {
-			return t, true
+			return t, t.Nanosecond()%1000 == 0
 		}
 	}
 	return time.Time{}, false
@@ -92,55 +92,55 @@ func moment(s string) (time.Time, bool) {
 // guess narrows down what type a column of texts has, value by value.
 type guess struct {
 	seen bool
-	// not holds the types that a value has ruled out.
-	not map[string]bool
+	// number: one of the values is a number other than NaN and infinity.
+	number bool
+	// not says which of the guessed types a value has ruled out.
+	not [len(guessed)]bool
 }
 
 // guessed are the types that are guessed, in the order of preference. Every
 // value of an earlier one is a value of a later one that it can turn into:
 // int64 into float64, date into timestamp.
-var guessed = []string{"int64", "float64", "bool", "date", "timestamp"}
+var guessed = [...]string{"int64", "float64", "bool", "date", "timestamp"}
 
 func (g *guess) add(text []byte) {
-	if !g.seen {
-		g.seen, g.not = true, map[string]bool{}
-	}
+	g.seen = true
 	s := string(bytes.TrimSpace(text))
-	for _, typ := range guessed {
-		if !g.not[typ] && !looksLike(typ, s) {
-			g.not[typ] = true
-		}
+	g.number = g.number || plainNumber(s)
+	for i, typ := range guessed {
+		g.not[i] = g.not[i] || !looksLike(typ, s)
 	}
 }
 
 func (g *guess) typ() string {
-	if g.seen {
-		for _, typ := range guessed {
-			if !g.not[typ] {
-				return typ
-			}
+	for i, typ := range guessed {
+		if g.seen && !g.not[i] && (typ != "float64" || g.number) {
+			return typ
 		}
 	}
 	return "string"
 }
 
 // looksLike is stricter than parseText: a guess must not lose what a text
-// says. So "007" and "+49123" are no numbers, whole numbers that int64 can't
-// hold are none either, and "yes" and "1" are no truth values.
+// says. So "007" and "+49123" are not numbers, nor are those whose digits
+// neither int64 nor float64 can hold, and "yes" and "1" are not truth values.
 func looksLike(typ, s string) bool {
 	switch typ {
 	case "int64":
-		if !plainNumber(s) {
+		if !plainNumber(s) || s == "-0" {
 			return false
 		}
 		_, err := strconv.ParseInt(s, 10, 64)
 		return err == nil
 	case "float64":
+		if nonFinite[s] {
+			return true
+		}
 		if !plainNumber(s) {
 			return false
 		}
 		f, err := strconv.ParseFloat(s, 64)
-		return err == nil && (strings.ContainsAny(s, ".eE") || math.Abs(f) < 1<<53)
+		return err == nil && holdsDigits(s, f)
 	case "bool":
 		return s == "true" || s == "false" || s == "True" || s == "False" || s == "TRUE" || s == "FALSE"
 	case "date":
@@ -151,6 +151,50 @@ func looksLike(typ, s string) bool {
 		return ok
 	}
 	return false
+}
+
+// nonFinite are the ways in which Python, NumPy, polars and others write what
+// is not a finite number.
+var nonFinite = map[string]bool{
+	"NaN": true, "nan": true, "inf": true, "-inf": true, "Inf": true, "-Inf": true,
+	"Infinity": true, "-Infinity": true, "infinity": true, "-infinity": true,
+}
+
+// holdsDigits says whether the float64 f, which the number s was read as, gives
+// s again when it is written with as many digits. Any number of 15 digits
+// passes, and so does what a program has written as a float64, in however many
+// digits; identifiers and amounts with more digits than a float64 holds do not.
+func holdsDigits(s string, f float64) bool {
+	mantissa, exponent := s, ""
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		mantissa, exponent = s[:i], s[i:]
+	}
+	whole, fraction, _ := strings.Cut(strings.TrimPrefix(mantissa, "-"), ".")
+	digits := strings.TrimLeft(whole+fraction, "0")
+	if f == 0 {
+		return digits == ""
+	}
+	if len(digits) <= 15 {
+		return true
+	}
+	if exponent == "" {
+		return sameDigits(strconv.FormatFloat(f, 'f', len(fraction), 64), digits)
+	}
+	return sameDigits(strconv.FormatFloat(f, 'e', len(digits)-1, 64), digits)
+}
+
+// sameDigits compares the digits of a number with others.
+func sameDigits(number, digits string) bool {
+	if i := strings.IndexByte(number, 'e'); i >= 0 {
+		number = number[:i]
+	}
+	number = strings.TrimLeft(strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, number), "0")
+	return number == digits
 }
 
 // plainNumber says whether a text is written as numbers are: digits, perhaps

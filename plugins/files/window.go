@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"unicode/utf8"
 )
 
 const (
@@ -18,6 +17,8 @@ const (
 	maxRecord = 64 << 20
 )
 
+var errLong = errors.New("a record is longer")
+
 // window is the part of a text that is looked at: whole records are cut off
 // its front, and it grows until it holds one.
 type window struct {
@@ -26,9 +27,12 @@ type window struct {
 	buf  []byte // what data lies in
 	end  bool   // there is nothing behind data
 	line int    // of data's first byte, from 1
+	// ending is the byte that ends lines: '\n', perhaps after '\r', or '\r'
+	// alone.
+	ending byte
 }
 
-func newWindow(r io.Reader) *window { return &window{r: r, line: 1} }
+func newWindow(r io.Reader) *window { return &window{r: r, line: 1, ending: '\n'} }
 
 // grow adds what comes next. It may move data.
 func (w *window) grow() error {
@@ -36,7 +40,7 @@ func (w *window) grow() error {
 		return io.EOF
 	}
 	if len(w.data) >= maxRecord {
-		return fmt.Errorf("a record is longer than %d MB", maxRecord>>20)
+		return fmt.Errorf("%w than %d MB", errLong, maxRecord>>20)
 	}
 	if cap(w.buf) < 2*len(w.data)+windowSize/2 {
 		size := 2*len(w.data) + windowSize
@@ -71,7 +75,7 @@ func (w *window) read(n, least int) (err error) {
 
 // take cuts n bytes off the front.
 func (w *window) take(n int) {
-	w.line += bytes.Count(w.data[:n], []byte{'\n'})
+	w.line += bytes.Count(w.data[:n], []byte{w.ending})
 	w.data = w.data[n:]
 }
 
@@ -80,7 +84,7 @@ func (w *window) take(n int) {
 func (w *window) wholeLine() (int, error) {
 	looked := 0
 	for {
-		if i := bytes.IndexByte(w.data[looked:], '\n'); i >= 0 {
+		if i := bytes.IndexByte(w.data[looked:], w.ending); i >= 0 {
 			return looked + i + 1, nil
 		}
 		if w.end {
@@ -93,35 +97,47 @@ func (w *window) wholeLine() (int, error) {
 	}
 }
 
-// lineEnd takes the line break off a line.
+// lineEnd takes the line break off a line. Windows programs that end lines
+// twice write two carriage returns.
 func lineEnd(line []byte) []byte {
-	line = bytes.TrimSuffix(line, []byte{'\n'})
-	return bytes.TrimSuffix(line, []byte{'\r'})
+	return bytes.TrimRight(bytes.TrimSuffix(line, []byte{'\n'}), "\r")
 }
 
-// checkText says where text is not UTF-8.
-func checkText(text []byte) error {
-	if utf8.Valid(text) {
-		return nil
-	}
-	at := 0
-	for at < len(text) {
-		r, n := utf8.DecodeRune(text[at:])
-		if r == utf8.RuneError && n <= 1 {
-			break
+// findEnding sets ending by the first line break that is not between quotes;
+// quote 0: there are none.
+func (w *window) findEnding(quote byte) error {
+	for {
+		ending, found := firstBreak(w.data, quote)
+		if !found {
+			// A quote may be part of the text.
+			ending, found = firstBreak(w.data, 0)
 		}
-		at += n
+		if found && (ending == '\n' || w.end) || w.end || len(w.data) >= windowSize/2 {
+			w.ending = ending
+			return nil
+		}
+		if err := w.grow(); err != nil {
+			return err
+		}
 	}
-	return fmt.Errorf("the text is not UTF-8: byte 0x%02X behind %q", text[at], tail(text[:at], 20))
 }
 
-func tail(text []byte, n int) []byte {
-	if len(text) <= n {
-		return text
+func firstBreak(data []byte, quote byte) (ending byte, found bool) {
+	quoted := false
+	for i, c := range data {
+		switch {
+		case c == quote && quote != 0:
+			quoted = !quoted
+		case quoted:
+		case c == '\n':
+			return '\n', true
+		case c == '\r':
+			// Line breaks of Windows begin with one or more of them.
+			if rest := bytes.TrimLeft(data[i:], "\r"); len(rest) > 0 && rest[0] == '\n' {
+				return '\n', true
+			}
+			return '\r', true
+		}
 	}
-	text = text[len(text)-n:]
-	for len(text) > 0 && !utf8.RuneStart(text[0]) {
-		text = text[1:]
-	}
-	return text
+	return '\n', false
 }

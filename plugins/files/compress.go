@@ -1,0 +1,138 @@
+package files
+
+import (
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+)
+
+// opened is a file that is being read: decompressed, as bytes.
+type opened struct {
+	*bufio.Reader
+	closers []io.Closer
+}
+
+// open opens a file and decompresses it. read counts the bytes taken from the
+// file itself.
+func (f file) open(read *atomic.Int64) (*opened, error) {
+	raw, err := os.Open(f.full)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", f.name, withoutPath(err))
+	}
+	o := &opened{closers: []io.Closer{raw}}
+	packed := &counted{Reader: raw, read: read}
+	b := bufio.NewReaderSize(packed, 256<<10)
+	plain, err := decompress(b)
+	if err == nil && plain != nil {
+		o.closers = append(o.closers, plain)
+		b = bufio.NewReaderSize(&unpacking{plain: plain, packed: packed}, 256<<10)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s %w", f.name, err)
+	} else {
+		err = f.recognize(b)
+	}
+	if err != nil {
+		o.Close()
+		return nil, err
+	}
+	o.Reader = b
+	return o, nil
+}
+
+// Close closes what was opened, the last first.
+func (o *opened) Close() (err error) {
+	for i := len(o.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, o.closers[i].Close())
+	}
+	return err
+}
+
+// counted counts bytes that are read.
+type counted struct {
+	io.Reader
+	own  int64
+	read *atomic.Int64
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.own += int64(n)
+	if c.read != nil {
+		c.read.Add(int64(n))
+	}
+	return n, err
+}
+
+// decompress looks at the first bytes, not at the name, to see how a file is
+// compressed; nil: it is not.
+func decompress(b *bufio.Reader) (io.ReadCloser, error) {
+	first, err := b.Peek(10)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("cannot be read: %w", withoutPath(err))
+	}
+	var plain io.Reader
+	err = nil
+	switch {
+	case bytes.HasPrefix(first, []byte{0x1f, 0x8b}):
+		plain, err = gzip.NewReader(b)
+	case bytes.HasPrefix(first, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		var d *zstd.Decoder
+		if d, err = zstd.NewReader(b, zstd.WithDecoderConcurrency(1)); err == nil {
+			return d.IOReadCloser(), nil
+		}
+	case bytes.HasPrefix(first, []byte("BZh")) && len(first) == 10 && (string(first[4:]) == "1AY&SY" || string(first[4:]) == "\x17\x72\x45\x38\x50\x90"):
+		plain = bzip2.NewReader(b)
+	case bytes.HasPrefix(first, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
+		plain, err = xz.NewReader(b)
+	default:
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot be decompressed: %w", cutOff(err))
+	}
+	return io.NopCloser(plain), nil
+}
+
+// A compressed file may grow to bombSize, or to bombRatio times its size if
+// that is more. Text shrinks by a factor of 3 to 30, and logs that repeat
+// themselves by 200.
+const (
+	bombSize  = 1 << 30
+	bombRatio = 500
+)
+
+// unpacking reads decompressed data. It says in words that the data breaks
+// off: the libraries' error for that, io.ErrUnexpectedEOF, is also what reading
+// less than was asked for gives at the end of a whole file. And it stops at
+// data that is far larger than a file of that size can reasonably hold.
+type unpacking struct {
+	plain  io.Reader
+	packed *counted
+	size   int64
+}
+
+func (u *unpacking) Read(b []byte) (int, error) {
+	n, err := u.plain.Read(b)
+	u.size += int64(n)
+	if u.size > bombSize && u.size/bombRatio > u.packed.own {
+		return 0, fmt.Errorf("%d MB decompress to more than %d MB, which looks like a decompression bomb\nIf the file is what you expect, decompress it yourself and read the result.", u.packed.own>>20, u.size>>20)
+	}
+	return n, cutOff(err)
+}
+
+func cutOff(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the compressed data breaks off: the file is not whole")
+	}
+	return err
+}

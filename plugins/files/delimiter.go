@@ -1,0 +1,77 @@
+package files
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// delimiters are those that files are looked at for, the usual one first.
+var delimiters = []byte{',', '\t', ';', '|'}
+
+// What findDelimiter looks at, at most.
+const (
+	delimiterBytes = 64 << 10
+	delimiterRows  = 200
+)
+
+var errAmbiguous = errors.New("the delimiter is not clear")
+
+// findDelimiter finds out what stands between fields: what cuts nine in ten of
+// the first rows into as many fields as the first one, and into more than one.
+func (r *csvReader) findDelimiter() (byte, error) {
+	if len(r.data) == 0 && !r.end {
+		if err := r.grow(); err != nil {
+			return 0, err
+		}
+	}
+	sample := r.data[:min(len(r.data), delimiterBytes)]
+	if i := bytes.LastIndexByte(sample, r.ending); i >= 0 && (len(sample) < len(r.data) || !r.end) {
+		sample = sample[:i+1]
+	}
+	var fits []byte
+	all := true // so far all rows fit
+	rows := 0
+	for _, d := range delimiters {
+		width, agree, n := r.cutBy(d, sample)
+		if width < 2 || 10*agree < 9*n {
+			continue
+		}
+		if whole := agree == n; whole != all || len(fits) == 0 {
+			if len(fits) > 0 && !whole {
+				continue
+			}
+			fits, all = nil, whole
+		}
+		fits, rows = append(fits, d), n
+	}
+	switch {
+	case len(fits) == 0:
+		return delimiters[0], nil
+	case len(fits) > 1 && rows > 1:
+		return 0, fmt.Errorf("%w: %q and %q both cut each row into the same number of fields\nSet delimiter to the one that is meant.", errAmbiguous, fits[0], fits[1])
+	}
+	return fits[0], nil
+}
+
+// cutBy counts the fields that a delimiter cuts the first row of a text into,
+// and how many of its rows it cuts into as many.
+func (r *csvReader) cutBy(delimiter byte, text []byte) (width, agree, rows int) {
+	trial := csvReader{
+		window:  &window{data: text, end: true, line: 1, ending: r.ending},
+		dialect: dialect{delimiter, r.quote, r.escape},
+	}
+	for ; rows < delimiterRows; rows++ {
+		err := trial.next()
+		if err != nil && !errors.As(err, new(malformed)) {
+			break
+		}
+		if rows == 0 {
+			width = len(trial.fields)
+		}
+		if err == nil && len(trial.fields) == width {
+			agree++
+		}
+	}
+	return width, agree, rows
+}
