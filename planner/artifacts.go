@@ -121,6 +121,10 @@ func (d *decoder) evaluated(a *argument, v cty.Value, e hclsyntax.Expression, ke
 		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes a %s, and each element is %s: %s = %s", a.Name, collectionName(isMap), a.holds(), a.Name, collectionExample(isMap))
 		return nil
 	}
+	if v.IsMarked() {
+		d.errorf(e.Range(), "Sensitive collection", "The argument %q takes elements whose keys and number are known when planning, and these come from a sensitive variable.", a.Name)
+		return nil
+	}
 	out := &plan.Arg{}
 	for i, element := range iterate(v) {
 		step := itoa(i)
@@ -334,6 +338,10 @@ func (d *decoder) row(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg 
 	c, diags := expr.Compile(e, s, a.typ)
 	d.diags = append(d.diags, diags...)
 	if diags.HasErrors() {
+		return nil
+	}
+	if c.Exposes() {
+		d.errorf(e.Range(), "Secret in a result", "The argument %q has a value for each row, which may be stored with the results, and this value contains %s. Compare with the secret (==), or use a hash of it, such as sha256(…). If the value is no secret here, wrap it in nonsensitive(…).", a.Name, diag.List(variableNames(c.Secrets)))
 		return nil
 	}
 	d.checkDepends(a, e, sc, of)

@@ -14,6 +14,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/planner/dag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/parallel"
@@ -38,6 +39,7 @@ type builder struct {
 	calls     *calls
 	prepared  *preparedCache
 	programs  func() map[string]plan.Plugin
+	redactor  *secret.Redactor
 	prior     map[string]*state.Instance
 	taken     map[string]bool // addresses of prior whose deployments others take over
 	levels    [][]vertex
@@ -63,6 +65,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		calls:     newCalls(ctx, o.Plugins),
 		prepared:  newPreparedCache(o),
 		programs:  sync.OnceValue(o.Plugins.Describe),
+		redactor:  newRedactor(o.Variables),
 		paths:     paths(o.Module.Dir),
 		about:     about(o.QuernVersion, o.Environment),
 	}
@@ -84,7 +87,7 @@ func (b *builder) report(diags ...*hcl.Diagnostic) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.diags = append(b.diags, funcs.Explain(diags)...)
+	b.diags = append(b.diags, b.redactor.Diagnostics(funcs.Explain(diags))...)
 	return hcl.Diagnostics(diags).HasErrors()
 }
 
@@ -113,6 +116,7 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	p.Nodes = b.nodes(p)
 	p.Outputs = slices.DeleteFunc(outputs, b.waitsForPruned)
 	p.Secrets = secrets(p)
+	b.sealPlan(p)
 	p.Budget = b.budget()
 	b.checkBudget(p)
 	diags = b.sorted()

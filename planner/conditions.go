@@ -214,7 +214,7 @@ func (b *builder) withSecrets(vars map[string]cty.Value, names []string) map[str
 // decideGate decides about a gate: one whose conditions are known to hold is
 // kept.
 func (b *builder) decideGate(n *node) {
-	definition, fields, err := fingerprint.Definition(n.Node, nil)
+	definition, fields, err := fingerprint.Definition(n.Node, nil, b.seal)
 	if err != nil {
 		n.broken = b.report(diag.Errorf(n.Range.Ptr(), "No key can be made", "%s.", err))
 		return

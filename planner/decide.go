@@ -40,14 +40,18 @@ func (b *builder) decide(n *node) {
 
 // keys makes an instance's keys, as far as they are known.
 func (b *builder) keys(n *node) bool {
-	definition, fields, err := fingerprint.Definition(n.Node, n.bound.Body)
+	definition, fields, err := fingerprint.Definition(n.Node, n.bound.Body, b.seal)
 	if err != nil {
 		subject := n.stage.cfg.DeclRange
 		n.broken = b.report(diag.Errorf(&subject, "No key can be made", "%s.", err))
 		return false
 	}
 	n.Definition, n.Preimage = definition, fields
-	inputs, known := n.keyInputs()
+	inputs, known, err := n.keyInputs(b.seal)
+	if err != nil {
+		b.lookFailed(n, "key", err)
+		return false
+	}
 	if definition == "" || !known || (n.Mode == plan.ModeRead && n.Fingerprint == "") {
 		return true
 	}
@@ -59,10 +63,10 @@ func (b *builder) keys(n *node) bool {
 
 // keyInputs are the inputs as they go into the action key; known is false
 // where one of them is not made yet.
-func (n *node) keyInputs() (inputs []fingerprint.Input, known bool) {
+func (n *node) keyInputs(seal fingerprint.Seal) (inputs []fingerprint.Input, known bool, err error) {
 	for key, h := range n.inputs {
 		if !h.node.result.known {
-			return nil, false
+			return nil, false, nil
 		}
 		in := fingerprint.Input{Key: key, Kind: h.port.Kind}
 		if m := h.manifest(); m != nil && h.port.Kind == plan.KindDataset {
@@ -76,12 +80,14 @@ func (n *node) keyInputs() (inputs []fingerprint.Input, known bool) {
 		if in.Kind == plan.KindModel && n.bound.Inputs[key].Of != "" {
 			in.Features = map[string]string{}
 			for name, e := range h.port.Features {
-				in.Features[name] = e.Text
+				if in.Features[name], err = fingerprint.Feature(e, seal); err != nil {
+					return nil, false, err
+				}
 			}
 		}
 		inputs = append(inputs, in)
 	}
-	return inputs, true
+	return inputs, true, nil
 }
 
 // decideResult decides about an instance whose result is kept in the store.
@@ -269,8 +275,8 @@ func (b *builder) estimateNewRows(n *node) {
 	if n.Reads[of].All {
 		columns = m.Schema.Names()
 	}
-	inputs, known := n.keyInputs()
-	if !known {
+	inputs, known, err := n.keyInputs(b.seal)
+	if !known || err != nil {
 		return
 	}
 	definition := fingerprint.Rows(n.Definition, of, inputs)

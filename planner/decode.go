@@ -97,6 +97,9 @@ func (d *decoder) set(out *plan.Body, a *argument, attr *hclsyntax.Attribute, sc
 	}
 	arg.Operational, arg.Sensitive = a.Operational, a.Sensitive
 	arg.Range = diag.NewRange(attr.Expr.Range())
+	if !d.discreet(arg, attr.Expr.Range(), key) {
+		return
+	}
 	out.Args[a.Name] = arg
 }
 
@@ -283,6 +286,10 @@ func (d *decoder) dynamic(out *plan.Body, b *hclsyntax.Block, schema *body, sc *
 	}
 	if d.b.mayBeAnything(values) {
 		d.skip = true
+		return
+	}
+	if values.IsMarked() {
+		d.errorf(forEach.Range(), "Sensitive for_each", "for_each of a dynamic block comes from a sensitive variable, and the blocks would show it. Take the keys from a variable that is not sensitive.")
 		return
 	}
 	if values.IsKnown() && (values.IsNull() || !values.CanIterateElements()) {

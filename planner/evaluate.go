@@ -51,5 +51,5 @@ func (v *Values) Eval(text, filename string) (cty.Value, hcl.Diagnostics) {
 		return cty.DynamicVal, b.sorted()
 	}
 	value, diags := eval.Value(e, b.scope(&r).values)
-	return value, append(b.sorted(), funcs.Explain(diags)...)
+	return value, append(b.sorted(), b.redactor.Diagnostics(funcs.Explain(diags))...)
 }

@@ -25,13 +25,14 @@ func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 		now.State = plan.StateRef{Lineage: o.State.Lineage, Serial: o.State.Serial}
 	}
 	diags := p.CheckFresh(now)
-	if diags.HasErrors() || p.Destroy {
+	if diags.HasErrors() {
 		return diags
 	}
 	b := newBuilder(ctx, o)
 	defer b.close()
 	b.configurePlugins()
-	if !o.Refresh {
+	b.checkSealed(p)
+	if !o.Refresh || p.Destroy {
 		return append(diags, b.sorted()...)
 	}
 	var read []*plan.Node
@@ -67,7 +68,7 @@ func (b *builder) lookAgain(n *plan.Node) {
 	switch {
 	case err != nil:
 		fail(err)
-	case resp.Fingerprint != n.Fingerprint:
+	case b.mustSeal(resp.Fingerprint) != n.Fingerprint:
 		again, err := service.Fingerprint(b.ctx, &pluginv1.FingerprintRequest{Instance: in, Memo: n.Memo})
 		if err == nil && again.Fingerprint != resp.Fingerprint {
 			b.report(diag.Errorf(n.Range.Ptr(), "The source never stays the same",

@@ -118,7 +118,9 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 		nodes = append(nodes, n.Node)
 	}
 	if !p.Partial {
-		nodes = append(nodes, b.orphans(nodes)...)
+		gone := b.orphans(nodes)
+		b.addCredentials(gone)
+		nodes = append(nodes, gone...)
 	}
 	return nodes
 }
@@ -336,6 +338,8 @@ func (b *builder) destroy() (*plan.Plan, hcl.Diagnostics) {
 		}
 	}
 	p.Nodes = removals(gone, "everything is taken down")
+	b.addCredentials(p.Nodes)
+	p.Secrets = secrets(p)
 	diags := b.sorted()
 	if diags.HasErrors() {
 		return nil, diags

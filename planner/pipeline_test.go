@@ -183,7 +183,7 @@ func (p *pipeline) carryOutNode(n *plan.Node, nodes map[string]*plan.Node, scope
 		port, _ := nodes[bound.Inputs[key].Address].Port(bound.Inputs[key].Port)
 		return port.Features
 	})
-	definition, fields, err := fingerprint.Definition(n, bound.Body)
+	definition, fields, err := fingerprint.Definition(n, bound.Body, p.seal)
 	if err != nil || definition == "" {
 		p.t.Fatalf("%s: no definition key when everything is known: %v", n.Address, err)
 	}
@@ -197,6 +197,16 @@ func (p *pipeline) carryOutNode(n *plan.Node, nodes map[string]*plan.Node, scope
 		return
 	}
 	p.make(n, i)
+}
+
+// seal is the digest of a secret under the key of the test's store.
+func (p *pipeline) seal(name string) (string, error) {
+	v, _ := p.secrets[name].UnmarkDeep()
+	text, err := value.Value{Value: v}.MarshalJSON()
+	if err != nil {
+		return "", err
+	}
+	return p.store.Seal(text)
 }
 
 func (p *pipeline) inputs(n *plan.Node, bound *plan.Bound, nodes map[string]*plan.Node) []fingerprint.Input {

@@ -109,6 +109,10 @@ func (b *builder) prepareBatch(nodes []*node) {
 	}
 	for i, n := range nodes {
 		n.prepared = resp.Prepared[i]
+		if b.reveals(n, n.prepared) {
+			n.broken = true
+			continue
+		}
 		n.broken = b.heard(n, n.prepared.GetDiagnostics())
 		if n.Mode != plan.ModeRead || n.Fingerprint != "" {
 			b.prepared.remember(n.asked, n.Fingerprint, n.prepared)

@@ -102,6 +102,8 @@ func reasonFor(name, before, after string, had, has bool, summary string) (plan.
 		return plan.Reason{Code: plan.BecauseArgument, Subject: name, Before: before, After: after, Text: strings.TrimSpace(name) + change}, true
 	case "blocks":
 		return plan.Reason{Code: plan.BecauseArgument, Subject: "blocks", Before: before, After: after, Text: "the blocks or their order changed"}, true
+	case "secret":
+		return plan.Reason{Code: plan.BecauseArgument, Subject: rest, Text: "the value of " + rest + change}, true
 	case "row":
 		if strings.HasSuffix(rest, " type") {
 			return plan.Reason{}, false

@@ -47,7 +47,7 @@ func (b *builder) lookAtSource(n *node) {
 		return
 	}
 	if !b.Refresh {
-		definition, _, err := fingerprint.Definition(n.Node, n.bound.Body)
+		definition, _, err := fingerprint.Definition(n.Node, n.bound.Body, b.seal)
 		if err == nil && n.prior != nil && n.prior.Definition == definition {
 			n.Fingerprint, n.Memo = n.prior.Fingerprint, n.prior.Memo
 		}
@@ -79,7 +79,11 @@ func (b *builder) lookAtSource(n *node) {
 		b.lookFailed(n, "look at "+n.Address, fmt.Errorf("it gave no fingerprint; this is a fault of the plugin"))
 		return
 	}
-	n.Fingerprint, n.Memo, n.summary = resp.Fingerprint, resp.Memo, resp.Summary
+	if resp.Fingerprint, err = b.sealed(resp.Fingerprint); err != nil {
+		b.lookFailed(n, "look at "+n.Address, err)
+		return
+	}
+	n.Fingerprint, n.Memo, n.summary = resp.Fingerprint, b.memo(resp), b.redactor.Text(resp.Summary)
 }
 
 func (b *builder) lookFailed(n *node, what string, err error) {
@@ -188,7 +192,9 @@ func (b *builder) planDeployment(n *node, service pluginv1.PluginServiceClient, 
 		}
 	}
 	for _, c := range resp.Changes {
-		n.Changes = append(n.Changes, plan.Change{Argument: c.Argument, Before: c.Before, After: c.After, ForcesReplacement: c.ForcesReplacement})
+		n.Changes = append(n.Changes, plan.Change{
+			Argument: c.Argument, Before: b.redactor.Text(c.Before), After: b.redactor.Text(c.After), ForcesReplacement: c.ForcesReplacement,
+		})
 	}
 	b.decideDeployment(n, resp.Action, known)
 }

@@ -149,6 +149,9 @@ func (b *builder) expandCount(s *stage) {
 		s.broken = true
 		return
 	}
+	if v.IsMarked() {
+		d = diag.Errorf(s.cfg.Count.Range().Ptr(), "Sensitive count", "count comes from a sensitive variable, and the number of instances would show it. Take it from a variable that is not sensitive, or wrap it in nonsensitive(…).")
+	}
 	if d != nil {
 		s.broken = b.report(d)
 		return

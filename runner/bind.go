@@ -30,6 +30,11 @@ type work struct {
 	// Of a source.
 	fingerprint string
 	memo        []byte
+
+	// redacted are the columns with secrets of which a warning was given, and
+	// inputSecrets says whether inputs contain a secret; nil: nobody has looked.
+	redacted     map[string]bool
+	inputSecrets *bool
 }
 
 // input is an artifact that a stage is given.
@@ -65,6 +70,7 @@ func (r *run) bind(n *plan.Node) (*work, error) {
 	if diags.HasErrors() {
 		return nil, &failure{diags}
 	}
+	r.conceal(bound)
 	w := &work{Node: n, bound: bound, inputs: map[string]*input{}}
 	protos := map[string]*pluginv1.Input{}
 	for key, of := range bound.Inputs {
@@ -128,8 +134,8 @@ func (r *run) input(key string, of *plan.Input) (*input, *plan.Port, error) {
 
 // makeKeys makes the definition and action keys, now that all inputs are
 // there.
-func (w *work) makeKeys() error {
-	definition, fields, err := fingerprint.Definition(w.Node, w.bound.Body)
+func (w *work) makeKeys(seal fingerprint.Seal) error {
+	definition, fields, err := fingerprint.Definition(w.Node, w.bound.Body, seal)
 	if err != nil {
 		return err
 	}
@@ -138,7 +144,11 @@ func (w *work) makeKeys() error {
 	}
 	var inputs []fingerprint.Input
 	for _, key := range slices.Sorted(maps.Keys(w.inputs)) {
-		inputs = append(inputs, w.keyInput(w.inputs[key]))
+		in, err := w.keyInput(w.inputs[key], seal)
+		if err != nil {
+			return err
+		}
+		inputs = append(inputs, in)
 	}
 	key, more := fingerprint.Action(definition, w.fingerprint, inputs)
 	w.definition, w.key, w.preimage = definition, key, slices.Concat(fields, more)
@@ -167,23 +177,25 @@ func (w *work) rowsPort() *plan.Port {
 	return &w.Outputs[i]
 }
 
-func (w *work) keyInput(in *input) fingerprint.Input {
-	k := fingerprint.Input{Key: in.key, Kind: in.of.Kind}
+func (w *work) keyInput(in *input, seal fingerprint.Seal) (k fingerprint.Input, err error) {
+	k = fingerprint.Input{Key: in.key, Kind: in.of.Kind}
 	if m := in.artifact.Dataset; m != nil && in.of.Kind == plan.KindDataset {
 		k.Rows = m.Rows
 		for _, name := range fingerprint.ReadColumns(w.Node, in.key, m.Schema.Names()) {
 			k.Columns = append(k.Columns, fingerprint.Column{Name: name, Digest: m.ColumnDigest(name)})
 		}
-		return k
+		return k, nil
 	}
 	k.Digest = in.ref.Digest
 	if in.of.Kind == plan.KindModel && in.of.Of != "" {
 		k.Features = map[string]string{}
 		for name, e := range in.features {
-			k.Features[name] = e.Text
+			if k.Features[name], err = fingerprint.Feature(e, seal); err != nil {
+				return k, err
+			}
 		}
 	}
-	return k
+	return k, nil
 }
 
 // reads are the columns of a dataset input that results depend on.

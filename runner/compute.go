@@ -45,7 +45,7 @@ func (r *run) compute(ctx context.Context, n *plan.Node, res *StageResult) error
 	if err := r.lookAtSource(ctx, w); err != nil {
 		return err
 	}
-	if err := w.makeKeys(); err != nil {
+	if err := w.makeKeys(r.seal); err != nil {
 		return err
 	}
 	defer r.keys.lock(w.key)()

@@ -107,7 +107,7 @@ func (r *run) gateKey(n *plan.Node) (key string, fields []plan.Field, err error)
 			return "", nil, &failure{diags}
 		}
 	}
-	return fingerprint.Definition(&known, nil)
+	return fingerprint.Definition(&known, nil, r.seal)
 }
 
 // checkKept checks the conditions of an instance that stands as it is.

@@ -24,7 +24,7 @@ func (r *run) deploy(ctx context.Context, n *plan.Node, res *StageResult) error 
 	if err := r.check(n, plan.WhenPre); err != nil {
 		return err
 	}
-	if err := w.makeKeys(); err != nil {
+	if err := w.makeKeys(r.seal); err != nil {
 		return err
 	}
 	res.ActionKey = w.key
@@ -149,6 +149,10 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) error {
 		if err != nil {
 			return d.faulty(err.Error())
 		}
+		leaked := d.withoutSecrets(made)
+		if failed == nil {
+			failed = leaked
+		}
 		definition := d.definition
 		if failed != nil {
 			definition = ""
@@ -163,13 +167,31 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) error {
 	return place.remove()
 }
 
+// withoutSecrets takes secrets out of what a plugin wants to be kept, which it
+// was told not to put there. The error says so.
+func (d *deployment) withoutSecrets(made *plan.Deployment) error {
+	var where string
+	if made.Value != nil {
+		if v, changed := d.redactor.Value(made.Value.Value); changed {
+			made.Value, where = &value.Value{Value: v}, "the values"
+		}
+	}
+	if d.redactor.In(string(made.Private)) {
+		made.Private, where = nil, "the notes"
+	}
+	if where == "" {
+		return nil
+	}
+	return failuref(d.Range.Ptr(), "Secret in a deployment", "The plugin %q put the value of a sensitive variable into %s that are kept of %s. They were stored without it. Tell the plugin's author.", d.Plugin, where, d.Address)
+}
+
 // record writes the deployment into the state, at once, and lets expressions
 // see it. An empty definition says that it is not what was asked for.
 func (d *deployment) record(made *plan.Deployment, definition string, res *StageResult) error {
 	inst := &state.Instance{
 		Address: d.Address, Kind: d.Kind, Type: d.Type, Plugin: d.Plugin,
 		Definition: definition, Preimage: preimage(d.preimage),
-		Deployment: &state.Deployment{Value: made.Value, Private: made.Private, Version: made.Version, Digests: d.digests},
+		Deployment: &state.Deployment{Value: made.Value, Private: made.Private, Version: made.Version, Digests: d.digests, Sensitive: d.Body.Sensitive()},
 		Inputs:     d.inputRefs(d.work), DependsOn: d.DependsOn, Run: d.RunID, Updated: time.Now().UTC(),
 	}
 	if definition != "" {
@@ -204,12 +226,23 @@ func (r *run) undeploy(ctx context.Context, n *plan.Node, res *StageResult) erro
 	if err != nil {
 		return err
 	}
-	// Its configuration is gone; the plugin has its own state to go by.
-	config, err := client.EncodeValue(cty.EmptyObjectVal)
+	// The plugin has its own state to go by. Of the configuration it gets what is
+	// sensitive, which no state has.
+	config := cty.EmptyObjectVal
+	if n.Body != nil {
+		_, secrets := n.Body.Refs()
+		bound, diags := n.Body.Bind(r.vars(nil, secrets))
+		if diags.HasErrors() {
+			return &failure{diags}
+		}
+		r.conceal(bound)
+		config = bound.Config
+	}
+	encoded, err := client.EncodeValue(config)
 	if err != nil {
 		return err
 	}
-	w := &work{Node: n, instance: &pluginv1.Instance{Kind: n.Kind, Type: n.Type, Address: n.Address, Config: config}}
+	w := &work{Node: n, instance: &pluginv1.Instance{Kind: n.Kind, Type: n.Type, Address: n.Address, Config: encoded}}
 	resp, err := p.Service().DeleteDeployment(ctx, &pluginv1.DeleteDeploymentRequest{Instance: w.instance, State: prior})
 	if err != nil {
 		return err

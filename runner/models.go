@@ -31,6 +31,7 @@ func (r *run) newHub() *modelhost.Hub {
 		Budget: r.plan.Budget,
 		Cache:  func() (*responses.Cache, error) { return r.Store.Responses(r.warn) },
 		Report: r.warn, Notice: func(text string) { r.tell("Waiting for a model", text) },
+		Secrets: r.redactor,
 	})
 }
 
@@ -47,7 +48,7 @@ func (r *run) warn(err error) { r.tell("Something went wrong beside the run", er
 
 // tell shows the user a warning while the run goes on.
 func (r *run) tell(summary, detail string) {
-	d := diag.Warningf(nil, summary, "%s", detail)
+	d := diag.Warningf(nil, summary, "%s", r.redactor.Text(detail))
 	r.mu.Lock()
 	r.warnings = append(r.warnings, d)
 	r.mu.Unlock()
@@ -85,6 +86,7 @@ func (r *run) bindLanguage(m *plan.Model) (*modelhost.Language, error) {
 	if diags.HasErrors() {
 		return nil, &failure{diags}
 	}
+	r.conceal(bound)
 	// What the planner makes the definition key of, too.
 	n := &plan.Node{
 		Address: m.Address, Kind: "model", Type: m.Type, Plugin: m.Plugin, Mode: plan.ModeModel, Behaviour: m.Behaviour, Body: m.Body,
@@ -93,7 +95,7 @@ func (r *run) bindLanguage(m *plan.Model) (*modelhost.Language, error) {
 	definition := m.Definition
 	if definition == "" {
 		var err error
-		if definition, _, err = fingerprint.Definition(n, bound.Body); err != nil {
+		if definition, _, err = fingerprint.Definition(n, bound.Body, r.seal); err != nil {
 			return nil, err
 		}
 		if definition == "" {
@@ -234,25 +236,16 @@ func textsAttr(config cty.Value, name string) (texts []string) {
 	return texts
 }
 
-// secretTexts are the values that no message may show: those of sensitive
-// arguments and of the sensitive variables that are in others.
+// secretTexts are the texts that are sensitive in a model's block.
 func secretTexts(bound *plan.Bound, variables map[string]cty.Value) []string {
 	var texts []string
-	add := func(v cty.Value) {
+	for _, v := range slices.AppendSeq(slices.Clone(bound.Secrets), maps.Values(variables)) {
 		_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {
 			if v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
 				texts = append(texts, v.AsString())
 			}
 			return true, nil
 		})
-	}
-	for _, v := range variables {
-		add(v)
-	}
-	for name, a := range bound.Body.Args {
-		if a.Sensitive && bound.Config.Type().HasAttribute(name) {
-			add(bound.Config.GetAttr(name))
-		}
 	}
 	return texts
 }

@@ -240,7 +240,7 @@ func TestSpendingIsToldWhileItGoesOnAndNoSecretIs(t *testing.T) {
 	}
 	p.vars = []string{"key=hush"}
 	res := p.apply(asking("variable \"key\" {\n  type = string\n  sensitive = true\n}\n", "price = 1\n  max_concurrency = 2\n  api_key = var.key"))
-	if res.Status != runner.Failed || !strings.Contains(told(res), "(redacted)") || strings.Contains(told(res), "hush") {
+	if res.Status != runner.Failed || !strings.Contains(told(res), "(sensitive value)") || strings.Contains(told(res), "hush") {
 		t.Errorf("the run is %s: %s", res.Status, told(res))
 	}
 	told := slices.ContainsFunc(p.events, func(e events.Event) bool {

@@ -29,7 +29,7 @@ func (r *run) outputs(res *Result) {
 			continue
 		}
 		v, ok, diags := r.output(o, undone)
-		res.Diagnostics = append(res.Diagnostics, diags...)
+		res.Diagnostics = append(res.Diagnostics, r.redactor.Diagnostics(diags)...)
 		if diags.HasErrors() {
 			res.Status = Failed
 		}

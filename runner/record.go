@@ -31,7 +31,7 @@ func Record(ctx context.Context, p *plan.Plan, opts Options, runs *history.Store
 	ended := time.Now().UTC()
 	about.Ended, about.Status = &ended, history.Failed
 	if err != nil {
-		about.Error = err.Error()
+		about.Error = newRedactor(opts.Secrets).Text(err.Error())
 	}
 	if result != nil {
 		about.Status = string(result.Status)

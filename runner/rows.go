@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/zclconf/go-cty/cty"
@@ -58,6 +59,10 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 			var host uint32
 			host, stop = served.on(p)
 			return &hostedMap{PluginService_MapClient: call, host: host, chats: served.openChats(), inputs: beside}, nil
+		},
+		Redact: r.redactor.Text,
+		Guard: func(ctx context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, error) {
+			return r.guarded(ctx, w, res, rec)
 		},
 		Progress: func(p rowwise.Progress) {
 			served.progress(events.Progress{Done: p.Done, Total: p.Total, Unit: "rows", ReusedRows: p.Reused, FailedRows: p.Failed})

@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/modelhost"
@@ -39,6 +40,7 @@ type run struct {
 	keys      keyLocks
 	languages languages
 	hub       *modelhost.Hub
+	redactor  *secret.Redactor
 
 	mu       sync.Mutex
 	noted    map[string]*StageResult
@@ -53,7 +55,7 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 	}
 	r := &run{
 		Options: opts, plan: p, started: time.Now(), nodes: make(map[string]*plan.Node, len(p.Nodes)),
-		artifacts: newArtifacts(opts.Store.Blobs), noted: map[string]*StageResult{},
+		artifacts: newArtifacts(opts.Store.Blobs), noted: map[string]*StageResult{}, redactor: newRedactor(opts.Secrets),
 	}
 	var err error
 	if r.scope, err = plan.NewScope(p); err != nil {
@@ -238,6 +240,7 @@ func (r *run) secrets(names []string) map[string]cty.Value {
 }
 
 func (r *run) note(res *StageResult) {
+	res.Diagnostics = r.redactor.Diagnostics(res.Diagnostics)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.noted[res.Address] = res
@@ -250,7 +253,7 @@ func (r *run) emit(e events.Event) {
 	r.eventMu.Lock()
 	defer r.eventMu.Unlock()
 	e.Time = time.Now().UTC()
-	r.Events(e)
+	r.Events(r.redacted(e))
 }
 
 // limits are what the machine has.

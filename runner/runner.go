@@ -231,7 +231,7 @@ func (r *run) result(outcomes map[string]walk.Outcome) *Result {
 		switch o := outcomes[n.Address]; {
 		case ok:
 		case o.Err != nil: // a panic in do
-			s = &StageResult{Address: n.Address, Kind: n.Kind, Planned: n.Action, Status: Failed, Diagnostics: r.diagnostics(n, o.Err)}
+			s = &StageResult{Address: n.Address, Kind: n.Kind, Planned: n.Action, Status: Failed, Diagnostics: r.redactor.Diagnostics(r.diagnostics(n, o.Err))}
 		default:
 			s = &StageResult{Address: n.Address, Kind: n.Kind, Planned: n.Action, Status: Skipped, Because: o.Because}
 		}

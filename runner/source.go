@@ -47,7 +47,7 @@ func (r *run) lookAtSource(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	w.fingerprint, w.memo = now.GetFingerprint(), now.GetMemo()
+	w.fingerprint, w.memo = now.GetFingerprint(), r.memo(now)
 	return nil
 }
 
@@ -66,7 +66,22 @@ func (r *run) fingerprint(ctx context.Context, w *work) (*pluginv1.FingerprintRe
 	if now.GetFingerprint() == "" {
 		return nil, w.faulty("it gave no fingerprint of the source")
 	}
+	if r.redactor.In(now.Fingerprint) {
+		if now.Fingerprint, err = r.Store.Seal([]byte(now.Fingerprint)); err != nil {
+			return nil, err
+		}
+	}
 	return now, nil
+}
+
+// memo is what is kept of a plugin's notes about a source: nothing if there is a
+// secret in them, such as a path that was made of one. The next look at the
+// source then takes longer.
+func (r *run) memo(now *pluginv1.FingerprintResponse) []byte {
+	if r.redactor.In(string(now.GetMemo())) {
+		return nil
+	}
+	return now.GetMemo()
 }
 
 // read reads a source. What was read counts only if the source holds the same
@@ -99,7 +114,7 @@ func (r *run) read(ctx context.Context, w *work, res *StageResult) (*product, er
 		return nil, failuref(w.Range.Ptr(), "The source has changed",
 			"What %s holds is not what it held when the plan was made or the reading began. Make a new plan and apply it.", w.Address)
 	}
-	w.memo = now.GetMemo()
+	w.memo = r.memo(now)
 	return rd.finish(ctx)
 }
 
@@ -166,6 +181,9 @@ func (rd *reading) event(ctx context.Context, resp *pluginv1.ReadResponse) error
 		if err := rd.parts.flush(ctx, rd.rows.Write); err != nil {
 			return err
 		}
+		if rec, err = rd.guarded(ctx, rd.work, rd.res, rec); err != nil {
+			return err
+		}
 		rd.count += rec.NumRows()
 		return rd.rows.Write(ctx, rec)
 	case *pluginv1.ReadResponse_Part:
@@ -178,7 +196,9 @@ func (rd *reading) event(ctx context.Context, resp *pluginv1.ReadResponse) error
 		if rd.quarantine == nil {
 			rd.quarantine = newQuarantine(dataset.NewWriter(rd.Store.Blobs, quarantineSchema))
 		}
-		return rd.quarantine.add(ctx, e.Quarantined)
+		q := e.Quarantined
+		q.Origin, q.Error = rd.redactor.Text(q.GetOrigin()), rd.redactor.Text(q.GetError())
+		return rd.quarantine.add(ctx, q)
 	case *pluginv1.ReadResponse_Progress:
 		rd.progress(rd.Address, &rd.told, e.Progress)
 	case *pluginv1.ReadResponse_Diagnostic:

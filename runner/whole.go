@@ -175,6 +175,9 @@ func (c *running) event(ctx context.Context, resp *pluginv1.RunResponse) error {
 		if err != nil {
 			return err
 		}
+		if rec, err = c.guarded(ctx, c.work, c.res, rec); err != nil {
+			return err
+		}
 		return o.writer.Write(ctx, rec)
 	case *pluginv1.RunResponse_Progress:
 		c.served.progress(progressOf(e.Progress))
@@ -198,7 +201,10 @@ func (c *running) finish(done *pluginv1.Done) (*product, error) {
 		p.artifacts[port.Name] = a
 	}
 	var err error
-	p.value, err = c.value(done)
+	if p.value, err = c.value(done); err != nil {
+		return nil, err
+	}
+	p.value, err = c.guardedValue(c.work, p.value)
 	return p, err
 }
 
@@ -216,6 +222,9 @@ func (c *running) artifact(port *plan.Port, done *pluginv1.Done) (*artifact.Arti
 	}
 	if rel, err := filepath.Rel(c.place.work, folder); err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
 		return nil, c.faulty(fmt.Sprintf("the folder of its output %q, %s, is not inside its work folder", port.Name, folder))
+	}
+	if err := c.guardFolder(c.work, folder); err != nil {
+		return nil, err
 	}
 	files, err := artifact.PutFolder(c.Store.Blobs, folder)
 	if err != nil {

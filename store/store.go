@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/quern-dev/quern/store/action"
@@ -40,6 +41,7 @@ type Store struct {
 	sync   *disk.Syncer
 	states *state.Store
 	runs   *history.Store
+	key    func() ([]byte, error)
 }
 
 // abandoned is how old a file in the making is when its writer is surely
@@ -57,6 +59,7 @@ func Open(dir string) (*Store, error) {
 	if err := s.prepare(); err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", dir, err)
 	}
+	s.key = sync.OnceValues(s.readKey)
 	aside := s.path("damaged")
 	s.Blobs = blob.New(s.path("blobs"), s.path("tmp"), aside, s.sync)
 	s.Actions = action.New(s.path("actions"), aside, s.sync)
@@ -117,10 +120,13 @@ func (s *Store) create() error {
 	return s.sync.Flush()
 }
 
+// keyFile has the key for digests of secrets.
+const keyFile = "key"
+
 var folders = []string{"blobs", "actions", "memo", "envs", "runs", "staging", "damaged", "cache", "responses", "tmp"}
 
 var known = func() map[string]bool {
-	names := map[string]bool{"format": true, "plugins": true, ".gitignore": true}
+	names := map[string]bool{"format": true, keyFile: true, "plugins": true, ".gitignore": true}
 	for _, name := range folders {
 		names[name] = true
 	}

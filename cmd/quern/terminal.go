@@ -16,7 +16,10 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/secret"
+	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/runner"
+	"github.com/zclconf/go-cty/cty"
 	"golang.org/x/term"
 )
 
@@ -30,6 +33,8 @@ type terminal struct {
 	sources map[string][]byte
 	// displaying: a display shows what goes on.
 	displaying atomic.Bool
+	// secrets are not to be seen in anything that is said.
+	secrets secret.Redactor
 }
 
 func newTerminal(in, out, err *os.File) *terminal {
@@ -74,7 +79,7 @@ func (t *terminal) diagnose(diags hcl.Diagnostics) {
 	if len(diags) == 0 {
 		return
 	}
-	diag.Print(t.err, diags, t.texts(diags), diag.PrintOptions{Color: t.color(t.err), Width: t.width(t.err)})
+	diag.Print(t.err, diags, t.texts(diags), diag.PrintOptions{Color: t.color(t.err), Width: t.width(t.err), Redact: t.secrets.Text})
 }
 
 // texts are the sources, and the other files that diagnostics point at: values
@@ -129,7 +134,16 @@ func (t *terminal) printf(format string, args ...any) {
 
 // notef reports progress and notices on standard error, as printf does.
 func (t *terminal) notef(format string, args ...any) {
-	fmt.Fprintf(t.err, format, printable.Values(args)...)
+	fmt.Fprint(t.err, t.secrets.Text(fmt.Sprintf(format, printable.Values(args)...)))
+}
+
+// conceal has no message contain the values of sensitive variables from now on.
+func (t *terminal) conceal(variables map[string]cty.Value) {
+	for _, v := range variables {
+		if value.IsSensitive(v) {
+			t.secrets.Add(v)
+		}
+	}
 }
 
 // slow says that something takes long, unless a display shows what goes on.

@@ -41,7 +41,7 @@ func withJSONErrors(ui *terminal, action cli.ActionFunc) cli.ActionFunc {
 		if _, said := exitCode(err); err == nil || said || !cmd.Bool("json") {
 			return err
 		}
-		return errors.Join(err, ui.json(map[string]any{"diagnostics": diag.JSON(diagnosticsOf(err), ui.sources)}))
+		return errors.Join(err, ui.json(map[string]any{"diagnostics": diag.JSON(diagnosticsOf(err), ui.sources, diag.PrintOptions{Redact: ui.secrets.Text})}))
 	}
 }
 

@@ -54,14 +54,16 @@ func validate(ctx context.Context, ui *terminal) hcl.Diagnostics {
 		}
 		plugins.Close()
 	}()
+	variables := assumedVariables(module)
+	ui.conceal(variables)
 	return diag.Merge(diags, planner.Validate(ctx, planner.Options{
-		Module: module, Variables: assumedVariables(module), Plugins: plugins, QuernVersion: version,
+		Module: module, Variables: variables, Plugins: plugins, QuernVersion: version,
 	}))
 }
 
 func reportValidation(ui *terminal, diags hcl.Diagnostics, asJSON bool) error {
 	if asJSON {
-		err := ui.json(map[string]any{"valid": !diags.HasErrors(), "diagnostics": diag.JSON(diags, ui.sources)})
+		err := ui.json(map[string]any{"valid": !diags.HasErrors(), "diagnostics": diag.JSON(diags, ui.sources, diag.PrintOptions{Redact: ui.secrets.Text})})
 		if err == nil && diags.HasErrors() {
 			return exitStatus(exitError)
 		}

@@ -137,6 +137,7 @@ func openWorkspace(ctx context.Context, ui *terminal, cmd *cli.Command) (*worksp
 	variables, diags := vars.Resolve(module, vars.Inputs{
 		Flags: cmd.StringSlice("var"), Files: cmd.StringSlice("var-file"), Env: os.Environ(),
 	})
+	ui.conceal(variables)
 	if err := ui.failed(diags); err != nil {
 		return nil, err
 	}

@@ -380,6 +380,6 @@ func FuzzLoad(f *testing.F) {
 		for _, color := range []bool{false, true} {
 			diag.Print(&bytes.Buffer{}, diags, m.Sources, diag.PrintOptions{Color: color, Width: 40})
 		}
-		diag.JSON(diags, m.Sources)
+		diag.JSON(diags, m.Sources, diag.PrintOptions{})
 	})
 }

@@ -33,3 +33,7 @@ func Warningf(subject *hcl.Range, summary, format string, args ...any) *hcl.Diag
 // Secret is the Extra of a diagnostic whose subject is a secret: it is not
 // shown.
 type Secret struct{}
+
+// SecretLines is the Extra of a diagnostic with a secret somewhere on the lines
+// of its subject: none of them is shown.
+type SecretLines struct{}

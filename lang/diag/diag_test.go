@@ -185,7 +185,7 @@ func TestPlacesOutsideOfTheTextDoNoHarm(t *testing.T) {
 func TestJSONHasEverythingThatIsPrinted(t *testing.T) {
 	src := map[string][]byte{"a.quern.hcl": []byte(source)}
 	diags := hcl.Diagnostics{Errorf(rangeOf(source, `"a"`), "Bad", "Mend it."), Warningf(nil, "Odd", "")}
-	got, err := json.MarshalIndent(JSON(diags, src), "", "  ")
+	got, err := json.MarshalIndent(JSON(diags, src, PrintOptions{}), "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestJSONHasEverythingThatIsPrinted(t *testing.T) {
 	if d := cmp.Diff(want, string(got)); d != "" {
 		t.Error(d)
 	}
-	if none, _ := json.Marshal(JSON(nil, nil)); string(none) != "[]" {
+	if none, _ := json.Marshal(JSON(nil, nil, PrintOptions{})); string(none) != "[]" {
 		t.Errorf("no diagnostics are %s", none)
 	}
 }

@@ -13,12 +13,13 @@ type Diagnostic struct {
 	Snippet *Snippet `json:"snippet,omitempty"`
 }
 
-// JSON converts diagnostics to what encodes as JSON: an array, never null.
-func JSON(diags hcl.Diagnostics, src map[string][]byte) []Diagnostic {
-	p := printer{src: src, parsed: map[string]*hcl.File{}}
+// JSON converts diagnostics to what encodes as JSON: an array, never null. Of
+// the options it heeds Redact.
+func JSON(diags hcl.Diagnostics, src map[string][]byte, opts PrintOptions) []Diagnostic {
+	p := printer{src: src, opts: opts, parsed: map[string]*hcl.File{}}
 	out := make([]Diagnostic, 0, len(diags))
 	for _, d := range diags {
-		j := Diagnostic{Severity: "error", Summary: d.Summary, Detail: d.Detail, Snippet: p.snippet(d)}
+		j := Diagnostic{Severity: "error", Summary: p.redact(d.Summary), Detail: p.redact(d.Detail), Snippet: p.snippet(d)}
 		if d.Severity == hcl.DiagWarning {
 			j.Severity = "warning"
 		}

@@ -12,6 +12,8 @@ type PrintOptions struct {
 	Color bool
 	// Width of the terminal in cells; 0: text is not wrapped.
 	Width int
+	// Redact takes secrets out of a text; nil: there are none.
+	Redact func(string) string
 }
 
 // Print writes diagnostics for people. src holds the texts of the files by

@@ -66,8 +66,17 @@ func (p *printer) snippet(d *hcl.Diagnostic) *Snippet {
 		Values:         values(d),
 	}
 	s.HighlightEnd = max(s.HighlightStart, s.HighlightEnd)
-	if d.Extra == (Secret{}) {
+	switch {
+	case d.Extra == (SecretLines{}):
+		s.hideAll()
+	case d.Extra == (Secret{}):
 		s.hide()
+	}
+	if p.redact(s.Code) != s.Code {
+		s.hideAll()
+	}
+	for i := range s.Values {
+		s.Values[i].Statement = p.redact(s.Values[i].Statement)
 	}
 	s.cut()
 	return s
@@ -102,9 +111,15 @@ func runeStart(s string, at int) int {
 	return at
 }
 
+const hidden = "(sensitive)"
+
+// hideAll takes all of the code out.
+func (s *Snippet) hideAll() {
+	s.Code, s.HighlightStart, s.HighlightEnd = hidden, 0, len(hidden)
+}
+
 // hide takes the subject out of the code.
 func (s *Snippet) hide() {
-	const hidden = "(sensitive)"
 	s.Code = s.Code[:s.HighlightStart] + hidden + s.Code[s.HighlightEnd:]
 	s.HighlightEnd = s.HighlightStart + len(hidden)
 }

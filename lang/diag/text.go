@@ -17,6 +17,14 @@ type printer struct {
 	parsed map[string]*hcl.File
 }
 
+// redact takes secrets out of a text.
+func (p *printer) redact(text string) string {
+	if p.opts.Redact == nil {
+		return text
+	}
+	return p.opts.Redact(text)
+}
+
 const (
 	reset     = "\x1b[0m"
 	bold      = "\x1b[1m"
@@ -41,12 +49,12 @@ func (p *printer) text(d *hcl.Diagnostic) string {
 		word, color = "Warning", yellow
 	}
 	var body strings.Builder
-	fmt.Fprintf(&body, "%s%s\n", p.style(bold+color, word+": "), p.style(bold, d.Summary))
+	fmt.Fprintf(&body, "%s%s\n", p.style(bold+color, word+": "), p.style(bold, p.redact(d.Summary)))
 	if d.Subject != nil {
 		body.WriteString("\n" + p.place(d))
 	}
 	if d.Detail != "" {
-		body.WriteString("\n" + p.wrap(d.Detail) + "\n")
+		body.WriteString("\n" + p.wrap(p.redact(d.Detail)) + "\n")
 	}
 	var out strings.Builder
 	out.WriteString(p.style(color, "╷") + "\n")

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -12,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/limit"
+	"github.com/quern-dev/quern/lang/secret"
 )
 
 // Eval evaluates a compiled expression that does not mention `row`. vars are
@@ -24,14 +26,10 @@ func (c *Compiled) Eval(vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) 
 	if err != nil {
 		return cty.DynamicVal, hcl.Diagnostics{diag.Errorf(c.Range.Ptr(), "Damaged expression", "%s.", err)}
 	}
-	v, diags := eval.Value(e, &hcl.EvalContext{Variables: vars, Functions: runtimeFunctions()})
-	if !diags.HasErrors() && c.Type.Type != cty.NilType {
-		converted, err := convert.Convert(v, c.Type.Type)
-		if err != nil {
-			diags = append(diags, diag.Errorf(nil, "Wrong type of value", "%s.", err))
-		} else {
-			v = converted
-		}
+	v, diags := c.evaluate(e, vars)
+	if diags.HasErrors() && len(c.Secrets) > 0 {
+		_, again := c.evaluate(e, withoutSecrets(vars))
+		diags = secret.Hide(diags, again, c.Secrets)
 	}
 	for _, d := range diags {
 		d.Subject, d.Context = c.Range.Ptr(), nil
@@ -40,6 +38,34 @@ func (c *Compiled) Eval(vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) 
 		return cty.DynamicVal, diags
 	}
 	return v, diags
+}
+
+// evaluate is Eval without its places: errors may quote secrets.
+func (c *Compiled) evaluate(e hclsyntax.Expression, vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
+	v, diags := eval.Value(e, &hcl.EvalContext{Variables: vars, Functions: runtimeFunctions()})
+	if diags.HasErrors() || c.Type.Type == cty.NilType {
+		return v, diags
+	}
+	converted, err := convert.Convert(v, c.Type.Type)
+	if err != nil {
+		return v, append(diags, diag.Errorf(nil, "Wrong type of value", "%s.", err))
+	}
+	return converted, diags
+}
+
+// withoutSecrets is vars with the sensitive variables unknown.
+func withoutSecrets(vars map[string]cty.Value) map[string]cty.Value {
+	secrets, ok := vars["var"]
+	if !ok {
+		return vars
+	}
+	attrs := map[string]cty.Value{}
+	for name, v := range secrets.AsValueMap() {
+		attrs[name] = cty.UnknownVal(v.Type())
+	}
+	out := maps.Clone(vars)
+	out["var"] = cty.ObjectVal(attrs)
+	return out
 }
 
 // parse reads the canonical text.

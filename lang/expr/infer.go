@@ -11,6 +11,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -195,7 +196,7 @@ func (r *reducer) unknowns(e hclsyntax.Expression) *hcl.EvalContext {
 			columns, readsRow = append(columns, r.columnsRead(t)...), true
 		case root == "var":
 			if vars, ok := lookupVariable(r.scope.Eval, "var"); ok {
-				ctx.Variables["var"] = withoutSecrets(vars)
+				ctx.Variables["var"] = secret.Unknown(vars) // so that no message can contain one
 			}
 		}
 	}
@@ -227,27 +228,3 @@ func lookupVariable(ctx *hcl.EvalContext, name string) (cty.Value, bool) {
 	}
 	return cty.NilVal, false
 }
-
-// withoutSecrets makes marked values unknown, so that no message can hold one.
-func withoutSecrets(v cty.Value) cty.Value {
-	if !v.ContainsMarked() {
-		return v
-	}
-	out, err := cty.TransformWithTransformer(v, hider{})
-	if err != nil {
-		return cty.DynamicVal
-	}
-	return out
-}
-
-type hider struct{}
-
-func (hider) Enter(_ cty.Path, v cty.Value) (cty.Value, error) {
-	if v.IsMarked() {
-		u, _ := v.UnmarkDeep()
-		return cty.UnknownVal(u.Type()), nil
-	}
-	return v, nil
-}
-
-func (hider) Exit(_ cty.Path, v cty.Value) (cty.Value, error) { return v, nil }

@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -209,13 +210,31 @@ func (r *rowReader) value(i int) (cty.Value, error) {
 	}
 	v, diags := r.program.expr.Value(r.ctx)
 	if diags.HasErrors() {
-		return cty.NilVal, errors.New(r.program.compiled.message(diags))
+		return cty.NilVal, errors.New(r.program.compiled.message(r.quiet(diags)))
 	}
 	v, err := convert.Convert(v, r.program.compiled.Type.Type)
 	if err != nil {
-		return cty.NilVal, fmt.Errorf("wrong type of value: %w", err)
+		return cty.NilVal, r.program.quiet(fmt.Errorf("wrong type of value: %w", err))
 	}
 	return v, nil
+}
+
+// quiet is an error about a result that does not quote one which a secret is in.
+func (p *Program) quiet(err error) error {
+	if err == nil || len(p.compiled.Secrets) == 0 {
+		return err
+	}
+	return errors.New(secret.Reason(p.compiled.Secrets))
+}
+
+// quiet takes out of errors what could reveal a secret.
+func (r *rowReader) quiet(diags hcl.Diagnostics) hcl.Diagnostics {
+	names := r.program.compiled.Secrets
+	if len(names) == 0 {
+		return diags
+	}
+	_, again := r.program.expr.Value(&hcl.EvalContext{Variables: withoutSecrets(r.ctx.Variables), Functions: r.ctx.Functions})
+	return secret.Hide(diags, again, names)
 }
 
 // run fills a column. root is nil where hcl's evaluator is to do all of it.
@@ -245,7 +264,7 @@ func (p *Program) run(ctx context.Context, rec arrow.RecordBatch, root *node) (a
 		default:
 			v, err := rows.value(i)
 			if err == nil {
-				err = appendValue(b, v)
+				err = p.quiet(appendValue(b, v))
 			}
 			if err != nil {
 				b.AppendNull()

@@ -31,6 +31,13 @@ type entry struct {
 	call function.Function
 }
 
+// Groups of functions that say something about their arguments without giving
+// them away.
+const (
+	Likeness = "Likeness of texts"
+	Hashes   = "Hashes and identifiers"
+)
+
 // groups are the functions that need no base folder, by heading, in the order
 // of the documentation.
 var groups = []struct {
@@ -41,10 +48,10 @@ var groups = []struct {
 	{"Numbers", numberFunctions},
 	{"Collections", collectionFunctions},
 	{"Types and errors", typeFunctions},
-	{"Likeness of texts", likenessFunctions},
+	{Likeness, likenessFunctions},
 	{"Form of answers", answerFunctions},
 	{"Encoding", encodingFunctions},
-	{"Hashes and identifiers", hashFunctions},
+	{Hashes, hashFunctions},
 	{"Dates and times", timeFunctions},
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/secret"
 )
 
 // elsewhere are the functions of neighbouring tools that have no meaning here,
@@ -49,8 +50,10 @@ func unknown(name string) (summary, detail string) {
 }
 
 // Explain says Unknown where hcl's evaluator says that there is no such
-// function: it knows neither the names around nor other tools.
+// function: it knows neither the names around nor other tools. It takes out
+// details that could reveal sensitive values, as secret.Explain does.
 func Explain(diags hcl.Diagnostics) hcl.Diagnostics {
+	diags = secret.Explain(diags)
 	for i, d := range diags {
 		if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
 			ours := *d

@@ -18,7 +18,7 @@ func Format(v cty.Value) string {
 func tokens(v cty.Value) hclwrite.Tokens {
 	v, marks := v.Unmark()
 	switch {
-	case hasSensitive(marks):
+	case HasSensitive(marks):
 		return words(Redacted)
 	case !v.IsKnown():
 		return words("(known after apply)")

@@ -14,10 +14,11 @@ func IsSensitive(v cty.Value) bool {
 		return false
 	}
 	_, marks := v.UnmarkDeep()
-	return hasSensitive(marks)
+	return HasSensitive(marks)
 }
 
-func hasSensitive(marks cty.ValueMarks) bool {
+// HasSensitive says whether one of the marks is that of a sensitive variable.
+func HasSensitive(marks cty.ValueMarks) bool {
 	for m := range marks {
 		if _, ok := m.(Sensitive); ok {
 			return true

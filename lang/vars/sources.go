@@ -73,6 +73,11 @@ func (r *resolver) file(name, path string) {
 		return
 	}
 	f, diags := limit.ParseConfig(src, name, hcl.InitialPos)
+	if r.hasSecrets() {
+		for _, d := range diags {
+			d.Extra = diag.SecretLines{} // whose value it is about can't be told
+		}
+	}
 	r.diags = append(r.diags, diags...)
 	if f == nil {
 		return
@@ -84,6 +89,16 @@ func (r *resolver) file(name, path string) {
 	for name, a := range body.Attributes {
 		r.set(name, given{expr: a.Expr, from: a.SrcRange.Filename, at: a.Expr.Range().Ptr()})
 	}
+}
+
+// hasSecrets says whether a variable is sensitive.
+func (r *resolver) hasSecrets() bool {
+	for _, v := range r.m.Variables {
+		if v.Sensitive {
+			return true
+		}
+	}
+	return false
 }
 
 func blockInFile(b *hclsyntax.Block) *hcl.Diagnostic {
@@ -99,7 +114,8 @@ func (r *resolver) flags(flags []string) {
 		name, text, ok := strings.Cut(f, "=")
 		name = strings.TrimSpace(name)
 		if !ok || name == "" {
-			r.add(diag.Errorf(nil, "Invalid -var", "%q is not NAME=VALUE: write -var 'NAME=VALUE'.", f))
+			// It is not shown, since it may be a secret.
+			r.add(diag.Errorf(nil, "Invalid -var", "A value given with -var is not NAME=VALUE. Write -var 'NAME=VALUE'."))
 			continue
 		}
 		r.set(name, given{text: &text, from: "-var"})
@@ -121,12 +137,12 @@ func (r *resolver) raw(v *config.Variable, g given) (cty.Value, bool) {
 		}
 	}
 	if refs := expr.Variables(); len(refs) > 0 {
-		r.add(notLiteral(v, g, refs[0]))
+		r.add(r.discreet(v, g, notLiteral(v, g, refs[0])))
 		return cty.NilVal, false
 	}
 	val, diags := eval.Value(expr, nil)
 	for _, d := range diags {
-		r.add(r.elsewhere(v, g, d))
+		r.add(r.discreet(v, g, r.elsewhere(v, g, d)))
 	}
 	return val, !diags.HasErrors()
 }
@@ -137,7 +153,7 @@ func (r *resolver) parse(v *config.Variable, g given) (hcl.Expression, bool) {
 	if !diags.HasErrors() {
 		return expr, true
 	}
-	r.add(r.elsewhere(v, g, diags[0]))
+	r.add(r.discreet(v, g, r.elsewhere(v, g, diags[0])))
 	return nil, false
 }
 

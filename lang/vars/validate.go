@@ -49,6 +49,9 @@ func (r *resolver) check(v *config.Variable, c config.Condition, ctx *hcl.EvalCo
 	}
 	d := diag.Errorf(r.place(v, r.given[v.Name]), "Invalid value for variable", "%s\n\nThis was checked by the validation at %s:%d.", r.message(c, ctx), c.Range.Filename, c.Range.Start.Line)
 	d.Expression, d.EvalContext = c.Condition, ctx
+	if v.Sensitive && r.given[v.Name].at != nil {
+		d.Extra = diag.SecretLines{}
+	}
 	r.add(d)
 }
 

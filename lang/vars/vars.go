@@ -8,6 +8,7 @@
 package vars
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -138,7 +139,7 @@ func (r *resolver) unmarked(v *config.Variable) (cty.Value, bool) {
 	}
 	got, err := v.Convert(raw)
 	if err != nil {
-		r.add(diag.Errorf(r.place(v, g), "Value does not fit the variable", "The value that %s gives var.%s is not %s: %s.", g.from, v.Name, config.TypeName(v.Type), config.ConversionError(err)))
+		r.add(r.discreet(v, g, diag.Errorf(r.place(v, g), "Value does not fit the variable", "The value that %s gives var.%s is not %s: %s.", g.from, v.Name, config.TypeName(v.Type), config.ConversionError(err))))
 		return cty.NilVal, false
 	}
 	if got.IsNull() && !v.Nullable {
@@ -158,6 +159,21 @@ func (r *resolver) place(v *config.Variable, g given) *hcl.Range {
 		return g.at
 	}
 	return v.Range.Ptr()
+}
+
+// discreet keeps a mistake in a value from showing the value of a sensitive
+// variable: neither the lines that it is on, nor a detail about a value that is
+// not known to be redacted yet.
+func (r *resolver) discreet(v *config.Variable, g given, d *hcl.Diagnostic) *hcl.Diagnostic {
+	if !v.Sensitive {
+		return d
+	}
+	quiet := *d
+	quiet.Detail = fmt.Sprintf("The value that %s gives var.%s, which is sensitive and so is not shown, is not %s.", g.from, v.Name, config.TypeName(v.Type))
+	if g.at != nil {
+		quiet.Extra = diag.SecretLines{}
+	}
+	return &quiet
 }
 
 // missing says all the ways to set a variable.

@@ -139,8 +139,8 @@ func TestMistakesInValuesSayHowToMendThem(t *testing.T) {
 			map[string]string{"a.quern.hcl": variable("token", "default = 1"), "quern.vars.hcl": "tokne = 1\nother = 2\n"},
 			Inputs{Flags: []string{"tokens=1", "none", "=1"}},
 			[]string{
-				`Invalid -var: "none" is not NAME=VALUE: write -var 'NAME=VALUE'.`,
-				`Invalid -var: "=1" is not NAME=VALUE: write -var 'NAME=VALUE'.`,
+				`Invalid -var: A value given with -var is not NAME=VALUE. Write -var 'NAME=VALUE'.`,
+				`Invalid -var: A value given with -var is not NAME=VALUE. Write -var 'NAME=VALUE'.`,
 				`Undeclared variable: -var sets a value for var.tokens, but the module has no such variable. Did you mean "token"?`,
 				`Undeclared variable: quern.vars.hcl sets a value for var.tokne, but the module has no such variable. Did you mean "token"?`,
 				`Undeclared variable: quern.vars.hcl sets a value for var.other, but the module has no such variable. Declare it with variable "other" { }, or take this value away.`,

@@ -8,9 +8,10 @@
 //
 // In neither are addresses, names of environments, variables and locals,
 // comments and formatting, times, operational arguments (paths, limits,
-// time-outs), nor credentials: sensitive arguments are left out, and a
-// sensitive variable inside an argument counts as a reference to it, whatever
-// its value.
+// time-outs), nor credentials: sensitive arguments are left out. A sensitive
+// variable inside another argument is a reference to it, with a keyed digest of
+// its value: the value influences the result, and cannot be found out from the
+// digest without the key of the store.
 //
 // A key is "sha256:" and 64 hexadecimal digits, of a sequence of fields: a
 // tag that says which key it is, then each field's name and value, every one
@@ -42,10 +43,14 @@ const (
 	actionTag     = "quern.action/v1"
 )
 
+// Seal makes the keyed digest of a sensitive variable's value.
+type Seal func(variable string) (string, error)
+
 // Definition makes the definition key of a node whose configuration is
 // resolved: Bound.Body. The key is empty where the body still waits for
-// values; the fields are those that are known.
-func Definition(n *plan.Node, body *plan.Body) (key string, preimage []plan.Field, err error) {
+// values; the fields are those that are known. A nil seal leaves secrets out:
+// the key is then of no use.
+func Definition(n *plan.Node, body *plan.Body, seal Seal) (key string, preimage []plan.Field, err error) {
 	d := &definition{}
 	d.add("type", typeName(n))
 	if n.Behaviour != "" {
@@ -59,6 +64,7 @@ func Definition(n *plan.Node, body *plan.Body) (key string, preimage []plan.Fiel
 			d.expression("condition", c.Test)
 		}
 	}
+	d.secrets(seal)
 	for i := range n.Outputs {
 		d.output(&n.Outputs[i])
 	}
@@ -80,8 +86,40 @@ func typeName(n *plan.Node) string {
 
 type definition struct {
 	fields []plan.Field
-	waits  bool
-	err    error
+	// sensitive are the sensitive variables that the fields refer to.
+	sensitive []string
+	waits     bool
+	err       error
+}
+
+// Secrets are the sensitive variables whose values are part of a definition
+// key, sorted.
+func Secrets(n *plan.Node, body *plan.Body) []string {
+	d := &definition{}
+	if body != nil {
+		d.body(body, "")
+	}
+	for _, c := range n.Conditions {
+		if c.When == plan.WhenGate {
+			d.expression("condition", c.Test)
+		}
+	}
+	slices.Sort(d.sensitive)
+	return slices.Compact(d.sensitive)
+}
+
+func (d *definition) secrets(seal Seal) {
+	if seal == nil {
+		return
+	}
+	slices.Sort(d.sensitive)
+	for _, name := range slices.Compact(d.sensitive) {
+		digest, err := seal(name)
+		if err != nil && d.err == nil {
+			d.err = err
+		}
+		d.add("secret var."+name, digest)
+	}
 }
 
 func (d *definition) add(name, value string) {
@@ -90,6 +128,7 @@ func (d *definition) add(name, value string) {
 
 func (d *definition) expression(name string, e *expr.Compiled) {
 	d.add(name, e.Text)
+	d.sensitive = append(d.sensitive, e.Secrets...)
 	d.waits = d.waits || len(e.Refs) > 0
 }
 
@@ -198,9 +237,26 @@ type Input struct {
 	Columns []Column
 	// Digest of a model or a report.
 	Digest string
-	// Features of a model that predicts over a dataset: the canonical texts
-	// of the expressions that make its inputs.
+	// Features of a model that predicts over a dataset: by name, Feature of the
+	// expressions that make its inputs.
 	Features map[string]string
+}
+
+// Feature is what stands for an expression of a model in Input.Features: its
+// text, with the digests of the secrets in it.
+func Feature(e *expr.Compiled, seal Seal) (string, error) {
+	text := e.Text
+	if seal == nil {
+		return text, nil
+	}
+	for _, name := range e.Secrets {
+		digest, err := seal(name)
+		if err != nil {
+			return "", err
+		}
+		text += "\nvar." + name + " " + digest
+	}
+	return text, nil
 }
 
 // Column is a column of an input and the digest of its values.

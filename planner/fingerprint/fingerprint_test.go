@@ -48,7 +48,7 @@ func definitionOf(t *testing.T, change func(*plan.Node)) string {
 	t.Helper()
 	n := sample()
 	change(n)
-	key, _, err := Definition(n, n.Body)
+	key, _, err := Definition(n, n.Body, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestWhatDoesNotMatterKeepsTheDefinition(t *testing.T) {
 func TestADefinitionThatWaitsHasNoKey(t *testing.T) {
 	n := sample()
 	n.Body.Args["model"] = &plan.Arg{Expr: &expr.Compiled{Text: "evaluate.a.b", Refs: []string{"evaluate.a"}}}
-	key, fields, err := Definition(n, n.Body)
+	key, fields, err := Definition(n, n.Body, nil)
 	if err != nil || key != "" || len(fields) == 0 {
 		t.Errorf("key %q, %d fields, error %v", key, len(fields), err)
 	}
@@ -118,7 +118,7 @@ func TestADefinitionThatWaitsHasNoKey(t *testing.T) {
 // every store is made anew.
 func TestKeysStayWhatTheyAre(t *testing.T) {
 	n := sample()
-	definition, _, err := Definition(n, n.Body)
+	definition, _, err := Definition(n, n.Body, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +28,9 @@ type Bound struct {
 	// Body is the resolved body: what waited for values that Bind was given
 	// has them. It is what the definition key is made of.
 	Body *Body
+	// Secrets are the values of arguments that are sensitive, or made with a
+	// sensitive variable.
+	Secrets []cty.Value
 }
 
 // Bind evaluates a configuration. Vars are what Scope.Vars returns, with all
@@ -98,6 +103,10 @@ func (o *Bound) arg(a *Arg, want cty.Type, key string, vars map[string]cty.Value
 		v, diags := a.Expr.Eval(vars)
 		if diags.HasErrors() {
 			return cty.NilVal, diags
+		}
+		if len(a.Expr.Secrets) > 0 || a.Sensitive {
+			plain, _ := v.UnmarkDeep()
+			o.Secrets = append(o.Secrets, plain)
 		}
 		return converted(v, want, a, key)
 	case a.Value != nil:
@@ -266,6 +275,25 @@ func (a *Arg) inputs(f func(*Input)) {
 	}
 	for _, e := range a.List {
 		e.inputs(f)
+	}
+}
+
+// Sensitive are the names of the sensitive arguments that are given, sorted; of
+// those in blocks with the blocks' names before them: auth.token.
+func (b *Body) Sensitive() []string {
+	names := map[string]bool{}
+	b.sensitive("", names)
+	return slices.Sorted(maps.Keys(names))
+}
+
+func (b *Body) sensitive(prefix string, names map[string]bool) {
+	for name, a := range b.Args {
+		if a.Sensitive {
+			names[prefix+name] = true
+		}
+	}
+	for _, block := range b.Blocks {
+		block.Body.sensitive(prefix+block.Name+".", names)
 	}
 }
 

@@ -40,6 +40,9 @@ type Plan struct {
 	// Secrets are the names of the sensitive variables that expressions
 	// refer to; their values are given again at apply.
 	Secrets []string `json:"secrets,omitempty"`
+	// Sealed are keyed digests, by variable, of those of them that influence
+	// results: with other values the plan is another one.
+	Sealed map[string]string `json:"sealed,omitempty"`
 	// Budget is what the run may cost; nil: no limit was set.
 	Budget *Budget `json:"budget,omitempty"`
 }

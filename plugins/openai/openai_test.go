@@ -227,7 +227,7 @@ func TestAKeyIsInNoMessage(t *testing.T) {
 	}))
 	defer s.Close()
 	_, err := chat(t, s.URL, map[string]any{"api_key": "sk-secret"}, ask("x"))
-	if got := failure(t, err); strings.Contains(got.Message, "sk-secret") || !strings.Contains(got.Message, "(sensitive)") {
+	if got := failure(t, err); strings.Contains(got.Message, "sk-secret") || !strings.Contains(got.Message, "(sensitive value)") {
 		t.Errorf("got %#v", got)
 	}
 }

@@ -43,7 +43,7 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := resp.Body
+	body := discreet(resp.Body, credentials(r))
 	resp.Body = struct {
 		io.Reader
 		io.Closer
@@ -73,6 +73,56 @@ func retype(resp *http.Response) {
 type broken struct{ err error }
 
 func (b broken) Read([]byte) (int, error) { return 0, b.err }
+
+// credentials are the values of a request's headers that nobody but its endpoint
+// may see.
+func credentials(r *http.Request) []string {
+	var found []string
+	for _, name := range []string{"Authorization", "Proxy-Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key"} {
+		for _, text := range r.Header.Values(name) {
+			if _, key, ok := strings.Cut(text, " "); ok {
+				text = key
+			}
+			if len(text) >= shortestEchoed {
+				found = append(found, text)
+			}
+		}
+	}
+	return found
+}
+
+// discreet is the body of a response without the credentials of its request,
+// which some endpoints echo.
+func discreet(body io.ReadCloser, keys []string) io.ReadCloser {
+	if len(keys) == 0 {
+		return body
+	}
+	return &redacting{body: body, keys: keys}
+}
+
+// redacting reads all of a body before it gives any of it: a key may be split
+// between two reads, and a response is read whole anyway.
+type redacting struct {
+	body io.ReadCloser
+	keys []string
+	rest io.Reader // nil: nothing is read yet
+}
+
+func (r *redacting) Read(p []byte) (int, error) {
+	if r.rest == nil {
+		text, err := io.ReadAll(io.LimitReader(r.body, maxAnswer))
+		for _, key := range r.keys {
+			text = bytes.ReplaceAll(text, []byte(key), []byte(hiddenKey))
+		}
+		r.rest = bytes.NewReader(text)
+		if err != nil {
+			r.rest = io.MultiReader(r.rest, broken{err})
+		}
+	}
+	return r.rest.Read(p)
+}
+
+func (r *redacting) Close() error { return r.body.Close() }
 
 // whole is a request whose body net/http knows to be in memory. Of others, such
 // as those that the SDKs wrap, it sends the header by itself first: two packets

@@ -129,10 +129,20 @@ func (k *Key) Refused() bool {
 	return true
 }
 
+const (
+	// hiddenKey is written in place of a key.
+	hiddenKey = "(sensitive value)"
+	// shortestKey: a shorter one would take ordinary words out of texts.
+	shortestKey = 4
+	// shortestEchoed is that for answers, which are data: the keys that local
+	// endpoints take, such as "none" or "EMPTY", are ordinary words.
+	shortestEchoed = 8
+)
+
 // Redact takes a key out of a text.
 func Redact(text, key string) string {
-	if len(key) < 4 {
+	if len(key) < shortestKey {
 		return text
 	}
-	return strings.ReplaceAll(text, key, "(sensitive)")
+	return strings.ReplaceAll(text, key, hiddenKey)
 }

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -64,7 +65,7 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 		endpoint: e, operation: "chat", request: request, estimated: estimate(request),
 	}
 	q.ask = func(ctx context.Context, client pluginv1.PluginServiceClient) (reply[*llm.Response], error) {
-		return askChat(ctx, q, client, sent)
+		return askChat(ctx, q, client, sent, h.hub.opts.Report)
 	}
 	if request.MaxTokens != nil {
 		q.most = *request.MaxTokens
@@ -88,6 +89,14 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 		content, err := json.Marshal(r.answer)
 		if err != nil {
 			return fmt.Errorf("keep an answer: %w", err)
+		}
+		if h.hub.opts.Secrets.In(string(content)) {
+			// With the secret it must not be stored, and without it would not be
+			// the answer: whether one repeats a secret may be what is measured.
+			e.unkept.Do(func() {
+				h.hub.opts.Report(fmt.Errorf("an answer of %s repeats a sensitive value of its request; such answers are not stored, so the next run asks for them again", e.Address))
+			})
+			return nil
 		}
 		if err := cache.Put(key, content); err != nil {
 			return err
@@ -146,7 +155,7 @@ func (h *Host) Reject(ctx context.Context, req *pluginv1.HostServiceRejectReques
 	return &pluginv1.HostServiceRejectResponse{}, nil
 }
 
-func askChat(ctx context.Context, q *question[*llm.Response], client pluginv1.PluginServiceClient, request []byte) (reply[*llm.Response], error) {
+func askChat(ctx context.Context, q *question[*llm.Response], client pluginv1.PluginServiceClient, request []byte, report func(error)) (reply[*llm.Response], error) {
 	var r reply[*llm.Response]
 	started := time.Now()
 	resp, err := q.chats.Ask(ctx, func(ctx context.Context) (pluginv1.PluginService_ChatClient, error) {
@@ -159,8 +168,15 @@ func askChat(ctx context.Context, q *question[*llm.Response], client pluginv1.Pl
 		return r, nil
 	}
 	r.answer = &llm.Response{}
-	if err := json.Unmarshal(resp.GetResponse(), r.answer); err != nil {
+	text := q.redactor.Answer(string(resp.GetResponse())) // an endpoint may echo the key
+	if err := json.Unmarshal([]byte(text), r.answer); err != nil {
 		return r, fmt.Errorf("its answer is no JSON of llm.Response: %w", err)
+	}
+	if text != string(resp.GetResponse()) {
+		r.answer.LogProbs = nil // they spell it
+		q.echoed.Do(func() {
+			report(fmt.Errorf("an answer of %s contains a sensitive value of its configuration; it is used with %s in its place", q.Address, value.Redacted))
+		})
 	}
 	r.answer.Latency, r.answer.Cost, r.answer.Cached = time.Since(started).Seconds(), nil, false
 	r.answer.Usage = q.usage(r.answer.Usage, said(r.answer))

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store/responses"
@@ -23,6 +24,8 @@ type Options struct {
 	// Notice is told what the user should know while calls wait; nil: nobody
 	// listens.
 	Notice func(string)
+	// Secrets of the run, which must not be stored; nil: there are none.
+	Secrets *secret.Redactor
 }
 
 // Hub is what all stages of a run share that call models: the kept answers,

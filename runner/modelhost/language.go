@@ -4,12 +4,13 @@ import (
 	"context"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"github.com/quern-dev/quern/lang/secret"
+	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -37,7 +38,7 @@ type Language struct {
 
 // Redact takes out of a text what no message may show.
 func (l *Language) Redact(text string) string {
-	return credentials.ReplaceAllString(newRedactor(l.Secrets).Replace(text), redacted)
+	return credentials.ReplaceAllString(newRedactor(l.Secrets).Text(text), value.Redacted)
 }
 
 // Can says whether it has a capability.
@@ -58,8 +59,10 @@ type endpoint struct {
 	requests *rate.Limiter // nil: not limited
 	tokens   *allowance    // nil: not limited
 	usual    usual
-	redactor *strings.Replacer
-	chats    wire.Streams[pluginv1.ChatRequest, pluginv1.ChatResponse]
+	redactor *secret.Redactor
+	// echoed and unkept have a warning given once.
+	echoed, unkept sync.Once
+	chats          wire.Streams[pluginv1.ChatRequest, pluginv1.ChatResponse]
 }
 
 func newEndpoint(ctx context.Context, l *Language, now func() time.Time) *endpoint {
@@ -96,23 +99,16 @@ func (e *endpoint) timeout() time.Duration {
 // does not know, from the environment.
 var credentials = regexp.MustCompile(`(?i)\b(bearer\s+|api[-_ ]?key["']?\s*[:=]\s*["']?)[^\s"',;&]+|\b(sk|pk|gsk|xai|hf)[-_][A-Za-z0-9_-]{8,}`)
 
-const redacted = "(redacted)"
-
-// shortestSecret: shorter ones would take ordinary words out of messages.
-const shortestSecret = 4
-
-func newRedactor(secrets []string) *strings.Replacer {
-	var pairs []string
+func newRedactor(secrets []string) *secret.Redactor {
+	r := secret.New()
 	for _, s := range secrets {
-		if len(s) >= shortestSecret {
-			pairs = append(pairs, s, redacted)
-		}
+		r.AddText(s)
 	}
-	return strings.NewReplacer(pairs...)
+	return r
 }
 
 func (e *endpoint) redact(text string) string {
-	return credentials.ReplaceAllString(e.redactor.Replace(text), redacted)
+	return credentials.ReplaceAllString(e.redactor.Text(text), value.Redacted)
 }
 
 // ---- what a call is expected to come to

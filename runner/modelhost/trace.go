@@ -107,21 +107,24 @@ func (t *tracer) close() {
 }
 
 // span is the trace of one call.
-type span struct{ trace.Span }
+type span struct {
+	trace.Span
+	redact func(string) string
+}
 
 func (t *tracer) start(ctx context.Context, e *endpoint, operation string, r *llm.Request) span {
 	if t.provider == nil {
-		return span{trace.SpanFromContext(context.Background())}
+		return span{trace.SpanFromContext(context.Background()), e.redact}
 	}
 	attrs := []attribute.KeyValue{
 		attribute.String("gen_ai.operation.name", operation),
 		attribute.String("gen_ai.provider.name", e.Instance.GetType()),
-		attribute.String("gen_ai.request.model", e.Name),
+		attribute.String("gen_ai.request.model", e.redact(e.Name)),
 		attribute.String("quern.model", e.Address),
 	}
-	_, s := t.Start(ctx, strings.TrimSpace(operation+" "+e.Name), trace.WithSpanKind(trace.SpanKindClient),
+	_, s := t.Start(ctx, strings.TrimSpace(operation+" "+e.redact(e.Name)), trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(append(attrs, requestAttributes(r, &e.Defaults)...)...))
-	return span{s}
+	return span{s, e.redact}
 }
 
 // requestAttributes are the parameters of a chat, also those that the model's
@@ -187,7 +190,7 @@ func (s span) fail(err error, failure *pluginv1.CallError) {
 			kind = strconv.Itoa(int(status))
 		}
 	case err != nil:
-		text = err.Error()
+		text = s.redact(err.Error())
 	}
 	s.SetAttributes(attribute.String("error.type", kind))
 	s.SetStatus(codes.Error, text)

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/expr"
@@ -81,6 +82,10 @@ type Services struct {
 	Memo  *memo.Store
 	// Map starts the plugin if need be and opens a Map call that ends with ctx.
 	Map func(ctx context.Context) (pluginv1.PluginService_MapClient, error)
+	// Redact takes secrets out of the error of a row, Guard out of rows that the
+	// stage made, or refuses them; nil: there are none.
+	Redact func(string) string
+	Guard  func(context.Context, arrow.RecordBatch) (arrow.RecordBatch, error)
 	// Progress is told how far it is, at most some times a second.
 	Progress func(Progress)
 	// Stop, once closed, asks to finish what is under way, commit it and

@@ -67,7 +67,14 @@ func (w *writer) block(ctx context.Context, b *block) error {
 		w.group = dataset.NewGroup(w.Blobs, w.fresh)
 		w.begun, w.asked = time.Now(), false
 	}
-	if err := w.group.Write(ctx, w.record(b)); err != nil {
+	rec := w.record(b)
+	if w.Guard != nil {
+		var err error
+		if rec, err = w.Guard(ctx, rec); err != nil {
+			return err
+		}
+	}
+	if err := w.group.Write(ctx, rec); err != nil {
 		return err
 	}
 	w.asked = w.asked || b.fresh > 0
@@ -110,6 +117,9 @@ func (w *writer) tally(b *block) {
 	made := int64(b.fresh)
 	for _, row := range rows {
 		f := memo.RowFailure{Row: b.first + int64(row), Message: b.failed[row]}
+		if w.Redact != nil {
+			f.Message = w.Redact(f.Message)
+		}
 		w.failed = append(w.failed, f)
 		if len(w.failures) < 10 {
 			w.failures = append(w.failures, Failure{Row: w.starts[b.shard] + f.Row, Message: f.Message})

@@ -68,6 +68,9 @@ type Deployment struct {
 	Private []byte       `json:"private,omitempty"` // the plugin's own notes
 	// Version is that of the plugin's states when it was written.
 	Version int64 `json:"version,omitempty"`
+	// Sensitive are the sensitive arguments that it was given, whose values no
+	// state has: to delete it they have to be given again.
+	Sensitive []string `json:"sensitive,omitempty"`
 	// Digests of what was deployed, by input key.
 	Digests map[string]string `json:"digests,omitempty"`
 }

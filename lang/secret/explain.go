@@ -1,0 +1,122 @@
+package secret
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/value"
+)
+
+// Explain replaces the details of errors that came from evaluating sensitive
+// values. A detail that would be the same for any value, such as a wrong type,
+// stays: it is the one that comes out with the sensitive values unknown.
+func Explain(diags hcl.Diagnostics) hcl.Diagnostics {
+	for i, d := range diags {
+		if d.Expression == nil || d.EvalContext == nil {
+			continue
+		}
+		names := sensitiveIn(d.Expression, d.EvalContext)
+		if len(names) == 0 {
+			continue
+		}
+		_, again := eval.Value(d.Expression, unknown(d.EvalContext))
+		diags[i] = hidden(d, again, names)
+	}
+	return diags
+}
+
+// Hide is Explain for an evaluation in which secrets had no marks: again are the
+// diagnostics that came out with the secrets of those names unknown.
+func Hide(diags, again hcl.Diagnostics, names []string) hcl.Diagnostics {
+	out := make(hcl.Diagnostics, len(diags))
+	for i, d := range diags {
+		out[i] = hidden(d, again, names)
+	}
+	return out
+}
+
+func hidden(d *hcl.Diagnostic, again hcl.Diagnostics, names []string) *hcl.Diagnostic {
+	same := func(other *hcl.Diagnostic) bool { return other.Summary == d.Summary && other.Detail == d.Detail }
+	if slices.ContainsFunc(again, same) {
+		return d
+	}
+	quiet := *d
+	quiet.Detail = Reason(names)
+	return &quiet
+}
+
+// Reason says why the detail of an error is not shown.
+func Reason(names []string) string {
+	refs := make([]string, len(names))
+	for i, name := range names {
+		refs[i] = "var." + name
+	}
+	return "The reason is not shown, because it could reveal a sensitive value: this expression uses " + strings.Join(refs, ", ") + "."
+}
+
+// sensitiveIn are the sensitive variables that an expression uses, sorted.
+func sensitiveIn(e hcl.Expression, ctx *hcl.EvalContext) []string {
+	names := map[string]bool{}
+	for _, t := range e.Variables() {
+		v, diags := t.TraverseAbs(ctx)
+		if diags.HasErrors() {
+			// The reference itself may be what fails.
+			v, diags = hcl.Traversal{t[0]}.TraverseAbs(ctx)
+		}
+		if diags.HasErrors() {
+			continue
+		}
+		_, marks := v.UnmarkDeep()
+		for m := range marks {
+			if s, ok := m.(value.Sensitive); ok {
+				names[s.Variable] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// unknown is a context in which sensitive values are unknown.
+func unknown(ctx *hcl.EvalContext) *hcl.EvalContext {
+	if ctx == nil {
+		return nil
+	}
+	out := unknown(ctx.Parent()).NewChild()
+	out.Functions = ctx.Functions
+	if ctx.Variables == nil {
+		return out
+	}
+	out.Variables = make(map[string]cty.Value, len(ctx.Variables))
+	for name, v := range ctx.Variables {
+		out.Variables[name] = Unknown(v)
+	}
+	return out
+}
+
+// Unknown is a value with its sensitive parts unknown.
+func Unknown(v cty.Value) cty.Value {
+	if v == cty.NilVal || !v.ContainsMarked() {
+		return v
+	}
+	out, err := cty.TransformWithTransformer(v, concealer{})
+	if err != nil {
+		return cty.DynamicVal
+	}
+	return out
+}
+
+type concealer struct{}
+
+func (concealer) Enter(_ cty.Path, v cty.Value) (cty.Value, error) {
+	if _, marks := v.Unmark(); value.HasSensitive(marks) {
+		return cty.UnknownVal(v.Type()), nil
+	}
+	return v, nil
+}
+
+func (concealer) Exit(_ cty.Path, v cty.Value) (cty.Value, error) { return v, nil }

@@ -1,0 +1,134 @@
+package secret
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+)
+
+const (
+	// shortestText: a shorter text would take ordinary words out of messages, so
+	// it is a secret only where it is quoted.
+	shortestText = 4
+	// shortestForm is that for encoded forms, and for parts of a text.
+	shortestForm = 8
+	// longest is how much of a text is looked for.
+	longest = 64 << 10
+)
+
+// parts are the text and what it consists of: its lines, and the strings in it
+// if it is JSON, such as the key file of a service account.
+func parts(text string) []string {
+	text = text[:min(len(text), longest)]
+	all := []string{text}
+	if trimmed := strings.TrimSpace(text); trimmed != text {
+		all = append(all, trimmed)
+	}
+	if strings.Contains(text, "\n") {
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSpace(line); len(line) >= shortestForm {
+				all = append(all, line)
+			}
+		}
+	}
+	var structured any
+	if strings.ContainsAny(text[:1], "{[ \t\n") && json.Unmarshal([]byte(text), &structured) == nil {
+		all = append(all, leaves(structured)...)
+	}
+	return all
+}
+
+func leaves(v any) (all []string) {
+	switch v := v.(type) {
+	case string:
+		if len(v) >= shortestForm {
+			all = append(all, v)
+		}
+	case []any:
+		for _, e := range v {
+			all = append(all, leaves(e)...)
+		}
+	case map[string]any:
+		for _, e := range v {
+			all = append(all, leaves(e)...)
+		}
+	}
+	return all
+}
+
+// forms are the texts in which programs write a text.
+func forms(text string) []string {
+	if len(text) < shortestText {
+		var quoted []string
+		for _, quote := range []string{`"`, `'`, "`"} {
+			quoted = append(quoted, quote+text+quote)
+		}
+		return quoted
+	}
+	all := []string{text}
+	add := func(form string) {
+		if len(form) >= min(shortestForm, len(text)) && !slices.Contains(all, form) {
+			all = append(all, form)
+		}
+	}
+	for _, escaped := range []string{
+		asJSON(text, true), asJSON(text, false), asJSON(asJSON(text, false), false),
+		inner(strconv.Quote(text)), inner(strconv.QuoteToASCII(text)),
+		inner(string(hclwrite.TokensForValue(cty.StringVal(text)).Bytes())),
+		url.QueryEscape(text), url.PathEscape(text), strings.ReplaceAll(url.QueryEscape(text), "+", "%20"),
+		strings.ReplaceAll(text, "'", "''"), strings.ReplaceAll(text, `"`, `""`),
+		hex.EncodeToString([]byte(text)),
+	} {
+		add(escaped)
+	}
+	for _, encoded := range inBase64(text) {
+		if len(encoded) >= shortestForm-2 {
+			add(encoded)
+		}
+	}
+	return all
+}
+
+func asJSON(text string, escapeHTML bool) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(escapeHTML)
+	if enc.Encode(text) != nil {
+		return text
+	}
+	return inner(strings.TrimSuffix(b.String(), "\n"))
+}
+
+// inner is a quoted text without its quotes.
+func inner(quoted string) string {
+	if len(quoted) < 2 {
+		return quoted
+	}
+	return quoted[1 : len(quoted)-1]
+}
+
+// inBase64 are the characters that a text makes of itself in Base64 wherever it
+// begins in the bytes that are encoded: without those at its ends that depend on
+// its neighbors too.
+func inBase64(text string) []string {
+	var all []string
+	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		for before := range 3 {
+			encoded := enc.EncodeToString([]byte(strings.Repeat("\x00", before) + text))
+			from := (before*8 + 5) / 6
+			to := (before + len(text)) * 8 / 6
+			if from < to && to <= len(encoded) {
+				all = append(all, encoded[from:to])
+			}
+		}
+	}
+	return all
+}

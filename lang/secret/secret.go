@@ -1,0 +1,272 @@
+// Package secret keeps the values of sensitive variables out of text.
+//
+// There are two layers. Explain works on the errors of an evaluation: a detail
+// that depends on a sensitive value is replaced, whatever was derived from the
+// value on the way. A Redactor works on text from elsewhere, such as the error
+// of a plugin or of a model provider: it finds the values themselves, whole or
+// in part, in the encodings in which programs quote them.
+package secret
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/value"
+)
+
+// Redactor replaces secrets in text. The zero value and nil know no secret.
+// It may be used by several goroutines at once.
+type Redactor struct {
+	mu    sync.RWMutex
+	known map[string]bool
+	// windows are the sequences of bytes to look for, by their length, in lower
+	// case: the whole of a short form, each window of a long one.
+	windows map[int]map[string]struct{}
+	// whole are the forms in full.
+	whole []string
+}
+
+// New returns a Redactor for the values.
+func New(values ...cty.Value) *Redactor {
+	r := &Redactor{}
+	r.Add(values...)
+	return r
+}
+
+// Add makes the strings and numbers in the values known, however deep. Names
+// of attributes and keys of maps, bools, and nulls are not secrets on their own.
+func (r *Redactor) Add(values ...cty.Value) {
+	for _, v := range values {
+		if v == cty.NilVal {
+			continue
+		}
+		v, _ = v.UnmarkDeep()
+		_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {
+			if !v.IsKnown() || v.IsNull() {
+				return false, nil
+			}
+			switch v.Type() {
+			case cty.String:
+				r.AddText(v.AsString())
+			case cty.Number:
+				r.AddText(v.AsBigFloat().Text('f', -1))
+			}
+			return true, nil
+		})
+	}
+}
+
+// AddText makes a text known.
+func (r *Redactor) AddText(text string) {
+	if strings.TrimSpace(text) == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, part := range parts(text) {
+		r.add(part)
+	}
+}
+
+func (r *Redactor) add(text string) {
+	if r.known[text] {
+		return
+	}
+	if r.known == nil {
+		r.known, r.windows = map[string]bool{}, map[int]map[string]struct{}{}
+	}
+	r.known[text] = true
+	for _, f := range forms(text) {
+		r.whole = append(r.whole, f)
+		f = lower(f)
+		size := window(len(f))
+		set := r.windows[size]
+		if set == nil {
+			set = map[string]struct{}{}
+			r.windows[size] = set
+		}
+		for i := 0; i+size <= len(f); i++ {
+			set[f[i:i+size]] = struct{}{}
+		}
+	}
+}
+
+// window is how many bytes in sequence give a form away: a third of it, at
+// least 8 and at most 16, so that a quote which was cut off is found too. A
+// form of fewer than 8 bytes has to be there in full.
+func window(length int) int {
+	const least, most = 8, 16
+	if length <= least {
+		return length
+	}
+	return min(max((length+2)/3, least), most)
+}
+
+// Text returns the text with "(sensitive value)" in place of each secret.
+func (r *Redactor) Text(text string) string {
+	found := r.find(text)
+	if found == nil {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		if !found[i] {
+			b.WriteByte(text[i])
+			i++
+			continue
+		}
+		b.WriteString(value.Redacted)
+		for i < len(text) && found[i] {
+			i++
+		}
+	}
+	return b.String()
+}
+
+// find marks the bytes of a text that belong to a secret; nil: none does.
+func (r *Redactor) find(text string) []bool {
+	if r == nil {
+		return nil
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if len(r.windows) == 0 {
+		return nil
+	}
+	var found []bool
+	folded := lower(text)
+	for size, set := range r.windows {
+		for i := 0; i+size <= len(folded); i++ {
+			if _, ok := set[folded[i:i+size]]; !ok {
+				continue
+			}
+			if found == nil {
+				found = make([]bool, len(text))
+			}
+			for j := i; j < i+size; j++ {
+				found[j] = true
+			}
+		}
+	}
+	return found
+}
+
+// In says whether the text contains a secret in full, in one of its forms.
+func (r *Redactor) In(text string) bool {
+	if r == nil {
+		return false
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, f := range r.whole {
+		if strings.Contains(text, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// Answer is Text for data, such as the answer of a model, which must not lose
+// more than it has to: only secrets of 8 bytes and more are replaced, and only
+// where they are there in full.
+func (r *Redactor) Answer(text string) string {
+	if r == nil {
+		return text
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, f := range r.whole {
+		if len(f) >= shortestForm {
+			text = strings.ReplaceAll(text, f, value.Redacted)
+		}
+	}
+	return text
+}
+
+// Empty says whether no secret is known.
+func (r *Redactor) Empty() bool {
+	if r == nil {
+		return true
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.whole) == 0
+}
+
+// Value returns a value with the strings in it redacted, and whether that
+// changed any.
+func (r *Redactor) Value(v cty.Value) (cty.Value, bool) {
+	if r.Empty() || v == cty.NilVal {
+		return v, false
+	}
+	changed := false
+	out, err := cty.Transform(v, func(_ cty.Path, v cty.Value) (cty.Value, error) {
+		if v.Type() != cty.String || !v.IsKnown() || v.IsNull() {
+			return v, nil
+		}
+		text, marks := v.Unmark()
+		if redacted := r.Text(text.AsString()); redacted != text.AsString() {
+			changed = true
+			return cty.StringVal(redacted).WithMarks(marks), nil
+		}
+		return v, nil
+	})
+	if err != nil { // Transform passes on errors of the function, which has none
+		return v, false
+	}
+	return out, changed
+}
+
+// Diagnostics returns the diagnostics without secrets in their texts. Those
+// given are not changed.
+func (r *Redactor) Diagnostics(diags hcl.Diagnostics) hcl.Diagnostics {
+	if r.Empty() || len(diags) == 0 {
+		return diags
+	}
+	out := make(hcl.Diagnostics, len(diags))
+	for i, d := range diags {
+		out[i] = d
+		summary, detail := r.Text(d.Summary), r.Text(d.Detail)
+		if summary != d.Summary || detail != d.Detail {
+			redacted := *d
+			redacted.Summary, redacted.Detail = summary, detail
+			out[i] = &redacted
+		}
+	}
+	return out
+}
+
+// Error returns an error whose text shows no secret.
+func (r *Redactor) Error(err error) error {
+	if err == nil || r.Empty() || r.find(err.Error()) == nil {
+		return err
+	}
+	return &redactedError{err, r}
+}
+
+type redactedError struct {
+	err error
+	r   *Redactor
+}
+
+func (e *redactedError) Error() string { return e.r.Text(e.err.Error()) }
+func (e *redactedError) Unwrap() error { return e.err }
+
+// lower is strings.ToLower for ASCII alone: no byte moves.
+func lower(s string) string {
+	for i := range len(s) {
+		if 'A' <= s[i] && s[i] <= 'Z' {
+			b := []byte(s)
+			for j := i; j < len(b); j++ {
+				if 'A' <= b[j] && b[j] <= 'Z' {
+					b[j] += 'a' - 'A'
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
+}

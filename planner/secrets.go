@@ -1,0 +1,145 @@
+package planner
+
+import (
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/secret"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/fingerprint"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// newRedactor knows the values of the sensitive variables.
+func newRedactor(variables map[string]cty.Value) *secret.Redactor {
+	r := secret.New()
+	for _, v := range variables {
+		if value.IsSensitive(v) {
+			r.Add(v)
+		}
+	}
+	return r
+}
+
+// seal is the keyed digest of a sensitive variable's value.
+func (b *builder) seal(variable string) (string, error) {
+	v := b.secrets([]string{variable})[variable]
+	if b.Store == nil || !v.IsWhollyKnown() {
+		return "", nil // validation, which has no use for keys
+	}
+	text, err := value.Value{Value: v}.MarshalJSON()
+	if err != nil {
+		return "", err
+	}
+	return b.Store.Seal(text)
+}
+
+// sealPlan notes with which secrets the plan's keys were made.
+func (b *builder) sealPlan(p *plan.Plan) {
+	if b.validating {
+		return
+	}
+	names := map[string]bool{}
+	for _, n := range p.Nodes {
+		mark(names, fingerprint.Secrets(n, n.Body))
+	}
+	for _, m := range p.Models {
+		mark(names, fingerprint.Secrets(&plan.Node{}, m.Body))
+	}
+	for _, name := range sortedKeys(names) {
+		digest, err := b.seal(name)
+		if err != nil {
+			b.report(diag.Errorf(nil, "No key can be made", "%s.", err))
+			return
+		}
+		if p.Sealed == nil {
+			p.Sealed = map[string]string{}
+		}
+		p.Sealed[name] = digest
+	}
+}
+
+// checkSealed reports secrets that are not those that a saved plan was made with.
+func (b *builder) checkSealed(p *plan.Plan) {
+	for _, name := range sortedKeys(p.Sealed) {
+		digest, err := b.seal(name)
+		if err == nil && digest == p.Sealed[name] {
+			continue
+		}
+		b.report(diag.Errorf(nil, "The saved plan is stale", "var.%s, which is sensitive, has another value than when the plan was made, and results depend on it. Apply the plan with that value, or make a new plan.", name))
+	}
+}
+
+// sealed is a fingerprint as it is stored: one that contains a secret, such as a
+// path that was made of one, as its keyed digest.
+func (b *builder) sealed(fingerprint string) (string, error) {
+	if b.Store == nil || !b.redactor.In(fingerprint) {
+		return fingerprint, nil
+	}
+	return b.Store.Seal([]byte(fingerprint))
+}
+
+// mustSeal is sealed for a comparison: what can't be sealed equals nothing.
+func (b *builder) mustSeal(fingerprint string) string {
+	text, err := b.sealed(fingerprint)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+// memo is what is kept of a plugin's notes about a source: nothing if they
+// contain a secret.
+func (b *builder) memo(resp *pluginv1.FingerprintResponse) []byte {
+	if b.redactor.In(string(resp.GetMemo())) {
+		return nil
+	}
+	return resp.GetMemo()
+}
+
+// discreet reports an argument whose value would be stored in clear: a
+// deployment's state has what its arguments say, so that it can be found again.
+func (d *decoder) discreet(arg *plan.Arg, at hcl.Range, key string) bool {
+	if arg.Expr == nil || arg.Sensitive || d.n.Mode != plan.ModeDeploy {
+		return true
+	}
+	names := slices.DeleteFunc(slices.Clone(arg.Expr.Secrets), func(name string) bool { return !d.b.isSensitive(name) })
+	if len(names) == 0 {
+		return true
+	}
+	d.errorf(at, "Secret in a deployment", "The argument %q of a deployment is kept in the state, so that the deployment can be found again, and its value comes from %s. Use a variable that is not sensitive, or, if the value is no secret here, wrap it in nonsensitive(…).", key, diag.List(variableNames(names)))
+	return false
+}
+
+func variableNames(names []string) []string {
+	refs := make([]string, len(names))
+	for i, name := range names {
+		refs[i] = "var." + name
+	}
+	return refs
+}
+
+// reveals reports what a plugin prepared that contains a secret, such as the
+// name of a column: plans and manifests have it in clear.
+func (b *builder) reveals(n *node, p *pluginv1.Prepared) bool {
+	if b.redactor.Empty() {
+		return false
+	}
+	for _, c := range p.Calls {
+		c.Added = b.redactor.Text(c.Added)
+	}
+	rest := &pluginv1.Prepared{}
+	proto.Merge(rest, p)
+	rest.Diagnostics = nil
+	text, err := proto.Marshal(rest)
+	if err != nil || !b.redactor.In(string(text)) {
+		return false
+	}
+	return b.report(n.diagnosed(p.Diagnostics)...) || b.report(diag.Errorf(n.Range.HCL().Ptr(), "Secret in a plan",
+		"What %s makes of its arguments, such as the name of a column, contains the value of a sensitive variable, and would be stored in clear. Use a variable that is not sensitive there, or, if the value is no secret here, wrap it in nonsensitive(…).", n.Address))
+}
