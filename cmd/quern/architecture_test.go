@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"planner":          {"planner", "lang", "store", "sdk", "internal"},
 	"planner/registry": {"planner/registry", "planner/plan", "lang/diag", "lang/limit", "lang/value", "sdk"},
 	"planner/plan":     {"lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/limit", "lang/value", "store", "sdk"},
-	"runner":           {"runner", "planner/plan", "planner/fingerprint", "lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/limit", "lang/value", "store", "sdk", "internal"},
+	"runner":           {"runner", "planner/plan", "planner/fingerprint", "lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/limit", "lang/secret", "lang/value", "store", "sdk", "internal"},
 	"ui":               {"ui", "planner/plan", "lang/diag", "lang/value", "store", "sdk", "internal"},
 	"cmd":              {"cmd", "ui", "runner", "planner", "lang", "store", "plugins/builtin", "sdk", "internal"},
 	"bench":            {"bench", "lang", "store", "sdk", "plugins/openai/openaitest"},

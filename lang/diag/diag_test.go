@@ -105,7 +105,7 @@ func TestDiagnosticsArePrintedWithTheirLines(t *testing.T) {
 │ Error: Bad
 │
 │   on b line 7:
-│   (the file's text is not at hand)
+│   (the text of this file is not available)
 ╵
 `},
 		"in colour": {Errorf(rangeOf(source, `"a"`), "Bad", "Mend it."), PrintOptions{Color: true}, "\x1b[31m╷\x1b[0m\n" +
