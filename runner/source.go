@@ -47,7 +47,7 @@ func (r *run) lookAtSource(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	w.fingerprint, w.memo = now.GetFingerprint(), r.memo(now)
+	w.fingerprint, w.memo = now.GetFingerprint(), r.discreetMemo(now)
 	return nil
 }
 
@@ -74,10 +74,10 @@ func (r *run) fingerprint(ctx context.Context, w *work) (*pluginv1.FingerprintRe
 	return now, nil
 }
 
-// memo is what is kept of a plugin's notes about a source: nothing if there is a
+// discreetMemo is what is kept of a plugin's notes about a source: nothing if there is a
 // secret in them, such as a path that was made of one. The next look at the
 // source then takes longer.
-func (r *run) memo(now *pluginv1.FingerprintResponse) []byte {
+func (r *run) discreetMemo(now *pluginv1.FingerprintResponse) []byte {
 	if r.redactor.In(string(now.GetMemo())) {
 		return nil
 	}
@@ -114,7 +114,7 @@ func (r *run) read(ctx context.Context, w *work, res *StageResult) (*product, er
 		return nil, failuref(w.Range.Ptr(), "The source has changed",
 			"What %s holds is not what it held when the plan was made or the reading began. Make a new plan and apply it.", w.Address)
 	}
-	w.memo = r.memo(now)
+	w.memo = r.discreetMemo(now)
 	return rd.finish(ctx)
 }
 
