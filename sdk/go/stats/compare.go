@@ -79,7 +79,7 @@ func Compare(a, b []float64, o Options) (Comparison, error) {
 	}
 	differences := make([]float64, len(a))
 	floats.SubTo(differences, a, b)
-	return shift(u.parts(differences), len(a), differenceRange(o), float64(u.count()), o), nil
+	return shift(u.parts(differences), len(a), differenceRange(o), float64(u.count()), false, o), nil
 }
 
 // differenceRange is the range of the difference of two values.

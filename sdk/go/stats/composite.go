@@ -77,7 +77,7 @@ func CompareComposites(a, b Composite, o Options) (Comparison, error) {
 	for i := range pseudo {
 		pseudo[i] = difference + float64(n)*(a.Influence[i]-b.Influence[i])
 	}
-	c := shift(u.parts(pseudo), n, [2]float64{-1, 1}, min(a.size(u), b.size(u)), o)
+	c := shift(u.parts(pseudo), n, [2]float64{-1, 1}, min(a.size(u), b.size(u)), true, o)
 	c.Value = difference // without the rounding of the mean
 	return c, nil
 }

@@ -143,3 +143,42 @@ func TestHuntIntervalsHoldWhatTheySay(t *testing.T) {
 		}
 	}
 }
+
+func TestCompositesOfFewRowsAreComparedWithCaution(t *testing.T) {
+	// Two subjects by their shares of hits, which are composites, too: the first
+	// is right on all rows, the second on none. A linear approximation sees no
+	// variation at all.
+	share := func(hits []float64) stats.Composite {
+		c := stats.Composite{}
+		n := float64(len(hits))
+		for _, h := range hits {
+			c.Value += h / n
+		}
+		for _, h := range hits {
+			c.Influence, c.Weight = append(c.Influence, (h-c.Value)/n), append(c.Weight, 1/n)
+		}
+		return c
+	}
+	r := rand.New(rand.NewPCG(4, 4))
+	for range 300 {
+		n := 3 + r.IntN(40)
+		a, b := make([]float64, n), make([]float64, n)
+		p := r.Float64()
+		for i := range n {
+			if r.Float64() < p {
+				a[i] = 1
+			}
+			if r.Float64() < p*p {
+				b[i] = 1
+			}
+		}
+		o := stats.Options{Confidence: 0.95, Permutations: 999}
+		c := must[stats.Comparison](t)(stats.CompareComposites(share(a), share(b), o))
+		if math.Abs(c.P-0.05) > 1e-9 && (c.Low > 0 || c.High < 0) != (c.P < 0.05) {
+			t.Fatalf("%d rows: %+v", n, c)
+		}
+		if least := 1 - stats.Wilson(n, n, 0.95).Low; c.High-c.Low < 0.9*least {
+			t.Fatalf("%d rows: %+v is narrower than the unseen share %g", n, c, least)
+		}
+	}
+}

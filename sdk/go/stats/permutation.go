@@ -44,8 +44,10 @@ func PairedPermutation(differences []float64, o Options) (float64, Test, error) 
 // for the values that were not seen.
 //
 // The interval is that of the test. Unless the test tells the subjects apart, it
-// also reaches as far as unseen values could move the difference.
-func shift(parts []part, n int, ends [2]float64, size float64, o Options) Comparison {
+// also reaches as far as unseen values could move the difference. With linear
+// set, the differences are linear approximations, which vary too little where
+// there are few rows: unseen values then always have their part in both.
+func shift(parts []part, n int, ends [2]float64, size float64, linear bool, o Options) Comparison {
 	value, se := robust(parts)
 	c := Comparison{Estimate: unbounded(value, n, len(parts)), P: 1, Test: TestNone, Detectable: math.Inf(1)}
 	bounded := ends[0] < ends[1]
@@ -60,7 +62,7 @@ func shift(parts []part, n int, ends [2]float64, size float64, o Options) Compar
 		if none {
 			c.SE, c.Detectable, c.Method = 0, math.Inf(1), MethodUnseen
 		}
-		c.allow(none, bounded, ends, size, o)
+		c.allow(none, none || linear, bounded, ends, size, o)
 	}
 	if bounded {
 		c.Estimate = c.Within(ends[0], ends[1])
@@ -68,9 +70,9 @@ func shift(parts []part, n int, ends [2]float64, size float64, o Options) Compar
 	return c
 }
 
-// allow widens the interval by unseen differences. Where all differences are
-// alike, these decide the p-value, too.
-func (c *Comparison) allow(none, bounded bool, ends [2]float64, size float64, o Options) {
+// allow widens the interval by unseen differences. With decide set, these have
+// their part in the p-value, too. none: all differences are alike.
+func (c *Comparison) allow(none, decide, bounded bool, ends [2]float64, size float64, o Options) {
 	if none && !bounded {
 		if c.Value == 0 {
 			c.Low, c.High, c.Method = math.Inf(-1), math.Inf(1), MethodNone
@@ -80,12 +82,12 @@ func (c *Comparison) allow(none, bounded bool, ends [2]float64, size float64, o 
 		reach := 2 * math.Abs(c.Value)
 		ends, bounded = [2]float64{c.Value - reach, c.Value + reach}, true
 	}
-	if !bounded || !none && c.P < 1-o.Confidence {
+	if !bounded || !decide && c.P < 1-o.Confidence {
 		return
 	}
 	low, high := unseenInterval(c.Value, size, o.Confidence, ends)
 	c.Low, c.High = min(c.Low, low), max(c.High, high)
-	if none {
+	if decide {
 		c.P = max(c.P, unseenP(c.Value, size, ends))
 	}
 }
