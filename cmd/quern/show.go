@@ -101,6 +101,9 @@ func showState(ui *terminal, cmd *cli.Command, s *store.Store, st *state.State) 
 func made(s *store.Store, inst *state.Instance) string {
 	var parts []string
 	for _, port := range slices.Sorted(maps.Keys(inst.Outputs)) {
+		if inst.Kind == "source" && port == "parts" {
+			continue // what the next reading goes by, of no use to people
+		}
 		text := size(s, inst.Outputs[port])
 		if port != "" {
 			text = port + ": " + text

@@ -12,6 +12,10 @@ type Value struct{ cty.Value }
 
 // MarshalJSON writes {"type": …, "value": …}.
 func (v Value) MarshalJSON() ([]byte, error) {
+	if v.Value != cty.NilVal && v.IsNull() && v.Value.Type() == cty.DynamicPseudoType {
+		// A bare null would read back as no value at all.
+		return []byte(`{"value":null,"type":"dynamic"}`), nil
+	}
 	return ctyjson.Marshal(v.Value, cty.DynamicPseudoType)
 }
 

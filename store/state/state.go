@@ -8,11 +8,14 @@
 package state
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"time"
+
+	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/store/action"
@@ -100,17 +103,29 @@ func NewOutput(v value.Value, sensitive bool) (*Output, error) {
 	return &Output{Sensitive: true, Salt: salt, Digest: digest}, nil
 }
 
-// Is says whether the output has this value.
+// Is says whether the output has this value. Types count as far as they show: a
+// tuple is a list with the same elements, since which of them an expression gives
+// can depend on what is known when it is evaluated.
 func (o *Output) Is(v value.Value) bool {
 	if o.Sensitive {
 		digest, err := saltedDigest(o.Salt, v)
 		return err == nil && digest == o.Digest
 	}
-	return o.Value != nil && o.Value.Value.RawEquals(v.Value)
+	if o.Value == nil {
+		return false
+	}
+	is, err := plainJSON(v)
+	was, wasErr := plainJSON(*o.Value)
+	return err == nil && wasErr == nil && bytes.Equal(is, was)
+}
+
+// plainJSON is a value without its type.
+func plainJSON(v value.Value) ([]byte, error) {
+	return ctyjson.Marshal(v.Value, v.Value.Type())
 }
 
 func saltedDigest(salt string, v value.Value) (string, error) {
-	text, err := v.MarshalJSON()
+	text, err := plainJSON(v)
 	if err != nil {
 		return "", fmt.Errorf("digest a sensitive output: %w", err)
 	}
