@@ -180,14 +180,22 @@ func (d *descent) repeated(what string) bool {
 	return false
 }
 
+// artifactWords names what a stage made: its own artifact, or how many it made.
+func artifactWords(digests map[string]string) []string {
+	if own, ok := digests[""]; ok {
+		return []string{shortDigest(own)}
+	}
+	if len(digests) > 1 {
+		return []string{count(int64(len(digests)), "artifact")}
+	}
+	for _, digest := range digests {
+		return []string{shortDigest(digest)}
+	}
+	return nil
+}
+
 func printAncestry(ui *terminal, a *ancestor, first, rest string) {
-	var words []string
-	for _, digest := range a.Digests {
-		words = append(words, shortDigest(digest))
-	}
-	if len(words) > 1 {
-		words = []string{count(int64(len(a.Digests)), "artifact")}
-	}
+	words := artifactWords(a.Digests)
 	if a.Role != "" {
 		words = append([]string{string(a.Role)}, words...)
 	}

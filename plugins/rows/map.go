@@ -42,7 +42,7 @@ func (mapper) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Args.Columns)) {
 		if name == "" {
-			p.Errorf("columns", "A column needs a name\nGive the column whose name is empty one, such as columns = { text = row.text }.")
+			p.Errorf("columns.", "A column needs a name\nThis name is empty. Use the name of the new column, such as columns = { text = row.text }.")
 			continue
 		}
 		p.AddArgument(name, p.Args.Columns[name].Key)
