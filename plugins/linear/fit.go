@@ -27,6 +27,8 @@ type Options struct {
 	ClassWeights map[string]float64
 	Balanced     bool
 	Seed         int64
+	// MaxMemory bounds the memory of the weights, in MiB.
+	MaxMemory int
 }
 
 const (
@@ -44,7 +46,7 @@ var blas gonum.Implementation
 func DefaultOptions() Options {
 	return Options{
 		Features: Features{Words: 2, CharsMin: 3, CharsMax: 5, Bits: 18, Lowercase: true},
-		Least:    2, Epochs: 10, LearningRate: 1, L2: 1e-5,
+		Least:    2, Epochs: 10, LearningRate: 1, L2: 1e-5, MaxMemory: 1024,
 	}
 }
 
@@ -61,6 +63,9 @@ func (o Options) Check() error {
 		return plugin.ArgumentErrorf("learning_rate", "the learning rate is a number above 0, not %g", o.LearningRate)
 	case !(o.L2 >= 0) || o.L2*o.LearningRate*batchRows >= 0.5:
 		return plugin.ArgumentErrorf("regularisation", "a regularisation of %g is out of range: times the learning rate it must be from 0 to below %g", o.L2, 0.5/batchRows)
+	}
+	if o.MaxMemory < 1 || o.MaxMemory > maxMemory {
+		return plugin.ArgumentErrorf("max_memory", "max_memory is from 1 to %d MiB, not %d", maxMemory, o.MaxMemory)
 	}
 	for class, w := range o.ClassWeights {
 		if !(w >= 0) || math.IsInf(w, 0) {

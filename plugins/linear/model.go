@@ -39,6 +39,7 @@ type Model struct {
 	Classes  []string
 	Training Training
 
+	singles    int64 // classes with one row, of a model that was just trained
 	vocabulary *vocabulary
 	weights    []float32 // place-major
 	bias       []float32

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -22,39 +23,36 @@ type survey struct {
 	rows       int64
 	classes    []string // sorted
 	counts     []int64  // rows by class
+	singles    int64    // classes with one row
 	vocabulary *vocabulary
 }
 
 // look passes over the rows and counts. Buckets that occur in fewer than
-// least rows get no place: they are noise, and most of the memory.
-func look(ctx context.Context, rows Rows, f Features, least int) (*survey, error) {
-	frequency := make([]uint32, 1<<f.Bits)
-	counts := map[string]int64{}
-	extract := extractor{Features: f}
-	var n int64
+// o.Least rows get no place: they are noise, and most of the memory.
+func look(ctx context.Context, rows Rows, o Options) (*survey, error) {
+	frequency := make([]uint32, 1<<o.Features.Bits)
+	labels := labelCounts{rows: map[string]int64{}}
+	extract := extractor{Features: o.Features}
 	for e, err := range rows(ctx, nil) {
 		if err != nil {
 			return nil, err
 		}
-		n++
-		counts[e.Label]++
+		if err := labels.add(e.Label); err != nil {
+			return nil, err
+		}
 		for _, t := range extract.counts(e.Text) {
 			frequency[t.at]++
 		}
 	}
-	s := &survey{rows: n}
-	for class := range counts {
-		s.classes = append(s.classes, class)
-	}
-	slices.Sort(s.classes)
+	s := &survey{rows: labels.total, singles: labels.singles, classes: slices.Sorted(maps.Keys(labels.rows))}
 	for _, class := range s.classes {
-		s.counts = append(s.counts, counts[class])
+		s.counts = append(s.counts, labels.rows[class])
 	}
 	if len(s.classes) < 2 {
-		return nil, fmt.Errorf("a classifier needs rows of at least two labels, and the %d labelled rows have %d", n, len(s.classes))
+		return nil, fmt.Errorf("a classifier needs rows of at least two labels, and the %d labelled rows have %d", s.rows, len(s.classes))
 	}
-	s.vocabulary = choose(frequency, n, least, f.Bits)
-	return s, nil
+	s.vocabulary = choose(frequency, s.rows, o.Least, o.Features.Bits)
+	return s, s.fits(o)
 }
 
 // choose gives places to the buckets that occur often enough, in their order.

@@ -15,7 +15,7 @@ func Train(ctx context.Context, rows Rows, o Options, dir string, progress func(
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	s, err := look(ctx, rows, o.Features, o.Least)
+	s, err := look(ctx, rows, o)
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +55,6 @@ func (f *fitter) model(losses []float64) *Model {
 			Rows: f.survey.rows, Epochs: f.opts.Epochs, LearningRate: f.opts.LearningRate,
 			L2: f.opts.L2, Seed: f.opts.Seed, Loss: losses[len(losses)-1],
 		},
-		vocabulary: f.survey.vocabulary, weights: f.weights, bias: f.bias,
+		singles: f.survey.singles, vocabulary: f.survey.vocabulary, weights: f.weights, bias: f.bias,
 	}
 }

@@ -40,6 +40,7 @@ type args struct {
 	Lowercase      bool               `quern:"lowercase" default:"true" doc:"Whether case is ignored."`
 	MinRows        int                `quern:"min_rows" default:"2" doc:"In how many rows an n-gram must occur to be looked at."`
 	HashBits       int                `quern:"hash_bits" default:"18" doc:"N-grams are hashed to 2 to the power of this many buckets, from 8 to 24. More keep rare n-grams apart and cost memory."`
+	MaxMemory      int                `quern:"max_memory" default:"1024" doc:"The most memory that weights may take, in MiB: 4 bytes for each n-gram and class. While a checkpoint is written or read, training takes up to three times as much. A target that needs more is refused before training starts."`
 	Seed           int64              `quern:"seed" default:"0" doc:"Decides the order in which rows are seen. Equal seeds make equal models."`
 }
 
@@ -47,7 +48,7 @@ const doc = `Trains a text classifier: multinomial logistic regression over word
 
 It is small, learns ten thousand short messages in seconds, and is the honest baseline for anything larger. The model offers ` + "`label`" + ` and ` + "`confidence`" + `, the probability of that label.
 
-The same rows, arguments and seed give the same model, bit for bit. Rows are read again in each epoch, so memory grows with the number of different n-grams times classes, not with rows. Training that is interrupted goes on from the last whole epoch.
+The same rows, arguments and seed give the same model, bit for bit. Rows are read again in each epoch, so memory grows with the number of different n-grams times classes, not with rows; ` + "`max_memory`" + ` bounds it. There can be up to 50,000 classes. Training that is interrupted goes on from the last whole epoch.
 
 It reports ` + "`rows`" + `, ` + "`skipped`" + ` (rows without a label), ` + "`classes`" + `, ` + "`features`" + ` (n-grams with weights), ` + "`epochs`" + ` and ` + "`loss`" + ` (the mean of the last epoch, in nats).
 
@@ -75,13 +76,14 @@ func (a *args) options() Options {
 		},
 		Least: a.MinRows, Epochs: a.Epochs, LearningRate: a.LearningRate, L2: a.Regularisation,
 		ClassWeights: a.ClassWeights, Balanced: a.ClassWeight == "balanced", Seed: a.Seed,
+		MaxMemory: a.MaxMemory,
 	}
 }
 
 // settings are the arguments that options are made of.
 var settings = []string{
 	"epochs", "learning_rate", "regularisation", "class_weights", "word_ngrams",
-	"char_ngrams_min", "char_ngrams", "hash_bits", "min_rows",
+	"char_ngrams_min", "char_ngrams", "hash_bits", "min_rows", "max_memory",
 }
 
 // Prepare declares the model and what it predicts.
@@ -109,6 +111,11 @@ func (trainer) Run(ctx context.Context, r *plugin.Run[args]) error {
 	})
 	if err != nil {
 		return err
+	}
+	if id := likeID(m.singles, m.Training.Rows, len(m.Classes), ""); id != "" {
+		if err := r.Warnf("target", "Most rows have a label of their own\n%s Nothing can be learned about a class from a single row.", id); err != nil {
+			return err
+		}
 	}
 	dir, err := r.Folder("")
 	if err != nil {

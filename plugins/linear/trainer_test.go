@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -68,7 +69,7 @@ func TestTheTrainerMakesAModelThatPredictsThroughTheProtocol(t *testing.T) {
 }
 
 func TestMistakesInArgumentsAreFoundBeforeAnythingRuns(t *testing.T) {
-	for argument, value := range map[string]any{"epochs": 0, "learning_rate": -1, "hash_bits": 40, "char_ngrams": 20} {
+	for argument, value := range map[string]any{"epochs": 0, "learning_rate": -1, "max_memory": 0, "hash_bits": 40, "char_ngrams": 20} {
 		got, err := plugintest.Prepare(t, offer, plugintest.Case{
 			Type: "linear", Rows: rowsOf(messages(6, 1)),
 			Args: map[string]any{"text": plugintest.Row("body"), "target": plugintest.Row("intent"), argument: value},
@@ -99,5 +100,60 @@ func TestRowsOfOneLabelCannotBeLearntFrom(t *testing.T) {
 	_, err := trained(t, rowsOf(messages(60, 1)[:10]), nil)
 	if err == nil || !strings.Contains(err.Error(), "at least two labels") {
 		t.Errorf("error: %v", err)
+	}
+}
+
+// numbered makes n rows that each have a label of their own.
+func numbered(n int) []Example {
+	list := messages(600, 1)
+	var out []Example
+	for i := range n {
+		out = append(out, Example{Text: list[i%len(list)].Text, Label: fmt.Sprintf("id-%d", i)})
+	}
+	return out
+}
+
+func TestAnIDAsTargetIsRefusedBeforeMemoryRunsOut(t *testing.T) {
+	_, err := Train(t.Context(), in(numbered(100_000)), DefaultOptions(), "", nil)
+	if err == nil || !strings.Contains(err.Error(), "looks like an ID: 50001 of the first 50001 rows have a value of their own") {
+		t.Errorf("error: %v", err)
+	}
+	_, err = trained(t, rowsOf(numbered(3000)), map[string]any{"max_memory": 8})
+	if err == nil || !strings.Contains(err.Error(), "more than the 8 MiB that max_memory allows") ||
+		!strings.Contains(err.Error(), "looks like an ID: 3000 of 3000 rows") {
+		t.Errorf("error: %v", err)
+	}
+}
+
+func TestLabelsOfUnboundedLengthAreRefused(t *testing.T) {
+	var list []Example
+	for i := range 100 {
+		list = append(list, Example{Text: "text", Label: fmt.Sprint(i, strings.Repeat("x", 1<<20))})
+	}
+	if _, err := Train(t.Context(), in(list), DefaultOptions(), "", nil); err == nil || !strings.Contains(err.Error(), "too long") {
+		t.Errorf("error: %v", err)
+	}
+}
+
+func TestManyClassesWithoutIDsAreToldToTakeMoreMemory(t *testing.T) {
+	var list []Example
+	for i, e := range numbered(4000) {
+		list = append(list, Example{Text: e.Text, Label: fmt.Sprint(i % 1000)})
+	}
+	o := DefaultOptions()
+	o.MaxMemory = 1
+	_, err := Train(t.Context(), in(list), o, "", nil)
+	if err == nil || strings.Contains(err.Error(), "ID") || !strings.Contains(err.Error(), "or raise max_memory") {
+		t.Errorf("error: %v", err)
+	}
+}
+
+func TestATargetThatLooksLikeAnIDIsWarnedOf(t *testing.T) {
+	got, err := trained(t, rowsOf(numbered(120)), map[string]any{"epochs": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "120 of 120 rows have a value of their own") {
+		t.Errorf("warnings: %v", got.Warnings)
 	}
 }
