@@ -123,11 +123,12 @@ func (d *deployment) remove(ctx context.Context, res *StageResult) error {
 	return d.save(nil)
 }
 
-func (d *deployment) apply(ctx context.Context, res *StageResult) error {
+func (d *deployment) apply(ctx context.Context, res *StageResult) (err error) {
 	place, err := d.stage(d.work)
 	if err != nil {
 		return err
 	}
+	defer place.clear(&err)
 	inputs, err := d.files(ctx, d.work, place.arguments)
 	if err != nil {
 		return err

@@ -23,11 +23,12 @@ import (
 )
 
 // runWhole carries out a stage that gets its inputs as files.
-func (r *run) runWhole(ctx context.Context, w *work, res *StageResult) (*product, error) {
+func (r *run) runWhole(ctx context.Context, w *work, res *StageResult) (made *product, err error) {
 	place, err := r.stage(w)
 	if err != nil {
 		return nil, err
 	}
+	defer place.clear(&err)
 	inputs, err := r.files(ctx, w, place.arguments)
 	if err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func (r *run) runWhole(ctx context.Context, w *work, res *StageResult) (*product
 	if err := served.outcome(err); err != nil {
 		return nil, err
 	}
-	made, err := call.finish(done)
+	made, err = call.finish(done)
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +77,14 @@ func (r *run) stage(w *work) (*place, error) {
 		}
 	}
 	return p, nil
+}
+
+// clear removes what the plugin was given: it is of no use to the next run, and
+// may contain secrets, such as those in the prompts of an evaluation.
+func (p *place) clear(err *error) {
+	if failed := os.RemoveAll(p.arguments); *err == nil {
+		*err = failed
+	}
 }
 
 func (p *place) remove() error { return os.RemoveAll(p.root) }

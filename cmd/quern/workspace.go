@@ -90,7 +90,7 @@ func registryOptions(ui *terminal, module *config.Module) (registry.Options, *lo
 	if err != nil {
 		return registry.Options{}, nil, err
 	}
-	logs, err := newLogs(ui.err, func(line string) string { return line })
+	logs, err := newLogs(ui.err, ui.secrets.Text)
 	if err != nil {
 		return registry.Options{}, nil, err
 	}

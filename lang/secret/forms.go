@@ -22,6 +22,8 @@ const (
 	shortestForm = 8
 	// longest is how much of a text is looked for.
 	longest = 64 << 10
+	// deepest is how deep JSON in JSON is looked through.
+	deepest = 3
 )
 
 // parts are the text and what it consists of: its lines, and the strings in it
@@ -79,19 +81,34 @@ func forms(text string) []string {
 			all = append(all, form)
 		}
 	}
-	for _, escaped := range []string{
-		asJSON(text, true), asJSON(text, false), asJSON(asJSON(text, false), false),
+	for _, escaped := range append(inJSON(text, deepest),
 		inner(strconv.Quote(text)), inner(strconv.QuoteToASCII(text)),
 		inner(string(hclwrite.TokensForValue(cty.StringVal(text)).Bytes())),
 		url.QueryEscape(text), url.PathEscape(text), strings.ReplaceAll(url.QueryEscape(text), "+", "%20"),
 		strings.ReplaceAll(text, "'", "''"), strings.ReplaceAll(text, `"`, `""`),
 		hex.EncodeToString([]byte(text)),
-	} {
+	) {
 		add(escaped)
 	}
 	for _, encoded := range inBase64(text) {
 		if len(encoded) >= shortestForm-2 {
 			add(encoded)
+		}
+	}
+	return all
+}
+
+// inJSON are the forms of a text in JSON, in JSON in JSON, and so on, to a depth:
+// endpoints quote requests, which contain JSON, in answers, which are kept as JSON.
+// Some programs escape what has a meaning in HTML, and some do not.
+func inJSON(text string, depth int) (all []string) {
+	if depth == 0 {
+		return nil
+	}
+	for _, escapeHTML := range []bool{true, false} {
+		if escaped := asJSON(text, escapeHTML); escaped != text && !slices.Contains(all, escaped) {
+			all = append(all, escaped)
+			all = append(all, inJSON(escaped, depth-1)...)
 		}
 	}
 	return all

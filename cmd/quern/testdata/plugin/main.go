@@ -4,8 +4,11 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,7 +25,7 @@ type args struct {
 	Input plugin.Dataset `quern:"input,required" doc:"Rows to label."`
 	Text  plugin.Column  `quern:"text,required" type:"string" doc:"Text to look at."`
 	Trace string         `quern:"trace,operational" doc:"File that each text is appended to."`
-	Fault string         `quern:"fault,operational" oneof:"exit,panic,hang,print,error" doc:"What goes wrong."`
+	Fault string         `quern:"fault,operational" oneof:"exit,panic,hang,print,error,tell" doc:"What goes wrong; 'tell': the token is in all that the plugin says."`
 	Bad   string         `quern:"bad,operational" doc:"Texts with this in them fail."`
 	Hold  string         `quern:"hold,operational" doc:"Named pipes HOLD.begun and HOLD.go: the first is written when rows have come, then the second is read before they are answered."`
 	Token string         `quern:"token,sensitive" doc:"A credential."`
@@ -60,6 +63,9 @@ func (upper) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 }
 
 func (upper) Map(ctx context.Context, a *args, b *plugin.Batch) error {
+	if a.Fault == "tell" {
+		return tell(a.Token)
+	}
 	if err := fault(a.Fault); err != nil {
 		return err
 	}
@@ -81,6 +87,72 @@ func (upper) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 	}
 	return appendTo(a.Trace, trace.String())
 }
+
+// tell gives a credential away in a log and in an error, in the forms in which
+// libraries quote what they were given.
+func tell(token string) error {
+	header := "Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+token))
+	fmt.Fprintln(os.Stderr, "the token is", token)
+	fmt.Fprintf(os.Stderr, `{"@level":"warn","@message":"denied","@module":"http","token":%q,"header":%q}`+"\n", token, header)
+	return fmt.Errorf("GET /?token=%s with %q and %x: %s is denied", url.QueryEscape(token), header, token, token)
+}
+
+type serviceArgs struct {
+	Artifact plugin.Artifact `quern:"artifact,required" doc:"What is deployed."`
+	Path     string          `quern:"path,required" doc:"File that is the deployment: it has a hash of the token in it. By the name 'values' or 'notes' the token is put into these."`
+	Token    string          `quern:"token,required,sensitive" doc:"The credential, without which nothing can be changed."`
+}
+
+// service is a deployment that needs a credential, and puts it into its
+// state if it is told to.
+type service struct{}
+
+var serviceValue = cty.Object(map[string]cty.Type{"path": cty.String, "said": cty.String})
+
+func (service) Prepare(_ context.Context, p *plugin.Prepare[serviceArgs]) error {
+	p.SetValueType(serviceValue)
+	return nil
+}
+
+func (service) Read(_ context.Context, r *plugin.DeploymentRead[serviceArgs]) (*plugin.State, error) {
+	return r.State, nil
+}
+
+func (service) Plan(_ context.Context, p *plugin.DeploymentPlan[serviceArgs]) (*plugin.Planned, error) {
+	if p.Prior == nil {
+		return &plugin.Planned{Action: plugin.Create}, nil
+	}
+	return &plugin.Planned{Action: plugin.NoAction}, nil
+}
+
+func (service) Apply(_ context.Context, a *plugin.DeploymentApply[serviceArgs]) (*plugin.State, error) {
+	a.Warnf("token", "the token %q will be rotated", a.Args.Token)
+	said, notes := "", []byte(nil)
+	switch filepath.Base(a.Args.Path) {
+	case "values":
+		said = "Bearer " + a.Args.Token
+	case "notes":
+		notes = []byte("token=" + a.Args.Token)
+	}
+	return &plugin.State{
+		Value:   cty.ObjectVal(map[string]cty.Value{"path": cty.StringVal(a.Args.Path), "said": cty.StringVal(said)}),
+		Private: notes,
+	}, os.WriteFile(a.Args.Path, []byte(hashOf(a.Args.Token)), 0o666)
+}
+
+func (service) Delete(_ context.Context, d *plugin.DeploymentDelete[serviceArgs]) error {
+	path := d.State.Value.GetAttr("path").AsString()
+	want, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if string(want) != hashOf(d.Args.Token) {
+		return fmt.Errorf("the token %q is wrong", d.Args.Token)
+	}
+	return os.Remove(path)
+}
+
+func hashOf(token string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(token))) }
 
 type stepArgs struct {
 	Dataset plugin.Dataset `quern:"dataset,required" doc:"Rows to learn from."`
@@ -177,6 +249,7 @@ func main() {
 			plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", Behaviour: 1}, upper{}),
 			plugin.Source(plugin.Info{Kind: plugin.KindSource, Name: "test_clock", Doc: "Never holds the same.", Behaviour: 1}, clock{&atomic.Int64{}}),
 			plugin.Runner(plugin.Info{Kind: plugin.KindTrain, Name: "test_steps", Doc: "Works until it is stopped.", Behaviour: 1}, steps{}),
+			plugin.Deployment(plugin.Info{Kind: plugin.KindDeploy, Name: "test_service", Doc: "Deploys where a credential is needed.", Behaviour: 1}, service{}),
 		},
 	})
 }

@@ -1,0 +1,904 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/plugins/openai/openaitest"
+)
+
+// Canaries are secrets that nothing else looks like: one of characters that
+// encodings escape, one that can be a key, one in an object, and a number.
+const (
+	oddCanary    = `Zq7"kX é&<9\vB'w+/%R5tY`
+	keyCanary    = "sk-8f3kQz71LmWpVd02"
+	nestedCanary = "Vt6#hJ2$mN8(qRx4"
+	numberCanary = "7391284650173"
+)
+
+const canaryVariables = `
+variable "s" {
+  type      = string
+  sensitive = true
+}
+
+variable "key" {
+  type      = string
+  sensitive = true
+}
+
+variable "o" {
+  type      = object({ user = string, password = string })
+  sensitive = true
+}
+
+variable "n" {
+  type      = number
+  sensitive = true
+}
+
+variable "chosen" {
+  type      = number
+  sensitive = true
+}
+
+source "csv" "t" {
+  path = "t.csv"
+}
+`
+
+const canaryTable = "id,text\n1,cat\n2,dog\n3,cow\n"
+
+// traces are what a text leaves behind when it is written, by how it is written.
+func traces(text string) map[string]string {
+	quoted := func(escape bool) string {
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(escape)
+		_ = enc.Encode(text)
+		return strings.Trim(b.String(), "\"\n")
+	}
+	all := map[string]string{
+		"as it is": text, "in JSON": quoted(false), "in JSON for HTML": quoted(true), "in Go": strings.Trim(strconv.Quote(text), `"`),
+		"in a query": url.QueryEscape(text), "in a path": url.PathEscape(text),
+		"in hex": hex.EncodeToString([]byte(text)), "in capital hex": strings.ToUpper(hex.EncodeToString([]byte(text))),
+		"in capitals": strings.ToUpper(text), "in small letters": strings.ToLower(text), "in SQL": strings.ReplaceAll(text, "'", "''"),
+	}
+	for name, enc := range map[string]*base64.Encoding{"Base64": base64.StdEncoding, "Base64 for URLs": base64.URLEncoding} {
+		for skipped := range 3 {
+			// Whole groups of three bytes, from each of the three places where one may begin.
+			whole := text[skipped:]
+			whole = whole[:len(whole)/3*3]
+			all[fmt.Sprintf("in %s from byte %d", name, skipped)] = enc.EncodeToString([]byte(whole))
+		}
+	}
+	// A quote may be cut off.
+	const part = 12
+	for i := 0; i+part <= len(text); i++ {
+		all[fmt.Sprintf("from byte %d to %d", i, i+part)] = text[i : i+part]
+	}
+	return all
+}
+
+// canaries look for secrets in what is printed and stored.
+type canaries struct {
+	t      *testing.T
+	traces map[string]string // by the text, how which secret was written
+	env    []string
+	cache  string
+	// seen counts the places that were searched.
+	seen map[string]int
+}
+
+func newCanaries(t *testing.T) *canaries {
+	c := &canaries{t: t, traces: map[string]string{}, cache: t.TempDir(), seen: map[string]int{}}
+	for _, secret := range []string{oddCanary, keyCanary, nestedCanary, numberCanary} {
+		for how, trace := range traces(secret) {
+			c.traces[trace] = fmt.Sprintf("%s %s", secret, how)
+		}
+	}
+	nested, _ := json.Marshal(map[string]string{"user": "someone", "password": nestedCanary})
+	c.env = append(os.Environ(), "NO_COLOR=1", "QUERN_PLUGIN_PATH="+binaries, "XDG_CACHE_HOME="+c.cache, "OPENAI_API_KEY="+keyCanary,
+		"QUERN_VAR_s="+oddCanary, "QUERN_VAR_key="+keyCanary, "QUERN_VAR_n="+numberCanary, "QUERN_VAR_chosen=2", "QUERN_VAR_o="+string(nested))
+	return c
+}
+
+// search reports each secret in a text.
+func (c *canaries) search(where string, text []byte) {
+	c.t.Helper()
+	for trace, what := range c.traces {
+		i := bytes.Index(text, []byte(trace))
+		if i < 0 {
+			continue
+		}
+		c.t.Errorf("%s contains %s:\n…%q…", where, what, text[max(0, i-200):min(len(text), i+len(trace)+100)])
+		return // one is enough
+	}
+}
+
+// quern runs the program in a folder and searches what it prints.
+func (c *canaries) quern(dir string, args ...string) (said string, err error) {
+	c.t.Helper()
+	return c.with(dir, nil, "", args...)
+}
+
+func (c *canaries) with(dir string, env []string, input string, args ...string) (said string, err error) {
+	c.t.Helper()
+	cmd := exec.Command(filepath.Join(binaries, "quern"), args...)
+	cmd.Dir, cmd.Env, cmd.Stdin = dir, append(slices.Clone(c.env), env...), strings.NewReader(input)
+	out, err := cmd.CombinedOutput()
+	c.seen["commands"]++
+	c.search(fmt.Sprintf("what quern %v prints", args), out)
+	return string(out), err
+}
+
+// must is quern for a command that succeeds.
+func (c *canaries) must(dir string, args ...string) string {
+	c.t.Helper()
+	said, err := c.quern(dir, args...)
+	if err != nil {
+		c.t.Fatalf("quern %v: %v\n%s", args, err, said)
+	}
+	return said
+}
+
+// searchFiles looks into every file below a folder.
+func (c *canaries) searchFiles(dir string) {
+	c.t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && filepath.Base(filepath.Dir(path)) == "responses" {
+			c.searchAnswers(path)
+		}
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		c.seen["files"]++
+		c.search(path, text)
+		return c.searchInside(path, text)
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// searchInside looks into what is compressed.
+func (c *canaries) searchInside(path string, text []byte) error {
+	if bytes.HasPrefix(text, []byte("PAR1")) {
+		rows, err := parquetText(text)
+		c.seen["Parquet files"]++
+		c.search("the rows of "+path, rows)
+		return err
+	}
+	from := bytes.Index(text, []byte{0x28, 0xb5, 0x2f, 0xfd})
+	if from < 0 || strings.Contains(path, "/responses/") {
+		return nil
+	}
+	r, err := zstd.NewReader(bytes.NewReader(text[from:]))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	plain, err := io.ReadAll(r)
+	c.seen["compressed files"]++
+	c.search("what is compressed in "+path, plain)
+	return err
+}
+
+func parquetText(text []byte) ([]byte, error) {
+	r, err := file.NewParquetReader(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	arrow, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{}, memory.DefaultAllocator)
+	if err != nil {
+		return nil, err
+	}
+	table, err := arrow.ReadTable(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	records := array.NewTableReader(table, 0)
+	for records.Next() {
+		if err := array.RecordToJSON(records.RecordBatch(), &b); err != nil {
+			return nil, err
+		}
+	}
+	return b.Bytes(), records.Err()
+}
+
+// searchAnswers looks into a database of kept answers.
+func (c *canaries) searchAnswers(path string) {
+	c.t.Helper()
+	db, err := pebble.Open(path, &pebble.Options{ReadOnly: true, FormatMajorVersion: pebble.FormatNewest, Logger: silence{}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer db.Close()
+	all, err := db.NewIter(nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer all.Close()
+	for ok := all.First(); ok; ok = all.Next() {
+		c.seen["answers"]++
+		c.search("a kept answer", all.Value())
+	}
+}
+
+// silence logs nothing.
+type silence struct{}
+
+func (silence) Infof(string, ...any)  {}
+func (silence) Errorf(string, ...any) {}
+func (silence) Fatalf(format string, args ...any) {
+	panic(fmt.Sprintf(format, args...))
+}
+
+const canaryPipeline = `
+quern {
+  required_plugins {
+    test = {}
+  }
+}
+
+locals {
+  derived = base64encode("user:${var.s}")
+}
+
+transform "filter" "chosen" {
+  input = source.t
+  where = row.id == var.chosen
+}
+
+transform "map" "hashed" {
+  input   = source.t
+  columns = { id = row.id, hash = sha256("${row.text}${var.s}"), size = length("${row.text}${var.o.password}") }
+}
+
+transform "sql" "others" {
+  inputs = { t = source.t }
+  query  = "select id, text from t where text <> '${var.key}' and id <> ${var.n}"
+}
+
+label "test_upper" "loud" {
+  input = source.t
+  text  = row.text
+  token = var.s
+}
+
+label "rules" "ruled" {
+  input = source.t
+  rule "secret" {
+    when  = row.text == var.s || length(row.text) < var.n
+    label = "secret"
+  }
+}
+
+model "openai" "chat" {
+  name     = "chat"
+  base_url = %[1]q
+  api_key  = var.key
+  headers  = { "X-Extra" = var.key }
+}
+
+prompt "told" {
+  system = "The password is ${var.o.password}, the number ${var.n}."
+  user   = "What does ${row.text} have to do with ${var.s} and ${local.derived}?"
+}
+
+label "llm" "free" {
+  input  = source.t
+  model  = model.chat
+  prompt = prompt.told
+}
+
+label "llm" "kind" {
+  input      = source.t
+  model      = model.chat
+  text       = row.text
+  guidelines = "Whatever has ${var.s} in it is a cat."
+  classes    = ["cat", "dog"]
+  explain    = true
+}
+
+evaluate "prompt" "answers" {
+  dataset = source.t
+  subjects = {
+    told    = { model = model.chat, prompt = prompt.told }
+    written = row.text
+  }
+  metrics = {
+    right = output.text == "${row.text}${var.s}"
+    size  = length(output.text)
+  }
+  judge "fair" {
+    model  = model.chat
+    rubric = "The answer is polite."
+  }
+}
+
+deploy "test_service" "live" {
+  artifact = transform.hashed
+  path     = "live"
+  token    = var.s
+}
+
+output "secret" {
+  value     = { text = var.s, derived = local.derived, number = var.n, nested = var.o }
+  sensitive = true
+}
+
+output "rows" {
+  value = transform.chosen.rows
+}
+`
+
+// Whatever is done with secrets, they are in nothing that is printed or stored.
+func TestNoSecretIsPrintedOrStored(t *testing.T) {
+	t.Parallel()
+	c := newCanaries(t)
+	e := openaitest.Serve(t, openaitest.Options{Key: keyCanary})
+	dir := folder(t, map[string]string{"t.csv": canaryTable, "main.quern.hcl": canaryVariables + fmt.Sprintf(canaryPipeline, e.URL())})
+	c.must(dir, "init")
+	c.must(dir, "validate", "-json")
+	c.must(dir, "plan", "-out=saved.plan")
+	c.must(dir, "plan", "-json")
+	c.must(dir, "plan", "-format=markdown")
+	c.must(dir, "show", "saved.plan")
+	c.must(dir, "show", "-json", "saved.plan")
+	if said, err := c.with(dir, []string{"QUERN_LOG=trace", "QUERN_LOG_PATH=trace.log"}, "", "apply", "-json", "saved.plan"); err != nil {
+		t.Fatalf("apply: %v\n%s", err, said)
+	}
+	var log struct {
+		Runs []struct{ ID string }
+	}
+	if err := json.Unmarshal([]byte(c.must(dir, "log", "-json")), &log); err != nil || len(log.Runs) != 1 {
+		t.Fatalf("log -json: %v, %v", log, err)
+	}
+	for _, args := range [][]string{
+		{"show"}, {"show", "-json"}, {"show", "label.free"}, {"show", "-json", "evaluate.answers"}, {"show", "evaluate.answers", "-failures"},
+		{"state", "list"}, {"state", "show", "deploy.live"}, {"state", "show", "-json", "deploy.live"}, {"state", "show", "-json", "label.kind"},
+		{"output"}, {"output", "-json"}, {"log"}, {"log", log.Runs[0].ID}, {"log", log.Runs[0].ID, "-json"},
+		{"why", "label.free"}, {"why", "-json", "transform.others"}, {"lineage", "deploy.live"}, {"lineage", "-json", "evaluate.answers"},
+		{"graph"}, {"graph", "-json"}, {"report", "evaluate.answers", "-out=report.html"},
+		{"artifact", "list"}, {"artifact", "show", "label.free"}, {"artifact", "show", "-json", "transform.hashed"},
+		{"artifact", "export", "label.free", "free.jsonl"}, {"artifact", "export", "evaluate.answers.rows", "answers.csv"},
+		{"plan", "-destroy", "-json"}, {"apply", "-auto-approve", "-replace=label.kind"}, {"apply", "-json", "-auto-approve", "-var", "key=" + keyCanary, "-replace=transform.others"},
+	} {
+		c.must(dir, args...)
+	}
+	for _, args := range [][]string{
+		{"output", "secret"}, {"output", "-json", "secret"}, {"show", "prompt.told"}, {"show", "-json", "prompt.told"},
+		{"plan", "-var", "s=" + oddCanary, "-var", "n=" + oddCanary}, {"plan", "-var", "o=" + nestedCanary}, {"plan", "-nonsense", oddCanary},
+	} {
+		_, _ = c.quern(dir, args...)
+	}
+	if rows := strings.TrimSpace(c.must(dir, "output", "-raw", "rows")); rows != "1" {
+		t.Errorf("%s rows are chosen", rows)
+	}
+	c.searchFiles(dir)
+	// The credential of a deployment reaches the plugin that takes it down.
+	c.must(dir, "destroy", "-auto-approve")
+	if _, err := os.Stat(filepath.Join(dir, "live")); err == nil {
+		t.Error("the deployment is there after destroy")
+	}
+	c.searchFiles(dir)
+	c.searchFiles(c.cache)
+	for _, kind := range []string{"files", "Parquet files", "compressed files", "answers"} {
+		if c.seen[kind] == 0 {
+			t.Errorf("no %s were searched", kind)
+		}
+	}
+	t.Logf("searched: %v", c.seen)
+}
+
+// A secret that changes changes what depends on it, and nothing else. A plan that
+// was saved with another is stale.
+func TestAChangedSecretIsNoticed(t *testing.T) {
+	t.Parallel()
+	c := newCanaries(t)
+	dir := folder(t, map[string]string{"t.csv": canaryTable, "main.quern.hcl": canaryVariables + `
+transform "filter" "chosen" {
+  input = source.t
+  where = row.id == var.chosen
+}
+
+transform "filter" "rest" {
+  input = source.t
+  where = row.id != 2
+}
+`})
+	c.must(dir, "apply", "-auto-approve")
+	if said := c.must(dir, "plan"); !strings.Contains(said, "No changes") && !strings.Contains(said, "othing to do") {
+		t.Errorf("with the same secret the plan says\n%s", said)
+	}
+	changed := []string{"QUERN_VAR_chosen=3"}
+	said, err := c.with(dir, changed, "", "plan", "-out=saved.plan")
+	if err != nil || !strings.Contains(said, "transform.chosen") || strings.Contains(said, "transform.rest") {
+		t.Errorf("with another secret the plan says (%v)\n%s", err, said)
+	}
+	if said, err := c.quern(dir, "apply", "saved.plan"); err == nil || !strings.Contains(said, "stale") {
+		t.Errorf("with the former secret the saved plan is applied: %v\n%s", err, said)
+	}
+	if said, err := c.with(dir, changed, "", "apply", "saved.plan"); err != nil {
+		t.Fatalf("apply: %v\n%s", err, said)
+	}
+	if said := c.must(dir, "artifact", "show", "transform.chosen"); !strings.Contains(said, "cow") || strings.Contains(said, "dog") {
+		t.Errorf("the rows are not those of the new secret:\n%s", said)
+	}
+	c.searchFiles(dir)
+}
+
+// Every function is called with a secret in place of each of its arguments, as
+// it is and inside other values, and what that gives is put into an error.
+func TestNoFunctionTellsASecret(t *testing.T) {
+	t.Parallel()
+	c := newCanaries(t)
+	dir := folder(t, map[string]string{"t.csv": canaryTable, "main.quern.hcl": canaryVariables})
+	calls := callsWithSecrets(t)
+	said, _ := c.with(dir, nil, strings.Join(calls, "\n")+"\n", "console")
+	if n := strings.Count(said, "Error:"); n < len(calls)/4 {
+		t.Errorf("of %d calls %d fail; most should\n%s", len(calls), n, said[:min(len(said), 2000)])
+	}
+	c.searchFiles(dir)
+}
+
+// callsWithSecrets are expressions, one a line.
+func callsWithSecrets(t *testing.T) []string {
+	var all []string
+	for _, d := range funcs.Docs() {
+		if d.Name == "nonsensitive" { // which is there to show a value
+			continue
+		}
+		forms := []string{d.Name + "(var.s)", d.Name + "(var.s, var.s)", d.Name + "(var.s, var.s, var.s)", d.Name + "(var.n)", d.Name + "(var.o...)", d.Name + "([var.s]...)"}
+		e, diags := hclsyntax.ParseExpression([]byte(d.Example), "", hcl.InitialPos)
+		call, ok := e.(*hclsyntax.FunctionCallExpr)
+		if diags.HasErrors() || d.Example == "" {
+			t.Errorf("the example of %s, %q, can't be parsed: %v", d.Name, d.Example, diags)
+			continue
+		}
+		if ok && call.Name == d.Name {
+			for _, a := range call.Args {
+				r := a.Range()
+				for _, arg := range []string{"var.s", `"1${var.s}"`, "[var.s]", "{ a = var.s }", "{ (var.s) = 1 }", "var.o", "var.n"} {
+					forms = append(forms, d.Example[:r.Start.Byte]+arg+d.Example[r.End.Byte:])
+				}
+			}
+		}
+		for _, f := range forms {
+			all = append(all, f)
+		}
+		for _, f := range forms[:1] {
+			all = append(all, "tonumber(jsonencode(["+f+", var.s]))", "try("+f+", tonumber(var.s))", "{ a = 1 }[tostring("+f+")]", "[for x in [var.s] : "+d.Name+"(x)]")
+		}
+	}
+	for _, f := range []string{
+		"var.s.foo", "[1, 2][var.s]", "{ a = 1 }[var.s]", "var.s + 1", "-var.s", "var.s ? 1 : 2", "var.o[var.s]", "nope(var.s)", "var.n[0]",
+		"{ (var.s) = 1, (var.s) = 2 }", "{ for x in [var.s, var.s] : x => 1 }", `tonumber("${var.s}")`, `tonumber("%{ if var.s == "" }a%{ endif }b")`,
+		"tonumber(base64encode(var.s))", "tonumber(urlencode(var.s))", "tonumber(upper(var.s))", "tonumber(strrev(var.s))", "tonumber(substr(var.s, 0, 13))",
+		"tobool(var.n)", "tobool(var.n * 2)", "file(var.o.password)", "tonumber(nonsensitive(sha256(var.s)))", "nonsensitive(tonumber(var.s))", "nonsensitive(var.s, 1)", "source.t[var.s]",
+	} {
+		all = append(all, f)
+	}
+	return all
+}
+
+// canaryFaults are blocks that fail on account of a secret, or tell one, by their name.
+var canaryFaults = map[string]string{
+	"syntax of SQL": `
+transform "sql" "x" {
+  inputs = { t = source.t }
+  query = "select '${replace(var.key, "'", "")}' frm t"
+}
+`,
+	"secret as SQL": `
+transform "sql" "x" {
+  inputs = { t = source.t }
+  query = var.s
+}
+`,
+	"column in SQL": `
+transform "sql" "x" {
+  inputs = { t = source.t }
+  query = "select \"${var.key}\" from t"
+}
+`,
+	"name in SQL": `
+transform "sql" "x" {
+  inputs = { t = source.t }
+  query = "select 1 as \"${var.key}\" from t"
+}
+`,
+	"value in SQL": `
+transform "sql" "x" {
+  inputs = { t = source.t }
+  query = "select '${var.key}' as v from t"
+}
+`,
+	"conversion in SQL": `
+transform "sql" "x" {
+  inputs = { t = source.t }
+  query = "select cast(text || '${var.key}' as integer) as v from t"
+}
+`,
+	"memory of SQL": `
+transform "sql" "x" {
+  inputs = { t = source.t }
+  query = "select 1 as v from t"
+  memory_limit = var.s
+}
+`,
+	"path": `
+source "csv" "x" {
+  path = var.s
+}
+`,
+	"path in part": `
+source "jsonl" "x" {
+  path = "data/${var.key}/*.jsonl"
+}
+`,
+	"encoding": `
+source "csv" "x" {
+  path = "t.csv"
+  encoding = var.s
+}
+`,
+	"delimiter": `
+source "csv" "x" {
+  path = "t.csv"
+  delimiter = var.s
+}
+`,
+	"schema": `
+source "csv" "x" {
+  path = "t.csv"
+  schema = { id = var.s }
+}
+`,
+	"column of a schema": `
+source "csv" "x" {
+  path = "t.csv"
+  schema = { (var.key) = "string" }
+}
+`,
+	"columns": `
+source "csv" "x" {
+  path = "t.csv"
+  columns = [var.s]
+}
+`,
+	"null values": `
+source "csv" "x" {
+  path = "t.csv"
+  null_values = [var.s]
+}
+`,
+	"column": `
+transform "map" "x" {
+  input = source.t
+  columns = { a = row[var.s] }
+}
+`,
+	"name of a column": `
+transform "map" "x" {
+  input = source.t
+  columns = { (var.key) = row.text }
+}
+`,
+	"value of a column": `
+transform "map" "x" {
+  input = source.t
+  columns = { a = "${row.text}${var.s}" }
+}
+`,
+	"encoded in a column": `
+transform "map" "x" {
+  input = source.t
+  columns = { a = base64encode("${row.text}${var.s}") }
+}
+`,
+	"list in a column": `
+transform "map" "x" {
+  input = source.t
+  columns = { a = [row.text, var.o.password] }
+}
+`,
+	"row expression": `
+transform "map" "x" {
+  input = source.t
+  columns = { a = tonumber("${row.text}${var.s}") }
+}
+`,
+	"regular expression": `
+transform "map" "x" {
+  input = source.t
+  columns = { a = regex(var.s, row.text) }
+}
+`,
+	"wrong pattern": `
+transform "map" "x" {
+  input = source.t
+  columns = { a = regex("(${var.s}", row.text) }
+}
+`,
+	"condition": `
+transform "filter" "x" {
+  input = source.t
+  where = tobool("${row.text}${var.n}")
+}
+`,
+	"quarantine": `
+transform "map" "x" {
+  input = source.t
+  columns = { a = tonumber("${row.text}${var.s}") }
+  max_errors = 10
+}
+`,
+	"number": `
+transform "sample" "x" {
+  input = source.t
+  rows = var.s
+}
+`,
+	"share": `
+transform "sample" "x" {
+  input = source.t
+  share = var.n
+}
+`,
+	"label of a rule": `
+label "rules" "x" {
+  input = source.t
+  rule "a" {
+    when = row.id == 1
+    label = var.s
+  }
+}
+`,
+	"name of a rule": `
+label "rules" "x" {
+  input = source.t
+  rule "a" {
+    when = row.id == 1
+    label = tonumber(var.s)
+  }
+}
+`,
+	"log of a plugin": `
+label "test_upper" "x" {
+  input = source.t
+  text = row.text
+  token = var.s
+  fault = "tell"
+}
+`,
+	"file of a plugin": `
+label "test_upper" "x" {
+  input = source.t
+  text = row.text
+  trace = "none/${var.s}"
+}
+`,
+	"choice of a plugin": `
+label "test_upper" "x" {
+  input = source.t
+  text = row.text
+  fault = var.s
+}
+`,
+	"failed rows": `
+label "test_upper" "x" {
+  input = source.t
+  text = "${row.text} ${var.s}"
+  bad = "c"
+  max_errors = 5
+}
+`,
+	"instances": `
+transform "filter" "x" {
+  for_each = toset([var.s])
+  input = source.t
+  where = true
+}
+`,
+	"count": `
+transform "filter" "x" {
+  count = var.n
+  input = source.t
+  where = true
+}
+`,
+	"path of a deployment": `
+deploy "directory" "x" {
+  artifact = source.t
+  path = "serve/${var.key}"
+}
+`,
+	"way of a deployment": `
+deploy "test_service" "x" {
+  artifact = source.t
+  path = "none/${var.key}"
+  token = var.s
+}
+`,
+	"notes of a deployment": `
+deploy "test_service" "x" {
+  artifact = source.t
+  path = "notes"
+  token = var.s
+}
+`,
+	"values of a deployment": `
+deploy "test_service" "x" {
+  artifact = source.t
+  path = "values"
+  token = var.s
+}
+`,
+	"rubric": `
+model "openai" "m" {
+  name = "m"
+  base_url = "http://127.0.0.1:1/v1"
+  retries = 0
+}
+evaluate "prompt" "x" {
+  dataset = source.t
+  subjects = { a = row.text }
+  judge "j" {
+    model = model.m
+    rubric = "not ${var.s}"
+  }
+}
+`,
+	"fault of a deployment": `
+deploy "test_service" "x" {
+  artifact = source.t
+  path = "none/none"
+  token = var.s
+}
+`,
+	"gate": `
+gate "x" {
+  condition = source.t.rows > 5 && var.n > 1
+  error_message = "not with ${var.s}"
+}
+`,
+	"output": `
+output "x" {
+  value = var.s
+}
+`,
+	"failing output": `
+output "x" {
+  value = tonumber("${var.s}${source.t.rows}")
+  sensitive = true
+}
+`,
+	"local": `
+locals {
+  x = tonumber(var.s)
+}
+output "x" {
+  value = local.x
+  sensitive = true
+}
+`,
+}
+
+// faultyModel are blocks that ask an endpoint that gives away its keys.
+const faultyModel = `
+model "openai" "m" {
+  name     = %q
+  base_url = %q
+  api_key  = var.key
+  headers  = { "X-Extra" = var.o.password }
+  retries  = 1
+}
+
+label "llm" "x" {
+  input      = source.t
+  model      = model.m
+  text       = row.text
+  max_errors = 1
+}
+
+evaluate "prompt" "y" {
+  dataset  = source.t
+  subjects = { m = { model = model.m, prompt = prompt.p } }
+  metrics  = { right = output.text == row.text }
+}
+
+prompt "p" {
+  user = "${row.text} ${var.s}"
+}
+`
+
+func TestNoErrorTellsASecret(t *testing.T) {
+	t.Parallel()
+	c := newCanaries(t)
+	e := tellingEndpoint(t)
+	blocks := maps.Clone(canaryFaults)
+	for _, name := range []string{"200", "400", "401", "page"} {
+		blocks["model "+name] = fmt.Sprintf(faultyModel, name, e)
+	}
+	for _, name := range slices.Sorted(maps.Keys(blocks)) {
+		dir := folder(t, map[string]string{"t.csv": canaryTable, "main.quern.hcl": canaryVariables + blocks[name]})
+		said, err := c.with(dir, []string{"QUERN_LOG=trace"}, "", "apply", "-auto-approve")
+		t.Logf("%s: %v", name, err)
+		if strings.Contains(said, "mistake in quern") {
+			t.Errorf("%s:\n%s", name, said)
+		}
+		if matches, _ := filepath.Glob(filepath.Join(dir, ".quern", "runs", "*.json")); len(matches) > 0 {
+			_, _ = c.quern(dir, "log", "-json")
+			_, _ = c.quern(dir, "show", "-json")
+		}
+		c.searchFiles(dir)
+	}
+	c.searchFiles(c.cache)
+	t.Logf("searched: %v", c.seen)
+}
+
+// tellingEndpoint is an endpoint that puts what it was sent into its answers. The
+// name of the model says into which.
+func tellingEndpoint(t *testing.T) string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var request struct{ Model string }
+		_ = json.Unmarshal(body, &request)
+		said := fmt.Sprintf("You sent %s, %s and %s.", r.Header.Get("Authorization"), r.Header.Get("X-Extra"), body)
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Request-Id", r.Header.Get("Authorization"))
+		switch status, _ := strconv.Atoi(request.Model); {
+		case status == http.StatusOK:
+			_ = json.NewEncoder(w).Encode(map[string]any{
+				"id": said, "object": "chat.completion", "model": request.Model,
+				"choices": []any{map[string]any{"index": 0, "finish_reason": "stop", "message": map[string]any{"role": "assistant", "content": said}}},
+				"usage":   map[string]any{"prompt_tokens": 1, "completion_tokens": 1},
+			})
+		case status > 0:
+			w.WriteHeader(status)
+			_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{"message": said, "type": "invalid", "code": r.Header.Get("Authorization")}})
+		default:
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprintf(w, "<html><body>%s</body></html>", said)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL + "/v1"
+}
