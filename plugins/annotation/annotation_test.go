@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
@@ -115,8 +116,77 @@ func TestTheLabelModelFindsWhomToTrust(t *testing.T) {
 	if c := number(t, got.Value, "annotators", "c", "accuracy"); c > 0.1 {
 		t.Errorf("the accuracy of the one who errs: %v", c)
 	}
-	if c := number(t, got.Value, "annotators", "c", "confusion", "x", "y"); c < 0.9 {
+	if c := confusion(got, "c", "x", "y"); c == nil || c["votes"] != int64(20) || c["probability"].(float64) < 0.9 {
 		t.Errorf("what the one who errs says of x: %v", c)
+	}
+}
+
+// confusion is the row of a cell; nil: there is none.
+func confusion(got *plugintest.Ran, annotator, label, given string) map[string]any {
+	for _, row := range got.Datasets["confusion"].Rows {
+		if row["annotator"] == annotator && row["label"] == label && row["given"] == given {
+			return row
+		}
+	}
+	return nil
+}
+
+func TestManyLabelsMakeNoLargeValue(t *testing.T) {
+	// A table of annotators by labels squared would be 44 * 926 * 926 numbers.
+	var rows []map[string]any
+	for i := range 1000 {
+		rows = append(rows, map[string]any{"item": fmt.Sprint(i / 2), "annotator": fmt.Sprint(i % 44), "label": fmt.Sprint(i % 926)})
+	}
+	for _, method := range []string{"majority", "dawid_skene"} {
+		given := long()
+		given["method"] = method
+		got := run(t, "vote", rows, given)
+		if n := len(got.Datasets["confusion"].Rows); n < 900 || n > 1000 {
+			t.Errorf("%s: %d rows of confusions", method, n)
+		}
+		text, err := ctyjson.Marshal(got.Value, got.Value.Type())
+		if err != nil || len(text) > 8000 {
+			t.Errorf("%s: a value of %d bytes (%v)", method, len(text), err)
+		}
+	}
+}
+
+func TestConfusionsHaveTheCombinationsThatOccur(t *testing.T) {
+	rows := []map[string]any{
+		{"a": "x", "b": "x", "c": "y"}, {"a": "x", "b": "x", "c": "x"}, {"a": "y", "b": "y", "c": "y"},
+	}
+	got := run(t, "vote", rows, map[string]any{"votes": columns("a", "b", "c")})
+	if n := len(got.Datasets["confusion"].Rows); n != 7 {
+		t.Errorf("%d rows: %v", n, got.Datasets["confusion"].Rows)
+	}
+	if c := confusion(got, "c", "x", "y"); c == nil || c["votes"] != int64(1) || c["probability"] != 0.5 {
+		t.Errorf("c of x: %v", c)
+	}
+}
+
+func TestTheValueListsTheAnnotatorsWithTheMostVotes(t *testing.T) {
+	var rows []map[string]any
+	for i := range 1200 {
+		rows = append(rows, map[string]any{"item": "1", "annotator": fmt.Sprint(i), "label": "x"})
+	}
+	rows = append(rows, map[string]any{"item": "2", "annotator": "1199", "label": "x"})
+	got := run(t, "vote", rows, long())
+	if n := got.Value.GetAttr("annotators").LengthInt(); n != 1000 || number(t, got.Value, "annotators", "1199", "votes") != 2 {
+		t.Errorf("%d annotators", n)
+	}
+	if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "1000 of 1200 annotators") {
+		t.Errorf("warnings: %q", got.Warnings)
+	}
+}
+
+func TestAModelThatDoesNotConvergeIsToldOf(t *testing.T) {
+	for iterations, want := range map[int]int{2: 1, 200: 0} {
+		given := long()
+		given["method"], given["max_iterations"] = "dawid_skene", iterations
+		got := run(t, "vote", votes(t, "binary5.csv"), given)
+		if len(got.Warnings) != want || want > 0 && !strings.Contains(got.Warnings[0], "did not converge in 2 iterations") {
+			t.Errorf("%d iterations: %q", iterations, got.Warnings)
+		}
 	}
 }
 

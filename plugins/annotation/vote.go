@@ -23,14 +23,20 @@ type voteArgs struct {
 	Ties          string  `quern:"ties" default:"\"abstain\"" oneof:"abstain,first" doc:"What becomes of a tie: no label, or the first in alphabetical order."`
 	MinConfidence float64 `quern:"min_confidence" default:"0" doc:"Below this confidence there is no label."`
 	MinVotes      int     `quern:"min_votes" default:"1" doc:"With fewer votes there is no label."`
-	Smoothing     float64 `quern:"smoothing" default:"0" doc:"What is added to each count of an annotator's errors, for annotators with few votes; 1 is Laplace's rule."`
+	Smoothing     float64 `quern:"smoothing" default:"0.5" doc:"With 'dawid_skene', how many votes are added to what each annotator says of each label, spread evenly over all labels, so that an annotator with few votes is not taken at their word. With 0 nothing is added."`
+	Tolerance     float64 `quern:"tolerance" default:"1e-7" doc:"With 'dawid_skene', when the model has converged: when an iteration changes the probabilities of an item's labels by no more, averaged over all items."`
+	MaxIterations int     `quern:"max_iterations" default:"200" doc:"With 'dawid_skene', the maximum number of iterations. If the model has not converged by then, there is a warning."`
 }
 
 const voteDoc = `Makes one label of the labels that several annotators, or labelers, gave: by majority, or by the model of Dawid and Skene.
 
 The label is in a column that has the block's name, beside ` + "`NAME_confidence`" + `, the share of votes or the probability of the label, and ` + "`NAME_votes`" + `. Where votes are columns, the output has the input's rows and columns; where each row is a vote, it has a row for each ` + "`item`" + `.
 
-The values are ` + "`coverage`" + `, and for each annotator ` + "`annotators[\"NAME\"]`" + ` with ` + "`votes`, `accuracy`" + ` (how often it says what the label says, or is probably right) and ` + "`confusion[\"TRUE\"][\"SAID\"]`" + `, the share of what it says of items that have a label.
+The dataset ` + "`confusion`" + ` says who takes which label for which. It has a row for each combination that occurs: ` + "`annotator`" + `; ` + "`label`" + `, the label that was chosen; ` + "`given`" + `, the label that the annotator gave; ` + "`votes`" + `, how often; and ` + "`probability`" + `, how often the annotator gives it to items that have the label. By majority that is the share of the annotator's votes on these items; by Dawid and Skene it comes from the model.
+
+The values are ` + "`coverage`" + `, and for each annotator ` + "`annotators[\"NAME\"]`" + ` with ` + "`votes` and `accuracy`" + ` (how often it says what the label says, or is probably right). They list the 1,000 annotators with the most votes.
+
+The model of Dawid and Skene takes annotators to err independently. If they find the same items hard, its confidence is too high: compare it with labels that you know before you rely on ` + "`min_confidence`" + `. Its memory grows with the items times the labels; for free text, with many thousands of different labels, use ` + "`majority`" + `.
 
 ` + "```hcl" + `
 label "vote" "intent" {
@@ -44,7 +50,7 @@ label "vote" "intent" {
 type voter struct{}
 
 var annotatorType = cty.Object(map[string]cty.Type{
-	"votes": cty.Number, "accuracy": cty.Number, "confusion": cty.Map(cty.Map(cty.Number)),
+	"votes": cty.Number, "accuracy": cty.Number,
 })
 
 // Prepare declares the label's columns.
@@ -55,9 +61,7 @@ func (voter) Prepare(_ context.Context, p *plugin.Prepare[voteArgs]) error {
 	if p.Known("min_confidence") && !(p.Args.MinConfidence >= 0 && p.Args.MinConfidence <= 1) {
 		p.Errorf("min_confidence", "The confidence is %g\nIt is a number from 0 to 1.", p.Args.MinConfidence)
 	}
-	if p.Args.Smoothing < 0 {
-		p.Errorf("smoothing", "The smoothing is %g\nIt is 0 or more.", p.Args.Smoothing)
-	}
+	prepareModel(p)
 	var kept data.Schema
 	if in := p.Input("input"); in != nil && !p.Args.long() {
 		kept = in.Schema
@@ -72,10 +76,24 @@ func (voter) Prepare(_ context.Context, p *plugin.Prepare[voteArgs]) error {
 		}
 	}
 	p.AddDataset("", append(append(data.Schema{}, kept...), made...))
+	p.AddDataset(confusionOutput, confusionSchema)
 	p.SetValueType(cty.Object(map[string]cty.Type{
 		"coverage": cty.Map(cty.Number), "annotators": cty.Map(annotatorType),
 	}))
 	return nil
+}
+
+// prepareModel checks the arguments of the model.
+func prepareModel(p *plugin.Prepare[voteArgs]) {
+	if p.Known("smoothing") && !(p.Args.Smoothing >= 0) {
+		p.Errorf("smoothing", "The smoothing is %g\nWrite 0 or more.", p.Args.Smoothing)
+	}
+	if p.Known("tolerance") && !(p.Args.Tolerance > 0) {
+		p.Errorf("tolerance", "The tolerance is %g\nWrite a number above 0, such as 1e-7.", p.Args.Tolerance)
+	}
+	if p.Known("max_iterations") && p.Args.MaxIterations < 1 {
+		p.Errorf("max_iterations", "The maximum number of iterations is %d\nWrite 1 or more.", p.Args.MaxIterations)
+	}
 }
 
 func labelColumns(name string) data.Schema {
@@ -92,8 +110,11 @@ func (voter) Run(ctx context.Context, r *plugin.Run[voteArgs]) error {
 	if len(b.votes) == 0 {
 		return plugin.ArgumentErrorf("votes", "There are no votes\nAll are null.")
 	}
-	d, err := decide(r.Args, b)
+	d, err := decide(ctx, r, b)
 	if err != nil {
+		return err
+	}
+	if err := writeConfusion(r, b, d); err != nil {
 		return err
 	}
 	made := d.columns(r.Args, b)
@@ -106,9 +127,13 @@ func (voter) Run(ctx context.Context, r *plugin.Run[voteArgs]) error {
 	if err != nil {
 		return err
 	}
+	annotators, err := summary(r, b, d)
+	if err != nil {
+		return err
+	}
 	r.SetValue(cty.ObjectVal(map[string]cty.Value{
 		"coverage":   cty.MapVal(map[string]cty.Value{r.Name(): cty.NumberFloatVal(1 - float64(made.Column(0).NullN())/float64(max(1, b.rows)))}),
-		"annotators": d.annotators(b),
+		"annotators": annotators,
 	}))
 	return nil
 }
@@ -116,85 +141,40 @@ func (voter) Run(ctx context.Context, r *plugin.Run[voteArgs]) error {
 // decision is what the votes come to.
 type decision struct {
 	choices []stats.Choice
-	// confusion[a][k][l] is the share of l in what annotator a says of items
-	// that have the label k; accuracy is by annotator.
-	confusion [][][]float64
-	accuracy  []float64
+	// model is what was learned of annotators; nil: nothing was.
+	model *stats.LabelModel
 }
 
-func decide(a *voteArgs, b *ballot) (*decision, error) {
-	if a.Method == "dawid_skene" {
-		m, err := stats.DawidSkene(b.votes, b.rows, len(b.annotators), len(b.labels), stats.EMOptions{Smoothing: a.Smoothing})
-		if err != nil {
-			return nil, fmt.Errorf("learn the annotators' errors: %w", err)
-		}
-		d := &decision{choices: m.Choices, confusion: m.Confusion}
-		for i := range b.annotators {
-			d.accuracy = append(d.accuracy, m.Accuracy(i))
-		}
-		return d, nil
+func decide(ctx context.Context, r *plugin.Run[voteArgs], b *ballot) (*decision, error) {
+	if r.Args.Method == "dawid_skene" {
+		return learn(ctx, r, b)
 	}
 	choices, err := stats.MajorityVote(b.votes, b.rows, len(b.labels))
 	if err != nil {
 		return nil, fmt.Errorf("count the votes: %w", err)
 	}
-	d := &decision{choices: choices}
-	d.count(b)
-	return d, nil
+	return &decision{choices: choices}, nil
 }
 
-// count compares each annotator with the labels that were chosen.
-func (d *decision) count(b *ballot) {
-	said := make([][][]float64, len(b.annotators))
-	for a := range said {
-		said[a] = make([][]float64, len(b.labels))
-		for k := range said[a] {
-			said[a][k] = make([]float64, len(b.labels))
-		}
+// learn makes the model of Dawid and Skene.
+func learn(ctx context.Context, r *plugin.Run[voteArgs], b *ballot) (*decision, error) {
+	m, err := stats.DawidSkene(b.votes, b.rows, len(b.annotators), len(b.labels), stats.EMOptions{
+		Iterations: r.Args.MaxIterations, Tolerance: r.Args.Tolerance, Smoothing: r.Args.Smoothing,
+		Progress: func(iteration int) error {
+			r.Progress(int64(iteration), int64(r.Args.MaxIterations), "iterations", "")
+			return ctx.Err()
+		},
+	})
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
-	for _, v := range b.votes {
-		if label := d.choices[v.Item].Label; label != stats.NoLabel {
-			said[v.Annotator][label][v.Label]++
-		}
+	if err != nil {
+		return nil, plugin.ArgumentErrorf("method", "%w\nUse method = \"majority\".", err)
 	}
-	d.accuracy = make([]float64, len(b.annotators))
-	for a := range said {
-		right, all := 0.0, 0.0
-		for k, row := range said[a] {
-			sum := 0.0
-			for _, n := range row {
-				sum += n
-			}
-			right, all = right+row[k], all+sum
-			for l := range row {
-				row[l] /= max(1, sum)
-			}
-		}
-		d.accuracy[a] = right / max(1, all)
+	if !m.Converged {
+		err = r.Warnf("max_iterations", "The model did not converge in %d iterations\nIts labels may still change. Raise max_iterations, or allow a larger tolerance.", m.Iterations)
 	}
-	d.confusion = said
-}
-
-func (d *decision) annotators(b *ballot) cty.Value {
-	votes := make([]int64, len(b.annotators))
-	for _, v := range b.votes {
-		votes[v.Annotator]++
-	}
-	out := map[string]cty.Value{}
-	for a, name := range b.annotators {
-		confusion := map[string]cty.Value{}
-		for k, label := range b.labels {
-			row := map[string]cty.Value{}
-			for l, said := range b.labels {
-				row[said] = cty.NumberFloatVal(d.confusion[a][k][l])
-			}
-			confusion[label] = cty.MapVal(row)
-		}
-		out[name] = cty.ObjectVal(map[string]cty.Value{
-			"votes": cty.NumberIntVal(votes[a]), "accuracy": cty.NumberFloatVal(d.accuracy[a]), "confusion": cty.MapVal(confusion),
-		})
-	}
-	return cty.MapVal(out)
+	return &decision{choices: m.Choices, model: m}, err
 }
 
 // columns are the label's columns over all items; the caller releases them.

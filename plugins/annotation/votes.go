@@ -22,7 +22,7 @@ import (
 // Types are the types of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindLabel, Name: "vote", Doc: voteDoc, Behaviour: 1}, voter{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindLabel, Name: "vote", Doc: voteDoc, Behaviour: 2}, voter{}),
 		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "agreement", Doc: agreementDoc, Behaviour: 1}, agreement{}),
 	}
 }

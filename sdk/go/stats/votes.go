@@ -1,8 +1,10 @@
 package stats
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Vote is a label that an annotator gave an item; all three are numbered from
@@ -65,20 +67,34 @@ func (v Vote) check(i, items, annotators, labels int) error {
 
 // MajorityVote chooses for each item the label with the most votes.
 func MajorityVote(votes []Vote, items, labels int) ([]Choice, error) {
-	counts, err := CountVotes(votes, items, labels)
-	if err != nil {
-		return nil, err
+	for i, v := range votes {
+		if err := v.check(i, items, math.MaxInt, labels); err != nil {
+			return nil, err
+		}
 	}
 	choices := make([]Choice, items)
-	for i, item := range counts {
-		sum := 0
-		weights := make([]float64, labels)
-		for k, c := range item {
-			sum += c
-			weights[k] = float64(c)
+	for i := range choices {
+		choices[i].Label = NoLabel
+	}
+	// Votes of an item, and of them those for a label, follow each other, so
+	// that no table of items by labels is needed.
+	sorted := slices.SortedFunc(slices.Values(votes), func(a, b Vote) int {
+		return cmp.Or(cmp.Compare(a.Item, b.Item), cmp.Compare(a.Label, b.Label))
+	})
+	for from, to := 0, 0; from < len(sorted); from = to {
+		for to = from; to < len(sorted) && sorted[to].Item == sorted[from].Item && sorted[to].Label == sorted[from].Label; to++ {
 		}
-		choices[i] = choose(weights, sum)
-		choices[i].Confidence /= float64(max(sum, 1))
+		c := &choices[sorted[from].Item]
+		c.Votes += to - from
+		switch got := float64(to - from); {
+		case got > c.Confidence:
+			c.Label, c.Confidence, c.Tied = sorted[from].Label, got, false
+		case got == c.Confidence:
+			c.Tied = true
+		}
+	}
+	for i := range choices {
+		choices[i].Confidence /= float64(max(choices[i].Votes, 1))
 	}
 	return choices, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/quern-dev/quern/sdk/go/stats"
@@ -35,7 +36,7 @@ func TestDawidSkeneIsThePublishedModel(t *testing.T) {
 	}
 	for truth, row := range first {
 		for given, want := range row {
-			within(t, "an error of the first observer", m.Confusion[0][truth][given], want, 1e-8)
+			within(t, "an error of the first observer", m.Confusion(0, truth, given), want, 1e-8)
 		}
 	}
 	within(t, "the logarithm of the likelihood", m.LogLikelihood, -192.89088122, 1e-7)
@@ -133,16 +134,25 @@ func TestTheLabelModelFindsWhoIsRight(t *testing.T) {
 	for a, want := range []float64{0.93, 0.93, 0.33, 0} {
 		within(t, "an annotator's accuracy", m.Accuracy(a), want, 0.06)
 	}
-	within(t, "the steady error", m.Confusion[3][1][2], 1, 0.01)
+	within(t, "the steady error", m.Confusion(3, 1, 2), 1, 0.01)
 }
 
 func TestEachProbabilityOfALabelModelIsOne(t *testing.T) {
 	c := readCrowd(t, "site-rating.csv")
 	for _, smoothing := range []float64{0, 1} {
 		m := dawidSkene(t, c, stats.EMOptions{Smoothing: smoothing})
-		distributions := append([][]float64{m.Priors}, m.Posterior...)
-		for _, annotator := range m.Confusion {
-			distributions = append(distributions, annotator...)
+		distributions := [][]float64{m.Priors}
+		for item := range c.items {
+			distributions = append(distributions, m.Posterior(item))
+		}
+		for annotator := range c.annotators {
+			for truth := range c.labels {
+				var said []float64
+				for given := range c.labels {
+					said = append(said, m.Confusion(annotator, truth, given))
+				}
+				distributions = append(distributions, said)
+			}
 		}
 		for _, d := range distributions {
 			var sum float64
@@ -184,7 +194,7 @@ func TestItemsWithoutVotesHaveNoLabel(t *testing.T) {
 	if m.Choices[1] != none || byVote[1] != none {
 		t.Errorf("%+v, by vote %+v", m.Choices[1], byVote[1])
 	}
-	if !slices.Equal(m.Posterior[1], m.Priors) || m.Choices[0].Label != 1 || m.Choices[2].Label != 0 {
+	if !slices.Equal(m.Posterior(1), m.Priors) || m.Choices[0].Label != 1 || m.Choices[2].Label != 0 {
 		t.Errorf("%+v", m)
 	}
 }
@@ -223,19 +233,41 @@ func TestVotesOutOfRangeAreRefused(t *testing.T) {
 	}
 }
 
-// BenchmarkDawidSkene is 100,000 votes of 50 annotators, five labels.
+func TestALabelModelThatIsTooLargeIsRefused(t *testing.T) {
+	var votes []stats.Vote
+	for i := range 20_000 {
+		votes = append(votes, stats.Vote{Item: i, Label: i})
+	}
+	if _, err := stats.DawidSkene(votes, 20_000, 1, 20_000, stats.EMOptions{}); err == nil || !strings.Contains(err.Error(), "6 GiB of memory") {
+		t.Errorf("error: %v", err)
+	}
+	if c, err := stats.MajorityVote(votes, 20_000, 20_000); err != nil || c[19_999].Label != 19_999 {
+		t.Errorf("by majority: %v", err)
+	}
+}
+
+func TestTheOrderOfVotesChangesNoConfidence(t *testing.T) {
+	c := readCrowd(t, "site-rating.csv")
+	want := dawidSkene(t, c, stats.EMOptions{Smoothing: 0.5})
+	slices.Reverse(c.votes)
+	if got := dawidSkene(t, c, stats.EMOptions{Smoothing: 0.5}); !slices.Equal(got.Choices, want.Choices) {
+		t.Error("votes in another order make other confidences")
+	}
+}
+
+// BenchmarkDawidSkene is 1,000,000 votes of 500 annotators, five labels.
 func BenchmarkDawidSkene(b *testing.B) {
 	r := numbers(5)
 	var votes []stats.Vote
-	for i := range 100_000 {
+	for i := range 1_000_000 {
 		label := i / 5 % 5
 		if r.below(4) == 0 {
 			label = r.below(5)
 		}
-		votes = append(votes, stats.Vote{Item: i / 5, Annotator: r.below(50), Label: label})
+		votes = append(votes, stats.Vote{Item: i / 5, Annotator: r.below(500), Label: label})
 	}
 	for b.Loop() {
-		if _, err := stats.DawidSkene(votes, 20_000, 50, 5, stats.EMOptions{}); err != nil {
+		if _, err := stats.DawidSkene(votes, 200_000, 500, 5, stats.EMOptions{Smoothing: 0.5}); err != nil {
 			b.Fatal(err)
 		}
 	}
