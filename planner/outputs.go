@@ -38,6 +38,7 @@ func (b *builder) outputs() []*plan.Output {
 func (b *builder) output(cfg *config.Output) *plan.Output {
 	var r refs
 	r.add(config.Variables(cfg.Expr)...)
+	r.add(cfg.DependsOn...)
 	if b.leftOut(&r) || b.brokenUpstream(&r) {
 		return nil
 	}
@@ -49,7 +50,7 @@ func (b *builder) output(cfg *config.Output) *plan.Output {
 	if b.report(diags...) {
 		return nil
 	}
-	o := &plan.Output{Name: cfg.Name, Description: cfg.Description, Sensitive: cfg.Sensitive, Expr: c}
+	o := &plan.Output{Name: cfg.Name, Description: cfg.Description, Sensitive: cfg.Sensitive, Expr: c, DependsOn: b.upstream(&r)}
 	if !cfg.Sensitive && slices.ContainsFunc(c.Secrets, b.isSensitive) {
 		b.report(diag.Errorf(cfg.Expr.Range().Ptr(), "Output is sensitive", "The value of output %q comes from a sensitive variable. Add sensitive = true, so that it is not shown.", cfg.Name))
 		return nil
@@ -83,10 +84,33 @@ func (b *builder) leftOut(r *refs) bool {
 	return false
 }
 
+// upstream are the addresses of the stages that are carried out and that
+// something refers to, directly or through locals.
+func (b *builder) upstream(r *refs) []string {
+	all := &refs{}
+	all.merge(r)
+	if all.allLocals {
+		all.locals = sortedKeys(b.locals)
+	}
+	for i := 0; i < len(all.locals); i++ {
+		if l := b.locals[all.locals[i]]; l != nil {
+			all.merge(&l.refs)
+		}
+	}
+	var addresses []string
+	for _, a := range all.stages {
+		if addr.IsCarriedOut(a.Kind) {
+			addresses = append(addresses, a.String())
+		}
+	}
+	slices.Sort(addresses)
+	return addresses
+}
+
 // waitsForPruned says of an output that it needs an instance that -target or
 // -exclude left out, so that it keeps the value that it has.
 func (b *builder) waitsForPruned(o *plan.Output) bool {
-	return o.Expr != nil && slices.ContainsFunc(o.Expr.Refs, func(ref string) bool {
+	return o.Expr != nil && slices.ContainsFunc(o.DependsOn, func(ref string) bool {
 		a, err := addr.Parse(ref)
 		return err == nil && b.partial[a.Stage]
 	})

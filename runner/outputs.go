@@ -1,6 +1,8 @@
 package runner
 
 import (
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -67,6 +69,9 @@ func (r *run) undone(res *Result) map[string]bool {
 
 // output evaluates one output; ok is false where it has no value for now.
 func (r *run) output(o *plan.Output, undone map[string]bool) (v cty.Value, ok bool, diags hcl.Diagnostics) {
+	if slices.ContainsFunc(o.DependsOn, func(stage string) bool { return undone[stage] }) {
+		return cty.NilVal, false, nil
+	}
 	for _, ref := range o.Expr.Refs {
 		a, err := addr.Parse(ref)
 		if err != nil || undone[a.Stage.String()] {

@@ -300,6 +300,10 @@ type Output struct {
 	Before *value.Value `json:"before,omitempty"`
 	// Expr makes the value; nil where the output is deleted.
 	Expr *expr.Compiled `json:"expr,omitempty"`
+	// DependsOn are the addresses of the stages that must be done before the
+	// output gets its value: those that it names in depends_on, and those that
+	// its value comes from, known when the plan was made or not.
+	DependsOn []string `json:"depends_on,omitempty"`
 }
 
 // Body is a configuration with its expressions compiled.
