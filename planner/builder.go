@@ -66,7 +66,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		prepared:  newPreparedCache(o),
 		programs:  sync.OnceValue(o.Plugins.Describe),
 		redactor:  newRedactor(o.Variables),
-		paths:     paths(o.Module.Dir),
+		paths:     paths(o.Module.Dir, o.StartedIn),
 		about:     about(o.QuernVersion, o.Environment),
 	}
 	if o.State != nil {
@@ -139,7 +139,7 @@ func (b *builder) newPlan() *plan.Plan {
 		Format: plan.Format, QuernVersion: b.QuernVersion, Created: time.Now().UTC().Truncate(time.Second),
 		Environment: b.Environment, Destroy: b.Destroy,
 		Partial: len(b.Targets) > 0 || len(b.Excludes) > 0,
-		Plugins: b.Plugins.Describe(),
+		Plugins: b.Plugins.Describe(), Variables: b.openVariables(),
 	}
 	for name, config := range b.configs {
 		if described, ok := p.Plugins[name]; ok {

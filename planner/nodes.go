@@ -339,6 +339,9 @@ func (b *builder) destroy() (*plan.Plan, hcl.Diagnostics) {
 	}
 	p.Nodes = removals(gone, "everything is taken down")
 	b.addCredentials(p.Nodes)
+	if len(b.Targets) == 0 && len(b.Excludes) == 0 {
+		p.Outputs = b.removedOutputs(nil)
+	}
 	p.Secrets = secrets(p)
 	diags := b.sorted()
 	if diags.HasErrors() {

@@ -23,11 +23,20 @@ func (b *builder) outputs() []*plan.Output {
 			all = append(all, o)
 		}
 	}
-	if b.State == nil || len(b.Targets) > 0 || len(b.Excludes) > 0 {
+	if len(b.Targets) > 0 || len(b.Excludes) > 0 {
 		return all
 	}
+	return append(all, b.removedOutputs(b.Module.Outputs)...)
+}
+
+// removedOutputs deletes the outputs of the state that are not among those kept.
+func (b *builder) removedOutputs(kept map[string]*config.Output) []*plan.Output {
+	if b.State == nil {
+		return nil
+	}
+	var all []*plan.Output
 	for _, name := range sortedKeys(b.State.Outputs) {
-		if b.Module.Outputs[name] == nil {
+		if kept[name] == nil {
 			was := b.State.Outputs[name]
 			all = append(all, &plan.Output{Name: name, Sensitive: was.Sensitive, Action: plan.Delete, Before: was.Value})
 		}
@@ -63,6 +72,17 @@ func (b *builder) output(cfg *config.Output) *plan.Output {
 func (b *builder) isSensitive(variable string) bool {
 	v := b.Module.Variables[variable]
 	return v != nil && v.Sensitive
+}
+
+// openVariables are the values of the variables that are not sensitive.
+func (b *builder) openVariables() map[string]value.Value {
+	open := map[string]value.Value{}
+	for name, v := range b.Variables {
+		if !b.isSensitive(name) && v.IsWhollyKnown() {
+			open[name] = value.Value{Value: v}
+		}
+	}
+	return open
 }
 
 // leftOut says whether something that is referred to is not in the plan.

@@ -49,6 +49,9 @@ type Options struct {
 	Destroy bool
 
 	QuernVersion string
+	// StartedIn is path.cwd, the folder that quern was started in; empty: the
+	// working directory.
+	StartedIn string
 }
 
 // Build makes a plan. It is nil if, and only if, there are errors.

@@ -203,10 +203,12 @@ func pick(all map[string]cty.Value, names []string) cty.Value {
 }
 
 // paths are the folders that expressions can name.
-func paths(module string) cty.Value {
-	cwd, err := os.Getwd()
-	if err != nil {
-		cwd = "."
+func paths(module, cwd string) cty.Value {
+	if cwd == "" {
+		var err error
+		if cwd, err = os.Getwd(); err != nil {
+			cwd = "."
+		}
 	}
 	dir := cty.StringVal(filepath.ToSlash(module))
 	return cty.ObjectVal(map[string]cty.Value{"module": dir, "root": dir, "cwd": cty.StringVal(filepath.ToSlash(cwd))})

@@ -277,5 +277,8 @@ func deploymentFromProto(s *pluginv1.DeploymentState) (*plan.Deployment, error) 
 	if !v.Type().IsObjectType() || v.IsNull() || !v.IsWhollyKnown() {
 		return nil, fmt.Errorf("the state of its deployment is %s, not an object of known values", v.Type().FriendlyName())
 	}
+	if err := storable(v); err != nil {
+		return nil, fmt.Errorf("the state of its deployment cannot be kept: %w", err)
+	}
 	return &plan.Deployment{Value: &value.Value{Value: v}, Private: s.GetPrivate(), Version: s.GetVersion()}, nil
 }

@@ -18,6 +18,9 @@ import (
 // outputs evaluates the pipeline's outputs and puts them into the state. One
 // that needs a stage that is not done keeps its former value.
 func (r *run) outputs(res *Result) {
+	if r.plan.Destroy && res.Status != Done {
+		return // what could not be taken down is still described by them
+	}
 	all, changed := r.saver.allOutputs(), false
 	if all == nil {
 		all = map[string]*state.Output{}

@@ -48,6 +48,9 @@ func enter(ui *terminal, cmd *cli.Command) error {
 	if cmd.Bool("no-color") {
 		ui.noColor = true
 	}
+	if cwd, err := os.Getwd(); err == nil {
+		ui.startedIn = cwd
+	}
 	dir := cmd.String("chdir")
 	if dir == "" {
 		return nil

@@ -98,7 +98,14 @@ func (a *application) attempt(ctx context.Context) error {
 	// Until the plan is carried out there is nothing to stop in order.
 	planning, planned := untilStopped(ctx, stop)
 	defer planned()
-	w, err := openWorkspace(planning, a.ui, a.cmd)
+	var saved *plan.Plan
+	if a.file != "" {
+		var err error
+		if saved, err = readPlan(a.file); err != nil {
+			return err
+		}
+	}
+	w, err := openWorkspaceFor(planning, a.ui, a.cmd, saved)
 	if err != nil {
 		return err
 	}
@@ -113,7 +120,7 @@ func (a *application) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.plan(planning, w, st)
+	p, err := a.plan(planning, w, st, saved)
 	if err != nil {
 		return err
 	}
@@ -129,17 +136,13 @@ func (a *application) attempt(ctx context.Context) error {
 }
 
 // plan is the saved plan, if it still fits, or a new one.
-func (a *application) plan(ctx context.Context, w *workspace, st *state.State) (*plan.Plan, error) {
+func (a *application) plan(ctx context.Context, w *workspace, st *state.State, saved *plan.Plan) (*plan.Plan, error) {
 	opts, err := w.plannerOptions(a.cmd, st)
 	if err != nil {
 		return nil, err
 	}
-	if a.file != "" {
-		p, err := readPlan(a.file)
-		if err != nil {
-			return nil, err
-		}
-		return p, a.ui.failed(planner.CheckFresh(ctx, p, opts))
+	if saved != nil {
+		return saved, a.ui.failed(planner.CheckFresh(ctx, saved, opts))
 	}
 	opts.Destroy = a.destroy
 	p, err := w.plan(ctx, opts)

@@ -29,6 +29,8 @@ type terminal struct {
 	in       *os.File
 	out, err *os.File
 	noColor  bool
+	// startedIn is the folder that quern was started in, whatever -chdir says.
+	startedIn string
 	// sources are the configuration files that snippets are cut from.
 	sources map[string][]byte
 	// displaying: a display shows what goes on.

@@ -130,13 +130,24 @@ func required(module *config.Module) []registry.Requirement {
 
 // openWorkspace reads everything that making a plan needs. Close it.
 func openWorkspace(ctx context.Context, ui *terminal, cmd *cli.Command) (*workspace, error) {
+	return openWorkspaceFor(ctx, ui, cmd, nil)
+}
+
+// openWorkspaceFor is openWorkspace with the variables that a saved plan was made
+// with; nil: no plan was saved.
+func openWorkspaceFor(ctx context.Context, ui *terminal, cmd *cli.Command, saved *plan.Plan) (*workspace, error) {
 	module, err := loadModule(ctx, ui)
 	if err != nil {
 		return nil, err
 	}
-	variables, diags := vars.Resolve(module, vars.Inputs{
-		Flags: cmd.StringSlice("var"), Files: cmd.StringSlice("var-file"), Env: os.Environ(),
-	})
+	inputs := vars.Inputs{Flags: cmd.StringSlice("var"), Files: cmd.StringSlice("var-file"), Env: os.Environ()}
+	if saved != nil {
+		if err := checkSavedFlags(cmd, saved, module, inputs); err != nil {
+			return nil, err
+		}
+		inputs.Planned = saved.Variables
+	}
+	variables, diags := vars.Resolve(module, inputs)
 	ui.conceal(variables)
 	if err := ui.failed(diags); err != nil {
 		return nil, err
@@ -152,6 +163,25 @@ func openWorkspace(ctx context.Context, ui *terminal, cmd *cli.Command) (*worksp
 	return &workspace{ui: ui, module: module, variables: variables, store: st, plugins: plugins, logs: logs, ctx: ctx}, nil
 }
 
+// checkSavedFlags refuses flags that say what a plan is to be, where the plan has
+// been made.
+func checkSavedFlags(cmd *cli.Command, saved *plan.Plan, module *config.Module, inputs vars.Inputs) error {
+	for _, flag := range []string{"target", "exclude", "replace", "refresh"} {
+		if cmd.IsSet(flag) {
+			return fmt.Errorf("-%s cannot be used with a saved plan\nWhat the plan does was decided when it was made. Give the flag to quern plan -out=FILE instead.", flag)
+		}
+	}
+	if env := cmd.String("env"); env != saved.Environment {
+		return fmt.Errorf("the saved plan is for environment %q, not %q\nApply it with -env=%s, or make a plan for %q.", saved.Environment, env, saved.Environment, env)
+	}
+	for _, name := range vars.Set(module, inputs) {
+		if !module.Variables[name].Sensitive {
+			return fmt.Errorf("var.%s cannot be set with a saved plan\nThe plan keeps the values that it was made with. With a saved plan, -var and -var-file may set sensitive variables only, whose values it does not keep. Give the value to quern plan -out=FILE instead.", name)
+		}
+	}
+	return nil
+}
+
 // close ends the plugins, at once where everything has to end.
 func (w *workspace) close() {
 	if w.ctx.Err() != nil {
@@ -165,7 +195,7 @@ func (w *workspace) close() {
 func (w *workspace) plannerOptions(cmd *cli.Command, st *state.State) (planner.Options, error) {
 	opts := planner.Options{
 		Module: w.module, Variables: w.variables, Store: w.store, State: st, Plugins: w.plugins,
-		Environment: cmd.String("env"), Refresh: cmd.Bool("refresh"), QuernVersion: version,
+		Environment: cmd.String("env"), Refresh: cmd.Bool("refresh"), QuernVersion: version, StartedIn: w.ui.startedIn,
 	}
 	for flag, list := range map[string]*[]addr.Instance{"target": &opts.Targets, "exclude": &opts.Excludes, "replace": &opts.Replace} {
 		addresses, err := parseAddresses(flag, cmd.StringSlice(flag))

@@ -117,19 +117,22 @@ func FileNames(dir string) ([]string, hcl.Diagnostics) {
 		return nil, hcl.Diagnostics{diag.Errorf(nil, "Folder cannot be read", "%s: %s. Run quern in the folder of a pipeline, or name it with -chdir=FOLDER.", dir, cause(err))}
 	}
 	var names, near []string
+	var diags hcl.Diagnostics
 	for _, e := range entries {
 		name := e.Name()
 		switch {
 		case e.IsDir(), strings.HasPrefix(name, "."), name == Suffix[1:]:
 		case strings.HasSuffix(name, ".vars.hcl"), name == "quern.vars.hcl":
+		case strings.HasSuffix(name, jsonSuffix):
+			diags = append(diags, diag.Errorf(nil, "Configuration in JSON", "The file %s in the folder %s would be configuration in JSON, which is not read. Write its blocks in a file whose name ends in %s, or give the file another name if it is something else. Values of variables can be in JSON, in quern.vars.json and files whose names end in .auto.vars.json.", name, dir, Suffix))
 		case strings.HasSuffix(name, Suffix):
 			names = append(names, name)
 		case strings.HasSuffix(name, ".hcl"):
 			near = append(near, name)
 		}
 	}
-	if len(names) > 0 {
-		return names, nil
+	if len(names) > 0 || len(diags) > 0 {
+		return names, diags
 	}
 	d := diag.Errorf(nil, "No configuration files", "The folder %s holds no file whose name ends in %s. Run quern in the folder of a pipeline, or name it with -chdir=FOLDER.", dir, Suffix)
 	if len(near) > 0 {

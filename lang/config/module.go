@@ -19,6 +19,9 @@ import (
 // Suffix ends the names of configuration files.
 const Suffix = ".quern.hcl"
 
+// jsonSuffix would end the names of configuration files in JSON.
+const jsonSuffix = ".quern.json"
+
 // Module is the configuration of a folder.
 type Module struct {
 	// Dir is the folder as it was given to Load.

@@ -26,10 +26,18 @@ var lineEnd = regexp.MustCompile(`\r+\n`)
 // UTF-8, or it is nested too deeply. Nothing else of such a file is
 // looked at.
 func CheckText(name string, src []byte) *hcl.Diagnostic {
+	if d := CheckUTF8(name, src); d != nil {
+		return d
+	}
+	return limit.Config(src, name)
+}
+
+// CheckUTF8 reports where a text is not UTF-8.
+func CheckUTF8(name string, src []byte) *hcl.Diagnostic {
 	if !utf8.Valid(src) {
 		return notUTF8(name, src)
 	}
-	return limit.Config(src, name)
+	return nil
 }
 
 // notUTF8 reports the first byte of a file that is not UTF-8.

@@ -357,32 +357,8 @@ func parseIntCheck(args []cty.Value) error {
 	return nil
 }
 
-// jsonShape is how deeply a JSON text is nested, and how many values it has at
-// least.
-func jsonShape(text string) (depth, values int) {
-	open, quoted := 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '[', c == '{':
-			open++
-			values++
-			depth = max(depth, open)
-		case c == ']', c == '}':
-			open--
-		case c == ',':
-			values++
-		}
-	}
-	return depth, values
-}
-
 func checkJSON(text string) error {
-	depth, values := jsonShape(text)
+	depth, values := limit.JSONShape(text)
 	if depth > limit.Now().Depth {
 		return limit.TooDeep("the JSON")
 	}

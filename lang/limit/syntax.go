@@ -176,3 +176,35 @@ func startsFor(next hclsyntax.Tokens) bool {
 	}
 	return false
 }
+
+// JSON reports where a JSON text is nested too deeply to be parsed.
+func JSON(src []byte, name string) *hcl.Diagnostic {
+	if depth, _ := JSONShape(src); depth <= Now().Depth {
+		return nil
+	}
+	return tooDeep(hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos})
+}
+
+// JSONShape is how deeply a JSON text is nested, and how many values it has at
+// least.
+func JSONShape[T string | []byte](text T) (depth, values int) {
+	open, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[', c == '{':
+			open++
+			values++
+			depth = max(depth, open)
+		case c == ']', c == '}':
+			open--
+		case c == ',':
+			values++
+		}
+	}
+	return depth, values
+}

@@ -1,6 +1,7 @@
 package vars
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/json"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
@@ -16,11 +18,11 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// DefaultFile is read where it is there; so is every file whose name ends in
-// AutoSuffix.
-const (
-	DefaultFile = "quern.vars.hcl"
-	AutoSuffix  = ".auto.vars.hcl"
+// The files of variables that are read where they are there: those of these names,
+// in this order, and after them those whose names end so.
+var (
+	defaultFiles = []string{"quern.vars.hcl", "quern.vars.json"}
+	autoSuffixes = []string{".auto.vars.hcl", ".auto.vars.json"}
 )
 
 func (r *resolver) environment(env []string) {
@@ -40,18 +42,21 @@ func (r *resolver) environment(env []string) {
 }
 
 func (r *resolver) files(paths []string) {
-	var names []string
-	entries, _ := os.ReadDir(r.m.Dir) // that it can be read, Load has seen to
-	for _, e := range entries {
-		if !e.IsDir() && strings.HasSuffix(e.Name(), AutoSuffix) {
-			names = append(names, e.Name())
+	var names, auto []string
+	for _, name := range defaultFiles {
+		if _, err := os.Stat(filepath.Join(r.m.Dir, name)); err == nil {
+			names = append(names, name)
 		}
 	}
-	slices.Sort(names)
-	if _, err := os.Stat(filepath.Join(r.m.Dir, DefaultFile)); err == nil {
-		names = append([]string{DefaultFile}, names...)
+	entries, _ := os.ReadDir(r.m.Dir) // that it can be read, Load has seen to
+	for _, e := range entries {
+		ends := func(suffix string) bool { return strings.HasSuffix(e.Name(), suffix) }
+		if !e.IsDir() && slices.ContainsFunc(autoSuffixes, ends) {
+			auto = append(auto, e.Name())
+		}
 	}
-	for _, name := range names {
+	slices.Sort(auto)
+	for _, name := range append(names, auto...) {
 		r.file(name, filepath.Join(r.m.Dir, name))
 	}
 	for _, path := range paths {
@@ -66,6 +71,10 @@ func (r *resolver) file(name, path string) {
 		r.add(diag.Errorf(nil, "File of variables cannot be read", "%s. Check the path that -var-file gives.", err))
 		return
 	}
+	if strings.HasSuffix(name, ".json") {
+		r.json(name, src)
+		return
+	}
 	src = config.UnixLines(src)
 	r.m.Sources[name] = src
 	if d := config.CheckText(name, src); d != nil {
@@ -73,12 +82,7 @@ func (r *resolver) file(name, path string) {
 		return
 	}
 	f, diags := limit.ParseConfig(src, name, hcl.InitialPos)
-	if r.hasSecrets() {
-		for _, d := range diags {
-			d.Extra = diag.SecretLines{} // whose value it is about can't be told
-		}
-	}
-	r.diags = append(r.diags, diags...)
+	r.parsed(diags)
 	if f == nil {
 		return
 	}
@@ -89,6 +93,40 @@ func (r *resolver) file(name, path string) {
 	for name, a := range body.Attributes {
 		r.set(name, given{expr: a.Expr, from: a.SrcRange.Filename, at: a.Expr.Range().Ptr()})
 	}
+}
+
+// json reads the text of a file of values that is one JSON object.
+func (r *resolver) json(name string, src []byte) {
+	src = bytes.TrimPrefix(src, []byte("\ufeff"))
+	r.m.Sources[name] = src
+	d := config.CheckUTF8(name, src)
+	if d == nil {
+		d = limit.JSON(src, name)
+	}
+	if d != nil {
+		r.add(d)
+		return
+	}
+	f, diags := json.Parse(src, name)
+	r.parsed(diags)
+	if f == nil || diags.HasErrors() {
+		return
+	}
+	attributes, diags := f.Body.JustAttributes()
+	r.parsed(diags)
+	for name, a := range attributes {
+		r.set(name, given{expr: a.Expr, from: a.Range.Filename, at: a.Expr.Range().Ptr()})
+	}
+}
+
+// parsed adds what is wrong with the form of a file.
+func (r *resolver) parsed(diags hcl.Diagnostics) {
+	if r.hasSecrets() {
+		for _, d := range diags {
+			d.Extra = diag.SecretLines{} // whose value it is about can't be told
+		}
+	}
+	r.diags = append(r.diags, diags...)
 }
 
 // hasSecrets says whether a variable is sensitive.
@@ -136,7 +174,9 @@ func (r *resolver) raw(v *config.Variable, g given) (cty.Value, bool) {
 			return cty.NilVal, false
 		}
 	}
-	if refs := expr.Variables(); len(refs) > 0 {
+	// The strings of JSON are literal, also where they look like templates.
+	_, written := expr.(hclsyntax.Expression)
+	if refs := expr.Variables(); written && len(refs) > 0 {
 		r.add(r.discreet(v, g, notLiteral(v, g, refs[0])))
 		return cty.NilVal, false
 	}

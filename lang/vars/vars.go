@@ -21,8 +21,8 @@ import (
 
 // Inputs are where values come from beside the module's folder. A later one
 // wins over an earlier one: defaults, the environment, quern.vars.hcl,
-// *.auto.vars.hcl in the order of their names, Files in their order, Flags in
-// their order.
+// quern.vars.json, *.auto.vars.hcl and *.auto.vars.json in the order of their
+// names, Files in their order, Flags in their order.
 type Inputs struct {
 	// Flags are NAME=VALUE, as given with -var.
 	Flags []string
@@ -32,6 +32,9 @@ type Inputs struct {
 	// Env is the environment as os.Environ gives it. Only what begins with
 	// EnvPrefix is looked at.
 	Env []string
+	// Planned are the values that a saved plan was made with. They win over all
+	// others.
+	Planned map[string]value.Value
 }
 
 // EnvPrefix begins the names of environment variables that set variables.
@@ -42,7 +45,7 @@ const EnvPrefix = "QUERN_VAR_"
 // the diagnostics. The texts of the files that were read are added to the
 // module's Sources.
 func Resolve(m *config.Module, in Inputs) (map[string]cty.Value, hcl.Diagnostics) {
-	r := &resolver{m: m, given: map[string]given{}}
+	r := &resolver{m: m, given: map[string]given{}, planned: in.Planned}
 	r.environment(in.Env)
 	r.files(in.Files)
 	r.flags(in.Flags)
@@ -55,6 +58,16 @@ func Resolve(m *config.Module, in Inputs) (map[string]cty.Value, hcl.Diagnostics
 	r.validate(values)
 	diag.Sort(r.diags)
 	return values, r.diags
+}
+
+// Set are the names of the variables that flags and the files that flags name set.
+func Set(m *config.Module, in Inputs) []string {
+	r := &resolver{m: m, given: map[string]given{}}
+	for _, path := range in.Files {
+		r.file(path, path)
+	}
+	r.flags(in.Flags)
+	return slices.Sorted(maps.Keys(r.given))
 }
 
 // given is a value as a user gave it.
@@ -71,8 +84,9 @@ type given struct {
 }
 
 type resolver struct {
-	m     *config.Module
-	given map[string]given
+	m       *config.Module
+	given   map[string]given
+	planned map[string]value.Value
 	// undeclared values, in the order they were met.
 	undeclared []undeclared
 	// ignored are the names in the environment that no variable has.
@@ -125,6 +139,9 @@ func (r *resolver) value(v *config.Variable) cty.Value {
 }
 
 func (r *resolver) unmarked(v *config.Variable) (cty.Value, bool) {
+	if planned, ok := r.planned[v.Name]; ok && !v.Sensitive {
+		return planned.Value, true
+	}
 	g, ok := r.given[v.Name]
 	if !ok {
 		if v.Required() {

@@ -127,6 +127,11 @@ func (p *Plan) check() error {
 			return fmt.Errorf("%s: %w", address, err)
 		}
 	}
+	for name, v := range p.Variables {
+		if err := checkValue(&v); err != nil {
+			return fmt.Errorf("var.%s: %w", name, err)
+		}
+	}
 	for _, o := range p.Outputs {
 		if o == nil || (o.Expr == nil && o.Action != Delete) {
 			return errors.New("an output has no expression")

@@ -37,6 +37,9 @@ type Plan struct {
 	// Models are the language models that nodes were given, by address.
 	Models  map[string]*Model `json:"models,omitempty"`
 	Outputs []*Output         `json:"outputs,omitempty"`
+	// Variables are the values that the plan was made with of the variables that
+	// are not sensitive.
+	Variables map[string]value.Value `json:"variables,omitempty"`
 	// Secrets are the names of the sensitive variables that expressions
 	// refer to; their values are given again at apply.
 	Secrets []string `json:"secrets,omitempty"`

@@ -85,7 +85,11 @@ func Summary(p *plan.Plan) string {
 		}
 	}
 	if changed > 0 {
-		parts = append(parts, plural(int64(changed), "output")+" to set")
+		verb := " to set"
+		if p.Destroy {
+			verb = " to remove"
+		}
+		parts = append(parts, plural(int64(changed), "output")+verb)
 	}
 	if len(parts) == 0 {
 		return "nothing to do"

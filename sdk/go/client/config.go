@@ -18,11 +18,16 @@ func EncodeValue(v cty.Value) ([]byte, error) {
 }
 
 // DecodeValue reads a value that a plugin sent. No bytes are an empty object.
-func DecodeValue(b []byte) (cty.Value, error) {
+func DecodeValue(b []byte) (v cty.Value, err error) {
 	if len(b) == 0 {
 		return cty.EmptyObjectVal, nil
 	}
-	v, err := msgpack.Unmarshal(b, cty.DynamicPseudoType)
+	defer func() {
+		if r := recover(); r != nil { // cty panics at a NaN
+			v, err = cty.NilVal, fmt.Errorf("decode a plugin's value: %v", r)
+		}
+	}()
+	v, err = msgpack.Unmarshal(b, cty.DynamicPseudoType)
 	if err != nil {
 		return cty.NilVal, fmt.Errorf("decode a plugin's value: %w", err)
 	}
