@@ -2,7 +2,6 @@ package files
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -11,22 +10,19 @@ import (
 // member is one member of a JSON object: its key, and its value as it stands.
 type member struct{ key, value []byte }
 
-// members cuts a line that holds a JSON object into its members, appending to
-// list. What it returns points into line where it can.
-func members(line []byte, list []member) ([]member, error) {
-	if !json.Valid(line) {
-		var any json.RawMessage
-		return nil, fmt.Errorf("the line is no JSON: %w", json.Unmarshal(line, &any))
+// members cuts a valid JSON object into its members, appending to list. What
+// it returns points into raw where it can.
+func members(raw []byte, list []member) ([]member, error) {
+	if raw[0] != '{' {
+		return nil, fmt.Errorf("the row is %s, and an object is expected", kindOf(raw))
 	}
-	// From here on the grammar is known to hold.
-	rest := space(line)
-	if rest[0] != '{' {
-		return nil, fmt.Errorf("the line holds %s, and an object is expected", kindOf(rest))
-	}
-	rest = space(rest[1:])
+	rest := space(raw[1:])
 	for rest[0] != '}' {
 		n := valueLength(rest)
-		key := unquote(rest[:n])
+		key, err := unquote(rest[:n])
+		if err != nil {
+			return nil, err
+		}
 		rest = space(rest[n:])
 		rest = space(rest[1:]) // the colon
 		n = valueLength(rest)
@@ -82,25 +78,28 @@ func nestLength(b []byte) int {
 	}
 }
 
-// unquote reads a valid JSON string.
-func unquote(b []byte) []byte {
+// unquote reads a valid JSON string. Half of a surrogate pair, which UTF-8
+// cannot hold, is an error.
+func unquote(b []byte) ([]byte, error) {
 	b = b[1 : len(b)-1]
 	escape := bytes.IndexByte(b, '\\')
 	if escape < 0 {
-		return b
+		return b, nil
 	}
 	out := make([]byte, 0, len(b))
 	for ; escape >= 0; escape = bytes.IndexByte(b, '\\') {
 		out = append(out, b[:escape]...)
 		var n int
-		out, n = unescape(out, b[escape:])
+		if out, n = unescape(out, b[escape:]); n == 0 {
+			return nil, fmt.Errorf("%s is half of a surrogate pair, which is not a character", b[escape:escape+6])
+		}
 		b = b[escape+n:]
 	}
-	return append(out, b...)
+	return append(out, b...), nil
 }
 
 // unescape appends what the escape that b begins with stands for, and returns
-// the escape's length.
+// the escape's length; 0: it stands for nothing.
 func unescape(out, b []byte) ([]byte, int) {
 	switch b[1] {
 	case 'b':
@@ -115,13 +114,15 @@ func unescape(out, b []byte) ([]byte, int) {
 		return append(out, '\t'), 2
 	case 'u':
 		r := hexRune(b[2:6])
+		if !utf16.IsSurrogate(r) {
+			return utf8.AppendRune(out, r), 6
+		}
 		if len(b) >= 12 && b[6] == '\\' && b[7] == 'u' {
 			if pair := utf16.DecodeRune(r, hexRune(b[8:12])); pair != utf8.RuneError {
 				return utf8.AppendRune(out, pair), 12
 			}
 		}
-		// Half of a pair becomes U+FFFD, as in encoding/json.
-		return utf8.AppendRune(out, r), 6
+		return out, 0
 	}
 	return append(out, b[1]), 2
 }

@@ -7,15 +7,19 @@ import (
 
 func TestStringsAreReadAsEncodingJSONReadsThem(t *testing.T) {
 	for _, text := range []string{
-		`""`, `"plain"`, `"\"\\\/\b\f\n\r\t"`, `"\u00e4\u20AC\u0000"`, `"\ud83d\ude00!"`, `"\ud83d"`, `"\ud83dx"`, `"\ude00\ud83d"`,
-		`"\ud83d\u0041"`, `"a\\"`, `"ä\nö"`,
+		`""`, `"plain"`, `"\"\\\/\b\f\n\r\t"`, `"\u00e4\u20AC\u0000"`, `"\ud83d\ude00!"`, `"a\\"`, `"ä\nö"`,
 	} {
 		var want string
 		if err := json.Unmarshal([]byte(text), &want); err != nil {
 			t.Fatal(err)
 		}
-		if got := string(unquote([]byte(text))); got != want {
-			t.Errorf("%s is read as %q, not %q", text, got, want)
+		if got, err := unquote([]byte(text)); err != nil || string(got) != want {
+			t.Errorf("%s is read as %q, not %q (%v)", text, got, want, err)
+		}
+	}
+	for _, text := range []string{`"\ud83d"`, `"\ud83dx"`, `"\ude00\ud83d"`, `"\ud83d\u0041"`} {
+		if got, err := unquote([]byte(text)); err == nil {
+			t.Errorf("%s is read as %q", text, got)
 		}
 	}
 }

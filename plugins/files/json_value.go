@@ -3,7 +3,6 @@ package files
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -14,9 +13,10 @@ import (
 
 // jsonValues reads JSON values into column types.
 type jsonValues struct {
-	// strict: an object's key that its struct has no field for is an error.
-	// Otherwise it is left out.
-	strict bool
+	// inferred: the types were. A number has to be held exactly then, and an
+	// object's key that its struct has no field for is an error; otherwise it
+	// is left out.
+	inferred bool
 }
 
 // parse reads a valid JSON value.
@@ -32,28 +32,31 @@ func (j jsonValues) parse(t arrow.DataType, raw []byte) (parsed, error) {
 	case *arrow.StructType:
 		return j.structure(t, raw)
 	}
-	return jsonScalar(t, raw)
+	return j.scalar(t, raw)
 }
 
 // jsonText is a string's content, and of any other value its JSON.
 func jsonText(raw []byte) (parsed, error) {
 	if raw[0] == '"' {
-		return parsed{text: unquote(raw)}, nil
+		text, err := unquote(raw)
+		return parsed{text: text}, err
 	}
-	var compact bytes.Buffer
-	err := json.Compact(&compact, raw)
-	return parsed{text: compact.Bytes()}, err
+	return parsed{text: compactJSON(nil, raw)}, nil
 }
 
-func jsonScalar(t arrow.DataType, raw []byte) (parsed, error) {
-	number := raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9'
+func (j jsonValues) scalar(t arrow.DataType, raw []byte) (parsed, error) {
+	number := kindOf(raw) == "a number"
 	switch {
 	case t.ID() == arrow.INT64 && number:
 		if i, ok := wholeNumber(raw); ok {
 			return parsed{i: i}, nil
 		}
 	case t.ID() == arrow.FLOAT64 && number:
-		if f, err := strconv.ParseFloat(string(raw), 64); err == nil {
+		f, err := strconv.ParseFloat(string(raw), 64)
+		if err == nil && j.inferred && !math.IsNaN(f) && !math.IsInf(f, 0) && !holdsDigits(string(raw), f) {
+			return parsed{}, fmt.Errorf("float64 does not hold all digits of %s", head(raw, 60))
+		}
+		if err == nil {
 			return parsed{f: f}, nil
 		}
 	case t.ID() == arrow.BOOL && (raw[0] == 't' || raw[0] == 'f'):
@@ -66,7 +69,10 @@ func jsonScalar(t arrow.DataType, raw []byte) (parsed, error) {
 
 // jsonQuoted reads a type that JSON can only hold as a string.
 func jsonQuoted(t arrow.DataType, raw []byte) (parsed, error) {
-	text := unquote(raw)
+	text, err := unquote(raw)
+	if err != nil {
+		return parsed{}, err
+	}
 	switch t.ID() {
 	case arrow.DATE32:
 		return parseText("date", text)
@@ -98,7 +104,7 @@ func wholeNumber(raw []byte) (int64, bool) {
 		return i, true
 	}
 	f, err := strconv.ParseFloat(string(raw), 64)
-	if err != nil || f != math.Trunc(f) || math.Abs(f) >= 1<<53 || !bytes.ContainsAny(raw, ".eE") {
+	if err != nil || f != math.Trunc(f) || math.Abs(f) >= 1<<53 || !bytes.ContainsAny(raw, ".eE") || !holdsDigits(string(raw), f) {
 		return 0, false
 	}
 	return int64(f), true
@@ -109,20 +115,15 @@ func (j jsonValues) list(t *arrow.ListType, raw []byte) (parsed, error) {
 		return parsed{}, fmt.Errorf("%s (%s) is no list", kindOf(raw), head(raw, 60))
 	}
 	values := []parsed{}
-	rest := space(raw[1:])
-	for rest[0] != ']' {
-		n := valueLength(rest)
-		v, err := j.parse(t.Elem(), rest[:n])
+	err := elements(raw, func(e []byte) error {
+		v, err := j.parse(t.Elem(), e)
 		if err != nil {
-			return parsed{}, fmt.Errorf("element %d: %w", len(values), err)
+			return fmt.Errorf("element %d: %w", len(values), err)
 		}
 		values = append(values, v)
-		rest = space(rest[n:])
-		if rest[0] == ',' {
-			rest = space(rest[1:])
-		}
-	}
-	return parsed{deep: values}, nil
+		return nil
+	})
+	return parsed{deep: values}, err
 }
 
 func (j jsonValues) structure(t *arrow.StructType, raw []byte) (parsed, error) {
@@ -134,16 +135,20 @@ func (j jsonValues) structure(t *arrow.StructType, raw []byte) (parsed, error) {
 		return parsed{}, err
 	}
 	values := make([]parsed, t.NumFields())
+	raws := make([][]byte, t.NumFields())
 	for i := range values {
 		values[i].null = true
 	}
 	for _, m := range list {
 		i, ok := t.FieldIdx(string(m.key))
-		if !ok && j.strict {
+		if !ok && j.inferred {
 			return parsed{}, unheardOf(m.key)
 		}
 		if !ok {
 			continue
+		}
+		if err := once(&raws[i], m); err != nil {
+			return parsed{}, err
 		}
 		if values[i], err = j.parse(t.Field(i).Type, m.value); err != nil {
 			return parsed{}, fmt.Errorf("%s: %w", m.key, err)
@@ -152,8 +157,18 @@ func (j jsonValues) structure(t *arrow.StructType, raw []byte) (parsed, error) {
 	return parsed{deep: values}, nil
 }
 
+// once makes sure that a key has one value. raw is the value that it had
+// before.
+func once(raw *[]byte, m member) error {
+	if *raw != nil && !bytes.Equal(*raw, m.value) {
+		return fmt.Errorf("the key %q appears twice, with different values", m.key)
+	}
+	*raw = m.value
+	return nil
+}
+
 func unheardOf(key []byte) error {
-	return fmt.Errorf("the key %q is not among the rows that the columns were inferred from\nRaise sample_rows, or name the columns in schema.", key)
+	return fmt.Errorf("the key %q is not among the rows that the columns were inferred from", key)
 }
 
 // putDeep appends a list or a struct.

@@ -1,12 +1,10 @@
 package files
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -16,15 +14,22 @@ import (
 
 type jsonlArgs struct {
 	Located
+	Encoded
 	Schema     map[string]string `quern:"schema" doc:"The keys to take, with their types: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31), 'timestamp' (ISO 8601; UTC where no zone is given), 'binary' (base64), 'list<T>' or 'struct<name:T,...>'. The columns are sorted by name; other keys are left out, and a key that an object does not have is null. Into a string column any value goes: what is not a string as its JSON. Without it all keys are taken, and their types are inferred from the first rows."`
 	Columns    []string          `quern:"columns" doc:"The columns to take, in this order. Without it those of schema are taken, or all."`
-	OnError    string            `quern:"on_error" default:"\"fail\"" oneof:"fail,quarantine" doc:"What becomes of a malformed row: a line that is no JSON object, a value that is not of its column's type, a key that the inferred columns do not have. 'fail' ends the reading with its file and line; 'quarantine' sets the row aside, counts it and goes on."`
+	OnError    string            `quern:"on_error" default:"\"fail\"" oneof:"fail,quarantine" doc:"What becomes of a malformed row: a line that is no JSON object, a value that is not of its column's type, a key that the inferred columns do not have, a key with two values. 'fail' ends the reading with its file and line; 'quarantine' sets the row aside, counts it and goes on."`
 	SampleRows int64             `quern:"sample_rows" default:"20480" doc:"How many rows columns are inferred from."`
 }
 
-const jsonlDoc = `Reads rows from JSON lines files: one JSON object a line.
+const jsonlDoc = `Reads rows from JSON files: JSON lines, with one object a line; a list of objects; or objects one after another, however they are laid out. Files may be compressed with gzip, zstd, bzip2, or xz.
 
-Columns are inferred from the first ` + "`sample_rows`" + ` rows, in the order in which keys appear, unless ` + "`schema`" + ` gives them. A key whose values have nothing in common becomes a string column that holds their JSON. Empty lines are passed over.
+Columns are inferred from the first ` + "`sample_rows`" + ` rows, in the order in which keys appear, unless ` + "`schema`" + ` gives them:
+
+- A key whose values have nothing in common becomes a string column: strings as they are, other values as their JSON.
+- Numbers whose digits neither int64 nor float64 holds become strings too, with all their digits, and so do whole numbers beyond 2^53 next to fractions. NaN and infinities, as Python writes them, are float64.
+- An object becomes a string that holds its JSON if its keys are data rather than names: more than 1,000 fields in all, or more than 100 keys of which a single object has less than a tenth on average. So does an object with the key "", and what is nested more than 16 deep. ` + "`jsondecode(row.x)`" + ` reads it.
+
+Half of a surrogate pair, such as ` + "`\\ud83d`" + ` alone, makes a row malformed. Empty lines and empty files are passed over. If malformed rows are not set aside, the first rows are checked when planning.
 
 ` + "```hcl" + `
 source "jsonl" "chats" {
@@ -38,7 +43,16 @@ func (a *jsonlArgs) selection() selection {
 	return selection{types: a.Schema, columns: a.Columns, open: true}
 }
 
-func (a *jsonlArgs) check() error { return checkSample(a.SampleRows) }
+func (a *jsonlArgs) check() error {
+	if _, err := charsetNamed(a.Encoding); err != nil {
+		return err
+	}
+	return checkSample(a.SampleRows)
+}
+
+// maxColumns is how many columns are inferred, at most: more keys than that
+// are data rather than names.
+const maxColumns = 2000
 
 // columns are the keys of the objects that are looked at. Where the arguments
 // say all, files are looked at only for keys that are folders too.
@@ -47,43 +61,92 @@ func (a *jsonlArgs) columns(ctx context.Context, files []file) (*union, error) {
 	if a.selection().complete() && (a.Partitions == "none" || len(partitionKeys(files)) == 0) {
 		return found, nil
 	}
-	all := &object{fields: map[string]*shape{}}
+	all := &jsonSample{object: newObject()}
 	sampled := files[:min(len(files), sampledFiles)]
 	for i, f := range sampled {
 		if err := a.sample(ctx, f, share(a.SampleRows, i, len(sampled)), all); err != nil {
 			return nil, err
 		}
 	}
-	if len(all.keys) == 0 && !a.selection().complete() {
-		return nil, plugin.ArgumentErrorf("path", "%s has no columns\nThere is nothing in it to infer them from; give schema.", files[0].name)
+	if err := a.checkKeys(all, files); err != nil {
+		return nil, err
 	}
-	for _, key := range all.keys {
-		if err := found.add(files[0].name, key, all.fields[key].arrow(0)); err != nil {
+	for _, key := range all.object.keys {
+		if key == "" && a.selection().typed("") {
+			continue
+		}
+		t, _ := all.object.fields[key].arrow(0)
+		if err := found.add(files[0].name, key, t); err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
 }
 
-// sample looks at the first rows of a file. Malformed ones are left to the
-// reading.
-func (a *jsonlArgs) sample(ctx context.Context, f file, rows int64, all *object) error {
-	lines, err := openLines(f, nil)
+// jsonSample is what was seen in the rows that columns are inferred from.
+type jsonSample struct {
+	object *object
+	// refused is how many rows are malformed; problem is the first one's.
+	refused int
+	problem error
+}
+
+// checkKeys makes sure that columns can be made of the keys.
+func (a *jsonlArgs) checkKeys(all *jsonSample, files []file) error {
+	chosen := a.selection().types != nil || a.selection().columns != nil
+	keys := len(all.object.keys)
+	switch {
+	case a.selection().complete():
+		return nil
+	case keys == 0 && all.problem != nil:
+		return plugin.ArgumentErrorf("path", "None of the first %s can be read as a row\nThe first problem: %w", plural(all.refused, "value"), all.problem)
+	case keys == 0 && all.object.objects > 0:
+		return plugin.ArgumentErrorf("path", "The objects of %s are empty\nGive schema, which names the columns.", files[0].name)
+	case keys == 0:
+		return plugin.ArgumentErrorf("path", "%s\nThere is nothing to infer columns from. Give schema if that is right.", emptyFiles(files))
+	case chosen:
+		return nil
+	case keys > maxColumns:
+		return plugin.ArgumentErrorf("path", "The objects of %s have %d different keys, such as %q\nKeys become columns, and these seem to be data. Name the columns to take in columns or schema, or write rows that hold the keys as values.", files[0].name, keys, all.object.keys[keys-1])
+	case all.object.fields[""] != nil:
+		return plugin.ArgumentErrorf("path", "The objects of %s have a key \"\", and a column needs a name\nName the columns to take in columns or schema, which leaves it out.", files[0].name)
+	}
+	return nil
+}
+
+// sample looks at the first rows of a file.
+func (a *jsonlArgs) sample(ctx context.Context, f file, rows int64, all *jsonSample) error {
+	r, err := openJSON(f, a.Encoding, nil)
 	if err != nil {
 		return err
 	}
-	defer lines.Close()
+	defer r.text.Close()
+	var list []member
 	for ; rows > 0; rows-- {
-		line, err := lines.next()
+		raw, err := r.next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("%s:%d: %w", f.name, lines.line, err)
+		if err == nil {
+			if err = r.text.check(raw); err == nil {
+				list, err = members(raw, list[:0])
+			}
+			if err == nil {
+				err = all.object.add(list, 0)
+			}
+			if err != nil {
+				err = malformed{err}
+			}
 		}
-		if list, err := members(line, nil); err == nil && checkText(line) == nil {
-			if err := all.add(list); err != nil {
-				return fmt.Errorf("%s:%d: %w", f.name, lines.at, err)
+		if err != nil && !errors.As(err, new(malformed)) {
+			return err
+		}
+		if err != nil {
+			if all.refused++; all.problem == nil {
+				all.problem = fmt.Errorf("%s:%d: %w", f.name, r.at, err)
+			}
+			if a.OnError != "quarantine" {
+				return failed(f.name, r.at, err)
 			}
 		}
 		if err := ctx.Err(); err != nil {
@@ -93,10 +156,11 @@ func (a *jsonlArgs) sample(ctx context.Context, f file, rows int64, all *object)
 	return nil
 }
 
-// jsonlFiles reads JSON lines files.
+// jsonlFiles reads files of JSON.
 type jsonlFiles struct {
 	*objects
 	*sink
+	encoding string
 }
 
 // probed: where malformed rows are set aside, none is an error.
@@ -108,28 +172,33 @@ func (a *jsonlArgs) probed() int64 {
 }
 
 func (a *jsonlArgs) reader(schema data.Schema, w rowWriter) reader {
-	strict := a.Schema == nil && a.Columns == nil
-	return &jsonlFiles{newObjects(schema, strict), newSink(w, schema, a.OnError == "quarantine")}
+	return &jsonlFiles{newObjects(schema, a.selection()), newSink(w, schema, a.OnError == "quarantine"), a.Encoding}
 }
 
 func (r *jsonlFiles) file(ctx context.Context, f file, read *progress) error {
-	lines, err := openLines(f, &read.read)
+	rows, err := openJSON(f, r.encoding, &read.read)
 	if err != nil {
 		return err
 	}
-	defer lines.Close()
+	defer rows.text.Close()
 	for {
-		line, err := lines.next()
+		raw, err := rows.next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("%s:%d: %w", f.name, lines.line, err)
+		if err == nil {
+			if err = rows.text.check(raw); err == nil {
+				err = r.parse(raw)
+			}
+			if err != nil {
+				err = malformed{err}
+			}
 		}
-		if problem := r.parse(line); problem != nil {
-			err = r.refuse(f.name, lines.at, line, problem)
-		} else {
-			err = r.add(r.row, len(line))
+		switch {
+		case err == nil:
+			err = r.add(r.row, len(raw))
+		case errors.As(err, new(malformed)):
+			err = r.refuse(f.name, rows.at, raw, err)
 		}
 		if err == nil {
 			err = read.another()
@@ -146,81 +215,65 @@ func (r *jsonlFiles) file(ctx context.Context, f file, read *progress) error {
 	}
 }
 
-// lines gives a text line by line.
-type lines struct {
-	*window
-	io.Closer
-	at int // line of the last one
-}
-
-func openLines(f file, read *atomic.Int64) (*lines, error) {
-	text, err := f.text("utf-8", read)
-	if err != nil {
-		return nil, err
-	}
-	return &lines{window: newWindow(text), Closer: text}, nil
-}
-
-// next returns the next line that is not empty; it is valid until the next
-// call.
-func (l *lines) next() ([]byte, error) {
-	for {
-		n, err := l.wholeLine()
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			return nil, io.EOF
-		}
-		line := l.data[:n]
-		l.at = l.line
-		l.take(n)
-		if line = bytes.TrimSpace(line); len(line) > 0 {
-			return line, nil
-		}
-	}
-}
-
 // objects turns JSON objects into rows.
 type objects struct {
-	jsonValues
-	types   []arrow.DataType
-	names   []string
-	places  map[string]int
+	types  []arrow.DataType
+	names  []string
+	values []jsonValues
+	places map[string]int
+	// all: a key without a column is an error.
+	all     bool
 	members []member
 	row     []parsed
+	raw     [][]byte
 }
 
-func newObjects(schema data.Schema, strict bool) *objects {
-	o := &objects{jsonValues: jsonValues{strict}, names: schema.Names(), places: map[string]int{}, row: make([]parsed, len(schema))}
+func newObjects(schema data.Schema, chosen selection) *objects {
+	o := &objects{
+		names: schema.Names(), places: map[string]int{}, all: chosen.types == nil && chosen.columns == nil,
+		row: make([]parsed, len(schema)), raw: make([][]byte, len(schema)),
+	}
 	for i, f := range schema.Arrow().Fields() {
+		_, given := chosen.types[f.Name]
 		o.types = append(o.types, f.Type)
+		o.values = append(o.values, jsonValues{inferred: !given})
 		o.places[f.Name] = i
 	}
 	return o
 }
 
-func (o *objects) parse(line []byte) (err error) {
-	if err := checkText(line); err != nil {
+func (o *objects) parse(raw []byte) (err error) {
+	if o.members, err = members(raw, o.members[:0]); err != nil {
 		return err
 	}
-	if o.members, err = members(line, o.members[:0]); err != nil {
-		return err
-	}
+	clear(o.raw)
 	for i := range o.row {
 		o.row[i] = parsed{null: true}
 	}
 	for _, m := range o.members {
 		i, ok := o.places[string(m.key)]
-		if !ok && o.strict {
-			return unheardOf(m.key)
+		if !ok && o.all {
+			return fmt.Errorf("%w\nRaise sample_rows so that more rows are looked at, or name the columns to take in columns or schema.", unheardOf(m.key))
 		}
 		if !ok {
 			continue
 		}
-		if o.row[i], err = o.jsonValues.parse(o.types[i], m.value); err != nil {
-			return fmt.Errorf("column %q: %w", o.names[i], err)
+		if err := once(&o.raw[i], m); err != nil {
+			return err
+		}
+		if o.row[i], err = o.values[i].parse(o.types[i], m.value); err != nil {
+			return o.explain(i, err)
 		}
 	}
 	return nil
+}
+
+// explain says which column a value is of, and how to correct an inferred type.
+func (o *objects) explain(column int, err error) error {
+	name := o.names[column]
+	err = fmt.Errorf("column %q: %w", name, err)
+	if !o.values[column].inferred {
+		return err
+	}
+	return fmt.Errorf("%w\nThe type was inferred from the first rows. %s", err, typeAdvice(name))
 }

@@ -16,6 +16,9 @@ import (
 const (
 	batchRows  = 16384
 	batchBytes = 8 << 20
+	// batchCells bounds rows times values in a row, so that wide rows with few
+	// values in them do not fill the memory with nulls.
+	batchCells = 4 << 20
 )
 
 // rowWriter is where rows go; *plugin.RowWriter is one.
@@ -33,15 +36,31 @@ type sink struct {
 	builder *array.RecordBuilder
 	rows    int
 	bytes   int
+	most    int // rows in a batch
 	// quarantine: rows that can't be taken are set aside.
 	quarantine bool
 }
 
 func newSink(out rowWriter, schema data.Schema, quarantine bool) *sink {
+	cells := 0
+	for _, f := range schema.Arrow().Fields() {
+		cells += leaves(f.Type)
+	}
 	return &sink{
-		out: out, schema: schema, quarantine: quarantine,
+		out: out, schema: schema, quarantine: quarantine, most: min(batchRows, max(64, batchCells/max(1, cells))),
 		builder: array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow()),
 	}
+}
+
+// leaves is how many values a value of a type is made of.
+func leaves(t arrow.DataType) int {
+	n := 1
+	if t, ok := t.(arrow.NestedType); ok {
+		for _, f := range t.Fields() {
+			n += leaves(f.Type)
+		}
+	}
+	return n
 }
 
 // add appends a row: a value for each column of the schema.
@@ -54,7 +73,7 @@ func (s *sink) add(row []parsed, bytes int) error {
 	}
 	s.rows++
 	s.bytes += bytes
-	if s.rows >= batchRows || s.bytes >= batchBytes {
+	if s.rows >= s.most || s.bytes >= batchBytes {
 		return s.flush()
 	}
 	return nil
@@ -87,14 +106,19 @@ func (s *sink) refuse(name string, line int, content []byte, problem error) erro
 		content = lineEnd(content)
 		return s.out.Quarantine(origin, string(content[:min(len(content), maxContent)]), problem)
 	}
+	return failed(name, line, problem)
+}
+
+// failed is the error that a malformed row ends the reading with.
+func failed(name string, line int, problem error) error {
 	var m malformed
 	if errors.As(problem, &m) {
 		problem = m.error
 	}
 	if !strings.Contains(problem.Error(), "\n") {
-		problem = fmt.Errorf("%w\nMend it, or set on_error = \"quarantine\", which sets such rows aside and goes on.", problem)
+		problem = fmt.Errorf("%w\nCorrect it, or set on_error = \"quarantine\", which sets such rows aside and goes on.", problem)
 	}
-	return fmt.Errorf("%s: %w", origin, problem)
+	return fmt.Errorf("%s:%d: %w", name, line, problem)
 }
 
 // put appends a parsed value to a column.

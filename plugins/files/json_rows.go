@@ -1,0 +1,186 @@
+package files
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"unicode/utf8"
+)
+
+// jsonRows gives the values of a file that are rows: one a line, one after the
+// other however they are laid out, or the elements of a list. Whether a file
+// holds lines or a document shows while it is read. A line that is not JSON does
+// not keep the others from being read; in a document nothing says where the next
+// row begins.
+type jsonRows struct {
+	*window
+	syntax
+	name string
+	text *decoded
+	at   int // line that the last value began in
+	// lines: a value that is a line by itself was read, and nothing else so far.
+	lines bool
+	// document: a value was laid out over several lines.
+	document bool
+	// list: the next value is an element of a list, the first one if fresh.
+	list, fresh bool
+}
+
+func openJSON(f file, encoding string, read *atomic.Int64) (*jsonRows, error) {
+	text, err := f.text(encoding, read)
+	if err != nil {
+		return nil, err
+	}
+	r := &jsonRows{window: newWindow(text), name: f.name, text: text}
+	if err := r.findEnding(0); err != nil {
+		text.Close()
+		return nil, fmt.Errorf("%s: %w", f.name, err)
+	}
+	return r, nil
+}
+
+// next returns the next row as it stands in the file; it is valid until the
+// next call. After a malformed error it is the line that is not JSON. io.EOF:
+// there is no more.
+func (r *jsonRows) next() ([]byte, error) {
+	if err := r.between(); err != nil {
+		return nil, err
+	}
+	r.at = r.line
+	n, err := r.whole()
+	if err != nil {
+		return r.refused(err)
+	}
+	if !r.list {
+		if err := r.restOfLine(n); err != nil {
+			return r.refused(err)
+		}
+	}
+	raw := r.data[:n]
+	if !r.list {
+		over := bytes.IndexByte(raw, r.ending) >= 0
+		r.document = r.document || over
+		r.lines = !r.document
+	}
+	r.take(n)
+	return raw, nil
+}
+
+// between passes over what comes before a value: space, and the brackets and
+// commas of lists.
+func (r *jsonRows) between() error {
+	for {
+		c, err := r.peek()
+		if errors.Is(err, io.EOF) && r.list {
+			return r.wrong("the list breaks off: \"]\" is missing")
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case !r.list && c == '[' && !r.lines:
+			r.list, r.fresh = true, true
+		case r.list && c == ']':
+			r.list = false
+			r.document = true
+		case r.list && c == ',' && !r.fresh:
+			r.take(1)
+			if c, err = r.peek(); err == nil && (c == ']' || c == ',') {
+				return r.wrong(fmt.Sprintf("%q where a row should be", string(c)))
+			}
+			r.fresh = true
+			continue
+		case r.list && !r.fresh:
+			return r.wrong(fmt.Sprintf("%q where \",\" or \"]\" should be", head(r.data, 12)))
+		default:
+			r.fresh = false
+			return nil
+		}
+		r.take(1)
+	}
+}
+
+// wrong is an error at the place of the next byte.
+func (r *jsonRows) wrong(problem string) error {
+	return fmt.Errorf("%s:%d: the file is not JSON: %s", r.name, r.line, problem)
+}
+
+// peek passes over space and returns the byte behind it.
+func (r *jsonRows) peek() (byte, error) {
+	for {
+		r.take(skipSpace(r.data, 0))
+		if len(r.data) > 0 {
+			return r.data[0], nil
+		}
+		if r.end {
+			return 0, io.EOF
+		}
+		if err := r.grow(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// whole makes sure that data begins with a whole value and returns its length.
+func (r *jsonRows) whole() (int, error) {
+	for {
+		n, err := r.extent(r.data, r.end)
+		if !errors.Is(err, errMore) {
+			return n, err
+		}
+		if err := r.grow(); err != nil {
+			return 0, fmt.Errorf("%s:%d: %w", r.name, r.at, err)
+		}
+	}
+}
+
+// restOfLine makes sure that a value of n bytes ends its line, or that another
+// one follows.
+func (r *jsonRows) restOfLine(n int) error {
+	for {
+		if i := skipSpace(r.data, n); i < len(r.data) {
+			if bytes.IndexByte(r.data[n:i], r.ending) >= 0 || r.data[i] == '{' || r.data[i] == '[' {
+				return nil
+			}
+			return unexpected(r.data, i, "the end of the line")
+		}
+		if r.end {
+			return nil
+		}
+		if err := r.grow(); err != nil {
+			return fmt.Errorf("%s:%d: %w", r.name, r.at, err)
+		}
+	}
+}
+
+// refused deals with a value that is not JSON. In a file of lines it costs a
+// line.
+func (r *jsonRows) refused(err error) ([]byte, error) {
+	var wrong *syntaxError
+	if !errors.As(err, &wrong) {
+		return nil, err
+	}
+	n, lineErr := r.wholeLine()
+	if lineErr != nil {
+		return nil, fmt.Errorf("%s:%d: %w", r.name, r.at, lineErr)
+	}
+	beyond := wrong.at >= n && n < len(r.data)
+	if r.list || r.document || beyond && !r.lines {
+		before := r.data[:wrong.at]
+		line := r.line + bytes.Count(before, []byte{r.ending})
+		column := utf8.RuneCount(before[bytes.LastIndexByte(before, r.ending)+1:]) + 1
+		where := ""
+		if line > r.at {
+			where = fmt.Sprintf(" The value begins in line %d.", r.at)
+		}
+		return nil, fmt.Errorf("%s:%d: the file is not JSON: %w (character %d of the line)\nCorrect the file: where the next row begins is not clear.%s", r.name, line, err, column, where)
+	}
+	if beyond {
+		err = errors.New("it ends in the middle of a value")
+	}
+	line := r.data[:n]
+	r.take(n)
+	return line, malformed{fmt.Errorf("the line is no JSON: %w", err)}
+}

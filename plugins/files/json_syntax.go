@@ -1,0 +1,269 @@
+package files
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// maxDepth is how deep JSON values may be nested.
+const maxDepth = 10_000
+
+// syntax finds where JSON values end and whether they are valid. Beside what
+// RFC 8259 allows it takes NaN, Infinity and -Infinity, as Python writes them.
+type syntax struct {
+	open []byte // what is open: { and [
+}
+
+// syntaxError is where a text is not JSON, and why.
+type syntaxError struct {
+	at      int
+	problem string
+}
+
+func (e *syntaxError) Error() string { return e.problem }
+
+// extent returns the length of the value that data begins with. With whole
+// there is nothing behind data; otherwise errMore may be returned.
+func (s *syntax) extent(data []byte, whole bool) (int, error) {
+	n, err := s.value(data)
+	if err == nil && n == len(data) && !whole && len(data) > 0 && data[n-1] != '}' && data[n-1] != ']' && data[n-1] != '"' {
+		return 0, errMore // a number may go on
+	}
+	if errors.Is(err, errMore) && whole {
+		what := "a value"
+		if len(s.open) > 0 {
+			what = kindOf(s.open[len(s.open)-1:])
+		}
+		return 0, &syntaxError{len(data), "it breaks off in the middle of " + what}
+	}
+	return n, err
+}
+
+func (s *syntax) value(b []byte) (i int, err error) {
+	s.open = s.open[:0]
+	for {
+		// A value, or the end of an empty list, is at i.
+		if i = skipSpace(b, i); i == len(b) {
+			return 0, errMore
+		}
+		switch c := b[i]; c {
+		case '{', '[':
+			if len(s.open) == maxDepth {
+				return 0, &syntaxError{i, fmt.Sprintf("values are nested more than %d deep", maxDepth)}
+			}
+			s.open = append(s.open, c)
+			if i = skipSpace(b, i+1); i == len(b) {
+				return 0, errMore
+			}
+			if b[i] == closing(c) {
+				break // the loop below takes it
+			}
+			if c == '{' {
+				if i, err = memberKey(b, i); err != nil {
+					return 0, err
+				}
+			}
+			continue
+		case '"':
+			i, err = stringEnd(b, i)
+		default:
+			i, err = scalarEnd(b, i)
+		}
+		if err != nil {
+			return 0, err
+		}
+		// A value ends at i.
+		for {
+			if len(s.open) == 0 {
+				return i, nil
+			}
+			if i = skipSpace(b, i); i == len(b) {
+				return 0, errMore
+			}
+			top := s.open[len(s.open)-1]
+			if b[i] == closing(top) {
+				s.open = s.open[:len(s.open)-1]
+				i++
+				continue
+			}
+			if b[i] != ',' {
+				return 0, unexpected(b, i, "\",\" or "+fmt.Sprintf("%q", string(closing(top))))
+			}
+			i++
+			break
+		}
+		if s.open[len(s.open)-1] == '{' {
+			if i, err = memberKey(b, skipSpace(b, i)); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// closing is the bracket two places behind the opening one in ASCII.
+func closing(open byte) byte { return open + 2 }
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+func unexpected(b []byte, i int, want string) error {
+	return &syntaxError{i, fmt.Sprintf("%q where %s should be", head(b[i:], 12), want)}
+}
+
+// memberKey passes over a key and the colon behind it.
+func memberKey(b []byte, i int) (int, error) {
+	if i == len(b) {
+		return 0, errMore
+	}
+	if b[i] != '"' {
+		return 0, unexpected(b, i, "a key in double quotes")
+	}
+	i, err := stringEnd(b, i)
+	if err != nil {
+		return 0, err
+	}
+	if i = skipSpace(b, i); i == len(b) {
+		return 0, errMore
+	}
+	if b[i] != ':' {
+		return 0, unexpected(b, i, "\":\"")
+	}
+	return i + 1, nil
+}
+
+// plainText are the bytes of strings that stand for themselves.
+var plainText = func() (plain [256]bool) {
+	for c := range plain {
+		plain[c] = c >= ' ' && c != '"' && c != '\\'
+	}
+	return plain
+}()
+
+func stringEnd(b []byte, i int) (int, error) {
+	for i++; ; {
+		for i < len(b) && plainText[b[i]] {
+			i++
+		}
+		if i == len(b) {
+			return 0, errMore
+		}
+		switch b[i] {
+		case '"':
+			return i + 1, nil
+		case '\\':
+			n, err := escapeLength(b, i)
+			if err != nil {
+				return 0, err
+			}
+			i += n
+		default:
+			return 0, &syntaxError{i, fmt.Sprintf("%q in a string; it should be escaped", b[i:i+1])}
+		}
+	}
+}
+
+func escapeLength(b []byte, i int) (int, error) {
+	if i+1 == len(b) {
+		return 0, errMore
+	}
+	if b[i+1] != 'u' {
+		if bytes.IndexByte([]byte(`"\/bfnrt`), b[i+1]) < 0 {
+			return 0, &syntaxError{i, fmt.Sprintf("%q is not an escape that JSON has", b[i:i+2])}
+		}
+		return 2, nil
+	}
+	for k := i + 2; k < i+6; k++ {
+		if k == len(b) {
+			return 0, errMore
+		}
+		if c := b[k] | 0x20; (b[k] < '0' || b[k] > '9') && (c < 'a' || c > 'f') {
+			return 0, &syntaxError{i, "\\u without four hexadecimal digits"}
+		}
+	}
+	return 6, nil
+}
+
+// literals are the values that are not numbers, strings, lists or objects.
+var literals = []string{"true", "false", "null", "NaN", "Infinity", "-Infinity"}
+
+func scalarEnd(b []byte, i int) (int, error) {
+	for _, w := range literals {
+		if bytes.HasPrefix(b[i:], []byte(w)) {
+			return i + len(w), nil
+		}
+		if len(b)-i < len(w) && string(b[i:]) == w[:len(b)-i] {
+			return 0, errMore
+		}
+	}
+	if c := b[i]; c != '-' && (c < '0' || c > '9') {
+		return 0, unexpected(b, i, "a value")
+	}
+	return numberEnd(b, i)
+}
+
+func numberEnd(b []byte, i int) (int, error) {
+	start := i
+	digits := func() bool {
+		from := i
+		for i < len(b) && b[i] >= '0' && b[i] <= '9' {
+			i++
+		}
+		return i > from
+	}
+	bad := func() (int, error) {
+		if i == len(b) {
+			return 0, errMore
+		}
+		return 0, &syntaxError{start, fmt.Sprintf("%q is not a number as JSON writes it", head(b[start:], 12))}
+	}
+	if b[i] == '-' {
+		i++
+	}
+	if i < len(b) && b[i] == '0' {
+		i++
+		if i < len(b) && b[i] >= '0' && b[i] <= '9' {
+			return bad()
+		}
+	} else if !digits() {
+		return bad()
+	}
+	if i < len(b) && b[i] == '.' {
+		i++
+		if !digits() {
+			return bad()
+		}
+	}
+	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
+		i++
+		if i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		if !digits() {
+			return bad()
+		}
+	}
+	return i, nil
+}
+
+// compactJSON appends a valid value without the space between its parts.
+func compactJSON(out, raw []byte) []byte {
+	for i := 0; i < len(raw); {
+		switch c := raw[i]; c {
+		case ' ', '\n', '\r', '\t':
+			i++
+		case '"':
+			n := stringLength(raw[i:])
+			out = append(out, raw[i:i+n]...)
+			i += n
+		default:
+			out = append(out, c)
+			i++
+		}
+	}
+	return out
+}
