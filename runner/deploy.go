@@ -154,6 +154,9 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) (err error) {
 		if failed == nil {
 			failed = leaked
 		}
+		if failed == nil {
+			failed = d.bounded(made.Value.Value)
+		}
 		definition := d.definition
 		if failed != nil {
 			definition = ""

@@ -214,6 +214,9 @@ func (c *running) finish(done *pluginv1.Done) (*product, error) {
 	if p.value, err = c.value(done); err != nil {
 		return nil, err
 	}
+	if err := c.bounded(p.value); err != nil {
+		return nil, err
+	}
 	p.value, err = c.guardedValue(c.work, p.value)
 	return p, err
 }

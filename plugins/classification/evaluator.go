@@ -1,9 +1,11 @@
 package classification
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -50,7 +52,7 @@ A model with a prompt is asked as label "llm" asks: what the classes are, and ho
 
 A row for which a subject has no label, because it abstained or failed, counts as wrong; ` + "`coverage`" + ` is the share of rows that have one. The next apply asks again where that may help; ` + "`max_errors`" + ` says how many rows may fail before the evaluation does, and without it any number may. A class that is never predicted has precision 0. F1 figures are means over the classes that are right or predicted for at least one row.
 
-The stage's values are ` + "`scored`" + ` (how many rows have a right label), ` + "`skipped`" + ` (how many have none) and, for each subject, ` + "`subjects.NAME.accuracy`" + `, ` + "`macro_f1`" + `, ` + "`weighted_f1`" + `, ` + "`coverage`" + `, ` + "`errors`" + ` (rows on which its model failed), ` + "`cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles; null where no model was asked) and ` + "`classes[\"LABEL\"]`" + ` with ` + "`precision`" + `, ` + "`recall`" + ` and ` + "`f1`" + `, each with its interval, and ` + "`support`" + `. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's, its paired interval, the p-value of an exact McNemar test (accuracy and coverage) or of a paired permutation test (F1), that corrected for the number of pairs (Holm), and the smallest true difference that this many rows would have shown. The stage itself is a report for people; ` + "`rows`" + ` is a dataset of each row with the labels it got, ` + "`confusion`" + ` one of how often which label was given for which.
+The stage's values are ` + "`scored`" + ` (how many rows have a right label), ` + "`skipped`" + ` (how many have none) and, for each subject, ` + "`subjects.NAME.accuracy`" + `, ` + "`macro_f1`" + `, ` + "`weighted_f1`" + `, ` + "`coverage`" + `, ` + "`errors`" + ` (rows on which its model failed), ` + "`cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles; null where no model was asked) and ` + "`classes[\"LABEL\"]`" + ` with ` + "`precision`" + `, ` + "`recall`" + ` and ` + "`f1`" + `, each with its interval, and ` + "`support`" + `, for the 1,000 classes with the most rows. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's, its paired interval, the p-value of an exact McNemar test (accuracy and coverage) or of a paired permutation test (F1), that corrected for the number of pairs (Holm), and the smallest true difference that this many rows would have shown. The stage itself is a report for people; ` + "`rows`" + ` is a dataset of each row with the labels it got, ` + "`confusion`" + ` one of how often which label was given for which.
 
 ` + "```hcl" + `
 evaluate "classification" "student" {
@@ -230,6 +232,15 @@ func about(s *subjects.Subject) []data.Column {
 	return columns
 }
 
+// A stage's value is small. Of each subject it lists at most classesShown
+// classes, of all subjects together classesInAll, and none with a name longer
+// than longestClass bytes.
+const (
+	classesShown = 1000
+	classesInAll = 8000
+	longestClass = 256
+)
+
 // Run scores the subjects.
 func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 	scored, err := score(ctx, r)
@@ -247,6 +258,9 @@ func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 		return err
 	}
 	if err := writeReport(r, scored, found); err != nil {
+		return err
+	}
+	if err := found.leavesOut(r); err != nil {
 		return err
 	}
 	r.SetValue(found.value())
@@ -378,11 +392,32 @@ func mapOf(values map[string]cty.Value, of cty.Type) cty.Value {
 	return cty.MapVal(values)
 }
 
+// shown are the classes that the value lists: those with the most rows.
+func (f *findings) shown(classes map[string]Class) []string {
+	all := slices.SortedFunc(maps.Keys(classes), func(a, b string) int {
+		return cmp.Or(cmp.Compare(classes[b].Support, classes[a].Support), cmp.Compare(a, b))
+	})
+	all = slices.DeleteFunc(all, func(label string) bool { return len(label) > longestClass })
+	return all[:min(len(all), classesShown, classesInAll/len(f.Subjects))]
+}
+
+// leavesOut warns of classes that the value does not list.
+func (f *findings) leavesOut(r *plugin.Run[args]) error {
+	for _, subject := range r.Args.subjects {
+		classes := f.Subjects[subject.Name].Classes
+		if n := len(f.shown(classes)); n < len(classes) {
+			return r.Warnf("target", "The value lists %d of %d classes\nThey are those with the most rows and names of at most %d bytes. The report has all. If the target is not a label, choose another column.", n, len(classes), longestClass)
+		}
+	}
+	return nil
+}
+
 func (f *findings) value() cty.Value {
 	all := map[string]cty.Value{}
 	for name, s := range f.Subjects {
 		classes := map[string]cty.Value{}
-		for label, c := range s.Classes {
+		for _, label := range f.shown(s.Classes) {
+			c := s.Classes[label]
 			classes[label] = cty.ObjectVal(map[string]cty.Value{
 				"precision": c.Precision.Object(), "recall": c.Recall.Object(),
 				"f1": c.F1.Object(), "support": cty.NumberIntVal(c.Support),

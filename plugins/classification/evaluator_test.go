@@ -55,6 +55,32 @@ func number(t *testing.T, v cty.Value, path ...string) float64 {
 	return f
 }
 
+func TestTheValueListsTheClassesWithTheMostRows(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	var rows []map[string]any
+	for i := range 1200 {
+		label := fmt.Sprint(i)
+		rows = append(rows, map[string]any{"name": label, "right": label, "good": label, "bad": label})
+	}
+	rows = append(rows,
+		map[string]any{"name": "a", "right": "999", "good": "999", "bad": "999"},
+		map[string]any{"name": "b", "right": long, "good": long, "bad": long})
+	got, err := evaluate(t, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	classes := got.Value.GetAttr("subjects").GetAttr("good").GetAttr("classes")
+	if n := classes.LengthInt(); n != 1000 || number(t, classes, "999", "support") != 2 || classes.HasIndex(cty.StringVal(long)).True() {
+		t.Errorf("the value lists %d classes", n)
+	}
+	if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "1000 of 1201 classes") {
+		t.Errorf("warnings: %q", got.Warnings)
+	}
+	if page, err := os.ReadFile(got.Folders[""] + "/report.md"); err != nil || !strings.Contains(string(page), long) {
+		t.Errorf("the report does not have all classes (%v)", err)
+	}
+}
+
 func TestSubjectsAreScoredOnTheRowsThatHaveARightLabel(t *testing.T) {
 	got, err := evaluate(t, labelled())
 	if err != nil {

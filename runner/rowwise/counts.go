@@ -14,6 +14,9 @@ import (
 // mostValues is how many different values of a column are counted.
 const mostValues = 1000
 
+// longestValue is the length of the longest one, in bytes.
+const longestValue = 256
+
 // Coverage is the share of rows with a value, from 0 to 1, by column: of a
 // dataset without rows, 0.
 func Coverage(m *dataset.Manifest, columns []string) map[string]float64 {
@@ -32,7 +35,7 @@ func Coverage(m *dataset.Manifest, columns []string) map[string]float64 {
 
 // Counts counts how often each value stands in columns of type string, bool
 // and int64. Columns of other types are left out, and those that have more
-// than a thousand different values: they are no labels.
+// than a thousand different values or a long one: they are no labels.
 func Counts(ctx context.Context, blobs *blob.Store, m *dataset.Manifest, columns []string) (map[string]map[string]int64, error) {
 	out := map[string]map[string]int64{}
 	var wanted []string
@@ -85,7 +88,7 @@ func count(values map[string]int64, a arrow.Array) bool {
 		v := at(i)
 		n, ok := values[v]
 		if !ok {
-			if len(values) >= mostValues {
+			if len(values) >= mostValues || len(v) > longestValue {
 				return false
 			}
 			// The value is a slice of the batch's memory.
