@@ -1,7 +1,6 @@
 package files
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 )
@@ -20,15 +19,12 @@ var errAmbiguous = errors.New("the delimiter is not clear")
 // findDelimiter finds out what stands between fields: what cuts nine in ten of
 // the first rows into as many fields as the first one, and into more than one.
 func (r *csvReader) findDelimiter() (byte, error) {
-	if len(r.data) == 0 && !r.end {
+	for len(r.data) < delimiterBytes && !r.end {
 		if err := r.grow(); err != nil {
 			return 0, err
 		}
 	}
 	sample := r.data[:min(len(r.data), delimiterBytes)]
-	if i := bytes.LastIndexByte(sample, r.ending); i >= 0 && (len(sample) < len(r.data) || !r.end) {
-		sample = sample[:i+1]
-	}
 	var fits []byte
 	all := true // so far all rows fit
 	rows := 0
@@ -58,7 +54,8 @@ func (r *csvReader) findDelimiter() (byte, error) {
 // and how many of its rows it cuts into as many.
 func (r *csvReader) cutBy(delimiter byte, text []byte) (width, agree, rows int) {
 	trial := csvReader{
-		window:  &window{data: text, end: true, line: 1, ending: r.ending},
+		// Where the text goes on, the record that it breaks off in says nothing.
+		window:  &window{r: cut{}, data: text, end: r.end && len(text) == len(r.data), line: 1, ending: r.ending},
 		dialect: dialect{delimiter, r.quote, r.escape},
 	}
 	for ; rows < delimiterRows; rows++ {
@@ -75,3 +72,8 @@ func (r *csvReader) cutBy(delimiter byte, text []byte) (width, agree, rows int) 
 	}
 	return width, agree, rows
 }
+
+// cut is what comes after a part of a text.
+type cut struct{}
+
+func (cut) Read([]byte) (int, error) { return 0, errEnough }

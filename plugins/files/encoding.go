@@ -55,13 +55,13 @@ func charsetNamed(name string) (charset, error) {
 	switch plain {
 	case "utf-8", "utf8", "utf-8-sig":
 		return charset{name: "utf-8"}, nil
-	case "utf-16", "utf16", "utf-16le":
+	case "utf-16", "utf16", "utf-16le", "utf-16-le":
 		return charset{name: name, decoder: utf16Decoder(false)}, nil
-	case "utf-16be":
+	case "utf-16be", "utf-16-be":
 		return charset{name: name, decoder: utf16Decoder(true)}, nil
-	case "utf-32", "utf-32le", "utf-32be":
+	case "utf-32", "utf-32le", "utf-32-le", "utf-32be", "utf-32-be":
 		order := utf32.LittleEndian
-		if plain == "utf-32be" {
+		if strings.HasSuffix(plain, "be") {
 			order = utf32.BigEndian
 		}
 		return legacy(name, utf32.UTF32(order, utf32.IgnoreBOM)), nil
