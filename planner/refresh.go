@@ -11,6 +11,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 // lookers is how many sources and deployments are looked at side by side: they
@@ -254,7 +255,7 @@ func deploymentFromProto(s *pluginv1.DeploymentState) (*plan.Deployment, error) 
 	if len(s.Value) == 0 {
 		return d, nil
 	}
-	v, err := msgpack.Unmarshal(s.Value, cty.DynamicPseudoType)
+	v, err := verbatim.Msgpack(s.Value, cty.DynamicPseudoType)
 	if err != nil {
 		return nil, fmt.Errorf("its state can't be read: %w", err)
 	}

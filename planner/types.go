@@ -12,6 +12,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
@@ -176,7 +177,7 @@ func newArgument(a *pluginv1.Argument, rowsOf string) (*argument, error) {
 		out.accepts = append(out.accepts, plan.KindFromProto(kind))
 	}
 	if len(a.DefaultValue) > 0 {
-		v, err := ctyjson.Unmarshal(a.DefaultValue, out.plainType())
+		v, err := verbatim.JSON(a.DefaultValue, out.plainType())
 		if err != nil {
 			return nil, fmt.Errorf("its default: %w", err)
 		}

@@ -6,7 +6,8 @@
 // that says which limit it reached; so does one that panics.
 //
 // Everything that evaluates what a user wrote goes through this package, which
-// also gives the operators their meaning in quern; see operators.go.
+// also gives the operators their meaning in quern, see operators.go, and makes
+// templates keep the bytes of texts, see texts.go.
 package eval
 
 import (
@@ -166,7 +167,7 @@ func (b *budget) guard(e hclsyntax.Expression) hclsyntax.Expression {
 			g.Parts[i] = &part{p, b}
 		}
 	}
-	return g
+	return keepText(g)
 }
 
 // harmless says whether an expression neither loops, nor calls, nor joins text.
@@ -188,7 +189,9 @@ func builds(e hclsyntax.Expression) bool {
 		return len(e.Exprs) > 0
 	case *hclsyntax.ObjectConsExpr:
 		return len(e.Items) > 0
-	case *hclsyntax.ForExpr, *hclsyntax.SplatExpr, *hclsyntax.TemplateExpr, *hclsyntax.ConditionalExpr, *hclsyntax.ParenthesesExpr:
+	case *template:
+		return true
+	case *hclsyntax.ForExpr, *hclsyntax.SplatExpr, *hclsyntax.ConditionalExpr, *hclsyntax.ParenthesesExpr:
 		return !harmless(e)
 	}
 	return false

@@ -12,6 +12,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 // cell is a value of a column as expressions see it; see RowType.
@@ -22,7 +24,7 @@ func cell(col arrow.Array, i int) (cty.Value, error) {
 	}
 	switch col := col.(type) {
 	case array.StringLike:
-		return cty.StringVal(col.Value(i)), nil
+		return verbatim.Text(col.Value(i)), nil
 	case *array.Int64:
 		return cty.NumberIntVal(col.Value(i)), nil
 	case *array.Float64:

@@ -12,12 +12,12 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/function/stdlib"
 
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 // What is late comes to a program in columns beside those of the row. A part
@@ -203,7 +203,7 @@ func lateList(col *array.List, i int, t cty.Type) (cty.Value, error) {
 // deeper than is sane, is found out first, which is cheap.
 func fromJSON(text string) cty.Value {
 	if json.Valid([]byte(text)) {
-		if v, err := stdlib.JSONDecode(cty.StringVal(text)); err == nil {
+		if v, err := runtimeFunctions()["jsondecode"].Call([]cty.Value{verbatim.Text(text)}); err == nil {
 			return v
 		}
 	}

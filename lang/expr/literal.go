@@ -6,11 +6,13 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"golang.org/x/text/unicode/norm"
 )
 
 // name writes a key bare where it can be.
@@ -28,6 +30,35 @@ func (p *printer) quoted(s string) {
 	p.WriteByte('"')
 }
 
+// text writes a text so that it is read back with its bytes. A literal is read
+// in NFC; any other form is written as JSON in ASCII.
+func (p *printer) text(s string) {
+	if norm.NFC.IsNormalString(s) {
+		p.quoted(s)
+		return
+	}
+	p.WriteString("jsondecode(")
+	p.quoted(asciiJSON(s))
+	p.WriteByte(')')
+}
+
+// asciiJSON is a text as JSON writes it with escapes for all but ASCII.
+func asciiJSON(s string) string {
+	var b strings.Builder
+	for _, r := range quoted(s) {
+		switch {
+		case r < utf8.RuneSelf:
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
 // value writes a known value so that it is read back with the same type.
 func (p *printer) value(v cty.Value) { p.write(v, false) }
 
@@ -43,7 +74,7 @@ func (p *printer) write(v cty.Value, typed bool) {
 	case v.IsNull():
 		p.WriteString("null")
 	case t == cty.String:
-		p.quoted(v.AsString())
+		p.text(v.AsString())
 	case t == cty.Number:
 		p.WriteString(numberText(v.AsBigFloat()))
 	case t == cty.Bool:

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Precedences of what is printed, lowest first. A part is put in parentheses
@@ -276,7 +277,7 @@ func (p *printer) forIntro(e *hclsyntax.ForExpr) {
 // turn its value into a string, so an empty part is added.
 func (p *printer) template(parts []hclsyntax.Expression, whole bool) {
 	for i, part := range parts {
-		if text, ok := literalText(part); ok {
+		if text, ok := literalText(part); ok && norm.NFC.IsNormalString(text) {
 			p.WriteString(escape(text, i < len(parts)-1 || !whole))
 			continue
 		}

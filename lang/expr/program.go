@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
@@ -64,7 +65,7 @@ func (c *Compiled) LateProgram(in, late data.Schema, vars map[string]cty.Value) 
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{compiled: c, expr: e, vars: unmarked(vars)}
+	p := &Program{compiled: c, expr: eval.KeepTexts(e), vars: unmarked(vars)}
 	for _, name := range c.Columns {
 		column, _, ok := in.Lookup(name)
 		if !ok {

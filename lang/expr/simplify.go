@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 // meld joins neighbouring literals of a template and takes the parts of
@@ -35,17 +36,17 @@ func meld(e *hclsyntax.TemplateExpr) hclsyntax.Expression {
 		}
 		if n := len(melded) - 1; n >= 0 {
 			if before, ok := literalText(melded[n]); ok {
-				melded[n] = literal(cty.StringVal(before+text), hcl.RangeBetween(melded[n].Range(), part.Range()))
+				melded[n] = literal(verbatim.Text(before+text), hcl.RangeBetween(melded[n].Range(), part.Range()))
 				continue
 			}
 		}
-		melded = append(melded, literal(cty.StringVal(text), part.Range()))
+		melded = append(melded, literal(verbatim.Text(text), part.Range()))
 	}
 	if len(melded) == 0 {
 		return literal(cty.StringVal(""), e.SrcRange)
 	}
 	if text, ok := literalText(melded[0]); ok && len(melded) == 1 {
-		return literal(cty.StringVal(text), e.SrcRange)
+		return literal(verbatim.Text(text), e.SrcRange)
 	}
 	return &hclsyntax.TemplateExpr{Parts: melded, SrcRange: e.SrcRange}
 }
@@ -74,6 +75,9 @@ func simplifyIndex(e *hclsyntax.IndexExpr) hclsyntax.Expression {
 		return e
 	}
 	step := hcl.TraverseIndex{Key: key.Val, SrcRange: e.BracketRange}
+	if key.Val.Type() == cty.String {
+		step.Key = cty.StringVal(key.Val.AsString()) // keys are in NFC
+	}
 	return extend(e.Collection, hcl.Traversal{step}, e.SrcRange)
 }
 

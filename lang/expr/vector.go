@@ -2,11 +2,14 @@ package expr
 
 import (
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 // What is common in row expressions is compiled to closures that read Arrow
@@ -184,7 +187,7 @@ func (n *node) asValue() func(*frame, int) (cty.Value, outcome) {
 	missing := cty.NullVal(n.typ)
 	switch n.kind {
 	case textKind:
-		return lift(n.text, missing, func(s string) cty.Value { return cty.StringVal(string([]byte(s))) })
+		return lift(n.text, missing, func(s string) cty.Value { return verbatim.Text(strings.Clone(s)) })
 	case integerKind:
 		return lift(n.integer, missing, cty.NumberIntVal)
 	case realKind:

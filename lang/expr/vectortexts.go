@@ -9,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 // texts are the arguments as hcl would convert them to strings; nil if there
@@ -168,7 +169,7 @@ func (v *vectoriser) substr(e *hclsyntax.FunctionCallExpr) *node {
 			start := min(from, int64(len(s)))
 			return s[start:min(start+length, int64(len(s)))]
 		}
-		sub, err := stdlib.Substr(cty.StringVal(s), cty.NumberIntVal(from), cty.NumberIntVal(length))
+		sub, err := runtimeFunctions()["substr"].Call([]cty.Value{verbatim.Text(s), cty.NumberIntVal(from), cty.NumberIntVal(length)})
 		if err != nil {
 			return ""
 		}
@@ -220,7 +221,7 @@ func characters(s string) int64 {
 	if ascii(s) && strings.IndexByte(s, '\r') < 0 {
 		return int64(len(s))
 	}
-	n, err := stdlib.Strlen(cty.StringVal(s))
+	n, err := stdlib.Strlen(verbatim.Text(s))
 	if err != nil {
 		return 0
 	}

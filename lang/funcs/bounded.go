@@ -307,14 +307,21 @@ func distinctCheck(args []cty.Value) error {
 	return workFits(n * n * cost)
 }
 
-// keysCheck is for functions whose first argument is a list of keys.
-func keysCheck(args []cty.Value) error {
+// uniformKeys is for functions whose first argument is a list of keys, which
+// are in NFC.
+func uniformKeys(args []cty.Value) ([]cty.Value, error) {
+	var keys []cty.Value
 	for it := args[0].ElementIterator(); it.Next(); {
-		if _, key := it.Element(); key.IsNull() {
-			return function.NewArgErrorf(0, "a key is null")
+		_, key := it.Element()
+		if key.IsNull() {
+			return nil, function.NewArgErrorf(0, "a key is null")
 		}
+		keys = append(keys, cty.StringVal(key.AsString()))
 	}
-	return nil
+	if len(keys) == 0 {
+		return args, nil
+	}
+	return []cty.Value{cty.ListVal(keys), args[1]}, nil
 }
 
 func logCheck(args []cty.Value) error {
@@ -394,6 +401,6 @@ func valid(s string) (string, error) {
 }
 
 var (
-	formatFunc     = checked(stdlib.FormatFunc, formatCheck)
-	formatListFunc = checked(stdlib.FormatListFunc, formatCheck)
+	formatFunc     = checked(veiled(stdlib.FormatFunc), formatCheck)
+	formatListFunc = checked(veiled(stdlib.FormatListFunc), formatCheck)
 )

@@ -1,8 +1,10 @@
 package funcs
 
 import (
+	"encoding/csv"
 	"errors"
 	"fmt"
+	"strings"
 
 	yaml "github.com/zclconf/go-cty-yaml"
 	"github.com/zclconf/go-cty/cty"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/sdk/go/jsontext"
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 // A text is decoded twice, for its type and for its value. What it is decoded
@@ -32,7 +35,7 @@ var jsonDecodeFunc = function.New(&function.Spec{
 		return ctyjson.ImpliedType([]byte(text))
 	},
 	Impl: func(args []cty.Value, t cty.Type) (cty.Value, error) {
-		return ctyjson.Unmarshal([]byte(withoutMark(args[0].AsString())), t)
+		return verbatim.JSON([]byte(withoutMark(args[0].AsString())), t)
 	},
 })
 
@@ -41,22 +44,69 @@ var jsonEncodeFunc = function.New(&function.Spec{
 	Type:         function.StaticReturnType(cty.String),
 	RefineResult: notNull,
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		v, err := stdlib.JSONEncode(args[0])
-		if err != nil || !v.IsKnown() {
-			return v, err
+		if !args[0].IsWhollyKnown() {
+			return stdlib.JSONEncode(args[0])
 		}
-		return cty.StringVal(string(jsontext.Plain([]byte(v.AsString())))), nil
+		text, err := ctyjson.Marshal(args[0], args[0].Type())
+		return verbatim.Text(string(jsontext.Plain(text))), err
 	},
 })
 
-var csvDecodeFunc = prepared(stdlib.CSVDecodeFunc, func(args []cty.Value) ([]cty.Value, error) {
-	text := withoutMark(args[0].AsString())
-	return []cty.Value{cty.StringVal(text)}, csvCheck(text)
+var csvDecodeFunc = decoding(stdlib.CSVDecodeFunc, csvCheck, csvTree)
+
+var yamlDecodeFunc = decoding(yaml.YAMLDecodeFunc, checkYAML, func(text string) (tree any, err error) {
+	err = yamltree.Unmarshal([]byte(text), &tree)
+	return tree, err
 })
 
-var yamlDecodeFunc = prepared(yaml.YAMLDecodeFunc, func(args []cty.Value) ([]cty.Value, error) {
-	text := withoutMark(args[0].AsString())
-	return []cty.Value{cty.StringVal(text)}, checkYAML(text)
+// decoding is a function of a text that gives what the text says, as texts have
+// it in the tree that parse gives.
+func decoding(f function.Function, check func(text string) error, parse func(text string) (any, error)) function.Function {
+	ready := prepared(f, func(args []cty.Value) ([]cty.Value, error) {
+		text := withoutMark(args[0].AsString())
+		return []cty.Value{verbatim.Text(text)}, check(text)
+	})
+	return function.New(&function.Spec{
+		Params: f.Params(),
+		Type:   func(args []cty.Value) (cty.Type, error) { return ready.ReturnTypeForValues(args) },
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			v, err := ready.Call(args)
+			text := withoutMark(args[0].AsString())
+			if err != nil || verbatim.Inert(text) && !strings.Contains(text, `\`) {
+				return v, err
+			}
+			tree, err := parse(text)
+			if err != nil {
+				return cty.NilVal, err
+			}
+			return verbatim.Restore(v, tree), nil
+		},
+	})
+}
+
+// csvTree is what csvdecode reads: an object of texts for each row.
+func csvTree(text string) (any, error) {
+	records, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	if err != nil || len(records) == 0 {
+		return nil, err
+	}
+	rows := make([]any, 0, len(records))
+	for _, record := range records[1:] {
+		row := make(map[string]any, len(record))
+		for i, field := range record {
+			row[records[0][i]] = field
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+var yamlEncodeFunc = like(yaml.YAMLEncodeFunc, func(args []cty.Value, t cty.Type) (cty.Value, error) {
+	if !args[0].IsWhollyKnown() {
+		return cty.UnknownVal(t), nil
+	}
+	text, err := yaml.Standard.Marshal(args[0])
+	return verbatim.Text(string(text)), err
 })
 
 // checkYAML finds out how much a YAML text would be decoded to.

@@ -11,12 +11,13 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	yaml "github.com/zclconf/go-cty-yaml"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/ianaindex"
+
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 var encodingFunctions = []entry{
@@ -31,7 +32,7 @@ var encodingFunctions = []entry{
 	describe("urldecode", "Undoes urlencode.", `urldecode("a+b%26c")`, `"a b&c"`, stringFunc("str", decodeURL)),
 	describe("urlencode", "Escapes a string for the query of a URL.", `urlencode("a b&c")`, `"a+b%26c"`, stringFunc("str", func(s string) (string, error) { return url.QueryEscape(s), nil })),
 	describe("yamldecode", "Reads YAML 1.2, a single document.", `yamldecode("a: 1")`, `{ a = 1 }`, yamlDecodeFunc),
-	describe("yamlencode", "Writes YAML, keys in order.", `yamlencode({ a = 1 })`, `"\"a\": 1\n"`, yaml.YAMLEncodeFunc),
+	describe("yamlencode", "Writes YAML, keys in order.", `yamlencode({ a = 1 })`, `"\"a\": 1\n"`, yamlEncodeFunc),
 }
 
 // stringFunc makes a function of a string to a string.
@@ -45,7 +46,7 @@ func stringFunc(param string, f func(string) (string, error)) function.Function 
 			if err != nil {
 				return cty.NilVal, function.NewArgError(0, err)
 			}
-			return cty.StringVal(s), nil
+			return verbatim.Text(s), nil
 		},
 	})
 }
@@ -73,7 +74,7 @@ func textBase64(f func(text, encoding string) (string, error)) function.Function
 		RefineResult: notNull,
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			s, err := f(args[0].AsString(), args[1].AsString())
-			return cty.StringVal(s), err
+			return verbatim.Text(s), err
 		},
 	})
 }
@@ -139,7 +140,7 @@ var csvEncodeFunc = function.New(&function.Spec{
 		if err != nil {
 			return cty.NilVal, function.NewArgError(0, err)
 		}
-		return cty.StringVal(text), nil
+		return verbatim.Text(text), nil
 	},
 })
 

@@ -23,6 +23,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/quern-dev/quern/lang/limit"
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 // fileFunctions are the functions of files. Templates may call those of
@@ -238,7 +239,7 @@ func (d folder) set() function.Function {
 			}
 			paths := make([]cty.Value, len(found))
 			for i, path := range found {
-				paths[i] = cty.StringVal(path)
+				paths[i] = verbatim.Text(path)
 			}
 			return cty.SetVal(paths), nil
 		},

@@ -5,6 +5,8 @@ package value
 import (
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 // Value is a cty value that travels with its type. It is known and unmarked.
@@ -21,7 +23,7 @@ func (v Value) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (v *Value) UnmarshalJSON(b []byte) error {
-	val, err := ctyjson.Unmarshal(b, cty.DynamicPseudoType)
+	val, err := verbatim.JSON(b, cty.DynamicPseudoType)
 	v.Value = val
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/limit"
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -167,7 +168,7 @@ func (r *resolver) raw(v *config.Variable, g given) (cty.Value, bool) {
 	expr := g.expr
 	if g.text != nil {
 		if !v.Typed || v.Type.IsPrimitiveType() {
-			return cty.StringVal(*g.text), true
+			return verbatim.Text(*g.text), true
 		}
 		var ok bool
 		if expr, ok = r.parse(v, g); !ok {

@@ -133,15 +133,6 @@ func addModule(files map[string][]byte, dir string, o Options) error {
 	if err := f.AddReplace(quernModule, "", relative(dir, source), ""); err != nil {
 		return err
 	}
-	// What quern builds with from a folder of its own, the plugin does too.
-	for _, r := range theirs.Replace {
-		if r.New.Version != "" {
-			continue
-		}
-		if err := f.AddReplace(r.Old.Path, r.Old.Version, relative(dir, filepath.Join(source, r.New.Path)), ""); err != nil {
-			return err
-		}
-	}
 	f.Cleanup()
 	files["go.mod"] = modfile.Format(f.Syntax)
 	if files["go.sum"], err = os.ReadFile(filepath.Join(source, "go.sum")); err != nil {

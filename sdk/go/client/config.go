@@ -5,6 +5,8 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/msgpack"
+
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 // EncodeValue writes a value as the protocol's messages hold it: msgpack with
@@ -27,7 +29,7 @@ func DecodeValue(b []byte) (v cty.Value, err error) {
 			v, err = cty.NilVal, fmt.Errorf("decode a plugin's value: %v", r)
 		}
 	}()
-	v, err = msgpack.Unmarshal(b, cty.DynamicPseudoType)
+	v, err = verbatim.Msgpack(b, cty.DynamicPseudoType)
 	if err != nil {
 		return cty.NilVal, fmt.Errorf("decode a plugin's value: %w", err)
 	}

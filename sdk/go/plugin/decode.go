@@ -15,9 +15,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
-	"github.com/zclconf/go-cty/cty/msgpack"
 
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 // decodeConfig fills a struct from an instance's configuration. Unknown values
@@ -48,7 +48,7 @@ func unmarshalConfig(b []byte) (cty.Value, error) {
 	if err != nil {
 		return cty.NilVal, fmt.Errorf("read the type of the configuration: %w", err)
 	}
-	v, err := msgpack.Unmarshal(content, typ)
+	v, err := verbatim.Msgpack(content, typ)
 	if err != nil {
 		return cty.NilVal, fmt.Errorf("read the configuration: %w", err)
 	}
@@ -159,7 +159,7 @@ func (f *field) attribute(object cty.Value) (cty.Value, error) {
 		v = object.GetAttr(f.name)
 	}
 	if v.IsKnown() && v.IsNull() && f.argument != nil && len(f.argument.DefaultValue) > 0 {
-		return ctyjson.Unmarshal(f.argument.DefaultValue, f.ctyType)
+		return verbatim.JSON(f.argument.DefaultValue, f.ctyType)
 	}
 	return v, nil
 }
