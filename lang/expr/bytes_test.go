@@ -22,7 +22,8 @@ const (
 
 // TestTextKeepsItsBytes fails where cty normalizes a text of a row.
 func TestTextKeepsItsBytes(t *testing.T) {
-	schema := data.Schema{{Name: "a", Type: "string"}, {Name: "l", Type: "list<string>"}, {Name: "m", Type: "string"}, {Name: "n", Type: "int64"}}
+	schema := data.Schema{{Name: "a", Type: "string"}, {Name: "l", Type: "list<string>"}, {Name: "m", Type: "string"}, {Name: "n", Type: "int64"},
+		{Name: "u\u0308", Type: "string"}}
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
 	defer b.Release()
 	b.Field(0).(*array.StringBuilder).Append(decomposed)
@@ -31,6 +32,7 @@ func TestTextKeepsItsBytes(t *testing.T) {
 	list.ValueBuilder().(*array.StringBuilder).AppendValues([]string{"o", "\u0308"}, nil)
 	b.Field(2).(*array.StringBuilder).Append("\u0308x")
 	b.Field(3).(*array.Int64Builder).Append(7)
+	b.Field(4).(*array.StringBuilder).Append("x\u0308")
 	rec := b.NewRecordBatch()
 	defer rec.Release()
 	for src, want := range map[string]string{
@@ -99,16 +101,20 @@ func TestTextKeepsItsBytes(t *testing.T) {
 		`"${local.angstrom}${row.n}"`:                               "\u212b7",
 		// What is written in a configuration, names, and keys are in NFC, as
 		// in Terraform.
-		`"` + decomposed + `"`:                               composed,
-		`"o` + `\u0308"`:                                     "\u00f6",
-		`row.a == "` + decomposed + `"`:                      "false",
-		`jsonencode({ (row.a) = row.a })`:                    `{"` + composed + `":"` + decomposed + `"}`,
-		`jsonencode({ for x in [row.a] : x => x })`:          `{"` + composed + `":"` + decomposed + `"}`,
-		`length({ (row.a) = 1, "` + composed + `" = 2 })`:    "1",
-		`{ (row.a) = 1, "` + composed + `" = 2 }[row.a]`:     "2",
-		`zipmap([row.a, "` + composed + `"], [1, 2])[row.a]`: "2",
-		`lookup({ "` + composed + `" = "x" }, row.a, "y")`:   "x",
-		`tomap({ "` + composed + `" = "x" })[row.a]`:         "x",
+		`"` + decomposed + `"`:                            composed,
+		`"o` + `\u0308"`:                                  "\u00f6",
+		`row.a == "` + decomposed + `"`:                   "false",
+		`jsonencode({ (row.a) = row.a })`:                 `{"` + composed + `":"` + decomposed + `"}`,
+		`jsonencode({ for x in [row.a] : x => x })`:       `{"` + composed + `":"` + decomposed + `"}`,
+		`length({ (row.a) = 1, "` + composed + `" = 2 })`: "1",
+		`{ (row.a) = 1, "` + composed + `" = 2 }[row.a]`:  "2",
+		`"${row["u` + "\u0308" + `"]}!"`:                  "x\u0308!",
+		`row["\u00fc"]`:                                   "x\u0308",
+		`row["u\u0308"] == row.a`:                         "false",
+		`jsonencode(row) == jsonencode({ a = row.a, l = row.l, m = row.m, n = row.n, "\u00fc" = row["\u00fc"] })`: "true",
+		`zipmap([row.a, "` + composed + `"], [1, 2])[row.a]`:                                                      "2",
+		`lookup({ "` + composed + `" = "x" }, row.a, "y")`:                                                        "x",
+		`tomap({ "` + composed + `" = "x" })[row.a]`:                                                              "x",
 	} {
 		c, diags := Compile(parse(src), &Scope{Row: schema, Eval: &hcl.EvalContext{
 			Functions: funcs.Pure(), Variables: map[string]cty.Value{"local": cty.ObjectVal(map[string]cty.Value{
@@ -133,5 +139,18 @@ func TestTextKeepsItsBytes(t *testing.T) {
 			}
 			arr.Release()
 		}
+	}
+}
+
+// Of two columns whose names differ in form only, a row as a whole could hold
+// just one.
+func TestRowsWithNamesThatAreTheSameInNFCAreRefusedAsAWhole(t *testing.T) {
+	scope := &Scope{Row: data.Schema{{Name: composed, Type: "string"}, {Name: decomposed, Type: "string"}}, Eval: &hcl.EvalContext{Functions: funcs.Pure()}}
+	if _, diags := Compile(parse("jsonencode(row)"), scope, cty.String); !diags.HasErrors() || diags[0].Summary != "Columns with the same name" {
+		t.Errorf("the whole row: %v", diags)
+	}
+	c, diags := Compile(parse(`"${row["`+composed+`"]}!"`), scope, cty.String)
+	if diags.HasErrors() || len(c.Columns) != 1 || c.Columns[0] != composed {
+		t.Errorf("one column: %v %v", c, diags)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
@@ -100,12 +101,27 @@ func checkRow(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 func checkColumn(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	name, ok := columnOf(t)
 	if !ok {
-		return nil
+		return checkDistinct(t, s)
 	}
-	if _, _, there := s.Row.Lookup(name); there {
+	if _, there := lookup(s.Row, name); there {
 		return nil
 	}
 	return hcl.Diagnostics{noColumn(s, name, t[1].SourceRange())}
+}
+
+// checkDistinct reports columns of which a row as a whole can have only one,
+// since names of attributes are in NFC.
+func checkDistinct(t hcl.Traversal, s *Scope) hcl.Diagnostics {
+	seen := map[string]bool{}
+	for _, name := range s.Row.Names() {
+		same := norm.NFC.String(name)
+		if seen[same] {
+			return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "Columns with the same name",
+				"%s has two columns whose names are both %q in Unicode's normal form NFC, which names have in expressions. Rename one where the data comes from, or name the columns that are needed instead of the whole row.", capital(s.rowTitle()), same)}
+		}
+		seen[same] = true
+	}
+	return nil
 }
 
 func checkNumber(l *hclsyntax.LiteralValueExpr) hcl.Diagnostics {

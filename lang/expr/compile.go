@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
@@ -124,7 +125,8 @@ func (c *Compiled) collect(e hclsyntax.Expression, s *Scope) {
 		case s.isLate(root):
 		case root == rowRoot:
 			if name, ok := columnOf(t); ok {
-				c.Columns = append(c.Columns, name)
+				column, _ := lookup(s.Row, name)
+				c.Columns = append(c.Columns, column.Name)
 			} else {
 				c.Columns = append(c.Columns, s.Row.Names()...)
 			}
@@ -157,6 +159,24 @@ func columnOf(t hcl.Traversal) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// lookup finds a column by the name that an expression has for it, which is in
+// NFC: it may be that of a column whose name is in another form.
+func lookup(s data.Schema, name string) (data.Column, bool) {
+	if c, _, ok := s.Lookup(name); ok {
+		return c, true
+	}
+	var found []data.Column
+	for _, c := range s {
+		if norm.NFC.String(c.Name) == name {
+			found = append(found, c)
+		}
+	}
+	if len(found) != 1 {
+		return data.Column{}, false
+	}
+	return found[0], true
 }
 
 func sortedSet(s []string) []string {

@@ -107,8 +107,7 @@ func (r *reducer) column(e hclsyntax.Expression) (data.Column, bool) {
 		return data.Column{}, false
 	}
 	name, _ := columnOf(t.Traversal)
-	c, _, ok := r.scope.Row.Lookup(name)
-	return c, ok
+	return lookup(r.scope.Row, name)
 }
 
 func wrongType(e hclsyntax.Expression, is, want cty.Type, err error) *hcl.Diagnostic {
@@ -213,7 +212,7 @@ func (r *reducer) unknowns(e hclsyntax.Expression) *hcl.EvalContext {
 // columnsRead are the columns that a traversal of the row can reach.
 func (r *reducer) columnsRead(t hcl.Traversal) data.Schema {
 	if name, ok := columnOf(t); ok {
-		if c, _, ok := r.scope.Row.Lookup(name); ok {
+		if c, ok := lookup(r.scope.Row, name); ok {
 			return data.Schema{c}
 		}
 	}

@@ -159,7 +159,7 @@ func (r *reducer) columnType(e hclsyntax.Expression, t, want cty.Type) (string, 
 	shape := r.shapeOf(e, nil)
 	if trav, ok := e.(*hclsyntax.ScopeTraversalExpr); ok && want == cty.DynamicPseudoType && len(trav.Traversal) == 2 && trav.Traversal.RootName() == rowRoot {
 		name, _ := columnOf(trav.Traversal)
-		c, _, _ := r.scope.Row.Lookup(name)
+		c, _ := lookup(r.scope.Row, name)
 		return c.Type, nil
 	}
 	name, err := columnType(t, shape)

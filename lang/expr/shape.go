@@ -184,6 +184,9 @@ func (r *reducer) traversalShape(t hcl.Traversal, locals map[string]*shape) *sha
 	if !ok {
 		return rowShape(r.scope.Row)
 	}
+	if c, ok := lookup(r.scope.Row, name); ok {
+		name = c.Name
+	}
 	return follow(rowShape(r.columnsRead(t)).field(name), t[2:])
 }
 

@@ -130,10 +130,11 @@ func (v *vectoriser) column(t hcl.Traversal) *node {
 	if len(from.steps) == 0 {
 		return nil
 	}
-	c, _, ok := v.schema.Lookup(from.steps[0])
+	c, ok := lookup(v.schema, from.steps[0])
 	if !ok {
 		return nil
 	}
+	from.steps[0] = c.Name
 	at, err := data.ArrowType(c.Type)
 	for _, name := range from.steps[1:] {
 		if at = fieldType(at, name); at == nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/client"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
@@ -168,7 +169,7 @@ func (b *binder) argument(a *pluginv1.Argument, given map[string]any, key string
 }
 
 func (b *binder) fromJSON(a *pluginv1.Argument) cty.Value {
-	v, err := ctyjson.Unmarshal(a.DefaultValue, b.typeOf(a))
+	v, err := verbatim.JSON(a.DefaultValue, b.typeOf(a))
 	if err != nil {
 		b.t.Fatalf("default of argument %q: %s", a.Name, err)
 	}
@@ -216,7 +217,7 @@ func (b *binder) value(v any) cty.Value {
 	if err != nil {
 		b.t.Fatalf("a %T can't be an argument: %s", v, err)
 	}
-	out, err := ctyjson.Unmarshal(text, t)
+	out, err := verbatim.JSON(text, t)
 	if err != nil {
 		b.t.Fatalf("a %T can't be an argument: %s", v, err)
 	}
