@@ -11,7 +11,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclwrite"
-	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 const (
@@ -83,7 +84,7 @@ func forms(text string) []string {
 	}
 	for _, escaped := range append(inJSON(text, deepest),
 		inner(strconv.Quote(text)), inner(strconv.QuoteToASCII(text)),
-		inner(string(hclwrite.TokensForValue(cty.StringVal(text)).Bytes())),
+		inner(string(hclwrite.TokensForValue(verbatim.Text(text)).Bytes())),
 		url.QueryEscape(text), url.PathEscape(text), strings.ReplaceAll(url.QueryEscape(text), "+", "%20"),
 		strings.ReplaceAll(text, "'", "''"), strings.ReplaceAll(text, `"`, `""`),
 		hex.EncodeToString([]byte(text)),
