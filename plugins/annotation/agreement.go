@@ -1,7 +1,6 @@
 package annotation
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,7 +24,7 @@ type agreementArgs struct {
 	Votes
 
 	Level   string   `quern:"level" default:"\"nominal\"" oneof:"nominal,ordinal,interval" doc:"What a disagreement weighs: 'nominal', all are alike; 'ordinal', by how many labels lie between; 'interval', by the difference of numbers."`
-	Order   []string `quern:"order" doc:"The labels from the lowest to the highest, of level ordinal. Where nothing is written labels that are numbers are ordered as such, and others alphabetically."`
+	Order   []string `quern:"order" doc:"The labels from the lowest to the highest, as in '[\"low\", \"medium\", \"high\"]'. Level 'ordinal' and weights need it unless all labels are numbers."`
 	Weights string   `quern:"weights" default:"\"none\"" oneof:"none,linear,quadratic" doc:"How Cohen's kappa weighs disagreements of ordered labels."`
 
 	Confidence float64 `quern:"confidence" default:"0.95" doc:"How sure intervals are to hold the true figure."`
@@ -35,7 +34,9 @@ type agreementArgs struct {
 
 const agreementDoc = `Says how far annotators agree, beyond what chance would have them agree: Cohen's kappa of each two, Fleiss' kappa, and Krippendorff's alpha.
 
-Each is an object ` + "`{ value, low, high, n }`" + `: the figure, its bootstrap interval over items, and the number of items. ` + "`alpha`" + ` takes missing votes as they are. ` + "`fleiss`" + ` is null unless all items have the same number of votes. ` + "`cohen[\"A - B\"]`" + `, with the names in alphabetical order, takes the items that both labelled; with more than 20 annotators there is none. A figure is null where it is not defined, such as where only one label occurs.
+Each is an object ` + "`{ value, low, high, n }`" + `: the figure, its bootstrap interval over items, and the number of items. ` + "`alpha`" + ` takes missing votes as they are. ` + "`fleiss`" + ` is null unless all items have the same number of votes. ` + "`cohen[\"A - B\"]`" + `, with the names in alphabetical order, takes the items that both labelled; with more than 20 annotators there is none. A figure is null where it is not defined, such as where only one label occurs or there are no votes.
+
+Labels are compared as texts. With level ` + "`ordinal` or `interval`" + `, or with weights, labels that are numbers are compared as numbers: 1 and 1.0 are the same label in all figures.
 
 ` + "```hcl" + `
 evaluate "agreement" "people" {
@@ -71,9 +72,7 @@ func (agreement) Prepare(_ context.Context, p *plugin.Prepare[agreementArgs]) er
 	if p.Known("resamples") && (a.Resamples < 100 || a.Resamples > 1_000_000) {
 		p.Errorf("resamples", "%d resamples are out of range\nFrom 100 to 1,000,000 make sense.", a.Resamples)
 	}
-	if len(a.Order) > 0 && a.Level != "ordinal" {
-		p.Errorf("order", "An order is for labels that have one\nWrite level = \"ordinal\", too.")
-	}
+	a.checkOrder(p)
 	p.AddReport("")
 	p.SetValueType(cty.Object(map[string]cty.Type{
 		"items": cty.Number, "votes": cty.Number, "annotators": cty.Number,
@@ -81,6 +80,30 @@ func (agreement) Prepare(_ context.Context, p *plugin.Prepare[agreementArgs]) er
 	}))
 	return nil
 }
+
+// checkOrder reports an order that has no use or says something twice.
+func (a *agreementArgs) checkOrder(p *plugin.Prepare[agreementArgs]) {
+	if len(a.Order) == 0 || !p.Known("order") {
+		return
+	}
+	for i, l := range a.Order {
+		if slices.Contains(a.Order[:i], l) {
+			p.Errorf("order", "The order has the label %q twice\nList each label once, from the lowest to the highest.", l)
+			return
+		}
+	}
+	if !p.Known("level") || !p.Known("weights") {
+		return
+	}
+	if a.Level == "interval" {
+		p.Errorf("order", "Labels of level \"interval\" are numbers, which have an order\nRemove order, or set level = \"ordinal\".")
+	} else if !a.ordered() {
+		p.Errorf("order", "The order of labels has no effect\nSet level = \"ordinal\", or weights.")
+	}
+}
+
+// ordered says whether figures depend on the order of labels.
+func (a *agreementArgs) ordered() bool { return a.Level != "nominal" || a.Weights != "none" }
 
 // figure is an agreement with its interval; what is not known is null.
 type figure struct {
@@ -107,7 +130,9 @@ func (agreement) Run(ctx context.Context, r *plugin.Run[agreementArgs]) error {
 		return err
 	}
 	if len(b.votes) == 0 {
-		return plugin.ArgumentErrorf("dataset", "There are no votes\nAll are null.")
+		if err := r.Warnf("dataset", "There are no votes\nNo row of the dataset has a label, so all figures are null."); err != nil {
+			return err
+		}
 	}
 	found, err := r.Args.measure(b)
 	if err != nil {
@@ -136,7 +161,7 @@ func (a *agreementArgs) measure(b *ballot) (*agreements, error) {
 		return nil, fmt.Errorf("Krippendorff's alpha: %w", err)
 	}
 	if even(items) {
-		counts, err := stats.CountVotes(b.votes, b.rows, len(b.labels))
+		counts, err := stats.CountVotes(b.votes, b.rows, len(values))
 		if err != nil {
 			return nil, err
 		}
@@ -144,32 +169,60 @@ func (a *agreementArgs) measure(b *ballot) (*agreements, error) {
 			return nil, fmt.Errorf("Fleiss' kappa: %w", err)
 		}
 	}
-	return out, a.pairs(b, values, o, out)
+	return out, a.pairs(b, o, out)
 }
 
-// scale is the number of each label: what its text says, or its place.
+// scale is the number of each label: what its text says, or its place. Labels
+// that are the same number become one.
 func (a *agreementArgs) scale(b *ballot) ([]float64, error) {
+	if !a.ordered() || len(a.Order) > 0 {
+		places := make([]float64, len(b.labels))
+		for i := range places {
+			places[i] = float64(i)
+		}
+		return places, nil
+	}
 	values := make([]float64, len(b.labels))
-	numbers := a.Level != "nominal" && len(a.Order) == 0
 	for i, l := range b.labels {
 		v, err := strconv.ParseFloat(strings.TrimSpace(l), 64)
-		if err == nil && (math.IsNaN(v) || math.IsInf(v, 0)) {
-			err = strconv.ErrRange
-		}
-		if err != nil && a.Level == "interval" {
-			return nil, plugin.ArgumentErrorf("level", "The label %q is no number\nOf level interval all labels are.", l)
-		}
-		if err != nil {
-			numbers = false
+		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, a.notANumber(b, l)
 		}
 		values[i] = v
 	}
-	if !numbers {
-		for i := range values {
-			values[i] = float64(i)
-		}
+	sorted := slices.Compact(slices.Sorted(slices.Values(values)))
+	b.renumber(func(label int) int {
+		at, _ := slices.BinarySearch(sorted, values[label])
+		return at
+	})
+	return sorted, nil
+}
+
+// notANumber is the error of a label whose place among the others nothing says.
+func (a *agreementArgs) notANumber(b *ballot, label string) error {
+	if a.Level == "interval" {
+		return plugin.ArgumentErrorf("level", "The label %q is not a number\nLevel \"interval\" takes numbers only. For labels with an order, set level = \"ordinal\" and order.", label)
 	}
-	return values, nil
+	argument, what := "level", `level = "ordinal"`
+	if a.Level != "ordinal" {
+		argument, what = "weights", fmt.Sprintf("weights = %q", a.Weights)
+	}
+	found := b.labels[:min(len(b.labels), 10)]
+	more := ""
+	if n := len(b.labels) - len(found); n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	return plugin.ArgumentErrorf(argument, "The order of the labels is not known\n"+
+		"%s needs it, and the label %q is not a number. List the labels from the lowest to the highest, as in order = [\"low\", \"medium\", \"high\"]. The labels are %s%s.",
+		what, label, quoted(found), more)
+}
+
+func quoted(labels []string) string {
+	out := make([]string, len(labels))
+	for i, l := range labels {
+		out[i] = strconv.Quote(l)
+	}
+	return strings.Join(out, ", ")
 }
 
 // even says whether all items have the same number of votes, of two or more.
@@ -184,19 +237,9 @@ func even(items [][]float64) bool {
 
 // pairs computes Cohen's kappa of each two annotators. Where one labelled an
 // item more than once the first label counts.
-func (a *agreementArgs) pairs(b *ballot, values []float64, o stats.Options, out *agreements) error {
+func (a *agreementArgs) pairs(b *ballot, o stats.Options, out *agreements) error {
 	if len(b.annotators) > mostPairedAnnotators {
 		return nil
-	}
-	// Labels are numbered by their order, which weights go by.
-	order := make([]int, len(values))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(x, y int) int { return cmp.Compare(values[x], values[y]) })
-	place := make([]int, len(values))
-	for i, label := range order {
-		place[label] = i
 	}
 	labels := make([][]int, len(b.annotators))
 	for i := range labels {
@@ -204,7 +247,7 @@ func (a *agreementArgs) pairs(b *ballot, values []float64, o stats.Options, out 
 	}
 	for _, v := range b.votes {
 		if labels[v.Annotator][v.Item] == stats.NoLabel {
-			labels[v.Annotator][v.Item] = place[v.Label]
+			labels[v.Annotator][v.Item] = v.Label
 		}
 	}
 	weights := map[string]stats.Weights{"linear": stats.Linear, "quadratic": stats.Quadratic}[a.Weights]

@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
@@ -298,7 +299,111 @@ func TestMistakesInTheArgumentsAreTold(t *testing.T) {
 	given := long()
 	given["level"] = "interval"
 	_, err := plugintest.Run(t, offer, plugintest.Case{Type: "agreement", Rows: []map[string]any{{"item": "1", "annotator": "a", "label": "high"}}, Args: given})
-	if err == nil || !strings.Contains(err.Error(), `"high" is no number`) {
+	if err == nil || !strings.Contains(err.Error(), `"high" is not a number`) {
 		t.Errorf("error: %v", err)
+	}
+}
+
+// rated makes rows of two annotators' labels.
+func rated(pairs ...[2]any) []map[string]any {
+	var rows []map[string]any
+	for _, p := range pairs {
+		rows = append(rows, map[string]any{"a": p[0], "b": p[1]})
+	}
+	return rows
+}
+
+var texts = rated([2]any{"low", "low"}, [2]any{"low", "medium"}, [2]any{"medium", "medium"}, [2]any{"high", "high"}, [2]any{"high", "medium"}, [2]any{"low", "low"})
+
+func TestTheOrderOfTextsIsNotGuessed(t *testing.T) {
+	for name, given := range map[string]map[string]any{
+		"ordinal": {"level": "ordinal"}, "linear": {"weights": "linear"}, "quadratic": {"weights": "quadratic"},
+	} {
+		given["votes"] = columns("a", "b")
+		_, err := plugintest.Run(t, offer, plugintest.Case{Type: "agreement", Rows: texts, Args: given})
+		if err == nil || !strings.Contains(err.Error(), "The order of the labels is not known") ||
+			!strings.Contains(err.Error(), `The labels are "high", "low", "medium"`) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAnOrderOfTextsIsWorthThatOfNumbers(t *testing.T) {
+	as := map[any]any{"low": "1", "medium": "2", "high": "10"}
+	var numbers []map[string]any
+	for _, row := range texts {
+		numbers = append(numbers, map[string]any{"a": as[row["a"]], "b": as[row["b"]]})
+	}
+	for _, level := range []string{"ordinal", "nominal"} {
+		given := map[string]any{"votes": columns("a", "b"), "level": level, "weights": "linear"}
+		want := run(t, "agreement", numbers, given)
+		given["order"] = []any{"low", "medium", "high"}
+		if got := run(t, "agreement", texts, given); !got.Value.RawEquals(want.Value) {
+			t.Errorf("%s: %#v, want %#v", level, got.Value, want.Value)
+		}
+		// In alphabetical order, high and low are neighbors.
+		given["order"] = []any{"high", "low", "medium"}
+		if got := run(t, "agreement", texts, given); got.Value.RawEquals(want.Value) {
+			t.Errorf("%s: the order changes nothing", level)
+		}
+	}
+}
+
+func TestOneNumberIsOneLabelInAllFigures(t *testing.T) {
+	plain := rated([2]any{"1", "1"}, [2]any{"2", "2"}, [2]any{"1", "2"}, [2]any{"3", "3"})
+	written := rated([2]any{"1", "1.0"}, [2]any{"2.00", " 2"}, [2]any{"1e0", "2"}, [2]any{"3", "3.0"})
+	for _, level := range []string{"ordinal", "interval"} {
+		given := map[string]any{"votes": columns("a", "b"), "level": level}
+		want, got := run(t, "agreement", plain, given), run(t, "agreement", written, given)
+		if !got.Value.RawEquals(want.Value) {
+			t.Errorf("%s: %#v, want %#v", level, got.Value, want.Value)
+		}
+	}
+	// Texts that differ are two labels to all figures.
+	got := run(t, "agreement", rated([2]any{"1", "1.0"}, [2]any{"1.0", "1"}, [2]any{"1", "1.0"}), map[string]any{"votes": columns("a", "b")})
+	for _, path := range [][]string{{"alpha", "value"}, {"fleiss", "value"}, {"cohen", "a - b", "value"}} {
+		if v := number(t, got.Value, path...); v >= 0 {
+			t.Errorf("%v: %v", path, v)
+		}
+	}
+}
+
+func TestNoVotesAreNullFiguresAndAWarning(t *testing.T) {
+	given := map[string]any{"votes": columns("a", "b")}
+	for name, c := range map[string]plugintest.Case{
+		"all null": {Args: given, Rows: rated([2]any{nil, nil}, [2]any{nil, nil})},
+		"no rows":  {Args: given, Rows: []map[string]any{}, Columns: data.Schema{{Name: "a", Type: "string"}, {Name: "b", Type: "string"}}},
+		"rows of votes": {Args: long(), Rows: []map[string]any{{"item": "1", "annotator": "a", "label": nil}},
+			Columns: data.Schema{{Name: "item", Type: "string"}, {Name: "annotator", Type: "string"}, {Name: "label", Type: "string"}}},
+	} {
+		c.Type = "agreement"
+		got, err := plugintest.Run(t, offer, c)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "There are no votes") {
+			t.Errorf("%s: warnings: %v", name, got.Warnings)
+		}
+		for _, figure := range []string{"alpha", "fleiss"} {
+			if n, v := number(t, got.Value, figure, "n"), number(t, got.Value, figure, "value"); n != 0 || !math.IsNaN(v) {
+				t.Errorf("%s: %s is %v of %v items", name, figure, v, n)
+			}
+		}
+	}
+}
+
+func TestAnOrderThatMakesNoSenseIsToldOf(t *testing.T) {
+	for want, given := range map[string]map[string]any{
+		"twice":          {"level": "ordinal", "order": []any{"low", "low"}},
+		"has no effect":  {"order": []any{"low", "high"}},
+		"are numbers":    {"level": "interval", "order": []any{"low", "high"}},
+		"not in the ord": {"level": "ordinal", "order": []any{"low", "high"}},
+	} {
+		given["votes"] = columns("a", "b")
+		_, err := plugintest.Run(t, offer, plugintest.Case{Type: "agreement", Rows: texts, Args: given})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
 	}
 }

@@ -23,7 +23,7 @@ import (
 func Types() []plugin.Type {
 	return []plugin.Type{
 		plugin.Runner(plugin.Info{Kind: plugin.KindLabel, Name: "vote", Doc: voteDoc, Behaviour: 2}, voter{}),
-		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "agreement", Doc: agreementDoc, Behaviour: 1}, agreement{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "agreement", Doc: agreementDoc, Behaviour: 2}, agreement{}),
 	}
 }
 
@@ -154,8 +154,13 @@ func (b *ballot) sortLabels() {
 	for i, l := range b.labels {
 		at[i], _ = slices.BinarySearch(sorted, l)
 	}
-	for i := range b.votes {
-		b.votes[i].Label = at[b.votes[i].Label]
-	}
+	b.renumber(func(label int) int { return at[label] })
 	b.labels = sorted
+}
+
+// renumber gives each label another number.
+func (b *ballot) renumber(number func(label int) int) {
+	for i := range b.votes {
+		b.votes[i].Label = number(b.votes[i].Label)
+	}
 }

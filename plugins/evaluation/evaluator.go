@@ -10,7 +10,7 @@ import (
 // Types are the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, Behaviour: 4}, evaluator{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, Behaviour: 5}, evaluator{}),
 	}
 }
 
