@@ -1,11 +1,10 @@
 // Package tokens counts the tokens of texts and requests: with the model's own
-// tokenizer where it is known, with an estimate elsewhere, which says that it
-// is one.
+// tokenizer where it is known, elsewhere with an estimate by script, which says
+// that it is one.
 package tokens
 
 import (
 	"sync"
-	"unicode/utf8"
 
 	"github.com/tiktoken-go/tokenizer"
 
@@ -21,7 +20,7 @@ var (
 )
 
 // For returns the counter of an encoding by tiktoken's name, such as
-// o200k_base. Of one that is not known it estimates.
+// o200k_base. One that is not known is estimated.
 func For(encoding string) *Counter {
 	mu.Lock()
 	defer mu.Unlock()
@@ -39,10 +38,6 @@ func For(encoding string) *Counter {
 // Exact says whether the counts are the tokenizer's own.
 func (c *Counter) Exact() bool { return c.codec != nil }
 
-// perCharacter is how many tokens a character of a text is, where nothing
-// better is known: English text has about four characters a token.
-const perCharacter = 0.25
-
 // Text is the number of tokens of a text.
 func (c *Counter) Text(s string) int64 {
 	if c.codec != nil {
@@ -50,7 +45,7 @@ func (c *Counter) Text(s string) int64 {
 			return int64(n)
 		}
 	}
-	return int64(float64(utf8.RuneCountInString(s))*perCharacter + 0.5)
+	return estimate(s)
 }
 
 // What a chat's form adds, by OpenAI's published recipe for counting the
