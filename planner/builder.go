@@ -114,6 +114,7 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	}
 	p := b.newPlan()
 	p.Nodes = b.nodes(p)
+	b.protect(p.Nodes)
 	p.Outputs = slices.DeleteFunc(outputs, b.waitsForPruned)
 	p.Secrets = secrets(p)
 	b.sealPlan(p)

@@ -47,7 +47,13 @@ func (b *builder) conditions(n *node, when string, all []config.Condition, sc *s
 		}
 		test, diags := compileCondition(b.selfless(n, c.Condition), scope, cty.Bool)
 		message, more := compileCondition(b.selfless(n, c.ErrorMessage), scope, cty.String)
-		if b.report(append(diags, more...)...) {
+		diags = append(diags, more...)
+		if message != nil && len(message.Refs) == 0 && len(message.Secrets) == 0 {
+			if v, failed := message.Eval(nil); !failed.HasErrors() && config.IsBlank(v) {
+				diags = append(diags, config.EmptyMessage(c.ErrorMessage.Range()))
+			}
+		}
+		if b.report(diags...) {
 			n.broken = true
 			continue
 		}

@@ -338,6 +338,7 @@ func (b *builder) destroy() (*plan.Plan, hcl.Diagnostics) {
 		}
 	}
 	p.Nodes = removals(gone, "everything is taken down")
+	b.protect(p.Nodes)
 	b.addCredentials(p.Nodes)
 	if len(b.Targets) == 0 && len(b.Excludes) == 0 {
 		p.Outputs = b.removedOutputs(nil)

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
@@ -128,6 +129,7 @@ func (b *builder) instance(s *stage, key cty.Value, sc *scope) {
 		stage: s, address: address, scope: sc,
 		Node: &plan.Node{
 			Address: address.String(), Kind: s.cfg.Addr.Kind, Type: s.cfg.Type, Range: diag.NewRange(s.cfg.DeclRange),
+			PreventDestroy: s.cfg.PreventDestroy,
 		},
 	}
 	if s.typ != nil {
@@ -143,6 +145,9 @@ func (b *builder) expandCount(s *stage) {
 	if b.report(diags...) {
 		s.broken = true
 		return
+	}
+	if number, err := convert.Convert(v, cty.Number); err == nil {
+		v = number // as "2" from the environment
 	}
 	count, d := wholeNumber(v, s.cfg.Count, "count", b.applyFirst(s))
 	if b.mayBeAnything(v) {

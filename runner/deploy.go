@@ -89,6 +89,10 @@ func (d *deployment) decide(ctx context.Context) (plan.Action, error) {
 	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_UPDATE:
 		return plan.Update, nil
 	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_REPLACE:
+		if d.PreventDestroy {
+			return "", failuref(d.Range.Ptr(), "Deployment is protected",
+				"With the results of this run, %s would have to be replaced, and it has prevent_destroy = true. To go on, set it to false and plan again.", d.Address)
+		}
 		if d.Action == plan.Update {
 			return "", failuref(d.Range.Ptr(), "The deployment would be replaced",
 				"The plan was to update %s in place. With what came out meanwhile it would have to be replaced. Make a new plan, which says so, and apply it.", d.Address)

@@ -23,7 +23,8 @@ func fmtCommand(ui *terminal) *cli.Command {
 		Usage:     "rewrite configuration files in their canonical form",
 		ArgsUsage: "[FILE|DIR|-]...",
 		Description: "Formats the files, or the *.quern.hcl and *.vars.hcl files of the folders (default: this one), and\n" +
-			"lists those that it changed. With - it formats standard input to standard output.",
+			"lists those that it changed. With - it formats standard input to standard output, or prints what changes\n" +
+			"(-diff), or only checks it (-check).",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "check", Usage: "change nothing; exit with 1 if a file is not formatted"},
 			&cli.BoolFlag{Name: "diff", Usage: "print what changes"},
@@ -76,8 +77,20 @@ func (f *formatter) stdin() error {
 	if err := f.ui.failed(diags); err != nil {
 		return err
 	}
-	_, err = f.ui.out.Write(out)
+	switch {
+	case f.diff:
+		f.printDiff("<stdin>", src, out)
+	case !f.check:
+		_, err = f.ui.out.Write(out)
+	}
+	if err == nil && f.check && !bytes.Equal(src, out) {
+		err = exitStatus(exitError)
+	}
 	return err
+}
+
+func (f *formatter) printDiff(name string, before, after []byte) {
+	f.ui.printf("%s", udiff.Unified("old/"+name, "new/"+name, string(before), string(after)))
 }
 
 func (f *formatter) file(name string) error {
@@ -94,7 +107,7 @@ func (f *formatter) file(name string) error {
 	f.changed = true
 	f.ui.printf("%s\n", name)
 	if f.diff {
-		f.ui.printf("%s", udiff.Unified("old/"+name, "new/"+name, string(src), string(out)))
+		f.printDiff(name, src, out)
 	}
 	if f.check {
 		return nil

@@ -26,18 +26,22 @@ func stateCommand(ui *terminal) *cli.Command {
 
 func stateListCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
-		Name:  "list",
-		Usage: "list the instances",
-		Flags: append(environmentFlags(), jsonFlag),
+		Name:        "list",
+		Usage:       "list the instances",
+		ArgsUsage:   "[ADDRESS]...",
+		Description: "Lists all instances, or those of the addresses. An address without a key is that of all instances of a\nstage.",
+		Flags:       append(environmentFlags(), jsonFlag),
 		Action: func(_ context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
-				return err
-			}
 			_, st, err := stateHere(cmd)
 			if err != nil {
 				return err
 			}
 			addresses := slices.Sorted(maps.Keys(st.Instances))
+			if cmd.Args().Present() {
+				if addresses, err = allInstancesAt(st, cmd.Args().Slice()); err != nil {
+					return err
+				}
+			}
 			if cmd.Bool("json") {
 				all := make([]*state.Instance, 0, len(addresses))
 				for _, a := range addresses {
@@ -77,7 +81,7 @@ func stateMoveCommand(ui *terminal) *cli.Command {
 		Name:        "mv",
 		Usage:       "give an instance another address",
 		ArgsUsage:   "FROM TO",
-		Description: "For a stage that was renamed: what it made, or deployed, stays.",
+		Description: "For a stage that was renamed: what it made or deployed is kept. Addresses without a key move all instances\nof a stage, which keep their keys.",
 		Flags:       append(environmentFlags(), lockTimeoutFlag()),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			given, err := arguments(cmd, 2, 2, "two addresses")
@@ -85,35 +89,78 @@ func stateMoveCommand(ui *terminal) *cli.Command {
 				return err
 			}
 			from, to := given[0], given[1]
-			err = changeState(ctx, ui, cmd, func(st *state.State) error { return moveInstance(st, from, to) })
+			var moves []move
+			err = changeState(ctx, ui, cmd, func(st *state.State) (err error) {
+				moves, err = moveInstances(st, from, to)
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			ui.printf("Moved %s to %s.\n", from, to)
+			for _, m := range moves {
+				ui.printf("Moved %s to %s.\n", m.from, m.to)
+			}
 			return nil
 		},
 	}
 }
 
-func moveInstance(st *state.State, from, to string) error {
-	inst, err := instanceAt(st, from)
-	if err != nil {
-		return err
-	}
+// move gives the instance at one address another.
+type move struct{ from, to string }
+
+// moveInstances moves one instance, or all those of a stage, or none.
+func moveInstances(st *state.State, from, to string) ([]move, error) {
 	target, err := addr.Parse(to)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if target.Kind != inst.Kind {
-		return fmt.Errorf("a %s cannot become a %s\n%s and %s must be of the same kind.", inst.Kind, target.Kind, from, to)
+	sources, err := instancesAt(st, from)
+	if err != nil {
+		return nil, err
 	}
-	if _, taken := st.Instances[target.String()]; taken {
-		return fmt.Errorf("there is an instance %s already\nRemove it first with quern state rm.", target)
+	if target.HasKey() && len(sources) > 1 {
+		return nil, fmt.Errorf("%s has %s, and %s is the address of one\nMove them one by one, or name a stage without a key.", from, count(int64(len(sources)), "instance"), target)
 	}
-	delete(st.Instances, inst.Address)
-	inst.Address = target.String()
-	st.Instances[inst.Address] = inst
-	return nil
+	var moves []move
+	for _, source := range sources {
+		m := move{source, moved(source, from, target)}
+		if kind := st.Instances[source].Kind; target.Kind != kind {
+			return nil, fmt.Errorf("a %s cannot become a %s\n%s and %s must be of the same kind.", kind, target.Kind, from, to)
+		}
+		if _, taken := st.Instances[m.to]; taken {
+			return nil, fmt.Errorf("the state already has an instance %s\nRemove it first with quern state rm.", m.to)
+		}
+		moves = append(moves, m)
+	}
+	for _, m := range moves {
+		m.apply(st)
+	}
+	return moves, nil
+}
+
+// moved is the address that an instance gets. It keeps its key where whole
+// stages are named.
+func moved(source, from string, target addr.Instance) string {
+	given, err := addr.Parse(from)
+	a, sourceErr := addr.Parse(source)
+	if err == nil && sourceErr == nil && !given.HasKey() && !target.HasKey() {
+		target.Key = a.Key
+	}
+	return target.String()
+}
+
+func (m move) apply(st *state.State) {
+	inst := st.Instances[m.from]
+	delete(st.Instances, m.from)
+	inst.Address = m.to
+	st.Instances[m.to] = inst
+	for _, other := range st.Instances {
+		for i, d := range other.DependsOn {
+			if d == m.from {
+				other.DependsOn[i] = m.to
+			}
+		}
+	}
 }
 
 func stateRemoveCommand(ui *terminal) *cli.Command {
@@ -121,7 +168,7 @@ func stateRemoveCommand(ui *terminal) *cli.Command {
 		Name:        "rm",
 		Usage:       "forget instances",
 		ArgsUsage:   "ADDRESS...",
-		Description: "Drops instances from the state. A deployment stays where it is, but quern no longer knows of it.",
+		Description: "Removes instances from the state. An address without a key is that of all instances of a stage. A deployment\nstays where it is, but quern no longer manages it.",
 		Flags:       append(environmentFlags(), lockTimeoutFlag()),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			given, err := arguments(cmd, 1, math.MaxInt, "an address")
@@ -129,16 +176,12 @@ func stateRemoveCommand(ui *terminal) *cli.Command {
 				return err
 			}
 			var forgotten []string
-			err = changeState(ctx, ui, cmd, func(st *state.State) error {
-				for _, a := range given {
-					inst, err := instanceAt(st, a)
-					if err != nil {
-						return err
-					}
-					delete(st.Instances, inst.Address)
-					forgotten = append(forgotten, inst.Address)
+			err = changeState(ctx, ui, cmd, func(st *state.State) (err error) {
+				forgotten, err = allInstancesAt(st, given)
+				for _, a := range forgotten {
+					delete(st.Instances, a)
 				}
-				return nil
+				return err
 			})
 			if err != nil {
 				return err
@@ -239,6 +282,45 @@ func instanceAt(st *state.State, given string) (*state.Instance, error) {
 	}
 	return nil, fmt.Errorf("the state of environment %q has no instance %s\nquern state list shows those that it has.%s",
 		st.Environment, a, diag.Suggest(a.String(), slices.Collect(maps.Keys(st.Instances))))
+}
+
+// allInstancesAt are the addresses that instancesAt finds, sorted, each once.
+func allInstancesAt(st *state.State, given []string) ([]string, error) {
+	var all []string
+	for _, a := range given {
+		found, err := instancesAt(st, a)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// instancesAt are the addresses of the instances that an address stands for: one
+// without a key, for all of its stage.
+func instancesAt(st *state.State, given string) ([]string, error) {
+	a, err := addr.Parse(given)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	if !a.HasKey() {
+		for _, address := range slices.Sorted(maps.Keys(st.Instances)) {
+			if i, err := addr.Parse(address); err == nil && i.Stage == a.Stage {
+				found = append(found, address)
+			}
+		}
+	}
+	if len(found) > 0 {
+		return found, nil
+	}
+	inst, err := instanceAt(st, given)
+	if err != nil {
+		return nil, err
+	}
+	return []string{inst.Address}, nil
 }
 
 func printInstance(ui *terminal, s *store.Store, inst *state.Instance) error {

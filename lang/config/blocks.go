@@ -6,6 +6,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 )
 
 var outputSchema = schema{
@@ -83,7 +84,8 @@ func (l *loader) constant(a *hclsyntax.Attribute, want cty.Type, as string) (cty
 		l.diags = append(l.diags, diags...)
 		return cty.NilVal, false
 	}
-	if v.IsNull() || !v.IsWhollyKnown() || v.Type() != want {
+	v, err := convert.Convert(v, want) // as "true" is converted elsewhere
+	if err != nil || v.IsNull() || !v.IsWhollyKnown() {
 		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Wrong type", "The value of %s must be %s.", a.Name, as))
 		return cty.NilVal, false
 	}

@@ -148,6 +148,8 @@ type Stage struct {
 	DependsOn      []hcl.Traversal
 	// Pre and Post are the conditions of the lifecycle block.
 	Pre, Post []Condition
+	// PreventDestroy keeps plans from deleting or replacing a deployment.
+	PreventDestroy bool
 	// Conditions of a gate: its own condition first, then its check blocks.
 	Conditions []Condition
 	// Timeout is a duration as a string ("90s"), Retries a whole number; nil

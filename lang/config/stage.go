@@ -3,12 +3,14 @@ package config
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/zclconf/go-cty/cty"
 )
 
 var (
@@ -29,7 +31,7 @@ var (
 		return schema{what: what, required: []string{"condition", "error_message"}}
 	}
 	resourcesSchema = schema{what: "a resources block", optional: []string{"cpu", "memory", "gpu"}}
-	lifecycleSchema = schema{what: "a lifecycle block", blocks: []blockSchema{{name: "precondition"}, {name: "postcondition"}}}
+	lifecycleSchema = schema{what: "a lifecycle block", optional: []string{"prevent_destroy"}, blocks: []blockSchema{{name: "precondition"}, {name: "postcondition"}}}
 )
 
 func (l *loader) stage(b *hclsyntax.Block) {
@@ -129,7 +131,13 @@ func (l *loader) resources(s *Stage, b *hclsyntax.Block) {
 }
 
 func (l *loader) lifecycle(s *Stage, b *hclsyntax.Block) {
-	_, blocks := l.content(b.Body, lifecycleSchema)
+	attrs, blocks := l.content(b.Body, lifecycleSchema)
+	if a := attrs["prevent_destroy"]; a != nil {
+		s.PreventDestroy = l.constBool(a)
+		if s.Addr.Kind != "deploy" {
+			l.add(diag.Errorf(a.NameRange.Ptr(), "Nothing to protect", "prevent_destroy protects deployments, and %s block has none. Remove it here: results stay in the store until gc removes them.", article(s.Addr.Kind)))
+		}
+	}
 	for _, c := range blocks {
 		condition, ok := l.condition(c)
 		switch {
@@ -148,11 +156,34 @@ func (l *loader) condition(b *hclsyntax.Block) (Condition, bool) {
 	if len(attrs) < 2 {
 		return Condition{}, false
 	}
+	l.errorMessage(attrs["error_message"])
 	return Condition{
 		Condition:    attrs["condition"].Expr,
 		ErrorMessage: attrs["error_message"].Expr,
 		Range:        b.DefRange(),
 	}, true
+}
+
+// errorMessage refuses a message that says nothing, as far as it is constant.
+func (l *loader) errorMessage(a *hclsyntax.Attribute) {
+	if len(a.Expr.Variables()) > 0 {
+		return
+	}
+	v, diags := eval.Value(a.Expr, nil)
+	if !diags.HasErrors() && IsBlank(v) {
+		l.add(EmptyMessage(a.Expr.Range()))
+	}
+}
+
+// IsBlank says whether a value is a string without text, or null.
+func IsBlank(v cty.Value) bool {
+	v, _ = v.Unmark()
+	return v.IsNull() || v.IsKnown() && v.Type() == cty.String && strings.TrimSpace(v.AsString()) == ""
+}
+
+// EmptyMessage is the error about an error_message without text.
+func EmptyMessage(at hcl.Range) *hcl.Diagnostic {
+	return diag.Errorf(&at, "Invalid error message", "error_message is empty. Say what is wrong and what to do about it: people see it when the condition is not met.")
 }
 
 func (l *loader) gate(s *Stage, body *hclsyntax.Body) {
@@ -180,6 +211,7 @@ func (l *loader) gateCondition(s *Stage, attrs hclsyntax.Attributes) {
 	condition, message := attrs["condition"], attrs["error_message"]
 	switch {
 	case condition != nil && message != nil:
+		l.errorMessage(message)
 		s.Conditions = append(s.Conditions, Condition{Condition: condition.Expr, ErrorMessage: message.Expr, Range: condition.SrcRange})
 	case condition != nil:
 		l.missing(diag.Errorf(condition.NameRange.Ptr(), "Missing required argument", "A gate with a condition needs an error_message too: what to tell people when the condition does not hold."))

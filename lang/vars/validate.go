@@ -73,5 +73,9 @@ func (r *resolver) message(c config.Condition, ctx *hcl.EvalContext) string {
 		r.add(diag.Errorf(c.ErrorMessage.Range().Ptr(), "Invalid error message", "The error_message of a validation must be a string."))
 		return "The value is not valid."
 	}
+	if config.IsBlank(v) {
+		r.add(config.EmptyMessage(c.ErrorMessage.Range()))
+		return "The value is not valid."
+	}
 	return strings.TrimSpace(v.AsString())
 }

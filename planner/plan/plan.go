@@ -186,6 +186,9 @@ type Node struct {
 	// Conditions: those of a gate, or pre- and postconditions.
 	Conditions []Condition `json:"conditions,omitempty"`
 
+	// PreventDestroy: the deployment must not be deleted or replaced.
+	PreventDestroy bool `json:"prevent_destroy,omitempty"`
+
 	Timeout time.Duration `json:"timeout,omitempty"` // 0: none
 	Retries int           `json:"retries,omitempty"`
 	// MaxErrors is how many rows of a row-wise stage, or answers and grades of

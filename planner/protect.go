@@ -1,0 +1,28 @@
+package planner
+
+import (
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// protect refuses to delete or replace deployments with prevent_destroy. One whose
+// block is gone from the configuration is protected no longer.
+func (b *builder) protect(nodes []*plan.Node) {
+	for _, n := range nodes {
+		if n.Deployment == nil || n.Action != plan.Delete && n.Action != plan.Replace {
+			continue
+		}
+		a, err := addr.Parse(n.Address)
+		if err != nil {
+			continue
+		}
+		s := b.byAddress[a.Stage]
+		if s == nil || !s.cfg.PreventDestroy {
+			continue
+		}
+		verb := map[plan.Action]string{plan.Delete: "delete", plan.Replace: "replace"}[n.Action]
+		b.report(diag.Errorf(s.cfg.DeclRange.Ptr(), "Deployment is protected",
+			"The plan would %s %s, which has prevent_destroy = true. To go on, set it to false, or leave the deployment out with -exclude='%s'.", verb, n.Address, n.Address))
+	}
+}
