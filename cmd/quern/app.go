@@ -88,6 +88,7 @@ func planFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "replace", Usage: "make `ADDRESS` again even if its result is known; may be given several times"},
 		&cli.BoolFlag{Name: "refresh", Value: true, Usage: "look at sources and deployments first; -refresh=false trusts the state"},
 		&cli.IntFlag{Name: "parallelism", Value: 10, Usage: "at most `N` stages at once", Validator: atLeast(1)},
-		&cli.DurationFlag{Name: "lock-timeout", Usage: "wait `DURATION` for another command's lease on the state"},
-	})
+		&cli.BoolFlag{Name: "input", Value: true, Usage: "ask for what is missing; -input=false fails instead"},
+		&cli.BoolFlag{Name: "compact-warnings", Usage: "print only the summaries of warnings"},
+	}, lockFlags())
 }

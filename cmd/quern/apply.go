@@ -175,6 +175,9 @@ func (a *application) agreed(p *plan.Plan, stop <-chan struct{}) (bool, error) {
 	if p.Destroy {
 		question, detail = "Do you really want to take all of this down?", "quern will delete the deployments above. This cannot be undone."
 	}
+	if !a.cmd.Bool("input") {
+		return false, errors.New("approval is missing\nBecause of -input=false, nobody is asked for it. Give -auto-approve, or save a plan with -out and apply that.")
+	}
 	yes, err := a.ui.confirm(question, detail, stop)
 	if err == nil && !yes {
 		a.ui.notef("Nothing was done.\n")
@@ -283,8 +286,16 @@ func (a *application) report(result *runner.Result, err error) error {
 	return nil
 }
 
-// acquire takes the lease on an environment's state.
+// acquire takes the lease on an environment's state; with -lock=false, none, and
+// the lease is nil.
 func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, cmd *cli.Command) (*state.Lease, error) {
+	if cmd.IsSet("lock") && !cmd.Bool("lock") {
+		ui.diagnose(hcl.Diagnostics{{
+			Severity: hcl.DiagWarning, Summary: "The state is not locked",
+			Detail: "Because of -lock=false, nothing keeps another command from changing the environment at the same time.",
+		}})
+		return nil, nil
+	}
 	host, _ := os.Hostname()
 	name := "unknown"
 	if u, err := user.Current(); err == nil {

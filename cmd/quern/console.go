@@ -1,9 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -17,9 +18,10 @@ import (
 
 func consoleCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
-		Name:        "console",
-		Usage:       "evaluate expressions",
-		Description: "Reads expressions, one a line, and prints their values: variables, locals, functions, and the values of\nstages as the state has them. End with exit or Ctrl-D.",
+		Name:  "console",
+		Usage: "evaluate expressions",
+		Description: "Reads expressions and prints their values: variables, locals, functions, and the values of stages as the\n" +
+			"state has them. An expression with an open bracket or heredoc continues on the next line. End with exit or\nCtrl-D.",
 		Flags: slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "eval", Usage: "evaluate `EXPRESSION` and end"}, jsonFlag,
 		}),
@@ -67,35 +69,31 @@ func newConsole(ctx context.Context, w *workspace, cmd *cli.Command) (*console, 
 }
 
 func (c *console) loop() error {
-	interactive := term.IsTerminal(int(c.ui.in.Fd()))
-	lines := bufio.NewScanner(c.ui.in)
+	lines := c.lines()
 	failed := false
-	for c.prompt(interactive); lines.Scan(); c.prompt(interactive) {
-		line := strings.TrimSpace(lines.Text())
-		switch line {
+	for {
+		text, err := expression(lines)
+		switch strings.TrimSpace(text) {
 		case "":
-			continue
 		case "exit", "quit":
 			return nil
+		default:
+			if evalErr := c.eval(text); evalErr != nil {
+				failed = true
+				c.ui.finish(evalErr)
+			}
 		}
-		if err := c.eval(line); err != nil {
-			failed = true
-			c.ui.finish(err)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("read standard input: %w", err)
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read standard input: %w", err)
-	}
-	if failed && !interactive {
+	if failed && !term.IsTerminal(int(c.ui.in.Fd())) {
 		return exitStatus(exitError)
 	}
 	return nil
-}
-
-func (c *console) prompt(interactive bool) {
-	if interactive {
-		c.ui.printf("> ")
-	}
 }
 
 func (c *console) eval(text string) error {

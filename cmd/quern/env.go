@@ -82,7 +82,7 @@ func envDeleteCommand(ui *terminal) *cli.Command {
 		Usage:       "delete an environment that has no deployments",
 		ArgsUsage:   "NAME",
 		Description: "Its artifacts stay in the store until gc removes them.",
-		Flags:       []cli.Flag{lockTimeoutFlag()},
+		Flags:       lockFlags(),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			name, err := oneArgument(cmd, "a name")
 			if err != nil {

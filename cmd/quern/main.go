@@ -49,7 +49,14 @@ func run(args []string) int {
 	if len(args) == 2 && (args[1] == "-version" || args[1] == "--version") {
 		args = []string{args[0], "version"} // as most programs spell it
 	}
-	return execute(ui, func() error { return newApp(ui).Run(context.Background(), args) })
+	return execute(ui, func() error {
+		app := newApp(ui)
+		args, err := withArguments(app, args, os.Getenv)
+		if err != nil {
+			return err
+		}
+		return app.Run(context.Background(), args)
+	})
 }
 
 // execute carries out a command and returns its exit code. Of a panic, on

@@ -82,7 +82,7 @@ func stateMoveCommand(ui *terminal) *cli.Command {
 		Usage:       "give an instance another address",
 		ArgsUsage:   "FROM TO",
 		Description: "For a stage that was renamed: what it made or deployed is kept. Addresses without a key move all instances\nof a stage, which keep their keys.",
-		Flags:       append(environmentFlags(), lockTimeoutFlag()),
+		Flags:       slices.Concat(environmentFlags(), lockFlags()),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			given, err := arguments(cmd, 2, 2, "two addresses")
 			if err != nil {
@@ -169,7 +169,7 @@ func stateRemoveCommand(ui *terminal) *cli.Command {
 		Usage:       "forget instances",
 		ArgsUsage:   "ADDRESS...",
 		Description: "Removes instances from the state. An address without a key is that of all instances of a stage. A deployment\nstays where it is, but quern no longer manages it.",
-		Flags:       append(environmentFlags(), lockTimeoutFlag()),
+		Flags:       slices.Concat(environmentFlags(), lockFlags()),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			given, err := arguments(cmd, 1, math.MaxInt, "an address")
 			if err != nil {
@@ -218,6 +218,14 @@ func stateUnlockCommand(ui *terminal) *cli.Command {
 			ui.printf("Ended the lease of %s.\n", holder)
 			return nil
 		},
+	}
+}
+
+// lockFlags are those of commands that take the lease on a state.
+func lockFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "lock", Value: true, Usage: "take the lease on the state; -lock=false is unsafe while other commands run"},
+		lockTimeoutFlag(),
 	}
 }
 

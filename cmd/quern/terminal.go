@@ -31,6 +31,8 @@ type terminal struct {
 	noColor  bool
 	// startedIn is the folder that quern was started in, whatever -chdir says.
 	startedIn string
+	// compactWarnings: only their summaries are printed.
+	compactWarnings bool
 	// sources are the configuration files that snippets are cut from.
 	sources map[string][]byte
 	// displaying: a display shows what goes on.
@@ -81,7 +83,22 @@ func (t *terminal) diagnose(diags hcl.Diagnostics) {
 	if len(diags) == 0 {
 		return
 	}
+	if t.compactWarnings && !diags.HasErrors() {
+		t.summarize(diags)
+		return
+	}
 	diag.Print(t.err, diags, t.texts(diags), diag.PrintOptions{Color: t.color(t.err), Width: t.width(t.err), Redact: t.secrets.Text})
+}
+
+// summarize prints warnings in a line each.
+func (t *terminal) summarize(warnings hcl.Diagnostics) {
+	for _, w := range warnings {
+		place := ""
+		if w.Subject != nil {
+			place = fmt.Sprintf(" (%s:%d)", w.Subject.Filename, w.Subject.Start.Line)
+		}
+		t.notef("Warning: %s%s\n", w.Summary, place)
+	}
 }
 
 // texts are the sources, and the other files that diagnostics point at: values

@@ -136,6 +136,7 @@ func openWorkspace(ctx context.Context, ui *terminal, cmd *cli.Command) (*worksp
 // openWorkspaceFor is openWorkspace with the variables that a saved plan was made
 // with; nil: no plan was saved.
 func openWorkspaceFor(ctx context.Context, ui *terminal, cmd *cli.Command, saved *plan.Plan) (*workspace, error) {
+	ui.compactWarnings = cmd.Bool("compact-warnings")
 	module, err := loadModule(ctx, ui)
 	if err != nil {
 		return nil, err

@@ -241,11 +241,20 @@ func (l *Lease) beat(now time.Time) bool {
 }
 
 // Lost is closed when somebody took the lease away: what is going on must
-// stop.
-func (l *Lease) Lost() <-chan struct{} { return l.lost }
+// stop. A nil lease is never lost.
+func (l *Lease) Lost() <-chan struct{} {
+	if l == nil {
+		return nil
+	}
+	return l.lost
+}
 
-// Release gives the lease back. It may be called more than once.
+// Release gives the lease back. It may be called more than once, and of a nil
+// lease.
 func (l *Lease) Release() error {
+	if l == nil {
+		return nil
+	}
 	l.once.Do(func() {
 		close(l.stop)
 		<-l.stopped
