@@ -135,7 +135,7 @@ func (l *loader) lifecycle(s *Stage, b *hclsyntax.Block) {
 	if a := attrs["prevent_destroy"]; a != nil {
 		s.PreventDestroy = l.constBool(a)
 		if s.Addr.Kind != "deploy" {
-			l.add(diag.Errorf(a.NameRange.Ptr(), "Nothing to protect", "prevent_destroy protects deployments, and %s block has none. Remove it here: results stay in the store until gc removes them.", article(s.Addr.Kind)))
+			l.add(diag.Errorf(a.NameRange.Ptr(), "Nothing to protect", "prevent_destroy protects deployments, and %s block has none. Remove it here: results stay in the store until gc removes them.", lowerFirst(article(s.Addr.Kind))))
 		}
 	}
 	for _, c := range blocks {
