@@ -84,8 +84,12 @@ func (l *loader) constant(a *hclsyntax.Attribute, want cty.Type, as string) (cty
 		l.diags = append(l.diags, diags...)
 		return cty.NilVal, false
 	}
-	v, err := convert.Convert(v, want) // as "true" is converted elsewhere
-	if err != nil || v.IsNull() || !v.IsWhollyKnown() {
+	if want == cty.Bool { // "true" is converted everywhere else, too
+		if converted, err := convert.Convert(v, want); err == nil {
+			v = converted
+		}
+	}
+	if v.IsNull() || !v.IsWhollyKnown() || v.Type() != want {
 		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Wrong type", "The value of %s must be %s.", a.Name, as))
 		return cty.NilVal, false
 	}
