@@ -121,7 +121,7 @@ func TestFailuresAreToldApart(t *testing.T) {
 	}{
 		"overloaded": {529, nil, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`, llm.CallError{Status: 529, Temporary: true, Message: "Overloaded"}},
 		"too many":   {429, http.Header{"Retry-After": {"2"}}, `{"type":"error","error":{"type":"rate_limit_error","message":"Slow down"}}`, llm.CallError{Status: 429, Temporary: true, Message: "Slow down"}},
-		"a mistake":  {400, nil, `{"type":"error","error":{"type":"invalid_request_error","message":"sk-ant-secret is wrong"}}`, llm.CallError{Status: 400, Message: "(sensitive) is wrong"}},
+		"a mistake":  {400, nil, `{"type":"error","error":{"type":"invalid_request_error","message":"sk-ant-secret is wrong"}}`, llm.CallError{Status: 400, Message: "(sensitive value) is wrong"}},
 		"empty":      {200, nil, `{}`, llm.CallError{Status: 200, Temporary: true, Message: "the answer can't be read: it has no stop_reason"}},
 		"garbled":    {200, nil, `{"content": [`, llm.CallError{Status: 200, Temporary: true, Message: "the answer can't be read"}},
 	} {
