@@ -62,9 +62,9 @@ func (n *node) readsWhat(h *handle) bool {
 
 // learnedFrom is the dataset that a model was trained on and that has rows of
 // another one; nil: none is known to.
-func (model *handle) learnedFrom(on *handle) *handle {
-	for _, key := range sortedKeys(model.node.inputs) {
-		if from := model.node.inputs[key]; from.isDataset() && (from.madeOf(on.rows()) || on.madeOf(from.rows())) {
+func (h *handle) learnedFrom(on *handle) *handle {
+	for _, key := range sortedKeys(h.node.inputs) {
+		if from := h.node.inputs[key]; from.isDataset() && (from.madeOf(on.rows()) || on.madeOf(from.rows())) {
 			return from
 		}
 	}

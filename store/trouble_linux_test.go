@@ -90,7 +90,7 @@ func TestAMissingPermissionIsNoDamage(t *testing.T) {
 		if err := os.Chmod(closed, 0); err != nil {
 			t.Fatal(err)
 		}
-		defer os.Chmod(closed, 0o700) //nolint:errcheck // So that it can be removed.
+		defer os.Chmod(closed, 0o700) // so that it can be removed
 	}
 	fresh := blob.New(filepath.Join(dir, "blobs"), filepath.Join(dir, "tmp"), filepath.Join(dir, "damaged"), disk.NewSyncer())
 	asNobody(t, func() {

@@ -500,22 +500,17 @@ func callsWithSecrets(t *testing.T) []string {
 				}
 			}
 		}
-		for _, f := range forms {
-			all = append(all, f)
-		}
+		all = append(all, forms...)
 		for _, f := range forms[:1] {
 			all = append(all, "tonumber(jsonencode(["+f+", var.s]))", "try("+f+", tonumber(var.s))", "{ a = 1 }[tostring("+f+")]", "[for x in [var.s] : "+d.Name+"(x)]")
 		}
 	}
-	for _, f := range []string{
+	return append(all,
 		"var.s.foo", "[1, 2][var.s]", "{ a = 1 }[var.s]", "var.s + 1", "-var.s", "var.s ? 1 : 2", "var.o[var.s]", "nope(var.s)", "var.n[0]",
 		"{ (var.s) = 1, (var.s) = 2 }", "{ for x in [var.s, var.s] : x => 1 }", `tonumber("${var.s}")`, `tonumber("%{ if var.s == "" }a%{ endif }b")`,
 		"tonumber(base64encode(var.s))", "tonumber(urlencode(var.s))", "tonumber(upper(var.s))", "tonumber(strrev(var.s))", "tonumber(substr(var.s, 0, 13))",
 		"tobool(var.n)", "tobool(var.n * 2)", "file(var.o.password)", "tonumber(nonsensitive(sha256(var.s)))", "nonsensitive(tonumber(var.s))", "nonsensitive(var.s, 1)", "source.t[var.s]",
-	} {
-		all = append(all, f)
-	}
-	return all
+	)
 }
 
 // canaryFaults are blocks that fail on account of a secret, or tell one, by their name.

@@ -52,20 +52,20 @@ type editedLines struct {
 
 // readLine has the terminal in raw mode only while it reads, since results are
 // printed in the ordinary one.
-func (l *editedLines) readLine(prompt string) (string, error) {
+func (l *editedLines) readLine(prompt string) (line string, err error) {
 	fd := int(l.ui.in.Fd())
 	before, err := term.MakeRaw(fd)
 	if err != nil {
 		return "", err
 	}
-	defer term.Restore(fd, before)
+	defer func() { err = errors.Join(err, term.Restore(fd, before)) }()
 	l.editor.SetPrompt(prompt)
 	if err := l.editor.SetSize(l.ui.size(l.ui.out)); err != nil {
 		return "", err
 	}
-	line, err := l.editor.ReadLine()
+	line, err = l.editor.ReadLine()
 	if errors.Is(err, io.EOF) {
-		io.WriteString(l.ui.out, "\r\n") // where Ctrl-D leaves the prompt
+		fmt.Fprint(l.ui.out, "\r\n") // where Ctrl-D leaves the prompt
 	}
 	return line, err
 }

@@ -42,8 +42,7 @@ func (f file) open(read *atomic.Int64) (*opened, error) {
 		err = f.recognize(b)
 	}
 	if err != nil {
-		o.Close()
-		return nil, err
+		return nil, errors.Join(err, o.Close())
 	}
 	o.Reader = b
 	return o, nil

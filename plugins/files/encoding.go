@@ -103,8 +103,7 @@ func (f file) text(encodingName string, read *atomic.Int64) (*decoded, error) {
 	}
 	c, err := marked(o.Reader, named)
 	if err != nil {
-		o.Close()
-		return nil, fmt.Errorf("%s %w", f.name, err)
+		return nil, errors.Join(fmt.Errorf("%s %w", f.name, err), o.Close())
 	}
 	d := &decoded{o, o, c}
 	if c.decoder != nil {

@@ -149,7 +149,6 @@ func elementsOf(a array.ListLike) (arrow.Array, []int32) {
 	all := a.ListValues()
 	offsets := make([]int32, a.Len()+1)
 	contiguous, next := true, int64(-1)
-	first := int64(0)
 	for i := range a.Len() {
 		from, until := a.ValueOffsets(i)
 		if a.IsNull(i) {
@@ -157,7 +156,7 @@ func elementsOf(a array.ListLike) (arrow.Array, []int32) {
 			until = from
 		}
 		if next < 0 {
-			first, next = from, from
+			next = from
 		}
 		contiguous = contiguous && (from == next || from == until)
 		if from != until {
@@ -166,9 +165,8 @@ func elementsOf(a array.ListLike) (arrow.Array, []int32) {
 		offsets[i+1] = offsets[i] + int32(until-from)
 	}
 	if contiguous {
-		if offsets[a.Len()] == 0 {
-			first = 0
-		} else {
+		first := int64(0)
+		if offsets[a.Len()] > 0 {
 			first = next - int64(offsets[a.Len()])
 		}
 		return array.NewSlice(all, first, first+int64(offsets[a.Len()])), offsets

@@ -87,7 +87,7 @@ func (p *pipeline) run(ctx context.Context, shards []int) error {
 // enforceStop ends the work after a stop, or after more rows have failed than
 // may: when calls of models that are under way are answered, or in time.
 func (p *pipeline) enforceStop(cancel context.CancelCauseFunc, ended <-chan struct{}) {
-	var cause error = ErrStopped
+	cause := ErrStopped
 	var grace <-chan time.Time
 	select {
 	case <-p.Stop:

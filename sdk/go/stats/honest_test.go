@@ -1,7 +1,6 @@
 package stats_test
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -135,7 +134,7 @@ func TestHuntIntervalsHoldWhatTheySay(t *testing.T) {
 						held++
 					}
 				}
-				t.Log(fmt.Sprintf("n %d, p %g, %d in a cluster: %.3f", n, p, per, float64(held)/float64(samples)))
+				t.Logf("n %d, p %g, %d in a cluster: %.3f", n, p, per, float64(held)/float64(samples))
 				if least := 0.90; float64(held) < least*float64(samples) {
 					t.Errorf("n %d, p %g, %d in a cluster: %d of %d intervals hold the mean", n, p, per, held, samples)
 				}

@@ -46,5 +46,3 @@ func newUnits(n int, clusters []int) *units {
 func (u *units) count() int { return len(u.starts) - 1 }
 
 func (u *units) rows(unit int) []int { return u.members[u.starts[unit]:u.starts[unit+1]] }
-
-func (u *units) size(unit int) int { return u.starts[unit+1] - u.starts[unit] }

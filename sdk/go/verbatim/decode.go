@@ -151,7 +151,7 @@ func restoreSequence(v cty.Value, t cty.Type, tree []any) cty.Value {
 		return v
 	}
 	for i, e := range elements {
-		of := cty.DynamicPseudoType
+		var of cty.Type
 		if t.IsTupleType() {
 			of = t.TupleElementType(i)
 		} else {
