@@ -142,10 +142,9 @@ func (f *faulty) take() map[string]int {
 	return out
 }
 
-// Whatever an endpoint does to a request, in whichever stage: it is asked as
-// often as may help, nothing that is not an answer counts as one or is kept,
-// the next apply asks for exactly what is missing, and after that there is
-// nothing to do.
+// Each stage retries a faulty endpoint only as often as a retry can help. It
+// never counts or caches a failure as an answer. The next apply sends requests
+// only for what is missing, and the apply after that has no changes.
 func TestFaultsOfEndpointsInEveryStage(t *testing.T) {
 	f := &faulty{counts: map[string]int{}}
 	e := openaitest.Serve(t, openaitest.Options{Fault: f.fault, Answer: func(r *openaitest.Request) *llm.Response {

@@ -306,7 +306,7 @@ func allInstancesAt(st *state.State, given []string) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
-// instancesAt are the addresses of the instances that an address stands for: one
+// instancesAt returns the addresses of the instances that an address means: one
 // without a key, for all of its stage.
 func instancesAt(st *state.State, given string) ([]string, error) {
 	a, err := addr.Parse(given)

@@ -40,7 +40,7 @@ func fileFunctions(baseDir string, functions map[string]function.Function) []ent
 		describe("filebase64sha512", "The SHA-512 of a file, in Base64.", `filebase64sha512("a.csv")`, ``, dir.digest(sha512.New, inBase64)),
 		describe("fileexists", "Whether there is a file.", `fileexists("prompts/system.txt")`, ``, dir.exists()),
 		describe("filemd5", "The MD5 of a file, in hexadecimal digits.", `filemd5("a.csv")`, ``, dir.digest(md5.New, hex.EncodeToString)),
-		describe("fileset", "The files below a folder that match a pattern, as a set of relative paths. ** stands for any folders. Files in .quern are left out.", `fileset("prompts", "**/*.txt")`, ``, dir.set()),
+		describe("fileset", "The files in a folder that match a pattern, as a set of relative paths. ** matches any number of folders. Files in .quern are left out.", `fileset("prompts", "**/*.txt")`, ``, dir.set()),
 		describe("filesha1", "The SHA-1 of a file, in hexadecimal digits.", `filesha1("a.csv")`, ``, dir.digest(sha1.New, hex.EncodeToString)),
 		describe("filesha256", "The SHA-256 of a file, in hexadecimal digits.", `filesha256("a.csv")`, ``, dir.digest(sha256.New, hex.EncodeToString)),
 		describe("filesha512", "The SHA-512 of a file, in hexadecimal digits.", `filesha512("a.csv")`, ``, dir.digest(sha512.New, hex.EncodeToString)),
