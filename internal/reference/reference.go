@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 )
 
@@ -43,10 +42,29 @@ func Rounds(bounded, long int) int {
 
 func interpreter(t testing.TB) string {
 	t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	python := filepath.Join(filepath.Dir(file), "..", "..", ".cache", "references", "bin", "python")
+	python := filepath.Join(moduleRoot(t), ".cache", "references", "bin", "python")
 	if _, err := os.Stat(python); err != nil {
 		t.Skip(`the reference tools are not installed; run "make references"`)
 	}
 	return python
+}
+
+// moduleRoot returns the nearest folder above the test's own that holds a
+// go.mod. The path of this source file would not do: -trimpath removes it.
+func moduleRoot(t testing.TB) string {
+	t.Helper()
+	folder, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
+			return folder
+		}
+		parent := filepath.Dir(folder)
+		if parent == folder {
+			t.Fatal("no go.mod in any folder above the test's")
+		}
+		folder = parent
+	}
 }
