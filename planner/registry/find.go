@@ -40,11 +40,7 @@ func unique(dirs []string) []string {
 
 // programName is what a plugin's program is called.
 func programName(plugin string) string {
-	name := "quern-plugin-" + plugin
-	if runtime.GOOS == "windows" {
-		name += ".exe"
-	}
-	return name
+	return "quern-plugin-" + plugin
 }
 
 // sourceOf is where a plugin comes from; the local name where nothing is said.
@@ -63,7 +59,7 @@ func programOf(r Requirement) string {
 
 func isProgram(path string) bool {
 	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && (runtime.GOOS == "windows" || info.Mode()&0o111 != 0)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
 // candidate is a program that may be the plugin looked for.

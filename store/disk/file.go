@@ -62,10 +62,10 @@ func Explain(err error) error {
 	return err
 }
 
-// Open opens a file for reading. What is no regular file is an error: reading
-// a named pipe would wait for ever.
+// Open opens a file for reading. A file that is not regular is an error: opening
+// or reading a named pipe could block forever.
 func Open(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|nonblocking, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, Explain(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/quern-dev/quern/sdk/go/parallel"
@@ -153,7 +154,7 @@ func syncAll(paths map[string]struct{}) error {
 // syncPath syncs a file or a folder. One that is gone was removed or renamed
 // by somebody who answers for it.
 func syncPath(path string) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|nonblocking, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"sync"
 	"time"
 
@@ -94,11 +93,6 @@ type Plugin struct {
 	closeOnce sync.Once
 }
 
-// overTCP tells whether plugins listen on TCP, where any process of the machine
-// can connect and the two sides must know each other by keys. Elsewhere they
-// listen on Unix sockets in a folder that this user alone can enter.
-const overTCP = runtime.GOOS == "windows"
-
 // Start starts a plugin and waits until it is ready. When ctx ends before, the
 // plugin is killed; afterwards ctx has no part in it. The caller calls Close.
 func Start(ctx context.Context, command Command) (*Plugin, error) {
@@ -117,7 +111,6 @@ func Start(ctx context.Context, command Command) (*Plugin, error) {
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		RunnerFunc:       p.process.adopt,
 		SkipHostEnv:      true,
-		AutoMTLS:         overTCP,
 		StartTimeout:     command.StartTimeout,
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: sockets},
 		GRPCDialOptions:  p.dialOptions(),
@@ -156,7 +149,7 @@ func (p *Plugin) dispense() (err error) {
 	if err != nil {
 		return err
 	}
-	if !overTCP && address.Network() != "unix" {
+	if address.Network() != "unix" {
 		return fmt.Errorf("it listens on %s %s, where others could call it; a plugin listens on a Unix socket in the folder "+
 			"that PLUGIN_UNIX_SOCKET_DIR names", address.Network(), address)
 	}

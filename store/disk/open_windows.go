@@ -1,3 +1,0 @@
-package disk
-
-const nonblocking = 0
