@@ -29,6 +29,7 @@ type builder struct {
 	cancel     context.CancelFunc
 	validating bool
 
+	started   time.Time        // plantimestamp()
 	root      *hcl.EvalContext // the functions
 	paths     cty.Value        // path
 	about     cty.Value        // quern
@@ -50,6 +51,9 @@ type builder struct {
 	mu    sync.Mutex
 	diags hcl.Diagnostics
 	runs  map[string]*history.Run // records that were read, by ID
+	// hidden are the values that sensitive() hides, by the names of their marks.
+	hidden map[string]cty.Value
+	hiding sync.Mutex
 }
 
 func newBuilder(ctx context.Context, o Options) *builder {
@@ -62,6 +66,8 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		taken:     map[string]bool{},
 		types:     map[typeKey]*stageType{},
 		runs:      map[string]*history.Run{},
+		hidden:    map[string]cty.Value{},
+		started:   time.Now().UTC().Truncate(time.Second),
 		calls:     newCalls(ctx, o.Plugins),
 		prepared:  newPreparedCache(o),
 		programs:  sync.OnceValue(o.Plugins.Describe),
@@ -69,6 +75,8 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		paths:     paths(o.Module.Dir, o.StartedIn),
 		about:     about(o.QuernVersion, o.Environment),
 	}
+	b.root.Functions["plantimestamp"] = funcs.PlanTimestamp(b.started)
+	b.root.Functions[funcs.SensitiveName] = funcs.Sensitive(b.hide)
 	if o.State != nil {
 		b.prior = o.State.Instances
 	}
@@ -104,6 +112,9 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 		}
 		b.level(level)
 	}
+	if b.RefreshOnly && b.ctx.Err() == nil {
+		return b.refreshOnly()
+	}
 	outputs := b.outputs()
 	if b.ctx.Err() != nil {
 		b.report(diag.Errorf(nil, "Planning was interrupted", "No plan was made, and nothing was changed."))
@@ -137,8 +148,8 @@ func (b *builder) sorted() hcl.Diagnostics {
 
 func (b *builder) newPlan() *plan.Plan {
 	p := &plan.Plan{
-		Format: plan.Format, QuernVersion: b.QuernVersion, Created: time.Now().UTC().Truncate(time.Second),
-		Environment: b.Environment, Destroy: b.Destroy,
+		Format: plan.Format, QuernVersion: b.QuernVersion, Created: b.started,
+		Environment: b.Environment, Destroy: b.Destroy, RefreshOnly: b.RefreshOnly,
 		Partial: len(b.Targets) > 0 || len(b.Excludes) > 0,
 		Plugins: b.Plugins.Describe(), Variables: b.openVariables(),
 	}

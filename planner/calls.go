@@ -110,6 +110,9 @@ func (b *builder) assumes(n *node, key string) bool {
 
 // isGiven says whether a variable has a value.
 func (b *builder) isGiven(variable string) bool {
+	if _, hidden := b.hiddenValue(variable); hidden {
+		return true
+	}
 	v, ok := b.Variables[variable]
 	v, _ = v.UnmarkDeep()
 	return ok && v.IsWhollyKnown()

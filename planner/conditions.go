@@ -28,7 +28,7 @@ func (b *builder) decodeConditions(n *node) {
 	}
 	for i := range n.Conditions {
 		c := &n.Conditions[i]
-		if c.When != plan.WhenPre {
+		if c.When != plan.WhenPre || b.RefreshOnly {
 			continue
 		}
 		if v := b.evaluate(c, nil); v.Known && !v.Holds {
@@ -39,7 +39,7 @@ func (b *builder) decodeConditions(n *node) {
 
 func (b *builder) conditions(n *node, when string, all []config.Condition, sc *scope) {
 	for _, c := range all {
-		scope := &expr.Scope{Eval: sc.values, Definitions: sc.definitions}
+		scope := &expr.Scope{Eval: sc.values, Definitions: sc.definitions, Keyless: true}
 		if b.blind(n.stage, c.Condition) || b.blind(n.stage, c.ErrorMessage) {
 			b.checkBlind(c.Condition, scope)
 			b.checkBlind(c.ErrorMessage, scope)
@@ -260,7 +260,7 @@ func waitsFor(refs []string) []plan.Reason {
 // checkPost checks the postconditions of an instance whose result is there.
 func (b *builder) checkPost(n *node) {
 	made := b.made(n)
-	if made == nil || n.broken {
+	if made == nil || n.broken || b.RefreshOnly {
 		return
 	}
 	var own plan.Scope

@@ -22,7 +22,7 @@ type Values struct{ builder *builder }
 // Evaluate makes the values of a module. Sources and deployments are not
 // looked at.
 func Evaluate(ctx context.Context, o Options) (*Values, hcl.Diagnostics) {
-	o.Refresh, o.Destroy, o.Targets, o.Excludes, o.Replace = false, false, nil, nil, nil
+	o.Refresh, o.RefreshOnly, o.Destroy, o.Targets, o.Excludes, o.Replace = false, false, false, nil, nil, nil
 	b := newBuilder(ctx, o)
 	defer b.close()
 	_, diags := b.build()

@@ -31,8 +31,9 @@ func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 	b := newBuilder(ctx, o)
 	defer b.close()
 	b.configurePlugins()
+	b.hideAgain(p)
 	b.checkSealed(p)
-	if !o.Refresh || p.Destroy {
+	if !o.Refresh || p.Destroy || p.RefreshOnly {
 		return append(diags, b.sorted()...)
 	}
 	var read []*plan.Node

@@ -3,6 +3,7 @@ package planner
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/state"
@@ -55,21 +57,32 @@ func (b *builder) output(cfg *config.Output) *plan.Output {
 		return nil
 	}
 	sc := b.scope(&r)
-	c, diags := expr.Compile(cfg.Expr, &expr.Scope{Eval: sc.values, Definitions: sc.definitions}, cty.DynamicPseudoType)
+	c, diags := expr.Compile(cfg.Expr, &expr.Scope{Eval: sc.values, Definitions: sc.definitions, Keyless: true, Output: true}, cty.DynamicPseudoType)
 	if b.report(diags...) {
 		return nil
 	}
 	o := &plan.Output{Name: cfg.Name, Description: cfg.Description, Sensitive: cfg.Sensitive, Expr: c, DependsOn: b.upstream(&r)}
-	if !cfg.Sensitive && slices.ContainsFunc(c.Secrets, b.isSensitive) {
-		b.report(diag.Errorf(cfg.Expr.Range().Ptr(), "Output is sensitive", "The value of output %q comes from a sensitive variable. Add sensitive = true, so that it is not shown.", cfg.Name))
+	if !cfg.Sensitive && (c.Conceals() || slices.ContainsFunc(c.Secrets, b.isSensitive)) {
+		b.report(diag.Errorf(cfg.Expr.Range().Ptr(), "Output is sensitive", "The value of output %q comes from %s. Add sensitive = true, so that it is not shown.", cfg.Name, origin(c.Secrets)))
 		return nil
 	}
 	b.decideOutput(o)
 	return o
 }
 
+// origin is what makes a value sensitive.
+func origin(secrets []string) string {
+	if len(secrets) == 0 || strings.HasPrefix(secrets[0], secret.HiddenPrefix) {
+		return "sensitive(…)"
+	}
+	return "a sensitive variable"
+}
+
 // isSensitive says whether a variable is declared to be.
 func (b *builder) isSensitive(variable string) bool {
+	if _, hidden := b.hiddenValue(variable); hidden {
+		return true
+	}
 	v := b.Module.Variables[variable]
 	return v != nil && v.Sensitive
 }

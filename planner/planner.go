@@ -45,8 +45,15 @@ type Options struct {
 	// Refresh looks at what sources hold and what stands at deployments'
 	// places now; otherwise what the state says of them is taken.
 	Refresh bool
+	// RefreshOnly plans to change nothing but what the state says of deployments.
+	RefreshOnly bool
 	// Destroy plans to take all deployments away, and to forget the rest.
 	Destroy bool
+
+	// Hidden is told of each value that a call of sensitive() hides, under the name
+	// that the plan's Secrets have for it; nil: nobody is. It is called by several
+	// goroutines, one at a time.
+	Hidden func(name string, v cty.Value)
 
 	QuernVersion string
 	// StartedIn is path.cwd, the folder that quern was started in; empty: the

@@ -53,6 +53,9 @@ func (b *builder) secrets(names []string) map[string]cty.Value {
 	values := make(map[string]cty.Value, len(names))
 	for _, name := range names {
 		v, ok := b.Variables[name]
+		if hidden, is := b.hiddenValue(name); is {
+			v, ok = hidden, true
+		}
 		if !ok {
 			v = cty.DynamicVal
 		}

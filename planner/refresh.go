@@ -119,6 +119,10 @@ func (b *builder) lookAtDeployment(n *node) {
 	if n.Deployment != nil && b.Refresh && !b.readDeployment(n, service, in) {
 		return
 	}
+	if b.RefreshOnly {
+		n.Action = plan.Keep
+		return
+	}
 	b.planDeployment(n, service, in)
 }
 

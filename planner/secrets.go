@@ -1,7 +1,10 @@
 package planner
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -64,6 +67,72 @@ func (b *builder) sealPlan(p *plan.Plan) {
 	}
 }
 
+// hide makes the value of a call of sensitive() known under a name, which is a
+// keyed digest of it. A value that has none is known under no name.
+func (b *builder) hide(v cty.Value) string {
+	text, err := value.Value{Value: v}.MarshalJSON()
+	if err != nil {
+		return ""
+	}
+	name := secret.HiddenPrefix + "unsealed"
+	if b.Store != nil {
+		digest, err := b.Store.Seal(text)
+		if err != nil {
+			return ""
+		}
+		const shown = 32
+		name = secret.HiddenPrefix + digest[len(digest)-shown:]
+	} else {
+		sum := sha256.Sum256(text) // for validation: it is kept nowhere
+		name += hex.EncodeToString(sum[:])
+	}
+	b.redactor.Add(v)
+	b.hiding.Lock()
+	defer b.hiding.Unlock()
+	b.hidden[name] = v
+	if b.Hidden != nil {
+		b.Hidden(name, v.Mark(value.Sensitive{Variable: name}))
+	}
+	return name
+}
+
+// hiddenValue is the value that sensitive() hides under a name.
+func (b *builder) hiddenValue(name string) (cty.Value, bool) {
+	b.hiding.Lock()
+	defer b.hiding.Unlock()
+	v, ok := b.hidden[name]
+	return v, ok
+}
+
+// hideAgain finds the values that sensitive() hides in a saved plan: it evaluates
+// the configuration as when the plan was made. Sources and deployments are not
+// looked at.
+func (b *builder) hideAgain(p *plan.Plan) {
+	isHidden := func(name string) bool { return strings.HasPrefix(name, secret.HiddenPrefix) }
+	if !slices.ContainsFunc(p.Secrets, isHidden) {
+		return
+	}
+	o := b.Options
+	o.Refresh, o.RefreshOnly, o.Destroy = false, p.RefreshOnly, p.Destroy
+	o.Hidden = func(name string, v cty.Value) {
+		b.hiding.Lock()
+		defer b.hiding.Unlock()
+		b.hidden[name], _ = v.UnmarkDeep()
+		if b.Hidden != nil {
+			b.Hidden(name, v)
+		}
+	}
+	if _, diags := Build(b.ctx, o); b.report(diags...) {
+		return
+	}
+	for _, name := range p.Secrets {
+		if _, ok := b.hiddenValue(name); isHidden(name) && !ok {
+			b.report(diag.Errorf(nil, "The saved plan is stale", "A value that sensitive() hides is another than when the plan was made. Make a new plan."))
+			return
+		}
+	}
+}
+
 // checkSealed reports secrets that are not those that a saved plan was made with.
 func (b *builder) checkSealed(p *plan.Plan) {
 	for _, name := range sortedKeys(p.Sealed) {
@@ -71,7 +140,7 @@ func (b *builder) checkSealed(p *plan.Plan) {
 		if err == nil && digest == p.Sealed[name] {
 			continue
 		}
-		b.report(diag.Errorf(nil, "The saved plan is stale", "var.%s, which is sensitive, has another value than when the plan was made, and results depend on it. Apply the plan with that value, or make a new plan.", name))
+		b.report(diag.Errorf(nil, "The saved plan is stale", "%s, which is sensitive, has another value than when the plan was made, and results depend on it. Apply the plan with that value, or make a new plan.", secret.Ref(name)))
 	}
 }
 
@@ -119,7 +188,7 @@ func (d *decoder) discreet(arg *plan.Arg, at hcl.Range, key string) bool {
 func variableNames(names []string) []string {
 	refs := make([]string, len(names))
 	for i, name := range names {
-		refs[i] = "var." + name
+		refs[i] = secret.Ref(name)
 	}
 	return refs
 }

@@ -99,6 +99,8 @@ func (b *builder) expand(s *stage) []*node {
 	switch {
 	case b.blind(s, s.cfg.Count) || b.blind(s, s.cfg.ForEach):
 		s.broken = true
+	case b.impureInstances(s.cfg.Count) || b.impureInstances(s.cfg.ForEach):
+		s.broken = true
 	case s.cfg.Count != nil:
 		b.expandCount(s)
 	case s.cfg.ForEach != nil:
@@ -121,6 +123,19 @@ func (b *builder) blind(s *stage, e hcl.Expression) bool {
 	return b.brokenUpstream(&r) || slices.ContainsFunc(s.astray, func(at hcl.Range) bool {
 		return at.Filename == within.Filename && within.ContainsPos(at.Start)
 	})
+}
+
+// impureInstances reports a count or for_each that gives another result in every
+// plan.
+func (b *builder) impureInstances(e hcl.Expression) bool {
+	if e == nil {
+		return false
+	}
+	var r refs
+	r.add(config.Variables(e)...)
+	name := b.impure(e, &r)
+	return name != "" && b.report(diag.Errorf(e.Range().Ptr(), "Value is not pure",
+		"%s gives another result in every plan, so the instances would be others each time. Pass the value in through a variable instead.", name))
 }
 
 func (b *builder) instance(s *stage, key cty.Value, sc *scope) {

@@ -14,7 +14,7 @@ import (
 // one down and put the new one up would leave a gap in between or, the other
 // way around, take down what was just put up.
 func (b *builder) takeOver(nodes []*node) {
-	if b.validating || b.State == nil || len(b.Targets) > 0 || len(b.Excludes) > 0 {
+	if b.validating || b.RefreshOnly || b.State == nil || len(b.Targets) > 0 || len(b.Excludes) > 0 {
 		return
 	}
 	for _, n := range nodes {

@@ -110,6 +110,8 @@ func (r *run) carryOut(ctx context.Context, n *plan.Node, res *StageResult) erro
 		res.Action = plan.Forget
 		r.saver.set(n.Address, nil)
 		return nil
+	case n.Action == plan.Refresh:
+		return r.takeInto(n, res)
 	case n.Action == plan.Delete:
 		return r.undeploy(ctx, n, res)
 	case n.Action == plan.Keep:

@@ -261,6 +261,22 @@ func (r *run) undeploy(ctx context.Context, n *plan.Node, res *StageResult) erro
 	return r.saver.setNow(n.Address, nil)
 }
 
+// takeInto has the state say of a deployment what the refresh has found.
+func (r *run) takeInto(n *plan.Node, res *StageResult) error {
+	res.Action = plan.Refresh
+	inst, ok := r.saver.instance(n.Address)
+	if !ok || inst.Deployment == nil {
+		return fmt.Errorf("the state does not hold it; make a new plan")
+	}
+	if n.Deployment == nil {
+		return r.saver.setNow(n.Address, nil)
+	}
+	found, deployment := *inst, *inst.Deployment
+	deployment.Value, deployment.Private, deployment.Version = n.Deployment.Value, n.Deployment.Private, n.Deployment.Version
+	found.Deployment, found.Updated = &deployment, time.Now().UTC()
+	return r.saver.setNow(n.Address, &found)
+}
+
 func deploymentToProto(d *plan.Deployment) (*pluginv1.DeploymentState, error) {
 	if d == nil {
 		return nil, nil

@@ -121,7 +121,7 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 		return nil, err
 	}
 	r.emit(events.Event{Type: events.RunStarted, Run: &events.Run{
-		Format: events.Format, ID: opts.RunID, Environment: p.Environment, Destroy: p.Destroy, Stages: len(r.todo),
+		Format: events.Format, ID: opts.RunID, Environment: p.Environment, Destroy: p.Destroy, RefreshOnly: p.RefreshOnly, Stages: len(r.todo),
 	}})
 	outcomes, err := walk.Walk(r.hard, r.tasks(), r.limits(), r.soft.Done(), r.do, r.ended)
 	if err != nil {

@@ -34,7 +34,7 @@ func newRedactor(secrets map[string]cty.Value) *secret.Redactor {
 func (r *run) seal(variable string) (string, error) {
 	v, ok := r.secrets([]string{variable})[variable]
 	if !ok {
-		return "", fmt.Errorf("var.%s has no value", variable)
+		return "", fmt.Errorf("%s has no value", secret.Ref(variable))
 	}
 	text, err := value.Value{Value: v}.MarshalJSON()
 	if err != nil {
@@ -195,7 +195,7 @@ func (w *work) exposes(where string) error {
 		if i > 0 {
 			refs += ", "
 		}
-		refs += "var." + name
+		refs += secret.Ref(name)
 	}
 	return failuref(w.Range.Ptr(), "Secret in a result",
 		"%s uses %s, and the value is in %s, which would be stored in clear. Nothing was stored. Leave the value out of the result, store a hash of it, such as sha256(…), or, if it is no secret here, wrap it in nonsensitive(…).", w.Address, refs, where)

@@ -24,6 +24,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
+var refreshOnlyFlag = &cli.BoolFlag{Name: "refresh-only", Usage: "look for drift, and change nothing but what the state says of deployments"}
+
 var autoApproveFlag = &cli.BoolFlag{Name: "auto-approve", Usage: "do not ask"}
 
 func applyCommand(ui *terminal) *cli.Command {
@@ -32,7 +34,7 @@ func applyCommand(ui *terminal) *cli.Command {
 		Usage:       "compute what is not known yet, and deploy it",
 		ArgsUsage:   "[PLAN]",
 		Description: "Makes a plan, shows it, and carries it out once you agree. With the file of a saved plan it carries\nout that one, provided that nothing has changed since.",
-		Flags: slices.Concat(planFlags(), []cli.Flag{autoApproveFlag,
+		Flags: slices.Concat(planFlags(), []cli.Flag{autoApproveFlag, refreshOnlyFlag,
 			&cli.BoolFlag{Name: "json", Usage: "print events as JSON lines; needs -auto-approve or a saved plan"},
 		}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
@@ -92,6 +94,9 @@ func (a *application) attempt(ctx context.Context) error {
 			flags = " -destroy"
 		}
 		return fmt.Errorf("-json cannot ask for approval\nGive -auto-approve, or save a plan with quern plan%s -out=FILE and apply that.", flags)
+	}
+	if err := checkRefreshOnly(a.cmd, a.destroy); err != nil {
+		return err
 	}
 	ctx, stop, done := stoppable(ctx)
 	defer done()
@@ -157,7 +162,7 @@ func (a *application) plan(ctx context.Context, w *workspace, st *state.State, s
 func (a *application) nothingToDo(p *plan.Plan) error {
 	if a.cmd.Bool("json") {
 		now, display := time.Now().UTC(), a.display()
-		display.Event(events.Event{Time: now, Type: events.RunStarted, Run: &events.Run{Format: events.Format, Environment: p.Environment, Destroy: p.Destroy}})
+		display.Event(events.Event{Time: now, Type: events.RunStarted, Run: &events.Run{Format: events.Format, Environment: p.Environment, Destroy: p.Destroy, RefreshOnly: p.RefreshOnly}})
 		display.Event(events.Event{Time: now, Type: events.RunDone, Summary: &events.Summary{Status: string(runner.Done), Actions: map[string]int{}}})
 		return display.Close()
 	}
@@ -172,6 +177,9 @@ func (a *application) agreed(p *plan.Plan, stop <-chan struct{}) (bool, error) {
 		return true, nil
 	}
 	question, detail := "Do you want to do this?", "quern will do what is described above."
+	if p.RefreshOnly {
+		question, detail = "Do you want the state to say this?", "quern will write what it has found into the state. It will change nothing else."
+	}
 	if p.Destroy {
 		question, detail = "Do you really want to take all of this down?", "quern will delete the deployments above. This cannot be undone."
 	}
@@ -204,7 +212,7 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 	setGCPercent(gcWorking)
 	result, err := runner.Record(ctx, p, runner.Options{
 		Store: w.store, State: st, Save: w.store.States().Save, Plugins: w.plugins,
-		Parallelism: a.cmd.Int("parallelism"), Secrets: secrets(p, w.variables),
+		Parallelism: a.cmd.Int("parallelism"), Secrets: w.secrets(p),
 		Stop: stop,
 		Events: func(e events.Event) {
 			switch e.Type {
@@ -317,12 +325,14 @@ func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, cmd 
 	return lease, nil
 }
 
-// secrets are the values of the sensitive variables that a plan refers to.
-func secrets(p *plan.Plan, variables map[string]cty.Value) map[string]cty.Value {
+// secrets are the sensitive values that a plan refers to.
+func (w *workspace) secrets(p *plan.Plan) map[string]cty.Value {
 	values := map[string]cty.Value{}
 	for _, name := range p.Secrets {
-		if v, ok := variables[name]; ok {
-			values[name] = v
+		for _, known := range []map[string]cty.Value{w.variables, w.hidden} {
+			if v, ok := known[name]; ok {
+				values[name] = v
+			}
 		}
 	}
 	return values

@@ -19,6 +19,7 @@ func planCommand(ui *terminal) *cli.Command {
 		Flags: slices.Concat(planFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "out", Usage: "save the plan to `FILE`, to be applied later"},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "text, json or markdown"},
+			refreshOnlyFlag,
 			&cli.BoolFlag{Name: "destroy", Usage: "plan to take all deployments down"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit with 0 if there is nothing to do, 1 on error, 2 if there are changes"},
 			jsonFlag,
@@ -53,7 +54,7 @@ func makePlan(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	if out != "" && format == "text" {
 		ui.printf("\nSaved to %s. To do exactly this, run:\n    quern apply %s\n", out, out)
 	}
-	if cmd.Bool("detailed-exitcode") && p.HasChanges() {
+	if cmd.Bool("detailed-exitcode") && (p.HasChanges() || p.RefreshOnly && p.HasDrift()) {
 		return exitStatus(exitChanges)
 	}
 	return nil

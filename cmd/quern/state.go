@@ -20,7 +20,7 @@ func stateCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:     "state",
 		Usage:    "look at what stands in an environment, and correct it",
-		Commands: []*cli.Command{stateListCommand(ui), stateShowCommand(ui), stateMoveCommand(ui), stateRemoveCommand(ui), stateUnlockCommand(ui)},
+		Commands: []*cli.Command{stateListCommand(ui), stateShowCommand(ui), stateMoveCommand(ui), stateRemoveCommand(ui), statePullCommand(ui), statePushCommand(ui), stateUnlockCommand(ui)},
 	}
 }
 

@@ -29,6 +29,7 @@ type workspace struct {
 	ui        *terminal
 	module    *config.Module
 	variables map[string]cty.Value
+	hidden    map[string]cty.Value // what sensitive() hides, by name
 	store     *store.Store
 	plugins   *registry.Registry
 	logs      *logs
@@ -161,13 +162,13 @@ func openWorkspaceFor(ctx context.Context, ui *terminal, cmd *cli.Command, saved
 	if err != nil {
 		return nil, err
 	}
-	return &workspace{ui: ui, module: module, variables: variables, store: st, plugins: plugins, logs: logs, ctx: ctx}, nil
+	return &workspace{ui: ui, module: module, variables: variables, hidden: map[string]cty.Value{}, store: st, plugins: plugins, logs: logs, ctx: ctx}, nil
 }
 
 // checkSavedFlags refuses flags that say what a plan is to be, where the plan has
 // been made.
 func checkSavedFlags(cmd *cli.Command, saved *plan.Plan, module *config.Module, inputs vars.Inputs) error {
-	for _, flag := range []string{"target", "exclude", "replace", "refresh"} {
+	for _, flag := range []string{"target", "exclude", "replace", "refresh", "refresh-only"} {
 		if cmd.IsSet(flag) {
 			return fmt.Errorf("-%s cannot be used with a saved plan\nWhat the plan does was decided when it was made. Give the flag to quern plan -out=FILE instead.", flag)
 		}
@@ -196,7 +197,7 @@ func (w *workspace) close() {
 func (w *workspace) plannerOptions(cmd *cli.Command, st *state.State) (planner.Options, error) {
 	opts := planner.Options{
 		Module: w.module, Variables: w.variables, Store: w.store, State: st, Plugins: w.plugins,
-		Environment: cmd.String("env"), Refresh: cmd.Bool("refresh"), QuernVersion: version, StartedIn: w.ui.startedIn,
+		Hidden: w.hide, Environment: cmd.String("env"), Refresh: cmd.Bool("refresh"), RefreshOnly: cmd.Bool("refresh-only"), QuernVersion: version, StartedIn: w.ui.startedIn,
 	}
 	for flag, list := range map[string]*[]addr.Instance{"target": &opts.Targets, "exclude": &opts.Excludes, "replace": &opts.Replace} {
 		addresses, err := parseAddresses(flag, cmd.StringSlice(flag))
@@ -206,6 +207,27 @@ func (w *workspace) plannerOptions(cmd *cli.Command, st *state.State) (planner.O
 		*list = addresses
 	}
 	return opts, nil
+}
+
+// hide has no message contain a value that sensitive() hides.
+func (w *workspace) hide(name string, v cty.Value) {
+	w.hidden[name] = v
+	w.ui.conceal(map[string]cty.Value{name: v})
+}
+
+// checkRefreshOnly refuses flags that -refresh-only contradicts.
+func checkRefreshOnly(cmd *cli.Command, destroy bool) error {
+	const why = "\nA plan that only refreshes makes nothing and takes nothing down: it looks at what is there."
+	switch {
+	case !cmd.Bool("refresh-only"):
+	case destroy:
+		return errors.New("-refresh-only and destroying cannot be combined" + why)
+	case cmd.IsSet("refresh") && !cmd.Bool("refresh"):
+		return errors.New("-refresh-only and -refresh=false cannot be combined" + why)
+	case len(cmd.StringSlice("replace")) > 0:
+		return errors.New("-refresh-only and -replace cannot be combined" + why)
+	}
+	return nil
 }
 
 func parseAddresses(flag string, given []string) ([]addr.Instance, error) {
@@ -223,6 +245,9 @@ func parseAddresses(flag string, given []string) ([]addr.Instance, error) {
 // planHere makes the plan that the flags of cmd ask for, with the state that it
 // was made against. It is for commands that carry nothing out.
 func planHere(ctx context.Context, ui *terminal, cmd *cli.Command) (*plan.Plan, *state.State, error) {
+	if err := checkRefreshOnly(cmd, cmd.Bool("destroy")); err != nil {
+		return nil, nil, err
+	}
 	ctx, cancel := interruptible(ctx)
 	defer cancel()
 	w, err := openWorkspace(ctx, ui, cmd)

@@ -239,6 +239,26 @@ func (c *call) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return v, diags
 }
 
+// Calls says whether a part of an expression is a call of a function. The
+// expression may be that of a diagnostic of Value.
+func Calls(e hcl.Expression, name string) bool {
+	node, ok := e.(hclsyntax.Node)
+	if !ok {
+		return false
+	}
+	found := false
+	_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+		switch n := n.(type) {
+		case *hclsyntax.FunctionCallExpr:
+			found = found || n.Name == name
+		case *call:
+			found = found || n.Name == name
+		}
+		return nil
+	})
+	return found
+}
+
 // Explain says in plain words that a function panicked, for which cty has the
 // stack of the program.
 func Explain(diags hcl.Diagnostics) hcl.Diagnostics {

@@ -66,7 +66,12 @@ func checkFunction(call *hclsyntax.FunctionCallExpr, s *Scope) hcl.Diagnostics {
 	if call.Name == convertName {
 		return nil
 	}
-	if funcs.Impure(call.Name) {
+	switch {
+	case s.Keyless && !funcs.ImpureWithin(call.Name):
+	case funcs.Impure(call.Name) && !funcs.ImpureWithin(call.Name):
+		return hcl.Diagnostics{diag.Errorf(&call.NameRange, "Function is not pure",
+			"%s() gives another result in every plan, so what is made with it would be made again each time. Use it in outputs and conditions, or pass the time in through a variable.", call.Name)}
+	case funcs.Impure(call.Name):
 		return hcl.Diagnostics{diag.Errorf(&call.NameRange, "Function is not pure",
 			"%s() gives another result at every call, so what is made with it could never be reused. Pass the value in through a variable instead.", call.Name)}
 	}
@@ -140,6 +145,10 @@ func checkReduced(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 	visit(e, func(n hclsyntax.Node, locals names) {
 		switch n := n.(type) {
 		case *hclsyntax.FunctionCallExpr:
+			if n.Name == funcs.SensitiveName && !s.Output {
+				diags = append(diags, diag.Errorf(&n.NameRange, "Value not known yet",
+					"Except in an output, %s() takes only a value that is known when planning as a whole: no value of a row, a loop, or a stage that has not run yet.", n.Name))
+			}
 			if _, pure := runtimeFunctions()[n.Name]; !pure {
 				diags = append(diags, diag.Errorf(&n.NameRange, "Function needs known arguments",
 					"%s() reads something beside its arguments, so it can be called only where all of them are known when planning.", n.Name))

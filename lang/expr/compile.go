@@ -41,6 +41,12 @@ type Scope struct {
 	// text has no names of this kind, so their expressions are put in their
 	// place. They are compiled in this same scope and may not mention `row`.
 	Definitions map[string]hcl.Expression
+	// Keyless: the result is in no key, so that it may depend on when the plan is
+	// made.
+	Keyless bool
+	// Output: the result is that of an output, which is not stored where it is
+	// sensitive, so that sensitive() may be called with what is not known yet.
+	Output bool
 }
 
 // MentionsRow says whether an expression refers to the current row. A `for`

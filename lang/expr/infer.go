@@ -194,7 +194,7 @@ func (r *reducer) unknowns(e hclsyntax.Expression) *hcl.EvalContext {
 		case root == rowRoot:
 			columns, readsRow = append(columns, r.columnsRead(t)...), true
 		case root == "var":
-			if vars, ok := lookupVariable(r.scope.Eval, "var"); ok {
+			if vars, ok := lookupVariable(r.eval, "var"); ok {
 				ctx.Variables["var"] = secret.Unknown(vars) // so that no message can contain one
 			}
 		}

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -15,6 +16,7 @@ import (
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/lang/value"
 )
@@ -369,7 +371,52 @@ func (r *reducer) reduceCall(e *hclsyntax.FunctionCallExpr) hclsyntax.Expression
 	if c.Name == "try" && !c.ExpandFinal {
 		return reduceTry(c)
 	}
+	if c.Name == funcs.SensitiveName && len(c.Args) == 1 && r.closed(c) {
+		return r.reduceSensitive(c)
+	}
 	return c
+}
+
+// reduceSensitive puts the name of what sensitive() hides in place of the call,
+// so that the text does not contain it. A value that is not known yet stays as it
+// is where it is sensitive already.
+func (r *reducer) reduceSensitive(c *hclsyntax.FunctionCallExpr) hclsyntax.Expression {
+	v, diags := eval.Value(c, r.eval)
+	if diags.HasErrors() {
+		return r.fail(c, diags)
+	}
+	v, marks := v.Unmark()
+	for m := range marks {
+		if hidden, ok := m.(value.Sensitive); ok && hidden.Variable != "" && v.IsWhollyKnown() {
+			r.hide(hidden.Variable, v.WithMarks(marks))
+			return &hclsyntax.ScopeTraversalExpr{SrcRange: c.Range(), Traversal: hcl.Traversal{
+				hcl.TraverseRoot{Name: "var", SrcRange: c.Range()}, hcl.TraverseAttr{Name: hidden.Variable, SrcRange: c.Range()},
+			}}
+		}
+	}
+	if arg, diags := eval.Value(c.Args[0], r.eval); !diags.HasErrors() && arg.IsMarked() {
+		return c.Args[0]
+	}
+	return c
+}
+
+// hide makes a value known as a variable, for what is evaluated from here on.
+func (r *reducer) hide(name string, v cty.Value) {
+	all := map[string]cty.Value{}
+	if vars, ok := lookupVariable(r.eval, "var"); ok && vars.Type().IsObjectType() {
+		maps.Copy(all, vars.AsValueMap())
+	}
+	all[name] = v
+	if r.eval.Variables == nil {
+		r.eval.Variables = map[string]cty.Value{}
+	}
+	r.eval.Variables["var"] = cty.ObjectVal(all)
+}
+
+// Conceals says whether the expression calls sensitive() when it is evaluated.
+func (c *Compiled) Conceals() bool {
+	e, err := c.parse()
+	return err == nil && eval.Calls(e, funcs.SensitiveName)
 }
 
 // readTemplate reads the file of a template whose variables are known for each

@@ -2,7 +2,7 @@
 // wherever they have a meaning here, with the same names and results, and
 // metrics, which say how good an answer is.
 //
-// Every function is deterministic but for the two that Impure names, which
+// Every function is deterministic but for those that Impure names, which
 // are refused where they would enter a key. Those that Pure leaves out besides
 // read the file system: they may be folded at plan time and do not last until
 // a stage runs.
@@ -59,7 +59,7 @@ var groups = []struct {
 const filesGroup = "Files and paths"
 
 // impure functions give another result each time.
-var impure = []string{"timestamp", "uuid"}
+var impure = []string{planTimestampName, "timestamp", "uuid"}
 
 // fileless are the functions of filesGroup that only look at a path's text.
 var fileless = []string{"basename", "dirname"}
@@ -87,8 +87,13 @@ func Pure() map[string]function.Function {
 	return all
 }
 
-// Impure says whether a function gives another result each time it is called.
+// Impure says whether a function gives another result each time it is called,
+// or in each plan.
 func Impure(name string) bool { return slices.Contains(impure, name) }
+
+// ImpureWithin says whether a function gives another result each time it is
+// called, also within one plan.
+func ImpureWithin(name string) bool { return Impure(name) && name != planTimestampName }
 
 // Names are the names of all functions, sorted.
 func Names() []string {

@@ -173,6 +173,10 @@ func TestSensitiveValuesStaySensitiveThroughFunctions(t *testing.T) {
 		`templatestring("$${t}", { t = token })`: true,
 		`nonsensitive(token)`:                    false,
 		`issensitive(token)`:                     false,
+		`sensitive("a")`:                         true,
+		`[sensitive("a")]`:                       true,
+		`upper(sensitive("a"))`:                  true,
+		`nonsensitive(sensitive("a"))`:           false,
 	} {
 		e, _ := hclsyntax.ParseExpression([]byte(text), "test", hcl.InitialPos)
 		v, diags := e.Value(ctx)

@@ -10,9 +10,28 @@ import (
 
 var timeFunctions = []entry{
 	describe("formatdate", "Writes a time in a form such as \"YYYY-MM-DD hh:mm:ss\".", `formatdate("DD MMM YYYY", "2026-01-02T03:04:05Z")`, `"02 Jan 2026"`, stdlib.FormatDateFunc),
+	describe(planTimestampName, "The time at which the plan was made, in UTC: the same everywhere in a plan, also in one that is saved and applied later. It is refused where it would enter a key: what depends on it would run again in every plan.", `plantimestamp()`, ``, PlanTimestamp(time.Time{})),
 	describe("timeadd", "Adds a duration such as \"90m\" to a time.", `timeadd("2026-01-02T03:04:05Z", "24h")`, `"2026-01-03T03:04:05Z"`, checked(stdlib.TimeAddFunc, timeAddCheck)),
 	describe("timecmp", "-1, 0 or 1: whether the first time is before, the same as, or after the second.", `timecmp("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z")`, `1`, timeCmpFunc),
 	describe("timestamp", "The time now, in UTC. It is refused where it would enter a key: what depends on it could never be reused.", `timestamp()`, ``, timestampFunc),
+}
+
+const planTimestampName = "plantimestamp"
+
+// PlanTimestamp is the function of that name in a plan that is made at a time;
+// the zero time is the time of the call.
+func PlanTimestamp(at time.Time) function.Function {
+	return function.New(&function.Spec{
+		Type:         function.StaticReturnType(cty.String),
+		RefineResult: notNull,
+		Impl: func([]cty.Value, cty.Type) (cty.Value, error) {
+			made := at
+			if made.IsZero() {
+				made = time.Now()
+			}
+			return cty.StringVal(made.UTC().Format(time.RFC3339)), nil
+		},
+	})
 }
 
 var timestampFunc = function.New(&function.Spec{

@@ -10,8 +10,9 @@ import (
 
 var typeFunctions = []entry{
 	describe("can", "Whether an expression can be evaluated without an error.", `can(tonumber("x"))`, `false`, tryfunc.CanFunc),
-	describe("issensitive", "Whether a value comes from a sensitive variable.", `issensitive("a")`, `false`, isSensitiveFunc),
+	describe("issensitive", "Whether a value is sensitive.", `issensitive("a")`, `false`, isSensitiveFunc),
 	describe("nonsensitive", "The value, no longer held to be sensitive: it may be shown and stored from here on.", `nonsensitive("a")`, `"a"`, nonSensitiveFunc),
+	describe(SensitiveName, "The value, held to be sensitive, as that of a variable with sensitive = true is: it is not shown and not stored. It has to be known when planning, except in an output.", `issensitive(sensitive("a"))`, `true`, Sensitive(func(cty.Value) string { return "" })),
 	describe("tobool", "Converts to a bool: from \"true\" and \"false\".", `tobool("true")`, `true`, stdlib.MakeToFunc(cty.Bool)),
 	describe("tolist", "Converts to a list.", `tolist(toset(["a"]))`, `["a"]`, stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType))),
 	describe("tomap", "Converts an object to a map.", `tomap({ a = 1 })`, `{ a = 1 }`, stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType))),
@@ -28,6 +29,28 @@ var isSensitiveFunc = function.New(&function.Spec{
 		return cty.BoolVal(value.IsSensitive(args[0])), nil
 	},
 })
+
+// SensitiveName is the function that makes a value sensitive.
+const SensitiveName = "sensitive"
+
+// Sensitive is the function of that name. The mark of a known value has the name
+// that name gives it, that of any other none.
+func Sensitive(name func(cty.Value) string) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
+		Type: func(args []cty.Value) (cty.Type, error) {
+			return args[0].Type(), nil
+		},
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			v, _ := args[0].UnmarkDeep()
+			mark := value.Sensitive{}
+			if v.IsWhollyKnown() {
+				mark.Variable = name(v)
+			}
+			return v.Mark(mark), nil
+		},
+	})
+}
 
 var nonSensitiveFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},

@@ -19,9 +19,7 @@ var elsewhere = func() map[string]string {
 		"bcrypt":          "It gives another result at every call; sha256 does not.",
 		"convert":         "Convert with tostring, tonumber, tobool, tolist, toset or tomap.",
 		"ephemeralasnull": "No value here is ephemeral.",
-		"plantimestamp":   "Pass the time in through a variable.",
 		"rsadecrypt":      "Pass secrets in through variables with sensitive = true.",
-		"sensitive":       "It is variables that are declared sensitive, with sensitive = true; what is made of them is sensitive too.",
 		"type":            "quern console shows what a value is.",
 	}
 	for _, name := range []string{"cidrhost", "cidrnetmask", "cidrsubnet", "cidrsubnets"} {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/value"
@@ -54,14 +55,30 @@ func hidden(d *hcl.Diagnostic, again hcl.Diagnostics, names []string) *hcl.Diagn
 func Reason(names []string) string {
 	refs := make([]string, len(names))
 	for i, name := range names {
-		refs[i] = "var." + name
+		refs[i] = Ref(name)
 	}
-	return "The reason is not shown, because it could reveal a sensitive value: this expression uses " + strings.Join(refs, ", ") + "."
+	return "The reason is not shown, because it could reveal a sensitive value: this expression uses " + strings.Join(slices.Compact(refs), ", ") + "."
+}
+
+// HiddenPrefix begins the names under which plans know values that sensitive()
+// hides, as if they were those of variables.
+const HiddenPrefix = "sensitive--"
+
+// Ref is how a sensitive value is written: as the variable, or the function, that
+// it comes from.
+func Ref(name string) string {
+	if name == "" || strings.HasPrefix(name, HiddenPrefix) {
+		return "sensitive(…)"
+	}
+	return "var." + name
 }
 
 // sensitiveIn are the sensitive variables that an expression uses, sorted.
 func sensitiveIn(e hcl.Expression, ctx *hcl.EvalContext) []string {
 	names := map[string]bool{}
+	if eval.Calls(e, sensitiveName) {
+		names[""] = true
+	}
 	for _, t := range e.Variables() {
 		v, diags := t.TraverseAbs(ctx)
 		if diags.HasErrors() {
@@ -81,6 +98,16 @@ func sensitiveIn(e hcl.Expression, ctx *hcl.EvalContext) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
+// sensitiveName is the function that makes a value sensitive.
+const sensitiveName = "sensitive"
+
+// unknownFunc gives an unknown value of its argument's type.
+var unknownFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
+	Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
+	Impl:   func(_ []cty.Value, t cty.Type) (cty.Value, error) { return cty.UnknownVal(t), nil },
+})
+
 // unknown is a context in which sensitive values are unknown.
 func unknown(ctx *hcl.EvalContext) *hcl.EvalContext {
 	if ctx == nil {
@@ -88,6 +115,10 @@ func unknown(ctx *hcl.EvalContext) *hcl.EvalContext {
 	}
 	out := unknown(ctx.Parent()).NewChild()
 	out.Functions = ctx.Functions
+	if _, ok := out.Functions[sensitiveName]; ok {
+		out.Functions = maps.Clone(out.Functions)
+		out.Functions[sensitiveName] = unknownFunc
+	}
 	if ctx.Variables == nil {
 		return out
 	}

@@ -114,7 +114,7 @@ func (p *Plan) check() error {
 		if n == nil {
 			return fmt.Errorf("node %d is missing", i)
 		}
-		if err := n.check(seen); err != nil {
+		if err := n.check(seen, p.RefreshOnly); err != nil {
 			return fmt.Errorf("%s: %w", n.Address, err)
 		}
 		seen[n.Address] = true
@@ -143,7 +143,7 @@ func (p *Plan) check() error {
 	return nil
 }
 
-func (n *Node) check(before map[string]bool) error {
+func (n *Node) check(before map[string]bool, bodiless bool) error {
 	if _, err := addr.Parse(n.Address); err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (n *Node) check(before map[string]bool) error {
 		}
 	}
 	if n.Body == nil {
-		if n.Action != Delete && n.Action != Forget && n.Mode != "" {
+		if !bodiless && n.Action != Delete && n.Action != Forget && n.Mode != "" {
 			return errors.New("it has no configuration")
 		}
 		return nil

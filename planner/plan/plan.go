@@ -28,6 +28,9 @@ type Plan struct {
 	State StateRef `json:"state"`
 	// Destroy is set for a plan that undeploys everything.
 	Destroy bool `json:"destroy,omitempty"`
+	// RefreshOnly is set for a plan that only brings the state up to what deployments
+	// are now. Its nodes are those that have drifted.
+	RefreshOnly bool `json:"refresh_only,omitempty"`
 	// Partial is set when -target or -exclude left something out.
 	Partial bool `json:"partial,omitempty"`
 	// Plugins by local name: which program each must be.
@@ -86,7 +89,8 @@ const (
 	Update  Action = "update"
 	Replace Action = "replace"
 	Delete  Action = "delete"
-	Forget  Action = "forget" // is no longer configured; its result is dropped from the state
+	Refresh Action = "refresh" // a deployment: the state takes over what stands there now
+	Forget  Action = "forget"  // is no longer configured; its result is dropped from the state
 )
 
 // How a node runs: Node.Mode. Gates have none.

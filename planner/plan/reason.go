@@ -11,6 +11,9 @@ type Reason struct {
 	Text string `json:"text"`
 }
 
+// IsDrift says whether the reason is that something changed outside of quern.
+func (r Reason) IsDrift() bool { return r.Code == BecauseDrift || r.Code == BecauseSource }
+
 // ReasonCode is the reason for programs. docs/plan.md lists them.
 type ReasonCode string
 

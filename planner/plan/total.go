@@ -1,5 +1,7 @@
 package plan
 
+import "slices"
+
 // Total is what a plan as a whole will take.
 type Total struct {
 	// By action, how many nodes.
@@ -59,6 +61,12 @@ func add[N int64 | float64](sum **N, more *N) {
 		total += **sum
 	}
 	*sum = &total
+}
+
+// HasDrift says whether something is not as the state has it, by the word of a plan
+// that only refreshes.
+func (p *Plan) HasDrift() bool {
+	return slices.ContainsFunc(p.Nodes, func(n *Node) bool { return slices.ContainsFunc(n.Reasons, Reason.IsDrift) })
 }
 
 // HasChanges says whether carrying the plan out would do anything.

@@ -53,7 +53,7 @@ var shapes = map[string]string{
 // fills of actions.
 var fills = map[plan.Action]string{
 	plan.Keep: "#f6f8fa", plan.Run: "#dafbe1", plan.Reuse: "#ddf4ff", plan.MayRun: "#ddf4ff", plan.Check: "#fff8c5",
-	plan.Create: "#dafbe1", plan.Update: "#fff8c5", plan.Replace: "#ffebe9", plan.Delete: "#ffebe9", plan.Forget: "#ffebe9",
+	plan.Create: "#dafbe1", plan.Update: "#fff8c5", plan.Replace: "#ffebe9", plan.Delete: "#ffebe9", plan.Forget: "#ffebe9", plan.Refresh: "#fff8c5",
 }
 
 // DOT writes a plan's graph for Graphviz.

@@ -22,7 +22,11 @@ func Markdown(w io.Writer, p *plan.Plan) error {
 }
 
 func markdown(w *bufio.Writer, p *plan.Plan) {
-	if !p.HasChanges() {
+	if p.RefreshOnly && len(p.Nodes) == 0 {
+		fmt.Fprintf(w, "### quern plan: no drift\n\nWhat is deployed and what the sources hold is as the state of environment `%s` says.\n", p.Environment)
+		return
+	}
+	if !p.RefreshOnly && !p.HasChanges() {
 		fmt.Fprintf(w, "### quern plan: no changes\n\nEverything in environment `%s` is as the configuration says.\n", p.Environment)
 		return
 	}
@@ -32,7 +36,7 @@ func markdown(w *bufio.Writer, p *plan.Plan) {
 	}
 	fmt.Fprint(w, "\n\n| | stage | action | why | estimate |\n| --- | --- | --- | --- | --- |\n")
 	for _, n := range p.Nodes {
-		if n.Action == plan.Keep {
+		if n.Action == plan.Keep && !p.RefreshOnly {
 			continue
 		}
 		fmt.Fprintf(w, "| `%s` | `%s` | %s | %s | %s |\n",

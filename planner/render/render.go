@@ -26,6 +26,7 @@ type Options struct {
 var symbols = map[plan.Action]string{
 	plan.Keep: "   ", plan.Run: "  +", plan.Reuse: "  =", plan.MayRun: "  ?", plan.Check: "  >",
 	plan.Create: "  +", plan.Update: "  ~", plan.Replace: "-/+", plan.Delete: "  -", plan.Forget: "  -",
+	plan.Refresh: "  ~",
 }
 
 // symbol is that of a node's action: a run in place of a former result is a
@@ -46,6 +47,7 @@ var phrases = map[plan.Action]string{
 	plan.Keep: "is kept", plan.Run: "will run", plan.Reuse: "will be taken from the store", plan.MayRun: "may run",
 	plan.Check: "will be checked", plan.Create: "will be created", plan.Update: "will be updated",
 	plan.Replace: "will be replaced", plan.Delete: "will be deleted", plan.Forget: "will be forgotten",
+	plan.Refresh: "has changed outside of quern",
 }
 
 func phrase(n *plan.Node) string {
@@ -54,6 +56,14 @@ func phrase(n *plan.Node) string {
 	}
 	if n.Action == plan.MayRun && n.Mode == plan.ModeDeploy {
 		return "may be updated"
+	}
+	switch {
+	case n.Action == plan.Refresh && n.Deployment == nil:
+		return "is gone"
+	case n.Action == plan.Keep && len(n.Reasons) > 0 && n.Reasons[0].IsDrift():
+		return "has changed since it was read"
+	case n.Action == plan.Keep && len(n.Reasons) > 0:
+		return "was not looked at"
 	}
 	return phrases[n.Action]
 }
@@ -65,7 +75,7 @@ var counts = []struct {
 }{
 	{plan.Run, "to run"}, {plan.MayRun, "may run"}, {plan.Reuse, "to reuse"}, {plan.Check, "to check"},
 	{plan.Create, "to create"}, {plan.Update, "to update"}, {plan.Replace, "to replace"},
-	{plan.Delete, "to delete"}, {plan.Forget, "to forget"}, {plan.Keep, "kept"},
+	{plan.Delete, "to delete"}, {plan.Forget, "to forget"}, {plan.Refresh, "to refresh"}, {plan.Keep, "kept"},
 }
 
 // Summary is the one line that says what a plan does: "3 to run, 1 may run, 2

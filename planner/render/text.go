@@ -62,6 +62,10 @@ func colorOf(n *plan.Node) string {
 }
 
 func (t *text) plan(p *plan.Plan) {
+	if p.RefreshOnly {
+		t.drift(p)
+		return
+	}
 	if !p.HasChanges() {
 		t.unchanged(p)
 		return
@@ -100,6 +104,27 @@ func (t *text) unchanged(p *plan.Plan) {
 		for _, n := range p.Nodes {
 			t.node(n)
 		}
+	}
+}
+
+// drift shows what a plan that only refreshes has found.
+func (t *text) drift(p *plan.Plan) {
+	if len(p.Nodes) == 0 {
+		t.printf("%s What is deployed and what the sources hold is as the state of environment %q says.\n", t.paint(bold+green, "No changes."), p.Environment)
+		return
+	}
+	t.printf("Outside of quern, this is not as the state of environment %q says:\n\n", p.Environment)
+	for _, n := range p.Nodes {
+		t.node(n)
+	}
+	switch {
+	case p.HasChanges():
+		t.printf("%s %s to refresh. Applying it writes that into the state and changes nothing else.\n", t.paint(bold, "Plan:"), number(int64(p.Total().Actions[plan.Refresh])))
+	default:
+		t.printf("%s The state has nothing to take over: what a source holds comes into it when the source is read again.\n", t.paint(bold, "No changes."))
+	}
+	if p.Partial {
+		t.printf("\nThe plan covers a part of the pipeline only, as -target or -exclude asked.\n")
 	}
 }
 

@@ -62,6 +62,7 @@ type Run struct {
 	ID          string `json:"id"`
 	Environment string `json:"environment"`
 	Destroy     bool   `json:"destroy,omitempty"`
+	RefreshOnly bool   `json:"refresh_only,omitempty"`
 	// Stages is the number of instances that something may be done about.
 	Stages int `json:"stages"`
 }

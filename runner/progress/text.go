@@ -235,7 +235,7 @@ func joined(details []detail) string {
 // not reached.
 func (t *tracker) closing(s *events.Summary) []string {
 	var done []string
-	for _, a := range []string{"run", "reuse", "keep", "check", "create", "update", "replace", "delete", "forget"} {
+	for _, a := range []string{"run", "reuse", "keep", "check", "create", "update", "replace", "delete", "refresh", "forget"} {
 		if n := s.Actions[a]; n > 0 {
 			done = append(done, number(int64(n))+" "+closingWords[a])
 		}
@@ -249,12 +249,8 @@ func (t *tracker) closing(s *events.Summary) []string {
 			rest = append(rest, number(int64(r.n))+" "+r.word)
 		}
 	}
-	command := "Apply"
-	if t.destroy {
-		command = "Destroy"
-	}
 	word := map[string]string{"done": "complete", "failed": "failed", "interrupted": "interrupted"}[s.Status]
-	text := command + " " + word + " after " + duration(s.Seconds)
+	text := t.command + " " + word + " after " + duration(s.Seconds)
 	if all := slices.Concat(done, rest); len(all) > 0 {
 		text += ": " + strings.Join(all, ", ")
 	}
@@ -267,7 +263,18 @@ func (t *tracker) closing(s *events.Summary) []string {
 
 var closingWords = map[string]string{
 	"run": "run", "reuse": "reused", "keep": "unchanged", "check": "checked", "create": "created",
-	"update": "updated", "replace": "replaced", "delete": "deleted", "forget": "forgotten",
+	"update": "updated", "replace": "replaced", "delete": "deleted", "refresh": "refreshed", "forget": "forgotten",
+}
+
+// command is what a run is called.
+func command(r *events.Run) string {
+	switch {
+	case r.Destroy:
+		return "Destroy"
+	case r.RefreshOnly:
+		return "Refresh"
+	}
+	return "Apply"
 }
 
 func summaries(diags []events.Diagnostic) string {

@@ -13,7 +13,7 @@ import (
 type tracker struct {
 	total, finished, failed int
 	started                 time.Time
-	destroy                 bool
+	command                 string
 	running                 map[string]*stage
 }
 
@@ -33,7 +33,7 @@ func newTracker() *tracker { return &tracker{running: map[string]*stage{}} }
 func (t *tracker) event(e events.Event) {
 	switch e.Type {
 	case events.RunStarted:
-		t.total, t.started, t.destroy = e.Run.Stages, e.Time, e.Run.Destroy
+		t.total, t.started, t.command = e.Run.Stages, e.Time, command(e.Run)
 	case events.StageStarted:
 		t.running[e.Address] = &stage{address: e.Address, action: e.Stage.Action, kind: e.Stage.Kind, started: e.Time}
 	case events.StageProgress:

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/state"
+	"github.com/urfave/cli/v3"
+)
+
+func statePullCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "pull",
+		Usage:       "print the state as JSON",
+		Description: "Prints the state of the environment, for a copy or for quern state push. Artifacts are not in it, only\ntheir digests. Nothing is printed where nothing has been applied yet.",
+		Flags:       environmentFlags(),
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			_, st, err := stateHere(cmd)
+			if err != nil {
+				return err
+			}
+			if st.Serial == 0 {
+				ui.notef("The environment %q has no state yet.\n", st.Environment)
+				return nil
+			}
+			text, err := state.Text(st)
+			if err != nil {
+				return fmt.Errorf("the state cannot be printed\n%w", err)
+			}
+			_, err = ui.out.Write(text)
+			return err
+		},
+	}
+}
+
+func statePushCommand(ui *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "push",
+		Usage:     "replace the state by that of a file",
+		ArgsUsage: "FILE|-",
+		Description: "Puts the state of FILE, or of standard input if FILE is -, in place of the environment's own, which is kept\n" +
+			"as state.json.backup. A state of another lineage or environment is refused, and so is one with a lower serial,\n" +
+			"or with the same serial and other content. What a state says was made has to be in the store.",
+		Flags: slices.Concat(environmentFlags(), lockFlags(), []cli.Flag{
+			&cli.BoolFlag{Name: "force", Usage: "push the state whatever its lineage, environment, and serial are"},
+		}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			name, err := oneArgument(cmd, "a file, or - for standard input")
+			if err != nil {
+				return err
+			}
+			text, err := readInput(ui, name)
+			if err != nil {
+				return err
+			}
+			return pushState(ctx, ui, cmd, text)
+		},
+	}
+}
+
+// readInput is the content of a file; of standard input if its name is "-".
+func readInput(ui *terminal, name string) ([]byte, error) {
+	read := func() ([]byte, error) { return os.ReadFile(name) }
+	if name == "-" {
+		read = func() ([]byte, error) { return io.ReadAll(ui.in) }
+	}
+	text, err := read()
+	if err != nil {
+		return nil, fmt.Errorf("the state cannot be read\n%w", err)
+	}
+	return text, nil
+}
+
+func pushState(ctx context.Context, ui *terminal, cmd *cli.Command, text []byte) error {
+	st, err := state.Parse(text)
+	if err != nil {
+		return fmt.Errorf("the state cannot be pushed\n%w.", err)
+	}
+	s, err := openStore()
+	if err != nil {
+		return err
+	}
+	env := cmd.String("env")
+	lease, err := acquire(ctx, ui, s, env, cmd)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	if err := presentIn(s, st); err != nil {
+		return err
+	}
+	changed, err := s.States().Push(env, st, cmd.Bool("force"))
+	var unrelated *state.Unrelated
+	switch {
+	case errors.As(err, &unrelated):
+		return fmt.Errorf("the state cannot be pushed to environment %q\n%w. If you are sure, push it with -force.", env, err)
+	case err != nil:
+		return fmt.Errorf("the state cannot be pushed to environment %q\n%w", env, err)
+	case !changed:
+		ui.printf("The state of environment %q is this one already.\n", env)
+	default:
+		ui.printf("Pushed the state to environment %q. It holds %s.\n", env, count(int64(len(st.Instances)), "instance"))
+	}
+	return nil
+}
+
+// presentIn makes sure that the store has what a state says was made.
+func presentIn(s *store.Store, st *state.State) error {
+	for _, address := range slices.Sorted(maps.Keys(st.Instances)) {
+		outputs := st.Instances[address].Outputs
+		for _, port := range slices.Sorted(maps.Keys(outputs)) {
+			if _, err := artifact.Present(s.Blobs, outputs[port]); err != nil {
+				return fmt.Errorf("the state cannot be pushed\nIt says that %s made %s %s, which this store does not have: %w.\nA state can be pushed only where its artifacts are. Copy the store, or remove the instance from the state.",
+					address, outputs[port].Kind, outputs[port].Digest, err)
+			}
+		}
+	}
+	return nil
+}

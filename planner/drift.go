@@ -1,0 +1,115 @@
+package planner
+
+import (
+	"slices"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// refreshOnly is a plan that does no more than to bring the state up to what the
+// refresh has found. Of deployments the state gets what stands there now. What a
+// source holds is shown only: it comes into the state when it is read.
+func (b *builder) refreshOnly() (*plan.Plan, hcl.Diagnostics) {
+	p := b.newPlan()
+	for _, known := range b.nodes(p) {
+		if d := b.drift(known); d != nil {
+			p.Nodes = append(p.Nodes, d)
+		}
+	}
+	p.Models, p.Secrets = nil, secrets(p)
+	diags := b.sorted()
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return p, diags
+}
+
+// drift is the node that says how an instance differs from what the state has of
+// it; nil: it does not.
+func (b *builder) drift(n *plan.Node) *plan.Node {
+	prior := b.prior[n.Address]
+	if prior == nil {
+		return nil
+	}
+	out := &plan.Node{
+		Address: n.Address, Kind: n.Kind, Type: n.Type, Plugin: n.Plugin, Mode: n.Mode, Range: n.Range, Action: plan.Keep,
+		Reasons: slices.DeleteFunc(slices.Clone(n.Reasons), func(r plan.Reason) bool { return !r.IsDrift() }),
+	}
+	switch {
+	case n.Mode == plan.ModeRead && len(out.Reasons) > 0 && n.Definition == prior.Definition:
+		return out
+	case n.Mode != plan.ModeDeploy || prior.Deployment == nil:
+		return nil
+	case n.Action == plan.MayRun:
+		out.Reasons = slices.Clone(n.Reasons)
+		for i := range out.Reasons {
+			out.Reasons[i].Text = "its configuration " + out.Reasons[i].Text
+		}
+		return out
+	case len(out.Reasons) == 0:
+		return nil
+	}
+	out.Action, out.Deployment = plan.Refresh, b.discreetDeployment(n.Deployment)
+	if out.Deployment != nil {
+		out.Changes = b.attributeChanges(prior.Deployment.Value, out.Deployment.Value)
+	}
+	return out
+}
+
+// discreetDeployment is a deployment as it may be stored: a plugin may have read a
+// secret back.
+func (b *builder) discreetDeployment(d *plan.Deployment) *plan.Deployment {
+	if d == nil || b.redactor.Empty() {
+		return d
+	}
+	out := *d
+	if d.Value != nil {
+		v, _ := b.redactor.Value(d.Value.Value)
+		out.Value = &value.Value{Value: v}
+	}
+	if b.redactor.In(string(d.Private)) {
+		out.Private = nil
+	}
+	return &out
+}
+
+// attributeChanges are the attributes in which two objects differ.
+func (b *builder) attributeChanges(before, after *value.Value) []plan.Change {
+	was, is := attributes(before), attributes(after)
+	names := sortedKeys(was)
+	for name := range is {
+		if _, ok := was[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	var changes []plan.Change
+	for _, name := range names {
+		from, had := was[name]
+		to, has := is[name]
+		if had && has && from.RawEquals(to) {
+			continue
+		}
+		c := plan.Change{Argument: name}
+		if had {
+			c.Before = b.redactor.Text(value.Format(from))
+		}
+		if has {
+			c.After = b.redactor.Text(value.Format(to))
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
+func attributes(v *value.Value) map[string]cty.Value {
+	if v == nil || v.IsNull() || !v.Value.Type().IsObjectType() {
+		return nil
+	}
+	return v.AsValueMap()
+}

@@ -1,0 +1,135 @@
+package state
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/quern-dev/quern/store/document"
+)
+
+// formatPrefix begins the formats of states, of any version.
+const formatPrefix = "quern.state/"
+
+// Text is a state for people and for Parse: its JSON without the checksum, so
+// that it can be edited.
+func Text(st *State) ([]byte, error) {
+	text, err := json.MarshalIndent(st, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return append(text, '\n'), nil
+}
+
+// Parse reads a state that Text wrote, or a state file, whose checksum must then
+// fit. Errors are for people.
+func Parse(text []byte) (*State, error) {
+	var head struct {
+		Format   string  `json:"format"`
+		Checksum *string `json:"checksum"`
+	}
+	if err := json.Unmarshal(text, &head); err != nil {
+		return nil, fmt.Errorf("it is not JSON: %w", err)
+	}
+	switch {
+	case !strings.HasPrefix(head.Format, formatPrefix):
+		return nil, fmt.Errorf("it is not a state: its format is %q, not %q", head.Format, Format)
+	case head.Format != Format:
+		return nil, fmt.Errorf("it has the format %q, and this quern knows %q: update quern", head.Format, Format)
+	case head.Checksum != nil:
+		st, err := Decode("the state", text)
+		if damaged := (*document.Damaged)(nil); errors.As(err, &damaged) {
+			return nil, fmt.Errorf("%s. To push a state that was edited, take the member \"checksum\" out", damaged.Reason)
+		}
+		return st, err
+	}
+	st := &State{}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(st); err != nil {
+		return nil, err
+	}
+	return st, st.check()
+}
+
+// Unrelated says that a state cannot take the place of the one that is there.
+type Unrelated struct{ Reason string }
+
+func (e *Unrelated) Error() string { return e.Reason }
+
+// Push puts a state in the place of an environment's own, which is kept as the
+// backup. It returns an *Unrelated if that is of another lineage or environment,
+// has a higher serial, or has the same one and is another. With force none of
+// these matters, and the serial is raised above that of the state that is
+// replaced, so that no saved plan takes one for the other. changed is false where
+// the state is there already.
+func (s *Store) Push(env string, st *State, force bool) (changed bool, err error) {
+	dir, err := s.dir(env)
+	if err != nil {
+		return false, err
+	}
+	if !force && st.Environment != env {
+		return false, &Unrelated{fmt.Sprintf("it is the state of environment %q, not of %q", st.Environment, env)}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.sync.MakeDir(dir); err != nil {
+		return false, err
+	}
+	if err := s.sync.Flush(); err != nil {
+		return false, err
+	}
+	unlock, err := lockFile(filepath.Join(dir, casFile))
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	now, err := load(dir, env)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	pushed := *st
+	pushed.Environment = env
+	if now != nil {
+		if same, err := equal(now, &pushed); err != nil || same {
+			return false, err
+		}
+		if err := follows(now, &pushed); err != nil && !force {
+			return false, err
+		}
+		if force {
+			pushed.Serial = max(pushed.Serial, now.Serial+1)
+		}
+	}
+	text, err := document.Encode(&pushed)
+	if err != nil {
+		return false, err
+	}
+	return true, s.replace(dir, text)
+}
+
+// follows says why a state does not come after another one.
+func follows(now, pushed *State) error {
+	switch {
+	case pushed.Lineage != now.Lineage:
+		return &Unrelated{fmt.Sprintf("its lineage is %s, and that of the state here is %s: they are unrelated", pushed.Lineage, now.Lineage)}
+	case pushed.Serial < now.Serial:
+		return &Unrelated{fmt.Sprintf("its serial is %d, and the state here is newer: serial %d", pushed.Serial, now.Serial)}
+	case pushed.Serial == now.Serial:
+		return &Unrelated{fmt.Sprintf("it has the serial of the state here, %d, but is another one. If it was edited, raise its serial", pushed.Serial)}
+	}
+	return nil
+}
+
+func equal(a, b *State) (bool, error) {
+	x, err := Text(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := Text(b)
+	return bytes.Equal(x, y), err
+}
