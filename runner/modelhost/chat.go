@@ -62,7 +62,7 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 		return nil, err
 	}
 	q := &question[*llm.Response]{
-		endpoint: e, operation: "chat", request: request, estimated: estimate(request),
+		endpoint: e, operation: "chat", request: request, estimated: byScript.Request(request),
 	}
 	q.ask = func(ctx context.Context, client pluginv1.PluginServiceClient) (reply[*llm.Response], error) {
 		return askChat(ctx, q, client, sent, h.hub.opts.Report)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -128,7 +127,11 @@ func (h *Host) embedPart(ctx context.Context, e *endpoint, cache *responses.Cach
 }
 
 func textTokens(texts []string) int64 {
-	return int64(len(strings.Join(texts, "")))/bytesPerToken + int64(len(texts))
+	n := int64(len(texts))
+	for _, text := range texts {
+		n += byScript.Text(text)
+	}
+	return n
 }
 
 func askEmbed(ctx context.Context, q *question[embeddings], client pluginv1.PluginServiceClient, texts []string) (reply[embeddings], error) {

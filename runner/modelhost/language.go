@@ -13,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/llm/tokens"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/sdk/go/wire"
 )
@@ -120,12 +121,9 @@ type usual struct {
 	estimated, input, output float64
 }
 
-// Expectations before anything is known.
-const (
-	bytesPerToken = 4
-	messageTokens = 4
-	firstOutput   = 256
-)
+// firstOutput is the length of an answer in tokens that is expected before
+// anything is known.
+const firstOutput = 256
 
 func (u *usual) came(estimated int64, usage llm.Usage) {
 	u.mu.Lock()
@@ -153,24 +151,9 @@ func (u *usual) expect(estimated, most int64) (input, output int64) {
 	return input, output
 }
 
-// estimate is about how many tokens a request has.
-func estimate(r *llm.Request) int64 {
-	n, bytes := int64(0), 0
-	for _, m := range r.Messages {
-		n += messageTokens
-		bytes += len(m.Content)
-		for _, c := range m.ToolCalls {
-			bytes += len(c.Name) + len(c.Arguments)
-		}
-	}
-	for _, t := range r.Tools {
-		bytes += len(t.Name) + len(t.Description) + len(t.Parameters)
-	}
-	if r.Output != nil {
-		bytes += len(r.Output.Schema)
-	}
-	return n + int64(bytes)/bytesPerToken + 1
-}
+// byScript estimates tokens before a call. The model's own tokenizer would be
+// slower, and what calls came to corrects the estimate after the first one.
+var byScript = tokens.For("")
 
 func (e *endpoint) expected(estimated, most int64, answers bool) amount {
 	input, output := e.usual.expect(estimated, most)

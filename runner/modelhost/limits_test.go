@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,6 +55,34 @@ func TestABudgetIsNotExceededAndGoesOnWhenRaised(t *testing.T) {
 			defer b.close()
 			if got := b.askAll(1000, 16, text); got != 1000 || b.double.calls.Load() != 1000 {
 				t.Fatalf("%d answers after %d calls in all", got, b.double.calls.Load())
+			}
+		})
+	}
+}
+
+func TestABudgetReservesTheTokensThatAScriptTakes(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		asks bool
+	}{
+		"letters": {strings.Repeat("word ", 800), true},
+		"Chinese": {strings.Repeat("标签", 1000), false},
+		"emoji":   {strings.Repeat("🦜", 1000), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, &double{chat: echo})
+			limit := int64(2000)
+			b.budget = &plan.Budget{Tokens: &limit}
+			b.open()
+			defer b.close()
+			asked := make(chan struct{})
+			go func() { defer close(asked); b.ask(c.text) }()
+			select {
+			case <-asked:
+			case <-b.stage.Done():
+			}
+			if got := b.double.calls.Load() == 1; got != c.asks {
+				t.Errorf("asked: %t, the stage ended with %v", got, context.Cause(b.stage))
 			}
 		})
 	}

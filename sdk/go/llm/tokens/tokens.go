@@ -57,7 +57,11 @@ const (
 
 // Message is the number of tokens that a message adds to a request.
 func (c *Counter) Message(m llm.Message) int64 {
-	return perMessage + c.Text(m.Role) + c.Text(m.Content)
+	n := perMessage + c.Text(m.Role) + c.Text(m.Content)
+	for _, call := range m.ToolCalls {
+		n += c.Text(call.Name) + c.Text(string(call.Arguments))
+	}
+	return n
 }
 
 // Request is the number of tokens of a request: messages, tools and schema.
