@@ -77,6 +77,8 @@ func (b *builder) known(e hcl.Expression, sc *scope, what string, want cty.Type)
 	return v, true
 }
 
+const secondsOfTime = "seconds of machine time"
+
 // checkBudget refuses a plan whose known cost is past the budget, and warns
 // where part of the cost is not known.
 func (b *builder) checkBudget(p *plan.Plan) {
@@ -91,6 +93,9 @@ func (b *builder) checkBudget(p *plan.Plan) {
 	check := func(what string, limit, sum *float64, unknown int, mayBeKept bool, amount func(float64) string) {
 		switch {
 		case limit == nil:
+		case sum != nil && *sum > *limit && total.Estimated && what != secondsOfTime:
+			b.report(diag.Warningf(&subject, "Perhaps past the budget", "The plan would take about %s %s, estimated from some of the sources' rows, and the budget is %s. When it is reached no more is asked; what was answered is kept.",
+				amount(*sum), what, amount(*limit)))
 		case sum != nil && *sum > *limit && mayBeKept:
 			b.report(diag.Warningf(&subject, "Perhaps past the budget", "The plan would take %s %s if no answer were kept that it asks for, and the budget is %s. When it is reached no more is asked; what was answered is kept.",
 				amount(*sum), what, amount(*limit)))
@@ -111,7 +116,7 @@ func (b *builder) checkBudget(p *plan.Plan) {
 		f := float64(*total.Tokens)
 		tokens = &f
 	}
-	check("seconds of machine time", p.Budget.Seconds, total.Seconds, total.SecondsUnknown, false, seconds)
+	check(secondsOfTime, p.Budget.Seconds, total.Seconds, total.SecondsUnknown, false, seconds)
 	check("tokens", tokenLimit, tokens, total.TokensUnknown, total.MayBeKept, whole)
 	check("units of money", p.Budget.Money, total.Money, total.CostUnknown, total.MayBeKept, llm.Money)
 }

@@ -54,6 +54,8 @@ type builder struct {
 	// hidden are the values that sensitive() hides, by the names of their marks.
 	hidden map[string]cty.Value
 	hiding sync.Mutex
+	// forecasts by address and port.
+	forecasts map[string]*forecastOnce
 }
 
 func newBuilder(ctx context.Context, o Options) *builder {
@@ -68,6 +70,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		runs:      map[string]*history.Run{},
 		hidden:    map[string]cty.Value{},
 		started:   time.Now().UTC().Truncate(time.Second),
+		forecasts: map[string]*forecastOnce{},
 		calls:     newCalls(ctx, o.Plugins),
 		prepared:  newPreparedCache(o),
 		programs:  sync.OnceValue(o.Plugins.Describe),

@@ -15,6 +15,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/llm/tokens"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/dataset"
 )
 
@@ -25,16 +26,19 @@ const sampledRows = 256
 
 // estimateCalls says how many requests to models an instance will make, how
 // many tokens they and the answers have, and what they cost. Where the rows are
-// not there yet, all that is known is that it will ask.
+// not there yet, it tells them from the sources that they come from.
 func (b *builder) estimateCalls(n *node) {
 	if len(n.calls) == 0 || b.Store == nil || n.bound == nil {
 		return
 	}
-	mean := b.meanAnswer(n)
+	last := b.lastSpend(n)
 	var all []*foreseen
 	for _, c := range n.calls {
-		f := b.foresee(n, c, mean)
-		if f == nil {
+		f := b.foresee(n, c, last)
+		if f.until != "" && f.until != n.Address {
+			addUnique(&n.Estimate.UnknownUntil, f.until)
+		}
+		if f.calls < 0 {
 			n.Estimate.CostUnknown = true
 			return
 		}
@@ -55,10 +59,12 @@ func (b *builder) mayBeKept(n *node) bool {
 
 // foreseen is what requests to one model with one prompt will take.
 type foreseen struct {
-	calls float64
+	calls float64 // -1: not known
+	// until is the stage that has to run before what is not known can be told;
+	// empty: nothing is unknown, or nothing would tell it.
+	until string
 	// input of a request, in tokens, and output of an answer; nil: not known.
-	input  float64
-	output *float64
+	input, output *float64
 	// counted: input was counted for each request, not estimated.
 	counted bool
 	// atMost: answers may be shorter.
@@ -68,22 +74,39 @@ type foreseen struct {
 	price *plan.Price
 }
 
-// foresee is nil where nothing can be said.
-func (b *builder) foresee(n *node, c *pluginv1.ModelCalls, mean *float64) *foreseen {
-	perRow, rows, ok := b.tokensOf(n, c)
-	if !ok {
-		return nil
+func (b *builder) foresee(n *node, c *pluginv1.ModelCalls, last *llm.Spend) *foreseen {
+	model, row := n.inputs[c.Model], n.bound.Rows[c.Prompt]
+	if row == nil || model == nil || model.node.model == nil {
+		return &foreseen{calls: -1}
 	}
-	info := n.inputs[c.Model].node.model.Info
-	f := &foreseen{calls: float64(rows) * c.PerRow, input: perRow, reads: c.ReadsAnswers, price: info.Price}
-	f.counted = rows <= sampledRows && tokens.For(info.Tokenizer).Exact() && !c.ReadsAnswers
+	info := model.node.model.Info
+	f := &foreseen{calls: -1, reads: c.ReadsAnswers, price: info.Price}
+	in := b.rowsAsked(n, row.Of)
+	if f.until = in.until; in.until != "" {
+		return f
+	}
+	in.note(&n.Estimate)
+	f.calls = in.asked * c.PerRow
+	f.input, f.until = b.tokensOf(n, c, in)
+	if f.input == nil && last != nil {
+		mean := float64(last.InputTokens) / float64(last.Calls)
+		f.input, f.until = &mean, ""
+	}
+	f.counted = in.counted && tokens.For(info.Tokenizer).Exact() && !c.ReadsAnswers
+	f.foreseeAnswer(c, info, last)
+	return f
+}
+
+// foreseeAnswer says how long answers are, or at most.
+func (f *foreseen) foreseeAnswer(c *pluginv1.ModelCalls, info plan.ModelInfo, last *llm.Spend) {
 	bound := func(tokens float64) {
 		if f.output == nil || tokens < *f.output {
 			f.output, f.atMost = &tokens, true
 		}
 	}
-	if mean != nil {
-		f.output = mean
+	if last != nil {
+		mean := float64(last.OutputTokens) / float64(last.Calls)
+		f.output = &mean
 	}
 	if c.OutputTokens != nil {
 		bound(float64(*c.OutputTokens))
@@ -95,21 +118,34 @@ func (b *builder) foresee(n *node, c *pluginv1.ModelCalls, mean *float64) *fores
 	if info.MaxTokens > 0 {
 		bound(float64(info.MaxTokens))
 	}
-	return f
 }
 
-// meanAnswer is how many tokens the answers had when the instance last asked
-// for some; nil: it has not.
-func (b *builder) meanAnswer(n *node) *float64 {
+// lastSpend is what the instance's calls came to when it last made some; nil: it
+// has not.
+func (b *builder) lastSpend(n *node) *llm.Spend {
+	entry := b.lastEntry(n)
+	if entry == nil || entry.Spend == nil || entry.Spend.Calls == 0 {
+		return nil
+	}
+	return entry.Spend
+}
+
+// lastEntry is the result that the state has of an instance; nil: none.
+func (b *builder) lastEntry(n *node) *action.Entry {
 	if n.prior == nil || n.prior.ActionKey == "" {
 		return nil
 	}
 	entry, err := b.Store.Actions.Get(n.prior.ActionKey)
-	if err != nil || entry == nil || entry.Spend == nil || entry.Spend.Calls == 0 {
+	if err != nil {
 		return nil
 	}
-	mean := float64(entry.Spend.OutputTokens) / float64(entry.Spend.Calls)
-	return &mean
+	return entry
+}
+
+func addUnique(list *[]string, text string) {
+	if !slices.Contains(*list, text) {
+		*list = append(*list, text)
+	}
 }
 
 // readAnswers adds the answers to the requests that hold them.
@@ -122,8 +158,8 @@ func readAnswers(all []*foreseen) {
 		}
 	}
 	for _, f := range all {
-		if f.reads && calls > 0 {
-			f.input += sum / calls
+		if f.reads && calls > 0 && f.input != nil {
+			*f.input += sum / calls
 		}
 	}
 }
@@ -132,18 +168,15 @@ func readAnswers(all []*foreseen) {
 func addCalls(e *plan.Estimate, all []*foreseen) {
 	var calls, input, output int64
 	var cost float64
-	outputKnown, priced := true, false
+	inputKnown, outputKnown, priced := true, true, false
 	for _, f := range all {
-		in, out := int64(math.Round(f.calls*f.input)), int64(0)
-		if f.output != nil {
-			out = int64(math.Round(f.calls * *f.output))
-		}
+		in, out := f.sum(f.input), f.sum(f.output)
 		calls, input, output = calls+int64(math.Round(f.calls)), input+in, output+out
-		outputKnown = outputKnown && f.output != nil
+		inputKnown, outputKnown = inputKnown && f.input != nil, outputKnown && f.output != nil
 		e.OutputAtMost = e.OutputAtMost || f.atMost
 		e.InputEstimated = e.InputEstimated || !f.counted
 		known := f.price.Cost(in, 0, out)
-		if known == nil || f.output == nil && !f.price.Free() {
+		if known == nil || (f.input == nil || f.output == nil) && !f.price.Free() {
 			e.CostUnknown = true
 		}
 		if known != nil {
@@ -151,7 +184,12 @@ func addCalls(e *plan.Estimate, all []*foreseen) {
 			priced = true
 		}
 	}
-	e.Calls, e.InputTokens = &calls, &input
+	e.Calls = &calls
+	if inputKnown {
+		e.InputTokens = &input
+	} else {
+		e.InputEstimated, outputKnown = false, false
+	}
 	if outputKnown {
 		e.OutputTokens = &output
 	} else {
@@ -162,71 +200,91 @@ func addCalls(e *plan.Estimate, all []*foreseen) {
 	}
 }
 
-// tokensOf is how many tokens one request has on average, and for how many
-// rows requests are made.
-func (b *builder) tokensOf(n *node, c *pluginv1.ModelCalls) (perRow float64, rows int64, ok bool) {
+// sum is what all calls come to of what each has on average; 0 if that is not
+// known.
+func (f *foreseen) sum(each *float64) int64 {
+	if each == nil {
+		return 0
+	}
+	return int64(math.Round(f.calls * *each))
+}
+
+// tokensOf is how many tokens one request has on average. Where that cannot be
+// told, until is the stage that has to run before.
+func (b *builder) tokensOf(n *node, c *pluginv1.ModelCalls, in *askedRows) (perRow *float64, until string) {
 	row := n.bound.Rows[c.Prompt]
-	model := n.inputs[c.Model]
-	if row == nil || model == nil || model.node.model == nil || len(row.Expr.Refs) > 0 || len(row.Expr.Secrets) > 0 {
-		return 0, 0, false
+	var mean float64
+	if in.asked == 0 {
+		return &mean, ""
 	}
-	m := n.inputs[row.Of].manifest()
-	if m == nil {
-		return 0, 0, false
+	counter := tokens.For(n.inputs[c.Model].node.model.Info.Tokenizer)
+	more, until := b.textTokens(n, c.Texts, counter)
+	if more < 0 {
+		return nil, until
 	}
-	rows = m.Rows
-	if n.Estimate.NewRows != nil {
-		rows = *n.Estimate.NewRows
+	texts, until := in.texts(row)
+	if len(texts) == 0 {
+		return nil, until
 	}
-	if rows == 0 {
-		return 0, 0, true
-	}
-	counter := tokens.For(model.node.model.Info.Tokenizer)
-	more, ok := b.textTokens(n, c.Texts, counter)
-	texts := b.sample(m, row)
-	if !ok || len(texts) == 0 {
-		return 0, 0, false
-	}
-	var sum float64
+	var sum, weights float64
 	examples := -1.0 // not looked at yet
-	for _, text := range texts {
-		request, drawing := asked(text, row.Prompt != "")
-		if c.ReadsAnswers {
-			request, drawing = lastOnly(request), nil
-		}
-		if c.Added != "" && !slices.ContainsFunc(request.Messages, func(m llm.Message) bool { return m.Role == llm.System }) {
-			// What is added becomes a message of its own; its text is below.
-			request.Messages = append(request.Messages, llm.Message{Role: llm.System})
-		}
-		sum += float64(counter.Request(request))
+	for _, t := range texts {
+		request, drawing := requestOf(c, t.text, row.Prompt != "")
+		weights += t.weight
+		sum += t.weight * float64(counter.Request(request))
 		if drawing != nil && examples < 0 {
-			if examples, ok = b.exampleTokens(n, c.Prompt+".examples", drawing, counter); !ok {
-				return 0, 0, false
+			if examples, until = b.exampleTokens(n, c.Prompt+".examples", drawing, counter); examples < 0 {
+				return nil, until
 			}
 		}
 		if drawing != nil {
-			sum += examples
+			sum += t.weight * examples
 		}
 	}
-	return sum/float64(len(texts)) + more + float64(counter.Text(c.Added)), rows, true
+	mean = sum/weights + more + float64(counter.Text(c.Added))
+	return &mean, ""
 }
 
-// textTokens is how many tokens the texts of row arguments have on average.
-func (b *builder) textTokens(n *node, keys []string, counter *tokens.Counter) (float64, bool) {
-	mean := 0.0
+// requestOf is the request that the text of a prompt comes to, and how examples
+// are drawn for it; nil: none are. What a stage adds is not in it.
+func requestOf(c *pluginv1.ModelCalls, text string, isRequest bool) (*llm.Request, *llm.Drawing) {
+	request, drawing := asked(text, isRequest)
+	if c.ReadsAnswers {
+		request, drawing = lastOnly(request), nil
+	}
+	if c.Added != "" && !slices.ContainsFunc(request.Messages, func(m llm.Message) bool { return m.Role == llm.System }) {
+		// What is added becomes a message of its own; its text is counted apart.
+		request.Messages = append(request.Messages, llm.Message{Role: llm.System})
+	}
+	return request, drawing
+}
+
+// textTokens is how many tokens the texts of row arguments have on average; -1:
+// that cannot be told before until has run.
+func (b *builder) textTokens(n *node, keys []string, counter *tokens.Counter) (mean float64, until string) {
 	for _, key := range keys {
 		row := n.bound.Rows[key]
-		if row == nil || len(row.Expr.Refs) > 0 || len(row.Expr.Secrets) > 0 || n.inputs[row.Of].manifest() == nil {
-			return 0, false
+		if row == nil {
+			return -1, ""
 		}
-		texts := b.sample(n.inputs[row.Of].manifest(), row)
-		var sum int64
-		for _, text := range texts {
-			sum += counter.Text(text)
+		in := b.rowsAsked(n, row.Of)
+		if in.until != "" {
+			return -1, in.until
 		}
-		mean += float64(sum) / float64(max(len(texts), 1))
+		texts, until := in.texts(row)
+		if texts == nil && until != "" {
+			return -1, until
+		}
+		var sum, weights float64
+		for _, t := range texts {
+			sum += t.weight * float64(counter.Text(t.text))
+			weights += t.weight
+		}
+		if weights > 0 {
+			mean += sum / weights
+		}
 	}
-	return mean, true
+	return mean, ""
 }
 
 // lastOnly is a request with the last message of the user alone.
@@ -271,39 +329,55 @@ func asked(text string, isRequest bool) (*llm.Request, *llm.Drawing) {
 const poolRead = 4096
 
 // exampleTokens is how many tokens the examples have that are drawn for a row:
-// the two messages that each is shown as.
-func (b *builder) exampleTokens(n *node, key string, d *llm.Drawing, counter *tokens.Counter) (float64, bool) {
+// the two messages that each is shown as; -1: that cannot be told before until
+// has run.
+func (b *builder) exampleTokens(n *node, key string, d *llm.Drawing, counter *tokens.Counter) (all float64, until string) {
 	of := n.inputs[key]
 	user, assistant := n.bound.Rows[key+".user"], n.bound.Rows[key+".assistant"]
-	if of == nil || user == nil || assistant == nil || of.manifest() == nil {
-		return 0, false
+	if of == nil || user == nil || assistant == nil {
+		return -1, ""
 	}
+	for role, row := range map[string]*plan.RowArg{llm.User: user, llm.Assistant: assistant} {
+		texts, rows, until := b.exampleTexts(of, row, d)
+		if until != "" || len(texts) == 0 && rows > 0 {
+			return -1, until
+		}
+		var sum, weights float64
+		for _, t := range texts {
+			sum += t.weight * float64(counter.Message(llm.Message{Role: role, Content: t.text}))
+			weights += t.weight
+		}
+		if weights > 0 {
+			all += sum / weights * min(float64(d.Count), rows)
+		}
+	}
+	return all, ""
+}
+
+// exampleTexts are texts of examples like those that are drawn, and how many
+// examples there are.
+func (b *builder) exampleTexts(of *handle, row *plan.RowArg, d *llm.Drawing) (texts []weighted, rows float64, until string) {
 	m := of.manifest()
+	if m == nil {
+		f := b.forecast(of)
+		if f.until != "" {
+			return nil, 0, f.until
+		}
+		texts, until = f.texts(b, of.node, row, everyRow(f))
+		return texts, f.rows, until
+	}
 	most := int(min(m.Rows, poolRead))
 	order := d.Order(most)
-	all := 0.0
-	for role, row := range map[string]*plan.RowArg{llm.User: user, llm.Assistant: assistant} {
-		var texts []string
-		if order != nil && m.Rows <= poolRead {
-			all := b.sampleOf(m, row, most)
-			for _, i := range order[:min(d.Count, most)] {
-				if i < len(all) {
-					texts = append(texts, all[i])
-				}
-			}
-		} else {
-			texts = b.sample(m, row)
-		}
-		if len(texts) == 0 {
-			return 0, m.Rows == 0
-		}
-		var sum int64
-		for _, text := range texts {
-			sum += counter.Message(llm.Message{Role: role, Content: text})
-		}
-		all += float64(sum) / float64(len(texts)) * float64(min(d.Count, int(m.Rows)))
+	if order == nil || m.Rows > poolRead {
+		return equally(b.sample(m, row)), float64(m.Rows), ""
 	}
-	return all, true
+	all := b.sampleOf(m, row, most)
+	for _, i := range order[:min(d.Count, most)] {
+		if i < len(all) {
+			texts = append(texts, weighted{all[i], 1})
+		}
+	}
+	return texts, float64(m.Rows), ""
 }
 
 // sampledShards is from how many shards rows are taken at most.

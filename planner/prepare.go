@@ -201,6 +201,9 @@ func (n *node) takeOutputs() error {
 			return fmt.Errorf("output %q: %w", o.Name, err)
 		}
 		n.Outputs = append(n.Outputs, port)
+		if err := n.takeSelection(o); err != nil {
+			return fmt.Errorf("output %q: %w", o.Name, err)
+		}
 	}
 	if n.Mode == plan.ModeMap && len(n.Outputs) != 1 {
 		return fmt.Errorf("a row-wise stage makes one dataset, not %d outputs", len(n.Outputs))
@@ -211,6 +214,22 @@ func (n *node) takeOutputs() error {
 	if n.isLabel() {
 		n.Outputs = append(n.Outputs, plan.Port{Name: "errors", Kind: plan.KindDataset, Columns: errorColumns})
 	}
+	return nil
+}
+
+// takeSelection notes which rows of an input an output consists of.
+func (n *node) takeSelection(o *pluginv1.Output) error {
+	s := o.Selection
+	if s == nil {
+		return nil
+	}
+	if in := n.inputs[s.RowsOf]; in == nil || in.port == nil || in.port.Kind != plan.KindDataset {
+		return fmt.Errorf("it consists of rows of the input %q, which is not a dataset", s.RowsOf)
+	}
+	if n.selections == nil {
+		n.selections = map[string]*pluginv1.Selection{}
+	}
+	n.selections[o.Name] = s
 	return nil
 }
 

@@ -131,13 +131,19 @@ func (c *preparedCache) save() {
 	if gob.NewEncoder(&b).Encode(c.after) != nil {
 		return
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(c.path), ".prepared-*")
+	replaceFile(c.path, b.Bytes())
+}
+
+// replaceFile writes a file of the cache. That it could not be written is no
+// loss.
+func replaceFile(path string, content []byte) {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return
 	}
 	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(b.Bytes())
+	_, err = tmp.Write(content)
 	if closeErr := tmp.Close(); err == nil && closeErr == nil {
-		_ = os.Rename(tmp.Name(), c.path)
+		_ = os.Rename(tmp.Name(), path)
 	}
 }

@@ -82,6 +82,8 @@ type node struct {
 
 	// calls are the requests to models that it makes for each row.
 	calls []*pluginv1.ModelCalls
+	// selections say which rows of an input its datasets consist of, by output.
+	selections map[string]*pluginv1.Selection
 	// model is set of a language model.
 	model *plan.Model
 

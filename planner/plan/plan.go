@@ -251,6 +251,9 @@ type Estimate struct {
 	Rows    *int64   `json:"rows,omitempty"`
 	NewRows *int64   `json:"new_rows,omitempty"`
 	Seconds *float64 `json:"seconds,omitempty"`
+	// RowsEstimated: Rows and NewRows were not counted but told from some of the
+	// rows of the sources that they come from.
+	RowsEstimated bool `json:"rows_estimated,omitempty"`
 	// Calls of language models, if none of the answers is kept already. With
 	// CallsAtMost some may be: they, their tokens and Money are bounds from above.
 	Calls        *int64   `json:"calls,omitempty"`
@@ -266,6 +269,9 @@ type Estimate struct {
 	// CostUnknown: models will be asked, and what that costs is not wholly
 	// known; Money is then a bound from below.
 	CostUnknown bool `json:"cost_unknown,omitempty"`
+	// UnknownUntil are the addresses of the stages that have to run before what
+	// is unknown of the cost can be told.
+	UnknownUntil []string `json:"unknown_until,omitempty"`
 }
 
 // Change is a difference that a deployment's plugin names.

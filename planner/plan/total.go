@@ -17,6 +17,8 @@ type Total struct {
 	AtMost bool
 	// MayBeKept: some of what is to be asked may be answered by what is kept.
 	MayBeKept bool
+	// Estimated: some of Tokens and Money depend on rows that were not counted.
+	Estimated bool
 	// SecondsUnknown is how many of those nodes have no estimate of time,
 	// TokensUnknown of tokens and CostUnknown of money, of those that ask models.
 	SecondsUnknown, TokensUnknown, CostUnknown int
@@ -38,6 +40,7 @@ func (p *Plan) Total() Total {
 		add(&t.Tokens, e.InputTokens)
 		add(&t.Tokens, e.OutputTokens)
 		t.AtMost = t.AtMost || e.OutputAtMost || e.CallsAtMost
+		t.Estimated = t.Estimated || e.RowsEstimated && e.Calls != nil
 		t.MayBeKept = t.MayBeKept || e.CallsAtMost
 		if e.CostUnknown {
 			t.CostUnknown++

@@ -121,9 +121,17 @@ func estimate(n *plan.Node) string {
 	case e.NewRows != nil && e.Rows != nil && *e.NewRows == 0 && *e.Rows > 0:
 		parts = append(parts, plural(*e.Rows, "row")+", all known already")
 	case e.NewRows != nil && e.Rows != nil && *e.NewRows < *e.Rows:
-		parts = append(parts, fmt.Sprintf("%s, of which at most %s are new", plural(*e.Rows, "row"), number(*e.NewRows)))
+		bound := "at most"
+		if e.RowsEstimated {
+			bound = "about"
+		}
+		are := "are"
+		if *e.NewRows == 1 {
+			are = "is"
+		}
+		parts = append(parts, fmt.Sprintf("%s, of which %s %s %s new", rows(e), bound, number(*e.NewRows), are))
 	case e.Rows != nil:
-		parts = append(parts, plural(*e.Rows, "row"))
+		parts = append(parts, rows(e))
 	}
 	if tokens := tokenText(e); tokens != "" {
 		parts = append(parts, tokens)
@@ -141,11 +149,22 @@ func estimate(n *plan.Node) string {
 	return text
 }
 
+// rows is how many rows there are.
+func rows(e plan.Estimate) string {
+	if e.RowsEstimated {
+		return "about " + plural(*e.Rows, "row")
+	}
+	return plural(*e.Rows, "row")
+}
+
 func tokenText(e plan.Estimate) string {
 	var parts []string
 	if e.Calls != nil {
 		calls := plural(*e.Calls, "call")
-		if e.CallsAtMost {
+		switch {
+		case e.RowsEstimated:
+			calls = "about " + calls
+		case e.CallsAtMost:
 			calls = "at most " + calls
 		}
 		parts = append(parts, calls)
@@ -173,8 +192,12 @@ func tokenText(e plan.Estimate) string {
 // costText says what asking models costs, and what of that is not known.
 func costText(e plan.Estimate) string {
 	switch {
+	case e.CostUnknown && e.Calls == nil && len(e.UnknownUntil) > 0:
+		return "asks models, how often is unknown until " + until(e)
 	case e.CostUnknown && e.Calls == nil:
 		return "asks models, how often is not known yet"
+	case e.CostUnknown && len(e.UnknownUntil) > 0:
+		return "what they cost is unknown until " + until(e)
 	case e.CostUnknown && (e.Money == nil || *e.Money == 0):
 		return "costs are not known"
 	case e.CostUnknown && e.CallsAtMost:
@@ -183,10 +206,19 @@ func costText(e plan.Estimate) string {
 		return "costs at least " + llm.Money(*e.Money) + ", and the rest is not known"
 	case e.Money == nil:
 		return ""
-	case (e.OutputAtMost || e.CallsAtMost) && *e.Money > 0:
+	case (e.OutputAtMost || e.CallsAtMost) && !e.RowsEstimated && *e.Money > 0:
 		return "costs at most " + llm.Money(*e.Money)
 	}
 	return "costs about " + llm.Money(*e.Money)
+}
+
+// until names the stages that have to run before the rest is known.
+func until(e plan.Estimate) string {
+	has := " has run"
+	if len(e.UnknownUntil) > 1 {
+		has = " have run"
+	}
+	return strings.Join(e.UnknownUntil, " and ") + has
 }
 
 // totals puts the sums of a plan into words.
@@ -219,7 +251,7 @@ func totals(p *plan.Plan) string {
 // are missing.
 func atMost(t plan.Total, unknown int) string {
 	switch {
-	case unknown > 0 && t.MayBeKept:
+	case t.Estimated, unknown > 0 && t.MayBeKept:
 		return "about "
 	case unknown > 0:
 		return "at least "

@@ -18,7 +18,17 @@ import (
 // opened is a file that is being read: decompressed, as bytes.
 type opened struct {
 	*bufio.Reader
+	packed  *bufio.Reader // the file itself
 	closers []io.Closer
+}
+
+// ahead is how many bytes of the file wait to be decompressed, and how many
+// that are decompressed wait to be read.
+func (o *opened) ahead() (packed, plain int) {
+	if o.Reader != o.packed {
+		plain = o.Reader.Buffered()
+	}
+	return o.packed.Buffered(), plain
 }
 
 // open opens a file and decompresses it. read counts the bytes taken from the
@@ -31,6 +41,7 @@ func (f file) open(read *atomic.Int64) (*opened, error) {
 	o := &opened{closers: []io.Closer{raw}}
 	packed := &counted{Reader: raw, read: read}
 	b := bufio.NewReaderSize(packed, 256<<10)
+	o.packed = b
 	plain, err := decompress(b)
 	if err == nil && plain != nil {
 		o.closers = append(o.closers, plain)

@@ -227,12 +227,16 @@ func (a *csvArgs) reader(schema data.Schema, w rowWriter) reader {
 	return &csvFiles{a, newSink(w, schema, a.OnError == "quarantine")}
 }
 
+func (*csvArgs) count([]file) (int64, error) { return -1, nil }
+
 func (r *csvFiles) file(ctx context.Context, f file, read *progress) error {
+	before := read.read.Load()
 	o, err := r.open(f, &read.read)
 	if err != nil {
 		return err
 	}
 	defer o.text.Close()
+	defer func() { read.pass(before, o.window, o.text.file) }()
 	take := taker{args: r.csvArgs, schema: r.schema, row: make([]parsed, len(r.schema))}
 	for !o.empty {
 		err := o.next()

@@ -86,9 +86,12 @@ func legacy(name string, e encoding.Encoding) charset {
 // decoded is a file's content as UTF-8.
 type decoded struct {
 	io.Reader
-	io.Closer
+	file *opened
 	charset
 }
+
+// Close closes the file.
+func (d *decoded) Close() error { return d.file.Close() }
 
 // text opens a file for reading as text: decompressed, decoded to UTF-8,
 // without byte order mark.

@@ -175,12 +175,16 @@ func (a *jsonlArgs) reader(schema data.Schema, w rowWriter) reader {
 	return &jsonlFiles{newObjects(schema, a.selection()), newSink(w, schema, a.OnError == "quarantine"), a.Encoding}
 }
 
+func (*jsonlArgs) count([]file) (int64, error) { return -1, nil }
+
 func (r *jsonlFiles) file(ctx context.Context, f file, read *progress) error {
+	before := read.read.Load()
 	rows, err := openJSON(f, r.encoding, &read.read)
 	if err != nil {
 		return err
 	}
 	defer rows.text.Close()
+	defer func() { read.pass(before, rows.window, rows.text.file) }()
 	for {
 		raw, err := rows.next()
 		if errors.Is(err, io.EOF) {

@@ -149,6 +149,20 @@ func possible(c *parquetColumn, to arrow.DataType) error {
 	return err
 }
 
+// count adds up what the files' footers say.
+func (a *parquetArgs) count(files []file) (int64, error) {
+	sum := int64(0)
+	for _, f := range files {
+		o, err := openParquet(f)
+		if err != nil {
+			return 0, err
+		}
+		sum += o.rows()
+		o.close()
+	}
+	return sum, nil
+}
+
 // parquetFiles reads Parquet files.
 // probed: what is wrong with a Parquet file, its schema says.
 func (a *parquetArgs) probed() int64 { return 0 }

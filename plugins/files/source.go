@@ -34,6 +34,9 @@ type arguments[A any] interface {
 	// their columns. The type of a column that selection calls typed does not
 	// matter.
 	columns(ctx context.Context, files []file) (*union, error)
+	// count is how many rows the files have, where they say so themselves; -1:
+	// only reading tells.
+	count(files []file) (int64, error)
 	// probed is how many rows are read when planning to see whether they can
 	// be; 0: none.
 	probed() int64
@@ -59,6 +62,19 @@ type progress struct {
 	out   rowWriter
 	// limit is how many rows are wanted still; 0: all.
 	limit int64
+	// passed are the bytes of the files whose rows were cut off: of read, without
+	// what was read ahead.
+	passed float64
+}
+
+// pass takes account of a file whose reading ends, which began when before
+// bytes of the files had been read.
+func (p *progress) pass(before int64, w *window, f *opened) {
+	packed, plain := f.ahead()
+	read := p.read.Load() - before - int64(packed)
+	if all := w.taken + int64(len(w.data)+plain); all > 0 {
+		p.passed += float64(read) * float64(w.taken) / float64(all)
+	}
 }
 
 // another takes account of a row that was read.

@@ -27,6 +27,8 @@ type window struct {
 	buf  []byte // what data lies in
 	end  bool   // there is nothing behind data
 	line int    // of data's first byte, from 1
+	// taken is how many bytes were cut off.
+	taken int64
 	// ending is the byte that ends lines: '\n', perhaps after '\r', or '\r'
 	// alone.
 	ending byte
@@ -77,6 +79,7 @@ func (w *window) read(n, least int) (err error) {
 func (w *window) take(n int) {
 	w.line += bytes.Count(w.data[:n], []byte{w.ending})
 	w.data = w.data[n:]
+	w.taken += int64(n)
 }
 
 // wholeLine makes sure that data begins with a whole line and returns its

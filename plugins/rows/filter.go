@@ -30,6 +30,7 @@ type filter struct{}
 // Prepare declares the input's columns.
 func (filter) Prepare(_ context.Context, p *plugin.Prepare[filterArgs]) error {
 	sameColumns(p, []string{""})
+	p.Select("", plugin.Selection{RowsOf: "input", Where: "where"})
 	return nil
 }
 

@@ -44,6 +44,9 @@ func (sample) Prepare(_ context.Context, p *plugin.Prepare[sampleArgs]) error {
 		p.Errorf("share", "The share is %g\nA share is a number from 0 to 1.", *a.Share)
 	}
 	sameColumns(p, []string{""})
+	if a.Rows != nil || a.Share != nil {
+		p.Select("", plugin.Selection{RowsOf: "input", Share: a.Share, Most: a.Rows})
+	}
 	return nil
 }
 

@@ -43,7 +43,12 @@ func (split) Prepare(_ context.Context, p *plugin.Prepare[splitArgs]) error {
 	if err := checkShares(p.Args.Shares); err != nil {
 		return err
 	}
-	sameColumns(p, slices.Sorted(maps.Keys(p.Args.Shares)))
+	names := slices.Sorted(maps.Keys(p.Args.Shares))
+	sameColumns(p, names)
+	for _, name := range names {
+		share := p.Args.Shares[name]
+		p.Select(name, plugin.Selection{RowsOf: "input", Share: &share})
+	}
 	return nil
 }
 

@@ -36,6 +36,36 @@ func (p *preparation) AddDataset(name string, columns data.Schema) {
 	p.addOutput(&pluginv1.Output{Name: name, Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET, Columns: columns.Proto()})
 }
 
+// Selection says which rows of an input a Runner's dataset consists of.
+type Selection struct {
+	// RowsOf is the key of the input. The dataset has all its columns.
+	RowsOf string
+	// Where is the key of a Column of type bool: the rows for which it is true;
+	// empty: every row can be chosen.
+	Where string
+	// Share is what share of those rows is chosen, from 0 to 1; nil: all.
+	Share *float64
+	// Most is how many rows are chosen at most; nil: any number.
+	Most *int64
+}
+
+// Select says which rows of an input a dataset consists of that was declared
+// with AddDataset, as far as that can be told before the stage runs. By that
+// quern estimates what later stages cost; results do not depend on it.
+func (p *preparation) Select(name string, s Selection) {
+	switch out := p.output(name); {
+	case p.hasErrors():
+	case out == nil || out.Kind != pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET:
+		p.misuse("Select(%q) needs a dataset that was declared with AddDataset", name)
+	case p.instance.Inputs[s.RowsOf] == nil:
+		p.misuse("Select(%q) chooses rows of an input %q that does not exist", name, s.RowsOf)
+	case s.Where != "" && p.instance.RowArguments[s.Where] == nil:
+		p.misuse("Select(%q) chooses rows by a row argument %q that does not exist", name, s.Where)
+	default:
+		out.Selection = &pluginv1.Selection{RowsOf: s.RowsOf, Where: s.Where, Share: s.Share, Most: s.Most}
+	}
+}
+
 // AddModel declares a model that a Runner makes: the name of its format, and
 // what a prediction takes and gives. The inputs are the arguments tagged
 // feature, by their keys.

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -14,6 +16,7 @@ type readable interface {
 	Type
 	fingerprint(context.Context, *pluginv1.FingerprintRequest) *pluginv1.FingerprintResponse
 	read(context.Context, *pluginv1.ReadRequest, readStream) error
+	preview(context.Context, *pluginv1.PreviewRequest, readStream) error
 }
 
 type source[A any] struct {
@@ -35,14 +38,11 @@ func (s *source[A]) fingerprint(ctx context.Context, req *pluginv1.FingerprintRe
 }
 
 func (s *source[A]) read(ctx context.Context, req *pluginv1.ReadRequest, stream readStream) error {
-	args, prepared, err := s.ready(ctx, req.Instance)
+	args, w, err := s.writer(ctx, req.Instance, stream)
 	if err != nil {
 		return err
 	}
-	if len(prepared.Outputs) != 1 || prepared.Outputs[0].Name != "" {
-		return s.fault(errors.New("Prepare has to call AddDataset(\"\", …) once"))
-	}
-	w := &RowWriter{fault: s.fault, schema: data.FromProto(prepared.Outputs[0].Columns), stream: stream, memo: req.Memo, known: map[string]bool{}}
+	w.memo = req.Memo
 	for _, fingerprint := range req.KnownParts {
 		w.known[fingerprint] = true
 	}
@@ -51,6 +51,43 @@ func (s *source[A]) read(ctx context.Context, req *pluginv1.ReadRequest, stream 
 		return err
 	}
 	return w.flush()
+}
+
+func (s *source[A]) preview(ctx context.Context, req *pluginv1.PreviewRequest, stream readStream) error {
+	impl, ok := s.impl.(Previewer[A])
+	if !ok {
+		return errNoPreview
+	}
+	args, w, err := s.writer(ctx, req.Instance, stream)
+	if err != nil {
+		return err
+	}
+	defer w.drop()
+	count, err := impl.Preview(ctx, args, req.Bytes, w)
+	if err != nil {
+		return err
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	return stream.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Count{
+		Count: &pluginv1.RowCount{Rows: count.Rows, Exact: count.Exact, Size: count.Size},
+	}})
+}
+
+var errNoPreview = status.Error(codes.Unimplemented, "the source gives no preview of its rows")
+
+// writer is what the rows of an instance are written to.
+func (s *source[A]) writer(ctx context.Context, in *pluginv1.Instance, stream readStream) (*A, *RowWriter, error) {
+	args, prepared, err := s.ready(ctx, in)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(prepared.Outputs) != 1 || prepared.Outputs[0].Name != "" {
+		return nil, nil, s.fault(errors.New("Prepare has to call AddDataset(\"\", …) once"))
+	}
+	schema := data.FromProto(prepared.Outputs[0].Columns)
+	return args, &RowWriter{fault: s.fault, schema: schema, stream: stream, known: map[string]bool{}}, nil
 }
 
 // Rows wait to be sent together until there are this many, or this many bytes.

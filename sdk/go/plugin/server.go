@@ -113,6 +113,21 @@ func (s *server) Read(req *pluginv1.ReadRequest, stream pluginv1.PluginService_R
 	})
 }
 
+func (s *server) Preview(req *pluginv1.PreviewRequest, stream pluginv1.PluginService_PreviewServer) error {
+	t, err := find[readable](s, req.Instance)
+	if err != nil {
+		return err
+	}
+	out := readStream{&sender[pluginv1.ReadResponse]{stream: stream}, &throttle{}}
+	defer out.close()
+	if err = t.preview(stream.Context(), req, out); errors.Is(err, errNoPreview) {
+		return err
+	}
+	return finish(stream.Context(), err, func(d *pluginv1.Diagnostic) error {
+		return out.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Diagnostic{Diagnostic: d}})
+	})
+}
+
 func (s *server) Map(stream pluginv1.PluginService_MapServer) error {
 	first, err := stream.Recv()
 	if err != nil {

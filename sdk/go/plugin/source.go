@@ -23,6 +23,27 @@ type SourceImpl[A any] interface {
 	Read(ctx context.Context, args *A, w *RowWriter) error
 }
 
+// Previewer is implemented by a source that can give some of its rows quickly
+// and free of charge. quern asks for them while planning, to estimate what
+// language models will cost; without it that is unknown until the source was
+// read.
+type Previewer[A any] interface {
+	// Preview writes up to about so many bytes of rows, or all rows where there
+	// are not as many, and says how many rows there are in all. Quarantine and
+	// Part have no effect on it.
+	Preview(ctx context.Context, args *A, bytes int64, w *RowWriter) (RowCount, error)
+}
+
+// RowCount is how many rows a source has.
+type RowCount struct {
+	Rows int64
+	// Exact: they were counted, not estimated from those of the preview.
+	Exact bool
+	// Size is how large the source is, in a unit of its own such as the bytes of
+	// its files; 0: unknown. By it quern estimates by how many rows a source grew.
+	Size int64
+}
+
 // Fingerprint is what a source holds.
 type Fingerprint struct {
 	// Fingerprint changes when, and only when, the content changes.

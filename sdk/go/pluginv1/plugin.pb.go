@@ -2044,8 +2044,11 @@ type Output struct {
 	// MAP: key of the input whose rows it has. RUN: empty.
 	RowsOf string `protobuf:"bytes,4,opt,name=rows_of,json=rowsOf,proto3" json:"rows_of,omitempty"`
 	// MODEL.
-	Format        string     `protobuf:"bytes,5,opt,name=format,proto3" json:"format,omitempty"`
-	Signature     *Signature `protobuf:"bytes,6,opt,name=signature,proto3" json:"signature,omitempty"`
+	Format    string     `protobuf:"bytes,5,opt,name=format,proto3" json:"format,omitempty"`
+	Signature *Signature `protobuf:"bytes,6,opt,name=signature,proto3" json:"signature,omitempty"`
+	// RUN: set if the dataset consists of rows of an input, with all the columns
+	// of that input.
+	Selection     *Selection `protobuf:"bytes,7,opt,name=selection,proto3" json:"selection,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2122,6 +2125,89 @@ func (x *Output) GetSignature() *Signature {
 	return nil
 }
 
+func (x *Output) GetSelection() *Selection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+// Selection says which rows of an input a dataset consists of, as far as that
+// can be told before the stage runs. quern estimates with it what comes after
+// the stage; results do not depend on it.
+type Selection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Key of the input.
+	RowsOf string `protobuf:"bytes,1,opt,name=rows_of,json=rowsOf,proto3" json:"rows_of,omitempty"`
+	// Key of a row argument of type bool: the rows for which it is true. Empty:
+	// every row can be chosen.
+	Where string `protobuf:"bytes,2,opt,name=where,proto3" json:"where,omitempty"`
+	// What share of those rows, from 0 to 1; unset: all.
+	Share *float64 `protobuf:"fixed64,3,opt,name=share,proto3,oneof" json:"share,omitempty"`
+	// How many rows at most; unset: any number.
+	Most          *int64 `protobuf:"varint,4,opt,name=most,proto3,oneof" json:"most,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Selection) Reset() {
+	*x = Selection{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Selection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Selection) ProtoMessage() {}
+
+func (x *Selection) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Selection.ProtoReflect.Descriptor instead.
+func (*Selection) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Selection) GetRowsOf() string {
+	if x != nil {
+		return x.RowsOf
+	}
+	return ""
+}
+
+func (x *Selection) GetWhere() string {
+	if x != nil {
+		return x.Where
+	}
+	return ""
+}
+
+func (x *Selection) GetShare() float64 {
+	if x != nil && x.Share != nil {
+		return *x.Share
+	}
+	return 0
+}
+
+func (x *Selection) GetMost() int64 {
+	if x != nil && x.Most != nil {
+		return *x.Most
+	}
+	return 0
+}
+
 // Estimate is what carrying out an instance will take. A field that is not
 // set is unknown, which is not zero.
 type Estimate struct {
@@ -2136,7 +2222,7 @@ type Estimate struct {
 
 func (x *Estimate) Reset() {
 	*x = Estimate{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2148,7 +2234,7 @@ func (x *Estimate) String() string {
 func (*Estimate) ProtoMessage() {}
 
 func (x *Estimate) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2161,7 +2247,7 @@ func (x *Estimate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Estimate.ProtoReflect.Descriptor instead.
 func (*Estimate) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Estimate) GetRows() int64 {
@@ -2203,7 +2289,7 @@ type FingerprintRequest struct {
 
 func (x *FingerprintRequest) Reset() {
 	*x = FingerprintRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2215,7 +2301,7 @@ func (x *FingerprintRequest) String() string {
 func (*FingerprintRequest) ProtoMessage() {}
 
 func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2228,7 +2314,7 @@ func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintRequest.ProtoReflect.Descriptor instead.
 func (*FingerprintRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *FingerprintRequest) GetInstance() *Instance {
@@ -2260,7 +2346,7 @@ type FingerprintResponse struct {
 
 func (x *FingerprintResponse) Reset() {
 	*x = FingerprintResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2358,7 @@ func (x *FingerprintResponse) String() string {
 func (*FingerprintResponse) ProtoMessage() {}
 
 func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2371,7 @@ func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintResponse.ProtoReflect.Descriptor instead.
 func (*FingerprintResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *FingerprintResponse) GetDiagnostics() []*Diagnostic {
@@ -2330,7 +2416,7 @@ type ReadRequest struct {
 
 func (x *ReadRequest) Reset() {
 	*x = ReadRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2342,7 +2428,7 @@ func (x *ReadRequest) String() string {
 func (*ReadRequest) ProtoMessage() {}
 
 func (x *ReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2355,7 +2441,7 @@ func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReadRequest) GetInstance() *Instance {
@@ -2379,6 +2465,125 @@ func (x *ReadRequest) GetKnownParts() []string {
 	return nil
 }
 
+type PreviewRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Instance *Instance              `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	// About how many bytes of rows are wanted at most. A source that is smaller
+	// sends all its rows.
+	Bytes         int64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRequest) Reset() {
+	*x = PreviewRequest{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRequest) ProtoMessage() {}
+
+func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
+func (*PreviewRequest) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PreviewRequest) GetInstance() *Instance {
+	if x != nil {
+		return x.Instance
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+// RowCount is how many rows a source has.
+type RowCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rows  int64                  `protobuf:"varint,1,opt,name=rows,proto3" json:"rows,omitempty"`
+	// Counted; otherwise it was estimated from the rows of the preview.
+	Exact bool `protobuf:"varint,2,opt,name=exact,proto3" json:"exact,omitempty"`
+	// How large the source is, in a unit of its own such as the bytes of its
+	// files, so that the growth of a source tells about the growth of its rows;
+	// 0: unknown.
+	Size          int64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RowCount) Reset() {
+	*x = RowCount{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RowCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RowCount) ProtoMessage() {}
+
+func (x *RowCount) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RowCount.ProtoReflect.Descriptor instead.
+func (*RowCount) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RowCount) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *RowCount) GetExact() bool {
+	if x != nil {
+		return x.Exact
+	}
+	return false
+}
+
+func (x *RowCount) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
 type StopRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// RunRequest.call. A call that is over, or has not begun, is no error; one that
@@ -2390,7 +2595,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2402,7 +2607,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2415,7 +2620,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StopRequest) GetCall() string {
@@ -2433,7 +2638,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2445,7 +2650,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2458,7 +2663,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 type ReadResponse struct {
@@ -2470,6 +2675,7 @@ type ReadResponse struct {
 	//	*ReadResponse_Progress
 	//	*ReadResponse_Diagnostic
 	//	*ReadResponse_Part
+	//	*ReadResponse_Count
 	Event         isReadResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2477,7 +2683,7 @@ type ReadResponse struct {
 
 func (x *ReadResponse) Reset() {
 	*x = ReadResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2489,7 +2695,7 @@ func (x *ReadResponse) String() string {
 func (*ReadResponse) ProtoMessage() {}
 
 func (x *ReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2502,7 +2708,7 @@ func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
 func (*ReadResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ReadResponse) GetEvent() isReadResponse_Event {
@@ -2557,6 +2763,15 @@ func (x *ReadResponse) GetPart() *Part {
 	return nil
 }
 
+func (x *ReadResponse) GetCount() *RowCount {
+	if x != nil {
+		if x, ok := x.Event.(*ReadResponse_Count); ok {
+			return x.Count
+		}
+	}
+	return nil
+}
+
 type isReadResponse_Event interface {
 	isReadResponse_Event()
 }
@@ -2583,6 +2798,11 @@ type ReadResponse_Part struct {
 	Part *Part `protobuf:"bytes,5,opt,name=part,proto3,oneof"`
 }
 
+type ReadResponse_Count struct {
+	// Preview only: the last message.
+	Count *RowCount `protobuf:"bytes,6,opt,name=count,proto3,oneof"`
+}
+
 func (*ReadResponse_Rows) isReadResponse_Event() {}
 
 func (*ReadResponse_Quarantined) isReadResponse_Event() {}
@@ -2592,6 +2812,8 @@ func (*ReadResponse_Progress) isReadResponse_Event() {}
 func (*ReadResponse_Diagnostic) isReadResponse_Event() {}
 
 func (*ReadResponse_Part) isReadResponse_Event() {}
+
+func (*ReadResponse_Count) isReadResponse_Event() {}
 
 // Part is one part of a source, such as a file, whose rows come one after the
 // other. A source that consists of parts sends one message for each of them, in
@@ -2618,7 +2840,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2630,7 +2852,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2643,7 +2865,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Part) GetFingerprint() string {
@@ -2686,7 +2908,7 @@ type Quarantined struct {
 
 func (x *Quarantined) Reset() {
 	*x = Quarantined{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2698,7 +2920,7 @@ func (x *Quarantined) String() string {
 func (*Quarantined) ProtoMessage() {}
 
 func (x *Quarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2711,7 +2933,7 @@ func (x *Quarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantined.ProtoReflect.Descriptor instead.
 func (*Quarantined) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Quarantined) GetOrigin() string {
@@ -2750,7 +2972,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2762,7 +2984,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2775,7 +2997,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Progress) GetDone() int64 {
@@ -2828,7 +3050,7 @@ type MapRequest struct {
 
 func (x *MapRequest) Reset() {
 	*x = MapRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2840,7 +3062,7 @@ func (x *MapRequest) String() string {
 func (*MapRequest) ProtoMessage() {}
 
 func (x *MapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2853,7 +3075,7 @@ func (x *MapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapRequest.ProtoReflect.Descriptor instead.
 func (*MapRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *MapRequest) GetEvent() isMapRequest_Event {
@@ -2943,7 +3165,7 @@ type MapResponse struct {
 
 func (x *MapResponse) Reset() {
 	*x = MapResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2955,7 +3177,7 @@ func (x *MapResponse) String() string {
 func (*MapResponse) ProtoMessage() {}
 
 func (x *MapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2968,7 +3190,7 @@ func (x *MapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapResponse.ProtoReflect.Descriptor instead.
 func (*MapResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *MapResponse) GetRows() []byte {
@@ -3026,7 +3248,7 @@ type RowError struct {
 
 func (x *RowError) Reset() {
 	*x = RowError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3038,7 +3260,7 @@ func (x *RowError) String() string {
 func (*RowError) ProtoMessage() {}
 
 func (x *RowError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3051,7 +3273,7 @@ func (x *RowError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowError.ProtoReflect.Descriptor instead.
 func (*RowError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RowError) GetRow() int64 {
@@ -3097,7 +3319,7 @@ type Artifact struct {
 
 func (x *Artifact) Reset() {
 	*x = Artifact{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3109,7 +3331,7 @@ func (x *Artifact) String() string {
 func (*Artifact) ProtoMessage() {}
 
 func (x *Artifact) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3122,7 +3344,7 @@ func (x *Artifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Artifact.ProtoReflect.Descriptor instead.
 func (*Artifact) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Artifact) GetKind() ArtifactKind {
@@ -3200,7 +3422,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3212,7 +3434,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3225,7 +3447,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Shard) GetRows() int64 {
@@ -3252,7 +3474,7 @@ type ColumnGroup struct {
 
 func (x *ColumnGroup) Reset() {
 	*x = ColumnGroup{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3264,7 +3486,7 @@ func (x *ColumnGroup) String() string {
 func (*ColumnGroup) ProtoMessage() {}
 
 func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3277,7 +3499,7 @@ func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ColumnGroup.ProtoReflect.Descriptor instead.
 func (*ColumnGroup) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ColumnGroup) GetPath() string {
@@ -3310,7 +3532,7 @@ type StoredColumn struct {
 
 func (x *StoredColumn) Reset() {
 	*x = StoredColumn{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3322,7 +3544,7 @@ func (x *StoredColumn) String() string {
 func (*StoredColumn) ProtoMessage() {}
 
 func (x *StoredColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3335,7 +3557,7 @@ func (x *StoredColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredColumn.ProtoReflect.Descriptor instead.
 func (*StoredColumn) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *StoredColumn) GetStored() string {
@@ -3372,7 +3594,7 @@ type File struct {
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3384,7 +3606,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3397,7 +3619,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *File) GetName() string {
@@ -3451,7 +3673,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3463,7 +3685,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3476,7 +3698,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RunRequest) GetInstance() *Instance {
@@ -3537,7 +3759,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3549,7 +3771,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3562,7 +3784,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RunResponse) GetEvent() isRunResponse_Event {
@@ -3665,7 +3887,7 @@ type Rows struct {
 
 func (x *Rows) Reset() {
 	*x = Rows{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3677,7 +3899,7 @@ func (x *Rows) String() string {
 func (*Rows) ProtoMessage() {}
 
 func (x *Rows) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3690,7 +3912,7 @@ func (x *Rows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rows.ProtoReflect.Descriptor instead.
 func (*Rows) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Rows) GetOutput() string {
@@ -3719,7 +3941,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3731,7 +3953,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3744,7 +3966,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Done) GetValue() []byte {
@@ -3774,7 +3996,7 @@ type PredictRequest struct {
 
 func (x *PredictRequest) Reset() {
 	*x = PredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3786,7 +4008,7 @@ func (x *PredictRequest) String() string {
 func (*PredictRequest) ProtoMessage() {}
 
 func (x *PredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3799,7 +4021,7 @@ func (x *PredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictRequest.ProtoReflect.Descriptor instead.
 func (*PredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PredictRequest) GetEvent() isPredictRequest_Event {
@@ -3855,7 +4077,7 @@ type PredictResponse struct {
 
 func (x *PredictResponse) Reset() {
 	*x = PredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3867,7 +4089,7 @@ func (x *PredictResponse) String() string {
 func (*PredictResponse) ProtoMessage() {}
 
 func (x *PredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3880,7 +4102,7 @@ func (x *PredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictResponse.ProtoReflect.Descriptor instead.
 func (*PredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *PredictResponse) GetRows() []byte {
@@ -3910,7 +4132,7 @@ type HostServicePredictRequest struct {
 
 func (x *HostServicePredictRequest) Reset() {
 	*x = HostServicePredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3922,7 +4144,7 @@ func (x *HostServicePredictRequest) String() string {
 func (*HostServicePredictRequest) ProtoMessage() {}
 
 func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3935,7 +4157,7 @@ func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictRequest.ProtoReflect.Descriptor instead.
 func (*HostServicePredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *HostServicePredictRequest) GetEvent() isHostServicePredictRequest_Event {
@@ -3990,7 +4212,7 @@ type HostServicePredictResponse struct {
 
 func (x *HostServicePredictResponse) Reset() {
 	*x = HostServicePredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4002,7 +4224,7 @@ func (x *HostServicePredictResponse) String() string {
 func (*HostServicePredictResponse) ProtoMessage() {}
 
 func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4015,7 +4237,7 @@ func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictResponse.ProtoReflect.Descriptor instead.
 func (*HostServicePredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *HostServicePredictResponse) GetRows() []byte {
@@ -4045,7 +4267,7 @@ type ChatRequest struct {
 
 func (x *ChatRequest) Reset() {
 	*x = ChatRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4057,7 +4279,7 @@ func (x *ChatRequest) String() string {
 func (*ChatRequest) ProtoMessage() {}
 
 func (x *ChatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4070,7 +4292,7 @@ func (x *ChatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatRequest.ProtoReflect.Descriptor instead.
 func (*ChatRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ChatRequest) GetEvent() isChatRequest_Event {
@@ -4127,7 +4349,7 @@ type ChatResponse struct {
 
 func (x *ChatResponse) Reset() {
 	*x = ChatResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4139,7 +4361,7 @@ func (x *ChatResponse) String() string {
 func (*ChatResponse) ProtoMessage() {}
 
 func (x *ChatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4152,7 +4374,7 @@ func (x *ChatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatResponse.ProtoReflect.Descriptor instead.
 func (*ChatResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ChatResponse) GetResponse() []byte {
@@ -4185,7 +4407,7 @@ type CallError struct {
 
 func (x *CallError) Reset() {
 	*x = CallError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4197,7 +4419,7 @@ func (x *CallError) String() string {
 func (*CallError) ProtoMessage() {}
 
 func (x *CallError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4210,7 +4432,7 @@ func (x *CallError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallError.ProtoReflect.Descriptor instead.
 func (*CallError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *CallError) GetMessage() string {
@@ -4250,7 +4472,7 @@ type CheckModelRequest struct {
 
 func (x *CheckModelRequest) Reset() {
 	*x = CheckModelRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4262,7 +4484,7 @@ func (x *CheckModelRequest) String() string {
 func (*CheckModelRequest) ProtoMessage() {}
 
 func (x *CheckModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4275,7 +4497,7 @@ func (x *CheckModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckModelRequest.ProtoReflect.Descriptor instead.
 func (*CheckModelRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CheckModelRequest) GetModel() *Instance {
@@ -4295,7 +4517,7 @@ type CheckModelResponse struct {
 
 func (x *CheckModelResponse) Reset() {
 	*x = CheckModelResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4307,7 +4529,7 @@ func (x *CheckModelResponse) String() string {
 func (*CheckModelResponse) ProtoMessage() {}
 
 func (x *CheckModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4320,7 +4542,7 @@ func (x *CheckModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckModelResponse.ProtoReflect.Descriptor instead.
 func (*CheckModelResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CheckModelResponse) GetError() *CallError {
@@ -4340,7 +4562,7 @@ type EmbedRequest struct {
 
 func (x *EmbedRequest) Reset() {
 	*x = EmbedRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4352,7 +4574,7 @@ func (x *EmbedRequest) String() string {
 func (*EmbedRequest) ProtoMessage() {}
 
 func (x *EmbedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4365,7 +4587,7 @@ func (x *EmbedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedRequest.ProtoReflect.Descriptor instead.
 func (*EmbedRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *EmbedRequest) GetModel() *Instance {
@@ -4394,7 +4616,7 @@ type EmbedResponse struct {
 
 func (x *EmbedResponse) Reset() {
 	*x = EmbedResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4406,7 +4628,7 @@ func (x *EmbedResponse) String() string {
 func (*EmbedResponse) ProtoMessage() {}
 
 func (x *EmbedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4419,7 +4641,7 @@ func (x *EmbedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedResponse.ProtoReflect.Descriptor instead.
 func (*EmbedResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *EmbedResponse) GetEmbeddings() []*Embedding {
@@ -4452,7 +4674,7 @@ type Embedding struct {
 
 func (x *Embedding) Reset() {
 	*x = Embedding{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4464,7 +4686,7 @@ func (x *Embedding) String() string {
 func (*Embedding) ProtoMessage() {}
 
 func (x *Embedding) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4477,7 +4699,7 @@ func (x *Embedding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embedding.ProtoReflect.Descriptor instead.
 func (*Embedding) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Embedding) GetValues() []float32 {
@@ -4499,7 +4721,7 @@ type HostServiceChatRequest struct {
 
 func (x *HostServiceChatRequest) Reset() {
 	*x = HostServiceChatRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4511,7 +4733,7 @@ func (x *HostServiceChatRequest) String() string {
 func (*HostServiceChatRequest) ProtoMessage() {}
 
 func (x *HostServiceChatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4524,7 +4746,7 @@ func (x *HostServiceChatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceChatRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceChatRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *HostServiceChatRequest) GetModel() string {
@@ -4558,7 +4780,7 @@ type HostServiceChatResponse struct {
 
 func (x *HostServiceChatResponse) Reset() {
 	*x = HostServiceChatResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4570,7 +4792,7 @@ func (x *HostServiceChatResponse) String() string {
 func (*HostServiceChatResponse) ProtoMessage() {}
 
 func (x *HostServiceChatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4583,7 +4805,7 @@ func (x *HostServiceChatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceChatResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceChatResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *HostServiceChatResponse) GetResponse() []byte {
@@ -4610,7 +4832,7 @@ type HostServiceEmbedRequest struct {
 
 func (x *HostServiceEmbedRequest) Reset() {
 	*x = HostServiceEmbedRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4622,7 +4844,7 @@ func (x *HostServiceEmbedRequest) String() string {
 func (*HostServiceEmbedRequest) ProtoMessage() {}
 
 func (x *HostServiceEmbedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4635,7 +4857,7 @@ func (x *HostServiceEmbedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEmbedRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceEmbedRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *HostServiceEmbedRequest) GetModel() string {
@@ -4662,7 +4884,7 @@ type HostServiceEmbedResponse struct {
 
 func (x *HostServiceEmbedResponse) Reset() {
 	*x = HostServiceEmbedResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4674,7 +4896,7 @@ func (x *HostServiceEmbedResponse) String() string {
 func (*HostServiceEmbedResponse) ProtoMessage() {}
 
 func (x *HostServiceEmbedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4687,7 +4909,7 @@ func (x *HostServiceEmbedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEmbedResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceEmbedResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *HostServiceEmbedResponse) GetEmbeddings() []*Embedding {
@@ -4716,7 +4938,7 @@ type HostServiceRejectRequest struct {
 
 func (x *HostServiceRejectRequest) Reset() {
 	*x = HostServiceRejectRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4728,7 +4950,7 @@ func (x *HostServiceRejectRequest) String() string {
 func (*HostServiceRejectRequest) ProtoMessage() {}
 
 func (x *HostServiceRejectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4741,7 +4963,7 @@ func (x *HostServiceRejectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceRejectRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceRejectRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *HostServiceRejectRequest) GetModel() string {
@@ -4773,7 +4995,7 @@ type HostServiceRejectResponse struct {
 
 func (x *HostServiceRejectResponse) Reset() {
 	*x = HostServiceRejectResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4785,7 +5007,7 @@ func (x *HostServiceRejectResponse) String() string {
 func (*HostServiceRejectResponse) ProtoMessage() {}
 
 func (x *HostServiceRejectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4798,7 +5020,7 @@ func (x *HostServiceRejectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceRejectResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceRejectResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
 }
 
 type HostServiceEvaluateRequest struct {
@@ -4815,7 +5037,7 @@ type HostServiceEvaluateRequest struct {
 
 func (x *HostServiceEvaluateRequest) Reset() {
 	*x = HostServiceEvaluateRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4827,7 +5049,7 @@ func (x *HostServiceEvaluateRequest) String() string {
 func (*HostServiceEvaluateRequest) ProtoMessage() {}
 
 func (x *HostServiceEvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4840,7 +5062,7 @@ func (x *HostServiceEvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEvaluateRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceEvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *HostServiceEvaluateRequest) GetArgument() string {
@@ -4868,7 +5090,7 @@ type HostServiceEvaluateResponse struct {
 
 func (x *HostServiceEvaluateResponse) Reset() {
 	*x = HostServiceEvaluateResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4880,7 +5102,7 @@ func (x *HostServiceEvaluateResponse) String() string {
 func (*HostServiceEvaluateResponse) ProtoMessage() {}
 
 func (x *HostServiceEvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4893,7 +5115,7 @@ func (x *HostServiceEvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEvaluateResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceEvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *HostServiceEvaluateResponse) GetRows() []byte {
@@ -4926,7 +5148,7 @@ type DeploymentState struct {
 
 func (x *DeploymentState) Reset() {
 	*x = DeploymentState{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4938,7 +5160,7 @@ func (x *DeploymentState) String() string {
 func (*DeploymentState) ProtoMessage() {}
 
 func (x *DeploymentState) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4951,7 +5173,7 @@ func (x *DeploymentState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeploymentState.ProtoReflect.Descriptor instead.
 func (*DeploymentState) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *DeploymentState) GetValue() []byte {
@@ -4985,7 +5207,7 @@ type ReadDeploymentRequest struct {
 
 func (x *ReadDeploymentRequest) Reset() {
 	*x = ReadDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4997,7 +5219,7 @@ func (x *ReadDeploymentRequest) String() string {
 func (*ReadDeploymentRequest) ProtoMessage() {}
 
 func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5010,7 +5232,7 @@ func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ReadDeploymentRequest) GetInstance() *Instance {
@@ -5038,7 +5260,7 @@ type ReadDeploymentResponse struct {
 
 func (x *ReadDeploymentResponse) Reset() {
 	*x = ReadDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5050,7 +5272,7 @@ func (x *ReadDeploymentResponse) String() string {
 func (*ReadDeploymentResponse) ProtoMessage() {}
 
 func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5063,7 +5285,7 @@ func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ReadDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -5094,7 +5316,7 @@ type PlanDeploymentRequest struct {
 
 func (x *PlanDeploymentRequest) Reset() {
 	*x = PlanDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5106,7 +5328,7 @@ func (x *PlanDeploymentRequest) String() string {
 func (*PlanDeploymentRequest) ProtoMessage() {}
 
 func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5119,7 +5341,7 @@ func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *PlanDeploymentRequest) GetInstance() *Instance {
@@ -5157,7 +5379,7 @@ type PlanDeploymentResponse struct {
 
 func (x *PlanDeploymentResponse) Reset() {
 	*x = PlanDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5169,7 +5391,7 @@ func (x *PlanDeploymentResponse) String() string {
 func (*PlanDeploymentResponse) ProtoMessage() {}
 
 func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5182,7 +5404,7 @@ func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *PlanDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -5227,7 +5449,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5239,7 +5461,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5252,7 +5474,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *Change) GetArgument() string {
@@ -5295,7 +5517,7 @@ type ApplyDeploymentRequest struct {
 
 func (x *ApplyDeploymentRequest) Reset() {
 	*x = ApplyDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5307,7 +5529,7 @@ func (x *ApplyDeploymentRequest) String() string {
 func (*ApplyDeploymentRequest) ProtoMessage() {}
 
 func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5320,7 +5542,7 @@ func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ApplyDeploymentRequest) GetInstance() *Instance {
@@ -5362,7 +5584,7 @@ type ApplyDeploymentResponse struct {
 
 func (x *ApplyDeploymentResponse) Reset() {
 	*x = ApplyDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5374,7 +5596,7 @@ func (x *ApplyDeploymentResponse) String() string {
 func (*ApplyDeploymentResponse) ProtoMessage() {}
 
 func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5387,7 +5609,7 @@ func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ApplyDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -5414,7 +5636,7 @@ type DeleteDeploymentRequest struct {
 
 func (x *DeleteDeploymentRequest) Reset() {
 	*x = DeleteDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5426,7 +5648,7 @@ func (x *DeleteDeploymentRequest) String() string {
 func (*DeleteDeploymentRequest) ProtoMessage() {}
 
 func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5439,7 +5661,7 @@ func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *DeleteDeploymentRequest) GetInstance() *Instance {
@@ -5465,7 +5687,7 @@ type DeleteDeploymentResponse struct {
 
 func (x *DeleteDeploymentResponse) Reset() {
 	*x = DeleteDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5477,7 +5699,7 @@ func (x *DeleteDeploymentResponse) String() string {
 func (*DeleteDeploymentResponse) ProtoMessage() {}
 
 func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5490,7 +5712,7 @@ func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *DeleteDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -5657,14 +5879,22 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\r_cached_input\"3\n" +
 	"\x05Reads\x12\x10\n" +
 	"\x03all\x18\x01 \x01(\bR\x03all\x12\x18\n" +
-	"\acolumns\x18\x02 \x03(\tR\acolumns\"\xed\x01\n" +
+	"\acolumns\x18\x02 \x03(\tR\acolumns\"\xa7\x02\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x121\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1d.quern.plugin.v1.ArtifactKindR\x04kind\x121\n" +
 	"\acolumns\x18\x03 \x03(\v2\x17.quern.plugin.v1.ColumnR\acolumns\x12\x17\n" +
 	"\arows_of\x18\x04 \x01(\tR\x06rowsOf\x12\x16\n" +
 	"\x06format\x18\x05 \x01(\tR\x06format\x128\n" +
-	"\tsignature\x18\x06 \x01(\v2\x1a.quern.plugin.v1.SignatureR\tsignature\"\xcc\x01\n" +
+	"\tsignature\x18\x06 \x01(\v2\x1a.quern.plugin.v1.SignatureR\tsignature\x128\n" +
+	"\tselection\x18\a \x01(\v2\x1a.quern.plugin.v1.SelectionR\tselection\"\x81\x01\n" +
+	"\tSelection\x12\x17\n" +
+	"\arows_of\x18\x01 \x01(\tR\x06rowsOf\x12\x14\n" +
+	"\x05where\x18\x02 \x01(\tR\x05where\x12\x19\n" +
+	"\x05share\x18\x03 \x01(\x01H\x00R\x05share\x88\x01\x01\x12\x17\n" +
+	"\x04most\x18\x04 \x01(\x03H\x01R\x04most\x88\x01\x01B\b\n" +
+	"\x06_shareB\a\n" +
+	"\x05_most\"\xcc\x01\n" +
 	"\bEstimate\x12\x17\n" +
 	"\x04rows\x18\x01 \x01(\x03H\x00R\x04rows\x88\x01\x01\x12\x1d\n" +
 	"\aseconds\x18\x02 \x01(\x01H\x01R\aseconds\x88\x01\x01\x12&\n" +
@@ -5687,10 +5917,17 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\binstance\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\binstance\x12\x12\n" +
 	"\x04memo\x18\x02 \x01(\fR\x04memo\x12\x1f\n" +
 	"\vknown_parts\x18\x03 \x03(\tR\n" +
-	"knownParts\"!\n" +
+	"knownParts\"]\n" +
+	"\x0ePreviewRequest\x125\n" +
+	"\binstance\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\binstance\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\"H\n" +
+	"\bRowCount\x12\x12\n" +
+	"\x04rows\x18\x01 \x01(\x03R\x04rows\x12\x14\n" +
+	"\x05exact\x18\x02 \x01(\bR\x05exact\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\"!\n" +
 	"\vStopRequest\x12\x12\n" +
 	"\x04call\x18\x01 \x01(\tR\x04call\"\x0e\n" +
-	"\fStopResponse\"\x94\x02\n" +
+	"\fStopResponse\"\xc7\x02\n" +
 	"\fReadResponse\x12\x14\n" +
 	"\x04rows\x18\x01 \x01(\fH\x00R\x04rows\x12@\n" +
 	"\vquarantined\x18\x02 \x01(\v2\x1c.quern.plugin.v1.QuarantinedH\x00R\vquarantined\x127\n" +
@@ -5698,7 +5935,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"diagnostic\x18\x04 \x01(\v2\x1b.quern.plugin.v1.DiagnosticH\x00R\n" +
 	"diagnostic\x12+\n" +
-	"\x04part\x18\x05 \x01(\v2\x15.quern.plugin.v1.PartH\x00R\x04partB\a\n" +
+	"\x04part\x18\x05 \x01(\v2\x15.quern.plugin.v1.PartH\x00R\x04part\x121\n" +
+	"\x05count\x18\x06 \x01(\v2\x19.quern.plugin.v1.RowCountH\x00R\x05countB\a\n" +
 	"\x05event\"t\n" +
 	"\x04Part\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\x12\x12\n" +
@@ -5931,14 +6169,14 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x16DEPLOYMENT_ACTION_NONE\x10\x01\x12\x1c\n" +
 	"\x18DEPLOYMENT_ACTION_CREATE\x10\x02\x12\x1c\n" +
 	"\x18DEPLOYMENT_ACTION_UPDATE\x10\x03\x12\x1d\n" +
-	"\x19DEPLOYMENT_ACTION_REPLACE\x10\x042\xc4\n" +
-	"\n" +
+	"\x19DEPLOYMENT_ACTION_REPLACE\x10\x042\x91\v\n" +
 	"\rPluginService\x12R\n" +
 	"\tGetSchema\x12!.quern.plugin.v1.GetSchemaRequest\x1a\".quern.plugin.v1.GetSchemaResponse\x12R\n" +
 	"\tConfigure\x12!.quern.plugin.v1.ConfigureRequest\x1a\".quern.plugin.v1.ConfigureResponse\x12L\n" +
 	"\aPrepare\x12\x1f.quern.plugin.v1.PrepareRequest\x1a .quern.plugin.v1.PrepareResponse\x12X\n" +
 	"\vFingerprint\x12#.quern.plugin.v1.FingerprintRequest\x1a$.quern.plugin.v1.FingerprintResponse\x12E\n" +
-	"\x04Read\x12\x1c.quern.plugin.v1.ReadRequest\x1a\x1d.quern.plugin.v1.ReadResponse0\x01\x12D\n" +
+	"\x04Read\x12\x1c.quern.plugin.v1.ReadRequest\x1a\x1d.quern.plugin.v1.ReadResponse0\x01\x12K\n" +
+	"\aPreview\x12\x1f.quern.plugin.v1.PreviewRequest\x1a\x1d.quern.plugin.v1.ReadResponse0\x01\x12D\n" +
 	"\x03Map\x12\x1b.quern.plugin.v1.MapRequest\x1a\x1c.quern.plugin.v1.MapResponse(\x010\x01\x12B\n" +
 	"\x03Run\x12\x1b.quern.plugin.v1.RunRequest\x1a\x1c.quern.plugin.v1.RunResponse0\x01\x12P\n" +
 	"\aPredict\x12\x1f.quern.plugin.v1.PredictRequest\x1a .quern.plugin.v1.PredictResponse(\x010\x01\x12G\n" +
@@ -5971,7 +6209,7 @@ func file_quern_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_quern_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
+var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 86)
 var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(Mode)(0),                           // 0: quern.plugin.v1.Mode
 	(ArtifactKind)(0),                   // 1: quern.plugin.v1.ArtifactKind
@@ -6001,67 +6239,70 @@ var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(*Price)(nil),                       // 25: quern.plugin.v1.Price
 	(*Reads)(nil),                       // 26: quern.plugin.v1.Reads
 	(*Output)(nil),                      // 27: quern.plugin.v1.Output
-	(*Estimate)(nil),                    // 28: quern.plugin.v1.Estimate
-	(*FingerprintRequest)(nil),          // 29: quern.plugin.v1.FingerprintRequest
-	(*FingerprintResponse)(nil),         // 30: quern.plugin.v1.FingerprintResponse
-	(*ReadRequest)(nil),                 // 31: quern.plugin.v1.ReadRequest
-	(*StopRequest)(nil),                 // 32: quern.plugin.v1.StopRequest
-	(*StopResponse)(nil),                // 33: quern.plugin.v1.StopResponse
-	(*ReadResponse)(nil),                // 34: quern.plugin.v1.ReadResponse
-	(*Part)(nil),                        // 35: quern.plugin.v1.Part
-	(*Quarantined)(nil),                 // 36: quern.plugin.v1.Quarantined
-	(*Progress)(nil),                    // 37: quern.plugin.v1.Progress
-	(*MapRequest)(nil),                  // 38: quern.plugin.v1.MapRequest
-	(*MapResponse)(nil),                 // 39: quern.plugin.v1.MapResponse
-	(*RowError)(nil),                    // 40: quern.plugin.v1.RowError
-	(*Artifact)(nil),                    // 41: quern.plugin.v1.Artifact
-	(*Shard)(nil),                       // 42: quern.plugin.v1.Shard
-	(*ColumnGroup)(nil),                 // 43: quern.plugin.v1.ColumnGroup
-	(*StoredColumn)(nil),                // 44: quern.plugin.v1.StoredColumn
-	(*File)(nil),                        // 45: quern.plugin.v1.File
-	(*RunRequest)(nil),                  // 46: quern.plugin.v1.RunRequest
-	(*RunResponse)(nil),                 // 47: quern.plugin.v1.RunResponse
-	(*Rows)(nil),                        // 48: quern.plugin.v1.Rows
-	(*Done)(nil),                        // 49: quern.plugin.v1.Done
-	(*PredictRequest)(nil),              // 50: quern.plugin.v1.PredictRequest
-	(*PredictResponse)(nil),             // 51: quern.plugin.v1.PredictResponse
-	(*HostServicePredictRequest)(nil),   // 52: quern.plugin.v1.HostServicePredictRequest
-	(*HostServicePredictResponse)(nil),  // 53: quern.plugin.v1.HostServicePredictResponse
-	(*ChatRequest)(nil),                 // 54: quern.plugin.v1.ChatRequest
-	(*ChatResponse)(nil),                // 55: quern.plugin.v1.ChatResponse
-	(*CallError)(nil),                   // 56: quern.plugin.v1.CallError
-	(*CheckModelRequest)(nil),           // 57: quern.plugin.v1.CheckModelRequest
-	(*CheckModelResponse)(nil),          // 58: quern.plugin.v1.CheckModelResponse
-	(*EmbedRequest)(nil),                // 59: quern.plugin.v1.EmbedRequest
-	(*EmbedResponse)(nil),               // 60: quern.plugin.v1.EmbedResponse
-	(*Embedding)(nil),                   // 61: quern.plugin.v1.Embedding
-	(*HostServiceChatRequest)(nil),      // 62: quern.plugin.v1.HostServiceChatRequest
-	(*HostServiceChatResponse)(nil),     // 63: quern.plugin.v1.HostServiceChatResponse
-	(*HostServiceEmbedRequest)(nil),     // 64: quern.plugin.v1.HostServiceEmbedRequest
-	(*HostServiceEmbedResponse)(nil),    // 65: quern.plugin.v1.HostServiceEmbedResponse
-	(*HostServiceRejectRequest)(nil),    // 66: quern.plugin.v1.HostServiceRejectRequest
-	(*HostServiceRejectResponse)(nil),   // 67: quern.plugin.v1.HostServiceRejectResponse
-	(*HostServiceEvaluateRequest)(nil),  // 68: quern.plugin.v1.HostServiceEvaluateRequest
-	(*HostServiceEvaluateResponse)(nil), // 69: quern.plugin.v1.HostServiceEvaluateResponse
-	(*DeploymentState)(nil),             // 70: quern.plugin.v1.DeploymentState
-	(*ReadDeploymentRequest)(nil),       // 71: quern.plugin.v1.ReadDeploymentRequest
-	(*ReadDeploymentResponse)(nil),      // 72: quern.plugin.v1.ReadDeploymentResponse
-	(*PlanDeploymentRequest)(nil),       // 73: quern.plugin.v1.PlanDeploymentRequest
-	(*PlanDeploymentResponse)(nil),      // 74: quern.plugin.v1.PlanDeploymentResponse
-	(*Change)(nil),                      // 75: quern.plugin.v1.Change
-	(*ApplyDeploymentRequest)(nil),      // 76: quern.plugin.v1.ApplyDeploymentRequest
-	(*ApplyDeploymentResponse)(nil),     // 77: quern.plugin.v1.ApplyDeploymentResponse
-	(*DeleteDeploymentRequest)(nil),     // 78: quern.plugin.v1.DeleteDeploymentRequest
-	(*DeleteDeploymentResponse)(nil),    // 79: quern.plugin.v1.DeleteDeploymentResponse
-	nil,                                 // 80: quern.plugin.v1.Argument.LateEntry
-	nil,                                 // 81: quern.plugin.v1.Instance.InputsEntry
-	nil,                                 // 82: quern.plugin.v1.Instance.RowArgumentsEntry
-	nil,                                 // 83: quern.plugin.v1.Prepared.ReadsEntry
-	nil,                                 // 84: quern.plugin.v1.MapRequest.InputsEntry
-	nil,                                 // 85: quern.plugin.v1.RunRequest.InputsEntry
-	nil,                                 // 86: quern.plugin.v1.Done.FoldersEntry
-	nil,                                 // 87: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	nil,                                 // 88: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	(*Selection)(nil),                   // 28: quern.plugin.v1.Selection
+	(*Estimate)(nil),                    // 29: quern.plugin.v1.Estimate
+	(*FingerprintRequest)(nil),          // 30: quern.plugin.v1.FingerprintRequest
+	(*FingerprintResponse)(nil),         // 31: quern.plugin.v1.FingerprintResponse
+	(*ReadRequest)(nil),                 // 32: quern.plugin.v1.ReadRequest
+	(*PreviewRequest)(nil),              // 33: quern.plugin.v1.PreviewRequest
+	(*RowCount)(nil),                    // 34: quern.plugin.v1.RowCount
+	(*StopRequest)(nil),                 // 35: quern.plugin.v1.StopRequest
+	(*StopResponse)(nil),                // 36: quern.plugin.v1.StopResponse
+	(*ReadResponse)(nil),                // 37: quern.plugin.v1.ReadResponse
+	(*Part)(nil),                        // 38: quern.plugin.v1.Part
+	(*Quarantined)(nil),                 // 39: quern.plugin.v1.Quarantined
+	(*Progress)(nil),                    // 40: quern.plugin.v1.Progress
+	(*MapRequest)(nil),                  // 41: quern.plugin.v1.MapRequest
+	(*MapResponse)(nil),                 // 42: quern.plugin.v1.MapResponse
+	(*RowError)(nil),                    // 43: quern.plugin.v1.RowError
+	(*Artifact)(nil),                    // 44: quern.plugin.v1.Artifact
+	(*Shard)(nil),                       // 45: quern.plugin.v1.Shard
+	(*ColumnGroup)(nil),                 // 46: quern.plugin.v1.ColumnGroup
+	(*StoredColumn)(nil),                // 47: quern.plugin.v1.StoredColumn
+	(*File)(nil),                        // 48: quern.plugin.v1.File
+	(*RunRequest)(nil),                  // 49: quern.plugin.v1.RunRequest
+	(*RunResponse)(nil),                 // 50: quern.plugin.v1.RunResponse
+	(*Rows)(nil),                        // 51: quern.plugin.v1.Rows
+	(*Done)(nil),                        // 52: quern.plugin.v1.Done
+	(*PredictRequest)(nil),              // 53: quern.plugin.v1.PredictRequest
+	(*PredictResponse)(nil),             // 54: quern.plugin.v1.PredictResponse
+	(*HostServicePredictRequest)(nil),   // 55: quern.plugin.v1.HostServicePredictRequest
+	(*HostServicePredictResponse)(nil),  // 56: quern.plugin.v1.HostServicePredictResponse
+	(*ChatRequest)(nil),                 // 57: quern.plugin.v1.ChatRequest
+	(*ChatResponse)(nil),                // 58: quern.plugin.v1.ChatResponse
+	(*CallError)(nil),                   // 59: quern.plugin.v1.CallError
+	(*CheckModelRequest)(nil),           // 60: quern.plugin.v1.CheckModelRequest
+	(*CheckModelResponse)(nil),          // 61: quern.plugin.v1.CheckModelResponse
+	(*EmbedRequest)(nil),                // 62: quern.plugin.v1.EmbedRequest
+	(*EmbedResponse)(nil),               // 63: quern.plugin.v1.EmbedResponse
+	(*Embedding)(nil),                   // 64: quern.plugin.v1.Embedding
+	(*HostServiceChatRequest)(nil),      // 65: quern.plugin.v1.HostServiceChatRequest
+	(*HostServiceChatResponse)(nil),     // 66: quern.plugin.v1.HostServiceChatResponse
+	(*HostServiceEmbedRequest)(nil),     // 67: quern.plugin.v1.HostServiceEmbedRequest
+	(*HostServiceEmbedResponse)(nil),    // 68: quern.plugin.v1.HostServiceEmbedResponse
+	(*HostServiceRejectRequest)(nil),    // 69: quern.plugin.v1.HostServiceRejectRequest
+	(*HostServiceRejectResponse)(nil),   // 70: quern.plugin.v1.HostServiceRejectResponse
+	(*HostServiceEvaluateRequest)(nil),  // 71: quern.plugin.v1.HostServiceEvaluateRequest
+	(*HostServiceEvaluateResponse)(nil), // 72: quern.plugin.v1.HostServiceEvaluateResponse
+	(*DeploymentState)(nil),             // 73: quern.plugin.v1.DeploymentState
+	(*ReadDeploymentRequest)(nil),       // 74: quern.plugin.v1.ReadDeploymentRequest
+	(*ReadDeploymentResponse)(nil),      // 75: quern.plugin.v1.ReadDeploymentResponse
+	(*PlanDeploymentRequest)(nil),       // 76: quern.plugin.v1.PlanDeploymentRequest
+	(*PlanDeploymentResponse)(nil),      // 77: quern.plugin.v1.PlanDeploymentResponse
+	(*Change)(nil),                      // 78: quern.plugin.v1.Change
+	(*ApplyDeploymentRequest)(nil),      // 79: quern.plugin.v1.ApplyDeploymentRequest
+	(*ApplyDeploymentResponse)(nil),     // 80: quern.plugin.v1.ApplyDeploymentResponse
+	(*DeleteDeploymentRequest)(nil),     // 81: quern.plugin.v1.DeleteDeploymentRequest
+	(*DeleteDeploymentResponse)(nil),    // 82: quern.plugin.v1.DeleteDeploymentResponse
+	nil,                                 // 83: quern.plugin.v1.Argument.LateEntry
+	nil,                                 // 84: quern.plugin.v1.Instance.InputsEntry
+	nil,                                 // 85: quern.plugin.v1.Instance.RowArgumentsEntry
+	nil,                                 // 86: quern.plugin.v1.Prepared.ReadsEntry
+	nil,                                 // 87: quern.plugin.v1.MapRequest.InputsEntry
+	nil,                                 // 88: quern.plugin.v1.RunRequest.InputsEntry
+	nil,                                 // 89: quern.plugin.v1.Done.FoldersEntry
+	nil,                                 // 90: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	nil,                                 // 91: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
 }
 var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	9,   // 0: quern.plugin.v1.GetSchemaResponse.config:type_name -> quern.plugin.v1.Body
@@ -6072,7 +6313,7 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	11,  // 5: quern.plugin.v1.Body.blocks:type_name -> quern.plugin.v1.Block
 	1,   // 6: quern.plugin.v1.Argument.accepts:type_name -> quern.plugin.v1.ArtifactKind
 	2,   // 7: quern.plugin.v1.Argument.collection:type_name -> quern.plugin.v1.Collection
-	80,  // 8: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
+	83,  // 8: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
 	9,   // 9: quern.plugin.v1.Block.body:type_name -> quern.plugin.v1.Body
 	3,   // 10: quern.plugin.v1.Column.origin:type_name -> quern.plugin.v1.ColumnOrigin
 	1,   // 11: quern.plugin.v1.Input.kind:type_name -> quern.plugin.v1.ArtifactKind
@@ -6080,135 +6321,140 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	14,  // 13: quern.plugin.v1.Input.signature:type_name -> quern.plugin.v1.Signature
 	12,  // 14: quern.plugin.v1.Signature.inputs:type_name -> quern.plugin.v1.Column
 	12,  // 15: quern.plugin.v1.Signature.outputs:type_name -> quern.plugin.v1.Column
-	81,  // 16: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
-	82,  // 17: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
+	84,  // 16: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
+	85,  // 17: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
 	5,   // 18: quern.plugin.v1.Diagnostic.severity:type_name -> quern.plugin.v1.Diagnostic.Severity
 	17,  // 19: quern.plugin.v1.ConfigureResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
 	16,  // 20: quern.plugin.v1.PrepareRequest.instances:type_name -> quern.plugin.v1.Instance
 	22,  // 21: quern.plugin.v1.PrepareResponse.prepared:type_name -> quern.plugin.v1.Prepared
 	17,  // 22: quern.plugin.v1.Prepared.diagnostics:type_name -> quern.plugin.v1.Diagnostic
 	27,  // 23: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
-	83,  // 24: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
-	28,  // 25: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
+	86,  // 24: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
+	29,  // 25: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
 	24,  // 26: quern.plugin.v1.Prepared.model:type_name -> quern.plugin.v1.ModelInfo
 	23,  // 27: quern.plugin.v1.Prepared.calls:type_name -> quern.plugin.v1.ModelCalls
 	25,  // 28: quern.plugin.v1.ModelInfo.price:type_name -> quern.plugin.v1.Price
 	1,   // 29: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
 	12,  // 30: quern.plugin.v1.Output.columns:type_name -> quern.plugin.v1.Column
 	14,  // 31: quern.plugin.v1.Output.signature:type_name -> quern.plugin.v1.Signature
-	16,  // 32: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance
-	17,  // 33: quern.plugin.v1.FingerprintResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	16,  // 34: quern.plugin.v1.ReadRequest.instance:type_name -> quern.plugin.v1.Instance
-	36,  // 35: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
-	37,  // 36: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
-	17,  // 37: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	35,  // 38: quern.plugin.v1.ReadResponse.part:type_name -> quern.plugin.v1.Part
-	16,  // 39: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
-	84,  // 40: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
-	40,  // 41: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
-	17,  // 42: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	1,   // 43: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
-	12,  // 44: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
-	42,  // 45: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
-	45,  // 46: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
-	14,  // 47: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
-	12,  // 48: quern.plugin.v1.Artifact.arguments:type_name -> quern.plugin.v1.Column
-	43,  // 49: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
-	44,  // 50: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
-	16,  // 51: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
-	85,  // 52: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
-	37,  // 53: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
-	48,  // 54: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
-	49,  // 55: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
-	17,  // 56: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	40,  // 57: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
-	86,  // 58: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
-	41,  // 59: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
-	40,  // 60: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	40,  // 61: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	16,  // 62: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
-	56,  // 63: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
-	16,  // 64: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
-	56,  // 65: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
-	16,  // 66: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
-	61,  // 67: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	56,  // 68: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	56,  // 69: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
-	61,  // 70: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	56,  // 71: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	40,  // 72: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
-	16,  // 73: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	70,  // 74: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17,  // 75: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	70,  // 76: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 77: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	70,  // 78: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	87,  // 79: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	17,  // 80: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	4,   // 81: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
-	75,  // 82: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
-	70,  // 83: quern.plugin.v1.PlanDeploymentResponse.upgraded:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 84: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	70,  // 85: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	88,  // 86: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
-	17,  // 87: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	70,  // 88: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 89: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	70,  // 90: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17,  // 91: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	13,  // 92: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
-	15,  // 93: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
-	26,  // 94: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
-	41,  // 95: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	41,  // 96: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	41,  // 97: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	6,   // 98: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
-	18,  // 99: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
-	20,  // 100: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
-	29,  // 101: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
-	31,  // 102: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
-	38,  // 103: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
-	46,  // 104: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
-	50,  // 105: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
-	54,  // 106: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
-	59,  // 107: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
-	57,  // 108: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
-	32,  // 109: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
-	71,  // 110: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
-	73,  // 111: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
-	76,  // 112: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
-	78,  // 113: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
-	52,  // 114: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
-	62,  // 115: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
-	64,  // 116: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
-	66,  // 117: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
-	68,  // 118: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
-	7,   // 119: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
-	19,  // 120: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
-	21,  // 121: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
-	30,  // 122: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
-	34,  // 123: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
-	39,  // 124: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
-	47,  // 125: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
-	51,  // 126: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
-	55,  // 127: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
-	60,  // 128: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
-	58,  // 129: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
-	33,  // 130: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
-	72,  // 131: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
-	74,  // 132: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
-	77,  // 133: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
-	79,  // 134: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
-	53,  // 135: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
-	63,  // 136: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
-	65,  // 137: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
-	67,  // 138: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
-	69,  // 139: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
-	119, // [119:140] is the sub-list for method output_type
-	98,  // [98:119] is the sub-list for method input_type
-	98,  // [98:98] is the sub-list for extension type_name
-	98,  // [98:98] is the sub-list for extension extendee
-	0,   // [0:98] is the sub-list for field type_name
+	28,  // 32: quern.plugin.v1.Output.selection:type_name -> quern.plugin.v1.Selection
+	16,  // 33: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance
+	17,  // 34: quern.plugin.v1.FingerprintResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	16,  // 35: quern.plugin.v1.ReadRequest.instance:type_name -> quern.plugin.v1.Instance
+	16,  // 36: quern.plugin.v1.PreviewRequest.instance:type_name -> quern.plugin.v1.Instance
+	39,  // 37: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
+	40,  // 38: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
+	17,  // 39: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	38,  // 40: quern.plugin.v1.ReadResponse.part:type_name -> quern.plugin.v1.Part
+	34,  // 41: quern.plugin.v1.ReadResponse.count:type_name -> quern.plugin.v1.RowCount
+	16,  // 42: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
+	87,  // 43: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
+	43,  // 44: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
+	17,  // 45: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	1,   // 46: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
+	12,  // 47: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
+	45,  // 48: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
+	48,  // 49: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
+	14,  // 50: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
+	12,  // 51: quern.plugin.v1.Artifact.arguments:type_name -> quern.plugin.v1.Column
+	46,  // 52: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
+	47,  // 53: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
+	16,  // 54: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
+	88,  // 55: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
+	40,  // 56: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
+	51,  // 57: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
+	52,  // 58: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
+	17,  // 59: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	43,  // 60: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
+	89,  // 61: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
+	44,  // 62: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
+	43,  // 63: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	43,  // 64: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	16,  // 65: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
+	59,  // 66: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
+	16,  // 67: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
+	59,  // 68: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
+	16,  // 69: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
+	64,  // 70: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	59,  // 71: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	59,  // 72: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
+	64,  // 73: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	59,  // 74: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	43,  // 75: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
+	16,  // 76: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	73,  // 77: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	17,  // 78: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	73,  // 79: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 80: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	73,  // 81: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	90,  // 82: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	17,  // 83: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	4,   // 84: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
+	78,  // 85: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
+	73,  // 86: quern.plugin.v1.PlanDeploymentResponse.upgraded:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 87: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	73,  // 88: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	91,  // 89: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	17,  // 90: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	73,  // 91: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 92: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	73,  // 93: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	17,  // 94: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	13,  // 95: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
+	15,  // 96: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
+	26,  // 97: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
+	44,  // 98: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	44,  // 99: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	44,  // 100: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	6,   // 101: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
+	18,  // 102: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
+	20,  // 103: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
+	30,  // 104: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
+	32,  // 105: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
+	33,  // 106: quern.plugin.v1.PluginService.Preview:input_type -> quern.plugin.v1.PreviewRequest
+	41,  // 107: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
+	49,  // 108: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
+	53,  // 109: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
+	57,  // 110: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
+	62,  // 111: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
+	60,  // 112: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
+	35,  // 113: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
+	74,  // 114: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
+	76,  // 115: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
+	79,  // 116: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
+	81,  // 117: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
+	55,  // 118: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
+	65,  // 119: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
+	67,  // 120: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
+	69,  // 121: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
+	71,  // 122: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
+	7,   // 123: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
+	19,  // 124: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
+	21,  // 125: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
+	31,  // 126: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
+	37,  // 127: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
+	37,  // 128: quern.plugin.v1.PluginService.Preview:output_type -> quern.plugin.v1.ReadResponse
+	42,  // 129: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
+	50,  // 130: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
+	54,  // 131: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
+	58,  // 132: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
+	63,  // 133: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
+	61,  // 134: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
+	36,  // 135: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
+	75,  // 136: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
+	77,  // 137: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
+	80,  // 138: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
+	82,  // 139: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
+	56,  // 140: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
+	66,  // 141: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
+	68,  // 142: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
+	70,  // 143: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
+	72,  // 144: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
+	123, // [123:145] is the sub-list for method output_type
+	101, // [101:123] is the sub-list for method input_type
+	101, // [101:101] is the sub-list for extension type_name
+	101, // [101:101] is the sub-list for extension extendee
+	0,   // [0:101] is the sub-list for field type_name
 }
 
 func init() { file_quern_plugin_v1_plugin_proto_init() }
@@ -6220,44 +6466,46 @@ func file_quern_plugin_v1_plugin_proto_init() {
 	file_quern_plugin_v1_plugin_proto_msgTypes[17].OneofWrappers = []any{}
 	file_quern_plugin_v1_plugin_proto_msgTypes[19].OneofWrappers = []any{}
 	file_quern_plugin_v1_plugin_proto_msgTypes[22].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[28].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[23].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[31].OneofWrappers = []any{
 		(*ReadResponse_Rows)(nil),
 		(*ReadResponse_Quarantined)(nil),
 		(*ReadResponse_Progress)(nil),
 		(*ReadResponse_Diagnostic)(nil),
 		(*ReadResponse_Part)(nil),
+		(*ReadResponse_Count)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[32].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[35].OneofWrappers = []any{
 		(*MapRequest_Start)(nil),
 		(*MapRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[41].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[44].OneofWrappers = []any{
 		(*RunResponse_Progress)(nil),
 		(*RunResponse_Rows)(nil),
 		(*RunResponse_Done)(nil),
 		(*RunResponse_Diagnostic)(nil),
 		(*RunResponse_Failure)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[44].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[47].OneofWrappers = []any{
 		(*PredictRequest_Start)(nil),
 		(*PredictRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[46].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[49].OneofWrappers = []any{
 		(*HostServicePredictRequest_Start)(nil),
 		(*HostServicePredictRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[48].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[51].OneofWrappers = []any{
 		(*ChatRequest_Start)(nil),
 		(*ChatRequest_Request)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[50].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[53].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quern_plugin_v1_plugin_proto_rawDesc), len(file_quern_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   83,
+			NumMessages:   86,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -63,6 +63,7 @@ const (
 	PluginService_Prepare_FullMethodName          = "/quern.plugin.v1.PluginService/Prepare"
 	PluginService_Fingerprint_FullMethodName      = "/quern.plugin.v1.PluginService/Fingerprint"
 	PluginService_Read_FullMethodName             = "/quern.plugin.v1.PluginService/Read"
+	PluginService_Preview_FullMethodName          = "/quern.plugin.v1.PluginService/Preview"
 	PluginService_Map_FullMethodName              = "/quern.plugin.v1.PluginService/Map"
 	PluginService_Run_FullMethodName              = "/quern.plugin.v1.PluginService/Run"
 	PluginService_Predict_FullMethodName          = "/quern.plugin.v1.PluginService/Predict"
@@ -98,6 +99,11 @@ type PluginServiceClient interface {
 	Fingerprint(ctx context.Context, in *FingerprintRequest, opts ...grpc.CallOption) (*FingerprintResponse, error)
 	// Read streams a source's rows.
 	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadResponse], error)
+	// Preview streams some of a source's rows and then says how many it has in
+	// all. quern calls it while planning to estimate what language models will
+	// cost. A source that can't give some of its rows quickly and free of charge
+	// answers with the gRPC status UNIMPLEMENTED; the estimate is unknown then.
+	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadResponse], error)
 	// Map answers each batch of rows with a batch of as many rows, in order.
 	// The first request holds start, the others hold rows. The caller may send
 	// several batches before it reads an answer.
@@ -202,9 +208,28 @@ func (c *pluginServiceClient) Read(ctx context.Context, in *ReadRequest, opts ..
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_ReadClient = grpc.ServerStreamingClient[ReadResponse]
 
+func (c *pluginServiceClient) Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[1], PluginService_Preview_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[PreviewRequest, ReadResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PluginService_PreviewClient = grpc.ServerStreamingClient[ReadResponse]
+
 func (c *pluginServiceClient) Map(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[MapRequest, MapResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[1], PluginService_Map_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[2], PluginService_Map_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +242,7 @@ type PluginService_MapClient = grpc.BidiStreamingClient[MapRequest, MapResponse]
 
 func (c *pluginServiceClient) Run(ctx context.Context, in *RunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RunResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[2], PluginService_Run_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[3], PluginService_Run_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +261,7 @@ type PluginService_RunClient = grpc.ServerStreamingClient[RunResponse]
 
 func (c *pluginServiceClient) Predict(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PredictRequest, PredictResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[3], PluginService_Predict_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[4], PluginService_Predict_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +274,7 @@ type PluginService_PredictClient = grpc.BidiStreamingClient[PredictRequest, Pred
 
 func (c *pluginServiceClient) Chat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ChatRequest, ChatResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[4], PluginService_Chat_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[5], PluginService_Chat_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -352,6 +377,11 @@ type PluginServiceServer interface {
 	Fingerprint(context.Context, *FingerprintRequest) (*FingerprintResponse, error)
 	// Read streams a source's rows.
 	Read(*ReadRequest, grpc.ServerStreamingServer[ReadResponse]) error
+	// Preview streams some of a source's rows and then says how many it has in
+	// all. quern calls it while planning to estimate what language models will
+	// cost. A source that can't give some of its rows quickly and free of charge
+	// answers with the gRPC status UNIMPLEMENTED; the estimate is unknown then.
+	Preview(*PreviewRequest, grpc.ServerStreamingServer[ReadResponse]) error
 	// Map answers each batch of rows with a batch of as many rows, in order.
 	// The first request holds start, the others hold rows. The caller may send
 	// several batches before it reads an answer.
@@ -411,6 +441,9 @@ func (UnimplementedPluginServiceServer) Fingerprint(context.Context, *Fingerprin
 }
 func (UnimplementedPluginServiceServer) Read(*ReadRequest, grpc.ServerStreamingServer[ReadResponse]) error {
 	return status.Error(codes.Unimplemented, "method Read not implemented")
+}
+func (UnimplementedPluginServiceServer) Preview(*PreviewRequest, grpc.ServerStreamingServer[ReadResponse]) error {
+	return status.Error(codes.Unimplemented, "method Preview not implemented")
 }
 func (UnimplementedPluginServiceServer) Map(grpc.BidiStreamingServer[MapRequest, MapResponse]) error {
 	return status.Error(codes.Unimplemented, "method Map not implemented")
@@ -548,6 +581,17 @@ func _PluginService_Read_Handler(srv interface{}, stream grpc.ServerStream) erro
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_ReadServer = grpc.ServerStreamingServer[ReadResponse]
+
+func _PluginService_Preview_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(PreviewRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(PluginServiceServer).Preview(m, &grpc.GenericServerStream[PreviewRequest, ReadResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PluginService_PreviewServer = grpc.ServerStreamingServer[ReadResponse]
 
 func _PluginService_Map_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(PluginServiceServer).Map(&grpc.GenericServerStream[MapRequest, MapResponse]{ServerStream: stream})
@@ -763,6 +807,11 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Read",
 			Handler:       _PluginService_Read_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Preview",
+			Handler:       _PluginService_Preview_Handler,
 			ServerStreams: true,
 		},
 		{
