@@ -31,11 +31,12 @@ func (p *Plugin) Schema(ctx context.Context) (*pluginv1.GetSchemaResponse, error
 
 // modes are the kinds that types of a mode may have.
 var modes = map[pluginv1.Mode]map[string]bool{
-	pluginv1.Mode_MODE_READ:   {"source": true},
-	pluginv1.Mode_MODE_MAP:    {"transform": true, "label": true},
-	pluginv1.Mode_MODE_RUN:    {"transform": true, "label": true, "train": true, "evaluate": true},
-	pluginv1.Mode_MODE_DEPLOY: {"deploy": true},
-	pluginv1.Mode_MODE_MODEL:  {"model": true},
+	pluginv1.Mode_MODE_READ:     {"source": true},
+	pluginv1.Mode_MODE_MAP:      {"transform": true, "label": true},
+	pluginv1.Mode_MODE_FLAT_MAP: {"transform": true},
+	pluginv1.Mode_MODE_RUN:      {"transform": true, "label": true, "train": true, "evaluate": true},
+	pluginv1.Mode_MODE_DEPLOY:   {"deploy": true},
+	pluginv1.Mode_MODE_MODEL:    {"model": true},
 }
 
 var identifier = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)

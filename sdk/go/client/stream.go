@@ -12,10 +12,10 @@ import (
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
-// BatchStream is a call that answers batches of rows with batches of as many,
-// in order: Map or Predict. One goroutine may send while another receives, so
+// BatchStream is a call that answers batches of rows, in order: Map or Predict. One goroutine may send while another receives, so
 // that several batches are under way: gRPC holds back a sender that is some
 // megabytes ahead. A stream that is not received to its end is ended by its
 // context.
@@ -24,7 +24,9 @@ type BatchStream struct {
 	want   data.Schema
 	send   func(rows []byte) error
 	close  func() error
-	recv   func() (rows []byte, errs []*pluginv1.RowError, diags []*pluginv1.Diagnostic, err error)
+	recv   func() (*pluginv1.MapResponse, error)
+	// flat: rows give any number of rows.
+	flat bool
 
 	mu   sync.Mutex
 	sent []int64 // rows of the batches that are not answered yet
@@ -32,9 +34,13 @@ type BatchStream struct {
 
 // Answer is what a batch was answered with.
 type Answer struct {
-	// Rows has as many rows as the batch that was sent, and the columns that
-	// were asked for; the receiver releases it.
+	// Rows has as many rows as the batch that was sent, or of a FlatMapper as
+	// many as Counts says, and the columns that were asked for; the receiver
+	// releases it.
 	Rows arrow.RecordBatch
+	// Counts is how many of Rows came of each row that was sent, in order; of
+	// another type than a FlatMapper nil.
+	Counts []int64
 	// Errors are the rows that failed; their values are of no account. The
 	// numbers are within the batch.
 	Errors []*pluginv1.RowError
@@ -50,6 +56,15 @@ func (p *Plugin) Map(ctx context.Context, in *pluginv1.Instance, made data.Schem
 // rows: start holds the instance, the id of a HostService (see Host) and those
 // inputs.
 func (p *Plugin) MapHosted(ctx context.Context, start *pluginv1.MapRequest, made data.Schema) (*BatchStream, error) {
+	return p.mapRows(ctx, start, made, false)
+}
+
+// FlatMap is MapHosted for a type that makes any number of rows of each.
+func (p *Plugin) FlatMap(ctx context.Context, start *pluginv1.MapRequest, made data.Schema) (*BatchStream, error) {
+	return p.mapRows(ctx, start, made, true)
+}
+
+func (p *Plugin) mapRows(ctx context.Context, start *pluginv1.MapRequest, made data.Schema, flat bool) (*BatchStream, error) {
 	s, err := p.service.Map(ctx)
 	if err != nil {
 		return nil, err
@@ -58,16 +73,16 @@ func (p *Plugin) MapHosted(ctx context.Context, start *pluginv1.MapRequest, made
 		return nil, err
 	}
 	return &BatchStream{
-		plugin: p, want: made, close: s.CloseSend,
+		plugin: p, want: made, close: s.CloseSend, flat: flat,
 		send: func(rows []byte) error {
 			return s.Send(&pluginv1.MapRequest{Event: &pluginv1.MapRequest_Rows{Rows: rows}})
 		},
-		recv: func() ([]byte, []*pluginv1.RowError, []*pluginv1.Diagnostic, error) {
+		recv: func() (*pluginv1.MapResponse, error) {
 			r, err := s.Recv()
 			for err == nil && r.GetFinished() > 0 { // it tells how far it is
 				r, err = s.Recv()
 			}
-			return r.GetRows(), r.GetErrors(), r.GetDiagnostics(), err
+			return r, err
 		},
 	}, nil
 }
@@ -87,9 +102,9 @@ func (p *Plugin) Predict(ctx context.Context, model *pluginv1.Artifact) (*BatchS
 		send: func(rows []byte) error {
 			return s.Send(&pluginv1.PredictRequest{Event: &pluginv1.PredictRequest_Rows{Rows: rows}})
 		},
-		recv: func() ([]byte, []*pluginv1.RowError, []*pluginv1.Diagnostic, error) {
+		recv: func() (*pluginv1.MapResponse, error) {
 			r, err := s.Recv()
-			return r.GetRows(), r.GetErrors(), nil, err
+			return &pluginv1.MapResponse{Rows: r.GetRows(), Errors: r.GetErrors()}, err
 		},
 	}, nil
 }
@@ -114,25 +129,73 @@ func (s *BatchStream) CloseSend() error { return s.close() }
 // the last one it returns io.EOF. What the plugin reports is a
 // *DiagnosticError, an answer that does not fit its batch a *CallError.
 func (s *BatchStream) Recv() (*Answer, error) {
-	rows, errs, diags, err := s.recv()
+	a, err := s.piece()
+	if err != nil || !s.flat {
+		return a, err
+	}
+	for pieces := []*Answer{a}; ; pieces = append(pieces, a) {
+		if s.complete() {
+			return s.join(pieces)
+		}
+		if a, err = s.piece(); err != nil {
+			for _, p := range pieces {
+				p.Rows.Release()
+			}
+			return nil, err
+		}
+	}
+}
+
+// piece receives one response: an answer, or the next piece of one.
+func (s *BatchStream) piece() (*Answer, error) {
+	r, err := s.recv()
 	if errors.Is(err, io.EOF) {
 		return nil, s.end()
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := Failure(s.plugin.Name(), diags); err != nil {
+	if err := Failure(s.plugin.Name(), r.GetDiagnostics()); err != nil {
 		return nil, err
 	}
-	rec, err := data.DecodeBatch(rows)
+	rec, err := data.DecodeBatch(r.GetRows())
 	if err != nil {
 		return nil, s.wrong("%s", err)
 	}
-	if err := s.check(rec, errs); err != nil {
+	a := &Answer{Rows: rec, Counts: r.GetCounts(), Errors: r.GetErrors()}
+	if err := s.check(a); err != nil {
 		rec.Release()
 		return nil, err
 	}
-	return &Answer{Rows: rec, Errors: errs}, nil
+	return a, nil
+}
+
+// complete says whether the oldest batch is answered by now, and takes it out.
+func (s *BatchStream) complete() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sent[0] > 0 {
+		return false
+	}
+	s.sent = s.sent[1:]
+	return true
+}
+
+// join puts pieces together.
+func (s *BatchStream) join(pieces []*Answer) (*Answer, error) {
+	out := &Answer{}
+	var parts []arrow.RecordBatch
+	for _, p := range pieces {
+		defer p.Rows.Release()
+		for _, e := range p.Errors {
+			e.Row += int64(len(out.Counts))
+		}
+		parts = append(parts, p.Rows)
+		out.Counts, out.Errors = append(out.Counts, p.Counts...), append(out.Errors, p.Errors...)
+	}
+	var err error
+	out.Rows, err = data.Concat(parts[0].Schema(), parts)
+	return out, err
 }
 
 // end is io.EOF if all batches were answered.
@@ -145,26 +208,35 @@ func (s *BatchStream) end() error {
 	return io.EOF
 }
 
-// check compares an answer with the batch that was sent.
-func (s *BatchStream) check(rec arrow.RecordBatch, errs []*pluginv1.RowError) error {
+// check compares a response with the batch that was sent. What is left of a
+// batch that a FlatMapper answers stays the oldest.
+func (s *BatchStream) check(a *Answer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.sent) == 0 {
 		return s.wrong("it answered a batch that was not sent")
 	}
 	want := s.sent[0]
-	s.sent = s.sent[1:]
-	if rec.NumRows() != want {
-		return s.wrong("it answered %d rows with %d", want, rec.NumRows())
+	if s.flat {
+		if err := wire.CheckCounts(a.Counts, want, a.Rows.NumRows()); err != nil {
+			return s.wrong("%s", err)
+		}
+		s.sent[0] -= int64(len(a.Counts))
+		want = int64(len(a.Counts))
+	} else {
+		s.sent = s.sent[1:]
+		if a.Rows.NumRows() != want {
+			return s.wrong("it answered %d rows with %d", want, a.Rows.NumRows())
+		}
 	}
-	got, err := data.FromArrow(rec.Schema())
+	got, err := data.FromArrow(a.Rows.Schema())
 	if err != nil {
 		return s.wrong("%s", err)
 	}
 	if !got.Equal(s.want) {
 		return s.wrong("it was to make the columns %v and made %v", s.want, got)
 	}
-	for _, e := range errs {
+	for _, e := range a.Errors {
 		if e.GetRow() < 0 || e.GetRow() >= want {
 			return s.wrong("it reports row %d of a batch of %d as failed", e.GetRow(), want)
 		}

@@ -19,6 +19,11 @@ type Batch struct {
 	// N is the number of rows.
 	N int
 
+	// made is how many rows the columns that are made have: N, but in a
+	// FlatBatch; counts then says how many of them came of each row.
+	made   int
+	counts []int64
+
 	name   string
 	in     arrow.RecordBatch
 	out    []*outColumn
@@ -162,7 +167,7 @@ func (b *Batch) SetBool(column string, row int, v bool) {
 
 // SetNull sets a value to null.
 func (b *Batch) SetNull(column string, row int) {
-	if c := b.column(column); c != nil && c.valid != nil {
+	if c := b.column(column); c != nil && row < len(c.valid) {
 		c.valid[row] = false
 	}
 }
@@ -175,8 +180,8 @@ func (b *Batch) SetArray(column string, values arrow.Array) {
 	switch {
 	case c == nil:
 		values.Release()
-	case values.Len() != b.N:
-		b.fault("column %q was given %d values for %d rows", column, values.Len(), b.N)
+	case values.Len() != b.made:
+		b.fault("column %q was given %d values for %d rows", column, values.Len(), b.made)
 		values.Release()
 	case !arrow.TypeEqual(values.DataType(), c.arrow):
 		b.fault("column %q was declared as %s and given values of type %s", column, c.typ, values.DataType())
@@ -237,11 +242,11 @@ func (b *Batch) settable(name, typ string, row int) *outColumn {
 	case c.typ != typ:
 		b.fault("column %q was declared as %s and is set as %s", name, c.typ, typ)
 		return nil
-	case row < 0 || row >= b.N:
-		b.fault("column %q is set for row %d of %d", name, row, b.N)
+	case row < 0 || row >= b.made:
+		b.fault("column %q is set for row %d of %d", name, row, b.made)
 		return nil
 	}
-	c.open(b.N)
+	c.open(b.made)
 	return c
 }
 
@@ -273,22 +278,27 @@ func newOutColumns(schema data.Schema) ([]*outColumn, error) {
 
 // open makes room for values that are set one by one.
 func (c *outColumn) open(rows int) {
-	if c.valid != nil {
+	if c.valid != nil && len(c.valid) >= rows {
 		return
 	}
-	c.release()
-	c.valid = make([]bool, rows)
+	if c.valid == nil {
+		c.release()
+	}
+	c.valid = extend(c.valid, rows)
 	switch c.typ {
 	case "string":
-		c.strings = make([]string, rows)
+		c.strings = extend(c.strings, rows)
 	case "float64":
-		c.floats = make([]float64, rows)
+		c.floats = extend(c.floats, rows)
 	case "int64":
-		c.ints = make([]int64, rows)
+		c.ints = extend(c.ints, rows)
 	case "bool":
-		c.bools = make([]bool, rows)
+		c.bools = extend(c.bools, rows)
 	}
 }
+
+// extend adds zeros up to a length.
+func extend[T any](s []T, n int) []T { return append(s, make([]T, n-len(s))...) }
 
 // release drops what was set.
 func (c *outColumn) release() {
@@ -300,6 +310,9 @@ func (c *outColumn) release() {
 
 // values returns the column; the caller releases it.
 func (c *outColumn) values(rows int) arrow.Array {
+	if c.valid != nil {
+		c.open(rows)
+	}
 	switch {
 	case c.array != nil:
 		c.array.Retain()
@@ -350,9 +363,9 @@ func stringArray(values []string, valid []bool) arrow.Array {
 func (b *Batch) record(schema *arrow.Schema) arrow.RecordBatch {
 	columns := make([]arrow.Array, len(b.out))
 	for i, c := range b.out {
-		columns[i] = c.values(b.N)
+		columns[i] = c.values(b.made)
 	}
-	rec := array.NewRecordBatch(schema, columns, int64(b.N))
+	rec := array.NewRecordBatch(schema, columns, int64(b.made))
 	for _, c := range columns {
 		c.Release()
 	}

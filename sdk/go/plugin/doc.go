@@ -18,10 +18,11 @@
 //		})
 //	}
 //
-// There are five kinds of type, by what they do: Source brings rows in, Mapper
-// adds columns to the rows it is given, Runner gets whole datasets and models
-// and makes any artifacts, Deployment puts an artifact somewhere that lives
-// on, Provider gives language models. An implementation may offer more than
+// There are six kinds of type, by what they do: Source brings rows in, Mapper
+// adds columns to the rows it is given, FlatMapper makes any number of rows of
+// each, Runner gets whole datasets and models and makes any artifacts,
+// Deployment puts an artifact somewhere that lives on, Provider gives language
+// models. An implementation may offer more than
 // its interface asks for by implementing Opener, Concurrent, Batched or
 // ModelLoader.
 //

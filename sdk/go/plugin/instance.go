@@ -15,7 +15,7 @@ type preparer[A any] interface {
 	Prepare(context.Context, *Prepare[A]) error
 }
 
-// core is the part of a type that all four modes share.
+// core is the part of a type that all modes share.
 type core[A any] struct {
 	info Info
 	mode pluginv1.Mode

@@ -17,14 +17,14 @@ type MapperImpl[A any] interface {
 	Map(ctx context.Context, args *A, b *Batch) error
 }
 
-// Concurrent is an optional interface of a MapperImpl.
+// Concurrent is an optional interface of a MapperImpl and a FlatMapperImpl.
 type Concurrent interface {
-	// Concurrency is how many batches Map may be given at the same time; the
+	// Concurrency is how many batches it may be given at the same time; the
 	// default is 1. More helps a mapper that waits for something.
 	Concurrency() int
 }
 
-// Batched is an optional interface of a MapperImpl.
+// Batched is an optional interface of a MapperImpl and a FlatMapperImpl.
 type Batched interface {
 	// BatchRows is how many rows a batch has at most; what comes in more is
 	// cut. A mapper that waits for something for each row wants few rows a
@@ -34,5 +34,26 @@ type Batched interface {
 
 // Mapper makes a type of an implementation that works row by row.
 func Mapper[A any](info Info, impl MapperImpl[A]) Type {
-	return &mapper[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_MAP, impl: impl}, impl}
+	return &mapper[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_MAP, impl: impl}, impl.Map}
+}
+
+// FlatMapperImpl works row by row as a MapperImpl does, and makes any number of
+// rows of each: it explodes lists, cuts documents into chunks, or leaves rows
+// out. It may offer Concurrent and Batched, too.
+type FlatMapperImpl[A any] interface {
+	// Prepare declares the output with KeepInput, AddColumn and AddArgument. The
+	// values of kept columns and of arguments are repeated on each of the rows
+	// that come of a row.
+	Prepare(context.Context, *Prepare[A]) error
+	// FlatMap yields rows for those of a batch and fills their columns. An error
+	// fails the stage; Batch.Fail fails one row, which then gives no rows.
+	FlatMap(ctx context.Context, args *A, b *FlatBatch) error
+}
+
+// FlatMapper makes a transform of an implementation that makes any number of
+// rows of each row.
+func FlatMapper[A any](info Info, impl FlatMapperImpl[A]) Type {
+	return &mapper[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_FLAT_MAP, impl: impl}, func(ctx context.Context, args *A, b *Batch) error {
+		return impl.FlatMap(ctx, args, &FlatBatch{b})
+	}}
 }

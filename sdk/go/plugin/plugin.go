@@ -54,7 +54,7 @@ type Info struct {
 	StateVersion int64
 }
 
-// Type is a stage type, made by Source, Mapper, Runner, Provider or
+// Type is a stage type, made by Source, Mapper, FlatMapper, Runner, Provider or
 // Deployment.
 type Type interface {
 	// named tells the type the name of its plugin, for messages.

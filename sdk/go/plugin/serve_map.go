@@ -29,8 +29,11 @@ type mapStream interface {
 
 type mapper[A any] struct {
 	core[A]
-	impl MapperImpl[A]
+	work func(ctx context.Context, args *A, b *Batch) error
 }
+
+// flat says whether rows give any number of rows.
+func (m *mapper[A]) flat() bool { return m.mode == pluginv1.Mode_MODE_FLAT_MAP }
 
 func (m *mapper[A]) prepare(ctx context.Context, in *pluginv1.Instance) *pluginv1.Prepared {
 	prepared := m.core.prepare(ctx, in)
@@ -98,7 +101,14 @@ func (m *mapper[A]) serveMap(ctx context.Context, start *pluginv1.MapRequest, st
 		host: host, inputs: start.GetInputs(), rows: m.batchRows(), slots: make(chan struct{}, concurrency),
 		finished: done,
 	}
-	return inOrder(ctx, concurrency, stream.Recv, w.batch, out.send)
+	return inOrder(ctx, concurrency, stream.Recv, w.batch, func(answer []*pluginv1.MapResponse) error {
+		for _, r := range answer {
+			if err := out.send(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // madeColumns are the columns that the plugin makes.
@@ -129,7 +139,7 @@ func (m *mapper[A]) batchRows() int {
 }
 
 // batch works on what came in one request, cut into batches.
-func (w *mapping[A]) batch(ctx context.Context, req *pluginv1.MapRequest) (*pluginv1.MapResponse, error) {
+func (w *mapping[A]) batch(ctx context.Context, req *pluginv1.MapRequest) ([]*pluginv1.MapResponse, error) {
 	rec, err := data.DecodeBatch(req.GetRows())
 	if err != nil {
 		return nil, err
@@ -172,6 +182,7 @@ func (w *mapping[A]) batch(ctx context.Context, req *pluginv1.MapRequest) (*plug
 type part struct {
 	from, to int
 	made     arrow.RecordBatch
+	counts   []int64 // of a FlatMapper: rows of made by the row that they came of
 	errors   []RowError
 }
 
@@ -184,26 +195,34 @@ func (w *mapping[A]) part(ctx context.Context, rec arrow.RecordBatch, p *part) e
 		return err
 	}
 	b := &Batch{N: p.to - p.from, name: w.name, in: rows, out: out, host: w.host, inputs: w.inputs, finished: w.finished}
+	if !w.flat() {
+		b.made = b.N
+	}
 	defer func() {
 		for _, c := range out {
 			c.release()
 		}
 	}()
-	if err := w.impl.Map(ctx, w.args, b); err != nil {
+	if err := w.work(ctx, w.args, b); err != nil {
 		return err
+	}
+	if w.flat() {
+		b.complete()
 	}
 	if b.err != nil {
 		return w.fault(b.err)
 	}
-	p.made, p.errors = b.record(w.arrow), b.errors
+	p.made, p.counts, p.errors = b.record(w.arrow), b.counts, b.errors
 	return nil
 }
 
 // answer puts the parts together.
-func (w *mapping[A]) answer(parts []part) (*pluginv1.MapResponse, error) {
+func (w *mapping[A]) answer(parts []part) ([]*pluginv1.MapResponse, error) {
 	made := parts[0].made
 	var errs []RowError
+	var counts []int64
 	for _, p := range parts {
+		counts = append(counts, p.counts...)
 		for _, e := range p.errors {
 			e.Row += p.from
 			errs = append(errs, e)
@@ -216,6 +235,9 @@ func (w *mapping[A]) answer(parts []part) (*pluginv1.MapResponse, error) {
 		}
 		defer made.Release()
 	}
+	if w.flat() {
+		return w.pieces(made, counts, errs)
+	}
 	rows, err := data.EncodeBatch(made)
 	if err != nil {
 		return nil, err
@@ -224,7 +246,58 @@ func (w *mapping[A]) answer(parts []part) (*pluginv1.MapResponse, error) {
 		return nil, fmt.Errorf("the results are too large to be sent\nPlugin %q made %d MiB of %d rows in %s %q, and an answer may take %d MiB. Its author can have it given fewer rows at a time (plugin.Batched), or keep large content in files.",
 			w.plugin, len(rows)>>20, made.NumRows(), w.info.Kind, w.info.Name, wire.MaxMessage>>20)
 	}
-	return &pluginv1.MapResponse{Rows: rows, Errors: protoRowErrors(errs)}, nil
+	return []*pluginv1.MapResponse{{Rows: rows, Errors: protoRowErrors(errs)}}, nil
+}
+
+// pieceBytes is about how much one message of a FlatMapper's answer has.
+const pieceBytes = 32 << 20
+
+// pieces encodes what came of rows: in one message if it is small, otherwise
+// each half by itself. What comes of a single row has to fit into a message, or
+// the row fails.
+func (w *mapping[A]) pieces(made arrow.RecordBatch, counts []int64, errs []RowError) ([]*pluginv1.MapResponse, error) {
+	rows, err := data.EncodeBatch(made)
+	if err != nil {
+		return nil, err
+	}
+	most := min(pieceBytes, mostRows)
+	if len(counts) < 2 {
+		most = mostRows
+	}
+	switch {
+	case len(rows) <= most:
+		return []*pluginv1.MapResponse{{Rows: rows, Counts: counts, Errors: protoRowErrors(errs)}}, nil
+	case len(counts) < 2:
+		none := made.NewSlice(0, 0)
+		defer none.Release()
+		return w.pieces(none, []int64{0}, []RowError{{Message: fmt.Sprintf("the %d rows that come of it take %d MiB, and a row can give %d MiB at most", made.NumRows(), len(rows)>>20, mostRows>>20)}})
+	}
+	half, at := len(counts)/2, int64(0)
+	for _, n := range counts[:half] {
+		at += n
+	}
+	var first, second []RowError
+	for _, e := range errs {
+		if e.Row < half {
+			first = append(first, e)
+			continue
+		}
+		e.Row -= half
+		second = append(second, e)
+	}
+	out, err := w.piece(made, 0, at, counts[:half], first)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := w.piece(made, at, made.NumRows(), counts[half:], second)
+	return append(out, rest...), err
+}
+
+// piece is pieces of the rows from … to of what was made.
+func (w *mapping[A]) piece(made arrow.RecordBatch, from, to int64, counts []int64, errs []RowError) ([]*pluginv1.MapResponse, error) {
+	rows := made.NewSlice(from, to)
+	defer rows.Release()
+	return w.pieces(rows, counts, errs)
 }
 
 // joinParts makes one batch of them; the caller releases it.
@@ -247,7 +320,11 @@ func joinParts(schema *arrow.Schema, parts []part) (arrow.RecordBatch, error) {
 			return nil, fmt.Errorf("put column %q together: %w", schema.Field(i).Name, err)
 		}
 	}
-	return array.NewRecordBatch(schema, columns, int64(parts[len(parts)-1].to)), nil
+	rows := int64(0)
+	for _, p := range parts {
+		rows += p.made.NumRows()
+	}
+	return array.NewRecordBatch(schema, columns, rows), nil
 }
 
 // inOrder receives requests until io.EOF, works on some at a time and sends

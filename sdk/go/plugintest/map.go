@@ -26,14 +26,59 @@ type Mapped struct {
 // depends on the batch that the row comes in.
 func Map(t testing.TB, p plugin.Plugin, c Case) (*Mapped, error) {
 	t.Helper()
+	m, results, err := mapTwice(t, p, c, pluginv1.Mode_MODE_MAP)
+	if err != nil {
+		return nil, err
+	}
+	out := &Mapped{Table: m.assemble(results), Failures: Failures{}}
+	for i, r := range results {
+		if r.failed {
+			out.Failures[i] = r.failure
+		}
+	}
+	return out, nil
+}
+
+// FlatMapped is what a FlatMapper made of rows.
+type FlatMapped struct {
+	// Table has all columns of the output, kept and computed ones included.
+	*Table
+	// Counts is how many of its rows came of each row, in order.
+	Counts []int
+	// Failures are the rows that failed, which gave no rows.
+	Failures Failures
+}
+
+// FlatMap runs a FlatMapper over the case's rows. It fails the test if what comes
+// of a row depends on the batch that the row comes in.
+func FlatMap(t testing.TB, p plugin.Plugin, c Case) (*FlatMapped, error) {
+	t.Helper()
+	m, results, err := mapTwice(t, p, c, pluginv1.Mode_MODE_FLAT_MAP)
+	if err != nil {
+		return nil, err
+	}
+	out := &FlatMapped{Table: m.assemble(results), Counts: make([]int, len(results)), Failures: Failures{}}
+	for i, r := range results {
+		out.Counts[i] = len(r.rows)
+		if r.failed {
+			out.Failures[i] = r.failure
+		}
+	}
+	return out, nil
+}
+
+// mapTwice maps the case's rows twice, in other batches and another order, and
+// compares what comes of each row.
+func mapTwice(t testing.TB, p plugin.Plugin, c Case, mode pluginv1.Mode) (*mapRun, []result, error) {
+	t.Helper()
 	s := start(t, p, c)
 	b := s.bind(c)
 	prepared, err := s.ready(b)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if len(prepared.Outputs) != 1 || prepared.Outputs[0].RowsOf == "" {
-		t.Fatalf("%s %q does not map rows", b.typ.Kind, b.typ.Name)
+	if b.typ.Mode != mode || len(prepared.Outputs) != 1 || prepared.Outputs[0].RowsOf == "" {
+		t.Fatalf("%s %q is of %s and makes %d outputs: it can't be tested so", b.typ.Kind, b.typ.Name, b.typ.Mode, len(prepared.Outputs))
 	}
 	m := &mapRun{s: s, b: b, output: prepared.Outputs[0]}
 	m.made = madeColumns(m.output)
@@ -42,23 +87,24 @@ func Map(t testing.TB, p plugin.Plugin, c Case) (*Mapped, error) {
 	n := int(m.rows.NumRows())
 	first, err := m.run(forward(n))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	second, err := m.run(backward(n))
 	if err != nil {
-		return nil, fmt.Errorf("the second time: %w", err)
+		return nil, nil, fmt.Errorf("the second time: %w", err)
 	}
 	for i := range n {
 		if !reflect.DeepEqual(first[i], second[i]) {
 			t.Errorf("row %d came out otherwise when it came in another batch: first %v, then %v", i, first[i], second[i])
 		}
 	}
-	return m.assemble(first), nil
+	return m, first, nil
 }
 
-// result is what was made of a row.
+// result is what was made of a row: the columns that the plugin makes, of each row
+// that came of it.
 type result struct {
-	values  map[string]any
+	rows    []map[string]any
 	failure string
 	failed  bool
 }
@@ -114,7 +160,11 @@ func (m *mapRun) run(batches [][2]int) ([]result, error) {
 		start.Host, stop = m.s.client.Host(&host{session: m.s, models: m.b.modelArtifacts(m.s), bound: m.b})
 		defer stop()
 	}
-	stream, err := m.s.client.MapHosted(m.s.t.Context(), start, m.made)
+	open := m.s.client.MapHosted
+	if m.flat() {
+		open = m.s.client.FlatMap
+	}
+	stream, err := open(m.s.t.Context(), start, m.made)
 	if err != nil {
 		return nil, err
 	}
@@ -137,11 +187,16 @@ func (m *mapRun) run(batches [][2]int) ([]result, error) {
 		if err != nil {
 			return nil, err
 		}
-		for i, values := range toTable(m.made, []arrow.RecordBatch{a.Rows}).Rows {
-			out[b[0]+i].values = values
+		made := toTable(m.made, []arrow.RecordBatch{a.Rows}).Rows
+		for i := range b[1] - b[0] {
+			n := int64(1)
+			if m.flat() {
+				n = a.Counts[i]
+			}
+			out[b[0]+i].rows, made = made[:n:n], made[n:]
 		}
 		for _, e := range a.Errors {
-			out[b[0]+int(e.Row)] = result{failure: e.Message, failed: true}
+			out[b[0]+int(e.Row)] = m.failed(e.Message)
 		}
 		a.Rows.Release()
 	}
@@ -154,27 +209,42 @@ func (m *mapRun) run(batches [][2]int) ([]result, error) {
 	return out, nil
 }
 
+func (m *mapRun) flat() bool { return m.b.typ.Mode == pluginv1.Mode_MODE_FLAT_MAP }
+
+// failed is the result of a row that failed: a row without values, or none.
+func (m *mapRun) failed(message string) result {
+	r := result{failure: message, failed: true}
+	if !m.flat() {
+		r.rows = []map[string]any{{}}
+	}
+	return r
+}
+
 // assemble puts the output together as quern does.
-func (m *mapRun) assemble(results []result) *Mapped {
-	input := m.b.datasets[m.output.RowsOf]
-	out := &Mapped{Table: &Table{Columns: data.FromProto(m.output.Columns)}, Failures: Failures{}}
+func (m *mapRun) assemble(results []result) *Table {
+	out := &Table{Columns: data.FromProto(m.output.Columns)}
 	for i, r := range results {
-		row := map[string]any{}
-		for _, c := range m.output.Columns {
-			switch c.Origin {
-			case pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT:
-				_, at, _ := input.schema.Lookup(c.From)
-				row[c.Name] = goValue(input.rec.Column(at), i)
-			case pluginv1.ColumnOrigin_COLUMN_ORIGIN_ARGUMENT:
-				row[c.Name] = goValue(input.values(m.b.rows[c.From]), i)
-			default:
-				row[c.Name] = r.values[c.Name]
-			}
+		for _, made := range r.rows {
+			out.Rows = append(out.Rows, m.row(i, made))
 		}
-		if r.failed {
-			out.Failures[i] = r.failure
-		}
-		out.Rows = append(out.Rows, row)
 	}
 	return out
+}
+
+// row is a row of the output that came of row i, with the columns that the plugin
+// made.
+func (m *mapRun) row(i int, made map[string]any) map[string]any {
+	input, row := m.b.datasets[m.output.RowsOf], map[string]any{}
+	for _, c := range m.output.Columns {
+		switch c.Origin {
+		case pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT:
+			_, at, _ := input.schema.Lookup(c.From)
+			row[c.Name] = goValue(input.rec.Column(at), i)
+		case pluginv1.ColumnOrigin_COLUMN_ORIGIN_ARGUMENT:
+			row[c.Name] = goValue(input.values(m.b.rows[c.From]), i)
+		default:
+			row[c.Name] = made[c.Name]
+		}
+	}
+	return row
 }

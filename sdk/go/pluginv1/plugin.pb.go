@@ -4,12 +4,13 @@
 // PluginService over gRPC. A plugin offers any number of types, each of one
 // kind (source, transform, label, train, evaluate, deploy) and one mode:
 //
-//   READ    makes a dataset from outside: Fingerprint, Read
-//   MAP     adds columns to the rows that it is given: Map
-//   RUN     gets whole inputs as files, makes any outputs: Run
-//   DEPLOY  puts an artifact somewhere that lives on: the four
-//           ...Deployment calls
-//   MODEL   answers requests to a language model: Chat, Embed
+//   READ      makes a dataset from outside: Fingerprint, Read
+//   MAP       adds columns to the rows that it is given: Map
+//   FLAT_MAP  makes any number of rows of each row that it is given: Map
+//   RUN       gets whole inputs as files, makes any outputs: Run
+//   DEPLOY    puts an artifact somewhere that lives on: the four
+//             ...Deployment calls
+//   MODEL     answers requests to a language model: Chat, Embed
 //
 // and all of them answer Prepare, which validates an instance and says what
 // it will make, before anything runs.
@@ -69,6 +70,9 @@ const (
 	Mode_MODE_RUN         Mode = 3
 	Mode_MODE_DEPLOY      Mode = 4
 	Mode_MODE_MODEL       Mode = 5
+	// A row-wise stage as MAP, whose rows each give any number of rows. All that
+	// this protocol says of MAP applies to it too.
+	Mode_MODE_FLAT_MAP Mode = 6
 )
 
 // Enum value maps for Mode.
@@ -80,6 +84,7 @@ var (
 		3: "MODE_RUN",
 		4: "MODE_DEPLOY",
 		5: "MODE_MODEL",
+		6: "MODE_FLAT_MAP",
 	}
 	Mode_value = map[string]int32{
 		"MODE_UNSPECIFIED": 0,
@@ -88,6 +93,7 @@ var (
 		"MODE_RUN":         3,
 		"MODE_DEPLOY":      4,
 		"MODE_MODEL":       5,
+		"MODE_FLAT_MAP":    6,
 	}
 )
 
@@ -2041,7 +2047,8 @@ type Output struct {
 	Kind ArtifactKind `protobuf:"varint,2,opt,name=kind,proto3,enum=quern.plugin.v1.ArtifactKind" json:"kind,omitempty"`
 	// DATASET.
 	Columns []*Column `protobuf:"bytes,3,rep,name=columns,proto3" json:"columns,omitempty"`
-	// MAP: key of the input whose rows it has. RUN: empty.
+	// MAP: key of the input whose rows it has; FLAT_MAP: whose rows its rows are
+	// made of. RUN: empty.
 	RowsOf string `protobuf:"bytes,4,opt,name=rows_of,json=rowsOf,proto3" json:"rows_of,omitempty"`
 	// MODEL.
 	Format    string     `protobuf:"bytes,5,opt,name=format,proto3" json:"format,omitempty"`
@@ -3145,7 +3152,8 @@ func (*MapRequest_Rows) isMapRequest_Event() {}
 type MapResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One Arrow IPC stream with as many rows as the request's: the columns of
-	// origin UNSPECIFIED, in the order of Prepared.
+	// origin UNSPECIFIED, in the order of Prepared. FLAT_MAP: with as many as the
+	// sum of counts.
 	Rows []byte `protobuf:"bytes,1,opt,name=rows,proto3" json:"rows,omitempty"`
 	// Rows that failed; their values in rows are of no account.
 	Errors      []*RowError   `protobuf:"bytes,2,rep,name=errors,proto3" json:"errors,omitempty"`
@@ -3157,8 +3165,14 @@ type MapResponse struct {
 	Finished int64 `protobuf:"varint,4,opt,name=finished,proto3" json:"finished,omitempty"`
 	// With finished: how many of those rows failed for good, and why the last of
 	// them did. When more have failed than the stage allows, no new row starts.
-	Failed        int64  `protobuf:"varint,5,opt,name=failed,proto3" json:"failed,omitempty"`
-	Failure       string `protobuf:"bytes,6,opt,name=failure,proto3" json:"failure,omitempty"`
+	Failed  int64  `protobuf:"varint,5,opt,name=failed,proto3" json:"failed,omitempty"`
+	Failure string `protobuf:"bytes,6,opt,name=failure,proto3" json:"failure,omitempty"`
+	// FLAT_MAP: how many of rows came of each row of the request, in order: those
+	// of the first row come first. An answer may come in several responses, so
+	// that large results fit into messages: each has counts for the rows that
+	// follow those of the response before it, and the batch is answered when all
+	// of its rows have one. The index of a RowError counts from the first of them.
+	Counts        []int64 `protobuf:"varint,7,rep,packed,name=counts,proto3" json:"counts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3233,6 +3247,13 @@ func (x *MapResponse) GetFailure() string {
 		return x.Failure
 	}
 	return ""
+}
+
+func (x *MapResponse) GetCounts() []int64 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
 }
 
 type RowError struct {
@@ -5963,14 +5984,15 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
 	"\x05value\x18\x02 \x01(\v2\x19.quern.plugin.v1.ArtifactR\x05value:\x028\x01B\a\n" +
-	"\x05event\"\xe1\x01\n" +
+	"\x05event\"\xf9\x01\n" +
 	"\vMapResponse\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\fR\x04rows\x121\n" +
 	"\x06errors\x18\x02 \x03(\v2\x19.quern.plugin.v1.RowErrorR\x06errors\x12=\n" +
 	"\vdiagnostics\x18\x03 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\x12\x1a\n" +
 	"\bfinished\x18\x04 \x01(\x03R\bfinished\x12\x16\n" +
 	"\x06failed\x18\x05 \x01(\x03R\x06failed\x12\x18\n" +
-	"\afailure\x18\x06 \x01(\tR\afailure\"T\n" +
+	"\afailure\x18\x06 \x01(\tR\afailure\x12\x16\n" +
+	"\x06counts\x18\a \x03(\x03R\x06counts\"T\n" +
 	"\bRowError\x12\x10\n" +
 	"\x03row\x18\x01 \x01(\x03R\x03row\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1c\n" +
@@ -6140,7 +6162,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\binstance\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\binstance\x126\n" +
 	"\x05state\x18\x02 \x01(\v2 .quern.plugin.v1.DeploymentStateR\x05state\"Y\n" +
 	"\x18DeleteDeploymentResponse\x12=\n" +
-	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics*h\n" +
+	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics*{\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tMODE_READ\x10\x01\x12\f\n" +
@@ -6148,7 +6170,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\bMODE_RUN\x10\x03\x12\x0f\n" +
 	"\vMODE_DEPLOY\x10\x04\x12\x0e\n" +
 	"\n" +
-	"MODE_MODEL\x10\x05*\x95\x01\n" +
+	"MODE_MODEL\x10\x05\x12\x11\n" +
+	"\rMODE_FLAT_MAP\x10\x06*\x95\x01\n" +
 	"\fArtifactKind\x12\x1d\n" +
 	"\x19ARTIFACT_KIND_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ARTIFACT_KIND_DATASET\x10\x01\x12\x17\n" +

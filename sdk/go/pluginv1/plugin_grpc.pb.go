@@ -4,12 +4,13 @@
 // PluginService over gRPC. A plugin offers any number of types, each of one
 // kind (source, transform, label, train, evaluate, deploy) and one mode:
 //
-//   READ    makes a dataset from outside: Fingerprint, Read
-//   MAP     adds columns to the rows that it is given: Map
-//   RUN     gets whole inputs as files, makes any outputs: Run
-//   DEPLOY  puts an artifact somewhere that lives on: the four
-//           ...Deployment calls
-//   MODEL   answers requests to a language model: Chat, Embed
+//   READ      makes a dataset from outside: Fingerprint, Read
+//   MAP       adds columns to the rows that it is given: Map
+//   FLAT_MAP  makes any number of rows of each row that it is given: Map
+//   RUN       gets whole inputs as files, makes any outputs: Run
+//   DEPLOY    puts an artifact somewhere that lives on: the four
+//             ...Deployment calls
+//   MODEL     answers requests to a language model: Chat, Embed
 //
 // and all of them answer Prepare, which validates an instance and says what
 // it will make, before anything runs.
@@ -104,7 +105,8 @@ type PluginServiceClient interface {
 	// cost. A source that can't give some of its rows quickly and free of charge
 	// answers with the gRPC status UNIMPLEMENTED; the estimate is unknown then.
 	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadResponse], error)
-	// Map answers each batch of rows with a batch of as many rows, in order.
+	// Map answers each batch of rows with a batch of as many rows, in order; for
+	// a type of mode FLAT_MAP, MapResponse.counts says how many rows came of each.
 	// The first request holds start, the others hold rows. The caller may send
 	// several batches before it reads an answer.
 	Map(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[MapRequest, MapResponse], error)
@@ -382,7 +384,8 @@ type PluginServiceServer interface {
 	// cost. A source that can't give some of its rows quickly and free of charge
 	// answers with the gRPC status UNIMPLEMENTED; the estimate is unknown then.
 	Preview(*PreviewRequest, grpc.ServerStreamingServer[ReadResponse]) error
-	// Map answers each batch of rows with a batch of as many rows, in order.
+	// Map answers each batch of rows with a batch of as many rows, in order; for
+	// a type of mode FLAT_MAP, MapResponse.counts says how many rows came of each.
 	// The first request holds start, the others hold rows. The caller may send
 	// several batches before it reads an answer.
 	Map(grpc.BidiStreamingServer[MapRequest, MapResponse]) error

@@ -46,7 +46,9 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 			return field(readRows, rows.Rows, nil), nil
 		}
 	case *pluginv1.MapResponse:
-		return besideRows(m.Rows, &pluginv1.MapResponse{Errors: m.Errors, Diagnostics: m.Diagnostics, Finished: m.Finished})
+		return besideRows(m.Rows, &pluginv1.MapResponse{
+			Errors: m.Errors, Diagnostics: m.Diagnostics, Finished: m.Finished, Failed: m.Failed, Failure: m.Failure, Counts: m.Counts,
+		})
 	case *pluginv1.PredictResponse:
 		return besideRows(m.Rows, &pluginv1.PredictResponse{Errors: m.Errors})
 	case *pluginv1.RunResponse:
