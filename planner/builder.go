@@ -344,7 +344,7 @@ func (b *builder) level(vertices []vertex) {
 func (b *builder) release(n *node) {
 	n.instance, n.prepared = nil, nil
 	switch n.Mode {
-	case plan.ModeRead, plan.ModeMap, plan.ModeRun:
+	case plan.ModeRead, plan.ModeMap, plan.ModeFlatMap, plan.ModeRun:
 		if !slices.ContainsFunc(n.stage.valueRefs(b), func(r stageRef) bool { return r.index != nil }) {
 			n.scope, n.stage.scope = nil, nil
 		}

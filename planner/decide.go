@@ -221,7 +221,7 @@ func (n *node) madeBefore(e *action.Entry) plan.Reason {
 // than new ones will be: a plugin that was changed without raising its behavior
 // version.
 func (b *builder) comparePrograms(n *node) {
-	if n.Mode != plan.ModeMap || b.Store == nil || n.prior == nil || n.prior.Definition != n.Definition || b.replaced(n) || !n.makesColumns() {
+	if !n.RowWise() || b.Store == nil || n.prior == nil || n.prior.Definition != n.Definition || b.replaced(n) || !n.makesColumns() {
 		return
 	}
 	if m := n.inputs[n.Outputs[0].RowsOf].manifest(); m != nil && n.Estimate.NewRows != nil && *n.Estimate.NewRows >= m.Rows {
@@ -244,7 +244,7 @@ func (b *builder) comparePrograms(n *node) {
 
 // makesColumns says whether the plugin is called for rows.
 func (n *node) makesColumns() bool {
-	return slices.ContainsFunc(n.Outputs[0].Columns, func(c data.Column) bool { return n.Outputs[0].Origins[c.Name] == "" })
+	return n.Mode == plan.ModeFlatMap || slices.ContainsFunc(n.Outputs[0].Columns, func(c data.Column) bool { return n.Outputs[0].Origins[c.Name] == "" })
 }
 
 func program(version, digest string) string {
@@ -259,7 +259,7 @@ func (b *builder) replaced(n *node) bool {
 // estimateNewRows says how many rows of a row-wise stage have no result yet:
 // at most, since rows in shards that changed may be known one by one.
 func (b *builder) estimateNewRows(n *node) {
-	if n.Mode != plan.ModeMap || n.Definition == "" || b.Store == nil {
+	if !n.RowWise() || n.Definition == "" || b.Store == nil {
 		return
 	}
 	of := n.Outputs[0].RowsOf
@@ -282,8 +282,12 @@ func (b *builder) estimateNewRows(n *node) {
 	definition := fingerprint.Rows(n.Definition, of, inputs)
 	var fresh int64
 	unfinished := sync.OnceValue(func() []*memo.Part { return b.unfinished(definition) })
+	kept := columns
+	if n.Mode == plan.ModeFlatMap {
+		kept = fingerprint.ReadColumns(n.Node, of, m.Schema.Names())
+	}
 	for _, s := range m.Shards {
-		part, err := b.Store.Memo.Lookup(definition, dataset.ShardKey(definition, s, columns))
+		part, err := b.Store.Memo.Lookup(definition, dataset.ShardKey(definition, s, kept))
 		switch {
 		case err != nil || part == nil:
 			fresh += s.Rows - rowsDone(unfinished(), s, columns)
@@ -305,7 +309,7 @@ func (b *builder) unfinished(definition string) []*memo.Part {
 		if p.ShardKey != "" {
 			break // unfinished ones come first
 		}
-		if p.Output != nil && b.Store.Blobs.Has(p.Output.Group.Blob) {
+		if groups := p.Groups(); len(groups) > 0 && !slices.ContainsFunc(groups, func(g dataset.Group) bool { return !b.Store.Blobs.Has(g.Blob) }) {
 			parts = append(parts, p)
 		}
 	}

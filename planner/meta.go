@@ -90,7 +90,7 @@ func (b *builder) bytes(text string, e hcl.Expression) int64 {
 // answers.
 func (n *node) takeMaxErrors(b *builder) {
 	evaluates := n.Kind == "evaluate"
-	if n.Mode != plan.ModeMap && !evaluates || n.stage.typ.body.typ.HasAttribute(maxErrorsName) {
+	if !n.RowWise() && !evaluates || n.stage.typ.body.typ.HasAttribute(maxErrorsName) {
 		return
 	}
 	a := n.Body.Args[maxErrorsName]

@@ -47,7 +47,7 @@ func (n *node) checkOverlap() hcl.Diagnostics {
 // readsWhat says whether the instance's row expressions read a column that a
 // row-wise stage made, such as the labels of a model.
 func (n *node) readsWhat(h *handle) bool {
-	if h.node.Mode != plan.ModeMap {
+	if !h.node.RowWise() {
 		return false
 	}
 	for _, row := range n.bound.Rows {
@@ -76,7 +76,7 @@ func (h *handle) isDataset() bool { return h.port != nil && h.port.Kind == plan.
 // rows is the dataset that a dataset has the rows of: itself, or what row-wise
 // stages were given.
 func (h *handle) rows() *handle {
-	for h.node.Mode == plan.ModeMap && h.port.RowsOf != "" && h.node.inputs[h.port.RowsOf] != nil {
+	for h.node.RowWise() && h.port.RowsOf != "" && h.node.inputs[h.port.RowsOf] != nil {
 		h = h.node.inputs[h.port.RowsOf]
 	}
 	return h

@@ -205,7 +205,7 @@ func (n *node) takeOutputs() error {
 			return fmt.Errorf("output %q: %w", o.Name, err)
 		}
 	}
-	if n.Mode == plan.ModeMap && len(n.Outputs) != 1 {
+	if n.RowWise() && len(n.Outputs) != 1 {
 		return fmt.Errorf("a row-wise stage makes one dataset, not %d outputs", len(n.Outputs))
 	}
 	if err := n.takeValueType(); err != nil {
@@ -237,7 +237,7 @@ func (n *node) takeSelection(o *pluginv1.Output) error {
 var errorColumns = data.Schema{{Name: "row", Type: "int64"}, {Name: "message", Type: "string"}}
 
 // isLabel says whether quern keeps count of what the instance makes.
-func (n *node) isLabel() bool { return n.Kind == "label" && n.Mode == plan.ModeMap }
+func (n *node) isLabel() bool { return n.Kind == "label" && n.RowWise() }
 
 func (n *node) port(o *pluginv1.Output) (plan.Port, error) {
 	p := plan.Port{Name: o.Name, Kind: plan.KindFromProto(o.Kind), RowsOf: o.RowsOf, Format: o.Format}
@@ -267,7 +267,7 @@ func (n *node) takeColumns(p *plan.Port, columns []*pluginv1.Column) error {
 		}
 		p.Columns = append(p.Columns, data.Column{Name: c.Name, Type: c.Type})
 	}
-	if n.Mode != plan.ModeMap {
+	if !n.RowWise() {
 		return nil
 	}
 	in := n.inputs[p.RowsOf]
@@ -299,7 +299,7 @@ func (n *node) takeOrigins(p *plan.Port, columns []*pluginv1.Column, input data.
 // checkColumns holds a row-wise stage to the rule that a stage which adds columns
 // never replaces one silently, whatever its plugin is written with.
 func (n *node) checkColumns() hcl.Diagnostics {
-	if n.Mode != plan.ModeMap {
+	if !n.RowWise() {
 		return nil
 	}
 	out, prepared := &n.Outputs[0], n.prepared.Outputs[0].Columns
@@ -502,7 +502,7 @@ func (n *node) takeEstimate(b *builder) {
 			n.Added[c.Prompt] = c.Added
 		}
 	}
-	if n.Estimate.Rows == nil && n.Mode == plan.ModeMap {
+	if n.Estimate.Rows == nil && n.RowWise() {
 		n.Estimate.Rows = b.rowsOf(n.inputs[n.Outputs[0].RowsOf])
 	}
 }

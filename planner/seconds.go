@@ -36,7 +36,7 @@ func (b *builder) amounts(n *node, entry *action.Entry) (then, now float64, ok b
 		return float64(entry.Spend.Calls), float64(*calls), entry.Spend.Calls > 0
 	}
 	done := b.lastTime(n.Address, entry)
-	if n.Mode == plan.ModeMap {
+	if n.RowWise() {
 		if done == nil || done.NewRows == 0 { // known rows take no time that would tell anything
 			return 0, 0, false
 		}

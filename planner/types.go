@@ -89,6 +89,8 @@ func newStageType(t *pluginv1.Type, plugin string) (*stageType, error) {
 		out.mode = plan.ModeRead
 	case pluginv1.Mode_MODE_MAP:
 		out.mode = plan.ModeMap
+	case pluginv1.Mode_MODE_FLAT_MAP:
+		out.mode = plan.ModeFlatMap
 	case pluginv1.Mode_MODE_RUN:
 		out.mode = plan.ModeRun
 	case pluginv1.Mode_MODE_DEPLOY:
@@ -102,7 +104,7 @@ func newStageType(t *pluginv1.Type, plugin string) (*stageType, error) {
 	if out.body, err = newBody(t.Body); err != nil {
 		return nil, fmt.Errorf("the schema of %s %q of plugin %q is faulty: %w", t.Kind, t.Name, plugin, err)
 	}
-	if (out.mode == plan.ModeMap || t.Kind == "evaluate") && out.body.args[maxErrorsName] == nil {
+	if (plan.RowWise(out.mode) || t.Kind == "evaluate") && out.body.args[maxErrorsName] == nil {
 		// It is quern's own, so it is not in the configuration's type.
 		out.body.args[maxErrorsName] = &argument{
 			Argument: &pluginv1.Argument{Name: maxErrorsName, Operational: true}, typ: cty.Number,

@@ -171,7 +171,7 @@ func (w *work) rowsKey() string {
 // nil: it has none.
 func (w *work) rowsPort() *plan.Port {
 	i := slices.IndexFunc(w.Outputs, func(p plan.Port) bool { return p.RowsOf != "" })
-	if i < 0 || w.Mode != plan.ModeMap {
+	if i < 0 || !w.RowWise() {
 		return nil
 	}
 	return &w.Outputs[i]

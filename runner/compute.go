@@ -113,7 +113,7 @@ func (r *run) produce(ctx context.Context, w *work, res *StageResult) (*product,
 	switch w.Mode {
 	case plan.ModeRead:
 		return r.read(ctx, w, res)
-	case plan.ModeMap:
+	case plan.ModeMap, plan.ModeFlatMap:
 		return r.mapRows(ctx, w, res)
 	case plan.ModeRun:
 		return r.runWhole(ctx, w, res)

@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/rowwise"
@@ -78,6 +79,10 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 	if !stage.Makes() { // its rows are computed again wherever their shard changed
 		res.NewRows, res.ComputedRows = 0, done.New
 	}
+	without := "have no value"
+	if stage.Expands {
+		res.RowsIn, without = in.artifact.Dataset.Rows, "give no rows"
+	}
 	p := &product{errors: done.Failed, artifacts: map[string]*artifact.Artifact{
 		port.Name: {Kind: artifact.Dataset, Dataset: done.Manifest},
 	}}
@@ -85,8 +90,8 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 		p.earlier = r.earlierPrograms(w)
 	}
 	if done.Failed > 0 {
-		res.warn(w.Range.Ptr(), "Rows failed", "%d of %d rows failed, which max_errors allows. They have no value, and are tried again at the next apply. The first: row %d: %s",
-			done.Failed, done.Manifest.Rows, done.Failures[0].Row, done.Failures[0].Message)
+		res.warn(w.Range.Ptr(), "Rows failed", "%d of %d rows failed, which max_errors allows. They %s, and are tried again at the next apply. The first: row %d: %s",
+			done.Failed, in.artifact.Dataset.Rows, without, done.Failures[0].Row, done.Failures[0].Message)
 	}
 	if _, ok := w.Port(portErrors); ok {
 		m, err := r.failures(ctx, done.Failures)
@@ -130,7 +135,11 @@ func (r *run) rowwiseStage(w *work, port *plan.Port, in *input) rowwise.Stage {
 	s := rowwise.Stage{
 		Definition: w.rows, Fresh: forced(w.Node), Input: m,
 		Reads: w.reads(port.RowsOf, m), Given: w.given(port.RowsOf, m),
-		Start: w.instance, BatchRows: w.BatchRows, OpenRows: openRows(w), MaxErrors: w.MaxErrors, Prior: r.priorRows(w, port),
+		Expands: w.Mode == plan.ModeFlatMap,
+		Start:   w.instance, BatchRows: w.BatchRows, OpenRows: openRows(w), MaxErrors: w.MaxErrors, Prior: r.priorRows(w, port),
+	}
+	if s.Expands {
+		s.ShardReads = fingerprint.ReadColumns(w.Node, port.RowsOf, m.Schema.Names())
 	}
 	for _, a := range w.rowArguments(port.RowsOf) {
 		s.Arguments = append(s.Arguments, rowwise.Argument{Key: a.key, Expr: a.expr, Vars: r.vars(nil, a.expr.Secrets)})

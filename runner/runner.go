@@ -99,6 +99,9 @@ type StageResult struct {
 	// Rows that came out, of a stage that makes a model or a report those that
 	// went in; of a row-wise stage the sum of the others.
 	Rows, NewRows, ComputedRows, ReusedRows, FailedRows int64
+	// RowsIn are those that went in, of a stage whose rows each give any number of
+	// rows: new, reused and failed rows are of these.
+	RowsIn int64
 
 	Outputs map[string]string // digests by port
 	Value   cty.Value
@@ -211,7 +214,7 @@ func stageEvent(n *plan.Node, res *StageResult) *events.Stage {
 	}
 	return &events.Stage{
 		Kind: n.Kind, Type: n.Type, Action: string(action), Seconds: res.Seconds,
-		Rows: res.Rows, NewRows: res.NewRows, ComputedRows: res.ComputedRows, ReusedRows: res.ReusedRows, FailedRows: res.FailedRows, Outputs: res.Outputs,
+		Rows: res.Rows, RowsIn: res.RowsIn, NewRows: res.NewRows, ComputedRows: res.ComputedRows, ReusedRows: res.ReusedRows, FailedRows: res.FailedRows, Outputs: res.Outputs,
 		Spend: res.Spend,
 	}
 }

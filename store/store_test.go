@@ -59,7 +59,7 @@ func commitStage(s *store.Store, name string) (*action.Entry, error) {
 	shard := m.Shards[0]
 	part := &memo.Part{
 		Definition: definition, ShardKey: dataset.ShardKey(definition, shard, []string{"n"}), Rows: shard.Rows, InputRows: shard.Rows,
-		Output: &dataset.Added{Group: shard.Groups[0], Columns: shard.Columns},
+		Results: memo.Results{Output: &dataset.Added{Group: shard.Groups[0], Columns: shard.Columns}},
 	}
 	if err := s.Memo.Put(part); err != nil {
 		return nil, err

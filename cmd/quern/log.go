@@ -180,6 +180,10 @@ func spent(s *llm.Spend) string {
 
 func rowsText(i history.Instance) string {
 	switch {
+	case i.RowsIn > 0 && i.NewRows > 0:
+		return fmt.Sprintf("%d (from %d, %d new)", i.Rows, i.RowsIn, i.NewRows)
+	case i.RowsIn > 0:
+		return fmt.Sprintf("%d (from %d)", i.Rows, i.RowsIn)
 	case i.Rows == 0:
 		return ""
 	case i.NewRows > 0 && i.NewRows < i.Rows:

@@ -330,7 +330,7 @@ func ReadColumns(n *plan.Node, key string, have []string) []string {
 	names := slices.Clone(reads.Columns)
 	for i := range n.Outputs {
 		p := &n.Outputs[i]
-		if n.Mode != plan.ModeMap || p.RowsOf != key {
+		if !n.RowWise() || p.RowsOf != key {
 			continue
 		}
 		for _, origin := range p.Origins {

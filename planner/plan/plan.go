@@ -100,7 +100,16 @@ const (
 	ModeRun    = "run"
 	ModeDeploy = "deploy"
 	ModeModel  = "model" // of a model block, which is no node
+	// ModeFlatMap is as ModeMap, but each row gives any number of rows.
+	ModeFlatMap = "flat_map"
 )
+
+// RowWise says whether a stage of a mode is given rows, of which only those whose
+// result is not known are computed.
+func RowWise(mode string) bool { return mode == ModeMap || mode == ModeFlatMap }
+
+// RowWise says whether the node is given rows; see the function.
+func (n *Node) RowWise() bool { return RowWise(n.Mode) }
 
 // What an artifact is: Port.Kind and Input.Kind.
 const (

@@ -117,9 +117,13 @@ func estimate(n *plan.Node) string {
 	}
 	e := n.Estimate
 	var parts []string
+	from := ""
+	if n.Mode == plan.ModeFlatMap { // how many come of them is not known
+		from = "from "
+	}
 	switch {
 	case e.NewRows != nil && e.Rows != nil && *e.NewRows == 0 && *e.Rows > 0:
-		parts = append(parts, plural(*e.Rows, "row")+", all known already")
+		parts = append(parts, from+plural(*e.Rows, "row")+", all known already")
 	case e.NewRows != nil && e.Rows != nil && *e.NewRows < *e.Rows:
 		bound := "at most"
 		if e.RowsEstimated {
@@ -129,9 +133,9 @@ func estimate(n *plan.Node) string {
 		if *e.NewRows == 1 {
 			are = "is"
 		}
-		parts = append(parts, fmt.Sprintf("%s, of which %s %s %s new", rows(e), bound, number(*e.NewRows), are))
+		parts = append(parts, from+fmt.Sprintf("%s, of which %s %s %s new", rows(e), bound, number(*e.NewRows), are))
 	case e.Rows != nil:
-		parts = append(parts, rows(e))
+		parts = append(parts, from+rows(e))
 	}
 	if tokens := tokenText(e); tokens != "" {
 		parts = append(parts, tokens)

@@ -79,7 +79,10 @@ type Stage struct {
 	// Rows that came out, in all outputs; of a stage that makes a model or a
 	// report, those that went in. For a row-wise stage they are the sum of new,
 	// computed, reused and failed rows.
-	Rows    int64 `json:"rows,omitempty"`
+	Rows int64 `json:"rows,omitempty"`
+	// RowsIn are those that went in, of a stage whose rows each give any number of
+	// rows: new, reused and failed rows are of these, and add up to them.
+	RowsIn  int64 `json:"rows_in,omitempty"`
 	NewRows int64 `json:"new_rows,omitempty"`
 	// ComputedRows are those of a stage that is row expressions alone. They are
 	// computed again wherever their shard changed, so that few of them may be new.

@@ -147,6 +147,8 @@ func estimated(s llm.Spend) string {
 func rowsText(s *events.Stage) string {
 	var parts []string
 	switch {
+	case s.RowsIn > 0:
+		parts = append(parts, fmt.Sprintf("%s from %s: %s new", count(s.Rows, "row"), number(s.RowsIn), number(s.NewRows)), number(s.ReusedRows)+" reused")
 	case s.ComputedRows > 0 && s.ReusedRows > 0:
 		parts = append(parts, number(s.ComputedRows)+" rows recomputed", number(s.ReusedRows)+" reused")
 	case s.ReusedRows > 0 || s.FailedRows > 0 && s.ComputedRows == 0:

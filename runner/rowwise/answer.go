@@ -30,11 +30,21 @@ func (p *pipeline) answer(ctx context.Context, b *block) error {
 	return p.assemble(b, got)
 }
 
-// origin is where a row's answer is.
+// origin is where what came of a row is.
 type origin struct {
-	rec     arrow.RecordBatch
-	row     int64
-	failure string // not empty: there is none
+	rec      arrow.RecordBatch
+	start, n int64   // rows of rec
+	more     *origin // where further rows are that lie in another file
+	failure  string  // not empty: nothing came of it
+}
+
+// failed is the origin of a row that failed: a row of nulls, or no rows where a
+// row gives any number of them.
+func (j *job) failed(message string) origin {
+	if j.Expands {
+		return origin{failure: message}
+	}
+	return origin{n: 1, failure: message}
 }
 
 // results returns the answers to the rows that were asked, in order. Where
@@ -46,7 +56,7 @@ func (p *pipeline) results(ctx context.Context, b *block) ([]origin, error) {
 		return nil, err
 	}
 	if len(a.errors) == 0 && b.cells == nil {
-		b.out = a.rec
+		b.out, b.spans = a.rec, a.spans
 		return nil, nil
 	}
 	got := make([]origin, b.question.rows)
@@ -56,7 +66,7 @@ func (p *pipeline) results(ctx context.Context, b *block) ([]origin, error) {
 	}
 	pause := firstPause
 	for try := 1; ; try++ {
-		rows = take(got, rows, a, try == mostTries)
+		rows = p.take(got, rows, a, try == mostTries)
 		if len(rows) == 0 {
 			return got, nil
 		}
@@ -71,16 +81,17 @@ func (p *pipeline) results(ctx context.Context, b *block) ([]origin, error) {
 }
 
 // take notes an answer and returns the rows to be asked again.
-func take(got []origin, rows []int, a answer, last bool) (again []int) {
+func (j *job) take(got []origin, rows []int, a answer, last bool) (again []int) {
 	for k, i := range rows {
-		got[i] = origin{rec: a.rec, row: int64(k)}
+		start, n := a.spans.of(k)
+		got[i] = origin{rec: a.rec, start: start, n: n}
 	}
 	for _, e := range a.errors {
 		i := rows[e.GetRow()]
 		if got[i].failure != "" {
 			continue
 		}
-		got[i] = origin{failure: message(e.GetMessage())}
+		got[i] = j.failed(message(e.GetMessage()))
 		if e.GetTemporary() && !last {
 			again = append(again, i)
 		}
@@ -122,42 +133,58 @@ func (p *pipeline) assemble(b *block, got []origin) error {
 			places[i] = got[next]
 			next++
 		case old:
-			rec, err := p.known.results(c.part)
-			if err != nil {
+			var err error
+			if places[i], err = p.known.origin(c.part, int(c.row)); err != nil {
 				return err
 			}
-			places[i] = origin{rec: rec, row: int64(c.row)}
 		case same:
-			places[i] = c.block.origin(int(c.row), b, places)
+			places[i] = p.origin(c.block, int(c.row), b, places)
 		case broken:
-			places[i] = origin{failure: b.failed[int32(i)]}
+			places[i] = p.failed(b.failed[int32(i)])
 		}
 	}
+	return p.gather(b, places)
+}
+
+// gather puts a block's columns together from where they are.
+func (j *job) gather(b *block, places []origin) error {
 	var runs []run
-	for i, o := range places {
+	if j.Expands {
+		b.spans = make(spans, 0, len(places))
+	}
+	rows := int64(0)
+	for i := range places {
+		o := &places[i]
 		if o.failure != "" {
 			if b.failed == nil {
 				b.failed = map[int32]string{}
 			}
 			b.failed[int32(i)] = o.failure
 		}
-		runs = addRow(runs, o.rec, o.row)
+		for ; o != nil; o = o.more {
+			runs = addRows(runs, o.rec, o.start, o.n)
+			rows += o.n
+		}
+		if j.Expands {
+			b.spans = append(b.spans, rows)
+		}
 	}
 	var err error
-	b.out, err = gather(p.made.Arrow(), runs)
+	b.out, err = gather(j.made.Arrow(), runs)
 	return err
 }
 
 // origin is where the result of one of b's rows is, for a row of the block
 // current, whose rows before it have their places.
-func (b *block) origin(row int, current *block, places []origin) origin {
+func (j *job) origin(b *block, row int, current *block, places []origin) origin {
 	if b == current {
 		return places[row]
 	}
 	if failure, ok := b.failed[int32(row)]; ok {
-		return origin{failure: failure}
+		return j.failed(failure)
 	}
-	return origin{rec: b.out, row: int64(row)}
+	start, n := b.spans.of(row)
+	return origin{rec: b.out, start: start, n: n}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -3,6 +3,7 @@ package rowwise
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -87,27 +88,20 @@ func (j *job) requestOf(rec arrow.RecordBatch, v *values) arrow.RecordBatch {
 	return array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rec.NumRows())
 }
 
-// stored are the computed columns of the output, whose arguments' values are
-// given.
-func (j *job) stored(v *values, rows int64) arrow.RecordBatch {
+// stored are the computed columns of the output over the rows of rec. v are the
+// values of the arguments that they come of.
+func (j *job) stored(v *values, rec arrow.RecordBatch) arrow.RecordBatch {
 	columns := make([]arrow.Array, 0, len(j.computed))
 	for _, c := range j.computed {
-		columns = append(columns, v.columns[j.place(c.Name)])
+		columns = append(columns, j.computedColumn(c.Name, v, rec))
 	}
-	return array.NewRecordBatch(j.computed.Arrow(), columns, rows)
+	return array.NewRecordBatch(j.computed.Arrow(), columns, rec.NumRows())
 }
 
-// place is the index in kept of the argument that a computed column comes of.
-func (j *job) place(column string) int {
-	for _, c := range j.Output {
-		if c.Name != column {
-			continue
-		}
-		for i, a := range j.kept {
-			if a.Key == c.Argument {
-				return i
-			}
-		}
+func (j *job) computedColumn(name string, v *values, rec arrow.RecordBatch) arrow.Array {
+	of := j.Output[slices.IndexFunc(j.Output, func(c Column) bool { return c.Name == name })]
+	if of.Input != "" {
+		return rec.Column(rec.Schema().FieldIndices(of.Input)[0])
 	}
-	return -1
+	return v.columns[slices.IndexFunc(j.kept, func(a *argument) bool { return a.Key == of.Argument })]
 }

@@ -17,7 +17,7 @@ type block struct {
 	rows  int
 	ends  bool // it is the shard's last
 
-	stored  arrow.RecordBatch // computed columns; nil: there are none
+	stored  arrow.RecordBatch // columns that quern fills; nil: there are none
 	request arrow.RecordBatch // the rows that go to the plugin; nil: none
 	// cells say where each row's result comes from; nil: all rows go to the
 	// plugin.
@@ -27,6 +27,7 @@ type block struct {
 
 	// Set when it is put together:
 	out    arrow.RecordBatch // columns that the plugin makes; nil: there are none
+	spans  spans             // rows of out by the row that they came of
 	failed map[int32]string
 	fresh  int // rows that the plugin was asked for
 }
@@ -116,7 +117,7 @@ func (j *job) cut(f fetched, from, to int64, kept *values) []*block {
 		b := &block{shard: f.shard, first: f.first + from, rows: int(n)}
 		b.ends = b.first+n == j.Input.Shards[f.shard].Rows
 		if len(j.computed) > 0 {
-			b.stored = j.stored(kept, f.rec.NumRows()).NewSlice(from, from+n)
+			b.stored = j.stored(kept, f.rec).NewSlice(from, from+n)
 		}
 		b.fail(kept.failed, from, j.calls())
 		blocks = append(blocks, b)

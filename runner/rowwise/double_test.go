@@ -41,7 +41,9 @@ type bench struct {
 	fault func(text string) *pluginv1.RowError
 	// broken: the plugin breaks the call.
 	broken bool
-	stop   chan struct{}
+	// respond, if set, answers in place of apply.
+	respond func(arrow.RecordBatch) ([]*pluginv1.MapResponse, error)
+	stop    chan struct{}
 }
 
 func newBench(t testing.TB) *bench {
@@ -62,7 +64,9 @@ func newBench(t testing.TB) *bench {
 func (b *bench) services() Services {
 	return Services{Blobs: b.blobs, Memo: b.memo, Stop: b.stop, Map: func(ctx context.Context) (pluginv1.PluginService_MapClient, error) {
 		b.calls.Add(1)
-		return newFake(ctx, b.apply), nil
+		f := newFake(ctx, b.apply)
+		f.respond = b.respond
+		return f, nil
 	}}
 }
 
@@ -100,6 +104,7 @@ type fake struct {
 	answers chan *pluginv1.MapResponse
 	err     error
 	apply   func(arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error)
+	respond func(arrow.RecordBatch) ([]*pluginv1.MapResponse, error)
 }
 
 func newFake(ctx context.Context, apply func(arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error)) *fake {
@@ -114,21 +119,36 @@ func (f *fake) Send(req *pluginv1.MapRequest) error {
 	if err != nil {
 		return err
 	}
-	out, failures, err := f.apply(rec)
+	respond := f.respond
+	if respond == nil {
+		respond = f.once
+	}
+	answers, err := respond(rec)
 	if err != nil {
 		f.fail(err)
 		return io.EOF
 	}
+	for _, a := range answers {
+		select {
+		case f.answers <- a:
+		case <-f.ctx.Done():
+			return io.EOF
+		}
+	}
+	return nil
+}
+
+// once answers with what apply makes.
+func (f *fake) once(rec arrow.RecordBatch) ([]*pluginv1.MapResponse, error) {
+	out, failures, err := f.apply(rec)
+	if err != nil {
+		return nil, err
+	}
 	b, err := data.EncodeBatch(out)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	select {
-	case f.answers <- &pluginv1.MapResponse{Rows: b, Errors: failures}:
-		return nil
-	case <-f.ctx.Done():
-		return io.EOF
-	}
+	return []*pluginv1.MapResponse{{Rows: b, Errors: failures}}, nil
 }
 
 func (f *fake) fail(err error) {

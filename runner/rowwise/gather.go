@@ -19,17 +19,23 @@ type run struct {
 	n     int64
 }
 
-// addRow appends one row and joins it to the last run where it follows it, so
+// addRow appends one row; see addRows.
+func addRow(runs []run, from arrow.RecordBatch, row int64) []run { return addRows(runs, from, row, 1) }
+
+// addRows appends rows and joins them to the last run where they follow it, so
 // that rows which stayed together cost one run.
-func addRow(runs []run, from arrow.RecordBatch, row int64) []run {
+func addRows(runs []run, from arrow.RecordBatch, start, n int64) []run {
+	if n == 0 {
+		return runs
+	}
 	if len(runs) > 0 {
 		last := &runs[len(runs)-1]
-		if last.from == from && (from == nil || last.start+last.n == row) {
-			last.n++
+		if last.from == from && (from == nil || last.start+last.n == start) {
+			last.n += n
 			return runs
 		}
 	}
-	return append(runs, run{from, row, 1})
+	return append(runs, run{from, start, n})
 }
 
 // gather makes one batch of runs of batches of the same schema. A single run

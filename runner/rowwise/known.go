@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/store/blob"
@@ -18,7 +19,7 @@ import (
 // lookup finds the shards whose results are known as a whole.
 func (j *job) lookup() error {
 	for i, sh := range j.Input.Shards {
-		j.shards[i].key = dataset.ShardKey(j.Definition, sh, j.Reads)
+		j.shards[i].key = dataset.ShardKey(j.Definition, sh, j.ShardReads)
 		if j.Fresh {
 			continue
 		}
@@ -28,7 +29,7 @@ func (j *job) lookup() error {
 			return fmt.Errorf("look up shard %d: %w", i+1, err)
 		}
 		if part != nil && len(part.Failed) == 0 && j.usable(part) {
-			j.shards[i].added = part.Output
+			j.shards[i].results = &part.Results
 			j.count.Reused += sh.Rows
 			j.count.Done += sh.Rows
 		}
@@ -39,15 +40,14 @@ func (j *job) lookup() error {
 // usable says whether a part's results are there and are the columns that are
 // wanted. That a file is whole is seen when it is read.
 func (j *job) usable(p *memo.Part) bool {
-	if p.Output == nil || !j.Blobs.Has(p.Output.Group.Blob) {
+	if (p.Expansion != nil) != j.Expands {
 		return false
 	}
-	for _, c := range j.fresh {
-		if !slices.ContainsFunc(p.Output.Columns, func(have dataset.Column) bool { return have.Name == c.Name }) {
-			return false
-		}
+	groups := p.Groups()
+	if len(groups) == 0 || slices.ContainsFunc(groups, func(g dataset.Group) bool { return !j.Blobs.Has(g.Blob) }) {
+		return false
 	}
-	return true
+	return !slices.ContainsFunc(j.fresh, func(c data.Column) bool { return !p.Has(c.Name) })
 }
 
 // readsSame says whether a part was made of the columns that are read now: a
@@ -71,7 +71,7 @@ func (j *job) readsSame(p *memo.Part) bool {
 func (j *job) missing() []int {
 	var out []int
 	for i := range j.shards {
-		if j.shards[i].added == nil {
+		if j.shards[i].results == nil {
 			out = append(out, i)
 		}
 	}
@@ -83,9 +83,20 @@ type known struct {
 	job   *job
 	parts []*memo.Part
 	rows  map[rowKey]at
-	cache map[int32]arrow.RecordBatch
-	order []int32 // of the cache, oldest first
+	files map[int32]*partFiles
+	cache map[file]arrow.RecordBatch
+	order []file // of the cache, oldest first
 	bytes int64
+}
+
+// file is one of the files that the results of a part are in.
+type file struct{ part, shard int32 }
+
+// partFiles are the files of a part's results, and which of the rows in them came of
+// which row of the part.
+type partFiles struct {
+	shards []data.Shard
+	spans  spans
 }
 
 // at is a row of a part.
@@ -125,7 +136,7 @@ func (j *job) remember(ctx context.Context, missing []int) error {
 	if err != nil {
 		return err
 	}
-	k := &known{job: j, parts: parts, rows: map[rowKey]at{}, cache: map[int32]arrow.RecordBatch{}}
+	k := &known{job: j, parts: parts, rows: map[rowKey]at{}, files: map[int32]*partFiles{}, cache: map[file]arrow.RecordBatch{}}
 	for i, p := range parts {
 		err := k.index(ctx, int32(i), p)
 		// Earlier results whose files are gone are of no use, and no harm.
@@ -141,7 +152,7 @@ func (j *job) remember(ctx context.Context, missing []int) error {
 func (j *job) candidates(rows int64) ([]*memo.Part, error) {
 	whole := map[string]bool{} // shards that are reused as a whole
 	for _, s := range j.shards {
-		if s.added != nil {
+		if s.results != nil {
 			whole[s.key] = true
 		}
 	}
@@ -160,7 +171,7 @@ func (j *job) candidates(rows int64) ([]*memo.Part, error) {
 	last := j.priorGroups()
 	rank := func(p *memo.Part) int {
 		switch {
-		case last[p.Output.Group.Blob]:
+		case slices.ContainsFunc(p.Groups(), func(g dataset.Group) bool { return last[g.Blob] }):
 			return 0
 		case p.ShardKey == "":
 			return 1
@@ -223,21 +234,83 @@ func (k *known) index(ctx context.Context, part int32, p *memo.Part) error {
 	return nil
 }
 
-// results are the plugin's columns of a part, held for the next rows of it.
-func (k *known) results(part int32) (arrow.RecordBatch, error) {
-	if rec, ok := k.cache[part]; ok {
+// origin is where what came of a row of a part is.
+func (k *known) origin(part int32, row int) (origin, error) {
+	files, err := k.open(part)
+	if err != nil {
+		return origin{}, fmt.Errorf("read an earlier result: %w", err)
+	}
+	start, n := files.spans.of(row)
+	var first origin
+	next := &first
+	for i := range files.shards {
+		rows := files.shards[i].Rows
+		if start >= rows || n == 0 {
+			start -= rows
+			continue
+		}
+		rec, err := k.results(file{part, int32(i)})
+		if err != nil {
+			return origin{}, fmt.Errorf("read an earlier result: %w", err)
+		}
+		if next.n > 0 {
+			next.more = &origin{}
+			next = next.more
+		}
+		next.rec, next.start, next.n = rec, start, min(n, rows-start)
+		start, n = 0, n-next.n
+	}
+	return first, nil
+}
+
+// open finds the files of a part's results.
+func (k *known) open(part int32) (*partFiles, error) {
+	if f, ok := k.files[part]; ok {
+		return f, nil
+	}
+	p, f := k.parts[part], &partFiles{}
+	var err error
+	if f.shards, err = p.Files(k.job.Blobs); err != nil {
+		return nil, err
+	}
+	if p.Expansion != nil {
+		counts, err := readCounts(k.job.Blobs, p)
+		if err != nil {
+			return nil, err
+		}
+		f.spans = spans{}.add(counts)
+	}
+	k.files[part] = f
+	return f, nil
+}
+
+// countSchema is how the counts of an expansion are stored.
+var countSchema = data.Schema{{Name: "rows", Type: "int64"}}
+
+// readCounts reads how many rows came of each row of a part.
+func readCounts(blobs *blob.Store, p *memo.Part) ([]int64, error) {
+	shard, err := p.Counts(blobs)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := readWhole(shard, countSchema)
+	if err != nil {
+		return nil, err
+	}
+	return rec.Column(0).(*array.Int64).Int64Values(), nil
+}
+
+// results are the plugin's columns in a file, held for the next rows of it.
+func (k *known) results(at file) (arrow.RecordBatch, error) {
+	if rec, ok := k.cache[at]; ok {
 		return rec, nil
 	}
-	shard, err := k.parts[part].Result(k.job.Blobs)
+	rec, err := readWhole(k.files[at.part].shards[at.shard], k.job.made)
 	if err != nil {
-		return nil, fmt.Errorf("read an earlier result: %w", err)
+		return nil, err
 	}
-	rec, err := readWhole(shard, k.job.made)
-	if err != nil {
-		return nil, fmt.Errorf("read an earlier result: %w", err)
-	}
-	k.cache[part] = rec
-	k.order = append(k.order, part)
+	k.cache[at] = rec
+	k.order = append(k.order, at)
 	for k.bytes += recordBytes(rec); k.bytes > cacheBytes && len(k.order) > 1; k.order = k.order[1:] {
 		k.bytes -= recordBytes(k.cache[k.order[0]])
 		delete(k.cache, k.order[0])

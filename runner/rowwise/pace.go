@@ -15,10 +15,20 @@ const (
 	batchTime = 250 * time.Millisecond
 )
 
+// answerBytes is how large the answer to a batch should be, where rows give any
+// number of rows.
+const answerBytes = 16 << 20
+
 // pace is how many rows the next batch should have.
 type pace struct {
 	rows atomic.Int64
 	last time.Time // when the last answer came
+	most int64     // rows, by the size of answers; 0: mostRows
+}
+
+// made notes how large what came of so many rows is.
+func (p *pace) made(rows int, bytes int64) {
+	p.most = min(max(answerBytes*int64(rows)/max(bytes, 1), 1), mostRows)
 }
 
 func newPace() *pace {
@@ -39,5 +49,9 @@ func (p *pace) answered(rows int, sent, now time.Time) {
 	if since > 0 {
 		want = int64(float64(rows) * float64(batchTime) / float64(since))
 	}
-	p.rows.Store(min(max(want, have/2, leastRows), have*2, mostRows))
+	want = min(max(want, have/2, leastRows), have*2, mostRows)
+	if p.most > 0 {
+		want = min(want, p.most)
+	}
+	p.rows.Store(want)
 }

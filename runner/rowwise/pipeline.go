@@ -187,9 +187,11 @@ func (p *pipeline) askFor(ctx context.Context, b *block) error {
 		if err != nil {
 			return err
 		}
-		if p.stream, err = openStream(client, p.Start, p.made.Arrow(), p.pace, p.progress.finish, p.failing); err != nil {
+		s := &stream{client: client, made: p.made.Arrow(), expands: p.Expands, pace: p.pace, finished: p.progress.finish, failing: p.failing}
+		if err := s.start(p.Start); err != nil {
 			return err
 		}
+		p.stream = s
 	}
 	var err error
 	b.question, err = p.stream.ask(b.request)

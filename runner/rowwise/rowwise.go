@@ -39,6 +39,12 @@ type Stage struct {
 	// Reads are the input's columns that results depend on. Their order is
 	// part of the keys.
 	Reads []string
+	// Expands: each row gives any number of rows, on which quern repeats the
+	// columns that the plugin does not make. Otherwise it gives exactly one.
+	Expands bool
+	// ShardReads are the columns that the stored results of a shard depend on: with
+	// Expands, beside Reads, those that are repeated. nil: Reads.
+	ShardReads []string
 	// Given are those that the plugin itself asked for.
 	Given []string
 	// Arguments are the row expressions.
@@ -132,7 +138,7 @@ func Run(ctx context.Context, s Stage, svc Services) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(j.fresh) > 0 {
+	if j.calls() || len(j.fresh) > 0 {
 		if err := j.lookup(); err != nil {
 			return nil, err
 		}
@@ -143,7 +149,7 @@ func Run(ctx context.Context, s Stage, svc Services) (*Result, error) {
 	} else {
 		j.count.Reused = s.Input.Rows
 	}
-	m, err := dataset.Derive(ctx, svc.Blobs, j.derivation())
+	m, err := j.manifest(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -153,17 +159,19 @@ func Run(ctx context.Context, s Stage, svc Services) (*Result, error) {
 	}, nil
 }
 
-// Makes says whether the plugin makes columns, and so is called for new rows.
+// Makes says whether the plugin makes columns or rows, and so is called for new
+// rows.
 func (s *Stage) Makes() bool {
-	return slices.ContainsFunc(s.Output, func(c Column) bool { return c.Input == "" && c.Argument == "" })
+	return s.Expands || slices.ContainsFunc(s.Output, func(c Column) bool { return c.Input == "" && c.Argument == "" })
 }
 
 // job is one Run.
 type job struct {
 	Stage
 	Services
-	// made are the columns that the plugin makes, computed those that come of
-	// arguments which are more than a column, fresh both: what is written.
+	// made are the columns that the plugin makes, computed those that quern writes
+	// itself: of arguments which are more than a column, and with Expands of all
+	// arguments and of the input. fresh are both.
 	made, computed, fresh data.Schema
 	// columns are those of the input that have to be read.
 	columns []string
@@ -182,12 +190,15 @@ type job struct {
 // shard is what becomes of one shard of the input.
 type shard struct {
 	key      string
-	added    *dataset.Added // its results; nil: not there yet
-	failures []Failure      // rows count in the shard
+	results  *memo.Results // nil: not there yet
+	failures []Failure     // rows count in the shard
 }
 
 func newJob(s Stage, svc Services) (*job, error) {
 	j := &job{Stage: s, Services: svc, pace: newPace(), progress: &progress{tell: svc.Progress}, shards: make([]shard, len(s.Input.Shards))}
+	if j.ShardReads == nil {
+		j.ShardReads = j.Reads
+	}
 	j.count.Total = s.Input.Rows
 	row := int64(0)
 	for _, sh := range s.Input.Shards {
@@ -200,19 +211,18 @@ func newJob(s Stage, svc Services) (*job, error) {
 // split sorts the output's columns by where they come from and finds what has
 // to be read for them.
 func (j *job) split() error {
-	computed := map[string]bool{}
-	for i, c := range j.Output {
+	columns, computed := map[string]bool{}, map[string]bool{}
+	for i := range j.Output {
+		c := &j.Output[i]
+		if err := j.trace(c); err != nil {
+			return err
+		}
 		switch {
+		case c.Input != "" && !j.Expands:
 		case c.Input != "":
+			columns[c.Input] = true
+			j.computed = append(j.computed, c.Column)
 		case c.Argument != "":
-			a := j.argument(c.Argument)
-			if a == nil {
-				return fmt.Errorf("column %q comes of argument %q, which is no row expression", c.Name, c.Argument)
-			}
-			if column, ok := a.Expr.Column(); ok && j.hasType(column, c.Type) {
-				j.Output[i].Input = column
-				continue
-			}
 			computed[c.Argument] = true
 			j.computed = append(j.computed, c.Column)
 		default:
@@ -220,7 +230,6 @@ func (j *job) split() error {
 		}
 	}
 	j.fresh = slices.Concat(j.made, j.computed)
-	columns := map[string]bool{}
 	for _, name := range j.Reads {
 		columns[name] = true
 	}
@@ -251,8 +260,24 @@ func (j *job) split() error {
 	return j.compile()
 }
 
+// trace finds out whether a column of an argument is no more than a column of the
+// input.
+func (j *job) trace(c *Column) error {
+	if c.Argument == "" {
+		return nil
+	}
+	a := j.argument(c.Argument)
+	if a == nil {
+		return fmt.Errorf("column %q comes of argument %q, which is no row expression", c.Name, c.Argument)
+	}
+	if column, ok := a.Expr.Column(); ok && j.hasType(column, c.Type) {
+		c.Input = column
+	}
+	return nil
+}
+
 // calls says whether the plugin is called.
-func (j *job) calls() bool { return len(j.made) > 0 }
+func (j *job) calls() bool { return j.Expands || len(j.made) > 0 }
 
 func (j *job) argument(key string) *Argument {
 	for i := range j.Arguments {
@@ -277,8 +302,9 @@ func (j *job) inputSchema() data.Schema {
 	return out
 }
 
-// derivation is how the result's manifest follows from the input's.
-func (j *job) derivation() dataset.Derivation {
+// manifest describes the result. With one row for each it shares the files of the
+// input.
+func (j *job) manifest(ctx context.Context) (*dataset.Manifest, error) {
 	d := dataset.Derivation{Input: j.Input, From: map[string]string{}}
 	for _, c := range j.Output {
 		d.Schema = append(d.Schema, c.Column)
@@ -286,13 +312,20 @@ func (j *job) derivation() dataset.Derivation {
 			d.From[c.Name] = c.Input
 		}
 	}
+	if j.Expands {
+		var shards []dataset.Shard
+		for _, s := range j.shards {
+			shards = append(shards, s.results.Expansion.Shards...)
+		}
+		return dataset.Join(ctx, j.Blobs, d.Schema, shards)
+	}
 	if len(j.fresh) > 0 {
 		d.Added = make([][]dataset.Added, len(j.shards))
 		for i, s := range j.shards {
-			d.Added[i] = []dataset.Added{*s.added}
+			d.Added[i] = []dataset.Added{*s.results.Output}
 		}
 	}
-	return d
+	return dataset.Derive(ctx, j.Blobs, d)
 }
 
 func (j *job) allFailures() []Failure {

@@ -12,15 +12,17 @@ import (
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // stream is one Map call. Several batches may be under way; a goroutine of
 // its own always takes answers, so that a send that waits for the plugin
 // never waits for ever.
 type stream struct {
-	client pluginv1.PluginService_MapClient
-	made   *arrow.Schema
-	pace   *pace
+	client  pluginv1.PluginService_MapClient
+	made    *arrow.Schema
+	expands bool
+	pace    *pace
 	// finished is told how many rows the plugin has finished so far, those of
 	// batches that it has not answered yet too.
 	finished func(rows int64)
@@ -32,6 +34,11 @@ type stream struct {
 	stopped chan struct{} // closed when no more answers are taken
 	err     error         // why; set before stopped is closed
 	ended   bool          // the plugin ended the call in good order; likewise
+
+	// What receive has of an answer that comes in pieces.
+	open   *question // nil: none
+	pieces []arrow.RecordBatch
+	sofar  answer
 }
 
 // question is a batch under way.
@@ -43,6 +50,7 @@ type question struct {
 
 type answer struct {
 	rec    arrow.RecordBatch
+	spans  spans // rows of rec by the row that was asked
 	errors []*pluginv1.RowError
 }
 
@@ -50,14 +58,14 @@ type answer struct {
 // tightly.
 const mostAsked = 1024
 
-func openStream(client pluginv1.PluginService_MapClient, start *pluginv1.Instance, made *arrow.Schema, p *pace, finished func(rows int64), failing func(rows int64, message string)) (*stream, error) {
-	first := &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: start}}
-	s := &stream{client: client, made: made, pace: p, finished: finished, failing: failing, asked: make(chan *question, mostAsked), stopped: make(chan struct{})}
+// start starts to receive and sends the instance.
+func (s *stream) start(in *pluginv1.Instance) error {
+	s.asked, s.stopped = make(chan *question, mostAsked), make(chan struct{})
 	go s.receive()
-	if err := client.Send(first); err != nil {
-		return nil, s.sendError(err)
+	if err := s.client.Send(&pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: in}}); err != nil {
+		return s.sendError(err)
 	}
-	return s, nil
+	return nil
 }
 
 // ask sends a batch. It may be called from several goroutines; answers come
@@ -133,17 +141,25 @@ func (s *stream) take(resp *pluginv1.MapResponse) error {
 		}
 		return nil
 	}
-	var q *question
-	select {
-	case q = <-s.asked:
-	default:
-		return errors.New("it sent an answer that nothing had asked for")
+	if s.open == nil {
+		select {
+		case s.open = <-s.asked:
+		default:
+			return errors.New("it sent an answer that nothing had asked for")
+		}
 	}
+	q := s.open
 	rec, err := data.DecodeBatch(resp.GetRows())
 	if err != nil {
 		return &Faulty{fmt.Sprintf("its answer cannot be read: %s", err)}
 	}
-	if rec.NumRows() != int64(q.rows) {
+	rows := q.rows
+	if s.expands {
+		rows = len(resp.GetCounts())
+		if err := wire.CheckCounts(resp.GetCounts(), int64(q.rows-len(s.sofar.spans)), rec.NumRows()); err != nil {
+			return &Faulty{err.Error()}
+		}
+	} else if rec.NumRows() != int64(q.rows) {
 		return &Faulty{fmt.Sprintf("it answered %d rows with %d rows", q.rows, rec.NumRows())}
 	}
 	conformed, err := data.Conform(rec, s.made)
@@ -151,12 +167,45 @@ func (s *stream) take(resp *pluginv1.MapResponse) error {
 		return &Faulty{fmt.Sprintf("its answer has other columns than it had declared: %s", err)}
 	}
 	for _, e := range resp.GetErrors() {
-		if e.GetRow() < 0 || e.GetRow() >= int64(q.rows) {
-			return fmt.Errorf("it reported an error of row %d in a batch of %d rows", e.GetRow(), q.rows)
+		if e.GetRow() < 0 || e.GetRow() >= int64(rows) {
+			return fmt.Errorf("it reported an error of row %d in a batch of %d rows", e.GetRow(), rows)
 		}
 	}
+	if !s.expands {
+		s.answer(answer{rec: conformed, errors: resp.GetErrors()})
+		return nil
+	}
+	return s.piece(conformed, resp)
+}
+
+// answer answers the question that is open.
+func (s *stream) answer(a answer) {
+	q := s.open
+	s.open = nil
 	s.pace.answered(q.rows, q.sent, time.Now())
-	q.answer <- answer{conformed, resp.GetErrors()}
+	q.answer <- a
+}
+
+// piece takes the next piece of an answer, which is whole when all rows of the
+// question are counted.
+func (s *stream) piece(rec arrow.RecordBatch, resp *pluginv1.MapResponse) error {
+	a := &s.sofar
+	for _, e := range resp.GetErrors() {
+		e.Row += int64(len(a.spans))
+	}
+	a.spans, a.errors = a.spans.add(resp.GetCounts()), append(a.errors, resp.GetErrors()...)
+	s.pieces = append(s.pieces, rec)
+	if len(a.spans) < s.open.rows {
+		return nil
+	}
+	var err error
+	if a.rec, err = data.Concat(s.made, s.pieces); err != nil {
+		return fmt.Errorf("put its answer together: %w", err)
+	}
+	s.pace.made(s.open.rows, recordBytes(a.rec))
+	whole := s.sofar
+	s.pieces, s.sofar = nil, answer{}
+	s.answer(whole)
 	return nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
-	"github.com/quern-dev/quern/store/dataset"
+	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/store/document"
 	"github.com/quern-dev/quern/store/memo"
 )
@@ -23,14 +23,14 @@ const (
 	partLast  = 15 * time.Second
 )
 
-// writer writes what comes out of the pipeline: of each shard one column
-// group, and on the way there parts.
+// writer writes what comes out of the pipeline: the results of each shard, and
+// on the way there parts.
 type writer struct {
 	*pipeline
-	shard    int // the one that is being written; -1: none
-	group    *dataset.GroupWriter
-	offset   int64 // first row of the shard that group covers
-	asked    bool  // group has rows that the plugin was asked for
+	shard    int   // the one that is being written; -1: none
+	out      *sink // nil: nothing is written yet
+	offset   int64 // first row of the shard that out covers
+	asked    bool  // out has rows that the plugin was asked for
 	begun    time.Time
 	failed   []memo.RowFailure // of the shard
 	parts    []*memo.Part      // of the shard, committed
@@ -42,8 +42,8 @@ type writer struct {
 func (p *pipeline) write(ctx context.Context, in <-chan *block) error {
 	w := &writer{pipeline: p, shard: -1}
 	defer func() {
-		if w.group != nil {
-			w.group.Abort()
+		if w.out != nil {
+			w.out.abort()
 		}
 	}()
 	for b := range in {
@@ -63,18 +63,11 @@ func (w *writer) block(ctx context.Context, b *block) error {
 	if w.shard != b.shard {
 		w.shard, w.offset, w.failed, w.parts = b.shard, 0, nil, nil
 	}
-	if w.group == nil {
-		w.group = dataset.NewGroup(w.Blobs, w.fresh)
+	if w.out == nil {
+		w.out = w.newSink()
 		w.begun, w.asked = time.Now(), false
 	}
-	rec := w.record(b)
-	if w.Guard != nil {
-		var err error
-		if rec, err = w.Guard(ctx, rec); err != nil {
-			return err
-		}
-	}
-	if err := w.group.Write(ctx, rec); err != nil {
+	if err := w.rows(ctx, b); err != nil {
 		return err
 	}
 	w.asked = w.asked || b.fresh > 0
@@ -96,15 +89,49 @@ func (w *writer) block(ctx context.Context, b *block) error {
 	return nil
 }
 
-// record joins what the plugin made with what was computed.
-func (w *writer) record(b *block) arrow.RecordBatch {
+// rows writes what came of a block's rows.
+func (w *writer) rows(ctx context.Context, b *block) error {
+	if !w.Expands {
+		if err := w.write(ctx, b.out, b.stored, int64(b.rows)); err != nil {
+			return err
+		}
+		w.out.covers(int64(b.rows), nil)
+		return nil
+	}
+	total, step := b.spans.total(b.rows), b.expansionRows()
+	row := 0 // that the next one came of
+	for from := int64(0); from < total; from += step {
+		to := min(from+step, total)
+		stored := b.stored
+		if stored != nil {
+			var err error
+			if stored, row, err = b.repeat(row, from, to); err != nil {
+				return err
+			}
+		}
+		if err := w.write(ctx, b.out.NewSlice(from, to), stored, to-from); err != nil {
+			return err
+		}
+	}
+	w.out.covers(int64(b.rows), b.spans)
+	return nil
+}
+
+// write writes rows: what the plugin made, joined with what was computed.
+func (w *writer) write(ctx context.Context, made, stored arrow.RecordBatch, rows int64) (err error) {
 	var columns []arrow.Array
-	for _, rec := range []arrow.RecordBatch{b.out, b.stored} {
+	for _, rec := range []arrow.RecordBatch{made, stored} {
 		if rec != nil {
 			columns = append(columns, rec.Columns()...)
 		}
 	}
-	return array.NewRecordBatch(w.fresh.Arrow(), columns, int64(b.rows))
+	rec := array.NewRecordBatch(w.fresh.Arrow(), columns, rows)
+	if w.Guard != nil {
+		if rec, err = w.Guard(ctx, rec); err != nil {
+			return err
+		}
+	}
+	return w.out.write(ctx, rec)
 }
 
 // tally counts a block's rows and notes which failed.
@@ -141,26 +168,26 @@ func (w *writer) tally(b *block) {
 // were known before are worth no part of their own.
 func (w *writer) due() bool {
 	since := time.Since(w.begun)
-	return w.asked && (since >= partLast || since >= partPause && w.group.Rows() >= partRows)
+	return w.asked && (since >= partLast || since >= partPause && w.out.rows >= partRows)
 }
 
 // keep commits the rows of an unfinished shard.
 func (w *writer) keep() error {
-	if w.group == nil || !w.asked {
+	if w.out == nil || !w.asked {
 		return nil
 	}
 	return w.commitPart()
 }
 
 func (w *writer) commitPart() error {
-	rows := w.group.Rows()
-	added, err := w.close()
+	rows := w.out.rows
+	results, err := w.close()
 	if err != nil {
 		return err
 	}
 	part := &memo.Part{
 		Definition: w.Definition, Offset: w.offset, Rows: rows,
-		InputRows: w.Input.Shards[w.shard].Rows, Inputs: w.inputGroups(w.shard), Output: added,
+		InputRows: w.Input.Shards[w.shard].Rows, Inputs: w.inputGroups(w.shard), Results: *results,
 		Failed: slices.DeleteFunc(slices.Clone(w.failed), func(f memo.RowFailure) bool { return f.Row < w.offset }),
 	}
 	if err := w.Memo.Put(part); err != nil {
@@ -171,28 +198,25 @@ func (w *writer) commitPart() error {
 	return nil
 }
 
-func (w *writer) close() (*dataset.Added, error) {
-	group, columns, err := w.group.Close()
-	w.group = nil
-	if err != nil {
-		return nil, err
-	}
-	return &dataset.Added{Group: group, Columns: columns}, nil
+func (w *writer) close() (*memo.Results, error) {
+	out := w.out
+	w.out = nil
+	return out.close()
 }
 
 // endShard commits the shard as a whole; parts that it came in are joined.
 func (w *writer) endShard(ctx context.Context) error {
-	added, err := w.close()
+	results, err := w.close()
 	if err != nil {
 		return err
 	}
 	if len(w.parts) > 0 {
-		if added, err = w.join(ctx, added); err != nil {
+		if results, err = w.join(ctx, results); err != nil {
 			return err
 		}
 	}
 	s := &w.shards[w.shard]
-	s.added = added
+	s.results = results
 	for _, f := range w.failed {
 		s.failures = append(s.failures, Failure(f))
 	}
@@ -202,7 +226,7 @@ func (w *writer) endShard(ctx context.Context) error {
 	rows := w.Input.Shards[w.shard].Rows
 	err = w.Memo.Put(&memo.Part{
 		Definition: w.Definition, ShardKey: s.key, Rows: rows, InputRows: rows,
-		Inputs: w.inputGroups(w.shard), Output: added, Failed: w.failed,
+		Inputs: w.inputGroups(w.shard), Results: *results, Failed: w.failed,
 	})
 	if err != nil {
 		return err
@@ -235,32 +259,42 @@ func (w *writer) dropParts() error {
 	return nil
 }
 
-// join writes the parts of a shard, and last what was not committed as one,
-// as one column group.
-func (w *writer) join(ctx context.Context, last *dataset.Added) (*dataset.Added, error) {
-	rows := w.Input.Shards[w.shard].Rows
-	tail := &memo.Part{Rows: rows - w.offset, Output: last}
-	group := dataset.NewGroup(w.Blobs, w.fresh)
-	defer group.Abort()
+// join writes the parts of a shard, and last what was not committed as one, as
+// one result.
+func (w *writer) join(ctx context.Context, last *memo.Results) (*memo.Results, error) {
+	tail := &memo.Part{Rows: w.Input.Shards[w.shard].Rows - w.offset, Results: *last}
+	out := w.newSink()
+	defer out.abort()
 	for _, p := range append(slices.Clone(w.parts), tail) {
-		files, err := p.Result(w.Blobs)
-		if err != nil {
+		if err := w.append(ctx, out, p); err != nil {
 			return nil, fmt.Errorf("join the parts of a shard: %w", err)
 		}
-		for rec, err := range readOne(ctx, files, w.fresh.Names()) {
-			if err != nil {
-				return nil, fmt.Errorf("join the parts of a shard: %w", err)
-			}
-			if err := group.Write(ctx, rec); err != nil {
-				return nil, err
-			}
+	}
+	return out.close()
+}
+
+// append writes the results of a part to out.
+func (w *writer) append(ctx context.Context, out *sink, p *memo.Part) error {
+	files, err := p.Files(w.Blobs)
+	if err != nil {
+		return err
+	}
+	for rec, err := range data.Read(ctx, files, w.fresh.Names(), mostRows) {
+		if err != nil {
+			return err
+		}
+		if err := out.write(ctx, rec); err != nil {
+			return err
 		}
 	}
-	g, columns, err := group.Close()
-	if err != nil {
-		return nil, err
+	var counts []int64
+	if p.Expansion != nil {
+		if counts, err = readCounts(w.Blobs, p); err != nil {
+			return err
+		}
 	}
-	return &dataset.Added{Group: g, Columns: columns}, nil
+	out.covers(p.Rows, spans{}.add(counts))
+	return nil
 }
 
 // inputGroups say where the columns are that row keys are made of.

@@ -112,6 +112,32 @@ func (d Derivation) find(i int, name string) (Column, Group, int, error) {
 	return Column{}, Group{}, 0, fmt.Errorf("nobody made column %q", name)
 }
 
+// Join builds the manifest of a dataset of shards that are written already. They
+// have the schema's columns, in any order. The files are read once, for the
+// digests of the columns over the whole dataset.
+func Join(ctx context.Context, blobs *blob.Store, schema data.Schema, shards []Shard) (*Manifest, error) {
+	if err := schema.Check(); err != nil {
+		return nil, fmt.Errorf("join shards: %w", err)
+	}
+	m := &Manifest{Format: Format, Schema: schema, Shards: make([]Shard, len(shards))}
+	for i, s := range shards {
+		m.Shards[i] = Shard{Rows: s.Rows, Groups: s.Groups, Columns: make([]Column, len(schema))}
+		for k, c := range schema {
+			column, ok := s.Column(c.Name)
+			if !ok {
+				return nil, fmt.Errorf("join shards: shard %d has no column %q", i+1, c.Name)
+			}
+			m.Shards[i].Columns[k] = column
+		}
+		m.Rows += s.Rows
+	}
+	var err error
+	if m.Columns, err = summarizeColumns(ctx, blobs, m, schema); err != nil {
+		return nil, fmt.Errorf("join shards: %w", err)
+	}
+	return m, nil
+}
+
 // summarize fills in the columns' digests over the whole dataset: those of
 // the input are known, the new ones are read.
 func (d Derivation) summarize(ctx context.Context, blobs *blob.Store, m *Manifest) error {

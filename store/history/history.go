@@ -64,11 +64,14 @@ type Run struct {
 
 // Instance is what a run did about one instance.
 type Instance struct {
-	Address   string                  `json:"address"`
-	Action    string                  `json:"action"`
-	Status    string                  `json:"status"`
-	Seconds   float64                 `json:"seconds"`
-	Rows      int64                   `json:"rows,omitempty"`
+	Address string  `json:"address"`
+	Action  string  `json:"action"`
+	Status  string  `json:"status"`
+	Seconds float64 `json:"seconds"`
+	Rows    int64   `json:"rows,omitempty"`
+	// RowsIn are those that went in, of a stage whose rows each give any number of
+	// rows: NewRows are of these.
+	RowsIn    int64                   `json:"rows_in,omitempty"`
 	NewRows   int64                   `json:"new_rows,omitempty"`
 	ActionKey string                  `json:"action_key,omitempty"`
 	Outputs   map[string]artifact.Ref `json:"outputs,omitempty"`

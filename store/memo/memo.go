@@ -39,21 +39,65 @@ type Part struct {
 	// of a shard that is not finished yet.
 	ShardKey string `json:"shard_key,omitempty"`
 	// Offset is the first row of the input shard that the part covers, Rows
-	// how many there are. The output has exactly these rows.
+	// how many there are.
 	Offset int64 `json:"offset,omitempty"`
 	Rows   int64 `json:"rows"`
 	// InputRows is how many rows the input shard has.
 	InputRows int64 `json:"input_rows"`
 	// Inputs are the column groups of the input shard that were read.
 	Inputs []InputGroup `json:"inputs,omitempty"`
-	// Output are the new columns; nil: there are none, since every row
-	// failed or the stage makes no column.
-	Output *dataset.Added `json:"output,omitempty"`
+	Results
 	// Failed are the rows without a result, in order.
 	Failed []RowFailure `json:"failed,omitempty"`
 
 	// ID names the part among those of its definition. Put sets it.
 	ID string `json:"id"`
+}
+
+// Results are what came of the rows of a part.
+type Results struct {
+	// Output are the new columns of a stage that gives one row for each: they
+	// have exactly the part's rows.
+	Output *dataset.Added `json:"output,omitempty"`
+	// Expansion are the rows of a stage that gives any number of rows for each.
+	Expansion *Expansion `json:"expansion,omitempty"`
+}
+
+// Expansion are the rows that came of the rows of a part, in order.
+type Expansion struct {
+	// Counts is a column of integers: how many came of each row of the part.
+	Counts dataset.Added `json:"counts"`
+	// Shards hold the rows: none where there are no rows.
+	Shards []dataset.Shard `json:"shards"`
+}
+
+// Groups are the files of the results.
+func (r *Results) Groups() []dataset.Group {
+	var out []dataset.Group
+	if r.Output != nil {
+		out = append(out, r.Output.Group)
+	}
+	if r.Expansion != nil {
+		out = append(out, r.Expansion.Counts.Group)
+		for _, s := range r.Expansion.Shards {
+			out = append(out, s.Groups...)
+		}
+	}
+	return out
+}
+
+// Has says whether the results have a column. Those without rows have any.
+func (r *Results) Has(column string) bool {
+	var columns []dataset.Column
+	switch {
+	case r.Output != nil:
+		columns = r.Output.Columns
+	case r.Expansion != nil && len(r.Expansion.Shards) == 0:
+		return true
+	case r.Expansion != nil:
+		columns = r.Expansion.Shards[0].Columns
+	}
+	return slices.ContainsFunc(columns, func(c dataset.Column) bool { return c.Name == column })
 }
 
 // InputGroup is a file of the input shard and the columns of it that were
@@ -82,8 +126,8 @@ func (p *Part) Blobs() []string {
 	for _, in := range p.Inputs {
 		out = append(out, in.Blob)
 	}
-	if p.Output != nil {
-		out = append(out, p.Output.Group.Blob)
+	for _, g := range p.Groups() {
+		out = append(out, g.Blob)
 	}
 	return out
 }
@@ -106,22 +150,39 @@ func (p *Part) Input(blobs *blob.Store) (data.Shard, error) {
 	return out, nil
 }
 
-// Result is the part's new columns, verified, for data.Read.
-func (p *Part) Result(blobs *blob.Store) (data.Shard, error) {
-	out := data.Shard{Rows: p.Rows}
-	if p.Output == nil {
-		return out, nil
+// Files are the files of the results, verified, for data.Read: of a stage that
+// gives one row for each a shard with the rows of the part, otherwise those that
+// hold the rows that came of them.
+func (p *Part) Files(blobs *blob.Store) ([]data.Shard, error) {
+	shards := []dataset.Shard{{Rows: p.Rows}}
+	switch {
+	case p.Output != nil:
+		shards[0].Groups, shards[0].Columns = []dataset.Group{p.Output.Group}, p.Output.Columns
+	case p.Expansion != nil:
+		shards = p.Expansion.Shards
 	}
-	path, err := blobs.Path(p.Output.Group.Blob)
-	if err != nil {
-		return data.Shard{}, err
+	out := make([]data.Shard, len(shards))
+	for i, s := range shards {
+		var err error
+		if out[i], err = s.Files(blobs, columnNames(s.Columns)); err != nil {
+			return nil, err
+		}
 	}
-	g := data.Group{Path: path}
-	for _, c := range p.Output.Columns {
-		g.Columns = append(g.Columns, data.Stored{Stored: c.Stored, Name: c.Name})
-	}
-	out.Groups = []data.Group{g}
 	return out, nil
+}
+
+// Counts is the file with the counts of an expansion, verified, for data.Read.
+func (p *Part) Counts(blobs *blob.Store) (data.Shard, error) {
+	c := p.Expansion.Counts
+	return dataset.Shard{Rows: p.Rows, Groups: []dataset.Group{c.Group}, Columns: c.Columns}.Files(blobs, columnNames(c.Columns))
+}
+
+func columnNames(columns []dataset.Column) []string {
+	out := make([]string, len(columns))
+	for i, c := range columns {
+		out[i] = c.Name
+	}
+	return out
 }
 
 // Check says what is wrong with a part.
@@ -143,6 +204,13 @@ func (p *Part) Check() error {
 	for _, digest := range p.Blobs() {
 		if _, err := blob.Hex(digest); err != nil {
 			return err
+		}
+	}
+	if p.Expansion != nil {
+		for _, s := range append(slices.Clone(p.Expansion.Shards), dataset.Shard{Rows: 1, Groups: []dataset.Group{p.Expansion.Counts.Group}, Columns: p.Expansion.Counts.Columns}) {
+			if s.Rows <= 0 || slices.ContainsFunc(s.Columns, func(c dataset.Column) bool { return c.Group < 0 || c.Group >= len(s.Groups) }) {
+				return fmt.Errorf("a shard of what came of its rows has no rows, or a column that is in no file")
+			}
 		}
 	}
 	for _, f := range p.Failed {

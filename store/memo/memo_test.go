@@ -55,8 +55,8 @@ func part(t *testing.T, s *store.Store, offset int64, results ...string) (*memo.
 	}
 	return &memo.Part{
 		Definition: definition, Offset: offset, Rows: int64(len(results)), InputRows: 3,
-		Inputs: []memo.InputGroup{{Blob: m.Shards[0].Groups[0].Blob, Columns: []memo.InputColumn{{Stored: "text", Name: "text"}}}},
-		Output: &dataset.Added{Group: group, Columns: columns},
+		Inputs:  []memo.InputGroup{{Blob: m.Shards[0].Groups[0].Blob, Columns: []memo.InputColumn{{Stored: "text", Name: "text"}}}},
+		Results: memo.Results{Output: &dataset.Added{Group: group, Columns: columns}},
 	}, m.Shards[0]
 }
 
@@ -93,14 +93,14 @@ func TestPartsLeadToTheKeysOfTheirRowsAndTheirResults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := p.Result(s.Blobs)
+		out, err := p.Files(s.Blobs)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := first(t, in, "text", int(p.Offset)); got != "b" {
 			t.Errorf("the part begins with the text %q", got)
 		}
-		if got := first(t, out, "label", 0); got != "y" {
+		if got := first(t, out[0], "label", 0); got != "y" {
 			t.Errorf("the part begins with the label %q", got)
 		}
 	}

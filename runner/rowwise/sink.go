@@ -1,0 +1,131 @@
+package rowwise
+
+import (
+	"context"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/quern-dev/quern/store/dataset"
+	"github.com/quern-dev/quern/store/memo"
+)
+
+// sink takes what came of some rows of a shard: a column group that has as many
+// rows, or with Expands shards of their own and how many rows came of each row.
+// Exactly one of close and abort ends it; a further abort does nothing.
+type sink struct {
+	job   *job
+	rows  int64 // of the input that it covers
+	group *dataset.GroupWriter
+	// With Expands:
+	shards *dataset.Writer
+	counts *array.Int64Builder
+}
+
+func (j *job) newSink() *sink {
+	if j.Expands {
+		return &sink{job: j, shards: dataset.NewWriter(j.Blobs, j.fresh), counts: array.NewInt64Builder(memory.DefaultAllocator)}
+	}
+	return &sink{job: j, group: dataset.NewGroup(j.Blobs, j.fresh)}
+}
+
+func (s *sink) write(ctx context.Context, rec arrow.RecordBatch) error {
+	if s.shards != nil {
+		return s.shards.Write(ctx, rec)
+	}
+	return s.group.Write(ctx, rec)
+}
+
+// covers says that what came of further rows was written.
+func (s *sink) covers(rows int64, of spans) {
+	s.rows += rows
+	if s.shards == nil {
+		return
+	}
+	for i := range of {
+		_, n := of.of(i)
+		s.counts.Append(n)
+	}
+}
+
+// close commits the files.
+func (s *sink) close() (*memo.Results, error) {
+	if s.shards == nil {
+		group, columns, err := s.group.Close()
+		if err != nil {
+			return nil, err
+		}
+		return &memo.Results{Output: &dataset.Added{Group: group, Columns: columns}}, nil
+	}
+	m, err := s.shards.Close()
+	if err != nil {
+		return nil, err
+	}
+	group := dataset.NewGroup(s.job.Blobs, countSchema)
+	defer group.Abort()
+	rec := array.NewRecordBatch(countSchema.Arrow(), []arrow.Array{s.counts.NewArray()}, s.rows)
+	// What is committed so far is of use only with the counts.
+	if err := group.Write(context.Background(), rec); err != nil {
+		return nil, err
+	}
+	counts, columns, err := group.Close()
+	if err != nil {
+		return nil, err
+	}
+	return &memo.Results{Expansion: &memo.Expansion{Counts: dataset.Added{Group: counts, Columns: columns}, Shards: m.Shards}}, nil
+}
+
+func (s *sink) abort() {
+	if s.shards != nil {
+		s.shards.Abort()
+		return
+	}
+	s.group.Abort()
+}
+
+// expansionRows is how many of the rows that came of a block are written at a
+// time, so that what is repeated on them stays small.
+func (b *block) expansionRows() int64 {
+	if b.stored == nil {
+		return mostRows
+	}
+	widest := int64(1)
+	for _, c := range b.stored.Columns() {
+		widest += widestValue(c)
+	}
+	return min(max(batchBytes/widest, 1), mostRows)
+}
+
+// widestValue is the size of the longest value, of a type with lists or structs
+// the mean.
+func widestValue(a arrow.Array) int64 {
+	texts, ok := a.(interface{ ValueLen(int) int })
+	if !ok {
+		return int64(a.Data().SizeInBytes()) / int64(max(a.Len(), 1))
+	}
+	widest := 0
+	for i := range a.Len() {
+		widest = max(widest, texts.ValueLen(i))
+	}
+	return int64(widest)
+}
+
+// repeat returns the columns that quern fills for the rows from … to that came of
+// the block: those of the row that each of them came of. The first one came of
+// row, or of a row behind it; where the last one came of is returned.
+func (b *block) repeat(row int, from, to int64) (arrow.RecordBatch, int, error) {
+	var runs []run
+	for at := from; ; row++ {
+		start, n := b.spans.of(row)
+		last := min(start+n, to)
+		for ; at < last; at++ {
+			runs = addRow(runs, b.stored, int64(row))
+		}
+		if at == to {
+			break
+		}
+	}
+	rec, err := gather(b.stored.Schema(), runs)
+	return rec, row, err
+}

@@ -1,0 +1,35 @@
+package rowwise
+
+// spans say which rows of a batch came of each of the rows that it was made of:
+// the end of each one's rows, which begin where those of the row before it end.
+// nil: each row gave exactly one.
+type spans []int64
+
+// of is where the rows that came of a row begin, and how many they are.
+func (s spans) of(row int) (start, n int64) {
+	switch {
+	case s == nil:
+		return int64(row), 1
+	case row == 0:
+		return 0, s[0]
+	}
+	return s[row-1], s[row] - s[row-1]
+}
+
+// total is how many rows came of all of so many rows.
+func (s spans) total(rows int) int64 {
+	if s == nil || rows == 0 {
+		return int64(rows)
+	}
+	return s[rows-1]
+}
+
+// add appends the numbers of rows that came of further rows.
+func (s spans) add(counts []int64) spans {
+	total := s.total(len(s))
+	for _, n := range counts {
+		total += n
+		s = append(s, total)
+	}
+	return s
+}
