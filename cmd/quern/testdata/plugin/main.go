@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -83,6 +84,43 @@ func (upper) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 			b.Fail(i, false, fmt.Errorf("%q is a bad text", text))
 		default:
 			b.SetString(a.column, i, strings.ToUpper(text))
+		}
+	}
+	return appendTo(a.Trace, trace.String())
+}
+
+// words makes a row of each word of a text; a text that is a number gives so many
+// rows.
+type words struct{}
+
+func (words) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	p.KeepInput("input")
+	p.AddColumn("word", "string")
+	return nil
+}
+
+func (words) FlatMap(ctx context.Context, a *args, b *plugin.FlatBatch) error {
+	if err := fault(a.Fault); err != nil {
+		return err
+	}
+	if err := hold(ctx, a.Hold); err != nil {
+		return err
+	}
+	var trace strings.Builder
+	for i := range b.N {
+		text, _ := b.String(a.Text, i)
+		fmt.Fprintln(&trace, text)
+		if a.Bad != "" && strings.Contains(text, a.Bad) {
+			b.Fail(i, false, fmt.Errorf("%q is a bad text", text))
+		}
+		if n, err := strconv.Atoi(text); err == nil {
+			for k := range n {
+				b.SetString("word", b.Yield(i), strconv.Itoa(k))
+			}
+			continue
+		}
+		for _, word := range strings.Fields(text) {
+			b.SetString("word", b.Yield(i), word)
 		}
 	}
 	return appendTo(a.Trace, trace.String())
@@ -247,6 +285,7 @@ func main() {
 		Name: "test", Version: "1.2.0",
 		Types: []plugin.Type{
 			plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", Behaviour: 1}, upper{}),
+			plugin.FlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "test_words", Doc: "Makes a row of each word.", Behaviour: 1}, words{}),
 			plugin.Source(plugin.Info{Kind: plugin.KindSource, Name: "test_clock", Doc: "Never holds the same.", Behaviour: 1}, clock{&atomic.Int64{}}),
 			plugin.Runner(plugin.Info{Kind: plugin.KindTrain, Name: "test_steps", Doc: "Works until it is stopped.", Behaviour: 1}, steps{}),
 			plugin.Deployment(plugin.Info{Kind: plugin.KindDeploy, Name: "test_service", Doc: "Deploys where a credential is needed.", Behaviour: 1}, service{}),

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -30,6 +31,7 @@ const (
 	columns = "_columns" // sends another column than it said
 	rows    = "_rows"    // sends a row too few
 	garbage = "_garbage" // sends what is no batch
+	counts  = "_counts"  // counts more rows than it sends
 )
 
 type rogue struct {
@@ -43,7 +45,7 @@ func (r rogue) GetSchema(ctx context.Context, _ *pluginv1.GetSchemaRequest) (*pl
 		select {}
 	}
 	s := &pluginv1.GetSchemaResponse{Version: "1.0.0"}
-	for _, way := range []string{none, twice, over, types, columns, rows, garbage} {
+	for _, way := range []string{none, twice, over, types, columns, rows, garbage, counts} {
 		s.Types = append(s.Types, &pluginv1.Type{
 			Kind: "label", Name: r.name + way, Mode: pluginv1.Mode_MODE_MAP, BehaviourVersion: 1,
 			Body: &pluginv1.Body{Arguments: []*pluginv1.Argument{
@@ -52,6 +54,8 @@ func (r rogue) GetSchema(ctx context.Context, _ *pluginv1.GetSchemaRequest) (*pl
 			}},
 		})
 	}
+	last := s.Types[len(s.Types)-1]
+	last.Kind, last.Mode = "transform", pluginv1.Mode_MODE_FLAT_MAP
 	if r.name == "mad" {
 		s.Types[0].Body.Arguments[1].Type = []byte(`"strnig"`)
 	}
@@ -103,7 +107,11 @@ func (r rogue) Map(stream grpc.BidiStreamingServer[pluginv1.MapRequest, pluginv1
 		if err != nil {
 			return err
 		}
-		if err := stream.Send(&pluginv1.MapResponse{Rows: answer}); err != nil {
+		resp := &pluginv1.MapResponse{Rows: answer}
+		if way == counts {
+			resp.Counts = slices.Repeat([]int64{2}, int(given.NumRows()))
+		}
+		if err := stream.Send(resp); err != nil {
 			return err
 		}
 	}

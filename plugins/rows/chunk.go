@@ -1,0 +1,80 @@
+package rows
+
+import (
+	"context"
+
+	"github.com/quern-dev/quern/sdk/go/llm/tokens"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+type chunkArgs struct {
+	Input     plugin.Dataset `quern:"input,required" doc:"The dataset whose rows have the texts."`
+	Text      plugin.Column  `quern:"text,required" type:"string" doc:"The text to cut, such as 'row.text'."`
+	Size      int            `quern:"size,required" doc:"How long a chunk is at most, in units."`
+	Overlap   int            `quern:"overlap" default:"0" doc:"How much of the end of a chunk the next one repeats at most, in units. It has to be less than 'size'."`
+	Unit      string         `quern:"unit" default:"\"characters\"" oneof:"characters,tokens" doc:"What 'size' and 'overlap' count: characters as 'length' counts them, or tokens of a language model."`
+	Tokenizer string         `quern:"tokenizer" default:"\"o200k_base\"" oneof:"o200k_base,cl100k_base" doc:"With tokens, the encoding that they are counted by."`
+
+	count *tokens.Counter
+}
+
+const chunkDoc = `Cuts texts into chunks of bounded size.
+
+A chunk ends at the end of a paragraph or, failing that, of a sentence or line, if that fills at least half of it; otherwise behind a word, and within a word only where it is too long. A character is never cut: one that takes more tokens than 'size' is a chunk by itself. Without 'overlap', the chunks of a text joined together are the text, byte for byte. An empty or null text gives no chunks.
+
+The columns of the input are repeated on each chunk, followed by 'chunk' and 'chunk_index', its position from 0. If 'text' is a column, as in 'row.text', the text itself is left out. Only rows that are new or changed are cut again.
+
+` + "```hcl" + `
+transform "chunk" "passages" {
+  input   = source.documents
+  text    = row.text
+  size    = 1000
+  overlap = 100
+}
+` + "```"
+
+// chunker implements transform "chunk".
+type chunker struct{}
+
+// Prepare declares the columns.
+func (chunker) Prepare(_ context.Context, p *plugin.Prepare[chunkArgs]) error {
+	p.KeepInput("input")
+	if _, column := p.RowArgument("text"); column != "" {
+		p.Drop(column)
+	}
+	p.AddColumn("chunk", "string")
+	p.AddColumn("chunk_index", "int64")
+	if p.Known("size") && p.Args.Size < 1 {
+		p.Errorf("size", "Chunks need a size\nsize must be at least 1, not %d.", p.Args.Size)
+		return nil
+	}
+	if p.Known("size") && p.Known("overlap") && (p.Args.Overlap < 0 || p.Args.Overlap >= p.Args.Size) {
+		p.Errorf("overlap", "Chunks overlap by less than their size\noverlap must be at least 0 and less than size, which is %d; it is %d.", p.Args.Size, p.Args.Overlap)
+	}
+	return nil
+}
+
+// Open loads the tokenizer.
+func (chunker) Open(_ context.Context, a *chunkArgs) error {
+	if a.Unit == "tokens" {
+		a.count = tokens.For(a.Tokenizer)
+	}
+	return nil
+}
+
+// FlatMap cuts the texts.
+func (chunker) FlatMap(ctx context.Context, a *chunkArgs, b *plugin.FlatBatch) error {
+	texts := b.Strings(a.Text)
+	for i := range b.N {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		text, _ := texts.At(i)
+		for k, chunk := range cutText(text, a.Size, a.Overlap, a.count) {
+			out := b.Yield(i)
+			b.SetString("chunk", out, chunk)
+			b.SetInt("chunk_index", out, int64(k))
+		}
+	}
+	return nil
+}

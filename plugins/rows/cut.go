@@ -1,0 +1,216 @@
+package rows
+
+import (
+	"sort"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/apparentlymart/go-textseg/v15/textseg"
+
+	"github.com/quern-dev/quern/sdk/go/llm/tokens"
+)
+
+// A break is where a chunk may end: behind a character, by what ends there.
+type breakKind uint8
+
+const (
+	withinWord breakKind = iota
+	afterWord
+	afterSentence
+	afterParagraph
+)
+
+// cut is a text that is cut. Positions count characters: grapheme clusters, none of
+// which is split.
+type cut struct {
+	text   string
+	ends   []int       // byte where each character ends
+	breaks []breakKind // behind each character
+	size   int
+	count  *tokens.Counter // nil: sizes are characters
+}
+
+// cutText cuts a text into chunks of at most size characters, or tokens if count is
+// not nil. Each begins at most overlap before the end of the one before it, and ends
+// behind it.
+func cutText(text string, size, overlap int, count *tokens.Counter) []string {
+	c := &cut{text: text, size: size, count: count}
+	c.scan()
+	var chunks []string
+	for from, end := 0, 0; end < len(c.ends); from = c.overlapping(from, end, overlap) {
+		from, end = c.next(from, end)
+		chunks = append(chunks, c.slice(from, end))
+	}
+	return chunks
+}
+
+// next is the chunk that begins at from, or where the one before ended if only so
+// no word has to be cut.
+func (c *cut) next(from, before int) (start, end int) {
+	if end = c.chunk(from, before); from == before || c.whole(end) {
+		return from, end
+	}
+	if alone := c.chunk(before, before); c.whole(alone) {
+		return before, alone
+	}
+	return from, end
+}
+
+// whole says whether a position is not within a word.
+func (c *cut) whole(at int) bool { return at == len(c.ends) || c.breaks[at-1] != withinWord }
+
+// scan finds the characters of the text and what ends behind them.
+func (c *cut) scan() {
+	rest, at := []byte(c.text), 0
+	for len(rest) > 0 {
+		n, _, err := textseg.ScanGraphemeClusters(rest, true)
+		if err != nil || n == 0 {
+			n = len(rest)
+		}
+		rest, at = rest[n:], at+n
+		c.ends = append(c.ends, at)
+	}
+	c.breaks = make([]breakKind, len(c.ends))
+	var seen before
+	for i := range c.ends {
+		r, _ := utf8.DecodeRuneInString(c.character(i))
+		switch {
+		case unicode.IsSpace(r):
+			seen.space(r)
+			continue
+		case i > 0 && seen.spaces > 0:
+			c.breaks[i-1] = seen.kind()
+			seen = before{}
+		}
+		switch {
+		case wideStop(r): // needs no white space behind it
+			c.breaks[i] = afterSentence
+			seen.stop, seen.wide = true, true
+		case endsSentence(r):
+			seen.stop = true
+		case !closes(r):
+			seen.stop, seen.wide = false, false
+		case seen.wide:
+			c.breaks[i-1], c.breaks[i] = withinWord, afterSentence
+		}
+	}
+}
+
+// before is what came before a character: the end of a sentence, maybe in a script
+// without spaces, then white space.
+type before struct {
+	stop, wide    bool
+	spaces, lines int
+}
+
+func (b *before) space(r rune) {
+	b.spaces++
+	if r == '\n' || r == '\r' || r == '\u2029' {
+		b.lines++
+	}
+}
+
+// kind is what ends behind the white space.
+func (b *before) kind() breakKind {
+	switch {
+	case b.lines > 1:
+		return afterParagraph
+	case b.stop || b.lines == 1:
+		return afterSentence
+	}
+	return afterWord
+}
+
+func endsSentence(r rune) bool { return r == '.' || r == '!' || r == '?' || r == '\u2026' }
+
+// wideStop says whether a character ends a sentence in scripts without spaces.
+func wideStop(r rune) bool { return r == '\u3002' || r == '\uff01' || r == '\uff1f' }
+
+// closes says whether a character belongs to the sentence that ended before it.
+func closes(r rune) bool {
+	return unicode.Is(unicode.Pe, r) || unicode.Is(unicode.Pf, r) || r == '"' || r == '\''
+}
+
+func (c *cut) byteAt(position int) int {
+	if position == 0 {
+		return 0
+	}
+	return c.ends[position-1]
+}
+
+func (c *cut) slice(from, to int) string { return c.text[c.byteAt(from):c.byteAt(to)] }
+
+func (c *cut) character(i int) string { return c.slice(i, i+1) }
+
+// measure is how long a slice is.
+func (c *cut) measure(from, to int) int {
+	if c.count == nil {
+		return to - from
+	}
+	return int(c.count.Text(c.slice(from, to)))
+}
+
+// chunk is where the chunk that begins at from ends: behind the position before,
+// where the last one ended.
+func (c *cut) chunk(from, before int) int {
+	most := c.reach(from, before)
+	if most == len(c.ends) {
+		return most
+	}
+	half := max(before, from+(most-from)/2)
+	for _, want := range []struct {
+		kind  breakKind
+		least int
+	}{{afterParagraph, half}, {afterSentence, half}, {afterWord, before}} {
+		for end := most; end > want.least; end-- {
+			if c.breaks[end-1] >= want.kind && c.measure(from, end) <= c.size {
+				return end
+			}
+		}
+	}
+	return most
+}
+
+// reach is the last position that a chunk from a position on can end at, at least
+// one behind before.
+func (c *cut) reach(from, before int) int {
+	if c.count == nil {
+		return min(max(from+c.size, before+1), len(c.ends))
+	}
+	// Twice as far each time: a token is some characters, and counting costs by length.
+	step := 2 * c.size
+	for before+step < len(c.ends) && c.measure(from, before+step) <= c.size {
+		step *= 2
+	}
+	first := before + 1
+	last := min(before+step, len(c.ends))
+	n := sort.Search(last-first+1, func(i int) bool { return c.measure(from, first+i) > c.size })
+	end := first + n - 1
+	// More characters can be fewer tokens, but what is cut off may be more.
+	for end > first && c.measure(from, end) > c.size {
+		end--
+	}
+	return max(end, first)
+}
+
+// overlapping is where the chunk behind one from … to begins: at the first word that
+// is at most overlap before its end, and within a word only if that one ended so.
+func (c *cut) overlapping(from, to, overlap int) int {
+	if overlap == 0 || to == len(c.ends) {
+		return to
+	}
+	fits := func(at int) bool { return c.measure(at, to) <= overlap && c.measure(at, to+1) <= c.size }
+	first := from + 1 + sort.Search(to-from-1, func(i int) bool { return fits(from + 1 + i) })
+	for first < to && !fits(first) {
+		first++
+	}
+	for at := first; at < to; at++ {
+		if c.whole(at) && fits(at) {
+			return at
+		}
+	}
+	if c.whole(to) {
+		return to
+	}
+	return first
+}
