@@ -132,7 +132,7 @@ func (b *builder) keepsAnswers(n *node) bool {
 	if n.prior == nil || n.prior.Errors > 0 || !n.unchanged() {
 		return false
 	}
-	return n.Mode == plan.ModeMap || !slices.ContainsFunc(n.calls, func(c *pluginv1.ModelCalls) bool {
+	return n.RowWise() || !slices.ContainsFunc(n.calls, func(c *pluginv1.ModelCalls) bool {
 		h := n.inputs[c.Model]
 		return h == nil || h.node.model == nil || !h.node.model.Info.Cache
 	})
