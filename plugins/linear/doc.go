@@ -10,5 +10,5 @@
 // The way through the package: a text becomes a sparse vector (Features), a
 // first pass over the rows counts what occurs (survey), the following ones
 // fit weights (fit), and the Model that comes out predicts. Model.Save and
-// Open define the files of the format quern.linear/v1.
+// Open define the files of the format quern.linear/v2.
 package linear

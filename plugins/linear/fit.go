@@ -29,6 +29,10 @@ type Options struct {
 	Seed         int64
 	// MaxMemory bounds the memory of the weights, in MiB.
 	MaxMemory int
+	// Calibrate asks for the temperature under which confidences are right on
+	// rows that were held out. It takes another training, on four fifths of the
+	// rows; of few rows, up to five.
+	Calibrate bool
 }
 
 const (
@@ -207,7 +211,7 @@ func (f *fitter) score(x *extractor, e Example, s *scored) {
 		s.gradient[c] += b
 	}
 	target := f.class[e.Label]
-	softmax(s.gradient)
+	softmax(s.gradient, 1)
 	s.loss = -math.Log(math.Max(float64(s.gradient[target]), 1e-30)) * float64(f.weight[target])
 	s.gradient[target]--
 	if weight := f.weight[target]; weight != 1 {
@@ -215,15 +219,16 @@ func (f *fitter) score(x *extractor, e Example, s *scored) {
 	}
 }
 
-// softmax turns scores into probabilities, in place.
-func softmax(scores []float32) {
+// softmax multiplies scores by a factor and turns them into probabilities, in
+// place.
+func softmax(scores []float32, factor float64) {
 	top := scores[0]
 	for _, s := range scores {
 		top = max(top, s)
 	}
 	var sum float64
 	for i, s := range scores {
-		e := math.Exp(float64(s - top))
+		e := math.Exp(factor * float64(s-top))
 		scores[i] = float32(e)
 		sum += e
 	}

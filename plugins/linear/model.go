@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 )
@@ -14,8 +15,9 @@ import (
 // Format is the name of the model's format: a folder of two files.
 //
 // model.json is an object: format, features (as in Features), classes (the
-// labels, sorted), places (the number of n-gram buckets that have weights)
-// and training (what made it, for people).
+// labels, sorted), places (the number of n-gram buckets that have weights),
+// temperature (above 0; 1 if the model is not calibrated), and training (what
+// made it, for people).
 //
 // weights.bin holds, without gaps and in little-endian order: the bucket of
 // each place (uint32), its inverse document frequency (float32), the bias of
@@ -24,8 +26,11 @@ import (
 // A prediction cuts the text into n-grams, hashes them to buckets, counts,
 // weighs the counts as 1+ln(count) times the inverse document frequency,
 // scales that vector to length 1, multiplies it with the weights, adds the
-// bias, and takes the softmax.
-const Format = "quern.linear/v1"
+// bias, divides by the temperature, and takes the softmax.
+const Format = "quern.linear/v2"
+
+// formatV1 has no temperature, which is 1. Earlier versions wrote it.
+const formatV1 = "quern.linear/v1"
 
 const (
 	headFile    = "model.json"
@@ -38,8 +43,15 @@ type Model struct {
 	// Classes are the labels, sorted.
 	Classes  []string
 	Training Training
+	// Temperature is what scores are divided by before they become
+	// probabilities. It changes no label.
+	Temperature float64
 
-	singles    int64 // classes with one row, of a model that was just trained
+	// Of a model that was just trained: classes with one row, and how the
+	// temperature was found.
+	singles     int64
+	calibration *Calibration
+
 	vocabulary *vocabulary
 	weights    []float32 // place-major
 	bias       []float32
@@ -58,11 +70,12 @@ type Training struct {
 }
 
 type head struct {
-	Format   string   `json:"format"`
-	Features Features `json:"features"`
-	Classes  []string `json:"classes"`
-	Places   int      `json:"places"`
-	Training Training `json:"training"`
+	Format      string   `json:"format"`
+	Features    Features `json:"features"`
+	Classes     []string `json:"classes"`
+	Places      int      `json:"places"`
+	Temperature float64  `json:"temperature"`
+	Training    Training `json:"training"`
 }
 
 // Places is the number of n-gram buckets that have weights.
@@ -70,7 +83,7 @@ func (m *Model) Places() int { return len(m.vocabulary.idf) }
 
 // Save writes the model's files into dir.
 func (m *Model) Save(dir string) error {
-	h := head{Format: Format, Features: m.Features, Classes: m.Classes, Places: m.Places(), Training: m.Training}
+	h := head{Format: Format, Features: m.Features, Classes: m.Classes, Places: m.Places(), Temperature: m.Temperature, Training: m.Training}
 	text, err := json.MarshalIndent(h, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the model: %w", err)
@@ -123,7 +136,7 @@ func Open(open func(name string) (io.ReadCloser, error)) (*Model, error) {
 		}
 	}
 	return &Model{
-		Features: h.Features, Classes: h.Classes, Training: h.Training,
+		Features: h.Features, Classes: h.Classes, Training: h.Training, Temperature: h.Temperature,
 		vocabulary: newVocabulary(h.Features.Bits, buckets, idf), weights: weights, bias: bias,
 	}, nil
 }
@@ -141,8 +154,13 @@ func readHead(open func(name string) (io.ReadCloser, error)) (*head, error) {
 	if err := json.NewDecoder(file).Decode(&h); err != nil {
 		return nil, fmt.Errorf("%s: %w", headFile, err)
 	}
-	if h.Format != Format {
+	switch {
+	case h.Format == formatV1:
+		h.Temperature = 1
+	case h.Format != Format:
 		return nil, fmt.Errorf("%s is of format %q; this version of quern reads %q", headFile, h.Format, Format)
+	case !(h.Temperature > 0) || math.IsInf(h.Temperature, 0):
+		return nil, fmt.Errorf("%s: a temperature of %g cannot be", headFile, h.Temperature)
 	}
 	if err := h.Features.Check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", headFile, err)
@@ -168,24 +186,36 @@ func (m *Model) Predictor() *Predictor {
 // Predict returns the most probable label of a text and its probability.
 func (p *Predictor) Predict(text string) (label string, confidence float64) {
 	scores := p.Probabilities(text)
-	best := 0
-	for c, s := range scores {
-		if s > scores[best] {
-			best = c
+	best := top(scores)
+	return p.model.Classes[best], float64(scores[best])
+}
+
+// top is where the largest number is, the first of equal ones.
+func top(list []float32) (best int) {
+	for i, x := range list {
+		if x > list[best] {
+			best = i
 		}
 	}
-	return p.model.Classes[best], float64(scores[best])
+	return best
 }
 
 // Probabilities returns the probability of each class, in the order of
 // Model.Classes. The slice is valid until the next call.
 func (p *Predictor) Probabilities(text string) []float32 {
+	scores := p.score(text)
+	softmax(scores, 1/p.model.Temperature)
+	return scores
+}
+
+// score returns the unnormalized logarithm of the probability of each class,
+// of a temperature of 1. The slice is valid until the next call.
+func (p *Predictor) score(text string) []float32 {
 	m := p.model
 	copy(p.scores, m.bias)
 	for _, t := range m.vocabulary.weigh(p.extract.counts(text)) {
 		at := int(t.at) * len(m.Classes)
 		blas.Saxpy(len(m.Classes), t.value, m.weights[at:at+len(m.Classes)], 1, p.scores, 1)
 	}
-	softmax(p.scores)
 	return p.scores
 }

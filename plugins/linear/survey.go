@@ -2,7 +2,6 @@ package linear
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"maps"
 	"math"
@@ -47,9 +46,6 @@ func look(ctx context.Context, rows Rows, o Options) (*survey, error) {
 	s := &survey{rows: labels.total, singles: labels.singles, classes: slices.Sorted(maps.Keys(labels.rows))}
 	for _, class := range s.classes {
 		s.counts = append(s.counts, labels.rows[class])
-	}
-	if len(s.classes) < 2 {
-		return nil, fmt.Errorf("a classifier needs rows of at least two labels, and the %d labelled rows have %d", s.rows, len(s.classes))
 	}
 	s.vocabulary = choose(frequency, s.rows, o.Least, o.Features.Bits)
 	return s, s.fits(o)

@@ -7,11 +7,14 @@ import (
 	"slices"
 )
 
+// Progress is called after each epoch. part is the part of the rows that was
+// held out, from 1, and 0 for the model itself.
+type Progress func(part, epoch int, loss float64)
+
 // Train fits a model. dir is a folder for checkpoints: one is written after
 // each epoch, and training that was interrupted goes on from the last one to
-// the same model; empty: none are written. progress is called after each
-// epoch; nil: not.
-func Train(ctx context.Context, rows Rows, o Options, dir string, progress func(epoch int, loss float64)) (*Model, error) {
+// the same model; empty: none are written. progress may be nil.
+func Train(ctx context.Context, rows Rows, o Options, dir string, progress Progress) (*Model, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
@@ -19,11 +22,34 @@ func Train(ctx context.Context, rows Rows, o Options, dir string, progress func(
 	if err != nil {
 		return nil, err
 	}
+	if len(s.classes) < 2 {
+		return nil, fmt.Errorf("a classifier needs rows of at least two labels, and the %d labelled rows have %d", s.rows, len(s.classes))
+	}
 	for class := range o.ClassWeights {
 		if _, found := slices.BinarySearch(s.classes, class); !found {
 			return nil, fmt.Errorf("there is a class weight for %q, and no row has that label", class)
 		}
 	}
+	if progress == nil {
+		progress = func(int, int, float64) {}
+	}
+	c := &Calibration{Temperature: 1}
+	if o.Calibrate {
+		// Before the model itself, so that no two are in memory.
+		if c, err = calibrate(ctx, rows, o, dir, progress); err != nil {
+			return nil, err
+		}
+	}
+	m, err := fit(ctx, rows, s, o, dir, func(epoch int, loss float64) { progress(0, epoch, loss) })
+	if err != nil {
+		return nil, err
+	}
+	m.Temperature, m.calibration = c.Temperature, c
+	return m, nil
+}
+
+// fit passes over the rows until the model is done.
+func fit(ctx context.Context, rows Rows, s *survey, o Options, dir string, progress func(epoch int, loss float64)) (*Model, error) {
 	f := newFitter(s, o)
 	losses := f.restore(dir)
 	for epoch := len(losses); epoch < o.Epochs; epoch++ {
@@ -38,9 +64,7 @@ func Train(ctx context.Context, rows Rows, o Options, dir string, progress func(
 		if err := f.checkpoint(dir, losses); err != nil {
 			return nil, err
 		}
-		if progress != nil {
-			progress(epoch+1, loss)
-		}
+		progress(epoch+1, loss)
 	}
 	return f.model(losses), nil
 }
@@ -50,7 +74,7 @@ func (f *fitter) model(losses []float64) *Model {
 	blas.Sscal(len(f.weights), float32(f.scale), f.weights, 1)
 	f.scale = 1
 	return &Model{
-		Features: f.opts.Features, Classes: f.survey.classes,
+		Temperature: 1, Features: f.opts.Features, Classes: f.survey.classes,
 		Training: Training{
 			Rows: f.survey.rows, Epochs: f.opts.Epochs, LearningRate: f.opts.LearningRate,
 			L2: f.opts.L2, Seed: f.opts.Seed, Loss: losses[len(losses)-1],

@@ -137,7 +137,7 @@ func TestInterruptedTrainingGoesOnToTheSameModel(t *testing.T) {
 			}
 		}
 	}
-	_, err := Train(ctx, interrupted, o, dir, func(epoch int, _ float64) {
+	_, err := Train(ctx, interrupted, o, dir, func(_, epoch int, _ float64) {
 		if epoch == 3 {
 			stop()
 		}
@@ -147,7 +147,7 @@ func TestInterruptedTrainingGoesOnToTheSameModel(t *testing.T) {
 	}
 
 	var epochs []int
-	m, err := Train(t.Context(), in(list), o, dir, func(epoch int, _ float64) { epochs = append(epochs, epoch) })
+	m, err := Train(t.Context(), in(list), o, dir, func(_, epoch int, _ float64) { epochs = append(epochs, epoch) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -149,7 +149,7 @@ func TestManyClassesWithoutIDsAreToldToTakeMoreMemory(t *testing.T) {
 }
 
 func TestATargetThatLooksLikeAnIDIsWarnedOf(t *testing.T) {
-	got, err := trained(t, rowsOf(numbered(120)), map[string]any{"epochs": 1})
+	got, err := trained(t, rowsOf(numbered(120)), map[string]any{"epochs": 1, "calibration": "none"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,53 @@
+package figures
+
+import (
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/stats"
+)
+
+// Calibration compares confidences with labels that are known, before and
+// after a temperature was fitted to them.
+type Calibration struct {
+	// Temperature is nil where none was fitted. Then nothing is known of After.
+	Temperature   *float64
+	Before, After stats.Reliability
+}
+
+var (
+	binType         = cty.Object(map[string]cty.Type{"low": cty.Number, "high": cty.Number, "n": cty.Number, "confidence": cty.Number, "accuracy": cty.Number})
+	reliabilityType = cty.Object(map[string]cty.Type{"confidence": cty.Number, "ece": cty.Number, "brier": cty.Number, "bins": cty.List(binType)})
+)
+
+// CalibrationType is the type of a calibration as expressions see it.
+var CalibrationType = cty.Object(map[string]cty.Type{
+	"n": cty.Number, "accuracy": cty.Number, "temperature": cty.Number, "before": reliabilityType, "after": reliabilityType,
+})
+
+// Object is the value of a calibration; of nil or of no labels it is null.
+func (c *Calibration) Object() cty.Value {
+	if c == nil || c.Before.N() == 0 {
+		return cty.NullVal(CalibrationType)
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"n": cty.NumberIntVal(c.Before.N()), "accuracy": cty.NumberFloatVal(c.Before.Accuracy()),
+		"temperature": number(c.Temperature), "before": reliability(&c.Before), "after": reliability(&c.After),
+	})
+}
+
+func reliability(r *stats.Reliability) cty.Value {
+	if r.N() == 0 {
+		return cty.NullVal(reliabilityType)
+	}
+	var bins []cty.Value
+	for _, b := range r.Bins() {
+		bins = append(bins, cty.ObjectVal(map[string]cty.Value{
+			"low": cty.NumberFloatVal(b.Low), "high": cty.NumberFloatVal(b.High), "n": cty.NumberIntVal(b.N),
+			"confidence": cty.NumberFloatVal(b.Confidence), "accuracy": cty.NumberFloatVal(b.Accuracy),
+		}))
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"confidence": cty.NumberFloatVal(r.Confidence()), "ece": cty.NumberFloatVal(r.ECE()), "brier": cty.NumberFloatVal(r.Brier()),
+		"bins": cty.ListVal(bins),
+	})
+}
