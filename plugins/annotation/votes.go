@@ -22,7 +22,7 @@ import (
 // Types are the types of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindLabel, Name: "vote", Doc: voteDoc, Behaviour: 2}, voter{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindLabel, Name: "vote", Doc: voteDoc, Behaviour: 3}, voter{}),
 		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "agreement", Doc: agreementDoc, Behaviour: 2}, agreement{}),
 	}
 }
@@ -149,13 +149,28 @@ func (v *Votes) read(ctx context.Context, in *plugin.DatasetInput, order []strin
 // sortLabels numbers the labels in alphabetical order, so that results don't
 // depend on which row came first.
 func (b *ballot) sortLabels() {
-	sorted := slices.Sorted(slices.Values(b.labels))
-	at := make([]int, len(b.labels))
-	for i, l := range b.labels {
-		at[i], _ = slices.BinarySearch(sorted, l)
-	}
+	sorted, at := inOrder(b.labels)
 	b.renumber(func(label int) int { return at[label] })
 	b.labels = sorted
+}
+
+// sortAnnotators numbers the annotators in alphabetical order.
+func (b *ballot) sortAnnotators() {
+	sorted, at := inOrder(b.annotators)
+	for i := range b.votes {
+		b.votes[i].Annotator = at[b.votes[i].Annotator]
+	}
+	b.annotators = sorted
+}
+
+// inOrder sorts names; at[i] is where the name i is then.
+func inOrder(names []string) (sorted []string, at []int) {
+	sorted = slices.Sorted(slices.Values(names))
+	at = make([]int, len(names))
+	for i, name := range names {
+		at[i], _ = slices.BinarySearch(sorted, name)
+	}
+	return sorted, at
 }
 
 // renumber gives each label another number.

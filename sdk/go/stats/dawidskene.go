@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// EMOptions say when DawidSkene stops. The zero value is the usual.
+// EMOptions say when DawidSkene and MACE stop. The zero value is the usual.
 type EMOptions struct {
 	// Iterations is the maximum number of iterations; 0 means 200.
 	Iterations int
@@ -15,15 +15,36 @@ type EMOptions struct {
 	// item's labels change by no more in an iteration, averaged over all items;
 	// 0 means 1e-7.
 	Tolerance float64
-	// Smoothing is how many votes are added to what each annotator says of
-	// each true label, spread evenly over all labels. With 0 the model is the
-	// most likely one, which takes annotators with few votes at their word.
+	// Smoothing is how many votes DawidSkene adds to what each annotator says
+	// of each true label, spread as the votes of all annotators on that label
+	// are. With 0 the model is the most likely one, which takes annotators with
+	// few votes at their word.
 	Smoothing float64
+	// Restarts is how many starts MACE tries; 0 means 10. Seed decides where all
+	// starts but the first are.
+	Restarts int
+	Seed     uint64
 	// Progress, if any, is called after each iteration. Its error ends the work.
 	Progress func(iteration int) error
 }
 
-// LabelModel is what DawidSkene has learned.
+func (o EMOptions) usual() (EMOptions, error) {
+	if o.Iterations == 0 {
+		o.Iterations = 200
+	}
+	if o.Tolerance == 0 {
+		o.Tolerance = 1e-7
+	}
+	if o.Restarts == 0 {
+		o.Restarts = 10
+	}
+	if o.Iterations < 0 || o.Restarts < 0 || !(o.Tolerance > 0) || !(o.Smoothing >= 0) || math.IsInf(o.Smoothing, 0) {
+		return o, fmt.Errorf("iterations %d, restarts %d, tolerance %g, and smoothing %g cannot be used", o.Iterations, o.Restarts, o.Tolerance, o.Smoothing)
+	}
+	return o, nil
+}
+
+// LabelModel is what DawidSkene or MACE has learned.
 type LabelModel struct {
 	// Choices are the most probable label of each item.
 	Choices []Choice
@@ -36,33 +57,27 @@ type LabelModel struct {
 	Iterations int
 	Converged  bool
 
-	em *em
+	votes *votesByItem
+	learned
+}
+
+// learned are the probabilities that a model has found.
+type learned interface {
+	// posterior returns the probability of each label of an item with votes,
+	// in a slice of the caller's.
+	posterior(i int) []float64
+	// Confusion returns how often an annotator gives an item the label given if
+	// the label is truly truth.
+	Confusion(annotator, truth, given int) float64
 }
 
 // Posterior returns the probability of each label of an item. For an item
 // without votes these are the priors.
 func (m *LabelModel) Posterior(item int) []float64 {
-	if i, ok := slices.BinarySearch(m.em.items, item); ok {
-		return slices.Clone(m.em.of(i))
+	if i, ok := slices.BinarySearch(m.votes.items, item); ok {
+		return m.posterior(i)
 	}
 	return slices.Clone(m.Priors)
-}
-
-// Confusion returns how often an annotator gives an item the label given if
-// the label is truly truth. If nothing is known of an annotator on a label,
-// all labels are equally likely.
-func (m *LabelModel) Confusion(annotator, truth, given int) float64 {
-	e := m.em
-	if row, ok := slices.BinarySearchFunc(e.rows, Vote{Annotator: annotator, Label: given}, byAnnotator); ok {
-		return math.Exp(e.logs[row*e.labels+truth])
-	}
-	from, _ := slices.BinarySearchFunc(e.rows, Vote{Annotator: annotator}, byAnnotator)
-	sum, seen := 0.0, 0
-	for row := from; row < len(e.rows) && e.rows[row].Annotator == annotator; row++ {
-		sum += math.Exp(e.logs[row*e.labels+truth])
-		seen++
-	}
-	return max(0, 1-sum) / float64(e.labels-seen)
 }
 
 // Accuracy is how often an annotator is right, over all labels as they occur.
@@ -87,30 +102,25 @@ const maxCells = 1 << 28
 // shares of votes, so that labels keep their meaning as long as annotators
 // are right more often than not.
 //
+// Annotators who find the same items hard do not err independently. Then the
+// probabilities are too close to 0 and 1: see FitTemperature.
+//
 // Confusion matrices are kept only for labels that an annotator gave, so that
 // memory and time grow with the votes times the labels. The order of votes
 // does not matter.
 func DawidSkene(votes []Vote, items, annotators, labels int, o EMOptions) (*LabelModel, error) {
-	if o.Iterations == 0 {
-		o.Iterations = 200
-	}
-	if o.Tolerance == 0 {
-		o.Tolerance = 1e-7
-	}
-	if o.Iterations < 0 || !(o.Tolerance > 0) || !(o.Smoothing >= 0) || math.IsInf(o.Smoothing, 0) {
-		return nil, fmt.Errorf("iterations %d, tolerance %g, and smoothing %g cannot be used", o.Iterations, o.Tolerance, o.Smoothing)
-	}
-	if len(votes) == 0 {
-		return nil, ErrNoObservations
+	o, err := o.usual()
+	if err != nil {
+		return nil, err
 	}
 	e, err := newEM(votes, items, annotators, labels)
 	if err != nil {
 		return nil, err
 	}
-	m := &LabelModel{em: e, Priors: e.priors}
+	m := &LabelModel{votes: &e.votesByItem, learned: e, Priors: e.priors}
 	for m.Iterations < o.Iterations && !m.Converged {
 		m.Iterations++
-		e.maximize(o.Smoothing / float64(labels))
+		e.maximize(o.Smoothing)
 		var change float64
 		m.LogLikelihood, change = e.expect()
 		m.Converged = change <= o.Tolerance
@@ -124,8 +134,8 @@ func DawidSkene(votes []Vote, items, annotators, labels int, o EMOptions) (*Labe
 	return m, nil
 }
 
-// em is the state of the algorithm. Only items with votes take part.
-type em struct {
+// votesByItem are votes in order. Only items with votes take part.
+type votesByItem struct {
 	labels int
 	items  []int // their numbers, ascending
 	// starts[i] is where the votes of items[i] begin in given, which holds the
@@ -133,12 +143,6 @@ type em struct {
 	starts, given []int
 	// rows are the labels that each annotator gave, by annotator and label.
 	rows []Vote
-	// posterior[i*labels+k] is the probability that items[i] truly has label k.
-	posterior []float64
-	priors    []float64
-	// logs[row*labels+k] is the logarithm of the probability that the row's
-	// annotator gives the row's label to an item that truly has label k.
-	logs []float64
 }
 
 func byAnnotator(a, b Vote) int {
@@ -148,60 +152,114 @@ func byAnnotator(a, b Vote) int {
 // byItem is a total order, so that sums do not depend on the order of votes.
 func byItem(a, b Vote) int { return cmp.Or(cmp.Compare(a.Item, b.Item), byAnnotator(a, b)) }
 
-func newEM(votes []Vote, items, annotators, labels int) (*em, error) {
+func sortVotes(votes []Vote, items, annotators, labels int) (votesByItem, error) {
+	b := votesByItem{labels: labels, rows: slices.Clone(votes)}
+	if len(votes) == 0 {
+		return b, ErrNoObservations
+	}
 	for i, v := range votes {
 		if err := v.check(i, items, annotators, labels); err != nil {
-			return nil, err
+			return b, err
 		}
 	}
-	e := &em{labels: labels, priors: make([]float64, labels), rows: slices.Clone(votes)}
-	for i := range e.rows {
-		e.rows[i].Item = 0
+	for i := range b.rows {
+		b.rows[i].Item = 0
 	}
-	slices.SortFunc(e.rows, byAnnotator)
-	e.rows = slices.Compact(e.rows)
-	number := make(map[Vote]int, len(e.rows))
-	for i, row := range e.rows {
+	slices.SortFunc(b.rows, byAnnotator)
+	b.rows = slices.Compact(b.rows)
+	number := make(map[Vote]int, len(b.rows))
+	for i, row := range b.rows {
 		number[row] = i
 	}
 	votes = slices.SortedFunc(slices.Values(votes), byItem)
 	for i, v := range votes {
 		if i == 0 || v.Item != votes[i-1].Item {
-			e.items, e.starts = append(e.items, v.Item), append(e.starts, i)
+			b.items, b.starts = append(b.items, v.Item), append(b.starts, i)
 		}
-		e.given = append(e.given, number[Vote{Annotator: v.Annotator, Label: v.Label}])
+		b.given = append(b.given, number[Vote{Annotator: v.Annotator, Label: v.Label}])
 	}
-	e.starts = append(e.starts, len(votes))
-	if cells := float64(len(e.items)+len(e.rows)) * float64(labels); cells > maxCells {
+	b.starts = append(b.starts, len(votes))
+	return b, nil
+}
+
+// votesOn returns the rows of the votes on items[i].
+func (b *votesByItem) votesOn(i int) []int { return b.given[b.starts[i]:b.starts[i+1]] }
+
+// annotatorEnd returns where the rows end that are of the annotator of rows[from].
+func (b *votesByItem) annotatorEnd(from int) int {
+	to := from
+	for to < len(b.rows) && b.rows[to].Annotator == b.rows[from].Annotator {
+		to++
+	}
+	return to
+}
+
+// em is the state of the algorithm.
+type em struct {
+	votesByItem
+	// probabilities[i*labels+k] is the probability that items[i] truly has
+	// label k.
+	probabilities []float64
+	priors        []float64
+	// logs[row*labels+k] is the logarithm of the probability that the row's
+	// annotator gives the row's label to an item that truly has label k.
+	logs []float64
+	// pooled[given*labels+k] is the share of the label given in the votes of all
+	// annotators on items that truly have label k.
+	pooled []float64
+}
+
+func newEM(votes []Vote, items, annotators, labels int) (*em, error) {
+	sorted, err := sortVotes(votes, items, annotators, labels)
+	if err != nil {
+		return nil, err
+	}
+	e := &em{votesByItem: sorted, priors: make([]float64, labels)}
+	if cells := float64(len(e.items)+len(e.rows)+labels) * float64(labels); cells > maxCells {
 		return nil, fmt.Errorf("%d items and %d labels are too many for a model of annotators' errors: it would need %.0f GiB of memory", len(e.items), labels, cells*8/(1<<30))
 	}
 	e.logs = make([]float64, len(e.rows)*labels)
-	e.posterior = make([]float64, len(e.items)*labels)
+	e.pooled = make([]float64, labels*labels)
+	e.probabilities = make([]float64, len(e.items)*labels)
 	for i := range e.items {
 		given := e.votesOn(i)
 		for _, row := range given {
-			e.posterior[i*labels+e.rows[row].Label] += 1 / float64(len(given))
+			e.of(i)[e.rows[row].Label] += 1 / float64(len(given))
 		}
 	}
 	return e, nil
 }
 
-// of returns the probabilities of the labels of items[i].
-func (e *em) of(i int) []float64 { return e.posterior[i*e.labels : (i+1)*e.labels] }
+func (e *em) posterior(i int) []float64 { return slices.Clone(e.of(i)) }
 
-// votesOn returns the rows of the votes on items[i].
-func (e *em) votesOn(i int) []int { return e.given[e.starts[i]:e.starts[i+1]] }
+func (e *em) Confusion(annotator, truth, given int) float64 {
+	if row, ok := slices.BinarySearchFunc(e.rows, Vote{Annotator: annotator, Label: given}, byAnnotator); ok {
+		return math.Exp(e.row(row)[truth])
+	}
+	// What is left is for the labels that the annotator never gave, as others do.
+	from, _ := slices.BinarySearchFunc(e.rows, Vote{Annotator: annotator}, byAnnotator)
+	left, others := 1.0, 1.0
+	for row := from; row < len(e.rows) && e.rows[row].Annotator == annotator; row++ {
+		left -= math.Exp(e.row(row)[truth])
+		others -= e.pool(e.rows[row].Label)[truth]
+	}
+	return max(0, left) * e.pool(given)[truth] / max(others, leastCount)
+}
+
+// of returns the probabilities of the labels of items[i].
+func (e *em) of(i int) []float64 { return e.probabilities[i*e.labels : (i+1)*e.labels] }
 
 // row returns what is known of a row, by true label.
 func (e *em) row(r int) []float64 { return e.logs[r*e.labels : (r+1)*e.labels] }
+
+// pool returns the shares of a label that was given, by true label.
+func (e *em) pool(given int) []float64 { return e.pooled[given*e.labels : (given+1)*e.labels] }
 
 // maximize finds the priors and confusions that are most likely, given the
 // probabilities of the labels.
 func (e *em) maximize(smoothing float64) {
 	clear(e.priors)
-	for i := range e.logs {
-		e.logs[i] = smoothing
-	}
+	clear(e.logs)
 	for i := range e.items {
 		p := e.of(i)
 		add(e.priors, p)
@@ -213,29 +271,60 @@ func (e *em) maximize(smoothing float64) {
 		e.priors[k] /= float64(len(e.items))
 	}
 	sums := make([]float64, e.labels)
+	e.share(sums)
 	for from, to := 0, 0; from < len(e.rows); from = to {
-		for to = from; to < len(e.rows) && e.rows[to].Annotator == e.rows[from].Annotator; to++ {
+		to = e.annotatorEnd(from)
+		e.normalize(from, to, smoothing, sums)
+	}
+}
+
+// share finds what all annotators say, from the counts in logs. One vote is
+// added for each true label, spread evenly.
+func (e *em) share(sums []float64) {
+	for i := range e.pooled {
+		e.pooled[i] = 1 / float64(e.labels)
+	}
+	for r, row := range e.rows {
+		add(e.pool(row.Label), e.row(r))
+	}
+	clear(sums)
+	for given := range e.labels {
+		add(sums, e.pool(given))
+	}
+	for given := range e.labels {
+		shares := e.pool(given)
+		for k := range shares {
+			shares[k] /= sums[k]
 		}
-		e.normalize(from, to, max(smoothing, leastCount), sums)
 	}
 }
 
 // normalize turns the counts of an annotator's rows into logarithms of
-// probabilities. Labels that it never gave count as unseen each.
-func (e *em) normalize(from, to int, unseen float64, sums []float64) {
+// probabilities, after it has added to them what others say.
+func (e *em) normalize(from, to int, smoothing float64, sums []float64) {
 	for k := range sums {
-		sums[k] = unseen * float64(e.labels-(to-from))
+		sums[k] = smoothing // but for what is added to the rows
 	}
-	block := e.logs[from*e.labels : to*e.labels]
-	for at := 0; at < len(block); at += e.labels {
-		for k := range sums {
-			block[at+k] = max(block[at+k], leastCount)
-			sums[k] += block[at+k]
+	for r := from; r < to; r++ {
+		row, shares := e.row(r), e.pool(e.rows[r].Label)
+		for k := range row {
+			sums[k] -= smoothing * shares[k]
 		}
 	}
-	for at := 0; at < len(block); at += e.labels {
-		for k, sum := range sums {
-			block[at+k] = math.Log(block[at+k] / sum)
+	for k := range sums {
+		sums[k] = max(sums[k], leastCount*float64(e.labels-(to-from)))
+	}
+	for r := from; r < to; r++ {
+		row, shares := e.row(r), e.pool(e.rows[r].Label)
+		for k := range row {
+			row[k] = max(row[k]+smoothing*shares[k], leastCount)
+			sums[k] += row[k]
+		}
+	}
+	for r := from; r < to; r++ {
+		row := e.row(r)
+		for k := range row {
+			row[k] = math.Log(row[k] / sums[k])
 		}
 	}
 }
@@ -271,7 +360,6 @@ func (e *em) expect() (likelihood, change float64) {
 	return likelihood, change / float64(len(e.items))
 }
 
-// choices returns the most probable label of each item.
 func (e *em) choices(items int) []Choice {
 	out := make([]Choice, items)
 	for i := range out {
