@@ -3,15 +3,10 @@ package planner
 import (
 	"fmt"
 
-	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/msgpack"
-
-	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
-	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 // lookers is how many sources and deployments are looked at side by side: they
@@ -137,7 +132,7 @@ func (b *builder) decideLater(n *node) {
 
 // readDeployment puts what stands there now in place of what the state says.
 func (b *builder) readDeployment(n *node, service pluginv1.PluginServiceClient, in *pluginv1.Instance) bool {
-	prior, err := deploymentProto(n.Deployment)
+	prior, err := n.Deployment.Proto()
 	if err != nil {
 		b.lookFailed(n, "look at "+n.Address, err)
 		return false
@@ -155,7 +150,7 @@ func (b *builder) readDeployment(n *node, service pluginv1.PluginServiceClient, 
 		n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseDrift, Text: "what was deployed is gone"})
 		return true
 	}
-	d, err := deploymentFromProto(resp.State)
+	d, err := plan.ReadDeployment(resp.State)
 	if err != nil {
 		b.lookFailed(n, "look at "+n.Address, err)
 		return false
@@ -168,7 +163,7 @@ func (b *builder) readDeployment(n *node, service pluginv1.PluginServiceClient, 
 }
 
 func (b *builder) planDeployment(n *node, service pluginv1.PluginServiceClient, in *pluginv1.Instance) {
-	prior, err := deploymentProto(n.Deployment)
+	prior, err := n.Deployment.Proto()
 	if err != nil {
 		b.lookFailed(n, "plan "+n.Address, err)
 		return
@@ -191,7 +186,7 @@ func (b *builder) planDeployment(n *node, service pluginv1.PluginServiceClient, 
 		return
 	}
 	if resp.Upgraded != nil && n.Deployment != nil {
-		if n.Deployment, err = deploymentFromProto(resp.Upgraded); err != nil {
+		if n.Deployment, err = plan.ReadDeployment(resp.Upgraded); err != nil {
 			b.lookFailed(n, "plan "+n.Address, err)
 			return
 		}
@@ -237,35 +232,4 @@ func (b *builder) decideDeployment(n *node, a pluginv1.DeploymentAction, known b
 	if len(n.Reasons) == 0 && len(n.Changes) == 0 {
 		n.Reasons = n.compare()
 	}
-}
-
-func deploymentProto(d *plan.Deployment) (*pluginv1.DeploymentState, error) {
-	if d == nil {
-		return nil, nil
-	}
-	out := &pluginv1.DeploymentState{Private: d.Private, Version: d.Version}
-	if d.Value != nil {
-		b, err := msgpack.Marshal(d.Value.Value, cty.DynamicPseudoType)
-		if err != nil {
-			return nil, fmt.Errorf("encode its state: %w", err)
-		}
-		out.Value = b
-	}
-	return out, nil
-}
-
-func deploymentFromProto(s *pluginv1.DeploymentState) (*plan.Deployment, error) {
-	d := &plan.Deployment{Private: s.Private, Version: s.Version}
-	if len(s.Value) == 0 {
-		return d, nil
-	}
-	v, err := verbatim.Msgpack(s.Value, cty.DynamicPseudoType)
-	if err != nil {
-		return nil, fmt.Errorf("its state can't be read: %w", err)
-	}
-	if !v.Type().IsObjectType() || v.IsNull() || !v.IsWhollyKnown() {
-		return nil, fmt.Errorf("its state is %s, not an object", v.Type().FriendlyName())
-	}
-	d.Value = &value.Value{Value: v}
-	return d, nil
 }

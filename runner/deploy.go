@@ -36,7 +36,7 @@ func (r *run) deploy(ctx context.Context, n *plan.Node, res *StageResult) error 
 	for key, in := range w.inputs {
 		d.digests[key] = in.ref.Digest
 	}
-	if d.prior, err = deploymentToProto(n.Deployment); err != nil {
+	if d.prior, err = n.Deployment.Proto(); err != nil {
 		return err
 	}
 	if res.Action, err = d.decide(ctx); err != nil {
@@ -77,7 +77,7 @@ func (d *deployment) decide(ctx context.Context) (plan.Action, error) {
 	}
 	if up := resp.GetUpgraded(); up != nil {
 		d.prior = up
-		if d.Deployment, err = deploymentFromProto(up); err != nil {
+		if d.Deployment, err = plan.ReadDeployment(up); err != nil {
 			return "", d.faulty(err.Error())
 		}
 	}
@@ -141,25 +141,20 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) (err error) {
 		Instance: d.instance, Prior: d.prior, Inputs: inputs, WorkDir: place.work,
 	})
 	if err != nil {
+		d.warnOfLost(res)
 		return err
 	}
 	failed := d.heard(res, resp.GetDiagnostics())
 	if failed == nil && resp.GetState() == nil {
+		d.warnOfLost(res)
 		failed = d.faulty("it returned no state of the deployment")
 	}
 	// Something may have been made also where it failed: it has to be known, or
 	// nobody will ever take it down.
 	if resp.GetState() != nil {
-		made, err := deploymentFromProto(resp.GetState())
-		if err != nil {
-			return d.faulty(err.Error())
-		}
-		leaked := d.withoutSecrets(made)
+		made, err := d.made(resp.GetState())
 		if failed == nil {
-			failed = leaked
-		}
-		if failed == nil {
-			failed = d.bounded(made.Value.Value)
+			failed = err
 		}
 		definition := d.definition
 		if failed != nil {
@@ -173,6 +168,33 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) (err error) {
 		return failed
 	}
 	return place.remove()
+}
+
+// warnOfLost says that there may be a deployment that no state knows of. What
+// was there before is in the state still.
+func (d *deployment) warnOfLost(res *StageResult) {
+	if d.prior != nil {
+		return
+	}
+	res.warn(d.Range.Ptr(), "A deployment may have no record",
+		"The plugin %q returned no state of %s. If it created something before it failed, quern does not know of it. Look for it, and delete it yourself.", d.Plugin, d.Address)
+}
+
+// made is what there is now, as far as it can be stored. The error says what can't.
+func (d *deployment) made(s *pluginv1.DeploymentState) (*plan.Deployment, error) {
+	made, err := plan.ReadDeployment(s)
+	if err != nil {
+		err = failuref(d.Range.Ptr(), "State of a deployment can't be stored",
+			"%s What could be stored was, so that %s can be updated or deleted.", faultText(d.Node, err.Error()), d.Address)
+	}
+	leaked := d.withoutSecrets(made)
+	if err == nil {
+		err = leaked
+	}
+	if err == nil {
+		err = d.bounded(made.Value.Value)
+	}
+	return made, err
 }
 
 // withoutSecrets takes secrets out of what a plugin wants to be kept, which it
@@ -230,7 +252,7 @@ func (r *run) undeploy(ctx context.Context, n *plan.Node, res *StageResult) erro
 	if err != nil {
 		return err
 	}
-	prior, err := deploymentToProto(n.Deployment)
+	prior, err := n.Deployment.Proto()
 	if err != nil {
 		return err
 	}
@@ -275,33 +297,4 @@ func (r *run) takeInto(n *plan.Node, res *StageResult) error {
 	deployment.Value, deployment.Private, deployment.Version = n.Deployment.Value, n.Deployment.Private, n.Deployment.Version
 	found.Deployment, found.Updated = &deployment, time.Now().UTC()
 	return r.saver.setNow(n.Address, &found)
-}
-
-func deploymentToProto(d *plan.Deployment) (*pluginv1.DeploymentState, error) {
-	if d == nil {
-		return nil, nil
-	}
-	out := &pluginv1.DeploymentState{Private: d.Private, Version: d.Version}
-	if d.Value != nil {
-		b, err := client.EncodeValue(d.Value.Value)
-		if err != nil {
-			return nil, err
-		}
-		out.Value = b
-	}
-	return out, nil
-}
-
-func deploymentFromProto(s *pluginv1.DeploymentState) (*plan.Deployment, error) {
-	v, err := client.DecodeValue(s.GetValue())
-	if err != nil {
-		return nil, err
-	}
-	if !v.Type().IsObjectType() || v.IsNull() || !v.IsWhollyKnown() {
-		return nil, fmt.Errorf("the state of its deployment is %s, not an object of known values", v.Type().FriendlyName())
-	}
-	if err := storable(v); err != nil {
-		return nil, fmt.Errorf("the state of its deployment cannot be kept: %w", err)
-	}
-	return &plan.Deployment{Value: &value.Value{Value: v}, Private: s.GetPrivate(), Version: s.GetVersion()}, nil
 }

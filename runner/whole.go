@@ -14,7 +14,6 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
-	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/rowwise"
 	"github.com/quern-dev/quern/sdk/go/client"
@@ -259,30 +258,11 @@ func (c *running) value(done *pluginv1.Done) (cty.Value, error) {
 	if err == nil {
 		v, err = convert.Convert(v, t)
 	}
-	if err == nil && !v.IsWhollyKnown() {
-		err = errors.New("some are unknown")
-	}
 	if err == nil {
-		err = storable(v)
+		err = plan.Storable(v)
 	}
 	if err != nil {
 		return cty.NilVal, c.faulty(fmt.Sprintf("its values are not those that it had declared: %v", err))
 	}
 	return v, nil
-}
-
-// storable reports a number that JSON, and so the state, has no form for.
-func storable(v cty.Value) error {
-	return cty.Walk(v, func(p cty.Path, v cty.Value) (bool, error) {
-		if v.Type() != cty.Number || v.IsNull() || limit.Writable(v.AsBigFloat()) {
-			return true, nil
-		}
-		name := "value"
-		if len(p) > 0 {
-			if step, ok := p[0].(cty.GetAttrStep); ok {
-				name = step.Name
-			}
-		}
-		return false, fmt.Errorf("%s holds a number that is infinite, or too large or too small; use null for a figure that does not exist", name)
-	})
 }

@@ -35,6 +35,7 @@ type world struct {
 	onMap   func(text string) error
 	onRun   func(ctx context.Context, workDir string) error
 	onApply func() error
+	onState func(*plugin.State)
 	onChat  func(ctx context.Context, text string) (*llm.Response, error)
 }
 
@@ -407,6 +408,14 @@ func (s *shelf) Prepare(_ context.Context, p *plugin.Prepare[shelfArgs]) error {
 	return nil
 }
 
+func (s *shelf) state(place, digest string) *plugin.State {
+	out := shelfState(place, digest)
+	if s.w.onState != nil {
+		s.w.onState(out)
+	}
+	return out
+}
+
 func shelfState(place, digest string) *plugin.State {
 	return &plugin.State{Private: []byte(place), Value: cty.ObjectVal(map[string]cty.Value{
 		"place": cty.StringVal(place), "digest": cty.StringVal(digest),
@@ -447,7 +456,7 @@ func (s *shelf) Apply(_ context.Context, a *plugin.DeploymentApply[shelfArgs]) (
 			return shelfState(a.Args.Place, digest), err
 		}
 	}
-	return shelfState(a.Args.Place, digest), nil
+	return s.state(a.Args.Place, digest), nil
 }
 
 func (s *shelf) Delete(_ context.Context, d *plugin.DeploymentDelete[shelfArgs]) error {

@@ -291,14 +291,6 @@ type Change struct {
 	ForcesReplacement bool   `json:"forces_replacement,omitempty"`
 }
 
-// Deployment is a plugin's state of something that lives on.
-type Deployment struct {
-	Value   *value.Value `json:"value"`
-	Private []byte       `json:"private,omitempty"`
-	// Version is that of the plugin's states when it was written.
-	Version int64 `json:"version,omitempty"`
-}
-
 // Condition is a gate's condition or a stage's pre- or postcondition.
 type Condition struct {
 	When    string         `json:"when"` // gate, pre, post

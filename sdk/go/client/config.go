@@ -2,7 +2,9 @@ package client
 
 import (
 	"fmt"
+	"math"
 
+	msgpacked "github.com/vmihailenco/msgpack/v5"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/msgpack"
 
@@ -19,19 +21,71 @@ func EncodeValue(v cty.Value) ([]byte, error) {
 	return b, nil
 }
 
-// DecodeValue reads a value that a plugin sent. No bytes are an empty object.
-func DecodeValue(b []byte) (v cty.Value, err error) {
+// DecodeValue reads a value that a plugin sent. No bytes are an empty object. A
+// NaN, which cty does not have, is read as an infinity: neither can be stored.
+func DecodeValue(b []byte) (cty.Value, error) {
 	if len(b) == 0 {
 		return cty.EmptyObjectVal, nil
 	}
-	defer func() {
-		if r := recover(); r != nil { // cty panics at a NaN
-			v, err = cty.NilVal, fmt.Errorf("decode a plugin's value: %v", r)
+	v, err := decodeNumbers(b)
+	if err != nil {
+		b, err = withoutNaN(b, err)
+		if err == nil {
+			v, err = decodeNumbers(b)
 		}
-	}()
-	v, err = verbatim.Msgpack(b, cty.DynamicPseudoType)
+	}
 	if err != nil {
 		return cty.NilVal, fmt.Errorf("decode a plugin's value: %w", err)
 	}
 	return v, nil
+}
+
+func decodeNumbers(b []byte) (v cty.Value, err error) {
+	defer func() {
+		if r := recover(); r != nil { // cty panics at a NaN
+			v, err = cty.NilVal, fmt.Errorf("%v", r)
+		}
+	}()
+	return verbatim.Msgpack(b, cty.DynamicPseudoType)
+}
+
+// withoutNaN has an infinity for each NaN. Where there is none, it returns the
+// error that it was given.
+func withoutNaN(b []byte, failed error) ([]byte, error) {
+	var tree any
+	if err := msgpacked.Unmarshal(b, &tree); err != nil {
+		return nil, failed
+	}
+	tree, found := infinite(tree)
+	if !found {
+		return nil, failed
+	}
+	return msgpacked.Marshal(tree)
+}
+
+func infinite(tree any) (out any, found bool) {
+	replace := func(part any) any {
+		part, in := infinite(part)
+		found = found || in
+		return part
+	}
+	switch tree := tree.(type) {
+	case float32:
+		if math.IsNaN(float64(tree)) {
+			return math.Inf(1), true
+		}
+	case float64:
+		if math.IsNaN(tree) {
+			return math.Inf(1), true
+		}
+	case []any:
+		for i, part := range tree {
+			tree[i] = replace(part)
+		}
+	case map[string]any:
+		for key, part := range tree {
+			tree[key] = replace(part)
+		}
+	}
+	return tree, found
 }

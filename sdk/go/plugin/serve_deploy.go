@@ -54,7 +54,7 @@ func (d *deployment[A]) plan(ctx context.Context, req *pluginv1.PlanDeploymentRe
 		Args: args, Prior: prior, digests: req.Digests, unknown: unknown,
 	})
 	out := &pluginv1.PlanDeploymentResponse{Diagnostics: diagnostics(err)}
-	if now, err := d.protoState(prior); err == nil && !proto.Equal(now, req.Prior) {
+	if now, stateErr := d.protoState(prior); stateErr == nil && !proto.Equal(now, req.Prior) {
 		out.Upgraded = now
 	}
 	if planned == nil {
@@ -133,6 +133,8 @@ func (d *deployment[A]) checkState(s *State, typeJSON []byte) error {
 	return nil
 }
 
+// protoState is a state on its way to quern. Beside an error it is what can be
+// sent of it.
 func (d *deployment[A]) protoState(s *State) (*pluginv1.DeploymentState, error) {
 	if s == nil {
 		return nil, nil
@@ -141,12 +143,27 @@ func (d *deployment[A]) protoState(s *State) (*pluginv1.DeploymentState, error) 
 	if v == cty.NilVal {
 		v = cty.EmptyObjectVal
 	}
+	out := &pluginv1.DeploymentState{Private: s.Private, Version: d.info.StateVersion}
 	b, err := msgpack.Marshal(v, cty.DynamicPseudoType)
-	if err != nil {
-		return nil, d.fault(fmt.Errorf("the deployment's state cannot be written: %w", err))
+	if err == nil && len(b) > maxState {
+		err = fmt.Errorf("its value has %d bytes, and at most %d are allowed", len(b), maxState)
 	}
-	return &pluginv1.DeploymentState{Value: b, Private: s.Private, Version: d.info.StateVersion}, nil
+	if err == nil {
+		out.Value = b
+	}
+	if len(s.Private) > maxState {
+		err = errors.Join(err, fmt.Errorf("its private notes have %d bytes, and at most %d are allowed", len(s.Private), maxState))
+		out.Private = nil
+	}
+	if err != nil {
+		err = d.fault(fmt.Errorf("the deployment's state cannot be written: %w", err))
+	}
+	return out, err
 }
+
+// maxState bounds a state's value and its private notes, in bytes: a message that
+// is too large is lost as a whole.
+const maxState = 64 << 20
 
 // state reads a state, upgrades one that an earlier version of the plugin
 // wrote, and gives it the attributes that are declared now.

@@ -137,7 +137,7 @@ func tell(token string) error {
 
 type serviceArgs struct {
 	Artifact plugin.Artifact `quern:"artifact,required" doc:"What is deployed."`
-	Path     string          `quern:"path,required" doc:"File that is the deployment: it has a hash of the token in it. By the name 'values' or 'notes' the token is put into these."`
+	Path     string          `quern:"path,required" doc:"File that is the deployment: it has a hash of the token in it. By the name 'values' or 'notes' the token is put into these, by 'infinite' the state has an infinity, by 'exit' the plugin ends."`
 	Token    string          `quern:"token,required,sensitive" doc:"The credential, without which nothing can be changed."`
 }
 
@@ -145,7 +145,7 @@ type serviceArgs struct {
 // state if it is told to.
 type service struct{}
 
-var serviceValue = cty.Object(map[string]cty.Type{"path": cty.String, "said": cty.String})
+var serviceValue = cty.Object(map[string]cty.Type{"path": cty.String, "said": cty.String, "load": cty.Number})
 
 func (service) Prepare(_ context.Context, p *plugin.Prepare[serviceArgs]) error {
 	p.SetValueType(serviceValue)
@@ -172,10 +172,15 @@ func (service) Apply(_ context.Context, a *plugin.DeploymentApply[serviceArgs]) 
 	case "notes":
 		notes = []byte("token=" + a.Args.Token)
 	}
-	return &plugin.State{
-		Value:   cty.ObjectVal(map[string]cty.Value{"path": cty.StringVal(a.Args.Path), "said": cty.StringVal(said)}),
-		Private: notes,
-	}, os.WriteFile(a.Args.Path, []byte(hashOf(a.Args.Token)), 0o666)
+	attrs := map[string]cty.Value{"path": cty.StringVal(a.Args.Path), "said": cty.StringVal(said), "load": cty.Zero}
+	err := os.WriteFile(a.Args.Path, []byte(hashOf(a.Args.Token)), 0o666)
+	switch filepath.Base(a.Args.Path) {
+	case "infinite":
+		attrs["load"] = cty.PositiveInfinity
+	case "exit":
+		os.Exit(3)
+	}
+	return &plugin.State{Value: cty.ObjectVal(attrs), Private: notes}, err
 }
 
 func (service) Delete(_ context.Context, d *plugin.DeploymentDelete[serviceArgs]) error {
