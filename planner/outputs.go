@@ -172,7 +172,7 @@ func (b *builder) decideOutput(o *plan.Output) {
 	v, _ = v.UnmarkDeep()
 	switch {
 	case before == nil || !v.IsWhollyKnown():
-	case before.Sensitive == o.Sensitive && before.Is(value.Value{Value: v}):
+	case before.Sensitive == o.Sensitive && before.Is(value.Value{Value: v}, b.Store.Seal):
 		o.Action = plan.Keep
 	default:
 		o.Action = plan.Update

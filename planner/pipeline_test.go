@@ -153,7 +153,7 @@ func (p *pipeline) carryOutOutputs(made *plan.Plan, scope *plan.Scope) {
 		if diags.HasErrors() {
 			p.t.Fatal(diags)
 		}
-		out, err := state.NewOutput(value.Value{Value: v}, o.Sensitive)
+		out, err := state.NewOutput(value.Value{Value: v}, o.Sensitive, p.store.Seal)
 		if err != nil {
 			p.t.Fatal(err)
 		}

@@ -2,9 +2,7 @@ package planner
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/gob"
-	"encoding/hex"
 	"os"
 	"path/filepath"
 	"sync"
@@ -24,6 +22,7 @@ import (
 // a use for, so it does not grow. A file that cannot be read is no loss.
 type preparedCache struct {
 	path string // empty: nothing is remembered
+	seal func([]byte) (string, error)
 
 	mu      sync.Mutex
 	read    bool
@@ -41,12 +40,14 @@ type preparedAnswer struct {
 func newPreparedCache(o Options) *preparedCache {
 	c := &preparedCache{after: map[string]preparedAnswer{}}
 	if o.Store != nil {
-		c.path = filepath.Join(o.Store.Cache(), "prepared."+o.Environment)
+		c.path, c.seal = filepath.Join(o.Store.Cache(), "prepared."+o.Environment), o.Store.Seal
 	}
 	return c
 }
 
-// key names the question that an instance is to a program.
+// key names the question that an instance is to a program. An instance may have
+// secrets, so the digest is made with the store's key: nobody can guess them from
+// the file. Without a key nothing is remembered.
 func (c *preparedCache) key(program plan.Plugin, in *pluginv1.Instance) string {
 	if c.path == "" {
 		return ""
@@ -55,10 +56,11 @@ func (c *preparedCache) key(program plan.Plugin, in *pluginv1.Instance) string {
 	if err != nil {
 		return ""
 	}
-	h := sha256.New()
-	h.Write([]byte(program.Digest + "\n"))
-	h.Write(b)
-	return hex.EncodeToString(h.Sum(nil))
+	key, err := c.seal(append([]byte(program.Digest+"\n"), b...))
+	if err != nil {
+		return ""
+	}
+	return key
 }
 
 func (c *preparedCache) lookup(key string) (preparedAnswer, bool) {

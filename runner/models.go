@@ -31,7 +31,7 @@ func (r *run) newHub() *modelhost.Hub {
 		Budget: r.plan.Budget,
 		Cache:  func() (*responses.Cache, error) { return r.Store.Responses(r.warn) },
 		Report: r.warn, Notice: func(text string) { r.tell("Waiting for a model", text) },
-		Secrets: r.redactor,
+		Secrets: r.redactor, Seal: r.Store.Seal,
 	})
 }
 

@@ -43,8 +43,8 @@ func (r *run) outputs(res *Result) {
 		}
 		res.Outputs[o.Name] = v
 		stored := value.Value{Value: unmarked(v)}
-		if old := all[o.Name]; old == nil || old.Sensitive != sensitive(o) || !old.Is(stored) {
-			made, err := state.NewOutput(stored, sensitive(o))
+		if old := all[o.Name]; old == nil || old.Sensitive != sensitive(o) || old.Unkeyed() || !old.Is(stored, r.Store.Seal) {
+			made, err := state.NewOutput(stored, sensitive(o), r.Store.Seal)
 			if err != nil {
 				res.Diagnostics = append(res.Diagnostics, diag.Errorf(o.Expr.Range.Ptr(), "Output cannot be stored", "%s.", err))
 				res.Status = Failed

@@ -81,7 +81,10 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 	if err != nil {
 		return nil, err
 	}
-	key := chatKey(e.Definition, text, draw)
+	key, err := h.hub.sealed(chatKey(e.Definition, text, draw), string(text))
+	if err != nil {
+		return nil, err
+	}
 	q.keep = func(r reply[*llm.Response]) error {
 		if r.answer.FinishReason == llm.FinishLength {
 			return nil // it is not whole
@@ -146,8 +149,12 @@ func (h *Host) Reject(ctx context.Context, req *pluginv1.HostServiceRejectReques
 		return &pluginv1.HostServiceRejectResponse{}, nil
 	}
 	cache, err := h.hub.answers()
+	if err != nil {
+		return nil, h.stop(ctx, err)
+	}
+	key, err := h.hub.sealed(chatKey(e.Definition, req.GetRequest(), req.GetDraw()), string(req.GetRequest()))
 	if err == nil {
-		err = cache.Delete(chatKey(e.Definition, req.GetRequest(), req.GetDraw()))
+		err = cache.Delete(key)
 	}
 	if err != nil {
 		return nil, h.stop(ctx, err)

@@ -62,7 +62,11 @@ func (h *Host) embed(ctx context.Context, e *endpoint, texts []string) (map[stri
 		}
 		found[text] = nil
 		if cache != nil {
-			found[text] = KeptEmbedding(cache, e.Definition, text)
+			key, err := h.hub.sealed(embedKey(e.Definition, text), text)
+			if err != nil {
+				return nil, err
+			}
+			found[text] = keptVector(cache, key)
 		}
 		if found[text] == nil {
 			missing = append(missing, text)
@@ -111,7 +115,13 @@ func (h *Host) embedPart(ctx context.Context, e *endpoint, cache *responses.Cach
 	q.keep = func(r reply[embeddings]) error {
 		g := parallel.New(-1)
 		for i, text := range texts {
-			g.Go(func() error { return cache.Put(embedKey(e.Definition, text), encodeVector(r.answer[i])) })
+			g.Go(func() error {
+				key, err := h.hub.sealed(embedKey(e.Definition, text), text)
+				if err != nil {
+					return err
+				}
+				return cache.Put(key, encodeVector(r.answer[i]))
+			})
 		}
 		return g.Wait()
 	}
@@ -166,7 +176,11 @@ func encodeVector(v []float32) []byte {
 // KeptEmbedding is what is kept of a text's embedding by a model of that
 // definition; nil: nothing that can be read.
 func KeptEmbedding(cache *responses.Cache, definition, text string) []float32 {
-	content, ok := cache.Get(embedKey(definition, text))
+	return keptVector(cache, embedKey(definition, text))
+}
+
+func keptVector(cache *responses.Cache, key responses.Key) []float32 {
+	content, ok := cache.Get(key)
 	if !ok || len(content) == 0 || len(content)%4 != 0 {
 		return nil
 	}

@@ -26,6 +26,8 @@ type Options struct {
 	Notice func(string)
 	// Secrets of the run, which must not be stored; nil: there are none.
 	Secrets *secret.Redactor
+	// Seal makes keyed digests, as store.Seal does. It may be nil without Secrets.
+	Seal func([]byte) (string, error)
 }
 
 // Hub is what all stages of a run share that call models: the kept answers,

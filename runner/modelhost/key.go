@@ -3,6 +3,7 @@ package modelhost
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 
 	"github.com/quern-dev/quern/store/responses"
 )
@@ -10,8 +11,9 @@ import (
 // The tags change when what goes into a key, or what is kept under it, changes
 // its form.
 const (
-	chatTag  = "quern.response.chat/v1"
-	embedTag = "quern.response.embed/v1"
+	chatTag   = "quern.response.chat/v1"
+	embedTag  = "quern.response.embed/v1"
+	sealedTag = "quern.response.sealed/v1"
 )
 
 // chatKey is the key of an answer: of the model's definition, the canonical
@@ -24,6 +26,20 @@ func chatKey(definition string, request []byte, draw int64) responses.Key {
 
 func embedKey(definition, text string) responses.Key {
 	return hash(embedTag, definition, text)
+}
+
+// sealed is the key of an answer to a text that may contain a secret. If it does,
+// the key is made with the store's key, so that nobody can guess the secret from
+// what is in the cache.
+func (h *Hub) sealed(key responses.Key, text string) (responses.Key, error) {
+	if !h.opts.Secrets.In(text) {
+		return key, nil
+	}
+	digest, err := h.opts.Seal(key[:])
+	if err != nil {
+		return key, fmt.Errorf("make the key of an answer: %w", err)
+	}
+	return hash(sealedTag, digest), nil
 }
 
 // hash hashes strings, each behind its length in 8 bytes, big endian.

@@ -13,6 +13,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -79,7 +80,8 @@ type Deployment struct {
 }
 
 // Output is a value that the pipeline hands out. Of a sensitive one only a
-// salted digest is kept: enough to say whether it changed.
+// salted digest is kept that was made with the store's key: enough to say whether
+// it changed, and not enough to find it by guessing.
 type Output struct {
 	Value     *value.Value `json:"value,omitempty"`
 	Sensitive bool         `json:"sensitive,omitempty"`
@@ -87,8 +89,11 @@ type Output struct {
 	Digest    string       `json:"digest,omitempty"`
 }
 
+// Seal makes the keyed digest of a text, as Store.Seal does.
+type Seal func(text []byte) (string, error)
+
 // NewOutput makes an output of a value.
-func NewOutput(v value.Value, sensitive bool) (*Output, error) {
+func NewOutput(v value.Value, sensitive bool, seal Seal) (*Output, error) {
 	if !sensitive {
 		return &Output{Value: &v}, nil
 	}
@@ -96,7 +101,7 @@ func NewOutput(v value.Value, sensitive bool) (*Output, error) {
 	if err != nil {
 		return nil, err
 	}
-	digest, err := saltedDigest(salt, v)
+	digest, err := saltedDigest(salt, v, seal)
 	if err != nil {
 		return nil, err
 	}
@@ -106,9 +111,12 @@ func NewOutput(v value.Value, sensitive bool) (*Output, error) {
 // Is says whether the output has this value. Types count as far as they show: a
 // tuple is a list with the same elements, since which of them an expression gives
 // can depend on what is known when it is evaluated.
-func (o *Output) Is(v value.Value) bool {
+func (o *Output) Is(v value.Value, seal Seal) bool {
 	if o.Sensitive {
-		digest, err := saltedDigest(o.Salt, v)
+		if o.Unkeyed() {
+			seal = unkeyed
+		}
+		digest, err := saltedDigest(o.Salt, v, seal)
 		return err == nil && digest == o.Digest
 	}
 	if o.Value == nil {
@@ -124,13 +132,23 @@ func plainJSON(v value.Value) ([]byte, error) {
 	return ctyjson.Marshal(v.Value, v.Value.Type())
 }
 
-func saltedDigest(salt string, v value.Value) (string, error) {
+func saltedDigest(salt string, v value.Value, seal Seal) (string, error) {
 	text, err := plainJSON(v)
 	if err != nil {
 		return "", fmt.Errorf("digest a sensitive output: %w", err)
 	}
-	sum := sha256.Sum256(append([]byte(salt), text...))
-	return "sha256:" + hex.EncodeToString(sum[:]), nil
+	return seal(append([]byte(salt), text...))
+}
+
+// Unkeyed says whether a sensitive output was written by an earlier build, with a
+// digest that was made without a key.
+func (o *Output) Unkeyed() bool { return strings.HasPrefix(o.Digest, unkeyedPrefix) }
+
+const unkeyedPrefix = "sha256:"
+
+func unkeyed(text []byte) (string, error) {
+	sum := sha256.Sum256(text)
+	return unkeyedPrefix + hex.EncodeToString(sum[:]), nil
 }
 
 func randomHex(n int) (string, error) {

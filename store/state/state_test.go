@@ -1,6 +1,9 @@
 package state_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"math/rand/v2"
@@ -68,7 +71,7 @@ func TestASensitiveOutputIsNotInTheFile(t *testing.T) {
 	s, dir := newStore(t)
 	st := load(t, s, "dev")
 	secret := value.Value{Value: cty.StringVal("hunter2")}
-	o, err := state.NewOutput(secret, true)
+	o, err := state.NewOutput(secret, true, sealed("key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,8 +82,29 @@ func TestASensitiveOutputIsNotInTheFile(t *testing.T) {
 		t.Fatal("the secret is in the file")
 	}
 	back := load(t, s, "dev").Outputs["token"]
-	if !back.Is(secret) || back.Is(value.Value{Value: cty.StringVal("hunter3")}) {
+	if !back.Is(secret, sealed("key")) || back.Is(value.Value{Value: cty.StringVal("hunter3")}, sealed("key")) {
 		t.Error("it cannot be told whether the secret changed")
+	}
+	if back.Is(secret, sealed("another key")) {
+		t.Error("the secret can be guessed without the key")
+	}
+}
+
+// An output of an earlier build has a digest that needs no key.
+func TestASensitiveOutputOfAnEarlierBuildIsCompared(t *testing.T) {
+	sum := sha256.Sum256([]byte(`00ff"hunter2"`))
+	o := &state.Output{Sensitive: true, Salt: "00ff", Digest: "sha256:" + hex.EncodeToString(sum[:])}
+	if !o.Unkeyed() || !o.Is(value.Value{Value: cty.StringVal("hunter2")}, sealed("key")) || o.Is(value.Value{Value: cty.StringVal("hunter3")}, sealed("key")) {
+		t.Error("it cannot be told whether the secret changed")
+	}
+}
+
+// sealed makes keyed digests.
+func sealed(key string) state.Seal {
+	return func(text []byte) (string, error) {
+		mac := hmac.New(sha256.New, []byte(key))
+		mac.Write(text)
+		return "hmac-sha256:" + hex.EncodeToString(mac.Sum(nil)), nil
 	}
 }
 
