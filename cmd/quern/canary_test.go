@@ -397,13 +397,14 @@ func TestNoSecretIsPrintedOrStored(t *testing.T) {
 		{"why", "label.free"}, {"why", "-json", "transform.others"}, {"lineage", "deploy.live"}, {"lineage", "-json", "evaluate.answers"},
 		{"graph"}, {"graph", "-json"}, {"report", "evaluate.answers", "-out=report.html"},
 		{"artifact", "list"}, {"artifact", "show", "label.free"}, {"artifact", "show", "-json", "transform.hashed"},
+		{"show", "prompt.told"}, {"show", "-json", "prompt.told", "-row=2"},
 		{"artifact", "export", "label.free", "free.jsonl"}, {"artifact", "export", "evaluate.answers.rows", "answers.csv"},
 		{"plan", "-destroy", "-json"}, {"apply", "-auto-approve", "-replace=label.kind"}, {"apply", "-json", "-auto-approve", "-var", "key=" + keyCanary, "-replace=transform.others"},
 	} {
 		c.must(dir, args...)
 	}
 	for _, args := range [][]string{
-		{"output", "secret"}, {"output", "-json", "secret"}, {"show", "prompt.told"}, {"show", "-json", "prompt.told"},
+		{"output", "secret"}, {"output", "-json", "secret"},
 		{"plan", "-var", "s=" + oddCanary, "-var", "n=" + oddCanary}, {"plan", "-var", "o=" + nestedCanary}, {"plan", "-nonsense", oddCanary},
 	} {
 		_, _ = c.quern(dir, args...)

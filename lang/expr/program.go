@@ -65,7 +65,11 @@ func (c *Compiled) LateProgram(in, late data.Schema, vars map[string]cty.Value) 
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{compiled: c, expr: eval.KeepTexts(e), vars: unmarked(vars)}
+	return c.program(e, in, late, vars)
+}
+
+func (c *Compiled) program(e hclsyntax.Expression, in, late data.Schema, vars map[string]cty.Value) (p *Program, err error) {
+	p = &Program{compiled: c, expr: eval.KeepTexts(e), vars: unmarked(vars)}
 	for _, name := range c.Columns {
 		column, _, ok := in.Lookup(name)
 		if !ok {

@@ -29,6 +29,9 @@ func (u Use) fill(ctx context.Context, f From, p *llm.Prompt, row int64) error {
 	if p.Drawing == nil {
 		return nil
 	}
+	if u.hidden() {
+		return &Unknown{"Which examples are drawn depends on a sensitive value, so it is known only in an apply."}
+	}
 	examples, err := u.examples(ctx, f)
 	if err != nil {
 		return err
@@ -68,6 +71,18 @@ func (u Use) examples(ctx context.Context, f From) ([]llm.Example, error) {
 	return out, nil
 }
 
+// hidden says whether the texts that examples are drawn by contain sensitive
+// values, which are hidden here.
+func (u Use) hidden() bool {
+	key := u.examplesKey()
+	for _, row := range []*plan.RowArg{u.row, u.bound.Rows[key+".user"], u.bound.Rows[key+".assistant"], u.bound.Rows[key+".by"]} {
+		if row != nil && len(row.Expr.Secrets) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (u Use) examplesKey() string { return u.Argument + ".examples" }
 
 // nearTo is what the examples are to be near to; "": the question itself.
@@ -86,7 +101,7 @@ func (u Use) nearTo(ctx context.Context, f From, row int64) (string, error) {
 // texts are the values of a row expression for all rows of a dataset; nil: there
 // is none.
 func (f From) texts(ctx context.Context, m *artifact.Artifact, row *plan.RowArg) ([]*string, error) {
-	if len(row.Expr.Refs) > 0 || len(row.Expr.Secrets) > 0 {
+	if len(row.Expr.Refs) > 0 {
 		return nil, errWaits
 	}
 	shards, err := m.Dataset.Files(f.Store.Blobs, row.Expr.Columns)

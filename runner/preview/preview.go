@@ -10,6 +10,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -46,7 +47,7 @@ func Uses(p *plan.Plan, prompt string) []Use {
 		if n.Body == nil {
 			continue
 		}
-		bound, diags := n.Body.Bind(nil)
+		bound, diags := n.Body.Bind(unknown(n.Body))
 		if diags.HasErrors() {
 			continue
 		}
@@ -59,8 +60,20 @@ func Uses(p *plan.Plan, prompt string) []Use {
 	return uses
 }
 
+// unknown has no value for anything that a configuration waits for.
+func unknown(b *plan.Body) map[string]cty.Value {
+	vars := map[string]cty.Value{"var": cty.DynamicVal}
+	refs, _ := b.Refs()
+	for _, ref := range refs {
+		kind, _, _ := strings.Cut(ref, ".")
+		vars[kind] = cty.DynamicVal
+	}
+	return vars
+}
+
 // Request is the request that the prompt gives for a row of its dataset,
-// counted from 0. The dataset must have been made. The error is *Unknown beside
+// counted from 0, with "(sensitive value)" in place of what depends on a sensitive
+// variable. The dataset must have been made. The error is *Unknown beside
 // a request that lacks examples which only spending would tell.
 func (u Use) Request(ctx context.Context, f From, row int64) (*llm.Request, error) {
 	text, err := u.textOf(ctx, f, u.row, row)
@@ -81,12 +94,12 @@ func (u Use) Request(ctx context.Context, f From, row int64) (*llm.Request, erro
 	return p.Request, err
 }
 
-var errWaits = errors.New("the prompt waits for values of other stages, or holds a secret, so that it can only be rendered in an apply")
+var errWaits = errors.New("the prompt waits for values of other stages, so it can only be rendered in an apply")
 
 // textOf is the value of a row expression for one row of its dataset; nil: there
 // is none.
 func (u Use) textOf(ctx context.Context, f From, of *plan.RowArg, row int64) (*string, error) {
-	if len(of.Expr.Refs) > 0 || len(of.Expr.Secrets) > 0 {
+	if len(of.Expr.Refs) > 0 {
 		return nil, errWaits
 	}
 	in := u.bound.Inputs[of.Of]
@@ -152,7 +165,7 @@ func evaluate(ctx context.Context, row *plan.RowArg, rec arrow.RecordBatch) ([]*
 	if err != nil {
 		return nil, err
 	}
-	program, err := row.Expr.Program(schema, nil)
+	program, err := row.Expr.RedactedProgram(schema)
 	if err != nil {
 		return nil, err
 	}
