@@ -97,7 +97,7 @@ func (d *decoder) set(out *plan.Body, a *argument, attr *hclsyntax.Attribute, sc
 	}
 	arg.Operational, arg.Sensitive = a.Operational, a.Sensitive
 	arg.Range = diag.NewRange(attr.Expr.Range())
-	if !d.discreet(arg, attr.Expr.Range(), key) {
+	if !d.discreet(arg, attr.Expr.Range(), key) || !d.unexposed(a, arg, attr.Expr.Range()) {
 		return
 	}
 	out.Args[a.Name] = arg

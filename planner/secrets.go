@@ -185,6 +185,16 @@ func (d *decoder) discreet(arg *plan.Arg, at hcl.Range, key string) bool {
 	return false
 }
 
+// unexposed reports an argument that the plugin writes into its results, if its
+// value contains a secret.
+func (d *decoder) unexposed(a *argument, arg *plan.Arg, at hcl.Range) bool {
+	if !a.Recorded || arg.Expr == nil || !arg.Expr.Exposes() {
+		return true
+	}
+	d.errorf(at, "Secret in a result", "The argument %q is stored with the results, and its value contains %s. Use a variable that is not sensitive, or, if the value is no secret here, wrap it in nonsensitive(…).", a.Name, diag.List(variableNames(arg.Expr.Secrets)))
+	return false
+}
+
 func variableNames(names []string) []string {
 	refs := make([]string, len(names))
 	for i, name := range names {

@@ -33,7 +33,7 @@ type args struct {
 	ID       plugin.Column             `quern:"id" type:"string" doc:"What to call a row in the dataset of single results, beside its place."`
 	Cluster  plugin.Column             `quern:"cluster" type:"string" doc:"What rows belong together by, such as the document that they come from. Intervals and tests then treat each cluster as one observation."`
 
-	Classes cty.Value `quern:"classes" doc:"The labels that a model which is asked chooses from: a list of them, or a map from each to its description, which the model is told. Needed where a subject has a prompt."`
+	Classes cty.Value `quern:"classes,recorded" doc:"The labels that a model which is asked chooses from: a list of them, or a map from each to its description, which the model is told. Needed where a subject has a prompt."`
 	Answer  string    `quern:"answer" default:"\"json\"" oneof:"json,text,prompt" doc:"The form in which a model that is asked answers: JSON by a schema, or text that holds the label alone, both as label \"llm\" asks for them; or as the prompt itself says, to which nothing is added: the label alone, or JSON whose 'label' it is."`
 
 	Confidence float64 `quern:"confidence" default:"0.95" doc:"How sure intervals are to hold the true figure."`

@@ -22,7 +22,7 @@ type judge struct {
 	Name      string        `quern:"name,label"`
 	Model     plugin.Model  `quern:"model,required" doc:"The model that grades. It should not be one of those that are graded."`
 	Kind      string        `quern:"kind" default:"\"rubric\"" oneof:"rubric,g_eval,closed_qa,factuality,relevance,faithfulness,context_recall,pairwise" doc:"How it grades: 'rubric', how far the rubric is met; 'g_eval', the same by steps that the model first makes of the rubric; 'closed_qa', whether the rubric is met; 'factuality', whether the answer agrees with expected; 'relevance', how far it answers the question; 'faithfulness', the share of its statements that the context supports; 'context_recall', the share of the statements of expected that the context supports; 'pairwise', whether it is better than expected, or than the answer of the baseline, asked in both orders."`
-	Rubric    string        `quern:"rubric" doc:"What the answer is graded by."`
+	Rubric    string        `quern:"rubric,recorded" doc:"What the answer is graded by."`
 	Criterion plugin.Column `quern:"criterion,constant" type:"string" doc:"What the answer to this row is graded by, beside the rubric. A row in which it is null is not graded."`
 	Question  plugin.Column `quern:"question,constant" type:"string" doc:"What was asked; where nothing is written, the last message of the user in the subject's own prompt."`
 	Expected  plugin.Column `quern:"expected,constant" type:"string" doc:"The answer that is right."`

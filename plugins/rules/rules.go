@@ -28,7 +28,7 @@ type args struct {
 type rule struct {
 	Name  string        `quern:"name,label"`
 	When  plugin.Column `quern:"when,required" type:"bool" doc:"The condition: the rule holds where it is true; false and null pass on to the next rule."`
-	Label string        `quern:"label,required" doc:"The label that the rule gives."`
+	Label string        `quern:"label,required,recorded" doc:"The label that the rule gives."`
 }
 
 const doc = `Labels rows by named conditions: the first rule that holds gives the label.

@@ -182,6 +182,8 @@ func (f *field) describeArgument(sf reflect.StructField, options []string) error
 			a.Feature = true
 		case "constant":
 			a.Constant = true
+		case "recorded":
+			a.Recorded = true
 		default:
 			return fmt.Errorf("unknown option %q in its tag", o)
 		}

@@ -672,7 +672,11 @@ type Argument struct {
 	// The row expression may be the same for every row. Otherwise quern refuses
 	// an expression that does not mention `row`, such as "text" for row.text,
 	// unless its type is bool, which configurations switch on and off.
-	Constant      bool `protobuf:"varint,15,opt,name=constant,proto3" json:"constant,omitempty"`
+	Constant bool `protobuf:"varint,15,opt,name=constant,proto3" json:"constant,omitempty"`
+	// The plugin writes the value into what the stage makes, such as a report or a
+	// column. quern refuses a value that contains a secret when planning, not only
+	// when the result is about to be stored.
+	Recorded      bool `protobuf:"varint,16,opt,name=recorded,proto3" json:"recorded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -808,6 +812,13 @@ func (x *Argument) GetLate() map[string][]byte {
 func (x *Argument) GetConstant() bool {
 	if x != nil {
 		return x.Constant
+	}
+	return false
+}
+
+func (x *Argument) GetRecorded() bool {
+	if x != nil {
+		return x.Recorded
 	}
 	return false
 }
@@ -5763,7 +5774,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\rstate_version\x18\a \x01(\x03R\fstateVersion\"o\n" +
 	"\x04Body\x127\n" +
 	"\targuments\x18\x01 \x03(\v2\x19.quern.plugin.v1.ArgumentR\targuments\x12.\n" +
-	"\x06blocks\x18\x02 \x03(\v2\x16.quern.plugin.v1.BlockR\x06blocks\"\xac\x04\n" +
+	"\x06blocks\x18\x02 \x03(\v2\x16.quern.plugin.v1.BlockR\x06blocks\"\xc8\x04\n" +
 	"\bArgument\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\fR\x04type\x12\x10\n" +
@@ -5782,7 +5793,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06one_of\x18\f \x03(\tR\x05oneOf\x12\x18\n" +
 	"\afeature\x18\r \x01(\bR\afeature\x127\n" +
 	"\x04late\x18\x0e \x03(\v2#.quern.plugin.v1.Argument.LateEntryR\x04late\x12\x1a\n" +
-	"\bconstant\x18\x0f \x01(\bR\bconstant\x1a7\n" +
+	"\bconstant\x18\x0f \x01(\bR\bconstant\x12\x1a\n" +
+	"\brecorded\x18\x10 \x01(\bR\brecorded\x1a7\n" +
 	"\tLateEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xaa\x01\n" +
