@@ -1,14 +1,22 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/quern-dev/quern/internal/reference"
 	"github.com/quern-dev/quern/plugins/openai/openaitest"
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
@@ -22,9 +30,9 @@ source "csv" "rows" {
 model "openai" "m" {
   for_each        = toset(["class", "score", "schema", "pair", "text", "prompt", "rubric", "relevance", "classification"])
   name            = each.key
-  base_url        = %q
-  retries         = 1
-  max_concurrency = 64
+  base_url        = %[1]q
+  retries         = %[2]d
+  max_concurrency = %[3]d
 }
 
 prompt "p" {
@@ -118,17 +126,20 @@ type faulty struct {
 func (f *faulty) fault(r *openaitest.Request) *openaitest.Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	texts := []string{r.Last}
+	for _, m := range r.Messages {
+		texts = append(texts, m.Content)
+	}
+	said := strings.Join(texts, "\n")
 	for _, one := range openaitest.Faults() {
-		for _, m := range r.Messages {
-			if !strings.Contains(m.Content, "["+one.Name+"]") {
-				continue
-			}
-			f.counts[r.Model+": "+one.Name]++
-			if f.healed {
-				return nil
-			}
-			return &one
+		if !strings.Contains(said, "["+one.Name+"]") {
+			continue
 		}
+		f.counts[r.Model+": "+one.Name]++
+		if f.healed {
+			return nil
+		}
+		return &one
 	}
 	f.counts[r.Model+": no fault"]++
 	return nil
@@ -146,6 +157,30 @@ func (f *faulty) take() map[string]int {
 // never counts or caches a failure as an answer. The next apply sends requests
 // only for what is missing, and the apply after that has no changes.
 func TestFaultsOfEndpointsInEveryStage(t *testing.T) {
+	faultsInEveryStage(t, 1, 64)
+}
+
+// The same with each number of retries and any concurrency.
+func TestHuntFaultsOfEndpointsInEveryStage(t *testing.T) {
+	if !reference.Hunting() {
+		t.Skip("make hunt runs it")
+	}
+	for i := range 16 {
+		retries, concurrency := i%4, 1+rand.IntN(64)
+		t.Run(fmt.Sprintf("%d retries, %d at a time", retries, concurrency), func(t *testing.T) {
+			faultsInEveryStage(t, retries, concurrency)
+			faultsOfEmbeddings(t, retries, concurrency)
+		})
+	}
+}
+
+// faultsOf are the faults that leave an endpoint usable. Without retries a reset
+// would end the calls of its model.
+func faultsOf(all []openaitest.Fault, retries int) []openaitest.Fault {
+	return slices.DeleteFunc(all, func(f openaitest.Fault) bool { return f.Once() && retries == 0 })
+}
+
+func faultsInEveryStage(t *testing.T, retries, concurrency int) {
 	f := &faulty{counts: map[string]int{}}
 	e := openaitest.Serve(t, openaitest.Options{Fault: f.fault, Answer: func(r *openaitest.Request) *llm.Response {
 		if r.Model == "rubric" || r.Model == "relevance" {
@@ -154,7 +189,7 @@ func TestFaultsOfEndpointsInEveryStage(t *testing.T) {
 		return openaitest.Echo(r)
 	}})
 	rows := "id,text\nno,no fault\n"
-	faults := openaitest.Faults()
+	faults := faultsOf(openaitest.Faults(), retries)
 	failing := 0
 	for _, one := range faults {
 		rows += fmt.Sprintf("yes,%q\n", "["+one.Name+"]")
@@ -162,25 +197,17 @@ func TestFaultsOfEndpointsInEveryStage(t *testing.T) {
 			failing++
 		}
 	}
-	dir := folder(t, map[string]string{"rows.csv": rows, "main.quern.hcl": fmt.Sprintf(faultyPipeline, e.URL())})
+	dir := folder(t, map[string]string{"rows.csv": rows, "main.quern.hcl": fmt.Sprintf(faultyPipeline, e.URL(), retries, concurrency)})
 	apply := func() string {
 		t.Helper()
-		cmd := exec.Command(filepath.Join(binaries, "quern"), "apply", "-auto-approve")
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "QUERN_PLUGIN_PATH="+binaries, "OPENAI_API_KEY=test")
-		out, err := cmd.CombinedOutput()
+		said, err := applyHere(dir)
 		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
+			t.Fatalf("%v\n%s", err, said)
 		}
-		return string(out)
+		return said
 	}
 	said := apply()
-	countedRequests(t, "the first apply", f.take(), func(one openaitest.Fault) int {
-		if one.Passes {
-			return 2
-		}
-		return 1
-	}, faults)
+	countedRequests(t, "the first apply", f.take(), func(one openaitest.Fault) int { return attempts(one, retries) }, faults)
 	all := len(faults) + 1
 	for _, want := range []string{
 		fmt.Sprintf("passed = %.4f", float64(all-failing)/float64(all)), fmt.Sprintf("errors = %d", failing),
@@ -206,6 +233,30 @@ func TestFaultsOfEndpointsInEveryStage(t *testing.T) {
 	}
 }
 
+func namesOf(t *testing.T, faults []openaitest.Fault) string {
+	t.Helper()
+	var names []string
+	for _, one := range faults {
+		names = append(names, one.Name)
+	}
+	text, err := json.Marshal(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// attempts is how many requests one apply makes about a fault.
+func attempts(f openaitest.Fault, retries int) int {
+	switch {
+	case f.Once():
+		return 2
+	case f.Passes:
+		return 1 + retries
+	}
+	return 1
+}
+
 // countedRequests checks how often each model was asked with each fault.
 func countedRequests(t *testing.T, when string, got map[string]int, want func(openaitest.Fault) int, faults []openaitest.Fault) {
 	t.Helper()
@@ -217,5 +268,144 @@ func countedRequests(t *testing.T, when string, got map[string]int, want func(op
 				t.Errorf("%s asked %q %d times about %q, not %d", when, model, n, one.Name, want(one)*perRow)
 			}
 		}
+	}
+}
+
+func applyHere(dir string) (said string, err error) {
+	cmd := exec.Command(filepath.Join(binaries, "quern"), "apply", "-auto-approve")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "QUERN_PLUGIN_PATH="+binaries, "OPENAI_API_KEY=test")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+const strayPipeline = `
+source "csv" "rows" {
+  path = "rows.csv"
+}
+
+model "openai" "m" {
+  name            = "m"
+  base_url        = %q
+  retries         = 1
+  timeout         = "1s"
+  max_concurrency = 1
+}
+
+label "llm" "x" {
+  input      = source.rows
+  model      = model.m
+  text       = row.text
+  max_errors = 2
+}
+`
+
+// An endpoint that sends one byte a second is given up at the time-out, and one
+// that redirects at once, without a request to where it points. What failed is
+// asked for again by the next apply.
+func TestDripsTimeOutAndRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	var strayed atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { strayed.Add(1) }))
+	defer other.Close()
+	for name, c := range map[string]struct {
+		fault    openaitest.Fault
+		ends     bool // the stage
+		says     string
+		requests int64
+	}{
+		"drip":     {openaitest.Drip(time.Second), false, "no answer within 1s", 4},
+		"redirect": {openaitest.Redirect(http.StatusPermanentRedirect, other.URL), true, "the endpoint redirects to " + other.URL, 1},
+		"loop":     {openaitest.Redirect(http.StatusFound, "/v1/chat/completions"), true, "the endpoint redirects to /v1/chat/completions", 1},
+	} {
+		var healed atomic.Bool
+		e := openaitest.Serve(t, openaitest.Options{Key: "test", Fault: func(*openaitest.Request) *openaitest.Fault {
+			if healed.Load() {
+				return nil
+			}
+			return &c.fault
+		}})
+		dir := folder(t, map[string]string{"rows.csv": "text\na\nb\n", "main.quern.hcl": fmt.Sprintf(strayPipeline, e.URL())})
+		said, err := applyHere(dir)
+		if (err != nil) != c.ends || !strings.Contains(strings.Join(strings.Fields(strings.ReplaceAll(said, "│", "")), " "), c.says) {
+			t.Errorf("%s: %v\n%s", name, err, said)
+		}
+		if n := e.Counts().Requests; n != c.requests {
+			t.Errorf("%s: %d requests, not %d", name, n, c.requests)
+		}
+		healed.Store(true)
+		said, err = applyHere(dir)
+		if n := e.Counts().Requests - c.requests; err != nil || n != 2 {
+			t.Errorf("%s: the next apply makes %d requests: %v\n%s", name, n, err, said)
+		}
+	}
+	if n := strayed.Load(); n != 0 {
+		t.Errorf("the other host got %d requests", n)
+	}
+}
+
+const embeddingPipeline = `
+source "csv" "rows" {
+  path = "rows.csv"
+}
+
+model "openai" "embedding" {
+  name            = "text-embedding-3-small"
+  base_url        = %q
+  retries         = %d
+  max_concurrency = %d
+}
+
+evaluate "prompt" "similar" {
+  for_each = toset(jsondecode(file("faults.json")))
+  dataset  = source.rows
+  subjects = { column = "[${each.key}] ${row.text}" }
+  similar "near" {
+    model    = model.embedding
+    expected = row.id
+  }
+}
+`
+
+// A stage that gets no embeddings fails, and the next apply asks for these alone.
+func TestFaultsOfEndpointsForEmbeddings(t *testing.T) {
+	t.Parallel()
+	faultsOfEmbeddings(t, 1, 16)
+}
+
+func faultsOfEmbeddings(t *testing.T, retries, concurrency int) {
+	t.Helper()
+	f := &faulty{counts: map[string]int{}}
+	e := openaitest.Serve(t, openaitest.Options{Fault: f.fault})
+	faults := faultsOf(openaitest.EmbeddingFaults(), retries)
+	dir := folder(t, map[string]string{
+		"rows.csv": "id,text\nno,hello\n", "faults.json": namesOf(t, faults), "main.quern.hcl": fmt.Sprintf(embeddingPipeline, e.URL(), retries, concurrency),
+	})
+	said, err := applyHere(dir)
+	said = strings.Join(strings.Fields(strings.ReplaceAll(said, "│", "")), " ")
+	asked := f.take()
+	for _, one := range faults {
+		if n := asked["text-embedding-3-small: "+one.Name]; n != attempts(one, retries) {
+			t.Errorf("the first apply asks %d times about %q, not %d", n, one.Name, attempts(one, retries))
+		}
+		if one.Fails && !strings.Contains(said, one.Says) {
+			t.Errorf("the first apply does not say %q", one.Says)
+		}
+	}
+	if err == nil {
+		t.Errorf("the first apply succeeds:\n%s", said)
+	}
+	f.healed = true
+	if said, err := applyHere(dir); err != nil {
+		t.Errorf("the second apply: %v\n%s", err, said)
+	}
+	asked = f.take()
+	for _, one := range faults {
+		if n := asked["text-embedding-3-small: "+one.Name]; (n == 1) != one.Fails {
+			t.Errorf("the second apply asks %d times about %q", n, one.Name)
+		}
+	}
+	if said, err := applyHere(dir); err != nil || !strings.Contains(said, "No changes") {
+		t.Errorf("the third apply: %v\n%s", err, said)
 	}
 }

@@ -2,8 +2,15 @@ package main
 
 import (
 	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/quern-dev/quern/plugins/openai/openaitest"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -14,6 +21,12 @@ func TestFaultsOfEndpointsAreAnswersOrSayWhatIsWrong(t *testing.T) {
 		t.Run(f.Name, func(t *testing.T) {
 			e := openaitest.Serve(t, openaitest.Options{Fault: func(*openaitest.Request) *openaitest.Fault { return &f }})
 			got, err := chat(t, e.URL(), nil, ask("hello"))
+			if f.Once() {
+				if reached := failure(t, err); !reached.Unreached() {
+					t.Fatalf("got %+v", reached)
+				}
+				got, err = chat(t, e.URL(), nil, ask("hello"))
+			}
 			if !f.Fails {
 				if err != nil || got.Text != "hello" {
 					t.Fatalf("got %v, %v", got, err)
@@ -32,5 +45,95 @@ func TestFaultsOfEndpointsAreAnswersOrSayWhatIsWrong(t *testing.T) {
 				t.Errorf("got %+v", call)
 			}
 		})
+	}
+}
+
+// keyed is a model with a key.
+var keyed = map[string]any{"api_key": "sk-secret"}
+
+// serveFault has every request answered with a fault.
+func serveFault(t *testing.T, f openaitest.Fault) string {
+	return openaitest.Serve(t, openaitest.Options{Fault: func(*openaitest.Request) *openaitest.Fault { return &f }}).URL()
+}
+
+// A redirect would take the key elsewhere, so none is followed: not to another
+// host, and not in a circle.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	var reached atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
+	defer other.Close()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for _, to := range []string{other.URL + "/v1/chat/completions", "/v1/chat/completions"} {
+			f := openaitest.Redirect(status, to)
+			got, err := chat(t, serveFault(t, f), keyed, ask("hello"))
+			call := failure(t, err)
+			if got != nil || call.Temporary || call.Status != status || !strings.Contains(call.Message, f.Says) || !strings.Contains(call.Message, to) {
+				t.Errorf("%d to %s: got %+v, %+v", status, to, got, call)
+			}
+		}
+	}
+	if n := reached.Load(); n != 0 {
+		t.Errorf("the other host got %d requests", n)
+	}
+}
+
+// An answer without end is cut off before it fills the memory.
+func TestAnswersWithoutEndAreCutOff(t *testing.T) {
+	sent := make(chan int64, 1)
+	for _, f := range openaitest.Floods(func(n int64) { sent <- n }) {
+		most := watchHeap(t)
+		_, err := chat(t, serveFault(t, f), keyed, ask("hello"))
+		call := failure(t, err)
+		if !call.Temporary || !strings.Contains(call.Message, f.Says) {
+			t.Errorf("%s: got %+v", f.Name, call)
+		}
+		if n := most(); n > 400<<20 {
+			t.Errorf("%s takes %d MiB of memory", f.Name, n>>20)
+		}
+	}
+	if n := <-sent; n > 256<<20 {
+		t.Errorf("%d MiB were taken", n>>20)
+	}
+}
+
+// watchHeap measures until it is asked how large the heap was at most.
+func watchHeap(t *testing.T) func() uint64 {
+	t.Helper()
+	done, most := make(chan struct{}), make(chan uint64)
+	go func() {
+		var largest uint64
+		for tick := time.NewTicker(5 * time.Millisecond); ; {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			largest = max(largest, m.HeapAlloc)
+			select {
+			case <-tick.C:
+			case <-done:
+				most <- largest
+				return
+			}
+		}
+	}()
+	return func() uint64 { close(done); return <-most }
+}
+
+// An endpoint that speaks another protocol is a mistake in base_url, which no
+// other attempt mends.
+func TestAnEndpointOfAnotherProtocolIsNotAskedAgain(t *testing.T) {
+	plain := openaitest.Serve(t, openaitest.Options{})
+	_, err := chat(t, strings.Replace(plain.URL(), "http://", "https://", 1), keyed, ask("hello"))
+	if call := failure(t, err); call.Temporary || !strings.Contains(call.Message, "HTTP response to HTTPS client") {
+		t.Errorf("TLS on a plain port: got %+v", call)
+	}
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	defer secure.Close()
+	_, err = chat(t, strings.Replace(secure.URL, "https://", "http://", 1)+"/v1", keyed, ask("hello"))
+	if call := failure(t, err); call.Temporary || !strings.Contains(call.Message, "HTTPS server") {
+		t.Errorf("no TLS on a TLS port: got %+v", call)
+	}
+	_, err = chat(t, secure.URL+"/v1", keyed, ask("hello"))
+	if call := failure(t, err); call.Temporary || !strings.Contains(call.Message, "certificate") {
+		t.Errorf("an unknown certificate: got %+v", call)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -28,8 +29,26 @@ var Client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// maxAnswer is how long an answer may be, in bytes; the rest is cut off.
+// maxAnswer is how long an answer may be, in bytes, decompressed.
 const maxAnswer = 64 << 20
+
+// limited is a body that fails where it is longer than an answer may be.
+type limited struct {
+	body io.Reader
+	left int64
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	// One byte more than may be tells a body that ends there from a longer one.
+	if int64(len(p)) > l.left+1 {
+		p = p[:l.left+1]
+	}
+	n, err := l.body.Read(p)
+	if l.left -= int64(n); l.left < 0 {
+		return n - 1, fmt.Errorf("it is longer than %d MiB", maxAnswer>>20)
+	}
+	return n, err
+}
 
 // bounded bounds what is read of answers, and sends requests in one piece.
 type bounded struct{ http.RoundTripper }
@@ -43,11 +62,10 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := discreet(resp.Body, credentials(r))
-	resp.Body = struct {
+	resp.Body = discreet(struct {
 		io.Reader
 		io.Closer
-	}{io.LimitReader(body, maxAnswer), body}
+	}{&limited{resp.Body, maxAnswer}, resp.Body}, credentials(r))
 	if resp.StatusCode < 300 && !strings.Contains(resp.Header.Get("Content-Type"), "json") {
 		retype(resp)
 	}
@@ -110,7 +128,7 @@ type redacting struct {
 
 func (r *redacting) Read(p []byte) (int, error) {
 	if r.rest == nil {
-		text, err := io.ReadAll(io.LimitReader(r.body, maxAnswer))
+		text, err := io.ReadAll(r.body)
 		for _, key := range r.keys {
 			text = bytes.ReplaceAll(text, []byte(key), []byte(hiddenKey))
 		}

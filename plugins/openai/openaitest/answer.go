@@ -35,7 +35,7 @@ func (e *Endpoint) chat(w http.ResponseWriter, _ *http.Request, c *call) {
 	}
 	usage := e.usage(r, a)
 	if e.options.Fault != nil {
-		if f := e.options.Fault(r); f != nil {
+		if f := e.options.Fault(r); f != nil && (!f.Once() || r.Nth == 0) {
 			e.count(f.Name)
 			f.serve(w, completion(r, a, usage, c.number))
 			return
@@ -236,16 +236,30 @@ func (e *Endpoint) embed(w http.ResponseWriter, _ *http.Request, c *call) {
 	if r.Dimensions <= 0 {
 		r.Dimensions = dimensions
 	}
+	body := embeddings(r.Model, r.Input, r.Dimensions)
+	if e.options.Fault != nil {
+		asked := &Request{Model: r.Model, Last: strings.Join(r.Input, "\n"), Nth: c.nth, body: c.body}
+		if f := e.options.Fault(asked); f != nil && f.strikesEmbeddings() && (!f.Once() || c.nth == 0) {
+			e.count(f.Name)
+			f.serve(w, body)
+			return
+		}
+	}
+	e.send(w, c, body, body["usage"].(map[string]any)["prompt_tokens"].(int64), 0)
+}
+
+// embeddings are those of texts, as the API has them.
+func embeddings(model string, texts []string, dimensions int) map[string]any {
 	var all []map[string]any
 	tokens := int64(0)
-	for i, text := range r.Input {
+	for i, text := range texts {
 		tokens += int64(len(text)+3) / 4
-		all = append(all, map[string]any{"object": "embedding", "index": i, "embedding": Vector(text, r.Dimensions)})
+		all = append(all, map[string]any{"object": "embedding", "index": i, "embedding": Vector(text, dimensions)})
 	}
-	e.send(w, c, map[string]any{
-		"object": "list", "model": r.Model, "data": all,
+	return map[string]any{
+		"object": "list", "model": model, "data": all,
 		"usage": map[string]any{"prompt_tokens": tokens, "total_tokens": tokens},
-	}, tokens, 0)
+	}
 }
 
 // Vector is a text's embedding.

@@ -1,0 +1,131 @@
+package openaitest
+
+import (
+	"bufio"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// connectionFaults are faults below HTTP, or at its edge.
+func connectionFaults() []Fault {
+	return []Fault{
+		{"a reset before the status line", false, true, "", onConnection(func(c *net.TCPConn, _ string) { reset(c) })},
+		{"a reset in the body", true, true, "can't be read", onConnection(func(c *net.TCPConn, body string) {
+			respond(c, "HTTP/1.1", fmt.Sprintf("Content-Length: %d", len(body)), body[:len(body)/2])
+			reset(c)
+		})},
+		{"a reset in a chunked body", true, true, "can't be read", onConnection(func(c *net.TCPConn, body string) {
+			part := body[:len(body)/2]
+			respond(c, "HTTP/1.1", "Transfer-Encoding: chunked", fmt.Sprintf("%x\r\n%s\r\n", len(part), part))
+			reset(c)
+		})},
+		{"too short a Content-Length", true, true, "can't be read", onConnection(func(c *net.TCPConn, body string) {
+			respond(c, "HTTP/1.1", fmt.Sprintf("Content-Length: %d", len(body)-20), body)
+		})},
+		{"too long a Content-Length", true, true, "can't be read", onConnection(func(c *net.TCPConn, body string) {
+			respond(c, "HTTP/1.1", fmt.Sprintf("Content-Length: %d", len(body)+20), body)
+		})},
+		{"HTTP/1.0", false, false, "", onConnection(func(c *net.TCPConn, body string) {
+			respond(c, "HTTP/1.0", "Connection: close", body)
+		})},
+	}
+}
+
+// strikesEmbeddings says whether the fault has nothing to do with what an answer
+// says, so that a request for embeddings can have it.
+func (f *Fault) strikesEmbeddings() bool {
+	return strings.HasPrefix(f.Name, "status ") || strings.HasPrefix(f.Name, "a reset") || strings.Contains(f.Name, "Content-Length") ||
+		f.Name == "HTTP/1.0" || f.Name == "a page" || f.Name == "half a body"
+}
+
+// EmbeddingFaults are the faults that requests for embeddings can have, too.
+func EmbeddingFaults() []Fault {
+	var out []Fault
+	for _, f := range Faults() {
+		if f.strikesEmbeddings() {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// onConnection serves on the bare connection, which is closed behind it.
+func onConnection(serve func(c *net.TCPConn, body string)) func(http.ResponseWriter, map[string]any) {
+	return func(w http.ResponseWriter, good map[string]any) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		serve(conn.(*net.TCPConn), encoded(good))
+	}
+}
+
+func respond(w io.Writer, protocol, header, body string) {
+	_, _ = fmt.Fprintf(w, "%s 200 OK\r\nContent-Type: application/json\r\n%s\r\n\r\n%s", protocol, header, body)
+}
+
+// reset ends a connection as a host does that knows nothing of it.
+func reset(c *net.TCPConn) {
+	time.Sleep(20 * time.Millisecond) // what was written arrives first
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
+// Redirect answers with a redirect to an address.
+func Redirect(status int, to string) Fault {
+	return Fault{fmt.Sprintf("a redirect with status %d to %s", status, to), true, false, "which is not followed", func(w http.ResponseWriter, _ map[string]any) {
+		w.Header().Set("Location", to)
+		w.WriteHeader(status)
+	}}
+}
+
+// Drip answers one byte at a time, with a pause behind each.
+func Drip(pause time.Duration) Fault {
+	return Fault{"a drip", true, true, "no answer within", onConnection(func(c *net.TCPConn, body string) {
+		respond(c, "HTTP/1.1", fmt.Sprintf("Content-Length: %d", len(body)), "")
+		for i := range len(body) {
+			time.Sleep(pause)
+			if _, err := io.WriteString(c, body[i:i+1]); err != nil {
+				return
+			}
+		}
+	})}
+}
+
+// Floods are answers that would fill any memory. Sent is told how many bytes an
+// endless one came to.
+func Floods(sent func(int64)) []Fault {
+	const most = 1 << 30
+	return []Fault{
+		{"an endless answer", true, true, "longer than", onConnection(func(c *net.TCPConn, _ string) {
+			respond(c, "HTTP/1.1", "Connection: close", `{"id": "`)
+			n, _ := io.CopyN(c, spaces{}, most)
+			sent(n)
+		})},
+		{"a gzip bomb", true, true, "longer than", onConnection(func(c *net.TCPConn, _ string) {
+			b := bufio.NewWriter(c)
+			respond(b, "HTTP/1.1", "Content-Encoding: gzip\r\nConnection: close", "")
+			z := gzip.NewWriter(b)
+			_, err := io.CopyN(z, spaces{}, most)
+			if err == nil && z.Close() == nil {
+				_ = b.Flush()
+			}
+		})},
+	}
+}
+
+// spaces has no end.
+type spaces struct{}
+
+func (spaces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
