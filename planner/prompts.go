@@ -152,7 +152,9 @@ func (c *promptCompiler) compile(text string, at hcl.Range) *expr.Compiled {
 	e, diags := limit.ParseExpression([]byte(text), at.Filename, at.Start)
 	if !diags.HasErrors() {
 		var compiled *expr.Compiled
-		if compiled, diags = expr.Compile(e, c.scope(c.node.scope, c.rows), cty.String); compiled != nil {
+		s := c.scope(c.node.scope, c.rows)
+		s.Eval = c.d.b.withHidden(s.Eval)
+		if compiled, diags = expr.Compile(e, s, cty.String); compiled != nil {
 			compiled.Range = diag.NewRange(at)
 			return compiled
 		}

@@ -3,6 +3,7 @@ package planner
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strings"
 
@@ -102,6 +103,31 @@ func (b *builder) hiddenValue(name string) (cty.Value, bool) {
 	defer b.hiding.Unlock()
 	v, ok := b.hidden[name]
 	return v, ok
+}
+
+// withHidden has the values that sensitive() hides beside the variables, for an
+// expression that is made of compiled ones.
+func (b *builder) withHidden(ctx *hcl.EvalContext) *hcl.EvalContext {
+	b.hiding.Lock()
+	defer b.hiding.Unlock()
+	if len(b.hidden) == 0 {
+		return ctx
+	}
+	vars := map[string]cty.Value{}
+	for at := ctx; at != nil; at = at.Parent() {
+		if v, ok := at.Variables["var"]; ok && v.Type().IsObjectType() {
+			vars = v.AsValueMap()
+			break
+		}
+	}
+	all := make(map[string]cty.Value, len(vars)+len(b.hidden))
+	maps.Copy(all, vars)
+	for name, v := range b.hidden {
+		all[name] = v.Mark(value.Sensitive{Variable: name})
+	}
+	child := ctx.NewChild()
+	child.Variables = map[string]cty.Value{"var": cty.ObjectVal(all)}
+	return child
 }
 
 // hideAgain finds the values that sensitive() hides in a saved plan: it evaluates

@@ -278,6 +278,7 @@ quern {
 
 locals {
   derived = base64encode("user:${var.s}")
+  hidden  = sensitive(strrev("20dVpWmL17zQk3f8-ks"))
 }
 
 transform "filter" "chosen" {
@@ -293,6 +294,17 @@ transform "map" "hashed" {
 transform "sql" "others" {
   inputs = { t = source.t }
   query  = "select id, text from t where text <> '${var.key}' and id <> ${var.n}"
+}
+
+transform "map" "hidden" {
+  input   = source.t
+  columns = { id = row.id, hash = sha256("${row.text}${local.hidden}") }
+}
+
+label "test_upper" "quiet" {
+  input = source.t
+  text  = row.text
+  token = local.hidden
 }
 
 label "test_upper" "loud" {
@@ -318,7 +330,7 @@ model "openai" "chat" {
 
 prompt "told" {
   system = "The password is ${var.o.password}, the number ${var.n}."
-  user   = "What does ${row.text} have to do with ${var.s} and ${local.derived}?"
+  user   = "What does ${row.text} have to do with ${var.s} and ${local.derived}, or ${local.hidden}?"
 }
 
 label "llm" "free" {
@@ -363,6 +375,11 @@ output "secret" {
   sensitive = true
 }
 
+output "hidden" {
+  value     = sensitive("${source.t.rows} ${local.hidden}")
+  sensitive = true
+}
+
 output "rows" {
   value = transform.chosen.rows
 }
@@ -399,9 +416,13 @@ func TestNoSecretIsPrintedOrStored(t *testing.T) {
 		{"artifact", "list"}, {"artifact", "show", "label.free"}, {"artifact", "show", "-json", "transform.hashed"},
 		{"show", "prompt.told"}, {"show", "-json", "prompt.told", "-row=2"},
 		{"artifact", "export", "label.free", "free.jsonl"}, {"artifact", "export", "evaluate.answers.rows", "answers.csv"},
+		{"state", "pull"}, {"plan", "-refresh-only"}, {"plan", "-refresh-only", "-json"}, {"apply", "-refresh-only", "-auto-approve"},
 		{"plan", "-destroy", "-json"}, {"apply", "-auto-approve", "-replace=label.kind"}, {"apply", "-json", "-auto-approve", "-var", "key=" + keyCanary, "-replace=transform.others"},
 	} {
 		c.must(dir, args...)
+	}
+	if said, err := c.with(dir, nil, c.must(dir, "state", "pull"), "state", "push", "-"); err != nil {
+		t.Errorf("state push: %v\n%s", err, said)
 	}
 	for _, args := range [][]string{
 		{"output", "secret"}, {"output", "-json", "secret"},
