@@ -22,7 +22,7 @@ import (
 // Types are the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, Behaviour: 6}, evaluator{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, Behaviour: 7}, evaluator{}),
 	}
 }
 
@@ -142,7 +142,7 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	p.AddReport("")
 	p.AddDataset(resultsOutput, results)
 	p.AddDataset(confusionOutput, confusionSchema)
-	types := figures.ValueTypes(subjects.Names(a.subjects), metricNames(), map[string]cty.Type{"errors": cty.Number, "classes": cty.Map(classType)})
+	types := figures.ValueTypes(subjects.Names(a.subjects), metricNames(), figures.FigureType, map[string]cty.Type{"errors": cty.Number, "classes": cty.Map(classType)})
 	types["scored"], types["skipped"] = cty.Number, cty.Number
 	p.SetValueType(cty.Object(types))
 	return nil

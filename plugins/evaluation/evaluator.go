@@ -10,7 +10,7 @@ import (
 // Types are the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, Behaviour: 5}, evaluator{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, Behaviour: 6}, evaluator{}),
 	}
 }
 
@@ -36,10 +36,11 @@ type args struct {
 }
 
 type metric struct {
-	Name      string      `quern:"name,label"`
-	Value     plugin.Late `quern:"value,required" late:"output=output" doc:"The metric, a row expression over 'row' and 'output'."`
-	Weight    *float64    `quern:"weight" doc:"How much it counts in 'overall'. A condition counts 1 where nothing is written, and a number only where something is."`
-	Threshold *float64    `quern:"threshold" doc:"The least value that an answer passes with."`
+	Name       string      `quern:"name,label"`
+	Value      plugin.Late `quern:"value,required" late:"output=output" doc:"The metric, a row expression over 'row' and 'output'."`
+	Weight     *float64    `quern:"weight" doc:"How much it counts in 'overall'. A condition counts 1 where nothing is written, and a number only where something is."`
+	Threshold  *float64    `quern:"threshold" doc:"The least value that an answer passes with."`
+	ErrorScore *float64    `quern:"error_score" doc:"What a failure is worth: the value of an answer that failed, or for which the metric could not be computed. For a condition, 0 (false) or 1 (true). By default, a condition is false, and a number is left out of the mean; a warning says for how many answers. An answer that failed does not pass, whatever this is."`
 }
 
 type similar struct {
@@ -55,9 +56,9 @@ const doc = `Compares prompts, models, trained models and columns on the same ro
 
 Metrics are row expressions over ` + "`row`" + ` and ` + "`output`" + `, which has ` + "`text`, `json`, `tool_calls`, `tokens`, `cost`, `latency`, `finish_reason`, `refused`" + ` and ` + "`logprobs`" + `. A ` + "`judge`" + ` block is a metric that a model grades, ` + "`similar`" + ` one by embeddings. An answer passes when all conditions hold and all thresholds are reached: ` + "`passed`" + ` is the share of such answers, ` + "`overall`" + ` the weighted mean of conditions, grades, and numbers that have a weight.
 
-The values are, for each subject, ` + "`subjects.SUBJECT.METRIC`" + ` with ` + "`{ value, low, high, n }`" + `, and beside the metrics ` + "`passed`, `overall`, `cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles), ` + "`answers`, `errors`" + ` (failed answers), ` + "`cut_off`" + ` (answers that ended at the token limit) and ` + "`refused`" + `. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's on the rows that both have, its paired interval, the p-value of an exact McNemar or permutation test, that corrected for the number of comparisons (Holm), and the smallest true difference that this many rows would have shown. What is not known is null.
+The values are, for each subject, ` + "`subjects.SUBJECT.METRIC`" + ` with ` + "`{ value, low, high, n, errors }`" + `, and beside the metrics ` + "`passed`, `overall`, `cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles), ` + "`answers`, `errors`" + ` (failed answers), ` + "`cut_off`" + ` (answers that ended at the token limit) and ` + "`refused`" + `. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's on the rows that both have, its paired interval, the p-value of an exact McNemar or permutation test, that corrected for the number of comparisons (Holm), and the smallest true difference that this many rows would have shown. What is not known is null.
 
-An answer that failed counts as wrong: conditions are false and grades 0. An answer whose grade is missing, because the judge failed or its answer could not be read, has not passed, and its grade counts as 0; it is left out of differences. How many answers failed and how many grades are missing is a warning, and the next apply asks again for those that may succeed then. ` + "`max_errors`" + ` says how many answers and grades may fail before the evaluation does; without it, any number. A condition that is null is not about the row and has no part in whether the answer passes, as in ` + "`row.answer == null ? null : output.text == row.answer`" + `. The stage itself is a report; ` + "`rows`" + ` is a dataset of each answer with its request, metrics, tokens and cost.
+An answer that failed counts as wrong: conditions are false and grades 0. It has no number; unless ` + "`error_score`" + ` says what a failure is worth, it is left out of the mean and of differences. The same holds for an answer for which a metric fails. ` + "`errors`" + ` of each metric counts both. An answer whose grade is missing, because the judge failed or its answer could not be read, has not passed, and its grade counts as 0; it is left out of differences. How many answers failed and how many grades are missing is a warning, and the next apply asks again for those that may succeed then. ` + "`max_errors`" + ` says how many answers and grades may fail before the evaluation does; without it, any number. A condition that is null is not about the row and has no part in whether the answer passes, as in ` + "`row.answer == null ? null : output.text == row.answer`" + `. The stage itself is a report; ` + "`rows`" + ` is a dataset of each answer with its request, metrics, tokens and cost.
 
 ` + "```hcl" + `
 evaluate "prompt" "answers" {

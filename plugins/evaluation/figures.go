@@ -28,7 +28,7 @@ type findings struct {
 }
 
 type subjectFigures struct {
-	Metrics map[string]figures.Figure `json:"metrics"`
+	Metrics map[string]figures.Measured `json:"metrics"`
 	figures.Usage
 	Answers int64 `json:"answers"`
 	Errors  int64 `json:"errors"`
@@ -94,6 +94,15 @@ func (t *table) columns(a *args) map[string][]float64 {
 	return out
 }
 
+// failed counts the answers without a value of their own by the names of metrics.
+func (t *table) failed(a *args) map[string]int64 {
+	out := map[string]int64{"passed": t.anyErrors, "overall": t.anyErrors}
+	for m, what := range a.measures {
+		out[what.name] = t.metricErrors[m]
+	}
+	return out
+}
+
 // compared are the values of a subject that are compared with those of others.
 // Where a grade is missing there are none: a gap on either side must not look
 // like a difference.
@@ -147,13 +156,15 @@ func (e *run) scales() map[string]figures.Scale {
 }
 
 func (e *run) subject(sample *figures.Sample, t *table) (*subjectFigures, error) {
-	out := &subjectFigures{Metrics: map[string]figures.Figure{}, Answers: int64(len(t.passed)), Errors: t.errors, CutOff: t.cutOff, Refused: t.refused}
+	out := &subjectFigures{Metrics: map[string]figures.Measured{}, Answers: int64(len(t.passed)), Errors: t.errors, CutOff: t.cutOff, Refused: t.refused}
 	scales := e.scales()
+	failed := t.failed(e.Args)
 	for name, values := range t.columns(e.Args) {
-		var err error
-		if out.Metrics[name], err = sample.Estimate(values, scales[name]); err != nil {
+		f, err := sample.Estimate(values, scales[name])
+		if err != nil {
 			return nil, err
 		}
+		out.Metrics[name] = figures.Measured{Figure: f, Errors: failed[name]}
 	}
 	var err error
 	out.Usage, err = sample.Usage(t.cost, t.tokens, t.latency)

@@ -30,6 +30,9 @@ type measure struct {
 	// weighted is set where it counts in the overall figure although it is a
 	// number.
 	weighted bool
+	// errorScore is what a failure is worth; nil: 0 (false) for conditions, and
+	// no value for numbers.
+	errorScore *float64
 
 	// failure is why a value is missing, the first of all; values are those
 	// that are not.
@@ -64,6 +67,7 @@ func newMeasures(p *plugin.Prepare[args]) []*measure {
 	}
 	for _, b := range a.Metric {
 		m := &measure{name: b.Name, key: "metric." + b.Name, expression: b.Value, weight: 1, threshold: b.Threshold}
+		m.errorScore = b.ErrorScore
 		if b.Weight != nil {
 			m.weight, m.weighted = *b.Weight, true
 		}
@@ -111,6 +115,20 @@ func checkMeasures(p *plugin.Prepare[args], all []*measure) {
 		default:
 			p.Errorf(m.expression.Key, "A metric is a condition or a number\nThis is %s. Compare it with something, as in output.text == row.answer.", typ)
 		}
+		m.checkErrorScore(p)
+	}
+}
+
+// checkErrorScore refuses a value that the metric cannot have, or one with which
+// a failure would pass.
+func (m *measure) checkErrorScore(p *plugin.Prepare[args]) {
+	key := m.key + ".error_score"
+	switch {
+	case m.errorScore == nil || !p.Known(key):
+	case m.condition && *m.errorScore != 0 && *m.errorScore != 1:
+		p.Errorf(key, "The error score of a condition is %g\nIt must be 0 (false) or 1 (true).", *m.errorScore)
+	case m.threshold != nil && *m.errorScore >= *m.threshold:
+		p.Errorf(key, "The error score is %g, and an answer passes from %g on\nA failure does not pass. Set error_score below the threshold.", *m.errorScore, *m.threshold)
 	}
 }
 
@@ -160,7 +178,7 @@ func (a *args) names() []string {
 }
 
 func (a *args) valueType() cty.Type {
-	types := figures.ValueTypes(subjects.Names(a.subjects), a.names(), map[string]cty.Type{
+	types := figures.ValueTypes(subjects.Names(a.subjects), a.names(), figures.MeasuredType, map[string]cty.Type{
 		"answers": cty.Number, "errors": cty.Number, "cut_off": cty.Number, "refused": cty.Number,
 	})
 	types["rows"] = cty.Number

@@ -28,6 +28,7 @@ func (c *chunk) measure(ctx context.Context) error {
 				a.outside = make([]bool, len(c.Args.measures))
 				a.null = make([]bool, len(c.Args.measures))
 				a.ungraded = make([]string, len(c.Args.measures))
+				a.failed = make([]string, len(c.Args.measures))
 				for m := range a.values {
 					a.values[m] = math.NaN()
 				}
@@ -101,6 +102,8 @@ func (c *chunk) expression(ctx context.Context, m int, l plugin.Late) error {
 				c.miss(a, m, message)
 			case values.IsNull(i):
 				a.null[m] = true
+			case math.IsNaN(at(i)):
+				c.miss(a, m, "it is not a finite number")
 			default:
 				a.values[m] = at(i)
 				c.found[m].values++
@@ -110,8 +113,9 @@ func (c *chunk) expression(ctx context.Context, m int, l plugin.Late) error {
 	})
 }
 
-// miss notes why a value is missing.
+// miss notes why a value is missing though there is an answer.
 func (c *chunk) miss(a *given, m int, why string) {
+	a.failed[m] = why
 	a.missing = append(a.missing, c.Args.measures[m].name+": "+why)
 	if c.found[m].failure == "" {
 		c.found[m].failure = why
@@ -315,9 +319,10 @@ func (c *chunk) embed(ctx context.Context, model plugin.Model, texts []string) (
 	return out, refused, g.Wait()
 }
 
-// settle makes of an answer's values what counts: false for a condition that
-// has none, and whether the answer passes. One whose grade is missing has not;
-// that is not known where a judge found nothing to grade.
+// settle makes of an answer's values what counts: what a failure is worth where
+// there is none, and whether the answer passes. One whose metric failed has not,
+// nor has one whose grade is missing; that is not known where a judge found
+// nothing to grade.
 func (a *given) settle(measures []*measure) {
 	decided, failed, unknown := false, false, false
 	sum, weights := 0.0, 0.0
@@ -328,8 +333,9 @@ func (a *given) settle(measures []*measure) {
 		if a.outside[m] {
 			continue
 		}
-		if math.IsNaN(a.values[m]) && what.judge == nil && what.condition {
-			a.values[m] = 0
+		failure := a.fails(m)
+		if math.IsNaN(a.values[m]) && what.judge == nil {
+			a.values[m] = what.worth(failure)
 		}
 		v := a.values[m]
 		switch {
@@ -337,6 +343,8 @@ func (a *given) settle(measures []*measure) {
 			decided, failed = true, failed || what.decides()
 			weights += what.weight
 		case !what.decides():
+		case failure:
+			decided, failed = true, true
 		case math.IsNaN(v) && what.judge != nil:
 			decided, unknown = true, true
 		default:
@@ -352,4 +360,19 @@ func (a *given) settle(measures []*measure) {
 	if passed := !failed; failed || decided && !unknown {
 		a.passed = &passed
 	}
+}
+
+// fails says whether a metric has no value of its own since the answer, or the
+// metric, failed.
+func (a *given) fails(m int) bool { return !a.outside[m] && (a.Response == nil || a.failed[m] != "") }
+
+// worth is the value of an answer that has none; NaN: it is left out.
+func (m *measure) worth(failure bool) float64 {
+	switch {
+	case failure && m.errorScore != nil:
+		return *m.errorScore
+	case m.condition:
+		return 0
+	}
+	return math.NaN()
 }

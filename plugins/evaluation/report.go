@@ -31,7 +31,7 @@ func (f *findings) page(name string) string {
 		s := f.Subjects[name]
 		b.WriteString("| " + figures.Cell(name) + " |")
 		for _, m := range f.Metrics {
-			b.WriteString(" " + s.Metrics[m.Name].String() + " |")
+			b.WriteString(" " + f.cell(s.Metrics[m.Name]) + " |")
 		}
 		fmt.Fprintf(&b, " %d | %s | %s | %s |\n", s.Errors, figures.Text(s.Tokens.Total), figures.Text(s.Cost.Total), figures.Text(s.Latency.P50))
 	}
@@ -47,4 +47,12 @@ func (f *findings) page(name string) string {
 	}
 	f.Differences.Page(&b, f.Order, names)
 	return b.String()
+}
+
+// cell is a figure, with the number of rows behind it where that is not all.
+func (f *findings) cell(m figures.Measured) string {
+	if m.Value == nil || int64(m.N) == f.Rows {
+		return m.String()
+	}
+	return fmt.Sprintf("%s (n = %d)", m, m.N)
 }

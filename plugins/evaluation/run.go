@@ -45,16 +45,28 @@ type table struct {
 	// which lack one of any measure.
 	ungraded    [][]bool
 	anyUngraded []bool
-	missing     []lost // by measure
+	missing     []lost // grades, by measure
+	// errors by measure count answers without a value of their own, and
+	// anyErrors those that lack one of any measure. broken are those for which the
+	// metric itself failed.
+	metricErrors []int64
+	anyErrors    int64
+	broken       []lost
 	// cutOff are the answers that end at the token limit, refused those that
 	// the model or a filter declined.
 	cutOff, refused int64
 }
 
-// lost counts grades that should be there.
+// lost counts values that should be there.
 type lost struct {
 	n     int64
 	first string // why the first is not
+}
+
+func (l *lost) add(why string) {
+	if l.n++; l.n == 1 {
+		l.first = why
+	}
 }
 
 func newRun(ctx context.Context, r *plugin.Run[args]) (*run, error) {
@@ -70,7 +82,10 @@ func newRun(ctx context.Context, r *plugin.Run[args]) (*run, error) {
 	panel.Failed = e.failed
 	for range r.Args.subjects {
 		n := len(r.Args.measures)
-		e.tables = append(e.tables, &table{metrics: make([][]float64, n), ungraded: make([][]bool, n), missing: make([]lost, n)})
+		e.tables = append(e.tables, &table{
+			metrics: make([][]float64, n), ungraded: make([][]bool, n), missing: make([]lost, n),
+			metricErrors: make([]int64, n), broken: make([]lost, n),
+		})
 	}
 	return e, nil
 }
@@ -136,6 +151,7 @@ type given struct {
 	outside      []bool    // by measure: it is not about the row
 	null         []bool    // by measure: its expression gave null
 	ungraded     []string  // by measure: why there is no grade
+	failed       []string  // by measure: why there is no value though there is an answer
 	missing      []string  // why, of those that should be there
 	explanations []string
 	passed       *bool
@@ -232,20 +248,27 @@ func (c *chunk) fill() {
 }
 
 func (t *table) add(a *given) {
-	ungraded := false
+	ungraded, fails := false, false
 	for m, v := range a.values {
 		t.metrics[m] = append(t.metrics[m], v)
+		if a.fails(m) {
+			fails = true
+			t.metricErrors[m]++
+		}
 		why := a.ungraded[m]
 		t.ungraded[m] = append(t.ungraded[m], why != "")
-		if why == "" {
-			continue
-		}
-		ungraded = true
-		if t.missing[m].n++; t.missing[m].n == 1 {
-			t.missing[m].first = why
+		switch {
+		case why != "":
+			ungraded = true
+			t.missing[m].add(why)
+		case a.failed[m] != "":
+			t.broken[m].add(a.failed[m])
 		}
 	}
 	t.anyUngraded = append(t.anyUngraded, ungraded)
+	if fails {
+		t.anyErrors++
+	}
 	passed := math.NaN()
 	if a.passed != nil {
 		passed = number(*a.passed)
@@ -327,6 +350,9 @@ func (e *run) notes() (notes []string, err error) {
 				warn(what.key, figures.Missing(lost.n, graded, "grade", "grades", fmt.Sprintf("of %q are missing for subject %q", what.name, s.Name)),
 					"Those answers have not passed, and their grade counts as 0. The first: "+lost.first)
 			}
+			if note, detail := t.lacks(m, what, s.Name); note != "" {
+				warn(what.expression.Key, note, detail)
+			}
 		}
 	}
 	for _, m := range e.Args.measures {
@@ -335,4 +361,27 @@ func (e *run) notes() (notes []string, err error) {
 		}
 	}
 	return notes, err
+}
+
+// lacks says that answers have no value of a metric that is a row expression,
+// and what they count as. Conditions are false for answers that failed, which
+// is said once for all of them.
+func (t *table) lacks(m int, what *measure, subject string) (note, detail string) {
+	n := t.broken[m].n
+	if !what.condition {
+		n = t.metricErrors[m] // also the answers that failed
+	}
+	if n == 0 || what.graded() {
+		return "", ""
+	}
+	first := t.broken[m].first
+	if t.broken[m].n == 0 {
+		first = t.failure
+	}
+	counts := "They are left out of its mean and of differences. Set error_score in a metric block to say what a failure is worth."
+	if worth := what.worth(true); !math.IsNaN(worth) {
+		counts = fmt.Sprintf("They count as %g.", worth)
+	}
+	return figures.Missing(n, int64(len(t.passed)), "value", "values", fmt.Sprintf("of %q are missing for subject %q", what.name, subject)),
+		counts + " The first: " + first
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/quern-dev/quern/sdk/go/stats"
@@ -31,6 +32,13 @@ type Figure struct {
 	Low   *float64 `json:"low"`
 	High  *float64 `json:"high"`
 	N     int      `json:"n"`
+}
+
+// Measured is the figure of a metric. Errors is the number of answers that have
+// no value of it because the answer or the metric itself failed.
+type Measured struct {
+	Figure
+	Errors int64 `json:"errors"`
 }
 
 // Total is a mean of an answer with the sum of all.
@@ -205,17 +213,13 @@ func (s *Sample) Usage(cost, tokens, latency []float64) (Usage, error) {
 	return u, nil
 }
 
-// total is the sum of what is known; nil where nothing is.
+// total is the sum of what is known, added in the order of size so that the
+// order of the rows has no part in rounding; nil where nothing is.
 func total(values []float64) *float64 {
-	sum, any := 0.0, false
-	for _, v := range values {
-		if !math.IsNaN(v) {
-			sum += v
-			any = true
-		}
-	}
-	if !any {
+	known := slices.DeleteFunc(slices.Clone(values), math.IsNaN)
+	if len(known) == 0 {
 		return nil
 	}
-	return &sum
+	slices.Sort(known)
+	return Known(floats.SumCompensated(known))
 }

@@ -9,6 +9,7 @@ import (
 // The types of figures as expressions see them.
 var (
 	FigureType   = numbers()
+	MeasuredType = numbers("errors")
 	TotalType    = numbers("total")
 	LatencyType  = numbers("p50", "p95")
 	ContrastType = numbers("p", "p_adjusted", "detectable")
@@ -27,6 +28,12 @@ func numbers(more ...string) cty.Type {
 
 // Object is the value of a figure.
 func (f Figure) Object() cty.Value { return f.with(nil) }
+
+// Object is the value of a metric's figure.
+func (m Measured) Object() cty.Value {
+	errors := float64(m.Errors)
+	return m.with(map[string]*float64{"errors": &errors})
+}
 
 func (f Figure) with(more map[string]*float64) cty.Value {
 	attrs := map[string]cty.Value{"value": number(f.Value), "low": number(f.Low), "high": number(f.High), "n": cty.NumberIntVal(int64(f.N))}
@@ -66,12 +73,12 @@ func (d Differences) Object() cty.Value {
 }
 
 // ValueTypes are the types of the attributes subjects and differences: each
-// subject has the figures of the metrics, what its answers took, and more.
-func ValueTypes(subjects, metrics []string, more map[string]cty.Type) map[string]cty.Type {
+// subject has a figure of each metric, what its answers took, and more.
+func ValueTypes(subjects, metrics []string, figure cty.Type, more map[string]cty.Type) map[string]cty.Type {
 	figures, contrasts := maps.Clone(more), map[string]cty.Type{}
 	maps.Copy(figures, UsageTypes)
 	for _, name := range metrics {
-		figures[name], contrasts[name] = FigureType, ContrastType
+		figures[name], contrasts[name] = figure, ContrastType
 	}
 	all, differences := map[string]cty.Type{}, map[string]cty.Type{}
 	for _, first := range subjects {

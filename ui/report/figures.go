@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/quern-dev/quern/ui/results"
 )
@@ -33,18 +34,27 @@ func figureRows(e *results.Evaluation) []figureRow {
 				best = max(best, *f.Value)
 			}
 		}
-		for _, f := range figures {
-			cell := figureCell{Value: m.Format(f.Value), Interval: m.Interval(f)}
+		for i, f := range figures {
+			cell := figureCell{Value: m.Format(f.Value), Interval: m.Interval(f), Note: note(e, m, e.Subjects[i])}
 			cell.Best = len(figures) > 1 && graded(m) && f.Value != nil && *f.Value == best
-			if f.Value != nil && f.N != e.Rows {
-				cell.Note = results.Count(f.N, "row")
-			}
 			row.Cells = append(row.Cells, cell)
 		}
 		row.Plot = newPlot(m, figures, false)
 		out = append(out, row)
 	}
 	return out
+}
+
+// note says what a figure is based on, where that is not all rows.
+func note(e *results.Evaluation, m results.Metric, s results.Subject) string {
+	var notes []string
+	if f := s.Figures[m.Name]; f.Value != nil && f.N != e.Rows {
+		notes = append(notes, results.Count(f.N, "row"))
+	}
+	if failed := s.Failed(m); failed > 0 {
+		notes = append(notes, results.Count(failed, "error"))
+	}
+	return strings.Join(notes, ", ")
 }
 
 // board is the figures of many subjects: a subject a row, the best ones first.
@@ -78,22 +88,20 @@ func newBoard(e *results.Evaluation) *board {
 		s := e.Subjects[place]
 		row := boardRow{Subject: s.Name}
 		for _, m := range e.Metrics {
-			row.Cells = append(row.Cells, newBoardCell(e, m, s.Figures[m.Name]))
+			row.Cells = append(row.Cells, newBoardCell(e, m, s))
 		}
 		b.Rows = append(b.Rows, row)
 	}
 	return b
 }
 
-func newBoardCell(e *results.Evaluation, m results.Metric, f results.Figure) boardCell {
-	c := boardCell{figureCell: figureCell{Value: m.Format(f.Value), Interval: m.Interval(f)}, Exact: math.MaxFloat64}
+func newBoardCell(e *results.Evaluation, m results.Metric, of results.Subject) boardCell {
+	f := of.Figures[m.Name]
+	c := boardCell{figureCell: figureCell{Value: m.Format(f.Value), Interval: m.Interval(f), Note: note(e, m, of)}, Exact: math.MaxFloat64}
 	if f.Value == nil {
 		return c
 	}
 	c.Exact = *f.Value
-	if f.N != e.Rows {
-		c.Note = results.Count(f.N, "row")
-	}
 	var all []results.Figure
 	for _, s := range e.Subjects {
 		all = append(all, s.Figures[m.Name])

@@ -100,6 +100,14 @@ func exact(v *float64) string {
 	return strconv.FormatFloat(*v, 'g', -1, 64)
 }
 
+// count writes a number of things for programs.
+func count(n *int64) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
 // Title is a metric's name as people read it.
 func (m Metric) Title() string {
 	switch m.Name {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Matrix is subjects by metrics. Turned, subjects are the columns.
@@ -21,7 +22,7 @@ func (e *Evaluation) Matrix(turned bool) *Table {
 		s := e.Subjects[place]
 		row := []string{s.Name}
 		for _, m := range e.Metrics {
-			row = append(row, e.cell(m, s.Figures[m.Name]))
+			row = append(row, e.cell(m, s))
 		}
 		for _, x := range extras {
 			row = append(row, x.text(s))
@@ -34,13 +35,30 @@ func (e *Evaluation) Matrix(turned bool) *Table {
 	return t
 }
 
-// cell is a figure, with the number of rows behind it where that is not all.
-func (e *Evaluation) cell(m Metric, f Figure) string {
-	text := m.Figure(f)
-	if f.Value != nil && f.N < e.Rows {
-		text += fmt.Sprintf(" (n = %d)", f.N)
+// cell is a figure of a subject, with what it is based on.
+func (e *Evaluation) cell(m Metric, s Subject) string {
+	text := m.Figure(s.Figures[m.Name])
+	var notes []string
+	if f := s.Figures[m.Name]; f.Value != nil && f.N < e.Rows {
+		notes = append(notes, fmt.Sprintf("n = %d", f.N))
+	}
+	if failed := s.Failed(m); failed > 0 {
+		notes = append(notes, Count(failed, "error"))
+	}
+	if len(notes) > 0 {
+		text += " (" + strings.Join(notes, ", ") + ")"
 	}
 	return text
+}
+
+// Failed counts the errors of a metric that the failed answers of the subject do
+// not account for, or that are missing from a mean.
+func (s Subject) Failed(m Metric) int64 {
+	errors := deref(s.Figures[m.Name].Errors)
+	if errors == deref(s.Errors) && m.Kind != "number" {
+		return 0
+	}
+	return errors
 }
 
 // order is that of the subjects in tables: as they are written, and of many the
@@ -141,9 +159,9 @@ func Detectable(m Metric, d Difference) string {
 // Tidy is all figures and differences with all digits, one a row: of a
 // difference, less names the subject that is subtracted.
 func (e *Evaluation) Tidy() *Table {
-	t := &Table{Header: []string{"subject", "less", "metric", "value", "low", "high", "n", "p", "p_adjusted", "detectable"}}
+	t := &Table{Header: []string{"subject", "less", "metric", "value", "low", "high", "n", "p", "p_adjusted", "detectable", "errors"}}
 	one := func(subject, metric string, f Figure) {
-		t.add(subject, "", metric, exact(f.Value), exact(f.Low), exact(f.High), strconv.FormatInt(f.N, 10), "", "", "")
+		t.add(subject, "", metric, exact(f.Value), exact(f.Low), exact(f.High), strconv.FormatInt(f.N, 10), "", "", "", count(f.Errors))
 	}
 	for _, s := range e.Subjects {
 		for _, m := range e.Metrics {
@@ -162,7 +180,7 @@ func (e *Evaluation) Tidy() *Table {
 		}
 	}
 	for _, d := range e.Differences {
-		t.add(d.A, d.B, d.Metric, exact(d.Value), exact(d.Low), exact(d.High), strconv.FormatInt(d.N, 10), exact(d.P), exact(d.PAdjusted), exact(d.Detectable))
+		t.add(d.A, d.B, d.Metric, exact(d.Value), exact(d.Low), exact(d.High), strconv.FormatInt(d.N, 10), exact(d.P), exact(d.PAdjusted), exact(d.Detectable), "")
 	}
 	return t
 }

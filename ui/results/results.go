@@ -51,6 +51,9 @@ type Figure struct {
 	Low   *float64 `json:"low"`
 	High  *float64 `json:"high"`
 	N     int64    `json:"n"`
+	// Errors counts the answers without a value of the metric because the answer
+	// or the metric failed; nil: it is not counted.
+	Errors *int64 `json:"errors,omitempty"`
 }
 
 // Subject is what was measured.
