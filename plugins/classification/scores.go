@@ -171,9 +171,9 @@ func (l *numbered) classes(subject int, g *margins, o stats.Options) (map[string
 		for k, label := range l.labels {
 			if g.present(k) {
 				out[label] = Class{
-					Precision: share(stats.Wilson(g.right[k], g.predicted[k], o.Confidence)),
-					Recall:    share(stats.Wilson(g.right[k], g.support[k], o.Confidence)),
-					F1:        f1Of(stats.Wilson(g.right[k], g.support[k]+g.predicted[k]-g.right[k], o.Confidence)),
+					Precision: share(stats.Share(g.right[k], g.predicted[k], o.Confidence)),
+					Recall:    share(stats.Share(g.right[k], g.support[k], o.Confidence)),
+					F1:        f1Of(stats.Share(g.right[k], g.support[k]+g.predicted[k]-g.right[k], o.Confidence)),
 					Support:   int64(g.support[k]),
 				}
 			}
@@ -216,7 +216,7 @@ func (l *numbered) classes(subject int, g *margins, o stats.Options) (map[string
 // among is the share of some rows that a subject is right on.
 func (l *numbered) among(subject int, rows []int, o stats.Options) (stats.Estimate, error) {
 	if len(rows) == 0 {
-		return stats.Wilson(0, 0, o.Confidence), nil
+		return stats.Share(0, 0, o.Confidence), nil
 	}
 	right, clusters := make([]bool, len(rows)), make([]int, len(rows))
 	for i, row := range rows {

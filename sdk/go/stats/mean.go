@@ -8,8 +8,10 @@ import (
 )
 
 // Mean estimates the mean with a bootstrap interval, over clusters where there
-// are any. The interval allows for values that were not seen: see
-// Options.Range.
+// are any. A bootstrap of few values never leaves their range and is too narrow,
+// so that the interval reaches at least as far as that of StudentMean (Hesterberg
+// 2015, What Teachers Should Know About the Bootstrap, section 5). It also allows
+// for values that were not seen: see Options.Range.
 func Mean(values []float64, o Options) (Estimate, error) {
 	o, err := o.checked(len(values))
 	if err != nil {
@@ -42,7 +44,14 @@ func mean(parts []part, n int, o Options) (Estimate, error) {
 	for i, p := range parts {
 		lefts[i] = left{(sum - p.sum) / (float64(n) - p.size), 1}
 	}
-	return interval(value, draws, lefts, n, len(parts), o)
+	e, err := interval(value, draws, lefts, n, len(parts), o)
+	_, se := robust(parts)
+	reach := se * studentQuantile(o.Confidence, len(parts)-1)
+	e.Low, e.High = min(e.Low, value-reach), max(e.High, value+reach)
+	if o.bounded() {
+		e = e.Within(o.Range[0], o.Range[1])
+	}
+	return e, err
 }
 
 // drawSingle is drawMean for parts of one observation each.

@@ -37,6 +37,23 @@ func TestWilsonIntervalsAreThePublishedOnes(t *testing.T) {
 	}
 }
 
+func TestTheIntervalOfFewHitsIsTheModifiedOne(t *testing.T) {
+	// scipy: chi2.ppf(0.05, 2 * k) / 2 / n, as BinomCI(method = "modified
+	// wilson") of DescTools in R has it, and Wilson's interval elsewhere.
+	for _, c := range []struct {
+		k, n      int
+		low, high float64
+	}{
+		{1, 29, 0.0017687343, 0.1717552188},
+		{2, 30, 0.0118453837, 0.2132345836},
+		{3, 100, 0.0081769145, 0.0845193643},
+		{15, 148, 0.0623863995, 0.1604872417},
+	} {
+		interval(t, stats.Share(c.k, c.n, 0.95), float64(c.k)/float64(c.n), c.low, c.high, 1e-7)
+		interval(t, stats.Share(c.n-c.k, c.n, 0.95), 1-float64(c.k)/float64(c.n), 1-c.high, 1-c.low, 1e-7)
+	}
+}
+
 func clusteredHits() (hits []bool, clusters []int) {
 	for i := range 60 {
 		r := numbers(7 + i/5)
@@ -82,7 +99,7 @@ func TestClustersMakeNoShareSurerThanItsRowsDo(t *testing.T) {
 func TestTheShareOfRowsInClustersOfOneIsThatOfRows(t *testing.T) {
 	hits := []bool{true, false, true, true}
 	with := must[stats.Estimate](t)(stats.Proportion(hits, stats.Options{Clusters: []int{7, 3, 9, 1}}))
-	if want := stats.Wilson(3, 4, 0.95); with != want {
+	if want := stats.Share(3, 4, 0.95); with != want {
 		t.Errorf("%+v, want %+v", with, want)
 	}
 }
@@ -149,9 +166,17 @@ func TestTheBootstrapIsThatOverAllResamples(t *testing.T) {
 	o := stats.Options{Resamples: 200_000}
 	direct := must[stats.Estimate](t)(stats.Mean(x, o))
 	within(t, "the standard error", direct.SE, math.Sqrt(squares), 0.005)
-	general := must[stats.Estimate](t)(stats.Bootstrap(len(x), meanOf(x), o))
-	within(t, "the low end by rows", general.Low, direct.Low, 1e-9)
-	within(t, "the high end by rows", general.High, direct.High, 1e-9)
+	of := general(t, x, o)
+	interval(t, direct, of.Value, of.Low, of.High, 1e-9)
+}
+
+// general is Mean by way of Bootstrap and StudentMean.
+func general(t *testing.T, x []float64, o stats.Options) stats.Estimate {
+	t.Helper()
+	e := must[stats.Estimate](t)(stats.Bootstrap(len(x), meanOf(x), o))
+	student := must[stats.Estimate](t)(stats.StudentMean(x, o))
+	e.Low, e.High = min(e.Low, student.Low), max(e.High, student.High)
+	return e
 }
 
 func TestTheBootstrapOfClustersIsThatOverAllResamplesOfThem(t *testing.T) {
@@ -186,8 +211,8 @@ func TestTheBootstrapOfClustersIsThatOverAllResamplesOfThem(t *testing.T) {
 	if direct.Units != 4 || direct.N != 10 {
 		t.Errorf("%+v", direct)
 	}
-	general := must[stats.Estimate](t)(stats.Bootstrap(len(values), meanOf(values), o))
-	interval(t, general, direct.Value, direct.Low, direct.High, 1e-9)
+	of := general(t, values, o)
+	interval(t, direct, of.Value, of.Low, of.High, 1e-9)
 }
 
 func TestTheBootstrapOfCountsIsThatOfRows(t *testing.T) {
@@ -274,8 +299,8 @@ func TestManyUnitsLeaveOutPartsWithTheSameOutcome(t *testing.T) {
 	slices.Sort(x) // as Mean does, so that both draw the same rows
 	o := stats.Options{Resamples: 1000}
 	direct := must[stats.Estimate](t)(stats.Mean(x, o))
-	general := must[stats.Estimate](t)(stats.Bootstrap(len(x), meanOf(x), o))
-	interval(t, general, direct.Value, direct.Low, direct.High, 0.02*(direct.High-direct.Low))
+	of := general(t, x, o)
+	interval(t, of, direct.Value, direct.Low, direct.High, 0.02*(direct.High-direct.Low))
 }
 
 func TestOneUnitSaysNothingAboutAccuracy(t *testing.T) {

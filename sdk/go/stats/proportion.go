@@ -1,6 +1,10 @@
 package stats
 
-import "math"
+import (
+	"math"
+
+	"gonum.org/v1/gonum/mathext"
+)
 
 // Wilson is the share k of n with its Wilson score interval (Wilson 1927),
 // which keeps its promise for small n and shares near 0 and 1, where the
@@ -14,6 +18,40 @@ func Wilson(k, n int, confidence float64) Estimate {
 	e := wilson(float64(k)/float64(n), float64(n), z)
 	e.N, e.Units = n, n
 	return e
+}
+
+// Share is the share k of n with Wilson's interval, modified near the ends as
+// Brown, Cai, and DasGupta propose (2001, Interval Estimation for a Binomial
+// Proportion, section 4.1.1). Where only one to three rows are hits, Wilson's
+// interval excludes smaller shares too often; its low end is then that of the
+// Poisson distribution. The same holds for misses and the high end.
+func Share(k, n int, confidence float64) Estimate {
+	if n == 0 {
+		return unbounded(0, 0, 0)
+	}
+	e := share(float64(k)/float64(n), float64(n), confidence)
+	e.N, e.Units = n, n
+	return e
+}
+
+// share is Share for a share p of size rows, which need not be whole.
+func share(p, size, confidence float64) Estimate {
+	e := wilson(p, size, normalQuantile(confidence))
+	e.Low = min(e.Low, rareLow(p*size, size, confidence))
+	e.High = max(e.High, 1-rareLow((1-p)*size, size, confidence))
+	return e
+}
+
+// rareLow is the low end of a share of hits that are few, and 1 if they are not.
+func rareLow(hits, size, confidence float64) float64 {
+	few := 2.0
+	if size > 50 {
+		few = 3
+	}
+	if hits <= 0 || math.Round(hits) > few {
+		return 1
+	}
+	return mathext.GammaIncRegInv(hits, 1-confidence) / size
 }
 
 // wilson is the interval for a share p of size rows, which need not be whole.
@@ -35,7 +73,7 @@ func wilson(p, size, z float64) Estimate {
 	return e
 }
 
-// Proportion is the share of hits with its Wilson interval. Where there are
+// Proportion is the share of hits with the interval of Share. Where there are
 // clusters, the interval is that of the effective number of rows: as many
 // independent rows as would have the cluster-robust standard error, lowered
 // for what few clusters don't know of it (by the ratio of the quantiles of
@@ -58,7 +96,7 @@ func Proportion(hits []bool, o Options) (Estimate, error) {
 	}
 	u := newUnits(len(hits), o.Clusters)
 	if u.single {
-		return Wilson(k, len(hits), o.Confidence), nil
+		return Share(k, len(hits), o.Confidence), nil
 	}
 	p, se := robust(u.parts(values))
 	if u.count() < 2 {
@@ -73,7 +111,7 @@ func Proportion(hits []bool, o Options) (Estimate, error) {
 		_, apart := robust(rows.parts(values))
 		most = effective(p, apart, z, most, rows.count(), o.Confidence)
 	}
-	e := wilson(p, effective(p, se, z, most, u.count(), o.Confidence), z)
+	e := share(p, effective(p, se, z, most, u.count(), o.Confidence), o.Confidence)
 	e.N, e.Units = len(hits), u.count()
 	if se > 0 {
 		e.SE = se
