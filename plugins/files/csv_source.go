@@ -19,7 +19,7 @@ import (
 type csvArgs struct {
 	Located
 	Encoded
-	Schema     map[string]string `quern:"schema" doc:"The columns to take, with their types: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31) or 'timestamp' (ISO 8601; UTC where no zone is given). Unless columns names more, columns that are not named here are left out. Without it all columns are taken, and their types are inferred from the first rows; a number with leading zeros or a plus stays a string."`
+	Schema     map[string]string `quern:"schema" doc:"The types of columns: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31) or 'timestamp' (ISO 8601; UTC where no zone is given). The types of the other columns are inferred from the first rows; a number with leading zeros or a plus stays a string."`
 	Delimiter  *string           `quern:"delimiter" doc:"The character between fields, such as \",\", \";\" or \"\t\". Without it, it is found out for each file: a comma, a tab, a semicolon or a bar, whichever cuts the first rows into the same number of fields."`
 	Quote      string            `quern:"quote" default:"\"\\\"\"" doc:"The character around fields that hold delimiters or line breaks. With \"\" no character has that meaning."`
 	Escape     string            `quern:"escape" doc:"The character that stands before a quote inside a quoted field. Without it a quote is written twice there."`
@@ -38,7 +38,7 @@ Lines end with LF, CRLF, or CR. Types are inferred from the first ` + "`sample_r
 ` + "```hcl" + `
 source "csv" "tickets" {
   path   = "data/*.csv.gz"
-  schema = { text = "string", created = "timestamp", stars = "int64" }
+  schema = { zip = "string", created = "timestamp" }
 }
 ` + "```"
 
@@ -326,7 +326,7 @@ func (t *taker) value(c data.Column, text []byte) (parsed, error) {
 
 // typeAdvice says how to correct a type that was inferred.
 func typeAdvice(name string) string {
-	return fmt.Sprintf("Raise sample_rows so that more rows are looked at, or give the type: schema = { %s = \"string\" }, and name in columns all columns to take.", quoteKey(name))
+	return fmt.Sprintf("Raise sample_rows so that more rows are looked at, or give the type: schema = { %s = \"string\" }.", quoteKey(name))
 }
 
 func (a *csvArgs) null(f field, typ string) bool {

@@ -183,11 +183,11 @@ func TestMalformedRowsAtTheBeginningAreFoundWhenPlanning(t *testing.T) {
 		a.Path, a.Schema = "a.csv", map[string]string{"a": "int64", "b": "string"}
 		p := folder(t, map[string]string{"a.csv": text})
 		s := source[csvArgs, *csvArgs]{func() string { return p.root }}
-		if _, err := s.schema(t.Context(), a); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, _, err := s.schema(t.Context(), a); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v\nwant: %s", text, err, want)
 		}
 		a.OnError = "quarantine"
-		if _, err := s.schema(t.Context(), a); err != nil {
+		if _, _, err := s.schema(t.Context(), a); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

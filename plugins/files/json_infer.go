@@ -136,12 +136,7 @@ func (o *object) isMap() bool {
 // arrow is the type of the values seen, and how many fields it has in all.
 // Where they have nothing in common it is string. arrow.Null: there were none.
 func (s *shape) arrow(depth int) (t arrow.DataType, fields int) {
-	kinds := 0
-	for _, is := range []bool{s.text, s.truth, s.whole || s.number || s.digits, s.list != nil, s.object != nil} {
-		if is {
-			kinds++
-		}
-	}
+	kinds := len(s.kinds())
 	switch {
 	case kinds == 0:
 		return arrow.Null, 1

@@ -26,14 +26,24 @@ type jsonRows struct {
 	document bool
 	// list: the next value is an element of a list, the first one if fresh.
 	list, fresh bool
+	// inside leads to lists that lie in objects; nil: the rows do not.
+	inside *jsonPath
 }
 
-func openJSON(f file, encoding string, read *atomic.Int64) (*jsonRows, error) {
-	text, err := f.text(encoding, read)
+// open opens a file at its first row.
+func (a *jsonlArgs) open(f file, read *atomic.Int64) (*jsonRows, error) {
+	path, err := a.path()
+	if err != nil {
+		return nil, err
+	}
+	text, err := f.text(a.Encoding, read)
 	if err != nil {
 		return nil, err
 	}
 	r := &jsonRows{window: newWindow(text), name: f.name, text: text}
+	if path != nil {
+		r.inside = &jsonPath{keys: path}
+	}
 	if err := r.findEnding(0); err != nil {
 		text.Close()
 		return nil, fmt.Errorf("%s: %w", f.name, err)
@@ -72,6 +82,12 @@ func (r *jsonRows) next() ([]byte, error) {
 // commas of lists.
 func (r *jsonRows) between() error {
 	for {
+		if r.inside != nil && !r.list {
+			if err := r.enter(r.inside); err != nil {
+				return err
+			}
+			r.list, r.fresh = true, true
+		}
 		c, err := r.peek()
 		if errors.Is(err, io.EOF) && r.list {
 			return r.wrong("the list breaks off: \"]\" is missing")
@@ -131,9 +147,18 @@ func (r *jsonRows) whole() (int, error) {
 			return n, err
 		}
 		if err := r.grow(); err != nil {
-			return 0, fmt.Errorf("%s:%d: %w", r.name, r.at, err)
+			return 0, r.tooLong(err)
 		}
 	}
+}
+
+// tooLong is the error of a value that cannot be gathered.
+func (r *jsonRows) tooLong(err error) error {
+	err = fmt.Errorf("%s:%d: %w", r.name, r.at, err)
+	if key, ok := listOfObjects(r.data); ok && !r.list && errors.Is(err, errLong) {
+		return fmt.Errorf("%w\nThe file is one object. %s", err, fieldAdvice(key))
+	}
+	return err
 }
 
 // restOfLine makes sure that a value of n bytes ends its line, or that another

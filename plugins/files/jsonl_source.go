@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -15,21 +17,39 @@ import (
 type jsonlArgs struct {
 	Located
 	Encoded
-	Schema     map[string]string `quern:"schema" doc:"The keys to take, with their types: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31), 'timestamp' (ISO 8601; UTC where no zone is given), 'binary' (base64), 'list<T>' or 'struct<name:T,...>'. The columns are sorted by name; other keys are left out, and a key that an object does not have is null. Into a string column any value goes: what is not a string as its JSON. Without it all keys are taken, and their types are inferred from the first rows."`
-	Columns    []string          `quern:"columns" doc:"The columns to take, in this order. Without it those of schema are taken, or all."`
+	Schema     map[string]string `quern:"schema" doc:"The types of keys: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31), 'timestamp' (ISO 8601; UTC where no zone is given), 'binary' (base64), 'list<T>' or 'struct<name:T,...>'. A key that an object does not have is null, and one that no object has is a column of nulls. Into a string column any value goes: what is not a string as its JSON. The types of the other keys are inferred from the first rows."`
+	Columns    []string          `quern:"columns" doc:"The keys to take, in this order. Without it all are taken."`
+	Field      string            `quern:"field" doc:"Where the rows are if they are a list inside an object: the object's key, such as 'data' for {\"data\": [...]}, or several keys with dots between them, from the outermost to the innermost. Write a dot that is part of a key as '\\\\.'."`
 	OnError    string            `quern:"on_error" default:"\"fail\"" oneof:"fail,quarantine" doc:"What becomes of a malformed row: a line that is no JSON object, a value that is not of its column's type, a key that the inferred columns do not have, a key with two values. 'fail' ends the reading with its file and line; 'quarantine' sets the row aside, counts it and goes on."`
 	SampleRows int64             `quern:"sample_rows" default:"20480" doc:"How many rows columns are inferred from."`
 }
 
-const jsonlDoc = `Reads rows from JSON files: JSON lines, with one object a line; a list of objects; or objects one after another, however they are laid out. Files may be compressed with gzip, zstd, bzip2, or xz.
+// The sources json and jsonl are the same: people look for either name.
+const (
+	jsonDoc  = "Reads rows from JSON files. " + layoutDoc + jsonExample
+	jsonlDoc = "Reads rows from files of JSON lines, and like the source `json` from any other JSON files. " + layoutDoc + jsonlExample
+)
 
-Columns are inferred from the first ` + "`sample_rows`" + ` rows, in the order in which keys appear, unless ` + "`schema`" + ` gives them:
+const jsonExample = `
 
-- A key whose values have nothing in common becomes a string column: strings as they are, other values as their JSON.
+` + "```hcl" + `
+source "json" "squad" {
+  path  = "train-v2.0.json" # {"version": "v2.0", "data": [...]}
+  field = "data"
+}
+` + "```"
+
+const layoutDoc = `The rows are JSON lines, with one object a line; a list of objects; objects one after another, however they are laid out; or a list that lies inside an object, which ` + "`field`" + ` names. Files may be compressed with gzip, zstd, bzip2, or xz.
+
+Columns are inferred from the first ` + "`sample_rows`" + ` rows, in the order in which keys appear, unless ` + "`schema`" + ` gives their types:
+
+- A key whose values have nothing in common becomes a string column: strings as they are, other values as their JSON. A warning names the first row that differs.
 - Numbers whose digits neither int64 nor float64 holds become strings too, with all their digits, and so do whole numbers beyond 2^53 next to fractions. NaN and infinities, as Python writes them, are float64.
 - An object becomes a string that holds its JSON if its keys are data rather than names: more than 1,000 fields in all, or more than 100 keys of which a single object has less than a tenth on average. So does an object with the key "", and what is nested more than 16 deep. ` + "`jsondecode(row.x)`" + ` reads it.
 
-Half of a surrogate pair, such as ` + "`\\ud83d`" + ` alone, makes a row malformed. Empty lines and empty files are passed over. If malformed rows are not set aside, the first rows are checked when planning.
+Half of a surrogate pair, such as ` + "`\\ud83d`" + ` alone, makes a row malformed. Empty lines and empty files are passed over. If malformed rows are not set aside, the first rows are checked when planning.`
+
+const jsonlExample = `
 
 ` + "```hcl" + `
 source "jsonl" "chats" {
@@ -47,7 +67,41 @@ func (a *jsonlArgs) check() error {
 	if _, err := charsetNamed(a.Encoding); err != nil {
 		return err
 	}
+	if _, err := a.path(); err != nil {
+		return err
+	}
 	return checkSample(a.SampleRows)
+}
+
+// path is the keys that lead to the list of rows.
+func (a *jsonlArgs) path() ([]string, error) {
+	if a.Field == "" {
+		return nil, nil
+	}
+	var keys []string
+	var key []byte
+	for i := 0; i < len(a.Field); i++ {
+		switch c := a.Field[i]; {
+		case c == '.':
+			keys, key = append(keys, string(key)), nil
+		case c == '\\' && i+1 < len(a.Field):
+			i++
+			key = append(key, a.Field[i])
+		default:
+			key = append(key, c)
+		}
+	}
+	keys = append(keys, string(key))
+	if slices.Contains(keys, "") {
+		return nil, plugin.ArgumentErrorf("field", "%q has an empty key\nWrite keys with a dot between each two, such as \"result.items\".", a.Field)
+	}
+	return keys, nil
+}
+
+// fieldAdvice says how to read the list at a key.
+func fieldAdvice(key string) string {
+	argument := strings.NewReplacer(`\`, `\\`, `.`, `\.`).Replace(key)
+	return fmt.Sprintf("If the rows are the elements of the list %q in it, set field = %q.", key, argument)
 }
 
 // maxColumns is how many columns are inferred, at most: more keys than that
@@ -61,7 +115,7 @@ func (a *jsonlArgs) columns(ctx context.Context, files []file) (*union, error) {
 	if a.selection().complete() && (a.Partitions == "none" || len(partitionKeys(files)) == 0) {
 		return found, nil
 	}
-	all := &jsonSample{object: newObject()}
+	all := &jsonSample{object: newObject(), mixed: map[string]mixture{}}
 	sampled := files[:min(len(files), sampledFiles)]
 	for i, f := range sampled {
 		if err := a.sample(ctx, f, share(a.SampleRows, i, len(sampled)), all); err != nil {
@@ -75,9 +129,18 @@ func (a *jsonlArgs) columns(ctx context.Context, files []file) (*union, error) {
 		if key == "" && a.selection().typed("") {
 			continue
 		}
-		t, _ := all.object.fields[key].arrow(0)
+		field := all.object.fields[key]
+		if m, ok := all.mixed[key]; ok && !a.selection().typed(key) {
+			found.warnings = append(found.warnings, m.warning(key))
+		}
+		t, _ := field.arrow(0)
 		if err := found.add(files[0].name, key, t); err != nil {
 			return nil, err
+		}
+	}
+	if all.object.objects == 1 && len(files) == 1 && a.Field == "" {
+		if key, ok := listOfObjects(all.first); ok {
+			found.warnings = append(found.warnings, fmt.Sprintf("%s is a single object, and so a single row\n%s", files[0].name, fieldAdvice(key)))
 		}
 	}
 	return found, nil
@@ -86,6 +149,10 @@ func (a *jsonlArgs) columns(ctx context.Context, files []file) (*union, error) {
 // jsonSample is what was seen in the rows that columns are inferred from.
 type jsonSample struct {
 	object *object
+	// first is the first row, as it is in the file.
+	first []byte
+	// mixed are keys whose values have nothing in common, by their paths.
+	mixed map[string]mixture
 	// refused is how many rows are malformed; problem is the first one's.
 	refused int
 	problem error
@@ -93,10 +160,10 @@ type jsonSample struct {
 
 // checkKeys makes sure that columns can be made of the keys.
 func (a *jsonlArgs) checkKeys(all *jsonSample, files []file) error {
-	chosen := a.selection().types != nil || a.selection().columns != nil
+	chosen := a.selection().columns != nil
 	keys := len(all.object.keys)
 	switch {
-	case a.selection().complete():
+	case a.selection().complete(), keys == 0 && a.Schema != nil && a.Columns == nil:
 		return nil
 	case keys == 0 && all.problem != nil:
 		return plugin.ArgumentErrorf("path", "None of the first %s can be read as a row\nThe first problem: %w", plural(all.refused, "value"), all.problem)
@@ -107,16 +174,16 @@ func (a *jsonlArgs) checkKeys(all *jsonSample, files []file) error {
 	case chosen:
 		return nil
 	case keys > maxColumns:
-		return plugin.ArgumentErrorf("path", "The objects of %s have %d different keys, such as %q\nKeys become columns, and these seem to be data. Name the columns to take in columns or schema, or write rows that hold the keys as values.", files[0].name, keys, all.object.keys[keys-1])
+		return plugin.ArgumentErrorf("path", "The objects of %s have %d different keys, such as %q\nKeys become columns, and these seem to be data. Name the columns to take in columns, or write rows that hold the keys as values.", files[0].name, keys, all.object.keys[keys-1])
 	case all.object.fields[""] != nil:
-		return plugin.ArgumentErrorf("path", "The objects of %s have a key \"\", and a column needs a name\nName the columns to take in columns or schema, which leaves it out.", files[0].name)
+		return plugin.ArgumentErrorf("path", "The objects of %s have a key \"\", and a column needs a name\nName the columns to take in columns, which leaves it out.", files[0].name)
 	}
 	return nil
 }
 
 // sample looks at the first rows of a file.
 func (a *jsonlArgs) sample(ctx context.Context, f file, rows int64, all *jsonSample) error {
-	r, err := openJSON(f, a.Encoding, nil)
+	r, err := a.open(f, nil)
 	if err != nil {
 		return err
 	}
@@ -132,7 +199,7 @@ func (a *jsonlArgs) sample(ctx context.Context, f file, rows int64, all *jsonSam
 				list, err = members(raw, list[:0])
 			}
 			if err == nil {
-				err = all.object.add(list, 0)
+				err = all.add(list, raw, fmt.Sprintf("%s:%d", f.name, r.at))
 			}
 			if err != nil {
 				err = malformed{err}
@@ -160,7 +227,7 @@ func (a *jsonlArgs) sample(ctx context.Context, f file, rows int64, all *jsonSam
 type jsonlFiles struct {
 	*objects
 	*sink
-	encoding string
+	args *jsonlArgs
 }
 
 // probed: where malformed rows are set aside, none is an error.
@@ -172,14 +239,14 @@ func (a *jsonlArgs) probed() int64 {
 }
 
 func (a *jsonlArgs) reader(schema data.Schema, w rowWriter) reader {
-	return &jsonlFiles{newObjects(schema, a.selection()), newSink(w, schema, a.OnError == "quarantine"), a.Encoding}
+	return &jsonlFiles{newObjects(schema, a.selection()), newSink(w, schema, a.OnError == "quarantine"), a}
 }
 
 func (*jsonlArgs) count([]file) (int64, error) { return -1, nil }
 
 func (r *jsonlFiles) file(ctx context.Context, f file, read *progress) error {
 	before := read.read.Load()
-	rows, err := openJSON(f, r.encoding, &read.read)
+	rows, err := r.args.open(f, &read.read)
 	if err != nil {
 		return err
 	}
@@ -234,7 +301,7 @@ type objects struct {
 
 func newObjects(schema data.Schema, chosen selection) *objects {
 	o := &objects{
-		names: schema.Names(), places: map[string]int{}, all: chosen.types == nil && chosen.columns == nil,
+		names: schema.Names(), places: map[string]int{}, all: chosen.columns == nil,
 		row: make([]parsed, len(schema)), raw: make([][]byte, len(schema)),
 	}
 	for i, f := range schema.Arrow().Fields() {
@@ -257,7 +324,7 @@ func (o *objects) parse(raw []byte) (err error) {
 	for _, m := range o.members {
 		i, ok := o.places[string(m.key)]
 		if !ok && o.all {
-			return fmt.Errorf("%w\nRaise sample_rows so that more rows are looked at, or name the columns to take in columns or schema.", unheardOf(m.key))
+			return fmt.Errorf("%w\nRaise sample_rows so that more rows are looked at, give the key's type in schema, or name the columns to take in columns.", unheardOf(m.key))
 		}
 		if !ok {
 			continue

@@ -174,7 +174,7 @@ func TestASchemaSaysAsWhatParquetColumnsAreRead(t *testing.T) {
 		{"u", "string", "18446744073709551615"},
 		{"u", "int64", "18446744073709551615 does not fit int64"},
 	} {
-		a := &parquetArgs{Schema: map[string]string{c.column: c.typ}}
+		a := &parquetArgs{Schema: map[string]string{c.column: c.typ}, Columns: []string{c.column}}
 		_, rows, err := readParquetRows(t, a, p)
 		if err == nil && (len(rows.rows) != 1 || rows.rows[0] != c.want) || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s as %s: %v, %v\nwant: %s", c.column, c.typ, rows, err, c.want)

@@ -159,7 +159,7 @@ func readExactly(t *testing.T, path string) (data.Schema, []string, error) {
 	t.Helper()
 	p := place{filepath.Dir(path), filepath.Base(path)}
 	a := &parquetArgs{Located: Located{Path: p.path, Partitions: "none"}}
-	schema, err := source[parquetArgs, *parquetArgs]{func() string { return p.root }}.schema(t.Context(), a)
+	schema, _, err := source[parquetArgs, *parquetArgs]{func() string { return p.root }}.schema(t.Context(), a)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -23,8 +23,8 @@ import (
 
 type parquetArgs struct {
 	Located
-	Schema  map[string]string `quern:"schema" doc:"The columns to take, with their types: 'string', 'int64', 'float64', 'bool', 'binary', 'date', 'timestamp', 'list<T>' or 'struct<name:T,...>'. Unless columns names more, columns that are not named here are left out. Without it the types are those of the files."`
-	Columns []string          `quern:"columns" doc:"The columns to take, in this order. Without it those of schema are taken, or all."`
+	Schema  map[string]string `quern:"schema" doc:"The types of columns: 'string', 'int64', 'float64', 'bool', 'binary', 'date', 'timestamp', 'list<T>' or 'struct<name:T,...>'. Other columns have the types that they have in the files."`
+	Columns []string          `quern:"columns" doc:"The columns to take, in this order. Without it all are taken."`
 }
 
 const parquetDoc = `Reads rows from Parquet files.

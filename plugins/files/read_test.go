@@ -77,7 +77,7 @@ func readSource[A any, F arguments[A]](t testing.TB, a F, p place) (data.Schema,
 	if a.located().Partitions == "" {
 		a.located().Partitions = "auto"
 	}
-	schema, err := source[A, F]{func() string { return p.root }}.schema(t.Context(), a)
+	schema, _, err := source[A, F]{func() string { return p.root }}.schema(t.Context(), a)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -156,7 +156,7 @@ func TestCSVFilesAreReadAsTheirUsersExpect(t *testing.T) {
 		},
 		"a schema": {
 			text: "id,text,more\n007,1,x\n", change: func(a *csvArgs) { a.Schema = map[string]string{"text": "float64", "id": "string"} },
-			schema: "id string, text float64", rows: []string{"007|1"},
+			schema: "id string, text float64, more string", rows: []string{"007|1|x"},
 		},
 		"tabs without quotes": {
 			text: "a\tb\n\"x\t5\" tall\n", change: func(a *csvArgs) { a.Delimiter, a.Quote = new("\t"), "" },
@@ -422,11 +422,11 @@ func TestJSONLinesAreReadAsTheirUsersExpect(t *testing.T) {
 		"a key that appears twice with one value": {
 			text: `{"a": 1, "a": 1}`, schema: "a int64", rows: []string{"1"},
 		},
-		"a schema, sorted by name": {
+		"a schema, and keys that it leaves alone": {
 			text:   `{"t": "2026-01-31T10:00:00+02:00", "b": "aGk=", "more": 1, "a": 5, "s": {"y": "z", "other": 1}}`,
 			types:  map[string]string{"t": "timestamp", "b": "binary", "a": "string", "s": "struct<y:string>", "none": "date"},
-			schema: "a string, b binary, none date, s struct<y:string>, t timestamp",
-			rows:   []string{`5|aGk=|∅|{"y":"z"}|2026-01-31T08:00:00Z`},
+			schema: "t timestamp, b binary, more int64, a string, s struct<y:string>, none date",
+			rows:   []string{`2026-01-31T08:00:00Z|aGk=|1|5|{"y":"z"}|∅`},
 		},
 	}
 	for name, c := range cases {

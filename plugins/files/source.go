@@ -108,41 +108,45 @@ func (s source[A, F]) Prepare(ctx context.Context, p *plugin.Prepare[A]) error {
 			return nil
 		}
 	}
-	columns, err := s.schema(ctx, p.Args)
+	columns, warnings, err := s.schema(ctx, p.Args)
 	if err != nil {
 		return err
+	}
+	for _, w := range warnings {
+		p.Warnf("path", "%s", w)
 	}
 	p.AddDataset("", columns)
 	return nil
 }
 
-// schema returns the columns of the dataset.
-func (s source[A, F]) schema(ctx context.Context, args *A) (data.Schema, error) {
+// schema returns the columns of the dataset, and what the user should know of
+// them.
+func (s source[A, F]) schema(ctx context.Context, args *A) (columns data.Schema, warnings []string, err error) {
 	a := F(args)
 	if err := a.check(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := a.selection().check(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	files, err := s.place(args).find()
 	if err != nil {
-		return nil, &plugin.ArgumentError{Argument: "path", Err: err}
+		return nil, nil, &plugin.ArgumentError{Argument: "path", Err: err}
 	}
 	found, err := a.columns(ctx, files)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if a.located().Partitions != "none" {
 		if err := addPartitions(found, files); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	schema, err := a.selection().choose(found)
+	columns, err = a.selection().choose(found)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return schema, probe(ctx, a, files, schema)
+	return columns, found.warnings, probe(ctx, a, files, columns)
 }
 
 // probe reads the first rows as they will be read later, so that what is wrong

@@ -34,6 +34,8 @@ var digitsType arrow.DataType = &arrow.Decimal256Type{Precision: decimal256.MaxP
 type union struct {
 	columns []unionColumn
 	places  map[string]int
+	// warnings are what the user should know of how the columns were found.
+	warnings []string
 }
 
 // unionColumn is a column of a union.
@@ -236,8 +238,7 @@ func freeName(name string, taken map[string]bool) string {
 type selection struct {
 	// types are those that the user gave, by column.
 	types map[string]string
-	// columns are those to take, in order; nil: those in types or, without
-	// types, all.
+	// columns are those to take, in order; nil: all.
 	columns []string
 	// open: a column in types need not be in a file, and is null there.
 	open bool
@@ -254,7 +255,7 @@ func (s selection) check() error {
 		return plugin.ArgumentErrorf("columns", "columns is empty\nName at least one column, or leave columns out to take all of them.")
 	}
 	if s.types != nil && len(s.types) == 0 {
-		return plugin.ArgumentErrorf("schema", "schema is empty\nName at least one column, or leave schema out to take all of them.")
+		return plugin.ArgumentErrorf("schema", "schema is empty\nName at least one column, or leave schema out.")
 	}
 	for _, name := range sortedKeys(s.types) {
 		if name == "" {
@@ -276,25 +277,19 @@ func (s selection) typed(name string) bool {
 	if _, ok := s.types[name]; ok {
 		return true
 	}
-	if s.columns != nil {
-		return !slices.Contains(s.columns, name)
-	}
-	return s.types != nil
+	return s.columns != nil && !slices.Contains(s.columns, name)
 }
 
 // complete says whether the arguments name all columns and their types.
 func (s selection) complete() bool {
-	return s.types != nil && (s.columns == nil || len(s.columns) == len(s.types))
+	return s.columns != nil && len(s.columns) == len(s.types)
 }
 
 // choose returns the columns of the dataset.
 func (s selection) choose(found *union) (data.Schema, error) {
 	names, argument := s.columns, "columns"
 	if names == nil {
-		names, argument = found.names(), "schema"
-		if s.types != nil {
-			names = s.typedNames(found)
-		}
+		names, argument = s.allNames(found), "schema"
 	}
 	out := make(data.Schema, 0, len(names))
 	for _, name := range names {
@@ -313,18 +308,10 @@ func (s selection) choose(found *union) (data.Schema, error) {
 	return out, nil
 }
 
-// typedNames are the columns that have types: sorted by name where they need
-// not be in a file, otherwise in the order in which they were found.
-func (s selection) typedNames(found *union) []string {
-	if s.open {
-		return sortedKeys(s.types)
-	}
-	var names []string
-	for _, c := range found.columns {
-		if _, ok := s.types[c.name]; ok {
-			names = append(names, c.name)
-		}
-	}
+// allNames are the columns that were found, and after them those that have
+// types and were not.
+func (s selection) allNames(found *union) []string {
+	names := found.names()
 	for _, name := range sortedKeys(s.types) {
 		if found.lookup(name) == nil {
 			names = append(names, name)

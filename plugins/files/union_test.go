@@ -121,9 +121,9 @@ func TestASelectionSaysWhichColumnsAreTaken(t *testing.T) {
 	}{
 		{selection{}, "a int64, b string, c bool"},
 		{selection{columns: []string{"c", "a"}}, "c bool, a int64"},
-		{selection{types: map[string]string{"c": "string", "a": "float64"}}, "a float64, c string"},
+		{selection{types: map[string]string{"c": "string", "a": "float64"}}, "a float64, b string, c string"},
 		{selection{types: map[string]string{"c": "string"}, columns: []string{"c", "a"}}, "c string, a int64"},
-		{selection{types: map[string]string{"z": "string", "c": "bool"}, open: true}, "c bool, z string"},
+		{selection{types: map[string]string{"z": "string", "c": "bool"}, open: true}, "a int64, b string, c bool, z string"},
 		{selection{types: map[string]string{"z": "string"}}, `There is no column "z"`},
 		{selection{columns: []string{"z"}}, "The columns are a, b, c"},
 		{selection{columns: []string{"a", "a"}}, `names "a" twice`},
@@ -179,8 +179,8 @@ func TestFoldersNamedByKeyAndValueAreColumns(t *testing.T) {
 		{nil, nil, "none", "id int64 [2 1]"},
 		{nil, []string{"lang", "id"}, "auto", "lang string, id int64 [d e|2 en|1]"},
 		{nil, []string{"lang"}, "auto", "lang string [d e en]"},
-		{map[string]string{"id": "int64", "zip": "int64"}, nil, "auto", "id int64, zip int64 [2|∅ 1|7]"},
-		{map[string]string{"id": "int64"}, nil, "auto", "id int64 [2 1]"},
+		{map[string]string{"id": "int64", "zip": "int64"}, nil, "auto", "id int64, lang string, zip int64 [2|d e|∅ 1|en|7]"},
+		{map[string]string{"id": "string"}, []string{"id"}, "auto", "id string [2 1]"},
 		{map[string]string{"id": "int64", "lang": "int64"}, nil, "auto", `"d e" is no int64`},
 	} {
 		check := func(format string, schema data.Schema, rows *collected, err error) {

@@ -1,0 +1,78 @@
+package files
+
+import (
+	"fmt"
+	"strings"
+)
+
+// mixture says that the values of a key have nothing in common, so that it
+// becomes a string column.
+type mixture struct {
+	path  string // "messages[].content"
+	kinds string // "text and lists"
+	where string // the first row in which this shows: "a.jsonl:7"
+}
+
+// warning tells the user of it. key is that of the column.
+func (m mixture) warning(key string) string {
+	return fmt.Sprintf("The values of %q are %s (%s is the first row that differs)\nThey become strings: text as it is, other values as their JSON. If that is right, set schema = { %s = \"string\" }; otherwise correct the rows.",
+		m.path, m.kinds, m.where, quoteKey(key))
+}
+
+// add takes account of a row, whose members are list.
+func (s *jsonSample) add(list []member, raw []byte, where string) error {
+	if s.object.objects == 0 {
+		s.first = append([]byte(nil), raw...)
+	}
+	if err := s.object.add(list, 0); err != nil {
+		return err
+	}
+	for _, m := range list {
+		key := string(m.key)
+		if _, known := s.mixed[key]; known {
+			continue
+		}
+		if path, kinds := s.object.fields[key].mixed(key); kinds != nil {
+			s.mixed[key] = mixture{path, strings.Join(kinds, " and "), where}
+		}
+	}
+	return nil
+}
+
+// mixed returns the first place at path, or below it, whose values have nothing
+// in common, and what kinds of values they are; nil: there is none.
+func (s *shape) mixed(path string) (at string, kinds []string) {
+	if kinds = s.kinds(); len(kinds) > 1 {
+		return path, kinds
+	}
+	if s.list != nil {
+		return s.list.mixed(path + "[]")
+	}
+	if s.object != nil && !s.object.isMap() {
+		for _, key := range s.object.keys {
+			if at, kinds := s.object.fields[key].mixed(path + "." + key); kinds != nil {
+				return at, kinds
+			}
+		}
+	}
+	return "", nil
+}
+
+// kinds are the kinds of values that were seen.
+func (s *shape) kinds() (kinds []string) {
+	for _, k := range []struct {
+		seen bool
+		name string
+	}{
+		{s.text, "text"},
+		{s.truth, "true or false"},
+		{s.whole || s.number || s.digits, "numbers"},
+		{s.list != nil, "lists"},
+		{s.object != nil, "objects"},
+	} {
+		if k.seen {
+			kinds = append(kinds, k.name)
+		}
+	}
+	return kinds
+}
