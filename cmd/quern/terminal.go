@@ -187,7 +187,7 @@ func (t *terminal) waiting(what string) (done func()) {
 
 // json prints v as indented JSON.
 func (t *terminal) json(v any) error {
-	enc := json.NewEncoder(t.out)
+	enc := json.NewEncoder(printable.JSONWriter(t.out))
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)

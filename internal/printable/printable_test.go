@@ -1,6 +1,8 @@
 package printable
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,6 +26,24 @@ func TestTextReplacesWhatSteersATerminal(t *testing.T) {
 	} {
 		if got := Text(c.given); got != c.want {
 			t.Errorf("Text(%q) = %q, want %q", c.given, got, c.want)
+		}
+	}
+}
+
+func TestJSONEscapesWhatSteersATerminal(t *testing.T) {
+	for given, want := range map[string]string{
+		"{\n\t\"a\": \"b\"\n}":         "{\n\t\"a\": \"b\"\n}",
+		"[\"a\u009b31m\u0080\u009f\"]": `["a\u009b31m\u0080\u009f"]`,
+		"\"del\x7f \u202eabc\u2069\"":  `"del\u007f \u202eabc\u2069"`,
+		"\"ä € 😀 \u200f\"":             "\"ä € 😀 \u200f\"",
+	} {
+		var b bytes.Buffer
+		if n, err := JSONWriter(&b).Write([]byte(given)); n != len(given) || err != nil || b.String() != want {
+			t.Errorf("%q is written %q, want %q (%d, %v)", given, b.String(), want, n, err)
+		}
+		var before, after any
+		if err := errors.Join(json.Unmarshal([]byte(given), &before), json.Unmarshal(b.Bytes(), &after)); err != nil || fmt.Sprint(before) != fmt.Sprint(after) {
+			t.Errorf("%q is read as %v, not %v (%v)", want, after, before, err)
 		}
 	}
 }

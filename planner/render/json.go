@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/planner/plan"
 )
 
@@ -28,7 +29,7 @@ type summary struct {
 // JSON writes a plan for programs, in the form of docs/plan.md.
 func JSON(w io.Writer, p *plan.Plan) error {
 	t := p.Total()
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(printable.JSONWriter(w))
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	err := e.Encode(document{p, summary{

@@ -9,6 +9,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/runner/events"
 )
 
@@ -21,7 +22,7 @@ type Display interface {
 }
 
 // JSON writes each event as a line of JSON, as docs/events.md specifies it.
-func JSON(w io.Writer) Display { return &jsonLines{enc: json.NewEncoder(w)} }
+func JSON(w io.Writer) Display { return &jsonLines{enc: json.NewEncoder(printable.JSONWriter(w))} }
 
 type jsonLines struct {
 	mu  sync.Mutex

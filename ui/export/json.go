@@ -15,6 +15,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -173,7 +174,7 @@ func floatForm(f float64) byte {
 }
 
 // appendString quotes a text without the escapes for HTML that encoding/json
-// adds.
+// adds, but with those that a terminal needs.
 func appendString(dst []byte, s string) []byte {
 	if isPlain(s) {
 		return append(append(append(dst, '"'), s...), '"')
@@ -184,7 +185,7 @@ func appendString(dst []byte, s string) []byte {
 	if err := enc.Encode(s); err != nil { // a string always has a form
 		panic(err)
 	}
-	return append(dst, bytes.TrimRight(b.Bytes(), "\n")...)
+	return append(dst, printable.JSON(bytes.TrimRight(b.Bytes(), "\n"))...)
 }
 
 // isPlain reports whether a text needs no escapes.
