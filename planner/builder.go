@@ -118,7 +118,7 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	if b.RefreshOnly && b.ctx.Err() == nil {
 		return b.refreshOnly()
 	}
-	outputs := b.outputs()
+	outputs, checks := b.outputs(), b.checks()
 	if b.ctx.Err() != nil {
 		b.report(diag.Errorf(nil, "Planning was interrupted", "No plan was made, and nothing was changed."))
 	}
@@ -129,7 +129,8 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	p := b.newPlan()
 	p.Nodes = b.nodes(p)
 	b.protect(p.Nodes)
-	p.Outputs = slices.DeleteFunc(outputs, b.waitsForPruned)
+	p.Outputs = slices.DeleteFunc(outputs, func(o *plan.Output) bool { return o.Expr != nil && b.waitsForPruned(o.DependsOn) })
+	p.Checks = slices.DeleteFunc(checks, func(c *plan.CheckBlock) bool { return b.waitsForPruned(c.DependsOn) })
 	p.Secrets = secrets(p)
 	b.sealPlan(p)
 	p.Budget = b.budget()

@@ -45,20 +45,31 @@ func (b *builder) conditions(n *node, when string, all []config.Condition, sc *s
 			b.checkBlind(c.ErrorMessage, scope)
 			continue
 		}
-		test, diags := compileCondition(b.selfless(n, c.Condition), scope, cty.Bool)
-		message, more := compileCondition(b.selfless(n, c.ErrorMessage), scope, cty.String)
-		diags = append(diags, more...)
-		if message != nil && len(message.Refs) == 0 && len(message.Secrets) == 0 {
-			if v, failed := message.Eval(nil); !failed.HasErrors() && config.IsBlank(v) {
-				diags = append(diags, config.EmptyMessage(c.ErrorMessage.Range()))
-			}
-		}
-		if b.report(diags...) {
+		c.Condition, c.ErrorMessage = b.selfless(n, c.Condition), b.selfless(n, c.ErrorMessage)
+		compiled, ok := b.condition(c, when, scope)
+		if !ok {
 			n.broken = true
 			continue
 		}
-		n.Conditions = append(n.Conditions, plan.Condition{When: when, Test: test, Message: message})
+		n.Conditions = append(n.Conditions, compiled)
 	}
+}
+
+// condition compiles a condition and its message; false: there are errors, which
+// are reported.
+func (b *builder) condition(c config.Condition, when string, scope *expr.Scope) (plan.Condition, bool) {
+	test, diags := compileCondition(c.Condition, scope, cty.Bool)
+	message, more := compileCondition(c.ErrorMessage, scope, cty.String)
+	diags = append(diags, more...)
+	if message != nil && len(message.Refs) == 0 && len(message.Secrets) == 0 {
+		if v, failed := message.Eval(nil); !failed.HasErrors() && config.IsBlank(v) {
+			diags = append(diags, config.EmptyMessage(c.ErrorMessage.Range()))
+		}
+	}
+	if b.report(diags...) {
+		return plan.Condition{}, false
+	}
+	return plan.Condition{When: when, Test: test, Message: message}, true
 }
 
 func (b *builder) checkBlind(e hcl.Expression, s *expr.Scope) {
@@ -176,6 +187,68 @@ func (b *builder) unmet(what string, c *plan.Condition, v expr.Verdict, vars map
 		d.Expression, d.EvalContext = written, seen
 	}
 	return d
+}
+
+// moduleConditions compiles conditions of an output or a check, which see what an
+// output does; false: there are errors.
+func (b *builder) moduleConditions(all []config.Condition, when string, sc *scope) (compiled []plan.Condition, ok bool) {
+	ok = true
+	for _, c := range all {
+		condition, fine := b.condition(c, when, &expr.Scope{Eval: sc.values, Definitions: sc.definitions, Keyless: true})
+		compiled, ok = append(compiled, condition), ok && fine
+	}
+	return compiled, ok
+}
+
+// checks compiles the module's checks, and warns of those that are known to fail.
+func (b *builder) checks() []*plan.CheckBlock {
+	var all []*plan.CheckBlock
+	for _, name := range sortedKeys(b.Module.Checks) {
+		if c := b.check(b.Module.Checks[name]); c != nil {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func (b *builder) check(cfg *config.Check) *plan.CheckBlock {
+	var r refs
+	exprs := conditionExpressions(cfg.Asserts)
+	for _, e := range exprs {
+		r.add(config.Variables(e)...)
+	}
+	if b.leftOut(&r) || b.brokenUpstream(&r) || b.report(b.checkTraversals(&r, nil, exprs...)...) {
+		return nil
+	}
+	sc := b.scope(&r)
+	conditions, ok := b.moduleConditions(cfg.Asserts, plan.WhenCheck, sc)
+	if !ok {
+		return nil
+	}
+	c := &plan.CheckBlock{Name: cfg.Name, Status: plan.Pass, Conditions: conditions, DependsOn: b.upstream(&r), Range: diag.NewRange(cfg.Range)}
+	unknown := false
+	for i := range c.Conditions {
+		v := b.evaluate(&c.Conditions[i], nil)
+		unknown = unknown || !v.Known
+		if v.Known && !v.Holds {
+			d := b.unmet("", &c.Conditions[i], v, nil, sc.values)
+			d.Severity, d.Summary = hcl.DiagWarning, "Check failed"
+			b.report(d)
+			c.Status = plan.Fail
+		}
+	}
+	if unknown && c.Status == plan.Pass {
+		c.Status = plan.Unknown
+	}
+	return c
+}
+
+func conditionExpressions(all []config.Condition) []hcl.Expression {
+	var exprs []hcl.Expression
+	for _, c := range all {
+		exprs = append(exprs, c.Condition, c.ErrorMessage)
+	}
+	return exprs
 }
 
 // parseAgain parses the expression at a place of the configuration anew.

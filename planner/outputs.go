@@ -48,26 +48,44 @@ func (b *builder) removedOutputs(kept map[string]*config.Output) []*plan.Output 
 
 func (b *builder) output(cfg *config.Output) *plan.Output {
 	var r refs
-	r.add(config.Variables(cfg.Expr)...)
 	r.add(cfg.DependsOn...)
+	exprs := append(conditionExpressions(cfg.Pre), cfg.Expr)
+	for _, e := range exprs {
+		r.add(config.Variables(e)...)
+	}
 	if b.leftOut(&r) || b.brokenUpstream(&r) {
 		return nil
 	}
-	if b.report(b.checkTraversals(&r, nil, cfg.Expr)...) {
+	if b.report(b.checkTraversals(&r, nil, exprs...)...) {
 		return nil
 	}
 	sc := b.scope(&r)
+	conditions, ok := b.moduleConditions(cfg.Pre, plan.WhenOutput, sc)
+	if !ok || b.unmetOutput(conditions, sc) {
+		return nil
+	}
 	c, diags := expr.Compile(cfg.Expr, &expr.Scope{Eval: sc.values, Definitions: sc.definitions, Keyless: true, Output: true}, cty.DynamicPseudoType)
 	if b.report(diags...) {
 		return nil
 	}
-	o := &plan.Output{Name: cfg.Name, Description: cfg.Description, Sensitive: cfg.Sensitive, Expr: c, DependsOn: b.upstream(&r)}
+	o := &plan.Output{Name: cfg.Name, Description: cfg.Description, Sensitive: cfg.Sensitive, Expr: c, DependsOn: b.upstream(&r), Conditions: conditions}
 	if !cfg.Sensitive && (c.Conceals() || slices.ContainsFunc(c.Secrets, b.isSensitive)) {
 		b.report(diag.Errorf(cfg.Expr.Range().Ptr(), "Output is sensitive", "The value of output %q comes from %s. Add sensitive = true, so that it is not shown.", cfg.Name, origin(c.Secrets)))
 		return nil
 	}
 	b.decideOutput(o)
 	return o
+}
+
+// unmetOutput reports preconditions of an output that are known not to hold.
+func (b *builder) unmetOutput(conditions []plan.Condition, sc *scope) bool {
+	unmet := false
+	for i := range conditions {
+		if v := b.evaluate(&conditions[i], nil); v.Known && !v.Holds {
+			unmet = b.report(b.unmet("Output precondition", &conditions[i], v, nil, sc.values)) || unmet
+		}
+	}
+	return unmet
 }
 
 // origin is what makes a value sensitive.
@@ -140,10 +158,10 @@ func (b *builder) upstream(r *refs) []string {
 	return addresses
 }
 
-// waitsForPruned says of an output that it needs an instance that -target or
-// -exclude left out, so that it keeps the value that it has.
-func (b *builder) waitsForPruned(o *plan.Output) bool {
-	return o.Expr != nil && slices.ContainsFunc(o.DependsOn, func(ref string) bool {
+// waitsForPruned says of an output or a check that it needs an instance that -target
+// or -exclude left out, so that it stays as it is.
+func (b *builder) waitsForPruned(dependsOn []string) bool {
+	return slices.ContainsFunc(dependsOn, func(ref string) bool {
 		a, err := addr.Parse(ref)
 		return err == nil && b.partial[a.Stage]
 	})
@@ -187,20 +205,27 @@ func secrets(p *plan.Plan) []string {
 			mark(names, e.Secrets)
 		}
 	}
+	addConditions := func(all []plan.Condition) {
+		for _, c := range all {
+			add(c.Test)
+			add(c.Message)
+		}
+	}
 	for _, n := range p.Nodes {
 		if n.Body != nil {
 			n.Body.Expressions(func(_ string, _ *plan.Arg, e *expr.Compiled) { add(e) })
 		}
-		for _, c := range n.Conditions {
-			add(c.Test)
-			add(c.Message)
-		}
+		addConditions(n.Conditions)
 	}
 	for _, m := range p.Models {
 		m.Body.Expressions(func(_ string, _ *plan.Arg, e *expr.Compiled) { add(e) })
 	}
 	for _, o := range p.Outputs {
 		add(o.Expr)
+		addConditions(o.Conditions)
+	}
+	for _, c := range p.Checks {
+		addConditions(c.Conditions)
 	}
 	for _, plugin := range p.Plugins {
 		if plugin.Config != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -20,7 +21,7 @@ func (r *run) check(n *plan.Node, when string) error {
 	var diags hcl.Diagnostics
 	for i := range n.Conditions {
 		if c := &n.Conditions[i]; c.When == when {
-			diags = append(diags, r.checkOne(n, c)...)
+			diags = append(diags, r.checkOne(n.Address, c)...)
 		}
 	}
 	if diags.HasErrors() {
@@ -33,14 +34,17 @@ var broken = map[string]string{
 	plan.WhenGate: "The gate does not hold",
 	plan.WhenPre:  "Precondition does not hold",
 	plan.WhenPost: "Postcondition does not hold",
+
+	plan.WhenOutput: "Output precondition does not hold",
+	plan.WhenCheck:  "Check failed",
 }
 
-func (r *run) checkOne(n *plan.Node, c *plan.Condition) hcl.Diagnostics {
+func (r *run) checkOne(what string, c *plan.Condition) hcl.Diagnostics {
 	vars := r.vars(c.Test.Refs, c.Test.Secrets)
 	verdict := c.Test.Decide(vars)
 	if !verdict.Known {
 		return hcl.Diagnostics{diag.Errorf(c.Test.Range.Ptr(), "Condition is not known",
-			"A value that it needs is not known even now, when all that %s needs is done.", n.Address)}
+			"A value that it needs is not known even now, when all that %s needs is done.", what)}
 	}
 	if verdict.Holds {
 		return nil
@@ -51,6 +55,35 @@ func (r *run) checkOne(n *plan.Node, c *plan.Condition) hcl.Diagnostics {
 		d.Expression, d.EvalContext = e, &hcl.EvalContext{Variables: vars}
 	}
 	return hcl.Diagnostics{d}
+}
+
+// checks evaluates the pipeline's checks when all else is done. What does not hold is
+// a warning: nothing fails by it.
+func (r *run) checks(res *Result) {
+	undone := r.undone(res)
+	for _, c := range r.plan.Checks {
+		status, diags := r.checkAll(c, undone)
+		diags = r.redactor.Diagnostics(diags)
+		res.Diagnostics = append(res.Diagnostics, diags...)
+		r.emit(events.Event{Type: events.Checked, Check: &events.Check{Name: c.Name, Status: string(status)}, Diagnostics: events.FromHCL(diags)})
+	}
+}
+
+func (r *run) checkAll(c *plan.CheckBlock, undone map[string]bool) (plan.CheckStatus, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	status := plan.Pass
+	for i := range c.Conditions {
+		condition := &c.Conditions[i]
+		if !r.ready(condition.Refs(), undone) {
+			status = plan.Unknown
+			continue
+		}
+		diags = append(diags, r.checkOne("check."+c.Name, condition)...)
+	}
+	for _, d := range diags {
+		d.Severity, status = hcl.DiagWarning, plan.Fail
+	}
+	return status, diags
 }
 
 // message is what the condition's author says about it.

@@ -72,17 +72,18 @@ func (r *run) undone(res *Result) map[string]bool {
 
 // output evaluates one output; ok is false where it has no value for now.
 func (r *run) output(o *plan.Output, undone map[string]bool) (v cty.Value, ok bool, diags hcl.Diagnostics) {
-	if slices.ContainsFunc(o.DependsOn, func(stage string) bool { return undone[stage] }) {
+	if slices.ContainsFunc(o.DependsOn, func(stage string) bool { return undone[stage] }) || !r.ready(o.Expr.Refs, undone) {
 		return cty.NilVal, false, nil
 	}
-	for _, ref := range o.Expr.Refs {
-		a, err := addr.Parse(ref)
-		if err != nil || undone[a.Stage.String()] {
+	for i := range o.Conditions {
+		c := &o.Conditions[i]
+		if !r.ready(c.Refs(), undone) {
 			return cty.NilVal, false, nil
 		}
-		if _, known := r.scope.Stage(a.Stage); !known {
-			return cty.NilVal, false, nil // left out by -target
-		}
+		diags = append(diags, r.checkOne("output."+o.Name, c)...)
+	}
+	if diags.HasErrors() {
+		return cty.NilVal, false, diags
 	}
 	v, diags = o.Expr.Eval(r.vars(o.Expr.Refs, o.Expr.Secrets))
 	if diags.HasErrors() {
@@ -96,6 +97,20 @@ func (r *run) output(o *plan.Output, undone map[string]bool) (v cty.Value, ok bo
 		return v.Mark(value.Sensitive{Variable: "output." + o.Name}), true, nil
 	}
 	return v, true, nil
+}
+
+// ready says whether all stages that are referred to are done and have values.
+func (r *run) ready(refs []string, undone map[string]bool) bool {
+	for _, ref := range refs {
+		a, err := addr.Parse(ref)
+		if err != nil || undone[a.Stage.String()] {
+			return false
+		}
+		if _, known := r.scope.Stage(a.Stage); !known {
+			return false // left out by -target
+		}
+	}
+	return true
 }
 
 // sensitive: what is made with a sensitive variable is so, whatever the output

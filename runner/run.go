@@ -142,12 +142,8 @@ func (r *run) know() error {
 			wanted[ref] = true
 		}
 	}
-	for _, o := range r.plan.Outputs {
-		if o.Expr != nil {
-			for _, ref := range o.Expr.Refs {
-				wanted[ref] = true
-			}
-		}
+	for _, ref := range moduleRefs(r.plan) {
+		wanted[ref] = true
 	}
 	for _, n := range r.plan.Nodes {
 		if n.Action != plan.Keep {
@@ -171,11 +167,28 @@ func nodeRefs(n *plan.Node) []string {
 	if n.Body != nil {
 		refs, _ = n.Body.Refs()
 	}
-	for _, c := range n.Conditions {
-		refs = append(refs, c.Test.Refs...)
-		if c.Message != nil {
-			refs = append(refs, c.Message.Refs...)
+	return append(refs, conditionRefs(n.Conditions)...)
+}
+
+// moduleRefs are the stages that outputs and checks read.
+func moduleRefs(p *plan.Plan) []string {
+	var refs []string
+	for _, o := range p.Outputs {
+		if o.Expr != nil {
+			refs = append(refs, o.Expr.Refs...)
 		}
+		refs = append(refs, conditionRefs(o.Conditions)...)
+	}
+	for _, c := range p.Checks {
+		refs = append(refs, conditionRefs(c.Conditions)...)
+	}
+	return refs
+}
+
+func conditionRefs(all []plan.Condition) []string {
+	var refs []string
+	for i := range all {
+		refs = append(refs, all[i].Refs()...)
 	}
 	return refs
 }

@@ -133,6 +133,7 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 	r.closeHub()
 	result := r.result(outcomes)
 	r.outputs(result)
+	r.checks(result)
 	err = r.saver.finish()
 	if err != nil {
 		result.Status = Failed

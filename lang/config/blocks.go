@@ -13,7 +13,10 @@ var outputSchema = schema{
 	what:     "an output block",
 	required: []string{"value"},
 	optional: []string{"description", "sensitive", "depends_on"},
+	blocks:   []blockSchema{{name: "precondition"}},
 }
+
+var checkSchema = schema{what: "a check block", blocks: []blockSchema{{name: "assert"}}}
 
 func (l *loader) locals(b *hclsyntax.Block) {
 	for _, block := range b.Body.Blocks {
@@ -30,7 +33,7 @@ func (l *loader) locals(b *hclsyntax.Block) {
 }
 
 func (l *loader) output(b *hclsyntax.Block) {
-	attrs, _ := l.content(b.Body, outputSchema)
+	attrs, blocks := l.content(b.Body, outputSchema)
 	o := &Output{Name: b.Labels[0], Expr: expression(attrs["value"]), Range: b.DefRange()}
 	if a := attrs["description"]; a != nil {
 		o.Description = l.constString(a)
@@ -41,6 +44,7 @@ func (l *loader) output(b *hclsyntax.Block) {
 	if a := attrs["depends_on"]; a != nil {
 		o.DependsOn = l.dependsOn(a)
 	}
+	o.Pre = l.conditions(blocks)
 	if other := l.m.Outputs[o.Name]; other != nil {
 		l.duplicate(b.LabelRanges[0], o.Range, "output", o.Name, other.Range)
 		return
@@ -48,6 +52,31 @@ func (l *loader) output(b *hclsyntax.Block) {
 	if o.Expr != nil {
 		l.m.Outputs[o.Name] = o
 	}
+}
+
+func (l *loader) check(b *hclsyntax.Block) {
+	_, blocks := l.content(b.Body, checkSchema)
+	c := &Check{Name: b.Labels[0], Asserts: l.conditions(blocks), Range: b.DefRange()}
+	if len(b.Body.Blocks) == 0 {
+		r := b.Body.MissingItemRange()
+		l.missing(diag.Errorf(&r, "Check without a condition", "A check needs one or more assert blocks, each with a condition and an error_message."))
+	}
+	if other := l.m.Checks[c.Name]; other != nil {
+		l.duplicate(b.LabelRanges[0], c.Range, "check", c.Name, other.Range)
+		return
+	}
+	l.m.Checks[c.Name] = c
+}
+
+// conditions reads blocks that are each a condition and its message.
+func (l *loader) conditions(blocks []*hclsyntax.Block) []Condition {
+	var all []Condition
+	for _, b := range blocks {
+		if c, ok := l.condition(b); ok {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 func (l *loader) plugin(b *hclsyntax.Block) {

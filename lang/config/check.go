@@ -73,6 +73,10 @@ func (l *loader) checkReferences() {
 	}
 	for _, o := range m.Outputs {
 		l.references(inPipeline, Variables(o.Expr), o.DependsOn)
+		l.conditionReferences(o.Pre)
+	}
+	for _, c := range m.Checks {
+		l.conditionReferences(c.Asserts)
 	}
 	for _, p := range m.Plugins {
 		l.references(inPlugin, BodyReferences(p.Body))
@@ -82,6 +86,12 @@ func (l *loader) checkReferences() {
 	}
 	for _, s := range m.Stages {
 		l.stageReferences(s)
+	}
+}
+
+func (l *loader) conditionReferences(all []Condition) {
+	for _, c := range all {
+		l.expressions(inPipeline, c.Condition, c.ErrorMessage)
 	}
 }
 

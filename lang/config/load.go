@@ -53,6 +53,7 @@ func newLoader(dir string) *loader {
 		Variables: map[string]*Variable{},
 		Locals:    map[string]*Local{},
 		Outputs:   map[string]*Output{},
+		Checks:    map[string]*Check{},
 		Plugins:   map[string]*Plugin{},
 		stages:    map[addr.Stage]*Stage{},
 	}}

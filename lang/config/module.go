@@ -37,6 +37,7 @@ type Module struct {
 	Variables map[string]*Variable
 	Locals    map[string]*Local
 	Outputs   map[string]*Output
+	Checks    map[string]*Check
 	// Stages in the order in which they are written, files in the order of
 	// their names. Gates, models and prompts are among them.
 	Stages []*Stage
@@ -118,7 +119,16 @@ type Output struct {
 	Sensitive   bool
 	Expr        hcl.Expression
 	DependsOn   []hcl.Traversal
-	Range       hcl.Range
+	// Pre must hold before the output gets its value.
+	Pre   []Condition
+	Range hcl.Range
+}
+
+// Check is a set of conditions that are looked at and block nothing.
+type Check struct {
+	Name    string
+	Asserts []Condition
+	Range   hcl.Range
 }
 
 // Plugin configures a plugin.

@@ -14,6 +14,7 @@ var rootSchema = func() schema {
 		{name: "variable", labels: []string{"NAME"}},
 		{name: "locals"},
 		{name: "output", labels: []string{"NAME"}},
+		{name: "check", labels: []string{"NAME"}},
 	}}
 	for _, kind := range addr.Kinds {
 		labels := []string{"TYPE", "NAME"}
@@ -40,7 +41,6 @@ var foreign = map[string]string{
 	"module":           `All files of a folder make up one pipeline: put these blocks into files beside this one.`,
 	"moved":            `A stage that was renamed keeps what it has made; quern state mv FROM TO moves it in the state.`,
 	"removed":          `A stage is removed by taking its block out; quern state rm ADDRESS forgets one whose deployment is to stay.`,
-	"check":            `A condition over the pipeline is a gate: gate "NAME" { condition = …, error_message = … }.`,
 	"required_plugins": `Required plugins stand inside the quern block: quern { required_plugins { … } }.`,
 }
 
@@ -80,6 +80,8 @@ func (l *loader) block(b *hclsyntax.Block) {
 		l.locals(b)
 	case "output":
 		l.output(b)
+	case "check":
+		l.check(b)
 	default:
 		l.stage(b)
 	}

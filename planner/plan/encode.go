@@ -132,11 +132,22 @@ func (p *Plan) check() error {
 			return fmt.Errorf("var.%s: %w", name, err)
 		}
 	}
+	for _, c := range p.Checks {
+		if c == nil {
+			return errors.New("a check is missing")
+		}
+		if err := checkConditions(c.Conditions); err != nil {
+			return fmt.Errorf("check %s: %w", c.Name, err)
+		}
+	}
 	for _, o := range p.Outputs {
 		if o == nil || (o.Expr == nil && o.Action != Delete) {
 			return errors.New("an output has no expression")
 		}
 		if err := checkValue(o.Before); err != nil {
+			return fmt.Errorf("output %s: %w", o.Name, err)
+		}
+		if err := checkConditions(o.Conditions); err != nil {
 			return fmt.Errorf("output %s: %w", o.Name, err)
 		}
 	}
@@ -160,10 +171,8 @@ func (n *Node) check(before map[string]bool, bodiless bool) error {
 			return err
 		}
 	}
-	for _, c := range n.Conditions {
-		if c.Test == nil || c.Message == nil {
-			return errors.New("a condition has no expression")
-		}
+	if err := checkConditions(n.Conditions); err != nil {
+		return err
 	}
 	if n.Body == nil {
 		if !bodiless && n.Action != Delete && n.Action != Forget && n.Mode != "" {
@@ -172,6 +181,15 @@ func (n *Node) check(before map[string]bool, bodiless bool) error {
 		return nil
 	}
 	return n.Body.check(0)
+}
+
+func checkConditions(all []Condition) error {
+	for _, c := range all {
+		if c.Test == nil || c.Message == nil {
+			return errors.New("a condition has no expression")
+		}
+	}
+	return nil
 }
 
 // maxDepth bounds how deep blocks may be nested.

@@ -5,6 +5,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/quern-dev/quern/lang/diag"
@@ -40,6 +41,8 @@ type Plan struct {
 	// Models are the language models that nodes were given, by address.
 	Models  map[string]*Model `json:"models,omitempty"`
 	Outputs []*Output         `json:"outputs,omitempty"`
+	// Checks are conditions that block nothing.
+	Checks []*CheckBlock `json:"checks,omitempty"`
 	// Variables are the values that the plan was made with of the variables that
 	// are not sensitive.
 	Variables map[string]value.Value `json:"variables,omitempty"`
@@ -128,6 +131,9 @@ const (
 	WhenGate = "gate"
 	WhenPre  = "pre"
 	WhenPost = "post"
+
+	WhenOutput = "output" // before an output gets its value
+	WhenCheck  = "check"  // when all else is done; what does not hold is a warning
 )
 
 // Node is an instance of a stage and what is to be done about it.
@@ -291,11 +297,21 @@ type Change struct {
 	ForcesReplacement bool   `json:"forces_replacement,omitempty"`
 }
 
-// Condition is a gate's condition or a stage's pre- or postcondition.
+// Condition is a gate's condition, a stage's pre- or postcondition, an output's
+// precondition, or what a check asserts.
 type Condition struct {
-	When    string         `json:"when"` // gate, pre, post
+	When    string         `json:"when"` // gate, pre, post, output, check
 	Test    *expr.Compiled `json:"test"`
 	Message *expr.Compiled `json:"message"`
+}
+
+// Refs are the stages that the condition or its message reads values of.
+func (c *Condition) Refs() []string {
+	refs := slices.Clone(c.Test.Refs)
+	if c.Message != nil {
+		refs = append(refs, c.Message.Refs...)
+	}
+	return refs
 }
 
 // Resources are what an instance occupies while it runs.
@@ -321,7 +337,28 @@ type Output struct {
 	// output gets its value: those that it names in depends_on, and those that
 	// its value comes from, known when the plan was made or not.
 	DependsOn []string `json:"depends_on,omitempty"`
+	// Conditions must hold before the output gets its value.
+	Conditions []Condition `json:"conditions,omitempty"`
 }
+
+// CheckBlock is a set of conditions whose failure is a warning.
+type CheckBlock struct {
+	Name string `json:"name"`
+	// Status is Pass or Fail, or Unknown where a condition waits for a result.
+	Status     CheckStatus `json:"status"`
+	Conditions []Condition `json:"conditions"`
+	DependsOn  []string    `json:"depends_on,omitempty"` // as of an output
+	Range      diag.Range  `json:"range"`
+}
+
+// CheckStatus is how a check stands.
+type CheckStatus string
+
+const (
+	Pass    CheckStatus = "pass"
+	Fail    CheckStatus = "fail"
+	Unknown CheckStatus = "unknown"
+)
 
 // Body is a configuration with its expressions compiled.
 type Body struct {

@@ -43,6 +43,7 @@ func markdown(w *bufio.Writer, p *plan.Plan) {
 			strings.TrimSpace(symbol(n)), strings.ReplaceAll(n.Address, "|", `\|`), phrase(n), cell(whyText(n)), cell(estimate(n)))
 	}
 	markdownOutputs(w, p)
+	markdownChecks(w, p)
 	markdownDetails(w, p)
 }
 
@@ -78,6 +79,21 @@ func markdownOutputs(w *bufio.Writer, p *plan.Plan) {
 			after = "(nothing)"
 		}
 		fmt.Fprintf(w, "| `%s` | %s | %s |\n", o.Name, cell(before), cell(after))
+	}
+}
+
+func markdownChecks(w *bufio.Writer, p *plan.Plan) {
+	words := map[plan.CheckStatus]string{plan.Fail: "fails", plan.Unknown: "(known after apply)"}
+	shown := false
+	for _, c := range p.Checks {
+		if c.Status == plan.Pass {
+			continue
+		}
+		if !shown {
+			fmt.Fprint(w, "\n| check | |\n| --- | --- |\n")
+			shown = true
+		}
+		fmt.Fprintf(w, "| `%s` | %s |\n", c.Name, words[c.Status])
 	}
 }
 

@@ -83,6 +83,7 @@ func (t *text) plan(p *plan.Plan) {
 		}
 	}
 	t.outputs(p)
+	t.checks(p)
 	t.printf("%s %s.\n", t.paint(bold, "Plan:"), Summary(p))
 	if all := totals(p); all != "" {
 		t.printf("Estimate: %s.\n", all)
@@ -315,6 +316,28 @@ func (t *text) outputs(p *plan.Plan) {
 			shown = true
 		}
 		t.output(o)
+	}
+	if shown {
+		t.printf("\n")
+	}
+}
+
+// checks shows those that do not hold, or wait for results.
+func (t *text) checks(p *plan.Plan) {
+	shown := false
+	for _, c := range p.Checks {
+		if c.Status == plan.Pass {
+			continue
+		}
+		if !shown {
+			t.printf("Checks:\n")
+			shown = true
+		}
+		if c.Status == plan.Fail {
+			t.printf("%s %s fails\n", t.paint(red, "  !"), c.Name)
+			continue
+		}
+		t.printf("%s %s (known after apply)\n", t.paint(cyan, "  ?"), c.Name)
 	}
 	if shown {
 		t.printf("\n")

@@ -33,6 +33,7 @@ const (
 	StageSkipped     Type = "stage_skipped"     // Because is set, unless the run was stopped
 	Warning          Type = "warning"           // Diagnostics is set
 	OutputSet        Type = "output"            // Output is set
+	Checked          Type = "check"             // Check is set; Diagnostics are what does not hold
 	Stopping         Type = "stopping"          // a graceful stop was asked for
 	RunDone          Type = "run_done"          // last; Summary is set
 	Error            Type = "error"             // alone: no run began; Diagnostics is set
@@ -53,6 +54,7 @@ type Event struct {
 	Because     []string     `json:"because,omitempty"` // addresses that failed or were not reached
 	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
 	Output      *Output      `json:"output,omitempty"`
+	Check       *Check       `json:"check,omitempty"`
 	Summary     *Summary     `json:"summary,omitempty"`
 }
 
@@ -125,6 +127,12 @@ type Output struct {
 	Sensitive bool   `json:"sensitive,omitempty"`
 	// Value is plain JSON; not set where the output is sensitive.
 	Value json.RawMessage `json:"value,omitempty"`
+}
+
+// Check is how a check of the pipeline ended.
+type Check struct {
+	Name   string `json:"name"`
+	Status string `json:"status"` // pass, fail, unknown
 }
 
 // Diagnostic is an error or a warning.

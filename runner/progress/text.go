@@ -65,7 +65,7 @@ func doing(kind, action string) string {
 
 var doneWords = map[string]string{
 	"run": "done", "reuse": "reused", "keep": "unchanged", "check": "holds", "create": "created",
-	"update": "updated", "replace": "replaced", "delete": "deleted", "forget": "forgotten",
+	"update": "updated", "replace": "replaced", "delete": "deleted", "refresh": "state updated", "forget": "forgotten",
 }
 
 func doneText(s *events.Stage) string {
