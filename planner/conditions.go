@@ -11,6 +11,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/planner/fingerprint"
@@ -136,27 +137,21 @@ func (s *scope) withSelf(n *node) *scope {
 	return s.with(vars, vars)
 }
 
-// selfless puts the instance's address in place of self. It parses the
-// expression anew, since instances share the one of their block.
+// selfless puts the instance's address in place of self. Instances share the
+// expression of their block, so it is copied.
 func (b *builder) selfless(n *node, e hcl.Expression) hcl.Expression {
-	uses := false
-	for _, t := range config.Variables(e) {
-		uses = uses || t.RootName() == "self"
-	}
-	if !uses {
+	written, ok := e.(hclsyntax.Expression)
+	if !ok || !expr.Mentions(e, "self") {
 		return e
 	}
-	fresh, ok := b.parseAgain(e.Range())
-	if !ok {
-		return e
-	}
-	_ = hclsyntax.VisitAll(fresh, func(node hclsyntax.Node) hcl.Diagnostics {
-		if t, ok := node.(*hclsyntax.ScopeTraversalExpr); ok && t.Traversal.RootName() == "self" {
-			t.Traversal = append(n.traversal(t.Traversal[0].SourceRange()), t.Traversal[1:]...)
+	var replace func(hclsyntax.Expression) hclsyntax.Expression
+	replace = func(e hclsyntax.Expression) hclsyntax.Expression {
+		if t, ok := e.(*hclsyntax.ScopeTraversalExpr); ok && t.Traversal.RootName() == "self" {
+			return &hclsyntax.ScopeTraversalExpr{Traversal: append(n.traversal(t.Traversal[0].SourceRange()), t.Traversal[1:]...), SrcRange: t.SrcRange}
 		}
-		return nil
-	})
-	return fresh
+		return eval.MapChildren(e, replace, func(*hclsyntax.ForExpr) {}, func() {})
+	}
+	return replace(written)
 }
 
 // traversal is the instance's address as it is written in expressions.

@@ -41,7 +41,7 @@ func (b *builder) configurePlugin(cfg *config.Plugin) {
 		}
 	}
 	title := `The plugin "` + cfg.Name + `"`
-	if b.report(checkNames(cfg.Body, schema, title)...) {
+	if b.report(cfg.Shape(schema.shape)...) || b.report(checkNames(cfg.Body, schema, title)...) {
 		return
 	}
 	n := &node{Node: &plan.Node{Address: title, Kind: "plugin"}, stage: &stage{cfg: &config.Stage{DeclRange: cfg.Range, Body: cfg.Body}}}

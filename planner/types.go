@@ -8,6 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
@@ -79,7 +80,8 @@ func (b *builder) declareType(s *stage) {
 		b.types[key] = t
 	}
 	s.typ = t
-	s.flawed = b.report(checkNames(s.cfg.Body, t.body, s.cfg.Addr.String())...)
+	s.flawed = b.report(s.cfg.Shape(t.body.shape)...)
+	s.flawed = s.flawed || b.report(checkNames(s.cfg.Body, t.body, s.cfg.Addr.String())...)
 }
 
 func newStageType(t *pluginv1.Type, plugin string) (*stageType, error) {
@@ -117,6 +119,15 @@ func newStageType(t *pluginv1.Type, plugin string) (*stageType, error) {
 // argument of the outermost body.
 func newBody(b *pluginv1.Body) (*body, error) {
 	return nestedBody(b, wire.DefaultRowsOf(b))
+}
+
+// shape says which members of a body in JSON are blocks.
+func (b *body) shape() map[string]*config.Shape {
+	blocks := make(map[string]*config.Shape, len(b.blocks))
+	for name, nested := range b.blocks {
+		blocks[name] = &config.Shape{Labels: nested.Labels, Blocks: nested.body.shape()}
+	}
+	return blocks
 }
 
 func nestedBody(b *pluginv1.Body, rowsOf string) (*body, error) {

@@ -80,7 +80,7 @@ func (l *loader) conditions(blocks []*hclsyntax.Block) []Condition {
 }
 
 func (l *loader) plugin(b *hclsyntax.Block) {
-	p := &Plugin{Name: b.Labels[0], Body: b.Body, Range: b.DefRange()}
+	p := &Plugin{Name: b.Labels[0], Body: b.Body, Range: b.DefRange(), json: l.raw[b.Body]}
 	if other := l.m.Plugins[p.Name]; other != nil {
 		l.duplicate(b.LabelRanges[0], p.Range, "plugin configuration", p.Name, other.Range)
 		return

@@ -1,12 +1,14 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 )
@@ -43,10 +45,12 @@ type loader struct {
 	// broken is set while a file is decoded that could not be parsed as a
 	// whole: what seems to be missing there may just not have been read.
 	broken bool
+	// raw are the bodies of files in JSON.
+	raw map[*hclsyntax.Body]*jsonBody
 }
 
 func newLoader(dir string) *loader {
-	return &loader{m: &Module{
+	return &loader{raw: map[*hclsyntax.Body]*jsonBody{}, m: &Module{
 		Dir:       dir,
 		Sources:   map[string][]byte{},
 		Settings:  Settings{RequiredPlugins: map[string]RequiredPlugin{}},
@@ -71,13 +75,18 @@ func (l *loader) missing(d *hcl.Diagnostic) {
 
 func (l *loader) file(name string, src []byte) {
 	src = UnixLines(src)
+	read, check := parse, CheckText
+	if strings.HasSuffix(name, JSONSuffix) {
+		src = bytes.TrimPrefix(src, []byte("\ufeff"))
+		read, check = l.parseJSON, checkJSONText
+	}
 	l.m.Sources[name] = src
-	if d := CheckText(name, src); d != nil {
+	if d := check(name, src); d != nil {
 		l.add(d)
 		l.m.Incomplete = true
 		return
 	}
-	body, diags := parse(name, src)
+	body, diags := read(name, src)
 	l.diags = append(l.diags, onceEach(diags)...)
 	l.broken = diags.HasErrors()
 	l.m.Incomplete = l.m.Incomplete || l.broken
@@ -118,24 +127,21 @@ func FileNames(dir string) ([]string, hcl.Diagnostics) {
 		return nil, hcl.Diagnostics{diag.Errorf(nil, "Folder cannot be read", "%s: %s. Run quern in the folder of a pipeline, or name it with -chdir=FOLDER.", dir, cause(err))}
 	}
 	var names, near []string
-	var diags hcl.Diagnostics
 	for _, e := range entries {
 		name := e.Name()
 		switch {
-		case e.IsDir(), strings.HasPrefix(name, "."), name == Suffix[1:]:
+		case e.IsDir(), strings.HasPrefix(name, "."), name == Suffix[1:], name == JSONSuffix[1:]:
 		case strings.HasSuffix(name, ".vars.hcl"), name == "quern.vars.hcl":
-		case strings.HasSuffix(name, jsonSuffix):
-			diags = append(diags, diag.Errorf(nil, "Configuration in JSON", "The file %s in the folder %s would be configuration in JSON, which is not read. Write its blocks in a file whose name ends in %s, or give the file another name if it is something else. Values of variables can be in JSON, in quern.vars.json and files whose names end in .auto.vars.json.", name, dir, Suffix))
-		case strings.HasSuffix(name, Suffix):
+		case strings.HasSuffix(name, Suffix), strings.HasSuffix(name, JSONSuffix):
 			names = append(names, name)
 		case strings.HasSuffix(name, ".hcl"):
 			near = append(near, name)
 		}
 	}
-	if len(names) > 0 || len(diags) > 0 {
-		return names, diags
+	if len(names) > 0 {
+		return names, nil
 	}
-	d := diag.Errorf(nil, "No configuration files", "The folder %s holds no file whose name ends in %s. Run quern in the folder of a pipeline, or name it with -chdir=FOLDER.", dir, Suffix)
+	d := diag.Errorf(nil, "No configuration files", "The folder %s holds no file whose name ends in %s or %s. Run quern in the folder of a pipeline, or name it with -chdir=FOLDER.", dir, Suffix, JSONSuffix)
 	if len(near) > 0 {
 		stem := strings.TrimSuffix(near[0], ".hcl")
 		d.Detail = "The folder " + dir + " holds " + near[0] + ", but only files whose names end in " + Suffix + " are read. Rename it to " + stem + Suffix + "."

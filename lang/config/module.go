@@ -19,8 +19,8 @@ import (
 // Suffix ends the names of configuration files.
 const Suffix = ".quern.hcl"
 
-// jsonSuffix would end the names of configuration files in JSON.
-const jsonSuffix = ".quern.json"
+// JSONSuffix ends the names of configuration files in JSON.
+const JSONSuffix = ".quern.json"
 
 // Module is the configuration of a folder.
 type Module struct {
@@ -136,6 +136,8 @@ type Plugin struct {
 	Name  string
 	Body  *hclsyntax.Body
 	Range hcl.Range
+
+	json *jsonBody
 }
 
 // Condition is something that must hold, and what to say when it does not.
@@ -174,6 +176,10 @@ type Stage struct {
 
 	// inBody are the references in Body.
 	inBody []hcl.Traversal
+	// json is what Body was made of in a file in JSON; own is what is left of it for
+	// the type's schema.
+	json *jsonBody
+	own  func(*hclsyntax.Body) *hclsyntax.Body
 
 	// DeclRange is the block's header.
 	TypeRange, NameRange, DeclRange hcl.Range

@@ -60,7 +60,9 @@ func (l *loader) model(s *Stage, body *hclsyntax.Body) {
 	l.meta(s, meta)
 	refused := append([]string{"depends_on"}, metaBlocks...)
 	l.refuseMeta(s, body, refused)
-	s.Body = without(body, append(refused, modelArguments...), metaBlocks)
+	arguments := append(refused, modelArguments...)
+	s.own = func(body *hclsyntax.Body) *hclsyntax.Body { return without(body, arguments, metaBlocks) }
+	s.Body = s.own(body)
 }
 
 // prompt reads a prompt block. It takes no meta-arguments.

@@ -41,6 +41,7 @@ func (l *loader) stage(b *hclsyntax.Block) {
 		NameRange: b.LabelRanges[last],
 		DeclRange: b.DefRange(),
 	}
+	s.json = l.raw[b.Body]
 	if last > 0 {
 		s.Type, s.TypeRange = b.Labels[0], b.LabelRanges[0]
 	}
@@ -61,7 +62,8 @@ func (l *loader) stage(b *hclsyntax.Block) {
 	default:
 		l.meta(s, b.Body.Attributes)
 		l.metaBlocks(s, b.Body)
-		s.Body = without(b.Body, metaArguments, metaBlocks)
+		s.own = func(body *hclsyntax.Body) *hclsyntax.Body { return without(body, metaArguments, metaBlocks) }
+		s.Body = s.own(b.Body)
 	}
 }
 
@@ -152,7 +154,7 @@ func (l *loader) lifecycle(s *Stage, b *hclsyntax.Block) {
 
 // condition reads a block that is a condition and its message.
 func (l *loader) condition(b *hclsyntax.Block) (Condition, bool) {
-	attrs, _ := l.content(b.Body, conditionSchema("a "+b.Type+" block"))
+	attrs, _ := l.content(b.Body, conditionSchema(lowerFirst(article(b.Type))+" block"))
 	if len(attrs) < 2 {
 		return Condition{}, false
 	}

@@ -32,6 +32,14 @@ func CheckText(name string, src []byte) *hcl.Diagnostic {
 	return limit.Config(src, name)
 }
 
+// checkJSONText is CheckText for a text in JSON.
+func checkJSONText(name string, src []byte) *hcl.Diagnostic {
+	if d := CheckUTF8(name, src); d != nil {
+		return d
+	}
+	return limit.JSON(src, name)
+}
+
 // CheckUTF8 reports where a text is not UTF-8.
 func CheckUTF8(name string, src []byte) *hcl.Diagnostic {
 	if !utf8.Valid(src) {
