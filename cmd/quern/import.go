@@ -5,49 +5,55 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
-	"github.com/quern-dev/quern/lang/promptfoo"
+	"github.com/quern-dev/quern/importers"
+	"github.com/quern-dev/quern/importers/promptfoo"
 	"github.com/urfave/cli/v3"
 )
 
+// importable are the importers, each a command of its own.
+var importable = []importers.Importer{promptfoo.Importer{}}
+
 func importCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
-		Name:     "import",
-		Usage:    "turn another tool's configuration into a pipeline",
-		Commands: []*cli.Command{importPromptfooCommand(ui)},
+	c := &cli.Command{Name: "import", Usage: "convert another tool's configuration to a pipeline"}
+	for _, importer := range importable {
+		c.Commands = append(c.Commands, importToolCommand(ui, importer))
 	}
+	return c
 }
 
-func importPromptfooCommand(ui *terminal) *cli.Command {
+func importToolCommand(ui *terminal, importer importers.Importer) *cli.Command {
+	tool := importer.Tool()
 	return &cli.Command{
-		Name:      "promptfoo",
-		Usage:     "turn a configuration of promptfoo into a pipeline",
+		Name:      tool,
+		Usage:     "convert a " + tool + " configuration to a pipeline",
 		ArgsUsage: "FILE|DIR",
-		Description: "Reads promptfooconfig.yaml and what it refers to, and writes a *.quern.hcl file and the test cases as\n" +
-			"rows. What could not be carried over is listed with its file and line. Nothing is run or called.",
+		Description: "Reads " + importer.Reads() + ", and writes a pipeline with its data. Lists what it\n" +
+			"cannot convert, with file and line. Runs nothing and calls no model.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "out", Usage: "write into the folder `DIR`", Value: "."},
-			&cli.BoolFlag{Name: "force", Usage: "write over files that are there"},
+			&cli.BoolFlag{Name: "force", Usage: "overwrite existing files"},
 			jsonFlag,
 		},
 		Action: func(_ context.Context, cmd *cli.Command) error {
-			from, err := oneArgument(cmd, "a configuration of promptfoo or its folder")
+			from, err := oneArgument(cmd, "a configuration of "+tool+" or its folder")
 			if err != nil {
 				return err
 			}
 			out := cmd.String("out")
-			made, err := promptfoo.Import(from, out)
+			pipeline, err := importer.Import(from, out)
 			if err != nil {
 				return err
 			}
-			if err := writeImport(made.Files, out, cmd.Bool("force")); err != nil {
+			if err := writeImport(pipeline.Files, out, cmd.Bool("force")); err != nil {
 				return err
 			}
 			if cmd.Bool("json") {
-				return ui.json(describeImport(made, out))
+				return ui.json(describeImport(pipeline, out))
 			}
-			printImport(ui, made, out)
+			printImport(ui, pipeline, out)
 			return nil
 		},
 	}
@@ -55,15 +61,15 @@ func importPromptfooCommand(ui *terminal) *cli.Command {
 
 // writeImport writes the files of a pipeline; without force, either all of
 // them or none.
-func writeImport(files []promptfoo.File, dir string, force bool) error {
+func writeImport(files []importers.File, dir string, force bool) error {
 	for _, f := range files {
 		name := filepath.Join(dir, f.Name)
 		if _, err := os.Lstat(name); err == nil && !force {
-			return fmt.Errorf("the file %s is there already\nWrite into another folder with -out=DIR, or over it with -force.", name)
+			return fmt.Errorf("the file %s already exists\nWrite to another folder with -out=DIR, or overwrite it with -force.", name)
 		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make the folder of the pipeline: %w", err)
+		return fmt.Errorf("create the folder of the pipeline: %w", err)
 	}
 	for _, f := range files {
 		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o644); err != nil {
@@ -73,59 +79,48 @@ func writeImport(files []promptfoo.File, dir string, force bool) error {
 	return nil
 }
 
-// importDescription is what -json prints.
-type importDescription struct {
-	Outcome  promptfoo.Outcome   `json:"outcome"`
-	Files    []string            `json:"files"`
-	Models   int                 `json:"models"`
-	Prompts  int                 `json:"prompts"`
-	Subjects int                 `json:"subjects"`
-	Rows     int                 `json:"rows"`
-	Metrics  int                 `json:"metrics"`
-	Findings []promptfoo.Finding `json:"findings"`
-}
-
-func describeImport(r *promptfoo.Result, dir string) importDescription {
-	d := importDescription{
-		Outcome: r.Outcome(), Models: r.Models, Prompts: r.Prompts, Subjects: r.Subjects, Rows: r.Rows, Metrics: r.Metrics,
-		Findings: r.Findings,
-	}
-	for _, f := range r.Files {
-		d.Files = append(d.Files, filepath.Join(dir, f.Name))
-	}
-	if d.Findings == nil {
-		d.Findings = []promptfoo.Finding{}
+// describeImport is what -json prints: the outcome, the files, the number of
+// each thing by its plural, and the findings.
+func describeImport(p *importers.Pipeline, dir string) map[string]any {
+	d := map[string]any{"outcome": p.Outcome(), "files": written(p, dir), "findings": slices.Concat([]importers.Finding{}, p.Findings)}
+	for _, c := range p.Counts {
+		d[c.Of+"s"] = c.N
 	}
 	return d
 }
 
-func printImport(ui *terminal, r *promptfoo.Result, dir string) {
-	list := func(heading string, severity promptfoo.Severity) {
-		var found []promptfoo.Finding
-		for _, f := range r.Findings {
-			if f.Severity == severity {
-				found = append(found, f)
-			}
-		}
+func written(p *importers.Pipeline, dir string) []string {
+	files := make([]string, len(p.Files))
+	for i, f := range p.Files {
+		files[i] = filepath.Join(dir, f.Name)
+	}
+	return files
+}
+
+func printImport(ui *terminal, p *importers.Pipeline, dir string) {
+	list := func(heading string, severity importers.Severity) {
+		found := slices.DeleteFunc(slices.Clone(p.Findings), func(f importers.Finding) bool { return f.Severity != severity })
 		if len(found) == 0 {
 			return
 		}
 		ui.notef("%s\n", heading)
-		for _, line := range promptfoo.Lines(found) {
+		for _, line := range importers.Lines(found) {
 			ui.notef("  %s\n", line)
 		}
 		ui.notef("\n")
 	}
-	list("Not carried over:", promptfoo.Lost)
-	list("Carried over otherwise:", promptfoo.Note)
-	d := describeImport(r, dir)
-	ui.printf("Wrote %s: %s, %s, %s, %s, %s.\n", strings.Join(d.Files, " and "),
-		counted(d.Models, "model"), counted(d.Prompts, "prompt"), counted(d.Subjects, "subject"), counted(d.Rows, "row"), counted(d.Metrics, "metric"))
-	if r.Outcome() == promptfoo.Nothing {
-		ui.printf("There is nothing to evaluate in it yet.\n")
+	list("Not imported:", importers.Lost)
+	list("Imported differently:", importers.Note)
+	counts := make([]string, len(p.Counts))
+	for i, c := range p.Counts {
+		counts[i] = counted(c.N, c.Of)
+	}
+	ui.printf("Wrote %s: %s.\n", strings.Join(written(p, dir), " and "), strings.Join(counts, ", "))
+	if p.Outcome() == importers.Nothing {
+		ui.printf("The pipeline has nothing to evaluate yet.\n")
 		return
 	}
-	ui.printf("Run quern plan to see what evaluating it would cost.\n")
+	ui.printf("Run quern plan to see what the evaluation would cost.\n")
 }
 
 func counted(n int, what string) string {

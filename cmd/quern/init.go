@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/quern-dev/quern/planner/registry"
+	"github.com/quern-dev/quern/registry"
 	"github.com/urfave/cli/v3"
 )
 

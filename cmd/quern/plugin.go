@@ -9,8 +9,8 @@ import (
 
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
-	"github.com/quern-dev/quern/planner/registry"
-	"github.com/quern-dev/quern/planner/registry/scaffold"
+	"github.com/quern-dev/quern/registry"
+	"github.com/quern-dev/quern/registry/scaffold"
 	"github.com/urfave/cli/v3"
 )
 

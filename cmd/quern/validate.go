@@ -8,7 +8,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner"
-	"github.com/quern-dev/quern/planner/registry"
+	"github.com/quern-dev/quern/registry"
 	"github.com/urfave/cli/v3"
 	"github.com/zclconf/go-cty/cty"
 )

@@ -13,7 +13,7 @@ import (
 	"github.com/quern-dev/quern/lang/vars"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
-	"github.com/quern-dev/quern/planner/registry"
+	"github.com/quern-dev/quern/registry"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"

@@ -7,13 +7,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/quern-dev/quern/importers"
 )
 
 // importer reads one configuration.
 type importer struct {
 	dir, into string
 	root      node
-	findings  []Finding
+	findings  []importers.Finding
 
 	tests   []*test
 	columns []string // of the tests, in the order in which they came
@@ -58,20 +60,20 @@ func reserved() map[string]bool {
 }
 
 // find notes a finding about what stands at a node.
-func (im *importer) find(s Severity, at node, what, detail string, args ...any) {
+func (im *importer) find(s importers.Severity, at node, what, detail string, args ...any) {
 	file := at.file
 	if file == "" {
 		file = im.root.file
 	}
-	im.findings = append(im.findings, Finding{s, file, at.line(), what, fmt.Sprintf(detail, args...)})
+	im.findings = append(im.findings, importers.Finding{Severity: s, File: file, Line: at.line(), What: what, Detail: fmt.Sprintf(detail, args...)})
 }
 
 func (im *importer) lost(at node, what, detail string, args ...any) {
-	im.find(Lost, at, what, detail, args...)
+	im.find(importers.Lost, at, what, detail, args...)
 }
 
 func (im *importer) note(at node, what, detail string, args ...any) {
-	im.find(Note, at, what, detail, args...)
+	im.find(importers.Note, at, what, detail, args...)
 }
 
 // known reports the keys of a mapping that are not among those given: nothing

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/quern-dev/quern/planner/registry"
+	"github.com/quern-dev/quern/registry"
 )
 
 func (p *place) lockFile() string {

@@ -2,10 +2,9 @@ package promptfoo
 
 import (
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/quern-dev/quern/importers"
 	"github.com/quern-dev/quern/lang/format"
 )
 
@@ -41,7 +40,7 @@ func (w *writer) block(header string, body func()) {
 func (w *writer) attr(name, text string) { w.line(name + " = " + text) }
 
 // blocks writes the pipeline. What cannot be translated is found on the way.
-func (im *importer) blocks(name string, r *Result) string {
+func (im *importer) blocks(name string, evaluated bool) string {
 	w := &writer{}
 	if len(im.tests) > 0 {
 		im.writeSource(w, name)
@@ -70,7 +69,7 @@ func (im *importer) blocks(name string, r *Result) string {
 			}
 		}
 	}
-	if r.Subjects > 0 {
+	if evaluated {
 		w.line("")
 		im.writeEvaluation(w, name, echoes)
 	}
@@ -297,51 +296,11 @@ func render(im *importer, name string, blocks string) ([]byte, error) {
 
 // lostOnce are the findings about what is lost, each once.
 func (im *importer) lostOnce() []string {
-	var lost []Finding
+	var lost []importers.Finding
 	for _, f := range im.findings {
-		if f.Severity == Lost {
+		if f.Severity == importers.Lost {
 			lost = append(lost, f)
 		}
 	}
-	return Lines(lost)
-}
-
-// Lines are findings for people: those that say the same of several places of
-// a file become one.
-func Lines(findings []Finding) []string {
-	type subject struct{ file, what, detail string }
-	places := map[subject][]int{}
-	var order []subject
-	for _, f := range findings {
-		s := subject{f.File, f.What, f.Detail}
-		if places[s] == nil {
-			order = append(order, s)
-		}
-		if !slices.Contains(places[s], f.Line) {
-			places[s] = append(places[s], f.Line)
-		}
-	}
-	lines := make([]string, len(order))
-	for i, s := range order {
-		const most = 5
-		var more []string
-		for _, line := range places[s][1:min(len(places[s]), most)] {
-			more = append(more, strconv.Itoa(line))
-		}
-		if rest := len(places[s]) - most; rest > 0 {
-			more = append(more, fmt.Sprintf("%d more", rest))
-		}
-		lines[i] = Finding{File: s.file, Line: places[s][0], What: s.what, Detail: s.detail}.String()
-		if len(more) > 0 {
-			lines[i] += " Also in " + plural(len(places[s])-1, "line") + " " + strings.Join(more, ", ") + "."
-		}
-	}
-	return lines
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return what
-	}
-	return what + "s"
+	return importers.Lines(lost)
 }

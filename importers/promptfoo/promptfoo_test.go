@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/quern-dev/quern/importers"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/format"
 )
@@ -45,12 +46,12 @@ func golden(t *testing.T, file string) {
 		given.Files = append(given.Files, f)
 		write(t, filepath.Join(dir, f.Name), f.Data)
 	}
-	r, err := Import(dir, dir)
+	r, err := Importer{}.Import(dir, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]string{}
-	for _, f := range append(r.Files, File{"findings", []byte(listed(r))}) {
+	for _, f := range append(r.Files, importers.File{Name: "findings", Data: []byte(listed(r))}) {
 		got[f.Name] = string(f.Data)
 		given.Files = append(given.Files, txtar.File{Name: "want/" + f.Name, Data: f.Data})
 	}
@@ -66,9 +67,13 @@ func golden(t *testing.T, file string) {
 	}
 }
 
-func listed(r *Result) string {
+func listed(r *importers.Pipeline) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d models, %d prompts, %d subjects, %d rows, %d metrics\n", r.Outcome(), r.Models, r.Prompts, r.Subjects, r.Rows, r.Metrics)
+	counts := make([]string, len(r.Counts))
+	for i, c := range r.Counts {
+		counts[i] = fmt.Sprintf("%d %ss", c.N, c.Of)
+	}
+	fmt.Fprintf(&b, "%s: %s\n", r.Outcome(), strings.Join(counts, ", "))
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "%s %s\n", f.Severity, f)
 	}
@@ -86,7 +91,7 @@ func write(t testing.TB, file string, data []byte) {
 }
 
 // sound holds a pipeline to what all have to be.
-func sound(t testing.TB, r *Result) {
+func sound(t testing.TB, r *importers.Pipeline) {
 	t.Helper()
 	dir := t.TempDir()
 	for _, f := range r.Files {

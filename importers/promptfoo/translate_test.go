@@ -208,7 +208,7 @@ func FuzzImport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src []byte) {
 		dir := filepath.Join(t.TempDir(), "p")
 		write(t, filepath.Join(dir, "promptfooconfig.yaml"), src)
-		r, err := Import(dir, dir)
+		r, err := Importer{}.Import(dir, dir)
 		if err != nil {
 			return
 		}

@@ -2,11 +2,8 @@
 // prompts, into a pipeline: models, prompts, a source with the test cases as
 // rows, and an evaluation whose metrics are the assertions.
 //
-// It promises to drop nothing silently: each thing in the configuration is
-// either in the pipeline with the same meaning or among the findings, with its
-// file and line. What comes out is formatted, and config.Load reads it without
-// mistakes. Nothing is run on the way: scripts that the configuration names
-// are listed, never started.
+// The pipeline is formatted, and config.Load reads it without errors. Scripts
+// that the configuration names are listed, never started.
 package promptfoo
 
 import (
@@ -16,84 +13,25 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/quern-dev/quern/importers"
 )
 
-// Severity says what a finding means for the pipeline.
-type Severity string
+// Importer reads configurations of promptfoo.
+type Importer struct{}
 
-// What findings there are.
-const (
-	// Lost: the pipeline does not do what the configuration does.
-	Lost Severity = "lost"
-	// Note: it does, but in a way that one should know of.
-	Note Severity = "note"
-)
+// Tool is the name of the tool.
+func (Importer) Tool() string { return "promptfoo" }
 
-// Finding is something in the configuration that was not carried over as it
-// stands.
-type Finding struct {
-	Severity Severity `json:"severity"`
-	// File is relative to the folder of the configuration; Line counts from 1.
-	File string `json:"file"`
-	Line int    `json:"line"`
-	// What names the thing, such as "assertion of type python".
-	What string `json:"what"`
-	// Detail says why, and what one can do.
-	Detail string `json:"detail"`
-}
-
-func (f Finding) String() string {
-	return fmt.Sprintf("%s:%d: %s: %s", f.File, f.Line, f.What, f.Detail)
-}
-
-// File is a file of the pipeline. Name is relative to the folder that it is
-// meant for.
-type File struct {
-	Name string
-	Data []byte
-}
-
-// Outcome says in a word how much was carried over.
-type Outcome string
-
-// How much is carried over.
-const (
-	Whole  Outcome = "whole"
-	Partly Outcome = "partly"
-	// Nothing: there is nothing to evaluate in what could be read.
-	Nothing Outcome = "nothing"
-)
-
-// Result is a pipeline.
-type Result struct {
-	// Name is what its files and its evaluation are called.
-	Name     string
-	Files    []File
-	Findings []Finding // by file and line
-	// How many there are of each.
-	Models, Prompts, Subjects, Rows, Metrics int
-}
-
-// Outcome says how much was carried over.
-func (r *Result) Outcome() Outcome {
-	if r.Subjects == 0 {
-		return Nothing
-	}
-	for _, f := range r.Findings {
-		if f.Severity == Lost {
-			return Partly
-		}
-	}
-	return Whole
-}
+// Reads says which files are read.
+func (Importer) Reads() string { return "promptfooconfig.yaml and the files it refers to" }
 
 // names that promptfoo looks for in a folder.
 var names = []string{"promptfooconfig.yaml", "promptfooconfig.yml", "promptfooconfig.json"}
 
-// Import reads a configuration: the file, or in a folder the one that has the
-// usual name. The error says what is wrong with it as a whole. into is the
-// folder that the pipeline is meant for, which paths in it start from.
-func Import(path, into string) (*Result, error) {
+// Import reads a configuration: the file or, in a folder, the one with the usual
+// name.
+func (Importer) Import(path, into string) (*importers.Pipeline, error) {
 	file, err := configFile(path)
 	if err != nil {
 		return nil, err
@@ -110,7 +48,7 @@ func Import(path, into string) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(result.Findings, func(a, b Finding) int {
+	slices.SortStableFunc(result.Findings, func(a, b importers.Finding) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 	})
 	result.Findings = slices.Compact(result.Findings)

@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/planner/registry"
+	"github.com/quern-dev/quern/registry"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 

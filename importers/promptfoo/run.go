@@ -5,10 +5,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/quern-dev/quern/importers"
 )
 
 // run turns the configuration into a pipeline of a name.
-func (im *importer) run(root node, name string) (*Result, error) {
+func (im *importer) run(root node, name string) (*importers.Pipeline, error) {
 	im.root = root
 	im.rest(root)
 	im.readEnvironment(root.get("env"))
@@ -175,28 +177,37 @@ func (im *importer) modelTransforms() {
 }
 
 // write makes the files.
-func (im *importer) write(name string) (*Result, error) {
-	r := &Result{Name: name, Prompts: len(im.prompts), Subjects: len(im.subjects), Rows: len(im.tests), Metrics: len(im.metrics)}
+func (im *importer) write(name string) (*importers.Pipeline, error) {
+	subjects := len(im.subjects)
 	if im.open && len(im.tests) == 0 {
-		r.Subjects = 0
+		subjects = 0
 	}
-	blocks := im.blocks(name, r)
-	for _, m := range im.models {
-		if !m.echo {
-			r.Models++
-		}
-	}
-	r.Models += len(im.graderModels())
-	source, err := render(im, name, blocks)
+	source, err := render(im, name, im.blocks(name, subjects > 0))
 	if err != nil {
 		return nil, err
 	}
-	r.Files = append(r.Files, File{name + ".quern.hcl", source})
+	files := []importers.File{{Name: name + ".quern.hcl", Data: source}}
 	if im.untouched == "" && len(im.tests) > 0 {
-		r.Files = append(r.Files, File{name + ".jsonl", im.rows()})
+		files = append(files, importers.File{Name: name + ".jsonl", Data: im.rows()})
 	}
-	r.Findings = im.findings
-	return r, nil
+	return &importers.Pipeline{
+		Name: name, Files: files, Findings: im.findings, Empty: subjects == 0,
+		Counts: []importers.Count{
+			{Of: "model", N: im.calledModels()}, {Of: "prompt", N: len(im.prompts)}, {Of: "subject", N: subjects},
+			{Of: "row", N: len(im.tests)}, {Of: "metric", N: len(im.metrics)},
+		},
+	}, nil
+}
+
+// calledModels is the number of models that the pipeline calls.
+func (im *importer) calledModels() int {
+	n := len(im.graderModels())
+	for _, m := range im.models {
+		if !m.echo {
+			n++
+		}
+	}
+	return n
 }
 
 func (im *importer) graderModels() []*model {

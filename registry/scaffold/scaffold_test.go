@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/quern-dev/quern/planner/registry/scaffold"
+	"github.com/quern-dev/quern/registry/scaffold"
 )
 
 func TestANewPluginsTestsPass(t *testing.T) {
@@ -17,7 +17,7 @@ func TestANewPluginsTestsPass(t *testing.T) {
 	for _, kind := range []string{"source", "transform", "label", "train", "evaluate", "deploy"} {
 		t.Run(kind, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "plugin")
-			files, err := scaffold.Write(dir, scaffold.Options{Kind: kind, Name: "acme", Replace: "../../.."})
+			files, err := scaffold.Write(dir, scaffold.Options{Kind: kind, Name: "acme", Replace: "../.."})
 			if err != nil {
 				t.Fatal(err)
 			}
