@@ -26,7 +26,7 @@ func TestTheExamplePluginIsBuiltPinnedAndUsed(t *testing.T) {
 	}
 	p := newPlace(t)
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(p.plugins, "quern-plugin-langid"), ".")
-	build.Dir = filepath.Join("..", "..", "examples", "plugins", "langid")
+	build.Dir = filepath.Join("..", "examples", "plugins", "langid")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %s\n%s", err, out)
 	}
