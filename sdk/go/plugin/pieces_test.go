@@ -1,0 +1,55 @@
+package plugin
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+func TestWhatComesOfRowsIsSentInSeveralMessagesOrTheRowFails(t *testing.T) {
+	defer func(most int) { mostRows = most }(mostRows)
+	mostRows = 20_000
+	b := array.NewRecordBuilder(memory.DefaultAllocator, data.Schema{{Name: "text", Type: "string"}}.Arrow())
+	defer b.Release()
+	counts := []int64{100, 0, 50, 500, 7, 100} // 500 are too many
+	for range 757 {
+		b.Field(0).(*array.StringBuilder).Append(strings.Repeat("x", 100))
+	}
+	rec := b.NewRecordBatch()
+	defer rec.Release()
+	w := &mapping[struct{}]{}
+	out, err := w.pieces(rec, counts, []RowError{{Row: 4, Message: "bad"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent []int64
+	failed := map[int]string{}
+	for _, m := range out {
+		part, err := data.DecodeBatch(m.Rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := int64(0)
+		for _, n := range m.Counts {
+			sum += n
+		}
+		if sum != part.NumRows() || len(m.Rows) > mostRows {
+			t.Errorf("a message of %d bytes counts %d rows of %d", len(m.Rows), sum, part.NumRows())
+		}
+		for _, e := range m.Errors {
+			failed[len(sent)+int(e.Row)] = e.Message
+		}
+		sent = append(sent, m.Counts...)
+		part.Release()
+	}
+	if len(out) < 3 || len(sent) != len(counts) || sent[0] != 100 || sent[2] != 50 || sent[3] != 0 || sent[5] != 100 {
+		t.Errorf("%d messages count %v", len(out), sent)
+	}
+	if len(failed) != 2 || failed[4] != "bad" || !strings.Contains(failed[3], "the 500 rows that come of it take") {
+		t.Errorf("the failures are %v", failed)
+	}
+}
