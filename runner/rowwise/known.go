@@ -83,19 +83,19 @@ type known struct {
 	job   *job
 	parts []*memo.Part
 	rows  map[rowKey]at
-	files map[int32]*partFiles
-	cache map[file]arrow.RecordBatch
-	order []file // of the cache, oldest first
-	bytes int64
+	files []*partFiles // by part; nil: it was not opened
+	held  []file       // what is held in memory, oldest first
+	bytes int64        // of it
 }
 
 // file is one of the files that the results of a part are in.
 type file struct{ part, shard int32 }
 
 // partFiles are the files of a part's results, and which of the rows in them came of
-// which row of the part.
+// which row of the part. What is held of a file is in read.
 type partFiles struct {
 	shards []data.Shard
+	read   []arrow.RecordBatch
 	spans  spans
 }
 
@@ -136,7 +136,7 @@ func (j *job) remember(ctx context.Context, missing []int) error {
 	if err != nil {
 		return err
 	}
-	k := &known{job: j, parts: parts, rows: map[rowKey]at{}, files: map[int32]*partFiles{}, cache: map[file]arrow.RecordBatch{}}
+	k := &known{job: j, parts: parts, rows: map[rowKey]at{}, files: make([]*partFiles, len(parts))}
 	for i, p := range parts {
 		err := k.index(ctx, int32(i), p)
 		// Earlier results whose files are gone are of no use, and no harm.
@@ -241,31 +241,36 @@ func (k *known) origin(part int32, row int) (origin, error) {
 		return origin{}, fmt.Errorf("read an earlier result: %w", err)
 	}
 	start, n := files.spans.of(row)
-	var first origin
-	next := &first
-	for i := range files.shards {
-		rows := files.shards[i].Rows
-		if start >= rows || n == 0 {
-			start -= rows
-			continue
-		}
-		rec, err := k.results(file{part, int32(i)})
-		if err != nil {
-			return origin{}, fmt.Errorf("read an earlier result: %w", err)
-		}
-		if next.n > 0 {
-			next.more = &origin{}
-			next = next.more
-		}
-		next.rec, next.start, next.n = rec, start, min(n, rows-start)
-		start, n = 0, n-next.n
+	if n == 0 {
+		return origin{}, nil
 	}
-	return first, nil
+	shard := 0
+	for ; start >= files.shards[shard].Rows; shard++ {
+		start -= files.shards[shard].Rows
+	}
+	return k.rowsFrom(file{part, int32(shard)}, start, n)
+}
+
+// rowsFrom are n rows of a part's files, from a row of one of them on.
+func (k *known) rowsFrom(at file, start, n int64) (origin, error) {
+	rec, err := k.results(at)
+	if err != nil {
+		return origin{}, fmt.Errorf("read an earlier result: %w", err)
+	}
+	o := origin{rec: rec, start: start, n: min(n, rec.NumRows()-start)}
+	if o.n < n {
+		more, err := k.rowsFrom(file{at.part, at.shard + 1}, 0, n-o.n)
+		if err != nil {
+			return origin{}, err
+		}
+		o.more = &more
+	}
+	return o, nil
 }
 
 // open finds the files of a part's results.
 func (k *known) open(part int32) (*partFiles, error) {
-	if f, ok := k.files[part]; ok {
+	if f := k.files[part]; f != nil {
 		return f, nil
 	}
 	p, f := k.parts[part], &partFiles{}
@@ -280,8 +285,20 @@ func (k *known) open(part int32) (*partFiles, error) {
 		}
 		f.spans = spans{}.add(counts)
 	}
+	if rows := f.spans.total(int(p.Rows)); rows != totalRows(f.shards) {
+		return nil, fmt.Errorf("its files have %d rows, and %d are expected", totalRows(f.shards), rows)
+	}
+	f.read = make([]arrow.RecordBatch, len(f.shards))
 	k.files[part] = f
 	return f, nil
+}
+
+func totalRows(shards []data.Shard) int64 {
+	total := int64(0)
+	for _, s := range shards {
+		total += s.Rows
+	}
+	return total
 }
 
 // countSchema is how the counts of an expansion are stored.
@@ -302,18 +319,21 @@ func readCounts(blobs *blob.Store, p *memo.Part) ([]int64, error) {
 
 // results are the plugin's columns in a file, held for the next rows of it.
 func (k *known) results(at file) (arrow.RecordBatch, error) {
-	if rec, ok := k.cache[at]; ok {
+	f := k.files[at.part]
+	if rec := f.read[at.shard]; rec != nil {
 		return rec, nil
 	}
-	rec, err := readWhole(k.files[at.part].shards[at.shard], k.job.made)
+	rec, err := readWhole(f.shards[at.shard], k.job.made)
 	if err != nil {
 		return nil, err
 	}
-	k.cache[at] = rec
-	k.order = append(k.order, at)
-	for k.bytes += recordBytes(rec); k.bytes > cacheBytes && len(k.order) > 1; k.order = k.order[1:] {
-		k.bytes -= recordBytes(k.cache[k.order[0]])
-		delete(k.cache, k.order[0])
+	f.read[at.shard] = rec
+	k.held = append(k.held, at)
+	for k.bytes += recordBytes(rec); k.bytes > cacheBytes && len(k.held) > 1; k.held = k.held[1:] {
+		oldest := k.held[0]
+		read := k.files[oldest.part].read
+		k.bytes -= recordBytes(read[oldest.shard])
+		read[oldest.shard] = nil
 	}
 	return rec, nil
 }
