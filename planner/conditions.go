@@ -327,7 +327,7 @@ func waitsFor(refs []string) []plan.Reason {
 
 // checkPost checks the postconditions of an instance whose result is there.
 func (b *builder) checkPost(n *node) {
-	made := b.made(n)
+	made := b.made(n, len(n.stage.cfg.Post) > 0)
 	if made == nil || n.broken || b.RefreshOnly {
 		return
 	}

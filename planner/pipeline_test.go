@@ -266,7 +266,7 @@ func (p *pipeline) make(n *plan.Node, i *state.Instance) {
 		i.Outputs[port.Name] = ref
 	}
 	if n.ValueType.Type != cty.NilType {
-		i.Value = &value.Value{Value: example(n.ValueType.Type)}
+		i.Value = value.Store(example(n.ValueType.Type))
 	}
 	if _, err := p.store.Actions.Put(&action.Entry{
 		Key: i.ActionKey, Definition: i.Definition, Address: n.Address, Preimage: i.Preimage, Outputs: i.Outputs, Value: i.Value,
@@ -345,7 +345,11 @@ func (p *pipeline) made(n *plan.Node) *plan.Made {
 		}
 	}
 	if i.Value != nil {
-		made.Value = i.Value.Value
+		v, err := i.Value.Get()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		made.Value = v
 	}
 	if i.Deployment != nil {
 		made.Value = i.Deployment.Value.Value

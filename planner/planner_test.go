@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
 )
@@ -324,5 +325,40 @@ func TestPlansAreTheSameEveryTime(t *testing.T) {
 		if again := text(); again != first {
 			t.Fatalf("two plans of one thing differ:\n%s\n%s", first, again)
 		}
+	}
+}
+
+// Values can be large: those of a stage whose artifact alone is used are not
+// even decoded.
+func TestAPlanReadsOnlyTheValuesThatAreReferredTo(t *testing.T) {
+	p := newPipeline(t)
+	p.apply(lifecycle)
+	unreadable := func(address string) {
+		t.Helper()
+		i := p.state.Instances[address]
+		if i.Value == nil {
+			t.Fatalf("%s has no values", address)
+		}
+		if err := json.Unmarshal([]byte(`{"type": "no type", "value": 1}`), i.Value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i := p.state.Instances["label.intent"]
+	i.Value, p.state.Instances["train.student"].Value = &value.Stored{}, &value.Stored{}
+	unreadable("label.intent")
+	unreadable("train.student")
+	if made, diags := p.plan(lifecycle); diags.HasErrors() || made.HasChanges() {
+		t.Errorf("values that nobody refers to are read: %s", p.print(diags))
+	}
+	for name, reference := range map[string]string{
+		"a value": "train.student.loss", "the whole": "jsonencode(label.intent)", "an instance's": `label.intent["coverage"]`,
+	} {
+		_, diags := p.plan(lifecycle + "output \"more\" {\n  value = " + reference + "\n}\n")
+		if !diags.HasErrors() || !strings.Contains(p.print(diags), "can't be read") {
+			t.Errorf("%s is not read: %s", name, p.print(diags))
+		}
+	}
+	if _, diags := p.plan(lifecycle + "output \"rows\" {\n  value = label.intent.rows\n}\n"); diags.HasErrors() {
+		t.Errorf("values are read for the number of rows: %s", p.print(diags))
 	}
 }

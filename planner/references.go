@@ -17,6 +17,8 @@ type refs struct {
 	locals, vars []string
 	// traversals are those that begin with a stage.
 	traversals []hcl.Traversal
+	// artifacts are the places of those that stand for an artifact alone.
+	artifacts map[hcl.Range]bool
 	// allVars and allLocals are set where one is named by a computed name.
 	allVars, allLocals bool
 }
@@ -70,6 +72,13 @@ func (r *refs) merge(o *refs) {
 		}
 	}
 	r.traversals = append(r.traversals, o.traversals...)
+	if len(o.artifacts) > 0 {
+		r.artifacts = maps.Clone(r.artifacts)
+		if r.artifacts == nil {
+			r.artifacts = map[hcl.Range]bool{}
+		}
+		maps.Copy(r.artifacts, o.artifacts)
+	}
 	r.allVars = r.allVars || o.allVars
 	r.allLocals = r.allLocals || o.allLocals
 }

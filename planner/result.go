@@ -4,8 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/zclconf/go-cty/cty"
-
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/artifact"
@@ -19,7 +18,7 @@ type result struct {
 	known     bool
 	artifacts map[string]*artifact.Artifact
 	digests   map[string]string
-	value     cty.Value
+	value     *value.Stored // nil: none
 }
 
 // unusable says why a result that should be there can't be used: Code is
@@ -31,11 +30,8 @@ type unusable struct {
 
 // load reads the manifests of a result and makes sure that all files are
 // there. It does not read the files: who uses them verifies them.
-func (b *builder) load(outputs map[string]artifact.Ref, v *value.Value) (result, *unusable) {
-	r := result{known: true, artifacts: map[string]*artifact.Artifact{}, digests: map[string]string{}}
-	if v != nil {
-		r.value = v.Value
-	}
+func (b *builder) load(outputs map[string]artifact.Ref, v *value.Stored) (result, *unusable) {
+	r := result{known: true, artifacts: map[string]*artifact.Artifact{}, digests: map[string]string{}, value: v}
 	for port, ref := range outputs {
 		a, err := artifact.Get(b.Store.Blobs, ref)
 		if err != nil {
@@ -78,15 +74,23 @@ func blobsOf(a *artifact.Artifact) []string {
 	return digests
 }
 
-// made is the instance's result as expressions see it; nil: not known.
-func (b *builder) made(n *node) *plan.Made {
+// made is the instance's result as expressions see it, of plain values only if
+// they are wanted; nil: not known.
+func (b *builder) made(n *node, values bool) *plan.Made {
 	if n.Mode == plan.ModeDeploy && n.Action == plan.Keep && n.Deployment != nil && n.Deployment.Value != nil {
 		return &plan.Made{Value: n.Deployment.Value.Value}
 	}
 	if !n.result.known {
 		return nil
 	}
-	made := &plan.Made{Outputs: map[string]plan.Artifact{}, Value: n.result.value}
+	made := &plan.Made{Outputs: map[string]plan.Artifact{}}
+	if values && n.result.value != nil {
+		v, err := n.result.value.Get()
+		if err != nil {
+			b.report(diag.Errorf(&n.stage.cfg.DeclRange, "Values can't be read", "What %s made before is in the store, and its values can't be read: %s. Make it again with -replace=%s.", n.Address, err, n.Address))
+		}
+		made.Value = v
+	}
 	for port, a := range n.result.artifacts {
 		out := plan.Artifact{Digest: n.result.digests[port]}
 		if a.Dataset != nil {

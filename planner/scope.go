@@ -8,7 +8,6 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
@@ -129,7 +128,7 @@ func (b *builder) scope(r *refs) *scope {
 		s.handles = s.values
 		return s
 	}
-	b.stageValues(all.stages, values, handles)
+	b.stageValues(all, values, handles)
 	for name, v := range values {
 		if _, ok := handles[name]; !ok {
 			handles[name] = v
@@ -175,9 +174,9 @@ func (b *builder) localValues(all *refs) (values, handles cty.Value) {
 }
 
 // stageValues puts the stages under their kinds.
-func (b *builder) stageValues(stages []addr.Stage, values, handles map[string]cty.Value) {
+func (b *builder) stageValues(r *refs, values, handles map[string]cty.Value) {
 	v, h := map[string]map[string]cty.Value{}, map[string]map[string]cty.Value{}
-	for _, a := range stages {
+	for _, a := range r.stages {
 		s := b.byAddress[a]
 		if s == nil {
 			continue
@@ -185,7 +184,7 @@ func (b *builder) stageValues(stages []addr.Stage, values, handles map[string]ct
 		if v[a.Kind] == nil {
 			v[a.Kind], h[a.Kind] = map[string]cty.Value{}, map[string]cty.Value{}
 		}
-		v[a.Kind][a.Name], h[a.Kind][a.Name] = b.stageValue(s)
+		v[a.Kind][a.Name], h[a.Kind][a.Name] = b.stageValue(s, r.readPlain(s))
 	}
 	for kind := range v {
 		values[kind], handles[kind] = cty.ObjectVal(v[kind]), cty.ObjectVal(h[kind])

@@ -37,11 +37,18 @@ type stage struct {
 	instances []*node
 	keyed     keying
 
-	once            sync.Once
-	values, handles cty.Value
+	// seen is what expressions see of it: first what those see that need none
+	// of its plain values.
+	seen [2]stageSeen
 
 	collected bool
 	forValues []stageRef
+}
+
+// stageSeen is what expressions see of a stage, made when it is first needed.
+type stageSeen struct {
+	once            sync.Once
+	values, handles cty.Value
 }
 
 // keying says how the instances of a stage are told apart.

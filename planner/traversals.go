@@ -24,7 +24,7 @@ func (b *builder) checkTraversals(r *refs, user *stage, within ...hcl.Expression
 	}
 	var diags []*hcl.Diagnostic
 	for _, t := range r.traversals {
-		a, _, ok := addr.FromTraversal(t)
+		a, rest, ok := addr.FromTraversal(t)
 		if !ok {
 			continue
 		}
@@ -32,7 +32,7 @@ func (b *builder) checkTraversals(r *refs, user *stage, within ...hcl.Expression
 		if s == nil || s.unordered || s.broken || s == user {
 			continue
 		}
-		v, _ := b.stageValue(s)
+		v, _ := b.stageValue(s, len(rest) > 0 && s.readPlain(t, nil))
 		if d := checkSteps(s, t, v); d != nil && (d.Summary != noInstance || !guarded(t, within, body)) {
 			diags = append(diags, d)
 		}

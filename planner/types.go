@@ -82,6 +82,7 @@ func (b *builder) declareType(s *stage) {
 	s.typ = t
 	s.flawed = b.report(s.cfg.Shape(t.body.shape)...)
 	s.flawed = s.flawed || b.report(checkNames(s.cfg.Body, t.body, s.cfg.Addr.String())...)
+	s.refs.artifacts = artifactPlaces(s.cfg.Body, t.body.args)
 }
 
 func newStageType(t *pluginv1.Type, plugin string) (*stageType, error) {

@@ -32,28 +32,33 @@ func handleOf(v cty.Value) (*handle, bool) {
 }
 
 // stageValue is what expressions see of a stage: for users, and with handles.
-// All of the stage's instances are decided.
-func (b *builder) stageValue(s *stage) (values, handles cty.Value) {
-	s.once.Do(func() {
+// All of the stage's instances are decided. Plain values of results, which can
+// be large, are read only if they are wanted, and are unknown otherwise.
+func (b *builder) stageValue(s *stage, plain bool) (values, handles cty.Value) {
+	seen := &s.seen[0]
+	if plain {
+		seen = &s.seen[1]
+	}
+	seen.once.Do(func() {
 		if s.unordered || s.broken {
-			s.values, s.handles = cty.DynamicVal, cty.DynamicVal
+			seen.values, seen.handles = cty.DynamicVal, cty.DynamicVal
 			return
 		}
 		if s.keyed == single && len(s.instances) == 1 { // most are: it needs no scope
 			n := s.instances[0]
-			s.values = plan.StageValue(n.Node, b.made(n))
-			s.handles = withHandles(n, s.values)
+			seen.values = plan.StageValue(n.Node, b.made(n, plain))
+			seen.handles = withHandles(n, seen.values)
 			return
 		}
 		var v, h plan.Scope
 		for _, n := range s.instances {
-			value := plan.StageValue(n.Node, b.made(n))
+			value := plan.StageValue(n.Node, b.made(n, plain))
 			v.Set(n.address, value)
 			h.Set(n.address, withHandles(n, value))
 		}
-		s.values, s.handles = wholeStage(s, &v), wholeStage(s, &h)
+		seen.values, seen.handles = wholeStage(s, &v), wholeStage(s, &h)
 	})
-	return s.values, s.handles
+	return seen.values, seen.handles
 }
 
 func wholeStage(s *stage, of *plan.Scope) cty.Value {

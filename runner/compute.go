@@ -146,12 +146,13 @@ func (r *run) commit(w *work, p *product, res *StageResult, took time.Duration) 
 		Created: time.Now().UTC(), Seconds: took.Seconds(), Run: r.RunID, Plugin: r.pluginRef(w.Plugin),
 		RowsKey: w.rowsKey(), Spend: spendOf(res.Spend), Earlier: p.earlier,
 	}
+	var made *value.Value
 	if p.value != cty.NilVal {
-		entry.Value = &value.Value{Value: p.value}
+		made, entry.Value = &value.Value{Value: p.value}, value.Store(p.value)
 	}
 	for port, a := range p.artifacts {
 		if a.Kind == artifact.Report {
-			a.Value = entry.Value
+			a.Value = made
 		}
 		ref, err := artifact.Put(r.Store.Blobs, a)
 		if err != nil {
@@ -190,7 +191,11 @@ func (r *run) settle(w *work, entry *action.Entry, res *StageResult) error {
 	}
 	res.Rows, res.ActionKey = w.rowsOf(made), w.key
 	if entry.Value != nil {
-		made.Value, res.Value = entry.Value.Value, entry.Value.Value
+		v, err := entry.Value.Get()
+		if err != nil {
+			return fmt.Errorf("read the values of %s: %w", w.Address, err)
+		}
+		made.Value, res.Value = v, v
 	}
 	if err := r.reveal(w.Node, made); err != nil {
 		return err

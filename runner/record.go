@@ -10,6 +10,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/history"
+	"github.com/quern-dev/quern/store/state"
 )
 
 // Record is Apply with an entry in the history: written when the run starts,
@@ -58,11 +59,8 @@ func recorded(result *Result, opts Options) []history.Instance {
 		if inst := opts.State.Instances[s.Address]; inst != nil && s.Status == Done {
 			rec.Outputs, rec.Value = inst.Outputs, inst.Value
 			if inst.Deployment != nil {
-				rec.Value = inst.Deployment.Value
+				rec.Value = deployed(inst.Deployment)
 			}
-		}
-		if rec.Value != nil && rec.Value.Value.IsNull() {
-			rec.Value = (*value.Value)(nil)
 		}
 		if errs := errorsOf(s.Diagnostics); len(errs) > 0 {
 			rec.Error = errs[0].Summary + "\n" + errs[0].Detail
@@ -124,4 +122,12 @@ func add[T int64 | float64](sum **T, part *T, first bool) {
 	default:
 		**sum += *part
 	}
+}
+
+// deployed is what a deployment is now; nil: nothing is known of it.
+func deployed(d *state.Deployment) *value.Stored {
+	if d.Value == nil || d.Value.IsNull() {
+		return nil
+	}
+	return value.Store(d.Value.Value)
 }

@@ -212,7 +212,11 @@ func (r *run) knowKept(n *plan.Node) error {
 	case inst.Deployment != nil && inst.Deployment.Value != nil:
 		made.Value = inst.Deployment.Value.Value
 	case inst.Value != nil:
-		made.Value = inst.Value.Value
+		v, err := inst.Value.Get()
+		if err != nil {
+			return fmt.Errorf("read the values of %s: %w", inst.Address, err)
+		}
+		made.Value = v
 	}
 	return r.reveal(n, made)
 }

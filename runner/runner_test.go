@@ -69,11 +69,17 @@ func TestALifecycleRunsFromSourceToDeployment(t *testing.T) {
 	})
 	p.wantColumn("transform.named", "", "key", "alpha-0", "beta-1", "alps-2")
 	p.wantColumn("label.loud", "", "loud", "ALPHA", "BETA", "ALPS")
-	value := p.state.Instances["evaluate.model"].Value.Value
+	value, err := p.state.Instances["evaluate.model"].Value.Get()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if got := value.GetAttr("accuracy").AsValueMap(); fmt.Sprint(got["model"].AsBigFloat(), got["letter"].AsBigFloat(), got["loud"].AsBigFloat()) != "1 1 0" {
 		t.Errorf("the accuracy is %#v", value)
 	}
-	figures := p.state.Instances["label.loud"].Value.Value
+	figures, err := p.state.Instances["label.loud"].Value.Get()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if n, _ := figures.GetAttr("counts").AsValueMap()["loud"].AsValueMap()["BETA"].AsBigFloat().Int64(); n != 1 {
 		t.Errorf("the figures of label.loud are %#v", figures)
 	}

@@ -360,7 +360,11 @@ func printInstance(ui *terminal, s *store.Store, inst *state.Instance) error {
 	case inst.Deployment != nil && inst.Deployment.Value != nil:
 		ui.printf("\n%s", indent(value.Format(inst.Deployment.Value.Value), "  "))
 	case inst.Value != nil:
-		ui.printf("\n%s", indent(value.Format(inst.Value.Value), "  "))
+		v, err := inst.Value.Get()
+		if err != nil {
+			return err
+		}
+		ui.printf("\n%s", indent(value.Format(v), "  "))
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ type Entry struct {
 	Preimage []Field `json:"preimage,omitempty"`
 	// Outputs by port name; "" where the stage itself is the artifact.
 	Outputs map[string]artifact.Ref `json:"outputs,omitempty"`
-	Value   *value.Value            `json:"value,omitempty"`
+	Value   *value.Stored           `json:"value,omitempty"`
 	Inputs  []InputRef              `json:"inputs,omitempty"`
 	// Errors is how many rows failed.
 	Errors  int64     `json:"errors,omitempty"`

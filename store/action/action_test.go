@@ -26,12 +26,11 @@ func newStore(t testing.TB) (*action.Store, string) {
 }
 
 func entry(key, address string) *action.Entry {
-	v := value.Value{Value: cty.ObjectVal(map[string]cty.Value{"rows": cty.NumberIntVal(3)})}
 	return &action.Entry{
 		Key: blob.Sum([]byte(key)), Definition: blob.Sum([]byte("definition")), Address: address,
 		Preimage: []action.Field{{Name: "argument query", Value: "select 1"}},
 		Outputs:  map[string]artifact.Ref{"": {Kind: "dataset", Manifest: blob.Sum(nil), Digest: blob.Sum(nil)}},
-		Value:    &v, Created: time.Now().UTC(), Seconds: 1.5,
+		Value:    value.Store(cty.ObjectVal(map[string]cty.Value{"rows": cty.NumberIntVal(3)})), Created: time.Now().UTC(), Seconds: 1.5,
 	}
 }
 
@@ -54,7 +53,11 @@ func TestAnEntryIsFoundByItsKey(t *testing.T) {
 		t.Fatal(winner, err)
 	}
 	got, err := s.Get(e.Key)
-	if err != nil || got.Address != "label.a" || !got.Value.Value.RawEquals(e.Value.Value) || got.Outputs[""] != e.Outputs[""] {
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := got.Value.Get()
+	if want, _ := e.Value.Get(); err != nil || got.Address != "label.a" || !v.RawEquals(want) || got.Outputs[""] != e.Outputs[""] {
 		t.Fatal(got, err)
 	}
 	if err := s.Remove(e.Key); err != nil {

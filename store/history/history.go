@@ -75,7 +75,7 @@ type Instance struct {
 	NewRows   int64                   `json:"new_rows,omitempty"`
 	ActionKey string                  `json:"action_key,omitempty"`
 	Outputs   map[string]artifact.Ref `json:"outputs,omitempty"`
-	Value     *value.Value            `json:"value,omitempty"`
+	Value     *value.Stored           `json:"value,omitempty"`
 	Error     string                  `json:"error,omitempty"`
 	// Spend is what its calls of language models came to; nil: none.
 	Spend *llm.Spend `json:"spend,omitempty"`

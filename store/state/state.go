@@ -49,7 +49,7 @@ type Instance struct {
 	ActionKey  string                  `json:"action_key,omitempty"`
 	Preimage   []action.Field          `json:"preimage,omitempty"`
 	Outputs    map[string]artifact.Ref `json:"outputs,omitempty"`
-	Value      *value.Value            `json:"value,omitempty"`
+	Value      *value.Stored           `json:"value,omitempty"`
 	Errors     int64                   `json:"errors,omitempty"` // rows that failed
 
 	// Fingerprint and Memo of a source: what it held, and its plugin's

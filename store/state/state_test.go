@@ -50,12 +50,13 @@ func TestAStateSurvives(t *testing.T) {
 		t.Fatalf("a fresh state has serial %d, lineage %q", st.Serial, st.Lineage)
 	}
 	v := value.Value{Value: cty.ObjectVal(map[string]cty.Value{"rows": cty.NumberIntVal(7), "names": cty.ListVal([]cty.Value{cty.StringVal("a")})})}
-	st.Instances["label.a"] = &state.Instance{Address: "label.a", Kind: "label", Value: &v, Memo: []byte{0, 1}, Updated: time.Now().UTC(),
+	st.Instances["label.a"] = &state.Instance{Address: "label.a", Kind: "label", Value: value.Store(v.Value), Memo: []byte{0, 1}, Updated: time.Now().UTC(),
 		Deployment: &state.Deployment{Value: &v, Private: []byte("notes"), Digests: map[string]string{"artifact": "sha256:x"}}}
 	save(t, s, st)
 	back := load(t, s, "dev")
 	i := back.Instances["label.a"]
-	if back.Serial != 1 || back.Lineage != st.Lineage || !i.Value.Value.RawEquals(v.Value) || string(i.Deployment.Private) != "notes" || string(i.Memo) != "\x00\x01" {
+	got, err := i.Value.Get()
+	if err != nil || back.Serial != 1 || back.Lineage != st.Lineage || !got.RawEquals(v.Value) || string(i.Deployment.Private) != "notes" || string(i.Memo) != "\x00\x01" {
 		t.Errorf("%+v", back)
 	}
 	save(t, s, back)
@@ -247,7 +248,7 @@ func FuzzDecodeState(f *testing.F) {
 	s, dir := newStore(f)
 	st := load(f, s, "dev")
 	v := value.Value{Value: cty.True}
-	st.Instances["label.a"] = &state.Instance{Address: "label.a", Value: &v}
+	st.Instances["label.a"] = &state.Instance{Address: "label.a", Value: value.Store(v.Value)}
 	st.Outputs["o"] = &state.Output{Value: &v}
 	save(f, s, st)
 	text, err := os.ReadFile(filepath.Join(dir, "dev", "state.json"))

@@ -75,10 +75,17 @@ func Read(ctx context.Context, s *store.Store, inst *state.Instance) (*Evaluatio
 }
 
 func valueOf(inst *state.Instance) (*found, error) {
-	if inst.Value == nil || inst.Value.IsNull() || !inst.Value.Type().IsObjectType() || !inst.Value.Type().HasAttribute("subjects") {
+	if inst.Value == nil {
 		return nil, ErrNoSubjects
 	}
-	text, err := ctyjson.Marshal(inst.Value.Value, inst.Value.Type())
+	v, err := inst.Value.Get()
+	if err != nil {
+		return nil, fmt.Errorf("read the value of %s: %w", inst.Address, err)
+	}
+	if v.IsNull() || !v.Type().IsObjectType() || !v.Type().HasAttribute("subjects") {
+		return nil, ErrNoSubjects
+	}
+	text, err := ctyjson.Marshal(v, v.Type())
 	if err != nil {
 		return nil, fmt.Errorf("read the value of %s: %w", inst.Address, err)
 	}

@@ -59,7 +59,7 @@ func (s *Stood) add(t testing.TB, address, kind, typ string, found string, outpu
 		if err != nil {
 			t.Fatal(err)
 		}
-		inst.Value = &value.Value{Value: v}
+		inst.Value = value.Store(v)
 	}
 	s.State.Instances[address] = inst
 	return inst
@@ -253,6 +253,6 @@ func quoted(text string) string {
 // Other is an evaluation of a form that nobody knows.
 func (s *Stood) Other(t testing.TB) *state.Instance {
 	inst := s.add(t, "evaluate.other", "evaluate", "agreement", "", nil)
-	inst.Value = &value.Value{Value: cty.ObjectVal(map[string]cty.Value{"alpha": cty.NumberFloatVal(0.7)})}
+	inst.Value = value.Store(cty.ObjectVal(map[string]cty.Value{"alpha": cty.NumberFloatVal(0.7)}))
 	return inst
 }
