@@ -169,6 +169,9 @@ func (d *decoder) element(a *argument, e hclsyntax.Expression, sc *scope, key st
 		d.errorf(e.Range(), "No row here", "The argument %q takes %s, not a row expression.", a.Name, a.holds())
 		return nil
 	}
+	if arg, ok := d.choice(a, e, sc, key); ok {
+		return arg
+	}
 	v, diags := eval.Value(e, sc.handles)
 	if diags.HasErrors() {
 		d.diags = append(d.diags, diags...)
@@ -194,7 +197,7 @@ func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key st
 	case !ok && a.asked() && v.Type().IsObjectType():
 		return d.evaluatedAsked(a, v, e, key)
 	case !ok && !v.IsKnown():
-		d.errorf(e.Range(), "Artifact is not known", "Which artifact the argument %q takes depends on a result that is not there yet. Make the choice by a variable.", a.Name)
+		d.errorf(e.Range(), "Artifact is not known", "Which artifact the argument %q takes depends on a result that is not known yet. Write the choice as an index of what is chosen from, as in train.NAME[…], or make it by a variable.", a.Name)
 		return nil
 	case !ok:
 		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes %s, and this is %s.", a.Name, a.holds(), whatIs(v))
@@ -281,6 +284,13 @@ func (a *argument) holds() string {
 }
 
 func (h *handle) String() string {
+	if h.among != nil {
+		names := make([]string, len(h.among))
+		for i, one := range h.among {
+			names[i] = one.String()
+		}
+		return "one of " + strings.Join(names, ", ")
+	}
 	if h.port == nil || h.port.Name == "" {
 		return h.node.Address
 	}
@@ -306,7 +316,7 @@ func (h *handle) others(a *argument) string {
 	var fit []string
 	for i := range h.node.Outputs {
 		if p := &h.node.Outputs[i]; p != h.port && a.takes(p.Kind) && p.Name != "errors" {
-			fit = append(fit, (&handle{h.node, p}).String())
+			fit = append(fit, (&handle{node: h.node, port: p}).String())
 		}
 	}
 	if len(fit) == 0 {

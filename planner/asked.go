@@ -29,18 +29,29 @@ func (d *decoder) writtenAsked(a *argument, src *hclsyntax.ObjectConsExpr, sc *s
 			d.errorf(item.KeyExpr.Range(), "Wrong key", "An element of the argument %q is { model = …, prompt = … }, %s.%s", a.Name, a.holds(), diag.Suggest(name, sortedKeys(askedParts)))
 			return nil
 		}
-		v, diags := eval.Value(item.ValueExpr, sc.handles)
-		d.diags = append(d.diags, diags...)
-		if diags.HasErrors() {
-			return nil
-		}
-		part := d.askedPart(a, v, item.ValueExpr, key, name)
+		part := d.writtenPart(a, item.ValueExpr, sc, key, name)
 		if part == nil {
 			return nil
 		}
 		out.Map[name] = part
 	}
 	return d.completeAsked(a, out, src.Range())
+}
+
+// writtenPart decodes a model or a prompt that is written in an element.
+func (d *decoder) writtenPart(a *argument, e hclsyntax.Expression, sc *scope, key, name string) *plan.Arg {
+	if arg, ok := d.choice(askedArgument(a, name), e, sc, key+"."+name); ok {
+		if arg != nil {
+			arg.Range = diag.NewRange(e.Range())
+		}
+		return arg
+	}
+	v, diags := eval.Value(e, sc.handles)
+	d.diags = append(d.diags, diags...)
+	if diags.HasErrors() {
+		return nil
+	}
+	return d.askedPart(a, v, e, key, name)
 }
 
 // evaluatedAsked takes an element from a value.
@@ -64,15 +75,19 @@ func (d *decoder) evaluatedAsked(a *argument, v cty.Value, e hclsyntax.Expressio
 
 // askedPart decodes the model or the prompt.
 func (d *decoder) askedPart(a *argument, v cty.Value, e hclsyntax.Expression, key, name string) *plan.Arg {
-	part := &argument{
-		Argument: &pluginv1.Argument{Name: name, RowsOf: a.RowsOf}, typ: a.typ, rowsOf: a.rowsOf,
-		accepts: []string{askedParts[name]},
-	}
-	arg := d.value(part, v, e, key+"."+name)
+	arg := d.value(askedArgument(a, name), v, e, key+"."+name)
 	if arg != nil {
 		arg.Range = diag.NewRange(e.Range())
 	}
 	return arg
+}
+
+// askedArgument is what an attribute of an element takes.
+func askedArgument(a *argument, name string) *argument {
+	return &argument{
+		Argument: &pluginv1.Argument{Name: name, RowsOf: a.RowsOf}, typ: a.typ, rowsOf: a.rowsOf,
+		accepts: []string{askedParts[name]},
+	}
 }
 
 func (d *decoder) completeAsked(a *argument, out *plan.Arg, at hcl.Range) *plan.Arg {

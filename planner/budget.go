@@ -140,7 +140,7 @@ func (b *builder) checkPrices(p *plan.Plan) {
 // unpriced is a model that an instance asks and whose price is not known; nil:
 // there is none.
 func (n *node) unpriced() *plan.Model {
-	for _, in := range n.inputs {
+	for _, in := range n.artifacts() {
 		if m := in.node.model; m != nil && !m.Info.Priced() {
 			return m
 		}

@@ -76,7 +76,7 @@ type foreseen struct {
 
 func (b *builder) foresee(n *node, c *pluginv1.ModelCalls, last *llm.Spend) *foreseen {
 	model, row := n.inputs[c.Model], n.bound.Rows[c.Prompt]
-	if row == nil || model == nil || model.node.model == nil {
+	if row == nil || n.bound.Undecided[c.Prompt] != nil || model == nil || model.node.model == nil {
 		return &foreseen{calls: -1}
 	}
 	info := model.node.model.Info

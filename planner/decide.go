@@ -125,7 +125,7 @@ func (b *builder) decideUnknown(n *node) {
 	waits := n.waits()
 	switch {
 	case n.prior == nil:
-		n.run(plan.Reason{Code: plan.BecauseNew, After: n.summary, Text: "is new"})
+		n.run(append([]plan.Reason{{Code: plan.BecauseNew, After: n.summary, Text: "is new"}}, n.undecided()...)...)
 	case n.Definition != "" && n.Definition != n.prior.Definition:
 		n.run(append(n.compare(), waits...)...)
 	case len(waits) == 0:
@@ -145,7 +145,7 @@ func newReason() plan.Reason {
 func (n *node) waits() []plan.Reason {
 	upstream := map[string]bool{}
 	for _, h := range n.inputs {
-		if !h.node.result.known {
+		if !h.node.result.known && h.among == nil {
 			upstream[h.node.Address] = true
 		}
 	}
@@ -155,7 +155,7 @@ func (n *node) waits() []plan.Reason {
 			upstream[r] = true
 		}
 	}
-	var reasons []plan.Reason
+	reasons := n.undecided()
 	for _, address := range sortedKeys(upstream) {
 		reasons = append(reasons, plan.Reason{Code: plan.BecauseUpstream, Subject: address, Text: "waits for " + address})
 	}

@@ -29,7 +29,7 @@ func (s *stage) valueRefs(b *builder) []stageRef {
 	if len(s.refs.stages) == 0 && len(s.refs.locals) == 0 && !s.refs.allLocals {
 		return nil
 	}
-	c := &collector{b: b, seen: map[string]bool{}}
+	c := &collector{b: b, seen: map[string]bool{}, looked: map[string]bool{}}
 	for _, conditions := range [][]config.Condition{s.cfg.Pre, s.cfg.Post, s.cfg.Conditions} {
 		for _, cond := range conditions {
 			c.expression(cond.Condition)
@@ -49,13 +49,19 @@ func (s *stage) valueRefs(b *builder) []stageRef {
 type collector struct {
 	b    *builder
 	refs []stageRef
-	seen map[string]bool // locals
+	// seen and looked are the locals whose expressions were followed, for all
+	// that they refer to and for indices.
+	seen, looked map[string]bool
 }
 
 func (c *collector) body(src *hclsyntax.Body, schema *body) {
 	for name, attr := range src.Attributes {
-		if a := schema.args[name]; a != nil && len(a.accepts) == 0 {
+		switch a := schema.args[name]; {
+		case a == nil:
+		case len(a.accepts) == 0:
 			c.expression(attr.Expr)
+		default:
+			c.indices(attr.Expr)
 		}
 	}
 	for _, block := range src.Blocks {
@@ -117,18 +123,46 @@ func (c *collector) expression(e hcl.Expression) {
 	})
 }
 
+// indices notes what the indices in an expression are computed from: they want
+// values also where what they lead to is an artifact.
+func (c *collector) indices(e hcl.Expression) {
+	syntax, ok := e.(hclsyntax.Node)
+	if !ok {
+		return
+	}
+	_ = hclsyntax.VisitAll(syntax, func(n hclsyntax.Node) hcl.Diagnostics {
+		switch n := n.(type) {
+		case *hclsyntax.IndexExpr:
+			c.expression(n.Key)
+		case *hclsyntax.ScopeTraversalExpr:
+			if l := c.local(n.Traversal); l != nil && !c.looked[l.cfg.Name] {
+				c.looked[l.cfg.Name] = true
+				c.indices(l.cfg.Expr)
+			}
+		}
+		return nil
+	})
+}
+
 func (c *collector) traversal(t hcl.Traversal) {
 	if a, _, ok := addr.FromTraversal(t); ok {
 		c.refs = append(c.refs, stageRef{stage: a.Stage, key: a})
 		return
 	}
+	if l := c.local(t); l != nil && !c.seen[l.cfg.Name] {
+		c.seen[l.cfg.Name] = true
+		c.expression(l.cfg.Expr)
+	}
+}
+
+// local is the local that a traversal leads to; nil: it leads to none.
+func (c *collector) local(t hcl.Traversal) *local {
 	if t.RootName() != "local" || len(t) < 2 {
-		return
+		return nil
 	}
 	step, ok := t[1].(hcl.TraverseAttr)
-	if !ok || c.seen[step.Name] || c.b.locals[step.Name] == nil {
-		return
+	if !ok {
+		return nil
 	}
-	c.seen[step.Name] = true
-	c.expression(c.b.locals[step.Name].cfg.Expr)
+	return c.b.locals[step.Name]
 }

@@ -49,7 +49,7 @@ func (b *builder) decideModel(n *node) {
 func (b *builder) models(nodes []*node) map[string]*plan.Model {
 	used := map[string]*plan.Model{}
 	for _, n := range nodes {
-		for _, h := range n.inputs {
+		for _, h := range n.artifacts() {
 			if m := h.node.model; m != nil {
 				used[m.Address] = m
 			}

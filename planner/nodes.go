@@ -129,7 +129,7 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 // from, and what its expressions refer to.
 func (b *builder) dependencies(n *node) {
 	depends := map[string]bool{}
-	for _, h := range n.inputs {
+	for _, h := range n.artifacts() {
 		if !h.node.notCarriedOut() {
 			depends[h.node.Address] = true
 			continue
@@ -141,6 +141,14 @@ func (b *builder) dependencies(n *node) {
 	for _, p := range n.prompts {
 		for _, d := range p.DependsOn {
 			depends[d] = true
+		}
+	}
+	if n.Body != nil {
+		refs, _ := n.Body.Refs()
+		for _, ref := range refs {
+			if a, err := addr.Parse(ref); err == nil {
+				b.addInstances(depends, n, stageRef{stage: a.Stage, key: a})
+			}
 		}
 	}
 	for _, a := range n.stage.valueRefs(b) {
@@ -156,6 +164,15 @@ func (b *builder) dependencies(n *node) {
 	if n.model != nil {
 		n.model.DependsOn = n.DependsOn
 	}
+}
+
+// artifacts are all that an instance is or may be given.
+func (n *node) artifacts() []*handle {
+	var all []*handle
+	for _, key := range sortedKeys(n.inputs) {
+		all = append(all, n.inputs[key].each()...)
+	}
+	return all
 }
 
 // notCarriedOut says of a model or a prompt that it is no node of the plan.

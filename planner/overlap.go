@@ -1,6 +1,9 @@
 package planner
 
 import (
+	"iter"
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/quern-dev/quern/lang/diag"
@@ -25,11 +28,7 @@ func (n *node) checkOverlap() hcl.Diagnostics {
 			if user.node != n && !n.readsWhat(user) {
 				continue
 			}
-			for _, modelKey := range sortedKeys(user.node.inputs) {
-				model := user.node.inputs[modelKey]
-				if model.node.Kind != "train" {
-					continue
-				}
+			for modelKey, model := range user.node.models() {
 				if learned := model.learnedFrom(on); learned != nil {
 					subject := n.RangeOf(key)
 					if user.node == n {
@@ -42,6 +41,20 @@ func (n *node) checkOverlap() hcl.Diagnostics {
 		}
 	}
 	return diags
+}
+
+// models are the trained models that an instance is or may be given, with their
+// keys.
+func (n *node) models() iter.Seq2[string, *handle] {
+	return func(yield func(string, *handle) bool) {
+		for _, key := range sortedKeys(n.inputs) {
+			for _, h := range n.inputs[key].each() {
+				if h.node.Kind == "train" && !yield(key, h) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // readsWhat says whether the instance's row expressions read a column that a
@@ -63,8 +76,8 @@ func (n *node) readsWhat(h *handle) bool {
 // learnedFrom is the dataset that a model was trained on and that has rows of
 // another one; nil: none is known to.
 func (h *handle) learnedFrom(on *handle) *handle {
-	for _, key := range sortedKeys(h.node.inputs) {
-		if from := h.node.inputs[key]; from.isDataset() && (from.madeOf(on.rows()) || on.madeOf(from.rows())) {
+	for _, from := range h.node.artifacts() {
+		if from.isDataset() && (from.madeOf(on.rows()) || on.madeOf(from.rows())) {
 			return from
 		}
 	}
@@ -98,11 +111,13 @@ func (h *handle) ancestors() []*handle {
 		node *node
 		port string
 	}
-	all := []*handle{h}
-	seen := map[output]bool{{h.node, h.port.Name}: true}
+	all := slices.Clone(h.each())
+	seen := map[output]bool{}
+	for _, one := range all {
+		seen[output{one.node, one.port.Name}] = true
+	}
 	for i := 0; i < len(all); i++ {
-		for _, key := range sortedKeys(all[i].node.inputs) {
-			from := all[i].node.inputs[key]
+		for _, from := range all[i].node.artifacts() {
 			if from.isDataset() && !seen[output{from.node, from.port.Name}] {
 				seen[output{from.node, from.port.Name}] = true
 				all = append(all, from)

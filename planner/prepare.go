@@ -441,8 +441,10 @@ func (n *node) eachFeature(f func(key, of string, h *handle, feature string, e *
 		if in.Of == "" || h == nil {
 			continue
 		}
-		for _, feature := range sortedKeys(h.port.Features) {
-			f(key, in.Of, h, feature, h.port.Features[feature])
+		for _, one := range h.each() {
+			for _, feature := range sortedKeys(one.port.Features) {
+				f(key, in.Of, one, feature, one.port.Features[feature])
+			}
 		}
 	}
 }

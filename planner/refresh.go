@@ -124,7 +124,7 @@ func (b *builder) lookAtDeployment(n *node) {
 // decideLater decides about a deployment whose configuration waits for
 // results.
 func (b *builder) decideLater(n *node) {
-	n.Action, n.Reasons = plan.Create, []plan.Reason{newReason()}
+	n.Action, n.Reasons = plan.Create, append([]plan.Reason{newReason()}, n.undecided()...)
 	if n.Deployment != nil {
 		n.Action, n.Reasons = plan.MayRun, n.waits()
 	}

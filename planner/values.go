@@ -18,6 +18,9 @@ type handle struct {
 	// port is nil where the instance itself is no artifact, or where it is
 	// not known what it makes.
 	port *plan.Port
+	// among are the artifacts that it is one of, where a result decides which.
+	// Nothing is known of node then, and port is what all have in common.
+	among []*handle
 }
 
 var handleType = cty.Capsule("artifact", reflect.TypeFor[handle]())

@@ -236,8 +236,7 @@ func (r *run) inputRefs(w *work) []action.InputRef {
 			out = append(out, action.InputRef{Address: row.Prompt, Digest: text, Role: action.RolePrompt})
 		}
 	}
-	refs, _ := w.Node.Body.Refs()
-	return append(out, r.valueRefs(refs)...)
+	return append(out, r.valueRefs(w.Node.Body.ValueRefs())...)
 }
 
 // valueRefs are the stages whose values are used. Gates have none.

@@ -3,6 +3,8 @@ package expr
 import (
 	"fmt"
 	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -10,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/limit"
@@ -32,6 +35,7 @@ func (c *Compiled) Eval(vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) 
 		diags = secret.Hide(diags, again, c.Secrets)
 	}
 	for _, d := range diags {
+		nameInstances(d)
 		d.Subject, d.Context = c.Range.Ptr(), nil
 	}
 	if diags.HasErrors() {
@@ -51,6 +55,30 @@ func (c *Compiled) evaluate(e hclsyntax.Expression, vars map[string]cty.Value) (
 		return v, append(diags, diag.Errorf(nil, "Wrong type of value", "%s.", err))
 	}
 	return converted, diags
+}
+
+// nameInstances adds to an error about an index of a stage which instances the
+// stage has.
+func nameInstances(d *hcl.Diagnostic) {
+	index, ok := d.Expression.(*hclsyntax.IndexExpr)
+	if !ok || d.Summary != "Invalid index" {
+		return
+	}
+	of, ok := index.Collection.(*hclsyntax.ScopeTraversalExpr)
+	if !ok {
+		return
+	}
+	stage, rest, ok := addr.FromTraversal(of.Traversal)
+	v, diags := of.Value(d.EvalContext)
+	if !ok || len(rest) > 0 || stage.HasKey() || diags.HasErrors() || !v.Type().IsObjectType() {
+		return
+	}
+	keys := slices.Sorted(maps.Keys(v.Type().AttributeTypes()))
+	for i, key := range keys {
+		keys[i] = strconv.Quote(key)
+	}
+	d.Summary = "No such instance"
+	d.Detail = fmt.Sprintf("The index is not the key of an instance of %s. The keys are: %s.", stage, diag.List(keys))
 }
 
 // withoutSecrets is vars with the sensitive variables unknown.

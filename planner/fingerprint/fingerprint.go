@@ -159,6 +159,8 @@ func (d *definition) arg(a *plan.Arg, key string) {
 		if a.Row.Expr.ColumnType != "" {
 			d.add("row "+key+" type", a.Row.Expr.ColumnType)
 		}
+	case a.Choice != nil:
+		d.waits = true
 	case a.Expr != nil:
 		d.expression("expression "+key, a.Expr)
 	case a.Value != nil:

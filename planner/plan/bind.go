@@ -25,6 +25,9 @@ type Bound struct {
 	// Inputs and Rows say what stands behind the keys.
 	Inputs map[string]*Input
 	Rows   map[string]*RowArg
+	// Undecided are the choices that wait for a result, by key. Inputs and Rows
+	// have a candidate in the place of each.
+	Undecided map[string]*Choice
 	// Body is the resolved body: what waited for values that Bind was given
 	// has them. It is what the definition key is made of.
 	Body *Body
@@ -95,6 +98,12 @@ func (o *Bound) arg(a *Arg, want cty.Type, key string, vars map[string]cty.Value
 	case a.Row != nil:
 		o.Rows[key] = a.Row
 		return cty.StringVal(key), nil
+	case a.Choice != nil:
+		if o.Undecided == nil {
+			o.Undecided = map[string]*Choice{}
+		}
+		o.Undecided[key] = a.Choice
+		return o.arg(a.Choice.stand(), want, key, vars)
 	case a.Map != nil:
 		return o.mapping(a, want, key, vars)
 	case a.List != nil:
@@ -240,6 +249,17 @@ func converted(v cty.Value, want cty.Type, a *Arg, key string) (cty.Value, hcl.D
 // Refs returns the stage addresses whose values the body waits for, and the
 // sensitive variables that it names.
 func (b *Body) Refs() (refs, secrets []string) {
+	return b.refs(func(*Arg) bool { return true })
+}
+
+// ValueRefs returns the stage addresses whose values go into the body: those of
+// Refs but for what only decides about a choice.
+func (b *Body) ValueRefs() []string {
+	refs, _ := b.refs(func(a *Arg) bool { return a.Choice == nil })
+	return refs
+}
+
+func (b *Body) refs(counts func(*Arg) bool) (refs, secrets []string) {
 	seen := map[string]bool{}
 	add := func(list *[]string, prefix string, names []string) {
 		for _, name := range names {
@@ -249,14 +269,17 @@ func (b *Body) Refs() (refs, secrets []string) {
 			}
 		}
 	}
-	b.Expressions(func(_ string, _ *Arg, e *expr.Compiled) {
-		add(&refs, "ref ", e.Refs)
-		add(&secrets, "secret ", e.Secrets)
+	b.Expressions(func(_ string, a *Arg, e *expr.Compiled) {
+		if counts(a) {
+			add(&refs, "ref ", e.Refs)
+			add(&secrets, "secret ", e.Secrets)
+		}
 	})
 	return refs, secrets
 }
 
-// Inputs calls f for each input of the body.
+// Inputs calls f for each input of the body, and for each candidate of a
+// choice.
 func (b *Body) Inputs(f func(*Input)) {
 	for _, a := range b.Args {
 		a.inputs(f)
@@ -269,6 +292,11 @@ func (b *Body) Inputs(f func(*Input)) {
 func (a *Arg) inputs(f func(*Input)) {
 	if a.Input != nil {
 		f(a.Input)
+	}
+	if a.Choice != nil {
+		for _, e := range a.Choice.Of {
+			e.inputs(f)
+		}
 	}
 	for _, e := range a.Map {
 		e.inputs(f)
@@ -318,6 +346,11 @@ func (a *Arg) expressions(key string, f func(string, *Arg, *expr.Compiled)) {
 		f(key, a, a.Expr)
 	case a.Row != nil:
 		f(key, a, a.Row.Expr)
+	case a.Choice != nil:
+		f(key, a, a.Choice.Key)
+		for _, candidate := range a.Choice.Of {
+			candidate.expressions(key, f)
+		}
 	}
 	for name, element := range a.Map {
 		element.expressions(key+"."+name, f)
@@ -378,6 +411,8 @@ func (r *resolver) arg(a *Arg) *Arg {
 		row := *a.Row
 		row.Expr = r.compile(a.Row.Expr, &row)
 		out.Row = &row
+	case a.Choice != nil:
+		return r.choice(a)
 	case a.Map != nil:
 		out.Map = make(map[string]*Arg, len(a.Map))
 		for name, element := range a.Map {
@@ -391,6 +426,23 @@ func (r *resolver) arg(a *Arg) *Arg {
 	default:
 		return a
 	}
+	return &out
+}
+
+// choice puts what is chosen in the place of a choice, once that is known.
+func (r *resolver) choice(a *Arg) *Arg {
+	key, diags := a.Choice.Key.Eval(r.vars)
+	r.diags = append(r.diags, diags...)
+	if diags.HasErrors() || !key.IsKnown() {
+		return a
+	}
+	chosen, d := a.Choice.chosen(key)
+	if d != nil {
+		r.diags = append(r.diags, d)
+		return a
+	}
+	out := *r.arg(chosen)
+	out.Operational, out.Sensitive, out.Range = a.Operational, a.Sensitive, a.Range
 	return &out
 }
 

@@ -231,6 +231,9 @@ func (a *Arg) check(depth int) error {
 	if err := checkValue(a.Value); err != nil {
 		return err
 	}
+	if err := a.Choice.check(depth); err != nil {
+		return err
+	}
 	for _, e := range a.Map {
 		if err := e.check(depth + 1); err != nil {
 			return err
@@ -239,6 +242,24 @@ func (a *Arg) check(depth int) error {
 	for _, e := range a.List {
 		if err := e.check(depth + 1); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func (c *Choice) check(depth int) error {
+	switch {
+	case c == nil:
+		return nil
+	case c.Key == nil || len(c.Of) == 0:
+		return errors.New("a choice is incomplete")
+	}
+	for _, a := range c.Of {
+		if err := a.check(depth + 1); err != nil {
+			return err
+		}
+		if a.Input == nil && a.Row == nil {
+			return errors.New("a choice is among something else than artifacts and prompts")
 		}
 	}
 	return nil

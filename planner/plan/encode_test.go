@@ -130,7 +130,7 @@ func FuzzDecodeJSON(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(sample)
-	f.Add([]byte(`{"format":"quern.plan/v1","nodes":[{"address":"source.a","action":"keep","body":{"type":["object",{"a":"string"}],"args":{"a":{"list":[{"value":{"type":"string","value":"x"}}]}}}}]}`))
+	f.Add([]byte(`{"format":"quern.plan/v2","nodes":[{"address":"source.a","action":"keep","body":{"type":["object",{"a":"string"}],"args":{"a":{"list":[{"value":{"type":"string","value":"x"}}]}}}}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if p, err := decodeJSON(bytes.NewReader(text)); err == nil {
 			use(t, p)

@@ -16,7 +16,7 @@ import (
 
 // Format is the version of the plan's encoding. It changes when a reader of
 // the former version could misread a plan.
-const Format = "quern.plan/v1"
+const Format = "quern.plan/v2"
 
 // Plan is a compiled pipeline with what is to be done about it.
 type Plan struct {
@@ -377,8 +377,8 @@ type Block struct {
 	Body   *Body    `json:"body"`
 }
 
-// Arg is an argument. Exactly one of Value, Expr, Row, Input, Map and List
-// is set.
+// Arg is an argument. Exactly one of Value, Expr, Row, Input, Choice, Map and
+// List is set.
 type Arg struct {
 	// Value is known.
 	Value *value.Value `json:"value,omitempty"`
@@ -388,6 +388,8 @@ type Arg struct {
 	Row *RowArg `json:"row,omitempty"`
 	// Input is an artifact.
 	Input *Input `json:"input,omitempty"`
+	// Choice becomes an Input or a Row once it is known which.
+	Choice *Choice `json:"choice,omitempty"`
 	// Map and List hold collections whose elements are rows or inputs.
 	Map  map[string]*Arg `json:"map,omitempty"`
 	List []*Arg          `json:"list,omitempty"`

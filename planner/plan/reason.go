@@ -25,6 +25,7 @@ const (
 	BecauseBehaviour ReasonCode = "behaviour" // the plugin says that it gives other results than before
 	BecausePlugin    ReasonCode = "plugin"    // rows are reused that another program of the plugin made
 	BecauseUpstream  ReasonCode = "upstream"  // it waits for that, or was given another model
+	BecauseChoice    ReasonCode = "choice"    // which artifact it is given depends on a result
 	BecauseReplaced  ReasonCode = "replace"   // -replace asked for it
 	BecauseMissing   ReasonCode = "missing"   // its result is no longer in the store
 	BecauseDamaged   ReasonCode = "damaged"   // its result can't be used

@@ -22,7 +22,7 @@ import (
 // Types are the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, Behaviour: 7}, evaluator{}),
+		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, Behaviour: 8}, evaluator{}),
 	}
 }
 
@@ -52,7 +52,7 @@ A model with a prompt is asked as label "llm" asks: what the classes are, and ho
 
 A row for which a subject has no label, because it abstained or failed, counts as wrong; ` + "`coverage`" + ` is the share of rows that have one. The next apply asks again where that may help; ` + "`max_errors`" + ` says how many rows may fail before the evaluation does, and without it any number may. A class that is never predicted has precision 0. F1 figures are means over the classes that are right or predicted for at least one row.
 
-The stage's values are ` + "`scored`" + ` (how many rows have a right label), ` + "`skipped`" + ` (how many have none) and, for each subject, ` + "`subjects.NAME.accuracy`" + `, ` + "`macro_f1`" + `, ` + "`weighted_f1`" + `, ` + "`coverage`" + `, ` + "`errors`" + ` (rows on which its model failed), ` + "`cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles; null where no model was asked) and ` + "`classes[\"LABEL\"]`" + ` with ` + "`precision`" + `, ` + "`recall`" + ` and ` + "`f1`" + `, each with its interval, and ` + "`support`" + `, for the 1,000 classes with the most rows. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's, its paired interval, the p-value of an exact McNemar test (accuracy and coverage) or of a paired permutation test (F1), that corrected for the number of pairs (Holm), and the smallest true difference that this many rows would have shown. The stage itself is a report for people; ` + "`rows`" + ` is a dataset of each row with the labels it got, ` + "`confusion`" + ` one of how often which label was given for which.
+The stage's values are ` + "`scored`" + ` (how many rows have a right label), ` + "`skipped`" + ` (how many have none) and, for each subject, ` + "`subjects.NAME.accuracy`" + `, ` + "`macro_f1`" + `, ` + "`weighted_f1`" + `, ` + "`coverage`" + `, ` + "`errors`" + ` (rows on which its model failed), ` + "`cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles; null where no model was asked) and ` + "`classes[\"LABEL\"]`" + ` with ` + "`precision`" + `, ` + "`recall`" + ` and ` + "`f1`" + `, each with its interval, and ` + "`support`" + `, for the 1,000 classes with the most rows. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's, its paired interval, the p-value of an exact McNemar test (accuracy and coverage) or of a paired permutation test (F1), that corrected for the number of pairs (Holm), and the smallest true difference that this many rows would have shown. ` + "`best.METRIC`" + ` is the name of the subject with the highest figure, whether or not it is better for certain: of several with the same figure the first by name, and null where no subject has one. The stage itself is a report for people; ` + "`rows`" + ` is a dataset of each row with the labels it got, ` + "`confusion`" + ` one of how often which label was given for which.
 
 ` + "```hcl" + `
 evaluate "classification" "student" {
@@ -385,6 +385,18 @@ func (s *scored) differences(names []string, sample *figures.Sample, o stats.Opt
 }
 
 // mapOf is a map of values, which may be empty.
+func (s *subjectFindings) figure(metric string) figures.Figure {
+	switch metric {
+	case macroF1:
+		return s.MacroF1
+	case weightedF1:
+		return s.WeightedF1
+	case coverage:
+		return s.Coverage
+	}
+	return s.Accuracy
+}
+
 func mapOf(values map[string]cty.Value, of cty.Type) cty.Value {
 	if len(values) == 0 {
 		return cty.MapValEmpty(of)
@@ -433,5 +445,6 @@ func (f *findings) value() cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{
 		"scored": cty.NumberIntVal(f.Scored), "skipped": cty.NumberIntVal(f.Skipped),
 		"subjects": cty.ObjectVal(all), "differences": f.Differences.Object(),
+		"best": figures.Best(f.Order, metricNames(), func(subject, metric string) figures.Figure { return f.Subjects[subject].figure(metric) }),
 	})
 }

@@ -191,6 +191,14 @@ func (e *run) differences(sample *figures.Sample, names []string) (figures.Diffe
 	})
 }
 
+func (f *findings) metricNames() []string {
+	names := make([]string, len(f.Metrics))
+	for i, m := range f.Metrics {
+		names[i] = m.Name
+	}
+	return names
+}
+
 func (f *findings) value() cty.Value {
 	all := map[string]cty.Value{}
 	for name, s := range f.Subjects {
@@ -206,5 +214,6 @@ func (f *findings) value() cty.Value {
 	}
 	return cty.ObjectVal(map[string]cty.Value{
 		"rows": cty.NumberIntVal(f.Rows), "subjects": cty.ObjectVal(all), "differences": f.Differences.Object(),
+		"best": figures.Best(f.Order, f.metricNames(), func(subject, metric string) figures.Figure { return f.Subjects[subject].Metrics[metric].Figure }),
 	})
 }

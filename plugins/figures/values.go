@@ -2,6 +2,7 @@ package figures
 
 import (
 	"maps"
+	"math"
 
 	"github.com/zclconf/go-cty/cty"
 )
@@ -72,13 +73,29 @@ func (d Differences) Object() cty.Value {
 	return cty.ObjectVal(pairs)
 }
 
-// ValueTypes are the types of the attributes subjects and differences: each
-// subject has a figure of each metric, what its answers took, and more.
+// Best is the value of best: by metric the subject with the highest figure, the
+// first in order of those that have the same. It is null where none has a figure.
+func Best(order, metrics []string, figure func(subject, metric string) Figure) cty.Value {
+	attrs := map[string]cty.Value{}
+	for _, metric := range metrics {
+		best, highest := cty.NullVal(cty.String), math.Inf(-1)
+		for _, subject := range order {
+			if v := figure(subject, metric).Value; v != nil && *v > highest {
+				best, highest = cty.StringVal(subject), *v
+			}
+		}
+		attrs[metric] = best
+	}
+	return cty.ObjectVal(attrs)
+}
+
+// ValueTypes are the types of the attributes subjects, differences, and best:
+// each subject has a figure of each metric, what its answers took, and more.
 func ValueTypes(subjects, metrics []string, figure cty.Type, more map[string]cty.Type) map[string]cty.Type {
-	figures, contrasts := maps.Clone(more), map[string]cty.Type{}
+	figures, contrasts, best := maps.Clone(more), map[string]cty.Type{}, map[string]cty.Type{}
 	maps.Copy(figures, UsageTypes)
 	for _, name := range metrics {
-		figures[name], contrasts[name] = figure, ContrastType
+		figures[name], contrasts[name], best[name] = figure, ContrastType, cty.String
 	}
 	all, differences := map[string]cty.Type{}, map[string]cty.Type{}
 	for _, first := range subjects {
@@ -89,5 +106,5 @@ func ValueTypes(subjects, metrics []string, figure cty.Type, more map[string]cty
 			}
 		}
 	}
-	return map[string]cty.Type{"subjects": cty.Object(all), "differences": cty.Object(differences)}
+	return map[string]cty.Type{"subjects": cty.Object(all), "differences": cty.Object(differences), "best": cty.Object(best)}
 }

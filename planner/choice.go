@@ -1,0 +1,216 @@
+package planner
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// An index into a collection of artifacts may depend on a result, as in
+// train.student[evaluate.sweep.best.accuracy]. While the result is not known,
+// the argument is a choice among the whole collection: it has the type that its
+// elements have in common, and waits for all of them.
+
+// indexing is an expression that takes an artifact out of a collection.
+type indexing struct {
+	collection cty.Value
+	key        hclsyntax.Expression
+	steps      hcl.Traversal // after the index
+}
+
+// choice decodes an index of artifacts whose key depends on a result. ok is
+// false for any other expression.
+func (d *decoder) choice(a *argument, e hclsyntax.Expression, sc *scope, key string) (arg *plan.Arg, ok bool) {
+	in := d.indexing(e, sc)
+	if in == nil {
+		return nil, false
+	}
+	if v, diags := eval.Value(in.key, sc.values); diags.HasErrors() || v.IsKnown() || d.b.mayBeAnything(v) {
+		return nil, false
+	}
+	compiled, diags := expr.Compile(in.key, d.scopeOf(sc), cty.String)
+	d.diags = append(d.diags, diags...)
+	if diags.HasErrors() {
+		return nil, true
+	}
+	if len(compiled.Secrets) > 0 {
+		d.errorf(in.key.Range(), "Sensitive index", "Which artifact is chosen would show the value of a sensitive variable. Take the index from a variable that is not sensitive, or wrap it in nonsensitive(…).")
+		return nil, true
+	}
+	return d.candidates(a, in, compiled, e, key), true
+}
+
+// indexing is the index that an expression is, possibly in parentheses, with
+// steps after it, or under the name of a local; nil: it is none, or not one of
+// artifacts.
+func (d *decoder) indexing(e hclsyntax.Expression, sc *scope) *indexing {
+	switch e := e.(type) {
+	case *hclsyntax.ParenthesesExpr:
+		return d.indexing(e.Expression, sc)
+	case *hclsyntax.RelativeTraversalExpr:
+		in := d.indexing(e.Source, sc)
+		if in != nil {
+			in.steps = slices.Concat(in.steps, e.Traversal)
+		}
+		return in
+	case *hclsyntax.ScopeTraversalExpr:
+		return d.indexingLocal(e, sc)
+	case *hclsyntax.IndexExpr:
+		collection, diags := eval.Value(e.Collection, sc.handles)
+		if diags.HasErrors() || !holdsArtifacts(collection) {
+			return nil
+		}
+		return &indexing{collection: collection, key: e.Key}
+	}
+	return nil
+}
+
+func (d *decoder) indexingLocal(e *hclsyntax.ScopeTraversalExpr, sc *scope) *indexing {
+	if e.Traversal.RootName() != "local" || len(e.Traversal) < 2 {
+		return nil
+	}
+	name, ok := e.Traversal[1].(hcl.TraverseAttr)
+	if !ok {
+		return nil
+	}
+	definition, ok := sc.definitions["local."+name.Name].(hclsyntax.Expression)
+	if !ok {
+		return nil
+	}
+	in := d.indexing(definition, d.b.scope(&d.b.locals[name.Name].refs))
+	if in != nil {
+		in.steps = slices.Concat(in.steps, e.Traversal[2:])
+	}
+	return in
+}
+
+// holdsArtifacts says whether a value is a collection of nothing but artifacts
+// and stages.
+func holdsArtifacts(v cty.Value) bool {
+	elements := iterate(v)
+	if _, single := handleOf(v); single || len(elements) == 0 || v.IsMarked() {
+		return false
+	}
+	return !slices.ContainsFunc(elements, func(e element) bool {
+		_, ok := handleOf(e.value)
+		return !ok
+	})
+}
+
+// candidates decodes what a choice is among, and makes sure that the choice is
+// of one type.
+func (d *decoder) candidates(a *argument, in *indexing, by *expr.Compiled, e hclsyntax.Expression, key string) *plan.Arg {
+	c := &plan.Choice{Key: by, Of: map[string]*plan.Arg{}}
+	var among []*handle
+	for _, element := range iterate(in.collection) {
+		v, diags := in.steps.TraverseRel(element.value)
+		if diags.HasErrors() {
+			d.diags = append(d.diags, diags...)
+			return nil
+		}
+		brought, failed := len(d.extra), len(d.diags)
+		arg := d.value(a, v, e, key)
+		switch {
+		case arg == nil:
+			if len(d.diags) == failed && !d.skip {
+				d.errorf(e.Range(), "Wrong type of value", "The argument %q takes %s, and one of those that the choice is among is null.", a.Name, a.holds())
+			}
+			return nil
+		case arg.Map != nil || len(d.extra) > brought:
+			d.errorf(e.Range(), "Cannot wait for this choice", "A result can choose among models, datasets, reports, and prompts without examples. Write { model = …, prompt = … } with a choice in each of its parts.")
+			return nil
+		}
+		arg.Range = diag.NewRange(e.Range())
+		c.Of[plan.ChoiceKey(element.key)] = arg
+		if h, _ := handleOf(v); arg.Input != nil {
+			among = append(among, h)
+		}
+	}
+	if len(among) > 0 {
+		port, differ := commonPort(among)
+		if differ != "" {
+			d.errorf(e.Range(), "Choice among different types", "Which one is chosen depends on a result that is not known yet, so all must be of the same type. %s", differ)
+			return nil
+		}
+		d.n.inputs[key] = &handle{port: port, among: among, node: &node{
+			stage: among[0].node.stage, Node: &plan.Node{Address: by.Text, Kind: among[0].node.Kind, Mode: among[0].node.Mode, Plugin: among[0].node.Plugin},
+		}}
+	}
+	return &plan.Arg{Choice: c}
+}
+
+// commonPort is the type that artifacts have in common; differ says why they
+// have none.
+func commonPort(among []*handle) (common *plan.Port, differ string) {
+	first := among[0]
+	port := *first.port
+	for _, h := range among[1:] {
+		capabilities := slices.DeleteFunc(slices.Clone(port.Capabilities), func(c string) bool { return !slices.Contains(h.port.Capabilities, c) })
+		what, was, is := "", "", ""
+		switch {
+		case h.port.Kind != port.Kind:
+			what, was, is = "kind", port.Kind, h.port.Kind
+		case h.port.Format != port.Format:
+			what, was, is = "format", port.Format, h.port.Format
+		case !slices.Equal(h.port.Columns, port.Columns):
+			what, was, is = "columns", schemaText(port.Columns), schemaText(h.port.Columns)
+		case !reflect.DeepEqual(h.port.Signature, port.Signature):
+			what, was, is = "signature", signatureText(port.Signature), signatureText(h.port.Signature)
+		case len(port.Capabilities) > 0 && len(capabilities) == 0:
+			what, was, is = "capabilities", strings.Join(port.Capabilities, ", "), strings.Join(h.port.Capabilities, ", ")
+		}
+		if what != "" {
+			return nil, fmt.Sprintf("%s and %s differ in their %s: %s, and %s.", first, h, what, was, is)
+		}
+		port.Capabilities = capabilities
+	}
+	return &port, ""
+}
+
+func signatureText(s *plan.Signature) string {
+	if s == nil {
+		return "none"
+	}
+	return schemaText(s.Inputs) + " to " + schemaText(s.Outputs)
+}
+
+func schemaText(s data.Schema) string {
+	columns := make([]string, len(s))
+	for i, c := range s {
+		columns[i] = c.Name + " " + c.Type
+	}
+	return "(" + strings.Join(columns, ", ") + ")"
+}
+
+// each is the artifact, or all that a result chooses among.
+func (h *handle) each() []*handle {
+	if h.among != nil {
+		return h.among
+	}
+	return []*handle{h}
+}
+
+// undecided says what an instance's choices are among.
+func (n *node) undecided() []plan.Reason {
+	if n.bound == nil {
+		return nil
+	}
+	var reasons []plan.Reason
+	for _, key := range sortedKeys(n.bound.Undecided) {
+		c := n.bound.Undecided[key]
+		reasons = append(reasons, plan.Reason{Code: plan.BecauseChoice, Subject: key,
+			Text: fmt.Sprintf("%s is one of %s, chosen by %s", key, strings.Join(c.Names(), ", "), expr.Readable(c.Key.Text))})
+	}
+	return reasons
+}
