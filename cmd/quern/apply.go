@@ -24,21 +24,21 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-var refreshOnlyFlag = &cli.BoolFlag{Name: "refresh-only", Usage: "look for drift, and change nothing but what the state says of deployments"}
+var refreshOnlyFlag = &cli.BoolFlag{Name: "refresh-only", Usage: "look for drift, and update only what the state says about deployments"}
 
-var autoApproveFlag = &cli.BoolFlag{Name: "auto-approve", Usage: "do not ask"}
+var autoApproveFlag = &cli.BoolFlag{Name: "auto-approve", Usage: "skip the approval prompt"}
 
 func applyCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:        "apply",
-		Usage:       "compute what is not known yet, and deploy it",
+		Usage:       "compute missing results, and update deployments",
 		ArgsUsage:   "[PLAN]",
-		Description: "Makes a plan, shows it, and carries it out once you agree. With the file of a saved plan it carries\nout that one, provided that nothing has changed since.",
+		Description: "Makes a plan, shows it, and runs it once you approve. Given the file of a saved plan, runs that plan,\nprovided that nothing has changed since.",
 		Flags: slices.Concat(planFlags(), []cli.Flag{autoApproveFlag, refreshOnlyFlag,
-			&cli.BoolFlag{Name: "json", Usage: "print events as JSON lines; needs -auto-approve or a saved plan"},
+			&cli.BoolFlag{Name: "json", Usage: "print events as JSON Lines; needs -auto-approve or a saved plan"},
 		}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			file, err := optionalArgument(cmd, "one saved plan at most")
+			file, err := optionalArgument(cmd, "at most one saved plan")
 			if err != nil {
 				return err
 			}
@@ -51,10 +51,10 @@ func applyCommand(ui *terminal) *cli.Command {
 func destroyCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:        "destroy",
-		Usage:       "take all deployments down",
-		Description: "Undeploys what apply has deployed. Artifacts stay in the store until gc removes them.",
+		Usage:       "delete all deployments",
+		Description: "Deletes everything that apply has deployed. Artifacts stay in the store until gc removes them.",
 		Flags: slices.Concat(planFlags(), []cli.Flag{autoApproveFlag,
-			&cli.BoolFlag{Name: "json", Usage: "print events as JSON lines; needs -auto-approve"},
+			&cli.BoolFlag{Name: "json", Usage: "print events as JSON Lines; needs -auto-approve"},
 		}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
@@ -93,7 +93,7 @@ func (a *application) attempt(ctx context.Context) error {
 		if a.destroy {
 			flags = " -destroy"
 		}
-		return fmt.Errorf("-json cannot ask for approval\nGive -auto-approve, or save a plan with quern plan%s -out=FILE and apply that.", flags)
+		return fmt.Errorf("-json cannot ask for approval\nUse -auto-approve, or save a plan with \"quern plan%s -out=FILE\" and apply it.", flags)
 	}
 	if err := checkRefreshOnly(a.cmd, a.destroy); err != nil {
 		return err
@@ -176,19 +176,19 @@ func (a *application) agreed(p *plan.Plan, stop <-chan struct{}) (bool, error) {
 	if a.cmd.Bool("auto-approve") || a.file != "" {
 		return true, nil
 	}
-	question, detail := "Do you want to do this?", "quern will do what is described above."
+	question, detail := "Do you want to perform these actions?", "quern will perform the actions described above."
 	if p.RefreshOnly {
-		question, detail = "Do you want the state to say this?", "quern will write what it has found into the state. It will change nothing else."
+		question, detail = "Do you want to update the state?", "quern will write what it found to the state. It will change nothing else."
 	}
 	if p.Destroy {
-		question, detail = "Do you really want to take all of this down?", "quern will delete the deployments above. This cannot be undone."
+		question, detail = "Do you really want to destroy all of these deployments?", "quern will delete the deployments listed above. This cannot be undone."
 	}
 	if !a.cmd.Bool("input") {
-		return false, errors.New("approval is missing\nBecause of -input=false, nobody is asked for it. Give -auto-approve, or save a plan with -out and apply that.")
+		return false, errors.New("the plan is not approved\nWith -input=false, quern does not ask for approval. Use -auto-approve, or save a plan with -out and apply it.")
 	}
 	yes, err := a.ui.confirm(question, detail, stop)
 	if err == nil && !yes {
-		a.ui.notef("Nothing was done.\n")
+		a.ui.notef("Canceled. Nothing was changed.\n")
 		err = exitStatus(exitError)
 	}
 	return yes, err
@@ -198,7 +198,7 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 	display := a.display()
 	a.ui.displaying.Store(true)
 	defer a.ui.displaying.Store(false)
-	begun := a.ui.waiting(fmt.Sprintf("Getting ready to carry out %s ...", count(int64(len(p.Nodes)), "stage")))
+	begun := a.ui.waiting(fmt.Sprintf("Preparing to run %s ...", count(int64(len(p.Nodes)), "stage")))
 	defer begun()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -243,7 +243,7 @@ func (a *application) startLog(w *workspace, run string) {
 		err = w.logs.run.begin(path)
 	}
 	if err != nil {
-		a.ui.diagnose(hcl.Diagnostics{{Severity: hcl.DiagWarning, Summary: "The log of the run cannot be written", Detail: err.Error()}})
+		a.ui.diagnose(hcl.Diagnostics{{Severity: hcl.DiagWarning, Summary: "The run's log cannot be written", Detail: err.Error()}})
 	}
 }
 
@@ -300,7 +300,7 @@ func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, cmd 
 	if cmd.IsSet("lock") && !cmd.Bool("lock") {
 		ui.diagnose(hcl.Diagnostics{{
 			Severity: hcl.DiagWarning, Summary: "The state is not locked",
-			Detail: "Because of -lock=false, nothing keeps another command from changing the environment at the same time.",
+			Detail: "With -lock=false, another command can change the environment at the same time.",
 		}})
 		return nil, nil
 	}
@@ -311,7 +311,7 @@ func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, cmd 
 	}
 	owner := state.Owner{User: name, Host: host, PID: os.Getpid(), Command: cmd.FullName()}
 	lease, err := s.States().Lock(ctx, env, owner, cmd.Duration("lock-timeout"), func(h state.Holder) {
-		ui.notef("Waiting for the state of environment %q, which is held by %s.\n", env, h)
+		ui.notef("Waiting for the lease on the state of environment %q, held by %s.\n", env, h)
 	})
 	if held := (*state.Locked)(nil); errors.As(err, &held) {
 		return nil, fmt.Errorf("the state of environment %q is in use\n%w", env, err)
@@ -320,7 +320,7 @@ func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, cmd 
 		return nil, fmt.Errorf("the state of environment %q cannot be changed\n%w", env, err)
 	}
 	if lease.TookOver != nil {
-		ui.notef("Took over the lease of a command that is gone: %s.\n", *lease.TookOver)
+		ui.notef("Took over the lease of a command that is no longer running: %s.\n", *lease.TookOver)
 	}
 	return lease, nil
 }

@@ -25,7 +25,7 @@ func withArguments(app *cli.Command, args []string, getenv func(string) string) 
 	for _, variable := range []string{argumentsVariable, argumentsVariable + "_" + name} {
 		words, err := shellwords.Parse(getenv(variable))
 		if err != nil {
-			return nil, fmt.Errorf("%s is malformed\nIt takes arguments as a shell does; check its quotes: %w", variable, err)
+			return nil, fmt.Errorf("%s is malformed\nWrite arguments as in a shell, and check the quotes: %w", variable, err)
 		}
 		more = append(more, words...)
 	}

@@ -20,7 +20,7 @@ import (
 func artifactCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "artifact",
-		Usage: "list, show, export and verify what stages made",
+		Usage: "list, show, export, and verify artifacts",
 		Commands: []*cli.Command{
 			artifactListCommand(ui), artifactShowCommand(ui), artifactExportCommand(ui), artifactVerifyCommand(ui),
 		},
@@ -73,9 +73,9 @@ func findArtifact(st *state.State, given string) (standing, error) {
 		for i, s := range found {
 			names[i] = s.name()
 		}
-		return standing{}, fmt.Errorf("%s made several artifacts\nName one of %s.", given, strings.Join(names, ", "))
+		return standing{}, fmt.Errorf("%s has several artifacts\nName one of %s.", given, strings.Join(names, ", "))
 	}
-	return standing{}, fmt.Errorf("there is no artifact %q in environment %q\nquern artifact list shows those that there are.", given, st.Environment)
+	return standing{}, fmt.Errorf("artifact %q does not exist in environment %q\nRun \"quern artifact list\" to see what is available.", given, st.Environment)
 }
 
 func digestMatches(ref artifact.Ref, given string) bool {
@@ -127,7 +127,7 @@ func size(s *store.Store, ref artifact.Ref) string {
 func artifactShowCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "show",
-		Usage:     "show an artifact's manifest, and the first rows of a dataset",
+		Usage:     "show an artifact's manifest and, for a dataset, its first rows",
 		ArgsUsage: "ADDRESS[.PORT]|DIGEST",
 		Flags: append(environmentFlags(), jsonFlag,
 			&cli.IntFlag{Name: "rows", Value: 5, Usage: "show the first `N` rows of a dataset", Validator: atLeast(0)}),
@@ -176,9 +176,9 @@ func showArtifactJSON(ctx context.Context, ui *terminal, s *store.Store, found s
 func artifactVerifyCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:        "verify",
-		Usage:       "read artifacts and check them against their digests",
+		Usage:       "check artifacts against their digests",
 		ArgsUsage:   "[ADDRESS[.PORT]|DIGEST]...",
-		Description: "Verifies the artifacts that are named, or all of the environment. What is damaged is set aside; the next\napply makes it again.",
+		Description: "Verifies the named artifacts, or all artifacts of the environment. Damaged files are set aside, and the next\napply recreates them.",
 		Flags:       append(environmentFlags(), jsonFlag),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			ctx, cancel := interruptible(ctx)
@@ -266,10 +266,10 @@ func verify(ctx context.Context, ui *terminal, s *store.Store, wanted []standing
 // notWhole is the error for artifacts that are damaged or missing.
 func notWhole(bad map[string]int, of int) error {
 	var parts []string
-	hint := "quern apply makes again what is missing."
+	hint := "Run \"quern apply\" to recreate what is missing."
 	if n := bad[artifactDamaged]; n > 0 {
 		parts = append(parts, fmt.Sprintf("%s of %d damaged", count(int64(n), "artifact"), of))
-		hint = fmt.Sprintf("What is damaged was set aside in %s/damaged; quern apply makes it again.", storeDir)
+		hint = fmt.Sprintf("Damaged files were moved to %s/damaged. Run \"quern apply\" to recreate them.", storeDir)
 	}
 	if n := bad[artifactMissing]; n > 0 {
 		parts = append(parts, fmt.Sprintf("%s of %d missing", count(int64(n), "artifact"), of))

@@ -23,17 +23,17 @@ func artifactExportCommand(ui *terminal) *cli.Command {
 		Name:      "export",
 		Usage:     "copy an artifact out of the store",
 		ArgsUsage: "ADDRESS[.PORT]|DIGEST [DIR]",
-		Description: "Writes all of an artifact into DIR, which must be empty or new: a dataset as Parquet, a model or report as its\n" +
-			"files. With -format or -o, writes the rows of a dataset as JSON lines, CSV, or Parquet to a file, to standard\n" +
-			"output, or with -rows-per-file as several files into DIR.",
+		Description: "Writes a whole artifact to DIR, which must be empty or new: a dataset as Parquet, a model or report as its\n" +
+			"files. With -format or -o, writes the rows of a dataset as JSON Lines, CSV, or Parquet to a file, to standard\n" +
+			"output, or, with -rows-per-file, to several files in DIR.",
 		Flags: append(environmentFlags(),
-			&cli.StringFlag{Name: "format", Usage: "write rows as jsonl, csv, or parquet (default: by the extension of the -o file)"},
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write rows to `FILE`; - is standard output, the default with -format"},
-			&cli.IntFlag{Name: "rows-per-file", Usage: "write files of at most `N` rows into DIR", Validator: atLeast(1)}),
+			&cli.StringFlag{Name: "format", Usage: "write rows as jsonl, csv, or parquet (default: from the extension of the -o file)"},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write rows to `FILE`; - is standard output, which is the default with -format"},
+			&cli.IntFlag{Name: "rows-per-file", Usage: "write files of at most `N` rows to DIR", Validator: atLeast(1)}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			ctx, cancel := interruptible(ctx)
 			defer cancel()
-			given, err := arguments(cmd, 1, 2, "an artifact and perhaps a folder")
+			given, err := arguments(cmd, 1, 2, "an artifact and an optional folder")
 			if err != nil {
 				return err
 			}
@@ -74,17 +74,17 @@ func destinationOf(ui *terminal, cmd *cli.Command, dir []string) (destination, e
 	case to.rowsPerFile > 0 && (to.dir == "" || to.format == ""):
 		return to, errors.New("-rows-per-file needs -format and a folder\nFor example: quern artifact export source.a out -format=jsonl -rows-per-file=100000")
 	case to.dir == "" && to.format == "" && to.file == "":
-		return to, fmt.Errorf("quern artifact export needs a folder or a format\nGive a folder for the whole artifact, or -format=%s for the rows of a dataset.", strings.Join(export.Formats, "|"))
+		return to, fmt.Errorf("quern artifact export needs a folder or a format\nGive a folder for the whole artifact, or use -format=%s for the rows of a dataset.", strings.Join(export.Formats, "|"))
 	case to.dir != "" && to.format == "":
 		return to, nil
 	case !slices.Contains(export.Formats, string(to.format)):
-		return to, fmt.Errorf("rows cannot be exported as %q\nGive -format=%s.", to.format, strings.Join(export.Formats, "|"))
+		return to, fmt.Errorf("rows cannot be exported as %q\nUse -format=%s.", to.format, strings.Join(export.Formats, "|"))
 	}
 	if to.file == "-" {
 		to.file = ""
 	}
 	if to.format == export.Parquet && to.file == "" && to.dir == "" && term.IsTerminal(int(ui.out.Fd())) {
-		return to, errors.New("Parquet is not text\nWrite it to a file with -o FILE, or redirect standard output.")
+		return to, errors.New("Parquet cannot be printed to a terminal\nWrite it to a file with -o FILE, or redirect standard output.")
 	}
 	return to, nil
 }
@@ -102,7 +102,7 @@ func (to destination) export(ctx context.Context, ui *terminal, s *store.Store, 
 		return err
 	}
 	if a.Dataset == nil {
-		return fmt.Errorf("%s is a %s, which has no rows\nExport it whole: quern artifact export %s DIR", found.name(), found.Ref.Kind, found.name())
+		return fmt.Errorf("%s is a %s, which has no rows\nTo export its files, run: quern artifact export %s DIR", found.name(), found.Ref.Kind, found.name())
 	}
 	d, err := exportedDataset(s, a)
 	if err != nil {

@@ -547,7 +547,7 @@ func TestNoErrorTellsASecret(t *testing.T) {
 		dir := folder(t, map[string]string{"t.csv": canaryTable, "main.quern.hcl": canaryVariables + blocks[name]})
 		said, err := c.with(dir, []string{"QUERN_LOG=trace"}, "", "apply", "-auto-approve")
 		t.Logf("%s: %v", name, err)
-		if strings.Contains(said, "mistake in quern") {
+		if strings.Contains(said, "bug in quern") {
 			t.Errorf("%s:\n%s", name, said)
 		}
 		if matches, _ := filepath.Glob(filepath.Join(dir, ".quern", "runs", "*.json")); len(matches) > 0 {

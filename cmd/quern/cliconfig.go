@@ -63,7 +63,7 @@ func loadCLIConfig() (*cliConfig, error) {
 	if c.PluginStartTimeout != "" {
 		c.startTimeout, err = time.ParseDuration(c.PluginStartTimeout)
 		if err != nil || c.startTimeout <= 0 {
-			return nil, fmt.Errorf("%s is %q, which is not a duration\nWrite it like \"90s\" or \"2m\".", from, c.PluginStartTimeout)
+			return nil, fmt.Errorf("%s is %q, which is not a valid duration\nUse a duration such as \"90s\" or \"2m\".", from, c.PluginStartTimeout)
 		}
 	}
 	return c, nil
@@ -78,12 +78,12 @@ func reattached() (map[string]*goplugin.ReattachConfig, error) {
 	}
 	var given map[string]plugin.Reattach
 	if err := json.Unmarshal([]byte(text), &given); err != nil {
-		return nil, fmt.Errorf("%s is malformed\nCopy it as the plugin prints it when it is started with -debug: %w", plugin.ReattachVariable, err)
+		return nil, fmt.Errorf("%s is malformed\nCopy the value that the plugin prints when you start it with -debug: %w", plugin.ReattachVariable, err)
 	}
 	out := map[string]*goplugin.ReattachConfig{}
 	for name, r := range given {
 		if r.Addr.Network != "unix" || r.Addr.String == "" {
-			return nil, fmt.Errorf("%s is malformed\nThe address of plugin %q must be a Unix socket, as the plugin prints it when it is started with -debug.", plugin.ReattachVariable, name)
+			return nil, fmt.Errorf("%s is malformed\nThe address of plugin %q must be a Unix socket. Copy the value that the plugin prints when you start it with -debug.", plugin.ReattachVariable, name)
 		}
 		out[name] = &goplugin.ReattachConfig{
 			Protocol: goplugin.Protocol(r.Protocol), ProtocolVersion: r.ProtocolVersion, Pid: r.Pid, Test: true,

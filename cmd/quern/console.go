@@ -20,10 +20,10 @@ func consoleCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "console",
 		Usage: "evaluate expressions",
-		Description: "Reads expressions and prints their values: variables, locals, functions, and the values of stages as the\n" +
-			"state has them. An expression with an open bracket or heredoc continues on the next line. End with exit or\nCtrl-D.",
+		Description: "Reads expressions and prints their values. Expressions can use variables, locals, functions, and the values of\n" +
+			"stages in the state. An expression with an open bracket or heredoc continues on the next line. To leave, type\nexit or press Ctrl-D.",
 		Flags: slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{
-			&cli.StringFlag{Name: "eval", Usage: "evaluate `EXPRESSION` and end"}, jsonFlag,
+			&cli.StringFlag{Name: "eval", Usage: "evaluate `EXPRESSION` and exit"}, jsonFlag,
 		}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
@@ -108,7 +108,7 @@ func (c *console) eval(text string) error {
 	}
 	plain, err := ctyjson.Marshal(v, v.Type())
 	if err != nil {
-		return fmt.Errorf("the value has no JSON form\n%w", err)
+		return fmt.Errorf("the value cannot be printed as JSON\n%w", err)
 	}
 	c.ui.printf("%s\n", jsontext.Plain(plain))
 	return nil

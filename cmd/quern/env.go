@@ -14,7 +14,7 @@ import (
 func envCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:     "env",
-		Usage:    "list, create and delete environments",
+		Usage:    "list, create, and delete environments",
 		Commands: []*cli.Command{envListCommand(ui), envCreateCommand(ui), envDeleteCommand(ui)},
 	}
 }
@@ -47,7 +47,7 @@ func envListCommand(ui *terminal) *cli.Command {
 				}
 				rows = append(rows, []string{name, strconv.FormatInt(st.Serial, 10), count(int64(len(st.Instances)), "instance")})
 			}
-			return ui.table([]string{"ENVIRONMENT", "SERIAL", "HOLDS"}, rows)
+			return ui.table([]string{"ENVIRONMENT", "SERIAL", "CONTENTS"}, rows)
 		},
 	}
 }
@@ -57,7 +57,7 @@ func envCreateCommand(ui *terminal) *cli.Command {
 		Name:        "create",
 		Usage:       "create an empty environment",
 		ArgsUsage:   "NAME",
-		Description: "An environment is a state of its own over the artifacts of all: what another one has computed is reused.",
+		Description: "Each environment has its own state. All environments share the artifacts of the store, so quern reuses what\nanother environment has computed.",
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			name, err := oneArgument(cmd, "a name")
 			if err != nil {
@@ -68,9 +68,9 @@ func envCreateCommand(ui *terminal) *cli.Command {
 				return err
 			}
 			if _, err := s.States().Create(name); err != nil {
-				return fmt.Errorf("the environment %q cannot be created\n%w", name, err)
+				return fmt.Errorf("environment %q cannot be created\n%w", name, err)
 			}
-			ui.printf("Created the environment %q. Use it with -env=%s or QUERN_ENV=%s.\n", name, name, name)
+			ui.printf("Created environment %q. Use it with -env=%s or QUERN_ENV=%s.\n", name, name, name)
 			return nil
 		},
 	}
@@ -97,7 +97,7 @@ func envDeleteCommand(ui *terminal) *cli.Command {
 				return err
 			}
 			if !slices.Contains(there, name) {
-				return fmt.Errorf("there is no environment %q\nquern env list shows those that there are.%s", name, diag.Suggest(name, there))
+				return fmt.Errorf("environment %q does not exist\nRun \"quern env list\" to see what is available.%s", name, diag.Suggest(name, there))
 			}
 			lease, err := acquire(ctx, ui, s, name, cmd)
 			if err != nil {
@@ -109,12 +109,12 @@ func envDeleteCommand(ui *terminal) *cli.Command {
 				return err
 			}
 			if deployed := deployments(st); len(deployed) > 0 {
-				return fmt.Errorf("the environment %q still has %s\nTake it down first with quern destroy -env=%s.", name, count(int64(len(deployed)), "deployment"), name)
+				return fmt.Errorf("environment %q still has %s\nFirst run \"quern destroy -env=%s\".", name, count(int64(len(deployed)), "deployment"), name)
 			}
 			if err := s.States().Delete(st); err != nil {
-				return fmt.Errorf("the environment %q cannot be deleted\n%w", name, err)
+				return fmt.Errorf("environment %q cannot be deleted\n%w", name, err)
 			}
-			ui.printf("Deleted the environment %q.\n", name)
+			ui.printf("Deleted environment %q.\n", name)
 			return nil
 		},
 	}

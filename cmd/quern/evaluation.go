@@ -18,9 +18,9 @@ import (
 // evaluationFlags are those that show takes for evaluations.
 func evaluationFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "failures", Usage: "of an evaluation: the answers that failed"},
-		&cli.StringFlag{Name: "diff", Usage: "of an evaluation: -diff `A` B shows the rows that only one of two subjects passes"},
-		&cli.IntFlag{Name: "rows", Usage: "of an evaluation: at most `N` answers; 0: all of them", Value: 20},
+		&cli.BoolFlag{Name: "failures", Usage: "for an evaluation: show only the answers that failed"},
+		&cli.StringFlag{Name: "diff", Usage: "for an evaluation: -diff `A` B shows the rows that only one of two subjects passes"},
+		&cli.IntFlag{Name: "rows", Usage: "for an evaluation: show at most `N` answers; 0 shows all", Value: 20},
 	}
 }
 
@@ -39,13 +39,13 @@ func evaluationArguments(cmd *cli.Command) (address, second string, err error) {
 	args := cmd.Args().Slice()
 	if !cmd.IsSet("diff") {
 		if len(args) > 1 {
-			return "", "", fmt.Errorf("quern show takes one address or saved plan at most, but got %d arguments", len(args))
+			return "", "", fmt.Errorf("quern show takes at most one address or saved plan, but got %d arguments", len(args))
 		}
 		return cmd.Args().First(), "", nil
 	}
 	at := slices.IndexFunc(args, func(s string) bool { return strings.HasPrefix(s, "evaluate.") })
 	if len(args) != 2 || at < 0 {
-		return "", "", errors.New("-diff needs an evaluation and two subjects\nWrite quern show evaluate.NAME -diff A B.")
+		return "", "", errors.New("-diff needs an evaluation and two subjects\nFor example: quern show evaluate.NAME -diff A B")
 	}
 	return args[at], args[1-at], nil
 }
@@ -86,9 +86,9 @@ func showEvaluation(ctx context.Context, ui *terminal, cmd *cli.Command, s *stor
 func evaluationError(address string, err error) error {
 	switch {
 	case errors.Is(err, results.ErrNoSubjects):
-		return fmt.Errorf("no subjects with figures are in %s\nThis evaluator finds something else; quern show %s shows it.", address, address)
+		return fmt.Errorf("%s has no subjects with figures\nThis evaluator reports something else. Run \"quern show %s\" to see it.", address, address)
 	case errors.Is(err, results.ErrNoRows):
-		return fmt.Errorf("no single answers are kept by %s\nThe evaluator has no output of rows that could be shown.", address)
+		return fmt.Errorf("%s has no individual answers\nThis evaluator does not output the rows that quern would show.", address)
 	}
 	return err
 }
@@ -119,9 +119,9 @@ const confusionsShown = 5
 // tables are what stands below the matrix, by title.
 func (v *shown) tables(each func(title string, t *results.Table) error) error {
 	if changes := v.found.Changes(); changes != nil {
-		title := "Differences, on the rows that both subjects have"
+		title := "Differences on the rows that both subjects have"
 		if e := v.found; e.Many() {
-			title = fmt.Sprintf("Differences from the best subject by %s (%d of %d; -format=csv has all)",
+			title = fmt.Sprintf("Differences from the best subject by %s (%d of %d; -format=csv shows all)",
 				e.Metrics[0].Title(), len(e.Comparisons()), len(e.Differences))
 		}
 		if err := each(title, changes); err != nil {
@@ -192,21 +192,21 @@ func (v *shown) failures(format string) error {
 func (v *shown) diff(format, a, b string) error {
 	for _, name := range []string{a, b} {
 		if names := v.found.Names(); !slices.Contains(names, name) {
-			return fmt.Errorf("there is no subject %q in %s\nIts subjects are %s.%s", name, v.found.Address, strings.Join(names, ", "), diag.Suggest(name, names))
+			return fmt.Errorf("subject %q does not exist in %s\nIts subjects are %s.%s", name, v.found.Address, strings.Join(names, ", "), diag.Suggest(name, names))
 		}
 	}
 	if format == "json" {
 		return v.answersJSON(results.Parting(v.rows, a, b))
 	}
 	if format == "junit" {
-		return errors.New("a comparison of two subjects is no test report\nGive -format=text, markdown, csv or json.")
+		return errors.New("-diff and -format=junit cannot be combined\nUse -format=text, markdown, csv, or json.")
 	}
 	p, err := v.found.Diff(v.rows, a, b, v.most)
 	if err != nil {
 		return err
 	}
 	if format == "text" || format == "markdown" {
-		v.ui.printf("%s alone passes %s, %s alone %s; both pass %d, neither %d.\n\n", a, results.Count(p.OnlyA, "row"), b, results.Count(p.OnlyB, "row"), p.Both, p.Neither)
+		v.ui.printf("%s alone passes %s, and %s alone passes %s. Both pass %d; neither passes %d.\n\n", a, results.Count(p.OnlyA, "row"), b, results.Count(p.OnlyB, "row"), p.Both, p.Neither)
 		if p.All == 0 {
 			return nil
 		}
@@ -231,7 +231,7 @@ func (v *shown) list(format string, list *results.Listing) error {
 		}
 	}
 	if list.Shown < list.All {
-		v.ui.notef("\nThese are %d of %d; -rows=0 shows all.\n", list.Shown, list.All)
+		v.ui.notef("\nShowing %d of %d. Use -rows=0 to show all.\n", list.Shown, list.All)
 	}
 	return nil
 }

@@ -34,11 +34,11 @@ func writeExample(ui *terminal, name string) error {
 	folder := path.Join("examples", name)
 	files, err := examples.ReadDir(folder)
 	if err != nil || name == "" {
-		return fmt.Errorf("there is no example %q\nThe examples are: %s.%s", name, strings.Join(exampleNames(), ", "), diag.Suggest(name, exampleNames()))
+		return fmt.Errorf("example %q does not exist\nThe examples are %s.%s", name, strings.Join(exampleNames(), ", "), diag.Suggest(name, exampleNames()))
 	}
 	for _, f := range files {
 		if _, err := os.Lstat(f.Name()); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is in the way\nAn example is written into an empty folder. Make one, or name it with -chdir.", f.Name())
+			return fmt.Errorf("%s already exists\nExamples are written to an empty folder. Create one, or choose one with -chdir.", f.Name())
 		}
 	}
 	for _, f := range files {

@@ -20,15 +20,15 @@ import (
 func fmtCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "fmt",
-		Usage:     "rewrite configuration files in their canonical form",
+		Usage:     "rewrite configuration files in canonical form",
 		ArgsUsage: "[FILE|DIR|-]...",
-		Description: "Formats the files, or the *.quern.hcl and *.vars.hcl files of the folders (default: this one), and\n" +
-			"lists those that it changed. With - it formats standard input to standard output, or prints what changes\n" +
-			"(-diff), or only checks it (-check).",
+		Description: "Formats the given files, or the *.quern.hcl and *.vars.hcl files in the given folders (default: the current\n" +
+			"folder), and lists the files that it changed. With -, formats standard input and writes the result to standard\n" +
+			"output, prints the changes (-diff), or only checks the format (-check).",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "check", Usage: "change nothing; exit with 1 if a file is not formatted"},
-			&cli.BoolFlag{Name: "diff", Usage: "print what changes"},
-			&cli.BoolFlag{Name: "recursive", Usage: "descend into folders"},
+			&cli.BoolFlag{Name: "check", Usage: "change nothing; exit with 1 if any file is not formatted"},
+			&cli.BoolFlag{Name: "diff", Usage: "print the changes"},
+			&cli.BoolFlag{Name: "recursive", Usage: "also format files in subfolders"},
 		},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			f := formatter{ui: ui, check: cmd.Bool("check"), diff: cmd.Bool("diff")}
@@ -152,7 +152,7 @@ func formattable(args []string, recursive bool) ([]string, error) {
 	for _, arg := range args {
 		info, err := os.Stat(arg)
 		if err != nil {
-			return nil, fmt.Errorf("there is nothing to format at %q\n%w", arg, err)
+			return nil, fmt.Errorf("%q cannot be formatted\n%w", arg, err)
 		}
 		if !info.IsDir() {
 			files = append(files, arg)

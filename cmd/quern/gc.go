@@ -13,14 +13,14 @@ import (
 func gcCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "gc",
-		Usage: "remove what no environment and no kept run refers to",
-		Description: "Says what it would remove; with -delete it does. It needs the leases of all environments, so no apply can\n" +
-			"run meanwhile.",
+		Usage: "remove what no environment and no recent run refers to",
+		Description: "Shows what it would remove; with -delete, removes it. Takes the leases of all environments, so no apply can run\n" +
+			"at the same time.",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "delete", Usage: "do it"},
-			&cli.IntFlag{Name: "keep-runs", Value: 20, Usage: "keep what the last `N` runs made"},
-			&cli.DurationFlag{Name: "grace", Value: 7 * 24 * time.Hour, Usage: "keep what was made within `DURATION`"},
-			&cli.DurationFlag{Name: "answers", HideDefault: true, Usage: "remove answers of language models that are older than `DURATION`; without it they all stay"},
+			&cli.BoolFlag{Name: "delete", Usage: "remove it instead of only showing what would be removed"},
+			&cli.IntFlag{Name: "keep-runs", Value: 20, Usage: "keep the results of the last `N` runs"},
+			&cli.DurationFlag{Name: "grace", Value: 7 * 24 * time.Hour, Usage: "keep results newer than `DURATION`"},
+			&cli.DurationFlag{Name: "answers", HideDefault: true, Usage: "remove cached answers older than `DURATION`; by default, all are kept"},
 			lockTimeoutFlag(), jsonFlag,
 		},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
@@ -58,19 +58,19 @@ func collect(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	if cmd.Bool("delete") {
 		verb = "Removed"
 	}
-	ui.printf("%s %s, %s and %s of %s. %s of %s stay.\n", verb, count(int64(result.Actions), "action"), count(int64(result.Parts), "part"),
+	ui.printf("%s %s, %s, and %s in %s. %s in %s remain.\n", verb, count(int64(result.Actions), "action"), count(int64(result.Parts), "part"),
 		byteSize(result.Bytes), count(int64(result.Blobs), "blob"), byteSize(result.KeptBytes), count(int64(result.KeptBlobs), "blob"))
 	if result.Staging > 0 {
-		ui.printf("%s %s of abandoned work with %s.\n", verb, count(int64(result.Staging), "folder"), byteSize(result.StagingBytes))
+		ui.printf("%s %s of abandoned work (%s).\n", verb, count(int64(result.Staging), "folder"), byteSize(result.StagingBytes))
 	}
 	if result.Logs > 0 {
-		ui.printf("%s %s of runs with %s.\n", verb, count(int64(result.Logs), "log"), byteSize(result.LogBytes))
+		ui.printf("%s %s of runs (%s).\n", verb, count(int64(result.Logs), "log"), byteSize(result.LogBytes))
 	}
 	if cmd.Duration("answers") > 0 {
-		ui.printf("%s %s of language models with %s. %s stay.\n", verb, count(int64(result.Answers), "answer"), byteSize(result.AnswerBytes), count(int64(result.KeptAnswers), "answer"))
+		ui.printf("%s %s of language models (%s). %s remain.\n", verb, count(int64(result.Answers), "answer"), byteSize(result.AnswerBytes), count(int64(result.KeptAnswers), "answer"))
 	}
 	if !cmd.Bool("delete") && result.Actions+result.Parts+result.Blobs+result.Staging+result.Logs+result.Answers > 0 {
-		ui.printf("To do it: quern gc -delete\n")
+		ui.printf("To remove them, run: quern gc -delete\n")
 	}
 	return nil
 }

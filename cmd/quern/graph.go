@@ -12,10 +12,10 @@ func graphCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:        "graph",
 		Usage:       "print the graph of stages",
-		Description: "Prints Graphviz DOT or a Mermaid flowchart of the stages, what each needs, and what plan would do with it.",
+		Description: "Prints the stages, their dependencies, and their planned actions as Graphviz DOT, a Mermaid flowchart, or JSON.",
 		Flags: slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{
-			&cli.StringFlag{Name: "format", Value: "dot", Usage: "dot, mermaid or json"},
-			&cli.BoolFlag{Name: "refresh", Usage: "look at sources and deployments first"},
+			&cli.StringFlag{Name: "format", Value: "dot", Usage: "dot, mermaid, or json"},
+			&cli.BoolFlag{Name: "refresh", Usage: "refresh sources and deployments first"},
 			jsonFlag,
 		}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {

@@ -31,14 +31,14 @@ func importToolCommand(ui *terminal, importer importers.Importer) *cli.Command {
 		Usage:     "convert a " + tool + " configuration to a pipeline",
 		ArgsUsage: "FILE|DIR",
 		Description: "Reads " + importer.Reads() + ", and writes a pipeline with its data. Lists what it\n" +
-			"cannot convert, with file and line. Runs nothing and calls no model.",
+			"cannot convert, with file and line. Does not run anything or call a model.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "out", Usage: "write into the folder `DIR`", Value: "."},
+			&cli.StringFlag{Name: "out", Usage: "write to the folder `DIR`", Value: "."},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite existing files"},
 			jsonFlag,
 		},
 		Action: func(_ context.Context, cmd *cli.Command) error {
-			from, err := oneArgument(cmd, "a configuration of "+tool+" or its folder")
+			from, err := oneArgument(cmd, "a "+tool+" configuration or its folder")
 			if err != nil {
 				return err
 			}
@@ -120,7 +120,7 @@ func printImport(ui *terminal, p *importers.Pipeline, dir string) {
 		ui.printf("The pipeline has nothing to evaluate yet.\n")
 		return
 	}
-	ui.printf("Run quern plan to see what the evaluation would cost.\n")
+	ui.printf("Run \"quern plan\" to see what the evaluation would cost.\n")
 }
 
 func counted(n int, what string) string {

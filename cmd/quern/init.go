@@ -14,12 +14,12 @@ func initCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "init",
 		Usage: "find the required plugins and pin them",
-		Description: "Looks for the plugins of required_plugins and writes their versions and checksums to .quern.lock.hcl.\n" +
-			"Keep that file in Git: a plugin with another checksum is not started. What is pinned stays until you\ngive -upgrade.",
+		Description: "Finds the plugins in required_plugins, and writes their versions and checksums to .quern.lock.hcl. Keep that file\n" +
+			"in version control: quern does not start a plugin with a different checksum. Versions stay pinned until you use\n-upgrade.",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "upgrade", Usage: "take the newest versions that the constraints allow, even if others are pinned"},
-			&cli.StringFlag{Name: "from", Usage: "first write the example `NAME`: " + strings.Join(exampleNames(), ", ")},
-			&cli.StringFlag{Name: "lockfile", Usage: "with `MODE` readonly, fail where the lock file would change, as in CI"},
+			&cli.BoolFlag{Name: "upgrade", Usage: "choose the newest versions that the constraints allow, even if others are pinned"},
+			&cli.StringFlag{Name: "from", Usage: "start from the example `NAME`: " + strings.Join(exampleNames(), ", ")},
+			&cli.StringFlag{Name: "lockfile", Usage: "with `MODE` readonly, fail if the lock file would change (for CI)"},
 			jsonFlag,
 		},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
@@ -30,7 +30,7 @@ func initCommand(ui *terminal) *cli.Command {
 			defer cancel()
 			how := registry.InitOptions{Upgrade: cmd.Bool("upgrade"), ReadOnly: cmd.String("lockfile") == "readonly"}
 			if mode := cmd.String("lockfile"); mode != "" && !how.ReadOnly {
-				return fmt.Errorf("-lockfile=%s is not a mode\nThe only mode is readonly.", mode)
+				return fmt.Errorf("-lockfile=%s is not a valid mode\nThe only mode is readonly.", mode)
 			}
 			if how.Upgrade && how.ReadOnly {
 				return errors.New("-upgrade and -lockfile=readonly cannot be combined")
@@ -61,7 +61,7 @@ func initCommand(ui *terminal) *cli.Command {
 			for _, p := range pinned {
 				ui.printf("- %s %s (%s)\n", p.Name, p.Version, p.Change)
 			}
-			ui.printf("The pipeline is ready: quern plan shows what it would do.\n")
+			ui.printf("The pipeline is ready. Run \"quern plan\" to see what it would do.\n")
 			return nil
 		},
 	}

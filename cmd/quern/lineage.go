@@ -19,7 +19,7 @@ func lineageCommand(ui *terminal) *cli.Command {
 		Name:        "lineage",
 		Usage:       "show everything that an instance's result came from",
 		ArgsUsage:   "ADDRESS",
-		Description: "Follows the action entries: which plugin made what, when, from which artifacts, models, and prompts. Later changes to the state make no difference.",
+		Description: "Shows which plugin produced each result, when, and from which artifacts, models, and prompts. It reads the action\nentries of the store, so later changes to the state do not matter.",
 		Flags:       append(environmentFlags(), jsonFlag),
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			s, _, inst, err := instanceHere(cmd)
@@ -212,7 +212,7 @@ func printAncestry(ui *terminal, a *ancestor, first, rest string) {
 	case a.Repeated:
 		words = []string{"(see above)"}
 	case a.Missing:
-		words = append(words, "(the store no longer has its entry)")
+		words = append(words, "(its entry is no longer in the store)")
 	}
 	line := fmt.Sprintf("%s%-*s  %s", first, max(36-len([]rune(first)), len(a.Address)), a.Address, strings.Join(words, "  "))
 	ui.printf("%s\n", strings.TrimRight(line, " "))

@@ -24,12 +24,12 @@ import (
 func logCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "log",
-		Usage:     "list the runs, or show one",
+		Usage:     "list runs, or show one",
 		ArgsUsage: "[RUN]",
 		Flags: append(environmentFlags(), jsonFlag,
-			&cli.IntFlag{Name: "n", Value: 20, Usage: "list the last `N` runs; 0: all of them", Validator: atLeast(0)}),
+			&cli.IntFlag{Name: "n", Value: 20, Usage: "list the last `N` runs; 0 lists all", Validator: atLeast(0)}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			id, err := optionalArgument(cmd, "one run at most")
+			id, err := optionalArgument(cmd, "at most one run")
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func listRuns(ui *terminal, cmd *cli.Command, runs *history.Store) error {
 	all, err := runs.List()
 	if err != nil {
 		// The others can be shown all the same.
-		ui.diagnose(hcl.Diagnostics{{Severity: hcl.DiagWarning, Summary: "Runs are missing from the list", Detail: err.Error()}})
+		ui.diagnose(hcl.Diagnostics{{Severity: hcl.DiagWarning, Summary: "Some runs are missing from the list", Detail: err.Error()}})
 	}
 	shown := []*history.Run{}
 	most := cmd.Int("n")
@@ -62,14 +62,14 @@ func listRuns(ui *terminal, cmd *cli.Command, runs *history.Store) error {
 		return ui.json(map[string]any{"runs": shown})
 	}
 	if len(shown) == 0 {
-		ui.notef("There were no runs yet.\n")
+		ui.notef("There are no runs yet.\n")
 		return nil
 	}
 	var rows [][]string
 	for _, r := range shown {
 		rows = append(rows, []string{r.ID, r.Started.Local().Format("2006-01-02 15:04:05"), r.Environment, r.Status, duration(r), what(r), spent(r.Spend()), commit(r)})
 	}
-	return ui.table(filled([]string{"RUN", "STARTED", "ENV", "STATUS", "TIME", "WHAT", "SPENT", "COMMIT"}, rows))
+	return ui.table(filled([]string{"RUN", "STARTED", "ENV", "STATUS", "TIME", "ACTIONS", "SPENT", "COMMIT"}, rows))
 }
 
 func showRun(ctx context.Context, ui *terminal, cmd *cli.Command, s *store.Store, id string) error {
@@ -234,7 +234,7 @@ func commit(r *history.Run) string {
 		c = c[:12]
 	}
 	if c != "" && r.Dirty {
-		c += " and changes"
+		c += " (modified)"
 	}
 	return c
 }

@@ -23,7 +23,7 @@ type logs struct {
 }
 
 // errLevel says what a level may be.
-var errLevel = errors.New("the levels are trace, debug, info, warn, error, off, and json, which is trace as JSON lines")
+var errLevel = errors.New("the levels are trace, debug, info, warn, error, off, and json (trace as JSON Lines)")
 
 func newLogs(stderr io.Writer, redact func(string) string) (*logs, error) {
 	l := &logs{}
@@ -48,7 +48,7 @@ func newLogs(stderr io.Writer, redact func(string) string) (*logs, error) {
 			level, shown.json = hclog.Trace, true
 		}
 		if level == hclog.NoLevel {
-			return nil, fmt.Errorf("%s is %q, which is not a level\n%w", v.name, text, errLevel)
+			return nil, fmt.Errorf("%s is %q, which is not a log level\n%w", v.name, text, errLevel)
 		}
 		for _, to := range v.levels {
 			*to = level
@@ -57,7 +57,7 @@ func newLogs(stderr io.Writer, redact func(string) string) (*logs, error) {
 	if path := os.Getenv("QUERN_LOG_PATH"); path != "" {
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
-			return nil, fmt.Errorf("the log QUERN_LOG_PATH cannot be written\n%w", err)
+			return nil, fmt.Errorf("the log file of QUERN_LOG_PATH cannot be written\n%w", err)
 		}
 		shown.to = f
 	}

@@ -74,9 +74,9 @@ func execute(ui *terminal, command func() error) (code int) {
 		return code
 	}
 	ui.notef(`
-quern stopped because of a mistake in quern itself, not in your pipeline.
-Your state and artifacts are as the last finished step left them; run the command again.
-Please report what follows at https://github.com/quern-dev/quern/issues
+quern crashed. This is a bug in quern, not in your pipeline.
+Your state and artifacts are as the last finished step left them. Run the command again.
+Please report the text below at https://github.com/quern-dev/quern/issues
 
 quern %s: %s`, version, err)
 	return exitCrash

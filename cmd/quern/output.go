@@ -23,11 +23,11 @@ func outputCommand(ui *terminal) *cli.Command {
 		Usage:     "print the outputs of the last apply",
 		ArgsUsage: "[NAME]",
 		Flags: slices.Concat(environmentFlags(), []cli.Flag{
-			&cli.BoolFlag{Name: "raw", Usage: "print a string, number or bool without quotes, for scripts"},
+			&cli.BoolFlag{Name: "raw", Usage: "print a string, number, or bool without quotes, for scripts"},
 			jsonFlag,
 		}),
 		Action: func(_ context.Context, cmd *cli.Command) error {
-			name, err := optionalArgument(cmd, "one name at most")
+			name, err := optionalArgument(cmd, "at most one name")
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func outputCommand(ui *terminal) *cli.Command {
 
 func printOutputs(ui *terminal, cmd *cli.Command, st *state.State) error {
 	if cmd.Bool("raw") {
-		return fmt.Errorf("-raw needs the name of an output\nThe outputs are: %s", diag.List(slices.Sorted(maps.Keys(st.Outputs))))
+		return fmt.Errorf("-raw needs the name of an output\nThe outputs are %s.", diag.List(slices.Sorted(maps.Keys(st.Outputs))))
 	}
 	if cmd.Bool("json") {
 		all := make(map[string]any, len(st.Outputs))
@@ -59,7 +59,7 @@ func printOutputs(ui *terminal, cmd *cli.Command, st *state.State) error {
 		return ui.json(all)
 	}
 	if len(st.Outputs) == 0 {
-		ui.notef("There are no outputs: none is declared, or nothing was applied yet.\n")
+		ui.notef("There are no outputs: none are declared, or nothing has been applied yet.\n")
 		return nil
 	}
 	ui.printf("%s", stateOutputLines(st))
@@ -85,10 +85,10 @@ func outputJSON(o *state.Output) map[string]any {
 func printOutput(ui *terminal, cmd *cli.Command, st *state.State, name string) error {
 	o, ok := st.Outputs[name]
 	if !ok {
-		return fmt.Errorf("there is no output %q\n%s", name, "Outputs are known once they are declared and applied."+diag.Suggest(name, slices.Sorted(maps.Keys(st.Outputs))))
+		return fmt.Errorf("output %q does not exist\n%s", name, "An output exists once it is declared and applied."+diag.Suggest(name, slices.Sorted(maps.Keys(st.Outputs))))
 	}
 	if o.Value == nil {
-		return fmt.Errorf("the output %q is sensitive\nIts value is not kept in the state.", name)
+		return fmt.Errorf("output %q is sensitive\nThe state does not store its value.", name)
 	}
 	switch {
 	case cmd.Bool("json"):
@@ -106,7 +106,7 @@ func printOutput(ui *terminal, cmd *cli.Command, st *state.State, name string) e
 
 func printRaw(ui *terminal, name string, v cty.Value) error {
 	if v.IsNull() || !v.Type().IsPrimitiveType() {
-		return fmt.Errorf("the output %q is no string, number or bool\nPrint it with -json.", name)
+		return fmt.Errorf("output %q is not a string, number, or bool\nPrint it with -json.", name)
 	}
 	_, err := ui.out.WriteString(plainText(v))
 	return err

@@ -28,7 +28,7 @@ func TestAPanicIsReportedAsABugOfQuern(t *testing.T) {
 		if code != exitCrash {
 			t.Errorf("%s: exit code %d", name, code)
 		}
-		for _, want := range []string{"a mistake in quern itself", "quern-dev/quern/issues", "lost", "quern.lose("} {
+		for _, want := range []string{"a bug in quern", "quern-dev/quern/issues", "lost", "quern.lose("} {
 			if !strings.Contains(said, want) {
 				t.Errorf("%s: %q is missing from:\n%s", name, want, said)
 			}

@@ -17,10 +17,10 @@ func planCommand(ui *terminal) *cli.Command {
 		Name:  "plan",
 		Usage: "show what apply would do, and why",
 		Flags: slices.Concat(planFlags(), []cli.Flag{
-			&cli.StringFlag{Name: "out", Usage: "save the plan to `FILE`, to be applied later"},
-			&cli.StringFlag{Name: "format", Value: "text", Usage: "text, json or markdown"},
+			&cli.StringFlag{Name: "out", Usage: "save the plan to `FILE`, to apply it later"},
+			&cli.StringFlag{Name: "format", Value: "text", Usage: "text, json, or markdown"},
 			refreshOnlyFlag,
-			&cli.BoolFlag{Name: "destroy", Usage: "plan to take all deployments down"},
+			&cli.BoolFlag{Name: "destroy", Usage: "plan to delete all deployments"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit with 0 if there is nothing to do, 1 on error, 2 if there are changes"},
 			jsonFlag,
 		}),
@@ -52,7 +52,7 @@ func makePlan(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 		return err
 	}
 	if out != "" && format == "text" {
-		ui.printf("\nSaved to %s. To do exactly this, run:\n    quern apply %s\n", out, out)
+		ui.printf("\nSaved the plan to %s. To apply exactly this plan, run:\n    quern apply %s\n", out, out)
 	}
 	if cmd.Bool("detailed-exitcode") && (p.HasChanges() || p.RefreshOnly && p.HasDrift()) {
 		return exitStatus(exitChanges)

@@ -17,7 +17,7 @@ import (
 func pluginCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:     "plugin",
-		Usage:    "list plugins, print their reference, start a new one",
+		Usage:    "list plugins, print their reference, and create new ones",
 		Commands: []*cli.Command{pluginListCommand(ui), pluginDocsCommand(ui), pluginNewCommand(ui)},
 	}
 }
@@ -25,7 +25,7 @@ func pluginCommand(ui *terminal) *cli.Command {
 func pluginListCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "list",
-		Usage: "list the plugins and the types that they offer",
+		Usage: "list plugins and the types that they offer",
 		Flags: []cli.Flag{jsonFlag},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			plugins, err := pluginsHere(ctx, ui)
@@ -44,7 +44,7 @@ func pluginListCommand(ui *terminal) *cli.Command {
 			for _, t := range types {
 				rows = append(rows, []string{t.Kind, t.Name, t.Plugin, t.Version, t.Summary})
 			}
-			return ui.table([]string{"KIND", "TYPE", "PLUGIN", "VERSION", "WHAT IT DOES"}, rows)
+			return ui.table([]string{"KIND", "TYPE", "PLUGIN", "VERSION", "DESCRIPTION"}, rows)
 		},
 	}
 }
@@ -81,12 +81,12 @@ func pluginNewCommand(ui *terminal) *cli.Command {
 	kinds := []string{"source", "transform", "label", "train", "evaluate", "deploy"}
 	return &cli.Command{
 		Name:        "new",
-		Usage:       "write a working plugin with its test",
+		Usage:       "create a working plugin with a test",
 		ArgsUsage:   "KIND NAME",
-		Description: "Writes a Go module that builds a plugin with one type, and a test that runs it for real.",
+		Description: "Writes a Go module for a plugin with one type, and a test that runs the plugin.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Usage: "write to the folder `DIR` (default: quern-plugin-NAME)"},
-			&cli.StringFlag{Name: "replace", Usage: "build against quern's source in the folder `DIR` rather than a release"},
+			&cli.StringFlag{Name: "replace", Usage: "build against quern's source in the folder `DIR` instead of a release"},
 		},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			given, err := arguments(cmd, 2, 2, "a kind and a name")
@@ -95,7 +95,7 @@ func pluginNewCommand(ui *terminal) *cli.Command {
 			}
 			kind, name := given[0], given[1]
 			if !slices.Contains(kinds, kind) {
-				return fmt.Errorf("there is no kind %q of stage\nThe kinds are: %s.%s", kind, strings.Join(kinds, ", "), diag.Suggest(kind, kinds))
+				return fmt.Errorf("unknown kind %q\nThe kinds are %s.%s", kind, strings.Join(kinds, ", "), diag.Suggest(kind, kinds))
 			}
 			dir := cmd.String("dir")
 			if dir == "" {

@@ -80,7 +80,7 @@ func chosenUse(p *plan.Plan, prompt, stage string) (preview.Use, error) {
 		stages = append(stages, u.Node.Address)
 	}
 	if len(uses) == 0 {
-		return preview.Use{}, fmt.Errorf("%s is used by no stage\nA prompt is filled in for the rows of the dataset of a stage that uses it.", prompt)
+		return preview.Use{}, fmt.Errorf("%s is not used by any stage\nA prompt is filled in with the rows of a stage that uses it.", prompt)
 	}
 	return preview.Use{}, errors.New(prompt + " is not used by " + stage + "\nIt is used by " + strings.Join(stages, ", ") + ".")
 }
@@ -93,6 +93,6 @@ func printRequest(ui *terminal, req *llm.Request) {
 		ui.printf("\n── tool %s\n%s\n%s\n", t.Name, t.Description, t.Parameters)
 	}
 	if req.Output != nil {
-		ui.printf("\n── output has to fit\n%s\n", req.Output.Schema)
+		ui.printf("\n── output must match\n%s\n", req.Output.Schema)
 	}
 }

@@ -19,10 +19,10 @@ func reportCommand(ui *terminal) *cli.Command {
 		Name:        "report",
 		Usage:       "write an evaluation as a web page",
 		ArgsUsage:   "ADDRESS",
-		Description: "The page is one file that needs nothing else: figures and differences with their intervals, confusions, and\nthe answers with what was asked, to filter and to search.",
+		Description: "Writes one self-contained file: figures and differences with their intervals, confusions, and answers with their\nrequests. You can filter and search the answers.",
 		Flags: slices.Concat(environmentFlags(), []cli.Flag{
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write `FILE` (default: the evaluation's name with .html)"},
-			&cli.IntFlag{Name: "rows", Value: report.DefaultRows, Usage: "embed the answers of the first `N` rows at most"},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write to `FILE` (default: ADDRESS.html)"},
+			&cli.IntFlag{Name: "rows", Value: report.DefaultRows, Usage: "embed the answers of at most the first `N` rows"},
 		}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			ctx, cancel := interruptible(ctx)
@@ -34,14 +34,14 @@ func reportCommand(ui *terminal) *cli.Command {
 
 func writeReport(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	if cmd.Int("rows") < 1 {
-		return errors.New("-rows has to be 1 or more\nIt is how many rows the page holds.")
+		return errors.New("-rows must be at least 1\nIt is the number of rows that the page contains.")
 	}
 	s, st, inst, err := instanceHere(cmd)
 	if err != nil {
 		return err
 	}
 	if inst.Kind != "evaluate" {
-		return fmt.Errorf("there is no report of %s\nReports are of evaluations, such as evaluate.NAME.", inst.Address)
+		return fmt.Errorf("%s has no report\nOnly evaluations, such as evaluate.NAME, have reports.", inst.Address)
 	}
 	found, err := results.Read(ctx, s, inst)
 	if err != nil {

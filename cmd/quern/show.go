@@ -20,13 +20,13 @@ import (
 func showCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:        "show",
-		Usage:       "show the state, an instance or a saved plan",
+		Usage:       "show the state, an instance, or a saved plan",
 		ArgsUsage:   "[ADDRESS|PLAN]",
-		Description: "Without an argument: every instance that stands, and the outputs. With an address: that instance and\nwhat it made; of a prompt, what it makes of a row, without asking a model; of an evaluation, its\nfigures and answers. With a file: the saved plan.",
+		Description: "Without an argument, shows all instances and the outputs. With an address, shows that instance and its result:\nfor a prompt, the prompt filled in with a row, without calling a model; for an evaluation, its figures and\nanswers. With a file, shows the saved plan.",
 		Flags: slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{jsonFlag,
-			&cli.StringFlag{Name: "format", Value: "text", Usage: "of a saved plan: text, json or markdown; of an evaluation also csv and junit"},
-			&cli.IntFlag{Name: "row", Usage: "of a prompt: the row that it is filled in for, from 0"},
-			&cli.StringFlag{Name: "stage", Usage: "of a prompt: the stage that uses it (default: the first)"}}, evaluationFlags()),
+			&cli.StringFlag{Name: "format", Value: "text", Usage: "for a saved plan: text, json, or markdown; for an evaluation: also csv or junit"},
+			&cli.IntFlag{Name: "row", Usage: "for a prompt: the row to fill it in with, counted from 0"},
+			&cli.StringFlag{Name: "stage", Usage: "for a prompt: the stage that uses it (default: the first)"}}, evaluationFlags()),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			given, second, err := evaluationArguments(cmd)
 			if err != nil {
@@ -47,7 +47,7 @@ func showCommand(ui *terminal) *cli.Command {
 				return showPrompt(ctx, ui, cmd, given)
 			}
 			if _, err := addr.Parse(given); given != "" && err != nil {
-				return fmt.Errorf("there is no file %q, and %w", given, err)
+				return fmt.Errorf("%q is not a file, and %w", given, err)
 			}
 			s, st, err := stateHere(cmd)
 			if err != nil {
@@ -80,7 +80,7 @@ func showState(ui *terminal, cmd *cli.Command, s *store.Store, st *state.State) 
 		return ui.json(st)
 	}
 	if len(st.Instances) == 0 {
-		ui.notef("Nothing stands in environment %q yet: quern apply makes it.\n", st.Environment)
+		ui.notef("Environment %q is empty. Run \"quern apply\" to fill it.\n", st.Environment)
 		return nil
 	}
 	var rows [][]string
@@ -88,7 +88,7 @@ func showState(ui *terminal, cmd *cli.Command, s *store.Store, st *state.State) 
 		inst := st.Instances[address]
 		rows = append(rows, []string{address, inst.Type, made(s, inst), inst.Updated.Local().Format("2006-01-02 15:04:05")})
 	}
-	if err := ui.table([]string{"ADDRESS", "TYPE", "MADE", "UPDATED"}, rows); err != nil {
+	if err := ui.table([]string{"ADDRESS", "TYPE", "RESULT", "UPDATED"}, rows); err != nil {
 		return err
 	}
 	if len(st.Outputs) > 0 {

@@ -19,7 +19,7 @@ import (
 func stateCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:     "state",
-		Usage:    "look at what stands in an environment, and correct it",
+		Usage:    "inspect and edit the state of an environment",
 		Commands: []*cli.Command{stateListCommand(ui), stateShowCommand(ui), stateMoveCommand(ui), stateRemoveCommand(ui), statePullCommand(ui), statePushCommand(ui), stateUnlockCommand(ui)},
 	}
 }
@@ -29,7 +29,7 @@ func stateListCommand(ui *terminal) *cli.Command {
 		Name:        "list",
 		Usage:       "list the instances",
 		ArgsUsage:   "[ADDRESS]...",
-		Description: "Lists all instances, or those of the addresses. An address without a key is that of all instances of a\nstage.",
+		Description: "Lists all instances, or those at the given addresses. An address without a key means all instances of a stage.",
 		Flags:       append(environmentFlags(), jsonFlag),
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			_, st, err := stateHere(cmd)
@@ -79,9 +79,9 @@ func stateShowCommand(ui *terminal) *cli.Command {
 func stateMoveCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:        "mv",
-		Usage:       "give an instance another address",
+		Usage:       "move an instance to another address",
 		ArgsUsage:   "FROM TO",
-		Description: "For a stage that was renamed: what it made or deployed is kept. Addresses without a key move all instances\nof a stage, which keep their keys.",
+		Description: "Use it when you rename a stage, to keep what the stage produced or deployed. Addresses without a key move all\ninstances of a stage, which keep their keys.",
 		Flags:       slices.Concat(environmentFlags(), lockFlags()),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			given, err := arguments(cmd, 2, 2, "two addresses")
@@ -119,16 +119,16 @@ func moveInstances(st *state.State, from, to string) ([]move, error) {
 		return nil, err
 	}
 	if target.HasKey() && len(sources) > 1 {
-		return nil, fmt.Errorf("%s has %s, and %s is the address of one\nMove them one by one, or name a stage without a key.", from, count(int64(len(sources)), "instance"), target)
+		return nil, fmt.Errorf("%s has %s, but %s is the address of a single instance\nMove the instances one by one, or give an address without a key.", from, count(int64(len(sources)), "instance"), target)
 	}
 	var moves []move
 	for _, source := range sources {
 		m := move{source, moved(source, from, target)}
 		if kind := st.Instances[source].Kind; target.Kind != kind {
-			return nil, fmt.Errorf("a %s cannot become a %s\n%s and %s must be of the same kind.", kind, target.Kind, from, to)
+			return nil, fmt.Errorf("%s cannot become %s\n%s and %s must have the same kind.", kind, target.Kind, from, to)
 		}
 		if _, taken := st.Instances[m.to]; taken {
-			return nil, fmt.Errorf("the state already has an instance %s\nRemove it first with quern state rm.", m.to)
+			return nil, fmt.Errorf("the state already has an instance %s\nFirst remove it with \"quern state rm\".", m.to)
 		}
 		moves = append(moves, m)
 	}
@@ -166,9 +166,9 @@ func (m move) apply(st *state.State) {
 func stateRemoveCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:        "rm",
-		Usage:       "forget instances",
+		Usage:       "remove instances from the state",
 		ArgsUsage:   "ADDRESS...",
-		Description: "Removes instances from the state. An address without a key is that of all instances of a stage. A deployment\nstays where it is, but quern no longer manages it.",
+		Description: "An address without a key means all instances of a stage. Deployments keep running, but quern no longer manages\nthem.",
 		Flags:       slices.Concat(environmentFlags(), lockFlags()),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			given, err := arguments(cmd, 1, math.MaxInt, "an address")
@@ -187,7 +187,7 @@ func stateRemoveCommand(ui *terminal) *cli.Command {
 				return err
 			}
 			for _, a := range forgotten {
-				ui.printf("Forgot %s.\n", a)
+				ui.printf("Removed %s from the state.\n", a)
 			}
 			return nil
 		},
@@ -199,8 +199,8 @@ func stateUnlockCommand(ui *terminal) *cli.Command {
 		Name:      "unlock",
 		Usage:     "end another command's lease by force",
 		ArgsUsage: "ID",
-		Description: "For a lease of a machine that is gone: one of a process that has ended on this machine is taken over\n" +
-			"without this. The ID stands in the message that says who has the lease.",
+		Description: "Use it if the process that holds the lease ran on another machine and has ended. If it ran on this machine, quern\n" +
+			"takes over its lease without this command. The ID is in the message that says who holds the lease.",
 		Flags: environmentFlags(),
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			id, err := oneArgument(cmd, "the ID of a lease")
@@ -230,7 +230,7 @@ func lockFlags() []cli.Flag {
 }
 
 func lockTimeoutFlag() cli.Flag {
-	return &cli.DurationFlag{Name: "lock-timeout", Usage: "wait `DURATION` for another command's lease on the state"}
+	return &cli.DurationFlag{Name: "lock-timeout", Usage: "wait up to `DURATION` for another command to release the lease"}
 }
 
 // changeState changes an environment's state under a lease.
@@ -288,7 +288,7 @@ func instanceAt(st *state.State, given string) (*state.Instance, error) {
 	if inst, ok := st.Instances[a.String()]; ok {
 		return inst, nil
 	}
-	return nil, fmt.Errorf("the state of environment %q has no instance %s\nquern state list shows those that it has.%s",
+	return nil, fmt.Errorf("the state of environment %q has no instance %s\nRun \"quern state list\" to see its instances.%s",
 		st.Environment, a, diag.Suggest(a.String(), slices.Collect(maps.Keys(st.Instances))))
 }
 

@@ -19,7 +19,7 @@ func statePullCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:        "pull",
 		Usage:       "print the state as JSON",
-		Description: "Prints the state of the environment, for a copy or for quern state push. Artifacts are not in it, only\ntheir digests. Nothing is printed where nothing has been applied yet.",
+		Description: "Prints the state of the environment, as a backup or for \"quern state push\". The state contains the digests of\nartifacts, not the artifacts themselves. Prints nothing if nothing has been applied yet.",
 		Flags:       environmentFlags(),
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
@@ -30,7 +30,7 @@ func statePullCommand(ui *terminal) *cli.Command {
 				return err
 			}
 			if st.Serial == 0 {
-				ui.notef("The environment %q has no state yet.\n", st.Environment)
+				ui.notef("Environment %q has no state yet.\n", st.Environment)
 				return nil
 			}
 			text, err := state.Text(st)
@@ -46,13 +46,13 @@ func statePullCommand(ui *terminal) *cli.Command {
 func statePushCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "push",
-		Usage:     "replace the state by that of a file",
+		Usage:     "replace the state with the one in a file",
 		ArgsUsage: "FILE|-",
-		Description: "Puts the state of FILE, or of standard input if FILE is -, in place of the environment's own, which is kept\n" +
-			"as state.json.backup. A state of another lineage or environment is refused, and so is one with a lower serial,\n" +
-			"or with the same serial and other content. What a state says was made has to be in the store.",
+		Description: "Replaces the environment's state with the one in FILE (- is standard input), and keeps the old state as\n" +
+			"state.json.backup. Refuses a state of another lineage or environment, with a lower serial, or with the same serial\n" +
+			"but different content. The store must have all artifacts that the new state refers to.",
 		Flags: slices.Concat(environmentFlags(), lockFlags(), []cli.Flag{
-			&cli.BoolFlag{Name: "force", Usage: "push the state whatever its lineage, environment, and serial are"},
+			&cli.BoolFlag{Name: "force", Usage: "push the state regardless of its lineage, environment, and serial"},
 		}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			name, err := oneArgument(cmd, "a file, or - for standard input")
@@ -107,9 +107,9 @@ func pushState(ctx context.Context, ui *terminal, cmd *cli.Command, text []byte)
 	case err != nil:
 		return fmt.Errorf("the state cannot be pushed to environment %q\n%w", env, err)
 	case !changed:
-		ui.printf("The state of environment %q is this one already.\n", env)
+		ui.printf("The state of environment %q is already the same.\n", env)
 	default:
-		ui.printf("Pushed the state to environment %q. It holds %s.\n", env, count(int64(len(st.Instances)), "instance"))
+		ui.printf("Pushed the state to environment %q. It has %s.\n", env, count(int64(len(st.Instances)), "instance"))
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func presentIn(s *store.Store, st *state.State) error {
 		outputs := st.Instances[address].Outputs
 		for _, port := range slices.Sorted(maps.Keys(outputs)) {
 			if _, err := artifact.Present(s.Blobs, outputs[port]); err != nil {
-				return fmt.Errorf("the state cannot be pushed\nIt says that %s made %s %s, which this store does not have: %w.\nA state can be pushed only where its artifacts are. Copy the store, or remove the instance from the state.",
+				return fmt.Errorf("the state cannot be pushed\nThe state says that %s produced %s %s, which this store does not have: %w.\nYou can push a state only to a store that has its artifacts. Copy the store, or remove the instance from the state.",
 					address, outputs[port].Kind, outputs[port].Digest, err)
 			}
 		}

@@ -239,7 +239,7 @@ func (t *terminal) confirm(question, detail string, stop <-chan struct{}) (bool,
 		return false, nil
 	}
 	if errors.Is(err, io.EOF) && strings.TrimSpace(line) == "" {
-		return false, errors.New("no answer\nThere is nobody to ask: standard input is closed. Give -auto-approve, or save a plan with -out and apply that.")
+		return false, errors.New("no answer\nStandard input is closed, so quern cannot ask for approval. Use -auto-approve, or save a plan with -out and apply it.")
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, fmt.Errorf("read the answer: %w", err)

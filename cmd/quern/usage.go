@@ -18,10 +18,10 @@ import (
 func prepare(ui *terminal, cmd *cli.Command) {
 	cmd.DisableSliceFlagSeparator = true
 	cmd.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
-		return fmt.Errorf("%s\nRun %s -help for the flags.%s", plainly(err), c.FullName(), suggestFlag(c, err))
+		return fmt.Errorf("%s\nRun \"%s -help\" to see its flags.%s", plainly(err), c.FullName(), suggestFlag(c, err))
 	}
 	cmd.CommandNotFound = func(_ context.Context, c *cli.Command, name string) {
-		ui.finish(fmt.Errorf("there is no command %q\nRun %s -help for the list.%s", name, c.FullName(), diag.Suggest(name, commandNames(c))))
+		ui.finish(fmt.Errorf("unknown command %q\nRun \"%s -help\" to see the commands.%s", name, c.FullName(), diag.Suggest(name, commandNames(c))))
 		os.Exit(exitError)
 	}
 	cmd.HideHelpCommand = true
@@ -52,11 +52,11 @@ func plainly(err error) string {
 	switch {
 	case !strings.HasPrefix(message, "invalid value "):
 	case strings.HasPrefix(cause, "strconv.ParseInt"):
-		return message + ": it takes a whole number"
+		return message + ": must be a whole number"
 	case strings.HasPrefix(cause, "time: "):
-		return message + ": it takes a duration such as 90s, 15m or 2h"
+		return message + ": must be a duration such as 90s, 15m, or 2h"
 	case cause == "parse error":
-		return message + ": it takes true or false"
+		return message + ": must be true or false"
 	}
 	return err.Error()
 }
@@ -86,7 +86,7 @@ func commandNames(cmd *cli.Command) []string {
 func atLeast(least int) func(int) error {
 	return func(n int) error {
 		if n < least {
-			return fmt.Errorf("it takes a number from %d on", least)
+			return fmt.Errorf("must be at least %d", least)
 		}
 		return nil
 	}
@@ -102,7 +102,7 @@ func chosenFormat(cmd *cli.Command, formats []string) (string, error) {
 		format = "json"
 	}
 	if !slices.Contains(formats, format) {
-		return "", fmt.Errorf("%s cannot print the format %q\nThe formats are %s.%s", cmd.FullName(), format, strings.Join(formats, ", "), diag.Suggest(format, formats))
+		return "", fmt.Errorf("%s does not support the format %q\nThe formats are %s.%s", cmd.FullName(), format, strings.Join(formats, ", "), diag.Suggest(format, formats))
 	}
 	return format, nil
 }
@@ -110,7 +110,7 @@ func chosenFormat(cmd *cli.Command, formats []string) (string, error) {
 // noArguments refuses positional arguments.
 func noArguments(cmd *cli.Command) error {
 	if cmd.Args().Present() {
-		return fmt.Errorf("%s takes no argument, but got %q\nRun %s -help for its flags.", cmd.FullName(), cmd.Args().First(), cmd.FullName())
+		return fmt.Errorf("%s takes no arguments, but got %q\nRun \"%s -help\" to see its flags.", cmd.FullName(), cmd.Args().First(), cmd.FullName())
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func validateCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:        "validate",
 		Usage:       "check the configuration without running anything",
-		Description: "Reports every mistake that can be found without looking at sources, deployments or the state.",
+		Description: "Reports every error that can be found without reading sources, deployments, or the state.",
 		Flags:       []cli.Flag{jsonFlag},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {

@@ -16,11 +16,11 @@ import (
 func whyCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:        "why",
-		Usage:       "say why an instance would run, or why it would not",
+		Usage:       "explain why an instance would or would not run",
 		ArgsUsage:   "ADDRESS",
-		Description: "Compares what the instance's keys are made of with what they were made of when its result was made.",
+		Description: "Compares what the instance's keys are computed from now with what they were computed from for its last result.",
 		Flags: slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{
-			&cli.BoolFlag{Name: "refresh", Value: true, Usage: "look at sources and deployments first"},
+			&cli.BoolFlag{Name: "refresh", Value: true, Usage: "refresh sources and deployments first"},
 			jsonFlag,
 		}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
@@ -62,5 +62,5 @@ func nodeAt(p *plan.Plan, a addr.Instance) (*plan.Node, error) {
 		}
 		addresses = append(addresses, n.Address)
 	}
-	return nil, fmt.Errorf("the pipeline has no instance %s\nquern state list and quern graph show those that it has.%s", a, diag.Suggest(a.String(), addresses))
+	return nil, fmt.Errorf("the pipeline has no instance %s\nRun \"quern state list\" or \"quern graph\" to see the instances.%s", a, diag.Suggest(a.String(), addresses))
 }

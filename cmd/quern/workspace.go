@@ -170,7 +170,7 @@ func openWorkspaceFor(ctx context.Context, ui *terminal, cmd *cli.Command, saved
 func checkSavedFlags(cmd *cli.Command, saved *plan.Plan, module *config.Module, inputs vars.Inputs) error {
 	for _, flag := range []string{"target", "exclude", "replace", "refresh", "refresh-only"} {
 		if cmd.IsSet(flag) {
-			return fmt.Errorf("-%s cannot be used with a saved plan\nWhat the plan does was decided when it was made. Give the flag to quern plan -out=FILE instead.", flag)
+			return fmt.Errorf("-%s cannot be used with a saved plan\nA saved plan cannot be changed. Use the flag with \"quern plan -out=FILE\" instead.", flag)
 		}
 	}
 	if env := cmd.String("env"); env != saved.Environment {
@@ -178,7 +178,7 @@ func checkSavedFlags(cmd *cli.Command, saved *plan.Plan, module *config.Module, 
 	}
 	for _, name := range vars.Set(module, inputs) {
 		if !module.Variables[name].Sensitive {
-			return fmt.Errorf("var.%s cannot be set with a saved plan\nThe plan keeps the values that it was made with. With a saved plan, -var and -var-file may set sensitive variables only, whose values it does not keep. Give the value to quern plan -out=FILE instead.", name)
+			return fmt.Errorf("var.%s cannot be set with a saved plan\nThe plan contains the values that it was made with. With a saved plan, -var and -var-file can set only sensitive variables, whose values are not in the plan. Set the value with \"quern plan -out=FILE\" instead.", name)
 		}
 	}
 	return nil
@@ -217,11 +217,11 @@ func (w *workspace) hide(name string, v cty.Value) {
 
 // checkRefreshOnly refuses flags that -refresh-only contradicts.
 func checkRefreshOnly(cmd *cli.Command, destroy bool) error {
-	const why = "\nA plan that only refreshes makes nothing and takes nothing down: it looks at what is there."
+	const why = "\nA refresh-only plan does not create or delete anything. It only looks for drift."
 	switch {
 	case !cmd.Bool("refresh-only"):
 	case destroy:
-		return errors.New("-refresh-only and destroying cannot be combined" + why)
+		return errors.New("-refresh-only and -destroy cannot be combined" + why)
 	case cmd.IsSet("refresh") && !cmd.Bool("refresh"):
 		return errors.New("-refresh-only and -refresh=false cannot be combined" + why)
 	case len(cmd.StringSlice("replace")) > 0:
@@ -235,7 +235,7 @@ func parseAddresses(flag string, given []string) ([]addr.Instance, error) {
 	for _, s := range given {
 		a, err := addr.Parse(s)
 		if err != nil {
-			return nil, fmt.Errorf("-%s is wrong\n%w", flag, err)
+			return nil, fmt.Errorf("invalid -%s\n%w", flag, err)
 		}
 		all = append(all, a)
 	}
@@ -270,7 +270,7 @@ func planHere(ctx context.Context, ui *terminal, cmd *cli.Command) (*plan.Plan, 
 
 // plan compiles a plan against st and shows what there is to say about it.
 func (w *workspace) plan(ctx context.Context, opts planner.Options) (*plan.Plan, error) {
-	done := w.ui.waiting("Making the plan ...")
+	done := w.ui.waiting("Planning ...")
 	p, diags := planner.Build(ctx, opts)
 	done()
 	if err := w.ui.failed(diags); err != nil {
