@@ -119,12 +119,7 @@ const confusionsShown = 5
 // tables are what stands below the matrix, by title.
 func (v *shown) tables(each func(title string, t *results.Table) error) error {
 	if changes := v.found.Changes(); changes != nil {
-		title := "Differences on the rows that both subjects have"
-		if e := v.found; e.Many() {
-			title = fmt.Sprintf("Differences from the best subject by %s (%d of %d; -format=csv shows all)",
-				e.Metrics[0].Title(), len(e.Comparisons()), len(e.Differences))
-		}
-		if err := each(title, changes); err != nil {
+		if err := each(v.differencesTitle(), changes); err != nil {
 			return err
 		}
 	}
@@ -132,6 +127,22 @@ func (v *shown) tables(each func(title string, t *results.Table) error) error {
 		return each("Most frequent confusions", confused)
 	}
 	return nil
+}
+
+// differencesTitle says which subjects are compared, and what is not shown.
+func (v *shown) differencesTitle() string {
+	e := v.found
+	from := "the baseline " + e.Baseline
+	if e.Baseline == "" {
+		from = "the best subject"
+	}
+	switch shown := len(e.Comparisons()); {
+	case e.Many() && shown < len(e.Differences):
+		return fmt.Sprintf("Differences from %s by %s (%d of %d; -format=csv shows all)", from, e.Metrics[0].Title(), shown, len(e.Differences))
+	case e.Baseline != "":
+		return "Differences from " + from + " on the rows that both subjects have"
+	}
+	return "Differences on the rows that both subjects have"
 }
 
 func (v *shown) matrixText() error {

@@ -29,6 +29,7 @@ func Types() []plugin.Type {
 type args struct {
 	Dataset  plugin.Dataset            `quern:"dataset,required" doc:"The rows to score on. They should be rows that no subject has learnt from, or was written by."`
 	Subjects map[string]plugin.Subject `quern:"subjects,required" type:"string" doc:"What is scored, each under a name: a row expression that gives the label, as in 'row.intent'; a trained model that predicts it, as in 'train.student'; or '{ model = model.x, prompt = prompt.y }', a model that is asked for it."`
+	Baseline string                    `quern:"baseline" doc:"The subject that the others are compared with. Without it, all pairs of subjects are compared; more than 20 subjects need a baseline. p-values are corrected for the comparisons that are made, so choose the baseline before you see the results."`
 	Target   plugin.Column             `quern:"target,required" type:"string" doc:"The label that is right. Rows where it is null are left out and counted, and no model is asked about them."`
 	ID       plugin.Column             `quern:"id" type:"string" doc:"What to call a row in the dataset of single results, beside its place."`
 	Cluster  plugin.Column             `quern:"cluster" type:"string" doc:"What rows belong together by, such as the document that they come from. Intervals and tests then treat each cluster as one observation."`
@@ -52,7 +53,7 @@ A model with a prompt is asked as label "llm" asks: what the classes are, and ho
 
 A row for which a subject has no label, because it abstained or failed, counts as wrong; ` + "`coverage`" + ` is the share of rows that have one. The next apply asks again where that may help; ` + "`max_errors`" + ` says how many rows may fail before the evaluation does, and without it any number may. A class that is never predicted has precision 0. F1 figures are means over the classes that are right or predicted for at least one row.
 
-The stage's values are ` + "`scored`" + ` (how many rows have a right label), ` + "`skipped`" + ` (how many have none) and, for each subject, ` + "`subjects.NAME.accuracy`" + `, ` + "`macro_f1`" + `, ` + "`weighted_f1`" + `, ` + "`coverage`" + `, ` + "`errors`" + ` (rows on which its model failed), ` + "`cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles; null where no model was asked) and ` + "`classes[\"LABEL\"]`" + ` with ` + "`precision`" + `, ` + "`recall`" + ` and ` + "`f1`" + `, each with its interval, and ` + "`support`" + `, for the 1,000 classes with the most rows. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's, its paired interval, the p-value of an exact McNemar test (accuracy and coverage) or of a paired permutation test (F1), that corrected for the number of pairs (Holm), and the smallest true difference that this many rows would have shown. ` + "`best.METRIC`" + ` is the name of the subject with the highest figure, whether or not it is better for certain: of several with the same figure the first by name, and null where no subject has one. The stage itself is a report for people; ` + "`rows`" + ` is a dataset of each row with the labels it got, ` + "`confusion`" + ` one of how often which label was given for which.
+The stage's values are ` + "`scored`" + ` (how many rows have a right label), ` + "`skipped`" + ` (how many have none) and, for each subject, ` + "`subjects.NAME.accuracy`" + `, ` + "`macro_f1`" + `, ` + "`weighted_f1`" + `, ` + "`coverage`" + `, ` + "`errors`" + ` (rows on which its model failed), ` + "`cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles; null where no model was asked) and ` + "`classes[\"LABEL\"]`" + ` with ` + "`precision`" + `, ` + "`recall`" + ` and ` + "`f1`" + `, each with its interval, and ` + "`support`" + `, for the 1,000 classes with the most rows. For each two subjects, or each one and the ` + "`baseline`" + `, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's, its paired interval, the p-value of an exact McNemar test (accuracy and coverage) or of a paired permutation test (F1), that corrected for the number of comparisons (Holm), and the smallest true difference that this many rows would have shown. ` + "`best.METRIC`" + ` is the name of the subject with the highest figure, whether or not it is better for certain: of several with the same figure the first by name, and null where no subject has one. The stage itself is a report for people; ` + "`rows`" + ` is a dataset of each row with the labels it got, ` + "`confusion`" + ` one of how often which label was given for which.
 
 ` + "```hcl" + `
 evaluate "classification" "student" {
@@ -132,6 +133,9 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 		p.Errorf("resamples", "%d resamples are out of range\nFrom 100 to 1,000,000 make sense.", a.Resamples)
 	}
 	a.subjects = subjects.Describe(p, a.Subjects)
+	if !figures.CheckDesign(p, a.design()) {
+		return nil
+	}
 	if err := a.prepareAsking(p); err != nil {
 		return err
 	}
@@ -142,10 +146,15 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	p.AddReport("")
 	p.AddDataset(resultsOutput, results)
 	p.AddDataset(confusionOutput, confusionSchema)
-	types := figures.ValueTypes(subjects.Names(a.subjects), metricNames(), figures.FigureType, map[string]cty.Type{"errors": cty.Number, "classes": cty.Map(classType)})
+	types := figures.ValueTypes(a.design(), metricNames(), figures.FigureType, map[string]cty.Type{"errors": cty.Number, "classes": cty.Map(classType)})
 	types["scored"], types["skipped"] = cty.Number, cty.Number
 	p.SetValueType(cty.Object(types))
 	return nil
+}
+
+// design is which subjects are compared.
+func (a *args) design() figures.Design {
+	return figures.Design{Subjects: subjects.Names(a.subjects), Baseline: a.Baseline}
 }
 
 // prepareAsking finds out what models that are asked choose from, and says how
@@ -276,6 +285,7 @@ type findings struct {
 	// Metrics in their order, and the subjects by name and in Order.
 	Metrics     []figures.Metric            `json:"metrics"`
 	Order       []string                    `json:"order"`
+	Baseline    string                      `json:"baseline,omitempty"`
 	Subjects    map[string]*subjectFindings `json:"subjects"`
 	Differences figures.Differences         `json:"differences"`
 	// Notes say what readers of the figures should know.
@@ -312,7 +322,7 @@ func (s *scored) find(r *plugin.Run[args]) (*findings, error) {
 	a := r.Args
 	f := &findings{
 		Scored: s.rows, Skipped: s.skipped, Confidence: a.Confidence,
-		Metrics: metrics, Order: subjects.Names(a.subjects), Subjects: map[string]*subjectFindings{},
+		Metrics: metrics, Order: subjects.Names(a.subjects), Baseline: a.Baseline, Subjects: map[string]*subjectFindings{},
 	}
 	s.numbered.sort()
 	o := s.options(figures.Options(a.Confidence, a.Resamples, a.Seed))
@@ -338,7 +348,7 @@ func (s *scored) find(r *plugin.Run[args]) (*findings, error) {
 		f.Subjects[subject.Name] = one
 	}
 	var err error
-	f.Differences, err = s.differences(f.Order, sample, o)
+	f.Differences, err = s.differences(a.design(), sample, o)
 	return f, err
 }
 
@@ -350,10 +360,10 @@ func (s *scored) options(o stats.Options) stats.Options {
 	return o
 }
 
-// differences compares each two subjects. All four metrics are made of the same
+// differences compares subjects. All four metrics are made of the same
 // labels, so that each is a family of comparisons of its own.
-func (s *scored) differences(names []string, sample *figures.Sample, o stats.Options) (figures.Differences, error) {
-	of := make([]*margins, len(names))
+func (s *scored) differences(design figures.Design, sample *figures.Sample, o stats.Options) (figures.Differences, error) {
+	of := make([]*margins, len(design.Subjects))
 	for i := range of {
 		of[i] = s.numbered.margins(i)
 	}
@@ -365,7 +375,7 @@ func (s *scored) differences(names []string, sample *figures.Sample, o stats.Opt
 		return s.numbered.composite(subject, of[subject], shares())
 	}
 	family := func(metric string) string { return metric }
-	return figures.Compare(names, metricNames(), family, func(first, second int, metric string) (figures.Contrast, error) {
+	return figures.Compare(design, metricNames(), family, func(first, second int, metric string) (figures.Contrast, error) {
 		switch metric {
 		case accuracy:
 			return sample.Contrast(s.numbered.right(first), s.numbered.right(second), figures.Scale{Share: true})

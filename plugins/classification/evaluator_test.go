@@ -3,14 +3,18 @@ package classification
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/plugins/figures"
+	"github.com/quern-dev/quern/plugins/linear"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
@@ -176,6 +180,10 @@ func TestMistakesAreNamed(t *testing.T) {
 	}{
 		"no subjects":     {map[string]any{"subjects": map[string]any{}}, "nothing to score"},
 		"a doubtful name": {map[string]any{"subjects": map[string]any{"target": plugintest.Row("good")}}, `"target" can't be told`},
+		"a misspelled baseline": {
+			map[string]any{"subjects": map[string]any{"good": plugintest.Row("good"), "bad": plugintest.Row("bad")}, "baseline": "goood"},
+			"There is no subject \"goood\"\nDid you mean \"good\"? The subjects are: bad, good."},
+		"too many to compare pairwise": {map[string]any{"subjects": crowd(21)}, "21 subjects are too many"},
 		"a confidence of 95 %, written otherwise": {
 			map[string]any{"subjects": map[string]any{"good": plugintest.Row("good")}, "confidence": 95}, "such as 0.95"},
 		"a model that predicts no label": {
@@ -192,6 +200,28 @@ func TestMistakesAreNamed(t *testing.T) {
 				t.Errorf("errors: %v", got.Errors)
 			}
 		})
+	}
+}
+
+// crowd is so many subjects that give the same labels.
+func crowd(n int) map[string]any {
+	all := map[string]any{}
+	for i := range n {
+		all[fmt.Sprintf("s%02d", i)] = plugintest.Row("good")
+	}
+	return all
+}
+
+func TestManySubjectsNeedABaseline(t *testing.T) {
+	for n, baseline := range map[int]any{20: nil, 120: "s07"} {
+		args := map[string]any{"target": plugintest.Row("right"), "subjects": crowd(n)}
+		if baseline != nil {
+			args["baseline"] = baseline
+		}
+		got, err := plugintest.Prepare(t, offer, plugintest.Case{Type: "classification", Rows: labelled(), Args: args})
+		if err != nil || len(got.Errors) > 0 {
+			t.Errorf("%d subjects: %v, %v", n, got.Errors, err)
+		}
 	}
 }
 
@@ -360,6 +390,83 @@ func TestClustersOfRowsWidenWhatIsSaid(t *testing.T) {
 	}
 	if c := got.Datasets["rows"].Rows[4]["cluster"]; c != "1" {
 		t.Errorf("cluster: %v", c)
+	}
+}
+
+func TestOthersAreComparedWithTheBaselineAlone(t *testing.T) {
+	all, err := plugintest.Run(t, offer, asking(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := plugintest.Run(t, offer, asking(map[string]any{"baseline": "careless"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairs := slices.Sorted(maps.Keys(got.Value.GetAttr("differences").AsValueMap()))
+	if text := strings.Join(pairs, ", "); text != "careful - careless, careless - careful, careless - known, known - careless" {
+		t.Fatalf("differences: %s", text)
+	}
+	for _, pair := range pairs {
+		for _, figure := range []string{"value", "low", "high", "p", "detectable"} {
+			path := "differences " + pair + " accuracy " + figure
+			if a, b := at(all.Value, path), at(got.Value, path); !near(a, b, 1e-12) {
+				t.Errorf("%s is %g, and %g with a baseline", path, a, b)
+			}
+		}
+	}
+	// Holm: the smaller of two p-values times two, instead of three.
+	for p, path := range map[float64]string{3: "differences careful - careless accuracy p_adjusted", 2: "differences careless - careful accuracy p_adjusted"} {
+		in := map[float64]cty.Value{3: all.Value, 2: got.Value}[p]
+		if f := at(in, path); !near(f, p*stats.McNemar(10, 0), 1e-9) {
+			t.Errorf("%s = %g of %g comparisons", path, f, p)
+		}
+	}
+	page, err := os.ReadFile(filepath.Join(got.Folders[""], figures.PageFile))
+	if err != nil || !strings.Contains(string(page), "| known - careless | accuracy |") || strings.Contains(string(page), "careful - known") {
+		t.Errorf("page: %s (%v)", page, err)
+	}
+}
+
+// TestTheOrderOfRowsChangesNoValue shuffles rows with clusters: every figure of
+// the value stays the same to the bit, also of a trained model and of one that
+// is asked.
+func TestTheOrderOfRowsChangesNoValue(t *testing.T) {
+	both := plugin.Plugin{Name: "classification", Version: "1.0.0", Types: append(Types(), linear.Types()...)}
+	student, err := plugintest.Run(t, both, plugintest.Case{
+		Type: "linear", Rows: animalRows(), Args: map[string]any{"text": plugintest.Row("text"), "target": plugintest.Row("right"), "epochs": 3, "calibration": "none"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trained := student.Models[""]
+	trained.Features = map[string]plugintest.Row{trained.Signature.Inputs[0].Name: "text"}
+	priced := plugintest.ModelDouble{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
+		got, err := animals().Chat(r, draw)
+		if err == nil {
+			cost := 0.1 * float64(len(r.Messages[1].Content)+int(r.Messages[1].Content[0])%7)
+			got.Cost, got.Latency = &cost, cost/3
+		}
+		return got, err
+	}}
+	var want string
+	for seed := range uint64(4) {
+		c := asking(map[string]any{"cluster": plugintest.Row("litter")})
+		subjects := c.Args["subjects"].(map[string]any)
+		subjects["trained"], subjects["careless"] = trained, plugintest.Asked{Model: priced, Prompt: told("careless")}
+		for i := range 37 {
+			kind := []string{"cat", "dog", "dog", "emu"}[i*i%4]
+			c.Rows = append(c.Rows, map[string]any{"text": fmt.Sprint(i*i, " ", kind), "right": kind, "known": []any{"dog", "emu", nil}[i%3], "litter": fmt.Sprint(i * i % 11)})
+		}
+		rand.New(rand.NewPCG(seed, 1)).Shuffle(len(c.Rows), func(i, k int) { c.Rows[i], c.Rows[k] = c.Rows[k], c.Rows[i] })
+		got, err := plugintest.Run(t, both, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := fmt.Sprintf("%#v", got.Value); seed == 0 {
+			want = text
+		} else if text != want {
+			t.Errorf("%s\nbecame\n%s", want, text)
+		}
 	}
 }
 

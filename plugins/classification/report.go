@@ -37,7 +37,7 @@ func page(name string, s *scored, f *findings) string {
 			figures.Cell(name), one.Accuracy, one.MacroF1, one.WeightedF1, one.Coverage, one.Errors,
 			figures.Text(one.Tokens.Total), figures.Text(one.Cost.Total), figures.Text(one.Latency.P50))
 	}
-	f.Differences.Page(&b, f.Order, metricNames())
+	f.Differences.Page(&b, figures.Design{Subjects: f.Order, Baseline: f.Baseline}, metricNames())
 	for i, name := range f.Order {
 		writeSubject(&b, name, f.Subjects[name].Classes, s.tallies[i])
 	}

@@ -3,6 +3,7 @@ package evaluation
 import (
 	"context"
 
+	"github.com/quern-dev/quern/plugins/figures"
 	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
@@ -17,6 +18,7 @@ func Types() []plugin.Type {
 type args struct {
 	Dataset  plugin.Dataset            `quern:"dataset,required" doc:"The rows to evaluate on. They should be rows that no subject has learnt from, or was written by."`
 	Subjects map[string]plugin.Subject `quern:"subjects,required" type:"string" doc:"What is compared, each under a name: '{ model = model.x, prompt = prompt.y }', a trained model, or a row expression that gives the answer."`
+	Baseline string                    `quern:"baseline" doc:"The subject that the others are compared with. Without it, all pairs of subjects are compared; more than 20 subjects need a baseline. p-values are corrected for the comparisons that are made, so choose the baseline before you see the results."`
 
 	Metrics map[string]plugin.Late `quern:"metrics" late:"output=output" doc:"Row expressions over 'row' and 'output', each under a name, as in '{ exact = output.text == row.answer }'. A condition makes a share, a number a mean."`
 	Metric  []metric               `quern:"metric,block" doc:"A metric with a weight and a threshold."`
@@ -56,7 +58,7 @@ const doc = `Compares prompts, models, trained models and columns on the same ro
 
 Metrics are row expressions over ` + "`row`" + ` and ` + "`output`" + `, which has ` + "`text`, `json`, `tool_calls`, `tokens`, `cost`, `latency`, `finish_reason`, `refused`" + ` and ` + "`logprobs`" + `. A ` + "`judge`" + ` block is a metric that a model grades, ` + "`similar`" + ` one by embeddings. An answer passes when all conditions hold and all thresholds are reached: ` + "`passed`" + ` is the share of such answers, ` + "`overall`" + ` the weighted mean of conditions, grades, and numbers that have a weight.
 
-The values are, for each subject, ` + "`subjects.SUBJECT.METRIC`" + ` with ` + "`{ value, low, high, n, errors }`" + `, and beside the metrics ` + "`passed`, `overall`, `cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles), ` + "`answers`, `errors`" + ` (failed answers), ` + "`cut_off`" + ` (answers that ended at the token limit) and ` + "`refused`" + `. For each two subjects, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's on the rows that both have, its paired interval, the p-value of an exact McNemar or permutation test, that corrected for the number of comparisons (Holm), and the smallest true difference that this many rows would have shown. ` + "`best.METRIC`" + ` is the name of the subject with the highest figure, whether or not it is better for certain: of several with the same figure the first by name, and null where no subject has one. What is not known is null.
+The values are, for each subject, ` + "`subjects.SUBJECT.METRIC`" + ` with ` + "`{ value, low, high, n, errors }`" + `, and beside the metrics ` + "`passed`, `overall`, `cost`, `tokens`, `latency`" + ` (means of an answer, with their totals or quantiles), ` + "`answers`, `errors`" + ` (failed answers), ` + "`cut_off`" + ` (answers that ended at the token limit) and ` + "`refused`" + `. For each two subjects, or each one and the ` + "`baseline`" + `, both ways, ` + "`differences[\"A - B\"].METRIC`" + ` is ` + "`{ value, low, high, p, p_adjusted, n, detectable }`" + `: the first one's figure less the second one's on the rows that both have, its paired interval, the p-value of an exact McNemar or permutation test, that corrected for the number of comparisons (Holm), and the smallest true difference that this many rows would have shown. ` + "`best.METRIC`" + ` is the name of the subject with the highest figure, whether or not it is better for certain: of several with the same figure the first by name, and null where no subject has one. What is not known is null.
 
 An answer that failed counts as wrong: conditions are false and grades 0. It has no number; unless ` + "`error_score`" + ` says what a failure is worth, it is left out of the mean and of differences. The same holds for an answer for which a metric fails. ` + "`errors`" + ` of each metric counts both. An answer whose grade is missing, because the judge failed or its answer could not be read, has not passed, and its grade counts as 0; it is left out of differences. How many answers failed and how many grades are missing is a warning, and the next apply asks again for those that may succeed then. ` + "`max_errors`" + ` says how many answers and grades may fail before the evaluation does; without it, any number. A condition that is null is not about the row and has no part in whether the answer passes, as in ` + "`row.answer == null ? null : output.text == row.answer`" + `. The stage itself is a report; ` + "`rows`" + ` is a dataset of each answer with its request, metrics, tokens and cost.
 
@@ -102,6 +104,9 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 		p.Errorf("subjects", "There is nothing to evaluate\nName at least one subject, such as subjects = { short = { model = model.x, prompt = prompt.short } }.")
 	}
 	a.subjects = subjects.Describe(p, a.Subjects)
+	if !figures.CheckDesign(p, a.design()) {
+		return nil
+	}
 	a.measures = newMeasures(p)
 	if len(a.measures) == 0 {
 		p.Errorf("", "There is nothing to measure\nWrite metrics, as in metrics = { exact = output.text == row.answer }, or a judge.")
@@ -111,6 +116,11 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	p.AddDataset(rowsOutput, a.rowsSchema())
 	p.SetValueType(a.valueType())
 	return nil
+}
+
+// design is which subjects are compared.
+func (a *args) design() figures.Design {
+	return figures.Design{Subjects: subjects.Names(a.subjects), Baseline: a.Baseline}
 }
 
 func checkNumbers(p *plugin.Prepare[args]) {

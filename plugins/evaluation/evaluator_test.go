@@ -283,23 +283,38 @@ func TestASubjectThatNeverAnswersEndsTheStage(t *testing.T) {
 	}
 }
 
+func TestOthersAreComparedWithTheBaselineAlone(t *testing.T) {
+	given := evaluateArgs()
+	given["baseline"] = "careful"
+	got := evaluate(t, sums(30), given)
+	differences := got.Value.GetAttr("differences")
+	if n := differences.LengthInt(); n != 4 || differences.Type().HasAttribute("known - sloppy") {
+		t.Errorf("%d differences: %#v", n, differences)
+	}
+	// Two comparisons, the other one with p = 1.
+	if p := at(differences, "sloppy - careful", "exact", "p_adjusted"); !near(p, 2*stats.McNemar(10, 0)) {
+		t.Errorf("p_adjusted: %v", p)
+	}
+}
+
 func TestMistakesInTheArgumentsAreTold(t *testing.T) {
 	embeds := plugintest.ModelDouble{Embed: func(string) ([]float32, error) { return nil, nil }}
 	for name, c := range map[string]struct {
 		args map[string]any
 		want string
 	}{
-		"no subjects":      {map[string]any{"subjects": map[string]any{}}, "nothing to evaluate"},
-		"no metrics":       {map[string]any{"metrics": map[string]any{}}, "nothing to measure"},
-		"a taken name":     {map[string]any{"metrics": map[string]any{"cost": plugintest.Late(exact)}}, `"cost" is taken`},
-		"a name twice":     {map[string]any{"metric": []map[string]any{{"name": "exact", "value": plugintest.Late(exact)}}}, `"exact" is taken`},
-		"a mute judge":     {map[string]any{"judge": []map[string]any{{"name": "j", "model": embeds, "rubric": "Be good."}}}, "cannot chat"},
-		"a vague judge":    {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder()}}}, "lacks rubric"},
-		"an unknown rival": {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder(), "kind": "pairwise", "baseline": "x"}}}, `no subject "x"`},
-		"a mute subject":   {map[string]any{"subjects": map[string]any{"s": plugintest.Asked{Model: embeds, Prompt: asks("")}}}, "cannot chat"},
-		"no prompt":        {map[string]any{"subjects": map[string]any{"s": adder()}}, "needs a prompt"},
-		"no embeddings":    {map[string]any{"similar": []map[string]any{{"name": "s", "model": adder(), "expected": plugintest.Row("answer")}}}, "gives no embeddings"},
-		"too sure":         {map[string]any{"confidence": 95}, "between 0 and 1"},
+		"no subjects":         {map[string]any{"subjects": map[string]any{}}, "nothing to evaluate"},
+		"no metrics":          {map[string]any{"metrics": map[string]any{}}, "nothing to measure"},
+		"a taken name":        {map[string]any{"metrics": map[string]any{"cost": plugintest.Late(exact)}}, `"cost" is taken`},
+		"a name twice":        {map[string]any{"metric": []map[string]any{{"name": "exact", "value": plugintest.Late(exact)}}}, `"exact" is taken`},
+		"a mute judge":        {map[string]any{"judge": []map[string]any{{"name": "j", "model": embeds, "rubric": "Be good."}}}, "cannot chat"},
+		"a vague judge":       {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder()}}}, "lacks rubric"},
+		"an unknown rival":    {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder(), "kind": "pairwise", "baseline": "x"}}}, "There is no subject \"x\"\nThe subjects are: careful, known, sloppy."},
+		"an unknown baseline": {map[string]any{"baseline": "slopy"}, "Did you mean \"sloppy\"?"},
+		"a mute subject":      {map[string]any{"subjects": map[string]any{"s": plugintest.Asked{Model: embeds, Prompt: asks("")}}}, "cannot chat"},
+		"no prompt":           {map[string]any{"subjects": map[string]any{"s": adder()}}, "needs a prompt"},
+		"no embeddings":       {map[string]any{"similar": []map[string]any{{"name": "s", "model": adder(), "expected": plugintest.Row("answer")}}}, "gives no embeddings"},
+		"too sure":            {map[string]any{"confidence": 95}, "between 0 and 1"},
 	} {
 		given := evaluateArgs()
 		for k, v := range c.args {

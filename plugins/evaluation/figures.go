@@ -21,6 +21,7 @@ type findings struct {
 	Metrics []figures.Metric `json:"metrics"`
 	// Subjects by name, and in Order.
 	Order       []string                   `json:"order"`
+	Baseline    string                     `json:"baseline,omitempty"`
 	Subjects    map[string]*subjectFigures `json:"subjects"`
 	Differences figures.Differences        `json:"differences"`
 	// Notes say what readers of the figures should know.
@@ -40,7 +41,7 @@ type subjectFigures struct {
 func (e *run) find() (*findings, error) {
 	f := &findings{
 		Rows: e.rows, Repeats: e.Args.Repeats, Confidence: e.Args.Confidence,
-		Subjects: map[string]*subjectFigures{}, Order: subjects.Names(e.Args.subjects),
+		Subjects: map[string]*subjectFigures{}, Order: subjects.Names(e.Args.subjects), Baseline: e.Args.Baseline,
 	}
 	for _, m := range e.Args.measures {
 		f.Metrics = append(f.Metrics, m.described())
@@ -56,7 +57,7 @@ func (e *run) find() (*findings, error) {
 		f.Subjects[f.Order[i]] = one
 	}
 	var err error
-	f.Differences, err = e.differences(sample, f.Order)
+	f.Differences, err = e.differences(sample)
 	return f, err
 }
 
@@ -171,10 +172,10 @@ func (e *run) subject(sample *figures.Sample, t *table) (*subjectFigures, error)
 	return out, err
 }
 
-// differences compares each two subjects by each metric. Those by the metrics
+// differences compares subjects by each metric. Those by the metrics
 // themselves are one family of comparisons, and those by passed and by overall,
 // which follow from them, one each.
-func (e *run) differences(sample *figures.Sample, names []string) (figures.Differences, error) {
+func (e *run) differences(sample *figures.Sample) (figures.Differences, error) {
 	columns := make([]map[string][]float64, len(e.tables))
 	for i, t := range e.tables {
 		columns[i] = t.compared(e.Args)
@@ -186,7 +187,7 @@ func (e *run) differences(sample *figures.Sample, names []string) (figures.Diffe
 		}
 		return "metrics"
 	}
-	return figures.Compare(names, e.Args.names(), family, func(first, second int, metric string) (figures.Contrast, error) {
+	return figures.Compare(e.Args.design(), e.Args.names(), family, func(first, second int, metric string) (figures.Contrast, error) {
 		return sample.Contrast(columns[first][metric], columns[second][metric], scales[metric])
 	})
 }

@@ -74,7 +74,7 @@ func (j *judge) check(p *plugin.Prepare[args]) {
 		}
 	}
 	if _, ok := p.Args.Subjects[j.Baseline]; j.Baseline != "" && !ok {
-		p.Errorf(key+".baseline", "There is no subject %q\nThe baseline is one of the subjects.", j.Baseline)
+		p.Errorf(key+".baseline", "%s", p.Args.design().Lacks(j.Baseline))
 	}
 }
 

@@ -45,7 +45,7 @@ func (f *findings) page(name string) string {
 	for _, m := range f.Metrics {
 		names = append(names, m.Name)
 	}
-	f.Differences.Page(&b, f.Order, names)
+	f.Differences.Page(&b, figures.Design{Subjects: f.Order, Baseline: f.Baseline}, names)
 	return b.String()
 }
 

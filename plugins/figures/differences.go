@@ -36,42 +36,39 @@ func (s *Sample) Contrast(a, b []float64, scale Scale) (Contrast, error) {
 	return ContrastOf(got, s.rowsOf(at)), err
 }
 
-// Compare compares each two subjects by each metric. P-values are corrected for
-// the number of comparisons in their family: family names that of a metric.
-func Compare(subjects, metrics []string, family func(metric string) string, contrast func(first, second int, metric string) (Contrast, error)) (Differences, error) {
+// Compare compares subjects by each metric, both ways, as design says. P-values are
+// corrected for the number of comparisons in their family: family names that of a
+// metric.
+func Compare(design Design, metrics []string, family func(metric string) string, contrast func(first, second int, metric string) (Contrast, error)) (Differences, error) {
 	all := Differences{}
 	families := map[string]*comparisons{}
-	for second := range subjects {
-		for first := range second {
-			there := Pair(subjects[first], subjects[second])
-			all[there] = map[string]Contrast{}
-			for _, metric := range metrics {
-				c, err := contrast(first, second, metric)
-				if err != nil {
-					return nil, fmt.Errorf("compare %q and %q by %s: %w", subjects[first], subjects[second], metric, err)
-				}
-				all[there][metric] = c
-				if c.P == nil {
-					continue
-				}
-				of := family(metric)
-				if families[of] == nil {
-					families[of] = &comparisons{}
-				}
-				families[of].add(there, metric, *c.P)
+	for first, second := range design.pairs() {
+		there := design.name(first, second)
+		all[there] = map[string]Contrast{}
+		for _, metric := range metrics {
+			c, err := contrast(first, second, metric)
+			if err != nil {
+				return nil, fmt.Errorf("compare %q and %q by %s: %w", design.Subjects[first], design.Subjects[second], metric, err)
 			}
+			all[there][metric] = c
+			if c.P == nil {
+				continue
+			}
+			of := family(metric)
+			if families[of] == nil {
+				families[of] = &comparisons{}
+			}
+			families[of].add(there, metric, *c.P)
 		}
 	}
 	for _, f := range families {
 		f.correct(all)
 	}
-	for second := range subjects {
-		for first := range second {
-			back := Pair(subjects[second], subjects[first])
-			all[back] = map[string]Contrast{}
-			for metric, c := range all[Pair(subjects[first], subjects[second])] {
-				all[back][metric] = c.reversed()
-			}
+	for first, second := range design.pairs() {
+		back := design.name(second, first)
+		all[back] = map[string]Contrast{}
+		for metric, c := range all[design.name(first, second)] {
+			all[back][metric] = c.reversed()
 		}
 	}
 	return all, nil
@@ -111,18 +108,17 @@ func (c Contrast) reversed() Contrast {
 
 // Page writes the differences for people, in Markdown; nothing where there is
 // one subject alone.
-func (d Differences) Page(b *strings.Builder, subjects, metrics []string) {
-	if len(subjects) < 2 {
+func (d Differences) Page(b *strings.Builder, design Design, metrics []string) {
+	if len(design.Subjects) < 2 {
 		return
 	}
 	b.WriteString("\n## Differences\n\nIntervals are those of one comparison; they agree with its p-value. p-values are corrected for their number (Holm). A difference as large as the detectable one would have shown with a probability of 80 %.\n\n")
 	b.WriteString("| subjects | metric | difference | p, corrected | detectable | rows |\n| --- | --- | --- | --- | --- | --- |\n")
-	for i, first := range subjects {
-		for _, second := range subjects[i+1:] {
-			for _, metric := range metrics {
-				c := d[Pair(first, second)][metric]
-				fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %d |\n", Cell(Pair(first, second)), Cell(metric), c.String(), Text(c.PAdjusted), Text(c.Detectable), c.N)
-			}
+	for first, second := range design.pairs() {
+		pair := design.name(first, second)
+		for _, metric := range metrics {
+			c := d[pair][metric]
+			fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %d |\n", Cell(pair), Cell(metric), c.String(), Text(c.PAdjusted), Text(c.Detectable), c.N)
 		}
 	}
 }

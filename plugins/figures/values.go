@@ -91,20 +91,19 @@ func Best(order, metrics []string, figure func(subject, metric string) Figure) c
 
 // ValueTypes are the types of the attributes subjects, differences, and best:
 // each subject has a figure of each metric, what its answers took, and more.
-func ValueTypes(subjects, metrics []string, figure cty.Type, more map[string]cty.Type) map[string]cty.Type {
+func ValueTypes(design Design, metrics []string, figure cty.Type, more map[string]cty.Type) map[string]cty.Type {
 	figures, contrasts, best := maps.Clone(more), map[string]cty.Type{}, map[string]cty.Type{}
 	maps.Copy(figures, UsageTypes)
 	for _, name := range metrics {
 		figures[name], contrasts[name], best[name] = figure, ContrastType, cty.String
 	}
 	all, differences := map[string]cty.Type{}, map[string]cty.Type{}
-	for _, first := range subjects {
-		all[first] = cty.Object(figures)
-		for _, second := range subjects {
-			if first != second {
-				differences[Pair(first, second)] = cty.Object(contrasts)
-			}
-		}
+	for _, name := range design.Subjects {
+		all[name] = cty.Object(figures)
+	}
+	for first, second := range design.pairs() {
+		differences[design.name(first, second)] = cty.Object(contrasts)
+		differences[design.name(second, first)] = cty.Object(contrasts)
 	}
 	return map[string]cty.Type{"subjects": cty.Object(all), "differences": cty.Object(differences), "best": cty.Object(best)}
 }

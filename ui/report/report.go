@@ -62,6 +62,7 @@ type page struct {
 	// colors say nothing.
 	Board           *board
 	Compared, Pairs int
+	Baseline        string
 	Differences     []differenceRow
 	Classes         *classTable
 	Confused        *results.Table
@@ -95,7 +96,7 @@ func Write(w io.Writer, e *results.Evaluation, rows iter.Seq2[*results.Row, erro
 	p := &page{
 		Title: e.Address, Type: e.Type, Extent: e.Extent(), Environment: o.Environment, Made: o.Made,
 		Subjects: e.Names(), Figures: figureRows(e), Extras: extraRows(e), Differences: differenceRows(e), Board: newBoard(e),
-		Compared: len(e.Comparisons()), Pairs: len(e.Differences),
+		Compared: len(e.Comparisons()), Pairs: len(e.Differences), Baseline: e.Baseline,
 		Classes: classes(e), Confused: e.Confused(12), Matrices: matrices(e),
 		// json.Marshal writes <, > and & as escapes, so that no text in it
 		// ends the element that it stands in.

@@ -7,7 +7,8 @@ import (
 )
 
 // Few is how many subjects people can compare pair by pair, and how many have a
-// color of their own. Of more, they see how the others compare with the best one.
+// color of their own. Of more, they see how the others compare with the baseline
+// or the best one.
 const Few = 8
 
 // Many reports whether there are more than a few subjects.
@@ -36,17 +37,28 @@ func (e *Evaluation) leading(place int) float64 {
 }
 
 // Comparisons are the differences that people are shown: all of a few subjects,
-// and of many those between the best one and each other by the first metric.
+// and of many, by the first metric, those between the Reference and each other
+// one. Corrected p-values allow for all differences that were computed, so the
+// best subject may be chosen after the fact.
 func (e *Evaluation) Comparisons() []Difference {
 	if !e.Many() {
 		return e.Differences
 	}
-	best := e.Subjects[e.Ranked()[0]].Name
+	with := e.Reference()
 	var out []Difference
 	for _, d := range e.Differences {
-		if d.Metric == e.Metrics[0].Name && (d.A == best || d.B == best) {
+		if d.Metric == e.Metrics[0].Name && (d.A == with || d.B == with) {
 			out = append(out, d)
 		}
 	}
 	return out
+}
+
+// Reference is the subject that many others are compared with for people: the
+// baseline or, without one, the best one by the first metric.
+func (e *Evaluation) Reference() string {
+	if e.Baseline != "" {
+		return e.Baseline
+	}
+	return e.Subjects[e.Ranked()[0]].Name
 }

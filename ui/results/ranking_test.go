@@ -29,6 +29,12 @@ func TestManySubjectsAreComparedWithTheBestOne(t *testing.T) {
 			t.Errorf("%s - %s by %s is shown", d.A, d.B, d.Metric)
 		}
 	}
+	e.Baseline = "s0"
+	for _, d := range e.Comparisons() {
+		if d.Metric != "accuracy" || d.A != "s0" && d.B != "s0" {
+			t.Errorf("%s - %s by %s is shown of a baseline", d.A, d.B, d.Metric)
+		}
+	}
 	e.Subjects = e.Subjects[:Few]
 	if len(e.Comparisons()) != len(e.Differences) {
 		t.Error("of a few subjects, not all differences are shown")

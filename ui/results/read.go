@@ -45,7 +45,9 @@ type described struct {
 	Repeats int      `json:"repeats"`
 	Metrics []Metric `json:"metrics"`
 	Order   []string `json:"order"`
-	Notes   []string `json:"notes"`
+	// Baseline is the subject that the others are compared with.
+	Baseline string   `json:"baseline"`
+	Notes    []string `json:"notes"`
 }
 
 // Read reads an evaluation. The error is ErrNoSubjects where the instance has
@@ -65,6 +67,9 @@ func Read(ctx context.Context, s *store.Store, inst *state.Instance) (*Evaluatio
 	}
 	for _, name := range inOrder(about.Order, slices.Sorted(maps.Keys(f.Subjects))) {
 		e.Subjects = append(e.Subjects, subject(name, f.Subjects[name]))
+	}
+	if slices.Contains(e.Names(), about.Baseline) {
+		e.Baseline = about.Baseline
 	}
 	if e.Metrics = e.metrics(about.Metrics); len(e.Metrics) == 0 {
 		return nil, ErrNoSubjects
@@ -231,10 +236,14 @@ func (e *Evaluation) metrics(told []Metric) []Metric {
 	return out
 }
 
-// differences takes each two subjects once, the earlier one first.
+// differences takes each two subjects once: the baseline last, or the earlier
+// one first.
 func (e *Evaluation) differences(all map[string]map[string]Difference) {
 	for i, a := range e.Subjects {
-		for _, b := range e.Subjects[i+1:] {
+		for j, b := range e.Subjects {
+			if a.Name == e.Baseline || b.Name != e.Baseline && (e.Baseline != "" || j <= i) {
+				continue
+			}
 			for _, m := range e.Metrics {
 				d, ok := all[a.Name+" - "+b.Name][m.Name]
 				if !ok {

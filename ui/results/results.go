@@ -24,7 +24,10 @@ type Evaluation struct {
 	Metrics     []Metric     `json:"metrics"`
 	Subjects    []Subject    `json:"subjects"`
 	Differences []Difference `json:"differences,omitempty"`
-	Confusion   []Confusion  `json:"confusion,omitempty"`
+	// Baseline is the subject that the others are compared with; "": each two
+	// are compared.
+	Baseline  string      `json:"baseline,omitempty"`
+	Confusion []Confusion `json:"confusion,omitempty"`
 	// Notes say what readers of the figures should know, such as how many
 	// grades are missing.
 	Notes []string `json:"notes,omitempty"`
