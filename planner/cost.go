@@ -363,7 +363,7 @@ func (b *builder) exampleTexts(of *handle, row *plan.RowArg, d *llm.Drawing) (te
 		if f.until != "" {
 			return nil, 0, f.until
 		}
-		texts, until = f.texts(b, of.node, row, everyRow(f))
+		texts, until = f.texts(b, of.node, row, f.drawn(d))
 		return texts, f.rows, until
 	}
 	most := int(min(m.Rows, poolRead))
@@ -378,6 +378,20 @@ func (b *builder) exampleTexts(of *handle, row *plan.RowArg, d *llm.Drawing) (te
 		}
 	}
 	return texts, float64(m.Rows), ""
+}
+
+// drawn are the rows of the sample that are drawn as examples; all of them if
+// that cannot be known, because the sample is not the whole dataset or the
+// choice depends on the row.
+func (f *forecast) drawn(d *llm.Drawing) []int {
+	rows := everyRow(f)
+	if !f.exact || f.rows != float64(len(rows)) || len(rows) > poolRead {
+		return rows
+	}
+	if order := d.Order(len(rows)); order != nil {
+		return order[:min(d.Count, len(order))]
+	}
+	return rows
 }
 
 // sampledShards is from how many shards rows are taken at most.

@@ -186,9 +186,7 @@ func TestThePlanSaysWhatIsBilledForLabels(t *testing.T) {
 	dir := folder(t, map[string]string{
 		"letters.csv": letters(1000), "solved.csv": letters(300), "main.quern.hcl": fmt.Sprintf(labelled, e.URL()),
 	})
-	if got := estimateOf(t, dir, "label.kind"); !got.CostUnknown || got.Calls != 0 {
-		t.Errorf("before the rows are there: %+v", got)
-	}
+	before := estimateOf(t, dir, "label.kind")
 	quernIn(t, dir, "apply", "-auto-approve", "-target=source.letters", "-target=source.solved")
 	got := estimateOf(t, dir, "label.kind")
 	quernIn(t, dir, "apply", "-auto-approve")
@@ -196,6 +194,10 @@ func TestThePlanSaysWhatIsBilledForLabels(t *testing.T) {
 		t.Errorf("calls: %d planned, %d made", got.Calls, b.calls.Load())
 	}
 	wantNear(t, "tokens in", got.InputTokens, b.input.Load())
+	if before.Calls != 1000 {
+		t.Errorf("calls: %d planned before the source was read", before.Calls)
+	}
+	wantNear(t, "tokens in, before the source was read", before.InputTokens, b.input.Load())
 	if got.OutputAtMost || got.OutputTokens < b.output.Load() || got.OutputTokens > 2*b.output.Load() {
 		t.Errorf("tokens out: about %d planned (at most: %v), %d billed", got.OutputTokens, got.OutputAtMost, b.output.Load())
 	}
