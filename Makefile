@@ -10,11 +10,14 @@ LLM      := $(CURDIR)/.cache/llm
 REFERENCES := $(CURDIR)/.cache/references
 PORT     ?= 8137
 VERSION  := $(shell cat VERSION)
+# No folder of the machine that builds gets into a program.
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 # Without debug tables, a third smaller: a program is hashed before it is first started.
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
-GOLANGCI_VERSION := v2.15.0
-BUF_VERSION      := v1.75.0
+GOLANGCI_VERSION    := v2.15.0
+BUF_VERSION         := v1.75.0
+GOVULNCHECK_VERSION := v1.9.0
 
 .DEFAULT_GOAL := help
 
@@ -34,7 +37,7 @@ demo: build ## Build everything and run the banking77 example from nothing
 .PHONY: test
 test: build references ## Set everything up and pass the tests
 	$(GO) vet -tags $(TAGS) ./...
-	$(GO) test -tags $(TAGS) ./...
+	QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -tags $(TAGS) ./...
 	for module in examples/plugins/*/go.mod; do (cd "$$(dirname "$$module")" && $(GO) test ./...) || exit 1; done
 
 .PHONY: references
@@ -42,7 +45,7 @@ references: $(REFERENCES)/installed ## Install the tools that tests compare quer
 
 .PHONY: hunt
 hunt: build references ## Try many more random inputs than the tests do, for about an hour
-	QUERN_HUNT=1 $(GO) test -count=1 -timeout 90m -tags $(TAGS) -run Hunt -v ./...
+	QUERN_HUNT=1 QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -count=1 -timeout 90m -tags $(TAGS) -run Hunt -v ./...
 
 .PHONY: llm
 llm: $(LLM)/installed ## Serve a small language model on this machine, at PORT
@@ -54,11 +57,11 @@ test-llm: build $(LLM)/installed ## Run the example with that model for real, an
 
 .PHONY: race
 race: build ## Run the tests under the race detector
-	$(GO) test -race -tags $(TAGS) ./...
+	QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -race -tags $(TAGS) ./...
 
 .PHONY: crash
 crash: build ## Kill the demo at random moments, 50 times, and check what is left
-	QUERN_CRASHES=50 $(GO) test -count=1 -timeout 40m -run Crash -v ./cmd/quern
+	QUERN_CRASHES=50 QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -count=1 -timeout 40m -run Crash -v ./cmd/quern
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for twenty seconds
@@ -70,6 +73,10 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) ## 
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run --build-tags $(TAGS) ./...
 	cd sdk/proto && $(TOOLS)/buf-$(BUF_VERSION) lint
+
+.PHONY: vulncheck
+vulncheck: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Look for known vulnerabilities in what the programs call
+	$(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) -tags $(TAGS) ./...
 
 .PHONY: bench
 bench: build ## Measure speed and memory against their limits
@@ -108,3 +115,7 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
 $(TOOLS)/buf-$(BUF_VERSION):
 	GOBIN=$(TOOLS) $(GO) install github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION)
 	mv $(TOOLS)/buf $@
+
+$(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION):
+	GOBIN=$(TOOLS) $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	mv $(TOOLS)/govulncheck $@

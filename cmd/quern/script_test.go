@@ -19,7 +19,7 @@ import (
 var update = flag.Bool("update", false, "rewrite what the scripts expect")
 
 // binaries is the folder of the programs under test, built once. The variable
-// QUERN_TEST_PROGRAMS names a folder where they are built already.
+// QUERN_TEST_PROGRAMS names a folder with some of them.
 var binaries string
 
 func TestMain(m *testing.M) {
@@ -45,9 +45,6 @@ func withBinaries(run func() int) (code int, err error) {
 			return 1, err
 		}
 	}
-	if binaries = os.Getenv("QUERN_TEST_PROGRAMS"); binaries != "" {
-		return run(), nil
-	}
 	for program, args := range map[string][]string{
 		"quern":                  {"./cmd/quern"},
 		"quern-plugin-anthropic": {"./plugins/anthropic"},
@@ -56,14 +53,29 @@ func withBinaries(run func() int) (code int, err error) {
 		"quern-plugin-test":      {"./cmd/quern/testdata/plugin"},
 		"rogue":                  {"./cmd/quern/testdata/rogue"},
 	} {
-		build := exec.Command("go", append([]string{"build", "-o", filepath.Join(dir, program)}, args...)...)
-		build.Dir = "../.."
-		if out, err := build.CombinedOutput(); err != nil {
-			return 1, fmt.Errorf("build %s: %w\n%s", program, err, out)
+		if err := provide(filepath.Join(dir, program), args); err != nil {
+			return 1, err
 		}
 	}
 	binaries = dir
 	return run(), nil
+}
+
+// provide makes a program available at a path: the one in QUERN_TEST_PROGRAMS
+// if that folder has it, or else a new build.
+func provide(program string, args []string) error {
+	if folder := os.Getenv("QUERN_TEST_PROGRAMS"); folder != "" {
+		built := filepath.Join(folder, filepath.Base(program))
+		if _, err := os.Stat(built); err == nil {
+			return os.Symlink(built, program)
+		}
+	}
+	build := exec.Command("go", append([]string{"build", "-o", program}, args...)...)
+	build.Dir = "../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", filepath.Base(program), err, out)
+	}
+	return nil
 }
 
 // TestScripts runs the stories in testdata/script: input files, commands and
