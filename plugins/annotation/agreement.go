@@ -20,23 +20,23 @@ import (
 )
 
 type agreementArgs struct {
-	Dataset plugin.Dataset `quern:"dataset,required" doc:"The dataset that holds the votes."`
+	Dataset plugin.Dataset `quern:"dataset,required" doc:"The dataset that contains the votes."`
 	Votes
 
-	Level   string   `quern:"level" default:"\"nominal\"" oneof:"nominal,ordinal,interval" doc:"What a disagreement weighs: 'nominal', all are alike; 'ordinal', by how many labels lie between; 'interval', by the difference of numbers."`
-	Order   []string `quern:"order" doc:"The labels from the lowest to the highest, as in '[\"low\", \"medium\", \"high\"]'. Level 'ordinal' and weights need it unless all labels are numbers."`
-	Weights string   `quern:"weights" default:"\"none\"" oneof:"none,linear,quadratic" doc:"How Cohen's kappa weighs disagreements of ordered labels."`
+	Level   string   `quern:"level" default:"\"nominal\"" oneof:"nominal,ordinal,interval" doc:"How much a disagreement counts: with 'nominal', all count the same; with 'ordinal', by how many labels lie between; with 'interval', by the difference between the numbers."`
+	Order   []string `quern:"order" doc:"The labels from the lowest to the highest, as in '[\"low\", \"medium\", \"high\"]'. Required by level 'ordinal' and by weights unless all labels are numbers."`
+	Weights string   `quern:"weights" default:"\"none\"" oneof:"none,linear,quadratic" doc:"How Cohen's kappa weighs disagreements between ordered labels."`
 
-	Confidence float64 `quern:"confidence" default:"0.95" doc:"How sure intervals are to hold the true figure."`
-	Resamples  int     `quern:"resamples" default:"2000" doc:"How often items are drawn anew to find the intervals."`
-	Seed       int64   `quern:"seed" default:"0" doc:"Decides the drawing. Equal seeds make equal intervals."`
+	Confidence float64 `quern:"confidence" default:"0.95" doc:"The confidence level of the intervals."`
+	Resamples  int     `quern:"resamples" default:"2000" doc:"The number of bootstrap samples of items that the intervals are computed from."`
+	Seed       int64   `quern:"seed" default:"0" doc:"The seed for the bootstrap. Equal seeds give equal intervals."`
 }
 
-const agreementDoc = `Says how far annotators agree, beyond what chance would have them agree: Cohen's kappa of each two, Fleiss' kappa, and Krippendorff's alpha.
+const agreementDoc = `Measures how well annotators agree beyond chance: Cohen's kappa for each pair, Fleiss' kappa, and Krippendorff's alpha.
 
-Each is an object ` + "`{ value, low, high, n }`" + `: the figure, its bootstrap interval over items, and the number of items. ` + "`alpha`" + ` takes missing votes as they are. ` + "`fleiss`" + ` is null unless all items have the same number of votes. ` + "`cohen[\"A - B\"]`" + `, with the names in alphabetical order, takes the items that both labelled; with more than 20 annotators there is none. A figure is null where it is not defined, such as where only one label occurs or there are no votes.
+Each is an object ` + "`{ value, low, high, n }`" + `: the figure, its bootstrap interval over items, and the number of items. ` + "`alpha`" + ` allows missing votes. ` + "`fleiss`" + ` is null unless all items have the same number of votes. ` + "`cohen[\"A - B\"]`" + `, with the names in alphabetical order, is computed from the items that both annotators labeled; it is left out if there are more than 20 annotators. A figure is null if it is not defined, for example because only one label occurs or there are no votes.
 
-Labels are compared as texts. With level ` + "`ordinal` or `interval`" + `, or with weights, labels that are numbers are compared as numbers: 1 and 1.0 are the same label in all figures.
+Labels are compared as strings. With level ` + "`ordinal` or `interval`" + `, or with weights, labels that are numbers are compared as numbers: 1 and 1.0 are the same label in all figures.
 
 ` + "```hcl" + `
 evaluate "agreement" "people" {
@@ -67,10 +67,10 @@ func (agreement) Prepare(_ context.Context, p *plugin.Prepare[agreementArgs]) er
 		p.Errorf(key, "%s", text)
 	}
 	if p.Known("confidence") && !(a.Confidence > 0 && a.Confidence < 1) {
-		p.Errorf("confidence", "The confidence is %g\nIt is a number between 0 and 1, such as 0.95.", a.Confidence)
+		p.Errorf("confidence", "The confidence level %g is out of range\nIt must be between 0 and 1, such as 0.95.", a.Confidence)
 	}
 	if p.Known("resamples") && (a.Resamples < 100 || a.Resamples > 1_000_000) {
-		p.Errorf("resamples", "%d resamples are out of range\nFrom 100 to 1,000,000 make sense.", a.Resamples)
+		p.Errorf("resamples", "The number of resamples, %d, is out of range\nIt must be from 100 to 1,000,000.", a.Resamples)
 	}
 	a.checkOrder(p)
 	p.AddReport("")
@@ -88,7 +88,7 @@ func (a *agreementArgs) checkOrder(p *plugin.Prepare[agreementArgs]) {
 	}
 	for i, l := range a.Order {
 		if slices.Contains(a.Order[:i], l) {
-			p.Errorf("order", "The order has the label %q twice\nList each label once, from the lowest to the highest.", l)
+			p.Errorf("order", "The order lists the label %q twice\nList each label once, from the lowest to the highest.", l)
 			return
 		}
 	}
@@ -96,9 +96,9 @@ func (a *agreementArgs) checkOrder(p *plugin.Prepare[agreementArgs]) {
 		return
 	}
 	if a.Level == "interval" {
-		p.Errorf("order", "Labels of level \"interval\" are numbers, which have an order\nRemove order, or set level = \"ordinal\".")
+		p.Errorf("order", "Level \"interval\" does not use an order\nIts labels are numbers, which are already ordered. Remove order, or set level = \"ordinal\".")
 	} else if !a.ordered() {
-		p.Errorf("order", "The order of labels has no effect\nSet level = \"ordinal\", or weights.")
+		p.Errorf("order", "The order of labels has no effect here\nSet level = \"ordinal\" or weights, or remove order.")
 	}
 }
 
@@ -201,7 +201,7 @@ func (a *agreementArgs) scale(b *ballot) ([]float64, error) {
 // notANumber is the error of a label whose place among the others nothing says.
 func (a *agreementArgs) notANumber(b *ballot, label string) error {
 	if a.Level == "interval" {
-		return plugin.ArgumentErrorf("level", "The label %q is not a number\nLevel \"interval\" takes numbers only. For labels with an order, set level = \"ordinal\" and order.", label)
+		return plugin.ArgumentErrorf("level", "The label %q is not a number\nLevel \"interval\" needs labels that are numbers. For labels that are only ordered, set level = \"ordinal\" and order.", label)
 	}
 	argument, what := "level", `level = "ordinal"`
 	if a.Level != "ordinal" {
@@ -212,8 +212,8 @@ func (a *agreementArgs) notANumber(b *ballot, label string) error {
 	if n := len(b.labels) - len(found); n > 0 {
 		more = fmt.Sprintf(" and %d more", n)
 	}
-	return plugin.ArgumentErrorf(argument, "The order of the labels is not known\n"+
-		"%s needs it, and the label %q is not a number. List the labels from the lowest to the highest, as in order = [\"low\", \"medium\", \"high\"]. The labels are %s%s.",
+	return plugin.ArgumentErrorf(argument, "The order of the labels is unknown\n"+
+		"%s needs it, and the label %q is not a number. List the labels from the lowest to the highest, such as order = [\"low\", \"medium\", \"high\"]. The labels are %s%s.",
 		what, label, quoted(found), more)
 }
 
@@ -330,7 +330,7 @@ func (a *agreements) report(r *plugin.Run[agreementArgs]) error {
 		return fmt.Errorf("encode the figures: %w", err)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n\n%d annotators gave %d labels to %d items. Brackets hold %g %% confidence intervals.\n\n", r.Name(), a.Annotators, a.Votes, a.Items, 100*r.Args.Confidence)
+	fmt.Fprintf(&b, "# %s\n\n%d annotators gave %d labels to %d items. Brackets show %g%% confidence intervals.\n\n", r.Name(), a.Annotators, a.Votes, a.Items, 100*r.Args.Confidence)
 	fmt.Fprintf(&b, "| measure | agreement | items |\n| --- | --- | --- |\n| Krippendorff's alpha (%s) | %s | %d |\n| Fleiss' kappa | %s | %d |\n", r.Args.Level, a.Alpha, a.Alpha.N, a.Fleiss, a.Fleiss.N)
 	for _, pair := range slices.Sorted(maps.Keys(a.Cohen)) {
 		fmt.Fprintf(&b, "| Cohen's kappa, %s | %s | %d |\n", strings.ReplaceAll(pair, "|", "\\|"), a.Cohen[pair], a.Cohen[pair].N)

@@ -284,9 +284,9 @@ func TestMistakesInTheArgumentsAreTold(t *testing.T) {
 		args map[string]any
 		want string
 	}{
-		"nothing":       {map[string]any{}, "There are no votes"},
+		"nothing":       {map[string]any{}, "The votes are missing"},
 		"one annotator": {map[string]any{"votes": columns("label")}, "one annotator"},
-		"both forms":    {map[string]any{"votes": columns("label", "item"), "item": plugintest.Row("item")}, "columns or rows"},
+		"both forms":    {map[string]any{"votes": columns("label", "item"), "item": plugintest.Row("item")}, "cannot be combined"},
 	} {
 		got, err := plugintest.Prepare(t, offer, plugintest.Case{Type: "agreement", Rows: published(t), Args: c.args})
 		if err != nil {
@@ -321,7 +321,7 @@ func TestTheOrderOfTextsIsNotGuessed(t *testing.T) {
 	} {
 		given["votes"] = columns("a", "b")
 		_, err := plugintest.Run(t, offer, plugintest.Case{Type: "agreement", Rows: texts, Args: given})
-		if err == nil || !strings.Contains(err.Error(), "The order of the labels is not known") ||
+		if err == nil || !strings.Contains(err.Error(), "The order of the labels is unknown") ||
 			!strings.Contains(err.Error(), `The labels are "high", "low", "medium"`) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -398,7 +398,7 @@ func TestAnOrderThatMakesNoSenseIsToldOf(t *testing.T) {
 		"twice":          {"level": "ordinal", "order": []any{"low", "low"}},
 		"has no effect":  {"order": []any{"low", "high"}},
 		"are numbers":    {"level": "interval", "order": []any{"low", "high"}},
-		"not in the ord": {"level": "ordinal", "order": []any{"low", "high"}},
+		"not list":       {"level": "ordinal", "order": []any{"low", "high"}},
 	} {
 		given["votes"] = columns("a", "b")
 		_, err := plugintest.Run(t, offer, plugintest.Case{Type: "agreement", Rows: texts, Args: given})

@@ -97,7 +97,7 @@ func summary(r *plugin.Run[voteArgs], b *ballot, d *decision) (cty.Value, error)
 		slices.SortFunc(shown, func(a, z int) int {
 			return cmp.Or(cmp.Compare(votes[z], votes[a]), cmp.Compare(b.annotators[a], b.annotators[z]))
 		})
-		if err := r.Warnf("annotator", "The value lists %d of %d annotators\nThey are those with the most votes. The dataset %q has all.", annotatorsShown, len(shown), confusionOutput); err != nil {
+		if err := r.Warnf("annotator", "The value lists %d of %d annotators\nThey are the ones with the most votes. The dataset %q lists all of them.", annotatorsShown, len(shown), confusionOutput); err != nil {
 			return cty.NilVal, err
 		}
 		shown = shown[:annotatorsShown]

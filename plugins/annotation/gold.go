@@ -57,7 +57,7 @@ func (a *voteArgs) readGold(ctx context.Context, in *plugin.DatasetInput, b *bal
 				number = notVoted
 			}
 			if gold[at] != stats.NoLabel && gold[at] != number {
-				return nil, plugin.ArgumentErrorf("gold", "The item %q has two right labels\nThe later one is %q. Give each item one.", item.Value(i), label.Value(i))
+				return nil, plugin.ArgumentErrorf("gold", "The item %q has two different gold labels\nThe second one is %q. Give each item one gold label.", item.Value(i), label.Value(i))
 			}
 			gold[at] = number
 		}
@@ -83,11 +83,11 @@ func compare(ctx context.Context, r *plugin.Run[voteArgs], in *plugin.DatasetInp
 	}
 	switch {
 	case len(known) == 0:
-		return c, r.Warnf("gold", "No item with votes has a right label\nThere is nothing to compare the confidence with.")
+		return c, r.Warnf("gold", "No item with votes has a gold label\nThe confidence cannot be compared with anything.")
 	case d.model == nil || r.Args.Calibration == "none" || len(b.labels) < 2:
 		return c, nil
 	case len(known) < leastGold:
-		return c, r.Warnf("gold", "The confidence is not calibrated\nThat takes %d items with a right label, and there are %d. Add some, or write calibration = \"none\".", leastGold, len(known))
+		return c, r.Warnf("gold", "The confidence is not calibrated\nCalibration needs at least %d items with a gold label, but there are %d. Add gold labels, or set calibration = \"none\".", leastGold, len(known))
 	}
 	return c, d.calibrate(known, c)
 }

@@ -148,8 +148,8 @@ func TestGoldThatSaysTooLittleIsWarnedOf(t *testing.T) {
 		rows []map[string]any
 		want string
 	}{
-		"few":  {rows[:200], "That takes 50 items with a right label, and there are 40"},
-		"none": {votes(t, "binary5.csv"), "No item with votes has a right label"},
+		"few":  {rows[:200], "Calibration needs at least 50 items with a gold label, but there are 40"},
+		"none": {votes(t, "binary5.csv"), "No item with votes has a gold label"},
 	} {
 		for _, row := range c.rows {
 			if name == "none" {
@@ -166,7 +166,7 @@ func TestGoldThatSaysTooLittleIsWarnedOf(t *testing.T) {
 	}
 	rows[0]["gold"] = "2"
 	_, err := plugintest.Run(t, offer, plugintest.Case{Type: "vote", Name: "topic", Args: withGold("majority"), Rows: rows})
-	if err == nil || !strings.Contains(err.Error(), "has two right labels") {
+	if err == nil || !strings.Contains(err.Error(), "has two different gold labels") {
 		t.Errorf("error: %v", err)
 	}
 }

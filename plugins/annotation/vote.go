@@ -17,36 +17,36 @@ import (
 )
 
 type voteArgs struct {
-	Input plugin.Dataset `quern:"input,required" doc:"The dataset that holds the votes."`
+	Input plugin.Dataset `quern:"input,required" doc:"The dataset that contains the votes."`
 	Votes
 
-	Gold plugin.Column `quern:"gold" type:"string" doc:"The right label, where it is known; null elsewhere. The confidence is fitted to it and compared with it. Where each row is a vote, one row of an item is enough."`
+	Gold plugin.Column `quern:"gold" type:"string" doc:"The correct label if it is known, and null otherwise. The confidence is calibrated on it and compared with it. If each row is a vote, one row for each item is enough."`
 
-	Method        string  `quern:"method" default:"\"majority\"" oneof:"majority,dawid_skene,mace" doc:"How one label is made of several: 'majority'; 'dawid_skene', a model of how often each annotator takes which label for which; or 'mace', a model of how often each annotator knows the label and how they guess otherwise. The models learn from the votes alone."`
-	Ties          string  `quern:"ties" default:"\"abstain\"" oneof:"abstain,first" doc:"What becomes of a tie: no label, or the first in alphabetical order."`
-	MinConfidence float64 `quern:"min_confidence" default:"0" doc:"Below this confidence there is no label."`
-	MinVotes      int     `quern:"min_votes" default:"1" doc:"With fewer votes there is no label."`
-	Calibration   string  `quern:"calibration" default:"\"temperature\"" oneof:"temperature,none" doc:"With a model and gold: 'temperature' makes the confidence as high as the label is often right; 'none' leaves it as the model has it."`
-	Smoothing     float64 `quern:"smoothing" default:"5" doc:"With 'dawid_skene', how many votes are added to what each annotator says of each label, spread as the votes of all annotators on that label are, so that an annotator with few votes is taken for an average one. With 0 nothing is added."`
-	Tolerance     float64 `quern:"tolerance" default:"1e-7" doc:"With a model, when it has converged: when an iteration changes the probabilities of an item's labels by no more, averaged over all items."`
-	MaxIterations int     `quern:"max_iterations" default:"200" doc:"With a model, the maximum number of iterations. If the model has not converged by then, there is a warning."`
-	Restarts      int     `quern:"restarts" default:"10" doc:"With 'mace', how many starts are tried, for ten iterations each. The one under which the votes are most likely goes on."`
-	Seed          int64   `quern:"seed" default:"0" doc:"With 'mace', decides where the starts are. Equal seeds make equal labels."`
+	Method        string  `quern:"method" default:"\"majority\"" oneof:"majority,dawid_skene,mace" doc:"How votes are combined into one label: 'majority'; 'dawid_skene', which models how often each annotator confuses which labels; or 'mace', which models how often each annotator knows the label and how they guess otherwise. The models learn from the votes alone."`
+	Ties          string  `quern:"ties" default:"\"abstain\"" oneof:"abstain,first" doc:"What a tie gives: no label ('abstain'), or the first label in alphabetical order ('first')."`
+	MinConfidence float64 `quern:"min_confidence" default:"0" doc:"Items with a lower confidence get no label."`
+	MinVotes      int     `quern:"min_votes" default:"1" doc:"Items with fewer votes get no label."`
+	Calibration   string  `quern:"calibration" default:"\"temperature\"" oneof:"temperature,none" doc:"With a model and gold labels: 'temperature' calibrates the confidence, so that it says how often the label is correct; 'none' keeps the probability that the model gives."`
+	Smoothing     float64 `quern:"smoothing" default:"5" doc:"With 'dawid_skene', the number of pseudo-votes added for each annotator and label. They are distributed like the votes of all annotators on that label, so an annotator with few votes is treated as average. 0 adds none."`
+	Tolerance     float64 `quern:"tolerance" default:"1e-7" doc:"With a model, the convergence threshold: fitting stops when an iteration changes the probabilities of an item's labels by no more than this, averaged over all items."`
+	MaxIterations int     `quern:"max_iterations" default:"200" doc:"With a model, the maximum number of iterations. If the model has not converged by then, quern warns."`
+	Restarts      int     `quern:"restarts" default:"10" doc:"With 'mace', the number of random starts, which run for ten iterations each. The one with the highest likelihood continues."`
+	Seed          int64   `quern:"seed" default:"0" doc:"With 'mace', the seed for the random starts. Equal seeds give equal labels."`
 }
 
-const voteDoc = `Makes one label of the labels that several annotators, or labelers, gave: by majority, by the model of Dawid and Skene (1979), or by MACE (Hovy et al. 2013).
+const voteDoc = `Combines the labels of several annotators or labelers into one: by majority, by the model of Dawid and Skene (1979), or by MACE (Hovy et al. 2013).
 
-The label is in a column that has the block's name, beside ` + "`NAME_confidence`" + `, the share of votes or the probability of the label, and ` + "`NAME_votes`" + `. Where votes are columns, the output has the input's rows and columns; where each row is a vote, it has a row for each ` + "`item`" + `.
+The label is in a column named after the block. ` + "`NAME_confidence`" + ` is the share of votes or the probability of the label, and ` + "`NAME_votes`" + ` the number of votes. If votes are columns, the output has the input's rows and columns; if each row is a vote, it has one row for each ` + "`item`" + `.
 
-The dataset ` + "`confusion`" + ` says who takes which label for which. It has a row for each combination that occurs: ` + "`annotator`" + `; ` + "`label`" + `, the label that was chosen; ` + "`given`" + `, the label that the annotator gave; ` + "`votes`" + `, how often; and ` + "`probability`" + `, how often the annotator gives it to items that have the label. By majority that is the share of the annotator's votes on these items; otherwise it comes from the model.
+The dataset ` + "`confusion`" + ` shows which labels each annotator confuses. It has a row for each combination that occurs: ` + "`annotator`" + `; ` + "`label`" + `, the label that was chosen; ` + "`given`" + `, the label that the annotator gave; ` + "`votes`" + `, how many times; and ` + "`probability`" + `, how likely the annotator is to give it to items with that label. With ` + "`majority`" + `, the probability is the share of the annotator's votes on these items; otherwise it comes from the model.
 
-Without ` + "`gold`" + `, the confidence of a model is what the model believes, and not how often it is right. Both models take annotators to err independently; annotators who find the same items hard make them far too sure. On two sets of votes by crowds, labels with a mean confidence of 0.95 to 0.99 were right in 70 to 79 % of cases. Nothing in the votes shows this. So give ` + "`gold`" + ` for some hundred items before you rely on ` + "`min_confidence`" + `.
+Without ` + "`gold`" + `, the confidence is what the model believes, not how often it is correct. Both models assume that annotators err independently. If annotators find the same items hard, the models are far too confident: on two crowdsourced datasets, labels with a mean confidence of 0.95 to 0.99 were correct in 70 to 79% of cases. Nothing in the votes shows this, so give ` + "`gold`" + ` for a few hundred items before you rely on ` + "`min_confidence`" + `.
 
-With ` + "`gold`" + `, the probabilities of a model are calibrated by one number, the temperature (Guo et al. 2017), that makes the right labels the most likely. It changes the confidence of all items, and no label. It takes at least 50 items with gold; a temperature that does not lower the Brier score is not used.
+With ` + "`gold`" + `, the probabilities of a model are calibrated by temperature scaling (Guo et al. 2017): one number, the temperature, is chosen to make the correct labels as likely as possible. It changes the confidence of all items, but no label. Calibration needs at least 50 items with gold labels, and a temperature that does not lower the Brier score is not used.
 
-The values are ` + "`coverage`" + `, and for each annotator ` + "`annotators[\"NAME\"]`" + ` with ` + "`votes` and `accuracy`" + ` (how often it says what the label says, or is probably right). They list the 1,000 annotators with the most votes. With ` + "`gold`" + `, ` + "`calibration`" + ` compares the confidence with how often the label is right: ` + "`n`" + ` items, their ` + "`accuracy`" + `, the ` + "`temperature`" + `, and, ` + "`before`" + ` and ` + "`after`" + ` it, the mean ` + "`confidence`" + `, the expected calibration error ` + "`ece`" + ` (15 bins of equal width), the Brier score ` + "`brier`" + `, and the ` + "`bins`" + ` of the reliability diagram. What is ` + "`after`" + ` is cross-fitted: the temperature for an item comes from four fifths of the items, which it is not one of.
+The values are ` + "`coverage`" + ` and, for each of the 1,000 annotators with the most votes, ` + "`annotators[\"NAME\"]`" + ` with ` + "`votes` and `accuracy`" + ` (the share of the annotator's votes that agree with the label, or the probability that the annotator is correct). With ` + "`gold`" + `, ` + "`calibration`" + ` compares the confidence with how often the label is correct: the number of items ` + "`n`" + `, their ` + "`accuracy`" + `, the ` + "`temperature`" + `, and, ` + "`before`" + ` and ` + "`after`" + ` calibration, the mean ` + "`confidence`" + `, the expected calibration error ` + "`ece`" + ` (15 bins of equal width), the Brier score ` + "`brier`" + `, and the ` + "`bins`" + ` of the reliability diagram. The figures ` + "`after`" + ` calibration are cross-fitted: the temperature for an item comes from the four fifths of the items that do not include it.
 
-The memory of Dawid and Skene's model grows with the items times the labels. For many thousands of different labels, use ` + "`mace`" + ` or ` + "`majority`" + `, whose memory grows with the votes.
+Dawid and Skene's model needs memory in proportion to items times labels. For many thousands of distinct labels, use ` + "`mace`" + ` or ` + "`majority`" + `, which need memory in proportion to the votes.
 
 ` + "```hcl" + `
 label "vote" "intent" {
@@ -70,7 +70,7 @@ func (voter) Prepare(_ context.Context, p *plugin.Prepare[voteArgs]) error {
 		p.Errorf(key, "%s", text)
 	}
 	if p.Known("min_confidence") && !(p.Args.MinConfidence >= 0 && p.Args.MinConfidence <= 1) {
-		p.Errorf("min_confidence", "The confidence is %g\nIt is a number from 0 to 1.", p.Args.MinConfidence)
+		p.Errorf("min_confidence", "The minimum confidence %g is out of range\nmin_confidence must be from 0 to 1.", p.Args.MinConfidence)
 	}
 	prepareModel(p)
 	var kept data.Schema
@@ -83,7 +83,7 @@ func (voter) Prepare(_ context.Context, p *plugin.Prepare[voteArgs]) error {
 	made := labelColumns(p.Name())
 	for _, c := range made {
 		if _, _, taken := kept.Lookup(c.Name); taken {
-			return plugin.ArgumentErrorf("", "The column %q is there already\nGive the block another name.", c.Name)
+			return plugin.ArgumentErrorf("", "The dataset already has a column named %q\nGive the block another name.", c.Name)
 		}
 	}
 	p.AddDataset("", append(append(data.Schema{}, kept...), made...))
@@ -97,16 +97,16 @@ func (voter) Prepare(_ context.Context, p *plugin.Prepare[voteArgs]) error {
 // prepareModel checks the arguments of the model.
 func prepareModel(p *plugin.Prepare[voteArgs]) {
 	if p.Known("smoothing") && !(p.Args.Smoothing >= 0) {
-		p.Errorf("smoothing", "The smoothing is %g\nWrite 0 or more.", p.Args.Smoothing)
+		p.Errorf("smoothing", "The smoothing %g is out of range\nsmoothing must be 0 or more.", p.Args.Smoothing)
 	}
 	if p.Known("tolerance") && !(p.Args.Tolerance > 0) {
-		p.Errorf("tolerance", "The tolerance is %g\nWrite a number above 0, such as 1e-7.", p.Args.Tolerance)
+		p.Errorf("tolerance", "The tolerance %g is out of range\ntolerance must be greater than 0, such as 1e-7.", p.Args.Tolerance)
 	}
 	if p.Known("max_iterations") && p.Args.MaxIterations < 1 {
-		p.Errorf("max_iterations", "The maximum number of iterations is %d\nWrite 1 or more.", p.Args.MaxIterations)
+		p.Errorf("max_iterations", "The maximum number of iterations, %d, is out of range\nmax_iterations must be at least 1.", p.Args.MaxIterations)
 	}
 	if p.Known("restarts") && p.Args.Restarts < 1 {
-		p.Errorf("restarts", "The number of starts is %d\nWrite 1 or more.", p.Args.Restarts)
+		p.Errorf("restarts", "The number of random starts, %d, is out of range\nrestarts must be at least 1.", p.Args.Restarts)
 	}
 }
 
@@ -122,7 +122,7 @@ func (voter) Run(ctx context.Context, r *plugin.Run[voteArgs]) error {
 		return err
 	}
 	if len(b.votes) == 0 {
-		return plugin.ArgumentErrorf("votes", "There are no votes\nAll are null.")
+		return plugin.ArgumentErrorf("votes", "There are no votes\nAll votes are null, so no item gets a label.")
 	}
 	b.sortAnnotators()
 	d, err := decide(ctx, r, b)
@@ -198,7 +198,7 @@ func learn(ctx context.Context, r *plugin.Run[voteArgs], b *ballot, model learne
 		return nil, plugin.ArgumentErrorf("method", "%w\nUse method = \"majority\" or \"mace\".", err)
 	}
 	if !m.Converged {
-		err = r.Warnf("max_iterations", "The model did not converge in %d iterations\nIts labels may still change. Raise max_iterations, or allow a larger tolerance.", m.Iterations)
+		err = r.Warnf("max_iterations", "The model did not converge in %d iterations\nIts labels may still change. Raise max_iterations or tolerance.", m.Iterations)
 	}
 	return &decision{choices: m.Choices, model: m}, err
 }

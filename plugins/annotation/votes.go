@@ -29,11 +29,11 @@ func Types() []plugin.Type {
 
 // Votes are the arguments that say who gave which label to what.
 type Votes struct {
-	Columns map[string]plugin.Column `quern:"votes" type:"string" doc:"The label that each annotator gave a row, under the annotator's name, as in '{ rules = row.rules, small = row.small }'."`
+	Columns map[string]plugin.Column `quern:"votes" type:"string" doc:"The label that each annotator gave the row, by annotator's name, such as '{ rules = row.rules, small = row.small }'."`
 
-	Item      plugin.Column `quern:"item" type:"string" doc:"Where each row is one vote, in place of votes: what it is about."`
-	Annotator plugin.Column `quern:"annotator" type:"string" doc:"Who gave it."`
-	Label     plugin.Column `quern:"label" type:"string" doc:"The label that was given."`
+	Item      plugin.Column `quern:"item" type:"string" doc:"The item that was labeled, if each row is one vote. Use item, annotator, and label instead of votes."`
+	Annotator plugin.Column `quern:"annotator" type:"string" doc:"Who gave the label, if each row is one vote."`
+	Label     plugin.Column `quern:"label" type:"string" doc:"The label that was given, if each row is one vote."`
 }
 
 // long says whether each row is a vote.
@@ -49,11 +49,11 @@ func (v *Votes) problem() (key, text string) {
 	}
 	switch {
 	case len(v.Columns) > 0 && given > 0:
-		return "votes", "Votes are columns or rows\nWrite votes, or item, annotator and label."
+		return "votes", "votes cannot be combined with item, annotator, and label\nIf votes are columns, keep votes. If each row is one vote, keep item, annotator, and label."
 	case len(v.Columns) == 1:
-		return "votes", "There is one annotator\nTwo at least are needed."
+		return "votes", "There is only one annotator\nAt least two are needed."
 	case len(v.Columns) == 0 && given < 3:
-		return "", "There are no votes\nWrite votes = { a = row.a, b = row.b }; or, where each row is one vote, item, annotator and label."
+		return "", "The votes are missing\nWrite votes = { a = row.a, b = row.b } or, if each row is one vote, write item, annotator, and label."
 	}
 	return "", ""
 }
@@ -109,7 +109,7 @@ func (v *Votes) read(ctx context.Context, in *plugin.DatasetInput, order []strin
 		for i := range columns {
 			var ok bool
 			if texts[i], ok = rec.Column(i).(*array.String); !ok {
-				return nil, fmt.Errorf("%q is %s, and has to be strings", columns[i], rec.Column(i).DataType())
+				return nil, fmt.Errorf("%q has type %s, but must be strings", columns[i], rec.Column(i).DataType())
 			}
 		}
 		for row := range int(rec.NumRows()) {
@@ -137,7 +137,7 @@ func (v *Votes) read(ctx context.Context, in *plugin.DatasetInput, order []strin
 		b.rows = len(items.list)
 	}
 	if order != nil && len(labels.list) > len(order) {
-		return nil, plugin.ArgumentErrorf("order", "The label %q is not in the order\nList all labels, from the lowest to the highest.", labels.list[len(order)])
+		return nil, plugin.ArgumentErrorf("order", "The order does not list the label %q\nList all labels, from the lowest to the highest.", labels.list[len(order)])
 	}
 	b.items, b.annotators, b.labels = items.list, annotators.list, labels.list
 	if order == nil {

@@ -26,13 +26,13 @@ const (
 
 type args struct {
 	Name    string `quern:"name,required" doc:"The model's name, such as \"claude-haiku-4-5\"."`
-	BaseURL string `quern:"base_url" default:"\"https://api.anthropic.com\"" doc:"The endpoint's address, up to and without /v1/messages. A model at another endpoint is another model, and its answers are asked for anew; see address."`
+	BaseURL string `quern:"base_url" default:"\"https://api.anthropic.com\"" doc:"The endpoint's address, without /v1/messages. A model at another endpoint counts as another model, so cached answers are not reused; see address."`
 	provider.Moved
 	provider.Secret
 	provider.Headers
 	provider.Sampling
 	provider.Reading
-	Effort string `quern:"effort" oneof:"low,medium,high,xhigh,max" doc:"How much effort the model puts into an answer, where it lets one choose."`
+	Effort string `quern:"effort" oneof:"low,medium,high,xhigh,max" doc:"How much effort the model puts into an answer, for models that support it."`
 	provider.Limits
 
 	key      *provider.Key
@@ -50,11 +50,11 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if p.Known("base_url") && p.Known("address") {
 		u := provider.URL(a.Endpoint(a.BaseURL))
 		if u == nil {
-			p.Errorf(a.Argument(), "%s is not an address\nWrite it with http:// or https://.", a.Argument())
+			p.Errorf(a.Argument(), "%s is not a valid address\nStart it with http:// or https://.", a.Argument())
 			return nil
 		}
 		if end := provider.Misplaced(u, "/v1/messages", "/messages"); end != "" {
-			p.Errorf(a.Argument(), "%s ends in %s\nWrite it without: quern adds what each call needs.", a.Argument(), end)
+			p.Errorf(a.Argument(), "%s ends in %s\nRemove that: quern adds the path that each call needs.", a.Argument(), end)
 		}
 		a.official = u.Hostname() == officialHost
 		host = u.Host
@@ -63,7 +63,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 		p.Errorf("headers", "%s", problem)
 	}
 	if a.Seed != nil {
-		p.Warnf("seed", "Claude models take no seed\nIt tells the answers of models with different seeds apart, and does no more.")
+		p.Warnf("seed", "Claude models do not support seeds\nThe seed is not sent. Its only effect is that models with different seeds have separate cached answers.")
 	}
 	var price *llm.Price
 	if a.official {
@@ -159,7 +159,7 @@ func (a *args) params(r *llm.Request) (*anthropic.MessageNewParams, error) {
 	p.OutputConfig.Effort = anthropic.OutputConfigEffort(a.Effort)
 	if r.Output != nil {
 		if err := json.Unmarshal(r.Output.Schema, &p.OutputConfig.Format.Schema); err != nil {
-			return nil, fmt.Errorf("the output's schema is no JSON schema: %w", err)
+			return nil, fmt.Errorf("the output's schema is not a JSON object: %w", err)
 		}
 	}
 	for _, t := range r.Tools {
@@ -180,7 +180,7 @@ func tool(t llm.Tool) (anthropic.ToolUnionParam, error) {
 	schema := map[string]any{}
 	if len(t.Parameters) > 0 {
 		if err := json.Unmarshal(t.Parameters, &schema); err != nil {
-			return anthropic.ToolUnionParam{}, fmt.Errorf("the parameters of tool %q are no JSON schema: %w", t.Name, err)
+			return anthropic.ToolUnionParam{}, fmt.Errorf("the parameters of tool %q are not a JSON object: %w", t.Name, err)
 		}
 	}
 	delete(schema, "type") // it is object
@@ -211,7 +211,7 @@ func addMessages(p *anthropic.MessageNewParams, messages []llm.Message) error {
 			}
 			for _, c := range m.ToolCalls {
 				if !json.Valid([]byte(c.Arguments)) {
-					return fmt.Errorf("the arguments of a call of tool %q are no JSON", c.Name)
+					return fmt.Errorf("the arguments of a call to tool %q are not valid JSON", c.Name)
 				}
 				blocks = append(blocks, anthropic.NewToolUseBlock(c.ID, json.RawMessage(c.Arguments), c.Name))
 			}

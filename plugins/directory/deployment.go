@@ -18,18 +18,18 @@ import (
 )
 
 type args struct {
-	Artifact plugin.Artifact `quern:"artifact,required" doc:"What is deployed: a model or a report as its files, a dataset as Parquet files."`
-	Path     string          `quern:"path,required" doc:"Where to find it: a symbolic link of this name is made that points to the current release. Relative paths start from the folder of the configuration. Another path replaces the deployment."`
-	Keep     int64           `quern:"keep" default:"3" doc:"How many releases to keep, the current one among them; older ones are removed."`
+	Artifact plugin.Artifact `quern:"artifact,required" doc:"The artifact to deploy. A model or a report is written as its files, a dataset as Parquet files."`
+	Path     string          `quern:"path,required" doc:"The path to deploy to. quern creates a symbolic link here that points to the current release. A relative path is relative to the folder of the configuration. Changing the path replaces the deployment."`
+	Keep     int64           `quern:"keep" default:"3" doc:"How many releases to keep, including the current one. Older releases are removed."`
 }
 
-const doc = `Puts an artifact's files into a folder of this machine, and exchanges them in one step.
+const doc = `Writes an artifact's files to a folder on this machine, and replaces them atomically.
 
-The path is a symbolic link to the current release. A program that opens files through it sees one whole release or another, never a mixture. Earlier releases stay beside it, in a hidden folder, as many as ` + "`keep`" + ` says.
+The path is a symbolic link to the current release. A program that opens files through it sees one complete release or another, never a mixture. Releases are in a hidden folder next to the link; ` + "`keep`" + ` sets how many remain.
 
-What stands at the path and was not made by quern is never overwritten: it is an error, and a plan shows that something is in the way. Of two deployments to one path the later has it, as its plan says; the earlier shows at its next plan that it was taken over, and leaves it alone when it is taken down. A release that was changed by hand is noticed at the next plan and put right by the next apply.
+quern never overwrites anything at the path that it did not create: the plan shows what is in the way, and the apply fails. If two deployments use the same path, the later one takes it over, and its plan says so. The next plan of the earlier one shows that its path was taken over, and destroying it leaves the path alone. If a release was changed by hand, the next plan shows it and the next apply restores it.
 
-It reports ` + "`path`" + ` (as configured), ` + "`digest`" + ` (of the artifact that stands there), ` + "`release`" + ` (the release's folder), ` + "`files`" + `, ` + "`bytes`" + ` and ` + "`drift`" + ` (how it differs from what was deployed; empty: not at all).
+The values are ` + "`path`" + ` (as configured), ` + "`digest`" + ` (of the deployed artifact), ` + "`release`" + ` (the release's folder), ` + "`files`" + `, ` + "`bytes`" + `, and ` + "`drift`" + ` (how the files differ from what was deployed, or empty if they do not).
 
 ` + "```hcl" + `
 deploy "directory" "prod" {
@@ -60,7 +60,7 @@ type notes struct {
 // Prepare checks the arguments and declares the attributes.
 func (d deployment) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if p.Known("path") && (p.Args.Path == "" || filepath.Base(filepath.Clean(p.Args.Path)) == ".." || filepath.Clean(p.Args.Path) == "." || filepath.Clean(p.Args.Path) == string(filepath.Separator)) {
-		p.Errorf("path", "%q is no name for a link\nGive a path such as \"serve/current\".", p.Args.Path)
+		p.Errorf("path", "%q cannot be the path of a link\nUse a path such as \"serve/current\".", p.Args.Path)
 	}
 	if p.Known("path") && p.Args.Path != "" {
 		if err := newPlace(d.root(), p.Args.Path).apart(d.root()); err != nil {
@@ -68,7 +68,7 @@ func (d deployment) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 		}
 	}
 	if p.Known("keep") && p.Args.Keep < 1 {
-		p.Errorf("keep", "%d releases can't be kept\nThe current one always is: give a number from 1 up.", p.Args.Keep)
+		p.Errorf("keep", "Cannot keep %d releases\nkeep must be at least 1, because the current release is always kept.", p.Args.Keep)
 	}
 	p.SetValueType(valueType)
 	return nil
@@ -96,14 +96,14 @@ func (d deployment) Read(_ context.Context, r *plugin.DeploymentRead[args]) (*pl
 		return nil, err
 	}
 	if elsewhere != nil || found == nil {
-		return n.state(p, &release{}, "something else stands at the path")
+		return n.state(p, &release{}, "something else is at the path")
 	}
 	owner, err := p.owner()
 	if err != nil {
 		return nil, err
 	}
 	if owner.takenFrom(n.Deployment) {
-		return n.state(p, &release{}, "another deployment has taken the path over")
+		return n.state(p, &release{}, "another deployment has taken over the path")
 	}
 	drift, err := p.drift(found)
 	if err != nil {
@@ -162,9 +162,9 @@ func (d deployment) inTheWay(r *plugin.DeploymentPlan[args]) []plugin.Change {
 	}
 	switch {
 	case err != nil:
-		return []plugin.Change{{Argument: "path", Before: p.shown + " (not made by quern: it will not be overwritten)", After: p.shown}}
+		return []plugin.Change{{Argument: "path", Before: p.shown + " (not created by quern; will not be overwritten)", After: p.shown}}
 	case name != "":
-		return []plugin.Change{{Argument: "path", Before: p.shown + " (of another deployment, which loses it)", After: p.shown}}
+		return []plugin.Change{{Argument: "path", Before: p.shown + " (used by another deployment, which loses it)", After: p.shown}}
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApply[args]) 
 		return nil, &plugin.ArgumentError{Argument: "path", Err: err}
 	}
 	if err := os.MkdirAll(filepath.Dir(p.link), 0o755); err != nil {
-		return nil, fmt.Errorf("make the folder of %s: %w", p.shown, err)
+		return nil, fmt.Errorf("create the folder of %s: %w", p.shown, err)
 	}
 	if _, err := p.current(); err != nil {
 		return nil, &plugin.ArgumentError{Argument: "path", Err: err}
@@ -261,7 +261,7 @@ func (p place) prune(current *release, keep int64) (left []string, err error) {
 
 // leftText says which files of other make were left in place.
 func leftText(left []string) string {
-	return "Files that quern did not make were kept\nThe release is removed, but these files in it are not quern's: " +
+	return "Some files were not removed\nThe release is removed, except for these files, which quern did not create: " +
 		strings.Join(left, ", ") + ". Move or delete them yourself."
 }
 

@@ -181,10 +181,10 @@ func TestWhatQuernDidNotMakeIsNeverOverwritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := listing(t, d.root)
-			if action, changes := d.planned(); action != plugin.Create || !strings.Contains(changes, "not made by quern") {
+			if action, changes := d.planned(); action != plugin.Create || !strings.Contains(changes, "not created by quern") {
 				t.Errorf("planned: %v %s", action, changes)
 			}
-			if err := d.Apply(); err == nil || !strings.Contains(err.Error(), "is not quern's to change") {
+			if err := d.Apply(); err == nil || !strings.Contains(err.Error(), "quern did not create what is at") {
 				t.Errorf("error: %v", err)
 			}
 			if after := listing(t, d.root); after != before {
@@ -365,11 +365,11 @@ func TestOfTwoDeploymentsToOnePathTheLaterHasIt(t *testing.T) {
 	first.apply()
 	second := deployIn(t, first.root)
 	second.model("two!")
-	if action, changes := second.planned(); action != plugin.Create || !strings.Contains(changes, "of another deployment") {
+	if action, changes := second.planned(); action != plugin.Create || !strings.Contains(changes, "used by another deployment") {
 		t.Errorf("%v %s", action, changes)
 	}
 	second.apply()
-	if action, changes := first.planned(); action != plugin.Update || !strings.Contains(changes, "another deployment has taken the path over") {
+	if action, changes := first.planned(); action != plugin.Update || !strings.Contains(changes, "another deployment has taken over the path") {
 		t.Errorf("%v %s", action, changes)
 	}
 	if err := first.Delete(); err != nil {

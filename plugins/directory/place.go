@@ -69,7 +69,7 @@ type deployedFile struct {
 
 // foreign is the error that something at the place is not quern's.
 func (p place) foreign(what string) error {
-	return fmt.Errorf("%s is not quern's to change: %s\nMove it away, or deploy to another path. quern never overwrites what it did not make.", p.shown, what)
+	return fmt.Errorf("quern did not create what is at %s: %s\nMove it away, or deploy to another path. quern never overwrites what it did not create.", p.shown, what)
 }
 
 // current is the name of the release that the link points to. Empty: there is
@@ -109,7 +109,7 @@ func (p place) owner() (*owner, error) {
 	if err == nil {
 		var o owner
 		if json.Unmarshal(text, &o) != nil || o.Format != ownerFormat {
-			return nil, p.foreign(fmt.Sprintf("%s has a mark of another make", p.home))
+			return nil, p.foreign(fmt.Sprintf("the marker file in %s is not one that this version of quern can read", p.home))
 		}
 		return &o, nil
 	}
@@ -123,7 +123,7 @@ func (p place) owner() (*owner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", p.home, err)
 	}
-	return nil, p.foreign(fmt.Sprintf("%s is there and lacks quern's mark", p.home))
+	return nil, p.foreign(fmt.Sprintf("%s already exists, but has no marker file from quern", p.home))
 }
 
 // takenFrom says whether another deployment has taken the place over.
@@ -141,7 +141,7 @@ func (p place) claim(deployment string) error {
 	if err := os.MkdirAll(p.home, 0o755); err != nil {
 		return fmt.Errorf("make %s: %w", p.home, err)
 	}
-	return writeJSON(filepath.Join(p.home, ownerFile), owner{ownerFormat, "Made by quern for " + filepath.Base(p.link) + ". Do not change what is in here.", deployment})
+	return writeJSON(filepath.Join(p.home, ownerFile), owner{ownerFormat, "Created by quern for " + filepath.Base(p.link) + ". Do not change anything in this folder.", deployment})
 }
 
 // writeJSON puts a file in its place at once.
@@ -294,7 +294,7 @@ func (p place) apart(root string) error {
 	for at := filepath.Join(dir, rest); at != filepath.Dir(at); at = filepath.Dir(at) {
 		text, err := os.ReadFile(filepath.Join(at, "format"))
 		if filepath.Base(at) == storeFolder || err == nil && strings.HasPrefix(string(text), storeFormat) {
-			return fmt.Errorf("%s is inside quern's own store\nThe store %s is for quern alone. Deploy to a path outside, such as \"serve/current\".", p.shown, at)
+			return fmt.Errorf("%s is inside quern's own store\nOnly quern writes to its store, %s. Deploy to a path outside it, such as \"serve/current\".", p.shown, at)
 		}
 	}
 	store, err := filepath.EvalSymlinks(root)

@@ -41,20 +41,20 @@ func (p place) write(ctx context.Context, a *plugin.ArtifactInput, taken []*rele
 	}
 	dir, err := os.MkdirTemp(p.home, temporary)
 	if err != nil {
-		return nil, fmt.Errorf("make a folder for the new release: %w", err)
+		return nil, fmt.Errorf("create a folder for the new release: %w", err)
 	}
 	if err := fill(ctx, dir, a, r); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
 	if err := os.Chmod(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("open the new release to readers: %w", err)
+		return nil, fmt.Errorf("make the new release readable: %w", err)
 	}
 	if err := syncFolder(dir); err != nil {
 		return nil, err
 	}
 	if err := os.Rename(dir, p.folder(r)); err != nil {
-		return nil, fmt.Errorf("put the new release in its place: %w", err)
+		return nil, fmt.Errorf("move the new release into place: %w", err)
 	}
 	if err := syncFolder(p.home); err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func copyFile(dir string, f plugin.File) (deployedFile, error) {
 		return err
 	})
 	if err == nil && f.Digest != "" && f.Digest != "sha256:"+done.SHA256 {
-		err = fmt.Errorf("the file in the store is damaged: it is sha256:%s and should be %s", done.SHA256, f.Digest)
+		err = fmt.Errorf("the file in the store is damaged: its digest is sha256:%s, but should be %s", done.SHA256, f.Digest)
 	}
 	return done, err
 }
@@ -128,7 +128,7 @@ func writeShard(ctx context.Context, w io.Writer, shard data.Shard, schema data.
 // create writes one file of a release and syncs it.
 func create(dir, name string, write func(io.Writer) error) (deployedFile, error) {
 	if !filepath.IsLocal(filepath.FromSlash(name)) {
-		return deployedFile{}, fmt.Errorf("%q is no name of a file inside a folder", name)
+		return deployedFile{}, fmt.Errorf("%q is not a valid name for a file inside a folder", name)
 	}
 	path := filepath.Join(dir, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

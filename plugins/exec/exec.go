@@ -23,11 +23,11 @@ func Types(root func() string) []plugin.Type {
 	return []plugin.Type{plugin.Provider(plugin.Info{Name: "exec", Doc: doc, Behaviour: 1}, impl{root})}
 }
 
-const doc = `A language model that is a command: it reads requests as lines of JSON and writes answers so.
+const doc = `A language model that runs as a local command. It reads requests and writes answers as JSON lines.
 
-A request is ` + "`{\"id\": 1, \"request\": {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}]}}`" + `, with ` + "`tools`, `output`, `temperature`" + ` and the like beside the messages where they were asked for. An answer is ` + "`{\"id\": 1, \"text\": \"…\"}`" + ` or, to say more, ` + "`{\"id\": 1, \"response\": {\"text\": \"…\", \"finish_reason\": \"stop\", \"usage\": {\"input\": 10, \"output\": 2}}}`" + `; a failure ` + "`{\"id\": 1, \"error\": {\"message\": \"…\", \"temporary\": true}}`" + `. For embeddings it reads ` + "`{\"id\": 1, \"texts\": [\"…\"]}`" + ` and writes ` + "`{\"id\": 1, \"embeddings\": [[0.1, 0.2]]}`" + `, a list of numbers for each text.
+A request is ` + "`{\"id\": 1, \"request\": {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}]}}`" + `, with ` + "`tools`, `output`, `temperature`" + ` and so on next to the messages if the request has them. An answer is ` + "`{\"id\": 1, \"text\": \"…\"}`" + ` or, with more detail, ` + "`{\"id\": 1, \"response\": {\"text\": \"…\", \"finish_reason\": \"stop\", \"usage\": {\"input\": 10, \"output\": 2}}}`" + `; a failure is ` + "`{\"id\": 1, \"error\": {\"message\": \"…\", \"temporary\": true}}`" + `. For embeddings it reads ` + "`{\"id\": 1, \"texts\": [\"…\"]}`" + ` and writes ` + "`{\"id\": 1, \"embeddings\": [[0.1, 0.2]]}`" + `, a list of numbers for each text.
 
-The command gets further requests before it has answered the first ones, up to ` + "`max_concurrency`" + `, and may answer them in any order; an answer without an id is to the oldest request. It stays until quern ends, which closes its input.
+The command receives up to ` + "`max_concurrency`" + ` requests before it has answered the first one, and may answer them in any order. An answer without an id belongs to the oldest request. The command runs until quern exits, which closes its standard input.
 
 ` + "```hcl" + `
 model "exec" "rules" {
@@ -39,10 +39,10 @@ model "exec" "rules" {
 `
 
 type args struct {
-	Command     []string          `quern:"command,required" doc:"The program and its arguments. It is run in the folder of the root module."`
-	Environment map[string]string `quern:"environment,sensitive,operational" doc:"Further variables of its environment. It has PATH, HOME, LANG and the like, and no keys of other models."`
-	Version     string            `quern:"version" doc:"Any text. Another one makes all answers be asked for again, as after a change to the program."`
-	Embeddings  bool              `quern:"embeddings,operational" doc:"Whether the command can give embeddings, too."`
+	Command     []string          `quern:"command,required" doc:"The program and its arguments. It runs in the folder of the root module."`
+	Environment map[string]string `quern:"environment,sensitive,operational" doc:"Additional environment variables. The command gets PATH, HOME, LANG, and the like, but no API keys of other models."`
+	Version     string            `quern:"version" doc:"Any text. Change it when the program changes, so that all answers are requested again."`
+	Embeddings  bool              `quern:"embeddings,operational" doc:"Whether the command can also compute embeddings."`
 	provider.Sampling
 	provider.Reading
 	provider.Limits
@@ -142,7 +142,7 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 		a.Read(out)
 		return out, nil
 	}
-	return nil, &llm.CallError{Message: fmt.Sprintf("the command %q answered with neither text, response nor error", a.Command[0]), Status: 200}
+	return nil, &llm.CallError{Message: fmt.Sprintf("the command %q sent an answer without text, response, or error", a.Command[0]), Status: 200}
 }
 
 // Embed makes one attempt.

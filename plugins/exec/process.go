@@ -82,7 +82,7 @@ func (p *process) running() (*running, error) {
 	}
 	r, err := p.start()
 	if err != nil {
-		return nil, &llm.CallError{Message: fmt.Sprintf("the command can't be started: %s", err)}
+		return nil, &llm.CallError{Message: fmt.Sprintf("the command cannot be started: %s", err)}
 	}
 	p.current = r
 	return r, nil
@@ -162,7 +162,7 @@ func (r *running) read(stdout io.Reader, said *tail) {
 func (r *running) deliver(line []byte) error {
 	a := &answer{}
 	if err := json.Unmarshal(line, a); err != nil {
-		return fmt.Errorf("the line %.80q is no answer: %w", line, err)
+		return fmt.Errorf("the line %.80q is not an answer: %w", line, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -240,5 +240,5 @@ func (t *tail) quote() string {
 	if text == "" {
 		return ""
 	}
-	return "; its last words: " + text
+	return "; it last wrote: " + text
 }

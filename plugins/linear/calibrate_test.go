@@ -171,7 +171,7 @@ func TestTooFewHeldOutRowsLeaveTheConfidenceAsItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "takes 50 held-out rows") || !got.Value.GetAttr("calibration").IsNull() {
+	if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "needs at least 50 held-out rows") || !got.Value.GetAttr("calibration").IsNull() {
 		t.Errorf("warnings %v, value %#v", got.Warnings, got.Value)
 	}
 	got, err = trained(t, rowsOf(messages(30, 1)), map[string]any{"calibration": "none"})
@@ -257,7 +257,7 @@ func TestModelsOfEarlierVersionsPredictAsTheyDid(t *testing.T) {
 		}
 	}
 	rewrite(func(h map[string]any) { h["temperature"] = 0 })
-	if _, err := Open(open); err == nil || !strings.Contains(err.Error(), "temperature of 0") {
+	if _, err := Open(open); err == nil || !strings.Contains(err.Error(), "temperature 0 is not valid") {
 		t.Errorf("error: %v", err)
 	}
 	rewrite(func(h map[string]any) { h["format"] = "quern.linear/v1"; delete(h, "temperature") })

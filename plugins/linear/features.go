@@ -31,15 +31,15 @@ const MaxBits = 24
 func (f Features) Check() error {
 	switch {
 	case f.Words < 0 || f.Words > 5:
-		return plugin.ArgumentErrorf("word_ngrams", "word n-grams have 0 to 5 words, not %d", f.Words)
+		return plugin.ArgumentErrorf("word_ngrams", "word n-grams must have 0 to 5 words, not %d", f.Words)
 	case f.CharsMax < 0 || f.CharsMax > 8:
-		return plugin.ArgumentErrorf("char_ngrams", "character n-grams have 0 to 8 characters, not %d", f.CharsMax)
+		return plugin.ArgumentErrorf("char_ngrams", "character n-grams must have 0 to 8 characters, not %d", f.CharsMax)
 	case f.CharsMax > 0 && (f.CharsMin < 1 || f.CharsMin > f.CharsMax):
-		return plugin.ArgumentErrorf("char_ngrams_min", "the shortest character n-gram has 1 to %d characters, not %d", f.CharsMax, f.CharsMin)
+		return plugin.ArgumentErrorf("char_ngrams_min", "the shortest character n-gram must have 1 to %d characters, not %d", f.CharsMax, f.CharsMin)
 	case f.Words == 0 && f.CharsMax == 0:
-		return plugin.ArgumentErrorf("word_ngrams", "there are neither word nor character n-grams to learn from")
+		return plugin.ArgumentErrorf("word_ngrams", "there are no word or character n-grams to learn from")
 	case f.Bits < 8 || f.Bits > MaxBits:
-		return plugin.ArgumentErrorf("hash_bits", "n-grams are hashed to 8 to %d bits, not %d", MaxBits, f.Bits)
+		return plugin.ArgumentErrorf("hash_bits", "the number of hash bits must be from 8 to %d, not %d", MaxBits, f.Bits)
 	}
 	return nil
 }

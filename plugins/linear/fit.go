@@ -62,18 +62,18 @@ func (o Options) Check() error {
 	}
 	switch {
 	case o.Epochs < 1:
-		return plugin.ArgumentErrorf("epochs", "training takes at least one epoch, not %d", o.Epochs)
+		return plugin.ArgumentErrorf("epochs", "the number of epochs must be at least 1, not %d", o.Epochs)
 	case !(o.LearningRate > 0) || math.IsInf(o.LearningRate, 0):
-		return plugin.ArgumentErrorf("learning_rate", "the learning rate is a number above 0, not %g", o.LearningRate)
+		return plugin.ArgumentErrorf("learning_rate", "the learning rate must be greater than 0, not %g", o.LearningRate)
 	case !(o.L2 >= 0) || o.L2*o.LearningRate*batchRows >= 0.5:
-		return plugin.ArgumentErrorf("regularisation", "a regularisation of %g is out of range: times the learning rate it must be from 0 to below %g", o.L2, 0.5/batchRows)
+		return plugin.ArgumentErrorf("regularisation", "regularisation = %g is out of range: multiplied by the learning rate, it must be at least 0 and less than %g", o.L2, 0.5/batchRows)
 	}
 	if o.MaxMemory < 1 || o.MaxMemory > maxMemory {
-		return plugin.ArgumentErrorf("max_memory", "max_memory is from 1 to %d MiB, not %d", maxMemory, o.MaxMemory)
+		return plugin.ArgumentErrorf("max_memory", "max_memory must be from 1 to %d MiB, not %d", maxMemory, o.MaxMemory)
 	}
 	for class, w := range o.ClassWeights {
 		if !(w >= 0) || math.IsInf(w, 0) {
-			return plugin.ArgumentErrorf("class_weights."+class, "the weight of class %q is a number from 0 up, not %g", class, w)
+			return plugin.ArgumentErrorf("class_weights."+class, "the weight of class %q must be at least 0, not %g", class, w)
 		}
 	}
 	return nil

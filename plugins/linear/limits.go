@@ -40,14 +40,14 @@ func (l *labelCounts) add(label string) error {
 	if len(l.rows) > maxClasses {
 		advice := "Merge rare labels."
 		if id := likeID(l.singles, l.total, len(l.rows), "the first "); id != "" {
-			advice = id + " Use a column of classes as the target."
+			advice = id + " Use a column with classes as the target."
 		}
-		return plugin.ArgumentErrorf("target", "The target has more than %d different labels\n"+
-			"train \"linear\" takes up to %d classes. %s", maxClasses, maxClasses, advice)
+		return plugin.ArgumentErrorf("target", "The target has more than %d distinct labels\n"+
+			"train \"linear\" supports up to %d classes. %s", maxClasses, maxClasses, advice)
 	}
 	if l.bytes > maxLabelBytes {
 		return plugin.ArgumentErrorf("target", "The labels of the target are too long\n"+
-			"The %d different labels of the first %d rows take more than %d MiB. Use a column of short class names as the target.",
+			"The %d distinct labels of the first %d rows take more than %d MiB. Use a column with short class names as the target.",
 			len(l.rows), l.total, maxLabelBytes>>20)
 	}
 	return nil
@@ -59,7 +59,7 @@ func likeID(singles, rows int64, classes int, which string) string {
 	if classes < 100 || 2*singles <= rows {
 		return ""
 	}
-	return fmt.Sprintf("The target looks like an ID: %d of %s%d rows have a value of their own.", singles, which, rows)
+	return fmt.Sprintf("The target looks like an ID: %d of %s%d rows have a value that no other row has.", singles, which, rows)
 }
 
 // fits returns an error if the weights would take more memory than o allows.
@@ -71,7 +71,7 @@ func (s *survey) fits(o Options) error {
 	}
 	advice := "Merge rare labels, set a higher min_rows or fewer hash_bits, or raise max_memory."
 	if id := likeID(s.singles, s.rows, len(s.classes), ""); id != "" {
-		advice = id + " Use a column of classes as the target."
+		advice = id + " Use a column with classes as the target."
 	}
 	return plugin.ArgumentErrorf("target", "The model would take %d MiB of memory\n"+
 		"The weights of %d classes times %d n-grams, at %d bytes each, are more than the %d MiB that max_memory allows. %s",

@@ -132,7 +132,7 @@ func Open(open func(name string) (io.ReadCloser, error)) (*Model, error) {
 	}
 	for _, b := range buckets {
 		if b >= 1<<h.Features.Bits {
-			return nil, fmt.Errorf("open the model: %s names bucket %d, which %d bits do not reach", weightsFile, b, h.Features.Bits)
+			return nil, fmt.Errorf("open the model: %s refers to bucket %d, which is out of range for %d hash bits", weightsFile, b, h.Features.Bits)
 		}
 	}
 	return &Model{
@@ -158,9 +158,9 @@ func readHead(open func(name string) (io.ReadCloser, error)) (*head, error) {
 	case h.Format == formatV1:
 		h.Temperature = 1
 	case h.Format != Format:
-		return nil, fmt.Errorf("%s is of format %q; this version of quern reads %q", headFile, h.Format, Format)
+		return nil, fmt.Errorf("%s has format %q, but this version of quern reads %q", headFile, h.Format, Format)
 	case !(h.Temperature > 0) || math.IsInf(h.Temperature, 0):
-		return nil, fmt.Errorf("%s: a temperature of %g cannot be", headFile, h.Temperature)
+		return nil, fmt.Errorf("%s: the temperature %g is not valid", headFile, h.Temperature)
 	}
 	if err := h.Features.Check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", headFile, err)

@@ -23,11 +23,11 @@ func Train(ctx context.Context, rows Rows, o Options, dir string, progress Progr
 		return nil, err
 	}
 	if len(s.classes) < 2 {
-		return nil, fmt.Errorf("a classifier needs rows of at least two labels, and the %d labelled rows have %d", s.rows, len(s.classes))
+		return nil, fmt.Errorf("a classifier needs at least two distinct labels, but the %d labeled rows have %d", s.rows, len(s.classes))
 	}
 	for class := range o.ClassWeights {
 		if _, found := slices.BinarySearch(s.classes, class); !found {
-			return nil, fmt.Errorf("there is a class weight for %q, and no row has that label", class)
+			return nil, fmt.Errorf("the class %q has a weight, but no row has that label", class)
 		}
 	}
 	if progress == nil {
@@ -58,7 +58,7 @@ func fit(ctx context.Context, rows Rows, s *survey, o Options, dir string, progr
 			return nil, err
 		}
 		if math.IsNaN(loss) || math.IsInf(loss, 0) {
-			return nil, fmt.Errorf("training ran off to infinity in epoch %d: set a lower learning_rate than %g", epoch+1, o.LearningRate)
+			return nil, fmt.Errorf("training diverged in epoch %d: set a learning_rate lower than %g", epoch+1, o.LearningRate)
 		}
 		losses = append(losses, loss)
 		if err := f.checkpoint(dir, losses); err != nil {

@@ -280,11 +280,11 @@ func TestMistakesInOptionsAreNamed(t *testing.T) {
 		change func(*Options)
 		want   string
 	}{
-		"no epochs":           {func(o *Options) { o.Epochs = 0 }, "at least one epoch"},
+		"no epochs":           {func(o *Options) { o.Epochs = 0 }, "number of epochs must be at least 1"},
 		"a rate of zero":      {func(o *Options) { o.LearningRate = 0 }, "learning rate"},
 		"a negative pull":     {func(o *Options) { o.L2 = -1 }, "regularisation"},
-		"no features":         {func(o *Options) { o.Features.Words, o.Features.CharsMax = 0, 0 }, "neither word nor character"},
-		"too many bits":       {func(o *Options) { o.Features.Bits = 60 }, "8 to 24 bits"},
+		"no features":         {func(o *Options) { o.Features.Words, o.Features.CharsMax = 0, 0 }, "no word or character n-grams"},
+		"too many bits":       {func(o *Options) { o.Features.Bits = 60 }, "from 8 to 24"},
 		"turned about chars":  {func(o *Options) { o.Features.CharsMin = 6 }, "1 to 5 characters"},
 		"an unheard-of class": {func(o *Options) { o.ClassWeights = map[string]float64{"nobody": 2} }, `"nobody"`},
 		"a negative weight":   {func(o *Options) { o.ClassWeights = map[string]float64{"top_up": -2} }, `"top_up"`},

@@ -27,34 +27,34 @@ func Types() []plugin.Type {
 
 type args struct {
 	Dataset plugin.Dataset `quern:"dataset,required" doc:"The rows to learn from."`
-	Text    plugin.Column  `quern:"text,required,feature" type:"string" doc:"The text that is to be classified. The model keeps this expression: what it predicts for a row is what it predicts for this text of it."`
-	Target  plugin.Column  `quern:"target,required" type:"string" doc:"The right label. Rows without one are left out and counted."`
+	Text    plugin.Column  `quern:"text,required,feature" type:"string" doc:"The text to classify. The expression is stored with the model, which evaluates it for each row that it predicts."`
+	Target  plugin.Column  `quern:"target,required" type:"string" doc:"The correct label. Rows without one are skipped and counted."`
 
-	Epochs         int                `quern:"epochs" default:"10" doc:"How often to pass over all rows."`
-	LearningRate   float64            `quern:"learning_rate" default:"1" doc:"How large a step is at the beginning; it falls to 0 in a line. Steps are scaled for each n-gram by how much it was moved before (AdaGrad)."`
-	Regularisation float64            `quern:"regularisation" default:"0.00001" doc:"How strongly weights are pulled towards 0 with each row seen (L2). More makes a more cautious model."`
-	ClassWeight    string             `quern:"class_weight" default:"\"none\"" oneof:"none,balanced" doc:"'balanced' lets all classes weigh the same however many rows they have; 'none' lets all rows weigh the same."`
-	ClassWeights   map[string]float64 `quern:"class_weights" doc:"The weights of single classes, as in '{ fraud = 5 }'. They take the place of what class_weight gives."`
-	WordNgrams     int                `quern:"word_ngrams" default:"2" doc:"The longest run of words to look at, from 0 (none) to 5."`
-	CharNgramsMin  int                `quern:"char_ngrams_min" default:"3" doc:"The shortest run of characters to look at. Runs are taken inside words, with their borders."`
-	CharNgrams     int                `quern:"char_ngrams" default:"5" doc:"The longest run of characters to look at, from 0 (none) to 8."`
+	Epochs         int                `quern:"epochs" default:"10" doc:"The number of passes over all rows."`
+	LearningRate   float64            `quern:"learning_rate" default:"1" doc:"The initial step size, which decreases linearly to 0. The step for each n-gram is scaled by its past gradients (AdaGrad)."`
+	Regularisation float64            `quern:"regularisation" default:"0.00001" doc:"The strength of the L2 penalty, applied with each row. Higher values give a more cautious model."`
+	ClassWeight    string             `quern:"class_weight" default:"\"none\"" oneof:"none,balanced" doc:"'balanced' gives all classes the same weight, however many rows they have; 'none' gives all rows the same weight."`
+	ClassWeights   map[string]float64 `quern:"class_weights" doc:"The weights of individual classes, such as '{ fraud = 5 }'. They override class_weight."`
+	WordNgrams     int                `quern:"word_ngrams" default:"2" doc:"The maximum length of word n-grams, from 0 (none) to 5."`
+	CharNgramsMin  int                `quern:"char_ngrams_min" default:"3" doc:"The minimum length of character n-grams. They are taken within words, including word boundaries."`
+	CharNgrams     int                `quern:"char_ngrams" default:"5" doc:"The maximum length of character n-grams, from 0 (none) to 8."`
 	Lowercase      bool               `quern:"lowercase" default:"true" doc:"Whether case is ignored."`
-	MinRows        int                `quern:"min_rows" default:"2" doc:"In how many rows an n-gram must occur to be looked at."`
-	HashBits       int                `quern:"hash_bits" default:"18" doc:"N-grams are hashed to 2 to the power of this many buckets, from 8 to 24. More keep rare n-grams apart and cost memory."`
-	MaxMemory      int                `quern:"max_memory" default:"1024" doc:"The most memory that weights may take, in MiB: 4 bytes for each n-gram and class. While a checkpoint is written or read, training takes up to three times as much. A target that needs more is refused before training starts."`
-	Calibration    string             `quern:"calibration" default:"\"temperature\"" oneof:"temperature,none" doc:"'temperature' makes the confidence as high as the model is often right: it is fitted on rows that were held out. That takes another training on four fifths of the rows; of fewer than 5,000 rows, up to five. 'none' leaves the confidence as training makes it, which is mostly too low. Labels are the same."`
-	Seed           int64              `quern:"seed" default:"0" doc:"Decides the order in which rows are seen. Equal seeds make equal models."`
+	MinRows        int                `quern:"min_rows" default:"2" doc:"The minimum number of rows that an n-gram must occur in to be used."`
+	HashBits       int                `quern:"hash_bits" default:"18" doc:"N-grams are hashed into 2 to the power of this many buckets, from 8 to 24. More bits mean fewer collisions between rare n-grams, but use more memory."`
+	MaxMemory      int                `quern:"max_memory" default:"1024" doc:"The maximum memory for weights, in MiB: 4 bytes for each n-gram and class. While a checkpoint is written or read, training uses up to three times as much. If the target needs more than the maximum, the stage fails before training starts."`
+	Calibration    string             `quern:"calibration" default:"\"temperature\"" oneof:"temperature,none" doc:"'temperature' calibrates the confidence on held-out rows, so that it says how often the model is correct. This trains one more model on four fifths of the rows, or up to five more if there are fewer than 5,000 rows. 'none' leaves the confidence as trained, which is usually too low. Labels do not change."`
+	Seed           int64              `quern:"seed" default:"0" doc:"The seed for the order of the rows. Equal seeds give equal models."`
 }
 
 const doc = `Trains a text classifier: multinomial logistic regression over word and character n-grams.
 
-It is small, learns ten thousand short messages in seconds, and is the honest baseline for anything larger. The model offers ` + "`label`" + ` and ` + "`confidence`" + `, the probability of that label.
+It is small, trains on ten thousand short messages in seconds, and is a strong baseline for anything larger. The model returns ` + "`label`" + ` and ` + "`confidence`" + `, the probability of that label.
 
-The same rows, arguments and seed give the same model, bit for bit. Rows are read again in each epoch, so memory grows with the number of different n-grams times classes, not with rows; ` + "`max_memory`" + ` bounds it. There can be up to 50,000 classes. Training that is interrupted goes on from the last whole epoch.
+The same rows, arguments, and seed give the same model, bit for bit. Rows are read again in each epoch, so memory grows with the number of distinct n-grams times classes, not with rows; ` + "`max_memory`" + ` limits it. There can be up to 50,000 classes. If training is interrupted, it resumes after the last complete epoch.
 
-The confidence is calibrated (Guo et al. 2017): one number, the temperature, divides the scores of all classes. It is fitted on rows that a model of the other rows has not seen, so that it needs no further data, and the rows of an evaluation have no part in it. A text decides by its hash when it is held out, whatever the order of the rows. With fewer than 50 such rows whose label the other rows know, there is a warning, and the confidence is not calibrated. A temperature that does not lower the Brier score of the held-out rows is not used. On Banking77 the expected calibration error on 1,000 unseen messages falls from 0.109 to 0.017.
+The confidence is calibrated (Guo et al. 2017): one number, the temperature, divides the scores of all classes. It is fitted on held-out rows, with a model trained on the other rows, so it needs no additional data and does not use the rows of an evaluation. A hash of the text decides when a row is held out, so the order of the rows does not matter. If fewer than 50 held-out rows have a label that also occurs in the other rows, quern warns and does not calibrate the confidence. A temperature that does not lower the Brier score of the held-out rows is not used. On Banking77 the expected calibration error on 1,000 unseen messages falls from 0.109 to 0.017.
 
-It reports ` + "`rows`" + `, ` + "`skipped`" + ` (rows without a label), ` + "`classes`" + `, ` + "`features`" + ` (n-grams with weights), ` + "`epochs`" + ` and ` + "`loss`" + ` (the mean of the last epoch, in nats). ` + "`calibration`" + ` compares confidences on the rows that were held out: ` + "`n`" + ` rows, their ` + "`accuracy`" + ` (of models of fewer rows), the ` + "`temperature`" + `, and, ` + "`before`" + ` and ` + "`after`" + ` it, the mean ` + "`confidence`" + `, the expected calibration error ` + "`ece`" + ` (15 bins of equal width), the Brier score ` + "`brier`" + `, and the ` + "`bins`" + ` of the reliability diagram. It is null if the confidence is not calibrated.
+The values are ` + "`rows`" + `, ` + "`skipped`" + ` (rows without a label), ` + "`classes`" + `, ` + "`features`" + ` (n-grams with weights), ` + "`epochs`" + `, and ` + "`loss`" + ` (the mean of the last epoch, in nats). ` + "`calibration`" + ` describes the confidence on the held-out rows: the number of rows ` + "`n`" + `, their ` + "`accuracy`" + ` (with models trained on the other rows), the ` + "`temperature`" + `, and, ` + "`before`" + ` and ` + "`after`" + ` calibration, the mean ` + "`confidence`" + `, the expected calibration error ` + "`ece`" + ` (15 bins of equal width), the Brier score ` + "`brier`" + `, and the ` + "`bins`" + ` of the reliability diagram. It is null if the confidence is not calibrated.
 
 ` + "```hcl" + `
 train "linear" "intent" {
@@ -122,12 +122,12 @@ func (trainer) Run(ctx context.Context, r *plugin.Run[args]) error {
 		return err
 	}
 	if id := likeID(m.singles, m.Training.Rows, len(m.Classes), ""); id != "" {
-		if err := r.Warnf("target", "Most rows have a label of their own\n%s Nothing can be learned about a class from a single row.", id); err != nil {
+		if err := r.Warnf("target", "Most labels occur only once\n%s A model cannot learn a class from a single row.", id); err != nil {
 			return err
 		}
 	}
 	if c := m.calibration; o.Calibrate && !c.Done() {
-		if err := r.Warnf("dataset", "The confidence is not calibrated\nThat takes %d held-out rows whose label the other rows have too, and there are %d. Add rows, or write calibration = \"none\".", leastRows, c.Rows); err != nil {
+		if err := r.Warnf("dataset", "The confidence is not calibrated\nCalibration needs at least %d held-out rows with a label that also occurs in other rows, but there are %d. Add rows, or set calibration = \"none\".", leastRows, c.Rows); err != nil {
 			return err
 		}
 	}
@@ -169,7 +169,7 @@ type batchPredictor struct{ *Predictor }
 func (p batchPredictor) Predict(_ context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, []plugin.RowError, error) {
 	text, ok := rec.Column(0).(*array.String)
 	if !ok {
-		return nil, nil, fmt.Errorf("the text is %s, and string is expected", rec.Column(0).DataType())
+		return nil, nil, fmt.Errorf("the text has type %s, but must be a string", rec.Column(0).DataType())
 	}
 	schema := data.Schema{{Name: "label", Type: "string"}, {Name: "confidence", Type: "float64"}}
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
@@ -221,7 +221,7 @@ func sendExamples(rec arrow.RecordBatch, yield func(Example, error) bool) error 
 	text, ok := rec.Column(0).(*array.String)
 	target, ok2 := rec.Column(1).(*array.String)
 	if !ok || !ok2 {
-		return fmt.Errorf("text and target are %s and %s, and string is expected", rec.Column(0).DataType(), rec.Column(1).DataType())
+		return fmt.Errorf("text and target have types %s and %s, but must be strings", rec.Column(0).DataType(), rec.Column(1).DataType())
 	}
 	for i := range text.Len() {
 		if target.IsNull(i) {

@@ -98,7 +98,7 @@ func TestAValueThatIsNotKnownYetIsNoMistake(t *testing.T) {
 
 func TestRowsOfOneLabelCannotBeLearntFrom(t *testing.T) {
 	_, err := trained(t, rowsOf(messages(60, 1)[:10]), nil)
-	if err == nil || !strings.Contains(err.Error(), "at least two labels") {
+	if err == nil || !strings.Contains(err.Error(), "at least two distinct labels") {
 		t.Errorf("error: %v", err)
 	}
 }
@@ -115,7 +115,7 @@ func numbered(n int) []Example {
 
 func TestAnIDAsTargetIsRefusedBeforeMemoryRunsOut(t *testing.T) {
 	_, err := Train(t.Context(), in(numbered(100_000)), DefaultOptions(), "", nil)
-	if err == nil || !strings.Contains(err.Error(), "looks like an ID: 50001 of the first 50001 rows have a value of their own") {
+	if err == nil || !strings.Contains(err.Error(), "looks like an ID: 50001 of the first 50001 rows have a value that no other row has") {
 		t.Errorf("error: %v", err)
 	}
 	_, err = trained(t, rowsOf(numbered(3000)), map[string]any{"max_memory": 8})
@@ -153,7 +153,7 @@ func TestATargetThatLooksLikeAnIDIsWarnedOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "120 of 120 rows have a value of their own") {
+	if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "120 of 120 rows have a value that no other row has") {
 		t.Errorf("warnings: %v", got.Warnings)
 	}
 }

@@ -26,10 +26,10 @@ const tie = "tie"
 func newChoice(p *plugin.Prepare[args], f form) (task, error) {
 	names := slices.Sorted(maps.Keys(p.Args.Pairwise))
 	if len(names) != 2 {
-		return nil, plugin.ArgumentErrorf("pairwise", "A choice is between two texts\n%d are given.", len(names))
+		return nil, plugin.ArgumentErrorf("pairwise", "pairwise must have exactly two texts\nIt has %d.", len(names))
 	}
 	if slices.Contains(names, tie) {
-		return nil, plugin.ArgumentErrorf("pairwise", "The name %q means that neither text is better\nGive the text another name.", tie)
+		return nil, plugin.ArgumentErrorf("pairwise", "The name %q is reserved\nIt is the label if neither text is better. Give the text another name.", tie)
 	}
 	return choice{f, [2]string{names[0], names[1]}}, nil
 }

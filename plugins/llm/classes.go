@@ -40,15 +40,15 @@ func (c classes) check() error {
 	seen := map[string]bool{}
 	for _, one := range c.all {
 		if strings.TrimSpace(one.name) == "" || seen[one.name] {
-			return fmt.Errorf("The class %q is there twice, or has no name\nGive each class a name of its own.", one.name)
+			return fmt.Errorf("The class %q is listed twice or is empty\nGive each class a unique name.", one.name)
 		}
 		if c.text && c.ambiguous(one.name) {
-			return fmt.Errorf("The class %q can't be told from what else a text answer says\nGive it another name, or leave out answer = \"text\".", one.name)
+			return fmt.Errorf("The class %q is ambiguous in a text answer\nThe answer could also mean something else: several labels, no label, or that the model can't tell. Give the class another name, or remove answer = \"text\".", one.name)
 		}
 		seen[one.name] = true
 	}
 	if len(c.all) < 2 && !c.multiple || len(c.all) == 0 {
-		return fmt.Errorf("There is nothing to choose between\nName two classes at least.")
+		return fmt.Errorf("There are too few classes to choose from\nGive at least two classes, or at least one with multiple = true.")
 	}
 	return nil
 }
@@ -66,7 +66,7 @@ func (c classes) ambiguous(name string) bool {
 }
 
 func readClasses(v cty.Value) ([]class, error) {
-	wrong := fmt.Errorf("Classes are names\nWrite a list of them, as in [\"card\", \"rate\"], or a map from each to its description.")
+	wrong := fmt.Errorf("Classes must be names\nWrite a list of names, such as [\"card\", \"rate\"], or a map from names to descriptions.")
 	if !v.CanIterateElements() {
 		return nil, wrong
 	}

@@ -34,10 +34,10 @@ type property struct {
 
 func newExtraction(p *plugin.Prepare[args], f form) (task, error) {
 	if !p.Known("schema") {
-		return nil, plugin.ArgumentErrorf("schema", "The schema has to be known when planning\nIts properties are the columns. Write it out, or take it from a file or a variable.")
+		return nil, plugin.ArgumentErrorf("schema", "The schema must be known at plan time\nIts properties become columns. Write it out, or read it from a file or a variable.")
 	}
 	if f.text || f.explain || f.abstain {
-		return nil, plugin.ArgumentErrorf("schema", "An extraction has its own form\nLeave out answer, explain and abstain: the schema says which properties may be null or missing, and may have one for the reasons.")
+		return nil, plugin.ArgumentErrorf("schema", "schema cannot be combined with answer = \"text\", explain, or abstain\nThe schema defines the answer: it says which properties may be null or missing, and can have one for the model's reasons.")
 	}
 	e := &extraction{}
 	var err error
@@ -45,7 +45,7 @@ func newExtraction(p *plugin.Prepare[args], f form) (task, error) {
 		err = e.compile()
 	}
 	if err != nil {
-		return nil, plugin.ArgumentErrorf("schema", "This is no JSON schema for an extraction\n%w", err)
+		return nil, plugin.ArgumentErrorf("schema", "Invalid JSON schema for extraction\n%w", err)
 	}
 	return e, nil
 }
@@ -64,7 +64,7 @@ func schemaJSON(v cty.Value) (json.RawMessage, error) {
 type noReferences struct{}
 
 func (noReferences) Load(url string) (any, error) {
-	return nil, fmt.Errorf("it refers to %s; put all definitions into the one schema", url)
+	return nil, fmt.Errorf("it refers to %s; put all definitions into this schema", url)
 }
 
 func (e *extraction) compile() error {
@@ -74,7 +74,7 @@ func (e *extraction) compile() error {
 	}
 	object, ok := doc.(map[string]any)
 	if !ok || object["type"] != "object" {
-		return errors.New(`Its type has to be "object".`)
+		return errors.New(`Its type must be "object".`)
 	}
 	c := jsonschema.NewCompiler()
 	c.UseLoader(noReferences{})
@@ -87,7 +87,7 @@ func (e *extraction) compile() error {
 	}
 	properties, _ := object["properties"].(map[string]any)
 	if len(properties) == 0 {
-		return errors.New("It has no properties, and each of them becomes a column.")
+		return errors.New("It has no properties. Each property becomes a column, so at least one is needed.")
 	}
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
 		e.properties = append(e.properties, property{name, shapeOf(properties[name])})

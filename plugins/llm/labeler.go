@@ -18,24 +18,24 @@ func Types() []plugin.Type {
 }
 
 type args struct {
-	Input plugin.Dataset `quern:"input,required" doc:"The dataset whose rows are labelled."`
-	Model plugin.Model   `quern:"model,required" doc:"The model that is asked, such as 'model.small'."`
+	Input plugin.Dataset `quern:"input,required" doc:"The dataset to label."`
+	Model plugin.Model   `quern:"model,required" doc:"The language model to use, such as 'model.small'."`
 
-	Prompt plugin.Prompt `quern:"prompt" doc:"What it is asked for each row, such as 'prompt.intent'. What form the answer has, and the guidelines, are added to its system message."`
-	Text   plugin.Column `quern:"text" type:"string" doc:"The text that is labelled, in place of a prompt: the whole message of the user."`
+	Prompt plugin.Prompt `quern:"prompt" doc:"The prompt to send for each row, such as 'prompt.intent'. The guidelines and the required form of the answer are added to its system message."`
+	Text   plugin.Column `quern:"text" type:"string" doc:"The text to label, instead of a prompt. It is sent as the user message."`
 
-	Guidelines string `quern:"guidelines" doc:"How to label, for the model: what the task is, and what to do in doubtful cases."`
+	Guidelines string `quern:"guidelines" doc:"Instructions for the model: what the task is, and how to decide doubtful cases."`
 
-	Classes  cty.Value                `quern:"classes" doc:"The labels that there are: a list of them, or a map from each to its description, which the model is told."`
-	Multiple bool                     `quern:"multiple" default:"false" doc:"Whether a row may have any number of the classes. The column is then a list."`
-	Schema   cty.Value                `quern:"schema" doc:"A JSON schema of type object, of what is extracted from a row. Each of its properties becomes a column NAME_PROPERTY of the type that it has."`
-	Range    []float64                `quern:"range" doc:"The lowest and the highest score, as in '[1, 5]': the row gets a number between them."`
-	Pairwise map[string]plugin.Column `quern:"pairwise,constant" type:"string" doc:"Two texts to choose between, each under a name, as in '{ old = row.a, new = row.b }'. The model sees both orders. The label is the name of the better one, or 'tie'."`
+	Classes  cty.Value                `quern:"classes" doc:"The labels to choose from: a list, or a map from labels to descriptions, which the model gets."`
+	Multiple bool                     `quern:"multiple" default:"false" doc:"Whether a row can have any number of classes. The column is then a list."`
+	Schema   cty.Value                `quern:"schema" doc:"A JSON schema of type object that describes the fields to extract from a row. Each property becomes a column NAME_PROPERTY with the property's type."`
+	Range    []float64                `quern:"range" doc:"The lowest and the highest score, such as '[1, 5]'. The label is a number in this range."`
+	Pairwise map[string]plugin.Column `quern:"pairwise,constant" type:"string" doc:"Two named texts to choose between, such as '{ old = row.a, new = row.b }'. The model is asked with both orders. The label is the name of the better text, or 'tie'."`
 
-	Abstain bool   `quern:"abstain" default:"false" doc:"Whether the model may say that it can't tell. The row then has no label, and has not failed. The same goes for a model that declines to answer; of free text, for that alone."`
-	Explain bool   `quern:"explain" default:"false" doc:"Whether the model is asked for its reasons, before the label; they are in the column NAME_explanation."`
-	Samples int    `quern:"samples" default:"1" doc:"How often each row is asked for. The label is what most answers say, and NAME_confidence their share. A model whose temperature is 0 says the same each time; of one with a seed, each further draw has the next seed."`
-	Answer  string `quern:"answer" default:"\"json\"" oneof:"json,text" doc:"The form in which the model answers: JSON by a schema, or text that holds the label alone, for models that are too small for JSON. Extraction takes JSON."`
+	Abstain bool   `quern:"abstain" default:"false" doc:"Whether the model may answer that it can't tell. The row then has no label and does not fail. The same is true if the model refuses to answer. With free text, only refusals count."`
+	Explain bool   `quern:"explain" default:"false" doc:"Whether to ask the model for its reasons before the label. They are in the column NAME_explanation."`
+	Samples int    `quern:"samples" default:"1" doc:"The number of answers to request for each row. The label is the most frequent answer, or the median for scores, and NAME_confidence is the share of answers that agree with it. With temperature 0, a model gives the same answer each time. With a seed, repeated samples use consecutive seeds."`
+	Answer  string `quern:"answer" default:"\"json\"" oneof:"json,text" doc:"The form of the answer: 'json' for JSON that follows a schema, or 'text' for text that contains only the label, for models that are too small for JSON. Extraction requires 'json'."`
 
 	name  string
 	task  task
@@ -48,13 +48,13 @@ type args struct {
 	}
 }
 
-const doc = `Has a language model label rows: by classes, one or several; by a score; by a schema, to extract fields; by the choice between two texts; or by free text.
+const doc = `Labels rows with a language model: with one or several classes, a score, fields extracted by a JSON schema, a choice between two texts, or free text.
 
-What is labelled is given by a prompt or, in short, as ` + "`text`" + `. Of ` + "`classes`" + `, ` + "`schema`" + `, ` + "`range`" + ` and ` + "`pairwise`" + ` at most one is written; without any of them the answer itself is the label. The column has the block's name; a schema makes a column ` + "`NAME_PROPERTY`" + ` for each of its properties. With ` + "`samples`" + ` above 1, and of a pairwise choice, there is ` + "`NAME_confidence`" + ` too: the share of the answers that say what the label says.
+Give what to label as a ` + "`prompt`" + ` or, in short, as ` + "`text`" + `. Set at most one of ` + "`classes`" + `, ` + "`schema`" + `, ` + "`range`" + `, and ` + "`pairwise`" + `; without any of them, the answer itself is the label. The label is in a column named after the block; a schema gives a column ` + "`NAME_PROPERTY`" + ` for each of its properties. If ` + "`samples`" + ` is greater than 1, and for a pairwise choice, ` + "`NAME_confidence`" + ` is the share of answers that agree with the label.
 
-Answers are read strictly. One that is no label is asked for once more with what is wrong about it; after that the row has failed, and ` + "`max_errors`" + ` says how many may. Failed rows are in the stage's ` + "`errors`" + ` and are asked for again by the next apply.
+Answers are read strictly. If an answer is not a valid label, the model is told what is wrong and asked once more. If the second answer is not valid either, the row fails; ` + "`max_errors`" + ` sets how many rows may fail. Failed rows are listed in the stage's ` + "`errors`" + `, and the next apply tries them again.
 
-Each row is asked for once: a change to a row, to the prompt or to the model asks again for what it changes, and for no more.
+Each row is labeled once. After a change to a row, the prompt, or the model, only the affected rows are labeled again.
 
 ` + "```hcl" + `
 label "llm" "intent" {
@@ -90,13 +90,13 @@ func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a := p.Args
 	a.name = p.Name()
 	if in := p.Input("model"); in != nil && !in.Can(plugin.CanChat) {
-		p.Errorf("model", "This model cannot chat\nIt can: %v. The labeler needs a model that answers messages, such as one of a model block.", in.Capabilities)
+		p.Errorf("model", "This model cannot chat\nIt can: %v. This labeler needs a model that answers messages, such as one from a model block.", in.Capabilities)
 	}
 	if a.Prompt.Given() == a.Text.Given() {
-		p.Errorf("prompt", "What is labelled must be given once\nWrite prompt = prompt.NAME, or text = row.COLUMN.")
+		p.Errorf("prompt", "Give either prompt or text\nWrite prompt = prompt.NAME or text = row.COLUMN.")
 	}
 	if p.Known("samples") && (a.Samples < 1 || a.Samples > 100) {
-		p.Errorf("samples", "%d samples are out of range\nFrom 1 to 100 make sense.", a.Samples)
+		p.Errorf("samples", "The number of samples, %d, is out of range\nsamples must be from 1 to 100.", a.Samples)
 	}
 	var err error
 	if a.task, err = newTask(p); err != nil {

@@ -284,19 +284,19 @@ func TestMistakesInTheArgumentsAreTold(t *testing.T) {
 		args map[string]any
 		want string
 	}{
-		"two forms":          {map[string]any{"classes": []string{"a", "b"}, "range": []float64{0, 1}}, "classes and range are written"},
-		"one class":          {map[string]any{"classes": []string{"a"}}, "nothing to choose between"},
-		"a class twice":      {map[string]any{"classes": []string{"a", "a"}}, `"a" is there twice`},
-		"a class none":       {map[string]any{"classes": []string{"a", "None"}, "answer": "text", "abstain": true}, `"None" can't be told`},
-		"a class of two":     {map[string]any{"classes": []string{"a, b", "c"}, "answer": "text", "multiple": true}, `"a, b" can't be told`},
-		"reasons for text":   {map[string]any{"explain": true}, "no form to explain in"},
-		"an empty range":     {map[string]any{"range": []float64{2, 1}}, "two ends"},
-		"a schema of a list": {map[string]any{"schema": `{"type": "array"}`}, `has to be "object"`},
-		"an unknown schema":  {map[string]any{"schema": plugintest.Unknown{}}, "known when planning"},
-		"a schema elsewhere": {map[string]any{"schema": `{"type": "object", "properties": {"a": {"$ref": "http://x/y"}}}`}, "put all definitions into the one schema"},
-		"multiple alone":     {map[string]any{"multiple": true}, "need classes"},
+		"two forms":          {map[string]any{"classes": []string{"a", "b"}, "range": []float64{0, 1}}, "classes and range cannot be combined"},
+		"one class":          {map[string]any{"classes": []string{"a"}}, "too few classes"},
+		"a class twice":      {map[string]any{"classes": []string{"a", "a"}}, `"a" is listed twice`},
+		"a class none":       {map[string]any{"classes": []string{"a", "None"}, "answer": "text", "abstain": true}, `"None" is ambiguous`},
+		"a class of two":     {map[string]any{"classes": []string{"a, b", "c"}, "answer": "text", "multiple": true}, `"a, b" is ambiguous`},
+		"reasons for text":   {map[string]any{"explain": true}, "does not work with free text"},
+		"an empty range":     {map[string]any{"range": []float64{2, 1}}, "Invalid range"},
+		"a schema of a list": {map[string]any{"schema": `{"type": "array"}`}, `must be "object"`},
+		"an unknown schema":  {map[string]any{"schema": plugintest.Unknown{}}, "known at plan time"},
+		"a schema elsewhere": {map[string]any{"schema": `{"type": "object", "properties": {"a": {"$ref": "http://x/y"}}}`}, "put all definitions into this schema"},
+		"multiple alone":     {map[string]any{"multiple": true}, "needs classes"},
 		"no samples":         {map[string]any{"samples": 0}, "out of range"},
-		"a prompt and text":  {map[string]any{"prompt": plugintest.Prompt(asks)}, "must be given once"},
+		"a prompt and text":  {map[string]any{"prompt": plugintest.Prompt(asks)}, "Give either prompt or text"},
 		"a mute model":       {map[string]any{"model": plugintest.ModelDouble{Embed: func(string) ([]float32, error) { return nil, nil }}}, "cannot chat"},
 	} {
 		given := map[string]any{"model": saying(), "text": plugintest.Row("text")}

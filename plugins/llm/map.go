@@ -272,7 +272,7 @@ func (a *args) column(c data.Column, k int, rows []row) (arrow.Array, error) {
 		err = builder.UnmarshalJSON(text)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make column %q of type %s: %w", c.Name, c.Type, err)
+		return nil, fmt.Errorf("build column %q of type %s: %w", c.Name, c.Type, err)
 	}
 	return builder.NewArray(), nil
 }

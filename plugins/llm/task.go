@@ -66,13 +66,13 @@ func newTask(p *plugin.Prepare[args]) (task, error) {
 	}
 	switch {
 	case len(kinds) > 1:
-		return nil, plugin.ArgumentErrorf(kinds[1], "A label has one form\n%s are written; keep one of them.", strings.Join(kinds, " and "))
+		return nil, plugin.ArgumentErrorf(kinds[1], "A label can have only one form\n%s cannot be combined. Keep one of them.", strings.Join(kinds, " and "))
 	case a.Multiple && (len(kinds) == 0 || kinds[0] != "classes"):
-		return nil, plugin.ArgumentErrorf("multiple", "Several labels need classes\nWrite classes, the labels that there are.")
+		return nil, plugin.ArgumentErrorf("multiple", "multiple needs classes\nList the labels to choose from in classes.")
 	case f.text && f.explain:
-		return nil, plugin.ArgumentErrorf("explain", "A text answer holds the label alone\nLeave out answer = \"text\", or explain.")
+		return nil, plugin.ArgumentErrorf("explain", "explain cannot be combined with answer = \"text\"\nA text answer contains only the label. Remove one of the two.")
 	case len(kinds) == 0 && f.explain:
-		return nil, plugin.ArgumentErrorf("explain", "Free text has no form to explain in\nAsk for it in the prompt.")
+		return nil, plugin.ArgumentErrorf("explain", "explain does not work with free text\nAsk for the reasons in the prompt, or set classes, range, or pairwise.")
 	case len(kinds) == 0:
 		return free{}, nil
 	case kinds[0] == "classes":
@@ -115,7 +115,7 @@ func newScore(p *plugin.Prepare[args], f form) (task, error) {
 	}
 	r := p.Args.Range
 	if len(r) != 2 || r[0] >= r[1] {
-		return nil, plugin.ArgumentErrorf("range", "A range has two ends\nWrite the lowest and the highest score, as in [1, 5].")
+		return nil, plugin.ArgumentErrorf("range", "Invalid range\nWrite the lowest and the highest score, such as [1, 5].")
 	}
 	return score{f, r[0], r[1]}, nil
 }

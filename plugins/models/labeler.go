@@ -22,12 +22,12 @@ func Types() []plugin.Type {
 }
 
 type args struct {
-	Input plugin.Dataset `quern:"input,required" doc:"The dataset whose rows are labelled."`
+	Input plugin.Dataset `quern:"input,required" doc:"The dataset to label."`
 	// A row expression is refused: it is allowed by the schema so that quern
 	// computes what the model needs of each row.
-	Model plugin.ColumnOrModel `quern:"model,required" type:"string" doc:"The trained model, as in 'train.student'. What it needs of a row is computed by the expressions that it was trained with."`
+	Model plugin.ColumnOrModel `quern:"model,required" type:"string" doc:"The trained model, such as 'train.student'. Its inputs are computed from each row by the expressions that it was trained with."`
 
-	MinConfidence *float64 `quern:"min_confidence" doc:"Below this confidence a row has no label."`
+	MinConfidence *float64 `quern:"min_confidence" doc:"Rows with a lower confidence get no label."`
 
 	inputs []string
 	// outputs are the model's, and columns what they are called here.
@@ -37,9 +37,9 @@ type args struct {
 	label, confidence int
 }
 
-const doc = `Labels rows by a trained model.
+const doc = `Labels rows with a trained model.
 
-The model's label is in a column that has the block's name, and each other output of the model in ` + "`NAME_OUTPUT`" + `, such as ` + "`NAME_confidence`" + `. A row that the model fails on has failed; ` + "`max_errors`" + ` says how many may.
+The model's label is in a column named after the block, and each other output of the model in a column ` + "`NAME_OUTPUT`" + `, such as ` + "`NAME_confidence`" + `. If the model cannot predict a row, the row fails; ` + "`max_errors`" + ` sets how many rows may fail.
 
 ` + "```hcl" + `
 label "model" "intent" {
@@ -57,23 +57,23 @@ func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a := p.Args
 	in := p.Input(a.Model.Key)
 	if !a.Model.IsModel || in == nil {
-		p.Errorf("model", "This is no model\nName a trained one, such as train.student.")
+		p.Errorf("model", "This is not a trained model\nName one, such as train.student.")
 		return nil
 	}
 	if !in.Can(plugin.CanPredict) {
-		p.Errorf("model", "This model does not predict\nIt can: %v. A language model labels rows by label \"llm\".", in.Capabilities)
+		p.Errorf("model", "This model does not predict\nIt can: %v. To label rows with a language model, use label \"llm\".", in.Capabilities)
 		return nil
 	}
 	a.inputs, a.outputs = in.Signature.Inputs.Names(), in.Signature.Outputs
 	a.find(p.Name())
 	if a.MinConfidence != nil && a.confidence < 0 {
-		p.Errorf("min_confidence", "The model (%s) has no confidence\nIts outputs are %v.", in.Format, a.outputs.Names())
+		p.Errorf("min_confidence", "The model (%s) returns no confidence\nIts outputs are %v. Remove min_confidence, or use a model with a confidence.", in.Format, a.outputs.Names())
 	}
 	if a.MinConfidence != nil && a.label >= 0 && a.outputs[a.label].Type != "string" {
-		p.Errorf("min_confidence", "The model's label is %s\nOnly a label of type string can be left out.", a.outputs[a.label].Type)
+		p.Errorf("min_confidence", "The model's label has type %s\nmin_confidence needs a label of type string.", a.outputs[a.label].Type)
 	}
 	if a.label < 0 {
-		p.Errorf("model", "The model (%s) predicts no label\nIts outputs are %v; one named label, or a single one, is needed.", in.Format, a.outputs.Names())
+		p.Errorf("model", "The model (%s) predicts no label\nIts outputs are %v. It needs an output named label, or only one output.", in.Format, a.outputs.Names())
 	}
 	p.KeepInput("input")
 	for i, c := range a.outputs {
@@ -104,7 +104,7 @@ func (labeler) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 	model, _ := a.Model.Model()
 	loaded := b.Model(model)
 	if loaded == nil {
-		return fmt.Errorf("the model is not given")
+		return fmt.Errorf("the model is missing")
 	}
 	columns := make([]arrow.Array, len(a.inputs))
 	for i, input := range a.inputs {

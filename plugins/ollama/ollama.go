@@ -27,9 +27,9 @@ func Types() []plugin.Type {
 	return []plugin.Type{plugin.Provider(plugin.Info{Name: "ollama", Doc: doc, Behaviour: 1}, impl{})}
 }
 
-const doc = `A language model that Ollama serves.
+const doc = `A language model served by Ollama.
 
-The server is at ` + "`base_url`" + `, or else where the variable ` + "`OLLAMA_HOST`" + ` says, or on this machine. Ollama loads a model when it is first asked, so a first answer may take a while.
+The server is at ` + "`base_url`" + `, or else at the address in the variable ` + "`OLLAMA_HOST`" + `, or else on this machine. Ollama loads a model on the first request, so the first answer may take a while.
 
 ` + "```hcl" + `
 model "ollama" "local" {
@@ -42,15 +42,15 @@ model "ollama" "local" {
 
 type args struct {
 	Name    string `quern:"name,required" doc:"The model's name, as 'ollama list' shows it."`
-	BaseURL string `quern:"base_url" doc:"The server's address, up to and without /api/chat. A model at another server that is named here is another model, and its answers are asked for anew; see address. The address in OLLAMA_HOST makes no such difference."`
+	BaseURL string `quern:"base_url" doc:"The server's address, without /api/chat. A model at another base_url counts as another model, so cached answers are not reused; see address. A change to OLLAMA_HOST does not have this effect."`
 	provider.Moved
 	provider.Secret
 	provider.Headers
 	provider.Sampling
-	JSON string `quern:"json" default:"\"schema\"" oneof:"schema,object,none" doc:"How JSON answers are asked for: by sending their schema; as any JSON object; or by nothing but the words of the prompt. With 'object' and 'none' the schema is added to the system message."`
+	JSON string `quern:"json" default:"\"schema\"" oneof:"schema,object,none" doc:"How to request JSON answers: 'schema' sends the JSON schema, 'object' asks for any JSON object, and 'none' relies on the prompt alone. With 'object' and 'none', the schema is added to the system message."`
 	provider.Reading
-	Context   *int64 `quern:"context" doc:"The size of the context, in tokens; longer prompts are cut by the server."`
-	Think     *bool  `quern:"think" doc:"Whether a model that can think before it answers does so."`
+	Context   *int64 `quern:"context" doc:"The size of the context window, in tokens. The server truncates longer prompts."`
+	Think     *bool  `quern:"think" doc:"Whether a reasoning model thinks before it answers."`
 	KeepAlive string `quern:"keep_alive,operational" doc:"How long the server keeps the model loaded, such as \"10m\"."`
 	provider.Limits
 
@@ -65,7 +65,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a := p.Args
 	provider.Check(p, &a.Sampling, &a.Limits)
 	if p.Known("base_url") && p.Known("address") && a.address() == "" {
-		p.Errorf(a.Argument(), "%s is no address\nWrite it with http:// or https://, such as %q.", a.Argument(), defaultAddress)
+		p.Errorf(a.Argument(), "%s is not a valid address\nStart it with http:// or https://, such as %q.", a.Argument(), defaultAddress)
 	}
 	if problem := a.Problem(); problem != "" && p.Known("headers") {
 		p.Errorf("headers", "%s", problem)
@@ -74,7 +74,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if u := provider.URL(a.address()); u != nil {
 		info.Host = u.Host
 		if end := provider.Misplaced(u, "/api/chat", "/api/generate", "/api/embed", "/v1"); end != "" {
-			p.Errorf(a.Argument(), "%s ends in %s\nWrite it without: quern adds what each call needs.", a.Argument(), end)
+			p.Errorf(a.Argument(), "%s ends in %s\nRemove that: quern adds the path that each call needs.", a.Argument(), end)
 		}
 	}
 	p.SetModelInfo(info)
@@ -176,7 +176,7 @@ func (a *args) request(r *llm.Request) (map[string]any, error) {
 		messages[i] = message{Role: m.Role, Content: m.Content, ToolName: names[m.ToolCallID]}
 		for _, c := range m.ToolCalls {
 			if !json.Valid([]byte(c.Arguments)) {
-				return nil, fmt.Errorf("the arguments of a call of tool %q are no JSON", c.Name)
+				return nil, fmt.Errorf("the arguments of a call to tool %q are not valid JSON", c.Name)
 			}
 			call := toolCall{}
 			call.Function.Name, call.Function.Arguments = c.Name, json.RawMessage(c.Arguments)

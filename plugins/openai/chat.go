@@ -79,7 +79,7 @@ func (a *args) body(r *llm.Request) (*completionRequest, error) {
 	}
 	for _, t := range r.Tools {
 		if len(t.Parameters) > 0 && !json.Valid(t.Parameters) {
-			return nil, fmt.Errorf("the parameters of tool %q are no JSON schema", t.Name)
+			return nil, fmt.Errorf("the parameters of tool %q are not a JSON schema", t.Name)
 		}
 		out.Tools = append(out.Tools, completionTool{"function", toolDefinition(t)})
 	}

@@ -1,8 +1,8 @@
 package main
 
-const doc = `A language model behind an endpoint that speaks OpenAI's API.
+const doc = `A language model at an endpoint that is compatible with OpenAI's API.
 
-OpenAI, Azure, vLLM, llama.cpp, LM Studio and many others serve it; ` + "`base_url`" + ` says where. The key comes from ` + "`api_key`, `api_key_command`" + ` or the variable ` + "`OPENAI_API_KEY`" + `, and is sent to ` + "`base_url`" + `; an endpoint of one's own may need none.
+OpenAI, Azure, vLLM, llama.cpp, LM Studio, and many others serve such endpoints; ` + "`base_url`" + ` is the address. The key comes from ` + "`api_key`, `api_key_command`" + ` or the variable ` + "`OPENAI_API_KEY`" + `, and is sent to ` + "`base_url`" + `; an endpoint that you run yourself may not need one.
 
 ` + "```hcl" + `
 model "openai" "judge" {

@@ -22,23 +22,23 @@ const (
 )
 
 type args struct {
-	Name    string `quern:"name,required" doc:"The model's name at the endpoint; of Azure's older addresses the deployment's."`
-	BaseURL string `quern:"base_url" default:"\"https://api.openai.com/v1\"" doc:"The endpoint's address, up to and without /chat/completions. A model at another endpoint is another model, and its answers are asked for anew; see address."`
+	Name    string `quern:"name,required" doc:"The model's name at the endpoint. With Azure's older addresses, the name of the deployment."`
+	BaseURL string `quern:"base_url" default:"\"https://api.openai.com/v1\"" doc:"The endpoint's address, without /chat/completions. A model at another endpoint counts as another model, so cached answers are not reused; see address."`
 	provider.Moved
 	provider.Secret
 	provider.Headers
-	Organization string `quern:"organization,operational" doc:"The organisation that is billed."`
-	Project      string `quern:"project,operational" doc:"The project that is billed."`
-	APIVersion   string `quern:"api_version,operational" doc:"The api-version that Azure's older addresses ask for."`
+	Organization string `quern:"organization,operational" doc:"The organization to bill."`
+	Project      string `quern:"project,operational" doc:"The project to bill."`
+	APIVersion   string `quern:"api_version,operational" doc:"The api-version that Azure's older addresses require."`
 
 	provider.Sampling
-	MaxCompletionTokens *int64 `quern:"max_completion_tokens" doc:"How long an answer may be, in tokens, thinking included: max_tokens, sent under the name that some endpoints want in its place. OpenAI's and Azure's get it under this name in any case."`
-	JSON                string `quern:"json" default:"\"schema\"" oneof:"schema,object,none" doc:"How JSON answers are asked for: by sending their schema; as any JSON object, for endpoints that know no schemas; or by nothing but the words of the prompt. With 'object' and 'none' the schema is added to the system message."`
+	MaxCompletionTokens *int64 `quern:"max_completion_tokens" doc:"The maximum length of an answer in tokens, including thinking. It is the same limit as max_tokens, under the name that some endpoints require. OpenAI's and Azure's endpoints get this name either way."`
+	JSON                string `quern:"json" default:"\"schema\"" oneof:"schema,object,none" doc:"How to request JSON answers: 'schema' sends the JSON schema, 'object' asks for any JSON object, for endpoints without schema support, and 'none' relies on the prompt alone. With 'object' and 'none', the schema is added to the system message."`
 	provider.Reading
-	ReasoningEffort string    `quern:"reasoning_effort" doc:"How much a reasoning model thinks: none, minimal, low, medium, high or xhigh, as the model has them."`
-	LogProbs        bool      `quern:"logprobs" doc:"Whether log-probabilities are asked for with each answer."`
-	Dimensions      *int64    `quern:"dimensions" doc:"How many dimensions embeddings have, where the model lets one choose."`
-	Extra           cty.Value `quern:"extra" doc:"Further fields of the request's body, such as { top_k = 1 } for vLLM."`
+	ReasoningEffort string    `quern:"reasoning_effort" doc:"How much a reasoning model thinks: none, minimal, low, medium, high, or xhigh, if the model supports the value."`
+	LogProbs        bool      `quern:"logprobs" doc:"Whether to request log probabilities with each answer."`
+	Dimensions      *int64    `quern:"dimensions" doc:"The number of dimensions of embeddings, for models that support a choice."`
+	Extra           cty.Value `quern:"extra" doc:"Additional fields for the request body, such as { top_k = 1 } for vLLM."`
 
 	provider.Limits
 
@@ -57,16 +57,16 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	provider.Check(p, &a.Sampling, &a.Limits)
 	u := a.locate(p.Known("base_url") && p.Known("address"))
 	if u == nil {
-		p.Errorf(a.Argument(), "%s is not an address\nWrite it with http:// or https://, such as \"http://127.0.0.1:8000/v1\".", a.Argument())
+		p.Errorf(a.Argument(), "%s is not a valid address\nStart it with http:// or https://, such as \"http://127.0.0.1:8000/v1\".", a.Argument())
 	} else if end := provider.Misplaced(u, "/chat/completions", "/completions", "/embeddings", "/responses"); end != "" {
-		p.Errorf(a.Argument(), "%s ends in %s\nWrite it without: quern adds what each call needs, as in %q.", a.Argument(), end, strings.TrimSuffix(strings.TrimRight(u.String(), "/"), end))
+		p.Errorf(a.Argument(), "%s ends in %s\nRemove that: quern adds the path that each call needs. Write %q.", a.Argument(), end, strings.TrimSuffix(strings.TrimRight(u.String(), "/"), end))
 	}
 	if a.MaxCompletionTokens != nil {
 		if a.MaxTokens != nil {
-			p.Errorf("max_completion_tokens", "max_tokens and max_completion_tokens cannot be combined\nThey are two names of one limit.")
+			p.Errorf("max_completion_tokens", "max_tokens and max_completion_tokens cannot be combined\nThey are two names for the same limit.")
 		}
 		if *a.MaxCompletionTokens < 1 {
-			p.Errorf("max_completion_tokens", "max_completion_tokens must be 1 or more")
+			p.Errorf("max_completion_tokens", "max_completion_tokens must be at least 1")
 		}
 		a.MaxTokens = a.MaxCompletionTokens
 	}
@@ -74,7 +74,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 		p.Errorf("headers", "%s", problem)
 	}
 	if a.Extra != cty.NilVal && !a.Extra.IsNull() && !a.Extra.Type().IsObjectType() && !a.Extra.Type().IsMapType() {
-		p.Errorf("extra", "extra has to be an object\nIts attributes become fields of the request's body.")
+		p.Errorf("extra", "extra must be an object\nIts attributes become fields of the request body.")
 	}
 	// Elsewhere the same name may be billed otherwise, or by nobody.
 	var price *llm.Price
@@ -167,7 +167,7 @@ func (a *args) extra() ([]option.RequestOption, error) {
 	for name, v := range a.Extra.AsValueMap() {
 		b, err := ctyjson.Marshal(v, v.Type())
 		if err != nil {
-			return nil, plugin.ArgumentErrorf("extra", "%s can't be written as JSON: %w", name, err)
+			return nil, plugin.ArgumentErrorf("extra", "%s cannot be encoded as JSON: %w", name, err)
 		}
 		// The SDK takes the name as a path.
 		out = append(out, option.WithJSONSet(pathEscape(name), json.RawMessage(b)))

@@ -179,7 +179,7 @@ func TestFailuresThatNoWaitingMendsAreNotTemporary(t *testing.T) {
 		"a bad request":   {400, "", `{"object":"error","message":"too long","code":400}`, "too long"},
 		"an unknown path": {404, "", `{"detail":"Not Found"}`, "Not Found (POST URL/chat/completions; check base_url, which often ends in /v1)"},
 		"a page":          {403, "", `<html>no</html>`, "Forbidden"},
-		"a redirect":      {302, "https://elsewhere.test/v1", ``, "the endpoint redirects to https://elsewhere.test/v1, which is not followed: correct base_url"},
+		"a redirect":      {302, "https://elsewhere.test/v1", ``, "the endpoint redirects to https://elsewhere.test/v1, and quern does not follow redirects: correct base_url"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

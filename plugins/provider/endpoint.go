@@ -11,7 +11,7 @@ import (
 
 // Headers are further ones of each request.
 type Headers struct {
-	Headers map[string]string `quern:"headers,sensitive,operational" doc:"Further headers of each request, such as { \"X-Team\" = \"search\" }. Values may be sensitive; they are in no key and no message."`
+	Headers map[string]string `quern:"headers,sensitive,operational" doc:"Additional headers for each request, such as { \"X-Team\" = \"search\" }. Values may be sensitive; they are never part of a cache key or a message."`
 }
 
 // Add adds them to a request.
@@ -25,7 +25,7 @@ func (h *Headers) Add(to http.Header) {
 func (h *Headers) Problem() string {
 	for name, value := range h.Headers {
 		if !token(name) || strings.ContainsAny(value, "\r\n\x00") {
-			return fmt.Sprintf("%q is not a header that can be sent\nA name has letters, digits, and dashes, and a value one line.", name)
+			return fmt.Sprintf("%q is not a valid header\nA name has letters, digits, and dashes, and a value is a single line.", name)
 		}
 	}
 	return ""
@@ -74,7 +74,7 @@ func Misplaced(u *url.URL, calls ...string) string {
 // Moved is the argument that says where an endpoint is reached, where that is
 // not what tells its model from others.
 type Moved struct {
-	Address string `quern:"address,operational" doc:"Where requests are sent in place of base_url, which goes on to say whose answers these are: for an endpoint that has moved, or that each environment reaches by another address. It is in no key."`
+	Address string `quern:"address,operational" doc:"The address to send requests to instead of base_url, for an endpoint that has moved or that environments reach at different addresses. It is not part of any cache key: base_url still identifies the model."`
 }
 
 // Endpoint is where requests are sent: Address, or else the base URL.

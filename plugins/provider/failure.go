@@ -29,7 +29,7 @@ func Failed(ctx context.Context, source *Key, key string, resp *http.Response, e
 	case resp.StatusCode < 300:
 		failure = Garbled(resp.StatusCode, err)
 		if t := resp.Header.Get("Content-Type"); strings.HasPrefix(t, "text/html") {
-			failure.Message = "the endpoint answers with a web page (" + t + "), not with JSON" + place(resp)
+			failure.Message = "the endpoint answered with a web page (" + t + ") instead of JSON" + place(resp)
 		}
 	default:
 		failure, code = refused(resp)
@@ -47,7 +47,7 @@ func refused(resp *http.Response) (*llm.CallError, string) {
 	text, code := Message(body)
 	switch {
 	case resp.StatusCode < 400:
-		text = "the endpoint redirects to " + resp.Header.Get("Location") + ", which is not followed: correct base_url"
+		text = "the endpoint redirects to " + resp.Header.Get("Location") + ", and quern does not follow redirects: correct base_url"
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusMethodNotAllowed:
 		text = cmp.Or(strings.TrimRight(text, ". "), http.StatusText(resp.StatusCode)) + place(resp)
 	}

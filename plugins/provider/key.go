@@ -15,8 +15,8 @@ import (
 
 // Secret is the arguments that a key comes from.
 type Secret struct {
-	APIKey        string   `quern:"api_key,sensitive,operational" doc:"The key for the endpoint, from a variable with sensitive = true. Without it and without api_key_command, the environment's."`
-	APIKeyCommand []string `quern:"api_key_command,operational" doc:"A command that prints the key, such as [\"pass\", \"show\", \"openai\"]. It is run when the key is first needed, and again when the endpoint refuses it."`
+	APIKey        string   `quern:"api_key,sensitive,operational" doc:"The API key for the endpoint, from a variable with sensitive = true. Without api_key and api_key_command, the key comes from the environment."`
+	APIKeyCommand []string `quern:"api_key_command,operational" doc:"A command that prints the API key, such as [\"pass\", \"show\", \"openai\"]. It runs when the key is first needed, and again if the endpoint rejects the key."`
 }
 
 // Key gets a model's key when it is needed. The key is never part of an error.
@@ -76,15 +76,15 @@ func run(ctx context.Context, command []string) (string, error) {
 	err := cmd.Run()
 	switch {
 	case out.full:
-		return "", &llm.CallError{Message: fmt.Sprintf("api_key_command %q printed more than %d bytes; it has to print one line, the key", command[0], mostKey)}
+		return "", &llm.CallError{Message: fmt.Sprintf("api_key_command %q printed more than %d bytes; it must print the key on a single line", command[0], mostKey)}
 	case limited.Err() != nil && ctx.Err() == nil:
-		return "", &llm.CallError{Message: fmt.Sprintf("api_key_command %q did not end within %s", command[0], keyPatience)}
+		return "", &llm.CallError{Message: fmt.Sprintf("api_key_command %q did not finish within %s", command[0], keyPatience)}
 	case err != nil:
 		return "", &llm.CallError{Message: fmt.Sprintf("api_key_command %q failed: %s", command[0], err)}
 	}
 	value := strings.TrimSpace(string(out.text))
 	if value == "" || strings.ContainsAny(value, "\r\n") {
-		return "", &llm.CallError{Message: fmt.Sprintf("api_key_command %q has to print one line, the key", command[0])}
+		return "", &llm.CallError{Message: fmt.Sprintf("api_key_command %q must print the key on a single line", command[0])}
 	}
 	return value, nil
 }

@@ -15,30 +15,30 @@ import (
 
 // Sampling are the arguments that shape answers. A request's own wins.
 type Sampling struct {
-	Temperature *float64 `quern:"temperature" doc:"How much the answers vary: 0 is the least."`
-	TopP        *float64 `quern:"top_p" doc:"The share of likely tokens that are drawn from."`
-	MaxTokens   *int64   `quern:"max_tokens" doc:"How long an answer may be, in tokens."`
-	Seed        *int64   `quern:"seed" doc:"A number that makes drawing repeatable, where the endpoint supports it."`
-	Stop        []string `quern:"stop" doc:"Texts at which an answer ends."`
+	Temperature *float64 `quern:"temperature" doc:"The sampling temperature. Higher values give more varied answers; 0 varies least."`
+	TopP        *float64 `quern:"top_p" doc:"The probability mass for nucleus sampling: tokens are sampled from the most likely ones that together reach it."`
+	MaxTokens   *int64   `quern:"max_tokens" doc:"The maximum length of an answer, in tokens."`
+	Seed        *int64   `quern:"seed" doc:"A seed that makes sampling repeatable, if the endpoint supports it."`
+	Stop        []string `quern:"stop" doc:"Strings at which an answer ends."`
 }
 
 // Limits are the arguments that say how the model is to be called. They
 // influence no answer.
 type Limits struct {
-	MaxConcurrency    int64         `quern:"max_concurrency,operational" default:"32" doc:"How many requests may be under way at the same time. There are fewer where the endpoint answers that it is overloaded."`
-	RequestsPerMinute float64       `quern:"requests_per_minute,operational" doc:"How many requests are made in a minute at most."`
-	TokensPerMinute   float64       `quern:"tokens_per_minute,operational" doc:"How many tokens are sent and received in a minute at most."`
-	Timeout           time.Duration `quern:"timeout,operational" default:"\"60s\"" doc:"How long one attempt may take."`
-	Retries           int64         `quern:"retries,operational" default:"5" doc:"How many further attempts are made when one fails for a reason that may pass."`
-	Cache             bool          `quern:"cache,operational" default:"true" doc:"Whether answers are kept and given again to equal requests."`
-	Price             []Price       `quern:"price,block,single" doc:"What the model costs, per million tokens. Without it, prices of well-known models come from a table."`
+	MaxConcurrency    int64         `quern:"max_concurrency,operational" default:"32" doc:"The maximum number of concurrent requests. quern sends fewer if the endpoint reports that it is overloaded."`
+	RequestsPerMinute float64       `quern:"requests_per_minute,operational" doc:"The maximum number of requests per minute."`
+	TokensPerMinute   float64       `quern:"tokens_per_minute,operational" doc:"The maximum number of tokens sent and received per minute."`
+	Timeout           time.Duration `quern:"timeout,operational" default:"\"60s\"" doc:"The maximum duration of one attempt."`
+	Retries           int64         `quern:"retries,operational" default:"5" doc:"How many times a request is retried after a temporary failure."`
+	Cache             bool          `quern:"cache,operational" default:"true" doc:"Whether answers are cached and reused for equal requests."`
+	Price             []Price       `quern:"price,block,single" doc:"The price per million tokens. Without it, the prices of well-known models come from a table."`
 }
 
 // Price is the price block.
 type Price struct {
-	Input       *float64 `quern:"input,operational" doc:"Per million tokens that are sent."`
-	Output      *float64 `quern:"output,operational" doc:"Per million tokens that are received."`
-	CachedInput *float64 `quern:"cached_input,operational" doc:"Per million tokens that are sent and that the provider had in its cache."`
+	Input       *float64 `quern:"input,operational" doc:"Price per million input tokens."`
+	Output      *float64 `quern:"output,operational" doc:"Price per million output tokens."`
+	CachedInput *float64 `quern:"cached_input,operational" doc:"Price per million input tokens that the provider had cached."`
 }
 
 // Complete returns a request with what the model's block says and the request
@@ -69,11 +69,11 @@ func (l *Limits) Info(s *Sampling, tokenizer string, table *llm.Price) plugin.Mo
 func Check[A any](p *plugin.Prepare[A], s *Sampling, l *Limits) {
 	for name, v := range map[string]*float64{"temperature": s.Temperature, "top_p": s.TopP} {
 		if v != nil && *v < 0 {
-			p.Errorf(name, "%s can't be negative", name)
+			p.Errorf(name, "%s cannot be negative", name)
 		}
 	}
 	if s.MaxTokens != nil && *s.MaxTokens < 1 {
-		p.Errorf("max_tokens", "max_tokens has to be 1 or more")
+		p.Errorf("max_tokens", "max_tokens must be at least 1")
 	}
 	for _, n := range []struct {
 		name  string
@@ -83,7 +83,7 @@ func Check[A any](p *plugin.Prepare[A], s *Sampling, l *Limits) {
 		{"tokens_per_minute", l.TokensPerMinute}, {"timeout", float64(l.Timeout)}, {"retries", float64(l.Retries)},
 	} {
 		if n.value < 0 {
-			p.Errorf(n.name, "%s can't be negative", n.name)
+			p.Errorf(n.name, "%s cannot be negative", n.name)
 		}
 	}
 	for i, price := range l.Price {
@@ -97,7 +97,7 @@ func checkPrice[A any](p *plugin.Prepare[A], i int, price Price) {
 		value *float64
 	}{{"input", price.Input}, {"output", price.Output}, {"cached_input", price.CachedInput}} {
 		if n.value != nil && *n.value < 0 {
-			p.Errorf(priceKey(i, n.name), "a price can't be negative")
+			p.Errorf(priceKey(i, n.name), "a price cannot be negative")
 		}
 	}
 }

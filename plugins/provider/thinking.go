@@ -8,7 +8,7 @@ import (
 
 // Reading is the argument that says how answers are read.
 type Reading struct {
-	StripThinking bool `quern:"strip_thinking" default:"true" doc:"Whether what the model thinks aloud before its answer, in a block such as <think>…</think>, is taken off the answer."`
+	StripThinking bool `quern:"strip_thinking" default:"true" doc:"Whether to remove the model's reasoning before the answer, in a block such as <think>…</think>."`
 }
 
 // thinking are the tags of blocks that models think aloud in.

@@ -8,21 +8,21 @@ import (
 )
 
 type chunkArgs struct {
-	Input     plugin.Dataset `quern:"input,required" doc:"The dataset whose rows have the texts."`
-	Text      plugin.Column  `quern:"text,required" type:"string" doc:"The text to cut, such as 'row.text'."`
-	Size      int            `quern:"size,required" doc:"How long a chunk is at most, in units."`
-	Overlap   int            `quern:"overlap" default:"0" doc:"How much of the end of a chunk the next one repeats at most, in units. It has to be less than 'size'."`
-	Unit      string         `quern:"unit" default:"\"characters\"" oneof:"characters,tokens" doc:"What 'size' and 'overlap' count: characters as 'length' counts them, or tokens of a language model."`
-	Tokenizer string         `quern:"tokenizer" default:"\"o200k_base\"" oneof:"o200k_base,cl100k_base" doc:"With tokens, the encoding that they are counted by."`
+	Input     plugin.Dataset `quern:"input,required" doc:"The dataset that contains the texts."`
+	Text      plugin.Column  `quern:"text,required" type:"string" doc:"The text to split, such as 'row.text'."`
+	Size      int            `quern:"size,required" doc:"The maximum length of a chunk, in units."`
+	Overlap   int            `quern:"overlap" default:"0" doc:"The maximum length of the end of a chunk that the next one repeats, in units. It must be less than 'size'."`
+	Unit      string         `quern:"unit" default:"\"characters\"" oneof:"characters,tokens" doc:"The unit of 'size' and 'overlap': characters, as 'length' counts them, or tokens of a language model."`
+	Tokenizer string         `quern:"tokenizer" default:"\"o200k_base\"" oneof:"o200k_base,cl100k_base" doc:"The encoding that defines the tokens, if the unit is tokens."`
 
 	count *tokens.Counter
 }
 
-const chunkDoc = `Cuts texts into chunks of bounded size.
+const chunkDoc = `Splits texts into chunks of limited size.
 
-A chunk ends at the end of a paragraph or, failing that, of a sentence or line, if that fills at least half of it; otherwise behind a word, and within a word only where it is too long. A character is never cut: one that takes more tokens than 'size' is a chunk by itself. Without 'overlap', the chunks of a text joined together are the text, byte for byte. An empty or null text gives no chunks.
+A chunk ends at the end of a paragraph or, failing that, of a sentence or line, if that fills at least half of it; otherwise after a word. A word is split only if it is too long for a chunk. A character is never split: one that takes more tokens than 'size' is a chunk by itself. Without 'overlap', joining the chunks of a text gives the text, byte for byte. An empty or null text gives no chunks.
 
-The columns of the input are repeated on each chunk, followed by 'chunk' and 'chunk_index', its position from 0. If 'text' is a column, as in 'row.text', the text itself is left out. Only rows that are new or changed are cut again.
+Each chunk repeats the columns of the input, followed by 'chunk' and 'chunk_index', its position starting at 0. If 'text' is a column, such as 'row.text', that column is left out. Only rows that are new or changed are split again.
 
 ` + "```hcl" + `
 transform "chunk" "passages" {
@@ -45,11 +45,11 @@ func (chunker) Prepare(_ context.Context, p *plugin.Prepare[chunkArgs]) error {
 	p.AddColumn("chunk", "string")
 	p.AddColumn("chunk_index", "int64")
 	if p.Known("size") && p.Args.Size < 1 {
-		p.Errorf("size", "Chunks need a size\nsize must be at least 1, not %d.", p.Args.Size)
+		p.Errorf("size", "The size is out of range\nsize must be at least 1, not %d.", p.Args.Size)
 		return nil
 	}
 	if p.Known("size") && p.Known("overlap") && (p.Args.Overlap < 0 || p.Args.Overlap >= p.Args.Size) {
-		p.Errorf("overlap", "Chunks overlap by less than their size\noverlap must be at least 0 and less than size, which is %d; it is %d.", p.Args.Size, p.Args.Overlap)
+		p.Errorf("overlap", "The overlap is out of range\noverlap must be at least 0 and less than size, which is %d; it is %d.", p.Args.Size, p.Args.Overlap)
 	}
 	return nil
 }

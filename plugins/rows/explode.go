@@ -13,16 +13,16 @@ import (
 )
 
 type explodeArgs struct {
-	Input     plugin.Dataset `quern:"input,required" doc:"The dataset whose rows are exploded."`
+	Input     plugin.Dataset `quern:"input,required" doc:"The dataset to explode."`
 	Values    plugin.Column  `quern:"values,required" doc:"The list whose elements become rows, such as 'row.tags'."`
-	As        string         `quern:"as,required" doc:"The name of the column that the elements go into. It may be the name of the list's own column, if 'values' is that column."`
-	Index     string         `quern:"index" doc:"The name of a column for the position of the element in its list, from 0. By default there is none."`
-	KeepEmpty bool           `quern:"keep_empty" default:"false" doc:"Whether an empty or null list gives one row, in which the element and its position are null. Otherwise it gives none."`
+	As        string         `quern:"as,required" doc:"The name of the column for the elements. It can be the name of the list's column if 'values' is that column."`
+	Index     string         `quern:"index" doc:"The name of a column for the position of the element in its list, starting at 0. By default, there is no such column."`
+	KeepEmpty bool           `quern:"keep_empty" default:"false" doc:"Whether an empty or null list gives one row with a null element and position. Otherwise it gives no rows."`
 }
 
-const explodeDoc = `Makes one row of each element of a list.
+const explodeDoc = `Makes a row for each element of a list.
 
-The columns of the input are repeated on each of its rows, followed by the element. If 'values' is a column, as in 'row.tags', the list itself is left out. Rows keep their order, and elements theirs. Only rows that are new or changed are exploded again.
+Each new row repeats the columns of the input, followed by the element. If 'values' is a column, such as 'row.tags', that column is left out. Rows and elements keep their order. Only rows that are new or changed are exploded again.
 
 ` + "```hcl" + `
 transform "explode" "tags" {
@@ -44,7 +44,7 @@ func (explode) Prepare(_ context.Context, p *plugin.Prepare[explodeArgs]) error 
 	}
 	element, ok := strings.CutPrefix(typ, "list<")
 	if !ok {
-		p.Errorf("values", "Only a list can be exploded\nThis is of type %s. To make a list of a text, split it: split(\",\", row.tags).", typ)
+		p.Errorf("values", "Only a list can be exploded\nThis has type %s. To turn a text into a list, split it: split(\",\", row.tags).", typ)
 		return nil
 	}
 	if p.Known("as") {
@@ -64,7 +64,7 @@ func (explode) Prepare(_ context.Context, p *plugin.Prepare[explodeArgs]) error 
 func (explode) FlatMap(_ context.Context, a *explodeArgs, b *plugin.FlatBatch) error {
 	list, ok := b.Array(a.Values.Key).(*array.List)
 	if !ok {
-		return fmt.Errorf("values is %T, and a list is expected", b.Array(a.Values.Key))
+		return fmt.Errorf("values has type %T, but must be a list", b.Array(a.Values.Key))
 	}
 	counts := make([]int64, b.N)
 	var pieces []arrow.Array
@@ -87,7 +87,7 @@ func (explode) FlatMap(_ context.Context, a *explodeArgs, b *plugin.FlatBatch) e
 	if len(pieces) > 0 {
 		var err error
 		if elements, err = array.Concatenate(pieces, memory.DefaultAllocator); err != nil {
-			return fmt.Errorf("put the elements together: %w", err)
+			return fmt.Errorf("concatenate the elements: %w", err)
 		}
 	}
 	b.SetArray(a.As, elements)

@@ -11,8 +11,8 @@ import (
 )
 
 type filterArgs struct {
-	Input plugin.Dataset `quern:"input,required" doc:"The dataset to choose rows from."`
-	Where plugin.Column  `quern:"where,required" type:"bool" doc:"The rows for which this is true are kept; false and null leave a row out."`
+	Input plugin.Dataset `quern:"input,required" doc:"The dataset to filter."`
+	Where plugin.Column  `quern:"where,required" type:"bool" doc:"Rows for which this is true are kept. Rows for which it is false or null are left out."`
 }
 
 const filterDoc = `Keeps the rows for which a row expression is true.
@@ -40,7 +40,7 @@ func (filter) Run(ctx context.Context, r *plugin.Run[filterArgs]) error {
 	return eachBatch(ctx, r, in, []string{"where"}, func(rec arrow.RecordBatch, columns []arrow.Array) error {
 		where, ok := columns[0].(*array.Boolean)
 		if !ok {
-			return fmt.Errorf("where is %s, and bool is expected", columns[0].DataType())
+			return fmt.Errorf("where has type %s, but must be bool", columns[0].DataType())
 		}
 		return writeChosen(r, "", rec, func(i int) bool { return where.IsValid(i) && where.Value(i) })
 	})

@@ -70,7 +70,7 @@ func appendValue(b []byte, a arrow.Array, i int) ([]byte, error) {
 		}
 		return b, nil
 	}
-	return nil, fmt.Errorf("values of type %s can't be hashed", a.DataType())
+	return nil, fmt.Errorf("values of type %s cannot be hashed", a.DataType())
 }
 
 func appendText(b []byte, text string) []byte {

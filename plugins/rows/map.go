@@ -9,15 +9,15 @@ import (
 )
 
 type mapArgs struct {
-	Input   plugin.Dataset           `quern:"input,required" doc:"The dataset whose rows are shaped."`
-	Columns map[string]plugin.Column `quern:"columns,required,constant" doc:"The columns to make: for each name a row expression, as in '{ text = trimspace(row.text), words = length(split(\" \", row.text)) }'. They come in the order of their names."`
-	Keep    bool                     `quern:"keep" default:"false" doc:"Whether the input's columns stay, followed by the new ones. Otherwise the rows have the named columns and no others."`
-	Drop    []string                 `quern:"drop" doc:"With keep, columns of the input that do not stay. To replace a column, drop it and make a new one of the same name, as in '{ drop = [\"text\"], columns = { text = trimspace(row.text) } }'."`
+	Input   plugin.Dataset           `quern:"input,required" doc:"The dataset to read."`
+	Columns map[string]plugin.Column `quern:"columns,required,constant" doc:"The columns to compute, as a map from names to row expressions, such as '{ text = trimspace(row.text), words = length(split(\" \", row.text)) }'. They are sorted by name."`
+	Keep    bool                     `quern:"keep" default:"false" doc:"Whether to keep the input's columns, followed by the new ones. Otherwise the result has only the columns in columns."`
+	Drop    []string                 `quern:"drop" doc:"Columns of the input to remove, with keep = true. To replace a column, drop it and compute a new one with the same name, such as '{ drop = [\"text\"], columns = { text = trimspace(row.text) } }'."`
 }
 
-const mapDoc = `Makes columns of row expressions.
+const mapDoc = `Computes columns from row expressions.
 
-A column that is passed on as it is, under its own name or another, costs nothing: it is not written again.
+A column that is passed on unchanged, under its own name or another one, costs nothing: it is not written again.
 
 ` + "```hcl" + `
 transform "map" "short" {
@@ -38,11 +38,11 @@ func (mapper) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
 	}
 	drop(p)
 	if len(p.Args.Columns) == 0 && p.Known("columns") {
-		p.Errorf("columns", "No column is named\nGive at least one, such as columns = { text = row.text }.")
+		p.Errorf("columns", "columns is empty\nGive at least one column, such as columns = { text = row.text }.")
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Args.Columns)) {
 		if name == "" {
-			p.Errorf("columns.", "A column needs a name\nThis name is empty. Use the name of the new column, such as columns = { text = row.text }.")
+			p.Errorf("columns.", "A column needs a name\nThis name is empty. Name the new column, such as columns = { text = row.text }.")
 			continue
 		}
 		p.AddArgument(name, p.Args.Columns[name].Key)
@@ -52,7 +52,7 @@ func (mapper) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
 
 func drop(p *plugin.Prepare[mapArgs]) {
 	if len(p.Args.Drop) > 0 && !p.Args.Keep && p.Known("keep") {
-		p.Errorf("drop", "There is nothing to drop\nWithout keep = true the rows have the named columns and no others.")
+		p.Errorf("drop", "drop has no effect without keep = true\nWithout keep = true, the result has only the columns in columns.")
 	}
 	in := p.Input("input")
 	for _, name := range p.Args.Drop {

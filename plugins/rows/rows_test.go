@@ -252,10 +252,10 @@ func TestMistakesAreNamed(t *testing.T) {
 		want string
 	}{
 		"shares that do not add up":  {"split", map[string]any{"shares": map[string]any{"a": 0.5, "b": 0.4}}, "add up to 0.9"},
-		"a negative share":           {"split", map[string]any{"shares": map[string]any{"a": 1.5, "b": -0.5}}, `share of "a" is 1.5`},
-		"a sample without a size":    {"sample", map[string]any{}, "no size"},
-		"a sample with two sizes":    {"sample", map[string]any{"rows": 1, "share": 0.5}, "two sizes"},
-		"a map that makes no column": {"map", map[string]any{"columns": map[string]any{}}, "No column is named"},
+		"a negative share":           {"split", map[string]any{"shares": map[string]any{"a": 1.5, "b": -0.5}}, `share of "a", 1.5, is out of range`},
+		"a sample without a size":    {"sample", map[string]any{}, "size is missing"},
+		"a sample with two sizes":    {"sample", map[string]any{"rows": 1, "share": 0.5}, "cannot be combined"},
+		"a map that makes no column": {"map", map[string]any{"columns": map[string]any{}}, "columns is empty"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -11,14 +11,14 @@ import (
 
 type sampleArgs struct {
 	Input plugin.Dataset `quern:"input,required" doc:"The dataset to draw from."`
-	Rows  *int64         `quern:"rows" doc:"How many rows to draw; all of them where there are not as many."`
-	Share *float64       `quern:"share" doc:"What share of the rows to draw, from 0 to 1; it is met within chance."`
-	Seed  int64          `quern:"seed" default:"0" doc:"Another seed draws another sample."`
+	Rows  *int64         `quern:"rows" doc:"The number of rows to draw. If the dataset has fewer rows, all are drawn."`
+	Share *float64       `quern:"share" doc:"The share of rows to draw, from 0 to 1. The actual share varies slightly by chance."`
+	Seed  int64          `quern:"seed" default:"0" doc:"The seed. Another seed draws another sample."`
 }
 
-const sampleDoc = `Draws rows at random, stably: when the dataset grows, the rows that were drawn stay drawn, but for those that give way where ` + "`rows`" + ` fixes the number.
+const sampleDoc = `Draws a stable random sample: when the dataset grows, the rows in the sample stay in it, except that new rows may displace some if ` + "`rows`" + ` fixes the number.
 
-Whether a row is drawn is decided by a hash of its values and the seed. With ` + "`share`" + `, rows that are wholly equal are drawn together. Give either ` + "`rows`" + ` or ` + "`share`" + `.
+A hash of a row's values and the seed decides whether the row is drawn. With ` + "`share`" + `, identical rows are drawn together. Give either ` + "`rows`" + ` or ` + "`share`" + `.
 
 ` + "```hcl" + `
 transform "sample" "some" {
@@ -35,13 +35,13 @@ func (sample) Prepare(_ context.Context, p *plugin.Prepare[sampleArgs]) error {
 	a := p.Args
 	switch {
 	case a.Rows == nil && a.Share == nil && p.Known("rows") && p.Known("share"):
-		p.Errorf("", "The sample has no size\nGive either rows or share.")
+		p.Errorf("", "The sample size is missing\nGive either rows or share.")
 	case a.Rows != nil && a.Share != nil:
-		p.Errorf("share", "The sample has two sizes\nGive either rows or share.")
+		p.Errorf("share", "rows and share cannot be combined\nGive either rows or share.")
 	case a.Rows != nil && *a.Rows < 0:
-		p.Errorf("rows", "%d rows can't be drawn\nGive a number from 0 up.", *a.Rows)
+		p.Errorf("rows", "Cannot draw %d rows\nrows must be at least 0.", *a.Rows)
 	case a.Share != nil && !(*a.Share >= 0 && *a.Share <= 1):
-		p.Errorf("share", "The share is %g\nA share is a number from 0 to 1.", *a.Share)
+		p.Errorf("share", "The share %g is out of range\nA share must be from 0 to 1.", *a.Share)
 	}
 	sameColumns(p, []string{""})
 	if a.Rows != nil || a.Share != nil {

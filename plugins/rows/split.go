@@ -13,15 +13,15 @@ import (
 
 type splitArgs struct {
 	Input    plugin.Dataset     `quern:"input,required" doc:"The dataset to split."`
-	Shares   map[string]float64 `quern:"shares,required" doc:"The parts, and what share of the rows each gets, as in '{ train = 0.8, test = 0.2 }'. They add up to 1. Each part is a dataset: 'transform.NAME.train'."`
-	By       plugin.Column      `quern:"by" type:"dynamic" doc:"What decides on which side a row falls: rows for which this is equal fall on the same one. Without it the whole row decides."`
-	Stratify plugin.Column      `quern:"stratify" type:"dynamic" doc:"With it each of its values is split by the shares on its own, as exactly as its rows allow. The price is stability: when rows are added, those near a border may change sides."`
-	Seed     int64              `quern:"seed" default:"0" doc:"Another seed makes another split. A part that is split again by the same expression needs another one: with the same, its rows are all on one side of the first split, and mostly of the second."`
+	Shares   map[string]float64 `quern:"shares,required" doc:"The parts and the share of rows for each, such as '{ train = 0.8, test = 0.2 }'. Shares must add up to 1. Each part is a dataset, such as 'transform.NAME.train'."`
+	By       plugin.Column      `quern:"by" type:"dynamic" doc:"What to split by: rows for which this is equal go to the same part. Without it, the whole row decides."`
+	Stratify plugin.Column      `quern:"stratify" type:"dynamic" doc:"Splits the rows of each value of this expression separately, as close to the shares as possible. The split is then less stable: when rows are added, rows near a boundary may move to another part."`
+	Seed     int64              `quern:"seed" default:"0" doc:"The seed. Another seed gives another split. To split a part again by the same expression, use another seed: with the same one, the same hashes decide both splits, and the shares of the second come out wrong."`
 }
 
-const splitDoc = `Splits a dataset into parts, stably: a row never changes sides when other rows come or go.
+const splitDoc = `Splits a dataset into parts. The split is stable: without ` + "`stratify`" + `, a row never moves to another part when other rows are added or removed.
 
-Where a row falls is decided by a hash of it, so that shares are met within chance, about a tenth of the square root of the rows. Give ` + "`by`" + ` what must not be torn apart, such as a customer or a text that may occur twice.
+A hash of the row decides which part it goes to, so the sizes of parts vary by chance, with a standard deviation of at most half the square root of the number of rows. Set ` + "`by`" + ` to what must stay together, such as a customer or a text that may occur twice.
 
 ` + "```hcl" + `
 transform "split" "parts" {
@@ -37,7 +37,7 @@ type split struct{}
 // Prepare declares a dataset for each share.
 func (split) Prepare(_ context.Context, p *plugin.Prepare[splitArgs]) error {
 	if !p.Known("shares") {
-		p.Errorf("shares", "The shares are not known before something else is applied\nGive the parts of a split as values that do not come from other stages.")
+		p.Errorf("shares", "The shares must be known at plan time\nThey cannot depend on the result of another stage.")
 		return nil
 	}
 	if err := checkShares(p.Args.Shares); err != nil {
@@ -56,12 +56,12 @@ func checkShares(shares map[string]float64) error {
 	sum := 0.0
 	for _, name := range slices.Sorted(maps.Keys(shares)) {
 		if s := shares[name]; !(s >= 0 && s <= 1) {
-			return plugin.ArgumentErrorf("shares", "The share of %q is %g\nA share is a number from 0 to 1.", name, s)
+			return plugin.ArgumentErrorf("shares", "The share of %q, %g, is out of range\nA share must be from 0 to 1.", name, s)
 		}
 		sum += shares[name]
 	}
 	if math.Abs(sum-1) > 1e-6 {
-		return plugin.ArgumentErrorf("shares", "The shares add up to %g\nThey must add up to 1; name the rest as a part of its own if it is not wanted.", sum)
+		return plugin.ArgumentErrorf("shares", "The shares add up to %g\nThey must add up to 1. If you do not need some of the rows, give them a part of their own.", sum)
 	}
 	return nil
 }

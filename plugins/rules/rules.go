@@ -18,8 +18,8 @@ func Types() []plugin.Type {
 }
 
 type args struct {
-	Input plugin.Dataset `quern:"input,required" doc:"The dataset whose rows are labelled."`
-	Rules []rule         `quern:"rule,block,required" doc:"A rule, under a name of its own. Rules are tried in the order in which they are written, and the first that holds gives the label."`
+	Input plugin.Dataset `quern:"input,required" doc:"The dataset to label."`
+	Rules []rule         `quern:"rule,block,required" doc:"A rule with a unique name. Rules are tried in the order in which they are written, and the first one that matches gives the label."`
 
 	// column is the label's column: the block's name.
 	column string
@@ -27,13 +27,13 @@ type args struct {
 
 type rule struct {
 	Name  string        `quern:"name,label"`
-	When  plugin.Column `quern:"when,required" type:"bool" doc:"The condition: the rule holds where it is true; false and null pass on to the next rule."`
+	When  plugin.Column `quern:"when,required" type:"bool" doc:"The condition. The rule matches if it is true; if it is false or null, the next rule is tried."`
 	Label string        `quern:"label,required,recorded" doc:"The label that the rule gives."`
 }
 
-const doc = `Labels rows by named conditions: the first rule that holds gives the label.
+const doc = `Labels rows with named conditions: the first rule that matches gives the label.
 
-The labels are in a column that has the block's name; where no rule holds they are null. A second column, ` + "`NAME_rule`" + `, says which rule it was.
+The label is in a column named after the block, and is null if no rule matches. A second column, ` + "`NAME_rule`" + `, names the rule that matched.
 
 ` + "```hcl" + `
 label "rules" "topic" {
@@ -63,7 +63,7 @@ func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	seen := map[string]bool{}
 	for _, r := range p.Args.Rules {
 		if seen[r.Name] {
-			p.Errorf("rule."+r.Name, "There are two rules named %q\nGive each rule a name of its own.", r.Name)
+			p.Errorf("rule."+r.Name, "There are two rules named %q\nGive each rule a unique name.", r.Name)
 		}
 		seen[r.Name] = true
 	}

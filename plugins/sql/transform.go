@@ -18,24 +18,24 @@ import (
 // otherwise, and with every change to the order that rows are given.
 const behaviour = 1
 
-const doc = `Makes a dataset of others with a SELECT statement of SQL, in DuckDB's dialect.
+const doc = `Computes a dataset from others with a SQL SELECT statement, in DuckDB's dialect.
 
-Each entry of ` + "`inputs`" + ` is a table. The columns of the result are known before anything runs. The query reads
-its inputs and nothing else: no files, no network, no clock and no random numbers, so that the same rows always
+Each entry of ` + "`inputs`" + ` is a table. The columns of the result are known at plan time. The query reads
+only its inputs: no files, no network, no clock, and no random numbers, so the same rows always
 give the same result.
 
-Rows that are only filtered and computed keep their order. Where SQL leaves the order open (joins, groups,
-` + "`distinct`" + `), and between rows that an ` + "`order by`" + ` of the whole query holds equal, rows are ordered by all columns of the
+Filters and computed columns keep the order of rows. If SQL leaves the order open (joins, groups,
+` + "`distinct`" + `), or if an ` + "`order by`" + ` of the whole query has ties, rows are ordered by all columns of the
 result, from left to right.
 
-Whole numbers become int64, decimals and floats float64, dates and timestamps (which are in UTC) date and timestamp,
-lists and structs likewise. Other types need a cast.`
+Integers become int64, decimals and floats become float64, dates and timestamps (in UTC) become date and timestamp,
+and lists and structs become lists and structs of these types. Cast other types.`
 
 type arguments struct {
-	Inputs      map[string]plugin.Dataset `quern:"inputs,required" doc:"The tables: their names in the query, and the datasets they are."`
+	Inputs      map[string]plugin.Dataset `quern:"inputs,required" doc:"The tables, as a map from their names in the query to datasets."`
 	Query       string                    `quern:"query,required" doc:"One SELECT statement."`
-	MemoryLimit string                    `quern:"memory_limit,operational" doc:"The most memory that the query may use, for example \"2GB\"; what does not fit is spilled to disk. Four fifths of the machine's when not given."`
-	Threads     int64                     `quern:"threads,operational" doc:"The most threads that the query may use; as many as the machine has when not given. Queries whose result would depend on it use one."`
+	MemoryLimit string                    `quern:"memory_limit,operational" doc:"The maximum memory for the query, such as \"2GB\". What does not fit is spilled to disk. The default is four fifths of the machine's memory."`
+	Threads     int64                     `quern:"threads,operational" doc:"The maximum number of threads. The default is all that the machine has. If the result would depend on the number of threads, the query uses one."`
 
 	analysis *query.Analysis
 }
@@ -49,14 +49,14 @@ var (
 
 func (transform) Prepare(ctx context.Context, p *plugin.Prepare[arguments]) error {
 	if p.Args.MemoryLimit != "" && !memoryLimit.MatchString(p.Args.MemoryLimit) {
-		p.Errorf("memory_limit", "Not an amount of memory: %q\nWrite a number and a unit: \"500MB\", \"2GB\", \"1.5GiB\".", p.Args.MemoryLimit)
+		p.Errorf("memory_limit", "%q is not an amount of memory\nWrite a number and a unit, such as \"500MB\", \"2GB\", or \"1.5GiB\".", p.Args.MemoryLimit)
 	}
 	if p.Args.Threads < 0 {
-		p.Errorf("threads", "The number of threads is negative\nLeave it out to use all that the machine has.")
+		p.Errorf("threads", "The number of threads is negative\nRemove threads to use all that the machine has.")
 	}
 	if !p.Known("query") {
-		return plugin.ArgumentErrorf("query", "The query is not known when the plan is made\n"+
-			"It decides which columns come out, so it cannot wait for the result of another stage. Join that stage's rows in the query instead.")
+		return plugin.ArgumentErrorf("query", "The query must be known at plan time\n"+
+			"It determines the columns of the result, so it cannot depend on the result of another stage. Join that stage's rows in the query instead.")
 	}
 	var tables []query.Table
 	for _, name := range slices.Sorted(maps.Keys(p.Args.Inputs)) {
@@ -80,11 +80,11 @@ func declare(p *plugin.Prepare[arguments], a *query.Analysis) {
 			p.ReadColumns(inputKey(name), columns...)
 			continue
 		}
-		p.Warnf(inputKey(name), "The query does not read %s\nTake it out of inputs, or use it in the query.", name)
+		p.Warnf(inputKey(name), "The query does not read %s\nRemove it from inputs, or use it in the query.", name)
 	}
 	for _, c := range a.Columns {
 		if !plainName.MatchString(c.Name) && !passedOn(p, c.Name) {
-			p.Warnf("query", "A column of the result is named %q\nGive it a plain name with AS, so that others can refer to it as row.NAME.", c.Name)
+			p.Warnf("query", "A column of the result is named %q\nGive it a plain name with AS, so that other stages can refer to it as row.NAME.", c.Name)
 		}
 	}
 }

@@ -188,10 +188,10 @@ func TestMistakesAreShownAtTheirArgument(t *testing.T) {
 		{"an unknown column", map[string]cty.Value{"query": cty.StringVal("select txt\nfrom messages")},
 			"query", `Referenced column "txt" not found`, "LINE 1: select txt"},
 		{"a statement that changes something", map[string]cty.Value{"query": cty.StringVal("drop table messages")}, "query", "one SELECT", "one dataset"},
-		{"a query from another stage's result", map[string]cty.Value{"query": cty.UnknownVal(cty.String)}, "query", "not known", "decides which columns"},
+		{"a query from another stage's result", map[string]cty.Value{"query": cty.UnknownVal(cty.String)}, "query", "known at plan time", "determines the columns"},
 		{"a limit without a unit", map[string]cty.Value{"query": cty.StringVal("select 1 as a"), "memory_limit": cty.StringVal("2")},
-			"memory_limit", "Not an amount of memory", `"2GB"`},
-		{"an input that is not read", map[string]cty.Value{"query": cty.StringVal("select 1 as a")}, "inputs.messages", "does not read messages", "Take it out"},
+			"memory_limit", "is not an amount of memory", `"2GB"`},
+		{"an input that is not read", map[string]cty.Value{"query": cty.StringVal("select 1 as a")}, "inputs.messages", "does not read messages", "Remove it"},
 		{"a column without a name", map[string]cty.Value{"query": cty.StringVal("select count(*) from messages")}, "query", "count_star()", "AS"},
 	}
 	for _, test := range tests {

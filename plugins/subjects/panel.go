@@ -285,20 +285,20 @@ func (p *Panel) predict(ctx context.Context, s *Subject, c Chunk, to [][]*Answer
 	for i, input := range s.Inputs {
 		columns[i] = data.Arguments.Find(rec, s.feature(input))
 		if columns[i] == nil {
-			return fmt.Errorf("the rows come without the input %q of subject %q", input, s.Name)
+			return fmt.Errorf("the rows have no input %q of subject %q", input, s.Name)
 		}
 	}
 	in := array.NewRecordBatch(model.Signature.Inputs.Arrow(), columns, rec.NumRows())
 	defer in.Release()
 	out, failed, err := model.Predict(ctx, in)
 	if err != nil {
-		return fmt.Errorf("let subject %q predict: %w", s.Name, err)
+		return fmt.Errorf("predict with subject %q: %w", s.Name, err)
 	}
 	defer out.Release()
 	labels, _ := data.Columns.Find(out, s.Label).(*array.String)
 	confidence, sure := data.Columns.Find(out, s.Confidence).(*array.Float64)
 	if labels == nil || s.Confidence != "" && !sure {
-		return fmt.Errorf("let subject %q predict: its model answers with columns other than its signature says: %s", s.Name, out.Schema())
+		return fmt.Errorf("predict with subject %q: its model returned columns that do not match its signature: %s", s.Name, out.Schema())
 	}
 	errs := map[int]error{}
 	for _, f := range failed {

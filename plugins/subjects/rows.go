@@ -69,5 +69,5 @@ func appendValue(b array.Builder, v any) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("a %T is no value of type %s", v, b.(interface{ Type() arrow.DataType }).Type())
+	return fmt.Errorf("a %T is not a value of type %s", v, b.(interface{ Type() arrow.DataType }).Type())
 }

@@ -79,7 +79,7 @@ func reset(c *net.TCPConn) {
 
 // Redirect answers with a redirect to an address.
 func Redirect(status int, to string) Fault {
-	return Fault{fmt.Sprintf("a redirect with status %d to %s", status, to), true, false, "which is not followed", func(w http.ResponseWriter, _ map[string]any) {
+	return Fault{fmt.Sprintf("a redirect with status %d to %s", status, to), true, false, "quern does not follow redirects", func(w http.ResponseWriter, _ map[string]any) {
 		w.Header().Set("Location", to)
 		w.WriteHeader(status)
 	}}

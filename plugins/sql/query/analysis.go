@@ -159,7 +159,7 @@ func (a *Analysis) describe(db *database) (misfit *Error, err error) {
 		return nil, notOneSelect()
 	}
 	if duck.NParams(stmt.stmt) > 0 {
-		return nil, &Error{Message: "The query has parameters ($1, ?), but nothing to fill them.\nWrite values into the query as ${…}."}
+		return nil, &Error{Message: "The query has parameters ($1, ?), but no values for them.\nWrite values into the query as ${…}."}
 	}
 	var list, misfits []string
 	seen := map[string]bool{}
@@ -190,7 +190,7 @@ func describeColumn(stmt *statement, i duck.IdxT, name string) (column data.Colu
 	defer duck.DestroyLogicalType(&t)
 	typ, mend := columnType(t)
 	if typ == "" {
-		return data.Column{}, fmt.Sprintf("The column %q has the type %s, which a dataset cannot hold.\n%s", name, typeName(t), mend)
+		return data.Column{}, fmt.Sprintf("The column %q has the type %s, which a dataset cannot store.\n%s", name, typeName(t), mend)
 	}
 	return data.Column{Name: name, Type: typ}, ""
 }

@@ -38,14 +38,14 @@ var closed = map[string]string{
 func openDatabase(threads int, settings ...string) (*database, error) {
 	var config duck.Config
 	if duck.CreateConfig(&config) == duck.StateError {
-		return nil, errors.New("DuckDB gives no configuration")
+		return nil, errors.New("DuckDB returned no configuration")
 	}
 	defer duck.DestroyConfig(&config)
 	fixed := maps.Clone(closed)
 	fixed["threads"] = strconv.Itoa(threads)
 	for name, value := range fixed {
 		if duck.SetConfig(config, name, value) == duck.StateError {
-			return nil, fmt.Errorf("DuckDB does not take the setting %s = %q", name, value)
+			return nil, fmt.Errorf("DuckDB does not accept the setting %s = %q", name, value)
 		}
 	}
 	d := &database{}
@@ -55,7 +55,7 @@ func openDatabase(threads int, settings ...string) (*database, error) {
 	}
 	if duck.Connect(d.db, &d.conn) == duck.StateError {
 		duck.Close(&d.db)
-		return nil, errors.New("DuckDB gives no connection")
+		return nil, errors.New("DuckDB returned no connection")
 	}
 	for _, setting := range append(settings, "TimeZone = 'UTC'") {
 		if err := d.exec("SET " + setting); err != nil {
@@ -111,7 +111,7 @@ func (d *database) text(ctx context.Context, query string) ([]string, error) {
 		}
 		rec.Release()
 		if !ok {
-			return nil, fmt.Errorf("DuckDB gave %s where text was asked for", rec.Schema())
+			return nil, fmt.Errorf("DuckDB returned %s instead of text", rec.Schema())
 		}
 	}
 }
@@ -246,7 +246,7 @@ func arrowError(e duck.ErrorData) error {
 	if !duck.ErrorDataHasError(e) {
 		return nil
 	}
-	return fmt.Errorf("turn DuckDB's rows into Arrow: %s", duck.ErrorDataMessage(e))
+	return fmt.Errorf("convert DuckDB's rows to Arrow: %s", duck.ErrorDataMessage(e))
 }
 
 // progress says which share of the running statement is done, 0 to 1;

@@ -33,12 +33,12 @@ func locatedError(text string, offset int, format string, args ...any) *Error {
 }
 
 func noStatement() *Error {
-	return &Error{Message: "There is no statement in the query.\nWrite a SELECT."}
+	return &Error{Message: "The query has no statement.\nWrite a SELECT."}
 }
 
 func notOneSelect() *Error {
-	return &Error{Message: "The query must be one SELECT statement.\nA stage reads its inputs and makes one dataset. " +
-		"Make several stages of several statements; WITH names intermediate results within one."}
+	return &Error{Message: "The query must be one SELECT statement.\nA stage reads its inputs and produces one dataset. " +
+		"Use one stage for each statement, or WITH for intermediate results within one statement."}
 }
 
 var unknownTable = regexp.MustCompile(`(?:Catalog Error: )?Table with name (.*) does not exist!(\nDid you mean .*\?)?`)
@@ -103,7 +103,7 @@ func readable(message string) string {
 	}
 	if strings.HasPrefix(message, outOfMemory) {
 		message, _, _ = strings.Cut(message, "\n\nPossible solutions:")
-		message += "\n\nRaise memory_limit, or leave it out: then most of the machine's memory may be used."
+		message += "\n\nRaise memory_limit, or remove it to use most of the machine's memory."
 	}
 	return indentLine(strings.TrimRight(message, "\n "))
 }

@@ -37,7 +37,7 @@ func explain(ctx context.Context, db *database) (*operator, error) {
 	defer rows.close()
 	rec, err := rows.next()
 	if err != nil || rec == nil {
-		return nil, fmt.Errorf("explain the query: DuckDB gave no plan: %w", err)
+		return nil, fmt.Errorf("explain the query: DuckDB returned no plan: %w", err)
 	}
 	defer rec.Release()
 	var roots []*operator
@@ -85,7 +85,7 @@ func (o *operator) reads(inputs []Table) (map[string][]string, error) {
 	var err error
 	o.each(func(o *operator) {
 		if function, foreign := isForeignSource(o); foreign {
-			err = &Error{Message: fmt.Sprintf("The query reads %s, but it may read its inputs and nothing else.", strings.ToLower(function))}
+			err = &Error{Message: fmt.Sprintf("The query reads %s, but it may read only its inputs.", strings.ToLower(function))}
 		}
 		table, ok := o.Info["Table"].(string)
 		if !ok || o.Name != "SEQ_SCAN" {
@@ -93,7 +93,7 @@ func (o *operator) reads(inputs []Table) (map[string][]string, error) {
 		}
 		in := tableNamed(inputs, table)
 		if in == nil {
-			err = &Error{Message: fmt.Sprintf("The query reads the table %s, which is none of its inputs.", table)}
+			err = &Error{Message: fmt.Sprintf("The query reads the table %s, which is not one of its inputs.", table)}
 			return
 		}
 		if read[in.Name] == nil {

@@ -187,8 +187,8 @@ func TestAMistakeSaysWhereItIsAndWhatToDo(t *testing.T) {
 		{"select * from tickets using sample 10 rows", []string{"seed", "REPEATABLE"}},
 		{"select current_setting('threads') as t", []string{"current_setting()"}},
 		{"select * from duckdb_settings()", []string{"table function duckdb_settings"}},
-		{"select * from duckdb_tables", []string{"duckdb_tables", "nothing else"}},
-		{"select * from information_schema.tables", []string{"no table information_schema.tables"}},
+		{"select * from duckdb_tables", []string{"duckdb_tables", "only its inputs"}},
+		{"select * from information_schema.tables", []string{"table information_schema.tables does not exist"}},
 		{"select * from query('select now()')", []string{"table function query"}},
 		{"select \x00 1", []string{"NUL"}},
 	}
@@ -444,7 +444,7 @@ func TestColumnsThatDifferInCaseOnlyMatterOnlyToQueriesThatReadThem(t *testing.T
 		"select * from a", "select id from a", "select ID from a", "select a.Id from a", `select "Id" from a`, "select id_1 from a", "describe a", "select hash(a) as h from a",
 		"select text from a order by id", "select a.text from a join a b using (id)", "select text from a natural join (select text from a)", "select columns('.*') from a",
 	} {
-		if _, err := Analyse(context.Background(), query, []Table{table}); err == nil || !strings.Contains(err.Error(), `the columns "Id" and "id", which differ in case only`) {
+		if _, err := Analyse(context.Background(), query, []Table{table}); err == nil || !strings.Contains(err.Error(), `the columns "Id" and "id", which differ only in case`) {
 			t.Errorf("%s: %v", query, err)
 		}
 	}

@@ -30,9 +30,9 @@ var unrepeatable = map[string]string{
 }
 
 const (
-	mendClock   = "Give the time in as a value: declare a variable and write '${var.as_of}'::timestamp."
-	mendChance  = "Derive it from the rows: hash(…) of a column that tells them apart, or transform \"sample\" for a random share of them."
-	mendSession = "Leave it out: a stage's result depends on its inputs and arguments alone."
+	mendClock   = "Pass the time as a value: declare a variable and write '${var.as_of}'::timestamp."
+	mendChance  = "Derive it from the rows: use hash(…) of a column with unique values, or transform \"sample\" for a random share of the rows."
+	mendSession = "Remove it: a stage's result must depend only on its inputs and arguments."
 )
 
 // tableFunctions are those that make rows of their arguments alone.
@@ -75,12 +75,12 @@ func (s *syntax) checkNode(n map[string]any, columns map[string]bool) *Error {
 		function, _ := n["function"].(map[string]any)
 		name := strings.ToLower(text(function["function_name"]))
 		if !slices.Contains(tableFunctions, name) {
-			return locatedError(s.text, offset(n), "The table function %s may not be used here: a query reads its inputs and nothing else.\n"+
-				"Bring files in with a source, and name it in the argument inputs.", name)
+			return locatedError(s.text, offset(n), "The table function %s cannot be used here: a query reads only its inputs.\n"+
+				"Read files with a source, and add it to the argument inputs.", name)
 		}
 	case "BASE_TABLE":
 		if schema := text(n["schema_name"]); schema != "" && schema != "main" || text(n["catalog_name"]) != "" {
-			return locatedError(s.text, offset(n), "There is no table %s.%s: a query reads its inputs and nothing else.", schema, text(n["table_name"]))
+			return locatedError(s.text, offset(n), "The table %s.%s does not exist: a query reads only its inputs.", schema, text(n["table_name"]))
 		}
 	}
 	return s.checkSample(n)
@@ -92,7 +92,7 @@ func (s *syntax) checkFunction(n map[string]any) *Error {
 		return s.refuse(n, name+"()", mend)
 	}
 	if children, _ := n["children"].([]any); name == "age" && len(children) == 1 {
-		return s.refuse(n, "age() of one argument", mendClock)
+		return s.refuse(n, "age() with one argument", mendClock)
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func (s *syntax) checkSample(n map[string]any) *Error {
 }
 
 func (s *syntax) refuse(n map[string]any, what, mend string) *Error {
-	return locatedError(s.text, offset(n), "%s does not give the same result each time, so what it makes could not be kept and used again.\n%s", what, mend)
+	return locatedError(s.text, offset(n), "%s does not give the same result each time, so its result could not be stored and reused.\n%s", what, mend)
 }
 
 func text(v any) string {

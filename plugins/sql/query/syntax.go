@@ -20,7 +20,7 @@ type syntax struct {
 // an *Error.
 func parse(ctx context.Context, db *database, text string) (*syntax, error) {
 	if strings.ContainsRune(text, 0) {
-		return nil, &Error{Message: "The query holds a NUL character."}
+		return nil, &Error{Message: "The query contains a NUL character."}
 	}
 	out, err := db.text(ctx, "SELECT json_serialize_sql("+quoteText(text)+")::VARCHAR")
 	if err != nil {
@@ -28,7 +28,7 @@ func parse(ctx context.Context, db *database, text string) (*syntax, error) {
 	}
 	s := &syntax{text: text}
 	if len(out) != 1 {
-		return nil, fmt.Errorf("parse the query: DuckDB gave %d answers", len(out))
+		return nil, fmt.Errorf("parse the query: DuckDB returned %d results", len(out))
 	}
 	// Numbers as they are written: places that are not known are 2^64-1.
 	tree := json.NewDecoder(strings.NewReader(out[0]))

@@ -212,7 +212,7 @@ func (t *Table) twins(name string) *Error {
 	if len(names) < 2 {
 		return nil
 	}
-	return &Error{Message: fmt.Sprintf("The input %q has the columns %q and %q, which differ in case only. SQL ignores case, so a query can read neither.\n"+
+	return &Error{Message: fmt.Sprintf("The input %q has the columns %q and %q, which differ only in case. SQL ignores case, so a query can read neither.\n"+
 		"Rename one of them first, with transform \"map\", or name the other columns in the query instead of *.", t.Name, names[0], names[1])}
 }
 
@@ -233,7 +233,7 @@ func checkNames(inputs []Table) error {
 	tables := map[string]string{}
 	for _, in := range inputs {
 		if other, ok := tables[strings.ToLower(in.Name)]; ok {
-			return &Error{Message: fmt.Sprintf("The inputs %q and %q differ in case only, which SQL ignores.\nRename one of them.", other, in.Name)}
+			return &Error{Message: fmt.Sprintf("The inputs %q and %q differ only in case, which SQL ignores.\nRename one of them.", other, in.Name)}
 		}
 		tables[strings.ToLower(in.Name)] = in.Name
 	}

@@ -70,11 +70,11 @@ var columnTypes = map[duck.Type]string{
 
 // advice says how to make a column of those types that have no counterpart.
 var advice = map[duck.Type]string{
-	duck.TypeUBigInt:  "Cast it: ::varchar keeps every value, ::bigint those below 2^63.",
-	duck.TypeUHugeInt: "Cast it: ::varchar keeps every value, ::bigint those below 2^63.",
-	duck.TypeInterval: "Cast it to varchar, or count it: epoch(…) gives seconds.",
+	duck.TypeUBigInt:  "Cast it: ::varchar keeps every value, ::bigint only those below 2^63.",
+	duck.TypeUHugeInt: "Cast it: ::varchar keeps every value, ::bigint only those below 2^63.",
+	duck.TypeInterval: "Cast it to varchar, or convert it to a number: epoch(…) gives seconds.",
 	duck.TypeMap:      "Use map_entries(…), which is a list of structs, or cast it to varchar.",
-	duck.TypeUnion:    "Take one member of it (union_extract), or cast it to varchar.",
+	duck.TypeUnion:    "Extract one member with union_extract, or cast it to varchar.",
 }
 
 // columnType returns the dataset type that a DuckDB type becomes; empty: there
