@@ -1,4 +1,4 @@
-# From customers' messages to a classifier that is served only if it is good
+# Trains a classifier on customers' messages, and deploys it only if it is good
 # enough. See README.md.
 
 source "csv" "messages" {
@@ -16,12 +16,12 @@ transform "sql" "clean" {
 
 transform "split" "parts" {
   input  = transform.clean
-  by     = row.text # a message never changes sides
+  by     = row.text # a message always stays in the same part
   shares = { train = 0.9, test = 0.1 }
 }
 
 # A coarse label from plain rules, to see what the messages are about. The first
-# rule that holds decides; a message that none fits has no topic.
+# rule that matches decides; a message that matches none has no topic.
 label "rules" "topic" {
   input = transform.parts.train
 

@@ -1,5 +1,5 @@
 output "rows" {
-  description = "How many messages there are, and on which side."
+  description = "The number of messages, in total and in each part."
   value = {
     messages = source.messages.rows
     train    = transform.parts.train.rows
@@ -8,21 +8,21 @@ output "rows" {
 }
 
 output "topic_coverage" {
-  description = "The share of messages that the rules give a topic."
+  description = "The share of messages that get a topic from the rules."
   value       = label.topic.coverage.topic
 }
 
 output "accuracy" {
-  description = "The student's accuracy on unseen messages, with its 95 % interval."
+  description = "The student's accuracy on unseen messages, with its 95% interval."
   value       = evaluate.student.subjects.student.accuracy
 }
 
 output "macro_f1" {
-  description = "The mean of the intents' F1."
+  description = "The mean F1 score over all intents."
   value       = evaluate.student.subjects.student.macro_f1
 }
 
 output "serving" {
-  description = "The digest of the model that is served."
+  description = "The digest of the deployed model."
   value       = deploy.prod.digest
 }

@@ -1,5 +1,5 @@
-# From a language model's labels to a small classifier that takes its place, and
-# is served only if it is surely not much worse. See README.md.
+# Trains a small classifier on a language model's labels, and deploys it only if
+# it is not much worse, with 95% confidence. See README.md.
 
 source "csv" "messages" {
   path = "data/messages.csv"
@@ -19,7 +19,7 @@ transform "sql" "clean" {
 
 transform "split" "parts" {
   input  = transform.clean
-  by     = row.text # a message never changes sides
+  by     = row.text # a message always stays in the same part
   shares = { train = 0.65, test = 0.35 }
 }
 
@@ -46,8 +46,7 @@ prompt "plain" {
   user = "Message: ${row.text}"
 }
 
-# The same question after four exchanges that show what is wanted. None of them
-# is in the data.
+# The same question after four example exchanges, none of which is in the data.
 prompt "examples" {
   user = "Message: ${row.text}"
 
@@ -82,7 +81,7 @@ label "llm" "examples" {
 
 # ---- the students ----------------------------------------------------------
 
-# They see the teacher's labels, never the right ones.
+# They learn from the teacher's labels, never from the correct ones.
 
 train "linear" "plain" {
   dataset = label.plain
@@ -96,7 +95,7 @@ train "linear" "examples" {
   target  = row.examples
 }
 
-# ---- how good they are -----------------------------------------------------
+# ---- the evaluation --------------------------------------------------------
 
 evaluate "classification" "queues" {
   dataset = transform.parts.test

@@ -1,5 +1,5 @@
 output "rows" {
-  description = "How many messages there are, and on which side."
+  description = "The number of messages, in total and in each part."
   value = {
     messages = transform.clean.rows
     train    = transform.parts.train.rows
@@ -8,7 +8,7 @@ output "rows" {
 }
 
 output "labelled" {
-  description = "The share of messages to learn from that the teacher gave a queue, with each prompt."
+  description = "The share of training messages that the teacher assigned to a queue, with each prompt."
   value = {
     plain    = label.plain.coverage.plain
     examples = label.examples.coverage.examples
@@ -16,21 +16,21 @@ output "labelled" {
 }
 
 output "accuracy" {
-  description = "What share of unseen messages each subject sends to the right queue, with its 95 % interval."
+  description = "The share of unseen messages that each subject sends to the correct queue, with its 95% interval."
   value       = { for name, subject in evaluate.queues.subjects : name => subject.accuracy }
 }
 
 output "student_less_teacher" {
-  description = "The paired difference that the gate looks at."
+  description = "The paired difference that the gate checks."
   value       = evaluate.queues.differences["student - teacher"].accuracy
 }
 
 output "examples_less_plain" {
-  description = "What four examples in the prompt are worth to the teacher."
+  description = "The change in the teacher's accuracy from four examples in the prompt."
   value       = evaluate.queues.differences["teacher_examples - teacher"].accuracy
 }
 
 output "serving" {
-  description = "The digest of the model that is served."
+  description = "The digest of the deployed model."
   value       = deploy.prod.digest
 }

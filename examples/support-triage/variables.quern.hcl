@@ -1,5 +1,5 @@
 variable "endpoint" {
-  description = "Where the teacher answers: any endpoint that speaks OpenAI's API, up to and without /chat/completions. A key comes from OPENAI_API_KEY."
+  description = "The teacher's address, without /chat/completions: any endpoint that is compatible with OpenAI's API. The key comes from OPENAI_API_KEY."
   type        = string
   default     = "http://127.0.0.1:8137/v1" # make llm
 }
@@ -11,12 +11,12 @@ variable "model" {
 }
 
 variable "most_lost" {
-  description = "By how much a student's accuracy may at most be below its teacher's, as a share, surely (95 %)."
+  description = "The most that a student's accuracy may be below its teacher's, as a share, with 95% confidence."
   type        = number
   default     = 0.15
 
   validation {
     condition     = var.most_lost >= 0 && var.most_lost <= 1
-    error_message = "What may be lost is a share, from 0 to 1."
+    error_message = "most_lost must be from 0 to 1."
   }
 }
