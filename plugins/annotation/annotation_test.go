@@ -395,10 +395,10 @@ func TestNoVotesAreNullFiguresAndAWarning(t *testing.T) {
 
 func TestAnOrderThatMakesNoSenseIsToldOf(t *testing.T) {
 	for want, given := range map[string]map[string]any{
-		"twice":          {"level": "ordinal", "order": []any{"low", "low"}},
-		"has no effect":  {"order": []any{"low", "high"}},
-		"are numbers":    {"level": "interval", "order": []any{"low", "high"}},
-		"not list":       {"level": "ordinal", "order": []any{"low", "high"}},
+		"twice":         {"level": "ordinal", "order": []any{"low", "low"}},
+		"has no effect": {"order": []any{"low", "high"}},
+		"are numbers":   {"level": "interval", "order": []any{"low", "high"}},
+		"not list":      {"level": "ordinal", "order": []any{"low", "high"}},
 	} {
 		given["votes"] = columns("a", "b")
 		_, err := plugintest.Run(t, offer, plugintest.Case{Type: "agreement", Rows: texts, Args: given})
