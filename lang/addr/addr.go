@@ -1,5 +1,5 @@
-// Package addr holds the addresses of a pipeline: how a stage and its
-// instances are named in configurations, plans, states and messages.
+// Package addr defines the addresses of a pipeline: how a stage and its
+// instances are named in configurations, plans, states, and messages.
 //
 // An address is KIND.NAME, not KIND.TYPE.NAME: trying another type of stage
 // changes no reference to it.
@@ -17,14 +17,14 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Kinds are the block kinds that have addresses, in the order of a lifecycle.
+// Kinds are the block kinds that have addresses, in lifecycle order.
 var Kinds = []string{"source", "transform", "model", "prompt", "label", "train", "evaluate", "gate", "deploy"}
 
-// IsKind says whether s is one of Kinds.
+// IsKind reports whether s is one of Kinds.
 func IsKind(s string) bool { return slices.Contains(Kinds, s) }
 
-// IsCarriedOut says whether blocks of a kind do something by themselves.
-// Models and prompts do not: they are there for the stages that use them.
+// IsCarriedOut reports whether blocks of a kind do something by themselves.
+// Models and prompts do not: they exist for the stages that use them.
 func IsCarriedOut(kind string) bool { return kind != "model" && kind != "prompt" }
 
 // Stage is the address of a stage block: transform.clean.
@@ -47,7 +47,7 @@ func (i Instance) String() string {
 	return i.Stage.String() + "[" + keyString(i.Key) + "]"
 }
 
-// HasKey says whether the instance is one of several.
+// HasKey reports whether the instance is one of several.
 func (i Instance) HasKey() bool { return i.Key != cty.NilVal }
 
 func keyString(k cty.Value) string {
@@ -58,14 +58,14 @@ func keyString(k cty.Value) string {
 	return string(hclwrite.TokensForValue(k).Bytes())
 }
 
-// Parse reads an address as users write it, e.g. in -target.
+// Parse parses an address as users write it, for example in -target.
 func Parse(s string) (Instance, error) {
 	traversal, diags := hclsyntax.ParseTraversalAbs([]byte(s), "", hcl.InitialPos)
 	if diags.HasErrors() {
 		return Instance{}, malformed(s)
 	}
 	if kind := traversal.RootName(); len(traversal) > 1 && !IsKind(kind) {
-		return Instance{}, fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean. There is no kind %q, only %s and %s.", s, kind,
+		return Instance{}, fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean. %q is not a kind. The kinds are %s, and %s.", s, kind,
 			strings.Join(Kinds[:len(Kinds)-1], ", "), Kinds[len(Kinds)-1])
 	}
 	inst, rest, ok := FromTraversal(traversal)
@@ -76,11 +76,11 @@ func Parse(s string) (Instance, error) {
 }
 
 func malformed(s string) error {
-	return fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean, with [\"KEY\"] or [0] behind it for one of several instances.", s)
+	return fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean. To name one of several instances, add its key: [\"KEY\"] or [0].", s)
 }
 
-// FromTraversal reads the stage or instance that a traversal begins with and
-// returns the steps behind it. ok is false where it does not begin with a
+// FromTraversal returns the stage or instance that a traversal begins with and
+// the steps after it. ok is false if the traversal does not begin with a
 // stage.
 func FromTraversal(t hcl.Traversal) (inst Instance, rest hcl.Traversal, ok bool) {
 	if len(t) < 2 || !IsKind(t.RootName()) {

@@ -20,7 +20,7 @@ var checkSchema = schema{what: "a check block", blocks: []blockSchema{{name: "as
 
 func (l *loader) locals(b *hclsyntax.Block) {
 	for _, block := range b.Body.Blocks {
-		l.add(diag.Errorf(block.TypeRange.Ptr(), "Unsupported block type", "A locals block holds no blocks, only names and values: %s = { … }.", block.Type))
+		l.add(diag.Errorf(block.TypeRange.Ptr(), "Unsupported block type", "A locals block cannot contain blocks, only names and values. Write %s = { … } with an equals sign.", block.Type))
 	}
 	for _, name := range sortedAttributes(b.Body.Attributes) {
 		a := b.Body.Attributes[name]
@@ -59,7 +59,7 @@ func (l *loader) check(b *hclsyntax.Block) {
 	c := &Check{Name: b.Labels[0], Asserts: l.conditions(blocks), Range: b.DefRange()}
 	if len(b.Body.Blocks) == 0 {
 		r := b.Body.MissingItemRange()
-		l.missing(diag.Errorf(&r, "Check without a condition", "A check needs one or more assert blocks, each with a condition and an error_message."))
+		l.missing(diag.Errorf(&r, "Check without a condition", "A check needs at least one assert block with a condition and an error_message."))
 	}
 	if other := l.m.Checks[c.Name]; other != nil {
 		l.duplicate(b.LabelRanges[0], c.Range, "check", c.Name, other.Range)
@@ -68,7 +68,7 @@ func (l *loader) check(b *hclsyntax.Block) {
 	l.m.Checks[c.Name] = c
 }
 
-// conditions reads blocks that are each a condition and its message.
+// conditions reads blocks that each contain a condition and its message.
 func (l *loader) conditions(blocks []*hclsyntax.Block) []Condition {
 	var all []Condition
 	for _, b := range blocks {
@@ -89,7 +89,7 @@ func (l *loader) plugin(b *hclsyntax.Block) {
 }
 
 // constString is the value of an attribute that must be a string without
-// references; "" where it is not, which is reported.
+// references. If it isn't, constString reports that and returns "".
 func (l *loader) constString(a *hclsyntax.Attribute) string {
 	v, ok := l.constant(a, cty.String, `a string`)
 	if !ok {
@@ -126,7 +126,7 @@ func (l *loader) constant(a *hclsyntax.Attribute, want cty.Type, as string) (cty
 }
 
 func notConstant(at hcl.Range, name, as string) *hcl.Diagnostic {
-	return diag.Errorf(&at, "Value must be constant", "The value of %s is read before anything is evaluated, so it cannot refer to variables or stages: write %s.", name, as)
+	return diag.Errorf(&at, "Value must be constant", "%s is read before any expression is evaluated, so it cannot refer to variables or stages. Write %s.", name, as)
 }
 
 func isName(v cty.Value) bool {

@@ -11,14 +11,14 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// bound are the names that expressions of a place can begin with beside the
+// bound lists the names that references in some place can begin with, in addition to the
 // kinds of stages.
 type bound struct {
-	// names by which a reference may begin.
+	// names that a reference may begin with.
 	names []string
-	// stages is set where stages may be referred to.
+	// stages is set if references to stages are allowed.
 	stages bool
-	// where the place is, for messages: "the configuration of a plugin".
+	// where names the place, for messages: "the configuration of a plugin".
 	where string
 }
 
@@ -29,29 +29,29 @@ var (
 	inValidation = bound{names: []string{"var"}, where: "the validation of a variable"}
 )
 
-// LateNames are the names beside row that row expressions can use for what the
-// stage itself brings about. A stage type says which of them an argument has.
-// There are no others, so that a mistyped name is found without knowing any
-// stage type, and so that a name means the same everywhere.
+// LateNames are the names that late row expressions can use, in addition to row, for what the
+// stage itself produces. A stage type says which of them an argument can use.
+// The list is closed, so that a mistyped name is found without knowing any
+// stage type, and a name means the same everywhere.
 var LateNames = []string{"output"}
 
-// with is a place that binds more names.
+// with returns a place that binds more names.
 func (b bound) with(names ...string) bound {
 	b.names = append(slices.Clone(b.names), names...)
 	return b
 }
 
-// elsewhere says of a name that is bound in other places only, where that is.
+// elsewhere explains where a name can be used if it cannot be used here.
 var elsewhere = map[string]string{
-	"each":  "each.key and each.value are the instance that a block with for_each is evaluated for. This place has no for_each.",
-	"count": "count.index is the instance that a block with count is evaluated for. This place has no count.",
-	"row":   "row is the current row of a dataset. It can be used in prompts and in arguments of stages that are row expressions, and nowhere else: write the expression there.",
-	"self":  "self is the stage when it is done. It can be used in postconditions, and nowhere else.",
+	"each":  "each.key and each.value are available only in blocks that have for_each.",
+	"count": "count.index is available only in blocks that have count.",
+	"row":   "row is the current row of a dataset. It is available only in prompts and in stage arguments that are row expressions. Move the expression there.",
+	"self":  "self is the finished stage. It is available only in postconditions.",
 
-	"output": "output is what a model answered. It can be used in arguments of stages that are evaluated behind the answer, such as metrics, and nowhere else. An output block cannot be referred to: make its value a local.",
+	"output": "output is a model's answer. It is available only in arguments that are evaluated after the answer, such as metrics. You cannot refer to an output block; put its value in a local instead.",
 }
 
-// members are the attributes of the names that have the same ones everywhere.
+// members are the attributes of names whose attributes are the same everywhere.
 var members = map[string][]string{
 	"path":  {"module", "root", "cwd"},
 	"quern": {"version", "environment"},
@@ -59,7 +59,7 @@ var members = map[string][]string{
 	"count": {"index"},
 }
 
-// checkReferences reports references to what is not declared, in all
+// checkReferences reports references to undeclared names in all
 // expressions of the module.
 func (l *loader) checkReferences() {
 	m := l.m
@@ -95,8 +95,8 @@ func (l *loader) conditionReferences(all []Condition) {
 	}
 }
 
-// Check reports references to what the module does not declare in an expression
-// that is evaluated as that of an output.
+// Check reports references to names that the module does not declare, in an expression
+// that is evaluated like the value of an output.
 func (m *Module) Check(e hcl.Expression) hcl.Diagnostics {
 	l := &loader{m: m}
 	l.expressions(inPipeline, e)
@@ -154,7 +154,7 @@ func (l *loader) reference(place bound, t hcl.Traversal) {
 	root := t.RootName()
 	switch {
 	case addr.IsKind(root) && !place.stages:
-		l.add(diag.Errorf(t.SourceRange().Ptr(), "Stage is not known here", "%s cannot refer to stages, since it is read before any stage is. Use a variable.", diag.Capital(place.where)))
+		l.add(diag.Errorf(t.SourceRange().Ptr(), "Stages are not available here", "%s cannot refer to stages, because it is read before them. Use a variable.", diag.Capital(place.where)))
 	case addr.IsKind(root):
 		l.stageReference(t)
 	case !slices.Contains(place.names, root):
@@ -171,10 +171,10 @@ func (l *loader) reference(place bound, t hcl.Traversal) {
 func unknownName(t hcl.Traversal, place bound) *hcl.Diagnostic {
 	root, at := t.RootName(), t.SourceRange()
 	if note := elsewhere[root]; note != "" {
-		return diag.Errorf(&at, "Name is not known here", "%s", note)
+		return diag.Errorf(&at, "Name is not available here", "%s", note)
 	}
 	if slices.Contains(inPipeline.names, root) {
-		return diag.Errorf(&at, "Name is not known here", "%s can refer to variables only, as var.NAME.", diag.Capital(place.where))
+		return diag.Errorf(&at, "Name is not available here", "%s can refer only to variables, as var.NAME.", diag.Capital(place.where))
 	}
 	names := slices.Clone(place.names)
 	if place.stages {
@@ -182,21 +182,21 @@ func unknownName(t hcl.Traversal, place bound) *hcl.Diagnostic {
 	}
 	hint := diag.Suggest(root, names)
 	if hint == "" && len(t) == 1 {
-		hint = fmt.Sprintf(" Text stands in quotes: %q.", root)
+		hint = fmt.Sprintf(" If you meant a string, put it in quotes: %q.", root)
 	}
 	if hint == "" {
-		hint = " References begin with one of " + list(names) + "."
+		hint = " A reference must begin with one of " + list(names) + "."
 	}
-	return diag.Errorf(&at, "Unknown name", "There is nothing named %q.%s", root, hint)
+	return diag.Errorf(&at, "Unknown name", "Nothing is named %q.%s", root, hint)
 }
 
-// stageReference checks that a stage is declared. What the stage makes is
+// stageReference checks that a stage is declared. What the stage produces is
 // not known here.
 func (l *loader) stageReference(t hcl.Traversal) {
 	a, _, ok := addr.FromTraversal(t)
 	if !ok {
 		if len(t) == 1 {
-			l.add(diag.Errorf(t.SourceRange().Ptr(), "Incomplete address", "A stage is referred to as KIND.NAME: %s.NAME.", t.RootName()))
+			l.add(diag.Errorf(t.SourceRange().Ptr(), "Incomplete address", "To refer to a stage, write KIND.NAME: %s.NAME.", t.RootName()))
 		}
 		return
 	}
@@ -208,10 +208,10 @@ func (l *loader) stageReference(t hcl.Traversal) {
 	if !addr.IsCarriedOut(a.Kind) {
 		what = a.Kind
 	}
-	l.add(diag.Errorf(&at, "Undeclared "+what, "There is no %s %s.%s", what, a.Stage, l.stageHint(a.Stage, t)))
+	l.add(diag.Errorf(&at, "Undeclared "+what, "The %s %s does not exist.%s", what, a.Stage, l.stageHint(a.Stage, t)))
 }
 
-// stageHint says which stage was meant, most likely.
+// stageHint names the stage that was most likely meant.
 func (l *loader) stageHint(a addr.Stage, t hcl.Traversal) string {
 	// KIND.TYPE.NAME is how other tools write addresses.
 	if len(t) > 2 {
@@ -232,7 +232,7 @@ func (l *loader) stageHint(a addr.Stage, t hcl.Traversal) string {
 		return fmt.Sprintf(" Did you mean %q?", addr.Stage{Kind: a.Kind, Name: near})
 	}
 	if len(all) == 0 {
-		return fmt.Sprintf(" There are no %s blocks at all.", a.Kind)
+		return fmt.Sprintf(" The pipeline has no %s blocks.", a.Kind)
 	}
 	if len(all) > 10 {
 		return ""
@@ -252,11 +252,11 @@ func (l *loader) declared(t hcl.Traversal, what string, names []string) {
 	if near := diag.Closest(name, names); near != "" {
 		hint = fmt.Sprintf(" Did you mean %s.%s?", root, near)
 	} else if root == "var" {
-		hint = fmt.Sprintf(` Declare it: variable %q { }.`, name)
+		hint = fmt.Sprintf(` To declare it, write variable %q { }.`, name)
 	} else {
-		hint = fmt.Sprintf(" Declare it: locals { %s = … }.", name)
+		hint = fmt.Sprintf(" To declare it, write locals { %s = … }.", name)
 	}
-	l.add(diag.Errorf(&at, "Undeclared "+what, "There is no %s %q.%s", what, name, hint))
+	l.add(diag.Errorf(&at, "Undeclared "+what, "The %s %q does not exist.%s", what, name, hint))
 }
 
 // member checks the second step of a name with fixed attributes.
@@ -272,8 +272,8 @@ func (l *loader) member(t hcl.Traversal) {
 	}
 }
 
-// step is the name in the second step of a traversal, with the range of both
-// steps; ok is false where there is none.
+// step returns the name in the second step of a traversal and the range of both
+// steps. ok is false if the traversal has no such step.
 func step(t hcl.Traversal) (name string, at hcl.Range, ok bool) {
 	if len(t) < 2 {
 		return "", at, false

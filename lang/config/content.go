@@ -11,9 +11,9 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// schema is what a body may hold.
+// schema says what a body may contain.
 type schema struct {
-	// what the body is of, with its article: "a variable block".
+	// what the body belongs to, with its article: "a variable block".
 	what     string
 	required []string
 	optional []string
@@ -44,9 +44,9 @@ func (s schema) blockNames() []string {
 	return names
 }
 
-// content holds a body against a schema. It returns the attributes that the
-// schema knows and the blocks that it knows and that have the right number of
-// labels, both of them checked; all else is reported.
+// content checks a body against a schema. It returns the attributes that the
+// schema knows, and the blocks that it knows and that have the right number of
+// labels. It reports everything else.
 func (l *loader) content(body *hclsyntax.Body, s schema) (hclsyntax.Attributes, []*hclsyntax.Block) {
 	known := hclsyntax.Attributes{}
 	for name, attr := range body.Attributes {
@@ -78,7 +78,7 @@ func (l *loader) knownBlocks(body *hclsyntax.Body, s schema) []*hclsyntax.Block 
 			continue
 		}
 		if other := first[b.Type]; other != nil && spec.once {
-			l.add(diag.Errorf(b.DefRange().Ptr(), "Duplicate "+b.Type+" block", "%s has one %s block at most; the first stands at %s. Put all into that one.", diag.Capital(s.what), b.Type, place(other.DefRange())))
+			l.add(diag.Errorf(b.DefRange().Ptr(), "Duplicate "+b.Type+" block", "%s can have only one %s block. The first is at %s; put everything in that one.", diag.Capital(s.what), b.Type, place(other.DefRange())))
 			continue
 		}
 		first[b.Type] = b
@@ -101,14 +101,14 @@ func unknownBlock(b *hclsyntax.Block, s schema) *hcl.Diagnostic {
 	if b.Type == "dynamic" {
 		hint := ""
 		if slices.Contains(s.arguments(), "for_each") {
-			hint = " Use for_each to make several of it, or combine conditions in one: alltrue([for … : …])."
+			hint = " Use for_each to create several instances, or combine the conditions: alltrue([for … : …])."
 		}
 		return diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "%s cannot contain dynamic blocks.%s", diag.Capital(s.what), hint)
 	}
-	return diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "%s has no blocks of type %q.%s", diag.Capital(s.what), b.Type, suggestOrList(b.Type, s.blockNames(), "It may hold"))
+	return diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "%s cannot contain blocks of type %q.%s", diag.Capital(s.what), b.Type, suggestOrList(b.Type, s.blockNames(), "It can contain"))
 }
 
-// suggestOrList names the candidate that was meant, or else all of them.
+// suggestOrList suggests the candidate that was most likely meant, or lists all of them.
 func suggestOrList(given string, candidates []string, lead string) string {
 	if hint := diag.Suggest(given, candidates); hint != "" {
 		return hint
@@ -146,34 +146,34 @@ func wrongLabels(b *hclsyntax.Block, want []string) *hcl.Diagnostic {
 		d.Subject = b.LabelRanges[len(want)].Ptr()
 		d.Context = b.DefRange().Ptr()
 	case len(want) == 2 && len(b.Labels) == 1:
-		d.Detail += fmt.Sprintf(" The first label says which type of %s it is, the second is its name.", b.Type)
+		d.Detail += fmt.Sprintf(" The first label is the type of the %s, and the second is its name.", b.Type)
 	}
 	return d
 }
 
 func invalidName(r hcl.Range, name string) *hcl.Diagnostic {
-	d := diag.Errorf(&r, "Invalid name", "%q is not a name. A name begins with a letter or an underscore and holds letters, digits, underscores and hyphens.", name)
-	if mended := mendName(name); mended != "" {
-		d.Detail += fmt.Sprintf(" Did you mean %q?", mended)
+	d := diag.Errorf(&r, "Invalid name", "%q is not a valid name. A name begins with a letter or an underscore and contains only letters, digits, underscores, and hyphens.", name)
+	if valid := validName(name); valid != "" {
+		d.Detail += fmt.Sprintf(" Did you mean %q?", valid)
 	}
 	return d
 }
 
-// mendName makes a name of something that nearly is one; "" where it cannot.
-func mendName(s string) string {
-	mended := strings.Map(func(r rune) rune {
+// validName turns something that is nearly a name into one; "" if it cannot.
+func validName(s string) string {
+	name := strings.Map(func(r rune) rune {
 		if r == ' ' || r == '.' || r == '/' || r == ':' {
 			return '_'
 		}
 		return r
 	}, strings.TrimSpace(s))
-	if !hclsyntax.ValidIdentifier(mended) {
-		mended = "_" + mended
+	if !hclsyntax.ValidIdentifier(name) {
+		name = "_" + name
 	}
-	if !hclsyntax.ValidIdentifier(mended) {
+	if !hclsyntax.ValidIdentifier(name) {
 		return ""
 	}
-	return mended
+	return name
 }
 
 // sortedAttributes are the names of attributes in the order of the text.
@@ -208,11 +208,14 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// list writes names as a person would: a, b and c.
+// list writes names as a person would: a, b, and c.
 func list(names []string) string {
-	if len(names) == 1 {
-		return names[0]
-	}
 	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " and " + names[last]
+	switch len(names) {
+	case 1:
+		return names[0]
+	case 2:
+		return names[0] + " and " + names[1]
+	}
+	return strings.Join(names[:last], ", ") + ", and " + names[last]
 }

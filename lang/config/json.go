@@ -13,14 +13,14 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// Shape says which members of a body in JSON are blocks: JSON itself doesn't tell
-// a block from an object. All other members are arguments.
+// Shape says which members of a JSON body are blocks: JSON itself doesn't distinguish
+// blocks from objects. All other members are arguments.
 type Shape struct {
 	// Labels are what the labels of the block itself are: "TYPE", "NAME".
 	Labels []string
 	Blocks map[string]*Shape
 
-	// reads says how arguments are read, by name, and otherwise those that it does
+	// reads says how arguments are read, by name; otherwise says it for arguments that reads does
 	// not name.
 	reads     map[string]reading
 	otherwise reading
@@ -42,8 +42,8 @@ func (s *Shape) reading(argument string) reading {
 	return s.otherwise
 }
 
-// rootShape is that of a file. Which blocks a stage, a model, or a plugin holds
-// beside those here is for its type to say.
+// rootShape is the shape of a file. Which other blocks a stage, a model, or a plugin
+// has depends on its type.
 var rootShape = func() *Shape {
 	conditions := func(names ...string) map[string]*Shape {
 		blocks := map[string]*Shape{}
@@ -90,8 +90,8 @@ func stageShape(b blockSchema, conditions func(...string) map[string]*Shape) *Sh
 	return s
 }
 
-// parseJSON parses a file in HCL's JSON syntax into the nodes of the native one,
-// so that all that comes later, row expressions not least, is the same for both.
+// parseJSON parses a file in HCL's JSON syntax into the nodes of the native syntax,
+// so that everything later, row expressions included, is the same for both.
 func (l *loader) parseJSON(name string, src []byte) (*hclsyntax.Body, hcl.Diagnostics) {
 	f, diags := hcljson.Parse(src, name)
 	if f == nil || diags.HasErrors() {
@@ -100,7 +100,7 @@ func (l *loader) parseJSON(name string, src []byte) (*hclsyntax.Body, hcl.Diagno
 	j := &jsonFile{src: src, raw: l.raw}
 	if bytes.HasPrefix(bytes.TrimSpace(src), []byte("[")) {
 		at := f.Body.MissingItemRange()
-		return nil, hcl.Diagnostics{diag.Errorf(&at, "Invalid configuration in JSON", `A configuration in JSON is an object whose members are blocks: { "source": { "csv": { … } } }.`)}
+		return nil, hcl.Diagnostics{diag.Errorf(&at, "Invalid configuration in JSON", `A JSON configuration must be an object whose members are blocks: { "source": { "csv": { … } } }.`)}
 	}
 	body := j.body(f.Body, rootShape)
 	for _, name := range sortedAttributes(body.Attributes) { // no arguments belong here
@@ -115,7 +115,7 @@ func (l *loader) parseJSON(name string, src []byte) (*hclsyntax.Body, hcl.Diagno
 type jsonFile struct {
 	src   []byte
 	diags hcl.Diagnostics
-	// raw has the bodies as they are in the file, by what they became.
+	// raw has the bodies as they are in the file, keyed by what they became.
 	raw map[*hclsyntax.Body]*jsonBody
 }
 
@@ -139,7 +139,7 @@ func (b *jsonBody) shaped(blocks map[string]*Shape) (*hclsyntax.Body, hcl.Diagno
 	return body, j.diags
 }
 
-// Shape reads the stage's body once more where it is written in JSON, now that it
+// Shape reads the stage's body again if it is written in JSON, now that it
 // is known which blocks its type has.
 func (s *Stage) Shape(blocks func() map[string]*Shape) hcl.Diagnostics {
 	if s.json == nil {
@@ -202,7 +202,7 @@ func (j *jsonFile) block(b *hcl.Block, outer *Shape) *hclsyntax.Block {
 		}
 		shape = &Shape{reads: map[string]reading{"iterator": asExpression}, Blocks: map[string]*Shape{"content": content}}
 	}
-	// Several blocks can share the name of their type, so that the last label is
+	// Several blocks can share the name of their type, so the last label is
 	// where a block begins.
 	at := b.TypeRange
 	if n := len(b.LabelRanges); n > 0 {
@@ -214,7 +214,7 @@ func (j *jsonFile) block(b *hcl.Block, outer *Shape) *hclsyntax.Block {
 	}
 }
 
-// expression is a value as an expression of the native syntax.
+// expression converts a value to an expression of the native syntax.
 func (j *jsonFile) expression(e hcl.Expression, as reading) hclsyntax.Expression {
 	r := e.Range()
 	if members, diags := hcl.ExprMap(e); !diags.HasErrors() {
@@ -249,7 +249,7 @@ func (j *jsonFile) object(members []hcl.KeyValuePair, r hcl.Range, as reading) h
 		at := m.Key.Range()
 		key := newJSONText(j.src, at)
 		if first, twice := seen[string(key.text)]; twice {
-			j.diags = append(j.diags, diag.Errorf(&at, "Duplicate key", "The object has the key %q already, at %s. Remove one of them.", key.text, place(first)))
+			j.diags = append(j.diags, diag.Errorf(&at, "Duplicate key", "The key %q is already set at %s. Remove one of them.", key.text, place(first)))
 			continue
 		}
 		seen[string(key.text)] = at

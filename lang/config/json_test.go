@@ -115,13 +115,13 @@ func TestABodyInJSONTakesTheShapeOfItsType(t *testing.T) {
 func TestMistakesInJSONAreReported(t *testing.T) {
 	for src, want := range map[string]string{
 		`{`:                                      "Root value must be object",
-		`[]`:                                     "A configuration in JSON is an object",
+		`[]`:                                     "A JSON configuration must be an object",
 		`3`:                                      "Root value must be object",
-		`{"resource": {}}`:                       `There are no blocks of type "resource"`,
+		`{"resource": {}}`:                       `"resource" is not a block type`,
 		`{"locals": 3}`:                          "object or a JSON array",
 		`{"source": {"csv": 3}}`:                 "object",
 		`{"source": {"csv": {}}}`:                "Missing block label",
-		`{"locals": {"a": {"x": 1, "x": 2}}}`:    `The object has the key "x" already`,
+		`{"locals": {"a": {"x": 1, "x": 2}}}`:    `The key "x" is already set`,
 		`{"locals": {"a": "${"}}`:                "expression",
 		`{"variable": {"v": {"type": "strin"}}}`: "string",
 		`{"output": {"o": {"value": 1, "depends_on": ["1 +"]}}}`: "expression",

@@ -16,13 +16,13 @@ import (
 )
 
 // jsonText is a string of a JSON file, without its quotes, with the place of each
-// of its bytes in the file: an escape is longer than what it stands for.
+// of its bytes in the file: an escape is longer than the character it encodes.
 type jsonText struct {
 	at    hcl.Range // with the quotes
-	start hcl.Pos   // behind the first quote
+	start hcl.Pos   // after the first quote
 	raw   []byte
 	text  []byte
-	// from are the offsets in raw that the bytes of text come from, and the end.
+	// from are the offsets in raw that the bytes of text come from, followed by the end.
 	from []int
 }
 
@@ -45,8 +45,8 @@ func newJSONText(src []byte, at hcl.Range) *jsonText {
 
 var escapes = map[byte]string{'b': "\b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t"}
 
-// unescape decodes the first character of a JSON string, which is of so many
-// bytes.
+// unescape decodes the first character of a JSON string and returns how many
+// bytes it takes.
 func unescape(raw []byte) (part []byte, size int) {
 	if raw[0] != '\\' || len(raw) < 2 {
 		return raw[:1], 1
@@ -100,7 +100,7 @@ func (t *jsonText) read(as reading) (hclsyntax.Expression, hcl.Diagnostics) {
 	return e, diags
 }
 
-// position is the place in the file of one in the text.
+// position converts a position in the text to one in the file.
 func (t *jsonText) position(p hcl.Pos) hcl.Pos {
 	i := min(max(p.Byte-t.start.Byte, 0), len(t.text))
 	at := t.start

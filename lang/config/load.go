@@ -13,8 +13,8 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// Load reads the configuration files of a folder. The module is never nil: it
-// holds all that could be read, whatever the diagnostics say.
+// Load reads the configuration files of a folder. The module is never nil. It
+// contains everything that could be read, whatever the diagnostics say.
 func Load(dir string) (*Module, hcl.Diagnostics) {
 	l := newLoader(dir)
 	names, diags := FileNames(dir)
@@ -22,7 +22,7 @@ func Load(dir string) (*Module, hcl.Diagnostics) {
 	for _, name := range names {
 		src, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
-			l.add(diag.Errorf(nil, "File cannot be read", "%s: %s. Its blocks are missing from what follows.", name, cause(err)))
+			l.add(diag.Errorf(nil, "Cannot read file", "%s: %s. The following checks do not know its blocks.", name, cause(err)))
 			l.m.Incomplete = true
 			continue
 		}
@@ -31,19 +31,19 @@ func Load(dir string) (*Module, hcl.Diagnostics) {
 	return l.finish()
 }
 
-// Parse is Load for one file that is in memory already.
+// Parse is Load for one file that is already in memory.
 func Parse(name string, src []byte) (*Module, hcl.Diagnostics) {
 	l := newLoader(".")
 	l.file(name, src)
 	return l.finish()
 }
 
-// loader gathers a module and what is wrong with it.
+// loader builds a module and collects its diagnostics.
 type loader struct {
 	m     *Module
 	diags hcl.Diagnostics
-	// broken is set while a file is decoded that could not be parsed as a
-	// whole: what seems to be missing there may just not have been read.
+	// broken is set while decoding a file that could not be parsed as a
+	// whole: something that seems to be missing may not have been read.
 	broken bool
 	// raw are the bodies of files in JSON.
 	raw map[*hclsyntax.Body]*jsonBody
@@ -65,7 +65,7 @@ func newLoader(dir string) *loader {
 
 func (l *loader) add(d ...*hcl.Diagnostic) { l.diags = append(l.diags, d...) }
 
-// missing adds an error about something that is not there, unless the file
+// missing adds an error about something that is missing, unless the file
 // could not be read as a whole.
 func (l *loader) missing(d *hcl.Diagnostic) {
 	if !l.broken {
@@ -95,8 +95,8 @@ func (l *loader) file(name string, src []byte) {
 	}
 }
 
-// onceEach leaves out repetitions of the one syntax error that repeats
-// itself: a quote that is not closed makes every line after it a mistake.
+// onceEach drops repetitions of the one syntax error that cascades:
+// after an unclosed quote, every line is an error.
 func onceEach(diags hcl.Diagnostics) hcl.Diagnostics {
 	const cascading = "Invalid multi-line string"
 	seen := false
@@ -119,12 +119,12 @@ func (l *loader) finish() (*Module, hcl.Diagnostics) {
 	return l.m, l.diags
 }
 
-// FileNames are the configuration files of a folder in the order of their
-// names. That there are none is an error.
+// FileNames returns the names of a folder's configuration files, sorted.
+// A folder without configuration files is an error.
 func FileNames(dir string) ([]string, hcl.Diagnostics) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, hcl.Diagnostics{diag.Errorf(nil, "Folder cannot be read", "%s: %s. Run quern in the folder of a pipeline, or name it with -chdir=FOLDER.", dir, cause(err))}
+		return nil, hcl.Diagnostics{diag.Errorf(nil, "Cannot read folder", "%s: %s. Run quern in the folder of a pipeline, or name the folder with -chdir=FOLDER.", dir, cause(err))}
 	}
 	var names, near []string
 	for _, e := range entries {
@@ -141,16 +141,16 @@ func FileNames(dir string) ([]string, hcl.Diagnostics) {
 	if len(names) > 0 {
 		return names, nil
 	}
-	d := diag.Errorf(nil, "No configuration files", "The folder %s holds no file whose name ends in %s or %s. Run quern in the folder of a pipeline, or name it with -chdir=FOLDER.", dir, Suffix, JSONSuffix)
+	d := diag.Errorf(nil, "No configuration files", "The folder %s contains no files whose names end in %s or %s. Run quern in the folder of a pipeline, or name the folder with -chdir=FOLDER.", dir, Suffix, JSONSuffix)
 	if len(near) > 0 {
 		stem := strings.TrimSuffix(near[0], ".hcl")
-		d.Detail = "The folder " + dir + " holds " + near[0] + ", but only files whose names end in " + Suffix + " are read. Rename it to " + stem + Suffix + "."
+		d.Detail = "The folder " + dir + " contains " + near[0] + ", but quern reads only files whose names end in " + Suffix + " or " + JSONSuffix + ". Rename it to " + stem + Suffix + "."
 	}
 	return nil, hcl.Diagnostics{d}
 }
 
-// cause is the reason of a file error without the path, which the message
-// names in its own way.
+// cause returns the reason of a file error without the path, because messages
+// name the path themselves.
 func cause(err error) string {
 	var e *os.PathError
 	if errors.As(err, &e) {

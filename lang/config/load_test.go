@@ -16,7 +16,7 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // folder writes files into a folder of their own.
 func folder(t testing.TB, files map[string]string) string {
@@ -334,15 +334,15 @@ func TestAFolderWithoutConfigurationSaysWhatToDo(t *testing.T) {
 	}{
 		"nothing":         {nil, "-chdir"},
 		"only plain HCL":  {map[string]string{"main.hcl": ""}, "Rename it to main.quern.hcl"},
-		"only variables":  {map[string]string{"quern.vars.hcl": ""}, "holds no file"},
-		"only hidden one": {map[string]string{".a.quern.hcl": ""}, "holds no file"},
+		"only variables":  {map[string]string{"quern.vars.hcl": ""}, "contains no files"},
+		"only hidden one": {map[string]string{".a.quern.hcl": ""}, "contains no files"},
 	} {
 		_, diags := Load(folder(t, c.files))
 		if len(diags) != 1 || !strings.Contains(diags[0].Detail, c.want) {
 			t.Errorf("%s: %v", name, diags)
 		}
 	}
-	if m, diags := Load(filepath.Join(t.TempDir(), "none")); m == nil || len(diags) != 1 || diags[0].Summary != "Folder cannot be read" {
+	if m, diags := Load(filepath.Join(t.TempDir(), "none")); m == nil || len(diags) != 1 || diags[0].Summary != "Cannot read folder" {
 		t.Errorf("a folder that is not there: %v", diags)
 	}
 }

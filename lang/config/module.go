@@ -1,11 +1,11 @@
 // Package config reads the configuration files of a folder into a Module:
 // blocks sorted by kind, with their expressions left unevaluated.
 //
-// It promises that every mistake that can be seen without plugins, variables
-// or state is reported, of all files at once, with the place it stands at and
-// a way out; and that what could be read is returned beside the errors. It
-// evaluates nothing but what must be constant (versions, types, defaults of
-// variables), and does not know which arguments a stage type takes.
+// It reports every error that can be found without plugins, variables,
+// or state, for all files at once, with its position and
+// a way to fix it, and returns what could be read along with the errors. It
+// evaluates only what must be constant (versions, types, defaults of
+// variables) and does not know which arguments a stage type takes.
 package config
 
 import (
@@ -16,21 +16,21 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Suffix ends the names of configuration files.
+// Suffix is the end of the names of configuration files.
 const Suffix = ".quern.hcl"
 
-// JSONSuffix ends the names of configuration files in JSON.
+// JSONSuffix is the end of the names of configuration files in JSON.
 const JSONSuffix = ".quern.json"
 
 // Module is the configuration of a folder.
 type Module struct {
 	// Dir is the folder as it was given to Load.
 	Dir string
-	// Sources holds the text of every file that was read, by its name
+	// Sources contains the text of every file that was read, by its name
 	// relative to Dir: the snippets of diagnostics are cut from it.
 	Sources map[string][]byte
-	// Incomplete is set when a file could not be parsed as a whole: blocks
-	// may be missing, so that a name which is not declared may yet be right.
+	// Incomplete is set if a file could not be parsed as a whole: blocks
+	// may be missing, so a name that seems undeclared may still be correct.
 	Incomplete bool
 
 	Settings  Settings
@@ -38,8 +38,8 @@ type Module struct {
 	Locals    map[string]*Local
 	Outputs   map[string]*Output
 	Checks    map[string]*Check
-	// Stages in the order in which they are written, files in the order of
-	// their names. Gates, models and prompts are among them.
+	// Stages are in the order in which they are written, with files in the order of
+	// their names. They include gates, models, and prompts.
 	Stages []*Stage
 	// Plugins are the plugin blocks by local name.
 	Plugins map[string]*Plugin
@@ -47,10 +47,10 @@ type Module struct {
 	stages map[addr.Stage]*Stage
 }
 
-// Stage returns the stage at an address; nil: it is not declared.
+// Stage returns the stage at an address, or nil if it is not declared.
 func (m *Module) Stage(a addr.Stage) *Stage { return m.stages[a] }
 
-// Settings is what the quern blocks say, taken together.
+// Settings combines the settings of all quern blocks.
 type Settings struct {
 	// RequiredVersion constrains quern's version: "~> 1.2"; empty: any.
 	RequiredVersion      string
@@ -61,10 +61,10 @@ type Settings struct {
 	Budget          *Budget // nil: none
 }
 
-// RequiredPlugin says where a plugin comes from and which versions will do.
+// RequiredPlugin says where a plugin comes from and which versions are acceptable.
 type RequiredPlugin struct {
 	Name    string
-	Source  string // empty: looked for by its name alone
+	Source  string // empty: searched for by name only
 	Version string // a constraint; empty: any
 	Range   hcl.Range
 }
@@ -75,7 +75,7 @@ type Block struct {
 	Range hcl.Range
 }
 
-// Budget limits what one run may cost. Each is nil where it is not limited.
+// Budget limits what one run may cost. A nil field means no limit.
 type Budget struct {
 	Money   hcl.Expression // in the currency of the models' prices
 	Tokens  hcl.Expression // input and output
@@ -88,7 +88,7 @@ type Variable struct {
 	Name        string
 	Description string
 	// Type is the constraint that values are converted to;
-	// cty.DynamicPseudoType where any will do. Attributes of objects may be
+	// cty.DynamicPseudoType accepts any type. Attributes of objects may be
 	// optional, with Defaults.
 	Type     cty.Type
 	Defaults *typeexpr.Defaults // nil: no optional attributes
@@ -102,7 +102,7 @@ type Variable struct {
 	Range       hcl.Range
 }
 
-// Required says whether the variable must be set.
+// Required reports whether the variable must be set.
 func (v *Variable) Required() bool { return v.Default == cty.NilVal }
 
 // Local is a named expression.
@@ -112,19 +112,19 @@ type Local struct {
 	Range hcl.Range
 }
 
-// Output is a value that the module hands out.
+// Output is a value that the module exports.
 type Output struct {
 	Name        string
 	Description string
 	Sensitive   bool
 	Expr        hcl.Expression
 	DependsOn   []hcl.Traversal
-	// Pre must hold before the output gets its value.
+	// Pre must be true before the output gets its value.
 	Pre   []Condition
 	Range hcl.Range
 }
 
-// Check is a set of conditions that are looked at and block nothing.
+// Check is a set of conditions that are evaluated but block nothing.
 type Check struct {
 	Name    string
 	Asserts []Condition
@@ -140,7 +140,7 @@ type Plugin struct {
 	json *jsonBody
 }
 
-// Condition is something that must hold, and what to say when it does not.
+// Condition is a condition that must be true, and the message for when it is not.
 type Condition struct {
 	Condition    hcl.Expression
 	ErrorMessage hcl.Expression
@@ -148,7 +148,7 @@ type Condition struct {
 }
 
 // Stage is a stage block, or the block of a model or prompt, which are not
-// carried out by themselves.
+// run by themselves.
 type Stage struct {
 	Addr addr.Stage
 	// Type is the block's first label; empty for a gate or a prompt.
@@ -165,18 +165,18 @@ type Stage struct {
 	// Conditions of a gate: its own condition first, then its check blocks.
 	Conditions []Condition
 	// Timeout is a duration as a string ("90s"), Retries a whole number; nil
-	// where they are not given.
+	// if they are not set.
 	Timeout, Retries hcl.Expression
 	Resources        *Resources // nil: not given
-	// Body is what is left for the type's schema: neither meta-arguments nor
-	// meta-blocks. Dynamic blocks are not expanded yet. A model's timeout and
-	// retries are its type's own and stay in it; a prompt's arguments and
-	// blocks are known ones.
+	// Body is what remains for the type's schema: neither meta-arguments nor
+	// meta-blocks. Dynamic blocks are not yet expanded. A model's timeout and
+	// retries belong to its type, so they remain; a prompt's arguments and
+	// blocks have been checked.
 	Body *hclsyntax.Body
 
 	// inBody are the references in Body.
 	inBody []hcl.Traversal
-	// json is what Body was made of in a file in JSON; own is what is left of it for
+	// json is what Body was built from in a JSON file; own selects what remains for
 	// the type's schema.
 	json *jsonBody
 	own  func(*hclsyntax.Body) *hclsyntax.Body
@@ -185,8 +185,8 @@ type Stage struct {
 	TypeRange, NameRange, DeclRange hcl.Range
 }
 
-// Resources are what an instance of a stage occupies while it runs; each is
-// nil where it is not given.
+// Resources are what an instance of a stage occupies while it runs. A nil field
+// is not set.
 type Resources struct {
 	CPU    hcl.Expression // cores
 	Memory hcl.Expression // bytes, or a string with a unit: "4GiB"

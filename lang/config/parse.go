@@ -11,17 +11,17 @@ import (
 	"github.com/quern-dev/quern/sdk/go/parallel"
 )
 
-// pieceBytes is about how much of a file is parsed at a time. The parser holds
-// all tokens of what it is given, some forty bytes of them for each byte, in a
-// slice that grows by copying: a longer piece takes more than its share.
+// pieceBytes is about how much of a file is parsed at a time. The parser keeps
+// all tokens of its input, some forty bytes of them for each byte, in a
+// slice that grows by copying, so longer pieces cost more per byte.
 const pieceBytes = 2 << 10
 
-// parse parses a file; its body is nil when nothing of it could be read.
+// parse parses a file. The body is nil if nothing could be read.
 //
-// A long file is parsed in pieces that end with a top-level block, side by
-// side. That a piece ends there is a guess, a heredoc could hold the same
-// line, but a piece that is cut out of something never parses: so the file is
-// its pieces when each of them is free of diagnostics, and is else parsed as a
+// A long file is parsed in pieces that end with a top-level block, in
+// parallel. Where a piece ends is a guess, because a heredoc could contain the same
+// line. But a piece that is cut out of something never parses, so the file is
+// the sum of its pieces if each of them is free of diagnostics. Otherwise, it is parsed as a
 // whole.
 func parse(name string, src []byte) (*hclsyntax.Body, hcl.Diagnostics) {
 	if body := parsePieces(name, pieces(src)); body != nil {
@@ -40,7 +40,7 @@ type piece struct {
 	start hcl.Pos
 }
 
-// pieces cuts a text behind lines that consist of a closing brace.
+// pieces cuts a text after lines that consist of a closing brace.
 func pieces(src []byte) []piece {
 	var out []piece
 	next := piece{start: hcl.InitialPos}
@@ -66,7 +66,7 @@ func cut(src []byte) (first, rest []byte) {
 	return src[:i], src[i:]
 }
 
-// parsePieces returns the body that pieces make up together; nil: there is
+// parsePieces returns the body that the pieces form together, or nil if there is
 // only one, or one of them does not parse.
 func parsePieces(name string, all []piece) *hclsyntax.Body {
 	if len(all) < 2 {
@@ -86,7 +86,7 @@ func parsePieces(name string, all []piece) *hclsyntax.Body {
 	for _, f := range files[1:] {
 		next := f.Body.(*hclsyntax.Body)
 		if len(next.Attributes) > 0 {
-			return nil // none belongs here; whether one is there twice is for the parser to say
+			return nil // arguments are errors here; the parser reports duplicates
 		}
 		whole.Blocks = append(whole.Blocks, next.Blocks...)
 		whole.SrcRange.End, whole.EndRange = next.SrcRange.End, next.EndRange

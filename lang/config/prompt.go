@@ -8,8 +8,8 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// A prompt is no plugin's affair, so its whole block is known here. What
-// blocks it may hold, and what each of those may hold:
+// Prompts do not belong to a plugin, so the whole block is checked here. These are the
+// blocks that a prompt can contain, and what each of those can contain.
 var (
 	promptSchema = schema{
 		what:     "a prompt block",
@@ -41,19 +41,19 @@ var (
 	modelArguments = []string{"for_each", "count", "plugin"}
 )
 
-// notCarriedOut says of meta-arguments and meta-blocks why a block that is not
-// carried out does not have them.
+// notCarriedOut says why blocks that do nothing by themselves do not have
+// some meta-arguments and meta-blocks.
 var notCarriedOut = map[string]string{
-	"depends_on": "nothing has to come before it. Put depends_on into the stage that uses it.",
-	"timeout":    "it takes no time. Put timeout into the stage that uses it.",
-	"retries":    "there is nothing to try again. Put retries into the stage that uses it.",
-	"plugin":     "no plugin has to do with it.",
-	"lifecycle":  "there is no before and after. Put the conditions into the stage that uses it.",
-	"resources":  "it occupies none. Put resources into the stage that uses it.",
+	"depends_on": "it does not run by itself. Put depends_on in the stage that uses it.",
+	"timeout":    "it does not run by itself. Put timeout in the stage that uses it.",
+	"retries":    "it does not run by itself. Put retries in the stage that uses it.",
+	"plugin":     "no plugin is involved. Remove it.",
+	"lifecycle":  "it does not run by itself. Put the conditions in the stage that uses it.",
+	"resources":  "it does not run by itself. Put resources in the stage that uses it.",
 }
 
-// model reads a model block. All but three of the meta-arguments are its
-// type's: a model has a timeout of its own, for each request.
+// model reads a model block. All but three of the meta-arguments belong to its
+// type: a model has its own timeout, for each request.
 func (l *loader) model(s *Stage, body *hclsyntax.Body) {
 	meta := maps.Clone(body.Attributes)
 	maps.DeleteFunc(meta, func(name string, _ *hclsyntax.Attribute) bool { return !slices.Contains(modelArguments, name) })
@@ -76,18 +76,18 @@ func (l *loader) prompt(s *Stage, body *hclsyntax.Body) {
 	}
 	if attrs["user"] == nil && attrs["messages"] == nil {
 		r := body.MissingItemRange()
-		l.missing(diag.Errorf(&r, "Prompt without a question", "A prompt needs user, the text that the model is asked, or messages, a list of { role = …, content = … }."))
+		l.missing(diag.Errorf(&r, "Prompt without a question", "A prompt needs user, the text of the question, or messages, a list of { role = …, content = … }."))
 	}
 }
 
-// refuseMeta reports what a block that is not carried out cannot have.
+// refuseMeta reports meta-arguments that a block cannot have because it does nothing by itself.
 func (l *loader) refuseMeta(s *Stage, body *hclsyntax.Body, refused []string) {
 	what := article(s.Addr.Kind) + " block"
 	why := func(name string) string {
 		if reason := notCarriedOut[name]; reason != "" {
-			return what + " is not carried out by itself: " + reason
+			return what + " cannot have " + name + ", because " + reason
 		}
-		return what + " has no instances. Write a block for each, or let the stage that uses it have " + name + "."
+		return what + " has no instances. Write one block for each, or put " + name + " in the stage that uses it."
 	}
 	for _, name := range refused {
 		if a := body.Attributes[name]; a != nil {
@@ -118,7 +118,7 @@ func (l *loader) dynamic(b *hclsyntax.Block) {
 	}
 	inner, ok := promptBlocks[b.Labels[0]]
 	if !ok {
-		l.add(diag.Errorf(b.LabelRanges[0].Ptr(), "Unsupported block type", "A prompt block has no blocks of type %q.%s", b.Labels[0], suggestOrList(b.Labels[0], promptSchema.blockNames(), "It may hold")))
+		l.add(diag.Errorf(b.LabelRanges[0].Ptr(), "Unsupported block type", "A prompt block cannot contain blocks of type %q.%s", b.Labels[0], suggestOrList(b.Labels[0], promptSchema.blockNames(), "It can contain")))
 		return
 	}
 	_, blocks := l.content(b.Body, dynamicSchema)
@@ -127,6 +127,6 @@ func (l *loader) dynamic(b *hclsyntax.Block) {
 	}
 	if len(blocks) == 0 {
 		r := b.Body.MissingItemRange()
-		l.missing(diag.Errorf(&r, "Missing content block", "A dynamic block needs a content block: what each of the blocks that it makes holds."))
+		l.missing(diag.Errorf(&r, "Missing content block", "A dynamic block needs a content block with the content of each block that it creates."))
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// References are all traversals in the stage's expressions that begin outside
-// of them: arguments, meta-arguments, conditions and depends_on. Names that
-// for expressions, splats and dynamic blocks bind are left out. Their order
-// is that of the fields of Stage, then of the text.
+// References returns all traversals in the stage's expressions that begin outside
+// of them: arguments, meta-arguments, conditions, and depends_on. It leaves out names that
+// for expressions, splats, and dynamic blocks bind. The order
+// is that of the fields of Stage, then that of the text.
 func (s *Stage) References() []hcl.Traversal {
 	var refs []hcl.Traversal
 	add := func(exprs ...hcl.Expression) {
@@ -32,7 +32,7 @@ func (s *Stage) References() []hcl.Traversal {
 	return append(refs, s.inBody...)
 }
 
-// BodyReferences are the traversals in a body's expressions, in the order of
+// BodyReferences returns the traversals in a body's expressions, in the order of
 // the text, without the names that dynamic blocks bind.
 func BodyReferences(body *hclsyntax.Body) []hcl.Traversal {
 	return bodyReferences(nil, body, nil)
@@ -57,9 +57,9 @@ func bodyReferences(refs []hcl.Traversal, body *hclsyntax.Body, bound []string) 
 	return refs
 }
 
-// dynamicReferences takes a dynamic block: for_each is evaluated outside of
-// its iterator's scope, labels and content inside; iterator is a bare name
-// and no reference.
+// dynamicReferences handles a dynamic block: for_each is evaluated outside
+// the scope of its iterator, labels and content inside; iterator is a bare name
+// and not a reference.
 func dynamicReferences(refs []hcl.Traversal, block *hclsyntax.Block, bound []string) []hcl.Traversal {
 	iterator := block.Labels[0]
 	if attr := block.Body.Attributes["iterator"]; attr != nil {
@@ -97,10 +97,10 @@ next:
 	return refs
 }
 
-// Variables are the traversals that an expression refers to outside of itself,
-// in the order of the text. They are those of its method Variables, which makes
-// a closure for each node: in a large pipeline most of all garbage was that. What
-// binds no names is looked through here.
+// Variables returns the traversals in an expression that refer to something outside it,
+// in the order of the text. They are those of its method Variables, which creates
+// a closure for each node; in a large pipeline, that was most of the garbage. Nodes that
+// bind no names are walked here instead.
 func Variables(e hcl.Expression) []hcl.Traversal {
 	if syntax, ok := e.(hclsyntax.Expression); ok {
 		return appendVariables(nil, syntax)

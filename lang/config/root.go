@@ -6,7 +6,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// rootSchema is what a configuration file may hold.
+// rootSchema says what a configuration file may contain.
 var rootSchema = func() schema {
 	s := schema{what: "a configuration file", blocks: []blockSchema{
 		{name: "quern"},
@@ -26,28 +26,28 @@ var rootSchema = func() schema {
 	return s
 }()
 
-// foreign are the block types of neighbouring tools that users bring along,
-// and what to write instead.
+// foreign are block types of similar tools that users may try,
+// with what to write instead.
 var foreign = map[string]string{
-	"resource":         `Stages are blocks of their own kind: source, transform, label, train, evaluate, gate and deploy. What lives on outside of quern is a deploy block.`,
-	"data":             `Data comes in with a source block: source "csv" "NAME" { … }.`,
-	"provider":         `A plugin is configured with a plugin block: plugin "NAME" { … }.`,
-	"terraform":        `The settings of a pipeline stand in a quern block: quern { … }.`,
-	"local":            `Local values stand in a locals block: locals { NAME = … }.`,
-	"variables":        `Each variable has a block: variable "NAME" { … }. Values for variables stand in quern.vars.hcl.`,
-	"outputs":          `Each output has a block: output "NAME" { value = … }.`,
-	"models":           `Each model has a block: model "TYPE" "NAME" { name = … }.`,
-	"prompts":          `Each prompt has a block: prompt "NAME" { user = … }.`,
-	"module":           `All files of a folder make up one pipeline: put these blocks into files beside this one.`,
-	"moved":            `A stage that was renamed keeps what it has made; quern state mv FROM TO moves it in the state.`,
-	"removed":          `A stage is removed by taking its block out; quern state rm ADDRESS forgets one whose deployment is to stay.`,
-	"required_plugins": `Required plugins stand inside the quern block: quern { required_plugins { … } }.`,
+	"resource":         `Stages are blocks of their own kind: source, transform, label, train, evaluate, gate, and deploy. For something that exists outside quern, write a deploy block.`,
+	"data":             `To bring data in, write a source block: source "csv" "NAME" { … }.`,
+	"provider":         `To configure a plugin, write a plugin block: plugin "NAME" { … }.`,
+	"terraform":        `The settings of a pipeline go in a quern block: quern { … }.`,
+	"local":            `Local values go in a locals block: locals { NAME = … }.`,
+	"variables":        `Each variable has its own block: variable "NAME" { … }. Values for variables go in quern.vars.hcl.`,
+	"outputs":          `Each output has its own block: output "NAME" { value = … }.`,
+	"models":           `Each model has its own block: model "TYPE" "NAME" { name = … }.`,
+	"prompts":          `Each prompt has its own block: prompt "NAME" { user = … }.`,
+	"module":           `All files in a folder form one pipeline. Put these blocks in files next to this one.`,
+	"moved":            `A renamed stage keeps its results. To move it in the state, run quern state mv FROM TO.`,
+	"removed":          `To remove a stage, delete its block. To forget it but keep its deployment, run quern state rm ADDRESS.`,
+	"required_plugins": `Required plugins go inside the quern block: quern { required_plugins { … } }.`,
 }
 
 func (l *loader) root(body *hclsyntax.Body) {
 	for _, name := range sortedAttributes(body.Attributes) {
 		attr := body.Attributes[name]
-		l.add(diag.Errorf(attr.NameRange.Ptr(), "Unsupported argument", "A configuration file holds blocks, no arguments. A value that other blocks are to use is a local: locals { %s = … }. A value for a variable stands in quern.vars.hcl.", name))
+		l.add(diag.Errorf(attr.NameRange.Ptr(), "Unsupported argument", "A configuration file can contain only blocks at the top level. To define a value that other blocks can use, write locals { %s = … }. To set a variable, use quern.vars.hcl.", name))
 	}
 	var known []*hclsyntax.Block
 	for _, b := range body.Blocks {
@@ -56,11 +56,11 @@ func (l *loader) root(body *hclsyntax.Body) {
 		case ok && l.labels(b, spec.labels):
 			known = append(known, b)
 		case ok:
-			// labels has said what is wrong.
+			// labels has reported it.
 		case foreign[b.Type] != "":
-			l.add(diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "There are no blocks of type %q here. %s", b.Type, foreign[b.Type]))
+			l.add(diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "%q is not a block type in quern. %s", b.Type, foreign[b.Type]))
 		default:
-			l.add(diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "There are no blocks of type %q.%s", b.Type, suggestOrList(b.Type, rootSchema.blockNames(), "The blocks of a configuration file are")))
+			l.add(diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "%q is not a block type.%s", b.Type, suggestOrList(b.Type, rootSchema.blockNames(), "The block types are")))
 		}
 	}
 	for _, b := range known {

@@ -57,10 +57,10 @@ func (l *loader) requiredVersion(a *hclsyntax.Attribute) {
 }
 
 func (l *loader) again(at hcl.Range, what string, other hcl.Range) {
-	l.add(diag.Errorf(&at, "Duplicate "+what, "The %s is set already, at %s. Remove one of them.", what, place(other)))
+	l.add(diag.Errorf(&at, "Duplicate "+what, "The %s is already set at %s. Remove one of them.", what, place(other)))
 }
 
-// localType is the one type of stores and of engines that there is: the folder
+// localType is the only type of stores and engines: the folder
 // .quern, and this machine.
 const localType = "local"
 
@@ -71,7 +71,7 @@ func (l *loader) typed(was *Block, b *hclsyntax.Block) *Block {
 		return was
 	}
 	if b.Labels[0] != localType {
-		l.add(diag.Errorf(b.LabelRanges[0].Ptr(), "Unknown type of "+b.Type, "There is no %s %q. The only type is %q, which needs no block.", b.Type, b.Labels[0], localType))
+		l.add(diag.Errorf(b.LabelRanges[0].Ptr(), "Unknown type of "+b.Type, "No %s type is named %q. The only type is %q, which is the default.", b.Type, b.Labels[0], localType))
 		return was
 	}
 	l.content(b.Body, schema{what: "a local " + b.Type})
@@ -94,7 +94,7 @@ func (l *loader) budget(b *hclsyntax.Block) {
 
 func (l *loader) requiredPlugins(b *hclsyntax.Block) {
 	for _, block := range b.Body.Blocks {
-		l.add(diag.Errorf(block.TypeRange.Ptr(), "Unsupported block type", `A required plugin is an argument: write %s = { source = "…", version = "…" } with an equals sign.`, block.Type))
+		l.add(diag.Errorf(block.TypeRange.Ptr(), "Unsupported block type", `A required plugin is an argument, not a block. Write %s = { source = "…", version = "…" } with an equals sign.`, block.Type))
 	}
 	for _, name := range sortedAttributes(b.Body.Attributes) {
 		a := b.Body.Attributes[name]
@@ -152,15 +152,15 @@ func (l *loader) constraint(c string, at hcl.Range) bool {
 		return false
 	}
 	if _, err := version.NewConstraint(c); err != nil {
-		l.add(diag.Errorf(&at, "Invalid version constraint", `%q is not a version constraint. Write one such as "1.2.3", "~> 1.2" or ">= 1.2, < 2.0".`, c))
+		l.add(diag.Errorf(&at, "Invalid version constraint", `%q is not a valid version constraint. Valid examples are "1.2.3", "~> 1.2", and ">= 1.2, < 2.0".`, c))
 		return false
 	}
 	return true
 }
 
-// CheckVersion says whether this version of quern is one that the module
-// asks for. Pre-release parts of the version are left out of account, as is a
-// version that is none ("dev").
+// CheckVersion reports an error if the running version of quern does not satisfy the module's
+// constraint. It ignores pre-release parts of the version, and versions that are not
+// version numbers ("dev").
 func (m *Module) CheckVersion(running string) hcl.Diagnostics {
 	want := m.Settings.RequiredVersion
 	v, err := version.NewVersion(running)
@@ -171,5 +171,5 @@ func (m *Module) CheckVersion(running string) hcl.Diagnostics {
 	if err != nil || constraint.Check(v.Core()) {
 		return nil
 	}
-	return hcl.Diagnostics{diag.Errorf(m.Settings.RequiredVersionRange.Ptr(), "Unsupported quern version", "This is quern %s, but the module asks for %s. Install a version that fits, or change required_version.", running, want)}
+	return hcl.Diagnostics{diag.Errorf(m.Settings.RequiredVersionRange.Ptr(), "Unsupported quern version", "This is quern %s, but the pipeline requires %s. Install a matching version, or change required_version.", running, want)}
 }

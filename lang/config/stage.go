@@ -14,12 +14,12 @@ import (
 )
 
 var (
-	// metaArguments are those of every stage block; the ones behind plugin
-	// are not for gates, which run nothing.
+	// metaArguments are those of every stage block. Gates run nothing, so
+	// they have no plugin, timeout, or retries.
 	metaArguments = []string{"for_each", "count", "depends_on", "plugin", "timeout", "retries"}
 	metaBlocks    = []string{"lifecycle", "resources"}
 
-	// carriedOut are the kinds of what can be waited for.
+	// carriedOut are the kinds that other stages can wait for.
 	carriedOut = slices.DeleteFunc(slices.Clone(addr.Kinds), func(kind string) bool { return !addr.IsCarriedOut(kind) })
 
 	gateSchema = schema{
@@ -47,7 +47,7 @@ func (l *loader) stage(b *hclsyntax.Block) {
 	}
 	if other := l.m.stages[s.Addr]; other != nil {
 		l.duplicate(s.NameRange, s.DeclRange, s.Addr.Kind, s.Addr.Name, other.DeclRange)
-		// Its body is looked at nevertheless, for the mistakes in it.
+		// Its body is still checked for errors.
 	} else {
 		l.m.stages[s.Addr] = s
 		l.m.Stages = append(l.m.Stages, s)
@@ -68,7 +68,7 @@ func (l *loader) stage(b *hclsyntax.Block) {
 }
 
 func (l *loader) duplicate(name, decl hcl.Range, what, given string, other hcl.Range) {
-	d := diag.Errorf(&name, "Duplicate "+what, "There is already %s %q, at %s. Rename one of them, or remove it.", lowerFirst(article(what)), given, place(other))
+	d := diag.Errorf(&name, "Duplicate "+what, "%s %q already exists at %s. Rename or remove one of them.", article(what), given, place(other))
 	d.Context = &decl
 	l.add(d)
 }
@@ -81,7 +81,7 @@ func (l *loader) meta(s *Stage, attrs hclsyntax.Attributes) {
 	if a := attrs["count"]; a != nil {
 		s.Count = a.Expr
 		if s.ForEach != nil {
-			l.add(diag.Errorf(a.NameRange.Ptr(), "Both count and for_each", "A block has either count or for_each; for_each stands at %s. Remove one of them.", place(attrs["for_each"].NameRange)))
+			l.add(diag.Errorf(a.NameRange.Ptr(), "Both count and for_each", "A block can have count or for_each, not both. for_each is at %s. Remove one of them.", place(attrs["for_each"].NameRange)))
 			s.Count = nil
 		}
 	}
@@ -137,7 +137,7 @@ func (l *loader) lifecycle(s *Stage, b *hclsyntax.Block) {
 	if a := attrs["prevent_destroy"]; a != nil {
 		s.PreventDestroy = l.constBool(a)
 		if s.Addr.Kind != "deploy" {
-			l.add(diag.Errorf(a.NameRange.Ptr(), "Nothing to protect", "prevent_destroy protects deployments, and %s block has none. Remove it here: results stay in the store until gc removes them.", lowerFirst(article(s.Addr.Kind))))
+			l.add(diag.Errorf(a.NameRange.Ptr(), "Nothing to protect", "prevent_destroy protects deployments, and %s block has none. Remove it: results stay in the store until quern gc removes them.", lowerFirst(article(s.Addr.Kind))))
 		}
 	}
 	for _, c := range blocks {
@@ -152,7 +152,7 @@ func (l *loader) lifecycle(s *Stage, b *hclsyntax.Block) {
 	}
 }
 
-// condition reads a block that is a condition and its message.
+// condition reads a block that contains a condition and its message.
 func (l *loader) condition(b *hclsyntax.Block) (Condition, bool) {
 	attrs, _ := l.content(b.Body, conditionSchema(lowerFirst(article(b.Type))+" block"))
 	if len(attrs) < 2 {
@@ -166,7 +166,7 @@ func (l *loader) condition(b *hclsyntax.Block) (Condition, bool) {
 	}, true
 }
 
-// errorMessage refuses a message that says nothing, as far as it is constant.
+// errorMessage refuses a constant message that is empty.
 func (l *loader) errorMessage(a *hclsyntax.Attribute) {
 	if len(a.Expr.Variables()) > 0 {
 		return
@@ -177,15 +177,15 @@ func (l *loader) errorMessage(a *hclsyntax.Attribute) {
 	}
 }
 
-// IsBlank says whether a value is a string without text, or null.
+// IsBlank reports whether a value is a blank string or null.
 func IsBlank(v cty.Value) bool {
 	v, _ = v.Unmark()
 	return v.IsNull() || v.IsKnown() && v.Type() == cty.String && strings.TrimSpace(v.AsString()) == ""
 }
 
-// EmptyMessage is the error about an error_message without text.
+// EmptyMessage is the error about an empty error_message.
 func EmptyMessage(at hcl.Range) *hcl.Diagnostic {
-	return diag.Errorf(&at, "Invalid error message", "error_message is empty. Say what is wrong and what to do about it: people see it when the condition is not met.")
+	return diag.Errorf(&at, "Invalid error message", "error_message is empty. Say what is wrong and what to do about it: users see this message when the condition is not met.")
 }
 
 func (l *loader) gate(s *Stage, body *hclsyntax.Body) {
@@ -204,11 +204,11 @@ func (l *loader) gate(s *Stage, body *hclsyntax.Body) {
 	}
 	if len(attrs) == 0 && len(body.Blocks) == 0 {
 		r := body.MissingItemRange()
-		l.missing(diag.Errorf(&r, "Gate without a condition", "A gate needs a condition and an error_message, or check blocks with one each."))
+		l.missing(diag.Errorf(&r, "Gate without a condition", "A gate needs a condition and an error_message, or check blocks that each have both."))
 	}
 }
 
-// gateCondition takes the condition that stands in the gate's own body.
+// gateCondition reads the condition in the gate's own body.
 func (l *loader) gateCondition(s *Stage, attrs hclsyntax.Attributes) {
 	condition, message := attrs["condition"], attrs["error_message"]
 	switch {
@@ -216,14 +216,14 @@ func (l *loader) gateCondition(s *Stage, attrs hclsyntax.Attributes) {
 		l.errorMessage(message)
 		s.Conditions = append(s.Conditions, Condition{Condition: condition.Expr, ErrorMessage: message.Expr, Range: condition.SrcRange})
 	case condition != nil:
-		l.missing(diag.Errorf(condition.NameRange.Ptr(), "Missing required argument", "A gate with a condition needs an error_message too: what to tell people when the condition does not hold."))
+		l.missing(diag.Errorf(condition.NameRange.Ptr(), "Missing required argument", "A gate with a condition also needs an error_message, which users see when the condition is not met."))
 	case message != nil:
-		l.missing(diag.Errorf(message.NameRange.Ptr(), "Missing required argument", "A gate with an error_message needs the condition that it belongs to."))
+		l.missing(diag.Errorf(message.NameRange.Ptr(), "Missing required argument", "A gate with an error_message also needs a condition."))
 	}
 }
 
-// without is a body that lacks the arguments and blocks of some names: the
-// same body where it has none of them, as most do.
+// without returns a body without the arguments and blocks of some names. It returns the
+// same body if it has none of them, as most do.
 func without(body *hclsyntax.Body, arguments, blocks []string) *hclsyntax.Body {
 	notArgument := func(name string) bool { return slices.Contains(arguments, name) || slices.Contains(blocks, name) }
 	notBlock := func(b *hclsyntax.Block) bool { return slices.Contains(blocks, b.Type) }
@@ -240,7 +240,7 @@ func without(body *hclsyntax.Body, arguments, blocks []string) *hclsyntax.Body {
 	return left
 }
 
-// expression of an attribute that may be nil.
+// expression returns the expression of an attribute, which may be nil.
 func expression(a *hclsyntax.Attribute) hcl.Expression {
 	if a == nil {
 		return nil
@@ -252,23 +252,23 @@ func expression(a *hclsyntax.Attribute) hcl.Expression {
 func (l *loader) dependsOn(a *hclsyntax.Attribute) []hcl.Traversal {
 	exprs, diags := hcl.ExprList(a.Expr)
 	if diags.HasErrors() {
-		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Invalid depends_on", "depends_on is a list of stages: depends_on = [gate.ship, transform.clean]."))
+		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Invalid depends_on", "depends_on must be a list of stages: depends_on = [gate.ship, transform.clean]."))
 		return nil
 	}
 	var refs []hcl.Traversal
 	for _, e := range exprs {
 		t, diags := hcl.AbsTraversalForExpr(e)
 		if diags.HasErrors() {
-			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "Each element of depends_on is the address of a stage, written as it is, without quotes: depends_on = [gate.ship]."))
+			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "Each element of depends_on must be the address of a stage, without quotes: depends_on = [gate.ship]."))
 			continue
 		}
 		a, rest, ok := addr.FromTraversal(t)
 		switch {
 		case !ok || len(rest) > 0:
-			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "depends_on names whole stages, as KIND.NAME, where KIND is one of %s.%s", list(carriedOut), diag.Suggest(t.RootName(), carriedOut)))
+			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "Each element of depends_on must name a whole stage as KIND.NAME, where KIND is one of %s.%s", list(carriedOut), diag.Suggest(t.RootName(), carriedOut)))
 			continue
 		case !addr.IsCarriedOut(a.Kind):
-			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "%s block is not carried out, so that nothing can wait for it. What uses it depends on it already.", article(a.Kind)))
+			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "%s block does not run by itself, so nothing can wait for it. Stages that use it already depend on it.", article(a.Kind)))
 			continue
 		}
 		refs = append(refs, t)
@@ -284,6 +284,6 @@ func (l *loader) pluginName(a *hclsyntax.Attribute) string {
 	if v, diags := eval.Value(a.Expr, nil); !diags.HasErrors() && isName(v) {
 		return v.AsString()
 	}
-	l.add(diag.Errorf(a.Expr.Range().Ptr(), "Invalid plugin", "plugin is the local name of a plugin, as in required_plugins: plugin = acme. It cannot be computed."))
+	l.add(diag.Errorf(a.Expr.Range().Ptr(), "Invalid plugin", "plugin must be the local name of a plugin, as in required_plugins: plugin = acme. It cannot be computed."))
 	return ""
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/quern-dev/quern/lang/limit"
 )
 
-// UnixLines returns a text with the line ends of Unix. A text over several
+// UnixLines returns a text with Unix line endings. A text over several
 // lines, such as a prompt, is then the same, and has the same key, whichever
-// line ends a checkout was made with.
+// line endings a checkout was made with.
 func UnixLines(src []byte) []byte {
 	if bytes.IndexByte(src, '\r') < 0 {
 		return src
@@ -22,9 +22,9 @@ func UnixLines(src []byte) []byte {
 
 var lineEnd = regexp.MustCompile(`\r+\n`)
 
-// CheckText reports why a text cannot be given to a parser at all: it is not
-// UTF-8, or it is nested too deeply. Nothing else of such a file is
-// looked at.
+// CheckText reports why a text cannot be parsed at all: it is not
+// UTF-8, or it is nested too deeply. Nothing else in such a file is
+// checked.
 func CheckText(name string, src []byte) *hcl.Diagnostic {
 	if d := CheckUTF8(name, src); d != nil {
 		return d
@@ -65,7 +65,7 @@ func notUTF8(name string, src []byte) *hcl.Diagnostic {
 	end.Column++
 	end.Byte++
 	return diag.Errorf(&hcl.Range{Filename: name, Start: pos, End: end}, "File is not UTF-8",
-		"The byte 0x%02x is not valid UTF-8 here. %s", src[at], encodingHint(src))
+		"The byte 0x%02x is not valid UTF-8. %s", src[at], encodingHint(src))
 }
 
 func encodingHint(src []byte) string {
@@ -73,7 +73,7 @@ func encodingHint(src []byte) string {
 		return "The file looks like UTF-16. Save it as UTF-8, without a byte order mark."
 	}
 	if bytes.IndexByte(src, 0) >= 0 {
-		return "The file looks like binary data, not like a configuration."
+		return "The file looks like binary data, not a configuration."
 	}
 	return "The file may be in an older encoding such as Latin-1. Save it as UTF-8."
 }

@@ -57,10 +57,10 @@ func (l *loader) variableType(v *Variable, a *hclsyntax.Attribute) {
 	v.Type, v.Defaults, v.Typed = t, defaults, true
 }
 
-// invalidType says what types there are; the place of the fault and what is
-// wrong there come from the type parser.
+// invalidType lists the valid types; the position and the reason
+// come from the type parser.
 func invalidType(a *hclsyntax.Attribute, cause *hcl.Diagnostic) *hcl.Diagnostic {
-	const types = "string, number, bool, any, list(T), set(T), map(T), tuple([…]) and object({ name = T, other = optional(T, default) })"
+	const types = "string, number, bool, any, list(T), set(T), map(T), tuple([…]), and object({ name = T, other = optional(T, default) })"
 	detail := cause.Detail
 	if word := hcl.ExprAsKeyword(a.Expr); word != "" {
 		detail += diag.Suggest(word, []string{"string", "number", "bool", "any", "list", "set", "map", "object", "tuple"})
@@ -73,10 +73,10 @@ func invalidType(a *hclsyntax.Attribute, cause *hcl.Diagnostic) *hcl.Diagnostic 
 }
 
 func (l *loader) variableDefault(v *Variable, a *hclsyntax.Attribute) {
-	// Until it is known to be right, the variable counts as given.
+	// Until the default is known to be valid, the variable counts as set.
 	v.Default = cty.UnknownVal(v.Type.WithoutOptionalAttributesDeep())
 	if vars := a.Expr.Variables(); len(vars) > 0 {
-		l.add(notConstant(vars[0].SourceRange(), "default", "a literal value, or make what is computed a local"))
+		l.add(notConstant(vars[0].SourceRange(), "default", "a literal value, or put the expression in a local"))
 		return
 	}
 	given, diags := eval.Value(a.Expr, nil)
@@ -86,17 +86,17 @@ func (l *loader) variableDefault(v *Variable, a *hclsyntax.Attribute) {
 	}
 	converted, err := v.Convert(given)
 	if err != nil {
-		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Default does not fit the type", "The default of var.%s is not %s: %s.", v.Name, TypeName(v.Type), ConversionError(err)))
+		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Default does not match the type", "The default of var.%s is not %s: %s.", v.Name, TypeName(v.Type), ConversionError(err)))
 		return
 	}
 	if converted.IsNull() && !v.Nullable {
-		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Default is null", "var.%s has nullable = false, so that its default cannot be null. Leave default out to make the variable required.", v.Name))
+		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Default is null", "var.%s has nullable = false, so its default cannot be null. To make the variable required, remove default.", v.Name))
 		return
 	}
 	v.Default = converted
 }
 
-// Convert brings a value to the variable's type, filling in the defaults of
+// Convert converts a value to the variable's type, filling in the defaults of
 // optional attributes.
 func (v *Variable) Convert(given cty.Value) (cty.Value, error) {
 	if v.Defaults != nil && !given.IsNull() {
@@ -105,7 +105,7 @@ func (v *Variable) Convert(given cty.Value) (cty.Value, error) {
 	return convert.Convert(given, v.Type)
 }
 
-// TypeName is a type as users write it, for a sentence.
+// TypeName returns a type as users write it, for use in a sentence.
 func TypeName(t cty.Type) string {
 	if t == cty.DynamicPseudoType {
 		return "any type"
@@ -113,7 +113,7 @@ func TypeName(t cty.Type) string {
 	return "of type " + typeexpr.TypeString(t.WithoutOptionalAttributesDeep())
 }
 
-// ConversionError is the reason of a failed conversion with the path that it
+// ConversionError returns the reason of a failed conversion with the path of the value that it
 // is about: `rows[2].name: string required`.
 func ConversionError(err error) string {
 	var at cty.PathError

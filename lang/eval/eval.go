@@ -69,7 +69,7 @@ func (x *Expression) Value(ctx *hcl.EvalContext) (v cty.Value, diags hcl.Diagnos
 }
 
 func beyond(err error, at hcl.Range) *hcl.Diagnostic {
-	return diag.Errorf(&at, "Beyond a limit", "%s", diag.Sentence(err))
+	return diag.Errorf(&at, "Limit exceeded", "%s", diag.Sentence(err))
 }
 
 // budget is what is left of the limits while an expression is evaluated.
@@ -118,13 +118,13 @@ func (b *budget) step() {
 func (b *budget) loop() {
 	b.step()
 	if b.loops--; b.loops < 0 {
-		b.stop(limit.TooManyElements("the loops of the expression, all together,"))
+		b.stop(limit.TooManyElements("all loops of the expression together"))
 	}
 }
 
 func (b *budget) text(n int) {
 	if b.bytes -= n; b.bytes < 0 {
-		b.stop(limit.TooLong("the text that the expression makes"))
+		b.stop(limit.TooLong("the text that the expression creates"))
 	}
 }
 
@@ -133,8 +133,8 @@ func (b *budget) failed(r any, at hcl.Range) hcl.Diagnostics {
 	if err := b.exceeded; err != nil {
 		return hcl.Diagnostics{beyond(err, at)}
 	}
-	return hcl.Diagnostics{diag.Errorf(&at, "Expression cannot be evaluated",
-		"Evaluating it failed in a way that is a bug in quern: %v. Please report it with this expression.", r)}
+	return hcl.Diagnostics{diag.Errorf(&at, "Cannot evaluate expression",
+		"The evaluation failed because of a bug in quern: %v. Please report it with this expression.", r)}
 }
 
 // guard returns the expression with checks in it. What needs none is returned
@@ -270,7 +270,7 @@ func Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 		var panicked function.PanicError
 		if errors.As(extra.FunctionCallError(), &panicked) {
 			ours := *d
-			ours.Detail = fmt.Sprintf("Call to function %q failed: it cannot compute a result for these arguments (%v).", extra.CalledFunctionName(), panicked.Value)
+			ours.Detail = fmt.Sprintf("Call to function %q failed: the function cannot handle these arguments (%v).", extra.CalledFunctionName(), panicked.Value)
 			diags[i] = &ours
 		}
 	}

@@ -70,10 +70,10 @@ func checkFunction(call *hclsyntax.FunctionCallExpr, s *Scope) hcl.Diagnostics {
 	case s.Keyless && !funcs.ImpureWithin(call.Name):
 	case funcs.Impure(call.Name) && !funcs.ImpureWithin(call.Name):
 		return hcl.Diagnostics{diag.Errorf(&call.NameRange, "Function is not pure",
-			"%s() gives another result in every plan, so what is made with it would be made again each time. Use it in outputs and conditions, or pass the time in through a variable.", call.Name)}
+			"%s() returns a different value in every plan, so anything that depends on it would run again each time. Use it in outputs and conditions, or pass the time in through a variable.", call.Name)}
 	case funcs.Impure(call.Name):
 		return hcl.Diagnostics{diag.Errorf(&call.NameRange, "Function is not pure",
-			"%s() gives another result at every call, so what is made with it could never be reused. Pass the value in through a variable instead.", call.Name)}
+			"%s() returns a different value on every call, so anything that depends on it could never be reused. Pass the value in through a variable instead.", call.Name)}
 	}
 	if !hasFunction(s.Eval, call.Name) {
 		return hcl.Diagnostics{funcs.Unknown(call.Name, &call.NameRange)}
@@ -89,16 +89,16 @@ func checkName(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	case root == rowRoot:
 		return checkRow(t, s)
 	case slices.Contains(config.LateNames, root):
-		return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "No "+root+" here",
-			"`%s` is what a model answered, and this expression is evaluated before any model is asked. Only arguments that are documented as late row expressions, such as metrics, may use it.", root)}
+		return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "Name is not available here",
+			"`%s` is a model's answer, but this expression is evaluated before the model is asked. Only arguments that are documented as late row expressions, such as metrics, can use it.", root)}
 	}
 	return nil
 }
 
 func checkRow(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	if s.Row == nil {
-		return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "No row here",
-			"`row` is the current row of a dataset, and this expression is not evaluated for each row of one. Only arguments that are documented as row expressions may use it.")}
+		return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "Name is not available here",
+			"`row` is the current row of a dataset, but this expression is not evaluated for each row. Only arguments that are documented as row expressions can use it.")}
 	}
 	return checkColumn(t, s)
 }
@@ -122,7 +122,7 @@ func checkDistinct(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 		same := norm.NFC.String(name)
 		if seen[same] {
 			return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "Columns with the same name",
-				"%s has two columns whose names are both %q in Unicode's normal form NFC, which names have in expressions. Rename one where the data comes from, or name the columns that are needed instead of the whole row.", capital(s.rowTitle()), same)}
+				"%s has two columns whose names are both %q in Unicode normal form NFC, which expressions use for names. Rename one of them in the data, or refer to the columns you need instead of the whole row.", capital(s.rowTitle()), same)}
 		}
 		seen[same] = true
 	}
@@ -134,7 +134,7 @@ func checkNumber(l *hclsyntax.LiteralValueExpr) hcl.Diagnostics {
 		return nil
 	}
 	return hcl.Diagnostics{diag.Errorf(&l.SrcRange, "Number out of range",
-		"This number is too large or too small to be computed with.")}
+		"This number is too large or too small to compute with.")}
 }
 
 // checkReduced looks at what is left once all that is known has been folded:
@@ -147,11 +147,11 @@ func checkReduced(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 		case *hclsyntax.FunctionCallExpr:
 			if n.Name == funcs.SensitiveName && !s.Output {
 				diags = append(diags, diag.Errorf(&n.NameRange, "Value not known yet",
-					"Except in an output, %s() takes only a value that is known when planning as a whole: no value of a row, a loop, or a stage that has not run yet.", n.Name))
+					"Outside of outputs, the whole argument of %s() must be known when planning. It cannot come from a row, a loop, or a stage that has not run yet.", n.Name))
 			}
 			if _, pure := runtimeFunctions()[n.Name]; !pure {
 				diags = append(diags, diag.Errorf(&n.NameRange, "Function needs known arguments",
-					"%s() reads something beside its arguments, so it can be called only where all of them are known when planning.", n.Name))
+					"%s() reads something other than its arguments, so all of its arguments must be known when planning.", n.Name))
 			}
 		case *hclsyntax.ScopeTraversalExpr:
 			if !locals.has(n.Traversal.RootName()) {
@@ -172,7 +172,7 @@ func checkReference(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	}
 	if _, _, ok := addr.FromTraversal(t); addr.IsKind(root) && !ok {
 		return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "Incomplete reference",
-			"Refer to a stage by kind and name, such as %s.NAME.", root)}
+			"To refer to a stage, write KIND.NAME: %s.NAME.", root)}
 	}
 	return nil
 }

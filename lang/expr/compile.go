@@ -94,7 +94,7 @@ func Compile(e hcl.Expression, s *Scope, want cty.Type) (*Compiled, hcl.Diagnost
 	text := printExpr(typed.expr)
 	if d := limit.Expression([]byte(text), "", hcl.InitialPos); d != nil {
 		d.Subject = e.Range().Ptr()
-		d.Detail = "With the values that are known when planning put in, " + strings.ToLower(d.Detail[:1]) + d.Detail[1:]
+		d.Detail = "After inserting the values that are known when planning: " + strings.ToLower(d.Detail[:1]) + d.Detail[1:]
 		return nil, append(diags, d)
 	}
 	c := &Compiled{
@@ -120,7 +120,7 @@ func syntax(e hcl.Expression) (hclsyntax.Expression, hcl.Diagnostics) {
 		return literal(v, e.Range()), nil
 	}
 	return nil, hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Unsupported expression",
-		"Expressions are compiled from HCL's native syntax only; write this in a *.quern.hcl file.")}
+		"Only expressions in HCL's native syntax can be compiled. Write this one in a *.quern.hcl file.")}
 }
 
 // collect fills in what the compiled expression reads.

@@ -180,7 +180,7 @@ func TestATemplateInAFileIsReadWhenPlanning(t *testing.T) {
 		t.Error(c, diags)
 	}
 	for src, want := range map[string]string{
-		`templatefile("user.tmpl", { txt = row.text, ok = true })`: `needs a variable "text" at line 1 that is not given. Did you mean "txt"?`,
+		`templatefile("user.tmpl", { txt = row.text, ok = true })`: `uses the variable "text" on line 1, but it is not given. Did you mean "txt"?`,
 		`templatefile("none.tmpl", { text = row.text })`:           "file none.tmpl does not exist",
 		`templatefile(row.text, {})`:                               "known when planning",
 	} {
@@ -200,7 +200,7 @@ func TestMistakesInRowExpressionsAreReported(t *testing.T) {
 		`timestamp()`:                           `variable instead`,
 		`file(row.text)`:                        `known when planning`,
 		`row.tags + 1`:                          `number required`,
-		`local.loop`:                            `by way of itself`,
+		`local.loop`:                            `refers to itself`,
 		`nope.x`:                                `no variable named "nope"`,
 		`evaluate`:                              `evaluate.NAME`,
 		`1e999999999`:                           `too large or too small`,
@@ -210,7 +210,7 @@ func TestMistakesInRowExpressionsAreReported(t *testing.T) {
 		`{ for t in row.tags : t => 1 }`:        `jsonencode()`,
 		`[for t in row.text : t]`:               `cannot be used as the collection`,
 		`row.meta.langg`:                        `langg`,
-		`[for evaluate in [row.n] : local.low]`: `another name`,
+		`[for evaluate in [row.n] : local.low]`: `Rename the variable`,
 	} {
 		t.Run(src, func(t *testing.T) {
 			e, diags := hclsyntax.ParseExpression([]byte(src), "main.quern.hcl", hcl.InitialPos)

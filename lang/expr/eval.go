@@ -122,7 +122,7 @@ func (c *Compiled) message(diags hcl.Diagnostics) string {
 			at = ""
 		}
 		if d.Summary == "Operation failed" && strings.Contains(d.Detail, "must not be null") {
-			return "Null value" + at + ": operators take no null. Give what stands for one with coalesce(), or test for it first: row.x == null ? … : …"
+			return "Null value" + at + ": operators do not accept null. Replace it with coalesce(), or test for it first: row.x == null ? … : …"
 		}
 		return d.Summary + at + ": " + d.Detail
 	}

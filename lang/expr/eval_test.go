@@ -60,7 +60,7 @@ func TestTheWantedTypeIsMade(t *testing.T) {
 		{src: `5`, want: cty.String, text: `"5"`, columnType: "string"},
 		{src: `[row.n, row.id]`, want: cty.List(cty.String), text: `convert([row.n, row.id], list(string))`, columnType: "list<string>"},
 		{src: `row.tags`, want: cty.List(cty.String), text: `row.tags`, columnType: "list<string>"},
-		{src: `row.tags`, want: cty.String, err: "This gives list of string where string is needed"},
+		{src: `row.tags`, want: cty.String, err: "This expression has type list of string, but type string is needed"},
 		{src: `"abc"`, want: cty.Number, err: "a number is required"},
 		{src: `jsondecode(row.text)`, want: cty.String, text: `convert(jsondecode(row.text), string)`, columnType: "string"},
 		{src: `null`, want: cty.String, text: `convert(null, string)`, columnType: "string"},
@@ -261,7 +261,7 @@ func TestANullOperandSaysHowToGoRoundIt(t *testing.T) {
 	rec := b.NewRecordBatch()
 	defer rec.Release()
 	for text, want := range map[string][]RowError{
-		"row.n > 1":                         {{Row: 0, Message: "Null value at row.n > 1: operators take no null. Give what stands for one with coalesce(), or test for it first: row.x == null ? … : …"}},
+		"row.n > 1":                         {{Row: 0, Message: "Null value at row.n > 1: operators do not accept null. Replace it with coalesce(), or test for it first: row.x == null ? … : …"}},
 		"coalesce(row.n, 0) > 1":            nil,
 		"row.n == null ? false : row.n > 1": nil,
 	} {

@@ -36,8 +36,8 @@ func hopeless(c *hclsyntax.FunctionCallExpr) hcl.Diagnostics {
 	if _, fixed := c.Args[blamed.Index].(*hclsyntax.LiteralValueExpr); !fixed {
 		return nil
 	}
-	return hcl.Diagnostics{diag.Errorf(c.Args[blamed.Index].Range().Ptr(), "Call always fails",
-		"%s() fails for every row, whatever is in it: %s", c.Name, diag.Sentence(err))}
+	return hcl.Diagnostics{diag.Errorf(c.Args[blamed.Index].Range().Ptr(), "Function call always fails",
+		"%s() fails for every row, whatever the row contains: %s", c.Name, diag.Sentence(err))}
 }
 
 // sample is a text that most functions take.

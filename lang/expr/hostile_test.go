@@ -45,7 +45,7 @@ func TestDefinitionsThatDoubleAreRefused(t *testing.T) {
 	}
 	s.Eval.Variables["local"] = cty.ObjectVal(locals)
 	_, diags := Compile(parse(`local.l39`), s, cty.DynamicPseudoType)
-	if len(diags) != 1 || diags[0].Summary != "Beyond a limit" {
+	if len(diags) != 1 || diags[0].Summary != "Limit exceeded" {
 		t.Errorf("got %v", diags)
 	}
 }

@@ -111,7 +111,7 @@ func (r *reducer) column(e hclsyntax.Expression) (data.Column, bool) {
 }
 
 func wrongType(e hclsyntax.Expression, is, want cty.Type, err error) *hcl.Diagnostic {
-	return diag.Errorf(e.Range().Ptr(), "Wrong type of value", "This gives %s where %s is needed: %s.",
+	return diag.Errorf(e.Range().Ptr(), "Wrong type of value", "This expression has type %s, but type %s is needed: %s.",
 		is.FriendlyName(), want.FriendlyNameForConstraint(), err)
 }
 

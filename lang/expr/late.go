@@ -109,7 +109,7 @@ func (p *Program) addLate(in data.Schema) error {
 	for _, name := range slices.Sorted(maps.Keys(p.compiled.Late)) {
 		column, _, ok := in.Lookup(name)
 		if !ok {
-			return fmt.Errorf("row expression %s: the rows come without %q", p.compiled.Text, name)
+			return fmt.Errorf("row expression %s: the rows have no %q", p.compiled.Text, name)
 		}
 		t, err := data.ArrowType(column.Type)
 		if err == nil {
@@ -139,7 +139,7 @@ func holdsLate(col arrow.DataType, t cty.Type) error {
 		for name, a := range t.AttributeTypes() {
 			field := fieldType(col, name)
 			if field == nil {
-				return fmt.Errorf("it has no field %q", name)
+				return fmt.Errorf("field %q does not exist", name)
 			}
 			if err := holdsLate(field, a); err != nil {
 				return fmt.Errorf("field %q: %w", name, err)

@@ -103,7 +103,7 @@ func TestALateExpressionNeedsNoDataset(t *testing.T) {
 	if diags.HasErrors() || c.ColumnType != "int64" || c.Columns != nil {
 		t.Fatal(c, diags)
 	}
-	if _, diags = Compile(parse(`row.text == output.text`), s, cty.Bool); !strings.Contains(diags.Error(), "No row here") {
+	if _, diags = Compile(parse(`row.text == output.text`), s, cty.Bool); !strings.Contains(diags.Error(), "Name is not available here") {
 		t.Error(diags)
 	}
 }
@@ -237,9 +237,9 @@ func TestALateColumnThatDoesNotFitIsRefused(t *testing.T) {
 		t.Fatal(diags)
 	}
 	for column, want := range map[string]string{
-		"":                                       `come without "output"`,
+		"":                                       `the rows have no "output"`,
 		"string":                                 "is not object",
-		"struct<json:string,words:list<string>>": `no field "tokens"`,
+		"struct<json:string,words:list<string>>": `field "tokens" does not exist`,
 		"struct<json:int64,tokens:struct<input:int64,output:int64>,words:list<string>>":             `field "json"`,
 		"struct<json:string,tokens:struct<input:string,output:int64>,words:list<string>>":           `field "tokens": field "input"`,
 		"struct<json:string,tokens:struct<input:int64,output:int64>,words:list<struct<a:string>>>":  `field "words"`,

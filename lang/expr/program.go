@@ -92,7 +92,7 @@ func (c *Compiled) program(e hclsyntax.Expression, in, late data.Schema, vars ma
 		}
 		// The same values in another column type are converted.
 		if had, err := data.ArrowType(t); err != nil || !valueType(had).Equals(valueType(p.out)) {
-			return nil, fmt.Errorf("row expression %s: column %q is %s, not %s", c.Text, name, t, c.ColumnType)
+			return nil, fmt.Errorf("row expression %s: column %q has type %s, not %s", c.Text, name, t, c.ColumnType)
 		}
 	}
 	v := &vectoriser{schema: p.columns, late: c.Late, lateColumns: p.late, vars: p.context(), made: map[hclsyntax.Expression]*node{}}
@@ -155,7 +155,7 @@ func checkColumns(rec arrow.RecordBatch, in data.Namespace, columns data.Schema)
 			return err
 		}
 		if t, err := data.TypeName(col.DataType()); err != nil || t != c.Type {
-			return fmt.Errorf("%q in the batch is %s, not %s", c.Name, col.DataType(), c.Type)
+			return fmt.Errorf("%q in the batch has type %s, not %s", c.Name, col.DataType(), c.Type)
 		}
 	}
 	return nil
@@ -165,7 +165,7 @@ func find(rec arrow.RecordBatch, in data.Namespace, name string) (arrow.Array, e
 	if col := in.Find(rec, name); col != nil {
 		return col, nil
 	}
-	return nil, fmt.Errorf("the batch comes without %q", name)
+	return nil, fmt.Errorf("the batch has no %q", name)
 }
 
 // rowReader evaluates by hcl's own evaluator, row by row.

@@ -83,7 +83,7 @@ func (r *reducer) reduce(e hclsyntax.Expression) hclsyntax.Expression {
 	const partsPerElement = 10
 	if r.parts++; r.parts > limit.Now().Elements/partsPerElement {
 		if r.parts == limit.Now().Elements/partsPerElement+1 {
-			r.diags = append(r.diags, diag.Errorf(e.Range().Ptr(), "Beyond a limit", "%s", diag.Sentence(limit.TooManyElements("the expression, with the definitions of all locals that it refers to,"))))
+			r.diags = append(r.diags, diag.Errorf(e.Range().Ptr(), "Limit exceeded", "%s", diag.Sentence(limit.TooManyElements("the expression with the definitions of all locals that it refers to"))))
 		}
 		return failing(e.Range())
 	}
@@ -217,7 +217,7 @@ func (r *reducer) reduceTraversal(e *hclsyntax.ScopeTraversalExpr) hclsyntax.Exp
 		return r.inline(e, root+"."+name, def)
 	}
 	return r.fail(e, hcl.Diagnostics{diag.Errorf(e.SrcRange.Ptr(), "Value not known yet",
-		"The value of %s is not known when planning, and it is none that can be waited for here. Refer to the stage that it comes from instead.", traversalText(e.Traversal))})
+		"The value of %s is not known when planning, and this expression cannot wait for it. Refer to the stage that it comes from instead.", traversalText(e.Traversal))})
 }
 
 // secret says whether a reference leads to a value that must not be written
@@ -231,7 +231,7 @@ func (r *reducer) secret(e *hclsyntax.ScopeTraversalExpr) bool {
 func (r *reducer) inline(e *hclsyntax.ScopeTraversalExpr, name string, def hcl.Expression) hclsyntax.Expression {
 	if slices.Contains(r.inside, name) {
 		return r.fail(e, hcl.Diagnostics{diag.Errorf(e.SrcRange.Ptr(), "Circular definition",
-			"%s is defined by way of itself.", name)})
+			"The definition of %s refers to itself.", name)})
 	}
 	src, diags := syntax(def)
 	if !diags.HasErrors() {
@@ -249,7 +249,7 @@ func (r *reducer) inline(e *hclsyntax.ScopeTraversalExpr, name string, def hcl.E
 	for _, t := range config.Variables(reduced) {
 		if r.locals.has(t.RootName()) {
 			return r.fail(e, hcl.Diagnostics{diag.Errorf(e.SrcRange.Ptr(), "Loop variable hides a name",
-				"%s refers to %s, which a `for` around this place uses as the name of its variable. Give the variable another name.", name, t.RootName())})
+				"%s refers to %s, but an enclosing `for` uses this name for its variable. Rename the variable.", name, t.RootName())})
 		}
 	}
 	return extend(reduced, e.Traversal[2:], e.SrcRange)

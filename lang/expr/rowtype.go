@@ -97,9 +97,9 @@ func columnType(t cty.Type, s *shape) (string, error) {
 	case t.IsObjectType():
 		return structType(t, s)
 	case t.IsMapType():
-		return "", fmt.Errorf("a map cannot be a column, since its keys vary; encode it with jsonencode(), or write an object with fixed attributes")
+		return "", fmt.Errorf("a map cannot be a column, because its keys vary; encode it with jsonencode(), or write an object with fixed attributes")
 	case t == cty.DynamicPseudoType:
-		return "", fmt.Errorf("the type of the result is not known before it is computed; convert it, with tostring() for instance")
+		return "", fmt.Errorf("the type of the result is not known in advance; convert the result, for example with tostring()")
 	}
 	return "", fmt.Errorf("%s cannot be a column", t.FriendlyName())
 }
@@ -115,7 +115,7 @@ func listType(elem cty.Type, s *shape) (string, error) {
 func tupleType(t cty.Type, s *shape) (string, error) {
 	types := t.TupleElementTypes()
 	if len(types) == 0 {
-		return "", fmt.Errorf("the type of an empty list's elements is not known; convert it, with tolist() of typed elements for instance")
+		return "", fmt.Errorf("the element type of an empty list is not known; convert the list, for example with tolist() of typed elements")
 	}
 	elem, err := unify(types)
 	if err != nil {
@@ -167,7 +167,7 @@ func (r *reducer) columnType(e hclsyntax.Expression, t, want cty.Type) (string, 
 		_, err = data.ArrowType(name) // which is nested no deeper than a file can hold
 	}
 	if err != nil {
-		return "", hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Not a column's value", "%s", diag.Sentence(err))}
+		return "", hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Invalid column value", "%s", diag.Sentence(err))}
 	}
 	return name, nil
 }

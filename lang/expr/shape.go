@@ -272,7 +272,7 @@ func callShape(e *hclsyntax.FunctionCallExpr, sub func(hclsyntax.Expression) *sh
 func unify(types []cty.Type) (cty.Type, error) {
 	t, _ := convert.UnifyUnsafe(types)
 	if t == cty.NilType {
-		return t, errors.New("the elements of this list are of different types; convert them to one type")
+		return t, errors.New("the elements of this list have different types; convert them to one type")
 	}
 	return t, nil
 }

@@ -73,7 +73,7 @@ func (t *typist) soften(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax.
 		s = &softened{}
 		if time.Now().After(t.deadline) {
 			s.expr = literal(cty.DynamicVal, e.Range())
-			s.diags = hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Beyond a limit", "%s", diag.Sentence(limit.TooSlow("finding the type of this expression")))}
+			s.diags = hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Limit exceeded", "%s", diag.Sentence(limit.TooSlow("inferring the type of this expression")))}
 		} else {
 			s.expr = own.replace(e, ctx)
 			s.diags = own.diags
@@ -168,7 +168,7 @@ func (t *typist) tryValue(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) c
 	unified, _ := convert.UnifyUnsafe(types)
 	if unified == cty.NilType {
 		t.diags = append(t.diags, diag.Errorf(e.Range().Ptr(), "Inconsistent types",
-			"The alternatives of try() give values of different types, so that the type of the result is not known. Convert them to one type, with tostring() for instance."))
+			"The arguments of try() have different types, so the type of the result is not known. Convert them to one type, for example with tostring()."))
 		return cty.DynamicVal
 	}
 	return cty.UnknownVal(unified)

@@ -25,7 +25,7 @@ func (t *typist) compare(e *hclsyntax.BinaryOpExpr, ctx *hcl.EvalContext) {
 		sign, always = "!=", "true"
 	}
 	*t.unequal = append(*t.unequal, diag.Errorf(e.Range().Ptr(), "Values of different types are never equal",
-		"The left side is %s and the right side %s, so that this is always %s. %s", withArticle(left), withArticle(right), always, sameType(e, left, right, sign)))
+		"The left side is %s and the right side is %s, so this is always %s. %s", withArticle(left), withArticle(right), always, sameType(e, left, right, sign)))
 }
 
 func withArticle(t cty.Type) string {
@@ -55,5 +55,5 @@ func sameType(e *hclsyntax.BinaryOpExpr, left, right cty.Type, sign string) stri
 	case left.IsTupleType() && right.IsListType():
 		return written(call("tolist", l), r) + "."
 	}
-	return "Compare values of one type, or their texts by jsonencode()."
+	return "Compare values of the same type, or compare their JSON with jsonencode()."
 }

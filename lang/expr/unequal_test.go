@@ -13,7 +13,7 @@ func TestValuesOfDifferentTypesAreNotCompared(t *testing.T) {
 		`row.text != 5`:                             "this is always true. Write row.text != tostring(5), or tonumber(row.text) != 5.",
 		`row.ok == "true"`:                          `Write tostring(row.ok) == "true".`,
 		`row.tags == ["a", "b"]`:                    `Write row.tags == tolist(["a", "b"]).`,
-		`row.text == row.tags`:                      "a string and the right side a list of string",
+		`row.text == row.tags`:                      "a string and the right side is a list of string",
 		`length([for x in row.tags : x if x == 1])`: "Write x == tostring(1)",
 		`try(row.text == 1, false)`:                 "this is always false",
 		`row.ok ? row.n == "1" : false`:             "this is always false",

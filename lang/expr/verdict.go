@@ -47,14 +47,14 @@ func (c *Compiled) Decide(vars map[string]cty.Value) Verdict {
 // quote its argument, which may be a secret.
 func (c *Compiled) failure(diags hcl.Diagnostics) string {
 	if len(c.Secrets) > 0 {
-		return "evaluating it failed, and the reason may hold a sensitive value"
+		return "the evaluation failed, and the reason is not shown because it could reveal a sensitive value"
 	}
 	for _, d := range diags {
 		if d.Severity == hcl.DiagError {
 			return strings.TrimSuffix(strings.TrimPrefix(d.Detail, "Error during operation: "), ".")
 		}
 	}
-	return "evaluating it failed"
+	return "the evaluation failed"
 }
 
 // unfit are the values that nothing can be decided by: those that are not
@@ -107,5 +107,5 @@ func (v Verdict) Undecided() string {
 	if v.Reason == "" {
 		return ""
 	}
-	return fmt.Sprintf("\n\nThe condition cannot be decided, so it does not hold: %s.", v.Reason)
+	return fmt.Sprintf("\n\nThe condition cannot be decided, so it is not met: %s.", v.Reason)
 }

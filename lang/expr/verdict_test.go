@@ -42,7 +42,7 @@ func TestConditionsFailClosed(t *testing.T) {
 			t.Errorf("%s: %+v, not %+v", src, got, want)
 		}
 	}
-	if said := (Verdict{Reason: "x is null"}).Undecided(); !strings.HasSuffix(said, "so it does not hold: x is null.") {
+	if said := (Verdict{Reason: "x is null"}).Undecided(); !strings.HasSuffix(said, "so it is not met: x is null.") {
 		t.Error(said)
 	}
 }

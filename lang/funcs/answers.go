@@ -12,18 +12,18 @@ import (
 
 // answerFunctions say whether an answer has the form that was asked for.
 var answerFunctions = []entry{
-	describe("contains_html", "Whether the string has an element of HTML in it.", `contains_html("A <b>bold</b> claim")`, `true`, formFunc(wellformed.ContainsHTML)),
-	describe("contains_json", "Whether the string has a JSON object in it; with a schema, an object or array that fits it.", `contains_json("It is {\"a\": 1}.")`, `true`, jsonFunc(wellformed.ContainsJSON, (*wellformed.Schema).In)),
-	describe("contains_sql", "Whether the string is SQL, or has a fenced block that is; of a dialect as in is_sql.", "contains_sql(\"```sql\\nselect 1\\n```\")", `true`, sqlFunc(wellformed.ContainsSQL)),
-	describe("contains_xml", "Whether the string has a well-formed XML element in it, with all of the elements that are named.", `contains_xml("So: <a><b/></a>", "a.b")`, `true`, xmlFunc(wellformed.ContainsXML)),
-	describe("is_html", "Whether the string is HTML and nothing else: elements that HTML has, closed where they have to be.", `is_html("<p>One<br>Two</p>")`, `true`, formFunc(wellformed.IsHTML)),
-	describe("is_json", "Whether the string is JSON; with a JSON schema, as an object or as text, whether it fits that too. Formats are checked; a schema may not refer to other documents.", `is_json("{\"a\": 1}", { type = "object", required = ["b"] })`, `false`, jsonFunc(wellformed.IsJSON, func(s *wellformed.Schema, text string) bool { return s.Check(text) == nil })),
-	describe("is_refusal", "Whether the string reads as if the model declines to answer. It knows the usual English phrases and can be wrong.", `is_refusal("I'm sorry, but I can't help with that.")`, `true`, formFunc(refuses)),
-	describe("is_sql", "Whether the string is one or more statements of SQL: of the dialect postgresql, mysql or sqlite, or, without one, of any. The syntax alone is looked at.", `is_sql("select a::int from t", "postgresql")`, `true`, sqlFunc(wellformed.IsSQL)),
-	describe("is_xml", "Whether the string is a well-formed XML document with all of the elements that are named, by their paths from the root.", `is_xml("<a><b/></a>", "a.b", "a.c")`, `false`, xmlFunc(wellformed.IsXML)),
-	describe("perplexity", "The perplexity of a text by the natural log-probabilities of its tokens.", `perplexity([0, 0])`, `1`, perplexityFunc),
-	describe("tool_call_f1", "The F1 of the names of the tools that were called beside those that should be, in any order, each counted once.", `tool_call_f1([{ name = "a" }, { name = "b" }], ["a", "b", "c"])`, `0.8`, toolCallF1Func),
-	describe("tool_call_valid", "Whether tools were called, and each call names one of those given and has arguments that fit its parameters, a JSON schema.", `tool_call_valid([{ name = "add", arguments = "{\"n\": 1}" }], [{ name = "add", parameters = { type = "object", required = ["n"] } }])`, `true`, toolCallValidFunc),
+	describe("contains_html", "Whether the string contains an HTML element.", `contains_html("A <b>bold</b> claim")`, `true`, formFunc(wellformed.ContainsHTML)),
+	describe("contains_json", "Whether the string contains a JSON object. With a schema, whether it contains an object or array that matches the schema.", `contains_json("It is {\"a\": 1}.")`, `true`, jsonFunc(wellformed.ContainsJSON, (*wellformed.Schema).In)),
+	describe("contains_sql", "Whether the string is SQL or contains a fenced block of SQL. The dialect is as in is_sql.", "contains_sql(\"```sql\\nselect 1\\n```\")", `true`, sqlFunc(wellformed.ContainsSQL)),
+	describe("contains_xml", "Whether the string contains a well-formed XML element that has all of the named elements.", `contains_xml("So: <a><b/></a>", "a.b")`, `true`, xmlFunc(wellformed.ContainsXML)),
+	describe("is_html", "Whether the string is nothing but HTML: known HTML elements, closed where HTML requires it.", `is_html("<p>One<br>Two</p>")`, `true`, formFunc(wellformed.IsHTML)),
+	describe("is_json", "Whether the string is JSON and, if a JSON schema is given (as an object or as text), matches it. Formats are checked. A schema cannot refer to other documents.", `is_json("{\"a\": 1}", { type = "object", required = ["b"] })`, `false`, jsonFunc(wellformed.IsJSON, func(s *wellformed.Schema, text string) bool { return s.Check(text) == nil })),
+	describe("is_refusal", "Whether the string looks like a refusal to answer. Detects common English phrases and can be wrong.", `is_refusal("I'm sorry, but I can't help with that.")`, `true`, formFunc(refuses)),
+	describe("is_sql", "Whether the string is one or more SQL statements in a dialect (postgresql, mysql, or sqlite) or, if none is given, in any of these. Only the syntax is checked.", `is_sql("select a::int from t", "postgresql")`, `true`, sqlFunc(wellformed.IsSQL)),
+	describe("is_xml", "Whether the string is a well-formed XML document that has all of the named elements. Name them by their paths from the root.", `is_xml("<a><b/></a>", "a.b", "a.c")`, `false`, xmlFunc(wellformed.IsXML)),
+	describe("perplexity", "The perplexity of a text, given the natural log-probabilities of its tokens.", `perplexity([0, 0])`, `1`, perplexityFunc),
+	describe("tool_call_f1", "The F1 score of the names of the called tools against the expected names, in any order. Each name counts once.", `tool_call_f1([{ name = "a" }, { name = "b" }], ["a", "b", "c"])`, `0.8`, toolCallF1Func),
+	describe("tool_call_valid", "Whether there is at least one tool call, and each call names one of the given tools and has arguments that match its parameters (a JSON schema).", `tool_call_valid([{ name = "add", arguments = "{\"n\": 1}" }], [{ name = "add", parameters = { type = "object", required = ["n"] } }])`, `true`, toolCallValidFunc),
 }
 
 func formFunc(is func(text string) bool) function.Function {
@@ -47,7 +47,7 @@ func jsonFunc(is func(text string) bool, fits func(s *wellformed.Schema, text st
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			switch {
 			case len(args) > 2:
-				return cty.NilVal, function.NewArgErrorf(2, "there is one schema at most")
+				return cty.NilVal, function.NewArgErrorf(2, "at most one schema is allowed")
 			case len(args) == 1:
 				return cty.BoolVal(is(args[0].AsString())), nil
 			case !args[1].IsWhollyKnown():
@@ -84,7 +84,7 @@ func sqlFunc(is func(text, dialect string) (bool, error)) function.Function {
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			dialect := ""
 			if len(args) > 2 {
-				return cty.NilVal, function.NewArgErrorf(2, "there is one dialect at most")
+				return cty.NilVal, function.NewArgErrorf(2, "at most one dialect is allowed")
 			}
 			if len(args) == 2 {
 				dialect = args[1].AsString()
@@ -132,7 +132,7 @@ var perplexityFunc = function.New(&function.Spec{
 			sum, n = sum+x, n+1
 		}
 		if n == 0 {
-			return cty.NilVal, function.NewArgErrorf(0, "there are no log-probabilities; does the model give any?")
+			return cty.NilVal, function.NewArgErrorf(0, "there are no log-probabilities; check that the model returns them")
 		}
 		return figure(math.Exp(-sum / n))
 	},

@@ -189,7 +189,7 @@ func joinCheck(args []cty.Value) error {
 func indentCheck(args []cty.Value) error {
 	spaces, _ := args[0].AsBigFloat().Float64()
 	if spaces < 0 || spaces != math.Trunc(spaces) {
-		return function.NewArgErrorf(0, "the number of spaces must be a whole number, and not negative")
+		return function.NewArgErrorf(0, "the number of spaces must be a whole number of at least 0")
 	}
 	return fits(spaces * (1 + float64(strings.Count(args[1].AsString(), "\n"))))
 }
@@ -207,7 +207,7 @@ func formatCheck(args []cty.Value) error {
 	size, longest, lists := 0.0, 0, 1
 	for _, v := range verbs {
 		if mode := v[len(v)-1]; !strings.ContainsRune("vtbdoxXeEfgGsq%", rune(mode)) {
-			return function.NewArgErrorf(0, "%s is not a verb of formats", v)
+			return function.NewArgErrorf(0, "%s is not a valid format verb", v)
 		}
 		for _, n := range digits.FindAllString(v, -1) {
 			width, err := strconv.Atoi(n)
@@ -328,9 +328,9 @@ func logCheck(args []cty.Value) error {
 	number, base := args[0].AsBigFloat(), args[1].AsBigFloat()
 	switch {
 	case number.Sign() <= 0:
-		return function.NewArgErrorf(0, "only numbers above zero have a logarithm")
+		return function.NewArgErrorf(0, "a logarithm needs a number above 0")
 	case base.Sign() <= 0 || base.IsInt() && base.String() == "1":
-		return function.NewArgErrorf(1, "the base must be above zero, and not 1")
+		return function.NewArgErrorf(1, "the base must be above 0 and cannot be 1")
 	}
 	return nil
 }
@@ -340,9 +340,9 @@ func powCheck(args []cty.Value) error {
 	power, _ := args[1].AsBigFloat().Float64()
 	switch result := math.Pow(number, power); {
 	case math.IsNaN(result):
-		return errors.New("a negative number to the power of a fraction is not a real number")
+		return errors.New("a negative number raised to a fraction is not a real number")
 	case math.IsInf(result, 0) && number == 0:
-		return errors.New("zero to a negative power is a division by zero")
+		return errors.New("zero raised to a negative power is a division by zero")
 	case math.IsInf(result, 0):
 		return limit.ErrNumber
 	}
@@ -351,7 +351,7 @@ func powCheck(args []cty.Value) error {
 
 func timeAddCheck(args []cty.Value) error {
 	if _, err := time.ParseDuration(args[1].AsString()); err != nil {
-		return function.NewArgErrorf(1, "a duration is written as 1h30m")
+		return function.NewArgErrorf(1, "a duration must have the form 1h30m")
 	}
 	return nil
 }

@@ -10,31 +10,31 @@ import (
 var collectionFunctions = []entry{
 	describe("alltrue", "Whether all elements are true; true for an empty list.", `alltrue([true, false])`, `false`, boolsFunc(true)),
 	describe("anytrue", "Whether an element is true; false for an empty list.", `anytrue([true, false])`, `true`, boolsFunc(false)),
-	describe("chunklist", "Cuts a list into lists of a size.", `chunklist([1, 2, 3], 2)`, `[[1, 2], [3]]`, stdlib.ChunklistFunc),
-	describe("coalesce", "The first argument that is neither null nor an empty string.", `coalesce(null, "", "b")`, `"b"`, coalesceFunc),
+	describe("chunklist", "Splits a list into lists of a given size.", `chunklist([1, 2, 3], 2)`, `[[1, 2], [3]]`, stdlib.ChunklistFunc),
+	describe("coalesce", "The first argument that is not null or an empty string.", `coalesce(null, "", "b")`, `"b"`, coalesceFunc),
 	describe("coalescelist", "The first list that is not empty.", `coalescelist([], ["a"])`, `["a"]`, stdlib.CoalesceListFunc),
-	describe("compact", "A list of strings without null and empty ones.", `compact(["a", "", "b"])`, `["a", "b"]`, stdlib.CompactFunc),
-	describe("concat", "Several lists as one.", `concat(["a"], ["b"])`, `["a", "b"]`, checked(stdlib.ConcatFunc, concatCheck)),
+	describe("compact", "A list of strings without null and empty strings.", `compact(["a", "", "b"])`, `["a", "b"]`, stdlib.CompactFunc),
+	describe("concat", "Combines lists into one list.", `concat(["a"], ["b"])`, `["a", "b"]`, checked(stdlib.ConcatFunc, concatCheck)),
 	describe("contains", "Whether a list or set contains a value.", `contains(["a", "b"], "a")`, `true`, containsFunc),
-	describe("distinct", "A list without its repeated elements.", `distinct(["a", "b", "a"])`, `["a", "b"]`, distinctFunc),
-	describe("element", "The element at an index, which wraps around.", `element(["a", "b"], 3)`, `"b"`, stdlib.ElementFunc),
-	describe("flatten", "Puts the elements of nested lists into one.", `flatten([["a"], ["b", ["c"]]])`, `["a", "b", "c"]`, stdlib.FlattenFunc),
-	describe("index", "The index of the first element that equals a value. None is an error.", `index(["a", "b"], "b")`, `1`, indexFunc),
+	describe("distinct", "A list without duplicates.", `distinct(["a", "b", "a"])`, `["a", "b"]`, distinctFunc),
+	describe("element", "The element at an index. The index wraps around.", `element(["a", "b"], 3)`, `"b"`, stdlib.ElementFunc),
+	describe("flatten", "Flattens nested lists into one list.", `flatten([["a"], ["b", ["c"]]])`, `["a", "b", "c"]`, stdlib.FlattenFunc),
+	describe("index", "The index of the first element that equals a value. Fails if no element does.", `index(["a", "b"], "b")`, `1`, indexFunc),
 	describe("keys", "The keys of a map or object, sorted.", `keys({ b = 1, a = 2 })`, `["a", "b"]`, stdlib.KeysFunc),
-	describe("length", "The number of elements or attributes, or of a string's characters as a reader counts them: a letter with its accents is one, and so is an emoji made of several. levenshtein and similarity count code points.", `length(["a", "b"])`, `2`, lengthFunc),
-	describe("lookup", "The element of a map or object with a key; the third argument where there is none.", `lookup({ a = 1 }, "b", 0)`, `0`, lookupFunc),
-	describe("matchkeys", "The elements of a list whose counterparts in a second are found in a third.", `matchkeys(["a", "b"], ["x", "y"], ["y"])`, `["b"]`, checked(matchKeysFunc, distinctCheck)),
-	describe("merge", "Several maps or objects as one; the later ones win.", `merge({ a = 1 }, { a = 2, b = 3 })`, `{ a = 2, b = 3 }`, checked(stdlib.MergeFunc, concatCheck)),
-	describe("one", "The only element of a list or set, null for an empty one. Several are an error.", `one(["a"])`, `"a"`, oneFunc),
-	describe("range", "Numbers from a start (0) to below an end, by a step (1).", `range(3)`, `[0, 1, 2]`, stdlib.RangeFunc),
+	describe("length", "The number of elements or attributes, or of characters in a string, counted as grapheme clusters: a letter with its accents is one character, and so is an emoji made of several code points. levenshtein and similarity count code points.", `length(["a", "b"])`, `2`, lengthFunc),
+	describe("lookup", "The element of a map or object with a key, or the third argument if the key does not exist.", `lookup({ a = 1 }, "b", 0)`, `0`, lookupFunc),
+	describe("matchkeys", "The elements of a list whose counterparts in a second list are in a third list.", `matchkeys(["a", "b"], ["x", "y"], ["y"])`, `["b"]`, checked(matchKeysFunc, distinctCheck)),
+	describe("merge", "Combines maps or objects into one. Later values replace earlier ones.", `merge({ a = 1 }, { a = 2, b = 3 })`, `{ a = 2, b = 3 }`, checked(stdlib.MergeFunc, concatCheck)),
+	describe("one", "The only element of a list or set, or null if it is empty. Fails if there are several.", `one(["a"])`, `"a"`, oneFunc),
+	describe("range", "Numbers from a start (default 0) up to but not including an end, by a step (default 1).", `range(3)`, `[0, 1, 2]`, stdlib.RangeFunc),
 	describe("reverse", "A list in reverse order.", `reverse(["a", "b"])`, `["b", "a"]`, stdlib.ReverseListFunc),
-	describe("setintersection", "What is in all of the sets.", `setintersection(["a", "b"], ["b"])`, `toset(["b"])`, stdlib.SetIntersectionFunc),
-	describe("setproduct", "All combinations of an element of each of the sets.", `setproduct(["a"], [1, 2])`, `[["a", 1], ["a", 2]]`, checked(stdlib.SetProductFunc, setProductCheck)),
-	describe("setsubtract", "What is in the first set and not in the second.", `setsubtract(["a", "b"], ["b"])`, `toset(["a"])`, stdlib.SetSubtractFunc),
-	describe("setunion", "What is in any of the sets.", `setunion(["a"], ["b"])`, `toset(["a", "b"])`, checked(stdlib.SetUnionFunc, concatCheck)),
-	describe("slice", "The elements from an index to below another.", `slice(["a", "b", "c"], 1, 3)`, `["b", "c"]`, stdlib.SliceFunc),
-	describe("sort", "A list of strings in order.", `sort(["b", "a"])`, `["a", "b"]`, stdlib.SortFunc),
-	describe("transpose", "Swaps keys and values of a map of lists of strings.", `transpose({ a = ["x", "y"] })`, `{ x = ["a"], y = ["a"] }`, transposeFunc),
+	describe("setintersection", "The elements that are in all of the sets.", `setintersection(["a", "b"], ["b"])`, `toset(["b"])`, stdlib.SetIntersectionFunc),
+	describe("setproduct", "All combinations of one element from each set.", `setproduct(["a"], [1, 2])`, `[["a", 1], ["a", 2]]`, checked(stdlib.SetProductFunc, setProductCheck)),
+	describe("setsubtract", "The elements that are in the first set but not in the second.", `setsubtract(["a", "b"], ["b"])`, `toset(["a"])`, stdlib.SetSubtractFunc),
+	describe("setunion", "The elements that are in any of the sets.", `setunion(["a"], ["b"])`, `toset(["a", "b"])`, checked(stdlib.SetUnionFunc, concatCheck)),
+	describe("slice", "The elements from a start index up to but not including an end index.", `slice(["a", "b", "c"], 1, 3)`, `["b", "c"]`, stdlib.SliceFunc),
+	describe("sort", "Sorts a list of strings.", `sort(["b", "a"])`, `["a", "b"]`, stdlib.SortFunc),
+	describe("transpose", "Swaps the keys and values of a map of lists of strings.", `transpose({ a = ["x", "y"] })`, `{ x = ["a"], y = ["a"] }`, transposeFunc),
 	describe("values", "The values of a map or object, in the order of the keys.", `values({ b = 1, a = 2 })`, `[2, 1]`, stdlib.ValuesFunc),
 	describe("zipmap", "A map from a list of keys and a list of values.", `zipmap(["a", "b"], [1, 2])`, `{ a = 1, b = 2 }`, prepared(stdlib.ZipmapFunc, uniformKeys)),
 }
@@ -105,7 +105,7 @@ var containsFunc = function.New(&function.Spec{
 	},
 	Type: func(args []cty.Value) (cty.Type, error) {
 		if t := args[0].Type(); t != cty.DynamicPseudoType && !isSequence(t) {
-			return cty.NilType, function.NewArgErrorf(0, "a list or set is needed")
+			return cty.NilType, function.NewArgErrorf(0, "must be a list or set")
 		}
 		return cty.Bool, nil
 	},
@@ -147,7 +147,7 @@ var indexFunc = function.New(&function.Spec{
 	RefineResult: notNull,
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 		if t := args[0].Type(); !t.IsListType() && !t.IsTupleType() {
-			return cty.NilVal, function.NewArgErrorf(0, "a list is needed")
+			return cty.NilVal, function.NewArgErrorf(0, "must be a list")
 		}
 		for it := args[0].ElementIterator(); it.Next(); {
 			i, e := it.Element()
@@ -161,7 +161,7 @@ var indexFunc = function.New(&function.Spec{
 				return i, nil
 			}
 		}
-		return cty.NilVal, function.NewArgErrorf(1, "the list has no such element")
+		return cty.NilVal, function.NewArgErrorf(1, "the list does not contain this element")
 	},
 })
 
@@ -172,7 +172,7 @@ var lengthFunc = function.New(&function.Spec{
 		if t == cty.String || t == cty.DynamicPseudoType || t.IsObjectType() || t.IsTupleType() || t.IsCollectionType() {
 			return cty.Number, nil
 		}
-		return cty.NilType, function.NewArgErrorf(0, "a string, list, set, map or object is needed, not a %s", t.FriendlyName())
+		return cty.NilType, function.NewArgErrorf(0, "must be a string, list, set, map, or object, not a %s", t.FriendlyName())
 	},
 	RefineResult: notNull,
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
@@ -199,11 +199,11 @@ var lookupFunc = function.New(&function.Spec{
 		t := args[0].Type()
 		switch {
 		case len(args) > 3:
-			return cty.NilType, function.NewArgErrorf(3, "there is one default at most")
+			return cty.NilType, function.NewArgErrorf(3, "at most one default is allowed")
 		case t.IsMapType():
 			return t.ElementType(), nil
 		case !t.IsObjectType():
-			return cty.NilType, function.NewArgErrorf(0, "a map or an object is needed")
+			return cty.NilType, function.NewArgErrorf(0, "must be a map or an object")
 		case !args[1].IsKnown():
 			return cty.DynamicPseudoType, nil
 		case t.HasAttribute(args[1].AsString()):
@@ -232,7 +232,7 @@ var lookupFunc = function.New(&function.Spec{
 		}
 		v, err := convert.Convert(args[2], ret)
 		if err != nil {
-			return cty.NilVal, function.NewArgErrorf(2, "the default must be of the type of the elements: %s", err)
+			return cty.NilVal, function.NewArgErrorf(2, "the default must have the same type as the elements: %s", err)
 		}
 		return v, nil
 	},
@@ -261,7 +261,7 @@ var matchKeysFunc = function.New(&function.Spec{
 		}
 		values, keys := args[0].AsValueSlice(), with.AsValueSlice()
 		if len(values) != len(keys) {
-			return cty.NilVal, function.NewArgErrorf(1, "keys must be as long as values")
+			return cty.NilVal, function.NewArgErrorf(1, "keys and values must have the same length")
 		}
 		var found []cty.Value
 		for i, key := range keys {
@@ -305,7 +305,7 @@ var oneFunc = function.New(&function.Spec{
 		case t.IsListType(), t.IsSetType():
 			return t.ElementType(), nil
 		case !t.IsTupleType():
-			return cty.NilType, function.NewArgErrorf(0, "a list or set is needed")
+			return cty.NilType, function.NewArgErrorf(0, "must be a list or set")
 		case t.Length() == 0:
 			return cty.DynamicPseudoType, nil
 		case t.Length() == 1:
@@ -345,7 +345,7 @@ var transposeFunc = function.New(&function.Spec{
 			}
 			for _, e := range list.AsValueSlice() {
 				if e.IsNull() {
-					return cty.NilVal, function.NewArgErrorf(0, "a null cannot become a key")
+					return cty.NilVal, function.NewArgErrorf(0, "null cannot become a key")
 				}
 				name := cty.NormalizeString(e.AsString())
 				lists[name] = append(lists[name], key)

@@ -129,7 +129,7 @@ type yamlWeigher struct {
 	sizes map[*yamltree.Node]float64
 }
 
-var errEndless = errors.New("the YAML refers to a part of itself from within that part")
+var errEndless = errors.New("the YAML contains a part that refers to itself")
 
 func (w *yamlWeigher) size(n *yamltree.Node, depth int) (float64, error) {
 	if depth > limit.Now().Depth {

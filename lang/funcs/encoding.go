@@ -21,18 +21,18 @@ import (
 )
 
 var encodingFunctions = []entry{
-	describe("base64decode", "Decodes Base64 to a string.", `base64decode("aGk=")`, `"hi"`, stringFunc("str", decodeBase64)),
-	describe("base64encode", "Encodes a string's UTF-8 in Base64.", `base64encode("hi")`, `"aGk="`, stringFunc("str", encodeBase64)),
-	describe("csvdecode", "Reads CSV with a header line to a list of objects with string attributes. A byte order mark is dropped.", `csvdecode("a,b\n1,2")`, `[{ a = "1", b = "2" }]`, csvDecodeFunc),
-	describe("csvencode", "Writes a list of objects as CSV with a header line, columns in the order of their names.", `csvencode([{ a = 1, b = "x" }])`, `"a,b\n1,x\n"`, csvEncodeFunc),
+	describe("base64decode", "Decodes a Base64 string to text.", `base64decode("aGk=")`, `"hi"`, stringFunc("str", decodeBase64)),
+	describe("base64encode", "Encodes the UTF-8 bytes of a string as Base64.", `base64encode("hi")`, `"aGk="`, stringFunc("str", encodeBase64)),
+	describe("csvdecode", "Decodes CSV with a header line to a list of objects with string attributes. A byte order mark is dropped.", `csvdecode("a,b\n1,2")`, `[{ a = "1", b = "2" }]`, csvDecodeFunc),
+	describe("csvencode", "Encodes a list of objects as CSV with a header line. Columns are sorted by name.", `csvencode([{ a = 1, b = "x" }])`, `"a,b\n1,x\n"`, csvEncodeFunc),
 	describe("jsondecode", "Reads JSON.", `jsondecode("{\"a\": 1}")`, `{ a = 1 }`, jsonDecodeFunc),
-	describe("jsonencode", "Writes JSON, keys in order, with no more escapes than JSON requires.", `jsonencode({ b = 1, a = [true] })`, `"{\"a\":[true],\"b\":1}"`, jsonEncodeFunc),
-	describe("textdecodebase64", "Decodes Base64 of text in another encoding.", `textdecodebase64("aABpAA==", "UTF-16LE")`, `"hi"`, textBase64(decodeText)),
-	describe("textencodebase64", "Encodes a string in another encoding, in Base64.", `textencodebase64("hi", "UTF-16LE")`, `"aABpAA=="`, textBase64(encodeText)),
+	describe("jsonencode", "Encodes a value as JSON. Keys are sorted, and only characters that JSON requires to be escaped are escaped.", `jsonencode({ b = 1, a = [true] })`, `"{\"a\":[true],\"b\":1}"`, jsonEncodeFunc),
+	describe("textdecodebase64", "Decodes Base64 text in another character encoding.", `textdecodebase64("aABpAA==", "UTF-16LE")`, `"hi"`, textBase64(decodeText)),
+	describe("textencodebase64", "Encodes a string in another character encoding, as Base64.", `textencodebase64("hi", "UTF-16LE")`, `"aABpAA=="`, textBase64(encodeText)),
 	describe("urldecode", "Undoes urlencode.", `urldecode("a+b%26c")`, `"a b&c"`, stringFunc("str", decodeURL)),
-	describe("urlencode", "Escapes a string for the query of a URL.", `urlencode("a b&c")`, `"a+b%26c"`, stringFunc("str", func(s string) (string, error) { return url.QueryEscape(s), nil })),
-	describe("yamldecode", "Reads YAML 1.2, a single document.", `yamldecode("a: 1")`, `{ a = 1 }`, yamlDecodeFunc),
-	describe("yamlencode", "Writes YAML, keys in order.", `yamlencode({ a = 1 })`, `"\"a\": 1\n"`, yamlEncodeFunc),
+	describe("urlencode", "Escapes a string for the query part of a URL.", `urlencode("a b&c")`, `"a+b%26c"`, stringFunc("str", func(s string) (string, error) { return url.QueryEscape(s), nil })),
+	describe("yamldecode", "Decodes a single YAML 1.2 document.", `yamldecode("a: 1")`, `{ a = 1 }`, yamlDecodeFunc),
+	describe("yamlencode", "Encodes a value as YAML. Keys are sorted.", `yamlencode({ a = 1 })`, `"\"a\": 1\n"`, yamlEncodeFunc),
 }
 
 // stringFunc makes a function of a string to a string.
@@ -58,10 +58,10 @@ func encodeBase64(s string) (string, error) {
 func decodeBase64(s string) (string, error) {
 	b, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
-		return "", errors.New("this is not Base64")
+		return "", errors.New("the string is not valid Base64")
 	}
 	if !utf8.Valid(b) {
-		return "", errors.New("the decoded bytes are not UTF-8; for another encoding there is textdecodebase64")
+		return "", errors.New("the decoded bytes are not valid UTF-8; for another encoding, use textdecodebase64")
 	}
 	return string(b), nil
 }
@@ -82,11 +82,11 @@ func textBase64(f func(text, encoding string) (string, error)) function.Function
 func encodeText(text, name string) (string, error) {
 	enc, err := ianaindex.IANA.Encoding(name)
 	if err != nil || enc == nil {
-		return "", function.NewArgErrorf(1, "%q is not an encoding that is supported", name)
+		return "", function.NewArgErrorf(1, "the encoding %q is not supported", name)
 	}
 	s, err := enc.NewEncoder().String(text)
 	if err != nil {
-		return "", function.NewArgErrorf(0, "the text has characters that %s has not", name)
+		return "", function.NewArgErrorf(0, "the text contains characters that %s cannot represent", name)
 	}
 	return base64.StdEncoding.EncodeToString([]byte(s)), nil
 }
@@ -94,15 +94,15 @@ func encodeText(text, name string) (string, error) {
 func decodeText(text, name string) (string, error) {
 	enc, err := ianaindex.IANA.Encoding(name)
 	if err != nil || enc == nil {
-		return "", function.NewArgErrorf(1, "%q is not an encoding that is supported", name)
+		return "", function.NewArgErrorf(1, "the encoding %q is not supported", name)
 	}
 	b, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return "", function.NewArgErrorf(0, "this is not Base64")
+		return "", function.NewArgErrorf(0, "the string is not valid Base64")
 	}
 	s, err := enc.NewDecoder().Bytes(b)
 	if err != nil || !faithful(enc, b, string(s)) {
-		return "", function.NewArgErrorf(0, "the bytes are not %s", name)
+		return "", function.NewArgErrorf(0, "the bytes are not valid %s", name)
 	}
 	return string(s), nil
 }
@@ -131,7 +131,7 @@ var csvEncodeFunc = function.New(&function.Spec{
 	RefineResult: notNull,
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 		if !isSequence(args[0].Type()) {
-			return cty.NilVal, function.NewArgErrorf(0, "a list of objects is needed")
+			return cty.NilVal, function.NewArgErrorf(0, "must be a list of objects")
 		}
 		if !args[0].IsWhollyKnown() {
 			return cty.UnknownVal(cty.String), nil
@@ -186,7 +186,7 @@ func csvFields(row map[string]cty.Value, names []string) ([]string, error) {
 		}
 		s, err := convert.Convert(v, cty.String)
 		if err != nil {
-			return nil, errors.New("the attribute " + name + " is neither a string nor a number nor a bool")
+			return nil, errors.New("the attribute " + name + " is not a string, number, or bool")
 		}
 		fields[i] = s.AsString()
 	}

@@ -31,27 +31,27 @@ import (
 func fileFunctions(baseDir string, functions map[string]function.Function) []entry {
 	dir := folder(baseDir)
 	entries := []entry{
-		describe("abspath", "The absolute path of a path.", `abspath("prompts")`, ``, stringFunc("path", dir.absolute)),
+		describe("abspath", "Converts a path to an absolute path.", `abspath("prompts")`, ``, stringFunc("path", dir.absolute)),
 		describe("basename", "The last part of a path.", `basename("data/a.csv")`, `"a.csv"`, stringFunc("path", func(p string) (string, error) { return filepath.Base(p), nil })),
 		describe("dirname", "A path without its last part.", `dirname("data/a.csv")`, `"data"`, stringFunc("path", func(p string) (string, error) { return filepath.Dir(p), nil })),
-		describe("file", "The text of a UTF-8 file, without a byte order mark.", `file("prompts/system.txt")`, ``, stringFunc("path", dir.text)),
-		describe("filebase64", "The bytes of a file, in Base64.", `filebase64("logo.png")`, ``, stringFunc("path", dir.base64)),
-		describe("filebase64sha256", "The SHA-256 of a file, in Base64.", `filebase64sha256("a.csv")`, ``, dir.digest(sha256.New, inBase64)),
-		describe("filebase64sha512", "The SHA-512 of a file, in Base64.", `filebase64sha512("a.csv")`, ``, dir.digest(sha512.New, inBase64)),
-		describe("fileexists", "Whether there is a file.", `fileexists("prompts/system.txt")`, ``, dir.exists()),
-		describe("filemd5", "The MD5 of a file, in hexadecimal digits.", `filemd5("a.csv")`, ``, dir.digest(md5.New, hex.EncodeToString)),
+		describe("file", "The content of a UTF-8 text file, without a byte order mark.", `file("prompts/system.txt")`, ``, stringFunc("path", dir.text)),
+		describe("filebase64", "The bytes of a file, as Base64.", `filebase64("logo.png")`, ``, stringFunc("path", dir.base64)),
+		describe("filebase64sha256", "The SHA-256 of a file, as Base64.", `filebase64sha256("a.csv")`, ``, dir.digest(sha256.New, inBase64)),
+		describe("filebase64sha512", "The SHA-512 of a file, as Base64.", `filebase64sha512("a.csv")`, ``, dir.digest(sha512.New, inBase64)),
+		describe("fileexists", "Whether a file exists.", `fileexists("prompts/system.txt")`, ``, dir.exists()),
+		describe("filemd5", "The MD5 of a file, in hexadecimal.", `filemd5("a.csv")`, ``, dir.digest(md5.New, hex.EncodeToString)),
 		describe("fileset", "The files in a folder that match a pattern, as a set of relative paths. ** matches any number of folders. Files in .quern are left out.", `fileset("prompts", "**/*.txt")`, ``, dir.set()),
-		describe("filesha1", "The SHA-1 of a file, in hexadecimal digits.", `filesha1("a.csv")`, ``, dir.digest(sha1.New, hex.EncodeToString)),
-		describe("filesha256", "The SHA-256 of a file, in hexadecimal digits.", `filesha256("a.csv")`, ``, dir.digest(sha256.New, hex.EncodeToString)),
-		describe("filesha512", "The SHA-512 of a file, in hexadecimal digits.", `filesha512("a.csv")`, ``, dir.digest(sha512.New, hex.EncodeToString)),
-		describe("pathexpand", "A path with the home folder in the place of a ~ at its beginning.", `pathexpand("~/data")`, ``, stringFunc("path", expandHome)),
+		describe("filesha1", "The SHA-1 of a file, in hexadecimal.", `filesha1("a.csv")`, ``, dir.digest(sha1.New, hex.EncodeToString)),
+		describe("filesha256", "The SHA-256 of a file, in hexadecimal.", `filesha256("a.csv")`, ``, dir.digest(sha256.New, hex.EncodeToString)),
+		describe("filesha512", "The SHA-512 of a file, in hexadecimal.", `filesha512("a.csv")`, ``, dir.digest(sha512.New, hex.EncodeToString)),
+		describe("pathexpand", "Replaces a leading ~ in a path with the home folder.", `pathexpand("~/data")`, ``, stringFunc("path", expandHome)),
 	}
 	for _, e := range entries {
 		if functions != nil {
 			functions[e.Name] = e.call
 		}
 	}
-	return append(entries, describe("templatefile", "Renders a file as a template, with the given variables.", `templatefile("prompts/user.tmpl", { name = "Ada" })`, ``, dir.template(functions)))
+	return append(entries, describe("templatefile", "Renders a template file with the given variables.", `templatefile("prompts/user.tmpl", { name = "Ada" })`, ``, dir.template(functions)))
 }
 
 // folder is where relative paths start from.
@@ -80,7 +80,7 @@ func expandHome(path string) (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("~ has no meaning here: %w", err)
+		return "", fmt.Errorf("cannot expand ~: %w", err)
 	}
 	return filepath.Join(home, path[1:]), nil
 }
@@ -101,7 +101,7 @@ func (d folder) open(path string) (*os.File, error) {
 	case info.IsDir():
 		return nil, fmt.Errorf("%s is a folder, not a file", path)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file but a %s", path, nature(info.Mode()))
+		return nil, fmt.Errorf("%s is a %s, not a regular file", path, nature(info.Mode()))
 	}
 	f, err := os.Open(full)
 	if err != nil {
@@ -159,7 +159,7 @@ func (d folder) text(path string) (string, error) {
 		return "", err
 	}
 	if !utf8.Valid(b) {
-		return "", fmt.Errorf("%s is not UTF-8; filebase64 reads any file", path)
+		return "", fmt.Errorf("%s is not valid UTF-8; filebase64 reads any file", path)
 	}
 	return withoutMark(string(b)), nil
 }
@@ -263,7 +263,7 @@ func match(root, pattern string) ([]string, error) {
 	case files.failed != nil:
 		return nil, files.failed
 	case err != nil:
-		return nil, function.NewArgErrorf(1, "%q is not a pattern", pattern)
+		return nil, function.NewArgErrorf(1, "%q is not a valid pattern", pattern)
 	}
 	var paths []string
 	for _, path := range found {

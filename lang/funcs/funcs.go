@@ -18,10 +18,10 @@ import (
 // Doc describes a function for people.
 type Doc struct {
 	Name  string
-	Group string // the heading that it stands under
+	Group string // the heading in the documentation
 	Text  string
-	// Example is a call; Result is what it gives, empty where that depends on
-	// files or on the time.
+	// Example is a call; Result is what it returns, empty if that depends on
+	// files or the time.
 	Example, Result string
 }
 
@@ -31,10 +31,10 @@ type entry struct {
 	call function.Function
 }
 
-// Groups of functions that say something about their arguments without giving
-// them away.
+// Groups of functions whose results describe their arguments without
+// revealing them.
 const (
-	Likeness = "Likeness of texts"
+	Likeness = "Text similarity"
 	Hashes   = "Hashes and identifiers"
 )
 
@@ -49,22 +49,22 @@ var groups = []struct {
 	{"Collections", collectionFunctions},
 	{"Types and errors", typeFunctions},
 	{Likeness, likenessFunctions},
-	{"Form of answers", answerFunctions},
+	{"Answer formats", answerFunctions},
 	{"Encoding", encodingFunctions},
 	{Hashes, hashFunctions},
 	{"Dates and times", timeFunctions},
 }
 
-// filesGroup heads the functions that read the file system.
+// filesGroup is the heading of the functions that read the file system.
 const filesGroup = "Files and paths"
 
-// impure functions give another result each time.
+// impure functions can return a different result each time.
 var impure = []string{planTimestampName, "timestamp", "uuid"}
 
-// fileless are the functions of filesGroup that only look at a path's text.
+// fileless are the functions of filesGroup that only use a path's text.
 var fileless = []string{"basename", "dirname"}
 
-// Functions are all functions. Relative paths start from baseDir.
+// Functions returns all functions. Relative paths start from baseDir.
 func Functions(baseDir string) map[string]function.Function {
 	all := plain()
 	for _, e := range fileFunctions(baseDir, maps.Clone(all)) {
@@ -73,7 +73,7 @@ func Functions(baseDir string) map[string]function.Function {
 	return all
 }
 
-// Pure are the functions whose results depend on their arguments alone.
+// Pure returns the functions whose results depend only on their arguments.
 func Pure() map[string]function.Function {
 	all := plain()
 	for _, e := range fileFunctions(".", nil) {
@@ -87,15 +87,15 @@ func Pure() map[string]function.Function {
 	return all
 }
 
-// Impure says whether a function gives another result each time it is called,
+// Impure reports whether a function returns a different result each time it is called,
 // or in each plan.
 func Impure(name string) bool { return slices.Contains(impure, name) }
 
-// ImpureWithin says whether a function gives another result each time it is
-// called, also within one plan.
+// ImpureWithin reports whether a function returns a different result each time it is
+// called, even within one plan.
 func ImpureWithin(name string) bool { return Impure(name) && name != planTimestampName }
 
-// Names are the names of all functions, sorted.
+// Names returns the names of all functions, sorted.
 func Names() []string {
 	var names []string
 	for _, d := range Docs() {
@@ -105,7 +105,7 @@ func Names() []string {
 	return names
 }
 
-// Docs describe all functions, by group and in it by name.
+// Docs describes all functions, sorted by group and then by name.
 func Docs() []Doc {
 	var docs []Doc
 	add := func(group string, entries []entry) {
@@ -129,7 +129,7 @@ func Docs() []Doc {
 	return docs
 }
 
-// plain are the functions of groups.
+// plain returns the functions of groups.
 func plain() map[string]function.Function {
 	all := make(map[string]function.Function, 128)
 	for _, g := range groups {

@@ -17,20 +17,20 @@ import (
 // likenessFunctions compare a text with what it should be. They are metrics
 // that have names elsewhere, so they have those here.
 var likenessFunctions = []entry{
-	describe("bleu", "BLEU of a sentence beside a reference or a list of them: how many of its runs of one to four words are there. As sacrebleu computes it (tokens of mteval-v13a, which tell upper from lower case, exponential smoothing), from 0 to 1.", `bleu("the cat", "the dog")`, `0.5`, scoreFunc(overlap.Bleu)),
-	describe("contains_all", "Whether the string contains all of the others.", `contains_all("quern", ["qu", "rn"])`, `true`, partsFunc(strings.Contains, true)),
-	describe("contains_any", "Whether the string contains one of the others.", `contains_any("quern", ["x", "rn"])`, `true`, partsFunc(strings.Contains, false)),
-	describe("gleu", "Google's BLEU of a sentence beside a reference or a list of them: the lower one of precision and recall over all runs of one to four words.", `gleu("the cat sat", "the cat ran")`, `0.5`, scoreFunc(overlap.Gleu)),
-	describe("icontains", "strcontains, whatever the case of the letters.", `icontains("Quern", "UER")`, `true`, affix(foldContains, "substr")),
-	describe("icontains_all", "contains_all, whatever the case of the letters.", `icontains_all("Quern", ["QU", "RN"])`, `true`, partsFunc(foldContains, true)),
-	describe("icontains_any", "contains_any, whatever the case of the letters.", `icontains_any("Quern", ["X", "RN"])`, `true`, partsFunc(foldContains, false)),
-	describe("iequals", "Whether two strings are equal, whatever the case of the letters.", `iequals("Straße", "STRASSE")`, `true`, affix(func(a, b string) bool { return fold(a) == fold(b) }, "other")),
-	describe("levenshtein", "How many characters must be inserted, deleted, or replaced to turn one string into the other. Characters are Unicode code points, as in Python; length counts what a reader takes for one character.", `levenshtein("kitten", "sitting")`, `3`, checked(levenshteinFunc, distanceCheck)),
-	describe("meteor", "METEOR of a sentence against a reference or a list of them. Matches equal words and equal English stems (Porter's, as in NLTK), but not synonyms, so it can be lower than METEOR with WordNet.", `meteor("the cat", "the cats")`, `0.9375`, scoreFunc(overlap.Meteor)),
-	describe("rouge_l", "ROUGE-L beside a reference or a list of them: the longest sequence of words that both have. The last argument says what of it: \"f1\" (without it), \"precision\" or \"recall\".", `rouge_l("the cat sat", "the cat sat down", "recall")`, `0.75`, rougeLFunc),
-	describe("rouge_n", "ROUGE-N beside a reference or a list of them: the runs of so many words that both have. The last argument says what of it: \"f1\" (without it), \"precision\" or \"recall\".", `rouge_n("the cat sat", "the cat ran", 2)`, `0.5`, rougeNFunc),
-	describe("similarity", "How alike two strings are, from 0 to 1: 1 less levenshtein's number as a share of the longer one's characters.", `similarity("abcd", "abce")`, `0.75`, checked(similarityFunc, distanceCheck)),
-	describe("word_count", "The number of words: of what stands between white space.", `word_count("one two, three")`, `3`, wordCountFunc),
+	describe("bleu", "BLEU of a sentence against a reference or a list of references: the precision of its n-grams of one to four words. Computed as sacrebleu does (mteval-v13a tokens, case-sensitive, exponential smoothing), from 0 to 1.", `bleu("the cat", "the dog")`, `0.5`, scoreFunc(overlap.Bleu)),
+	describe("contains_all", "Whether the string contains all of the given strings.", `contains_all("quern", ["qu", "rn"])`, `true`, partsFunc(strings.Contains, true)),
+	describe("contains_any", "Whether the string contains any of the given strings.", `contains_any("quern", ["x", "rn"])`, `true`, partsFunc(strings.Contains, false)),
+	describe("gleu", "Google BLEU of a sentence against a reference or a list of references: the lower of precision and recall over all n-grams of one to four words.", `gleu("the cat sat", "the cat ran")`, `0.5`, scoreFunc(overlap.Gleu)),
+	describe("icontains", "Like strcontains, but case-insensitive.", `icontains("Quern", "UER")`, `true`, affix(foldContains, "substr")),
+	describe("icontains_all", "Like contains_all, but case-insensitive.", `icontains_all("Quern", ["QU", "RN"])`, `true`, partsFunc(foldContains, true)),
+	describe("icontains_any", "Like contains_any, but case-insensitive.", `icontains_any("Quern", ["X", "RN"])`, `true`, partsFunc(foldContains, false)),
+	describe("iequals", "Whether two strings are equal, ignoring case.", `iequals("Straße", "STRASSE")`, `true`, affix(func(a, b string) bool { return fold(a) == fold(b) }, "other")),
+	describe("levenshtein", "The number of characters that must be inserted, deleted, or replaced to turn one string into the other. Characters are Unicode code points, as in Python; length counts grapheme clusters.", `levenshtein("kitten", "sitting")`, `3`, checked(levenshteinFunc, distanceCheck)),
+	describe("meteor", "METEOR of a sentence against a reference or a list of references. Matches equal words and equal English stems (Porter's, as in NLTK), but not synonyms, so it can be lower than METEOR with WordNet.", `meteor("the cat", "the cats")`, `0.9375`, scoreFunc(overlap.Meteor)),
+	describe("rouge_l", "ROUGE-L against a reference or a list of references: the longest common subsequence of words. The last argument selects \"f1\" (the default), \"precision\", or \"recall\".", `rouge_l("the cat sat", "the cat sat down", "recall")`, `0.75`, rougeLFunc),
+	describe("rouge_n", "ROUGE-N against a reference or a list of references: the overlap of n-grams, where the third argument is the number of words in each. The last argument selects \"f1\" (the default), \"precision\", or \"recall\".", `rouge_n("the cat sat", "the cat ran", 2)`, `0.5`, rougeNFunc),
+	describe("similarity", "The similarity of two strings, from 0 to 1: 1 minus the Levenshtein distance divided by the length of the longer string.", `similarity("abcd", "abce")`, `0.75`, checked(similarityFunc, distanceCheck)),
+	describe("word_count", "The number of words, separated by white space.", `word_count("one two, three")`, `3`, wordCountFunc),
 }
 
 // fold is a string in the form in which the case of letters makes no
@@ -55,7 +55,7 @@ func partsFunc(has func(s, part string) bool, all bool) function.Function {
 			for it := args[1].ElementIterator(); it.Next(); {
 				_, part := it.Element()
 				if part.IsNull() {
-					return cty.NilVal, function.NewArgErrorf(1, "a null cannot be looked for")
+					return cty.NilVal, function.NewArgErrorf(1, "the string to search for cannot be null")
 				}
 				if has(args[0].AsString(), part.AsString()) != all {
 					return cty.BoolVal(!all), nil
@@ -81,12 +81,12 @@ func referenceTexts(arg int, v cty.Value) (texts []string, known bool, err error
 	}
 	for _, e := range elements {
 		if e.Type() != cty.String || e.IsNull() {
-			return nil, true, function.NewArgErrorf(arg, "a string or a list of strings is needed")
+			return nil, true, function.NewArgErrorf(arg, "must be a string or a list of strings")
 		}
 		texts = append(texts, e.AsString())
 	}
 	if len(texts) == 0 {
-		return nil, true, function.NewArgErrorf(arg, "there must be one reference at least")
+		return nil, true, function.NewArgErrorf(arg, "at least one reference is needed")
 	}
 	return texts, true, nil
 }
@@ -114,7 +114,7 @@ func scoreFunc(score func(text string, references []string) float64) function.Fu
 // on. It is a decimal: 0.7 is 0.7.
 func figure(x float64) (cty.Value, error) {
 	if math.IsInf(x, 0) || math.IsNaN(x) {
-		return cty.NilVal, errors.New("the result is too large for a number")
+		return cty.NilVal, errors.New("the result is too large")
 	}
 	return cty.ParseNumberVal(strconv.FormatFloat(x, 'g', 12, 64))
 }
@@ -125,7 +125,7 @@ var part = &function.Parameter{Name: "part", Type: cty.String}
 // partOf is what of a score is asked for by the arguments from an index on.
 func partOf(s overlap.Score, args []cty.Value, from int) (cty.Value, error) {
 	if len(args) > from+1 {
-		return cty.NilVal, function.NewArgErrorf(from+1, "there are too many arguments")
+		return cty.NilVal, function.NewArgErrorf(from+1, "too many arguments")
 	}
 	what := "f1"
 	if len(args) > from {
@@ -139,7 +139,7 @@ func partOf(s overlap.Score, args []cty.Value, from int) (cty.Value, error) {
 	case "recall":
 		return figure(s.Recall)
 	}
-	return cty.NilVal, function.NewArgErrorf(from, `this must be "f1", "precision" or "recall"`)
+	return cty.NilVal, function.NewArgErrorf(from, `must be "f1", "precision", or "recall"`)
 }
 
 var rougeLFunc = function.New(&function.Spec{

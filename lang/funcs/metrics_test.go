@@ -121,24 +121,24 @@ func TestRefusalsAreToldFromAnswers(t *testing.T) {
 
 func TestErrorsOfMetricsSayWhatToDo(t *testing.T) {
 	for text, want := range map[string]string{
-		`contains_any("a", [null])`:                 "a null cannot be looked for",
-		`bleu("a", [])`:                             "one reference at least",
-		`bleu("a", 1)`:                              "a string or a list of strings is needed",
-		`gleu("a", ["a", null])`:                    "a string or a list of strings is needed",
+		`contains_any("a", [null])`:                 "the string to search for cannot be null",
+		`bleu("a", [])`:                             "at least one reference",
+		`bleu("a", 1)`:                              "must be a string or a list of strings",
+		`gleu("a", ["a", null])`:                    "must be a string or a list of strings",
 		`rouge_n("a", "a", 0)`:                      "a whole number from 1",
 		`rouge_n("a", "a", 1.5)`:                    "a whole number from 1",
-		`rouge_l("a", "a", "f2")`:                   `"f1", "precision" or "recall"`,
+		`rouge_l("a", "a", "f2")`:                   `"f1", "precision", or "recall"`,
 		`rouge_l("a", "a", "f1", "f1")`:             "too many arguments",
-		`perplexity([])`:                            "does the model give any",
+		`perplexity([])`:                            "check that the model returns them",
 		`perplexity([-1e9])`:                        "too large",
-		`is_json("{}", { type = "strin" })`:         "not a JSON schema",
-		`is_json("{}", {}, {})`:                     "one schema at most",
+		`is_json("{}", { type = "strin" })`:         "not a valid JSON schema",
+		`is_json("{}", {}, {})`:                     "at most one schema",
 		`is_json("{}", { "$ref" = "file:///a" })`:   "cannot refer to another document",
 		`is_sql("select 1", "oracle")`:              "the dialects are postgresql, mysql, sqlite",
-		`is_sql("select 1", "mysql", "x")`:          "one dialect at most",
+		`is_sql("select 1", "mysql", "x")`:          "at most one dialect",
 		`tool_call_f1("x", ["a"])`:                  "a list of calls",
 		`tool_call_f1([{ arguments = {} }], ["a"])`: "needs a name",
-		`tool_call_valid([], [{ name = "a", parameters = { type = 1 } }])`: "the parameters of a: this is not a JSON schema",
+		`tool_call_valid([], [{ name = "a", parameters = { type = 1 } }])`: "the parameters of a: not a valid JSON schema",
 	} {
 		_, diags := evaluate(t, text, Pure())
 		if !diags.HasErrors() || !strings.Contains(diags.Error(), want) {

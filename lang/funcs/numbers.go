@@ -8,15 +8,15 @@ import (
 )
 
 var numberFunctions = []entry{
-	describe("abs", "The number without its sign.", `abs(-2)`, `2`, stdlib.AbsoluteFunc),
-	describe("ceil", "The least whole number that is not below the number.", `ceil(1.2)`, `2`, stdlib.CeilFunc),
-	describe("floor", "The greatest whole number that is not above the number.", `floor(1.8)`, `1`, stdlib.FloorFunc),
-	describe("log", "The logarithm of a number to a base.", `log(8, 2)`, `3`, checked(stdlib.LogFunc, logCheck)),
-	describe("max", "The greatest of the numbers.", `max(1, 3, 2)`, `3`, stdlib.MaxFunc),
-	describe("min", "The least of the numbers.", `min(2, 1, 3)`, `1`, stdlib.MinFunc),
-	describe("parseint", "Reads a whole number written in a base from 2 to 62.", `parseint("ff", 16)`, `255`, checked(stdlib.ParseIntFunc, parseIntCheck)),
-	describe("pow", "A number to the power of another.", `pow(2, 10)`, `1024`, checked(stdlib.PowFunc, powCheck)),
-	describe("signum", "-1, 0 or 1 by the number's sign.", `signum(-7)`, `-1`, stdlib.SignumFunc),
+	describe("abs", "The absolute value of a number.", `abs(-2)`, `2`, stdlib.AbsoluteFunc),
+	describe("ceil", "Rounds up to a whole number.", `ceil(1.2)`, `2`, stdlib.CeilFunc),
+	describe("floor", "Rounds down to a whole number.", `floor(1.8)`, `1`, stdlib.FloorFunc),
+	describe("log", "The logarithm of a number in a given base.", `log(8, 2)`, `3`, checked(stdlib.LogFunc, logCheck)),
+	describe("max", "The largest of the numbers.", `max(1, 3, 2)`, `3`, stdlib.MaxFunc),
+	describe("min", "The smallest of the numbers.", `min(2, 1, 3)`, `1`, stdlib.MinFunc),
+	describe("parseint", "Parses a whole number in a base from 2 to 62.", `parseint("ff", 16)`, `255`, checked(stdlib.ParseIntFunc, parseIntCheck)),
+	describe("pow", "A number raised to a power.", `pow(2, 10)`, `1024`, checked(stdlib.PowFunc, powCheck)),
+	describe("signum", "The sign of a number: -1, 0, or 1.", `signum(-7)`, `-1`, stdlib.SignumFunc),
 	describe("sum", "The sum of a list or set of numbers.", `sum([1, 2.5])`, `3.5`, sumFunc),
 }
 
@@ -26,7 +26,7 @@ var sumFunc = function.New(&function.Spec{
 	RefineResult: notNull,
 	Impl: func(args []cty.Value, ret cty.Type) (cty.Value, error) {
 		if !isSequence(args[0].Type()) {
-			return cty.NilVal, function.NewArgErrorf(0, "a list or set of numbers is needed")
+			return cty.NilVal, function.NewArgErrorf(0, "must be a list or set of numbers")
 		}
 		if !args[0].IsWhollyKnown() {
 			return cty.UnknownVal(cty.Number), nil

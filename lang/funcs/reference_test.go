@@ -10,7 +10,7 @@ import (
 
 //go:generate go test -run TestTheReferenceListsEveryFunction -update .
 
-var update = flag.Bool("update", false, "write the function tables of docs/language.md anew")
+var update = flag.Bool("update", false, "rewrite the function tables of docs/language.md")
 
 const (
 	reference = "../../docs/language.md"
@@ -47,7 +47,7 @@ func tables() string {
 	for _, d := range Docs() {
 		if d.Group != group {
 			group = d.Group
-			fmt.Fprintf(&b, "\n### %s\n\n| function | what it gives | example |\n| --- | --- | --- |\n", group)
+			fmt.Fprintf(&b, "\n### %s\n\n| function | description | example |\n| --- | --- | --- |\n", group)
 		}
 		example := code(d.Example)
 		if d.Result != "" {

@@ -12,29 +12,29 @@ import (
 )
 
 var stringFunctions = []entry{
-	describe("chomp", "The string without line breaks at its end.", `chomp("a\n")`, `"a"`, likeText(stdlib.ChompFunc, chomped)),
-	describe("endswith", "Whether the string ends with the other.", `endswith("quern", "rn")`, `true`, affix(strings.HasSuffix, "suffix")),
-	describe("format", "Fills values into a printf-like format: %s, %d, %5.2f, %q, %v, %#v.", `format("%s has %d rows", "clean", 3)`, `"clean has 3 rows"`, formatFunc),
-	describe("formatlist", "format, for each element of the lists among its arguments.", `formatlist("%s!", ["a", "b"])`, `["a!", "b!"]`, formatListFunc),
-	describe("indent", "Indents every line but the first by so many blanks.", `indent(2, "a\nb")`, `"a\n  b"`, checked(indentFunc, indentCheck)),
-	describe("join", "The strings of a list with a separator between them.", `join(", ", ["a", "b"])`, `"a, b"`, checked(joinFunc, joinCheck)),
-	describe("lower", "The string in lower case.", `lower("ABC")`, `"abc"`, likeText(stdlib.LowerFunc, strings.ToLower)),
-	describe("normalize", "The string in a Unicode normal form: NFC unless the second argument says NFD, NFKC, or NFKD. Texts that look the same can differ in bytes, and == compares bytes; in one normal form they are equal.", `normalize("e\u0301") == "\u00e9"`, `true`, normalizeFunc),
-	describe("regex", "The first match of a regular expression (RE2): the text, or its groups as a list or, where they have names, an object. No match is an error.", `regex("[0-9]+", "row 17")`, `"17"`, checked(regexFunc, patternCheck)),
+	describe("chomp", "Removes line breaks from the end of a string.", `chomp("a\n")`, `"a"`, likeText(stdlib.ChompFunc, chomped)),
+	describe("endswith", "Whether a string ends with another string.", `endswith("quern", "rn")`, `true`, affix(strings.HasSuffix, "suffix")),
+	describe("format", "Formats values with a printf-like format: %s, %d, %5.2f, %q, %v, %#v.", `format("%s has %d rows", "clean", 3)`, `"clean has 3 rows"`, formatFunc),
+	describe("formatlist", "Like format, but for each element of the lists among its arguments.", `formatlist("%s!", ["a", "b"])`, `["a!", "b!"]`, formatListFunc),
+	describe("indent", "Indents every line except the first by a number of spaces.", `indent(2, "a\nb")`, `"a\n  b"`, checked(indentFunc, indentCheck)),
+	describe("join", "Joins the strings of a list with a separator.", `join(", ", ["a", "b"])`, `"a, b"`, checked(joinFunc, joinCheck)),
+	describe("lower", "Converts a string to lowercase.", `lower("ABC")`, `"abc"`, likeText(stdlib.LowerFunc, strings.ToLower)),
+	describe("normalize", "Converts a string to a Unicode normal form: NFC, or NFD, NFKC, or NFKD if the second argument says so. Strings that look the same can have different bytes, and == compares bytes. In the same normal form, they are equal.", `normalize("e\u0301") == "\u00e9"`, `true`, normalizeFunc),
+	describe("regex", "The first match of a regular expression (RE2): the matched text, or the capture groups as a list or, if they are named, as an object. Fails if nothing matches.", `regex("[0-9]+", "row 17")`, `"17"`, checked(regexFunc, patternCheck)),
 	describe("regexall", "All matches of a regular expression, as a list.", `regexall("[a-z]", "a1b2")`, `["a", "b"]`, checked(regexAllFunc, matchesCheck)),
-	describe("replace", "Replaces each occurrence of a string, or, written between slashes, of a regular expression, whose groups the replacement may name as $1.", `replace("a1b22", "/[0-9]+/", "#")`, `"a#b#"`, checked(replaceFunc, replaceCheck)),
-	describe("split", "The parts of a string between separators.", `split(",", "a,b")`, `["a", "b"]`, checked(splitFunc, splitCheck)),
-	describe("startswith", "Whether the string begins with the other.", `startswith("quern", "qu")`, `true`, affix(strings.HasPrefix, "prefix")),
-	describe("strcontains", "Whether the string contains the other.", `strcontains("quern", "uer")`, `true`, affix(strings.Contains, "substr")),
-	describe("strrev", "The string's characters in reverse order.", `strrev("abc")`, `"cba"`, veiled(stdlib.ReverseFunc)),
-	describe("substr", "Characters from an offset on; a negative length means up to the end.", `substr("quern", 1, 3)`, `"uer"`, veiled(stdlib.SubstrFunc)),
-	describe("templatestring", "Renders a template that is a string, with the given variables. In configurations the template must be escaped as $${…}.", `templatestring("Hello, $${name}!", { name = "Ada" })`, `"Hello, Ada!"`, templateStringFunc),
-	describe("title", "Puts the first letter of each word in upper case.", `title("hello world")`, `"Hello World"`, likeText(stdlib.TitleFunc, titled)),
-	describe("trim", "Takes all of the given characters from both ends.", `trim("?!abc!?", "!?")`, `"abc"`, likeTexts(stdlib.TrimFunc, strings.Trim)),
-	describe("trimprefix", "Takes a prefix away, where there is one.", `trimprefix("v1.2", "v")`, `"1.2"`, likeTexts(stdlib.TrimPrefixFunc, strings.TrimPrefix)),
-	describe("trimspace", "Takes white space from both ends.", `trimspace(" a \n")`, `"a"`, likeText(stdlib.TrimSpaceFunc, strings.TrimSpace)),
-	describe("trimsuffix", "Takes a suffix away, where there is one.", `trimsuffix("a.csv", ".csv")`, `"a"`, likeTexts(stdlib.TrimSuffixFunc, strings.TrimSuffix)),
-	describe("upper", "The string in upper case.", `upper("abc")`, `"ABC"`, likeText(stdlib.UpperFunc, strings.ToUpper)),
+	describe("replace", "Replaces each occurrence of a string or, if it is written between slashes, of a regular expression. The replacement can refer to capture groups as $1.", `replace("a1b22", "/[0-9]+/", "#")`, `"a#b#"`, checked(replaceFunc, replaceCheck)),
+	describe("split", "Splits a string at each separator.", `split(",", "a,b")`, `["a", "b"]`, checked(splitFunc, splitCheck)),
+	describe("startswith", "Whether a string begins with another string.", `startswith("quern", "qu")`, `true`, affix(strings.HasPrefix, "prefix")),
+	describe("strcontains", "Whether a string contains another string.", `strcontains("quern", "uer")`, `true`, affix(strings.Contains, "substr")),
+	describe("strrev", "Reverses the characters of a string.", `strrev("abc")`, `"cba"`, veiled(stdlib.ReverseFunc)),
+	describe("substr", "A substring, by offset and length. A negative length means up to the end.", `substr("quern", 1, 3)`, `"uer"`, veiled(stdlib.SubstrFunc)),
+	describe("templatestring", "Renders a template string with the given variables. In a configuration, write $${…} for the template's placeholders.", `templatestring("Hello, $${name}!", { name = "Ada" })`, `"Hello, Ada!"`, templateStringFunc),
+	describe("title", "Capitalizes the first letter of each word.", `title("hello world")`, `"Hello World"`, likeText(stdlib.TitleFunc, titled)),
+	describe("trim", "Removes the given characters from both ends of a string.", `trim("?!abc!?", "!?")`, `"abc"`, likeTexts(stdlib.TrimFunc, strings.Trim)),
+	describe("trimprefix", "Removes a prefix, if the string has it.", `trimprefix("v1.2", "v")`, `"1.2"`, likeTexts(stdlib.TrimPrefixFunc, strings.TrimPrefix)),
+	describe("trimspace", "Removes white space from both ends of a string.", `trimspace(" a \n")`, `"a"`, likeText(stdlib.TrimSpaceFunc, strings.TrimSpace)),
+	describe("trimsuffix", "Removes a suffix, if the string has it.", `trimsuffix("a.csv", ".csv")`, `"a"`, likeTexts(stdlib.TrimSuffixFunc, strings.TrimSuffix)),
+	describe("upper", "Converts a string to uppercase.", `upper("abc")`, `"ABC"`, likeText(stdlib.UpperFunc, strings.ToUpper)),
 }
 
 // affix makes a function of two strings that says whether one has the other.
@@ -82,7 +82,7 @@ var normalizeFunc = function.New(&function.Spec{
 		form := norm.NFC
 		switch {
 		case len(args) > 2:
-			return cty.NilVal, function.NewArgErrorf(2, "normalize takes at most one form")
+			return cty.NilVal, function.NewArgErrorf(2, "at most one form is allowed")
 		case len(args) == 2:
 			var ok bool
 			if form, ok = normalForms[args[1].AsString()]; !ok {

@@ -30,7 +30,7 @@ func init() {
 var nested = function.New(&function.Spec{
 	VarParam: &function.Parameter{Name: "vars", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowDynamicType: true, AllowNull: true},
 	Type: func([]cty.Value) (cty.Type, error) {
-		return cty.NilType, errors.New("a template cannot render another template; render it before, and pass the text in as a variable")
+		return cty.NilType, errors.New("a template cannot render another template; render that one first and pass the text in as a variable")
 	},
 	Impl: func([]cty.Value, cty.Type) (cty.Value, error) { return cty.NilVal, errors.New("not reached") },
 })
@@ -99,14 +99,14 @@ func atLine(diags hcl.Diagnostics) error {
 		}
 		return fmt.Errorf("%s, line %d, column %d: %s: %s", d.Subject.Filename, d.Subject.Start.Line, d.Subject.Start.Column, d.Summary, detail)
 	}
-	return errors.New("the template cannot be used")
+	return errors.New("the template is not valid")
 }
 
 // checkVariables says which variable a template needs that is not given.
 func checkVariables(template hcl.Expression, given []string) error {
 	for _, ref := range template.Variables() {
 		if name := ref.RootName(); !slices.Contains(given, name) {
-			return function.NewArgErrorf(1, "the template needs a variable %q at line %d that is not given.%s", name, ref.SourceRange().Start.Line, diag.Suggest(name, given))
+			return function.NewArgErrorf(1, "the template uses the variable %q on line %d, but it is not given.%s", name, ref.SourceRange().Start.Line, diag.Suggest(name, given))
 		}
 	}
 	return nil
@@ -122,7 +122,7 @@ func render(template hcl.Expression, vars cty.Value, functions map[string]functi
 	var names []string
 	for name, v := range vars.AsValueMap() {
 		if !hclsyntax.ValidIdentifier(name) {
-			return cty.NilVal, function.NewArgErrorf(1, "%q is no name of a variable: a name begins with a letter and holds letters, digits and underscores", name)
+			return cty.NilVal, function.NewArgErrorf(1, "%q is not a valid variable name; a name begins with a letter or an underscore and contains only letters, digits, underscores, and hyphens", name)
 		}
 		given[name] = v
 		names = append(names, name)

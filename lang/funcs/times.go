@@ -9,11 +9,11 @@ import (
 )
 
 var timeFunctions = []entry{
-	describe("formatdate", "Writes a time in a form such as \"YYYY-MM-DD hh:mm:ss\".", `formatdate("DD MMM YYYY", "2026-01-02T03:04:05Z")`, `"02 Jan 2026"`, stdlib.FormatDateFunc),
-	describe(planTimestampName, "The time at which the plan was made, in UTC: the same everywhere in a plan, also in one that is saved and applied later. It is refused where it would enter a key: what depends on it would run again in every plan.", `plantimestamp()`, ``, PlanTimestamp(time.Time{})),
+	describe("formatdate", "Formats a time, for example as \"YYYY-MM-DD hh:mm:ss\".", `formatdate("DD MMM YYYY", "2026-01-02T03:04:05Z")`, `"02 Jan 2026"`, stdlib.FormatDateFunc),
+	describe(planTimestampName, "The time at which the plan was created, in UTC. It is the same everywhere in a plan, even if the plan is saved and applied later. Refused where it would become part of a key, because everything that depends on it would run again in every plan.", `plantimestamp()`, ``, PlanTimestamp(time.Time{})),
 	describe("timeadd", "Adds a duration such as \"90m\" to a time.", `timeadd("2026-01-02T03:04:05Z", "24h")`, `"2026-01-03T03:04:05Z"`, checked(stdlib.TimeAddFunc, timeAddCheck)),
-	describe("timecmp", "-1, 0 or 1: whether the first time is before, the same as, or after the second.", `timecmp("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z")`, `1`, timeCmpFunc),
-	describe("timestamp", "The time now, in UTC. It is refused where it would enter a key: what depends on it could never be reused.", `timestamp()`, ``, timestampFunc),
+	describe("timecmp", "Compares two times: -1, 0, or 1 if the first is before, the same as, or after the second.", `timecmp("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z")`, `1`, timeCmpFunc),
+	describe("timestamp", "The current time, in UTC. Refused where it would become part of a key, because nothing that depends on it could be reused.", `timestamp()`, ``, timestampFunc),
 }
 
 const planTimestampName = "plantimestamp"
@@ -51,7 +51,7 @@ var timeCmpFunc = function.New(&function.Spec{
 		for i, arg := range args {
 			t, err := time.Parse(time.RFC3339, arg.AsString())
 			if err != nil {
-				return cty.NilVal, function.NewArgErrorf(i, "a time is written as 2026-01-02T03:04:05Z")
+				return cty.NilVal, function.NewArgErrorf(i, "a time must have the form 2026-01-02T03:04:05Z")
 			}
 			times[i] = t
 		}

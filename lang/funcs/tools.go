@@ -31,21 +31,21 @@ func listOf(v cty.Value, what string) ([]named, error) {
 	}
 	var list []named
 	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		return nil, fmt.Errorf("a list of %s is needed", what)
+		return nil, fmt.Errorf("must be a list of %s", what)
 	}
 	for i, n := range list {
 		if n.Function != nil {
 			list[i] = *n.Function
 		}
 		if list[i].Name == "" {
-			return nil, errors.New("every one needs a name")
+			return nil, errors.New("each element needs a name")
 		}
 	}
 	return list, nil
 }
 
 func toolCalls(v cty.Value) ([]toolCall, error) {
-	list, err := listOf(v, `calls, { name = "…", arguments = … },`)
+	list, err := listOf(v, `calls: { name = "…", arguments = … }`)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func text(raw json.RawMessage) string {
 // toolSchemas are what the arguments of tools have to fit, by the tools' names.
 // A tool without parameters takes an object, whatever is in it.
 func toolSchemas(v cty.Value) (map[string]*wellformed.Schema, error) {
-	list, err := listOf(v, `tools, { name = "…", parameters = … },`)
+	list, err := listOf(v, `tools: { name = "…", parameters = … }`)
 	if err != nil {
 		return nil, err
 	}

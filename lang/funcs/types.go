@@ -11,15 +11,15 @@ import (
 var typeFunctions = []entry{
 	describe("can", "Whether an expression can be evaluated without an error.", `can(tonumber("x"))`, `false`, tryfunc.CanFunc),
 	describe("issensitive", "Whether a value is sensitive.", `issensitive("a")`, `false`, isSensitiveFunc),
-	describe("nonsensitive", "The value, no longer held to be sensitive: it may be shown and stored from here on.", `nonsensitive("a")`, `"a"`, nonSensitiveFunc),
-	describe(SensitiveName, "The value, held to be sensitive, as that of a variable with sensitive = true is: it is not shown and not stored. It has to be known when planning, except in an output.", `issensitive(sensitive("a"))`, `true`, Sensitive(func(cty.Value) string { return "" })),
-	describe("tobool", "Converts to a bool: from \"true\" and \"false\".", `tobool("true")`, `true`, stdlib.MakeToFunc(cty.Bool)),
-	describe("tolist", "Converts to a list.", `tolist(toset(["a"]))`, `["a"]`, stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType))),
+	describe("nonsensitive", "Removes the sensitive mark from a value, so that it can be shown and stored.", `nonsensitive("a")`, `"a"`, nonSensitiveFunc),
+	describe(SensitiveName, "Marks a value as sensitive, like a variable with sensitive = true: it is not shown or stored. The value must be known when planning, except in an output.", `issensitive(sensitive("a"))`, `true`, Sensitive(func(cty.Value) string { return "" })),
+	describe("tobool", "Converts a value, such as \"true\" or \"false\", to a bool.", `tobool("true")`, `true`, stdlib.MakeToFunc(cty.Bool)),
+	describe("tolist", "Converts a set or tuple to a list.", `tolist(toset(["a"]))`, `["a"]`, stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType))),
 	describe("tomap", "Converts an object to a map.", `tomap({ a = 1 })`, `{ a = 1 }`, stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType))),
-	describe("tonumber", "Converts to a number.", `tonumber("17")`, `17`, stdlib.MakeToFunc(cty.Number)),
-	describe("toset", "Converts to a set: without order and repetitions.", `toset(["a", "a"])`, `toset(["a"])`, stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType))),
-	describe("tostring", "Converts to a string.", `tostring(17)`, `"17"`, stdlib.MakeToFunc(cty.String)),
-	describe("try", "The first of its arguments that can be evaluated without an error.", `try(tonumber("x"), 0)`, `0`, tryfunc.TryFunc),
+	describe("tonumber", "Converts a value to a number.", `tonumber("17")`, `17`, stdlib.MakeToFunc(cty.Number)),
+	describe("toset", "Converts a list to a set, without order or duplicates.", `toset(["a", "a"])`, `toset(["a"])`, stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType))),
+	describe("tostring", "Converts a value to a string.", `tostring(17)`, `"17"`, stdlib.MakeToFunc(cty.String)),
+	describe("try", "The first argument that can be evaluated without an error.", `try(tonumber("x"), 0)`, `0`, tryfunc.TryFunc),
 }
 
 var isSensitiveFunc = function.New(&function.Spec{

@@ -11,26 +11,26 @@ import (
 	"github.com/quern-dev/quern/lang/secret"
 )
 
-// elsewhere are the functions of neighbouring tools that have no meaning here,
-// and what to do instead.
+// elsewhere are functions of similar tools that quern does not have,
+// with what to do instead.
 var elsewhere = func() map[string]string {
 	notes := map[string]string{
-		"base64gzip":      "What quern stores is compressed already.",
-		"bcrypt":          "It gives another result at every call; sha256 does not.",
-		"convert":         "Convert with tostring, tonumber, tobool, tolist, toset or tomap.",
-		"ephemeralasnull": "No value here is ephemeral.",
+		"base64gzip":      "quern already compresses what it stores.",
+		"bcrypt":          "It returns a different result on every call. Use sha256 instead.",
+		"convert":         "Convert with tostring, tonumber, tobool, tolist, toset, or tomap.",
+		"ephemeralasnull": "quern has no ephemeral values.",
 		"rsadecrypt":      "Pass secrets in through variables with sensitive = true.",
-		"type":            "quern console shows what a value is.",
+		"type":            "Run quern console to inspect a value.",
 	}
 	for _, name := range []string{"cidrhost", "cidrnetmask", "cidrsubnet", "cidrsubnets"} {
-		notes[name] = "Addresses of networks have no part in pipelines."
+		notes[name] = "quern has no functions for network addresses."
 	}
 	return notes
 }()
 
 var allNames = sync.OnceValue(Names)
 
-// Unknown says of a function that there is none of that name, and what to do.
+// Unknown reports that a function does not exist, and what to do.
 func Unknown(name string, at *hcl.Range) *hcl.Diagnostic {
 	summary, detail := unknown(name)
 	return diag.Errorf(at, summary, "%s", detail)
@@ -42,13 +42,13 @@ func unknown(name string) (summary, detail string) {
 	case elsewhere[name] != "":
 		hint = " " + elsewhere[name]
 	case hint == "":
-		hint = " docs/language.md lists those that there are."
+		hint = " For a list of functions, see docs/language.md."
 	}
-	return "Unknown function", fmt.Sprintf("There is no function named %q.%s", name, hint)
+	return "Unknown function", fmt.Sprintf("The function %q does not exist.%s", name, hint)
 }
 
-// Explain says Unknown where hcl's evaluator says that there is no such
-// function: it knows neither the names around nor other tools. It takes out
+// Explain reports Unknown in place of hcl's error about an unknown
+// function, which knows neither similar names nor other tools. It removes
 // details that could reveal sensitive values, as secret.Explain does.
 func Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	diags = secret.Explain(diags)

@@ -1,10 +1,10 @@
-// Package limit bounds what a configuration can make quern do: how deeply text
+// Package limit limits what a configuration can make quern do: how deeply text
 // and values may be nested, how large a value may become, and how long it may
 // take to compute. A configuration is often somebody else's, as in a pull
 // request, so the limits are fixed here. Only the environment can raise them.
 //
-// It promises that no text is handed to a recursive parser unless the parser's
-// stack suffices, and that checking a value takes no longer than the limits
+// No text is passed to a recursive parser unless the parser's
+// stack suffices, and checking a value takes no longer than the limits
 // allow, however often the value shares its parts.
 package limit
 
@@ -36,27 +36,27 @@ type Set struct {
 	// file may be that a function reads.
 	Bytes int
 	// Time is how long the evaluation of one expression may take, for one row
-	// where it is evaluated per row.
+	// if it is evaluated per row.
 	Time time.Duration
 }
 
 // Default are the limits unless the environment says otherwise.
 var Default = Set{Depth: 1000, Elements: 1_000_000, Bytes: 64 << 20, Time: 10 * time.Second}
 
-// Now are the limits in force. A variable that is not a whole number above zero
-// is reported by Check and changes nothing.
+// Now returns the limits in effect. Check reports environment variables that are not
+// positive whole numbers; they change nothing.
 var Now = sync.OnceValue(func() Set {
 	s, _ := FromEnvironment(os.Getenv)
 	return s
 })
 
-// Check reports a limit in the environment that cannot be read.
+// Check reports an invalid limit in the environment.
 func Check() error {
 	_, err := FromEnvironment(os.Getenv)
 	return err
 }
 
-// FromEnvironment are the default limits with those that the environment sets.
+// FromEnvironment returns the default limits, overridden by those that the environment sets.
 func FromEnvironment(getenv func(string) string) (Set, error) {
 	s, seconds := Default, int(Default.Time/time.Second)
 	var failed error
@@ -67,7 +67,7 @@ func FromEnvironment(getenv func(string) string) (Set, error) {
 		}
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > 1<<40 {
-			failed = fmt.Errorf("the environment variable %s is %q; it must be a whole number above zero", name, text)
+			failed = fmt.Errorf("the environment variable %s is %q, but it must be a positive whole number", name, text)
 			continue
 		}
 		*into = n
@@ -76,14 +76,14 @@ func FromEnvironment(getenv func(string) string) (Set, error) {
 	return s, failed
 }
 
-// Exceeded is the error about a limit that was reached.
+// Exceeded is the error about a limit that was exceeded.
 type Exceeded struct {
-	What     string // what would go beyond it
+	What     string // what exceeds it
 	Variable string // the environment variable that raises it
 }
 
 func (e *Exceeded) Error() string {
-	return fmt.Sprintf("%s; if that is intended, raise %s in the environment", e.What, e.Variable)
+	return fmt.Sprintf("%s; if this is intended, set the environment variable %s to a higher value", e.What, e.Variable)
 }
 
 // TooManyElements is the error about a value with too many parts.

@@ -35,7 +35,7 @@ func Template(src []byte, name string, start hcl.Pos) *hcl.Diagnostic {
 	return deepest(tokens, false)
 }
 
-// ParseConfig is hcl's parser of configuration files for texts that may be
+// ParseConfig is hcl's parser of configuration files, for texts that may be
 // nested too deeply for it.
 func ParseConfig(src []byte, name string, start hcl.Pos) (*hcl.File, hcl.Diagnostics) {
 	if d := Config(src, name); d != nil {
@@ -147,7 +147,7 @@ func deepest(tokens hclsyntax.Tokens, lines bool) *hcl.Diagnostic {
 func tooDeep(at hcl.Range) *hcl.Diagnostic {
 	return &hcl.Diagnostic{
 		Severity: hcl.DiagError, Summary: "Nested too deeply", Subject: &at,
-		Detail: fmt.Sprintf("More than %d brackets, operators, or blocks are open here. Is a bracket not closed, or did a program write this? If that many are intended, raise %s in the environment.", Now().Depth, DepthVariable),
+		Detail: fmt.Sprintf("More than %d brackets, operators, or blocks are nested here. Check for an unclosed bracket, or for generated code. If this is intended, set the environment variable %s to a higher value.", Now().Depth, DepthVariable),
 	}
 }
 

@@ -16,17 +16,17 @@ type Size struct {
 // not become a gigabyte of digits.
 const maxExponent = 1 << 14
 
-// Writable says whether a number can be written out in decimal digits.
+// Writable reports whether a number can be written in decimal digits.
 func Writable(f *big.Float) bool {
 	exp := f.MantExp(nil)
 	return !f.IsInf() && exp < maxExponent && exp > -maxExponent
 }
 
 // ErrNumber is the error about a number that is not Writable.
-var ErrNumber = errors.New("the number is infinite, or too large or too small to be computed with")
+var ErrNumber = errors.New("the number is infinite, too large, or too small to compute with")
 
-// Measure returns the size of a value, or an error where that is beyond the
-// limits. Parts that a value holds more than once are counted as often.
+// Measure returns the size of a value, or an error if that exceeds the
+// limits. Parts that a value contains more than once are counted each time.
 func Measure(v cty.Value) (Size, error) {
 	m := measure{limits: Now()}
 	err := m.value(v, 0)

@@ -15,7 +15,7 @@ import (
 
 // Explain replaces the details of errors that came from evaluating sensitive
 // values. A detail that would be the same for any value, such as a wrong type,
-// stays: it is the one that comes out with the sensitive values unknown.
+// stays: evaluating with the sensitive values unknown gives the same detail.
 func Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	for i, d := range diags {
 		if d.Expression == nil || d.EvalContext == nil {
@@ -31,8 +31,8 @@ func Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	return diags
 }
 
-// Hide is Explain for an evaluation in which secrets had no marks: again are the
-// diagnostics that came out with the secrets of those names unknown.
+// Hide is Explain for an evaluation in which secrets had no marks. again are the
+// diagnostics of an evaluation in which the secrets with those names were unknown.
 func Hide(diags, again hcl.Diagnostics, names []string) hcl.Diagnostics {
 	out := make(hcl.Diagnostics, len(diags))
 	for i, d := range diags {
@@ -60,11 +60,11 @@ func Reason(names []string) string {
 	return "The reason is not shown, because it could reveal a sensitive value: this expression uses " + strings.Join(slices.Compact(refs), ", ") + "."
 }
 
-// HiddenPrefix begins the names under which plans know values that sensitive()
+// HiddenPrefix is the prefix of the names under which plans know values that sensitive()
 // hides, as if they were those of variables.
 const HiddenPrefix = "sensitive--"
 
-// Ref is how a sensitive value is written: as the variable, or the function, that
+// Ref returns how a sensitive value is written: as the variable or the function that
 // it comes from.
 func Ref(name string) string {
 	if name == "" || strings.HasPrefix(name, HiddenPrefix) {
@@ -73,7 +73,7 @@ func Ref(name string) string {
 	return "var." + name
 }
 
-// sensitiveIn are the sensitive variables that an expression uses, sorted.
+// sensitiveIn returns the sensitive variables that an expression uses, sorted.
 func sensitiveIn(e hcl.Expression, ctx *hcl.EvalContext) []string {
 	names := map[string]bool{}
 	if eval.Calls(e, sensitiveName) {

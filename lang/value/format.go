@@ -6,8 +6,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Format writes a value as HCL for a person to read. What has no literal is
-// said in parentheses: (known after apply), (sensitive value), (artifact).
+// Format writes a value as HCL for people to read. Values without a literal are
+// described in parentheses: (known after apply), (sensitive value), (artifact).
 func Format(v cty.Value) string {
 	if v == cty.NilVal {
 		return "null"
@@ -60,7 +60,7 @@ func listTokens(v cty.Value) hclwrite.Tokens {
 	return hclwrite.TokensForTuple(elements)
 }
 
-// words is text that is no HCL, as one token.
+// words returns text that is not HCL as one token.
 func words(text string) hclwrite.Tokens {
 	return hclwrite.Tokens{{Type: hclsyntax.TokenIdent, Bytes: []byte(text)}}
 }

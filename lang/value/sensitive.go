@@ -5,10 +5,10 @@ import (
 )
 
 // Sensitive is the cty mark of values that come from a sensitive variable.
-// Whatever is made of such a value bears the mark too.
+// Whatever is computed from such a value carries the mark, too.
 type Sensitive struct{ Variable string }
 
-// IsSensitive says whether the value or any part of it is marked sensitive.
+// IsSensitive reports whether the value or any part of it is marked sensitive.
 func IsSensitive(v cty.Value) bool {
 	if v == cty.NilVal || !v.ContainsMarked() {
 		return false
@@ -17,7 +17,7 @@ func IsSensitive(v cty.Value) bool {
 	return HasSensitive(marks)
 }
 
-// HasSensitive says whether one of the marks is that of a sensitive variable.
+// HasSensitive reports whether one of the marks is that of a sensitive variable.
 func HasSensitive(marks cty.ValueMarks) bool {
 	for m := range marks {
 		if _, ok := m.(Sensitive); ok {
@@ -27,5 +27,5 @@ func HasSensitive(marks cty.ValueMarks) bool {
 	return false
 }
 
-// Redacted stands in the place of a sensitive value.
+// Redacted is shown in place of a sensitive value.
 const Redacted = "(sensitive value)"

@@ -1,5 +1,5 @@
-// Package value gives cty values and types their JSON form, in which they
-// stand in plans, states and action entries.
+// Package value defines the JSON form of cty values and types, which is
+// used in plans, states, and action entries.
 package value
 
 import (

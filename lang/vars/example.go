@@ -9,12 +9,12 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Example is an expression that a variable could be set to, as a user would
+// Example returns an expression that a variable could be set to, as a user would
 // write it in a file.
 func Example(v *config.Variable) string { return example(v.Type) }
 
-// bare is an example as it is written on a command line, where strings stand
-// without quotes.
+// bare returns an example as it is written on a command line, where strings have
+// no quotes.
 func bare(v *config.Variable, example string) string {
 	if !v.Typed || v.Type == cty.String {
 		return strings.Trim(example, `"`)

@@ -19,8 +19,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// The files of variables that are read where they are there: those of these names,
-// in this order, and after them those whose names end so.
+// The variables files that are read if they exist: first those with these names,
+// in this order, then those whose names end with these suffixes.
 var (
 	defaultFiles = []string{"quern.vars.hcl", "quern.vars.json"}
 	autoSuffixes = []string{".auto.vars.hcl", ".auto.vars.json"}
@@ -49,7 +49,7 @@ func (r *resolver) files(paths []string) {
 			names = append(names, name)
 		}
 	}
-	entries, _ := os.ReadDir(r.m.Dir) // that it can be read, Load has seen to
+	entries, _ := os.ReadDir(r.m.Dir) // Load has reported an error if the folder can't be read
 	for _, e := range entries {
 		ends := func(suffix string) bool { return strings.HasSuffix(e.Name(), suffix) }
 		if !e.IsDir() && slices.ContainsFunc(autoSuffixes, ends) {
@@ -65,11 +65,11 @@ func (r *resolver) files(paths []string) {
 	}
 }
 
-// file reads a file of values. name is what messages call it.
+// file reads a variables file. Messages refer to it as name.
 func (r *resolver) file(name, path string) {
 	src, err := os.ReadFile(path)
 	if err != nil {
-		r.add(diag.Errorf(nil, "File of variables cannot be read", "%s. Check the path that -var-file gives.", err))
+		r.add(diag.Errorf(nil, "Cannot read variables file", "%s. Check the path given with -var-file.", err))
 		return
 	}
 	if strings.HasSuffix(name, ".json") {
@@ -96,7 +96,7 @@ func (r *resolver) file(name, path string) {
 	}
 }
 
-// json reads the text of a file of values that is one JSON object.
+// json reads the text of a variables file that is a JSON object.
 func (r *resolver) json(name string, src []byte) {
 	src = bytes.TrimPrefix(src, []byte("\ufeff"))
 	r.m.Sources[name] = src
@@ -120,17 +120,17 @@ func (r *resolver) json(name string, src []byte) {
 	}
 }
 
-// parsed adds what is wrong with the form of a file.
+// parsed adds the syntax errors of a file.
 func (r *resolver) parsed(diags hcl.Diagnostics) {
 	if r.hasSecrets() {
 		for _, d := range diags {
-			d.Extra = diag.SecretLines{} // whose value it is about can't be told
+			d.Extra = diag.SecretLines{} // it is unknown which variable it is about
 		}
 	}
 	r.diags = append(r.diags, diags...)
 }
 
-// hasSecrets says whether a variable is sensitive.
+// hasSecrets reports whether any variable is sensitive.
 func (r *resolver) hasSecrets() bool {
 	for _, v := range r.m.Variables {
 		if v.Sensitive {
@@ -141,9 +141,9 @@ func (r *resolver) hasSecrets() bool {
 }
 
 func blockInFile(b *hclsyntax.Block) *hcl.Diagnostic {
-	d := diag.Errorf(b.TypeRange.Ptr(), "Block in a file of variables", "A file of variables holds values only: %s = { … }, with an equals sign.", b.Type)
+	d := diag.Errorf(b.TypeRange.Ptr(), "Block in a variables file", "A variables file can contain only values. Write %s = { … } with an equals sign.", b.Type)
 	if b.Type == "variable" && len(b.Labels) == 1 {
-		d.Detail = fmt.Sprintf("A file of variables holds values only: %s = … . Variables are declared in files whose names end in %s.", b.Labels[0], config.Suffix)
+		d.Detail = fmt.Sprintf("A variables file can contain only values, such as %s = … . Declare variables in files whose names end in %s.", b.Labels[0], config.Suffix)
 	}
 	return d
 }
@@ -154,16 +154,16 @@ func (r *resolver) flags(flags []string) {
 		name = strings.TrimSpace(name)
 		if !ok || name == "" {
 			// It is not shown, since it may be a secret.
-			r.add(diag.Errorf(nil, "Invalid -var", "A value given with -var is not NAME=VALUE. Write -var 'NAME=VALUE'."))
+			r.add(diag.Errorf(nil, "Invalid -var", "A value given with -var does not have the form NAME=VALUE. Write -var 'NAME=VALUE'."))
 			continue
 		}
 		r.set(name, given{text: &text, from: "-var"})
 	}
 }
 
-// raw is a given value before it is brought to its variable's type. A text is
-// taken as it is for a variable that is a string, a number, a bool or has no
-// type, and read as an expression for any other.
+// raw returns a given value before it is converted to its variable's type. Text is
+// used literally for a variable that is a string, a number, or a bool, or has no
+// type, and parsed as an expression for any other.
 func (r *resolver) raw(v *config.Variable, g given) (cty.Value, bool) {
 	expr := g.expr
 	if g.text != nil {
@@ -175,7 +175,7 @@ func (r *resolver) raw(v *config.Variable, g given) (cty.Value, bool) {
 			return cty.NilVal, false
 		}
 	}
-	// The strings of JSON are literal, also where they look like templates.
+	// Strings in JSON are literal even if they look like templates.
 	_, written := expr.(hclsyntax.Expression)
 	if refs := expr.Variables(); written && len(refs) > 0 {
 		r.add(r.discreet(v, g, notLiteral(v, g, refs[0])))
@@ -188,7 +188,7 @@ func (r *resolver) raw(v *config.Variable, g given) (cty.Value, bool) {
 	return val, !diags.HasErrors()
 }
 
-// parse reads a text as an expression.
+// parse parses a text as an expression.
 func (r *resolver) parse(v *config.Variable, g given) (hcl.Expression, bool) {
 	expr, diags := limit.ParseExpression([]byte(*g.text), g.from, hcl.InitialPos)
 	if !diags.HasErrors() {
@@ -198,13 +198,13 @@ func (r *resolver) parse(v *config.Variable, g given) (hcl.Expression, bool) {
 	return nil, false
 }
 
-// elsewhere is a mistake in a value that stands in no file, told at its
-// variable.
+// elsewhere reports an error in a value that is not in a file at its
+// variable's declaration.
 func (r *resolver) elsewhere(v *config.Variable, g given, d *hcl.Diagnostic) *hcl.Diagnostic {
 	if g.at != nil {
 		return d
 	}
-	return diag.Errorf(v.Range.Ptr(), "Value cannot be read", "The value that %s gives var.%s must be an expression of the language, since the variable is %s, but: %s Write for example %s.", g.from, v.Name, config.TypeName(v.Type), d.Detail, Example(v))
+	return diag.Errorf(v.Range.Ptr(), "Invalid value", "%s sets var.%s to a value that is not a valid expression. The variable is %s. %s For example, write %s.", g.from, v.Name, config.TypeName(v.Type), d.Detail, Example(v))
 }
 
 func notLiteral(v *config.Variable, g given, ref hcl.Traversal) *hcl.Diagnostic {
@@ -213,5 +213,5 @@ func notLiteral(v *config.Variable, g given, ref hcl.Traversal) *hcl.Diagnostic 
 	if g.at == nil {
 		subject = v.Range.Ptr()
 	}
-	return diag.Errorf(subject, "Value must be constant", "The value that %s gives var.%s refers to %s. Values of variables are literals; a string stands in quotes: %q.", g.from, v.Name, diag.Traversal(ref), diag.Traversal(ref))
+	return diag.Errorf(subject, "Value must be constant", "%s sets var.%s to a value that refers to %s. Values of variables must be literals. If you meant a string, put it in quotes: %q.", g.from, v.Name, diag.Traversal(ref), diag.Traversal(ref))
 }

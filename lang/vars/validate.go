@@ -24,7 +24,7 @@ func (r *resolver) validate(values map[string]cty.Value) {
 	for _, name := range slices.Sorted(maps.Keys(r.m.Variables)) {
 		v := r.m.Variables[name]
 		if got, _ := values[name].UnmarkDeep(); !got.IsWhollyKnown() {
-			continue // it is in the diagnostics already
+			continue // it has already been reported
 		}
 		for _, c := range v.Validations {
 			r.check(v, c, ctx)
@@ -41,7 +41,7 @@ func (r *resolver) check(v *config.Variable, c config.Condition, ctx *hcl.EvalCo
 	result, _ = result.UnmarkDeep()
 	result, err := convert.Convert(result, cty.Bool)
 	if err != nil || result.IsNull() {
-		r.add(diag.Errorf(c.Condition.Range().Ptr(), "Invalid condition", "The condition of a validation must be true or false. %s", booleanHint))
+		r.add(diag.Errorf(c.Condition.Range().Ptr(), "Invalid condition", "The condition of a validation must evaluate to true or false. %s", booleanHint))
 		return
 	}
 	if !result.IsKnown() || result.True() {
@@ -55,9 +55,9 @@ func (r *resolver) check(v *config.Variable, c config.Condition, ctx *hcl.EvalCo
 	r.add(d)
 }
 
-const booleanHint = "Compare with ==, or ask with can(…)."
+const booleanHint = "Compare with ==, or test with can(…)."
 
-// message is the text of a validation's error message.
+// message returns the text of a validation's error message.
 func (r *resolver) message(c config.Condition, ctx *hcl.EvalContext) string {
 	v, diags := eval.Value(c.ErrorMessage, ctx)
 	if diags.HasErrors() {
@@ -65,7 +65,7 @@ func (r *resolver) message(c config.Condition, ctx *hcl.EvalContext) string {
 		return "The value is not valid."
 	}
 	if value.IsSensitive(v) {
-		return "The value is not valid. (The message is not shown: it holds a sensitive value.)"
+		return "The value is not valid. (The message is not shown, because it contains a sensitive value.)"
 	}
 	v, _ = v.UnmarkDeep()
 	v, err := convert.Convert(v, cty.String)

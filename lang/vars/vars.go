@@ -1,9 +1,9 @@
-// Package vars gives the variables of a module their values: from defaults,
-// files, the environment and the command line.
+// Package vars assigns values to the variables of a module: from defaults,
+// files, the environment, and the command line.
 //
-// It promises that every variable ends up with a value of its type that its
-// validations accept, or in a diagnostic that says how to set it; and that
-// values of sensitive variables bear the mark value.Sensitive, so that they
+// Every variable ends up with a value of its type that its
+// validations accept, or in a diagnostic that says how to set it. Values of
+// sensitive variables carry the mark value.Sensitive, so that they
 // are never shown.
 package vars
 
@@ -19,8 +19,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Inputs are where values come from beside the module's folder. A later one
-// wins over an earlier one: defaults, the environment, quern.vars.hcl,
+// Inputs are the sources of values in addition to the module's folder. Later sources
+// take precedence over earlier ones: defaults, the environment, quern.vars.hcl,
 // quern.vars.json, *.auto.vars.hcl and *.auto.vars.json in the order of their
 // names, Files in their order, Flags in their order.
 type Inputs struct {
@@ -29,19 +29,19 @@ type Inputs struct {
 	// Files are paths, as given with -var-file, relative to the folder that
 	// the process runs in.
 	Files []string
-	// Env is the environment as os.Environ gives it. Only what begins with
-	// EnvPrefix is looked at.
+	// Env is the environment as os.Environ returns it. Entries that don't begin with
+	// EnvPrefix are ignored.
 	Env []string
-	// Planned are the values that a saved plan was made with. They win over all
+	// Planned are the values that a saved plan was made with. They take precedence over all
 	// others.
 	Planned map[string]value.Value
 }
 
-// EnvPrefix begins the names of environment variables that set variables.
+// EnvPrefix is the prefix of environment variables that set variables.
 const EnvPrefix = "QUERN_VAR_"
 
 // Resolve returns the value of every variable of the module. A variable whose
-// value is missing or wrong is unknown in the result, of its type, and is in
+// value is missing or invalid has an unknown value of its type in the result and is in
 // the diagnostics. The texts of the files that were read are added to the
 // module's Sources.
 func Resolve(m *config.Module, in Inputs) (map[string]cty.Value, hcl.Diagnostics) {
@@ -60,7 +60,7 @@ func Resolve(m *config.Module, in Inputs) (map[string]cty.Value, hcl.Diagnostics
 	return values, r.diags
 }
 
-// Set are the names of the variables that flags and the files that flags name set.
+// Set returns the names of the variables that are set by flags or by files that flags name.
 func Set(m *config.Module, in Inputs) []string {
 	r := &resolver{m: m, given: map[string]given{}}
 	for _, path := range in.Files {
@@ -72,14 +72,14 @@ func Set(m *config.Module, in Inputs) []string {
 
 // given is a value as a user gave it.
 type given struct {
-	// text is set for values that are written as text (environment and
+	// text is set for values given as text (environment and
 	// command line); expr for those of files.
 	text *string
 	expr hcl.Expression
 	// from says where it was given, for messages: "-var", "QUERN_VAR_x", the
 	// name of a file.
 	from string
-	// at is where it stands in a file.
+	// at is its position, if it comes from a file.
 	at *hcl.Range
 }
 
@@ -87,9 +87,9 @@ type resolver struct {
 	m       *config.Module
 	given   map[string]given
 	planned map[string]value.Value
-	// undeclared values, in the order they were met.
+	// undeclared values, in the order in which they were found.
 	undeclared []undeclared
-	// ignored are the names in the environment that no variable has.
+	// ignored are names in the environment that match no variable.
 	ignored []string
 	diags   hcl.Diagnostics
 }
@@ -111,8 +111,8 @@ func (r *resolver) set(name string, g given) {
 
 func (r *resolver) names() []string { return slices.Collect(maps.Keys(r.m.Variables)) }
 
-// undeclaredErrors reports values for variables that are not there. They may
-// well be there when a file of the module could not be read.
+// undeclaredErrors reports values for variables that do not exist. They may
+// exist after all if a file of the module could not be read.
 func (r *resolver) undeclaredErrors() {
 	if r.m.Incomplete {
 		return
@@ -120,13 +120,13 @@ func (r *resolver) undeclaredErrors() {
 	for _, u := range r.undeclared {
 		hint := diag.Suggest(u.name, r.names())
 		if hint == "" {
-			hint = " Declare it with variable \"" + u.name + "\" { }, or take this value away."
+			hint = " Declare it with variable \"" + u.name + "\" { }, or remove this value."
 		}
-		r.add(diag.Errorf(u.at, "Undeclared variable", "%s sets a value for var.%s, but the module has no such variable.%s", u.from, u.name, hint))
+		r.add(diag.Errorf(u.at, "Undeclared variable", "%s sets var.%s, but the pipeline does not declare this variable.%s", u.from, u.name, hint))
 	}
 }
 
-// value is the value of a variable: of its type, with its marks.
+// value returns the value of a variable: of its type, with its marks.
 func (r *resolver) value(v *config.Variable) cty.Value {
 	got, ok := r.unmarked(v)
 	if !ok {
@@ -156,20 +156,20 @@ func (r *resolver) unmarked(v *config.Variable) (cty.Value, bool) {
 	}
 	got, err := v.Convert(raw)
 	if err != nil {
-		r.add(r.discreet(v, g, diag.Errorf(r.place(v, g), "Value does not fit the variable", "The value that %s gives var.%s is not %s: %s.", g.from, v.Name, config.TypeName(v.Type), config.ConversionError(err))))
+		r.add(r.discreet(v, g, diag.Errorf(r.place(v, g), "Value does not match the type", "%s sets var.%s to a value that is not %s: %s.", g.from, v.Name, config.TypeName(v.Type), config.ConversionError(err))))
 		return cty.NilVal, false
 	}
 	if got.IsNull() && !v.Nullable {
 		if !v.Required() {
 			return v.Default, true
 		}
-		r.add(diag.Errorf(r.place(v, g), "Value is null", "var.%s has nullable = false, but %s gives it null.", v.Name, g.from))
+		r.add(diag.Errorf(r.place(v, g), "Value is null", "var.%s has nullable = false, but %s sets it to null.", v.Name, g.from))
 		return cty.NilVal, false
 	}
 	return got, true
 }
 
-// place is where a value stands or, for one that stands in no file, where its
+// place returns the position of a value or, for a value that is not in a file, where its
 // variable is declared.
 func (r *resolver) place(v *config.Variable, g given) *hcl.Range {
 	if g.at != nil {
@@ -178,31 +178,31 @@ func (r *resolver) place(v *config.Variable, g given) *hcl.Range {
 	return v.Range.Ptr()
 }
 
-// discreet keeps a mistake in a value from showing the value of a sensitive
-// variable: neither the lines that it is on, nor a detail about a value that is
-// not known to be redacted yet.
+// discreet keeps an error from showing the value of a sensitive
+// variable: it hides the lines that the value is on, and the detail, because the value is
+// not yet known to be redacted.
 func (r *resolver) discreet(v *config.Variable, g given, d *hcl.Diagnostic) *hcl.Diagnostic {
 	if !v.Sensitive {
 		return d
 	}
 	quiet := *d
-	quiet.Detail = fmt.Sprintf("The value that %s gives var.%s, which is sensitive and so is not shown, is not %s.", g.from, v.Name, config.TypeName(v.Type))
+	quiet.Detail = fmt.Sprintf("%s sets var.%s to a value that is not %s. The value is sensitive, so it is not shown.", g.from, v.Name, config.TypeName(v.Type))
 	if g.at != nil {
 		quiet.Extra = diag.SecretLines{}
 	}
 	return &quiet
 }
 
-// missing says all the ways to set a variable.
+// missing lists all the ways to set a variable.
 func (r *resolver) missing(v *config.Variable) *hcl.Diagnostic {
 	example := Example(v)
-	d := diag.Errorf(v.Range.Ptr(), "Variable is not set", "var.%s has no default, so it needs a value. Give it in one of these ways:\n\n  quern … -var '%s=%s'\n  %s%s='%s' quern …\n  %s = %s   in quern.vars.hcl, or in a file given with -var-file=FILE\n\nor give the variable a default.",
+	d := diag.Errorf(v.Range.Ptr(), "Variable is not set", "var.%s has no default, so it needs a value. Set it in one of these ways:\n\n  quern … -var '%s=%s'\n  %s%s='%s' quern …\n  %s = %s   in quern.vars.hcl, or in a file given with -var-file=FILE\n\nor add a default to the variable.",
 		v.Name, v.Name, bare(v, example), EnvPrefix, v.Name, bare(v, example), v.Name, example)
 	if v.Description != "" {
-		d.Detail = "var." + v.Name + " is: " + v.Description + "\n\n" + d.Detail
+		d.Detail = "Description of var." + v.Name + ": " + v.Description + "\n\n" + d.Detail
 	}
 	if near := diag.Closest(v.Name, r.ignored); near != "" {
-		d.Detail += " The environment holds " + EnvPrefix + near + ". Is it meant for this variable?"
+		d.Detail += " The environment contains " + EnvPrefix + near + ". Did you mean that for this variable?"
 	}
 	return d
 }

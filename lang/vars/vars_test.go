@@ -131,28 +131,28 @@ func TestMistakesInValuesSayHowToMendThem(t *testing.T) {
 		"a variable that is not set": {
 			map[string]string{"a.quern.hcl": variable("token", "type = map(number)\ndescription = \"Weights.\"")},
 			Inputs{Env: []string{"QUERN_VAR_tokne=1"}},
-			[]string{"Variable is not set: var.token is: Weights.\n\nvar.token has no default, so it needs a value. Give it in one of these ways:\n\n" +
+			[]string{"Variable is not set: Description of var.token: Weights.\n\nvar.token has no default, so it needs a value. Set it in one of these ways:\n\n" +
 				"  quern … -var 'token={ key = 1 }'\n  QUERN_VAR_token='{ key = 1 }' quern …\n  token = { key = 1 }   in quern.vars.hcl, or in a file given with -var-file=FILE\n\n" +
-				"or give the variable a default. The environment holds QUERN_VAR_tokne. Is it meant for this variable?"},
+				"or add a default to the variable. The environment contains QUERN_VAR_tokne. Did you mean that for this variable?"},
 		},
 		"variables that are not declared": {
 			map[string]string{"a.quern.hcl": variable("token", "default = 1"), "quern.vars.hcl": "tokne = 1\nother = 2\n"},
 			Inputs{Flags: []string{"tokens=1", "none", "=1"}},
 			[]string{
-				`Invalid -var: A value given with -var is not NAME=VALUE. Write -var 'NAME=VALUE'.`,
-				`Invalid -var: A value given with -var is not NAME=VALUE. Write -var 'NAME=VALUE'.`,
-				`Undeclared variable: -var sets a value for var.tokens, but the module has no such variable. Did you mean "token"?`,
-				`Undeclared variable: quern.vars.hcl sets a value for var.tokne, but the module has no such variable. Did you mean "token"?`,
-				`Undeclared variable: quern.vars.hcl sets a value for var.other, but the module has no such variable. Declare it with variable "other" { }, or take this value away.`,
+				`Invalid -var: A value given with -var does not have the form NAME=VALUE. Write -var 'NAME=VALUE'.`,
+				`Invalid -var: A value given with -var does not have the form NAME=VALUE. Write -var 'NAME=VALUE'.`,
+				`Undeclared variable: -var sets var.tokens, but the pipeline does not declare this variable. Did you mean "token"?`,
+				`Undeclared variable: quern.vars.hcl sets var.tokne, but the pipeline does not declare this variable. Did you mean "token"?`,
+				`Undeclared variable: quern.vars.hcl sets var.other, but the pipeline does not declare this variable. Declare it with variable "other" { }, or remove this value.`,
 			},
 		},
 		"values of the wrong type": {
 			map[string]string{"a.quern.hcl": variable("n", "type = number") + variable("o", "type = object({ a = list(number) })") + variable("l", "type = list(string)"), "quern.vars.hcl": "o = { a = [\"x\"] }"},
 			Inputs{Flags: []string{"n=many", "l=[a]"}},
 			[]string{
-				`Value does not fit the variable: The value that -var gives var.n is not of type number: a number is required.`,
-				`Value must be constant: The value that -var gives var.l refers to a. Values of variables are literals; a string stands in quotes: "a".`,
-				`Value does not fit the variable: The value that quern.vars.hcl gives var.o is not of type object({a=list(number)}): at a[0]: a number is required.`,
+				`Value does not match the type: -var sets var.n to a value that is not of type number: a number is required.`,
+				`Value must be constant: -var sets var.l to a value that refers to a. Values of variables must be literals. If you meant a string, put it in quotes: "a".`,
+				`Value does not match the type: quern.vars.hcl sets var.o to a value that is not of type object({a=list(number)}): at a[0]: a number is required.`,
 			},
 		},
 		"values that cannot be read": {
@@ -160,19 +160,19 @@ func TestMistakesInValuesSayHowToMendThem(t *testing.T) {
 			Inputs{},
 			[]string{
 				`Function calls not allowed: Functions may not be called here.`,
-				`Block in a file of variables: A file of variables holds values only: x = … . Variables are declared in files whose names end in .quern.hcl.`,
-				`Block in a file of variables: A file of variables holds values only: b = { … }, with an equals sign.`,
+				`Block in a variables file: A variables file can contain only values, such as x = … . Declare variables in files whose names end in .quern.hcl.`,
+				`Block in a variables file: A variables file can contain only values. Write b = { … } with an equals sign.`,
 			},
 		},
 		"a text that is no expression": {
 			map[string]string{"a.quern.hcl": variable("l", "type = list(string)")},
 			Inputs{Flags: []string{"l=[1 2]"}},
-			[]string{`Value cannot be read: The value that -var gives var.l must be an expression of the language, since the variable is of type list(string), but: Expected a comma to mark the beginning of the next item. Write for example ["value"].`},
+			[]string{`Invalid value: -var sets var.l to a value that is not a valid expression. The variable is of type list(string). Expected a comma to mark the beginning of the next item. For example, write ["value"].`},
 		},
 		"null where it is not allowed": {
 			map[string]string{"a.quern.hcl": variable("x", "nullable = false"), "quern.vars.hcl": "x = null"},
 			Inputs{},
-			[]string{`Value is null: var.x has nullable = false, but quern.vars.hcl gives it null.`},
+			[]string{`Value is null: var.x has nullable = false, but quern.vars.hcl sets it to null.`},
 		},
 		"validations that do not hold": {
 			map[string]string{"a.quern.hcl": variable("x", `
@@ -188,15 +188,15 @@ func TestMistakesInValuesSayHowToMendThem(t *testing.T) {
 			Inputs{},
 			[]string{
 				"Invalid value for variable: x must be below 2.\n\nThis was checked by the validation at a.quern.hcl:4.",
-				"Invalid condition: The condition of a validation must be true or false. Compare with ==, or ask with can(…).",
+				"Invalid condition: The condition of a validation must evaluate to true or false. Compare with ==, or test with can(…).",
 			},
 		},
 		"files that are not there or not UTF-8": {
 			map[string]string{"a.quern.hcl": "", "a.auto.vars.hcl": "a = \"\xff\""},
 			Inputs{Files: []string{"/nowhere/x.hcl"}},
 			[]string{
-				"File of variables cannot be read: open /nowhere/x.hcl: no such file or directory. Check the path that -var-file gives.",
-				"File is not UTF-8: The byte 0xff is not valid UTF-8 here. The file may be in an older encoding such as Latin-1. Save it as UTF-8.",
+				"Cannot read variables file: open /nowhere/x.hcl: no such file or directory. Check the path given with -var-file.",
+				"File is not UTF-8: The byte 0xff is not valid UTF-8. The file may be in an older encoding such as Latin-1. Save it as UTF-8.",
 			},
 		},
 	} {

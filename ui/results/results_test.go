@@ -17,7 +17,7 @@ import (
 	"github.com/quern-dev/quern/ui/results/resultstest"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 func read(t *testing.T, s *resultstest.Stood, address string) *results.Evaluation {
 	t.Helper()

@@ -72,23 +72,23 @@ func ParseSchema(text string) (*Schema, error) {
 	return s, nil
 }
 
-// name is what a schema is known by to the compiler, and in its messages.
+// name identifies a schema to the compiler and in its messages.
 const name = "schema.json"
 
 func parseSchema(text string) (*Schema, error) {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
-		return nil, fmt.Errorf("the schema is not JSON: %w", err)
+		return nil, fmt.Errorf("the schema is not valid JSON: %w", err)
 	}
 	c := jsonschema.NewCompiler()
 	c.AssertFormat()
 	c.UseLoader(nowhere{})
 	if err := c.AddResource(name, doc); err != nil {
-		return nil, fmt.Errorf("this is not a JSON schema: %w", err)
+		return nil, fmt.Errorf("not a valid JSON schema: %w", err)
 	}
 	s, err := c.Compile(name)
 	if err != nil {
-		return nil, fmt.Errorf("this is not a JSON schema: %w", err)
+		return nil, fmt.Errorf("not a valid JSON schema: %w", err)
 	}
 	return &Schema{s}, nil
 }
@@ -97,20 +97,20 @@ func parseSchema(text string) (*Schema, error) {
 type nowhere struct{}
 
 func (nowhere) Load(url string) (any, error) {
-	return nil, fmt.Errorf("a schema cannot refer to another document, as this one does to %s", url)
+	return nil, fmt.Errorf("the schema refers to %s, but a schema cannot refer to another document", url)
 }
 
-// Check returns nil where a text is JSON that fits the schema, and otherwise
-// what is wrong with it.
+// Check returns nil if a text is JSON that matches the schema, or else
+// an error that says what is wrong.
 func (s *Schema) Check(text string) error {
 	value, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
-		return fmt.Errorf("this is not JSON: %w", err)
+		return fmt.Errorf("not valid JSON: %w", err)
 	}
 	return s.schema.Validate(value)
 }
 
-// In says whether a text holds a JSON object or array that fits the schema.
+// In reports whether a text contains a JSON object or array that matches the schema.
 func (s *Schema) In(text string) bool {
 	return findJSON(text, "{[", func(part json.RawMessage) bool { return s.Check(string(part)) == nil })
 }

@@ -38,7 +38,7 @@ const (
 	maxBrackets = 100     // open at once
 )
 
-var errTooMuch = errors.New("this is longer, or nested deeper, than any statement that can be checked")
+var errTooMuch = errors.New("the statement is too long or nested too deeply to check")
 
 // IsSQL says whether a text is one or more statements of SQL in a dialect, or,
 // where dialect is empty, in any of Dialects. It is the syntax alone that is
@@ -46,7 +46,7 @@ var errTooMuch = errors.New("this is longer, or nested deeper, than any statemen
 // for a dialect that is not known and for a text that is too long to tell.
 func IsSQL(text, dialect string) (bool, error) {
 	if dialect != "" && !slices.Contains(Dialects, dialect) {
-		return false, fmt.Errorf("there is no dialect %q; the dialects are %s", dialect, strings.Join(Dialects, ", "))
+		return false, fmt.Errorf("%q is not a known dialect; the dialects are %s", dialect, strings.Join(Dialects, ", "))
 	}
 	if len(text) > maxSQL || brackets(text) > maxBrackets {
 		return false, errTooMuch

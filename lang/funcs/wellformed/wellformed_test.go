@@ -47,14 +47,14 @@ func TestSchemasAreCheckedWithFormats(t *testing.T) {
 
 func TestSchemasThatAreNoneAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		`{`:                             "not JSON",
-		`{"type": "strin"}`:             "not a JSON schema",
-		`3`:                             "not a JSON schema",
-		`{"pattern": "("}`:              "not a JSON schema",
+		`{`:                             "not valid JSON",
+		`{"type": "strin"}`:             "not a valid JSON schema",
+		`3`:                             "not a valid JSON schema",
+		`{"pattern": "("}`:              "not a valid JSON schema",
 		`{"$ref": "file:///etc/hosts"}`: "cannot refer to another document",
 		`{"$ref": "http://x.test/a"}`:   "cannot refer to another document",
 		`{"$ref": "other.json"}`:        "cannot refer to another document",
-		`{"$ref": "#/$defs/none"}`:      "not a JSON schema",
+		`{"$ref": "#/$defs/none"}`:      "not a valid JSON schema",
 	} {
 		if _, err := ParseSchema(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)

@@ -38,8 +38,8 @@ func set(names []string) map[string]bool {
 }
 
 var (
-	errOutside  = errors.New("text outside of the root element")
-	errRepeated = errors.New("an attribute is there twice")
+	errOutside  = errors.New("text outside the root element")
+	errRepeated = errors.New("an attribute appears twice")
 )
 
 // element reads an XML element, with what may stand before it. It returns which
