@@ -25,7 +25,7 @@ func (t *translator) access(e *term) (value, error) {
 		if t.sc.open {
 			return value{text: rowColumn(step)}, nil
 		}
-		return value{}, fmt.Errorf("no test has a variable %s", step)
+		return value{}, fmt.Errorf("no test sets the variable %s", step)
 	}
 	v, err := t.value(of)
 	if err != nil {
@@ -61,7 +61,7 @@ func (t *translator) step(v value, e *term, step string) (value, error) {
 	}
 	switch {
 	case v.typ == typeString || v.typ == typeNumber || v.typ == typeBool:
-		return value{}, fmt.Errorf("parts of a %s have no counterpart", v.typ)
+		return value{}, fmt.Errorf("accessing parts of a %s has no equivalent", v.typ)
 	case step != "":
 		if isIdentifier(step) {
 			return value{text: v.operand() + "." + step}, nil
@@ -89,7 +89,7 @@ func (t *translator) length(v value) (value, error) {
 	case typeOutput, typeString, typeList:
 		return value{text: "length(" + v.text + ")", typ: typeNumber}, nil
 	}
-	return value{}, fmt.Errorf("the length of a %s has no counterpart", v.typ)
+	return value{}, fmt.Errorf("the length of a %s has no equivalent", v.typ)
 }
 
 // outputPart is a part of the answer: of what its JSON says, or, for
@@ -97,13 +97,13 @@ func (t *translator) length(v value) (value, error) {
 func outputPart(v value, e *term, step string) (value, error) {
 	whole := strings.TrimSuffix(v.text, ".text")
 	if whole == v.text {
-		return value{}, fmt.Errorf("parts of what a transform has made have no counterpart")
+		return value{}, fmt.Errorf("accessing parts of a transform's result has no equivalent")
 	}
 	if e.op == opIndex && e.args[1].op == opNumber {
 		return value{text: fmt.Sprintf("%s.json[%d]", whole, int(e.args[1].num)), item: int(e.args[1].num) + 1}, nil
 	}
 	if step == "" {
-		return value{}, fmt.Errorf("such a part of the answer has no counterpart")
+		return value{}, fmt.Errorf("accessing this part of the answer has no equivalent")
 	}
 	if isIdentifier(step) {
 		return value{text: whole + ".json." + step}, nil
@@ -131,7 +131,7 @@ func typeTest(of, name value, op string) (value, error) {
 	case of.typ == typeAny && name.text == `"object"`:
 		holds = `can(regex("^[{\\[]", jsonencode(` + text + `)))`
 	default:
-		return value{}, fmt.Errorf("such a test of a type has no counterpart")
+		return value{}, fmt.Errorf("this type test has no equivalent")
 	}
 	if op == "!=" {
 		holds = "!(" + holds + ")"

@@ -55,7 +55,7 @@ func (im *importer) assertion(i int, t *test, a node, known map[string]*slot, ti
 	a = im.follow(a)
 	if !a.isMap() {
 		if a.there() {
-			im.lost(a, "assertion "+short(a.text()), "it is no mapping.")
+			im.lost(a, "assertion "+short(a.text()), "it is not a mapping.")
 		}
 		return
 	}
@@ -70,9 +70,9 @@ func (im *importer) assertion(i int, t *test, a node, known map[string]*slot, ti
 	s.weight, s.limit = pointerTo(a.get("weight")), pointerTo(a.get("threshold"))
 	s.transforms = im.transforms(t, a)
 	if r := a.get("rubricPrompt"); r.there() {
-		im.lost(r, "rubricPrompt", "judges have words of their own, around the rubric.")
+		im.lost(r, "rubricPrompt", "judges use their own prompt around the rubric.")
 	} else if r := t.option("rubricPrompt"); r.there() && graded(s.base) {
-		im.lost(r, "rubricPrompt", "judges have words of their own, around the rubric.")
+		im.lost(r, "rubricPrompt", "judges use their own prompt around the rubric.")
 	}
 	if !s.provider.there() {
 		s.provider = t.option("provider")

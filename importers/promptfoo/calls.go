@@ -13,13 +13,13 @@ func (t *translator) call(e *term) (value, error) {
 	}
 	f := e.args[0]
 	if t.d != javascript {
-		return value{}, fmt.Errorf("calls have no counterpart")
+		return value{}, fmt.Errorf("this call has no equivalent")
 	}
 	if f.op == opName {
 		return t.builtin(f.name, e.args[1:])
 	}
 	if f.op != opMember {
-		return value{}, fmt.Errorf("the call has no counterpart")
+		return value{}, fmt.Errorf("this call has no equivalent")
 	}
 	if of := f.args[0]; of.op == opName && (of.name == "Math" || of.name == "JSON" || of.name == "Object" || of.name == "Array") {
 		return t.builtin(of.name+"."+f.name, e.args[1:])
@@ -48,7 +48,7 @@ func (t *translator) builtin(name string, args []*term) (value, error) {
 	case name == "Boolean" && len(args) == 1:
 		return t.truth(args[0])
 	case name == "parseInt" && len(args) == 2 && (args[1].op != opNumber || args[1].num != 10):
-		return value{}, fmt.Errorf("%s of another base than 10 has no counterpart", name)
+		return value{}, fmt.Errorf("%s with a base other than 10 has no equivalent", name)
 	case name == "parseInt" && len(args) > 0:
 		return t.leading(args[0], "-?[0-9]+")
 	case name == "parseFloat" && len(args) == 1:
@@ -62,7 +62,7 @@ func (t *translator) builtin(name string, args []*term) (value, error) {
 	}
 	f, ok := builtins[name]
 	if !ok {
-		return value{}, fmt.Errorf("%s has no counterpart", name)
+		return value{}, fmt.Errorf("%s has no equivalent", name)
 	}
 	texts := make([]string, len(args))
 	for i, a := range args {
@@ -124,7 +124,7 @@ func (t *translator) method(of value, name string, args []*term) (value, error) 
 		}
 		// Only texts have these; on anything else they would fail there, too.
 		if _, ok := methods[name]; !ok || name == "includes" || name == "toString" {
-			return value{}, fmt.Errorf("%s has no counterpart for what may be anything", name)
+			return value{}, fmt.Errorf("%s has no equivalent for values of unknown type", name)
 		}
 	}
 	if m, ok := methods[name]; ok && m.args == len(args) {
@@ -161,13 +161,13 @@ func (t *translator) textMethod(of value, name string, args []*term) (value, err
 	case (name == "replace" || name == "replaceAll") && len(args) == 2 && args[1].op == opText:
 		return t.replace(of, name, args[0], args[1].name)
 	}
-	return value{}, fmt.Errorf("%s has no counterpart", name)
+	return value{}, fmt.Errorf("%s has no equivalent", name)
 }
 
 func (t *translator) substring(of value, args []*term) (value, error) {
 	for _, a := range args {
 		if a.op != opNumber {
-			return value{}, fmt.Errorf("parts of a text have a counterpart only with numbers")
+			return value{}, fmt.Errorf("parts of a string have an equivalent only with numeric positions")
 		}
 	}
 	length := -1.0
@@ -190,13 +190,13 @@ func (t *translator) replace(of value, name string, what *term, with string) (va
 		}
 		return value{text: fmt.Sprintf("replace(%s, %s, %s)", of.text, quote("/"+pattern+"/"), quote(with)), typ: typeString}, nil
 	}
-	return value{}, fmt.Errorf("replacing only the first match has no counterpart")
+	return value{}, fmt.Errorf("replacing only the first match has no equivalent")
 }
 
 // listMethod are the methods of lists.
 func (t *translator) listMethod(of value, name string, args []*term) (value, error) {
 	if len(args) != 1 {
-		return value{}, fmt.Errorf("%s has no counterpart", name)
+		return value{}, fmt.Errorf("%s has no equivalent", name)
 	}
 	a := args[0]
 	if a.op != opArrow {
@@ -209,10 +209,10 @@ func (t *translator) listMethod(of value, name string, args []*term) (value, err
 		case name == "join":
 			return value{text: "join(" + v.text + ", " + of.text + ")", typ: typeString}, nil
 		}
-		return value{}, fmt.Errorf("%s has no counterpart", name)
+		return value{}, fmt.Errorf("%s has no equivalent", name)
 	}
 	if strings.Contains(a.extra, ",") || a.extra == "" {
-		return value{}, fmt.Errorf("a function of several values has no counterpart")
+		return value{}, fmt.Errorf("a function with several parameters has no equivalent")
 	}
 	inner := &translator{t.sc.with(a.extra, value{text: a.extra, typ: of.elem}), t.d}
 	loop := func(body string) string { return "[for " + a.extra + " in " + of.text + " : " + body + "]" }
@@ -232,7 +232,7 @@ func (t *translator) listMethod(of value, name string, args []*term) (value, err
 	case "filter":
 		return value{text: loop(a.extra + " if " + v.text), typ: typeList, elem: of.elem}, nil
 	}
-	return value{}, fmt.Errorf("%s has no counterpart", name)
+	return value{}, fmt.Errorf("%s has no equivalent", name)
 }
 
 // matching is /…/.test(text) and text.match(/…/) as a condition. ok is false
@@ -295,14 +295,14 @@ func goPattern(pattern, flags string) (string, error) {
 			set += string(f)
 		case 'g', 'u':
 		default:
-			return "", fmt.Errorf("the flag %c of a regular expression has no counterpart", f)
+			return "", fmt.Errorf("the regular expression flag %c has no equivalent", f)
 		}
 	}
 	if set != "" {
 		pattern = "(?" + set + ")" + pattern
 	}
 	if _, err := regexp.Compile(pattern); err != nil {
-		return "", fmt.Errorf("the regular expression has no counterpart: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return "", fmt.Errorf("the regular expression has no equivalent: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 	return pattern, nil
 }
@@ -348,5 +348,5 @@ func (t *translator) filter(e *term) (value, error) {
 	case name == "last" && of.typ == typeList && len(args) == 0:
 		return value{text: "element(" + of.text + ", length(" + of.text + ") - 1)", typ: of.elem}, nil
 	}
-	return value{}, fmt.Errorf("the filter %s has no counterpart", e.name)
+	return value{}, fmt.Errorf("the filter %s has no equivalent", e.name)
 }

@@ -106,7 +106,7 @@ func (im *importer) scored(m *measure, s *slot, score, when string, limit float6
 	switch decides := m.weight == nil || *m.weight != 0; {
 	case when != "" && decides:
 		m.value = when + " ? " + score + " >= " + literal(limit) + " : null"
-		im.note(s.at, "assertion of type "+s.typeName(), "only some tests have it, so its figure is the share of them that reach %s.", literal(limit))
+		im.note(s.at, "assertion of type "+s.typeName(), "only some tests have it, so its figure is the share of those tests that reach %s.", literal(limit))
 		return
 	case when != "":
 		m.value = when + " ? " + score + " : null"
@@ -145,7 +145,7 @@ func negated(condition string) string {
 // withText is a condition that needs a text or number to compare with.
 func (c *checker) withText(condition string) (made, error) {
 	if c.typ != typeString {
-		return made{}, errorf("its value is no text")
+		return made{}, errorf("its value is not a string")
 	}
 	return when(condition)
 }
@@ -177,7 +177,7 @@ func equals(c *checker) (made, error) {
 
 func regex(c *checker) (made, error) {
 	if c.typ != typeString {
-		return made{}, errorf("its value is no text")
+		return made{}, errorf("its value is not a string")
 	}
 	return when(matches(c.text(), c.expected))
 }
@@ -215,7 +215,7 @@ func matches(text, pattern string) string { return "can(regex(" + pattern + ", "
 // each is a condition on the elements of a list.
 func (c *checker) each(function string) (made, error) {
 	if c.typ != typeList {
-		return made{}, errorf("its value is no list")
+		return made{}, errorf("its value is not a list")
 	}
 	return when(function + "(" + c.text() + ", " + c.expected + ")")
 }
@@ -236,7 +236,7 @@ func (c *checker) withSchema(function string) (made, error) {
 	if s, ok := schema.(string); ok && s != "" {
 		n, err := parseYAML("schema", []byte(s))
 		if err != nil || !n.isMap() {
-			return made{}, errorf("its schema cannot be read")
+			return made{}, errorf("its schema is not valid")
 		}
 		schema = n.plain()
 	}
@@ -251,12 +251,12 @@ func (c *checker) xml(function string) (made, error) {
 	elements := c.plain
 	if o, ok := elements.(object); ok {
 		if elements = o.get("requiredElements"); len(o) != 1 || elements == nil {
-			return made{}, errorf("its value says more than which elements are required")
+			return made{}, errorf("its value contains more than the required elements")
 		}
 	}
 	if s, ok := elements.(string); ok {
 		if hasTags(s) {
-			return made{}, errorf("its elements are a variable of the tests")
+			return made{}, errorf("its elements come from a variable of the tests")
 		}
 		var list []any
 		for part := range strings.SplitSeq(s, ",") {
@@ -267,7 +267,7 @@ func (c *checker) xml(function string) (made, error) {
 	arguments := []string{c.text()}
 	list, ok := elements.([]any)
 	if !ok && elements != nil {
-		return made{}, errorf("its value is no list of elements")
+		return made{}, errorf("its value is not a list of elements")
 	}
 	for _, e := range list {
 		text, err := c.im.filledText(asText(e), c.s.at)
@@ -294,16 +294,16 @@ var dialects = map[string]string{"mysql": "mysql", "mariadb": "mysql", "postgres
 func (c *checker) sql(function string) (made, error) {
 	o, ok := c.plain.(object)
 	if c.plain != nil && !ok {
-		return made{}, errorf("its value is no mapping")
+		return made{}, errorf("its value is not a mapping")
 	}
 	dialect := "mysql" // which promptfoo takes where nothing is written
 	for _, m := range o {
 		if m.Name != "databaseType" {
-			return made{}, errorf("%s has no counterpart", m.Name)
+			return made{}, errorf("%s has no equivalent", m.Name)
 		}
 		name := strings.ToLower(asText(m.Value))
 		if dialect = dialects[name]; dialect == "" {
-			return made{}, errorf("there is no parser for the SQL of %s", asText(m.Value))
+			return made{}, errorf("quern has no SQL parser for %s", asText(m.Value))
 		}
 	}
 	return when(function + "(" + c.text() + ", " + quote(dialect) + ")")
@@ -322,10 +322,10 @@ func levenshtein(c *checker) (made, error) {
 
 // otherwise says how quern's figures differ from promptfoo's.
 var otherwise = map[string]string{
-	"bleu":    "BLEU is computed as sacrebleu does; promptfoo smooths otherwise and takes no account of case.",
-	"gleu":    "GLEU takes account of case here.",
-	"meteor":  "METEOR knows no synonyms here.",
-	"rouge_n": "ROUGE takes no account of case and punctuation here.",
+	"bleu":    "BLEU is computed as in sacrebleu; promptfoo uses different smoothing and ignores case.",
+	"gleu":    "GLEU is case-sensitive in quern.",
+	"meteor":  "METEOR does not match synonyms in quern.",
+	"rouge_n": "ROUGE ignores case and punctuation in quern.",
 }
 
 func (c *checker) overlap(function, more string, limit float64) (made, error) {
@@ -357,7 +357,7 @@ func wordCount(c *checker) (made, error) {
 			return when(strings.Join(parts, " && "))
 		}
 	}
-	return made{}, errorf("it has no number of words")
+	return made{}, errorf("it does not say how many words")
 }
 
 // atMost holds a figure of the answer to the threshold, which is in its unit
@@ -385,7 +385,7 @@ func finishReason(c *checker) (made, error) {
 func toolCalls(c *checker) (made, error) {
 	tools := c.im.commonTools()
 	if tools == nil {
-		return made{}, errorf("the models do not all have the same tools, and metrics are the same for all subjects")
+		return made{}, errorf("the models have different tools, but metrics are the same for all subjects")
 	}
 	c.im.shared = tools
 	return when("tool_call_valid(output.tool_calls, local.tools)")
@@ -406,15 +406,15 @@ func toolCallF1(c *checker) (made, error) {
 func code(c *checker) (made, error) {
 	src, ok := c.plain.(string)
 	if !ok {
-		return made{}, errorf("its value is no text")
+		return made{}, errorf("its value is not a string")
 	}
 	if strings.HasPrefix(src, "file://") || strings.HasPrefix(src, "package:") {
-		return made{}, errorf("it is a program, and none is run by an import. Write it as a row expression")
+		return made{}, errorf("it is a program, and the import does not run programs. Write it as a row expression")
 	}
 	sc := c.im.scope(&c.answer)
 	v, err := sc.code(src)
 	if err != nil {
-		return made{}, errorf("this JavaScript has no counterpart: %w. Write it as a row expression", err)
+		return made{}, errorf("this JavaScript has no equivalent: %w. Write it as a row expression", err)
 	}
 	switch {
 	case v.typ == typeBool:
@@ -424,9 +424,9 @@ func code(c *checker) (made, error) {
 	case v.typ == typeNumber:
 		return when(v.operand() + " > 0")
 	case isText(v.typ):
-		return made{}, errorf("it gives a text, which promptfoo takes for a failure")
+		return made{}, errorf("it returns a string, which promptfoo treats as a failure")
 	}
-	return made{}, errorf("whether %s is true or false is not known. Write it as a row expression", v.text)
+	return made{}, errorf("it is not known whether %s is true or false. Write it as a row expression", v.text)
 }
 
 // failing are the parts of translated JavaScript that fail for some answers.

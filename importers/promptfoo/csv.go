@@ -26,7 +26,7 @@ func (im *importer) testsOfCSV(file string, d defaults, alone bool) error {
 	r.LazyQuotes, r.FieldsPerRecord = true, -1
 	records, err := r.ReadAll()
 	if err != nil {
-		return fmt.Errorf("the file %s is no valid CSV: %w", file, err)
+		return fmt.Errorf("the file %s is not valid CSV: %w", file, err)
 	}
 	if len(records) < 2 {
 		return fmt.Errorf("the file %s has no rows", file)
@@ -135,7 +135,7 @@ func (im *importer) csvRow(t *test, at node, header, record []string) []entry {
 			}
 		case strings.HasPrefix(name, "__"):
 			if field != "" {
-				im.lost(at, "column "+name, "it has no counterpart.")
+				im.lost(at, "column "+name, "it has no equivalent.")
 			}
 		default:
 			vars = append(vars, entry{name, at, cell})

@@ -17,7 +17,7 @@ func graded(base string) bool { return slices.Contains(judged, base) }
 func (im *importer) judge(s *slot, answer value) (measure, error) {
 	m := measure{name: im.name("metric", s.wish(), "judge"), block: "judge", weight: s.weight, limit: s.limit}
 	if s.inverse {
-		return m, errorf("judges have no negation. Write the rubric the other way round")
+		return m, errorf("judges cannot be negated. Invert the rubric")
 	}
 	c := &checker{im: im, s: s, answer: answer, name: m.name}
 	if s.base != "answer-relevance" && s.base != "context-faithfulness" {
@@ -27,13 +27,13 @@ func (im *importer) judge(s *slot, answer value) (measure, error) {
 		if c.typ == typeList && s.base == "g-eval" {
 			c.expected = `join("\n", ` + c.expected + ")"
 		} else if c.typ != typeString {
-			return m, errorf("its value is no text")
+			return m, errorf("its value is not a string")
 		}
 	}
 	add := func(name, text string) { m.attrs = append(m.attrs, attr{name, text}) }
 	grader := im.grader(s, "text")
 	if grader == nil {
-		return m, errorf("the model that grades has no counterpart")
+		return m, errorf("the grading model has no equivalent")
 	}
 	add("model", "model."+grader.name)
 	if err := im.question(s, c, add); err != nil {
@@ -63,7 +63,7 @@ func (im *importer) question(s *slot, c *checker, add func(name, text string)) e
 			}
 			add(argument, text)
 		} else if needed {
-			return errorf("no test has a variable %s", name)
+			return errorf("no test sets the variable %s", name)
 		}
 		return nil
 	}
@@ -79,7 +79,7 @@ func (im *importer) question(s *slot, c *checker, add func(name, text string)) e
 		if rubric == "rubric" {
 			add("kind", quote("g_eval"))
 		} else {
-			im.note(s.at, "assertion of type g-eval", "steps are made of a rubric that is the same for all rows; these are graded without.")
+			im.note(s.at, "assertion of type g-eval", "evaluation steps need a rubric that is the same for all rows; these rows are graded without steps.")
 		}
 		add(rubric, c.expected)
 	case "model-graded-closedqa":
@@ -103,12 +103,12 @@ func (im *importer) question(s *slot, c *checker, add func(name, text string)) e
 		return column("context", "context", true)
 	case "select-best":
 		if len(im.subjects) < 2 {
-			return errorf("there is one subject only")
+			return errorf("there is only one subject")
 		}
 		add("kind", quote("pairwise"))
 		add("baseline", quote(im.subjects[0].name))
 		add(rubric, c.expected)
-		im.note(s.at, "assertion of type select-best", "all subjects are compared with the first, %s, each pair in both orders.", im.subjects[0].name)
+		im.note(s.at, "assertion of type select-best", "all subjects are compared with the first one, %s, with each pair in both orders.", im.subjects[0].name)
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func (im *importer) passing(s *slot, m *measure) {
 	switch s.base {
 	case "llm-rubric":
 		if m.limit == nil {
-			im.note(s.at, "assertion of type llm-rubric", "promptfoo asks the model whether the answer passes; here it does from a grade of 0.5.")
+			im.note(s.at, "assertion of type llm-rubric", "promptfoo asks the model whether the answer passes; in quern, it passes if the grade is at least 0.5.")
 		}
 		set(0.5)
 	case "g-eval":
@@ -141,7 +141,7 @@ func (im *importer) similar(s *slot, answer value) (measure, error) {
 	m := measure{name: im.name("metric", s.wish(), "similar"), block: "similar", weight: s.weight, limit: s.limit}
 	c := &checker{im: im, s: s, answer: answer, name: m.name}
 	if s.inverse {
-		return m, errorf("similarity has no negation")
+		return m, errorf("similarity cannot be negated")
 	}
 	if err := c.operand(false); err != nil {
 		return m, err
@@ -154,11 +154,11 @@ func (im *importer) similar(s *slot, answer value) (measure, error) {
 		c.expected, c.typ = text, typeString
 	}
 	if c.typ != typeString {
-		return m, errorf("similar compares with one text")
+		return m, errorf("similar can compare with only one string")
 	}
 	grader := im.grader(s, "embedding")
 	if grader == nil {
-		return m, errorf("the model that gives embeddings has no counterpart")
+		return m, errorf("the embedding model has no equivalent")
 	}
 	m.attrs = append(m.attrs, attr{"model", "model." + grader.name}, attr{"expected", c.expected})
 	if answer.typ != typeOutput {
@@ -202,7 +202,7 @@ func (im *importer) grader(s *slot, use string) *model {
 	if !n.there() {
 		other := graderOf[use]
 		n = textNode(s.at.file, s.at.line(), other.id)
-		im.note(s.at, "model that grades", "none is named, so %s is written, near to what promptfoo takes.", strings.SplitN(other.id, ":", 3)[2])
+		im.note(s.at, "grading model", "none is named, so the import uses %s, which is close to promptfoo's default.", strings.SplitN(other.id, ":", 3)[2])
 		m := im.provider(n)
 		if m != nil {
 			m.name = im.name("model", other.name, "judge")
@@ -234,10 +234,10 @@ func (im *importer) combined(set *assertionSet) (measure, error) {
 		}
 		inner, err := im.measure(s)
 		if err != nil {
-			return m, errorf("one of its assertions, of type %s, has no counterpart: %w", s.typeName(), err)
+			return m, errorf("one of its assertions, of type %s, has no equivalent: %w", s.typeName(), err)
 		}
 		if inner.block != "metric" {
-			return m, errorf("one of its assertions, of type %s, is graded by a model, whose grades other metrics do not see", s.typeName())
+			return m, errorf("one of its assertions, of type %s, is graded by a model, and other metrics cannot use its grades", s.typeName())
 		}
 		weight := 1.0
 		if s.weight != nil {

@@ -81,7 +81,7 @@ func (im *importer) note(at node, what, detail string, args ...any) {
 func (im *importer) known(n node, what string, keys ...string) {
 	for _, e := range n.entries() {
 		if !slices.Contains(keys, e.key) && e.value.there() {
-			im.lost(e.at, what+" "+e.key, "it has no counterpart.")
+			im.lost(e.at, what+" "+e.key, "it has no equivalent.")
 		}
 	}
 }
@@ -178,7 +178,7 @@ func (im *importer) follow(n node) node {
 		if n.isMap() && n.get("$ref").isText() {
 			to := im.pointer(n.get("$ref").text())
 			if !to.there() {
-				im.lost(n, "reference "+n.get("$ref").text(), "it refers to nothing.")
+				im.lost(n, "reference "+n.get("$ref").text(), "its target does not exist.")
 				return node{}
 			}
 			n = to

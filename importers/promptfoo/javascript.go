@@ -35,7 +35,7 @@ func (sc *scope) body(all []string) (value, error) {
 			return sc.result(s)
 		}
 		word, _, _ := strings.Cut(s, " ")
-		return value{}, errorf("statements with %q have no counterpart", short(word))
+		return value{}, errorf("statements with %q have no equivalent", short(word))
 	}
 	return value{}, errorf("it returns nothing")
 }
@@ -44,7 +44,7 @@ func (sc *scope) body(all []string) (value, error) {
 func (sc *scope) branch(src string, rest []string) (value, error) {
 	cond, after := enclosed(src)
 	if cond == "" {
-		return value{}, errorf("such a condition has no counterpart")
+		return value{}, errorf("this condition has no equivalent")
 	}
 	t, err := parseTerm(cond[1:len(cond)-1], javascript)
 	if err != nil {
@@ -60,7 +60,7 @@ func (sc *scope) branch(src string, rest []string) (value, error) {
 		if behind = strings.TrimSpace(behind); behind != "" {
 			other, ok := strings.CutPrefix(behind, "else")
 			if !ok {
-				return value{}, errorf("such a condition has no counterpart")
+				return value{}, errorf("this condition has no equivalent")
 			}
 			if other = strings.TrimSpace(other); strings.HasPrefix(other, "{") {
 				block, _ := enclosed(other)
@@ -120,7 +120,7 @@ func (sc *scope) result(src string) (value, error) {
 			return tr.truth(t.args[i])
 		}
 	}
-	return value{}, errorf("what it returns has no counterpart")
+	return value{}, errorf("the value that it returns has no equivalent")
 }
 
 var declaration = regexp.MustCompile(`^(?:const|let|var)\s+([A-Za-z_$][\w$]*)\s*=\s*`)

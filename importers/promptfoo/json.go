@@ -16,10 +16,10 @@ func parseJSON(file string, src []byte, firstLine int) (node, error) {
 	p.dec.UseNumber()
 	y, err := p.value(maxDepth)
 	if err == nil && p.dec.More() {
-		err = fmt.Errorf("there is more behind the value")
+		err = fmt.Errorf("there is more text after the value")
 	}
 	if err != nil {
-		return node{}, fmt.Errorf("the file %s is no valid JSON\nline %d: %w", file, p.here(), err)
+		return node{}, fmt.Errorf("the file %s is not valid JSON\nline %d: %w", file, p.here(), err)
 	}
 	return node{file, y}, nil
 }
@@ -47,7 +47,7 @@ func (p *jsonParser) value(depth int) (*yaml.Node, error) {
 		return nil, err
 	}
 	if depth == 0 {
-		return nil, fmt.Errorf("values are nested too deep")
+		return nil, fmt.Errorf("values are nested too deeply")
 	}
 	line := p.here()
 	switch t := token.(type) {

@@ -118,7 +118,7 @@ func (l *lexer) number() (token, error) {
 	text := strings.TrimSuffix(l.src[l.pos:end], ".")
 	f, err := strconv.ParseFloat(strings.ReplaceAll(text, "_", ""), 64)
 	if err != nil {
-		return token{}, fmt.Errorf("%q is no number", text)
+		return token{}, fmt.Errorf("%q is not a number", text)
 	}
 	l.pos += len(text)
 	return token{kind: tokNumber, text: text, num: f}, nil

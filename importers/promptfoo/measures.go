@@ -46,11 +46,11 @@ func (im *importer) measure(s *slot) (measure, error) {
 		return measure{}, errorf("%s", why)
 	}
 	if strings.HasPrefix(s.base, "trajectory:") || strings.HasPrefix(s.base, "trace-") {
-		return measure{}, errorf("quern asks models and sees their answers, not what agents do in between")
+		return measure{}, errorf("quern sees the answers of models, but not the steps that agents take")
 	}
 	answer, err := im.answer(s.transforms)
 	if err != nil {
-		return measure{}, errorf("its transform has no counterpart: %w", err)
+		return measure{}, errorf("its transform has no equivalent: %w", err)
 	}
 	switch {
 	case graded(s.base):
@@ -60,7 +60,7 @@ func (im *importer) measure(s *slot) (measure, error) {
 	}
 	check, ok := checks[s.base]
 	if !ok {
-		return measure{}, errorf("there is no assertion of this type")
+		return measure{}, errorf("promptfoo has no assertion of this type")
 	}
 	if s.base == "regex" {
 		if err := im.translatePatterns(s); err != nil {
@@ -76,22 +76,22 @@ func (im *importer) measure(s *slot) (measure, error) {
 
 // hopeless are the types that have no counterpart, and why.
 var hopeless = map[string]string{
-	"python":                 "it is a program, and none is run by an import. Write it as a row expression, or as a stage of a plugin",
-	"ruby":                   "it is a program, and none is run by an import. Write it as a row expression, or as a stage of a plugin",
-	"webhook":                "metrics call no endpoints. Write a plugin",
-	"human":                  "people grade nothing while a pipeline runs",
-	"max-score":              "it compares subjects; see differences of overall in the results",
-	"pi":                     "it is a service of its own. Write a judge",
-	"moderation":             "it is a service of its own. Write a judge",
-	"guardrails":             "what a provider's filters report is seen as output.refused and output.finish_reason",
-	"classifier":             "a classifier can be a model of its own: label the answers by label \"model\", or write a judge",
-	"context-relevance":      "no judge looks at a context alone. Write a judge with a rubric",
-	"conversation-relevance": "questions do not see the answers to earlier ones",
-	"agent-rubric":           "judges use no tools",
+	"python":                 "it is a program, and the import does not run programs. Write it as a row expression or as a stage of a plugin",
+	"ruby":                   "it is a program, and the import does not run programs. Write it as a row expression or as a stage of a plugin",
+	"webhook":                "metrics cannot call endpoints. Write a plugin",
+	"human":                  "a pipeline cannot wait for people to grade answers",
+	"max-score":              "it compares subjects. See the differences in overall in the results",
+	"pi":                     "it is a separate service. Write a judge",
+	"moderation":             "it is a separate service. Write a judge",
+	"guardrails":             "reports of a provider's filters are in output.refused and output.finish_reason",
+	"classifier":             "a classifier can be a separate model. Label the answers with label \"model\", or write a judge",
+	"context-relevance":      "no judge grades only the context. Write a judge with a rubric",
+	"conversation-relevance": "questions cannot use earlier answers",
+	"agent-rubric":           "judges cannot use tools",
 	"search-rubric":          "judges do not search the web",
-	"skill-used":             "quern asks models and sees their answers, not what agents do in between",
-	"similar:dot":            "similar compares by cosine",
-	"similar:euclidean":      "similar compares by cosine",
+	"skill-used":             "quern sees the answers of models, but not the steps that agents take",
+	"similar:dot":            "similar uses cosine similarity",
+	"similar:euclidean":      "similar uses cosine similarity",
 }
 
 // allTypes are the types of assertions that there are.
@@ -117,7 +117,7 @@ func (im *importer) answer(transforms []node) (value, error) {
 	v := value{text: "output.text", typ: typeOutput}
 	for _, t := range transforms {
 		if isScript(t.text()) && strings.HasPrefix(t.text(), "file://") {
-			return v, errorf("%s is a program, and none is run by an import", strings.TrimPrefix(t.text(), "file://"))
+			return v, errorf("%s is a program, and the import does not run programs", strings.TrimPrefix(t.text(), "file://"))
 		}
 		next, err := im.scope(&v).code(t.text())
 		if err != nil {
@@ -286,7 +286,7 @@ func (im *importer) filledText(s string, at node) (string, error) {
 // missing notes variables that no test has.
 func (im *importer) missing(at node) func(string) {
 	return func(name string) {
-		im.note(at, "variable "+name, "no test has it, so nothing is put in its place.")
+		im.note(at, "variable "+name, "no test sets it, so it is replaced by nothing.")
 	}
 }
 
@@ -314,7 +314,7 @@ func (c *checker) listed(v any) (any, error) {
 		}
 		part, rest, ok := unquoted(s)
 		if rest = strings.TrimSpace(rest); !ok || rest != "" && rest[0] != ',' {
-			return nil, errorf("the quotes in its value do not fit")
+			return nil, errorf("the quotes in its value do not match")
 		}
 		list, s = append(list, part), rest
 	}

@@ -40,7 +40,7 @@ func (im *importer) configure(m *model, config node) {
 		im.azureBase(m)
 	}
 	if m.typ == "openai" && m.has("api_version") && !m.has("base_url") {
-		im.lost(m.at, "provider", "the address of the endpoint is not known. Write base_url.")
+		im.lost(m.at, "provider", "the address of the endpoint is not known. Set base_url.")
 	}
 }
 
@@ -136,7 +136,7 @@ func (im *importer) further(m *model, e entry) {
 		m.extra = append(m.extra, member{e.key, e.value.plain()})
 		return
 	}
-	im.lost(e.at, "option "+e.key+" of a provider", "model %q has no such argument.", m.typ)
+	im.lost(e.at, "option "+e.key+" of a provider", "model %q does not have this argument.", m.typ)
 }
 
 // bodyField are names as fields of the API have them, against those of
@@ -152,7 +152,7 @@ func (im *importer) key(m *model, e entry) {
 			return
 		}
 	}
-	im.note(e.at, "key of a provider", "a key that is written out is not copied. Put it into the environment, or set the variable that api_key names.")
+	im.note(e.at, "key of a provider", "a literal key is not copied. Put it in the environment, or set the variable that api_key refers to.")
 	m.attrs = append(without(m.attrs, "api_key"), attr{"api_key", im.env.variable(strings.ToUpper(m.name) + "_API_KEY")})
 }
 
@@ -170,7 +170,7 @@ func without(attrs []attr, name string) []attr {
 func (im *importer) cost(m *model, e entry) {
 	perToken, ok := e.value.number()
 	if !ok {
-		im.lost(e.at, "option "+e.key+" of a provider", "it is no number.")
+		im.lost(e.at, "option "+e.key+" of a provider", "it is not a number.")
 		return
 	}
 	million := literal(perToken * 1e6)
@@ -225,7 +225,7 @@ func (im *importer) responseFormat(m *model, e entry) bool {
 // tools reads the functions that a model may call.
 func (im *importer) tools(m *model, e entry) {
 	if isScript(e.value.text()) {
-		im.lost(e.value, "tools", "they come from a program, and none is run by an import.")
+		im.lost(e.value, "tools", "they come from a program, and the import does not run programs.")
 		return
 	}
 	for _, item := range im.spread(e.value) {
@@ -238,7 +238,7 @@ func (im *importer) tools(m *model, e entry) {
 			parameters = f.get("input_schema")
 		}
 		if f.get("name").text() == "" || !parameters.there() && item.get("type").text() != "function" && e.key == "tools" {
-			im.lost(item, "tool "+item.get("type").text(), "it is no function; other tools have no counterpart.")
+			im.lost(item, "tool "+item.get("type").text(), "it is not a function, and other tools have no equivalent.")
 			continue
 		}
 		m.tools = append(m.tools, object{

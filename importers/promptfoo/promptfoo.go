@@ -42,7 +42,7 @@ func (Importer) Import(path, into string) (*importers.Pipeline, error) {
 		return nil, err
 	}
 	if !root.isMap() {
-		return nil, fmt.Errorf("the configuration %s holds no mapping of keys to values\nA configuration of promptfoo has keys such as prompts, providers and tests.", file)
+		return nil, fmt.Errorf("the configuration %s is not a mapping of keys to values\nA promptfoo configuration has keys such as prompts, providers, and tests.", file)
 	}
 	result, err := im.run(root, pipelineName(file))
 	if err != nil {
@@ -62,7 +62,7 @@ func configFile(path string) (string, error) {
 	}
 	if !info.IsDir() {
 		if ext := filepath.Ext(path); !slices.Contains([]string{".yaml", ".yml", ".json"}, ext) {
-			return "", fmt.Errorf("the file %s is neither YAML nor JSON\nConfigurations that are programs cannot be imported, since nothing is run: write what it gives as promptfooconfig.yaml.", path)
+			return "", fmt.Errorf("the file %s is neither YAML nor JSON\nConfigurations that are programs cannot be imported, because the import does not run programs. Write the result of the program to promptfooconfig.yaml.", path)
 		}
 		return path, nil
 	}
@@ -76,7 +76,7 @@ func configFile(path string) (string, error) {
 	if len(others) > 0 {
 		hint = "Name one of its files: " + strings.Join(others, ", ") + "."
 	}
-	return "", fmt.Errorf("the folder %s has no %s\n%s", path, names[0], hint)
+	return "", fmt.Errorf("the folder %s does not contain %s\n%s", path, names[0], hint)
 }
 
 // pipelineName makes a name of the folder, and of the file where that has an

@@ -57,7 +57,7 @@ func (im *importer) readPrompts(n node) {
 			}
 		}
 		if f := item.get("function"); f.there() {
-			im.lost(f, "prompt", "it is made by a program, and none is run by an import.")
+			im.lost(f, "prompt", "it comes from a program, and the import does not run programs.")
 			continue
 		}
 		label := item.get("label").text()
@@ -67,7 +67,7 @@ func (im *importer) readPrompts(n node) {
 		im.prompt(raw, raw.text(), label, item.get("config"))
 	}
 	if !n.there() {
-		im.note(im.root, "prompts", "there are none; the variable prompt is asked as it stands.")
+		im.note(im.root, "prompts", "there are no prompts, so the import uses the variable prompt as the prompt.")
 		im.prompt(im.root, "{{prompt}}", "", node{})
 	}
 }
@@ -80,7 +80,7 @@ func (im *importer) prompt(at node, text, label string, config node) {
 	name, isFile := reference(text)
 	switch {
 	case strings.Contains(text, "://") && !isFile && !strings.ContainsAny(text, " \n"):
-		im.lost(at, "prompt "+short(text), "it is kept elsewhere. Write it out.")
+		im.lost(at, "prompt "+short(text), "it is stored elsewhere. Write it as text.")
 		return
 	case isFile:
 	case isScript(text) && !strings.ContainsAny(text, " \n"):
@@ -95,16 +95,16 @@ func (im *importer) prompt(at node, text, label string, config node) {
 		return
 	}
 	if isScript(name) {
-		im.lost(at, "prompt "+name, "it is made by a program, and none is run by an import. Write the prompt out.")
+		im.lost(at, "prompt "+name, "it comes from a program, and the import does not run programs. Write the prompt as text.")
 		return
 	}
 	files := im.glob(name)
 	if len(files) == 0 {
-		im.lost(at, "prompt "+name, "there is no such file.")
+		im.lost(at, "prompt "+name, "the file does not exist.")
 	}
 	for _, file := range files {
 		if isScript(file) {
-			im.lost(at, "prompt "+file, "it is made by a program, and none is run by an import.")
+			im.lost(at, "prompt "+file, "it comes from a program, and the import does not run programs.")
 			continue
 		}
 		im.promptFile(at, file, label, config)
@@ -162,7 +162,7 @@ func (im *importer) promptsOfCSV(at node, file, text, label string, add func(tex
 	r.LazyQuotes, r.FieldsPerRecord, r.TrimLeadingSpace = true, -1, true
 	records, err := r.ReadAll()
 	if err != nil || len(records) == 0 {
-		im.lost(at, "prompts "+file, "it is no valid CSV.")
+		im.lost(at, "prompts "+file, "it is not valid CSV.")
 		return
 	}
 	column := slices.Index(records[0], "prompt")
@@ -202,7 +202,7 @@ func (im *importer) addPrompt(p *prompt, text, stem string) {
 func (im *importer) chat(p *prompt, text string) ([]message, bool) {
 	trimmed := strings.TrimSpace(text)
 	if name := wholeVariable.FindStringSubmatch(trimmed); name != nil && im.holdsMessages(name[1]) {
-		im.lost(p.at, "prompt "+short(trimmed), "its messages come from the variable %s of each test, and a prompt's messages are the same for all rows. Write them as messages, with what differs in variables.", name[1])
+		im.lost(p.at, "prompt "+short(trimmed), "its messages come from the variable %s of each test, but the messages of a prompt are the same for all rows. Write them as messages, and put what differs in variables.", name[1])
 		return nil, false
 	}
 	var n node
@@ -217,7 +217,7 @@ func (im *importer) chat(p *prompt, text string) ([]message, bool) {
 	}
 	if err != nil || !n.there() {
 		if strings.Contains(trimmed, `"role"`) {
-			im.lost(p.at, "prompt "+short(trimmed), "its messages are made by the template, so that it is a chat only when it is filled in. Write them as messages.")
+			im.lost(p.at, "prompt "+short(trimmed), "the template generates its messages, so they are not known in advance. Write them as messages.")
 		}
 		return nil, false
 	}
@@ -266,7 +266,7 @@ func (im *importer) content(p *prompt, n node) string {
 		case "text", "input_text", "":
 			texts = append(texts, part.get("text").text())
 		default:
-			im.lost(p.at, "part of a message of type "+part.get("type").text(), "messages are texts.")
+			im.lost(p.at, "part of a message of type "+part.get("type").text(), "messages can contain only text.")
 		}
 	}
 	return strings.Join(texts, "\n")

@@ -81,7 +81,7 @@ func (im *importer) readProviders(n node) {
 		}
 	}
 	if !n.there() {
-		im.lost(im.root, "providers", "there are none, so there is no model to ask.")
+		im.lost(im.root, "providers", "there are no providers, so there is no model to ask.")
 	}
 }
 
@@ -120,7 +120,7 @@ func (im *importer) provider(n node) *model {
 	m.only = rest.get("prompts").listed()
 	m.transform = rest.get("transform")
 	if e := rest.get("env"); e.there() {
-		im.note(e, "environment of a provider", "quern takes it from its own environment, where keys belong, or from variables.")
+		im.note(e, "environment of a provider", "quern reads it from its own environment, where keys belong, or from variables.")
 	}
 	kind, name := im.locate(m, id, n)
 	if kind == "" {
@@ -163,7 +163,7 @@ func (im *importer) locate(m *model, id string, at node) (kind, wish string) {
 			rest = name
 		}
 		if second == "completion" {
-			im.note(at, "provider "+id, "it is asked by chat instead of by completion.")
+			im.note(at, "provider "+id, "quern uses the chat API instead of the completion API.")
 		}
 		m.typ = "ollama"
 		m.set("name", im.nameOf(at, rest))
@@ -171,7 +171,7 @@ func (im *importer) locate(m *model, id string, at node) (kind, wish string) {
 	case "exec":
 		m.typ = "exec"
 		m.set("command", literal(words(rest)))
-		im.lost(at, "provider "+id, "promptfoo gives the prompt to the command as an argument and takes what it prints; quern's exec keeps one process, writes each request to it as a line of JSON and reads an answer of that form. Adapt the command.")
+		im.lost(at, "provider "+id, "promptfoo passes the prompt to the command as an argument and reads its output. In quern, model \"exec\" keeps one process running, writes each request as a line of JSON, and reads the answer in the same form. Adapt the command.")
 		return m.typ, "command"
 	}
 	if v, ok := vendors[first]; ok && !isMedia(second) {
@@ -193,11 +193,11 @@ func short(s string) string {
 func unknownProvider(first, id string) string {
 	switch {
 	case isScript(id), first == "python", first == "golang", first == "ruby":
-		return "it is a program, and none is run by an import. Let it speak JSON lines and write model \"exec\", or let it serve OpenAI's API."
+		return "it is a program, and the import does not run programs. Make it read and write JSON lines and use model \"exec\", or make it serve OpenAI's API."
 	case strings.HasPrefix(id, "http"), first == "webhook", first == "ws", first == "wss", first == "websocket":
-		return "it is an endpoint with a protocol of its own. Put a command before it and write model \"exec\", or write a plugin."
+		return "it is an endpoint with its own protocol. Put a command in front of it and use model \"exec\", or write a plugin."
 	}
-	return "there is no plugin for it. If it serves OpenAI's API, write model \"openai\" with its base_url."
+	return "quern has no plugin for it. If it serves OpenAI's API, use model \"openai\" with its base_url."
 }
 
 // isMedia says whether a provider is about something other than texts.
@@ -210,19 +210,19 @@ func (im *importer) openai(m *model, first, second, name string, deeper bool, at
 	m.typ = "openai"
 	switch {
 	case isMedia(second) || second == "agents" || second == "codex-sdk" || second == "chatkit" || second == "assistant" || second == "foundry-agent":
-		im.lost(at, "provider "+first+":"+second, "what it offers is not chat; models here answer messages.")
+		im.lost(at, "provider "+first+":"+second, "it is not a chat model, and models in quern answer messages.")
 		return "", ""
 	case second == "responses":
-		im.note(at, "provider "+first+":responses", "it is asked by chat completions; the Responses API has no counterpart.")
+		im.note(at, "provider "+first+":responses", "quern uses the Chat Completions API; the Responses API has no equivalent.")
 	case second == "completion":
-		im.note(at, "provider "+first+":completion", "it is asked by chat instead of by completion.")
+		im.note(at, "provider "+first+":completion", "quern uses the chat API instead of the completion API.")
 	case second == "chat", second == "embeddings", second == "embedding":
 	default:
 		name, deeper = strings.TrimSuffix(second+":"+name, ":"), true
 	}
 	if !deeper || name == "" {
 		name = "gpt-4.1"
-		im.note(at, "provider "+first+":"+second, "it names no model; %s is written.", name)
+		im.note(at, "provider "+first+":"+second, "it names no model, so the import uses %s.", name)
 	}
 	m.set("name", im.nameOf(at, name))
 	if first != "openai" {
@@ -251,7 +251,7 @@ func (im *importer) azureBase(m *model) {
 		}
 	}
 	m.set("base_url", im.env.variable("AZURE_API_BASE_URL"))
-	im.note(m.at, "provider", "it names no host, which promptfoo takes from the environment. Set the variable to the address of the resource, such as https://NAME.openai.azure.com/openai/v1.")
+	im.note(m.at, "provider", "it names no host, because promptfoo reads it from the environment. Set the variable to the address of the resource, such as https://NAME.openai.azure.com/openai/v1.")
 }
 
 // nameOf is a name in which {{ env.NAME }} means something.
@@ -290,10 +290,10 @@ func (im *importer) vendor(m *model, v vendor, first, second, rest, name string,
 		rest = name
 	case "completion":
 		rest = name
-		im.note(at, "provider "+first+":completion", "it is asked by chat instead of by completion.")
+		im.note(at, "provider "+first+":completion", "quern uses the chat API instead of the completion API.")
 	}
 	if first == "google" {
-		im.note(at, "provider "+first, "it is asked through Google's endpoint for OpenAI's API.")
+		im.note(at, "provider "+first, "quern uses Google's endpoint for OpenAI's API.")
 	}
 	m.set("name", im.nameOf(at, rest))
 	m.set("base_url", quote(v.baseURL))

@@ -172,7 +172,7 @@ func (im *importer) render(t *test, text string) (string, error) {
 	}
 	var named error
 	env := func(name string) string {
-		named = errorf("the variable %s of the environment is not known here", name)
+		named = errorf("the environment variable %s is not known", name)
 		return `""`
 	}
 	pieces, err := (&scope{columns: types, env: env}).template(text)

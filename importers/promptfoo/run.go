@@ -29,7 +29,7 @@ func (im *importer) run(root node, name string) (*importers.Pipeline, error) {
 	im.gatherSlots()
 	im.measureAll()
 	if len(im.metrics) == 0 && len(im.subjects) > 0 {
-		im.note(root, "assertions", "there are none to measure by; that there is an answer is what is asked for.")
+		im.note(root, "assertions", "there are no assertions, so the import checks that there is an answer.")
 		im.metrics = append(im.metrics, measure{name: im.name("metric", "answered", "metric"), block: "metric", value: `output.text != ""`, condition: true})
 	}
 	return im.write(name)
@@ -39,20 +39,20 @@ func (im *importer) run(root node, name string) (*importers.Pipeline, error) {
 func (im *importer) rest(root node) {
 	read := []string{"prompts", "providers", "targets", "tests", "scenarios", "defaultTest", "evaluateOptions", "env", "assertionTemplates", "$schema"}
 	lost := map[string]string{
-		"derivedMetrics":     "figures of figures can be outputs: output \"x\" { value = … }, over evaluate.NAME.subjects.SUBJECT.METRIC.value.",
-		"nunjucksFilters":    "they are programs, and none is run by an import.",
-		"extensions":         "they are programs, and none is run by an import.",
-		"redteam":            "attacks are not generated. Generate the tests with promptfoo and import them.",
-		"tracing":            "quern makes spans of its own when OTEL_EXPORTER_OTLP_ENDPOINT is set; metrics do not see them.",
-		"commandLineOptions": "flags are given to quern on the command line.",
-		"mcp":                "models have no tools of servers.",
+		"derivedMetrics":     "to compute figures from other figures, write an output over evaluate.NAME.subjects.SUBJECT.METRIC.value.",
+		"nunjucksFilters":    "they are programs, and the import does not run programs.",
+		"extensions":         "they are programs, and the import does not run programs.",
+		"redteam":            "quern does not generate attacks. Generate the tests with promptfoo and import them.",
+		"tracing":            "quern creates its own spans if OTEL_EXPORTER_OTLP_ENDPOINT is set; metrics cannot use them.",
+		"commandLineOptions": "pass flags to quern on the command line.",
+		"mcp":                "models cannot use the tools of servers.",
 	}
 	notes := map[string]string{
-		"sharing":            "results stay here. quern report writes them as a page that can be passed on.",
-		"tags":               "they mean nothing to the evaluation.",
-		"metadata":           "it means nothing to the evaluation.",
+		"sharing":            "results stay on this machine. To share them, create a page with quern report.",
+		"tags":               "they do not affect the evaluation.",
+		"metadata":           "it does not affect the evaluation.",
 		"writeLatestResults": "quern keeps the results of each run.",
-		"outputPath":         "results are kept, and written by quern show -format=csv, json, markdown or junit, and by quern report.",
+		"outputPath":         "quern keeps the results. To export them, use quern show -format=csv, json, markdown, or junit, or quern report.",
 	}
 	for _, e := range root.entries() {
 		switch {
@@ -64,7 +64,7 @@ func (im *importer) rest(root node) {
 		case notes[e.key] != "":
 			im.note(e.at, e.key, "%s", notes[e.key])
 		default:
-			im.note(e.at, e.key, "promptfoo has no such key of its own; what refers to it is carried over.")
+			im.note(e.at, e.key, "promptfoo does not use this key itself; what refers to it is imported.")
 		}
 	}
 }
@@ -78,7 +78,7 @@ func (im *importer) readEnvironment(n node) {
 		}
 		im.env.given[e.key] = e.value.text()
 		if !strings.HasPrefix(e.key, "OPENAI_") {
-			im.note(e.at, "env "+e.key, "what refers to it becomes a variable with this default.")
+			im.note(e.at, "env "+e.key, "references to it become a variable with this default.")
 		}
 	}
 }
@@ -114,9 +114,9 @@ func (im *importer) evaluateOptions(n node) {
 				}
 			}
 		case e.key == "showProgressBar" || e.key == "interactiveProviders" || e.key == "eventSource":
-			im.note(e.at, "evaluateOptions "+e.key, "it means nothing to the results.")
+			im.note(e.at, "evaluateOptions "+e.key, "it does not affect the results.")
 		default:
-			im.lost(e.at, "evaluateOptions "+e.key, "it has no counterpart.")
+			im.lost(e.at, "evaluateOptions "+e.key, "it has no equivalent.")
 		}
 	}
 }
@@ -171,7 +171,7 @@ func (im *importer) modelTransforms() {
 	}
 	for _, m := range im.models {
 		if m.transform.there() {
-			im.lost(m.transform, "transform of a provider", "other providers have none or another one, and metrics are the same for all subjects.")
+			im.lost(m.transform, "transform of a provider", "other providers have none or a different one, but metrics are the same for all subjects.")
 		}
 	}
 }

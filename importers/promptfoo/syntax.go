@@ -69,7 +69,7 @@ func (p *parser) unexpected() error {
 	if p.tok.kind == tokEnd {
 		return fmt.Errorf("it ends too early")
 	}
-	return fmt.Errorf("%q has no counterpart", p.tok.text)
+	return fmt.Errorf("%q has no equivalent", p.tok.text)
 }
 
 // is says whether the token is the sign or, in nunjucks, the word.
@@ -96,7 +96,7 @@ func (p *parser) expect(text string) error {
 // tighter.
 func (p *parser) expression() (*term, error) {
 	if p.depth++; p.depth > maxTerm {
-		return nil, fmt.Errorf("it is nested too deep")
+		return nil, fmt.Errorf("it is nested too deeply")
 	}
 	defer func() { p.depth-- }()
 	t, err := p.binary(0)
@@ -188,7 +188,7 @@ func (p *parser) binary(level int) (*term, error) {
 
 func (p *parser) unary() (*term, error) {
 	if p.depth++; p.depth > maxTerm {
-		return nil, fmt.Errorf("it is nested too deep")
+		return nil, fmt.Errorf("it is nested too deeply")
 	}
 	defer func() { p.depth-- }()
 	for sign, op := range map[string]string{"!": opNot, "not": opNot, "-": opNegate, "typeof": opTypeof} {
@@ -278,7 +278,7 @@ func (p *parser) word(name string) (*term, error) {
 	case "null", "none", "undefined":
 		return &term{op: opNull}, nil
 	case "function", "new", "typeof", "await", "async", "void", "delete":
-		return nil, fmt.Errorf("%s has no counterpart", name)
+		return nil, fmt.Errorf("%s has no equivalent", name)
 	}
 	if p.dialect == javascript && p.is("=>") {
 		return p.arrow(name)
@@ -297,7 +297,7 @@ func (p *parser) parenthesised() (*term, error) {
 		var params []string
 		for _, t := range items {
 			if t.op != opName {
-				return nil, fmt.Errorf("a function with such parameters has no counterpart")
+				return nil, fmt.Errorf("a function with these parameters has no equivalent")
 			}
 			params = append(params, t.name)
 		}
@@ -314,7 +314,7 @@ func (p *parser) arrow(params string) (*term, error) {
 		return nil, err
 	}
 	if p.is("{") {
-		return nil, fmt.Errorf("a function with statements has no counterpart")
+		return nil, fmt.Errorf("a function with statements has no equivalent")
 	}
 	body, err := p.expression()
 	return &term{op: opArrow, extra: params, args: []*term{body}}, err

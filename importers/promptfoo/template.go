@@ -140,7 +140,7 @@ func (sc *scope) template(src string) ([]piece, error) {
 	t := &templater{sc: sc.inner(), marks: m}
 	pieces, end, err := t.pieces()
 	if err == nil && end != "" {
-		err = fmt.Errorf("{%% %s %%} closes nothing", end)
+		err = fmt.Errorf("{%% %s %%} has no matching opening tag", end)
 	}
 	return pieces, err
 }
@@ -180,7 +180,7 @@ func (t *templater) pieces() (all []piece, end string, err error) {
 				continue
 			}
 		default:
-			err = fmt.Errorf("it has no counterpart")
+			err = fmt.Errorf("it has no equivalent")
 		}
 		if err != nil {
 			return nil, "", fmt.Errorf("{%% %s %%}: %w", m.inside, err)
@@ -192,7 +192,7 @@ func (t *templater) pieces() (all []piece, end string, err error) {
 
 func (t *templater) conditional(cond string) (piece, error) {
 	if t.depth++; t.depth > maxTerm {
-		return piece{}, fmt.Errorf("it is nested too deep")
+		return piece{}, fmt.Errorf("it is nested too deeply")
 	}
 	defer func() { t.depth-- }()
 	c, err := t.sc.condition(cond, nunjucks)
@@ -225,7 +225,7 @@ func (t *templater) conditional(cond string) (piece, error) {
 func (t *templater) loop(src string) (piece, error) {
 	name, list, found := strings.Cut(src, " in ")
 	if name = strings.TrimSpace(name); !found || !isIdentifier(name) {
-		return piece{}, fmt.Errorf("such a loop has no counterpart")
+		return piece{}, fmt.Errorf("this loop has no equivalent")
 	}
 	v, err := t.sc.translate(list, nunjucks)
 	if err != nil {
@@ -238,7 +238,7 @@ func (t *templater) loop(src string) (piece, error) {
 	t.sc = outer.with(name, value{text: name, typ: v.elem})
 	t.sc.loop = &loop{index: fmt.Sprintf("%s_%d", loopIndex, t.depth), list: v.text}
 	if t.depth++; t.depth > maxTerm {
-		return piece{}, fmt.Errorf("it is nested too deep")
+		return piece{}, fmt.Errorf("it is nested too deeply")
 	}
 	counts := t.sc.loop
 	body, end, err := t.pieces()
@@ -282,13 +282,13 @@ func (l *loop) part(name string) (value, error) {
 	case "length":
 		return value{text: length, typ: typeNumber}, nil
 	}
-	return value{}, fmt.Errorf("loop.%s has no counterpart", name)
+	return value{}, fmt.Errorf("loop.%s has no equivalent", name)
 }
 
 func (t *templater) set(src string) error {
 	name, expression, found := strings.Cut(src, "=")
 	if name = strings.TrimSpace(name); !found || !isIdentifier(name) {
-		return fmt.Errorf("it has no counterpart")
+		return fmt.Errorf("it has no equivalent")
 	}
 	v, err := t.sc.translate(expression, nunjucks)
 	if err == nil {

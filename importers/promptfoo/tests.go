@@ -52,12 +52,12 @@ func (im *importer) defaults(n node) defaults {
 // refuse reports what a test has that a row cannot say.
 func (im *importer) refuse(n node) {
 	for name, why := range map[string]string{
-		"threshold":             "an answer passes when all its assertions do. What is asked of their weighted mean can be said in a gate, by subjects.NAME.overall.",
-		"assertScoringFunction": "it is a program, and none is run by an import.",
-		"providerOutput":        "answers that are there already can be a subject: make them a column and write subjects = { given = row.NAME }.",
-		"provider":              "all subjects answer all rows. Make an evaluation of its own for these tests.",
-		"providers":             "all subjects answer all rows. Make an evaluation of its own for these tests.",
-		"prompts":               "all subjects answer all rows. Make an evaluation of its own for these tests.",
+		"threshold":             "an answer passes if all its assertions pass. To require a weighted mean, use subjects.NAME.overall in a gate.",
+		"assertScoringFunction": "it is a program, and the import does not run programs.",
+		"providerOutput":        "existing answers can be a subject: put them in a column and write subjects = { given = row.NAME }.",
+		"provider":              "all subjects answer all rows. Write a separate evaluation for these tests.",
+		"providers":             "all subjects answer all rows. Write a separate evaluation for these tests.",
+		"prompts":               "all subjects answer all rows. Write a separate evaluation for these tests.",
 	} {
 		if v := n.get(name); v.there() {
 			im.lost(v, name+" of a test", "%s", why)
@@ -69,7 +69,7 @@ func (im *importer) metadata(n node) []member {
 	var out []member
 	for _, e := range n.entries() {
 		if e.key == "conversationId" {
-			im.lost(e.at, "metadata conversationId", "questions do not see the answers to earlier ones.")
+			im.lost(e.at, "metadata conversationId", "questions cannot use earlier answers.")
 		}
 		out = append(out, member{"metadata_" + identifier(e.key, "value"), e.value.plain()})
 	}
@@ -107,16 +107,16 @@ func (im *importer) testFiles(at node, text string, d defaults, alone bool) {
 		im.lost(at, "tests "+short(text), "%s", detail)
 	}
 	if strings.Contains(name, "://") || strings.HasPrefix(name, "az:") {
-		lost("they are kept elsewhere. Bring them in by a source.")
+		lost("they are stored elsewhere. Read them with a source.")
 		return
 	}
 	files := im.glob(name)
 	if len(files) == 0 {
-		lost("there are no such files.")
+		lost("no matching files exist.")
 	}
 	for _, file := range files {
 		if isScript(file) {
-			lost("they are made by a program, and none is run by an import. Let it write a file, and bring that in by a source.")
+			lost("they come from a program, and the import does not run programs. Make it write a file, and read that with a source.")
 			continue
 		}
 		if err := im.testFile(file, d, alone && len(files) == 1); err != nil {
@@ -158,7 +158,7 @@ func (im *importer) testFile(file string, d defaults, alone bool) error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("files of type %q are not read", ext)
+		return fmt.Errorf("files of type %q are not supported", ext)
 	}
 }
 
@@ -212,7 +212,7 @@ func (im *importer) addTest(at node, t *test, d defaults, vars ...entry) {
 		}
 		const most = 1_000_000
 		if len(next) > most {
-			im.lost(e.at, "variable "+e.key, "its combinations are more than a million rows.")
+			im.lost(e.at, "variable "+e.key, "it has more than a million combinations.")
 			return
 		}
 		rows = next
@@ -247,7 +247,7 @@ func (im *importer) vars(n node) []entry {
 		}
 		for _, file := range im.glob(name) {
 			if isScript(file) {
-				im.lost(item, "variables "+file, "they are made by a program, and none is run by an import.")
+				im.lost(item, "variables "+file, "they come from a program, and the import does not run programs.")
 				continue
 			}
 			read, err := im.read(file)
@@ -299,17 +299,17 @@ func (im *importer) loaded(at node, text string) any {
 	name, ok := reference(text)
 	if !ok {
 		if strings.HasPrefix(text, "package:") {
-			im.lost(at, "variable", "it comes from a program, and none is run by an import.")
+			im.lost(at, "variable", "it comes from a program, and the import does not run programs.")
 		}
 		return strings.TrimSuffix(text, "\n")
 	}
 	ext := strings.ToLower(filepath.Ext(name))
 	switch {
 	case isScript(name):
-		im.lost(at, "variable "+name, "it comes from a program, and none is run by an import.")
+		im.lost(at, "variable "+name, "it comes from a program, and the import does not run programs.")
 		return nil
 	case slices.Contains([]string{".pdf", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".bmp", ".mp3", ".wav", ".mp4", ".mov", ".webm"}, ext):
-		im.lost(at, "variable "+name, "prompts are texts; images, sounds and documents have no counterpart.")
+		im.lost(at, "variable "+name, "prompts can contain only text; images, audio, and documents have no equivalent.")
 		return nil
 	case ext == ".yaml" || ext == ".yml":
 		n, err := im.read(name)

@@ -171,7 +171,7 @@ func (t *translator) value(e *term) (value, error) {
 	case opCond:
 		return t.choice(e)
 	case opRegex, opArrow, opObject:
-		return value{}, fmt.Errorf("it stands where it has no counterpart")
+		return value{}, fmt.Errorf("it has no equivalent in this place")
 	}
 	return t.binary(e)
 }
@@ -184,16 +184,16 @@ func (t *translator) name(name string) (value, error) {
 		if name == "output" && t.sc.output != nil {
 			return *t.sc.output, nil
 		}
-		return value{}, fmt.Errorf("nothing is known of %s", name)
+		return value{}, fmt.Errorf("%s is not known", name)
 	}
 	if c, ok := t.sc.columns[name]; ok {
 		return c.of(rowColumn(name)), nil
 	}
 	switch name {
 	case "_conversation":
-		return value{}, fmt.Errorf("questions do not see the answers to earlier ones")
+		return value{}, fmt.Errorf("questions cannot use earlier answers")
 	case "env":
-		return value{}, fmt.Errorf("only single variables of the environment have a counterpart")
+		return value{}, fmt.Errorf("only single environment variables have an equivalent")
 	}
 	if t.sc.open {
 		return value{text: rowColumn(name)}, nil
@@ -235,7 +235,7 @@ func (t *translator) text(parts []*term) (value, error) {
 			return value{}, err
 		}
 		if v.typ == typeList || v.typ == typeObject {
-			return value{}, fmt.Errorf("a %s within a text has no counterpart", v.typ)
+			return value{}, fmt.Errorf("a %s within a string has no equivalent", v.typ)
 		}
 		if p.op == opText {
 			b.WriteString(quotedText(p.name))
@@ -326,7 +326,7 @@ func (t *translator) truth(e *term) (value, error) {
 	if t.d == javascript {
 		return value{text: `try(!contains(["null", "\"\"", "0", "false"], jsonencode(` + v.text + `)), false)`, typ: typeBool}, nil
 	}
-	return v, fmt.Errorf("whether %s counts as true depends on its type, which is not known", v.text)
+	return v, fmt.Errorf("whether %s is true depends on its type, which is not known", v.text)
 }
 
 // number is an expression that has to be a number. What may be anything is
@@ -334,7 +334,7 @@ func (t *translator) truth(e *term) (value, error) {
 func (t *translator) number(e *term) (value, error) {
 	v, err := t.value(e)
 	if err == nil && v.typ != typeNumber && v.typ != typeAny {
-		err = fmt.Errorf("%s is no number", v.text)
+		err = fmt.Errorf("%s is not a number", v.text)
 	}
 	return v, err
 }
@@ -374,7 +374,7 @@ func (t *translator) binary(e *term) (value, error) {
 		case b.typ == typeList:
 			return value{text: "contains(" + b.text + ", " + a.text + ")", typ: typeBool}, nil
 		}
-		return made, fmt.Errorf("in has no counterpart for what may be anything")
+		return made, fmt.Errorf("in has no equivalent for values of unknown type")
 	case "??":
 		return value{text: "coalesce(" + a.text + ", " + b.text + ")", typ: b.typ}, nil
 	case "+":
@@ -387,7 +387,7 @@ func (t *translator) binary(e *term) (value, error) {
 	}
 	for _, v := range []value{a, b} {
 		if v.typ != typeNumber && v.typ != typeAny {
-			return made, fmt.Errorf("%s between what are no numbers has no counterpart", e.op)
+			return made, fmt.Errorf("%s has no equivalent for values that are not numbers", e.op)
 		}
 	}
 	return made, nil

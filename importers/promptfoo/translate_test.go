@@ -98,15 +98,15 @@ func TestTemplatesGiveWhatNunjucksGives(t *testing.T) {
 
 func TestTemplatesWithoutCounterpartSayWhy(t *testing.T) {
 	for src, want := range map[string]string{
-		"{{ name | shout }}":                       "{{ name | shout }}: the filter shout has no counterpart",
+		"{{ name | shout }}":                       "{{ name | shout }}: the filter shout has no equivalent",
 		"{% for x in name %}{% endfor %}":          "{% for x in name %}: name is not a list in every test",
-		"{% include 'a' %}":                        "{% include 'a' %}: it has no counterpart",
+		"{% include 'a' %}":                        "{% include 'a' %}: it has no equivalent",
 		"{% if yes %}":                             "{% if yes %}: it is not closed",
-		"{% endif %}":                              "{% endif %} closes nothing",
+		"{% endif %}":                              "{% endif %} has no matching opening tag",
 		"{{ name. }}":                              "{{ name. }}: it ends too early",
-		"{{ f(name) }}":                            "{{ f(name) }}: calls have no counterpart",
-		"{% if who %}a{% endif %}":                 "{% if who %}: whether row.who counts as true depends on its type, which is not known",
-		"{% for m in _conversation %}{% endfor %}": "{% for m in _conversation %}: questions do not see the answers to earlier ones",
+		"{{ f(name) }}":                            "{{ f(name) }}: this call has no equivalent",
+		"{% if who %}a{% endif %}":                 "{% if who %}: whether row.who is true depends on its type, which is not known",
+		"{% for m in _conversation %}{% endfor %}": "{% for m in _conversation %}: questions cannot use earlier answers",
 	} {
 		_, err := (&scope{columns: testColumns}).template(src)
 		if err == nil || err.Error() != want {
@@ -173,16 +173,16 @@ func TestCodeGivesWhatJavaScriptGives(t *testing.T) {
 
 func TestCodeWithoutCounterpartSaysWhy(t *testing.T) {
 	for src, want := range map[string]string{
-		"await fetch(output)":            "await has no counterpart",
-		"for (const x of output) {}":     `"x" has no counterpart`,
+		"await fetch(output)":            "await has no equivalent",
+		"for (const x of output) {}":     `"x" has no equivalent`,
 		"return":                         "it ends too early",
-		"output.localeCompare('x')":      "localeCompare has no counterpart",
-		"context.vars.gone":              "no test has a variable gone",
-		"process.env.X":                  "nothing is known of process",
-		"output.replace('a', 'b')":       "replacing only the first match has no counterpart",
-		"/a(?=b)/.test(output)":          "the regular expression has no counterpart: invalid or unsupported Perl syntax: `(?=`",
-		"output.includes('a')) || (true": `")" has no counterpart`,
-		"output = 3":                     `"=" has no counterpart`,
+		"output.localeCompare('x')":      "localeCompare has no equivalent",
+		"context.vars.gone":              "no test sets the variable gone",
+		"process.env.X":                  "process is not known",
+		"output.replace('a', 'b')":       "replacing only the first match has no equivalent",
+		"/a(?=b)/.test(output)":          "the regular expression has no equivalent: invalid or unsupported Perl syntax: `(?=`",
+		"output.includes('a')) || (true": `")" has no equivalent`,
+		"output = 3":                     `"=" has no equivalent`,
 		"'open":                          "a ' is not closed",
 	} {
 		_, err := (&scope{columns: testColumns, output: &value{text: "output.text", typ: typeOutput}}).code(src)

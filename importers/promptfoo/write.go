@@ -131,7 +131,7 @@ func (im *importer) text(at node, raw string, depth int) string {
 	sc.missing = im.missing(at)
 	pieces, err := sc.template(raw)
 	if err != nil {
-		im.lost(at, "template", "%s. It stands in the prompt as it was.", sentence(err))
+		im.lost(at, "template", "%s. It is copied to the prompt unchanged.", sentence(err))
 		pieces = []piece{{kind: pieceText, text: raw}}
 	}
 	return expression(pieces, depth)
@@ -253,7 +253,7 @@ func (im *importer) variables() string {
 	w := &writer{}
 	for _, name := range im.env.names {
 		w.block(fmt.Sprintf("variable %q", identifier(name, "value")), func() {
-			w.attr("description", quote("What promptfoo takes from the variable "+name+" of the environment."))
+			w.attr("description", quote("The value of the environment variable "+name+" in promptfoo."))
 			w.attr("type", "string")
 			if isSecret(name) {
 				w.attr("sensitive", "true")
@@ -279,7 +279,7 @@ func render(im *importer, name string, blocks string) ([]byte, error) {
 	w.comment("Imported from promptfoo's " + im.root.file + ".")
 	for i, f := range im.lostOnce() {
 		if i == 0 {
-			w.comment("\nNot carried over:")
+			w.comment("\nNot imported:")
 		}
 		w.comment("  " + f)
 	}
@@ -289,7 +289,7 @@ func render(im *importer, name string, blocks string) ([]byte, error) {
 	src := []byte(w.String())
 	out, diags := format.Source(src, name+".quern.hcl")
 	if diags.HasErrors() {
-		return nil, fmt.Errorf("the import made a pipeline that is not well-formed, which is a mistake of quern's\n%w", diags)
+		return nil, fmt.Errorf("the import created an invalid pipeline, which is a bug in quern\n%w", diags)
 	}
 	return out, nil
 }

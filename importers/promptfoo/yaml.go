@@ -269,7 +269,7 @@ func parseYAML(file string, src []byte) (node, error) {
 		return node{}, nil
 	}
 	if err != nil {
-		return node{}, fmt.Errorf("the file %s is no valid YAML\n%s", file, strings.TrimPrefix(err.Error(), "yaml: "))
+		return node{}, fmt.Errorf("the file %s is not valid YAML\n%s", file, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	if len(doc.Content) == 0 {
 		return node{}, nil
