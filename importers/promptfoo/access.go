@@ -72,7 +72,7 @@ func (t *translator) step(v value, e *term, step string) (value, error) {
 	return value{text: v.operand() + "[" + i.text + "]", typ: v.elem}, err
 }
 
-// isVars says whether it is context.vars.
+// isVars reports whether it is context.vars.
 func isVars(e *term) bool {
 	return e.op == opMember && e.name == "vars" && e.args[0].op == opName && e.args[0].name == "context"
 }

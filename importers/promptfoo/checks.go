@@ -209,7 +209,7 @@ func (im *importer) translatePatterns(s *slot) error {
 	return nil
 }
 
-// matches says whether a pattern is found in a text.
+// matches reports whether a pattern is found in a text.
 func matches(text, pattern string) string { return "can(regex(" + pattern + ", " + text + "))" }
 
 // each is a condition on the elements of a list.

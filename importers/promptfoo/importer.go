@@ -219,7 +219,7 @@ func sentence(err error) string {
 // scripts are the endings of files that would have to be run.
 var scripts = []string{".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".py", ".rb", ".go", ".sh"}
 
-// isScript says whether a reference is to a program, or to a function in one.
+// isScript reports whether a reference is to a program, or to a function in one.
 func isScript(name string) bool {
 	name, _, _ = strings.Cut(strings.TrimPrefix(name, "file://"), ":")
 	return slices.Contains(scripts, filepath.Ext(name))
@@ -243,7 +243,7 @@ func (e *environment) variable(name string) string {
 	return "var." + identifier(name, "value")
 }
 
-// isSecret says whether a name is one of a key, whose value stays out of the
+// isSecret reports whether a name is one of a key, whose value stays out of the
 // pipeline.
 func isSecret(name string) bool {
 	name = strings.ToUpper(name)

@@ -180,7 +180,7 @@ func textEnd(src string, from int) int {
 	return len(src)
 }
 
-// continues says whether a statement goes on in the next line.
+// continues reports whether a statement goes on in the next line.
 func continues(before, after string) bool {
 	before, after = strings.TrimSpace(before), strings.TrimSpace(after)
 	for _, sign := range []string{"&&", "||", "?", ":", "+", "-", "*", "=", ",", "(", "=>", "return"} {

@@ -20,7 +20,7 @@ type measure struct {
 	slot          *slot
 }
 
-// plain says whether a metric needs no block of its own.
+// plain reports whether a metric needs no block of its own.
 func (m *measure) plain() bool { return m.block == "metric" && m.weight == nil && m.limit == nil }
 
 // measureAll turns the slots into metrics.

@@ -81,7 +81,7 @@ func (im *importer) settingOf(n node, text string) string {
 }
 
 // special reads the options that become something else than an argument of the
-// same value. It says whether the option is one of these.
+// same value. It reports whether the option is one of these.
 func (im *importer) special(m *model, e entry) bool {
 	switch e.key {
 	case "apiHost":

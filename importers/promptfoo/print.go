@@ -77,7 +77,7 @@ func key(name string) string {
 	return quote(name)
 }
 
-// isIdentifier says whether a text can be a name in HCL that is no keyword of
+// isIdentifier reports whether a text can be a name in HCL that is no keyword of
 // its expressions.
 func isIdentifier(s string) bool {
 	switch s {

@@ -242,7 +242,7 @@ func (im *importer) chat(p *prompt, text string) ([]message, bool) {
 // wholeVariable is a template that is one variable, as it is or as JSON.
 var wholeVariable = regexp.MustCompile(`^\{\{-?\s*(\w+)\s*(?:\|\s*(?:dump|tojson|safe)[^}]*)?-?\}\}$`)
 
-// holdsMessages says whether a variable of any test is a list of messages.
+// holdsMessages reports whether a variable of any test is a list of messages.
 func (im *importer) holdsMessages(name string) bool {
 	for _, t := range im.tests {
 		list, _ := object(t.vars).get(name).([]any)
@@ -312,7 +312,7 @@ func (im *importer) variant(p *prompt, m *model, made []*prompt) *prompt {
 	return &v
 }
 
-// asks says whether the model is asked with the prompt.
+// asks reports whether the model is asked with the prompt.
 func (m *model) asks(p *prompt) bool {
 	if m.only == nil {
 		return true
@@ -338,7 +338,7 @@ func (im *importer) nameSubjects() {
 	}
 }
 
-// several says whether a model has several prompts.
+// several reports whether a model has several prompts.
 func (im *importer) several(m *model) bool {
 	n := 0
 	for _, s := range im.subjects {

@@ -200,7 +200,7 @@ func unknownProvider(first, id string) string {
 	return "quern has no plugin for it. If it serves OpenAI's API, use model \"openai\" with its base_url."
 }
 
-// isMedia says whether a provider is about something other than texts.
+// isMedia reports whether a provider is about something other than texts.
 func isMedia(part string) bool {
 	return slices.Contains([]string{"image", "audio", "live", "realtime", "tts", "video", "moderation", "transcription", "assistant"}, part)
 }

@@ -72,7 +72,7 @@ func (p *parser) unexpected() error {
 	return fmt.Errorf("%q has no equivalent", p.tok.text)
 }
 
-// is says whether the token is the sign or, in nunjucks, the word.
+// is reports whether the token is the sign or, in nunjucks, the word.
 func (p *parser) is(text string) bool {
 	return p.tok.text == text && (p.tok.kind == tokSign || p.tok.kind == tokWord)
 }

@@ -76,7 +76,7 @@ func (im *importer) blocks(name string, evaluated bool) string {
 	return w.String()
 }
 
-// onlyEchoed says whether no model is asked with the prompt.
+// onlyEchoed reports whether no model is asked with the prompt.
 func (im *importer) onlyEchoed(p *prompt) bool {
 	echoed := false
 	for _, s := range im.subjects {

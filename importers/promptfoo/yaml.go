@@ -30,7 +30,7 @@ func (n node) there() bool  { return n.y != nil && n.y.Tag != "!!null" }
 func (n node) isMap() bool  { return n.y != nil && n.y.Kind == yaml.MappingNode }
 func (n node) isList() bool { return n.y != nil && n.y.Kind == yaml.SequenceNode }
 
-// isText says whether it is a string, rather than another scalar.
+// isText reports whether it is a string, rather than another scalar.
 func (n node) isText() bool {
 	return n.y != nil && n.y.Kind == yaml.ScalarNode && (n.y.Tag == "!!str" || n.y.Tag == "!!timestamp" || n.y.Tag == "!!binary")
 }
@@ -66,7 +66,7 @@ func (n node) number() (float64, bool) {
 	return f, ok
 }
 
-// isTrue says whether it is the bool true.
+// isTrue reports whether it is the bool true.
 func (n node) isTrue() bool {
 	b, ok := n.plain().(bool)
 	return ok && b

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// Capital begins a text with a capital letter, as a summary or a sentence
-// does; texts of errors begin with a small one. A first word that is not made
-// of letters alone is a name, a path or an address, and stays as it is, and so
-// does the command quern.
+// Capital capitalizes the first letter of a text, as in a summary or a sentence;
+// error texts begin with a lowercase letter. A first word that does not consist
+// of letters only is a name, a path, or an address and is not changed, and neither
+// is the command quern.
 func Capital(s string) string {
 	word, _, _ := strings.Cut(s, " ")
 	if word == "quern" || strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && r != '\'' && r != ',' }) {
@@ -22,7 +22,7 @@ func Capital(s string) string {
 	return string(unicode.ToUpper(first)) + s[size:]
 }
 
-// Sentence makes a sentence of an error's text.
+// Sentence turns an error's text into a sentence.
 func Sentence(err error) string {
 	text := Capital(err.Error())
 	if text == "" || strings.HasSuffix(text, ".") || strings.HasSuffix(text, "?") {

@@ -1,9 +1,9 @@
-// Package diag shows mistakes to users: it builds diagnostics, suggests the
-// names that were meant, and prints diagnostics with the user's own text, for
+// Package diag shows errors to users: it builds diagnostics, suggests the
+// names that users probably meant, and prints diagnostics with the user's own text, for
 // people and as JSON.
 //
 // Diagnostics are hcl.Diagnostics throughout. A summary is short and names
-// the mistake; a detail says what to do about it.
+// the problem; a detail says what to do about it.
 package diag
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Errorf makes an error about a place; subject may be nil where there is
-// none. The format is that of the detail.
+// Errorf returns an error about a place; subject is nil if there is
+// none. format and its arguments make up the detail.
 func Errorf(subject *hcl.Range, summary, format string, args ...any) *hcl.Diagnostic {
 	return &hcl.Diagnostic{
 		Severity: hcl.DiagError,
@@ -34,6 +34,6 @@ func Warningf(subject *hcl.Range, summary, format string, args ...any) *hcl.Diag
 // shown.
 type Secret struct{}
 
-// SecretLines is the Extra of a diagnostic with a secret somewhere on the lines
+// SecretLines is the Extra of a diagnostic with a secret somewhere in the lines
 // of its subject: none of them is shown.
 type SecretLines struct{}

@@ -7,14 +7,14 @@ type Diagnostic struct {
 	Severity string `json:"severity"` // error or warning
 	Summary  string `json:"summary"`
 	Detail   string `json:"detail,omitempty"`
-	// Range and Snippet are absent where the diagnostic is about no place,
-	// Snippet also where the file's text is not at hand.
+	// Range and Snippet are absent if the diagnostic has no place,
+	// Snippet also if the file's text is not available.
 	Range   *Range   `json:"range,omitempty"`
 	Snippet *Snippet `json:"snippet,omitempty"`
 }
 
-// JSON converts diagnostics to what encodes as JSON: an array, never null. Of
-// the options it heeds Redact.
+// JSON converts diagnostics to their JSON form: an array, never null. Of
+// the options, it uses only Redact.
 func JSON(diags hcl.Diagnostics, src map[string][]byte, opts PrintOptions) []Diagnostic {
 	p := printer{src: src, opts: opts, parsed: map[string]*hcl.File{}}
 	out := make([]Diagnostic, 0, len(diags))

@@ -12,12 +12,12 @@ type PrintOptions struct {
 	Color bool
 	// Width of the terminal in cells; 0: text is not wrapped.
 	Width int
-	// Redact takes secrets out of a text; nil: there are none.
+	// Redact removes secrets from a text; nil: there are none.
 	Redact func(string) string
 }
 
-// Print writes diagnostics for people. src holds the texts of the files by
-// the names that the diagnostics' ranges have.
+// Print writes diagnostics for people. src contains the texts of the files, by
+// the names in the diagnostics' ranges.
 func Print(w io.Writer, diags hcl.Diagnostics, src map[string][]byte, opts PrintOptions) {
 	p := printer{src: src, opts: opts, parsed: map[string]*hcl.File{}}
 	for _, d := range diags {

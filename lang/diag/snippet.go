@@ -16,29 +16,29 @@ import (
 
 // Snippet is the part of a file that a diagnostic is about.
 type Snippet struct {
-	// Context is the header of the block around it: `variable "x"`; empty: it
-	// stands outside of any block.
+	// Context is the header of the enclosing block: `variable "x"`; empty if it
+	// is outside any block.
 	Context string `json:"context,omitempty"`
-	// Code is whole lines, the first of which has the number StartLine.
+	// Code consists of whole lines, the first of which has the number StartLine.
 	Code      string `json:"code"`
 	StartLine int    `json:"start_line"`
 	// HighlightStart and HighlightEnd bound the subject: bytes in Code.
 	HighlightStart int `json:"highlight_start"`
 	HighlightEnd   int `json:"highlight_end"`
-	// Values are what the variables in the expression at fault stood for.
+	// Values are the values of the references in the faulty expression.
 	Values []SnippetValue `json:"values,omitempty"`
 }
 
-// SnippetValue says what a reference stood for: {"local.x", "is 3"}.
+// SnippetValue is the value of a reference: {"local.x", "is 3"}.
 type SnippetValue struct {
 	Reference string `json:"reference"`
 	Statement string `json:"statement"`
 }
 
-// maxLines is how many lines of a subject are shown.
+// maxLines is the most lines of a subject that are shown.
 const maxLines = 12
 
-// snippet cuts a diagnostic's lines from its file; nil: there is no file.
+// snippet cuts a diagnostic's lines from its file; nil if there is no file.
 func (p *printer) snippet(d *hcl.Diagnostic) *Snippet {
 	if d.Subject == nil {
 		return nil
@@ -82,8 +82,8 @@ func (p *printer) snippet(d *hcl.Diagnostic) *Snippet {
 	return s
 }
 
-// cut leaves out what is far from the subject in code that is too long to be
-// read, as that of a program can be that wrote it on one line.
+// cut leaves out code far from the subject if the code is too long to
+// read, for example because a program wrote it on one line.
 func (s *Snippet) cut() {
 	const most, around = 2000, 200 // bytes
 	if len(s.Code) <= most {
@@ -102,7 +102,7 @@ func (s *Snippet) cut() {
 	}
 }
 
-// runeStart is where the character begins that is at a place of a text, or its end.
+// runeStart is the start of the character at an offset in a text, or the end of the text.
 func runeStart(s string, at int) int {
 	at = min(max(0, at), len(s))
 	for at > 0 && at < len(s) && !utf8.RuneStart(s[at]) {
@@ -113,19 +113,19 @@ func runeStart(s string, at int) int {
 
 const hidden = "(sensitive)"
 
-// hideAll takes all of the code out.
+// hideAll removes all of the code.
 func (s *Snippet) hideAll() {
 	s.Code, s.HighlightStart, s.HighlightEnd = hidden, 0, len(hidden)
 }
 
-// hide takes the subject out of the code.
+// hide removes the subject from the code.
 func (s *Snippet) hide() {
 	s.Code = s.Code[:s.HighlightStart] + hidden + s.Code[s.HighlightEnd:]
 	s.HighlightEnd = s.HighlightStart + len(hidden)
 }
 
-// lastByte is where a range's last line is looked for: a range that ends
-// behind a line break does not show the line after it.
+// lastByte is the offset by which a range's last line is found: a range that ends
+// after a line break does not show the line after it.
 func lastByte(r hcl.Range, src []byte) int {
 	start, end := clamp(r.Start.Byte, src), clamp(r.End.Byte, src)
 	if end > start && src[end-1] == '\n' {
@@ -153,7 +153,7 @@ func firstLines(s string, n int) string {
 	return s
 }
 
-// context is the header of the block that a range stands in.
+// context is the header of the block that contains a range.
 func (p *printer) context(r hcl.Range) string {
 	f, ok := p.parsed[r.Filename]
 	if !ok {
@@ -183,7 +183,7 @@ func header(b *hclsyntax.Block) string {
 	return s
 }
 
-// values says what the references in a diagnostic's expression stood for.
+// values returns the values of the references in a diagnostic's expression.
 func values(d *hcl.Diagnostic) []SnippetValue {
 	if d.Expression == nil || d.EvalContext == nil {
 		return nil
@@ -203,7 +203,7 @@ func values(d *hcl.Diagnostic) []SnippetValue {
 	return found
 }
 
-// statement says what a value is, in a few words.
+// statement describes a value in a few words.
 func statement(v cty.Value) string {
 	switch {
 	case value.IsSensitive(v):
@@ -243,7 +243,7 @@ func counted(what string, n int, part string) string {
 	return fmt.Sprintf("%s%s with %d %s", article, what, n, part)
 }
 
-// shorten cuts long text to what fits on a line.
+// shorten cuts long text so that it fits on a line.
 func shorten(s string) string {
 	const most = 100
 	if r := []rune(s); len(r) > most {

@@ -7,9 +7,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Sort brings diagnostics into the order in which their files are read:
+// Sort puts diagnostics in the order in which people read their files:
 // those without a place first, then by file name and position. It keeps the
-// order of those that stand at the same place.
+// order of diagnostics at the same place.
 func Sort(diags hcl.Diagnostics) {
 	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int {
 		switch {
@@ -27,7 +27,7 @@ func Sort(diags hcl.Diagnostics) {
 	})
 }
 
-// Unique leaves out diagnostics that say the same about the same place as one
+// Unique drops diagnostics that say the same about the same place as one
 // before them.
 func Unique(diags hcl.Diagnostics) hcl.Diagnostics {
 	type key struct {
@@ -49,10 +49,10 @@ func Unique(diags hcl.Diagnostics) hcl.Diagnostics {
 	return unique
 }
 
-// Merge appends to the diagnostics of one phase those of a later one that
-// went on in spite of them. What the later one says about a place that the
-// former found an error at is left out: it is the same mistake, seen by
-// someone who knows less of it.
+// Merge appends to the diagnostics of one phase those of a later phase that
+// ran despite them. If the first phase found an error at a place, what the later
+// one says about that place is dropped: it is the same mistake, found
+// with less information.
 func Merge(former, later hcl.Diagnostics) hcl.Diagnostics {
 	merged := slices.Clone(former)
 	for _, d := range later {

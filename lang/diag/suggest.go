@@ -11,7 +11,7 @@ import (
 
 // Suggest returns ` Did you mean "x"?`, with the space before it, for the
 // candidate that given is most likely a misspelling of; "" where none is
-// close. Of equally close candidates the first by name is taken.
+// close. Among equally close candidates, it picks the first by name.
 func Suggest(given string, candidates []string) string {
 	if best := Closest(given, candidates); best != "" {
 		return ` Did you mean "` + best + `"?`
@@ -34,11 +34,11 @@ func Closest(given string, candidates []string) string {
 	return best
 }
 
-// listed is how many names a message lists at most.
+// listed is the most names that a message lists.
 const listed = 30
 
-// List writes names one after the other. Of many it gives the first ones and
-// says how many there are besides.
+// List joins names with commas. If there are many, it lists the first ones and
+// says how many more there are.
 func List(names []string) string {
 	if len(names) <= listed {
 		return strings.Join(names, ", ")
@@ -46,14 +46,14 @@ func List(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:listed], ", "), len(names)-listed)
 }
 
-// allowed is how many edits a misspelling of a name may be away from it: a
+// allowed is the largest edit distance between a name and its misspelling: a
 // third of its length, so that short names are not all alike, and never more
 // than three.
 func allowed(name string) int {
 	return min(3, max(1, (utf8.RuneCountInString(name)+1)/3))
 }
 
-// distance is 0 for names that differ in case or separators only.
+// distance is 0 for names that differ only in case or separators.
 func distance(a, b string) int {
 	a, b = plain(a), plain(b)
 	if a == b {
@@ -70,8 +70,8 @@ func plain(s string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(s))
 }
 
-// transposed says whether a and b differ in two neighbouring letters that
-// changed places.
+// transposed reports whether a and b differ in two adjacent letters that
+// are swapped.
 func transposed(a, b string) bool {
 	if len(a) != len(b) {
 		return false

@@ -10,14 +10,14 @@ import (
 	"github.com/quern-dev/quern/internal/printable"
 )
 
-// printer holds what the diagnostics of one Print have in common.
+// printer contains what the diagnostics of one Print have in common.
 type printer struct {
 	src    map[string][]byte
 	opts   PrintOptions
 	parsed map[string]*hcl.File
 }
 
-// redact takes secrets out of a text.
+// redact removes secrets from a text.
 func (p *printer) redact(text string) string {
 	if p.opts.Redact == nil {
 		return text
@@ -65,14 +65,14 @@ func (p *printer) text(d *hcl.Diagnostic) string {
 	return out.String()
 }
 
-// printed is d with text that is safe to print: messages quote data and answers.
+// printed returns d with text that is safe to print, because messages quote data and answers.
 func printed(d *hcl.Diagnostic) *hcl.Diagnostic {
 	safe := *d
 	safe.Summary, safe.Detail = printable.Text(d.Summary), printable.Text(d.Detail)
 	return &safe
 }
 
-// place is where a diagnostic belongs, with the lines of the file.
+// place describes the place of a diagnostic, with the lines of the file.
 func (p *printer) place(d *hcl.Diagnostic) string {
 	s, file := p.snippet(d), printable.Line(d.Subject.Filename)
 	if s == nil {
@@ -112,7 +112,7 @@ func (p *printer) code(b *strings.Builder, s *Snippet) {
 	}
 }
 
-// marks says whether the subject has a part in the line of n bytes at at. One
+// marks reports whether the subject has a part in the line of n bytes at at. One
 // that ends where the line begins has none, unless it is empty.
 func (s *Snippet) marks(at, n int) bool {
 	if s.HighlightStart == s.HighlightEnd {
@@ -121,8 +121,8 @@ func (s *Snippet) marks(at, n int) bool {
 	return s.HighlightStart <= at+n && s.HighlightEnd > at
 }
 
-// underlined is the line of carets below text[from:to]. Blanks at the
-// subject's ends bear none; an empty subject bears one.
+// underlined returns the line of carets below text[from:to]. Spaces at the
+// subject's ends have none; an empty subject has one.
 func underlined(text string, from, to int) string {
 	part := text[from:to]
 	from += len(part) - len(strings.TrimLeft(part, " \t"))
@@ -139,7 +139,7 @@ func underlined(text string, from, to int) string {
 	return pad + strings.Repeat("^", max(1, runewidth.StringWidth(part)))
 }
 
-// widened doubles runes that take two cells, so that one blank a rune is as
+// widened doubles runes that take two cells, so that one space per rune is as
 // wide as the text.
 func widened(s string) string {
 	var b strings.Builder
@@ -158,8 +158,8 @@ func widened(s string) string {
 	return b.String()
 }
 
-// wrap breaks a detail to the width of the terminal. Lines that begin with a
-// blank are laid out already and stay as they are.
+// wrap wraps a detail to the width of the terminal. Lines that begin with a
+// space are already laid out and stay unchanged.
 func (p *printer) wrap(detail string) string {
 	if p.opts.Width <= 0 {
 		return detail

@@ -1,13 +1,13 @@
 // Package eval evaluates HCL expressions within the limits of package limit.
 //
-// hcl's own evaluator computes the values. It has no notion of how much that
-// costs, so the expression is given to it with checks around loops, calls, and
-// the parts of templates. An evaluation that goes too far ends with one error
-// that says which limit it reached; so does one that panics.
+// hcl's own evaluator computes the values. It does not know how much that
+// costs, so it gets the expression with checks around loops, calls, and
+// the parts of templates. An evaluation that exceeds a limit ends with one error
+// that names the limit. An evaluation that panics also ends with an error.
 //
-// Everything that evaluates what a user wrote goes through this package, which
-// also gives the operators their meaning in quern, see operators.go, and makes
-// templates keep the bytes of texts, see texts.go.
+// All evaluation of users' expressions goes through this package, which
+// also defines what the operators mean in quern (see operators.go) and makes
+// templates keep the bytes of text (see texts.go).
 package eval
 
 import (
@@ -24,20 +24,20 @@ import (
 	"github.com/quern-dev/quern/lang/limit"
 )
 
-// Value evaluates an expression. Unlike hcl's method of that name it ends, with
-// an error, where the evaluation would go beyond a limit.
+// Value evaluates an expression. Unlike hcl's method of the same name, it ends with
+// an error if the evaluation would exceed a limit.
 func Value(e hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return New(e).Value(ctx)
 }
 
-// Expression is an expression to be evaluated within limits any number of
+// Expression is an expression that can be evaluated within limits any number of
 // times, by one goroutine at a time.
 type Expression struct {
 	guarded hcl.Expression
 	budget  *budget
 }
 
-// New makes an expression ready to be evaluated within limits.
+// New prepares an expression for evaluation within limits.
 func New(e hcl.Expression) *Expression {
 	b := &budget{}
 	x := &Expression{guarded: e, budget: b}
@@ -72,7 +72,7 @@ func beyond(err error, at hcl.Range) *hcl.Diagnostic {
 	return diag.Errorf(&at, "Limit exceeded", "%s", diag.Sentence(err))
 }
 
-// budget is what is left of the limits while an expression is evaluated.
+// budget is what remains of the limits while an expression is evaluated.
 type budget struct {
 	limits   limit.Set
 	deadline time.Time
@@ -86,8 +86,8 @@ type budget struct {
 
 func (b *budget) reset() {
 	b.limits = limit.Now()
-	// What is thrown away while evaluating may be more than what is left in the
-	// end, but not by far.
+	// Intermediate results may be larger than the final
+	// result, but only by this factor.
 	const waste = 4
 	b.deadline = time.Time{}
 	b.loops, b.bytes, b.steps, b.exceeded = waste*b.limits.Elements, waste*b.limits.Bytes, 0, nil
@@ -99,7 +99,7 @@ func (b *budget) stop(err error) {
 	panic(err)
 }
 
-// step is called often while evaluating. The clock is read from time to time.
+// step is called often during an evaluation. It reads the clock from time to time.
 func (b *budget) step() {
 	if b.exceeded != nil {
 		panic(b.exceeded)
@@ -128,7 +128,7 @@ func (b *budget) text(n int) {
 	}
 }
 
-// failed is the error about a panic, be it that of stop.
+// failed returns the error about a panic, including that of stop.
 func (b *budget) failed(r any, at hcl.Range) hcl.Diagnostics {
 	if err := b.exceeded; err != nil {
 		return hcl.Diagnostics{beyond(err, at)}
@@ -137,8 +137,8 @@ func (b *budget) failed(r any, at hcl.Range) hcl.Diagnostics {
 		"The evaluation failed because of a bug in quern: %v. Please report it with this expression.", r)}
 }
 
-// guard returns the expression with checks in it. What needs none is returned
-// as it is.
+// guard returns the expression with checks in it. Expressions that need none are returned
+// unchanged.
 func (b *budget) guard(e hclsyntax.Expression) hclsyntax.Expression {
 	if harmless(e) {
 		return e
@@ -170,7 +170,7 @@ func (b *budget) guard(e hclsyntax.Expression) hclsyntax.Expression {
 	return keepText(g)
 }
 
-// harmless says whether an expression neither loops, nor calls, nor joins text.
+// harmless reports whether an expression neither loops, nor calls, nor joins text.
 func harmless(e hclsyntax.Expression) bool {
 	switch e := e.(type) {
 	case *hclsyntax.LiteralValueExpr, *hclsyntax.ScopeTraversalExpr, *hclsyntax.AnonSymbolExpr:
@@ -181,7 +181,7 @@ func harmless(e hclsyntax.Expression) bool {
 	return false
 }
 
-// builds says whether an expression can put together a value that is larger than
+// builds reports whether an expression can put together a value that is larger than
 // any of those that it is made of, each of which has been checked.
 func builds(e hclsyntax.Expression) bool {
 	switch e := e.(type) {
@@ -214,8 +214,8 @@ func (a *argument) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return v, diags
 }
 
-// call is a function call. What the function gives is checked at once: it may
-// be an argument of the next.
+// call is a function call. Its result is checked immediately, because it may
+// be an argument of the next call.
 type call struct {
 	*hclsyntax.FunctionCallExpr
 	budget *budget
@@ -239,7 +239,7 @@ func (c *call) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return v, diags
 }
 
-// Calls says whether a part of an expression is a call of a function. The
+// Calls reports whether a part of an expression is a call of a function. The
 // expression may be that of a diagnostic of Value.
 func Calls(e hcl.Expression, name string) bool {
 	node, ok := e.(hclsyntax.Node)
@@ -259,8 +259,8 @@ func Calls(e hcl.Expression, name string) bool {
 	return found
 }
 
-// Explain says in plain words that a function panicked, for which cty has the
-// stack of the program.
+// Explain replaces the stack trace that cty reports if a function panics with
+// plain words.
 func Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	for i, d := range diags {
 		extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d)

@@ -14,7 +14,7 @@ import (
 )
 
 // KeepTexts returns the expression with hcl's templates replaced by ones that
-// leave the bytes of texts alone, where hcl brings them into NFC.
+// keep the bytes of text; hcl's own normalize text to NFC.
 func KeepTexts(e hclsyntax.Expression) hclsyntax.Expression {
 	if harmless(e) {
 		return e
@@ -86,7 +86,7 @@ func (t *template) invalid(detail string, part hclsyntax.Expression, ctx *hcl.Ev
 	}
 }
 
-// loopText joins what the rounds of a template's loop give.
+// loopText joins the results of a template's loop.
 type loopText struct{ *hclsyntax.TemplateJoinExpr }
 
 func (l *loopText) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {

@@ -12,7 +12,7 @@ const ConvertName = "convert"
 
 // MapChildren copies a node with f applied to all its parts. enter and exit
 // are called around the parts that see the loop variables of a `for`. Nodes
-// without parts are returned as they are.
+// without parts are returned unchanged.
 func MapChildren(e hclsyntax.Expression, f func(hclsyntax.Expression) hclsyntax.Expression, enter func(*hclsyntax.ForExpr), exit func()) hclsyntax.Expression {
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:

@@ -89,7 +89,7 @@ func structCell(col *array.Struct, i int) (cty.Value, error) {
 	return cty.ObjectVal(attrs), nil
 }
 
-// check says whether a value fits in a column of a type, so that a row's
+// check reports whether a value fits in a column of a type, so that a row's
 // value is either appended whole or not at all.
 func check(t arrow.DataType, v cty.Value) error {
 	if !v.IsKnown() {

@@ -18,55 +18,55 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// rowRoot is the name under which an expression sees the current row.
+// rowRoot is the name by which an expression refers to the current row.
 const rowRoot = "row"
 
 // Scope is what an expression may refer to when it is compiled.
 type Scope struct {
-	// Eval holds the functions and the values behind var, local, path, quern,
-	// each, count and the stage kinds. What is not known yet is unknown there;
-	// what comes from a sensitive variable bears the mark value.Sensitive.
+	// Eval contains the functions and the values of var, local, path, quern,
+	// each, count, and the stage kinds. Values that are not known yet are unknown;
+	// values that come from a sensitive variable carry the mark value.Sensitive.
 	Eval *hcl.EvalContext
-	// Row is the columns that `row` has. nil: `row` may not be used.
+	// Row are the columns of `row`. nil: `row` cannot be used.
 	Row data.Schema
-	// RowOf is the address of the dataset behind Row, for messages.
+	// RowOf is the address of the dataset that Row describes, for messages.
 	RowOf string
 	// Late are the names, with their types, that the expression may use for
-	// what the stage itself brings about: output, the answer of a model. With
-	// them it is a late row expression, which is evaluated when there are such
-	// values; see LateProgram.
+	// what the stage itself produces: output, the answer of a model. With
+	// them, it is a late row expression, which is evaluated when these values
+	// exist; see LateProgram.
 	Late map[string]cty.Type
-	// Definitions are the expressions behind the names whose values may be
-	// unknown or hold a secret, by "local.NAME" or "each.value". A compiled
-	// text has no names of this kind, so their expressions are put in their
+	// Definitions are the expressions of names whose values may be
+	// unknown or contain a secret, by "local.NAME" or "each.value". A compiled
+	// text has no names of this kind, so their expressions take their
 	// place. They are compiled in this same scope and may not mention `row`.
 	Definitions map[string]hcl.Expression
-	// Keyless: the result is in no key, so that it may depend on when the plan is
+	// Keyless: the result is not part of a key, so it may depend on when the plan is
 	// made.
 	Keyless bool
-	// Output: the result is that of an output, which is not stored where it is
-	// sensitive, so that sensitive() may be called with what is not known yet.
+	// Output: the result is that of an output, which is not stored if it is
+	// sensitive, so sensitive() can be called with values that are not known yet.
 	Output bool
 }
 
-// MentionsRow says whether an expression refers to the current row. A `for`
-// that names its variable `row` does not.
+// MentionsRow reports whether an expression refers to the current row. A `for`
+// that names its variable `row` does not count.
 func MentionsRow(e hcl.Expression) bool { return Mentions(e, rowRoot) }
 
-// Mentions says whether an expression refers to any of some names.
+// Mentions reports whether an expression refers to any of some names.
 func Mentions(e hcl.Expression, names ...string) bool {
 	return slices.ContainsFunc(config.Variables(e), func(t hcl.Traversal) bool {
 		return slices.Contains(names, t.RootName())
 	})
 }
 
-// Compile compiles an expression whose result is to be of the type want
-// (cty.DynamicPseudoType: of any type). Where the scope has a row or late
+// Compile compiles an expression whose result must have the type want
+// (cty.DynamicPseudoType: any type). If the scope has a row or late
 // names, the result must fit in a dataset column, and its column type is
 // inferred.
 //
-// The result is nil if, and only if, there are errors. All errors that can be
-// told apart are reported, each with the place that the user wrote.
+// The result is nil if and only if there are errors. All errors that can be
+// distinguished are reported, each with its place in the user's text.
 func Compile(e hcl.Expression, s *Scope, want cty.Type) (*Compiled, hcl.Diagnostics) {
 	src, diags := syntax(e)
 	if diags.HasErrors() {
@@ -107,7 +107,7 @@ func Compile(e hcl.Expression, s *Scope, want cty.Type) (*Compiled, hcl.Diagnost
 	return c, distinct(diags)
 }
 
-// syntax gets at the syntax tree, which expressions of dynamic blocks wrap.
+// syntax returns the syntax tree, which expressions of dynamic blocks wrap.
 func syntax(e hcl.Expression) (hclsyntax.Expression, hcl.Diagnostics) {
 	unwrapped := hcl.UnwrapExpressionUntil(e, func(e hcl.Expression) bool {
 		_, ok := e.(hclsyntax.Expression)
@@ -190,7 +190,7 @@ func sortedSet(s []string) []string {
 	return slices.Compact(s)
 }
 
-// distinct drops what is said twice about a place.
+// distinct drops repeated diagnostics about a place.
 func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 	if len(diags) == 0 {
 		return nil
@@ -210,7 +210,7 @@ func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 	return out
 }
 
-// rowTitle is how messages call the dataset behind `row`.
+// rowTitle is the name of the dataset of `row` in messages.
 func (s *Scope) rowTitle() string {
 	if s.RowOf == "" {
 		return "the dataset"
@@ -218,7 +218,7 @@ func (s *Scope) rowTitle() string {
 	return s.RowOf
 }
 
-// noColumn is the error about a column that is not there.
+// noColumn is the error about a column that does not exist.
 func noColumn(s *Scope, name string, subject hcl.Range) *hcl.Diagnostic {
 	names := s.Row.Names()
 	detail := "It has no columns."

@@ -22,8 +22,8 @@ import (
 // Eval evaluates a compiled expression that does not mention `row`. vars are
 // the values of what it refers to, by root name: "evaluate" an object of the
 // stages of that kind that are in Refs, "var" one of the variables in Secrets.
-// The result has the expression's type; what was made of a marked value is
-// marked. Errors stand at the place that the user wrote.
+// The result has the expression's type; what was computed from a marked value is
+// marked. Errors point to the user's text.
 func (c *Compiled) Eval(vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
 	e, err := c.parse()
 	if err != nil {
@@ -105,8 +105,8 @@ func (c *Compiled) parse() (hclsyntax.Expression, error) {
 	return e, nil
 }
 
-// message is the first error in words, for a row. The part of the canonical
-// text that it is about is named.
+// message returns the first error as text, for a row. It names the part of the canonical
+// text that the error is about.
 func (c *Compiled) message(diags hcl.Diagnostics) string {
 	for _, d := range diags {
 		if d.Severity != hcl.DiagError {

@@ -10,7 +10,7 @@ import (
 	"github.com/quern-dev/quern/lang/funcs"
 )
 
-// Exposes says whether the value of the expression contains a secret, rather
+// Exposes reports whether the value of the expression contains a secret, rather
 // than merely depending on one: "key-${var.s}" does, row.id == var.s and
 // sha256(var.s) do not.
 func (c *Compiled) Exposes() bool {

@@ -92,7 +92,7 @@ func listsForTuples(t cty.Type) cty.Type {
 	return t
 }
 
-// isEncoded says whether an expression is no more than a column whose values
+// isEncoded reports whether an expression is no more than a column whose values
 // expressions see as strings though they are none: dates, times, bytes.
 // Passed on as they are they would not have the type that is wanted.
 func (r *reducer) isEncoded(e hclsyntax.Expression) bool {

@@ -20,10 +20,10 @@ import (
 	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
-// What is late comes to a program in columns beside those of the row. A part
-// whose type is known before it is there has the column type of its type. A
-// part of type any has another type in each row: it comes as a string that
-// holds JSON, which is decoded when the row is evaluated. Text that is no JSON
+// Late values reach a program in columns in addition to those of the row. A part
+// whose type is known in advance has the column type of its type. A
+// part of type any can have a different type in each row: it is a string that
+// contains JSON, which is decoded when the row is evaluated. Text that is not JSON
 // is null.
 
 // LateTypes are the types in Late.
@@ -43,7 +43,7 @@ func (s *Scope) isLate(name string) bool {
 	return ok
 }
 
-// isPerRow says whether the expression is evaluated for each row of something.
+// isPerRow reports whether the expression is evaluated for each row of something.
 func (s *Scope) isPerRow() bool { return s.Row != nil || s.Late != nil }
 
 // checkLate follows a reference into a late name as far as its type is known.

@@ -115,7 +115,7 @@ func (p *printer) mapping(v cty.Value, typed bool) {
 	p.WriteString(" }")
 }
 
-// expressible says whether a type can be written as a type constraint.
+// expressible reports whether a type can be written as a type constraint.
 func expressible(t cty.Type) bool {
 	switch {
 	case t.IsCollectionType():

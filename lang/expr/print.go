@@ -148,7 +148,7 @@ func (p *printer) source(e hclsyntax.Expression, next hcl.Traverser) {
 	p.WriteByte(')')
 }
 
-// startsAnonymous says whether an expression begins at a splat's item.
+// startsAnonymous reports whether an expression begins at a splat's item.
 func startsAnonymous(e hclsyntax.Expression) bool {
 	switch e := e.(type) {
 	case *hclsyntax.AnonSymbolExpr:

@@ -18,13 +18,13 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// Program is a row expression made ready to run over record batches. It may
+// Program is a row expression that is ready to run over record batches. It may
 // be used by several goroutines at once.
 //
-// There are two evaluators: hcl's own, which takes rows one by one, and
-// closures over the columns, which are some twenty times faster and know only
-// what is common. The first one decides what is right; the second gives the
-// same answers or passes the row on to it.
+// There are two evaluators: hcl's own, which evaluates rows one by one, and
+// closures over the columns, which are about twenty times faster but support only
+// common operations. The first defines what is correct; the second returns the
+// same results or passes the row to the first.
 type Program struct {
 	compiled *Compiled
 	expr     hclsyntax.Expression
@@ -50,14 +50,14 @@ type RowError struct {
 	Message string `json:"message"`
 }
 
-// Program makes a row expression ready for rows with the given columns, which
+// Program prepares a row expression for rows with the given columns, which
 // must include those in Columns with the types they had when it was compiled.
 // vars are as in Eval.
 func (c *Compiled) Program(in data.Schema, vars map[string]cty.Value) (*Program, error) {
 	return c.LateProgram(in, nil, vars)
 }
 
-// LateProgram is like Program for an expression that is late as well: late are
+// LateProgram is like Program, but for a late expression: late are
 // the names in Late with the column types that their values have. In batches
 // they are fields of the namespace data.LateNames.
 func (c *Compiled) LateProgram(in, late data.Schema, vars map[string]cty.Value) (*Program, error) {
@@ -118,13 +118,13 @@ func (p *Program) context() *hcl.EvalContext {
 	return ctx
 }
 
-// Eval evaluates the expression for each row of a batch, which must hold the
-// columns that it reads. The array has as many values as the batch has rows
-// and is the caller's to release. A row on which the expression fails is null
-// there and has a RowError; errors are in the order of rows. The error is for
-// what concerns the batch as a whole, and for a context that is done.
+// Eval evaluates the expression for each row of a batch, which must contain the
+// columns that it reads. The array has one value per row
+// and must be released by the caller. A row for which the expression fails is null
+// and has a RowError; errors are in the order of rows. The returned error is for
+// problems with the batch as a whole, and for a context that is done.
 //
-// An expression that is no more than a column gives that column itself.
+// If the expression is just a column, Eval returns that column itself.
 func (p *Program) Eval(ctx context.Context, rec arrow.RecordBatch) (arrow.Array, []RowError, error) {
 	if err := p.checkBatch(rec); err != nil {
 		return nil, nil, err

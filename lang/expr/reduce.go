@@ -131,10 +131,10 @@ func (r *reducer) fail(e hclsyntax.Expression, diags hcl.Diagnostics) hclsyntax.
 	return failing(e.Range())
 }
 
-// perRow says whether a name stands for something else in each row.
+// perRow reports whether a name stands for something else in each row.
 func (r *reducer) perRow(root string) bool { return root == rowRoot || r.scope.isLate(root) }
 
-// closed says whether an expression reads neither the row, nor what is late,
+// closed reports whether an expression reads neither the row, nor what is late,
 // nor a loop variable, so that it can be evaluated now.
 func (r *reducer) closed(e hclsyntax.Expression) bool {
 	for _, t := range config.Variables(e) {
@@ -145,7 +145,7 @@ func (r *reducer) closed(e hclsyntax.Expression) bool {
 	return true
 }
 
-// foldable says whether a value can be written as a literal.
+// foldable reports whether a value can be written as a literal.
 func foldable(v cty.Value) bool {
 	if v.ContainsMarked() || !v.IsWhollyKnown() {
 		return false
@@ -220,7 +220,7 @@ func (r *reducer) reduceTraversal(e *hclsyntax.ScopeTraversalExpr) hclsyntax.Exp
 		"The value of %s is not known when planning, and this expression cannot wait for it. Refer to the stage that it comes from instead.", traversalText(e.Traversal))})
 }
 
-// secret says whether a reference leads to a value that must not be written
+// secret reports whether a reference leads to a value that must not be written
 // out.
 func (r *reducer) secret(e *hclsyntax.ScopeTraversalExpr) bool {
 	v, diags := e.Traversal.TraverseAbs(r.eval)
@@ -304,7 +304,7 @@ func (r *reducer) takeBranch(taken, other hclsyntax.Expression) (hclsyntax.Expre
 	return conversion(taken, unified)
 }
 
-// holdsFailing says whether a part of an expression is known to fail.
+// holdsFailing reports whether a part of an expression is known to fail.
 func holdsFailing(e hclsyntax.Expression) bool {
 	found := false
 	visit(e, func(n hclsyntax.Node, _ names) {
@@ -413,7 +413,7 @@ func (r *reducer) hide(name string, v cty.Value) {
 	r.eval.Variables["var"] = cty.ObjectVal(all)
 }
 
-// Conceals says whether the expression calls sensitive() when it is evaluated.
+// Conceals reports whether the expression calls sensitive() when it is evaluated.
 func (c *Compiled) Conceals() bool {
 	e, err := c.parse()
 	return err == nil && eval.Calls(e, funcs.SensitiveName)

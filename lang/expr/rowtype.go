@@ -17,9 +17,9 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// RowType is the type of `row` over such columns: an object with an attribute
+// RowType returns the type of `row` over the given columns: an object with an attribute
 // for each. Integers and floats are numbers. A float is the decimal number
-// that it is written as, so that row.score >= 0.85 holds for 0.85; NaN and the
+// that is printed for it, so that row.score >= 0.85 is true for 0.85; NaN and the
 // infinities are null. Expressions see dates as strings such as 2026-01-31, timestamps as RFC 3339 in UTC and
 // binary values as base64. A column whose type is not known to package data
 // is dynamic.
@@ -57,7 +57,7 @@ func valueType(t arrow.DataType) cty.Type {
 	return cty.String
 }
 
-// containsEncoded says whether a column type holds values that expressions
+// containsEncoded reports whether a column type holds values that expressions
 // see in another form.
 func containsEncoded(columnType string) bool {
 	t, err := data.ArrowType(columnType)

@@ -89,7 +89,7 @@ func newSlot(col arrow.Array, parents []*array.Struct) slot {
 	return s
 }
 
-// state says whether a row's value is there. A field of a struct that is null
+// state reports whether a row's value is there. A field of a struct that is null
 // is an error, as an attribute of null is.
 func (s *slot) state(i int) outcome {
 	for _, p := range s.parents {
@@ -134,7 +134,7 @@ func (f *frame) real(x float64) string {
 	return f.since(at)
 }
 
-// ascii says whether a string has no byte beyond ASCII.
+// ascii reports whether a string has no byte beyond ASCII.
 func ascii(s string) bool {
 	for len(s) >= 8 {
 		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |

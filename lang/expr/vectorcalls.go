@@ -52,7 +52,7 @@ func (v *vectoriser) call(e *hclsyntax.FunctionCallExpr) *node {
 	return v.generic(e)
 }
 
-// can says whether its argument can be computed, and knows the common case of
+// can reports whether its argument can be computed, and knows the common case of
 // a pattern that matches or not.
 func (v *vectoriser) can(e *hclsyntax.FunctionCallExpr) *node {
 	if len(e.Args) != 1 {

@@ -76,7 +76,7 @@ func (v *vectoriser) make(e hclsyntax.Expression) *node {
 	return nil
 }
 
-// fixed says whether a part is the same for all rows.
+// fixed reports whether a part is the same for all rows.
 func (v *vectoriser) fixed(e hclsyntax.Expression) bool {
 	return !slices.ContainsFunc(config.Variables(e), func(t hcl.Traversal) bool {
 		_, late := v.late[t.RootName()]
@@ -291,7 +291,7 @@ func inTemplate(o outcome) outcome {
 	return o
 }
 
-// convertible says whether a constant node's value converts to a type.
+// convertible reports whether a constant node's value converts to a type.
 func convertible(n *node, t cty.Type) (cty.Value, bool) {
 	if n.constant == nil {
 		return cty.NilVal, false

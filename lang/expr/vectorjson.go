@@ -163,7 +163,7 @@ func quoted(s string) string {
 	return string(text)
 }
 
-// plain says whether JSON needs no escapes for a string.
+// plain reports whether JSON needs no escapes for a string.
 func plain(s string) bool {
 	beyond := false
 	for i := range len(s) {

@@ -53,7 +53,7 @@ func comparer(l, r *node) func(*frame, int) (int, outcome) {
 	return nil
 }
 
-// sameNumber says whether two numbers of different kinds are equal, of which
+// sameNumber reports whether two numbers of different kinds are equal, of which
 // one must be constant.
 func sameNumber(l, r *node) func(*frame, int) (bool, outcome) {
 	compare := comparer(l, r)

@@ -75,7 +75,7 @@ func mapCase(f *frame, s string, first, last byte, full func(string) string) str
 	return f.since(at)
 }
 
-// relation is a function of two strings that says whether something holds.
+// relation is a function of two strings that reports whether something holds.
 func relation(holds func(a, b string) bool) func(*vectoriser, *hclsyntax.FunctionCallExpr) *node {
 	return func(v *vectoriser, e *hclsyntax.FunctionCallExpr) *node {
 		args := v.texts(e, 2)

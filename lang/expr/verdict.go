@@ -14,19 +14,19 @@ import (
 	"github.com/quern-dev/quern/lang/limit"
 )
 
-// Verdict is what a condition comes to.
+// Verdict is the result of a condition.
 type Verdict struct {
-	// Known is false while a value is missing that the condition waits for.
+	// Known is false if the condition waits for a value that is not known yet.
 	Known bool
 	Holds bool
-	// Reason says why it could not be decided, and so does not hold: a value is
-	// null or infinite, or evaluating it failed.
+	// Reason says why the condition could not be decided and is therefore not met: a value is
+	// null or infinite, or the evaluation failed.
 	Reason string
 }
 
-// Decide evaluates a condition; vars are as in Eval. A condition fails closed:
-// one that cannot be evaluated, or that compares what is null or not a finite
-// number, does not hold, whatever the comparison would give.
+// Decide evaluates a condition; vars are as in Eval. Conditions fail closed:
+// one that cannot be evaluated, or that compares null or a number that is not
+// finite, is not met, whatever the result of the comparison would be.
 func (c *Compiled) Decide(vars map[string]cty.Value) Verdict {
 	v, diags := c.Eval(vars)
 	unfit := c.unfit(vars, diags.HasErrors())
@@ -101,8 +101,8 @@ func (c *Compiled) unfit(vars map[string]cty.Value, failed bool) []string {
 	return out
 }
 
-// Undecided is the sentence about a verdict's reason, for a message; empty
-// where there is none.
+// Undecided returns the sentence about a verdict's reason, for a message, or ""
+// if there is none.
 func (v Verdict) Undecided() string {
 	if v.Reason == "" {
 		return ""

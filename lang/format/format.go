@@ -1,6 +1,6 @@
 // Package format writes configuration files in their canonical layout.
 //
-// It promises to change layout only: what it returns means the same, and
+// It changes only the layout: the result means the same, and
 // formatting it again changes nothing. A file that does not parse is left
 // alone.
 package format
@@ -15,12 +15,12 @@ import (
 	"github.com/quern-dev/quern/lang/config"
 )
 
-// Source formats a file. Beside indentation, spaces and the alignment of
-// equals signs it puts labels of blocks in quotes, writes "${x}" as x where
-// nothing else stands in the quotes, leaves one blank line at most between
-// two lines and none at the beginning and end of a block, writes line ends as
-// Unix has them, and ends the file with one line break. src is returned as it
-// is beside errors, which are about config.UnixLines(src).
+// Source formats a file. In addition to indentation, spaces, and the alignment of
+// equals signs, it puts labels of blocks in quotes, writes "${x}" as x if
+// nothing else is in the quotes, leaves at most one blank line between
+// two lines and none at the beginning and end of a block, uses Unix line
+// endings, and ends the file with one line break. If there are errors, it returns src
+// unchanged; the errors are about config.UnixLines(src).
 func Source(src []byte, filename string) ([]byte, hcl.Diagnostics) {
 	unix := config.UnixLines(src)
 	if d := config.CheckText(filename, unix); d != nil {
@@ -75,7 +75,7 @@ func unwrap(tokens hclwrite.Tokens) (hclwrite.Tokens, bool) {
 	return inner, true
 }
 
-// single says whether tokens have no interpolation but nested ones: in
+// single reports whether tokens have no interpolation but nested ones: in
 // "${a}${b}" the first ends before the last begins.
 func single(tokens hclwrite.Tokens) bool {
 	depth := 0
@@ -92,7 +92,7 @@ func single(tokens hclwrite.Tokens) bool {
 	return true
 }
 
-// spansLines says whether there is a line break outside of brackets, which
+// spansLines reports whether there is a line break outside of brackets, which
 // an interpolation allows and an argument does not.
 func spansLines(tokens hclwrite.Tokens) bool {
 	depth := 0
@@ -162,7 +162,7 @@ func lineBreak() *hclwrite.Token {
 	return &hclwrite.Token{Type: hclsyntax.TokenNewline, Bytes: []byte("\n")}
 }
 
-// opens says whether a bracket is followed by a line break.
+// opens reports whether a bracket is followed by a line break.
 func opens(t *hclwrite.Token, rest hclwrite.Tokens) bool {
 	switch t.Type {
 	case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen:
@@ -171,7 +171,7 @@ func opens(t *hclwrite.Token, rest hclwrite.Tokens) bool {
 	return false
 }
 
-// closes says whether nothing but line breaks stands before a closing
+// closes reports whether nothing but line breaks stands before a closing
 // bracket or the end of the file.
 func closes(rest hclwrite.Tokens) bool {
 	for _, t := range rest {

@@ -10,7 +10,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// answerFunctions say whether an answer has the form that was asked for.
+// answerFunctions report whether an answer has the form that was asked for.
 var answerFunctions = []entry{
 	describe("contains_html", "Whether the string contains an HTML element.", `contains_html("A <b>bold</b> claim")`, `true`, formFunc(wellformed.ContainsHTML)),
 	describe("contains_json", "Whether the string contains a JSON object. With a schema, whether it contains an object or array that matches the schema.", `contains_json("It is {\"a\": 1}.")`, `true`, jsonFunc(wellformed.ContainsJSON, (*wellformed.Schema).In)),

@@ -107,7 +107,7 @@ func decodeText(text, name string) (string, error) {
 	return string(s), nil
 }
 
-// faithful says whether a decoded text holds all that the bytes say. Decoders
+// faithful reports whether a decoded text holds all that the bytes say. Decoders
 // put U+FFFD in the place of what they cannot decode.
 func faithful(enc encoding.Encoding, from []byte, s string) bool {
 	if !strings.ContainsRune(s, utf8.RuneError) {

@@ -39,7 +39,7 @@ func fold(s string) string { return cases.Fold().String(s) }
 
 func foldContains(s, part string) bool { return strings.Contains(fold(s), fold(part)) }
 
-// partsFunc says whether a string has all of some parts, or any.
+// partsFunc reports whether a string has all of some parts, or any.
 func partsFunc(has func(s, part string) bool, all bool) function.Function {
 	return function.New(&function.Spec{
 		Params:       []function.Parameter{{Name: "str", Type: cty.String}, {Name: "parts", Type: cty.List(cty.String)}},

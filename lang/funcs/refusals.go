@@ -25,7 +25,7 @@ var refusal = regexp.MustCompile(`(?i)` + strings.Join([]string{
 // at once, and says much later.
 const beginning = 400
 
-// refuses says whether an answer reads like a refusal.
+// refuses reports whether an answer reads like a refusal.
 func refuses(answer string) bool {
 	answer = strings.TrimSpace(answer)
 	if len(answer) > beginning {

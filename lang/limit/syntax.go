@@ -70,7 +70,7 @@ var nests = func() (is [256]bool) {
 	return is
 }()
 
-// suspect says whether a text could be nested too deeply. Most are not, which
+// suspect reports whether a text could be nested too deeply. Most are not, which
 // is found without looking at its tokens: no top-level block has enough of the
 // characters that it takes. Where a block ends can be told by its closing brace
 // alone unless there are heredocs or comments that could hold one.
@@ -166,7 +166,7 @@ func control(next hclsyntax.Tokens, deep int) int {
 	return 0
 }
 
-// startsFor says whether a brace is that of a `for`, in which lines do not
+// startsFor reports whether a brace is that of a `for`, in which lines do not
 // matter.
 func startsFor(next hclsyntax.Tokens) bool {
 	for _, t := range next {

@@ -17,7 +17,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 )
 
-// Redactor replaces secrets in text. The zero value and nil know no secret.
+// Redactor replaces secrets in text. The zero value and nil know no secrets.
 // It may be used by several goroutines at once.
 type Redactor struct {
 	mu    sync.RWMutex
@@ -154,7 +154,7 @@ func (r *Redactor) find(text string) []bool {
 	return found
 }
 
-// In says whether the text contains a secret in full, in one of its forms.
+// In reports whether the text contains a secret in full, in one of its forms.
 func (r *Redactor) In(text string) bool {
 	if r == nil {
 		return false
@@ -169,9 +169,9 @@ func (r *Redactor) In(text string) bool {
 	return false
 }
 
-// Answer is Text for data, such as the answer of a model, which must not lose
-// more than it has to: only secrets of 8 bytes and more are replaced, and only
-// where they are there in full.
+// Answer is Text for data, such as a model's answer, which must not lose
+// more than necessary: only secrets of at least 8 bytes are replaced, and only
+// if they occur in full.
 func (r *Redactor) Answer(text string) string {
 	if r == nil {
 		return text
@@ -186,7 +186,7 @@ func (r *Redactor) Answer(text string) string {
 	return text
 }
 
-// Empty says whether no secret is known.
+// Empty reports whether no secret is known.
 func (r *Redactor) Empty() bool {
 	if r == nil {
 		return true
@@ -239,7 +239,7 @@ func (r *Redactor) Diagnostics(diags hcl.Diagnostics) hcl.Diagnostics {
 	return out
 }
 
-// Error returns an error whose text shows no secret.
+// Error returns an error whose text contains no secrets.
 func (r *Redactor) Error(err error) error {
 	if err == nil || r.Empty() || r.find(err.Error()) == nil {
 		return err

@@ -99,7 +99,7 @@ func doubled(w []rune) bool {
 	return n >= 2 && w[n-1] == w[n-2] && consonants(w)[n-1]
 }
 
-// short says whether a word ends with consonant, vowel, consonant, the last of
+// short reports whether a word ends with consonant, vowel, consonant, the last of
 // which is not w, x, or y; or is a vowel and a consonant.
 func short(w []rune) bool {
 	n, is := len(w), consonants(w)

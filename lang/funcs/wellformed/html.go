@@ -21,13 +21,13 @@ var (
 
 func elements(names string) map[string]bool { return set(strings.Fields(names)) }
 
-// isElement says whether a name is one of HTML's elements or could be a custom
+// isElement reports whether a name is one of HTML's elements or could be a custom
 // one, which has a hyphen in its name.
 func isElement(name string) bool {
 	return voids[name] || optional[name] || closed[name] || strings.Contains(name, "-")
 }
 
-// IsHTML says whether a text is HTML and nothing else: it consists of HTML's
+// IsHTML reports whether a text is HTML and nothing else: it consists of HTML's
 // elements, all of them closed that have to be, and no text stands outside.
 // Browsers take anything for HTML; this does not.
 func IsHTML(text string) bool {
@@ -67,7 +67,7 @@ func IsHTML(text string) bool {
 	}
 }
 
-// foreign says whether a place is within SVG or MathML, whose elements are
+// foreign reports whether a place is within SVG or MathML, whose elements are
 // others.
 func foreign(open []string) bool {
 	return slices.Contains(open, "svg") || slices.Contains(open, "math")
@@ -86,7 +86,7 @@ func closing(open []string, name string) ([]string, bool) {
 	return open, false
 }
 
-// ContainsHTML says whether a text holds an element of HTML: one that has an
+// ContainsHTML reports whether a text holds an element of HTML: one that has an
 // end tag too, or one that needs none.
 func ContainsHTML(text string) bool {
 	open := map[string]bool{}

@@ -10,10 +10,10 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// IsJSON says whether a text is JSON as a whole.
+// IsJSON reports whether a text is JSON as a whole.
 func IsJSON(text string) bool { return json.Valid([]byte(text)) }
 
-// ContainsJSON says whether a text holds a JSON object somewhere.
+// ContainsJSON reports whether a text holds a JSON object somewhere.
 func ContainsJSON(text string) bool {
 	return findJSON(text, "{", func(json.RawMessage) bool { return true })
 }

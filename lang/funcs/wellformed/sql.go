@@ -40,10 +40,10 @@ const (
 
 var errTooMuch = errors.New("the statement is too long or nested too deeply to check")
 
-// IsSQL says whether a text is one or more statements of SQL in a dialect, or,
-// where dialect is empty, in any of Dialects. It is the syntax alone that is
-// looked at: what tables and columns there are is not known. There is an error
-// for a dialect that is not known and for a text that is too long to tell.
+// IsSQL reports whether a text is one or more statements of SQL in a dialect, or,
+// if dialect is empty, in any of Dialects. Only the syntax is
+// checked, because tables and columns are not known. It returns an error
+// for an unknown dialect and for a text that is too long to check.
 func IsSQL(text, dialect string) (bool, error) {
 	if dialect != "" && !slices.Contains(Dialects, dialect) {
 		return false, fmt.Errorf("%q is not a known dialect; the dialects are %s", dialect, strings.Join(Dialects, ", "))
@@ -72,7 +72,7 @@ func brackets(text string) int {
 	return most
 }
 
-// parses says whether a parser takes a text. One that fails over a text in a
+// parses reports whether a parser takes a text. One that fails over a text in a
 // way that it was not made for has not taken it: models write anything, and
 // one answer must not end the run.
 func parses(text, dialect string) (ok bool) {
@@ -87,7 +87,7 @@ func parses(text, dialect string) (ok bool) {
 
 var fenced = regexp.MustCompile("(?s)```[a-zA-Z]*[ \t]*\r?\n(.*?)```")
 
-// ContainsSQL says whether a text is SQL or has a fenced block that is.
+// ContainsSQL reports whether a text is SQL or has a fenced block that is.
 func ContainsSQL(text, dialect string) (bool, error) {
 	for _, block := range fenced.FindAllStringSubmatch(text, -1) {
 		if is, err := IsSQL(block[1], dialect); is || err != nil {

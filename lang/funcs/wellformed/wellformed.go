@@ -1,8 +1,8 @@
-// Package wellformed says whether texts are, or hold, what other programs can
-// read: JSON, with or without a schema, XML, HTML and SQL. It is what checks
-// that a model answered in the form that it was asked for.
+// Package wellformed reports whether texts are, or contain, what other programs can
+// read: JSON, with or without a schema, XML, HTML, and SQL. It checks
+// that a model answered in the requested format.
 //
-// It reads nothing but the text: schemas and documents that refer to files or
+// It reads only the text: schemas and documents that refer to files or
 // addresses are refused. It takes time in proportion to the text, whatever the
 // text is.
 package wellformed
@@ -13,7 +13,7 @@ const patience = 16
 
 // search calls try at each place of a text, with the text from there on. The
 // next place from an offset on is given by places; below 0: there is none. try
-// says whether that is what is looked for, and how many bytes it has read.
+// reports whether that is what is looked for, and how many bytes it has read.
 func search(text string, places func(from int) int, try func(rest string) (found bool, read int)) bool {
 	left := patience*len(text) + 1<<16
 	for at := places(0); at >= 0 && left > 0; at = places(at + 1) {

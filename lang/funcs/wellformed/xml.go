@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// IsXML says whether a text is a well-formed XML document with all of the
+// IsXML reports whether a text is a well-formed XML document with all of the
 // required elements, each named by its path from the root: "order.item".
 func IsXML(text string, required ...string) bool {
 	found, read, err := element(text, required)
 	return err == nil && len(found) == len(set(required)) && blank(text[read:])
 }
 
-// ContainsXML says whether a text holds a well-formed XML element with all of
+// ContainsXML reports whether a text holds a well-formed XML element with all of
 // the required elements in it.
 func ContainsXML(text string, required ...string) bool {
 	places := func(from int) int {
@@ -96,7 +96,7 @@ func repeats(attrs []xml.Attr) bool {
 	return false
 }
 
-// blank says whether nothing but white space and comments is left.
+// blank reports whether nothing but white space and comments is left.
 func blank(rest string) bool {
 	for {
 		rest = strings.TrimSpace(rest)
