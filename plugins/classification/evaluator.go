@@ -27,25 +27,25 @@ func Types() []plugin.Type {
 }
 
 type args struct {
-	Dataset  plugin.Dataset            `quern:"dataset,required" doc:"The rows to score on. They should be rows that no subject has learnt from, or was written by."`
-	Subjects map[string]plugin.Subject `quern:"subjects,required" type:"string" doc:"What is scored, each under a name: a row expression that gives the label, as in 'row.intent'; a trained model that predicts it, as in 'train.student'; or '{ model = model.x, prompt = prompt.y }', a model that is asked for it."`
+	Dataset  plugin.Dataset            `quern:"dataset,required" doc:"The rows to score on. No subject should have learned from them, or been written with them in mind."`
+	Subjects map[string]plugin.Subject `quern:"subjects,required" type:"string" doc:"The subjects to score, as a map from names to one of these: a row expression that gives the label, such as 'row.intent'; a trained model that predicts it, such as 'train.student'; or '{ model = model.x, prompt = prompt.y }', a language model and its prompt."`
 	Baseline string                    `quern:"baseline" doc:"The subject that the others are compared with. Without it, all pairs of subjects are compared; more than 20 subjects need a baseline. p-values are corrected for the comparisons that are made, so choose the baseline before you see the results."`
-	Target   plugin.Column             `quern:"target,required" type:"string" doc:"The label that is right. Rows where it is null are left out and counted, and no model is asked about them."`
-	ID       plugin.Column             `quern:"id" type:"string" doc:"What to call a row in the dataset of single results, beside its place."`
-	Cluster  plugin.Column             `quern:"cluster" type:"string" doc:"What rows belong together by, such as the document that they come from. Intervals and tests then treat each cluster as one observation."`
+	Target   plugin.Column             `quern:"target,required" type:"string" doc:"The correct label. Rows for which it is null are skipped and counted, and no model is called for them."`
+	ID       plugin.Column             `quern:"id" type:"string" doc:"An ID for the row in the dataset of individual results, in addition to its position."`
+	Cluster  plugin.Column             `quern:"cluster" type:"string" doc:"What groups rows into clusters, such as the document that they come from. Intervals and tests then treat each cluster as one observation."`
 
-	Classes cty.Value `quern:"classes,recorded" doc:"The labels that a model which is asked chooses from: a list of them, or a map from each to its description, which the model is told. Needed where a subject has a prompt."`
-	Answer  string    `quern:"answer" default:"\"json\"" oneof:"json,text,prompt" doc:"The form in which a model that is asked answers: JSON by a schema, or text that holds the label alone, both as label \"llm\" asks for them; or as the prompt itself says, to which nothing is added: the label alone, or JSON whose 'label' it is."`
+	Classes cty.Value `quern:"classes,recorded" doc:"The labels that a language model chooses from: a list, or a map from labels to descriptions, which the model gets. Required if a subject has a prompt."`
+	Answer  string    `quern:"answer" default:"\"json\"" oneof:"json,text,prompt" doc:"The form of a language model's answer: 'json' for JSON that follows a schema, or 'text' for text that contains only the label, both requested like label \"llm\" does. With 'prompt', nothing is added to the prompt, and the answer must be the label alone or JSON with the field 'label'."`
 
-	Confidence float64 `quern:"confidence" default:"0.95" doc:"How sure intervals are to hold the true figure."`
-	Resamples  int     `quern:"resamples" default:"1000" doc:"How often rows are drawn to find the intervals of costs, tokens, and latencies."`
-	Seed       int64   `quern:"seed" default:"0" doc:"Decides the drawing. Equal seeds make equal intervals."`
+	Confidence float64 `quern:"confidence" default:"0.95" doc:"The confidence level of the intervals."`
+	Resamples  int     `quern:"resamples" default:"1000" doc:"The number of bootstrap samples of rows that the intervals of costs, tokens, and latencies are computed from."`
+	Seed       int64   `quern:"seed" default:"0" doc:"The seed for the bootstrap. Equal seeds give equal intervals."`
 
 	subjects   []subjects.Subject
 	classifier *labels.Classifier // where a subject is asked
 }
 
-const doc = `Scores labels against the right ones: accuracy, macro and weighted F1, coverage, and precision and recall of each class.
+const doc = `Scores labels against the correct ones: accuracy, macro and weighted F1, coverage, and precision and recall for each class.
 
 Each headline figure is an object ` + "`{ value, low, high, n }`" + `: the figure, the ends of its confidence interval, and the number of rows behind it. Shares of rows have Wilson score intervals, and F1 figures those of as many rows as they are worth: a class with few rows makes macro F1 uncertain, also if all of them are right. A gate on ` + "`low`" + ` does not pass by luck.
 

@@ -16,22 +16,22 @@ func Types() []plugin.Type {
 }
 
 type args struct {
-	Dataset  plugin.Dataset            `quern:"dataset,required" doc:"The rows to evaluate on. They should be rows that no subject has learnt from, or was written by."`
-	Subjects map[string]plugin.Subject `quern:"subjects,required" type:"string" doc:"What is compared, each under a name: '{ model = model.x, prompt = prompt.y }', a trained model, or a row expression that gives the answer."`
+	Dataset  plugin.Dataset            `quern:"dataset,required" doc:"The rows to evaluate on. No subject should have learned from them, or been written with them in mind."`
+	Subjects map[string]plugin.Subject `quern:"subjects,required" type:"string" doc:"The subjects to compare, as a map from names to '{ model = model.x, prompt = prompt.y }', a trained model, or a row expression that gives the answer."`
 	Baseline string                    `quern:"baseline" doc:"The subject that the others are compared with. Without it, all pairs of subjects are compared; more than 20 subjects need a baseline. p-values are corrected for the comparisons that are made, so choose the baseline before you see the results."`
 
-	Metrics map[string]plugin.Late `quern:"metrics" late:"output=output" doc:"Row expressions over 'row' and 'output', each under a name, as in '{ exact = output.text == row.answer }'. A condition makes a share, a number a mean."`
+	Metrics map[string]plugin.Late `quern:"metrics" late:"output=output" doc:"Named row expressions over 'row' and 'output', such as '{ exact = output.text == row.answer }'. A condition gives a share, a number gives a mean."`
 	Metric  []metric               `quern:"metric,block" doc:"A metric with a weight and a threshold."`
 	Judges  []judge                `quern:"judge,block" doc:"A metric that a language model grades, from 0 to 1."`
-	Similar []similar              `quern:"similar,block" doc:"A metric that is the cosine similarity of the embeddings of the answer and of a text that is right."`
+	Similar []similar              `quern:"similar,block" doc:"A metric that is the cosine similarity between the embeddings of the answer and of a correct text."`
 
-	Repeats int           `quern:"repeats" default:"1" doc:"How often each model is asked for each row. Repeats of a row are no new rows: they make its answer surer, not the sample larger. Of a model with a seed, each further one has the next seed."`
-	Cluster plugin.Column `quern:"cluster" type:"string" doc:"What rows belong together by, such as the document that they come from. Intervals and tests then treat each cluster as one observation."`
-	ID      plugin.Column `quern:"id" type:"string" doc:"What to call a row in the dataset of single results, beside its place."`
+	Repeats int           `quern:"repeats" default:"1" doc:"How many times to ask each model for each row. Repeats are not new rows: they make the result for a row more certain, but not the sample larger. With a seed, repeats use consecutive seeds."`
+	Cluster plugin.Column `quern:"cluster" type:"string" doc:"What groups rows into clusters, such as the document that they come from. Intervals and tests then treat each cluster as one observation."`
+	ID      plugin.Column `quern:"id" type:"string" doc:"An ID for the row in the dataset of individual results, in addition to its position."`
 
-	Confidence float64 `quern:"confidence" default:"0.95" doc:"How sure intervals are to hold the true figure."`
-	Resamples  int     `quern:"resamples" default:"2000" doc:"How often rows are drawn anew to find the intervals of means."`
-	Seed       int64   `quern:"seed" default:"0" doc:"Decides the drawing. Equal seeds make equal intervals."`
+	Confidence float64 `quern:"confidence" default:"0.95" doc:"The confidence level of the intervals."`
+	Resamples  int     `quern:"resamples" default:"2000" doc:"The number of bootstrap samples of rows that the intervals of means are computed from."`
+	Seed       int64   `quern:"seed" default:"0" doc:"The seed for the bootstrap. Equal seeds give equal intervals."`
 
 	subjects []subjects.Subject
 	measures []*measure
@@ -40,21 +40,21 @@ type args struct {
 type metric struct {
 	Name       string      `quern:"name,label"`
 	Value      plugin.Late `quern:"value,required" late:"output=output" doc:"The metric, a row expression over 'row' and 'output'."`
-	Weight     *float64    `quern:"weight" doc:"How much it counts in 'overall'. A condition counts 1 where nothing is written, and a number only where something is."`
-	Threshold  *float64    `quern:"threshold" doc:"The least value that an answer passes with."`
-	ErrorScore *float64    `quern:"error_score" doc:"What a failure is worth: the value of an answer that failed, or for which the metric could not be computed. For a condition, 0 (false) or 1 (true). By default, a condition is false, and a number is left out of the mean; a warning says for how many answers. An answer that failed does not pass, whatever this is."`
+	Weight     *float64    `quern:"weight" doc:"The weight of the metric in 'overall'. The default is 1 for a condition; a number counts only if it has a weight."`
+	Threshold  *float64    `quern:"threshold" doc:"The minimum value for an answer to pass."`
+	ErrorScore *float64    `quern:"error_score" doc:"The value of a failure: of an answer that failed, or for which the metric could not be computed. For a condition, 0 (false) or 1 (true). By default, a condition is false, and a number is left out of the mean; a warning says for how many answers. An answer that failed never passes, whatever its value."`
 }
 
 type similar struct {
 	Name      string        `quern:"name,label"`
-	Model     plugin.Model  `quern:"model,required" doc:"The model that gives the embeddings."`
+	Model     plugin.Model  `quern:"model,required" doc:"The model that computes the embeddings."`
 	Expected  plugin.Column `quern:"expected,required,constant" type:"string" doc:"The text that the answer should be similar to."`
-	Answer    plugin.Late   `quern:"answer" late:"output=output" doc:"The text that is compared; where nothing is written, 'output.text'."`
-	Weight    float64       `quern:"weight" default:"1" doc:"How much it counts in 'overall'."`
-	Threshold *float64      `quern:"threshold" doc:"The least value that an answer passes with."`
+	Answer    plugin.Late   `quern:"answer" late:"output=output" doc:"The text to compare. The default is 'output.text'."`
+	Weight    float64       `quern:"weight" default:"1" doc:"The weight of the metric in 'overall'."`
+	Threshold *float64      `quern:"threshold" doc:"The minimum value for an answer to pass."`
 }
 
-const doc = `Compares prompts, models, trained models and columns on the same rows, by any number of metrics, and says how sure the differences are.
+const doc = `Compares prompts, models, trained models, and columns on the same rows with any number of metrics, and shows how certain the differences are.
 
 Metrics are row expressions over ` + "`row`" + ` and ` + "`output`" + `, which has ` + "`text`, `json`, `tool_calls`, `tokens`, `cost`, `latency`, `finish_reason`, `refused`" + ` and ` + "`logprobs`" + `. A ` + "`judge`" + ` block is a metric that a model grades, ` + "`similar`" + ` one by embeddings. An answer passes when all conditions hold and all thresholds are reached: ` + "`passed`" + ` is the share of such answers, ` + "`overall`" + ` the weighted mean of conditions, grades, and numbers that have a weight.
 

@@ -20,18 +20,18 @@ import (
 
 type judge struct {
 	Name      string        `quern:"name,label"`
-	Model     plugin.Model  `quern:"model,required" doc:"The model that grades. It should not be one of those that are graded."`
-	Kind      string        `quern:"kind" default:"\"rubric\"" oneof:"rubric,g_eval,closed_qa,factuality,relevance,faithfulness,context_recall,pairwise" doc:"How it grades: 'rubric', how far the rubric is met; 'g_eval', the same by steps that the model first makes of the rubric; 'closed_qa', whether the rubric is met; 'factuality', whether the answer agrees with expected; 'relevance', how far it answers the question; 'faithfulness', the share of its statements that the context supports; 'context_recall', the share of the statements of expected that the context supports; 'pairwise', whether it is better than expected, or than the answer of the baseline, asked in both orders."`
-	Rubric    string        `quern:"rubric,recorded" doc:"What the answer is graded by."`
-	Criterion plugin.Column `quern:"criterion,constant" type:"string" doc:"What the answer to this row is graded by, beside the rubric. A row in which it is null is not graded."`
-	Question  plugin.Column `quern:"question,constant" type:"string" doc:"What was asked; where nothing is written, the last message of the user in the subject's own prompt."`
-	Expected  plugin.Column `quern:"expected,constant" type:"string" doc:"The answer that is right."`
-	Context   plugin.Column `quern:"context,constant" type:"string" doc:"The text that the answer should be drawn from."`
-	Answer    plugin.Late   `quern:"answer" late:"output=output" doc:"What is graded; where nothing is written, 'output.text'."`
-	Baseline  string        `quern:"baseline" doc:"The subject that the others are compared with."`
-	Samples   int           `quern:"samples" default:"1" doc:"How often each answer is graded; the mean counts."`
-	Weight    float64       `quern:"weight" default:"1" doc:"How much it counts in 'overall'."`
-	Threshold *float64      `quern:"threshold" doc:"The least grade that an answer passes with."`
+	Model     plugin.Model  `quern:"model,required" doc:"The model that grades. It should not be one of the models being graded."`
+	Kind      string        `quern:"kind" default:"\"rubric\"" oneof:"rubric,g_eval,closed_qa,factuality,relevance,faithfulness,context_recall,pairwise" doc:"How to grade: 'rubric', how well the answer meets the rubric; 'g_eval', the same, by steps that the model first derives from the rubric; 'closed_qa', whether the answer meets the rubric; 'factuality', whether the answer agrees with expected; 'relevance', how well it answers the question; 'faithfulness', the share of its statements that the context supports; 'context_recall', the share of the statements of expected that the context supports; 'pairwise', whether it is better than expected, or than the answer of the baseline, asked in both orders."`
+	Rubric    string        `quern:"rubric,recorded" doc:"The criteria for the grade."`
+	Criterion plugin.Column `quern:"criterion,constant" type:"string" doc:"Criteria for this row, in addition to the rubric. A row for which it is null is not graded."`
+	Question  plugin.Column `quern:"question,constant" type:"string" doc:"The question that was asked. The default is the last user message in the subject's prompt."`
+	Expected  plugin.Column `quern:"expected,constant" type:"string" doc:"The correct answer."`
+	Context   plugin.Column `quern:"context,constant" type:"string" doc:"The text that the answer should be based on."`
+	Answer    plugin.Late   `quern:"answer" late:"output=output" doc:"The text to grade. The default is 'output.text'."`
+	Baseline  string        `quern:"baseline" doc:"The subject to compare the others with."`
+	Samples   int           `quern:"samples" default:"1" doc:"How many times to grade each answer. The grade is the mean."`
+	Weight    float64       `quern:"weight" default:"1" doc:"The weight of the metric in 'overall'."`
+	Threshold *float64      `quern:"threshold" doc:"The minimum grade for an answer to pass."`
 
 	// steps are those of g_eval, made of the rubric before all grading.
 	steps []string

@@ -19,16 +19,16 @@ import (
 type csvArgs struct {
 	Located
 	Encoded
-	Schema     map[string]string `quern:"schema" doc:"The types of columns: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31) or 'timestamp' (ISO 8601; UTC where no zone is given). The types of the other columns are inferred from the first rows; a number with leading zeros or a plus stays a string."`
-	Delimiter  *string           `quern:"delimiter" doc:"The character between fields, such as \",\", \";\" or \"\t\". Without it, it is found out for each file: a comma, a tab, a semicolon or a bar, whichever cuts the first rows into the same number of fields."`
-	Quote      string            `quern:"quote" default:"\"\\\"\"" doc:"The character around fields that hold delimiters or line breaks. With \"\" no character has that meaning."`
-	Escape     string            `quern:"escape" doc:"The character that stands before a quote inside a quoted field. Without it a quote is written twice there."`
-	Header     bool              `quern:"header" default:"true" doc:"Whether each file begins with the names of its columns. Of several columns with one name all but the first get _1, _2, … added."`
-	Columns    []string          `quern:"columns" doc:"The columns to take, in this order; without it all are taken. Where there is no header: the names of the columns, in the order of the file; without it they are column0, column1, and so on."`
-	NullValues []string          `quern:"null_values" default:"[\"\"]" doc:"What stands for a missing value. In a string column a field in quotes is never missing: '\"\"' is an empty text."`
-	Skip       int64             `quern:"skip" default:"0" doc:"Lines at the beginning of each file to pass over, before the header."`
-	OnError    string            `quern:"on_error" default:"\"fail\"" oneof:"fail,quarantine" doc:"What becomes of a malformed row: one with too few or too many fields, a value that is not of its column's type, a quote that is not closed. 'fail' ends the reading with its file and line; 'quarantine' sets the row aside, counts it and goes on."`
-	SampleRows int64             `quern:"sample_rows" default:"20480" doc:"How many rows types are inferred from."`
+	Schema     map[string]string `quern:"schema" doc:"The types of columns: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31) or 'timestamp' (ISO 8601; UTC if no time zone is given). The types of other columns are inferred from the first rows; numbers with leading zeros or a plus sign stay strings."`
+	Delimiter  *string           `quern:"delimiter" doc:"The character between fields, such as \",\", \";\" or \"\t\". Without it, quern detects it for each file: the comma, tab, semicolon, or bar that splits the first rows into the same number of fields."`
+	Quote      string            `quern:"quote" default:"\"\\\"\"" doc:"The character around fields that contain delimiters or line breaks. \"\" turns quoting off."`
+	Escape     string            `quern:"escape" doc:"The character that escapes a quote inside a quoted field. Without it, a quote inside a quoted field is doubled."`
+	Header     bool              `quern:"header" default:"true" doc:"Whether each file begins with a header of column names. If several columns have the same name, all but the first get a suffix: _1, _2, and so on."`
+	Columns    []string          `quern:"columns" doc:"The columns to read, in this order. The default is all columns. If the file has no header, these are the names of its columns in order; the default is column0, column1, and so on."`
+	NullValues []string          `quern:"null_values" default:"[\"\"]" doc:"The values that mean null. In a string column, a quoted field is never null: '\"\"' is an empty string."`
+	Skip       int64             `quern:"skip" default:"0" doc:"The number of lines to skip at the beginning of each file, before the header."`
+	OnError    string            `quern:"on_error" default:"\"fail\"" oneof:"fail,quarantine" doc:"What to do with a malformed row: one with too few or too many fields, a value that does not fit its column's type, or an unclosed quote. 'fail' fails the stage and reports the file and line. 'quarantine' sets the row aside, counts it, and continues."`
+	SampleRows int64             `quern:"sample_rows" default:"20480" doc:"The number of rows that types are inferred from."`
 }
 
 const csvDoc = `Reads rows from CSV files: comma-separated values, and their kin with tabs, semicolons, or bars. Files may be compressed with gzip, zstd, bzip2, or xz.

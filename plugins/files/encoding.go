@@ -25,7 +25,7 @@ import (
 
 // Encoded is the argument that says how the text of files is encoded.
 type Encoded struct {
-	Encoding string `quern:"encoding" default:"\"utf-8\"" doc:"How the text is encoded: a name of IANA, WHATWG, or Python, such as 'windows-1252', 'latin-1', 'utf-16le', 'gbk', 'shift_jis', or 'macintosh'. A file that begins with a byte order mark of UTF-8, UTF-16, or UTF-32 is read as the mark says. Bytes that do not exist in the encoding make a row malformed."`
+	Encoding string `quern:"encoding" default:"\"utf-8\"" doc:"The encoding of the text, by its IANA, WHATWG, or Python name, such as 'windows-1252', 'latin-1', 'utf-16le', 'gbk', 'shift_jis', or 'macintosh'. A file that begins with a byte order mark of UTF-8, UTF-16, or UTF-32 is read in the encoding that the mark gives. A row with bytes that are invalid in the encoding is malformed."`
 }
 
 // charset is how a text is encoded.

@@ -17,11 +17,11 @@ import (
 type jsonlArgs struct {
 	Located
 	Encoded
-	Schema     map[string]string `quern:"schema" doc:"The types of keys: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31), 'timestamp' (ISO 8601; UTC where no zone is given), 'binary' (base64), 'list<T>' or 'struct<name:T,...>'. A key that an object does not have is null, and one that no object has is a column of nulls. Into a string column any value goes: what is not a string as its JSON. The types of the other keys are inferred from the first rows."`
-	Columns    []string          `quern:"columns" doc:"The keys to take, in this order. Without it all are taken."`
-	Field      string            `quern:"field" doc:"Where the rows are if they are a list inside an object: the object's key, such as 'data' for {\"data\": [...]}, or several keys with dots between them, from the outermost to the innermost. Write a dot that is part of a key as '\\\\.'."`
-	OnError    string            `quern:"on_error" default:"\"fail\"" oneof:"fail,quarantine" doc:"What becomes of a malformed row: a line that is no JSON object, a value that is not of its column's type, a key that the inferred columns do not have, a key with two values. 'fail' ends the reading with its file and line; 'quarantine' sets the row aside, counts it and goes on."`
-	SampleRows int64             `quern:"sample_rows" default:"20480" doc:"How many rows columns are inferred from."`
+	Schema     map[string]string `quern:"schema" doc:"The types of keys: 'string', 'int64', 'float64', 'bool', 'date' (2026-01-31), 'timestamp' (ISO 8601; UTC if no time zone is given), 'binary' (base64), 'list<T>' or 'struct<name:T,...>'. A key that an object does not have is null, and a key that no object has gives a column of nulls. A string column accepts any value: values that are not strings become their JSON. The types of other keys are inferred from the first rows."`
+	Columns    []string          `quern:"columns" doc:"The keys to read, in this order. The default is all keys."`
+	Field      string            `quern:"field" doc:"Where to find the rows if they are a list inside an object: the object's key, such as 'data' for {\"data\": [...]}, or several keys separated by dots, from the outermost to the innermost. Write a dot that is part of a key as '\\\\.'."`
+	OnError    string            `quern:"on_error" default:"\"fail\"" oneof:"fail,quarantine" doc:"What to do with a malformed row: a line that is not a JSON object, a value that does not fit its column's type, a key that the inferred columns do not include, or a key with two values. 'fail' fails the stage and reports the file and line. 'quarantine' sets the row aside, counts it, and continues."`
+	SampleRows int64             `quern:"sample_rows" default:"20480" doc:"The number of rows that columns are inferred from."`
 }
 
 // The sources json and jsonl are the same: people look for either name.

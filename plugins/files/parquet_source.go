@@ -23,8 +23,8 @@ import (
 
 type parquetArgs struct {
 	Located
-	Schema  map[string]string `quern:"schema" doc:"The types of columns: 'string', 'int64', 'float64', 'bool', 'binary', 'date', 'timestamp', 'list<T>' or 'struct<name:T,...>'. Other columns have the types that they have in the files."`
-	Columns []string          `quern:"columns" doc:"The columns to take, in this order. Without it all are taken."`
+	Schema  map[string]string `quern:"schema" doc:"The types of columns: 'string', 'int64', 'float64', 'bool', 'binary', 'date', 'timestamp', 'list<T>' or 'struct<name:T,...>'. Other columns have the types from the files."`
+	Columns []string          `quern:"columns" doc:"The columns to read, in this order. The default is all columns."`
 }
 
 const parquetDoc = `Reads rows from Parquet files.

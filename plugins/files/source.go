@@ -16,8 +16,8 @@ import (
 
 // Located are the arguments that say where files are.
 type Located struct {
-	Path       string `quern:"path,required,operational" doc:"The file, or a pattern for several: '*' stands for any part of a name, '**' for any folders. Relative paths start from the folder of the configuration. Rows come in the order of the files' names. Files may have different columns: they are joined by name, and a file that lacks one has nulls in it."`
-	Partitions string `quern:"partitions" default:"\"auto\"" oneof:"auto,none" doc:"What becomes of folders that are named KEY=VALUE, as Hive, Spark and DuckDB write them. 'auto' makes each key a column; its type is inferred from the values unless 'schema' gives it. 'none' leaves them alone."`
+	Path       string `quern:"path,required,operational" doc:"The file, or a pattern for several files: '*' matches any part of a name, '**' any folders. A relative path is relative to the folder of the configuration. Rows are in the order of the files' names. Files may have different columns: columns are matched by name, and are null for files that lack them."`
+	Partitions string `quern:"partitions" default:"\"auto\"" oneof:"auto,none" doc:"How to treat folders named KEY=VALUE, as Hive, Spark, and DuckDB write them. 'auto' makes each key a column, whose type is inferred from the values unless 'schema' gives it. 'none' ignores them."`
 }
 
 func (l *Located) located() *Located { return l }
