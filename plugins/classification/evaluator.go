@@ -29,7 +29,7 @@ func Types() []plugin.Type {
 type args struct {
 	Dataset  plugin.Dataset            `quern:"dataset,required" doc:"The rows to score on. No subject should have learned from them, or been written with them in mind."`
 	Subjects map[string]plugin.Subject `quern:"subjects,required" type:"string" doc:"The subjects to score, as a map from names to one of these: a row expression that gives the label, such as 'row.intent'; a trained model that predicts it, such as 'train.student'; or '{ model = model.x, prompt = prompt.y }', a language model and its prompt."`
-	Baseline string                    `quern:"baseline" doc:"The subject that the others are compared with. Without it, all pairs of subjects are compared; more than 20 subjects need a baseline. p-values are corrected for the comparisons that are made, so choose the baseline before you see the results."`
+	Baseline string                    `quern:"baseline" doc:"The subject to compare the others with. Without it, all pairs of subjects are compared; more than 20 subjects need a baseline. p-values are corrected for the comparisons that are made, so choose the baseline before you see the results."`
 	Target   plugin.Column             `quern:"target,required" type:"string" doc:"The correct label. Rows for which it is null are skipped and counted, and no model is called for them."`
 	ID       plugin.Column             `quern:"id" type:"string" doc:"An ID for the row in the dataset of individual results, in addition to its position."`
 	Cluster  plugin.Column             `quern:"cluster" type:"string" doc:"What groups rows into clusters, such as the document that they come from. Intervals and tests then treat each cluster as one observation."`

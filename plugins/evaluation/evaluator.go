@@ -18,7 +18,7 @@ func Types() []plugin.Type {
 type args struct {
 	Dataset  plugin.Dataset            `quern:"dataset,required" doc:"The rows to evaluate on. No subject should have learned from them, or been written with them in mind."`
 	Subjects map[string]plugin.Subject `quern:"subjects,required" type:"string" doc:"The subjects to compare, as a map from names to '{ model = model.x, prompt = prompt.y }', a trained model, or a row expression that gives the answer."`
-	Baseline string                    `quern:"baseline" doc:"The subject that the others are compared with. Without it, all pairs of subjects are compared; more than 20 subjects need a baseline. p-values are corrected for the comparisons that are made, so choose the baseline before you see the results."`
+	Baseline string                    `quern:"baseline" doc:"The subject to compare the others with. Without it, all pairs of subjects are compared; more than 20 subjects need a baseline. p-values are corrected for the comparisons that are made, so choose the baseline before you see the results."`
 
 	Metrics map[string]plugin.Late `quern:"metrics" late:"output=output" doc:"Named row expressions over 'row' and 'output', such as '{ exact = output.text == row.answer }'. A condition gives a share, a number gives a mean."`
 	Metric  []metric               `quern:"metric,block" doc:"A metric with a weight and a threshold."`
