@@ -177,7 +177,7 @@ func (b *builder) evaluate(c *plan.Condition, vars map[string]cty.Value) expr.Ve
 // unmet is the error about a condition that does not hold. vars are the values
 // that its message may use; those of seen that mattered are shown with it.
 func (b *builder) unmet(what string, c *plan.Condition, v expr.Verdict, vars map[string]cty.Value, seen *hcl.EvalContext) *hcl.Diagnostic {
-	d := diag.Errorf(c.Test.Range.Ptr(), what+" does not hold", "%s%s", b.message(c, vars), v.Undecided())
+	d := diag.Errorf(c.Test.Range.Ptr(), what+" failed", "%s%s", b.message(c, vars), v.Undecided())
 	if written, ok := b.parseAgain(c.Test.Range.HCL()); ok {
 		d.Expression, d.EvalContext = written, seen
 	}

@@ -229,25 +229,25 @@ func (o *Options) locked(digests *digests, required Requirement, lock *Locked) (
 	switch {
 	case len(changed) > 0:
 		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin does not match the lock file",
-			"%s has version %s of plugin %q with the digest %s, but %s. quern does not start a program that is not the locked one. If it was exchanged on purpose, run \"quern init -upgrade\"; otherwise install the locked program again.",
+			"%s locks version %s of plugin %q with the digest %s, but %s. quern starts only the locked program. If you replaced it on purpose, run \"quern init -upgrade\". Otherwise, install the locked program again.",
 			LockFile, lock.Version, required.Name, strings.Join(lock.digests(platform()), " or "), strings.Join(changed, ", and "))}
 	case len(others) > 0:
 		return nil, hcl.Diagnostics{diag.Errorf(at, "Locked plugin version is missing",
-			"%s has version %s of plugin %q, which is not installed: %s. Install version %s, or run \"quern init -upgrade\" to choose another one.",
+			"%s locks version %s of plugin %q, which is not installed: %s. Install version %s, or run \"quern init -upgrade\" to choose another one.",
 			LockFile, lock.Version, required.Name, strings.Join(others, "; "), lock.Version)}
 	}
 	return nil, hcl.Diagnostics{o.missing(required)}
 }
 
-// missing says where a program was looked for in vain.
+// missing says where no program was found.
 func (o *Options) missing(required Requirement) *hcl.Diagnostic {
 	program := programName(programOf(required))
 	if namesakes(o.Required)[programOf(required)] {
 		return diag.Errorf(required.Range.Ptr(), "Plugin is missing",
-			"Several required plugins have programs named %s, so each is looked for only in a folder named for its source: %s in %s. Install it there.",
+			"Several required plugins have programs named %s, so quern looks for each one only in a folder named after its source: %s in %s. Install it there.",
 			program, filepath.Join(filepath.FromSlash(sourceOf(required)), program), strings.Join(o.Search, ", "))
 	}
 	return diag.Errorf(required.Range.Ptr(), "Plugin is missing",
-		"There is no program %s in %s. Install it there, or add its folder to QUERN_PLUGIN_PATH.",
+		"The program %s is not in %s. Install it there, or add its folder to QUERN_PLUGIN_PATH.",
 		program, strings.Join(o.Search, ", "))
 }

@@ -40,11 +40,11 @@ type InitOptions struct {
 // gone, and one that the constraints no longer allow are errors. Only plugins
 // that are not locked yet, and the digest of a platform that is not, are added.
 // No program with another digest than the locked one is started; the others
-// are asked for their version. Nothing is written beside errors.
+// are asked for their version. If there are errors, nothing is written.
 func Init(ctx context.Context, options Options, how InitOptions) ([]Pinned, hcl.Diagnostics) {
 	options, err := options.complete()
 	if err != nil {
-		return nil, hcl.Diagnostics{diag.Errorf(nil, "Can't tell where quern is", "%s.", err)}
+		return nil, hcl.Diagnostics{diag.Errorf(nil, "The quern program cannot be found", "%s.", err)}
 	}
 	locked, diags := ReadLock(options.Root)
 	if diags.HasErrors() {
@@ -81,7 +81,7 @@ func Init(ctx context.Context, options Options, how InitOptions) ([]Pinned, hcl.
 		return pinned, diags
 	}
 	if err := writeLock(options.Root, next, how.ReadOnly); err != nil {
-		diags = append(diags, diag.Errorf(nil, "Lock file can't be written", "%s.", err))
+		diags = append(diags, diag.Errorf(nil, "Lock file cannot be written", "%s.", err))
 	}
 	return pinned, diags
 }
@@ -158,11 +158,11 @@ func (i *initialization) choose(ctx context.Context, required Requirement, was *
 		return nil, diags
 	}
 	if err := i.ask(ctx, required.Name, c); err != nil {
-		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin can't be used", "%s.", diag.Capital(err.Error()))}
+		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin cannot be used", "%s.", diag.Capital(err.Error()))}
 	}
 	if c.version.Original() != was.Version {
-		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin has another version than the locked one",
-			"%s has version %s of plugin %q, but %s reports version %s. Run \"quern init -upgrade\" to choose anew.",
+		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin version differs from the lock file",
+			"%s locks version %s of plugin %q, but %s reports version %s. Run \"quern init -upgrade\" to choose a version again.",
 			LockFile, was.Version, required.Name, c.path, c.version.Original())}
 	}
 	return c, nil
@@ -202,11 +202,11 @@ func (i *initialization) notFound(required Requirement, notes []string) *hcl.Dia
 		return i.missing(required)
 	}
 	if required.Version == "" {
-		return diag.Errorf(required.Range.Ptr(), "Plugin can't be used", "No program that was found works as plugin %q: %s.",
+		return diag.Errorf(required.Range.Ptr(), "Plugin cannot be used", "quern found no program that works as plugin %q: %s.",
 			required.Name, strings.Join(notes, "; "))
 	}
-	return diag.Errorf(required.Range.Ptr(), "No version of the plugin fits",
-		"No program that was found works as plugin %q in version %q: %s.",
+	return diag.Errorf(required.Range.Ptr(), "No version of the plugin is suitable",
+		"quern found no program that works as plugin %q in version %q: %s.",
 		required.Name, required.Version, strings.Join(notes, "; "))
 }
 
@@ -231,7 +231,7 @@ func (i *initialization) ask(ctx context.Context, name string, c *candidate) err
 		return fmt.Errorf("plugin %q (%s) reports version %q, which is not a semantic version", name, c.path, s.Version)
 	}
 	if c.folder != nil && !c.folder.Equal(v) {
-		return fmt.Errorf("%s reports version %s, but its folder is named for version %s", c.path, s.Version, c.folder.Original())
+		return fmt.Errorf("%s reports version %s, but its folder is named after version %s", c.path, s.Version, c.folder.Original())
 	}
 	c.version = v
 	return nil

@@ -86,8 +86,8 @@ func (l *Locked) knows(on string) bool { return isDevelopment(l.Version) || len(
 func (l *Locked) fits(required Requirement) *hcl.Diagnostic {
 	at := required.Range.Ptr()
 	if l.Source != sourceOf(required) {
-		return diag.Errorf(at, "Plugin has another source now",
-			"%s has plugin %q from %q, the configuration from %q. Run \"quern init -upgrade\".",
+		return diag.Errorf(at, "Plugin source has changed",
+			"%s has plugin %q from %q, but the configuration has it from %q. Run \"quern init -upgrade\".",
 			LockFile, required.Name, l.Source, sourceOf(required))
 	}
 	constraints, err := parseConstraints(required.Version)
@@ -99,8 +99,8 @@ func (l *Locked) fits(required Requirement) *hcl.Diagnostic {
 		return diag.Errorf(at, "Malformed lock file", "%s: plugin %q has the version %q: %s.", LockFile, l.Name, l.Version, err)
 	}
 	if !satisfies(v, constraints) {
-		return diag.Errorf(at, "Plugin version is ruled out",
-			"%s has version %s of plugin %q, the configuration asks for %s. Run \"quern init -upgrade\".",
+		return diag.Errorf(at, "Locked plugin version is not allowed",
+			"%s locks version %s of plugin %q, but the configuration requires %s. Run \"quern init -upgrade\".",
 			LockFile, l.Version, required.Name, required.Version)
 	}
 	return nil
@@ -133,7 +133,7 @@ func ReadLock(dir string) (map[string]*Locked, hcl.Diagnostics) {
 		return map[string]*Locked{}, nil
 	}
 	if err != nil {
-		return nil, hcl.Diagnostics{diag.Errorf(nil, "Lock file can't be read", "%s.", err)}
+		return nil, hcl.Diagnostics{diag.Errorf(nil, "Lock file cannot be read", "%s.", err)}
 	}
 	if d := limit.Config(src, LockFile); d != nil {
 		return nil, hcl.Diagnostics{d}

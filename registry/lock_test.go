@@ -81,7 +81,7 @@ func TestTheVersionIsTheOneThatTheProgramReports(t *testing.T) {
 		t.Fatal(err)
 	}
 	required := registry.Requirement{Name: "acme"}
-	p.refused(p.options(required), registry.InitOptions{}, "reports version 1.0.0, but its folder is named for version 2.0.0")
+	p.refused(p.options(required), registry.InitOptions{}, "reports version 1.0.0, but its folder is named after version 2.0.0")
 
 	// A lock file that gives the program's digest another version.
 	p = newPlace(t)
@@ -100,7 +100,7 @@ func TestSourcesWithTheSameLastPartAreTwoPlugins(t *testing.T) {
 	ours := registry.Requirement{Name: "acme", Source: "example.com/acme"}
 	theirs := registry.Requirement{Name: "other", Source: "example.org/quern-plugin-acme"}
 	p.install("1.0.0")
-	p.refused(p.options(ours, theirs), registry.InitOptions{}, "only in a folder named for its source: "+filepath.Join("example.org", "quern-plugin-acme"))
+	p.refused(p.options(ours, theirs), registry.InitOptions{}, "only in a folder named after its source: "+filepath.Join("example.org", "quern-plugin-acme"))
 	for folder, version := range map[string]string{"example.com/acme": "1.0.0", "example.org/quern-plugin-acme/2.0.0": "2.0.0"} {
 		dir := filepath.Join(p.plugins, filepath.FromSlash(folder))
 		p.program(filepath.Join(dir, "quern-plugin-acme"), folder)

@@ -69,7 +69,7 @@ func (r *Registry) Reference(ctx context.Context, w io.Writer, plugin string) er
 func writePlugin(b *strings.Builder, name string, schema *pluginv1.GetSchemaResponse) {
 	fmt.Fprintf(b, "# Plugin %s\n\n", name)
 	if len(schema.Config.GetArguments())+len(schema.Config.GetBlocks()) > 0 {
-		fmt.Fprintf(b, "Its block, `plugin %q { … }`, takes:\n\n", name)
+		fmt.Fprintf(b, "Its block, `plugin %q { … }`, has these arguments:\n\n", name)
 		writeBody(b, schema.Config, "")
 		b.WriteString("\n")
 	}

@@ -48,7 +48,7 @@ type Options struct {
 	// serving the built-in plugin are BuiltinArgs; nil: "serve-plugin".
 	Program     string
 	BuiltinArgs []string
-	// Bundled are the plugins that come as programs beside Program; nil:
+	// Bundled are the plugins that come as programs next to Program; nil:
 	// Bundled.
 	Bundled []string
 	// Search are the folders in which required plugins are looked for; nil:
@@ -66,7 +66,7 @@ type Options struct {
 	StartTimeout time.Duration
 	// Log gets what plugins write and what is done with them; nil: nobody.
 	Log hclog.Logger
-	// Slow is told of calls that take long; nil: nobody.
+	// Slow gets calls that take long; nil: nobody listens.
 	Slow func(text string)
 }
 
@@ -142,12 +142,12 @@ var environments = map[string][]string{
 }
 
 // Open finds the programs and checks them against the lock file. It starts
-// none. The registry that it returns beside errors can be used for what was
+// none. The registry that it returns with errors can be used for what was
 // found. When ctx ends, so do questions for schemas.
 func Open(ctx context.Context, options Options) (*Registry, hcl.Diagnostics) {
 	options, err := options.complete()
 	if err != nil {
-		return nil, hcl.Diagnostics{diag.Errorf(nil, "Can't tell where quern is", "%s.", err)}
+		return nil, hcl.Diagnostics{diag.Errorf(nil, "The quern program cannot be found", "%s.", err)}
 	}
 	r := &Registry{
 		ctx: ctx, options: options, digests: openDigests(options.CacheDir), schemas: schemaCache{options.CacheDir},
@@ -320,20 +320,20 @@ func (r *Registry) candidates(typ string) []string {
 
 func (r *Registry) unknownType(kind, name string) error {
 	if slices.Contains(r.options.Bundled, name) && r.entry(name) == nil {
-		return fmt.Errorf("%s type %q is served by the program %s, which is not beside %s; install quern whole",
+		return fmt.Errorf("%s type %q is served by the program %s, which is not in the same folder as %s; reinstall quern",
 			kind, name, programName(name), r.options.Program)
 	}
 	names := r.TypeNames(kind)
 	if owner, _, ok := strings.Cut(name, "_"); ok && r.entry(owner) == nil {
-		return fmt.Errorf("there is no %s type %q.%s If it belongs to a plugin %q, name that in the quern block's required_plugins and run quern init",
+		return fmt.Errorf("unknown %s type %q.%s If it belongs to a plugin %q, add the plugin to required_plugins in the quern block, and run \"quern init\"",
 			kind, name, diag.Suggest(name, names), owner)
 	}
 	for _, other := range r.allKinds() {
 		if other != kind && slices.Contains(r.TypeNames(other), name) {
-			return fmt.Errorf("there is no %s type %q, but there is a %s type of that name", kind, name, other)
+			return fmt.Errorf("unknown %s type %q, but there is a %s type of that name", kind, name, other)
 		}
 	}
-	return fmt.Errorf("there is no %s type %q.%s The types are: %s", kind, name,
+	return fmt.Errorf("unknown %s type %q.%s The types are: %s", kind, name,
 		diag.Suggest(name, names), strings.Join(names, ", "))
 }
 
@@ -403,7 +403,7 @@ func (r *Registry) SetConfig(plugin string, config cty.Value) error {
 }
 
 func (r *Registry) noPlugin(name string) error {
-	return fmt.Errorf("there is no plugin %q.%s Plugins are named in the quern block's required_plugins",
+	return fmt.Errorf("unknown plugin %q.%s Plugins are listed in required_plugins in the quern block",
 		name, diag.Suggest(name, r.Names()))
 }
 
@@ -425,7 +425,7 @@ func (r *Registry) Development(plugin string) bool {
 	return err == nil && (isDevelopment(schema.Version) || e.development)
 }
 
-// Describe returns the plugins that were looked at so far, for a plan.
+// Describe returns the plugins that were used so far, for a plan.
 func (r *Registry) Describe() map[string]plan.Plugin {
 	out := map[string]plan.Plugin{}
 	for _, name := range r.Names() {
@@ -447,12 +447,12 @@ func (r *Registry) Check(plugins map[string]plan.Plugin) hcl.Diagnostics {
 		e := r.entry(name)
 		if e == nil {
 			diags = append(diags, diag.Errorf(nil, "Plugin is missing",
-				"The plan was made with plugin %q, which is not here. Run quern init.", name))
+				"The plan was made with plugin %q, which is not installed. Run \"quern init\".", name))
 			continue
 		}
 		digest, err := r.digestOf(e)
 		if err != nil {
-			diags = append(diags, diag.Errorf(nil, "Plugin can't be read", "%s.", err))
+			diags = append(diags, diag.Errorf(nil, "Plugin cannot be read", "%s.", err))
 		} else if digest != plugins[name].Digest {
 			diags = append(diags, diag.Errorf(nil, "Plugin has changed",
 				"The plan was made with version %s of plugin %q (%s), but %s is %s. Make a new plan.",

@@ -52,7 +52,7 @@ func (r *Registry) started(ctx context.Context, e *entry) (*client.Plugin, error
 	if e.reattach != nil {
 		c, err := client.Attach(command, e.reattach)
 		if err != nil {
-			return nil, fmt.Errorf("plugin %q of QUERN_REATTACH_PLUGINS is not being served: %w", e.name, err)
+			return nil, fmt.Errorf("plugin %q in QUERN_REATTACH_PLUGINS is not running: %w", e.name, err)
 		}
 		e.client = c
 		return c, nil

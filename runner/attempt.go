@@ -77,10 +77,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// timedOut is the cause of a context that a stage's time-out ended.
+// timedOut is the cause of a context that a stage's timeout ended.
 type timedOut struct{ after time.Duration }
 
-func (e *timedOut) Error() string { return fmt.Sprintf("it was not done after %s", e.after) }
+func (e *timedOut) Error() string { return fmt.Sprintf("it did not finish within %s", e.after) }
 
 // attempt carries out a node once.
 func (r *run) attempt(ctx context.Context, n *plan.Node, res *StageResult) error {

@@ -59,7 +59,7 @@ type inputError struct {
 }
 
 func (e *inputError) Error() string {
-	return fmt.Sprintf("what %s made cannot be used: %v", e.address, e.err)
+	return fmt.Sprintf("the output of %s cannot be used: %v", e.address, e.err)
 }
 func (e *inputError) Unwrap() error { return e.err }
 
@@ -113,7 +113,7 @@ func (r *run) input(key string, of *plan.Input) (*input, *plan.Port, error) {
 	}
 	inst, ok := r.saver.instance(of.Address)
 	if !ok {
-		return nil, nil, &inputError{of.Address, fmt.Errorf("the state does not hold it; make a new plan")}
+		return nil, nil, &inputError{of.Address, fmt.Errorf("it is not in the state; make a new plan")}
 	}
 	ref, ok := inst.Outputs[of.Port]
 	if !ok {
@@ -140,7 +140,7 @@ func (w *work) makeKeys(seal fingerprint.Seal) error {
 		return err
 	}
 	if definition == "" {
-		return fmt.Errorf("its definition still waits for values")
+		return fmt.Errorf("its definition depends on values that are not known yet")
 	}
 	var inputs []fingerprint.Input
 	for _, key := range slices.Sorted(maps.Keys(w.inputs)) {

@@ -79,7 +79,7 @@ func (r *run) existing(w *work, res *StageResult) (*action.Entry, error) {
 	}
 	entry, err := r.Store.Actions.Get(w.key)
 	if damaged := (*document.Damaged)(nil); errors.As(err, &damaged) {
-		res.Diagnostics = append(res.Diagnostics, diag.Warningf(w.Range.Ptr(), "A damaged entry was set aside", "%s. What it held is made again.", damaged))
+		res.Diagnostics = append(res.Diagnostics, diag.Warningf(w.Range.Ptr(), "A damaged entry was set aside", "%s. Its results are computed again.", damaged))
 		return nil, nil
 	}
 	// Rows that failed are tried again; the others are not.
@@ -118,7 +118,7 @@ func (r *run) produce(ctx context.Context, w *work, res *StageResult) (*product,
 	case plan.ModeRun:
 		return r.runWhole(ctx, w, res)
 	}
-	return nil, fmt.Errorf("the plan has the mode %q, which this quern does not know", w.Mode)
+	return nil, fmt.Errorf("the plan has the mode %q, which this version of quern does not support", w.Mode)
 }
 
 // nameEmpty adds to an error of the plugin's that an input has no rows, which
@@ -130,7 +130,7 @@ func (w *work) nameEmpty(err error) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.inputs)) {
 		if in := w.inputs[key]; in.artifact.Dataset != nil && in.artifact.Dataset.Rows == 0 {
-			own.detail = strings.TrimSpace(fmt.Sprintf("%s\n%s, its %s, has 0 rows. Check the stages before it: \"quern log\" and \"quern artifact show\" say how many rows each one made.", own.detail, strings.TrimSuffix(in.of.Address+"."+in.of.Port, "."), key))
+			own.detail = strings.TrimSpace(fmt.Sprintf("%s\n%s, its %s, has 0 rows. Check the stages that it depends on: \"quern log\" and \"quern artifact show\" show how many rows each one produced.", own.detail, strings.TrimSuffix(in.of.Address+"."+in.of.Port, "."), key))
 		}
 	}
 	return err

@@ -31,11 +31,11 @@ func (r *run) check(n *plan.Node, when string) error {
 }
 
 var broken = map[string]string{
-	plan.WhenGate: "The gate does not hold",
-	plan.WhenPre:  "Precondition does not hold",
-	plan.WhenPost: "Postcondition does not hold",
+	plan.WhenGate: "Gate failed",
+	plan.WhenPre:  "Precondition failed",
+	plan.WhenPost: "Postcondition failed",
 
-	plan.WhenOutput: "Output precondition does not hold",
+	plan.WhenOutput: "Output precondition failed",
 	plan.WhenCheck:  "Check failed",
 }
 
@@ -43,8 +43,8 @@ func (r *run) checkOne(what string, c *plan.Condition) hcl.Diagnostics {
 	vars := r.vars(c.Test.Refs, c.Test.Secrets)
 	verdict := c.Test.Decide(vars)
 	if !verdict.Known {
-		return hcl.Diagnostics{diag.Errorf(c.Test.Range.Ptr(), "Condition is not known",
-			"A value that it needs is not known even now, when all that %s needs is done.", what)}
+		return hcl.Diagnostics{diag.Errorf(c.Test.Range.Ptr(), "Condition cannot be evaluated",
+			"It depends on a value that is still not known, although everything that %s depends on is done.", what)}
 	}
 	if verdict.Holds {
 		return nil
@@ -57,8 +57,8 @@ func (r *run) checkOne(what string, c *plan.Condition) hcl.Diagnostics {
 	return hcl.Diagnostics{d}
 }
 
-// checks evaluates the pipeline's checks when all else is done. What does not hold is
-// a warning: nothing fails by it.
+// checks evaluates the pipeline's checks when everything else is done. A failed check is
+// a warning: it does not make anything else fail.
 func (r *run) checks(res *Result) {
 	undone := r.undone(res)
 	for _, c := range r.plan.Checks {
@@ -86,14 +86,14 @@ func (r *run) checkAll(c *plan.CheckBlock, undone map[string]bool) (plan.CheckSt
 	return status, diags
 }
 
-// message is what the condition's author says about it.
+// message is the condition's error_message.
 func (r *run) message(c *plan.Condition) string {
 	const silent = "The condition is not met."
 	if c.Message == nil {
 		return silent
 	}
 	if len(c.Message.Secrets) > 0 {
-		return "The condition is not met. (Its message holds a sensitive value.)"
+		return "The condition is not met. (Its message contains a sensitive value.)"
 	}
 	v, diags := c.Message.Eval(r.vars(c.Message.Refs, nil))
 	if diags.HasErrors() {
@@ -143,7 +143,7 @@ func (r *run) gateKey(n *plan.Node) (key string, fields []plan.Field, err error)
 	return fingerprint.Definition(&known, nil, r.seal)
 }
 
-// checkKept checks the conditions of an instance that stands as it is.
+// checkKept checks the conditions of an instance that does not change.
 func (r *run) checkKept(n *plan.Node, res *StageResult) error {
 	res.Action, res.ActionKey = plan.Keep, n.ActionKey
 	for _, when := range []string{plan.WhenPre, plan.WhenGate, plan.WhenPost} {

@@ -91,15 +91,15 @@ func (d *deployment) decide(ctx context.Context) (plan.Action, error) {
 	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_REPLACE:
 		if d.PreventDestroy {
 			return "", failuref(d.Range.Ptr(), "Deployment is protected",
-				"With the results of this run, %s would have to be replaced, and it has prevent_destroy = true. To go on, set it to false and plan again.", d.Address)
+				"With the results of this run, %s would have to be replaced, but it has prevent_destroy = true. To replace it, set prevent_destroy to false and make a new plan.", d.Address)
 		}
 		if d.Action == plan.Update {
 			return "", failuref(d.Range.Ptr(), "The deployment would be replaced",
-				"The plan was to update %s in place. With what came out meanwhile it would have to be replaced. Make a new plan, which says so, and apply it.", d.Address)
+				"The plan was to update %s in place, but with the results of this run it would have to be replaced. Make a new plan, which will show this, and apply it.", d.Address)
 		}
 		return plan.Replace, nil
 	}
-	return "", d.faulty(fmt.Sprintf("its plan of the deployment is %s", resp.GetAction()))
+	return "", d.faulty(fmt.Sprintf("its planned action for the deployment is %s", resp.GetAction()))
 }
 
 func (d *deployment) carryOut(ctx context.Context, res *StageResult) error {
@@ -114,7 +114,7 @@ func (d *deployment) carryOut(ctx context.Context, res *StageResult) error {
 	return d.apply(ctx, res)
 }
 
-// remove takes down what stands there, so that it can be made anew.
+// remove deletes the existing deployment, so that it can be created again.
 func (d *deployment) remove(ctx context.Context, res *StageResult) error {
 	resp, err := d.plugin.Service().DeleteDeployment(ctx, &pluginv1.DeleteDeploymentRequest{Instance: d.instance, State: d.prior})
 	if err != nil {
@@ -147,7 +147,7 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) (err error) {
 	failed := d.heard(res, resp.GetDiagnostics())
 	if failed == nil && resp.GetState() == nil {
 		d.warnOfLost(res)
-		failed = d.faulty("it returned no state of the deployment")
+		failed = d.faulty("it returned no state for the deployment")
 	}
 	// Something may have been made also where it failed: it has to be known, or
 	// nobody will ever take it down.
@@ -170,22 +170,22 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) (err error) {
 	return place.remove()
 }
 
-// warnOfLost says that there may be a deployment that no state knows of. What
-// was there before is in the state still.
+// warnOfLost warns that a deployment may exist that is not in any state. What
+// existed before is still in the state.
 func (d *deployment) warnOfLost(res *StageResult) {
 	if d.prior != nil {
 		return
 	}
 	res.warn(d.Range.Ptr(), "A deployment may have no record",
-		"The plugin %q returned no state of %s. If it created something before it failed, quern does not know of it. Look for it, and delete it yourself.", d.Plugin, d.Address)
+		"The plugin %q returned no state for %s. If it created something before it failed, quern does not know about it. Look for it, and delete it yourself.", d.Plugin, d.Address)
 }
 
-// made is what there is now, as far as it can be stored. The error says what can't.
+// made is what exists now, as far as it can be stored. The error says what cannot.
 func (d *deployment) made(s *pluginv1.DeploymentState) (*plan.Deployment, error) {
 	made, err := plan.ReadDeployment(s)
 	if err != nil {
-		err = failuref(d.Range.Ptr(), "State of a deployment can't be stored",
-			"%s What could be stored was, so that %s can be updated or deleted.", faultText(d.Node, err.Error()), d.Address)
+		err = failuref(d.Range.Ptr(), "The state of a deployment cannot be stored",
+			"%s The rest of the state was stored, so %s can still be updated or deleted.", faultText(d.Node, err.Error()), d.Address)
 	}
 	leaked := d.withoutSecrets(made)
 	if err == nil {
@@ -197,8 +197,8 @@ func (d *deployment) made(s *pluginv1.DeploymentState) (*plan.Deployment, error)
 	return made, err
 }
 
-// withoutSecrets takes secrets out of what a plugin wants to be kept, which it
-// was told not to put there. The error says so.
+// withoutSecrets removes secrets from what a plugin wants to store, which it
+// must not put there. The error says so.
 func (d *deployment) withoutSecrets(made *plan.Deployment) error {
 	var where string
 	if made.Value != nil {
@@ -212,7 +212,7 @@ func (d *deployment) withoutSecrets(made *plan.Deployment) error {
 	if where == "" {
 		return nil
 	}
-	return failuref(d.Range.Ptr(), "Secret in a deployment", "The plugin %q put the value of a sensitive variable into %s that are kept of %s. They were stored without it. Tell the plugin's author.", d.Plugin, where, d.Address)
+	return failuref(d.Range.Ptr(), "Secret in a deployment", "The plugin %q put the value of a sensitive variable into %s that the state stores for %s. They were stored without it. Report this to the plugin's author.", d.Plugin, where, d.Address)
 }
 
 // record writes the deployment into the state, at once, and lets expressions
@@ -288,7 +288,7 @@ func (r *run) takeInto(n *plan.Node, res *StageResult) error {
 	res.Action = plan.Refresh
 	inst, ok := r.saver.instance(n.Address)
 	if !ok || inst.Deployment == nil {
-		return fmt.Errorf("the state does not hold it; make a new plan")
+		return fmt.Errorf("it is not in the state; make a new plan")
 	}
 	if n.Deployment == nil {
 		return r.saver.setNow(n.Address, nil)

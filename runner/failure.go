@@ -73,7 +73,7 @@ func (w *work) faulty(what string) error {
 }
 
 func faultText(n *plan.Node, what string) string {
-	return fmt.Sprintf("%s %q of plugin %q does not keep to the protocol: %s. Tell its author.", diag.Capital(n.Kind), n.Type, n.Plugin, what)
+	return fmt.Sprintf("%s %q of plugin %q violates the plugin protocol: %s. Report this to its author.", diag.Capital(n.Kind), n.Type, n.Plugin, what)
 }
 
 // lastWords are the last lines that a plugin wrote, as a sentence of their own.
@@ -82,7 +82,7 @@ func (r *run) lastWords(plugin string) string {
 	if err != nil || len(p.Stderr()) == 0 {
 		return ""
 	}
-	return "\nThe last it wrote to stderr:\n  " + strings.Join(p.Stderr(), "\n  ")
+	return "\nIts last output on stderr:\n  " + strings.Join(p.Stderr(), "\n  ")
 }
 
 // diagnostics puts an error of a node into words for its author.
@@ -119,35 +119,35 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 			summary = "Too many answers failed"
 		}
 	case errors.As(err, &slow):
-		summary = "Time-out"
-		detail = fmt.Sprintf("%s was not done after %s. What it has done is kept; give it a longer timeout if that is not enough.", n.Address, slow.after)
+		summary = "Stage timed out"
+		detail = fmt.Sprintf("%s did not finish within %s. Completed work is kept. If that is not enough time, set a longer timeout.", n.Address, slow.after)
 	case errors.As(err, &full):
 		summary, detail = "The disk is full", full.Error()
 	case errors.As(err, &trouble):
 		summary, detail = trouble.What, trouble.Error()
 	case errors.As(err, &budget):
-		summary = "The budget is spent"
-		detail = fmt.Sprintf("%s was stopped: %s. All answers are kept. Raise the budget in the quern block and apply again: the run goes on where it stopped, and nothing is paid for twice.", n.Address, budget)
+		summary = "The budget is used up"
+		detail = fmt.Sprintf("%s was stopped: %s. All answers are cached. To continue where the run stopped, raise the budget in the quern block and apply again. Nothing is paid for twice.", n.Address, budget)
 	case errors.As(err, &price):
-		summary, detail = "The budget cannot be kept", fmt.Sprintf("%s was not begun: %s.", n.Address, price)
+		summary, detail = "The budget cannot be enforced", fmt.Sprintf("%s was not started: %s.", n.Address, price)
 	case errors.As(err, &denied) && denied.Missing():
 		summary = "Model not found"
-		detail = fmt.Sprintf("%s was stopped: %s. Check the model's name and base_url. All answers that came are kept.", n.Address, denied)
+		detail = fmt.Sprintf("%s was stopped: %s. Check the model's name and base_url. All answers received so far are cached.", n.Address, denied)
 	case errors.As(err, &later):
 		summary = "The model asks to wait"
-		detail = fmt.Sprintf("%s was stopped: %s. All answers that came are kept; apply again then.", n.Address, later)
+		detail = fmt.Sprintf("%s was stopped: %s. All answers received so far are cached. Apply again after that time.", n.Address, later)
 	case errors.As(err, &denied):
-		summary = "The model denies access"
-		detail = fmt.Sprintf("%s was stopped: %s. Check the model's name and key. All answers that came are kept.", n.Address, denied)
+		summary = "The model denied access"
+		detail = fmt.Sprintf("%s was stopped: %s. Check the model's name and key. All answers received so far are cached.", n.Address, denied)
 	case errors.As(err, &down):
-		summary = "The model does not answer"
-		detail = fmt.Sprintf("%s was stopped: %s. All answers that came are kept; apply again when it is back.", n.Address, down)
+		summary = "The model does not respond"
+		detail = fmt.Sprintf("%s was stopped: %s. All answers received so far are cached. Apply again when the model is back.", n.Address, down)
 	case errors.As(err, &panicky):
 		summary = "Bug in quern"
-		detail = fmt.Sprintf("%s could not be carried out. Please report this at https://github.com/quern-dev/quern/issues, with the text below.\n\n%s", n.Address, panicky)
+		detail = fmt.Sprintf("%s failed because of a bug in quern. Please report it at https://github.com/quern-dev/quern/issues, and include the text below.\n\n%s", n.Address, panicky)
 	case blob.Unavailable(err):
 		summary = "A stored file is missing or damaged"
-		detail = err.Error() + ". It will be made again: run the command once more."
+		detail = err.Error() + ". Run the command again to recreate it."
 	case isPluginFailure(err):
 		summary = "Plugin failed"
 		if crash := (*client.Crash)(nil); errors.As(err, &crash) && crash.OutOfMemory {
@@ -165,7 +165,7 @@ func manyText(n *plan.Node, e *rowwise.TooManyErrors) string {
 	if e.Failed != 1 {
 		what = map[string]string{"row": "rows", "answer or grade": "answers and grades"}[what]
 	}
-	text := fmt.Sprintf("%d %s failed, and max_errors allows %d. What succeeded is kept, and only what failed is tried again. The first:", e.Failed, what, e.Allowed)
+	text := fmt.Sprintf("%d %s failed, but max_errors allows only %d. Successful results are kept, and only the failed ones are retried. The first failures:", e.Failed, what, e.Allowed)
 	for i, f := range e.Failures {
 		if i == 3 {
 			break

@@ -288,7 +288,7 @@ func (c *computation) batch(ctx context.Context, rec arrow.RecordBatch, first in
 		}
 		if len(failed) > 0 {
 			key := c.args[i].key
-			return nil, failuref(c.work.RangeOf(key), "Row expression failed", "In row %d of %s the expression of argument %q fails: %s",
+			return nil, failuref(c.work.RangeOf(key), "Row expression failed", "In row %d of %s, the expression of argument %q failed: %s",
 				first+int64(failed[0].Row), c.in.of.Address, key, failed[0].Message)
 		}
 		columns[i] = column

@@ -25,7 +25,7 @@ import (
 	"github.com/quern-dev/quern/store/responses"
 )
 
-// newHub is what the stages of this run share that call models.
+// newHub creates what the stages of this run that call models share.
 func (r *run) newHub() *modelhost.Hub {
 	return modelhost.NewHub(r.hard, modelhost.Options{
 		Budget: r.plan.Budget,
@@ -35,16 +35,16 @@ func (r *run) newHub() *modelhost.Hub {
 	})
 }
 
-// closeHub waits for answers that are paid for and closes what was kept. It
+// closeHub waits for answers that are paid for, and closes the cache. It
 // may be called again.
 func (r *run) closeHub() {
 	if err := r.hub.Close(); err != nil {
-		r.warn(fmt.Errorf("close the kept answers: %w", err))
+		r.warn(fmt.Errorf("close the cached answers: %w", err))
 	}
 }
 
-// warn tells of what did no harm to the run.
-func (r *run) warn(err error) { r.tell("Something went wrong beside the run", err.Error()) }
+// warn reports a problem that did no harm to the run.
+func (r *run) warn(err error) { r.tell("Continuing despite a problem", err.Error()) }
 
 // tell shows the user a warning while the run goes on.
 func (r *run) tell(summary, detail string) {
@@ -99,7 +99,7 @@ func (r *run) bindLanguage(m *plan.Model) (*modelhost.Language, error) {
 			return nil, err
 		}
 		if definition == "" {
-			return nil, fmt.Errorf("the definition of %s still waits for values", m.Address)
+			return nil, fmt.Errorf("the definition of %s depends on values that are not known yet", m.Address)
 		}
 	}
 	instance, err := bound.Instance(n, nil)
@@ -146,7 +146,7 @@ func (r *run) checkModels(ctx context.Context) error {
 			r.tell("A model cannot be called", reason)
 			continue
 		}
-		errs = append(errs, diag.Errorf(m.Range.Ptr(), "The model cannot be called", "%s Nothing was done.", reason))
+		errs = append(errs, diag.Errorf(m.Range.Ptr(), "The model cannot be called", "%s No stage was started.", reason))
 	}
 	if len(errs) > 0 {
 		return &Refused{errs}
@@ -388,7 +388,7 @@ func (s *serving) tell() {
 	}
 }
 
-// progress tells how far the stage is, and what it has spent: at once or, soon
+// progress reports how far the stage is, and what it has spent: at once or, soon
 // after another time, a little later.
 func (s *serving) progress(p events.Progress) {
 	s.mu.Lock()

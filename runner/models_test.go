@@ -214,7 +214,7 @@ func TestABudgetStopsARunCleanlyAndRaisingItGoesOn(t *testing.T) {
 	p.world.set("raw.txt", manyLines(400)...)
 	budget := func(money int) string { return fmt.Sprintf("quern {\n  budget {\n    money = %d\n  }\n}\n", money) }
 	res := p.apply(asking(budget(1000), "price = 1")) // 10 a call
-	if res.Status != runner.Failed || !strings.Contains(told(res), "The budget is spent") {
+	if res.Status != runner.Failed || !strings.Contains(told(res), "The budget is used up") {
 		t.Fatalf("the run is %s: %s", res.Status, told(res))
 	}
 	first := p.world.taken("chat")

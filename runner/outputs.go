@@ -19,7 +19,7 @@ import (
 // that needs a stage that is not done keeps its former value.
 func (r *run) outputs(res *Result) {
 	if r.plan.Destroy && res.Status != Done {
-		return // what could not be taken down is still described by them
+		return // they still describe what could not be deleted
 	}
 	all, changed := r.saver.allOutputs(), false
 	if all == nil {

@@ -149,7 +149,7 @@ func (f *formerRead) take(fingerprint string) (span, bool) {
 func (f *formerRead) copy(ctx context.Context, s span, write func(context.Context, arrow.RecordBatch) error) error {
 	for s.from < s.to {
 		if err := f.seek(ctx, s.from); err != nil {
-			return fmt.Errorf("take rows from the former reading: %w", err)
+			return fmt.Errorf("reuse rows of the previous read: %w", err)
 		}
 		until := min(s.to, f.base+f.current.NumRows())
 		rec := f.current.NewSlice(s.from-f.base, until-f.base)
@@ -228,9 +228,9 @@ func (p *parts) add(ctx context.Context, received int64, e *pluginv1.Part, write
 	s, ok := p.former.take(e.GetFingerprint())
 	switch {
 	case !ok:
-		return fmt.Sprintf("it calls the part %q of its source known, which was not among those that it was told", e.GetFingerprint()), nil
+		return fmt.Sprintf("it reports the part %q of its source as known, but quern did not list it as known", e.GetFingerprint()), nil
 	case received != p.read:
-		return fmt.Sprintf("it sent %d rows before the known part %q, and the parts before it have %d", received, e.GetFingerprint(), p.read), nil
+		return fmt.Sprintf("it sent %d rows before the known part %q, but the parts before it have %d", received, e.GetFingerprint(), p.read), nil
 	}
 	p.all = append(p.all, part{e.GetFingerprint(), s.to - s.from, 0})
 	if s.from != p.waiting.to {

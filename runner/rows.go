@@ -31,7 +31,7 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 	}
 	in := w.inputs[port.RowsOf]
 	if in == nil || in.artifact.Dataset == nil {
-		return nil, w.faulty(fmt.Sprintf("its output has the rows of input %q, which is no dataset", port.RowsOf))
+		return nil, w.faulty(fmt.Sprintf("its output has the rows of input %q, which is not a dataset", port.RowsOf))
 	}
 	stage := r.rowwiseStage(w, port, in)
 	beside, discard, err := r.beside(ctx, w, port.RowsOf)
@@ -81,7 +81,7 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 	}
 	without := "have no value"
 	if stage.Expands {
-		res.RowsIn, without = in.artifact.Dataset.Rows, "give no rows"
+		res.RowsIn, without = in.artifact.Dataset.Rows, "produce no rows"
 	}
 	p := &product{errors: done.Failed, artifacts: map[string]*artifact.Artifact{
 		port.Name: {Kind: artifact.Dataset, Dataset: done.Manifest},
@@ -90,7 +90,7 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 		p.earlier = r.earlierPrograms(w)
 	}
 	if done.Failed > 0 {
-		res.warn(w.Range.Ptr(), "Rows failed", "%d of %d rows failed, which max_errors allows. They %s, and are tried again at the next apply. The first: row %d: %s",
+		res.warn(w.Range.Ptr(), "Rows failed", "%d of %d rows failed, which max_errors allows. They %s, and the next apply retries them. The first failure is row %d: %s",
 			done.Failed, in.artifact.Dataset.Rows, without, done.Failures[0].Row, done.Failures[0].Message)
 	}
 	if _, ok := w.Port(portErrors); ok {

@@ -51,7 +51,7 @@ type run struct {
 
 func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 	if p.Format != plan.Format {
-		return nil, fmt.Errorf("the plan has the format %q, this quern carries out %q", p.Format, plan.Format)
+		return nil, fmt.Errorf("the plan has the format %q, but this version of quern supports %q", p.Format, plan.Format)
 	}
 	r := &run{
 		Options: opts, plan: p, started: time.Now(), nodes: make(map[string]*plan.Node, len(p.Nodes)),
@@ -198,7 +198,7 @@ func conditionRefs(all []plan.Condition) []string {
 func (r *run) knowKept(n *plan.Node) error {
 	inst, ok := r.saver.instance(n.Address)
 	if !ok {
-		return fmt.Errorf("the state does not hold it; make a new plan")
+		return fmt.Errorf("it is not in the state; make a new plan")
 	}
 	made := &plan.Made{Outputs: map[string]plan.Artifact{}}
 	for port, ref := range inst.Outputs {

@@ -38,7 +38,7 @@ type Plugins interface {
 	Client(ctx context.Context, name string) (*client.Plugin, error)
 }
 
-// Options are what Apply needs beside the plan.
+// Options are what Apply needs in addition to the plan.
 type Options struct {
 	Store *store.Store
 	// State is what the plan was made against. Apply changes it.
@@ -90,7 +90,7 @@ type Result struct {
 type StageResult struct {
 	Address string
 	Kind    string
-	// Planned is the plan's action, Action what really came of it; empty
+	// Planned is the plan's action, Action the actual one; empty
 	// where nothing did.
 	Planned, Action plan.Action
 	Status          Status
@@ -111,9 +111,9 @@ type StageResult struct {
 	Diagnostics hcl.Diagnostics
 }
 
-// Apply carries out a plan. The error tells of what ended the run as a whole,
+// Apply runs a plan. The error says what ended the run as a whole,
 // such as a state that could not be written; failures of stages are in the
-// result, which is there also beside an error.
+// result, which exists even if there is an error.
 func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 	r, err := newRun(ctx, p, opts)
 	if err != nil {
@@ -220,7 +220,7 @@ func stageEvent(n *plan.Node, res *StageResult) *events.Stage {
 	}
 }
 
-// ended tells of nodes that do was never called for.
+// ended reports nodes that do was never called for.
 func (r *run) ended(address string, o walk.Outcome) {
 	if o.Status == walk.Skipped || o.Status == walk.NotStarted {
 		r.emit(events.Event{Type: events.StageSkipped, Address: address, Because: o.Because})
@@ -272,7 +272,7 @@ func summary(res *Result) *events.Summary {
 // errStopped is the cause of a context that a graceful stop ended.
 var errStopped = errors.New("the run was stopped")
 
-// interrupted says whether a stage ended because it was told to.
+// interrupted reports whether a stage ended because it was asked to.
 func (r *run) interrupted(err error) bool {
 	return errors.Is(err, errStopped) || errors.Is(err, rowwise.ErrStopped) || errors.Is(err, context.Canceled) ||
 		(err != nil && errors.Is(err, context.Cause(r.hard)))

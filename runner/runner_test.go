@@ -345,7 +345,7 @@ source "lines" "raw" {
 `)
 	p.wantColumn("source.raw", "", "text", "alpha", "beta")
 	p.wantColumn("source.raw", "quarantine", "origin", "raw.txt:2")
-	if !strings.Contains(told(res), "1 of the rows of source.raw could not be taken") {
+	if !strings.Contains(told(res), "1 of the rows of source.raw could not be read") {
 		t.Errorf("told: %s", told(res))
 	}
 }
@@ -424,7 +424,7 @@ transform "longest" "top" {
   timeout = "50ms"
 }
 `)
-	if res.Status != runner.Failed || !strings.Contains(told(res), "transform.top was not done after 50ms") {
+	if res.Status != runner.Failed || !strings.Contains(told(res), "transform.top did not finish within 50ms") {
 		t.Errorf("the run is %s: %s", res.Status, told(res))
 	}
 }

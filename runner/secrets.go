@@ -111,7 +111,7 @@ func (r *run) guarded(ctx context.Context, w *work, res *StageResult, rec arrow.
 			return nil, err
 		}
 		if !had {
-			return nil, w.exposes(fmt.Sprintf("column %q of what it made", rec.ColumnName(i)))
+			return nil, w.exposes(fmt.Sprintf("column %q of its output", rec.ColumnName(i)))
 		}
 	}
 	return array.NewRecordBatch(rec.Schema(), columns, rec.NumRows()), nil
@@ -129,7 +129,7 @@ func (w *work) warnOfRedaction(res *StageResult, column string) {
 		w.redacted = map[string]bool{}
 	}
 	w.redacted[column] = true
-	res.warn(w.Range.Ptr(), "Secret in a result", "Values of column %q of %s contain a sensitive value. They are stored with %s in its place.", column, w.Address, value.Redacted)
+	res.warn(w.Range.Ptr(), "Secret in a result", "Values of column %q of %s contain a sensitive value. They are stored with %s instead.", column, w.Address, value.Redacted)
 }
 
 // inputsHave says whether a dataset that the stage is given contains a secret.
@@ -198,7 +198,7 @@ func (w *work) exposes(where string) error {
 		refs += secret.Ref(name)
 	}
 	return failuref(w.Range.Ptr(), "Secret in a result",
-		"%s uses %s, and the value is in %s, which would be stored in clear. Nothing was stored. Leave the value out of the result, store a hash of it, such as sha256(…), or, if it is no secret here, wrap it in nonsensitive(…).", w.Address, refs, where)
+		"%s uses %s, and the value is in %s, which would be stored unencrypted. Nothing was stored. Leave the value out of the result, store a hash of it, such as sha256(…), or, if it is not a secret here, wrap it in nonsensitive(…).", w.Address, refs, where)
 }
 
 // secretIn says whether a column contains a secret in a text.

@@ -64,7 +64,7 @@ func (r *run) fingerprint(ctx context.Context, w *work) (*pluginv1.FingerprintRe
 		return nil, err
 	}
 	if now.GetFingerprint() == "" {
-		return nil, w.faulty("it gave no fingerprint of the source")
+		return nil, w.faulty("it returned no fingerprint of the source")
 	}
 	if r.redactor.In(now.Fingerprint) {
 		if now.Fingerprint, err = r.Store.Seal([]byte(now.Fingerprint)); err != nil {
@@ -89,7 +89,7 @@ func (r *run) discreetMemo(now *pluginv1.FingerprintResponse) []byte {
 func (r *run) read(ctx context.Context, w *work, res *StageResult) (*product, error) {
 	port, ok := w.Port("")
 	if !ok || port.Kind != plan.KindDataset {
-		return nil, w.faulty("a source that makes no dataset")
+		return nil, w.faulty("a source that produces no dataset")
 	}
 	former, err := r.formerRead(ctx, w, port.Columns)
 	if err != nil {
@@ -107,12 +107,12 @@ func (r *run) read(ctx context.Context, w *work, res *StageResult) (*product, er
 	}
 	if now.GetFingerprint() != w.fingerprint {
 		if again, err := r.fingerprint(ctx, w); err == nil && again.GetFingerprint() != now.GetFingerprint() {
-			return nil, failuref(w.Range.Ptr(), "The source never stays the same",
-				"Asked three times what %s holds, plugin %q gave three different fingerprints, twice without a pause in between. Either something writes to the source all the time, or the plugin makes its fingerprint of something other than the content, such as the time. The latter is a fault of the plugin: tell its author. A new plan does not help.",
+			return nil, failuref(w.Range.Ptr(), "The source keeps changing",
+				"For %s, plugin %q returned three different fingerprints in three calls, the last two without a pause in between. Either something writes to the source all the time, or the plugin computes its fingerprint from something other than the content, such as the time. The latter is a bug in the plugin: report it to its author. A new plan does not help.",
 				w.Address, w.Plugin)
 		}
 		return nil, failuref(w.Range.Ptr(), "The source has changed",
-			"What %s holds is not what it held when the plan was made or the reading began. Make a new plan and apply it.", w.Address)
+			"The content of %s has changed since the plan was made or since reading began. Make a new plan and apply it.", w.Address)
 	}
 	w.memo = r.discreetMemo(now)
 	return rd.finish(ctx)
@@ -166,7 +166,7 @@ func (rd *reading) all(ctx context.Context) error {
 // end deals with what is still to be done when the plugin has sent all.
 func (rd *reading) end(ctx context.Context) error {
 	if len(rd.parts.all) > 0 && rd.count != rd.parts.read {
-		return rd.faulty(fmt.Sprintf("it sent %d rows, and the parts of its source have %d", rd.count, rd.parts.read))
+		return rd.faulty(fmt.Sprintf("it sent %d rows, but the parts of its source have %d", rd.count, rd.parts.read))
 	}
 	return rd.parts.flush(ctx, rd.rows.Write)
 }
@@ -228,7 +228,7 @@ func (rd *reading) finish(ctx context.Context) (*product, error) {
 		return nil, err
 	}
 	p.artifacts[portQuarantine] = &artifact.Artifact{Kind: artifact.Dataset, Dataset: aside}
-	rd.res.warn(rd.Range.Ptr(), "Rows were set aside", "%d of the rows of %s could not be taken (%d were). quern artifact export %s.quarantine DIR writes them out with their errors.",
+	rd.res.warn(rd.Range.Ptr(), "Rows were set aside", "%d of the rows of %s could not be read (%d were). To get them with their errors, run \"quern artifact export %s.quarantine DIR\".",
 		aside.Rows, rd.Address, m.Rows, rd.Address)
 	return p, nil
 }
@@ -276,7 +276,7 @@ func (w *work) decode(what string, b []byte, schema *arrow.Schema) (arrow.Record
 	}
 	rec, err = data.Conform(rec, schema)
 	if err != nil {
-		return nil, w.faulty(fmt.Sprintf("%s have other columns than it had declared: %v", what, err))
+		return nil, w.faulty(fmt.Sprintf("%s have different columns than it declared: %v", what, err))
 	}
 	return rec, nil
 }

@@ -24,7 +24,7 @@ func (w *work) bounded(v cty.Value) error {
 	}
 	path, largest := largestMember(v, size)
 	return failuref(w.Range.Ptr(), "Values are too large",
-		"The values of %s take %.1f MiB as JSON, and at most %d MiB are allowed. The largest member is %s, with %.1f MiB. Values are for figures that expressions read. A plugin should write a large table to a dataset output: tell the author of plugin %q, or give the stage less data.",
+		"The values of %s take %.1f MiB as JSON, but at most %d MiB are allowed. The largest member is %s, with %.1f MiB. Values are for figures that expressions read. A plugin should write a large table to a dataset output: tell the author of plugin %q, or give the stage less data.",
 		w.Address, mebibytes(size), maxValue>>20, path, mebibytes(largest), w.Plugin)
 }
 

@@ -178,7 +178,7 @@ func (c *running) event(ctx context.Context, resp *pluginv1.RunResponse) error {
 	case *pluginv1.RunResponse_Rows:
 		o := c.outputs[e.Rows.GetOutput()]
 		if o == nil {
-			return c.faulty(fmt.Sprintf("it sent rows of output %q, which it had not declared as a dataset", e.Rows.GetOutput()))
+			return c.faulty(fmt.Sprintf("it sent rows of output %q, which it did not declare as a dataset", e.Rows.GetOutput()))
 		}
 		rec, err := c.decode("its rows", e.Rows.GetRows(), o.schema)
 		if err != nil {
@@ -230,7 +230,7 @@ func (c *running) artifact(port *plan.Port, done *pluginv1.Done) (*artifact.Arti
 	}
 	folder, ok := done.GetFolders()[port.Name]
 	if !ok {
-		return nil, c.faulty(fmt.Sprintf("it did not make its output %q", port.Name))
+		return nil, c.faulty(fmt.Sprintf("it did not produce its output %q", port.Name))
 	}
 	if rel, err := filepath.Rel(c.place.work, folder); err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
 		return nil, c.faulty(fmt.Sprintf("the folder of its output %q, %s, is not inside its work folder", port.Name, folder))
@@ -262,7 +262,7 @@ func (c *running) value(done *pluginv1.Done) (cty.Value, error) {
 		err = plan.Storable(v)
 	}
 	if err != nil {
-		return cty.NilVal, c.faulty(fmt.Sprintf("its values are not those that it had declared: %v", err))
+		return cty.NilVal, c.faulty(fmt.Sprintf("its values do not match their declared type: %v", err))
 	}
 	return v, nil
 }

@@ -15,7 +15,7 @@ import (
 // keySize is the length of the store's key in bytes.
 const keySize = 32
 
-// Seal returns a digest of a secret that tells whether it changed and, without
+// Seal returns a digest of a secret that shows whether it changed and, without
 // the store's key, nothing else: equal secrets have other digests in other
 // stores. It is "hmac-sha256:" and 64 hexadecimal digits.
 func (s *Store) Seal(secret []byte) (string, error) {
@@ -51,7 +51,7 @@ func (s *Store) readKey() ([]byte, error) {
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(key) != keySize {
-		return nil, fmt.Errorf("the store's key, %s, is damaged: restore it, or remove it to run again what depends on a secret", path)
+		return nil, fmt.Errorf("the store's key, %s, is damaged: restore it, or delete it to run everything that depends on a secret again", path)
 	}
 	return key, nil
 }

@@ -22,7 +22,7 @@ var stagingName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
 func (s *Store) Staging(name string) (string, error) {
 	name = strings.ReplaceAll(name, ":", "-")
 	if !stagingName.MatchString(name) {
-		return "", fmt.Errorf("%q cannot be the name of a staging folder", name)
+		return "", fmt.Errorf("%q is not a valid name of a staging folder", name)
 	}
 	dir := filepath.Join(s.path("staging"), name)
 	if err := os.MkdirAll(dir, 0o777); err != nil {

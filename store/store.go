@@ -83,7 +83,7 @@ func (s *Store) prepare() error {
 		return err
 	}
 	if got := strings.TrimSpace(string(format)); got != Format {
-		return fmt.Errorf("it has the format %q, this quern knows %q: update quern, or use another folder", got, Format)
+		return fmt.Errorf("it has the format %q, but this version of quern supports %q: update quern, or use another folder", got, Format)
 	}
 	if err := s.folders(); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (s *Store) create() error {
 	for _, e := range entries {
 		// Another process may be creating the store at the same time.
 		if !known[e.Name()] && !strings.HasPrefix(e.Name(), disk.TempPrefix) {
-			return fmt.Errorf("the folder is not empty and no store: it holds %s", e.Name())
+			return fmt.Errorf("the folder is not empty, and it is not a store: it contains %s", e.Name())
 		}
 	}
 	// What is in a store is for its owner alone: it holds people's data, and what
@@ -165,8 +165,8 @@ func (s *Store) States() *state.Store { return s.states }
 // Runs are the records of runs.
 func (s *Store) Runs() *history.Store { return s.runs }
 
-// Responses opens the kept answers of language models; the caller closes
-// them. Report is told of damage that was found.
+// Responses opens the cached answers of language models; the caller closes
+// them. Report gets the damage that was found.
 func (s *Store) Responses(report func(error)) (*responses.Cache, error) {
 	return responses.Open(s.path("responses"), responses.Options{Aside: s.path("damaged"), Report: report})
 }

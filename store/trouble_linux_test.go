@@ -145,7 +145,7 @@ func TestANamedPipeInAStoreKeepsNobodyWaiting(t *testing.T) {
 		"responses": func() error { _, err := s.Responses(func(error) {}); return err },
 		"runs":      func() error { _, err := s.Runs().List(); return err },
 	} {
-		if err := look(); err == nil || !strings.Contains(err.Error(), "is a named pipe where a file should be; remove it") {
+		if err := look(); err == nil || !strings.Contains(err.Error(), "is a named pipe, but must be a file; remove it") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -168,7 +168,7 @@ func TestAFolderInPlaceOfTheLockOfResponsesIsReported(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(s.Dir, "responses", "LOCK"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Responses(func(error) {}); err == nil || !strings.Contains(err.Error(), "LOCK is a folder where a file should be") {
+	if _, err := s.Responses(func(error) {}); err == nil || !strings.Contains(err.Error(), "LOCK is a folder, but must be a file") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -157,7 +157,7 @@ func (a *application) plan(ctx context.Context, w *workspace, st *state.State, s
 	return p, printPlan(a.ui, p, "text")
 }
 
-// nothingToDo says so. No run comes of it, but who reads events gets a stream
+// nothingToDo reports that. There is no run, but a reader of events gets a stream
 // that begins and ends as any other.
 func (a *application) nothingToDo(p *plan.Plan) error {
 	if a.cmd.Bool("json") {
@@ -236,7 +236,7 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 	return a.report(result, err)
 }
 
-// startLog has everything that is logged go to the run's own file from now on.
+// startLog writes everything that is logged to the run's own file from now on.
 func (a *application) startLog(w *workspace, run string) {
 	path, err := w.store.Runs().LogFile(run)
 	if err == nil {
@@ -247,14 +247,14 @@ func (a *application) startLog(w *workspace, run string) {
 	}
 }
 
-// about is what the history keeps of how this run came to be.
+// about is what the history records about the origin of this run.
 func about(module *config.Module) history.Run {
 	commit, dirty := gitCommit()
 	return history.Run{Command: commandLine(os.Args[1:], module.Variables), Commit: commit, Dirty: dirty}
 }
 
-// commandLine is what the user wrote, but for the values of sensitive variables,
-// which are kept nowhere.
+// commandLine is what the user wrote, without the values of sensitive variables,
+// which are never stored.
 func commandLine(args []string, variables map[string]*config.Variable) string {
 	shown := []string{"quern"}
 	for _, arg := range args {
@@ -294,7 +294,7 @@ func (a *application) report(result *runner.Result, err error) error {
 	return nil
 }
 
-// acquire takes the lease on an environment's state; with -lock=false, none, and
+// acquire takes the lease on an environment's state. With -lock=false, it takes none, and
 // the lease is nil.
 func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, cmd *cli.Command) (*state.Lease, error) {
 	if cmd.IsSet("lock") && !cmd.Bool("lock") {

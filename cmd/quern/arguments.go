@@ -10,7 +10,7 @@ import (
 )
 
 // argumentsVariable is the environment variable with arguments for all commands;
-// with _ and the name of a command behind it, for that one.
+// followed by _ and the name of a command, for that command only.
 const argumentsVariable = "QUERN_CLI_ARGS"
 
 // withArguments puts the arguments that the environment gives directly after the

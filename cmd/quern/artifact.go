@@ -27,7 +27,7 @@ func artifactCommand(ui *terminal) *cli.Command {
 	}
 }
 
-// standing is an artifact that an instance of a state has made.
+// standing is an artifact that an instance of a state has produced.
 type standing struct {
 	Address string       `json:"address"`
 	Port    string       `json:"port,omitempty"`
@@ -215,7 +215,7 @@ func artifactsNamed(st *state.State, given []string) ([]standing, error) {
 type verified struct {
 	standing
 	OK bool `json:"ok"`
-	// Status is ok, damaged, or missing: files of it are not there any more.
+	// Status is ok, damaged, or missing: some of its files no longer exist.
 	Status string   `json:"status"`
 	Errors []string `json:"errors,omitempty"`
 }
@@ -226,7 +226,7 @@ const (
 	artifactMissing = "missing"
 )
 
-// found notes one thing that is wrong. Damage is the worse of the two.
+// found records one problem. Damage is worse than missing files.
 func (v *verified) found(err error) {
 	v.OK = false
 	v.Errors = append(v.Errors, err.Error())

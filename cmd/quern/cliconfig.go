@@ -16,11 +16,11 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// cliConfig is what a user, as against a pipeline, configures: the file that
+// cliConfig is the configuration of a user rather than of a pipeline: the file that
 // QUERN_CLI_CONFIG names, or config.hcl in the folder quern of the user's
 // configuration folder (~/.config on Linux).
 type cliConfig struct {
-	// DevOverrides put a program, or the folder that it is in, in place of a
+	// DevOverrides replace a plugin with a program, or the folder that it is in: a
 	// required plugin, by its source or local name.
 	DevOverrides map[string]string `hcl:"dev_overrides,optional"`
 	// PluginStartTimeout is how long a plugin may take to get ready, such as
@@ -31,7 +31,7 @@ type cliConfig struct {
 }
 
 // loadCLIConfig reads the file, if there is one. The variable
-// QUERN_PLUGIN_START_TIMEOUT goes before what it says.
+// QUERN_PLUGIN_START_TIMEOUT takes precedence.
 func loadCLIConfig() (*cliConfig, error) {
 	c := &cliConfig{}
 	path, named := os.Getenv("QUERN_CLI_CONFIG"), true

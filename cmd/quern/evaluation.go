@@ -33,7 +33,7 @@ type shown struct {
 	most int
 }
 
-// evaluationArguments takes what -diff A B means apart: B is an argument to
+// evaluationArguments splits the arguments of -diff A B: B is an argument to
 // the command line. What is left is the address.
 func evaluationArguments(cmd *cli.Command) (address, second string, err error) {
 	args := cmd.Args().Slice()
@@ -113,10 +113,10 @@ func (v *shown) matrix(format string) error {
 	return e.JUnit(v.ui.out, v.rows)
 }
 
-// confusionsShown is how many confusions stand below a matrix.
+// confusionsShown is the number of confusions shown below a matrix.
 const confusionsShown = 5
 
-// tables are what stands below the matrix, by title.
+// tables are shown below the matrix, by title.
 func (v *shown) tables(each func(title string, t *results.Table) error) error {
 	if changes := v.found.Changes(); changes != nil {
 		if err := each(v.differencesTitle(), changes); err != nil {

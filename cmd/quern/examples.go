@@ -28,8 +28,8 @@ func exampleNames() []string {
 	return names
 }
 
-// writeExample writes an example into the working folder, in which none of its
-// files may be.
+// writeExample writes an example to the working folder, where none of its
+// files may exist.
 func writeExample(ui *terminal, name string) error {
 	folder := path.Join("examples", name)
 	files, err := examples.ReadDir(folder)

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// How much garbage there may be on top of what is held, in hundredths of it. A
+// How much garbage is allowed on top of live memory, in percent. A
 // plan holds most of what it allocates; to collect it a little earlier than Go
 // does saves memory and next to no time. Where work is carried out little is
 // held, and much passes through.

@@ -6,7 +6,7 @@ import (
 )
 
 // gitCommit is the commit that the current folder is at, and whether there
-// are changes beside it; empty where it is in no repository.
+// are uncommitted changes; empty if the folder is not in a repository.
 func gitCommit() (commit string, dirty bool) {
 	out, err := exec.Command("git", "rev-parse", "HEAD").Output()
 	if err != nil {

@@ -49,7 +49,7 @@ type ancestor struct {
 	Seeds   map[string]string `json:"seeds,omitempty"` // by argument
 	Created time.Time         `json:"created,omitzero"`
 	Run     string            `json:"run,omitempty"`
-	// Repeated is set where the same result is above already, Missing where the
+	// Repeated is set if the same result appears above, Missing if the
 	// store no longer has the entry that says what it came from.
 	Repeated bool        `json:"repeated,omitempty"`
 	Missing  bool        `json:"missing,omitempty"`
@@ -79,7 +79,7 @@ func (d *descent) of(inst *state.Instance) (*ancestor, error) {
 	return a, d.follow(a, inputs)
 }
 
-// action is the lineage of what an action gave.
+// action is the lineage of the result of an action.
 func (d *descent) action(address, key string) (*ancestor, error) {
 	a := &ancestor{Address: address, Action: key, Digests: map[string]string{}}
 	if a.Repeated = d.repeated("action " + key); a.Repeated {
@@ -180,7 +180,7 @@ func (d *descent) repeated(what string) bool {
 	return false
 }
 
-// artifactWords names what a stage made: its own artifact, or how many it made.
+// artifactWords names what a stage produced: its own artifact, or the number of artifacts.
 func artifactWords(digests map[string]string) []string {
 	if own, ok := digests[""]; ok {
 		return []string{shortDigest(own)}

@@ -48,7 +48,7 @@ func logCommand(ui *terminal) *cli.Command {
 func listRuns(ui *terminal, cmd *cli.Command, runs *history.Store) error {
 	all, err := runs.List()
 	if err != nil {
-		// The others can be shown all the same.
+		// The others can still be shown.
 		ui.diagnose(hcl.Diagnostics{{Severity: hcl.DiagWarning, Summary: "Some runs are missing from the list", Detail: err.Error()}})
 	}
 	shown := []*history.Run{}
@@ -150,7 +150,7 @@ func relative(path string) string {
 	return path
 }
 
-// filled leaves out the columns that hold nothing.
+// filled leaves out empty columns.
 func filled(header []string, rows [][]string) ([]string, [][]string) {
 	all := append([][]string{header}, rows...)
 	kept := make([][]string, len(all))
@@ -165,7 +165,7 @@ func filled(header []string, rows [][]string) ([]string, [][]string) {
 	return kept[0], kept[1:]
 }
 
-// spent is what calls of language models came to; "": there were none.
+// spent is the total of the calls to language models; "" if there were none.
 func spent(s *llm.Spend) string {
 	switch {
 	case s == nil || s.Calls+s.CachedCalls == 0:

@@ -22,7 +22,7 @@ type logs struct {
 	run runLog
 }
 
-// errLevel says what a level may be.
+// errLevel lists the levels.
 var errLevel = errors.New("the levels are trace, debug, info, warn, error, off, and json (trace as JSON Lines)")
 
 func newLogs(stderr io.Writer, redact func(string) string) (*logs, error) {
@@ -94,11 +94,11 @@ func (s *logSink) Accept(name string, level hclog.Level, message string, args ..
 	}).Log(level, message, args...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// A log that cannot be written stops no work.
+	// A log that cannot be written must not stop the work.
 	_, _ = io.WriteString(s.to, s.redact(line.String()))
 }
 
-// mostBacklog is how much is kept of what is logged before a run begins, in
+// mostBacklog is how much of the log before a run begins is kept, in
 // bytes.
 const mostBacklog = 1 << 20
 
@@ -122,7 +122,7 @@ func (l *runLog) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// begin has the log written to a file from now on.
+// begin writes the log to a file from now on.
 func (l *runLog) begin(path string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

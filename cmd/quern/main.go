@@ -2,7 +2,7 @@
 // language models.
 //
 // Each command has a file of its own: its flags, and its work in terms of
-// the packages lang, planner, runner and store. Nothing here is logic that
+// the packages lang, planner, runner and store. It contains no logic that
 // another front end would need.
 package main
 
@@ -21,7 +21,7 @@ import (
 // version is set when a release is linked.
 var version = "0.1.0"
 
-// Exit codes. Two is that of -detailed-exitcode alone.
+// Exit codes. Only -detailed-exitcode uses two.
 const (
 	exitOK      = 0
 	exitError   = 1
@@ -59,8 +59,8 @@ func run(args []string) int {
 	})
 }
 
-// execute carries out a command and returns its exit code. Of a panic, on
-// whichever goroutine, it says where to send what there is to say.
+// execute runs a command and returns its exit code. If there is a panic, on
+// any goroutine, it prints where to report it.
 func execute(ui *terminal, command func() error) (code int) {
 	err := parallel.Call(func() error {
 		err := command()
@@ -82,8 +82,8 @@ quern %s: %s`, version, err)
 	return exitCrash
 }
 
-// exitStatus is an error that only sets the exit code: what there is to say
-// has been said.
+// exitStatus is an error that only sets the exit code: everything else
+// has been printed already.
 type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }

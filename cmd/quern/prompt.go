@@ -44,8 +44,8 @@ func showPrompt(ctx context.Context, ui *terminal, cmd *cli.Command, address str
 	return nil
 }
 
-// requestOf is what would be asked. Where examples in it cannot be told without
-// asking a model, it says so.
+// requestOf is the request that would be sent. If its examples cannot be chosen without
+// calling a model, it says so.
 func requestOf(ctx context.Context, ui *terminal, use preview.Use, from preview.From, row int64) (req *llm.Request, err error) {
 	var cache *responses.Cache
 	from.Answers = func() (*responses.Cache, error) {

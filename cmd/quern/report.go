@@ -53,7 +53,7 @@ func writeReport(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	}
 	bytes := 0
 	if cmd.IsSet("rows") {
-		bytes = math.MaxInt // who names the rows wants them, however large
+		bytes = math.MaxInt // a user who sets -rows wants them, however large
 	}
 	err = replaceFile(path, func(f *os.File) error {
 		o := report.Options{Rows: cmd.Int("rows"), Bytes: bytes, Environment: st.Environment, Made: inst.Updated.Local().Format("2006-01-02 15:04")}

@@ -102,7 +102,7 @@ func made(s *store.Store, inst *state.Instance) string {
 	var parts []string
 	for _, port := range slices.Sorted(maps.Keys(inst.Outputs)) {
 		if inst.Kind == "source" && port == "parts" {
-			continue // what the next reading goes by, of no use to people
+			continue // for the next read, of no use to people
 		}
 		text := size(s, inst.Outputs[port])
 		if port != "" {

@@ -102,7 +102,7 @@ func TestAPromptIsShownWithTheExamplesThatARunShows(t *testing.T) {
 		}
 	}
 	said := strings.Join(strings.Fields(strings.ReplaceAll(quernIn(t, dir, "show", "prompt.nearest"), "│", "")), " ")
-	if want := "those of 20 of 20 examples and that of the row are not kept. No model is asked here: quern apply -target=evaluate.e asks for them"; !strings.Contains(said, want) {
+	if want := "not cached yet: those of 20 of 20 examples and that of the row. This command does not call models. Run \"quern apply -target=evaluate.e\" to request them"; !strings.Contains(said, want) {
 		t.Errorf("of examples that are not known quern says\n%s", said)
 	}
 	if n := e.Counts().Requests; n != 0 {

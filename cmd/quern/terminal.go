@@ -23,8 +23,8 @@ import (
 	"golang.org/x/term"
 )
 
-// terminal is where a command reads and prints: results on out, all that is
-// said about them on err.
+// terminal is where a command reads and prints: results on out, everything
+// else on err.
 type terminal struct {
 	in       *os.File
 	out, err *os.File
@@ -45,13 +45,13 @@ func newTerminal(in, out, err *os.File) *terminal {
 	return &terminal{in: in, out: out, err: err, noColor: os.Getenv("NO_COLOR") != ""}
 }
 
-// color says whether f takes colours.
+// color reports whether to print color to f.
 func (t *terminal) color(f *os.File) bool {
 	return !t.noColor && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
-// size is the number of columns and lines of f, 80 by 24 where it is no
-// terminal or one that does not tell.
+// size is the number of columns and lines of f, or 80 by 24 if it is not a
+// terminal or does not report its size.
 func (t *terminal) size(f *os.File) (width, height int) {
 	if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 20 && h > 2 {
 		return w, h
@@ -119,7 +119,7 @@ func (t *terminal) texts(diags hcl.Diagnostics) map[string][]byte {
 	return all
 }
 
-// finish prints what an error has to say and returns the exit code.
+// finish prints an error and returns the exit code.
 func (t *terminal) finish(err error) int {
 	if err == nil {
 		return exitOK
@@ -156,7 +156,7 @@ func (t *terminal) notef(format string, args ...any) {
 	fmt.Fprint(t.err, t.secrets.Text(fmt.Sprintf(format, printable.Values(args)...)))
 }
 
-// conceal has no message contain the values of sensitive variables from now on.
+// conceal keeps the values of sensitive variables out of all messages from now on.
 func (t *terminal) conceal(variables map[string]cty.Value) {
 	for _, v := range variables {
 		if value.IsSensitive(v) {
@@ -175,8 +175,8 @@ func (t *terminal) slow(text string) {
 // patience is how long a command may be silent.
 const patience = 2 * time.Second
 
-// waiting says to somebody who watches what goes on where nothing else was said
-// for long. The caller calls done when it has something to say itself.
+// waiting tells a user at a terminal what goes on if nothing else was printed
+// for a while. The caller calls done when it has something to print itself.
 func (t *terminal) waiting(what string) (done func()) {
 	if !term.IsTerminal(int(t.err.Fd())) {
 		return func() {}

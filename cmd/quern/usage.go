@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// prepare gives every command the same behaviour on wrong usage: an error
+// prepare gives every command the same behavior on wrong usage: an error
 // that says which command to ask for help. A flag's value is one value, with
 // or without commas: -var takes lists.
 func prepare(ui *terminal, cmd *cli.Command) {
@@ -33,7 +33,7 @@ func prepare(ui *terminal, cmd *cli.Command) {
 	}
 }
 
-// withJSONErrors has -json print errors, too, so that a program that reads standard
+// withJSONErrors makes -json print errors, too, so that a program that reads standard
 // output always finds a document there. People read the same on standard error.
 func withJSONErrors(ui *terminal, action cli.ActionFunc) cli.ActionFunc {
 	return func(ctx context.Context, cmd *cli.Command) error {
@@ -45,8 +45,8 @@ func withJSONErrors(ui *terminal, action cli.ActionFunc) cli.ActionFunc {
 	}
 }
 
-// plainly puts what is wrong with a flag's value into words for people: the
-// errors that come out of the parser are those of Go's packages.
+// plainly rewrites an error about a flag's value for people: the
+// parser returns the errors of Go's packages.
 func plainly(err error) string {
 	message, cause, _ := strings.Cut(err.Error(), ": ")
 	switch {
@@ -82,7 +82,7 @@ func commandNames(cmd *cli.Command) []string {
 	return names
 }
 
-// atLeast is the validator of a flag that takes no number below least.
+// atLeast is the validator of a flag whose value must be at least least.
 func atLeast(least int) func(int) error {
 	return func(n int) error {
 		if n < least {
@@ -115,8 +115,8 @@ func noArguments(cmd *cli.Command) error {
 	return nil
 }
 
-// arguments are the positional arguments, which what describes and of which
-// there have to be from least to most.
+// arguments are the positional arguments, described by what. Their number
+// must be between least and most.
 func arguments(cmd *cli.Command, least, most int, what string) ([]string, error) {
 	given := cmd.Args().Slice()
 	if len(given) < least {
@@ -128,7 +128,7 @@ func arguments(cmd *cli.Command, least, most int, what string) ([]string, error)
 	return given, nil
 }
 
-// oneArgument is the only positional argument, which what describes.
+// oneArgument is the only positional argument, described by what.
 func oneArgument(cmd *cli.Command, what string) (string, error) {
 	given, err := arguments(cmd, 1, 1, what)
 	if err != nil {

@@ -76,7 +76,7 @@ func reportValidation(ui *terminal, diags hcl.Diagnostics, asJSON bool) error {
 	return nil
 }
 
-// assumedVariables stands in for values that nobody has given yet: the
+// assumedVariables are placeholders for values that are not set yet: the
 // defaults, and unknown values of the declared types.
 func assumedVariables(module *config.Module) map[string]cty.Value {
 	values := make(map[string]cty.Value, len(module.Variables))

@@ -20,7 +20,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// storeDir is where artifacts and state are, beside the configuration.
+// storeDir is the folder of artifacts and state, next to the configuration.
 const storeDir = ".quern"
 
 // workspace is the folder that a command works in: its configuration, its
@@ -37,8 +37,8 @@ type workspace struct {
 	ctx context.Context
 }
 
-// loadModule reads the configuration of the current folder. Where it has
-// mistakes, all that validate finds are told, not only those of form.
+// loadModule reads the configuration of the current folder. If it has
+// errors, it reports all that validate finds, not only syntax errors.
 func loadModule(ctx context.Context, ui *terminal) (*config.Module, error) {
 	module, diags := config.Load(".")
 	ui.sources = module.Sources
@@ -49,7 +49,7 @@ func loadModule(ctx context.Context, ui *terminal) (*config.Module, error) {
 	return module, ui.failed(diags)
 }
 
-// openStore opens the store of the current folder, and makes it where there is
+// openStore opens the store of the current folder, and creates it if there is
 // a pipeline that has none yet.
 func openStore() (*store.Store, error) {
 	if _, err := os.Stat(storeDir); errors.Is(err, fs.ErrNotExist) {
@@ -64,7 +64,7 @@ func openStore() (*store.Store, error) {
 	return s, nil
 }
 
-// openRegistry finds the plugins of a module. It starts none. When ctx ends, so
+// openRegistry finds the plugins of a module. It does not start any. When ctx ends, so
 // do questions for what plugins offer.
 func openRegistry(ctx context.Context, ui *terminal, module *config.Module) (*registry.Registry, *logs, error) {
 	options, logs, err := registryOptions(ui, module)
@@ -108,8 +108,8 @@ func registryOptions(ui *terminal, module *config.Module) (registry.Options, *lo
 	}, logs, nil
 }
 
-// cacheDir is where it is remembered what programs are and offer: the user's own
-// cache, so that no new project or checkout reads them whole again; without one,
+// cacheDir is where quern caches what programs are and offer: the user's own
+// cache, so that a new project or checkout does not read them again; without one,
 // the project's.
 func cacheDir() string {
 	if dir, err := os.UserCacheDir(); err == nil {
@@ -165,7 +165,7 @@ func openWorkspaceFor(ctx context.Context, ui *terminal, cmd *cli.Command, saved
 	return &workspace{ui: ui, module: module, variables: variables, hidden: map[string]cty.Value{}, store: st, plugins: plugins, logs: logs, ctx: ctx}, nil
 }
 
-// checkSavedFlags refuses flags that say what a plan is to be, where the plan has
+// checkSavedFlags refuses flags that define a plan, because a saved plan has already
 // been made.
 func checkSavedFlags(cmd *cli.Command, saved *plan.Plan, module *config.Module, inputs vars.Inputs) error {
 	for _, flag := range []string{"target", "exclude", "replace", "refresh", "refresh-only"} {
@@ -209,7 +209,7 @@ func (w *workspace) plannerOptions(cmd *cli.Command, st *state.State) (planner.O
 	return opts, nil
 }
 
-// hide has no message contain a value that sensitive() hides.
+// hide keeps a value that sensitive() hides out of all messages.
 func (w *workspace) hide(name string, v cty.Value) {
 	w.hidden[name] = v
 	w.ui.conceal(map[string]cty.Value{name: v})
@@ -243,7 +243,7 @@ func parseAddresses(flag string, given []string) ([]addr.Instance, error) {
 }
 
 // planHere makes the plan that the flags of cmd ask for, with the state that it
-// was made against. It is for commands that carry nothing out.
+// was made against. It is for commands that change nothing.
 func planHere(ctx context.Context, ui *terminal, cmd *cli.Command) (*plan.Plan, *state.State, error) {
 	if err := checkRefreshOnly(cmd, cmd.Bool("destroy")); err != nil {
 		return nil, nil, err

@@ -52,13 +52,13 @@ var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 func Write(dir string, o Options) ([]string, error) {
 	kind, ok := kinds[o.Kind]
 	if !ok {
-		return nil, fmt.Errorf("there is no kind %q: a plugin's type is a source, transform, label, train, evaluate or deploy", o.Kind)
+		return nil, fmt.Errorf("unknown kind %q: a plugin's type must be a source, transform, label, train, evaluate, or deploy", o.Kind)
 	}
 	if !namePattern.MatchString(o.Name) {
-		return nil, fmt.Errorf("%q is no name for a plugin: use lower case letters, digits and underscores", o.Name)
+		return nil, fmt.Errorf("%q is not a valid plugin name: use lowercase letters, digits, and underscores", o.Name)
 	}
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("the folder %s is there already and not empty", dir)
+		return nil, fmt.Errorf("the folder %s already exists and is not empty", dir)
 	}
 	files, err := render(o, kind.template, o.Name+"_"+kind.suffix)
 	if err != nil {
@@ -121,7 +121,7 @@ func addModule(files map[string][]byte, dir string, o Options) error {
 		return fmt.Errorf("read quern's source: %w", err)
 	}
 	if theirs.Module == nil || theirs.Module.Mod.Path != quernModule {
-		return fmt.Errorf("%s is not quern's source", o.Replace)
+		return fmt.Errorf("%s is not quern's source code", o.Replace)
 	}
 	if err := f.AddGoStmt(theirs.Go.Version); err != nil {
 		return err
@@ -156,7 +156,7 @@ func relative(dir, source string) string {
 
 func writeAll(dir string, files map[string][]byte) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the plugin's folder: %w", err)
+		return nil, fmt.Errorf("create the plugin's folder: %w", err)
 	}
 	var names []string
 	for name, text := range files {

@@ -73,7 +73,7 @@ type Run struct {
 type Stage struct {
 	Kind string `json:"kind"`
 	Type string `json:"type,omitempty"`
-	// Action is the plan's in stage_started, and what really came of it in
+	// Action is the plan's in stage_started, and the actual one in
 	// the events that end a stage: a stage that may run is kept or reused
 	// when its inputs came out as they were.
 	Action  string  `json:"action"`

@@ -26,13 +26,13 @@ func perMinute(n float64) *rate.Limiter {
 // takes what it is expected to come to, and settles when it is known.
 type allowance struct {
 	perSecond, burst float64
-	// turn is held by the one who waits for tokens; the others stand in line.
+	// turn is held by the one who waits for tokens; the others wait in line.
 	turn chan struct{}
 
 	mu      sync.Mutex
 	left    float64 // below 0: more was used than there was
 	at      time.Time
-	settled chan struct{} // closed, and made anew, when something was given back
+	settled chan struct{} // closed, and replaced, when something was given back
 }
 
 // newAllowance returns the allowance of n tokens a minute; nil: any number.

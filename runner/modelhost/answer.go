@@ -13,7 +13,7 @@ import (
 // cut off, if it says anything.
 func unanswered(r *llm.Response) *pluginv1.CallError {
 	if r.FinishReason == llm.FinishError {
-		message := "the provider reports an error in its response"
+		message := "the provider reported an error in its response"
 		if text := strings.TrimSpace(r.Text); text != "" {
 			message += ": " + text
 		}
@@ -23,7 +23,7 @@ func unanswered(r *llm.Response) *pluginv1.CallError {
 		return nil
 	}
 	if r.FinishReason == llm.FinishLength {
-		message := "the answer was cut off at the token limit before it said anything; raise max_tokens"
+		message := "the answer was cut off at the token limit before it contained any text; raise max_tokens"
 		if r.Thinking != "" {
 			message = "the answer was cut off at the token limit while the model was still thinking; raise max_tokens"
 		}
@@ -32,7 +32,7 @@ func unanswered(r *llm.Response) *pluginv1.CallError {
 	}
 	message := "the response is empty"
 	if r.Thinking != "" {
-		message = "the response is empty, but for what the model thought aloud"
+		message = "the response is empty except for the model's reasoning"
 	}
 	return &pluginv1.CallError{Message: message, Status: http.StatusOK, Temporary: true}
 }

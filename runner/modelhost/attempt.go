@@ -24,7 +24,7 @@ const (
 	// mostPause is how long a provider may ask to wait. One that asks for more
 	// ends the calls of its model.
 	mostPause = 10 * time.Minute
-	// longPause is one that the user is told of.
+	// longPause is a pause that the user is told about.
 	longPause = 15 * time.Second
 	// linger is how long an attempt goes on that nobody waits for any more:
 	// its answer is paid for, and so it is kept.
@@ -60,7 +60,7 @@ type question[T any] struct {
 }
 
 // put asks the model until there is an answer, or an error that no other
-// attempt would mend: a refusal, or an error that ends the stage.
+// attempt would fix: a refusal, or an error that ends the stage.
 func put[T any](ctx context.Context, h *Host, q *question[T]) (reply[T], error) {
 	span := h.hub.tracer.start(ctx, q.endpoint, q.operation, q.request)
 	var none reply[T]
@@ -248,7 +248,7 @@ func kindOf(e *pluginv1.CallError) kind {
 	return faulty
 }
 
-// judge tells window and health of an attempt.
+// judge reports an attempt to window and health.
 func (e *endpoint) judge(err *pluginv1.CallError, took time.Duration) outcome {
 	if err == nil {
 		e.health.ok(took)
@@ -267,7 +267,7 @@ func (e *endpoint) judge(err *pluginv1.CallError, took time.Duration) outcome {
 	}
 }
 
-// patient tells the user of a long pause that the provider asked for, and ends
+// patient tells the user about a long pause that the provider asked for, and ends
 // the calls of a model that asks for too long a one.
 func (e *endpoint) patient(hub *Hub, d time.Duration, err *pluginv1.CallError) error {
 	if err.RetryAfterSeconds == nil {

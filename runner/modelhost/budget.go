@@ -31,7 +31,7 @@ func (e *BudgetReached) Error() string {
 type NoPrice struct{ Model string }
 
 func (e *NoPrice) Error() string {
-	return fmt.Sprintf("the price of %s is not known, so that the budget in money cannot be kept: give it a block price { input = …, output = … }, in money per million tokens (0 for a model that costs nothing)", e.Model)
+	return fmt.Sprintf("the price of %s is not known, so the budget in money cannot be enforced: add a block price { input = …, output = … } to the model, with prices per million tokens (0 for a free model)", e.Model)
 }
 
 // budget is what all calls of a run may come to. A call reserves what it is
@@ -45,7 +45,7 @@ type budget struct {
 	reserved amount
 	underWay int
 	reached  error
-	changed  chan struct{} // closed, and made anew, when something was settled
+	changed  chan struct{} // closed, and replaced, when something was settled
 }
 
 // amount is what a call is expected to come to.

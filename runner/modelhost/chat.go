@@ -30,7 +30,7 @@ func (h *Host) answerChat(ctx context.Context, req *pluginv1.HostServiceChatRequ
 	}
 	request := &llm.Request{}
 	if err := json.Unmarshal(req.GetRequest(), request); err != nil {
-		return nil, status.Errorf(codes.InvalidArgument, "the request is no JSON of llm.Request: %v", err)
+		return nil, status.Errorf(codes.InvalidArgument, "the request is not valid JSON for llm.Request: %v", err)
 	}
 	text, err := request.Encode()
 	if err != nil {
@@ -91,13 +91,13 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 		}
 		content, err := json.Marshal(r.answer)
 		if err != nil {
-			return fmt.Errorf("keep an answer: %w", err)
+			return fmt.Errorf("cache an answer: %w", err)
 		}
 		if h.hub.opts.Secrets.In(string(content)) {
 			// With the secret it must not be stored, and without it would not be
 			// the answer: whether one repeats a secret may be what is measured.
 			e.unkept.Do(func() {
-				h.hub.opts.Report(fmt.Errorf("an answer of %s repeats a sensitive value of its request; such answers are not stored, so the next run asks for them again", e.Address))
+				h.hub.opts.Report(fmt.Errorf("an answer of %s repeats a sensitive value from its request; such answers are not cached, so the next run requests them again", e.Address))
 			})
 			return nil
 		}
@@ -177,12 +177,12 @@ func askChat(ctx context.Context, q *question[*llm.Response], client pluginv1.Pl
 	r.answer = &llm.Response{}
 	text := q.redactor.Answer(string(resp.GetResponse())) // an endpoint may echo the key
 	if err := json.Unmarshal([]byte(text), r.answer); err != nil {
-		return r, fmt.Errorf("its answer is no JSON of llm.Response: %w", err)
+		return r, fmt.Errorf("its answer is not valid JSON for llm.Response: %w", err)
 	}
 	if text != string(resp.GetResponse()) {
 		r.answer.LogProbs = nil // they spell it
 		q.echoed.Do(func() {
-			report(fmt.Errorf("an answer of %s contains a sensitive value of its configuration; it is used with %s in its place", q.Address, value.Redacted))
+			report(fmt.Errorf("an answer of %s contains a sensitive value from its configuration; the value is replaced by %s", q.Address, value.Redacted))
 		})
 	}
 	r.answer.Latency, r.answer.Cost, r.answer.Cached = time.Since(started).Seconds(), nil, false
@@ -197,7 +197,7 @@ func startChat(ctx context.Context, client pluginv1.PluginServiceClient, model *
 	if err != nil {
 		return nil, err
 	}
-	// What was wrong with sending is told by receiving.
+	// Receiving reports what was wrong with sending.
 	_ = stream.Send(&pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Start{Start: model}})
 	return stream, nil
 }

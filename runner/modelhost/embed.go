@@ -154,7 +154,7 @@ func askEmbed(ctx context.Context, q *question[embeddings], client pluginv1.Plug
 		return r, nil
 	}
 	if n := len(resp.GetEmbeddings()); n != len(texts) {
-		return r, fmt.Errorf("it gave %d embeddings for %d texts", n, len(texts))
+		return r, fmt.Errorf("it returned %d embeddings for %d texts", n, len(texts))
 	}
 	for _, v := range resp.GetEmbeddings() {
 		r.answer = append(r.answer, v.GetValues())

@@ -71,7 +71,7 @@ func (s *flights[T]) leave(key responses.Key, fl *flight[T]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if fl.waiters--; fl.waiters == 0 {
-		s.forget(key, fl) // who comes now starts anew
+		s.forget(key, fl) // whoever comes now starts again
 		fl.cancel()
 	}
 }

@@ -32,7 +32,7 @@ type Down struct {
 }
 
 func (e *Down) Error() string {
-	text := fmt.Sprintf("%s has given no answer for %s", e.Model, e.After.Round(time.Second))
+	text := fmt.Sprintf("%s has not responded for %s", e.Model, e.After.Round(time.Second))
 	if e.After == 0 {
 		text = e.Model + " cannot be reached"
 	}
@@ -56,7 +56,7 @@ func (e *Denied) Error() string {
 	if e.Missing() {
 		return fmt.Sprintf("%s was not found (HTTP status %d): %s", e.Model, e.Status, e.Reason)
 	}
-	return fmt.Sprintf("%s denies access (HTTP status %d): %s", e.Model, e.Status, e.Reason)
+	return fmt.Sprintf("%s denied access (HTTP status %d): %s", e.Model, e.Status, e.Reason)
 }
 
 // Postponed says that a model's provider asks to wait longer than a run does.
@@ -67,7 +67,7 @@ type Postponed struct {
 }
 
 func (e *Postponed) Error() string {
-	return fmt.Sprintf("%s asks to wait %s before it is called again (Retry-After), and a run waits %s at most: %s", e.Model, e.Wait, mostPause, e.Reason)
+	return fmt.Sprintf("%s asks to wait %s before the next call (Retry-After), but a run waits at most %s: %s", e.Model, e.Wait, mostPause, e.Reason)
 }
 
 // health follows whether a model still answers. Its context ends, with the
@@ -84,7 +84,7 @@ type health struct {
 	answered  time.Time // the last answer, or the first attempt
 	heard     time.Time // the last answer or failure
 	failures  int       // since the last answer
-	onlyFull  bool      // all of them told of limits
+	onlyFull  bool      // all of them reported limits
 	denied    int       // since the last answer
 	attempts  int       // under way
 	lastError string
@@ -189,7 +189,7 @@ func (h *health) absent(message string) {
 	}
 }
 
-// announces says whether the user is to be told of a pause: calls that wait at
+// announces reports whether to tell the user about a pause: calls that wait at
 // the same time are announced once.
 func (h *health) announces(d time.Duration) bool {
 	h.mu.Lock()

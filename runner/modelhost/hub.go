@@ -16,12 +16,12 @@ import (
 type Options struct {
 	// Budget of the run; nil: none.
 	Budget *plan.Budget
-	// Cache opens the kept answers. It is called when the first language model
+	// Cache opens the cached answers. It is called when the first language model
 	// is; Close closes what it returns.
 	Cache func() (*responses.Cache, error)
-	// Report is told of what went wrong and did no harm; nil: nobody listens.
+	// Report gets errors that did no harm; nil: nobody listens.
 	Report func(error)
-	// Notice is told what the user should know while calls wait; nil: nobody
+	// Notice gets what the user should know while calls wait; nil: nobody
 	// listens.
 	Notice func(string)
 	// Secrets of the run, which must not be stored; nil: there are none.
@@ -30,7 +30,7 @@ type Options struct {
 	Seal func([]byte) (string, error)
 }
 
-// Hub is what all stages of a run share that call models: the kept answers,
+// Hub is what all stages of a run that call models share: the cached answers,
 // each model's limits and health, the budget, the traces.
 type Hub struct {
 	opts   Options
@@ -66,7 +66,7 @@ func NewHub(ctx context.Context, opts Options) *Hub {
 }
 
 // Close waits for attempts that nobody waits for any more, whose answers are
-// kept if they come soon, and closes the kept answers. No stage may be under
+// kept if they come soon, and closes the cached answers. No stage may be under
 // way. Closing again does nothing.
 func (h *Hub) Close() error {
 	ended := make(chan struct{})
@@ -125,7 +125,7 @@ func (h *Hub) host(m plan.ModelInfo) *window {
 	return w
 }
 
-// answers returns the kept answers.
+// answers returns the cached answers.
 func (h *Hub) answers() (*responses.Cache, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

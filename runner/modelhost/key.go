@@ -42,7 +42,7 @@ func (h *Hub) sealed(key responses.Key, text string) (responses.Key, error) {
 	return hash(sealedTag, digest), nil
 }
 
-// hash hashes strings, each behind its length in 8 bytes, big endian.
+// hash hashes strings, each preceded by its length in 8 bytes, big endian.
 func hash(parts ...string) responses.Key {
 	h := sha256.New()
 	var length [8]byte

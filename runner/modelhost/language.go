@@ -24,7 +24,7 @@ type Language struct {
 	// Name is the provider's name of it, for traces.
 	Name   string
 	Plugin string
-	// Definition stands for it in the keys of kept answers.
+	// Definition represents it in the keys of cached answers.
 	Definition string
 	Instance   *pluginv1.Instance
 	Info       plan.ModelInfo

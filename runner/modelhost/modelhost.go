@@ -89,7 +89,7 @@ func (h *Hub) Stage(opts StageOptions) *Host {
 }
 
 // errHalted is the error of a call that is not made since the stage stops.
-var errHalted = errors.New("the stage starts no more calls")
+var errHalted = errors.New("the stage can start no more calls")
 
 // Halt sees to it that the stage's plugin starts no more calls: what it still
 // asks for gets no answer. Calls that are under way go on. The channel is

@@ -21,7 +21,7 @@ func (h *Host) Predict(stage pluginv1.HostService_PredictServer) error {
 	}
 	start, ok := first.GetEvent().(*pluginv1.HostServicePredictRequest_Start)
 	if !ok {
-		return status.Error(codes.InvalidArgument, "the first message of a prediction names the model")
+		return status.Error(codes.InvalidArgument, "the first message of a prediction must name the model")
 	}
 	model, err := h.model(start.Start)
 	if err != nil {
@@ -41,7 +41,7 @@ func (h *Host) Predict(stage pluginv1.HostService_PredictServer) error {
 		return fmt.Errorf("plugin %s: %w", model.Plugin, err)
 	}
 	if err := relay(ctx, stage, maker, model.Artifact); err != nil {
-		return fmt.Errorf("plugin %s, which made the model at %q: %w", model.Plugin, start.Start, err)
+		return fmt.Errorf("plugin %s, which trained the model at %q: %w", model.Plugin, start.Start, err)
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func forward(stage pluginv1.HostService_PredictServer, maker pluginv1.PluginServ
 		}
 		rows, ok := req.GetEvent().(*pluginv1.HostServicePredictRequest_Rows)
 		if !ok {
-			return status.Error(codes.InvalidArgument, "only the first message of a prediction names a model")
+			return status.Error(codes.InvalidArgument, "only the first message of a prediction can name a model")
 		}
 		if err := maker.Send(&pluginv1.PredictRequest{Event: &pluginv1.PredictRequest_Rows{Rows: rows.Rows}}); err != nil {
 			return sent(err)

@@ -16,7 +16,7 @@ import (
 	"github.com/quern-dev/quern/store/responses"
 )
 
-// Unknown says why the examples of a prompt cannot be told: which embeddings
+// Unknown says why the examples of a prompt cannot be chosen: which embeddings
 // are not kept, and how they come to be.
 type Unknown struct{ Reason string }
 
@@ -30,7 +30,7 @@ func (u Use) fill(ctx context.Context, f From, p *llm.Prompt, row int64) error {
 		return nil
 	}
 	if u.hidden() {
-		return &Unknown{"Which examples are drawn depends on a sensitive value, so it is known only in an apply."}
+		return &Unknown{"The choice of examples depends on a sensitive value, so it is known only during apply."}
 	}
 	examples, err := u.examples(ctx, f)
 	if err != nil {
@@ -48,7 +48,7 @@ func (u Use) examples(ctx context.Context, f From) ([]llm.Example, error) {
 	in := u.bound.Inputs[u.examplesKey()]
 	user, assistant := u.bound.Rows[u.examplesKey()+".user"], u.bound.Rows[u.examplesKey()+".assistant"]
 	if in == nil || user == nil || assistant == nil {
-		return nil, errors.New("the plan does not say what examples are drawn from")
+		return nil, errors.New("the plan does not say where examples are drawn from")
 	}
 	m, err := f.dataset(in)
 	if err != nil {
@@ -130,14 +130,14 @@ func (f From) texts(ctx context.Context, m *artifact.Artifact, row *plan.RowArg)
 func (u Use) nearest(f From, examples []llm.Example, text string) ([]int, error) {
 	in := u.bound.Inputs[u.examplesKey()+".model"]
 	if in == nil {
-		return nil, errors.New("the examples that are nearest need a model that gives embeddings")
+		return nil, errors.New("choosing the nearest examples requires an embedding model")
 	}
 	model := f.Plan.Models[in.Address]
 	if model == nil || model.Definition == "" {
-		return nil, &Unknown{fmt.Sprintf("Which examples are nearest is told by embeddings of %s, which waits for values of other stages or holds a secret in its definition.", in.Address)}
+		return nil, &Unknown{fmt.Sprintf("The nearest examples are chosen by embeddings from %s, which depends on values of other stages or has a secret in its definition.", in.Address)}
 	}
 	if !model.Info.Cache {
-		return nil, &Unknown{fmt.Sprintf("Which examples are nearest is told by embeddings of %s, and none of its answers is kept: it has cache = false.", in.Address)}
+		return nil, &Unknown{fmt.Sprintf("The nearest examples are chosen by embeddings from %s, whose answers are not cached: it has cache = false.", in.Address)}
 	}
 	cache, err := f.Answers()
 	if err != nil {
@@ -177,6 +177,6 @@ func (u Use) missing(model string, missing, of int, row bool) error {
 	if row {
 		what = append(what, "that of the row")
 	}
-	return &Unknown{fmt.Sprintf("Which examples are nearest is told by embeddings of %s, and of these %s are not kept. No model is asked here: quern apply -target=%s asks for them, and for the answers of that stage.",
+	return &Unknown{fmt.Sprintf("The nearest examples are chosen by embeddings from %s. Embeddings that are not cached yet: %s. This command does not call models. Run \"quern apply -target=%s\" to request them, along with the answers of that stage.",
 		model, strings.Join(what, " and "), u.Node.Address)}
 }

@@ -36,7 +36,7 @@ type From struct {
 	Plan  *plan.Plan
 	State *state.State
 	Store *store.Store
-	// Answers opens the kept answers of models; nil, nil: there are none yet.
+	// Answers opens the cached answers of models; nil, nil: there are none yet.
 	Answers func() (*responses.Cache, error)
 }
 
@@ -81,11 +81,11 @@ func (u Use) Request(ctx context.Context, f From, row int64) (*llm.Request, erro
 		return nil, err
 	}
 	if text == nil {
-		return nil, errors.New("the prompt gives nothing for this row")
+		return nil, errors.New("the prompt produces nothing for this row")
 	}
 	p, err := llm.ReadPrompt(*text)
 	if err != nil {
-		return nil, fmt.Errorf("the prompt gives no request for this row: %w", err)
+		return nil, fmt.Errorf("the prompt produces no request for this row: %w", err)
 	}
 	err = u.fill(ctx, f, p, row)
 	if unknown := (*Unknown)(nil); err != nil && !errors.As(err, &unknown) {
@@ -94,7 +94,7 @@ func (u Use) Request(ctx context.Context, f From, row int64) (*llm.Request, erro
 	return p.Request, err
 }
 
-var errWaits = errors.New("the prompt waits for values of other stages, so it can only be rendered in an apply")
+var errWaits = errors.New("the prompt depends on values of other stages, so it can be rendered only during apply")
 
 // textOf is the value of a row expression for one row of its dataset; nil: there
 // is none.
@@ -109,9 +109,9 @@ func (u Use) textOf(ctx context.Context, f From, of *plan.RowArg, row int64) (*s
 	}
 	switch {
 	case m.Dataset.Rows == 0:
-		return nil, fmt.Errorf("there is no row %d: %s has no rows", row, in.Address)
+		return nil, fmt.Errorf("row %d does not exist: %s has no rows", row, in.Address)
 	case row < 0, row >= m.Dataset.Rows:
-		return nil, fmt.Errorf("there is no row %d: %s has rows 0 to %d", row, in.Address, m.Dataset.Rows-1)
+		return nil, fmt.Errorf("row %d does not exist: %s has rows 0 to %d", row, in.Address, m.Dataset.Rows-1)
 	}
 	shards, err := m.Dataset.Files(f.Store.Blobs, of.Expr.Columns)
 	if err != nil {
@@ -133,7 +133,7 @@ func (u Use) textOf(ctx context.Context, f From, of *plan.RowArg, row int64) (*s
 func (f From) dataset(in *plan.Input) (*artifact.Artifact, error) {
 	inst := f.State.Instances[in.Address]
 	if inst == nil {
-		return nil, fmt.Errorf("%s was not made yet: run quern apply -target=%s", in.Address, in.Address)
+		return nil, fmt.Errorf("%s has no result yet: run \"quern apply -target=%s\"", in.Address, in.Address)
 	}
 	return artifact.Get(f.Store.Blobs, inst.Outputs[in.Port])
 }

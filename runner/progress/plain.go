@@ -39,7 +39,7 @@ func (d *plain) Event(e events.Event) {
 			d.stage(e.Address, s.state(0))
 		}
 	case events.Stopping:
-		d.print("Stopping: what runs is asked to stop, nothing more is started. A second interrupt ends it at once.\n")
+		d.print("Stopping: running stages are asked to stop, and no more stages start. Interrupt again to stop at once.\n")
 	case events.RunDone:
 		for _, l := range d.tracker.closing(e.Summary) {
 			d.print("\n" + l + "\n")

@@ -33,7 +33,7 @@ func story() []events.Event {
 		at(12, events.Event{Type: events.StageRetried, Address: "label.intent", Retry: &events.Retry{Attempt: 1, Of: 3, Wait: 1, Error: "plugin acme crashed\nstderr"}}),
 		at(13, events.Event{Type: events.StageDone, Address: "label.intent", Stage: &events.Stage{Kind: "label", Action: "run", Seconds: 12.8, Rows: 10003, NewRows: 100, ReusedRows: 9900, FailedRows: 3}}),
 		at(13, events.Event{Type: events.StageStarted, Address: "gate.ship", Stage: &events.Stage{Kind: "gate", Action: "check"}}),
-		at(13, events.Event{Type: events.StageFailed, Address: "gate.ship", Stage: &events.Stage{Kind: "gate", Action: "check"}, Diagnostics: []events.Diagnostic{{Severity: "error", Summary: "The gate does not hold", Detail: "too low"}}}),
+		at(13, events.Event{Type: events.StageFailed, Address: "gate.ship", Stage: &events.Stage{Kind: "gate", Action: "check"}, Diagnostics: []events.Diagnostic{{Severity: "error", Summary: "Gate failed", Detail: "too low"}}}),
 		at(13, events.Event{Type: events.StageSkipped, Address: "deploy.prod", Because: []string{"gate.ship"}}),
 		at(13, events.Event{Type: events.RunDone, Summary: &events.Summary{Status: "failed", Seconds: 13, Actions: map[string]int{"run": 2}, Failed: 1, Skipped: 1}}),
 	}
@@ -52,11 +52,11 @@ func TestPlainLinesTellTheStoryOfARun(t *testing.T) {
 source.tickets: done in 0.2 s (10,003 rows)
 label.intent: running
 label.intent: 2,000 of 10,003 rows, 100/s, 2 failed, about 1 min 20 s left
-label.intent: attempt 1 of 3 failed, next in 1.0 s: plugin acme crashed
+label.intent: attempt 1 of 3 failed, retrying in 1.0 s: plugin acme crashed
 label.intent: done in 13 s (100 rows new, 9,900 reused, 3 failed)
 gate.ship: checking
-gate.ship: failed: The gate does not hold
-deploy.prod: not reached, because gate.ship is not done
+gate.ship: failed: Gate failed
+deploy.prod: not reached because gate.ship is not done
 
 Apply failed after 13 s: 2 run, 1 failed, 1 not reached.
 `

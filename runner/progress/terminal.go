@@ -69,7 +69,7 @@ func (d *terminal) Event(e events.Event) {
 	d.tracker.event(e)
 	switch e.Type {
 	case events.Stopping:
-		d.keep(d.paint(yellow, "Stopping: what runs is asked to stop, nothing more is started. Interrupt again to end it at once."))
+		d.keep(d.paint(yellow, "Stopping: running stages are asked to stop, and no more stages start. Interrupt again to stop at once."))
 	case events.StageRetried: // shown with the running stage
 	case events.RunDone:
 		d.over = true

@@ -32,7 +32,7 @@ func line(e events.Event) string {
 		if len(e.Because) == 0 {
 			return "not started"
 		}
-		return "not reached, because " + list(e.Because) + " " + plural(len(e.Because), "is", "are") + " not done"
+		return "not reached because " + list(e.Because) + " " + plural(len(e.Because), "is", "are") + " not done"
 	case events.Warning:
 		return "warning: " + summaries(e.Diagnostics)
 	case events.StageRetried:
@@ -64,7 +64,7 @@ func doing(kind, action string) string {
 }
 
 var doneWords = map[string]string{
-	"run": "done", "reuse": "reused", "keep": "unchanged", "check": "holds", "create": "created",
+	"run": "done", "reuse": "reused", "keep": "unchanged", "check": "passed", "create": "created",
 	"update": "updated", "replace": "replaced", "delete": "deleted", "refresh": "state updated", "forget": "forgotten",
 }
 
@@ -163,7 +163,7 @@ func rowsText(s *events.Stage) string {
 }
 
 func retryText(r *events.Retry) string {
-	return fmt.Sprintf("attempt %d of %d failed, next in %s: %s", r.Attempt, r.Of, duration(r.Wait), firstLine(r.Error))
+	return fmt.Sprintf("attempt %d of %d failed, retrying in %s: %s", r.Attempt, r.Of, duration(r.Wait), firstLine(r.Error))
 }
 
 // detail is something to say about a running stage. Where there is no room for

@@ -30,12 +30,12 @@ func (p *pipeline) answer(ctx context.Context, b *block) error {
 	return p.assemble(b, got)
 }
 
-// origin is where what came of a row is.
+// origin is where the result of a row is.
 type origin struct {
 	rec      arrow.RecordBatch
 	start, n int64   // rows of rec
 	more     *origin // where further rows are that lie in another file
-	failure  string  // not empty: nothing came of it
+	failure  string  // not empty: it has no result
 }
 
 // failed is the origin of a row that failed: a row of nulls, or no rows where a

@@ -27,7 +27,7 @@ type block struct {
 
 	// Set when it is put together:
 	out    arrow.RecordBatch // columns that the plugin makes; nil: there are none
-	spans  spans             // rows of out by the row that they came of
+	spans  spans             // rows of out by the row that they came from
 	failed map[int32]string
 	fresh  int // rows that the plugin was asked for
 }

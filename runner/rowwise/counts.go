@@ -33,7 +33,7 @@ func Coverage(m *dataset.Manifest, columns []string) map[string]float64 {
 	return out
 }
 
-// Counts counts how often each value stands in columns of type string, bool
+// Counts counts how often each value occurs in columns of type string, bool
 // and int64. Columns of other types are left out, and those that have more
 // than a thousand different values or a long one: they are no labels.
 func Counts(ctx context.Context, blobs *blob.Store, m *dataset.Manifest, columns []string) (map[string]map[string]int64, error) {

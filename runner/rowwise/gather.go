@@ -49,7 +49,7 @@ func gather(schema *arrow.Schema, runs []run) (arrow.RecordBatch, error) {
 	for i := range columns {
 		c, err := gatherColumn(schema.Field(i).Type, i, runs)
 		if err != nil {
-			return nil, fmt.Errorf("put together column %q: %w", schema.Field(i).Name, err)
+			return nil, fmt.Errorf("assemble column %q: %w", schema.Field(i).Name, err)
 		}
 		columns[i] = c
 	}

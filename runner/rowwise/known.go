@@ -234,7 +234,7 @@ func (k *known) index(ctx context.Context, part int32, p *memo.Part) error {
 	return nil
 }
 
-// origin is where what came of a row of a part is.
+// origin is where the result of a row of a part is.
 func (k *known) origin(part int32, row int) (origin, error) {
 	files, err := k.open(part)
 	if err != nil {
@@ -304,7 +304,7 @@ func totalRows(shards []data.Shard) int64 {
 // countSchema is how the counts of an expansion are stored.
 var countSchema = data.Schema{{Name: "rows", Type: "int64"}}
 
-// readCounts reads how many rows came of each row of a part.
+// readCounts reads how many rows came from each row of a part.
 func readCounts(blobs *blob.Store, p *memo.Part) ([]int64, error) {
 	shard, err := p.Counts(blobs)
 	if err != nil {

@@ -26,7 +26,7 @@ type pace struct {
 	most int64     // rows, by the size of answers; 0: mostRows
 }
 
-// made notes how large what came of so many rows is.
+// made notes the size of the results of that many rows.
 func (p *pace) made(rows int, bytes int64) {
 	p.most = min(max(answerBytes*int64(rows)/max(bytes, 1), 1), mostRows)
 }

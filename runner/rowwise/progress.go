@@ -9,7 +9,7 @@ import (
 // tells, which it does not do oftener.
 const progressPause = 200 * time.Millisecond
 
-// progress tells how far a job is. Rows count when they are written, and rows
+// progress reports how far a job is. Rows count when they are written, and rows
 // that the plugin says are finished as soon as it does: they are written in
 // order, behind others that may be long in coming.
 type progress struct {

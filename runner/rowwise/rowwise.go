@@ -61,7 +61,7 @@ type Stage struct {
 	OpenRows int64
 	// MaxErrors is how many rows may fail.
 	MaxErrors int64
-	// Prior is the last result of the stage, whose rows are looked at first;
+	// Prior is the last result of the stage, whose rows are searched first;
 	// nil: there is none.
 	Prior *dataset.Manifest
 }
@@ -92,7 +92,7 @@ type Services struct {
 	// stage made, or refuses them; nil: there are none.
 	Redact func(string) string
 	Guard  func(context.Context, arrow.RecordBatch) (arrow.RecordBatch, error)
-	// Progress is told how far it is, at most some times a second.
+	// Progress gets how far the job is, at most a few times a second.
 	Progress func(Progress)
 	// Stop, once closed, asks to finish what is under way, commit it and
 	// return ErrStopped.
@@ -111,7 +111,7 @@ type Failure struct {
 	Message string
 }
 
-// Result is what came of it.
+// Result is the result of a job.
 type Result struct {
 	Manifest            *dataset.Manifest
 	New, Reused, Failed int64
@@ -128,7 +128,7 @@ type TooManyErrors struct {
 }
 
 func (e *TooManyErrors) Error() string {
-	return fmt.Sprintf("%d rows failed, %d may", e.Failed, e.Allowed)
+	return fmt.Sprintf("%d rows failed, but only %d may fail", e.Failed, e.Allowed)
 }
 
 // Run computes a stage. What it did before an error is committed and will not
@@ -268,7 +268,7 @@ func (j *job) trace(c *Column) error {
 	}
 	a := j.argument(c.Argument)
 	if a == nil {
-		return fmt.Errorf("column %q comes of argument %q, which is no row expression", c.Name, c.Argument)
+		return fmt.Errorf("column %q comes from argument %q, which is not a row expression", c.Name, c.Argument)
 	}
 	if column, ok := a.Expr.Column(); ok && j.hasType(column, c.Type) {
 		c.Input = column

@@ -438,7 +438,7 @@ func TestAPluginThatAnswersWronglyIsToldSo(t *testing.T) {
 		"1 rows": func(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {
 			return b.apply(rec.NewSlice(0, 1))
 		},
-		"error of row 7": func(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {
+		"an error for row 7": func(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {
 			out, _, err := b.apply(rec)
 			return out, []*pluginv1.RowError{{Row: 7}}, err
 		},

@@ -11,8 +11,8 @@ import (
 	"github.com/quern-dev/quern/store/memo"
 )
 
-// sink takes what came of some rows of a shard: a column group that has as many
-// rows, or with Expands shards of their own and how many rows came of each row.
+// sink takes the results of some rows of a shard: a column group that has as many
+// rows, or with Expands shards of their own and the number of rows that came from each row.
 // Exactly one of close and abort ends it; a further abort does nothing.
 type sink struct {
 	job   *job
@@ -37,7 +37,7 @@ func (s *sink) write(ctx context.Context, rec arrow.RecordBatch) error {
 	return s.group.Write(ctx, rec)
 }
 
-// covers says that what came of further rows was written.
+// covers notes that the results of further rows were written.
 func (s *sink) covers(rows int64, of spans) {
 	s.rows += rows
 	if s.shards == nil {

@@ -1,11 +1,11 @@
 package rowwise
 
-// spans say which rows of a batch came of each of the rows that it was made of:
+// spans say which rows of a batch came from each of its input rows:
 // the end of each one's rows, which begin where those of the row before it end.
 // nil: each row gave exactly one.
 type spans []int64
 
-// of is where the rows that came of a row begin, and how many they are.
+// of is where the rows that came from a row begin, and how many there are.
 func (s spans) of(row int) (start, n int64) {
 	switch {
 	case s == nil:
@@ -16,7 +16,7 @@ func (s spans) of(row int) (start, n int64) {
 	return s[row-1], s[row] - s[row-1]
 }
 
-// total is how many rows came of all of so many rows.
+// total is the number of rows that came from that many rows.
 func (s spans) total(rows int) int64 {
 	if s == nil || rows == 0 {
 		return int64(rows)
@@ -24,7 +24,7 @@ func (s spans) total(rows int) int64 {
 	return s[rows-1]
 }
 
-// add appends the numbers of rows that came of further rows.
+// add appends the numbers of rows that came from further rows.
 func (s spans) add(counts []int64) spans {
 	total := s.total(len(s))
 	for _, n := range counts {

@@ -23,10 +23,10 @@ type stream struct {
 	made    *arrow.Schema
 	expands bool
 	pace    *pace
-	// finished is told how many rows the plugin has finished so far, those of
+	// finished gets the number of rows that the plugin has finished so far, those of
 	// batches that it has not answered yet too.
 	finished func(rows int64)
-	// failing is told how many of them failed for good, and why the last did.
+	// failing gets the number of them that failed for good, and why the last did.
 	failing func(rows int64, message string)
 
 	mu      sync.Mutex // orders sends and the queue of what is asked
@@ -145,7 +145,7 @@ func (s *stream) take(resp *pluginv1.MapResponse) error {
 		select {
 		case s.open = <-s.asked:
 		default:
-			return errors.New("it sent an answer that nothing had asked for")
+			return errors.New("it sent an answer without a request")
 		}
 	}
 	q := s.open
@@ -164,11 +164,11 @@ func (s *stream) take(resp *pluginv1.MapResponse) error {
 	}
 	conformed, err := data.Conform(rec, s.made)
 	if err != nil {
-		return &Faulty{fmt.Sprintf("its answer has other columns than it had declared: %s", err)}
+		return &Faulty{fmt.Sprintf("its answer has different columns than it declared: %s", err)}
 	}
 	for _, e := range resp.GetErrors() {
 		if e.GetRow() < 0 || e.GetRow() >= int64(rows) {
-			return fmt.Errorf("it reported an error of row %d in a batch of %d rows", e.GetRow(), rows)
+			return fmt.Errorf("it reported an error for row %d in a batch of %d rows", e.GetRow(), rows)
 		}
 	}
 	if !s.expands {
@@ -200,7 +200,7 @@ func (s *stream) piece(rec arrow.RecordBatch, resp *pluginv1.MapResponse) error 
 	}
 	var err error
 	if a.rec, err = data.Concat(s.made, s.pieces); err != nil {
-		return fmt.Errorf("put its answer together: %w", err)
+		return fmt.Errorf("assemble its answer: %w", err)
 	}
 	s.pace.made(s.open.rows, recordBytes(a.rec))
 	whole := s.sofar
@@ -209,7 +209,7 @@ func (s *stream) piece(rec arrow.RecordBatch, resp *pluginv1.MapResponse) error 
 	return nil
 }
 
-// sendError is the reason of a send that failed: gRPC tells it to the
+// sendError is the reason for a send that failed: gRPC tells it to the
 // receiver alone.
 func (s *stream) sendError(err error) error {
 	if !errors.Is(err, io.EOF) {

@@ -89,7 +89,7 @@ func (w *writer) block(ctx context.Context, b *block) error {
 	return nil
 }
 
-// rows writes what came of a block's rows.
+// rows writes the results of a block's rows.
 func (w *writer) rows(ctx context.Context, b *block) error {
 	if !w.Expands {
 		if err := w.write(ctx, b.out, b.stored, int64(b.rows)); err != nil {

@@ -38,7 +38,7 @@ func newGraph(tasks []Task) (*graph, error) {
 }
 
 // prioritise gives each node the length of the longest path that begins with
-// it, walking from the ends back. What is left over stands on a cycle.
+// it, walking from the ends back. What is left over is on a cycle.
 func (g *graph) prioritise() error {
 	order := make([]*node, 0, len(g.nodes))
 	waiting := make(map[*node]int, len(g.nodes))
@@ -58,7 +58,7 @@ func (g *graph) prioritise() error {
 	if len(order) < len(g.nodes) {
 		for _, n := range g.nodes {
 			if waiting[n] > 0 {
-				return fmt.Errorf("%s needs itself through what it needs", n.task.ID)
+				return fmt.Errorf("%s depends on itself", n.task.ID)
 			}
 		}
 	}

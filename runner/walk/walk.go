@@ -48,7 +48,7 @@ const (
 	Done        Status = iota + 1
 	Failed             // do returned an error
 	Skipped            // something that it needs failed, was interrupted or skipped
-	Interrupted        // do returned an error after it was told to stop
+	Interrupted        // do returned an error after it was asked to stop
 	NotStarted         // the walk was stopped before its turn
 )
 

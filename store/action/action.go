@@ -225,7 +225,7 @@ func (s *Store) Remove(key string) error {
 }
 
 // All lists the entries in no particular order. A damaged one is an error
-// behind which the others follow.
+// after which the others follow.
 func (s *Store) All() iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
 		paths, err := filepath.Glob(filepath.Join(s.root, "*.json"))

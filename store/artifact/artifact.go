@@ -102,7 +102,7 @@ func Get(blobs *blob.Store, ref Ref) (*Artifact, error) {
 		return nil, fmt.Errorf("read the manifest of a %s: %w", ref.Kind, err)
 	}
 	if a.Kind != ref.Kind {
-		return nil, fmt.Errorf("read the manifest of a %s: it is one of a %s", ref.Kind, a.Kind)
+		return nil, fmt.Errorf("read the manifest of a %s: it is the manifest of a %s", ref.Kind, a.Kind)
 	}
 	return a, nil
 }
@@ -119,16 +119,16 @@ func Decode(text []byte) (*Artifact, error) {
 // Check says what is wrong with a manifest.
 func (a *Artifact) Check() error {
 	if a.Format != Format {
-		return fmt.Errorf("its format is %q, this quern knows %q", a.Format, Format)
+		return fmt.Errorf("its format is %q, but this version of quern supports %q", a.Format, Format)
 	}
 	switch a.Kind {
 	case Dataset:
 		if a.Dataset == nil {
-			return fmt.Errorf("it describes no dataset")
+			return fmt.Errorf("it does not describe a dataset")
 		}
 	case Model, Report:
 	default:
-		return fmt.Errorf("there is no kind of artifact %q", a.Kind)
+		return fmt.Errorf("unknown kind of artifact %q", a.Kind)
 	}
 	if a.Dataset != nil {
 		if err := a.Dataset.Check(); err != nil {
@@ -138,7 +138,7 @@ func (a *Artifact) Check() error {
 	last := ""
 	for _, f := range a.Files {
 		if !fs.ValidPath(f.Name) || f.Name == "." || strings.Contains(f.Name, `\`) {
-			return fmt.Errorf("%q is no name of a file", f.Name)
+			return fmt.Errorf("%q is not a valid file name", f.Name)
 		}
 		if f.Name <= last {
 			return fmt.Errorf("file %q is out of order", f.Name)

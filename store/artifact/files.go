@@ -25,7 +25,7 @@ func PutFolder(blobs *blob.Store, dir string) ([]File, error) {
 			return err
 		}
 		if !entry.Type().IsRegular() {
-			return fmt.Errorf("%s is no plain file", path)
+			return fmt.Errorf("%s is not a regular file", path)
 		}
 		name, err := filepath.Rel(dir, path)
 		if err != nil {
@@ -93,7 +93,7 @@ func Verify(ctx context.Context, blobs *blob.Store, ref Ref) []error {
 	case err != nil:
 		errs = append(errs, fmt.Errorf("the %s has no digest: %w", ref.Kind, err))
 	case digest != ref.Digest:
-		errs = append(errs, fmt.Errorf("the %s's digest is %s, its manifest gives %s", ref.Kind, ref.Digest, digest))
+		errs = append(errs, fmt.Errorf("the %s's digest is %s, but its manifest says %s", ref.Kind, ref.Digest, digest))
 	}
 	return errs
 }

@@ -66,7 +66,7 @@ func Sum(b []byte) string {
 func Hex(s string) (string, error) {
 	h, ok := strings.CutPrefix(s, scheme)
 	if !ok || len(h) != 2*sha256.Size || strings.Trim(h, "0123456789abcdef") != "" {
-		return "", fmt.Errorf("%q is no digest: sha256: and 64 hexadecimal digits are expected", s)
+		return "", fmt.Errorf("%q is not a digest: expected sha256: and 64 hexadecimal digits", s)
 	}
 	return h, nil
 }
@@ -86,7 +86,7 @@ func New(root, temp, aside string, sync *disk.Syncer) *Store {
 	return &Store{root: root, temp: temp, aside: aside, sync: sync}
 }
 
-// file is where a blob stands, if it does.
+// file is where a blob is stored, if it is.
 func (s *Store) file(digest string) (string, error) {
 	h, err := Hex(digest)
 	if err != nil {
@@ -214,7 +214,7 @@ func (s *Store) Get(digest string) ([]byte, error) {
 func (s *Store) Has(digest string) bool { return s.Find(digest) == nil }
 
 // Find is nil where there is a blob of that digest, and *Missing where there is
-// none. Any other error says why that cannot be told. It does not verify it.
+// none. Any other error says why that cannot be determined. It does not verify it.
 func (s *Store) Find(digest string) error {
 	path, err := s.file(digest)
 	if err != nil {

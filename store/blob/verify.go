@@ -10,7 +10,7 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// identity tells one version of a file from another without reading it.
+// identity distinguishes versions of a file without reading it.
 type identity struct {
 	inode    uint64
 	size     int64
@@ -18,7 +18,7 @@ type identity struct {
 	changed  int64 // nanoseconds; of the inode, which no ordinary call can set back
 }
 
-// Path returns where a blob stands, for readers that need a file. It is verified
+// Path returns where a blob is stored, for readers that need a file. It is verified
 // first, once per process as long as the file's inode, size and times stay
 // the same.
 func (s *Store) Path(digest string) (string, error) {

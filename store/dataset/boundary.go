@@ -7,7 +7,7 @@ import (
 )
 
 // Where shards end. A row's own hash decides, so that an insertion moves the
-// boundaries next to it and no others: the chance that a shard ends behind a
+// boundaries next to it and no others: the chance that a shard ends after a
 // row is one in meanRows plus the row's share of meanBytes. A shard is never
 // shorter than the least size, and ends at the greatest.
 //
@@ -33,7 +33,7 @@ type boundary struct {
 	rows, bytes int64 // of the shard so far
 }
 
-// after says whether the shard ends behind a row with this hash and that many
+// after reports whether the shard ends after a row with this hash and that many
 // bytes of canonical encoding.
 func (b *boundary) after(hash uint64, size int) bool {
 	b.rows++

@@ -13,7 +13,7 @@ import (
 // It is specified in docs/formats.md; every value's encoding ends where it
 // says, so a sequence of them can be read in one way only.
 
-// canonicalNaN stands for all NaNs.
+// canonicalNaN represents all NaNs.
 const canonicalNaN = 0x7ff8000000000001
 
 // encoded is the canonical encoding of the values of one column: of row i,
@@ -111,7 +111,7 @@ func appendValue(b []byte, a arrow.Array, i int) []byte {
 		}
 		return b
 	}
-	panic(fmt.Sprintf("a column of Arrow type %s cannot be in a dataset", a.DataType()))
+	panic(fmt.Sprintf("a dataset cannot have a column of Arrow type %s", a.DataType()))
 }
 
 func floatBits(f float64) uint64 {

@@ -11,7 +11,7 @@ import (
 // without further checks: indexes are in range, names match, rows add up.
 func (m *Manifest) Check() error {
 	if m.Format != Format {
-		return fmt.Errorf("its format is %q, this quern knows %q", m.Format, Format)
+		return fmt.Errorf("its format is %q, but this version of quern supports %q", m.Format, Format)
 	}
 	if err := m.Schema.Check(); err != nil {
 		return err
@@ -38,7 +38,7 @@ func (m *Manifest) Check() error {
 		rows += s.Rows
 	}
 	if rows != m.Rows {
-		return fmt.Errorf("it says %d rows, its shards have %d", m.Rows, rows)
+		return fmt.Errorf("it says that it has %d rows, but its shards have %d", m.Rows, rows)
 	}
 	return nil
 }
@@ -48,7 +48,7 @@ func (s Shard) check(m *Manifest) error {
 		return fmt.Errorf("it has %d rows", s.Rows)
 	}
 	if len(s.Columns) != len(m.Schema) {
-		return fmt.Errorf("it has %d columns, the dataset %d", len(s.Columns), len(m.Schema))
+		return fmt.Errorf("it has %d columns, but the dataset has %d", len(s.Columns), len(m.Schema))
 	}
 	for i, g := range s.Groups {
 		if _, err := blob.Hex(g.Blob); err != nil {
@@ -60,7 +60,7 @@ func (s Shard) check(m *Manifest) error {
 	}
 	for i, c := range s.Columns {
 		if c.Name != m.Schema[i].Name {
-			return fmt.Errorf("column %d is %q, in the schema %q", i+1, c.Name, m.Schema[i].Name)
+			return fmt.Errorf("column %d is %q, but in the schema it is %q", i+1, c.Name, m.Schema[i].Name)
 		}
 		if c.Group < 0 || c.Group >= len(s.Groups) {
 			return fmt.Errorf("column %q is in column group %d of %d", c.Name, c.Group, len(s.Groups))

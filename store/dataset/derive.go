@@ -65,7 +65,7 @@ func (d Derivation) check() error {
 			return fmt.Errorf("the input has no column %q", from)
 		}
 		if in.Type != c.Type {
-			return fmt.Errorf("column %q is %s, the input's %q is %s", c.Name, c.Type, from, in.Type)
+			return fmt.Errorf("column %q is %s, but the input's %q is %s", c.Name, c.Type, from, in.Type)
 		}
 	}
 	return nil
@@ -109,7 +109,7 @@ func (d Derivation) find(i int, name string) (Column, Group, int, error) {
 			}
 		}
 	}
-	return Column{}, Group{}, 0, fmt.Errorf("nobody made column %q", name)
+	return Column{}, Group{}, 0, fmt.Errorf("nothing produced column %q", name)
 }
 
 // Join builds the manifest of a dataset of shards that are written already. They

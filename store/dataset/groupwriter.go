@@ -83,7 +83,7 @@ func (w *GroupWriter) Close() (Group, []Column, error) {
 		w.Abort()
 		return Group{}, nil, w.err
 	}
-	w.err = fmt.Errorf("the column group was ended before")
+	w.err = fmt.Errorf("the column group is already closed")
 	group, err := w.file.commit()
 	w.file = nil
 	if err != nil {

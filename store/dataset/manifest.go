@@ -171,7 +171,7 @@ func (s Shard) Files(blobs *blob.Store, columns []string) (data.Shard, error) {
 	for _, name := range columns {
 		c, ok := s.Column(name)
 		if !ok {
-			return data.Shard{}, fmt.Errorf("there is no column %q", name)
+			return data.Shard{}, fmt.Errorf("column %q does not exist", name)
 		}
 		at, ok := place[c.Group]
 		if !ok {

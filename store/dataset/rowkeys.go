@@ -23,7 +23,7 @@ func RowKeys(rec arrow.RecordBatch, columns []string, salt string) ([][16]byte, 
 	for i, name := range columns {
 		at := rec.Schema().FieldIndices(name)
 		if len(at) != 1 {
-			return nil, fmt.Errorf("key rows: there is no column %q", name)
+			return nil, fmt.Errorf("key rows: column %q does not exist", name)
 		}
 		arrays[i] = rec.Column(at[0])
 		t, err := data.TypeName(arrays[i].DataType())

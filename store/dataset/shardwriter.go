@@ -15,7 +15,7 @@ import (
 const queued = 4
 
 // shardWriter writes rows to one Parquet file after the other, in a goroutine
-// of its own, so that compression runs beside hashing.
+// of its own, so that compression and hashing run in parallel.
 type shardWriter struct {
 	jobs chan writeJob
 	done chan struct{}
@@ -30,7 +30,7 @@ type writeJob struct {
 	rows arrow.RecordBatch // nil: the file ends
 }
 
-var errAborted = errors.New("writing was given up")
+var errAborted = errors.New("writing was aborted")
 
 func startShardWriter(blobs *blob.Store, schema data.Schema) *shardWriter {
 	s := &shardWriter{jobs: make(chan writeJob, queued), done: make(chan struct{})}

@@ -163,7 +163,7 @@ func summaries(schema data.Schema, hashes []*columnHash) []Summary {
 // stored.
 func (w *Writer) Close() (*Manifest, error) {
 	if w.ended {
-		return nil, fmt.Errorf("close a dataset: it was ended before")
+		return nil, fmt.Errorf("close a dataset: it is already closed")
 	}
 	if w.rows > 0 && w.out.failure() == nil {
 		w.endShard()

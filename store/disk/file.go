@@ -14,7 +14,7 @@ import (
 type Full struct{ Err error }
 
 func (e *Full) Error() string {
-	return fmt.Sprintf("the disk is full (%v); free some space and run the command again: what was done so far is kept", e.Err)
+	return fmt.Sprintf("the disk is full (%v); free some space and run the command again: completed work is kept", e.Err)
 }
 
 func (e *Full) Unwrap() error { return e.Err }
@@ -35,12 +35,12 @@ var troubles = []struct {
 	errno        syscall.Errno
 	what, advice string
 }{
-	{syscall.EACCES, "Permission denied", "quern must be able to read and write all of its store: check the owner and the permissions, and run quern as the user who made the store"},
-	{syscall.EPERM, "Permission denied", "quern must be able to read and write all of its store: check the owner and the permissions, and run quern as the user who made the store"},
+	{syscall.EACCES, "Permission denied", "quern must be able to read and write all of its store: check the owner and the permissions, and run quern as the user who created the store"},
+	{syscall.EPERM, "Permission denied", "quern must be able to read and write all of its store: check the owner and the permissions, and run quern as the user who created the store"},
 	{syscall.EROFS, "The file system is read-only", "mount it writable, or move the pipeline elsewhere"},
 	{syscall.EMFILE, "Too many open files", "raise the limit (ulimit -n), or run fewer stages at once with -parallelism"},
-	{syscall.ENFILE, "Too many open files", "the limit of the whole machine is reached: close other programs, or raise it"},
-	{syscall.EIO, "The disk reports an error", "check the disk; what quern wrote to it is left as it is"},
+	{syscall.ENFILE, "Too many open files", "the machine has reached its limit: close other programs, or raise the limit"},
+	{syscall.EIO, "The disk reported an error", "check the disk; quern leaves the files that it wrote unchanged"},
 }
 
 // Explain makes a *Full or a *Trouble of an error that is about the machine
@@ -80,7 +80,7 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Irregular is the error for what stands where a file should.
+// Irregular is the error for something that is not a file where a file should be.
 func Irregular(path string, mode fs.FileMode) error {
 	kind := "a special file"
 	switch {
@@ -92,8 +92,8 @@ func Irregular(path string, mode fs.FileMode) error {
 		kind = "a socket"
 	}
 	return &Trouble{
-		What: "The store holds what quern did not put there", Advice: "remove it",
-		Err: fmt.Errorf("%s is %s where a file should be", path, kind),
+		What: "The store contains something that quern did not create", Advice: "remove it",
+		Err: fmt.Errorf("%s is %s, but must be a file", path, kind),
 	}
 }
 

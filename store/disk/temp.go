@@ -16,7 +16,7 @@ const TempPrefix = ".tmp-"
 
 // Temp is a file that nobody sees until it is published. Where the system
 // can, it has no name until then, which is also the fastest way to make a file,
-// and leaves nothing behind in a crash.
+// and leaves nothing after a crash.
 type Temp struct {
 	file *os.File
 	dir  string

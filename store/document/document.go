@@ -4,7 +4,7 @@
 // format name with a version, so that an older quern does not misread it.
 //
 // A document is a JSON object whose first member is "checksum", its value the
-// SHA-256 of all bytes of the file behind that member's comma.
+// SHA-256 of all bytes of the file after that member's comma.
 package document
 
 import (
@@ -46,7 +46,7 @@ func (e *Damaged) Error() string {
 type Newer struct{ Path, Format, Known string }
 
 func (e *Newer) Error() string {
-	return fmt.Sprintf("%s has the format %q, this quern knows %q: update quern", e.Path, e.Format, e.Known)
+	return fmt.Sprintf("%s has the format %q, but this version of quern supports %q: update quern", e.Path, e.Format, e.Known)
 }
 
 // Encode writes v, a struct that has at least one field that is written, as a
@@ -58,7 +58,7 @@ func Encode(v any) ([]byte, error) {
 	}
 	rest, ok := bytes.CutPrefix(text, []byte("{"))
 	if !ok || len(rest) < 2 || rest[0] != '\n' {
-		return nil, fmt.Errorf("%T is no object with members", v)
+		return nil, fmt.Errorf("%T is not an object with members", v)
 	}
 	return Seal(append(rest, '\n')), nil
 }
@@ -84,7 +84,7 @@ func Decode(path, format string, content []byte, v any) error {
 	sum := sha256.Sum256(content[headLen:])
 	want := head + hex.EncodeToString(sum[:]) + "\","
 	if string(content[:headLen]) != want {
-		return damaged("its checksum does not fit its content")
+		return damaged("its checksum does not match its content")
 	}
 	var f struct {
 		Format string `json:"format"`

@@ -140,7 +140,7 @@ func (s *Store) LogFile(id string) (string, error) {
 }
 
 // Put writes a run's record in place of the former one. Of a run that is
-// running it notes this process, so that its end can be told.
+// running it notes this process, so that its end can be noticed.
 func (s *Store) Put(r *Run) error {
 	path, err := s.file(r.ID)
 	if err != nil {
@@ -178,7 +178,7 @@ func (s *Store) Get(id string) (*Run, error) {
 		err = &document.Damaged{Path: path, Reason: "it is the record of another run, " + r.ID}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no run %q: %w", id, fs.ErrNotExist)
+		return nil, fmt.Errorf("run %q does not exist: %w", id, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, document.SetAside(err, s.aside)

@@ -54,7 +54,7 @@ type Part struct {
 	ID string `json:"id"`
 }
 
-// Results are what came of the rows of a part.
+// Results are the results of the rows of a part.
 type Results struct {
 	// Output are the new columns of a stage that gives one row for each: they
 	// have exactly the part's rows.
@@ -63,9 +63,9 @@ type Results struct {
 	Expansion *Expansion `json:"expansion,omitempty"`
 }
 
-// Expansion are the rows that came of the rows of a part, in order.
+// Expansion are the rows that came from the rows of a part, in order.
 type Expansion struct {
-	// Counts is a column of integers: how many came of each row of the part.
+	// Counts is a column of integers: how many came from each row of the part.
 	Counts dataset.Added `json:"counts"`
 	// Shards hold the rows: none where there are no rows.
 	Shards []dataset.Shard `json:"shards"`
@@ -195,7 +195,7 @@ func (p *Part) Check() error {
 			return fmt.Errorf("shard key: %w", err)
 		}
 		if p.Offset != 0 || p.Rows != p.InputRows {
-			return fmt.Errorf("it says that it covers a shard of %d rows, and has %d from row %d on", p.InputRows, p.Rows, p.Offset)
+			return fmt.Errorf("it covers a shard of %d rows, but has %d rows from row %d on", p.InputRows, p.Rows, p.Offset)
 		}
 	}
 	if p.Offset < 0 || p.Rows < 0 || p.Offset > p.InputRows || p.Rows > p.InputRows-p.Offset {
@@ -209,7 +209,7 @@ func (p *Part) Check() error {
 	if p.Expansion != nil {
 		for _, s := range append(slices.Clone(p.Expansion.Shards), dataset.Shard{Rows: 1, Groups: []dataset.Group{p.Expansion.Counts.Group}, Columns: p.Expansion.Counts.Columns}) {
 			if s.Rows <= 0 || slices.ContainsFunc(s.Columns, func(c dataset.Column) bool { return c.Group < 0 || c.Group >= len(s.Groups) }) {
-				return fmt.Errorf("a shard of what came of its rows has no rows, or a column that is in no file")
+				return fmt.Errorf("a shard of its output has no rows, or a column that is not in any file")
 			}
 		}
 	}
@@ -237,7 +237,7 @@ func New(root, aside string, sync *disk.Syncer) *Store {
 	return &Store{root: root, aside: aside, sync: sync}
 }
 
-// file is where a part stands: those of all definitions that begin with the
+// file is where a part is stored: those of all definitions that begin with the
 // same digit are in one folder, since making folders is slow.
 func (s *Store) file(definition, id string) (string, error) {
 	h, err := blob.Hex(definition)
@@ -345,7 +345,7 @@ func (p *Part) isAt(path, definition, id string) error {
 }
 
 // Parts lists what a definition made, unfinished parts first, oldest first. A
-// damaged one is set aside and is an error behind which the others follow.
+// damaged one is set aside and is an error, after which the others follow.
 func (s *Store) Parts(definition string) iter.Seq2[*Part, error] {
 	return func(yield func(*Part, error) bool) {
 		ids, err := s.list(definition)
@@ -408,7 +408,7 @@ func (s *Store) Drop(p *Part) error {
 func (s *Store) Changed(definition string) (time.Time, error) {
 	ids, err := s.list(definition)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("look at the memo of %s: %w", definition, err)
+		return time.Time{}, fmt.Errorf("inspect the memo of %s: %w", definition, err)
 	}
 	var last time.Time
 	for _, id := range ids {

@@ -1,4 +1,4 @@
-// Package process tells whether a process that wrote something still lives.
+// Package process reports whether a process that wrote something is still running.
 // A process ID alone does not: IDs are used again, and mean nothing on another
 // machine.
 package process

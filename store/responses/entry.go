@@ -20,14 +20,14 @@ type entry struct {
 	answer []byte
 }
 
-// Damaged says that a kept answer is not what was put in.
+// Damaged says that a cached answer is not what was stored.
 type Damaged struct {
 	Key    Key
 	Reason string
 }
 
 func (e *Damaged) Error() string {
-	return fmt.Sprintf("the kept answer %x is damaged: %s", e.Key[:8], e.Reason)
+	return fmt.Sprintf("the cached answer %x is damaged: %s", e.Key[:8], e.Reason)
 }
 
 func encode(key Key, now time.Time, answer []byte) []byte {
@@ -44,11 +44,11 @@ func encode(key Key, now time.Time, answer []byte) []byte {
 func decode(key Key, value []byte) (*entry, error) {
 	switch {
 	case len(value) < headBytes:
-		return nil, &Damaged{key, "it is cut off"}
+		return nil, &Damaged{key, "it is truncated"}
 	case value[0] != entryVersion:
-		return nil, &Damaged{key, fmt.Sprintf("it has the version %d, which this quern does not know", value[0])}
+		return nil, &Damaged{key, fmt.Sprintf("it has the version %d, which this version of quern does not support", value[0])}
 	case binary.LittleEndian.Uint64(value[1:]) != checksum(key, value[9:]):
-		return nil, &Damaged{key, "its checksum does not fit its content"}
+		return nil, &Damaged{key, "its checksum does not match its content"}
 	}
 	return &entry{
 		put:    time.Unix(int64(binary.LittleEndian.Uint64(value[9:])), 0),

@@ -77,7 +77,7 @@ func awaitLock(path string) (io.Closer, error) {
 		case !isHeld(path, err):
 			return nil, disk.Explain(fmt.Errorf("lock %s: %w", path, err))
 		case time.Now().After(until):
-			return nil, fmt.Errorf("another process has been opening the answers of language models for %s: lock %s: %w", openWait, path, err)
+			return nil, fmt.Errorf("another process has been opening the cached answers for %s: lock %s: %w", openWait, path, err)
 		}
 	}
 }
@@ -122,7 +122,7 @@ func isTaken(err error) bool {
 }
 
 // openDatabase opens one database. What is damaged beyond opening is set
-// aside and begun anew.
+// aside and started again.
 func openDatabase(path string, opts Options) (*Cache, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, disk.Explain(err)
@@ -134,7 +134,7 @@ func openDatabase(path string, opts Options) (*Cache, error) {
 	c := &Cache{path: path, aside: opts.Aside, report: opts.Report, lock: lock}
 	c.db, err = openPebble(path, lock)
 	if err != nil && !outside(err) {
-		opts.Report(fmt.Errorf("the kept answers in %s are damaged (%w); what can be read of them is taken over, the rest is asked again", path, err))
+		opts.Report(fmt.Errorf("the cached answers in %s are damaged (%w); quern recovers those that can be read, and requests the rest again", path, err))
 		if err = rescue(path, opts.Aside, lock); err == nil {
 			c.db, err = openPebble(path, lock)
 		}
@@ -162,12 +162,12 @@ func openPebble(path string, lock *pebble.Lock) (db *pebble.DB, err error) {
 	return pebble.Open(path, o)
 }
 
-// takeOver moves the answers that processes kept beside the main database
+// takeOver moves the answers that processes kept next to the main database
 // into it. One that cannot be moved now stays for the next time.
 func (c *Cache) takeOver(dir string, opts Options) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		opts.Report(fmt.Errorf("look for more kept answers: %w", err))
+		opts.Report(fmt.Errorf("look for more cached answers: %w", err))
 		return
 	}
 	for _, e := range entries {
@@ -176,7 +176,7 @@ func (c *Cache) takeOver(dir string, opts Options) {
 		}
 		path := filepath.Join(dir, e.Name())
 		if err := c.takeOverOne(path, opts); err != nil && !isTaken(err) {
-			opts.Report(fmt.Errorf("take over the kept answers in %s: %w", path, err))
+			opts.Report(fmt.Errorf("recover the cached answers in %s: %w", path, err))
 		}
 	}
 }

@@ -8,7 +8,7 @@
 // can still be read of it is taken over.
 //
 // It is a Pebble database. One process at a time has it open. A process that
-// finds it taken keeps its answers in a database of its own beside it, which
+// finds it in use keeps its answers in its own database next to it, which
 // the next process that has the first one takes over: two runs at the same
 // time may ask the same, but no answer is lost and none waits for the other.
 package responses
@@ -46,11 +46,11 @@ type Cache struct {
 	users int
 }
 
-// Options say what Open needs beside the folder.
+// Options are what Open needs in addition to the folder.
 type Options struct {
 	// Aside is the folder that damaged databases are moved to.
 	Aside string
-	// Report is told of damage that was found; nil: nobody listens.
+	// Report gets the damage that was found; nil: nobody listens.
 	Report func(error)
 }
 
@@ -79,7 +79,7 @@ func Open(dir string, opts Options) (*Cache, error) {
 	}
 	c, err := openFree(dir, opts)
 	if err != nil {
-		return nil, fmt.Errorf("open the kept answers in %s: %w", dir, disk.Explain(err))
+		return nil, fmt.Errorf("open the cached answers in %s: %w", dir, disk.Explain(err))
 	}
 	c.users = 1
 	open.byDir[dir] = c
@@ -144,7 +144,7 @@ func (c *Cache) Get(key Key) (answer []byte, ok bool) {
 		return nil, false
 	}
 	if err != nil {
-		c.damage(fmt.Errorf("read a kept answer: %w", err))
+		c.damage(fmt.Errorf("read a cached answer: %w", err))
 		return nil, false
 	}
 	defer closer.Close()
@@ -178,7 +178,7 @@ func (c *Cache) write(f func() error) (err error) {
 	}
 	defer func() {
 		if err = errors.Join(err, fatal(recover())); err != nil {
-			err = disk.Explain(fmt.Errorf("keep an answer: %w", err))
+			err = disk.Explain(fmt.Errorf("cache an answer: %w", err))
 			c.broken.CompareAndSwap(nil, &err)
 		}
 	}()
@@ -190,7 +190,7 @@ func (c *Cache) write(f func() error) (err error) {
 // answers can't.
 func (c *Cache) damage(err error) {
 	if !c.damaged.Swap(true) {
-		c.report(fmt.Errorf("kept answers in %s are damaged and are asked again where they are needed: %w", c.path, err))
+		c.report(fmt.Errorf("cached answers in %s are damaged and are requested again when needed: %w", c.path, err))
 	}
 }
 

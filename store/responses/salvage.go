@@ -171,7 +171,7 @@ func (c *Cache) batched(f func(*batch) error) error {
 		b := &batch{db: c.db, now: c.db.NewBatch()}
 		defer func() { _ = b.now.Close() }()
 		if err := f(b); err != nil {
-			return fmt.Errorf("copy kept answers: %w", err)
+			return fmt.Errorf("copy cached answers: %w", err)
 		}
 		if err := b.now.LogData(nil, nil); err != nil { // so that it is never empty
 			return err

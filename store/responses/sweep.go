@@ -93,7 +93,7 @@ func isUnreadable(err error) bool { return errors.As(err, new(unreadable)) }
 func (c *Cache) eachFrom(from []byte, f func(Key, []byte, *entry) error) (last []byte, err error) {
 	it, err := c.db.NewIter(&pebble.IterOptions{LowerBound: from})
 	if err != nil {
-		return nil, fmt.Errorf("read the kept answers: %w", err)
+		return nil, fmt.Errorf("read the cached answers: %w", err)
 	}
 	defer it.Close()
 	for ok := it.First(); ok; ok = it.Next() {
@@ -116,7 +116,7 @@ func (c *Cache) eachFrom(from []byte, f func(Key, []byte, *entry) error) (last [
 		}
 	}
 	if err := it.Error(); err != nil {
-		return last, unreadable{fmt.Errorf("read the kept answers: %w", err)}
+		return last, unreadable{fmt.Errorf("read the cached answers: %w", err)}
 	}
 	return last, nil
 }

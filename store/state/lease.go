@@ -52,10 +52,10 @@ type Locked struct {
 }
 
 func (e *Locked) Error() string {
-	return fmt.Sprintf("environment %q is being changed by %s; wait for it with -lock-timeout, or, if that process is surely gone, end its lease with quern state unlock %s", e.Environment, e.Holder, e.Holder.ID)
+	return fmt.Sprintf("environment %q is being changed by %s; wait for it with -lock-timeout or, if you are sure that the process is gone, end its lease with \"quern state unlock %s\"", e.Environment, e.Holder, e.Holder.ID)
 }
 
-// leaseDoc is the lease as it stands on disk.
+// leaseDoc is the lease as it is stored on disk.
 type leaseDoc struct {
 	Format string `json:"format"`
 	Holder
@@ -84,7 +84,7 @@ func (l *Lease) Holder() Holder { return l.doc.Holder }
 
 // Lock takes the lease on an environment. While somebody else has it, it
 // waits up to wait and then fails with *Locked; onWait, which may be nil, is
-// told once for whom.
+// called once with its holder.
 //
 // Two things keep a second holder out: a lock of the operating system, which
 // ends with the process however that ends, and the lease's record, which holds
@@ -158,7 +158,7 @@ func tryLock(dir string, owner Owner) (*Lease, Holder, error) {
 	return l, Holder{}, nil
 }
 
-// holderOf tells who holds the lock; between locking and writing its record
+// holderOf returns who holds the lock; between locking and writing its record
 // nobody knows yet.
 func holderOf(record *leaseDoc) Holder {
 	if record == nil {
@@ -199,7 +199,7 @@ func (l *Lease) write(now time.Time) error {
 }
 
 // readLease reads the record; nil: there is none. A damaged record tells
-// nothing, and the lock beside it decides alone.
+// nothing, and the lock next to it decides alone.
 func readLease(dir string) (*leaseDoc, error) {
 	doc := &leaseDoc{}
 	err := document.Read(filepath.Join(dir, leaseFile), LeaseFormat, doc)

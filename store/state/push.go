@@ -39,11 +39,11 @@ func Parse(text []byte) (*State, error) {
 	case !strings.HasPrefix(head.Format, formatPrefix):
 		return nil, fmt.Errorf("it is not a state: its format is %q, not %q", head.Format, Format)
 	case head.Format != Format:
-		return nil, fmt.Errorf("it has the format %q, and this quern knows %q: update quern", head.Format, Format)
+		return nil, fmt.Errorf("it has the format %q, but this version of quern supports %q: update quern", head.Format, Format)
 	case head.Checksum != nil:
 		st, err := Decode("the state", text)
 		if damaged := (*document.Damaged)(nil); errors.As(err, &damaged) {
-			return nil, fmt.Errorf("%s. To push a state that was edited, take the member \"checksum\" out", damaged.Reason)
+			return nil, fmt.Errorf("%s. To push an edited state, remove the member \"checksum\"", damaged.Reason)
 		}
 		return st, err
 	}
@@ -73,7 +73,7 @@ func (s *Store) Push(env string, st *State, force bool) (changed bool, err error
 		return false, err
 	}
 	if !force && st.Environment != env {
-		return false, &Unrelated{fmt.Sprintf("it is the state of environment %q, not of %q", st.Environment, env)}
+		return false, &Unrelated{fmt.Sprintf("it is the state of environment %q, not %q", st.Environment, env)}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,11 +116,11 @@ func (s *Store) Push(env string, st *State, force bool) (changed bool, err error
 func follows(now, pushed *State) error {
 	switch {
 	case pushed.Lineage != now.Lineage:
-		return &Unrelated{fmt.Sprintf("its lineage is %s, and that of the state here is %s: they are unrelated", pushed.Lineage, now.Lineage)}
+		return &Unrelated{fmt.Sprintf("its lineage is %s, but the lineage of the current state is %s: they are unrelated", pushed.Lineage, now.Lineage)}
 	case pushed.Serial < now.Serial:
-		return &Unrelated{fmt.Sprintf("its serial is %d, and the state here is newer: serial %d", pushed.Serial, now.Serial)}
+		return &Unrelated{fmt.Sprintf("its serial is %d, but the current state is newer: serial %d", pushed.Serial, now.Serial)}
 	case pushed.Serial == now.Serial:
-		return &Unrelated{fmt.Sprintf("it has the serial of the state here, %d, but is another one. If it was edited, raise its serial", pushed.Serial)}
+		return &Unrelated{fmt.Sprintf("it has the serial of the current state, %d, but its content is different. If you edited it, raise its serial", pushed.Serial)}
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-// Package state keeps, per environment, which instance of a stage stands at
+// Package state records, per environment, which instance of a stage exists at
 // which action key and outputs.
 //
 // A state is one file that is replaced as a whole. Its serial grows by one with
@@ -37,7 +37,7 @@ type State struct {
 	Outputs   map[string]*Output   `json:"outputs,omitempty"`
 }
 
-// Instance is one instance of a stage as it stands.
+// Instance is one instance of a stage as it exists now.
 type Instance struct {
 	Address string `json:"address"`
 	Kind    string `json:"kind"`

@@ -23,9 +23,9 @@ type Conflict struct {
 
 func (e *Conflict) Error() string {
 	if e.OtherLineage {
-		return fmt.Sprintf("the state of environment %q was replaced by another one since it was read: plan again", e.Environment)
+		return fmt.Sprintf("the state of environment %q has been replaced since it was read: make a new plan", e.Environment)
 	}
-	return fmt.Sprintf("the state of environment %q was changed since it was read (serial %d, now %d): plan again", e.Environment, e.Loaded, e.Found)
+	return fmt.Sprintf("the state of environment %q has changed since it was read (serial %d, now %d): make a new plan", e.Environment, e.Loaded, e.Found)
 }
 
 // Damaged says that an environment's state cannot be read.
@@ -35,9 +35,9 @@ type Damaged struct {
 }
 
 func (e *Damaged) Error() string {
-	way := "It has no backup. Removing the file starts the environment anew: artifacts are found again by their keys, deployments are not."
+	way := "It has no backup. If you delete the file, the environment starts empty. quern finds its artifacts again by their keys, but not its deployments."
 	if e.Backup != "" {
-		way = fmt.Sprintf("The state before the last change is in %s. Copy it over the file to go back to it; the next apply finds again what was made since.", e.Backup)
+		way = fmt.Sprintf("The state before the last change is in %s. To go back to it, copy it over the file. The next apply finds the artifacts that were produced since then.", e.Backup)
 	}
 	return fmt.Sprintf("the state of environment %q cannot be read\n%v. %s", e.Environment, e.Err, way)
 }
@@ -59,7 +59,7 @@ var envName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 // CheckName says what is wrong with an environment's name.
 func CheckName(env string) error {
 	if !envName.MatchString(env) {
-		return fmt.Errorf("%q cannot be the name of an environment: use up to 64 letters, digits, _, - and ., beginning with a letter or digit", env)
+		return fmt.Errorf("%q is not a valid environment name: use up to 64 letters, digits, _, -, and ., starting with a letter or digit", env)
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func (f Format) open(w io.Writer, schema data.Schema) (sink, error) {
 	case Parquet:
 		return data.NewFileWriter(w, schema)
 	}
-	return nil, fmt.Errorf("no export format is named %q", f)
+	return nil, fmt.Errorf("unknown export format %q", f)
 }
 
 // Write writes all rows to w. After an error, what has been written is of no
@@ -113,7 +113,7 @@ func Head(ctx context.Context, d Dataset, n int) ([]json.RawMessage, error) {
 
 // Files writes rows into files of at most rowsPerFile rows: part-00000.jsonl and
 // so on, in dir, which must exist. A dataset without rows is one file. It returns
-// the names of the files, and leaves none behind when it fails.
+// the names of the files, and removes them if it fails.
 func Files(ctx context.Context, dir string, format Format, d Dataset, rowsPerFile int64) ([]string, error) {
 	p := &parts{dir: dir, format: format, schema: d.Schema, rowsPerFile: rowsPerFile}
 	err := p.write(ctx, d)

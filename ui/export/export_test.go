@@ -101,7 +101,7 @@ func TestJSONRefusesWhatItHasNoFormFor(t *testing.T) {
 	d := dataset(t, schema, datatest.Rows(schema, []any{map[string]any{"y": 1.0}}, []any{map[string]any{"y": math.NaN()}}))
 	for _, format := range []export.Format{export.JSONL, export.CSV} {
 		err := export.Write(t.Context(), &bytes.Buffer{}, format, d)
-		if err == nil || !strings.Contains(err.Error(), `row 1, column "x": field "y": JSON has no form for NaN`) {
+		if err == nil || !strings.Contains(err.Error(), `row 1, column "x": field "y": JSON cannot represent NaN`) {
 			t.Errorf("%s: got %v", format, err)
 		}
 	}

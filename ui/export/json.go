@@ -63,9 +63,9 @@ func (j *jsonLines) Close() error {
 const flushAt = 256 << 10
 
 var (
-	errNotFinite = errors.New("JSON has no form for NaN and infinities")
+	errNotFinite = errors.New("JSON cannot represent NaN and infinities")
 	errNotUTF8   = errors.New("the text is not UTF-8")
-	errYear      = errors.New("RFC 3339 has no form for years before 0 and after 9999")
+	errYear      = errors.New("RFC 3339 cannot represent years before 0 and after 9999")
 )
 
 // encoder writes values as JSON.

@@ -78,7 +78,7 @@ type matrix struct {
 type matrixLabel struct {
 	Text string
 	At   float64
-	// Row is beside the rows, else above the columns.
+	// Row: the label is next to a row; otherwise, above a column.
 	Row bool
 }
 

@@ -110,8 +110,8 @@ func newBoardCell(e *results.Evaluation, m results.Metric, of results.Subject) b
 	return c
 }
 
-// graded says whether more of a metric is better. Of a number that nothing is
-// demanded of, nobody knows.
+// graded reports whether more of a metric is better. For a number without
+// a threshold, this is not known.
 func graded(m results.Metric) bool {
 	return m.Share || m.Threshold != nil || m.Name == "overall" || m.Kind != "" && m.Kind != "number"
 }
@@ -133,7 +133,7 @@ func about(m results.Metric) string {
 		if text != "" {
 			text += ", "
 		}
-		text += "passes from " + results.Short(*m.Threshold)
+		text += "passes at " + results.Short(*m.Threshold)
 	}
 	return text
 }
@@ -171,13 +171,13 @@ func extraRows(e *results.Evaluation) []extraRow {
 		}
 		return c, true
 	})
-	add("cost", "total; of an answer", func(s results.Subject) (figureCell, bool) {
+	add("cost", "total; per answer", func(s results.Subject) (figureCell, bool) {
 		if s.Cost == nil || s.Cost.Total == nil {
 			return figureCell{}, false
 		}
 		return figureCell{Value: results.Money(s.Cost.Total), Interval: results.Money(s.Cost.Value)}, true
 	})
-	add("tokens", "total; of an answer", func(s results.Subject) (figureCell, bool) {
+	add("tokens", "total; per answer", func(s results.Subject) (figureCell, bool) {
 		if s.Tokens == nil || s.Tokens.Total == nil {
 			return figureCell{}, false
 		}
@@ -207,9 +207,9 @@ type differenceRow struct {
 	Detectable, Rows              string
 	Plot                          plot
 	Verdict                       string
-	// Open: the comparison does not tell the subjects apart.
+	// Open: the comparison does not separate the subjects.
 	Open bool
-	// First: the pair has not stood above.
+	// First: this is the first row of the pair.
 	First bool
 }
 

@@ -64,7 +64,7 @@
 
   const outcomes = {
     all: ["any outcome", () => true],
-    failed: ["some subject fails", (marks) => marks.includes(false)],
+    failed: ["any subject fails", (marks) => marks.includes(false)],
     passed: ["all pass", (marks) => marks.length > 0 && marks.every((mark) => mark === true)],
     none: ["none passes", (marks) => marks.length > 0 && marks.every((mark) => mark === false)],
     differ: ["outcomes differ", (marks) => marks.includes(true) && marks.includes(false)],
@@ -127,7 +127,7 @@
   table.style.minWidth = Math.max(640, 190 + 140 * few.length) + "px";
   const columns = 2 + (targets ? 1 : 0) + few.length;
 
-  const format = (metric, v) => v == null ? "–" : metrics[metric].share ? (v === 1 ? "yes" : v === 0 ? "no" : (100 * v).toFixed(1) + " %") : String(Number(v.toPrecision(4)));
+  const format = (metric, v) => v == null ? "–" : metrics[metric].share ? (v === 1 ? "yes" : v === 0 ? "no" : (100 * v).toFixed(1) + "%") : String(Number(v.toPrecision(4)));
 
   function mark(answer) {
     const metric = Number(filter.metric.value), pass = passes(answer, metric);
@@ -218,7 +218,7 @@
     drawHead();
     body.replaceChildren();
     byId("found").textContent = found.length === data.rows.length ? found.length + " rows" : found.length + " of " + data.rows.length + " rows";
-    if (few.length < subjects.length) byId("found").textContent += "; columns for " + few.length + " of " + subjects.length + " subjects, open a row to see all";
+    if (few.length < subjects.length) byId("found").textContent += "; columns for " + few.length + " of " + subjects.length + " subjects (open a row to see all)";
     showMore();
   }
 

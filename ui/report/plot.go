@@ -27,7 +27,7 @@ type whisker struct {
 type tick struct {
 	X     float64
 	Label string
-	// Zero is the line that differences are told from.
+	// Zero is the line that marks no difference.
 	Zero bool
 }
 
@@ -95,7 +95,7 @@ func axisLabel(m results.Metric, v float64, difference bool) string {
 	case difference && v > 0:
 		return "+" + text
 	case m.Share && !difference:
-		return text + " %"
+		return text + "%"
 	}
 	return text
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/quern-dev/quern/ui/results"
 )
 
-// Options are what a page depends on beside the evaluation.
+// Options are what a page depends on in addition to the evaluation.
 type Options struct {
 	// Rows are embedded at most; 0: DefaultRows.
 	Rows int
@@ -99,7 +99,7 @@ func Write(w io.Writer, e *results.Evaluation, rows iter.Seq2[*results.Row, erro
 		Compared: len(e.Comparisons()), Pairs: len(e.Differences), Baseline: e.Baseline,
 		Classes: classes(e), Confused: e.Confused(12), Matrices: matrices(e),
 		// json.Marshal writes <, > and & as escapes, so that no text in it
-		// ends the element that it stands in.
+		// ends the element that it is in.
 		Style: template.CSS(styleText), Script: template.JS(scriptText), Data: template.JS(text),
 		Policy:   "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
 		Embedded: int64(len(embedded.Rows)), Rows: e.Rows, Cut: embedded.cut, Answers: len(embedded.Rows) > 0,

@@ -95,7 +95,7 @@ func TestThePageLoadsNothing(t *testing.T) {
 }
 
 func TestBigEvaluationsAreCutAndSaySo(t *testing.T) {
-	const cut = "rows are on this page"
+	const cut = "This page contains the first"
 	for _, c := range []struct {
 		o    report.Options
 		rows int
@@ -112,7 +112,7 @@ func TestBigEvaluationsAreCutAndSaySo(t *testing.T) {
 
 func TestThePageTellsFiguresDifferencesAndClasses(t *testing.T) {
 	for address, wants := range map[string][]string{
-		"evaluate.prompts": {"33.3 %", "[6.1, 79.2]", "&#43;3.5", "-66.7", "&lt; 0.0001", "careful is higher", "not shown", "The answer is polite &amp; short."},
+		"evaluate.prompts": {"33.3%", "[6.1, 79.2]", "&#43;3.5", "-66.7", "&lt; 0.0001", "careful is higher", "not shown", "The answer is polite &amp; short."},
 		"evaluate.labels":  {"macro F1", "Confusion matrix of rules", "technical, given (none): 1 of 1", "4 rows; 1 more have no right label"},
 	} {
 		text := page(t, address, report.Options{})

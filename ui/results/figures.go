@@ -8,7 +8,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Unknown stands where there is no figure.
+// Unknown is shown instead of a missing figure.
 const Unknown = "–"
 
 // Format writes a value of the metric: shares in per cent.
@@ -17,7 +17,7 @@ func (m Metric) Format(v *float64) string {
 	case v == nil:
 		return Unknown
 	case m.Share:
-		return fmt.Sprintf("%.1f %%", 100**v)
+		return fmt.Sprintf("%.1f%%", 100**v)
 	}
 	return Short(*v)
 }
@@ -155,7 +155,7 @@ func Seconds(v *float64) string {
 	return fmt.Sprintf("%.2f s", *v)
 }
 
-// Extent says how much was evaluated, and what brackets hold.
+// Extent says how much was evaluated, and what brackets show.
 func (e *Evaluation) Extent() string {
 	text := Count(e.Rows, "row")
 	if e.Repeats > 1 {
@@ -165,7 +165,7 @@ func (e *Evaluation) Extent() string {
 		text += fmt.Sprintf("; %d more have no right label", e.Skipped)
 	}
 	if e.Confidence == 0 {
-		return text + ". Brackets hold confidence intervals."
+		return text + ". Brackets show confidence intervals."
 	}
-	return text + fmt.Sprintf(". Brackets hold %g %% confidence intervals.", 100*e.Confidence)
+	return text + fmt.Sprintf(". Brackets show %g%% confidence intervals.", 100*e.Confidence)
 }

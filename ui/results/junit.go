@@ -97,7 +97,7 @@ func (e *Evaluation) testCase(row *Row, a *Answer) junitCase {
 	return c
 }
 
-// told is what a person needs to see what went wrong.
+// told is what a person needs to see to find out what went wrong.
 func (e *Evaluation) told(row *Row, a *Answer) string {
 	var b strings.Builder
 	for _, f := range row.Given {

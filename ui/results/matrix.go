@@ -90,7 +90,7 @@ func (t *Table) turned(corner string) *Table {
 	return out
 }
 
-// extra is what is known of subjects beside the metrics.
+// extra is what is known about subjects in addition to the metrics.
 type extra struct {
 	name string
 	text func(Subject) string

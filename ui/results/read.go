@@ -21,7 +21,7 @@ import (
 
 // ErrNoSubjects says that an instance measured no subjects: it is no
 // evaluation, or one of another form.
-var ErrNoSubjects = errors.New("there are no subjects with figures in what it found")
+var ErrNoSubjects = errors.New("it has no subjects with figures")
 
 // The outputs of an evaluator, and the file of its report that tells the order
 // of things and what the metrics are.
@@ -40,7 +40,7 @@ type found struct {
 	Differences map[string]map[string]Difference      `json:"differences"`
 }
 
-// described is what an evaluator's report says beside the value.
+// described is what an evaluator's report says in addition to the value.
 type described struct {
 	Repeats int      `json:"repeats"`
 	Metrics []Metric `json:"metrics"`
@@ -283,7 +283,7 @@ func records(ctx context.Context, s *store.Store, ref artifact.Ref) func(yield f
 	return func(yield func(record, error) bool) {
 		a, err := artifact.Get(s.Blobs, ref)
 		if err == nil && a.Dataset == nil {
-			err = fmt.Errorf("it is a %s, and a dataset is needed", a.Kind)
+			err = fmt.Errorf("it is a %s, not a dataset", a.Kind)
 		}
 		var shards []data.Shard
 		if err == nil {

@@ -3,7 +3,7 @@
 // failed, the rows on which two subjects part.
 //
 // It computes no statistics: those are the evaluator's. An evaluator of any
-// plugin is understood whose value has the form that docs/reference.md tells of
+// plugin is understood whose value has the form that docs/reference.md describes
 // the built-in ones: subjects, each with figures { value, low, high, n }.
 // Rows are read one after the other.
 package results
@@ -36,7 +36,7 @@ type Evaluation struct {
 // Metric is something that subjects are measured by.
 type Metric struct {
 	Name string `json:"name"`
-	// Kind as the evaluator tells it: condition, number, the kind of a judge;
+	// Kind as the evaluator reports it: condition, number, the kind of a judge;
 	// "": not known.
 	Kind      string   `json:"kind,omitempty"`
 	Weight    float64  `json:"weight,omitempty"`

@@ -21,7 +21,7 @@ import (
 
 // ErrNoRows says that an evaluator keeps no single answers, or keeps them in a
 // form that is not known.
-var ErrNoRows = errors.New("the evaluator keeps no single answers")
+var ErrNoRows = errors.New("the evaluator does not output individual answers")
 
 // Each reads the rows with the subjects' answers, in the order of the dataset.
 // After an error nothing follows; the error is ErrNoRows where there are none

@@ -25,7 +25,7 @@ func (t *Table) add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
 func (t *Table) number(column int) bool { return column < len(t.Numbers) && t.Numbers[column] }
 
-// gap stands between the columns of a text.
+// gap separates the columns of a text.
 const gap = "   "
 
 // Text writes the table in columns for a terminal. Cells are cut to so many
