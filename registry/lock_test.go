@@ -71,7 +71,7 @@ func TestOnlyAnUpgradeTakesAnotherVersionThanTheLockedOne(t *testing.T) {
 		t.Errorf("got %+v", up)
 	}
 	narrower := registry.Requirement{Name: "acme", Version: "< 1.1"}
-	p.refused(p.options(narrower), registry.InitOptions{}, "ruled out")
+	p.refused(p.options(narrower), registry.InitOptions{}, "is not allowed")
 }
 
 func TestTheVersionIsTheOneThatTheProgramReports(t *testing.T) {

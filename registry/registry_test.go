@@ -345,7 +345,7 @@ func TestWhatInitCannotFindIsAnErrorThatSaysWhereItLooked(t *testing.T) {
 		required registry.Requirement
 		want     string
 	}{
-		{registry.Requirement{Name: "other"}, "no program quern-plugin-other in " + p.plugins},
+		{registry.Requirement{Name: "other"}, "program quern-plugin-other is not in " + p.plugins},
 		{registry.Requirement{Name: "acme", Version: ">= 2"}, "is version 1.0.0"},
 		{registry.Requirement{Name: "acme", Version: "two"}, "Malformed version constraint"},
 	} {
@@ -355,7 +355,7 @@ func TestWhatInitCannotFindIsAnErrorThatSaysWhereItLooked(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(p.root, registry.LockFile)); err == nil {
-		t.Error("a lock file was written beside errors")
+		t.Error("a lock file was written despite errors")
 	}
 }
 
@@ -367,8 +367,8 @@ func TestAConfigurationThatMovedOnFromTheLockIsToldSo(t *testing.T) {
 		required registry.Requirement
 		want     string
 	}{
-		{registry.Requirement{Name: "acme", Source: "elsewhere.com/acme"}, "another source"},
-		{registry.Requirement{Name: "acme", Source: "example.com/acme", Version: ">= 2"}, "ruled out"},
+		{registry.Requirement{Name: "acme", Source: "elsewhere.com/acme"}, "source has changed"},
+		{registry.Requirement{Name: "acme", Source: "example.com/acme", Version: ">= 2"}, "is not allowed"},
 		{registry.Requirement{Name: "builtin"}, "Reserved plugin name"},
 	} {
 		if _, diags := registry.Open(context.Background(), p.options(c.required)); !hasError(diags, c.want) {

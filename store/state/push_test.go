@@ -33,7 +33,7 @@ func TestAPushedStateComesAfterTheOneThatIsThere(t *testing.T) {
 		"a higher serial":   {edit: func(st *state.State) { st.Serial = 9 }, changed: true, serial: 9},
 		"a lower serial":    {edit: func(st *state.State) { st.Serial = 1 }, refused: "newer"},
 		"lower, by force":   {edit: func(st *state.State) { st.Serial = 1 }, force: true, changed: true, serial: 3},
-		"the same serial":   {edit: func(st *state.State) { st.Outputs["x"] = &state.Output{} }, refused: "is another one"},
+		"the same serial":   {edit: func(st *state.State) { st.Outputs["x"] = &state.Output{} }, refused: "its content is different"},
 		"another lineage":   {edit: func(st *state.State) { st.Lineage, st.Serial = "other", 9 }, refused: "unrelated"},
 		"lineage, by force": {edit: func(st *state.State) { st.Lineage, st.Serial = "other", 9 }, force: true, changed: true, serial: 9},
 		"another place":     {edit: func(st *state.State) { st.Environment, st.Serial = "prod", 9 }, refused: `environment "prod"`},
