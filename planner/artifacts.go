@@ -84,11 +84,11 @@ func (d *decoder) written(a *argument, src *hclsyntax.ObjectConsExpr, sc *scope,
 			continue
 		}
 		if !name.IsKnown() || name.IsNull() || name.IsMarked() || name.Type() != cty.String {
-			d.errorf(item.KeyExpr.Range(), "Wrong key", "A key of the argument %q must be a string that is known when planning.", a.Name)
+			d.errorf(item.KeyExpr.Range(), "Wrong key", "Each key of the argument %q must be a string that is known at plan time.", a.Name)
 			continue
 		}
 		if out.Map[name.AsString()] != nil {
-			d.errorf(item.KeyExpr.Range(), "Duplicate key", "The argument %q has the key %q already.", a.Name, name.AsString())
+			d.errorf(item.KeyExpr.Range(), "Duplicate key", "The argument %q already has the key %q.", a.Name, name.AsString())
 			continue
 		}
 		if arg := d.element(a, item.ValueExpr, sc, key+"."+name.AsString()); arg != nil {
@@ -118,11 +118,11 @@ func (d *decoder) evaluated(a *argument, v cty.Value, e hclsyntax.Expression, ke
 	_, single := handleOf(v)
 	t := v.Type()
 	if single || !v.IsKnown() || !v.CanIterateElements() || isMap != (t.IsMapType() || t.IsObjectType()) {
-		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes a %s, and each element is %s: %s = %s", a.Name, collectionName(isMap), a.holds(), a.Name, collectionExample(isMap))
+		d.errorf(e.Range(), "Wrong type of value", "The argument %q must be a %s, and each element must be %s: %s = %s", a.Name, collectionName(isMap), a.holds(), a.Name, collectionExample(isMap))
 		return nil
 	}
 	if v.IsMarked() {
-		d.errorf(e.Range(), "Sensitive collection", "The argument %q takes elements whose keys and number are known when planning, and these come from a sensitive variable.", a.Name)
+		d.errorf(e.Range(), "Sensitive collection", "The argument %q needs a collection whose keys and length are known at plan time, but this one comes from a sensitive variable.", a.Name)
 		return nil
 	}
 	out := &plan.Arg{}
@@ -166,7 +166,7 @@ func (d *decoder) element(a *argument, e hclsyntax.Expression, sc *scope, key st
 		return d.row(a, e, sc)
 	}
 	if expr.MentionsRow(e) {
-		d.errorf(e.Range(), "No row here", "The argument %q takes %s, not a row expression.", a.Name, a.holds())
+		d.errorf(e.Range(), "Name is not available here", "The argument %q must be %s, not a row expression.", a.Name, a.holds())
 		return nil
 	}
 	if arg, ok := d.choice(a, e, sc, key); ok {
@@ -197,19 +197,19 @@ func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key st
 	case !ok && a.asked() && v.Type().IsObjectType():
 		return d.evaluatedAsked(a, v, e, key)
 	case !ok && !v.IsKnown():
-		d.errorf(e.Range(), "Artifact is not known", "Which artifact the argument %q takes depends on a result that is not known yet. Write the choice as an index of what is chosen from, as in train.NAME[…], or make it by a variable.", a.Name)
+		d.errorf(e.Range(), "Artifact is not known yet", "Which artifact the argument %q gets depends on a result that is not known yet. Write the choice as an index, as in train.NAME[…], or choose with a variable.", a.Name)
 		return nil
 	case !ok:
-		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes %s, and this is %s.", a.Name, a.holds(), whatIs(v))
+		d.errorf(e.Range(), "Wrong type of value", "The argument %q must be %s, but this is %s.", a.Name, a.holds(), whatIs(v))
 		return nil
 	case h.port == nil:
-		d.errorf(e.Range(), "No artifact of its own", "%s", h.advice(a))
+		d.errorf(e.Range(), "Not an artifact", "%s", h.advice(a))
 		return nil
 	case h.port.Kind == plan.KindPrompt && a.asked():
-		d.errorf(e.Range(), "Prompt without a model", "%s is a prompt, which some model has to be asked. Write { model = model.…, prompt = %s }.", h, h)
+		d.errorf(e.Range(), "Prompt without a model", "%s is a prompt, which needs a model to answer it. Write { model = model.…, prompt = %s }.", h, h)
 		return nil
 	case !a.takes(h.port.Kind):
-		d.errorf(e.Range(), "Wrong kind of artifact", "%s is a %s, and the argument %q takes %s.%s", h, h.port.Kind, a.Name, a.holds(), h.others(a))
+		d.errorf(e.Range(), "Wrong kind of artifact", "%s is a %s, but the argument %q must be %s.%s", h, h.port.Kind, a.Name, a.holds(), h.others(a))
 		return nil
 	}
 	if h.port.Kind == plan.KindPrompt {
@@ -233,7 +233,7 @@ func whatIs(v cty.Value) string {
 	for it := v.ElementIterator(); it.Next(); {
 		_, element := it.Element()
 		if h, ok := handleOf(element); ok {
-			return fmt.Sprintf("several: name one, such as %s", h)
+			return fmt.Sprintf("a group of instances. Name one, such as %s", h)
 		}
 	}
 	return typeTitle(t)
@@ -277,10 +277,7 @@ func (a *argument) holds() string {
 	if len(kinds) == 0 {
 		return "a value"
 	}
-	if len(kinds) == 1 {
-		return kinds[0]
-	}
-	return strings.Join(kinds[:len(kinds)-1], ", ") + " or " + kinds[len(kinds)-1]
+	return either(kinds)
 }
 
 func (h *handle) String() string {
@@ -306,9 +303,9 @@ func (h *handle) advice(a *argument) string {
 		}
 	}
 	if len(outputs) == 0 {
-		return h.node.Address + " makes no artifact, and the argument \"" + a.Name + "\" takes " + a.holds() + "."
+		return h.node.Address + " has no output for the argument \"" + a.Name + "\", which must be " + a.holds() + "."
 	}
-	return h.node.Address + " makes several artifacts. Name one of them: " + strings.Join(outputs, ", ") + "."
+	return h.node.Address + " is not itself an artifact. Name one of its outputs: " + strings.Join(outputs, ", ") + "."
 }
 
 // others names the outputs of the same instance that would do.
@@ -322,7 +319,7 @@ func (h *handle) others(a *argument) string {
 	if len(fit) == 0 {
 		return ""
 	}
-	return " Did you mean " + strings.Join(fit, " or ") + "?"
+	return " Did you mean " + either(fit) + "?"
 }
 
 // row compiles a row expression.
@@ -331,7 +328,7 @@ func (d *decoder) row(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg 
 	if of == nil {
 		// The dataset has an error of its own, or is missing.
 		if !d.diags.HasErrors() && !d.skip && !d.n.stage.flawed {
-			d.errorf(e.Range(), "No dataset for this row", "The argument %q is evaluated for each row of the argument %q, which is not given.", a.Name, a.rowsOf)
+			d.errorf(e.Range(), "No dataset for this row expression", "The argument %q is evaluated for each row of the argument %q, which is not set.", a.Name, a.rowsOf)
 		}
 		d.skip = true
 		d.diags = append(d.diags, expr.CheckBlind(e, d.scopeOf(sc))...)
@@ -351,7 +348,7 @@ func (d *decoder) row(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg 
 		return nil
 	}
 	if c.Exposes() {
-		d.errorf(e.Range(), "Secret in a result", "The argument %q has a value for each row, which may be stored with the results, and this value contains %s. Compare with the secret (==), or use a hash of it, such as sha256(…). If the value is no secret here, wrap it in nonsensitive(…).", a.Name, diag.List(variableNames(c.Secrets)))
+		d.errorf(e.Range(), "Secret in a result", "The argument %q has a value for each row, which may be stored with the results, and this value contains %s. Compare with the secret (==), or use a hash of it, such as sha256(…). If the value is not secret here, wrap it in nonsensitive(…).", a.Name, diag.List(variableNames(c.Secrets)))
 		return nil
 	}
 	d.checkDepends(a, e, sc, of)
@@ -373,9 +370,9 @@ func (d *decoder) checkDepends(a *argument, e hclsyntax.Expression, sc *scope, o
 	switch {
 	case !a.Constant:
 		d.errorf(e.Range(), "Expression does not depend on row", "%s does not depend on %s, so it is the same for every row of %s.%s",
-			a.Name, strings.Join(names, " or "), of, meant)
+			a.Name, either(names), of, meant)
 	case isColumn:
-		d.diags = append(d.diags, diag.Warningf(e.Range().Ptr(), "Expression does not depend on row", "This text is the same for every row, and is also the name of a column of %s.%s", of, meant))
+		d.diags = append(d.diags, diag.Warningf(e.Range().Ptr(), "Expression does not depend on row", "This text is the same for every row, but it is also the name of a column of %s.%s", of, meant))
 	}
 }
 
@@ -413,8 +410,8 @@ func (d *decoder) impureLocal(e hclsyntax.Expression) string {
 	r.add(config.Variables(e)...)
 	for _, name := range r.locals {
 		if l := d.b.locals[name]; l != nil && l.impure {
-			d.errorf(e.Range(), "Value is not pure",
-				"local.%s comes from a function that gives another result at every call, so what is made with it could never be reused. Pass the value in through a variable instead.", name)
+			d.errorf(e.Range(), "Value is not reproducible",
+				"local.%s comes from a function that returns a different result on every call, so nothing computed from it could be reused. Pass the value in through a variable instead.", name)
 			return name
 		}
 	}

@@ -26,7 +26,7 @@ func (d *decoder) writtenAsked(a *argument, src *hclsyntax.ObjectConsExpr, sc *s
 			name = v.AsString()
 		}
 		if _, ok := askedParts[name]; !ok || out.Map[name] != nil {
-			d.errorf(item.KeyExpr.Range(), "Wrong key", "An element of the argument %q is { model = …, prompt = … }, %s.%s", a.Name, a.holds(), diag.Suggest(name, sortedKeys(askedParts)))
+			d.errorf(item.KeyExpr.Range(), "Wrong key", "Each element of the argument %q must be { model = …, prompt = … } or %s.%s", a.Name, a.holds(), diag.Suggest(name, sortedKeys(askedParts)))
 			return nil
 		}
 		part := d.writtenPart(a, item.ValueExpr, sc, key, name)
@@ -59,7 +59,7 @@ func (d *decoder) evaluatedAsked(a *argument, v cty.Value, e hclsyntax.Expressio
 	out := &plan.Arg{Map: map[string]*plan.Arg{}}
 	for name := range v.Type().AttributeTypes() {
 		if _, ok := askedParts[name]; !ok {
-			d.errorf(e.Range(), "Wrong key", "An element of the argument %q is { model = …, prompt = … }, and this has %q.%s", a.Name, name, diag.Suggest(name, sortedKeys(askedParts)))
+			d.errorf(e.Range(), "Wrong key", "Each element of the argument %q must be { model = …, prompt = … }, but this one has %q.%s", a.Name, name, diag.Suggest(name, sortedKeys(askedParts)))
 			return nil
 		}
 	}
@@ -93,7 +93,7 @@ func askedArgument(a *argument, name string) *argument {
 func (d *decoder) completeAsked(a *argument, out *plan.Arg, at hcl.Range) *plan.Arg {
 	for _, name := range sortedKeys(askedParts) {
 		if out.Map[name] == nil {
-			d.errorf(at, "Missing "+name, "A subject that is asked needs both: { model = model.…, prompt = prompt.… }. The argument %q has no %s here.", a.Name, name)
+			d.errorf(at, "Missing "+name, "A subject that asks a model needs both: { model = model.…, prompt = prompt.… }. This element of the argument %q has no %s.", a.Name, name)
 			return nil
 		}
 	}

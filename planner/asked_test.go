@@ -123,7 +123,7 @@ func TestASubjectMayComeOfAForExpression(t *testing.T) {
 func TestMistakesInSubjectsArePointedAt(t *testing.T) {
 	for name, c := range map[string]struct{ subjects, metrics, want string }{
 		"a wrong key":        {"a = { model = model.small, promt = prompt.short }", "", `Did you mean "prompt"?`},
-		"no prompt":          {"a = { model = model.small }", "", `The argument "subjects" has no prompt here.`},
+		"no prompt":          {"a = { model = model.small }", "", `This element of the argument "subjects" has no prompt.`},
 		"a bare prompt":      {"a = prompt.short", "", "Write { model = model.…, prompt = prompt.short }."},
 		"a prompt as model":  {"a = { model = prompt.short, prompt = prompt.short }", "", "prompt.short is a prompt"},
 		"an unknown answer":  {"a = row.text", "x = output.txt == row.text", `Did you mean "text"?`},

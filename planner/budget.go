@@ -39,7 +39,7 @@ func (b *builder) limit(name string, e hcl.Expression) *float64 {
 	}
 	f, _ := v.AsBigFloat().Float64()
 	if f < 0 {
-		b.report(diag.Errorf(e.Range().Ptr(), "Wrong value for budget "+name, "A budget can't be negative."))
+		b.report(diag.Errorf(e.Range().Ptr(), "Wrong value for budget "+name, "A budget cannot be negative."))
 		return nil
 	}
 	return &f
@@ -65,12 +65,12 @@ func (b *builder) known(e hcl.Expression, sc *scope, what string, want cty.Type)
 	v, _ = v.UnmarkDeep()
 	v, err := convert.Convert(v, want)
 	if err != nil {
-		b.report(diag.Errorf(e.Range().Ptr(), "Wrong value for "+what, "%s takes %s: %s.", what, want.FriendlyName(), err))
+		b.report(diag.Errorf(e.Range().Ptr(), "Wrong value for "+what, "%s must be of type %s: %s.", what, want.FriendlyName(), err))
 		return cty.NilVal, false
 	}
 	if !v.IsWhollyKnown() {
 		if !b.validating {
-			b.report(diag.Errorf(e.Range().Ptr(), "Value is not known", "%s must be known when planning, and depends on a result that is not there yet.", what))
+			b.report(diag.Errorf(e.Range().Ptr(), "Value is not known", "%s must be known at plan time, but it depends on a result that does not exist yet.", what))
 		}
 		return cty.NilVal, false
 	}
@@ -79,8 +79,8 @@ func (b *builder) known(e hcl.Expression, sc *scope, what string, want cty.Type)
 
 const secondsOfTime = "seconds of machine time"
 
-// checkBudget refuses a plan whose known cost is past the budget, and warns
-// where part of the cost is not known.
+// checkBudget refuses a plan whose known cost exceeds the budget, and warns
+// if part of the cost is not known.
 func (b *builder) checkBudget(p *plan.Plan) {
 	if p.Budget == nil {
 		return
@@ -94,16 +94,16 @@ func (b *builder) checkBudget(p *plan.Plan) {
 		switch {
 		case limit == nil:
 		case sum != nil && *sum > *limit && total.Estimated && what != secondsOfTime:
-			b.report(diag.Warningf(&subject, "Perhaps past the budget", "The plan would take about %s %s, estimated from some of the sources' rows, and the budget is %s. When it is reached no more is asked; what was answered is kept.",
+			b.report(diag.Warningf(&subject, "Plan may exceed the budget", "The plan would take about %s %s, estimated from some of the sources' rows, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
 				amount(*sum), what, amount(*limit)))
 		case sum != nil && *sum > *limit && mayBeKept:
-			b.report(diag.Warningf(&subject, "Perhaps past the budget", "The plan would take %s %s if no answer were kept that it asks for, and the budget is %s. When it is reached no more is asked; what was answered is kept.",
+			b.report(diag.Warningf(&subject, "Plan may exceed the budget", "The plan would take %s %s if none of its requests had a cached answer, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
 				amount(*sum), what, amount(*limit)))
 		case sum != nil && *sum > *limit:
-			b.report(diag.Errorf(&subject, "Past the budget", "The plan would take %s %s, and the budget is %s. Raise it, or plan less with -target.",
+			b.report(diag.Errorf(&subject, "Plan exceeds the budget", "The plan would take %s %s, but the budget is %s. Raise the budget, or plan less with -target.",
 				amount(*sum), what, amount(*limit)))
 		case unknown > 0:
-			b.report(diag.Warningf(&subject, "Cost is not wholly known", "How many %s %s will take is not known, and does not count against the budget of %s.",
+			b.report(diag.Warningf(&subject, "Cost is only partly known", "How many %s %s will take is not known and does not count against the budget of %s.",
 				what, plural(unknown, "stage"), amount(*limit)))
 		}
 	}
@@ -122,7 +122,7 @@ func (b *builder) checkBudget(p *plan.Plan) {
 }
 
 // checkPrices refuses models that are to be called and whose price is not known:
-// a budget in money could not be kept.
+// a budget in money could not be enforced.
 func (b *builder) checkPrices(p *plan.Plan) {
 	said := map[string]bool{}
 	for _, s := range b.stages {
@@ -132,13 +132,13 @@ func (b *builder) checkPrices(p *plan.Plan) {
 				continue
 			}
 			said[m.Address] = true
-			b.report(diag.Errorf(m.Range.Ptr(), "Price is not known", "The budget in money cannot be kept without the price of %s, which %s asks. Give the model a block price { input = …, output = … }, in money per million tokens (0 for one that costs nothing).", m.Address, n.Address))
+			b.report(diag.Errorf(m.Range.Ptr(), "Price is not known", "The budget in money cannot be enforced without the price of %s, which %s calls. Give the model a price block: price { input = …, output = … }, in money per million tokens (0 for a model that costs nothing).", m.Address, n.Address))
 		}
 	}
 }
 
 // unpriced is a model that an instance asks and whose price is not known; nil:
-// there is none.
+// none.
 func (n *node) unpriced() *plan.Model {
 	for _, in := range n.artifacts() {
 		if m := in.node.model; m != nil && !m.Info.Priced() {

@@ -300,7 +300,7 @@ func cycleDiagnostic(all []vertex, cycle []int) *hcl.Diagnostic {
 	names = append(names, names[0])
 	subject := all[cycle[0]].where()
 	return diag.Errorf(&subject, "Cycle",
-		"%s: each needs the next, so none can come first. Take one of these references out:\n%s",
+		"%s: each depends on the next, so none can run first. Remove one of these references:\n%s",
 		strings.Join(names, " → "), strings.Join(places, "\n"))
 }
 

@@ -45,7 +45,7 @@ func (d *decoder) choice(a *argument, e hclsyntax.Expression, sc *scope, key str
 		return nil, true
 	}
 	if len(compiled.Secrets) > 0 {
-		d.errorf(in.key.Range(), "Sensitive index", "Which artifact is chosen would show the value of a sensitive variable. Take the index from a variable that is not sensitive, or wrap it in nonsensitive(…).")
+		d.errorf(in.key.Range(), "Sensitive index", "The choice of artifact would reveal the value of a sensitive variable. Take the index from a variable that is not sensitive, or wrap it in nonsensitive(…).")
 		return nil, true
 	}
 	return d.candidates(a, in, compiled, e, key), true
@@ -124,11 +124,11 @@ func (d *decoder) candidates(a *argument, in *indexing, by *expr.Compiled, e hcl
 		switch {
 		case arg == nil:
 			if len(d.diags) == failed && !d.skip {
-				d.errorf(e.Range(), "Wrong type of value", "The argument %q takes %s, and one of those that the choice is among is null.", a.Name, a.holds())
+				d.errorf(e.Range(), "Wrong type of value", "The argument %q must be %s, but one of the candidates of this choice is null.", a.Name, a.holds())
 			}
 			return nil
 		case arg.Map != nil || len(d.extra) > brought:
-			d.errorf(e.Range(), "Cannot wait for this choice", "A result can choose among models, datasets, reports, and prompts without examples. Write { model = …, prompt = … } with a choice in each of its parts.")
+			d.errorf(e.Range(), "Cannot wait for this choice", "A result can choose among models, datasets, reports, and prompts without examples. To choose a model and a prompt, write { model = …, prompt = … } with a choice in each part.")
 			return nil
 		}
 		arg.Range = diag.NewRange(e.Range())
@@ -140,7 +140,7 @@ func (d *decoder) candidates(a *argument, in *indexing, by *expr.Compiled, e hcl
 	if len(among) > 0 {
 		port, differ := commonPort(among)
 		if differ != "" {
-			d.errorf(e.Range(), "Choice among different types", "Which one is chosen depends on a result that is not known yet, so all must be of the same type. %s", differ)
+			d.errorf(e.Range(), "Choice among different types", "Which one is chosen depends on a result that is not known yet, so all candidates must have the same type. %s", differ)
 			return nil
 		}
 		d.n.inputs[key] = &handle{port: port, among: among, node: &node{
@@ -171,7 +171,7 @@ func commonPort(among []*handle) (common *plan.Port, differ string) {
 			what, was, is = "capabilities", strings.Join(port.Capabilities, ", "), strings.Join(h.port.Capabilities, ", ")
 		}
 		if what != "" {
-			return nil, fmt.Sprintf("%s and %s differ in their %s: %s, and %s.", first, h, what, was, is)
+			return nil, fmt.Sprintf("%s and %s differ in their %s: %s and %s.", first, h, what, was, is)
 		}
 		port.Capabilities = capabilities
 	}

@@ -166,7 +166,7 @@ func (n *node) traversal(r hcl.Range) hcl.Traversal {
 	return t
 }
 
-// evaluate says whether a condition holds, as far as that is known yet.
+// evaluate decides whether a condition is met, as far as that is known yet.
 func (b *builder) evaluate(c *plan.Condition, vars map[string]cty.Value) expr.Verdict {
 	if len(c.Test.Refs) > 0 && vars == nil {
 		return expr.Verdict{}
@@ -174,7 +174,7 @@ func (b *builder) evaluate(c *plan.Condition, vars map[string]cty.Value) expr.Ve
 	return c.Test.Decide(b.withSecrets(vars, c.Test.Secrets))
 }
 
-// unmet is the error about a condition that does not hold. vars are the values
+// unmet is the error about a condition that is not met. vars are the values
 // that its message may use; those of seen that mattered are shown with it.
 func (b *builder) unmet(what string, c *plan.Condition, v expr.Verdict, vars map[string]cty.Value, seen *hcl.EvalContext) *hcl.Diagnostic {
 	d := diag.Errorf(c.Test.Range.Ptr(), what+" failed", "%s%s", b.message(c, vars), v.Undecided())
@@ -246,7 +246,7 @@ func conditionExpressions(all []config.Condition) []hcl.Expression {
 	return exprs
 }
 
-// parseAgain parses the expression at a place of the configuration anew.
+// parseAgain parses the expression at a place of the configuration again.
 func (b *builder) parseAgain(r hcl.Range) (hclsyntax.Expression, bool) {
 	src := b.Module.Sources[r.Filename]
 	if r.End.Byte > len(src) {
@@ -263,7 +263,7 @@ func (b *builder) message(c *plan.Condition, vars map[string]cty.Value) string {
 		return silent
 	}
 	if len(c.Message.Secrets) > 0 {
-		return "The condition is not met. (Its message holds a sensitive value.)"
+		return "The condition is not met. (Its message contains a sensitive value.)"
 	}
 	v, diags := c.Message.Eval(vars)
 	v, _ = v.Unmark()
@@ -285,12 +285,12 @@ func (b *builder) withSecrets(vars map[string]cty.Value, names []string) map[str
 	return out
 }
 
-// decideGate decides about a gate: one whose conditions are known to hold is
+// decideGate decides about a gate: one whose conditions are known to be met is
 // kept.
 func (b *builder) decideGate(n *node) {
 	definition, fields, err := fingerprint.Definition(n.Node, nil, b.seal)
 	if err != nil {
-		n.broken = b.report(diag.Errorf(n.Range.Ptr(), "No key can be made", "%s.", err))
+		n.broken = b.report(diag.Errorf(n.Range.Ptr(), "Cannot compute a key", "%s.", err))
 		return
 	}
 	n.Definition, n.ActionKey, n.Preimage = definition, definition, fields
@@ -302,7 +302,7 @@ func (b *builder) decideGate(n *node) {
 		case v.Holds:
 		case v.Known:
 			n.Action = plan.Check
-			n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseCondition, Subject: c.Test.Text, Text: "does not hold: " + b.message(c, nil)})
+			n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseCondition, Subject: c.Test.Text, Text: "condition is not met: " + b.message(c, nil)})
 		default:
 			n.Action = plan.Check
 			for _, r := range waitsFor(c.Test.Refs) {

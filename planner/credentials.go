@@ -27,8 +27,8 @@ func (b *builder) addCredentials(nodes []*plan.Node) {
 		}
 		body, why := b.credentials(n.Address, prior)
 		if body == nil {
-			b.report(diag.Errorf(nil, "Credentials are missing",
-				"%s is to be deleted, and it was deployed with the sensitive %s, which the state does not keep. %s Put the block of %s back, set its variables, and run quern destroy -target=%s; or run quern state rm %s to forget the deployment and leave it where it is.",
+			b.report(diag.Errorf(nil, "Missing credentials",
+				"The plan deletes %s, which was deployed with the sensitive %s. The state does not store sensitive arguments. %s Restore the block of %s, set its variables, and run quern destroy -target=%s; or run quern state rm %s to forget the deployment and leave it in place.",
 				n.Address, diag.List(prior.Deployment.Sensitive), why, n.Address, strconv.Quote(n.Address), strconv.Quote(n.Address)))
 			continue
 		}
@@ -62,7 +62,7 @@ func (b *builder) credentials(address string, prior *state.Instance) (body *plan
 		missing = slices.DeleteFunc(slices.Clone(missing), func(key string) bool { return slices.Contains(out.Sensitive(), key) })
 	}
 	if len(missing) > 0 {
-		return nil, "The block no longer gives them."
+		return nil, "The block no longer sets them."
 	}
 	out.Type = value.Type{Type: s.typ.body.typ}
 	return out, ""

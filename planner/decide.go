@@ -43,7 +43,7 @@ func (b *builder) keys(n *node) bool {
 	definition, fields, err := fingerprint.Definition(n.Node, n.bound.Body, b.seal)
 	if err != nil {
 		subject := n.stage.cfg.DeclRange
-		n.broken = b.report(diag.Errorf(&subject, "No key can be made", "%s.", err))
+		n.broken = b.report(diag.Errorf(&subject, "Cannot compute a key", "%s.", err))
 		return false
 	}
 	n.Definition, n.Preimage = definition, fields
@@ -106,7 +106,7 @@ func (b *builder) decideResult(n *node) {
 	}()
 	switch {
 	case b.replaced(n):
-		n.run(plan.Reason{Code: plan.BecauseReplaced, Text: "a new result was asked for by -replace"})
+		n.run(plan.Reason{Code: plan.BecauseReplaced, Text: "-replace requests a new result"})
 	case n.ActionKey == "":
 		b.decideUnknown(n)
 	case n.prior != nil && n.prior.ActionKey == n.ActionKey:
@@ -129,9 +129,9 @@ func (b *builder) decideUnknown(n *node) {
 	case n.Definition != "" && n.Definition != n.prior.Definition:
 		n.run(append(n.compare(), waits...)...)
 	case len(waits) == 0:
-		// A source that was not looked at.
+		// A source that was not refreshed.
 		n.Action = plan.MayRun
-		n.Reasons = []plan.Reason{{Code: plan.BecauseSource, Text: "the source was not looked at"}}
+		n.Reasons = []plan.Reason{{Code: plan.BecauseSource, Text: "the source was not refreshed"}}
 	default:
 		n.Action, n.Reasons = plan.MayRun, waits
 	}
@@ -173,7 +173,7 @@ func (b *builder) decideKept(n *node) {
 		if n.Kind == "evaluate" {
 			what = plural(int(n.prior.Errors), "call")
 		}
-		n.run(plan.Reason{Code: plan.BecauseFailed, Text: what + " failed and will be tried again"})
+		n.run(plan.Reason{Code: plan.BecauseFailed, Text: what + " failed and will be retried"})
 	default:
 		n.result, n.Action = r, plan.Keep
 	}
@@ -185,7 +185,7 @@ func (b *builder) decideOther(n *node) {
 	entry, err := b.Store.Actions.Get(n.ActionKey)
 	reasons := n.compare()
 	if err != nil {
-		n.run(append(reasons, plan.Reason{Code: plan.BecauseDamaged, Text: "what the store had for it is damaged: " + err.Error()})...)
+		n.run(append(reasons, plan.Reason{Code: plan.BecauseDamaged, Text: "its result in the store is damaged: " + err.Error()})...)
 		return
 	}
 	if entry == nil || entry.Errors > 0 {
@@ -201,25 +201,24 @@ func (b *builder) decideOther(n *node) {
 	n.Reasons = append(reasons, n.madeBefore(entry))
 }
 
-const alreadyStored = "its result is in the store already"
+const alreadyStored = "its result is already in the store"
 
 func (n *node) madeBefore(e *action.Entry) plan.Reason {
 	text := alreadyStored
 	if e.Address != "" && e.Address != n.Address {
-		text += ", made by " + e.Address
+		text += ", created by " + e.Address
 	}
 	if !e.Created.IsZero() {
 		if text == alreadyStored {
-			text += ", made"
+			text += ", created"
 		}
-		text += " on " + e.Created.Format("2 January 2006")
+		text += " on " + e.Created.Format("January 2, 2006")
 	}
 	return plan.Reason{Code: plan.BecauseReused, Subject: e.Address, Text: text}
 }
 
-// comparePrograms says that rows which are reused were made by another program
-// than new ones will be: a plugin that was changed without raising its behavior
-// version.
+// comparePrograms reports that reused rows come from a different program than
+// new ones will: a plugin that changed without raising its behavior version.
 func (b *builder) comparePrograms(n *node) {
 	if !n.RowWise() || b.Store == nil || n.prior == nil || n.prior.Definition != n.Definition || b.replaced(n) || !n.makesColumns() {
 		return
@@ -238,7 +237,7 @@ func (b *builder) comparePrograms(n *node) {
 	before, after := program(was.Version, was.Digest), program(is.Version, is.Digest)
 	n.Reasons = append(n.Reasons, plan.Reason{
 		Code: plan.BecausePlugin, Subject: n.Plugin, Before: before, After: after,
-		Text: fmt.Sprintf("the plugin %q changed (%s → %s) but not its behavior version: reused rows were made by the earlier program", n.Plugin, before, after),
+		Text: fmt.Sprintf("the plugin %q changed (%s → %s), but its behavior version did not: reused rows come from the earlier program", n.Plugin, before, after),
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -91,7 +92,7 @@ func (d *decoder) set(out *plan.Body, a *argument, attr *hclsyntax.Attribute, sc
 	d.skip = d.skip || skipped
 	if arg == nil {
 		if a.Required && !silent {
-			d.errorf(attr.Expr.Range(), "Missing required argument", "The argument %q is required, and this is null.", a.Name)
+			d.errorf(attr.Expr.Range(), "Missing required argument", "The argument %q is required, but this is null.", a.Name)
 		}
 		return
 	}
@@ -132,7 +133,7 @@ func (d *decoder) plain(a *argument, e hclsyntax.Expression, sc *scope) *plan.Ar
 	}
 	want := a.plainType()
 	if expr.MentionsRow(e) {
-		d.errorf(e.Range(), "No row here", "The argument %q has one value for the whole stage, so it can't depend on `row`.%s", a.Name, described(a.Doc))
+		d.errorf(e.Range(), "Name is not available here", "The argument %q has one value for the whole stage, so it cannot depend on `row`.%s", a.Name, described(a.Doc))
 		return nil
 	}
 	v, diags := eval.Value(e, sc.values)
@@ -141,7 +142,7 @@ func (d *decoder) plain(a *argument, e hclsyntax.Expression, sc *scope) *plan.Ar
 	}
 	v, err := convert.Convert(v, want)
 	if err != nil {
-		d.errorf(e.Range(), "Wrong type of value", "The argument %q takes %s: %s.%s", a.Name, want.FriendlyNameForConstraint(), err, described(a.Doc))
+		d.errorf(e.Range(), "Wrong type of value", "The argument %q must be of type %s: %s.%s", a.Name, want.FriendlyNameForConstraint(), err, described(a.Doc))
 		return nil
 	}
 	if v.IsNull() {
@@ -184,37 +185,44 @@ func (d *decoder) impureIn(e hclsyntax.Expression) bool {
 // allowed checks what the schema says of a value beyond its type.
 func (d *decoder) allowed(a *argument, v cty.Value, subject hcl.Range) bool {
 	if a.Sensitive {
-		d.errorf(subject, "Secret in the configuration", "The argument %q is sensitive, and a value that is written here would stand in files and plans in clear. Take it from a variable with sensitive = true.", a.Name)
+		d.errorf(subject, "Secret in the configuration", "The argument %q is sensitive, and a value written here would appear in files and plans in plain text. Take it from a variable with sensitive = true.", a.Name)
 		d.diags[len(d.diags)-1].Extra = diag.Secret{}
 		return false
 	}
 	if len(a.OneOf) == 0 || v.Type() != cty.String || slices.Contains(a.OneOf, v.AsString()) {
 		return true
 	}
-	d.errorf(subject, "Wrong value", "The argument %q takes %s, not %q.%s", a.Name, alternatives(a.OneOf), v.AsString(), diag.Suggest(v.AsString(), a.OneOf))
+	d.errorf(subject, "Wrong value", "The argument %q must be %s, not %q.%s", a.Name, alternatives(a.OneOf), v.AsString(), diag.Suggest(v.AsString(), a.OneOf))
 	return false
 }
 
-// alternatives lists values: "a", "b" or "c".
-func alternatives(values []string) string {
-	text := ""
+// alternatives lists values: "a", "b", or "c".
+func alternatives(values []string) string { return either(quoted(values)) }
+
+func quoted(values []string) []string {
+	out := make([]string, len(values))
 	for i, v := range values {
-		switch {
-		case i == 0:
-		case i == len(values)-1:
-			text += " or "
-		default:
-			text += ", "
-		}
-		text += strconv.Quote(v)
+		out[i] = strconv.Quote(v)
 	}
-	return text
+	return out
+}
+
+// either joins phrases: "a", "a or b", "a, b, or c".
+func either(phrases []string) string {
+	n := len(phrases)
+	switch n {
+	case 0, 1:
+		return strings.Join(phrases, "")
+	case 2:
+		return phrases[0] + " or " + phrases[1]
+	}
+	return strings.Join(phrases[:n-1], ", ") + ", or " + phrases[n-1]
 }
 
 // described is an argument's documentation as a sentence of its own.
 func described(doc string) string {
 	if text := documented(doc); text != "." {
-		return " It is documented as" + text
+		return " The documentation says" + text
 	}
 	return ""
 }
@@ -248,7 +256,7 @@ func (d *decoder) block(out *plan.Body, schema *block, labels []string, src *hcl
 			if len(places) > 0 {
 				subject = places[0]
 			}
-			d.errorf(subject, "Duplicate block", "There is a %s block labelled %s already. Rename one of them.", schema.Name, alternatives(labels))
+			d.errorf(subject, "Duplicate block", "A %s block labeled %s already exists. Rename one of them.", schema.Name, strings.Join(quoted(labels), " "))
 			return
 		}
 	}
@@ -289,15 +297,15 @@ func (d *decoder) dynamic(out *plan.Body, b *hclsyntax.Block, schema *body, sc *
 		return
 	}
 	if values.IsMarked() {
-		d.errorf(forEach.Range(), "Sensitive for_each", "for_each of a dynamic block comes from a sensitive variable, and the blocks would show it. Take the keys from a variable that is not sensitive.")
+		d.errorf(forEach.Range(), "Sensitive for_each", "for_each of a dynamic block comes from a sensitive variable, and the blocks would reveal it. Take the keys from a variable that is not sensitive.")
 		return
 	}
 	if values.IsKnown() && (values.IsNull() || !values.CanIterateElements()) {
-		d.errorf(forEach.Range(), "Wrong value for for_each", "for_each of a dynamic block takes a list, a set, or a map, and this is %s.", nullOr(values))
+		d.errorf(forEach.Range(), "Wrong value for for_each", "for_each of a dynamic block must be a list, a set, or a map, but this is %s.", nullOr(values))
 		return
 	}
 	if !values.IsKnown() {
-		d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block takes a collection that is known when planning.%s", d.b.applyFirst(d.n.stage))
+		d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block must be a collection that is known at plan time.%s", d.b.applyFirst(d.n.stage))
 		return
 	}
 	handles, _ := eval.Value(forEach, sc.handles)
@@ -316,7 +324,7 @@ func (d *decoder) dynamic(out *plan.Body, b *hclsyntax.Block, schema *body, sc *
 		d.block(out, nested, labels, content.Body, inner, prefix, []hcl.Range{b.DefRange()}, positions)
 	}
 	if n := int64(positions[nested.Name]); n < nested.MinItems {
-		d.errorf(forEach.Range(), "Missing block", "%s %q needs at least %s, and for_each is empty.",
+		d.errorf(forEach.Range(), "Missing block", "%s %q needs at least %s, but for_each is empty.",
 			d.n.Kind, d.n.Type, plural(int(nested.MinItems), nested.Name+" block"))
 	}
 }
@@ -354,13 +362,13 @@ func (d *decoder) labels(b *hclsyntax.Block, nested *block, sc *scope) ([]string
 	}
 	v, err := convert.Convert(v, cty.List(cty.String))
 	if err != nil || !v.IsWhollyKnown() || v.IsNull() || v.ContainsMarked() || v.LengthInt() != len(nested.Labels) {
-		d.errorf(e.Range(), "Wrong labels", "labels takes a list with %s, known when planning.", plural(len(nested.Labels), "string"))
+		d.errorf(e.Range(), "Wrong labels", "labels must be a list of %s that is known at plan time.", plural(len(nested.Labels), "string"))
 		return nil, false
 	}
 	var labels []string
 	for _, e := range iterate(v) {
 		if e.value.IsNull() {
-			d.errorf(b.DefRange(), "Wrong labels", "A label is null.")
+			d.errorf(b.DefRange(), "Wrong labels", "A label cannot be null.")
 			return nil, false
 		}
 		labels = append(labels, e.value.AsString())

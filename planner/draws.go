@@ -21,8 +21,8 @@ func (b *builder) checkDraws(n *node) {
 		}
 		told[h.node.Address] = true
 		subject := n.RangeOf(c.Model)
-		b.report(diag.Warningf(subject, "Draws of an answer that does not vary",
-			"%s asks %s %d times for the same, and its temperature is 0: the answers will be about alike, and each is paid for. Use a model with a higher temperature, or ask once.",
+		b.report(diag.Warningf(subject, "Repeated samples will be nearly identical",
+			"%s sends each request to %s %d times, but the temperature is 0: the answers will be nearly identical, and you pay for each one. Use a model with a higher temperature, or ask once.",
 			n.Address, h.node.Address, c.Draws))
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// refreshOnly is a plan that does no more than to bring the state up to what the
-// refresh has found. Of deployments the state gets what stands there now. What a
-// source holds is shown only: it comes into the state when it is read.
+// refreshOnly is a plan that only updates the state to what the refresh found:
+// the current deployments. Changes of sources are only shown; the state gets
+// them when the sources are read.
 func (b *builder) refreshOnly() (*plan.Plan, hcl.Diagnostics) {
 	p := b.newPlan()
 	for _, known := range b.nodes(p) {

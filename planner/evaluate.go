@@ -37,8 +37,8 @@ func (v *Values) Eval(text, filename string) (cty.Value, hcl.Diagnostics) {
 		return cty.DynamicVal, diags
 	}
 	if expr.MentionsRow(e) {
-		return cty.DynamicVal, hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "No row here",
-			"`row` stands for the rows of a dataset, in the arguments of a stage. Here there is none.")}
+		return cty.DynamicVal, hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Name is not available here",
+			"`row` is available only in arguments of a stage, where it refers to a row of a dataset.")}
 	}
 	b := v.builder
 	if diags := b.Module.Check(e); diags.HasErrors() {

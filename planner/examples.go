@@ -70,7 +70,7 @@ func (c *promptCompiler) artifact(b *hclsyntax.Body, name, kind, key string, sc 
 	h, ok := handleOf(v)
 	if !ok || h.port == nil || h.port.Kind != kind {
 		c.failed = true
-		c.d.errorf(e.Range(), "Wrong kind of artifact", "The argument %q of examples takes a %s.", name, kind)
+		c.d.errorf(e.Range(), "Wrong kind of artifact", "The argument %q of examples must be a %s.", name, kind)
 		return nil
 	}
 	c.d.n.inputs[key] = h

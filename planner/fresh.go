@@ -11,13 +11,13 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// CheckFresh says why a saved plan can no longer be applied: the state or a
-// plugin is another one, or a source holds something else than when the plan
-// was made. Without Options.Refresh sources are not looked at.
+// CheckFresh reports why a saved plan can no longer be applied: the state, a
+// plugin, or the content of a source has changed since the plan was made.
+// Without Options.Refresh, sources are not read.
 func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 	for name := range p.Plugins {
-		// Whether there is such a plugin is for the comparison to say:
-		// Describe knows those that were looked at.
+		// Describe knows only plugins that were asked for; the comparison
+		// reports one that does not exist.
 		_, _ = o.Plugins.ConfigSchema(name)
 	}
 	now := plan.Now{Environment: o.Environment, Plugins: o.Plugins.Describe()}
@@ -46,10 +46,10 @@ func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 	return append(diags, b.sorted()...)
 }
 
-// lookAgain compares what a source holds with what it held.
+// lookAgain compares the content of a source with that in the plan.
 func (b *builder) lookAgain(n *plan.Node) {
 	fail := func(err error) {
-		b.report(diag.Errorf(n.Range.Ptr(), "Source can't be looked at", "Whether the saved plan still fits %s can't be told: %s", n.Address, err))
+		b.report(diag.Errorf(n.Range.Ptr(), "Cannot refresh the source", "quern cannot tell whether the saved plan still matches %s: %s", n.Address, err))
 	}
 	bound, diags := n.Body.Bind(b.vars(&node{Node: n}))
 	if b.report(diags...) {
@@ -72,11 +72,11 @@ func (b *builder) lookAgain(n *plan.Node) {
 	case b.mustSeal(resp.Fingerprint) != n.Fingerprint:
 		again, err := service.Fingerprint(b.ctx, &pluginv1.FingerprintRequest{Instance: in, Memo: n.Memo})
 		if err == nil && again.Fingerprint != resp.Fingerprint {
-			b.report(diag.Errorf(n.Range.Ptr(), "The source never stays the same",
-				"Asked twice without a pause what %s holds, plugin %q gave two different fingerprints. Either something writes to the source all the time, or the plugin makes its fingerprint of something other than the content, such as the time. The latter is a fault of the plugin: tell its author. A new plan does not help.",
+			b.report(diag.Errorf(n.Range.Ptr(), "The source keeps changing",
+				"quern asked twice in a row for the fingerprint of %s, and plugin %q returned two different ones. Either something constantly writes to the source, or the plugin computes its fingerprint from something other than the content, such as the time. The latter is a bug in the plugin: report it to the plugin's author. A new plan does not help.",
 				n.Address, n.Plugin))
 			return
 		}
-		b.report(diag.Errorf(n.Range.Ptr(), "The saved plan is stale", "What %s holds has changed since it was made. Make a new plan.", n.Address))
+		b.report(diag.Errorf(n.Range.Ptr(), "The saved plan is stale", "The content of %s has changed since the plan was made. Make a new plan.", n.Address))
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/quern-dev/quern/lang/config"
 )
 
-// guarded says whether a reference stands where it need not hold: inside try or
-// can, in a branch of a condition, or behind && or ||. Whether there is such an
-// instance is then seen when it is evaluated, if it is.
+// guarded reports whether a reference need not resolve: it is inside try or
+// can, in a branch of a condition, or after && or ||. Whether the instance
+// exists then matters only if the reference is evaluated.
 func guarded(t hcl.Traversal, within []hcl.Expression, bodies ...*hclsyntax.Body) bool {
 	g := &guards{wanted: t.SourceRange(), marked: map[hclsyntax.Expression]bool{}}
 	for _, e := range within {
@@ -27,10 +27,10 @@ func guarded(t hcl.Traversal, within []hcl.Expression, bodies ...*hclsyntax.Body
 	return g.found
 }
 
-// guards walks syntax and counts how many guards it is behind.
+// guards walks syntax and counts the guards around it.
 type guards struct {
 	wanted hcl.Range
-	// marked are the expressions that are behind a guard.
+	// marked are the guarded expressions.
 	marked map[hclsyntax.Expression]bool
 	depth  int
 	found  bool
@@ -76,7 +76,7 @@ func (g *guards) mark(nodes ...hclsyntax.Expression) {
 	}
 }
 
-// expressionsOf are the expressions of a stage beside its body.
+// expressionsOf are the expressions of a stage outside its body.
 func expressionsOf(s *config.Stage) []hcl.Expression {
 	all := []hcl.Expression{s.Count, s.ForEach, s.Timeout, s.Retries}
 	for _, c := range slices.Concat(s.Pre, s.Post, s.Conditions) {

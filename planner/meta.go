@@ -19,7 +19,7 @@ func (b *builder) decodeMeta(n *node) {
 	if v, ok := b.meta(n, cfg.Timeout, "timeout", cty.String); ok {
 		d, err := time.ParseDuration(v.AsString())
 		if err != nil || d <= 0 {
-			b.report(diag.Errorf(cfg.Timeout.Range().Ptr(), "Wrong value for timeout", "timeout takes a duration such as \"90s\" or \"2h\", not %q.", v.AsString()))
+			b.report(diag.Errorf(cfg.Timeout.Range().Ptr(), "Wrong value for timeout", "timeout must be a duration such as \"90s\" or \"2h\", not %q.", v.AsString()))
 		}
 		n.Timeout = d
 	}
@@ -30,7 +30,7 @@ func (b *builder) decodeMeta(n *node) {
 		if v, ok := b.meta(n, r.CPU, "cpu", cty.Number); ok {
 			n.Resources.CPU, _ = v.AsBigFloat().Float64()
 			if n.Resources.CPU < 0 {
-				b.report(diag.Errorf(r.CPU.Range().Ptr(), "Wrong value for cpu", "cpu takes a number of cores."))
+				b.report(diag.Errorf(r.CPU.Range().Ptr(), "Wrong value for cpu", "cpu must be a number of cores, at least 0."))
 			}
 		}
 		if v, ok := b.meta(n, r.GPU, "gpu", cty.Number); ok {
@@ -54,7 +54,7 @@ func (b *builder) meta(n *node, e hcl.Expression, name string, want cty.Type) (c
 func (b *builder) natural(v cty.Value, e hcl.Expression, name string) int64 {
 	n, _ := v.AsBigFloat().Int64()
 	if !v.AsBigFloat().IsInt() || n < 0 {
-		b.report(diag.Errorf(e.Range().Ptr(), "Wrong value for "+name, "%s takes a whole number, 0 or more.", name))
+		b.report(diag.Errorf(e.Range().Ptr(), "Wrong value for "+name, "%s must be a whole number, at least 0.", name))
 	}
 	return n
 }
@@ -79,7 +79,7 @@ func (b *builder) bytes(text string, e hcl.Expression) int64 {
 	}
 	f, err := strconv.ParseFloat(number, 64)
 	if err != nil || f < 0 || f*factor > 1<<60 {
-		b.report(diag.Errorf(e.Range().Ptr(), "Wrong value for memory", "memory takes bytes, or a size with a unit such as \"4GiB\", not %q.", text))
+		b.report(diag.Errorf(e.Range().Ptr(), "Wrong value for memory", "memory must be a number of bytes or a size with a unit, such as \"4GiB\", not %q.", text))
 		return 0
 	}
 	return int64(f * factor)
@@ -103,13 +103,13 @@ func (n *node) takeMaxErrors(b *builder) {
 	}
 	delete(n.Body.Args, maxErrorsName)
 	if a.Value == nil {
-		b.report(diag.Errorf(a.Range.Ptr(), "Value is not known", "max_errors must be known when planning."))
+		b.report(diag.Errorf(a.Range.Ptr(), "Value is not known", "max_errors must be known at plan time."))
 		return
 	}
 	v := a.Value.AsBigFloat()
 	count, _ := v.Int64()
 	if !v.IsInt() || count < 0 {
-		b.report(diag.Errorf(a.Range.Ptr(), "Wrong value for max_errors", "max_errors must be a whole number, 0 or more."))
+		b.report(diag.Errorf(a.Range.Ptr(), "Wrong value for max_errors", "max_errors must be a whole number, at least 0."))
 		return
 	}
 	n.MaxErrors = count

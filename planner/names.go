@@ -118,10 +118,10 @@ func checkDynamic(b *hclsyntax.Block, schema *body, of string) []*hcl.Diagnostic
 		return []*hcl.Diagnostic{unknownBlock(name, b.LabelRanges[0], schema, of)}
 	case content == nil || b.Body.Attributes["for_each"] == nil:
 		return []*hcl.Diagnostic{diag.Errorf(&subject, "Incomplete dynamic block",
-			"A dynamic block has for_each, and a content block with what each block that it makes holds.")}
+			"A dynamic block needs for_each and a content block with the body of each block that it generates.")}
 	case !complete:
 		return []*hcl.Diagnostic{diag.Errorf(&subject, "Incomplete dynamic block",
-			"A %s block has %s, so a dynamic block for it needs the argument labels: labels = [%s.key]", name, plural(len(nested.Labels), "label"), name)}
+			"A %s block has %s, so its dynamic block needs the argument labels: labels = [%s.key]", name, plural(len(nested.Labels), "label"), name)}
 	}
 	return checkNames(content.Body, nested.body, "The block "+name+" of "+of)
 }
@@ -152,7 +152,7 @@ func checkCount(b *hclsyntax.Body, nested *block, of string) []*hcl.Diagnostic {
 			"%s needs at least %s: %s", of, plural(int(nested.MinItems), nested.Name+" block"), blockExample(nested))}
 	case nested.MaxItems > 0 && int64(n) > nested.MaxItems:
 		return []*hcl.Diagnostic{diag.Errorf(b.MissingItemRange().Ptr(), "Too many blocks",
-			"%s takes at most %s, and there are %d.", of, plural(int(nested.MaxItems), nested.Name+" block"), n)}
+			"%s can have at most %s, but it has %d.", of, plural(int(nested.MaxItems), nested.Name+" block"), n)}
 	}
 	return nil
 }

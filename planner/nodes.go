@@ -59,7 +59,7 @@ func (b *builder) checkAddresses(addresses []addr.Instance) {
 		for _, s := range b.stages {
 			names = append(names, s.cfg.Addr.String())
 		}
-		b.report(diag.Errorf(nil, "Unknown address", "There is no stage %s.%s", a.Stage, diag.Suggest(a.Stage.String(), names)))
+		b.report(diag.Errorf(nil, "Unknown address", "Stage %s does not exist.%s", a.Stage, diag.Suggest(a.Stage.String(), names)))
 	}
 }
 
@@ -76,11 +76,11 @@ func (b *builder) checkInstances() {
 		for _, n := range s.instances {
 			names = append(names, n.Address)
 		}
-		there := "It has none."
+		there := "The stage has no instances."
 		if len(names) > 0 {
-			there = "Those of the stage are: " + diag.List(names) + "."
+			there = "The instances of the stage are: " + diag.List(names) + "."
 		}
-		b.report(diag.Errorf(nil, "Unknown address", "There is no instance %s. %s", a, there))
+		b.report(diag.Errorf(nil, "Unknown address", "Instance %s does not exist. %s", a, there))
 	}
 }
 
@@ -100,7 +100,7 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 			}
 			if v.stage.broken && !b.validating {
 				subject := v.stage.cfg.DeclRange
-				b.report(diag.Errorf(&subject, "Stage can't be planned", "What it needs is missing."))
+				b.report(diag.Errorf(&subject, "Cannot plan this stage", "A stage that it depends on has errors."))
 			}
 			all = append(all, v.stage.instances...)
 		}
@@ -246,8 +246,7 @@ func (b *builder) pruned(all []*node) []*node {
 	return kept
 }
 
-// gateReasons says of an instance that is to be carried out behind which gates
-// it stands.
+// gateReasons adds the gates that an instance to be carried out waits for.
 func (b *builder) gateReasons(n *node) {
 	if n.Action == plan.Keep {
 		return
@@ -263,7 +262,7 @@ func (b *builder) gateReasons(n *node) {
 		if s := b.byAddress[a.Stage]; s != nil {
 			for _, g := range s.instances {
 				if g.Address == d && g.Action == plan.Check {
-					n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseDepends, Subject: d, Text: "only if " + d + " holds"})
+					n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseDepends, Subject: d, Text: "only if " + d + " passes"})
 				}
 			}
 		}
@@ -354,7 +353,7 @@ func (b *builder) destroy() (*plan.Plan, hcl.Diagnostics) {
 			gone[address] = i
 		}
 	}
-	p.Nodes = removals(gone, "everything is taken down")
+	p.Nodes = removals(gone, "everything is destroyed")
 	b.protect(p.Nodes)
 	b.addCredentials(p.Nodes)
 	if len(b.Targets) == 0 && len(b.Excludes) == 0 {

@@ -70,14 +70,14 @@ func (b *builder) output(cfg *config.Output) *plan.Output {
 	}
 	o := &plan.Output{Name: cfg.Name, Description: cfg.Description, Sensitive: cfg.Sensitive, Expr: c, DependsOn: b.upstream(&r), Conditions: conditions}
 	if !cfg.Sensitive && (c.Conceals() || slices.ContainsFunc(c.Secrets, b.isSensitive)) {
-		b.report(diag.Errorf(cfg.Expr.Range().Ptr(), "Output is sensitive", "The value of output %q comes from %s. Add sensitive = true, so that it is not shown.", cfg.Name, origin(c.Secrets)))
+		b.report(diag.Errorf(cfg.Expr.Range().Ptr(), "Output is sensitive", "The value of output %q comes from %s. Add sensitive = true to hide it.", cfg.Name, origin(c.Secrets)))
 		return nil
 	}
 	b.decideOutput(o)
 	return o
 }
 
-// unmetOutput reports preconditions of an output that are known not to hold.
+// unmetOutput reports preconditions of an output that are known not to be met.
 func (b *builder) unmetOutput(conditions []plan.Condition, sc *scope) bool {
 	unmet := false
 	for i := range conditions {

@@ -34,7 +34,7 @@ func (n *node) checkOverlap() hcl.Diagnostics {
 					if user.node == n {
 						subject = n.RangeOf(modelKey)
 					}
-					diags = append(diags, diag.Warningf(subject, "Evaluated on training data", "%s evaluates %s on %s, which has rows of %s, and %s was trained on those: its figures say nothing about new rows. Train and evaluate on different parts of a transform \"split\".",
+					diags = append(diags, diag.Warningf(subject, "Evaluated on training data", "%s evaluates %s on %s, which has rows of %s, and %s was trained on those rows: its figures say nothing about new rows. Train and evaluate on different parts of a transform \"split\".",
 						n.Address, model, on, learned, model))
 				}
 			}

@@ -1,12 +1,11 @@
-// Package planner turns a configuration, a state and what sources report now
-// into a plan.
+// Package planner turns a configuration, a state, and the current content of
+// sources into a plan.
 //
 // Build expands blocks into instances, evaluates and compiles their
-// expressions, has plugins prepare them, makes their keys, and decides by
-// those what is to be done and why. It changes nothing: plugins are asked only
-// to validate, to look at sources and deployments, and to compare. All
-// mistakes that can be told apart are reported together; where there is one,
-// there is no plan.
+// expressions, has plugins prepare them, computes their keys, and uses the
+// keys to decide what to do and why. It changes nothing: plugins only
+// validate, read sources and deployments, and compare. All independent
+// mistakes are reported together; if there is one, there is no plan.
 package planner
 
 import (
@@ -23,36 +22,35 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// Options are what a plan is made of.
+// Options are the inputs of a plan.
 type Options struct {
 	Module *config.Module
-	// Variables are the values of all variables; sensitive ones bear the mark
+	// Variables are the values of all variables; sensitive ones have the mark
 	// value.Sensitive.
 	Variables map[string]cty.Value
 	Plugins   Plugins
 
-	// Store and State are what there is already. Validate needs neither.
+	// Store and State are what exists already. Validate needs neither.
 	Store       *store.Store
 	State       *state.State
 	Environment string
 
 	// Targets limit the plan to these instances and what they need; Excludes
-	// leave these out, and what needs them. An address without a key stands
-	// for all instances of its stage.
+	// leave out these instances and what needs them. An address without a key
+	// means all instances of its stage.
 	Targets, Excludes []addr.Instance
-	// Replace asks for new results of these instances.
+	// Replace requests new results of these instances.
 	Replace []addr.Instance
-	// Refresh looks at what sources hold and what stands at deployments'
-	// places now; otherwise what the state says of them is taken.
+	// Refresh reads the current sources and deployments; otherwise the plan
+	// trusts the state.
 	Refresh bool
-	// RefreshOnly plans to change nothing but what the state says of deployments.
+	// RefreshOnly plans only to update the deployments in the state.
 	RefreshOnly bool
-	// Destroy plans to take all deployments away, and to forget the rest.
+	// Destroy plans to delete all deployments and to forget the rest.
 	Destroy bool
 
-	// Hidden is told of each value that a call of sensitive() hides, under the name
-	// that the plan's Secrets have for it; nil: nobody is. It is called by several
-	// goroutines, one at a time.
+	// Hidden, if set, is called with each value that a call of sensitive() hides and
+	// its name in the plan's Secrets. Several goroutines call it, one at a time.
 	Hidden func(name string, v cty.Value)
 
 	QuernVersion string
@@ -73,7 +71,7 @@ func Build(ctx context.Context, o Options) (*plan.Plan, hcl.Diagnostics) {
 
 // Validate checks a configuration as far as that is possible without a state:
 // everything but what depends on results, and on variables whose values are
-// unknown. Sources are looked at only where their columns have to be inferred.
+// unknown. Sources are read only if their columns have to be inferred.
 func Validate(ctx context.Context, o Options) hcl.Diagnostics {
 	o.Store, o.State, o.Refresh = nil, nil, false
 	o.Variables = assumed(o.Variables)

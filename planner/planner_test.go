@@ -246,7 +246,7 @@ func TestFailedRowsAreTriedAgain(t *testing.T) {
 	p.apply(lifecycle)
 	p.state.Instances["label.intent"].Errors = 3
 	for _, n := range p.mustPlan(lifecycle).Nodes {
-		if n.Address == "label.intent" && (n.Action != plan.Run || n.Reasons[0].Text != "3 rows failed and will be tried again") {
+		if n.Address == "label.intent" && (n.Action != plan.Run || n.Reasons[0].Text != "3 rows failed and will be retried") {
 			t.Errorf("label.intent is %q: %+v", n.Action, n.Reasons)
 		}
 	}
@@ -354,7 +354,7 @@ func TestAPlanReadsOnlyTheValuesThatAreReferredTo(t *testing.T) {
 		"a value": "train.student.loss", "the whole": "jsonencode(label.intent)", "an instance's": `label.intent["coverage"]`,
 	} {
 		_, diags := p.plan(lifecycle + "output \"more\" {\n  value = " + reference + "\n}\n")
-		if !diags.HasErrors() || !strings.Contains(p.print(diags), "can't be read") {
+		if !diags.HasErrors() || !strings.Contains(p.print(diags), "cannot be read") {
 			t.Errorf("%s is not read: %s", name, p.print(diags))
 		}
 	}

@@ -22,7 +22,7 @@ func (b *builder) configurePlugins() {
 
 func (b *builder) configurePlugin(cfg *config.Plugin) {
 	fail := func(err error) {
-		b.report(diag.Errorf(&cfg.Range, "Plugin can't be configured", "%s", diag.Sentence(err)))
+		b.report(diag.Errorf(&cfg.Range, "Cannot configure the plugin", "%s", diag.Sentence(err)))
 	}
 	found, err := b.Plugins.ConfigSchema(cfg.Name)
 	if err != nil {
@@ -94,7 +94,7 @@ func (b *builder) pluginScope(n *node, body *hclsyntax.Body) (*scope, bool) {
 	r := &n.stage.refs
 	r.add(config.BodyReferences(body)...)
 	if !b.evaluateLocals(r.locals, map[string]bool{}) || len(r.stages) > 0 {
-		b.report(diag.Errorf(&n.stage.cfg.DeclRange, "Reference in a plugin block", "Plugins are configured before any stage runs, so a plugin block can't refer to stages. Use variables."))
+		b.report(diag.Errorf(&n.stage.cfg.DeclRange, "Reference in a plugin block", "Plugins are configured before any stage runs, so a plugin block cannot refer to stages. Use variables."))
 		return nil, false
 	}
 	return b.scope(r), !b.brokenUpstream(r)

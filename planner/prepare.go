@@ -107,7 +107,7 @@ func (b *builder) prepareBatch(nodes []*node) {
 		return
 	}
 	if len(resp.Prepared) != len(nodes) {
-		fail(fmt.Errorf("it was asked about %d instances and answered about %d; this is a fault of the plugin", len(nodes), len(resp.Prepared)))
+		fail(fmt.Errorf("it was asked about %d instances and answered for %d; this is a bug in the plugin", len(nodes), len(resp.Prepared)))
 		return
 	}
 	for i, n := range nodes {
@@ -186,14 +186,14 @@ func (b *builder) finish(n *node) {
 // faulty is the diagnostic for a plugin that breaks the protocol.
 func (n *node) faulty(err error) *hcl.Diagnostic {
 	subject := n.stage.cfg.DeclRange
-	return diag.Errorf(&subject, "Plugin is faulty", "%s %q of plugin %q gave an answer that does not make sense: %s. Tell its author.", diag.Capital(n.Kind), n.Type, n.Plugin, err)
+	return diag.Errorf(&subject, "Plugin is faulty", "%s %q of plugin %q returned an invalid response: %s. Report this to the plugin's author.", diag.Capital(n.Kind), n.Type, n.Plugin, err)
 }
 
 func (n *node) takeOutputs() error {
 	seen := map[string]bool{}
 	for _, o := range n.prepared.Outputs {
 		if seen[o.Name] || (o.Name == "errors" && n.isLabel()) {
-			return fmt.Errorf("output %q stands twice", o.Name)
+			return fmt.Errorf("output %q appears twice", o.Name)
 		}
 		seen[o.Name] = true
 		port, err := n.port(o)
@@ -206,7 +206,7 @@ func (n *node) takeOutputs() error {
 		}
 	}
 	if n.RowWise() && len(n.Outputs) != 1 {
-		return fmt.Errorf("a row-wise stage makes one dataset, not %d outputs", len(n.Outputs))
+		return fmt.Errorf("a row-wise stage produces one dataset, not %d outputs", len(n.Outputs))
 	}
 	if err := n.takeValueType(); err != nil {
 		return err
@@ -251,7 +251,7 @@ func (n *node) port(o *pluginv1.Output) (plan.Port, error) {
 	case plan.KindReport:
 		return p, nil
 	}
-	return p, fmt.Errorf("it is of no kind")
+	return p, fmt.Errorf("it has no kind")
 }
 
 func (n *node) takeColumns(p *plan.Port, columns []*pluginv1.Column) error {
@@ -259,7 +259,7 @@ func (n *node) takeColumns(p *plan.Port, columns []*pluginv1.Column) error {
 	seen := make(map[string]bool, len(columns))
 	for _, c := range columns {
 		if c.Name == "" || seen[c.Name] {
-			return fmt.Errorf("column %q stands twice, or has no name", c.Name)
+			return fmt.Errorf("column %q appears twice or has no name", c.Name)
 		}
 		seen[c.Name] = true
 		if _, err := data.ArrowType(c.Type); err != nil {
@@ -272,7 +272,7 @@ func (n *node) takeColumns(p *plan.Port, columns []*pluginv1.Column) error {
 	}
 	in := n.inputs[p.RowsOf]
 	if in == nil || in.port.Kind != plan.KindDataset {
-		return fmt.Errorf("it has the rows of input %q, which is no dataset", p.RowsOf)
+		return fmt.Errorf("it has the rows of input %q, which is not a dataset", p.RowsOf)
 	}
 	return n.takeOrigins(p, columns, in.port.Columns)
 }
@@ -283,12 +283,12 @@ func (n *node) takeOrigins(p *plan.Port, columns []*pluginv1.Column, input data.
 		switch c.Origin {
 		case pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT:
 			if _, _, ok := input.Lookup(c.From); !ok {
-				return fmt.Errorf("column %q is the input's %q, which it has not", c.Name, c.From)
+				return fmt.Errorf("column %q comes from the input's column %q, which does not exist", c.Name, c.From)
 			}
 			p.Origins[c.Name] = "input:" + c.From
 		case pluginv1.ColumnOrigin_COLUMN_ORIGIN_ARGUMENT:
 			if n.bound.Rows[c.From] == nil {
-				return fmt.Errorf("column %q is the row expression %q, which there is not", c.Name, c.From)
+				return fmt.Errorf("column %q comes from the row expression %q, which does not exist", c.Name, c.From)
 			}
 			p.Origins[c.Name] = "argument:" + c.From
 		}
@@ -296,7 +296,7 @@ func (n *node) takeOrigins(p *plan.Port, columns []*pluginv1.Column, input data.
 	return nil
 }
 
-// checkColumns holds a row-wise stage to the rule that a stage which adds columns
+// checkColumns enforces the rule that a row-wise stage that adds columns
 // never replaces one silently, whatever its plugin is written with.
 func (n *node) checkColumns() hcl.Diagnostics {
 	if !n.RowWise() {
@@ -319,7 +319,7 @@ func (n *node) checkColumns() hcl.Diagnostics {
 		}
 		for _, other := range out.Columns {
 			if other.Name != c.Name && strings.EqualFold(other.Name, c.Name) {
-				diags = append(diags, diag.Warningf(n.columnRange(c), "Columns differ in case only", "%s adds a column %q next to %q. SQL does not distinguish them.", n.Address, c.Name, other.Name))
+				diags = append(diags, diag.Warningf(n.columnRange(c), "Column names differ only in case", "%s adds a column %q next to %q. SQL does not distinguish them.", n.Address, c.Name, other.Name))
 			}
 		}
 	}
@@ -340,7 +340,7 @@ func (n *node) checkPrompts() hcl.Diagnostics {
 				meant = fmt.Sprintf(" Did you mean ${%s} for %s?", expr.RowColumn(column.Name), placeholder)
 			}
 		}
-		diags = append(diags, diag.Errorf(n.RangeOf(c.Prompt), "Prompt does not depend on row", "What the model is asked does not depend on row, so it is the same for every row of %s.%s", n.inputs[row.Of], meant))
+		diags = append(diags, diag.Errorf(n.RangeOf(c.Prompt), "Prompt does not depend on row", "The prompt does not depend on row, so it is the same for every row of %s.%s", n.inputs[row.Of], meant))
 	}
 	return diags
 }
@@ -463,7 +463,7 @@ func (n *node) checkFeatures() []*hcl.Diagnostic {
 			if _, _, ok := dataset.port.Columns.Lookup(column); !ok {
 				names := dataset.port.Columns.Names()
 				diags = append(diags, diag.Errorf(subject, "Model does not fit the dataset",
-					"The model %s was trained on %s = %s, and %s has no column %q.%s Its columns are: %s.",
+					"The model %s was trained on %s = %s, but %s has no column %q.%s Its columns are: %s.",
 					h, feature, e.Text, dataset, column, diag.Suggest(column, names), diag.List(names)))
 			}
 		}

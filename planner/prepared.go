@@ -18,7 +18,7 @@ import (
 // plugin prepares depends on its program and the instance alone, of a source
 // also on what it holds.
 //
-// It is one file, written anew by each plan with the answers that the plan had
+// It is one file, rewritten by each plan with the answers that the plan had
 // a use for, so it does not grow. A file that cannot be read is no loss.
 type preparedCache struct {
 	path string // empty: nothing is remembered

@@ -33,7 +33,7 @@ func (d *decoder) prompt(a *argument, h *handle, use hcl.Range, key string) *pla
 	of := d.n.inputs[a.rowsOf]
 	if of == nil {
 		if !d.diags.HasErrors() && !d.skip {
-			d.errorf(use, "No dataset for this prompt", "The argument %q is filled in for each row of the argument %q, which is not given.", a.Name, a.rowsOf)
+			d.errorf(use, "No dataset for this prompt", "The argument %q is filled in for each row of the argument %q, which is not set.", a.Name, a.rowsOf)
 		}
 		return nil
 	}
@@ -160,7 +160,7 @@ func (c *promptCompiler) compile(text string, at hcl.Range) *expr.Compiled {
 		}
 	}
 	for _, problem := range diags {
-		c.d.errorf(at, "Prompt can't be compiled", "%s: %s", problem.Summary, problem.Detail)
+		c.d.errorf(at, "Cannot compile the prompt", "%s: %s", problem.Summary, problem.Detail)
 	}
 	return nil
 }
@@ -190,9 +190,9 @@ func (c *promptCompiler) dynamic(b *hclsyntax.Block, sc *scope, f func(*hclsynta
 		switch {
 		case diags.HasErrors():
 		case values.IsKnown():
-			c.d.errorf(forEach.Range(), "Wrong value for for_each", "for_each of a dynamic block takes a list, a set, or a map, and this is %s.", nullOr(values))
+			c.d.errorf(forEach.Range(), "Wrong value for for_each", "for_each of a dynamic block must be a list, a set, or a map, but this is %s.", nullOr(values))
 		default:
-			c.d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block takes a collection that is known when planning.%s", c.d.b.applyFirst(c.node.stage))
+			c.d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block must be a collection that is known at plan time.%s", c.d.b.applyFirst(c.node.stage))
 		}
 		return
 	}

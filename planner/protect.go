@@ -23,6 +23,6 @@ func (b *builder) protect(nodes []*plan.Node) {
 		}
 		verb := map[plan.Action]string{plan.Delete: "delete", plan.Replace: "replace"}[n.Action]
 		b.report(diag.Errorf(s.cfg.DeclRange.Ptr(), "Deployment is protected",
-			"The plan would %s %s, which has prevent_destroy = true. To go on, set it to false, or leave the deployment out with -exclude='%s'.", verb, n.Address, n.Address))
+			"The plan would %s %s, which has prevent_destroy = true. To continue, set it to false, or leave the deployment out with -exclude='%s'.", verb, n.Address, n.Address))
 	}
 }

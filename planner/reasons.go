@@ -10,21 +10,21 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// compare says in what an instance's keys differ from those in the state.
+// compare lists how an instance's keys differ from those in the state.
 func (n *node) compare() []plan.Reason {
 	if n.prior == nil {
 		return []plan.Reason{{Code: plan.BecauseNew, After: n.summary, Text: "is new"}}
 	}
 	reasons := compareFields(n.prior.Preimage, n.Preimage, n.summary)
 	if len(reasons) == 0 {
-		return []plan.Reason{{Code: plan.BecauseUpstream, Text: "its key differs from that of its result"}}
+		return []plan.Reason{{Code: plan.BecauseUpstream, Text: "its key differs from the key of its result"}}
 	}
 	return reasons
 }
 
-// compareFields says in what two preimages differ: definition first, then
-// inputs. Fields that are not known yet do not count. Summary is what a
-// source holds now, for people.
+// compareFields lists how two preimages differ: definition first, then
+// inputs. Fields that are not known yet do not count. Summary describes the
+// current content of a source, for people.
 func compareFields(before []action.Field, after []plan.Field, summary string) []plan.Reason {
 	old := make(map[string]string, len(before))
 	for _, f := range before {
@@ -57,8 +57,8 @@ func compareFields(before []action.Field, after []plan.Field, summary string) []
 	return withoutConsequences(withoutRepetition(reasons))
 }
 
-// withoutConsequences drops that the columns of an output changed where an
-// argument says why.
+// withoutConsequences drops changes to the columns of an output if a changed
+// argument explains them.
 func withoutConsequences(reasons []plan.Reason) []plan.Reason {
 	isOutput := func(r plan.Reason) bool {
 		return strings.HasPrefix(r.Subject, "output") && r.Code == plan.BecauseArgument
@@ -83,13 +83,13 @@ func reasonFor(name, before, after string, had, has bool, summary string) (plan.
 	case !had:
 		change = " was added"
 	case !has:
-		change = " was taken away"
+		change = " was removed"
 	}
 	switch first {
 	case "type":
 		return plan.Reason{Code: plan.BecauseArgument, Subject: "type", Before: before, After: after, Text: "its type changed from " + before + " to " + after}, true
 	case "behaviour":
-		return plan.Reason{Code: plan.BecauseBehaviour, Before: before, After: after, Text: "the plugin gives other results since its behaviour version " + after + " (was " + before + ")"}, true
+		return plan.Reason{Code: plan.BecauseBehaviour, Before: before, After: after, Text: "the plugin gives different results since behavior version " + after + " (was " + before + ")"}, true
 	case "source":
 		text := "the source changed"
 		if summary != "" {
@@ -135,8 +135,8 @@ func inputReason(rest, before, after, change string) (plan.Reason, bool) {
 		column := strings.TrimPrefix(what, "column ")
 		switch change {
 		case " was added":
-			change = " is read now"
-		case " was taken away":
+			change = " is now read"
+		case " was removed":
 			change = " is no longer read"
 		}
 		return plan.Reason{Code: plan.BecauseColumn, Subject: key + "." + column, Text: "column " + column + " of " + key + change}, true
@@ -144,7 +144,7 @@ func inputReason(rest, before, after, change string) (plan.Reason, bool) {
 	return plan.Reason{Code: plan.BecauseUpstream, Subject: key, Before: before, After: after, Text: what + " of " + key + change}, true
 }
 
-// cutInput takes an input's field apart. Keys may hold spaces.
+// cutInput splits an input's field. Keys may contain spaces.
 func cutInput(rest string) (key, what string) {
 	for _, word := range []string{" column ", " feature "} {
 		if i := strings.Index(rest, word); i >= 0 {
@@ -157,8 +157,8 @@ func cutInput(rest string) (key, what string) {
 	return rest, ""
 }
 
-// withoutRepetition drops what says the same twice: where an argument is
-// written in another way, its old and new field are one change.
+// withoutRepetition merges repeated reasons: if an argument is written in a
+// different form, its old and new fields are one change.
 func withoutRepetition(reasons []plan.Reason) []plan.Reason {
 	at := map[string]int{}
 	var out []plan.Reason
@@ -184,19 +184,20 @@ func withoutRepetition(reasons []plan.Reason) []plan.Reason {
 	return out
 }
 
-// Explanation says why an instance would run, or would not, field by field.
+// Explanation shows, field by field, why an instance would or would not run.
 type Explanation struct {
 	Address string        `json:"address"`
 	Action  plan.Action   `json:"action"`
 	Reasons []plan.Reason `json:"reasons,omitempty"`
 	// Fields are those of both preimages, in the order of the present one.
 	Fields []FieldChange `json:"fields,omitempty"`
-	// Before and After are the action keys; empty: none, or not known yet.
+	// Before and After are the action keys; empty if there is none or it is not
+	// known yet.
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
 }
 
-// FieldChange is a field of a preimage, then and now.
+// FieldChange is a field of a preimage, before and now.
 type FieldChange struct {
 	Name    string `json:"name"`
 	Before  string `json:"before"`
@@ -204,8 +205,8 @@ type FieldChange struct {
 	Changed bool   `json:"changed"`
 }
 
-// Why compares what an instance's keys are made of with what the state says
-// they were made of when its result was made.
+// Why compares the preimage of an instance's keys with the preimage that the
+// state recorded for its result.
 func Why(n *plan.Node, st *state.State) Explanation {
 	e := Explanation{Address: n.Address, Action: n.Action, Reasons: n.Reasons, After: n.ActionKey}
 	old := map[string]string{}

@@ -9,12 +9,12 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// lookers is how many sources and deployments are looked at side by side: they
+// lookers is how many sources and deployments are refreshed in parallel: they
 // wait for disks and networks, not for processors.
 const lookers = 16
 
-// refresh looks at what sources of a level hold, and at its deployments: at
-// those that are wanted and were not looked at yet.
+// refresh reads the sources and deployments of a level that are wanted and were
+// not refreshed yet.
 func (b *builder) refresh(nodes []*node, wanted func(*node) bool) {
 	if b.validating {
 		return
@@ -36,7 +36,7 @@ func (b *builder) refresh(nodes []*node, wanted func(*node) bool) {
 	})
 }
 
-// lookAtSource asks what a source holds now. Without a refresh, what the state
+// lookAtSource gets the current fingerprint of a source. Without a refresh, what the state
 // says is taken to be so still.
 func (b *builder) lookAtSource(n *node) {
 	if !n.bound.Config.IsWhollyKnown() {
@@ -51,7 +51,7 @@ func (b *builder) lookAtSource(n *node) {
 	}
 	in, err := b.protoInstance(n)
 	if err != nil {
-		b.lookFailed(n, "look at "+n.Address, err)
+		b.lookFailed(n, "refresh "+n.Address, err)
 		return
 	}
 	req := &pluginv1.FingerprintRequest{Instance: in}
@@ -65,18 +65,18 @@ func (b *builder) lookAtSource(n *node) {
 	}
 	resp, err := service.Fingerprint(b.ctx, req)
 	if err != nil {
-		b.lookFailed(n, "look at "+n.Address, err)
+		b.lookFailed(n, "refresh "+n.Address, err)
 		return
 	}
 	if n.broken = b.heard(n, resp.Diagnostics); n.broken {
 		return
 	}
 	if resp.Fingerprint == "" {
-		b.lookFailed(n, "look at "+n.Address, fmt.Errorf("it gave no fingerprint; this is a fault of the plugin"))
+		b.lookFailed(n, "refresh "+n.Address, fmt.Errorf("it returned no fingerprint; this is a bug in the plugin"))
 		return
 	}
 	if resp.Fingerprint, err = b.sealed(resp.Fingerprint); err != nil {
-		b.lookFailed(n, "look at "+n.Address, err)
+		b.lookFailed(n, "refresh "+n.Address, err)
 		return
 	}
 	n.Fingerprint, n.Memo, n.summary = resp.Fingerprint, b.memo(resp), b.redactor.Text(resp.Summary)
@@ -108,7 +108,7 @@ func (b *builder) lookAtDeployment(n *node) {
 	}
 	in, err := b.protoInstance(n)
 	if err != nil {
-		b.lookFailed(n, "look at "+n.Address, err)
+		b.lookFailed(n, "refresh "+n.Address, err)
 		return
 	}
 	if n.Deployment != nil && b.Refresh && !b.readDeployment(n, service, in) {
@@ -130,16 +130,16 @@ func (b *builder) decideLater(n *node) {
 	}
 }
 
-// readDeployment puts what stands there now in place of what the state says.
+// readDeployment replaces the deployment in the state with the current one.
 func (b *builder) readDeployment(n *node, service pluginv1.PluginServiceClient, in *pluginv1.Instance) bool {
 	prior, err := n.Deployment.Proto()
 	if err != nil {
-		b.lookFailed(n, "look at "+n.Address, err)
+		b.lookFailed(n, "refresh "+n.Address, err)
 		return false
 	}
 	resp, err := service.ReadDeployment(b.ctx, &pluginv1.ReadDeploymentRequest{Instance: in, State: prior})
 	if err != nil {
-		b.lookFailed(n, "look at "+n.Address, err)
+		b.lookFailed(n, "refresh "+n.Address, err)
 		return false
 	}
 	if n.broken = b.heard(n, resp.Diagnostics); n.broken {
@@ -147,16 +147,16 @@ func (b *builder) readDeployment(n *node, service pluginv1.PluginServiceClient, 
 	}
 	if resp.State == nil {
 		n.Deployment = nil
-		n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseDrift, Text: "what was deployed is gone"})
+		n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseDrift, Text: "the deployment no longer exists"})
 		return true
 	}
 	d, err := plan.ReadDeployment(resp.State)
 	if err != nil {
-		b.lookFailed(n, "look at "+n.Address, err)
+		b.lookFailed(n, "refresh "+n.Address, err)
 		return false
 	}
 	if n.Deployment.Value != nil && d.Value != nil && !d.Value.Value.RawEquals(n.Deployment.Value.Value) {
-		n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseDrift, Text: "what was deployed is not what stands there now"})
+		n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseDrift, Text: "the deployment changed outside of quern"})
 	}
 	n.Deployment = d
 	return true
@@ -220,7 +220,7 @@ func (b *builder) decideDeployment(n *node, a pluginv1.DeploymentAction, known b
 	}
 	if b.replaced(n) && n.Deployment != nil {
 		n.Action = plan.Replace
-		n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseReplaced, Text: "a new one was asked for by -replace"})
+		n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseReplaced, Text: "-replace requests a new deployment"})
 	}
 	if n.Action == plan.Keep {
 		return

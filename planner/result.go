@@ -87,7 +87,7 @@ func (b *builder) made(n *node, values bool) *plan.Made {
 	if values && n.result.value != nil {
 		v, err := n.result.value.Get()
 		if err != nil {
-			b.report(diag.Errorf(&n.stage.cfg.DeclRange, "Values can't be read", "What %s made before is in the store, and its values can't be read: %s. Make it again with -replace=%s.", n.Address, err, n.Address))
+			b.report(diag.Errorf(&n.stage.cfg.DeclRange, "Cannot read stored values", "The result of %s is in the store, but its values cannot be read: %s. Compute it again with -replace=%s.", n.Address, err, n.Address))
 		}
 		made.Value = v
 	}

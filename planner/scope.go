@@ -66,8 +66,8 @@ func (b *builder) evaluateLocal(l *local) {
 		return
 	}
 	if expr.MentionsRow(l.cfg.Expr) {
-		l.broken = b.report(diag.Errorf(l.cfg.Expr.Range().Ptr(), "No row here",
-			"A local has one value for the whole pipeline, and `row` is another at each row. Write this expression in the argument that it is for."))
+		l.broken = b.report(diag.Errorf(l.cfg.Expr.Range().Ptr(), "Name is not available here",
+			"A local has one value for the whole pipeline, but `row` is different for each row. Write this expression in the argument that uses it."))
 		return
 	}
 	l.impure = b.impure(l.cfg.Expr, &l.refs) != ""

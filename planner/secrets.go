@@ -58,7 +58,7 @@ func (b *builder) sealPlan(p *plan.Plan) {
 	for _, name := range sortedKeys(names) {
 		digest, err := b.seal(name)
 		if err != nil {
-			b.report(diag.Errorf(nil, "No key can be made", "%s.", err))
+			b.report(diag.Errorf(nil, "Cannot compute a key", "%s.", err))
 			return
 		}
 		if p.Sealed == nil {
@@ -153,7 +153,7 @@ func (b *builder) hideAgain(p *plan.Plan) {
 	}
 	for _, name := range p.Secrets {
 		if _, ok := b.hiddenValue(name); isHidden(name) && !ok {
-			b.report(diag.Errorf(nil, "The saved plan is stale", "A value that sensitive() hides is another than when the plan was made. Make a new plan."))
+			b.report(diag.Errorf(nil, "The saved plan is stale", "A value that sensitive() hides has changed since the plan was made. Make a new plan."))
 			return
 		}
 	}
@@ -166,7 +166,7 @@ func (b *builder) checkSealed(p *plan.Plan) {
 		if err == nil && digest == p.Sealed[name] {
 			continue
 		}
-		b.report(diag.Errorf(nil, "The saved plan is stale", "%s, which is sensitive, has another value than when the plan was made, and results depend on it. Apply the plan with that value, or make a new plan.", secret.Ref(name)))
+		b.report(diag.Errorf(nil, "The saved plan is stale", "The sensitive %s has changed since the plan was made, and results depend on it. Apply the plan with the earlier value, or make a new plan.", secret.Ref(name)))
 	}
 }
 
@@ -207,7 +207,7 @@ func (d *decoder) discreet(arg *plan.Arg, at hcl.Range, key string) bool {
 	if len(names) == 0 {
 		return true
 	}
-	d.errorf(at, "Secret in a deployment", "The argument %q of a deployment is kept in the state, so that the deployment can be found again, and its value comes from %s. Use a variable that is not sensitive, or, if the value is no secret here, wrap it in nonsensitive(…).", key, diag.List(variableNames(names)))
+	d.errorf(at, "Secret in a deployment", "The argument %q of a deployment is stored in the state so that quern can find the deployment again, but its value comes from %s. Use a variable that is not sensitive. If the value is not secret here, wrap it in nonsensitive(…).", key, diag.List(variableNames(names)))
 	return false
 }
 
@@ -217,7 +217,7 @@ func (d *decoder) unexposed(a *argument, arg *plan.Arg, at hcl.Range) bool {
 	if !a.Recorded || arg.Expr == nil || !arg.Expr.Exposes() {
 		return true
 	}
-	d.errorf(at, "Secret in a result", "The argument %q is stored with the results, and its value contains %s. Use a variable that is not sensitive, or, if the value is no secret here, wrap it in nonsensitive(…).", a.Name, diag.List(variableNames(arg.Expr.Secrets)))
+	d.errorf(at, "Secret in a result", "The argument %q is stored with the results, but its value contains %s. Use a variable that is not sensitive. If the value is not secret here, wrap it in nonsensitive(…).", a.Name, diag.List(variableNames(arg.Expr.Secrets)))
 	return false
 }
 
@@ -246,5 +246,5 @@ func (b *builder) reveals(n *node, p *pluginv1.Prepared) bool {
 		return false
 	}
 	return b.report(n.diagnosed(p.Diagnostics)...) || b.report(diag.Errorf(n.Range.HCL().Ptr(), "Secret in a plan",
-		"What %s makes of its arguments, such as the name of a column, contains the value of a sensitive variable, and would be stored in clear. Use a variable that is not sensitive there, or, if the value is no secret here, wrap it in nonsensitive(…).", n.Address))
+		"Something that %s derives from its arguments, such as the name of a column, contains the value of a sensitive variable and would be stored in plain text. Use a variable that is not sensitive. If the value is not secret here, wrap it in nonsensitive(…).", n.Address))
 }

@@ -143,8 +143,8 @@ func (b *builder) impureInstances(e hcl.Expression) bool {
 	var r refs
 	r.add(config.Variables(e)...)
 	name := b.impure(e, &r)
-	return name != "" && b.report(diag.Errorf(e.Range().Ptr(), "Value is not pure",
-		"%s gives another result in every plan, so the instances would be others each time. Pass the value in through a variable instead.", name))
+	return name != "" && b.report(diag.Errorf(e.Range().Ptr(), "Value is not reproducible",
+		"%s returns a different result in every plan, so the instances would change each time. Pass the value in through a variable instead.", name))
 }
 
 func (b *builder) instance(s *stage, key cty.Value, sc *scope) {
@@ -179,7 +179,7 @@ func (b *builder) expandCount(s *stage) {
 		return
 	}
 	if v.IsMarked() {
-		d = diag.Errorf(s.cfg.Count.Range().Ptr(), "Sensitive count", "count comes from a sensitive variable, and the number of instances would show it. Take it from a variable that is not sensitive, or wrap it in nonsensitive(…).")
+		d = diag.Errorf(s.cfg.Count.Range().Ptr(), "Sensitive count", "count comes from a sensitive variable, and the number of instances would reveal it. Take it from a variable that is not sensitive, or wrap it in nonsensitive(…).")
 	}
 	if d != nil {
 		s.broken = b.report(d)
@@ -210,15 +210,15 @@ func wholeNumber(v cty.Value, e hcl.Expression, argument, first string) (int64, 
 	subject := e.Range().Ptr()
 	switch {
 	case !v.IsKnown():
-		return 0, diag.Errorf(subject, "Number of instances is not known", "%s depends on a result that is not there yet, and the plan needs to know how many instances there are.%s", argument, first)
+		return 0, diag.Errorf(subject, "Number of instances is not known", "%s depends on a result that does not exist yet, but the plan needs to know the number of instances.%s", argument, first)
 	case v.IsNull():
-		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s is null, and it takes a whole number.", argument)
+		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s is null, but it must be a whole number.", argument)
 	case v.Type() != cty.Number || !v.AsBigFloat().IsInt():
-		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s takes a whole number.", argument)
+		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s must be a whole number.", argument)
 	}
 	n, _ := v.AsBigFloat().Int64()
 	if n < 0 || n > maxInstances {
-		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s takes a number from 0 to %d, and this is %s.", argument, maxInstances, v.AsBigFloat().Text('f', 0))
+		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s must be between 0 and %d, not %s.", argument, maxInstances, v.AsBigFloat().Text('f', 0))
 	}
 	return n, nil
 }
@@ -298,23 +298,23 @@ func eachOf(key, value cty.Value) map[string]cty.Value {
 func checkForEach(v cty.Value, e hcl.Expression, first string) *hcl.Diagnostic {
 	subject := e.Range().Ptr()
 	if v.IsMarked() {
-		return diag.Errorf(subject, "Sensitive for_each", "for_each comes from a sensitive variable, and its keys would show in addresses. Take the keys from a variable that is not sensitive.")
+		return diag.Errorf(subject, "Sensitive for_each", "for_each comes from a sensitive variable, and its keys would appear in addresses. Take the keys from a variable that is not sensitive.")
 	}
 	switch t := v.Type(); {
 	case v.IsKnown() && v.IsNull():
-		return diag.Errorf(subject, "Wrong value for for_each", "for_each is null. It takes a map or a set of strings; an empty one creates no instances.")
+		return diag.Errorf(subject, "Wrong value for for_each", "for_each is null. It must be a map or a set of strings; an empty one creates no instances.")
 	case !v.IsKnown() || t == cty.DynamicPseudoType:
-		return diag.Errorf(subject, "Instances are not known", "for_each depends on a result that is not there yet, and the plan needs to know which instances there are.%s", first)
+		return diag.Errorf(subject, "Instances are not known", "for_each depends on a result that does not exist yet, but the plan needs to know the instances.%s", first)
 	case t.IsMapType() || t.IsObjectType():
 		return nil
 	case t.IsSetType() && !v.IsWhollyKnown():
-		return diag.Errorf(subject, "Instances are not known", "for_each is a set with a member that is not known yet, and the plan needs to know which instances there are.%s", first)
+		return diag.Errorf(subject, "Instances are not known", "for_each is a set with a member that is not known yet, but the plan needs to know the instances.%s", first)
 	case t.IsSetType() && holdsNull(v):
-		return diag.Errorf(subject, "Wrong value for for_each", "for_each is a set with null in it. Each member becomes the key of an instance, so it must be a string; compact() drops nulls from a list of strings.")
+		return diag.Errorf(subject, "Wrong value for for_each", "for_each is a set that contains null. Each member becomes the key of an instance, so it must be a string; compact() drops nulls from a list of strings.")
 	case t.IsSetType() && (t.ElementType() == cty.String || v.LengthInt() == 0):
 		return nil
 	}
-	return diag.Errorf(subject, "Wrong value for for_each", "for_each takes a map, an object or a set of strings, not %s. A list becomes a set with toset().", typeTitle(v.Type()))
+	return diag.Errorf(subject, "Wrong value for for_each", "for_each must be a map, an object, or a set of strings, not %s. Use toset() to convert a list to a set.", typeTitle(v.Type()))
 }
 
 func holdsNull(set cty.Value) bool {

@@ -7,12 +7,12 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// takeOver finds deployments that would be created where, by the word of their
-// plugin, what stands there already under an address that is no longer
-// configured would do, as it is or updated in place: most often the block was
-// renamed. They get that deployment and its place in the state. To take the old
-// one down and put the new one up would leave a gap in between or, the other
-// way around, take down what was just put up.
+// takeOver finds deployments to be created that can reuse an existing deployment
+// under an address that is no longer configured: according to their plugin, it
+// is right as it is or after an update in place. Most often, the block was
+// renamed. They get that deployment and its entry in the state. Deleting the old
+// one and then creating the new one would leave a gap; the other order would
+// delete what was just created.
 func (b *builder) takeOver(nodes []*node) {
 	if b.validating || b.RefreshOnly || b.State == nil || len(b.Targets) > 0 || len(b.Excludes) > 0 {
 		return
@@ -58,7 +58,7 @@ func within(address, stage string) bool {
 	return address == stage || len(address) > len(stage) && address[:len(stage)] == stage && address[len(stage)] == '['
 }
 
-// takesOver plans an instance as what stands under an address, if that will do.
+// takesOver plans an instance as the deployment of another address, if possible.
 func (b *builder) takesOver(n *node, address string) bool {
 	fresh := *n.Node
 	n.prior, n.Reasons, n.Changes, n.Action = b.prior[address], nil, nil, ""
@@ -75,6 +75,6 @@ func (b *builder) takesOver(n *node, address string) bool {
 	}
 	b.taken[address] = true
 	n.MovedFrom = address
-	n.Reasons = append([]plan.Reason{{Code: plan.BecauseMoved, Subject: address, Text: "takes over what stands there as " + address}}, n.Reasons...)
+	n.Reasons = append([]plan.Reason{{Code: plan.BecauseMoved, Subject: address, Text: "takes over the deployment of " + address}}, n.Reasons...)
 	return true
 }

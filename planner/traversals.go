@@ -98,14 +98,14 @@ func missing(path, name string, step hcl.Traverser, of cty.Type, instance bool) 
 	subject := step.SourceRange()
 	names := sortedKeys(of.AttributeTypes())
 	if !instance {
-		detail := "It has nothing that can be referred to."
+		detail := "It has no attributes."
 		if len(names) > 0 {
 			detail = "It has: " + diag.List(names) + "."
 		}
 		return diag.Errorf(&subject, "Unsupported attribute", "%s has no %q.%s %s", path, name, diag.Suggest(name, names), detail)
 	}
 	if _, isAttr := step.(hcl.TraverseAttr); isAttr {
-		return diag.Errorf(&subject, "Instance is missing", "%s has for_each, so it is several instances. Name one: %s[\"KEY\"].%s", path, path, name)
+		return diag.Errorf(&subject, "Missing instance key", "%s uses for_each, so it can have several instances. Name one: %s[\"KEY\"].%s", path, path, name)
 	}
 	detail := "It has no instances."
 	if len(names) > 0 {
@@ -122,7 +122,7 @@ func missingNumber(s *stage, step hcl.Traverser, n int) *hcl.Diagnostic {
 	subject := step.SourceRange()
 	path := s.cfg.Addr.String()
 	if a, isAttr := step.(hcl.TraverseAttr); isAttr {
-		return diag.Errorf(&subject, "Instance is missing", "%s has count, so it is several instances. Name one: %s[0].%s", path, path, a.Name)
+		return diag.Errorf(&subject, "Missing instance key", "%s uses count, so it can have several instances. Name one: %s[0].%s", path, path, a.Name)
 	}
 	if n == 0 {
 		return diag.Errorf(&subject, noInstance, "%s has count = 0, so it has no instances.", path)

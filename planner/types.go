@@ -101,11 +101,11 @@ func newStageType(t *pluginv1.Type, plugin string) (*stageType, error) {
 	case pluginv1.Mode_MODE_MODEL:
 		out.mode = plan.ModeModel
 	default:
-		return nil, fmt.Errorf("%s %q of plugin %q has a mode that this quern does not know; a newer quern may", t.Kind, t.Name, plugin)
+		return nil, fmt.Errorf("%s %q of plugin %q has a mode that this version of quern does not support; use a newer version", t.Kind, t.Name, plugin)
 	}
 	var err error
 	if out.body, err = newBody(t.Body); err != nil {
-		return nil, fmt.Errorf("the schema of %s %q of plugin %q is faulty: %w", t.Kind, t.Name, plugin, err)
+		return nil, fmt.Errorf("the schema of %s %q of plugin %q is invalid: %w", t.Kind, t.Name, plugin, err)
 	}
 	if (plan.RowWise(out.mode) || t.Kind == "evaluate") && out.body.args[maxErrorsName] == nil {
 		// It is quern's own, so it is not in the configuration's type.

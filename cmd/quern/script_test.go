@@ -175,12 +175,12 @@ var volatile = []struct {
 }{
 	// How long stages took the last time, which is told of a second and more.
 	{regexp.MustCompile(`(?m)^ +about [\d.]+ (s|min)\n`), ""},
-	{regexp.MustCompile(`(?m)^Estimate: about [\d.]+ (s|min)( and \d+ stages? whose time is not known)?\.\n`), ""},
-	{regexp.MustCompile(`, about [\d.]+ (s|min)\b( and \d+ stages? whose time is not known)?`), ""},
+	{regexp.MustCompile(`(?m)^Estimate: about [\d.]+ (s|min)( plus \d+ stages? of unknown duration)?\.\n`), ""},
+	{regexp.MustCompile(`, about [\d.]+ (s|min)\b( plus \d+ stages? of unknown duration)?`), ""},
 	{regexp.MustCompile(`sha256:[0-9a-f]{12,}`), "sha256:…"},
 	{regexp.MustCompile(`\b\d{8}-\d{6}-[0-9a-f]{8}\b`), "RUN"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "TIME"},
-	{regexp.MustCompile(`\b\d{1,2} [A-Z][a-z]+ 20\d\d\b`), "DATE"},
+	{regexp.MustCompile(`\b[A-Z][a-z]+ \d{1,2}, 20\d\d\b`), "DATE"},
 	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b`), "N.Ns"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? s\b`), "N.N s"},
 	{regexp.MustCompile(`"seconds":[0-9.e-]+`), `"seconds":N`},

@@ -1,15 +1,15 @@
 // Package dag puts the things of a pipeline in an order in which each comes
 // after what it needs, and finds cycles.
 //
-// A graph is over the integers from 0 to n-1; what they stand for is the
-// caller's affair. All answers depend only on the graph, never on chance.
+// A graph is over the integers from 0 to n-1; their meaning is
+// up to the caller. All results are deterministic: they depend only on the graph.
 package dag
 
-// Graph says, by vertex, what each needs. Edges may stand twice.
+// Graph lists, by vertex, what each needs. Edges may appear twice.
 type Graph [][]int
 
 // Levels sorts the vertices: those that need nothing are level 0, each other
-// stands one above the highest that it needs. Within a level vertices ascend.
+// is one above the highest that it needs. Within a level vertices ascend.
 // Vertices that are in a cycle, or need one that is, are left out; Cycles
 // finds them.
 func (g Graph) Levels() [][]int {

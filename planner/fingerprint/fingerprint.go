@@ -1,21 +1,21 @@
-// Package fingerprint makes the two keys of an instance.
+// Package fingerprint computes the two keys of an instance.
 //
-// The definition key D says what an instance is: its type and behaviour
-// version, its arguments and compiled row expressions, and what it makes. The
-// action key A says what it is applied to as well: D, and of each input the
-// digests of the columns that are read, of a source what it holds. The same A
-// means the same result.
+// The definition key D identifies what an instance is: its type and behavior
+// version, its arguments and compiled row expressions, and its outputs. The
+// action key A also identifies what it is applied to: D, the digests of the
+// columns that it reads of each input, and the fingerprint of a source. The
+// same A means the same result.
 //
-// In neither are addresses, names of environments, variables and locals,
+// Neither key contains addresses, names of environments, variables, and locals,
 // comments and formatting, times, operational arguments (paths, limits,
-// time-outs), nor credentials: sensitive arguments are left out. A sensitive
+// timeouts), or credentials: sensitive arguments are left out. A sensitive
 // variable inside another argument is a reference to it, with a keyed digest of
-// its value: the value influences the result, and cannot be found out from the
+// its value: the value influences the result, and cannot be recovered from the
 // digest without the key of the store.
 //
 // A key is "sha256:" and 64 hexadecimal digits, of a sequence of fields: a
-// tag that says which key it is, then each field's name and value, every one
-// of these strings behind its length in bytes (8 bytes, big endian).
+// tag that says which key it is, then each field's name and value, each of
+// these strings preceded by its length in bytes (8 bytes, big-endian).
 package fingerprint
 
 import (

@@ -239,7 +239,7 @@ func converted(v cty.Value, want cty.Type, a *Arg, key string) (cty.Value, hcl.D
 		return cty.NilVal, hcl.Diagnostics{{
 			Severity: hcl.DiagError,
 			Summary:  "Wrong type of value",
-			Detail:   fmt.Sprintf("The argument %q takes %s: %s.", key, want.FriendlyNameForConstraint(), err),
+			Detail:   fmt.Sprintf("The argument %q must be of type %s: %s.", key, want.FriendlyNameForConstraint(), err),
 			Subject:  a.Range.Ptr(),
 		}}
 	}

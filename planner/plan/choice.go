@@ -17,7 +17,7 @@ import (
 // Choice is an artifact or a prompt that is one of several. Which one it is
 // depends on a result.
 type Choice struct {
-	// Key gives the key of the one that is chosen, a string.
+	// Key computes the key of the chosen one, a string.
 	Key *expr.Compiled `json:"key"`
 	// Of are the candidates by their keys: each an input, or the row expression
 	// of a prompt. There is at least one.
@@ -61,19 +61,19 @@ func (c *Choice) Names() []string {
 	return names
 }
 
-// stand is a candidate that stands for the choice while it is open.
+// stand is a candidate that represents the choice while it is open.
 func (c *Choice) stand() *Arg { return c.Of[c.Keys()[0]] }
 
 // chosen is the candidate of a key that is known.
 func (c *Choice) chosen(key cty.Value) (*Arg, *hcl.Diagnostic) {
 	key, _ = key.Unmark()
 	if key.IsNull() {
-		return nil, c.noSuch("The index is null, so it chooses none")
+		return nil, c.noSuch("The index is null, so it matches none")
 	}
 	if a := c.Of[key.AsString()]; a != nil {
 		return a, nil
 	}
-	return nil, c.noSuch(fmt.Sprintf("The index is %q, which is the key of none", key.AsString()))
+	return nil, c.noSuch(fmt.Sprintf("The index is %q, which matches none", key.AsString()))
 }
 
 func (c *Choice) noSuch(problem string) *hcl.Diagnostic {

@@ -37,7 +37,7 @@ func (d *Deployment) Proto() (*pluginv1.DeploymentState, error) {
 }
 
 // ReadDeployment takes the state of a deployment that its plugin gave. The
-// deployment is never nil: beside an error it is what can be stored, with null
+// deployment is never nil: with an error, it is what can be stored, with null
 // for each attribute that can't, so that what exists outside is not forgotten.
 func ReadDeployment(s *pluginv1.DeploymentState) (*Deployment, error) {
 	d := &Deployment{Value: &value.Value{Value: cty.EmptyObjectVal}, Private: s.GetPrivate(), Version: s.GetVersion()}

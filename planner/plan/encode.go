@@ -31,7 +31,7 @@ func (e *WrongFormat) Error() string {
 	if e.Got == "" {
 		return "this is not a saved plan: make one with quern plan -out=FILE"
 	}
-	return fmt.Sprintf("the saved plan has format %s, and this quern reads %s: make the plan again", e.Got, Format)
+	return fmt.Sprintf("the saved plan has format %s, but this version of quern reads %s: make a new plan", e.Got, Format)
 }
 
 // Encode writes a saved plan: a line with the format, then the plan as JSON,
@@ -54,7 +54,7 @@ func Encode(w io.Writer, p *Plan) error {
 }
 
 // Decode reads what Encode wrote. It returns *WrongFormat for a file of
-// another kind or version, and refuses a plan that does not hold together.
+// another kind or version, and refuses an inconsistent plan.
 func Decode(r io.Reader) (*Plan, error) {
 	in := bufio.NewReader(r)
 	if err := readFormat(in); err != nil {
@@ -159,7 +159,7 @@ func (n *Node) check(before map[string]bool, bodiless bool) error {
 		return err
 	}
 	if before[n.Address] {
-		return errors.New("the address stands twice")
+		return errors.New("the address appears twice")
 	}
 	for _, d := range n.DependsOn {
 		if !before[d] {
@@ -259,7 +259,7 @@ func (c *Choice) check(depth int) error {
 			return err
 		}
 		if a.Input == nil && a.Row == nil {
-			return errors.New("a choice is among something else than artifacts and prompts")
+			return errors.New("a choice is among something other than artifacts and prompts")
 		}
 	}
 	return nil

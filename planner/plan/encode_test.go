@@ -82,7 +82,7 @@ func TestAPlanOfAnotherVersionIsNamed(t *testing.T) {
 func TestAPlanThatDoesNotHoldTogetherIsRefused(t *testing.T) {
 	for name, spoil := range map[string]func(*Plan){
 		"needs what comes later":     func(p *Plan) { p.Nodes[0].DependsOn = []string{`gate.b["x"]`} },
-		"stands twice":               func(p *Plan) { p.Nodes[1].Address = "source.a" },
+		"appears twice":              func(p *Plan) { p.Nodes[1].Address = "source.a" },
 		"not an address":             func(p *Plan) { p.Nodes[1].Address = "nonsense" },
 		"a node is missing":          func(p *Plan) { p.Nodes[1] = nil },
 		"has no configuration":       func(p *Plan) { p.Nodes[0].Body = nil },

@@ -14,19 +14,19 @@ const (
 	CanPredict = "predict"
 )
 
-// Model is an instance of a model block. It is not carried out, and so it is
-// no node: stages that were given it call it by the model host. An argument
+// Model is an instance of a model block. It does not run, so it is not a
+// node: the stages that use it call it through the model host. An argument
 // refers to it by an Input of kind model with the model's address.
 type Model struct {
 	Address string `json:"address"`
 	Plugin  string `json:"plugin"`
 	Type    string `json:"type"`
-	// Behaviour is the type's behaviour version, as Node.Behaviour.
+	// Behaviour is the type's behavior version, as in Node.Behaviour.
 	Behaviour string `json:"behaviour,omitempty"`
 	Body      *Body  `json:"body"`
-	// Definition is the key of what may change its answers: type, behaviour
-	// and arguments, without the operational and sensitive ones. It stands
-	// for the model in the keys of actions and of kept answers. Empty: it
+	// Definition is the key of what may change its answers: type, behavior,
+	// and arguments, without the operational and sensitive ones. It represents
+	// the model in the keys of actions and of cached answers. Empty: it
 	// waits for values of other stages, and is computed when they are known.
 	Definition string  `json:"definition,omitempty"`
 	Preimage   []Field `json:"preimage,omitempty"`
@@ -37,7 +37,7 @@ type Model struct {
 	Range     diag.Range `json:"range"`
 }
 
-// ModelInfo is what the plugin says of a model, so that it can be called well.
+// ModelInfo is what the plugin says about how to call a model.
 // None of it is in a key.
 type ModelInfo struct {
 	Capabilities []string `json:"capabilities"` // sorted
@@ -55,7 +55,7 @@ type ModelInfo struct {
 	TimeoutSeconds float64 `json:"timeout_seconds,omitempty"`
 	// Retries are attempts beyond the first.
 	Retries int64 `json:"retries,omitempty"`
-	// Cache is set where answers may be kept and given again.
+	// Cache is set if answers may be cached and returned again.
 	Cache bool `json:"cache,omitempty"`
 	// Host that answers; models of one host share its capacity. Empty: the
 	// model has its own.

@@ -1,7 +1,7 @@
-// Package plan is what the planner makes and the runner carries out: an
-// immutable, serialisable graph of stage instances, each with an action and
-// its reasons. It is plain data. It holds no secret: a value that comes from
-// a sensitive variable stands in it as a reference to that variable.
+// Package plan defines what the planner produces and the runner executes: an
+// immutable, serializable graph of stage instances, each with an action and
+// its reasons. It is plain data and contains no secrets: a value that comes
+// from a sensitive variable appears as a reference to that variable.
 package plan
 
 import (
@@ -15,42 +15,42 @@ import (
 )
 
 // Format is the version of the plan's encoding. It changes when a reader of
-// the former version could misread a plan.
+// the previous version could misread a plan.
 const Format = "quern.plan/v2"
 
-// Plan is a compiled pipeline with what is to be done about it.
+// Plan is a compiled pipeline and the actions to take.
 type Plan struct {
 	Format       string    `json:"format"`
 	QuernVersion string    `json:"quern_version"`
 	Created      time.Time `json:"created"`
 	Environment  string    `json:"environment"`
-	// State is what the plan was made against; an apply against another
-	// state is refused.
+	// State is what the plan was made against. Apply refuses the plan for
+	// any other state.
 	State StateRef `json:"state"`
-	// Destroy is set for a plan that undeploys everything.
+	// Destroy is set for a plan that destroys everything.
 	Destroy bool `json:"destroy,omitempty"`
-	// RefreshOnly is set for a plan that only brings the state up to what deployments
-	// are now. Its nodes are those that have drifted.
+	// RefreshOnly is set for a plan that only updates the state to match the current
+	// deployments. Its nodes are those that have drifted.
 	RefreshOnly bool `json:"refresh_only,omitempty"`
 	// Partial is set when -target or -exclude left something out.
 	Partial bool `json:"partial,omitempty"`
-	// Plugins by local name: which program each must be.
+	// Plugins by local name, with the program that each must be.
 	Plugins map[string]Plugin `json:"plugins"`
 	// Nodes in an order in which everything comes after what it needs.
 	Nodes []*Node `json:"nodes"`
-	// Models are the language models that nodes were given, by address.
+	// Models are the language models that nodes use, by address.
 	Models  map[string]*Model `json:"models,omitempty"`
 	Outputs []*Output         `json:"outputs,omitempty"`
 	// Checks are conditions that block nothing.
 	Checks []*CheckBlock `json:"checks,omitempty"`
-	// Variables are the values that the plan was made with of the variables that
-	// are not sensitive.
+	// Variables are the values of the variables that are not sensitive, as they
+	// were when the plan was made.
 	Variables map[string]value.Value `json:"variables,omitempty"`
 	// Secrets are the names of the sensitive variables that expressions
-	// refer to; their values are given again at apply.
+	// refer to; apply needs their values again.
 	Secrets []string `json:"secrets,omitempty"`
-	// Sealed are keyed digests, by variable, of those of them that influence
-	// results: with other values the plan is another one.
+	// Sealed are keyed digests, by variable, of the secrets that influence
+	// results: with other values, the plan would be a different one.
 	Sealed map[string]string `json:"sealed,omitempty"`
 	// Budget is what the run may cost; nil: no limit was set.
 	Budget *Budget `json:"budget,omitempty"`
@@ -62,7 +62,7 @@ type StateRef struct {
 	Serial  int64  `json:"serial"`
 }
 
-// Plugin names a plugin program and what it was when the plan was made.
+// Plugin identifies a plugin program as it was when the plan was made.
 type Plugin struct {
 	Source  string `json:"source"` // builtin, or as in required_plugins
 	Version string `json:"version"`
@@ -79,21 +79,21 @@ type Budget struct {
 	Seconds *float64 `json:"seconds,omitempty"`
 }
 
-// Action is what is to be done about an instance.
+// Action is what the plan does with an instance.
 type Action string
 
 const (
-	Keep    Action = "keep"    // stands in the state as it would come out
-	Run     Action = "run"     // is computed
-	Reuse   Action = "reuse"   // is in the store already, made elsewhere
-	MayRun  Action = "may run" // waits for an upstream result
+	Keep    Action = "keep"    // the state already has its result
+	Run     Action = "run"     // it is computed
+	Reuse   Action = "reuse"   // its result is already in the store
+	MayRun  Action = "may run" // it waits for an upstream result
 	Check   Action = "check"   // a gate: its conditions are checked
 	Create  Action = "create"
 	Update  Action = "update"
 	Replace Action = "replace"
 	Delete  Action = "delete"
-	Refresh Action = "refresh" // a deployment: the state takes over what stands there now
-	Forget  Action = "forget"  // is no longer configured; its result is dropped from the state
+	Refresh Action = "refresh" // a deployment: the state is updated to what exists now
+	Forget  Action = "forget"  // it is no longer configured; the state drops its result
 )
 
 // How a node runs: Node.Mode. Gates have none.
@@ -102,16 +102,16 @@ const (
 	ModeMap    = "map"
 	ModeRun    = "run"
 	ModeDeploy = "deploy"
-	ModeModel  = "model" // of a model block, which is no node
-	// ModeFlatMap is as ModeMap, but each row gives any number of rows.
+	ModeModel  = "model" // of a model block, which is not a node
+	// ModeFlatMap is like ModeMap, but each row produces any number of rows.
 	ModeFlatMap = "flat_map"
 )
 
-// RowWise says whether a stage of a mode is given rows, of which only those whose
-// result is not known are computed.
+// RowWise reports whether a stage of the mode works row by row, so that only rows
+// without a known result are computed.
 func RowWise(mode string) bool { return mode == ModeMap || mode == ModeFlatMap }
 
-// RowWise says whether the node is given rows; see the function.
+// RowWise reports whether the node works row by row; see the function RowWise.
 func (n *Node) RowWise() bool { return RowWise(n.Mode) }
 
 // What an artifact is: Port.Kind and Input.Kind.
@@ -133,73 +133,73 @@ const (
 	WhenPost = "post"
 
 	WhenOutput = "output" // before an output gets its value
-	WhenCheck  = "check"  // when all else is done; what does not hold is a warning
+	WhenCheck  = "check"  // after everything else; a failure is a warning
 )
 
-// Node is an instance of a stage and what is to be done about it.
+// Node is an instance of a stage and the action to take.
 type Node struct {
 	Address string `json:"address"`
 	Kind    string `json:"kind"`
 	Type    string `json:"type,omitempty"`
 	Plugin  string `json:"plugin,omitempty"`
 	Mode    string `json:"mode,omitempty"` // read, map, run, deploy; gates: ""
-	// Behaviour is the type's behaviour version; of a plugin under
-	// development, followed by the program's digest.
+	// Behaviour is the type's behavior version, followed by the digest of
+	// the program if the plugin is under development.
 	Behaviour string `json:"behaviour,omitempty"`
 
 	Action  Action   `json:"action"`
 	Reasons []Reason `json:"reasons,omitempty"`
 
-	// DependsOn are the addresses of all that must come before.
+	// DependsOn are the addresses of all instances that must come before.
 	DependsOn []string `json:"depends_on,omitempty"`
 
 	Body *Body `json:"body,omitempty"`
 	// Reads says, by dataset input key, which columns are read: by row
 	// expressions, by features of models that predict, and by the plugin.
 	Reads map[string]Reads `json:"reads,omitempty"`
-	// PluginReads are those of Reads that the plugin asked for itself
-	// (Prepared.reads): it is given them beside its row arguments.
+	// PluginReads are the part of Reads that the plugin itself requested
+	// (Prepared.reads): it gets them in addition to its row arguments.
 	PluginReads map[string]Reads `json:"plugin_reads,omitempty"`
-	// Outputs are the artifacts that it makes. A row-wise label stage makes,
-	// beside the plugin's, a dataset "errors": row (int64) and message
-	// (string) of each row that failed.
+	// Outputs are the artifacts that it produces. In addition to the plugin's,
+	// a row-wise label stage produces a dataset "errors": row (int64) and
+	// message (string) of each row that failed.
 	Outputs []Port `json:"outputs,omitempty"`
-	// ValueType is the type of the plain values that it makes: an object,
-	// cty.NilType where there are none. That of a row-wise label stage has
-	// coverage, the share of rows that are not null by column that it makes
-	// (a map of numbers), and counts, by column and value (a map of maps of
-	// numbers): quern counts them itself.
+	// ValueType is the type of the plain values that it produces: an object,
+	// or cty.NilType if there are none. For a row-wise label stage, it has
+	// coverage, the share of rows that are not null by column (a map of
+	// numbers), and counts by column and value (a map of maps of numbers):
+	// quern computes both itself.
 	ValueType value.Type `json:"value_type"`
 
-	// Definition and ActionKey are empty where they are not known yet.
+	// Definition and ActionKey are empty if they are not known yet.
 	Definition string `json:"definition,omitempty"`
 	ActionKey  string `json:"action_key,omitempty"`
-	// Preimage is what the keys were made of, as far as it is known, so that
-	// two keys can be compared by a person.
+	// Preimage is what the keys were computed from, as far as it is known, so
+	// that a person can compare two keys.
 	Preimage []Field `json:"preimage,omitempty"`
-	// Fingerprint is what a source held when it was looked at.
+	// Fingerprint identifies the content of a source when it was refreshed.
 	Fingerprint string `json:"fingerprint,omitempty"`
-	// Memo is what the source's plugin wants to be told the next time.
+	// Memo is what the source's plugin wants to get back the next time.
 	Memo []byte `json:"memo,omitempty"`
 
 	// StopSeconds is how long a stage that is asked to stop may take to leave a
 	// checkpoint; 0: the default.
 	StopSeconds float64 `json:"stop_seconds,omitempty"`
-	// BatchRows is how many rows a request to a row-wise stage's plugin should
-	// have at most; 0: it does not matter.
+	// BatchRows is the maximum number of rows in a request to a row-wise
+	// stage's plugin; 0: no preference.
 	BatchRows int64 `json:"batch_rows,omitempty"`
-	// Added is what the stage adds to requests of its own, by the key of the
-	// prompt: instructions about the form of answers, a schema. It is for people;
-	// D has it by the arguments that it follows from.
+	// Added is what the stage itself adds to requests, by the key of the
+	// prompt: instructions about the form of answers, a schema. It is for display;
+	// D covers it through the arguments that it is derived from.
 	Added map[string]string `json:"added,omitempty"`
 
 	Estimate Estimate `json:"estimate"`
-	// Changes are those that a deployment's plugin names.
+	// Changes are the differences that a deployment's plugin reports.
 	Changes []Change `json:"changes,omitempty"`
-	// Deployment is what stands there now; nil: nothing.
+	// Deployment is what exists now; nil: nothing.
 	Deployment *Deployment `json:"deployment,omitempty"`
-	// MovedFrom is the address under which the state has that deployment, where
-	// it is another one; it goes from there when this node is carried out.
+	// MovedFrom is the address of that deployment in the state, if it differs.
+	// The old entry is removed when this node runs.
 	MovedFrom string `json:"moved_from,omitempty"`
 
 	// Conditions: those of a gate, or pre- and postconditions.
@@ -211,19 +211,19 @@ type Node struct {
 	Timeout time.Duration `json:"timeout,omitempty"` // 0: none
 	Retries int           `json:"retries,omitempty"`
 	// MaxErrors is how many rows of a row-wise stage, or answers and grades of
-	// an evaluation, may fail; AnyNumber: all.
+	// an evaluation, may fail; AnyNumber: no limit.
 	MaxErrors int64     `json:"max_errors,omitempty"`
 	Resources Resources `json:"resources"`
 
-	// Range is where the block stands, for messages.
+	// Range is where the block is, for messages.
 	Range diag.Range `json:"range"`
 }
 
-// AnyNumber is a Node's MaxErrors where nothing bounds it.
+// AnyNumber is a Node's MaxErrors without a limit.
 const AnyNumber = -1
 
 // Field is one part of a key's preimage: "argument query", "behaviour",
-// "input tickets column text". Long values stand in full.
+// "input tickets column text". Long values are not shortened.
 type Field struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
@@ -235,19 +235,19 @@ type Reads struct {
 	Columns []string `json:"columns,omitempty"` // sorted
 }
 
-// Port is an artifact that a stage makes.
+// Port is an artifact that a stage produces.
 type Port struct {
-	// Name is empty where the stage itself is the artifact.
+	// Name is empty if the stage itself is the artifact.
 	Name string `json:"name,omitempty"`
 	Kind string `json:"kind"` // dataset, model, report
 	// Columns of a dataset.
 	Columns data.Schema `json:"columns,omitempty"`
-	// Origins, by column, of a row-wise stage's output: "" (made by the
-	// plugin), "input:NAME" or "argument:KEY".
+	// Origins, by column, of a row-wise stage's output: "" (computed by
+	// the plugin), "input:NAME", or "argument:KEY".
 	Origins map[string]string `json:"origins,omitempty"`
 	RowsOf  string            `json:"rows_of,omitempty"`
 	// Format and Signature of a model. Features are the expressions that
-	// make its inputs from a row, by input name.
+	// compute its inputs from a row, by input name.
 	Format    string     `json:"format,omitempty"`
 	Signature *Signature `json:"signature,omitempty"`
 	// Capabilities of a model: CanChat, CanEmbed, CanPredict; sorted.
@@ -255,41 +255,41 @@ type Port struct {
 	Features     map[string]*expr.Compiled `json:"features,omitempty"`
 }
 
-// Signature is what a model's prediction takes and gives.
+// Signature lists the columns that a model's prediction reads and returns.
 type Signature struct {
 	Inputs  data.Schema `json:"inputs"`
 	Outputs data.Schema `json:"outputs"`
 }
 
-// Estimate is what carrying out a node will take; nil: unknown.
+// Estimate is what running a node is expected to take; nil: unknown.
 type Estimate struct {
 	Rows    *int64   `json:"rows,omitempty"`
 	NewRows *int64   `json:"new_rows,omitempty"`
 	Seconds *float64 `json:"seconds,omitempty"`
-	// RowsEstimated: Rows and NewRows were not counted but told from some of the
-	// rows of the sources that they come from.
+	// RowsEstimated: Rows and NewRows were not counted but estimated from some of
+	// the rows of the sources that they come from.
 	RowsEstimated bool `json:"rows_estimated,omitempty"`
-	// Calls of language models, if none of the answers is kept already. With
-	// CallsAtMost some may be: they, their tokens and Money are bounds from above.
+	// Calls of language models, if none of the answers is cached. With
+	// CallsAtMost some may be: calls, tokens, and Money are then upper bounds.
 	Calls        *int64   `json:"calls,omitempty"`
 	CallsAtMost  bool     `json:"calls_at_most,omitempty"`
 	InputTokens  *int64   `json:"input_tokens,omitempty"`
 	OutputTokens *int64   `json:"output_tokens,omitempty"`
 	Money        *float64 `json:"money,omitempty"`
-	// InputEstimated: InputTokens were told from some of the rows, or without the
-	// model's own tokenizer.
+	// InputEstimated: InputTokens were estimated from some of the rows, or without
+	// the model's own tokenizer.
 	InputEstimated bool `json:"input_estimated,omitempty"`
-	// OutputAtMost: OutputTokens, and so Money, are bounds from above.
+	// OutputAtMost: OutputTokens, and so Money, are upper bounds.
 	OutputAtMost bool `json:"output_at_most,omitempty"`
-	// CostUnknown: models will be asked, and what that costs is not wholly
-	// known; Money is then a bound from below.
+	// CostUnknown: models will be called, and their cost is only partly known;
+	// Money is then a lower bound.
 	CostUnknown bool `json:"cost_unknown,omitempty"`
-	// UnknownUntil are the addresses of the stages that have to run before what
-	// is unknown of the cost can be told.
+	// UnknownUntil are the addresses of the stages that must run before the rest
+	// of the cost is known.
 	UnknownUntil []string `json:"unknown_until,omitempty"`
 }
 
-// Change is a difference that a deployment's plugin names.
+// Change is a difference that a deployment's plugin reports.
 type Change struct {
 	Argument          string `json:"argument"`
 	Before            string `json:"before,omitempty"`
@@ -321,37 +321,37 @@ type Resources struct {
 	GPU    int     `json:"gpu,omitempty"`
 }
 
-// Output is a value that the pipeline hands out.
+// Output is an output value of the pipeline.
 type Output struct {
 	Name        string `json:"name"`
 	Description string `json:"description,omitempty"`
 	Sensitive   bool   `json:"sensitive,omitempty"`
-	// Action is Keep, Create, Update or Delete; MayRun where the value is not
+	// Action is Keep, Create, Update, or Delete, or MayRun if the value is not
 	// known before the apply.
 	Action Action `json:"action"`
-	// Before is what the state holds; nil: nothing, or it is sensitive.
+	// Before is the value in the state; nil: none, or it is sensitive.
 	Before *value.Value `json:"before,omitempty"`
-	// Expr makes the value; nil where the output is deleted.
+	// Expr computes the value; nil if the output is deleted.
 	Expr *expr.Compiled `json:"expr,omitempty"`
-	// DependsOn are the addresses of the stages that must be done before the
+	// DependsOn are the addresses of the stages that must finish before the
 	// output gets its value: those that it names in depends_on, and those that
 	// its value comes from, known when the plan was made or not.
 	DependsOn []string `json:"depends_on,omitempty"`
-	// Conditions must hold before the output gets its value.
+	// Conditions must be met before the output gets its value.
 	Conditions []Condition `json:"conditions,omitempty"`
 }
 
 // CheckBlock is a set of conditions whose failure is a warning.
 type CheckBlock struct {
 	Name string `json:"name"`
-	// Status is Pass or Fail, or Unknown where a condition waits for a result.
+	// Status is Pass or Fail, or Unknown if a condition waits for a result.
 	Status     CheckStatus `json:"status"`
 	Conditions []Condition `json:"conditions"`
 	DependsOn  []string    `json:"depends_on,omitempty"` // as of an output
 	Range      diag.Range  `json:"range"`
 }
 
-// CheckStatus is how a check stands.
+// CheckStatus is the result of a check.
 type CheckStatus string
 
 const (
@@ -362,22 +362,22 @@ const (
 
 // Body is a configuration with its expressions compiled.
 type Body struct {
-	// Type is the object type of the configuration that Bind makes. Nested
-	// bodies have none: theirs is part of it.
+	// Type is the object type of the configuration that Bind returns. Nested
+	// bodies have none, because their type is part of it.
 	Type   value.Type      `json:"type,omitzero"`
 	Args   map[string]*Arg `json:"args,omitempty"`
 	Blocks []*Block        `json:"blocks,omitempty"` // in the order written
 }
 
-// Block is a nested block. Its labels stand in its body's Args, too, where
-// the configuration has them.
+// Block is a nested block. If the configuration has its labels, they are also
+// in its body's Args.
 type Block struct {
 	Name   string   `json:"name"`
 	Labels []string `json:"labels,omitempty"`
 	Body   *Body    `json:"body"`
 }
 
-// Arg is an argument. Exactly one of Value, Expr, Row, Input, Choice, Map and
+// Arg is an argument. Exactly one of Value, Expr, Row, Input, Choice, Map, and
 // List is set.
 type Arg struct {
 	// Value is known.
@@ -390,7 +390,7 @@ type Arg struct {
 	Input *Input `json:"input,omitempty"`
 	// Choice becomes an Input or a Row once it is known which.
 	Choice *Choice `json:"choice,omitempty"`
-	// Map and List hold collections whose elements are rows or inputs.
+	// Map and List are collections whose elements are rows or inputs.
 	Map  map[string]*Arg `json:"map,omitempty"`
 	List []*Arg          `json:"list,omitempty"`
 
@@ -398,7 +398,7 @@ type Arg struct {
 	Operational bool `json:"operational,omitempty"`
 	// Sensitive arguments are left out of keys and never shown.
 	Sensitive bool `json:"sensitive,omitempty"`
-	// Range is where the argument's expression stands.
+	// Range is where the argument's expression is.
 	Range diag.Range `json:"range"`
 }
 
@@ -407,24 +407,24 @@ type RowArg struct {
 	Expr *expr.Compiled `json:"expr"`
 	// Of is the key of the dataset argument.
 	Of string `json:"of"`
-	// Schema has the columns that it reads. It is set where the expression
-	// waits for values of other stages, and so is compiled once more when they
-	// are known.
+	// Schema has the columns that it reads. It is set if the expression
+	// waits for values of other stages and is compiled again when they are
+	// known.
 	Schema data.Schema `json:"schema,omitempty"`
-	// Prompt is the address of the prompt block that it was made of; empty:
-	// it is an expression of its own.
+	// Prompt is the address of the prompt block that it was compiled from;
+	// empty: it is not from a prompt.
 	Prompt string `json:"prompt,omitempty"`
-	// Late: it needs what the stage finds out about a row, so that it is no
-	// column of what the plugin is given. Columns that it reads are.
+	// Late: it needs what the stage computed for a row, so it is not a column
+	// of the plugin's input. The columns that it reads are.
 	Late bool `json:"late,omitempty"`
 }
 
-// Input refers to an artifact that an upstream instance makes.
+// Input refers to an artifact of an upstream instance.
 type Input struct {
 	Address string `json:"address"`
 	Port    string `json:"port,omitempty"`
 	Kind    string `json:"kind"`
-	// Of is set for a model that is to predict over the rows of a dataset
-	// argument: that argument's key.
+	// Of is set for a model that predicts over the rows of a dataset
+	// argument: the key of that argument.
 	Of string `json:"of,omitempty"`
 }

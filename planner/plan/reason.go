@@ -1,9 +1,9 @@
 package plan
 
-// Reason says why an action was chosen, for a person.
+// Reason is why an action was chosen, in a form for people.
 type Reason struct {
 	Code ReasonCode `json:"code"`
-	// Subject: the argument, column or upstream address it is about.
+	// Subject is the argument, column, or upstream address that it is about.
 	Subject string `json:"subject,omitempty"`
 	Before  string `json:"before,omitempty"`
 	After   string `json:"after,omitempty"`
@@ -11,29 +11,29 @@ type Reason struct {
 	Text string `json:"text"`
 }
 
-// IsDrift says whether the reason is that something changed outside of quern.
+// IsDrift reports whether the reason is a change outside of quern.
 func (r Reason) IsDrift() bool { return r.Code == BecauseDrift || r.Code == BecauseSource }
 
-// ReasonCode is the reason for programs. docs/plan.md lists them.
+// ReasonCode is a reason for programs. docs/plan.md lists them.
 type ReasonCode string
 
 const (
-	BecauseNew       ReasonCode = "new"       // nothing of that address is in the state
-	BecauseArgument  ReasonCode = "argument"  // an argument, row expression, block or the type differs
-	BecauseSource    ReasonCode = "source"    // the source holds something else
-	BecauseColumn    ReasonCode = "column"    // a column that is read, or the number of rows, differs
-	BecauseBehaviour ReasonCode = "behaviour" // the plugin says that it gives other results than before
-	BecausePlugin    ReasonCode = "plugin"    // rows are reused that another program of the plugin made
-	BecauseUpstream  ReasonCode = "upstream"  // it waits for that, or was given another model
-	BecauseChoice    ReasonCode = "choice"    // which artifact it is given depends on a result
-	BecauseReplaced  ReasonCode = "replace"   // -replace asked for it
+	BecauseNew       ReasonCode = "new"       // the state has no instance with that address
+	BecauseArgument  ReasonCode = "argument"  // an argument, row expression, block, or the type changed
+	BecauseSource    ReasonCode = "source"    // the content of the source changed
+	BecauseColumn    ReasonCode = "column"    // a column that is read, or the number of rows, changed
+	BecauseBehaviour ReasonCode = "behaviour" // the plugin declares that it gives different results than before
+	BecausePlugin    ReasonCode = "plugin"    // reused rows come from another program of the plugin
+	BecauseUpstream  ReasonCode = "upstream"  // it waits for that instance, or its model changed
+	BecauseChoice    ReasonCode = "choice"    // which artifact it gets depends on a result
+	BecauseReplaced  ReasonCode = "replace"   // -replace requests it
 	BecauseMissing   ReasonCode = "missing"   // its result is no longer in the store
-	BecauseDamaged   ReasonCode = "damaged"   // its result can't be used
-	BecauseFailed    ReasonCode = "failed"    // rows failed and are tried again
-	BecauseReused    ReasonCode = "reuse"     // another made the result
-	BecauseDrift     ReasonCode = "drift"     // what was deployed is not what stands there
-	BecauseDepends   ReasonCode = "depends"   // it is carried out only if that gate holds
-	BecauseCondition ReasonCode = "condition" // of a gate: it is known not to hold
+	BecauseDamaged   ReasonCode = "damaged"   // its result cannot be used
+	BecauseFailed    ReasonCode = "failed"    // rows failed and are retried
+	BecauseReused    ReasonCode = "reuse"     // the result is already in the store
+	BecauseDrift     ReasonCode = "drift"     // the deployment changed outside of quern
+	BecauseDepends   ReasonCode = "depends"   // it happens only if that gate passes
+	BecauseCondition ReasonCode = "condition" // of a gate: the condition is known not to be met
 	BecauseRemoved   ReasonCode = "removed"   // it is no longer configured
-	BecauseMoved     ReasonCode = "moved"     // it takes over what stands under another address
+	BecauseMoved     ReasonCode = "moved"     // it takes over the deployment of another address
 )

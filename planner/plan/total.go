@@ -13,9 +13,9 @@ type Total struct {
 	Seconds *float64
 	Tokens  *int64
 	Money   *float64
-	// AtMost: some of Tokens and Money are bounds from above.
+	// AtMost: some of Tokens and Money are upper bounds.
 	AtMost bool
-	// MayBeKept: some of what is to be asked may be answered by what is kept.
+	// MayBeKept: some of the requests may have cached answers.
 	MayBeKept bool
 	// Estimated: some of Tokens and Money depend on rows that were not counted.
 	Estimated bool

@@ -99,7 +99,7 @@ func plainAttrs(n *Node, made *Made, attrs map[string]cty.Value) {
 	}
 }
 
-// Scope holds the values of stages as they become known, for the expressions
+// Scope has the values of stages as they become known, for the expressions
 // that refer to them. It is safe for use by several goroutines.
 type Scope struct {
 	mu     sync.Mutex

@@ -20,7 +20,7 @@ type piece struct {
 
 // diffLines compares two texts word by word and returns the lines of the
 // result in which something changed, with a little around them. Mark shows a
-// part that was taken out or put in.
+// part that was removed or added.
 func diffLines(before, after string, mark func(s string, added bool) string) []string {
 	var lines []string
 	var changed []bool
@@ -51,7 +51,7 @@ func diffLines(before, after string, mark func(s string, added bool) string) []s
 // How many characters of a long stretch of a line are kept at each of its ends.
 const unchangedKept, changedKept = 80, 200
 
-// clipped takes the middle out of a long stretch, such as the columns of a
+// clipped removes the middle of a long stretch, such as the columns of a
 // wide table.
 func clipped(s string, kept int) string {
 	r := []rune(s)
@@ -61,7 +61,7 @@ func clipped(s string, kept int) string {
 	return string(r[:kept]) + " … " + string(r[len(r)-kept:])
 }
 
-// around keeps changed lines and their neighbours, and marks what was left
+// around keeps changed lines and their neighbors, and marks what was left
 // out.
 func around(lines []string, changed []bool) []string {
 	var out []string
@@ -151,8 +151,8 @@ func middle(a, b []string, add func(int, ...string)) {
 	add(1, b[j:]...)
 }
 
-// words cuts a text into words, spaces and signs, so that they make up the
-// text when they are joined.
+// words splits a text into words, spaces, and signs that add up to the text
+// when they are joined.
 func words(s string) []string {
 	var out []string
 	start := 0

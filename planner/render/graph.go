@@ -114,7 +114,7 @@ func Mermaid(w io.Writer, p *plan.Plan) error {
 	ids := make(map[string]string, len(g.Nodes))
 	fmt.Fprint(b, "flowchart LR\n")
 	for i, n := range g.Nodes {
-		// Addresses may hold any text, so nodes are numbered.
+		// Addresses may contain any text, so nodes are numbered.
 		id := "n" + strconv.Itoa(i+1)
 		ids[n.Address] = id
 		shape, ok := mermaidShapes[n.Kind]

@@ -23,11 +23,11 @@ func Markdown(w io.Writer, p *plan.Plan) error {
 
 func markdown(w *bufio.Writer, p *plan.Plan) {
 	if p.RefreshOnly && len(p.Nodes) == 0 {
-		fmt.Fprintf(w, "### quern plan: no drift\n\nWhat is deployed and what the sources hold is as the state of environment `%s` says.\n", p.Environment)
+		fmt.Fprintf(w, "### quern plan: no drift\n\nDeployments and sources match the state of environment `%s`.\n", p.Environment)
 		return
 	}
 	if !p.RefreshOnly && !p.HasChanges() {
-		fmt.Fprintf(w, "### quern plan: no changes\n\nEverything in environment `%s` is as the configuration says.\n", p.Environment)
+		fmt.Fprintf(w, "### quern plan: no changes\n\nEnvironment `%s` matches the configuration.\n", p.Environment)
 		return
 	}
 	fmt.Fprintf(w, "### quern plan: %s\n\nEnvironment `%s`.", Summary(p), p.Environment)

@@ -1,6 +1,6 @@
 // Package render shows plans: as text for a terminal, as JSON for programs, as
 // Markdown for a pull request, and as graphs in DOT and Mermaid. It decides
-// nothing: all that it shows stands in the plan.
+// nothing: everything that it shows is in the plan.
 package render
 
 import (
@@ -18,7 +18,7 @@ type Options struct {
 	Color bool
 	// Width of the terminal in cells; 0: no limit is known.
 	Width int
-	// Verbose shows instances that are kept, too.
+	// Verbose also shows unchanged instances.
 	Verbose bool
 }
 
@@ -29,8 +29,8 @@ var symbols = map[plan.Action]string{
 	plan.Refresh: "  ~",
 }
 
-// symbol is that of a node's action: a run in place of a former result is a
-// change, as an update is.
+// symbol returns the symbol of a node's action: a run that replaces an earlier
+// result is a change, like an update.
 func symbol(n *plan.Node) string {
 	if n.Action == plan.Run && !isNew(n) {
 		return "  ~"
@@ -44,7 +44,7 @@ func isNew(n *plan.Node) bool {
 
 // phrases say what will happen to an instance.
 var phrases = map[plan.Action]string{
-	plan.Keep: "is kept", plan.Run: "will run", plan.Reuse: "will be taken from the store", plan.MayRun: "may run",
+	plan.Keep: "is unchanged", plan.Run: "will run", plan.Reuse: "will be reused from the store", plan.MayRun: "may run",
 	plan.Check: "will be checked", plan.Create: "will be created", plan.Update: "will be updated",
 	plan.Replace: "will be replaced", plan.Delete: "will be deleted", plan.Forget: "will be forgotten",
 	plan.Refresh: "has changed outside of quern",
@@ -59,11 +59,11 @@ func phrase(n *plan.Node) string {
 	}
 	switch {
 	case n.Action == plan.Refresh && n.Deployment == nil:
-		return "is gone"
+		return "no longer exists"
 	case n.Action == plan.Keep && len(n.Reasons) > 0 && n.Reasons[0].IsDrift():
 		return "has changed since it was read"
 	case n.Action == plan.Keep && len(n.Reasons) > 0:
-		return "was not looked at"
+		return "was not refreshed"
 	}
 	return phrases[n.Action]
 }
@@ -75,11 +75,11 @@ var counts = []struct {
 }{
 	{plan.Run, "to run"}, {plan.MayRun, "may run"}, {plan.Reuse, "to reuse"}, {plan.Check, "to check"},
 	{plan.Create, "to create"}, {plan.Update, "to update"}, {plan.Replace, "to replace"},
-	{plan.Delete, "to delete"}, {plan.Forget, "to forget"}, {plan.Refresh, "to refresh"}, {plan.Keep, "kept"},
+	{plan.Delete, "to delete"}, {plan.Forget, "to forget"}, {plan.Refresh, "to refresh"}, {plan.Keep, "unchanged"},
 }
 
 // Summary is the one line that says what a plan does: "3 to run, 1 may run, 2
-// kept".
+// unchanged".
 func Summary(p *plan.Plan) string {
 	total := p.Total()
 	var parts []string
@@ -107,10 +107,10 @@ func Summary(p *plan.Plan) string {
 	return strings.Join(parts, ", ")
 }
 
-// leastSeconds is how long something takes that is worth a word.
+// leastSeconds is the shortest duration that is shown.
 const leastSeconds = 1
 
-// estimate puts what a node will take into words; "" where nothing is known.
+// estimate describes what a node will take; "" if nothing is known.
 func estimate(n *plan.Node) string {
 	if n.Action != plan.Run && n.Action != plan.MayRun {
 		return ""
@@ -118,22 +118,18 @@ func estimate(n *plan.Node) string {
 	e := n.Estimate
 	var parts []string
 	from := ""
-	if n.Mode == plan.ModeFlatMap { // how many come of them is not known
+	if n.Mode == plan.ModeFlatMap { // the number of output rows is not known
 		from = "from "
 	}
 	switch {
 	case e.NewRows != nil && e.Rows != nil && *e.NewRows == 0 && *e.Rows > 0:
-		parts = append(parts, from+plural(*e.Rows, "row")+", all known already")
+		parts = append(parts, from+plural(*e.Rows, "row")+", all already computed")
 	case e.NewRows != nil && e.Rows != nil && *e.NewRows < *e.Rows:
 		bound := "at most"
 		if e.RowsEstimated {
 			bound = "about"
 		}
-		are := "are"
-		if *e.NewRows == 1 {
-			are = "is"
-		}
-		parts = append(parts, from+fmt.Sprintf("%s, of which %s %s %s new", rows(e), bound, number(*e.NewRows), are))
+		parts = append(parts, from+fmt.Sprintf("%s, %s %s of them new", rows(e), bound, number(*e.NewRows)))
 	case e.Rows != nil:
 		parts = append(parts, from+rows(e))
 	}
@@ -148,7 +144,7 @@ func estimate(n *plan.Node) string {
 	}
 	text := strings.Join(parts, ", ")
 	if e.CallsAtMost {
-		text += "; what is answered already is not asked again"
+		text += "; cached answers are not requested again"
 	}
 	return text
 }
@@ -193,21 +189,21 @@ func tokenText(e plan.Estimate) string {
 	return strings.Join(parts, ", ")
 }
 
-// costText says what asking models costs, and what of that is not known.
+// costText describes the cost of calling models and which part is not known.
 func costText(e plan.Estimate) string {
 	switch {
 	case e.CostUnknown && e.Calls == nil && len(e.UnknownUntil) > 0:
-		return "asks models, how often is unknown until " + until(e)
+		return "number of model calls unknown until " + until(e)
 	case e.CostUnknown && e.Calls == nil:
-		return "asks models, how often is not known yet"
+		return "number of model calls not known yet"
 	case e.CostUnknown && len(e.UnknownUntil) > 0:
-		return "what they cost is unknown until " + until(e)
+		return "cost unknown until " + until(e)
 	case e.CostUnknown && (e.Money == nil || *e.Money == 0):
-		return "costs are not known"
+		return "cost unknown"
 	case e.CostUnknown && e.CallsAtMost:
-		return "costs are not wholly known"
+		return "cost only partly known"
 	case e.CostUnknown:
-		return "costs at least " + llm.Money(*e.Money) + ", and the rest is not known"
+		return "costs at least " + llm.Money(*e.Money) + " (the rest is unknown)"
 	case e.Money == nil:
 		return ""
 	case (e.OutputAtMost || e.CallsAtMost) && !e.RowsEstimated && *e.Money > 0:
@@ -225,7 +221,7 @@ func until(e plan.Estimate) string {
 	return strings.Join(e.UnknownUntil, " and ") + has
 }
 
-// totals puts the sums of a plan into words.
+// totals describes the sums of a plan.
 func totals(p *plan.Plan) string {
 	t := p.Total()
 	var parts []string
@@ -239,12 +235,12 @@ func totals(p *plan.Plan) string {
 	case t.Money != nil:
 		parts = append(parts, "costs "+atMost(t, t.CostUnknown)+llm.Money(*t.Money))
 	case t.CostUnknown > 0:
-		parts = append(parts, "what "+plural(int64(t.CostUnknown), "stage")+" will cost is not known")
+		parts = append(parts, "the cost of "+plural(int64(t.CostUnknown), "stage")+" is unknown")
 	}
 	if t.Seconds != nil && *t.Seconds >= leastSeconds {
 		text := "about " + seconds(*t.Seconds)
 		if t.SecondsUnknown > 0 {
-			text += fmt.Sprintf(" and %s whose time is not known", plural(int64(t.SecondsUnknown), "stage"))
+			text += fmt.Sprintf(" plus %s of unknown duration", plural(int64(t.SecondsUnknown), "stage"))
 		}
 		parts = append(parts, text)
 	}

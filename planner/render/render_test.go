@@ -38,17 +38,17 @@ func sample() *plan.Plan {
 				Reasons: []plan.Reason{
 					{Code: "column", Subject: "input.text", Text: "column text of input changed"},
 					{Code: "column", Subject: "input.id", Text: "column id of input changed"},
-					{Code: "behaviour", Before: "1", After: "2", Text: "the plugin gives other results since its behaviour version 2 (was 1)"},
+					{Code: "behaviour", Before: "1", After: "2", Text: "the plugin gives different results since behavior version 2 (was 1)"},
 				},
 				Estimate: plan.Estimate{Rows: pointer(int64(10103)), NewRows: pointer(int64(100)), InputTokens: pointer(int64(52000)), OutputTokens: pointer(int64(900)), Money: pointer(1.5)}},
 			{Address: "train.student", Kind: "train", Type: "linear", Mode: plan.ModeRun, Action: plan.MayRun, DependsOn: []string{"label.intent"},
 				Reasons: []plan.Reason{{Code: "upstream", Subject: "label.intent", Text: "waits for label.intent"}}, Estimate: plan.Estimate{Seconds: pointer(90.0)}},
 			{Address: "train.other", Kind: "train", Type: "linear", Mode: plan.ModeRun, Action: plan.Reuse, Reasons: []plan.Reason{
-				{Code: "argument", Subject: "epochs", Before: "3", After: "5", Text: "epochs changed"}, {Code: "reuse", Text: "its result is in the store already"}}},
+				{Code: "argument", Subject: "epochs", Before: "3", After: "5", Text: "epochs changed"}, {Code: "reuse", Text: "its result is already in the store"}}},
 			{Address: "evaluate.old", Kind: "evaluate", Type: "classification", Mode: plan.ModeRun, Action: plan.Keep},
-			{Address: "gate.ship", Kind: "gate", Action: plan.Check, DependsOn: []string{"evaluate.old"}, Reasons: []plan.Reason{{Code: "condition", Text: "does not hold: Too low.\nSee the report."}}},
+			{Address: "gate.ship", Kind: "gate", Action: plan.Check, DependsOn: []string{"evaluate.old"}, Reasons: []plan.Reason{{Code: "condition", Text: "condition is not met: Too low.\nSee the report."}}},
 			{Address: "deploy.prod", Kind: "deploy", Type: "directory", Mode: plan.ModeDeploy, Action: plan.Replace, DependsOn: []string{"gate.ship", "train.student"},
-				Changes: []plan.Change{{Argument: "path", Before: "a", After: "b", ForcesReplacement: true}}, Reasons: []plan.Reason{{Code: "depends", Subject: "gate.ship", Text: "only if gate.ship holds"}}},
+				Changes: []plan.Change{{Argument: "path", Before: "a", After: "b", ForcesReplacement: true}}, Reasons: []plan.Reason{{Code: "depends", Subject: "gate.ship", Text: "only if gate.ship passes"}}},
 			{Address: "deploy.gone", Kind: "deploy", Type: "directory", Mode: plan.ModeDeploy, Action: plan.Delete, Reasons: []plan.Reason{{Code: "removed", Text: "is no longer in the configuration"}}},
 		},
 		Outputs: []*plan.Output{
@@ -112,7 +112,7 @@ func TestNothingToDoIsSaidInOneLine(t *testing.T) {
 	if err := Text(&b, p, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if want := "No changes. Everything is as the configuration says: 1 stage is up to date.\n"; b.String() != want {
+	if want := "No changes. The environment matches the configuration: 1 stage is up to date.\n"; b.String() != want {
 		t.Errorf("got %q", b.String())
 	}
 }

@@ -24,12 +24,12 @@ func Text(w io.Writer, p *plan.Plan, o Options) error {
 type text struct {
 	w          *bufio.Writer
 	options    Options
-	destroying bool // so why things go needs no saying
+	destroying bool // so there is no need to say why things are deleted
 }
 
 func (t *text) printf(format string, args ...any) { fmt.Fprintf(t.w, format, args...) }
 
-// The colours of actions.
+// The colors of actions.
 const (
 	reset  = "\x1b[0m"
 	bold   = "\x1b[1m"
@@ -73,9 +73,9 @@ func (t *text) plan(p *plan.Plan) {
 	t.legend(p)
 	switch {
 	case p.Destroy:
-		t.printf("quern will take everything in environment %q down:\n\n", p.Environment)
+		t.printf("quern will destroy everything in environment %q:\n\n", p.Environment)
 	default:
-		t.printf("quern will do this in environment %q:\n\n", p.Environment)
+		t.printf("quern will perform these actions in environment %q:\n\n", p.Environment)
 	}
 	for _, n := range p.Nodes {
 		if n.Action != plan.Keep || t.options.Verbose {
@@ -89,16 +89,16 @@ func (t *text) plan(p *plan.Plan) {
 		t.printf("Estimate: %s.\n", all)
 	}
 	if p.Partial {
-		t.printf("\nThe plan covers a part of the pipeline only, as -target or -exclude asked.\n")
+		t.printf("\nThe plan covers only part of the pipeline, because of -target or -exclude.\n")
 	}
 }
 
 func (t *text) unchanged(p *plan.Plan) {
 	if p.Destroy {
-		t.printf("%s There is nothing in environment %q to take down.\n", t.paint(bold+green, "No changes."), p.Environment)
+		t.printf("%s Environment %q has nothing to destroy.\n", t.paint(bold+green, "No changes."), p.Environment)
 		return
 	}
-	t.printf("%s Everything is as the configuration says: %s up to date.\n",
+	t.printf("%s The environment matches the configuration: %s up to date.\n",
 		t.paint(bold+green, "No changes."), are(len(p.Nodes)))
 	if t.options.Verbose {
 		t.printf("\n")
@@ -111,21 +111,21 @@ func (t *text) unchanged(p *plan.Plan) {
 // drift shows what a plan that only refreshes has found.
 func (t *text) drift(p *plan.Plan) {
 	if len(p.Nodes) == 0 {
-		t.printf("%s What is deployed and what the sources hold is as the state of environment %q says.\n", t.paint(bold+green, "No changes."), p.Environment)
+		t.printf("%s Deployments and sources match the state of environment %q.\n", t.paint(bold+green, "No changes."), p.Environment)
 		return
 	}
-	t.printf("Outside of quern, this is not as the state of environment %q says:\n\n", p.Environment)
+	t.printf("These differ from the state of environment %q:\n\n", p.Environment)
 	for _, n := range p.Nodes {
 		t.node(n)
 	}
 	switch {
 	case p.HasChanges():
-		t.printf("%s %s to refresh. Applying it writes that into the state and changes nothing else.\n", t.paint(bold, "Plan:"), number(int64(p.Total().Actions[plan.Refresh])))
+		t.printf("%s %s to refresh. Applying this plan updates the state and changes nothing else.\n", t.paint(bold, "Plan:"), number(int64(p.Total().Actions[plan.Refresh])))
 	default:
-		t.printf("%s The state has nothing to take over: what a source holds comes into it when the source is read again.\n", t.paint(bold, "No changes."))
+		t.printf("%s The state needs no update: it records the content of a source when the source is read again.\n", t.paint(bold, "No changes."))
 	}
 	if p.Partial {
-		t.printf("\nThe plan covers a part of the pipeline only, as -target or -exclude asked.\n")
+		t.printf("\nThe plan covers only part of the pipeline, because of -target or -exclude.\n")
 	}
 }
 
@@ -143,8 +143,8 @@ func (t *text) legend(p *plan.Plan) {
 		{"  ~", yellow, "run again, or update"},
 		{"-/+", red, "replace: delete, then create"},
 		{"  -", red, "delete, or forget"},
-		{"  =", cyan, "take a result that is in the store"},
-		{"  ?", cyan, "may run, once it is known what it waits for"},
+		{"  =", cyan, "reuse a result from the store"},
+		{"  ?", cyan, "may run, depending on upstream results"},
 		{"  >", cyan, "check"},
 	}
 	used := map[string]bool{}
@@ -157,7 +157,7 @@ func (t *text) legend(p *plan.Plan) {
 			continue
 		}
 		if first {
-			t.printf("Actions are shown by these symbols:\n")
+			t.printf("Symbols show the actions:\n")
 			first = false
 		}
 		t.printf("%s %s\n", t.paint(m.color, m.symbol), m.text)
@@ -216,14 +216,14 @@ func printedChange(c plan.Change) plan.Change {
 	return c
 }
 
-// grouped makes one reason of several columns of an input that changed in the
+// grouped merges the reasons for several columns of an input that changed in the
 // same way.
 func grouped(reasons []plan.Reason) []plan.Reason {
 	var out []plan.Reason
 	at := map[string]int{}
 	for _, r := range reasons {
 		input, column, ok := strings.Cut(r.Subject, ".")
-		// The column is what stands behind the last point.
+		// The column is what comes after the last dot.
 		if i := strings.LastIndexByte(r.Subject, '.'); ok {
 			input, column = r.Subject[:i], r.Subject[i+1:]
 		}
@@ -275,7 +275,7 @@ func (t *text) difference(head, before, after string) {
 	}
 }
 
-// mark shows a part of a text that was taken out or put in.
+// mark shows a part of a text that was removed or added.
 func (t *text) mark(s string, added bool) string {
 	switch {
 	case t.options.Color && added:
@@ -322,7 +322,7 @@ func (t *text) outputs(p *plan.Plan) {
 	}
 }
 
-// checks shows those that do not hold, or wait for results.
+// checks shows checks that fail or wait for results.
 func (t *text) checks(p *plan.Plan) {
 	shown := false
 	for _, c := range p.Checks {

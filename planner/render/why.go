@@ -11,7 +11,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// Why shows in what an instance's keys differ from those of its result.
+// Why shows how an instance's keys differ from those of its result.
 func Why(w io.Writer, e planner.Explanation, o Options) error {
 	t := &text{w: bufio.NewWriter(w), options: o}
 	t.why(e)
@@ -26,13 +26,13 @@ func (t *text) why(e planner.Explanation) {
 	t.printf("%s %s.\n", t.paint(bold, e.Address), phrase(n))
 	for _, r := range e.Reasons {
 		if r.Code == plan.BecauseNew {
-			t.printf("    It is new: nothing in the state has its address.\n")
+			t.printf("    It is new: the state has no instance with this address.\n")
 			continue
 		}
 		t.reason(r)
 	}
 	if len(e.Fields) > 0 {
-		t.printf("\nIts keys are made of:\n")
+		t.printf("\nIts keys are computed from:\n")
 	}
 	width := 0
 	for _, f := range e.Fields {
@@ -56,8 +56,8 @@ func (t *text) why(e planner.Explanation) {
 	t.key("action key now", e.After)
 }
 
-// fieldTitle is what people call a field. Those of arguments begin with a word
-// for what the argument holds, which tells keys apart and readers nothing.
+// fieldTitle is the name of a field for people. Fields of arguments begin with a
+// word for the form of the argument, which matters to keys but not to readers.
 func fieldTitle(name string) string {
 	word, argument, found := strings.Cut(name, " ")
 	switch word {
