@@ -8,6 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
@@ -104,7 +105,7 @@ func (b *builder) checkBudget(p *plan.Plan) {
 				amount(*sum), what, amount(*limit)))
 		case unknown > 0:
 			b.report(diag.Warningf(&subject, "Cost is only partly known", "How many %s %s will take is not known and does not count against the budget of %s.",
-				what, plural(unknown, "stage"), amount(*limit)))
+				what, english.Spell(unknown, "stage"), amount(*limit)))
 		}
 	}
 	var tokens, tokenLimit *float64

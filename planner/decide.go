@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
@@ -169,9 +170,9 @@ func (b *builder) decideKept(n *node) {
 	case bad != nil:
 		n.run(plan.Reason{Code: bad.code, Text: bad.text})
 	case n.prior.Errors > 0:
-		what := plural(int(n.prior.Errors), "row")
+		what := english.Spell(n.prior.Errors, "row")
 		if n.Kind == "evaluate" {
-			what = plural(int(n.prior.Errors), "call")
+			what = english.Spell(n.prior.Errors, "call")
 		}
 		n.run(plan.Reason{Code: plan.BecauseFailed, Text: what + " failed and will be retried"})
 	default:

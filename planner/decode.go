@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
@@ -325,7 +326,7 @@ func (d *decoder) dynamic(out *plan.Body, b *hclsyntax.Block, schema *body, sc *
 	}
 	if n := int64(positions[nested.Name]); n < nested.MinItems {
 		d.errorf(forEach.Range(), "Missing block", "%s %q needs at least %s, but for_each is empty.",
-			d.n.Kind, d.n.Type, plural(int(nested.MinItems), nested.Name+" block"))
+			d.n.Kind, d.n.Type, english.Spell(nested.MinItems, nested.Name+" block"))
 	}
 }
 
@@ -362,7 +363,7 @@ func (d *decoder) labels(b *hclsyntax.Block, nested *block, sc *scope) ([]string
 	}
 	v, err := convert.Convert(v, cty.List(cty.String))
 	if err != nil || !v.IsWhollyKnown() || v.IsNull() || v.ContainsMarked() || v.LengthInt() != len(nested.Labels) {
-		d.errorf(e.Range(), "Wrong labels", "labels must be a list of %s that is known at plan time.", plural(len(nested.Labels), "string"))
+		d.errorf(e.Range(), "Wrong labels", "labels must be a list of %s that is known at plan time.", english.Spell(len(nested.Labels), "string"))
 		return nil, false
 	}
 	var labels []string

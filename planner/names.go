@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 )
 
@@ -79,7 +80,7 @@ func checkBlock(b *hclsyntax.Block, schema *body, of string) []*hcl.Diagnostic {
 	if len(b.Labels) != len(nested.Labels) {
 		subject := b.DefRange()
 		diags = append(diags, diag.Errorf(&subject, "Wrong number of labels", "A %s block has %s: %s",
-			b.Type, plural(len(nested.Labels), "label"), blockExample(nested)))
+			b.Type, english.Spell(len(nested.Labels), "label"), blockExample(nested)))
 	}
 	return append(diags, checkNames(b.Body, nested.body, blockTitle(b, of))...)
 }
@@ -121,7 +122,7 @@ func checkDynamic(b *hclsyntax.Block, schema *body, of string) []*hcl.Diagnostic
 			"A dynamic block needs for_each and a content block with the body of each block that it generates.")}
 	case !complete:
 		return []*hcl.Diagnostic{diag.Errorf(&subject, "Incomplete dynamic block",
-			"A %s block has %s, so its dynamic block needs the argument labels: labels = [%s.key]", name, plural(len(nested.Labels), "label"), name)}
+			"A %s block has %s, so its dynamic block needs the argument labels: labels = [%s.key]", name, english.Spell(len(nested.Labels), "label"), name)}
 	}
 	return checkNames(content.Body, nested.body, "The block "+name+" of "+of)
 }
@@ -149,20 +150,10 @@ func checkCount(b *hclsyntax.Body, nested *block, of string) []*hcl.Diagnostic {
 	switch {
 	case int64(n) < nested.MinItems:
 		return []*hcl.Diagnostic{diag.Errorf(b.MissingItemRange().Ptr(), "Missing block",
-			"%s needs at least %s: %s", of, plural(int(nested.MinItems), nested.Name+" block"), blockExample(nested))}
+			"%s needs at least %s: %s", of, english.Spell(nested.MinItems, nested.Name+" block"), blockExample(nested))}
 	case nested.MaxItems > 0 && int64(n) > nested.MaxItems:
 		return []*hcl.Diagnostic{diag.Errorf(b.MissingItemRange().Ptr(), "Too many blocks",
-			"%s can have at most %s, but it has %d.", of, plural(int(nested.MaxItems), nested.Name+" block"), n)}
+			"%s can have at most %s, but it has %d.", of, english.Spell(nested.MaxItems, nested.Name+" block"), n)}
 	}
 	return nil
-}
-
-func plural(n int, what string) string {
-	switch n {
-	case 0:
-		return "no " + what + "s"
-	case 1:
-		return "one " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

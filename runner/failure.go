@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/modelhost"
@@ -158,14 +159,11 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 }
 
 func manyText(n *plan.Node, e *rowwise.TooManyErrors) string {
-	what := "row"
+	what := english.Plural(e.Failed, "row")
 	if n.Kind == "evaluate" {
-		what = "answer or grade"
+		what = english.Agree(e.Failed, "answer or grade", "answers and grades")
 	}
-	if e.Failed != 1 {
-		what = map[string]string{"row": "rows", "answer or grade": "answers and grades"}[what]
-	}
-	text := fmt.Sprintf("%d %s failed, but max_errors allows only %d. Successful results are kept, and only the failed ones are retried. The first failures:", e.Failed, what, e.Allowed)
+	text := fmt.Sprintf("%s %s failed, but max_errors allows only %d. Successful results are kept, and only the failed ones are retried. The first failures:", english.Number(e.Failed), what, e.Allowed)
 	for i, f := range e.Failures {
 		if i == 3 {
 			break

@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
@@ -79,9 +80,8 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 	if !stage.Makes() { // its rows are computed again wherever their shard changed
 		res.NewRows, res.ComputedRows = 0, done.New
 	}
-	without := "have no value"
 	if stage.Expands {
-		res.RowsIn, without = in.artifact.Dataset.Rows, "produce no rows"
+		res.RowsIn = in.artifact.Dataset.Rows
 	}
 	p := &product{errors: done.Failed, artifacts: map[string]*artifact.Artifact{
 		port.Name: {Kind: artifact.Dataset, Dataset: done.Manifest},
@@ -90,8 +90,9 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 		p.earlier = r.earlierPrograms(w)
 	}
 	if done.Failed > 0 {
-		res.warn(w.Range.Ptr(), "Rows failed", "%d of %d rows failed, which max_errors allows. They %s, and the next apply retries them. The first failure is row %d: %s",
-			done.Failed, in.artifact.Dataset.Rows, without, done.Failures[0].Row, done.Failures[0].Message)
+		res.warn(w.Range.Ptr(), "Rows failed", "%s of %s failed, which max_errors allows. %s, and the next apply retries %s. The first failure is row %d: %s",
+			english.Number(done.Failed), english.Count(in.artifact.Dataset.Rows, "row"), without(done.Failed, stage.Expands),
+			english.Agree(done.Failed, "it", "them"), done.Failures[0].Row, done.Failures[0].Message)
 	}
 	if _, ok := w.Port(portErrors); ok {
 		m, err := r.failures(ctx, done.Failures)
@@ -102,6 +103,14 @@ func (r *run) mapRows(ctx context.Context, w *work, res *StageResult) (*product,
 	}
 	p.value, err = r.figures(ctx, w, port, done.Manifest)
 	return p, err
+}
+
+// without says what rows that failed lack.
+func without(failed int64, expands bool) string {
+	if expands {
+		return english.Agree(failed, "It produces", "They produce") + " no rows"
+	}
+	return english.Agree(failed, "It has", "They have") + " no value"
 }
 
 // beside are the inputs of a row-wise stage that its rows are not of. Discard

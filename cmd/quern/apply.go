@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
@@ -198,7 +199,7 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 	display := a.display()
 	a.ui.displaying.Store(true)
 	defer a.ui.displaying.Store(false)
-	begun := a.ui.waiting(fmt.Sprintf("Preparing to run %s ...", count(int64(len(p.Nodes)), "stage")))
+	begun := a.ui.waiting(fmt.Sprintf("Preparing to run %s ...", english.Count(len(p.Nodes), "stage")))
 	defer begun()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

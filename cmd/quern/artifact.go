@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/blob"
@@ -115,7 +115,7 @@ func size(s *store.Store, ref artifact.Ref) string {
 	case err != nil:
 		return "damaged"
 	case a.Dataset != nil:
-		return count(a.Dataset.Rows, "row")
+		return english.Count(a.Dataset.Rows, "row")
 	}
 	var bytes int64
 	for _, f := range a.Files {
@@ -268,11 +268,11 @@ func notWhole(bad map[string]int, of int) error {
 	var parts []string
 	hint := "Run \"quern apply\" to recreate what is missing."
 	if n := bad[artifactDamaged]; n > 0 {
-		parts = append(parts, fmt.Sprintf("%s of %d damaged", count(int64(n), "artifact"), of))
+		parts = append(parts, fmt.Sprintf("%s of %d damaged", english.Count(n, "artifact"), of))
 		hint = fmt.Sprintf("Damaged files were moved to %s/damaged. Run \"quern apply\" to recreate them.", storeDir)
 	}
 	if n := bad[artifactMissing]; n > 0 {
-		parts = append(parts, fmt.Sprintf("%s of %d missing", count(int64(n), "artifact"), of))
+		parts = append(parts, fmt.Sprintf("%s of %d missing", english.Count(n, "artifact"), of))
 	}
 	if len(parts) == 0 {
 		return nil
@@ -316,7 +316,7 @@ func printArtifact(ui *terminal, s *store.Store, ref artifact.Ref, margin string
 		return err
 	}
 	if a.Dataset != nil {
-		ui.printf("%s%s in %s\n", margin, count(a.Dataset.Rows, "row"), count(int64(len(a.Dataset.Shards)), "shard"))
+		ui.printf("%s%s in %s\n", margin, english.Count(a.Dataset.Rows, "row"), english.Count(len(a.Dataset.Shards), "shard"))
 		for _, c := range a.Dataset.Schema {
 			ui.printf("%s%-20s %s\n", margin, c.Name, c.Type)
 		}
@@ -335,18 +335,6 @@ func shortDigest(d string) string {
 		return d[:19]
 	}
 	return d
-}
-
-// count writes a number of things, with separators: 10,003 rows.
-func count(n int64, thing string) string {
-	text := strconv.FormatInt(n, 10)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	if n != 1 {
-		thing += "s"
-	}
-	return text + " " + thing
 }
 
 func byteSize(n int64) string {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/ui/export"
@@ -129,14 +130,14 @@ func (to destination) rows(ctx context.Context, ui *terminal, d export.Dataset, 
 		if err != nil {
 			return err
 		}
-		ui.notef("Wrote %s of %s to %s in %s.\n", count(n, "row"), name, count(int64(len(files)), "file"), to.dir)
+		ui.notef("Wrote %s of %s to %s in %s.\n", english.Count(n, "row"), name, english.Count(len(files), "file"), to.dir)
 		return nil
 	case to.file != "":
 		err := replaceFile(to.file, func(f *os.File) error {
 			return buffered(f, func(w io.Writer) error { return export.Write(ctx, w, to.format, d) })
 		})
 		if err == nil {
-			ui.notef("Wrote %s of %s to %s.\n", count(n, "row"), name, to.file)
+			ui.notef("Wrote %s of %s to %s.\n", english.Count(n, "row"), name, to.file)
 		}
 		return err
 	}

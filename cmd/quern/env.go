@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"
@@ -45,7 +46,7 @@ func envListCommand(ui *terminal) *cli.Command {
 				if err != nil {
 					return err
 				}
-				rows = append(rows, []string{name, strconv.FormatInt(st.Serial, 10), count(int64(len(st.Instances)), "instance")})
+				rows = append(rows, []string{name, strconv.FormatInt(st.Serial, 10), english.Count(len(st.Instances), "instance")})
 			}
 			return ui.table([]string{"ENVIRONMENT", "SERIAL", "CONTENTS"}, rows)
 		},
@@ -109,7 +110,7 @@ func envDeleteCommand(ui *terminal) *cli.Command {
 				return err
 			}
 			if deployed := deployments(st); len(deployed) > 0 {
-				return fmt.Errorf("environment %q still has %s\nFirst run \"quern destroy -env=%s\".", name, count(int64(len(deployed)), "deployment"), name)
+				return fmt.Errorf("environment %q still has %s\nFirst run \"quern destroy -env=%s\".", name, english.Count(len(deployed), "deployment"), name)
 			}
 			if err := s.States().Delete(st); err != nil {
 				return fmt.Errorf("environment %q cannot be deleted\n%w", name, err)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/state"
@@ -217,7 +218,7 @@ func (v *shown) diff(format, a, b string) error {
 		return err
 	}
 	if format == "text" || format == "markdown" {
-		v.ui.printf("%s alone passes %s, and %s alone passes %s. Both pass %d; neither passes %d.\n\n", a, results.Count(p.OnlyA, "row"), b, results.Count(p.OnlyB, "row"), p.Both, p.Neither)
+		v.ui.printf("%s alone passes %s, and %s alone passes %s. Both pass %d; neither passes %d.\n\n", a, english.Count(p.OnlyA, "row"), b, english.Count(p.OnlyB, "row"), p.Both, p.Neither)
 		if p.All == 0 {
 			return nil
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/gc"
 	"github.com/quern-dev/quern/store/state"
@@ -58,16 +59,16 @@ func collect(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	if cmd.Bool("delete") {
 		verb = "Removed"
 	}
-	ui.printf("%s %s, %s, and %s in %s. %s in %s remain.\n", verb, count(int64(result.Actions), "action"), count(int64(result.Parts), "part"),
-		byteSize(result.Bytes), count(int64(result.Blobs), "blob"), byteSize(result.KeptBytes), count(int64(result.KeptBlobs), "blob"))
+	ui.printf("%s %s, %s, and %s in %s. %s in %s remain.\n", verb, english.Count(result.Actions, "action"), english.Count(result.Parts, "part"),
+		byteSize(result.Bytes), english.Count(result.Blobs, "blob"), byteSize(result.KeptBytes), english.Count(result.KeptBlobs, "blob"))
 	if result.Staging > 0 {
-		ui.printf("%s %s of abandoned work (%s).\n", verb, count(int64(result.Staging), "folder"), byteSize(result.StagingBytes))
+		ui.printf("%s %s of abandoned work (%s).\n", verb, english.Count(result.Staging, "folder"), byteSize(result.StagingBytes))
 	}
 	if result.Logs > 0 {
-		ui.printf("%s %s of runs (%s).\n", verb, count(int64(result.Logs), "log"), byteSize(result.LogBytes))
+		ui.printf("%s %s of runs (%s).\n", verb, english.Count(result.Logs, "log"), byteSize(result.LogBytes))
 	}
 	if cmd.Duration("answers") > 0 {
-		ui.printf("%s %s of language models (%s). %s remain.\n", verb, count(int64(result.Answers), "answer"), byteSize(result.AnswerBytes), count(int64(result.KeptAnswers), "answer"))
+		ui.printf("%s %s of language models (%s). %s remain.\n", verb, english.Count(result.Answers, "answer"), byteSize(result.AnswerBytes), english.Count(result.KeptAnswers, "answer"))
 	}
 	if !cmd.Bool("delete") && result.Actions+result.Parts+result.Blobs+result.Staging+result.Logs+result.Answers > 0 {
 		ui.printf("To remove them, run: quern gc -delete\n")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quern-dev/quern/importers"
 	"github.com/quern-dev/quern/importers/promptfoo"
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/urfave/cli/v3"
 )
 
@@ -113,7 +114,7 @@ func printImport(ui *terminal, p *importers.Pipeline, dir string) {
 	list("Imported differently:", importers.Note)
 	counts := make([]string, len(p.Counts))
 	for i, c := range p.Counts {
-		counts[i] = counted(c.N, c.Of)
+		counts[i] = english.Count(c.N, c.Of)
 	}
 	ui.printf("Wrote %s: %s.\n", strings.Join(written(p, dir), " and "), strings.Join(counts, ", "))
 	if p.Outcome() == importers.Nothing {
@@ -121,11 +122,4 @@ func printImport(ui *terminal, p *importers.Pipeline, dir string) {
 		return
 	}
 	ui.printf("Run \"quern plan\" to see what the evaluation would cost.\n")
-}
-
-func counted(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }

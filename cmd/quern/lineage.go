@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/state"
@@ -186,7 +187,7 @@ func artifactWords(digests map[string]string) []string {
 		return []string{shortDigest(own)}
 	}
 	if len(digests) > 1 {
-		return []string{count(int64(len(digests)), "artifact")}
+		return []string{english.Count(len(digests), "artifact")}
 	}
 	for _, digest := range digests {
 		return []string{shortDigest(digest)}

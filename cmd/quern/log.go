@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store"
@@ -173,9 +174,9 @@ func spent(s *llm.Spend) string {
 	case s.Calls == 0:
 		return "0 calls"
 	case s.UnpricedCalls > 0:
-		return fmt.Sprintf("%d calls, %d tokens", s.Calls, s.Tokens())
+		return english.Count(s.Calls, "call") + ", " + english.Count(s.Tokens(), "token")
 	}
-	return fmt.Sprintf("%d calls, %d tokens, %s", s.Calls, s.Tokens(), llm.Money(s.Cost))
+	return english.Count(s.Calls, "call") + ", " + english.Count(s.Tokens(), "token") + ", " + llm.Money(s.Cost)
 }
 
 func rowsText(i history.Instance) string {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
@@ -119,7 +120,7 @@ func moveInstances(st *state.State, from, to string) ([]move, error) {
 		return nil, err
 	}
 	if target.HasKey() && len(sources) > 1 {
-		return nil, fmt.Errorf("%s has %s, but %s is the address of a single instance\nMove the instances one by one, or give an address without a key.", from, count(int64(len(sources)), "instance"), target)
+		return nil, fmt.Errorf("%s has %s, but %s is the address of a single instance\nMove the instances one by one, or give an address without a key.", from, english.Count(len(sources), "instance"), target)
 	}
 	var moves []move
 	for _, source := range sources {

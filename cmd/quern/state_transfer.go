@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/state"
@@ -109,7 +110,7 @@ func pushState(ctx context.Context, ui *terminal, cmd *cli.Command, text []byte)
 	case !changed:
 		ui.printf("The state of environment %q is already the same.\n", env)
 	default:
-		ui.printf("Pushed the state to environment %q. It has %s.\n", env, count(int64(len(st.Instances)), "instance"))
+		ui.printf("Pushed the state to environment %q. It has %s.\n", env, english.Count(len(st.Instances), "instance"))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 )
 
@@ -140,7 +141,7 @@ func wrongLabels(b *hclsyntax.Block, want []string) *hcl.Diagnostic {
 	for _, label := range want {
 		header += fmt.Sprintf(" %q", label)
 	}
-	d := diag.Errorf(b.DefRange().Ptr(), "Wrong number of labels", "%s block has %s: write %s { … }.", article(b.Type), count(len(want), "label"), header)
+	d := diag.Errorf(b.DefRange().Ptr(), "Wrong number of labels", "%s block has %s: write %s { … }.", article(b.Type), english.Spell(len(want), "label"), header)
 	switch {
 	case len(b.Labels) > len(want):
 		d.Subject = b.LabelRanges[len(want)].Ptr()
@@ -194,18 +195,6 @@ func article(word string) string {
 		return "An " + word
 	}
 	return "A " + word
-}
-
-func count(n int, noun string) string {
-	switch n {
-	case 0:
-		return "no " + noun + "s"
-	case 1:
-		return "one " + noun
-	case 2:
-		return "two " + noun + "s"
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // list writes names as a person would: a, b, and c.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/zclconf/go-cty/cty"
@@ -237,10 +238,7 @@ func counted(what string, n int, part string) string {
 	if strings.HasPrefix(what, "o") {
 		article = "an "
 	}
-	if n != 1 {
-		part += "s"
-	}
-	return fmt.Sprintf("%s%s with %d %s", article, what, n, part)
+	return article + what + " with " + english.Count(n, part)
 }
 
 // shorten cuts long text so that it fits on a line.

@@ -5,10 +5,10 @@ package render
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
@@ -85,7 +85,7 @@ func Summary(p *plan.Plan) string {
 	var parts []string
 	for _, c := range counts {
 		if n := total.Actions[c.action]; n > 0 {
-			parts = append(parts, number(int64(n))+" "+c.text)
+			parts = append(parts, english.Number(n)+" "+c.text)
 		}
 	}
 	changed := 0
@@ -99,7 +99,7 @@ func Summary(p *plan.Plan) string {
 		if p.Destroy {
 			verb = " to remove"
 		}
-		parts = append(parts, plural(int64(changed), "output")+verb)
+		parts = append(parts, english.Count(changed, "output")+verb)
 	}
 	if len(parts) == 0 {
 		return "nothing to do"
@@ -123,13 +123,13 @@ func estimate(n *plan.Node) string {
 	}
 	switch {
 	case e.NewRows != nil && e.Rows != nil && *e.NewRows == 0 && *e.Rows > 0:
-		parts = append(parts, from+plural(*e.Rows, "row")+", all already computed")
+		parts = append(parts, from+english.Count(*e.Rows, "row")+", all already computed")
 	case e.NewRows != nil && e.Rows != nil && *e.NewRows < *e.Rows:
 		bound := "at most"
 		if e.RowsEstimated {
 			bound = "about"
 		}
-		parts = append(parts, from+fmt.Sprintf("%s, %s %s of them new", rows(e), bound, number(*e.NewRows)))
+		parts = append(parts, from+fmt.Sprintf("%s, %s %s of them new", rows(e), bound, english.Number(*e.NewRows)))
 	case e.Rows != nil:
 		parts = append(parts, from+rows(e))
 	}
@@ -152,15 +152,15 @@ func estimate(n *plan.Node) string {
 // rows is how many rows there are.
 func rows(e plan.Estimate) string {
 	if e.RowsEstimated {
-		return "about " + plural(*e.Rows, "row")
+		return "about " + english.Count(*e.Rows, "row")
 	}
-	return plural(*e.Rows, "row")
+	return english.Count(*e.Rows, "row")
 }
 
 func tokenText(e plan.Estimate) string {
 	var parts []string
 	if e.Calls != nil {
-		calls := plural(*e.Calls, "call")
+		calls := english.Count(*e.Calls, "call")
 		switch {
 		case e.RowsEstimated:
 			calls = "about " + calls
@@ -170,7 +170,7 @@ func tokenText(e plan.Estimate) string {
 		parts = append(parts, calls)
 	}
 	if e.InputTokens != nil {
-		in := number(*e.InputTokens) + " tokens in"
+		in := english.Count(*e.InputTokens, "token") + " in"
 		if e.InputEstimated && *e.InputTokens > 0 {
 			in = "about " + in
 		}
@@ -179,12 +179,12 @@ func tokenText(e plan.Estimate) string {
 			if e.OutputAtMost {
 				out = "at most "
 			}
-			in += " and " + out + number(*e.OutputTokens) + " out"
+			in += " and " + out + english.Number(*e.OutputTokens) + " out"
 		}
 		return strings.Join(append(parts, in), ", ")
 	}
 	if e.OutputTokens != nil {
-		parts = append(parts, number(*e.OutputTokens)+" tokens out")
+		parts = append(parts, english.Count(*e.OutputTokens, "token")+" out")
 	}
 	return strings.Join(parts, ", ")
 }
@@ -226,21 +226,21 @@ func totals(p *plan.Plan) string {
 	t := p.Total()
 	var parts []string
 	if t.Rows != nil {
-		parts = append(parts, plural(*t.Rows, "row"))
+		parts = append(parts, english.Count(*t.Rows, "row"))
 	}
 	if t.Tokens != nil {
-		parts = append(parts, atMost(t, t.TokensUnknown)+number(*t.Tokens)+" tokens")
+		parts = append(parts, atMost(t, t.TokensUnknown)+english.Count(*t.Tokens, "token"))
 	}
 	switch {
 	case t.Money != nil:
 		parts = append(parts, "costs "+atMost(t, t.CostUnknown)+llm.Money(*t.Money))
 	case t.CostUnknown > 0:
-		parts = append(parts, "the cost of "+plural(int64(t.CostUnknown), "stage")+" is unknown")
+		parts = append(parts, "the cost of "+english.Count(t.CostUnknown, "stage")+" is unknown")
 	}
 	if t.Seconds != nil && *t.Seconds >= leastSeconds {
 		text := "about " + seconds(*t.Seconds)
 		if t.SecondsUnknown > 0 {
-			text += fmt.Sprintf(" plus %s of unknown duration", plural(int64(t.SecondsUnknown), "stage"))
+			text += fmt.Sprintf(" plus %s of unknown duration", english.Count(t.SecondsUnknown, "stage"))
 		}
 		parts = append(parts, text)
 	}
@@ -259,26 +259,6 @@ func atMost(t plan.Total, unknown int) string {
 		return "at most "
 	}
 	return ""
-}
-
-// number writes a whole number with separators: 10,003.
-func number(n int64) string {
-	text := strconv.FormatInt(n, 10)
-	sign := ""
-	if n < 0 {
-		sign, text = "-", text[1:]
-	}
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return sign + text
-}
-
-func plural(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return number(n) + " " + what + "s"
 }
 
 func seconds(s float64) string {

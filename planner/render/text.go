@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
@@ -99,7 +100,7 @@ func (t *text) unchanged(p *plan.Plan) {
 		return
 	}
 	t.printf("%s The environment matches the configuration: %s up to date.\n",
-		t.paint(bold+green, "No changes."), are(len(p.Nodes)))
+		t.paint(bold+green, "No changes."), english.Count(len(p.Nodes), "stage")+" "+english.Agree(len(p.Nodes), "is", "are"))
 	if t.options.Verbose {
 		t.printf("\n")
 		for _, n := range p.Nodes {
@@ -120,20 +121,13 @@ func (t *text) drift(p *plan.Plan) {
 	}
 	switch {
 	case p.HasChanges():
-		t.printf("%s %s to refresh. Applying this plan updates the state and changes nothing else.\n", t.paint(bold, "Plan:"), number(int64(p.Total().Actions[plan.Refresh])))
+		t.printf("%s %s to refresh. Applying this plan updates the state and changes nothing else.\n", t.paint(bold, "Plan:"), english.Number(p.Total().Actions[plan.Refresh]))
 	default:
 		t.printf("%s The state needs no update: it records the content of a source when the source is read again.\n", t.paint(bold, "No changes."))
 	}
 	if p.Partial {
 		t.printf("\nThe plan covers only part of the pipeline, because of -target or -exclude.\n")
 	}
-}
-
-func are(n int) string {
-	if n == 1 {
-		return "1 stage is"
-	}
-	return number(int64(n)) + " stages are"
 }
 
 // legend explains the symbols that occur.

@@ -65,6 +65,24 @@ Apply failed after 13 s: 2 run, 1 failed, 1 not reached.
 	}
 }
 
+func TestCountsAgreeWithTheirNouns(t *testing.T) {
+	for want, stage := range map[string]*events.Stage{
+		"done in 0.0 s (1 row new, 66 reused)":          {Action: "run", Rows: 67, NewRows: 1, ReusedRows: 66},
+		"done in 0.0 s (1 row recomputed, 1 reused)":    {Action: "run", Rows: 2, ComputedRows: 1, ReusedRows: 1},
+		"done in 0.0 s (1 row from 1: 1 new, 0 reused)": {Action: "run", Rows: 1, RowsIn: 1, NewRows: 1},
+		"done in 0.0 s (1 row; 1 call, 1 token, 1 cached response, price unknown)": {
+			Action: "run", Rows: 1, Spend: llm.Spend{Calls: 1, InputTokens: 1, CachedCalls: 1, UnpricedCalls: 1},
+		},
+		"done in 0.0 s (2 rows; 1,000 calls, 2 tokens, 2 cached responses, price unknown)": {
+			Action: "run", Rows: 2, Spend: llm.Spend{Calls: 1000, InputTokens: 2, CachedCalls: 2, UnpricedCalls: 1000},
+		},
+	} {
+		if got := doneText(stage); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
 func TestJSONLinesCanBeReadBack(t *testing.T) {
 	var out bytes.Buffer
 	d := JSON(&out)

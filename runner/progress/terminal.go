@@ -9,6 +9,7 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/runner/events"
 )
 
@@ -165,7 +166,7 @@ func (d *terminal) frame(width, height int) []string {
 
 func (d *terminal) head(now time.Time, running int) string {
 	t := d.tracker
-	text := fmt.Sprintf("%s of %s done, %d running, %s", number(int64(t.finished-t.failed)), count(int64(t.total), "stage"),
+	text := fmt.Sprintf("%s of %s done, %d running, %s", english.Number(t.finished-t.failed), english.Count(t.total, "stage"),
 		running, duration(now.Sub(t.started).Seconds()))
 	if t.failed > 0 {
 		text += ", " + d.paint(red, fmt.Sprintf("%d failed", t.failed))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/clipperhouse/displaywidth"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -32,7 +33,7 @@ func line(e events.Event) string {
 		if len(e.Because) == 0 {
 			return "not started"
 		}
-		return "not reached because " + list(e.Because) + " " + plural(len(e.Because), "is", "are") + " not done"
+		return "not reached because " + list(e.Because) + " " + english.Agree(len(e.Because), "is", "are") + " not done"
 	case events.Warning:
 		return "warning: " + summaries(e.Diagnostics)
 	case events.StageRetried:
@@ -116,17 +117,17 @@ func spendParts(s llm.Spend) []spendPart {
 	var parts []spendPart
 	add := func(kind spendKind, text string) { parts = append(parts, spendPart{kind, text}) }
 	if s.Calls > 0 {
-		add(spentCalls, count(s.Calls, "call"))
-		add(spentTokens, number(s.Tokens())+" tokens"+estimated(s))
+		add(spentCalls, english.Count(s.Calls, "call"))
+		add(spentTokens, english.Count(s.Tokens(), "token")+estimated(s))
 	}
 	if s.CachedCalls > 0 {
-		add(spentCached, number(s.CachedCalls)+" cached responses")
+		add(spentCached, english.Count(s.CachedCalls, "cached response"))
 	}
 	switch {
 	case s.Calls > 0 && s.UnpricedCalls == s.Calls:
 		add(spentCost, "price unknown")
 	case s.UnpricedCalls > 0:
-		add(spentCost, "cost "+llm.Money(s.Cost)+" and "+count(s.UnpricedCalls, "call")+" without a price")
+		add(spentCost, "cost "+llm.Money(s.Cost)+" and "+english.Count(s.UnpricedCalls, "call")+" without a price")
 	case s.Cost > 0:
 		add(spentCost, "cost "+llm.Money(s.Cost))
 	}
@@ -141,23 +142,23 @@ func estimated(s llm.Spend) string {
 	case s.EstimatedCalls == s.Calls:
 		return " (estimated)"
 	}
-	return " (estimated for " + count(s.EstimatedCalls, "call") + ")"
+	return " (estimated for " + english.Count(s.EstimatedCalls, "call") + ")"
 }
 
 func rowsText(s *events.Stage) string {
 	var parts []string
 	switch {
 	case s.RowsIn > 0:
-		parts = append(parts, fmt.Sprintf("%s from %s: %s new", count(s.Rows, "row"), number(s.RowsIn), number(s.NewRows)), number(s.ReusedRows)+" reused")
+		parts = append(parts, fmt.Sprintf("%s from %s: %s new", english.Count(s.Rows, "row"), english.Number(s.RowsIn), english.Number(s.NewRows)), english.Number(s.ReusedRows)+" reused")
 	case s.ComputedRows > 0 && s.ReusedRows > 0:
-		parts = append(parts, number(s.ComputedRows)+" rows recomputed", number(s.ReusedRows)+" reused")
+		parts = append(parts, english.Count(s.ComputedRows, "row")+" recomputed", english.Number(s.ReusedRows)+" reused")
 	case s.ReusedRows > 0 || s.FailedRows > 0 && s.ComputedRows == 0:
-		parts = append(parts, number(s.NewRows)+" rows new", number(s.ReusedRows)+" reused")
+		parts = append(parts, english.Count(s.NewRows, "row")+" new", english.Number(s.ReusedRows)+" reused")
 	case s.Rows > 0 || s.Action == "run" || s.Action == "reuse":
-		parts = append(parts, count(s.Rows, "row"))
+		parts = append(parts, english.Count(s.Rows, "row"))
 	}
 	if s.FailedRows > 0 {
-		parts = append(parts, number(s.FailedRows)+" failed")
+		parts = append(parts, english.Number(s.FailedRows)+" failed")
 	}
 	return strings.Join(parts, ", ")
 }
@@ -202,16 +203,16 @@ func (s *stage) details() []detail {
 		}
 	}
 	if p := s.progress; p.Done > 0 || p.Total > 0 {
-		done := number(p.Done)
+		done := english.Number(p.Done)
 		if p.Total > 0 {
-			done += " of " + number(p.Total)
+			done += " of " + english.Number(p.Total)
 		}
 		add(9, strings.TrimSpace(done+" "+p.Unit))
 		if perSecond := s.rate.perSecond(); perSecond > 0 {
 			add(3, rateText(perSecond)+"/s")
 		}
 		if p.FailedRows > 0 {
-			add(8, number(p.FailedRows)+" failed")
+			add(8, english.Number(p.FailedRows)+" failed")
 		}
 		if left := s.left(); left > 0 {
 			add(5, "about "+duration(left.Seconds())+" left")
@@ -239,7 +240,7 @@ func (t *tracker) closing(s *events.Summary) []string {
 	var done []string
 	for _, a := range []string{"run", "reuse", "keep", "check", "create", "update", "replace", "delete", "refresh", "forget"} {
 		if n := s.Actions[a]; n > 0 {
-			done = append(done, number(int64(n))+" "+closingWords[a])
+			done = append(done, english.Number(n)+" "+closingWords[a])
 		}
 	}
 	var rest []string
@@ -248,7 +249,7 @@ func (t *tracker) closing(s *events.Summary) []string {
 		word string
 	}{{s.Failed, "failed"}, {s.Interrupted, "interrupted"}, {s.Skipped, "not reached"}} {
 		if r.n > 0 {
-			rest = append(rest, number(int64(r.n))+" "+r.word)
+			rest = append(rest, english.Number(r.n)+" "+r.word)
 		}
 	}
 	word := map[string]string{"done": "complete", "failed": "failed", "interrupted": "interrupted"}[s.Status]
@@ -296,7 +297,7 @@ func firstLine(s string) string {
 func list(words []string) string {
 	const most = 3
 	if len(words) > most {
-		return strings.Join(words[:most], ", ") + " and " + number(int64(len(words)-most)) + " more"
+		return strings.Join(words[:most], ", ") + " and " + english.Number(len(words)-most) + " more"
 	}
 	if len(words) > 1 {
 		return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
@@ -304,34 +305,11 @@ func list(words []string) string {
 	return strings.Join(words, "")
 }
 
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
-}
-
-func count(n int64, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return number(n) + " " + noun
-}
-
-// number groups digits by threes: 10,003.
-func number(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
 func rateText(perSecond float64) string {
 	if perSecond < 10 {
 		return strconv.FormatFloat(perSecond, 'f', 1, 64)
 	}
-	return number(int64(math.Round(perSecond)))
+	return english.Number(int64(math.Round(perSecond)))
 }
 
 // duration writes seconds for people: 0.2 s, 45 s, 3 min 20 s, 2 h 5 min.

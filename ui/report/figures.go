@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/ui/results"
 )
 
@@ -49,10 +50,10 @@ func figureRows(e *results.Evaluation) []figureRow {
 func note(e *results.Evaluation, m results.Metric, s results.Subject) string {
 	var notes []string
 	if f := s.Figures[m.Name]; f.Value != nil && f.N != e.Rows {
-		notes = append(notes, results.Count(f.N, "row"))
+		notes = append(notes, english.Count(f.N, "row"))
 	}
 	if failed := s.Failed(m); failed > 0 {
-		notes = append(notes, results.Count(failed, "error"))
+		notes = append(notes, english.Count(failed, "error"))
 	}
 	return strings.Join(notes, ", ")
 }
@@ -181,7 +182,7 @@ func extraRows(e *results.Evaluation) []extraRow {
 		if s.Tokens == nil || s.Tokens.Total == nil {
 			return figureCell{}, false
 		}
-		return figureCell{Value: results.Number(*s.Tokens.Total), Interval: short(s.Tokens.Value)}, true
+		return figureCell{Value: english.Number(int64(*s.Tokens.Total)), Interval: short(s.Tokens.Value)}, true
 	})
 	add("latency", "median; 95th percentile", func(s results.Subject) (figureCell, bool) {
 		if s.Latency == nil || s.Latency.P50 == nil {

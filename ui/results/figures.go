@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
@@ -119,23 +120,6 @@ func (m Metric) Title() string {
 	return m.Name
 }
 
-// Count writes a number of things: 10,003 rows.
-func Count(n int64, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return Number(float64(n)) + " " + thing
-}
-
-// Number writes a whole number with separators.
-func Number(v float64) string {
-	text := strconv.FormatFloat(v, 'f', 0, 64)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
-
 // Money writes a sum in the currency of the prices.
 func Money(v *float64) string {
 	if v == nil {
@@ -157,9 +141,9 @@ func Seconds(v *float64) string {
 
 // Extent says how much was evaluated, and what brackets show.
 func (e *Evaluation) Extent() string {
-	text := Count(e.Rows, "row")
+	text := english.Count(e.Rows, "row")
 	if e.Repeats > 1 {
-		text += fmt.Sprintf(", each asked %d times", e.Repeats)
+		text += fmt.Sprintf(", each asked %s", english.Count(e.Repeats, "time"))
 	}
 	if e.Skipped > 0 {
 		text += fmt.Sprintf("; %d more have no right label", e.Skipped)

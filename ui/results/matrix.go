@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/quern-dev/quern/internal/english"
 )
 
 // Matrix is subjects by metrics. Turned, subjects are the columns.
@@ -43,7 +45,7 @@ func (e *Evaluation) cell(m Metric, s Subject) string {
 		notes = append(notes, fmt.Sprintf("n = %d", f.N))
 	}
 	if failed := s.Failed(m); failed > 0 {
-		notes = append(notes, Count(failed, "error"))
+		notes = append(notes, english.Count(failed, "error"))
 	}
 	if len(notes) > 0 {
 		text += " (" + strings.Join(notes, ", ") + ")"
@@ -111,7 +113,7 @@ func (e *Evaluation) extras() []extra {
 		if s.Tokens == nil || s.Tokens.Total == nil {
 			return Unknown
 		}
-		return Number(*s.Tokens.Total)
+		return english.Number(int64(*s.Tokens.Total))
 	})
 	add("cost", func(s Subject) bool { return s.Cost != nil && s.Cost.Total != nil }, func(s Subject) string {
 		if s.Cost == nil {

@@ -1,0 +1,45 @@
+// Package english writes numbers of things as people read them. A noun is
+// given in the singular, and its plural is made with an s.
+package english
+
+import "strconv"
+
+// Integer is a number of things.
+type Integer interface{ ~int | ~int32 | ~int64 }
+
+// Number groups digits by threes: 10,003.
+func Number[N Integer](n N) string {
+	text := strconv.FormatInt(int64(n), 10)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// Count is a number of things in digits: 0 rows, 1 row, 10,003 rows.
+func Count[N Integer](n N, noun string) string { return Number(n) + " " + Plural(n, noun) }
+
+// Spell is a number of things, in words where it is small: no rows, one row,
+// two rows, 3 rows.
+func Spell[N Integer](n N, noun string) string {
+	switch n {
+	case 0:
+		return "no " + noun + "s"
+	case 1:
+		return "one " + noun
+	case 2:
+		return "two " + noun + "s"
+	}
+	return Count(n, noun)
+}
+
+// Plural is the noun alone, in the form that goes with the number.
+func Plural[N Integer](n N, noun string) string { return Agree(n, noun, noun+"s") }
+
+// Agree is the form of a word that goes with the number: is, are.
+func Agree[N Integer](n N, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}

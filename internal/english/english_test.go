@@ -1,0 +1,21 @@
+package english
+
+import "testing"
+
+func TestWordsAgreeWithTheirNumber(t *testing.T) {
+	for n, want := range map[int]string{
+		-1: "-1 rows", 0: "0 rows", 1: "1 row", 2: "2 rows", 999: "999 rows", 1000: "1,000 rows", -1000: "-1,000 rows", 1234567: "1,234,567 rows",
+	} {
+		if got := Count(n, "row"); got != want {
+			t.Errorf("Count(%d): %q, not %q", n, got, want)
+		}
+	}
+	for n, want := range []string{"no labels are", "one label is", "two labels are", "3 labels are"} {
+		if got := Spell(n, "label") + " " + Agree(n, "is", "are"); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+	if got := Plural(int64(1), "line") + " " + Plural(int32(4), "line"); got != "line lines" {
+		t.Errorf("got %q", got)
+	}
+}
