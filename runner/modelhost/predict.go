@@ -110,7 +110,7 @@ func backward(stage pluginv1.HostService_PredictServer, maker pluginv1.PluginSer
 		if err != nil {
 			return err
 		}
-		if err := stage.Send(&pluginv1.HostServicePredictResponse{Rows: resp.GetRows(), Errors: resp.GetErrors()}); err != nil {
+		if err := stage.Send(&pluginv1.HostServicePredictResponse{Rows: resp.GetRows(), Errors: resp.GetErrors(), More: resp.GetMore()}); err != nil {
 			return err
 		}
 	}

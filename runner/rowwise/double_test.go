@@ -24,6 +24,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/dataset"
 	"github.com/quern-dev/quern/store/disk"
@@ -144,11 +145,23 @@ func (f *fake) once(rec arrow.RecordBatch) ([]*pluginv1.MapResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := data.EncodeBatch(out)
+	pieces, err := wire.Cut(out, nil)
 	if err != nil {
 		return nil, err
 	}
-	return []*pluginv1.MapResponse{{Rows: b, Errors: failures}}, nil
+	if len(pieces) == 1 { // as a plugin answers that knows nothing of more
+		return []*pluginv1.MapResponse{{Rows: pieces[0].Rows, Errors: failures}}, nil
+	}
+	answers := make([]*pluginv1.MapResponse, len(pieces))
+	for i, p := range pieces {
+		answers[i] = &pluginv1.MapResponse{Rows: p.Rows, More: i < len(pieces)-1}
+		for _, e := range failures {
+			if e.Row >= p.From && e.Row < p.To {
+				answers[i].Errors = append(answers[i].Errors, &pluginv1.RowError{Row: e.Row - p.From, Message: e.Message})
+			}
+		}
+	}
+	return answers, nil
 }
 
 func (f *fake) fail(err error) {

@@ -19,6 +19,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 func TestEveryRowReachesThePluginOnceAndNeverAgain(t *testing.T) {
@@ -111,6 +112,64 @@ func TestAFreshRunReusesNothingAndReplaces(t *testing.T) {
 	if r := b.run(s); r.New != 1000 {
 		t.Errorf("%d rows are new", r.New)
 	}
+}
+
+// smallMessages makes messages hold few rows, and returns 2000 texts of which
+// one is bad and one too large to be sent.
+func smallMessages(t *testing.T, b *bench) []string {
+	most := wire.MaxRows
+	t.Cleanup(func() { wire.MaxRows = most })
+	wire.MaxRows = 4000
+	b.fault = func(text string) *pluginv1.RowError {
+		if strings.HasPrefix(text, "bad") {
+			return &pluginv1.RowError{Message: "it is bad"}
+		}
+		return nil
+	}
+	rows := texts(8, 2000)
+	rows[700], rows[1000] = "bad text", strings.Repeat("y", 5000)
+	return rows
+}
+
+func checkTooLarge(t *testing.T, b *bench, r *Result) {
+	t.Helper()
+	want := Failure{1000, "what the plugin needs of it takes 1 MiB, and a row between quern and a plugin can take 0 MiB at most; keep such content in a file, and its path in the row"}
+	if len(r.Failures) != 2 || r.Failures[0] != (Failure{700, "it is bad"}) || r.Failures[1] != want {
+		t.Errorf("got the failures %+v", r.Failures)
+	}
+	if n := b.seen.Load(); n != 1999 {
+		t.Errorf("%d rows reached the plugin", n)
+	}
+}
+
+func TestRowsThatAreTooLargeForOneMessageGoAndComeInSeveral(t *testing.T) {
+	b := newBench(t)
+	rows := smallMessages(t, b)
+	s := upper(b.dataset(rows))
+	s.MaxErrors = 2
+	r := b.run(s)
+	checkTooLarge(t, b, r)
+	for i, got := range b.read(r.Manifest, "made") {
+		want := strings.ToUpper(rows[i])
+		if i == 700 || i == 1000 {
+			want = "<null>"
+		}
+		if got != want {
+			t.Fatalf("row %d is %q, not %q", i, got, want)
+		}
+	}
+}
+
+func TestRowsThatAreTooLargeForOneMessageAreExpandedInSeveral(t *testing.T) {
+	b := newBench(t)
+	b.splits(7)
+	rows := smallMessages(t, b)
+	s := words(b.dataset(rows))
+	s.MaxErrors = 2
+	r := b.run(s)
+	checkTooLarge(t, b, r)
+	rows[700], rows[1000] = "", ""
+	b.wantWords(r.Manifest, rows)
 }
 
 func TestRowsThatFailedAreKeptWithTheirErrorAndTriedAgain(t *testing.T) {
@@ -435,10 +494,10 @@ func TestAPluginThatAnswersWronglyIsToldSo(t *testing.T) {
 			c.AppendValues([]int64{1, 2}, nil)
 			return array.NewRecordBatch(data.Schema{{Name: "made", Type: "int64"}}.Arrow(), []arrow.Array{c.NewArray()}, 2), nil, nil
 		},
-		"1 rows": func(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {
+		"2 rows with 1": func(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {
 			return b.apply(rec.NewSlice(0, 1))
 		},
-		"an error for row 7": func(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {
+		"row 7 of 2": func(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {
 			out, _, err := b.apply(rec)
 			return out, []*pluginv1.RowError{{Row: 7}}, err
 		},

@@ -24,6 +24,15 @@ func (s spans) total(rows int) int64 {
 	return s[rows-1]
 }
 
+// join appends the spans of further rows.
+func (s spans) join(more spans) spans {
+	total := s.total(len(s))
+	for _, end := range more {
+		s = append(s, total+end)
+	}
+	return s
+}
+
 // add appends the numbers of rows that came from further rows.
 func (s spans) add(counts []int64) spans {
 	total := s.total(len(s))

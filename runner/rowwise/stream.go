@@ -30,19 +30,25 @@ type stream struct {
 	failing func(rows int64, message string)
 
 	mu      sync.Mutex // orders sends and the queue of what is asked
-	asked   chan *question
+	asked   chan *batch
 	stopped chan struct{} // closed when no more answers are taken
 	err     error         // why; set before stopped is closed
 	ended   bool          // the plugin ended the call in good order; likewise
 
-	// What receive has of an answer that comes in pieces.
-	open   *question // nil: none
-	pieces []arrow.RecordBatch
-	sofar  answer
+	// What receive has of an answer.
+	open   *batch // nil: none
+	partly wire.Gathering
 }
 
-// question is a batch under way.
+// question is rows under way: one batch, or several if they are too large for
+// one message.
 type question struct {
+	rows    int
+	batches []*batch
+}
+
+// batch is what is sent in one message.
+type batch struct {
 	rows   int
 	sent   time.Time
 	answer chan answer // buffered
@@ -60,7 +66,7 @@ const mostAsked = 1024
 
 // start starts to receive and sends the instance.
 func (s *stream) start(in *pluginv1.Instance) error {
-	s.asked, s.stopped = make(chan *question, mostAsked), make(chan struct{})
+	s.asked, s.stopped = make(chan *batch, mostAsked), make(chan struct{})
 	go s.receive()
 	if err := s.client.Send(&pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: in}}); err != nil {
 		return s.sendError(err)
@@ -68,40 +74,91 @@ func (s *stream) start(in *pluginv1.Instance) error {
 	return nil
 }
 
-// ask sends a batch. It may be called from several goroutines; answers come
-// in the order of the calls.
+// ask sends rows. It may be called from several goroutines; answers come in
+// the order of the calls.
 func (s *stream) ask(rec arrow.RecordBatch) (*question, error) {
-	b, err := data.EncodeBatch(rec)
+	pieces, err := wire.Cut(rec, nil)
 	if err != nil {
 		return nil, err
 	}
-	q := &question{rows: int(rec.NumRows()), sent: time.Now(), answer: make(chan answer, 1)}
+	q := &question{int(rec.NumRows()), make([]*batch, len(pieces))}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	select {
-	case s.asked <- q:
-	case <-s.stopped:
-		return nil, s.err
-	}
-	if err := s.client.Send(&pluginv1.MapRequest{Event: &pluginv1.MapRequest_Rows{Rows: b}}); err != nil {
-		return nil, s.sendError(err)
+	for i, p := range pieces {
+		b := &batch{rows: int(p.To - p.From), sent: time.Now(), answer: make(chan answer, 1)}
+		q.batches[i] = b
+		if p.TooLarge() {
+			b.answer <- s.refusal(p)
+			continue
+		}
+		if err := s.send(b, p.Rows); err != nil {
+			return nil, err
+		}
 	}
 	return q, nil
 }
 
+func (s *stream) send(b *batch, rows []byte) error {
+	select {
+	case s.asked <- b:
+	case <-s.stopped:
+		return s.err
+	}
+	if err := s.client.Send(&pluginv1.MapRequest{Event: &pluginv1.MapRequest_Rows{Rows: rows}}); err != nil {
+		return s.sendError(err)
+	}
+	return nil
+}
+
+// refusal is the answer to a row that is too large to be sent.
+func (s *stream) refusal(p wire.Piece) answer {
+	a := answer{errors: []*pluginv1.RowError{{Message: "what the plugin needs of it takes " + p.Excess()}}}
+	if s.expands {
+		a.rec, a.spans = wire.Nulls(s.made, 0), spans{0}
+		return a
+	}
+	a.rec = wire.Nulls(s.made, 1)
+	return a
+}
+
 // wait returns the answer to a question.
 func (s *stream) wait(ctx context.Context, q *question) (answer, error) {
+	if len(q.batches) == 1 {
+		return s.waitFor(ctx, q.batches[0])
+	}
+	var all answer
+	var parts []arrow.RecordBatch
+	row := int64(0)
+	for _, b := range q.batches {
+		a, err := s.waitFor(ctx, b)
+		if err != nil {
+			return answer{}, err
+		}
+		for _, e := range a.errors {
+			e.Row += row
+		}
+		parts, row = append(parts, a.rec), row+int64(b.rows)
+		all.spans, all.errors = all.spans.join(a.spans), append(all.errors, a.errors...)
+	}
+	var err error
+	if all.rec, err = data.Concat(s.made, parts); err != nil {
+		return answer{}, fmt.Errorf("assemble its answers: %w", err)
+	}
+	return all, nil
+}
+
+func (s *stream) waitFor(ctx context.Context, b *batch) (answer, error) {
 	select {
-	case a := <-q.answer:
+	case a := <-b.answer:
 		return a, nil
 	default:
 	}
 	select {
-	case a := <-q.answer:
+	case a := <-b.answer:
 		return a, nil
 	case <-s.stopped:
 		select {
-		case a := <-q.answer:
+		case a := <-b.answer:
 			return a, nil
 		default:
 			return answer{}, s.err
@@ -147,65 +204,35 @@ func (s *stream) take(resp *pluginv1.MapResponse) error {
 		default:
 			return errors.New("it sent an answer without a request")
 		}
+		s.partly = wire.Gathering{Rows: int64(s.open.rows), Flat: s.expands}
 	}
-	q := s.open
-	rec, err := data.DecodeBatch(resp.GetRows())
+	whole, err := s.partly.Add(resp)
 	if err != nil {
-		return &Faulty{fmt.Sprintf("its answer cannot be read: %s", err)}
+		return &Faulty{err.Error()}
 	}
-	rows := q.rows
-	if s.expands {
-		rows = len(resp.GetCounts())
-		if err := wire.CheckCounts(resp.GetCounts(), int64(q.rows-len(s.sofar.spans)), rec.NumRows()); err != nil {
-			return &Faulty{err.Error()}
-		}
-	} else if rec.NumRows() != int64(q.rows) {
-		return &Faulty{fmt.Sprintf("it answered %d rows with %d rows", q.rows, rec.NumRows())}
-	}
-	conformed, err := data.Conform(rec, s.made)
-	if err != nil {
-		return &Faulty{fmt.Sprintf("its answer has different columns than it declared: %s", err)}
-	}
-	for _, e := range resp.GetErrors() {
-		if e.GetRow() < 0 || e.GetRow() >= int64(rows) {
-			return fmt.Errorf("it reported an error for row %d in a batch of %d rows", e.GetRow(), rows)
-		}
-	}
-	if !s.expands {
-		s.answer(answer{rec: conformed, errors: resp.GetErrors()})
+	if !whole {
 		return nil
 	}
-	return s.piece(conformed, resp)
+	return s.answer()
 }
 
-// answer answers the question that is open.
-func (s *stream) answer(a answer) {
-	q := s.open
-	s.open = nil
-	s.pace.answered(q.rows, q.sent, time.Now())
-	q.answer <- a
-}
-
-// piece takes the next piece of an answer, which is whole when all rows of the
-// question are counted.
-func (s *stream) piece(rec arrow.RecordBatch, resp *pluginv1.MapResponse) error {
-	a := &s.sofar
-	for _, e := range resp.GetErrors() {
-		e.Row += int64(len(a.spans))
-	}
-	a.spans, a.errors = a.spans.add(resp.GetCounts()), append(a.errors, resp.GetErrors()...)
-	s.pieces = append(s.pieces, rec)
-	if len(a.spans) < s.open.rows {
-		return nil
-	}
-	var err error
-	if a.rec, err = data.Concat(s.made, s.pieces); err != nil {
+// answer answers the batch that is open.
+func (s *stream) answer() error {
+	b, a := s.open, answer{errors: s.partly.Errors}
+	rec, err := s.partly.Record()
+	if err != nil {
 		return fmt.Errorf("assemble its answer: %w", err)
 	}
-	s.pace.made(s.open.rows, recordBytes(a.rec))
-	whole := s.sofar
-	s.pieces, s.sofar = nil, answer{}
-	s.answer(whole)
+	if a.rec, err = data.Conform(rec, s.made); err != nil {
+		return &Faulty{fmt.Sprintf("its answer has different columns than it declared: %s", err)}
+	}
+	if s.expands {
+		a.spans = spans{}.add(s.partly.Counts)
+		s.pace.made(b.rows, recordBytes(a.rec))
+	}
+	s.open, s.partly = nil, wire.Gathering{}
+	s.pace.answered(b.rows, b.sent, time.Now())
+	b.answer <- a
 	return nil
 }
 
@@ -226,7 +253,7 @@ func (s *stream) close() error {
 	err := s.client.CloseSend()
 	s.mu.Unlock()
 	<-s.stopped
-	if s.ended && len(s.asked) == 0 {
+	if s.ended && len(s.asked) == 0 && s.open == nil {
 		return err
 	}
 	return s.err

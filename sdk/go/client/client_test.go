@@ -176,6 +176,41 @@ func TestRowsAreMapped(t *testing.T) {
 	}
 }
 
+func TestAnswersOfSeveralMessagesDoNotRunIntoEachOther(t *testing.T) {
+	s, err := start(t, "small-messages").Map(t.Context(), upper(""), label)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 5 { // 20 rows take about two messages
+		rec := rows("text", 20*n)
+		defer rec.Release()
+		if err := s.Send(rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 5 {
+		a, err := s.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Rows.Release()
+		if a.Rows.NumRows() != int64(20*n) || len(a.Errors) > 0 {
+			t.Fatalf("%d rows are answered with %d, of which %d failed", 20*n, a.Rows.NumRows(), len(a.Errors))
+		}
+		for i := range 20 * n {
+			if got, want := a.Rows.Column(0).(*array.String).Value(i), strconv.Itoa(i%10)+"!"; !strings.HasSuffix(got, want) {
+				t.Errorf("row %d of %d: got %q", i, 20*n, got)
+			}
+		}
+	}
+	if _, err := s.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last answer came %v", err)
+	}
+}
+
 func TestWhatAPluginPrintsWhileItServesDoesNoHarm(t *testing.T) {
 	p := start(t, "good")
 	if _, err := mapOnce(t, p, upper("print")); err != nil {
@@ -279,7 +314,7 @@ func TestAnAnswerThatDoesNotFitIsAnError(t *testing.T) {
 	for typ, want := range map[string]string{
 		"no-arrow":      "decode",
 		"too-few":       "answered 3 rows with 1",
-		"far-row":       "reports row 3 of a batch of 3",
+		"far-row":       "reports row 3 of 3",
 		"other-columns": "was to make the columns",
 		"silent":        "1 batches unanswered",
 	} {

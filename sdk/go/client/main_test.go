@@ -34,9 +34,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// smallMessages is how many bytes of rows a plugin sends in a message in the
+// role of that name.
+const smallMessages = 2000
+
 func play(role string) {
 	switch role {
 	case "good":
+		plugin.Serve(good())
+	case "small-messages":
+		wire.MaxRows = smallMessages
 		plugin.Serve(good())
 	case "prints-first":
 		fmt.Fprintln(os.Stderr, "dictionary found")

@@ -104,7 +104,7 @@ func (p *Plugin) Predict(ctx context.Context, model *pluginv1.Artifact) (*BatchS
 		},
 		recv: func() (*pluginv1.MapResponse, error) {
 			r, err := s.Recv()
-			return &pluginv1.MapResponse{Rows: r.GetRows(), Errors: r.GetErrors()}, err
+			return &pluginv1.MapResponse{Rows: r.GetRows(), Errors: r.GetErrors(), More: r.GetMore()}, err
 		},
 	}, nil
 }
@@ -129,73 +129,58 @@ func (s *BatchStream) CloseSend() error { return s.close() }
 // the last one it returns io.EOF. What the plugin reports is a
 // *DiagnosticError, an answer that does not fit its batch a *CallError.
 func (s *BatchStream) Recv() (*Answer, error) {
-	a, err := s.piece()
-	if err != nil || !s.flat {
-		return a, err
-	}
-	for pieces := []*Answer{a}; ; pieces = append(pieces, a) {
-		if s.complete() {
-			return s.join(pieces)
+	answer := wire.Gathering{Flat: s.flat}
+	defer answer.Release()
+	for whole := false; !whole; {
+		r, err := s.recv()
+		if errors.Is(err, io.EOF) {
+			return nil, s.end()
 		}
-		if a, err = s.piece(); err != nil {
-			for _, p := range pieces {
-				p.Rows.Release()
-			}
+		if err != nil {
 			return nil, err
 		}
+		if err := Failure(s.plugin.Name(), r.GetDiagnostics()); err != nil {
+			return nil, err
+		}
+		if answer.Rows = s.oldest(); answer.Rows < 0 {
+			return nil, s.wrong("it answered a batch that was not sent")
+		}
+		if whole, err = answer.Add(r); err != nil {
+			return nil, s.wrong("%s", err)
+		}
 	}
+	return s.answer(&answer)
 }
 
-// piece receives one response: an answer, or the next piece of one.
-func (s *BatchStream) piece() (*Answer, error) {
-	r, err := s.recv()
-	if errors.Is(err, io.EOF) {
-		return nil, s.end()
+// oldest is how many rows the oldest batch has that is not answered yet; -1:
+// there is none.
+func (s *BatchStream) oldest() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sent) == 0 {
+		return -1
 	}
-	if err != nil {
-		return nil, err
-	}
-	if err := Failure(s.plugin.Name(), r.GetDiagnostics()); err != nil {
-		return nil, err
-	}
-	rec, err := data.DecodeBatch(r.GetRows())
+	return s.sent[0]
+}
+
+// answer takes a whole answer, if it has the columns that were asked for.
+func (s *BatchStream) answer(g *wire.Gathering) (*Answer, error) {
+	s.mu.Lock()
+	s.sent = s.sent[1:]
+	s.mu.Unlock()
+	rec, err := g.Record()
 	if err != nil {
 		return nil, s.wrong("%s", err)
 	}
-	a := &Answer{Rows: rec, Counts: r.GetCounts(), Errors: r.GetErrors()}
-	if err := s.check(a); err != nil {
+	got, err := data.FromArrow(rec.Schema())
+	if err == nil && !got.Equal(s.want) {
+		err = fmt.Errorf("it was to make the columns %v and made %v", s.want, got)
+	}
+	if err != nil {
 		rec.Release()
-		return nil, err
+		return nil, s.wrong("%s", err)
 	}
-	return a, nil
-}
-
-// complete says whether the oldest batch is answered by now, and takes it out.
-func (s *BatchStream) complete() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sent[0] > 0 {
-		return false
-	}
-	s.sent = s.sent[1:]
-	return true
-}
-
-// join puts pieces together.
-func (s *BatchStream) join(pieces []*Answer) (*Answer, error) {
-	out := &Answer{}
-	var parts []arrow.RecordBatch
-	for _, p := range pieces {
-		defer p.Rows.Release()
-		for _, e := range p.Errors {
-			e.Row += int64(len(out.Counts))
-		}
-		parts = append(parts, p.Rows)
-		out.Counts, out.Errors = append(out.Counts, p.Counts...), append(out.Errors, p.Errors...)
-	}
-	var err error
-	out.Rows, err = data.Concat(parts[0].Schema(), parts)
-	return out, err
+	return &Answer{Rows: rec, Counts: g.Counts, Errors: g.Errors}, nil
 }
 
 // end is io.EOF if all batches were answered.
@@ -206,42 +191,6 @@ func (s *BatchStream) end() error {
 		return s.wrong("it ended the call with %d batches unanswered", len(s.sent))
 	}
 	return io.EOF
-}
-
-// check compares a response with the batch that was sent. What is left of a
-// batch that a FlatMapper answers stays the oldest.
-func (s *BatchStream) check(a *Answer) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.sent) == 0 {
-		return s.wrong("it answered a batch that was not sent")
-	}
-	want := s.sent[0]
-	if s.flat {
-		if err := wire.CheckCounts(a.Counts, want, a.Rows.NumRows()); err != nil {
-			return s.wrong("%s", err)
-		}
-		s.sent[0] -= int64(len(a.Counts))
-		want = int64(len(a.Counts))
-	} else {
-		s.sent = s.sent[1:]
-		if a.Rows.NumRows() != want {
-			return s.wrong("it answered %d rows with %d", want, a.Rows.NumRows())
-		}
-	}
-	got, err := data.FromArrow(a.Rows.Schema())
-	if err != nil {
-		return s.wrong("%s", err)
-	}
-	if !got.Equal(s.want) {
-		return s.wrong("it was to make the columns %v and made %v", s.want, got)
-	}
-	for _, e := range a.Errors {
-		if e.GetRow() < 0 || e.GetRow() >= want {
-			return s.wrong("it reports row %d of a batch of %d as failed", e.GetRow(), want)
-		}
-	}
-	return nil
 }
 
 // wrong is an answer that the protocol does not allow.

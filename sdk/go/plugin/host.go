@@ -79,45 +79,71 @@ func (h *hostConn) chat(ctx context.Context, req *pluginv1.HostServiceChatReques
 	return h.chats.Ask(ctx, func(ctx context.Context) (pluginv1.HostService_ChatClient, error) { return client.Chat(ctx) }, req)
 }
 
-func (h *hostConn) predict(ctx context.Context, key string, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
+// predict has a model applied to rows, sent in several messages if they are too
+// large for one. Made are the columns of its predictions.
+func (h *hostConn) predict(ctx context.Context, key string, made data.Schema, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	rows, err := data.EncodeBatch(rec)
+	pieces, err := wire.Cut(rec, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	resp, err := h.exchange(key, rows)
-	if err != nil {
-		return nil, nil, fmt.Errorf("predict with model %q: %w", key, err)
+	var parts []arrow.RecordBatch
+	defer func() {
+		for _, p := range parts {
+			p.Release()
+		}
+	}()
+	var errs []RowError
+	for _, p := range pieces {
+		part, failed, err := h.exchange(key, made, p)
+		if err != nil {
+			return nil, nil, fmt.Errorf("predict with model %q: %w", key, err)
+		}
+		parts = append(parts, part)
+		for _, e := range failed {
+			e.Row += int(p.From)
+			errs = append(errs, e)
+		}
 	}
-	out, err := data.DecodeBatch(resp.Rows)
-	if err != nil {
-		return nil, nil, fmt.Errorf("predict with model %q: %w", key, err)
-	}
-	if out.NumRows() != rec.NumRows() {
-		defer out.Release()
-		return nil, nil, fmt.Errorf("predict with model %q: %d rows were answered by %d", key, rec.NumRows(), out.NumRows())
-	}
-	return out, rowErrors(resp.Errors), nil
+	out, err := data.Concat(parts[0].Schema(), parts)
+	return out, errs, err
 }
 
-func (h *hostConn) exchange(key string, rows []byte) (*pluginv1.HostServicePredictResponse, error) {
+// exchange sends a piece of a batch and receives the answer to it. A row that is
+// too large to be sent has failed.
+func (h *hostConn) exchange(key string, made data.Schema, p wire.Piece) (arrow.RecordBatch, []RowError, error) {
+	if p.TooLarge() {
+		return wire.Nulls(made.Arrow(), 1), []RowError{{Message: "what the model needs of it takes " + p.Excess()}}, nil
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	stream, err := h.stream(key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	err = stream.Send(&pluginv1.HostServicePredictRequest{Event: &pluginv1.HostServicePredictRequest_Rows{Rows: rows}})
+	err = stream.Send(&pluginv1.HostServicePredictRequest{Event: &pluginv1.HostServicePredictRequest_Rows{Rows: p.Rows}})
 	if err != nil {
 		// The stream's own error is told by Recv.
 		if _, recvErr := stream.Recv(); recvErr != nil {
 			err = recvErr
 		}
-		return nil, err
+		return nil, nil, err
 	}
-	return stream.Recv()
+	answer := wire.Gathering{Rows: p.To - p.From}
+	defer answer.Release()
+	for whole := false; !whole; {
+		resp, err := stream.Recv()
+		if err != nil {
+			return nil, nil, err
+		}
+		if whole, err = answer.Add(&pluginv1.MapResponse{Rows: resp.Rows, Errors: resp.Errors, More: resp.More}); err != nil {
+			return nil, nil, err
+		}
+	}
+	out, err := answer.Record()
+	return out, rowErrors(answer.Errors), err
 }
 
 func (h *hostConn) stream(key string) (pluginv1.HostService_PredictClient, error) {
@@ -146,6 +172,6 @@ func (h *hostConn) model(key string, inputs map[string]*pluginv1.Artifact) *RunM
 		return nil
 	}
 	return &RunModel{ModelFiles: files, Key: key, predict: func(ctx context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
-		return h.predict(ctx, key, rec)
+		return h.predict(ctx, key, files.Signature.Outputs, rec)
 	}}
 }

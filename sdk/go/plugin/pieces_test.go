@@ -8,11 +8,12 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 func TestWhatComesOfRowsIsSentInSeveralMessagesOrTheRowFails(t *testing.T) {
-	defer func(most int) { mostRows = most }(mostRows)
-	mostRows = 20_000
+	defer func(most int) { wire.MaxRows = most }(wire.MaxRows)
+	wire.MaxRows = 20_000
 	b := array.NewRecordBuilder(memory.DefaultAllocator, data.Schema{{Name: "text", Type: "string"}}.Arrow())
 	defer b.Release()
 	counts := []int64{100, 0, 50, 500, 7, 100} // 500 are too many
@@ -21,14 +22,16 @@ func TestWhatComesOfRowsIsSentInSeveralMessagesOrTheRowFails(t *testing.T) {
 	}
 	rec := b.NewRecordBatch()
 	defer rec.Release()
-	w := &mapping[struct{}]{}
-	out, err := w.pieces(rec, counts, []RowError{{Row: 4, Message: "bad"}})
+	out, err := answerOf(rec, counts, []RowError{{Row: 4, Message: "bad"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var sent []int64
 	failed := map[int]string{}
-	for _, m := range out {
+	for i, m := range out {
+		if m.More != (i < len(out)-1) {
+			t.Errorf("message %d of %d says of more: %v", i, len(out), m.More)
+		}
 		part, err := data.DecodeBatch(m.Rows)
 		if err != nil {
 			t.Fatal(err)
@@ -37,7 +40,7 @@ func TestWhatComesOfRowsIsSentInSeveralMessagesOrTheRowFails(t *testing.T) {
 		for _, n := range m.Counts {
 			sum += n
 		}
-		if sum != part.NumRows() || len(m.Rows) > mostRows {
+		if sum != part.NumRows() || len(m.Rows) > wire.MaxRows {
 			t.Errorf("a message of %d bytes counts %d rows of %d", len(m.Rows), sum, part.NumRows())
 		}
 		for _, e := range m.Errors {
@@ -49,7 +52,7 @@ func TestWhatComesOfRowsIsSentInSeveralMessagesOrTheRowFails(t *testing.T) {
 	if len(out) < 3 || len(sent) != len(counts) || sent[0] != 100 || sent[2] != 50 || sent[3] != 0 || sent[5] != 100 {
 		t.Errorf("%d messages count %v", len(out), sent)
 	}
-	if len(failed) != 2 || failed[4] != "bad" || !strings.Contains(failed[3], "the 500 rows that come of it take") {
+	if len(failed) != 2 || failed[4] != "bad" || !strings.Contains(failed[3], "the rows that come of it take 1 MiB") {
 		t.Errorf("the failures are %v", failed)
 	}
 }

@@ -3,18 +3,14 @@ package plugin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
-	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 type mappable interface {
@@ -101,14 +97,7 @@ func (m *mapper[A]) serveMap(ctx context.Context, start *pluginv1.MapRequest, st
 		host: host, inputs: start.GetInputs(), rows: m.batchRows(), slots: make(chan struct{}, concurrency),
 		finished: done,
 	}
-	return inOrder(ctx, concurrency, stream.Recv, w.batch, func(answer []*pluginv1.MapResponse) error {
-		for _, r := range answer {
-			if err := out.send(r); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return inOrder(ctx, concurrency, stream.Recv, w.batch, sendAll(out.send))
 }
 
 // madeColumns are the columns that the plugin makes.
@@ -218,113 +207,30 @@ func (w *mapping[A]) part(ctx context.Context, rec arrow.RecordBatch, p *part) e
 
 // answer puts the parts together.
 func (w *mapping[A]) answer(parts []part) ([]*pluginv1.MapResponse, error) {
-	made := parts[0].made
+	all := make([]arrow.RecordBatch, len(parts))
 	var errs []RowError
 	var counts []int64
-	for _, p := range parts {
+	for i, p := range parts {
+		all[i] = p.made
 		counts = append(counts, p.counts...)
 		for _, e := range p.errors {
 			e.Row += p.from
 			errs = append(errs, e)
 		}
 	}
-	if len(parts) > 1 {
-		var err error
-		if made, err = joinParts(w.arrow, parts); err != nil {
-			return nil, err
-		}
-		defer made.Release()
+	if w.flat() && counts == nil {
+		counts = []int64{}
 	}
-	if w.flat() {
-		return w.pieces(made, counts, errs)
-	}
-	rows, err := data.EncodeBatch(made)
+	made, err := data.Concat(w.arrow, all)
 	if err != nil {
 		return nil, err
 	}
-	if len(rows) > mostRows {
-		return nil, fmt.Errorf("the results are too large to be sent\nPlugin %q made %d MiB of %d rows in %s %q, and an answer may take %d MiB. Its author can have it given fewer rows at a time (plugin.Batched), or keep large content in files.",
-			w.plugin, len(rows)>>20, made.NumRows(), w.info.Kind, w.info.Name, wire.MaxMessage>>20)
-	}
-	return []*pluginv1.MapResponse{{Rows: rows, Errors: protoRowErrors(errs)}}, nil
-}
-
-// pieceBytes is about how much one message of a FlatMapper's answer has.
-const pieceBytes = 32 << 20
-
-// pieces encodes what came of rows: in one message if it is small, otherwise
-// each half by itself. What comes of a single row has to fit into a message, or
-// the row fails.
-func (w *mapping[A]) pieces(made arrow.RecordBatch, counts []int64, errs []RowError) ([]*pluginv1.MapResponse, error) {
-	rows, err := data.EncodeBatch(made)
+	defer made.Release()
+	answer, err := answerOf(made, counts, errs)
 	if err != nil {
-		return nil, err
+		return nil, w.fault(err)
 	}
-	most := min(pieceBytes, mostRows)
-	if len(counts) < 2 {
-		most = mostRows
-	}
-	switch {
-	case len(rows) <= most:
-		return []*pluginv1.MapResponse{{Rows: rows, Counts: counts, Errors: protoRowErrors(errs)}}, nil
-	case len(counts) < 2:
-		none := made.NewSlice(0, 0)
-		defer none.Release()
-		return w.pieces(none, []int64{0}, []RowError{{Message: fmt.Sprintf("the %d rows that come of it take %d MiB, and a row can give %d MiB at most", made.NumRows(), len(rows)>>20, mostRows>>20)}})
-	}
-	half, at := len(counts)/2, int64(0)
-	for _, n := range counts[:half] {
-		at += n
-	}
-	var first, second []RowError
-	for _, e := range errs {
-		if e.Row < half {
-			first = append(first, e)
-			continue
-		}
-		e.Row -= half
-		second = append(second, e)
-	}
-	out, err := w.piece(made, 0, at, counts[:half], first)
-	if err != nil {
-		return nil, err
-	}
-	rest, err := w.piece(made, at, made.NumRows(), counts[half:], second)
-	return append(out, rest...), err
-}
-
-// piece is pieces of the rows from … to of what was made.
-func (w *mapping[A]) piece(made arrow.RecordBatch, from, to int64, counts []int64, errs []RowError) ([]*pluginv1.MapResponse, error) {
-	rows := made.NewSlice(from, to)
-	defer rows.Release()
-	return w.pieces(rows, counts, errs)
-}
-
-// joinParts makes one batch of them; the caller releases it.
-func joinParts(schema *arrow.Schema, parts []part) (arrow.RecordBatch, error) {
-	columns := make([]arrow.Array, schema.NumFields())
-	defer func() {
-		for _, c := range columns {
-			if c != nil {
-				c.Release()
-			}
-		}
-	}()
-	for i := range columns {
-		pieces := make([]arrow.Array, len(parts))
-		for j, p := range parts {
-			pieces[j] = p.made.Column(i)
-		}
-		var err error
-		if columns[i], err = array.Concatenate(pieces, memory.DefaultAllocator); err != nil {
-			return nil, fmt.Errorf("put column %q together: %w", schema.Field(i).Name, err)
-		}
-	}
-	rows := int64(0)
-	for _, p := range parts {
-		rows += p.made.NumRows()
-	}
-	return array.NewRecordBatch(schema, columns, rows), nil
+	return answer, nil
 }
 
 // inOrder receives requests until io.EOF, works on some at a time and sends

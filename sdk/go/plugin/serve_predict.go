@@ -26,19 +26,19 @@ func servePredict(ctx context.Context, types []Type, model *pluginv1.Artifact, s
 	if c, ok := predictor.(io.Closer); ok {
 		defer c.Close()
 	}
-	work := func(ctx context.Context, req *pluginv1.PredictRequest) (*pluginv1.PredictResponse, error) {
+	work := func(ctx context.Context, req *pluginv1.PredictRequest) ([]*pluginv1.PredictResponse, error) {
 		rec, err := data.DecodeBatch(req.GetRows())
 		if err != nil {
 			return nil, err
 		}
 		defer rec.Release()
-		resp, err := answer(ctx, predictor, rec, files.Signature.Outputs)
+		messages, err := answer(ctx, predictor, rec, files.Signature.Outputs)
 		if err != nil {
 			return nil, fmt.Errorf("predict with the model (%s): %w", files.Format, err)
 		}
-		return resp, nil
+		return messages, nil
 	}
-	return inOrder(ctx, 1, stream.Recv, work, stream.Send)
+	return inOrder(ctx, 1, stream.Recv, work, sendAll(stream.Send))
 }
 
 func findLoader(types []Type, format string) (ModelLoader, error) {
@@ -54,7 +54,8 @@ func findLoader(types []Type, format string) (ModelLoader, error) {
 	return nil, fmt.Errorf("the plugin has no type that can predict with models of format %q", format)
 }
 
-func answer(ctx context.Context, p Predictor, rec arrow.RecordBatch, want data.Schema) (*pluginv1.PredictResponse, error) {
+// answer returns the messages that answer a batch.
+func answer(ctx context.Context, p Predictor, rec arrow.RecordBatch, want data.Schema) ([]*pluginv1.PredictResponse, error) {
 	out, errs, err := p.Predict(ctx, rec)
 	if err != nil {
 		return nil, err
@@ -66,9 +67,13 @@ func answer(ctx context.Context, p Predictor, rec arrow.RecordBatch, want data.S
 	if err := fits(want, out); err != nil {
 		return nil, fmt.Errorf("the plugin is faulty: %w", err)
 	}
-	rows, err := data.EncodeBatch(out)
+	messages, err := answerOf(out, nil, errs)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the plugin is faulty: %w", err)
 	}
-	return &pluginv1.PredictResponse{Rows: rows, Errors: protoRowErrors(errs)}, nil
+	responses := make([]*pluginv1.PredictResponse, len(messages))
+	for i, m := range messages {
+		responses[i] = &pluginv1.PredictResponse{Rows: m.Rows, Errors: m.Errors, More: m.More}
+	}
+	return responses, nil
 }

@@ -27,6 +27,18 @@ func (s *sender[T]) send(m *T) error {
 	return s.stream.Send(m)
 }
 
+// sendAll sends the messages of one answer.
+func sendAll[T any](send func(*T) error) func([]*T) error {
+	return func(messages []*T) error {
+		for _, m := range messages {
+			if err := send(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 // throttle lets messages out that replace each other, at most so often: of
 // those that come too fast the last one goes out when it is time.
 type throttle struct {
@@ -93,36 +105,61 @@ func fits(schema data.Schema, rec arrow.RecordBatch) error {
 	return nil
 }
 
-// room is what a message holds beside its rows, generously.
-const room = 1 << 20
-
-// mostRows is how large the rows of a message may be, in bytes.
-var mostRows = wire.MaxMessage - room
-
 // encoded writes rows and sends them: in one message, or, if they are too large
 // for one, in as many as it takes. A row alone cannot be split.
 func encoded(rec arrow.RecordBatch, send func(rows []byte) error) error {
-	rows, err := data.EncodeBatch(rec)
+	pieces, err := wire.Cut(rec, nil)
 	if err != nil {
 		return err
 	}
-	if len(rows) <= mostRows {
-		return send(rows)
-	}
-	if rec.NumRows() < 2 {
-		return fmt.Errorf("a row is too large to be sent\nIt takes %d MiB, and a row between quern and a plugin may take %d MiB. Keep such content in a file, and its path in the row.",
-			len(rows)>>20, mostRows>>20)
-	}
-	half := rec.NumRows() / 2
-	for _, span := range [][2]int64{{0, half}, {half, rec.NumRows()}} {
-		part := rec.NewSlice(span[0], span[1])
-		err := encoded(part, send)
-		part.Release()
-		if err != nil {
+	for _, p := range pieces {
+		if p.TooLarge() {
+			return fmt.Errorf("a row is too large to be sent: it takes %s", p.Excess())
+		}
+		if err := send(p.Rows); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// answerOf makes the messages that answer a batch: what was made of its rows, and
+// how many came of each if a FlatMapper made them. A row whose result is too
+// large to be sent has failed.
+func answerOf(made arrow.RecordBatch, counts []int64, errs []RowError) ([]*pluginv1.MapResponse, error) {
+	pieces, err := wire.Cut(made, counts)
+	if err != nil {
+		return nil, err
+	}
+	rows := pieces[len(pieces)-1].To
+	for _, e := range errs {
+		if e.Row < 0 || int64(e.Row) >= rows {
+			return nil, fmt.Errorf("row %d of %d was marked as failed", e.Row, rows)
+		}
+	}
+	out := make([]*pluginv1.MapResponse, len(pieces))
+	for i, p := range pieces {
+		out[i] = &pluginv1.MapResponse{Rows: p.Rows, Counts: p.Counts, Errors: protoRowErrors(within(p, errs)), More: p.To < rows}
+	}
+	return out, nil
+}
+
+// within are the errors of a piece's rows, counted from its first one.
+func within(p wire.Piece, errs []RowError) []RowError {
+	if p.TooLarge() && p.Counts != nil {
+		return []RowError{{Message: "the rows that come of it take " + p.Excess()}}
+	}
+	if p.TooLarge() {
+		return []RowError{{Message: "its result takes " + p.Excess()}}
+	}
+	var out []RowError
+	for _, e := range errs {
+		if row := int64(e.Row); row >= p.From && row < p.To {
+			e.Row -= int(p.From)
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 func describeColumns(s data.Schema) string {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // placed deploys nothing; it tells what state it was given.
@@ -105,8 +106,8 @@ func TestAStateOfAnEarlierVersionIsUpgraded(t *testing.T) {
 }
 
 func TestRowsThatAreTooLargeForAMessageAreSentInSeveral(t *testing.T) {
-	defer func(most int) { mostRows = most }(mostRows)
-	mostRows = 10_000
+	defer func(most int) { wire.MaxRows = most }(wire.MaxRows)
+	wire.MaxRows = 10_000
 	b := array.NewRecordBuilder(memory.DefaultAllocator, data.Schema{{Name: "text", Type: "string"}}.Arrow())
 	defer b.Release()
 	for range 300 {
@@ -116,7 +117,7 @@ func TestRowsThatAreTooLargeForAMessageAreSentInSeveral(t *testing.T) {
 	defer rec.Release()
 	rows, messages := int64(0), 0
 	err := encoded(rec, func(m []byte) error {
-		if len(m) > mostRows {
+		if len(m) > wire.MaxRows {
 			t.Errorf("a message has %d bytes", len(m))
 		}
 		part, err := data.DecodeBatch(m)
@@ -130,10 +131,10 @@ func TestRowsThatAreTooLargeForAMessageAreSentInSeveral(t *testing.T) {
 	if err != nil || rows != 300 || messages < 4 {
 		t.Errorf("%d rows in %d messages: %v", rows, messages, err)
 	}
-	mostRows = 50
+	wire.MaxRows = 50
 	one := rec.NewSlice(0, 1)
 	defer one.Release()
-	if err := encoded(one, func([]byte) error { return nil }); err == nil || !strings.Contains(err.Error(), "Keep such content in a file") {
+	if err := encoded(one, func([]byte) error { return nil }); err == nil || !strings.Contains(err.Error(), "keep such content in a file") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -277,11 +277,16 @@ func (h *host) answer(predictions pluginv1.PluginService_PredictClient, stream p
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	resp, err := predictions.Recv()
-	if err != nil {
-		return err
+	for {
+		resp, err := predictions.Recv()
+		if err != nil {
+			return err
+		}
+		err = stream.Send(&pluginv1.HostServicePredictResponse{Rows: resp.Rows, Errors: resp.Errors, More: resp.More})
+		if err != nil || !resp.More {
+			return err
+		}
 	}
-	return stream.Send(&pluginv1.HostServicePredictResponse{Rows: resp.Rows, Errors: resp.Errors})
 }
 
 // Predict applies a model that the plugin made to rows with the signature's

@@ -3164,9 +3164,9 @@ type MapResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One Arrow IPC stream with as many rows as the request's: the columns of
 	// origin UNSPECIFIED, in the order of Prepared. FLAT_MAP: with as many as the
-	// sum of counts.
+	// sum of counts. With more, and after it: the next of those rows.
 	Rows []byte `protobuf:"bytes,1,opt,name=rows,proto3" json:"rows,omitempty"`
-	// Rows that failed; their values in rows are of no account.
+	// Rows of this message that failed; their values in rows are of no account.
 	Errors      []*RowError   `protobuf:"bytes,2,rep,name=errors,proto3" json:"errors,omitempty"`
 	Diagnostics []*Diagnostic `protobuf:"bytes,3,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
 	// How many rows of the whole call are finished by now, for the progress of
@@ -3179,11 +3179,12 @@ type MapResponse struct {
 	Failed  int64  `protobuf:"varint,5,opt,name=failed,proto3" json:"failed,omitempty"`
 	Failure string `protobuf:"bytes,6,opt,name=failure,proto3" json:"failure,omitempty"`
 	// FLAT_MAP: how many of rows came of each row of the request, in order: those
-	// of the first row come first. An answer may come in several responses, so
-	// that large results fit into messages: each has counts for the rows that
-	// follow those of the response before it, and the batch is answered when all
-	// of its rows have one. The index of a RowError counts from the first of them.
-	Counts        []int64 `protobuf:"varint,7,rep,packed,name=counts,proto3" json:"counts,omitempty"`
+	// of the first row come first.
+	Counts []int64 `protobuf:"varint,7,rep,packed,name=counts,proto3" json:"counts,omitempty"`
+	// This message answers some rows of the batch, one at least; the next one that
+	// has rows answers those that follow. For answers that are too large for one
+	// message.
+	More          bool `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3267,9 +3268,16 @@ func (x *MapResponse) GetCounts() []int64 {
 	return nil
 }
 
+func (x *MapResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 type RowError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Index in the batch.
+	// Index among the rows that the message answers.
 	Row     int64  `protobuf:"varint,1,opt,name=row,proto3" json:"row,omitempty"`
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	// Another try may succeed.
@@ -4101,8 +4109,10 @@ func (*PredictRequest_Rows) isPredictRequest_Event() {}
 type PredictResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One Arrow IPC stream with the signature's outputs.
-	Rows          []byte      `protobuf:"bytes,1,opt,name=rows,proto3" json:"rows,omitempty"`
-	Errors        []*RowError `protobuf:"bytes,2,rep,name=errors,proto3" json:"errors,omitempty"`
+	Rows   []byte      `protobuf:"bytes,1,opt,name=rows,proto3" json:"rows,omitempty"`
+	Errors []*RowError `protobuf:"bytes,2,rep,name=errors,proto3" json:"errors,omitempty"`
+	// As in MapResponse.
+	More          bool `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4149,6 +4159,13 @@ func (x *PredictResponse) GetErrors() []*RowError {
 		return x.Errors
 	}
 	return nil
+}
+
+func (x *PredictResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
 }
 
 type HostServicePredictRequest struct {
@@ -4235,9 +4252,11 @@ func (*HostServicePredictRequest_Start) isHostServicePredictRequest_Event() {}
 func (*HostServicePredictRequest_Rows) isHostServicePredictRequest_Event() {}
 
 type HostServicePredictResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Rows          []byte                 `protobuf:"bytes,1,opt,name=rows,proto3" json:"rows,omitempty"`
-	Errors        []*RowError            `protobuf:"bytes,2,rep,name=errors,proto3" json:"errors,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Rows   []byte                 `protobuf:"bytes,1,opt,name=rows,proto3" json:"rows,omitempty"`
+	Errors []*RowError            `protobuf:"bytes,2,rep,name=errors,proto3" json:"errors,omitempty"`
+	// As in MapResponse.
+	More          bool `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4284,6 +4303,13 @@ func (x *HostServicePredictResponse) GetErrors() []*RowError {
 		return x.Errors
 	}
 	return nil
+}
+
+func (x *HostServicePredictResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
 }
 
 type ChatRequest struct {
@@ -5996,7 +6022,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
 	"\x05value\x18\x02 \x01(\v2\x19.quern.plugin.v1.ArtifactR\x05value:\x028\x01B\a\n" +
-	"\x05event\"\xf9\x01\n" +
+	"\x05event\"\x8d\x02\n" +
 	"\vMapResponse\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\fR\x04rows\x121\n" +
 	"\x06errors\x18\x02 \x03(\v2\x19.quern.plugin.v1.RowErrorR\x06errors\x12=\n" +
@@ -6004,7 +6030,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\bfinished\x18\x04 \x01(\x03R\bfinished\x12\x16\n" +
 	"\x06failed\x18\x05 \x01(\x03R\x06failed\x12\x18\n" +
 	"\afailure\x18\x06 \x01(\tR\afailure\x12\x16\n" +
-	"\x06counts\x18\a \x03(\x03R\x06counts\"T\n" +
+	"\x06counts\x18\a \x03(\x03R\x06counts\x12\x12\n" +
+	"\x04more\x18\b \x01(\bR\x04more\"T\n" +
 	"\bRowError\x12\x10\n" +
 	"\x03row\x18\x01 \x01(\x03R\x03row\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1c\n" +
@@ -6067,17 +6094,19 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0ePredictRequest\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x19.quern.plugin.v1.ArtifactH\x00R\x05start\x12\x14\n" +
 	"\x04rows\x18\x02 \x01(\fH\x00R\x04rowsB\a\n" +
-	"\x05event\"X\n" +
+	"\x05event\"l\n" +
 	"\x0fPredictResponse\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\fR\x04rows\x121\n" +
-	"\x06errors\x18\x02 \x03(\v2\x19.quern.plugin.v1.RowErrorR\x06errors\"R\n" +
+	"\x06errors\x18\x02 \x03(\v2\x19.quern.plugin.v1.RowErrorR\x06errors\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\"R\n" +
 	"\x19HostServicePredictRequest\x12\x16\n" +
 	"\x05start\x18\x01 \x01(\tH\x00R\x05start\x12\x14\n" +
 	"\x04rows\x18\x02 \x01(\fH\x00R\x04rowsB\a\n" +
-	"\x05event\"c\n" +
+	"\x05event\"w\n" +
 	"\x1aHostServicePredictResponse\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\fR\x04rows\x121\n" +
-	"\x06errors\x18\x02 \x03(\v2\x19.quern.plugin.v1.RowErrorR\x06errors\"e\n" +
+	"\x06errors\x18\x02 \x03(\v2\x19.quern.plugin.v1.RowErrorR\x06errors\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\"e\n" +
 	"\vChatRequest\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceH\x00R\x05start\x12\x1a\n" +
 	"\arequest\x18\x02 \x01(\fH\x00R\arequestB\a\n" +

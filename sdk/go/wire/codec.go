@@ -48,9 +48,10 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	case *pluginv1.MapResponse:
 		return besideRows(m.Rows, &pluginv1.MapResponse{
 			Errors: m.Errors, Diagnostics: m.Diagnostics, Finished: m.Finished, Failed: m.Failed, Failure: m.Failure, Counts: m.Counts,
+			More: m.More,
 		})
 	case *pluginv1.PredictResponse:
-		return besideRows(m.Rows, &pluginv1.PredictResponse{Errors: m.Errors})
+		return besideRows(m.Rows, &pluginv1.PredictResponse{Errors: m.Errors, More: m.More})
 	case *pluginv1.RunResponse:
 		if rows, ok := m.Event.(*pluginv1.RunResponse_Rows); ok {
 			return nestedRows(rows.Rows), nil
@@ -63,10 +64,10 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 func field(number protowire.Number, content, tail []byte) mem.BufferSlice {
 	head := protowire.AppendTag(nil, number, protowire.BytesType)
 	head = protowire.AppendVarint(head, uint64(len(content)))
-	return slices(head, content, tail)
+	return bufferOf(head, content, tail)
 }
 
-func slices(parts ...[]byte) mem.BufferSlice {
+func bufferOf(parts ...[]byte) mem.BufferSlice {
 	var out mem.BufferSlice
 	for _, p := range parts {
 		if len(p) > 0 {
@@ -83,7 +84,7 @@ func besideRows(rows []byte, rest pb.Message) (mem.BufferSlice, error) {
 		return nil, fmt.Errorf("marshal %T: %w", rest, err)
 	}
 	if len(rows) == 0 {
-		return slices(tail), nil
+		return bufferOf(tail), nil
 	}
 	return field(mapResponseRows, rows, tail), nil
 }
@@ -96,7 +97,7 @@ func nestedRows(r *pluginv1.Rows) mem.BufferSlice {
 	inner = protowire.AppendVarint(inner, uint64(len(r.GetRows())))
 	head := protowire.AppendTag(nil, runRows, protowire.BytesType)
 	head = protowire.AppendVarint(head, uint64(len(inner)+len(r.GetRows())))
-	return slices(append(head, inner...), r.GetRows())
+	return bufferOf(append(head, inner...), r.GetRows())
 }
 
 // Unmarshal reads a message. Of those that hold rows alone, the rows are part

@@ -1,0 +1,196 @@
+package wire
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// MaxRows is how large the rows of a message may be, in bytes, which leaves room
+// for the rest of it. Only tests change it.
+var MaxRows = MaxMessage - 1<<20
+
+// Piece is a run of a batch's rows that fits into one message.
+type Piece struct {
+	From, To int64 // rows of the batch
+	Rows     []byte
+	// Counts is how many of Rows came of each row, if a FlatMapper made them.
+	Counts []int64
+	// Size is that of the rows as they were, in bytes. If it is above MaxRows,
+	// the piece is a single row that is too large to be sent: Rows has nulls in
+	// its place, or nothing where there are Counts.
+	Size int
+}
+
+// TooLarge says whether the piece is a row that cannot be sent.
+func (p *Piece) TooLarge() bool { return p.Size > MaxRows }
+
+// Excess says how large a row is that is too large, how large one may be, and
+// what to do.
+func (p *Piece) Excess() string {
+	const mib = 1 << 20
+	return fmt.Sprintf("%d MiB, and a row between quern and a plugin can take %d MiB at most; keep such content in a file, and its path in the row",
+		(p.Size+mib-1)/mib, MaxRows/mib)
+}
+
+// Cut returns a batch in pieces, in order: one, or more if the rows are too large
+// for one message. Counts is how many of the rows came of each row that a
+// FlatMapper was given, which are the rows of the pieces then; otherwise nil.
+func Cut(rec arrow.RecordBatch, counts []int64) ([]Piece, error) {
+	piece := Piece{To: rec.NumRows(), Counts: counts}
+	if counts != nil {
+		piece.To = int64(len(counts))
+	}
+	return piece.cut(rec)
+}
+
+// cut returns the piece of these rows, or those of its halves.
+func (p Piece) cut(rec arrow.RecordBatch) ([]Piece, error) {
+	var err error
+	if p.Rows, err = data.EncodeBatch(rec); err != nil {
+		return nil, err
+	}
+	p.Size = len(p.Rows)
+	if !p.TooLarge() {
+		return []Piece{p}, nil
+	}
+	if p.To-p.From == 1 {
+		err := p.empty(rec.Schema())
+		return []Piece{p}, err
+	}
+	half := (p.To - p.From) / 2
+	first, second, at := Piece{From: p.From, To: p.From + half}, Piece{From: p.From + half, To: p.To}, half
+	if p.Counts != nil {
+		first.Counts, second.Counts = p.Counts[:half], p.Counts[half:]
+		at = sum(first.Counts)
+	}
+	pieces, err := first.cut(rec.NewSlice(0, at))
+	if err != nil {
+		return nil, err
+	}
+	rest, err := second.cut(rec.NewSlice(at, rec.NumRows()))
+	return append(pieces, rest...), err
+}
+
+// empty takes the content out of a row that is too large.
+func (p *Piece) empty(schema *arrow.Schema) (err error) {
+	rows := int64(1)
+	if p.Counts != nil {
+		p.Counts, rows = []int64{0}, 0
+	}
+	p.Rows, err = data.EncodeBatch(Nulls(schema, rows))
+	return err
+}
+
+// Nulls are rows without values.
+func Nulls(schema *arrow.Schema, rows int64) arrow.RecordBatch {
+	columns := make([]arrow.Array, schema.NumFields())
+	for i, f := range schema.Fields() {
+		columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, f.Type, int(rows))
+	}
+	return array.NewRecordBatch(schema, columns, rows)
+}
+
+func sum(counts []int64) (n int64) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// Gathering puts together the messages that answer one batch.
+type Gathering struct {
+	// Rows is how many rows the batch has. Flat says that a FlatMapper answers,
+	// which makes any number of rows of each.
+	Rows int64
+	Flat bool
+
+	// Counts and Errors are those of the messages that have come, by the rows of
+	// the batch.
+	Counts []int64
+	Errors []*pluginv1.RowError
+
+	parts    []arrow.RecordBatch
+	answered int64 // rows of the batch
+}
+
+// Add takes a message and says whether the answer is whole with it. A message
+// that does not fit the batch is an error. Those of Predict are put as ones of
+// Map.
+func (g *Gathering) Add(m *pluginv1.MapResponse) (whole bool, err error) {
+	rec, err := data.DecodeBatch(m.GetRows())
+	if err != nil {
+		return false, err
+	}
+	if len(g.parts) > 0 {
+		if rec, err = data.Conform(rec, g.parts[0].Schema()); err != nil {
+			return false, fmt.Errorf("its messages have different columns: %w", err)
+		}
+	}
+	g.parts = append(g.parts, rec)
+	n := rec.NumRows()
+	if g.Flat {
+		n = int64(len(m.GetCounts()))
+		if err := checkCounts(m.GetCounts(), rec.NumRows()); err != nil {
+			return false, err
+		}
+	}
+	if err := g.check(n, m); err != nil {
+		return false, err
+	}
+	for _, e := range m.GetErrors() {
+		e.Row += g.answered
+	}
+	g.Counts, g.Errors = append(g.Counts, m.GetCounts()...), append(g.Errors, m.GetErrors()...)
+	g.answered += n
+	return !m.GetMore(), nil
+}
+
+// check compares a message that answers n rows with those that are left.
+func (g *Gathering) check(n int64, m *pluginv1.MapResponse) error {
+	switch answered := g.answered + n; {
+	case m.GetMore() && (n == 0 || answered >= g.Rows):
+		return fmt.Errorf("it answered %d rows of a batch of %d, %d of them by now, and says that more follow", n, g.Rows, answered)
+	case !m.GetMore() && answered != g.Rows:
+		return fmt.Errorf("it answered %d rows with %d", g.Rows, answered)
+	}
+	for _, e := range m.GetErrors() {
+		if e.GetRow() < 0 || e.GetRow() >= n {
+			return fmt.Errorf("it reports row %d of %d as failed", e.GetRow(), n)
+		}
+	}
+	return nil
+}
+
+// checkCounts compares counts with the rows that a FlatMapper made.
+func checkCounts(counts []int64, made int64) error {
+	left := made
+	for i, n := range counts {
+		if n < 0 || n > left {
+			return fmt.Errorf("it says that %d rows came of row %d, and made %d rows in all", n, i, made)
+		}
+		left -= n
+	}
+	if left != 0 {
+		return fmt.Errorf("it says that %d rows came of %d rows, and made %d rows", made-left, len(counts), made)
+	}
+	return nil
+}
+
+// Record is the whole answer, which the caller releases.
+func (g *Gathering) Record() (arrow.RecordBatch, error) {
+	return data.Concat(g.parts[0].Schema(), g.parts)
+}
+
+// Release drops what has come.
+func (g *Gathering) Release() {
+	for _, p := range g.parts {
+		p.Release()
+	}
+	g.parts = nil
+}
