@@ -37,6 +37,7 @@ func (b *builder) decide(n *node) {
 		b.decideResult(n)
 	}
 	b.checkPost(n)
+	b.repeatOverlap(n)
 }
 
 // keys makes an instance's keys, as far as they are known.

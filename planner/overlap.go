@@ -13,7 +13,8 @@ import (
 // checkOverlap warns of an evaluation on rows that a model was trained on, as
 // far as the lineage of the datasets shows it: both are the same rows, or one
 // is made of the other. Parts of a split are neither. Two datasets that are
-// made of a third, by conditions of their own, may or may not overlap.
+// made of a third, by conditions of their own, may or may not overlap: the runner
+// counts the rows that they share.
 func (n *node) checkOverlap() hcl.Diagnostics {
 	if n.Kind != "evaluate" {
 		return nil
@@ -33,6 +34,7 @@ func (n *node) checkOverlap() hcl.Diagnostics {
 					subject := n.RangeOf(key)
 					if user.node == n {
 						subject = n.RangeOf(modelKey)
+						n.overlaps = append(n.overlaps, modelKey)
 					}
 					diags = append(diags, diag.Warningf(subject, "Evaluated on training data", "%s evaluates %s on %s, which has rows of %s, and %s was trained on those rows: its figures say nothing about new rows. Train and evaluate on different parts of a transform \"split\".",
 						n.Address, model, on, learned, model))
@@ -41,6 +43,40 @@ func (n *node) checkOverlap() hcl.Diagnostics {
 		}
 	}
 	return diags
+}
+
+// overlapSubjects are the names of the subjects of an evaluation that are trained
+// models, by input key.
+func (n *node) overlapSubjects() map[string]string {
+	if n.Kind != "evaluate" {
+		return nil
+	}
+	var trained []string
+	for key, h := range n.inputs {
+		if h.port != nil && h.port.Kind == plan.KindModel && h.port.Format != plan.FormatRemote && n.bound.Inputs[key].Of != "" {
+			trained = append(trained, key)
+		}
+	}
+	return plan.OverlapSubjects(trained)
+}
+
+// repeatOverlap warns of the rows that were counted when a result was made,
+// unless the lineage has shown as much.
+func (b *builder) repeatOverlap(n *node) {
+	subjects := n.overlapSubjects()
+	if len(subjects) == 0 || n.result.value == nil {
+		return
+	}
+	counts, err := n.result.value.Attribute(plan.OverlapName)
+	if err != nil {
+		return // whoever needs the values says so
+	}
+	for _, key := range sortedKeys(subjects) {
+		h := n.inputs[key].each()[0]
+		if d := plan.ReadOverlap(counts, subjects[key]).Warning(n.RangeOf(key), n.inputs[key].String(), h.port.Features); d != nil && !slices.Contains(n.overlaps, key) {
+			b.report(d)
+		}
+	}
 }
 
 // models are the trained models that an instance is or may be given, with their

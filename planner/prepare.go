@@ -376,6 +376,12 @@ func (n *node) takeValueType() error {
 			attrs[name] = at
 		}
 	}
+	if subjects := n.overlapSubjects(); len(subjects) > 0 {
+		if _, taken := attrs[plan.OverlapName]; taken {
+			return fmt.Errorf("its values have the attribute %q, which quern adds itself", plan.OverlapName)
+		}
+		attrs[plan.OverlapName] = plan.OverlapType(slices.Collect(maps.Values(subjects)))
+	}
 	if n.isLabel() {
 		attrs["coverage"] = cty.Map(cty.Number)
 		attrs["counts"] = cty.Map(cty.Map(cty.Number))

@@ -91,6 +91,9 @@ type node struct {
 	calls []*pluginv1.ModelCalls
 	// selections say which rows of an input its datasets consist of, by output.
 	selections map[string]*pluginv1.Selection
+	// overlaps are the input keys of models that the lineage shows to be
+	// evaluated on rows that they were trained on.
+	overlaps []string
 	// model is set of a language model.
 	model *plan.Model
 

@@ -197,6 +197,7 @@ func (r *run) settle(w *work, entry *action.Entry, res *StageResult) error {
 		}
 		made.Value, res.Value = v, v
 	}
+	w.warnOverlap(res, made.Value)
 	if err := r.reveal(w.Node, made); err != nil {
 		return err
 	}

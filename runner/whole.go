@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,6 +53,9 @@ func (r *run) runWhole(ctx context.Context, w *work, res *StageResult) (made *pr
 	}
 	made, err = call.finish(done)
 	if err != nil {
+		return nil, err
+	}
+	if made.value, err = r.withOverlap(ctx, w, made.value); err != nil {
 		return nil, err
 	}
 	return made, place.remove()
@@ -250,7 +254,7 @@ func (c *running) artifact(port *plan.Port, done *pluginv1.Done) (*artifact.Arti
 
 // value is the plain values, in the type that was declared.
 func (c *running) value(done *pluginv1.Done) (cty.Value, error) {
-	t := c.ValueType.Type
+	t := c.pluginValue()
 	if t == cty.NilType {
 		return cty.NilVal, nil
 	}
@@ -265,4 +269,18 @@ func (c *running) value(done *pluginv1.Done) (cty.Value, error) {
 		return cty.NilVal, c.faulty(fmt.Sprintf("its values do not match their declared type: %v", err))
 	}
 	return v, nil
+}
+
+// pluginValue is the type of the values that the plugin gives; cty.NilType: it
+// gives none.
+func (w *work) pluginValue() cty.Type {
+	if w.overlapType() == cty.NilType {
+		return w.ValueType.Type
+	}
+	attrs := maps.Clone(w.ValueType.Type.AttributeTypes())
+	delete(attrs, plan.OverlapName)
+	if len(attrs) == 0 {
+		return cty.NilType
+	}
+	return cty.Object(attrs)
 }

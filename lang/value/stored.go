@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/verbatim"
 )
 
 // Stored is a value whose JSON is decoded when it is first asked for: a state
@@ -32,6 +34,32 @@ func (s *Stored) Get() (cty.Value, error) {
 		}
 	})
 	return s.v, s.err
+}
+
+// Attribute returns an attribute of an object without decoding the others;
+// cty.NilVal: it has none of that name.
+func (s *Stored) Attribute(name string) (cty.Value, error) {
+	if s.text == nil {
+		if !s.v.Type().IsObjectType() || s.v.IsNull() || !s.v.Type().HasAttribute(name) {
+			return cty.NilVal, nil
+		}
+		return s.v.GetAttr(name), nil
+	}
+	var parts struct {
+		Type  Type
+		Value json.RawMessage
+	}
+	if err := json.Unmarshal(s.text, &parts); err != nil {
+		return cty.NilVal, err
+	}
+	if t := parts.Type.Type; t == cty.NilType || !t.IsObjectType() || !t.HasAttribute(name) {
+		return cty.NilVal, nil
+	}
+	var attrs map[string]json.RawMessage
+	if err := json.Unmarshal(parts.Value, &attrs); err != nil || attrs[name] == nil {
+		return cty.NilVal, err
+	}
+	return verbatim.JSON(attrs[name], parts.Type.AttributeType(name))
 }
 
 // MarshalJSON writes it as a Value is written.

@@ -168,7 +168,8 @@ type Node struct {
 	// or cty.NilType if there are none. For a row-wise label stage, it has
 	// coverage, the share of rows that are not null by column (a map of
 	// numbers), and counts by column and value (a map of maps of numbers):
-	// quern computes both itself.
+	// quern computes both itself. For an evaluation of trained models, it has
+	// OverlapName, which the runner counts.
 	ValueType value.Type `json:"value_type"`
 
 	// Definition and ActionKey are empty if they are not known yet.

@@ -90,6 +90,10 @@ func plainAttrs(n *Node, made *Made, attrs map[string]cty.Value) {
 		for name, v := range made.Value.AsValueMap() {
 			attrs[name] = v
 		}
+		if t := n.ValueType.Type; n.Kind == "evaluate" && t != cty.NilType && t.HasAttribute(OverlapName) && attrs[OverlapName] == cty.NilVal {
+			// An earlier quern has made it, and did not count.
+			attrs[OverlapName] = OverlapValue(t.AttributeType(OverlapName), nil)
+		}
 		return
 	}
 	if t := n.ValueType.Type; t != cty.NilType && t.IsObjectType() {

@@ -1,0 +1,113 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+)
+
+// OverlapName is the attribute that quern adds to the values of an evaluation
+// of trained models: by subject, how many evaluated rows are also among the rows
+// that the model was trained on.
+const OverlapName = "overlap"
+
+// Overlap counts evaluated rows of one subject. Rows are equal if the model's
+// features of them are.
+type Overlap struct {
+	Rows    int64 // also among the rows that the model was trained on
+	N       int64 // that were compared
+	Skipped int64 // whose features are all empty
+}
+
+var overlapType = cty.Object(map[string]cty.Type{"rows": cty.Number, "n": cty.Number, "skipped": cty.Number})
+
+// OverlapType is the type of the attribute for these subjects.
+func OverlapType(subjects []string) cty.Type {
+	attrs := map[string]cty.Type{}
+	for _, name := range subjects {
+		attrs[name] = overlapType
+	}
+	return cty.Object(attrs)
+}
+
+// OverlapValue is the attribute's value. A subject that has no counts has nulls,
+// which no condition of a gate takes for zero.
+func OverlapValue(t cty.Type, counts map[string]*Overlap) cty.Value {
+	attrs := map[string]cty.Value{}
+	for name := range t.AttributeTypes() {
+		null := cty.NullVal(cty.Number)
+		of := map[string]cty.Value{"rows": null, "n": null, "skipped": null}
+		if c := counts[name]; c != nil {
+			of = map[string]cty.Value{"rows": cty.NumberIntVal(c.Rows), "n": cty.NumberIntVal(c.N), "skipped": cty.NumberIntVal(c.Skipped)}
+		}
+		attrs[name] = cty.ObjectVal(of)
+	}
+	return cty.ObjectVal(attrs)
+}
+
+// ReadOverlap reads the counts of a subject from the attribute's value; nil: it
+// has none.
+func ReadOverlap(v cty.Value, subject string) *Overlap {
+	if v == cty.NilVal || v.IsNull() || !v.Type().IsObjectType() || !v.Type().HasAttribute(subject) {
+		return nil
+	}
+	of := v.GetAttr(subject)
+	if of.IsNull() || !of.Type().Equals(overlapType) || of.GetAttr("rows").IsNull() {
+		return nil
+	}
+	count := func(name string) int64 {
+		n, _ := of.GetAttr(name).AsBigFloat().Int64()
+		return n
+	}
+	return &Overlap{Rows: count("rows"), N: count("n"), Skipped: count("skipped")}
+}
+
+// OverlapSubjects names the subjects whose models have these input keys: by the
+// last part of the key, and by all of it where another one ends in the same.
+func OverlapSubjects(keys []string) (byKey map[string]string) {
+	count := map[string]int{}
+	for _, key := range keys {
+		count[lastPart(key)]++
+	}
+	byKey = map[string]string{}
+	for _, key := range keys {
+		byKey[key] = key
+		if count[lastPart(key)] == 1 {
+			byKey[key] = lastPart(key)
+		}
+	}
+	return byKey
+}
+
+func lastPart(key string) string { return key[strings.LastIndex(key, ".")+1:] }
+
+// Warning warns of an overlap; nil: there is none. features make the model's
+// inputs of a row.
+func (o *Overlap) Warning(subject *hcl.Range, model string, features map[string]*expr.Compiled) *hcl.Diagnostic {
+	if o == nil || o.Rows == 0 {
+		return nil
+	}
+	by := overlapKey(features)
+	return diag.Warningf(subject, "Evaluated on training data",
+		"%d of %d evaluated rows are also among the rows that %s was trained on: %s is the same. On such rows, a model looks better than it is on new ones. Remove the duplicates before you split the data, or keep them in one part: in a transform \"split\", write by = %s.",
+		o.Rows, o.N, model, by, by)
+}
+
+// overlapKey is an expression that is equal for rows whose features are.
+func overlapKey(features map[string]*expr.Compiled) string {
+	var texts []string
+	for _, name := range slices.Sorted(maps.Keys(features)) {
+		texts = append(texts, features[name].Text)
+	}
+	if len(texts) == 1 {
+		return texts[0]
+	}
+	return fmt.Sprintf("jsonencode([%s])", strings.Join(texts, ", "))
+}
