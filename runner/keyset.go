@@ -59,20 +59,22 @@ func (s *keySet) next() bool {
 // keys streams the keys of rows, in the same way whenever it is called.
 type keys func(yield func(key [16]byte)) error
 
-// countShared counts the rows of one stream whose keys are in another one, in
-// memory for at most so many keys. It reads both once for each pass.
-func countShared(of, in keys, most int) (shared int64, err error) {
+// countShared counts the rows of one stream whose keys are in another one, and
+// the different keys of the first, with at most so many keys in memory. It reads
+// both streams once per pass.
+func countShared(of, in keys, most int) (shared, distinct int64, err error) {
 	s := newKeySet(most)
 	for more := true; more; more = s.next() {
 		if err := of(s.add); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
+		distinct += int64(len(s.rows))
 		if len(s.rows) == 0 {
 			continue
 		}
 		if err := in(func(key [16]byte) { shared += s.take(key) }); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
-	return shared, nil
+	return shared, distinct, nil
 }

@@ -31,9 +31,9 @@ func TestSharedRowsAreCountedInAsManyPassesAsMemoryAsksFor(t *testing.T) {
 	for _, c := range []struct{ most, least, greatest int }{{1 << 20, 1, 1}, {500, 1, 1}, {499, 2, 2}, {100, 5, 12}, {7, 72, 250}, {1, 500, 2000}} {
 		ofPasses, inPasses := 0, 0
 		// 60 keys are shared, each of two rows.
-		got, err := countShared(numbered(&ofPasses, twice...), numbered(&inPasses, between(440, 900)...), c.most)
-		if err != nil || got != 120 {
-			t.Errorf("with %d keys at a time: %d rows, %v", c.most, got, err)
+		got, distinct, err := countShared(numbered(&ofPasses, twice...), numbered(&inPasses, between(440, 900)...), c.most)
+		if err != nil || got != 120 || distinct != 500 {
+			t.Errorf("with %d keys at a time: %d rows, %d keys, %v", c.most, got, distinct, err)
 		}
 		if ofPasses < c.least || ofPasses > c.greatest || inPasses > ofPasses {
 			t.Errorf("with %d keys at a time, %d and %d passes were made", c.most, ofPasses, inPasses)
@@ -64,7 +64,7 @@ func TestRowsThatCannotBeReadAreAnError(t *testing.T) {
 	failing := func(func([16]byte)) error { return broken }
 	some := numbered(&passes, 1)
 	for _, pair := range [][2]keys{{failing, some}, {some, failing}} {
-		if _, err := countShared(pair[0], pair[1], 10); !errors.Is(err, broken) {
+		if _, _, err := countShared(pair[0], pair[1], 10); !errors.Is(err, broken) {
 			t.Errorf("the error is %v", err)
 		}
 	}

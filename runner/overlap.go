@@ -174,7 +174,7 @@ func (r *run) overlap(ctx context.Context, w *work, model *input, trained []*inp
 		return nil, nil
 	}
 	o := &plan.Overlap{}
-	o.Rows, err = countShared(func(yield func([16]byte)) (err error) {
+	o.Rows, o.Distinct, err = countShared(func(yield func([16]byte)) (err error) {
 		o.N, o.Skipped, err = of.keys(ctx, r.Store.Blobs, yield)
 		return err
 	}, func(yield func([16]byte)) error {

@@ -120,7 +120,7 @@ func TestDamagedAnswersAreAskedAgain(t *testing.T) {
 }
 
 // damageTold is what is said of damage, and of what comes of it.
-var damageTold = regexp.MustCompile(`kept answers? .*damaged.*asked again`)
+var damageTold = regexp.MustCompile(`cached answers? .*damaged.*(requested again|requests the rest again)`)
 
 // damageAnswers flips a bit in all files of a kind among those of the kept
 // answers, and returns their names.

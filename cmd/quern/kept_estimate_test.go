@@ -68,7 +68,7 @@ func TestAPlanForeseesNoCallsForRowsOfAStoppedRun(t *testing.T) {
 	}
 	said := strings.Join(strings.Fields(quernIn(t, dir, "plan")), " ")
 	for _, want := range []string{
-		fmt.Sprintf("600 rows, of which at most %d are new, at most %d calls", got.NewRows, got.Calls), "costs at most", "; what is answered already is not asked again",
+		fmt.Sprintf("600 rows, at most %d of them new, at most %d calls", got.NewRows, got.Calls), "costs at most", "; cached answers are not requested again",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the plan does not say %q:\n%s", want, said)

@@ -50,7 +50,11 @@ func (c *Compiled) failure(diags hcl.Diagnostics) string {
 		return "the evaluation failed, and the reason is not shown because it could reveal a sensitive value"
 	}
 	for _, d := range diags {
-		if d.Severity == hcl.DiagError {
+		switch {
+		case d.Severity != hcl.DiagError:
+		case strings.Contains(d.Detail, "argument must not be null"):
+			return "an operator was given null"
+		default:
 			return strings.TrimSuffix(strings.TrimPrefix(d.Detail, "Error during operation: "), ".")
 		}
 	}

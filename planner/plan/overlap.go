@@ -21,12 +21,13 @@ const OverlapName = "overlap"
 // Overlap counts evaluated rows of one subject. Rows are equal if the model's
 // features of them are.
 type Overlap struct {
-	Rows    int64 // also among the rows that the model was trained on
-	N       int64 // that were compared
-	Skipped int64 // whose features are all empty
+	Rows     int64 // also among the rows that the model was trained on
+	N        int64 // that were compared
+	Distinct int64 // different ones among those that were compared
+	Skipped  int64 // whose features are all empty
 }
 
-var overlapType = cty.Object(map[string]cty.Type{"rows": cty.Number, "n": cty.Number, "skipped": cty.Number})
+var overlapType = cty.Object(map[string]cty.Type{"rows": cty.Number, "n": cty.Number, "distinct": cty.Number, "skipped": cty.Number})
 
 // OverlapType is the type of the attribute for these subjects.
 func OverlapType(subjects []string) cty.Type {
@@ -43,9 +44,12 @@ func OverlapValue(t cty.Type, counts map[string]*Overlap) cty.Value {
 	attrs := map[string]cty.Value{}
 	for name := range t.AttributeTypes() {
 		null := cty.NullVal(cty.Number)
-		of := map[string]cty.Value{"rows": null, "n": null, "skipped": null}
+		of := map[string]cty.Value{"rows": null, "n": null, "distinct": null, "skipped": null}
 		if c := counts[name]; c != nil {
-			of = map[string]cty.Value{"rows": cty.NumberIntVal(c.Rows), "n": cty.NumberIntVal(c.N), "skipped": cty.NumberIntVal(c.Skipped)}
+			of = map[string]cty.Value{
+				"rows": cty.NumberIntVal(c.Rows), "n": cty.NumberIntVal(c.N),
+				"distinct": cty.NumberIntVal(c.Distinct), "skipped": cty.NumberIntVal(c.Skipped),
+			}
 		}
 		attrs[name] = cty.ObjectVal(of)
 	}
@@ -66,7 +70,7 @@ func ReadOverlap(v cty.Value, subject string) *Overlap {
 		n, _ := of.GetAttr(name).AsBigFloat().Int64()
 		return n
 	}
-	return &Overlap{Rows: count("rows"), N: count("n"), Skipped: count("skipped")}
+	return &Overlap{Rows: count("rows"), N: count("n"), Distinct: count("distinct"), Skipped: count("skipped")}
 }
 
 // OverlapSubjects names the subjects whose models have these input keys: by the
@@ -88,10 +92,12 @@ func OverlapSubjects(keys []string) (byKey map[string]string) {
 
 func lastPart(key string) string { return key[strings.LastIndex(key, ".")+1:] }
 
-// Warning warns of an overlap; nil: there is none. features make the model's
-// inputs of a row.
+// Warning warns of an overlap; nil: there is none, or the features do not
+// identify rows. Features with few values, such as a country, are the same in
+// rows that are not, so that they say nothing about duplicates. features make the
+// model's inputs of a row.
 func (o *Overlap) Warning(subject *hcl.Range, model string, features map[string]*expr.Compiled) *hcl.Diagnostic {
-	if o == nil || o.Rows == 0 {
+	if o == nil || o.Rows == 0 || 2*o.Distinct <= o.N {
 		return nil
 	}
 	by := overlapKey(features)

@@ -26,8 +26,8 @@ func TestAnEvaluationOfAnEarlierQuernHasNoCountsOfOverlap(t *testing.T) {
 }
 
 func TestCountsOfOverlapAreReadAsTheyWereWritten(t *testing.T) {
-	v := OverlapValue(OverlapType([]string{"a", "b"}), map[string]*Overlap{"a": {Rows: 37, N: 310, Skipped: 2}})
-	if got := ReadOverlap(v, "a"); got == nil || *got != (Overlap{Rows: 37, N: 310, Skipped: 2}) {
+	v := OverlapValue(OverlapType([]string{"a", "b"}), map[string]*Overlap{"a": {Rows: 37, N: 310, Distinct: 300, Skipped: 2}})
+	if got := ReadOverlap(v, "a"); got == nil || *got != (Overlap{Rows: 37, N: 310, Distinct: 300, Skipped: 2}) {
 		t.Errorf("got %v", got)
 	}
 	if ReadOverlap(v, "b") != nil || ReadOverlap(v, "c") != nil || ReadOverlap(cty.NilVal, "a") != nil {
@@ -45,9 +45,12 @@ func TestSubjectsAreNamedByTheEndOfTheirKeys(t *testing.T) {
 
 func TestAnOverlapOfSeveralFeaturesNamesAllOfThem(t *testing.T) {
 	features := map[string]*expr.Compiled{"x": {Text: "row.x"}, "y": {Text: "row.y"}}
-	d := (&Overlap{Rows: 37, N: 310}).Warning(nil, "train.m", features)
+	d := (&Overlap{Rows: 37, N: 310, Distinct: 300}).Warning(nil, "train.m", features)
 	if d == nil || !strings.Contains(d.Detail, "37 of 310 evaluated rows") || !strings.HasSuffix(d.Detail, "by = jsonencode([row.x, row.y]).") {
 		t.Errorf("the warning is %v", d)
+	}
+	if (&Overlap{Rows: 37, N: 310, Distinct: 20}).Warning(nil, "train.m", features) != nil {
+		t.Error("features with few values are taken for duplicates")
 	}
 	if (&Overlap{N: 310}).Warning(nil, "train.m", features) != nil {
 		t.Error("without an overlap there is a warning")

@@ -59,7 +59,7 @@ const (
 func (c *Counter) Message(m llm.Message) int64 {
 	n := perMessage + c.Text(m.Role) + c.Text(m.Content)
 	for _, call := range m.ToolCalls {
-		n += c.Text(call.Name) + c.Text(string(call.Arguments))
+		n += c.Text(call.Name) + c.Text(call.Arguments)
 	}
 	return n
 }
