@@ -100,7 +100,7 @@ func TestScripts(t *testing.T) {
 				"QUERN_PLUGIN_PATH": binaries,
 				"TZ":                "UTC",
 				// So that a script can build what quern plugin new writes.
-				"GOMODCACHE": goEnv("GOMODCACHE"), "GOCACHE": goEnv("GOCACHE"), "GOPROXY": "off", "GOFLAGS": "-mod=mod",
+				"GOMODCACHE": goEnv("GOMODCACHE"), "GOCACHE": goEnv("GOCACHE"), "GOPROXY": "off", "GOFLAGS": "-mod=mod -trimpath",
 			} {
 				env.Setenv(name, value)
 			}
