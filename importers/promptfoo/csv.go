@@ -78,7 +78,7 @@ func textNode(file string, line int, text string) node {
 	return node{filepath.ToSlash(file), &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Line: line}}
 }
 
-// isPlain reports whether the file can be the source as it stands: nothing in it
+// isPlain reports whether the source can read the file unchanged: nothing in it
 // means more than it says, and no field is empty, which would be missing.
 func isPlain(header []string, records [][]string) bool {
 	for _, name := range header {

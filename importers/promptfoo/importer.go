@@ -22,7 +22,8 @@ type importer struct {
 	types   map[string]column
 	// open is set where tests are lost, so that not all columns are known.
 	open bool
-	// untouched is the CSV file that is the tests as it stands; "" otherwise.
+	// untouched is the CSV file whose rows are the tests without any change; "" if
+	// there is none.
 	untouched string
 
 	models   []*model

@@ -45,7 +45,7 @@ type owner struct {
 	Deployment string `json:"deployment,omitempty"`
 }
 
-// release is what a release is made of, as it stands in NAME.json.
+// release is the content of a release, as stored in NAME.json.
 type release struct {
 	Format string `json:"format"`
 	// Name is that of its folder.

@@ -24,7 +24,7 @@ type csvReader struct {
 	*window
 	dialect
 	fields []field
-	// record is the last record as it stands in the file, line its line.
+	// record is the last record as in the file, line its line.
 	record []byte
 	at     int
 	joined []byte // fields that had to be put together

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// member is one member of a JSON object: its key, and its value as it stands.
+// member is one member of a JSON object: its key, and its value as in the file.
 type member struct{ key, value []byte }
 
 // members cuts a valid JSON object into its members, appending to list. What

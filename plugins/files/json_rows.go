@@ -51,7 +51,7 @@ func (a *jsonlArgs) open(f file, read *atomic.Int64) (*jsonRows, error) {
 	return r, nil
 }
 
-// next returns the next row as it stands in the file; it is valid until the
+// next returns the next row as in the file; it is valid until the
 // next call. After a malformed error it is the line that is not JSON. io.EOF:
 // there is no more.
 func (r *jsonRows) next() ([]byte, error) {
