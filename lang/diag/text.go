@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/clipperhouse/displaywidth"
 	"github.com/hashicorp/hcl/v2"
-	"github.com/mattn/go-runewidth"
 	"github.com/mitchellh/go-wordwrap"
 	"github.com/quern-dev/quern/internal/printable"
 )
@@ -136,7 +136,7 @@ func underlined(text string, from, to int) string {
 		}
 		return ' '
 	}, widened(text[:from]))
-	return pad + strings.Repeat("^", max(1, runewidth.StringWidth(part)))
+	return pad + strings.Repeat("^", max(1, displaywidth.String(part)))
 }
 
 // widened doubles runes that take two cells, so that one space per rune is as
@@ -144,7 +144,7 @@ func underlined(text string, from, to int) string {
 func widened(s string) string {
 	var b strings.Builder
 	for _, r := range s {
-		switch runewidth.RuneWidth(r) {
+		switch displaywidth.Rune(r) {
 		case 0:
 			if r == '\t' {
 				b.WriteRune(r)

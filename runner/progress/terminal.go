@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/charmbracelet/x/ansi"
+	"github.com/clipperhouse/displaywidth"
 
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/runner/events"
@@ -32,6 +32,9 @@ func Terminal(w io.Writer, opts TerminalOptions) Display {
 	go d.refresh()
 	return d
 }
+
+// visible measures what a reader sees of a text: escape sequences take no room.
+var visible = displaywidth.Options{ControlSequences: true}
 
 const frameTime = 100 * time.Millisecond
 
@@ -115,8 +118,8 @@ func (d *terminal) draw() {
 	d.above.Reset()
 	d.drawn = d.drawn[:0]
 	for _, l := range d.frame(width, height) {
-		l = ansi.Truncate(l, max(width-1, 20), "…")
-		d.drawn = append(d.drawn, ansi.StringWidth(l))
+		l = visible.TruncateString(l, max(width-1, 20), "…")
+		d.drawn = append(d.drawn, visible.String(l))
 		out.WriteString(l)
 		out.WriteByte('\n')
 	}
@@ -155,7 +158,7 @@ func (d *terminal) frame(width, height int) []string {
 			branch = "└─ "
 		}
 		head := branch + d.paint(bold, s.address) + "  " + d.paint(dim, duration(now.Sub(s.started).Seconds())) + "  "
-		text := s.state(width - 1 - ansi.StringWidth(head))
+		text := s.state(width - 1 - visible.String(head))
 		if text == "" {
 			text = doing(s.kind, s.action)
 		}
