@@ -9,11 +9,13 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -21,7 +23,7 @@ import (
 // collection decodes a list or map of artifacts and row expressions. What is
 // written as a list or map is taken element by element, since row expressions
 // can't be evaluated; anything else must come to artifacts.
-func (d *decoder) collection(a *argument, e hclsyntax.Expression, sc *scope, key string) *plan.Arg {
+func (d *decoder) collection(a *schema.Argument, e hclsyntax.Expression, sc *scope, key string) *plan.Arg {
 	isMap := a.Collection == pluginv1.Collection_COLLECTION_MAP
 	switch src := unparenthesized(e).(type) {
 	case *hclsyntax.ObjectConsExpr:
@@ -72,7 +74,7 @@ func collectionExample(isMap bool) string {
 	return "[…, …]"
 }
 
-func (d *decoder) written(a *argument, src *hclsyntax.ObjectConsExpr, sc *scope, key string) *plan.Arg {
+func (d *decoder) written(a *schema.Argument, src *hclsyntax.ObjectConsExpr, sc *scope, key string) *plan.Arg {
 	out := &plan.Arg{Map: make(map[string]*plan.Arg, len(src.Items))}
 	for _, item := range src.Items {
 		if d.blind(item.KeyExpr, sc) {
@@ -99,7 +101,7 @@ func (d *decoder) written(a *argument, src *hclsyntax.ObjectConsExpr, sc *scope,
 	return out
 }
 
-func (d *decoder) writtenList(a *argument, src *hclsyntax.TupleConsExpr, sc *scope, key string) *plan.Arg {
+func (d *decoder) writtenList(a *schema.Argument, src *hclsyntax.TupleConsExpr, sc *scope, key string) *plan.Arg {
 	out := &plan.Arg{List: []*plan.Arg{}}
 	for i, e := range src.Exprs {
 		if arg := d.element(a, e, sc, key+"."+itoa(i)); arg != nil {
@@ -111,14 +113,14 @@ func (d *decoder) writtenList(a *argument, src *hclsyntax.TupleConsExpr, sc *sco
 }
 
 // evaluated takes a collection's elements from a value.
-func (d *decoder) evaluated(a *argument, v cty.Value, e hclsyntax.Expression, key string, isMap bool) *plan.Arg {
+func (d *decoder) evaluated(a *schema.Argument, v cty.Value, e hclsyntax.Expression, key string, isMap bool) *plan.Arg {
 	if v.IsKnown() && v.IsNull() {
 		return nil
 	}
 	_, single := handleOf(v)
 	t := v.Type()
 	if single || !v.IsKnown() || !v.CanIterateElements() || isMap != (t.IsMapType() || t.IsObjectType()) {
-		d.errorf(e.Range(), "Wrong type of value", "The argument %q must be a %s, and each element must be %s: %s = %s", a.Name, collectionName(isMap), a.holds(), a.Name, collectionExample(isMap))
+		d.errorf(e.Range(), "Wrong type of value", "The argument %q must be a %s, and each element must be %s: %s = %s", a.Name, collectionName(isMap), a.Holds(), a.Name, collectionExample(isMap))
 		return nil
 	}
 	if v.IsMarked() {
@@ -155,18 +157,18 @@ func (d *decoder) evaluated(a *argument, v cty.Value, e hclsyntax.Expression, ke
 }
 
 // element decodes one artifact or row expression.
-func (d *decoder) element(a *argument, e hclsyntax.Expression, sc *scope, key string) *plan.Arg {
+func (d *decoder) element(a *schema.Argument, e hclsyntax.Expression, sc *scope, key string) *plan.Arg {
 	if d.blind(e, sc) {
 		return nil
 	}
-	if src, ok := unparenthesized(e).(*hclsyntax.ObjectConsExpr); ok && a.asked() {
+	if src, ok := unparenthesized(e).(*hclsyntax.ObjectConsExpr); ok && a.Asked() {
 		return d.writtenAsked(a, src, sc, key)
 	}
-	if a.PerRow && (len(a.accepts) == 0 || expr.MentionsRow(e)) {
+	if a.PerRow && (len(a.Kinds) == 0 || expr.MentionsRow(e)) {
 		return d.row(a, e, sc)
 	}
 	if expr.MentionsRow(e) {
-		d.errorf(e.Range(), "Name is not available here", "The argument %q must be %s, not a row expression.", a.Name, a.holds())
+		d.errorf(e.Range(), "Name is not available here", "The argument %q must be %s, not a row expression.", a.Name, a.Holds())
 		return nil
 	}
 	if arg, ok := d.choice(a, e, sc, key); ok {
@@ -184,7 +186,7 @@ func (d *decoder) element(a *argument, e hclsyntax.Expression, sc *scope, key st
 }
 
 // value takes an artifact from a value.
-func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
+func (d *decoder) value(a *schema.Argument, v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
 	if v.IsKnown() && v.IsNull() {
 		return nil
 	}
@@ -194,22 +196,22 @@ func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key st
 	}
 	h, ok := handleOf(v)
 	switch {
-	case !ok && a.asked() && v.Type().IsObjectType():
+	case !ok && a.Asked() && v.Type().IsObjectType():
 		return d.evaluatedAsked(a, v, e, key)
 	case !ok && !v.IsKnown():
 		d.errorf(e.Range(), "Artifact is not known yet", "Which artifact the argument %q gets depends on a result that is not known yet. Write the choice as an index, as in train.NAME[…], or choose with a variable.", a.Name)
 		return nil
 	case !ok:
-		d.errorf(e.Range(), "Wrong type of value", "The argument %q must be %s, but this is %s.", a.Name, a.holds(), whatIs(v))
+		d.errorf(e.Range(), "Wrong type of value", "The argument %q must be %s, but this is %s.", a.Name, a.Holds(), whatIs(v))
 		return nil
 	case h.port == nil:
 		d.errorf(e.Range(), "Not an artifact", "%s", h.advice(a))
 		return nil
-	case h.port.Kind == plan.KindPrompt && a.asked():
+	case h.port.Kind == plan.KindPrompt && a.Asked():
 		d.errorf(e.Range(), "Prompt without a model", "%s is a prompt, which needs a model to answer it. Write { model = model.…, prompt = %s }.", h, h)
 		return nil
-	case !a.takes(h.port.Kind):
-		d.errorf(e.Range(), "Wrong kind of artifact", "%s is a %s, but the argument %q must be %s.%s", h, h.port.Kind, a.Name, a.holds(), h.others(a))
+	case !a.Takes(h.port.Kind):
+		d.errorf(e.Range(), "Wrong kind of artifact", "%s is a %s, but the argument %q must be %s.%s", h, h.port.Kind, a.Name, a.Holds(), h.others(a))
 		return nil
 	}
 	if h.port.Kind == plan.KindPrompt {
@@ -218,7 +220,7 @@ func (d *decoder) value(a *argument, v cty.Value, e hclsyntax.Expression, key st
 	d.n.inputs[key] = h
 	in := &plan.Input{Address: h.node.Address, Port: h.port.Name, Kind: h.port.Kind}
 	if h.port.Kind == plan.KindModel && a.PerRow {
-		in.Of = a.rowsOf
+		in.Of = a.Rows
 	}
 	return &plan.Arg{Input: in}
 }
@@ -254,32 +256,6 @@ func typeTitle(t cty.Type) string {
 	return "a " + t.FriendlyName()
 }
 
-func (a *argument) takes(kind string) bool {
-	for _, k := range a.accepts {
-		if k == kind {
-			return true
-		}
-	}
-	return false
-}
-
-// holds says what an element of the argument is: "a dataset".
-func (a *argument) holds() string {
-	var kinds []string
-	for _, k := range a.accepts {
-		if k != plan.KindPrompt || !a.asked() {
-			kinds = append(kinds, "a "+k)
-		}
-	}
-	if a.PerRow {
-		kinds = append(kinds, "a row expression")
-	}
-	if len(kinds) == 0 {
-		return "a value"
-	}
-	return either(kinds)
-}
-
 func (h *handle) String() string {
 	if h.among != nil {
 		names := make([]string, len(h.among))
@@ -295,54 +271,54 @@ func (h *handle) String() string {
 }
 
 // advice says what to write instead of an instance that is no artifact.
-func (h *handle) advice(a *argument) string {
+func (h *handle) advice(a *schema.Argument) string {
 	var outputs []string
 	for i := range h.node.Outputs {
-		if p := &h.node.Outputs[i]; a.takes(p.Kind) {
+		if p := &h.node.Outputs[i]; a.Takes(p.Kind) {
 			outputs = append(outputs, h.node.Address+"."+p.Name)
 		}
 	}
 	if len(outputs) == 0 {
-		return h.node.Address + " has no output for the argument \"" + a.Name + "\", which must be " + a.holds() + "."
+		return h.node.Address + " has no output for the argument \"" + a.Name + "\", which must be " + a.Holds() + "."
 	}
 	return h.node.Address + " is not itself an artifact. Name one of its outputs: " + strings.Join(outputs, ", ") + "."
 }
 
 // others names the outputs of the same instance that would do.
-func (h *handle) others(a *argument) string {
+func (h *handle) others(a *schema.Argument) string {
 	var fit []string
 	for i := range h.node.Outputs {
-		if p := &h.node.Outputs[i]; p != h.port && a.takes(p.Kind) && p.Name != "errors" {
+		if p := &h.node.Outputs[i]; p != h.port && a.Takes(p.Kind) && p.Name != "errors" {
 			fit = append(fit, (&handle{node: h.node, port: p}).String())
 		}
 	}
 	if len(fit) == 0 {
 		return ""
 	}
-	return " Did you mean " + either(fit) + "?"
+	return " Did you mean " + english.Or(fit) + "?"
 }
 
 // row compiles a row expression.
-func (d *decoder) row(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg {
-	of := d.n.inputs[a.rowsOf]
+func (d *decoder) row(a *schema.Argument, e hclsyntax.Expression, sc *scope) *plan.Arg {
+	of := d.n.inputs[a.Rows]
 	if of == nil {
 		// The dataset has an error of its own, or is missing.
 		if !d.diags.HasErrors() && !d.skip && !d.n.stage.flawed {
-			d.errorf(e.Range(), "No dataset for this row expression", "The argument %q is evaluated for each row of the argument %q, which is not set.", a.Name, a.rowsOf)
+			d.errorf(e.Range(), "No dataset for this row expression", "The argument %q is evaluated for each row of the argument %q, which is not set.", a.Name, a.Rows)
 		}
 		d.skip = true
 		d.diags = append(d.diags, expr.CheckBlind(e, d.scopeOf(sc))...)
 		return nil
 	}
 	s := d.scopeOf(sc)
-	s.Row, s.RowOf, s.Late = of.port.Columns, of.String(), a.late
+	s.Row, s.RowOf, s.Late = of.port.Columns, of.String(), a.LateNames
 	if s.Row == nil {
 		s.Row = data.Schema{}
 	}
 	if name := d.impureLocal(e); name != "" {
 		return nil
 	}
-	c, diags := expr.Compile(e, s, a.typ)
+	c, diags := expr.Compile(e, s, a.Element)
 	d.diags = append(d.diags, diags...)
 	if diags.HasErrors() {
 		return nil
@@ -352,7 +328,7 @@ func (d *decoder) row(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg 
 		return nil
 	}
 	d.checkDepends(a, e, sc, of)
-	row := &plan.RowArg{Expr: c, Of: a.rowsOf, Late: len(a.late) > 0}
+	row := &plan.RowArg{Expr: c, Of: a.Rows, Late: len(a.LateNames) > 0}
 	if len(c.Refs) > 0 {
 		row.Schema = pickColumns(of.port.Columns, c.Columns)
 	}
@@ -361,16 +337,16 @@ func (d *decoder) row(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg 
 
 // checkDepends reports a row expression that is the same for every row, since a
 // column's name is easily written in place of the column.
-func (d *decoder) checkDepends(a *argument, e hclsyntax.Expression, sc *scope, of *handle) {
-	names := append(slices.Sorted(maps.Keys(a.late)), "row")
-	if a.typ == cty.Bool || expr.Mentions(e, names...) {
+func (d *decoder) checkDepends(a *schema.Argument, e hclsyntax.Expression, sc *scope, of *handle) {
+	names := append(slices.Sorted(maps.Keys(a.LateNames)), "row")
+	if a.Element == cty.Bool || expr.Mentions(e, names...) {
 		return
 	}
 	meant, isColumn := meantColumn(e, sc, of.port.Columns)
 	switch {
 	case !a.Constant:
 		d.errorf(e.Range(), "Expression does not depend on row", "%s does not depend on %s, so it is the same for every row of %s.%s",
-			a.Name, either(names), of, meant)
+			a.Name, english.Or(names), of, meant)
 	case isColumn:
 		d.diags = append(d.diags, diag.Warningf(e.Range().Ptr(), "Expression does not depend on row", "This text is the same for every row, but it is also the name of a column of %s.%s", of, meant))
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -18,7 +19,7 @@ import (
 var askedParts = map[string]string{"model": plan.KindModel, "prompt": plan.KindPrompt}
 
 // writtenAsked decodes an element that is written out.
-func (d *decoder) writtenAsked(a *argument, src *hclsyntax.ObjectConsExpr, sc *scope, key string) *plan.Arg {
+func (d *decoder) writtenAsked(a *schema.Argument, src *hclsyntax.ObjectConsExpr, sc *scope, key string) *plan.Arg {
 	out := &plan.Arg{Map: map[string]*plan.Arg{}}
 	for _, item := range src.Items {
 		name := hcl.ExprAsKeyword(item.KeyExpr)
@@ -26,7 +27,7 @@ func (d *decoder) writtenAsked(a *argument, src *hclsyntax.ObjectConsExpr, sc *s
 			name = v.AsString()
 		}
 		if _, ok := askedParts[name]; !ok || out.Map[name] != nil {
-			d.errorf(item.KeyExpr.Range(), "Wrong key", "Each element of the argument %q must be { model = …, prompt = … } or %s.%s", a.Name, a.holds(), diag.Suggest(name, sortedKeys(askedParts)))
+			d.errorf(item.KeyExpr.Range(), "Wrong key", "Each element of the argument %q must be { model = …, prompt = … } or %s.%s", a.Name, a.Holds(), diag.Suggest(name, sortedKeys(askedParts)))
 			return nil
 		}
 		part := d.writtenPart(a, item.ValueExpr, sc, key, name)
@@ -39,7 +40,7 @@ func (d *decoder) writtenAsked(a *argument, src *hclsyntax.ObjectConsExpr, sc *s
 }
 
 // writtenPart decodes a model or a prompt that is written in an element.
-func (d *decoder) writtenPart(a *argument, e hclsyntax.Expression, sc *scope, key, name string) *plan.Arg {
+func (d *decoder) writtenPart(a *schema.Argument, e hclsyntax.Expression, sc *scope, key, name string) *plan.Arg {
 	if arg, ok := d.choice(askedArgument(a, name), e, sc, key+"."+name); ok {
 		if arg != nil {
 			arg.Range = diag.NewRange(e.Range())
@@ -55,7 +56,7 @@ func (d *decoder) writtenPart(a *argument, e hclsyntax.Expression, sc *scope, ke
 }
 
 // evaluatedAsked takes an element from a value.
-func (d *decoder) evaluatedAsked(a *argument, v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
+func (d *decoder) evaluatedAsked(a *schema.Argument, v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
 	out := &plan.Arg{Map: map[string]*plan.Arg{}}
 	for name := range v.Type().AttributeTypes() {
 		if _, ok := askedParts[name]; !ok {
@@ -74,7 +75,7 @@ func (d *decoder) evaluatedAsked(a *argument, v cty.Value, e hclsyntax.Expressio
 }
 
 // askedPart decodes the model or the prompt.
-func (d *decoder) askedPart(a *argument, v cty.Value, e hclsyntax.Expression, key, name string) *plan.Arg {
+func (d *decoder) askedPart(a *schema.Argument, v cty.Value, e hclsyntax.Expression, key, name string) *plan.Arg {
 	arg := d.value(askedArgument(a, name), v, e, key+"."+name)
 	if arg != nil {
 		arg.Range = diag.NewRange(e.Range())
@@ -83,14 +84,14 @@ func (d *decoder) askedPart(a *argument, v cty.Value, e hclsyntax.Expression, ke
 }
 
 // askedArgument is what an attribute of an element takes.
-func askedArgument(a *argument, name string) *argument {
-	return &argument{
-		Argument: &pluginv1.Argument{Name: name, RowsOf: a.RowsOf}, typ: a.typ, rowsOf: a.rowsOf,
-		accepts: []string{askedParts[name]},
+func askedArgument(a *schema.Argument, name string) *schema.Argument {
+	return &schema.Argument{
+		Argument: &pluginv1.Argument{Name: name, RowsOf: a.RowsOf}, Element: a.Element, Rows: a.Rows,
+		Kinds: []string{askedParts[name]},
 	}
 }
 
-func (d *decoder) completeAsked(a *argument, out *plan.Arg, at hcl.Range) *plan.Arg {
+func (d *decoder) completeAsked(a *schema.Argument, out *plan.Arg, at hcl.Range) *plan.Arg {
 	for _, name := range sortedKeys(askedParts) {
 		if out.Map[name] == nil {
 			d.errorf(at, "Missing "+name, "A subject that asks a model needs both: { model = model.…, prompt = prompt.… }. This element of the argument %q has no %s.", a.Name, name)

@@ -17,6 +17,7 @@ import (
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/planner/dag"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/state"
@@ -36,7 +37,7 @@ type builder struct {
 	stages    []*stage         // as in the module
 	byAddress map[addr.Stage]*stage
 	locals    map[string]*local
-	types     map[typeKey]*stageType
+	types     map[typeKey]*schema.Type
 	calls     *calls
 	prepared  *preparedCache
 	programs  func() map[string]plan.Plugin
@@ -66,7 +67,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		byAddress: map[addr.Stage]*stage{},
 		locals:    map[string]*local{},
 		taken:     map[string]bool{},
-		types:     map[typeKey]*stageType{},
+		types:     map[typeKey]*schema.Type{},
 		runs:      map[string]*history.Run{},
 		hidden:    map[string]cty.Value{},
 		started:   time.Now().UTC().Truncate(time.Second),
@@ -188,6 +189,36 @@ func (b *builder) declare() {
 	for _, s := range b.stages {
 		b.declareType(s)
 	}
+}
+
+type typeKey struct{ kind, name, plugin string }
+
+// declareType finds a stage's type, and checks the names in its body.
+func (b *builder) declareType(s *stage) {
+	if s.cfg.Addr.Kind == "gate" || s.cfg.Addr.Kind == "prompt" {
+		return
+	}
+	key := typeKey{s.cfg.Addr.Kind, s.cfg.Type, s.cfg.Plugin}
+	t, known := b.types[key]
+	if !known {
+		found, plugin, err := b.Plugins.Type(key.kind, key.name, key.plugin)
+		if err == nil {
+			t, err = schema.NewType(found, plugin)
+		}
+		if err == nil && b.Plugins.Development(plugin) {
+			// Any build of it may behave differently.
+			t.Behaviour += " " + b.Plugins.Describe()[plugin].Digest
+		}
+		if err != nil {
+			s.broken = b.report(diag.Errorf(s.cfg.TypeRange.Ptr(), "Unknown stage type", "%s", diag.Sentence(err)))
+			return
+		}
+		b.types[key] = t
+	}
+	s.typ = t
+	s.flawed = b.report(s.cfg.Shape(t.Body.Shape)...)
+	s.flawed = s.flawed || b.report(schema.Check(s.cfg.Body, t.Body, s.cfg.Addr.String())...)
+	s.refs.artifacts = artifactPlaces(s.cfg.Body, t.Body.Args)
 }
 
 // order sorts the vertices into levels. Cycles are reported; what is in one, or

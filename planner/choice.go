@@ -14,6 +14,7 @@ import (
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -31,7 +32,7 @@ type indexing struct {
 
 // choice decodes an index of artifacts whose key depends on a result. ok is
 // false for any other expression.
-func (d *decoder) choice(a *argument, e hclsyntax.Expression, sc *scope, key string) (arg *plan.Arg, ok bool) {
+func (d *decoder) choice(a *schema.Argument, e hclsyntax.Expression, sc *scope, key string) (arg *plan.Arg, ok bool) {
 	in := d.indexing(e, sc)
 	if in == nil {
 		return nil, false
@@ -110,7 +111,7 @@ func holdsArtifacts(v cty.Value) bool {
 
 // candidates decodes what a choice is among, and makes sure that the choice is
 // of one type.
-func (d *decoder) candidates(a *argument, in *indexing, by *expr.Compiled, e hclsyntax.Expression, key string) *plan.Arg {
+func (d *decoder) candidates(a *schema.Argument, in *indexing, by *expr.Compiled, e hclsyntax.Expression, key string) *plan.Arg {
 	c := &plan.Choice{Key: by, Of: map[string]*plan.Arg{}}
 	var among []*handle
 	for _, element := range iterate(in.collection) {
@@ -124,7 +125,7 @@ func (d *decoder) candidates(a *argument, in *indexing, by *expr.Compiled, e hcl
 		switch {
 		case arg == nil:
 			if len(d.diags) == failed && !d.skip {
-				d.errorf(e.Range(), "Wrong type of value", "The argument %q must be %s, but one of the candidates of this choice is null.", a.Name, a.holds())
+				d.errorf(e.Range(), "Wrong type of value", "The argument %q must be %s, but one of the candidates of this choice is null.", a.Name, a.Holds())
 			}
 			return nil
 		case arg.Map != nil || len(d.extra) > brought:

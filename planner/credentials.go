@@ -13,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -48,7 +49,7 @@ func (b *builder) credentials(address string, prior *state.Instance) (body *plan
 		return nil, "The block is no longer in the configuration."
 	}
 	var r refs
-	sensitiveRefs(&r, s.cfg.Body, s.typ.body)
+	sensitiveRefs(&r, s.cfg.Body, s.typ.Body)
 	if !b.evaluateLocals(r.locals, map[string]bool{}) || len(r.stages) > 0 {
 		return nil, "They depend on results of other stages."
 	}
@@ -57,14 +58,14 @@ func (b *builder) credentials(address string, prior *state.Instance) (body *plan
 		sc = b.instanceScope(s, sc, a.Key)
 	}
 	d := &decoder{b: b, n: &node{stage: s, Node: &plan.Node{Address: address, Kind: a.Kind}}}
-	out, missing := d.sensitive(s.cfg.Body, s.typ.body, sc), prior.Deployment.Sensitive
+	out, missing := d.sensitive(s.cfg.Body, s.typ.Body, sc), prior.Deployment.Sensitive
 	if !d.diags.HasErrors() && !d.skip {
 		missing = slices.DeleteFunc(slices.Clone(missing), func(key string) bool { return slices.Contains(out.Sensitive(), key) })
 	}
 	if len(missing) > 0 {
 		return nil, "The block no longer sets them."
 	}
-	out.Type = value.Type{Type: s.typ.body.typ}
+	out.Type = value.Type{Type: s.typ.Body.Object}
 	return out, ""
 }
 
@@ -93,34 +94,34 @@ func (b *builder) instanceScope(s *stage, sc *scope, key cty.Value) *scope {
 }
 
 // sensitiveRefs adds what the sensitive arguments of a body refer to.
-func sensitiveRefs(r *refs, src *hclsyntax.Body, schema *body) {
+func sensitiveRefs(r *refs, src *hclsyntax.Body, of *schema.Body) {
 	for name, attr := range src.Attributes {
-		if a := schema.args[name]; a != nil && a.Sensitive {
+		if a := of.Args[name]; a != nil && a.Sensitive {
 			r.add(config.Variables(attr.Expr)...)
 		}
 	}
 	for _, block := range src.Blocks {
-		if nested := schema.blocks[block.Type]; nested != nil {
-			sensitiveRefs(r, block.Body, nested.body)
+		if nested := of.Blocks[block.Type]; nested != nil {
+			sensitiveRefs(r, block.Body, nested.Body)
 		}
 	}
 }
 
 // sensitive decodes the sensitive arguments of a body, and the blocks that have
 // any.
-func (d *decoder) sensitive(src *hclsyntax.Body, schema *body, sc *scope) *plan.Body {
+func (d *decoder) sensitive(src *hclsyntax.Body, of *schema.Body, sc *scope) *plan.Body {
 	out := &plan.Body{Args: map[string]*plan.Arg{}}
 	for name, attr := range src.Attributes {
-		if a := schema.args[name]; a != nil && a.Sensitive && !a.handles() {
+		if a := of.Args[name]; a != nil && a.Sensitive && !a.Handles() {
 			d.set(out, a, attr, sc, name)
 		}
 	}
 	for _, block := range src.Blocks {
-		nested := schema.blocks[block.Type]
+		nested := of.Blocks[block.Type]
 		if nested == nil {
 			continue
 		}
-		inner := d.sensitive(block.Body, nested.body, sc)
+		inner := d.sensitive(block.Body, nested.Body, sc)
 		if len(inner.Args) == 0 && len(inner.Blocks) == 0 {
 			continue
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
 )
 
 // decode evaluates and compiles an instance's configuration.
@@ -36,8 +37,8 @@ func (b *builder) decode(n *node) {
 	}
 	n.inputs = map[string]*handle{}
 	d := &decoder{b: b, n: n, extra: map[string]*plan.Arg{}}
-	out := d.body(n.stage.cfg.Body, n.stage.typ.body, n.scope, "")
-	out.Type = value.Type{Type: n.stage.typ.body.typ}
+	out := d.body(n.stage.cfg.Body, n.stage.typ.Body, n.scope, "")
+	out.Type = value.Type{Type: n.stage.typ.Body.Object}
 	maps.Copy(out.Args, d.extra)
 	n.Body = out
 	if n.broken = b.report(d.diags...) || d.skip || n.stage.flawed; n.broken {
@@ -67,25 +68,25 @@ func (d *decoder) errorf(subject hcl.Range, summary, format string, args ...any)
 
 // body decodes one body. Artifacts come first, since row expressions are over
 // their columns.
-func (d *decoder) body(src *hclsyntax.Body, schema *body, sc *scope, prefix string) *plan.Body {
-	out := &plan.Body{Args: make(map[string]*plan.Arg, len(schema.args))}
-	for name, a := range schema.args {
-		if a.absent != nil {
-			out.Args[name] = a.absent
+func (d *decoder) body(src *hclsyntax.Body, of *schema.Body, sc *scope, prefix string) *plan.Body {
+	out := &plan.Body{Args: make(map[string]*plan.Arg, len(of.Args))}
+	for name, a := range of.Args {
+		if a.Absent != nil {
+			out.Args[name] = a.Absent
 		}
 	}
 	for _, overRows := range []bool{false, true} {
 		for name, attr := range src.Attributes {
-			if a := schema.args[name]; a != nil && a.overRows() == overRows {
+			if a := of.Args[name]; a != nil && a.OverRows() == overRows {
 				d.set(out, a, attr, sc, prefix+name)
 			}
 		}
 	}
-	d.blocks(out, src, schema, sc, prefix)
+	d.blocks(out, src, of, sc, prefix)
 	return out
 }
 
-func (d *decoder) set(out *plan.Body, a *argument, attr *hclsyntax.Attribute, sc *scope, key string) {
+func (d *decoder) set(out *plan.Body, a *schema.Argument, attr *hclsyntax.Attribute, sc *scope, key string) {
 	before, skipped := len(d.diags), d.skip
 	d.skip = false
 	arg := d.argument(a, attr.Expr, sc, key)
@@ -106,9 +107,9 @@ func (d *decoder) set(out *plan.Body, a *argument, attr *hclsyntax.Attribute, sc
 }
 
 // argument decodes an expression; nil: it is null, or has errors.
-func (d *decoder) argument(a *argument, e hclsyntax.Expression, sc *scope, key string) *plan.Arg {
+func (d *decoder) argument(a *schema.Argument, e hclsyntax.Expression, sc *scope, key string) *plan.Arg {
 	switch {
-	case !a.handles():
+	case !a.Handles():
 		return d.plain(a, e, sc)
 	case a.Collection != 0:
 		return d.collection(a, e, sc, key)
@@ -128,11 +129,11 @@ func (d *decoder) blind(e hclsyntax.Expression, sc *scope) bool {
 }
 
 // plain decodes an argument that holds a plain value.
-func (d *decoder) plain(a *argument, e hclsyntax.Expression, sc *scope) *plan.Arg {
+func (d *decoder) plain(a *schema.Argument, e hclsyntax.Expression, sc *scope) *plan.Arg {
 	if d.blind(e, sc) {
 		return nil
 	}
-	want := a.plainType()
+	want := a.PlainType()
 	if expr.MentionsRow(e) {
 		d.errorf(e.Range(), "Name is not available here", "The argument %q has one value for the whole stage, so it cannot depend on `row`.%s", a.Name, described(a.Doc))
 		return nil
@@ -184,7 +185,7 @@ func (d *decoder) impureIn(e hclsyntax.Expression) bool {
 }
 
 // allowed checks what the schema says of a value beyond its type.
-func (d *decoder) allowed(a *argument, v cty.Value, subject hcl.Range) bool {
+func (d *decoder) allowed(a *schema.Argument, v cty.Value, subject hcl.Range) bool {
 	if a.Sensitive {
 		d.errorf(subject, "Secret in the configuration", "The argument %q is sensitive, and a value written here would appear in files and plans in plain text. Take it from a variable with sensitive = true.", a.Name)
 		d.diags[len(d.diags)-1].Extra = diag.Secret{}
@@ -198,7 +199,7 @@ func (d *decoder) allowed(a *argument, v cty.Value, subject hcl.Range) bool {
 }
 
 // alternatives lists values: "a", "b", or "c".
-func alternatives(values []string) string { return either(quoted(values)) }
+func alternatives(values []string) string { return english.Or(quoted(values)) }
 
 func quoted(values []string) []string {
 	out := make([]string, len(values))
@@ -208,73 +209,61 @@ func quoted(values []string) []string {
 	return out
 }
 
-// either joins phrases: "a", "a or b", "a, b, or c".
-func either(phrases []string) string {
-	n := len(phrases)
-	switch n {
-	case 0, 1:
-		return strings.Join(phrases, "")
-	case 2:
-		return phrases[0] + " or " + phrases[1]
-	}
-	return strings.Join(phrases[:n-1], ", ") + ", or " + phrases[n-1]
-}
-
 // described is an argument's documentation as a sentence of its own.
 func described(doc string) string {
-	if text := documented(doc); text != "." {
+	if text := schema.Documented(doc); text != "." {
 		return " The documentation says" + text
 	}
 	return ""
 }
 
 // blocks decodes nested blocks, dynamic ones expanded, in the order written.
-func (d *decoder) blocks(out *plan.Body, src *hclsyntax.Body, schema *body, sc *scope, prefix string) {
+func (d *decoder) blocks(out *plan.Body, src *hclsyntax.Body, of *schema.Body, sc *scope, prefix string) {
 	positions := map[string]int{}
 	for _, b := range src.Blocks {
 		if b.Type == "dynamic" {
-			d.dynamic(out, b, schema, sc, prefix, positions)
+			d.dynamic(out, b, of, sc, prefix, positions)
 			continue
 		}
-		if nested := schema.blocks[b.Type]; nested != nil {
+		if nested := of.Blocks[b.Type]; nested != nil {
 			d.block(out, nested, b.Labels, b.Body, sc, prefix, b.LabelRanges, positions)
 		}
 	}
 }
 
-func (d *decoder) block(out *plan.Body, schema *block, labels []string, src *hclsyntax.Body, sc *scope, prefix string, places []hcl.Range, positions map[string]int) {
-	key := prefix + schema.Name
+func (d *decoder) block(out *plan.Body, of *schema.Block, labels []string, src *hclsyntax.Body, sc *scope, prefix string, places []hcl.Range, positions map[string]int) {
+	key := prefix + of.Name
 	for _, l := range labels {
 		key += "." + l
 	}
 	if len(labels) == 0 {
-		key += "." + strconv.Itoa(positions[schema.Name])
+		key += "." + strconv.Itoa(positions[of.Name])
 	}
-	positions[schema.Name]++
+	positions[of.Name]++
 	for _, other := range out.Blocks {
-		if len(labels) > 0 && other.Name == schema.Name && slices.Equal(other.Labels, labels) {
+		if len(labels) > 0 && other.Name == of.Name && slices.Equal(other.Labels, labels) {
 			subject := src.SrcRange
 			if len(places) > 0 {
 				subject = places[0]
 			}
-			d.errorf(subject, "Duplicate block", "A %s block labeled %s already exists. Rename one of them.", schema.Name, strings.Join(quoted(labels), " "))
+			d.errorf(subject, "Duplicate block", "A %s block labeled %s already exists. Rename one of them.", of.Name, strings.Join(quoted(labels), " "))
 			return
 		}
 	}
-	inner := d.body(src, schema.body, sc, key+".")
-	for i, name := range schema.Labels {
+	inner := d.body(src, of.Body, sc, key+".")
+	for i, name := range of.Labels {
 		if i == len(labels) {
 			break // reported by its names
 		}
 		// The block's key tells it, so that no key needs it again.
 		inner.Args[name] = &plan.Arg{Value: &value.Value{Value: cty.StringVal(labels[i])}, Operational: true}
 	}
-	out.Blocks = append(out.Blocks, &plan.Block{Name: schema.Name, Labels: labels, Body: inner})
+	out.Blocks = append(out.Blocks, &plan.Block{Name: of.Name, Labels: labels, Body: inner})
 }
 
 // dynamic makes the blocks of a dynamic block.
-func (d *decoder) dynamic(out *plan.Body, b *hclsyntax.Block, schema *body, sc *scope, prefix string, positions map[string]int) {
-	nested, content, ok := completeDynamic(b, schema)
+func (d *decoder) dynamic(out *plan.Body, b *hclsyntax.Block, of *schema.Body, sc *scope, prefix string, positions map[string]int) {
+	nested, content, ok := schema.CompleteDynamic(b, of)
 	if !ok {
 		return
 	}
@@ -351,7 +340,7 @@ func iterate(v cty.Value) []element {
 	return list
 }
 
-func (d *decoder) labels(b *hclsyntax.Block, nested *block, sc *scope) ([]string, bool) {
+func (d *decoder) labels(b *hclsyntax.Block, nested *schema.Block, sc *scope) ([]string, bool) {
 	if len(nested.Labels) == 0 {
 		return nil, true
 	}

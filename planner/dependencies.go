@@ -8,6 +8,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/planner/schema"
 )
 
 // stageRef is a reference to a stage in an expression that wants values, not
@@ -38,7 +39,7 @@ func (s *stage) valueRefs(b *builder) []stageRef {
 	}
 	switch {
 	case s.typ != nil:
-		c.body(s.cfg.Body, s.typ.body)
+		c.body(s.cfg.Body, s.typ.Body)
 	case s.cfg.Addr.Kind == "prompt":
 		c.promptBody(s.cfg.Body)
 	}
@@ -54,11 +55,11 @@ type collector struct {
 	seen, looked map[string]bool
 }
 
-func (c *collector) body(src *hclsyntax.Body, schema *body) {
+func (c *collector) body(src *hclsyntax.Body, of *schema.Body) {
 	for name, attr := range src.Attributes {
-		switch a := schema.args[name]; {
+		switch a := of.Args[name]; {
 		case a == nil:
-		case len(a.accepts) == 0:
+		case len(a.Kinds) == 0:
 			c.expression(attr.Expr)
 		default:
 			c.indices(attr.Expr)
@@ -67,7 +68,7 @@ func (c *collector) body(src *hclsyntax.Body, schema *body) {
 	for _, block := range src.Blocks {
 		name, inner := block.Type, block.Body
 		if name == "dynamic" && len(block.Labels) == 1 {
-			content := dynamicContent(block)
+			content := schema.DynamicContent(block)
 			if content == nil {
 				continue
 			}
@@ -76,8 +77,8 @@ func (c *collector) body(src *hclsyntax.Body, schema *body) {
 				c.expression(each.Expr)
 			}
 		}
-		if nested := schema.blocks[name]; nested != nil {
-			c.body(inner, nested.body)
+		if nested := of.Blocks[name]; nested != nil {
+			c.body(inner, nested.Body)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
 )
 
 // decodeMeta takes the meta-arguments that say how an instance is run. They
@@ -90,18 +91,18 @@ func (b *builder) bytes(text string, e hcl.Expression) int64 {
 // answers.
 func (n *node) takeMaxErrors(b *builder) {
 	evaluates := n.Kind == "evaluate"
-	if !n.RowWise() && !evaluates || n.stage.typ.body.typ.HasAttribute(maxErrorsName) {
+	if !n.RowWise() && !evaluates || n.stage.typ.Body.Object.HasAttribute(schema.MaxErrors) {
 		return
 	}
-	a := n.Body.Args[maxErrorsName]
+	a := n.Body.Args[schema.MaxErrors]
 	if a == nil || a.Value != nil && a.Value.IsNull() {
-		delete(n.Body.Args, maxErrorsName)
+		delete(n.Body.Args, schema.MaxErrors)
 		if evaluates {
 			n.MaxErrors = plan.AnyNumber
 		}
 		return
 	}
-	delete(n.Body.Args, maxErrorsName)
+	delete(n.Body.Args, schema.MaxErrors)
 	if a.Value == nil {
 		b.report(diag.Errorf(a.Range.Ptr(), "Value is not known", "max_errors must be known at plan time."))
 		return

@@ -6,6 +6,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
 )
 
 // Besides artifacts, a stage has plain values, such as the figures of an
@@ -44,10 +45,10 @@ func (s *stage) readPlain(t hcl.Traversal, artifacts map[hcl.Range]bool) bool {
 
 // artifactPlaces are the places of references that stand for an artifact alone:
 // those that an argument consists of which takes artifacts.
-func artifactPlaces(body *hclsyntax.Body, args map[string]*argument) map[hcl.Range]bool {
+func artifactPlaces(body *hclsyntax.Body, args map[string]*schema.Argument) map[hcl.Range]bool {
 	places := map[hcl.Range]bool{}
 	for name, a := range body.Attributes {
-		if arg := args[name]; arg != nil && len(arg.accepts) > 0 {
+		if arg := args[name]; arg != nil && len(arg.Kinds) > 0 {
 			addPlaces(a.Expr, places)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -29,19 +30,19 @@ func (b *builder) configurePlugin(cfg *config.Plugin) {
 		fail(err)
 		return
 	}
-	schema, err := newBody(found)
+	takes, err := schema.NewBody(found)
 	if err != nil {
 		fail(err)
 		return
 	}
-	takesEnvironment := schema.args[environmentName] == nil
+	takesEnvironment := takes.Args[environmentName] == nil
 	if takesEnvironment {
-		schema.args[environmentName] = &argument{
-			Argument: &pluginv1.Argument{Name: environmentName, Operational: true}, typ: cty.List(cty.String),
+		takes.Args[environmentName] = &schema.Argument{
+			Argument: &pluginv1.Argument{Name: environmentName, Operational: true}, Element: cty.List(cty.String),
 		}
 	}
 	title := `The plugin "` + cfg.Name + `"`
-	if b.report(cfg.Shape(schema.shape)...) || b.report(checkNames(cfg.Body, schema, title)...) {
+	if b.report(cfg.Shape(takes.Shape)...) || b.report(schema.Check(cfg.Body, takes, title)...) {
 		return
 	}
 	n := &node{Node: &plan.Node{Address: title, Kind: "plugin"}, stage: &stage{cfg: &config.Stage{DeclRange: cfg.Range, Body: cfg.Body}}}
@@ -50,8 +51,8 @@ func (b *builder) configurePlugin(cfg *config.Plugin) {
 		return
 	}
 	d := &decoder{b: b, n: n}
-	body := d.body(cfg.Body, schema, n.scope, "")
-	body.Type = value.Type{Type: schema.typ}
+	body := d.body(cfg.Body, takes, n.scope, "")
+	body.Type = value.Type{Type: takes.Object}
 	if b.report(d.diags...) {
 		return
 	}

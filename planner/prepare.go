@@ -481,7 +481,7 @@ func (n *node) checkFeatures() []*hcl.Diagnostic {
 // make their inputs.
 func (n *node) takeFeatures() {
 	features := map[string]*expr.Compiled{}
-	for name, a := range n.stage.typ.body.args {
+	for name, a := range n.stage.typ.Body.Args {
 		if row := n.bound.Rows[name]; a.Feature && row != nil {
 			features[name] = row.Expr
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -29,16 +30,16 @@ func (b *builder) preparePrompt(n *node) {
 }
 
 // prompt compiles a prompt over the rows of an argument's dataset.
-func (d *decoder) prompt(a *argument, h *handle, use hcl.Range, key string) *plan.Arg {
-	of := d.n.inputs[a.rowsOf]
+func (d *decoder) prompt(a *schema.Argument, h *handle, use hcl.Range, key string) *plan.Arg {
+	of := d.n.inputs[a.Rows]
 	if of == nil {
 		if !d.diags.HasErrors() && !d.skip {
-			d.errorf(use, "No dataset for this prompt", "The argument %q is filled in for each row of the argument %q, which is not set.", a.Name, a.rowsOf)
+			d.errorf(use, "No dataset for this prompt", "The argument %q is filled in for each row of the argument %q, which is not set.", a.Name, a.Rows)
 		}
 		return nil
 	}
 	d.n.prompts = append(d.n.prompts, h.node)
-	c := &promptCompiler{d: d, node: h.node, rows: of, key: key, rowsOf: a.rowsOf}
+	c := &promptCompiler{d: d, node: h.node, rows: of, key: key, rowsOf: a.Rows}
 	text := c.request(h.node.stage.cfg.Body, h.node.scope)
 	if c.failed || d.diags.HasErrors() {
 		return nil
@@ -47,7 +48,7 @@ func (d *decoder) prompt(a *argument, h *handle, use hcl.Range, key string) *pla
 	if compiled == nil {
 		return nil
 	}
-	row := &plan.RowArg{Expr: compiled, Of: a.rowsOf, Prompt: h.node.Address}
+	row := &plan.RowArg{Expr: compiled, Of: a.Rows, Prompt: h.node.Address}
 	if len(compiled.Refs) > 0 {
 		row.Schema = pickColumns(of.port.Columns, compiled.Columns)
 	}
@@ -179,7 +180,7 @@ func (c *promptCompiler) eachBlock(body *hclsyntax.Body, name string, sc *scope,
 }
 
 func (c *promptCompiler) dynamic(b *hclsyntax.Block, sc *scope, f func(*hclsyntax.Body, []string, *scope)) {
-	content, forEach := dynamicContent(b), attribute(b.Body, "for_each")
+	content, forEach := schema.DynamicContent(b), attribute(b.Body, "for_each")
 	if content == nil || forEach == nil {
 		return
 	}

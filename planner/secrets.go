@@ -16,6 +16,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -213,7 +214,7 @@ func (d *decoder) discreet(arg *plan.Arg, at hcl.Range, key string) bool {
 
 // unexposed reports an argument that the plugin writes into its results, if its
 // value contains a secret.
-func (d *decoder) unexposed(a *argument, arg *plan.Arg, at hcl.Range) bool {
+func (d *decoder) unexposed(a *schema.Argument, arg *plan.Arg, at hcl.Range) bool {
 	if !a.Recorded || arg.Expr == nil || !arg.Expr.Exposes() {
 		return true
 	}

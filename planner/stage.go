@@ -16,6 +16,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -23,7 +24,7 @@ import (
 // stage is a stage block on its way into the plan.
 type stage struct {
 	cfg       *config.Stage
-	typ       *stageType // nil: a gate
+	typ       *schema.Type // nil: a gate
 	refs      refs
 	scope     *scope // of what is the same for all instances
 	broken    bool   // it, or an instance, has an error
@@ -160,7 +161,7 @@ func (b *builder) instance(s *stage, key cty.Value, sc *scope) {
 		},
 	}
 	if s.typ != nil {
-		n.Plugin, n.Mode, n.Behaviour = s.typ.plugin, s.typ.mode, s.typ.behaviour
+		n.Plugin, n.Mode, n.Behaviour = s.typ.Plugin, s.typ.Mode, s.typ.Behaviour
 	}
 	n.prior = b.prior[n.Address]
 	s.instances = append(s.instances, n)

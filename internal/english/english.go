@@ -2,7 +2,10 @@
 // given in the singular, and its plural is made with an s.
 package english
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Integer is a number of things.
 type Integer interface{ ~int | ~int32 | ~int64 }
@@ -42,4 +45,16 @@ func Agree[N Integer](n N, one, many string) string {
 		return one
 	}
 	return many
+}
+
+// Or joins alternatives: "a", "a or b", "a, b, or c".
+func Or(phrases []string) string {
+	n := len(phrases)
+	switch n {
+	case 0, 1:
+		return strings.Join(phrases, "")
+	case 2:
+		return phrases[0] + " or " + phrases[1]
+	}
+	return strings.Join(phrases[:n-1], ", ") + ", or " + phrases[n-1]
 }

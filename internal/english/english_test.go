@@ -1,6 +1,9 @@
 package english
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestWordsAgreeWithTheirNumber(t *testing.T) {
 	for n, want := range map[int]string{
@@ -17,5 +20,13 @@ func TestWordsAgreeWithTheirNumber(t *testing.T) {
 	}
 	if got := Plural(int64(1), "line") + " " + Plural(int32(4), "line"); got != "line lines" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestAlternativesAreJoinedByOr(t *testing.T) {
+	for want, given := range map[string]string{"": "", "a": "a", "a or b": "a b", "a, b, or c": "a b c"} {
+		if got := Or(strings.Fields(given)); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
 	}
 }

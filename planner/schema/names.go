@@ -1,4 +1,4 @@
-package planner
+package schema
 
 import (
 	"fmt"
@@ -13,13 +13,13 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// checkNames reports what a body has that its schema does not, and what it
+// Check reports what a body has that its schema does not, and what it
 // lacks. It looks at names alone, so all of them are reported, whatever the
 // values are. Of is how messages call the body.
-func checkNames(b *hclsyntax.Body, schema *body, of string) []*hcl.Diagnostic {
+func Check(b *hclsyntax.Body, schema *Body, of string) []*hcl.Diagnostic {
 	var diags []*hcl.Diagnostic
 	for _, name := range slices.Sorted(maps.Keys(b.Attributes)) {
-		if schema.args[name] == nil {
+		if schema.Args[name] == nil {
 			diags = append(diags, unknownArgument(b.Attributes[name], schema, of))
 		}
 	}
@@ -29,17 +29,17 @@ func checkNames(b *hclsyntax.Body, schema *body, of string) []*hcl.Diagnostic {
 	for _, a := range schema.required {
 		if b.Attributes[a.Name] == nil {
 			diags = append(diags, diag.Errorf(b.MissingItemRange().Ptr(), "Missing required argument",
-				"%s needs the argument %q%s", of, a.Name, documented(a.Doc)))
+				"%s needs the argument %q%s", of, a.Name, Documented(a.Doc)))
 		}
 	}
-	for _, name := range sortedKeys(schema.blocks) {
-		diags = append(diags, checkCount(b, schema.blocks[name], of)...)
+	for _, name := range sorted(schema.Blocks) {
+		diags = append(diags, checkCount(b, schema.Blocks[name], of)...)
 	}
 	return diags
 }
 
-// documented is the first sentence of an argument's documentation.
-func documented(doc string) string {
+// Documented is the first sentence of an argument's documentation.
+func Documented(doc string) string {
 	first, _, _ := strings.Cut(doc, "\n")
 	if sentence, _, found := strings.Cut(first, ". "); found {
 		first = sentence + "."
@@ -50,14 +50,14 @@ func documented(doc string) string {
 	return ": " + first
 }
 
-func unknownArgument(a *hclsyntax.Attribute, schema *body, of string) *hcl.Diagnostic {
-	if schema.blocks[a.Name] != nil {
+func unknownArgument(a *hclsyntax.Attribute, schema *Body, of string) *hcl.Diagnostic {
+	if schema.Blocks[a.Name] != nil {
 		return diag.Errorf(a.NameRange.Ptr(), "Unsupported argument",
 			"%q is a block of %s, not an argument. Write it without the equals sign: %s { … }", a.Name, of, a.Name)
 	}
-	names := append(sortedKeys(schema.args), "for_each", "count", "depends_on", "plugin", "timeout", "retries")
+	names := append(sorted(schema.Args), "for_each", "count", "depends_on", "plugin", "timeout", "retries")
 	return diag.Errorf(a.NameRange.Ptr(), "Unsupported argument", "%s has no argument %q.%s%s",
-		of, a.Name, diag.Suggest(a.Name, names), listed(" Its arguments are: ", a.Name, sortedKeys(schema.args)))
+		of, a.Name, diag.Suggest(a.Name, names), listed(" Its arguments are: ", a.Name, sorted(schema.Args)))
 }
 
 // listed lists names where none of them is what was meant, most likely.
@@ -68,11 +68,11 @@ func listed(lead, given string, names []string) string {
 	return lead + strings.Join(names, ", ") + "."
 }
 
-func checkBlock(b *hclsyntax.Block, schema *body, of string) []*hcl.Diagnostic {
+func checkBlock(b *hclsyntax.Block, schema *Body, of string) []*hcl.Diagnostic {
 	if b.Type == "dynamic" && len(b.Labels) == 1 {
 		return checkDynamic(b, schema, of)
 	}
-	nested := schema.blocks[b.Type]
+	nested := schema.Blocks[b.Type]
 	if nested == nil {
 		return []*hcl.Diagnostic{unknownBlock(b.Type, b.TypeRange, schema, of)}
 	}
@@ -82,7 +82,7 @@ func checkBlock(b *hclsyntax.Block, schema *body, of string) []*hcl.Diagnostic {
 		diags = append(diags, diag.Errorf(&subject, "Wrong number of labels", "A %s block has %s: %s",
 			b.Type, english.Spell(len(nested.Labels), "label"), blockExample(nested)))
 	}
-	return append(diags, checkNames(b.Body, nested.body, blockTitle(b, of))...)
+	return append(diags, Check(b.Body, nested.Body, blockTitle(b, of))...)
 }
 
 func blockTitle(b *hclsyntax.Block, of string) string {
@@ -93,7 +93,7 @@ func blockTitle(b *hclsyntax.Block, of string) string {
 	return "The block " + title + " of " + of
 }
 
-func blockExample(b *block) string {
+func blockExample(b *Block) string {
 	text := b.Name
 	for _, l := range b.Labels {
 		text += fmt.Sprintf(" %q", strings.ToUpper(l))
@@ -101,18 +101,18 @@ func blockExample(b *block) string {
 	return text + " { … }"
 }
 
-func unknownBlock(name string, subject hcl.Range, schema *body, of string) *hcl.Diagnostic {
-	if schema.args[name] != nil {
+func unknownBlock(name string, subject hcl.Range, schema *Body, of string) *hcl.Diagnostic {
+	if schema.Args[name] != nil {
 		return diag.Errorf(&subject, "Unsupported block type", "%q is an argument of %s, not a block. Write it with an equals sign: %s = …", name, of, name)
 	}
-	known := append(sortedKeys(schema.blocks), "dynamic", "lifecycle", "resources")
+	known := append(sorted(schema.Blocks), "dynamic", "lifecycle", "resources")
 	return diag.Errorf(&subject, "Unsupported block type", "%s has no blocks of type %q.%s%s", of, name,
-		diag.Suggest(name, known), listed(" Its blocks are: ", name, sortedKeys(schema.blocks)))
+		diag.Suggest(name, known), listed(" Its blocks are: ", name, sorted(schema.Blocks)))
 }
 
-func checkDynamic(b *hclsyntax.Block, schema *body, of string) []*hcl.Diagnostic {
+func checkDynamic(b *hclsyntax.Block, schema *Body, of string) []*hcl.Diagnostic {
 	name := b.Labels[0]
-	nested, content, complete := completeDynamic(b, schema)
+	nested, content, complete := CompleteDynamic(b, schema)
 	subject := b.DefRange()
 	switch {
 	case nested == nil:
@@ -124,20 +124,20 @@ func checkDynamic(b *hclsyntax.Block, schema *body, of string) []*hcl.Diagnostic
 		return []*hcl.Diagnostic{diag.Errorf(&subject, "Incomplete dynamic block",
 			"A %s block has %s, so its dynamic block needs the argument labels: labels = [%s.key]", name, english.Spell(len(nested.Labels), "label"), name)}
 	}
-	return checkNames(content.Body, nested.body, "The block "+name+" of "+of)
+	return Check(content.Body, nested.Body, "The block "+name+" of "+of)
 }
 
-// completeDynamic takes a dynamic block apart: the block that it stands for, nil
+// CompleteDynamic takes a dynamic block apart: the block that it stands for, nil
 // if there is none of that name, and the content of each; ok is false where
 // something is missing.
-func completeDynamic(b *hclsyntax.Block, schema *body) (nested *block, content *hclsyntax.Block, ok bool) {
-	nested, content = schema.blocks[b.Labels[0]], dynamicContent(b)
+func CompleteDynamic(b *hclsyntax.Block, schema *Body) (nested *Block, content *hclsyntax.Block, ok bool) {
+	nested, content = schema.Blocks[b.Labels[0]], DynamicContent(b)
 	ok = nested != nil && content != nil && b.Body.Attributes["for_each"] != nil &&
 		(len(nested.Labels) == 0 || b.Body.Attributes["labels"] != nil)
 	return nested, content, ok
 }
 
-func checkCount(b *hclsyntax.Body, nested *block, of string) []*hcl.Diagnostic {
+func checkCount(b *hclsyntax.Body, nested *Block, of string) []*hcl.Diagnostic {
 	n := 0
 	for _, block := range b.Blocks {
 		if block.Type == "dynamic" && len(block.Labels) == 1 && block.Labels[0] == nested.Name {
@@ -157,3 +157,5 @@ func checkCount(b *hclsyntax.Body, nested *block, of string) []*hcl.Diagnostic {
 	}
 	return nil
 }
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
