@@ -28,7 +28,7 @@ import (
 // newHub creates what the stages of this run that call models share.
 func (r *run) newHub() *modelhost.Hub {
 	return modelhost.NewHub(r.hard, modelhost.Options{
-		Budget: r.plan.Budget,
+		Budget: modelhost.NewBudget(r.plan.Budget), Limits: modelhost.NewLimits(),
 		Cache:  func() (*responses.Cache, error) { return r.Store.Responses(r.warn) },
 		Report: r.warn, Notice: func(text string) { r.tell("Waiting for a model", text) },
 		Secrets: r.redactor, Seal: r.Store.Seal,

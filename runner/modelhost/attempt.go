@@ -109,40 +109,35 @@ func try[T any](ctx, waiting context.Context, h *Host, q *question[T]) (r reply[
 	if err := q.health.err(); err != nil {
 		return r, err
 	}
-	expected := func() amount { return q.expected(q.estimated, q.most, q.request != nil) }
-	if err := q.window.enter(waiting); err != nil {
+	expected := func() Amount { return q.expected(q.estimated, q.most, q.request != nil) }
+	run := &h.hub.opts
+	leave, err := run.Limits.Enter(waiting, q.Address, q.Info)
+	if err != nil {
 		return r, err
 	}
 	// The turn is given back when the answer is durable: no more than are under
 	// way are ever asked for again.
-	o := neither
-	defer func() { q.window.leave(o) }()
-	if q.host != nil {
-		if err := q.host.enter(waiting); err != nil {
-			return r, err
-		}
-		defer func() { q.host.leave(o) }()
-	}
+	o := Neither
+	defer func() { leave(o) }()
 	if err := q.health.err(); err != nil { // while it waited
 		return r, err
 	}
-	budget := h.hub.budget
-	if budget.limitsMoney() && !q.Info.Priced() {
+	if run.Budget.LimitsMoney() && !q.Info.Priced() {
 		return r, &NoPrice{Model: q.Address}
 	}
-	reserved, err := budget.reserve(waiting, expected)
+	settleBudget, err := run.Budget.Reserve(waiting, expected)
 	if err != nil {
 		return r, err
 	}
 	var spent llm.Spend
-	defer func() { budget.settle(reserved, spent) }()
+	defer func() { settleBudget(spent) }()
 	// Last, so that nothing comes between leave to ask and asking: what had
 	// leave and waited would go out together with what got it later.
-	taken, err := q.allowed(waiting, expected)
+	settleTokens, err := run.Limits.Allow(waiting, q.Address, q.Info, func() int64 { return expected().Tokens })
 	if err != nil {
 		return r, err
 	}
-	defer func() { q.tokens.settle(taken, spent.Tokens()) }()
+	defer func() { settleTokens(spent.Tokens()) }()
 	if !h.begin() {
 		return r, errHalted
 	}
@@ -249,21 +244,21 @@ func kindOf(e *pluginv1.CallError) kind {
 }
 
 // judge reports an attempt to window and health.
-func (e *endpoint) judge(err *pluginv1.CallError, took time.Duration) outcome {
+func (e *endpoint) judge(err *pluginv1.CallError, took time.Duration) Outcome {
 	if err == nil {
 		e.health.ok(took)
-		return answered
+		return Answered
 	}
 	switch k := kindOf(err); {
 	case k == final, err.GetStatus() == http.StatusOK: // it is there, and answers
 		e.health.refused(err.GetStatus(), err.GetMessage())
-		return neither
+		return Neither
 	case k == unreachable && e.Info.Retries == 0:
 		e.health.absent(err.GetMessage())
-		return pushedBack
+		return PushedBack
 	default:
 		e.health.failed(k == full, err.GetMessage())
-		return pushedBack
+		return PushedBack
 	}
 }
 

@@ -34,95 +34,114 @@ func (e *NoPrice) Error() string {
 	return fmt.Sprintf("the price of %s is not known, so the budget in money cannot be enforced: add a block price { input = …, output = … } to the model, with prices per million tokens (0 for a free model)", e.Model)
 }
 
-// budget is what all calls of a run may come to. A call reserves what it is
-// expected to cost before it is made. One that does not fit beside what is
-// under way waits: those calls may turn out cheaper.
-type budget struct {
+// Budget is what all calls of a run may come to, whichever process makes them.
+type Budget interface {
+	// Reserve waits until what is expected of a call fits, and reserves it.
+	// Expected is asked again while it waits: more is known after each call. The
+	// caller calls settle once, with what the call came to. The error is a
+	// *BudgetReached when the amount does not fit and no call is under way, from
+	// then on for each call; or the cause of ctx.
+	Reserve(ctx context.Context, expected func() Amount) (settle func(llm.Spend), err error)
+	// LimitsMoney reports whether calls need a price.
+	LimitsMoney() bool
+}
+
+// Amount is what a call is expected to come to.
+type Amount struct {
+	Money  float64
+	Tokens int64
+}
+
+// RunBudget is the Budget of a run. A call that does not fit next to those under
+// way waits: they may turn out cheaper.
+type RunBudget struct {
 	limits plan.Budget
 
 	mu       sync.Mutex
 	spent    llm.Spend
-	reserved amount
+	reserved Amount
 	underWay int
 	reached  error
 	changed  chan struct{} // closed, and replaced, when something was settled
 }
 
-// amount is what a call is expected to come to.
-type amount struct {
-	money  float64
-	tokens int64
-}
-
-func newBudget(limits *plan.Budget) *budget {
-	b := &budget{changed: make(chan struct{})}
+// NewBudget returns the budget of a run; nil: nothing is limited.
+func NewBudget(limits *plan.Budget) *RunBudget {
+	b := &RunBudget{changed: make(chan struct{})}
 	if limits != nil {
 		b.limits = *limits
 	}
 	return b
 }
 
-// reserve waits until what is expected now fits, or returns *BudgetReached
-// when it does not fit and nothing is under way. After that nothing fits any
-// more. Each amount that was reserved is settled.
-func (b *budget) reserve(ctx context.Context, expected func() amount) (amount, error) {
+// Reserve implements Budget.
+func (b *RunBudget) Reserve(ctx context.Context, expected func() Amount) (settle func(llm.Spend), err error) {
 	for {
-		a := expected() // more is known after each call
-		b.mu.Lock()
-		over := b.over(a)
-		switch {
-		case b.reached != nil:
-			err := b.reached
-			b.mu.Unlock()
-			return a, err
-		case over == nil:
-			b.reserved.money += a.money
-			b.reserved.tokens += a.tokens
-			b.underWay++
-			b.mu.Unlock()
-			return a, nil
-		case b.underWay == 0:
-			b.reached = over
-			b.mu.Unlock()
-			return a, over
+		a := expected()
+		changed, err := b.try(a)
+		if err != nil {
+			return nil, err
 		}
-		changed := b.changed
-		b.mu.Unlock()
+		if changed == nil {
+			return func(came llm.Spend) { b.settle(a, came) }, nil
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return a, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 }
 
+// try reserves an amount if it fits; otherwise it returns what is closed when it
+// may.
+func (b *RunBudget) try(a Amount) (changed <-chan struct{}, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	over := b.over(a)
+	switch {
+	case b.reached != nil:
+		return nil, b.reached
+	case over == nil:
+		b.reserved.Money += a.Money
+		b.reserved.Tokens += a.Tokens
+		b.underWay++
+		return nil, nil
+	case b.underWay == 0:
+		b.reached = over
+		return nil, over
+	}
+	return b.changed, nil
+}
+
 // over returns *BudgetReached if the amount does not fit.
-func (b *budget) over(a amount) error {
-	if m := b.limits.Money; m != nil && b.spent.Cost+b.reserved.money+a.money > *m {
+func (b *RunBudget) over(a Amount) error {
+	if m := b.limits.Money; m != nil && b.spent.Cost+b.reserved.Money+a.Money > *m {
 		return &BudgetReached{What: "money", Spent: b.spent.Cost, Limit: *m}
 	}
-	if t := b.limits.Tokens; t != nil && b.spent.Tokens()+b.reserved.tokens+a.tokens > *t {
+	if t := b.limits.Tokens; t != nil && b.spent.Tokens()+b.reserved.Tokens+a.Tokens > *t {
 		return &BudgetReached{What: "tokens", Spent: float64(b.spent.Tokens()), Limit: float64(*t)}
 	}
 	return nil
 }
 
 // settle replaces what was reserved by what it came to.
-func (b *budget) settle(a amount, came llm.Spend) {
+func (b *RunBudget) settle(a Amount, came llm.Spend) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.reserved.money -= a.money
-	b.reserved.tokens -= a.tokens
+	b.reserved.Money -= a.Money
+	b.reserved.Tokens -= a.Tokens
 	b.underWay--
 	b.spent.Add(came)
 	close(b.changed)
 	b.changed = make(chan struct{})
 }
 
-func (b *budget) limitsMoney() bool { return b.limits.Money != nil }
+// LimitsMoney implements Budget.
+func (b *RunBudget) LimitsMoney() bool { return b.limits.Money != nil }
 
 // Spent is what all calls of the run came to.
-func (b *budget) total() llm.Spend {
+func (b *RunBudget) Spent() llm.Spend {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.spent

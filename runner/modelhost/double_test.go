@@ -116,6 +116,11 @@ type bench struct {
 	// defaults are what the model's block says of requests.
 	defaults llm.Request
 	budget   *plan.Budget
+	// spending and limits are those of the run: open makes them unless they are
+	// shared.
+	spending *RunBudget
+	limits   *RunLimits
+	shared   bool
 	hub      *Hub
 	host     *Host
 	// stage ends when the host ends the stage.
@@ -133,8 +138,11 @@ func newBench(t *testing.T, d *double) *bench {
 // open begins a run; close ends it.
 func (b *bench) open() *bench {
 	b.t.Helper()
+	if !b.shared {
+		b.spending, b.limits = NewBudget(b.budget), NewLimits()
+	}
 	b.hub = NewHub(context.Background(), Options{
-		Budget: b.budget,
+		Budget: b.spending, Limits: b.limits,
 		Cache: func() (*responses.Cache, error) {
 			return responses.Open(filepath.Join(b.dir, "responses"), responses.Options{Aside: filepath.Join(b.dir, "damaged")})
 		},

@@ -7,15 +7,15 @@ import (
 	"time"
 
 	"github.com/quern-dev/quern/lang/secret"
-	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store/responses"
 )
 
 // Options are what a Hub works with.
 type Options struct {
-	// Budget of the run; nil: none.
-	Budget *plan.Budget
+	// Budget and Limits are those of the run.
+	Budget Budget
+	Limits Limits
 	// Cache opens the cached answers. It is called when the first language model
 	// is; Close closes what it returns.
 	Cache func() (*responses.Cache, error)
@@ -30,13 +30,12 @@ type Options struct {
 	Seal func([]byte) (string, error)
 }
 
-// Hub is what all stages of a run that call models share: the cached answers,
-// each model's limits and health, the budget, the traces.
+// Hub is what all stages that call models in this process share: the cached
+// answers, each model's health, the traces.
 type Hub struct {
 	opts   Options
 	ctx    context.Context // of attempts
 	cancel context.CancelFunc
-	budget *budget
 	tracer *tracer
 	chats  flights[*llm.Response]
 	embeds flights[embeddings]
@@ -45,14 +44,13 @@ type Hub struct {
 
 	mu        sync.Mutex
 	endpoints map[string]*endpoint // by address
-	hosts     map[string]*window   // by name
 	cache     *responses.Cache
 	cacheErr  error
 }
 
 // NewHub returns the hub of a run. When ctx ends, all calls end at once.
 func NewHub(ctx context.Context, opts Options) *Hub {
-	h := &Hub{opts: opts, budget: newBudget(opts.Budget), endpoints: map[string]*endpoint{}, hosts: map[string]*window{}}
+	h := &Hub{opts: opts, endpoints: map[string]*endpoint{}}
 	if h.opts.Report == nil {
 		h.opts.Report = func(error) {}
 	}
@@ -93,9 +91,6 @@ func (h *Hub) Close() error {
 
 var errClosed = errors.New("the run is over")
 
-// Spent is what the calls of all stages came to.
-func (h *Hub) Spent() llm.Spend { return h.budget.total() }
-
 // endpoint returns what the run shares of a model.
 func (h *Hub) endpoint(l *Language) *endpoint {
 	h.mu.Lock()
@@ -103,26 +98,9 @@ func (h *Hub) endpoint(l *Language) *endpoint {
 	e := h.endpoints[l.Address]
 	if e == nil {
 		e = newEndpoint(h.ctx, l, time.Now)
-		e.host = h.host(l.Info)
 		h.endpoints[l.Address] = e
 	}
 	return e
-}
-
-// host returns the window that all models of one host share: it bears as many
-// calls as the model that is declared to bear most. nil: the model has a host
-// of its own. It is called under the lock.
-func (h *Hub) host(m plan.ModelInfo) *window {
-	if m.Host == "" {
-		return nil
-	}
-	w := h.hosts[m.Host]
-	if w == nil {
-		w = newWindow(m)
-		h.hosts[m.Host] = w
-	}
-	w.widen(m)
-	return w
 }
 
 // answers returns the cached answers.

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
@@ -54,11 +52,7 @@ const defaultTimeout = 2 * time.Minute
 // endpoint is a language model with what all who call it during a run share.
 type endpoint struct {
 	*Language
-	window   *window
-	host     *window // of all models of its host; nil: it has its own
 	health   *health
-	requests *rate.Limiter // nil: not limited
-	tokens   *allowance    // nil: not limited
 	usual    usual
 	redactor *secret.Redactor
 	// echoed and unkept have a warning given once.
@@ -68,23 +62,10 @@ type endpoint struct {
 
 func newEndpoint(ctx context.Context, l *Language, now func() time.Time) *endpoint {
 	e := &endpoint{
-		Language: l, window: newWindow(l.Info), health: newHealth(ctx, l.Address, now),
-		requests: perMinute(l.Info.RequestsPerMinute), tokens: newAllowance(l.Info.TokensPerMinute, now()),
-		redactor: newRedactor(l.Secrets),
+		Language: l, health: newHealth(ctx, l.Address, now), redactor: newRedactor(l.Secrets),
 	}
 	e.chats.Context = ctx
 	return e
-}
-
-// allowed waits until the model's limits allow one more call, and returns for
-// how many tokens it counts.
-func (e *endpoint) allowed(ctx context.Context, expected func() amount) (tokens int64, err error) {
-	if e.requests != nil {
-		if err := e.requests.Wait(ctx); err != nil {
-			return 0, err
-		}
-	}
-	return e.tokens.take(ctx, func() int64 { return expected().tokens })
 }
 
 func (e *endpoint) timeout() time.Duration {
@@ -155,7 +136,7 @@ func (u *usual) expect(estimated, most int64) (input, output int64) {
 // slower, and what calls came to corrects the estimate after the first one.
 var byScript = tokens.For("")
 
-func (e *endpoint) expected(estimated, most int64, answers bool) amount {
+func (e *endpoint) expected(estimated, most int64, answers bool) Amount {
 	input, output := e.usual.expect(estimated, most)
 	switch {
 	case !answers:
@@ -163,9 +144,9 @@ func (e *endpoint) expected(estimated, most int64, answers bool) amount {
 	case e.Info.MaxTokens > 0:
 		output = min(output, e.Info.MaxTokens)
 	}
-	a := amount{tokens: input + output}
+	a := Amount{Tokens: input + output}
 	if cost := e.Info.Price.Cost(input, 0, output); cost != nil {
-		a.money = *cost
+		a.Money = *cost
 	}
 	return a
 }

@@ -46,7 +46,7 @@ func TestABudgetIsNotExceededAndGoesOnWhenRaised(t *testing.T) {
 				t.Fatal(err)
 			}
 			first := b.double.calls.Load()
-			if spent := b.hub.Spent(); first > 300 || first < 250 || spent.Calls != first || spent.Cost > 6000 {
+			if spent := b.spending.Spent(); first > 300 || first < 250 || spent.Calls != first || spent.Cost > 6000 {
 				t.Fatalf("%d calls, spent %+v", first, spent)
 			}
 			b.close()
@@ -192,7 +192,7 @@ func TestWhatABudgetCameToIsWrittenInFull(t *testing.T) {
 
 func TestTheWindowShrinksWithWhatIsTurnedAwayAndGrowsAgain(t *testing.T) {
 	w := newWindow(plan.ModelInfo{MaxConcurrency: 32})
-	turn := func(o outcome, n int) {
+	turn := func(o Outcome, n int) {
 		for range n {
 			if err := w.enter(context.Background()); err != nil {
 				t.Fatal(err)
@@ -200,18 +200,50 @@ func TestTheWindowShrinksWithWhatIsTurnedAwayAndGrowsAgain(t *testing.T) {
 			w.leave(o)
 		}
 	}
-	turn(pushedBack, 100)
+	turn(PushedBack, 100)
 	if w.room() > 4 {
 		t.Fatalf("after 100 refusals %d may be under way", w.room())
 	}
-	turn(answered, 2000)
+	turn(Answered, 2000)
 	if w.room() != 32 {
 		t.Fatalf("after 2,000 answers %d may be under way", w.room())
 	}
 	unknown := newWindow(plan.ModelInfo{})
 	w = unknown
-	turn(answered, 500)
+	turn(Answered, 500)
 	if unknown.room() != mostWindow {
 		t.Fatalf("a model that bears all has room for %d", unknown.room())
+	}
+}
+
+// Two hubs are two processes that carry out stages of one run.
+func TestHubsOfOneRunShareItsBudgetAndItsLimits(t *testing.T) {
+	budget, limits := NewBudget(&plan.Budget{Money: price(20 * 100)}), NewLimits()
+	d := &double{chat: func(ctx context.Context, n int64, text string) (*llm.Response, *pluginv1.CallError) {
+		time.Sleep(time.Millisecond) // so that calls of both overlap
+		return echo(ctx, n, text)
+	}}
+	var wg sync.WaitGroup
+	for process := range 2 {
+		b := newBench(t, d)
+		b.info.MaxConcurrency = 3
+		b.spending, b.limits, b.shared = budget, limits, true
+		b.open()
+		defer b.close()
+		wg.Go(func() {
+			b.askAll(200, 16, func(i int) string { return fmt.Sprintf("process %d asks for text number %04d", process, i) })
+			var reached *BudgetReached
+			if err := b.ended(); !errors.As(err, &reached) {
+				t.Errorf("process %d ended with %v", process, err)
+			}
+		})
+	}
+	wg.Wait()
+	calls := d.calls.Load()
+	if spent := budget.Spent(); spent.Calls != calls || spent.Cost > 2000 || calls < 80 {
+		t.Errorf("%d calls, spent %+v", calls, spent)
+	}
+	if d.most != 3 {
+		t.Errorf("%d calls at a time", d.most)
 	}
 }

@@ -100,24 +100,15 @@ func (w *window) withdraw(t *turn) {
 	w.admit()
 }
 
-// outcome is how an attempt ended, as far as the window is concerned.
-type outcome int
-
-const (
-	answered outcome = iota
-	pushedBack
-	neither // it says nothing of what the model bears
-)
-
 // leave ends a turn.
-func (w *window) leave(o outcome) {
+func (w *window) leave(o Outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.active--
 	switch o {
-	case answered:
+	case Answered:
 		w.good++
-	case pushedBack:
+	case PushedBack:
 		w.bad++
 	}
 	if w.good+w.bad >= max(leastSample, w.room()) {
