@@ -228,13 +228,16 @@ func (s *Store) Remove(key string) error {
 // after which the others follow.
 func (s *Store) All() iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
-		paths, err := filepath.Glob(filepath.Join(s.root, "*.json"))
+		files, err := os.ReadDir(s.root)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		for _, path := range paths {
-			key := "sha256:" + strings.TrimSuffix(filepath.Base(path), ".json")
+		for _, f := range files {
+			key, ok := strings.CutSuffix("sha256:"+f.Name(), ".json")
+			if !ok {
+				continue
+			}
 			e, err := s.Get(key)
 			if e == nil && err == nil {
 				continue // removed in between

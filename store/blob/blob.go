@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/quern-dev/quern/store/disk"
 )
@@ -243,12 +244,19 @@ func (s *Store) Remove(digest string) error {
 	return nil
 }
 
+// Stored is a blob in the store.
+type Stored struct {
+	Ref
+	// Written is when it was first committed.
+	Written time.Time
+}
+
 // All lists the blobs in no particular order.
-func (s *Store) All() iter.Seq2[Ref, error] {
-	return func(yield func(Ref, error) bool) {
+func (s *Store) All() iter.Seq2[Stored, error] {
+	return func(yield func(Stored, error) bool) {
 		folders, err := os.ReadDir(filepath.Join(s.root, "sha256"))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			yield(Ref{}, err)
+			yield(Stored{}, err)
 			return
 		}
 		for _, folder := range folders {
@@ -259,10 +267,10 @@ func (s *Store) All() iter.Seq2[Ref, error] {
 	}
 }
 
-func (s *Store) list(folder string, yield func(Ref, error) bool) bool {
+func (s *Store) list(folder string, yield func(Stored, error) bool) bool {
 	files, err := os.ReadDir(filepath.Join(s.root, "sha256", folder))
 	if err != nil {
-		return yield(Ref{}, err)
+		return yield(Stored{}, err)
 	}
 	for _, f := range files {
 		digest := scheme + f.Name()
@@ -274,9 +282,9 @@ func (s *Store) list(folder string, yield func(Ref, error) bool) bool {
 			continue
 		}
 		if err != nil {
-			return yield(Ref{}, err)
+			return yield(Stored{}, err)
 		}
-		if !yield(Ref{Digest: digest, Size: info.Size()}, nil) {
+		if !yield(Stored{Ref{Digest: digest, Size: info.Size()}, info.ModTime()}, nil) {
 			return false
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/document"
 	"github.com/quern-dev/quern/store/memo"
 )
 
@@ -125,8 +126,11 @@ func (c *collection) markRuns(context.Context) error {
 // markActions marks what young entries and entries that stay refer to.
 func (c *collection) markActions(context.Context) error {
 	for entry, err := range c.store.Actions.All() {
+		if isDamaged(err) {
+			continue // it was set aside, and counts as none
+		}
 		if err != nil {
-			continue // damaged: it was set aside, and counts as none
+			return fmt.Errorf("list actions: %w", err)
 		}
 		if c.keys[entry.Key] || c.young(entry.Created) {
 			if err := c.markResult(entry.Key, entry.Outputs); err != nil {
@@ -164,12 +168,25 @@ func (c *collection) markResult(key string, outputs map[string]artifact.Ref) err
 	return nil
 }
 
+// isDamaged says whether an error is about the content of a document. What any
+// other error hides may refer to anything, so nothing can be removed.
+func isDamaged(err error) bool {
+	var damaged *document.Damaged
+	return errors.As(err, &damaged)
+}
+
 func (c *collection) young(t time.Time) bool { return c.opts.Now.Sub(t) < c.opts.Grace }
 
-func (c *collection) sweepActions(context.Context) error {
+func (c *collection) sweepActions(ctx context.Context) error {
 	var gone []*action.Entry
 	for entry, err := range c.store.Actions.All() {
-		if err == nil && !c.keys[entry.Key] {
+		if isDamaged(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("list actions: %w", err)
+		}
+		if !c.keys[entry.Key] {
 			gone = append(gone, entry)
 		}
 	}
@@ -177,6 +194,9 @@ func (c *collection) sweepActions(context.Context) error {
 	for _, entry := range gone {
 		if c.opts.DryRun {
 			break
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		if err := c.store.Actions.Remove(entry.Key); err != nil {
 			return err
@@ -187,7 +207,7 @@ func (c *collection) sweepActions(context.Context) error {
 
 // sweepMemo drops the parts of definitions that nobody has, and marks the
 // blobs of the others.
-func (c *collection) sweepMemo(context.Context) error {
+func (c *collection) sweepMemo(ctx context.Context) error {
 	definitions, err := c.store.Memo.Definitions()
 	if err != nil {
 		return fmt.Errorf("list the memo: %w", err)
@@ -198,18 +218,20 @@ func (c *collection) sweepMemo(context.Context) error {
 			return err
 		}
 		stays := c.definitions[definition] || c.young(changed)
-		if err := c.sweepParts(definition, stays); err != nil {
+		if err := c.sweepParts(ctx, definition, stays); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *collection) sweepParts(definition string, stay bool) error {
+func (c *collection) sweepParts(ctx context.Context, definition string, stay bool) error {
 	var gone []*memo.Part
 	for part, err := range c.store.Memo.Parts(definition) {
 		switch {
-		case err != nil: // damaged: it was set aside, and counts as none
+		case isDamaged(err): // it was set aside, and counts as none
+		case err != nil:
+			return fmt.Errorf("list the memo: %w", err)
 		case stay:
 			for _, b := range part.Blobs() {
 				c.blobs[b] = true
@@ -222,6 +244,9 @@ func (c *collection) sweepParts(definition string, stay bool) error {
 	for _, part := range gone {
 		if c.opts.DryRun {
 			break
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		if err := c.store.Memo.Drop(part); err != nil {
 			return err
@@ -281,12 +306,12 @@ func (c *collection) sweepAnswers(ctx context.Context) (err error) {
 }
 
 func (c *collection) sweepBlobs(ctx context.Context) error {
-	var gone []blob.Ref
+	var gone []blob.Stored
 	for ref, err := range c.store.Blobs.All() {
 		if err != nil {
 			return fmt.Errorf("list blobs: %w", err)
 		}
-		if c.blobs[ref.Digest] {
+		if c.blobs[ref.Digest] || c.young(ref.Written) {
 			c.result.KeptBlobs++
 			c.result.KeptBytes += ref.Size
 			continue

@@ -425,16 +425,25 @@ func (s *Store) Changed(definition string) (time.Time, error) {
 
 // Definitions lists the definitions that have parts, sorted.
 func (s *Store) Definitions() ([]string, error) {
-	paths, err := filepath.Glob(filepath.Join(s.root, "?", "*.json"))
+	folders, err := os.ReadDir(s.root)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]string, 0, len(paths))
-	for _, path := range paths {
-		h, _, _ := strings.Cut(filepath.Base(path), ".")
-		digest := "sha256:" + h
-		if _, err := blob.Hex(digest); err == nil {
-			out = append(out, digest)
+	var out []string
+	for _, folder := range folders {
+		if !folder.IsDir() {
+			continue
+		}
+		files, err := os.ReadDir(filepath.Join(s.root, folder.Name()))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			h, _, _ := strings.Cut(f.Name(), ".")
+			digest := "sha256:" + h
+			if _, err := blob.Hex(digest); err == nil {
+				out = append(out, digest)
+			}
 		}
 	}
 	slices.Sort(out)
