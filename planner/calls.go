@@ -13,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/disk"
 )
 
 // calls starts plugins, each once and only when it is needed.
@@ -78,7 +79,11 @@ func (b *builder) failed(plugin, what string, err error, at *hcl.Range) {
 	if b.ctx.Err() != nil {
 		return // build says that it was interrupted
 	}
-	b.report(diag.Errorf(at, "Plugin failed", "The plugin %q could not %s:\n%s", plugin, what, err))
+	summary := "Plugin failed"
+	if trouble := disk.TooManyOpen(err); trouble != nil {
+		summary, err = trouble.What, trouble
+	}
+	b.report(diag.Errorf(at, summary, "The plugin %q could not %s:\n%s", plugin, what, err))
 }
 
 // heard reports what a plugin says about an instance, and says whether that

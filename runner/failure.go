@@ -149,6 +149,9 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 	case blob.Unavailable(err):
 		summary = "A stored file is missing or damaged"
 		detail = err.Error() + ". Run the command again to recreate it."
+	case disk.TooManyOpen(err) != nil:
+		trouble = disk.TooManyOpen(err)
+		summary, detail = trouble.What, trouble.Error()
 	case isPluginFailure(err):
 		summary = "Plugin failed"
 		if crash := (*client.Crash)(nil); errors.As(err, &crash) && crash.OutOfMemory {

@@ -57,7 +57,7 @@ func Open(dir string) (*Store, error) {
 	}
 	s := &Store{Dir: dir, sync: disk.NewSyncer()}
 	if err := s.prepare(); err != nil {
-		return nil, fmt.Errorf("open the store %s: %w", dir, err)
+		return nil, fmt.Errorf("open the store %s: %w", dir, disk.Explain(err))
 	}
 	s.key = sync.OnceValues(s.readKey)
 	aside := s.path("damaged")

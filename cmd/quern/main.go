@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 
+	_ "github.com/quern-dev/quern/internal/openfiles" // refuses a limit that is too low
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/plugins/builtin"
 	"github.com/quern-dev/quern/sdk/go/parallel"

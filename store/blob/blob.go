@@ -319,7 +319,7 @@ func (r *reader) Read(b []byte) (int, error) {
 	if errors.Is(err, io.EOF) && scheme+hex.EncodeToString(r.sum.Sum(nil)) != r.digest {
 		return n, r.store.setAside(r.digest, r.path)
 	}
-	return n, err
+	return n, disk.Explain(err)
 }
 
 func (r *reader) Close() error { return r.file.Close() }

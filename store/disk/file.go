@@ -62,6 +62,16 @@ func Explain(err error) error {
 	return err
 }
 
+// TooManyOpen is an error as the trouble that it is if too many files are open,
+// whoever met it, and nil otherwise.
+func TooManyOpen(err error) *Trouble {
+	if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+		return nil
+	}
+	trouble, _ := errors.AsType[*Trouble](Explain(err))
+	return trouble
+}
+
 // Open opens a file for reading. A file that is not regular is an error: opening
 // or reading a named pipe could block forever.
 func Open(path string) (*os.File, error) {

@@ -159,7 +159,7 @@ func syncPath(path string) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return Explain(err)
 	}
 	defer f.Close()
 	if err := f.Sync(); err != nil {

@@ -129,6 +129,9 @@ func openDatabase(path string, opts Options) (*Cache, error) {
 	}
 	lock, err := pebble.LockDirectory(path, vfs.Default)
 	if err != nil {
+		if outside(err) && !isHeld(filepath.Join(path, "LOCK"), err) {
+			return nil, err
+		}
 		return nil, &takenError{err}
 	}
 	c := &Cache{path: path, aside: opts.Aside, report: opts.Report, lock: lock}
