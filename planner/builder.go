@@ -19,6 +19,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/sdk/go/parallel"
+	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -38,16 +39,18 @@ type builder struct {
 	byAddress map[addr.Stage]*stage
 	locals    map[string]*local
 	types     map[typeKey]*schema.Type
-	calls     *calls
-	prepared  *preparedCache
-	programs  func() map[string]plan.Plugin
-	redactor  *secret.Redactor
-	prior     map[string]*state.Instance
-	taken     map[string]bool // addresses of prior whose deployments others take over
-	levels    [][]vertex
-	planned   map[*stage]bool       // those of levels
-	partial   map[addr.Stage]bool   // those of which an instance is left out
-	configs   map[string]*plan.Body // by plugin
+	// tooManyOpen: it is reported that too many files are open.
+	tooManyOpen bool
+	calls       *calls
+	prepared    *preparedCache
+	programs    func() map[string]plan.Plugin
+	redactor    *secret.Redactor
+	prior       map[string]*state.Instance
+	taken       map[string]bool // addresses of prior whose deployments others take over
+	levels      [][]vertex
+	planned     map[*stage]bool       // those of levels
+	partial     map[addr.Stage]bool   // those of which an instance is left out
+	configs     map[string]*plan.Body // by plugin
 
 	mu    sync.Mutex
 	diags hcl.Diagnostics
@@ -210,7 +213,8 @@ func (b *builder) declareType(s *stage) {
 			t.Behaviour += " " + b.Plugins.Describe()[plugin].Digest
 		}
 		if err != nil {
-			s.broken = b.report(diag.Errorf(s.cfg.TypeRange.Ptr(), "Unknown stage type", "%s", diag.Sentence(err)))
+			s.broken = true
+			b.noType(s, err)
 			return
 		}
 		b.types[key] = t
@@ -219,6 +223,20 @@ func (b *builder) declareType(s *stage) {
 	s.flawed = b.report(s.cfg.Shape(t.Body.Shape)...)
 	s.flawed = s.flawed || b.report(schema.Check(s.cfg.Body, t.Body, s.cfg.Addr.String())...)
 	s.refs.artifacts = artifactPlaces(s.cfg.Body, t.Body.Args)
+}
+
+// noType reports why a stage's type cannot be had. That too many files are open
+// is reported once: it is the same for all types.
+func (b *builder) noType(s *stage, err error) {
+	summary := "Unknown stage type"
+	if trouble := disk.TooManyOpen(err); trouble != nil {
+		if b.tooManyOpen {
+			return
+		}
+		b.tooManyOpen = true
+		summary, err = trouble.What, trouble
+	}
+	b.report(diag.Errorf(s.cfg.TypeRange.Ptr(), summary, "%s", diag.Sentence(err)))
 }
 
 // order sorts the vertices into levels. Cycles are reported; what is in one, or

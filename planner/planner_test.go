@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
 // lifecycle is a whole pipeline.
@@ -360,5 +363,20 @@ func TestAPlanReadsOnlyTheValuesThatAreReferredTo(t *testing.T) {
 	}
 	if _, diags := p.plan(lifecycle + "output \"rows\" {\n  value = label.intent.rows\n}\n"); diags.HasErrors() {
 		t.Errorf("values are read for the number of rows: %s", p.print(diags))
+	}
+}
+
+// noFiles are plugins that cannot be started, because too many files are open.
+type noFiles struct{ planner.Plugins }
+
+func (noFiles) Type(string, string, string) (*pluginv1.Type, string, error) {
+	return nil, "", fmt.Errorf("plugin %q cannot be started: %w", "test", &os.SyscallError{Syscall: "pipe2", Err: syscall.EMFILE})
+}
+
+func TestTooManyOpenFilesAreReportedOnceAndByTheirName(t *testing.T) {
+	p := newPipeline(t)
+	_, diags := p.plan(lifecycle, func(o *planner.Options) { o.Plugins = noFiles{o.Plugins} })
+	if len(diags) != 1 || diags[0].Summary != "Too many open files" || !strings.Contains(diags[0].Detail, "raise the limit (ulimit -n)") {
+		t.Errorf("got %v", diags)
 	}
 }
