@@ -3,6 +3,8 @@
 GO       ?= go
 TAGS     := duckdb_arrow
 TOOLS    := $(CURDIR)/.cache/tools
+# The Go SDK is a module of its own.
+SDK      := github.com/quern-dev/quern/sdk/go
 TRIAGE   := examples/support-triage
 # The Python that the example's language model is served with, in a folder of its own.
 LLM      := $(CURDIR)/.cache/llm
@@ -36,16 +38,16 @@ demo: build ## Build everything and run the banking77 example from nothing
 
 .PHONY: test
 test: build references ## Set everything up and pass the tests
-	$(GO) vet -tags $(TAGS) ./...
-	QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -tags $(TAGS) ./...
-	for module in examples/plugins/*/go.mod; do (cd "$$(dirname "$$module")" && $(GO) test ./...) || exit 1; done
+	$(GO) vet -tags $(TAGS) ./... $(SDK)/...
+	QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -tags $(TAGS) ./... $(SDK)/...
+	for plugin in examples/plugins/*; do $(GO) -C $$plugin test ./... || exit 1; done
 
 .PHONY: references
 references: $(REFERENCES)/installed ## Install the tools that tests compare quern with
 
 .PHONY: hunt
 hunt: build references ## Try many more random inputs than the tests do, for about an hour
-	QUERN_HUNT=1 QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -count=1 -timeout 90m -tags $(TAGS) -run Hunt -v ./...
+	QUERN_HUNT=1 QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -count=1 -timeout 90m -tags $(TAGS) -run Hunt -v ./... $(SDK)/...
 
 .PHONY: llm
 llm: $(LLM)/installed ## Serve a small language model on this machine, at PORT
@@ -57,7 +59,7 @@ test-llm: build $(LLM)/installed ## Run the example with that model for real, an
 
 .PHONY: race
 race: build ## Run the tests under the race detector
-	QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -race -tags $(TAGS) ./...
+	QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -race -tags $(TAGS) ./... $(SDK)/...
 
 .PHONY: crash
 crash: build ## Kill the demo at random moments, 50 times, and check what is left
@@ -69,9 +71,10 @@ fuzz: ## Run each fuzz target for twenty seconds
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) ## Check modules, formatting, golangci-lint and the protocol
-	@for module in . $$(dirname examples/plugins/*/go.mod); do $(GO) -C $$module mod tidy -diff || { echo "go mod tidy would change $$module/go.mod"; exit 1; }; done
+	@for module in . sdk/go examples/plugins/*; do $(GO) -C $$module mod tidy -diff || { echo "go mod tidy would change $$module/go.mod"; exit 1; }; done
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run --build-tags $(TAGS) ./...
+	cd sdk/go && $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run ./...
 	cd sdk/proto && $(TOOLS)/buf-$(BUF_VERSION) lint
 
 .PHONY: vulncheck

@@ -18,7 +18,7 @@ import (
 	"github.com/quern-dev/quern/planner/dag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/schema"
-	"github.com/quern-dev/quern/sdk/go/parallel"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/state"

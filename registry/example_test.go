@@ -12,9 +12,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/registry"
-	"github.com/quern-dev/quern/sdk/go/client"
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/data/datatest"
+	"github.com/quern-dev/quern/sdk/go/host/client"
+	"github.com/quern-dev/quern/sdk/go/host/datatest"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 

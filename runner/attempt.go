@@ -9,7 +9,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/rowwise"
-	"github.com/quern-dev/quern/sdk/go/parallel"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/store/blob"
 )
 

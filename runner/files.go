@@ -18,7 +18,7 @@ import (
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/parallel"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/dataset"
 	"github.com/quern-dev/quern/store/disk"

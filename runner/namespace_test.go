@@ -18,7 +18,7 @@ import (
 	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/plugins/rules"
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/data/datatest"
+	"github.com/quern-dev/quern/sdk/go/host/datatest"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/store/artifact"
 )

@@ -20,7 +20,7 @@ import (
 	"github.com/quern-dev/quern/runner"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/progress"
-	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store"

@@ -26,7 +26,7 @@ import (
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/rowwise"
 	"github.com/quern-dev/quern/runner/walk"
-	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/state"

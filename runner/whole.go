@@ -17,7 +17,7 @@ import (
 
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/rowwise"
-	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/dataset"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,11 +15,11 @@ const modulePath = "github.com/quern-dev/quern/"
 // mayImport says, for each folder, which other folders of the module its
 // packages may import. The longest matching folder applies.
 var mayImport = map[string][]string{
-	"internal":     {"internal"},
+	"internal":     {"internal", "sdk"},
 	"sdk":          {"sdk"},
-	"plugins":      {"sdk", "plugins"},
+	"plugins":      {"sdk", "plugins", "internal"},
 	"lang":         {"lang", "sdk", "internal"},
-	"store":        {"store", "sdk", "lang/value"},
+	"store":        {"store", "sdk", "lang/value", "internal"},
 	"planner":      {"planner", "lang", "store", "sdk", "internal"},
 	"registry":     {"registry", "planner/plan", "lang/diag", "lang/limit", "lang/value", "sdk"},
 	"importers":    {"importers", "lang", "sdk", "internal"},
@@ -88,4 +89,28 @@ func inAny(pkg string, folders []string) bool {
 		}
 	}
 	return false
+}
+
+// authorsPackages are the packages of the SDK that authors of plugins use.
+var authorsPackages = []string{"data", "llm", "plugin", "plugintest", "pluginv1"}
+
+func TestTheSDKHasOnlyWhatAuthorsNeed(t *testing.T) {
+	for _, pkg := range listPackages(t) {
+		inSDK, ok := strings.CutPrefix(pkg.ImportPath, modulePath+"sdk/go/")
+		if ok && !slices.Contains(authorsPackages, inSDK) && !inAny(inSDK, []string{"host"}) {
+			t.Errorf("package %s is not in the list of docs/decisions/0032-the-sdk-is-a-module.md", pkg.ImportPath)
+		}
+	}
+}
+
+func TestTheSDKRequiresLittle(t *testing.T) {
+	out, err := exec.Command("go", "-C", "../../sdk/go", "list", "-m", "all").Output()
+	if err != nil {
+		t.Fatalf("go list -m: %v", err)
+	}
+	for _, heavy := range []string{"duckdb", "pebble", "openai", "anthropic", "opentelemetry.io/otel/exporters", "quern-dev/quern "} {
+		if strings.Contains(string(out), heavy) {
+			t.Errorf("the SDK's module requires %s", heavy)
+		}
+	}
 }

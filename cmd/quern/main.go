@@ -15,7 +15,7 @@ import (
 	_ "github.com/quern-dev/quern/internal/openfiles" // refuses a limit that is too low
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/plugins/builtin"
-	"github.com/quern-dev/quern/sdk/go/parallel"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 

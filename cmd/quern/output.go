@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/jsontext"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
-	"github.com/quern-dev/quern/sdk/go/jsontext"
 	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"
 	"github.com/zclconf/go-cty/cty"

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/quern-dev/quern/sdk/go/parallel"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
 func TestAPanicIsReportedAsABugOfQuern(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/verbatim"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
 // The same word in Unicode's two normal forms.

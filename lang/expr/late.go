@@ -17,7 +17,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/verbatim"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
 // Late values reach a program in columns in addition to those of the row. A part

@@ -9,8 +9,8 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"github.com/quern-dev/quern/internal/jsontext"
 	"github.com/quern-dev/quern/lang/eval"
-	"github.com/quern-dev/quern/sdk/go/jsontext"
 )
 
 // jsonencode joins the parts of a JSON text, of which only those that the row

@@ -3,8 +3,8 @@ package funcs
 import (
 	"math"
 
+	"github.com/quern-dev/quern/internal/jsontext"
 	"github.com/quern-dev/quern/lang/funcs/wellformed"
-	"github.com/quern-dev/quern/sdk/go/jsontext"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	ctyjson "github.com/zclconf/go-cty/cty/json"

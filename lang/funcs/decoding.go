@@ -13,9 +13,9 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 	yamltree "go.yaml.in/yaml/v3"
 
+	"github.com/quern-dev/quern/internal/jsontext"
 	"github.com/quern-dev/quern/lang/limit"
-	"github.com/quern-dev/quern/sdk/go/jsontext"
-	"github.com/quern-dev/quern/sdk/go/verbatim"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
 // A text is decoded twice, for its type and for its value. What it is decoded

@@ -23,7 +23,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/quern-dev/quern/lang/limit"
-	"github.com/quern-dev/quern/sdk/go/verbatim"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
 // fileFunctions are the functions of files. Templates may call those of

@@ -7,7 +7,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/sdk/go/verbatim"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
 // Stored is a value whose JSON is decoded when it is first asked for: a state

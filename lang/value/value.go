@@ -6,7 +6,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
-	"github.com/quern-dev/quern/sdk/go/verbatim"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
 // Value is a cty value that travels with its type. It is known and unmarked.

@@ -15,7 +15,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/limit"
-	"github.com/quern-dev/quern/sdk/go/verbatim"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 	"github.com/zclconf/go-cty/cty"
 )
 

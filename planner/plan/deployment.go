@@ -8,7 +8,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/lang/value"
-	"github.com/quern-dev/quern/sdk/go/client"
+	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 

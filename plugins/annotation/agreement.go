@@ -15,8 +15,8 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/plugins/stats"
 	"github.com/quern-dev/quern/sdk/go/plugin"
-	"github.com/quern-dev/quern/sdk/go/stats"
 )
 
 type agreementArgs struct {

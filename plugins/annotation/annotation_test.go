@@ -194,7 +194,7 @@ func TestAModelThatDoesNotConvergeIsToldOf(t *testing.T) {
 // votes reads a file of votes that the statistics are held to, too.
 func votes(t *testing.T, name string) []map[string]any {
 	t.Helper()
-	f, err := os.Open("../../sdk/go/stats/testdata/" + name)
+	f, err := os.Open("../../plugins/stats/testdata/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}

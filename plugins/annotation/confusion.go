@@ -8,9 +8,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/plugins/stats"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
-	"github.com/quern-dev/quern/sdk/go/stats"
 )
 
 // confusionOutput says who takes which label for which. It is a dataset, and

@@ -10,9 +10,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/quern-dev/quern/plugins/figures"
+	"github.com/quern-dev/quern/plugins/stats"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
-	"github.com/quern-dev/quern/sdk/go/stats"
 )
 
 const (

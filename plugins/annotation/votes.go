@@ -14,9 +14,9 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/quern-dev/quern/plugins/stats"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
-	"github.com/quern-dev/quern/sdk/go/stats"
 )
 
 // Types are the types of this package.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/quern-dev/quern/internal/reference"
 	"github.com/quern-dev/quern/plugins/figures"
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 var update = flag.Bool("update", false, "write the table of coverage into docs/statistics.md (with QUERN_HUNT=1)")

@@ -12,11 +12,11 @@ import (
 	"github.com/quern-dev/quern/plugins/figures"
 	labels "github.com/quern-dev/quern/plugins/llm"
 	"github.com/quern-dev/quern/plugins/prompting"
+	"github.com/quern-dev/quern/plugins/stats"
 	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
-	"github.com/quern-dev/quern/sdk/go/stats"
 )
 
 // Types are the evaluators of this package.

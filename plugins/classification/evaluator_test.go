@@ -15,10 +15,10 @@ import (
 
 	"github.com/quern-dev/quern/plugins/figures"
 	"github.com/quern-dev/quern/plugins/linear"
+	"github.com/quern-dev/quern/plugins/stats"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
-	"github.com/quern-dev/quern/sdk/go/stats"
 )
 
 var offer = plugin.Plugin{Name: "classification", Version: "1.0.0", Types: Types()}

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/quern-dev/quern/internal/reference"
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 // exchanged prints scipy's p-values for the difference of macro and weighted F1

@@ -4,7 +4,7 @@ import (
 	"errors"
 
 	"github.com/quern-dev/quern/plugins/figures"
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 // Class is how well one label is found. A quotient by zero is 0, as in

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 var usual = stats.Options{Confidence: 0.95, Resamples: 1000}

@@ -12,10 +12,10 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/plugins/stats"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
-	"github.com/quern-dev/quern/sdk/go/stats"
 )
 
 var offer = plugin.Plugin{Name: "evaluation", Version: "1.0.0", Types: Types()}

@@ -13,8 +13,8 @@ import (
 
 	"github.com/quern-dev/quern/plugins/prompting"
 	"github.com/quern-dev/quern/plugins/subjects"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/llm"
-	"github.com/quern-dev/quern/sdk/go/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 

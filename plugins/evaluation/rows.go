@@ -3,9 +3,9 @@ package evaluation
 import (
 	"strings"
 
+	"github.com/quern-dev/quern/internal/jsontext"
 	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/jsontext"
 )
 
 // write writes the chunk's answers: by row, and for each by subject and draw.

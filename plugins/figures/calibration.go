@@ -3,7 +3,7 @@ package figures
 import (
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 // Calibration compares confidences with labels that are known, before and

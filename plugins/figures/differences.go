@@ -6,7 +6,7 @@ import (
 	"math"
 	"strings"
 
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 // Differences are contrasts by pair, "A - B" and "B - A", and metric.

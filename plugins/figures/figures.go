@@ -7,7 +7,7 @@ import (
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat"
 
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 // Metric is what subjects are measured by, as metrics.json tells of it: who

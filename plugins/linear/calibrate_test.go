@@ -16,7 +16,7 @@ import (
 	"testing"
 
 	"github.com/quern-dev/quern/internal/reference"
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 func calibrated() Options {

@@ -8,7 +8,7 @@ import (
 
 	"gonum.org/v1/gonum/blas/gonum"
 
-	"github.com/quern-dev/quern/sdk/go/parallel"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 

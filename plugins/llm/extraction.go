@@ -13,9 +13,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"github.com/quern-dev/quern/internal/jsontext"
 	"github.com/quern-dev/quern/plugins/prompting"
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/jsontext"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 

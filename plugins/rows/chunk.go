@@ -3,7 +3,7 @@ package rows
 import (
 	"context"
 
-	"github.com/quern-dev/quern/sdk/go/llm/tokens"
+	"github.com/quern-dev/quern/internal/tokens"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 

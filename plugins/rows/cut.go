@@ -7,7 +7,7 @@ import (
 
 	"github.com/apparentlymart/go-textseg/v15/textseg"
 
-	"github.com/quern-dev/quern/sdk/go/llm/tokens"
+	"github.com/quern-dev/quern/internal/tokens"
 )
 
 // A break is where a chunk may end: behind a character, by what ends there.

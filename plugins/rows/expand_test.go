@@ -15,8 +15,8 @@ import (
 	"github.com/apparentlymart/go-textseg/v15/textseg"
 
 	"github.com/quern-dev/quern/internal/reference"
+	"github.com/quern-dev/quern/internal/tokens"
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/llm/tokens"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )

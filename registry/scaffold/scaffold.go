@@ -43,7 +43,9 @@ var kinds = map[string]struct{ template, suffix string }{
 	"deploy":    {"deploy", "copy"},
 }
 
-const quernModule = "github.com/quern-dev/quern"
+// sdkModule is the module that plugins are written with, in the folder sdk/go of
+// quern's source.
+const sdkModule = "github.com/quern-dev/quern/sdk/go"
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
@@ -94,8 +96,8 @@ func render(o Options, typ, typeName string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// addModule adds go.mod. Against a source folder it requires what quern
-// requires, in the same versions, so that nothing needs to be looked up.
+// addModule adds go.mod. Against a source folder it requires what the
+// SDK requires, in the same versions, so that nothing needs to be looked up.
 func addModule(files map[string][]byte, dir string, o Options) error {
 	f := new(modfile.File)
 	if err := f.AddModuleStmt("quern-plugin-" + o.Name); err != nil {
@@ -108,7 +110,7 @@ func addModule(files map[string][]byte, dir string, o Options) error {
 		files["go.mod"] = modfile.Format(f.Syntax)
 		return nil
 	}
-	source, err := filepath.Abs(o.Replace)
+	source, err := filepath.Abs(filepath.Join(o.Replace, "sdk", "go"))
 	if err != nil {
 		return err
 	}
@@ -120,17 +122,17 @@ func addModule(files map[string][]byte, dir string, o Options) error {
 	if err != nil {
 		return fmt.Errorf("read quern's source: %w", err)
 	}
-	if theirs.Module == nil || theirs.Module.Mod.Path != quernModule {
+	if theirs.Module == nil || theirs.Module.Mod.Path != sdkModule {
 		return fmt.Errorf("%s is not quern's source code", o.Replace)
 	}
 	if err := f.AddGoStmt(theirs.Go.Version); err != nil {
 		return err
 	}
-	f.AddNewRequire(quernModule, "v0.0.0", false)
+	f.AddNewRequire(sdkModule, "v0.0.0", false)
 	for _, r := range theirs.Require {
 		f.AddNewRequire(r.Mod.Path, r.Mod.Version, true)
 	}
-	if err := f.AddReplace(quernModule, "", relative(dir, source), ""); err != nil {
+	if err := f.AddReplace(sdkModule, "", relative(dir, source), ""); err != nil {
 		return err
 	}
 	f.Cleanup()

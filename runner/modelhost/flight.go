@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/quern-dev/quern/sdk/go/parallel"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/store/responses"
 )
 

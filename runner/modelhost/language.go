@@ -7,13 +7,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quern-dev/quern/internal/tokens"
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/llm"
-	"github.com/quern-dev/quern/sdk/go/llm/tokens"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
-	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // Language is a language model as the run has it.

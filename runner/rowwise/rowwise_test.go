@@ -18,8 +18,8 @@ import (
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
-	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 func TestEveryRowReachesThePluginOnceAndNeverAgain(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/quern-dev/quern/sdk/go/parallel"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
 // Task is one thing to do.

@@ -10,8 +10,8 @@ import (
 
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"github.com/quern-dev/quern/internal/jsontext"
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/jsontext"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/disk"
 )

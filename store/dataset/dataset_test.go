@@ -14,7 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/data/datatest"
+	"github.com/quern-dev/quern/sdk/go/host/datatest"
 	"github.com/quern-dev/quern/store/blob"
 )
 

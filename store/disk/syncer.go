@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/quern-dev/quern/sdk/go/parallel"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
 // parallelSyncs is how many files are synced at a time: file systems join

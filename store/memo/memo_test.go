@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/data/datatest"
+	"github.com/quern-dev/quern/sdk/go/host/datatest"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/dataset"

@@ -15,7 +15,7 @@ import (
 
 	"github.com/quern-dev/quern/internal/reference"
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/data/datatest"
+	"github.com/quern-dev/quern/sdk/go/host/datatest"
 	"github.com/quern-dev/quern/ui/export"
 )
 

@@ -11,8 +11,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/quern-dev/quern/internal/jsontext"
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/jsontext"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"

@@ -2,7 +2,7 @@ module github.com/quern-dev/quern/examples/plugins/langid
 
 go 1.26.0
 
-require github.com/quern-dev/quern v0.0.0
+require github.com/quern-dev/quern/sdk/go v0.0.0
 
 require (
 	github.com/andybalholm/brotli v1.2.3 // indirect
@@ -40,4 +40,4 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 
-replace github.com/quern-dev/quern => ../../..
+replace github.com/quern-dev/quern/sdk/go => ../../../sdk/go

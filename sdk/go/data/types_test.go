@@ -7,7 +7,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/data/datatest"
+	"github.com/quern-dev/quern/sdk/go/host/datatest"
 )
 
 func TestTypeNamesAndArrowTypesAreTheSameThing(t *testing.T) {

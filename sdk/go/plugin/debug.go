@@ -15,7 +15,7 @@ import (
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
-	"github.com/quern-dev/quern/sdk/go/wire"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 )
 
 // ReattachVariable is the variable of quern's environment that names plugins

@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/quern-dev/quern/sdk/go/parallel"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
-	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // hostConn is a run's way back to quern. It holds one prediction stream for

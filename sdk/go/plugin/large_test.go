@@ -13,9 +13,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
-	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // largeRows makes messages small: of the 100 texts that it returns, the first

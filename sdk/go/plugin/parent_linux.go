@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/quern-dev/quern/sdk/go/wire"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 )
 
 // quern has the kernel kill a plugin when quern is gone, which leaves behind

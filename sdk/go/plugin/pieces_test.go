@@ -8,7 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/wire"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 )
 
 func TestWhatComesOfRowsIsSentInSeveralMessagesOrTheRowFails(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
-	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // server is PluginService over a Plugin. A failure of the work is a diagnostic

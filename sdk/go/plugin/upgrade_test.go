@@ -11,8 +11,8 @@ import (
 	"github.com/zclconf/go-cty/cty/msgpack"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
-	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // placed deploys nothing; it tells what state it was given.

@@ -15,11 +15,11 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
-	"github.com/quern-dev/quern/sdk/go/client"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/client"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
-	"github.com/quern-dev/quern/sdk/go/verbatim"
-	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // bound is a case as the protocol has it.

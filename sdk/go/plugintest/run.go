@@ -16,8 +16,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/sdk/go/client"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )

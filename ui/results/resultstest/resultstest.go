@@ -15,7 +15,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/data/datatest"
+	"github.com/quern-dev/quern/sdk/go/host/datatest"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"

@@ -18,8 +18,8 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
-	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // The ways in which it goes wrong, by stage type.

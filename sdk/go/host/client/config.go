@@ -8,7 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/msgpack"
 
-	"github.com/quern-dev/quern/sdk/go/verbatim"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
 // EncodeValue writes a value as the protocol's messages hold it: msgpack with

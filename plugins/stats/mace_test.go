@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 func mace(t *testing.T, c crowd, o stats.EMOptions) *stats.LabelModel {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 func dawidSkene(t *testing.T, c crowd, o stats.EMOptions) *stats.LabelModel {

@@ -15,11 +15,11 @@ import (
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
-	"github.com/quern-dev/quern/sdk/go/client"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/client"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
-	"github.com/quern-dev/quern/sdk/go/wire"
 )
 
 // The test program is its own plugin: with this variable set it serves, and

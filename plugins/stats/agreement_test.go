@@ -5,7 +5,7 @@ import (
 	"math"
 	"testing"
 
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 // labelled turns a table of how often two annotators gave which labels into

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 // The reference values of these tests that are not published were computed

@@ -6,7 +6,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 // rounds is how many samples a simulation draws: few in "make test", many in

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/quern-dev/quern/internal/reference"
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 // reliability computes the figures by their definitions. The bins are those of

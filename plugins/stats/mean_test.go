@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 func TestWilsonIntervalsAreThePublishedOnes(t *testing.T) {

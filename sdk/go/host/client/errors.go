@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/quern-dev/quern/sdk/go/wire"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 )
 
 // StartError says why a plugin could not be started.

@@ -5,7 +5,7 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 func TestMcNemarsExactTestIsThatOfStatsmodels(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/quern-dev/quern/sdk/go/stats"
+	"github.com/quern-dev/quern/plugins/stats"
 )
 
 // Two prompts were asked each of eight questions twice. Draws of the same
