@@ -318,10 +318,20 @@ func (r *Registry) candidates(typ string) []string {
 	return names
 }
 
+// Missing returns an error if quern comes with a program for a type and that program
+// is not in quern's folder. It starts no program.
+func (r *Registry) Missing(kind, name string) error {
+	if !slices.Contains(r.options.Bundled, name) || r.entry(name) != nil {
+		return nil
+	}
+	return fmt.Errorf("%s type %q is served by the program %s, which is missing: it must be in the same folder as quern (%s). "+
+		"Run quern from the folder that the whole release archive was unpacked to, or, in a clone of quern, build all programs with \"make build\"",
+		kind, name, programName(name), filepath.Dir(r.options.Program))
+}
+
 func (r *Registry) unknownType(kind, name string) error {
-	if slices.Contains(r.options.Bundled, name) && r.entry(name) == nil {
-		return fmt.Errorf("%s type %q is served by the program %s, which is not in the same folder as %s; reinstall quern",
-			kind, name, programName(name), r.options.Program)
+	if err := r.Missing(kind, name); err != nil {
+		return err
 	}
 	names := r.TypeNames(kind)
 	if owner, _, ok := strings.Cut(name, "_"); ok && r.entry(owner) == nil {

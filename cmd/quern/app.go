@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"slices"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/urfave/cli/v3"
 )
 
 // newApp is the command line. A flag may be written with one dash or two.
 func newApp(ui *terminal) *cli.Command {
+	global := &arguments.Global{}
 	app := &cli.Command{
 		Name:    "quern",
 		Usage:   "plan and apply pipelines that turn data into models you can defend",
@@ -23,12 +26,9 @@ func newApp(ui *terminal) *cli.Command {
 		Writer:                ui.out,
 		ErrWriter:             ui.err,
 		ExitErrHandler:        func(context.Context, *cli.Command, error) {},
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "chdir", Usage: "change to the folder `DIR` before running the command"},
-			&cli.BoolFlag{Name: "no-color", Usage: "print without color"},
-		},
-		Before: func(ctx context.Context, cmd *cli.Command) (context.Context, error) {
-			return ctx, enter(ui, cmd)
+		Flags:                 global.Flags(),
+		Before: func(ctx context.Context, _ *cli.Command) (context.Context, error) {
+			return ctx, enter(ui, global)
 		},
 		Commands: []*cli.Command{
 			initCommand(ui), validateCommand(ui), fmtCommand(ui),
@@ -44,14 +44,14 @@ func newApp(ui *terminal) *cli.Command {
 }
 
 // enter applies the flags that every command has.
-func enter(ui *terminal, cmd *cli.Command) error {
-	if cmd.Bool("no-color") {
+func enter(ui *terminal, global *arguments.Global) error {
+	if global.NoColor.Value {
 		ui.noColor = true
 	}
 	if cwd, err := os.Getwd(); err == nil {
 		ui.startedIn = cwd
 	}
-	dir := cmd.String("chdir")
+	dir := global.Chdir.Value
 	if dir == "" {
 		return nil
 	}
@@ -61,34 +61,34 @@ func enter(ui *terminal, cmd *cli.Command) error {
 	return nil
 }
 
-var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "print JSON"}
-
-// environmentFlags choose the environment. An empty QUERN_ENV is none.
-func environmentFlags() []cli.Flag {
-	env := &cli.StringFlag{Name: "env", Value: "default", Usage: "use the environment `NAME`; QUERN_ENV sets it, too"}
-	if os.Getenv("QUERN_ENV") != "" {
-		env.Sources = cli.EnvVars("QUERN_ENV")
+// command binds a command to its arguments: work begins once the flags and positional
+// arguments are parsed and do not contradict each other.
+func command[A arguments.Set](ui *terminal, c *cli.Command, args A, work func(context.Context, A) error) *cli.Command {
+	c.Flags = args.Flags()
+	c.Action = func(ctx context.Context, cmd *cli.Command) error {
+		err := parsed(args, cmd)
+		if err == nil {
+			err = work(ctx, args)
+		}
+		return ui.alsoJSON(err, args)
 	}
-	return []cli.Flag{env}
+	return c
 }
 
-// variableFlags give values to variables.
-func variableFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "var", Usage: "set a variable with `NAME=VALUE`; can be repeated"},
-		&cli.StringSliceFlag{Name: "var-file", Usage: "set variables from `FILE`; can be repeated"},
+// parsed parses the arguments of a command.
+func parsed(args arguments.Set, cmd *cli.Command) error {
+	if diags := args.Parse(arguments.Of(cmd)); diags.HasErrors() {
+		return diagnosed{diags}
 	}
+	return nil
 }
 
-// planFlags are those of all commands that make a plan.
-func planFlags() []cli.Flag {
-	return slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{
-		&cli.StringSliceFlag{Name: "target", Usage: "only `ADDRESS` and what it depends on; can be repeated"},
-		&cli.StringSliceFlag{Name: "exclude", Usage: "everything except `ADDRESS` and what depends on it; can be repeated"},
-		&cli.StringSliceFlag{Name: "replace", Usage: "run or deploy `ADDRESS` again even if nothing changed; can be repeated"},
-		&cli.BoolFlag{Name: "refresh", Value: true, Usage: "refresh sources and deployments first; -refresh=false trusts the state"},
-		&cli.IntFlag{Name: "parallelism", Value: 10, Usage: "run at most `N` stages at once", Validator: atLeast(1)},
-		&cli.BoolFlag{Name: "input", Value: true, Usage: "ask for approval; -input=false fails instead"},
-		&cli.BoolFlag{Name: "compact-warnings", Usage: "print only the summary of each warning"},
-	}, lockFlags())
+// alsoJSON makes -json print errors, too, so that a program that reads standard
+// output always finds a document there. People read the same on standard error.
+func (t *terminal) alsoJSON(err error, args arguments.Set) error {
+	document, can := args.(interface{ PrintsJSON() bool })
+	if _, said := exitCode(err); err == nil || said || !can || !document.PrintsJSON() {
+		return err
+	}
+	return errors.Join(err, t.json(map[string]any{"diagnostics": diag.JSON(diagnosticsOf(err), t.sources, diag.PrintOptions{Redact: t.secrets.Text})}))
 }

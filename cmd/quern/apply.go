@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/planner"
@@ -25,62 +25,51 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-var refreshOnlyFlag = &cli.BoolFlag{Name: "refresh-only", Usage: "look for drift, and update only what the state says about deployments"}
-
-var autoApproveFlag = &cli.BoolFlag{Name: "auto-approve", Usage: "skip the approval prompt"}
-
 func applyCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	return applicationCommand(ui, &arguments.Apply{}, &cli.Command{
 		Name:        "apply",
 		Usage:       "compute missing results, and update deployments",
 		ArgsUsage:   "[PLAN]",
 		Description: "Makes a plan, shows it, and runs it once you approve. Given the file of a saved plan, runs that plan,\nprovided that nothing has changed since.",
-		Flags: slices.Concat(planFlags(), []cli.Flag{autoApproveFlag, refreshOnlyFlag,
-			&cli.BoolFlag{Name: "json", Usage: "print events as JSON Lines; needs -auto-approve or a saved plan"},
-		}),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			file, err := optionalArgument(cmd, "at most one saved plan")
-			if err != nil {
-				return err
-			}
-			a := application{ui: ui, cmd: cmd, file: file}
-			return a.run(ctx)
-		},
-	}
+	})
 }
 
 func destroyCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	return applicationCommand(ui, arguments.NewDestroy(), &cli.Command{
 		Name:        "destroy",
 		Usage:       "delete all deployments",
 		Description: "Deletes everything that apply has deployed. Artifacts stay in the store until gc removes them.",
-		Flags: slices.Concat(planFlags(), []cli.Flag{autoApproveFlag,
-			&cli.BoolFlag{Name: "json", Usage: "print events as JSON Lines; needs -auto-approve"},
-		}),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
+	})
+}
+
+// applicationCommand binds apply or destroy to its arguments. Even a mistake in these
+// is an event with -json.
+func applicationCommand(ui *terminal, args *arguments.Apply, c *cli.Command) *cli.Command {
+	c.Flags = args.Flags()
+	c.Action = func(ctx context.Context, cmd *cli.Command) error {
+		a := application{ui: ui, args: args}
+		return a.run(func() error {
+			if err := parsed(args, cmd); err != nil {
 				return err
 			}
-			a := application{ui: ui, cmd: cmd, destroy: true}
-			return a.run(ctx)
-		},
+			return a.attempt(ctx)
+		})
 	}
+	return c
 }
 
 // application is one apply or destroy.
 type application struct {
-	ui      *terminal
-	cmd     *cli.Command
-	file    string // of a saved plan; empty: the plan is made here
-	destroy bool
-	begun   bool // the stream of events has begun
+	ui    *terminal
+	args  *arguments.Apply
+	begun bool // the stream of events has begun
 }
 
 // run carries the application out. With -json an error before the first event is
 // an event, too.
-func (a *application) run(ctx context.Context) error {
-	err := a.attempt(ctx)
-	if _, said := exitCode(err); err == nil || said || a.begun || !a.cmd.Bool("json") {
+func (a *application) run(attempt func() error) error {
+	err := attempt()
+	if _, said := exitCode(err); err == nil || said || a.begun || !a.args.Events.Value {
 		return err
 	}
 	display := a.display()
@@ -89,35 +78,23 @@ func (a *application) run(ctx context.Context) error {
 }
 
 func (a *application) attempt(ctx context.Context) error {
-	if a.cmd.Bool("json") && !a.cmd.Bool("auto-approve") && a.file == "" {
-		flags := ""
-		if a.destroy {
-			flags = " -destroy"
-		}
-		return fmt.Errorf("-json cannot ask for approval\nUse -auto-approve, or save a plan with \"quern plan%s -out=FILE\" and apply it.", flags)
-	}
-	if err := checkRefreshOnly(a.cmd, a.destroy); err != nil {
-		return err
-	}
+	a.ui.compactWarnings = a.args.CompactWarnings.Value
 	ctx, stop, done := stoppable(ctx)
 	defer done()
 	// Until the plan is carried out there is nothing to stop in order.
 	planning, planned := untilStopped(ctx, stop)
 	defer planned()
-	var saved *plan.Plan
-	if a.file != "" {
-		var err error
-		if saved, err = readPlan(a.file); err != nil {
-			return err
-		}
+	saved, err := a.saved()
+	if err != nil {
+		return err
 	}
-	w, err := openWorkspaceFor(planning, a.ui, a.cmd, saved)
+	w, err := openWorkspace(planning, a.ui, &a.args.Variables, saved)
 	if err != nil {
 		return err
 	}
 	defer w.close()
-	env := a.cmd.String("env")
-	lease, err := acquire(planning, a.ui, w.store, env, a.cmd)
+	env := a.args.Env.Value
+	lease, err := acquire(planning, a.ui, w.store, env, &a.args.Lock)
 	if err != nil {
 		return err
 	}
@@ -141,18 +118,29 @@ func (a *application) attempt(ctx context.Context) error {
 	return a.carryOut(ctx, stop, w, p, st, lease)
 }
 
-// plan is the saved plan, if it still fits, or a new one.
-func (a *application) plan(ctx context.Context, w *workspace, st *state.State, saved *plan.Plan) (*plan.Plan, error) {
-	opts, err := w.plannerOptions(a.cmd, st)
+// saved is the saved plan, or nil.
+func (a *application) saved() (*plan.Plan, error) {
+	if a.args.File == "" {
+		return nil, nil
+	}
+	saved, err := readPlan(a.args.File)
 	if err != nil {
 		return nil, err
 	}
+	if env := a.args.Env.Value; env != saved.Environment {
+		return nil, fmt.Errorf("the saved plan is for environment %q, not %q\nApply it with -env=%s, or make a plan for %q.", saved.Environment, env, saved.Environment, env)
+	}
+	return saved, nil
+}
+
+// plan is the saved plan, if it still fits, or a new one.
+func (a *application) plan(ctx context.Context, w *workspace, st *state.State, saved *plan.Plan) (*plan.Plan, error) {
+	opts := w.plannerOptions(a.args.Request(), st)
 	if saved != nil {
 		return saved, a.ui.failed(planner.CheckFresh(ctx, saved, opts))
 	}
-	opts.Destroy = a.destroy
 	p, err := w.plan(ctx, opts)
-	if err != nil || a.cmd.Bool("json") {
+	if err != nil || a.args.Events.Value {
 		return p, err
 	}
 	return p, printPlan(a.ui, p, "text")
@@ -161,20 +149,20 @@ func (a *application) plan(ctx context.Context, w *workspace, st *state.State, s
 // nothingToDo reports that. There is no run, but a reader of events gets a stream
 // that begins and ends as any other.
 func (a *application) nothingToDo(p *plan.Plan) error {
-	if a.cmd.Bool("json") {
+	if a.args.Events.Value {
 		now, display := time.Now().UTC(), a.display()
 		display.Event(events.Event{Time: now, Type: events.RunStarted, Run: &events.Run{Format: events.Format, Environment: p.Environment, Destroy: p.Destroy, RefreshOnly: p.RefreshOnly}})
 		display.Event(events.Event{Time: now, Type: events.RunDone, Summary: &events.Summary{Status: string(runner.Done), Actions: map[string]int{}}})
 		return display.Close()
 	}
-	if a.file != "" {
+	if a.args.File != "" {
 		return printPlan(a.ui, p, "text")
 	}
 	return nil
 }
 
 func (a *application) agreed(p *plan.Plan, stop <-chan struct{}) (bool, error) {
-	if a.cmd.Bool("auto-approve") || a.file != "" {
+	if a.args.AutoApprove.Value || a.args.File != "" {
 		return true, nil
 	}
 	question, detail := "Do you want to perform these actions?", "quern will perform the actions described above."
@@ -184,7 +172,7 @@ func (a *application) agreed(p *plan.Plan, stop <-chan struct{}) (bool, error) {
 	if p.Destroy {
 		question, detail = "Do you really want to destroy all of these deployments?", "quern will delete the deployments listed above. This cannot be undone."
 	}
-	if !a.cmd.Bool("input") {
+	if !a.args.Input.Value {
 		return false, errors.New("the plan is not approved\nWith -input=false, quern does not ask for approval. Use -auto-approve, or save a plan with -out and apply it.")
 	}
 	yes, err := a.ui.confirm(question, detail, stop)
@@ -213,7 +201,7 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 	setGCPercent(gcWorking)
 	result, err := runner.Record(ctx, p, runner.Options{
 		Store: w.store, State: st, Save: w.store.States().Save, Plugins: w.plugins,
-		Parallelism: a.cmd.Int("parallelism"), Secrets: w.secrets(p),
+		Parallelism: a.args.Parallelism.Value, Secrets: w.secrets(p),
 		Stop: stop,
 		Events: func(e events.Event) {
 			switch e.Type {
@@ -272,7 +260,7 @@ func commandLine(args []string, variables map[string]*config.Variable) string {
 func (a *application) display() progress.Display {
 	a.begun = true
 	switch {
-	case a.cmd.Bool("json"):
+	case a.args.Events.Value:
 		return progress.JSON(a.ui.out)
 	case a.ui.color(a.ui.out):
 		return progress.Terminal(a.ui.out, progress.TerminalOptions{Color: true, Size: func() (int, int) { return a.ui.size(a.ui.out) }})
@@ -286,7 +274,7 @@ func (a *application) report(result *runner.Result, err error) error {
 	if err != nil {
 		return err
 	}
-	if result.Status == runner.Done && !a.cmd.Bool("json") && len(result.Outputs) > 0 {
+	if result.Status == runner.Done && !a.args.Events.Value && len(result.Outputs) > 0 {
 		a.ui.printf("\nOutputs:\n\n%s", outputLines(result.Outputs))
 	}
 	if result.Status != runner.Done {
@@ -297,8 +285,8 @@ func (a *application) report(result *runner.Result, err error) error {
 
 // acquire takes the lease on an environment's state. With -lock=false, it takes none, and
 // the lease is nil.
-func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, cmd *cli.Command) (*state.Lease, error) {
-	if cmd.IsSet("lock") && !cmd.Bool("lock") {
+func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, lock *arguments.Lock) (*state.Lease, error) {
+	if !lock.Lock.Value {
 		ui.diagnose(hcl.Diagnostics{{
 			Severity: hcl.DiagWarning, Summary: "The state is not locked",
 			Detail: "With -lock=false, another command can change the environment at the same time.",
@@ -310,8 +298,8 @@ func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, cmd 
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}
-	owner := state.Owner{User: name, Host: host, PID: os.Getpid(), Command: cmd.FullName()}
-	lease, err := s.States().Lock(ctx, env, owner, cmd.Duration("lock-timeout"), func(h state.Holder) {
+	owner := state.Owner{User: name, Host: host, PID: os.Getpid(), Command: lock.Command}
+	lease, err := s.States().Lock(ctx, env, owner, lock.Timeout.Value, func(h state.Holder) {
 		ui.notef("Waiting for the lease on the state of environment %q, held by %s.\n", env, h)
 	})
 	if held := (*state.Locked)(nil); errors.As(err, &held) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
@@ -84,28 +85,24 @@ func digestMatches(ref artifact.Ref, given string) bool {
 }
 
 func artifactListCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:  "list",
 		Usage: "list the artifacts of an environment",
-		Flags: append(environmentFlags(), jsonFlag),
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
-				return err
-			}
-			s, st, err := stateHere(cmd)
-			if err != nil {
-				return err
-			}
-			if cmd.Bool("json") {
-				return ui.json(map[string]any{"artifacts": standingIn(st)})
-			}
-			var rows [][]string
-			for _, a := range standingIn(st) {
-				rows = append(rows, []string{a.name(), a.Ref.Kind, size(s, a.Ref), shortDigest(a.Ref.Digest)})
-			}
-			return ui.table([]string{"ARTIFACT", "KIND", "SIZE", "DIGEST"}, rows)
-		},
 	}
+	return command(ui, c, &arguments.ArtifactList{}, func(_ context.Context, args *arguments.ArtifactList) error {
+		s, st, err := stateHere(args.Env.Value)
+		if err != nil {
+			return err
+		}
+		if args.JSON.Value {
+			return ui.json(map[string]any{"artifacts": standingIn(st)})
+		}
+		var rows [][]string
+		for _, a := range standingIn(st) {
+			rows = append(rows, []string{a.name(), a.Ref.Kind, size(s, a.Ref), shortDigest(a.Ref.Digest)})
+		}
+		return ui.table([]string{"ARTIFACT", "KIND", "SIZE", "DIGEST"}, rows)
+	})
 }
 
 // size says how large an artifact is in the unit that fits its kind.
@@ -125,35 +122,37 @@ func size(s *store.Store, ref artifact.Ref) string {
 }
 
 func artifactShowCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:      "show",
 		Usage:     "show an artifact's manifest and, for a dataset, its first rows",
 		ArgsUsage: "ADDRESS[.PORT]|DIGEST",
-		Flags: append(environmentFlags(), jsonFlag,
-			&cli.IntFlag{Name: "rows", Value: 5, Usage: "show the first `N` rows of a dataset", Validator: atLeast(0)}),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			s, found, err := artifactArgument(cmd)
-			if err != nil {
-				return err
-			}
-			a, err := artifact.Get(s.Blobs, found.Ref)
-			if err != nil {
-				return err
-			}
-			if cmd.Bool("json") {
-				return showArtifactJSON(ctx, ui, s, found, a, cmd.Int("rows"))
-			}
-			ui.printf("%s\n", artifactTitle(found.name(), found.Ref))
-			if err := printArtifact(ui, s, found.Ref, "  "); err != nil {
-				return err
-			}
-			if a.Dataset == nil || cmd.Int("rows") <= 0 {
-				return nil
-			}
-			ui.printf("\n")
-			return printRows(ctx, ui, s, a.Dataset, cmd.Int("rows"))
-		},
 	}
+	return command(ui, c, &arguments.ArtifactShow{}, func(ctx context.Context, args *arguments.ArtifactShow) error {
+		s, st, err := stateHere(args.Env.Value)
+		if err != nil {
+			return err
+		}
+		found, err := findArtifact(st, args.Artifact)
+		if err != nil {
+			return err
+		}
+		a, err := artifact.Get(s.Blobs, found.Ref)
+		if err != nil {
+			return err
+		}
+		if args.JSON.Value {
+			return showArtifactJSON(ctx, ui, s, found, a, args.Rows.Value)
+		}
+		ui.printf("%s\n", artifactTitle(found.name(), found.Ref))
+		if err := printArtifact(ui, s, found.Ref, "  "); err != nil {
+			return err
+		}
+		if a.Dataset == nil || args.Rows.Value == 0 {
+			return nil
+		}
+		ui.printf("\n")
+		return printRows(ctx, ui, s, a.Dataset, args.Rows.Value)
+	})
 }
 
 // showArtifactJSON prints an artifact's manifest and the first rows of a dataset.
@@ -174,26 +173,25 @@ func showArtifactJSON(ctx context.Context, ui *terminal, s *store.Store, found s
 }
 
 func artifactVerifyCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:        "verify",
 		Usage:       "check artifacts against their digests",
 		ArgsUsage:   "[ADDRESS[.PORT]|DIGEST]...",
 		Description: "Verifies the named artifacts, or all artifacts of the environment. Damaged files are set aside, and the next\napply recreates them.",
-		Flags:       append(environmentFlags(), jsonFlag),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			ctx, cancel := interruptible(ctx)
-			defer cancel()
-			s, st, err := stateHere(cmd)
-			if err != nil {
-				return err
-			}
-			wanted, err := artifactsNamed(st, cmd.Args().Slice())
-			if err != nil {
-				return err
-			}
-			return verify(ctx, ui, s, wanted, cmd.Bool("json"))
-		},
 	}
+	return command(ui, c, &arguments.ArtifactVerify{}, func(ctx context.Context, args *arguments.ArtifactVerify) error {
+		ctx, cancel := interruptible(ctx)
+		defer cancel()
+		s, st, err := stateHere(args.Env.Value)
+		if err != nil {
+			return err
+		}
+		wanted, err := artifactsNamed(st, args.Artifacts)
+		if err != nil {
+			return err
+		}
+		return verify(ctx, ui, s, wanted, args.JSON.Value)
+	})
 }
 
 func artifactsNamed(st *state.State, given []string) ([]standing, error) {
@@ -287,19 +285,6 @@ func printVerified(ui *terminal, all []verified) {
 			ui.printf("          %s\n", e)
 		}
 	}
-}
-
-func artifactArgument(cmd *cli.Command) (*store.Store, standing, error) {
-	given, err := oneArgument(cmd, "an artifact")
-	if err != nil {
-		return nil, standing{}, err
-	}
-	s, st, err := stateHere(cmd)
-	if err != nil {
-		return nil, standing{}, err
-	}
-	found, err := findArtifact(st, given)
-	return s, found, err
 }
 
 func artifactTitle(name string, ref artifact.Ref) string {

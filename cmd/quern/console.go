@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/jsontext"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner"
@@ -17,33 +17,27 @@ import (
 )
 
 func consoleCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:  "console",
 		Usage: "evaluate expressions",
 		Description: "Reads expressions and prints their values. Expressions can use variables, locals, functions, and the values of\n" +
 			"stages in the state. An expression with an open bracket or heredoc continues on the next line. To leave, type\nexit or press Ctrl-D.",
-		Flags: slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{
-			&cli.StringFlag{Name: "eval", Usage: "evaluate `EXPRESSION` and exit"}, jsonFlag,
-		}),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
-				return err
-			}
-			w, err := openWorkspace(ctx, ui, cmd)
-			if err != nil {
-				return err
-			}
-			defer w.close()
-			c, err := newConsole(ctx, w, cmd)
-			if err != nil {
-				return err
-			}
-			if cmd.IsSet("eval") {
-				return c.eval(cmd.String("eval"))
-			}
-			return c.loop()
-		},
 	}
+	return command(ui, c, &arguments.Console{}, func(ctx context.Context, args *arguments.Console) error {
+		w, err := openWorkspace(ctx, ui, &args.Variables, nil)
+		if err != nil {
+			return err
+		}
+		defer w.close()
+		c, err := newConsole(ctx, w, args)
+		if err != nil {
+			return err
+		}
+		if args.Eval.Given() {
+			return c.eval(args.Eval.Value)
+		}
+		return c.loop()
+	})
 }
 
 type console struct {
@@ -52,20 +46,16 @@ type console struct {
 	json   bool
 }
 
-func newConsole(ctx context.Context, w *workspace, cmd *cli.Command) (*console, error) {
-	st, err := loadState(w.store, cmd.String("env"))
+func newConsole(ctx context.Context, w *workspace, args *arguments.Console) (*console, error) {
+	st, err := loadState(w.store, args.Env.Value)
 	if err != nil {
 		return nil, err
 	}
-	opts, err := w.plannerOptions(cmd, st)
-	if err != nil {
-		return nil, err
-	}
-	values, diags := planner.Evaluate(ctx, opts)
+	values, diags := planner.Evaluate(ctx, w.plannerOptions(args.Request(), st))
 	if err := w.ui.failed(diags); err != nil {
 		return nil, err
 	}
-	return &console{ui: w.ui, values: values, json: cmd.Bool("json")}, nil
+	return &console{ui: w.ui, values: values, json: args.JSON.Value}, nil
 }
 
 func (c *console) loop() error {

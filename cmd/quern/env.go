@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store/state"
@@ -21,104 +22,97 @@ func envCommand(ui *terminal) *cli.Command {
 }
 
 func envListCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:  "list",
 		Usage: "list the environments",
-		Flags: []cli.Flag{jsonFlag},
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
-				return err
-			}
-			s, err := openStore()
-			if err != nil {
-				return err
-			}
-			names, err := s.States().List()
-			if err != nil {
-				return err
-			}
-			if cmd.Bool("json") {
-				return ui.json(map[string]any{"environments": names})
-			}
-			var rows [][]string
-			for _, name := range names {
-				st, err := loadState(s, name)
-				if err != nil {
-					return err
-				}
-				rows = append(rows, []string{name, strconv.FormatInt(st.Serial, 10), english.Count(len(st.Instances), "instance")})
-			}
-			return ui.table([]string{"ENVIRONMENT", "SERIAL", "CONTENTS"}, rows)
-		},
 	}
-}
-
-func envCreateCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
-		Name:        "create",
-		Usage:       "create an empty environment",
-		ArgsUsage:   "NAME",
-		Description: "Each environment has its own state. All environments share the artifacts of the store, so quern reuses what\nanother environment has computed.",
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			name, err := oneArgument(cmd, "a name")
-			if err != nil {
-				return err
-			}
-			s, err := openStore()
-			if err != nil {
-				return err
-			}
-			if _, err := s.States().Create(name); err != nil {
-				return fmt.Errorf("environment %q cannot be created\n%w", name, err)
-			}
-			ui.printf("Created environment %q. Use it with -env=%s or QUERN_ENV=%s.\n", name, name, name)
-			return nil
-		},
-	}
-}
-
-func envDeleteCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
-		Name:        "delete",
-		Usage:       "delete an environment that has no deployments",
-		ArgsUsage:   "NAME",
-		Description: "Its artifacts stay in the store until gc removes them.",
-		Flags:       lockFlags(),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			name, err := oneArgument(cmd, "a name")
-			if err != nil {
-				return err
-			}
-			s, err := openStore()
-			if err != nil {
-				return err
-			}
-			there, err := s.States().List()
-			if err != nil {
-				return err
-			}
-			if !slices.Contains(there, name) {
-				return fmt.Errorf("environment %q does not exist\nRun \"quern env list\" to see what is available.%s", name, diag.Suggest(name, there))
-			}
-			lease, err := acquire(ctx, ui, s, name, cmd)
-			if err != nil {
-				return err
-			}
-			defer lease.Release()
+	return command(ui, c, &arguments.EnvList{}, func(_ context.Context, args *arguments.EnvList) error {
+		s, err := openStore()
+		if err != nil {
+			return err
+		}
+		names, err := s.States().List()
+		if err != nil {
+			return err
+		}
+		if args.JSON.Value {
+			return ui.json(map[string]any{"environments": names})
+		}
+		var rows [][]string
+		for _, name := range names {
 			st, err := loadState(s, name)
 			if err != nil {
 				return err
 			}
-			if deployed := deployments(st); len(deployed) > 0 {
-				return fmt.Errorf("environment %q still has %s\nFirst run \"quern destroy -env=%s\".", name, english.Count(len(deployed), "deployment"), name)
-			}
-			if err := s.States().Delete(st); err != nil {
-				return fmt.Errorf("environment %q cannot be deleted\n%w", name, err)
-			}
-			ui.printf("Deleted environment %q.\n", name)
-			return nil
-		},
+			rows = append(rows, []string{name, strconv.FormatInt(st.Serial, 10), english.Count(len(st.Instances), "instance")})
+		}
+		return ui.table([]string{"ENVIRONMENT", "SERIAL", "CONTENTS"}, rows)
+	})
+}
+
+func envCreateCommand(ui *terminal) *cli.Command {
+	c := &cli.Command{
+		Name:        "create",
+		Usage:       "create an empty environment",
+		ArgsUsage:   "NAME",
+		Description: "Each environment has its own state. All environments share the artifacts of the store, so quern reuses what\nanother environment has computed.",
 	}
+	return command(ui, c, &arguments.EnvCreate{}, func(_ context.Context, args *arguments.EnvCreate) error {
+		s, err := openStore()
+		if err != nil {
+			return err
+		}
+		name := args.Name
+		if _, err := s.States().Create(name); err != nil {
+			return fmt.Errorf("environment %q cannot be created\n%w", name, err)
+		}
+		ui.printf("Created environment %q. Use it with -env=%s or QUERN_ENV=%s.\n", name, name, name)
+		return nil
+	})
+}
+
+func envDeleteCommand(ui *terminal) *cli.Command {
+	c := &cli.Command{
+		Name:        "delete",
+		Usage:       "delete an environment that has no deployments",
+		ArgsUsage:   "NAME",
+		Description: "Its artifacts stay in the store until gc removes them.",
+	}
+	return command(ui, c, &arguments.EnvDelete{}, func(ctx context.Context, args *arguments.EnvDelete) error {
+		return deleteEnvironment(ctx, ui, args)
+	})
+}
+
+func deleteEnvironment(ctx context.Context, ui *terminal, args *arguments.EnvDelete) error {
+	s, err := openStore()
+	if err != nil {
+		return err
+	}
+	there, err := s.States().List()
+	if err != nil {
+		return err
+	}
+	name := args.Name
+	if !slices.Contains(there, name) {
+		return fmt.Errorf("environment %q does not exist\nRun \"quern env list\" to see what is available.%s", name, diag.Suggest(name, there))
+	}
+	lease, err := acquire(ctx, ui, s, name, &args.Lock)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	st, err := loadState(s, name)
+	if err != nil {
+		return err
+	}
+	if deployed := deployments(st); len(deployed) > 0 {
+		return fmt.Errorf("environment %q still has %s\nFirst run \"quern destroy -env=%s\".", name, english.Count(len(deployed), "deployment"), name)
+	}
+	if err := s.States().Delete(st); err != nil {
+		return fmt.Errorf("environment %q cannot be deleted\n%w", name, err)
+	}
+	ui.printf("Deleted environment %q.\n", name)
+	return nil
 }
 
 func deployments(st *state.State) []string {

@@ -8,22 +8,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/state"
 	"github.com/quern-dev/quern/ui/results"
-	"github.com/urfave/cli/v3"
 )
-
-// evaluationFlags are those that show takes for evaluations.
-func evaluationFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.BoolFlag{Name: "failures", Usage: "for an evaluation: show only the answers that failed"},
-		&cli.StringFlag{Name: "diff", Usage: "for an evaluation: -diff `A` B shows the rows that only one of two subjects passes"},
-		&cli.IntFlag{Name: "rows", Usage: "for an evaluation: show at most `N` answers; 0 shows all", Value: 20},
-	}
-}
 
 // shown is an evaluation that is being shown.
 type shown struct {
@@ -34,50 +25,35 @@ type shown struct {
 	most int
 }
 
-// evaluationArguments splits the arguments of -diff A B: B is an argument to
-// the command line. What is left is the address.
-func evaluationArguments(cmd *cli.Command) (address, second string, err error) {
-	args := cmd.Args().Slice()
-	if !cmd.IsSet("diff") {
-		if len(args) > 1 {
-			return "", "", fmt.Errorf("quern show takes at most one address or saved plan, but got %d arguments", len(args))
-		}
-		return cmd.Args().First(), "", nil
-	}
-	at := slices.IndexFunc(args, func(s string) bool { return strings.HasPrefix(s, "evaluate.") })
-	if len(args) != 2 || at < 0 {
-		return "", "", errors.New("-diff needs an evaluation and two subjects\nFor example: quern show evaluate.NAME -diff A B")
-	}
-	return args[at], args[1-at], nil
-}
-
 // showEvaluation prints what an evaluation found. Where an instance has no
 // figures of subjects, it is shown as every other one is.
-func showEvaluation(ctx context.Context, ui *terminal, cmd *cli.Command, s *store.Store, st *state.State, inst *state.Instance, second string) error {
+func showEvaluation(ctx context.Context, ui *terminal, args *arguments.Show, s *store.Store, st *state.State, inst *state.Instance) error {
 	ctx, cancel := interruptible(ctx)
 	defer cancel()
+	format, err := shownAs(args, arguments.ShownEvaluation)
+	if err != nil {
+		return err
+	}
+	answers := args.Failures.Value || args.Diff.Given()
+	if args.JSON.Value && !answers {
+		return ui.json(inst)
+	}
 	found, err := results.Read(ctx, s, inst)
-	if errors.Is(err, results.ErrNoSubjects) && !cmd.Bool("failures") && !cmd.IsSet("diff") {
+	if errors.Is(err, results.ErrNoSubjects) && !answers {
 		return printInstance(ui, s, inst)
 	}
 	if err != nil {
 		return evaluationError(inst.Address, err)
 	}
-	v := &shown{ui: ui, found: found, rows: found.Each(ctx, s, st), most: cmd.Int("rows")}
-	format, err := chosenFormat(cmd, evaluationFormats)
-	if err != nil {
-		return err
-	}
-	if !cmd.IsSet("rows") && format != "text" && format != "markdown" {
+	v := &shown{ui: ui, found: found, rows: found.Each(ctx, s, st), most: args.Rows.Value}
+	if !args.Rows.Given() && format != "text" && format != "markdown" {
 		v.most = 0
 	}
 	switch {
-	case cmd.Bool("failures") && cmd.IsSet("diff"):
-		return errors.New("-failures and -diff cannot be combined")
-	case cmd.Bool("failures"):
+	case args.Failures.Value:
 		err = v.failures(format)
-	case cmd.IsSet("diff"):
-		err = v.diff(format, cmd.String("diff"), second)
+	case args.Diff.Given():
+		err = v.diff(format, args.Diff.Value, args.Other)
 	default:
 		err = v.matrix(format)
 	}
@@ -93,8 +69,6 @@ func evaluationError(address string, err error) error {
 	}
 	return err
 }
-
-var evaluationFormats = []string{"text", "markdown", "csv", "json", "junit"}
 
 // longestAnswer is how much of a text Markdown shows; a terminal shows less.
 const longestAnswer = 200
@@ -209,9 +183,6 @@ func (v *shown) diff(format, a, b string) error {
 	}
 	if format == "json" {
 		return v.answersJSON(results.Parting(v.rows, a, b))
-	}
-	if format == "junit" {
-		return errors.New("-diff and -format=junit cannot be combined\nUse -format=text, markdown, csv, or json.")
 	}
 	p, err := v.found.Diff(v.rows, a, b, v.most)
 	if err != nil {

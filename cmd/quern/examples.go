@@ -29,27 +29,28 @@ func exampleNames() []string {
 }
 
 // writeExample writes an example to the working folder, where none of its
-// files may exist.
-func writeExample(ui *terminal, name string) error {
+// files may exist, and returns the names of the files.
+func writeExample(name string) ([]string, error) {
 	folder := path.Join("examples", name)
 	files, err := examples.ReadDir(folder)
 	if err != nil || name == "" {
-		return fmt.Errorf("example %q does not exist\nThe examples are %s.%s", name, strings.Join(exampleNames(), ", "), diag.Suggest(name, exampleNames()))
+		return nil, fmt.Errorf("example %q does not exist\nThe examples are %s.%s", name, strings.Join(exampleNames(), ", "), diag.Suggest(name, exampleNames()))
 	}
 	for _, f := range files {
 		if _, err := os.Lstat(f.Name()); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s already exists\nExamples are written to an empty folder. Create one, or choose one with -chdir.", f.Name())
+			return nil, fmt.Errorf("%s already exists\nExamples are written to an empty folder. Create one, or choose one with -chdir.", f.Name())
 		}
 	}
+	var written []string
 	for _, f := range files {
 		content, err := examples.ReadFile(path.Join(folder, f.Name()))
 		if err == nil {
 			err = os.WriteFile(f.Name(), content, 0o666)
 		}
 		if err != nil {
-			return fmt.Errorf("the example %q cannot be written\n%w", name, err)
+			return nil, fmt.Errorf("the example %q cannot be written\n%w", name, err)
 		}
-		ui.printf("%s\n", f.Name())
+		written = append(written, f.Name())
 	}
-	return nil
+	return written, nil
 }

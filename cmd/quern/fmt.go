@@ -12,29 +12,25 @@ import (
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/format"
 	"github.com/urfave/cli/v3"
 )
 
 func fmtCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:      "fmt",
 		Usage:     "rewrite configuration files in canonical form",
 		ArgsUsage: "[FILE|DIR|-]...",
 		Description: "Formats the given files, or the *.quern.hcl and *.vars.hcl files in the given folders (default: the current\n" +
 			"folder), and lists the files that it changed. With -, formats standard input and writes the result to standard\n" +
 			"output, prints the changes (-diff), or only checks the format (-check).",
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "check", Usage: "change nothing; exit with 1 if any file is not formatted"},
-			&cli.BoolFlag{Name: "diff", Usage: "print the changes"},
-			&cli.BoolFlag{Name: "recursive", Usage: "also format files in subfolders"},
-		},
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			f := formatter{ui: ui, check: cmd.Bool("check"), diff: cmd.Bool("diff")}
-			return f.run(cmd.Args().Slice(), cmd.Bool("recursive"))
-		},
 	}
+	return command(ui, c, &arguments.Fmt{}, func(_ context.Context, args *arguments.Fmt) error {
+		f := formatter{ui: ui, check: args.Check.Value, diff: args.Diff.Value}
+		return f.run(args)
+	})
 }
 
 type formatter struct {
@@ -44,11 +40,11 @@ type formatter struct {
 	mistakes    hcl.Diagnostics // of all files
 }
 
-func (f *formatter) run(args []string, recursive bool) error {
-	if len(args) == 1 && args[0] == "-" {
+func (f *formatter) run(args *arguments.Fmt) error {
+	if args.Stdin {
 		return f.stdin()
 	}
-	files, err := formattable(args, recursive)
+	files, err := formattable(args.Paths, args.Recursive.Value)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/gc"
@@ -12,51 +13,41 @@ import (
 )
 
 func gcCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:  "gc",
 		Usage: "remove what no environment and no recent run refers to",
 		Description: "Shows what it would remove; with -delete, removes it. Takes the leases of all environments, so no apply can run\n" +
 			"at the same time.",
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "delete", Usage: "remove it instead of only showing what would be removed"},
-			&cli.IntFlag{Name: "keep-runs", Value: 20, Usage: "keep the results of the last `N` runs"},
-			&cli.DurationFlag{Name: "grace", Value: 7 * 24 * time.Hour, Usage: "keep results newer than `DURATION`"},
-			&cli.DurationFlag{Name: "answers", HideDefault: true, Usage: "remove cached answers older than `DURATION`; by default, all are kept"},
-			lockTimeoutFlag(), jsonFlag,
-		},
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
-				return err
-			}
-			ctx, cancel := interruptible(ctx)
-			defer cancel()
-			return collect(ctx, ui, cmd)
-		},
 	}
+	return command(ui, c, &arguments.GC{}, func(ctx context.Context, args *arguments.GC) error {
+		ctx, cancel := interruptible(ctx)
+		defer cancel()
+		return collect(ctx, ui, args)
+	})
 }
 
-func collect(ctx context.Context, ui *terminal, cmd *cli.Command) error {
+func collect(ctx context.Context, ui *terminal, args *arguments.GC) error {
 	s, err := openStore()
 	if err != nil {
 		return err
 	}
-	release, err := acquireAll(ctx, ui, s, cmd)
+	release, err := acquireAll(ctx, ui, s, &args.Lock)
 	if err != nil {
 		return err
 	}
 	defer release()
 	result, err := gc.Collect(ctx, s, gc.Options{
-		Runs: cmd.Int("keep-runs"), Grace: cmd.Duration("grace"), Answers: cmd.Duration("answers"),
-		DryRun: !cmd.Bool("delete"), Now: time.Now(),
+		Runs: args.KeepRuns.Value, Grace: args.Grace.Value, Answers: args.Answers.Value,
+		DryRun: !args.Delete.Value, Now: time.Now(),
 	})
 	if err != nil {
 		return err
 	}
-	if cmd.Bool("json") {
+	if args.JSON.Value {
 		return ui.json(result)
 	}
 	verb := "Would remove"
-	if cmd.Bool("delete") {
+	if args.Delete.Value {
 		verb = "Removed"
 	}
 	ui.printf("%s %s, %s, and %s in %s. %s in %s remain.\n", verb, english.Count(result.Actions, "action"), english.Count(result.Parts, "part"),
@@ -67,17 +58,17 @@ func collect(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	if result.Logs > 0 {
 		ui.printf("%s %s of runs (%s).\n", verb, english.Count(result.Logs, "log"), byteSize(result.LogBytes))
 	}
-	if cmd.Duration("answers") > 0 {
+	if args.Answers.Value > 0 {
 		ui.printf("%s %s of language models (%s). %s remain.\n", verb, english.Count(result.Answers, "answer"), byteSize(result.AnswerBytes), english.Count(result.KeptAnswers, "answer"))
 	}
-	if !cmd.Bool("delete") && result.Actions+result.Parts+result.Blobs+result.Staging+result.Logs+result.Answers > 0 {
+	if !args.Delete.Value && result.Actions+result.Parts+result.Blobs+result.Staging+result.Logs+result.Answers > 0 {
 		ui.printf("To remove them, run: quern gc -delete\n")
 	}
 	return nil
 }
 
 // acquireAll takes the leases of all environments.
-func acquireAll(ctx context.Context, ui *terminal, s *store.Store, cmd *cli.Command) (release func(), err error) {
+func acquireAll(ctx context.Context, ui *terminal, s *store.Store, lock *arguments.Lock) (release func(), err error) {
 	environments, err := s.States().List()
 	if err != nil {
 		return nil, err
@@ -89,7 +80,7 @@ func acquireAll(ctx context.Context, ui *terminal, s *store.Store, cmd *cli.Comm
 		}
 	}
 	for _, env := range environments {
-		lease, err := acquire(ctx, ui, s, env, cmd)
+		lease, err := acquire(ctx, ui, s, env, lock)
 		if err != nil {
 			release()
 			return nil, err

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/importers"
 	"github.com/quern-dev/quern/importers/promptfoo"
 	"github.com/quern-dev/quern/internal/english"
@@ -27,37 +28,28 @@ func importCommand(ui *terminal) *cli.Command {
 
 func importToolCommand(ui *terminal, importer importers.Importer) *cli.Command {
 	tool := importer.Tool()
-	return &cli.Command{
+	c := &cli.Command{
 		Name:      tool,
 		Usage:     "convert a " + tool + " configuration to a pipeline",
 		ArgsUsage: "FILE|DIR",
 		Description: "Reads " + importer.Reads() + ", and writes a pipeline with its data. Lists what it\n" +
 			"cannot convert, with file and line. Does not run anything or call a model.",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "out", Usage: "write to the folder `DIR`", Value: "."},
-			&cli.BoolFlag{Name: "force", Usage: "overwrite existing files"},
-			jsonFlag,
-		},
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			from, err := oneArgument(cmd, "a "+tool+" configuration or its folder")
-			if err != nil {
-				return err
-			}
-			out := cmd.String("out")
-			pipeline, err := importer.Import(from, out)
-			if err != nil {
-				return err
-			}
-			if err := writeImport(pipeline.Files, out, cmd.Bool("force")); err != nil {
-				return err
-			}
-			if cmd.Bool("json") {
-				return ui.json(describeImport(pipeline, out))
-			}
-			printImport(ui, pipeline, out)
-			return nil
-		},
 	}
+	return command(ui, c, &arguments.Import{Tool: tool}, func(_ context.Context, args *arguments.Import) error {
+		out := args.Out.Value
+		pipeline, err := importer.Import(args.From, out)
+		if err != nil {
+			return err
+		}
+		if err := writeImport(pipeline.Files, out, args.Force.Value); err != nil {
+			return err
+		}
+		if args.JSON.Value {
+			return ui.json(describeImport(pipeline, out))
+		}
+		printImport(ui, pipeline, out)
+		return nil
+	})
 }
 
 // writeImport writes the files of a pipeline; without force, either all of

@@ -2,67 +2,89 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 
+	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/registry"
 	"github.com/urfave/cli/v3"
 )
 
 func initCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:  "init",
 		Usage: "find the required plugins and pin them",
 		Description: "Finds the plugins in required_plugins, and writes their versions and checksums to .quern.lock.hcl. Keep that file\n" +
 			"in version control: quern does not start a plugin with a different checksum. Versions stay pinned until you use\n-upgrade.",
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "upgrade", Usage: "choose the newest versions that the constraints allow, even if others are pinned"},
-			&cli.StringFlag{Name: "from", Usage: "start from the example `NAME`: " + strings.Join(exampleNames(), ", ")},
-			&cli.StringFlag{Name: "lockfile", Usage: "with `MODE` readonly, fail if the lock file would change (for CI)"},
-			jsonFlag,
-		},
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
-				return err
-			}
-			ctx, cancel := interruptible(ctx)
-			defer cancel()
-			how := registry.InitOptions{Upgrade: cmd.Bool("upgrade"), ReadOnly: cmd.String("lockfile") == "readonly"}
-			if mode := cmd.String("lockfile"); mode != "" && !how.ReadOnly {
-				return fmt.Errorf("-lockfile=%s is not a valid mode\nThe only mode is readonly.", mode)
-			}
-			if how.Upgrade && how.ReadOnly {
-				return errors.New("-upgrade and -lockfile=readonly cannot be combined")
-			}
-			if cmd.IsSet("from") {
-				if err := writeExample(ui, cmd.String("from")); err != nil {
-					return err
-				}
-			}
-			module, err := loadModule(ctx, ui)
-			if err != nil {
-				return err
-			}
-			if _, err := openStore(); err != nil {
-				return err
-			}
-			options, _, err := registryOptions(ui, module)
-			if err != nil {
-				return err
-			}
-			pinned, diags := registry.Init(ctx, options, how)
-			if err := ui.failed(diags); err != nil {
-				return err
-			}
-			if cmd.Bool("json") {
-				return ui.json(map[string]any{"plugins": append([]registry.Pinned{}, pinned...)})
-			}
-			for _, p := range pinned {
-				ui.printf("- %s %s (%s)\n", p.Name, p.Version, p.Change)
-			}
-			ui.printf("The pipeline is ready. Run \"quern plan\" to see what it would do.\n")
-			return nil
-		},
 	}
+	return command(ui, c, &arguments.Init{Examples: exampleNames()}, func(ctx context.Context, args *arguments.Init) error {
+		ctx, cancel := interruptible(ctx)
+		defer cancel()
+		return initialize(ctx, ui, args)
+	})
+}
+
+func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
+	written := []string{}
+	if args.From.Given() {
+		var err error
+		if written, err = writeExample(args.From.Value); err != nil {
+			return err
+		}
+	}
+	module, err := loadModule(ctx, ui)
+	if err != nil {
+		return err
+	}
+	if _, err := openStore(); err != nil {
+		return err
+	}
+	options, _, err := registryOptions(ui, module)
+	if err != nil {
+		return err
+	}
+	pinned, diags := registry.Init(ctx, options, registry.InitOptions{Upgrade: args.Upgrade.Value, ReadOnly: args.ReadOnly})
+	if err := ui.failed(diags); err != nil {
+		return err
+	}
+	if err := ui.failed(missingPrograms(ctx, module, options)); err != nil {
+		return err
+	}
+	if args.JSON.Value {
+		found := map[string]any{"plugins": append([]registry.Pinned{}, pinned...)}
+		if args.From.Given() {
+			found["files"] = written
+		}
+		return ui.json(found)
+	}
+	for _, name := range written {
+		ui.printf("%s\n", name)
+	}
+	for _, p := range pinned {
+		ui.printf("- %s %s (%s)\n", p.Name, p.Version, p.Change)
+	}
+	ui.printf("The pipeline is ready. Run \"quern plan\" to see what it would do.\n")
+	return nil
+}
+
+// missingPrograms reports each program of quern that the pipeline needs and that is not
+// there, once.
+func missingPrograms(ctx context.Context, module *config.Module, options registry.Options) hcl.Diagnostics {
+	plugins, _ := registry.Open(ctx, options) // Init has said what is wrong with the others
+	defer plugins.Close()
+	var diags hcl.Diagnostics
+	reported := map[string]bool{}
+	for _, s := range module.Stages {
+		kind := s.Addr.Kind
+		if plugins.Missing(kind, s.Type) == nil || reported[s.Type] {
+			continue
+		}
+		// Another plugin may offer the type.
+		if _, _, err := plugins.Type(kind, s.Type, s.Plugin); err != nil {
+			reported[s.Type] = true
+			diags = append(diags, diag.Errorf(s.TypeRange.Ptr(), "A program of quern is missing", "%s.", diag.Capital(err.Error())))
+		}
+	}
+	return diags
 }

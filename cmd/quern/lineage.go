@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/action"
@@ -16,28 +17,27 @@ import (
 )
 
 func lineageCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:        "lineage",
 		Usage:       "show everything that an instance's result came from",
 		ArgsUsage:   "ADDRESS",
 		Description: "Shows which plugin produced each result, when, and from which artifacts, models, and prompts. It reads the action\nentries of the store, so later changes to the state do not matter.",
-		Flags:       append(environmentFlags(), jsonFlag),
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			s, _, inst, err := instanceHere(cmd)
-			if err != nil {
-				return err
-			}
-			origin, err := (&descent{store: s, seen: map[string]bool{}}).of(inst)
-			if err != nil {
-				return err
-			}
-			if cmd.Bool("json") {
-				return ui.json(origin)
-			}
-			printAncestry(ui, origin, "", "")
-			return nil
-		},
 	}
+	return command(ui, c, &arguments.Lineage{}, func(_ context.Context, args *arguments.Lineage) error {
+		s, _, inst, err := instanceHere(args.Env.Value, args.Address)
+		if err != nil {
+			return err
+		}
+		origin, err := (&descent{store: s, seen: map[string]bool{}}).of(inst)
+		if err != nil {
+			return err
+		}
+		if args.JSON.Value {
+			return ui.json(origin)
+		}
+		printAncestry(ui, origin, "", "")
+		return nil
+	})
 }
 
 // ancestor is a result and what it came from.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -23,43 +24,37 @@ import (
 )
 
 func logCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:      "log",
 		Usage:     "list runs, or show one",
 		ArgsUsage: "[RUN]",
-		Flags: append(environmentFlags(), jsonFlag,
-			&cli.IntFlag{Name: "n", Value: 20, Usage: "list the last `N` runs; 0 lists all", Validator: atLeast(0)}),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			id, err := optionalArgument(cmd, "at most one run")
-			if err != nil {
-				return err
-			}
-			s, err := openStore()
-			if err != nil {
-				return err
-			}
-			if id != "" {
-				return showRun(ctx, ui, cmd, s, id)
-			}
-			return listRuns(ui, cmd, s.Runs())
-		},
 	}
+	return command(ui, c, &arguments.Log{}, func(ctx context.Context, args *arguments.Log) error {
+		s, err := openStore()
+		if err != nil {
+			return err
+		}
+		if args.Run != "" {
+			return showRun(ctx, ui, args, s)
+		}
+		return listRuns(ui, args, s.Runs())
+	})
 }
 
-func listRuns(ui *terminal, cmd *cli.Command, runs *history.Store) error {
+func listRuns(ui *terminal, args *arguments.Log, runs *history.Store) error {
 	all, err := runs.List()
 	if err != nil {
 		// The others can still be shown.
 		ui.diagnose(hcl.Diagnostics{{Severity: hcl.DiagWarning, Summary: "Some runs are missing from the list", Detail: err.Error()}})
 	}
 	shown := []*history.Run{}
-	most := cmd.Int("n")
+	most := args.N.Value
 	for _, r := range all {
-		if (most == 0 || len(shown) < most) && (!cmd.IsSet("env") || r.Environment == cmd.String("env")) {
+		if (most == 0 || len(shown) < most) && (!args.Env.Given() || r.Environment == args.Env.Value) {
 			shown = append(shown, r)
 		}
 	}
-	if cmd.Bool("json") {
+	if args.JSON.Value {
 		return ui.json(map[string]any{"runs": shown})
 	}
 	if len(shown) == 0 {
@@ -73,12 +68,13 @@ func listRuns(ui *terminal, cmd *cli.Command, runs *history.Store) error {
 	return ui.table(filled([]string{"RUN", "STARTED", "ENV", "STATUS", "TIME", "ACTIONS", "SPENT", "COMMIT"}, rows))
 }
 
-func showRun(ctx context.Context, ui *terminal, cmd *cli.Command, s *store.Store, id string) error {
+func showRun(ctx context.Context, ui *terminal, args *arguments.Log, s *store.Store) error {
+	id := args.Run
 	r, err := s.Runs().Get(id)
 	if err != nil {
 		return fmt.Errorf("the run %q cannot be shown\n%w", id, err)
 	}
-	if cmd.Bool("json") {
+	if args.JSON.Value {
 		return ui.json(r)
 	}
 	ui.printf("run %s  %s\n  command  %s\n  started  %s, took %s\n  quern    %s\n", r.ID, r.Status, r.Command,

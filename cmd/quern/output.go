@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/jsontext"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
@@ -18,40 +19,28 @@ import (
 )
 
 func outputCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:      "output",
 		Usage:     "print the outputs of the last apply",
 		ArgsUsage: "[NAME]",
-		Flags: slices.Concat(environmentFlags(), []cli.Flag{
-			&cli.BoolFlag{Name: "raw", Usage: "print a string, number, or bool without quotes, for scripts"},
-			jsonFlag,
-		}),
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			name, err := optionalArgument(cmd, "at most one name")
-			if err != nil {
-				return err
-			}
-			s, err := openStore()
-			if err != nil {
-				return err
-			}
-			st, err := loadState(s, cmd.String("env"))
-			if err != nil {
-				return err
-			}
-			if name != "" {
-				return printOutput(ui, cmd, st, name)
-			}
-			return printOutputs(ui, cmd, st)
-		},
 	}
+	return command(ui, c, &arguments.Output{}, func(_ context.Context, args *arguments.Output) error {
+		_, st, err := stateHere(args.Env.Value)
+		if err != nil {
+			return err
+		}
+		if args.Name != "" {
+			return printOutput(ui, args, st)
+		}
+		return printOutputs(ui, args, st)
+	})
 }
 
-func printOutputs(ui *terminal, cmd *cli.Command, st *state.State) error {
-	if cmd.Bool("raw") {
+func printOutputs(ui *terminal, args *arguments.Output, st *state.State) error {
+	if args.Raw.Value {
 		return fmt.Errorf("-raw needs the name of an output\nThe outputs are %s.", diag.List(slices.Sorted(maps.Keys(st.Outputs))))
 	}
-	if cmd.Bool("json") {
+	if args.JSON.Value {
 		all := make(map[string]any, len(st.Outputs))
 		for name, o := range st.Outputs {
 			all[name] = outputJSON(o)
@@ -82,7 +71,8 @@ func outputJSON(o *state.Output) map[string]any {
 	return out
 }
 
-func printOutput(ui *terminal, cmd *cli.Command, st *state.State, name string) error {
+func printOutput(ui *terminal, args *arguments.Output, st *state.State) error {
+	name := args.Name
 	o, ok := st.Outputs[name]
 	if !ok {
 		return fmt.Errorf("output %q does not exist\n%s", name, "An output exists once it is declared and applied."+diag.Suggest(name, slices.Sorted(maps.Keys(st.Outputs))))
@@ -91,13 +81,13 @@ func printOutput(ui *terminal, cmd *cli.Command, st *state.State, name string) e
 		return fmt.Errorf("output %q is sensitive\nThe state does not store its value.", name)
 	}
 	switch {
-	case cmd.Bool("json"):
+	case args.JSON.Value:
 		plain, err := ctyjson.Marshal(o.Value.Value, o.Value.Type())
 		if err != nil {
 			return err
 		}
 		return ui.json(json.RawMessage(jsontext.Plain(plain)))
-	case cmd.Bool("raw"):
+	case args.Raw.Value:
 		return printRaw(ui, name, o.Value.Value)
 	}
 	ui.printf("%s\n", value.Format(o.Value.Value))

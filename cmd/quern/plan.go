@@ -5,62 +5,46 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/render"
 	"github.com/urfave/cli/v3"
 )
 
 func planCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:  "plan",
 		Usage: "show what apply would do, and why",
-		Flags: slices.Concat(planFlags(), []cli.Flag{
-			&cli.StringFlag{Name: "out", Usage: "save the plan to `FILE`, to apply it later"},
-			&cli.StringFlag{Name: "format", Value: "text", Usage: "text, json, or markdown"},
-			refreshOnlyFlag,
-			&cli.BoolFlag{Name: "destroy", Usage: "plan to delete all deployments"},
-			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit with 0 if there is nothing to do, 1 on error, 2 if there are changes"},
-			jsonFlag,
-		}),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
-				return err
-			}
-			return makePlan(ctx, ui, cmd)
-		},
 	}
+	return command(ui, c, &arguments.Plan{}, func(ctx context.Context, args *arguments.Plan) error {
+		return makePlan(ctx, ui, args)
+	})
 }
 
-func makePlan(ctx context.Context, ui *terminal, cmd *cli.Command) error {
-	format, err := chosenFormat(cmd, planFormats)
+func makePlan(ctx context.Context, ui *terminal, args *arguments.Plan) error {
+	ui.compactWarnings = args.CompactWarnings.Value
+	p, _, err := planHere(ctx, ui, args.Request())
 	if err != nil {
 		return err
 	}
-	p, _, err := planHere(ctx, ui, cmd)
-	if err != nil {
-		return err
-	}
-	out := cmd.String("out")
+	out := args.Out.Value
 	if out != "" {
 		if err := savePlan(out, p); err != nil {
 			return err
 		}
 	}
-	if err := printPlan(ui, p, format); err != nil {
+	if err := printPlan(ui, p, args.Chosen); err != nil {
 		return err
 	}
-	if out != "" && format == "text" {
+	if out != "" && args.Chosen == "text" {
 		ui.printf("\nSaved the plan to %s. To apply exactly this plan, run:\n    quern apply %s\n", out, out)
 	}
-	if cmd.Bool("detailed-exitcode") && (p.HasChanges() || p.RefreshOnly && p.HasDrift()) {
+	if args.DetailedExitcode.Value && (p.HasChanges() || p.RefreshOnly && p.HasDrift()) {
 		return exitStatus(exitChanges)
 	}
 	return nil
 }
-
-var planFormats = []string{"text", "json", "markdown"}
 
 // printPlan prints a plan in one of its forms.
 func printPlan(ui *terminal, p *plan.Plan, format string) error {

@@ -7,21 +7,26 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/preview"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store/responses"
-	"github.com/urfave/cli/v3"
 )
 
 // showPrompt prints what a prompt makes of a row of the dataset that it is used
 // over. No model is asked.
-func showPrompt(ctx context.Context, ui *terminal, cmd *cli.Command, address string) error {
-	p, st, err := planHere(ctx, ui, cmd)
+func showPrompt(ctx context.Context, ui *terminal, args *arguments.Show) error {
+	format, err := shownAs(args, arguments.ShownPrompt)
 	if err != nil {
 		return err
 	}
-	use, err := chosenUse(p, address, cmd.String("stage"))
+	p, st, err := planHere(ctx, ui, args.Request())
+	if err != nil {
+		return err
+	}
+	address, row := args.Subject, args.Row.Value
+	use, err := chosenUse(p, address, args.Stage.Value)
 	if err != nil {
 		return err
 	}
@@ -29,14 +34,14 @@ func showPrompt(ctx context.Context, ui *terminal, cmd *cli.Command, address str
 	if err != nil {
 		return err
 	}
-	req, err := requestOf(ctx, ui, use, preview.From{Plan: p, State: st, Store: s}, int64(cmd.Int("row")))
+	req, err := requestOf(ctx, ui, use, preview.From{Plan: p, State: st, Store: s}, int64(row))
 	if err != nil {
-		return fmt.Errorf("%s cannot be shown for row %d\n%w", address, cmd.Int("row"), err)
+		return fmt.Errorf("%s cannot be shown for row %d\n%w", address, row, err)
 	}
-	if cmd.Bool("json") {
+	if format == "json" {
 		return ui.json(req)
 	}
-	ui.printf("%s for row %d of %s\n", address, cmd.Int("row"), use.Node.Address)
+	ui.printf("%s for row %d of %s\n", address, row, use.Node.Address)
 	printRequest(ui, req)
 	if added := use.Node.Added[use.Argument]; added != "" {
 		ui.printf("\n── added by %s\n%s\n", use.Node.Address, strings.TrimRight(added, "\n"))

@@ -7,36 +7,29 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/ui/report"
 	"github.com/quern-dev/quern/ui/results"
 	"github.com/urfave/cli/v3"
 )
 
 func reportCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:        "report",
 		Usage:       "write an evaluation as a web page",
 		ArgsUsage:   "ADDRESS",
 		Description: "Writes one self-contained file: figures and differences with their intervals, confusions, and answers with their\nrequests. You can filter and search the answers.",
-		Flags: slices.Concat(environmentFlags(), []cli.Flag{
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write to `FILE` (default: ADDRESS.html)"},
-			&cli.IntFlag{Name: "rows", Value: report.DefaultRows, Usage: "embed the answers of at most the first `N` rows"},
-		}),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			ctx, cancel := interruptible(ctx)
-			defer cancel()
-			return writeReport(ctx, ui, cmd)
-		},
 	}
+	return command(ui, c, &arguments.Report{}, func(ctx context.Context, args *arguments.Report) error {
+		ctx, cancel := interruptible(ctx)
+		defer cancel()
+		return writeReport(ctx, ui, args)
+	})
 }
 
-func writeReport(ctx context.Context, ui *terminal, cmd *cli.Command) error {
-	if cmd.Int("rows") < 1 {
-		return errors.New("-rows must be at least 1\nIt is the number of rows that the page contains.")
-	}
-	s, st, inst, err := instanceHere(cmd)
+func writeReport(ctx context.Context, ui *terminal, args *arguments.Report) error {
+	s, st, inst, err := instanceHere(args.Env.Value, args.Address)
 	if err != nil {
 		return err
 	}
@@ -47,16 +40,16 @@ func writeReport(ctx context.Context, ui *terminal, cmd *cli.Command) error {
 	if err != nil {
 		return evaluationError(inst.Address, err)
 	}
-	path := cmd.String("out")
+	path := args.Out.Value
 	if path == "" {
 		path = inst.Address + ".html"
 	}
 	bytes := 0
-	if cmd.IsSet("rows") {
+	if args.Rows.Given() {
 		bytes = math.MaxInt // a user who sets -rows wants them, however large
 	}
 	err = replaceFile(path, func(f *os.File) error {
-		o := report.Options{Rows: cmd.Int("rows"), Bytes: bytes, Environment: st.Environment, Made: inst.Updated.Local().Format("2006-01-02 15:04")}
+		o := report.Options{Rows: args.Rows.Value, Bytes: bytes, Environment: st.Environment, Made: inst.Updated.Local().Format("2006-01-02 15:04")}
 		return report.Write(f, found, found.Each(ctx, s, st), o)
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/store"
@@ -18,65 +19,83 @@ import (
 )
 
 func showCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:        "show",
 		Usage:       "show the state, an instance, or a saved plan",
 		ArgsUsage:   "[ADDRESS|PLAN]",
 		Description: "Without an argument, shows all instances and the outputs. With an address, shows that instance and its result:\nfor a prompt, the prompt filled in with a row, without calling a model; for an evaluation, its figures and\nanswers. With a file, shows the saved plan.",
-		Flags: slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{jsonFlag,
-			&cli.StringFlag{Name: "format", Value: "text", Usage: "for a saved plan: text, json, or markdown; for an evaluation: also csv or junit"},
-			&cli.IntFlag{Name: "row", Usage: "for a prompt: the row to fill it in with, counted from 0"},
-			&cli.StringFlag{Name: "stage", Usage: "for a prompt: the stage that uses it (default: the first)"}}, evaluationFlags()),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			given, second, err := evaluationArguments(cmd)
-			if err != nil {
-				return err
-			}
-			if info, err := os.Stat(given); given != "" && err == nil && !info.IsDir() {
-				p, err := readPlan(given)
-				if err != nil {
-					return err
-				}
-				format, err := chosenFormat(cmd, planFormats)
-				if err != nil {
-					return err
-				}
-				return printPlan(ui, p, format)
-			}
-			if strings.HasPrefix(given, "prompt.") {
-				return showPrompt(ctx, ui, cmd, given)
-			}
-			if _, err := addr.Parse(given); given != "" && err != nil {
-				return fmt.Errorf("%q is not a file, and %w", given, err)
-			}
-			s, st, err := stateHere(cmd)
-			if err != nil {
-				return err
-			}
-			if given != "" {
-				return showInstance(ctx, ui, cmd, s, st, given, second)
-			}
-			return showState(ui, cmd, s, st)
-		},
 	}
+	return command(ui, c, &arguments.Show{}, func(ctx context.Context, args *arguments.Show) error {
+		return show(ctx, ui, args)
+	})
 }
 
-func showInstance(ctx context.Context, ui *terminal, cmd *cli.Command, s *store.Store, st *state.State, given, second string) error {
-	inst, err := instanceAt(st, given)
+func show(ctx context.Context, ui *terminal, args *arguments.Show) error {
+	given := args.Subject
+	if info, err := os.Stat(given); given != "" && err == nil && !info.IsDir() {
+		return showPlan(ui, args)
+	}
+	if strings.HasPrefix(given, "prompt.") {
+		return showPrompt(ctx, ui, args)
+	}
+	if _, err := addr.Parse(given); given != "" && err != nil {
+		return fmt.Errorf("%q is not a file, and %w", given, err)
+	}
+	s, st, err := stateHere(args.Env.Value)
 	if err != nil {
 		return err
 	}
-	if cmd.Bool("json") {
-		return ui.json(inst)
+	if given != "" {
+		return showInstance(ctx, ui, args, s, st)
+	}
+	return showState(ui, args, s, st)
+}
+
+// shownAs is the form of what is shown, unless args have flags for something else.
+func shownAs(args *arguments.Show, what arguments.Shown) (string, error) {
+	format, diags := args.For(what)
+	if diags.HasErrors() {
+		return "", diagnosed{diags}
+	}
+	return format, nil
+}
+
+func showPlan(ui *terminal, args *arguments.Show) error {
+	format, err := shownAs(args, arguments.ShownPlan)
+	if err != nil {
+		return err
+	}
+	p, err := readPlan(args.Subject)
+	if err != nil {
+		return err
+	}
+	return printPlan(ui, p, format)
+}
+
+func showInstance(ctx context.Context, ui *terminal, args *arguments.Show, s *store.Store, st *state.State) error {
+	inst, err := instanceAt(st, args.Subject)
+	if err != nil {
+		return err
 	}
 	if inst.Kind == "evaluate" {
-		return showEvaluation(ctx, ui, cmd, s, st, inst, second)
+		return showEvaluation(ctx, ui, args, s, st, inst)
+	}
+	format, err := shownAs(args, arguments.ShownState)
+	if err != nil {
+		return err
+	}
+	if format == "json" {
+		return ui.json(inst)
 	}
 	return printInstance(ui, s, inst)
 }
 
-func showState(ui *terminal, cmd *cli.Command, s *store.Store, st *state.State) error {
-	if cmd.Bool("json") {
+func showState(ui *terminal, args *arguments.Show, s *store.Store, st *state.State) error {
+	format, err := shownAs(args, arguments.ShownState)
+	if err != nil {
+		return err
+	}
+	if format == "json" {
 		return ui.json(st)
 	}
 	if len(st.Instances) == 0 {

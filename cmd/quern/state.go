@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
@@ -26,84 +26,76 @@ func stateCommand(ui *terminal) *cli.Command {
 }
 
 func stateListCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:        "list",
 		Usage:       "list the instances",
 		ArgsUsage:   "[ADDRESS]...",
 		Description: "Lists all instances, or those at the given addresses. An address without a key means all instances of a stage.",
-		Flags:       append(environmentFlags(), jsonFlag),
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			_, st, err := stateHere(cmd)
-			if err != nil {
+	}
+	return command(ui, c, &arguments.StateList{}, func(_ context.Context, args *arguments.StateList) error {
+		_, st, err := stateHere(args.Env.Value)
+		if err != nil {
+			return err
+		}
+		addresses := slices.Sorted(maps.Keys(st.Instances))
+		if len(args.Addresses) > 0 {
+			if addresses, err = allInstancesAt(st, args.Addresses); err != nil {
 				return err
 			}
-			addresses := slices.Sorted(maps.Keys(st.Instances))
-			if cmd.Args().Present() {
-				if addresses, err = allInstancesAt(st, cmd.Args().Slice()); err != nil {
-					return err
-				}
-			}
-			if cmd.Bool("json") {
-				all := make([]*state.Instance, 0, len(addresses))
-				for _, a := range addresses {
-					all = append(all, st.Instances[a])
-				}
-				return ui.json(map[string]any{"format": st.Format, "environment": st.Environment, "lineage": st.Lineage, "serial": st.Serial, "instances": all})
-			}
+		}
+		if args.JSON.Value {
+			all := make([]*state.Instance, 0, len(addresses))
 			for _, a := range addresses {
-				ui.printf("%s\n", a)
+				all = append(all, st.Instances[a])
 			}
-			return nil
-		},
-	}
+			return ui.json(map[string]any{"format": st.Format, "environment": st.Environment, "lineage": st.Lineage, "serial": st.Serial, "instances": all})
+		}
+		for _, a := range addresses {
+			ui.printf("%s\n", a)
+		}
+		return nil
+	})
 }
 
 func stateShowCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:      "show",
 		Usage:     "show one instance",
 		ArgsUsage: "ADDRESS",
-		Flags:     append(environmentFlags(), jsonFlag),
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			s, _, inst, err := instanceHere(cmd)
-			if err != nil {
-				return err
-			}
-			if cmd.Bool("json") {
-				return ui.json(inst)
-			}
-			return printInstance(ui, s, inst)
-		},
 	}
+	return command(ui, c, &arguments.StateShow{}, func(_ context.Context, args *arguments.StateShow) error {
+		s, _, inst, err := instanceHere(args.Env.Value, args.Address)
+		if err != nil {
+			return err
+		}
+		if args.JSON.Value {
+			return ui.json(inst)
+		}
+		return printInstance(ui, s, inst)
+	})
 }
 
 func stateMoveCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:        "mv",
 		Usage:       "move an instance to another address",
 		ArgsUsage:   "FROM TO",
 		Description: "Use it when you rename a stage, to keep what the stage produced or deployed. Addresses without a key move all\ninstances of a stage, which keep their keys.",
-		Flags:       slices.Concat(environmentFlags(), lockFlags()),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			given, err := arguments(cmd, 2, 2, "two addresses")
-			if err != nil {
-				return err
-			}
-			from, to := given[0], given[1]
-			var moves []move
-			err = changeState(ctx, ui, cmd, func(st *state.State) (err error) {
-				moves, err = moveInstances(st, from, to)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			for _, m := range moves {
-				ui.printf("Moved %s to %s.\n", m.from, m.to)
-			}
-			return nil
-		},
 	}
+	return command(ui, c, &arguments.StateMove{}, func(ctx context.Context, args *arguments.StateMove) error {
+		var moves []move
+		err := changeState(ctx, ui, &args.StateChange, func(st *state.State) (err error) {
+			moves, err = moveInstances(st, args.From, args.To)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, m := range moves {
+			ui.printf("Moved %s to %s.\n", m.from, m.to)
+		}
+		return nil
+	})
 }
 
 // move gives the instance at one address another.
@@ -165,87 +157,65 @@ func (m move) apply(st *state.State) {
 }
 
 func stateRemoveCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:        "rm",
 		Usage:       "remove instances from the state",
 		ArgsUsage:   "ADDRESS...",
 		Description: "An address without a key means all instances of a stage. Deployments keep running, but quern no longer manages\nthem.",
-		Flags:       slices.Concat(environmentFlags(), lockFlags()),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			given, err := arguments(cmd, 1, math.MaxInt, "an address")
-			if err != nil {
-				return err
-			}
-			var forgotten []string
-			err = changeState(ctx, ui, cmd, func(st *state.State) (err error) {
-				forgotten, err = allInstancesAt(st, given)
-				for _, a := range forgotten {
-					delete(st.Instances, a)
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			for _, a := range forgotten {
-				ui.printf("Removed %s from the state.\n", a)
-			}
-			return nil
-		},
 	}
+	return command(ui, c, &arguments.StateRemove{}, func(ctx context.Context, args *arguments.StateRemove) error {
+		var forgotten []string
+		err := changeState(ctx, ui, &args.StateChange, func(st *state.State) (err error) {
+			forgotten, err = allInstancesAt(st, args.Addresses)
+			for _, a := range forgotten {
+				delete(st.Instances, a)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, a := range forgotten {
+			ui.printf("Removed %s from the state.\n", a)
+		}
+		return nil
+	})
 }
 
 func stateUnlockCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:      "unlock",
 		Usage:     "end another command's lease by force",
 		ArgsUsage: "ID",
 		Description: "Use it if the process that holds the lease ran on another machine and has ended. If it ran on this machine, quern\n" +
 			"takes over its lease without this command. The ID is in the message that says who holds the lease.",
-		Flags: environmentFlags(),
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			id, err := oneArgument(cmd, "the ID of a lease")
-			if err != nil {
-				return err
-			}
-			s, err := openStore()
-			if err != nil {
-				return err
-			}
-			holder, err := s.States().ForceUnlock(cmd.String("env"), id)
-			if err != nil {
-				return fmt.Errorf("the lease cannot be ended\n%w", err)
-			}
-			ui.printf("Ended the lease of %s.\n", holder)
-			return nil
-		},
 	}
-}
-
-// lockFlags are those of commands that take the lease on a state.
-func lockFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.BoolFlag{Name: "lock", Value: true, Usage: "take the lease on the state; -lock=false is unsafe while other commands run"},
-		lockTimeoutFlag(),
-	}
-}
-
-func lockTimeoutFlag() cli.Flag {
-	return &cli.DurationFlag{Name: "lock-timeout", Usage: "wait up to `DURATION` for another command to release the lease"}
+	return command(ui, c, &arguments.StateUnlock{}, func(_ context.Context, args *arguments.StateUnlock) error {
+		s, err := openStore()
+		if err != nil {
+			return err
+		}
+		holder, err := s.States().ForceUnlock(args.Env.Value, args.ID)
+		if err != nil {
+			return fmt.Errorf("the lease cannot be ended\n%w", err)
+		}
+		ui.printf("Ended the lease of %s.\n", holder)
+		return nil
+	})
 }
 
 // changeState changes an environment's state under a lease.
-func changeState(ctx context.Context, ui *terminal, cmd *cli.Command, change func(*state.State) error) error {
+func changeState(ctx context.Context, ui *terminal, args *arguments.StateChange, change func(*state.State) error) error {
 	s, err := openStore()
 	if err != nil {
 		return err
 	}
-	lease, err := acquire(ctx, ui, s, cmd.String("env"), cmd)
+	lease, err := acquire(ctx, ui, s, args.Env.Value, &args.Lock)
 	if err != nil {
 		return err
 	}
 	defer lease.Release()
-	st, err := loadState(s, cmd.String("env"))
+	st, err := loadState(s, args.Env.Value)
 	if err != nil {
 		return err
 	}
@@ -256,24 +226,19 @@ func changeState(ctx context.Context, ui *terminal, cmd *cli.Command, change fun
 }
 
 // stateHere is the store of this folder and the state of the environment that
-// the flags name.
-func stateHere(cmd *cli.Command) (*store.Store, *state.State, error) {
+// is named.
+func stateHere(env string) (*store.Store, *state.State, error) {
 	s, err := openStore()
 	if err != nil {
 		return nil, nil, err
 	}
-	st, err := loadState(s, cmd.String("env"))
+	st, err := loadState(s, env)
 	return s, st, err
 }
 
-// instanceHere is stateHere with the instance whose address is the command's
-// only argument.
-func instanceHere(cmd *cli.Command) (*store.Store, *state.State, *state.Instance, error) {
-	given, err := oneArgument(cmd, "the address of an instance")
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	s, st, err := stateHere(cmd)
+// instanceHere is stateHere with the instance at an address.
+func instanceHere(env, given string) (*store.Store, *state.State, *state.Instance, error) {
+	s, st, err := stateHere(env)
 	if err != nil {
 		return nil, nil, nil, err
 	}

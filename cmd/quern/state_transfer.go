@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
@@ -17,56 +18,45 @@ import (
 )
 
 func statePullCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:        "pull",
 		Usage:       "print the state as JSON",
 		Description: "Prints the state of the environment, as a backup or for \"quern state push\". The state contains the digests of\nartifacts, not the artifacts themselves. Prints nothing if nothing has been applied yet.",
-		Flags:       environmentFlags(),
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
-				return err
-			}
-			_, st, err := stateHere(cmd)
-			if err != nil {
-				return err
-			}
-			if st.Serial == 0 {
-				ui.notef("Environment %q has no state yet.\n", st.Environment)
-				return nil
-			}
-			text, err := state.Text(st)
-			if err != nil {
-				return fmt.Errorf("the state cannot be printed\n%w", err)
-			}
-			_, err = ui.out.Write(text)
-			return err
-		},
 	}
+	return command(ui, c, &arguments.StatePull{}, func(_ context.Context, args *arguments.StatePull) error {
+		_, st, err := stateHere(args.Env.Value)
+		if err != nil {
+			return err
+		}
+		if st.Serial == 0 {
+			ui.notef("Environment %q has no state yet.\n", st.Environment)
+			return nil
+		}
+		text, err := state.Text(st)
+		if err != nil {
+			return fmt.Errorf("the state cannot be printed\n%w", err)
+		}
+		_, err = ui.out.Write(text)
+		return err
+	})
 }
 
 func statePushCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:      "push",
 		Usage:     "replace the state with the one in a file",
 		ArgsUsage: "FILE|-",
 		Description: "Replaces the environment's state with the one in FILE (- is standard input), and keeps the old state as\n" +
 			"state.json.backup. Refuses a state of another lineage or environment, with a lower serial, or with the same serial\n" +
 			"but different content. The store must have all artifacts that the new state refers to.",
-		Flags: slices.Concat(environmentFlags(), lockFlags(), []cli.Flag{
-			&cli.BoolFlag{Name: "force", Usage: "push the state regardless of its lineage, environment, and serial"},
-		}),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			name, err := oneArgument(cmd, "a file, or - for standard input")
-			if err != nil {
-				return err
-			}
-			text, err := readInput(ui, name)
-			if err != nil {
-				return err
-			}
-			return pushState(ctx, ui, cmd, text)
-		},
 	}
+	return command(ui, c, &arguments.StatePush{}, func(ctx context.Context, args *arguments.StatePush) error {
+		text, err := readInput(ui, args.File)
+		if err != nil {
+			return err
+		}
+		return pushState(ctx, ui, args, text)
+	})
 }
 
 // readInput is the content of a file; of standard input if its name is "-".
@@ -82,7 +72,7 @@ func readInput(ui *terminal, name string) ([]byte, error) {
 	return text, nil
 }
 
-func pushState(ctx context.Context, ui *terminal, cmd *cli.Command, text []byte) error {
+func pushState(ctx context.Context, ui *terminal, args *arguments.StatePush, text []byte) error {
 	st, err := state.Parse(text)
 	if err != nil {
 		return fmt.Errorf("the state cannot be pushed\n%w.", err)
@@ -91,8 +81,8 @@ func pushState(ctx context.Context, ui *terminal, cmd *cli.Command, text []byte)
 	if err != nil {
 		return err
 	}
-	env := cmd.String("env")
-	lease, err := acquire(ctx, ui, s, env, cmd)
+	env := args.Env.Value
+	lease, err := acquire(ctx, ui, s, env, &args.Lock)
 	if err != nil {
 		return err
 	}
@@ -100,7 +90,7 @@ func pushState(ctx context.Context, ui *terminal, cmd *cli.Command, text []byte)
 	if err := presentIn(s, st); err != nil {
 		return err
 	}
-	changed, err := s.States().Push(env, st, cmd.Bool("force"))
+	changed, err := s.States().Push(env, st, args.Force.Value)
 	var unrelated *state.Unrelated
 	switch {
 	case errors.As(err, &unrelated):

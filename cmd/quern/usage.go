@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -25,23 +24,8 @@ func prepare(ui *terminal, cmd *cli.Command) {
 		os.Exit(exitError)
 	}
 	cmd.HideHelpCommand = true
-	if cmd.Action != nil && slices.Contains(cmd.Flags, cli.Flag(jsonFlag)) {
-		cmd.Action = withJSONErrors(ui, cmd.Action)
-	}
 	for _, sub := range cmd.Commands {
 		prepare(ui, sub)
-	}
-}
-
-// withJSONErrors makes -json print errors, too, so that a program that reads standard
-// output always finds a document there. People read the same on standard error.
-func withJSONErrors(ui *terminal, action cli.ActionFunc) cli.ActionFunc {
-	return func(ctx context.Context, cmd *cli.Command) error {
-		err := action(ctx, cmd)
-		if _, said := exitCode(err); err == nil || said || !cmd.Bool("json") {
-			return err
-		}
-		return errors.Join(err, ui.json(map[string]any{"diagnostics": diag.JSON(diagnosticsOf(err), ui.sources, diag.PrintOptions{Redact: ui.secrets.Text})}))
 	}
 }
 
@@ -80,67 +64,4 @@ func commandNames(cmd *cli.Command) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// atLeast is the validator of a flag whose value must be at least least.
-func atLeast(least int) func(int) error {
-	return func(n int) error {
-		if n < least {
-			return fmt.Errorf("must be at least %d", least)
-		}
-		return nil
-	}
-}
-
-// chosenFormat is the output format that -json or -format asks for.
-func chosenFormat(cmd *cli.Command, formats []string) (string, error) {
-	format := cmd.String("format")
-	if cmd.Bool("json") {
-		if cmd.IsSet("format") && format != "json" {
-			return "", fmt.Errorf("-json and -format=%s cannot be combined", format)
-		}
-		format = "json"
-	}
-	if !slices.Contains(formats, format) {
-		return "", fmt.Errorf("%s does not support the format %q\nThe formats are %s.%s", cmd.FullName(), format, strings.Join(formats, ", "), diag.Suggest(format, formats))
-	}
-	return format, nil
-}
-
-// noArguments refuses positional arguments.
-func noArguments(cmd *cli.Command) error {
-	if cmd.Args().Present() {
-		return fmt.Errorf("%s takes no arguments, but got %q\nRun \"%s -help\" to see its flags.", cmd.FullName(), cmd.Args().First(), cmd.FullName())
-	}
-	return nil
-}
-
-// arguments are the positional arguments, described by what. Their number
-// must be between least and most.
-func arguments(cmd *cli.Command, least, most int, what string) ([]string, error) {
-	given := cmd.Args().Slice()
-	if len(given) < least {
-		return nil, fmt.Errorf("%s needs %s\nUsage: %s %s", cmd.FullName(), what, cmd.FullName(), cmd.ArgsUsage)
-	}
-	if len(given) > most {
-		return nil, fmt.Errorf("%s takes %s, but got %d arguments\nUsage: %s %s", cmd.FullName(), what, len(given), cmd.FullName(), cmd.ArgsUsage)
-	}
-	return given, nil
-}
-
-// oneArgument is the only positional argument, described by what.
-func oneArgument(cmd *cli.Command, what string) (string, error) {
-	given, err := arguments(cmd, 1, 1, what)
-	if err != nil {
-		return "", err
-	}
-	return given[0], nil
-}
-
-// optionalArgument is the only positional argument, or "".
-func optionalArgument(cmd *cli.Command, what string) (string, error) {
-	if _, err := arguments(cmd, 0, 1, what); err != nil {
-		return "", err
-	}
-	return cmd.Args().First(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
@@ -14,21 +15,16 @@ import (
 )
 
 func validateCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:        "validate",
 		Usage:       "check the configuration without running anything",
 		Description: "Reports every error that can be found without reading sources, deployments, or the state.",
-		Flags:       []cli.Flag{jsonFlag},
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
-				return err
-			}
-			ctx, cancel := interruptible(ctx)
-			defer cancel()
-			diags := validate(ctx, ui)
-			return reportValidation(ui, diags, cmd.Bool("json"))
-		},
 	}
+	return command(ui, c, &arguments.Validate{}, func(ctx context.Context, args *arguments.Validate) error {
+		ctx, cancel := interruptible(ctx)
+		defer cancel()
+		return reportValidation(ui, validate(ctx, ui), args.JSON.Value)
+	})
 }
 
 // validate gathers the mistakes of all phases that can still be reached.

@@ -4,23 +4,20 @@ import (
 	"context"
 	"runtime"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/urfave/cli/v3"
 )
 
 func versionCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:  "version",
 		Usage: "print the version",
-		Flags: []cli.Flag{jsonFlag},
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
-				return err
-			}
-			if cmd.Bool("json") {
-				return ui.json(map[string]string{"version": version, "go": runtime.Version(), "platform": runtime.GOOS + "_" + runtime.GOARCH})
-			}
-			ui.printf("quern %s on %s_%s\n", version, runtime.GOOS, runtime.GOARCH)
-			return nil
-		},
 	}
+	return command(ui, c, &arguments.Version{}, func(_ context.Context, args *arguments.Version) error {
+		if args.JSON.Value {
+			return ui.json(map[string]string{"version": version, "go": runtime.Version(), "platform": runtime.GOOS + "_" + runtime.GOARCH})
+		}
+		ui.printf("quern %s on %s_%s\n", version, runtime.GOOS, runtime.GOARCH)
+		return nil
+	})
 }

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner"
@@ -14,40 +14,28 @@ import (
 )
 
 func whyCommand(ui *terminal) *cli.Command {
-	return &cli.Command{
+	c := &cli.Command{
 		Name:        "why",
 		Usage:       "explain why an instance would or would not run",
 		ArgsUsage:   "ADDRESS",
 		Description: "Compares what the instance's keys are computed from now with what they were computed from for its last result.",
-		Flags: slices.Concat(environmentFlags(), variableFlags(), []cli.Flag{
-			&cli.BoolFlag{Name: "refresh", Value: true, Usage: "refresh sources and deployments first"},
-			jsonFlag,
-		}),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			given, err := oneArgument(cmd, "the address of an instance")
-			if err != nil {
-				return err
-			}
-			a, err := addr.Parse(given)
-			if err != nil {
-				return err
-			}
-			return explain(ctx, ui, cmd, a)
-		},
 	}
+	return command(ui, c, &arguments.Why{}, func(ctx context.Context, args *arguments.Why) error {
+		return explain(ctx, ui, args)
+	})
 }
 
-func explain(ctx context.Context, ui *terminal, cmd *cli.Command, a addr.Instance) error {
-	p, st, err := planHere(ctx, ui, cmd)
+func explain(ctx context.Context, ui *terminal, args *arguments.Why) error {
+	p, st, err := planHere(ctx, ui, args.Request())
 	if err != nil {
 		return err
 	}
-	node, err := nodeAt(p, a)
+	node, err := nodeAt(p, args.Address)
 	if err != nil {
 		return err
 	}
 	why := planner.Why(node, st)
-	if cmd.Bool("json") {
+	if args.JSON.Value {
 		return ui.json(why)
 	}
 	return render.Why(ui.out, why, render.Options{Color: ui.color(ui.out), Width: ui.width(ui.out)})

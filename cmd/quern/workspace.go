@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/vars"
 	"github.com/quern-dev/quern/planner"
@@ -16,7 +16,6 @@ import (
 	"github.com/quern-dev/quern/registry"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/state"
-	"github.com/urfave/cli/v3"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -129,22 +128,16 @@ func required(module *config.Module) []registry.Requirement {
 	return all
 }
 
-// openWorkspace reads everything that making a plan needs. Close it.
-func openWorkspace(ctx context.Context, ui *terminal, cmd *cli.Command) (*workspace, error) {
-	return openWorkspaceFor(ctx, ui, cmd, nil)
-}
-
-// openWorkspaceFor is openWorkspace with the variables that a saved plan was made
-// with; nil: no plan was saved.
-func openWorkspaceFor(ctx context.Context, ui *terminal, cmd *cli.Command, saved *plan.Plan) (*workspace, error) {
-	ui.compactWarnings = cmd.Bool("compact-warnings")
+// openWorkspace reads everything that making a plan needs, with the variables that a
+// saved plan was made with; nil: no plan was saved. Close it.
+func openWorkspace(ctx context.Context, ui *terminal, given *arguments.Variables, saved *plan.Plan) (*workspace, error) {
 	module, err := loadModule(ctx, ui)
 	if err != nil {
 		return nil, err
 	}
-	inputs := vars.Inputs{Flags: cmd.StringSlice("var"), Files: cmd.StringSlice("var-file"), Env: os.Environ()}
+	inputs := vars.Inputs{Flags: given.Vars.Value, Files: given.VarFiles.Value, Env: os.Environ()}
 	if saved != nil {
-		if err := checkSavedFlags(cmd, saved, module, inputs); err != nil {
+		if err := checkSavedVariables(module, inputs); err != nil {
 			return nil, err
 		}
 		inputs.Planned = saved.Variables
@@ -165,17 +158,8 @@ func openWorkspaceFor(ctx context.Context, ui *terminal, cmd *cli.Command, saved
 	return &workspace{ui: ui, module: module, variables: variables, hidden: map[string]cty.Value{}, store: st, plugins: plugins, logs: logs, ctx: ctx}, nil
 }
 
-// checkSavedFlags refuses flags that define a plan, because a saved plan has already
-// been made.
-func checkSavedFlags(cmd *cli.Command, saved *plan.Plan, module *config.Module, inputs vars.Inputs) error {
-	for _, flag := range []string{"target", "exclude", "replace", "refresh", "refresh-only"} {
-		if cmd.IsSet(flag) {
-			return fmt.Errorf("-%s cannot be used with a saved plan\nA saved plan cannot be changed. Use the flag with \"quern plan -out=FILE\" instead.", flag)
-		}
-	}
-	if env := cmd.String("env"); env != saved.Environment {
-		return fmt.Errorf("the saved plan is for environment %q, not %q\nApply it with -env=%s, or make a plan for %q.", saved.Environment, env, saved.Environment, env)
-	}
+// checkSavedVariables refuses values that a saved plan already has.
+func checkSavedVariables(module *config.Module, inputs vars.Inputs) error {
 	for _, name := range vars.Set(module, inputs) {
 		if !module.Variables[name].Sensitive {
 			return fmt.Errorf("var.%s cannot be set with a saved plan\nThe plan contains the values that it was made with. With a saved plan, -var and -var-file can set only sensitive variables, whose values are not in the plan. Set the value with \"quern plan -out=FILE\" instead.", name)
@@ -193,20 +177,14 @@ func (w *workspace) close() {
 	w.plugins.Close()
 }
 
-// plannerOptions are what the flags of cmd and the workspace say about a plan.
-func (w *workspace) plannerOptions(cmd *cli.Command, st *state.State) (planner.Options, error) {
-	opts := planner.Options{
+// plannerOptions are what a request and the workspace say about a plan.
+func (w *workspace) plannerOptions(r arguments.Request, st *state.State) planner.Options {
+	return planner.Options{
 		Module: w.module, Variables: w.variables, Store: w.store, State: st, Plugins: w.plugins,
-		Hidden: w.hide, Environment: cmd.String("env"), Refresh: cmd.Bool("refresh"), RefreshOnly: cmd.Bool("refresh-only"), QuernVersion: version, StartedIn: w.ui.startedIn,
+		Hidden: w.hide, QuernVersion: version, StartedIn: w.ui.startedIn,
+		Environment: r.Environment, Refresh: r.Refresh, RefreshOnly: r.RefreshOnly, Destroy: r.Destroy,
+		Targets: r.Targets, Excludes: r.Excludes, Replace: r.Replace,
 	}
-	for flag, list := range map[string]*[]addr.Instance{"target": &opts.Targets, "exclude": &opts.Excludes, "replace": &opts.Replace} {
-		addresses, err := parseAddresses(flag, cmd.StringSlice(flag))
-		if err != nil {
-			return opts, err
-		}
-		*list = addresses
-	}
-	return opts, nil
 }
 
 // hide keeps a value that sensitive() hides out of all messages.
@@ -215,56 +193,21 @@ func (w *workspace) hide(name string, v cty.Value) {
 	w.ui.conceal(map[string]cty.Value{name: v})
 }
 
-// checkRefreshOnly refuses flags that -refresh-only contradicts.
-func checkRefreshOnly(cmd *cli.Command, destroy bool) error {
-	const why = "\nA refresh-only plan does not create or delete anything. It only looks for drift."
-	switch {
-	case !cmd.Bool("refresh-only"):
-	case destroy:
-		return errors.New("-refresh-only and -destroy cannot be combined" + why)
-	case cmd.IsSet("refresh") && !cmd.Bool("refresh"):
-		return errors.New("-refresh-only and -refresh=false cannot be combined" + why)
-	case len(cmd.StringSlice("replace")) > 0:
-		return errors.New("-refresh-only and -replace cannot be combined" + why)
-	}
-	return nil
-}
-
-func parseAddresses(flag string, given []string) ([]addr.Instance, error) {
-	var all []addr.Instance
-	for _, s := range given {
-		a, err := addr.Parse(s)
-		if err != nil {
-			return nil, fmt.Errorf("invalid -%s\n%w", flag, err)
-		}
-		all = append(all, a)
-	}
-	return all, nil
-}
-
-// planHere makes the plan that the flags of cmd ask for, with the state that it
+// planHere makes the plan that a command asks for, with the state that it
 // was made against. It is for commands that change nothing.
-func planHere(ctx context.Context, ui *terminal, cmd *cli.Command) (*plan.Plan, *state.State, error) {
-	if err := checkRefreshOnly(cmd, cmd.Bool("destroy")); err != nil {
-		return nil, nil, err
-	}
+func planHere(ctx context.Context, ui *terminal, r arguments.Request) (*plan.Plan, *state.State, error) {
 	ctx, cancel := interruptible(ctx)
 	defer cancel()
-	w, err := openWorkspace(ctx, ui, cmd)
+	w, err := openWorkspace(ctx, ui, r.Variables, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer w.close()
-	st, err := loadState(w.store, cmd.String("env"))
+	st, err := loadState(w.store, r.Environment)
 	if err != nil {
 		return nil, nil, err
 	}
-	opts, err := w.plannerOptions(cmd, st)
-	if err != nil {
-		return nil, nil, err
-	}
-	opts.Destroy = cmd.Bool("destroy")
-	p, err := w.plan(ctx, opts)
+	p, err := w.plan(ctx, w.plannerOptions(r, st))
 	return p, st, err
 }
 

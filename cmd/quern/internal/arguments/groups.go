@@ -1,0 +1,137 @@
+package arguments
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/urfave/cli/v3"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// Global are the flags that every command has.
+type Global struct {
+	Chdir   Flag[string]
+	NoColor Flag[bool]
+}
+
+// Flags declares the flags.
+func (g *Global) Flags() []cli.Flag {
+	return []cli.Flag{
+		declare(&g.Chdir, cli.StringFlag{Name: "chdir", Usage: "change to the folder `DIR` before running the command"}),
+		declare(&g.NoColor, cli.BoolFlag{Name: "no-color", Usage: "print without color"}),
+	}
+}
+
+// Document is the flag of a command that prints one JSON document.
+type Document struct{ JSON Flag[bool] }
+
+func (d *Document) flag() cli.Flag {
+	return declare(&d.JSON, cli.BoolFlag{Name: "json", Usage: "print JSON"})
+}
+
+// PrintsJSON reports whether the command was asked for a JSON document, so that errors
+// are to be one, too.
+func (d *Document) PrintsJSON() bool { return d.JSON.Value }
+
+// Form is how a result is printed. -json is short for -format=json.
+type Form struct {
+	Document
+	Format Flag[string]
+}
+
+func (f *Form) formatFlag(byDefault, usage string) cli.Flag {
+	return declare(&f.Format, cli.StringFlag{Name: "format", Value: byDefault, Usage: usage})
+}
+
+// In returns the format that was asked for, which must be one of formats. Each
+// thing that is printed has its own.
+func (f *Form) In(command string, formats []string) (string, hcl.Diagnostics) {
+	format := f.Format.Value
+	if f.JSON.Value {
+		if f.Format.Given() && format != "json" {
+			return "", refuse(fmt.Sprintf("%s and %s=%s cannot be combined", &f.JSON, &f.Format, format), "")
+		}
+		format = "json"
+	}
+	if !slices.Contains(formats, format) {
+		return "", refuse(fmt.Sprintf("%s does not support the format %q", command, format), fmt.Sprintf("The formats are %s.%s", strings.Join(formats, ", "), diag.Suggest(format, formats)))
+	}
+	return format, nil
+}
+
+// Environment is the flag that chooses the environment.
+type Environment struct{ Env Flag[string] }
+
+// flags: an empty QUERN_ENV is none.
+func (e *Environment) flags() []cli.Flag {
+	env := cli.StringFlag{Name: "env", Value: "default", Usage: "use the environment `NAME`; QUERN_ENV sets it, too"}
+	if os.Getenv("QUERN_ENV") != "" {
+		env.Sources = cli.EnvVars("QUERN_ENV")
+	}
+	return []cli.Flag{declare(&e.Env, env)}
+}
+
+// Variables are the flags that give values to variables.
+type Variables struct{ Vars, VarFiles Flag[[]string] }
+
+func (v *Variables) flags() []cli.Flag {
+	return []cli.Flag{
+		declare(&v.Vars, cli.StringSliceFlag{Name: "var", Usage: "set a variable with `NAME=VALUE`; can be repeated"}),
+		declare(&v.VarFiles, cli.StringSliceFlag{Name: "var-file", Usage: "set variables from `FILE`; can be repeated"}),
+	}
+}
+
+// Lock are the flags of a command that takes the lease on a state.
+type Lock struct {
+	Lock    Flag[bool]
+	Timeout Flag[time.Duration]
+	// Command is the name of the command, for others that wait for the lease.
+	Command string
+}
+
+func (l *Lock) flags() []cli.Flag {
+	return append([]cli.Flag{
+		declare(&l.Lock, cli.BoolFlag{Name: "lock", Value: true, Usage: "take the lease on the state; -lock=false is unsafe while other commands run"}),
+	}, l.timeoutFlag()...)
+}
+
+// timeoutFlag is for a command that cannot do without the lease.
+func (l *Lock) timeoutFlag() []cli.Flag {
+	l.Lock.Value = true
+	return []cli.Flag{declare(&l.Timeout, cli.DurationFlag{Name: "lock-timeout", Usage: "wait up to `DURATION` for another command to release the lease"})}
+}
+
+func (l *Lock) parse(given Positional) { l.Command = given.Command }
+
+// Addresses is a flag with the addresses of instances.
+type Addresses struct {
+	Flag[[]string]
+	Parsed []addr.Instance
+}
+
+func (a *Addresses) parse() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, text := range a.Value {
+		parsed, err := addr.Parse(text)
+		if err != nil {
+			diags = append(diags, refuse("invalid "+a.String(), err.Error())...)
+		}
+		a.Parsed = append(a.Parsed, parsed)
+	}
+	return diags
+}
+
+func parseAddress(text string) (addr.Instance, hcl.Diagnostics) {
+	a, err := addr.Parse(text)
+	if err != nil {
+		summary, detail, _ := strings.Cut(err.Error(), "\n")
+		return a, refuse(summary, detail)
+	}
+	return a, nil
+}

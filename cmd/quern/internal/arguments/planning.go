@@ -1,0 +1,164 @@
+package arguments
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/urfave/cli/v3"
+
+	"github.com/quern-dev/quern/lang/addr"
+)
+
+// Request is what a command asks of a plan.
+type Request struct {
+	Environment                   string
+	Variables                     *Variables
+	Refresh, RefreshOnly, Destroy bool
+	Targets, Excludes, Replace    []addr.Instance
+}
+
+// Planning are the flags of the commands plan, apply, and destroy.
+type Planning struct {
+	Environment
+	Variables
+	Lock
+	Target, Exclude, Replace        Addresses
+	Refresh, Input, CompactWarnings Flag[bool]
+	Parallelism                     Flag[int]
+	// RefreshOnly and Destroy stay false where a command does not have them.
+	RefreshOnly, Destroy Flag[bool]
+}
+
+func (p *Planning) flags() []cli.Flag {
+	return flags(p.Environment.flags(), p.Variables.flags(), []cli.Flag{
+		declare(&p.Target.Flag, cli.StringSliceFlag{Name: "target", Usage: "only `ADDRESS` and what it depends on; can be repeated"}),
+		declare(&p.Exclude.Flag, cli.StringSliceFlag{Name: "exclude", Usage: "everything except `ADDRESS` and what depends on it; can be repeated"}),
+		declare(&p.Replace.Flag, cli.StringSliceFlag{Name: "replace", Usage: "run or deploy `ADDRESS` again even if nothing changed; can be repeated"}),
+		declare(&p.Refresh, cli.BoolFlag{Name: "refresh", Value: true, Usage: "refresh sources and deployments first; -refresh=false trusts the state"}),
+		declare(&p.Parallelism, cli.IntFlag{Name: "parallelism", Value: 10, Usage: "run at most `N` stages at once", Validator: atLeast(1)}),
+		declare(&p.Input, cli.BoolFlag{Name: "input", Value: true, Usage: "ask for approval; -input=false fails instead"}),
+		declare(&p.CompactWarnings, cli.BoolFlag{Name: "compact-warnings", Usage: "print only the summary of each warning"}),
+	}, p.Lock.flags())
+}
+
+func (p *Planning) refreshOnlyFlag() cli.Flag {
+	return declare(&p.RefreshOnly, cli.BoolFlag{Name: "refresh-only", Usage: "look for drift, and update only what the state says about deployments"})
+}
+
+func (p *Planning) parse(given Positional) hcl.Diagnostics {
+	p.Lock.parse(given)
+	return all(
+		p.Target.parse(), p.Exclude.parse(), p.Replace.parse(),
+		exclusive("Choose either what to plan or what to leave out.", &p.Target, &p.Exclude),
+		exclusive("A refresh-only plan does not create or delete anything. It only looks for drift.", &p.RefreshOnly, &p.Destroy, &p.Refresh, &p.Replace),
+		exclusive("A plan that deletes all deployments does not run anything again.", &p.Destroy, &p.Replace),
+	)
+}
+
+// Request returns what the flags ask for.
+func (p *Planning) Request() Request {
+	return Request{
+		Environment: p.Env.Value, Variables: &p.Variables,
+		Refresh: p.Refresh.Value, RefreshOnly: p.RefreshOnly.Value, Destroy: p.Destroy.Value,
+		Targets: p.Target.Parsed, Excludes: p.Exclude.Parsed, Replace: p.Replace.Parsed,
+	}
+}
+
+// PlanFormats are the forms of a plan.
+var PlanFormats = []string{"text", "json", "markdown"}
+
+// Plan is quern plan.
+type Plan struct {
+	Planning
+	Form
+	Out              Flag[string]
+	DetailedExitcode Flag[bool]
+	// Chosen is the form that the plan is printed in.
+	Chosen string
+}
+
+// Flags implements [Set].
+func (p *Plan) Flags() []cli.Flag {
+	return flags(p.Planning.flags(), []cli.Flag{
+		declare(&p.Out, cli.StringFlag{Name: "out", Usage: "save the plan to `FILE`, to apply it later"}),
+		p.formatFlag("text", "text, json, or markdown"),
+		p.refreshOnlyFlag(),
+		declare(&p.Destroy, cli.BoolFlag{Name: "destroy", Usage: "plan to delete all deployments"}),
+		declare(&p.DetailedExitcode, cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit with 0 if there is nothing to do, 1 on error, 2 if there are changes"}),
+		p.Form.flag(),
+	})
+}
+
+// Parse implements [Set].
+func (p *Plan) Parse(given Positional) hcl.Diagnostics {
+	chosen, diags := p.In(given.Command, PlanFormats)
+	p.Chosen = chosen
+	return all(given.none(), diags, p.Planning.parse(given))
+}
+
+// Apply is quern apply, and quern destroy.
+type Apply struct {
+	Planning
+	AutoApprove Flag[bool]
+	// Events prints events as JSON Lines.
+	Events Flag[bool]
+	// File is a saved plan; empty: a plan is made.
+	File string
+	// destroys: the command is quern destroy.
+	destroys bool
+}
+
+// NewDestroy returns the arguments of quern destroy.
+func NewDestroy() *Apply { return &Apply{destroys: true} }
+
+// Flags implements [Set].
+func (a *Apply) Flags() []cli.Flag {
+	groups := flags(a.Planning.flags(), []cli.Flag{
+		declare(&a.AutoApprove, cli.BoolFlag{Name: "auto-approve", Usage: "skip the approval prompt"}),
+	})
+	if a.destroys {
+		a.Destroy.Value = true
+		return append(groups, declare(&a.Events, cli.BoolFlag{Name: "json", Usage: "print events as JSON Lines; needs -auto-approve"}))
+	}
+	return append(groups, a.refreshOnlyFlag(),
+		declare(&a.Events, cli.BoolFlag{Name: "json", Usage: "print events as JSON Lines; needs -auto-approve or a saved plan"}))
+}
+
+// Parse implements [Set].
+func (a *Apply) Parse(given Positional) hcl.Diagnostics {
+	return all(a.parseFile(given), a.parseDestroy(), a.parseEvents(), a.Planning.parse(given))
+}
+
+// parseFile refuses flags that define a plan: a saved plan was made already.
+func (a *Apply) parseFile(given Positional) hcl.Diagnostics {
+	if a.destroys {
+		return given.none()
+	}
+	diags := given.optional(&a.File, "at most one saved plan")
+	if a.File == "" {
+		return diags
+	}
+	for _, flag := range []option{&a.Target, &a.Exclude, &a.Replace, &a.Refresh, &a.RefreshOnly} {
+		if flag.Given() {
+			diags = append(diags, refuse(flag.Name()+" cannot be used with a saved plan", "A saved plan cannot be changed. Use the flag with \"quern plan -out=FILE\" instead.")...)
+		}
+	}
+	return diags
+}
+
+// parseDestroy: quern destroy needs no flag to delete everything.
+func (a *Apply) parseDestroy() hcl.Diagnostics {
+	if !a.destroys || !a.Replace.inUse() {
+		return nil
+	}
+	return refuse(a.Replace.Name()+" cannot be used with \"quern destroy\"", "To delete and create a deployment again, use \"quern apply -replace=ADDRESS\".")
+}
+
+func (a *Apply) parseEvents() hcl.Diagnostics {
+	if !a.Events.Value || a.AutoApprove.Value || a.File != "" {
+		return nil
+	}
+	kind := ""
+	if a.destroys {
+		kind = " -destroy"
+	}
+	return refuse(a.Events.Name()+" cannot ask for approval", "Use -auto-approve, or save a plan with \"quern plan"+kind+" -out=FILE\" and apply it.")
+}

@@ -1,0 +1,172 @@
+package arguments
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/urfave/cli/v3"
+
+	"github.com/quern-dev/quern/lang/diag"
+)
+
+// Init is quern init.
+type Init struct {
+	Document
+	Upgrade  Flag[bool]
+	From     Flag[string]
+	Lockfile Flag[string]
+	// Examples are the names that From may have.
+	Examples []string
+	// ReadOnly: the lock file must not change.
+	ReadOnly bool
+}
+
+// Flags implements [Set].
+func (i *Init) Flags() []cli.Flag {
+	return []cli.Flag{
+		declare(&i.Upgrade, cli.BoolFlag{Name: "upgrade", Usage: "choose the newest versions that the constraints allow, even if others are pinned"}),
+		declare(&i.From, cli.StringFlag{Name: "from", Usage: "start from the example `NAME`: " + strings.Join(i.Examples, ", ")}),
+		declare(&i.Lockfile, cli.StringFlag{Name: "lockfile", Usage: "with `MODE` readonly, fail if the lock file would change (for CI)"}),
+		i.Document.flag(),
+	}
+}
+
+// Parse implements [Set].
+func (i *Init) Parse(given Positional) hcl.Diagnostics {
+	diags := given.none()
+	mode := i.Lockfile.Value
+	i.ReadOnly = mode == "readonly"
+	switch {
+	case mode != "" && !i.ReadOnly:
+		diags = append(diags, refuse(fmt.Sprintf("%s=%s is not a valid mode", &i.Lockfile, mode), "The only mode is readonly.")...)
+	case i.ReadOnly && i.Upgrade.inUse():
+		diags = append(diags, refuse(fmt.Sprintf("%s and %s=readonly cannot be combined", &i.Upgrade, &i.Lockfile), "")...)
+	}
+	return diags
+}
+
+// Validate is quern validate.
+type Validate struct{ Document }
+
+// Flags implements [Set].
+func (v *Validate) Flags() []cli.Flag { return []cli.Flag{v.Document.flag()} }
+
+// Parse implements [Set].
+func (v *Validate) Parse(given Positional) hcl.Diagnostics { return given.none() }
+
+// Fmt is quern fmt.
+type Fmt struct {
+	Check, Diff, Recursive Flag[bool]
+	// Paths are files and folders; empty: the current folder.
+	Paths []string
+	// Stdin: standard input is formatted.
+	Stdin bool
+}
+
+// Flags implements [Set].
+func (f *Fmt) Flags() []cli.Flag {
+	return []cli.Flag{
+		declare(&f.Check, cli.BoolFlag{Name: "check", Usage: "change nothing; exit with 1 if any file is not formatted"}),
+		declare(&f.Diff, cli.BoolFlag{Name: "diff", Usage: "print the changes"}),
+		declare(&f.Recursive, cli.BoolFlag{Name: "recursive", Usage: "also format files in subfolders"}),
+	}
+}
+
+// Parse implements [Set].
+func (f *Fmt) Parse(given Positional) hcl.Diagnostics {
+	f.Paths, f.Stdin = given.Given, slices.Contains(given.Given, "-")
+	const why = "With -, quern formats standard input and nothing else."
+	switch {
+	case f.Stdin && len(given.Given) > 1:
+		return refuse("- and other paths cannot be combined", why)
+	case f.Stdin && f.Recursive.inUse():
+		return refuse(f.Recursive.String()+" and - cannot be combined", why)
+	}
+	return nil
+}
+
+// Import is quern import TOOL.
+type Import struct {
+	Document
+	Out   Flag[string]
+	Force Flag[bool]
+	// Tool names the tool whose configuration is converted.
+	Tool string
+	From string
+}
+
+// Flags implements [Set].
+func (i *Import) Flags() []cli.Flag {
+	return []cli.Flag{
+		declare(&i.Out, cli.StringFlag{Name: "out", Usage: "write to the folder `DIR`", Value: "."}),
+		declare(&i.Force, cli.BoolFlag{Name: "force", Usage: "overwrite existing files"}),
+		i.Document.flag(),
+	}
+}
+
+// Parse implements [Set].
+func (i *Import) Parse(given Positional) hcl.Diagnostics {
+	return given.one(&i.From, "a "+i.Tool+" configuration or its folder")
+}
+
+// PluginList is quern plugin list.
+type PluginList struct{ Document }
+
+// Flags implements [Set].
+func (p *PluginList) Flags() []cli.Flag { return []cli.Flag{p.Document.flag()} }
+
+// Parse implements [Set].
+func (p *PluginList) Parse(given Positional) hcl.Diagnostics { return given.none() }
+
+// PluginDocs is quern plugin docs.
+type PluginDocs struct {
+	// Plugin is whose reference to print; empty: the built-in one's.
+	Plugin string
+}
+
+// Flags implements [Set].
+func (p *PluginDocs) Flags() []cli.Flag { return nil }
+
+// Parse implements [Set].
+func (p *PluginDocs) Parse(given Positional) hcl.Diagnostics {
+	return given.optional(&p.Plugin, "at most one plugin")
+}
+
+// PluginNew is quern plugin new.
+type PluginNew struct {
+	Dir, Replace Flag[string]
+	// Kinds are the kinds that a plugin can have.
+	Kinds      []string
+	Kind, Name string
+}
+
+// Flags implements [Set].
+func (p *PluginNew) Flags() []cli.Flag {
+	return []cli.Flag{
+		declare(&p.Dir, cli.StringFlag{Name: "dir", Usage: "write to the folder `DIR` (default: quern-plugin-NAME)"}),
+		declare(&p.Replace, cli.StringFlag{Name: "replace", Usage: "build against quern's source in the folder `DIR` instead of a release"}),
+	}
+}
+
+// Parse implements [Set].
+func (p *PluginNew) Parse(given Positional) hcl.Diagnostics {
+	if diags := given.between(2, 2, "a kind and a name"); diags.HasErrors() {
+		return diags
+	}
+	p.Kind, p.Name = given.Given[0], given.Given[1]
+	if !slices.Contains(p.Kinds, p.Kind) {
+		return refuse(fmt.Sprintf("unknown kind %q", p.Kind), fmt.Sprintf("The kinds are %s.%s", strings.Join(p.Kinds, ", "), diag.Suggest(p.Kind, p.Kinds)))
+	}
+	return nil
+}
+
+// Version is quern version.
+type Version struct{ Document }
+
+// Flags implements [Set].
+func (v *Version) Flags() []cli.Flag { return []cli.Flag{v.Document.flag()} }
+
+// Parse implements [Set].
+func (v *Version) Parse(given Positional) hcl.Diagnostics { return given.none() }

@@ -1,0 +1,152 @@
+package arguments
+
+import (
+	"math"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/urfave/cli/v3"
+)
+
+// StateList is quern state list.
+type StateList struct {
+	Environment
+	Document
+	// Addresses are the instances to list; empty: all.
+	Addresses []string
+}
+
+// Flags implements [Set].
+func (s *StateList) Flags() []cli.Flag { return append(s.Environment.flags(), s.Document.flag()) }
+
+// Parse implements [Set].
+func (s *StateList) Parse(given Positional) hcl.Diagnostics {
+	s.Addresses = given.Given
+	return nil
+}
+
+// StateShow is quern state show.
+type StateShow struct {
+	Environment
+	Document
+	Address string
+}
+
+// Flags implements [Set].
+func (s *StateShow) Flags() []cli.Flag { return append(s.Environment.flags(), s.Document.flag()) }
+
+// Parse implements [Set].
+func (s *StateShow) Parse(given Positional) hcl.Diagnostics { return given.one(&s.Address, instance) }
+
+// StateChange are the flags of a command that changes a state.
+type StateChange struct {
+	Environment
+	Lock
+}
+
+// Flags implements [Set].
+func (s *StateChange) Flags() []cli.Flag { return flags(s.Environment.flags(), s.Lock.flags()) }
+
+// StateMove is quern state mv.
+type StateMove struct {
+	StateChange
+	From, To string
+}
+
+// Parse implements [Set].
+func (s *StateMove) Parse(given Positional) hcl.Diagnostics {
+	s.Lock.parse(given)
+	if diags := given.between(2, 2, "two addresses"); diags.HasErrors() {
+		return diags
+	}
+	s.From, s.To = given.Given[0], given.Given[1]
+	return nil
+}
+
+// StateRemove is quern state rm.
+type StateRemove struct {
+	StateChange
+	Addresses []string
+}
+
+// Parse implements [Set].
+func (s *StateRemove) Parse(given Positional) hcl.Diagnostics {
+	s.Lock.parse(given)
+	s.Addresses = given.Given
+	return given.between(1, math.MaxInt, "an address")
+}
+
+// StatePush is quern state push.
+type StatePush struct {
+	StateChange
+	Force Flag[bool]
+	// File is the state to push; - is standard input.
+	File string
+}
+
+// Flags implements [Set].
+func (s *StatePush) Flags() []cli.Flag {
+	return append(s.StateChange.Flags(),
+		declare(&s.Force, cli.BoolFlag{Name: "force", Usage: "push the state regardless of its lineage, environment, and serial"}))
+}
+
+// Parse implements [Set].
+func (s *StatePush) Parse(given Positional) hcl.Diagnostics {
+	s.Lock.parse(given)
+	return given.one(&s.File, "a file, or - for standard input")
+}
+
+// StatePull is quern state pull.
+type StatePull struct{ Environment }
+
+// Flags implements [Set].
+func (s *StatePull) Flags() []cli.Flag { return s.Environment.flags() }
+
+// Parse implements [Set].
+func (s *StatePull) Parse(given Positional) hcl.Diagnostics { return given.none() }
+
+// StateUnlock is quern state unlock.
+type StateUnlock struct {
+	Environment
+	ID string // of the lease
+}
+
+// Flags implements [Set].
+func (s *StateUnlock) Flags() []cli.Flag { return s.Environment.flags() }
+
+// Parse implements [Set].
+func (s *StateUnlock) Parse(given Positional) hcl.Diagnostics {
+	return given.one(&s.ID, "the ID of a lease")
+}
+
+// EnvList is quern env list.
+type EnvList struct{ Document }
+
+// Flags implements [Set].
+func (e *EnvList) Flags() []cli.Flag { return []cli.Flag{e.Document.flag()} }
+
+// Parse implements [Set].
+func (e *EnvList) Parse(given Positional) hcl.Diagnostics { return given.none() }
+
+// EnvCreate is quern env create.
+type EnvCreate struct{ Name string }
+
+// Flags implements [Set].
+func (e *EnvCreate) Flags() []cli.Flag { return nil }
+
+// Parse implements [Set].
+func (e *EnvCreate) Parse(given Positional) hcl.Diagnostics { return given.one(&e.Name, "a name") }
+
+// EnvDelete is quern env delete.
+type EnvDelete struct {
+	Lock
+	Name string
+}
+
+// Flags implements [Set].
+func (e *EnvDelete) Flags() []cli.Flag { return e.Lock.flags() }
+
+// Parse implements [Set].
+func (e *EnvDelete) Parse(given Positional) hcl.Diagnostics {
+	e.Lock.parse(given)
+	return given.one(&e.Name, "a name")
+}

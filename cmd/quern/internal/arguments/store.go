@@ -1,0 +1,151 @@
+package arguments
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/urfave/cli/v3"
+
+	"github.com/quern-dev/quern/ui/export"
+)
+
+// ArtifactList is quern artifact list.
+type ArtifactList struct {
+	Environment
+	Document
+}
+
+// Flags implements [Set].
+func (a *ArtifactList) Flags() []cli.Flag { return append(a.Environment.flags(), a.Document.flag()) }
+
+// Parse implements [Set].
+func (a *ArtifactList) Parse(given Positional) hcl.Diagnostics { return given.none() }
+
+// ArtifactShow is quern artifact show.
+type ArtifactShow struct {
+	Environment
+	Document
+	Rows     Flag[int]
+	Artifact string
+}
+
+// Flags implements [Set].
+func (a *ArtifactShow) Flags() []cli.Flag {
+	return append(a.Environment.flags(), a.Document.flag(),
+		declare(&a.Rows, cli.IntFlag{Name: "rows", Value: 5, Usage: "show the first `N` rows of a dataset", Validator: atLeast(0)}))
+}
+
+// Parse implements [Set].
+func (a *ArtifactShow) Parse(given Positional) hcl.Diagnostics {
+	return given.one(&a.Artifact, "an artifact")
+}
+
+// ArtifactVerify is quern artifact verify.
+type ArtifactVerify struct {
+	Environment
+	Document
+	// Artifacts are those to verify; empty: all of the environment.
+	Artifacts []string
+}
+
+// Flags implements [Set].
+func (a *ArtifactVerify) Flags() []cli.Flag { return append(a.Environment.flags(), a.Document.flag()) }
+
+// Parse implements [Set].
+func (a *ArtifactVerify) Parse(given Positional) hcl.Diagnostics {
+	a.Artifacts = given.Given
+	return nil
+}
+
+// ArtifactExport is quern artifact export.
+type ArtifactExport struct {
+	Environment
+	Format, Out Flag[string]
+	RowsPerFile Flag[int]
+	Artifact    string
+	// Dir is the folder to write to, or "". With "" for File, too, rows go to
+	// standard output.
+	Dir, File string
+	// Rows is the format of the rows; empty: the whole artifact is exported.
+	Rows export.Format
+}
+
+// Flags implements [Set].
+func (a *ArtifactExport) Flags() []cli.Flag {
+	return append(a.Environment.flags(),
+		declare(&a.Format, cli.StringFlag{Name: "format", Usage: "write rows as jsonl, csv, or parquet (default: from the extension of the -o file)"}),
+		declare(&a.Out, cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write rows to `FILE`; - is standard output, which is the default with -format"}),
+		declare(&a.RowsPerFile, cli.IntFlag{Name: "rows-per-file", Usage: "write files of at most `N` rows to DIR", Validator: atLeast(1)}))
+}
+
+// Parse implements [Set].
+func (a *ArtifactExport) Parse(given Positional) hcl.Diagnostics {
+	if diags := given.between(1, 2, "an artifact and an optional folder"); diags.HasErrors() {
+		return diags
+	}
+	a.Artifact, a.Dir = given.Given[0], strings.Join(given.Given[1:], "")
+	a.File, a.Rows = a.Out.Value, export.Format(a.Format.Value)
+	if a.Rows == "" && a.File != "" {
+		a.Rows = export.Format(strings.TrimPrefix(filepath.Ext(a.File), "."))
+	}
+	diags := a.parseDestination()
+	if a.File == "-" {
+		a.File = ""
+	}
+	return diags
+}
+
+func (a *ArtifactExport) parseDestination() hcl.Diagnostics {
+	formats := strings.Join(export.Formats, "|")
+	switch {
+	case a.Dir != "" && a.File != "":
+		return refuse("-o and a folder cannot be combined", "Use -o for one file, or a folder with -rows-per-file for several.")
+	case a.RowsPerFile.Given() && (a.Dir == "" || a.Rows == ""):
+		return refuse("-rows-per-file needs -format and a folder", "For example: quern artifact export source.a out -format=jsonl -rows-per-file=100000")
+	case a.Dir == "" && a.Rows == "" && a.File == "":
+		return refuse("quern artifact export needs a folder or a format", fmt.Sprintf("Give a folder for the whole artifact, or use -format=%s for the rows of a dataset.", formats))
+	case a.Dir != "" && a.Rows == "":
+		return nil
+	case !slices.Contains(export.Formats, string(a.Rows)):
+		return refuse(fmt.Sprintf("rows cannot be exported as %q", a.Rows), fmt.Sprintf("Use -format=%s.", formats))
+	}
+	return nil
+}
+
+// GC is quern gc.
+type GC struct {
+	Lock
+	Document
+	Delete   Flag[bool]
+	KeepRuns Flag[int]
+	Grace    Flag[time.Duration]
+	Answers  Flag[time.Duration]
+}
+
+// Flags implements [Set].
+func (g *GC) Flags() []cli.Flag {
+	return flags([]cli.Flag{
+		declare(&g.Delete, cli.BoolFlag{Name: "delete", Usage: "remove it instead of only showing what would be removed"}),
+		declare(&g.KeepRuns, cli.IntFlag{Name: "keep-runs", Value: 20, Usage: "keep the results of the last `N` runs", Validator: atLeast(0)}),
+		declare(&g.Grace, cli.DurationFlag{Name: "grace", Value: 7 * 24 * time.Hour, Usage: "keep results newer than `DURATION`", Validator: notNegative}),
+		declare(&g.Answers, cli.DurationFlag{Name: "answers", HideDefault: true, Usage: "remove cached answers older than `DURATION`; by default, all are kept", Validator: notNegative}),
+	}, g.Lock.timeoutFlag(), []cli.Flag{g.Document.flag()})
+}
+
+// Parse implements [Set].
+func (g *GC) Parse(given Positional) hcl.Diagnostics {
+	g.Lock.parse(given)
+	return given.none()
+}
+
+// notNegative is the validator of a duration.
+func notNegative(d time.Duration) error {
+	if d < 0 {
+		return fmt.Errorf("must not be negative")
+	}
+	return nil
+}
