@@ -210,7 +210,7 @@ func (b *builder) declareType(s *stage) {
 		}
 		if err == nil && b.Plugins.Development(plugin) {
 			// Any build of it may behave differently.
-			t.Behaviour += " " + b.Plugins.Describe()[plugin].Digest
+			t.Behavior += " " + b.Plugins.Describe()[plugin].Digest
 		}
 		if err != nil {
 			s.broken = true

@@ -14,7 +14,7 @@ func (b *builder) takeModel(n *node) {
 	info := n.prepared.Model
 	n.Outputs = []plan.Port{{Kind: plan.KindModel, Format: plan.FormatRemote, Capabilities: slices.Sorted(slices.Values(info.GetCapabilities()))}}
 	n.model = &plan.Model{
-		Address: n.Address, Plugin: n.Plugin, Type: n.Type, Behaviour: n.Behaviour, Body: n.Body,
+		Address: n.Address, Plugin: n.Plugin, Type: n.Type, Behavior: n.Behavior, Body: n.Body,
 		Info: modelInfo(info), Range: n.Range,
 	}
 	n.prepared = nil

@@ -15,6 +15,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/plugintest"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -33,7 +34,7 @@ type testPlugins struct {
 func startPlugins(t testing.TB, w *world) *testPlugins {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	address, done, err := plugin.ServeInProcess(ctx, plugin.Plugin{
+	address, done, err := plugintest.Serve(ctx, plugin.Plugin{
 		Name: "test", Version: "1.2.3", Config: &testConfig{}, Types: w.types(),
 	})
 	if err != nil {
@@ -110,18 +111,18 @@ type testConfig struct {
 }
 
 func (w *world) types() []plugin.Type {
-	info := func(kind, name string) plugin.Info { return plugin.Info{Kind: kind, Name: name, Behaviour: 1} }
+	info := func(kind, name string) plugin.Info { return plugin.Info{Kind: kind, Name: name, Behavior: 1} }
 	return []plugin.Type{
-		plugin.Source(info(plugin.KindSource, "lines"), &lines{w}),
-		plugin.Mapper(info(plugin.KindTransform, "map"), mapRows{}),
-		plugin.Runner(info(plugin.KindTransform, "ask"), ask{}),
-		plugin.Runner(info(plugin.KindTransform, "part"), part{}),
-		plugin.Mapper(info(plugin.KindLabel, "rules"), rules{}),
-		plugin.Runner(info(plugin.KindTrain, "toy"), toy{}),
-		plugin.Runner(info(plugin.KindEvaluate, "score"), score{}),
-		plugin.Runner(info(plugin.KindEvaluate, "contest"), contest{}),
-		plugin.Provider(info("", "talker"), talker{}),
-		plugin.Deployment(info(plugin.KindDeploy, "shelf"), &shelf{w}),
+		plugin.NewSource(info(plugin.KindSource, "lines"), &lines{w}),
+		plugin.NewMapper(info(plugin.KindTransform, "map"), mapRows{}),
+		plugin.NewRunner(info(plugin.KindTransform, "ask"), ask{}),
+		plugin.NewRunner(info(plugin.KindTransform, "part"), part{}),
+		plugin.NewMapper(info(plugin.KindLabel, "rules"), rules{}),
+		plugin.NewRunner(info(plugin.KindTrain, "toy"), toy{}),
+		plugin.NewRunner(info(plugin.KindEvaluate, "score"), score{}),
+		plugin.NewRunner(info(plugin.KindEvaluate, "contest"), contest{}),
+		plugin.NewProvider(info("", "talker"), talker{}),
+		plugin.NewDeployment(info(plugin.KindDeploy, "shelf"), &shelf{w}),
 	}
 }
 

@@ -89,7 +89,7 @@ func reasonFor(name, before, after string, had, has bool, summary string) (plan.
 	case "type":
 		return plan.Reason{Code: plan.BecauseArgument, Subject: "type", Before: before, After: after, Text: "its type changed from " + before + " to " + after}, true
 	case "behaviour":
-		return plan.Reason{Code: plan.BecauseBehaviour, Before: before, After: after, Text: "the plugin gives different results since behavior version " + after + " (was " + before + ")"}, true
+		return plan.Reason{Code: plan.BecauseBehavior, Before: before, After: after, Text: "the plugin gives different results since behavior version " + after + " (was " + before + ")"}, true
 	case "source":
 		text := "the source changed"
 		if summary != "" {

@@ -161,7 +161,7 @@ func (b *builder) instance(s *stage, key cty.Value, sc *scope) {
 		},
 	}
 	if s.typ != nil {
-		n.Plugin, n.Mode, n.Behaviour = s.typ.Plugin, s.typ.Mode, s.typ.Behaviour
+		n.Plugin, n.Mode, n.Behavior = s.typ.Plugin, s.typ.Mode, s.typ.Behavior
 	}
 	n.prior = b.prior[n.Address]
 	s.instances = append(s.instances, n)

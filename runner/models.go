@@ -89,7 +89,7 @@ func (r *run) bindLanguage(m *plan.Model) (*modelhost.Language, error) {
 	r.conceal(bound)
 	// What the planner makes the definition key of, too.
 	n := &plan.Node{
-		Address: m.Address, Kind: "model", Type: m.Type, Plugin: m.Plugin, Mode: plan.ModeModel, Behaviour: m.Behaviour, Body: m.Body,
+		Address: m.Address, Kind: "model", Type: m.Type, Plugin: m.Plugin, Mode: plan.ModeModel, Behavior: m.Behavior, Body: m.Body,
 		Outputs: []plan.Port{{Kind: plan.KindModel, Format: plan.FormatRemote, Capabilities: m.Info.Capabilities}},
 	}
 	definition := m.Definition

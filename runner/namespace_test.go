@@ -78,7 +78,7 @@ func TestColumnsThatAStagePassesOnAreItsInputs(t *testing.T) {
 		names := rec.Schema()
 		a, b, c := rowDot(names.Field(0).Name), rowDot(names.Field(1).Name), rowDot(names.Field(2).Name)
 		p := newPipeline(t, slices.Concat(rows.Types(), rules.Types(), annotation.Types(), evaluation.Types(), []plugin.Type{
-			plugin.Source(plugin.Info{Kind: plugin.KindSource, Name: "given", Behaviour: 1}, &given{rec}),
+			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "given", Behavior: 1}, &given{rec}),
 		})...)
 		p.mustApply(fmt.Sprintf(`
 source "given" "rows" {}

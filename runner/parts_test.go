@@ -82,7 +82,7 @@ func (s *chapters) part(a *chaptersArgs, line string, w *plugin.RowWriter) error
 func newChapters(t *testing.T) *pipeline {
 	t.Helper()
 	w := newWorld()
-	p := newPipeline(t, plugin.Source(plugin.Info{Kind: plugin.KindSource, Name: "chapters", Behaviour: 1}, &chapters{w}))
+	p := newPipeline(t, plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "chapters", Behavior: 1}, &chapters{w}))
 	p.world = w
 	return p
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/plugintest"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
@@ -39,7 +40,7 @@ type plugins struct {
 func startPlugins(t testing.TB, types []plugin.Type) *plugins {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	address, done, err := plugin.ServeInProcess(ctx, plugin.Plugin{Name: "test", Version: "1.2.3", Types: types})
+	address, done, err := plugintest.Serve(ctx, plugin.Plugin{Name: "test", Version: "1.2.3", Types: types})
 	if err != nil {
 		cancel()
 		t.Fatal(err)

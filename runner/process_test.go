@@ -36,8 +36,8 @@ const (
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == serveArgument {
-		plugin.Serve(plugin.Plugin{Name: "test", Version: "1.2.3", Types: append(newWorld().types(), plugin.Mapper(
-			plugin.Info{Kind: plugin.KindLabel, Name: "short", Behaviour: 1}, short{}))})
+		plugin.Serve(plugin.Plugin{Name: "test", Version: "1.2.3", Types: append(newWorld().types(), plugin.NewMapper(
+			plugin.Info{Kind: plugin.KindLabel, Name: "short", Behavior: 1}, short{}))})
 		return
 	}
 	if len(os.Args) > 2 && os.Args[1] == applyArgument {

@@ -102,18 +102,18 @@ func (w *world) get(place string) (digest string, ok bool) {
 }
 
 func (w *world) types() []plugin.Type {
-	info := func(kind, name string) plugin.Info { return plugin.Info{Kind: kind, Name: name, Behaviour: 1} }
+	info := func(kind, name string) plugin.Info { return plugin.Info{Kind: kind, Name: name, Behavior: 1} }
 	return []plugin.Type{
-		plugin.Source(info(plugin.KindSource, "lines"), &lines{w}),
-		plugin.Mapper(info(plugin.KindTransform, "map"), mapRows{}),
-		plugin.Runner(info(plugin.KindTransform, "longest"), &longest{w}),
-		plugin.Mapper(info(plugin.KindLabel, "upper"), &upper{w}),
-		plugin.Runner(info(plugin.KindTrain, "first"), &first{w}),
-		plugin.Runner(info(plugin.KindEvaluate, "score"), &score{w}),
-		plugin.Deployment(info(plugin.KindDeploy, "shelf"), &shelf{w}),
-		plugin.Provider(info("", "told"), &toldModel{w}),
-		plugin.Mapper(info(plugin.KindLabel, "asked"), &asked{}),
-		plugin.Runner(info(plugin.KindEvaluate, "quiz"), &quiz{}),
+		plugin.NewSource(info(plugin.KindSource, "lines"), &lines{w}),
+		plugin.NewMapper(info(plugin.KindTransform, "map"), mapRows{}),
+		plugin.NewRunner(info(plugin.KindTransform, "longest"), &longest{w}),
+		plugin.NewMapper(info(plugin.KindLabel, "upper"), &upper{w}),
+		plugin.NewRunner(info(plugin.KindTrain, "first"), &first{w}),
+		plugin.NewRunner(info(plugin.KindEvaluate, "score"), &score{w}),
+		plugin.NewDeployment(info(plugin.KindDeploy, "shelf"), &shelf{w}),
+		plugin.NewProvider(info("", "told"), &toldModel{w}),
+		plugin.NewMapper(info(plugin.KindLabel, "asked"), &asked{}),
+		plugin.NewRunner(info(plugin.KindEvaluate, "quiz"), &quiz{}),
 	}
 }
 

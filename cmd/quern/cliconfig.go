@@ -13,7 +13,7 @@ import (
 	goplugin "github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/hcl/v2/hclsimple"
 
-	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 )
 
 // cliConfig is the configuration of a user rather than of a pipeline: the file that
@@ -72,18 +72,18 @@ func loadCLIConfig() (*cliConfig, error) {
 // reattached are the plugins that QUERN_REATTACH_PLUGINS says are being served
 // already.
 func reattached() (map[string]*goplugin.ReattachConfig, error) {
-	text := os.Getenv(plugin.ReattachVariable)
+	text := os.Getenv(wire.ReattachVariable)
 	if text == "" {
 		return nil, nil
 	}
-	var given map[string]plugin.Reattach
+	var given map[string]wire.Reattach
 	if err := json.Unmarshal([]byte(text), &given); err != nil {
-		return nil, fmt.Errorf("%s is malformed\nCopy the value that the plugin prints when you start it with -debug: %w", plugin.ReattachVariable, err)
+		return nil, fmt.Errorf("%s is malformed\nCopy the value that the plugin prints when you start it with -debug: %w", wire.ReattachVariable, err)
 	}
 	out := map[string]*goplugin.ReattachConfig{}
 	for name, r := range given {
 		if r.Addr.Network != "unix" || r.Addr.String == "" {
-			return nil, fmt.Errorf("%s is malformed\nThe address of plugin %q must be a Unix socket. Copy the value that the plugin prints when you start it with -debug.", plugin.ReattachVariable, name)
+			return nil, fmt.Errorf("%s is malformed\nThe address of plugin %q must be a Unix socket. Copy the value that the plugin prints when you start it with -debug.", wire.ReattachVariable, name)
 		}
 		out[name] = &goplugin.ReattachConfig{
 			Protocol: goplugin.Protocol(r.Protocol), ProtocolVersion: r.ProtocolVersion, Pid: r.Pid, Test: true,

@@ -53,8 +53,8 @@ type Seal func(variable string) (string, error)
 func Definition(n *plan.Node, body *plan.Body, seal Seal) (key string, preimage []plan.Field, err error) {
 	d := &definition{}
 	d.add("type", typeName(n))
-	if n.Behaviour != "" {
-		d.add("behaviour", n.Behaviour)
+	if n.Behavior != "" {
+		d.add("behaviour", n.Behavior)
 	}
 	if body != nil {
 		d.body(body, "")

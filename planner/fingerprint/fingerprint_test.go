@@ -22,7 +22,7 @@ func row(s string) *plan.Arg {
 // sample is a row-wise node with one of everything.
 func sample() *plan.Node {
 	return &plan.Node{
-		Address: "label.a", Kind: "label", Type: "rules", Plugin: "builtin", Mode: plan.ModeMap, Behaviour: "1",
+		Address: "label.a", Kind: "label", Type: "rules", Plugin: "builtin", Mode: plan.ModeMap, Behavior: "1",
 		Body: &plan.Body{
 			Args: map[string]*plan.Arg{
 				"input":  {Input: &plan.Input{Address: "source.a", Kind: plan.KindDataset}},
@@ -60,7 +60,7 @@ func TestWhatMattersChangesTheDefinition(t *testing.T) {
 	seen := map[string]string{same: "no change"}
 	for name, change := range map[string]func(*plan.Node){
 		"type":            func(n *plan.Node) { n.Type = "other" },
-		"behaviour":       func(n *plan.Node) { n.Behaviour = "2" },
+		"behaviour":       func(n *plan.Node) { n.Behavior = "2" },
 		"argument":        func(n *plan.Node) { n.Body.Args["model"] = text("n") },
 		"argument gone":   func(n *plan.Node) { delete(n.Body.Args, "model") },
 		"number":          func(n *plan.Node) { n.Body.Args["model"].Value = &value.Value{Value: cty.NumberIntVal(1)} },

@@ -21,9 +21,9 @@ type Model struct {
 	Address string `json:"address"`
 	Plugin  string `json:"plugin"`
 	Type    string `json:"type"`
-	// Behaviour is the type's behavior version, as in Node.Behaviour.
-	Behaviour string `json:"behaviour,omitempty"`
-	Body      *Body  `json:"body"`
+	// Behavior is the type's behavior version, as in Node.Behavior.
+	Behavior string `json:"behaviour,omitempty"`
+	Body     *Body  `json:"body"`
 	// Definition is the key of what may change its answers: type, behavior,
 	// and arguments, without the operational and sensitive ones. It represents
 	// the model in the keys of actions and of cached answers. Empty: it

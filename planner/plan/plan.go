@@ -143,9 +143,9 @@ type Node struct {
 	Type    string `json:"type,omitempty"`
 	Plugin  string `json:"plugin,omitempty"`
 	Mode    string `json:"mode,omitempty"` // read, map, run, deploy; gates: ""
-	// Behaviour is the type's behavior version, followed by the digest of
+	// Behavior is the type's behavior version, followed by the digest of
 	// the program if the plugin is under development.
-	Behaviour string `json:"behaviour,omitempty"`
+	Behavior string `json:"behaviour,omitempty"`
 
 	Action  Action   `json:"action"`
 	Reasons []Reason `json:"reasons,omitempty"`

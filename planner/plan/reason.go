@@ -22,7 +22,7 @@ const (
 	BecauseArgument  ReasonCode = "argument"  // an argument, row expression, block, or the type changed
 	BecauseSource    ReasonCode = "source"    // the content of the source changed
 	BecauseColumn    ReasonCode = "column"    // a column that is read, or the number of rows, changed
-	BecauseBehaviour ReasonCode = "behaviour" // the plugin declares that it gives different results than before
+	BecauseBehavior  ReasonCode = "behaviour" // the plugin declares that it gives different results than before
 	BecausePlugin    ReasonCode = "plugin"    // reused rows come from another program of the plugin
 	BecauseUpstream  ReasonCode = "upstream"  // it waits for that instance, or its model changed
 	BecauseChoice    ReasonCode = "choice"    // which artifact it gets depends on a result

@@ -22,10 +22,10 @@ import (
 
 // Type is a stage type.
 type Type struct {
-	Plugin    string // its local name
-	Mode      string
-	Behaviour string
-	Body      *Body
+	Plugin   string // its local name
+	Mode     string
+	Behavior string
+	Body     *Body
 }
 
 // Body is the schema of a configuration body.
@@ -64,7 +64,7 @@ const MaxErrors = "max_errors"
 
 // NewType makes a stage type of a plugin, named as in the configuration, ready.
 func NewType(t *pluginv1.Type, plugin string) (*Type, error) {
-	out := &Type{Plugin: plugin, Behaviour: strconv.FormatInt(t.BehaviourVersion, 10)}
+	out := &Type{Plugin: plugin, Behavior: strconv.FormatInt(t.BehaviorVersion, 10)}
 	switch t.Mode {
 	case pluginv1.Mode_MODE_READ:
 		out.Mode = plan.ModeRead

@@ -22,8 +22,8 @@ import (
 // Types are the types of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindLabel, Name: "vote", Doc: voteDoc, Behaviour: 3}, voter{}),
-		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "agreement", Doc: agreementDoc, Behaviour: 2}, agreement{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindLabel, Name: "vote", Doc: voteDoc, Behavior: 3}, voter{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "agreement", Doc: agreementDoc, Behavior: 2}, agreement{}),
 	}
 }
 

@@ -13,6 +13,6 @@ func main() { plugin.Serve(offer()) }
 
 func offer() plugin.Plugin {
 	return plugin.Plugin{Name: "anthropic", Version: version, Types: []plugin.Type{
-		plugin.Provider(plugin.Info{Name: "anthropic", Doc: doc, Behaviour: 1}, impl{}),
+		plugin.NewProvider(plugin.Info{Name: "anthropic", Doc: doc, Behavior: 1}, impl{}),
 	}}
 }

@@ -101,7 +101,7 @@ func TestAPipelineOfBuiltInTypesGoesFromAFileToADeployment(t *testing.T) {
 // schema asks the plugin what it offers, over the protocol.
 func schema(t *testing.T) *pluginv1.GetSchemaResponse {
 	t.Helper()
-	address, done, err := plugin.ServeInProcess(context.Background(), Plugin()) // closing the client ends it
+	address, done, err := plugintest.Serve(context.Background(), Plugin()) // closing the client ends it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 // Types are the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, Behaviour: 7}, evaluator{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, Behavior: 7}, evaluator{}),
 	}
 }
 

@@ -59,8 +59,8 @@ func sums(n int) []map[string]any {
 	return rows
 }
 
-// output is the answer that a late expression sees.
-func output(row map[string]any) map[string]any {
+// answer is the answer that a late expression sees.
+func answer(row map[string]any) map[string]any {
 	raw, ok := row["output"].(json.RawMessage)
 	if !ok {
 		text, err := json.Marshal(row["output"])
@@ -76,7 +76,7 @@ func output(row map[string]any) map[string]any {
 	return out
 }
 
-func exact(row map[string]any) (any, error) { return output(row)["text"] == row["answer"], nil }
+func exact(row map[string]any) (any, error) { return answer(row)["text"] == row["answer"], nil }
 
 func evaluateArgs() map[string]any {
 	return map[string]any{
@@ -177,10 +177,10 @@ func TestAnAnswerThatFailedIsWrong(t *testing.T) {
 	rows := append(sums(3), map[string]any{"text": "boom", "answer": "4", "known": nil, "doc": "9"})
 	given := evaluateArgs()
 	given["metrics"].(map[string]any)["length"] = plugintest.Late(func(row map[string]any) (any, error) {
-		if output(row)["text"] == "2" {
+		if answer(row)["text"] == "2" {
 			return nil, errors.New("two is no good")
 		}
-		return float64(len(fmt.Sprint(output(row)["text"]))), nil
+		return float64(len(fmt.Sprint(answer(row)["text"]))), nil
 	})
 	got := evaluate(t, rows, given)
 	if v := at(got.Value, "subjects", "careful", "exact", "value"); v != 0.75 {
@@ -236,7 +236,7 @@ func TestClustersWidenIntervals(t *testing.T) {
 }
 
 func TestThresholdsAndWeightsDecideWhatPasses(t *testing.T) {
-	length := plugintest.Late(func(row map[string]any) (any, error) { return float64(len(output(row)["text"].(string))), nil })
+	length := plugintest.Late(func(row map[string]any) (any, error) { return float64(len(answer(row)["text"].(string))), nil })
 	got := evaluate(t, sums(12), map[string]any{
 		"subjects": map[string]any{"known": plugintest.Row("known")},
 		"metric": []map[string]any{

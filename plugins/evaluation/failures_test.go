@@ -13,10 +13,10 @@ import (
 
 // short is the length of an answer; of "2", it fails.
 var short = plugintest.Late(func(row map[string]any) (any, error) {
-	if output(row)["text"] == "2" {
+	if answer(row)["text"] == "2" {
 		return nil, errors.New("two is no good")
 	}
-	return float64(len(fmt.Sprint(output(row)["text"]))), nil
+	return float64(len(fmt.Sprint(answer(row)["text"]))), nil
 })
 
 // withFailures are four sums: the model fails on one, and short on another one.
@@ -83,10 +83,10 @@ func TestAFailureIsWorthWhatTheMetricSays(t *testing.T) {
 
 func TestAConditionThatFailsHasNotPassed(t *testing.T) {
 	refused := plugintest.Late(func(row map[string]any) (any, error) {
-		if output(row)["text"] == "2" {
+		if answer(row)["text"] == "2" {
 			return nil, errors.New("two is no good")
 		}
-		return output(row)["text"] != "", nil
+		return answer(row)["text"] != "", nil
 	})
 	for score, want := range map[float64]string{0: "0.5 4 2 0.5", 1: "1 4 2 0.5"} {
 		got := evaluateFailures(t, map[string]any{"value": refused, "error_score": score})

@@ -74,7 +74,7 @@ func TestWhatIsNotAboutARowHasNoPartInIt(t *testing.T) {
 			if row["want"] == nil {
 				return nil, nil
 			}
-			return output(row)["text"] == row["want"], nil
+			return answer(row)["text"] == row["want"], nil
 		})},
 		"judge": []map[string]any{{"name": "grade", "model": model, "rubric": "Be good.", "criterion": plugintest.Row("wish"), "threshold": 0.5}},
 	})

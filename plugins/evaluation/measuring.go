@@ -16,6 +16,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/plugin/output"
 )
 
 // measure computes all metrics of the chunk's answers.
@@ -71,9 +72,9 @@ func (c *chunk) late(ctx context.Context, l plugin.Late, rows []*given) (arrow.A
 	for i, a := range rows {
 		responses[i] = a.Response
 	}
-	output := plugin.OutputArray(responses)
-	defer output.Release()
-	return c.Host().Evaluate(ctx, l, c.rec, map[string]arrow.Array{"output": output})
+	outputs := output.Array(responses)
+	defer outputs.Release()
+	return c.Host().Evaluate(ctx, l, c.rec, map[string]arrow.Array{"output": outputs})
 }
 
 // expression computes a metric that is a row expression.

@@ -13,7 +13,7 @@ import (
 // Types are the labelers of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "llm", Doc: doc, Behaviour: 1}, labeler{}),
+		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "llm", Doc: doc, Behavior: 1}, labeler{}),
 	}
 }
 

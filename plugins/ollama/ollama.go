@@ -24,7 +24,7 @@ const (
 
 // Types returns the types of this package.
 func Types() []plugin.Type {
-	return []plugin.Type{plugin.Provider(plugin.Info{Name: "ollama", Doc: doc, Behaviour: 1}, impl{})}
+	return []plugin.Type{plugin.NewProvider(plugin.Info{Name: "ollama", Doc: doc, Behavior: 1}, impl{})}
 }
 
 const doc = `A language model served by Ollama.

@@ -26,6 +26,6 @@ func main() {
 
 func offer() plugin.Plugin {
 	return plugin.Plugin{Name: "openai", Version: version, Types: []plugin.Type{
-		plugin.Provider(plugin.Info{Name: "openai", Doc: doc, Behaviour: 1}, impl{}),
+		plugin.NewProvider(plugin.Info{Name: "openai", Doc: doc, Behavior: 1}, impl{}),
 	}}
 }

@@ -14,6 +14,6 @@ func main() { plugin.Serve(offer()) }
 
 func offer() plugin.Plugin {
 	return plugin.Plugin{Name: "sql", Version: version, Types: []plugin.Type{
-		plugin.Runner(plugin.Info{Kind: plugin.KindTransform, Name: "sql", Doc: doc, Behaviour: behaviour}, transform{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "sql", Doc: doc, Behavior: behaviour}, transform{}),
 	}}
 }

@@ -18,19 +18,6 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/wire"
 )
 
-// ReattachVariable is the variable of quern's environment that names plugins
-// which are being served already. Its value is a JSON object: by source or local
-// name, where a plugin is.
-const ReattachVariable = "QUERN_REATTACH_PLUGINS"
-
-// Reattach is where a plugin is being served.
-type Reattach struct {
-	Protocol        string
-	ProtocolVersion int
-	Pid             int
-	Addr            struct{ Network, String string }
-}
-
 // serveDebug serves on a socket of its own until it is interrupted. Any number
 // of commands may connect, one after the other.
 func serveDebug(s *server, out io.Writer) error {
@@ -44,14 +31,14 @@ func serveDebug(s *server, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("listen for quern: %w", err)
 	}
-	where := Reattach{Protocol: string(goplugin.ProtocolGRPC), ProtocolVersion: wire.ProtocolVersion, Pid: os.Getpid()}
+	where := wire.Reattach{Protocol: string(goplugin.ProtocolGRPC), ProtocolVersion: wire.ProtocolVersion, Pid: os.Getpid()}
 	where.Addr.Network, where.Addr.String = "unix", socket
-	text, err := json.Marshal(map[string]Reattach{s.plugin.Name: where})
+	text, err := json.Marshal(map[string]wire.Reattach{s.plugin.Name: where})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "Plugin %s is being served. Set this variable where you run quern, and press Ctrl-C here to end it:\n\n    %s='%s'\n\n"+
-		"If required_plugins has the plugin under another source or local name, put that in place of %q.\n", s.plugin.Name, ReattachVariable, text, s.plugin.Name)
+		"If required_plugins has the plugin under another source or local name, put that in place of %q.\n", s.plugin.Name, wire.ReattachVariable, text, s.plugin.Name)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, func() { _ = listener.Close() })

@@ -8,8 +8,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// DeploymentImpl puts an artifact somewhere that lives on.
-type DeploymentImpl[A any] interface {
+// Deployment puts an artifact somewhere that lives on.
+type Deployment[A any] interface {
 	// Prepare declares the state's attributes with SetValueType.
 	Prepare(context.Context, *Prepare[A]) error
 	// Read says what stands at the deployment's place now; nil: it is gone.
@@ -126,7 +126,7 @@ type DeploymentDelete[A any] struct {
 // Warnf tells the user of something, such as what was left in place.
 func (d *DeploymentDelete[A]) Warnf(format string, args ...any) { d.warnf("", format, args) }
 
-// StateUpgrader is an optional interface of a DeploymentImpl, for one whose
+// StateUpgrader is an optional interface of a Deployment, for one whose
 // Info.StateVersion is above 0.
 type StateUpgrader interface {
 	// UpgradeState makes of a state that a version of the plugin with a lower
@@ -135,6 +135,6 @@ type StateUpgrader interface {
 }
 
 // Deployment makes a type of an implementation that deploys.
-func Deployment[A any](info Info, impl DeploymentImpl[A]) Type {
+func NewDeployment[A any](info Info, impl Deployment[A]) Type {
 	return &deployment[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_DEPLOY, impl: impl}, impl}
 }

@@ -13,7 +13,7 @@
 //		plugin.Serve(plugin.Plugin{
 //			Name: "acme", Version: "1.0.0",
 //			Types: []plugin.Type{
-//				plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "acme_length", Behaviour: 1}, labeler{}),
+//				plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "acme_length", Behavior: 1}, labeler{}),
 //			},
 //		})
 //	}

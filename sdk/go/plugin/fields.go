@@ -57,7 +57,7 @@ type Prompt struct{ Key string }
 // Late is an argument that holds a row expression which needs, beside the row,
 // what the stage finds out about it: the names in its tag late:"NAME=TYPE,…".
 // A type is string, number, bool, any (JSON), or output: what a model
-// answered, of type OutputType. Host.Evaluate computes it.
+// answered, of type output.Type. Host.Evaluate computes it.
 type Late struct{ Key string }
 
 // Subject is an argument that holds something that answers for a row: a model

@@ -42,7 +42,7 @@ func (t *core[A]) schema() (*pluginv1.Type, error) {
 	}
 	return &pluginv1.Type{
 		Kind: t.info.Kind, Name: t.info.Name, Doc: t.info.Doc,
-		Mode: t.mode, BehaviourVersion: t.info.Behaviour, Body: body, StateVersion: t.info.StateVersion,
+		Mode: t.mode, BehaviorVersion: t.info.Behavior, Body: body, StateVersion: t.info.StateVersion,
 	}, nil
 }
 
@@ -97,7 +97,7 @@ func (t *core[A]) ready(ctx context.Context, in *pluginv1.Instance) (*A, *plugin
 	return args, prepared, nil
 }
 
-// Stopper is an optional interface of a RunnerImpl.
+// Stopper is an optional interface of a Runner.
 type Stopper interface {
 	// StopGrace is how long Run may take to return, with a checkpoint
 	// left, after its ctx has ended; the default is 30 seconds. Then, or when the

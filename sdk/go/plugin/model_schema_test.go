@@ -9,8 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/msgpack"
 
-	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/plugin/output"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -34,8 +33,8 @@ func TestPromptsSubjectsAndLateExpressionsAreDescribed(t *testing.T) {
 	if !subjects.PerRow || !reflect.DeepEqual(subjects.Accepts, []pluginv1.ArtifactKind{model, asked}) {
 		t.Errorf("got %v", subjects)
 	}
-	var output cty.Type
-	if err := json.Unmarshal(metrics.Late["output"], &output); err != nil || !output.Equals(OutputType) {
+	var got cty.Type
+	if err := json.Unmarshal(metrics.Late["output"], &got); err != nil || !got.Equals(output.Type) {
 		t.Errorf("got %s, %v", metrics.Late["output"], err)
 	}
 	if string(metrics.Late["draw"]) != `"number"` || string(metrics.Type) != `"number"` || !metrics.PerRow {
@@ -88,27 +87,5 @@ func TestASubjectIsAModelWithAPromptATrainedModelOrAColumn(t *testing.T) {
 	}
 	if _, ok := a.Subjects["trained"].Column(); ok {
 		t.Error("a model is no column")
-	}
-}
-
-func TestAColumnOfAnswersHasAllThatTheirTypeSays(t *testing.T) {
-	cost := 0.5
-	a := OutputArray([]*llm.Response{nil, {Text: "x", Cost: &cost, ToolCalls: []llm.ToolCall{{Name: "f", Arguments: "{}"}}, Usage: llm.Usage{Input: 2, Output: 1}}})
-	defer a.Release()
-	if !a.IsNull(0) || a.IsNull(1) {
-		t.Error("only an answer that is not there is null")
-	}
-	typ, err := data.TypeName(a.DataType())
-	if err != nil || typ != outputColumn {
-		t.Errorf("got %s, %v", typ, err)
-	}
-	for name := range OutputType.AttributeTypes() {
-		if !strings.Contains(outputColumn, name+":") {
-			t.Errorf("the column has no %s", name)
-		}
-	}
-	got, _ := json.Marshal(a.GetOneForMarshal(1))
-	if !strings.Contains(string(got), `"tokens":{"cached_input":0,"input":2,"output":1,"total":3}`) || !strings.Contains(string(got), `"cost":0.5`) {
-		t.Errorf("got %s", got)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/plugin/output"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
@@ -23,9 +24,9 @@ func asking() plugin.Plugin {
 	return plugin.Plugin{
 		Name: "asking", Version: "1.0.0",
 		Types: []plugin.Type{
-			plugin.Provider(plugin.Info{Name: "asking_echo", Behaviour: 1}, echo{}),
-			plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "asking_label", Behaviour: 1}, asker{}),
-			plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "asking_metrics", Behaviour: 1}, metrics{}),
+			plugin.NewProvider(plugin.Info{Name: "asking_echo", Behavior: 1}, echo{}),
+			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "asking_label", Behavior: 1}, asker{}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "asking_metrics", Behavior: 1}, metrics{}),
 		},
 	}
 }
@@ -290,9 +291,9 @@ func answersOf(ctx context.Context, h *plugin.Host, s plugin.Subject, rec arrow.
 }
 
 func scoreOf(ctx context.Context, h *plugin.Host, metric plugin.Late, answers []*llm.Response, rec arrow.RecordBatch) (int64, error) {
-	output := plugin.OutputArray(answers)
-	defer output.Release()
-	values, failed, err := h.Evaluate(ctx, metric, rec, map[string]arrow.Array{"output": output})
+	outputs := output.Array(answers)
+	defer outputs.Release()
+	values, failed, err := h.Evaluate(ctx, metric, rec, map[string]arrow.Array{"output": outputs})
 	if err != nil {
 		return 0, err
 	}

@@ -44,9 +44,9 @@ type Info struct {
 	Name string
 	// Doc is Markdown; its first sentence is the summary.
 	Doc string
-	// Behaviour is raised only when the same arguments and inputs would give
+	// Behavior is raised only when the same arguments and inputs would give
 	// other results than before: it is part of every key.
-	Behaviour int64
+	Behavior int64
 	// StateVersion is the version of a deployment's states. It is raised when
 	// states that were written before have to be upgraded to be understood; the
 	// implementation then is a StateUpgrader. That an attribute was added to the

@@ -8,15 +8,15 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// ProviderImpl gives models: `model` blocks of its type. It implements Chatter,
+// Provider gives models: `model` blocks of its type. It implements Chatter,
 // Embedder or both. It makes one attempt for each call and sets no limits:
 // quern keeps to limits, retries, caches, counts and pays.
-type ProviderImpl[A any] interface {
+type Provider[A any] interface {
 	// Prepare declares the model with SetModelInfo. It calls nobody.
 	Prepare(context.Context, *Prepare[A]) error
 }
 
-// Chatter is an optional interface of a ProviderImpl: its models answer
+// Chatter is an optional interface of a Provider: its models answer
 // requests. Calls come from many goroutines.
 type Chatter[A any] interface {
 	// Chat makes one attempt. A refusal and an answer that a filter cut off are
@@ -24,7 +24,7 @@ type Chatter[A any] interface {
 	Chat(ctx context.Context, args *A, r *llm.Request) (*llm.Response, error)
 }
 
-// Embedder is an optional interface of a ProviderImpl: its models give
+// Embedder is an optional interface of a Provider: its models give
 // embeddings. Calls come from many goroutines.
 type Embedder[A any] interface {
 	// Embed makes one attempt and gives a vector for each text, in order; an
@@ -32,7 +32,7 @@ type Embedder[A any] interface {
 	Embed(ctx context.Context, args *A, texts []string) (*Embeddings, error)
 }
 
-// Checker is an optional interface of a ProviderImpl: it knows without calling
+// Checker is an optional interface of a Provider: it knows without calling
 // anybody whether its models can be called.
 type Checker[A any] interface {
 	// Check returns why calls would fail, such as that there is no key; nil: no
@@ -53,7 +53,7 @@ type Embeddings struct {
 // Arguments are decoded, prepared and opened (see Opener) once for each
 // configuration, and used for all calls: what they hold, such as connections,
 // lives as long as the plugin.
-func Provider[A any](info Info, impl ProviderImpl[A]) Type {
+func NewProvider[A any](info Info, impl Provider[A]) Type {
 	info.Kind = KindModelBlock
 	return &provider[A]{core: core[A]{info: info, mode: pluginv1.Mode_MODE_MODEL, impl: impl}}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// RunnerImpl gets whole inputs as files and makes any artifacts.
-type RunnerImpl[A any] interface {
+// Runner gets whole inputs as files and makes any artifacts.
+type Runner[A any] interface {
 	// Prepare declares the outputs with AddDataset, AddModel, AddReport and
 	// SetValueType, and what is read with ReadAll and ReadColumns.
 	Prepare(context.Context, *Prepare[A]) error
@@ -22,7 +22,7 @@ type RunnerImpl[A any] interface {
 	Run(context.Context, *Run[A]) error
 }
 
-// ModelLoader is an optional interface of a RunnerImpl: the models that it
+// ModelLoader is an optional interface of a Runner: the models that it
 // makes can predict.
 type ModelLoader interface {
 	// ModelFormats are the formats that LoadModel takes.
@@ -41,7 +41,7 @@ type Predictor interface {
 }
 
 // Runner makes a type of an implementation that works on whole inputs.
-func Runner[A any](info Info, impl RunnerImpl[A]) Type {
+func NewRunner[A any](info Info, impl Runner[A]) Type {
 	return &runner[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_RUN, impl: impl}, impl}
 }
 

@@ -38,13 +38,13 @@ func sample() plugin.Plugin {
 			return nil
 		},
 		Types: []plugin.Type{
-			plugin.Source(plugin.Info{Kind: plugin.KindSource, Name: "sample_numbers", Behaviour: 1}, numbers{}),
-			plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "sample_length", Behaviour: 1, Doc: "Counts bytes. Nothing else."}, length{}),
-			plugin.Mapper(plugin.Info{Kind: plugin.KindTransform, Name: "sample_copy", Behaviour: 1}, copier{}),
-			plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "sample_twins", Behaviour: 1}, twins{}),
-			plugin.Runner(plugin.Info{Kind: plugin.KindTrain, Name: "sample_mean", Behaviour: 1}, mean{}),
-			plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "sample_error", Behaviour: 1}, meanError{}),
-			plugin.Deployment(plugin.Info{Kind: plugin.KindDeploy, Name: "sample_file", Behaviour: 1}, file{}),
+			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "sample_numbers", Behavior: 1}, numbers{}),
+			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "sample_length", Behavior: 1, Doc: "Counts bytes. Nothing else."}, length{}),
+			plugin.NewMapper(plugin.Info{Kind: plugin.KindTransform, Name: "sample_copy", Behavior: 1}, copier{}),
+			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "sample_twins", Behavior: 1}, twins{}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "sample_mean", Behavior: 1}, mean{}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "sample_error", Behavior: 1}, meanError{}),
+			plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "sample_file", Behavior: 1}, file{}),
 		},
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/sdk/go/plugin/output"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -264,7 +265,7 @@ func (f *field) describeType(sf reflect.StructField) error {
 
 // lateTypes are the types that a late name can have.
 var lateTypes = map[string]cty.Type{
-	"string": cty.String, "number": cty.Number, "bool": cty.Bool, "any": cty.DynamicPseudoType, "output": OutputType,
+	"string": cty.String, "number": cty.Number, "bool": cty.Bool, "any": cty.DynamicPseudoType, "output": output.Type,
 }
 
 // describeLate reads a tag late:"NAME=TYPE,…".

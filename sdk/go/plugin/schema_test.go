@@ -221,7 +221,7 @@ func (noRows) Prepare(_ context.Context, p *Prepare[everything]) error {
 func (noRows) Map(context.Context, *everything, *Batch) error { return nil }
 
 func TestAFaultyPrepareIsADiagnosticThatBlamesThePlugin(t *testing.T) {
-	m := Mapper(Info{Kind: KindLabel, Name: "x"}, noRows{})
+	m := NewMapper(Info{Kind: KindLabel, Name: "x"}, noRows{})
 	prepared := m.prepare(t.Context(), &pluginv1.Instance{})
 	if len(prepared.Diagnostics) != 1 || !strings.Contains(prepared.Diagnostics[0].Summary, "is faulty") {
 		t.Errorf("got %v", prepared.Diagnostics)

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/quern-dev/quern/sdk/go/host/wire"
+	"github.com/quern-dev/quern/sdk/go/internal/inprocess"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -50,13 +51,12 @@ func Serve(p Plugin) {
 	goplugin.Serve(config)
 }
 
-// ServeInProcess serves a plugin inside a test's process, over the same
-// protocol, until ctx ends or the client closes the connection; done is closed
-// then. It is what plugintest is made of.
-func ServeInProcess(ctx context.Context, p Plugin) (address *goplugin.ReattachConfig, done <-chan struct{}, err error) {
-	s, err := newServer(p)
+// serveInProcess serves a Plugin for plugintest, over the same protocol, until
+// ctx ends or the client closes the connection; done is closed then.
+func serveInProcess(ctx context.Context, p any) (address *goplugin.ReattachConfig, done <-chan struct{}, err error) {
+	s, err := newServer(p.(Plugin))
 	if err != nil {
-		return nil, nil, fmt.Errorf("plugin %s is faulty: %w", p.Name, err)
+		return nil, nil, fmt.Errorf("plugin %s is faulty: %w", p.(Plugin).Name, err)
 	}
 	addresses, ended := make(chan *goplugin.ReattachConfig, 1), make(chan struct{})
 	config := serveConfig(s)
@@ -69,9 +69,11 @@ func ServeInProcess(ctx context.Context, p Plugin) (address *goplugin.ReattachCo
 	case address = <-addresses:
 		return address, ended, nil
 	case <-ended:
-		return nil, nil, fmt.Errorf("plugin %s can't be served here", p.Name)
+		return nil, nil, fmt.Errorf("plugin %s can't be served here", s.plugin.Name)
 	}
 }
+
+func init() { inprocess.Serve = serveInProcess }
 
 func serveConfig(s *server) *goplugin.ServeConfig {
 	return &goplugin.ServeConfig{
@@ -115,27 +117,27 @@ func endWithParent() {
 	os.Exit(1)
 }
 
-// output restores what go-plugin takes away. It replaces os.Stdout and
+// stdio restores what go-plugin takes away. It replaces os.Stdout and
 // os.Stderr by pipes that it sends over gRPC, so that the last lines before a
 // crash are lost; and it does so between the handshake and the first call. The
 // real stderr serves both better.
-type output struct {
+type stdio struct {
 	stderr *os.File
 	once   sync.Once
 }
 
-func keepOutput() *output { return &output{stderr: os.Stderr} }
+func keepOutput() *stdio { return &stdio{stderr: os.Stderr} }
 
-func (o *output) restore() {
+func (o *stdio) restore() {
 	o.once.Do(func() { os.Stdout, os.Stderr = o.stderr, o.stderr })
 }
 
-func (o *output) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+func (o *stdio) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	o.restore()
 	return next(ctx, req)
 }
 
-func (o *output) stream(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+func (o *stdio) stream(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	o.restore()
 	return next(srv, s)
 }

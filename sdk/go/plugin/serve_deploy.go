@@ -26,7 +26,7 @@ type deployable interface {
 
 type deployment[A any] struct {
 	core[A]
-	impl DeploymentImpl[A]
+	impl Deployment[A]
 }
 
 func (d *deployment[A]) read(ctx context.Context, req *pluginv1.ReadDeploymentRequest) *pluginv1.ReadDeploymentResponse {

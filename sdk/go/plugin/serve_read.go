@@ -21,7 +21,7 @@ type readable interface {
 
 type source[A any] struct {
 	core[A]
-	impl SourceImpl[A]
+	impl Source[A]
 }
 
 // fingerprint does not have the instance prepared: that may read what a

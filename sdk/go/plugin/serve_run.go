@@ -24,7 +24,7 @@ type runnable interface {
 
 type runner[A any] struct {
 	core[A]
-	impl RunnerImpl[A]
+	impl Runner[A]
 }
 
 func (r *runner[A]) loader() (ModelLoader, bool) {

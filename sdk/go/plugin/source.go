@@ -9,8 +9,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// SourceImpl brings rows in from outside.
-type SourceImpl[A any] interface {
+// Source brings rows in from outside.
+type Source[A any] interface {
 	// Prepare declares the columns with AddDataset("", …). It may look at the
 	// source to infer them.
 	Prepare(context.Context, *Prepare[A]) error
@@ -56,7 +56,7 @@ type Fingerprint struct {
 }
 
 // Source makes a type of an implementation that brings rows in.
-func Source[A any](info Info, impl SourceImpl[A]) Type {
+func NewSource[A any](info Info, impl Source[A]) Type {
 	return &source[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_READ, impl: impl}, impl}
 }
 

@@ -60,7 +60,7 @@ func TestAStateOfAnEarlierVersionIsUpgraded(t *testing.T) {
 	seen := placed{prior: func(s *State) { got = s }}
 	url := map[string]cty.Value{"url": cty.StringVal("x")}
 	for name, c := range map[string]struct {
-		impl    DeploymentImpl[placedArgs]
+		impl    Deployment[placedArgs]
 		version int64
 		state   *pluginv1.DeploymentState
 		want    string // of an error
@@ -74,7 +74,7 @@ func TestAStateOfAnEarlierVersionIsUpgraded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := newServer(Plugin{Name: "acme", Version: "1.0.0", Types: []Type{
-				Deployment(Info{Kind: KindDeploy, Name: "acme_place", StateVersion: c.version}, c.impl),
+				NewDeployment(Info{Kind: KindDeploy, Name: "acme_place", StateVersion: c.version}, c.impl),
 			}})
 			if err != nil {
 				t.Fatal(err)

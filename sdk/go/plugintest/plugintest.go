@@ -26,8 +26,11 @@ import (
 	"strings"
 	"testing"
 
+	goplugin "github.com/hashicorp/go-plugin"
+
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/client"
+	"github.com/quern-dev/quern/sdk/go/internal/inprocess"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -100,7 +103,7 @@ type session struct {
 func start(t testing.TB, p plugin.Plugin, c Case) *session {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	address, done, err := plugin.ServeInProcess(ctx, p)
+	address, done, err := Serve(ctx, p)
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -185,4 +188,12 @@ func Program(t testing.TB, dir string) string {
 		t.Fatal(err)
 	}
 	return program
+}
+
+// Serve serves a plugin inside the test's process, over the same protocol as a
+// plugin program, until ctx ends or the client closes the connection. Then done
+// is closed. The functions of this package call it; call it yourself to connect
+// a client of your own.
+func Serve(ctx context.Context, p plugin.Plugin) (address *goplugin.ReattachConfig, done <-chan struct{}, err error) {
+	return inprocess.Serve(ctx, p)
 }

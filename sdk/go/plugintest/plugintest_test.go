@@ -84,8 +84,8 @@ func (dicing) Run(_ context.Context, r *plugin.Run[args]) error {
 
 func faulty() plugin.Plugin {
 	return plugin.Plugin{Name: "faulty", Version: "1.0.0", Types: []plugin.Type{
-		plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "counting"}, counting{}),
-		plugin.Runner(plugin.Info{Kind: plugin.KindEvaluate, Name: "dicing"}, dicing{}),
+		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "counting"}, counting{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "dicing"}, dicing{}),
 	}}
 }
 

@@ -496,8 +496,8 @@ type Type struct {
 	Doc  string `protobuf:"bytes,3,opt,name=doc,proto3" json:"doc,omitempty"`
 	Mode Mode   `protobuf:"varint,4,opt,name=mode,proto3,enum=quern.plugin.v1.Mode" json:"mode,omitempty"`
 	// Raised only when the same arguments and inputs would give other results.
-	BehaviourVersion int64 `protobuf:"varint,5,opt,name=behaviour_version,json=behaviourVersion,proto3" json:"behaviour_version,omitempty"`
-	Body             *Body `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`
+	BehaviorVersion int64 `protobuf:"varint,5,opt,name=behavior_version,json=behaviorVersion,proto3" json:"behavior_version,omitempty"`
+	Body            *Body `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`
 	// DEPLOY: the version of the states that it writes, raised when states that
 	// were written before have to be upgraded to be understood.
 	StateVersion  int64 `protobuf:"varint,7,opt,name=state_version,json=stateVersion,proto3" json:"state_version,omitempty"`
@@ -563,9 +563,9 @@ func (x *Type) GetMode() Mode {
 	return Mode_MODE_UNSPECIFIED
 }
 
-func (x *Type) GetBehaviourVersion() int64 {
+func (x *Type) GetBehaviorVersion() int64 {
 	if x != nil {
-		return x.BehaviourVersion
+		return x.BehaviorVersion
 	}
 	return 0
 }
@@ -5789,13 +5789,13 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x11GetSchemaResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12-\n" +
 	"\x06config\x18\x02 \x01(\v2\x15.quern.plugin.v1.BodyR\x06config\x12+\n" +
-	"\x05types\x18\x03 \x03(\v2\x15.quern.plugin.v1.TypeR\x05types\"\xe8\x01\n" +
+	"\x05types\x18\x03 \x03(\v2\x15.quern.plugin.v1.TypeR\x05types\"\xe6\x01\n" +
 	"\x04Type\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
 	"\x03doc\x18\x03 \x01(\tR\x03doc\x12)\n" +
-	"\x04mode\x18\x04 \x01(\x0e2\x15.quern.plugin.v1.ModeR\x04mode\x12+\n" +
-	"\x11behaviour_version\x18\x05 \x01(\x03R\x10behaviourVersion\x12)\n" +
+	"\x04mode\x18\x04 \x01(\x0e2\x15.quern.plugin.v1.ModeR\x04mode\x12)\n" +
+	"\x10behavior_version\x18\x05 \x01(\x03R\x0fbehaviorVersion\x12)\n" +
 	"\x04body\x18\x06 \x01(\v2\x15.quern.plugin.v1.BodyR\x04body\x12#\n" +
 	"\rstate_version\x18\a \x01(\x03R\fstateVersion\"o\n" +
 	"\x04Body\x127\n" +

@@ -289,11 +289,11 @@ func main() {
 	plugin.Serve(plugin.Plugin{
 		Name: "test", Version: "1.2.0",
 		Types: []plugin.Type{
-			plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", Behaviour: 1}, upper{}),
-			plugin.FlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "test_words", Doc: "Makes a row of each word.", Behaviour: 1}, words{}),
-			plugin.Source(plugin.Info{Kind: plugin.KindSource, Name: "test_clock", Doc: "Never holds the same.", Behaviour: 1}, clock{&atomic.Int64{}}),
-			plugin.Runner(plugin.Info{Kind: plugin.KindTrain, Name: "test_steps", Doc: "Works until it is stopped.", Behaviour: 1}, steps{}),
-			plugin.Deployment(plugin.Info{Kind: plugin.KindDeploy, Name: "test_service", Doc: "Deploys where a credential is needed.", Behaviour: 1}, service{}),
+			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", Behavior: 1}, upper{}),
+			plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "test_words", Doc: "Makes a row of each word.", Behavior: 1}, words{}),
+			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "test_clock", Doc: "Never holds the same.", Behavior: 1}, clock{&atomic.Int64{}}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_steps", Doc: "Works until it is stopped.", Behavior: 1}, steps{}),
+			plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "test_service", Doc: "Deploys where a credential is needed.", Behavior: 1}, service{}),
 		},
 	})
 }

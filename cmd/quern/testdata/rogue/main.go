@@ -47,7 +47,7 @@ func (r rogue) GetSchema(ctx context.Context, _ *pluginv1.GetSchemaRequest) (*pl
 	s := &pluginv1.GetSchemaResponse{Version: "1.0.0"}
 	for _, way := range []string{none, twice, over, types, columns, rows, garbage, counts} {
 		s.Types = append(s.Types, &pluginv1.Type{
-			Kind: "label", Name: r.name + way, Mode: pluginv1.Mode_MODE_MAP, BehaviourVersion: 1,
+			Kind: "label", Name: r.name + way, Mode: pluginv1.Mode_MODE_MAP, BehaviorVersion: 1,
 			Body: &pluginv1.Body{Arguments: []*pluginv1.Argument{
 				{Name: "input", Required: true, Accepts: []pluginv1.ArtifactKind{pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET}},
 				{Name: "text", Required: true, PerRow: true, Type: []byte(`"string"`)},

@@ -161,7 +161,7 @@ func (p *Plugin) dispense() (err error) {
 }
 
 // Attach connects to a plugin that is served already: under a debugger, by
-// plugin.Serve with -debug, or in a test, by plugin.ServeInProcess. Close ends
+// plugin.Serve with -debug, or in a test, by plugintest.Serve. Close ends
 // the connection; what is served in process ends with it.
 func Attach(command Command, address *goplugin.ReattachConfig) (*Plugin, error) {
 	command = command.complete()

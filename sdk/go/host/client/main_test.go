@@ -64,7 +64,7 @@ func play(role string) {
 		serveRaw(wire.ProtocolVersion, &wrongAnswers{})
 	case "faulty":
 		plugin.Serve(plugin.Plugin{Name: "faulty", Version: "1.0.0", Types: []plugin.Type{
-			plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "faulty"}, faultyMapper{}),
+			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "faulty"}, faultyMapper{}),
 		}})
 	case "parent":
 		parent()
@@ -96,8 +96,8 @@ func command(role string) client.Command {
 // good is a plugin that behaves, unless its arguments say otherwise.
 func good() plugin.Plugin {
 	return plugin.Plugin{Name: "good", Version: "1.0.0", Types: []plugin.Type{
-		plugin.Mapper(plugin.Info{Kind: plugin.KindLabel, Name: "upper", Behaviour: 1}, mapper{}),
-		plugin.Source(plugin.Info{Kind: plugin.KindSource, Name: "pid", Behaviour: 1}, pidSource{}),
+		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "upper", Behavior: 1}, mapper{}),
+		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "pid", Behavior: 1}, pidSource{}),
 	}}
 }
 

@@ -1,4 +1,7 @@
-package plugin
+// Package output has the answers of language models as values of late row
+// expressions: what an evaluator passes to Host.Evaluate for a late name of type
+// output.
+package output
 
 import (
 	"github.com/apache/arrow-go/v18/arrow"
@@ -10,10 +13,10 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// OutputType is the type of a late name of type output: what a model answered.
+// Type is the type of a late name of type output: what a model answered.
 // What is not known (a cost without prices, say) is null; json is the text as
 // JSON, null where it is none; tokens counts input with what was cached of it.
-var OutputType = cty.Object(map[string]cty.Type{
+var Type = cty.Object(map[string]cty.Type{
 	"text":          cty.String,
 	"json":          cty.DynamicPseudoType,
 	"tool_calls":    cty.List(cty.Object(map[string]cty.Type{"id": cty.String, "name": cty.String, "arguments": cty.DynamicPseudoType})),
@@ -28,16 +31,16 @@ var OutputType = cty.Object(map[string]cty.Type{
 	"logprobs":      cty.List(cty.Number),
 })
 
-// outputColumn is how a column of such answers is stored: any is JSON.
-const outputColumn = "struct<text:string,json:string,tool_calls:list<struct<id:string,name:string,arguments:string>>," +
+// column is how a column of such answers is stored: any is JSON.
+const column = "struct<text:string,json:string,tool_calls:list<struct<id:string,name:string,arguments:string>>," +
 	"finish_reason:string,refused:bool,refusal:string," +
 	"tokens:struct<input:int64,cached_input:int64,output:int64,total:int64>," +
 	"cost:float64,latency:float64,cached:bool,model:string,logprobs:list<float64>>"
 
-// OutputArray holds answers as the values of a late name of type output. An
+// Array holds answers as the values of a late name of type output. An
 // answer that is nil is null. The caller releases it.
-func OutputArray(answers []*llm.Response) arrow.Array {
-	t, err := data.ArrowType(outputColumn)
+func Array(answers []*llm.Response) arrow.Array {
+	t, err := data.ArrowType(column)
 	if err != nil {
 		panic(err)
 	}
