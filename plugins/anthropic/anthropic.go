@@ -1,15 +1,13 @@
-package main
+package anthropic
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-
-	"github.com/anthropics/anthropic-sdk-go"
-	"github.com/anthropics/anthropic-sdk-go/option"
 
 	"github.com/quern-dev/quern/plugins/provider"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -19,6 +17,8 @@ import (
 const (
 	keyVariable  = "ANTHROPIC_API_KEY"
 	officialHost = "api.anthropic.com"
+	// apiVersion is the version of the API, which every request names.
+	apiVersion = "2023-06-01"
 	// defaultTokens is how long an answer may be where nothing is said: the
 	// API wants a number.
 	defaultTokens = 4096
@@ -37,7 +37,8 @@ type args struct {
 
 	key      *provider.Key
 	official bool
-	messages anthropic.MessageService
+	url      string
+	header   http.Header
 }
 
 type impl struct{}
@@ -78,17 +79,12 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	return nil
 }
 
-// Open makes the client.
+// Open finds out where requests go, and what all of them carry.
 func (impl) Open(_ context.Context, a *args) error { //nolint:unparam // the interface has the error
 	a.key = a.Key(keyVariable)
-	// The service is made without the SDK's client, which would take settings
-	// from the environment.
-	base := strings.TrimSuffix(strings.TrimSuffix(a.Endpoint(a.BaseURL), "/"), "/v1") + "/"
-	options := []option.RequestOption{option.WithBaseURL(base), option.WithMaxRetries(0), option.WithHTTPClient(provider.Client)}
-	for name, value := range a.Headers.Headers {
-		options = append(options, option.WithHeader(name, value))
-	}
-	a.messages = anthropic.NewMessageService(options...)
+	a.url = strings.TrimSuffix(strings.TrimSuffix(a.Endpoint(a.BaseURL), "/"), "/v1") + "/v1/messages"
+	a.header = http.Header{"Anthropic-Version": {apiVersion}}
+	a.Add(a.header)
 	return nil
 }
 
@@ -104,7 +100,7 @@ var errNoKey = &llm.CallError{Message: "no key is set for " + officialHost + ": 
 
 // Chat makes one attempt.
 func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, error) {
-	params, err := a.params(a.Complete(r))
+	body, err := a.body(a.Complete(r))
 	if err != nil {
 		return nil, &llm.CallError{Message: err.Error()}
 	}
@@ -115,137 +111,119 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 	if key == "" && a.official {
 		return nil, errNoKey
 	}
-	var raw *http.Response
-	options := []option.RequestOption{option.WithResponseInto(&raw)}
+	call := provider.Call{URL: a.url, Header: a.header.Clone(), Source: a.key, Key: key}
 	if key != "" {
-		options = append(options, option.WithAPIKey(key))
+		call.Header.Set("X-Api-Key", key)
 	}
-	got, err := a.messages.New(ctx, *params, options...)
+	var got answer
+	raw, failure, code := call.Post(ctx, body, &got)
 	switch {
-	case err != nil:
-	case raw != nil && raw.StatusCode >= 300:
-		err = fmt.Errorf("status %d", raw.StatusCode)
-	case got.StopReason == "":
-		if failure := provider.Inside(json.RawMessage(got.RawJSON())); failure != nil {
-			failure.Message = provider.Redact(failure.Message, key)
-			return nil, failure
-		}
-		err = errors.New("it has no stop_reason")
-	}
-	if err != nil {
-		failure, code := provider.Failed(ctx, a.key, key, raw, err)
+	case failure != nil:
 		if code == "billing_error" {
 			failure.Temporary = false
 		}
 		return nil, failure
+	case got.StopReason == "":
+		if reported := call.Inside(raw); reported != nil {
+			return nil, reported
+		}
+		return nil, provider.Garbled(http.StatusOK, errors.New("it has no stop_reason"))
 	}
-	out := response(got)
+	out := response(&got)
 	a.Read(out)
 	return out, nil
 }
 
-// params is a request as the SDK has it.
-func (a *args) params(r *llm.Request) (*anthropic.MessageNewParams, error) {
-	p := &anthropic.MessageNewParams{Model: a.Name, MaxTokens: defaultTokens, StopSequences: r.Stop}
+// body is a request as the API has it.
+func (a *args) body(r *llm.Request) (*messagesRequest, error) {
+	out := &messagesRequest{
+		Model: a.Name, MaxTokens: defaultTokens, StopSequences: r.Stop, Temperature: r.Temperature, TopP: r.TopP,
+		OutputConfig: outputConfig{Effort: a.Effort},
+	}
 	if r.MaxTokens != nil {
-		p.MaxTokens = *r.MaxTokens
+		out.MaxTokens = *r.MaxTokens
 	}
-	if r.Temperature != nil {
-		p.Temperature = anthropic.Float(*r.Temperature)
-	}
-	if r.TopP != nil {
-		p.TopP = anthropic.Float(*r.TopP)
-	}
-	p.OutputConfig.Effort = anthropic.OutputConfigEffort(a.Effort)
 	if r.Output != nil {
-		if err := json.Unmarshal(r.Output.Schema, &p.OutputConfig.Format.Schema); err != nil {
+		format := &outputFormat{Type: "json_schema"}
+		if err := json.Unmarshal(r.Output.Schema, &format.Schema); err != nil {
 			return nil, fmt.Errorf("the output's schema is not a JSON object: %w", err)
 		}
+		out.OutputConfig.Format = format
 	}
 	for _, t := range r.Tools {
-		tool, err := tool(t)
-		if err != nil {
-			return nil, err
+		schema := map[string]any{}
+		if len(t.Parameters) > 0 {
+			if err := json.Unmarshal(t.Parameters, &schema); err != nil {
+				return nil, fmt.Errorf("the parameters of tool %q are not a JSON object: %w", t.Name, err)
+			}
 		}
-		p.Tools = append(p.Tools, tool)
+		schema["type"] = "object"
+		out.Tools = append(out.Tools, tool{t.Name, t.Description, schema})
 	}
-	return p, addMessages(p, r.Messages)
+	return out, out.add(r.Messages)
 }
 
-func tool(t llm.Tool) (anthropic.ToolUnionParam, error) {
-	out := anthropic.ToolParam{Name: t.Name}
-	if t.Description != "" {
-		out.Description = anthropic.String(t.Description)
-	}
-	schema := map[string]any{}
-	if len(t.Parameters) > 0 {
-		if err := json.Unmarshal(t.Parameters, &schema); err != nil {
-			return anthropic.ToolUnionParam{}, fmt.Errorf("the parameters of tool %q are not a JSON object: %w", t.Name, err)
-		}
-	}
-	delete(schema, "type") // it is object
-	out.InputSchema.ExtraFields = schema
-	return anthropic.ToolUnionParam{OfTool: &out}, nil
-}
-
-// addMessages adds messages. What the system says stands apart from them, and
+// add adds messages. What the system says stands apart from them, and
 // what tools answered is said by the user; messages of one side that follow
 // each other are one. Messages with nothing in them are left out: the API
 // refuses them, but gives such answers.
-func addMessages(p *anthropic.MessageNewParams, messages []llm.Message) error {
+func (r *messagesRequest) add(messages []llm.Message) error {
 	for _, m := range messages {
-		var role anthropic.MessageParamRole
-		var blocks []anthropic.ContentBlockParamUnion
-		switch m.Role {
-		case llm.System:
+		if m.Role == llm.System {
 			if m.Content != "" {
-				p.System = append(p.System, anthropic.TextBlockParam{Text: m.Content})
+				r.System = append(r.System, text(m.Content))
 			}
 			continue
-		case llm.ToolRole:
-			role, blocks = anthropic.MessageParamRoleUser, []anthropic.ContentBlockParamUnion{anthropic.NewToolResultBlock(m.ToolCallID, m.Content, false)}
-		case llm.Assistant:
-			role = anthropic.MessageParamRoleAssistant
-			if m.Content != "" {
-				blocks = append(blocks, anthropic.NewTextBlock(m.Content))
-			}
-			for _, c := range m.ToolCalls {
-				if !json.Valid([]byte(c.Arguments)) {
-					return fmt.Errorf("the arguments of a call to tool %q are not valid JSON", c.Name)
-				}
-				blocks = append(blocks, anthropic.NewToolUseBlock(c.ID, json.RawMessage(c.Arguments), c.Name))
-			}
-		default:
-			role, blocks = anthropic.MessageParamRoleUser, []anthropic.ContentBlockParamUnion{anthropic.NewTextBlock(m.Content)}
+		}
+		role, blocks, err := said(&m)
+		if err != nil {
+			return err
 		}
 		if len(blocks) == 0 {
 			continue
 		}
-		if n := len(p.Messages); n > 0 && p.Messages[n-1].Role == role {
-			p.Messages[n-1].Content = append(p.Messages[n-1].Content, blocks...)
+		if n := len(r.Messages); n > 0 && r.Messages[n-1].Role == role {
+			r.Messages[n-1].Content = append(r.Messages[n-1].Content, blocks...)
 			continue
 		}
-		p.Messages = append(p.Messages, anthropic.MessageParam{Role: role, Content: blocks})
+		r.Messages = append(r.Messages, message{role, blocks})
 	}
 	return nil
 }
 
+// said is who says a message, and its blocks.
+func said(m *llm.Message) (role string, blocks []block, err error) {
+	switch m.Role {
+	case llm.ToolRole:
+		return llm.User, []block{toolResult(m.ToolCallID, m.Content)}, nil
+	case llm.Assistant:
+		if m.Content != "" {
+			blocks = append(blocks, text(m.Content))
+		}
+		for _, c := range m.ToolCalls {
+			if !json.Valid([]byte(c.Arguments)) {
+				return "", nil, fmt.Errorf("the arguments of a call to tool %q are not valid JSON", c.Name)
+			}
+			blocks = append(blocks, block{Type: "tool_use", ID: c.ID, Name: c.Name, Input: json.RawMessage(c.Arguments)})
+		}
+		return llm.Assistant, blocks, nil
+	}
+	return llm.User, []block{text(m.Content)}, nil
+}
+
 // finish are the reasons for which an answer ends, as the API names them.
-var finish = map[anthropic.StopReason]string{
-	anthropic.StopReasonEndTurn:                    llm.FinishStop,
-	anthropic.StopReasonStopSequence:               llm.FinishStop,
-	anthropic.StopReasonMaxTokens:                  llm.FinishLength,
-	anthropic.StopReasonModelContextWindowExceeded: llm.FinishLength,
-	anthropic.StopReasonToolUse:                    llm.FinishToolCalls,
-	anthropic.StopReasonRefusal:                    llm.FinishRefusal,
+var finish = map[string]string{
+	"end_turn":                      llm.FinishStop,
+	"stop_sequence":                 llm.FinishStop,
+	"max_tokens":                    llm.FinishLength,
+	"model_context_window_exceeded": llm.FinishLength,
+	"tool_use":                      llm.FinishToolCalls,
+	"refusal":                       llm.FinishRefusal,
 }
 
 // response is what the model answered.
-func response(got *anthropic.Message) *llm.Response {
-	out := &llm.Response{FinishReason: finish[got.StopReason], Model: got.Model}
-	if out.FinishReason == "" {
-		out.FinishReason = string(got.StopReason)
-	}
+func response(got *answer) *llm.Response {
+	out := &llm.Response{FinishReason: cmp.Or(finish[got.StopReason], got.StopReason), Model: got.Model}
 	for _, b := range got.Content {
 		switch b.Type {
 		case "text":
@@ -255,15 +233,12 @@ func response(got *anthropic.Message) *llm.Response {
 		}
 	}
 	if out.FinishReason == llm.FinishRefusal {
-		out.Refusal = got.StopDetails.Explanation
-		if out.Refusal == "" {
-			out.Refusal = out.Text
-		}
+		out.Refusal = cmp.Or(got.StopDetails.Explanation, out.Text)
 	}
 	u := got.Usage
 	out.Usage = llm.Usage{
-		Input:       u.InputTokens + u.CacheCreationInputTokens + u.CacheReadInputTokens,
-		CachedInput: u.CacheReadInputTokens, Output: u.OutputTokens,
+		Input:       int64(u.Input + u.CacheCreation + u.CacheRead),
+		CachedInput: int64(u.CacheRead), Output: int64(u.Output),
 	}
 	return out
 }

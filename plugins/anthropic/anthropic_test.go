@@ -1,4 +1,4 @@
-package main
+package anthropic
 
 import (
 	"encoding/json"
@@ -41,7 +41,7 @@ func chat(t *testing.T, url string, more map[string]any, r *llm.Request) (*llm.R
 	for k, v := range more {
 		args[k] = v
 	}
-	return plugintest.Chat(t, offer(), plugintest.Case{Type: "anthropic", Args: args}, r)
+	return plugintest.Chat(t, Plugin("0.0.0"), plugintest.Case{Type: "anthropic", Args: args}, r)
 }
 
 const hello = `{"id":"m","type":"message","role":"assistant","model":"claude-test-1","stop_reason":"end_turn",

@@ -1,4 +1,14 @@
-package main
+// Package anthropic offers model "anthropic": Claude models.
+package anthropic
+
+import "github.com/quern-dev/quern/sdk/go/plugin"
+
+// Plugin is the plugin "anthropic".
+func Plugin(version string) plugin.Plugin {
+	return plugin.Plugin{Name: "anthropic", Version: version, Types: []plugin.Type{
+		plugin.NewProvider(plugin.Info{Name: "anthropic", Doc: doc, Behavior: 1}, impl{}),
+	}}
+}
 
 const doc = `A Claude model.
 

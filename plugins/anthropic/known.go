@@ -1,4 +1,4 @@
-package main
+package anthropic
 
 import "github.com/quern-dev/quern/plugins/provider"
 

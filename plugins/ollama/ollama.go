@@ -3,7 +3,6 @@
 package ollama
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -252,39 +251,22 @@ func (impl) Embed(ctx context.Context, a *args, texts []string) (*plugin.Embeddi
 
 // post makes a request and reads its answer.
 func (a *args) post(ctx context.Context, path string, body, into any) error {
-	b, err := json.Marshal(body)
-	if err != nil {
-		return &llm.CallError{Message: "write the request: " + err.Error()}
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.base+path, bytes.NewReader(b))
-	if err != nil {
-		return &llm.CallError{Message: err.Error()}
-	}
-	req.Header.Set("Content-Type", "application/json")
-	a.Add(req.Header)
 	key, err := a.key.Get(ctx)
 	if err != nil {
 		return err
 	}
+	header := http.Header{}
+	a.Add(header)
 	if key != "" {
-		req.Header.Set("Authorization", "Bearer "+key)
+		header.Set("Authorization", "Bearer "+key)
 	}
-	resp, err := provider.Client.Do(req)
-	if err == nil && resp.StatusCode < 300 {
-		var answer json.RawMessage
-		err = json.NewDecoder(resp.Body).Decode(&answer)
-		_ = resp.Body.Close()
-		if err == nil {
-			if failure := provider.Inside(answer); failure != nil {
-				failure.Message = provider.Redact(failure.Message, key)
-				return failure
-			}
-			err = json.Unmarshal(answer, into)
-		}
-		if err == nil {
-			return nil
-		}
+	call := provider.Call{URL: a.base + path, Header: header, Source: a.key, Key: key}
+	raw, failure, _ := call.Post(ctx, body, into)
+	if failure == nil {
+		failure = call.Inside(raw)
 	}
-	failure, _ := provider.Failed(ctx, a.key, key, resp, err)
-	return failure
+	if failure != nil {
+		return failure
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package openai
 
 import (
 	"cmp"
@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-
-	"github.com/openai/openai-go/v3"
-	"github.com/openai/openai-go/v3/option"
 
 	"github.com/quern-dev/quern/plugins/provider"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -26,18 +23,15 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 	if err != nil {
 		return nil, &llm.CallError{Message: err.Error()}
 	}
-	key, options, err := a.authorise(ctx)
+	var got completion
+	call, _, err := a.post(ctx, "chat/completions", body, &got)
+	if filtered := (*filteredError)(nil); errors.As(err, &filtered) {
+		return &llm.Response{FinishReason: llm.FinishContentFilter, Refusal: filtered.Message}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	var raw *http.Response
-	var got completion
-	err = a.client.Post(ctx, "chat/completions", body, &got, append(options, option.WithResponseInto(&raw))...)
-	if err != nil || raw != nil && raw.StatusCode >= 300 {
-		return a.failed(ctx, key, raw, err)
-	}
-	if failure := inside(&got); failure != nil {
-		failure.Message = provider.Redact(failure.Message, key)
+	if failure := inside(call, &got); failure != nil {
 		return nil, failure
 	}
 	out, err := response(&got)
@@ -47,8 +41,38 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 	return out, err
 }
 
+// post makes one call.
+func (a *args) post(ctx context.Context, path string, request, answer any) (*provider.Call, json.RawMessage, error) {
+	call, err := a.call(ctx, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if request, err = a.with(request); err != nil {
+		return nil, nil, &llm.CallError{Message: err.Error()}
+	}
+	raw, failure, code := call.Post(ctx, request, answer)
+	switch {
+	case failure == nil:
+		return call, raw, nil
+	case filtered[code] && failure.Status == http.StatusBadRequest:
+		return nil, nil, &filteredError{failure}
+	case code == "insufficient_quota":
+		// A 429 that no waiting mends.
+		failure.Temporary = false
+	}
+	return nil, nil, failure
+}
+
+// filtered are the codes of an input that a content filter refused.
+var filtered = map[string]bool{
+	"content_filter": true, "content_policy_violation": true, "ResponsibleAIPolicyViolation": true,
+}
+
+// filteredError says that a filter refused an input, which counts as an answer.
+type filteredError struct{ *llm.CallError }
+
 // inside is the failure that an answer reports in its body.
-func inside(got *completion) *llm.CallError {
+func inside(call *provider.Call, got *completion) *llm.CallError {
 	errs := []json.RawMessage{got.Error}
 	if len(got.Choices) > 0 {
 		errs = append(errs, got.Choices[0].Error)
@@ -61,7 +85,7 @@ func inside(got *completion) *llm.CallError {
 		if err != nil {
 			return provider.Garbled(http.StatusOK, err)
 		}
-		if failure := provider.Inside(body); failure != nil {
+		if failure := call.Inside(body); failure != nil {
 			return failure
 		}
 	}
@@ -144,57 +168,28 @@ func response(got *completion) (*llm.Response, error) {
 	return out, nil
 }
 
-// filtered are the codes of an input that a content filter refused.
-var filtered = map[string]bool{
-	"content_filter": true, "content_policy_violation": true, "ResponsibleAIPolicyViolation": true,
-}
-
-// failed tells failures apart. An input that a filter refused is an answer.
-func (a *args) failed(ctx context.Context, key string, raw *http.Response, err error) (*llm.Response, error) {
-	failure, code := provider.Failed(ctx, a.key, key, raw, err)
-	switch {
-	case filtered[code] && failure.Status == http.StatusBadRequest:
-		return &llm.Response{FinishReason: llm.FinishContentFilter, Refusal: failure.Message}, nil
-	case code == "insufficient_quota":
-		// A 429 that no waiting mends.
-		failure.Temporary = false
-	}
-	return nil, failure
-}
-
 // Embed makes one attempt.
 func (impl) Embed(ctx context.Context, a *args, texts []string) (*plugin.Embeddings, error) {
-	params := openai.EmbeddingNewParams{
-		Model: a.Name, Input: openai.EmbeddingNewParamsInputUnion{OfArrayOfStrings: texts},
-		EncodingFormat: openai.EmbeddingNewParamsEncodingFormatFloat,
+	request := &embeddingRequest{Model: a.Name, Input: texts, EncodingFormat: "float", Dimensions: a.Dimensions}
+	var got embeddings
+	call, raw, err := a.post(ctx, "embeddings", request, &got)
+	if filtered := (*filteredError)(nil); errors.As(err, &filtered) {
+		return nil, &llm.CallError{Message: "a content filter refused the texts", Status: http.StatusBadRequest}
 	}
-	if a.Dimensions != nil {
-		params.Dimensions = openai.Int(*a.Dimensions)
-	}
-	key, options, err := a.authorise(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var raw *http.Response
-	got, err := a.embeddings.New(ctx, params, append(options, option.WithResponseInto(&raw))...)
-	if err != nil || raw != nil && raw.StatusCode >= 300 {
-		if _, err = a.failed(ctx, key, raw, err); err == nil {
-			err = &llm.CallError{Message: "a content filter refused the texts", Status: http.StatusBadRequest}
-		}
-		return nil, err
-	}
-	if failure := provider.Inside(json.RawMessage(got.RawJSON())); failure != nil {
-		failure.Message = provider.Redact(failure.Message, key)
+	if failure := call.Inside(raw); failure != nil {
 		return nil, failure
 	}
-	return vectors(got, len(texts))
+	return vectors(&got, len(texts))
 }
 
 // vectors puts the embeddings into the order of the texts.
-func vectors(got *openai.CreateEmbeddingResponse, n int) (*plugin.Embeddings, error) {
-	out := &plugin.Embeddings{Vectors: make([][]float32, n), InputTokens: got.Usage.PromptTokens}
+func vectors(got *embeddings, n int) (*plugin.Embeddings, error) {
+	out := &plugin.Embeddings{Vectors: make([][]float32, n), InputTokens: int64(got.Usage.Prompt)}
 	for _, e := range got.Data {
-		if e.Index < 0 || e.Index >= int64(n) || out.Vectors[e.Index] != nil {
+		if e.Index < 0 || e.Index >= n || out.Vectors[e.Index] != nil {
 			return nil, provider.Garbled(http.StatusOK, fmt.Errorf("it has an embedding %d for %d texts", e.Index, n))
 		}
 		v := make([]float32, len(e.Embedding))

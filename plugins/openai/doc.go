@@ -1,4 +1,15 @@
-package main
+// Package openai offers model "openai": models behind the API that OpenAI
+// defined and many others serve, such as Azure, vLLM, llama.cpp, and LM Studio.
+package openai
+
+import "github.com/quern-dev/quern/sdk/go/plugin"
+
+// Plugin is the plugin "openai".
+func Plugin(version string) plugin.Plugin {
+	return plugin.Plugin{Name: "openai", Version: version, Types: []plugin.Type{
+		plugin.NewProvider(plugin.Info{Name: "openai", Doc: doc, Behavior: 1}, impl{}),
+	}}
+}
 
 const doc = `A language model at an endpoint that is compatible with OpenAI's API.
 

@@ -1,13 +1,13 @@
-package main
+package openai
 
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"net/http"
 	"net/url"
 	"strings"
 
-	"github.com/openai/openai-go/v3"
-	"github.com/openai/openai-go/v3/option"
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
@@ -42,11 +42,12 @@ type args struct {
 
 	provider.Limits
 
-	key        *provider.Key
-	azure      bool
-	official   bool
-	client     openai.Client // has nothing but options
-	embeddings openai.EmbeddingService
+	key      *provider.Key
+	azure    bool
+	official bool
+	base     *url.URL
+	header   http.Header
+	extra    map[string]json.RawMessage
 }
 
 type impl struct{}
@@ -125,72 +126,74 @@ func (a *args) locate(known bool) *url.URL {
 	return u
 }
 
-// Open makes the clients.
+// Open finds out where requests go, and what all of them carry.
 func (impl) Open(_ context.Context, a *args) error {
-	a.key = a.Key(keyVariable)
-	// Not by the SDK's own functions, which would take settings from the
-	// environment.
-	base := a.Endpoint(a.BaseURL)
-	if !strings.HasSuffix(base, "/") {
-		base += "/"
-	}
-	options := []option.RequestOption{
-		option.WithBaseURL(base), option.WithMaxRetries(0), option.WithHTTPClient(provider.Client),
-	}
-	if a.Organization != "" {
-		options = append(options, option.WithOrganization(a.Organization))
-	}
-	if a.Project != "" {
-		options = append(options, option.WithProject(a.Project))
+	a.key, a.header = a.Key(keyVariable), http.Header{}
+	if a.base = provider.URL(a.Endpoint(a.BaseURL)); a.base == nil {
+		return plugin.ArgumentErrorf(a.Argument(), "%s is not a valid address", a.Argument())
 	}
 	if a.APIVersion != "" {
-		options = append(options, option.WithQuery("api-version", a.APIVersion))
+		query := a.base.Query()
+		query.Set("api-version", a.APIVersion)
+		a.base.RawQuery = query.Encode()
 	}
-	for name, value := range a.Headers.Headers {
-		options = append(options, option.WithHeader(name, value))
+	if a.Organization != "" {
+		a.header.Set("OpenAI-Organization", a.Organization)
 	}
-	extra, err := a.extra()
-	if err != nil {
-		return err
+	if a.Project != "" {
+		a.header.Set("OpenAI-Project", a.Project)
 	}
-	options = append(options, extra...)
-	a.client = openai.Client{Options: options}
-	a.embeddings = openai.NewEmbeddingService(options...)
-	return nil
+	a.Add(a.header)
+	return a.encodeExtra()
 }
 
-func (a *args) extra() ([]option.RequestOption, error) {
+func (a *args) encodeExtra() error {
 	if a.Extra == cty.NilVal || a.Extra.IsNull() {
-		return nil, nil
+		return nil
 	}
-	var out []option.RequestOption
+	a.extra = map[string]json.RawMessage{}
 	for name, v := range a.Extra.AsValueMap() {
 		b, err := ctyjson.Marshal(v, v.Type())
 		if err != nil {
-			return nil, plugin.ArgumentErrorf("extra", "%s cannot be encoded as JSON: %w", name, err)
+			return plugin.ArgumentErrorf("extra", "%s cannot be encoded as JSON: %w", name, err)
 		}
-		// The SDK takes the name as a path.
-		out = append(out, option.WithJSONSet(pathEscape(name), json.RawMessage(b)))
+		a.extra[name] = b
 	}
-	return out, nil
+	return nil
 }
 
-var pathEscaper = strings.NewReplacer(`\`, `\\`, `.`, `\.`, `*`, `\*`, `?`, `\?`, `|`, `\|`, `#`, `\#`, `@`, `\@`, `:`, `\:`)
-
-func pathEscape(name string) string { return pathEscaper.Replace(name) }
-
-// authorise are the options that carry the key.
-func (a *args) authorise(ctx context.Context) (key string, options []option.RequestOption, err error) {
-	if key, err = a.key.Get(ctx); err != nil {
-		return "", nil, err
+// with adds the extra fields to a request.
+func (a *args) with(request any) (any, error) {
+	if len(a.extra) == 0 {
+		return request, nil
 	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return nil, err
+	}
+	maps.Copy(fields, a.extra)
+	return fields, nil
+}
+
+// call is an attempt at one of the endpoint's paths, with the key.
+func (a *args) call(ctx context.Context, path string) (*provider.Call, error) {
+	key, err := a.key.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	header := a.header.Clone()
 	switch {
 	case key == "" && a.official:
-		return "", nil, a.noKey()
+		return nil, a.noKey()
 	case key == "":
-		return "", nil, nil
 	case a.azure:
-		return key, []option.RequestOption{option.WithHeader("api-key", key)}, nil
+		header.Set("Api-Key", key)
+	default:
+		header.Set("Authorization", "Bearer "+key)
 	}
-	return key, []option.RequestOption{option.WithAPIKey(key)}, nil
+	return &provider.Call{URL: a.base.JoinPath(path).String(), Header: header, Source: a.key, Key: key}, nil
 }

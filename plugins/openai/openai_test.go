@@ -1,4 +1,4 @@
-package main
+package openai
 
 import (
 	"context"
@@ -33,7 +33,7 @@ func ask(text string) *llm.Request {
 
 func chat(t *testing.T, url string, more map[string]any, r *llm.Request) (*llm.Response, error) {
 	t.Helper()
-	return plugintest.Chat(t, offer(), caseAt(url, more), r)
+	return plugintest.Chat(t, Plugin("0.0.0"), caseAt(url, more), r)
 }
 
 func failure(t *testing.T, err error) *llm.CallError {
@@ -234,7 +234,7 @@ func TestAKeyIsInNoMessage(t *testing.T) {
 
 func TestWithoutAKeyOpenAIIsNotAsked(t *testing.T) {
 	t.Setenv(keyVariable, "")
-	_, err := plugintest.Chat(t, offer(), plugintest.Case{Type: "openai", Args: map[string]any{"name": "gpt-4o-mini"}}, ask("x"))
+	_, err := plugintest.Chat(t, Plugin("0.0.0"), plugintest.Case{Type: "openai", Args: map[string]any{"name": "gpt-4o-mini"}}, ask("x"))
 	if got := failure(t, err); got.Temporary || !strings.Contains(got.Message, "OPENAI_API_KEY") {
 		t.Errorf("got %#v", got)
 	}
@@ -242,7 +242,7 @@ func TestWithoutAKeyOpenAIIsNotAsked(t *testing.T) {
 
 func TestEmbeddingsComeInOrder(t *testing.T) {
 	e := openaitest.Serve(t, openaitest.Options{})
-	got, err := plugintest.Embed(t, offer(), caseAt(e.URL(), map[string]any{"dimensions": 8}), "red apple", "green pear")
+	got, err := plugintest.Embed(t, Plugin("0.0.0"), caseAt(e.URL(), map[string]any{"dimensions": 8}), "red apple", "green pear")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestEmbeddingsComeInOrder(t *testing.T) {
 func TestWhatIsKnownOfAModel(t *testing.T) {
 	info := func(args map[string]any) string {
 		t.Helper()
-		got, err := plugintest.Prepare(t, offer(), plugintest.Case{Type: "openai", Args: args})
+		got, err := plugintest.Prepare(t, Plugin("0.0.0"), plugintest.Case{Type: "openai", Args: args})
 		if err != nil || len(got.Errors) > 0 {
 			t.Fatalf("got %v, %v", got, err)
 		}
@@ -290,7 +290,7 @@ func TestWhatIsKnownOfAModel(t *testing.T) {
 }
 
 func TestMistakesAreToldAtTheirArguments(t *testing.T) {
-	got, err := plugintest.Prepare(t, offer(), plugintest.Case{Type: "openai", Args: map[string]any{
+	got, err := plugintest.Prepare(t, Plugin("0.0.0"), plugintest.Case{Type: "openai", Args: map[string]any{
 		"name": "m", "base_url": "localhost:8000", "temperature": -1, "retries": -1, "extra": "x",
 		"price": []map[string]any{{"input": -1}},
 	}})

@@ -70,7 +70,15 @@ func place(resp *http.Response) string {
 
 // Inside is the failure that an answer with status 200 reports in its body: an
 // "error" in place of what was asked for. nil: it reports none.
-func Inside(body json.RawMessage) *llm.CallError {
+func (c *Call) Inside(body json.RawMessage) *llm.CallError {
+	failure := inside(body)
+	if failure != nil {
+		failure.Message = Redact(failure.Message, c.Key)
+	}
+	return failure
+}
+
+func inside(body json.RawMessage) *llm.CallError {
 	var form struct {
 		Error json.RawMessage `json:"error"`
 	}

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -50,14 +49,10 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// bounded bounds what is read of answers, and sends requests in one piece.
+// bounded bounds what is read of answers.
 type bounded struct{ http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	r, err := whole(r)
-	if err != nil {
-		return nil, err
-	}
 	resp, err := b.RoundTripper.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -66,25 +61,7 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 		io.Reader
 		io.Closer
 	}{&limited{resp.Body, maxAnswer}, resp.Body}, credentials(r))
-	if resp.StatusCode < 300 && !strings.Contains(resp.Header.Get("Content-Type"), "json") {
-		retype(resp)
-	}
 	return resp, nil
-}
-
-// retype gives an answer that is JSON, whatever it is called, its type: the SDKs
-// take no other.
-func retype(resp *http.Response) {
-	content, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	if err == nil && json.Valid(content) {
-		resp.Header.Set("Content-Type", "application/json")
-	}
-	rest := io.Reader(bytes.NewReader(content))
-	if err != nil {
-		rest = io.MultiReader(rest, broken{err})
-	}
-	resp.Body = io.NopCloser(rest)
 }
 
 // broken is the rest of an answer that could not be received.
@@ -141,23 +118,6 @@ func (r *redacting) Read(p []byte) (int, error) {
 }
 
 func (r *redacting) Close() error { return r.body.Close() }
-
-// whole is a request whose body net/http knows to be in memory. Of others, such
-// as those that the SDKs wrap, it sends the header by itself first: two packets
-// for one.
-func whole(r *http.Request) (*http.Request, error) {
-	if r.ContentLength <= 0 {
-		return r, nil
-	}
-	body, err := io.ReadAll(r.Body)
-	_ = r.Body.Close()
-	if err != nil {
-		return nil, err
-	}
-	out := r.WithContext(r.Context())
-	out.Body = io.NopCloser(bytes.NewReader(body))
-	return out, nil
-}
 
 // isDial says whether an error is of making a connection.
 func isDial(err error) bool {

@@ -1,4 +1,4 @@
-package main
+package openai
 
 import (
 	"encoding/json"
@@ -7,9 +7,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// The chat completion as it is on the wire, as far as quern knows of it. The
-// SDK's own types for it take more processor time than all else about a call
-// together.
+// Requests and responses as they are on the wire, as far as quern knows them.
 
 type completionRequest struct {
 	Model               string              `json:"model"`
@@ -116,4 +114,21 @@ func (c *content) UnmarshalJSON(raw []byte) error {
 		}
 	}
 	return nil
+}
+
+type embeddingRequest struct {
+	Model          string   `json:"model"`
+	Input          []string `json:"input"`
+	EncodingFormat string   `json:"encoding_format"`
+	Dimensions     *int64   `json:"dimensions,omitempty"`
+}
+
+type embeddings struct {
+	Data []struct {
+		Index     int       `json:"index"`
+		Embedding []float64 `json:"embedding"`
+	} `json:"data"`
+	Usage struct {
+		Prompt float64 `json:"prompt_tokens"`
+	} `json:"usage"`
 }

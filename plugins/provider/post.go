@@ -1,0 +1,59 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+
+	"github.com/quern-dev/quern/sdk/go/llm"
+)
+
+// Call is one attempt to have an endpoint answer.
+type Call struct {
+	// URL is what is called.
+	URL string
+	// Header is sent in addition to the headers of any JSON request.
+	Header http.Header
+	// Source is where the key comes from, and Key the key that Header has; ""
+	// where it has none.
+	Source *Key
+	Key    string
+}
+
+// Post sends a body as JSON, decodes the answer, and returns its bytes. If the
+// call fails, it returns why, and what the provider calls the failure, if
+// anything. An answer may still report a failure of its own; see Inside.
+func (c *Call) Post(ctx context.Context, body, answer any) (raw json.RawMessage, failure *llm.CallError, code string) {
+	sent, err := json.Marshal(body)
+	if err != nil {
+		return nil, &llm.CallError{Message: "write the request: " + err.Error()}, ""
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(sent))
+	if err != nil {
+		return nil, &llm.CallError{Message: err.Error()}, ""
+	}
+	req.Header = c.Header.Clone()
+	for name, value := range map[string]string{"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "quern"} {
+		if req.Header.Get(name) == "" {
+			req.Header.Set(name, value)
+		}
+	}
+	resp, err := Client.Do(req)
+	if err == nil && resp.StatusCode < 300 {
+		defer resp.Body.Close()
+		if raw, err = io.ReadAll(resp.Body); err == nil {
+			// Some endpoints send more after the answer.
+			err = json.NewDecoder(bytes.NewReader(raw)).Decode(answer)
+		}
+		if err == nil {
+			return raw, nil, ""
+		}
+		if reported := c.Inside(raw); reported != nil {
+			return nil, reported, ""
+		}
+	}
+	failure, code = Failed(ctx, c.Source, c.Key, resp, err)
+	return nil, failure, code
+}
