@@ -11,11 +11,10 @@ LLM      := $(CURDIR)/.cache/llm
 # The field's own tools, which tests compare quern with.
 REFERENCES := $(CURDIR)/.cache/references
 PORT     ?= 8137
-VERSION  := $(shell cat VERSION)
 # No folder of the machine that builds gets into a program.
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 # Without debug tables, a third smaller: a program is hashed before it is first started.
-LDFLAGS  := -s -w -X main.version=$(VERSION)
+LDFLAGS  := -s -w
 
 GOLANGCI_VERSION    := v2.15.0
 BUF_VERSION         := v1.75.0
@@ -28,9 +27,8 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build bin/quern and the plugins that are programs of their own
-	$(GO) build -ldflags '$(LDFLAGS)' -o bin/quern ./cmd/quern
-	for plugin in anthropic openai sql; do $(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/quern-plugin-$$plugin ./plugins/$$plugin || exit 1; done
+build: ## Build bin/quern and the plugin that is a program of its own
+	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: demo
 demo: build ## Build everything and run the banking77 example from nothing

@@ -156,7 +156,7 @@ func platform() string { return runtime.GOOS + "_" + runtime.GOARCH }
 // reserved says that a required plugin has the name of one that comes with
 // quern.
 func (o *Options) reserved(r Requirement) *hcl.Diagnostic {
-	if r.Name != Builtin && !slices.Contains(o.Bundled, r.Name) {
+	if r.Name != Builtin && !slices.Contains(o.Vendors, r.Name) && !slices.Contains(o.Bundled, r.Name) {
 		return nil
 	}
 	return diag.Errorf(r.Range.Ptr(), "Reserved plugin name",

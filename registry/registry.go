@@ -45,9 +45,13 @@ type Options struct {
 	// CacheDir is a folder for schemas and digests; empty: nothing is cached.
 	CacheDir string
 	// Program is the quern program; empty: the running one. Its arguments for
-	// serving the built-in plugin are BuiltinArgs; nil: "serve-plugin".
+	// serving the built-in plugin are BuiltinArgs; nil: "serve-plugin". The name
+	// of another plugin that it serves follows them.
 	Program     string
 	BuiltinArgs []string
+	// Vendors are the plugins that Program serves in addition to the built-in
+	// one; nil: Vendors.
+	Vendors []string
 	// Bundled are the plugins that come as programs next to Program; nil:
 	// Bundled.
 	Bundled []string
@@ -90,7 +94,11 @@ type Requirement struct {
 }
 
 // Bundled are the plugins that come with quern as programs of their own.
-var Bundled = []string{"anthropic", "openai", "sql"}
+var Bundled = []string{"sql"}
+
+// Vendors are the plugins that quern serves itself, but each in a process of its
+// own, so that no other plugin has the vendor's key in its environment.
+var Vendors = []string{"anthropic", "openai"}
 
 // Registry is safe for use by several goroutines.
 type Registry struct {
@@ -102,7 +110,7 @@ type Registry struct {
 
 	mu      sync.Mutex
 	plugins map[string]*entry
-	order   []string // builtin, bundled, required by name
+	order   []string // builtin, vendors, bundled, required by name
 }
 
 // entry is a plugin that may be used.
@@ -154,6 +162,10 @@ func Open(ctx context.Context, options Options) (*Registry, hcl.Diagnostics) {
 		plugins: map[string]*entry{},
 	}
 	r.add(&entry{name: Builtin, source: Builtin, program: options.Program, args: options.BuiltinArgs, always: environments[Builtin]})
+	for _, name := range options.Vendors {
+		args := append(slices.Clone(options.BuiltinArgs), name)
+		r.add(&entry{name: name, source: Builtin, program: options.Program, args: args, always: environments[name]})
+	}
 	for _, name := range options.Bundled {
 		program := filepath.Join(filepath.Dir(options.Program), programName(name))
 		if isProgram(program) {
@@ -183,6 +195,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.BuiltinArgs == nil {
 		o.BuiltinArgs = []string{"serve-plugin"}
+	}
+	if o.Vendors == nil {
+		o.Vendors = Vendors
 	}
 	if o.Bundled == nil {
 		o.Bundled = Bundled

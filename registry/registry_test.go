@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 		plugin.Serve(offer(name, string(version), plugin.KindTransform, typ))
 	case len(os.Args) == 2 && os.Args[1] == "serve-plugin":
 		plugin.Serve(offer("builtin", "9.9.9", plugin.KindTransform, "filter"))
+	case len(os.Args) == 3 && os.Args[1] == "serve-plugin":
+		plugin.Serve(offer(os.Args[2], "9.9.9", plugin.KindLabel, os.Args[2]))
 	default:
 		os.Exit(m.Run())
 	}
@@ -115,7 +117,7 @@ func (p *place) install(version string) {
 func (p *place) options(required ...registry.Requirement) registry.Options {
 	return registry.Options{
 		Root: p.root, Version: "0.1.0", CacheDir: filepath.Join(p.root, ".quern", "cache"), Required: required,
-		Program: filepath.Join(p.bin, "quern"), Search: []string{p.plugins},
+		Program: filepath.Join(p.bin, "quern"), Vendors: []string{}, Search: []string{p.plugins},
 	}
 }
 
@@ -168,9 +170,9 @@ func TestBuiltinTypesAreFoundByName(t *testing.T) {
 func TestOnlyTheVendorsOwnPluginSeesItsKey(t *testing.T) {
 	t.Setenv("OPENAI_API_KEY", "12345")
 	p := newPlace(t)
-	p.program(filepath.Join(p.bin, "quern-plugin-openai"), "openai")
-	p.program(filepath.Join(p.bin, "quern-plugin-anthropic"), "anthropic")
-	r := p.open(p.options())
+	options := p.options()
+	options.Vendors = nil // those of quern
+	r := p.open(options)
 	for name, want := range map[string]string{"openai": "sees 5 bytes", "anthropic": "sees 0 bytes", registry.Builtin: "sees 0 bytes"} {
 		r.SetConfig(name, cty.ObjectVal(map[string]cty.Value{"colour": cty.StringVal("key")}))
 		r.SetEnvironment(name, []string{"QUERN_TEST_OTHER"})

@@ -14,19 +14,20 @@ const modulePath = "github.com/quern-dev/quern/"
 // mayImport says, for each folder, which other folders of the module its
 // packages may import. The longest matching folder applies.
 var mayImport = map[string][]string{
-	"internal":     {"internal", "sdk"},
-	"sdk":          {"sdk"},
-	"plugins":      {"sdk", "plugins", "internal"},
-	"lang":         {"lang", "sdk", "internal"},
-	"store":        {"store", "sdk", "lang/value", "internal"},
-	"planner":      {"planner", "lang", "store", "sdk", "internal"},
-	"registry":     {"registry", "planner/plan", "lang/diag", "lang/limit", "lang/value", "sdk"},
-	"importers":    {"importers", "lang", "sdk", "internal"},
-	"planner/plan": {"lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/limit", "lang/value", "store", "sdk"},
-	"runner":       {"runner", "planner/plan", "planner/fingerprint", "lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/limit", "lang/secret", "lang/value", "store", "sdk", "internal"},
-	"ui":           {"ui", "planner/plan", "lang/diag", "lang/value", "store", "sdk", "internal"},
-	"cmd":          {"cmd", "ui", "runner", "planner", "registry", "importers", "lang", "store", "plugins/builtin", "sdk", "internal"},
-	"bench":        {"bench", "lang", "store", "sdk", "plugins/openai/openaitest"},
+	"internal":             {"internal", "sdk"},
+	"sdk":                  {"sdk"},
+	"plugins":              {"sdk", "plugins", "internal"},
+	"lang":                 {"lang", "sdk", "internal"},
+	"store":                {"store", "sdk", "lang/value", "internal"},
+	"planner":              {"planner", "lang", "store", "sdk", "internal"},
+	"registry":             {"registry", "planner/plan", "lang/diag", "lang/limit", "lang/value", "sdk"},
+	"importers":            {"importers", "lang", "sdk", "internal"},
+	"planner/plan":         {"lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/limit", "lang/value", "store", "sdk"},
+	"runner":               {"runner", "planner/plan", "planner/fingerprint", "lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/limit", "lang/secret", "lang/value", "store", "sdk", "internal"},
+	"ui":                   {"ui", "planner/plan", "lang/diag", "lang/value", "store", "sdk", "internal"},
+	"cmd":                  {"cmd", "ui", "runner", "planner", "registry", "importers", "lang", "store", "plugins/builtin", "sdk", "internal"},
+	"cmd/quern-plugin-sql": {"plugins/sql", "sdk", "internal"},
+	"bench":                {"bench", "lang", "store", "sdk", "plugins/openai/openaitest"},
 }
 
 func TestImportsGoOneWay(t *testing.T) {

@@ -11,16 +11,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	_ "github.com/quern-dev/quern/internal/openfiles" // refuses a limit that is too low
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/plugins/builtin"
+	"github.com/quern-dev/quern/registry"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
-
-// version is set when a release is linked.
-var version = "0.1.0"
 
 // Exit codes. Only -detailed-exitcode uses two.
 const (
@@ -33,12 +32,28 @@ const (
 func main() {
 	// The built-in plugins are ordinary plugins, served by this program when
 	// it is started again in that role.
-	if len(os.Args) == 2 && os.Args[1] == "serve-plugin" {
-		setGCPercent(gcWorking)
-		plugin.Serve(builtin.Plugin())
-		return
+	if len(os.Args) >= 2 && os.Args[1] == "serve-plugin" {
+		os.Exit(serve(os.Args[2:]))
 	}
 	os.Exit(run(os.Args))
+}
+
+// serve serves the built-in plugin, or the plugin of a vendor that is named,
+// until quern ends.
+func serve(args []string) int {
+	name := registry.Builtin
+	if len(args) > 0 {
+		name = args[0]
+	}
+	plugins := builtin.Plugins()
+	i := slices.IndexFunc(plugins, func(p plugin.Plugin) bool { return p.Name == name })
+	if i < 0 {
+		fmt.Fprintf(os.Stderr, "quern does not serve a plugin %q\n", name)
+		return exitError
+	}
+	setGCPercent(gcWorking)
+	plugin.Serve(plugins[i])
+	return exitOK
 }
 
 func run(args []string) int {

@@ -46,12 +46,10 @@ func withBinaries(run func() int) (code int, err error) {
 		}
 	}
 	for program, args := range map[string][]string{
-		"quern":                  {"./cmd/quern"},
-		"quern-plugin-anthropic": {"./plugins/anthropic"},
-		"quern-plugin-openai":    {"./plugins/openai"},
-		"quern-plugin-sql":       {"-tags", "duckdb_arrow", "./plugins/sql"},
-		"quern-plugin-test":      {"./cmd/quern/testdata/plugin"},
-		"rogue":                  {"./cmd/quern/testdata/rogue"},
+		"quern":             {"./cmd/quern"},
+		"quern-plugin-sql":  {"-tags", "duckdb_arrow", "./cmd/quern-plugin-sql"},
+		"quern-plugin-test": {"./cmd/quern/testdata/plugin"},
+		"rogue":             {"./cmd/quern/testdata/rogue"},
 	} {
 		if err := provide(filepath.Join(dir, program), args); err != nil {
 			return 1, err

@@ -6,7 +6,11 @@ import (
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/urfave/cli/v3"
+
+	release "github.com/quern-dev/quern/internal/version"
 )
+
+const version = release.Number
 
 func versionCommand(ui *terminal) *cli.Command {
 	c := &cli.Command{

@@ -1,13 +1,16 @@
 // Package builtin assembles the plugins that come with quern and need no large
 // library. They are served by the quern binary itself, started again in that
-// role, over the same protocol as any other.
+// role, over the same protocol as any other. Those of vendors of models are
+// plugins of their own: each runs in a process that has only its vendor's key.
 package builtin
 
 import (
 	"context"
 	"slices"
 
+	"github.com/quern-dev/quern/internal/version"
 	"github.com/quern-dev/quern/plugins/annotation"
+	"github.com/quern-dev/quern/plugins/anthropic"
 	"github.com/quern-dev/quern/plugins/classification"
 	"github.com/quern-dev/quern/plugins/directory"
 	"github.com/quern-dev/quern/plugins/evaluation"
@@ -17,13 +20,16 @@ import (
 	"github.com/quern-dev/quern/plugins/llm"
 	"github.com/quern-dev/quern/plugins/models"
 	"github.com/quern-dev/quern/plugins/ollama"
+	"github.com/quern-dev/quern/plugins/openai"
 	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/plugins/rules"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Version is the version of the built-in plugins.
-const Version = "0.1.0"
+// Plugins returns the plugins that quern serves, the built-in one first.
+func Plugins() []plugin.Plugin {
+	return []plugin.Plugin{Plugin(), anthropic.Plugin(version.Number), openai.Plugin(version.Number)}
+}
 
 // Plugin returns all built-in types. Relative paths start from the root that
 // the plugin is configured with; before that, from the working directory.
@@ -31,7 +37,7 @@ func Plugin() plugin.Plugin {
 	place := "."
 	root := func() string { return place }
 	return plugin.Plugin{
-		Name: "builtin", Version: Version,
+		Name: "builtin", Version: version.Number,
 		Configure: func(_ context.Context, root string) error {
 			place = root
 			return nil

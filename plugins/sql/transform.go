@@ -1,6 +1,7 @@
 //go:build duckdb_arrow
 
-package main
+// Package sql offers transform "sql": a SELECT over datasets, by DuckDB.
+package sql
 
 import (
 	"context"
@@ -38,6 +39,13 @@ type arguments struct {
 	Threads     int64                     `quern:"threads,operational" doc:"The maximum number of threads. The default is all that the machine has. If the result would depend on the number of threads, the query uses one."`
 
 	analysis *query.Analysis
+}
+
+// Plugin is the plugin "sql".
+func Plugin(version string) plugin.Plugin {
+	return plugin.Plugin{Name: "sql", Version: version, Types: []plugin.Type{
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "sql", Doc: doc, Behavior: behaviour}, transform{}),
+	}}
 }
 
 type transform struct{}

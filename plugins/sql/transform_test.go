@@ -1,6 +1,6 @@
 //go:build duckdb_arrow
 
-package main
+package sql
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/client"
+	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -26,7 +27,7 @@ const serveArgument = "serve-plugin"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == serveArgument {
-		main()
+		plugin.Serve(Plugin("0.0.0"))
 		return
 	}
 	os.Exit(m.Run())
