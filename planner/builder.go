@@ -14,6 +14,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/planner/dag"
 	"github.com/quern-dev/quern/planner/plan"
@@ -198,7 +199,7 @@ type typeKey struct{ kind, name, plugin string }
 
 // declareType finds a stage's type, and checks the names in its body.
 func (b *builder) declareType(s *stage) {
-	if s.cfg.Addr.Kind == "gate" || s.cfg.Addr.Kind == "prompt" {
+	if !kind.Of(s.cfg.Addr.Kind).Typed() {
 		return
 	}
 	key := typeKey{s.cfg.Addr.Kind, s.cfg.Type, s.cfg.Plugin}

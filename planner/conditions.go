@@ -13,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
@@ -90,10 +91,10 @@ func compileCondition(e hcl.Expression, s *expr.Scope, want cty.Type) (*expr.Com
 	later := *s
 	later.Eval = s.Eval.NewChild()
 	later.Eval.Variables = map[string]cty.Value{}
-	for _, kind := range addr.Kinds {
+	for _, name := range kind.Names() {
 		for ctx := s.Eval; ctx != nil; ctx = ctx.Parent() {
-			if v, ok := ctx.Variables[kind]; ok {
-				later.Eval.Variables[kind] = withoutValues(v)
+			if v, ok := ctx.Variables[name]; ok {
+				later.Eval.Variables[name] = withoutValues(v)
 				break
 			}
 		}

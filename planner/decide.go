@@ -9,6 +9,7 @@ import (
 
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -24,7 +25,7 @@ func (b *builder) decide(n *node) {
 	switch {
 	case b.validating:
 		return
-	case n.Kind == "prompt":
+	case n.Kind == kind.Prompt:
 		return
 	case n.Mode == plan.ModeModel:
 		b.decideModel(n)
@@ -172,7 +173,7 @@ func (b *builder) decideKept(n *node) {
 		n.run(plan.Reason{Code: bad.code, Text: bad.text})
 	case n.prior.Errors > 0:
 		what := english.Spell(n.prior.Errors, "row")
-		if n.Kind == "evaluate" {
+		if n.Kind == kind.Evaluate {
 			what = english.Spell(n.prior.Errors, "call")
 		}
 		n.run(plan.Reason{Code: plan.BecauseFailed, Text: what + " failed and will be retried"})

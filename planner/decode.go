@@ -15,6 +15,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/schema"
@@ -24,10 +25,10 @@ import (
 func (b *builder) decode(n *node) {
 	b.decodeMeta(n)
 	switch {
-	case n.Kind == "prompt" && n.stage.flawed:
+	case n.Kind == kind.Prompt && n.stage.flawed:
 		n.broken = true
 		return
-	case n.Kind == "prompt":
+	case n.Kind == kind.Prompt:
 		b.preparePrompt(n)
 		return
 	case n.stage.typ == nil:

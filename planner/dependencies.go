@@ -8,6 +8,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/schema"
 )
 
@@ -40,7 +41,7 @@ func (s *stage) valueRefs(b *builder) []stageRef {
 	switch {
 	case s.typ != nil:
 		c.body(s.cfg.Body, s.typ.Body)
-	case s.cfg.Addr.Kind == "prompt":
+	case s.cfg.Addr.Kind == kind.Prompt:
 		c.promptBody(s.cfg.Body)
 	}
 	s.forValues = c.refs

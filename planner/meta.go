@@ -9,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/schema"
 )
@@ -90,7 +91,7 @@ func (b *builder) bytes(text string, e hcl.Expression) int64 {
 // out of the body. Where it is not written, no row may fail, and any number of
 // answers.
 func (n *node) takeMaxErrors(b *builder) {
-	evaluates := n.Kind == "evaluate"
+	evaluates := n.Kind == kind.Evaluate
 	if !n.RowWise() && !evaluates || n.stage.typ.Body.Object.HasAttribute(schema.MaxErrors) {
 		return
 	}

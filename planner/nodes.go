@@ -9,6 +9,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/dag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/state"
@@ -176,7 +177,7 @@ func (n *node) artifacts() []*handle {
 }
 
 // notCarriedOut says of a model or a prompt that it is no node of the plan.
-func (n *node) notCarriedOut() bool { return n.Kind == "model" || n.Kind == "prompt" }
+func (n *node) notCarriedOut() bool { return !kind.Of(n.Kind).IsStage() }
 
 func (b *builder) addInstances(depends map[string]bool, n *node, r stageRef) {
 	s := b.byAddress[r.stage]

@@ -11,6 +11,7 @@ import (
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
@@ -150,7 +151,7 @@ func (b *builder) upstream(r *refs) []string {
 	}
 	var addresses []string
 	for _, a := range all.stages {
-		if addr.IsCarriedOut(a.Kind) {
+		if kind.Of(a.Kind).IsStage() {
 			addresses = append(addresses, a.String())
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/plan"
 )
 
@@ -16,7 +17,7 @@ import (
 // made of a third, by conditions of their own, may or may not overlap: the runner
 // counts the rows that they share.
 func (n *node) checkOverlap() hcl.Diagnostics {
-	if n.Kind != "evaluate" {
+	if n.Kind != kind.Evaluate {
 		return nil
 	}
 	var diags hcl.Diagnostics
@@ -48,7 +49,7 @@ func (n *node) checkOverlap() hcl.Diagnostics {
 // overlapSubjects are the names of the subjects of an evaluation that are trained
 // models, by input key.
 func (n *node) overlapSubjects() map[string]string {
-	if n.Kind != "evaluate" {
+	if n.Kind != kind.Evaluate {
 		return nil
 	}
 	var trained []string
@@ -85,7 +86,7 @@ func (n *node) models() iter.Seq2[string, *handle] {
 	return func(yield func(string, *handle) bool) {
 		for _, key := range sortedKeys(n.inputs) {
 			for _, h := range n.inputs[key].each() {
-				if h.node.Kind == "train" && !yield(key, h) {
+				if h.node.Kind == kind.Train && !yield(key, h) {
 					return
 				}
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -237,7 +238,7 @@ func (n *node) takeSelection(o *pluginv1.Output) error {
 var errorColumns = data.Schema{{Name: "row", Type: "int64"}, {Name: "message", Type: "string"}}
 
 // isLabel says whether quern keeps count of what the instance makes.
-func (n *node) isLabel() bool { return n.Kind == "label" && n.RowWise() }
+func (n *node) isLabel() bool { return n.Kind == kind.Label && n.RowWise() }
 
 func (n *node) port(o *pluginv1.Output) (plan.Port, error) {
 	p := plan.Port{Name: o.Name, Kind: plan.KindFromProto(o.Kind), RowsOf: o.RowsOf, Format: o.Format}

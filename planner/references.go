@@ -9,6 +9,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/kind"
 )
 
 // refs are what expressions refer to, each once.
@@ -26,7 +27,7 @@ type refs struct {
 func (r *refs) add(traversals ...hcl.Traversal) {
 	for _, t := range traversals {
 		switch root := t.RootName(); {
-		case addr.IsKind(root):
+		case kind.Is(root):
 			r.traversals = append(r.traversals, t)
 			if a, _, ok := addr.FromTraversal(t); ok && !slices.Contains(r.stages, a.Stage) {
 				r.stages = append(r.stages, a.Stage)

@@ -25,6 +25,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -344,26 +345,22 @@ func (r *Registry) Missing(kind, name string) error {
 		kind, name, programName(name), filepath.Dir(r.options.Program))
 }
 
-func (r *Registry) unknownType(kind, name string) error {
-	if err := r.Missing(kind, name); err != nil {
+func (r *Registry) unknownType(of, name string) error {
+	if err := r.Missing(of, name); err != nil {
 		return err
 	}
-	names := r.TypeNames(kind)
+	names := r.TypeNames(of)
 	if owner, _, ok := strings.Cut(name, "_"); ok && r.entry(owner) == nil {
 		return fmt.Errorf("unknown %s type %q.%s If it belongs to a plugin %q, add the plugin to required_plugins in the quern block, and run \"quern init\"",
-			kind, name, diag.Suggest(name, names), owner)
+			of, name, diag.Suggest(name, names), owner)
 	}
-	for _, other := range r.allKinds() {
-		if other != kind && slices.Contains(r.TypeNames(other), name) {
-			return fmt.Errorf("unknown %s type %q, but there is a %s type of that name", kind, name, other)
+	for _, other := range kind.Those(kind.Kind.IsTypedStage) {
+		if other != of && slices.Contains(r.TypeNames(other), name) {
+			return fmt.Errorf("unknown %s type %q, but there is a %s type of that name", of, name, other)
 		}
 	}
-	return fmt.Errorf("unknown %s type %q.%s The types are: %s", kind, name,
+	return fmt.Errorf("unknown %s type %q.%s The types are: %s", of, name,
 		diag.Suggest(name, names), strings.Join(names, ", "))
-}
-
-func (r *Registry) allKinds() []string {
-	return []string{"source", "transform", "label", "train", "evaluate", "deploy"}
 }
 
 // TypeNames returns the names of a kind's types, sorted. A plugin whose schema

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/modelhost"
@@ -243,7 +244,7 @@ func (r *run) inputRefs(w *work) []action.InputRef {
 func (r *run) valueRefs(addresses []string) []action.InputRef {
 	var out []action.InputRef
 	for _, address := range slices.Sorted(slices.Values(addresses)) {
-		if made, ok := r.saver.instance(address); ok && made.Kind != "gate" {
+		if made, ok := r.saver.instance(address); ok && made.Kind != kind.Gate {
 			out = append(out, action.InputRef{Address: address, Role: action.RoleValues, Action: made.ActionKey})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/modelhost"
 	"github.com/quern-dev/quern/runner/rowwise"
@@ -116,7 +117,7 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 		summary, detail = "Plugin is faulty", faultText(n, faulty.What)+r.lastWords(n.Plugin)
 	case errors.As(err, &many):
 		summary, detail = "Too many rows failed", manyText(n, many)
-		if n.Kind == "evaluate" {
+		if n.Kind == kind.Evaluate {
 			summary = "Too many answers failed"
 		}
 	case errors.As(err, &slow):
@@ -163,7 +164,7 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 
 func manyText(n *plan.Node, e *rowwise.TooManyErrors) string {
 	what := english.Plural(e.Failed, "row")
-	if n.Kind == "evaluate" {
+	if n.Kind == kind.Evaluate {
 		what = english.Agree(e.Failed, "answer or grade", "answers and grades")
 	}
 	text := fmt.Sprintf("%s %s failed, but max_errors allows only %d. Successful results are kept, and only the failed ones are retried. The first failures:", english.Number(e.Failed), what, e.Allowed)

@@ -14,6 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
@@ -89,7 +90,7 @@ func (r *run) bindLanguage(m *plan.Model) (*modelhost.Language, error) {
 	r.conceal(bound)
 	// What the planner makes the definition key of, too.
 	n := &plan.Node{
-		Address: m.Address, Kind: "model", Type: m.Type, Plugin: m.Plugin, Mode: plan.ModeModel, Behavior: m.Behavior, Body: m.Body,
+		Address: m.Address, Kind: kind.Model, Type: m.Type, Plugin: m.Plugin, Mode: plan.ModeModel, Behavior: m.Behavior, Body: m.Body,
 		Outputs: []plan.Port{{Kind: plan.KindModel, Format: plan.FormatRemote, Capabilities: m.Info.Capabilities}},
 	}
 	definition := m.Definition

@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/store/action"
@@ -60,7 +61,7 @@ func (r *run) withOverlap(ctx context.Context, w *work, v cty.Value) (cty.Value,
 
 // overlapType is the type of what is counted; cty.NilType: nothing is.
 func (w *work) overlapType() cty.Type {
-	if t := w.ValueType.Type; w.Kind == "evaluate" && t != cty.NilType && t.HasAttribute(plan.OverlapName) {
+	if t := w.ValueType.Type; w.Kind == kind.Evaluate && t != cty.NilType && t.HasAttribute(plan.OverlapName) {
 		return t.AttributeType(plan.OverlapName)
 	}
 	return cty.NilType

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/state"
@@ -67,7 +68,7 @@ type descent struct {
 
 // of is the lineage of an instance of the state.
 func (d *descent) of(inst *state.Instance) (*ancestor, error) {
-	if inst.Deployment == nil && inst.Kind != "gate" {
+	if inst.Deployment == nil && inst.Kind != kind.Gate {
 		return d.action(inst.Address, inst.ActionKey)
 	}
 	a := &ancestor{Address: inst.Address, Action: inst.ActionKey, Run: inst.Run}

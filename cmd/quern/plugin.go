@@ -73,9 +73,6 @@ func pluginsHere(ctx context.Context, ui *terminal) (*registry.Registry, error) 
 	return plugins, err
 }
 
-// pluginKinds are the kinds that a new plugin can have.
-var pluginKinds = []string{"source", "transform", "label", "train", "evaluate", "deploy"}
-
 func pluginNewCommand(ui *terminal) *cli.Command {
 	c := &cli.Command{
 		Name:        "new",
@@ -83,7 +80,7 @@ func pluginNewCommand(ui *terminal) *cli.Command {
 		ArgsUsage:   "KIND NAME",
 		Description: "Writes a Go module for a plugin with one type, and a test that runs the plugin.",
 	}
-	return command(ui, c, &arguments.PluginNew{Kinds: pluginKinds}, func(_ context.Context, args *arguments.PluginNew) error {
+	return command(ui, c, &arguments.PluginNew{Kinds: scaffold.Kinds()}, func(_ context.Context, args *arguments.PluginNew) error {
 		dir := args.Dir.Value
 		if dir == "" {
 			dir = "quern-plugin-" + args.Name

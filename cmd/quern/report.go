@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/ui/report"
 	"github.com/quern-dev/quern/ui/results"
 	"github.com/urfave/cli/v3"
@@ -33,7 +34,7 @@ func writeReport(ctx context.Context, ui *terminal, args *arguments.Report) erro
 	if err != nil {
 		return err
 	}
-	if inst.Kind != "evaluate" {
+	if inst.Kind != kind.Evaluate {
 		return fmt.Errorf("%s has no report\nOnly evaluations, such as evaluate.NAME, have reports.", inst.Address)
 	}
 	found, err := results.Read(ctx, s, inst)

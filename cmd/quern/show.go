@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/dataset"
@@ -77,7 +78,7 @@ func showInstance(ctx context.Context, ui *terminal, args *arguments.Show, s *st
 	if err != nil {
 		return err
 	}
-	if inst.Kind == "evaluate" {
+	if inst.Kind == kind.Evaluate {
 		return showEvaluation(ctx, ui, args, s, st, inst)
 	}
 	format, err := shownAs(args, arguments.ShownState)
@@ -120,7 +121,7 @@ func showState(ui *terminal, args *arguments.Show, s *store.Store, st *state.Sta
 func made(s *store.Store, inst *state.Instance) string {
 	var parts []string
 	for _, port := range slices.Sorted(maps.Keys(inst.Outputs)) {
-		if inst.Kind == "source" && port == "parts" {
+		if inst.Kind == kind.Source && port == "parts" {
 			continue // for the next read, of no use to people
 		}
 		text := size(s, inst.Outputs[port])

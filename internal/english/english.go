@@ -48,13 +48,18 @@ func Agree[N Integer](n N, one, many string) string {
 }
 
 // Or joins alternatives: "a", "a or b", "a, b, or c".
-func Or(phrases []string) string {
+func Or(phrases []string) string { return series(phrases, "or") }
+
+// And joins phrases: "a", "a and b", "a, b, and c".
+func And(phrases []string) string { return series(phrases, "and") }
+
+func series(phrases []string, conjunction string) string {
 	n := len(phrases)
 	switch n {
 	case 0, 1:
 		return strings.Join(phrases, "")
 	case 2:
-		return phrases[0] + " or " + phrases[1]
+		return phrases[0] + " " + conjunction + " " + phrases[1]
 	}
-	return strings.Join(phrases[:n-1], ", ") + ", or " + phrases[n-1]
+	return strings.Join(phrases[:n-1], ", ") + ", " + conjunction + " " + phrases[n-1]
 }

@@ -30,3 +30,11 @@ func TestAlternativesAreJoinedByOr(t *testing.T) {
 		}
 	}
 }
+
+func TestPhrasesAreJoinedByAnd(t *testing.T) {
+	for want, given := range map[string]string{"": "", "a": "a", "a and b": "a b", "a, b, and c": "a b c"} {
+		if got := And(strings.Fields(given)); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}

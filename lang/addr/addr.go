@@ -7,25 +7,16 @@ package addr
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/lang/kind"
 )
-
-// Kinds are the block kinds that have addresses, in lifecycle order.
-var Kinds = []string{"source", "transform", "model", "prompt", "label", "train", "evaluate", "gate", "deploy"}
-
-// IsKind reports whether s is one of Kinds.
-func IsKind(s string) bool { return slices.Contains(Kinds, s) }
-
-// IsCarriedOut reports whether blocks of a kind do something by themselves.
-// Models and prompts do not: they exist for the stages that use them.
-func IsCarriedOut(kind string) bool { return kind != "model" && kind != "prompt" }
 
 // Stage is the address of a stage block: transform.clean.
 type Stage struct{ Kind, Name string }
@@ -64,9 +55,8 @@ func Parse(s string) (Instance, error) {
 	if diags.HasErrors() {
 		return Instance{}, malformed(s)
 	}
-	if kind := traversal.RootName(); len(traversal) > 1 && !IsKind(kind) {
-		return Instance{}, fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean. %q is not a kind. The kinds are %s, and %s.", s, kind,
-			strings.Join(Kinds[:len(Kinds)-1], ", "), Kinds[len(Kinds)-1])
+	if root := traversal.RootName(); len(traversal) > 1 && !kind.Is(root) {
+		return Instance{}, fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean. %q is not a kind. The kinds are %s.", s, root, english.And(kind.Names()))
 	}
 	inst, rest, ok := FromTraversal(traversal)
 	if !ok || len(rest) > 0 {
@@ -83,7 +73,7 @@ func malformed(s string) error {
 // the steps after it. ok is false if the traversal does not begin with a
 // stage.
 func FromTraversal(t hcl.Traversal) (inst Instance, rest hcl.Traversal, ok bool) {
-	if len(t) < 2 || !IsKind(t.RootName()) {
+	if len(t) < 2 || !kind.Is(t.RootName()) {
 		return Instance{}, nil, false
 	}
 	name, ok := t[1].(hcl.TraverseAttr)

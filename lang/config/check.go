@@ -7,8 +7,10 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/kind"
 )
 
 // bound lists the names that references in some place can begin with, in addition to the
@@ -124,8 +126,8 @@ func (l *loader) stageReferences(s *Stage) {
 		l.expressions(place.with("self"), c.Condition, c.ErrorMessage)
 	}
 	switch s.Addr.Kind {
-	case "model": // is the same for all rows
-	case "prompt": // is there before any answer
+	case kind.Model: // is the same for all rows
+	case kind.Prompt: // is there before any answer
 		place = place.with("row")
 	default:
 		place = place.with("row").with(LateNames...)
@@ -153,9 +155,9 @@ func (l *loader) references(place bound, lists ...[]hcl.Traversal) {
 func (l *loader) reference(place bound, t hcl.Traversal) {
 	root := t.RootName()
 	switch {
-	case addr.IsKind(root) && !place.stages:
+	case kind.Is(root) && !place.stages:
 		l.add(diag.Errorf(t.SourceRange().Ptr(), "Stages are not available here", "%s cannot refer to stages, because it is read before them. Use a variable.", diag.Capital(place.where)))
-	case addr.IsKind(root):
+	case kind.Is(root):
 		l.stageReference(t)
 	case !slices.Contains(place.names, root):
 		l.add(unknownName(t, place))
@@ -178,14 +180,14 @@ func unknownName(t hcl.Traversal, place bound) *hcl.Diagnostic {
 	}
 	names := slices.Clone(place.names)
 	if place.stages {
-		names = append(names, addr.Kinds...)
+		names = append(names, kind.Names()...)
 	}
 	hint := diag.Suggest(root, names)
 	if hint == "" && len(t) == 1 {
 		hint = fmt.Sprintf(" If you meant a string, put it in quotes: %q.", root)
 	}
 	if hint == "" {
-		hint = " A reference must begin with one of " + list(names) + "."
+		hint = " A reference must begin with one of " + english.And(names) + "."
 	}
 	return diag.Errorf(&at, "Unknown name", "Nothing is named %q.%s", root, hint)
 }
@@ -205,7 +207,7 @@ func (l *loader) stageReference(t hcl.Traversal) {
 	}
 	at := hcl.RangeBetween(t[0].SourceRange(), t[1].SourceRange())
 	what := "stage"
-	if !addr.IsCarriedOut(a.Kind) {
+	if !kind.Of(a.Kind).IsStage() {
 		what = a.Kind
 	}
 	l.add(diag.Errorf(&at, "Undeclared "+what, "The %s %s does not exist.%s", what, a.Stage, l.stageHint(a.Stage, t)))
@@ -238,7 +240,7 @@ func (l *loader) stageHint(a addr.Stage, t hcl.Traversal) string {
 		return ""
 	}
 	slices.Sort(all)
-	return fmt.Sprintf(" The %s blocks are %s.", a.Kind, list(all))
+	return fmt.Sprintf(" The %s blocks are %s.", a.Kind, english.And(all))
 }
 
 // declared checks the second step of var.NAME and local.NAME.

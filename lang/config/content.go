@@ -117,7 +117,7 @@ func suggestOrList(given string, candidates []string, lead string) string {
 	if len(candidates) == 0 {
 		return ""
 	}
-	return " " + lead + " " + list(candidates) + "."
+	return " " + lead + " " + english.And(candidates) + "."
 }
 
 // labels checks the number of a block's labels and that each is a name.
@@ -137,11 +137,7 @@ func (l *loader) labels(b *hclsyntax.Block, want []string) bool {
 }
 
 func wrongLabels(b *hclsyntax.Block, want []string) *hcl.Diagnostic {
-	header := b.Type
-	for _, label := range want {
-		header += fmt.Sprintf(" %q", label)
-	}
-	d := diag.Errorf(b.DefRange().Ptr(), "Wrong number of labels", "%s block has %s: write %s { … }.", article(b.Type), english.Spell(len(want), "label"), header)
+	d := diag.Errorf(b.DefRange().Ptr(), "Wrong number of labels", "%s block has %s: write %s.", article(b.Type), english.Spell(len(want), "label"), header(b.Type, want))
 	switch {
 	case len(b.Labels) > len(want):
 		d.Subject = b.LabelRanges[len(want)].Ptr()
@@ -150,6 +146,14 @@ func wrongLabels(b *hclsyntax.Block, want []string) *hcl.Diagnostic {
 		d.Detail += fmt.Sprintf(" The first label is the type of the %s, and the second is its name.", b.Type)
 	}
 	return d
+}
+
+// header is how a block is written, without its content.
+func header(block string, labels []string) string {
+	for _, label := range labels {
+		block += fmt.Sprintf(" %q", label)
+	}
+	return block + " { … }"
 }
 
 func invalidName(r hcl.Range, name string) *hcl.Diagnostic {
@@ -195,16 +199,4 @@ func article(word string) string {
 		return "An " + word
 	}
 	return "A " + word
-}
-
-// list writes names as a person would: a, b, and c.
-func list(names []string) string {
-	last := len(names) - 1
-	switch len(names) {
-	case 1:
-		return names[0]
-	case 2:
-		return names[0] + " and " + names[1]
-	}
-	return strings.Join(names[:last], ", ") + ", and " + names[last]
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/kind"
 )
 
 // Shape says which members of a JSON body are blocks: JSON itself doesn't distinguish
@@ -75,16 +76,16 @@ func stageShape(b blockSchema, conditions func(...string) map[string]*Shape) *Sh
 	case "check":
 		s.Blocks = conditions("assert")
 		return s
-	case "gate":
+	case kind.Gate:
 		s.Blocks = conditions("check")
-	case "prompt":
+	case kind.Prompt:
 		s.Blocks = conditions("example", "examples", "output")
 		s.Blocks["tool"] = &Shape{Labels: []string{"NAME"}}
 	default:
 		s.Blocks = conditions("resources")
 	}
 	s.Blocks["lifecycle"] = &Shape{Blocks: conditions("precondition", "postcondition")}
-	if b.name != "gate" {
+	if b.name != kind.Gate {
 		s.Blocks["dynamic"] = &Shape{}
 	}
 	return s

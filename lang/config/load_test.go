@@ -356,6 +356,17 @@ func TestTheVersionOfQuernIsHeldAgainstTheModule(t *testing.T) {
 	}
 }
 
+func TestThePluralOfAKindIsNoBlockButSaysHowOneIsWritten(t *testing.T) {
+	for block, want := range map[string]string{
+		"deployments": `deploy "TYPE" "NAME" { … }`, "gates": `gate "NAME" { … }`, "models": `model "TYPE" "NAME" { name = … }`,
+	} {
+		_, diags := Parse("a.quern.hcl", []byte(block+" {\n}\n"))
+		if len(diags) != 1 || !strings.Contains(diags[0].Detail, "has its own block: "+want) {
+			t.Errorf("%s: %v", block, diags)
+		}
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	paths, _ := filepath.Glob("testdata/*.txtar")
 	for _, path := range paths {

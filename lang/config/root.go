@@ -2,8 +2,9 @@ package config
 
 import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/kind"
 )
 
 // rootSchema says what a configuration file may contain.
@@ -16,20 +17,24 @@ var rootSchema = func() schema {
 		{name: "output", labels: []string{"NAME"}},
 		{name: "check", labels: []string{"NAME"}},
 	}}
-	for _, kind := range addr.Kinds {
-		labels := []string{"TYPE", "NAME"}
-		if kind == "gate" || kind == "prompt" {
-			labels = []string{"NAME"}
-		}
-		s.blocks = append(s.blocks, blockSchema{name: kind, labels: labels})
+	for _, name := range kind.Names() {
+		s.blocks = append(s.blocks, blockSchema{name: name, labels: kindLabels(name)})
 	}
 	return s
 }()
 
-// foreign are block types of similar tools that users may try,
+// kindLabels are the labels of the blocks of a kind.
+func kindLabels(name string) []string {
+	if kind.Of(name).Typed() {
+		return []string{"TYPE", "NAME"}
+	}
+	return []string{"NAME"}
+}
+
+// foreign are block types that users may try, such as those of similar tools,
 // with what to write instead.
-var foreign = map[string]string{
-	"resource":         `Stages are blocks of their own kind: source, transform, label, train, evaluate, gate, and deploy. For something that exists outside quern, write a deploy block.`,
+var foreign = withPlurals(map[string]string{
+	"resource":         `Stages are blocks of their own kind: ` + english.And(stageKinds) + `. For something that exists outside quern, write a deploy block.`,
 	"data":             `To bring data in, write a source block: source "csv" "NAME" { … }.`,
 	"provider":         `To configure a plugin, write a plugin block: plugin "NAME" { … }.`,
 	"terraform":        `The settings of a pipeline go in a quern block: quern { … }.`,
@@ -42,6 +47,15 @@ var foreign = map[string]string{
 	"moved":            `A renamed stage keeps its results. To move it in the state, run quern state mv FROM TO.`,
 	"removed":          `To remove a stage, delete its block. To forget it but keep its deployment, run quern state rm ADDRESS.`,
 	"required_plugins": `Required plugins go inside the quern block: quern { required_plugins { … } }.`,
+})
+
+func withPlurals(hints map[string]string) map[string]string {
+	for _, name := range kind.Names() {
+		if plural := kind.Of(name).Plural; hints[plural] == "" {
+			hints[plural] = "Each of them has its own block: " + header(name, kindLabels(name)) + "."
+		}
+	}
+	return hints
 }
 
 func (l *loader) root(body *hclsyntax.Body) {

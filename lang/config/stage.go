@@ -7,9 +7,11 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -19,8 +21,8 @@ var (
 	metaArguments = []string{"for_each", "count", "depends_on", "plugin", "timeout", "retries"}
 	metaBlocks    = []string{"lifecycle", "resources"}
 
-	// carriedOut are the kinds that other stages can wait for.
-	carriedOut = slices.DeleteFunc(slices.Clone(addr.Kinds), func(kind string) bool { return !addr.IsCarriedOut(kind) })
+	// stageKinds are the kinds that other stages can wait for.
+	stageKinds = kind.Those(kind.Kind.IsStage)
 
 	gateSchema = schema{
 		what:     "a gate block",
@@ -53,11 +55,11 @@ func (l *loader) stage(b *hclsyntax.Block) {
 		l.m.Stages = append(l.m.Stages, s)
 	}
 	switch s.Addr.Kind {
-	case "gate":
+	case kind.Gate:
 		l.gate(s, b.Body)
-	case "model":
+	case kind.Model:
 		l.model(s, b.Body)
-	case "prompt":
+	case kind.Prompt:
 		l.prompt(s, b.Body)
 	default:
 		l.meta(s, b.Body.Attributes)
@@ -136,7 +138,7 @@ func (l *loader) lifecycle(s *Stage, b *hclsyntax.Block) {
 	attrs, blocks := l.content(b.Body, lifecycleSchema)
 	if a := attrs["prevent_destroy"]; a != nil {
 		s.PreventDestroy = l.constBool(a)
-		if s.Addr.Kind != "deploy" {
+		if s.Addr.Kind != kind.Deploy {
 			l.add(diag.Errorf(a.NameRange.Ptr(), "Nothing to protect", "prevent_destroy protects deployments, and %s block has none. Remove it: results stay in the store until quern gc removes them.", lowerFirst(article(s.Addr.Kind))))
 		}
 	}
@@ -265,9 +267,9 @@ func (l *loader) dependsOn(a *hclsyntax.Attribute) []hcl.Traversal {
 		a, rest, ok := addr.FromTraversal(t)
 		switch {
 		case !ok || len(rest) > 0:
-			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "Each element of depends_on must name a whole stage as KIND.NAME, where KIND is one of %s.%s", list(carriedOut), diag.Suggest(t.RootName(), carriedOut)))
+			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "Each element of depends_on must name a whole stage as KIND.NAME, where KIND is one of %s.%s", english.And(stageKinds), diag.Suggest(t.RootName(), stageKinds)))
 			continue
-		case !addr.IsCarriedOut(a.Kind):
+		case !kind.Of(a.Kind).IsStage():
 			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "%s block does not run by itself, so nothing can wait for it. Stages that use it already depend on it.", article(a.Kind)))
 			continue
 		}

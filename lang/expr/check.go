@@ -12,6 +12,7 @@ import (
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/limit"
 )
 
@@ -54,7 +55,7 @@ func CheckBlind(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 	ctx := s.Eval.NewChild()
 	ctx.Variables = map[string]cty.Value{}
 	for _, t := range config.Variables(e) {
-		if root := t.RootName(); root == rowRoot || root == "local" || root == "self" || addr.IsKind(root) || slices.Contains(config.LateNames, root) {
+		if root := t.RootName(); root == rowRoot || root == "local" || root == "self" || kind.Is(root) || slices.Contains(config.LateNames, root) {
 			ctx.Variables[root] = cty.DynamicVal
 		}
 	}
@@ -170,7 +171,7 @@ func checkReference(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	case root == rowRoot:
 		return checkColumn(t, s)
 	}
-	if _, _, ok := addr.FromTraversal(t); addr.IsKind(root) && !ok {
+	if _, _, ok := addr.FromTraversal(t); kind.Is(root) && !ok {
 		return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "Incomplete reference",
 			"To refer to a stage, write KIND.NAME: %s.NAME.", root)}
 	}

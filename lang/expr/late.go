@@ -230,7 +230,7 @@ func (v *vectoriser) lateValue(t hcl.Traversal, of cty.Type) *node {
 		return nil
 	}
 	n := v.slot(from, at)
-	if n.kind == valueKind {
+	if n.form == valueForm {
 		// The column may hold more than the type says.
 		k := v.slotIndex(from)
 		n.typ, n.value = of, func(f *frame, i int) (cty.Value, outcome) {

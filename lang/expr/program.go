@@ -288,19 +288,19 @@ func (p *Program) appender(b array.Builder, root *node) func(*frame, int) outcom
 	}
 	switch b := b.(type) {
 	case *array.StringBuilder:
-		if root.kind == textKind {
+		if root.form == textForm {
 			return appending(root.text, b.Append)
 		}
 	case *array.Int64Builder:
-		if root.kind == integerKind {
+		if root.form == integerForm {
 			return appending(root.integer, b.Append)
 		}
 	case *array.Float64Builder:
-		if root.kind == realKind {
+		if root.form == realForm {
 			return appending(root.real, b.Append)
 		}
 	case *array.BooleanBuilder:
-		if root.kind == boolKind {
+		if root.form == boolForm {
 			return appending(root.truth, b.Append)
 		}
 	}

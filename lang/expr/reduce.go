@@ -12,11 +12,11 @@ import (
 
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 
-	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/lang/value"
 )
@@ -201,7 +201,7 @@ func (r *reducer) exit() { r.locals = r.locals[:len(r.locals)-1] }
 // reduceTraversal decides what becomes of a name that has no known value.
 func (r *reducer) reduceTraversal(e *hclsyntax.ScopeTraversalExpr) hclsyntax.Expression {
 	root := e.Traversal.RootName()
-	if r.perRow(root) || r.locals.has(root) || addr.IsKind(root) {
+	if r.perRow(root) || r.locals.has(root) || kind.Is(root) {
 		return e
 	}
 	name := ""

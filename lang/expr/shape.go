@@ -10,7 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
-	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -194,7 +194,7 @@ func (r *reducer) traversalShape(t hcl.Traversal, locals map[string]*shape) *sha
 // of a dataset are counted.
 func madeShape(t hcl.Traversal) *shape {
 	last, ok := t[len(t)-1].(hcl.TraverseAttr)
-	if ok && addr.IsKind(t.RootName()) && last.Name == "rows" {
+	if ok && kind.Is(t.RootName()) && last.Name == "rows" {
 		return integerShape
 	}
 	return nil

@@ -27,21 +27,21 @@ const (
 	unsure                // hcl's evaluator must be asked
 )
 
-// kind is how a closure gives its values.
-type kind uint8
+// form is how a closure gives its values.
+type form uint8
 
 const (
-	textKind    kind = iota // string
-	integerKind             // number that is an int64
-	realKind                // number that is the decimal form of a float64
-	boolKind                // bool
-	valueKind               // any other type, as cty values
+	textForm    form = iota // string
+	integerForm             // number that is an int64
+	realForm                // number that is the decimal form of a float64
+	boolForm                // bool
+	valueForm               // any other type, as cty values
 )
 
-// node is a compiled part of an expression. The function of its kind is set,
+// node is a compiled part of an expression. The function of its form is set,
 // and no other.
 type node struct {
-	kind    kind
+	form    form
 	typ     cty.Type
 	text    func(*frame, int) (string, outcome)
 	integer func(*frame, int) (int64, outcome)
@@ -154,14 +154,14 @@ func ascii(s string) bool {
 
 // asText is a node's value as hcl turns it into a string.
 func (n *node) asText() func(*frame, int) (string, outcome) {
-	switch n.kind {
-	case textKind:
+	switch n.form {
+	case textForm:
 		return n.text
-	case integerKind:
+	case integerForm:
 		return written(n.integer, (*frame).integer)
-	case realKind:
+	case realForm:
 		return written(n.real, (*frame).real)
-	case boolKind:
+	case boolForm:
 		return written(n.truth, func(_ *frame, b bool) string { return strconv.FormatBool(b) })
 	}
 	return nil
@@ -185,14 +185,14 @@ func (n *node) asValue() func(*frame, int) (cty.Value, outcome) {
 		return func(*frame, int) (cty.Value, outcome) { return v, some }
 	}
 	missing := cty.NullVal(n.typ)
-	switch n.kind {
-	case textKind:
+	switch n.form {
+	case textForm:
 		return lift(n.text, missing, func(s string) cty.Value { return verbatim.Text(strings.Clone(s)) })
-	case integerKind:
+	case integerForm:
 		return lift(n.integer, missing, cty.NumberIntVal)
-	case realKind:
+	case realForm:
 		return lift(n.real, missing, decimal)
-	case boolKind:
+	case boolForm:
 		return lift(n.truth, missing, cty.BoolVal)
 	}
 	return lift(n.value, missing, func(v cty.Value) cty.Value { return v })
@@ -214,14 +214,14 @@ func lift[T any](get func(*frame, int) (T, outcome), missing cty.Value, make fun
 
 // state tells a node's outcome without its value.
 func (n *node) state() func(*frame, int) outcome {
-	switch n.kind {
-	case textKind:
+	switch n.form {
+	case textForm:
 		return only(n.text)
-	case integerKind:
+	case integerForm:
 		return only(n.integer)
-	case realKind:
+	case realForm:
 		return only(n.real)
-	case boolKind:
+	case boolForm:
 		return only(n.truth)
 	}
 	return only(n.value)

@@ -93,15 +93,15 @@ func (v *vectoriser) try(e *hclsyntax.FunctionCallExpr) *node {
 	if args == nil {
 		return nil
 	}
-	n := &node{kind: args[0].kind, typ: args[0].typ}
-	switch n.kind {
-	case textKind:
+	n := &node{form: args[0].form, typ: args[0].typ}
+	switch n.form {
+	case textForm:
 		n.text = firstOf(args, func(n *node) texter { return n.text })
-	case integerKind:
+	case integerForm:
 		n.integer = firstOf(args, func(n *node) func(*frame, int) (int64, outcome) { return n.integer })
-	case realKind:
+	case realForm:
 		n.real = firstOf(args, func(n *node) func(*frame, int) (float64, outcome) { return n.real })
-	case boolKind:
+	case boolForm:
 		n.truth = firstOf(args, func(n *node) func(*frame, int) (bool, outcome) { return n.truth })
 	default:
 		return nil
@@ -109,7 +109,7 @@ func (v *vectoriser) try(e *hclsyntax.FunctionCallExpr) *node {
 	return n
 }
 
-// alike gives nodes one kind and type; nil where that cannot be.
+// alike gives nodes one form and type; nil where that cannot be.
 func alike(nodes []*node) []*node {
 	var like *node
 	for _, n := range nodes {
@@ -130,7 +130,7 @@ func alike(nodes []*node) []*node {
 				return nil
 			}
 		}
-		if n.kind != like.kind || !n.typ.Equals(like.typ) {
+		if n.form != like.form || !n.typ.Equals(like.typ) {
 			return nil
 		}
 		out[i] = n
@@ -161,7 +161,7 @@ func (v *vectoriser) coalesce(e *hclsyntax.FunctionCallExpr) *node {
 	for _, arg := range e.Args {
 		args = append(args, v.expr(arg))
 	}
-	if args = alike(args); args == nil || args[0].kind != textKind {
+	if args = alike(args); args == nil || args[0].form != textForm {
 		return nil
 	}
 	return textNode(func(f *frame, i int) (string, outcome) {
@@ -185,7 +185,7 @@ func (v *vectoriser) contains(e *hclsyntax.FunctionCallExpr) *node {
 		return nil
 	}
 	list, needle := v.constant(e.Args[0]), v.expr(e.Args[1])
-	if list == nil || list.isNull() || needle == nil || needle.kind != textKind {
+	if list == nil || list.isNull() || needle == nil || needle.form != textForm {
 		return nil
 	}
 	if t := list.typ; !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
@@ -319,7 +319,7 @@ func (c *genericCall) node(integral bool) *node {
 			return n, some
 		}))
 	}
-	return &node{kind: valueKind, typ: c.result, value: c.value}
+	return &node{form: valueForm, typ: c.result, value: c.value}
 }
 
 // unlift is the inverse of lift: it takes cty values apart.

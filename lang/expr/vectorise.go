@@ -93,7 +93,7 @@ func (v *vectoriser) constant(e hclsyntax.Expression) *node {
 }
 
 func constantNode(val cty.Value) *node {
-	n := &node{typ: val.Type(), constant: &val, kind: valueKind}
+	n := &node{typ: val.Type(), constant: &val, form: valueForm}
 	if val.IsNull() {
 		n.value = func(*frame, int) (cty.Value, outcome) { return val, null }
 		return n
@@ -101,13 +101,13 @@ func constantNode(val cty.Value) *node {
 	switch n.typ {
 	case cty.String:
 		s := val.AsString()
-		n.kind, n.text = textKind, func(*frame, int) (string, outcome) { return s, some }
+		n.form, n.text = textForm, func(*frame, int) (string, outcome) { return s, some }
 	case cty.Bool:
 		b := val.True()
-		n.kind, n.truth = boolKind, func(*frame, int) (bool, outcome) { return b, some }
+		n.form, n.truth = boolForm, func(*frame, int) (bool, outcome) { return b, some }
 	case cty.Number:
 		if i, err := integer(val); err == nil {
-			n.kind, n.integer = integerKind, func(*frame, int) (int64, outcome) { return i, some }
+			n.form, n.integer = integerForm, func(*frame, int) (int64, outcome) { return i, some }
 			return n
 		}
 		fallthrough
@@ -171,7 +171,7 @@ func (v *vectoriser) slot(from path, t arrow.DataType) *node {
 	n := &node{typ: valueType(t)}
 	switch t.(type) {
 	case *arrow.StringType:
-		n.kind, n.text = textKind, func(f *frame, i int) (string, outcome) {
+		n.form, n.text = textForm, func(f *frame, i int) (string, outcome) {
 			s := &f.slots[k]
 			if o := s.state(i); o != some {
 				return "", o
@@ -179,7 +179,7 @@ func (v *vectoriser) slot(from path, t arrow.DataType) *node {
 			return s.str.Value(i), some
 		}
 	case *arrow.Int64Type:
-		n.kind, n.integer = integerKind, func(f *frame, i int) (int64, outcome) {
+		n.form, n.integer = integerForm, func(f *frame, i int) (int64, outcome) {
 			s := &f.slots[k]
 			if o := s.state(i); o != some {
 				return 0, o
@@ -187,7 +187,7 @@ func (v *vectoriser) slot(from path, t arrow.DataType) *node {
 			return s.i64.Value(i), some
 		}
 	case *arrow.Float64Type:
-		n.kind, n.real = realKind, func(f *frame, i int) (float64, outcome) {
+		n.form, n.real = realForm, func(f *frame, i int) (float64, outcome) {
 			s := &f.slots[k]
 			if o := s.state(i); o != some {
 				return 0, o
@@ -202,7 +202,7 @@ func (v *vectoriser) slot(from path, t arrow.DataType) *node {
 			return x, some
 		}
 	case *arrow.BooleanType:
-		n.kind, n.truth = boolKind, func(f *frame, i int) (bool, outcome) {
+		n.form, n.truth = boolForm, func(f *frame, i int) (bool, outcome) {
 			s := &f.slots[k]
 			if o := s.state(i); o != some {
 				return false, o
@@ -210,7 +210,7 @@ func (v *vectoriser) slot(from path, t arrow.DataType) *node {
 			return s.bit.Value(i), some
 		}
 	default:
-		n.kind, n.value = valueKind, func(f *frame, i int) (cty.Value, outcome) {
+		n.form, n.value = valueForm, func(f *frame, i int) (cty.Value, outcome) {
 			s := &f.slots[k]
 			if o := s.state(i); o != some {
 				return cty.NilVal, o

@@ -135,10 +135,10 @@ func orNull(text texter) texter {
 // asJSON is a node's value as JSON. Numbers and truth look there as they do as
 // text.
 func (n *node) asJSON() texter {
-	switch n.kind {
-	case textKind:
+	switch n.form {
+	case textForm:
 		return written(n.text, (*frame).quoted)
-	case valueKind:
+	case valueForm:
 		return unlift(n.value, func(v cty.Value) (string, outcome) {
 			text, err := ctyjson.Marshal(v, v.Type())
 			if err != nil {

@@ -11,22 +11,22 @@ import (
 // other one is of no account.
 func (v *vectoriser) conditional(e *hclsyntax.ConditionalExpr) *node {
 	cond, yes, no := v.expr(e.Condition), v.expr(e.TrueResult), v.expr(e.FalseResult)
-	if cond == nil || yes == nil || no == nil || cond.kind != boolKind {
+	if cond == nil || yes == nil || no == nil || cond.form != boolForm {
 		return nil
 	}
-	yes, no = sameKind(yes, no)
+	yes, no = sameForm(yes, no)
 	if yes == nil || !yes.typ.Equals(no.typ) {
 		return nil
 	}
-	n := &node{kind: yes.kind, typ: yes.typ}
-	switch n.kind {
-	case textKind:
+	n := &node{form: yes.form, typ: yes.typ}
+	switch n.form {
+	case textForm:
 		n.text = choose(cond.truth, yes.text, no.text)
-	case integerKind:
+	case integerForm:
 		n.integer = choose(cond.truth, yes.integer, no.integer)
-	case realKind:
+	case realForm:
 		n.real = choose(cond.truth, yes.real, no.real)
-	case boolKind:
+	case boolForm:
 		n.truth = choose(cond.truth, yes.truth, no.truth)
 	default:
 		n.value = choose(cond.truth, yes.value, no.value)
@@ -48,16 +48,16 @@ func choose[T any](cond func(*frame, int) (bool, outcome), yes, no func(*frame, 
 	}
 }
 
-// sameKind gives a constant null the kind of the other node; nil where the
+// sameForm gives a constant null the form of the other node; nil where the
 // two cannot be brought together.
-func sameKind(a, b *node) (*node, *node) {
+func sameForm(a, b *node) (*node, *node) {
 	switch {
 	case a.isNull() && !b.isNull():
 		a = nullOf(a, b)
 	case b.isNull() && !a.isNull():
 		b = nullOf(b, a)
 	}
-	if a == nil || b == nil || a.kind != b.kind {
+	if a == nil || b == nil || a.form != b.form {
 		return nil, nil
 	}
 	return a, b
@@ -70,7 +70,7 @@ func nullOf(n, like *node) *node {
 		return nil
 	}
 	v := cty.NullVal(like.typ)
-	return &node{kind: like.kind, typ: like.typ, constant: &v,
+	return &node{form: like.form, typ: like.typ, constant: &v,
 		text:    always("", null),
 		integer: always(int64(0), null),
 		real:    always(float64(0), null),
@@ -87,13 +87,13 @@ func (v *vectoriser) unary(e *hclsyntax.UnaryOpExpr) *node {
 	n := v.expr(e.Val)
 	switch {
 	case n == nil:
-	case e.Op == hclsyntax.OpLogicalNot && n.kind == boolKind:
-		return &node{kind: boolKind, typ: cty.Bool, truth: func(f *frame, i int) (bool, outcome) {
+	case e.Op == hclsyntax.OpLogicalNot && n.form == boolForm:
+		return &node{form: boolForm, typ: cty.Bool, truth: func(f *frame, i int) (bool, outcome) {
 			b, o := n.truth(f, i)
 			return !b, inTemplate(o)
 		}}
-	case e.Op == hclsyntax.OpNegate && n.kind == integerKind:
-		return &node{kind: integerKind, typ: cty.Number, integer: func(f *frame, i int) (int64, outcome) {
+	case e.Op == hclsyntax.OpNegate && n.form == integerForm:
+		return &node{form: integerForm, typ: cty.Number, integer: func(f *frame, i int) (int64, outcome) {
 			x, o := n.integer(f, i)
 			if o == some && (x == 0 || x == math.MinInt64) {
 				return 0, unsure // hcl has a negative zero
@@ -123,10 +123,10 @@ func (v *vectoriser) binary(e *hclsyntax.BinaryOpExpr) *node {
 // logical is && or ||. The decisive value on one side makes up for anything on
 // the other, be it null or an error.
 func logical(l, r *node, decisive bool) *node {
-	if l.kind != boolKind || r.kind != boolKind {
+	if l.form != boolForm || r.form != boolForm {
 		return nil
 	}
-	return &node{kind: boolKind, typ: cty.Bool, truth: func(f *frame, i int) (bool, outcome) {
+	return &node{form: boolForm, typ: cty.Bool, truth: func(f *frame, i int) (bool, outcome) {
 		a, oa := l.truth(f, i)
 		if oa == some && a == decisive {
 			return decisive, some
@@ -151,7 +151,7 @@ func equality(l, r *node, equal bool) *node {
 	if same == nil {
 		return nil
 	}
-	return &node{kind: boolKind, typ: cty.Bool, truth: func(f *frame, i int) (bool, outcome) {
+	return &node{form: boolForm, typ: cty.Bool, truth: func(f *frame, i int) (bool, outcome) {
 		b, o := same(f, i)
 		return b == equal, o
 	}}
@@ -159,22 +159,22 @@ func equality(l, r *node, equal bool) *node {
 
 func sameness(l, r *node) func(*frame, int) (bool, outcome) {
 	switch {
-	case l.isNull() || r.isNull(), l.kind != valueKind && r.kind != valueKind && !l.typ.Equals(r.typ):
+	case l.isNull() || r.isNull(), l.form != valueForm && r.form != valueForm && !l.typ.Equals(r.typ):
 		// Equal only where both are null.
 		ls, rs := l.state(), r.state()
 		return func(f *frame, i int) (bool, outcome) {
 			a, b := ls(f, i), rs(f, i)
 			return a == null && b == null, worse(a, b)
 		}
-	case l.kind != r.kind && l.typ == cty.Number:
+	case l.form != r.form && l.typ == cty.Number:
 		return sameNumber(l, r)
-	case l.kind != r.kind || l.kind == valueKind:
+	case l.form != r.form || l.form == valueForm:
 		return nil
-	case l.kind == textKind:
+	case l.form == textForm:
 		return equal(l.text, r.text)
-	case l.kind == integerKind:
+	case l.form == integerForm:
 		return equal(l.integer, r.integer)
-	case l.kind == realKind:
+	case l.form == realForm:
 		return equal(l.real, r.real)
 	}
 	return equal(l.truth, r.truth)

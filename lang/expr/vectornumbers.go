@@ -32,7 +32,7 @@ func comparison(l, r *node, holds func(int) bool) *node {
 	if compare == nil {
 		return nil
 	}
-	return &node{kind: boolKind, typ: cty.Bool, truth: func(f *frame, i int) (bool, outcome) {
+	return &node{form: boolForm, typ: cty.Bool, truth: func(f *frame, i int) (bool, outcome) {
 		c, o := compare(f, i)
 		return holds(c), inTemplate(o)
 	}}
@@ -41,13 +41,13 @@ func comparison(l, r *node, holds func(int) bool) *node {
 func comparer(l, r *node) func(*frame, int) (int, outcome) {
 	limit, isConstant := convertible(r, cty.Number)
 	switch {
-	case l.kind == integerKind && r.kind == integerKind:
+	case l.form == integerForm && r.form == integerForm:
 		return ordered(l.integer, r.integer)
-	case l.kind == realKind && r.kind == realKind:
+	case l.form == realForm && r.form == realForm:
 		return ordered(l.real, r.real)
-	case l.kind == integerKind && isConstant:
+	case l.form == integerForm && isConstant:
 		return integerAgainst(l.integer, limit.AsBigFloat())
-	case l.kind == realKind && isConstant:
+	case l.form == realForm && isConstant:
 		return realAgainst(l.real, limit.AsBigFloat())
 	}
 	return nil
@@ -129,10 +129,10 @@ func realAgainst(get func(*frame, int) (float64, outcome), limit *big.Float) fun
 // negative zero comes about, which hcl has and int64 has not.
 func arithmetic(l, r *node, op *hclsyntax.Operation) *node {
 	compute, ok := operations[op]
-	if !ok || l.kind != integerKind || r.kind != integerKind {
+	if !ok || l.form != integerForm || r.form != integerForm {
 		return nil
 	}
-	return &node{kind: integerKind, typ: cty.Number, integer: func(f *frame, i int) (int64, outcome) {
+	return &node{form: integerForm, typ: cty.Number, integer: func(f *frame, i int) (int64, outcome) {
 		a, oa := l.integer(f, i)
 		b, ob := r.integer(f, i)
 		if o := max(oa, ob); o != some {

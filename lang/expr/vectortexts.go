@@ -47,7 +47,7 @@ func mapping(f func(*frame, string) string) func(*vectoriser, *hclsyntax.Functio
 	}
 }
 
-func textNode(f texter) *node { return &node{kind: textKind, typ: cty.String, text: f} }
+func textNode(f texter) *node { return &node{form: textForm, typ: cty.String, text: f} }
 
 func lower(f *frame, s string) string { return mapCase(f, s, 'A', 'Z', strings.ToLower) }
 func upper(f *frame, s string) string { return mapCase(f, s, 'a', 'z', strings.ToUpper) }
@@ -94,11 +94,11 @@ func relation(holds func(a, b string) bool) func(*vectoriser, *hclsyntax.Functio
 }
 
 func boolNode(f func(*frame, int) (bool, outcome)) *node {
-	return &node{kind: boolKind, typ: cty.Bool, truth: f}
+	return &node{form: boolForm, typ: cty.Bool, truth: f}
 }
 
 func integerNode(f func(*frame, int) (int64, outcome)) *node {
-	return &node{kind: integerKind, typ: cty.Number, integer: f}
+	return &node{form: integerForm, typ: cty.Number, integer: f}
 }
 
 // constantText is an argument that is the same text for all rows.
@@ -183,7 +183,7 @@ func (v *vectoriser) constantInteger(e hclsyntax.Expression) (int64, bool) {
 		return 0, false
 	}
 	n := v.constant(e)
-	if n == nil || n.kind != integerKind {
+	if n == nil || n.form != integerForm {
 		return 0, false
 	}
 	i, _ := n.integer(nil, 0)
@@ -205,7 +205,7 @@ func (v *vectoriser) length(e *hclsyntax.FunctionCallExpr) *node {
 		return nil
 	case n.count != nil:
 		return integerNode(n.count)
-	case n.kind != textKind:
+	case n.form != textForm:
 		return nil
 	}
 	return integerNode(func(f *frame, i int) (int64, outcome) {

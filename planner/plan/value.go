@@ -7,6 +7,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/kind"
 )
 
 // Made is what carrying out a node gave.
@@ -90,7 +91,7 @@ func plainAttrs(n *Node, made *Made, attrs map[string]cty.Value) {
 		for name, v := range made.Value.AsValueMap() {
 			attrs[name] = v
 		}
-		if t := n.ValueType.Type; n.Kind == "evaluate" && t != cty.NilType && t.HasAttribute(OverlapName) && attrs[OverlapName] == cty.NilVal {
+		if t := n.ValueType.Type; n.Kind == kind.Evaluate && t != cty.NilType && t.HasAttribute(OverlapName) && attrs[OverlapName] == cty.NilVal {
 			// An earlier quern has made it, and did not count.
 			attrs[OverlapName] = OverlapValue(t.AttributeType(OverlapName), nil)
 		}

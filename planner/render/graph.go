@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/plan"
 )
 
@@ -46,8 +47,8 @@ func Graph(p *plan.Plan) GraphDocument {
 
 // shapes of kinds in DOT.
 var shapes = map[string]string{
-	"source": "cylinder", "transform": "box", "label": "note", "train": "component",
-	"evaluate": "tab", "gate": "diamond", "deploy": "house",
+	kind.Source: "cylinder", kind.Transform: "box", kind.Label: "note", kind.Train: "component",
+	kind.Evaluate: "tab", kind.Gate: "diamond", kind.Deploy: "house",
 }
 
 // fills of actions.
@@ -104,7 +105,7 @@ func dotQuote(s string) string {
 
 // mermaidShapes are the brackets of kinds in Mermaid.
 var mermaidShapes = map[string][2]string{
-	"source": {"[(", ")]"}, "train": {"[[", "]]"}, "gate": {"{", "}"}, "deploy": {"[/", "\\]"}, "label": {">", "]"},
+	kind.Source: {"[(", ")]"}, kind.Train: {"[[", "]]"}, kind.Gate: {"{", "}"}, kind.Deploy: {"[/", "\\]"}, kind.Label: {">", "]"},
 }
 
 // Mermaid writes a plan's graph as a Mermaid flowchart.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
@@ -85,7 +86,7 @@ func NewType(t *pluginv1.Type, plugin string) (*Type, error) {
 	if out.Body, err = NewBody(t.Body); err != nil {
 		return nil, fmt.Errorf("the schema of %s %q of plugin %q is invalid: %w", t.Kind, t.Name, plugin, err)
 	}
-	if (plan.RowWise(out.Mode) || t.Kind == "evaluate") && out.Body.Args[MaxErrors] == nil {
+	if (plan.RowWise(out.Mode) || t.Kind == kind.Evaluate) && out.Body.Args[MaxErrors] == nil {
 		// It is quern's own, so it is not in the configuration's type.
 		out.Body.Args[MaxErrors] = &Argument{
 			Argument: &pluginv1.Argument{Name: MaxErrors, Operational: true}, Element: cty.Number,

@@ -14,12 +14,13 @@ import (
 	"text/template"
 
 	"golang.org/x/mod/modfile"
+
+	"github.com/quern-dev/quern/lang/kind"
 )
 
 // Options say what is written.
 type Options struct {
-	// Kind is the kind of its type: source, transform, label, train, evaluate
-	// or deploy.
+	// Kind is the kind of its type, one of Kinds.
 	Kind string
 	// Name is the plugin's name: lower case letters, digits and underscores.
 	Name string
@@ -32,15 +33,18 @@ type Options struct {
 //go:embed templates
 var templates embed.FS
 
-// kinds says, by kind, which template its type is made of and what the type
+// Kinds are the kinds that a new plugin's type may have.
+func Kinds() []string { return kind.Those(kind.Kind.IsTypedStage) }
+
+// made says, by kind, which template its type is made of and what the type
 // is called.
-var kinds = map[string]struct{ template, suffix string }{
-	"source":    {"source", "lines"},
-	"transform": {"mapper", "words"},
-	"label":     {"mapper", "words"},
-	"train":     {"train", "majority"},
-	"evaluate":  {"evaluate", "agreement"},
-	"deploy":    {"deploy", "copy"},
+var made = map[string]struct{ template, suffix string }{
+	kind.Source:    {"source", "lines"},
+	kind.Transform: {"mapper", "words"},
+	kind.Label:     {"mapper", "words"},
+	kind.Train:     {"train", "majority"},
+	kind.Evaluate:  {"evaluate", "agreement"},
+	kind.Deploy:    {"deploy", "copy"},
 }
 
 // sdkModule is the module that plugins are written with, in the folder sdk/go of
@@ -52,9 +56,9 @@ var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 // Write writes a plugin to a folder, which must be empty or missing, and
 // returns the names of the files, sorted.
 func Write(dir string, o Options) ([]string, error) {
-	kind, ok := kinds[o.Kind]
+	from, ok := made[o.Kind]
 	if !ok {
-		return nil, fmt.Errorf("unknown kind %q: a plugin's type must be a source, transform, label, train, evaluate, or deploy", o.Kind)
+		return nil, fmt.Errorf("unknown kind %q: a plugin's type must be one of %s", o.Kind, strings.Join(Kinds(), ", "))
 	}
 	if !namePattern.MatchString(o.Name) {
 		return nil, fmt.Errorf("%q is not a valid plugin name: use lowercase letters, digits, and underscores", o.Name)
@@ -62,7 +66,7 @@ func Write(dir string, o Options) ([]string, error) {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return nil, fmt.Errorf("the folder %s already exists and is not empty", dir)
 	}
-	files, err := render(o, kind.template, o.Name+"_"+kind.suffix)
+	files, err := render(o, from.template, o.Name+"_"+from.suffix)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/internal/printable"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
@@ -23,7 +24,7 @@ func line(e events.Event) string {
 	case events.StageDone:
 		return doneText(e.Stage)
 	case events.StageFailed:
-		if e.Stage.Kind == "gate" {
+		if e.Stage.Kind == kind.Gate {
 			return "failed: " + summaries(e.Diagnostics)
 		}
 		return "failed after " + duration(e.Stage.Seconds) + ": " + summaries(e.Diagnostics)
@@ -43,7 +44,7 @@ func line(e events.Event) string {
 }
 
 // doing says an action that goes on.
-func doing(kind, action string) string {
+func doing(of, action string) string {
 	switch action {
 	case "check":
 		return "checking"
@@ -58,7 +59,7 @@ func doing(kind, action string) string {
 	case "forget":
 		return "forgetting"
 	}
-	if kind == "source" {
+	if of == kind.Source {
 		return "reading"
 	}
 	return "running"
