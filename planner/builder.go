@@ -11,12 +11,12 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/dag"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/secret"
-	"github.com/quern-dev/quern/planner/dag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"

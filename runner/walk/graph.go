@@ -3,6 +3,8 @@ package walk
 import (
 	"fmt"
 	"slices"
+
+	"github.com/quern-dev/quern/internal/dag"
 )
 
 type node struct {
@@ -25,48 +27,34 @@ func newGraph(tasks []Task) (*graph, error) {
 		g.nodes[i] = &node{task: t, order: i}
 		byID[t.ID] = g.nodes[i]
 	}
-	for _, n := range g.nodes {
+	needs := make(dag.Graph, len(tasks))
+	for i, n := range g.nodes {
 		n.task.Needs = slices.Compact(slices.Sorted(slices.Values(n.task.Needs)))
 		for _, id := range n.task.Needs {
 			if need := byID[id]; need != nil {
 				need.dependents = append(need.dependents, n)
 				n.waiting++
+				needs[i] = append(needs[i], need.order)
 			}
 		}
 	}
-	return g, g.prioritise()
+	return g, g.prioritise(needs)
 }
 
 // prioritise gives each node the length of the longest path that begins with
-// it, walking from the ends back. What is left over is on a cycle.
-func (g *graph) prioritise() error {
-	order := make([]*node, 0, len(g.nodes))
-	waiting := make(map[*node]int, len(g.nodes))
-	for _, n := range g.nodes {
-		waiting[n] = n.waiting
-		if n.waiting == 0 {
-			order = append(order, n)
-		}
+// it, walking from the ends back.
+func (g *graph) prioritise(needs dag.Graph) error {
+	if cycles := needs.Cycles(); len(cycles) > 0 {
+		return fmt.Errorf("%s depends on itself", g.nodes[cycles[0][0]].task.ID)
 	}
-	for i := 0; i < len(order); i++ {
-		for _, d := range order[i].dependents {
-			if waiting[d]--; waiting[d] == 0 {
-				order = append(order, d)
+	for _, level := range slices.Backward(needs.Levels()) {
+		for _, i := range level {
+			n := g.nodes[i]
+			for _, d := range n.dependents {
+				n.priority = max(n.priority, d.priority)
 			}
+			n.priority += seconds(n.task)
 		}
-	}
-	if len(order) < len(g.nodes) {
-		for _, n := range g.nodes {
-			if waiting[n] > 0 {
-				return fmt.Errorf("%s depends on itself", n.task.ID)
-			}
-		}
-	}
-	for _, n := range slices.Backward(order) {
-		for _, d := range n.dependents {
-			n.priority = max(n.priority, d.priority)
-		}
-		n.priority += seconds(n.task)
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
-// Package dag puts the things of a pipeline in an order in which each comes
-// after what it needs, and finds cycles.
+// Package dag sorts things so that each comes after what it needs, and finds
+// cycles.
 //
-// A graph is over the integers from 0 to n-1; their meaning is
+// The vertices of a graph are the integers from 0 to n-1; what they mean is
 // up to the caller. All results are deterministic: they depend only on the graph.
 package dag
 
