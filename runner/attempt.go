@@ -2,15 +2,11 @@ package runner
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
-	"github.com/quern-dev/quern/runner/rowwise"
-	"github.com/quern-dev/quern/sdk/go/host/parallel"
-	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/runner/failure"
 )
 
 // The pause before another attempt doubles from the first to the last.
@@ -32,15 +28,15 @@ func (r *run) attempts(ctx context.Context, n *plan.Node, res *StageResult) erro
 		// Earlier results that were found damaged when they were read are set
 		// aside by now, so the next attempt makes them again. An attempt that
 		// did not even begin costs none of those that were asked for.
-		if !healed && heals(err) {
+		if !healed && failure.Heals(err) {
 			healed = true
 			attempt--
 			continue
 		}
-		if attempt > n.Retries || !retriable(err) {
+		if attempt > n.Retries || failure.Final(err) {
 			return err
 		}
-		r.emit(events.Event{Type: events.StageRetried, Address: n.Address, Retry: &events.Retry{
+		r.reporter.Emit(events.Event{Type: events.StageRetried, Address: n.Address, Retry: &events.Retry{
 			Attempt: attempt, Of: n.Retries + 1, Wait: pause.Seconds(), Error: err.Error(),
 		}})
 		if err := sleep(r.soft, pause); err != nil {
@@ -48,22 +44,6 @@ func (r *run) attempts(ctx context.Context, n *plan.Node, res *StageResult) erro
 		}
 		pause = min(2*pause, lastPause)
 	}
-}
-
-// heals says whether the error is about earlier results of the stage itself
-// that are missing or damaged.
-func heals(err error) bool {
-	var input *rowwise.InputError
-	var upstream *inputError
-	return blob.Unavailable(err) && !errors.As(err, &input) && !errors.As(err, &upstream)
-}
-
-// retriable says whether another attempt may end otherwise.
-func retriable(err error) bool {
-	var final *failure
-	var many *rowwise.TooManyErrors
-	var bug *parallel.Panic
-	return !errors.As(err, &final) && !errors.As(err, &many) && !errors.As(err, &bug) && !hopeless(err)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -77,24 +57,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// timedOut is the cause of a context that a stage's timeout ended.
-type timedOut struct{ after time.Duration }
-
-func (e *timedOut) Error() string { return fmt.Sprintf("it did not finish within %s", e.after) }
-
 // attempt carries out a node once.
 func (r *run) attempt(ctx context.Context, n *plan.Node, res *StageResult) error {
-	if n.Mode == plan.ModeRead || n.Mode == plan.ModeRun {
-		// A graceful stop ends the call; the plugin leaves a checkpoint.
-		// Row-wise stages stop by themselves, deployments go on to their end.
-		ctx = r.soft
-	}
-	if n.Timeout > 0 {
-		// No deadline: the plugin would know it, and end the call before its
-		// caller knows why.
-		limited, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		defer time.AfterFunc(n.Timeout, func() { cancel(&timedOut{n.Timeout}) }).Stop()
+	if n.Mode == plan.ModeDeploy {
+		// A graceful stop lets it go on to its end. The engine limits tasks.
+		limited, end := failure.WithTimeout(ctx, n.Timeout)
+		defer end()
 		ctx = limited
 	}
 	err := r.carryOut(ctx, n, res)
@@ -111,15 +79,15 @@ func (r *run) carryOut(ctx context.Context, n *plan.Node, res *StageResult) erro
 		r.saver.set(n.Address, nil)
 		return nil
 	case n.Action == plan.Refresh:
-		return r.takeInto(n, res)
+		return r.deployer.takeInto(n, res)
 	case n.Action == plan.Delete:
-		return r.undeploy(ctx, n, res)
+		return r.deployer.undeploy(ctx, n, res)
 	case n.Action == plan.Keep:
-		return r.checkKept(n, res)
+		return r.checker.checkKept(n, res)
 	case n.Mode == plan.ModeDeploy:
-		return r.deploy(ctx, n, res)
+		return r.deployer.deploy(ctx, n, res)
 	case n.Mode == "":
-		return r.gate(n, res)
+		return r.gates.gate(n, res)
 	}
-	return r.compute(ctx, n, res)
+	return r.computer.compute(ctx, n, res)
 }

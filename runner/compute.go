@@ -2,270 +2,185 @@ package runner
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
-	"time"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/lang/diag"
-	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/engine"
+	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/runner/failure"
+	"github.com/quern-dev/quern/runner/stage"
 	"github.com/quern-dev/quern/store/action"
-	"github.com/quern-dev/quern/store/artifact"
-	"github.com/quern-dev/quern/store/blob"
-	"github.com/quern-dev/quern/store/document"
-	"github.com/quern-dev/quern/store/state"
 )
 
-// product is what carrying out a stage made, before it is committed.
-type product struct {
-	artifacts map[string]*artifact.Artifact // by port
-	value     cty.Value                     // cty.NilVal: none
-	errors    int64                         // rows that failed
-	earlier   []action.PluginRef            // other programs that made rows which were reused
+// computer sees to stages whose results are in the store: it looks there first,
+// and has an engine compute what is missing.
+type computer struct {
+	*binder
+	checker     *checker
+	publisher   *publisher
+	sources     *stage.Sources
+	engine      engine.Engine
+	locks       keyLocks
+	environment string
+	soft        context.Context // ends when a graceful stop is asked for
 }
 
-// compute carries out a stage whose result is kept in the store, unless the
-// store has it.
-func (r *run) compute(ctx context.Context, n *plan.Node, res *StageResult) error {
-	w, err := r.bind(n)
+func (c *computer) compute(ctx context.Context, n *plan.Node, res *StageResult) error {
+	s, err := c.bind(n)
 	if err != nil {
 		return err
 	}
-	if err := r.check(n, plan.WhenPre); err != nil {
+	defer func() { res.Diagnostics = append(res.Diagnostics, s.Warnings...) }()
+	if err := c.checker.check(n, plan.WhenPre); err != nil {
 		return err
 	}
-	if err := r.lookAtSource(ctx, w); err != nil {
+	of := &computed{Stage: s}
+	if of.content, err = c.look(s); err != nil {
 		return err
 	}
-	if err := w.makeKeys(r.seal); err != nil {
+	if of.Keys, err = s.Keys(of.content.Fingerprint, c.values.seal); err != nil {
 		return err
 	}
-	defer r.keys.lock(w.key)()
-	entry, err := r.existing(w, res)
+	defer c.locks.lock(of.Keys.Action)()
+	entry, err := c.publisher.existing(of)
 	if err != nil {
 		return err
 	}
 	res.Action = plan.Reuse
-	if prior, ok := r.saver.instance(n.Address); ok && prior.ActionKey == w.key {
+	if prior, ok := c.state.instance(n.Address); ok && prior.ActionKey == of.Keys.Action {
 		res.Action = plan.Keep
 	}
 	if entry == nil {
 		res.Action = plan.Run
-		started := time.Now()
-		p, err := r.produce(ctx, w, res)
-		if err != nil {
-			return w.nameEmpty(err)
-		}
-		if entry, err = r.commit(w, p, res, time.Since(started)); err != nil {
+		if entry, err = c.run(ctx, of, res); err != nil {
 			return err
 		}
 	}
-	return r.settle(w, entry, res)
+	return c.settle(of, entry, res)
 }
 
-// existing returns what the store has for the action key; nil: nothing that
-// can be used.
-func (r *run) existing(w *work, res *StageResult) (*action.Entry, error) {
-	if forced(w.Node) {
-		return nil, nil
+// look returns what a source holds, where the plan does not say it.
+func (c *computer) look(s *stage.Stage) (stage.Content, error) {
+	content := stage.Content{Fingerprint: s.Fingerprint, Memo: s.Memo}
+	if s.Mode != plan.ModeRead || content.Fingerprint != "" {
+		return content, nil
 	}
-	entry, err := r.Store.Actions.Get(w.key)
-	if damaged := (*document.Damaged)(nil); errors.As(err, &damaged) {
-		res.Diagnostics = append(res.Diagnostics, diag.Warningf(w.Range.Ptr(), "A damaged entry was set aside", "%s. Its results are computed again.", damaged))
-		return nil, nil
+	if prior, ok := c.state.instance(s.Address); ok && prior.Type == s.Type {
+		content.Memo = prior.Memo
 	}
-	// Rows that failed are tried again; the others are not.
-	if err != nil || entry == nil || entry.Errors > 0 {
+	ctx, end := failure.WithTimeout(c.soft, s.Timeout)
+	defer end()
+	content, err := c.sources.Look(ctx, s, content.Memo)
+	if err != nil && ctx.Err() != nil {
+		return content, context.Cause(ctx)
+	}
+	return content, err
+}
+
+// run has the engine carry out a stage, and publishes the result.
+func (c *computer) run(ctx context.Context, of *computed, res *StageResult) (*action.Entry, error) {
+	result, err := c.engine.Execute(ctx, c.task(of))
+	if err != nil {
 		return nil, err
 	}
-	for _, port := range w.Outputs {
-		if _, ok := entry.Outputs[port.Name]; !ok {
-			return nil, nil
-		}
+	of.Warnings = append(of.Warnings, events.ToHCL(result.Warnings)...)
+	res.Spend.Add(result.Spend)
+	if result.Failure != nil {
+		return nil, result.Failure
 	}
-	for _, ref := range entry.Outputs {
-		a, err := artifact.Present(r.Store.Blobs, ref)
-		if blob.Unavailable(err) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		r.artifacts.keep(ref, a)
+	res.RowsIn, res.NewRows, res.ComputedRows = result.Rows.In, result.Rows.New, result.Rows.Computed
+	res.ReusedRows, res.FailedRows = result.Rows.Reused, result.Rows.Failed
+	if of.Mode == plan.ModeRead {
+		of.content.Memo = result.Memo
 	}
-	return entry, nil
+	return c.publisher.commit(of, result, res.Spend)
 }
 
-// forced says whether a new result was asked for.
-func forced(n *plan.Node) bool {
-	return slices.ContainsFunc(n.Reasons, func(reason plan.Reason) bool { return reason.Code == plan.BecauseReplaced })
-}
-
-func (r *run) produce(ctx context.Context, w *work, res *StageResult) (*product, error) {
-	switch w.Mode {
-	case plan.ModeRead:
-		return r.read(ctx, w, res)
-	case plan.ModeMap, plan.ModeFlatMap:
-		return r.mapRows(ctx, w, res)
-	case plan.ModeRun:
-		return r.runWhole(ctx, w, res)
+// task is a stage as an engine gets it.
+func (c *computer) task(of *computed) *engine.Task {
+	node := *of.Node
+	node.Body = of.Bound.Body
+	t := &engine.Task{
+		Format: engine.Format, Node: &node, Inputs: map[string]engine.Input{}, Models: map[string]*plan.Model{}, Secrets: map[string]value.Value{},
+		Definition: of.Definition, Key: of.Keys.Action, Rows: of.Keys.Rows,
+		Fingerprint: of.content.Fingerprint, Memo: of.content.Memo, Environment: c.environment,
 	}
-	return nil, fmt.Errorf("the plan has the mode %q, which this version of quern does not support", w.Mode)
-}
-
-// nameEmpty adds to an error of the plugin's that an input has no rows, which
-// usually is the reason.
-func (w *work) nameEmpty(err error) error {
-	own := (*pluginError)(nil)
-	if !errors.As(err, &own) {
-		return err
-	}
-	for _, key := range slices.Sorted(maps.Keys(w.inputs)) {
-		if in := w.inputs[key]; in.artifact.Dataset != nil && in.artifact.Dataset.Rows == 0 {
-			own.detail = strings.TrimSpace(fmt.Sprintf("%s\n%s, its %s, has 0 rows. Check the stages that it depends on: \"quern log\" and \"quern artifact show\" show how many rows each one produced.", own.detail, strings.TrimSuffix(in.of.Address+"."+in.of.Port, "."), key))
+	for key, in := range of.Inputs {
+		if in.Language != nil {
+			t.Models[in.Of.Address] = in.Language.Model
+			continue
 		}
+		t.Inputs[key] = engine.Input{Ref: in.Ref, Port: in.Port, Plugin: in.Plugin, Action: in.Action}
 	}
-	return err
-}
-
-// commit publishes a product: its blobs are in the store, then come the
-// manifests, then the action entry. The entry that counts is returned: another
-// process may have been first.
-func (r *run) commit(w *work, p *product, res *StageResult, took time.Duration) (*action.Entry, error) {
-	entry := &action.Entry{
-		Key: w.key, Definition: w.definition, Address: w.Address, Preimage: preimage(w.preimage),
-		Outputs: map[string]artifact.Ref{}, Inputs: r.inputRefs(w), Errors: p.errors,
-		Created: time.Now().UTC(), Seconds: took.Seconds(), Run: r.RunID, Plugin: r.pluginRef(w.Plugin),
-		RowsKey: w.rowsKey(), Spend: spendOf(res.Spend), Earlier: p.earlier,
+	for name, v := range c.values.secrets {
+		t.Secrets[name] = value.Value{Value: unmarked(v)}
 	}
-	var made *value.Value
-	if p.value != cty.NilVal {
-		made, entry.Value = &value.Value{Value: p.value}, value.Store(p.value)
+	if prior := c.publisher.prior(of); prior != nil {
+		t.Prior = prior.Outputs
 	}
-	for port, a := range p.artifacts {
-		if a.Kind == artifact.Report {
-			a.Value = made
-		}
-		ref, err := artifact.Put(r.Store.Blobs, a)
-		if err != nil {
-			return nil, err
-		}
-		entry.Outputs[port] = ref
-		r.artifacts.keep(ref, a)
-	}
-	// What is there already did not do: it was to be replaced, lacks files,
-	// or has rows that failed.
-	old, err := r.Store.Actions.Get(w.key)
-	if err != nil || old != nil {
-		return entry, r.Store.Actions.Replace(entry)
-	}
-	return r.Store.Actions.Put(entry)
-}
-
-func (r *run) pluginRef(name string) action.PluginRef {
-	p := r.plan.Plugins[name]
-	return action.PluginRef{Name: name, Version: p.Version, Digest: p.Digest}
+	return t
 }
 
 // settle puts the result into the state and lets expressions see it. A result
 // whose postconditions do not hold stays in the store and does not get into
 // the state.
-func (r *run) settle(w *work, entry *action.Entry, res *StageResult) error {
-	made := &plan.Made{Outputs: map[string]plan.Artifact{}}
+func (c *computer) settle(of *computed, entry *action.Entry, res *StageResult) error {
+	made, err := c.publisher.made(of, entry)
+	if err != nil {
+		return err
+	}
 	res.Outputs = map[string]string{}
 	for port, ref := range entry.Outputs {
-		a, err := r.artifacts.get(ref)
-		if err != nil {
-			return err
-		}
-		made.Outputs[port] = seen(ref, a)
 		res.Outputs[port] = ref.Digest
 	}
-	res.Rows, res.ActionKey = w.rowsOf(made), w.key
-	if entry.Value != nil {
-		v, err := entry.Value.Get()
-		if err != nil {
-			return fmt.Errorf("read the values of %s: %w", w.Address, err)
-		}
-		made.Value, res.Value = v, v
-	}
-	w.warnOverlap(res, made.Value)
-	if err := r.reveal(w.Node, made); err != nil {
+	res.Rows, res.ActionKey, res.Value = rowsOf(of.Stage, made), of.Keys.Action, made.Value
+	warnOverlap(of.Stage, made.Value)
+	if err := c.values.reveal(of.Node, made); err != nil {
 		return err
 	}
-	if err := r.check(w.Node, plan.WhenPost); err != nil {
+	if err := c.checker.check(of.Node, plan.WhenPost); err != nil {
 		return err
 	}
-	r.saver.set(w.Address, &state.Instance{
-		Address: w.Address, Kind: w.Kind, Type: w.Type, Plugin: w.Plugin,
-		Definition: w.definition, RowsKey: w.rowsKey(), ActionKey: w.key, Preimage: preimage(w.preimage),
-		Outputs: entry.Outputs, Value: entry.Value, Errors: entry.Errors,
-		Fingerprint: w.fingerprint, Memo: w.memo,
-		DependsOn: w.DependsOn, Run: r.RunID, Updated: time.Now().UTC(),
-	})
+	c.publisher.settle(of, entry)
 	return nil
 }
 
 // rowsOf is how many rows a stage was about: those that came out, all parts
-// together, or, of one that makes a model or a report, those that went in.
-func (w *work) rowsOf(made *plan.Made) int64 {
+// together, or, of one that produces a model or a report, those that went in.
+func rowsOf(s *stage.Stage, made *plan.Made) int64 {
 	rows := int64(0)
-	if main, ok := w.Port(""); ok && main.Kind != plan.KindDataset {
-		for _, in := range w.inputs {
-			if d := in.artifact.Dataset; d != nil {
+	if main, ok := s.Port(""); ok && main.Kind != plan.KindDataset {
+		for _, in := range s.Inputs {
+			if d := in.Artifact.Dataset; d != nil {
 				rows = max(rows, d.Rows)
 			}
 		}
 		return rows
 	}
 	for port, a := range made.Outputs {
-		if _, declared := w.Port(port); declared && port != portErrors {
+		if _, declared := s.Port(port); declared && port != stage.PortErrors {
 			rows += a.Rows
 		}
 	}
 	return rows
 }
 
-// model makes a model's artifact of its files.
-func (w *work) model(port *plan.Port, files []artifact.File) (*artifact.Artifact, error) {
-	a := &artifact.Artifact{Kind: artifact.Model, Files: files, ModelFormat: port.Format}
-	if port.Signature != nil {
-		text, err := json.Marshal(port.Signature)
-		if err != nil {
-			return nil, err
+// warnOverlap warns of rows that a model was both trained and evaluated on, unless
+// the plan has done so.
+func warnOverlap(s *stage.Stage, v cty.Value) {
+	if s.OverlapType() == cty.NilType || v == cty.NilVal || !v.Type().HasAttribute(plan.OverlapName) || s.Action == plan.Keep || s.Action == plan.Reuse {
+		return
+	}
+	names := s.OverlapSubjects()
+	for _, key := range slices.Sorted(maps.Keys(names)) {
+		in := s.Inputs[key]
+		d := plan.ReadOverlap(v.GetAttr(plan.OverlapName), names[key]).Warning(s.RangeOf(key), in.Of.Address, in.Features)
+		if d != nil {
+			s.Warnings = append(s.Warnings, d)
 		}
-		a.Signature = text
 	}
-	if len(port.Features) == 0 {
-		return a, nil
-	}
-	features := map[string]*expr.Compiled{}
-	for name, e := range port.Features {
-		// The expression may have waited for values when it was planned.
-		if row := w.bound.Rows[name]; row != nil {
-			e = row.Expr
-		}
-		placeless := *e
-		placeless.Range = diag.Range{} // the digest must not depend on where it was written
-		features[name] = &placeless
-	}
-	text, err := json.Marshal(features)
-	if err != nil {
-		return nil, err
-	}
-	a.Features = text
-	return a, nil
-}
-
-// warn notes a warning of a stage.
-func (res *StageResult) warn(subject *hcl.Range, summary, format string, args ...any) {
-	res.Diagnostics = append(res.Diagnostics, diag.Warningf(subject, summary, format, args...))
 }

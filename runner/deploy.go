@@ -9,32 +9,46 @@ import (
 
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/failure"
+	"github.com/quern-dev/quern/runner/stage"
 	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/state"
 )
 
+// deployer changes deployments. It is not a task of an engine: what exists outside
+// the store must be in the state before anything else happens.
+type deployer struct {
+	*binder
+	checker     *checker
+	publisher   *publisher
+	plugins     Plugins
+	environment string
+}
+
 // deploy creates, updates or replaces a deployment, whichever its plugin says
 // now that everything is known; or keeps it.
-func (r *run) deploy(ctx context.Context, n *plan.Node, res *StageResult) error {
-	w, err := r.bind(n)
+func (c *deployer) deploy(ctx context.Context, n *plan.Node, res *StageResult) error {
+	s, err := c.bind(n)
 	if err != nil {
 		return err
 	}
-	if err := r.check(n, plan.WhenPre); err != nil {
+	defer func() { res.Diagnostics = append(res.Diagnostics, s.Warnings...) }()
+	if err := c.checker.check(n, plan.WhenPre); err != nil {
 		return err
 	}
-	if err := w.makeKeys(r.seal); err != nil {
-		return err
-	}
-	res.ActionKey = w.key
-	p, err := r.Plugins.Client(ctx, n.Plugin)
+	keys, err := s.Keys("", c.values.seal)
 	if err != nil {
 		return err
 	}
-	d := &deployment{run: r, work: w, plugin: p, digests: map[string]string{}}
-	for key, in := range w.inputs {
-		d.digests[key] = in.ref.Digest
+	res.ActionKey = keys.Action
+	p, err := c.plugins.Client(ctx, n.Plugin)
+	if err != nil {
+		return err
+	}
+	d := &deployment{deployer: c, Stage: s, keys: keys, plugin: p, digests: map[string]string{}}
+	for key, in := range s.Inputs {
+		d.digests[key] = in.Ref.Digest
 	}
 	if d.prior, err = n.Deployment.Proto(); err != nil {
 		return err
@@ -45,13 +59,14 @@ func (r *run) deploy(ctx context.Context, n *plan.Node, res *StageResult) error 
 	if err := d.carryOut(ctx, res); err != nil {
 		return err
 	}
-	return r.check(n, plan.WhenPost)
+	return c.checker.check(n, plan.WhenPost)
 }
 
 // deployment is one change of a deployment.
 type deployment struct {
-	*run
-	*work
+	*deployer
+	*stage.Stage
+	keys    stage.Keys
 	plugin  *client.Plugin
 	digests map[string]string // what is to be deployed, by input key
 	prior   *pluginv1.DeploymentState
@@ -63,22 +78,22 @@ func (d *deployment) decide(ctx context.Context) (plan.Action, error) {
 	if d.prior == nil {
 		return plan.Create, nil
 	}
-	if forced(d.Node) {
+	if stage.Forced(d.Node) {
 		return plan.Replace, nil
 	}
 	resp, err := d.plugin.Service().PlanDeployment(ctx, &pluginv1.PlanDeploymentRequest{
-		Instance: d.instance, Prior: d.prior, Digests: d.digests,
+		Instance: d.Instance, Prior: d.prior, Digests: d.digests,
 	})
 	if err != nil {
 		return "", err
 	}
-	if err := d.reported(resp.GetDiagnostics()); err != nil {
+	if err := d.Reported(resp.GetDiagnostics()); err != nil {
 		return "", err
 	}
 	if up := resp.GetUpgraded(); up != nil {
 		d.prior = up
 		if d.Deployment, err = plan.ReadDeployment(up); err != nil {
-			return "", d.faulty(err.Error())
+			return "", d.Faulty(err.Error())
 		}
 	}
 	switch resp.GetAction() {
@@ -90,24 +105,24 @@ func (d *deployment) decide(ctx context.Context) (plan.Action, error) {
 		return plan.Update, nil
 	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_REPLACE:
 		if d.PreventDestroy {
-			return "", failuref(d.Range.Ptr(), "Deployment is protected",
+			return "", failure.Errorf(d.Range.Ptr(), "Deployment is protected",
 				"With the results of this run, %s would have to be replaced, but it has prevent_destroy = true. To replace it, set prevent_destroy to false and make a new plan.", d.Address)
 		}
 		if d.Action == plan.Update {
-			return "", failuref(d.Range.Ptr(), "The deployment would be replaced",
+			return "", failure.Errorf(d.Range.Ptr(), "The deployment would be replaced",
 				"The plan was to update %s in place, but with the results of this run it would have to be replaced. Make a new plan, which will show this, and apply it.", d.Address)
 		}
 		return plan.Replace, nil
 	}
-	return "", d.faulty(fmt.Sprintf("its planned action for the deployment is %s", resp.GetAction()))
+	return "", d.Faulty(fmt.Sprintf("its planned action for the deployment is %s", resp.GetAction()))
 }
 
 func (d *deployment) carryOut(ctx context.Context, res *StageResult) error {
 	switch res.Action {
 	case plan.Keep:
-		return d.record(d.Deployment, d.definition, res)
+		return d.record(d.Deployment, d.keys.Definition, res)
 	case plan.Replace:
-		if err := d.remove(ctx, res); err != nil {
+		if err := d.remove(ctx); err != nil {
 			return err
 		}
 	}
@@ -115,12 +130,12 @@ func (d *deployment) carryOut(ctx context.Context, res *StageResult) error {
 }
 
 // remove deletes the existing deployment, so that it can be created again.
-func (d *deployment) remove(ctx context.Context, res *StageResult) error {
-	resp, err := d.plugin.Service().DeleteDeployment(ctx, &pluginv1.DeleteDeploymentRequest{Instance: d.instance, State: d.prior})
+func (d *deployment) remove(ctx context.Context) error {
+	resp, err := d.plugin.Service().DeleteDeployment(ctx, &pluginv1.DeleteDeploymentRequest{Instance: d.Instance, State: d.prior})
 	if err != nil {
 		return err
 	}
-	if err := d.heard(res, resp.GetDiagnostics()); err != nil {
+	if err := d.Heard(resp.GetDiagnostics()); err != nil {
 		return err
 	}
 	d.prior = nil
@@ -128,26 +143,26 @@ func (d *deployment) remove(ctx context.Context, res *StageResult) error {
 }
 
 func (d *deployment) apply(ctx context.Context, res *StageResult) (err error) {
-	place, err := d.stage(d.work)
+	place, err := stage.NewPlace(d.publisher.store, d.keys.Action, d.environment)
 	if err != nil {
 		return err
 	}
-	defer place.clear(&err)
-	inputs, err := d.files(ctx, d.work, place.arguments)
+	defer place.Clear(&err)
+	inputs, err := d.Files(ctx, d.publisher.store.Blobs, place.Arguments)
 	if err != nil {
 		return err
 	}
 	resp, err := d.plugin.Service().ApplyDeployment(ctx, &pluginv1.ApplyDeploymentRequest{
-		Instance: d.instance, Prior: d.prior, Inputs: inputs, WorkDir: place.work,
+		Instance: d.Instance, Prior: d.prior, Inputs: inputs, WorkDir: place.Work,
 	})
 	if err != nil {
-		d.warnOfLost(res)
+		d.warnOfLost()
 		return err
 	}
-	failed := d.heard(res, resp.GetDiagnostics())
+	failed := d.Heard(resp.GetDiagnostics())
 	if failed == nil && resp.GetState() == nil {
-		d.warnOfLost(res)
-		failed = d.faulty("it returned no state for the deployment")
+		d.warnOfLost()
+		failed = d.Faulty("it returned no state for the deployment")
 	}
 	// Something may have been made also where it failed: it has to be known, or
 	// nobody will ever take it down.
@@ -156,7 +171,7 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) (err error) {
 		if failed == nil {
 			failed = err
 		}
-		definition := d.definition
+		definition := d.keys.Definition
 		if failed != nil {
 			definition = ""
 		}
@@ -167,16 +182,16 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) (err error) {
 	if failed != nil {
 		return failed
 	}
-	return place.remove()
+	return place.Remove()
 }
 
 // warnOfLost warns that a deployment may exist that is not in any state. What
 // existed before is still in the state.
-func (d *deployment) warnOfLost(res *StageResult) {
+func (d *deployment) warnOfLost() {
 	if d.prior != nil {
 		return
 	}
-	res.warn(d.Range.Ptr(), "A deployment may have no record",
+	d.Warn(d.Range.Ptr(), "A deployment may have no record",
 		"The plugin %q returned no state for %s. If it created something before it failed, quern does not know about it. Look for it, and delete it yourself.", d.Plugin, d.Address)
 }
 
@@ -184,15 +199,15 @@ func (d *deployment) warnOfLost(res *StageResult) {
 func (d *deployment) made(s *pluginv1.DeploymentState) (*plan.Deployment, error) {
 	made, err := plan.ReadDeployment(s)
 	if err != nil {
-		err = failuref(d.Range.Ptr(), "The state of a deployment cannot be stored",
-			"%s The rest of the state was stored, so %s can still be updated or deleted.", faultText(d.Node, err.Error()), d.Address)
+		err = failure.Errorf(d.Range.Ptr(), "The state of a deployment cannot be stored",
+			"%s The rest of the state was stored, so %s can still be updated or deleted.", failure.Fault(d.Node, err.Error()), d.Address)
 	}
 	leaked := d.withoutSecrets(made)
 	if err == nil {
 		err = leaked
 	}
 	if err == nil {
-		err = d.bounded(made.Value.Value)
+		err = d.Bounded(made.Value.Value)
 	}
 	return made, err
 }
@@ -212,7 +227,7 @@ func (d *deployment) withoutSecrets(made *plan.Deployment) error {
 	if where == "" {
 		return nil
 	}
-	return failuref(d.Range.Ptr(), "Secret in a deployment", "The plugin %q put the value of a sensitive variable into %s that the state stores for %s. They were stored without it. Report this to the plugin's author.", d.Plugin, where, d.Address)
+	return failure.Errorf(d.Range.Ptr(), "Secret in a deployment", "The plugin %q put the value of a sensitive variable into %s that the state stores for %s. They were stored without it. Report this to the plugin's author.", d.Plugin, where, d.Address)
 }
 
 // record writes the deployment into the state, at once, and lets expressions
@@ -220,12 +235,12 @@ func (d *deployment) withoutSecrets(made *plan.Deployment) error {
 func (d *deployment) record(made *plan.Deployment, definition string, res *StageResult) error {
 	inst := &state.Instance{
 		Address: d.Address, Kind: d.Kind, Type: d.Type, Plugin: d.Plugin,
-		Definition: definition, Preimage: preimage(d.preimage),
+		Definition: definition, Preimage: preimage(d.keys.Preimage),
 		Deployment: &state.Deployment{Value: made.Value, Private: made.Private, Version: made.Version, Digests: d.digests, Sensitive: d.Body.Sensitive()},
-		Inputs:     d.inputRefs(d.work), DependsOn: d.DependsOn, Run: d.RunID, Updated: time.Now().UTC(),
+		Inputs:     d.publisher.inputRefs(d.Stage), DependsOn: d.DependsOn, Run: d.publisher.run, Updated: time.Now().UTC(),
 	}
 	if definition != "" {
-		inst.ActionKey = d.key
+		inst.ActionKey = d.keys.Action
 	}
 	if made.Value != nil {
 		res.Value = made.Value.Value
@@ -233,22 +248,22 @@ func (d *deployment) record(made *plan.Deployment, definition string, res *Stage
 	if err := d.save(inst); err != nil {
 		return err
 	}
-	return d.reveal(d.Node, &plan.Made{Value: res.Value})
+	return d.values.reveal(d.Node, &plan.Made{Value: res.Value})
 }
 
 // save writes what stands there into the state, at once; what was taken over
 // is no longer under its old address.
 func (d *deployment) save(inst *state.Instance) error {
 	if d.MovedFrom != "" {
-		d.saver.set(d.MovedFrom, nil)
+		d.state.set(d.MovedFrom, nil)
 	}
-	return d.saver.setNow(d.Address, inst)
+	return d.state.setNow(d.Address, inst)
 }
 
 // undeploy takes a deployment away that is no longer configured.
-func (r *run) undeploy(ctx context.Context, n *plan.Node, res *StageResult) error {
+func (c *deployer) undeploy(ctx context.Context, n *plan.Node, res *StageResult) error {
 	res.Action = plan.Delete
-	p, err := r.Plugins.Client(ctx, n.Plugin)
+	p, err := c.plugins.Client(ctx, n.Plugin)
 	if err != nil {
 		return err
 	}
@@ -261,40 +276,41 @@ func (r *run) undeploy(ctx context.Context, n *plan.Node, res *StageResult) erro
 	config := cty.EmptyObjectVal
 	if n.Body != nil {
 		_, secrets := n.Body.Refs()
-		bound, diags := n.Body.Bind(r.vars(nil, secrets))
+		bound, diags := n.Body.Bind(c.values.secrets.Vars(secrets))
 		if diags.HasErrors() {
-			return &failure{diags}
+			return &failure.Diagnosed{Diagnostics: diags}
 		}
-		r.conceal(bound)
+		stage.Conceal(c.redactor, bound)
 		config = bound.Config
 	}
 	encoded, err := client.EncodeValue(config)
 	if err != nil {
 		return err
 	}
-	w := &work{Node: n, instance: &pluginv1.Instance{Kind: n.Kind, Type: n.Type, Address: n.Address, Config: encoded}}
-	resp, err := p.Service().DeleteDeployment(ctx, &pluginv1.DeleteDeploymentRequest{Instance: w.instance, State: prior})
+	s := &stage.Stage{Node: n, Instance: &pluginv1.Instance{Kind: n.Kind, Type: n.Type, Address: n.Address, Config: encoded}}
+	defer func() { res.Diagnostics = append(res.Diagnostics, s.Warnings...) }()
+	resp, err := p.Service().DeleteDeployment(ctx, &pluginv1.DeleteDeploymentRequest{Instance: s.Instance, State: prior})
 	if err != nil {
 		return err
 	}
-	if err := w.heard(res, resp.GetDiagnostics()); err != nil {
+	if err := s.Heard(resp.GetDiagnostics()); err != nil {
 		return err
 	}
-	return r.saver.setNow(n.Address, nil)
+	return c.state.setNow(n.Address, nil)
 }
 
 // takeInto has the state say of a deployment what the refresh has found.
-func (r *run) takeInto(n *plan.Node, res *StageResult) error {
+func (c *deployer) takeInto(n *plan.Node, res *StageResult) error {
 	res.Action = plan.Refresh
-	inst, ok := r.saver.instance(n.Address)
+	inst, ok := c.state.instance(n.Address)
 	if !ok || inst.Deployment == nil {
 		return fmt.Errorf("it is not in the state; make a new plan")
 	}
 	if n.Deployment == nil {
-		return r.saver.setNow(n.Address, nil)
+		return c.state.setNow(n.Address, nil)
 	}
 	found, deployment := *inst, *inst.Deployment
 	deployment.Value, deployment.Private, deployment.Version = n.Deployment.Value, n.Deployment.Private, n.Deployment.Version
 	found.Deployment, found.Updated = &deployment, time.Now().UTC()
-	return r.saver.setNow(n.Address, &found)
+	return c.state.setNow(n.Address, &found)
 }

@@ -25,7 +25,7 @@ func (r *run) outputs(res *Result) {
 	if all == nil {
 		all = map[string]*state.Output{}
 	}
-	undone := r.undone(res)
+	missing := undone(res)
 	res.Outputs = map[string]cty.Value{}
 	for _, o := range r.plan.Outputs {
 		if o.Expr == nil || o.Action == plan.Delete {
@@ -33,8 +33,8 @@ func (r *run) outputs(res *Result) {
 			delete(all, o.Name)
 			continue
 		}
-		v, ok, diags := r.output(o, undone)
-		res.Diagnostics = append(res.Diagnostics, r.redactor.Diagnostics(diags)...)
+		v, ok, diags := r.output(o, missing)
+		res.Diagnostics = append(res.Diagnostics, r.reporter.redactor.Diagnostics(diags)...)
 		if diags.HasErrors() {
 			res.Status = Failed
 		}
@@ -43,8 +43,8 @@ func (r *run) outputs(res *Result) {
 		}
 		res.Outputs[o.Name] = v
 		stored := value.Value{Value: unmarked(v)}
-		if old := all[o.Name]; old == nil || old.Sensitive != sensitive(o) || old.Unkeyed() || !old.Is(stored, r.Store.Seal) {
-			made, err := state.NewOutput(stored, sensitive(o), r.Store.Seal)
+		if old := all[o.Name]; old == nil || old.Sensitive != sensitive(o) || old.Unkeyed() || !old.Is(stored, r.publisher.store.Seal) {
+			made, err := state.NewOutput(stored, sensitive(o), r.publisher.store.Seal)
 			if err != nil {
 				res.Diagnostics = append(res.Diagnostics, diag.Errorf(o.Expr.Range.Ptr(), "Output cannot be stored", "%s.", err))
 				res.Status = Failed
@@ -52,7 +52,7 @@ func (r *run) outputs(res *Result) {
 			}
 			all[o.Name], changed = made, true
 		}
-		r.emit(events.Event{Type: events.OutputSet, Output: outputEvent(o, stored.Value)})
+		r.reporter.Emit(events.Event{Type: events.OutputSet, Output: outputEvent(o, stored.Value)})
 	}
 	if changed {
 		r.saver.setOutputs(all)
@@ -60,7 +60,7 @@ func (r *run) outputs(res *Result) {
 }
 
 // undone are the stages of which an instance is not done.
-func (r *run) undone(res *Result) map[string]bool {
+func undone(res *Result) map[string]bool {
 	out := map[string]bool{}
 	for _, s := range res.Stages {
 		if a, err := addr.Parse(s.Address); err == nil && s.Status != Done {
@@ -72,20 +72,20 @@ func (r *run) undone(res *Result) map[string]bool {
 
 // output evaluates one output; ok is false where it has no value for now.
 func (r *run) output(o *plan.Output, undone map[string]bool) (v cty.Value, ok bool, diags hcl.Diagnostics) {
-	if slices.ContainsFunc(o.DependsOn, func(stage string) bool { return undone[stage] }) || !r.ready(o.Expr.Refs, undone) {
+	if slices.ContainsFunc(o.DependsOn, func(stage string) bool { return undone[stage] }) || !r.values.ready(o.Expr.Refs, undone) {
 		return cty.NilVal, false, nil
 	}
 	for i := range o.Conditions {
 		c := &o.Conditions[i]
-		if !r.ready(c.Refs(), undone) {
+		if !r.values.ready(c.Refs(), undone) {
 			return cty.NilVal, false, nil
 		}
-		diags = append(diags, r.checkOne("output."+o.Name, c)...)
+		diags = append(diags, r.checker.checkOne("output."+o.Name, c)...)
 	}
 	if diags.HasErrors() {
 		return cty.NilVal, false, diags
 	}
-	v, diags = o.Expr.Eval(r.vars(o.Expr.Refs, o.Expr.Secrets))
+	v, diags = o.Expr.Eval(r.values.vars(o.Expr.Refs, o.Expr.Secrets))
 	if diags.HasErrors() {
 		return cty.NilVal, false, diags
 	}
@@ -97,20 +97,6 @@ func (r *run) output(o *plan.Output, undone map[string]bool) (v cty.Value, ok bo
 		return v.Mark(value.Sensitive{Variable: "output." + o.Name}), true, nil
 	}
 	return v, true, nil
-}
-
-// ready says whether all stages that are referred to are done and have values.
-func (r *run) ready(refs []string, undone map[string]bool) bool {
-	for _, ref := range refs {
-		a, err := addr.Parse(ref)
-		if err != nil || undone[a.Stage.String()] {
-			return false
-		}
-		if _, known := r.scope.Stage(a.Stage); !known {
-			return false // left out by -target
-		}
-	}
-	return true
 }
 
 // sensitive: what is made with a sensitive variable is so, whatever the output

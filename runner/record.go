@@ -8,6 +8,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/stage"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/state"
@@ -32,7 +33,7 @@ func Record(ctx context.Context, p *plan.Plan, opts Options, runs *history.Store
 	ended := time.Now().UTC()
 	about.Ended, about.Status = &ended, history.Failed
 	if err != nil {
-		about.Error = newRedactor(opts.Secrets).Text(err.Error())
+		about.Error = stage.Secrets(opts.Secrets).Redactor().Text(err.Error())
 	}
 	if result != nil {
 		about.Status = string(result.Status)

@@ -8,25 +8,26 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
-
 	"github.com/quern-dev/quern/lang/addr"
-	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/engine"
+	"github.com/quern-dev/quern/runner/engine/local"
 	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/runner/failure"
 	"github.com/quern-dev/quern/runner/modelhost"
+	"github.com/quern-dev/quern/runner/stage"
 	"github.com/quern-dev/quern/runner/walk"
-	"github.com/quern-dev/quern/store/artifact"
 )
 
-// run is one Apply.
+// run is one Apply: the walk over the plan, and how its nodes ended. What is done
+// about a node is done by computer, deployer, gates, and checker. They know
+// the parts below them and nothing of the run.
 type run struct {
-	Options
 	plan    *plan.Plan
 	nodes   map[string]*plan.Node
 	todo    []*plan.Node
 	started time.Time
+	plugins Plugins
 
 	// hard ends when everything has to end at once, soft also when a graceful
 	// stop was asked for.
@@ -34,45 +35,72 @@ type run struct {
 	quit       func(error) // ends hard
 	cleanup    func()
 
-	scope     *plan.Scope
-	artifacts *artifacts
-	saver     *saver
-	keys      keyLocks
-	languages languages
-	hub       *modelhost.Hub
-	redactor  *secret.Redactor
+	reporter *reporter
+	saver    *saver
+	values   *values
+	engine   engine.Engine
 
-	mu       sync.Mutex
-	noted    map[string]*StageResult
-	warnings hcl.Diagnostics
+	binder    *binder
+	publisher *publisher
+	checker   *checker
+	computer  *computer
+	deployer  *deployer
+	gates     *gates
 
-	eventMu sync.Mutex
+	mu    sync.Mutex
+	noted map[string]*StageResult
 }
 
 func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 	if p.Format != plan.Format {
 		return nil, fmt.Errorf("the plan has the format %q, but this version of quern supports %q", p.Format, plan.Format)
 	}
-	r := &run{
-		Options: opts, plan: p, started: time.Now(), nodes: make(map[string]*plan.Node, len(p.Nodes)),
-		artifacts: newArtifacts(opts.Store.Blobs), noted: map[string]*StageResult{}, redactor: newRedactor(opts.Secrets),
-	}
-	var err error
-	if r.scope, err = plan.NewScope(p); err != nil {
+	scope, err := plan.NewScope(p)
+	if err != nil {
 		return nil, fmt.Errorf("the plan is malformed: %w", err)
+	}
+	secrets := stage.Secrets(opts.Secrets)
+	r := &run{
+		plan: p, nodes: make(map[string]*plan.Node, len(p.Nodes)), todo: todo(p), started: time.Now(), plugins: opts.Plugins,
+		reporter: &reporter{to: opts.Events, redactor: secrets.Redactor()},
+		values:   &values{scope: scope, secrets: secrets, seal: secrets.Seal(opts.Store.Seal)},
+		noted:    map[string]*StageResult{},
 	}
 	for _, n := range p.Nodes {
 		r.nodes[n.Address] = n
 	}
-	r.todo = todo(p)
-	r.contexts(ctx)
-	r.hub = r.newHub()
+	r.contexts(ctx, opts.Stop)
 	r.saver = newSaver(opts.State, opts.Save, r.quit)
+	r.parts(opts)
 	if err := r.know(); err != nil {
 		r.close()
 		return nil, err
 	}
 	return r, nil
+}
+
+// parts makes what the run is put together from.
+func (r *run) parts(opts Options) {
+	artifacts := stage.NewArtifacts(opts.Store.Blobs)
+	open := opts.Engine
+	if open == nil {
+		open = local.Open(local.Options{Store: opts.Store, Plugins: opts.Plugins, Artifacts: artifacts})
+	}
+	r.engine = open(r.hard, engine.Run{
+		Events: r.reporter, Budget: modelhost.NewBudget(r.plan.Budget), Limits: modelhost.NewLimits(), Stop: r.soft.Done(),
+	})
+	r.binder = &binder{
+		nodes: r.nodes, models: r.plan.Models, values: r.values, state: r.saver, artifacts: artifacts, redactor: r.reporter.redactor,
+		languages: &stage.Languages{Plugins: opts.Plugins, Redactor: r.reporter.redactor, Seal: opts.Store.Seal},
+	}
+	r.publisher = &publisher{store: opts.Store, state: r.saver, artifacts: artifacts, plugins: r.plan.Plugins, run: opts.RunID}
+	r.checker = &checker{values: r.values}
+	r.computer = &computer{
+		binder: r.binder, checker: r.checker, publisher: r.publisher, engine: r.engine, environment: r.plan.Environment, soft: r.soft,
+		sources: &stage.Sources{Plugins: opts.Plugins, Redactor: r.reporter.redactor, Seal: opts.Store.Seal},
+	}
+	r.deployer = &deployer{binder: r.binder, checker: r.checker, publisher: r.publisher, plugins: opts.Plugins, environment: r.plan.Environment}
+	r.gates = &gates{checker: r.checker, publisher: r.publisher}
 }
 
 // todo are the nodes that something may be done about: those that the plan
@@ -99,16 +127,16 @@ func todo(p *plan.Plan) []*plan.Node {
 	return nodes
 }
 
-func (r *run) contexts(ctx context.Context) {
+func (r *run) contexts(ctx context.Context, asked <-chan struct{}) {
 	hard, quit := context.WithCancelCause(ctx)
 	soft, stop := context.WithCancelCause(hard)
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
 		select {
-		case <-r.Stop:
-			r.emit(events.Event{Type: events.Stopping})
-			stop(errStopped)
+		case <-asked:
+			r.reporter.Emit(events.Event{Type: events.Stopping})
+			stop(failure.ErrStopped)
 		case <-soft.Done():
 		}
 	}()
@@ -121,7 +149,7 @@ func (r *run) contexts(ctx context.Context) {
 }
 
 func (r *run) close() {
-	r.closeHub()
+	r.engine.Close()
 	r.cleanup()
 	r.saver.close()
 }
@@ -202,7 +230,7 @@ func (r *run) knowKept(n *plan.Node) error {
 	}
 	made := &plan.Made{Outputs: map[string]plan.Artifact{}}
 	for port, ref := range inst.Outputs {
-		a, err := r.artifacts.get(ref)
+		a, err := r.publisher.artifacts.Get(ref)
 		if err != nil {
 			return err
 		}
@@ -218,64 +246,19 @@ func (r *run) knowKept(n *plan.Node) error {
 		}
 		made.Value = v
 	}
-	return r.reveal(n, made)
-}
-
-// reveal lets expressions see what a node made.
-func (r *run) reveal(n *plan.Node, made *plan.Made) error {
-	a, err := addr.Parse(n.Address)
-	if err != nil {
-		return err
-	}
-	r.scope.Set(a, plan.StageValue(n, made))
-	return nil
-}
-
-func seen(ref artifact.Ref, a *artifact.Artifact) plan.Artifact {
-	s := plan.Artifact{Digest: ref.Digest}
-	if a.Dataset != nil {
-		s.Rows = a.Dataset.Rows
-	}
-	return s
-}
-
-// vars are what expressions are evaluated with that refer to these stages and
-// sensitive variables.
-func (r *run) vars(refs, secrets []string) map[string]cty.Value {
-	return r.scope.Vars(refs, r.secrets(secrets))
-}
-
-// secrets are the values of sensitive variables, in clear.
-func (r *run) secrets(names []string) map[string]cty.Value {
-	values := make(map[string]cty.Value, len(names))
-	for _, name := range names {
-		if v, ok := r.Secrets[name]; ok {
-			values[name], _ = v.UnmarkDeep()
-		}
-	}
-	return values
+	return r.values.reveal(n, made)
 }
 
 func (r *run) note(res *StageResult) {
-	res.Diagnostics = r.redactor.Diagnostics(res.Diagnostics)
+	res.Diagnostics = r.reporter.redactor.Diagnostics(res.Diagnostics)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.noted[res.Address] = res
 }
 
-func (r *run) emit(e events.Event) {
-	if r.Events == nil {
-		return
-	}
-	r.eventMu.Lock()
-	defer r.eventMu.Unlock()
-	e.Time = time.Now().UTC()
-	r.Events(r.redacted(e))
-}
-
 // limits are what the machine has.
-func (r *run) limits() walk.Limits {
-	l := walk.Limits{Tasks: r.Parallelism, CPU: float64(runtime.NumCPU()), Memory: machineMemory(), GPU: max(machineGPUs(), 1)}
+func limits(parallelism int) walk.Limits {
+	l := walk.Limits{Tasks: parallelism, CPU: float64(runtime.NumCPU()), Memory: machineMemory(), GPU: max(machineGPUs(), 1)}
 	if l.Tasks <= 0 {
 		l.Tasks = max(runtime.NumCPU(), 4)
 	}

@@ -7,8 +7,10 @@
 // is in the store already is never computed twice. A stage that fails stops
 // only what needs it.
 //
-// It gets everything from the plan and never opens a configuration file; what
-// stages do is done by their plugins. How rows are reused is in rowwise, how
+// It gets everything from the plan and never opens a configuration file. A run
+// evaluates what stages waited for, computes their keys, and publishes their
+// results; engine is the seam behind which stages are carried out, and
+// engine/local does so in this process. How rows are reused is in rowwise, how
 // models reach the stages that use them in modelhost.
 package runner
 
@@ -23,10 +25,11 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/engine"
 	"github.com/quern-dev/quern/runner/events"
-	"github.com/quern-dev/quern/runner/rowwise"
+	"github.com/quern-dev/quern/runner/failure"
+	"github.com/quern-dev/quern/runner/stage"
 	"github.com/quern-dev/quern/runner/walk"
-	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/state"
@@ -34,9 +37,7 @@ import (
 
 // Plugins starts plugins, or hands out those that run already. It is called
 // from many goroutines.
-type Plugins interface {
-	Client(ctx context.Context, name string) (*client.Plugin, error)
-}
+type Plugins = stage.Plugins
 
 // Options are what Apply needs in addition to the plan.
 type Options struct {
@@ -47,6 +48,8 @@ type Options struct {
 	// each deployment that changes and otherwise about once a second.
 	Save    func(*state.State) error
 	Plugins Plugins
+	// Engine opens the engine that carries out stages; nil: the local one.
+	Engine engine.Open
 	// Parallelism is how many stages run at the same time; 0: one for each
 	// processor, four at least.
 	Parallelism int
@@ -123,14 +126,14 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 	if err := r.checkModels(r.hard); err != nil {
 		return nil, err
 	}
-	r.emit(events.Event{Type: events.RunStarted, Run: &events.Run{
+	r.reporter.Emit(events.Event{Type: events.RunStarted, Run: &events.Run{
 		Format: events.Format, ID: opts.RunID, Environment: p.Environment, Destroy: p.Destroy, RefreshOnly: p.RefreshOnly, Stages: len(r.todo),
 	}})
-	outcomes, err := walk.Walk(r.hard, r.tasks(), r.limits(), r.soft.Done(), r.do, r.ended)
+	outcomes, err := walk.Walk(r.hard, r.tasks(), limits(opts.Parallelism), r.soft.Done(), r.do, r.ended)
 	if err != nil {
 		return nil, fmt.Errorf("the plan is malformed: %w", err)
 	}
-	r.closeHub()
+	r.engine.Close()
 	result := r.result(outcomes)
 	r.outputs(result)
 	r.checks(result)
@@ -139,7 +142,7 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 		result.Status = Failed
 	}
 	result.Seconds = time.Since(r.started).Seconds()
-	r.emit(events.Event{Type: events.RunDone, Summary: summary(result)})
+	r.reporter.Emit(events.Event{Type: events.RunDone, Summary: summary(result)})
 	return result, err
 }
 
@@ -164,7 +167,7 @@ func (r *run) tasks() []walk.Task {
 func (r *run) do(ctx context.Context, address string) error {
 	n := r.nodes[address]
 	started := time.Now()
-	r.emit(events.Event{Type: events.StageStarted, Address: address, Stage: stageEvent(n, &StageResult{Planned: n.Action, Action: n.Action})})
+	r.reporter.Emit(events.Event{Type: events.StageStarted, Address: address, Stage: stageEvent(n, &StageResult{Planned: n.Action, Action: n.Action})})
 	res := &StageResult{Address: address, Kind: n.Kind, Planned: n.Action}
 	err := r.attempts(ctx, n, res)
 	res.Seconds = time.Since(started).Seconds()
@@ -175,7 +178,7 @@ func (r *run) do(ctx context.Context, address string) error {
 		res.Status = Interrupted
 	default:
 		res.Status = Failed
-		res.Diagnostics = append(res.Diagnostics, r.diagnostics(n, err)...)
+		res.Diagnostics = append(res.Diagnostics, r.explain(n, err)...)
 	}
 	r.note(res)
 	r.emitEnd(n, res)
@@ -186,7 +189,7 @@ func (r *run) emitEnd(n *plan.Node, res *StageResult) {
 	e := events.Event{Address: n.Address, Stage: stageEvent(n, res)}
 	for _, d := range res.Diagnostics {
 		if d.Severity == hcl.DiagWarning {
-			r.emit(events.Event{Type: events.Warning, Address: n.Address, Diagnostics: events.FromHCL(hcl.Diagnostics{d})})
+			r.reporter.Emit(events.Event{Type: events.Warning, Address: n.Address, Diagnostics: events.FromHCL(hcl.Diagnostics{d})})
 		}
 	}
 	switch res.Status {
@@ -198,7 +201,7 @@ func (r *run) emitEnd(n *plan.Node, res *StageResult) {
 		e.Type = events.StageFailed
 		e.Diagnostics = events.FromHCL(errorsOf(res.Diagnostics))
 	}
-	r.emit(e)
+	r.reporter.Emit(e)
 }
 
 func errorsOf(diags hcl.Diagnostics) hcl.Diagnostics {
@@ -223,19 +226,19 @@ func stageEvent(n *plan.Node, res *StageResult) *events.Stage {
 // ended reports nodes that do was never called for.
 func (r *run) ended(address string, o walk.Outcome) {
 	if o.Status == walk.Skipped || o.Status == walk.NotStarted {
-		r.emit(events.Event{Type: events.StageSkipped, Address: address, Because: o.Because})
+		r.reporter.Emit(events.Event{Type: events.StageSkipped, Address: address, Because: o.Because})
 	}
 }
 
 // result gathers how the nodes ended, in the plan's order.
 func (r *run) result(outcomes map[string]walk.Outcome) *Result {
-	res := &Result{Status: Done, Diagnostics: r.warnings}
+	res := &Result{Status: Done, Diagnostics: r.reporter.warnings}
 	for _, n := range r.todo {
 		s, ok := r.noted[n.Address]
 		switch o := outcomes[n.Address]; {
 		case ok:
 		case o.Err != nil: // a panic in do
-			s = &StageResult{Address: n.Address, Kind: n.Kind, Planned: n.Action, Status: Failed, Diagnostics: r.redactor.Diagnostics(r.diagnostics(n, o.Err))}
+			s = &StageResult{Address: n.Address, Kind: n.Kind, Planned: n.Action, Status: Failed, Diagnostics: r.reporter.redactor.Diagnostics(r.explain(n, o.Err))}
 		default:
 			s = &StageResult{Address: n.Address, Kind: n.Kind, Planned: n.Action, Status: Skipped, Because: o.Because}
 		}
@@ -269,11 +272,18 @@ func summary(res *Result) *events.Summary {
 	return s
 }
 
-// errStopped is the cause of a context that a graceful stop ended.
-var errStopped = errors.New("the run was stopped")
-
 // interrupted reports whether a stage ended because it was asked to.
 func (r *run) interrupted(err error) bool {
-	return errors.Is(err, errStopped) || errors.Is(err, rowwise.ErrStopped) || errors.Is(err, context.Canceled) ||
-		(err != nil && errors.Is(err, context.Cause(r.hard)))
+	return failure.Interrupted(err) || err != nil && errors.Is(err, context.Cause(r.hard))
+}
+
+// explain puts an error of a node into words for its author.
+func (r *run) explain(n *plan.Node, err error) hcl.Diagnostics {
+	return failure.Explain(n, err, func(plugin string) []string {
+		p, err := r.plugins.Client(r.hard, plugin)
+		if err != nil {
+			return nil
+		}
+		return p.Stderr()
+	})
 }

@@ -1,69 +1,57 @@
 package runner
 
 import (
-	"strings"
-
 	"github.com/zclconf/go-cty/cty"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
 
-	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/planner/fingerprint"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/stage"
+	"github.com/quern-dev/quern/store/artifact"
 )
 
-// maxValue bounds a stage's values, in bytes of JSON. They are part of the
-// state, which every command reads as a whole; a table belongs in a dataset.
-const maxValue = 4 << 20
-
-// bounded refuses values that are too large to be kept in the state.
-func (w *work) bounded(v cty.Value) error {
-	if v == cty.NilVal {
-		return nil
-	}
-	size := jsonSize(v)
-	if size <= maxValue {
-		return nil
-	}
-	path, largest := largestMember(v, size)
-	return failuref(w.Range.Ptr(), "Values are too large",
-		"The values of %s take %.1f MiB as JSON, but at most %d MiB are allowed. The largest member is %s, with %.1f MiB. Values are for figures that expressions read. A plugin should write a large table to a dataset output: tell the author of plugin %q, or give the stage less data.",
-		w.Address, mebibytes(size), maxValue>>20, path, mebibytes(largest), w.Plugin)
+// values are what expressions can see: what stages produced, as it becomes known,
+// and sensitive variables.
+type values struct {
+	scope   *plan.Scope
+	secrets stage.Secrets
+	seal    fingerprint.Seal
 }
 
-func mebibytes(size int) float64 { return float64(size) / (1 << 20) }
+// vars are what expressions are evaluated with that refer to these stages and
+// sensitive variables.
+func (v *values) vars(refs, secrets []string) map[string]cty.Value {
+	return v.scope.Vars(refs, v.secrets.Values(secrets))
+}
 
-func jsonSize(v cty.Value) int {
-	text, err := ctyjson.Marshal(v, v.Type())
+// reveal lets expressions see what a node produced.
+func (v *values) reveal(n *plan.Node, made *plan.Made) error {
+	a, err := addr.Parse(n.Address)
 	if err != nil {
-		return 0 // a capsule, which is refused where it is stored
+		return err
 	}
-	return len(text)
+	v.scope.Set(a, plan.StageValue(n, made))
+	return nil
 }
 
-// largestMember goes down into the value, as long as one member makes up most
-// of what it is in.
-func largestMember(v cty.Value, size int) (path string, largest int) {
-	for {
-		name, member, n := largestIn(v)
-		if member == cty.NilVal || path != "" && 2*n <= size {
-			return strings.TrimPrefix(path, "."), size
+// ready reports whether all stages that are referred to are done and have values.
+func (v *values) ready(refs []string, undone map[string]bool) bool {
+	for _, ref := range refs {
+		a, err := addr.Parse(ref)
+		if err != nil || undone[a.Stage.String()] {
+			return false
 		}
-		path, v, size = path+name, member, n
+		if _, known := v.scope.Stage(a.Stage); !known {
+			return false // left out by -target
+		}
 	}
+	return true
 }
 
-// largestIn is the largest of the parts of a value, and how expressions refer
-// to it; NilVal: it has no parts.
-func largestIn(v cty.Value) (name string, member cty.Value, size int) {
-	if v.IsNull() || !v.CanIterateElements() {
-		return "", cty.NilVal, 0
+func seen(ref artifact.Ref, a *artifact.Artifact) plan.Artifact {
+	s := plan.Artifact{Digest: ref.Digest}
+	if a.Dataset != nil {
+		s.Rows = a.Dataset.Rows
 	}
-	for it := v.ElementIterator(); it.Next(); {
-		key, part := it.Element()
-		if n := jsonSize(part); n > size {
-			name, member, size = "["+value.Format(key)+"]", part, n
-			if v.Type().IsObjectType() {
-				name = "." + key.AsString()
-			}
-		}
-	}
-	return name, member, size
+	return s
 }

@@ -22,3 +22,20 @@ func FromHCL(diags hcl.Diagnostics) []Diagnostic {
 	}
 	return out
 }
+
+// ToHCL converts back.
+func ToHCL(diags []Diagnostic) hcl.Diagnostics {
+	var out hcl.Diagnostics
+	for _, e := range diags {
+		d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: e.Summary, Detail: e.Detail}
+		if e.Severity == "warning" {
+			d.Severity = hcl.DiagWarning
+		}
+		if e.Range != nil {
+			subject := e.Range.HCL()
+			d.Subject = &subject
+		}
+		out = append(out, d)
+	}
+	return out
+}

@@ -39,6 +39,10 @@ const (
 	Error            Type = "error"             // alone: no run began; Diagnostics is set
 )
 
+// Sink takes events. It may be called from several goroutines at once, and does
+// not fail: what it can't pass on is lost.
+type Sink interface{ Emit(Event) }
+
 // Event is one thing that happened. Of the pointers those are set that the
 // type names.
 type Event struct {

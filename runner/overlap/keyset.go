@@ -1,4 +1,6 @@
-package runner
+// Package overlap counts the rows that two streams have in common, in bounded
+// memory.
+package overlap
 
 import (
 	"encoding/binary"
@@ -56,13 +58,16 @@ func (s *keySet) next() bool {
 	return true
 }
 
-// keys streams the keys of rows, in the same way whenever it is called.
-type keys func(yield func(key [16]byte)) error
+// Keys streams the keys of rows, in the same way whenever it is called.
+type Keys func(yield func(key [16]byte)) error
 
-// countShared counts the rows of one stream whose keys are in another one, and
-// the different keys of the first, with at most so many keys in memory. It reads
-// both streams once per pass.
-func countShared(of, in keys, most int) (shared, distinct int64, err error) {
+// Count counts the rows of one stream whose keys are in another one, and the
+// different keys of the first. It reads both streams once for each million of
+// different keys.
+func Count(of, in Keys) (shared, distinct int64, err error) { return count(of, in, mostKeys) }
+
+// count is Count with at most so many keys in memory.
+func count(of, in Keys, most int) (shared, distinct int64, err error) {
 	s := newKeySet(most)
 	for more := true; more; more = s.next() {
 		if err := of(s.add); err != nil {

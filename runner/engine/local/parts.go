@@ -1,4 +1,4 @@
-package runner
+package local
 
 import (
 	"context"
@@ -10,17 +10,12 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/quern-dev/quern/runner/stage"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
-	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/dataset"
 )
-
-// portParts has the parts that a source consisted of, in order. Like the
-// quarantine it is kept with the action's outputs and is no output that
-// expressions can refer to. It is there if there are several parts.
-const portParts = "parts"
 
 var partsSchema = data.Schema{{Name: "fingerprint", Type: "string"}, {Name: "rows", Type: "int64"}, {Name: "quarantined", Type: "int64"}}
 
@@ -53,21 +48,20 @@ type formerRead struct {
 // formerRead returns what the last reading of a source left; nil: nothing that
 // can be used. What is read now must come out as if all were read again, so the
 // definition and the columns have to be the same.
-func (r *run) formerRead(ctx context.Context, w *work, columns data.Schema) (*formerRead, error) {
-	prior, ok := r.saver.instance(w.Address)
-	if !ok || forced(w.Node) || prior.Type != w.Type || prior.Definition != w.definition {
+func (a *attempt) formerRead(ctx context.Context, columns data.Schema) (*formerRead, error) {
+	if stage.Forced(a.Node) {
 		return nil, nil
 	}
-	rows, list := r.priorDataset(prior.Outputs, ""), r.priorDataset(prior.Outputs, portParts)
+	rows, list := a.prior(""), a.prior(stage.PortParts)
 	if rows == nil || list == nil || !rows.Schema.Equal(columns) || !list.Schema.Equal(partsSchema) {
 		return nil, nil
 	}
-	shards, err := rows.Files(r.Store.Blobs, nil)
+	shards, err := rows.Files(a.Store.Blobs, nil)
 	if err != nil {
 		return nil, unlessUnavailable(err)
 	}
 	f := &formerRead{shards: shards, columns: columns.Names(), parts: map[string][]span{}, stop: func() {}}
-	if err := f.load(ctx, r.Store.Blobs, list); err != nil {
+	if err := f.load(ctx, a.Store.Blobs, list); err != nil {
 		return nil, unlessUnavailable(err)
 	}
 	return f, nil
@@ -82,16 +76,18 @@ func unlessUnavailable(err error) error {
 	return err
 }
 
-func (r *run) priorDataset(outputs map[string]artifact.Ref, port string) *dataset.Manifest {
-	ref, ok := outputs[port]
+// prior is an output of the stage's last result, a dataset; nil: there is none
+// that can be read.
+func (a *attempt) prior(port string) *dataset.Manifest {
+	ref, ok := a.task.Prior[port]
 	if !ok {
 		return nil
 	}
-	a, err := r.artifacts.get(ref)
+	last, err := a.Artifacts.Get(ref)
 	if err != nil {
 		return nil
 	}
-	return a.Dataset
+	return last.Dataset
 }
 
 // load reads the list of parts.
@@ -251,11 +247,11 @@ func (p *parts) flush(ctx context.Context, write func(context.Context, arrow.Rec
 }
 
 // partsDataset is the list of parts; nil: there is but one.
-func (r *run) partsDataset(ctx context.Context, all []part) (*dataset.Manifest, error) {
+func partsDataset(ctx context.Context, blobs *blob.Store, all []part) (*dataset.Manifest, error) {
 	if len(all) < 2 {
 		return nil, nil
 	}
-	w := dataset.NewWriter(r.Store.Blobs, partsSchema)
+	w := dataset.NewWriter(blobs, partsSchema)
 	defer w.Abort()
 	b := array.NewRecordBuilder(memory.DefaultAllocator, partsSchema.Arrow())
 	defer b.Release()

@@ -1,4 +1,4 @@
-package runner
+package local
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,38 +15,46 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/rowwise"
+	"github.com/quern-dev/quern/runner/stage"
 	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/dataset"
 )
 
 // runWhole carries out a stage that gets its inputs as files.
-func (r *run) runWhole(ctx context.Context, w *work, res *StageResult) (made *product, err error) {
-	place, err := r.stage(w)
+func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
+	place, err := stage.NewPlace(a.Store, a.task.Key, a.task.Environment)
 	if err != nil {
 		return nil, err
 	}
-	defer place.clear(&err)
-	inputs, err := r.files(ctx, w, place.arguments)
+	defer place.Clear(&err)
+	inputs, err := a.Files(ctx, a.Store.Blobs, place.Arguments)
 	if err != nil {
 		return nil, err
 	}
-	p, err := r.Plugins.Client(ctx, w.Plugin)
+	p, err := a.Plugins.Client(ctx, a.Plugin)
 	if err != nil {
 		return nil, err
 	}
-	req := &pluginv1.RunRequest{Instance: w.instance, Inputs: inputs, WorkDir: place.work}
-	served := r.serve(ctx, w, res, inputs)
+	req := &pluginv1.RunRequest{Instance: a.Instance, Inputs: inputs, WorkDir: place.Work}
+	served := a.serve(ctx, inputs)
 	defer served.close()
 	host, stop := served.on(p)
 	defer stop()
 	req.Host, req.OpenChats = host, served.openChats()
-	call := &running{run: r, work: w, res: res, place: place, served: served, outputs: map[string]*output{}}
+	call := &running{Stage: a.Stage, guard: a.guard, blobs: a.Store.Blobs, folder: place.Work, model: a.model, progress: served.progress, outputs: map[string]*output{}}
 	defer call.abort()
 	call.open()
-	done, err := call.all(served.ctx, p, req)
+	// When the stage is to stop, the plugin is asked to leave a checkpoint: what
+	// it still sends is taken.
+	stoppable, name, over := p.Stoppable(a.end, served.ctx, time.Duration(a.StopSeconds*float64(time.Second)))
+	defer over()
+	req.Call = name
+	done, err := call.all(stoppable, p, req)
 	if err := served.outcome(err); err != nil {
 		return nil, err
 	}
@@ -55,53 +62,23 @@ func (r *run) runWhole(ctx context.Context, w *work, res *StageResult) (made *pr
 	if err != nil {
 		return nil, err
 	}
-	if made.value, err = r.withOverlap(ctx, w, made.value); err != nil {
+	counter := &overlaps{Stage: a.Stage, actions: a.Store.Actions, blobs: a.Store.Blobs, artifacts: a.Artifacts}
+	if made.value, err = counter.add(ctx, made.value); err != nil {
 		return nil, err
 	}
-	return made, place.remove()
+	return made, place.Remove()
 }
-
-// place is where a run of a stage works. Its work folder stays when the run is
-// interrupted or fails, and is offered to the next one of the same action.
-type place struct{ root, work, arguments string }
-
-func (r *run) stage(w *work) (*place, error) {
-	// Two environments may run one action at the same time.
-	root, err := r.Store.Staging(strings.TrimPrefix(w.key, "sha256:")[:32] + "-" + r.plan.Environment)
-	if err != nil {
-		return nil, err
-	}
-	p := &place{root: root, work: filepath.Join(root, "work"), arguments: filepath.Join(root, "arguments")}
-	if err := os.RemoveAll(p.arguments); err != nil {
-		return nil, err
-	}
-	for _, dir := range []string{p.work, p.arguments} {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return nil, err
-		}
-	}
-	return p, nil
-}
-
-// clear removes what the plugin was given: it is of no use to the next run, and
-// may contain secrets, such as those in the prompts of an evaluation.
-func (p *place) clear(err *error) {
-	if failed := os.RemoveAll(p.arguments); *err == nil {
-		*err = failed
-	}
-}
-
-func (p *place) remove() error { return os.RemoveAll(p.root) }
 
 // running is one Run call.
 type running struct {
-	*run
-	*work
-	res     *StageResult
-	place   *place
-	served  *serving
-	outputs map[string]*output // datasets, by port
-	missing missing
+	*stage.Stage
+	guard    *guard
+	blobs    *blob.Store
+	folder   string // in which the plugin works
+	model    func(*plan.Port, []artifact.File) (*artifact.Artifact, error)
+	progress func(events.Progress)
+	outputs  map[string]*output // datasets, by port
+	missing  missing
 }
 
 // missing are results that a run reported as missing.
@@ -134,7 +111,7 @@ type output struct {
 func (c *running) open() {
 	for i := range c.Outputs {
 		if p := &c.Outputs[i]; p.Kind == plan.KindDataset {
-			c.outputs[p.Name] = &output{schema: p.Columns.Arrow(), writer: dataset.NewWriter(c.Store.Blobs, p.Columns)}
+			c.outputs[p.Name] = &output{schema: p.Columns.Arrow(), writer: dataset.NewWriter(c.blobs, p.Columns)}
 		}
 	}
 }
@@ -146,11 +123,6 @@ func (c *running) abort() {
 }
 
 func (c *running) all(ctx context.Context, p *client.Plugin, req *pluginv1.RunRequest) (*pluginv1.Done, error) {
-	// When the stage is to stop, the plugin is asked to leave a checkpoint: what
-	// it still sends is taken.
-	ctx, name, over := p.Stoppable(c.hard, ctx, time.Duration(c.StopSeconds*float64(time.Second)))
-	defer over()
-	req.Call = name
 	stream, err := p.Service().Run(ctx, req)
 	if err != nil {
 		return nil, err
@@ -160,7 +132,7 @@ func (c *running) all(ctx context.Context, p *client.Plugin, req *pluginv1.RunRe
 		resp, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
 			if done == nil {
-				return nil, c.faulty("it ended the call without saying that it was done")
+				return nil, c.Faulty("it ended the call without saying that it was done")
 			}
 			return done, nil
 		}
@@ -182,20 +154,20 @@ func (c *running) event(ctx context.Context, resp *pluginv1.RunResponse) error {
 	case *pluginv1.RunResponse_Rows:
 		o := c.outputs[e.Rows.GetOutput()]
 		if o == nil {
-			return c.faulty(fmt.Sprintf("it sent rows of output %q, which it did not declare as a dataset", e.Rows.GetOutput()))
+			return c.Faulty(fmt.Sprintf("it sent rows of output %q, which it did not declare as a dataset", e.Rows.GetOutput()))
 		}
-		rec, err := c.decode("its rows", e.Rows.GetRows(), o.schema)
+		rec, err := decode(c.Stage, "its rows", e.Rows.GetRows(), o.schema)
 		if err != nil {
 			return err
 		}
-		if rec, err = c.guarded(ctx, c.work, c.res, rec); err != nil {
+		if rec, err = c.guard.rows(ctx, rec); err != nil {
 			return err
 		}
 		return o.writer.Write(ctx, rec)
 	case *pluginv1.RunResponse_Progress:
-		c.served.progress(progressOf(e.Progress))
+		c.progress(progressOf(e.Progress))
 	case *pluginv1.RunResponse_Diagnostic:
-		return c.diagnostic(c.res, e.Diagnostic)
+		return c.Heard([]*pluginv1.Diagnostic{e.Diagnostic})
 	case *pluginv1.RunResponse_Failure:
 		return c.failure(e.Failure)
 	}
@@ -217,10 +189,10 @@ func (c *running) finish(done *pluginv1.Done) (*product, error) {
 	if p.value, err = c.value(done); err != nil {
 		return nil, err
 	}
-	if err := c.bounded(p.value); err != nil {
+	if err := c.Bounded(p.value); err != nil {
 		return nil, err
 	}
-	p.value, err = c.guardedValue(c.work, p.value)
+	p.value, err = c.guard.value(p.value)
 	return p, err
 }
 
@@ -234,15 +206,15 @@ func (c *running) artifact(port *plan.Port, done *pluginv1.Done) (*artifact.Arti
 	}
 	folder, ok := done.GetFolders()[port.Name]
 	if !ok {
-		return nil, c.faulty(fmt.Sprintf("it did not produce its output %q", port.Name))
+		return nil, c.Faulty(fmt.Sprintf("it did not produce its output %q", port.Name))
 	}
-	if rel, err := filepath.Rel(c.place.work, folder); err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
-		return nil, c.faulty(fmt.Sprintf("the folder of its output %q, %s, is not inside its work folder", port.Name, folder))
+	if rel, err := filepath.Rel(c.folder, folder); err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return nil, c.Faulty(fmt.Sprintf("the folder of its output %q, %s, is not inside its work folder", port.Name, folder))
 	}
-	if err := c.guardFolder(c.work, folder); err != nil {
+	if err := c.guard.folder(folder); err != nil {
 		return nil, err
 	}
-	files, err := artifact.PutFolder(c.Store.Blobs, folder)
+	files, err := artifact.PutFolder(c.blobs, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +226,7 @@ func (c *running) artifact(port *plan.Port, done *pluginv1.Done) (*artifact.Arti
 
 // value is the plain values, in the type that was declared.
 func (c *running) value(done *pluginv1.Done) (cty.Value, error) {
-	t := c.pluginValue()
+	t := pluginValue(c.Stage)
 	if t == cty.NilType {
 		return cty.NilVal, nil
 	}
@@ -266,18 +238,18 @@ func (c *running) value(done *pluginv1.Done) (cty.Value, error) {
 		err = plan.Storable(v)
 	}
 	if err != nil {
-		return cty.NilVal, c.faulty(fmt.Sprintf("its values do not match their declared type: %v", err))
+		return cty.NilVal, c.Faulty(fmt.Sprintf("its values do not match their declared type: %v", err))
 	}
 	return v, nil
 }
 
 // pluginValue is the type of the values that the plugin gives; cty.NilType: it
 // gives none.
-func (w *work) pluginValue() cty.Type {
-	if w.overlapType() == cty.NilType {
-		return w.ValueType.Type
+func pluginValue(s *stage.Stage) cty.Type {
+	if s.OverlapType() == cty.NilType {
+		return s.ValueType.Type
 	}
-	attrs := maps.Clone(w.ValueType.Type.AttributeTypes())
+	attrs := maps.Clone(s.ValueType.Type.AttributeTypes())
 	delete(attrs, plan.OverlapName)
 	if len(attrs) == 0 {
 		return cty.NilType

@@ -1,4 +1,4 @@
-package runner
+package overlap
 
 import (
 	"crypto/sha256"
@@ -8,7 +8,7 @@ import (
 )
 
 // numbered streams the keys of numbers.
-func numbered(passes *int, numbers ...uint64) keys {
+func numbered(passes *int, numbers ...uint64) Keys {
 	return func(yield func([16]byte)) error {
 		*passes++
 		for _, n := range numbers {
@@ -31,7 +31,7 @@ func TestSharedRowsAreCountedInAsManyPassesAsMemoryAsksFor(t *testing.T) {
 	for _, c := range []struct{ most, least, greatest int }{{1 << 20, 1, 1}, {500, 1, 1}, {499, 2, 2}, {100, 5, 12}, {7, 72, 250}, {1, 500, 2000}} {
 		ofPasses, inPasses := 0, 0
 		// 60 keys are shared, each of two rows.
-		got, distinct, err := countShared(numbered(&ofPasses, twice...), numbered(&inPasses, between(440, 900)...), c.most)
+		got, distinct, err := count(numbered(&ofPasses, twice...), numbered(&inPasses, between(440, 900)...), c.most)
 		if err != nil || got != 120 || distinct != 500 {
 			t.Errorf("with %d keys at a time: %d rows, %d keys, %v", c.most, got, distinct, err)
 		}
@@ -63,8 +63,8 @@ func TestRowsThatCannotBeReadAreAnError(t *testing.T) {
 	broken, passes := errors.New("broken"), 0
 	failing := func(func([16]byte)) error { return broken }
 	some := numbered(&passes, 1)
-	for _, pair := range [][2]keys{{failing, some}, {some, failing}} {
-		if _, _, err := countShared(pair[0], pair[1], 10); !errors.Is(err, broken) {
+	for _, pair := range [][2]Keys{{failing, some}, {some, failing}} {
+		if _, _, err := count(pair[0], pair[1], 10); !errors.Is(err, broken) {
 			t.Errorf("the error is %v", err)
 		}
 	}

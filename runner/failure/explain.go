@@ -1,4 +1,4 @@
-package runner
+package failure
 
 import (
 	"errors"
@@ -11,94 +11,31 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/modelhost"
 	"github.com/quern-dev/quern/runner/rowwise"
 	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
-	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// failure is an error that is put into words already, and that another
-// attempt would not change.
-type failure struct{ diags hcl.Diagnostics }
-
-func (e *failure) Error() string { return e.diags.Error() }
-
-func failuref(subject *hcl.Range, summary, format string, args ...any) error {
-	return &failure{hcl.Diagnostics{diag.Errorf(subject, summary, format, args...)}}
-}
-
-// pluginError is an error that a plugin reported of its own accord.
-type pluginError struct{ summary, detail, argument string }
-
-func (e *pluginError) Error() string {
-	return strings.TrimSuffix(e.summary+": "+e.detail, ": ")
-}
-
-// reported makes an error of a plugin's diagnostics, if one of them is one.
-func (w *work) reported(diags []*pluginv1.Diagnostic) error {
-	for _, d := range diags {
-		if d.GetSeverity() != pluginv1.Diagnostic_SEVERITY_WARNING {
-			return &pluginError{d.GetSummary(), d.GetDetail(), d.GetArgument()}
-		}
+// Explain puts an error of a node into words for its author. Stderr returns the
+// last lines that a plugin wrote.
+func Explain(n *plan.Node, err error, stderr func(plugin string) []string) hcl.Diagnostics {
+	if told := (*Diagnosed)(nil); errors.As(err, &told) {
+		return told.Diagnostics
 	}
-	return nil
-}
-
-// heard is reported for an answer that may hold warnings, which are noted.
-func (w *work) heard(res *StageResult, diags []*pluginv1.Diagnostic) error {
-	var errs []*pluginv1.Diagnostic
-	for _, d := range diags {
-		if d.GetSeverity() == pluginv1.Diagnostic_SEVERITY_WARNING {
-			res.warn(w.RangeOf(d.GetArgument()), diag.Capital(d.GetSummary()), "%s", d.GetDetail())
-			continue
-		}
-		errs = append(errs, d)
-	}
-	return w.reported(errs)
-}
-
-// diagnostic takes one that came while a plugin works: a warning is noted.
-func (w *work) diagnostic(res *StageResult, d *pluginv1.Diagnostic) error {
-	if err := w.reported([]*pluginv1.Diagnostic{d}); err != nil {
-		return err
-	}
-	res.warn(w.RangeOf(d.GetArgument()), diag.Capital(d.GetSummary()), "%s", d.GetDetail())
-	return nil
-}
-
-// faulty is the error for a plugin that breaks the protocol.
-func (w *work) faulty(what string) error {
-	return failuref(w.Range.Ptr(), "Plugin is faulty", "%s", faultText(w.Node, what))
-}
-
-func faultText(n *plan.Node, what string) string {
-	return fmt.Sprintf("%s %q of plugin %q violates the plugin protocol: %s. Report this to its author.", diag.Capital(n.Kind), n.Type, n.Plugin, what)
-}
-
-// lastWords are the last lines that a plugin wrote, as a sentence of their own.
-func (r *run) lastWords(plugin string) string {
-	p, err := r.Plugins.Client(r.hard, plugin)
-	if err != nil || len(p.Stderr()) == 0 {
-		return ""
-	}
-	return "\nIts last output on stderr:\n  " + strings.Join(p.Stderr(), "\n  ")
-}
-
-// diagnostics puts an error of a node into words for its author.
-func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
-	if f := (*failure)(nil); errors.As(err, &f) {
-		return f.diags
+	if f := (*Failure)(nil); errors.As(err, &f) {
+		return events.ToHCL(f.Diagnostics)
 	}
 	subject, summary, detail := n.Range.Ptr(), "Stage failed", err.Error()
 	var (
-		own     *pluginError
+		own     *Plugin
 		rows    *rowwise.PluginError
 		faulty  *rowwise.Faulty
 		many    *rowwise.TooManyErrors
-		slow    *timedOut
+		slow    *TimedOut
 		panicky *parallel.Panic
 		full    *disk.Full
 		trouble *disk.Trouble
@@ -110,11 +47,11 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 	)
 	switch {
 	case errors.As(err, &own):
-		subject, summary, detail = n.RangeOf(own.argument), own.summary, own.detail
+		subject, summary, detail = n.RangeOf(own.Argument), own.Summary, own.Detail
 	case errors.As(err, &rows):
 		subject, summary, detail = n.RangeOf(rows.Argument), rows.Summary, rows.Detail
 	case errors.As(err, &faulty):
-		summary, detail = "Plugin is faulty", faultText(n, faulty.What)+r.lastWords(n.Plugin)
+		summary, detail = "Plugin is faulty", Fault(n, faulty.What)+lastWords(stderr(n.Plugin))
 	case errors.As(err, &many):
 		summary, detail = "Too many rows failed", manyText(n, many)
 		if n.Kind == kind.Evaluate {
@@ -122,7 +59,7 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 		}
 	case errors.As(err, &slow):
 		summary = "Stage timed out"
-		detail = fmt.Sprintf("%s did not finish within %s. Completed work is kept. If that is not enough time, set a longer timeout.", n.Address, slow.after)
+		detail = fmt.Sprintf("%s did not finish within %s. Completed work is kept. If that is not enough time, set a longer timeout.", n.Address, slow.After)
 	case errors.As(err, &full):
 		summary, detail = "The disk is full", full.Error()
 	case errors.As(err, &trouble):
@@ -160,6 +97,23 @@ func (r *run) diagnostics(n *plan.Node, err error) hcl.Diagnostics {
 		}
 	}
 	return hcl.Diagnostics{diag.Errorf(subject, diag.Capital(summary), "%s", diag.Capital(detail))}
+}
+
+// Faulty is the error for a plugin that violates the protocol.
+func Faulty(n *plan.Node, what string) error {
+	return Errorf(n.Range.Ptr(), "Plugin is faulty", "%s", Fault(n, what))
+}
+
+// Fault says how a plugin violates the protocol.
+func Fault(n *plan.Node, what string) string {
+	return fmt.Sprintf("%s %q of plugin %q violates the plugin protocol: %s. Report this to its author.", diag.Capital(n.Kind), n.Type, n.Plugin, what)
+}
+
+func lastWords(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return "\nIts last output on stderr:\n  " + strings.Join(lines, "\n  ")
 }
 
 func manyText(n *plan.Node, e *rowwise.TooManyErrors) string {

@@ -1,0 +1,208 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/kind"
+	"github.com/quern-dev/quern/planner/fingerprint"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/engine"
+	"github.com/quern-dev/quern/runner/stage"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/document"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// publisher publishes what stages produced: its manifests are in the store, then
+// comes the action entry, and then the state.
+type publisher struct {
+	store     *store.Store
+	state     *saver
+	artifacts *stage.Artifacts
+	plugins   map[string]plan.Plugin
+	run       string // its ID
+}
+
+// computed is a stage whose result is published under its keys.
+type computed struct {
+	*stage.Stage
+	stage.Keys
+	content stage.Content // of a source
+}
+
+// existing returns what the store has for the action key; nil: nothing that
+// can be used.
+func (p *publisher) existing(c *computed) (*action.Entry, error) {
+	if stage.Forced(c.Node) {
+		return nil, nil
+	}
+	entry, err := p.store.Actions.Get(c.Keys.Action)
+	if damaged := (*document.Damaged)(nil); errors.As(err, &damaged) {
+		c.Warnings = append(c.Warnings, diag.Warningf(c.Range.Ptr(), "A damaged entry was set aside", "%s. Its results are computed again.", damaged))
+		return nil, nil
+	}
+	// Rows that failed are tried again; the others are not.
+	if err != nil || entry == nil || entry.Errors > 0 {
+		return nil, err
+	}
+	for _, port := range c.Outputs {
+		if _, ok := entry.Outputs[port.Name]; !ok {
+			return nil, nil
+		}
+	}
+	for _, ref := range entry.Outputs {
+		a, err := artifact.Present(p.store.Blobs, ref)
+		if blob.Unavailable(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		p.artifacts.Keep(ref, a)
+	}
+	return entry, nil
+}
+
+// commit publishes the result of a task, whose manifests are in the store. The
+// entry that counts is returned: another process may have been first. Spend is
+// that of all attempts.
+func (p *publisher) commit(c *computed, result *engine.Result, spend llm.Spend) (*action.Entry, error) {
+	entry := &action.Entry{
+		Key: c.Keys.Action, Definition: c.Definition, Address: c.Address, Preimage: preimage(c.Preimage),
+		Outputs: result.Outputs, Value: result.Value, Inputs: p.inputRefs(c.Stage), Errors: result.Errors,
+		Created: time.Now().UTC(), Seconds: result.Seconds, Run: p.run, Plugin: p.pluginRef(c.Plugin),
+		RowsKey: c.OwnRows(), Spend: spendOf(spend),
+	}
+	if result.Rows.Reused > 0 {
+		entry.Earlier = p.earlierPrograms(c)
+	}
+	// What is there already did not do: it was to be replaced, lacks files,
+	// or has rows that failed.
+	old, err := p.store.Actions.Get(c.Keys.Action)
+	if err != nil || old != nil {
+		return entry, p.store.Actions.Replace(entry)
+	}
+	return p.store.Actions.Put(entry)
+}
+
+// made returns what expressions see of an entry.
+func (p *publisher) made(c *computed, entry *action.Entry) (*plan.Made, error) {
+	made := &plan.Made{Outputs: map[string]plan.Artifact{}}
+	for port, ref := range entry.Outputs {
+		a, err := p.artifacts.Get(ref)
+		if err != nil {
+			return nil, err
+		}
+		made.Outputs[port] = seen(ref, a)
+	}
+	if entry.Value != nil {
+		v, err := entry.Value.Get()
+		if err != nil {
+			return nil, fmt.Errorf("read the values of %s: %w", c.Address, err)
+		}
+		made.Value = v
+	}
+	return made, nil
+}
+
+// settle puts an entry into the state.
+func (p *publisher) settle(c *computed, entry *action.Entry) {
+	p.state.set(c.Address, &state.Instance{
+		Address: c.Address, Kind: c.Kind, Type: c.Type, Plugin: c.Plugin,
+		Definition: c.Definition, RowsKey: c.OwnRows(), ActionKey: c.Keys.Action, Preimage: preimage(c.Preimage),
+		Outputs: entry.Outputs, Value: entry.Value, Errors: entry.Errors,
+		Fingerprint: c.content.Fingerprint, Memo: c.content.Memo,
+		DependsOn: c.DependsOn, Run: p.run, Updated: time.Now().UTC(),
+	})
+}
+
+// prior is the last result of a stage with the same definition; nil: none.
+func (p *publisher) prior(c *computed) *state.Instance {
+	prior, ok := p.state.instance(c.Address)
+	if !ok || prior.Definition != c.Definition || prior.Type != c.Type {
+		return nil
+	}
+	return prior
+}
+
+// earlierPrograms are the plugin's programs that produced rows which are reused.
+func (p *publisher) earlierPrograms(c *computed) []action.PluginRef {
+	prior := p.prior(c)
+	if prior == nil {
+		return nil
+	}
+	entry, err := p.store.Actions.Get(prior.ActionKey)
+	if err != nil || entry == nil {
+		return nil // it was collected: nobody knows
+	}
+	var out []action.PluginRef
+	for _, ref := range append(entry.Earlier, entry.Plugin) {
+		if ref != p.pluginRef(c.Plugin) && !slices.Contains(out, ref) {
+			out = append(out, ref)
+		}
+	}
+	return out
+}
+
+func (p *publisher) pluginRef(name string) action.PluginRef {
+	plugin := p.plugins[name]
+	return action.PluginRef{Name: name, Version: plugin.Version, Digest: plugin.Digest}
+}
+
+// inputRefs are what the stage is given: artifacts and models, prompts, and
+// values of other stages that its configuration waited for.
+func (p *publisher) inputRefs(s *stage.Stage) []action.InputRef {
+	var out []action.InputRef
+	for _, key := range slices.Sorted(maps.Keys(s.Inputs)) {
+		in := s.Inputs[key]
+		ref := action.InputRef{Address: in.Of.Address, Port: in.Of.Port, Digest: in.Ref.Digest, Action: in.Action}
+		if in.Language != nil {
+			plugin := p.pluginRef(in.Plugin)
+			ref.Role, ref.Plugin = action.RoleModel, &plugin
+		}
+		out = append(out, ref)
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Bound.Rows)) {
+		if row := s.Bound.Rows[key]; row.Prompt != "" {
+			text := fingerprint.Key("quern.prompt/v1", []plan.Field{{Name: "text", Value: row.Expr.Text}})
+			out = append(out, action.InputRef{Address: row.Prompt, Digest: text, Role: action.RolePrompt})
+		}
+	}
+	return append(out, p.valueRefs(s.Body.ValueRefs())...)
+}
+
+// valueRefs are the stages whose values are used. Gates have none.
+func (p *publisher) valueRefs(addresses []string) []action.InputRef {
+	var out []action.InputRef
+	for _, address := range slices.Sorted(slices.Values(addresses)) {
+		if made, ok := p.state.instance(address); ok && made.Kind != kind.Gate {
+			out = append(out, action.InputRef{Address: address, Role: action.RoleValues, Action: made.ActionKey})
+		}
+	}
+	return out
+}
+
+func preimage(fields []plan.Field) []action.Field {
+	out := make([]action.Field, len(fields))
+	for i, f := range fields {
+		out[i] = action.Field(f)
+	}
+	return slices.Clip(out)
+}
+
+// spendOf is what is recorded of calls; nil: there were none.
+func spendOf(s llm.Spend) *llm.Spend {
+	if s == (llm.Spend{}) {
+		return nil
+	}
+	return &s
+}

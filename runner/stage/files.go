@@ -1,0 +1,117 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/failure"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/blob"
+)
+
+// Files gives a stage its inputs as files in the store. Row arguments come with
+// them: a bare one is the input's own column, handed out once more; others are
+// computed into column groups in the folder arguments.
+func (s *Stage) Files(ctx context.Context, blobs *blob.Store, arguments string) (map[string]*pluginv1.Artifact, error) {
+	out := make(map[string]*pluginv1.Artifact, len(s.Inputs))
+	for _, key := range slices.Sorted(maps.Keys(s.Inputs)) {
+		in := s.Inputs[key]
+		a, err := in.Files(blobs)
+		if err == nil && in.Artifact.Dataset != nil {
+			err = s.DatasetFiles(ctx, blobs, in, a, filepath.Join(arguments, key))
+		}
+		if err != nil {
+			return nil, err
+		}
+		out[key] = a
+	}
+	return out, nil
+}
+
+// Files describes an input and names its files, verified.
+func (in *Input) Files(blobs *blob.Store) (*pluginv1.Artifact, error) {
+	a := &pluginv1.Artifact{Kind: kindToProto(in.Of.Kind), Digest: in.Ref.Digest, Format: in.Artifact.ModelFormat}
+	for _, f := range in.Artifact.Files {
+		path, err := blobs.Path(f.Digest)
+		if err != nil {
+			return nil, &failure.Input{Address: in.Of.Address, Err: err}
+		}
+		a.Files = append(a.Files, &pluginv1.File{Name: f.Name, Path: path, Digest: f.Digest, Size: f.Size})
+	}
+	if len(in.Artifact.Signature) > 0 {
+		var s plan.Signature
+		if err := json.Unmarshal(in.Artifact.Signature, &s); err != nil {
+			return nil, &failure.Input{Address: in.Of.Address, Err: fmt.Errorf("read its signature: %w", err)}
+		}
+		a.Signature = s.Proto()
+	}
+	return a, nil
+}
+
+func kindToProto(kind string) pluginv1.ArtifactKind {
+	switch kind {
+	case plan.KindModel:
+		return pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL
+	case plan.KindReport:
+		return pluginv1.ArtifactKind_ARTIFACT_KIND_REPORT
+	}
+	return pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET
+}
+
+// DatasetFiles adds a dataset's columns and shards: the columns that the plugin
+// asked for, and the row arguments by their keys. Those that have to be computed
+// are written into the folder dir, which it creates.
+func (s *Stage) DatasetFiles(ctx context.Context, blobs *blob.Store, in *Input, a *pluginv1.Artifact, dir string) error {
+	m := in.Artifact.Dataset
+	names := m.Schema.Names() // of a dataset that is deployed all is handed out
+	if s.Mode == plan.ModeRun && in.Of.Kind == plan.KindDataset {
+		names = s.Given(in.Key, m)
+	}
+	seen := map[string][]data.Ref{} // column of the dataset → what it is handed out as
+	bare, computed := s.splitArguments(in)
+	for _, name := range names {
+		c, _, _ := m.Schema.Lookup(name)
+		a.Columns = append(a.Columns, &pluginv1.Column{Name: c.Name, Type: c.Type})
+		seen[name] = append(seen[name], data.Ref{Namespace: data.Columns, Name: name})
+	}
+	for _, arg := range bare {
+		a.Arguments = append(a.Arguments, &pluginv1.Column{Name: arg.Key, Type: arg.typ})
+		seen[arg.column] = append(seen[arg.column], data.Ref{Namespace: data.Arguments, Name: arg.Key})
+	}
+	shards, err := m.Files(blobs, slices.Sorted(maps.Keys(seen)))
+	if err != nil {
+		return &failure.Input{Address: in.Of.Address, Err: err}
+	}
+	for i := range shards {
+		handOut(&shards[i], seen)
+	}
+	if len(computed) > 0 {
+		if err := s.computeArguments(ctx, blobs, in, computed, shards, dir); err != nil {
+			return err
+		}
+	}
+	for _, arg := range computed {
+		a.Arguments = append(a.Arguments, &pluginv1.Column{Name: arg.Key, Type: arg.typ})
+	}
+	a.Rows, a.Shards = m.Rows, data.ShardsToProto(shards)
+	return nil
+}
+
+// handOut names each column of a shard by everything that it is handed out as.
+func handOut(s *data.Shard, seen map[string][]data.Ref) {
+	for i := range s.Groups {
+		var columns []data.Stored
+		for _, c := range s.Groups[i].Columns {
+			for _, ref := range seen[c.Name] {
+				columns = append(columns, data.Stored{Stored: c.Stored, Name: ref.Name, Namespace: ref.Namespace})
+			}
+		}
+		s.Groups[i].Columns = columns
+	}
+}

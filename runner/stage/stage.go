@@ -1,0 +1,226 @@
+// Package stage has the instance of a stage once everything that it waited for
+// is known: its configuration evaluated, its inputs found, its keys made, its
+// inputs as files. It does not decide what is done with it, and changes nothing
+// outside the folder that it is given.
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/kind"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/runner/failure"
+	"github.com/quern-dev/quern/runner/modelhost"
+	"github.com/quern-dev/quern/sdk/go/host/client"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/dataset"
+)
+
+// Plugins starts plugins, or returns those that are running. It is called from
+// many goroutines.
+type Plugins interface {
+	Client(ctx context.Context, name string) (*client.Plugin, error)
+}
+
+// Ports that quern itself fills.
+const (
+	// PortQuarantine has the rows of a source that were set aside, and PortParts
+	// the parts that a source consisted of, in order, if there were several. They
+	// are kept with the action's outputs, and expressions cannot refer to them.
+	PortQuarantine = "quarantine"
+	PortParts      = "parts"
+	// PortErrors has the rows of a row-wise label stage that failed.
+	PortErrors = "errors"
+)
+
+// Stage is a node with everything known that it waited for.
+type Stage struct {
+	*plan.Node
+	Bound    *plan.Bound
+	Inputs   map[string]*Input // by key
+	Instance *pluginv1.Instance
+	Secrets  Secrets
+	// Warnings that came up while it was carried out.
+	Warnings hcl.Diagnostics
+}
+
+// Input is an artifact, or a language model, that a stage is given.
+type Input struct {
+	Key string
+	Of  *plan.Input
+	// Port is what was declared of it.
+	Port     *plan.Port
+	Ref      artifact.Ref
+	Artifact *artifact.Artifact
+	// Plugin is the one that produced it: it serves a model.
+	Plugin string
+	// Action is the key of the action that produced it; empty: it is not known.
+	Action string
+	// Features compute a model's inputs from a row, by name.
+	Features map[string]*expr.Compiled
+	// Language is set for a language model: the digest in Ref is its definition
+	// then, and the artifact is empty.
+	Language *Language
+}
+
+// NewInput returns an artifact as an input.
+func NewInput(key string, of *plan.Input, port *plan.Port, ref artifact.Ref, a *artifact.Artifact) (*Input, error) {
+	in := &Input{Key: key, Of: of, Port: port, Ref: ref, Artifact: a}
+	if len(a.Features) > 0 {
+		if err := json.Unmarshal(a.Features, &in.Features); err != nil {
+			return nil, &failure.Input{Address: of.Address, Err: fmt.Errorf("read its features: %w", err)}
+		}
+	}
+	return in, nil
+}
+
+// NewLanguage returns a language model as an input.
+func NewLanguage(key string, of *plan.Input, l *Language) *Input {
+	return &Input{
+		Key: key, Of: of, Plugin: l.Plugin, Language: l,
+		Port:     &plan.Port{Kind: plan.KindModel, Format: plan.FormatRemote, Capabilities: l.Info.Capabilities},
+		Ref:      artifact.Ref{Kind: artifact.Model, Digest: l.Definition},
+		Artifact: &artifact.Artifact{Kind: artifact.Model, ModelFormat: plan.FormatRemote},
+	}
+}
+
+// New returns the stage of a node whose configuration is bound.
+func New(n *plan.Node, bound *plan.Bound, inputs map[string]*Input, secrets Secrets) (*Stage, error) {
+	protos := map[string]*pluginv1.Input{}
+	for key, in := range inputs {
+		var rows *int64
+		if in.Artifact.Dataset != nil {
+			rows = &in.Artifact.Dataset.Rows
+		}
+		protos[key] = plan.InputPort(in.Port, rows)
+	}
+	s := &Stage{Bound: bound, Inputs: inputs, Secrets: secrets}
+	s.Node = n.Resolved(bound, func(key string) map[string]*expr.Compiled { return inputs[key].Features })
+	var err error
+	s.Instance, err = bound.Instance(n, protos)
+	return s, err
+}
+
+// Forced reports whether a new result was asked for (-replace).
+func Forced(n *plan.Node) bool {
+	return slices.ContainsFunc(n.Reasons, func(reason plan.Reason) bool { return reason.Code == plan.BecauseReplaced })
+}
+
+// RowsPort is the output of a row-wise stage that has the rows of an input;
+// nil: it has none.
+func (s *Stage) RowsPort() *plan.Port {
+	i := slices.IndexFunc(s.Outputs, func(p plan.Port) bool { return p.RowsOf != "" })
+	if i < 0 || !s.RowWise() {
+		return nil
+	}
+	return &s.Outputs[i]
+}
+
+// Read returns the columns of a dataset input that results depend on.
+func (s *Stage) Read(key string, m *dataset.Manifest) []string {
+	return columnsOf(s.Reads[key], m)
+}
+
+// Given returns those of them that the plugin asked for itself.
+func (s *Stage) Given(key string, m *dataset.Manifest) []string {
+	return columnsOf(s.PluginReads[key], m)
+}
+
+func columnsOf(reads plan.Reads, m *dataset.Manifest) []string {
+	if reads.All {
+		return m.Schema.Names()
+	}
+	return slices.Clone(reads.Columns)
+}
+
+// ConcurrentCalls is how many calls of the language models that the stage was
+// given are under way at a time, at most.
+func (s *Stage) ConcurrentCalls() int64 {
+	calls := int64(0)
+	for _, in := range s.Inputs {
+		if in.Language != nil {
+			calls += modelhost.MostConcurrent(in.Language.Info)
+		}
+	}
+	return calls
+}
+
+// UsesSecrets reports whether secrets influence what the stage produces.
+func (s *Stage) UsesSecrets() bool {
+	if s.Body == nil {
+		return false
+	}
+	_, secrets := s.Body.Refs()
+	return len(secrets) > 0
+}
+
+// OverlapType is the type of what quern counts of an evaluation: the rows that
+// its subjects were trained on; cty.NilType: nothing is counted.
+func (s *Stage) OverlapType() cty.Type {
+	if t := s.ValueType.Type; s.Kind == kind.Evaluate && t != cty.NilType && t.HasAttribute(plan.OverlapName) {
+		return t.AttributeType(plan.OverlapName)
+	}
+	return cty.NilType
+}
+
+// OverlapSubjects are the names of the subjects that are trained models, by
+// input key.
+func (s *Stage) OverlapSubjects() map[string]string {
+	var trained []string
+	for key, in := range s.Inputs {
+		if in.Of.Kind == plan.KindModel && in.Of.Of != "" && in.Language == nil {
+			trained = append(trained, key)
+		}
+	}
+	return plan.OverlapSubjects(trained)
+}
+
+// Warn notes a warning.
+func (s *Stage) Warn(subject *hcl.Range, summary, format string, args ...any) {
+	s.Warnings = append(s.Warnings, diag.Warningf(subject, summary, format, args...))
+}
+
+// Reported returns an error if one of a plugin's diagnostics is one.
+func (s *Stage) Reported(diags []*pluginv1.Diagnostic) error {
+	for _, d := range diags {
+		if d.GetSeverity() != pluginv1.Diagnostic_SEVERITY_WARNING {
+			return &failure.Plugin{Summary: d.GetSummary(), Detail: d.GetDetail(), Argument: d.GetArgument()}
+		}
+	}
+	return nil
+}
+
+// Heard is Reported for an answer that may have warnings, which are noted.
+func (s *Stage) Heard(diags []*pluginv1.Diagnostic) error {
+	for _, d := range diags {
+		if d.GetSeverity() == pluginv1.Diagnostic_SEVERITY_WARNING {
+			s.Warn(s.RangeOf(d.GetArgument()), diag.Capital(d.GetSummary()), "%s", d.GetDetail())
+		}
+	}
+	return s.Reported(diags)
+}
+
+// Faulty is the error for a plugin that violates the protocol.
+func (s *Stage) Faulty(what string) error { return failure.Faulty(s.Node, what) }
+
+// ExplainEmpty adds to an error of the plugin's that an input has no rows, which
+// usually is the reason.
+func (s *Stage) ExplainEmpty(err error, own *failure.Plugin) error {
+	for _, key := range slices.Sorted(maps.Keys(s.Inputs)) {
+		if in := s.Inputs[key]; in.Artifact.Dataset != nil && in.Artifact.Dataset.Rows == 0 {
+			own.Detail = strings.TrimSpace(fmt.Sprintf("%s\n%s, its %s, has 0 rows. Check the stages that it depends on: \"quern log\" and \"quern artifact show\" show how many rows each one produced.", own.Detail, strings.TrimSuffix(in.Of.Address+"."+in.Of.Port, "."), key))
+		}
+	}
+	return err
+}
