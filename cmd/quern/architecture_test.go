@@ -34,8 +34,9 @@ var mayImport = map[string][]string{
 	"runner/stage":         {"runner/failure", "runner/modelhost", "planner/plan", "planner/fingerprint", "lang/diag", "lang/expr", "lang/kind", "lang/secret", "lang/value", "store", "sdk"},
 	"runner/engine":        {"runner/events", "runner/failure", "runner/modelhost", "planner/plan", "lang/value", "store/artifact", "sdk"},
 	"runner/engine/local":  {"runner/engine", "runner/events", "runner/failure", "runner/modelhost", "runner/overlap", "runner/rowwise", "runner/stage", "planner/plan", "planner/fingerprint", "lang/diag", "lang/expr", "lang/secret", "lang/value", "store", "sdk", "internal"},
+	"inspect":              {"inspect", "planner/plan", "lang/addr", "lang/diag", "lang/kind", "lang/value", "store", "ui/export", "ui/results", "sdk", "internal"},
 	"ui":                   {"ui", "planner/plan", "lang/diag", "lang/value", "store", "sdk", "internal"},
-	"cmd":                  {"cmd", "ui", "runner", "planner", "registry", "importers", "lang", "store", "plugins/builtin", "sdk", "internal"},
+	"cmd":                  {"cmd", "inspect", "ui", "runner", "planner", "registry", "importers", "lang", "store", "plugins/builtin", "sdk", "internal"},
 	"cmd/quern-plugin-sql": {"plugins/sql", "sdk", "internal"},
 	"bench":                {"bench", "lang", "store", "sdk", "plugins/openai/openaitest"},
 }

@@ -2,19 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
-	"github.com/quern-dev/quern/store/blob"
-	"github.com/quern-dev/quern/store/state"
-	"github.com/quern-dev/quern/ui/export"
 	"github.com/urfave/cli/v3"
 )
 
@@ -28,62 +23,6 @@ func artifactCommand(ui *terminal) *cli.Command {
 	}
 }
 
-// standing is an artifact that an instance of a state has produced.
-type standing struct {
-	Address string       `json:"address"`
-	Port    string       `json:"port,omitempty"`
-	Ref     artifact.Ref `json:"artifact"`
-}
-
-func (s standing) name() string {
-	if s.Port == "" {
-		return s.Address
-	}
-	return s.Address + "." + s.Port
-}
-
-// standingIn lists the artifacts of a state by address.
-func standingIn(st *state.State) []standing {
-	all := []standing{}
-	for _, address := range slices.Sorted(maps.Keys(st.Instances)) {
-		outputs := st.Instances[address].Outputs
-		for _, port := range slices.Sorted(maps.Keys(outputs)) {
-			all = append(all, standing{Address: address, Port: port, Ref: outputs[port]})
-		}
-	}
-	return all
-}
-
-// findArtifact looks up an artifact as users name it: by address, by address
-// and port, or by the beginning of its digest.
-func findArtifact(st *state.State, given string) (standing, error) {
-	var found []standing
-	for _, s := range standingIn(st) {
-		switch {
-		case s.name() == given:
-			return s, nil
-		case s.Address == given, digestMatches(s.Ref, given):
-			found = append(found, s)
-		}
-	}
-	switch {
-	case len(found) == 1 || len(found) > 1 && found[0].Address != given:
-		return found[0], nil
-	case len(found) > 1:
-		names := make([]string, len(found))
-		for i, s := range found {
-			names[i] = s.name()
-		}
-		return standing{}, fmt.Errorf("%s has several artifacts\nName one of %s.", given, strings.Join(names, ", "))
-	}
-	return standing{}, fmt.Errorf("artifact %q does not exist in environment %q\nRun \"quern artifact list\" to see what is available.", given, st.Environment)
-}
-
-func digestMatches(ref artifact.Ref, given string) bool {
-	given = strings.TrimPrefix(given, "sha256:")
-	return len(given) >= 6 && (strings.HasPrefix(strings.TrimPrefix(ref.Digest, "sha256:"), given) || strings.HasPrefix(strings.TrimPrefix(ref.Manifest, "sha256:"), given))
-}
-
 func artifactListCommand(ui *terminal) *cli.Command {
 	c := &cli.Command{
 		Name:  "list",
@@ -95,11 +34,11 @@ func artifactListCommand(ui *terminal) *cli.Command {
 			return err
 		}
 		if args.JSON.Value {
-			return ui.json(map[string]any{"artifacts": standingIn(st)})
+			return ui.json(map[string]any{"artifacts": inspect.Artifacts(st)})
 		}
 		var rows [][]string
-		for _, a := range standingIn(st) {
-			rows = append(rows, []string{a.name(), a.Ref.Kind, size(s, a.Ref), shortDigest(a.Ref.Digest)})
+		for _, a := range inspect.Artifacts(st) {
+			rows = append(rows, []string{a.Name(), a.Ref.Kind, size(s, a.Ref), shortDigest(a.Ref.Digest)})
 		}
 		return ui.table([]string{"ARTIFACT", "KIND", "SIZE", "DIGEST"}, rows)
 	})
@@ -107,18 +46,14 @@ func artifactListCommand(ui *terminal) *cli.Command {
 
 // size says how large an artifact is in the unit that fits its kind.
 func size(s *store.Store, ref artifact.Ref) string {
-	a, err := artifact.Get(s.Blobs, ref)
+	size, err := inspect.Measure(s, ref)
 	switch {
 	case err != nil:
 		return "damaged"
-	case a.Dataset != nil:
-		return english.Count(a.Dataset.Rows, "row")
+	case size.Dataset:
+		return english.Count(size.Rows, "row")
 	}
-	var bytes int64
-	for _, f := range a.Files {
-		bytes += f.Size
-	}
-	return byteSize(bytes)
+	return byteSize(size.Bytes)
 }
 
 func artifactShowCommand(ui *terminal) *cli.Command {
@@ -132,44 +67,29 @@ func artifactShowCommand(ui *terminal) *cli.Command {
 		if err != nil {
 			return err
 		}
-		found, err := findArtifact(st, args.Artifact)
+		found, err := inspect.FindArtifact(st, args.Artifact)
 		if err != nil {
 			return err
+		}
+		if args.JSON.Value {
+			contents, err := inspect.Open(ctx, s, found, args.Rows.Value)
+			if err != nil {
+				return err
+			}
+			return ui.json(contents)
 		}
 		a, err := artifact.Get(s.Blobs, found.Ref)
 		if err != nil {
 			return err
 		}
-		if args.JSON.Value {
-			return showArtifactJSON(ctx, ui, s, found, a, args.Rows.Value)
-		}
-		ui.printf("%s\n", artifactTitle(found.name(), found.Ref))
-		if err := printArtifact(ui, s, found.Ref, "  "); err != nil {
-			return err
-		}
+		ui.printf("%s\n", artifactTitle(found.Name(), found.Ref))
+		printArtifact(ui, a, "  ")
 		if a.Dataset == nil || args.Rows.Value == 0 {
 			return nil
 		}
 		ui.printf("\n")
 		return printRows(ctx, ui, s, a.Dataset, args.Rows.Value)
 	})
-}
-
-// showArtifactJSON prints an artifact's manifest and the first rows of a dataset.
-func showArtifactJSON(ctx context.Context, ui *terminal, s *store.Store, found standing, a *artifact.Artifact, n int) error {
-	shown := map[string]any{"address": found.Address, "port": found.Port, "artifact": found.Ref, "manifest": a}
-	if a.Dataset != nil {
-		d, err := exportedDataset(s, a)
-		if err != nil {
-			return err
-		}
-		rows, err := export.Head(ctx, d, n)
-		if err != nil {
-			return fmt.Errorf("the rows of %s cannot be shown as JSON\n%w", found.name(), err)
-		}
-		shown["rows"] = rows
-	}
-	return ui.json(shown)
 }
 
 func artifactVerifyCommand(ui *terminal) *cli.Command {
@@ -186,91 +106,40 @@ func artifactVerifyCommand(ui *terminal) *cli.Command {
 		if err != nil {
 			return err
 		}
-		wanted, err := artifactsNamed(st, args.Artifacts)
+		wanted, err := inspect.FindArtifacts(st, args.Artifacts...)
 		if err != nil {
 			return err
 		}
-		return verify(ctx, ui, s, wanted, args.JSON.Value)
+		all, err := inspect.Verify(ctx, s, wanted)
+		if err != nil {
+			return err
+		}
+		if args.JSON.Value {
+			err = ui.json(map[string]any{"artifacts": all})
+		} else {
+			printVerified(ui, all)
+		}
+		if err != nil {
+			return err
+		}
+		return notWhole(all)
 	})
 }
 
-func artifactsNamed(st *state.State, given []string) ([]standing, error) {
-	if len(given) == 0 {
-		return standingIn(st), nil
-	}
-	var all []standing
-	for _, name := range given {
-		found, err := findArtifact(st, name)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found)
-	}
-	return all, nil
-}
-
-// verified is what verify found about an artifact.
-type verified struct {
-	standing
-	OK bool `json:"ok"`
-	// Status is ok, damaged, or missing: some of its files no longer exist.
-	Status string   `json:"status"`
-	Errors []string `json:"errors,omitempty"`
-}
-
-const (
-	artifactOK      = "ok"
-	artifactDamaged = "damaged"
-	artifactMissing = "missing"
-)
-
-// found records one problem. Damage is worse than missing files.
-func (v *verified) found(err error) {
-	v.OK = false
-	v.Errors = append(v.Errors, err.Error())
-	if missing := (*blob.Missing)(nil); errors.As(err, &missing) {
-		if v.Status == artifactOK {
-			v.Status = artifactMissing
-		}
-		return
-	}
-	v.Status = artifactDamaged
-}
-
-func verify(ctx context.Context, ui *terminal, s *store.Store, wanted []standing, asJSON bool) error {
-	all := []verified{}
-	bad := map[string]int{}
-	for _, w := range wanted {
-		v := verified{standing: w, OK: true, Status: artifactOK}
-		for _, err := range artifact.Verify(ctx, s.Blobs, w.Ref) {
-			if errors.Is(err, context.Canceled) {
-				return err
-			}
-			v.found(err)
-		}
-		bad[v.Status]++
-		all = append(all, v)
-	}
-	if asJSON {
-		if err := ui.json(map[string]any{"artifacts": all}); err != nil {
-			return err
-		}
-	} else {
-		printVerified(ui, all)
-	}
-	return notWhole(bad, len(all))
-}
-
 // notWhole is the error for artifacts that are damaged or missing.
-func notWhole(bad map[string]int, of int) error {
+func notWhole(all []inspect.Verified) error {
+	n := map[inspect.Health]int{}
+	for _, v := range all {
+		n[v.Status]++
+	}
 	var parts []string
 	hint := "Run \"quern apply\" to recreate what is missing."
-	if n := bad[artifactDamaged]; n > 0 {
-		parts = append(parts, fmt.Sprintf("%s of %d damaged", english.Count(n, "artifact"), of))
+	if n := n[inspect.Damaged]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%s of %d damaged", english.Count(n, "artifact"), len(all)))
 		hint = fmt.Sprintf("Damaged files were moved to %s/damaged. Run \"quern apply\" to recreate them.", storeDir)
 	}
-	if n := bad[artifactMissing]; n > 0 {
-		parts = append(parts, fmt.Sprintf("%s of %d missing", english.Count(n, "artifact"), of))
+	if n := n[inspect.Missing]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%s of %d missing", english.Count(n, "artifact"), len(all)))
 	}
 	if len(parts) == 0 {
 		return nil
@@ -278,9 +147,9 @@ func notWhole(bad map[string]int, of int) error {
 	return fmt.Errorf("%s\n%s", strings.Join(parts, ", "), hint)
 }
 
-func printVerified(ui *terminal, all []verified) {
+func printVerified(ui *terminal, all []inspect.Verified) {
 	for _, v := range all {
-		ui.printf("%-9s %s\n", v.Status, v.name())
+		ui.printf("%-9s %s\n", v.Status, v.Name())
 		for _, e := range v.Errors {
 			ui.printf("          %s\n", e)
 		}
@@ -295,11 +164,7 @@ func artifactTitle(name string, ref artifact.Ref) string {
 }
 
 // printArtifact describes an artifact from its manifest.
-func printArtifact(ui *terminal, s *store.Store, ref artifact.Ref, margin string) error {
-	a, err := artifact.Get(s.Blobs, ref)
-	if err != nil {
-		return err
-	}
+func printArtifact(ui *terminal, a *artifact.Artifact, margin string) {
 	if a.Dataset != nil {
 		ui.printf("%s%s in %s\n", margin, english.Count(a.Dataset.Rows, "row"), english.Count(len(a.Dataset.Shards), "shard"))
 		for _, c := range a.Dataset.Schema {
@@ -312,7 +177,6 @@ func printArtifact(ui *terminal, s *store.Store, ref artifact.Ref, margin string
 	for _, f := range a.Files {
 		ui.printf("%s%-20s %10s  %s\n", margin, f.Name, byteSize(f.Size), shortDigest(f.Digest))
 	}
-	return nil
 }
 
 func shortDigest(d string) string {

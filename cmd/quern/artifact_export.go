@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
@@ -36,7 +37,7 @@ func artifactExportCommand(ui *terminal) *cli.Command {
 		if err != nil {
 			return err
 		}
-		found, err := findArtifact(st, args.Artifact)
+		found, err := inspect.FindArtifact(st, args.Artifact)
 		if err != nil {
 			return err
 		}
@@ -44,12 +45,12 @@ func artifactExportCommand(ui *terminal) *cli.Command {
 	})
 }
 
-func exportArtifact(ctx context.Context, ui *terminal, args *arguments.ArtifactExport, s *store.Store, found standing) error {
+func exportArtifact(ctx context.Context, ui *terminal, args *arguments.ArtifactExport, s *store.Store, found inspect.Artifact) error {
 	if args.Rows == "" {
 		if err := artifact.Export(ctx, s.Blobs, found.Ref, args.Dir); err != nil {
 			return err
 		}
-		ui.printf("Exported %s to %s.\n", found.name(), args.Dir)
+		ui.printf("Exported %s to %s.\n", found.Name(), args.Dir)
 		return nil
 	}
 	a, err := artifact.Get(s.Blobs, found.Ref)
@@ -57,14 +58,14 @@ func exportArtifact(ctx context.Context, ui *terminal, args *arguments.ArtifactE
 		return err
 	}
 	if a.Dataset == nil {
-		return fmt.Errorf("%s is a %s, which has no rows\nTo export its files, run: quern artifact export %s DIR", found.name(), found.Ref.Kind, found.name())
+		return fmt.Errorf("%s is a %s, which has no rows\nTo export its files, run: quern artifact export %s DIR", found.Name(), found.Ref.Kind, found.Name())
 	}
-	d, err := exportedDataset(s, a)
+	d, err := inspect.Dataset(s, a)
 	if err != nil {
 		return err
 	}
-	if err := exportRows(ctx, ui, args, d, found.name(), a.Dataset.Rows); err != nil {
-		return fmt.Errorf("%s cannot be exported as %s\n%w", found.name(), args.Rows, err)
+	if err := exportRows(ctx, ui, args, d, found.Name(), a.Dataset.Rows); err != nil {
+		return fmt.Errorf("%s cannot be exported as %s\n%w", found.Name(), args.Rows, err)
 	}
 	return nil
 }
@@ -104,9 +105,4 @@ func buffered(w io.Writer, write func(io.Writer) error) error {
 		return err
 	}
 	return b.Flush()
-}
-
-func exportedDataset(s *store.Store, a *artifact.Artifact) (export.Dataset, error) {
-	shards, err := a.Dataset.Files(s.Blobs, nil)
-	return export.Dataset{Schema: a.Dataset.Schema, Shards: shards}, err
 }

@@ -6,14 +6,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/english"
-	"github.com/quern-dev/quern/lang/kind"
-	"github.com/quern-dev/quern/store"
-	"github.com/quern-dev/quern/store/action"
-	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"
 )
 
@@ -29,7 +25,7 @@ func lineageCommand(ui *terminal) *cli.Command {
 		if err != nil {
 			return err
 		}
-		origin, err := (&descent{store: s, seen: map[string]bool{}}).of(inst)
+		origin, err := inspect.Lineage(s, inst)
 		if err != nil {
 			return err
 		}
@@ -39,147 +35,6 @@ func lineageCommand(ui *terminal) *cli.Command {
 		printAncestry(ui, origin, "", "")
 		return nil
 	})
-}
-
-// ancestor is a result and what it came from.
-type ancestor struct {
-	Address string            `json:"address"`
-	Role    action.Role       `json:"role,omitempty"`
-	Action  string            `json:"action_key,omitempty"`
-	Digests map[string]string `json:"digests,omitempty"` // by port
-	Plugin  action.PluginRef  `json:"plugin"`
-	Seeds   map[string]string `json:"seeds,omitempty"` // by argument
-	Created time.Time         `json:"created,omitzero"`
-	Run     string            `json:"run,omitempty"`
-	// Repeated is set if the same result appears above, Missing if the
-	// store no longer has the entry that says what it came from.
-	Repeated bool        `json:"repeated,omitempty"`
-	Missing  bool        `json:"missing,omitempty"`
-	From     []*ancestor `json:"from,omitempty"`
-}
-
-// descent follows the action entries from a result to its origins. What the
-// state holds now does not matter: it may be newer than the result.
-type descent struct {
-	store  *store.Store
-	seen   map[string]bool
-	makers map[string]*action.Entry // by the digests of their outputs; nil: not read yet
-}
-
-// of is the lineage of an instance of the state.
-func (d *descent) of(inst *state.Instance) (*ancestor, error) {
-	if inst.Deployment == nil && inst.Kind != kind.Gate {
-		return d.action(inst.Address, inst.ActionKey)
-	}
-	a := &ancestor{Address: inst.Address, Action: inst.ActionKey, Run: inst.Run}
-	inputs := inst.Inputs
-	if len(inputs) == 0 && inst.Deployment != nil { // the state is of an older quern
-		for _, key := range slices.Sorted(maps.Keys(inst.Deployment.Digests)) {
-			inputs = append(inputs, action.InputRef{Address: key, Digest: inst.Deployment.Digests[key]})
-		}
-	}
-	return a, d.follow(a, inputs)
-}
-
-// action is the lineage of the result of an action.
-func (d *descent) action(address, key string) (*ancestor, error) {
-	a := &ancestor{Address: address, Action: key, Digests: map[string]string{}}
-	if a.Repeated = d.repeated("action " + key); a.Repeated {
-		return a, nil
-	}
-	entry, err := d.store.Actions.Get(key)
-	if err != nil {
-		return nil, fmt.Errorf("the action entry of %s cannot be read\n%w", address, err)
-	}
-	if a.Missing = entry == nil; a.Missing {
-		return a, nil
-	}
-	a.Plugin, a.Created, a.Run = entry.Plugin, entry.Created, entry.Run
-	for port, ref := range entry.Outputs {
-		a.Digests[port] = ref.Digest
-	}
-	for _, f := range entry.Preimage {
-		_, argument, _ := strings.Cut(f.Name, " ")
-		if argument != "seed" && !strings.HasSuffix(argument, ".seed") {
-			continue
-		}
-		if a.Seeds == nil {
-			a.Seeds = map[string]string{}
-		}
-		a.Seeds[argument] = f.Value
-	}
-	return a, d.follow(a, entry.Inputs)
-}
-
-func (d *descent) follow(a *ancestor, inputs []action.InputRef) error {
-	given := map[string]bool{}
-	for _, in := range inputs {
-		id := fmt.Sprint(in.Role, in.Address, in.Action, in.Digest)
-		if in.Role != "" && given[id] {
-			continue
-		}
-		given[id] = true
-		from, err := d.input(in)
-		if err != nil {
-			return err
-		}
-		a.From = append(a.From, from)
-	}
-	return nil
-}
-
-func (d *descent) input(in action.InputRef) (*ancestor, error) {
-	if in.Role == action.RoleModel || in.Role == action.RolePrompt {
-		a := &ancestor{Address: in.Address, Role: in.Role, Digests: map[string]string{"": in.Digest}}
-		if in.Plugin != nil {
-			a.Plugin = *in.Plugin
-		}
-		return a, nil
-	}
-	key, address := in.Action, in.Address
-	if key == "" {
-		maker, err := d.maker(in.Digest)
-		if err != nil {
-			return nil, err
-		}
-		if maker == nil {
-			return &ancestor{Address: address, Role: in.Role, Digests: map[string]string{in.Port: in.Digest}, Missing: true}, nil
-		}
-		key, address = maker.Key, maker.Address
-	}
-	a, err := d.action(address, key)
-	if err == nil {
-		a.Role = in.Role
-		if a.Missing && in.Digest != "" {
-			a.Digests[in.Port] = in.Digest
-		}
-	}
-	return a, err
-}
-
-// maker finds the entry whose output an artifact is: entries of an older quern
-// name their inputs by digest alone.
-func (d *descent) maker(digest string) (*action.Entry, error) {
-	if d.makers == nil {
-		d.makers = map[string]*action.Entry{}
-		for e, err := range d.store.Actions.All() {
-			if err != nil {
-				return nil, err
-			}
-			for _, ref := range e.Outputs {
-				d.makers[ref.Digest] = e
-			}
-		}
-	}
-	return d.makers[digest], nil
-}
-
-func (d *descent) repeated(what string) bool {
-	if d.seen[what] {
-		return true
-	}
-	d.seen[what] = true
-	return false
 }
 
 // artifactWords names what a stage produced: its own artifact, or the number of artifacts.
@@ -196,7 +51,7 @@ func artifactWords(digests map[string]string) []string {
 	return nil
 }
 
-func printAncestry(ui *terminal, a *ancestor, first, rest string) {
+func printAncestry(ui *terminal, a *inspect.Ancestor, first, rest string) {
 	words := artifactWords(a.Digests)
 	if a.Role != "" {
 		words = append([]string{string(a.Role)}, words...)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,13 +11,12 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/history"
-	"github.com/quern-dev/quern/store/state"
-	"github.com/quern-dev/quern/ui/results"
 	"github.com/urfave/cli/v3"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -42,17 +40,14 @@ func logCommand(ui *terminal) *cli.Command {
 }
 
 func listRuns(ui *terminal, args *arguments.Log, runs *history.Store) error {
-	all, err := runs.List()
+	only := inspect.Filter{Last: args.N.Value}
+	if args.Env.Given() {
+		only.Environment = args.Env.Value
+	}
+	shown, err := inspect.Runs(runs, only)
 	if err != nil {
 		// The others can still be shown.
 		ui.diagnose(hcl.Diagnostics{{Severity: hcl.DiagWarning, Summary: "Some runs are missing from the list", Detail: err.Error()}})
-	}
-	shown := []*history.Run{}
-	most := args.N.Value
-	for _, r := range all {
-		if (most == 0 || len(shown) < most) && (!args.Env.Given() || r.Environment == args.Env.Value) {
-			shown = append(shown, r)
-		}
 	}
 	if args.JSON.Value {
 		return ui.json(map[string]any{"runs": shown})
@@ -106,17 +101,13 @@ func showRun(ctx context.Context, ui *terminal, args *arguments.Log, s *store.St
 
 // showRunFigures prints what the evaluations of a run found.
 func showRunFigures(ctx context.Context, ui *terminal, s *store.Store, r *history.Run) error {
-	for _, i := range r.Instances {
-		found, err := results.Read(ctx, s, &state.Instance{Address: i.Address, Outputs: i.Outputs, Value: i.Value})
-		if errors.Is(err, results.ErrNoSubjects) {
-			continue
-		}
-		ui.printf("\n%s:\n\n", i.Address)
-		if err != nil {
+	for _, e := range inspect.Evaluations(ctx, s, r) {
+		ui.printf("\n%s:\n\n", e.Address)
+		if e.Err != nil {
 			ui.printf("  (its report is no longer in the store)\n")
 			continue
 		}
-		if err := found.Matrix(false).Text(ui.out, 0); err != nil {
+		if err := e.Found.Matrix(false).Text(ui.out, 0); err != nil {
 			return err
 		}
 	}
@@ -201,26 +192,11 @@ func duration(r *history.Run) string {
 	return r.Ended.Sub(r.Started).Round(100 * time.Millisecond).String()
 }
 
-// what counts the instances of a run by action.
+// what says what a run did.
 func what(r *history.Run) string {
-	var order []string
-	counts := map[string]int{}
-	for _, i := range r.Instances {
-		key := i.Action
-		if i.Status == "failed" {
-			key = "failed"
-		}
-		if key == "" {
-			continue
-		}
-		if counts[key] == 0 {
-			order = append(order, key)
-		}
-		counts[key]++
-	}
-	parts := make([]string, len(order))
-	for n, action := range order {
-		parts[n] = fmt.Sprintf("%d %s", counts[action], action)
+	var parts []string
+	for _, t := range inspect.Tallies(r) {
+		parts = append(parts, fmt.Sprintf("%d %s", t.N, t.Action))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -1,9 +1,10 @@
 // Command quern plans and applies declarative pipelines for the lifecycle of
 // language models.
 //
-// Each command has a file of its own: its flags, and its work in terms of
-// the packages lang, planner, runner and store. It contains no logic that
-// another front end would need.
+// Each command is three parts: its arguments, a type in internal/arguments that declares
+// the flags and refuses those that contradict each other; its work, in terms of the
+// packages lang, planner, runner, store, and inspect; and its view, the functions that
+// print. It contains no logic that another front end would need.
 package main
 
 import (

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/jsontext"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
@@ -41,9 +42,9 @@ func printOutputs(ui *terminal, args *arguments.Output, st *state.State) error {
 		return fmt.Errorf("-raw needs the name of an output\nThe outputs are %s.", diag.List(slices.Sorted(maps.Keys(st.Outputs))))
 	}
 	if args.JSON.Value {
-		all := make(map[string]any, len(st.Outputs))
-		for name, o := range st.Outputs {
-			all[name] = outputJSON(o)
+		all, err := inspect.Outputs(st)
+		if err != nil {
+			return err
 		}
 		return ui.json(all)
 	}
@@ -53,22 +54,6 @@ func printOutputs(ui *terminal, args *arguments.Output, st *state.State) error {
 	}
 	ui.printf("%s", stateOutputLines(st))
 	return nil
-}
-
-// outputJSON is an output with its type; without its value when it is sensitive.
-func outputJSON(o *state.Output) map[string]any {
-	out := map[string]any{"sensitive": o.Sensitive}
-	if o.Value == nil {
-		return out
-	}
-	plain, err := ctyjson.Marshal(o.Value.Value, o.Value.Type())
-	if err == nil {
-		out["value"] = json.RawMessage(jsontext.Plain(plain))
-	}
-	if t, err := ctyjson.MarshalType(o.Value.Type()); err == nil {
-		out["type"] = json.RawMessage(t)
-	}
-	return out
 }
 
 func printOutput(ui *terminal, args *arguments.Output, st *state.State) error {

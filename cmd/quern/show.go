@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -74,7 +73,7 @@ func showPlan(ui *terminal, args *arguments.Show) error {
 }
 
 func showInstance(ctx context.Context, ui *terminal, args *arguments.Show, s *store.Store, st *state.State) error {
-	inst, err := instanceAt(st, args.Subject)
+	inst, err := inspect.Instance(st, args.Subject)
 	if err != nil {
 		return err
 	}
@@ -104,9 +103,12 @@ func showState(ui *terminal, args *arguments.Show, s *store.Store, st *state.Sta
 		return nil
 	}
 	var rows [][]string
-	for _, address := range slices.Sorted(maps.Keys(st.Instances)) {
-		inst := st.Instances[address]
-		rows = append(rows, []string{address, inst.Type, made(s, inst), inst.Updated.Local().Format("2006-01-02 15:04:05")})
+	all, err := inspect.Instances(st)
+	if err != nil {
+		return err
+	}
+	for _, inst := range all {
+		rows = append(rows, []string{inst.Address, inst.Type, made(s, inst), inst.Updated.Local().Format("2006-01-02 15:04:05")})
 	}
 	if err := ui.table([]string{"ADDRESS", "TYPE", "RESULT", "UPDATED"}, rows); err != nil {
 		return err
@@ -120,13 +122,10 @@ func showState(ui *terminal, args *arguments.Show, s *store.Store, st *state.Sta
 // made says in a few words what an instance has made.
 func made(s *store.Store, inst *state.Instance) string {
 	var parts []string
-	for _, port := range slices.Sorted(maps.Keys(inst.Outputs)) {
-		if inst.Kind == kind.Source && port == "parts" {
-			continue // for the next read, of no use to people
-		}
-		text := size(s, inst.Outputs[port])
-		if port != "" {
-			text = port + ": " + text
+	for _, a := range inspect.Results(inst) {
+		text := size(s, a.Ref)
+		if a.Port != "" {
+			text = a.Port + ": " + text
 		}
 		parts = append(parts, text)
 	}

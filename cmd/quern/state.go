@@ -8,11 +8,12 @@ import (
 	"strconv"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/addr"
-	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"
 )
@@ -37,21 +38,15 @@ func stateListCommand(ui *terminal) *cli.Command {
 		if err != nil {
 			return err
 		}
-		addresses := slices.Sorted(maps.Keys(st.Instances))
-		if len(args.Addresses) > 0 {
-			if addresses, err = allInstancesAt(st, args.Addresses); err != nil {
-				return err
-			}
+		listing, err := inspect.List(st, args.Addresses...)
+		if err != nil {
+			return err
 		}
 		if args.JSON.Value {
-			all := make([]*state.Instance, 0, len(addresses))
-			for _, a := range addresses {
-				all = append(all, st.Instances[a])
-			}
-			return ui.json(map[string]any{"format": st.Format, "environment": st.Environment, "lineage": st.Lineage, "serial": st.Serial, "instances": all})
+			return ui.json(listing)
 		}
-		for _, a := range addresses {
-			ui.printf("%s\n", a)
+		for _, inst := range listing.Instances {
+			ui.printf("%s\n", inst.Address)
 		}
 		return nil
 	})
@@ -107,7 +102,7 @@ func moveInstances(st *state.State, from, to string) ([]move, error) {
 	if err != nil {
 		return nil, err
 	}
-	sources, err := instancesAt(st, from)
+	sources, err := inspect.Instances(st, from)
 	if err != nil {
 		return nil, err
 	}
@@ -116,9 +111,9 @@ func moveInstances(st *state.State, from, to string) ([]move, error) {
 	}
 	var moves []move
 	for _, source := range sources {
-		m := move{source, moved(source, from, target)}
-		if kind := st.Instances[source].Kind; target.Kind != kind {
-			return nil, fmt.Errorf("%s cannot become %s\n%s and %s must have the same kind.", kind, target.Kind, from, to)
+		m := move{source.Address, moved(source.Address, from, target)}
+		if target.Kind != source.Kind {
+			return nil, fmt.Errorf("%s cannot become %s\n%s and %s must have the same kind.", source.Kind, target.Kind, from, to)
 		}
 		if _, taken := st.Instances[m.to]; taken {
 			return nil, fmt.Errorf("the state already has an instance %s\nFirst remove it with \"quern state rm\".", m.to)
@@ -164,19 +159,19 @@ func stateRemoveCommand(ui *terminal) *cli.Command {
 		Description: "An address without a key means all instances of a stage. Deployments keep running, but quern no longer manages\nthem.",
 	}
 	return command(ui, c, &arguments.StateRemove{}, func(ctx context.Context, args *arguments.StateRemove) error {
-		var forgotten []string
+		var forgotten []*state.Instance
 		err := changeState(ctx, ui, &args.StateChange, func(st *state.State) (err error) {
-			forgotten, err = allInstancesAt(st, args.Addresses)
-			for _, a := range forgotten {
-				delete(st.Instances, a)
+			forgotten, err = inspect.Instances(st, args.Addresses...)
+			for _, inst := range forgotten {
+				delete(st.Instances, inst.Address)
 			}
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		for _, a := range forgotten {
-			ui.printf("Removed %s from the state.\n", a)
+		for _, inst := range forgotten {
+			ui.printf("Removed %s from the state.\n", inst.Address)
 		}
 		return nil
 	})
@@ -242,59 +237,8 @@ func instanceHere(env, given string) (*store.Store, *state.State, *state.Instanc
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	inst, err := instanceAt(st, given)
+	inst, err := inspect.Instance(st, given)
 	return s, st, inst, err
-}
-
-func instanceAt(st *state.State, given string) (*state.Instance, error) {
-	a, err := addr.Parse(given)
-	if err != nil {
-		return nil, err
-	}
-	if inst, ok := st.Instances[a.String()]; ok {
-		return inst, nil
-	}
-	return nil, fmt.Errorf("the state of environment %q has no instance %s\nRun \"quern state list\" to see its instances.%s",
-		st.Environment, a, diag.Suggest(a.String(), slices.Collect(maps.Keys(st.Instances))))
-}
-
-// allInstancesAt are the addresses that instancesAt finds, sorted, each once.
-func allInstancesAt(st *state.State, given []string) ([]string, error) {
-	var all []string
-	for _, a := range given {
-		found, err := instancesAt(st, a)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all), nil
-}
-
-// instancesAt returns the addresses of the instances that an address means: one
-// without a key, for all of its stage.
-func instancesAt(st *state.State, given string) ([]string, error) {
-	a, err := addr.Parse(given)
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	if !a.HasKey() {
-		for _, address := range slices.Sorted(maps.Keys(st.Instances)) {
-			if i, err := addr.Parse(address); err == nil && i.Stage == a.Stage {
-				found = append(found, address)
-			}
-		}
-	}
-	if len(found) > 0 {
-		return found, nil
-	}
-	inst, err := instanceAt(st, given)
-	if err != nil {
-		return nil, err
-	}
-	return []string{inst.Address}, nil
 }
 
 func printInstance(ui *terminal, s *store.Store, inst *state.Instance) error {
@@ -318,9 +262,11 @@ func printInstance(ui *terminal, s *store.Store, inst *state.Instance) error {
 	}
 	for _, port := range slices.Sorted(maps.Keys(inst.Outputs)) {
 		ui.printf("\n  %s\n", artifactTitle(port, inst.Outputs[port]))
-		if err := printArtifact(ui, s, inst.Outputs[port], "    "); err != nil {
+		a, err := artifact.Get(s.Blobs, inst.Outputs[port])
+		if err != nil {
 			return err
 		}
+		printArtifact(ui, a, "    ")
 	}
 	switch {
 	case inst.Deployment != nil && inst.Deployment.Value != nil:

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/secret"
@@ -142,8 +143,23 @@ func diagnosticsOf(err error) hcl.Diagnostics {
 	if errors.As(err, &refused) {
 		return refused.Diagnostics
 	}
-	summary, detail, _ := strings.Cut(err.Error(), "\n")
+	summary, detail, _ := strings.Cut(withHint(err).Error(), "\n")
 	return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: diag.Capital(summary), Detail: diag.Capital(detail)}}
+}
+
+// withHint says how to find what exists where a name names nothing.
+func withHint(err error) error {
+	var unknown *inspect.NotFound
+	var ambiguous *inspect.Ambiguous
+	switch {
+	case errors.As(err, &unknown) && unknown.Kind == "instance":
+		return fmt.Errorf("the state of environment %q has no instance %s\nRun \"quern state list\" to see its instances.%s", unknown.Environment, unknown.Name, diag.Suggest(unknown.Name, unknown.Known))
+	case errors.As(err, &unknown):
+		return fmt.Errorf("artifact %q does not exist in environment %q\nRun \"quern artifact list\" to see what is available.%s", unknown.Name, unknown.Environment, diag.Suggest(unknown.Name, unknown.Known))
+	case errors.As(err, &ambiguous):
+		return fmt.Errorf("%s has several artifacts\nName one of %s.", ambiguous.Name, strings.Join(ambiguous.Candidates, ", "))
+	}
+	return err
 }
 
 // printf prints results. Control characters in args are made visible.

@@ -1,0 +1,121 @@
+// Package inspect answers questions about what a store and a state contain: which
+// artifacts there are, whether they are whole, what they came from, and what past
+// runs did. It returns data that front ends show: the quern command prints it, and a
+// page can serve it. The types have the JSON forms that the command's -json prints.
+//
+// It changes nothing that a plan or an apply depends on. Reading a damaged file sets the
+// file aside, as every read of the store does.
+//
+// What an evaluation measured is read by ui/results, and rows are written in other
+// formats by ui/export.
+package inspect
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// NotFound is the error for a name that names nothing.
+type NotFound struct {
+	// Kind is what was looked for: "instance" or "artifact".
+	Kind              string
+	Name, Environment string
+	// Known are the names that exist, sorted.
+	Known []string
+}
+
+func (e *NotFound) Error() string {
+	return fmt.Sprintf("environment %q has no %s %s", e.Environment, e.Kind, e.Name)
+}
+
+// Ambiguous is the error for a name that names several things.
+type Ambiguous struct {
+	Name string
+	// Candidates are names of one thing each.
+	Candidates []string
+}
+
+func (e *Ambiguous) Error() string {
+	return fmt.Sprintf("%s is ambiguous: it can be %s", e.Name, strings.Join(e.Candidates, ", "))
+}
+
+// Instance returns the instance at an address. The error is *[NotFound] if there is
+// none.
+func Instance(st *state.State, address string) (*state.Instance, error) {
+	a, err := addr.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	if inst, ok := st.Instances[a.String()]; ok {
+		return inst, nil
+	}
+	return nil, &NotFound{Kind: "instance", Name: a.String(), Environment: st.Environment, Known: slices.Sorted(maps.Keys(st.Instances))}
+}
+
+// Instances returns the instances at some addresses, sorted by address, each once;
+// without addresses, all. An address without a key means all instances of its stage.
+func Instances(st *state.State, addresses ...string) ([]*state.Instance, error) {
+	found := map[string]*state.Instance{}
+	if len(addresses) == 0 {
+		found = st.Instances
+	}
+	for _, address := range addresses {
+		of, err := ofStage(st, address)
+		if err != nil {
+			return nil, err
+		}
+		for _, inst := range of {
+			found[inst.Address] = inst
+		}
+	}
+	all := make([]*state.Instance, 0, len(found))
+	for _, address := range slices.Sorted(maps.Keys(found)) {
+		all = append(all, found[address])
+	}
+	return all, nil
+}
+
+// ofStage returns the instances that an address means.
+func ofStage(st *state.State, address string) ([]*state.Instance, error) {
+	a, err := addr.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	var found []*state.Instance
+	for _, inst := range st.Instances {
+		if i, err := addr.Parse(inst.Address); err == nil && !a.HasKey() && i.Stage == a.Stage {
+			found = append(found, inst)
+		}
+	}
+	if len(found) > 0 {
+		return found, nil
+	}
+	inst, err := Instance(st, address)
+	if err != nil {
+		return nil, err
+	}
+	return []*state.Instance{inst}, nil
+}
+
+// Listing is the instances of a state, with what identifies the state.
+type Listing struct {
+	Environment string            `json:"environment"`
+	Format      string            `json:"format"`
+	Instances   []*state.Instance `json:"instances"`
+	Lineage     string            `json:"lineage"`
+	Serial      int64             `json:"serial"`
+}
+
+// List returns the instances at some addresses, as [Instances] does.
+func List(st *state.State, addresses ...string) (*Listing, error) {
+	found, err := Instances(st, addresses...)
+	if err != nil {
+		return nil, err
+	}
+	return &Listing{Environment: st.Environment, Format: st.Format, Instances: found, Lineage: st.Lineage, Serial: st.Serial}, nil
+}
