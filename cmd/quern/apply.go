@@ -18,6 +18,7 @@ import (
 	"github.com/quern-dev/quern/runner"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/progress"
+	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/state"
@@ -298,7 +299,7 @@ func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, lock
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}
-	owner := state.Owner{User: name, Host: host, PID: os.Getpid(), Command: lock.Command}
+	owner := state.Owner{User: name, Host: host, PID: os.Getpid(), Command: lock.Command, OutOfMemoryKills: client.OutOfMemoryKills()}
 	lease, err := s.States().Lock(ctx, env, owner, lock.Timeout.Value, func(h state.Holder) {
 		ui.notef("Waiting for the lease on the state of environment %q, held by %s.\n", env, h)
 	})
@@ -310,6 +311,9 @@ func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, lock
 	}
 	if lease.TookOver != nil {
 		ui.notef("Took over the lease of a command that is no longer running: %s.\n", *lease.TookOver)
+		if client.OutOfMemoryKills() > lease.TookOver.OutOfMemoryKills && lease.TookOver.Host == host {
+			ui.notef("The kernel may have ended it: since it started, %s. What it had completed is kept.\n", client.OutOfMemory())
+		}
 	}
 	return lease, nil
 }

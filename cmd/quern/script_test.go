@@ -105,8 +105,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name == "mount" {
+			switch name {
+			case "mount":
 				return canMount(), nil
+			case "memory":
+				group, err := newMemoryGroup("64M")
+				return err == nil && os.Remove(group) == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
@@ -120,6 +124,8 @@ func TestScripts(t *testing.T) {
 			"absent":    absentScriptCommand,
 			"await":     awaitScriptCommand,
 			"noprocess": noProcessScriptCommand,
+			"limited":   limitedScriptCommand,
+			"says":      saysScriptCommand,
 		},
 	})
 }
@@ -207,12 +213,32 @@ func normalizeScriptCommand(ts *testscript.TestScript, neg bool, args []string) 
 	text := strings.ReplaceAll(given, ts.Getenv("WORK"), "$WORK")
 	text = strings.ReplaceAll(text, binaries, "$BIN")
 	if text != given {
-		text = wrapped.ReplaceAllString(wrapped.ReplaceAllString(text, "$1 $2"), "$1 $2")
+		text = unwrap(text)
 	}
 	for _, v := range volatile {
 		text = v.pattern.ReplaceAllString(text, v.with)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o666))
+}
+
+// says PATTERN matches what the last command wrote to stderr, with the lines of each
+// paragraph joined: a pattern of several words matches wherever lines break.
+func saysScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: [!] says PATTERN")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	text := unwrap(ts.ReadFile("stderr"))
+	if found := pattern.FindString(text); (found != "") == neg {
+		ts.Fatalf("stderr, found %q:\n%s", found, text)
+	}
+}
+
+// unwrap joins the lines of each paragraph of diagnostics.
+func unwrap(text string) string {
+	// Each line is the end of one match and the beginning of the next.
+	return wrapped.ReplaceAllString(wrapped.ReplaceAllString(text, "$1 $2"), "$1 $2")
 }
 
 // copytree FROM TO copies a folder's files.

@@ -30,6 +30,9 @@ type Owner struct {
 	Host    string `json:"host"`
 	PID     int    `json:"pid"`
 	Command string `json:"command"`
+	// OutOfMemoryKills is how many processes the kernel had ended until now because
+	// memory ran out.
+	OutOfMemoryKills int64 `json:"out_of_memory_kills,omitempty"`
 }
 
 // Holder is who has, or had, a lease.

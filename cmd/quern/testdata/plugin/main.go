@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -26,7 +27,7 @@ type args struct {
 	Input plugin.Dataset `quern:"input,required" doc:"Rows to label."`
 	Text  plugin.Column  `quern:"text,required" type:"string" doc:"Text to look at."`
 	Trace string         `quern:"trace,operational" doc:"File that each text is appended to."`
-	Fault string         `quern:"fault,operational" oneof:"exit,panic,hang,print,error,tell" doc:"What goes wrong; 'tell': the token is in all that the plugin says."`
+	Fault string         `quern:"fault,operational" oneof:"exit,panic,hang,print,error,tell,allocate" doc:"What goes wrong; 'tell': the token is in all that the plugin says."`
 	Bad   string         `quern:"bad,operational" doc:"Texts with this in them fail."`
 	Hold  string         `quern:"hold,operational" doc:"Named pipes HOLD.begun and HOLD.go: the first is written when rows have come, then the second is read before they are answered."`
 	Token string         `quern:"token,sensitive" doc:"A credential."`
@@ -279,10 +280,21 @@ func fault(kind string) error {
 		select {}
 	case "print":
 		fmt.Println("a plugin that prints to stdout")
+	case "allocate":
+		return allocate()
 	case "error":
 		return errors.New("the test plugin does not want to")
 	}
 	return nil
+}
+
+// allocate takes memory that it uses, until there is none or it has 4 GiB.
+func allocate() error {
+	var all [][]byte
+	for range 64 {
+		all = append(all, bytes.Repeat([]byte{1}, 64<<20))
+	}
+	return fmt.Errorf("%d MiB were not too much", len(all)*64)
 }
 
 func main() {

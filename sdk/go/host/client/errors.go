@@ -51,17 +51,23 @@ func (e *Crash) Error() string {
 
 func (e *Crash) how() string {
 	if e.OutOfMemory {
-		limit := ""
-		if n := memoryLimit(); n > 0 {
-			limit = fmt.Sprintf(", whose limit here is %d MiB", n>>20)
-		}
-		return "the kernel ended it because memory ran out" + limit +
-			"; raise the limit, run fewer stages at once with -parallelism, or have the stage work on less at a time"
+		return "the kernel ended it because " + OutOfMemory()
 	}
 	if e.Signal != "" {
 		return "signal: " + e.Signal
 	}
 	return fmt.Sprintf("exit code %d", e.ExitCode)
+}
+
+// OutOfMemory is the end of a sentence about a process that the kernel ended: that
+// memory ran out, and what to do.
+func OutOfMemory() string {
+	limit := ""
+	if n := memoryLimit(); n > 0 {
+		limit = fmt.Sprintf(", whose limit here is %d MiB", n>>20)
+	}
+	return "memory ran out" + limit +
+		"; raise the limit, run fewer stages at once with -parallelism, or have the stage work on less at a time"
 }
 
 // CallError is a call that a plugin answered with an error, or with what the
@@ -156,7 +162,7 @@ func (p *Plugin) crash() *Crash {
 	if state := p.process.state; state != nil {
 		c.ExitCode = state.ExitCode()
 		c.Signal = signalName(state)
-		c.OutOfMemory = c.Signal == "killed" && outOfMemoryKills() > p.process.kills
+		c.OutOfMemory = c.Signal == "killed" && OutOfMemoryKills() > p.process.kills
 	}
 	p.command.Log.Error("ended unexpectedly", "how", c.how())
 	return c

@@ -30,9 +30,9 @@ func cgroups() []string {
 	return append(out, "/sys/fs/cgroup")
 }
 
-// outOfMemoryKills is how many processes of this process's control group, or
+// OutOfMemoryKills is how many processes of this process's control group, or
 // else of the machine, the kernel has ended for want of memory.
-func outOfMemoryKills() int64 {
+func OutOfMemoryKills() int64 {
 	for _, dir := range cgroups() {
 		for _, name := range []string{"memory.events", "memory.oom_control"} {
 			if n, ok := field(filepath.Join(dir, name), "oom_kill"); ok {

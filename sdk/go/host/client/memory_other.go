@@ -2,7 +2,7 @@
 
 package client
 
-// outOfMemoryKills is not known here.
-func outOfMemoryKills() int64 { return 0 }
+// OutOfMemoryKills is not known here.
+func OutOfMemoryKills() int64 { return 0 }
 
 func memoryLimit() int64 { return 0 }

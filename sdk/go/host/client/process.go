@@ -75,7 +75,7 @@ func (p *process) Start(context.Context) error {
 	}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, stdoutW, stderrW
 	p.cmd.SysProcAttr = attributes()
-	p.kills = outOfMemoryKills()
+	p.kills = OutOfMemoryKills()
 	err = p.spawn()
 	for _, f := range []*os.File{stdin, stdoutW, stderrW} {
 		_ = f.Close()
