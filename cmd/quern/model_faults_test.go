@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -174,12 +173,6 @@ func TestHuntFaultsOfEndpointsInEveryStage(t *testing.T) {
 	}
 }
 
-// faultsOf are the faults that leave an endpoint usable. Without retries a reset
-// would end the calls of its model.
-func faultsOf(all []openaitest.Fault, retries int) []openaitest.Fault {
-	return slices.DeleteFunc(all, func(f openaitest.Fault) bool { return f.Once() && retries == 0 })
-}
-
 func faultsInEveryStage(t *testing.T, retries, concurrency int) {
 	f := &faulty{counts: map[string]int{}}
 	e := openaitest.Serve(t, openaitest.Options{Fault: f.fault, Answer: func(r *openaitest.Request) *llm.Response {
@@ -189,7 +182,7 @@ func faultsInEveryStage(t *testing.T, retries, concurrency int) {
 		return openaitest.Echo(r)
 	}})
 	rows := "id,text\nno,no fault\n"
-	faults := faultsOf(openaitest.Faults(), retries)
+	faults := openaitest.Faults()
 	failing := 0
 	for _, one := range faults {
 		rows += fmt.Sprintf("yes,%q\n", "["+one.Name+"]")
@@ -249,8 +242,6 @@ func namesOf(t *testing.T, faults []openaitest.Fault) string {
 // attempts is how many requests one apply makes about a fault.
 func attempts(f openaitest.Fault, retries int) int {
 	switch {
-	case f.Once():
-		return 2
 	case f.Passes:
 		return 1 + retries
 	}
@@ -377,7 +368,7 @@ func faultsOfEmbeddings(t *testing.T, retries, concurrency int) {
 	t.Helper()
 	f := &faulty{counts: map[string]int{}}
 	e := openaitest.Serve(t, openaitest.Options{Fault: f.fault})
-	faults := faultsOf(openaitest.EmbeddingFaults(), retries)
+	faults := openaitest.EmbeddingFaults()
 	dir := folder(t, map[string]string{
 		"rows.csv": "id,text\nno,hello\n", "faults.json": namesOf(t, faults), "main.quern.hcl": fmt.Sprintf(embeddingPipeline, e.URL(), retries, concurrency),
 	})

@@ -151,9 +151,9 @@ func (r *running) read(stdout io.Reader, said *tail) {
 		// What it writes is wrong, and will be the next time.
 		r.why = provider.Garbled(200, fmt.Errorf("%w%s", failure, said.quote()))
 	case err != nil:
-		r.why = &llm.CallError{Message: fmt.Sprintf("the command ended: %s%s", err, said.quote()), Temporary: true}
+		r.why = provider.Broken(fmt.Sprintf("the command ended: %s%s", err, said.quote()))
 	default:
-		r.why = &llm.CallError{Message: "the command ended" + said.quote(), Temporary: true}
+		r.why = provider.Broken("the command ended" + said.quote())
 	}
 	close(r.ended)
 }

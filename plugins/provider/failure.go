@@ -201,9 +201,13 @@ func wait(d time.Duration) *time.Duration {
 	return &d
 }
 
+// statusBroken is HTTP's status of a gateway whose upstream broke off.
+const statusBroken = http.StatusBadGateway
+
 // Unreached is the failure of a request that got no answer. An endpoint that
-// is not there, or went away, may come back; what is wrong with the
-// configuration may not.
+// is not there may come back, so that waiting for it is no attempt; what is wrong
+// with the configuration may not. One that ends connections is there, and is
+// Broken.
 func Unreached(ctx context.Context, err error) *llm.CallError {
 	if late(ctx, err) {
 		// A time-out is no proof that nobody is there.
@@ -214,7 +218,16 @@ func Unreached(ctx context.Context, err error) *llm.CallError {
 		// The address is told without its query, which may hold a key.
 		err = fmt.Errorf("%s: %w", host(u.URL), u.Err)
 	}
-	return &llm.CallError{Message: "no connection to " + err.Error(), Temporary: !misconfigured(err)}
+	if misconfigured(err) || isDial(err) {
+		return &llm.CallError{Message: "no connection to " + err.Error(), Temporary: !misconfigured(err)}
+	}
+	return Broken("the connection was broken off before a response: " + err.Error())
+}
+
+// Broken is the failure of a request that something accepted and went away before
+// it answered. The request may be the cause, so it counts as an attempt.
+func Broken(message string) *llm.CallError {
+	return &llm.CallError{Message: message, Status: statusBroken, Temporary: true}
 }
 
 func late(ctx context.Context, err error) bool {

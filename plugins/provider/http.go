@@ -119,8 +119,15 @@ func (r *redacting) Read(p []byte) (int, error) {
 
 func (r *redacting) Close() error { return r.body.Close() }
 
-// isDial says whether an error is of making a connection.
+// isDial says whether an error is of making a connection, to the endpoint or to a
+// proxy.
 func isDial(err error) bool {
 	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+	for errors.As(err, &op) {
+		if op.Op == "dial" {
+			return true
+		}
+		err = op.Err
+	}
+	return false
 }

@@ -35,7 +35,7 @@ func (e *Endpoint) chat(w http.ResponseWriter, _ *http.Request, c *call) {
 	}
 	usage := e.usage(r, a)
 	if e.options.Fault != nil {
-		if f := e.options.Fault(r); f != nil && (!f.Once() || r.Nth == 0) {
+		if f := e.options.Fault(r); f != nil {
 			e.count(f.Name)
 			f.serve(w, completion(r, a, usage, c.number))
 			return
@@ -239,7 +239,7 @@ func (e *Endpoint) embed(w http.ResponseWriter, _ *http.Request, c *call) {
 	body := embeddings(r.Model, r.Input, r.Dimensions)
 	if e.options.Fault != nil {
 		asked := &Request{Model: r.Model, Last: strings.Join(r.Input, "\n"), Nth: c.nth, body: c.body}
-		if f := e.options.Fault(asked); f != nil && f.strikesEmbeddings() && (!f.Once() || c.nth == 0) {
+		if f := e.options.Fault(asked); f != nil && f.strikesEmbeddings() {
 			e.count(f.Name)
 			f.serve(w, body)
 			return

@@ -12,18 +12,13 @@ import (
 type Fault struct {
 	Name string
 	// Fails says that there is no answer, Passes that another attempt may get
-	// one, and Says what is in the message about it. A fault that passes and does
-	// not fail strikes only the first of equal requests.
+	// one, and Says what is in the message about it.
 	Fails, Passes bool
 	Says          string
 	// serve writes the response; good is what an endpoint without the fault
 	// would answer.
 	serve func(w http.ResponseWriter, good map[string]any)
 }
-
-// Once says that only the first of equal requests has the fault: an endpoint that
-// never answers otherwise counts as gone.
-func (f *Fault) Once() bool { return f.Passes && !f.Fails }
 
 // Faults are those that leave the endpoint usable for other requests.
 func Faults() []Fault {

@@ -10,8 +10,9 @@ import (
 type CallError struct {
 	// Message is for a person. It holds no keys and no whole requests.
 	Message string
-	// Status is the HTTP status; 0: there was none, such as when no connection
-	// came about.
+	// Status is the HTTP status; 0: no connection came about, which does not count as an
+	// attempt if Temporary. Where what was reached went away without a response, 502
+	// stands for that, and 408 where it took too long.
 	Status int
 	// Temporary: another attempt may succeed.
 	Temporary bool
@@ -26,6 +27,6 @@ func (e *CallError) Error() string {
 	return fmt.Sprintf("status %d: %s", e.Status, e.Message)
 }
 
-// Unreached says whether the provider was not reached at all, or went away
-// before it answered: what an endpoint that is gone looks like.
+// Unreached says whether the provider was not reached at all: what an endpoint
+// that is gone, or has not started yet, looks like.
 func (e *CallError) Unreached() bool { return e.Status == 0 && e.Temporary }
