@@ -6,13 +6,20 @@ package tokens
 import (
 	"sync"
 
-	"github.com/tiktoken-go/tokenizer"
+	"github.com/tiktoken-go/tokenizer/codec"
 
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
 // Counter counts by one tokenizer.
-type Counter struct{ codec tokenizer.Codec }
+type Counter struct{ codec *codec.Codec }
+
+// encodings are those of models that are still served. A vocabulary is a few
+// megabytes of the program, so the library's other ones are not linked in.
+var encodings = map[string]func() *codec.Codec{
+	"o200k_base":  codec.NewO200kBase,
+	"cl100k_base": codec.NewCl100kBase,
+}
 
 var (
 	mu       sync.Mutex
@@ -28,8 +35,8 @@ func For(encoding string) *Counter {
 		return c
 	}
 	c := &Counter{}
-	if codec, err := tokenizer.Get(tokenizer.Encoding(encoding)); err == nil {
-		c.codec = codec
+	if open := encodings[encoding]; open != nil {
+		c.codec = open()
 	}
 	counters[encoding] = c
 	return c
