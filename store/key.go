@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -8,8 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
+
+	"github.com/quern-dev/quern/store/backend"
 )
 
 // keySize is the length of the store's key in bytes.
@@ -28,30 +30,29 @@ func (s *Store) Seal(secret []byte) (string, error) {
 	return "hmac-sha256:" + hex.EncodeToString(mac.Sum(nil)), nil
 }
 
-// key is read once. The first to need it makes it.
-func (s *Store) readKey() ([]byte, error) {
-	path := s.path(keyFile)
-	text, err := os.ReadFile(path)
+// readKey reads the key of the store in b. The first to need it makes it.
+func readKey(ctx context.Context, b backend.Backend) ([]byte, error) {
+	text, _, err := b.Get(ctx, keyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		fresh := make([]byte, keySize)
 		if _, err := rand.Read(fresh); err != nil {
 			return nil, err
 		}
-		err = s.sync.PublishNew(path, []byte(hex.EncodeToString(fresh)+"\n"), 0o600)
+		err = b.PutIfAbsent(ctx, keyFile, backend.Bytes(hex.EncodeToString(fresh)+"\n"))
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		if err := s.sync.Flush(); err != nil {
+		if err := b.Flush(ctx); err != nil {
 			return nil, err
 		}
-		text, err = os.ReadFile(path) // another process may have been first
+		text, _, err = b.Get(ctx, keyFile) // another process may have been first
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the store's key: %w", err)
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(key) != keySize {
-		return nil, fmt.Errorf("the store's key, %s, is damaged: restore it, or delete it to run everything that depends on a secret again", path)
+		return nil, fmt.Errorf("the store's key, %s, is damaged: restore it, or delete it to run everything that depends on a secret again", b.Place(keyFile))
 	}
 	return key, nil
 }

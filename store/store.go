@@ -10,6 +10,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/history"
@@ -38,10 +40,11 @@ type Store struct {
 	Actions *action.Store
 	Memo    *memo.Store
 
-	sync   *disk.Syncer
-	states *state.Store
-	runs   *history.Store
-	key    func() ([]byte, error)
+	sync    *disk.Syncer
+	backend backend.Backend
+	states  *state.Store
+	runs    *history.Store
+	key     func() ([]byte, error)
 }
 
 // abandoned is how old a file in the making is when its writer is surely
@@ -51,6 +54,50 @@ const abandoned = 7 * 24 * time.Hour
 // Open opens the store in dir, which is made if need be. A folder that holds
 // something else is refused, and so is a store of a later format.
 func Open(dir string) (*Store, error) {
+	return open(dir, func(s *Store) error {
+		b := backend.NewLocal(s.Dir, s.sync)
+		s.use(context.Background(), b, blob.New(s.path("blobs"), s.path("tmp"), s.path("damaged"), s.sync))
+		return nil
+	})
+}
+
+// OpenOn opens the store that is kept in b, and is made there if need be. Dir has what
+// belongs to this machine: a cache of blobs, work in progress, cached answers of language
+// models, and the logs of runs. The context ends all calls to b.
+func OpenOn(ctx context.Context, dir string, b backend.Backend) (*Store, error) {
+	return open(dir, func(s *Store) error {
+		s.use(ctx, b, blob.NewCache(ctx, b, s.path("blobs"), s.path("tmp"), s.path("damaged"), s.sync))
+		return checkBackend(ctx, b)
+	})
+}
+
+// use makes a store of a backend.
+func (s *Store) use(ctx context.Context, b backend.Backend, blobs *blob.Store) {
+	s.backend, s.Blobs = b, blobs
+	s.Actions = action.New(ctx, b)
+	s.Memo = memo.New(ctx, b)
+	s.states = state.New(ctx, b)
+	s.runs = history.New(ctx, b, s.path("runs"))
+	s.key = sync.OnceValues(func() ([]byte, error) { return readKey(ctx, b) })
+}
+
+// checkBackend refuses a backend with a store of a later format.
+func checkBackend(ctx context.Context, b backend.Backend) error {
+	err := b.PutIfAbsent(ctx, formatFile, backend.Bytes(Format+"\n"))
+	if err == nil {
+		return b.Flush(ctx)
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	format, _, err := b.Get(ctx, formatFile)
+	if err != nil {
+		return err
+	}
+	return checkFormat(format)
+}
+
+func open(dir string, use func(*Store) error) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -59,13 +106,9 @@ func Open(dir string) (*Store, error) {
 	if err := s.prepare(); err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", dir, disk.Explain(err))
 	}
-	s.key = sync.OnceValues(s.readKey)
-	aside := s.path("damaged")
-	s.Blobs = blob.New(s.path("blobs"), s.path("tmp"), aside, s.sync)
-	s.Actions = action.New(s.path("actions"), aside, s.sync)
-	s.Memo = memo.New(s.path("memo"), aside, s.sync)
-	s.states = state.New(s.path("envs"), s.sync)
-	s.runs = history.New(s.path("runs"), aside, s.sync)
+	if err := use(s); err != nil {
+		return nil, fmt.Errorf("open the store %s: %w", dir, err)
+	}
 	return s, nil
 }
 
@@ -75,20 +118,27 @@ func (s *Store) prepare() error {
 	if err := s.sync.MakeDir(s.Dir); err != nil {
 		return err
 	}
-	format, err := disk.ReadFile(s.path("format"))
+	format, err := disk.ReadFile(s.path(formatFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.create()
 	}
 	if err != nil {
 		return err
 	}
-	if got := strings.TrimSpace(string(format)); got != Format {
-		return fmt.Errorf("it has the format %q, but this version of quern supports %q: update quern, or use another folder", got, Format)
+	if err := checkFormat(format); err != nil {
+		return err
 	}
 	if err := s.folders(); err != nil {
 		return err
 	}
 	return s.sweep()
+}
+
+func checkFormat(format []byte) error {
+	if got := strings.TrimSpace(string(format)); got != Format {
+		return fmt.Errorf("it has the format %q, but this version of quern supports %q: update quern, or use another folder", got, Format)
+	}
+	return nil
 }
 
 func (s *Store) create() error {
@@ -111,22 +161,22 @@ func (s *Store) create() error {
 		return err
 	}
 	// What is in a store belongs into no repository.
-	if err := s.sync.Publish(s.path(".gitignore"), []byte("*\n"), 0o644); err != nil {
+	if err := s.sync.Publish(s.path(".gitignore"), strings.NewReader("*\n"), 0o644); err != nil {
 		return err
 	}
-	if err := s.sync.Publish(s.path("format"), []byte(Format+"\n"), 0o444); err != nil {
+	if err := s.sync.Publish(s.path(formatFile), strings.NewReader(Format+"\n"), 0o444); err != nil {
 		return err
 	}
 	return s.sync.Flush()
 }
 
-// keyFile has the key for digests of secrets.
-const keyFile = "key"
+// formatFile has the format, keyFile the key for digests of secrets.
+const formatFile, keyFile = "format", "key"
 
 var folders = []string{"blobs", "actions", "memo", "envs", "runs", "staging", "damaged", "cache", "responses", "tmp"}
 
 var known = func() map[string]bool {
-	names := map[string]bool{"format": true, keyFile: true, "plugins": true, ".gitignore": true}
+	names := map[string]bool{formatFile: true, keyFile: true, "plugins": true, ".gitignore": true}
 	for _, name := range folders {
 		names[name] = true
 	}
@@ -178,7 +228,9 @@ func (s *Store) HasResponses() bool {
 }
 
 // Flush makes all that was committed durable.
-func (s *Store) Flush() error { return s.sync.Flush() }
+func (s *Store) Flush() error {
+	return errors.Join(s.sync.Flush(), s.backend.Flush(context.Background()))
+}
 
 // Cache is a folder for what can be made again at any time.
 func (s *Store) Cache() string { return s.path("cache") }

@@ -25,6 +25,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/dataset"
 	"github.com/quern-dev/quern/store/disk"
@@ -58,7 +59,7 @@ func newBench(t testing.TB) *bench {
 	return &bench{
 		t: t, stop: make(chan struct{}),
 		blobs: blob.New(filepath.Join(dir, "blobs"), filepath.Join(dir, "temp"), filepath.Join(dir, "aside"), sync),
-		memo:  memo.New(filepath.Join(dir, "memo"), filepath.Join(dir, "aside"), sync),
+		memo:  memo.New(context.Background(), backend.NewLocal(dir, sync)),
 	}
 }
 

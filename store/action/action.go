@@ -6,20 +6,19 @@
 package action
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/blob"
-	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/document"
 )
 
@@ -92,50 +91,44 @@ type PluginRef struct {
 	Digest  string `json:"digest,omitempty"`
 }
 
-// Store is a folder of entries. It may be used by several goroutines and, as
-// a folder, by several processes.
+// Store is the entries of a backend. It may be used by several goroutines and, as
+// far as the backend may, by several processes.
 type Store struct {
-	root, aside string
-	sync        *disk.Syncer
+	ctx     context.Context
+	backend backend.Backend
 }
 
-// New keeps entries in root; damaged ones go to the folder aside.
-func New(root, aside string, sync *disk.Syncer) *Store {
-	return &Store{root: root, aside: aside, sync: sync}
-}
+// New keeps entries in b. The context ends all calls to it.
+func New(ctx context.Context, b backend.Backend) *Store { return &Store{ctx: ctx, backend: b} }
 
-func (s *Store) file(key string) (string, error) {
+const prefix, suffix = "actions/", ".json"
+
+// object is the key of the object that has the entry of an action key.
+func object(key string) (string, error) {
 	h, err := blob.Hex(key)
 	if err != nil {
 		return "", fmt.Errorf("action key: %w", err)
 	}
-	return filepath.Join(s.root, h+".json"), nil
+	return prefix + h + suffix, nil
 }
 
 // Get returns the entry of a key; nil, nil where there is none. A damaged one
 // is set aside and reported as *document.Damaged: it counts as none.
 func (s *Store) Get(key string) (*Entry, error) {
-	path, err := s.file(key)
+	at, err := object(key)
 	if err != nil {
 		return nil, err
 	}
-	e, err := read(path)
+	e := &Entry{}
+	err = document.Read(s.ctx, s.backend, at, Format, e)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err == nil && e.Key != key {
-		err = &document.Damaged{Path: path, Reason: "it is the entry of another key, " + e.Key}
+		err = &document.Damaged{Path: s.backend.Place(at), Reason: "it is the entry of another key, " + e.Key}
 	}
 	if err != nil {
-		return nil, document.SetAside(err, s.aside)
-	}
-	return e, nil
-}
-
-func read(path string) (*Entry, error) {
-	e := &Entry{}
-	if err := document.Read(path, Format, e); err != nil {
-		return nil, err
+		return nil, document.SetAside(s.ctx, s.backend, at, err)
 	}
 	return e, nil
 }
@@ -153,14 +146,14 @@ func Decode(name string, text []byte) (*Entry, error) {
 // that counts from now on. What it returns is durable, with all blobs that
 // were committed before.
 func (s *Store) Put(e *Entry) (winner *Entry, err error) {
-	path, text, err := s.prepare(e)
+	at, text, err := encode(e)
 	if err != nil {
 		return nil, err
 	}
 	for range attempts {
-		err := s.sync.PublishNew(path, text, 0o444)
+		err := s.backend.PutIfAbsent(s.ctx, at, text)
 		if err == nil {
-			return e, s.sync.Flush()
+			return e, s.backend.Flush(s.ctx)
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("commit action %s: %w", e.Key, err)
@@ -171,7 +164,7 @@ func (s *Store) Put(e *Entry) (winner *Entry, err error) {
 			return nil, err
 		}
 		if winner != nil {
-			return winner, s.sync.Flush()
+			return winner, s.backend.Flush(s.ctx)
 		}
 		// It was damaged or removed in between: try again.
 	}
@@ -184,21 +177,22 @@ const attempts = 10
 
 // Replace commits an entry in place of the one that its key has.
 func (s *Store) Replace(e *Entry) error {
-	path, text, err := s.prepare(e)
+	at, text, err := encode(e)
 	if err != nil {
 		return err
 	}
-	if err := s.sync.Publish(path, text, 0o444); err != nil {
+	if err := s.backend.Put(s.ctx, at, text); err != nil {
 		return fmt.Errorf("commit action %s: %w", e.Key, err)
 	}
-	return s.sync.Flush()
+	return s.backend.Flush(s.ctx)
 }
 
-func (s *Store) prepare(e *Entry) (path string, text []byte, err error) {
+// encode returns the object of an entry, and its text.
+func encode(e *Entry) (at string, text backend.Bytes, err error) {
 	if e.Format == "" {
 		e.Format = Format
 	}
-	path, err = s.file(e.Key)
+	at, err = object(e.Key)
 	if err != nil {
 		return "", nil, err
 	}
@@ -206,39 +200,35 @@ func (s *Store) prepare(e *Entry) (path string, text []byte, err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("commit action %s: %w", e.Key, err)
 	}
-	if err := s.sync.MakeDir(filepath.Dir(path)); err != nil {
-		return "", nil, fmt.Errorf("commit action %s: %w", e.Key, err)
-	}
-	return path, text, nil
+	return at, text, nil
 }
 
 // Remove deletes the entry of a key; one that is not there is no error.
 func (s *Store) Remove(key string) error {
-	path, err := s.file(key)
+	at, err := object(key)
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.backend.Delete(s.ctx, at, backend.Any); err != nil {
 		return fmt.Errorf("remove action %s: %w", key, err)
 	}
 	return nil
 }
 
-// All lists the entries in no particular order. A damaged one is an error
+// All lists the entries in no particular order. A damaged one is a *document.Damaged,
 // after which the others follow.
 func (s *Store) All() iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
-		files, err := os.ReadDir(s.root)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		for _, f := range files {
-			key, ok := strings.CutSuffix("sha256:"+f.Name(), ".json")
+		for object, err := range s.backend.List(s.ctx, prefix) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			h, ok := strings.CutSuffix(strings.TrimPrefix(object.Key, prefix), suffix)
 			if !ok {
 				continue
 			}
-			e, err := s.Get(key)
+			e, err := s.Get("sha256:" + h)
 			if e == nil && err == nil {
 				continue // removed in between
 			}

@@ -1,6 +1,7 @@
 package action_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,14 +16,19 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/document"
 )
 
+func open(root string) *action.Store {
+	return action.New(context.Background(), backend.NewLocal(root, disk.NewSyncer()))
+}
+
 func newStore(t testing.TB) (*action.Store, string) {
-	dir := t.TempDir()
-	return action.New(dir, t.TempDir(), disk.NewSyncer()), dir
+	root := t.TempDir()
+	return open(root), filepath.Join(root, "actions")
 }
 
 func entry(key, address string) *action.Entry {
@@ -70,7 +76,7 @@ func TestAnEntryIsFoundByItsKey(t *testing.T) {
 
 func TestTheFirstCommitWins(t *testing.T) {
 	s, dir := newStore(t)
-	other := action.New(dir, t.TempDir(), disk.NewSyncer())
+	other := open(filepath.Dir(dir))
 	var wg sync.WaitGroup
 	var won atomic.Int32
 	winners := make([]string, 16)

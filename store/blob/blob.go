@@ -41,6 +41,7 @@ func (e *Missing) Error() string { return fmt.Sprintf("blob %s is not in the sto
 type Damaged struct {
 	Digest string
 	Aside  string // where the file is now
+	origin bool   // it is damaged in the backend, not only in the folder
 }
 
 func (e *Damaged) Error() string {
@@ -72,11 +73,12 @@ func Hex(s string) (string, error) {
 	return h, nil
 }
 
-// Store is a folder of blobs. It may be used by several goroutines and, as a
+// Store is a folder of blobs, or a cache of the blobs of a backend. It may be used by several goroutines and, as a
 // folder, by several processes.
 type Store struct {
 	root, temp, aside string
 	sync              *disk.Syncer
+	origin            *origin  // nil: the folder has all blobs
 	verified          sync.Map // digest → identity of the file that was verified
 	locks             [64]sync.Mutex
 }
@@ -132,11 +134,20 @@ func (w *Writer) Write(b []byte) (int, error) {
 
 // Commit makes the blob visible under its digest.
 func (w *Writer) Commit() (Ref, error) {
+	ref, err := w.commit()
+	if err == nil && w.store.origin != nil {
+		err = w.store.upload(ref.Digest)
+	}
+	return ref, err
+}
+
+// commit puts the blob into the folder.
+func (w *Writer) commit() (Ref, error) {
 	defer w.Abort()
 	if w.err != nil {
 		return Ref{}, w.err
 	}
-	ref := Ref{Digest: scheme + hex.EncodeToString(w.sum.Sum(nil)), Size: w.size}
+	ref := Ref{Digest: w.digest(), Size: w.size}
 	to, err := w.store.file(ref.Digest)
 	if err != nil {
 		return Ref{}, err
@@ -150,6 +161,9 @@ func (w *Writer) Commit() (Ref, error) {
 	}
 	return ref, nil
 }
+
+// digest is that of what was written so far.
+func (w *Writer) digest() string { return scheme + hex.EncodeToString(w.sum.Sum(nil)) }
 
 // publish puts the file in place. One that is there already has the same
 // bytes and stays, unless it is damaged.
@@ -181,7 +195,7 @@ func (w *Writer) Abort() {
 // Put stores bytes. Bytes that this process knows to be there cost nothing.
 func (s *Store) Put(b []byte) (Ref, error) {
 	ref := Ref{Digest: Sum(b), Size: int64(len(b))}
-	if s.known(ref.Digest) {
+	if s.known(ref.Digest) && s.uploaded(ref.Digest) {
 		return ref, nil
 	}
 	w, err := s.Create()
@@ -201,7 +215,20 @@ func (s *Store) Get(digest string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := disk.ReadFile(path)
+	b, err := s.read(digest, path)
+	if s.isElsewhere(err) {
+		b, err = s.read(digest, path)
+	}
+	return b, err
+}
+
+func (s *Store) read(digest, path string) ([]byte, error) {
+	f, err := s.open(digest, path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
 	if err != nil {
 		return nil, s.readError(digest, err)
 	}
@@ -209,6 +236,21 @@ func (s *Store) Get(digest string) ([]byte, error) {
 		return nil, s.setAside(digest, path)
 	}
 	return b, nil
+}
+
+// open opens the file of a blob, which is fetched if need be.
+func (s *Store) open(digest, path string) (*os.File, error) {
+	f, err := disk.Open(path)
+	if s.origin != nil && errors.Is(err, fs.ErrNotExist) {
+		if err := s.fetch(digest); err != nil {
+			return nil, err
+		}
+		f, err = disk.Open(path)
+	}
+	if err != nil {
+		return nil, s.readError(digest, err)
+	}
+	return f, nil
 }
 
 // Has says whether there is a blob of that digest. It does not verify it.
@@ -222,6 +264,9 @@ func (s *Store) Find(digest string) error {
 		return err
 	}
 	info, err := os.Stat(path)
+	if s.origin != nil && errors.Is(err, fs.ErrNotExist) {
+		return s.findElsewhere(digest)
+	}
 	if err == nil && !info.Mode().IsRegular() {
 		err = disk.Irregular(path, info.Mode())
 	}
@@ -241,6 +286,9 @@ func (s *Store) Remove(digest string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove blob %s: %w", digest, err)
 	}
+	if s.origin != nil {
+		return s.removeElsewhere(digest)
+	}
 	return nil
 }
 
@@ -253,6 +301,9 @@ type Stored struct {
 
 // All lists the blobs in no particular order.
 func (s *Store) All() iter.Seq2[Stored, error] {
+	if s.origin != nil {
+		return s.allElsewhere()
+	}
 	return func(yield func(Stored, error) bool) {
 		folders, err := os.ReadDir(filepath.Join(s.root, "sha256"))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -299,9 +350,9 @@ func (s *Store) Open(digest string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := disk.Open(path)
+	f, err := s.open(digest, path)
 	if err != nil {
-		return nil, s.readError(digest, err)
+		return nil, err
 	}
 	return &reader{store: s, digest: digest, path: path, file: f, sum: sha256.New()}, nil
 }

@@ -2,7 +2,9 @@ package blob
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -36,7 +38,11 @@ func (s *Store) Path(digest string) (string, error) {
 	if s.known(digest) {
 		return path, nil
 	}
-	if err := s.verify(digest, path); err != nil {
+	err = s.verify(digest, path)
+	if s.isElsewhere(err) {
+		err = s.verify(digest, path)
+	}
+	if err != nil {
 		return "", err
 	}
 	return path, nil
@@ -82,6 +88,12 @@ func (s *Store) known(digest string) bool {
 
 func (s *Store) verify(digest, path string) error {
 	before, err := identify(path)
+	if s.origin != nil && errors.Is(err, fs.ErrNotExist) {
+		if err := s.fetch(digest); err != nil {
+			return err
+		}
+		before, err = identify(path)
+	}
 	if err != nil {
 		return s.readError(digest, err)
 	}
@@ -101,11 +113,14 @@ func (s *Store) verify(digest, path string) error {
 	return nil
 }
 
+// asideTime is how the time begins the names of damaged files.
+const asideTime = "20060102T150405.000000000"
+
 // setAside moves a damaged blob away, so that it is made again rather than
 // found.
 func (s *Store) setAside(digest, path string) error {
 	s.verified.Delete(digest)
-	name := fmt.Sprintf("%s-%s", time.Now().UTC().Format("20060102T150405.000000000"), filepath.Base(path))
+	name := fmt.Sprintf("%s-%s", time.Now().UTC().Format(asideTime), filepath.Base(path))
 	aside := filepath.Join(s.aside, name)
 	if err := os.Rename(path, aside); err != nil {
 		return fmt.Errorf("%w (it could not be moved: %w)", &Damaged{Digest: digest, Aside: path}, err)

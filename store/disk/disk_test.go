@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -18,7 +19,7 @@ func TestOfManyPublishersOfAnewFileOneWins(t *testing.T) {
 	for i := range 16 {
 		wg.Go(func() {
 			text := fmt.Sprint("text ", i)
-			err := s.PublishNew(path, []byte(text), 0o444)
+			err := s.PublishNew(path, strings.NewReader(text), 0o444)
 			if err == nil {
 				won <- text
 			} else if !errors.Is(err, fs.ErrExist) {
@@ -48,7 +49,7 @@ func TestFlushWaitsForWhatWasDeferredBefore(t *testing.T) {
 		wg.Go(func() {
 			for k := range 20 {
 				path := filepath.Join(dir, fmt.Sprint(i, "-", k))
-				if err := s.Publish(path, []byte("x"), 0o644); err != nil {
+				if err := s.Publish(path, strings.NewReader("x"), 0o644); err != nil {
 					t.Error(err)
 				}
 				if err := s.Flush(); err != nil {

@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
@@ -31,7 +30,6 @@ type Syncer struct {
 	pending map[string]struct{} // files and folders
 	round   *round              // the next one; nil: nobody waits
 	busy    bool
-	last    time.Time
 	// failed is the first error. After a failed sync the system may have
 	// dropped the data, and a second sync would succeed wrongly: nothing
 	// that this process says is durable after that can be believed.
@@ -46,7 +44,7 @@ type round struct {
 
 // NewSyncer returns a Syncer with nothing to sync.
 func NewSyncer() *Syncer {
-	return &Syncer{pending: map[string]struct{}{}, last: time.Now()}
+	return &Syncer{pending: map[string]struct{}{}}
 }
 
 // Defer notes that a file was published at path: its content and its name
@@ -95,18 +93,6 @@ func (s *Syncer) Flush() error {
 	return mine.err
 }
 
-// FlushAfter is Flush when the last one is at least d ago, and nothing
-// otherwise: it bounds what a power cut can undo.
-func (s *Syncer) FlushAfter(d time.Duration) error {
-	s.mu.Lock()
-	due := time.Since(s.last) >= d
-	s.mu.Unlock()
-	if !due {
-		return nil
-	}
-	return s.Flush()
-}
-
 // lead carries out rounds until nobody waits for another one. The caller
 // waits for the first.
 func (s *Syncer) lead(first *round) {
@@ -134,7 +120,6 @@ func (s *Syncer) carryOut(r *round) {
 	err := syncAll(paths)
 
 	s.mu.Lock()
-	s.last = time.Now()
 	if err != nil && s.failed == nil {
 		s.failed = err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -99,12 +100,12 @@ func (t *Temp) Close() {
 }
 
 // writeTemp makes a file with this content. The caller closes it.
-func writeTemp(dir string, content []byte, mode fs.FileMode) (*Temp, error) {
+func writeTemp(dir string, content io.Reader, mode fs.FileMode) (*Temp, error) {
 	t, err := NewTemp(dir, mode)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := t.Write(content); err != nil {
+	if _, err := io.Copy(t, content); err != nil {
 		t.Close()
 		return nil, err
 	}
@@ -113,17 +114,17 @@ func writeTemp(dir string, content []byte, mode fs.FileMode) (*Temp, error) {
 
 // Publish writes a file so that it appears at path whole or not at all, in
 // place of what was there. It is durable after the next Flush.
-func (s *Syncer) Publish(path string, content []byte, mode fs.FileMode) error {
+func (s *Syncer) Publish(path string, content io.Reader, mode fs.FileMode) error {
 	return s.publish(path, content, mode, (*Temp).Publish)
 }
 
 // PublishNew is Publish for a path where nothing is yet. Of several callers
 // one wins; the others get an error that is fs.ErrExist.
-func (s *Syncer) PublishNew(path string, content []byte, mode fs.FileMode) error {
+func (s *Syncer) PublishNew(path string, content io.Reader, mode fs.FileMode) error {
 	return s.publish(path, content, mode, (*Temp).PublishNew)
 }
 
-func (s *Syncer) publish(path string, content []byte, mode fs.FileMode, how func(*Temp, string) error) error {
+func (s *Syncer) publish(path string, content io.Reader, mode fs.FileMode, how func(*Temp, string) error) error {
 	t, err := writeTemp(filepath.Dir(path), content, mode)
 	if err == nil {
 		defer t.Close()
@@ -138,7 +139,7 @@ func (s *Syncer) publish(path string, content []byte, mode fs.FileMode, how func
 
 // Replace is Publish for a file that must be durable at once and on its own:
 // on return it is.
-func Replace(path string, content []byte, mode fs.FileMode) error {
+func Replace(path string, content io.Reader, mode fs.FileMode) error {
 	t, err := writeTemp(filepath.Dir(path), content, mode)
 	if err == nil {
 		defer t.Close()

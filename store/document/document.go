@@ -9,17 +9,17 @@ package document
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 	"time"
 
-	"github.com/quern-dev/quern/store/disk"
+	"github.com/quern-dev/quern/store/backend"
 )
 
 const (
@@ -101,32 +101,38 @@ func Decode(path, format string, content []byte, v any) error {
 	return nil
 }
 
-// Read reads the document at path; a file that is not there is an error that
+// Read reads the document under key; one that is not there is an error that
 // is fs.ErrNotExist.
-func Read(path, format string, v any) error {
-	content, err := disk.ReadFile(path)
+func Read(ctx context.Context, b backend.Backend, key, format string, v any) error {
+	content, _, err := b.Get(ctx, key)
 	if err != nil {
 		return err
 	}
-	return Decode(path, format, content, v)
+	return Decode(b.Place(key), format, content, v)
 }
 
-// SetAside moves a damaged file into the folder aside, so that it is in
-// nobody's way and can still be looked at. It returns err with the new place
-// in it; an error that is no *Damaged comes back as it is.
-func SetAside(err error, aside string) error {
+// AsidePrefix begins the keys of what was damaged.
+const AsidePrefix = "damaged/"
+
+// SetAside moves the damaged document under key away, so that it is in nobody's
+// way and can still be looked at. It returns err with the new place in it; an error
+// that is no *Damaged comes back as it is.
+func SetAside(ctx context.Context, b backend.Backend, key string, err error) error {
 	var damaged *Damaged
 	if !errors.As(err, &damaged) {
 		return err
 	}
-	name := fmt.Sprintf("%s-%s", time.Now().UTC().Format("20060102T150405.000000000"), filepath.Base(damaged.Path))
-	to := filepath.Join(aside, name)
-	if moveErr := os.Rename(damaged.Path, to); moveErr != nil {
-		if errors.Is(moveErr, fs.ErrNotExist) {
-			return err
-		}
+	to := AsidePrefix + time.Now().UTC().Format("20060102T150405.000000000") + "-" + path.Base(key)
+	moveErr := b.Copy(ctx, key, backend.Any, to)
+	if moveErr == nil {
+		moveErr = b.Delete(ctx, key, backend.Any)
+	}
+	if errors.Is(moveErr, fs.ErrNotExist) {
+		return err // somebody else was faster
+	}
+	if moveErr != nil {
 		return errors.Join(err, moveErr)
 	}
-	damaged.Aside = to
+	damaged.Aside = b.Place(to)
 	return err
 }

@@ -1,12 +1,15 @@
 package document_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/quern-dev/quern/store/backend"
+	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/document"
 )
 
@@ -61,16 +64,17 @@ func TestALaterFormatIsNotMisread(t *testing.T) {
 
 func TestADamagedFileIsMovedAside(t *testing.T) {
 	dir := t.TempDir()
+	ctx, b := context.Background(), backend.NewLocal(dir, disk.NewSyncer())
 	path := filepath.Join(dir, "note.json")
 	if err := os.WriteFile(path, []byte("{}"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	err := document.SetAside(document.Read(path, "quern.note/v1", &note{}), t.TempDir())
+	err := document.SetAside(ctx, b, "note.json", document.Read(ctx, b, "note.json", "quern.note/v1", &note{}))
 	var damaged *document.Damaged
 	if !errors.As(err, &damaged) || damaged.Aside == "" {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(damaged.Aside); err != nil {
+	if text, err := os.ReadFile(damaged.Aside); err != nil || string(text) != "{}" {
 		t.Error(err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"syscall"
 	"testing"
 	"time"
 
@@ -107,8 +108,8 @@ func TestAnInterruptedCollectionLeavesNothingWithoutWhatItRefersTo(t *testing.T)
 }
 
 // TestWhatCannotBeReadStopsACollection: what an entry, a part, a run, or a state
-// refers to is unknown if it cannot be read, so nothing may be removed. A folder
-// in place of a file is an error of the same kind as a failing disk.
+// refers to is unknown if it cannot be read, so nothing may be removed. A named
+// pipe in place of a file is an error of the same kind as a failing disk.
 func TestWhatCannotBeReadStopsACollection(t *testing.T) {
 	for name, block := range map[string]func(m *model) string{
 		"an action entry": func(m *model) string { return m.entryFile(m.someEntry().Key) },
@@ -132,7 +133,7 @@ func TestWhatCannotBeReadStopsACollection(t *testing.T) {
 			}
 			path := block(m)
 			m.must(os.Remove(path))
-			m.must(os.Mkdir(path, 0o700))
+			m.must(syscall.Mkfifo(path, 0o600))
 			stopped(m)
 		})
 	}

@@ -3,13 +3,13 @@
 package history
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -20,7 +20,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"
-	"github.com/quern-dev/quern/store/disk"
+	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/document"
 	"github.com/quern-dev/quern/store/process"
 )
@@ -113,36 +113,41 @@ func NewID(now time.Time) (string, error) {
 	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b[:]), nil
 }
 
-// Store is a folder of runs.
+// Store is the runs of a backend.
 type Store struct {
-	root, aside string
-	sync        *disk.Syncer
+	ctx     context.Context
+	backend backend.Backend
+	logs    string
 }
 
-// New keeps runs in root; damaged records go to the folder aside.
-func New(root, aside string, sync *disk.Syncer) *Store {
-	return &Store{root: root, aside: aside, sync: sync}
+// New keeps runs in b; the context ends all calls to it. Their logs are in the folder logs
+// of the machine that they ran on.
+func New(ctx context.Context, b backend.Backend, logs string) *Store {
+	return &Store{ctx: ctx, backend: b, logs: logs}
 }
+
+const prefix, suffix = "runs/", ".json"
 
 var runID = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]{0,63}$`)
 
-func (s *Store) file(id string) (string, error) {
+// object is the key of the object that has a run's record.
+func object(id string) (string, error) {
 	if !runID.MatchString(id) {
 		return "", fmt.Errorf("%q is not the ID of a run", id)
 	}
-	return filepath.Join(s.root, id+".json"), nil
+	return prefix + id + suffix, nil
 }
 
 // LogFile is where the log of a run is, or will be.
 func (s *Store) LogFile(id string) (string, error) {
-	path, err := s.file(id)
-	return strings.TrimSuffix(path, ".json") + ".log", err
+	_, err := object(id)
+	return filepath.Join(s.logs, id+".log"), err
 }
 
 // Put writes a run's record in place of the former one. Of a run that is
 // running it notes this process, so that its end can be noticed.
 func (s *Store) Put(r *Run) error {
-	path, err := s.file(r.ID)
+	at, err := object(r.ID)
 	if err != nil {
 		return err
 	}
@@ -158,30 +163,30 @@ func (s *Store) Put(r *Run) error {
 	if err != nil {
 		return fmt.Errorf("record run %s: %w", r.ID, err)
 	}
-	if err := s.sync.Publish(path, text, 0o600); err != nil {
+	if err := s.backend.Put(s.ctx, at, backend.Bytes(text)); err != nil {
 		return fmt.Errorf("record run %s: %w", r.ID, err)
 	}
-	return s.sync.Flush()
+	return s.backend.Flush(s.ctx)
 }
 
 // Get reads a run's record; one that is not there is an error that is
 // fs.ErrNotExist. A run that was running when its process ended reads as
 // interrupted.
 func (s *Store) Get(id string) (*Run, error) {
-	path, err := s.file(id)
+	at, err := object(id)
 	if err != nil {
 		return nil, err
 	}
 	r := &Run{}
-	err = document.Read(path, Format, r)
+	err = document.Read(s.ctx, s.backend, at, Format, r)
 	if err == nil && r.ID != id {
-		err = &document.Damaged{Path: path, Reason: "it is the record of another run, " + r.ID}
+		err = &document.Damaged{Path: s.backend.Place(at), Reason: "it is the record of another run, " + r.ID}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("run %q does not exist: %w", id, fs.ErrNotExist)
 	}
 	if err != nil {
-		return nil, document.SetAside(err, s.aside)
+		return nil, document.SetAside(s.ctx, s.backend, at, err)
 	}
 	if r.Status == Running && r.Process != nil && r.Process.Gone() {
 		r.Status = Interrupted
@@ -192,17 +197,19 @@ func (s *Store) Get(id string) (*Run, error) {
 // List returns all runs, the newest first. Records that cannot be read are
 // left out, and in the error.
 func (s *Store) List() ([]*Run, error) {
-	entries, err := os.ReadDir(s.root)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	var ids []string
+	for o, err := range s.backend.List(s.ctx, prefix) {
+		if err != nil {
+			return nil, err
+		}
+		id, ok := strings.CutSuffix(strings.TrimPrefix(o.Key, prefix), suffix)
+		if ok && runID.MatchString(id) {
+			ids = append(ids, id)
+		}
 	}
 	var runs []*Run
 	var errs []error
-	for _, e := range slices.Backward(entries) {
-		id, ok := strings.CutSuffix(e.Name(), ".json")
-		if !ok || !runID.MatchString(id) {
-			continue
-		}
+	for _, id := range slices.Backward(ids) {
 		r, err := s.Get(id)
 		if err != nil {
 			errs = append(errs, err)

@@ -1,6 +1,7 @@
 package history_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/document"
 	"github.com/quern-dev/quern/store/history"
@@ -16,8 +18,9 @@ import (
 )
 
 func newStore(t *testing.T) (*history.Store, string) {
-	dir := t.TempDir()
-	return history.New(dir, t.TempDir(), disk.NewSyncer()), dir
+	root := t.TempDir()
+	dir := filepath.Join(root, "runs")
+	return history.New(context.Background(), backend.NewLocal(root, disk.NewSyncer()), dir), dir
 }
 
 func TestRunsAreListedNewestFirst(t *testing.T) {

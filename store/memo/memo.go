@@ -9,22 +9,23 @@
 package memo
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/dataset"
-	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/document"
 )
 
@@ -225,26 +226,38 @@ func (p *Part) Check() error {
 // visible to everybody at once in any case.
 const flushEvery = time.Second
 
-// Store is a folder of parts. It may be used by several goroutines and, as a
-// folder, by several processes.
+// Store is the parts of a backend. It may be used by several goroutines and, as
+// far as the backend may, by several processes.
 type Store struct {
-	root, aside string
-	sync        *disk.Syncer
+	ctx     context.Context
+	backend backend.Backend
+
+	mu      sync.Mutex
+	flushed time.Time
 }
 
-// New keeps parts in root; damaged ones go to the folder aside.
-func New(root, aside string, sync *disk.Syncer) *Store {
-	return &Store{root: root, aside: aside, sync: sync}
+// New keeps parts in b. The context ends all calls to it.
+func New(ctx context.Context, b backend.Backend) *Store {
+	return &Store{ctx: ctx, backend: b, flushed: time.Now()}
 }
 
-// file is where a part is stored: those of all definitions that begin with the
-// same digit are in one folder, since making folders is slow.
-func (s *Store) file(definition, id string) (string, error) {
+const prefix, suffix = "memo/", ".json"
+
+// partsOf begins the keys of the objects of a definition's parts: those of all
+// definitions that begin with the same digit are in one folder, since making folders
+// is slow.
+func partsOf(definition string) (string, error) {
 	h, err := blob.Hex(definition)
 	if err != nil {
 		return "", fmt.Errorf("definition: %w", err)
 	}
-	return filepath.Join(s.root, h[:1], h+"."+id+".json"), nil
+	return prefix + h[:1] + "/" + h + ".", nil
+}
+
+// object is the key of the object that has a part.
+func object(definition, id string) (string, error) {
+	begin, err := partsOf(definition)
+	return begin + id + suffix, err
 }
 
 // Put remembers a part, in place of one of the same shard key. A part without a
@@ -260,7 +273,7 @@ func (s *Store) Put(p *Part) error {
 	if err := p.name(); err != nil {
 		return err
 	}
-	path, err := s.file(p.Definition, p.ID)
+	at, err := object(p.Definition, p.ID)
 	if err != nil {
 		return err
 	}
@@ -268,16 +281,24 @@ func (s *Store) Put(p *Part) error {
 	if err != nil {
 		return fmt.Errorf("remember rows: %w", err)
 	}
-	if err := s.sync.MakeDir(filepath.Dir(path)); err != nil {
+	if err := s.backend.Put(s.ctx, at, backend.Bytes(text)); err != nil {
 		return fmt.Errorf("remember rows: %w", err)
 	}
-	if err := s.sync.Publish(path, text, 0o444); err != nil {
-		return fmt.Errorf("remember rows: %w", err)
+	if p.ShardKey != "" && !s.flushIsDue() {
+		return nil
 	}
-	if p.ShardKey == "" {
-		return s.sync.Flush()
+	return s.backend.Flush(s.ctx)
+}
+
+// flushIsDue says, to one caller in flushEvery, that finished parts should be flushed.
+func (s *Store) flushIsDue() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.flushed) < flushEvery {
+		return false
 	}
-	return s.sync.FlushAfter(flushEvery)
+	s.flushed = time.Now()
+	return true
 }
 
 // name gives a part its ID: the shard key, or an arbitrary one. Parts that
@@ -316,20 +337,20 @@ func (s *Store) Lookup(definition, shardKey string) (*Part, error) {
 }
 
 func (s *Store) get(definition, id string) (*Part, error) {
-	path, err := s.file(definition, id)
+	at, err := object(definition, id)
 	if err != nil {
 		return nil, err
 	}
 	p := &Part{}
-	err = document.Read(path, Format, p)
+	err = document.Read(s.ctx, s.backend, at, Format, p)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err == nil {
-		err = p.isAt(path, definition, id)
+		err = p.isAt(s.backend.Place(at), definition, id)
 	}
 	if err != nil {
-		return nil, document.SetAside(err, s.aside)
+		return nil, document.SetAside(s.ctx, s.backend, at, err)
 	}
 	return p, nil
 }
@@ -345,10 +366,10 @@ func (p *Part) isAt(path, definition, id string) error {
 }
 
 // Parts lists what a definition made, unfinished parts first, oldest first. A
-// damaged one is set aside and is an error, after which the others follow.
+// damaged one is set aside and is a *document.Damaged, after which the others follow.
 func (s *Store) Parts(definition string) iter.Seq2[*Part, error] {
 	return func(yield func(*Part, error) bool) {
-		ids, err := s.list(definition)
+		ids, _, err := s.list(definition)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -365,39 +386,41 @@ func (s *Store) Parts(definition string) iter.Seq2[*Part, error] {
 	}
 }
 
-// list names a definition's parts in the order of Parts.
-func (s *Store) list(definition string) ([]string, error) {
-	prefix, err := s.file(definition, "")
+// list names a definition's parts in the order of Parts, and says when the last one
+// was written.
+func (s *Store) list(definition string) (ids []string, last time.Time, err error) {
+	begin, err := partsOf(definition)
 	if err != nil {
-		return nil, err
-	}
-	base := strings.TrimSuffix(filepath.Base(prefix), ".json") // ends in a dot
-	entries, err := os.ReadDir(filepath.Dir(prefix))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, last, err
 	}
 	var open, whole []string
-	for _, e := range entries {
-		rest, of := strings.CutPrefix(e.Name(), base)
-		id, ok := strings.CutSuffix(rest, ".json")
+	for o, err := range s.backend.List(s.ctx, begin) {
+		if err != nil {
+			return nil, last, err
+		}
+		id, ok := strings.CutSuffix(strings.TrimPrefix(o.Key, begin), suffix)
 		switch {
-		case !of || !ok:
+		case !ok:
+			continue
 		case strings.HasPrefix(id, unfinished):
 			open = append(open, id)
 		default:
 			whole = append(whole, id)
 		}
+		if o.Written.After(last) {
+			last = o.Written
+		}
 	}
-	return append(open, whole...), nil
+	return append(open, whole...), last, nil
 }
 
 // Drop forgets a part. Its blobs stay.
 func (s *Store) Drop(p *Part) error {
-	path, err := s.file(p.Definition, p.ID)
+	at, err := object(p.Definition, p.ID)
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.backend.Delete(s.ctx, at, backend.Any); err != nil {
 		return fmt.Errorf("drop a part: %w", err)
 	}
 	return nil
@@ -406,44 +429,24 @@ func (s *Store) Drop(p *Part) error {
 // Changed is when a part of a definition was last added; the zero time where it
 // has none.
 func (s *Store) Changed(definition string) (time.Time, error) {
-	ids, err := s.list(definition)
+	_, last, err := s.list(definition)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("inspect the memo of %s: %w", definition, err)
-	}
-	var last time.Time
-	for _, id := range ids {
-		path, err := s.file(definition, id)
-		if err != nil {
-			return time.Time{}, err
-		}
-		if info, err := os.Stat(path); err == nil && info.ModTime().After(last) {
-			last = info.ModTime()
-		}
 	}
 	return last, nil
 }
 
 // Definitions lists the definitions that have parts, sorted.
 func (s *Store) Definitions() ([]string, error) {
-	folders, err := os.ReadDir(s.root)
-	if err != nil {
-		return nil, err
-	}
 	var out []string
-	for _, folder := range folders {
-		if !folder.IsDir() {
-			continue
-		}
-		files, err := os.ReadDir(filepath.Join(s.root, folder.Name()))
+	for o, err := range s.backend.List(s.ctx, prefix) {
 		if err != nil {
 			return nil, err
 		}
-		for _, f := range files {
-			h, _, _ := strings.Cut(f.Name(), ".")
-			digest := "sha256:" + h
-			if _, err := blob.Hex(digest); err == nil {
-				out = append(out, digest)
-			}
+		h, _, _ := strings.Cut(path.Base(o.Key), ".")
+		digest := "sha256:" + h
+		if _, err := blob.Hex(digest); err == nil {
+			out = append(out, digest)
 		}
 	}
 	slices.Sort(out)

@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/document"
 	"github.com/quern-dev/quern/store/process"
 )
 
 func TestALeaseThatSomebodyElseTookIsLost(t *testing.T) {
-	s := New(t.TempDir(), disk.NewSyncer())
+	s := New(context.Background(), backend.NewLocal(t.TempDir(), disk.NewSyncer()))
 	l, err := s.Lock(context.Background(), "dev", Owner{}, 0, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -22,7 +23,7 @@ func TestALeaseThatSomebodyElseTookIsLost(t *testing.T) {
 	if !l.beat(time.Now()) {
 		t.Error("a lease is lost for no reason")
 	}
-	if err := os.Remove(filepath.Join(l.dir, leaseFile)); err != nil {
+	if err := s.backend.Delete(context.Background(), object("dev", leaseFile), backend.Any); err != nil {
 		t.Fatal(err)
 	}
 	if l.beat(time.Now()) {
@@ -34,7 +35,7 @@ func TestARecordOfAnotherHostHoldsUntilItExpires(t *testing.T) {
 	// Where the system's locks do not reach, the record alone keeps others
 	// out; nobody can tell whether a process on another host lives.
 	root := t.TempDir()
-	s := New(root, disk.NewSyncer())
+	s := New(context.Background(), backend.NewLocal(root, disk.NewSyncer()))
 	write := func(expires time.Time) {
 		doc := leaseDoc{Format: LeaseFormat, Process: process.Identity{Host: "elsewhere", PID: 1},
 			Holder: Holder{Owner: Owner{User: "bob", Host: "elsewhere"}, ID: "id", Expires: expires}}
@@ -42,10 +43,10 @@ func TestARecordOfAnotherHostHoldsUntilItExpires(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.MkdirAll(filepath.Join(root, "dev"), 0o777); err != nil {
+		if err := os.MkdirAll(filepath.Join(root, "envs", "dev"), 0o777); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(root, "dev", leaseFile), text, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(root, "envs", "dev", leaseFile), text, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/quern-dev/quern/store/disk"
+	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/document"
 	"github.com/quern-dev/quern/store/process"
 )
@@ -72,9 +70,10 @@ type Lease struct {
 	// lease end without releasing it; nil: nobody.
 	TookOver *Holder
 
-	dir     string
+	store   *Store
+	env     string
 	doc     leaseDoc
-	lock    *os.File
+	unlock  func() // the system's lock
 	stop    chan struct{}
 	stopped chan struct{}
 	lost    chan struct{}
@@ -94,20 +93,20 @@ func (l *Lease) Holder() Holder { return l.doc.Holder }
 // where such locks do not reach, until it expires. A record whose process is
 // surely gone holds nobody out.
 func (s *Store) Lock(ctx context.Context, env string, owner Owner, wait time.Duration, onWait func(Holder)) (*Lease, error) {
-	dir, err := s.dir(env)
-	if err != nil {
+	if err := CheckName(env); err != nil {
 		return nil, err
 	}
-	if err := s.sync.MakeDir(dir); err != nil {
-		return nil, err
-	}
+	return s.lock(ctx, env, owner, wait, onWait)
+}
+
+func (s *Store) lock(ctx context.Context, env string, owner Owner, wait time.Duration, onWait func(Holder)) (*Lease, error) {
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	ticker := time.NewTicker(retry)
 	defer ticker.Stop()
 	told := false
 	for {
-		lease, holder, err := tryLock(dir, owner)
+		lease, holder, err := s.tryLock(ctx, env, owner)
 		if err != nil {
 			return nil, fmt.Errorf("lock environment %q: %w", env, err)
 		}
@@ -133,32 +132,56 @@ func (s *Store) Lock(ctx context.Context, env string, owner Owner, wait time.Dur
 }
 
 // tryLock returns a lease, or who has it.
-func tryLock(dir string, owner Owner) (*Lease, Holder, error) {
-	lock, err := tryLockFile(filepath.Join(dir, leaseLock))
+func (s *Store) tryLock(ctx context.Context, env string, owner Owner) (*Lease, Holder, error) {
+	unlock, err := s.systemLock(env)
 	if err != nil {
 		return nil, Holder{}, err
 	}
-	record, err := readLease(dir)
+	lease, holder, err := s.tryRecord(ctx, env, owner, unlock)
+	if lease == nil && unlock != nil {
+		unlock()
+	}
+	return lease, holder, err
+}
+
+// systemLock takes the lock of the operating system, where the backend has such locks; nil:
+// somebody else has it.
+func (s *Store) systemLock(env string) (unlock func(), err error) {
+	if locker, ok := s.backend.(backend.Locker); ok {
+		return locker.TryLock(object(env, leaseLock))
+	}
+	return func() {}, nil
+}
+
+func (s *Store) tryRecord(ctx context.Context, env string, owner Owner, unlock func()) (*Lease, Holder, error) {
+	record, version, err := s.readLease(ctx, env)
 	if err != nil {
-		unlockFile(lock)
 		return nil, Holder{}, err
 	}
-	if lock == nil {
+	if unlock == nil {
 		return nil, holderOf(record), nil
 	}
 	if record != nil && time.Now().Before(record.Expires) && !record.Process.Gone() {
-		unlockFile(lock)
 		return nil, record.Holder, nil
 	}
-	l := &Lease{dir: dir, lock: lock, stop: make(chan struct{}), stopped: make(chan struct{}), lost: make(chan struct{})}
+	l := &Lease{store: s, env: env, unlock: unlock, stop: make(chan struct{}), stopped: make(chan struct{}), lost: make(chan struct{})}
 	if record != nil {
 		l.TookOver = &record.Holder
 	}
-	if err := l.begin(owner); err != nil {
-		unlockFile(lock)
-		return nil, Holder{}, err
+	err = l.begin(ctx, owner, version)
+	if err == nil {
+		return l, Holder{}, nil
 	}
-	return l, Holder{}, nil
+	now, _, readErr := s.readLease(ctx, env)
+	if readErr == nil && now != nil && now.ID == l.doc.ID {
+		l.doc = *now // only the answer was lost
+		return l, Holder{}, nil
+	}
+	var faster *backend.Conflict
+	if errors.As(err, &faster) {
+		return nil, holderOf(now), readErr
+	}
+	return nil, Holder{}, err
 }
 
 // holderOf returns who holds the lock; between locking and writing its record
@@ -170,7 +193,7 @@ func holderOf(record *leaseDoc) Holder {
 	return record.Holder
 }
 
-func (l *Lease) begin(owner Owner) error {
+func (l *Lease) begin(ctx context.Context, owner Owner, was backend.Version) error {
 	id, err := randomHex(8)
 	if err != nil {
 		return err
@@ -184,17 +207,18 @@ func (l *Lease) begin(owner Owner) error {
 	}
 	now := time.Now().UTC()
 	l.doc = leaseDoc{Format: LeaseFormat, Process: self, Holder: Holder{Owner: owner, ID: id, Acquired: now}}
-	return l.write(now)
+	return l.write(ctx, now, was)
 }
 
-func (l *Lease) write(now time.Time) error {
+// write renews the record in place of a version; empty: of none.
+func (l *Lease) write(ctx context.Context, now time.Time, was backend.Version) error {
 	doc := l.doc
 	doc.Renewed, doc.Expires = now, now.Add(leaseTerm)
 	text, err := document.Encode(doc)
 	if err != nil {
 		return err
 	}
-	if err := disk.Replace(filepath.Join(l.dir, leaseFile), text, 0o600); err != nil {
+	if _, err := l.store.backend.Swap(ctx, object(l.env, leaseFile), was, backend.Bytes(text)); err != nil {
 		return err
 	}
 	l.doc = doc
@@ -203,14 +227,21 @@ func (l *Lease) write(now time.Time) error {
 
 // readLease reads the record; nil: there is none. A damaged record tells
 // nothing, and the lock next to it decides alone.
-func readLease(dir string) (*leaseDoc, error) {
-	doc := &leaseDoc{}
-	err := document.Read(filepath.Join(dir, leaseFile), LeaseFormat, doc)
-	var damaged *document.Damaged
-	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &damaged) {
-		return nil, nil
+func (s *Store) readLease(ctx context.Context, env string) (*leaseDoc, backend.Version, error) {
+	at := object(env, leaseFile)
+	text, version, err := s.backend.Get(ctx, at)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", nil
 	}
-	return doc, err
+	if err != nil {
+		return nil, "", err
+	}
+	doc := &leaseDoc{}
+	err = document.Decode(s.backend.Place(at), LeaseFormat, text, doc)
+	if damaged := (*document.Damaged)(nil); errors.As(err, &damaged) {
+		return nil, version, nil
+	}
+	return doc, version, err
 }
 
 // renew keeps the lease alive. It is lost when the record is somebody else's,
@@ -233,12 +264,14 @@ func (l *Lease) renew() {
 }
 
 func (l *Lease) beat(now time.Time) bool {
-	record, err := readLease(l.dir)
+	ctx, cancel := context.WithTimeout(context.Background(), leaseTerm)
+	defer cancel()
+	record, version, err := l.store.readLease(ctx, l.env)
 	if err == nil && (record == nil || record.ID != l.doc.ID) {
 		return false
 	}
 	if err == nil {
-		err = l.write(now)
+		err = l.write(ctx, now, version)
 	}
 	return err == nil || now.Before(l.doc.Expires)
 }
@@ -261,12 +294,14 @@ func (l *Lease) Release() error {
 	l.once.Do(func() {
 		close(l.stop)
 		<-l.stopped
-		record, err := readLease(l.dir)
+		ctx, cancel := context.WithTimeout(context.Background(), leaseTerm)
+		defer cancel()
+		record, version, err := l.store.readLease(ctx, l.env)
 		if err == nil && record != nil && record.ID == l.doc.ID {
-			err = os.Remove(filepath.Join(l.dir, leaseFile))
+			err = l.store.backend.Delete(ctx, object(l.env, leaseFile), version)
 		}
-		unlockFile(l.lock)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		l.unlock()
+		if err != nil {
 			l.err = fmt.Errorf("release the lock: %w", err)
 		}
 	})
@@ -275,11 +310,10 @@ func (l *Lease) Release() error {
 
 // Holder returns who has the lease on an environment; nil: nobody.
 func (s *Store) Holder(env string) (*Holder, error) {
-	dir, err := s.dir(env)
-	if err != nil {
+	if err := CheckName(env); err != nil {
 		return nil, err
 	}
-	record, err := readLease(dir)
+	record, _, err := s.readLease(s.ctx, env)
 	if err != nil || record == nil || record.Process.Gone() {
 		return nil, err
 	}
@@ -290,11 +324,10 @@ func (s *Store) Holder(env string) (*Holder, error) {
 // still uses it loses it at its next heartbeat; until then both could write,
 // and the state's serial decides who wins.
 func (s *Store) ForceUnlock(env, id string) (Holder, error) {
-	dir, err := s.dir(env)
-	if err != nil {
+	if err := CheckName(env); err != nil {
 		return Holder{}, err
 	}
-	record, err := readLease(dir)
+	record, version, err := s.readLease(s.ctx, env)
 	if err != nil {
 		return Holder{}, err
 	}
@@ -304,12 +337,12 @@ func (s *Store) ForceUnlock(env, id string) (Holder, error) {
 	if record.ID != id {
 		return Holder{}, fmt.Errorf("environment %q is locked under ID %s, not %s", env, record.ID, id)
 	}
-	// The system's lock is on the file, not on its name: with the names gone,
-	// the next one locks another file.
-	for _, name := range []string{leaseFile, leaseLock} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return Holder{}, fmt.Errorf("unlock environment %q: %w", env, err)
-		}
+	err = s.backend.Delete(s.ctx, object(env, leaseFile), version)
+	if locker, ok := s.backend.(backend.Locker); ok && err == nil {
+		err = locker.Unlock(object(env, leaseLock))
+	}
+	if err != nil {
+		return Holder{}, fmt.Errorf("unlock environment %q: %w", env, err)
 	}
 	return record.Holder, nil
 }

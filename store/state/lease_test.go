@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -24,7 +24,7 @@ const lockVariable = "QUERN_TEST_LOCK"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(lockVariable); dir != "" {
-		s := state.New(dir, disk.NewSyncer())
+		s := open(dir)
 		if _, err := s.Lock(context.Background(), "dev", state.Owner{User: "bob", Command: "quern apply"}, 0, nil); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
@@ -48,7 +48,7 @@ func TestALeaseKeepsOthersOutUntilItIsReleased(t *testing.T) {
 	s, dir := newStore(t)
 	l := lock(t, s)
 	var locked *state.Locked
-	_, err := state.New(dir, disk.NewSyncer()).Lock(context.Background(), "dev", me, 0, nil)
+	_, err := open(filepath.Dir(dir)).Lock(context.Background(), "dev", me, 0, nil)
 	if !errors.As(err, &locked) || locked.Holder.User != "ann" || locked.Holder.PID != os.Getpid() {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestTwoNeverHaveTheLease(t *testing.T) {
 	var inside, times atomic.Int32
 	for range 6 {
 		wg.Go(func() {
-			s := state.New(dir, disk.NewSyncer())
+			s := open(filepath.Dir(dir))
 			for range 3 {
 				l, err := s.Lock(context.Background(), "dev", me, time.Minute, nil)
 				if err != nil {
@@ -130,7 +130,7 @@ func TestTwoNeverHaveTheLease(t *testing.T) {
 func TestTheLeaseOfAKilledProcessIsTakenOverAtOnce(t *testing.T) {
 	s, dir := newStore(t)
 	other := exec.Command(os.Args[0], "-test.run=^$")
-	other.Env = append(os.Environ(), lockVariable+"="+dir)
+	other.Env = append(os.Environ(), lockVariable+"="+filepath.Dir(dir))
 	out, err := other.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

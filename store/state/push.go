@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"strings"
 
 	"github.com/quern-dev/quern/store/document"
@@ -68,28 +66,17 @@ func (e *Unrelated) Error() string { return e.Reason }
 // replaced, so that no saved plan takes one for the other. changed is false where
 // the state is there already.
 func (s *Store) Push(env string, st *State, force bool) (changed bool, err error) {
-	dir, err := s.dir(env)
-	if err != nil {
+	if err := CheckName(env); err != nil {
 		return false, err
 	}
 	if !force && st.Environment != env {
 		return false, &Unrelated{fmt.Sprintf("it is the state of environment %q, not %q", st.Environment, env)}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.sync.MakeDir(dir); err != nil {
+	if err := s.backend.Flush(s.ctx); err != nil {
 		return false, err
 	}
-	if err := s.sync.Flush(); err != nil {
-		return false, err
-	}
-	unlock, err := lockFile(filepath.Join(dir, casFile))
+	now, version, err := s.load(env)
 	if err != nil {
-		return false, err
-	}
-	defer unlock()
-	now, err := load(dir, env)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	pushed := *st
@@ -109,7 +96,7 @@ func (s *Store) Push(env string, st *State, force bool) (changed bool, err error
 	if err != nil {
 		return false, err
 	}
-	return true, s.replace(dir, text)
+	return true, s.replace(env, version, text, pushed.Serial)
 }
 
 // follows says why a state does not come after another one.

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,14 +18,19 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/document"
 	"github.com/quern-dev/quern/store/state"
 )
 
+func open(root string) *state.Store {
+	return state.New(context.Background(), backend.NewLocal(root, disk.NewSyncer()))
+}
+
 func newStore(t testing.TB) (*state.Store, string) {
-	dir := t.TempDir()
-	return state.New(dir, disk.NewSyncer()), dir
+	root := t.TempDir()
+	return open(root), filepath.Join(root, "envs")
 }
 
 func load(t testing.TB, s *state.Store, env string) *state.State {
@@ -144,11 +150,11 @@ func TestManyWritersLoseNoChange(t *testing.T) {
 	dir := t.TempDir()
 	const writers, changes = 8, 10
 	var wg sync.WaitGroup
-	first := state.New(dir, disk.NewSyncer())
+	first := open(dir)
 	save(t, first, load(t, first, "dev"))
 	for range writers {
 		wg.Go(func() {
-			s := state.New(dir, disk.NewSyncer())
+			s := open(dir)
 			for done := 0; done < changes; {
 				st, err := s.Load("dev")
 				if err != nil {
@@ -211,7 +217,7 @@ func TestASaveThatFailsHalfwayLeavesTheFormerState(t *testing.T) {
 	st := load(t, s, "dev")
 	save(t, s, st)
 	// A folder in the place where the backup is prepared stops the save.
-	if err := os.MkdirAll(filepath.Join(dir, "dev", "state.json.backup.new", "x"), 0o777); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "dev", ".tmp-state.json.backup", "x"), 0o777); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Save(st); err == nil {

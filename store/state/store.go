@@ -1,15 +1,16 @@
 package state
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
-	"sync"
+	"slices"
+	"strings"
 
-	"github.com/quern-dev/quern/store/disk"
+	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/document"
 )
 
@@ -44,15 +45,16 @@ func (e *Damaged) Error() string {
 
 func (e *Damaged) Unwrap() error { return e.Err }
 
-// Store is the folder of all environments.
+// Store is the environments of a backend. It may be used by several goroutines and, as
+// far as the backend may, by several processes.
 type Store struct {
-	root string
-	sync *disk.Syncer
-	mu   sync.Mutex
+	ctx     context.Context
+	backend backend.Backend
 }
 
-// New keeps environments in root.
-func New(root string, sync *disk.Syncer) *Store { return &Store{root: root, sync: sync} }
+// New keeps environments in b. The context ends all calls to it, except those that
+// take one.
+func New(ctx context.Context, b backend.Backend) *Store { return &Store{ctx: ctx, backend: b} }
 
 var envName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
@@ -64,22 +66,16 @@ func CheckName(env string) error {
 	return nil
 }
 
-func (s *Store) dir(env string) (string, error) {
-	if err := CheckName(env); err != nil {
-		return "", err
-	}
-	return filepath.Join(s.root, env), nil
-}
+const prefix = "envs/"
+
+// object is the key of an object of an environment.
+func object(env, name string) string { return prefix + env + "/" + name }
 
 // Load reads an environment's state: a fresh one, with serial 0, where there
 // is none. One that cannot be read is a *Damaged.
 func (s *Store) Load(env string) (*State, error) {
-	dir, err := s.dir(env)
-	if err != nil {
-		return nil, err
-	}
-	st, err := load(dir, env)
-	if errors.Is(err, fs.ErrNotExist) {
+	st, _, err := s.load(env)
+	if st == nil && err == nil {
 		return newState(env)
 	}
 	return st, err
@@ -88,27 +84,33 @@ func (s *Store) Load(env string) (*State, error) {
 const (
 	stateFile  = "state.json"
 	backupFile = "state.json.backup"
-	casFile    = "save.lock"
 	leaseLock  = "lease.lock"
 	leaseFile  = "lease.json"
 )
 
-func load(dir, env string) (*State, error) {
-	path := filepath.Join(dir, stateFile)
-	text, err := disk.ReadFile(path)
-	if err != nil {
-		return nil, err
+// load reads a state; nil, "" where there is none.
+func (s *Store) load(env string) (*State, backend.Version, error) {
+	if err := CheckName(env); err != nil {
+		return nil, "", err
 	}
-	st, err := Decode(path, text)
+	at := object(env, stateFile)
+	text, version, err := s.backend.Get(s.ctx, at)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	st, err := Decode(s.backend.Place(at), text)
 	var newer *document.Newer
 	if err == nil || errors.As(err, &newer) {
-		return st, err
+		return st, version, err
 	}
-	damaged := &Damaged{Environment: env, Path: path, Err: err}
-	if _, err := os.Stat(filepath.Join(dir, backupFile)); err == nil {
-		damaged.Backup = filepath.Join(dir, backupFile)
+	damaged := &Damaged{Environment: env, Path: s.backend.Place(at), Err: err}
+	if _, _, err := s.backend.Get(s.ctx, object(env, backupFile)); err == nil {
+		damaged.Backup = s.backend.Place(object(env, backupFile))
 	}
-	return nil, damaged
+	return nil, "", damaged
 }
 
 // Decode reads a state's text; name is for messages.
@@ -129,13 +131,7 @@ func Decode(name string, text []byte) (*State, error) {
 // store before is made durable first, so that a state never refers to what a
 // power cut took away. On an error st is as before.
 func (s *Store) Save(st *State) error {
-	dir, err := s.dir(st.Environment)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.save(dir, st); err != nil {
+	if err := s.save(st); err != nil {
 		var conflict *Conflict
 		if errors.As(err, &conflict) {
 			return err
@@ -145,19 +141,12 @@ func (s *Store) Save(st *State) error {
 	return nil
 }
 
-func (s *Store) save(dir string, st *State) (err error) {
-	if err := s.sync.MakeDir(dir); err != nil {
+func (s *Store) save(st *State) (err error) {
+	if err := s.backend.Flush(s.ctx); err != nil {
 		return err
 	}
-	if err := s.sync.Flush(); err != nil {
-		return err
-	}
-	unlock, err := lockFile(filepath.Join(dir, casFile))
+	version, err := s.compare(st)
 	if err != nil {
-		return err
-	}
-	defer unlock()
-	if err := compare(dir, st); err != nil {
 		return err
 	}
 	st.Serial++
@@ -170,64 +159,76 @@ func (s *Store) save(dir string, st *State) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.replace(dir, text)
+	return s.replace(st.Environment, version, text, st.Serial)
 }
 
-// compare makes sure that the file holds what st was loaded from.
-func compare(dir string, st *State) error {
-	now, err := load(dir, st.Environment)
-	if errors.Is(err, fs.ErrNotExist) {
-		if st.Serial == 0 {
+// compare makes sure that the environment has what st was loaded from, and returns
+// that version.
+func (s *Store) compare(st *State) (backend.Version, error) {
+	now, version, err := s.load(st.Environment)
+	switch {
+	case err != nil:
+		return "", err
+	case now == nil && st.Serial == 0:
+		return "", nil
+	case now == nil:
+		return "", &Conflict{Environment: st.Environment, Loaded: st.Serial}
+	case now.Lineage != st.Lineage:
+		return "", &Conflict{Environment: st.Environment, Loaded: st.Serial, Found: now.Serial, OtherLineage: true}
+	case now.Serial != st.Serial:
+		return "", &Conflict{Environment: st.Environment, Loaded: st.Serial, Found: now.Serial}
+	}
+	return version, nil
+}
+
+// replace puts a state, whose serial is told, in the place of a version; empty: of none. The
+// former one stays as the backup, and there is no moment without a state.
+func (s *Store) replace(env string, was backend.Version, text []byte, serial int64) error {
+	at := object(env, stateFile)
+	err := error(nil)
+	if was != "" {
+		err = s.backend.Copy(s.ctx, at, was, object(env, backupFile))
+	}
+	if err == nil {
+		_, err = s.backend.Swap(s.ctx, at, was, backend.Bytes(text))
+	}
+	var changed *backend.Conflict
+	if !errors.As(err, &changed) {
+		if err != nil && s.has(at, text) {
 			return nil
 		}
-		return &Conflict{Environment: st.Environment, Loaded: st.Serial}
-	}
-	if err != nil {
 		return err
 	}
-	if now.Lineage != st.Lineage {
-		return &Conflict{Environment: st.Environment, Loaded: st.Serial, Found: now.Serial, OtherLineage: true}
+	conflict := &Conflict{Environment: env, Loaded: serial - 1}
+	if now, _, err := s.load(env); err == nil && now != nil {
+		conflict.Found = now.Serial
 	}
-	if now.Serial != st.Serial {
-		return &Conflict{Environment: st.Environment, Loaded: st.Serial, Found: now.Serial}
-	}
-	return nil
+	return conflict
 }
 
-// replace swaps the file. The former one becomes the backup by a second name
-// for the same file, so that there is no moment without a state.
-func (s *Store) replace(dir string, text []byte) error {
-	path, backup := filepath.Join(dir, stateFile), filepath.Join(dir, backupFile)
-	tmp := backup + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	switch err := os.Link(path, tmp); {
-	case err == nil:
-		if err := os.Rename(tmp, backup); err != nil {
-			return disk.Explain(err)
-		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return disk.Explain(err)
-	}
-	return disk.Replace(path, text, 0o600)
+// has says whether an object has this text: a write whose answer was lost has been
+// carried out.
+func (s *Store) has(at string, text []byte) bool {
+	is, _, err := s.backend.Get(s.ctx, at)
+	return err == nil && bytes.Equal(is, text)
 }
 
 // List names the environments that have a state, sorted.
-func (s *Store) List() ([]string, error) {
-	entries, err := os.ReadDir(s.root)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
+func (s *Store) List() ([]string, error) { return s.having(stateFile) }
+
+// having names the environments that have an object of this name, sorted.
+func (s *Store) having(name string) ([]string, error) {
 	out := []string{}
-	for _, e := range entries {
-		if !e.IsDir() || CheckName(e.Name()) != nil {
-			continue
+	for o, err := range s.backend.List(s.ctx, prefix) {
+		if err != nil {
+			return nil, err
 		}
-		if _, err := os.Stat(filepath.Join(s.root, e.Name(), stateFile)); err == nil {
-			out = append(out, e.Name())
+		env, ok := strings.CutSuffix(strings.TrimPrefix(o.Key, prefix), "/"+name)
+		if ok && CheckName(env) == nil {
+			out = append(out, env)
 		}
 	}
+	slices.Sort(out)
 	return out, nil
 }
 
@@ -251,24 +252,22 @@ func (s *Store) Create(env string) (*State, error) {
 
 // Delete removes an environment, which must be as st says. Artifacts stay.
 func (s *Store) Delete(st *State) error {
-	dir, err := s.dir(st.Environment)
+	version, err := s.compare(st)
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	unlock, err := lockFile(filepath.Join(dir, casFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	if version == "" {
 		return nil
 	}
+	err = s.backend.Delete(s.ctx, object(st.Environment, stateFile), version)
+	var changed *backend.Conflict
+	if errors.As(err, &changed) {
+		return &Conflict{Environment: st.Environment, Loaded: st.Serial}
+	}
+	if err == nil {
+		err = s.backend.Delete(s.ctx, object(st.Environment, backupFile), backend.Any)
+	}
 	if err != nil {
-		return err
-	}
-	defer unlock()
-	if err := compare(dir, st); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("delete environment %q: %w", st.Environment, err)
 	}
 	return nil

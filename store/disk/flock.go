@@ -1,32 +1,36 @@
-package state
+package disk
 
 import (
 	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/quern-dev/quern/store/disk"
 )
 
-// tryLockFile takes the system's exclusive lock on a file, which is made if
-// need be; nil: somebody else has it. The lock ends with the process.
-func tryLockFile(path string) (*os.File, error) { return flock(path, unix.LOCK_EX|unix.LOCK_NB) }
-
-// lockFile waits for the lock, which is held for moments only.
-func lockFile(path string) (unlock func(), err error) {
+// Lock takes the system's exclusive lock on a file, which is made if need be, and
+// waits for it. The lock ends with the process, however that ends.
+func Lock(path string) (unlock func(), err error) {
 	f, err := flock(path, unix.LOCK_EX)
 	if err != nil {
 		return nil, err
 	}
-	return func() { unlockFile(f) }, nil
+	return func() { f.Close() }, nil
+}
+
+// TryLock is Lock without waiting; unlock is nil if somebody else has the lock.
+func TryLock(path string) (unlock func(), err error) {
+	f, err := flock(path, unix.LOCK_EX|unix.LOCK_NB)
+	if err != nil || f == nil {
+		return nil, err
+	}
+	return func() { f.Close() }, nil
 }
 
 func flock(path string, how int) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
-			return nil, disk.Explain(err)
+			return nil, Explain(err)
 		}
 		err = ignoringInterrupts(func() error { return unix.Flock(int(f.Fd()), how) })
 		if errors.Is(err, unix.EWOULDBLOCK) {
@@ -60,10 +64,4 @@ func isAt(f *os.File, path string) bool {
 	}
 	there, err := os.Stat(path)
 	return err == nil && os.SameFile(mine, there)
-}
-
-func unlockFile(f *os.File) {
-	if f != nil {
-		f.Close()
-	}
 }
