@@ -19,6 +19,8 @@ import (
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner"
+	"github.com/quern-dev/quern/runner/engine"
+	"github.com/quern-dev/quern/runner/engine/local"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/client"
@@ -94,6 +96,7 @@ type pipeline struct {
 	vars    []string // -var flags
 	stop    chan struct{}
 	edit    func(*plan.Plan)
+	engine  engine.Open // nil: the local one
 
 	mu     sync.Mutex
 	events []events.Event
@@ -114,7 +117,13 @@ func newPipeline(t testing.TB, types ...plugin.Type) *pipeline {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &pipeline{t: t, world: w, plugins: startPlugins(t, types), store: s, state: st, stop: make(chan struct{})}
+	p := &pipeline{t: t, world: w, plugins: startPlugins(t, types), store: s, state: st, stop: make(chan struct{})}
+	if _, measured := t.(*testing.B); !measured {
+		p.engine = func(ctx context.Context, run engine.Run) engine.Engine {
+			return throughJSON{local.Open(local.Options{Store: s, Plugins: p.plugins})(ctx, run)}
+		}
+	}
+	return p
 }
 
 // plan plans a configuration; set changes the options.
@@ -170,7 +179,7 @@ func (p *pipeline) carryOut(ctx context.Context, made *plan.Plan) *runner.Result
 	}
 	res, err := runner.Apply(ctx, made, runner.Options{
 		Store: p.store, State: p.state, Save: p.store.States().Save, Plugins: p.plugins,
-		RunID: "run-1", Stop: p.stop, Secrets: secrets,
+		RunID: "run-1", Stop: p.stop, Secrets: secrets, Engine: p.engine,
 		Events: func(e events.Event) {
 			p.mu.Lock()
 			defer p.mu.Unlock()

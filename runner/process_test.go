@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,17 +28,29 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// The test binary, started again with one of these arguments, is a plugin, or
-// an apply of the pipeline in a folder.
+// The test binary, started again with one of these arguments, is a plugin, an
+// apply of the pipeline in a folder, or a task of an engine.
 const (
-	serveArgument = "serve-test-plugin"
-	applyArgument = "apply-test-pipeline"
+	serveArgument   = "serve-test-plugin"
+	applyArgument   = "apply-test-pipeline"
+	executeArgument = "execute-test-task"
 )
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == serveArgument {
-		plugin.Serve(plugin.Plugin{Name: "test", Version: "1.2.3", Types: append(newWorld().types(), plugin.NewMapper(
+		w := newWorld()
+		if slices.Contains(os.Args, slowly) {
+			w.slowDown()
+		}
+		plugin.Serve(plugin.Plugin{Name: "test", Version: "1.2.3", Types: append(w.types(), plugin.NewMapper(
 			plugin.Info{Kind: plugin.KindLabel, Name: "short", Behavior: 1}, short{}))})
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == executeArgument {
+		if err := executeTask(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		return
 	}
 	if len(os.Args) > 2 && os.Args[1] == applyArgument {
