@@ -119,7 +119,7 @@ func metricNames() []string {
 // Prepare finds the subjects and declares what is made of them.
 func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if !p.Known("subjects") {
-		p.Errorf("subjects", "The subjects are not known before something else is applied\nWrite them out.")
+		p.Errorf("subjects", "The subjects must be known when planning\nThey depend on a stage that has not been applied yet. Write them out.")
 		return nil
 	}
 	a := p.Args
@@ -127,10 +127,10 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 		p.Errorf("subjects", "There is nothing to score\nName at least one subject, such as subjects = { student = train.student }.")
 	}
 	if p.Known("confidence") && !(a.Confidence > 0 && a.Confidence < 1) {
-		p.Errorf("confidence", "The confidence is %g\nIt is a number between 0 and 1, such as 0.95.", a.Confidence)
+		p.Errorf("confidence", "The confidence is %g\nIt must be between 0 and 1, such as 0.95.", a.Confidence)
 	}
 	if p.Known("resamples") && (a.Resamples < 100 || a.Resamples > 1_000_000) {
-		p.Errorf("resamples", "%d resamples are out of range\nFrom 100 to 1,000,000 make sense.", a.Resamples)
+		p.Errorf("resamples", "%d resamples are out of range\nresamples must be from 100 to 1,000,000.", a.Resamples)
 	}
 	a.subjects = subjects.Describe(p, a.Subjects)
 	if !figures.CheckDesign(p, a.design()) {
@@ -170,7 +170,7 @@ func (a *args) prepareAsking(p *plugin.Prepare[args]) error {
 	case len(asked) == 0 || !p.Known("classes") || !p.Known("answer"):
 		return nil
 	case a.Classes == cty.NilVal || a.Classes.IsNull():
-		p.Errorf(asked[0].Key, "What the subject %q chooses from is not said\nA model that is asked needs to know the labels. Write classes = [\"card\", \"rate\"], or a map from each to its description.", asked[0].Name)
+		p.Errorf(asked[0].Key, "The labels that the subject %q chooses from are missing\nA language model needs to know the labels. Set classes = [\"card\", \"rate\"], or a map from each to its description.", asked[0].Name)
 		return nil
 	}
 	var err error
@@ -213,7 +213,7 @@ func (a *args) resultsSchema() (data.Schema, error) {
 	for i := range a.subjects {
 		for _, c := range about(&a.subjects[i]) {
 			if _, _, taken := out.Lookup(c.Name); taken {
-				return nil, plugin.ArgumentErrorf("subjects", "The subject %q can't be told from another column of the results\nGive it another name.", a.subjects[i].Name)
+				return nil, plugin.ArgumentErrorf("subjects", "The subject %q has the same name as another column of the results\nRename it.", a.subjects[i].Name)
 			}
 			out = append(out, c)
 		}
@@ -331,10 +331,10 @@ func (s *scored) find(r *plugin.Run[args]) (*findings, error) {
 		r.Progress(int64(i), int64(len(a.subjects)), "subjects", subject.Name)
 		scores, err := s.numbered.scores(i, o)
 		if err != nil {
-			return nil, plugin.ArgumentErrorf("dataset", "%w\nThe dataset has %d rows, of which %d have no right label.", err, s.rows+s.skipped, s.skipped)
+			return nil, plugin.ArgumentErrorf("dataset", "%w\nThe dataset has %d rows, %d of them without a correct label.", err, s.rows+s.skipped, s.skipped)
 		}
 		if s.errors[i] == s.rows {
-			return nil, plugin.ArgumentErrorf("subjects."+subject.Name, "The subject %q answered no row\n%s", subject.Name, s.failures[i])
+			return nil, plugin.ArgumentErrorf("subjects."+subject.Name, "The subject %q answered none of the rows\n%s", subject.Name, s.failures[i])
 		}
 		rows := int(s.rows)
 		one := &subjectFindings{
@@ -428,7 +428,7 @@ func (f *findings) leavesOut(r *plugin.Run[args]) error {
 	for _, subject := range r.Args.subjects {
 		classes := f.Subjects[subject.Name].Classes
 		if n := len(f.shown(classes)); n < len(classes) {
-			return r.Warnf("target", "The value lists %d of %d classes\nThey are those with the most rows and names of at most %d bytes. The report has all. If the target is not a label, choose another column.", n, len(classes), longestClass)
+			return r.Warnf("target", "The value lists %d of %d classes\nThese are the classes with the most rows whose names have at most %d bytes. The report lists all of them. If the target is not a label, choose another column.", n, len(classes), longestClass)
 		}
 	}
 	return nil

@@ -179,7 +179,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		want string
 	}{
 		"no subjects":     {map[string]any{"subjects": map[string]any{}}, "nothing to score"},
-		"a doubtful name": {map[string]any{"subjects": map[string]any{"target": plugintest.Row("good")}}, `"target" can't be told`},
+		"a doubtful name": {map[string]any{"subjects": map[string]any{"target": plugintest.Row("good")}}, `"target" has the same name`},
 		"a misspelled baseline": {
 			map[string]any{"subjects": map[string]any{"good": plugintest.Row("good"), "bad": plugintest.Row("bad")}, "baseline": "goood"},
 			"There is no subject \"goood\"\nDid you mean \"good\"? The subjects are: bad, good."},
@@ -187,7 +187,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"a confidence of 95 %, written otherwise": {
 			map[string]any{"subjects": map[string]any{"good": plugintest.Row("good")}, "confidence": 95}, "such as 0.95"},
 		"a model that predicts no label": {
-			map[string]any{"subjects": map[string]any{"m": plugintest.Model{Format: "acme/v1", Signature: labels}}}, "predicts no label"},
+			map[string]any{"subjects": map[string]any{"m": plugintest.Model{Format: "acme/v1", Signature: labels}}}, "does not predict a label"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestADatasetWithoutRightLabelsCannotBeScored(t *testing.T) {
 	}
 	rows[0]["right"] = nil
 	_, err := evaluate(t, rows)
-	if err == nil || !strings.Contains(err.Error(), "3 have no right label") {
+	if err == nil || !strings.Contains(err.Error(), "3 of them without a correct label") {
 		t.Errorf("error: %v", err)
 	}
 }
@@ -488,7 +488,7 @@ func TestASubjectThatNeverAnswersIsAMistake(t *testing.T) {
 		row["text"] = "lost"
 	}
 	_, err := plugintest.Run(t, offer, c)
-	if err == nil || !strings.Contains(err.Error(), "answered no row") || !strings.Contains(err.Error(), "filtered") {
+	if err == nil || !strings.Contains(err.Error(), "answered none of the rows") || !strings.Contains(err.Error(), "filtered") {
 		t.Errorf("error: %v", err)
 	}
 }

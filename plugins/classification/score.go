@@ -85,7 +85,7 @@ type batch struct {
 func (b *batch) score(r *plugin.Run[args], answers [][][]*subjects.Answer, out *scored) error {
 	target := subjects.Texts(b.rec, r.Args.Target.Key)
 	if target == nil {
-		return fmt.Errorf("the target is no column of strings")
+		return fmt.Errorf("the target is not a column of strings")
 	}
 	clusters := subjects.Texts(b.rec, r.Args.Cluster.Key)
 	for i := range target.Len() {

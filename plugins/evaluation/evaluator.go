@@ -94,7 +94,7 @@ const rowsOutput = "rows"
 func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	for _, key := range []string{"subjects", "metrics"} {
 		if !p.Known(key) {
-			p.Errorf(key, "The %s are not known before something else is applied\nWrite them out.", key)
+			p.Errorf(key, "The %s must be known when planning\nThey depend on a stage that has not been applied yet. Write them out.", key)
 			return nil
 		}
 	}
@@ -109,7 +109,7 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	}
 	a.measures = newMeasures(p)
 	if len(a.measures) == 0 {
-		p.Errorf("", "There is nothing to measure\nWrite metrics, as in metrics = { exact = output.text == row.answer }, or a judge.")
+		p.Errorf("", "There is nothing to measure\nAdd metrics, as in metrics = { exact = output.text == row.answer }, or a judge.")
 	}
 	a.foresee(p)
 	p.AddReport("")
@@ -126,13 +126,13 @@ func (a *args) design() figures.Design {
 func checkNumbers(p *plugin.Prepare[args]) {
 	a := p.Args
 	if p.Known("confidence") && !(a.Confidence > 0 && a.Confidence < 1) {
-		p.Errorf("confidence", "The confidence is %g\nIt is a number between 0 and 1, such as 0.95.", a.Confidence)
+		p.Errorf("confidence", "The confidence is %g\nIt must be between 0 and 1, such as 0.95.", a.Confidence)
 	}
 	if p.Known("resamples") && (a.Resamples < 100 || a.Resamples > 1_000_000) {
-		p.Errorf("resamples", "%d resamples are out of range\nFrom 100 to 1,000,000 make sense.", a.Resamples)
+		p.Errorf("resamples", "%d resamples are out of range\nresamples must be from 100 to 1,000,000.", a.Resamples)
 	}
 	if p.Known("repeats") && (a.Repeats < 1 || a.Repeats > 1000) {
-		p.Errorf("repeats", "%d repeats are out of range\nFrom 1 to 1,000 make sense.", a.Repeats)
+		p.Errorf("repeats", "%d repeats are out of range\nrepeats must be from 1 to 1,000.", a.Repeats)
 	}
 }
 

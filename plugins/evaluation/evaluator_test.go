@@ -278,7 +278,7 @@ func TestSimilarityIsTheCosineOfEmbeddings(t *testing.T) {
 
 func TestASubjectThatNeverAnswersEndsTheStage(t *testing.T) {
 	_, err := plugintest.Run(t, offer, plugintest.Case{Type: "prompt", Args: evaluateArgs(), Rows: []map[string]any{{"text": "boom", "answer": "", "known": "", "doc": ""}}})
-	if err == nil || !strings.Contains(err.Error(), `The subject "careful" answered no row`) {
+	if err == nil || !strings.Contains(err.Error(), `The subject "careful" answered none of the rows`) {
 		t.Errorf("error: %v", err)
 	}
 }
@@ -308,12 +308,12 @@ func TestMistakesInTheArgumentsAreTold(t *testing.T) {
 		"a taken name":        {map[string]any{"metrics": map[string]any{"cost": plugintest.Late(exact)}}, `"cost" is taken`},
 		"a name twice":        {map[string]any{"metric": []map[string]any{{"name": "exact", "value": plugintest.Late(exact)}}}, `"exact" is taken`},
 		"a mute judge":        {map[string]any{"judge": []map[string]any{{"name": "j", "model": embeds, "rubric": "Be good."}}}, "cannot chat"},
-		"a vague judge":       {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder()}}}, "lacks rubric"},
+		"a vague judge":       {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder()}}}, "has no rubric"},
 		"an unknown rival":    {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder(), "kind": "pairwise", "baseline": "x"}}}, "There is no subject \"x\"\nThe subjects are: careful, known, sloppy."},
 		"an unknown baseline": {map[string]any{"baseline": "slopy"}, "Did you mean \"sloppy\"?"},
 		"a mute subject":      {map[string]any{"subjects": map[string]any{"s": plugintest.Asked{Model: embeds, Prompt: asks("")}}}, "cannot chat"},
 		"no prompt":           {map[string]any{"subjects": map[string]any{"s": adder()}}, "needs a prompt"},
-		"no embeddings":       {map[string]any{"similar": []map[string]any{{"name": "s", "model": adder(), "expected": plugintest.Row("answer")}}}, "gives no embeddings"},
+		"no embeddings":       {map[string]any{"similar": []map[string]any{{"name": "s", "model": adder(), "expected": plugintest.Row("answer")}}}, "cannot compute embeddings"},
 		"too sure":            {map[string]any{"confidence": 95}, "between 0 and 1"},
 	} {
 		given := evaluateArgs()

@@ -102,7 +102,7 @@ func TestAnErrorScoreWithWhichAFailurePassesIsRefused(t *testing.T) {
 		metric map[string]any
 		want   string
 	}{
-		"above the threshold": {map[string]any{"value": short, "threshold": 2, "error_score": 2}, "an answer passes from 2 on"},
+		"above the threshold": {map[string]any{"value": short, "threshold": 2, "error_score": 2}, "answers pass at 2"},
 	} {
 		rows, given := withFailures(c.metric)
 		got, err := plugintest.Prepare(t, offer, plugintest.Case{Type: "prompt", Rows: rows, Args: given})

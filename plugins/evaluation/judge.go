@@ -49,11 +49,11 @@ func (j *judge) check(p *plugin.Prepare[args]) {
 		p.Errorf(j.Model.Key, "This model cannot chat\nIt can: %v. A judge needs a model that answers messages.", in.Capabilities)
 	}
 	if p.Known(key+".samples") && (j.Samples < 1 || j.Samples > 100) {
-		p.Errorf(key+".samples", "%d samples are out of range\nFrom 1 to 100 make sense.", j.Samples)
+		p.Errorf(key+".samples", "%d samples are out of range\nsamples must be from 1 to 100.", j.Samples)
 	}
 	need := func(name string, given bool, why string) {
 		if !given && p.Known(key+"."+name) {
-			p.Errorf(key, "The judge lacks %s\nA judge of kind %s needs it: %s.", name, j.Kind, why)
+			p.Errorf(key, "The judge has no %s\nA judge of kind %s needs it: %s.", name, j.Kind, why)
 		}
 	}
 	switch j.Kind {
@@ -70,7 +70,7 @@ func (j *judge) check(p *plugin.Prepare[args]) {
 		need("expected", j.Expected.Given(), "the answer that is right")
 	case "pairwise":
 		if p.Known(key+".baseline") && (j.Baseline == "") == !j.Expected.Given() {
-			p.Errorf(key, "A choice is between two answers\nWrite either baseline, the name of a subject, or expected.")
+			p.Errorf(key, "A pairwise judge compares two answers\nSet either baseline, to the name of a subject, or expected.")
 		}
 	}
 	if _, ok := p.Args.Subjects[j.Baseline]; j.Baseline != "" && !ok {
@@ -295,7 +295,7 @@ func readScore(text string, most float64) (verdict, error) {
 		out.Score = &score
 	}
 	if out.Score == nil || !(*out.Score >= 0 && *out.Score <= most) {
-		return verdict{}, fmt.Errorf(`"score" is no number from 0 to %g`, most)
+		return verdict{}, fmt.Errorf(`"score" is not a number from 0 to %g`, most)
 	}
 	return verdict{*out.Score / most, out.Explanation}, nil
 }
@@ -318,7 +318,7 @@ func readChoice(text string, grades map[string]float64) (verdict, error) {
 	if err != nil {
 		return verdict{}, err
 	}
-	return verdict{}, fmt.Errorf(`"choice" is %q, which is not one of those to choose from`, chosen)
+	return verdict{}, fmt.Errorf(`"choice" is %q, which is not one of the choices`, chosen)
 }
 
 func readStatements(text string) (verdict, error) {

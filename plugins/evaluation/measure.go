@@ -80,7 +80,7 @@ func newMeasures(p *plugin.Prepare[args]) []*measure {
 	for i := range a.Similar {
 		s := &a.Similar[i]
 		if in := p.Input(s.Model.Key); in != nil && !in.Can(plugin.CanEmbed) {
-			p.Errorf(s.Model.Key, "This model gives no embeddings\nIt can: %v.", in.Capabilities)
+			p.Errorf(s.Model.Key, "This model cannot compute embeddings\nIt can: %v.", in.Capabilities)
 		}
 		all = append(all, &measure{name: s.Name, key: "similar." + s.Name, similar: s, weight: s.Weight, threshold: s.Threshold})
 	}
@@ -95,14 +95,14 @@ func checkMeasures(p *plugin.Prepare[args], all []*measure) {
 	}
 	for _, m := range all {
 		if taken[m.name] {
-			p.Errorf(m.key, "The name %q is taken\nGive the metric another one. These are taken always: %v.", m.name, reserved)
+			p.Errorf(m.key, "The name %q is taken\nRename the metric. These names are reserved: %v.", m.name, reserved)
 		}
 		taken[m.name] = true
 		if m.judge != nil {
 			taken[m.name+"_explanation"] = true
 		}
 		if m.weight < 0 {
-			p.Errorf(m.key, "The weight is %g\nIt is 0 or more.", m.weight)
+			p.Errorf(m.key, "The weight is %g\nIt must be 0 or more.", m.weight)
 		}
 		if m.expression.Key == "" {
 			continue
@@ -112,7 +112,7 @@ func checkMeasures(p *plugin.Prepare[args], all []*measure) {
 		case "", "bool", "int64", "float64":
 			m.condition = typ == "bool"
 		default:
-			p.Errorf(m.expression.Key, "A metric is a condition or a number\nThis is %s. Compare it with something, as in output.text == row.answer.", typ)
+			p.Errorf(m.expression.Key, "A metric must be a condition or a number\nThis is %s. Compare it with something, as in output.text == row.answer.", typ)
 		}
 		m.checkErrorScore(p)
 	}
@@ -127,7 +127,7 @@ func (m *measure) checkErrorScore(p *plugin.Prepare[args]) {
 	case m.condition && *m.errorScore != 0 && *m.errorScore != 1:
 		p.Errorf(key, "The error score of a condition is %g\nIt must be 0 (false) or 1 (true).", *m.errorScore)
 	case m.threshold != nil && *m.errorScore >= *m.threshold:
-		p.Errorf(key, "The error score is %g, and an answer passes from %g on\nA failure does not pass. Set error_score below the threshold.", *m.errorScore, *m.threshold)
+		p.Errorf(key, "The error score is %g, but answers pass at %g\nA failure must not pass. Set error_score below the threshold.", *m.errorScore, *m.threshold)
 	}
 }
 

@@ -87,7 +87,7 @@ func (c *chunk) expression(ctx context.Context, m int, l plugin.Late) error {
 		defer values.Release()
 		at, err := numbersOf(values)
 		if err != nil {
-			return plugin.ArgumentErrorf(l.Key, "A metric is a condition or a number\n%w", err)
+			return plugin.ArgumentErrorf(l.Key, "A metric must be a condition or a number\n%w", err)
 		}
 		if _, ok := values.(*array.Boolean); ok {
 			c.found[m].condition = true
@@ -163,7 +163,7 @@ func (c *chunk) texts(ctx context.Context, l plugin.Late, m int, rows []*given) 
 	text, ok := values.(*array.String)
 	if !ok && values.NullN() < values.Len() {
 		defer values.Release()
-		return nil, nil, plugin.ArgumentErrorf(l.Key, "What is graded has to be a string\nThis is %s.", values.DataType())
+		return nil, nil, plugin.ArgumentErrorf(l.Key, "The graded value must be a string\nThis is %s.", values.DataType())
 	}
 	for _, f := range failed {
 		if rows[f.Row].Response != nil {
@@ -296,7 +296,7 @@ func (c *chunk) compare(ctx context.Context, m int, what *similar) error {
 	})
 }
 
-var errNoEmbedding = errors.New("the model gave no embedding")
+var errNoEmbedding = errors.New("the model returned no embedding")
 
 // embed gets the embeddings of texts; nil, and an error, for those that the
 // model refused.

@@ -95,7 +95,7 @@ func (e *run) prepareJudges(ctx context.Context) error {
 	for i := range e.Args.Judges {
 		j := &e.Args.Judges[i]
 		if err := j.makeSteps(ctx, e.Host()); err != nil {
-			return plugin.ArgumentErrorf("judge."+j.Name, "The judge made no steps of its rubric\n%w", err)
+			return plugin.ArgumentErrorf("judge."+j.Name, "The judge derived no steps from its rubric\n%w", err)
 		}
 	}
 	return nil
@@ -129,7 +129,7 @@ func (e *run) baseline(j *judge) int {
 // answerAll gets and measures all answers.
 func (e *run) answerAll(ctx context.Context) error {
 	if e.total == 0 {
-		return plugin.ArgumentErrorf("dataset", "There are no rows to evaluate on")
+		return plugin.ArgumentErrorf("dataset", "The dataset has no rows to evaluate")
 	}
 	asks := e.steps() > 0 || len(e.Args.Similar) > 0
 	return subjects.Pass(ctx, e.panel, e.in, asks, e.answer, func(_ subjects.Chunk, c *chunk) error {
@@ -310,7 +310,7 @@ func (e *run) check() error {
 	for i, t := range e.tables {
 		s := e.Args.subjects[i]
 		if t.errors == e.rows*int64(e.Args.Repeats) {
-			return plugin.ArgumentErrorf("subjects."+s.Name, "The subject %q answered no row\n%s", s.Name, t.failure)
+			return plugin.ArgumentErrorf("subjects."+s.Name, "The subject %q answered none of the rows\n%s", s.Name, t.failure)
 		}
 	}
 	for _, m := range e.Args.measures {

@@ -49,11 +49,11 @@ func (d Design) name(first, second int) string { return Pair(d.Subjects[first], 
 func CheckDesign[A any](p *plugin.Prepare[A], d Design) bool {
 	switch {
 	case !p.Known("baseline"):
-		p.Errorf("baseline", "The baseline is not known before something else is applied\nWrite the name of the subject.")
+		p.Errorf("baseline", "The baseline must be known when planning\nIt depends on a stage that has not been applied yet. Write the name of the subject.")
 		return false
 	case d.Baseline == "" && len(d.Subjects) > MostPaired:
 		n := len(d.Subjects)
-		p.Errorf("", "%d subjects are too many to compare pairwise\nThey make %d comparisons; at most %d subjects are compared pairwise. "+
+		p.Errorf("", "%d subjects are too many to compare pairwise\nThat is %d comparisons; at most %d subjects are compared pairwise. "+
 			"Set baseline = %q, or to another subject, to compare the others with that one only.", n, n*(n-1)/2, MostPaired, d.Subjects[0])
 	case d.Baseline != "" && !slices.Contains(d.Subjects, d.Baseline):
 		p.Errorf("baseline", "%s", d.Lacks(d.Baseline))

@@ -142,7 +142,7 @@ func (u *unpacking) Read(b []byte) (int, error) {
 
 func cutOff(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("the compressed data breaks off: the file is not whole")
+		return errors.New("the compressed data ends early: the file is incomplete")
 	}
 	return err
 }

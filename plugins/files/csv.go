@@ -35,7 +35,7 @@ type malformed struct{ error }
 
 func (m malformed) Unwrap() error { return m.error }
 
-var errMore = errors.New("the record goes on")
+var errMore = errors.New("the record continues")
 
 // next reads a record that is not an empty line. io.EOF: there is none. After
 // a malformed error, record is the line it began with, and the next record is
@@ -56,7 +56,7 @@ func (r *csvReader) next() error {
 				continue
 			}
 			if errors.Is(err, errLong) {
-				err = malformed{fmt.Errorf("%w\nA quote may have been opened and not closed. %s", err, quoteAdvice)}
+				err = malformed{fmt.Errorf("%w\nA quote may have been opened but not closed. %s", err, quoteAdvice)}
 			}
 		}
 		if err != nil {
@@ -150,7 +150,7 @@ func (r *csvReader) unmixed() error {
 		if other == '\n' {
 			names[0], names[1] = names[1], names[0]
 		}
-		return malformed{fmt.Errorf("field %d, %q, holds a lone %s, and lines of this file end with a %s\nIf it is meant to end a line, convert the line breaks, for instance with dos2unix or mac2unix. If it is part of the text, put the field in quotes.", i+1, f.text[:min(len(f.text), 60)], names[0], names[1])}
+		return malformed{fmt.Errorf("field %d, %q, contains a lone %s, but lines of this file end with a %s\nIf it is meant to end a line, convert the line breaks, for instance with dos2unix or mac2unix. If it is part of the text, put the field in quotes.", i+1, f.text[:min(len(f.text), 60)], names[0], names[1])}
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func (a *csvArgs) check() error {
 		return err
 	}
 	if a.Skip < 0 {
-		return plugin.ArgumentErrorf("skip", "%d lines can't be passed over\nGive a whole number, 0 or more.", a.Skip)
+		return plugin.ArgumentErrorf("skip", "Cannot skip %d lines\nskip must be a whole number, 0 or more.", a.Skip)
 	}
 	if err := checkSample(a.SampleRows); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (a *csvArgs) check() error {
 // checkSample is of use to all who infer types.
 func checkSample(rows int64) error {
 	if rows < 1 {
-		return plugin.ArgumentErrorf("sample_rows", "Types can't be inferred from %d rows\nGive a whole number, 1 or more.", rows)
+		return plugin.ArgumentErrorf("sample_rows", "Cannot infer types from %d rows\nsample_rows must be a whole number, 1 or more.", rows)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ var textTypes = []string{"string", "int64", "float64", "bool", "date", "timestam
 func checkTextTypes(schema map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(schema)) {
 		if typ := schema[name]; !slices.Contains(textTypes, typ) {
-			return plugin.ArgumentErrorf("schema", "Column %q is said to be of type %q, which CSV files can't hold\nWrite one of %s.", name, typ, strings.Join(textTypes, ", "))
+			return plugin.ArgumentErrorf("schema", "Column %q has the type %q in schema, but a CSV file cannot contain it\nUse one of %s.", name, typ, strings.Join(textTypes, ", "))
 		}
 	}
 	return nil
@@ -204,7 +204,7 @@ func (o *openCSV) width() error {
 		o.names = uniqueNames(make([]string, len(o.fields)))
 	}
 	if len(o.fields) != len(o.names) {
-		return malformed{fmt.Errorf("the row has %s, and there %s", plural(len(o.fields), "field"), are(len(o.names), "column"))}
+		return malformed{fmt.Errorf("the row has %s, but there %s", plural(len(o.fields), "field"), are(len(o.names), "column"))}
 	}
 	return nil
 }
@@ -316,7 +316,7 @@ func (t *taker) value(c data.Column, text []byte) (parsed, error) {
 		return v, err
 	}
 	if err == nil && c.Type == "float64" && !math.IsNaN(v.f) && !math.IsInf(v.f, 0) && !holdsDigits(string(bytes.TrimSpace(text)), v.f) {
-		err = fmt.Errorf("float64 does not hold all digits of %q", head(text, 60))
+		err = fmt.Errorf("float64 cannot represent all digits of %q", head(text, 60))
 	}
 	if err != nil {
 		err = fmt.Errorf("%w\nThe type was inferred from the first rows. %s If %q stands for a missing value, add it to null_values.", err, typeAdvice(c.Name), head(text, 20))
@@ -326,7 +326,7 @@ func (t *taker) value(c data.Column, text []byte) (parsed, error) {
 
 // typeAdvice says how to correct a type that was inferred.
 func typeAdvice(name string) string {
-	return fmt.Sprintf("Raise sample_rows so that more rows are looked at, or give the type: schema = { %s = \"string\" }.", quoteKey(name))
+	return fmt.Sprintf("Raise sample_rows to infer it from more rows, or set the type: schema = { %s = \"string\" }.", quoteKey(name))
 }
 
 func (a *csvArgs) null(f field, typ string) bool {

@@ -14,7 +14,7 @@ const (
 	delimiterRows  = 200
 )
 
-var errAmbiguous = errors.New("the delimiter is not clear")
+var errAmbiguous = errors.New("the delimiter is ambiguous")
 
 // findDelimiter finds out what stands between fields: what cuts nine in ten of
 // the first rows into as many fields as the first one, and into more than one.
@@ -45,7 +45,7 @@ func (r *csvReader) findDelimiter() (byte, error) {
 	case len(fits) == 0:
 		return delimiters[0], nil
 	case len(fits) > 1 && rows > 1:
-		return 0, fmt.Errorf("%w: %q and %q both cut each row into the same number of fields\nSet delimiter to the one that is meant.", errAmbiguous, fits[0], fits[1])
+		return 0, fmt.Errorf("%w: %q and %q both split each row into the same number of fields\nSet delimiter to the right one.", errAmbiguous, fits[0], fits[1])
 	}
 	return fits[0], nil
 }

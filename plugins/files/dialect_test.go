@@ -52,9 +52,9 @@ func utf16Text(text string, bigEndian bool) string {
 
 func TestALineBreakOfAnotherKindIsNeitherTextNorTheEndOfALine(t *testing.T) {
 	for text, want := range map[string]string{
-		"id,text\r\n1,a\r\n2,b\r3,c\r\n": `a.csv:3: field 2, "b\r3", holds a lone carriage return (CR)`,
-		"id,text\n1,a\n2,b\r3,c\n":       `a.csv:3: field 2, "b\r3", holds a lone carriage return (CR)`,
-		"id,text\r1,a\r2,b\n3,c\r":       `a.csv:3: field 2, "b\n3", holds a lone line feed (LF)`,
+		"id,text\r\n1,a\r\n2,b\r3,c\r\n": `a.csv:3: field 2, "b\r3", contains a lone carriage return (CR)`,
+		"id,text\n1,a\n2,b\r3,c\n":       `a.csv:3: field 2, "b\r3", contains a lone carriage return (CR)`,
+		"id,text\r1,a\r2,b\n3,c\r":       `a.csv:3: field 2, "b\n3", contains a lone line feed (LF)`,
 		"id,text\n1,\"a\"\r2,b\n":        `a.csv:2: "\r2,b" comes after a closing quote`,
 	} {
 		_, _, err := readCSV(t, usualCSV(), folder(t, map[string]string{"a.csv": text}))
@@ -90,7 +90,7 @@ func TestTheDelimiterIsFoundOut(t *testing.T) {
 		}
 	}
 	_, _, err := readCSV(t, usualCSV(), folder(t, map[string]string{"a.csv": "last, first;age\nDoe, J;5\nRoe, R;6\n"}))
-	if err == nil || !strings.Contains(err.Error(), "the delimiter is not clear") || !strings.Contains(err.Error(), "Set delimiter") {
+	if err == nil || !strings.Contains(err.Error(), "the delimiter is ambiguous") || !strings.Contains(err.Error(), "Set delimiter") {
 		t.Errorf("error: %v", err)
 	}
 	a := usualCSV()
@@ -158,7 +158,7 @@ func TestNumbersOfTextAreThoseThatAColumnHoldsExactly(t *testing.T) {
 func TestALateTypeIsAnErrorThatSaysHowToKeepTheRow(t *testing.T) {
 	text := "n\n" + strings.Repeat("1\n", 30_000) + "x\n"
 	_, _, err := readCSV(t, usualCSV(), folder(t, map[string]string{"a.csv": text}))
-	for _, want := range []string{`a.csv:30002: column "n": "x" is no int64`, "Raise sample_rows", `schema = { n = "string" }`, "null_values"} {
+	for _, want := range []string{`a.csv:30002: column "n": "x" is not a valid int64`, "Raise sample_rows", `schema = { n = "string" }`, "null_values"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error: %v\nwant: %s", err, want)
 		}
@@ -167,7 +167,7 @@ func TestALateTypeIsAnErrorThatSaysHowToKeepTheRow(t *testing.T) {
 		t.Errorf("the error advises to throw rows away: %v", err)
 	}
 	text = "n\n" + strings.Repeat("1.5\n", 30_000) + "9007199254740993\n"
-	if _, _, err = readCSV(t, usualCSV(), folder(t, map[string]string{"a.csv": text})); err == nil || !strings.Contains(err.Error(), "does not hold all digits") {
+	if _, _, err = readCSV(t, usualCSV(), folder(t, map[string]string{"a.csv": text})); err == nil || !strings.Contains(err.Error(), "cannot represent all digits") {
 		t.Errorf("error: %v", err)
 	}
 }
@@ -176,7 +176,7 @@ func TestMalformedRowsAtTheBeginningAreFoundWhenPlanning(t *testing.T) {
 	for text, want := range map[string]string{
 		"a,b\n1,x\n2\n":           "a.csv:3: the row has 1 field",
 		"a,b\n1,x\n2,stra\xdfe\n": "a.csv:3: the text is not UTF-8",
-		"a,b\n1,x\nzwei,y\n":      `a.csv:3: column "a": "zwei" is no int64`,
+		"a,b\n1,x\nzwei,y\n":      `a.csv:3: column "a": "zwei" is not a valid int64`,
 		"a,b\n1,x\n2,\"y\n":       "a.csv:3: a quote is opened and never closed",
 	} {
 		a := usualCSV()

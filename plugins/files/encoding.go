@@ -76,7 +76,7 @@ func charsetNamed(name string) (charset, error) {
 			return legacy(name, e), nil
 		}
 	}
-	return charset{}, plugin.ArgumentErrorf("encoding", "%q is not an encoding that quern knows\nCommon ones are utf-8, utf-16, latin-1, windows-1252, windows-1251, macintosh, gbk, gb18030, big5, shift_jis, euc-jp, and euc-kr.", name)
+	return charset{}, plugin.ArgumentErrorf("encoding", "%q is not a supported encoding\nCommon ones are utf-8, utf-16, latin-1, windows-1252, windows-1251, macintosh, gbk, gb18030, big5, shift_jis, euc-jp, and euc-kr.", name)
 }
 
 func legacy(name string, e encoding.Encoding) charset {
@@ -177,7 +177,7 @@ func wideWithoutMark(first []byte) string {
 func (c charset) check(text []byte) error {
 	if c.lossy {
 		if i := bytes.Index(text, []byte("\uFFFD")); i >= 0 {
-			return fmt.Errorf("the text is not %s: it has bytes that do not exist there behind %q\nSet encoding to that of the file.", c.name, tail(text[:i], 20))
+			return fmt.Errorf("the text is not %s: it has bytes that are invalid in that encoding after %q\nSet encoding to the encoding of the file.", c.name, tail(text[:i], 20))
 		}
 		return nil
 	}
@@ -186,7 +186,7 @@ func (c charset) check(text []byte) error {
 		return nil
 	}
 	if c.decoder != nil {
-		return fmt.Errorf("the text is not %s: half of a surrogate pair behind %q", c.name, tail(text[:badByte(text)], 20))
+		return fmt.Errorf("the text is not %s: half of a surrogate pair after %q", c.name, tail(text[:badByte(text)], 20))
 	}
 	return fmt.Errorf("%w\n%s", err, encodingAdvice(text))
 }
@@ -197,7 +197,7 @@ func checkText(text []byte) error {
 		return nil
 	}
 	at := badByte(text)
-	return fmt.Errorf("the text is not UTF-8: byte 0x%02X behind %q", text[at], tail(text[:at], 20))
+	return fmt.Errorf("the text is not UTF-8: byte 0x%02X after %q", text[at], tail(text[:at], 20))
 }
 
 // badByte is the place of the first byte that is not UTF-8.
@@ -251,9 +251,9 @@ func encodingAdvice(text []byte) string {
 		}
 	}
 	if readings == nil {
-		return "Set encoding to that of the file."
+		return "Set encoding to the encoding of the file."
 	}
-	return "Set encoding to that of the file. The text reads " + strings.Join(readings, ", ") + "."
+	return "Set encoding to the encoding of the file. The text reads " + strings.Join(readings, ", ") + "."
 }
 
 // excerpt is the piece of a line around a byte, beginning where no character of

@@ -46,7 +46,7 @@ const lfsPointer = "version https://git-lfs.github.com/spec/"
 // Parquet nor text with rows; nil: it may be either.
 func foreign(name string, head []byte) error {
 	if bytes.HasPrefix(head, []byte(lfsPointer)) {
-		return fmt.Errorf("%s is a Git LFS pointer; run git lfs pull\nThe file itself has not been downloaded.", name)
+		return fmt.Errorf("%s is a Git LFS pointer\nThe file itself has not been downloaded. Run git lfs pull.", name)
 	}
 	for _, m := range magics {
 		// ORC may also be the beginning of "ORCID,name".
@@ -84,9 +84,9 @@ func notParquet(name string, head []byte) error {
 	case len(head) == 0:
 		return fmt.Errorf("%s is empty\nA Parquet file without rows still has a schema.", name)
 	case len(text) > 0 && (text[0] == '{' || text[0] == '[') && printable(text):
-		return fmt.Errorf("%s is not a Parquet file but JSON\nRead it with source \"jsonl\".", name)
+		return fmt.Errorf("%s is a JSON file, not a Parquet file\nRead it with source \"jsonl\".", name)
 	case len(text) > 0 && printable(text):
-		return fmt.Errorf("%s is not a Parquet file but text\nRead it with source \"csv\", or source \"jsonl\".", name)
+		return fmt.Errorf("%s is a text file, not a Parquet file\nRead it with source \"csv\", or source \"jsonl\".", name)
 	}
 	return fmt.Errorf("%s is not a Parquet file", name)
 }

@@ -56,7 +56,7 @@ func addPartitions(found *union, files []file) error {
 	for _, f := range files {
 		for _, p := range f.partitions() {
 			if column := found.lookup(p.key); column != nil {
-				return plugin.ArgumentErrorf("path", "%q is a column of %s and a folder of %s\nSet partitions = \"none\" to take the column and leave the names of folders alone, or select other columns.", p.key, column.file, f.name)
+				return plugin.ArgumentErrorf("path", "%q is both a column of %s and a folder of %s\nSet partitions = \"none\" to use the column and ignore the folder names, or select other columns.", p.key, column.file, f.name)
 			}
 			if guesses[p.key] == nil {
 				keys, guesses[p.key] = append(keys, p.key), &guess{}

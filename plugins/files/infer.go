@@ -36,7 +36,7 @@ func (a *csvArgs) columns(ctx context.Context, files []file) (*union, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, plugin.ArgumentErrorf("path", "%s\nA header with the names of the columns is expected. Set header = false, and columns to the names, if the files have none.", emptyFiles(files))
+		return nil, plugin.ArgumentErrorf("path", "%s\nA file must begin with a header of column names. If the files have no header, set header = false, and columns to the names.", emptyFiles(files))
 	}
 	found := newUnion()
 	for _, name := range names {

@@ -14,7 +14,7 @@ type member struct{ key, value []byte }
 // it returns points into raw where it can.
 func members(raw []byte, list []member) ([]member, error) {
 	if raw[0] != '{' {
-		return nil, fmt.Errorf("the row is %s, and an object is expected", kindOf(raw))
+		return nil, fmt.Errorf("the row is %s, but it must be an object", kindOf(raw))
 	}
 	rest := space(raw[1:])
 	for rest[0] != '}' {

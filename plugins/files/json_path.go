@@ -76,7 +76,7 @@ func (r *jsonRows) open(bracket, name string) error {
 	}
 	if c != bracket[0] {
 		what := map[string]string{"{": "an object", "[": "a list of objects"}[bracket]
-		return fmt.Errorf("%s:%d: %s leads to %s, and %s is expected\nCorrect field, which says where the rows are.", r.name, r.line, name, kindOf(r.data), what)
+		return fmt.Errorf("%s:%d: %s is %s, but it must be %s\nCorrect field, which says where the rows are.", r.name, r.line, name, kindOf(r.data), what)
 	}
 	r.take(1)
 	return nil
@@ -126,7 +126,7 @@ func (r *jsonRows) member(begun bool) (key string, more bool, err error) {
 func (r *jsonRows) inObject() (byte, error) {
 	c, err := r.peek()
 	if errors.Is(err, io.EOF) {
-		return 0, r.wrong("it breaks off in the middle of a value")
+		return 0, r.wrong("it ends in the middle of a value")
 	}
 	return c, err
 }

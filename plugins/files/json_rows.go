@@ -90,7 +90,7 @@ func (r *jsonRows) between() error {
 		}
 		c, err := r.peek()
 		if errors.Is(err, io.EOF) && r.list {
-			return r.wrong("the list breaks off: \"]\" is missing")
+			return r.wrong("the list ends early: \"]\" is missing")
 		}
 		if err != nil {
 			return err
@@ -200,12 +200,12 @@ func (r *jsonRows) refused(err error) ([]byte, error) {
 		if line > r.at {
 			where = fmt.Sprintf(" The value begins in line %d.", r.at)
 		}
-		return nil, fmt.Errorf("%s:%d: the file is not JSON: %w (character %d of the line)\nCorrect the file: where the next row begins is not clear.%s", r.name, line, err, column, where)
+		return nil, fmt.Errorf("%s:%d: the file is not JSON: %w (character %d of the line)\nCorrect the file: quern cannot tell where the next row begins.%s", r.name, line, err, column, where)
 	}
 	if beyond {
 		err = errors.New("it ends in the middle of a value")
 	}
 	line := r.data[:n]
 	r.take(n)
-	return line, malformed{fmt.Errorf("the line is no JSON: %w", err)}
+	return line, malformed{fmt.Errorf("the line is not valid JSON: %w", err)}
 }

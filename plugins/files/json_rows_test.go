@@ -52,11 +52,11 @@ func TestADocumentThatIsNotJSONIsAnErrorAtItsPlaceAndNeverHalfRead(t *testing.T)
 	for text, want := range map[string]string{
 		"[\n{\"a\": 1}\n{\"a\": 2}\n]":            `a.json:3: the file is not JSON: "{\"a\": 2}"`,
 		"[\n{\"a\": 1},\n]":                       `a.json:3: the file is not JSON: "]" where a row should be`,
-		"[\n{\"a\": 1},\n{\"a\": 2}":              `a.json:3: the file is not JSON: the list breaks off`,
+		"[\n{\"a\": 1},\n{\"a\": 2}":              `a.json:3: the file is not JSON: the list ends early`,
 		"[\n{\"a\": 1},\n{\"a\" 2}]":              `a.json:3: the file is not JSON: "2}]" where ":" should be (character 6`,
 		"{\n \"a\": 1,,\n \"b\":\n {\"x\": 1}\n}": `a.json:2: the file is not JSON: ",`,
-		"{\n \"a\": 1\n":                          `a.json:3: the file is not JSON: it breaks off in the middle of an object`,
-		"[1, 2]":                                  `a.json:1: the row is a number, and an object is expected`,
+		"{\n \"a\": 1\n":                          `a.json:3: the file is not JSON: it ends in the middle of an object`,
+		"[1, 2]":                                  `a.json:1: the row is a number, but it must be an object`,
 	} {
 		p := folder(t, map[string]string{"a.json": text})
 		for _, onError := range []string{"fail", "quarantine"} {
@@ -144,9 +144,9 @@ func TestKeysThatCannotBeColumnsAreExplained(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"": 1, "a": 2}`: `a key ""`,
 		ids.String():      "2001 different keys",
-		"{}\n{}\n":        "are empty\nGive schema",
+		"{}\n{}\n":        "are empty\nSet schema",
 		"":                "a.json is empty",
-		"x\ny\n":          `a.json:1: the line is no JSON: "x" where a value should be`,
+		"x\ny\n":          `a.json:1: the line is not valid JSON: "x" where a value should be`,
 	} {
 		p := folder(t, map[string]string{"a.json": text})
 		if _, _, err := readJSONL(t, usualJSONL(), p); err == nil || !strings.Contains(err.Error(), want) {

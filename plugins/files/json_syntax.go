@@ -35,7 +35,7 @@ func (s *syntax) extent(data []byte, whole bool) (int, error) {
 		if len(s.open) > 0 {
 			what = kindOf(s.open[len(s.open)-1:])
 		}
-		return 0, &syntaxError{len(data), "it breaks off in the middle of " + what}
+		return 0, &syntaxError{len(data), "it ends in the middle of " + what}
 	}
 	return n, err
 }

@@ -54,7 +54,7 @@ func (j jsonValues) scalar(t arrow.DataType, raw []byte) (parsed, error) {
 	case t.ID() == arrow.FLOAT64 && number:
 		f, err := strconv.ParseFloat(string(raw), 64)
 		if err == nil && j.inferred && !math.IsNaN(f) && !math.IsInf(f, 0) && !holdsDigits(string(raw), f) {
-			return parsed{}, fmt.Errorf("float64 does not hold all digits of %s", head(raw, 60))
+			return parsed{}, fmt.Errorf("float64 cannot represent all digits of %s", head(raw, 60))
 		}
 		if err == nil {
 			return parsed{f: f}, nil
@@ -64,7 +64,7 @@ func (j jsonValues) scalar(t arrow.DataType, raw []byte) (parsed, error) {
 	case raw[0] == '"' && (t.ID() == arrow.DATE32 || t.ID() == arrow.TIMESTAMP || t.ID() == arrow.BINARY):
 		return jsonQuoted(t, raw)
 	}
-	return parsed{}, fmt.Errorf("%s (%s) is no %s", kindOf(raw), head(raw, 60), jsonTypeName(t))
+	return parsed{}, fmt.Errorf("%s (%s) is not a valid %s", kindOf(raw), head(raw, 60), jsonTypeName(t))
 }
 
 // jsonQuoted reads a type that JSON can only hold as a string.
@@ -81,7 +81,7 @@ func jsonQuoted(t arrow.DataType, raw []byte) (parsed, error) {
 	}
 	b, err := base64.StdEncoding.AppendDecode(nil, text)
 	if err != nil {
-		return parsed{}, fmt.Errorf("%q is no base64, which binary columns are written in", head(text, 60))
+		return parsed{}, fmt.Errorf("%q is not valid base64, which a binary column needs", head(text, 60))
 	}
 	return parsed{text: b}, nil
 }
@@ -112,7 +112,7 @@ func wholeNumber(raw []byte) (int64, bool) {
 
 func (j jsonValues) list(t *arrow.ListType, raw []byte) (parsed, error) {
 	if raw[0] != '[' {
-		return parsed{}, fmt.Errorf("%s (%s) is no list", kindOf(raw), head(raw, 60))
+		return parsed{}, fmt.Errorf("%s (%s) is not a list", kindOf(raw), head(raw, 60))
 	}
 	values := []parsed{}
 	err := elements(raw, func(e []byte) error {
@@ -128,7 +128,7 @@ func (j jsonValues) list(t *arrow.ListType, raw []byte) (parsed, error) {
 
 func (j jsonValues) structure(t *arrow.StructType, raw []byte) (parsed, error) {
 	if raw[0] != '{' {
-		return parsed{}, fmt.Errorf("%s (%s) is no object", kindOf(raw), head(raw, 60))
+		return parsed{}, fmt.Errorf("%s (%s) is not an object", kindOf(raw), head(raw, 60))
 	}
 	list, err := members(raw, nil)
 	if err != nil {
@@ -168,7 +168,7 @@ func once(raw *[]byte, m member) error {
 }
 
 func unheardOf(key []byte) error {
-	return fmt.Errorf("the key %q is not among the rows that the columns were inferred from", key)
+	return fmt.Errorf("the key %q does not occur in the rows that the columns were inferred from", key)
 }
 
 // putDeep appends a list or a struct.
@@ -193,7 +193,7 @@ func putDeep(b array.Builder, deep any) error {
 			}
 		}
 	default:
-		return fmt.Errorf("columns of type %s can't be filled", b.Type())
+		return fmt.Errorf("columns of type %s are not supported", b.Type())
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ func (a *jsonlArgs) path() ([]string, error) {
 	}
 	keys = append(keys, string(key))
 	if slices.Contains(keys, "") {
-		return nil, plugin.ArgumentErrorf("field", "%q has an empty key\nWrite keys with a dot between each two, such as \"result.items\".", a.Field)
+		return nil, plugin.ArgumentErrorf("field", "%q has an empty key\nSeparate keys with single dots, as in \"result.items\".", a.Field)
 	}
 	return keys, nil
 }
@@ -168,15 +168,15 @@ func (a *jsonlArgs) checkKeys(all *jsonSample, files []file) error {
 	case keys == 0 && all.problem != nil:
 		return plugin.ArgumentErrorf("path", "None of the first %s can be read as a row\nThe first problem: %w", plural(all.refused, "value"), all.problem)
 	case keys == 0 && all.object.objects > 0:
-		return plugin.ArgumentErrorf("path", "The objects of %s are empty\nGive schema, which names the columns.", files[0].name)
+		return plugin.ArgumentErrorf("path", "The objects of %s are empty\nSet schema to name the columns.", files[0].name)
 	case keys == 0:
-		return plugin.ArgumentErrorf("path", "%s\nThere is nothing to infer columns from. Give schema if that is right.", emptyFiles(files))
+		return plugin.ArgumentErrorf("path", "%s\nThere is nothing to infer columns from. If that is correct, set schema.", emptyFiles(files))
 	case chosen:
 		return nil
 	case keys > maxColumns:
-		return plugin.ArgumentErrorf("path", "The objects of %s have %d different keys, such as %q\nKeys become columns, and these seem to be data. Name the columns to take in columns, or write rows that hold the keys as values.", files[0].name, keys, all.object.keys[keys-1])
+		return plugin.ArgumentErrorf("path", "The objects of %s have %d different keys, such as %q\nKeys become columns, but these look like data. List the columns to read in columns, or write rows that have the keys as values.", files[0].name, keys, all.object.keys[keys-1])
 	case all.object.fields[""] != nil:
-		return plugin.ArgumentErrorf("path", "The objects of %s have a key \"\", and a column needs a name\nName the columns to take in columns, which leaves it out.", files[0].name)
+		return plugin.ArgumentErrorf("path", "The objects of %s have a key \"\", but a column needs a name\nList the columns to read in columns, without this one.", files[0].name)
 	}
 	return nil
 }
@@ -324,7 +324,7 @@ func (o *objects) parse(raw []byte) (err error) {
 	for _, m := range o.members {
 		i, ok := o.places[string(m.key)]
 		if !ok && o.all {
-			return fmt.Errorf("%w\nRaise sample_rows so that more rows are looked at, give the key's type in schema, or name the columns to take in columns.", unheardOf(m.key))
+			return fmt.Errorf("%w\nRaise sample_rows to infer columns from more rows, set the key's type in schema, or list the columns to read in columns.", unheardOf(m.key))
 		}
 		if !ok {
 			continue

@@ -54,7 +54,7 @@ func TestParquetShardsThatDifferAreOneDataset(t *testing.T) {
 			`{"a": [1]}, {"a": [1.5]}`, "a float64 [1 1.5]",
 		},
 		"an int that float64 does not hold": {
-			`{"a": [2**53 + 1]}, {"a": [1.5]}`, `0.parquet: column "a", row 1: 9007199254740993 cannot become a float64`,
+			`{"a": [2**53 + 1]}, {"a": [1.5]}`, `0.parquet: column "a", row 1: 9007199254740993 cannot be converted to float64`,
 		},
 		"int beside null": {
 			`{"a": pa.array([None, None])}, {"a": [1]}`, "a int64 [∅ ∅ 1]",
@@ -150,7 +150,7 @@ func TestASchemaSaysAsWhatParquetColumnsAreRead(t *testing.T) {
 	for _, c := range []struct{ column, typ, want string }{
 		{"id", "int64", "7"},
 		{"id", "float64", "7"},
-		{"id", "date", `"007" is no date`},
+		{"id", "date", `"007" is not a valid date`},
 		{"id", "binary", "MDA3"},
 		{"n", "string", "5"},
 		{"n", "float64", "5"},
@@ -160,7 +160,7 @@ func TestASchemaSaysAsWhatParquetColumnsAreRead(t *testing.T) {
 		{"f", "string", "2"},
 		{"d", "string", "12345678901234567.89"},
 		{"d", "float64", "1.2345678901234568e+16"},
-		{"d", "int64", "12345678901234567.89 does not fit int64"},
+		{"d", "int64", "12345678901234567.89 is outside the range of int64"},
 		{"b", "string", "text"},
 		{"bad", "string", `column "bad", row 1: the text is not UTF-8`},
 		{"day", "timestamp", "2026-01-31T00:00:00Z"},
@@ -169,10 +169,10 @@ func TestASchemaSaysAsWhatParquetColumnsAreRead(t *testing.T) {
 		{"t", "timestamp", "2026-01-31T10:00:00.123456Z"},
 		{"l", "string", `[{"b":"<x>","a":1}]`},
 		{"m", "list<struct<b:string,c:date>>", `[{"b":"x","c":null}]`},
-		{"m", "list<struct<b:bool,a:float64>>", `field "b": "x" is no bool`},
+		{"m", "list<struct<b:bool,a:float64>>", `field "b": "x" is not a valid bool`},
 		{"flag", "string", "true"},
 		{"u", "string", "18446744073709551615"},
-		{"u", "int64", "18446744073709551615 does not fit int64"},
+		{"u", "int64", "18446744073709551615 is outside the range of int64"},
 	} {
 		a := &parquetArgs{Schema: map[string]string{c.column: c.typ}, Columns: []string{c.column}}
 		_, rows, err := readParquetRows(t, a, p)
@@ -186,10 +186,10 @@ func TestParquetValuesThatNoColumnTypeHoldsAreRefusedWithAWayOut(t *testing.T) {
 	cases := map[string]struct{ tables, want string }{
 		"nanoseconds": {
 			`{"t": pa.array([0, 1769853600123456789], pa.timestamp("ns"))}`,
-			`column "t", row 2: 2026-01-31T10:00:00.123456789 has more digits`,
+			`column "t", row 2: 2026-01-31T10:00:00.123456789 is more precise`,
 		},
 		"years beyond 292,000": {
-			`{"t": pa.array([2**62], pa.timestamp("ms"))}`, "beyond what timestamp can hold",
+			`{"t": pa.array([2**62], pa.timestamp("ms"))}`, "outside the range of timestamp",
 		},
 		"in a list": {
 			`{"l": pa.array([[], [0], [1769853600123456789]], pa.list_(pa.timestamp("ns")))}`, `column "l", row 3`,

@@ -126,7 +126,7 @@ func (v *conversion) natural(a arrow.Array, column *parquetColumn, to arrow.Data
 	case array.ExtensionArray:
 		return v.natural(a.Storage(), column, to)
 	}
-	return nil, nil, fmt.Errorf("%s is not among the types that columns can have", a.DataType())
+	return nil, nil, fmt.Errorf("%s is not a supported column type", a.DataType())
 }
 
 func whole[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32](value func(int) T) (arrow.DataType, func(int) (parsed, error), error) {
@@ -146,7 +146,7 @@ func legible(text func(int) []byte) (arrow.DataType, func(int) (parsed, error), 
 	return stringType, func(i int) (parsed, error) {
 		b := text(i)
 		if err := checkText(b); err != nil {
-			return parsed{}, fmt.Errorf("%w\nWrite the file with UTF-8 texts, or read the column as \"binary\" with schema.", err)
+			return parsed{}, fmt.Errorf("%w\nWrite the file with UTF-8 text, or read the column as \"binary\" with schema.", err)
 		}
 		return parsed{text: b}, nil
 	}, nil
@@ -198,9 +198,9 @@ func (v *conversion) timestamp(a *array.Timestamp, to arrow.DataType) (arrow.Dat
 			return parsed{i: micros}, nil
 		}
 		if t.Unit == arrow.Nanosecond {
-			return parsed{}, fmt.Errorf("%s has more digits than the microseconds of timestamp\nIn schema, \"string\" keeps them, and \"timestamp\" cuts them off.", a.Value(i).ToTime(t.Unit).UTC().Format(layout))
+			return parsed{}, fmt.Errorf("%s is more precise than a timestamp, which has microseconds\nIn schema, \"string\" keeps all digits, and \"timestamp\" truncates them.", a.Value(i).ToTime(t.Unit).UTC().Format(layout))
 		}
-		return parsed{}, fmt.Errorf("%d %s since 1970 is beyond what timestamp can hold", a.Value(i), t.Unit)
+		return parsed{}, fmt.Errorf("%d %s since 1970 is outside the range of timestamp", a.Value(i), t.Unit)
 	}, nil
 }
 
@@ -281,7 +281,7 @@ func askedCaster(from, to arrow.DataType) (func(parsed) (parsed, error), error) 
 func exactFloat(p parsed) (parsed, error) {
 	f := float64(p.i)
 	if f >= 1<<63 || int64(f) != p.i {
-		return p, fmt.Errorf("%d cannot become a float64, as the column's other values are, without losing digits\nIn schema, \"string\" keeps them.", p.i)
+		return p, fmt.Errorf("%d cannot be converted to float64, the type of the column's other values, without losing digits\nIn schema, \"string\" keeps them.", p.i)
 	}
 	return parsed{f: f}, nil
 }
@@ -289,7 +289,7 @@ func exactFloat(p parsed) (parsed, error) {
 func midnight(p parsed) (parsed, error) {
 	const day = 24 * int64(time.Hour/time.Microsecond)
 	if p.i > math.MaxInt64/day || p.i < math.MinInt64/day {
-		return p, fmt.Errorf("the date %d days after 1970 is beyond what timestamp can hold", p.i)
+		return p, fmt.Errorf("the date %d days after 1970 is outside the range of timestamp", p.i)
 	}
 	return parsed{i: p.i * day}, nil
 }
@@ -301,7 +301,7 @@ func wholeDigits(p parsed) (parsed, error) {
 	}
 	i, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return p, fmt.Errorf("%s does not fit int64\nIn schema, \"string\" keeps its digits.", p.text)
+		return p, fmt.Errorf("%s is outside the range of int64\nIn schema, \"string\" keeps its digits.", p.text)
 	}
 	return parsed{i: i}, nil
 }
@@ -316,7 +316,7 @@ func (v *conversion) floatDigits(p parsed) (parsed, error) {
 		text = strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 	}
 	if !v.asked && len(text) > exactDigits && strconv.FormatFloat(f, 'f', -1, 64) != text {
-		return p, fmt.Errorf("%s cannot become a float64 without losing digits\nIn schema, \"string\" keeps them, and \"float64\" takes the nearest number.", p.text)
+		return p, fmt.Errorf("%s cannot be converted to float64 without losing digits\nIn schema, \"string\" keeps them, and \"float64\" rounds to the nearest number.", p.text)
 	}
 	return parsed{f: f}, nil
 }

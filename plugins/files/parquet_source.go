@@ -94,9 +94,9 @@ func (a *parquetArgs) columnsOf(ctx context.Context, f file) ([]parquetColumn, e
 			c.typ = arrow.Null
 			continue
 		case checkText([]byte(c.name)) != nil:
-			return nil, plugin.ArgumentErrorf("path", "The name of a column of %s is not UTF-8: %q\nName the columns to take in columns.", f.name, c.name)
+			return nil, plugin.ArgumentErrorf("path", "The name of a column of %s is not UTF-8: %q\nList the columns to read in columns.", f.name, c.name)
 		case problems[c.name] != nil:
-			return nil, plugin.ArgumentErrorf("path", "Column %q of %s can't be read: %w\nName the columns to take in columns.", c.name, f.name, problems[c.name])
+			return nil, plugin.ArgumentErrorf("path", "Column %q of %s cannot be read: %w\nList the columns to read in columns.", c.name, f.name, problems[c.name])
 		case typed:
 			if err := readableAs(c, given); err != nil {
 				return nil, plugin.ArgumentErrorf("schema", "Column %q of %s: %w", c.name, f.name, err)
@@ -318,7 +318,7 @@ func openParquet(f file) (o *parquetFile, err error) {
 	properties.BufferSize = 256 << 10
 	pq, err := pqfile.NewParquetReader(opened, pqfile.WithReadProps(properties))
 	if err != nil {
-		return nil, fmt.Errorf("%s is damaged or not whole: %w", f.name, err)
+		return nil, fmt.Errorf("%s is damaged or incomplete: %w", f.name, err)
 	}
 	o = &parquetFile{name: f.name, opened: opened, file: pq}
 	if err := o.open(); err != nil {

@@ -112,7 +112,7 @@ func TestColumnsOfParquetFilesAreChosenAndJoinedByName(t *testing.T) {
 func TestWhatIsNoParquetFileOrADamagedOneIsAnErrorThatNamesIt(t *testing.T) {
 	p := folder(t, map[string]string{"a.parquet": "id,text\n1,x\n"})
 	p.path = "a.parquet"
-	if _, _, err := readParquetRows(t, &parquetArgs{}, p); err == nil || !strings.Contains(err.Error(), "a.parquet is not a Parquet file") {
+	if _, _, err := readParquetRows(t, &parquetArgs{}, p); err == nil || !strings.Contains(err.Error(), "a.parquet is a text file, not a Parquet file") {
 		t.Errorf("error: %v", err)
 	}
 	var rows []string

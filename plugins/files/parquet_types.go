@@ -92,7 +92,7 @@ func (c *parquetColumn) join(t arrow.DataType) error {
 		c.typ = arrow.ListOf(c.children[0].typ)
 		return nil
 	}
-	return fmt.Errorf("%s is not among the types that columns can have", t)
+	return fmt.Errorf("%s is not a supported column type", t)
 }
 
 // storage is what an extension type is stored as.
@@ -159,7 +159,7 @@ func (c *parquetColumn) leafType(t arrow.DataType) (arrow.DataType, error) {
 	case arrow.TIMESTAMP:
 		return timestampType, nil
 	}
-	return nil, fmt.Errorf("%s is not among the types that columns can have", t)
+	return nil, fmt.Errorf("%s is not a supported column type", t)
 }
 
 // exactDigits is how many significant digits float64 holds, whatever they are.

@@ -32,7 +32,7 @@ type file struct {
 // an error.
 func (p place) find() ([]file, error) {
 	if p.path == "" {
-		return nil, errors.New("path is empty\nName a file, or a pattern such as \"data/*.csv\".")
+		return nil, errors.New("path is empty\nSet it to a file, or to a pattern such as \"data/*.csv\".")
 	}
 	pattern := p.path
 	if !filepath.IsAbs(pattern) {
@@ -50,17 +50,17 @@ func (p place) find() ([]file, error) {
 		}
 		if info.IsDir() {
 			if full == pattern {
-				return nil, fmt.Errorf("%s is a folder\nName its files with a pattern, such as %q.", p.path, strings.TrimSuffix(p.path, "/")+"/*")
+				return nil, fmt.Errorf("%s is a folder\nUse a pattern to read its files, such as %q.", p.path, strings.TrimSuffix(p.path, "/")+"/*")
 			}
 			continue
 		}
 		if !info.Mode().IsRegular() {
-			return nil, fmt.Errorf("%s is %s, not a file\nA source is read more than once, so it has to be a file. Write the data to a file and name that.", p.display(full), special(info.Mode()))
+			return nil, fmt.Errorf("%s is %s, not a file\nA source is read more than once, so it must be a file. Write the data to a file, and set path to that file.", p.display(full), special(info.Mode()))
 		}
 		out = append(out, file{p.display(full), full, info.Size(), info.ModTime().UnixNano()})
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("there is no file %q\nPaths are relative to the folder of the configuration; * stands for any part of a name, ** for any folders.", p.path)
+		return nil, fmt.Errorf("no file matches %q\nPaths are relative to the folder of the configuration. * matches any part of a name, and ** matches any folders.", p.path)
 	}
 	slices.SortFunc(out, func(a, b file) int { return strings.Compare(a.name, b.name) })
 	return out, nil
@@ -87,7 +87,7 @@ func (p place) match(pattern string) ([]string, error) {
 	}
 	names, err := doublestar.FilepathGlob(pattern, doublestar.WithFailOnIOErrors())
 	if err != nil {
-		return nil, fmt.Errorf("%q is no path or pattern: %w", p.path, err)
+		return nil, fmt.Errorf("%q is not a valid path or pattern: %w", p.path, err)
 	}
 	return names, nil
 }

@@ -219,13 +219,13 @@ func TestAMalformedRowOfACSVFileIsAnErrorWithItsLineOrSetAside(t *testing.T) {
 		rows    []string // that are taken when it is set aside
 	}{
 		"too few fields": {
-			"a,b\n1,x\n2\n3,z\n", "a.csv:3: the row has 1 field, and there are 2 columns", "2", []string{"1|x", "3|z"},
+			"a,b\n1,x\n2\n3,z\n", "a.csv:3: the row has 1 field, but there are 2 columns", "2", []string{"1|x", "3|z"},
 		},
 		"too many fields, after a row of three lines": {
 			"a,b\n1,\"x\n\nx\"\n2,y,\n3,z\n", "a.csv:5: the row has 3 fields", "2,y,", []string{"1|x\n\nx", "3|z"},
 		},
 		"a value of another type": {
-			"a,b\n1,x\nzwei,y\n3,z\n", `a.csv:3: column "a": "zwei" is no int64`, "zwei,y", []string{"1|x", "3|z"},
+			"a,b\n1,x\nzwei,y\n3,z\n", `a.csv:3: column "a": "zwei" is not a valid int64`, "zwei,y", []string{"1|x", "3|z"},
 		},
 		"a quote that is not closed": {
 			"a,b\n1,x\n2,\"y\n3,z\n", "a.csv:3: a quote is opened and never closed", "2,\"y", []string{"1|x", "3|z"},
@@ -234,7 +234,7 @@ func TestAMalformedRowOfACSVFileIsAnErrorWithItsLineOrSetAside(t *testing.T) {
 			"a,b\n1,x\n2,\"y\"z\n3,z\n", `a.csv:3: "z" comes after a closing quote`, "2,\"y\"z", []string{"1|x", "3|z"},
 		},
 		"bytes that are not UTF-8": {
-			"a,b\n1,x\n2,stra\xdfe\n3,z\n", `a.csv:3: the text is not UTF-8: byte 0xDF behind "2,stra"`, "2,stra\xdfe", []string{"1|x", "3|z"},
+			"a,b\n1,x\n2,stra\xdfe\n3,z\n", `a.csv:3: the text is not UTF-8: byte 0xDF after "2,stra"`, "2,stra\xdfe", []string{"1|x", "3|z"},
 		},
 	}
 	for name, c := range cases {
@@ -330,7 +330,7 @@ func TestACompressedFileThatWasCutOffIsAnErrorNotFewerRows(t *testing.T) {
 	gz, zst := compressed(t, "id,text\n"+strings.Repeat("1,some text\n", 100))
 	for name, content := range map[string]string{"a.csv.gz": gz[:len(gz)-12], "a.csv.zst": zst[:len(zst)-12]} {
 		_, got, err := readCSV(t, usualCSV(), folder(t, map[string]string{name: content}))
-		if err == nil || !strings.Contains(err.Error(), "the file is not whole") {
+		if err == nil || !strings.Contains(err.Error(), "the file is incomplete") {
 			t.Errorf("%s: error %v, %v", name, err, got)
 		}
 	}
@@ -343,7 +343,7 @@ func TestMistakesAboutCSVFilesAreExplained(t *testing.T) {
 		change func(*csvArgs)
 		want   string
 	}{
-		"no file":                    {nil, "data/*.csv", nil, `there is no file "data/*.csv"`},
+		"no file":                    {nil, "data/*.csv", nil, `no file matches "data/*.csv"`},
 		"a folder":                   {map[string]string{"data/a.csv": "a\n"}, "data", nil, `"data/*"`},
 		"an empty file":              {map[string]string{"a.csv": ""}, "a.csv", nil, "a.csv is empty"},
 		"a column that is not there": {map[string]string{"a.csv": "x,y\n"}, "a.csv", func(a *csvArgs) { a.Schema = map[string]string{"z": "string"} }, "The columns are x, y"},
@@ -450,16 +450,16 @@ func TestJSONLinesAreReadAsTheirUsersExpect(t *testing.T) {
 func TestAMalformedJSONLineIsAnErrorWithItsLineOrSetAside(t *testing.T) {
 	good := `{"a": 1, "b": "x"}` + "\n"
 	cases := map[string]struct{ line, problem string }{
-		"not JSON":            {`{"a": 1,`, "the line is no JSON"},
-		"a list":              {`[1]`, "the row is a list, and an object is expected"},
-		"a comma too much":    {`{"a": 1},`, "the line is no JSON"},
+		"not JSON":            {`{"a": 1,`, "the line is not valid JSON"},
+		"a list":              {`[1]`, "the row is a list, but it must be an object"},
+		"a comma too much":    {`{"a": 1},`, "the line is not valid JSON"},
 		"two values of a key": {`{"a": 1, "a": 2}`, `the key "a" appears twice`},
 		"half a character":    {`{"b": "\ud83d"}`, `column "b": \ud83d is half of a surrogate pair`},
-		"another type":        {`{"a": "1"}`, `column "a": a string ("1") is no int64`},
+		"another type":        {`{"a": "1"}`, `column "a": a string ("1") is not a valid int64`},
 		"a number too large":  {`{"a": 92233720368547758080}`, `column "a"`},
-		"an unheard-of key":   {`{"a": 1, "c": 2}`, `the key "c" is not among`},
+		"an unheard-of key":   {`{"a": 1, "c": 2}`, `the key "c" does not occur`},
 		"bytes, not UTF-8":    {"{\"b\": \"stra\xdfe\"}", "the text is not UTF-8"},
-		"nothing but a quote": {`"`, "the line is no JSON"},
+		"nothing but a quote": {`"`, "the line is not valid JSON"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -116,7 +116,7 @@ func failed(name string, line int, problem error) error {
 		problem = m.error
 	}
 	if !strings.Contains(problem.Error(), "\n") {
-		problem = fmt.Errorf("%w\nCorrect it, or set on_error = \"quarantine\", which sets such rows aside and goes on.", problem)
+		problem = fmt.Errorf("%w\nCorrect it, or set on_error = \"quarantine\", which sets such rows aside and continues.", problem)
 	}
 	return fmt.Errorf("%s:%d: %w", name, line, problem)
 }

@@ -55,7 +55,7 @@ func parseText(typ string, text []byte) (parsed, error) {
 			return parsed{i: t.UnixMicro()}, nil
 		}
 	}
-	return parsed{}, fmt.Errorf("%q is no %s", head(text, 60), typ)
+	return parsed{}, fmt.Errorf("%q is not a valid %s", head(text, 60), typ)
 }
 
 func truth(s string) (value, ok bool) {

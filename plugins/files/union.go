@@ -61,7 +61,7 @@ func (u *union) add(file, name string, t arrow.DataType) error {
 	c := &u.columns[i]
 	wide, err := widen(c.typ, t)
 	if err != nil {
-		return plugin.ArgumentErrorf("path", "Column %q is %s in %s and %s in %s: %w\nSet schema = { %s = \"string\" }, or another type that both can be read as, or read the files as two sources.",
+		return plugin.ArgumentErrorf("path", "Column %q is %s in %s and %s in %s: %w\nSet schema = { %s = \"string\" }, or to another type that both can be read as, or read the files as two sources.",
 			name, describeType(c.typ), c.file, describeType(t), file, err, quoteKey(name))
 	}
 	if !arrow.TypeEqual(wide, c.typ) {
@@ -109,7 +109,7 @@ func widen(a, b arrow.DataType) (arrow.DataType, error) {
 			return widenStruct(a, b)
 		}
 	}
-	return nil, fmt.Errorf("no column type holds both")
+	return nil, fmt.Errorf("no column type can represent both")
 }
 
 // widerScalar is the type that holds values of both types, of which b is the
@@ -248,14 +248,14 @@ type selection struct {
 func (s selection) check() error {
 	for i, name := range s.columns {
 		if slices.Contains(s.columns[:i], name) {
-			return plugin.ArgumentErrorf("columns", "columns names %q twice\nName each column once.", name)
+			return plugin.ArgumentErrorf("columns", "columns lists %q twice\nList each column once.", name)
 		}
 	}
 	if s.columns != nil && len(s.columns) == 0 {
-		return plugin.ArgumentErrorf("columns", "columns is empty\nName at least one column, or leave columns out to take all of them.")
+		return plugin.ArgumentErrorf("columns", "columns is empty\nList at least one column, or omit columns to read all of them.")
 	}
 	if s.types != nil && len(s.types) == 0 {
-		return plugin.ArgumentErrorf("schema", "schema is empty\nName at least one column, or leave schema out.")
+		return plugin.ArgumentErrorf("schema", "schema is empty\nName at least one column, or omit schema.")
 	}
 	for _, name := range sortedKeys(s.types) {
 		if name == "" {
@@ -265,7 +265,7 @@ func (s selection) check() error {
 			return plugin.ArgumentErrorf("schema", "The type of column %q is not valid: %w", name, err)
 		}
 		if s.columns != nil && !slices.Contains(s.columns, name) {
-			return plugin.ArgumentErrorf("schema", "schema gives the type of %q, which columns does not name\nAdd it to columns, or remove it from schema.", name)
+			return plugin.ArgumentErrorf("schema", "schema has a type for %q, which columns does not list\nAdd it to columns, or remove it from schema.", name)
 		}
 	}
 	return nil
@@ -295,7 +295,7 @@ func (s selection) choose(found *union) (data.Schema, error) {
 	for _, name := range names {
 		column, given := found.lookup(name), s.types[name]
 		if column == nil && (given == "" || !s.open) {
-			return nil, plugin.ArgumentErrorf(argument, "There is no column %q\nThe columns are %s.", name, strings.Join(found.names(), ", "))
+			return nil, plugin.ArgumentErrorf(argument, "No column is named %q\nThe columns are %s.", name, strings.Join(found.names(), ", "))
 		}
 		if given == "" {
 			var err error

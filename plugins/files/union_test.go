@@ -124,13 +124,13 @@ func TestASelectionSaysWhichColumnsAreTaken(t *testing.T) {
 		{selection{types: map[string]string{"c": "string", "a": "float64"}}, "a float64, b string, c string"},
 		{selection{types: map[string]string{"c": "string"}, columns: []string{"c", "a"}}, "c string, a int64"},
 		{selection{types: map[string]string{"z": "string", "c": "bool"}, open: true}, "a int64, b string, c bool, z string"},
-		{selection{types: map[string]string{"z": "string"}}, `There is no column "z"`},
+		{selection{types: map[string]string{"z": "string"}}, `No column is named "z"`},
 		{selection{columns: []string{"z"}}, "The columns are a, b, c"},
-		{selection{columns: []string{"a", "a"}}, `names "a" twice`},
+		{selection{columns: []string{"a", "a"}}, `lists "a" twice`},
 		{selection{columns: []string{}}, "columns is empty"},
 		{selection{types: map[string]string{}}, "schema is empty"},
 		{selection{types: map[string]string{"a": "int"}}, `The type of column "a" is not valid`},
-		{selection{types: map[string]string{"a": "int64"}, columns: []string{"b"}}, "which columns does not name"},
+		{selection{types: map[string]string{"a": "int64"}, columns: []string{"b"}}, "which columns does not list"},
 	} {
 		err := c.selection.check()
 		var got data.Schema
@@ -181,7 +181,7 @@ func TestFoldersNamedByKeyAndValueAreColumns(t *testing.T) {
 		{nil, []string{"lang"}, "auto", "lang string [d e en]"},
 		{map[string]string{"id": "int64", "zip": "int64"}, nil, "auto", "id int64, lang string, zip int64 [2|d e|∅ 1|en|7]"},
 		{map[string]string{"id": "string"}, []string{"id"}, "auto", "id string [2 1]"},
-		{map[string]string{"id": "int64", "lang": "int64"}, nil, "auto", `"d e" is no int64`},
+		{map[string]string{"id": "int64", "lang": "int64"}, nil, "auto", `"d e" is not a valid int64`},
 	} {
 		check := func(format string, schema data.Schema, rows *collected, err error) {
 			t.Helper()
@@ -210,7 +210,7 @@ func TestAFolderAndAColumnOfOneNameAreRefused(t *testing.T) {
 	p := folder(t, map[string]string{"lang=en/a.csv": "id,lang\n1,de\n"})
 	p.path = "*/*.csv"
 	_, _, err := readCSV(t, usualCSV(), p)
-	if err == nil || !strings.Contains(err.Error(), `"lang" is a column of lang=en/a.csv and a folder of lang=en/a.csv`) {
+	if err == nil || !strings.Contains(err.Error(), `"lang" is both a column of lang=en/a.csv and a folder of lang=en/a.csv`) {
 		t.Errorf("error: %v", err)
 	}
 	a := usualCSV()

@@ -22,7 +22,7 @@ type Answer struct {
 	// message of the user.
 	Request  []byte
 	Question string
-	// Err says why there is no answer that counts. Response may be nil then.
+	// Err says why no answer that counts. Response may be nil then.
 	Err      error
 	Response *llm.Response
 	// Free is set for what costs nothing since no model was called.
@@ -263,7 +263,7 @@ func answered(to [][]*Answer, i int, text string, ok bool, confidence *float64, 
 
 // ErrNoAnswer says that a column has no value for the row, or that a trained
 // model gave none.
-var ErrNoAnswer = errors.New("there is no answer")
+var ErrNoAnswer = errors.New("no answer")
 
 func column(s *Subject, rec arrow.RecordBatch, to [][]*Answer) error {
 	values := Texts(rec, s.Key)

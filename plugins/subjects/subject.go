@@ -65,7 +65,7 @@ func describe[A any](p *plugin.Prepare[A], name string, given plugin.Subject) Su
 	switch {
 	case given.Prompt.Given():
 		if in != nil && !in.Can(plugin.CanChat) {
-			p.Errorf(given.Model.Key, "This model cannot chat\nIt can: %v. A prompt needs a model that answers messages, such as one from a model block.", in.Capabilities)
+			p.Errorf(given.Model.Key, "This model cannot chat\nIt can: %v. A prompt needs a model that answers messages, such as one that a model block defines.", in.Capabilities)
 		}
 	case given.Model.Given() && in != nil:
 		if !in.Can(plugin.CanPredict) {
@@ -75,7 +75,7 @@ func describe[A any](p *plugin.Prepare[A], name string, given plugin.Subject) Su
 		s.Inputs = in.Signature.Inputs.Names()
 		s.Label = labelOf(in.Signature.Outputs)
 		if s.Label == "" {
-			p.Errorf(given.Model.Key, "The model (%s) predicts no label\nIts outputs are %v. It needs an output named label of type string.", in.Format, in.Signature.Outputs.Names())
+			p.Errorf(given.Model.Key, "The model (%s) does not predict a label\nIts outputs are %v. It needs an output named label of type string.", in.Format, in.Signature.Outputs.Names())
 		}
 		if c, _, ok := in.Signature.Outputs.Lookup("confidence"); ok && c.Type == "float64" {
 			s.Confidence = c.Name
