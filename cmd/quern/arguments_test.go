@@ -1,10 +1,47 @@
 package main
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
+
+// TestNoCommandReadsAFlagByItsName: a command reads the fields of its arguments, so that a
+// misspelled flag does not compile.
+func TestNoCommandReadsAFlagByItsName(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readers := []string{"String", "Bool", "Int", "Duration", "StringSlice", "IsSet", "Value", "Count"}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) != 1 {
+				return true
+			}
+			method, ok := call.Fun.(*ast.SelectorExpr)
+			literal, isLiteral := call.Args[0].(*ast.BasicLit)
+			if ok && isLiteral && literal.Kind == token.STRING && slices.Contains(readers, method.Sel.Name) {
+				t.Errorf("%s: %s(%s) reads a flag by its name; use a field of package arguments", set.Position(n.Pos()), method.Sel.Name, literal.Value)
+			}
+			return true
+		})
+	}
+}
 
 func TestArgumentsOfTheEnvironmentComeBeforeThoseOfTheCommandLine(t *testing.T) {
 	env := map[string]string{

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/inspect"
@@ -88,21 +86,11 @@ func exportRows(ctx context.Context, ui *terminal, args *arguments.ArtifactExpor
 		ui.notef("Wrote %s of %s to %s in %s.\n", english.Count(n, "row"), name, english.Count(len(files), "file"), args.Dir)
 		return nil
 	case args.File != "":
-		err := replaceFile(args.File, func(f *os.File) error {
-			return buffered(f, func(w io.Writer) error { return export.Write(ctx, w, args.Rows, d) })
-		})
+		err := replaceFile(args.File, 0o666, func(w io.Writer) error { return export.Write(ctx, w, args.Rows, d) })
 		if err == nil {
 			ui.notef("Wrote %s of %s to %s.\n", english.Count(n, "row"), name, args.File)
 		}
 		return err
 	}
 	return buffered(ui.out, func(w io.Writer) error { return export.Write(ctx, w, args.Rows, d) })
-}
-
-func buffered(w io.Writer, write func(io.Writer) error) error {
-	b := bufio.NewWriterSize(w, 1<<20)
-	if err := write(b); err != nil {
-		return err
-	}
-	return b.Flush()
 }

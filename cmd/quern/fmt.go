@@ -111,27 +111,19 @@ func (f *formatter) file(name string) error {
 	return rewrite(name, out)
 }
 
-// rewrite replaces a file's content in one step, so that an interruption
-// cannot leave half of it.
+// rewrite replaces a file's content and keeps its permissions.
 func rewrite(name string, content []byte) error {
 	info, err := os.Stat(name)
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".fmt-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(content)
-	if closeErr := tmp.Close(); err == nil {
-		err = closeErr
-	}
+	mode := info.Mode().Perm()
+	err = replaceFile(name, mode, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
 	if err == nil {
-		err = os.Chmod(tmp.Name(), info.Mode().Perm())
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), name)
+		err = os.Chmod(name, mode) // a new file has no more than the umask allows
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/planner/plan"
@@ -57,22 +57,12 @@ func printPlan(ui *terminal, p *plan.Plan, format string) error {
 	return render.Markdown(ui.out, p)
 }
 
-// savePlan writes a plan so that it is there whole or not at all.
+// savePlan writes a plan to a file that only its owner can read: it has the values of
+// variables.
 func savePlan(name string, p *plan.Plan) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".plan-*")
+	err := replaceFile(name, 0o600, func(w io.Writer) error { return plan.Encode(w, p) })
 	if err != nil {
-		return fmt.Errorf("the plan cannot be saved to %s\n%w", name, err)
-	}
-	defer os.Remove(tmp.Name())
-	err = plan.Encode(tmp, p)
-	if closeErr := tmp.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		return fmt.Errorf("the plan cannot be saved to %s\n%w", name, err)
+		return fmt.Errorf("the plan cannot be saved\n%w", err)
 	}
 	return nil
 }

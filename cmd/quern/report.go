@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"math"
-	"os"
-	"path/filepath"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/kind"
@@ -49,26 +47,13 @@ func writeReport(ctx context.Context, ui *terminal, args *arguments.Report) erro
 	if args.Rows.Given() {
 		bytes = math.MaxInt // a user who sets -rows wants them, however large
 	}
-	err = replaceFile(path, func(f *os.File) error {
+	err = replaceFile(path, 0o666, func(w io.Writer) error {
 		o := report.Options{Rows: args.Rows.Value, Bytes: bytes, Environment: st.Environment, Made: inst.Updated.Local().Format("2006-01-02 15:04")}
-		return report.Write(f, found, found.Each(ctx, s, st), o)
+		return report.Write(w, found, found.Each(ctx, s, st), o)
 	})
 	if err != nil {
 		return err
 	}
 	ui.printf("Wrote %s.\n", path)
 	return nil
-}
-
-// replaceFile writes a file as a whole or not at all.
-func replaceFile(path string, write func(*os.File) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".quern-*")
-	if err != nil {
-		return fmt.Errorf("%s cannot be written\n%w", path, err)
-	}
-	defer os.Remove(f.Name())
-	if err := errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

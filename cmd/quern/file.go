@@ -1,0 +1,33 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/quern-dev/quern/store/disk"
+)
+
+// replaceFile writes a file as a whole or not at all, so that an interruption cannot
+// leave half of it.
+func replaceFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
+	f, err := disk.NewTemp(filepath.Dir(path), mode)
+	if err != nil {
+		return fmt.Errorf("%s cannot be written\n%w", path, err)
+	}
+	defer f.Close()
+	if err := buffered(f, write); err != nil {
+		return err
+	}
+	return f.Publish(path)
+}
+
+func buffered(w io.Writer, write func(io.Writer) error) error {
+	b := bufio.NewWriterSize(w, 1<<20)
+	if err := write(b); err != nil {
+		return err
+	}
+	return b.Flush()
+}
