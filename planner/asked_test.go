@@ -30,9 +30,9 @@ func (talker) Chat(context.Context, *talkerArgs, *llm.Request) (*llm.Response, e
 type contest struct{}
 
 type contestArgs struct {
-	Dataset  plugin.Dataset            `quern:"dataset,required" doc:"Rows."`
-	Subjects map[string]plugin.Subject `quern:"subjects,required" type:"string" doc:"What is compared."`
-	Metrics  map[string]plugin.Late    `quern:"metrics" late:"output=output" doc:"By what."`
+	Dataset  plugin.Dataset               `quern:"dataset,required" doc:"Rows."`
+	Subjects map[string]plugin.Subject    `quern:"subjects,required" type:"string" doc:"What is compared."`
+	Metrics  map[string]plugin.LateColumn `quern:"metrics" late:"output=output" doc:"By what."`
 }
 
 func (contest) Prepare(_ context.Context, p *plugin.Prepare[contestArgs]) error {

@@ -119,7 +119,7 @@ func (b *builder) checkBudget(p *plan.Plan) {
 	}
 	check(secondsOfTime, p.Budget.Seconds, total.Seconds, total.SecondsUnknown, false, seconds)
 	check("tokens", tokenLimit, tokens, total.TokensUnknown, total.MayBeKept, whole)
-	check("units of money", p.Budget.Money, total.Money, total.CostUnknown, total.MayBeKept, llm.Money)
+	check("units of money", p.Budget.Money, total.Money, total.CostUnknown, total.MayBeKept, llm.FormatMoney)
 }
 
 // checkPrices refuses models that are to be called and whose price is not known:

@@ -247,7 +247,7 @@ func (b *builder) tokensOf(n *node, c *pluginv1.ModelCalls, in *askedRows) (perR
 
 // requestOf is the request that the text of a prompt comes to, and how examples
 // are drawn for it; nil: none are. What a stage adds is not in it.
-func requestOf(c *pluginv1.ModelCalls, text string, isRequest bool) (*llm.Request, *llm.Drawing) {
+func requestOf(c *pluginv1.ModelCalls, text string, isRequest bool) (*llm.Request, *llm.ExampleSelection) {
 	request, drawing := asked(text, isRequest)
 	if c.ReadsAnswers {
 		request, drawing = lastOnly(request), nil
@@ -299,15 +299,15 @@ func lastOnly(r *llm.Request) *llm.Request {
 
 // asked is the request that the text of a row argument comes to, and how
 // examples are drawn for it; nil: none are.
-func asked(text string, isRequest bool) (*llm.Request, *llm.Drawing) {
+func asked(text string, isRequest bool) (*llm.Request, *llm.ExampleSelection) {
 	plain := &llm.Request{Messages: []llm.Message{{Role: llm.User, Content: text}}}
 	var fields map[string]json.RawMessage
 	if !isRequest || json.Unmarshal([]byte(text), &fields) != nil {
 		return plain, nil
 	}
-	var drawing *llm.Drawing
+	var drawing *llm.ExampleSelection
 	if raw, ok := fields["examples"]; ok {
-		drawing = llm.NewDrawing()
+		drawing = llm.NewExampleSelection()
 		if json.Unmarshal(raw, drawing) != nil {
 			return plain, nil
 		}
@@ -331,7 +331,7 @@ const poolRead = 4096
 // exampleTokens is how many tokens the examples have that are drawn for a row:
 // the two messages that each is shown as; -1: that cannot be told before until
 // has run.
-func (b *builder) exampleTokens(n *node, key string, d *llm.Drawing, counter *tokens.Counter) (all float64, until string) {
+func (b *builder) exampleTokens(n *node, key string, d *llm.ExampleSelection, counter *tokens.Counter) (all float64, until string) {
 	of := n.inputs[key]
 	user, assistant := n.bound.Rows[key+".user"], n.bound.Rows[key+".assistant"]
 	if of == nil || user == nil || assistant == nil {
@@ -356,7 +356,7 @@ func (b *builder) exampleTokens(n *node, key string, d *llm.Drawing, counter *to
 
 // exampleTexts are texts of examples like those that are drawn, and how many
 // examples there are.
-func (b *builder) exampleTexts(of *handle, row *plan.RowArg, d *llm.Drawing) (texts []weighted, rows float64, until string) {
+func (b *builder) exampleTexts(of *handle, row *plan.RowArg, d *llm.ExampleSelection) (texts []weighted, rows float64, until string) {
 	m := of.manifest()
 	if m == nil {
 		f := b.forecast(of)
@@ -383,7 +383,7 @@ func (b *builder) exampleTexts(of *handle, row *plan.RowArg, d *llm.Drawing) (te
 // drawn are the rows of the sample that are drawn as examples; all of them if
 // that cannot be known, because the sample is not the whole dataset or the
 // choice depends on the row.
-func (f *forecast) drawn(d *llm.Drawing) []int {
+func (f *forecast) drawn(d *llm.ExampleSelection) []int {
 	rows := everyRow(f)
 	if !f.exact || f.rows != float64(len(rows)) || len(rows) > poolRead {
 		return rows

@@ -111,7 +111,7 @@ type testConfig struct {
 }
 
 func (w *world) types() []plugin.Type {
-	info := func(kind, name string) plugin.Info { return plugin.Info{Kind: kind, Name: name, Behavior: 1} }
+	info := func(kind, name string) plugin.Info { return plugin.Info{Kind: kind, Name: name, BehaviorVersion: 1} }
 	return []plugin.Type{
 		plugin.NewSource(info(plugin.KindSource, "lines"), &lines{w}),
 		plugin.NewMapper(info(plugin.KindTransform, "map"), mapRows{}),
@@ -154,7 +154,7 @@ func (s *lines) Prepare(_ context.Context, p *plugin.Prepare[linesArgs]) error {
 
 func (s *lines) Fingerprint(_ context.Context, a *linesArgs, _ []byte) (plugin.Fingerprint, error) {
 	content, _ := s.w.source(a.Path)
-	return plugin.Fingerprint{Fingerprint: content, Memo: []byte("memo"), Summary: "1 file, " + content}, nil
+	return plugin.Fingerprint{Value: content, Memo: []byte("memo"), Summary: "1 file, " + content}, nil
 }
 
 func (s *lines) Read(context.Context, *linesArgs, *plugin.RowWriter) error { return nil }
@@ -172,7 +172,7 @@ func (mapRows) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
 	if p.Args.Keep {
 		p.KeepInput("input")
 	} else {
-		p.RowsOf("input")
+		p.SetRowsOf("input")
 	}
 	var names []string
 	for name := range p.Args.Columns {
@@ -180,7 +180,7 @@ func (mapRows) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		p.AddArgument(name, p.Args.Columns[name].Key)
+		p.AddArgumentColumn(name, p.Args.Columns[name].Key)
 	}
 	return nil
 }
@@ -307,7 +307,7 @@ func (s *shelf) Prepare(_ context.Context, p *plugin.Prepare[shelfArgs]) error {
 	return nil
 }
 
-func (s *shelf) Read(_ context.Context, r *plugin.DeploymentRead[shelfArgs]) (*plugin.State, error) {
+func (s *shelf) Read(_ context.Context, r *plugin.DeploymentReadRequest[shelfArgs]) (*plugin.DeploymentState, error) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	place := r.State.Value.GetAttr("place").AsString()
@@ -315,31 +315,31 @@ func (s *shelf) Read(_ context.Context, r *plugin.DeploymentRead[shelfArgs]) (*p
 	if !ok {
 		return nil, nil
 	}
-	return &plugin.State{Value: shelfValue(place, digest)}, nil
+	return &plugin.DeploymentState{Value: shelfValue(place, digest)}, nil
 }
 
 func shelfValue(place, digest string) cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{"place": cty.StringVal(place), "digest": cty.StringVal(digest)})
 }
 
-func (s *shelf) Plan(_ context.Context, p *plugin.DeploymentPlan[shelfArgs]) (*plugin.Planned, error) {
+func (s *shelf) Plan(_ context.Context, p *plugin.DeploymentPlanRequest[shelfArgs]) (*plugin.DeploymentPlan, error) {
 	if p.Prior == nil {
-		return &plugin.Planned{Action: plugin.Create}, nil
+		return &plugin.DeploymentPlan{Action: plugin.ActionCreate}, nil
 	}
 	place, digest := p.Prior.Value.GetAttr("place").AsString(), p.Prior.Value.GetAttr("digest").AsString()
-	out := &plugin.Planned{Action: plugin.NoAction}
+	out := &plugin.DeploymentPlan{Action: plugin.ActionNone}
 	if to, known := p.Digest("artifact"); known && to != digest {
-		out.Action = plugin.Update
-		out.Changes = append(out.Changes, plugin.Change{Argument: "artifact", Before: "the old", After: "the new"})
+		out.Action = plugin.ActionUpdate
+		out.Changes = append(out.Changes, plugin.DeploymentChange{Argument: "artifact", Before: "the old", After: "the new"})
 	}
 	if place != p.Args.Place {
-		out.Action = plugin.Replace
-		out.Changes = append(out.Changes, plugin.Change{Argument: "place", Before: place, After: p.Args.Place, ForcesReplacement: true})
+		out.Action = plugin.ActionReplace
+		out.Changes = append(out.Changes, plugin.DeploymentChange{Argument: "place", Before: place, After: p.Args.Place, ForcesReplacement: true})
 	}
 	return out, nil
 }
 
-func (s *shelf) Apply(context.Context, *plugin.DeploymentApply[shelfArgs]) (*plugin.State, error) {
+func (s *shelf) Apply(context.Context, *plugin.DeploymentApplyRequest[shelfArgs]) (*plugin.DeploymentState, error) {
 	return nil, nil
 }
-func (s *shelf) Delete(context.Context, *plugin.DeploymentDelete[shelfArgs]) error { return nil }
+func (s *shelf) Delete(context.Context, *plugin.DeploymentDeleteRequest[shelfArgs]) error { return nil }

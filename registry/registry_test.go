@@ -54,7 +54,7 @@ func offer(name, version, kind, typ string) plugin.Plugin {
 			}
 			return nil
 		},
-		Types: []plugin.Type{plugin.NewMapper(plugin.Info{Kind: kind, Name: typ, Doc: "Passes rows on. No more.", Behavior: 1}, echo{})},
+		Types: []plugin.Type{plugin.NewMapper(plugin.Info{Kind: kind, Name: typ, Doc: "Passes rows on. No more.", BehaviorVersion: 1}, echo{})},
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 )
 
 // with gives a state one more attribute.
-func with(name string, v cty.Value) func(*plugin.State) {
-	return func(s *plugin.State) {
+func with(name string, v cty.Value) func(*plugin.DeploymentState) {
+	return func(s *plugin.DeploymentState) {
 		attrs := maps.Clone(s.Value.AsValueMap())
 		attrs[name] = v
 		s.Value = cty.ObjectVal(attrs)
@@ -34,7 +34,7 @@ func nested(levels int) cty.Value {
 // known afterward, and can be deleted.
 func TestADeploymentWhoseStateCannotBeStoredIsKnown(t *testing.T) {
 	for name, c := range map[string]struct {
-		onState func(*plugin.State)
+		onState func(*plugin.DeploymentState)
 		says    string
 	}{
 		"infinity":         {with("ratio", cty.PositiveInfinity), `in "ratio" a number is infinite`},
@@ -42,10 +42,10 @@ func TestADeploymentWhoseStateCannotBeStoredIsKnown(t *testing.T) {
 		"unknown":          {with("id", cty.UnknownVal(cty.String)), `in "id" a value is unknown`},
 		"too deep":         {with("tree", nested(2000)), `in "tree" the value is nested more than 1000 levels deep`},
 		"too large":        {with("log", cty.StringVal(strings.Repeat("x", 5<<20))), "The largest member is log"},
-		"too large notes":  {func(s *plugin.State) { s.Private = make([]byte, 65<<20) }, "its private notes have"},
+		"too large notes":  {func(s *plugin.DeploymentState) { s.Private = make([]byte, 65<<20) }, "its private notes have"},
 		"marked":           {with("key", cty.StringVal("x").Mark("m")), "cannot be written"},
-		"no object":        {func(s *plugin.State) { s.Value = cty.StringVal("x") }, "object required"},
-		"nothing declared": {func(s *plugin.State) { s.Value = cty.EmptyObjectVal }, "not of the declared type"},
+		"no object":        {func(s *plugin.DeploymentState) { s.Value = cty.StringVal("x") }, "object required"},
+		"nothing declared": {func(s *plugin.DeploymentState) { s.Value = cty.EmptyObjectVal }, "not of the declared type"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPipeline(t)

@@ -35,7 +35,7 @@ func (g *given) Prepare(_ context.Context, p *plugin.Prepare[givenArgs]) error {
 }
 
 func (g *given) Fingerprint(context.Context, *givenArgs, []byte) (plugin.Fingerprint, error) {
-	return plugin.Fingerprint{Fingerprint: "the rows"}, nil
+	return plugin.Fingerprint{Value: "the rows"}, nil
 }
 
 func (g *given) Read(_ context.Context, _ *givenArgs, w *plugin.RowWriter) error {
@@ -78,7 +78,7 @@ func TestColumnsThatAStagePassesOnAreItsInputs(t *testing.T) {
 		names := rec.Schema()
 		a, b, c := rowDot(names.Field(0).Name), rowDot(names.Field(1).Name), rowDot(names.Field(2).Name)
 		p := newPipeline(t, slices.Concat(rows.Types(), rules.Types(), annotation.Types(), evaluation.Types(), []plugin.Type{
-			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "given", Behavior: 1}, &given{rec}),
+			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "given", BehaviorVersion: 1}, &given{rec}),
 		})...)
 		p.mustApply(fmt.Sprintf(`
 source "given" "rows" {}

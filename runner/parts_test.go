@@ -37,7 +37,7 @@ func (s *chapters) Prepare(_ context.Context, p *plugin.Prepare[chaptersArgs]) e
 }
 
 func (s *chapters) Fingerprint(_ context.Context, a *chaptersArgs, _ []byte) (plugin.Fingerprint, error) {
-	return plugin.Fingerprint{Fingerprint: strings.Join(s.w.source(a.Path), "\n") + ".", Memo: []byte("memo")}, nil
+	return plugin.Fingerprint{Value: strings.Join(s.w.source(a.Path), "\n") + ".", Memo: []byte("memo")}, nil
 }
 
 func (s *chapters) Read(_ context.Context, a *chaptersArgs, w *plugin.RowWriter) error {
@@ -82,7 +82,7 @@ func (s *chapters) part(a *chaptersArgs, line string, w *plugin.RowWriter) error
 func newChapters(t *testing.T) *pipeline {
 	t.Helper()
 	w := newWorld()
-	p := newPipeline(t, plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "chapters", Behavior: 1}, &chapters{w}))
+	p := newPipeline(t, plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "chapters", BehaviorVersion: 1}, &chapters{w}))
 	p.world = w
 	return p
 }

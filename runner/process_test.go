@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 			w.slowDown()
 		}
 		plugin.Serve(plugin.Plugin{Name: "test", Version: "1.2.3", Types: append(w.types(), plugin.NewMapper(
-			plugin.Info{Kind: plugin.KindLabel, Name: "short", Behavior: 1}, short{}))})
+			plugin.Info{Kind: plugin.KindLabel, Name: "short", BehaviorVersion: 1}, short{}))})
 		return
 	}
 	if len(os.Args) > 1 && os.Args[1] == executeArgument {

@@ -46,7 +46,7 @@ func (bulky) Run(_ context.Context, r *plugin.Run[bulkyArgs]) error {
 func TestValuesThatAreTooLargeAreRefused(t *testing.T) {
 	w := newWorld()
 	w.set("raw.txt", "alpha")
-	p := newPipeline(t, append(w.types(), plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "bulky", Behavior: 1}, bulky{}))...)
+	p := newPipeline(t, append(w.types(), plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "bulky", BehaviorVersion: 1}, bulky{}))...)
 	src := `
 source "lines" "raw" {
   path = "raw.txt"

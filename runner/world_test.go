@@ -35,7 +35,7 @@ type world struct {
 	onMap   func(text string) error
 	onRun   func(ctx context.Context, workDir string) error
 	onApply func() error
-	onState func(*plugin.State)
+	onState func(*plugin.DeploymentState)
 	onChat  func(ctx context.Context, text string) (*llm.Response, error)
 }
 
@@ -102,7 +102,7 @@ func (w *world) get(place string) (digest string, ok bool) {
 }
 
 func (w *world) types() []plugin.Type {
-	info := func(kind, name string) plugin.Info { return plugin.Info{Kind: kind, Name: name, Behavior: 1} }
+	info := func(kind, name string) plugin.Info { return plugin.Info{Kind: kind, Name: name, BehaviorVersion: 1} }
 	return []plugin.Type{
 		plugin.NewSource(info(plugin.KindSource, "lines"), &lines{w}),
 		plugin.NewMapper(info(plugin.KindTransform, "map"), mapRows{}),
@@ -133,7 +133,7 @@ func (s *lines) Prepare(_ context.Context, p *plugin.Prepare[linesArgs]) error {
 }
 
 func (s *lines) Fingerprint(_ context.Context, a *linesArgs, _ []byte) (plugin.Fingerprint, error) {
-	return plugin.Fingerprint{Fingerprint: strings.Join(s.w.source(a.Path), "\n"), Memo: []byte("memo")}, nil
+	return plugin.Fingerprint{Value: strings.Join(s.w.source(a.Path), "\n"), Memo: []byte("memo")}, nil
 }
 
 func (s *lines) Read(_ context.Context, a *linesArgs, w *plugin.RowWriter) error {
@@ -163,7 +163,7 @@ type mapArgs struct {
 func (mapRows) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
 	p.KeepInput("input")
 	for _, name := range slices.Sorted(maps.Keys(p.Args.Columns)) {
-		p.AddArgument(name, "columns."+name)
+		p.AddArgumentColumn(name, "columns."+name)
 	}
 	return nil
 }
@@ -408,7 +408,7 @@ func (s *shelf) Prepare(_ context.Context, p *plugin.Prepare[shelfArgs]) error {
 	return nil
 }
 
-func (s *shelf) state(place, digest string) *plugin.State {
+func (s *shelf) state(place, digest string) *plugin.DeploymentState {
 	out := shelfState(place, digest)
 	if s.w.onState != nil {
 		s.w.onState(out)
@@ -416,13 +416,13 @@ func (s *shelf) state(place, digest string) *plugin.State {
 	return out
 }
 
-func shelfState(place, digest string) *plugin.State {
-	return &plugin.State{Private: []byte(place), Value: cty.ObjectVal(map[string]cty.Value{
+func shelfState(place, digest string) *plugin.DeploymentState {
+	return &plugin.DeploymentState{Private: []byte(place), Value: cty.ObjectVal(map[string]cty.Value{
 		"place": cty.StringVal(place), "digest": cty.StringVal(digest),
 	})}
 }
 
-func (s *shelf) Read(_ context.Context, r *plugin.DeploymentRead[shelfArgs]) (*plugin.State, error) {
+func (s *shelf) Read(_ context.Context, r *plugin.DeploymentReadRequest[shelfArgs]) (*plugin.DeploymentState, error) {
 	place := string(r.State.Private)
 	digest, ok := s.w.get(place)
 	if !ok {
@@ -431,21 +431,21 @@ func (s *shelf) Read(_ context.Context, r *plugin.DeploymentRead[shelfArgs]) (*p
 	return shelfState(place, digest), nil
 }
 
-func (s *shelf) Plan(_ context.Context, p *plugin.DeploymentPlan[shelfArgs]) (*plugin.Planned, error) {
+func (s *shelf) Plan(_ context.Context, p *plugin.DeploymentPlanRequest[shelfArgs]) (*plugin.DeploymentPlan, error) {
 	if p.Prior == nil {
-		return &plugin.Planned{Action: plugin.Create}, nil
+		return &plugin.DeploymentPlan{Action: plugin.ActionCreate}, nil
 	}
 	if string(p.Prior.Private) != p.Args.Place {
-		return &plugin.Planned{Action: plugin.Replace}, nil
+		return &plugin.DeploymentPlan{Action: plugin.ActionReplace}, nil
 	}
 	digest, known := p.Digest("artifact")
 	if known && p.Prior.Value.GetAttr("digest").AsString() == digest {
-		return &plugin.Planned{Action: plugin.NoAction}, nil
+		return &plugin.DeploymentPlan{Action: plugin.ActionNone}, nil
 	}
-	return &plugin.Planned{Action: plugin.Update}, nil
+	return &plugin.DeploymentPlan{Action: plugin.ActionUpdate}, nil
 }
 
-func (s *shelf) Apply(_ context.Context, a *plugin.DeploymentApply[shelfArgs]) (*plugin.State, error) {
+func (s *shelf) Apply(_ context.Context, a *plugin.DeploymentApplyRequest[shelfArgs]) (*plugin.DeploymentState, error) {
 	s.w.called("apply")
 	digest := a.Artifact(a.Args.Artifact).Digest
 	if err := s.w.put(a.Args.Place, digest); err != nil {
@@ -459,7 +459,7 @@ func (s *shelf) Apply(_ context.Context, a *plugin.DeploymentApply[shelfArgs]) (
 	return s.state(a.Args.Place, digest), nil
 }
 
-func (s *shelf) Delete(_ context.Context, d *plugin.DeploymentDelete[shelfArgs]) error {
+func (s *shelf) Delete(_ context.Context, d *plugin.DeploymentDeleteRequest[shelfArgs]) error {
 	s.w.called("delete")
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()

@@ -63,6 +63,6 @@ func tally(path string, rows int) error {
 
 func main() {
 	plugin.Serve(plugin.Plugin{Name: "bench", Version: "1.0.0", Types: []plugin.Type{
-		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "bench_topic", Doc: "Labels a row by one of its letters.", Behavior: 1}, labeler{}),
+		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "bench_topic", Doc: "Labels a row by one of its letters.", BehaviorVersion: 1}, labeler{}),
 	}})
 }

@@ -163,7 +163,7 @@ func spent(s *llm.Spend) string {
 	case s.UnpricedCalls > 0:
 		return english.Count(s.Calls, "call") + ", " + english.Count(s.Tokens(), "token")
 	}
-	return english.Count(s.Calls, "call") + ", " + english.Count(s.Tokens(), "token") + ", " + llm.Money(s.Cost)
+	return english.Count(s.Calls, "call") + ", " + english.Count(s.Tokens(), "token") + ", " + llm.FormatMoney(s.Cost)
 }
 
 func rowsText(i history.Instance) string {

@@ -203,13 +203,13 @@ func costText(e plan.Estimate) string {
 	case e.CostUnknown && e.CallsAtMost:
 		return "cost only partly known"
 	case e.CostUnknown:
-		return "costs at least " + llm.Money(*e.Money) + " (the rest is unknown)"
+		return "costs at least " + llm.FormatMoney(*e.Money) + " (the rest is unknown)"
 	case e.Money == nil:
 		return ""
 	case (e.OutputAtMost || e.CallsAtMost) && !e.RowsEstimated && *e.Money > 0:
-		return "costs at most " + llm.Money(*e.Money)
+		return "costs at most " + llm.FormatMoney(*e.Money)
 	}
-	return "costs about " + llm.Money(*e.Money)
+	return "costs about " + llm.FormatMoney(*e.Money)
 }
 
 // until names the stages that have to run before the rest is known.
@@ -233,7 +233,7 @@ func totals(p *plan.Plan) string {
 	}
 	switch {
 	case t.Money != nil:
-		parts = append(parts, "costs "+atMost(t, t.CostUnknown)+llm.Money(*t.Money))
+		parts = append(parts, "costs "+atMost(t, t.CostUnknown)+llm.FormatMoney(*t.Money))
 	case t.CostUnknown > 0:
 		parts = append(parts, "the cost of "+english.Count(t.CostUnknown, "stage")+" is unknown")
 	}

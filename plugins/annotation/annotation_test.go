@@ -18,7 +18,7 @@ import (
 
 var offer = plugin.Plugin{Name: "annotation", Version: "1.0.0", Types: Types()}
 
-func run(t *testing.T, typ string, rows []map[string]any, given map[string]any) *plugintest.Ran {
+func run(t *testing.T, typ string, rows []map[string]any, given map[string]any) *plugintest.RunResult {
 	t.Helper()
 	got, err := plugintest.Run(t, offer, plugintest.Case{Type: typ, Name: "topic", Args: given, Rows: rows})
 	if err != nil {
@@ -123,7 +123,7 @@ func TestTheLabelModelFindsWhomToTrust(t *testing.T) {
 }
 
 // confusion is the row of a cell; nil: there is none.
-func confusion(got *plugintest.Ran, annotator, label, given string) map[string]any {
+func confusion(got *plugintest.RunResult, annotator, label, given string) map[string]any {
 	for _, row := range got.Datasets["confusion"].Rows {
 		if row["annotator"] == annotator && row["label"] == label && row["given"] == given {
 			return row

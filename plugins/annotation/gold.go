@@ -69,7 +69,7 @@ func (a *voteArgs) readGold(ctx context.Context, in *plugin.DatasetInput, b *bal
 // compare compares the confidences with the right labels that are known, and
 // calibrates those of a model. It returns nil if none are asked for.
 func compare(ctx context.Context, r *plugin.Run[voteArgs], in *plugin.DatasetInput, b *ballot, d *decision) (*figures.Calibration, error) {
-	if !r.Args.Gold.Given() {
+	if !r.Args.Gold.IsSet() {
 		return nil, nil
 	}
 	gold, err := r.Args.readGold(ctx, in, b)

@@ -22,8 +22,8 @@ import (
 // Types are the types of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindLabel, Name: "vote", Doc: voteDoc, Behavior: 3}, voter{}),
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "agreement", Doc: agreementDoc, Behavior: 2}, agreement{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindLabel, Name: "vote", Doc: voteDoc, BehaviorVersion: 3}, voter{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "agreement", Doc: agreementDoc, BehaviorVersion: 2}, agreement{}),
 	}
 }
 
@@ -37,13 +37,13 @@ type Votes struct {
 }
 
 // long says whether each row is a vote.
-func (v *Votes) long() bool { return v.Item.Given() }
+func (v *Votes) long() bool { return v.Item.IsSet() }
 
 // problem says what is wrong with the arguments; empty: nothing.
 func (v *Votes) problem() (key, text string) {
 	given := 0
 	for _, c := range []plugin.Column{v.Item, v.Annotator, v.Label} {
-		if c.Given() {
+		if c.IsSet() {
 			given++
 		}
 	}

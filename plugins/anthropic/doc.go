@@ -6,7 +6,7 @@ import "github.com/quern-dev/quern/sdk/go/plugin"
 // Plugin is the plugin "anthropic".
 func Plugin(version string) plugin.Plugin {
 	return plugin.Plugin{Name: "anthropic", Version: version, Types: []plugin.Type{
-		plugin.NewProvider(plugin.Info{Name: "anthropic", Doc: doc, Behavior: 1}, impl{}),
+		plugin.NewProvider(plugin.Info{Name: "anthropic", Doc: doc, BehaviorVersion: 1}, impl{}),
 	}}
 }
 

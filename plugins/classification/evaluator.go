@@ -22,7 +22,7 @@ import (
 // Types are the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, Behavior: 8}, evaluator{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, BehaviorVersion: 8}, evaluator{}),
 	}
 }
 
@@ -178,7 +178,7 @@ func (a *args) prepareAsking(p *plugin.Prepare[args]) error {
 		return plugin.ArgumentErrorf("classes", "%w", err)
 	}
 	for _, s := range asked {
-		p.Calls(plugin.Calls{Prompt: s.Prompt.Key, Model: s.Model.Key, PerRow: 1, Added: a.classifier.Added(), LongestAnswer: a.classifier.Longest()})
+		p.AddModelCalls(plugin.ModelCalls{Prompt: s.Prompt.Key, Model: s.Model.Key, PerRow: 1, Added: a.classifier.Added(), LongestAnswer: a.classifier.Longest()})
 	}
 	return nil
 }
@@ -203,10 +203,10 @@ func (a *args) ask(ctx context.Context, host *plugin.Host, s *subjects.Subject, 
 // label, and of each subject the label and what else there is to know.
 func (a *args) resultsSchema() (data.Schema, error) {
 	out := data.Schema{{Name: "row", Type: "int64"}}
-	if a.ID.Given() {
+	if a.ID.IsSet() {
 		out = append(out, data.Column{Name: "id", Type: "string"})
 	}
-	if a.Cluster.Given() {
+	if a.Cluster.IsSet() {
 		out = append(out, data.Column{Name: "cluster", Type: "string"})
 	}
 	out = append(out, data.Column{Name: "target", Type: "string"})
@@ -227,7 +227,7 @@ func about(s *subjects.Subject) []data.Column {
 	if s.Confidence != "" {
 		columns = append(columns, data.Column{Name: s.Name + "_confidence", Type: "float64"})
 	}
-	if s.Model.Given() {
+	if s.Model.IsSet() {
 		columns = append(columns, data.Column{Name: s.Name + "_error", Type: "string"})
 	}
 	if s.Asked() {

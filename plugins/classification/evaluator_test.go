@@ -35,7 +35,7 @@ func labelled() []map[string]any {
 	return rows
 }
 
-func evaluate(t *testing.T, rows []map[string]any) (*plugintest.Ran, error) {
+func evaluate(t *testing.T, rows []map[string]any) (*plugintest.RunResult, error) {
 	t.Helper()
 	return plugintest.Run(t, offer, plugintest.Case{
 		Type: "classification", Rows: rows,
@@ -239,8 +239,8 @@ func TestADatasetWithoutRightLabelsCannotBeScored(t *testing.T) {
 
 // animals sorts texts by their last word. Asked carelessly it takes every text
 // for a cat, "odd" gets an answer that is no class, and "lost" none at all.
-func animals() plugintest.ModelDouble {
-	return plugintest.ModelDouble{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
+func animals() plugintest.FakeModel {
+	return plugintest.FakeModel{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 		text := r.Messages[len(r.Messages)-1].Content
 		for _, m := range r.Messages {
 			if m.Role == llm.User && !strings.HasPrefix(m.Content, "This answer") {
@@ -286,8 +286,8 @@ func asking(more map[string]any) plugintest.Case {
 	args := map[string]any{
 		"target": plugintest.Row("right"), "classes": []string{"cat", "dog"},
 		"subjects": map[string]any{
-			"careful":  plugintest.Asked{Model: animals(), Prompt: told("careful")},
-			"careless": plugintest.Asked{Model: animals(), Prompt: told("careless")},
+			"careful":  plugintest.PromptedModel{Model: animals(), Prompt: told("careful")},
+			"careless": plugintest.PromptedModel{Model: animals(), Prompt: told("careless")},
 			"known":    plugintest.Row("known"),
 		},
 	}
@@ -440,7 +440,7 @@ func TestTheOrderOfRowsChangesNoValue(t *testing.T) {
 	}
 	trained := student.Models[""]
 	trained.Features = map[string]plugintest.Row{trained.Signature.Inputs[0].Name: "text"}
-	priced := plugintest.ModelDouble{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
+	priced := plugintest.FakeModel{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
 		got, err := animals().Chat(r, draw)
 		if err == nil {
 			cost := 0.1 * float64(len(r.Messages[1].Content)+int(r.Messages[1].Content[0])%7)
@@ -452,7 +452,7 @@ func TestTheOrderOfRowsChangesNoValue(t *testing.T) {
 	for seed := range uint64(4) {
 		c := asking(map[string]any{"cluster": plugintest.Row("litter")})
 		subjects := c.Args["subjects"].(map[string]any)
-		subjects["trained"], subjects["careless"] = trained, plugintest.Asked{Model: priced, Prompt: told("careless")}
+		subjects["trained"], subjects["careless"] = trained, plugintest.PromptedModel{Model: priced, Prompt: told("careless")}
 		for i := range 37 {
 			kind := []string{"cat", "dog", "dog", "emu"}[i*i%4]
 			c.Rows = append(c.Rows, map[string]any{"text": fmt.Sprint(i*i, " ", kind), "right": kind, "known": []any{"dog", "emu", nil}[i%3], "litter": fmt.Sprint(i * i % 11)})

@@ -58,7 +58,7 @@ func score(ctx context.Context, r *plugin.Run[args]) (*scored, error) {
 	pace := subjects.NewPace(panel.Asks(), func(rows int64) { r.Progress(rows, in.Rows, "rows", "") })
 	asks := panel.Asks() > 0
 	panel.Answered = func() { pace.Step(1) }
-	panel.Failed = func(row int64, err error) error { return r.Failed(row, prompting.MayPass(err), err) }
+	panel.Failed = func(row int64, err error) error { return r.FailRow(row, prompting.MayPass(err), err) }
 	work := func(ctx context.Context, c subjects.Chunk) ([][][]*subjects.Answer, error) {
 		return panel.Answers(ctx, c)
 	}
@@ -96,7 +96,7 @@ func (b *batch) score(r *plugin.Run[args], answers [][][]*subjects.Answer, out *
 		out.rows++
 		right := strings.Clone(target.Value(i)) // it outlives the batch
 		out.numbered.addTarget(right)
-		if r.Args.Cluster.Given() {
+		if r.Args.Cluster.IsSet() {
 			name, ok := subjects.Text(clusters, i)
 			if !ok {
 				// A row without a cluster is one of its own.

@@ -75,7 +75,7 @@ func (d deployment) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 }
 
 // Read looks at what stands at the place.
-func (d deployment) Read(_ context.Context, r *plugin.DeploymentRead[args]) (*plugin.State, error) {
+func (d deployment) Read(_ context.Context, r *plugin.DeploymentReadRequest[args]) (*plugin.DeploymentState, error) {
 	n, err := notesOf(r.State)
 	if err != nil {
 		return nil, err
@@ -116,21 +116,21 @@ func (d deployment) Read(_ context.Context, r *plugin.DeploymentRead[args]) (*pl
 }
 
 // Plan compares what stands there with what is wanted.
-func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlan[args]) (*plugin.Planned, error) {
+func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[args]) (*plugin.DeploymentPlan, error) {
 	if r.Prior == nil {
-		return &plugin.Planned{Action: plugin.Create, Changes: d.inTheWay(r)}, nil
+		return &plugin.DeploymentPlan{Action: plugin.ActionCreate, Changes: d.inTheWay(r)}, nil
 	}
 	n, err := notesOf(r.Prior)
 	if err != nil {
 		return nil, err
 	}
-	out := &plugin.Planned{Action: plugin.NoAction}
-	change := func(action plugin.DeploymentAction, c plugin.Change) {
+	out := &plugin.DeploymentPlan{Action: plugin.ActionNone}
+	change := func(action plugin.DeploymentAction, c plugin.DeploymentChange) {
 		out.Action = max(out.Action, action)
 		out.Changes = append(out.Changes, c)
 	}
 	if r.Known("path") && r.Args.Path != n.Path {
-		change(plugin.Replace, plugin.Change{Argument: "path", Before: n.Path, After: r.Args.Path, ForcesReplacement: true})
+		change(plugin.ActionReplace, plugin.DeploymentChange{Argument: "path", Before: n.Path, After: r.Args.Path, ForcesReplacement: true})
 		out.Changes = append(out.Changes, d.inTheWay(r)...)
 	}
 	digest, drift := attribute(r.Prior, "digest"), attribute(r.Prior, "drift")
@@ -139,19 +139,19 @@ func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlan[args]) (*pl
 		stands = strings.TrimSpace(digest + " (" + drift + ")")
 	}
 	if wanted, known := r.Digest("artifact"); known && wanted != digest {
-		change(plugin.Update, plugin.Change{Argument: "artifact", Before: stands, After: wanted})
+		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: "artifact", Before: stands, After: wanted})
 	} else if drift != "" {
-		change(plugin.Update, plugin.Change{Argument: "artifact", Before: stands, After: digest})
+		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: "artifact", Before: stands, After: digest})
 	}
 	if r.Known("keep") && r.Args.Keep != n.Keep {
-		change(plugin.Update, plugin.Change{Argument: "keep", Before: fmt.Sprint(n.Keep), After: fmt.Sprint(r.Args.Keep)})
+		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: "keep", Before: fmt.Sprint(n.Keep), After: fmt.Sprint(r.Args.Keep)})
 	}
 	return out, nil
 }
 
 // inTheWay shows what a new deployment finds at its path: one that is taken
 // over, or what is not quern's, so that nobody trains for hours to learn it.
-func (d deployment) inTheWay(r *plugin.DeploymentPlan[args]) []plugin.Change {
+func (d deployment) inTheWay(r *plugin.DeploymentPlanRequest[args]) []plugin.DeploymentChange {
 	if !r.Known("path") {
 		return nil
 	}
@@ -162,15 +162,15 @@ func (d deployment) inTheWay(r *plugin.DeploymentPlan[args]) []plugin.Change {
 	}
 	switch {
 	case err != nil:
-		return []plugin.Change{{Argument: "path", Before: p.shown + " (not created by quern; will not be overwritten)", After: p.shown}}
+		return []plugin.DeploymentChange{{Argument: "path", Before: p.shown + " (not created by quern; will not be overwritten)", After: p.shown}}
 	case name != "":
-		return []plugin.Change{{Argument: "path", Before: p.shown + " (used by another deployment, which loses it)", After: p.shown}}
+		return []plugin.DeploymentChange{{Argument: "path", Before: p.shown + " (used by another deployment, which loses it)", After: p.shown}}
 	}
 	return nil
 }
 
 // Apply writes a release, unless it is there, and points the link to it.
-func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApply[args]) (*plugin.State, error) {
+func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[args]) (*plugin.DeploymentState, error) {
 	p := newPlace(d.root(), r.Args.Path)
 	if err := p.apart(d.root()); err != nil {
 		return nil, &plugin.ArgumentError{Argument: "path", Err: err}
@@ -267,7 +267,7 @@ func leftText(left []string) string {
 
 // Delete removes the link and the releases; what is not quern's stays, and so
 // does what another deployment has taken over.
-func (d deployment) Delete(_ context.Context, r *plugin.DeploymentDelete[args]) error {
+func (d deployment) Delete(_ context.Context, r *plugin.DeploymentDeleteRequest[args]) error {
 	n, err := notesOf(r.State)
 	if err != nil {
 		return err
@@ -313,7 +313,7 @@ func (d deployment) Delete(_ context.Context, r *plugin.DeploymentDelete[args]) 
 	return nil
 }
 
-func notesOf(s *plugin.State) (notes, error) {
+func notesOf(s *plugin.DeploymentState) (notes, error) {
 	var n notes
 	if err := json.Unmarshal(s.Private, &n); err != nil {
 		return n, fmt.Errorf("read the notes about the deployment: %w", err)
@@ -321,7 +321,7 @@ func notesOf(s *plugin.State) (notes, error) {
 	return n, nil
 }
 
-func attribute(s *plugin.State, name string) string {
+func attribute(s *plugin.DeploymentState, name string) string {
 	if t := s.Value.Type(); !t.IsObjectType() || !t.HasAttribute(name) {
 		return ""
 	}
@@ -333,7 +333,7 @@ func attribute(s *plugin.State, name string) string {
 }
 
 // state is what is reported of a place.
-func (n notes) state(p place, r *release, drift string) (*plugin.State, error) {
+func (n notes) state(p place, r *release, drift string) (*plugin.DeploymentState, error) {
 	private, err := json.Marshal(n)
 	if err != nil {
 		return nil, fmt.Errorf("write the notes about the deployment: %w", err)
@@ -346,7 +346,7 @@ func (n notes) state(p place, r *release, drift string) (*plugin.State, error) {
 	if r.Name != "" {
 		folder = filepath.ToSlash(filepath.Join(filepath.Dir(p.shown), filepath.Base(p.home), r.Name))
 	}
-	return &plugin.State{
+	return &plugin.DeploymentState{
 		Value: cty.ObjectVal(map[string]cty.Value{
 			"path": cty.StringVal(n.Path), "digest": cty.StringVal(r.Digest), "release": cty.StringVal(folder),
 			"files": cty.NumberIntVal(int64(len(r.Files))), "bytes": cty.NumberIntVal(bytes), "drift": cty.StringVal(drift),

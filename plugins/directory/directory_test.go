@@ -52,7 +52,7 @@ func (d *deployed) model(text string) {
 
 func (d *deployed) set(name string, value any) {
 	d.args[name] = value
-	d.Set(d.args)
+	d.SetArgs(d.args)
 }
 
 func (d *deployed) apply() {
@@ -113,18 +113,18 @@ func (d *deployed) releases() []string {
 
 func TestADeploymentIsCreatedKeptAndUpdated(t *testing.T) {
 	d := deploy(t)
-	if action, _ := d.planned(); action != plugin.Create {
+	if action, _ := d.planned(); action != plugin.ActionCreate {
 		t.Errorf("at first: %v", action)
 	}
 	d.apply()
 	if d.served() != "one one" {
 		t.Errorf("served: %s", d.served())
 	}
-	if action, changes := d.planned(); action != plugin.NoAction || changes != "" {
+	if action, changes := d.planned(); action != plugin.ActionNone || changes != "" {
 		t.Errorf("again: %v %s", action, changes)
 	}
 	d.model("three")
-	if action, changes := d.planned(); action != plugin.Update || !strings.HasPrefix(changes, "artifact: sha256:333") {
+	if action, changes := d.planned(); action != plugin.ActionUpdate || !strings.HasPrefix(changes, "artifact: sha256:333") {
 		t.Errorf("another model: %v %s", action, changes)
 	}
 	d.apply()
@@ -154,7 +154,7 @@ func TestOldReleasesAreRemovedAndTheCurrentOneNever(t *testing.T) {
 		t.Errorf("releases: %s", got)
 	}
 	d.set("keep", 1)
-	if action, changes := d.planned(); action != plugin.Update || changes != "keep: 2 -> 1" {
+	if action, changes := d.planned(); action != plugin.ActionUpdate || changes != "keep: 2 -> 1" {
 		t.Errorf("%v %s", action, changes)
 	}
 	d.apply()
@@ -181,7 +181,7 @@ func TestWhatQuernDidNotMakeIsNeverOverwritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := listing(t, d.root)
-			if action, changes := d.planned(); action != plugin.Create || !strings.Contains(changes, "not created by quern") {
+			if action, changes := d.planned(); action != plugin.ActionCreate || !strings.Contains(changes, "not created by quern") {
 				t.Errorf("planned: %v %s", action, changes)
 			}
 			if err := d.Apply(); err == nil || !strings.Contains(err.Error(), "quern did not create what is at") {
@@ -239,14 +239,14 @@ func TestChangesByHandAreSeenAndPutRight(t *testing.T) {
 				t.Fatal(err)
 			}
 			action, changes := d.planned()
-			if action != plugin.Update || !strings.Contains(changes, c.want) {
+			if action != plugin.ActionUpdate || !strings.Contains(changes, c.want) {
 				t.Errorf("%v %s", action, changes)
 			}
 			d.apply()
 			if d.served() != "one one" {
 				t.Errorf("served: %s", d.served())
 			}
-			if action, changes := d.planned(); action != plugin.NoAction {
+			if action, changes := d.planned(); action != plugin.ActionNone {
 				t.Errorf("afterwards: %v %s", action, changes)
 			}
 		})
@@ -260,7 +260,7 @@ func TestATouchedFileOfTheSameContentIsNoChange(t *testing.T) {
 	if err := os.WriteFile(path, []byte("one"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if action, changes := d.planned(); action != plugin.NoAction {
+	if action, changes := d.planned(); action != plugin.ActionNone {
 		t.Errorf("%v %s", action, changes)
 	}
 }
@@ -271,7 +271,7 @@ func TestALinkThatIsGoneIsCreatedAgain(t *testing.T) {
 	if err := os.Remove(filepath.Join(d.root, "serve/current")); err != nil {
 		t.Fatal(err)
 	}
-	if action, _ := d.planned(); action != plugin.Create {
+	if action, _ := d.planned(); action != plugin.ActionCreate {
 		t.Errorf("%v", action)
 	}
 	d.apply()
@@ -290,7 +290,7 @@ func TestSomethingElseInThePlaceIsShownByThePlanAndRefusedByTheApply(t *testing.
 	if err := os.WriteFile(path, []byte("mine"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if action, _ := d.planned(); action != plugin.Update {
+	if action, _ := d.planned(); action != plugin.ActionUpdate {
 		t.Errorf("%v", action)
 	}
 	if err := d.Apply(); err == nil {
@@ -302,7 +302,7 @@ func TestAnotherPathReplacesTheDeployment(t *testing.T) {
 	d := deploy(t)
 	d.apply()
 	d.set("path", "serve/other")
-	if action, changes := d.planned(); action != plugin.Replace || changes != "path: serve/current -> serve/other" {
+	if action, changes := d.planned(); action != plugin.ActionReplace || changes != "path: serve/current -> serve/other" {
 		t.Errorf("%v %s", action, changes)
 	}
 }
@@ -365,11 +365,11 @@ func TestOfTwoDeploymentsToOnePathTheLaterHasIt(t *testing.T) {
 	first.apply()
 	second := deployIn(t, first.root)
 	second.model("two!")
-	if action, changes := second.planned(); action != plugin.Create || !strings.Contains(changes, "used by another deployment") {
+	if action, changes := second.planned(); action != plugin.ActionCreate || !strings.Contains(changes, "used by another deployment") {
 		t.Errorf("%v %s", action, changes)
 	}
 	second.apply()
-	if action, changes := first.planned(); action != plugin.Update || !strings.Contains(changes, "another deployment has taken over the path") {
+	if action, changes := first.planned(); action != plugin.ActionUpdate || !strings.Contains(changes, "another deployment has taken over the path") {
 		t.Errorf("%v %s", action, changes)
 	}
 	if err := first.Delete(); err != nil {
@@ -378,7 +378,7 @@ func TestOfTwoDeploymentsToOnePathTheLaterHasIt(t *testing.T) {
 	if got := second.served(); got != "two! two!" {
 		t.Errorf("serves %q after the other was taken down", got)
 	}
-	if action, changes := second.planned(); action != plugin.NoAction {
+	if action, changes := second.planned(); action != plugin.ActionNone {
 		t.Errorf("%v %s", action, changes)
 	}
 }

@@ -24,6 +24,6 @@ import (
 // relative paths start from.
 func Types(root func() string) []plugin.Type {
 	return []plugin.Type{
-		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "directory", Doc: doc, Behavior: 1}, deployment{root}),
+		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "directory", Doc: doc, BehaviorVersion: 1}, deployment{root}),
 	}
 }

@@ -11,7 +11,7 @@ import (
 // Types are the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, Behavior: 7}, evaluator{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, BehaviorVersion: 7}, evaluator{}),
 	}
 }
 
@@ -20,10 +20,10 @@ type args struct {
 	Subjects map[string]plugin.Subject `quern:"subjects,required" type:"string" doc:"The subjects to compare, as a map from names to '{ model = model.x, prompt = prompt.y }', a trained model, or a row expression that gives the answer."`
 	Baseline string                    `quern:"baseline" doc:"The subject to compare the others with. Without it, all pairs of subjects are compared; more than 20 subjects need a baseline. p-values are corrected for the comparisons that are made, so choose the baseline before you see the results."`
 
-	Metrics map[string]plugin.Late `quern:"metrics" late:"output=output" doc:"Named row expressions over 'row' and 'output', such as '{ exact = output.text == row.answer }'. A condition gives a share, a number gives a mean."`
-	Metric  []metric               `quern:"metric,block" doc:"A metric with a weight and a threshold."`
-	Judges  []judge                `quern:"judge,block" doc:"A metric that a language model grades, from 0 to 1."`
-	Similar []similar              `quern:"similar,block" doc:"A metric that is the cosine similarity between the embeddings of the answer and of a correct text."`
+	Metrics map[string]plugin.LateColumn `quern:"metrics" late:"output=output" doc:"Named row expressions over 'row' and 'output', such as '{ exact = output.text == row.answer }'. A condition gives a share, a number gives a mean."`
+	Metric  []metric                     `quern:"metric,block" doc:"A metric with a weight and a threshold."`
+	Judges  []judge                      `quern:"judge,block" doc:"A metric that a language model grades, from 0 to 1."`
+	Similar []similar                    `quern:"similar,block" doc:"A metric that is the cosine similarity between the embeddings of the answer and of a correct text."`
 
 	Repeats int           `quern:"repeats" default:"1" doc:"How many times to ask each model for each row. Repeats are not new rows: they make the result for a row more certain, but not the sample larger. With a seed, repeats use consecutive seeds."`
 	Cluster plugin.Column `quern:"cluster" type:"string" doc:"What groups rows into clusters, such as the document that they come from. Intervals and tests then treat each cluster as one observation."`
@@ -38,20 +38,20 @@ type args struct {
 }
 
 type metric struct {
-	Name       string      `quern:"name,label"`
-	Value      plugin.Late `quern:"value,required" late:"output=output" doc:"The metric, a row expression over 'row' and 'output'."`
-	Weight     *float64    `quern:"weight" doc:"The weight of the metric in 'overall'. The default is 1 for a condition; a number counts only if it has a weight."`
-	Threshold  *float64    `quern:"threshold" doc:"The minimum value for an answer to pass."`
-	ErrorScore *float64    `quern:"error_score" doc:"The value of a failure: of an answer that failed, or for which the metric could not be computed. For a condition, 0 (false) or 1 (true). By default, a condition is false, and a number is left out of the mean; a warning says for how many answers. An answer that failed never passes, whatever its value."`
+	Name       string            `quern:"name,label"`
+	Value      plugin.LateColumn `quern:"value,required" late:"output=output" doc:"The metric, a row expression over 'row' and 'output'."`
+	Weight     *float64          `quern:"weight" doc:"The weight of the metric in 'overall'. The default is 1 for a condition; a number counts only if it has a weight."`
+	Threshold  *float64          `quern:"threshold" doc:"The minimum value for an answer to pass."`
+	ErrorScore *float64          `quern:"error_score" doc:"The value of a failure: of an answer that failed, or for which the metric could not be computed. For a condition, 0 (false) or 1 (true). By default, a condition is false, and a number is left out of the mean; a warning says for how many answers. An answer that failed never passes, whatever its value."`
 }
 
 type similar struct {
-	Name      string        `quern:"name,label"`
-	Model     plugin.Model  `quern:"model,required" doc:"The model that computes the embeddings."`
-	Expected  plugin.Column `quern:"expected,required,constant" type:"string" doc:"The text that the answer should be similar to."`
-	Answer    plugin.Late   `quern:"answer" late:"output=output" doc:"The text to compare. The default is 'output.text'."`
-	Weight    float64       `quern:"weight" default:"1" doc:"The weight of the metric in 'overall'."`
-	Threshold *float64      `quern:"threshold" doc:"The minimum value for an answer to pass."`
+	Name      string            `quern:"name,label"`
+	Model     plugin.Model      `quern:"model,required" doc:"The model that computes the embeddings."`
+	Expected  plugin.Column     `quern:"expected,required,constant" type:"string" doc:"The text that the answer should be similar to."`
+	Answer    plugin.LateColumn `quern:"answer" late:"output=output" doc:"The text to compare. The default is 'output.text'."`
+	Weight    float64           `quern:"weight" default:"1" doc:"The weight of the metric in 'overall'."`
+	Threshold *float64          `quern:"threshold" doc:"The minimum value for an answer to pass."`
 }
 
 const doc = `Compares prompts, models, trained models, and columns on the same rows with any number of metrics, and shows how certain the differences are.
@@ -172,7 +172,7 @@ func (a *args) foresee(p *plugin.Prepare[args]) {
 	repeats := float64(max(a.Repeats, 1))
 	for _, s := range a.subjects {
 		if s.Asked() {
-			p.Calls(plugin.Calls{Prompt: s.Prompt.Key, Model: s.Model.Key, PerRow: repeats, Draws: a.Repeats})
+			p.AddModelCalls(plugin.ModelCalls{Prompt: s.Prompt.Key, Model: s.Model.Key, PerRow: repeats, Draws: a.Repeats})
 		}
 	}
 	for i := range a.Judges {
@@ -183,7 +183,7 @@ func (a *args) foresee(p *plugin.Prepare[args]) {
 			}
 			if c, ok := j.calls(&s); ok {
 				c.PerRow *= repeats
-				p.Calls(c)
+				p.AddModelCalls(c)
 			}
 		}
 	}

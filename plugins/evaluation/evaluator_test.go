@@ -31,8 +31,8 @@ func price(v float64) *float64 { return &v }
 
 // adder answers sums. Asked sloppily it errs on every third row, and on "boom"
 // it fails.
-func adder() plugintest.ModelDouble {
-	return plugintest.ModelDouble{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
+func adder() plugintest.FakeModel {
+	return plugintest.FakeModel{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
 		var a, b int
 		question := r.Messages[len(r.Messages)-1].Content
 		if question == "boom" {
@@ -81,15 +81,15 @@ func exact(row map[string]any) (any, error) { return answer(row)["text"] == row[
 func evaluateArgs() map[string]any {
 	return map[string]any{
 		"subjects": map[string]any{
-			"careful": plugintest.Asked{Model: adder(), Prompt: asks("careful")},
-			"sloppy":  plugintest.Asked{Model: adder(), Prompt: asks("sloppy")},
+			"careful": plugintest.PromptedModel{Model: adder(), Prompt: asks("careful")},
+			"sloppy":  plugintest.PromptedModel{Model: adder(), Prompt: asks("sloppy")},
 			"known":   plugintest.Row("known"),
 		},
-		"metrics": map[string]any{"exact": plugintest.Late(exact)},
+		"metrics": map[string]any{"exact": plugintest.LateColumn(exact)},
 	}
 }
 
-func evaluate(t *testing.T, rows []map[string]any, given map[string]any) *plugintest.Ran {
+func evaluate(t *testing.T, rows []map[string]any, given map[string]any) *plugintest.RunResult {
 	t.Helper()
 	got, err := plugintest.Run(t, offer, plugintest.Case{Type: "prompt", Name: "sums", Args: given, Rows: rows})
 	if err != nil {
@@ -176,7 +176,7 @@ func TestEachAnswerIsARowWithItsRequestAndMetrics(t *testing.T) {
 func TestAnAnswerThatFailedIsWrong(t *testing.T) {
 	rows := append(sums(3), map[string]any{"text": "boom", "answer": "4", "known": nil, "doc": "9"})
 	given := evaluateArgs()
-	given["metrics"].(map[string]any)["length"] = plugintest.Late(func(row map[string]any) (any, error) {
+	given["metrics"].(map[string]any)["length"] = plugintest.LateColumn(func(row map[string]any) (any, error) {
 		if answer(row)["text"] == "2" {
 			return nil, errors.New("two is no good")
 		}
@@ -200,7 +200,7 @@ func TestAnAnswerThatFailedIsWrong(t *testing.T) {
 
 func TestRepeatsOfARowAreNoNewRows(t *testing.T) {
 	// Every second draw is wrong on even rows.
-	model := plugintest.ModelDouble{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
+	model := plugintest.FakeModel{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
 		var a, b int
 		if _, err := fmt.Sscanf(r.Messages[1].Content, "%d+%d", &a, &b); err != nil {
 			return nil, err
@@ -208,8 +208,8 @@ func TestRepeatsOfARowAreNoNewRows(t *testing.T) {
 		return &llm.Response{Text: fmt.Sprint(a + b + draw%2*(1-a%2))}, nil
 	}}
 	got := evaluate(t, sums(20), map[string]any{
-		"subjects": map[string]any{"m": plugintest.Asked{Model: model, Prompt: asks("")}, "known": plugintest.Row("known")},
-		"metrics":  map[string]any{"exact": plugintest.Late(exact)}, "repeats": 4,
+		"subjects": map[string]any{"m": plugintest.PromptedModel{Model: model, Prompt: asks("")}, "known": plugintest.Row("known")},
+		"metrics":  map[string]any{"exact": plugintest.LateColumn(exact)}, "repeats": 4,
 	})
 	figure := got.Value.GetAttr("subjects").GetAttr("m").GetAttr("exact")
 	if at(figure, "value") != 0.75 || at(figure, "n") != 20 {
@@ -236,12 +236,12 @@ func TestClustersWidenIntervals(t *testing.T) {
 }
 
 func TestThresholdsAndWeightsDecideWhatPasses(t *testing.T) {
-	length := plugintest.Late(func(row map[string]any) (any, error) { return float64(len(answer(row)["text"].(string))), nil })
+	length := plugintest.LateColumn(func(row map[string]any) (any, error) { return float64(len(answer(row)["text"].(string))), nil })
 	got := evaluate(t, sums(12), map[string]any{
 		"subjects": map[string]any{"known": plugintest.Row("known")},
 		"metric": []map[string]any{
 			{"name": "long", "value": length, "threshold": 2, "weight": 1},
-			{"name": "exact", "value": plugintest.Late(exact), "weight": 3},
+			{"name": "exact", "value": plugintest.LateColumn(exact), "weight": 3},
 		},
 	})
 	if v := at(got.Value, "subjects", "known", "passed", "value"); !near(v, 3.0/12) {
@@ -257,7 +257,7 @@ func TestThresholdsAndWeightsDecideWhatPasses(t *testing.T) {
 }
 
 func TestSimilarityIsTheCosineOfEmbeddings(t *testing.T) {
-	model := plugintest.ModelDouble{Embed: func(text string) ([]float32, error) {
+	model := plugintest.FakeModel{Embed: func(text string) ([]float32, error) {
 		if strings.HasPrefix(text, "east") {
 			return []float32{2, 0}, nil
 		}
@@ -298,20 +298,20 @@ func TestOthersAreComparedWithTheBaselineAlone(t *testing.T) {
 }
 
 func TestMistakesInTheArgumentsAreTold(t *testing.T) {
-	embeds := plugintest.ModelDouble{Embed: func(string) ([]float32, error) { return nil, nil }}
+	embeds := plugintest.FakeModel{Embed: func(string) ([]float32, error) { return nil, nil }}
 	for name, c := range map[string]struct {
 		args map[string]any
 		want string
 	}{
 		"no subjects":         {map[string]any{"subjects": map[string]any{}}, "nothing to evaluate"},
 		"no metrics":          {map[string]any{"metrics": map[string]any{}}, "nothing to measure"},
-		"a taken name":        {map[string]any{"metrics": map[string]any{"cost": plugintest.Late(exact)}}, `"cost" is taken`},
-		"a name twice":        {map[string]any{"metric": []map[string]any{{"name": "exact", "value": plugintest.Late(exact)}}}, `"exact" is taken`},
+		"a taken name":        {map[string]any{"metrics": map[string]any{"cost": plugintest.LateColumn(exact)}}, `"cost" is taken`},
+		"a name twice":        {map[string]any{"metric": []map[string]any{{"name": "exact", "value": plugintest.LateColumn(exact)}}}, `"exact" is taken`},
 		"a mute judge":        {map[string]any{"judge": []map[string]any{{"name": "j", "model": embeds, "rubric": "Be good."}}}, "cannot chat"},
 		"a vague judge":       {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder()}}}, "has no rubric"},
 		"an unknown rival":    {map[string]any{"judge": []map[string]any{{"name": "j", "model": adder(), "kind": "pairwise", "baseline": "x"}}}, "There is no subject \"x\"\nThe subjects are: careful, known, sloppy."},
 		"an unknown baseline": {map[string]any{"baseline": "slopy"}, "Did you mean \"sloppy\"?"},
-		"a mute subject":      {map[string]any{"subjects": map[string]any{"s": plugintest.Asked{Model: embeds, Prompt: asks("")}}}, "cannot chat"},
+		"a mute subject":      {map[string]any{"subjects": map[string]any{"s": plugintest.PromptedModel{Model: embeds, Prompt: asks("")}}}, "cannot chat"},
 		"no prompt":           {map[string]any{"subjects": map[string]any{"s": adder()}}, "needs a prompt"},
 		"no embeddings":       {map[string]any{"similar": []map[string]any{{"name": "s", "model": adder(), "expected": plugintest.Row("answer")}}}, "cannot compute embeddings"},
 		"too sure":            {map[string]any{"confidence": 95}, "between 0 and 1"},

@@ -12,7 +12,7 @@ import (
 )
 
 // short is the length of an answer; of "2", it fails.
-var short = plugintest.Late(func(row map[string]any) (any, error) {
+var short = plugintest.LateColumn(func(row map[string]any) (any, error) {
 	if answer(row)["text"] == "2" {
 		return nil, errors.New("two is no good")
 	}
@@ -24,12 +24,12 @@ func withFailures(metric map[string]any) (rows []map[string]any, given map[strin
 	rows = append(sums(3), map[string]any{"text": "boom", "answer": "4", "known": "4444", "doc": "9"})
 	metric["name"] = "length"
 	return rows, map[string]any{
-		"subjects": map[string]any{"asked": plugintest.Asked{Model: adder(), Prompt: asks("careful")}, "known": plugintest.Row("known")},
+		"subjects": map[string]any{"asked": plugintest.PromptedModel{Model: adder(), Prompt: asks("careful")}, "known": plugintest.Row("known")},
 		"metric":   []map[string]any{metric},
 	}
 }
 
-func evaluateFailures(t *testing.T, metric map[string]any) *plugintest.Ran {
+func evaluateFailures(t *testing.T, metric map[string]any) *plugintest.RunResult {
 	t.Helper()
 	rows, given := withFailures(metric)
 	return evaluate(t, rows, given)
@@ -82,7 +82,7 @@ func TestAFailureIsWorthWhatTheMetricSays(t *testing.T) {
 }
 
 func TestAConditionThatFailsHasNotPassed(t *testing.T) {
-	refused := plugintest.Late(func(row map[string]any) (any, error) {
+	refused := plugintest.LateColumn(func(row map[string]any) (any, error) {
 		if answer(row)["text"] == "2" {
 			return nil, errors.New("two is no good")
 		}
@@ -116,7 +116,7 @@ func TestAnErrorScoreWithWhichAFailurePassesIsRefused(t *testing.T) {
 }
 
 func TestTheOrderOfRowsChangesNoFigure(t *testing.T) {
-	priced := plugintest.ModelDouble{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
+	priced := plugintest.FakeModel{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
 		got, err := adder().Chat(r, draw)
 		if err == nil {
 			got.Cost = price(0.1 * float64(len(r.Messages[1].Content)+int(r.Messages[1].Content[0])%7))
@@ -127,8 +127,8 @@ func TestTheOrderOfRowsChangesNoFigure(t *testing.T) {
 	for seed := range uint64(3) {
 		rows, given := withFailures(map[string]any{"value": short, "weight": 0.3, "error_score": 0.1})
 		rows = append(rows, sums(40)...)
-		given["subjects"].(map[string]any)["sloppy"] = plugintest.Asked{Model: priced, Prompt: asks("sloppy")}
-		given["metrics"] = map[string]any{"exact": plugintest.Late(exact)}
+		given["subjects"].(map[string]any)["sloppy"] = plugintest.PromptedModel{Model: priced, Prompt: asks("sloppy")}
+		given["metrics"] = map[string]any{"exact": plugintest.LateColumn(exact)}
 		given["cluster"] = plugintest.Row("doc")
 		rand.New(rand.NewPCG(seed, 1)).Shuffle(len(rows), func(i, k int) { rows[i], rows[k] = rows[k], rows[i] })
 		text := fmt.Sprintf("%#v", evaluate(t, rows, given).Value)

@@ -19,19 +19,19 @@ import (
 )
 
 type judge struct {
-	Name      string        `quern:"name,label"`
-	Model     plugin.Model  `quern:"model,required" doc:"The model that grades. It should not be one of the models being graded."`
-	Kind      string        `quern:"kind" default:"\"rubric\"" oneof:"rubric,g_eval,closed_qa,factuality,relevance,faithfulness,context_recall,pairwise" doc:"How to grade: 'rubric', how well the answer meets the rubric; 'g_eval', the same, by steps that the model first derives from the rubric; 'closed_qa', whether the answer meets the rubric; 'factuality', whether the answer agrees with expected; 'relevance', how well it answers the question; 'faithfulness', the share of its statements that the context supports; 'context_recall', the share of the statements of expected that the context supports; 'pairwise', whether it is better than expected, or than the answer of the baseline, asked in both orders."`
-	Rubric    string        `quern:"rubric,recorded" doc:"The criteria for the grade."`
-	Criterion plugin.Column `quern:"criterion,constant" type:"string" doc:"Criteria for this row, in addition to the rubric. A row for which it is null is not graded."`
-	Question  plugin.Column `quern:"question,constant" type:"string" doc:"The question that was asked. The default is the last user message in the subject's prompt."`
-	Expected  plugin.Column `quern:"expected,constant" type:"string" doc:"The correct answer."`
-	Context   plugin.Column `quern:"context,constant" type:"string" doc:"The text that the answer should be based on."`
-	Answer    plugin.Late   `quern:"answer" late:"output=output" doc:"The text to grade. The default is 'output.text'."`
-	Baseline  string        `quern:"baseline" doc:"The subject to compare the others with."`
-	Samples   int           `quern:"samples" default:"1" doc:"How many times to grade each answer. The grade is the mean."`
-	Weight    float64       `quern:"weight" default:"1" doc:"The weight of the metric in 'overall'."`
-	Threshold *float64      `quern:"threshold" doc:"The minimum grade for an answer to pass."`
+	Name      string            `quern:"name,label"`
+	Model     plugin.Model      `quern:"model,required" doc:"The model that grades. It should not be one of the models being graded."`
+	Kind      string            `quern:"kind" default:"\"rubric\"" oneof:"rubric,g_eval,closed_qa,factuality,relevance,faithfulness,context_recall,pairwise" doc:"How to grade: 'rubric', how well the answer meets the rubric; 'g_eval', the same, by steps that the model first derives from the rubric; 'closed_qa', whether the answer meets the rubric; 'factuality', whether the answer agrees with expected; 'relevance', how well it answers the question; 'faithfulness', the share of its statements that the context supports; 'context_recall', the share of the statements of expected that the context supports; 'pairwise', whether it is better than expected, or than the answer of the baseline, asked in both orders."`
+	Rubric    string            `quern:"rubric,recorded" doc:"The criteria for the grade."`
+	Criterion plugin.Column     `quern:"criterion,constant" type:"string" doc:"Criteria for this row, in addition to the rubric. A row for which it is null is not graded."`
+	Question  plugin.Column     `quern:"question,constant" type:"string" doc:"The question that was asked. The default is the last user message in the subject's prompt."`
+	Expected  plugin.Column     `quern:"expected,constant" type:"string" doc:"The correct answer."`
+	Context   plugin.Column     `quern:"context,constant" type:"string" doc:"The text that the answer should be based on."`
+	Answer    plugin.LateColumn `quern:"answer" late:"output=output" doc:"The text to grade. The default is 'output.text'."`
+	Baseline  string            `quern:"baseline" doc:"The subject to compare the others with."`
+	Samples   int               `quern:"samples" default:"1" doc:"How many times to grade each answer. The grade is the mean."`
+	Weight    float64           `quern:"weight" default:"1" doc:"The weight of the metric in 'overall'."`
+	Threshold *float64          `quern:"threshold" doc:"The minimum grade for an answer to pass."`
 
 	// steps are those of g_eval, made of the rubric before all grading.
 	steps []string
@@ -58,18 +58,18 @@ func (j *judge) check(p *plugin.Prepare[args]) {
 	}
 	switch j.Kind {
 	case "rubric", "closed_qa":
-		need("rubric", j.Rubric != "" || j.Criterion.Given(), "what the answer is graded by")
+		need("rubric", j.Rubric != "" || j.Criterion.IsSet(), "what the answer is graded by")
 	case "g_eval":
 		need("rubric", j.Rubric != "", "what the answer is graded by")
 	case "factuality":
-		need("expected", j.Expected.Given(), "the answer that is right")
+		need("expected", j.Expected.IsSet(), "the answer that is right")
 	case "faithfulness":
-		need("context", j.Context.Given(), "the text that the answer should be drawn from")
+		need("context", j.Context.IsSet(), "the text that the answer should be drawn from")
 	case "context_recall":
-		need("context", j.Context.Given(), "the text that is looked into")
-		need("expected", j.Expected.Given(), "the answer that is right")
+		need("context", j.Context.IsSet(), "the text that is looked into")
+		need("expected", j.Expected.IsSet(), "the answer that is right")
 	case "pairwise":
-		if p.Known(key+".baseline") && (j.Baseline == "") == !j.Expected.Given() {
+		if p.Known(key+".baseline") && (j.Baseline == "") == !j.Expected.IsSet() {
 			p.Errorf(key, "A pairwise judge compares two answers\nSet either baseline, to the name of a subject, or expected.")
 		}
 	}
@@ -82,31 +82,31 @@ func (j *judge) check(p *plugin.Prepare[args]) {
 const filler = "?"
 
 // calls are those for a subject's answers.
-func (j *judge) calls(s *subjects.Subject) (plugin.Calls, bool) {
-	c := plugin.Calls{Model: j.Model.Key, PerRow: float64(max(j.Samples, 1)), ReadsAnswers: s.Asked(), Draws: j.Samples}
+func (j *judge) calls(s *subjects.Subject) (plugin.ModelCalls, bool) {
+	c := plugin.ModelCalls{Model: j.Model.Key, PerRow: float64(max(j.Samples, 1)), ReadsAnswers: s.Asked(), Draws: j.Samples}
 	switch {
-	case j.Question.Given():
+	case j.Question.IsSet():
 		c.Prompt = j.Question.Key
 	case s.Asked():
 		c.Prompt = s.Prompt.Key
-	case !s.Model.Given():
+	case !s.Model.IsSet():
 		c.Prompt = s.Key // the answer itself
 	default:
 		return c, false
 	}
-	if j.Question.Given() && !s.Asked() && !s.Model.Given() {
+	if j.Question.IsSet() && !s.Asked() && !s.Model.IsSet() {
 		c.Texts = append(c.Texts, s.Key)
 	}
 	for _, of := range []plugin.Column{j.Criterion, j.Expected, j.Context} {
-		if of.Given() {
+		if of.IsSet() {
 			c.Texts = append(c.Texts, of.Key)
 		}
 	}
 	about := graded{question: filler, rubric: j.Rubric}
-	if j.Expected.Given() {
+	if j.Expected.IsSet() {
 		about.expected = filler
 	}
-	if j.Context.Given() {
+	if j.Context.IsSet() {
 		about.context = filler
 	}
 	frame := j.request(about)
@@ -141,7 +141,7 @@ type verdict struct {
 // depends on is not.
 func (j *judge) about(criterion, expected, contexts *array.String, row int) bool {
 	lacks := func(needed bool, values *array.String) bool { return needed && (values == nil || values.IsNull(row)) }
-	return !lacks(j.Criterion.Given(), criterion) &&
+	return !lacks(j.Criterion.IsSet(), criterion) &&
 		!lacks(j.Kind == "factuality" || j.Kind == "context_recall", expected) &&
 		!lacks(j.Kind == "faithfulness" || j.Kind == "context_recall", contexts)
 }

@@ -13,8 +13,8 @@ import (
 
 // replying answers each question by the first part of it that a reply is known
 // for.
-func replying(replies ...[2]string) plugintest.ModelDouble {
-	return plugintest.ModelDouble{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
+func replying(replies ...[2]string) plugintest.FakeModel {
+	return plugintest.FakeModel{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 		question := r.Messages[1].Content
 		for _, reply := range replies {
 			if strings.Contains(question, reply[0]) {
@@ -25,7 +25,7 @@ func replying(replies ...[2]string) plugintest.ModelDouble {
 	}}
 }
 
-func judged(t *testing.T, rows []map[string]any, j map[string]any) *plugintest.Ran {
+func judged(t *testing.T, rows []map[string]any, j map[string]any) *plugintest.RunResult {
 	t.Helper()
 	j["name"] = "grade"
 	return evaluate(t, rows, map[string]any{
@@ -70,7 +70,7 @@ func TestWhatIsNotAboutARowHasNoPartInIt(t *testing.T) {
 	}
 	got := evaluate(t, rows, map[string]any{
 		"subjects": map[string]any{"a": plugintest.Row("a")},
-		"metrics": map[string]any{"exact": plugintest.Late(func(row map[string]any) (any, error) {
+		"metrics": map[string]any{"exact": plugintest.LateColumn(func(row map[string]any) (any, error) {
 			if row["want"] == nil {
 				return nil, nil
 			}

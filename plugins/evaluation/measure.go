@@ -17,7 +17,7 @@ type measure struct {
 	// key is the argument's, for messages.
 	key string
 	// One of expression, judge and similar is set.
-	expression plugin.Late
+	expression plugin.LateColumn
 	judge      *judge
 	similar    *similar
 
@@ -140,10 +140,10 @@ var reserved = []string{
 // rowsSchema is that of the single answers.
 func (a *args) rowsSchema() data.Schema {
 	out := data.Schema{{Name: "row", Type: "int64"}}
-	if a.ID.Given() {
+	if a.ID.IsSet() {
 		out = append(out, data.Column{Name: "id", Type: "string"})
 	}
-	if a.Cluster.Given() {
+	if a.Cluster.IsSet() {
 		out = append(out, data.Column{Name: "cluster", Type: "string"})
 	}
 	out = append(out, data.Schema{

@@ -67,7 +67,7 @@ func (c *chunk) each(f func(rows []*given) error) error {
 
 // late evaluates a row expression over the rows and what was answered; the
 // caller releases the values.
-func (c *chunk) late(ctx context.Context, l plugin.Late, rows []*given) (arrow.Array, []plugin.RowError, error) {
+func (c *chunk) late(ctx context.Context, l plugin.LateColumn, rows []*given) (arrow.Array, []plugin.RowError, error) {
 	responses := make([]*llm.Response, len(rows))
 	for i, a := range rows {
 		responses[i] = a.Response
@@ -78,7 +78,7 @@ func (c *chunk) late(ctx context.Context, l plugin.Late, rows []*given) (arrow.A
 }
 
 // expression computes a metric that is a row expression.
-func (c *chunk) expression(ctx context.Context, m int, l plugin.Late) error {
+func (c *chunk) expression(ctx context.Context, m int, l plugin.LateColumn) error {
 	return c.each(func(rows []*given) error {
 		values, failed, err := c.late(ctx, l, rows)
 		if err != nil {
@@ -152,8 +152,8 @@ func numbersOf(values arrow.Array) (func(int) float64, error) {
 
 // texts are what a judge looks at of each answer: its text, or what a row
 // expression takes from it. False: there is none.
-func (c *chunk) texts(ctx context.Context, l plugin.Late, m int, rows []*given) (func(int) (string, bool), func(), error) {
-	if !l.Given() {
+func (c *chunk) texts(ctx context.Context, l plugin.LateColumn, m int, rows []*given) (func(int) (string, bool), func(), error) {
+	if !l.IsSet() {
 		return func(i int) (string, bool) { return rows[i].text(), rows[i].Response != nil }, func() {}, nil
 	}
 	values, failed, err := c.late(ctx, l, rows)
@@ -289,7 +289,7 @@ func (c *chunk) compare(ctx context.Context, m int, what *similar) error {
 				}
 				continue
 			}
-			rows[i].values[m] = llm.Similarity(a, b)
+			rows[i].values[m] = llm.CosineSimilarity(a, b)
 			c.found[m].values++
 		}
 		return nil

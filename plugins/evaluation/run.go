@@ -104,7 +104,7 @@ func (e *run) prepareJudges(ctx context.Context) error {
 // failed reports an answer or a grade that is missing. A column that has no
 // value for the row is not one that failed.
 func (e *run) failed(row int64, err error) error {
-	return e.Failed(row, prompting.MayPass(err), err)
+	return e.FailRow(row, prompting.MayPass(err), err)
 }
 
 // steps is how many answers of models and grades of judges a row takes.
@@ -227,7 +227,7 @@ func (c *chunk) keep() error {
 
 // fill adds the values to the tables.
 func (c *chunk) fill() {
-	if c.Args.Cluster.Given() {
+	if c.Args.Cluster.IsSet() {
 		names := subjects.Texts(c.rec, c.Args.Cluster.Key)
 		for i := range c.n {
 			name, ok := subjects.Text(names, i)

@@ -20,7 +20,7 @@ import (
 // Types returns the types of this package. Commands are run in the folder that
 // root returns.
 func Types(root func() string) []plugin.Type {
-	return []plugin.Type{plugin.NewProvider(plugin.Info{Name: "exec", Doc: doc, Behavior: 1}, impl{root})}
+	return []plugin.Type{plugin.NewProvider(plugin.Info{Name: "exec", Doc: doc, BehaviorVersion: 1}, impl{root})}
 }
 
 const doc = `A language model that runs as a local command. It reads requests and writes answers as JSON lines.

@@ -119,7 +119,7 @@ func TestACommandIsKeptAliveAndStartedAgainWhenItDied(t *testing.T) {
 	}
 	_, err := ask(t.Context(), a, "die")
 	var call *llm.CallError
-	if !errors.As(err, &call) || !call.Temporary || call.Unreached() || !strings.Contains(call.Message, "exit status 3") || !strings.Contains(call.Message, "out of memory") {
+	if !errors.As(err, &call) || !call.Temporary || call.Unreachable() || !strings.Contains(call.Message, "exit status 3") || !strings.Contains(call.Message, "out of memory") {
 		t.Errorf("got %#v", err)
 	}
 	got, err := ask(t.Context(), a, "z")
@@ -148,7 +148,7 @@ func TestAHangingCommandIsEnded(t *testing.T) {
 	defer cancel()
 	_, err := ask(ctx, a, "hang")
 	var call *llm.CallError
-	if !errors.As(err, &call) || !call.Temporary || call.Unreached() {
+	if !errors.As(err, &call) || !call.Temporary || call.Unreachable() {
 		t.Errorf("got %#v", err)
 	}
 	<-a.process.current.ended

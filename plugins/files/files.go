@@ -6,9 +6,9 @@ import "github.com/quern-dev/quern/sdk/go/plugin"
 // relative paths start from.
 func Types(root func() string) []plugin.Type {
 	return []plugin.Type{
-		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "csv", Doc: csvDoc, Behavior: 2}, source[csvArgs, *csvArgs]{root}),
-		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "json", Doc: jsonDoc, Behavior: 1}, source[jsonlArgs, *jsonlArgs]{root}),
-		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "jsonl", Doc: jsonlDoc, Behavior: 2}, source[jsonlArgs, *jsonlArgs]{root}),
-		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "parquet", Doc: parquetDoc, Behavior: 2}, source[parquetArgs, *parquetArgs]{root}),
+		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "csv", Doc: csvDoc, BehaviorVersion: 2}, source[csvArgs, *csvArgs]{root}),
+		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "json", Doc: jsonDoc, BehaviorVersion: 1}, source[jsonlArgs, *jsonlArgs]{root}),
+		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "jsonl", Doc: jsonlDoc, BehaviorVersion: 2}, source[jsonlArgs, *jsonlArgs]{root}),
+		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "parquet", Doc: parquetDoc, BehaviorVersion: 2}, source[parquetArgs, *parquetArgs]{root}),
 	}
 }

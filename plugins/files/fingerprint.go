@@ -58,9 +58,9 @@ func fingerprint(ctx context.Context, p place, partitions bool, former []byte, n
 		return plugin.Fingerprint{}, fmt.Errorf("encode the memo: %w", err)
 	}
 	return plugin.Fingerprint{
-		Fingerprint: "sha256:" + hex.EncodeToString(all.Sum(nil)),
-		Memo:        text,
-		Summary:     summary(len(list), size),
+		Value:   "sha256:" + hex.EncodeToString(all.Sum(nil)),
+		Memo:    text,
+		Summary: summary(len(list), size),
 	}, nil
 }
 

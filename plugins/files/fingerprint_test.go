@@ -22,7 +22,7 @@ func look(t *testing.T, p place, memo []byte) plugin.Fingerprint {
 func TestAFingerprintFollowsWhatFilesHoldAndNotWhereTheyStand(t *testing.T) {
 	one := look(t, folder(t, map[string]string{"a.csv": "x\n1\n", "b.csv": "x\n2\n"}), nil)
 	moved := look(t, folder(t, map[string]string{"c.csv": "x\n1\n", "d.csv": "x\n2\n"}), nil)
-	if one.Fingerprint != moved.Fingerprint {
+	if one.Value != moved.Value {
 		t.Error("moving the files changes the fingerprint")
 	}
 	for name, files := range map[string]map[string]string{
@@ -31,7 +31,7 @@ func TestAFingerprintFollowsWhatFilesHoldAndNotWhereTheyStand(t *testing.T) {
 		"a file less":     {"a.csv": "x\n1\n"},
 		"a file more":     {"a.csv": "x\n1\n", "b.csv": "x\n2\n", "c.csv": ""},
 	} {
-		if look(t, folder(t, files), nil).Fingerprint == one.Fingerprint {
+		if look(t, folder(t, files), nil).Value == one.Value {
 			t.Errorf("%s does not change the fingerprint", name)
 		}
 	}
@@ -56,13 +56,13 @@ func TestFilesWithTheSizeAndTimeOfBeforeAreNotHashedAgain(t *testing.T) {
 	if err := os.Chtimes(path, before.ModTime(), before.ModTime()); err != nil {
 		t.Fatal(err)
 	}
-	if again := look(t, p, first.Memo); again.Fingerprint != first.Fingerprint {
+	if again := look(t, p, first.Memo); again.Value != first.Value {
 		t.Error("the file was hashed again")
 	}
 	if err := os.Chtimes(path, before.ModTime(), before.ModTime().Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if touched := look(t, p, first.Memo); touched.Fingerprint == first.Fingerprint {
+	if touched := look(t, p, first.Memo); touched.Value == first.Value {
 		t.Error("a file with another time was not hashed again")
 	}
 }
@@ -84,14 +84,14 @@ func TestAFileThatWasJustWrittenIsNotTrustedToHaveAnotherTimeWhenItChanges(t *te
 	if err := os.Chtimes(path, before.ModTime(), before.ModTime()); err != nil {
 		t.Fatal(err)
 	}
-	if again := look(t, p, first.Memo); again.Fingerprint == first.Fingerprint {
+	if again := look(t, p, first.Memo); again.Value == first.Value {
 		t.Error("a change within the same tick was missed")
 	}
 }
 
 func TestAMemoOfAnotherMakeIsIgnored(t *testing.T) {
 	p := folder(t, map[string]string{"a.csv": "x\n1\n"})
-	if look(t, p, []byte("rubbish")).Fingerprint != look(t, p, nil).Fingerprint {
+	if look(t, p, []byte("rubbish")).Value != look(t, p, nil).Value {
 		t.Error("it changed the fingerprint")
 	}
 }

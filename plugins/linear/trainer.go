@@ -21,7 +21,7 @@ import (
 // Types are the trainers of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "linear", Doc: doc, Behavior: 2}, trainer{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "linear", Doc: doc, BehaviorVersion: 2}, trainer{}),
 	}
 }
 

@@ -21,7 +21,7 @@ func rowsOf(list []Example) []map[string]any {
 	return rows
 }
 
-func trained(t *testing.T, rows []map[string]any, args map[string]any) (*plugintest.Ran, error) {
+func trained(t *testing.T, rows []map[string]any, args map[string]any) (*plugintest.RunResult, error) {
 	t.Helper()
 	all := map[string]any{"text": plugintest.Row("body"), "target": plugintest.Row("intent")}
 	for k, v := range args {

@@ -13,7 +13,7 @@ import (
 // Types are the labelers of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "llm", Doc: doc, Behavior: 1}, labeler{}),
+		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "llm", Doc: doc, BehaviorVersion: 1}, labeler{}),
 	}
 }
 
@@ -92,7 +92,7 @@ func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if in := p.Input("model"); in != nil && !in.Can(plugin.CanChat) {
 		p.Errorf("model", "This model cannot chat\nIt can: %v. This labeler needs a model that answers messages, such as one from a model block.", in.Capabilities)
 	}
-	if a.Prompt.Given() == a.Text.Given() {
+	if a.Prompt.IsSet() == a.Text.IsSet() {
 		p.Errorf("prompt", "Give either prompt or text\nWrite prompt = prompt.NAME or text = row.COLUMN.")
 	}
 	if p.Known("samples") && (a.Samples < 1 || a.Samples > 100) {
@@ -128,10 +128,10 @@ func (a *args) foresee(p *plugin.Prepare[args]) {
 		perRow *= 2 // each pair in both orders
 	}
 	key := "prompt"
-	if a.Text.Given() {
+	if a.Text.IsSet() {
 		key = "text"
 	}
-	p.Calls(plugin.Calls{Prompt: key, Model: "model", PerRow: perRow, Added: text, LongestAnswer: a.longest(), Draws: a.Samples})
+	p.AddModelCalls(plugin.ModelCalls{Prompt: key, Model: "model", PerRow: perRow, Added: text, LongestAnswer: a.longest(), Draws: a.Samples})
 }
 
 // longest is the longest answer that is right; "": it may be of any length.

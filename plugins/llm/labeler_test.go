@@ -34,7 +34,7 @@ func texts(all ...any) []map[string]any {
 	return rows
 }
 
-func label(t *testing.T, rows []map[string]any, given map[string]any) *plugintest.Mapped {
+func label(t *testing.T, rows []map[string]any, given map[string]any) *plugintest.MapResult {
 	t.Helper()
 	got, err := plugintest.Map(t, offer, plugintest.Case{Type: "llm", Name: "topic", Args: given, Rows: rows})
 	if err != nil {
@@ -46,7 +46,7 @@ func label(t *testing.T, rows []map[string]any, given map[string]any) *plugintes
 func TestARowGetsTheClassThatTheModelNames(t *testing.T) {
 	var mu sync.Mutex
 	var seen *llm.Request
-	model := plugintest.ModelDouble{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
+	model := plugintest.FakeModel{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = r
@@ -79,7 +79,7 @@ func TestARowGetsTheClassThatTheModelNames(t *testing.T) {
 }
 
 func TestAnAnswerThatIsNoLabelIsAskedForOnceMoreAndThenFailsTheRow(t *testing.T) {
-	model := plugintest.ModelDouble{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
+	model := plugintest.FakeModel{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 		again := len(r.Messages) > 2
 		if again && !strings.Contains(r.Messages[len(r.Messages)-1].Content, `"cards" is none of the labels, which are card, rate`) {
 			return nil, fmt.Errorf("the second question does not say what is wrong: %v", r.Messages)
@@ -111,7 +111,7 @@ func TestAnAnswerThatIsNoLabelIsAskedForOnceMoreAndThenFailsTheRow(t *testing.T)
 }
 
 func TestARunThatIsStoppedEndsTheStage(t *testing.T) {
-	model := plugintest.ModelDouble{Chat: func(*llm.Request, int) (*llm.Response, error) { return nil, errors.New("the budget is spent") }}
+	model := plugintest.FakeModel{Chat: func(*llm.Request, int) (*llm.Response, error) { return nil, errors.New("the budget is spent") }}
 	_, err := plugintest.Map(t, offer, plugintest.Case{Type: "llm", Rows: texts("a"), Args: map[string]any{
 		"model": model, "text": plugintest.Row("text"),
 	}})
@@ -122,8 +122,8 @@ func TestARunThatIsStoppedEndsTheStage(t *testing.T) {
 
 // saying answers each draw of a row with the next of the answers that the row's
 // text lists, separated by |.
-func saying() plugintest.ModelDouble {
-	return plugintest.ModelDouble{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
+func saying() plugintest.FakeModel {
+	return plugintest.FakeModel{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
 		for _, m := range r.Messages {
 			if m.Role == llm.User {
 				answers := strings.Split(m.Content, "|")
@@ -171,7 +171,7 @@ func TestTextsTellNoneOfTheClassesFromNotBeingAbleToTell(t *testing.T) {
 }
 
 func TestFreeTextThatIsDeclinedIsNoFailureWhereARowMayHaveNone(t *testing.T) {
-	declines := plugintest.ModelDouble{Chat: func(*llm.Request, int) (*llm.Response, error) {
+	declines := plugintest.FakeModel{Chat: func(*llm.Request, int) (*llm.Response, error) {
 		return &llm.Response{Refusal: "I must not.", FinishReason: llm.FinishRefusal}, nil
 	}}
 	for abstain, failures := range map[bool]int{false: 1, true: 0} {
@@ -222,7 +222,7 @@ func TestASchemaMakesTypedColumns(t *testing.T) {
 }
 
 func TestAChoiceThatOnlyTheOrderDecidesIsATie(t *testing.T) {
-	model := plugintest.ModelDouble{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
+	model := plugintest.FakeModel{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 		text := r.Messages[len(r.Messages)-1].Content
 		first := text[strings.Index(text, "Answer 1:\n")+len("Answer 1:\n"):]
 		switch {
@@ -246,7 +246,7 @@ func TestAChoiceThatOnlyTheOrderDecidesIsATie(t *testing.T) {
 }
 
 func TestExamplesAreDrawnFromADatasetAndNeverTheRowItself(t *testing.T) {
-	model := plugintest.ModelDouble{
+	model := plugintest.FakeModel{
 		// What stood in the examples, in order.
 		Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 			var shown []string
@@ -271,7 +271,7 @@ func TestExamplesAreDrawnFromADatasetAndNeverTheRowItself(t *testing.T) {
 		{"random", "[one two . two four . one two .]"},
 	} {
 		got := label(t, texts("2", "1", "99999999"), map[string]any{
-			"model": model, "prompt": plugintest.Drawn{Prompt: asks, Examples: examples, Count: 2, Select: c.select_, Model: model},
+			"model": model, "prompt": plugintest.PromptWithExamples{Prompt: asks, Examples: examples, Count: 2, Select: c.select_, Model: model},
 		})
 		if labels := fmt.Sprint(got.Column("topic")); labels != c.want {
 			t.Errorf("%s: %s, failures %v", c.select_, labels, got.Failures)
@@ -297,7 +297,7 @@ func TestMistakesInTheArgumentsAreTold(t *testing.T) {
 		"multiple alone":     {map[string]any{"multiple": true}, "needs classes"},
 		"no samples":         {map[string]any{"samples": 0}, "out of range"},
 		"a prompt and text":  {map[string]any{"prompt": plugintest.Prompt(asks)}, "Give either prompt or text"},
-		"a mute model":       {map[string]any{"model": plugintest.ModelDouble{Embed: func(string) ([]float32, error) { return nil, nil }}}, "cannot chat"},
+		"a mute model":       {map[string]any{"model": plugintest.FakeModel{Embed: func(string) ([]float32, error) { return nil, nil }}}, "cannot chat"},
 	} {
 		given := map[string]any{"model": saying(), "text": plugintest.Row("text")}
 		for k, v := range c.args {

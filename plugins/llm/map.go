@@ -33,9 +33,9 @@ func (labeler) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 			switch {
 			case err != nil:
 			case rows[i].err != nil:
-				b.Failing(rows[i].err)
+				b.ReportFailure(rows[i].err)
 			default:
-				b.Finished()
+				b.ReportDone()
 			}
 			return err
 		})
@@ -72,7 +72,7 @@ type row struct {
 // read takes what is asked from the batch.
 func read(a *args, b *plugin.Batch, rows []row) {
 	source := a.Text
-	if a.Prompt.Given() {
+	if a.Prompt.IsSet() {
 		source = plugin.Column(a.Prompt)
 	}
 	texts := b.Strings(source)
@@ -89,8 +89,8 @@ func read(a *args, b *plugin.Batch, rows []row) {
 			continue
 		}
 		r.by, _ = by.At(i)
-		if a.Prompt.Given() {
-			r.prompt, r.err = llm.ReadPrompt(text)
+		if a.Prompt.IsSet() {
+			r.prompt, r.err = llm.DecodePrompt(text)
 		} else {
 			r.prompt = &llm.Prompt{Request: &llm.Request{Messages: []llm.Message{{Role: llm.User, Content: text}}}}
 		}

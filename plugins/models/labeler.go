@@ -17,7 +17,7 @@ import (
 // Types are the labelers of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "model", Doc: doc, Behavior: 1}, labeler{}),
+		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "model", Doc: doc, BehaviorVersion: 1}, labeler{}),
 	}
 }
 

@@ -55,7 +55,7 @@ func TestATrainedModelLabelsRows(t *testing.T) {
 }
 
 func TestWhatDoesNotPredictIsRefused(t *testing.T) {
-	chat := plugintest.ModelDouble{Chat: func(*llm.Request, int) (*llm.Response, error) { return nil, nil }}
+	chat := plugintest.FakeModel{Chat: func(*llm.Request, int) (*llm.Response, error) { return nil, nil }}
 	for want, model := range map[string]any{"does not predict": chat, "not a trained model": plugintest.Row("body")} {
 		got, err := plugintest.Prepare(t, offer, plugintest.Case{Kind: plugin.KindLabel, Type: "model", Args: map[string]any{"model": model}, Rows: []map[string]any{{"body": "a"}}})
 		if err != nil {

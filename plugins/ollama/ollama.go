@@ -23,7 +23,7 @@ const (
 
 // Types returns the types of this package.
 func Types() []plugin.Type {
-	return []plugin.Type{plugin.NewProvider(plugin.Info{Name: "ollama", Doc: doc, Behavior: 1}, impl{})}
+	return []plugin.Type{plugin.NewProvider(plugin.Info{Name: "ollama", Doc: doc, BehaviorVersion: 1}, impl{})}
 }
 
 const doc = `A language model served by Ollama.

@@ -7,7 +7,7 @@ import "github.com/quern-dev/quern/sdk/go/plugin"
 // Plugin is the plugin "openai".
 func Plugin(version string) plugin.Plugin {
 	return plugin.Plugin{Name: "openai", Version: version, Types: []plugin.Type{
-		plugin.NewProvider(plugin.Info{Name: "openai", Doc: doc, Behavior: 1}, impl{}),
+		plugin.NewProvider(plugin.Info{Name: "openai", Doc: doc, BehaviorVersion: 1}, impl{}),
 	}}
 }
 

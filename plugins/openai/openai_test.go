@@ -149,7 +149,7 @@ func TestAnEndpointThatIsGoneIsRecognised(t *testing.T) {
 	// The request that it accepted before it went may be the reason, the next not.
 	for _, unreached := range []bool{false, true} {
 		_, err := chat(t, e.URL(), nil, ask("y"))
-		if got := failure(t, err); got.Unreached() != unreached || !got.Temporary {
+		if got := failure(t, err); got.Unreachable() != unreached || !got.Temporary {
 			t.Errorf("got %#v", got)
 		}
 		e.Close()
@@ -165,7 +165,7 @@ func TestATimeOutIsTemporaryAndNoSignOfAnEndpointThatIsGone(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := impl{}.Chat(ctx, a, ask("x"))
-	if got := failure(t, err); !got.Temporary || got.Unreached() {
+	if got := failure(t, err); !got.Temporary || got.Unreachable() {
 		t.Errorf("got %#v", got)
 	}
 }

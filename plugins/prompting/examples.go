@@ -63,7 +63,7 @@ func NewPool(ctx context.Context, host *plugin.Host, prompt plugin.Prompt, in *p
 // Fill puts the prompt's examples into its request. By is what they are to be
 // near to; empty: the question.
 func (p *Pool) Fill(ctx context.Context, prompt *llm.Prompt, by string) error {
-	return prompt.Fill(p.examples, by, func(text string) ([]int, error) { return p.nearest(ctx, text) })
+	return prompt.InsertExamples(p.examples, by, func(text string) ([]int, error) { return p.nearest(ctx, text) })
 }
 
 // nearest sorts the examples by their cosine similarity to a text.
@@ -75,7 +75,7 @@ func (p *Pool) nearest(ctx context.Context, text string) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	return llm.ByCosine(p.vectors, llm.Normed(asked[0])), nil
+	return llm.RankBySimilarity(p.vectors, llm.Normalize(asked[0])), nil
 }
 
 // At a time, this many texts are embedded by one request, and this many
@@ -104,7 +104,7 @@ func (p *Pool) embed(ctx context.Context) error {
 			}
 			made, err := p.host.Embed(ctx, p.model, texts)
 			for i, v := range made {
-				vectors[from+i] = llm.Normed(v)
+				vectors[from+i] = llm.Normalize(v)
 			}
 			return err
 		})

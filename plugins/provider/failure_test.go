@@ -83,20 +83,20 @@ func TestALongMessageIsCut(t *testing.T) {
 func TestWhyNoConnectionCameAbout(t *testing.T) {
 	gone := &url.Error{Op: "Post", URL: "http://127.0.0.1:9/v1?key=secret", Err: &net.OpError{Op: "dial", Err: errors.New("connection refused")}}
 	got := Unreached(t.Context(), gone)
-	if !got.Unreached() || strings.Contains(got.Message, "secret") || !strings.Contains(got.Message, "127.0.0.1:9") {
+	if !got.Unreachable() || strings.Contains(got.Message, "secret") || !strings.Contains(got.Message, "127.0.0.1:9") {
 		t.Errorf("got %#v", got)
 	}
 	proxy := &url.Error{Op: "Post", URL: "http://127.0.0.1:9", Err: &net.OpError{Op: "proxyconnect", Err: &net.OpError{Op: "dial", Err: errors.New("connection refused")}}}
-	if got := Unreached(t.Context(), proxy); !got.Unreached() {
+	if got := Unreached(t.Context(), proxy); !got.Unreachable() {
 		t.Errorf("a proxy that is gone: got %#v", got)
 	}
 	for _, broken := range []error{io.EOF, &net.OpError{Op: "read", Err: syscall.ECONNRESET}, &net.OpError{Op: "write", Err: syscall.EPIPE}} {
 		got := Unreached(t.Context(), &url.Error{Op: "Post", URL: "http://127.0.0.1:9", Err: broken})
-		if got.Unreached() || !got.Temporary || got.Status != statusBroken || !strings.Contains(got.Message, "127.0.0.1:9") {
+		if got.Unreachable() || !got.Temporary || got.Status != statusBroken || !strings.Contains(got.Message, "127.0.0.1:9") {
 			t.Errorf("%v: got %#v", broken, got)
 		}
 	}
-	if got := Unreached(t.Context(), fmt.Errorf("x: %w", context.DeadlineExceeded)); got.Unreached() || !got.Temporary {
+	if got := Unreached(t.Context(), fmt.Errorf("x: %w", context.DeadlineExceeded)); got.Unreachable() || !got.Temporary {
 		t.Errorf("a time-out: got %#v", got)
 	}
 	if got := Unreached(t.Context(), &url.Error{Op: "Post", URL: "ftp://x", Err: errors.New(`unsupported protocol scheme "ftp"`)}); got.Temporary {

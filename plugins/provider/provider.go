@@ -44,7 +44,7 @@ type Price struct {
 // Complete returns a request with what the model's block says and the request
 // does not.
 func (s *Sampling) Complete(r *llm.Request) *llm.Request {
-	return r.Or(&llm.Request{Temperature: s.Temperature, TopP: s.TopP, MaxTokens: s.MaxTokens, Seed: s.Seed, Stop: s.Stop})
+	return r.WithDefaults(&llm.Request{Temperature: s.Temperature, TopP: s.TopP, MaxTokens: s.MaxTokens, Seed: s.Seed, Stop: s.Stop})
 }
 
 // Info is what quern has to know of a model; table is nil where no prices are

@@ -40,7 +40,7 @@ type chunker struct{}
 func (chunker) Prepare(_ context.Context, p *plugin.Prepare[chunkArgs]) error {
 	p.KeepInput("input")
 	if _, column := p.RowArgument("text"); column != "" {
-		p.Drop(column)
+		p.DropColumn(column)
 	}
 	p.AddColumn("chunk", "string")
 	p.AddColumn("chunk_index", "int64")

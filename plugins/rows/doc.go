@@ -12,11 +12,11 @@ import "github.com/quern-dev/quern/sdk/go/plugin"
 // Types are the transforms of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewMapper(plugin.Info{Kind: plugin.KindTransform, Name: "map", Doc: mapDoc, Behavior: 1}, mapper{}),
-		plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "explode", Doc: explodeDoc, Behavior: 1}, explode{}),
-		plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "chunk", Doc: chunkDoc, Behavior: 1}, chunker{}),
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "filter", Doc: filterDoc, Behavior: 2}, filter{}),
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "split", Doc: splitDoc, Behavior: 2}, split{}),
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "sample", Doc: sampleDoc, Behavior: 1}, sample{}),
+		plugin.NewMapper(plugin.Info{Kind: plugin.KindTransform, Name: "map", Doc: mapDoc, BehaviorVersion: 1}, mapper{}),
+		plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "explode", Doc: explodeDoc, BehaviorVersion: 1}, explode{}),
+		plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "chunk", Doc: chunkDoc, BehaviorVersion: 1}, chunker{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "filter", Doc: filterDoc, BehaviorVersion: 2}, filter{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "split", Doc: splitDoc, BehaviorVersion: 2}, split{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "sample", Doc: sampleDoc, BehaviorVersion: 1}, sample{}),
 	}
 }

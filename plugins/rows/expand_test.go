@@ -21,7 +21,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-func expand(t *testing.T, typ string, args map[string]any, columns data.Schema, rows []map[string]any) (*plugintest.FlatMapped, error) {
+func expand(t *testing.T, typ string, args map[string]any, columns data.Schema, rows []map[string]any) (*plugintest.FlatMapResult, error) {
 	t.Helper()
 	return plugintest.FlatMap(t, offer, plugintest.Case{Kind: plugin.KindTransform, Type: typ, Args: args, Columns: columns, Rows: rows})
 }
@@ -151,7 +151,7 @@ func randomList(rng *rand.Rand) any {
 }
 
 // compare compares rows by their JSON.
-func compare(t *testing.T, with string, got *plugintest.FlatMapped, want [][]any, columns ...string) {
+func compare(t *testing.T, with string, got *plugintest.FlatMapResult, want [][]any, columns ...string) {
 	t.Helper()
 	var have [][]any
 	for _, r := range got.Rows {

@@ -40,7 +40,7 @@ func (explode) Prepare(_ context.Context, p *plugin.Prepare[explodeArgs]) error 
 	p.KeepInput("input")
 	typ, column := p.RowArgument("values")
 	if column != "" {
-		p.Drop(column)
+		p.DropColumn(column)
 	}
 	element, ok := strings.CutPrefix(typ, "list<")
 	if !ok {

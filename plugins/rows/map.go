@@ -34,7 +34,7 @@ func (mapper) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
 	if p.Args.Keep {
 		p.KeepInput("input")
 	} else {
-		p.RowsOf("input")
+		p.SetRowsOf("input")
 	}
 	drop(p)
 	if len(p.Args.Columns) == 0 && p.Known("columns") {
@@ -45,7 +45,7 @@ func (mapper) Prepare(_ context.Context, p *plugin.Prepare[mapArgs]) error {
 			p.Errorf("columns.", "A column needs a name\nThis name is empty. Name the new column, such as columns = { text = row.text }.")
 			continue
 		}
-		p.AddArgument(name, p.Args.Columns[name].Key)
+		p.AddArgumentColumn(name, p.Args.Columns[name].Key)
 	}
 	return nil
 }
@@ -59,7 +59,7 @@ func drop(p *plugin.Prepare[mapArgs]) {
 		if _, _, ok := in.Schema.Lookup(name); !ok {
 			p.Errorf("drop", "The dataset has no column named %q\nIts columns are %v.", name, in.Schema.Names())
 		}
-		p.Drop(name)
+		p.DropColumn(name)
 	}
 }
 

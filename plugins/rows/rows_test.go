@@ -12,7 +12,7 @@ import (
 
 var offer = plugin.Plugin{Name: "rows", Version: "1.0.0", Types: Types()}
 
-func run(t *testing.T, typ string, args map[string]any, rows []map[string]any) (*plugintest.Ran, error) {
+func run(t *testing.T, typ string, args map[string]any, rows []map[string]any) (*plugintest.RunResult, error) {
 	t.Helper()
 	return plugintest.Run(t, offer, plugintest.Case{Kind: plugin.KindTransform, Type: typ, Args: args, Rows: rows})
 }

@@ -70,7 +70,7 @@ func checkShares(shares map[string]float64) error {
 func (split) Run(ctx context.Context, r *plugin.Run[splitArgs]) error {
 	in := r.Dataset(r.Args.Input)
 	s := newSplitter(r.Args)
-	if r.Args.Stratify.Given() {
+	if r.Args.Stratify.IsSet() {
 		err := s.eachRow(ctx, r, in, func(_ arrow.RecordBatch, stratum, number []uint64) error {
 			for i := range number {
 				s.strata[stratum[i]] = append(s.strata[stratum[i]], number[i])
@@ -119,18 +119,18 @@ func newSplitter(a *splitArgs) *splitter {
 // eachRow passes over the rows with the hash of their stratum and their own.
 func (s *splitter) eachRow(ctx context.Context, r *plugin.Run[splitArgs], in *plugin.DatasetInput, work func(rec arrow.RecordBatch, stratum, number []uint64) error) error {
 	var arguments []string
-	if s.args.By.Given() {
+	if s.args.By.IsSet() {
 		arguments = append(arguments, s.args.By.Key)
 	}
-	if s.args.Stratify.Given() {
+	if s.args.Stratify.IsSet() {
 		arguments = append(arguments, s.args.Stratify.Key)
 	}
 	return eachBatch(ctx, r, in, arguments, func(rec arrow.RecordBatch, columns []arrow.Array) error {
 		decides, stratify := rec.Columns(), []arrow.Array(nil)
-		if s.args.By.Given() {
+		if s.args.By.IsSet() {
 			decides, columns = columns[:1], columns[1:]
 		}
-		if s.args.Stratify.Given() {
+		if s.args.Stratify.IsSet() {
 			stratify = columns[:1]
 		}
 		number, stratum := make([]uint64, rec.NumRows()), make([]uint64, rec.NumRows())

@@ -13,7 +13,7 @@ import (
 // Types are the labelers of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "rules", Doc: doc, Behavior: 1}, labeler{}),
+		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "rules", Doc: doc, BehaviorVersion: 1}, labeler{}),
 	}
 }
 

@@ -44,7 +44,7 @@ type arguments struct {
 // Plugin is the plugin "sql".
 func Plugin(version string) plugin.Plugin {
 	return plugin.Plugin{Name: "sql", Version: version, Types: []plugin.Type{
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "sql", Doc: doc, Behavior: behaviour}, transform{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "sql", Doc: doc, BehaviorVersion: behaviour}, transform{}),
 	}}
 }
 

@@ -42,7 +42,7 @@ func Plainly(ctx context.Context, host *plugin.Host, s *Subject, r *llm.Request,
 // Run is what a panel needs of plugin.Run.
 type Run interface {
 	Host() *plugin.Host
-	Model(plugin.Model) *plugin.RunModel
+	Model(plugin.Model) *plugin.ModelInput
 	Dataset(plugin.Dataset) *plugin.DatasetInput
 }
 
@@ -127,7 +127,7 @@ func (p *Panel) Answers(ctx context.Context, c Chunk) ([][][]*Answer, error) {
 		switch {
 		case s.Asked():
 			p.chat(ctx, g, i, c, all[i])
-		case s.Model.Given():
+		case s.Model.IsSet():
 			err = p.predict(ctx, s, c, all[i])
 		default:
 			err = column(s, rec, all[i])
@@ -231,7 +231,7 @@ func (p *Panel) request(ctx context.Context, at int, text string, ok bool, by st
 	if !ok {
 		return nil, &badPrompt{errors.New("the prompt has no value for this row")}
 	}
-	read, err := llm.ReadPrompt(text)
+	read, err := llm.DecodePrompt(text)
 	if err != nil {
 		return nil, &badPrompt{err}
 	}

@@ -20,7 +20,7 @@ type Subject struct {
 }
 
 // Asked says whether the subject is a model that a prompt asks.
-func (s *Subject) Asked() bool { return s.Prompt.Given() }
+func (s *Subject) Asked() bool { return s.Prompt.IsSet() }
 
 // feature is the column of the rows that holds an input of a trained model.
 func (s *Subject) feature(input string) string { return s.Model.Key + "." + input }
@@ -30,7 +30,7 @@ func (s *Subject) Columns() []string {
 	switch {
 	case s.Asked():
 		return []string{s.Prompt.Key, prompting.ByKey(s.Prompt.Key)}
-	case s.Model.Given():
+	case s.Model.IsSet():
 		var columns []string
 		for _, input := range s.Inputs {
 			columns = append(columns, s.feature(input))
@@ -63,11 +63,11 @@ func describe[A any](p *plugin.Prepare[A], name string, given plugin.Subject) Su
 	s := Subject{Name: name, Subject: given}
 	in := p.Input(given.Model.Key)
 	switch {
-	case given.Prompt.Given():
+	case given.Prompt.IsSet():
 		if in != nil && !in.Can(plugin.CanChat) {
 			p.Errorf(given.Model.Key, "This model cannot chat\nIt can: %v. A prompt needs a model that answers messages, such as one that a model block defines.", in.Capabilities)
 		}
-	case given.Model.Given() && in != nil:
+	case given.Model.IsSet() && in != nil:
 		if !in.Can(plugin.CanPredict) {
 			p.Errorf(given.Model.Key, "A model that chats needs a prompt\nWrite { model = …, prompt = prompt.NAME }.")
 			return s

@@ -128,7 +128,7 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 // drawn is a request, and its text, as it is sent. With a fixed seed all draws
 // would be the same one: each further draw has the next seed.
 func (e *endpoint) drawn(request *llm.Request, text []byte, draw int64) (*llm.Request, []byte, error) {
-	seed := request.Or(&e.Defaults).Seed
+	seed := request.WithDefaults(&e.Defaults).Seed
 	if seed == nil || draw == 0 {
 		return request, text, nil
 	}

@@ -133,7 +133,7 @@ func requestAttributes(r, defaults *llm.Request) (attrs []attribute.KeyValue) {
 	if r == nil {
 		return nil
 	}
-	r = r.Or(defaults)
+	r = r.WithDefaults(defaults)
 	if r.Temperature != nil {
 		attrs = append(attrs, attribute.Float64("gen_ai.request.temperature", *r.Temperature))
 	}

@@ -26,7 +26,7 @@ func (e *Unknown) Error() string { return e.Reason }
 // error is *Unknown where only spending would tell them; the request is without
 // them then.
 func (u Use) fill(ctx context.Context, f From, p *llm.Prompt, row int64) error {
-	if p.Drawing == nil {
+	if p.Examples == nil {
 		return nil
 	}
 	if u.hidden() {
@@ -40,7 +40,7 @@ func (u Use) fill(ctx context.Context, f From, p *llm.Prompt, row int64) error {
 	if err != nil {
 		return err
 	}
-	return p.Fill(examples, by, func(text string) ([]int, error) { return u.nearest(f, examples, text) })
+	return p.InsertExamples(examples, by, func(text string) ([]int, error) { return u.nearest(f, examples, text) })
 }
 
 // examples are those that the prompt draws from.
@@ -153,7 +153,7 @@ func (u Use) nearest(f From, examples []llm.Example, text string) ([]int, error)
 	if asked == nil || missing > 0 {
 		return nil, u.missing(in.Address, missing, len(examples), asked == nil)
 	}
-	return llm.ByCosine(vectors, asked), nil
+	return llm.RankBySimilarity(vectors, asked), nil
 }
 
 // kept is the embedding of a text, of length 1; nil: it is not kept.
@@ -165,7 +165,7 @@ func kept(cache *responses.Cache, model *plan.Model, text string) []float32 {
 	if v == nil {
 		return nil
 	}
-	return llm.Normed(v)
+	return llm.Normalize(v)
 }
 
 // missing says which embeddings are not kept, and how they come to be.

@@ -83,7 +83,7 @@ func (u Use) Request(ctx context.Context, f From, row int64) (*llm.Request, erro
 	if text == nil {
 		return nil, errors.New("the prompt produces nothing for this row")
 	}
-	p, err := llm.ReadPrompt(*text)
+	p, err := llm.DecodePrompt(*text)
 	if err != nil {
 		return nil, fmt.Errorf("the prompt produces no request for this row: %w", err)
 	}

@@ -128,9 +128,9 @@ func spendParts(s llm.Spend) []spendPart {
 	case s.Calls > 0 && s.UnpricedCalls == s.Calls:
 		add(spentCost, "price unknown")
 	case s.UnpricedCalls > 0:
-		add(spentCost, "cost "+llm.Money(s.Cost)+" and "+english.Count(s.UnpricedCalls, "call")+" without a price")
+		add(spentCost, "cost "+llm.FormatMoney(s.Cost)+" and "+english.Count(s.UnpricedCalls, "call")+" without a price")
 	case s.Cost > 0:
-		add(spentCost, "cost "+llm.Money(s.Cost))
+		add(spentCost, "cost "+llm.FormatMoney(s.Cost))
 	}
 	return parts
 }

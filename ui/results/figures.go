@@ -125,7 +125,7 @@ func Money(v *float64) string {
 	if v == nil {
 		return Unknown
 	}
-	return llm.Money(*v)
+	return llm.FormatMoney(*v)
 }
 
 // Seconds writes a duration.

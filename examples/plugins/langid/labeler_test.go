@@ -66,5 +66,5 @@ func TestALanguageThatIsNotKnownIsAMistakeOfTheArgument(t *testing.T) {
 }
 
 func TestTheProgramStarts(t *testing.T) {
-	plugintest.Program(t, ".")
+	plugintest.BuildProgram(t, ".")
 }

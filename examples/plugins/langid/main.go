@@ -13,7 +13,7 @@ func langid() plugin.Plugin {
 		Name:    "langid",
 		Version: "0.1.0",
 		Types: []plugin.Type{plugin.NewMapper(plugin.Info{
-			Kind: plugin.KindLabel, Name: "langid_language", Behavior: 1,
+			Kind: plugin.KindLabel, Name: "langid_language", BehaviorVersion: 1,
 			Doc: "Says in which language a text is written, by the little words that every sentence has. " +
 				"The column has the block's name and holds en, de, fr, es, it, nl or pt; " +
 				"it is null where too few of the words are known or two languages have as many.",

@@ -7,11 +7,11 @@ import (
 )
 
 // Similarity is the cosine of two embeddings.
-func Similarity(a, b []float32) float64 { return dot(Normed(a), Normed(b)) }
+func CosineSimilarity(a, b []float32) float64 { return dot(Normalize(a), Normalize(b)) }
 
 // ByCosine returns the places of embeddings of length 1 by their cosine with
 // another such, the greatest first.
-func ByCosine(vectors [][]float32, v []float32) []int {
+func RankBySimilarity(vectors [][]float32, v []float32) []int {
 	order, similarity := make([]int, len(vectors)), make([]float64, len(vectors))
 	for i := range vectors {
 		order[i], similarity[i] = i, dot(v, vectors[i])
@@ -21,7 +21,7 @@ func ByCosine(vectors [][]float32, v []float32) []int {
 }
 
 // Normed is an embedding brought to length 1.
-func Normed(v []float32) []float32 {
+func Normalize(v []float32) []float32 {
 	var sum float64
 	for _, x := range v {
 		sum += float64(x) * float64(x)

@@ -27,6 +27,6 @@ func (e *CallError) Error() string {
 	return fmt.Sprintf("status %d: %s", e.Status, e.Message)
 }
 
-// Unreached says whether the provider was not reached at all: what an endpoint
+// Unreachable says whether the provider was not reached at all: what an endpoint
 // that is gone, or has not started yet, looks like.
-func (e *CallError) Unreached() bool { return e.Status == 0 && e.Temporary }
+func (e *CallError) Unreachable() bool { return e.Status == 0 && e.Temporary }

@@ -32,7 +32,7 @@ type Request struct {
 }
 
 // Or returns the request with the parameters that it leaves open as others say.
-func (r *Request) Or(defaults *Request) *Request {
+func (r *Request) WithDefaults(defaults *Request) *Request {
 	out := *r
 	out.Temperature = cmp.Or(r.Temperature, defaults.Temperature)
 	out.TopP = cmp.Or(r.TopP, defaults.TopP)

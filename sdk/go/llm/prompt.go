@@ -12,22 +12,22 @@ type Prompt struct {
 	// Request has no examples that are drawn from a dataset yet.
 	Request *Request
 	// Drawing says how they are drawn; nil: none are.
-	Drawing *Drawing
+	Examples *ExampleSelection
 }
 
 // ReadPrompt reads the JSON that a prompt gives for a row.
-func ReadPrompt(text string) (*Prompt, error) {
+func DecodePrompt(text string) (*Prompt, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &fields); err != nil {
 		return nil, fmt.Errorf("read the prompt: %w", err)
 	}
 	p := &Prompt{}
 	if raw, ok := fields["examples"]; ok {
-		p.Drawing = NewDrawing()
-		if err := json.Unmarshal(raw, p.Drawing); err != nil {
+		p.Examples = NewExampleSelection()
+		if err := json.Unmarshal(raw, p.Examples); err != nil {
 			return nil, fmt.Errorf("read how examples are drawn: %w", err)
 		}
-		if err := p.Drawing.check(); err != nil {
+		if err := p.Examples.check(); err != nil {
 			return nil, err
 		}
 		delete(fields, "examples")
@@ -42,7 +42,7 @@ func ReadPrompt(text string) (*Prompt, error) {
 	return p, err
 }
 
-func (d *Drawing) check() error {
+func (d *ExampleSelection) check() error {
 	switch {
 	case d.Count < 0:
 		return fmt.Errorf("%d examples can't be drawn", d.Count)
@@ -60,8 +60,8 @@ type Example struct{ User, Assistant string }
 // left out: it would give the answer away. Nearest, which is called where the
 // nearest are drawn, returns the places of all examples by their likeness to a
 // text, the most alike first.
-func (p *Prompt) Fill(examples []Example, by string, nearest func(text string) ([]int, error)) error {
-	d := p.Drawing
+func (p *Prompt) InsertExamples(examples []Example, by string, nearest func(text string) ([]int, error)) error {
+	d := p.Examples
 	if d == nil || d.Count == 0 || len(examples) == 0 {
 		return nil
 	}
@@ -91,7 +91,7 @@ func (p *Prompt) Fill(examples []Example, by string, nearest func(text string) (
 
 // choose returns the places of the examples in the order in which they are
 // shown: the nearest last, next to the question.
-func (d *Drawing) choose(order []int, examples []Example, question, by string) []int {
+func (d *ExampleSelection) choose(order []int, examples []Example, question, by string) []int {
 	var chosen []int
 	for _, i := range order {
 		if e := examples[i]; e.User == question || e.User == by {

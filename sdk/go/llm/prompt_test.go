@@ -14,15 +14,15 @@ func TestTheNearestAreThoseOfTheGreatestCosine(t *testing.T) {
 		for i := range v {
 			v[i] = float32(r.NormFloat64()) * float32(1+r.IntN(9)) // of any length
 		}
-		vectors, normed = append(vectors, v), append(normed, Normed(v))
+		vectors, normed = append(vectors, v), append(normed, Normalize(v))
 	}
 	for q := range vectors {
-		order := ByCosine(normed, normed[q])
+		order := RankBySimilarity(normed, normed[q])
 		if order[0] != q {
 			t.Fatalf("the nearest to example %d is %d", q, order[0])
 		}
 		if !slices.IsSortedFunc(order, func(a, b int) int {
-			switch x, y := Similarity(vectors[q], vectors[a]), Similarity(vectors[q], vectors[b]); {
+			switch x, y := CosineSimilarity(vectors[q], vectors[a]), CosineSimilarity(vectors[q], vectors[b]); {
 			case x > y+1e-6:
 				return -1
 			case y > x+1e-6:
@@ -37,7 +37,7 @@ func TestTheNearestAreThoseOfTheGreatestCosine(t *testing.T) {
 
 func TestARowIsNotShownItself(t *testing.T) {
 	examples := []Example{{"a", "x"}, {"b", "x"}, {"c", "x"}}
-	for _, d := range []*Drawing{{Count: 3, Select: SelectFirst}, {Count: 3, Select: SelectRandom, Seed: 4}} {
+	for _, d := range []*ExampleSelection{{Count: 3, Select: SelectFirst}, {Count: 3, Select: SelectRandom, Seed: 4}} {
 		// By the question, and by what is told apart from it.
 		for _, q := range []struct{ question, by string }{{"b", "b"}, {"Sort this: b", "b"}} {
 			chosen := d.choose(d.Order(len(examples)), examples, q.question, q.by)

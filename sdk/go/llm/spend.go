@@ -39,7 +39,7 @@ func (s Spend) Tokens() int64 { return s.InputTokens + s.OutputTokens }
 
 // Money writes an amount in the currency of the prices: with cents, and a small
 // one with three digits that count, so that no spending reads as none.
-func Money(v float64) string {
+func FormatMoney(v float64) string {
 	if math.Abs(v) >= 0.1 {
 		return strconv.FormatFloat(v, 'f', 2, 64)
 	}

@@ -45,7 +45,7 @@ func (b *Batch) Dataset(d Dataset) *DatasetInput { return newDatasetInput(d.Key,
 
 // Model returns a model input; nil: it was not given. The values that it
 // predicts from are the row arguments KEY.FEATURE.
-func (b *Batch) Model(m Model) *RunModel { return b.host.model(m.Key, b.inputs) }
+func (b *Batch) Model(m Model) *ModelInput { return b.host.model(m.Key, b.inputs) }
 
 // Name is the block's name, the second part of the address: by custom a
 // labeler's column.
@@ -202,7 +202,7 @@ func (b *Batch) Fail(row int, temporary bool, err error) {
 // waits for each row calls it once a row, so that the progress counts rows as
 // they come. A row that fails for the time being will be tried again and is not
 // finished. Any number of goroutines may call it.
-func (b *Batch) Finished() {
+func (b *Batch) ReportDone() {
 	if b.finished != nil {
 		b.finished.one(nil)
 	}
@@ -211,7 +211,7 @@ func (b *Batch) Finished() {
 // Failing is Finished for a row that failed for good, before Map returns: when
 // more rows have failed than the stage allows, quern starts no new ones. The
 // row still has to be marked with Fail.
-func (b *Batch) Failing(err error) {
+func (b *Batch) ReportFailure(err error) {
 	if b.finished != nil {
 		b.finished.one(err)
 	}

@@ -114,7 +114,7 @@ func (p *preparation) KeepInput(input string) {
 
 // RowsOf declares which dataset input a Mapper works on. Without a call it is
 // the only one that there is.
-func (p *preparation) RowsOf(input string) { p.rowsOf(input) }
+func (p *preparation) SetRowsOf(input string) { p.rowsOf(input) }
 
 func (p *preparation) rowsOf(input string) *pluginv1.Output {
 	in := p.instance.Inputs[input]
@@ -133,7 +133,7 @@ func (p *preparation) rowsOf(input string) *pluginv1.Output {
 
 // Drop takes a column out of a Mapper's output again. A column of the same name
 // can then be added.
-func (p *preparation) Drop(column string) {
+func (p *preparation) DropColumn(column string) {
 	if out := p.output(""); out != nil {
 		out.Columns = slices.DeleteFunc(out.Columns, func(c *pluginv1.Column) bool { return c.Name == column })
 		p.dropped = append(p.dropped, column)
@@ -157,7 +157,7 @@ func (p *preparation) AddColumn(name, typ string) {
 // a row expression: quern fills it. A mapper all of whose columns come from
 // the input and from arguments is never called. As with AddColumn, the name
 // must not be taken, except by the very column that the expression is.
-func (p *preparation) AddArgument(name, argument string) {
+func (p *preparation) AddArgumentColumn(name, argument string) {
 	out := p.mapped()
 	a := p.instance.RowArguments[argument]
 	if a == nil {

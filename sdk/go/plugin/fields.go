@@ -25,19 +25,19 @@ type ColumnOrModel struct {
 }
 
 // Given says whether the argument was written.
-func (d Dataset) Given() bool { return d.Key != "" }
+func (d Dataset) IsSet() bool { return d.Key != "" }
 
 // Given says whether the argument was written.
-func (m Model) Given() bool { return m.Key != "" }
+func (m Model) IsSet() bool { return m.Key != "" }
 
 // Given says whether the argument was written.
-func (a Artifact) Given() bool { return a.Key != "" }
+func (a Artifact) IsSet() bool { return a.Key != "" }
 
 // Given says whether the argument was written.
-func (c Column) Given() bool { return c.Key != "" }
+func (c Column) IsSet() bool { return c.Key != "" }
 
 // Given says whether the argument was written.
-func (c ColumnOrModel) Given() bool { return c.Key != "" }
+func (c ColumnOrModel) IsSet() bool { return c.Key != "" }
 
 // Column returns the argument as a column; false: it holds a model.
 func (c ColumnOrModel) Column() (Column, bool) {
@@ -58,7 +58,7 @@ type Prompt struct{ Key string }
 // what the stage finds out about it: the names in its tag late:"NAME=TYPE,…".
 // A type is string, number, bool, any (JSON), or output: what a model
 // answered, of type output.Type. Host.Evaluate computes it.
-type Late struct{ Key string }
+type LateColumn struct{ Key string }
 
 // Subject is an argument that holds something that answers for a row: a model
 // with a prompt, written { model = …, prompt = … }; a trained model; or a row
@@ -72,15 +72,15 @@ type Subject struct {
 }
 
 // Given says whether the argument was written.
-func (p Prompt) Given() bool { return p.Key != "" }
+func (p Prompt) IsSet() bool { return p.Key != "" }
 
 // Given says whether the argument was written.
-func (l Late) Given() bool { return l.Key != "" }
+func (l LateColumn) IsSet() bool { return l.Key != "" }
 
 // Given says whether the argument was written.
-func (s Subject) Given() bool { return s.Key != "" }
+func (s Subject) IsSet() bool { return s.Key != "" }
 
 // Column returns the subject as a column; false: it is a model.
 func (s Subject) Column() (Column, bool) {
-	return Column{s.Key}, s.Key != "" && !s.Model.Given()
+	return Column{s.Key}, s.Key != "" && !s.Model.IsSet()
 }

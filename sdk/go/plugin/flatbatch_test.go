@@ -73,10 +73,10 @@ func (words) FlatMap(_ context.Context, a *wordsArgs, b *plugin.FlatBatch) error
 }
 
 var wordy = plugin.Plugin{Name: "acme", Version: "1.0.0", Types: []plugin.Type{
-	plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "acme_words", Behavior: 1}, words{}),
+	plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "acme_words", BehaviorVersion: 1}, words{}),
 }}
 
-func flat(t testing.TB, way any, texts ...any) (*plugintest.FlatMapped, error) {
+func flat(t testing.TB, way any, texts ...any) (*plugintest.FlatMapResult, error) {
 	t.Helper()
 	var rows []map[string]any
 	for i, text := range texts {

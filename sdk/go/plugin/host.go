@@ -166,12 +166,12 @@ func (h *hostConn) stream(key string) (pluginv1.HostService_PredictClient, error
 }
 
 // model returns a model input.
-func (h *hostConn) model(key string, inputs map[string]*pluginv1.Artifact) *RunModel {
+func (h *hostConn) model(key string, inputs map[string]*pluginv1.Artifact) *ModelInput {
 	files := newModelFiles(inputs[key])
 	if files == nil {
 		return nil
 	}
-	return &RunModel{ModelFiles: files, Key: key, predict: func(ctx context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
+	return &ModelInput{ModelFiles: files, Key: key, predict: func(ctx context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
 		return h.predict(ctx, key, files.Signature.Outputs, rec)
 	}}
 }

@@ -89,7 +89,7 @@ func (h *Host) Embed(ctx context.Context, m Model, texts []string) ([][]float32,
 // Evaluate computes a late row expression for rows of the dataset that it
 // belongs to, as they came. Late holds the values of the late names, as many as
 // there are rows. So does the result, which the caller releases.
-func (h *Host) Evaluate(ctx context.Context, l Late, rec arrow.RecordBatch, late map[string]arrow.Array) (arrow.Array, []RowError, error) {
+func (h *Host) Evaluate(ctx context.Context, l LateColumn, rec arrow.RecordBatch, late map[string]arrow.Array) (arrow.Array, []RowError, error) {
 	client, err := h.conn.client()
 	if err != nil {
 		return nil, nil, err

@@ -42,7 +42,7 @@ func (t *core[A]) schema() (*pluginv1.Type, error) {
 	}
 	return &pluginv1.Type{
 		Kind: t.info.Kind, Name: t.info.Name, Doc: t.info.Doc,
-		Mode: t.mode, BehaviorVersion: t.info.Behavior, Body: body, StateVersion: t.info.StateVersion,
+		Mode: t.mode, BehaviorVersion: t.info.BehaviorVersion, Body: body, StateVersion: t.info.StateVersion,
 	}, nil
 }
 

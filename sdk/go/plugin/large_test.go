@@ -33,9 +33,9 @@ func largeRows(t *testing.T) (rows []map[string]any) {
 // large is a plugin whose types repeat texts.
 func large() plugin.Plugin {
 	return plugin.Plugin{Name: "large", Version: "1.0.0", Types: []plugin.Type{
-		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "large_repeat", Behavior: 1}, repeater{}),
-		plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "large_words", Behavior: 1}, wordRepeater{}),
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "large_prediction", Behavior: 1}, prediction{}),
+		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "large_repeat", BehaviorVersion: 1}, repeater{}),
+		plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "large_words", BehaviorVersion: 1}, wordRepeater{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "large_prediction", BehaviorVersion: 1}, prediction{}),
 	}}
 }
 

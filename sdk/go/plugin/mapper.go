@@ -32,7 +32,7 @@ type Batched interface {
 	BatchRows() int
 }
 
-// Mapper makes a type of an implementation that works row by row.
+// NewMapper returns a row-wise type.
 func NewMapper[A any](info Info, impl Mapper[A]) Type {
 	return &mapper[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_MAP, impl: impl}, impl.Map}
 }
@@ -50,8 +50,8 @@ type FlatMapper[A any] interface {
 	FlatMap(ctx context.Context, args *A, b *FlatBatch) error
 }
 
-// FlatMapper makes a transform of an implementation that makes any number of
-// rows of each row.
+// NewFlatMapper returns a row-wise type that produces any number of rows for each
+// row.
 func NewFlatMapper[A any](info Info, impl FlatMapper[A]) Type {
 	return &mapper[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_FLAT_MAP, impl: impl}, func(ctx context.Context, args *A, b *Batch) error {
 		return impl.FlatMap(ctx, args, &FlatBatch{b})

@@ -14,10 +14,10 @@ import (
 )
 
 type evaluatorArgs struct {
-	Dataset  Dataset            `quern:"dataset,required"`
-	Prompt   Prompt             `quern:"prompt" rows_of:"dataset"`
-	Subjects map[string]Subject `quern:"subjects"`
-	Metrics  map[string]Late    `quern:"metrics" type:"number" late:"output=output,draw=number"`
+	Dataset  Dataset               `quern:"dataset,required"`
+	Prompt   Prompt                `quern:"prompt" rows_of:"dataset"`
+	Subjects map[string]Subject    `quern:"subjects"`
+	Metrics  map[string]LateColumn `quern:"metrics" type:"number" late:"output=output,draw=number"`
 }
 
 func TestPromptsSubjectsAndLateExpressionsAreDescribed(t *testing.T) {
@@ -45,10 +45,10 @@ func TestPromptsSubjectsAndLateExpressionsAreDescribed(t *testing.T) {
 func TestMistakesInLateTagsAreToldToTheAuthor(t *testing.T) {
 	for _, c := range []any{
 		struct {
-			M Late `quern:"m"`
+			M LateColumn `quern:"m"`
 		}{},
 		struct {
-			M Late `quern:"m" late:"output=thing"`
+			M LateColumn `quern:"m" late:"output=thing"`
 		}{},
 		struct {
 			M Column `quern:"m" late:"output=output"`

@@ -24,9 +24,9 @@ func asking() plugin.Plugin {
 	return plugin.Plugin{
 		Name: "asking", Version: "1.0.0",
 		Types: []plugin.Type{
-			plugin.NewProvider(plugin.Info{Name: "asking_echo", Behavior: 1}, echo{}),
-			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "asking_label", Behavior: 1}, asker{}),
-			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "asking_metrics", Behavior: 1}, metrics{}),
+			plugin.NewProvider(plugin.Info{Name: "asking_echo", BehaviorVersion: 1}, echo{}),
+			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "asking_label", BehaviorVersion: 1}, asker{}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "asking_metrics", BehaviorVersion: 1}, metrics{}),
 		},
 	}
 }
@@ -182,7 +182,7 @@ func TestAMapperAsksAModelAndItsBatchesAreCut(t *testing.T) {
 		Type: "asking_label", Rows: questions("a", "b", "bad", "", "c", "d", "e"),
 		Args: map[string]any{
 			"prompt": plugintest.Prompt(textPrompt),
-			"model": plugintest.ModelDouble{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
+			"model": plugintest.FakeModel{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 				if r.Messages[0].Content == "bad" {
 					return nil, &llm.CallError{Message: "not this one", Status: 400}
 				}
@@ -207,7 +207,7 @@ func TestAStageEndsWhereTheRunDoes(t *testing.T) {
 		Type: "asking_label", Rows: questions("a", "b", "c"),
 		Args: map[string]any{
 			"prompt": plugintest.Prompt(textPrompt),
-			"model": plugintest.ModelDouble{Chat: func(*llm.Request, int) (*llm.Response, error) {
+			"model": plugintest.FakeModel{Chat: func(*llm.Request, int) (*llm.Response, error) {
 				return nil, errors.New("the budget is spent")
 			}},
 		},
@@ -221,7 +221,7 @@ func TestNoRowsAreNoBatches(t *testing.T) {
 	got, err := plugintest.Map(t, asking(), plugintest.Case{
 		Type: "asking_label", Rows: []map[string]any{}, Columns: data.Schema{{Name: "text", Type: "string"}},
 		Args: map[string]any{
-			"prompt": plugintest.Prompt(textPrompt), "model": plugintest.Saying(strings.ToUpper),
+			"prompt": plugintest.Prompt(textPrompt), "model": plugintest.FakeChat(strings.ToUpper),
 		},
 	})
 	if err != nil || len(got.Rows) != 0 {
@@ -232,9 +232,9 @@ func TestNoRowsAreNoBatches(t *testing.T) {
 // ---- a runner --------------------------------------------------------------
 
 type metricsArgs struct {
-	Dataset  plugin.Dataset            `quern:"dataset,required"`
-	Subjects map[string]plugin.Subject `quern:"subjects,required"`
-	Metrics  map[string]plugin.Late    `quern:"metrics" late:"output=output"`
+	Dataset  plugin.Dataset               `quern:"dataset,required"`
+	Subjects map[string]plugin.Subject    `quern:"subjects,required"`
+	Metrics  map[string]plugin.LateColumn `quern:"metrics" late:"output=output"`
 }
 
 type metrics struct{}
@@ -275,7 +275,7 @@ func answersOf(ctx context.Context, h *plugin.Host, s plugin.Subject, rec arrow.
 	texts := data.Arguments.Find(rec, key).(*array.String)
 	answers := make([]*llm.Response, texts.Len())
 	for i := range answers {
-		if !s.Model.Given() {
+		if !s.Model.IsSet() {
 			answers[i] = &llm.Response{Text: texts.Value(i)}
 			continue
 		}
@@ -290,7 +290,7 @@ func answersOf(ctx context.Context, h *plugin.Host, s plugin.Subject, rec arrow.
 	return answers, nil
 }
 
-func scoreOf(ctx context.Context, h *plugin.Host, metric plugin.Late, answers []*llm.Response, rec arrow.RecordBatch) (int64, error) {
+func scoreOf(ctx context.Context, h *plugin.Host, metric plugin.LateColumn, answers []*llm.Response, rec arrow.RecordBatch) (int64, error) {
 	outputs := output.Array(answers)
 	defer outputs.Release()
 	values, failed, err := h.Evaluate(ctx, metric, rec, map[string]arrow.Array{"output": outputs})
@@ -316,10 +316,10 @@ func TestARunnerAsksSubjectsAndHasMetricsEvaluated(t *testing.T) {
 		Rows: []map[string]any{{"text": "a", "want": "A"}, {"text": "b", "want": "b"}, {"text": "c", "want": "C"}},
 		Args: map[string]any{
 			"subjects": map[string]any{
-				"upper": plugintest.Asked{Model: plugintest.Saying(strings.ToUpper), Prompt: textPrompt},
+				"upper": plugintest.PromptedModel{Model: plugintest.FakeChat(strings.ToUpper), Prompt: textPrompt},
 				"same":  plugintest.Row("text"),
 			},
-			"metrics": map[string]any{"exact": plugintest.Late(func(row map[string]any) (any, error) {
+			"metrics": map[string]any{"exact": plugintest.LateColumn(func(row map[string]any) (any, error) {
 				return row["output"].(map[string]any)["text"] == row["want"], nil
 			})},
 		},

@@ -46,7 +46,7 @@ type Info struct {
 	Doc string
 	// Behavior is raised only when the same arguments and inputs would give
 	// other results than before: it is part of every key.
-	Behavior int64
+	BehaviorVersion int64
 	// StateVersion is the version of a deployment's states. It is raised when
 	// states that were written before have to be upgraded to be understood; the
 	// implementation then is a StateUpgrader. That an attribute was added to the

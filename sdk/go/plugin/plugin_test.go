@@ -118,7 +118,7 @@ func TestArraysPassThroughAMapperUntouched(t *testing.T) {
 func TestAnArgumentHidesNoColumnOfItsName(t *testing.T) {
 	got, err := plugintest.Map(t, sample(), plugintest.Case{
 		Type: "sample_twins",
-		Args: map[string]any{"text": plugintest.Computed{Type: "string", Of: func(row map[string]any) any { return strings.ToLower(row["title"].(string)) }}},
+		Args: map[string]any{"text": plugintest.Computed{Type: "string", Func: func(row map[string]any) any { return strings.ToLower(row["title"].(string)) }}},
 		Rows: []map[string]any{{"title": "TITLE", "text": "the text"}},
 	})
 	if err != nil {
@@ -192,22 +192,22 @@ func TestADeploymentGoesThroughItsLife(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	expect(plugin.Create)
+	expect(plugin.ActionCreate)
 	must(d.Apply())
-	expect(plugin.NoAction)
+	expect(plugin.ActionNone)
 	d.Digests["artifact"] = "sha256:2"
-	expect(plugin.Update)
+	expect(plugin.ActionUpdate)
 	must(d.Apply())
 	must(d.Read())
 	if got := d.Value().GetAttr("path").AsString(); got != path {
 		t.Errorf("got path %q", got)
 	}
 	args["path"] = path + "2"
-	expect(plugin.Replace)
+	expect(plugin.ActionReplace)
 	must(d.Delete())
 	must(d.Delete())
 	must(d.Read())
-	expect(plugin.Create)
+	expect(plugin.ActionCreate)
 }
 
 func TestAPluginsOwnBlockReachesIt(t *testing.T) {

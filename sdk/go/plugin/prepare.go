@@ -66,7 +66,7 @@ type Estimate struct {
 }
 
 // Calls are the requests that a stage makes to one model with one prompt.
-type Calls struct {
+type ModelCalls struct {
 	// Prompt is the key of the argument that holds the request: a Prompt, or
 	// a Column whose text is the user's message.
 	Prompt string
@@ -222,7 +222,7 @@ func (p *preparation) SetEstimate(e Estimate) {
 
 // Calls says which requests to a model the work makes for each row, so that
 // quern can say what they will cost.
-func (p *preparation) Calls(c Calls) {
+func (p *preparation) AddModelCalls(c ModelCalls) {
 	p.out.Calls = append(p.out.Calls, &pluginv1.ModelCalls{
 		Prompt: c.Prompt, Model: c.Model, PerRow: c.PerRow, Added: c.Added, OutputTokens: c.OutputTokens,
 		LongestAnswer: c.LongestAnswer, ReadsAnswers: c.ReadsAnswers, Texts: c.Texts, Draws: int64(c.Draws),

@@ -47,7 +47,7 @@ type Embeddings struct {
 	InputTokens int64
 }
 
-// Provider makes a type of an implementation that gives models. The kind is
+// NewProvider returns a type whose blocks are models. The kind is
 // KindModelBlock whatever info says.
 //
 // Arguments are decoded, prepared and opened (see Opener) once for each

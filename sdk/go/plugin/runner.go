@@ -40,7 +40,7 @@ type Predictor interface {
 	Predict(context.Context, arrow.RecordBatch) (arrow.RecordBatch, []RowError, error)
 }
 
-// Runner makes a type of an implementation that works on whole inputs.
+// NewRunner returns a type that works on whole inputs.
 func NewRunner[A any](info Info, impl Runner[A]) Type {
 	return &runner[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_RUN, impl: impl}, impl}
 }
@@ -65,7 +65,7 @@ func (r *execution) Name() string { return addressName(r.instance.Address) }
 func (r *execution) Dataset(d Dataset) *DatasetInput { return newDatasetInput(d.Key, r.inputs) }
 
 // Model returns a model input; nil: it was not given.
-func (r *execution) Model(m Model) *RunModel { return r.host.model(m.Key, r.inputs) }
+func (r *execution) Model(m Model) *ModelInput { return r.host.model(m.Key, r.inputs) }
 
 // Artifact returns an input of any kind; nil: it was not given.
 func (r *execution) Artifact(a Artifact) *ArtifactInput { return newArtifactInput(a.Key, r.inputs) }
@@ -102,7 +102,7 @@ func (r *execution) Progress(done, total int64, unit, message string) {
 // dataset, failed. When more are missing than the stage's max_errors allows,
 // quern ends the run. Temporary: another try may succeed, and the next apply
 // makes it. Any number of goroutines may call it.
-func (r *execution) Failed(row int64, temporary bool, err error) error {
+func (r *execution) FailRow(row int64, temporary bool, err error) error {
 	return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Failure{
 		Failure: &pluginv1.RowError{Row: row, Message: legible(err.Error()), Temporary: temporary},
 	}})
@@ -117,8 +117,8 @@ func (r *execution) Warnf(argument, format string, args ...any) error {
 	}}})
 }
 
-// RunModel is a model input of a stage.
-type RunModel struct {
+// ModelInput is a model input of a stage.
+type ModelInput struct {
 	*ModelFiles
 	Key     string
 	predict func(context.Context, arrow.RecordBatch) (arrow.RecordBatch, []RowError, error)
@@ -127,6 +127,6 @@ type RunModel struct {
 // Predict applies the model to rows that have the columns of its signature's
 // inputs. The host has it done by the plugin that made the model. The result
 // has as many rows; the caller releases it.
-func (m *RunModel) Predict(ctx context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
+func (m *ModelInput) Predict(ctx context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
 	return m.predict(ctx, rec)
 }

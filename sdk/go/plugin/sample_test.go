@@ -38,13 +38,13 @@ func sample() plugin.Plugin {
 			return nil
 		},
 		Types: []plugin.Type{
-			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "sample_numbers", Behavior: 1}, numbers{}),
-			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "sample_length", Behavior: 1, Doc: "Counts bytes. Nothing else."}, length{}),
-			plugin.NewMapper(plugin.Info{Kind: plugin.KindTransform, Name: "sample_copy", Behavior: 1}, copier{}),
-			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "sample_twins", Behavior: 1}, twins{}),
-			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "sample_mean", Behavior: 1}, mean{}),
-			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "sample_error", Behavior: 1}, meanError{}),
-			plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "sample_file", Behavior: 1}, file{}),
+			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "sample_numbers", BehaviorVersion: 1}, numbers{}),
+			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "sample_length", BehaviorVersion: 1, Doc: "Counts bytes. Nothing else."}, length{}),
+			plugin.NewMapper(plugin.Info{Kind: plugin.KindTransform, Name: "sample_copy", BehaviorVersion: 1}, copier{}),
+			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "sample_twins", BehaviorVersion: 1}, twins{}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "sample_mean", BehaviorVersion: 1}, mean{}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "sample_error", BehaviorVersion: 1}, meanError{}),
+			plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "sample_file", BehaviorVersion: 1}, file{}),
 		},
 	}
 }
@@ -71,7 +71,7 @@ func (numbers) Prepare(_ context.Context, p *plugin.Prepare[numbersArgs]) error 
 }
 
 func (numbers) Fingerprint(_ context.Context, a *numbersArgs, memo []byte) (plugin.Fingerprint, error) {
-	return plugin.Fingerprint{Fingerprint: fmt.Sprint(a.Upto), Memo: append(memo, 'x'), Summary: fmt.Sprintf("%d numbers", a.Upto)}, nil
+	return plugin.Fingerprint{Value: fmt.Sprint(a.Upto), Memo: append(memo, 'x'), Summary: fmt.Sprintf("%d numbers", a.Upto)}, nil
 }
 
 func (numbers) Read(_ context.Context, a *numbersArgs, w *plugin.RowWriter) error {
@@ -165,7 +165,7 @@ type copier struct{}
 func (copier) Prepare(_ context.Context, p *plugin.Prepare[copyArgs]) error {
 	p.KeepInput("input")
 	p.ReadColumns("input", "n")
-	p.Drop("n")
+	p.DropColumn("n")
 	for _, name := range slices.Sorted(maps.Keys(p.Args.Columns)) {
 		typ, _ := p.RowArgument("columns." + name)
 		p.AddColumn(name+"_copy", typ)
@@ -368,36 +368,36 @@ func (file) Prepare(_ context.Context, p *plugin.Prepare[fileArgs]) error {
 	return nil
 }
 
-func (file) Read(_ context.Context, r *plugin.DeploymentRead[fileArgs]) (*plugin.State, error) {
+func (file) Read(_ context.Context, r *plugin.DeploymentReadRequest[fileArgs]) (*plugin.DeploymentState, error) {
 	if _, err := os.Stat(r.State.Value.GetAttr("path").AsString()); err != nil {
 		return nil, nil
 	}
 	return r.State, nil
 }
 
-func (file) Plan(_ context.Context, p *plugin.DeploymentPlan[fileArgs]) (*plugin.Planned, error) {
+func (file) Plan(_ context.Context, p *plugin.DeploymentPlanRequest[fileArgs]) (*plugin.DeploymentPlan, error) {
 	digest, known := p.Digest("artifact")
 	switch {
 	case p.Prior == nil:
-		return &plugin.Planned{Action: plugin.Create}, nil
+		return &plugin.DeploymentPlan{Action: plugin.ActionCreate}, nil
 	case p.Prior.Value.GetAttr("path").AsString() != p.Args.Path:
-		return &plugin.Planned{Action: plugin.Replace, Changes: []plugin.Change{{Argument: "path", ForcesReplacement: true}}}, nil
+		return &plugin.DeploymentPlan{Action: plugin.ActionReplace, Changes: []plugin.DeploymentChange{{Argument: "path", ForcesReplacement: true}}}, nil
 	case !known || digest != string(p.Prior.Private):
-		return &plugin.Planned{Action: plugin.Update}, nil
+		return &plugin.DeploymentPlan{Action: plugin.ActionUpdate}, nil
 	}
-	return &plugin.Planned{Action: plugin.NoAction}, nil
+	return &plugin.DeploymentPlan{Action: plugin.ActionNone}, nil
 }
 
-func (file) Apply(_ context.Context, a *plugin.DeploymentApply[fileArgs]) (*plugin.State, error) {
+func (file) Apply(_ context.Context, a *plugin.DeploymentApplyRequest[fileArgs]) (*plugin.DeploymentState, error) {
 	in := a.Artifact(a.Args.Artifact)
-	state := &plugin.State{
+	state := &plugin.DeploymentState{
 		Value:   cty.ObjectVal(map[string]cty.Value{"path": cty.StringVal(a.Args.Path)}),
 		Private: []byte(in.Digest),
 	}
 	return state, os.WriteFile(a.Args.Path, []byte(in.Digest), 0o644)
 }
 
-func (file) Delete(_ context.Context, d *plugin.DeploymentDelete[fileArgs]) error {
+func (file) Delete(_ context.Context, d *plugin.DeploymentDeleteRequest[fileArgs]) error {
 	err := os.Remove(d.State.Value.GetAttr("path").AsString())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

@@ -46,7 +46,7 @@ var (
 	columnType        = reflect.TypeFor[Column]()
 	columnOrModelType = reflect.TypeFor[ColumnOrModel]()
 	promptType        = reflect.TypeFor[Prompt]()
-	lateType          = reflect.TypeFor[Late]()
+	lateType          = reflect.TypeFor[LateColumn]()
 	subjectType       = reflect.TypeFor[Subject]()
 	durationType      = reflect.TypeFor[time.Duration]()
 	ctyValueType      = reflect.TypeFor[cty.Value]()

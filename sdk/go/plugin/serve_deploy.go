@@ -34,7 +34,7 @@ func (d *deployment[A]) read(ctx context.Context, req *pluginv1.ReadDeploymentRe
 	if err != nil {
 		return &pluginv1.ReadDeploymentResponse{Diagnostics: diagnostics(err)}
 	}
-	now, err := d.impl.Read(ctx, &DeploymentRead[A]{Args: args, State: state})
+	now, err := d.impl.Read(ctx, &DeploymentReadRequest[A]{Args: args, State: state})
 	out, stateErr := d.protoState(now)
 	return &pluginv1.ReadDeploymentResponse{Diagnostics: diagnostics(errors.Join(err, stateErr)), State: out}
 }
@@ -50,7 +50,7 @@ func (d *deployment[A]) plan(ctx context.Context, req *pluginv1.PlanDeploymentRe
 	if err != nil {
 		return &pluginv1.PlanDeploymentResponse{Diagnostics: diagnostics(err)}
 	}
-	planned, err := d.impl.Plan(ctx, &DeploymentPlan[A]{
+	planned, err := d.impl.Plan(ctx, &DeploymentPlanRequest[A]{
 		Args: args, Prior: prior, digests: req.Digests, unknown: unknown,
 	})
 	out := &pluginv1.PlanDeploymentResponse{Diagnostics: diagnostics(err)}
@@ -79,7 +79,7 @@ func (d *deployment[A]) apply(ctx context.Context, req *pluginv1.ApplyDeployment
 		return &pluginv1.ApplyDeploymentResponse{Diagnostics: diagnostics(err)}
 	}
 	warned := &warnings{}
-	state, err := d.impl.Apply(ctx, &DeploymentApply[A]{
+	state, err := d.impl.Apply(ctx, &DeploymentApplyRequest[A]{
 		Args: args, Prior: prior, WorkDir: req.WorkDir, inputs: req.Inputs, warnings: warned,
 	})
 	if err == nil {
@@ -93,14 +93,14 @@ func (d *deployment[A]) remove(ctx context.Context, req *pluginv1.DeleteDeployme
 	args, state, err := d.request(ctx, req.Instance, req.State)
 	warned := &warnings{}
 	if err == nil {
-		err = d.impl.Delete(ctx, &DeploymentDelete[A]{Args: args, State: state, warnings: warned})
+		err = d.impl.Delete(ctx, &DeploymentDeleteRequest[A]{Args: args, State: state, warnings: warned})
 	}
 	return &pluginv1.DeleteDeploymentResponse{Diagnostics: append(diagnostics(err), warned.all...)}
 }
 
 // request decodes what Read and Delete get. What is deployed may be configured
 // no longer, so arguments that are unknown are zero.
-func (d *deployment[A]) request(ctx context.Context, in *pluginv1.Instance, s *pluginv1.DeploymentState) (*A, *State, error) {
+func (d *deployment[A]) request(ctx context.Context, in *pluginv1.Instance, s *pluginv1.DeploymentState) (*A, *DeploymentState, error) {
 	args := new(A)
 	if _, err := decodeConfig(in, reflect.ValueOf(args).Elem(), true); err != nil {
 		return nil, nil, err
@@ -120,7 +120,7 @@ func (w *warnings) warnf(argument, format string, args []any) {
 }
 
 // checkState compares a state with what Prepare declared.
-func (d *deployment[A]) checkState(s *State, typeJSON []byte) error {
+func (d *deployment[A]) checkState(s *DeploymentState, typeJSON []byte) error {
 	if s == nil {
 		return d.fault(errors.New("Apply returned neither a state nor an error"))
 	}
@@ -135,7 +135,7 @@ func (d *deployment[A]) checkState(s *State, typeJSON []byte) error {
 
 // protoState is a state on its way to quern. Beside an error it is what can be
 // sent of it.
-func (d *deployment[A]) protoState(s *State) (*pluginv1.DeploymentState, error) {
+func (d *deployment[A]) protoState(s *DeploymentState) (*pluginv1.DeploymentState, error) {
 	if s == nil {
 		return nil, nil
 	}
@@ -167,7 +167,7 @@ const maxState = 64 << 20
 
 // state reads a state, upgrades one that an earlier version of the plugin
 // wrote, and gives it the attributes that are declared now.
-func (d *deployment[A]) state(ctx context.Context, in *pluginv1.Instance, s *pluginv1.DeploymentState) (*State, error) {
+func (d *deployment[A]) state(ctx context.Context, in *pluginv1.Instance, s *pluginv1.DeploymentState) (*DeploymentState, error) {
 	if s == nil {
 		return nil, nil
 	}
@@ -175,7 +175,7 @@ func (d *deployment[A]) state(ctx context.Context, in *pluginv1.Instance, s *plu
 	if err != nil {
 		return nil, fmt.Errorf("read the state of the deployment: %w", err)
 	}
-	out := &State{Value: v, Private: s.Private}
+	out := &DeploymentState{Value: v, Private: s.Private}
 	if s.Version > d.info.StateVersion {
 		return nil, fmt.Errorf("the state of the deployment is newer than the plugin\nA later version of plugin %q wrote it (state version %d; this one has %d). Install that version again.",
 			d.plugin, s.Version, d.info.StateVersion)

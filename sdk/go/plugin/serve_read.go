@@ -33,7 +33,7 @@ func (s *source[A]) fingerprint(ctx context.Context, req *pluginv1.FingerprintRe
 	}
 	f, err := s.impl.Fingerprint(ctx, args, req.Memo)
 	return &pluginv1.FingerprintResponse{
-		Diagnostics: diagnostics(err), Fingerprint: f.Fingerprint, Memo: f.Memo, Summary: f.Summary,
+		Diagnostics: diagnostics(err), Fingerprint: f.Value, Memo: f.Memo, Summary: f.Summary,
 	}
 }
 

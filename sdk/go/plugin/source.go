@@ -47,7 +47,7 @@ type RowCount struct {
 // Fingerprint is what a source holds.
 type Fingerprint struct {
 	// Fingerprint changes when, and only when, the content changes.
-	Fingerprint string
+	Value string
 	// Memo is handed back at the next call, so that unchanged parts need no
 	// hashing.
 	Memo []byte
@@ -55,7 +55,7 @@ type Fingerprint struct {
 	Summary string
 }
 
-// Source makes a type of an implementation that brings rows in.
+// NewSource returns a type that reads rows from outside.
 func NewSource[A any](info Info, impl Source[A]) Type {
 	return &source[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_READ, impl: impl}, impl}
 }

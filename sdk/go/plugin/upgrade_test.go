@@ -16,7 +16,7 @@ import (
 )
 
 // placed deploys nothing; it tells what state it was given.
-type placed struct{ prior func(*State) }
+type placed struct{ prior func(*DeploymentState) }
 
 type placedArgs struct{}
 
@@ -24,15 +24,17 @@ func (placed) Prepare(_ context.Context, p *Prepare[placedArgs]) error {
 	p.SetValueType(cty.Object(map[string]cty.Type{"url": cty.String, "size": cty.Number}))
 	return nil
 }
-func (placed) Read(_ context.Context, r *DeploymentRead[placedArgs]) (*State, error) {
+func (placed) Read(_ context.Context, r *DeploymentReadRequest[placedArgs]) (*DeploymentState, error) {
 	return r.State, nil
 }
-func (d placed) Plan(_ context.Context, p *DeploymentPlan[placedArgs]) (*Planned, error) {
+func (d placed) Plan(_ context.Context, p *DeploymentPlanRequest[placedArgs]) (*DeploymentPlan, error) {
 	d.prior(p.Prior)
-	return &Planned{Action: NoAction}, nil
+	return &DeploymentPlan{Action: ActionNone}, nil
 }
-func (placed) Apply(context.Context, *DeploymentApply[placedArgs]) (*State, error) { return nil, nil }
-func (d placed) Delete(_ context.Context, r *DeploymentDelete[placedArgs]) error {
+func (placed) Apply(context.Context, *DeploymentApplyRequest[placedArgs]) (*DeploymentState, error) {
+	return nil, nil
+}
+func (d placed) Delete(_ context.Context, r *DeploymentDeleteRequest[placedArgs]) error {
 	d.prior(r.State)
 	r.Warnf("something stays")
 	return nil
@@ -42,8 +44,8 @@ func (d placed) Delete(_ context.Context, r *DeploymentDelete[placedArgs]) error
 // under another name.
 type upgrading struct{ placed }
 
-func (upgrading) UpgradeState(_ context.Context, version int64, s *State) (*State, error) {
-	return &State{Value: cty.ObjectVal(map[string]cty.Value{"url": s.Value.GetAttr("address")}), Private: s.Private}, nil
+func (upgrading) UpgradeState(_ context.Context, version int64, s *DeploymentState) (*DeploymentState, error) {
+	return &DeploymentState{Value: cty.ObjectVal(map[string]cty.Value{"url": s.Value.GetAttr("address")}), Private: s.Private}, nil
 }
 
 func stateOf(t *testing.T, version int64, attrs map[string]cty.Value) *pluginv1.DeploymentState {
@@ -56,8 +58,8 @@ func stateOf(t *testing.T, version int64, attrs map[string]cty.Value) *pluginv1.
 }
 
 func TestAStateOfAnEarlierVersionIsUpgraded(t *testing.T) {
-	var got *State
-	seen := placed{prior: func(s *State) { got = s }}
+	var got *DeploymentState
+	seen := placed{prior: func(s *DeploymentState) { got = s }}
 	url := map[string]cty.Value{"url": cty.StringVal("x")}
 	for name, c := range map[string]struct {
 		impl    Deployment[placedArgs]

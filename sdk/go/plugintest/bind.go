@@ -31,8 +31,8 @@ type bound struct {
 	// rows are the row expressions, by key.
 	rows map[string]boundRow
 	// doubles are language models and late the late expressions, by key.
-	doubles map[string]ModelDouble
-	late    map[string]Late
+	doubles map[string]FakeModel
+	late    map[string]LateColumn
 }
 
 // boundRow is a row expression: a column, what is computed of a row, or what a
@@ -55,7 +55,7 @@ func (s *session) bind(c Case) *bound {
 	}
 	b := &binder{
 		t: s.t, main: c, datasets: map[string]*table{}, models: map[string]Model{}, rows: map[string]boundRow{},
-		doubles: map[string]ModelDouble{}, late: map[string]Late{}, rowsOf: wire.DefaultRowsOf(typ.Body),
+		doubles: map[string]FakeModel{}, late: map[string]LateColumn{}, rowsOf: wire.DefaultRowsOf(typ.Body),
 	}
 	config, err := client.EncodeValue(b.body(typ.Body, c.Args, ""))
 	if err != nil {
@@ -117,8 +117,8 @@ type binder struct {
 	datasets map[string]*table
 	models   map[string]Model
 	rows     map[string]boundRow
-	doubles  map[string]ModelDouble
-	late     map[string]Late
+	doubles  map[string]FakeModel
+	late     map[string]LateColumn
 }
 
 func join(key, step string) string {
@@ -258,26 +258,26 @@ func (b *binder) input(a *pluginv1.Argument, v any, key string) cty.Value {
 		b.rows[key] = boundRow{of: b.of(a), column: string(v)}
 	case Computed:
 		b.rows[key] = boundRow{of: b.of(a), computed: &v}
-	case ModelDouble:
+	case FakeModel:
 		b.doubles[key] = v
 	case Prompt:
 		b.rows[key] = boundRow{of: b.of(a), prompt: v}
-	case Late:
+	case LateColumn:
 		b.late[key] = v
-	case Drawn:
+	case PromptWithExamples:
 		b.drawn(a, v, key)
-	case Asked:
+	case PromptedModel:
 		return cty.ObjectVal(map[string]cty.Value{
 			"model": b.input(a, v.Model, join(key, "model")), "prompt": b.input(a, v.prompt(), join(key, "prompt")),
 		})
 	default:
-		b.t.Fatalf("argument %q takes an input or a row expression: Dataset, Model, ModelDouble, Row, Computed, Prompt, Drawn, Late or Asked, not %T", key, v)
+		b.t.Fatalf("argument %q takes an input or a row expression: Dataset, Model, FakeModel, Row, Computed, Prompt, PromptWithExamples, LateColumn or PromptedModel, not %T", key, v)
 	}
 	return cty.StringVal(key)
 }
 
 // drawn binds a prompt with the examples that it brings along.
-func (b *binder) drawn(a *pluginv1.Argument, v Drawn, key string) {
+func (b *binder) drawn(a *pluginv1.Argument, v PromptWithExamples, key string) {
 	b.t.Helper()
 	drawing, err := json.Marshal(map[string]any{"count": v.Count, "select": v.Select, "seed": v.Seed})
 	if err != nil {

@@ -27,7 +27,7 @@ func Deploy(t testing.TB, p plugin.Plugin, c Case) *Deployed {
 }
 
 // Set changes the arguments.
-func (d *Deployed) Set(args map[string]any) { d.c.Args = args }
+func (d *Deployed) SetArgs(args map[string]any) { d.c.Args = args }
 
 // Value returns the state's attributes; cty.NilVal: nothing is deployed.
 func (d *Deployed) Value() cty.Value {
@@ -42,7 +42,7 @@ func (d *Deployed) Value() cty.Value {
 }
 
 // Plan says what would be done.
-func (d *Deployed) Plan() (*plugin.Planned, error) {
+func (d *Deployed) Plan() (*plugin.DeploymentPlan, error) {
 	d.s.t.Helper()
 	resp, err := d.s.client.Service().PlanDeployment(d.s.t.Context(), &pluginv1.PlanDeploymentRequest{
 		Instance: d.s.bind(d.c).instance, Prior: d.state, Digests: d.Digests,
@@ -53,9 +53,9 @@ func (d *Deployed) Plan() (*plugin.Planned, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &plugin.Planned{Action: plugin.DeploymentAction(resp.Action)}
+	out := &plugin.DeploymentPlan{Action: plugin.DeploymentAction(resp.Action)}
 	for _, c := range resp.Changes {
-		out.Changes = append(out.Changes, plugin.Change{
+		out.Changes = append(out.Changes, plugin.DeploymentChange{
 			Argument: c.Argument, Before: c.Before, After: c.After, ForcesReplacement: c.ForcesReplacement,
 		})
 	}

@@ -20,18 +20,18 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// ModelDouble is an argument that holds a language model, and stands in for
+// FakeModel is an argument that holds a language model, and stands in for
 // one in the test: functions of the request alone, so that a stage's results
 // are the same each time. They are called by many goroutines. An error that is
 // a *llm.CallError is about the one request; any other ends the stage, as a
 // run does that is stopped. A function that is nil is something that the model
 // cannot do.
-type ModelDouble struct {
+type FakeModel struct {
 	Chat  func(r *llm.Request, draw int) (*llm.Response, error)
 	Embed func(text string) ([]float32, error)
 }
 
-func (m ModelDouble) capabilities() []string {
+func (m FakeModel) capabilities() []string {
 	var out []string
 	if m.Chat != nil {
 		out = append(out, plugin.CanChat)
@@ -45,43 +45,43 @@ func (m ModelDouble) capabilities() []string {
 // Prompt is an argument that holds a prompt: what is asked for a row.
 type Prompt func(row map[string]any) *llm.Request
 
-// Late is an argument that holds a late row expression. The row has the
+// LateColumn is an argument that holds a late row expression. The row has the
 // columns that the plugin passes on, and what is late by its name; a model's
 // answer is what encoding/json would be given.
-type Late func(row map[string]any) (any, error)
+type LateColumn func(row map[string]any) (any, error)
 
-// Asked is a Subject that is a model with a prompt.
-type Asked struct {
-	Model  ModelDouble
+// PromptedModel is a Subject that is a model with a prompt.
+type PromptedModel struct {
+	Model  FakeModel
 	Prompt Prompt
-	// Drawn stands in place of Prompt.
-	Drawn *Drawn
+	// PromptWithExamples stands in place of Prompt.
+	PromptWithExamples *PromptWithExamples
 }
 
-func (a Asked) prompt() any {
-	if a.Drawn != nil {
-		return *a.Drawn
+func (a PromptedModel) prompt() any {
+	if a.PromptWithExamples != nil {
+		return *a.PromptWithExamples
 	}
 	return a.Prompt
 }
 
-// Drawn is an argument that holds a prompt whose examples are drawn from a
+// PromptWithExamples is an argument that holds a prompt whose examples are drawn from a
 // dataset with the columns user and assistant.
-type Drawn struct {
+type PromptWithExamples struct {
 	Prompt   Prompt
 	Examples Dataset
 	Count    int
 	Select   string // first, random, nearest
 	Seed     int64
 	// Model gives embeddings, and By is what the nearest are near to.
-	Model ModelDouble
+	Model FakeModel
 	By    Row
 }
 
 // Saying is a model that answers every request with what the function makes of
 // the last message.
-func Saying(answer func(last string) string) ModelDouble {
-	return ModelDouble{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
+func FakeChat(answer func(last string) string) FakeModel {
+	return FakeModel{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 		last := r.Messages[len(r.Messages)-1].Content
 		text := answer(last)
 		return &llm.Response{
@@ -231,7 +231,7 @@ func (h *host) Evaluate(_ context.Context, req *pluginv1.HostServiceEvaluateRequ
 	return out, err
 }
 
-// lateRow is a row as a Late has it: its columns, and the late names.
+// lateRow is a row as a LateColumn has it: its columns, and the late names.
 func lateRow(rec arrow.RecordBatch, i int) map[string]any {
 	row := map[string]any{}
 	for j, f := range rec.Schema().Fields() {

@@ -14,8 +14,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Mapped is what a Mapper made of rows.
-type Mapped struct {
+// MapResult is what a Mapper made of rows.
+type MapResult struct {
 	// Table has all columns of the output, kept and computed ones included.
 	// A row that failed has no values in the columns that the plugin makes.
 	*Table
@@ -24,13 +24,13 @@ type Mapped struct {
 
 // Map runs a Mapper over the case's rows. It fails the test if a row's result
 // depends on the batch that the row comes in.
-func Map(t testing.TB, p plugin.Plugin, c Case) (*Mapped, error) {
+func Map(t testing.TB, p plugin.Plugin, c Case) (*MapResult, error) {
 	t.Helper()
 	m, results, err := mapTwice(t, p, c, pluginv1.Mode_MODE_MAP)
 	if err != nil {
 		return nil, err
 	}
-	out := &Mapped{Table: m.assemble(results), Failures: Failures{}}
+	out := &MapResult{Table: m.assemble(results), Failures: Failures{}}
 	for i, r := range results {
 		if r.failed {
 			out.Failures[i] = r.failure
@@ -39,8 +39,8 @@ func Map(t testing.TB, p plugin.Plugin, c Case) (*Mapped, error) {
 	return out, nil
 }
 
-// FlatMapped is what a FlatMapper made of rows.
-type FlatMapped struct {
+// FlatMapResult is what a FlatMapper made of rows.
+type FlatMapResult struct {
 	// Table has all columns of the output, kept and computed ones included.
 	*Table
 	// Counts is how many of its rows came of each row, in order.
@@ -51,13 +51,13 @@ type FlatMapped struct {
 
 // FlatMap runs a FlatMapper over the case's rows. It fails the test if what comes
 // of a row depends on the batch that the row comes in.
-func FlatMap(t testing.TB, p plugin.Plugin, c Case) (*FlatMapped, error) {
+func FlatMap(t testing.TB, p plugin.Plugin, c Case) (*FlatMapResult, error) {
 	t.Helper()
 	m, results, err := mapTwice(t, p, c, pluginv1.Mode_MODE_FLAT_MAP)
 	if err != nil {
 		return nil, err
 	}
-	out := &FlatMapped{Table: m.assemble(results), Counts: make([]int, len(results)), Failures: Failures{}}
+	out := &FlatMapResult{Table: m.assemble(results), Counts: make([]int, len(results)), Failures: Failures{}}
 	for i, r := range results {
 		out.Counts[i] = len(r.rows)
 		if r.failed {

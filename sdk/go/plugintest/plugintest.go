@@ -69,7 +69,7 @@ type Dataset struct {
 type Model struct {
 	Format    string
 	Signature plugin.Signature
-	// Dir holds its files, such as a folder of Ran.Folders.
+	// Dir holds its files, such as a folder of RunResult.Folders.
 	Dir string
 	// Features are, by the signature's inputs, columns of the dataset that
 	// the stage may predict over.
@@ -83,7 +83,7 @@ type Row string
 // computes the value of a row.
 type Computed struct {
 	Type string
-	Of   func(row map[string]any) any
+	Func func(row map[string]any) any
 }
 
 // Unknown is an argument whose value is not known yet.
@@ -171,7 +171,7 @@ func (s *session) typeOf(c Case) *pluginv1.Type {
 
 // Program builds the program in a package's folder, starts it, checks its
 // schema and returns its path.
-func Program(t testing.TB, dir string) string {
+func BuildProgram(t testing.TB, dir string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "quern-plugin-under-test")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")

@@ -13,7 +13,7 @@ import (
 )
 
 // Prepared is what a type says of an instance before anything runs.
-type Prepared struct {
+type PrepareResult struct {
 	Errors, Warnings []Problem
 	Outputs          []Output
 	// ValueType is cty.NilType where no values are made.
@@ -42,14 +42,14 @@ type Output struct {
 
 // Prepare asks what an instance will make. What is wrong with the instance is
 // in the answer's Errors; the error is for a plugin that breaks the protocol.
-func Prepare(t testing.TB, p plugin.Plugin, c Case) (*Prepared, error) {
+func Prepare(t testing.TB, p plugin.Plugin, c Case) (*PrepareResult, error) {
 	t.Helper()
 	s := start(t, p, c)
 	prepared, err := s.prepare(s.bind(c))
 	if err != nil {
 		return nil, err
 	}
-	out := &Prepared{Reads: map[string][]string{}, Model: prepared.Model}
+	out := &PrepareResult{Reads: map[string][]string{}, Model: prepared.Model}
 	for _, d := range prepared.Diagnostics {
 		problem := Problem{Argument: d.Argument, Text: d.Summary}
 		if d.Detail != "" {

@@ -47,8 +47,8 @@ func Read(t testing.TB, p plugin.Plugin, c Case) (*ReadResult, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the second time: %w", err)
 	}
-	if first.Fingerprint.Fingerprint != second.Fingerprint.Fingerprint {
-		t.Errorf("the fingerprint of the same content differs: %q, then %q", first.Fingerprint.Fingerprint, second.Fingerprint.Fingerprint)
+	if first.Fingerprint.Value != second.Fingerprint.Value {
+		t.Errorf("the fingerprint of the same content differs: %q, then %q", first.Fingerprint.Value, second.Fingerprint.Value)
 	}
 	if !reflect.DeepEqual(first.Table, second.Table) {
 		t.Errorf("the same content was read as other rows:\n%v\nthen\n%v", first.Table, second.Table)
@@ -67,7 +67,7 @@ func (s *session) read(b *bound, schema data.Schema, memo []byte) (*ReadResult, 
 	}
 	out := &ReadResult{
 		Table:       &Table{Columns: schema},
-		Fingerprint: plugin.Fingerprint{Fingerprint: f.Fingerprint, Memo: f.Memo, Summary: f.Summary},
+		Fingerprint: plugin.Fingerprint{Value: f.Fingerprint, Memo: f.Memo, Summary: f.Summary},
 	}
 	stream, err := s.client.Service().Read(ctx, &pluginv1.ReadRequest{Instance: b.instance, Memo: f.Memo})
 	if err != nil {

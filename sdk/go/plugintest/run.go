@@ -22,8 +22,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Ran is what a Runner made.
-type Ran struct {
+// RunResult is what a Runner made.
+type RunResult struct {
 	// Datasets and Folders (of models and reports) by output name.
 	Datasets map[string]*Table
 	Folders  map[string]string
@@ -39,7 +39,7 @@ type Ran struct {
 
 // Run runs a Runner. It fails the test if running twice gives different
 // results, to the byte.
-func Run(t testing.TB, p plugin.Plugin, c Case) (*Ran, error) {
+func Run(t testing.TB, p plugin.Plugin, c Case) (*RunResult, error) {
 	t.Helper()
 	s := start(t, p, c)
 	b := s.bind(c)
@@ -60,7 +60,7 @@ func Run(t testing.TB, p plugin.Plugin, c Case) (*Ran, error) {
 }
 
 // compare fails the test where two runs differ.
-func (s *session) compare(a, b *Ran) {
+func (s *session) compare(a, b *RunResult) {
 	s.t.Helper()
 	if !reflect.DeepEqual(a.Datasets, b.Datasets) {
 		s.t.Errorf("two runs made other rows:\n%v\nthen\n%v", a.Datasets, b.Datasets)
@@ -82,7 +82,7 @@ func (s *session) compare(a, b *Ran) {
 	}
 }
 
-func (s *session) run(b *bound, prepared *pluginv1.Prepared) (*Ran, error) {
+func (s *session) run(b *bound, prepared *pluginv1.Prepared) (*RunResult, error) {
 	s.t.Helper()
 	req := &pluginv1.RunRequest{Instance: b.instance, Inputs: map[string]*pluginv1.Artifact{}, WorkDir: s.t.TempDir()}
 	for key := range b.datasets {
@@ -99,7 +99,7 @@ func (s *session) run(b *bound, prepared *pluginv1.Prepared) (*Ran, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Ran{Datasets: map[string]*Table{}, Folders: map[string]string{}, Models: map[string]Model{}}
+	out := &RunResult{Datasets: map[string]*Table{}, Folders: map[string]string{}, Models: map[string]Model{}}
 	for _, o := range prepared.Outputs {
 		if o.Kind == pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET {
 			out.Datasets[o.Name] = &Table{Columns: data.FromProto(o.Columns)}
@@ -113,7 +113,7 @@ func (s *session) run(b *bound, prepared *pluginv1.Prepared) (*Ran, error) {
 }
 
 // receive takes a run's events up to its end.
-func (s *session) receive(stream pluginv1.PluginService_RunClient, out *Ran) (*pluginv1.Done, error) {
+func (s *session) receive(stream pluginv1.PluginService_RunClient, out *RunResult) (*pluginv1.Done, error) {
 	var done *pluginv1.Done
 	for {
 		resp, err := stream.Recv()
@@ -150,7 +150,7 @@ func (s *session) receive(stream pluginv1.PluginService_RunClient, out *Ran) (*p
 }
 
 // finish reads what Done says.
-func (r *Ran) finish(done *pluginv1.Done, prepared *pluginv1.Prepared) error {
+func (r *RunResult) finish(done *pluginv1.Done, prepared *pluginv1.Prepared) error {
 	var err error
 	if r.Value, err = client.DecodeValue(done.Value); err != nil {
 		return err
@@ -291,7 +291,7 @@ func (h *host) answer(predictions pluginv1.PluginService_PredictClient, stream p
 
 // Predict applies a model that the plugin made to rows with the signature's
 // inputs.
-func Predict(t testing.TB, p plugin.Plugin, m Model, rows []map[string]any) (*Mapped, error) {
+func Predict(t testing.TB, p plugin.Plugin, m Model, rows []map[string]any) (*MapResult, error) {
 	t.Helper()
 	s := start(t, p, Case{})
 	in := newTable(t, Dataset{Columns: m.Signature.Inputs, Rows: rows})
@@ -310,7 +310,7 @@ func Predict(t testing.TB, p plugin.Plugin, m Model, rows []map[string]any) (*Ma
 		return nil, err
 	}
 	defer a.Rows.Release()
-	out := &Mapped{Table: toTable(m.Signature.Outputs, []arrow.RecordBatch{a.Rows}), Failures: Failures{}}
+	out := &MapResult{Table: toTable(m.Signature.Outputs, []arrow.RecordBatch{a.Rows}), Failures: Failures{}}
 	for _, e := range a.Errors {
 		out.Failures[int(e.Row)] = e.Message
 	}

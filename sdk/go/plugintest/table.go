@@ -203,7 +203,7 @@ func (t *table) computed(c *Computed) arrow.Array {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, data.Schema{{Name: "value", Type: c.Type}}.Arrow())
 	defer b.Release()
 	for _, row := range toTable(t.schema, []arrow.RecordBatch{t.rec}).Rows {
-		if err := appendValue(b.Field(0), c.Of(row)); err != nil {
+		if err := appendValue(b.Field(0), c.Func(row)); err != nil {
 			panic(fmt.Sprintf("a computed row expression: %s", err))
 		}
 	}

@@ -46,7 +46,7 @@ func (clock) Prepare(_ context.Context, p *plugin.Prepare[struct{}]) error {
 }
 
 func (c clock) Fingerprint(context.Context, *struct{}, []byte) (plugin.Fingerprint, error) {
-	return plugin.Fingerprint{Fingerprint: fmt.Sprint(c.asked.Add(1))}, nil
+	return plugin.Fingerprint{Value: fmt.Sprint(c.asked.Add(1))}, nil
 }
 
 func (clock) Read(context.Context, *struct{}, *plugin.RowWriter) error { return nil }
@@ -153,18 +153,18 @@ func (service) Prepare(_ context.Context, p *plugin.Prepare[serviceArgs]) error 
 	return nil
 }
 
-func (service) Read(_ context.Context, r *plugin.DeploymentRead[serviceArgs]) (*plugin.State, error) {
+func (service) Read(_ context.Context, r *plugin.DeploymentReadRequest[serviceArgs]) (*plugin.DeploymentState, error) {
 	return r.State, nil
 }
 
-func (service) Plan(_ context.Context, p *plugin.DeploymentPlan[serviceArgs]) (*plugin.Planned, error) {
+func (service) Plan(_ context.Context, p *plugin.DeploymentPlanRequest[serviceArgs]) (*plugin.DeploymentPlan, error) {
 	if p.Prior == nil {
-		return &plugin.Planned{Action: plugin.Create}, nil
+		return &plugin.DeploymentPlan{Action: plugin.ActionCreate}, nil
 	}
-	return &plugin.Planned{Action: plugin.NoAction}, nil
+	return &plugin.DeploymentPlan{Action: plugin.ActionNone}, nil
 }
 
-func (service) Apply(_ context.Context, a *plugin.DeploymentApply[serviceArgs]) (*plugin.State, error) {
+func (service) Apply(_ context.Context, a *plugin.DeploymentApplyRequest[serviceArgs]) (*plugin.DeploymentState, error) {
 	a.Warnf("token", "the token %q will be rotated", a.Args.Token)
 	said, notes := "", []byte(nil)
 	switch filepath.Base(a.Args.Path) {
@@ -181,10 +181,10 @@ func (service) Apply(_ context.Context, a *plugin.DeploymentApply[serviceArgs]) 
 	case "exit":
 		os.Exit(3)
 	}
-	return &plugin.State{Value: cty.ObjectVal(attrs), Private: notes}, err
+	return &plugin.DeploymentState{Value: cty.ObjectVal(attrs), Private: notes}, err
 }
 
-func (service) Delete(_ context.Context, d *plugin.DeploymentDelete[serviceArgs]) error {
+func (service) Delete(_ context.Context, d *plugin.DeploymentDeleteRequest[serviceArgs]) error {
 	path := d.State.Value.GetAttr("path").AsString()
 	want, err := os.ReadFile(path)
 	if err != nil {
@@ -301,11 +301,11 @@ func main() {
 	plugin.Serve(plugin.Plugin{
 		Name: "test", Version: "1.2.0",
 		Types: []plugin.Type{
-			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", Behavior: 1}, upper{}),
-			plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "test_words", Doc: "Makes a row of each word.", Behavior: 1}, words{}),
-			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "test_clock", Doc: "Never holds the same.", Behavior: 1}, clock{&atomic.Int64{}}),
-			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_steps", Doc: "Works until it is stopped.", Behavior: 1}, steps{}),
-			plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "test_service", Doc: "Deploys where a credential is needed.", Behavior: 1}, service{}),
+			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", BehaviorVersion: 1}, upper{}),
+			plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "test_words", Doc: "Makes a row of each word.", BehaviorVersion: 1}, words{}),
+			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "test_clock", Doc: "Never holds the same.", BehaviorVersion: 1}, clock{&atomic.Int64{}}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_steps", Doc: "Works until it is stopped.", BehaviorVersion: 1}, steps{}),
+			plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "test_service", Doc: "Deploys where a credential is needed.", BehaviorVersion: 1}, service{}),
 		},
 	})
 }

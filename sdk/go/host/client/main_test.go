@@ -96,8 +96,8 @@ func command(role string) client.Command {
 // good is a plugin that behaves, unless its arguments say otherwise.
 func good() plugin.Plugin {
 	return plugin.Plugin{Name: "good", Version: "1.0.0", Types: []plugin.Type{
-		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "upper", Behavior: 1}, mapper{}),
-		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "pid", Behavior: 1}, pidSource{}),
+		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "upper", BehaviorVersion: 1}, mapper{}),
+		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "pid", BehaviorVersion: 1}, pidSource{}),
 	}}
 }
 
@@ -154,7 +154,7 @@ func (pidSource) Fingerprint(context.Context, *struct{}, []byte) (plugin.Fingerp
 	if err := child.Start(); err != nil {
 		return plugin.Fingerprint{}, err
 	}
-	return plugin.Fingerprint{Fingerprint: strconv.Itoa(os.Getpid()) + " " + strconv.Itoa(child.Process.Pid)}, nil
+	return plugin.Fingerprint{Value: strconv.Itoa(os.Getpid()) + " " + strconv.Itoa(child.Process.Pid)}, nil
 }
 
 func (pidSource) Read(_ context.Context, _ *struct{}, w *plugin.RowWriter) error {

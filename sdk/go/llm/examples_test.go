@@ -12,7 +12,7 @@ func TestARandomOrderIsTheSeedsAndFavoursNoExample(t *testing.T) {
 	const n, seeds = 10, 20_000
 	var first [n]int
 	for seed := range int64(seeds) {
-		d := &llm.Drawing{Select: llm.SelectRandom, Seed: seed}
+		d := &llm.ExampleSelection{Select: llm.SelectRandom, Seed: seed}
 		order := d.Order(n)
 		if again := d.Order(n); !slices.Equal(order, again) {
 			t.Fatalf("seed %d gives %v, then %v", seed, order, again)
@@ -34,7 +34,7 @@ func TestARandomOrderIsTheSeedsAndFavoursNoExample(t *testing.T) {
 
 func TestARandomOrderStaysWhatItWas(t *testing.T) {
 	// Answers are kept under requests: another order would ask for all anew.
-	if got := fmt.Sprint((&llm.Drawing{Select: llm.SelectRandom, Seed: 1}).Order(8)); got != "[0 2 1 7 4 6 5 3]" {
+	if got := fmt.Sprint((&llm.ExampleSelection{Select: llm.SelectRandom, Seed: 1}).Order(8)); got != "[0 2 1 7 4 6 5 3]" {
 		t.Errorf("seed 1 gives %s", got)
 	}
 }

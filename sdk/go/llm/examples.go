@@ -3,7 +3,7 @@ package llm
 import "math/rand/v2"
 
 // Drawing is how the examples of a prompt are drawn from a dataset.
-type Drawing struct {
+type ExampleSelection struct {
 	// Count is how many.
 	Count int `json:"count"`
 	// Select is SelectFirst, SelectRandom or SelectNearest.
@@ -20,12 +20,12 @@ const (
 )
 
 // NewDrawing is what a prompt draws that says nothing about it.
-func NewDrawing() *Drawing { return &Drawing{Count: 3, Select: SelectFirst} }
+func NewExampleSelection() *ExampleSelection { return &ExampleSelection{Count: 3, Select: SelectFirst} }
 
 // Order is the order in which n examples are taken; nil: it is another one for
 // each row. A random one is the same for all rows, so that providers can keep
 // what comes first.
-func (d *Drawing) Order(n int) []int {
+func (d *ExampleSelection) Order(n int) []int {
 	switch d.Select {
 	case SelectNearest:
 		return nil
