@@ -9,7 +9,6 @@ import (
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
-	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/failure"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -148,16 +147,4 @@ func (g *gates) gateKey(n *plan.Node) (key string, fields []plan.Field, err erro
 		}
 	}
 	return fingerprint.Definition(&known, nil, g.values.seal)
-}
-
-// checks evaluates the pipeline's checks when everything else is done. A failed check is
-// a warning: it does not make anything else fail.
-func (r *run) checks(res *Result) {
-	missing := undone(res)
-	for _, c := range r.plan.Checks {
-		status, diags := r.checker.checkAll(c, missing)
-		diags = r.reporter.redactor.Diagnostics(diags)
-		res.Diagnostics = append(res.Diagnostics, diags...)
-		r.reporter.Emit(events.Event{Type: events.Checked, Check: &events.Check{Name: c.Name, Status: string(status)}, Diagnostics: events.FromHCL(diags)})
-	}
 }

@@ -18,19 +18,27 @@ type Refused struct{ Diagnostics hcl.Diagnostics }
 
 func (e *Refused) Error() string { return e.Diagnostics.Error() }
 
+// preflight looks for what would stop a run later.
+type preflight struct {
+	plan     *plan.Plan
+	todo     []*plan.Node
+	binder   *binder
+	reporter *reporter
+}
+
 // checkModels asks the plugins of the models that stages will call whether
 // they can be called, before anything is done: a missing key should show at
 // once, rather than after hours of work. Where the stage may do without a call,
 // it is a warning.
-func (r *run) checkModels(ctx context.Context) error {
+func (p *preflight) checkModels(ctx context.Context) error {
 	var errs hcl.Diagnostics
-	called := r.called()
+	called := p.called()
 	for _, address := range slices.Sorted(maps.Keys(called)) {
-		m := r.plan.Models[address]
+		m := p.plan.Models[address]
 		if len(m.DependsOn) > 0 {
 			continue // its arguments are not known yet
 		}
-		l, err := r.binder.language(m)
+		l, err := p.binder.language(m)
 		if err != nil {
 			return err
 		}
@@ -44,7 +52,7 @@ func (r *run) checkModels(ctx context.Context) error {
 		}
 		reason := fmt.Sprintf("%s: %s.", address, l.Redact(resp.GetError().GetMessage()))
 		if !called[address] {
-			r.reporter.warn("A model cannot be called", reason)
+			p.reporter.warn("A model cannot be called", reason)
 			continue
 		}
 		errs = append(errs, diag.Errorf(m.Range.Ptr(), "The model cannot be called", "%s No stage was started.", reason))
@@ -57,9 +65,9 @@ func (r *run) checkModels(ctx context.Context) error {
 
 // called are the language models that stages call; true: as far as is known
 // they will, since their answers are not in the store.
-func (r *run) called() map[string]bool {
+func (p *preflight) called() map[string]bool {
 	models := map[string]bool{}
-	for _, n := range r.todo {
+	for _, n := range p.todo {
 		if n.Action != plan.Run && n.Action != plan.MayRun || n.Body == nil {
 			continue
 		}
@@ -67,10 +75,10 @@ func (r *run) called() map[string]bool {
 		if calls != nil && *calls == 0 {
 			continue
 		}
-		_, made := r.saver.instance(n.Address)
+		_, made := p.binder.state.instance(n.Address)
 		sure := !n.Estimate.CallsAtMost && (calls != nil || !made)
 		n.Body.Inputs(func(in *plan.Input) {
-			if r.plan.Models[in.Address] != nil {
+			if p.plan.Models[in.Address] != nil {
 				models[in.Address] = models[in.Address] || sure
 			}
 		})

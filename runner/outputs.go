@@ -15,26 +15,36 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
+// conclusion evaluates what depends on no single stage when all have ended: the
+// pipeline's outputs and checks.
+type conclusion struct {
+	plan     *plan.Plan
+	checker  *checker
+	reporter *reporter
+	state    *saver
+	seal     func([]byte) (string, error)
+}
+
 // outputs evaluates the pipeline's outputs and puts them into the state. One
 // that needs a stage that is not done keeps its former value.
-func (r *run) outputs(res *Result) {
-	if r.plan.Destroy && res.Status != Done {
+func (c *conclusion) outputs(res *Result) {
+	if c.plan.Destroy && res.Status != Done {
 		return // they still describe what could not be deleted
 	}
-	all, changed := r.saver.allOutputs(), false
+	all, changed := c.state.allOutputs(), false
 	if all == nil {
 		all = map[string]*state.Output{}
 	}
 	missing := undone(res)
 	res.Outputs = map[string]cty.Value{}
-	for _, o := range r.plan.Outputs {
+	for _, o := range c.plan.Outputs {
 		if o.Expr == nil || o.Action == plan.Delete {
 			changed = changed || all[o.Name] != nil
 			delete(all, o.Name)
 			continue
 		}
-		v, ok, diags := r.output(o, missing)
-		res.Diagnostics = append(res.Diagnostics, r.reporter.redactor.Diagnostics(diags)...)
+		v, ok, diags := c.output(o, missing)
+		res.Diagnostics = append(res.Diagnostics, c.reporter.redactor.Diagnostics(diags)...)
 		if diags.HasErrors() {
 			res.Status = Failed
 		}
@@ -43,8 +53,8 @@ func (r *run) outputs(res *Result) {
 		}
 		res.Outputs[o.Name] = v
 		stored := value.Value{Value: unmarked(v)}
-		if old := all[o.Name]; old == nil || old.Sensitive != sensitive(o) || old.Unkeyed() || !old.Is(stored, r.publisher.store.Seal) {
-			made, err := state.NewOutput(stored, sensitive(o), r.publisher.store.Seal)
+		if old := all[o.Name]; old == nil || old.Sensitive != sensitive(o) || old.Unkeyed() || !old.Is(stored, c.seal) {
+			made, err := state.NewOutput(stored, sensitive(o), c.seal)
 			if err != nil {
 				res.Diagnostics = append(res.Diagnostics, diag.Errorf(o.Expr.Range.Ptr(), "Output cannot be stored", "%s.", err))
 				res.Status = Failed
@@ -52,10 +62,10 @@ func (r *run) outputs(res *Result) {
 			}
 			all[o.Name], changed = made, true
 		}
-		r.reporter.Emit(events.Event{Type: events.OutputSet, Output: outputEvent(o, stored.Value)})
+		c.reporter.Emit(events.Event{Type: events.OutputSet, Output: outputEvent(o, stored.Value)})
 	}
 	if changed {
-		r.saver.setOutputs(all)
+		c.state.setOutputs(all)
 	}
 }
 
@@ -71,21 +81,21 @@ func undone(res *Result) map[string]bool {
 }
 
 // output evaluates one output; ok is false where it has no value for now.
-func (r *run) output(o *plan.Output, undone map[string]bool) (v cty.Value, ok bool, diags hcl.Diagnostics) {
-	if slices.ContainsFunc(o.DependsOn, func(stage string) bool { return undone[stage] }) || !r.values.ready(o.Expr.Refs, undone) {
+func (c *conclusion) output(o *plan.Output, undone map[string]bool) (v cty.Value, ok bool, diags hcl.Diagnostics) {
+	if slices.ContainsFunc(o.DependsOn, func(stage string) bool { return undone[stage] }) || !c.checker.values.ready(o.Expr.Refs, undone) {
 		return cty.NilVal, false, nil
 	}
 	for i := range o.Conditions {
-		c := &o.Conditions[i]
-		if !r.values.ready(c.Refs(), undone) {
+		condition := &o.Conditions[i]
+		if !c.checker.values.ready(condition.Refs(), undone) {
 			return cty.NilVal, false, nil
 		}
-		diags = append(diags, r.checker.checkOne("output."+o.Name, c)...)
+		diags = append(diags, c.checker.checkOne("output."+o.Name, condition)...)
 	}
 	if diags.HasErrors() {
 		return cty.NilVal, false, diags
 	}
-	v, diags = o.Expr.Eval(r.values.vars(o.Expr.Refs, o.Expr.Secrets))
+	v, diags = o.Expr.Eval(c.checker.values.vars(o.Expr.Refs, o.Expr.Secrets))
 	if diags.HasErrors() {
 		return cty.NilVal, false, diags
 	}
@@ -97,6 +107,18 @@ func (r *run) output(o *plan.Output, undone map[string]bool) (v cty.Value, ok bo
 		return v.Mark(value.Sensitive{Variable: "output." + o.Name}), true, nil
 	}
 	return v, true, nil
+}
+
+// checks evaluates the pipeline's checks. A failed check is a warning: it does not
+// make anything else fail.
+func (c *conclusion) checks(res *Result) {
+	missing := undone(res)
+	for _, check := range c.plan.Checks {
+		status, diags := c.checker.checkAll(check, missing)
+		diags = c.reporter.redactor.Diagnostics(diags)
+		res.Diagnostics = append(res.Diagnostics, diags...)
+		c.reporter.Emit(events.Event{Type: events.Checked, Check: &events.Check{Name: check.Name, Status: string(status)}, Diagnostics: events.FromHCL(diags)})
+	}
 }
 
 // sensitive: what is made with a sensitive variable is so, whatever the output

@@ -37,15 +37,14 @@ type run struct {
 
 	reporter *reporter
 	saver    *saver
-	values   *values
 	engine   engine.Engine
 
-	binder    *binder
-	publisher *publisher
-	checker   *checker
-	computer  *computer
-	deployer  *deployer
-	gates     *gates
+	binder     *binder
+	checker    *checker
+	computer   *computer
+	deployer   *deployer
+	gates      *gates
+	conclusion *conclusion
 
 	mu    sync.Mutex
 	noted map[string]*StageResult
@@ -63,7 +62,6 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 	r := &run{
 		plan: p, nodes: make(map[string]*plan.Node, len(p.Nodes)), todo: todo(p), started: time.Now(), plugins: opts.Plugins,
 		reporter: &reporter{to: opts.Events, redactor: secrets.Redactor()},
-		values:   &values{scope: scope, secrets: secrets, seal: secrets.Seal(opts.Store.Seal)},
 		noted:    map[string]*StageResult{},
 	}
 	for _, n := range p.Nodes {
@@ -71,8 +69,8 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 	}
 	r.contexts(ctx, opts.Stop)
 	r.saver = newSaver(opts.State, opts.Save, r.quit)
-	r.parts(opts)
-	if err := r.know(); err != nil {
+	r.parts(&values{scope: scope, secrets: secrets, seal: secrets.Seal(opts.Store.Seal)}, opts)
+	if err := r.binder.know(p, r.todo); err != nil {
 		r.close()
 		return nil, err
 	}
@@ -80,7 +78,7 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 }
 
 // parts makes what the run is put together from.
-func (r *run) parts(opts Options) {
+func (r *run) parts(known *values, opts Options) {
 	artifacts := stage.NewArtifacts(opts.Store.Blobs)
 	open := opts.Engine
 	if open == nil {
@@ -90,17 +88,18 @@ func (r *run) parts(opts Options) {
 		Events: r.reporter, Budget: modelhost.NewBudget(r.plan.Budget), Limits: modelhost.NewLimits(), Stop: r.soft.Done(),
 	})
 	r.binder = &binder{
-		nodes: r.nodes, models: r.plan.Models, values: r.values, state: r.saver, artifacts: artifacts, redactor: r.reporter.redactor,
+		nodes: r.nodes, models: r.plan.Models, values: known, state: r.saver, artifacts: artifacts, redactor: r.reporter.redactor,
 		languages: &stage.Languages{Plugins: opts.Plugins, Redactor: r.reporter.redactor, Seal: opts.Store.Seal},
 	}
-	r.publisher = &publisher{store: opts.Store, state: r.saver, artifacts: artifacts, plugins: r.plan.Plugins, run: opts.RunID}
-	r.checker = &checker{values: r.values}
+	published := &publisher{store: opts.Store, state: r.saver, artifacts: artifacts, plugins: r.plan.Plugins, run: opts.RunID}
+	r.checker = &checker{values: known}
 	r.computer = &computer{
-		binder: r.binder, checker: r.checker, publisher: r.publisher, engine: r.engine, environment: r.plan.Environment, soft: r.soft,
+		binder: r.binder, checker: r.checker, publisher: published, engine: r.engine, environment: r.plan.Environment, soft: r.soft,
 		sources: &stage.Sources{Plugins: opts.Plugins, Redactor: r.reporter.redactor, Seal: opts.Store.Seal},
 	}
-	r.deployer = &deployer{binder: r.binder, checker: r.checker, publisher: r.publisher, plugins: opts.Plugins, environment: r.plan.Environment}
-	r.gates = &gates{checker: r.checker, publisher: r.publisher}
+	r.deployer = &deployer{binder: r.binder, checker: r.checker, publisher: published, plugins: opts.Plugins, environment: r.plan.Environment}
+	r.gates = &gates{checker: r.checker, publisher: published}
+	r.conclusion = &conclusion{plan: r.plan, checker: r.checker, reporter: r.reporter, state: r.saver, seal: opts.Store.Seal}
 }
 
 // todo are the nodes that something may be done about: those that the plan
@@ -155,99 +154,6 @@ func (r *run) close() {
 }
 
 func (r *run) stopping() bool { return r.soft.Err() != nil }
-
-// know puts into the scope what the plan keeps and expressions refer to.
-func (r *run) know() error {
-	wanted := map[string]bool{}
-	for _, n := range r.todo {
-		for _, ref := range nodeRefs(n) {
-			wanted[ref] = true
-		}
-	}
-	for _, m := range r.plan.Models {
-		refs, _ := m.Body.Refs()
-		for _, ref := range refs {
-			wanted[ref] = true
-		}
-	}
-	for _, ref := range moduleRefs(r.plan) {
-		wanted[ref] = true
-	}
-	for _, n := range r.plan.Nodes {
-		if n.Action != plan.Keep {
-			continue
-		}
-		a, err := addr.Parse(n.Address)
-		if err != nil {
-			return err
-		}
-		if wanted[a.Stage.String()] {
-			if err := r.knowKept(n); err != nil {
-				return fmt.Errorf("%s, which the plan keeps: %w", n.Address, err)
-			}
-		}
-	}
-	return nil
-}
-
-func nodeRefs(n *plan.Node) []string {
-	var refs []string
-	if n.Body != nil {
-		refs, _ = n.Body.Refs()
-	}
-	return append(refs, conditionRefs(n.Conditions)...)
-}
-
-// moduleRefs are the stages that outputs and checks read.
-func moduleRefs(p *plan.Plan) []string {
-	var refs []string
-	for _, o := range p.Outputs {
-		if o.Expr != nil {
-			refs = append(refs, o.Expr.Refs...)
-		}
-		refs = append(refs, conditionRefs(o.Conditions)...)
-	}
-	for _, c := range p.Checks {
-		refs = append(refs, conditionRefs(c.Conditions)...)
-	}
-	return refs
-}
-
-func conditionRefs(all []plan.Condition) []string {
-	var refs []string
-	for i := range all {
-		refs = append(refs, all[i].Refs()...)
-	}
-	return refs
-}
-
-// knowKept puts the value of an instance into the scope that stands in the
-// state as it would come out.
-func (r *run) knowKept(n *plan.Node) error {
-	inst, ok := r.saver.instance(n.Address)
-	if !ok {
-		return fmt.Errorf("it is not in the state; make a new plan")
-	}
-	made := &plan.Made{Outputs: map[string]plan.Artifact{}}
-	for port, ref := range inst.Outputs {
-		a, err := r.publisher.artifacts.Get(ref)
-		if err != nil {
-			return err
-		}
-		made.Outputs[port] = seen(ref, a)
-	}
-	switch {
-	case inst.Deployment != nil && inst.Deployment.Value != nil:
-		made.Value = inst.Deployment.Value.Value
-	case inst.Value != nil:
-		v, err := inst.Value.Get()
-		if err != nil {
-			return fmt.Errorf("read the values of %s: %w", inst.Address, err)
-		}
-		made.Value = v
-	}
-	return r.values.reveal(n, made)
-}
 
 func (r *run) note(res *StageResult) {
 	res.Diagnostics = r.reporter.redactor.Diagnostics(res.Diagnostics)

@@ -123,7 +123,8 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 		return nil, err
 	}
 	defer r.close()
-	if err := r.checkModels(r.hard); err != nil {
+	before := &preflight{plan: p, todo: r.todo, binder: r.binder, reporter: r.reporter}
+	if err := before.checkModels(r.hard); err != nil {
 		return nil, err
 	}
 	r.reporter.Emit(events.Event{Type: events.RunStarted, Run: &events.Run{
@@ -135,8 +136,8 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 	}
 	r.engine.Close()
 	result := r.result(outcomes)
-	r.outputs(result)
-	r.checks(result)
+	r.conclusion.outputs(result)
+	r.conclusion.checks(result)
 	err = r.saver.finish()
 	if err != nil {
 		result.Status = Failed
