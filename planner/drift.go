@@ -3,9 +3,8 @@ package planner
 import (
 	"slices"
 
-	"github.com/zclconf/go-cty/cty"
-
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
@@ -21,12 +20,8 @@ func (b *builder) refreshOnly() (*plan.Plan, hcl.Diagnostics) {
 			p.Nodes = append(p.Nodes, d)
 		}
 	}
-	p.Models, p.Secrets = nil, secrets(p)
-	diags := b.sorted()
-	if diags.HasErrors() {
-		return nil, diags
-	}
-	return p, diags
+	p.Models, p.Secrets = nil, secretNames(p)
+	return b.finished(p)
 }
 
 // drift is the node that says how an instance differs from what the state has of
@@ -64,15 +59,15 @@ func (b *builder) drift(n *plan.Node) *plan.Node {
 // discreetDeployment is a deployment as it may be stored: a plugin may have read a
 // secret back.
 func (b *builder) discreetDeployment(d *plan.Deployment) *plan.Deployment {
-	if d == nil || b.redactor.Empty() {
+	if d == nil || b.secrets.Empty() {
 		return d
 	}
 	out := *d
 	if d.Value != nil {
-		v, _ := b.redactor.Value(d.Value.Value)
+		v, _ := b.secrets.Value(d.Value.Value)
 		out.Value = &value.Value{Value: v}
 	}
-	if b.redactor.In(string(d.Private)) {
+	if b.secrets.In(string(d.Private)) {
 		out.Private = nil
 	}
 	return &out
@@ -81,7 +76,7 @@ func (b *builder) discreetDeployment(d *plan.Deployment) *plan.Deployment {
 // attributeChanges are the attributes in which two objects differ.
 func (b *builder) attributeChanges(before, after *value.Value) []plan.Change {
 	was, is := attributes(before), attributes(after)
-	names := sortedKeys(was)
+	names := sorted(was)
 	for name := range is {
 		if _, ok := was[name]; !ok {
 			names = append(names, name)
@@ -97,10 +92,10 @@ func (b *builder) attributeChanges(before, after *value.Value) []plan.Change {
 		}
 		c := plan.Change{Argument: name}
 		if had {
-			c.Before = b.redactor.Text(value.Format(from))
+			c.Before = b.secrets.Text(value.Format(from))
 		}
 		if has {
-			c.After = b.redactor.Text(value.Format(to))
+			c.After = b.secrets.Text(value.Format(to))
 		}
 		changes = append(changes, c)
 	}

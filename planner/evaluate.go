@@ -6,12 +6,11 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
-	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/limit"
+	"github.com/quern-dev/quern/planner/module"
 )
 
 // Values are everything that an output of a module could refer to: variables,
@@ -40,16 +39,16 @@ func (v *Values) Eval(text, filename string) (cty.Value, hcl.Diagnostics) {
 		return cty.DynamicVal, hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Name is not available here",
 			"`row` is available only in arguments of a stage, where it refers to a row of a dataset.")}
 	}
-	b := v.builder
-	if diags := b.Module.Check(e); diags.HasErrors() {
+	m := v.builder.root
+	if diags := m.Config.Check(e); diags.HasErrors() {
 		return cty.DynamicVal, diags
 	}
-	var r refs
-	r.add(config.Variables(e)...)
-	b.diags = nil
-	if b.report(b.checkTraversals(&r, nil, e)...) || b.brokenUpstream(&r) {
-		return cty.DynamicVal, b.sorted()
+	r := module.RefsOf(e)
+	m.Clear()
+	if m.Report(m.CheckTraversals(r, e)...) || m.BrokenUpstream(r) {
+		return cty.DynamicVal, m.Sorted()
 	}
-	value, diags := eval.Value(e, b.scope(&r).values)
-	return value, append(b.sorted(), b.redactor.Diagnostics(funcs.Explain(diags))...)
+	value, diags := eval.Value(e, m.Scope(r).Values)
+	m.Report(diags...)
+	return value, m.Sorted()
 }

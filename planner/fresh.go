@@ -7,6 +7,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/prepare"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -30,11 +31,11 @@ func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 	}
 	b := newBuilder(ctx, o)
 	defer b.close()
-	b.configurePlugins()
+	b.root.decode.ConfigurePlugins()
 	b.hideAgain(p)
 	b.checkSealed(p)
 	if !o.Refresh || p.Destroy || p.RefreshOnly {
-		return append(diags, b.sorted()...)
+		return append(diags, b.Sorted()...)
 	}
 	var read []*plan.Node
 	for _, n := range p.Nodes {
@@ -42,17 +43,18 @@ func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 			read = append(read, n)
 		}
 	}
-	parallel.For(len(read), lookers, func(i int) { b.lookAgain(read[i]) })
-	return append(diags, b.sorted()...)
+	parallel.For(len(read), prepare.Lookers, func(i int) { b.lookAgain(read[i]) })
+	return append(diags, b.Sorted()...)
 }
 
 // lookAgain compares the content of a source with that in the plan.
 func (b *builder) lookAgain(n *plan.Node) {
 	fail := func(err error) {
-		b.report(diag.Errorf(n.Range.Ptr(), "Cannot refresh the source", "quern cannot tell whether the saved plan still matches %s: %s", n.Address, err))
+		b.Report(diag.Errorf(n.Range.Ptr(), "Cannot refresh the source", "quern cannot tell whether the saved plan still matches %s: %s", n.Address, err))
 	}
-	bound, diags := n.Body.Bind(b.vars(&node{Node: n}))
-	if b.report(diags...) {
+	_, names := n.Body.Refs()
+	bound, diags := n.Body.Bind(b.secrets.With(nil, names))
+	if b.Report(diags...) {
 		return
 	}
 	in, err := bound.Instance(n, nil)
@@ -60,7 +62,7 @@ func (b *builder) lookAgain(n *plan.Node) {
 		fail(err)
 		return
 	}
-	service, err := b.calls.service(n.Plugin)
+	service, err := b.processes.Service(n.Plugin)
 	if err != nil {
 		fail(err)
 		return
@@ -69,14 +71,21 @@ func (b *builder) lookAgain(n *plan.Node) {
 	switch {
 	case err != nil:
 		fail(err)
-	case b.mustSeal(resp.Fingerprint) != n.Fingerprint:
+	case !b.sameFingerprint(resp.Fingerprint, n):
 		again, err := service.Fingerprint(b.ctx, &pluginv1.FingerprintRequest{Instance: in, Memo: n.Memo})
 		if err == nil && again.Fingerprint != resp.Fingerprint {
-			b.report(diag.Errorf(n.Range.Ptr(), "The source keeps changing",
+			b.Report(diag.Errorf(n.Range.Ptr(), "The source keeps changing",
 				"quern asked twice in a row for the fingerprint of %s, and plugin %q returned two different ones. Either something constantly writes to the source, or the plugin computes its fingerprint from something other than the content, such as the time. The latter is a bug in the plugin: report it to the plugin's author. A new plan does not help.",
 				n.Address, n.Plugin))
 			return
 		}
-		b.report(diag.Errorf(n.Range.Ptr(), "The saved plan is stale", "The content of %s has changed since the plan was made. Make a new plan.", n.Address))
+		b.Report(diag.Errorf(n.Range.Ptr(), "The saved plan is stale", "The content of %s has changed since the plan was made. Make a new plan.", n.Address))
 	}
+}
+
+// sameFingerprint says whether a source still has the fingerprint in the plan. One
+// that can't be sealed is like no other.
+func (b *builder) sameFingerprint(fingerprint string, n *plan.Node) bool {
+	sealed, err := b.secrets.SealText(fingerprint)
+	return err == nil && sealed == n.Fingerprint
 }

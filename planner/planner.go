@@ -18,6 +18,7 @@ import (
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/processes"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -57,7 +58,12 @@ type Options struct {
 	// StartedIn is path.cwd, the folder that quern was started in; empty: the
 	// working directory.
 	StartedIn string
+
+	validating bool
 }
+
+// Plugins is what the planner needs of the plugins that there are.
+type Plugins = processes.Plugins
 
 // Build makes a plan. It is nil if, and only if, there are errors.
 func Build(ctx context.Context, o Options) (*plan.Plan, hcl.Diagnostics) {
@@ -74,10 +80,9 @@ func Build(ctx context.Context, o Options) (*plan.Plan, hcl.Diagnostics) {
 // unknown. Sources are read only if their columns have to be inferred.
 func Validate(ctx context.Context, o Options) hcl.Diagnostics {
 	o.Store, o.State, o.Refresh = nil, nil, false
-	o.Variables = assumed(o.Variables)
+	o.Variables, o.validating = assumed(o.Variables), true
 	b := newBuilder(ctx, o)
 	defer b.close()
-	b.validating = true
 	_, diags := b.build()
 	return diags
 }

@@ -17,12 +17,12 @@ func (b *builder) protect(nodes []*plan.Node) {
 		if err != nil {
 			continue
 		}
-		s := b.byAddress[a.Stage]
-		if s == nil || !s.cfg.PreventDestroy {
+		s := b.root.Stage(a.Stage)
+		if s == nil || !s.Config.PreventDestroy {
 			continue
 		}
 		verb := map[plan.Action]string{plan.Delete: "delete", plan.Replace: "replace"}[n.Action]
-		b.report(diag.Errorf(s.cfg.DeclRange.Ptr(), "Deployment is protected",
+		b.Report(diag.Errorf(s.Config.DeclRange.Ptr(), "Deployment is protected",
 			"The plan would %s %s, which has prevent_destroy = true. To continue, set it to false, or leave the deployment out with -exclude='%s'.", verb, n.Address, n.Address))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -53,6 +54,35 @@ func TestImportsGoOneWay(t *testing.T) {
 			to, ours := strings.CutPrefix(imported, modulePath)
 			if ours && !inAny(to, allowed) {
 				t.Errorf("%s imports %s, which docs/architecture.md does not allow", from, to)
+			}
+		}
+	}
+}
+
+// plannerOrder has the packages of the planner, so that each imports only earlier
+// ones: first the words that all of them use, then the phases.
+var plannerOrder = []string{
+	"planner/plan", "planner/fingerprint", "planner/render",
+	"planner/diagnostics", "planner/secrets", "planner/processes", "planner/schema", "planner/phase", "planner/module",
+	"planner/expand", "planner/condition", "planner/decode", "planner/prepare", "planner/decide", "planner/estimate", "planner/output",
+	"planner",
+}
+
+func TestPhasesOfThePlannerGoOneWay(t *testing.T) {
+	for _, pkg := range listPackages(t) {
+		from := strings.TrimPrefix(pkg.ImportPath, modulePath)
+		if !inAny(from, []string{"planner"}) {
+			continue
+		}
+		place := slices.Index(plannerOrder, from)
+		if place < 0 {
+			t.Errorf("package %s has no place in plannerOrder: add it, and to docs/architecture.md", from)
+			continue
+		}
+		for _, imported := range pkg.Imports {
+			to, ours := strings.CutPrefix(imported, modulePath)
+			if ours && inAny(to, []string{"planner"}) && !slices.Contains(plannerOrder[:place], to) {
+				t.Errorf("%s imports %s, which comes later", from, to)
 			}
 		}
 	}

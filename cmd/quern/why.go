@@ -7,7 +7,6 @@ import (
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
-	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/render"
 	"github.com/urfave/cli/v3"
@@ -34,7 +33,7 @@ func explain(ctx context.Context, ui *terminal, args *arguments.Why) error {
 	if err != nil {
 		return err
 	}
-	why := planner.Why(node, st)
+	why := plan.Why(node, st)
 	if args.JSON.Value {
 		return ui.json(why)
 	}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
-	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
 )
 
@@ -63,10 +62,10 @@ func sample() *plan.Plan {
 }
 
 func TestAPlanIsShownInEveryForm(t *testing.T) {
-	explanation := planner.Explanation{
+	explanation := plan.Explanation{
 		Address: "train.student", Action: plan.Run, Before: "sha256:00", After: "sha256:11",
 		Reasons: []plan.Reason{{Code: "argument", Subject: "epochs", Before: "3", After: "5", Text: "epochs changed"}},
-		Fields: []planner.FieldChange{
+		Fields: []plan.FieldChange{
 			{Name: "type", Before: "train linear", After: "train linear"},
 			{Name: "number epochs", Before: "3", After: "5", Changed: true},
 			{Name: "argument new", After: "x", Changed: true},

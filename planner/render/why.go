@@ -7,12 +7,11 @@ import (
 	"strings"
 
 	"github.com/quern-dev/quern/internal/printable"
-	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
 )
 
 // Why shows how an instance's keys differ from those of its result.
-func Why(w io.Writer, e planner.Explanation, o Options) error {
+func Why(w io.Writer, e plan.Explanation, o Options) error {
 	t := &text{w: bufio.NewWriter(w), options: o}
 	t.why(e)
 	if err := t.w.Flush(); err != nil {
@@ -21,7 +20,7 @@ func Why(w io.Writer, e planner.Explanation, o Options) error {
 	return nil
 }
 
-func (t *text) why(e planner.Explanation) {
+func (t *text) why(e plan.Explanation) {
 	n := &plan.Node{Address: e.Address, Action: e.Action, Reasons: e.Reasons}
 	t.printf("%s %s.\n", t.paint(bold, e.Address), phrase(n))
 	for _, r := range e.Reasons {

@@ -1,0 +1,310 @@
+// Package decide is the fourth phase of planning: it computes the keys of
+// instances, compares them with the state and the store, asks plugins about
+// deployments, and chooses for each instance what to do and why.
+package decide
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/kind"
+	"github.com/quern-dev/quern/planner/condition"
+	"github.com/quern-dev/quern/planner/fingerprint"
+	"github.com/quern-dev/quern/planner/module"
+	"github.com/quern-dev/quern/planner/phase"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/prepare"
+	"github.com/quern-dev/quern/planner/processes"
+	"github.com/quern-dev/quern/planner/secrets"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// Decider decides about the instances of a module.
+type Decider struct {
+	*module.Module
+	Context    context.Context
+	Conditions *condition.Conditions
+	Processes  *processes.Processes
+	Secrets    *secrets.Secrets
+	Store      *store.Store
+	// Prior is what the state has of instances, by address.
+	Prior map[string]*state.Instance
+	// Replace requests new results of these instances.
+	Replace []addr.Instance
+	// Refresh: deployments are read. RefreshOnly: nothing else is done.
+	Refresh, RefreshOnly bool
+	// TakeOver: deployments may take over those that are no longer configured.
+	TakeOver bool
+
+	taken map[string]bool // addresses of Prior whose deployments others take over
+}
+
+// Instance is an instance that is decided. Of its node, the keys, the action, and
+// the reasons are set.
+type Instance struct {
+	*prepare.Instance
+	Prior  *state.Instance // nil: not in the state
+	Result module.Result
+	// Replaced: -replace requests a new result.
+	Replaced bool
+}
+
+// Publish is the instance as later levels see it.
+func (n *Instance) Publish() *module.Instance {
+	return &module.Instance{Node: n.Node, Addr: n.Addr, Inputs: n.Inputs, Result: n.Result, Model: n.Model}
+}
+
+// Decide decides about the instances of a level. Those with errors, which are
+// reported, are missing from what it returns. A validation decides nothing.
+func (d *Decider) Decide(level []*prepare.Instance) []*Instance {
+	all := phase.Waiting(d.Context, prepare.Lookers, level, func(p *prepare.Instance) *Instance {
+		n := &Instance{Instance: p, Prior: d.Prior[p.Address], Replaced: d.replaced(p)}
+		if n.Mode == plan.ModeDeploy && !d.Validating && !d.lookAtDeployment(n) {
+			return nil
+		}
+		return n
+	})
+	if d.Validating {
+		return all
+	}
+	return phase.Each(d.Context, d.takeOver(all), d.decide)
+}
+
+func (d *Decider) decide(n *Instance) *Instance {
+	ok := true
+	switch n.Mode {
+	case plan.ModeModel:
+		if !d.decideModel(n) {
+			return nil
+		}
+		return n
+	case plan.ModeDeploy: // the plugin was asked
+	default:
+		ok = d.decideResult(n)
+	}
+	if !ok || !d.checkPost(n) {
+		return nil
+	}
+	d.repeatOverlap(n)
+	return n
+}
+
+// keys makes an instance's keys, as far as they are known.
+func (d *Decider) keys(n *Instance) bool {
+	definition, fields, err := fingerprint.Definition(n.Node, n.Bound.Body, d.Secrets.Seal)
+	if err != nil {
+		d.Report(diag.Errorf(n.Range.Ptr(), "Cannot compute a key", "%s.", err))
+		return false
+	}
+	n.Definition, n.Preimage = definition, fields
+	inputs, known, err := n.keyInputs(d.Secrets.Seal)
+	if err != nil {
+		d.Processes.Failed(n.Node, "key", err)
+		return false
+	}
+	if definition == "" || !known || (n.Mode == plan.ModeRead && n.Fingerprint == "") {
+		return true
+	}
+	var more []plan.Field
+	n.ActionKey, more = fingerprint.Action(definition, n.Fingerprint, inputs)
+	n.Preimage = append(n.Preimage, more...)
+	return true
+}
+
+// keyInputs are the inputs as they go into the action key; known is false
+// where one of them is not made yet.
+func (n *Instance) keyInputs(seal fingerprint.Seal) (inputs []fingerprint.Input, known bool, err error) {
+	for key, h := range n.Inputs {
+		if !h.From.Result.Known {
+			return nil, false, nil
+		}
+		in := fingerprint.Input{Key: key, Kind: h.Port.Kind}
+		if m := h.Manifest(); m != nil && h.Port.Kind == plan.KindDataset {
+			in.Rows = m.Rows
+			for _, c := range fingerprint.ReadColumns(n.Node, key, m.Schema.Names()) {
+				in.Columns = append(in.Columns, fingerprint.Column{Name: c, Digest: m.ColumnDigest(c)})
+			}
+		} else {
+			in.Digest = h.From.Result.Digests[h.Port.Name]
+		}
+		if in.Kind == plan.KindModel && n.Bound.Inputs[key].Of != "" {
+			in.Features = map[string]string{}
+			for name, e := range h.Port.Features {
+				if in.Features[name], err = fingerprint.Feature(e, seal); err != nil {
+					return nil, false, err
+				}
+			}
+		}
+		inputs = append(inputs, in)
+	}
+	return inputs, true, nil
+}
+
+// decideResult decides about an instance whose result is kept in the store.
+func (d *Decider) decideResult(n *Instance) bool {
+	if !d.keys(n) {
+		return false
+	}
+	d.countNewRows(n)
+	switch {
+	case n.Replaced:
+		n.run(plan.Reason{Code: plan.BecauseReplaced, Text: "-replace requests a new result"})
+	case n.ActionKey == "":
+		n.decideUnknown()
+	case n.Prior != nil && n.Prior.ActionKey == n.ActionKey:
+		d.decideKept(n)
+	default:
+		d.decideOther(n)
+	}
+	if n.Runs() {
+		d.comparePrograms(n)
+	}
+	return true
+}
+
+// Runs says whether the instance is, or may be, made anew.
+func (n *Instance) Runs() bool { return n.Action == plan.Run || n.Action == plan.MayRun }
+
+func (n *Instance) run(reasons ...plan.Reason) {
+	n.Action, n.Reasons = plan.Run, reasons
+}
+
+// decideUnknown decides where the action key waits for upstream results.
+func (n *Instance) decideUnknown() {
+	waits := n.waits()
+	switch {
+	case n.Prior == nil:
+		n.run(append([]plan.Reason{{Code: plan.BecauseNew, After: n.Summary, Text: "is new"}}, n.undecided()...)...)
+	case n.Definition != "" && n.Definition != n.Prior.Definition:
+		n.run(append(n.compare(), waits...)...)
+	case len(waits) == 0:
+		// A source that was not refreshed.
+		n.Action = plan.MayRun
+		n.Reasons = []plan.Reason{{Code: plan.BecauseSource, Text: "the source was not refreshed"}}
+	default:
+		n.Action, n.Reasons = plan.MayRun, waits
+	}
+}
+
+func newReason() plan.Reason {
+	return plan.Reason{Code: plan.BecauseNew, Text: "is new"}
+}
+
+// waits names the upstream instances whose results are not known.
+func (n *Instance) waits() []plan.Reason {
+	upstream := map[string]bool{}
+	for _, h := range n.Inputs {
+		if !h.From.Result.Known && h.Among == nil {
+			upstream[h.From.Address] = true
+		}
+	}
+	if n.Bound != nil {
+		refs, _ := n.Bound.Body.Refs()
+		for _, r := range refs {
+			upstream[r] = true
+		}
+	}
+	reasons := n.undecided()
+	for _, address := range sorted(upstream) {
+		reasons = append(reasons, plan.Reason{Code: plan.BecauseUpstream, Subject: address, Text: "waits for " + address})
+	}
+	return reasons
+}
+
+// decideKept decides where the state has the key already.
+func (d *Decider) decideKept(n *Instance) {
+	r, bad := d.load(n.Prior.Outputs, n.Prior.Value)
+	switch {
+	case bad != nil:
+		n.run(plan.Reason{Code: bad.code, Text: bad.text})
+	case n.Prior.Errors > 0:
+		what := english.Spell(n.Prior.Errors, "row")
+		if n.Kind == kind.Evaluate {
+			what = english.Spell(n.Prior.Errors, "call")
+		}
+		n.run(plan.Reason{Code: plan.BecauseFailed, Text: what + " failed and will be retried"})
+	default:
+		n.Result, n.Action = r, plan.Keep
+	}
+}
+
+// decideOther decides where the key differs from the state's: the store may
+// have its result all the same.
+func (d *Decider) decideOther(n *Instance) {
+	entry, err := d.Store.Actions.Get(n.ActionKey)
+	reasons := n.compare()
+	if err != nil {
+		n.run(append(reasons, plan.Reason{Code: plan.BecauseDamaged, Text: "its result in the store is damaged: " + err.Error()})...)
+		return
+	}
+	if entry == nil || entry.Errors > 0 {
+		n.run(reasons...)
+		return
+	}
+	r, bad := d.load(entry.Outputs, entry.Value)
+	if bad != nil {
+		n.run(append(reasons, plan.Reason{Code: bad.code, Text: bad.text})...)
+		return
+	}
+	n.Result, n.Action = r, plan.Reuse
+	n.Reasons = append(reasons, n.madeBefore(entry))
+}
+
+const alreadyStored = "its result is already in the store"
+
+func (n *Instance) madeBefore(e *action.Entry) plan.Reason {
+	text := alreadyStored
+	if e.Address != "" && e.Address != n.Address {
+		text += ", created by " + e.Address
+	}
+	if !e.Created.IsZero() {
+		if text == alreadyStored {
+			text += ", created"
+		}
+		text += " on " + e.Created.Format("January 2, 2006")
+	}
+	return plan.Reason{Code: plan.BecauseReused, Subject: e.Address, Text: text}
+}
+
+// undecided says what an instance's choices are among.
+func (n *Instance) undecided() []plan.Reason {
+	if n.Bound == nil {
+		return nil
+	}
+	var reasons []plan.Reason
+	for _, key := range sorted(n.Bound.Undecided) {
+		c := n.Bound.Undecided[key]
+		reasons = append(reasons, plan.Reason{Code: plan.BecauseChoice, Subject: key,
+			Text: fmt.Sprintf("%s is one of %s, chosen by %s", key, strings.Join(c.Names(), ", "), expr.Readable(c.Key.Text))})
+	}
+	return reasons
+}
+
+// decideModel makes a model's key: what stands for it in the keys of those
+// that call it.
+func (d *Decider) decideModel(n *Instance) bool {
+	if !d.keys(n) {
+		return false
+	}
+	n.Model.Definition, n.Model.Preimage = n.Definition, n.Preimage
+	if n.Definition != "" {
+		n.Result = module.Result{Known: true, Digests: map[string]string{"": n.Definition}}
+	}
+	return true
+}
+
+// replaced says whether -replace names the instance.
+func (d *Decider) replaced(n *prepare.Instance) bool {
+	return slices.ContainsFunc(d.Replace, func(a addr.Instance) bool { return module.Means(a, n.Addr) })
+}
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,155 @@
+package decide
+
+import (
+	"fmt"
+
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// lookAtDeployment asks what stands at a deployment's place, and what it would
+// take to get from there to the configuration; false: that failed, which is
+// reported.
+func (d *Decider) lookAtDeployment(n *Instance) bool {
+	if !d.keys(n) {
+		return false
+	}
+	service, err := d.Processes.Service(n.Plugin)
+	if err != nil {
+		return d.failed(n, "start", err)
+	}
+	if n.Prior != nil && n.Prior.Deployment != nil {
+		n.Deployment = &plan.Deployment{Value: n.Prior.Deployment.Value, Private: n.Prior.Deployment.Private, Version: n.Prior.Deployment.Version}
+	}
+	if !n.Bound.Config.IsWhollyKnown() {
+		n.decideLater()
+		return true
+	}
+	in, err := n.Proto()
+	if err != nil {
+		return d.failed(n, "refresh", err)
+	}
+	if n.Deployment != nil && d.Refresh && !d.readDeployment(n, service, in) {
+		return false
+	}
+	if d.RefreshOnly {
+		n.Action = plan.Keep
+		return true
+	}
+	return d.planDeployment(n, service, in)
+}
+
+// failed reports that a plugin could not do something with a deployment. It
+// returns false.
+func (d *Decider) failed(n *Instance, what string, err error) bool {
+	d.Processes.Failed(n.Node, what+" "+n.Address, err)
+	return false
+}
+
+// decideLater decides about a deployment whose configuration waits for
+// results.
+func (n *Instance) decideLater() {
+	n.Action, n.Reasons = plan.Create, append([]plan.Reason{newReason()}, n.undecided()...)
+	if n.Deployment != nil {
+		n.Action, n.Reasons = plan.MayRun, n.waits()
+	}
+}
+
+// readDeployment replaces the deployment in the state with the current one.
+func (d *Decider) readDeployment(n *Instance, service pluginv1.PluginServiceClient, in *pluginv1.Instance) bool {
+	prior, err := n.Deployment.Proto()
+	if err != nil {
+		return d.failed(n, "refresh", err)
+	}
+	resp, err := service.ReadDeployment(d.Context, &pluginv1.ReadDeploymentRequest{Instance: in, State: prior})
+	if err != nil {
+		return d.failed(n, "refresh", err)
+	}
+	if d.Processes.Heard(n.Node, resp.Diagnostics) {
+		return false
+	}
+	if resp.State == nil {
+		n.Deployment = nil
+		n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseDrift, Text: "the deployment no longer exists"})
+		return true
+	}
+	now, err := plan.ReadDeployment(resp.State)
+	if err != nil {
+		return d.failed(n, "refresh", err)
+	}
+	if n.Deployment.Value != nil && now.Value != nil && !now.Value.Value.RawEquals(n.Deployment.Value.Value) {
+		n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseDrift, Text: "the deployment changed outside of quern"})
+	}
+	n.Deployment = now
+	return true
+}
+
+func (d *Decider) planDeployment(n *Instance, service pluginv1.PluginServiceClient, in *pluginv1.Instance) bool {
+	prior, err := n.Deployment.Proto()
+	if err != nil {
+		return d.failed(n, "plan", err)
+	}
+	req := &pluginv1.PlanDeploymentRequest{Instance: in, Prior: prior, Digests: map[string]string{}}
+	known := true
+	for key, h := range n.Inputs {
+		if !h.From.Result.Known {
+			known = false
+			continue
+		}
+		req.Digests[key] = h.From.Result.Digests[h.Port.Name]
+	}
+	resp, err := service.PlanDeployment(d.Context, req)
+	if err != nil {
+		return d.failed(n, "plan", err)
+	}
+	if d.Processes.Heard(n.Node, resp.Diagnostics) {
+		return false
+	}
+	if resp.Upgraded != nil && n.Deployment != nil {
+		if n.Deployment, err = plan.ReadDeployment(resp.Upgraded); err != nil {
+			return d.failed(n, "plan", err)
+		}
+	}
+	for _, c := range resp.Changes {
+		n.Changes = append(n.Changes, plan.Change{
+			Argument: c.Argument, Before: d.Secrets.Text(c.Before), After: d.Secrets.Text(c.After), ForcesReplacement: c.ForcesReplacement,
+		})
+	}
+	return d.decideDeployment(n, resp.Action, known)
+}
+
+// decideDeployment takes the plugin's answer; known says whether all digests
+// are.
+func (d *Decider) decideDeployment(n *Instance, a pluginv1.DeploymentAction, known bool) bool {
+	switch a {
+	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_CREATE:
+		n.Action = plan.Create
+	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_UPDATE:
+		n.Action = plan.Update
+	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_REPLACE:
+		n.Action = plan.Replace
+	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_NONE:
+		n.Action = plan.Keep
+		if !known {
+			n.Action = plan.MayRun
+		}
+	default:
+		d.Processes.Faulty(n.Node, fmt.Errorf("its action is %s", a))
+		return false
+	}
+	if n.Replaced && n.Deployment != nil {
+		n.Action = plan.Replace
+		n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseReplaced, Text: "-replace requests a new deployment"})
+	}
+	if n.Action == plan.Keep {
+		return true
+	}
+	if n.Prior == nil && n.Deployment == nil && len(n.Reasons) == 0 {
+		n.Reasons = append(n.Reasons, newReason())
+	}
+	n.Reasons = append(n.Reasons, n.waits()...)
+	if len(n.Reasons) == 0 && len(n.Changes) == 0 {
+		n.Reasons = n.compare()
+	}
+	return true
+}

@@ -1,0 +1,73 @@
+package decide
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// checkPost checks the postconditions of an instance whose result is there; false: they do
+// not hold.
+func (d *Decider) checkPost(n *Instance) bool {
+	made := d.Made(n.Node, &n.Result, len(n.Stage.Config.Post) > 0)
+	if made == nil || d.RefreshOnly {
+		return true
+	}
+	ok := true
+	var own plan.Scope
+	own.Set(n.Addr, plan.StageValue(n.Node, made))
+	for i := range n.Conditions {
+		c := &n.Conditions[i]
+		if c.When != plan.WhenPost {
+			continue
+		}
+		vars := postVars(n, &own)
+		if v := d.Conditions.Evaluate(c, vars); v.Known && !v.Holds {
+			seen := n.Scope.Values.NewChild()
+			seen.Variables = maps.Clone(vars)
+			seen.Variables["self"] = plan.StageValue(n.Node, made)
+			ok = !d.Report(d.Conditions.Unmet("Postcondition", c, v, vars, seen)) && ok
+		}
+	}
+	return ok
+}
+
+// postVars are the values that postconditions see when the instance is done.
+func postVars(n *Instance, own *plan.Scope) map[string]cty.Value {
+	vars := maps.Clone(n.Base.Values.Variables)
+	of := map[string]cty.Value{}
+	if v, ok := vars[n.Kind]; ok {
+		of = v.AsValueMap()
+		if of == nil {
+			of = map[string]cty.Value{}
+		}
+	}
+	if v, ok := own.Stage(addr.Stage{Kind: n.Kind, Name: n.Addr.Name}); ok {
+		of[n.Addr.Name] = v
+	}
+	vars[n.Kind] = cty.ObjectVal(of)
+	return vars
+}
+
+// repeatOverlap warns of the rows that were counted when a result was made,
+// unless the lineage has shown as much.
+func (d *Decider) repeatOverlap(n *Instance) {
+	subjects := n.OverlapSubjects()
+	if len(subjects) == 0 || n.Result.Value == nil {
+		return
+	}
+	counts, err := n.Result.Value.Attribute(plan.OverlapName)
+	if err != nil {
+		return // whoever needs the values says so
+	}
+	for _, key := range sorted(subjects) {
+		h := n.Inputs[key].Each()[0]
+		if w := plan.ReadOverlap(counts, subjects[key]).Warning(n.RangeOf(key), n.Inputs[key].String(), h.Port.Features); w != nil && !slices.Contains(n.Overlaps, key) {
+			d.Report(w)
+		}
+	}
+}

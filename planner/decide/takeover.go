@@ -1,0 +1,86 @@
+package decide
+
+import (
+	"slices"
+
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// takeOver finds deployments to be created that can reuse an existing deployment
+// under an address that is no longer configured: according to their plugin, it
+// is right as it is or after an update in place. Most often, the block was
+// renamed. They get that deployment and its entry in the state. Deleting the old
+// one and then creating the new one would leave a gap; the other order would
+// delete what was just created.
+// Instances that come to have errors are missing from what it returns.
+func (d *Decider) takeOver(level []*Instance) []*Instance {
+	if !d.TakeOver || d.RefreshOnly {
+		return level
+	}
+	return slices.DeleteFunc(level, func(n *Instance) bool {
+		if n.Mode != plan.ModeDeploy || n.Action != plan.Create || n.Prior != nil || !n.Bound.Config.IsWhollyKnown() {
+			return false
+		}
+		for _, address := range d.abandoned(n) {
+			taken, ok := d.takesOver(n, address)
+			if taken || !ok {
+				return !ok
+			}
+		}
+		return false
+	})
+}
+
+// abandoned are the addresses of deployments of the same type that are no
+// longer configured.
+func (d *Decider) abandoned(n *Instance) []string {
+	var found []string
+	for _, address := range sorted(d.Prior) {
+		if i := d.Prior[address]; i.Deployment != nil && i.Type == n.Type && i.Plugin == n.Plugin && !d.configured(address, i) && !d.taken[address] {
+			found = append(found, address)
+		}
+	}
+	return found
+}
+
+// configured says whether an address of the state may be in the plan.
+func (d *Decider) configured(address string, i *state.Instance) bool {
+	for _, s := range d.Stages() {
+		if s.Config.Addr.Kind != i.Kind || !within(address, s.Config.Addr.String()) {
+			continue
+		}
+		// Of a stage that is not expanded yet, any instance may be.
+		return len(s.Names()) == 0 || s.Has(address)
+	}
+	return false
+}
+
+// within says whether an address is a stage's, or that of one of its instances.
+func within(address, stage string) bool {
+	return address == stage || len(address) > len(stage) && address[:len(stage)] == stage && address[len(stage)] == '['
+}
+
+// takesOver plans an instance as the deployment of another address, if possible;
+// ok is false if that failed, which is reported.
+func (d *Decider) takesOver(n *Instance, address string) (taken, ok bool) {
+	fresh := *n.Node
+	n.Prior, n.Reasons, n.Changes, n.Action = d.Prior[address], nil, nil, ""
+	if !d.lookAtDeployment(n) {
+		return false, false
+	}
+	if n.Deployment == nil || !slices.Contains([]plan.Action{plan.Keep, plan.Update, plan.MayRun}, n.Action) {
+		*n.Node, n.Prior = fresh, nil
+		return false, true
+	}
+	if n.Action == plan.Keep {
+		n.Action = plan.Update // of the state
+	}
+	if d.taken == nil {
+		d.taken = map[string]bool{}
+	}
+	d.taken[address] = true
+	n.MovedFrom = address
+	n.Reasons = append([]plan.Reason{{Code: plan.BecauseMoved, Subject: address, Text: "takes over the deployment of " + address}}, n.Reasons...)
+	return true, true
+}

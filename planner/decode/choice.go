@@ -1,0 +1,214 @@
+package decode
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/module"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// An index into a collection of artifacts may depend on a result, as in
+// train.student[evaluate.sweep.best.accuracy]. While the result is not known,
+// the argument is a choice among the whole collection: it has the type that its
+// elements have in common, and waits for all of them.
+
+// indexing is an expression that takes an artifact out of a collection.
+type indexing struct {
+	collection cty.Value
+	key        hclsyntax.Expression
+	steps      hcl.Traversal // after the index
+}
+
+// choice decodes an index of artifacts whose key depends on a result. ok is
+// false for any other expression.
+func (d *bodyDecoder) choice(a *schema.Argument, e hclsyntax.Expression, sc *module.Scope, key string) (arg *plan.Arg, ok bool) {
+	in := d.indexing(e, sc)
+	if in == nil {
+		return nil, false
+	}
+	if v, diags := eval.Value(in.key, sc.Values); diags.HasErrors() || v.IsKnown() || d.MayBeAnything(v) {
+		return nil, false
+	}
+	compiled, diags := expr.Compile(in.key, d.scopeOf(sc), cty.String)
+	d.diags = append(d.diags, diags...)
+	if diags.HasErrors() {
+		return nil, true
+	}
+	if len(compiled.Secrets) > 0 {
+		d.errorf(in.key.Range(), "Sensitive index", "The choice of artifact would reveal the value of a sensitive variable. Take the index from a variable that is not sensitive, or wrap it in nonsensitive(…).")
+		return nil, true
+	}
+	return d.candidates(a, in, compiled, e, key), true
+}
+
+// indexing is the index that an expression is, possibly in parentheses, with
+// steps after it, or under the name of a local; nil: it is none, or not one of
+// artifacts.
+func (d *bodyDecoder) indexing(e hclsyntax.Expression, sc *module.Scope) *indexing {
+	switch e := e.(type) {
+	case *hclsyntax.ParenthesesExpr:
+		return d.indexing(e.Expression, sc)
+	case *hclsyntax.RelativeTraversalExpr:
+		in := d.indexing(e.Source, sc)
+		if in != nil {
+			in.steps = slices.Concat(in.steps, e.Traversal)
+		}
+		return in
+	case *hclsyntax.ScopeTraversalExpr:
+		return d.indexingLocal(e, sc)
+	case *hclsyntax.IndexExpr:
+		collection, diags := eval.Value(e.Collection, sc.Handles)
+		if diags.HasErrors() || !holdsArtifacts(collection) {
+			return nil
+		}
+		return &indexing{collection: collection, key: e.Key}
+	}
+	return nil
+}
+
+func (d *bodyDecoder) indexingLocal(e *hclsyntax.ScopeTraversalExpr, sc *module.Scope) *indexing {
+	if e.Traversal.RootName() != "local" || len(e.Traversal) < 2 {
+		return nil
+	}
+	name, ok := e.Traversal[1].(hcl.TraverseAttr)
+	if !ok {
+		return nil
+	}
+	definition, ok := sc.Definitions["local."+name.Name].(hclsyntax.Expression)
+	if !ok {
+		return nil
+	}
+	in := d.indexing(definition, d.Scope(&d.Local(name.Name).Refs))
+	if in != nil {
+		in.steps = slices.Concat(in.steps, e.Traversal[2:])
+	}
+	return in
+}
+
+// holdsArtifacts says whether a value is a collection of nothing but artifacts
+// and stages.
+func holdsArtifacts(v cty.Value) bool {
+	elements := value.Elements(v)
+	if _, single := module.HandleOf(v); single || len(elements) == 0 || v.IsMarked() {
+		return false
+	}
+	return !slices.ContainsFunc(elements, func(e value.Element) bool {
+		_, ok := module.HandleOf(e.Value)
+		return !ok
+	})
+}
+
+// candidates decodes what a choice is among, and makes sure that the choice is
+// of one type.
+func (d *bodyDecoder) candidates(a *schema.Argument, in *indexing, by *expr.Compiled, e hclsyntax.Expression, key string) *plan.Arg {
+	c := &plan.Choice{Key: by, Of: map[string]*plan.Arg{}}
+	var among []*module.Handle
+	for _, element := range value.Elements(in.collection) {
+		v, diags := in.steps.TraverseRel(element.Value)
+		if diags.HasErrors() {
+			d.diags = append(d.diags, diags...)
+			return nil
+		}
+		arg := d.candidate(a, v, e, key)
+		if arg == nil {
+			return nil
+		}
+		c.Of[plan.ChoiceKey(element.Key)] = arg
+		if h, _ := module.HandleOf(v); arg.Input != nil {
+			among = append(among, h)
+		}
+	}
+	if len(among) > 0 && !d.chooseAmong(among, by, e, key) {
+		return nil
+	}
+	return &plan.Arg{Choice: c}
+}
+
+// candidate decodes one of those that a choice is among; nil: it has errors.
+func (d *bodyDecoder) candidate(a *schema.Argument, v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
+	brought, failed := len(d.extra), len(d.diags)
+	arg := d.value(a, v, e, key)
+	switch {
+	case arg == nil:
+		if len(d.diags) == failed && !d.skip {
+			d.errorf(e.Range(), "Wrong type of value", "The argument %q must be %s, but one of the candidates of this choice is null.", a.Name, a.Holds())
+		}
+		return nil
+	case arg.Map != nil || len(d.extra) > brought:
+		d.errorf(e.Range(), "Cannot wait for this choice", "A result can choose among models, datasets, reports, and prompts without examples. To choose a model and a prompt, write { model = …, prompt = … } with a choice in each part.")
+		return nil
+	}
+	arg.Range = diag.NewRange(e.Range())
+	return arg
+}
+
+// chooseAmong makes an input that is one of several artifacts; false: they differ
+// in their types.
+func (d *bodyDecoder) chooseAmong(among []*module.Handle, by *expr.Compiled, e hclsyntax.Expression, key string) bool {
+	port, differ := commonPort(among)
+	if differ != "" {
+		d.errorf(e.Range(), "Choice among different types", "Which one is chosen depends on a result that is not known yet, so all candidates must have the same type. %s", differ)
+		return false
+	}
+	first := among[0].From
+	d.inputs[key] = &module.Handle{Port: port, Among: among, From: &module.Instance{
+		Node: &plan.Node{Address: by.Text, Kind: first.Kind, Mode: first.Mode, Plugin: first.Plugin},
+	}}
+	return true
+}
+
+// commonPort is the type that artifacts have in common; differ says why they
+// have none.
+func commonPort(among []*module.Handle) (common *plan.Port, differ string) {
+	first := among[0]
+	port := *first.Port
+	for _, h := range among[1:] {
+		capabilities := slices.DeleteFunc(slices.Clone(port.Capabilities), func(c string) bool { return !slices.Contains(h.Port.Capabilities, c) })
+		what, was, is := "", "", ""
+		switch {
+		case h.Port.Kind != port.Kind:
+			what, was, is = "kind", port.Kind, h.Port.Kind
+		case h.Port.Format != port.Format:
+			what, was, is = "format", port.Format, h.Port.Format
+		case !slices.Equal(h.Port.Columns, port.Columns):
+			what, was, is = "columns", schemaText(port.Columns), schemaText(h.Port.Columns)
+		case !reflect.DeepEqual(h.Port.Signature, port.Signature):
+			what, was, is = "signature", signatureText(port.Signature), signatureText(h.Port.Signature)
+		case len(port.Capabilities) > 0 && len(capabilities) == 0:
+			what, was, is = "capabilities", strings.Join(port.Capabilities, ", "), strings.Join(h.Port.Capabilities, ", ")
+		}
+		if what != "" {
+			return nil, fmt.Sprintf("%s and %s differ in their %s: %s and %s.", first, h, what, was, is)
+		}
+		port.Capabilities = capabilities
+	}
+	return &port, ""
+}
+
+func signatureText(s *plan.Signature) string {
+	if s == nil {
+		return "none"
+	}
+	return schemaText(s.Inputs) + " to " + schemaText(s.Outputs)
+}
+
+func schemaText(s data.Schema) string {
+	columns := make([]string, len(s))
+	for i, c := range s {
+		columns[i] = c.Name + " " + c.Type
+	}
+	return "(" + strings.Join(columns, ", ") + ")"
+}

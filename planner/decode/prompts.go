@@ -1,0 +1,224 @@
+package decode
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/limit"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/module"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
+	"github.com/quern-dev/quern/sdk/go/data"
+)
+
+// A prompt is a template over rows. It has no columns of its own to be checked
+// against: each use is over the rows of another dataset. So it is compiled
+// anew for each argument that takes it, and becomes a row expression like any
+// other: one that gives the JSON of the messages, tools and output schema
+// (llm.Request) for a row.
+
+// prompt compiles a prompt over the rows of an argument's dataset.
+func (d *bodyDecoder) prompt(a *schema.Argument, h *module.Handle, use hcl.Range, key string) *plan.Arg {
+	of := d.inputs[a.Rows]
+	if of == nil {
+		if !d.diags.HasErrors() && !d.skip {
+			d.errorf(use, "No dataset for this prompt", "The argument %q is filled in for each row of the argument %q, which is not set.", a.Name, a.Rows)
+		}
+		return nil
+	}
+	d.prompts = append(d.prompts, h.From)
+	c := &promptCompiler{d: d, node: h.From, rows: of, key: key, rowsOf: a.Rows}
+	text := c.request(h.From.Prompt.Stage.Config.Body, h.From.Prompt.Scope)
+	if c.failed || d.diags.HasErrors() {
+		return nil
+	}
+	compiled := c.compile(text, h.From.Range.HCL())
+	if compiled == nil {
+		return nil
+	}
+	row := &plan.RowArg{Expr: compiled, Of: a.Rows, Prompt: h.From.Address}
+	if len(compiled.Refs) > 0 {
+		row.Schema = pickColumns(of.Port.Columns, compiled.Columns)
+	}
+	return &plan.Arg{Row: row}
+}
+
+// promptCompiler compiles a prompt block piece by piece, so that each mistake
+// is shown where it was written, and puts the pieces' texts together.
+type promptCompiler struct {
+	d      *bodyDecoder
+	node   *module.Instance // the prompt's
+	rows   *module.Handle
+	key    string // of the argument that takes the prompt
+	rowsOf string
+	failed bool
+}
+
+// request is the text of the expression for the whole request.
+func (c *promptCompiler) request(body *hclsyntax.Body, sc *module.Scope) string {
+	var messages []string
+	if e := attribute(body, "system"); e != nil {
+		messages = append(messages, c.message("system", e, sc))
+	}
+	c.eachBlock(body, "example", sc, func(b *hclsyntax.Body, _ []string, sc *module.Scope) {
+		messages = append(messages, c.message("user", attribute(b, "user"), sc), c.message("assistant", attribute(b, "assistant"), sc))
+	})
+	if e := attribute(body, "user"); e != nil {
+		messages = append(messages, c.message("user", e, sc))
+	}
+	all := "[" + strings.Join(messages, ", ") + "]"
+	if e := attribute(body, "messages"); e != nil {
+		all = "concat(" + all + ", " + c.piece(e, sc, cty.DynamicPseudoType) + ")"
+	}
+	fields := []string{"messages = " + all}
+	fields = append(fields, c.tools(body, sc)...)
+	c.eachBlock(body, "output", sc, func(b *hclsyntax.Body, _ []string, sc *module.Scope) {
+		fields = append(fields, "output = {"+strings.Join(c.fields(b, sc, "name", "schema", "strict"), ", ")+"}")
+	})
+	fields = append(fields, c.examples(body, sc)...)
+	return "jsonencode({" + strings.Join(fields, ", ") + "})"
+}
+
+func (c *promptCompiler) message(role string, e hclsyntax.Expression, sc *module.Scope) string {
+	return fmt.Sprintf("{role = %q, content = %s}", role, c.piece(e, sc, cty.String))
+}
+
+func (c *promptCompiler) tools(body *hclsyntax.Body, sc *module.Scope) []string {
+	var tools []string
+	c.eachBlock(body, "tool", sc, func(b *hclsyntax.Body, labels []string, sc *module.Scope) {
+		fields := append([]string{fmt.Sprintf("name = %q", labels[0])}, c.fields(b, sc, "description", "parameters")...)
+		tools = append(tools, "{"+strings.Join(fields, ", ")+"}")
+	})
+	text := "[" + strings.Join(tools, ", ") + "]"
+	if e := attribute(body, "tools"); e != nil {
+		return []string{"tools = concat(" + text + ", " + c.piece(e, sc, cty.DynamicPseudoType) + ")"}
+	}
+	if len(tools) == 0 {
+		return nil
+	}
+	return []string{"tools = " + text}
+}
+
+// fields are the attributes of a nested block that are written, as fields of
+// an object.
+func (c *promptCompiler) fields(b *hclsyntax.Body, sc *module.Scope, names ...string) []string {
+	var fields []string
+	for _, name := range names {
+		if e := attribute(b, name); e != nil {
+			fields = append(fields, name+" = "+c.piece(e, sc, cty.DynamicPseudoType))
+		}
+	}
+	return fields
+}
+
+// piece compiles one expression of the prompt and returns its text. Where it
+// fails the diagnostics are reported, and the text is of no account.
+func (c *promptCompiler) piece(e hclsyntax.Expression, sc *module.Scope, want cty.Type) string {
+	s := c.scope(sc, c.rows)
+	if !expr.MentionsRow(e) {
+		s.Row, s.RowOf = nil, ""
+	}
+	compiled, diags := expr.Compile(e, s, want)
+	c.d.diags = append(c.d.diags, diags...)
+	if diags.HasErrors() {
+		c.failed = true
+		return "null"
+	}
+	return compiled.Text
+}
+
+func (c *promptCompiler) scope(sc *module.Scope, rows *module.Handle) *expr.Scope {
+	s := &expr.Scope{Eval: sc.Values, Definitions: sc.Definitions, Row: rows.Port.Columns, RowOf: rows.String()}
+	if s.Row == nil {
+		s.Row = data.Schema{}
+	}
+	return s
+}
+
+// compile compiles the text of the whole request. What it is made of is
+// compiled already, so a mistake here is one of quern's.
+func (c *promptCompiler) compile(text string, at hcl.Range) *expr.Compiled {
+	e, diags := limit.ParseExpression([]byte(text), at.Filename, at.Start)
+	if !diags.HasErrors() {
+		var compiled *expr.Compiled
+		s := c.scope(c.node.Prompt.Scope, c.rows)
+		s.Eval = c.d.Secrets.WithHidden(s.Eval)
+		if compiled, diags = expr.Compile(e, s, cty.String); compiled != nil {
+			compiled.Range = diag.NewRange(at)
+			return compiled
+		}
+	}
+	for _, problem := range diags {
+		c.d.errorf(at, "Cannot compile the prompt", "%s: %s", problem.Summary, problem.Detail)
+	}
+	return nil
+}
+
+// eachBlock calls f for the nested blocks of a type, dynamic ones expanded, in
+// the order written.
+func (c *promptCompiler) eachBlock(body *hclsyntax.Body, name string, sc *module.Scope, f func(*hclsyntax.Body, []string, *module.Scope)) {
+	for _, b := range body.Blocks {
+		switch {
+		case b.Type == name:
+			f(b.Body, b.Labels, sc)
+		case b.Type == "dynamic" && len(b.Labels) == 1 && b.Labels[0] == name:
+			c.dynamic(b, sc, f)
+		}
+	}
+}
+
+func (c *promptCompiler) dynamic(b *hclsyntax.Block, sc *module.Scope, f func(*hclsyntax.Body, []string, *module.Scope)) {
+	content, forEach := schema.DynamicContent(b), attribute(b.Body, "for_each")
+	if content == nil || forEach == nil {
+		return
+	}
+	values, diags := eval.Value(forEach, sc.Values)
+	c.d.diags = append(c.d.diags, diags...)
+	if diags.HasErrors() || !values.IsKnown() || values.IsNull() || !values.CanIterateElements() {
+		c.failed = true
+		switch {
+		case diags.HasErrors():
+		case values.IsKnown():
+			c.d.errorf(forEach.Range(), "Wrong value for for_each", "for_each of a dynamic block must be a list, a set, or a map, but this is %s.", nullOr(values))
+		default:
+			c.d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block must be a collection that is known at plan time.%s", c.d.ApplyFirst(c.node.Prompt.Stage))
+		}
+		return
+	}
+	iterator := b.Labels[0]
+	if e := attribute(b.Body, "iterator"); e != nil {
+		if name := hcl.ExprAsKeyword(e); name != "" {
+			iterator = name
+		}
+	}
+	for _, e := range value.Elements(values) {
+		v := iteratorOf(iterator, e.Key, e.Value)
+		inner := sc.With(v, v)
+		var labels []string
+		if e := attribute(b.Body, "labels"); e != nil {
+			v, diags := eval.Value(e, inner.Values)
+			c.d.diags = append(c.d.diags, diags...)
+			for _, label := range value.Elements(v) {
+				if label.Value.Type() == cty.String && label.Value.IsKnown() && !label.Value.IsNull() {
+					labels = append(labels, label.Value.AsString())
+				}
+			}
+		}
+		f(content.Body, labels, inner)
+	}
+}
+
+func attribute(b *hclsyntax.Body, name string) hclsyntax.Expression {
+	if a := b.Attributes[name]; a != nil {
+		return a.Expr
+	}
+	return nil
+}

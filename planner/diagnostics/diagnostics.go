@@ -1,0 +1,53 @@
+// Package diagnostics gathers what the phases of a plan report, so that all
+// independent mistakes are shown together.
+package diagnostics
+
+import (
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/secret"
+)
+
+// Collector gathers diagnostics and removes secrets from them. It is safe for
+// use by several goroutines.
+type Collector struct {
+	redactor *secret.Redactor
+
+	mu    sync.Mutex
+	diags hcl.Diagnostics
+}
+
+// New returns an empty collector.
+func New(r *secret.Redactor) *Collector { return &Collector{redactor: r} }
+
+// Report adds diagnostics and says whether there is an error among them.
+func (c *Collector) Report(diags ...*hcl.Diagnostic) bool {
+	if len(diags) == 0 {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.diags = append(c.diags, c.redactor.Diagnostics(funcs.Explain(diags))...)
+	return hcl.Diagnostics(diags).HasErrors()
+}
+
+// Sorted returns what was reported, in the order of the configuration, each
+// once.
+func (c *Collector) Sorted() hcl.Diagnostics {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	diag.Sort(c.diags)
+	c.diags = diag.Unique(c.diags)
+	return c.diags
+}
+
+// Clear forgets what was reported.
+func (c *Collector) Clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.diags = nil
+}

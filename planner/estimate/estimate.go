@@ -1,0 +1,84 @@
+// Package estimate is the last phase of planning: it says how many rows, requests
+// to models, tokens, and seconds the instances that run will take, and what that
+// costs, and compares the whole plan with the budget. Rows that do not exist yet are
+// forecast from the sources that they come from.
+package estimate
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/quern-dev/quern/planner/decide"
+	"github.com/quern-dev/quern/planner/module"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/processes"
+	"github.com/quern-dev/quern/planner/secrets"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/history"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// Estimator estimates the instances of a module. It is safe for use by several
+// goroutines.
+type Estimator struct {
+	*module.Module
+	Options
+
+	mu        sync.Mutex
+	notes     map[string]note
+	forecasts map[string]*forecastOnce // by address and port
+	runs      map[string]*history.Run  // records that were read, by ID
+}
+
+// Options are what estimates are made from.
+type Options struct {
+	Context   context.Context
+	Processes *processes.Processes
+	Secrets   *secrets.Secrets
+	Store     *store.Store
+	// Prior is what the state has of instances, by address.
+	Prior map[string]*state.Instance
+	// Refresh: sources may be read.
+	Refresh bool
+	// Environment names the previews of sources that are remembered.
+	Environment string
+}
+
+// New returns an estimator of the instances of a module.
+func New(m *module.Module, o Options) *Estimator {
+	return &Estimator{
+		Module: m, Options: o,
+		notes: map[string]note{}, forecasts: map[string]*forecastOnce{}, runs: map[string]*history.Run{},
+	}
+}
+
+// note is what a forecast needs to know of an instance that is not published.
+type note struct {
+	question   string
+	selections map[string]*pluginv1.Selection
+}
+
+// Estimate fills in the estimate of an instance.
+func (e *Estimator) Estimate(n *decide.Instance) {
+	if !n.Result.Known {
+		e.mu.Lock()
+		e.notes[n.Address] = note{n.Question, n.Selections}
+		e.mu.Unlock()
+	}
+	if n.Runs() && n.Mode != plan.ModeDeploy {
+		e.estimateCalls(n)
+		e.estimateSeconds(n)
+		e.checkDraws(n)
+	}
+}
+
+func (e *Estimator) noted(n *module.Instance) note {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.notes[n.Address]
+}
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,332 @@
+package estimate
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/quern-dev/quern/planner/module"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/dataset"
+)
+
+// forecast is what can be told of a dataset that is not made yet, from the
+// sources that it comes from.
+type forecast struct {
+	// until is the stage that has to run before anything can be told.
+	until string
+	// rows are how many it will have, fresh how many of them it did not have
+	// when it was made last.
+	rows, fresh float64
+	// exact: both were counted.
+	exact bool
+	// sample has some of the rows, with the columns that can be told; weights
+	// say for how many rows each stands, isFresh which of them are new.
+	sample  arrow.RecordBatch
+	weights []float64
+	isFresh []bool
+	// madeBy is the stage that makes a column which cannot be told.
+	madeBy map[string]string
+	// proxy: rows of the sample stand for others that were not seen.
+	proxy bool
+}
+
+func unknownUntil(address string) *forecast { return &forecast{until: address} }
+
+// forecastOnce is a forecast that is made when it is first needed.
+type forecastOnce struct {
+	once sync.Once
+	made *forecast
+}
+
+// forecast tells what it can of a dataset.
+func (e *Estimator) forecast(h *module.Handle) *forecast {
+	e.mu.Lock()
+	key := h.From.Address + "\n" + h.Port.Name
+	f := e.forecasts[key]
+	if f == nil {
+		f = &forecastOnce{}
+		e.forecasts[key] = f
+	}
+	e.mu.Unlock()
+	f.once.Do(func() { f.made = e.newForecast(h) })
+	return f.made
+}
+
+func (e *Estimator) newForecast(h *module.Handle) *forecast {
+	if m := h.Manifest(); m != nil {
+		return e.forecastMade(h, m)
+	}
+	n := h.From
+	var f *forecast
+	switch {
+	case n.Mode == plan.ModeRead:
+		f = e.forecastSource(n, h.Port)
+	case n.Mode == plan.ModeMap && h.Port.RowsOf != "":
+		f = e.forecastMap(n, h.Port)
+	case e.noted(n).selections[h.Port.Name] != nil:
+		f = e.forecastSelection(n, e.noted(n).selections[h.Port.Name])
+	}
+	if f == nil || f.until == n.Address {
+		f = e.forecastAsBefore(n, h.Port)
+	}
+	if f.until == "" && !e.unchanged(n.Node) {
+		f = f.allFresh()
+	}
+	return f
+}
+
+// unchanged says whether the instance makes of the same rows what it made of
+// them when it ran last.
+func (e *Estimator) unchanged(n *plan.Node) bool {
+	prior := e.Prior[n.Address]
+	return n.Mode == plan.ModeRead || prior != nil && n.Definition != "" && prior.Definition == n.Definition
+}
+
+func (f *forecast) allFresh() *forecast {
+	out := *f
+	out.fresh = f.rows
+	out.isFresh = make([]bool, len(f.weights))
+	for i := range out.isFresh {
+		out.isFresh[i] = true
+	}
+	return &out
+}
+
+// forecastMade is the forecast of a dataset that exists.
+func (e *Estimator) forecastMade(h *module.Handle, m *dataset.Manifest) *forecast {
+	f := &forecast{rows: float64(m.Rows), exact: true, madeBy: map[string]string{}}
+	if err := f.sampleOf(e, m, h.Port.Columns); err != nil {
+		return unknownUntil(h.From.Address)
+	}
+	prior := e.priorDataset(h.From.Address, h.Port.Name)
+	if prior == nil || h.From.Action != plan.Keep {
+		return f.allFresh()
+	}
+	return f
+}
+
+// sampleOf takes the first rows of some shards, none of them as new.
+func (f *forecast) sampleOf(e *Estimator, m *dataset.Manifest, columns data.Schema) error {
+	shards, err := m.Files(e.Store.Blobs, columns.Names())
+	if err != nil {
+		return err
+	}
+	var some []arrow.RecordBatch
+	step := (len(shards) + sampledShards - 1) / sampledShards
+	for i := 0; i < len(shards); i += step {
+		for rec, err := range data.Read(e.Context, shards[i:i+1], columns.Names(), sampledRows) {
+			if err != nil {
+				return err
+			}
+			rec.Retain() // it is released with the reading
+			some = append(some, rec)
+			break
+		}
+	}
+	if f.sample, err = data.Concat(columns.Arrow(), some); err != nil {
+		return err
+	}
+	f.weights = make([]float64, f.sample.NumRows())
+	for i := range f.weights {
+		f.weights[i] = f.rows / float64(len(f.weights))
+	}
+	f.isFresh = make([]bool, len(f.weights))
+	return nil
+}
+
+// forecastMap is the forecast of what a row-wise stage makes: as many rows, with
+// the columns that come from the input or from row expressions.
+func (e *Estimator) forecastMap(n *module.Instance, port *plan.Port) *forecast {
+	in := e.forecast(n.Inputs[port.RowsOf])
+	if in.until != "" {
+		return in
+	}
+	bound, _ := e.boundAgain(n)
+	out := *in
+	out.madeBy = map[string]string{}
+	var fields []arrow.Field
+	var columns []arrow.Array
+	for _, c := range port.Columns {
+		values, until := in.columnOf(e, n, bound, port.Origins[c.Name])
+		if values == nil {
+			out.madeBy[c.Name] = until
+			continue
+		}
+		fields, columns = append(fields, arrow.Field{Name: c.Name, Type: values.DataType(), Nullable: true}), append(columns, values)
+	}
+	out.sample = array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, in.sample.NumRows())
+	return &out
+}
+
+// columnOf is a column of a row-wise stage, by its origin. Where it cannot be
+// told, until is the stage that makes it.
+func (f *forecast) columnOf(e *Estimator, n *module.Instance, bound *plan.Bound, origin string) (values arrow.Array, until string) {
+	if name, ok := strings.CutPrefix(origin, "input:"); ok {
+		if at := f.sample.Schema().FieldIndices(name); len(at) == 1 {
+			return f.sample.Column(at[0]), ""
+		}
+		return nil, f.madeBy[name]
+	}
+	if key, ok := strings.CutPrefix(origin, "argument:"); ok && bound != nil {
+		return f.eval(e, n.Address, bound.Rows[key])
+	}
+	return nil, n.Address
+}
+
+// eval evaluates a row expression of an instance over the sample. Where that
+// cannot be done, until is the stage that has to run before.
+func (f *forecast) eval(e *Estimator, address string, row *plan.RowArg) (values arrow.Array, until string) {
+	if row == nil || row.Late || len(row.Expr.Secrets) > 0 {
+		return nil, address
+	}
+	if len(row.Expr.Refs) > 0 {
+		return nil, row.Expr.Refs[0]
+	}
+	for _, c := range row.Expr.Columns {
+		if until := f.madeBy[c]; until != "" {
+			return nil, until
+		}
+	}
+	schema, err := data.FromArrow(f.sample.Schema())
+	if err != nil {
+		return nil, address
+	}
+	program, err := row.Expr.Program(schema, nil)
+	if err != nil {
+		return nil, address
+	}
+	values, _, err = program.Eval(e.Context, f.sample)
+	if err != nil {
+		return nil, address
+	}
+	return values, ""
+}
+
+// forecastSelection is the forecast of a dataset that consists of rows of
+// another one.
+func (e *Estimator) forecastSelection(n *module.Instance, s *pluginv1.Selection) *forecast {
+	in := e.forecast(n.Inputs[s.RowsOf])
+	if in.until != "" {
+		return in
+	}
+	out := *in
+	if s.Where != "" && !e.where(n, s.Where, &out) {
+		return nil
+	}
+	share := 1.0
+	if s.Share != nil {
+		share = *s.Share
+	}
+	if s.Most != nil {
+		share = min(share, float64(*s.Most)/max(out.rows, 1))
+	}
+	if share < 1 {
+		out.scale(share)
+	}
+	return &out
+}
+
+// where keeps the rows of a sample for which a condition holds; false: it cannot
+// be told for which.
+func (e *Estimator) where(n *module.Instance, key string, f *forecast) bool {
+	bound, ok := e.boundAgain(n)
+	if !ok {
+		return false
+	}
+	values, _ := f.eval(e, n.Address, bound.Rows[key])
+	holds, ok := values.(*array.Boolean)
+	if !ok {
+		return false
+	}
+	var rows []int
+	for i := range holds.Len() {
+		if holds.IsValid(i) && holds.Value(i) {
+			rows = append(rows, i)
+		}
+	}
+	sample, err := pickRows(f.sample, rows)
+	if err != nil {
+		return false
+	}
+	weights, isFresh := make([]float64, len(rows)), make([]bool, len(rows))
+	f.rows, f.fresh, f.exact = 0, 0, f.exact && f.whole()
+	for i, row := range rows {
+		weights[i], isFresh[i] = f.weights[row], f.isFresh[row]
+		f.rows += weights[i]
+		if isFresh[i] {
+			f.fresh += weights[i]
+		}
+	}
+	f.sample, f.weights, f.isFresh = sample, weights, isFresh
+	return true
+}
+
+// whole says whether the sample has all rows.
+func (f *forecast) whole() bool {
+	return !slices.ContainsFunc(f.weights, func(w float64) bool { return w != 1 })
+}
+
+// scale takes a share of the rows.
+func (f *forecast) scale(share float64) {
+	f.rows, f.fresh, f.exact = f.rows*share, f.fresh*share, false
+	f.weights = slices.Clone(f.weights)
+	for i := range f.weights {
+		f.weights[i] *= share
+	}
+}
+
+// forecastAsBefore tells a dataset from the one that the instance made when it
+// ran last: it has as many rows for those of the inputs as then.
+func (e *Estimator) forecastAsBefore(n *module.Instance, port *plan.Port) *forecast {
+	m := e.priorDataset(n.Address, port.Name)
+	if m == nil || n.Mode == plan.ModeRead || !e.unchanged(n.Node) || !m.Schema.Equal(port.Columns) {
+		return unknownUntil(n.Address)
+	}
+	var then, now, fresh float64
+	for _, key := range sorted(n.Inputs) {
+		h := n.Inputs[key]
+		if h.Port == nil || h.Port.Kind != plan.KindDataset {
+			continue
+		}
+		was, is := e.priorDataset(h.From.Address, h.Port.Name), e.forecast(h)
+		if is.until != "" {
+			return is
+		}
+		if was == nil {
+			return unknownUntil(n.Address)
+		}
+		then, now, fresh = then+float64(was.Rows), now+is.rows, fresh+is.fresh
+	}
+	if then == 0 || now == 0 {
+		return unknownUntil(n.Address)
+	}
+	f := &forecast{rows: float64(m.Rows), proxy: true, madeBy: map[string]string{}}
+	if err := f.sampleOf(e, m, port.Columns); err != nil {
+		return unknownUntil(n.Address)
+	}
+	f.scale(now / then)
+	f.fresh = f.rows * fresh / now
+	f.standIn(fresh / now)
+	return f
+}
+
+// standIn has the rows of the sample stand for a share of new ones, too.
+func (f *forecast) standIn(share float64) {
+	rows := len(f.weights)
+	all := make([]int, 2*rows)
+	weights, isFresh := make([]float64, 2*rows), make([]bool, 2*rows)
+	for i := range rows {
+		all[i], all[rows+i] = i, i
+		weights[i], weights[rows+i] = f.weights[i]*(1-share), f.weights[i]*share
+		isFresh[rows+i] = true
+	}
+	if sample, err := pickRows(f.sample, all); err == nil {
+		f.sample, f.weights, f.isFresh = sample, weights, isFresh
+	}
+}

@@ -1,0 +1,217 @@
+package estimate
+
+import (
+	"math"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/quern-dev/quern/planner/decide"
+	"github.com/quern-dev/quern/planner/module"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/dataset"
+)
+
+// askedRows are the rows of a dataset that a stage asks models about.
+type askedRows struct {
+	// until is the stage that has to run before anything can be told of them.
+	until string
+	// all rows of the dataset, and those for which requests are made.
+	all, asked float64
+	// forecast: the dataset is not there yet. Otherwise the rows were counted.
+	forecast *forecast
+	// counted: texts gives those of all rows for which requests are made.
+	counted bool
+	// texts evaluates a row expression for some of the rows for which requests
+	// are made. Where it gives none, until is the stage that has to run before.
+	texts func(row *plan.RowArg) (texts []weighted, until string)
+}
+
+// weighted is a text, and for how many others it stands.
+type weighted struct {
+	text   string
+	weight float64
+}
+
+func equally(texts []string) []weighted {
+	out := make([]weighted, len(texts))
+	for i, text := range texts {
+		out[i] = weighted{text, 1}
+	}
+	return out
+}
+
+// rowsAsked are the rows of a dataset that an instance is given.
+func (e *Estimator) rowsAsked(n *decide.Instance, key string) *askedRows {
+	h := n.Inputs[key]
+	if h == nil || h.Port == nil {
+		return &askedRows{until: n.Address}
+	}
+	if m := h.Manifest(); m != nil {
+		return e.rowsMade(n, m)
+	}
+	f := e.forecast(h)
+	if f.until != "" {
+		return &askedRows{until: f.until}
+	}
+	f = e.newTo(n, key, f)
+	rows := freshRows(f)
+	if len(rows) == 0 {
+		rows = everyRow(f)
+	}
+	return &askedRows{
+		all: math.Round(f.rows), asked: min(math.Ceil(f.fresh), math.Round(f.rows)), forecast: f, counted: f.exact && f.whole() && len(rows) <= sampledRows,
+		texts: func(row *plan.RowArg) ([]weighted, string) { return f.texts(e, n.Address, row, rows) },
+	}
+}
+
+// rowsMade are the rows of a dataset that exists.
+func (e *Estimator) rowsMade(n *decide.Instance, m *dataset.Manifest) *askedRows {
+	asked := m.Rows
+	if n.Estimate.NewRows != nil {
+		asked = *n.Estimate.NewRows
+	}
+	return &askedRows{
+		all: float64(m.Rows), asked: float64(asked), counted: asked <= sampledRows,
+		texts: func(row *plan.RowArg) ([]weighted, string) {
+			if len(row.Expr.Refs) > 0 {
+				return nil, row.Expr.Refs[0]
+			}
+			if len(row.Expr.Secrets) > 0 {
+				return nil, ""
+			}
+			return equally(e.sample(m, row)), ""
+		},
+	}
+}
+
+// note takes the number of rows into an estimate that lacks it.
+func (r *askedRows) note(e *plan.Estimate) {
+	if r.forecast == nil || e.Rows != nil {
+		return
+	}
+	all, fresh := int64(r.all), int64(r.asked)
+	e.Rows, e.NewRows, e.RowsEstimated = &all, &fresh, !r.forecast.exact
+}
+
+// newTo is a forecast with those rows as new that an instance has no answers to.
+func (e *Estimator) newTo(n *decide.Instance, key string, f *forecast) *forecast {
+	if n.Replaced || !e.keepsAnswers(n) {
+		return f.allFresh()
+	}
+	before := e.inputBefore(n, n.Inputs[key])
+	if before == nil {
+		return f.allFresh()
+	}
+	columns := n.Reads[key].Columns
+	if n.Reads[key].All {
+		columns = n.Inputs[key].Port.Columns.Names()
+	}
+	if f.proxy || slices.ContainsFunc(columns, func(c string) bool { return f.madeBy[c] != "" || !hasColumn(before, c) }) {
+		return f
+	}
+	known := e.rowsOfDataset(before, columns)
+	if known == nil {
+		return f
+	}
+	fresh, _ := apart(f.sample, columns, known)
+	if slices.Equal(fresh, freshRows(f)) {
+		return f
+	}
+	return f.withFresh(fresh)
+}
+
+func hasColumn(m *dataset.Manifest, name string) bool {
+	_, _, ok := m.Schema.Lookup(name)
+	return ok
+}
+
+// keepsAnswers says whether the answers to rows of the last result need not be
+// asked for again.
+func (e *Estimator) keepsAnswers(n *decide.Instance) bool {
+	if n.Prior == nil || n.Prior.Errors > 0 || !e.unchanged(n.Node) {
+		return false
+	}
+	return n.RowWise() || !slices.ContainsFunc(n.Calls, func(c *pluginv1.ModelCalls) bool {
+		h := n.Inputs[c.Model]
+		return h == nil || h.From.Model == nil || !h.From.Model.Info.Cache
+	})
+}
+
+// inputBefore is the dataset that an instance was given when it ran last; nil:
+// it is not there any more.
+func (e *Estimator) inputBefore(n *decide.Instance, h *module.Handle) *dataset.Manifest {
+	entry := e.lastEntry(n)
+	if entry == nil {
+		return nil
+	}
+	for _, in := range entry.Inputs {
+		if in.Address != h.From.Address || in.Port != h.Port.Name || in.Role != "" {
+			continue
+		}
+		if prior := e.Prior[in.Address]; prior != nil && prior.Outputs[in.Port].Digest == in.Digest {
+			return e.priorDataset(in.Address, in.Port)
+		}
+		maker, err := e.Store.Actions.Get(in.Action)
+		if err != nil || maker == nil || maker.Outputs[in.Port].Digest != in.Digest {
+			return nil
+		}
+		if a, err := artifact.Get(e.Store.Blobs, maker.Outputs[in.Port]); err == nil {
+			return a.Dataset
+		}
+	}
+	return nil
+}
+
+// withFresh is a forecast with these rows of the sample as new.
+func (f *forecast) withFresh(rows []int) *forecast {
+	out := *f
+	out.fresh, out.isFresh, out.exact = 0, make([]bool, len(f.weights)), f.exact && f.whole()
+	for _, i := range rows {
+		out.isFresh[i] = true
+		out.fresh += f.weights[i]
+	}
+	return &out
+}
+
+// freshRows are the places of the rows of a sample that are new.
+func freshRows(f *forecast) []int {
+	var rows []int
+	for i, fresh := range f.isFresh {
+		if fresh {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+func everyRow(f *forecast) []int {
+	rows := make([]int, len(f.weights))
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
+}
+
+// texts evaluates a row expression of an instance for some rows of a sample.
+func (f *forecast) texts(e *Estimator, address string, row *plan.RowArg, rows []int) (texts []weighted, until string) {
+	rows = evenly(rows, sampledRows)
+	some := *f
+	var err error
+	if some.sample, err = pickRows(f.sample, rows); err != nil {
+		return nil, ""
+	}
+	values, until := some.eval(e, address, row)
+	column, ok := values.(*array.String)
+	if !ok {
+		return nil, until
+	}
+	for i, row := range rows {
+		if column.IsValid(i) {
+			texts = append(texts, weighted{column.Value(i), f.weights[row]})
+		}
+	}
+	return texts, ""
+}

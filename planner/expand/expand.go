@@ -1,0 +1,249 @@
+// Package expand is the first phase of planning: it makes the instances of a
+// stage out of count and for_each, each with the scope of its expressions, and
+// finds the instances that their values come from.
+package expand
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/module"
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// Expander makes the instances of a module.
+type Expander struct{ *module.Module }
+
+// Instance is an instance of which its address and the scope of its expressions
+// are known. Of its node, what follows from the block is set: address, kind,
+// type, plugin, mode.
+type Instance struct {
+	*plan.Node
+	Stage *module.Stage
+	Addr  addr.Instance
+	// Base is the scope of what is the same for all instances, Scope has in
+	// addition count.index or each.
+	Base, Scope *module.Scope
+	refs        []valueRef
+}
+
+// Expand makes and names the instances of a stage that has begun. Where it can't,
+// it has reported why, or something upstream has errors.
+func (x *Expander) Expand(s *module.Stage) []*Instance {
+	for _, e := range []hcl.Expression{s.Config.Count, s.Config.ForEach} {
+		if x.Blind(s, e) || x.impure(e) {
+			return nil
+		}
+	}
+	base := x.Scope(&s.Refs)
+	instances, keyed, ok := []*Instance{x.instance(s, cty.NilVal, base, base)}, module.Single, true
+	switch {
+	case s.Config.Count != nil:
+		keyed = module.ByNumber
+		instances, ok = x.count(s, base)
+	case s.Config.ForEach != nil:
+		keyed = module.ByKey
+		instances, ok = x.forEach(s, base)
+	}
+	if !ok {
+		return nil
+	}
+	names, refs := make([]string, len(instances)), x.valueRefs(s)
+	for i, n := range instances {
+		names[i], n.refs = n.Address, refs
+	}
+	s.Name(keyed, names)
+	return instances
+}
+
+// impure reports a count or for_each that gives another result in every plan.
+func (x *Expander) impure(e hcl.Expression) bool {
+	if e == nil {
+		return false
+	}
+	name := x.Impure(e, module.RefsOf(e))
+	return name != "" && x.Report(diag.Errorf(e.Range().Ptr(), "Value is not reproducible",
+		"%s returns a different result in every plan, so the instances would change each time. Pass the value in through a variable instead.", name))
+}
+
+func (x *Expander) instance(s *module.Stage, key cty.Value, base, scope *module.Scope) *Instance {
+	address := addr.Instance{Stage: s.Config.Addr, Key: key}
+	n := &Instance{
+		Stage: s, Addr: address, Base: base, Scope: scope,
+		Node: &plan.Node{
+			Address: address.String(), Kind: s.Config.Addr.Kind, Type: s.Config.Type, Range: diag.NewRange(s.Config.DeclRange),
+			PreventDestroy: s.Config.PreventDestroy,
+		},
+	}
+	if t := s.Type; t != nil {
+		n.Plugin, n.Mode, n.Behavior = t.Plugin, t.Mode, t.Behavior
+	}
+	return n
+}
+
+func (x *Expander) count(s *module.Stage, base *module.Scope) ([]*Instance, bool) {
+	v, diags := eval.Value(s.Config.Count, base.Values)
+	if x.Report(diags...) {
+		return nil, false
+	}
+	if number, err := convert.Convert(v, cty.Number); err == nil {
+		v = number // as "2" from the environment
+	}
+	count, d := wholeNumber(v, s.Config.Count, "count", x.ApplyFirst(s))
+	if x.MayBeAnything(v) {
+		return nil, false
+	}
+	if v.IsMarked() {
+		d = diag.Errorf(s.Config.Count.Range().Ptr(), "Sensitive count", "count comes from a sensitive variable, and the number of instances would reveal it. Take it from a variable that is not sensitive, or wrap it in nonsensitive(…).")
+	}
+	if d != nil {
+		return nil, !x.Report(d)
+	}
+	var instances []*Instance
+	for i := range count {
+		key := cty.NumberIntVal(i)
+		index := indexOf(key)
+		instances = append(instances, x.instance(s, key, base, base.With(index, index)))
+	}
+	return instances, true
+}
+
+// maxInstances bounds count and for_each, which a slip of the keyboard can
+// make very large.
+const maxInstances = 100_000
+
+func wholeNumber(v cty.Value, e hcl.Expression, argument, first string) (int64, *hcl.Diagnostic) {
+	v, _ = v.Unmark()
+	subject := e.Range().Ptr()
+	switch {
+	case !v.IsKnown():
+		return 0, diag.Errorf(subject, "Number of instances is not known", "%s depends on a result that does not exist yet, but the plan needs to know the number of instances.%s", argument, first)
+	case v.IsNull():
+		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s is null, but it must be a whole number.", argument)
+	case v.Type() != cty.Number || !v.AsBigFloat().IsInt():
+		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s must be a whole number.", argument)
+	}
+	n, _ := v.AsBigFloat().Int64()
+	if n < 0 || n > maxInstances {
+		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s must be between 0 and %d, not %s.", argument, maxInstances, v.AsBigFloat().Text('f', 0))
+	}
+	return n, nil
+}
+
+func (x *Expander) forEach(s *module.Stage, base *module.Scope) ([]*Instance, bool) {
+	e := s.Config.ForEach
+	values, diags := eval.Value(e, base.Values)
+	if x.Report(diags...) || x.MayBeAnything(values) {
+		return nil, false
+	}
+	if d := checkForEach(values, e, x.ApplyFirst(s)); d != nil {
+		return nil, !x.Report(d)
+	}
+	handles := values
+	if base.Handles != base.Values {
+		handles, _ = eval.Value(e, base.Handles)
+	}
+	byHandle := map[string]cty.Value{}
+	for _, other := range value.Elements(handles) {
+		byHandle[other.Key.AsString()] = other.Value
+	}
+	var instances []*Instance
+	for _, element := range value.Elements(values) {
+		v := eachOf(element.Key, element.Value)
+		h := v
+		if other, ok := byHandle[element.Key.AsString()]; ok {
+			h = eachOf(element.Key, other)
+		}
+		sc := base.With(v, h)
+		if !element.Value.IsWhollyKnown() || element.Value.ContainsMarked() {
+			sc.Definitions = withDefinition(sc.Definitions, "each.value", elementOf(e.(hclsyntax.Expression), element.Key))
+		}
+		instances = append(instances, x.instance(s, element.Key, base, sc))
+	}
+	return instances, true
+}
+
+// elementOf is the expression for one element of a collection.
+func elementOf(collection hclsyntax.Expression, key cty.Value) hclsyntax.Expression {
+	at := collection.Range()
+	return &hclsyntax.IndexExpr{
+		Collection: collection, Key: &hclsyntax.LiteralValueExpr{Val: key, SrcRange: at},
+		SrcRange: at, OpenRange: at, BracketRange: at,
+	}
+}
+
+func withDefinition(all map[string]hcl.Expression, name string, e hcl.Expression) map[string]hcl.Expression {
+	out := make(map[string]hcl.Expression, len(all)+1)
+	for k, v := range all {
+		out[k] = v
+	}
+	out[name] = e
+	return out
+}
+
+func indexOf(number cty.Value) map[string]cty.Value {
+	return map[string]cty.Value{"count": cty.ObjectVal(map[string]cty.Value{"index": number})}
+}
+
+func eachOf(key, value cty.Value) map[string]cty.Value {
+	return map[string]cty.Value{"each": cty.ObjectVal(map[string]cty.Value{"key": key, "value": value})}
+}
+
+// ScopeOf is the scope of an instance that the state has, and that may not be in
+// the configuration any more. It sees no stages.
+func (x *Expander) ScopeOf(s *module.Stage, base *module.Scope, key cty.Value) *module.Scope {
+	if key.Type() == cty.Number {
+		index := indexOf(key)
+		return base.With(index, index)
+	}
+	each := eachOf(key, cty.DynamicVal)
+	if e := s.Config.ForEach; e != nil {
+		r := module.RefsOf(e)
+		if x.EvaluateLocals(r.Locals) && len(r.Stages) == 0 {
+			values, _ := eval.Value(e, x.Scope(r).Values)
+			for _, element := range value.Elements(values) {
+				if element.Key.RawEquals(key) {
+					each = eachOf(key, element.Value)
+				}
+			}
+		}
+	}
+	return base.With(each, each)
+}
+
+func checkForEach(v cty.Value, e hcl.Expression, first string) *hcl.Diagnostic {
+	subject := e.Range().Ptr()
+	if v.IsMarked() {
+		return diag.Errorf(subject, "Sensitive for_each", "for_each comes from a sensitive variable, and its keys would appear in addresses. Take the keys from a variable that is not sensitive.")
+	}
+	switch t := v.Type(); {
+	case v.IsKnown() && v.IsNull():
+		return diag.Errorf(subject, "Wrong value for for_each", "for_each is null. It must be a map or a set of strings; an empty one creates no instances.")
+	case !v.IsKnown() || t == cty.DynamicPseudoType:
+		return diag.Errorf(subject, "Instances are not known", "for_each depends on a result that does not exist yet, but the plan needs to know the instances.%s", first)
+	case t.IsMapType() || t.IsObjectType():
+		return nil
+	case t.IsSetType() && !v.IsWhollyKnown():
+		return diag.Errorf(subject, "Instances are not known", "for_each is a set with a member that is not known yet, but the plan needs to know the instances.%s", first)
+	case t.IsSetType() && holdsNull(v):
+		return diag.Errorf(subject, "Wrong value for for_each", "for_each is a set that contains null. Each member becomes the key of an instance, so it must be a string; compact() drops nulls from a list of strings.")
+	case t.IsSetType() && (t.ElementType() == cty.String || v.LengthInt() == 0):
+		return nil
+	}
+	return diag.Errorf(subject, "Wrong value for for_each", "for_each must be a map, an object, or a set of strings, not %s. Use toset() to convert a list to a set.", value.TypeName(v.Type()))
+}
+
+func holdsNull(set cty.Value) bool {
+	for it := set.ElementIterator(); it.Next(); {
+		if _, e := it.Element(); e.IsNull() {
+			return true
+		}
+	}
+	return false
+}

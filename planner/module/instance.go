@@ -1,0 +1,191 @@
+package module
+
+import (
+	"reflect"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/dataset"
+)
+
+// Instance is an instance as later levels see it: it is decided.
+type Instance struct {
+	*plan.Node
+	Addr addr.Instance
+	// Inputs are the artifacts that it was given, by input key.
+	Inputs map[string]*Handle
+	Result Result
+	// Model is set of a language model, Prompt of a prompt.
+	Model  *plan.Model
+	Prompt *Prompt
+}
+
+// Prompt is the block of a prompt: it is compiled where it is used.
+type Prompt struct {
+	Stage *Stage
+	Scope *Scope
+}
+
+// Result is what an instance has made already. It is known of instances that
+// are kept, or whose result is reused, and of models.
+type Result struct {
+	Known     bool
+	Artifacts map[string]*artifact.Artifact // by port
+	Digests   map[string]string
+	Value     *value.Stored // nil: none
+}
+
+// Artifacts are all that an instance is or may be given, in the order of the
+// input keys.
+func Artifacts(inputs map[string]*Handle) []*Handle {
+	var all []*Handle
+	for _, key := range sortedKeys(inputs) {
+		all = append(all, inputs[key].Each()...)
+	}
+	return all
+}
+
+// Made is the result of an instance as expressions see it, of plain values only if
+// they are wanted; nil: not known.
+func (m *Module) Made(n *plan.Node, r *Result, values bool) *plan.Made {
+	if n.Mode == plan.ModeDeploy && n.Action == plan.Keep && n.Deployment != nil && n.Deployment.Value != nil {
+		return &plan.Made{Value: n.Deployment.Value.Value}
+	}
+	if !r.Known {
+		return nil
+	}
+	made := &plan.Made{Outputs: map[string]plan.Artifact{}}
+	if values && r.Value != nil {
+		v, err := r.Value.Get()
+		if err != nil {
+			m.Report(diag.Errorf(n.Range.Ptr(), "Cannot read stored values", "The result of %s is in the store, but its values cannot be read: %s. Compute it again with -replace=%s.", n.Address, err, n.Address))
+		}
+		made.Value = v
+	}
+	for port, a := range r.Artifacts {
+		out := plan.Artifact{Digest: r.Digests[port]}
+		if a.Dataset != nil {
+			out.Rows = a.Dataset.Rows
+		}
+		made.Outputs[port] = out
+	}
+	return made
+}
+
+// handleAttr is the attribute that holds a handle in the objects that
+// arguments which take artifacts see. No HCL expression can write its name.
+const handleAttr = "(artifact)"
+
+// Handle is an artifact that an instance makes, or the instance as a whole.
+type Handle struct {
+	From *Instance
+	// Port is nil where the instance itself is no artifact, or where it is
+	// not known what it makes.
+	Port *plan.Port
+	// Among are the artifacts that it is one of, where a result decides which.
+	// Nothing is known of From then but its kind, and Port is what all have in
+	// common.
+	Among []*Handle
+}
+
+var handleType = cty.Capsule("artifact", reflect.TypeFor[Handle]())
+
+// HandleOf takes the handle out of a value.
+func HandleOf(v cty.Value) (*Handle, bool) {
+	v, _ = v.Unmark()
+	if v == cty.NilVal || v.IsNull() || !v.IsKnown() || !v.Type().IsObjectType() || !v.Type().HasAttribute(handleAttr) {
+		return nil, false
+	}
+	return v.GetAttr(handleAttr).EncapsulatedValue().(*Handle), true
+}
+
+// withHandles adds handles to an instance's value and to its ports.
+func withHandles(n *Instance, value cty.Value) cty.Value {
+	whole := &Handle{From: n}
+	attrs := map[string]cty.Value{}
+	if value.Type().IsObjectType() && value.IsKnown() {
+		attrs = value.AsValueMap()
+		if attrs == nil {
+			attrs = map[string]cty.Value{}
+		}
+	}
+	for i := range n.Outputs {
+		port := &n.Outputs[i]
+		if port.Name == "" {
+			whole.Port = port
+			continue
+		}
+		of := attrs[port.Name]
+		if of == cty.NilVal || !of.Type().IsObjectType() || of.IsNull() || !of.IsKnown() {
+			continue
+		}
+		inner := of.AsValueMap()
+		if inner == nil {
+			inner = map[string]cty.Value{}
+		}
+		inner[handleAttr] = cty.CapsuleVal(handleType, &Handle{From: n, Port: port})
+		attrs[port.Name] = cty.ObjectVal(inner)
+	}
+	attrs[handleAttr] = cty.CapsuleVal(handleType, whole)
+	return cty.ObjectVal(attrs)
+}
+
+// Each is the artifact, or all that a result chooses among.
+func (h *Handle) Each() []*Handle {
+	if h.Among != nil {
+		return h.Among
+	}
+	return []*Handle{h}
+}
+
+// IsDataset says whether the artifact is a dataset.
+func (h *Handle) IsDataset() bool { return h.Port != nil && h.Port.Kind == plan.KindDataset }
+
+// Manifest is that of a dataset; nil: it is not known yet.
+func (h *Handle) Manifest() *dataset.Manifest {
+	if !h.From.Result.Known || h.Port == nil {
+		return nil
+	}
+	if a := h.From.Result.Artifacts[h.Port.Name]; a != nil {
+		return a.Dataset
+	}
+	return nil
+}
+
+// Rows is how many rows a dataset has; nil: not known yet.
+func (h *Handle) Rows() *int64 {
+	if h == nil {
+		return nil
+	}
+	if m := h.Manifest(); m != nil {
+		return &m.Rows
+	}
+	return nil
+}
+
+// String is the artifact as it is written in expressions.
+func (h *Handle) String() string {
+	if h.Among != nil {
+		names := make([]string, len(h.Among))
+		for i, one := range h.Among {
+			names[i] = one.String()
+		}
+		return "one of " + strings.Join(names, ", ")
+	}
+	if h.Port == nil || h.Port.Name == "" {
+		return h.From.Address
+	}
+	return h.From.Address + "." + h.Port.Name
+}
+
+// Means says whether an address given by a flag means an instance: without a key,
+// it means all instances of its stage.
+func Means(flag, a addr.Instance) bool {
+	return flag.Stage == a.Stage && (!flag.HasKey() || flag.String() == a.String())
+}

@@ -1,0 +1,211 @@
+// Package module is the configuration of one module while it is planned: its
+// variables, locals, and stages, and what the expressions of the module see of
+// them.
+//
+// A plan goes through the stages level by level. A stage is declared first,
+// then its instances are named, and when they are decided they are published:
+// only then do other stages see them. What is published of an instance is all
+// that later levels can know of it.
+package module
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/planner/diagnostics"
+	"github.com/quern-dev/quern/planner/schema"
+)
+
+// Module is the state of one module's configuration.
+type Module struct {
+	*diagnostics.Collector
+	Config *config.Module
+	Settings
+
+	stages    []*Stage // as in the configuration
+	byAddress map[addr.Stage]*Stage
+	locals    map[string]*Local
+	root      *hcl.EvalContext // the functions
+	paths     cty.Value        // path
+	about     cty.Value        // quern
+}
+
+// Settings are what a module's expressions are evaluated with, beside its
+// configuration.
+type Settings struct {
+	// Variables are the values of all variables; sensitive ones have the mark
+	// value.Sensitive.
+	Variables map[string]cty.Value
+	// Validating: variables may have no value yet.
+	Validating bool
+	// Started is plantimestamp().
+	Started time.Time
+	// Hide is called by sensitive() and returns a name for a value.
+	Hide func(cty.Value) string
+	// Version and Environment are those of quern.
+	Version, Environment string
+	// StartedIn is path.cwd; empty: the working directory.
+	StartedIn string
+}
+
+// New returns a module whose stages are not declared yet.
+func New(c *config.Module, s Settings, diags *diagnostics.Collector) *Module {
+	m := &Module{
+		Collector: diags, Config: c, Settings: s,
+		byAddress: map[addr.Stage]*Stage{},
+		locals:    make(map[string]*Local, len(c.Locals)),
+		root:      &hcl.EvalContext{Functions: funcs.Functions(c.Dir)},
+		paths:     paths(c.Dir, s.StartedIn),
+		about: cty.ObjectVal(map[string]cty.Value{
+			"version": cty.StringVal(s.Version), "environment": cty.StringVal(s.Environment),
+		}),
+	}
+	m.root.Functions["plantimestamp"] = funcs.PlanTimestamp(s.Started)
+	m.root.Functions[funcs.SensitiveName] = funcs.Sensitive(s.Hide)
+	for name, l := range c.Locals {
+		m.locals[name] = newLocal(l)
+	}
+	return m
+}
+
+// paths are the folders that expressions can name.
+func paths(module, cwd string) cty.Value {
+	if cwd == "" {
+		var err error
+		if cwd, err = os.Getwd(); err != nil {
+			cwd = "."
+		}
+	}
+	dir := cty.StringVal(filepath.ToSlash(module))
+	return cty.ObjectVal(map[string]cty.Value{"module": dir, "root": dir, "cwd": cty.StringVal(filepath.ToSlash(cwd))})
+}
+
+// Declare adds the stages of the configuration. TypeOf finds the type of one;
+// nil: it has none, or one that does not exist, which TypeOf has reported.
+func (m *Module) Declare(typeOf func(*config.Stage) (*schema.Type, bool)) {
+	for _, cfg := range m.Config.Stages {
+		s := &Stage{Config: cfg, Refs: stageRefs(cfg)}
+		m.stages = append(m.stages, s)
+		m.byAddress[cfg.Addr] = s
+	}
+	for _, s := range m.stages {
+		t, ok := typeOf(s.Config)
+		if !ok {
+			s.broken = true
+			continue
+		}
+		if t == nil {
+			continue
+		}
+		s.Type = t
+		s.flawed = m.Report(s.Config.Shape(t.Body.Shape)...)
+		s.flawed = s.flawed || m.Report(schema.Check(s.Config.Body, t.Body, s.Config.Addr.String())...)
+		s.Refs.artifacts = artifactPlaces(s.Config.Body, t.Body.Args)
+	}
+}
+
+// Stages are all stages, as in the configuration.
+func (m *Module) Stages() []*Stage { return m.stages }
+
+// Stage finds a stage; nil: there is none of that address.
+func (m *Module) Stage(a addr.Stage) *Stage { return m.byAddress[a] }
+
+// Local finds a local; nil: there is none of that name.
+func (m *Module) Local(name string) *Local { return m.locals[name] }
+
+// BrokenUpstream says whether something that is referred to does not exist, or
+// has an error of its own.
+func (m *Module) BrokenUpstream(r *Refs) bool {
+	for _, a := range r.Stages {
+		if s := m.byAddress[a]; s == nil || s.unordered || s.broken {
+			return true
+		}
+	}
+	for _, name := range r.Locals {
+		if l := m.locals[name]; l == nil || l.broken {
+			return true
+		}
+	}
+	return false
+}
+
+// Blind says whether an expression of a stage with an error can't be looked at:
+// what it refers to is not there, or has an error of its own.
+func (m *Module) Blind(s *Stage, e hcl.Expression) bool {
+	if !s.flawed || e == nil {
+		return false
+	}
+	within := e.Range()
+	return m.BrokenUpstream(RefsOf(e)) || slices.ContainsFunc(s.astray, func(at hcl.Range) bool {
+		return at.Filename == within.Filename && within.ContainsPos(at.Start)
+	})
+}
+
+// Impure returns the name of an impure function that an expression calls, or
+// "".
+func (m *Module) Impure(e hcl.Expression, r *Refs) string {
+	for _, name := range r.Locals {
+		if l := m.locals[name]; l != nil && l.Impure {
+			return "local." + name
+		}
+	}
+	syntax, ok := e.(hclsyntax.Node)
+	if !ok {
+		return ""
+	}
+	found := ""
+	_ = hclsyntax.VisitAll(syntax, func(n hclsyntax.Node) hcl.Diagnostics {
+		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok && funcs.Impure(call.Name) {
+			found = call.Name + "()"
+		}
+		return nil
+	})
+	return found
+}
+
+// MayBeAnything says whether a value comes from a variable that nobody has set
+// yet, which only validation meets: what depends on it is not looked at.
+func (m *Module) MayBeAnything(v cty.Value) bool {
+	if !m.Validating {
+		return false
+	}
+	plain, marks := v.UnmarkDeep()
+	return len(marks) > 0 && !plain.IsWhollyKnown()
+}
+
+// Known evaluates an expression whose value must be known when planning; false:
+// it is not, which is reported.
+func (m *Module) Known(e hcl.Expression, sc *Scope, what string, want cty.Type) (cty.Value, bool) {
+	v, diags := eval.Value(e, sc.Values)
+	if m.Report(diags...) {
+		return cty.NilVal, false
+	}
+	v, _ = v.UnmarkDeep()
+	v, err := convert.Convert(v, want)
+	if err != nil {
+		m.Report(diag.Errorf(e.Range().Ptr(), "Wrong value for "+what, "%s must be of type %s: %s.", what, want.FriendlyName(), err))
+		return cty.NilVal, false
+	}
+	if !v.IsWhollyKnown() {
+		if !m.Validating {
+			m.Report(diag.Errorf(e.Range().Ptr(), "Value is not known", "%s must be known at plan time, but it depends on a result that does not exist yet.", what))
+		}
+		return cty.NilVal, false
+	}
+	return v, true
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,199 @@
+package module
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/expr"
+)
+
+// Scope is what the expressions of one block can see: no more than they refer
+// to.
+type Scope struct {
+	// Values shows stages as users see them.
+	Values *hcl.EvalContext
+	// Handles shows, beside that, the artifacts themselves; it is for
+	// arguments that take artifacts.
+	Handles *hcl.EvalContext
+	// Definitions are the expressions of names whose values are not known.
+	Definitions map[string]hcl.Expression
+}
+
+// With returns the scope with more variables, which may hide those there.
+func (s *Scope) With(values, handles map[string]cty.Value) *Scope {
+	out := &Scope{Values: s.Values.NewChild(), Handles: s.Handles.NewChild(), Definitions: s.Definitions}
+	out.Values.Variables, out.Handles.Variables = values, handles
+	return out
+}
+
+// Local is a local value.
+type Local struct {
+	Config *config.Local
+	Refs   Refs
+	// Impure is set where the value comes from a function that gives another
+	// result at every call.
+	Impure bool
+	broken bool
+	// value and handles are its value in the two kinds of scope.
+	value, handles cty.Value
+}
+
+func newLocal(cfg *config.Local) *Local {
+	l := &Local{Config: cfg}
+	l.Refs.Add(config.Variables(cfg.Expr)...)
+	return l
+}
+
+// open says whether expressions that name the local have to be compiled from
+// its own expression: its value is not known, or holds a secret.
+func (l *Local) open() bool { return !l.value.IsWhollyKnown() || l.value.ContainsMarked() }
+
+// EvaluateLocal evaluates a local, unless it is evaluated already.
+func (m *Module) EvaluateLocal(l *Local) {
+	if l.value != cty.NilVal || l.broken {
+		return
+	}
+	if m.BrokenUpstream(&l.Refs) {
+		l.broken = true
+		return
+	}
+	if expr.MentionsRow(l.Config.Expr) {
+		l.broken = m.Report(diag.Errorf(l.Config.Expr.Range().Ptr(), "Name is not available here",
+			"A local has one value for the whole pipeline, but `row` is different for each row. Write this expression in the argument that uses it."))
+		return
+	}
+	l.Impure = m.Impure(l.Config.Expr, &l.Refs) != ""
+	s := m.Scope(&l.Refs)
+	if l.broken = m.Report(m.CheckTraversals(&l.Refs, l.Config.Expr)...); l.broken {
+		return
+	}
+	value, diags := eval.Value(l.Config.Expr, s.Values)
+	l.value, l.handles = value, value
+	l.broken = m.Report(diags...)
+	if !l.broken && s.Handles != s.Values {
+		l.handles, _ = eval.Value(l.Config.Expr, s.Handles)
+	}
+}
+
+// Scope makes the scope for expressions with these references. All that they
+// refer to is evaluated.
+func (m *Module) Scope(r *Refs) *Scope {
+	definitions, all := m.OpenLocals(r)
+	values := map[string]cty.Value{"path": m.paths, "quern": m.about}
+	if all.allVars {
+		values["var"] = cty.ObjectVal(m.Variables)
+	} else if len(all.vars) > 0 {
+		values["var"] = pick(m.Variables, all.vars)
+	}
+	s := &Scope{Definitions: definitions, Values: m.root.NewChild()}
+	s.Values.Variables = values
+	stageful := len(all.Stages) > 0
+	handles := map[string]cty.Value{}
+	if len(all.Locals) > 0 || all.AllLocals {
+		var lh cty.Value
+		values["local"], lh = m.localValues(all)
+		handles["local"] = lh
+	}
+	if !stageful && len(all.Locals) == 0 && !all.AllLocals {
+		s.Handles = s.Values
+		return s
+	}
+	m.stageValues(all, values, handles)
+	for name, v := range values {
+		if _, ok := handles[name]; !ok {
+			handles[name] = v
+		}
+	}
+	s.Handles = m.root.NewChild()
+	s.Handles.Variables = handles
+	return s
+}
+
+// OpenLocals adds to the references what the locals refer to whose values are
+// not known, since their expressions take the place of their names.
+func (m *Module) OpenLocals(r *Refs) (definitions map[string]hcl.Expression, all *Refs) {
+	all = r
+	if len(r.Locals) == 0 && !r.AllLocals {
+		return nil, all
+	}
+	all = &Refs{}
+	all.merge(r)
+	if r.AllLocals {
+		all.Locals = sortedKeys(m.locals)
+	}
+	definitions = map[string]hcl.Expression{}
+	for i := 0; i < len(all.Locals); i++ {
+		l := m.locals[all.Locals[i]]
+		if l == nil || l.broken || l.value == cty.NilVal || !l.open() {
+			continue
+		}
+		definitions["local."+l.Config.Name] = l.Config.Expr
+		all.merge(&l.Refs)
+	}
+	return definitions, all
+}
+
+func (m *Module) localValues(all *Refs) (values, handles cty.Value) {
+	v, h := map[string]cty.Value{}, map[string]cty.Value{}
+	for _, name := range all.Locals {
+		if l := m.locals[name]; l != nil && l.value != cty.NilVal {
+			v[name], h[name] = l.value, l.handles
+		}
+	}
+	return cty.ObjectVal(v), cty.ObjectVal(h)
+}
+
+// stageValues puts the stages under their kinds.
+func (m *Module) stageValues(r *Refs, values, handles map[string]cty.Value) {
+	v, h := map[string]map[string]cty.Value{}, map[string]map[string]cty.Value{}
+	for _, a := range r.Stages {
+		s := m.byAddress[a]
+		if s == nil {
+			continue
+		}
+		if v[a.Kind] == nil {
+			v[a.Kind], h[a.Kind] = map[string]cty.Value{}, map[string]cty.Value{}
+		}
+		v[a.Kind][a.Name], h[a.Kind][a.Name] = m.value(s, r.readPlain(s))
+	}
+	for kind := range v {
+		values[kind], handles[kind] = cty.ObjectVal(v[kind]), cty.ObjectVal(h[kind])
+	}
+}
+
+func pick(all map[string]cty.Value, names []string) cty.Value {
+	picked := make(map[string]cty.Value, len(names))
+	for _, name := range names {
+		if v, ok := all[name]; ok {
+			picked[name] = v
+		}
+	}
+	return cty.ObjectVal(picked)
+}
+
+// EvaluateLocals evaluates locals before any stage, and those that they refer to
+// first. It is false where one refers to a stage, or to itself.
+func (m *Module) EvaluateLocals(names []string) bool {
+	return m.evaluateLocals(names, map[string]bool{})
+}
+
+func (m *Module) evaluateLocals(names []string, open map[string]bool) bool {
+	for _, name := range names {
+		l := m.locals[name]
+		if l == nil || l.value != cty.NilVal || l.broken {
+			continue
+		}
+		if open[name] || len(l.Refs.Stages) > 0 {
+			return false
+		}
+		open[name] = true
+		if !m.evaluateLocals(l.Refs.Locals, open) {
+			return false
+		}
+		m.EvaluateLocal(l)
+	}
+	return true
+}

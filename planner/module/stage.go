@@ -1,0 +1,245 @@
+package module
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/kind"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/schema"
+)
+
+// Stage is a stage block, as far as other blocks can know of it.
+type Stage struct {
+	Config *config.Stage
+	Type   *schema.Type // nil: a gate or a prompt
+	Refs   Refs
+
+	broken    bool // it, or an instance, has an error
+	unordered bool // it is in a cycle, or needs one that is
+	// flawed is set where it has an error that does not keep the rest of it
+	// from being looked at, before it counts as broken. Astray are the places
+	// of references that lead nowhere.
+	flawed bool
+	astray []hcl.Range
+	// planned: -target and -exclude do not leave it out.
+	planned bool
+
+	keyed     Keying
+	names     []string        // of the instances; nil: they have no addresses yet
+	has       map[string]bool // the same, if there are many
+	instances []*Instance
+
+	// seen is what expressions see of it: first what those see that need none
+	// of its plain values.
+	seen [2]stageSeen
+}
+
+// stageSeen is what expressions see of a stage, made when it is first needed.
+type stageSeen struct {
+	once            sync.Once
+	values, handles cty.Value
+}
+
+// Keying says how the instances of a stage are told apart.
+type Keying int
+
+// There is one instance, or they have numbers or keys.
+const (
+	Single Keying = iota
+	ByNumber
+	ByKey
+)
+
+// Broken says whether the stage, or one of its instances, has an error.
+func (s *Stage) Broken() bool { return s.broken }
+
+// Flawed says whether the stage has an error that does not keep the rest of it
+// from being looked at.
+func (s *Stage) Flawed() bool { return s.flawed }
+
+// Planned says whether the stage is in the plan: -target and -exclude do not
+// leave it out.
+func (s *Stage) Planned() bool { return s.planned }
+
+// Begin looks at what the stage refers to, which is decided. It is false where
+// the stage can't be looked at.
+func (m *Module) Begin(s *Stage) bool {
+	if s.broken {
+		return false
+	}
+	s.flawed = s.flawed || m.BrokenUpstream(&s.Refs)
+	for _, d := range m.checkStage(s) {
+		m.Report(d)
+		s.flawed, s.astray = true, append(s.astray, *d.Subject)
+	}
+	return true
+}
+
+// Name gives the instances of a stage their addresses, before anything else is
+// known of them.
+func (s *Stage) Name(keyed Keying, names []string) {
+	s.keyed, s.names = keyed, names
+	if len(names) <= fewNames {
+		return
+	}
+	s.has = make(map[string]bool, len(names))
+	for _, name := range names {
+		s.has[name] = true
+	}
+}
+
+// fewNames is up to how many names are looked through one by one.
+const fewNames = 8
+
+// Has says whether the stage has an instance of that address.
+func (s *Stage) Has(address string) bool {
+	if s.has != nil {
+		return s.has[address]
+	}
+	return slices.Contains(s.names, address)
+}
+
+// Names are the addresses of the instances.
+func (s *Stage) Names() []string { return s.names }
+
+// Publish shows other stages the instances, which are decided. Instances with
+// errors are missing: then the stage is broken.
+func (s *Stage) Publish(instances []*Instance) {
+	s.instances = instances
+	s.broken = s.broken || s.flawed || s.names == nil || len(instances) < len(s.names)
+}
+
+// Instances are those that were published.
+func (s *Stage) Instances() []*Instance { return s.instances }
+
+// Needs adds to on what must be carried out before something that refers to an
+// instance, or to all instances of a stage. Models and prompts are not carried
+// out: what they need takes their place.
+func (m *Module) Needs(a addr.Instance, on map[string]bool) {
+	s := m.byAddress[a.Stage]
+	if s == nil {
+		return
+	}
+	if !kind.Of(a.Kind).IsStage() {
+		for _, n := range s.instances {
+			if a.HasKey() && n.Address != a.String() {
+				continue
+			}
+			for _, address := range n.DependsOn {
+				on[address] = true
+			}
+		}
+		return
+	}
+	if a.HasKey() && s.Has(a.String()) {
+		on[a.String()] = true
+		return
+	}
+	for _, name := range s.names {
+		on[name] = true
+	}
+}
+
+// value is what expressions see of a stage: for users, and with handles.
+// All of the stage's instances are decided. Plain values of results, which can
+// be large, are read only if they are wanted, and are unknown otherwise.
+func (m *Module) value(s *Stage, plain bool) (values, handles cty.Value) {
+	seen := &s.seen[0]
+	if plain {
+		seen = &s.seen[1]
+	}
+	seen.once.Do(func() {
+		if s.unordered || s.broken {
+			seen.values, seen.handles = cty.DynamicVal, cty.DynamicVal
+			return
+		}
+		if s.keyed == Single && len(s.instances) == 1 { // most are: it needs no scope
+			n := s.instances[0]
+			seen.values = plan.StageValue(n.Node, m.Made(n.Node, &n.Result, plain))
+			seen.handles = withHandles(n, seen.values)
+			return
+		}
+		var v, h plan.Scope
+		for _, n := range s.instances {
+			value := plan.StageValue(n.Node, m.Made(n.Node, &n.Result, plain))
+			v.Set(n.Addr, value)
+			h.Set(n.Addr, withHandles(n, value))
+		}
+		seen.values, seen.handles = wholeStage(s, &v), wholeStage(s, &h)
+	})
+	return seen.values, seen.handles
+}
+
+func wholeStage(s *Stage, of *plan.Scope) cty.Value {
+	if v, ok := of.Stage(s.Config.Addr); ok {
+		return v
+	}
+	if s.keyed == ByNumber {
+		return cty.EmptyTupleVal
+	}
+	return cty.EmptyObjectVal
+}
+
+// LeftOut says whether something that is referred to is not in the plan.
+func (m *Module) LeftOut(r *Refs) bool {
+	_, all := m.OpenLocals(r)
+	for _, a := range all.Stages {
+		if s := m.byAddress[a]; s == nil || !s.planned {
+			return true
+		}
+	}
+	for _, name := range all.Locals {
+		if l := m.locals[name]; l == nil || l.value == cty.NilVal {
+			return true
+		}
+	}
+	return false
+}
+
+// Upstream are the addresses of the stages that are carried out and that
+// something refers to, directly or through locals.
+func (m *Module) Upstream(r *Refs) []string {
+	all := &Refs{}
+	all.merge(r)
+	if all.AllLocals {
+		all.Locals = sortedKeys(m.locals)
+	}
+	for i := 0; i < len(all.Locals); i++ {
+		if l := m.locals[all.Locals[i]]; l != nil {
+			all.merge(&l.Refs)
+		}
+	}
+	var addresses []string
+	for _, a := range all.Stages {
+		if kind.Of(a.Kind).IsStage() {
+			addresses = append(addresses, a.String())
+		}
+	}
+	slices.Sort(addresses)
+	return addresses
+}
+
+// ApplyFirst is the advice what to apply so that the number of a stage's
+// instances is known.
+func (m *Module) ApplyFirst(s *Stage) string {
+	targets := ""
+	for _, e := range []hcl.Expression{s.Config.Count, s.Config.ForEach} {
+		if e == nil {
+			continue
+		}
+		_, all := m.OpenLocals(RefsOf(e))
+		for _, a := range all.Stages {
+			targets += " -target=" + a.String()
+		}
+	}
+	if targets == "" {
+		return ""
+	}
+	return " Apply what it depends on first: quern apply" + targets
+}

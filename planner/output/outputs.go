@@ -1,0 +1,178 @@
+// Package output compiles what a module says about its results: its outputs and
+// checks. All stages are decided before.
+package output
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/secret"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/condition"
+	"github.com/quern-dev/quern/planner/module"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/secrets"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// Outputs are the outputs and checks of a module.
+type Outputs struct {
+	*module.Module
+	Conditions *condition.Conditions
+	Secrets    *secrets.Secrets
+	Store      *store.Store
+	// Prior are the outputs that the state has.
+	Prior map[string]*state.Output
+}
+
+// All are the outputs of the configuration and, in a plan that leaves nothing
+// out, those that only the state has.
+func (o *Outputs) All(partial bool) []*plan.Output {
+	var all []*plan.Output
+	for _, name := range sorted(o.Config.Outputs) {
+		if out := o.output(o.Config.Outputs[name]); out != nil {
+			all = append(all, out)
+		}
+	}
+	if partial {
+		return all
+	}
+	return append(all, o.Removed(o.Config.Outputs)...)
+}
+
+// Removed deletes the outputs of the state that are not among those kept.
+func (o *Outputs) Removed(kept map[string]*config.Output) []*plan.Output {
+	var all []*plan.Output
+	for _, name := range sorted(o.Prior) {
+		if kept[name] == nil {
+			was := o.Prior[name]
+			all = append(all, &plan.Output{Name: name, Sensitive: was.Sensitive, Action: plan.Delete, Before: was.Value})
+		}
+	}
+	return all
+}
+
+func (o *Outputs) output(cfg *config.Output) *plan.Output {
+	exprs := append(condition.Expressions(cfg.Pre), cfg.Expr)
+	r := module.RefsOf(exprs...)
+	r.Add(cfg.DependsOn...)
+	if o.LeftOut(r) || o.BrokenUpstream(r) {
+		return nil
+	}
+	if o.Report(o.CheckTraversals(r, exprs...)...) {
+		return nil
+	}
+	sc := o.Scope(r)
+	conditions, ok := o.Conditions.OfModule(cfg.Pre, plan.WhenOutput, sc)
+	if !ok || o.unmetOutput(conditions, sc) {
+		return nil
+	}
+	c, diags := expr.Compile(cfg.Expr, &expr.Scope{Eval: sc.Values, Definitions: sc.Definitions, Keyless: true, Output: true}, cty.DynamicPseudoType)
+	if o.Report(diags...) {
+		return nil
+	}
+	out := &plan.Output{Name: cfg.Name, Description: cfg.Description, Sensitive: cfg.Sensitive, Expr: c, DependsOn: o.Upstream(r), Conditions: conditions}
+	if !cfg.Sensitive && (c.Conceals() || slices.ContainsFunc(c.Secrets, o.Secrets.IsSensitive)) {
+		o.Report(diag.Errorf(cfg.Expr.Range().Ptr(), "Output is sensitive", "The value of output %q comes from %s. Add sensitive = true to hide it.", cfg.Name, origin(c.Secrets)))
+		return nil
+	}
+	o.decide(out)
+	return out
+}
+
+// unmetOutput reports preconditions of an output that are known not to be met.
+func (o *Outputs) unmetOutput(conditions []plan.Condition, sc *module.Scope) bool {
+	unmet := false
+	for i := range conditions {
+		if v := o.Conditions.Evaluate(&conditions[i], nil); v.Known && !v.Holds {
+			unmet = o.Report(o.Conditions.Unmet("Output precondition", &conditions[i], v, nil, sc.Values)) || unmet
+		}
+	}
+	return unmet
+}
+
+// origin is what makes a value sensitive.
+func origin(secrets []string) string {
+	if len(secrets) == 0 || strings.HasPrefix(secrets[0], secret.HiddenPrefix) {
+		return "sensitive(…)"
+	}
+	return "a sensitive variable"
+}
+
+// decide says whether an output changes, as far as that is known.
+func (o *Outputs) decide(out *plan.Output) {
+	before := o.Prior[out.Name]
+	if before != nil {
+		out.Before = before.Value
+	}
+	out.Action = plan.MayRun
+	if before == nil {
+		out.Action = plan.Create
+	}
+	if len(out.Expr.Refs) > 0 {
+		return
+	}
+	v, diags := out.Expr.Eval(o.Secrets.With(nil, out.Expr.Secrets))
+	if diags.HasErrors() {
+		o.Report(diags...)
+		return
+	}
+	v, _ = v.UnmarkDeep()
+	switch {
+	case before == nil || !v.IsWhollyKnown():
+	case before.Sensitive == out.Sensitive && before.Is(value.Value{Value: v}, o.Store.Seal):
+		out.Action = plan.Keep
+	default:
+		out.Action = plan.Update
+	}
+}
+
+// Checks compiles the module's checks, and warns of those that are known to fail.
+func (o *Outputs) Checks() []*plan.CheckBlock {
+	var all []*plan.CheckBlock
+	for _, name := range sorted(o.Config.Checks) {
+		if c := o.check(o.Config.Checks[name]); c != nil {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func (o *Outputs) check(cfg *config.Check) *plan.CheckBlock {
+	exprs := condition.Expressions(cfg.Asserts)
+	r := module.RefsOf(exprs...)
+	if o.LeftOut(r) || o.BrokenUpstream(r) || o.Report(o.CheckTraversals(r, exprs...)...) {
+		return nil
+	}
+	sc := o.Scope(r)
+	conditions, ok := o.Conditions.OfModule(cfg.Asserts, plan.WhenCheck, sc)
+	if !ok {
+		return nil
+	}
+	c := &plan.CheckBlock{Name: cfg.Name, Status: plan.Pass, Conditions: conditions, DependsOn: o.Upstream(r), Range: diag.NewRange(cfg.Range)}
+	unknown := false
+	for i := range c.Conditions {
+		v := o.Conditions.Evaluate(&c.Conditions[i], nil)
+		unknown = unknown || !v.Known
+		if v.Known && !v.Holds {
+			d := o.Conditions.Unmet("", &c.Conditions[i], v, nil, sc.Values)
+			d.Severity, d.Summary = hcl.DiagWarning, "Check failed"
+			o.Report(d)
+			c.Status = plan.Fail
+		}
+	}
+	if unknown && c.Status == plan.Pass {
+		c.Status = plan.Unknown
+	}
+	return c
+}
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

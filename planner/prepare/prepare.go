@@ -1,0 +1,195 @@
+// Package prepare is the third phase of planning: plugins validate the instances
+// of a level and say which columns, models, and values they will make, and
+// sources say what they contain.
+package prepare
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/quern-dev/quern/planner/condition"
+	"github.com/quern-dev/quern/planner/decode"
+	"github.com/quern-dev/quern/planner/module"
+	"github.com/quern-dev/quern/planner/phase"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/processes"
+	"github.com/quern-dev/quern/planner/secrets"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// batchSize is how many instances one Prepare call holds at most: enough for
+// calls to cost nothing, few enough for two processors to share a level.
+const batchSize = 512
+
+// Preparer prepares the instances of a module.
+type Preparer struct {
+	*module.Module
+	Context    context.Context
+	Conditions *condition.Conditions
+	Processes  *processes.Processes
+	Secrets    *secrets.Secrets
+	Cache      *Cache
+	// Prior is what the state has of instances, by address.
+	Prior map[string]*state.Instance
+	// Refresh: sources are read. Otherwise the state is trusted.
+	Refresh bool
+}
+
+// Instance is an instance that its plugin has prepared. Of its node, what the
+// plugin derived from the configuration is set: outputs, the type of its values,
+// what it reads, and of a source the fingerprint.
+type Instance struct {
+	*decode.Instance
+	// Question is the key under which the plugin's answer is remembered.
+	Question string
+	// Summary is that of a source's fingerprint.
+	Summary string
+	// Calls are the requests to models that it makes for each row.
+	Calls []*pluginv1.ModelCalls
+	// Selections say which rows of an input its datasets consist of, by output.
+	Selections map[string]*pluginv1.Selection
+	// Overlaps are the input keys of models that the lineage shows to be
+	// evaluated on rows that they were trained on.
+	Overlaps []string
+	// Model is set of a language model.
+	Model *plan.Model
+}
+
+// question is what a plugin is asked about an instance, and its answer.
+type question struct {
+	*Instance
+	asked  *pluginv1.Instance
+	answer *pluginv1.Prepared
+	failed bool
+}
+
+// Prepare has plugins prepare the instances of a level, many in a call. Those
+// with errors, which are reported, are missing from what it returns.
+func (p *Preparer) Prepare(level []*decode.Instance) []*Instance {
+	questions := phase.Each(p.Context, level, p.question)
+	// If a source that was prepared before still holds what it held, there is
+	// nothing to prepare, so it is read first.
+	questions = phase.Waiting(p.Context, Lookers, questions, func(q *question) *question {
+		if _, before := p.Cache.lookup(q.Question); before && !p.look(q.Instance) {
+			return nil
+		}
+		return q
+	})
+	p.ask(questions)
+	prepared := phase.Each(p.Context, questions, p.finish)
+	return phase.Waiting(p.Context, Lookers, prepared, func(n *Instance) *Instance {
+		if n.Fingerprint == "" && !p.look(n) {
+			return nil
+		}
+		return n
+	})
+}
+
+// question puts an instance as the question that its plugin is asked.
+func (p *Preparer) question(n *decode.Instance) *question {
+	asked, err := n.Proto()
+	if err != nil {
+		p.Processes.Faulty(n.Node, err)
+		return nil
+	}
+	key := p.Cache.key(p.Processes.Program(n.Plugin), asked)
+	return &question{Instance: &Instance{Instance: n, Question: key}, asked: asked}
+}
+
+// ask finds the answers to questions: those that are remembered, and those that
+// plugins give now.
+func (p *Preparer) ask(questions []*question) {
+	byPlugin := map[string][]*question{}
+	for _, q := range questions {
+		if q.answer = p.Cache.answer(q.Question, q.Fingerprint); q.answer == nil {
+			byPlugin[q.Plugin] = append(byPlugin[q.Plugin], q)
+		}
+	}
+	var batches [][]*question
+	for _, plugin := range sorted(byPlugin) {
+		batches = slices.AppendSeq(batches, slices.Chunk(byPlugin[plugin], batchSize))
+	}
+	parallel.For(len(batches), len(batches), func(i int) { p.askBatch(batches[i]) })
+}
+
+func (p *Preparer) askBatch(questions []*question) {
+	prepared, err := p.call(questions)
+	if err != nil {
+		for _, q := range questions {
+			q.failed = true
+		}
+		p.Processes.Failed(questions[0].Node, "prepare "+questions[0].Address, err)
+		return
+	}
+	for i, q := range questions {
+		q.answer = prepared[i]
+		if p.Processes.Reveals(q.Node, q.answer) || p.Processes.Heard(q.Node, q.answer.GetDiagnostics()) {
+			q.failed = true
+		}
+		if q.Mode != plan.ModeRead || q.Fingerprint != "" {
+			p.Cache.remember(q.Question, q.Fingerprint, q.answer)
+		}
+	}
+}
+
+func (p *Preparer) call(questions []*question) ([]*pluginv1.Prepared, error) {
+	req := &pluginv1.PrepareRequest{Instances: make([]*pluginv1.Instance, len(questions))}
+	for i, q := range questions {
+		req.Instances[i] = q.asked
+	}
+	service, err := p.Processes.Service(questions[0].Plugin)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := service.Prepare(p.Context, req)
+	if err != nil {
+		return nil, err
+	}
+	if len(resp.Prepared) != len(questions) {
+		return nil, fmt.Errorf("it was asked about %d instances and answered for %d; this is a bug in the plugin", len(questions), len(resp.Prepared))
+	}
+	return resp.Prepared, nil
+}
+
+// finish takes an answer into the instance; nil: the instance has errors.
+func (p *Preparer) finish(q *question) *Instance {
+	if q.failed || q.answer == nil {
+		return nil
+	}
+	n := &answered{Instance: q.Instance, prepared: q.answer}
+	if n.Mode == plan.ModeModel {
+		n.takeModel()
+		return n.Instance
+	}
+	if err := n.takeOutputs(); err != nil {
+		p.Processes.Faulty(n.Node, err)
+		return nil
+	}
+	for _, check := range []func() hcl.Diagnostics{n.checkFeatures, n.checkColumns, n.checkPrompts} {
+		if p.Report(check()...) {
+			return nil
+		}
+	}
+	p.Report(n.checkOverlap()...)
+	n.takeReads()
+	n.takeFeatures()
+	n.takeEstimate()
+	if !p.Conditions.Decode(n.Instance.Instance.Instance) {
+		return nil
+	}
+	return n.Instance
+}
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func mark(set map[string]bool, names []string) {
+	for _, name := range names {
+		set[name] = true
+	}
+}

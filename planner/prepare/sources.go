@@ -1,0 +1,75 @@
+package prepare
+
+import (
+	"errors"
+
+	"github.com/quern-dev/quern/planner/fingerprint"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// Lookers is how many sources and deployments are refreshed in parallel: they
+// wait for disks and networks, not for processors.
+const Lookers = 16
+
+// look gets the current fingerprint of a source; false: that failed, which is
+// reported. Without a refresh, what the state says is taken to be so still.
+func (p *Preparer) look(n *Instance) bool {
+	switch {
+	case n.Mode != plan.ModeRead || p.Validating || !n.Bound.Config.IsWhollyKnown():
+		return true
+	case !p.Refresh:
+		prior := p.Prior[n.Address]
+		definition, _, err := fingerprint.Definition(n.Node, n.Bound.Body, p.Secrets.Seal)
+		if err == nil && prior != nil && prior.Definition == definition {
+			n.Fingerprint, n.Memo = prior.Fingerprint, prior.Memo
+		}
+		return true
+	}
+	resp, err := p.askFingerprint(n)
+	if err != nil {
+		p.Processes.Failed(n.Node, "refresh "+n.Address, err)
+		return false
+	}
+	if p.Processes.Heard(n.Node, resp.Diagnostics) {
+		return false
+	}
+	if err := p.takeFingerprint(n, resp); err != nil {
+		p.Processes.Failed(n.Node, "refresh "+n.Address, err)
+		return false
+	}
+	return true
+}
+
+func (p *Preparer) askFingerprint(n *Instance) (*pluginv1.FingerprintResponse, error) {
+	in, err := n.Proto()
+	if err != nil {
+		return nil, err
+	}
+	req := &pluginv1.FingerprintRequest{Instance: in}
+	if prior := p.Prior[n.Address]; prior != nil && prior.Type == n.Type {
+		req.Memo = prior.Memo
+	}
+	service, err := p.Processes.Service(n.Plugin)
+	if err != nil {
+		return nil, err
+	}
+	return service.Fingerprint(p.Context, req)
+}
+
+// takeFingerprint takes a fingerprint as it may be stored: one that contains a
+// secret is sealed, and notes that do are dropped.
+func (p *Preparer) takeFingerprint(n *Instance, resp *pluginv1.FingerprintResponse) error {
+	if resp.Fingerprint == "" {
+		return errors.New("it returned no fingerprint; this is a bug in the plugin")
+	}
+	sealed, err := p.Secrets.SealText(resp.Fingerprint)
+	if err != nil {
+		return err
+	}
+	n.Fingerprint, n.Summary = sealed, p.Secrets.Text(resp.Summary)
+	if !p.Secrets.In(string(resp.Memo)) {
+		n.Memo = resp.Memo
+	}
+	return nil
+}

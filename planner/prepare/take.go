@@ -1,0 +1,348 @@
+package prepare
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/kind"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/module"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+// answered is an instance and what its plugin prepared for it.
+type answered struct {
+	*Instance
+	prepared *pluginv1.Prepared
+}
+
+func (n *answered) takeOutputs() error {
+	seen := map[string]bool{}
+	for _, o := range n.prepared.Outputs {
+		if seen[o.Name] || (o.Name == "errors" && n.isLabel()) {
+			return fmt.Errorf("output %q appears twice", o.Name)
+		}
+		seen[o.Name] = true
+		port, err := n.port(o)
+		if err != nil {
+			return fmt.Errorf("output %q: %w", o.Name, err)
+		}
+		n.Outputs = append(n.Outputs, port)
+		if err := n.takeSelection(o); err != nil {
+			return fmt.Errorf("output %q: %w", o.Name, err)
+		}
+	}
+	if n.RowWise() && len(n.Outputs) != 1 {
+		return fmt.Errorf("a row-wise stage produces one dataset, not %d outputs", len(n.Outputs))
+	}
+	if err := n.takeValueType(); err != nil {
+		return err
+	}
+	if n.isLabel() {
+		n.Outputs = append(n.Outputs, plan.Port{Name: "errors", Kind: plan.KindDataset, Columns: errorColumns})
+	}
+	return nil
+}
+
+// takeSelection notes which rows of an input an output consists of.
+func (n *answered) takeSelection(o *pluginv1.Output) error {
+	s := o.Selection
+	if s == nil {
+		return nil
+	}
+	if in := n.Inputs[s.RowsOf]; in == nil || in.Port == nil || in.Port.Kind != plan.KindDataset {
+		return fmt.Errorf("it consists of rows of the input %q, which is not a dataset", s.RowsOf)
+	}
+	if n.Selections == nil {
+		n.Selections = map[string]*pluginv1.Selection{}
+	}
+	n.Selections[o.Name] = s
+	return nil
+}
+
+// errorColumns are those of the dataset of rows that failed.
+var errorColumns = data.Schema{{Name: "row", Type: "int64"}, {Name: "message", Type: "string"}}
+
+// isLabel says whether quern keeps count of what the instance makes.
+func (n *answered) isLabel() bool { return n.Kind == kind.Label && n.RowWise() }
+
+func (n *answered) port(o *pluginv1.Output) (plan.Port, error) {
+	p := plan.Port{Name: o.Name, Kind: plan.KindFromProto(o.Kind), RowsOf: o.RowsOf, Format: o.Format}
+	switch p.Kind {
+	case plan.KindDataset:
+		return p, n.takeColumns(&p, o.Columns)
+	case plan.KindModel:
+		p.Signature = plan.SignatureFromProto(o.Signature)
+		p.Capabilities = []string{plan.CanPredict}
+		return p, nil
+	case plan.KindReport:
+		return p, nil
+	}
+	return p, fmt.Errorf("it has no kind")
+}
+
+func (n *answered) takeColumns(p *plan.Port, columns []*pluginv1.Column) error {
+	p.Columns = make(data.Schema, 0, len(columns))
+	seen := make(map[string]bool, len(columns))
+	for _, c := range columns {
+		if c.Name == "" || seen[c.Name] {
+			return fmt.Errorf("column %q appears twice or has no name", c.Name)
+		}
+		seen[c.Name] = true
+		if _, err := data.ArrowType(c.Type); err != nil {
+			return fmt.Errorf("column %q: %w", c.Name, err)
+		}
+		p.Columns = append(p.Columns, data.Column{Name: c.Name, Type: c.Type})
+	}
+	if !n.RowWise() {
+		return nil
+	}
+	in := n.Inputs[p.RowsOf]
+	if in == nil || in.Port.Kind != plan.KindDataset {
+		return fmt.Errorf("it has the rows of input %q, which is not a dataset", p.RowsOf)
+	}
+	return n.takeOrigins(p, columns, in.Port.Columns)
+}
+
+func (n *answered) takeOrigins(p *plan.Port, columns []*pluginv1.Column, input data.Schema) error {
+	p.Origins = make(map[string]string, len(columns))
+	for _, c := range columns {
+		switch c.Origin {
+		case pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT:
+			if _, _, ok := input.Lookup(c.From); !ok {
+				return fmt.Errorf("column %q comes from the input's column %q, which does not exist", c.Name, c.From)
+			}
+			p.Origins[c.Name] = "input:" + c.From
+		case pluginv1.ColumnOrigin_COLUMN_ORIGIN_ARGUMENT:
+			if n.Bound.Rows[c.From] == nil {
+				return fmt.Errorf("column %q comes from the row expression %q, which does not exist", c.Name, c.From)
+			}
+			p.Origins[c.Name] = "argument:" + c.From
+		}
+	}
+	return nil
+}
+
+// checkColumns enforces the rule that a row-wise stage that adds columns
+// never replaces one silently, whatever its plugin is written with.
+func (n *answered) checkColumns() hcl.Diagnostics {
+	if !n.RowWise() {
+		return nil
+	}
+	out, prepared := &n.Outputs[0], n.prepared.Outputs[0].Columns
+	of := n.Inputs[out.RowsOf]
+	if !slices.ContainsFunc(prepared, isInput) {
+		return nil // it makes rows of its own columns
+	}
+	var diags hcl.Diagnostics
+	for _, c := range prepared {
+		if isInput(c) && c.From == c.Name || c.Replaces {
+			continue
+		}
+		if _, _, taken := of.Port.Columns.Lookup(c.Name); taken {
+			diags = append(diags, diag.Errorf(n.columnRange(c), "A column would be replaced", "%s passes on the columns of %s and adds a column %q, which %s already has. Give the new column another name, or rename the input's column with transform \"map\".",
+				n.Address, of.From.Address, c.Name, of.From.Address))
+			continue
+		}
+		for _, other := range out.Columns {
+			if other.Name != c.Name && strings.EqualFold(other.Name, c.Name) {
+				diags = append(diags, diag.Warningf(n.columnRange(c), "Column names differ only in case", "%s adds a column %q next to %q. SQL does not distinguish them.", n.Address, c.Name, other.Name))
+			}
+		}
+	}
+	return diags
+}
+
+// checkPrompts reports prompts that ask the same of every row.
+func (n *answered) checkPrompts() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, c := range n.prepared.Calls {
+		row := n.Bound.Rows[c.Prompt]
+		if row == nil || c.ReadsAnswers || slices.ContainsFunc(append(c.Texts, c.Prompt), n.dependsOnRow) {
+			continue
+		}
+		meant := " Write ${row.COLUMN} where the text of a column belongs."
+		for _, column := range n.Inputs[row.Of].Port.Columns {
+			if placeholder := regexp.MustCompile(`\{\{-?\s*` + regexp.QuoteMeta(column.Name) + `\s*-?\}\}`).FindString(row.Expr.Text); placeholder != "" {
+				meant = fmt.Sprintf(" Did you mean ${%s} for %s?", expr.RowColumn(column.Name), placeholder)
+			}
+		}
+		diags = append(diags, diag.Errorf(n.RangeOf(c.Prompt), "Prompt does not depend on row", "The prompt does not depend on row, so it is the same for every row of %s.%s", n.Inputs[row.Of], meant))
+	}
+	return diags
+}
+
+func (n *answered) dependsOnRow(key string) bool {
+	row := n.Bound.Rows[key]
+	return row != nil && len(row.Expr.Columns) > 0
+}
+
+func isInput(c *pluginv1.Column) bool {
+	return c.Origin == pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT
+}
+
+// columnRange is where the user wrote what a column is made of.
+func (n *answered) columnRange(c *pluginv1.Column) *hcl.Range {
+	if c.Origin == pluginv1.ColumnOrigin_COLUMN_ORIGIN_ARGUMENT {
+		return n.RangeOf(c.From)
+	}
+	return n.Range.Ptr()
+}
+
+func (n *answered) takeValueType() error {
+	attrs := map[string]cty.Type{}
+	if len(n.prepared.ValueType) > 0 {
+		t, err := ctyjson.UnmarshalType(n.prepared.ValueType)
+		if err != nil {
+			return fmt.Errorf("type of its values: %w", err)
+		}
+		if !t.IsObjectType() {
+			return fmt.Errorf("its values are %s, not an object", t.FriendlyName())
+		}
+		for name, at := range t.AttributeTypes() {
+			attrs[name] = at
+		}
+	}
+	if subjects := n.OverlapSubjects(); len(subjects) > 0 {
+		if _, taken := attrs[plan.OverlapName]; taken {
+			return fmt.Errorf("its values have the attribute %q, which quern adds itself", plan.OverlapName)
+		}
+		attrs[plan.OverlapName] = plan.OverlapType(slices.Collect(maps.Values(subjects)))
+	}
+	if n.isLabel() {
+		attrs["coverage"] = cty.Map(cty.Number)
+		attrs["counts"] = cty.Map(cty.Map(cty.Number))
+	}
+	if len(attrs) > 0 {
+		n.ValueType = value.Type{Type: cty.Object(attrs)}
+	}
+	return nil
+}
+
+// takeReads notes what is read of each dataset: by the plugin itself, by row
+// expressions, and by features of models.
+func (n *answered) takeReads() {
+	for key, reads := range n.prepared.Reads {
+		if h := n.Inputs[key]; h == nil || h.Port.Kind != plan.KindDataset {
+			continue
+		}
+		if n.PluginReads == nil {
+			n.PluginReads = map[string]plan.Reads{}
+		}
+		own := map[string]bool{}
+		mark(own, reads.Columns)
+		n.PluginReads[key] = plan.Reads{All: reads.All, Columns: sorted(own)}
+	}
+	n.takeLate()
+	n.Reads = n.Bound.Reads(n.PluginReads, func(key string) map[string]*expr.Compiled {
+		if h := n.Inputs[key]; h != nil {
+			return h.Port.Features
+		}
+		return nil
+	})
+}
+
+// takeLate has the plugin given the columns that late row expressions read: it
+// passes them on when it has them evaluated.
+func (n *answered) takeLate() {
+	for _, row := range n.Bound.Rows {
+		if !row.Late || len(row.Expr.Columns) == 0 {
+			continue
+		}
+		if n.PluginReads == nil {
+			n.PluginReads = map[string]plan.Reads{}
+		}
+		own := map[string]bool{}
+		mark(own, n.PluginReads[row.Of].Columns)
+		mark(own, row.Expr.Columns)
+		n.PluginReads[row.Of] = plan.Reads{All: n.PluginReads[row.Of].All, Columns: sorted(own)}
+	}
+}
+
+// eachFeature calls f for each feature of each model that predicts over a
+// dataset input: with the model's key, the dataset's, and the feature's name
+// and expression.
+func (n *answered) eachFeature(f func(key, of string, h *module.Handle, feature string, e *expr.Compiled)) {
+	for key, in := range n.Bound.Inputs {
+		h := n.Inputs[key]
+		if in.Of == "" || h == nil {
+			continue
+		}
+		for _, one := range h.Each() {
+			for _, feature := range sorted(one.Port.Features) {
+				f(key, in.Of, one, feature, one.Port.Features[feature])
+			}
+		}
+	}
+}
+
+// checkFeatures reports columns that a model needs and the dataset that it is
+// to predict over does not have.
+func (n *answered) checkFeatures() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	n.eachFeature(func(key, of string, h *module.Handle, feature string, e *expr.Compiled) {
+		dataset := n.Inputs[of]
+		if dataset == nil || dataset.Port.Kind != plan.KindDataset {
+			return
+		}
+		subject := n.RangeOf(key)
+		for _, column := range e.Columns {
+			if _, _, ok := dataset.Port.Columns.Lookup(column); !ok {
+				names := dataset.Port.Columns.Names()
+				diags = append(diags, diag.Errorf(subject, "Model does not fit the dataset",
+					"The model %s was trained on %s = %s, but %s has no column %q.%s Its columns are: %s.",
+					h, feature, e.Text, dataset, column, diag.Suggest(column, names), diag.List(names)))
+			}
+		}
+	})
+	return diags
+}
+
+// takeFeatures gives the models that the instance makes the expressions that
+// make their inputs.
+func (n *answered) takeFeatures() {
+	features := map[string]*expr.Compiled{}
+	for name, a := range n.Stage.Type.Body.Args {
+		if row := n.Bound.Rows[name]; a.Feature && row != nil {
+			features[name] = row.Expr
+		}
+	}
+	if len(features) == 0 {
+		return
+	}
+	for i := range n.Outputs {
+		if n.Outputs[i].Kind == plan.KindModel {
+			n.Outputs[i].Features = features
+		}
+	}
+}
+
+func (n *answered) takeEstimate() {
+	if e := n.prepared.Estimate; e != nil {
+		n.Estimate = plan.Estimate{Rows: e.Rows, Seconds: e.Seconds, InputTokens: e.InputTokens, OutputTokens: e.OutputTokens}
+	}
+	n.BatchRows, n.StopSeconds = n.prepared.BatchRows, n.prepared.StopSeconds
+	n.Calls = n.prepared.Calls
+	for _, c := range n.Calls {
+		if c.Added != "" {
+			if n.Added == nil {
+				n.Added = map[string]string{}
+			}
+			n.Added[c.Prompt] = c.Added
+		}
+	}
+	if n.Estimate.Rows == nil && n.RowWise() {
+		n.Estimate.Rows = n.Inputs[n.Outputs[0].RowsOf].Rows()
+	}
+}

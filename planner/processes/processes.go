@@ -1,0 +1,167 @@
+// Package processes calls plugins for the planner: it starts each when it is
+// first needed, and turns failures and what plugins say about instances into
+// diagnostics.
+package processes
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/planner/diagnostics"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/secrets"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/disk"
+)
+
+// Processes are the processes of plugins. They are safe for use by several
+// goroutines.
+type Processes struct {
+	// Validating: an argument may come from a variable that has no value.
+	Validating bool
+
+	ctx     context.Context
+	plugins Plugins
+	diags   *diagnostics.Collector
+	secrets *secrets.Secrets
+
+	programs func() map[string]plan.Plugin
+
+	mu      sync.Mutex
+	started map[string]*starting
+}
+
+type starting struct {
+	once    sync.Once
+	service pluginv1.PluginServiceClient
+	err     error
+	// reported is set when the error was shown: it is one and the same for
+	// all stages of the plugin.
+	reported bool
+}
+
+// New returns processes of which none is started. They run as long as ctx is
+// not canceled.
+func New(ctx context.Context, plugins Plugins, diags *diagnostics.Collector, s *secrets.Secrets) *Processes {
+	return &Processes{ctx: ctx, plugins: plugins, diags: diags, secrets: s, programs: sync.OnceValue(plugins.Describe), started: map[string]*starting{}}
+}
+
+// Program is the program of a plugin. All types must have been found before.
+func (p *Processes) Program(plugin string) plan.Plugin { return p.programs()[plugin] }
+
+func (p *Processes) get(plugin string) *starting {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.started[plugin]
+	if s == nil {
+		s = &starting{}
+		p.started[plugin] = s
+	}
+	return s
+}
+
+// Service is a plugin's process, started if it is not running yet.
+func (p *Processes) Service(plugin string) (pluginv1.PluginServiceClient, error) {
+	s := p.get(plugin)
+	s.once.Do(func() {
+		c, err := p.plugins.Client(p.ctx, plugin)
+		if err != nil {
+			s.err = err
+			return
+		}
+		s.service = c.Service()
+	})
+	return s.service, s.err
+}
+
+// Failed reports a call about an instance that failed as a whole. What says
+// what the plugin was to do. A plugin that can't be started gives one
+// diagnostic for all its stages.
+func (p *Processes) Failed(n *plan.Node, what string, err error) {
+	s := p.get(n.Plugin)
+	if s.err != nil {
+		p.mu.Lock()
+		first := !s.reported
+		s.reported = true
+		p.mu.Unlock()
+		if !first {
+			return
+		}
+		what = "start"
+	}
+	if p.ctx.Err() != nil {
+		return // the plan says that it was interrupted
+	}
+	summary := "Plugin failed"
+	if trouble := disk.TooManyOpen(err); trouble != nil {
+		summary, err = trouble.What, trouble
+	}
+	p.diags.Report(diag.Errorf(n.Range.Ptr(), summary, "The plugin %q could not %s:\n%s", n.Plugin, what, err))
+}
+
+// Faulty reports a plugin that breaks the protocol.
+func (p *Processes) Faulty(n *plan.Node, err error) {
+	p.diags.Report(diag.Errorf(n.Range.Ptr(), "Plugin is faulty", "%s %q of plugin %q returned an invalid response: %s. Report this to the plugin's author.", diag.Capital(n.Kind), n.Type, n.Plugin, err))
+}
+
+// Heard reports what a plugin says about an instance, and says whether that
+// leaves the instance broken. That a plugin can't do with an argument that a
+// validation has no value for is no mistake: what needs it is not looked at.
+func (p *Processes) Heard(n *plan.Node, all []*pluginv1.Diagnostic) bool {
+	open := false
+	if p.Validating {
+		all = slices.DeleteFunc(slices.Clone(all), func(d *pluginv1.Diagnostic) bool {
+			assumed := d.Severity != pluginv1.Diagnostic_SEVERITY_WARNING && p.assumes(n, d.Argument)
+			open = open || assumed
+			return assumed
+		})
+	}
+	return p.diags.Report(diagnosed(n, all)...) || open
+}
+
+// assumes says whether an argument of an instance, or any if key is empty,
+// comes from a variable that nobody has given a value.
+func (p *Processes) assumes(n *plan.Node, key string) bool {
+	found := false
+	n.Body.Expressions(func(k string, _ *plan.Arg, e *expr.Compiled) {
+		if key == "" || k == key || strings.HasPrefix(k, key+".") || strings.HasPrefix(key, k+".") {
+			found = found || slices.ContainsFunc(e.Secrets, func(name string) bool { return !p.secrets.IsGiven(name) })
+		}
+	})
+	return found
+}
+
+// Reveals reports what a plugin prepared that contains a secret, such as the
+// name of a column: plans and manifests have it in clear.
+func (p *Processes) Reveals(n *plan.Node, prepared *pluginv1.Prepared) bool {
+	if !p.secrets.InPrepared(prepared) {
+		return false
+	}
+	return p.diags.Report(diagnosed(n, prepared.Diagnostics)...) || p.diags.Report(diag.Errorf(n.Range.HCL().Ptr(), "Secret in a plan",
+		"Something that %s derives from its arguments, such as the name of a column, contains the value of a sensitive variable and would be stored in plain text. Use a variable that is not sensitive. If the value is not secret here, wrap it in nonsensitive(…).", n.Address))
+}
+
+// diagnosed turns a plugin's diagnostics about an instance into ones that
+// point at the user's lines.
+func diagnosed(n *plan.Node, all []*pluginv1.Diagnostic) []*hcl.Diagnostic {
+	var diags []*hcl.Diagnostic
+	for _, d := range all {
+		subject := n.RangeOf(d.Argument)
+		out := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: diag.Capital(d.Summary), Detail: d.Detail, Subject: subject}
+		if d.Severity == pluginv1.Diagnostic_SEVERITY_WARNING {
+			out.Severity = hcl.DiagWarning
+		}
+		if d.Argument != "" && *subject == *n.RangeOf("") {
+			out.Detail = fmt.Sprintf("Argument %q: %s", d.Argument, d.Detail)
+		}
+		diags = append(diags, out)
+	}
+	return diags
+}

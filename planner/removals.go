@@ -1,0 +1,141 @@
+package planner
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/quern-dev/quern/internal/dag"
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/store/state"
+)
+
+// orphans are the nodes for what the state has and the configuration does not
+// have any more.
+func (b *builder) orphans(nodes []*plan.Node) []*plan.Node {
+	if b.State == nil {
+		return nil
+	}
+	there := make(map[string]bool, len(nodes))
+	for _, n := range nodes {
+		there[n.Address] = true
+		there[n.MovedFrom] = true
+	}
+	gone := map[string]*state.Instance{}
+	for address, i := range b.prior {
+		if !there[address] {
+			gone[address] = i
+		}
+	}
+	return removals(gone, "is no longer in the configuration")
+}
+
+// removals makes the nodes that take instances away, users of something before
+// it: an instance's DependsOn are those that needed it.
+func removals(gone map[string]*state.Instance, why string) []*plan.Node {
+	addresses := sorted(gone)
+	index := make(map[string]int, len(addresses))
+	for i, address := range addresses {
+		index[address] = i
+	}
+	g := make(dag.Graph, len(addresses))
+	for i, address := range addresses {
+		for _, d := range gone[address].DependsOn {
+			if j, ok := index[d]; ok && j != i {
+				g[j] = append(g[j], i)
+			}
+		}
+	}
+	var nodes []*plan.Node
+	placed := map[int]bool{}
+	for _, level := range g.Levels() {
+		for _, i := range level {
+			placed[i] = true
+			n := removal(gone[addresses[i]], addresses[i], why)
+			for _, j := range g[i] {
+				n.DependsOn = append(n.DependsOn, addresses[j])
+			}
+			slices.Sort(n.DependsOn)
+			n.DependsOn = slices.Compact(n.DependsOn)
+			nodes = append(nodes, n)
+		}
+	}
+	for i, address := range addresses {
+		if !placed[i] {
+			// A state that says that two need each other: no order is right.
+			nodes = append(nodes, removal(gone[address], address, why))
+		}
+	}
+	return nodes
+}
+
+func removal(i *state.Instance, address, why string) *plan.Node {
+	n := &plan.Node{
+		Address: address, Kind: i.Kind, Type: i.Type, Plugin: i.Plugin,
+		Action: plan.Forget, Reasons: []plan.Reason{{Code: plan.BecauseRemoved, Text: why}},
+	}
+	if i.Deployment != nil {
+		n.Action, n.Mode = plan.Delete, plan.ModeDeploy
+		n.Deployment = &plan.Deployment{Value: i.Deployment.Value, Private: i.Deployment.Private, Version: i.Deployment.Version}
+	}
+	return n
+}
+
+// destroy plans to take all deployments away, and to forget the rest.
+func (b *builder) destroy() (*plan.Plan, hcl.Diagnostics) {
+	b.declare()
+	b.Clear() // a stage that no longer makes sense can be taken away, too
+	b.checkAddresses(slices.Concat(b.Targets, b.Excludes))
+	p := b.newPlan()
+	gone := map[string]*state.Instance{}
+	for address, i := range b.prior {
+		if b.destroyed(address) {
+			gone[address] = i
+		}
+	}
+	p.Nodes = removals(gone, "everything is destroyed")
+	b.protect(p.Nodes)
+	b.addCredentials(p.Nodes)
+	if !b.limited() {
+		p.Outputs = b.root.output.Removed(nil)
+	}
+	p.Secrets = secretNames(p)
+	return b.finished(p)
+}
+
+func (b *builder) destroyed(address string) bool {
+	a, err := addr.Parse(address)
+	if err != nil {
+		return len(b.Targets) == 0
+	}
+	means := func(t addr.Instance) bool {
+		return t.Stage == a.Stage && (!t.HasKey() || t.String() == address)
+	}
+	return (len(b.Targets) == 0 || slices.ContainsFunc(b.Targets, means)) && !slices.ContainsFunc(b.Excludes, means)
+}
+
+// addCredentials gives nodes that delete deployments the sensitive arguments of
+// their blocks: no state has them, and a plugin can't delete without its
+// credentials. Where they can't be had it says what is needed.
+func (b *builder) addCredentials(nodes []*plan.Node) {
+	for _, n := range nodes {
+		prior := b.prior[n.Address]
+		if n.Action != plan.Delete || prior == nil || prior.Deployment == nil || len(prior.Deployment.Sensitive) == 0 {
+			continue
+		}
+		body, why := b.root.decode.Credentials(n.Address, prior)
+		if body == nil {
+			b.Report(diag.Errorf(nil, "Missing credentials",
+				"The plan deletes %s, which was deployed with the sensitive %s. The state does not store sensitive arguments. %s Restore the block of %s, set its variables, and run quern destroy -target=%s; or run quern state rm %s to forget the deployment and leave it in place.",
+				n.Address, diag.List(prior.Deployment.Sensitive), why, n.Address, strconv.Quote(n.Address), strconv.Quote(n.Address)))
+			continue
+		}
+		n.Body = body
+	}
+}
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
