@@ -150,6 +150,9 @@ type bodyDecoder struct {
 	// skip is set where something upstream is broken, so that the instance
 	// can't be decoded, and where that is reported already.
 	skip bool
+	// starved is set where a dataset could not be decoded, so that nothing can be
+	// said about what is evaluated for each of its rows.
+	starved bool
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -183,6 +186,7 @@ func (d *bodyDecoder) set(out *plan.Body, a *schema.Argument, attr *hclsyntax.At
 	d.skip = false
 	arg := d.argument(a, attr.Expr, sc, key)
 	silent := d.skip || len(d.diags) > before
+	d.starved = d.starved || d.skip && a.Handles()
 	d.skip = d.skip || skipped
 	if arg == nil {
 		if a.Required && !silent {

@@ -29,7 +29,7 @@ import (
 func (d *bodyDecoder) prompt(a *schema.Argument, h *module.Handle, use hcl.Range, key string) *plan.Arg {
 	of := d.inputs[a.Rows]
 	if of == nil {
-		if !d.diags.HasErrors() && !d.skip {
+		if !d.diags.HasErrors() && !d.skip && !d.starved {
 			d.errorf(use, "No dataset for this prompt", "The argument %q is filled in for each row of the argument %q, which is not set.", a.Name, a.Rows)
 		}
 		return nil

@@ -270,7 +270,7 @@ func (l *Log) Flags() []cli.Flag {
 func (l *Log) Parse(given Positional) hcl.Diagnostics {
 	diags := given.optional(&l.Run, "at most one run")
 	if l.Run != "" && l.N.Given() {
-		diags = append(diags, refuse(l.N.Name()+" cannot be used with a run", "It says how many runs to list.")...)
+		diags = append(diags, refuse(l.N.Name()+" cannot be used with a run", "It limits the list of runs. A run that is named is shown as a whole.")...)
 	}
 	return diags
 }
