@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	// The walls inside the runner: what a stage is, why it failed, the seam behind
 	// which it is carried out, and what carries it out, which knows no run.
 	"runner/events":        {"lang/diag", "sdk"},
-	"runner/walk":          {"sdk"},
+	"runner/walk":          {"sdk", "internal"},
 	"runner/modelhost":     {"planner/plan", "lang/expr", "lang/secret", "lang/value", "store/responses", "sdk", "internal"},
 	"runner/rowwise":       {"lang/expr", "store", "sdk", "internal"},
 	"runner/failure":       {"runner/events", "runner/modelhost", "runner/rowwise", "planner/plan", "lang/diag", "lang/kind", "store/blob", "store/disk", "sdk", "internal"},
