@@ -227,6 +227,8 @@ func (a *csvArgs) reader(schema data.Schema, w rowWriter) reader {
 	return &csvFiles{a, newSink(w, schema, a.OnError == "quarantine")}
 }
 
+func (*csvArgs) inferred() string { return "" }
+
 func (*csvArgs) count([]file) (int64, error) { return -1, nil }
 
 func (r *csvFiles) file(ctx context.Context, f file, read *progress) error {

@@ -54,7 +54,8 @@ func (s *shape) add(raw []byte, depth int) error {
 		if s.list == nil {
 			s.list = &shape{}
 		}
-		if depth > maxNesting {
+		// One deeper than types go, so that the kinds of what becomes JSON are known.
+		if depth > maxNesting+1 {
 			return nil
 		}
 		return elements(raw, func(e []byte) error { return s.list.add(e, depth+1) })

@@ -2,6 +2,8 @@ package files
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -56,6 +58,54 @@ func (s *shape) mixed(path string) (at string, kinds []string) {
 		}
 	}
 	return "", nil
+}
+
+// has says whether values of the kind of raw, which is not null, were seen. Where
+// none were, the type is string, which text fits.
+func (s *shape) has(raw []byte) bool {
+	switch raw[0] {
+	case '"':
+		return s.text || len(s.kinds()) == 0
+	case 't', 'f':
+		return s.truth
+	case '[':
+		return s.list != nil
+	case '{':
+		return s.object != nil
+	}
+	return s.whole || s.number || s.digits
+}
+
+// describe names the kinds of values that were seen.
+func (s *shape) describe() string {
+	if kinds := s.kinds(); len(kinds) > 0 {
+		return strings.Join(kinds, " and ")
+	}
+	return "nulls"
+}
+
+// fingerprint tells shapes with the same types apart: it has the kinds of the values
+// that become strings, where these are not text alone.
+func (s *shape) fingerprint(path string) string {
+	kinds := s.kinds()
+	switch {
+	case len(kinds) > 1, len(kinds) == 1 && (s.digits || s.number && s.wide || s.object != nil && s.object.isMap()):
+		return fmt.Sprintf(" %q:%s", path, strings.Join(kinds, ","))
+	case s.list != nil:
+		return s.list.fingerprint(path + "[]")
+	}
+	return s.object.fingerprint(path)
+}
+
+func (o *object) fingerprint(path string) string {
+	if o == nil {
+		return ""
+	}
+	var all strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(o.fields)) {
+		all.WriteString(o.fields[key].fingerprint(path + "." + key))
+	}
+	return all.String()
 }
 
 // kinds are the kinds of values that were seen.

@@ -234,3 +234,56 @@ func TestTheJSONTestSuitePasses(t *testing.T) {
 		}
 	}
 }
+
+func TestAKindOfValueThatComesLateChangesNoTypeSilently(t *testing.T) {
+	values := map[string]string{"text": `"x"`, "numbers": `1`, "decimals": `12345678901234567890`, "true or false": `true`, "lists": `["x"]`, "objects": `{"": 1}`, "nulls": `null`}
+	for _, form := range []string{`{"a": %s}`, `{"a": {"b": %s}}`, `{"a": [%s]}`, `{"a": [{"b": {"c": [%s]}}]}`} {
+		for first, before := range values {
+			for second, after := range values {
+				// Null fits all, text what had only nulls, and any number a column of
+				// decimals.
+				fits := first == second || second == "nulls" || first == "nulls" && second == "text" || first == "decimals" && second == "numbers"
+				lateKind(t, fmt.Sprintf(form, before), fmt.Sprintf(form, after), fits)
+			}
+		}
+	}
+}
+
+// lateKind reads rows like first, and after those that are sampled a row late.
+func lateKind(t *testing.T, first, late string, fits bool) {
+	t.Helper()
+	files := map[string]string{"a.json": first + "\n", "b.json": first + "\n" + late + "\n"}
+	a := usualJSONL()
+	a.SampleRows = 2 // one of each file
+	_, got, err := readJSONL(t, a, folder(t, files))
+	switch {
+	case fits && (err != nil || len(got.rows) != 3):
+		t.Errorf("%s after %s: %+v, %v", late, first, got, err)
+	case !fits && (err == nil || !strings.HasPrefix(err.Error(), `b.json:2: column "a": `) || !strings.Contains(err.Error(), "schema = { a = ") || !strings.Contains(err.Error(), "sample_rows")):
+		t.Errorf("%s after %s: %+v, %v", late, first, got, err)
+	}
+	a.OnError = "quarantine"
+	if _, got, err = readJSONL(t, a, folder(t, files)); err != nil || len(got.rows)+len(got.aside) != 3 || (len(got.aside) == 0) != fits {
+		t.Errorf("%s after %s, set aside: %+v, %v", late, first, got, err)
+	}
+}
+
+func TestALateKindIsAcceptedWhereTheUserSaysSoOrTheSampleHasIt(t *testing.T) {
+	rows := "{\"a\": \"x\"}\n{\"a\": \"x\"}\n{\"a\": [1, 2]}\n"
+	given := usualJSONL()
+	given.SampleRows, given.Schema = 1, map[string]string{"a": "string"}
+	sampled := usualJSONL()
+	sampled.SampleRows = 3
+	for name, a := range map[string]*jsonlArgs{"schema": given, "sample_rows": sampled} {
+		_, got, err := readJSONL(t, a, folder(t, map[string]string{"a.json": rows}))
+		if err != nil || fmt.Sprint(got.rows) != "[x x [1,2]]" {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	// What is refused depends on the sampled rows, so a part that was read with others
+	// is read again.
+	text := usualJSONL()
+	if _, _, err := readJSONL(t, text, folder(t, map[string]string{"a.json": "{\"a\": \"x\"}\n"})); err != nil || text.inferred() != "" || sampled.inferred() == "" {
+		t.Errorf("%v, %q and %q", err, text.inferred(), sampled.inferred())
+	}
+}

@@ -19,18 +19,22 @@ type jsonValues struct {
 	inferred bool
 }
 
-// parse reads a valid JSON value.
-func (j jsonValues) parse(t arrow.DataType, raw []byte) (parsed, error) {
+// parse reads a valid JSON value. s is what the type was inferred from; nil: it
+// was given.
+func (j jsonValues) parse(t arrow.DataType, s *shape, raw []byte) (parsed, error) {
 	if raw[0] == 'n' {
 		return parsed{null: true}, nil
 	}
 	switch t := t.(type) {
 	case *arrow.StringType:
+		if s != nil && !s.has(raw) {
+			return parsed{}, fmt.Errorf("%s (%s) comes after rows with %s", kindOf(raw), head(raw, 60), s.describe())
+		}
 		return jsonText(raw)
 	case *arrow.ListType:
-		return j.list(t, raw)
+		return j.list(t, s, raw)
 	case *arrow.StructType:
-		return j.structure(t, raw)
+		return j.structure(t, s, raw)
 	}
 	return j.scalar(t, raw)
 }
@@ -110,13 +114,17 @@ func wholeNumber(raw []byte) (int64, bool) {
 	return int64(f), true
 }
 
-func (j jsonValues) list(t *arrow.ListType, raw []byte) (parsed, error) {
+func (j jsonValues) list(t *arrow.ListType, s *shape, raw []byte) (parsed, error) {
 	if raw[0] != '[' {
 		return parsed{}, fmt.Errorf("%s (%s) is not a list", kindOf(raw), head(raw, 60))
 	}
+	var of *shape
+	if s != nil {
+		of = s.list
+	}
 	values := []parsed{}
 	err := elements(raw, func(e []byte) error {
-		v, err := j.parse(t.Elem(), e)
+		v, err := j.parse(t.Elem(), of, e)
 		if err != nil {
 			return fmt.Errorf("element %d: %w", len(values), err)
 		}
@@ -126,7 +134,7 @@ func (j jsonValues) list(t *arrow.ListType, raw []byte) (parsed, error) {
 	return parsed{deep: values}, err
 }
 
-func (j jsonValues) structure(t *arrow.StructType, raw []byte) (parsed, error) {
+func (j jsonValues) structure(t *arrow.StructType, s *shape, raw []byte) (parsed, error) {
 	if raw[0] != '{' {
 		return parsed{}, fmt.Errorf("%s (%s) is not an object", kindOf(raw), head(raw, 60))
 	}
@@ -150,7 +158,11 @@ func (j jsonValues) structure(t *arrow.StructType, raw []byte) (parsed, error) {
 		if err := once(&raws[i], m); err != nil {
 			return parsed{}, err
 		}
-		if values[i], err = j.parse(t.Field(i).Type, m.value); err != nil {
+		var of *shape
+		if s != nil && s.object != nil {
+			of = s.object.fields[string(m.key)]
+		}
+		if values[i], err = j.parse(t.Field(i).Type, of, m.value); err != nil {
 			return parsed{}, fmt.Errorf("%s: %w", m.key, err)
 		}
 	}

@@ -22,6 +22,8 @@ type jsonlArgs struct {
 	Field      string            `quern:"field" doc:"Where to find the rows if they are a list inside an object: the object's key, such as 'data' for {\"data\": [...]}, or several keys separated by dots, from the outermost to the innermost. Write a dot that is part of a key as '\\\\.'."`
 	OnError    string            `quern:"on_error" default:"\"fail\"" oneof:"fail,quarantine" doc:"What to do with a malformed row: a line that is not a JSON object, a value that does not fit its column's type, a key that the inferred columns do not include, or a key with two values. 'fail' fails the stage and reports the file and line. 'quarantine' sets the row aside, counts it, and continues."`
 	SampleRows int64             `quern:"sample_rows" default:"20480" doc:"The number of rows that columns are inferred from."`
+
+	sampled *object // what columns were inferred from; nil: nothing
 }
 
 // The sources json and jsonl are the same: people look for either name.
@@ -44,6 +46,7 @@ const layoutDoc = `The rows are JSON lines, with one object a line; a list of ob
 Columns are inferred from the first ` + "`sample_rows`" + ` rows, in the order in which keys appear, unless ` + "`schema`" + ` gives their types:
 
 - A key whose values have nothing in common becomes a string column: strings as they are, other values as their JSON. A warning names the first row that differs.
+- In a string column that was inferred, a later row may have only the kinds of values (text, number, true or false, list, object) that the first rows have in that place, and only text if they have only nulls. A row with any other kind is malformed, so that no value changes its type silently.
 - Numbers whose digits neither int64 nor float64 holds become strings too, with all their digits, and so do whole numbers beyond 2^53 next to fractions. NaN and infinities, as Python writes them, are float64.
 - An object becomes a string that holds its JSON if its keys are data rather than names: more than 1,000 fields in all, or more than 100 keys of which a single object has less than a tenth on average. So does an object with the key "", and what is nested more than 16 deep. ` + "`jsondecode(row.x)`" + ` reads it.
 
@@ -125,6 +128,7 @@ func (a *jsonlArgs) columns(ctx context.Context, files []file) (*union, error) {
 	if err := a.checkKeys(all, files); err != nil {
 		return nil, err
 	}
+	a.sampled = all.object
 	for _, key := range all.object.keys {
 		if key == "" && a.selection().typed("") {
 			continue
@@ -239,8 +243,11 @@ func (a *jsonlArgs) probed() int64 {
 }
 
 func (a *jsonlArgs) reader(schema data.Schema, w rowWriter) reader {
-	return &jsonlFiles{newObjects(schema, a.selection()), newSink(w, schema, a.OnError == "quarantine"), a}
+	return &jsonlFiles{newObjects(schema, a.selection(), a.sampled), newSink(w, schema, a.OnError == "quarantine"), a}
 }
+
+// inferred is what the kinds of values in string columns were inferred from.
+func (a *jsonlArgs) inferred() string { return a.sampled.fingerprint("") }
 
 func (*jsonlArgs) count([]file) (int64, error) { return -1, nil }
 
@@ -291,6 +298,7 @@ type objects struct {
 	types  []arrow.DataType
 	names  []string
 	values []jsonValues
+	shapes []*shape // that types were inferred from; nil: a type was given
 	places map[string]int
 	// all: a key without a column is an error.
 	all     bool
@@ -299,15 +307,18 @@ type objects struct {
 	raw     [][]byte
 }
 
-func newObjects(schema data.Schema, chosen selection) *objects {
+func newObjects(schema data.Schema, chosen selection, sampled *object) *objects {
 	o := &objects{
 		names: schema.Names(), places: map[string]int{}, all: chosen.columns == nil,
-		row: make([]parsed, len(schema)), raw: make([][]byte, len(schema)),
+		row: make([]parsed, len(schema)), raw: make([][]byte, len(schema)), shapes: make([]*shape, len(schema)),
 	}
 	for i, f := range schema.Arrow().Fields() {
 		_, given := chosen.types[f.Name]
 		o.types = append(o.types, f.Type)
 		o.values = append(o.values, jsonValues{inferred: !given})
+		if !given && sampled != nil {
+			o.shapes[i] = sampled.fields[f.Name]
+		}
 		o.places[f.Name] = i
 	}
 	return o
@@ -332,7 +343,7 @@ func (o *objects) parse(raw []byte) (err error) {
 		if err := once(&o.raw[i], m); err != nil {
 			return err
 		}
-		if o.row[i], err = o.values[i].parse(o.types[i], m.value); err != nil {
+		if o.row[i], err = o.values[i].parse(o.types[i], o.shapes[i], m.value); err != nil {
 			return o.explain(i, err)
 		}
 	}

@@ -149,6 +149,8 @@ func possible(c *parquetColumn, to arrow.DataType) error {
 	return err
 }
 
+func (*parquetArgs) inferred() string { return "" }
+
 // count adds up what the files' footers say.
 func (a *parquetArgs) count(files []file) (int64, error) {
 	sum := int64(0)

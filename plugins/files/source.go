@@ -37,12 +37,15 @@ type arguments[A any] interface {
 	// count is how many rows the files have, where they say so themselves; -1:
 	// only reading tells.
 	count(files []file) (int64, error)
+	// inferred is what was found out about the values of columns beyond their types; of
+	// arguments that columns was called on. "": nothing.
+	inferred() string
 	// probed is how many rows are read when planning to see whether they can
 	// be; 0: none.
 	probed() int64
 	// reader returns what reads files with these columns and writes their rows
-	// to w. The rows of a file depend on the file, the arguments, and the
-	// columns, and on no other file.
+	// to w. The rows of a file depend on the file, the arguments, the columns, and
+	// what was inferred, and on no other file.
 	reader(schema data.Schema, w rowWriter) reader
 }
 
@@ -242,7 +245,7 @@ func readFiles[A any, F arguments[A]](ctx context.Context, a F, files []file, sc
 		if err != nil {
 			return err
 		}
-		if err := w.Part(partFingerprint(f, digest, partitions), read); err != nil {
+		if err := w.Part(partFingerprint(f, digest, partitions)+a.inferred(), read); err != nil {
 			return err
 		}
 	}
