@@ -55,6 +55,23 @@ func (c *Counter) Text(s string) int64 {
 	return estimate(s)
 }
 
+// Ends are the bytes of a text where its tokens end; nil: they are not known.
+func (c *Counter) Ends(s string) []int {
+	if c.codec == nil {
+		return nil
+	}
+	_, parts, err := c.codec.Encode(s)
+	if err != nil {
+		return nil
+	}
+	ends, at := make([]int, len(parts)), 0
+	for i, part := range parts {
+		at += len(part)
+		ends[i] = at
+	}
+	return ends
+}
+
 // What a chat's form adds, by OpenAI's published recipe for counting the
 // tokens of messages: three for each message, and three before the answer.
 const (

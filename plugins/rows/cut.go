@@ -28,6 +28,9 @@ type cut struct {
 	breaks []breakKind // behind each character
 	size   int
 	count  *tokens.Counter // nil: sizes are characters
+	// tokens are how many tokens of the whole text have ended at each position. A slice
+	// has about as many by itself: only its ends may be cut otherwise.
+	tokens []int
 }
 
 // cutText cuts a text into chunks of at most size characters, or tokens if count is
@@ -36,6 +39,7 @@ type cut struct {
 func cutText(text string, size, overlap int, count *tokens.Counter) []string {
 	c := &cut{text: text, size: size, count: count}
 	c.scan()
+	c.tokenize()
 	var chunks []string
 	for from, end := 0, 0; end < len(c.ends); from = c.overlapping(from, end, overlap) {
 		from, end = c.next(from, end)
@@ -93,6 +97,21 @@ func (c *cut) scan() {
 		case seen.wide:
 			c.breaks[i-1], c.breaks[i] = withinWord, afterSentence
 		}
+	}
+}
+
+// tokenize counts the tokens of the whole text, if sizes are tokens.
+func (c *cut) tokenize() {
+	if c.count == nil {
+		return
+	}
+	ends, ended := c.count.Ends(c.text), 0
+	c.tokens = make([]int, len(c.ends)+1)
+	for i, end := range c.ends {
+		for ended < len(ends) && ends[ended] <= end {
+			ended++
+		}
+		c.tokens[i+1] = ended
 	}
 }
 
@@ -177,15 +196,9 @@ func (c *cut) reach(from, before int) int {
 	if c.count == nil {
 		return min(max(from+c.size, before+1), len(c.ends))
 	}
-	// Twice as far each time: a token is some characters, and counting costs by length.
-	step := 2 * c.size
-	for before+step < len(c.ends) && c.measure(from, before+step) <= c.size {
-		step *= 2
-	}
 	first := before + 1
-	last := min(before+step, len(c.ends))
-	n := sort.Search(last-first+1, func(i int) bool { return c.measure(from, first+i) > c.size })
-	end := first + n - 1
+	guess := sort.SearchInts(c.tokens, c.tokens[from]+c.size+1)
+	end := searchNear(first, len(c.ends)+1, guess, func(at int) bool { return c.measure(from, at) > c.size }) - 1
 	// More characters can be fewer tokens, but what is cut off may be more.
 	for end > first && c.measure(from, end) > c.size {
 		end--
@@ -200,7 +213,11 @@ func (c *cut) overlapping(from, to, overlap int) int {
 		return to
 	}
 	fits := func(at int) bool { return c.measure(at, to) <= overlap && c.measure(at, to+1) <= c.size }
-	first := from + 1 + sort.Search(to-from-1, func(i int) bool { return fits(from + 1 + i) })
+	guess := to - overlap
+	if c.count != nil {
+		guess = sort.SearchInts(c.tokens, c.tokens[to]-overlap)
+	}
+	first := searchNear(from+1, to, guess, fits)
 	for first < to && !fits(first) {
 		first++
 	}
@@ -213,4 +230,34 @@ func (c *cut) overlapping(from, to, overlap int) int {
 		return to
 	}
 	return first
+}
+
+// searchNear is sort.Search between low and high, for which few calls suffice if the
+// place is near a guess.
+func searchNear(low, high, guess int, f func(int) bool) int {
+	if low >= high {
+		return low
+	}
+	if guess = min(max(guess, low), high-1); f(guess) {
+		high = guess
+		for step := 1; low < high; step *= 2 {
+			at := max(high-step, low)
+			if !f(at) {
+				low = at + 1
+				break
+			}
+			high = at
+		}
+	} else {
+		low = guess + 1
+		for step := 1; low < high; step *= 2 {
+			at := min(low+step-1, high-1)
+			if f(at) {
+				high = at
+				break
+			}
+			low = at + 1
+		}
+	}
+	return low + sort.Search(high-low, func(i int) bool { return f(low + i) })
 }
