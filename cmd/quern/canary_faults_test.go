@@ -286,6 +286,88 @@ output "x" {
   value = var.s
 }
 `,
+	"explode": `
+transform "explode" "x" {
+  input  = source.t
+  values = jsondecode("[${var.s}")
+  as     = "y"
+}
+`,
+	"name in explode": `
+transform "explode" "x" {
+  input  = source.t
+  values = [row.text]
+  as     = var.key
+}
+`,
+	"row in explode": `
+transform "explode" "x" {
+  input  = source.t
+  values = row.id > 1 ? [tonumber("${row.text}${var.s}")] : []
+  as     = "y"
+}
+`,
+	"chunk": `
+transform "chunk" "x" {
+  input = source.t
+  text  = tostring(tonumber("${row.text}${var.s}"))
+  size  = 10
+}
+`,
+	"size in chunk": `
+transform "chunk" "x" {
+  input   = source.t
+  text    = row.text
+  size    = 10
+  overlap = var.n
+}
+`,
+	"tokenizer in chunk": `
+transform "chunk" "x" {
+  input     = source.t
+  text      = row.text
+  size      = 10
+  unit      = "tokens"
+  tokenizer = var.s
+}
+`,
+	"flat map": `
+quern {
+  required_plugins {
+    test = {}
+  }
+}
+transform "test_words" "x" {
+  input = source.t
+  text  = "${row.text}${var.s}"
+  bad   = "o"
+  token = var.key
+}
+`,
+	"check": `
+check "x" {
+  assert {
+    condition     = source.t.rows > 5 && var.n > 1
+    error_message = "not with ${var.s}"
+  }
+}
+`,
+	"condition of a check": `
+check "x" {
+  assert {
+    condition     = tonumber("${var.s}${source.t.rows}") > 1
+    error_message = "no"
+  }
+}
+`,
+	"known condition of a check": `
+check "x" {
+  assert {
+    condition     = tobool(var.o.password)
+    error_message = "no"
+  }
+}
+`,
 	"failing output": `
 output "x" {
   value = tonumber("${var.s}${source.t.rows}")

@@ -364,6 +364,45 @@ evaluate "prompt" "answers" {
   }
 }
 
+transform "explode" "parts" {
+  input  = source.t
+  values = [for i in range(2) : sha256("${row.text}${i}${var.s}")]
+  as     = "part"
+}
+
+transform "explode" "keys" {
+  input  = source.t
+  values = row.text == var.key ? [row.text] : split("", row.text)
+  as     = "letter"
+}
+
+transform "chunk" "pieces" {
+  input = source.t
+  text  = "${row.text} ${sha512("${local.derived}${local.hidden}")}"
+  size  = 16
+  unit  = "tokens"
+}
+
+transform "test_words" "words" {
+  input = source.t
+  text  = "${row.text} ${md5(var.o.password)}"
+  token = var.s
+}
+
+check "passing" {
+  assert {
+    condition     = source.t.rows > 1 && var.s != "" && local.hidden == var.key
+    error_message = "Not with ${var.s} and ${local.derived}."
+  }
+}
+
+check "failing" {
+  assert {
+    condition     = var.s == var.key || var.n < source.t.rows
+    error_message = "The secret is not the key."
+  }
+}
+
 deploy "test_service" "live" {
   artifact = transform.hashed
   path     = "live"
@@ -410,6 +449,7 @@ func TestNoSecretIsPrintedOrStored(t *testing.T) {
 	for _, args := range [][]string{
 		{"show"}, {"show", "-json"}, {"show", "label.free"}, {"show", "-json", "evaluate.answers"}, {"show", "evaluate.answers", "-failures"},
 		{"state", "list"}, {"state", "show", "deploy.live"}, {"state", "show", "-json", "deploy.live"}, {"state", "show", "-json", "label.kind"},
+		{"artifact", "show", "-json", "-rows=9", "transform.parts"}, {"artifact", "show", "transform.pieces", "-rows=9"}, {"why", "transform.words"},
 		{"output"}, {"output", "-json"}, {"log"}, {"log", log.Runs[0].ID}, {"log", log.Runs[0].ID, "-json"},
 		{"why", "label.free"}, {"why", "-json", "transform.others"}, {"lineage", "deploy.live"}, {"lineage", "-json", "evaluate.answers"},
 		{"graph"}, {"graph", "-json"}, {"report", "evaluate.answers", "-out=report.html"},
@@ -432,6 +472,9 @@ func TestNoSecretIsPrintedOrStored(t *testing.T) {
 	}
 	if rows := strings.TrimSpace(c.must(dir, "output", "-raw", "rows")); rows != "1" {
 		t.Errorf("%s rows are chosen", rows)
+	}
+	if said := c.must(dir, "plan"); strings.Count(said, "Check failed") != 1 || !strings.Contains(said, "failing fails") || strings.Contains(said, "passing fails") {
+		t.Errorf("the checks are reported otherwise:\n%s", said)
 	}
 	c.searchFiles(dir)
 	// The credential of a deployment reaches the plugin that takes it down.
