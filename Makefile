@@ -1,7 +1,10 @@
 # quern: all there is to know is build, test, lint, bench, docs, demo and llm.
 
+comma    := ,
 GO       ?= go
-TAGS     := duckdb_arrow
+# duckdb_arrow is DuckDB's. On Linux, Go's own resolver and user database serve
+# in all programs, so that those with C and those without share what is compiled.
+TAGS     := duckdb_arrow$(if $(filter Linux,$(shell uname)),$(comma)netgo$(comma)osusergo)
 TOOLS    := $(CURDIR)/.cache/tools
 # The Go SDK is a module of its own.
 SDK      := github.com/quern-dev/quern/sdk/go
@@ -19,16 +22,21 @@ LDFLAGS  := -s -w
 GOLANGCI_VERSION    := v2.15.0
 BUF_VERSION         := v1.75.0
 GOVULNCHECK_VERSION := v1.9.0
+CYCLONEDX_VERSION   := v1.10.0
+# What releases are made with, and the platform to make an archive for.
+RELEASE  := CYCLONEDX_GOMOD=$(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) $(GO) run ./internal/release
+TARGET   ?= $(shell $(GO) env GOOS)/$(shell $(GO) env GOARCH)
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/quern and the plugin that is a program of its own
-	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/quern
+	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/quern-plugin-sql
 
 .PHONY: demo
 demo: build ## Build everything and run the banking77 example from nothing
@@ -94,9 +102,23 @@ proto: $(TOOLS)/buf-$(BUF_VERSION) ## Generate Go code from the protocol
 	GOBIN=$(TOOLS) $(GO) install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 	cd sdk/proto && PATH=$(TOOLS):$$PATH $(TOOLS)/buf-$(BUF_VERSION) generate
 
+.PHONY: release
+release: $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) ## Pack the programs for TARGET (such as linux/arm64) into dist
+	$(RELEASE) archive -target $(TARGET) -out dist
+	$(RELEASE) checksums -dir dist
+
+.PHONY: release-test
+release-test: $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) ## Make a release of this commit, install it, and run the README's pipeline with it
+	CYCLONEDX_GOMOD=$< QUERN_TEST_RELEASE=1 $(GO) test -count=1 -timeout 60m -v ./internal/release
+
+.PHONY: licenses
+licenses: ## Write the licenses of all dependencies to dist, and check that they are permitted
+	mkdir -p dist
+	$(RELEASE) licenses -out dist/THIRD_PARTY_LICENSES.txt
+
 .PHONY: clean
 clean: ## Remove what was built, and what the examples made
-	rm -rf bin .cache examples/*/.quern examples/*/serve examples/*/evaluate.*.html
+	rm -rf bin dist .cache examples/*/.quern examples/*/serve examples/*/evaluate.*.html
 
 # Without dependencies: see requirements.txt.
 $(LLM)/installed: $(TRIAGE)/requirements.txt
@@ -120,3 +142,7 @@ $(TOOLS)/buf-$(BUF_VERSION):
 $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION):
 	GOBIN=$(TOOLS) $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
 	mv $(TOOLS)/govulncheck $@
+
+$(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION):
+	GOBIN=$(TOOLS) $(GO) install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
+	mv $(TOOLS)/cyclonedx-gomod $@

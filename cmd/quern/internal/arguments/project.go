@@ -170,3 +170,12 @@ func (v *Version) Flags() []cli.Flag { return []cli.Flag{v.Document.flag()} }
 
 // Parse implements [Set].
 func (v *Version) Parse(given Positional) hcl.Diagnostics { return given.none() }
+
+// Man is quern man.
+type Man struct{ Dir string }
+
+// Flags implements [Set].
+func (m *Man) Flags() []cli.Flag { return nil }
+
+// Parse implements [Set].
+func (m *Man) Parse(given Positional) hcl.Diagnostics { return given.one(&m.Dir, "a folder") }

@@ -1,0 +1,358 @@
+package main
+
+import (
+	"archive/tar"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quern-dev/quern/internal/version"
+)
+
+// target is a platform that quern is released for.
+type target struct{ os, arch string }
+
+func (t target) String() string { return t.os + "/" + t.arch }
+
+var targets = []target{{"darwin", "amd64"}, {"darwin", "arm64"}, {"linux", "amd64"}, {"linux", "arm64"}}
+
+func parseTarget(s string) (target, error) {
+	for _, t := range targets {
+		if t.String() == s {
+			return t, nil
+		}
+	}
+	return target{}, fmt.Errorf("%q is not a platform of quern; the platforms are %v", s, targets)
+}
+
+// archiveCommand builds the programs for one platform and packs them with all
+// that belongs to a release. The same commit and tools give the same bytes,
+// whatever the folder and the time.
+func archiveCommand(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("archive", flag.ContinueOnError)
+	platform := flags.String("target", runtime.GOOS+"/"+runtime.GOARCH, "the platform, such as linux/arm64")
+	out := flags.String("out", "dist", "the folder to write the archive to")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	t, err := parseTarget(*platform)
+	if err != nil {
+		return err
+	}
+	at, err := commitTime(ctx, ".")
+	if err != nil {
+		return err
+	}
+	stage, err := os.MkdirTemp("", "quern-release-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(stage)
+	if err := stageRelease(ctx, stage, t); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(*out, 0o755); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("quern_%s_%s_%s", version.Number, t.os, t.arch)
+	path := filepath.Join(*out, name+".tar.gz")
+	if err := packFile(path, stage, name, at); err != nil {
+		return err
+	}
+	fmt.Println(path)
+	return os.CopyFS(filepath.Join(*out, "sbom", name), os.DirFS(filepath.Join(stage, "sbom")))
+}
+
+// commitTime is when the commit that is released was made: the time of every
+// file in the archives.
+func commitTime(ctx context.Context, dir string) (time.Time, error) {
+	out, err := output(ctx, dir, nil, "git", "log", "-1", "--format=%cI")
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Parse(time.RFC3339, strings.TrimSpace(out))
+}
+
+// stageRelease puts the files of an archive into a folder.
+func stageRelease(ctx context.Context, stage string, t target) error {
+	if err := buildPrograms(ctx, stage, t); err != nil {
+		return err
+	}
+	if err := bills(ctx, stage); err != nil {
+		return err
+	}
+	if err := describeCommands(ctx, stage); err != nil {
+		return err
+	}
+	for _, file := range []string{"LICENSE", "README.md", "CHANGELOG.md"} {
+		if err := copyFile(filepath.Join(stage, file), file); err != nil {
+			return err
+		}
+	}
+	report, err := os.Create(filepath.Join(stage, "THIRD_PARTY_LICENSES.txt"))
+	if err != nil {
+		return err
+	}
+	defer report.Close()
+	if err := writeLicenses(ctx, report, []target{t}); err != nil {
+		return err
+	}
+	// Only what Git has, not what a run of the example left.
+	files, err := output(ctx, ".", nil, "git", "ls-files", "-z", "examples/banking77")
+	if err != nil {
+		return err
+	}
+	for file := range strings.SplitSeq(strings.TrimRight(files, "\x00"), "\x00") {
+		if err := copyFile(filepath.Join(stage, file), file); err != nil {
+			return err
+		}
+	}
+	return report.Close()
+}
+
+// program is one of the programs of a release.
+type program struct {
+	name string
+	cgo  bool
+}
+
+// programs are those of a release. DuckDB, in the second, is a library in C++.
+var programs = []program{{name: "quern"}, {name: "quern-plugin-sql", cgo: true}}
+
+func buildPrograms(ctx context.Context, stage string, t target) error {
+	for _, p := range programs {
+		args, env, err := p.build(t)
+		if err != nil {
+			return err
+		}
+		args = append(args, "-o", filepath.Join(stage, p.name), "./cmd/"+p.name)
+		if _, err := output(ctx, ".", env, "go", args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// build is how the program is built for a platform: the arguments and the
+// environment of the go command.
+func (p program) build(t target) (args, env []string, err error) {
+	tags := "duckdb_arrow"
+	if t.os == "linux" {
+		tags += ",netgo,osusergo"
+	}
+	args = []string{"build", "-trimpath", "-buildvcs=false", "-tags", tags}
+	env = []string{"GOOS=" + t.os, "GOARCH=" + t.arch, "GOFLAGS=", "CGO_ENABLED=0"}
+	ldflags := "-s -w -buildid="
+	if p.cgo {
+		compiler, err := compilers(t)
+		if err != nil {
+			return nil, nil, fmt.Errorf("build %s for %s: %w", p.name, t, err)
+		}
+		env = append(env, "CGO_ENABLED=1")
+		env = append(env, compiler...)
+		if t.os == "linux" {
+			// Machines have a C library, but not always one for C++.
+			ldflags += " -extldflags '-static-libstdc++ -static-libgcc -Wl,--build-id=none'"
+		}
+	}
+	return append(args, "-ldflags", ldflags), env, nil
+}
+
+// compilers are the C and C++ compilers for a platform, as variables of the go
+// command: those that QUERN_CC and QUERN_CXX name, the machine's own for its
+// own platform, and otherwise those of Debian's cross-compilers.
+func compilers(t target) ([]string, error) {
+	cc, cxx := os.Getenv("QUERN_CC"), os.Getenv("QUERN_CXX")
+	if cc == "" && t.os == runtime.GOOS && t.arch == runtime.GOARCH {
+		return nil, nil
+	}
+	if triple := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[t.arch] + "-linux-gnu-"; cc == "" && t.os == "linux" {
+		cc, cxx = triple+"gcc", triple+"g++"
+	}
+	if cc == "" {
+		return nil, fmt.Errorf("no C compiler for %s: run this on a machine of that platform, or name one in QUERN_CC and QUERN_CXX", t)
+	}
+	if name, _, _ := strings.Cut(cc, " "); !found(name) {
+		return nil, fmt.Errorf("the C compiler %s is missing: install it, or run this on a %s machine", name, t)
+	}
+	return []string{"CC=" + cc, "CXX=" + cmp.Or(cxx, cc)}, nil
+}
+
+func found(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
+}
+
+// bills writes an SBOM for each program, from what is linked into it.
+func bills(ctx context.Context, stage string) error {
+	tool := os.Getenv("CYCLONEDX_GOMOD")
+	if tool == "" {
+		return fmt.Errorf("CYCLONEDX_GOMOD does not name the program cyclonedx-gomod; run \"make release\"")
+	}
+	dir := filepath.Join(stage, "sbom")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, p := range programs {
+		_, err := output(ctx, ".", nil, tool, "bin", "-json", "-noserial", "-notimestamp", "-licenses", "-version", "v"+version.Number,
+			"-output", filepath.Join(dir, p.name+".cdx.json"), filepath.Join(stage, p.name))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// describeCommands writes completions for shells, and man pages.
+func describeCommands(ctx context.Context, stage string) error {
+	dir, err := os.MkdirTemp("", "quern-release-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	// The staged program may be for another platform.
+	native := filepath.Join(dir, "quern")
+	if _, err := output(ctx, ".", []string{"GOFLAGS=", "CGO_ENABLED=0"}, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "duckdb_arrow,netgo,osusergo", "-o", native, "./cmd/quern"); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(stage, "completions"), 0o755); err != nil {
+		return err
+	}
+	for _, shell := range []string{"bash", "fish", "zsh"} {
+		text, err := output(ctx, ".", nil, native, "completion", shell)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(stage, "completions", "quern."+shell), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	_, err = output(ctx, ".", nil, native, "man", filepath.Join(stage, "man"))
+	return err
+}
+
+// packFile writes the files of a folder as an archive, below a folder of the
+// archive's name.
+func packFile(path, dir, name string, at time.Time) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := pack(f, os.DirFS(dir), name, at); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return f.Close()
+}
+
+func pack(w io.Writer, files fs.FS, name string, at time.Time) error {
+	zipped, err := gzip.NewWriterLevel(w, gzip.BestCompression)
+	if err != nil {
+		return err
+	}
+	out := tar.NewWriter(zipped)
+	err = fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		header := &tar.Header{Name: name + "/" + path, Size: info.Size(), Mode: 0o644, ModTime: at, Format: tar.FormatPAX}
+		if info.Mode()&0o111 != 0 {
+			header.Mode = 0o755
+		}
+		if err := out.WriteHeader(header); err != nil {
+			return err
+		}
+		f, err := files.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = io.Copy(out, f)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := out.Close(); err != nil {
+		return err
+	}
+	return zipped.Close()
+}
+
+// checksumsCommand writes the SHA-256 of each archive, as sha256sum does.
+func checksumsCommand(_ context.Context, args []string) error {
+	flags := flag.NewFlagSet("checksums", flag.ContinueOnError)
+	dir := flags.String("dir", "dist", "the folder of the archives")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	archives, err := filepath.Glob(filepath.Join(*dir, "quern_*.tar.gz"))
+	if err != nil {
+		return err
+	}
+	if len(archives) == 0 {
+		return fmt.Errorf("%s has no archives", *dir)
+	}
+	slices.Sort(archives)
+	var text strings.Builder
+	for _, archive := range archives {
+		sum, err := digest(archive)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&text, "%x  %s\n", sum, filepath.Base(archive))
+	}
+	return os.WriteFile(filepath.Join(*dir, "checksums.txt"), []byte(text.String()), 0o644)
+}
+
+func digest(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return h.Sum(nil), err
+}
+
+func copyFile(to, from string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, 0o644)
+}
+
+// output runs a program in a folder and returns what it prints. An error ends
+// with what it wrote to standard error.
+func output(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, stderr.String())
+	}
+	return string(out), nil
+}
