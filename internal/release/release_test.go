@@ -137,14 +137,17 @@ func TestATaggedReleaseIsInstalled(t *testing.T) {
 	if err := proxy(t.Context(), clone, served); err != nil {
 		t.Fatal(err)
 	}
-	cache := goEnv(t, "GOMODCACHE")
-	install := exec.Command("go", "install", mainModule+"/cmd/quern@v"+version.Number)
-	install.Dir = dir
-	install.Env = append(os.Environ(), "GOFLAGS=-trimpath -modcacherw", "GOBIN="+filepath.Join(dir, "bin"), "GOMODCACHE="+filepath.Join(dir, "modules"),
-		// Everything else comes from what is downloaded already.
-		"GOPROXY=file://"+served+",file://"+filepath.Join(cache, "cache", "download"), "GONOSUMDB="+mainModule+","+sdkModule)
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	// All but the release comes from what is downloaded already. The checksum
+	// database does not know a version that was never published.
+	env := []string{
+		"GOPROXY=file://" + served + ",file://" + filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download"), "GOSUMDB=off",
+		"GOFLAGS=-trimpath -modcacherw", "GOBIN=" + filepath.Join(dir, "bin"), "GOMODCACHE=" + filepath.Join(dir, "modules"),
+	}
+	// In the clone, go.sum must have the SDK's checksums.
+	for place, args := range map[string][]string{clone: {"list", "-deps", "./cmd/..."}, dir: {"install", mainModule + "/cmd/quern@v" + version.Number}} {
+		if _, err := output(t.Context(), place, env, "go", args...); err != nil {
+			t.Fatal(err)
+		}
 	}
 	out, err := exec.Command(filepath.Join(dir, "bin", "quern"), "version").CombinedOutput()
 	if err != nil || !strings.HasPrefix(string(out), "quern "+version.Number+" on ") {
