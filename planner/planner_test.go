@@ -17,6 +17,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -378,5 +379,30 @@ func TestTooManyOpenFilesAreReportedOnceAndByTheirName(t *testing.T) {
 	_, diags := p.plan(lifecycle, func(o *planner.Options) { o.Plugins = noFiles{o.Plugins} })
 	if len(diags) != 1 || diags[0].Summary != "Too many open files" || !strings.Contains(diags[0].Detail, "raise the limit (ulimit -n)") {
 		t.Errorf("got %v", diags)
+	}
+}
+
+// boast is an evaluation that says itself what quern adds.
+type boast struct{ score }
+
+func (b boast) Prepare(ctx context.Context, p *plugin.Prepare[scoreArgs]) error {
+	if err := b.score.Prepare(ctx, p); err != nil {
+		return err
+	}
+	p.SetValueType(cty.Object(map[string]cty.Type{"overlap": cty.Number}))
+	return nil
+}
+
+func TestAPluginWithAnOverlapOfItsOwnIsRefused(t *testing.T) {
+	p := newPipeline(t)
+	_, diags := p.plan(strings.Replace(lifecycle, `evaluate "score"`, `evaluate "boast"`, 1))
+	if !strings.Contains(diags.Error(), `its values have the attribute "overlap", which quern adds itself`) {
+		t.Errorf("got %v", diags)
+	}
+	// Without a trained model among its subjects, quern adds nothing.
+	alone := strings.NewReplacer(`evaluate "score"`, `evaluate "boast"`, "student = train.student, teacher", "teacher",
+		`evaluate.student.accuracy["student"]`, "evaluate.student.overlap", "evaluate.student.accuracy", "evaluate.student.overlap").Replace(lifecycle)
+	if _, diags = p.plan(alone); diags.HasErrors() {
+		t.Errorf("without a model: %v", diags)
 	}
 }

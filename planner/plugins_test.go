@@ -120,6 +120,7 @@ func (w *world) types() []plugin.Type {
 		plugin.NewMapper(info(plugin.KindLabel, "rules"), rules{}),
 		plugin.NewRunner(info(plugin.KindTrain, "toy"), toy{}),
 		plugin.NewRunner(info(plugin.KindEvaluate, "score"), score{}),
+		plugin.NewRunner(info(plugin.KindEvaluate, "boast"), boast{}),
 		plugin.NewRunner(info(plugin.KindEvaluate, "contest"), contest{}),
 		plugin.NewProvider(info("", "talker"), talker{}),
 		plugin.NewDeployment(info(plugin.KindDeploy, "shelf"), &shelf{w}),
