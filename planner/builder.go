@@ -10,6 +10,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/diagnostics"
+	"github.com/quern-dev/quern/planner/estimate"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/prepare"
@@ -95,8 +96,9 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	p.Checks = slices.DeleteFunc(checks, func(c *plan.CheckBlock) bool { return b.waitsForPruned(c.DependsOn) })
 	p.Secrets = secretNames(p)
 	b.sealPlan(p)
-	p.Budget = b.root.estimate.Budget()
-	b.root.estimate.CheckBudget(p)
+	budget := estimate.Budget{Module: b.root.Module}
+	p.Budget = budget.Evaluate()
+	budget.Check(p)
 	return b.finished(p)
 }
 

@@ -14,31 +14,34 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Budget evaluates the limits of the settings; nil: there are none.
-func (e *Estimator) Budget() *plan.Budget {
-	cfg := e.Config.Settings.Budget
+// Budget is that of a module's settings.
+type Budget struct{ *module.Module }
+
+// Evaluate evaluates the limits of the settings; nil: there are none.
+func (b Budget) Evaluate() *plan.Budget {
+	cfg := b.Config.Settings.Budget
 	if cfg == nil {
 		return nil
 	}
-	out := &plan.Budget{Money: e.limit("money", cfg.Money), Seconds: e.limit("seconds", cfg.Seconds)}
-	if tokens := e.limit("tokens", cfg.Tokens); tokens != nil {
+	out := &plan.Budget{Money: b.limit("money", cfg.Money), Seconds: b.limit("seconds", cfg.Seconds)}
+	if tokens := b.limit("tokens", cfg.Tokens); tokens != nil {
 		n := int64(*tokens)
 		out.Tokens = &n
 	}
 	return out
 }
 
-func (e *Estimator) limit(name string, x hcl.Expression) *float64 {
+func (b Budget) limit(name string, x hcl.Expression) *float64 {
 	if x == nil {
 		return nil
 	}
-	v, ok := e.constant(x, "budget "+name, cty.Number)
+	v, ok := b.constant(x, "budget "+name, cty.Number)
 	if !ok || v.IsNull() {
 		return nil
 	}
 	f, _ := v.AsBigFloat().Float64()
 	if f < 0 {
-		e.Report(diag.Errorf(x.Range().Ptr(), "Wrong value for budget "+name, "A budget cannot be negative."))
+		b.Report(diag.Errorf(x.Range().Ptr(), "Wrong value for budget "+name, "A budget cannot be negative."))
 		return nil
 	}
 	return &f
@@ -46,41 +49,41 @@ func (e *Estimator) limit(name string, x hcl.Expression) *float64 {
 
 // constant evaluates an expression of the settings, which may refer to
 // variables and locals and must be known.
-func (e *Estimator) constant(x hcl.Expression, what string, want cty.Type) (cty.Value, bool) {
+func (b Budget) constant(x hcl.Expression, what string, want cty.Type) (cty.Value, bool) {
 	r := module.RefsOf(x)
-	if e.BrokenUpstream(r) {
+	if b.BrokenUpstream(r) {
 		return cty.NilVal, false
 	}
-	return e.Known(x, e.Scope(r), what, want)
+	return b.Known(x, b.Scope(r), what, want)
 }
 
 const secondsOfTime = "seconds of machine time"
 
-// CheckBudget refuses a plan whose known cost exceeds the budget, and warns
+// Check refuses a plan whose known cost exceeds the budget, and warns
 // if part of the cost is not known.
-func (e *Estimator) CheckBudget(p *plan.Plan) {
+func (b Budget) Check(p *plan.Plan) {
 	if p.Budget == nil {
 		return
 	}
 	if p.Budget.Money != nil {
-		e.checkPrices(p)
+		b.checkPrices(p)
 	}
-	subject := e.Config.Settings.Budget.Range
+	subject := b.Config.Settings.Budget.Range
 	total := p.Total()
 	check := func(what string, limit, sum *float64, unknown int, mayBeKept bool, amount func(float64) string) {
 		switch {
 		case limit == nil:
 		case sum != nil && *sum > *limit && total.Estimated && what != secondsOfTime:
-			e.Report(diag.Warningf(&subject, "Plan may exceed the budget", "The plan would take about %s %s, estimated from some of the sources' rows, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
+			b.Report(diag.Warningf(&subject, "Plan may exceed the budget", "The plan would take about %s %s, estimated from some of the sources' rows, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
 				amount(*sum), what, amount(*limit)))
 		case sum != nil && *sum > *limit && mayBeKept:
-			e.Report(diag.Warningf(&subject, "Plan may exceed the budget", "The plan would take %s %s if none of its requests had a cached answer, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
+			b.Report(diag.Warningf(&subject, "Plan may exceed the budget", "The plan would take %s %s if none of its requests had a cached answer, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
 				amount(*sum), what, amount(*limit)))
 		case sum != nil && *sum > *limit:
-			e.Report(diag.Errorf(&subject, "Plan exceeds the budget", "The plan would take %s %s, but the budget is %s. Raise the budget, or plan less with -target.",
+			b.Report(diag.Errorf(&subject, "Plan exceeds the budget", "The plan would take %s %s, but the budget is %s. Raise the budget, or plan less with -target.",
 				amount(*sum), what, amount(*limit)))
 		case unknown > 0:
-			e.Report(diag.Warningf(&subject, "Cost is only partly known", "How many %s %s will take is not known and does not count against the budget of %s.",
+			b.Report(diag.Warningf(&subject, "Cost is only partly known", "How many %s %s will take is not known and does not count against the budget of %s.",
 				what, english.Spell(unknown, "stage"), amount(*limit)))
 		}
 	}
@@ -100,16 +103,16 @@ func (e *Estimator) CheckBudget(p *plan.Plan) {
 
 // checkPrices refuses models that are to be called and whose price is not known:
 // a budget in money could not be enforced.
-func (e *Estimator) checkPrices(p *plan.Plan) {
+func (b Budget) checkPrices(p *plan.Plan) {
 	said := map[string]bool{}
-	for _, s := range e.Stages() {
+	for _, s := range b.Stages() {
 		for _, n := range s.Instances() {
 			m := unpriced(n)
 			if m == nil || said[m.Address] || !slices.Contains(p.Nodes, n.Node) || n.Action != plan.Run && n.Action != plan.MayRun {
 				continue
 			}
 			said[m.Address] = true
-			e.Report(diag.Errorf(m.Range.Ptr(), "Price is not known", "The budget in money cannot be enforced without the price of %s, which %s calls. Give the model a price block: price { input = …, output = … }, in money per million tokens (0 for a model that costs nothing).", m.Address, n.Address))
+			b.Report(diag.Errorf(m.Range.Ptr(), "Price is not known", "The budget in money cannot be enforced without the price of %s, which %s calls. Give the model a price block: price { input = …, output = … }, in money per million tokens (0 for a model that costs nothing).", m.Address, n.Address))
 		}
 	}
 }

@@ -361,11 +361,11 @@ func (e *Estimator) exampleTokens(n *decide.Instance, key string, d *llm.Example
 func (e *Estimator) exampleTexts(of *module.Handle, row *plan.RowArg, d *llm.ExampleSelection) (texts []weighted, rows float64, until string) {
 	m := of.Manifest()
 	if m == nil {
-		f := e.forecast(of)
+		f := e.forecasts.forecast(of)
 		if f.until != "" {
 			return nil, 0, f.until
 		}
-		texts, until = f.texts(e, of.From.Address, row, f.drawn(d))
+		texts, until = f.texts(e.forecasts, of.From.Address, row, f.drawn(d))
 		return texts, f.rows, until
 	}
 	most := int(min(m.Rows, poolRead))

@@ -15,7 +15,6 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/processes"
 	"github.com/quern-dev/quern/planner/secrets"
-	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/state"
@@ -26,11 +25,10 @@ import (
 type Estimator struct {
 	*module.Module
 	Options
+	forecasts *forecaster
 
-	mu        sync.Mutex
-	notes     map[string]note
-	forecasts map[string]*forecastOnce // by address and port
-	runs      map[string]*history.Run  // records that were read, by ID
+	mu   sync.Mutex
+	runs map[string]*history.Run // records that were read, by ID
 }
 
 // Options are what estimates are made from.
@@ -49,36 +47,19 @@ type Options struct {
 
 // New returns an estimator of the instances of a module.
 func New(m *module.Module, o Options) *Estimator {
-	return &Estimator{
-		Module: m, Options: o,
-		notes: map[string]note{}, forecasts: map[string]*forecastOnce{}, runs: map[string]*history.Run{},
-	}
-}
-
-// note is what a forecast needs to know of an instance that is not published.
-type note struct {
-	question   string
-	selections map[string]*pluginv1.Selection
+	return &Estimator{Module: m, Options: o, forecasts: newForecaster(o), runs: map[string]*history.Run{}}
 }
 
 // Estimate fills in the estimate of an instance.
 func (e *Estimator) Estimate(n *decide.Instance) {
 	if !n.Result.Known {
-		e.mu.Lock()
-		e.notes[n.Address] = note{n.Question, n.Selections}
-		e.mu.Unlock()
+		e.forecasts.note(n)
 	}
 	if n.Runs() && n.Mode != plan.ModeDeploy {
 		e.estimateCalls(n)
 		e.estimateSeconds(n)
 		e.checkDraws(n)
 	}
-}
-
-func (e *Estimator) noted(n *module.Instance) note {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.notes[n.Address]
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/quern-dev/quern/planner/decide"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -44,21 +45,53 @@ type forecastOnce struct {
 	made *forecast
 }
 
+// forecaster forecasts datasets. It is safe for use by several goroutines.
+type forecaster struct {
+	Options
+
+	mu    sync.Mutex
+	notes map[string]note          // by address
+	made  map[string]*forecastOnce // by address and port
+}
+
+func newForecaster(o Options) *forecaster {
+	return &forecaster{Options: o, notes: map[string]note{}, made: map[string]*forecastOnce{}}
+}
+
+// note is what a forecast needs to know of an instance that is not published.
+type note struct {
+	question   string
+	selections map[string]*pluginv1.Selection
+}
+
+// note keeps what a forecast will need to know of an instance.
+func (e *forecaster) note(n *decide.Instance) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.notes[n.Address] = note{n.Question, n.Selections}
+}
+
+func (e *forecaster) noted(n *module.Instance) note {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.notes[n.Address]
+}
+
 // forecast tells what it can of a dataset.
-func (e *Estimator) forecast(h *module.Handle) *forecast {
+func (e *forecaster) forecast(h *module.Handle) *forecast {
 	e.mu.Lock()
 	key := h.From.Address + "\n" + h.Port.Name
-	f := e.forecasts[key]
+	f := e.made[key]
 	if f == nil {
 		f = &forecastOnce{}
-		e.forecasts[key] = f
+		e.made[key] = f
 	}
 	e.mu.Unlock()
 	f.once.Do(func() { f.made = e.newForecast(h) })
 	return f.made
 }
 
-func (e *Estimator) newForecast(h *module.Handle) *forecast {
+func (e *forecaster) newForecast(h *module.Handle) *forecast {
 	if m := h.Manifest(); m != nil {
 		return e.forecastMade(h, m)
 	}
@@ -83,7 +116,7 @@ func (e *Estimator) newForecast(h *module.Handle) *forecast {
 
 // unchanged says whether the instance makes of the same rows what it made of
 // them when it ran last.
-func (e *Estimator) unchanged(n *plan.Node) bool {
+func (e *forecaster) unchanged(n *plan.Node) bool {
 	prior := e.Prior[n.Address]
 	return n.Mode == plan.ModeRead || prior != nil && n.Definition != "" && prior.Definition == n.Definition
 }
@@ -99,7 +132,7 @@ func (f *forecast) allFresh() *forecast {
 }
 
 // forecastMade is the forecast of a dataset that exists.
-func (e *Estimator) forecastMade(h *module.Handle, m *dataset.Manifest) *forecast {
+func (e *forecaster) forecastMade(h *module.Handle, m *dataset.Manifest) *forecast {
 	f := &forecast{rows: float64(m.Rows), exact: true, madeBy: map[string]string{}}
 	if err := f.sampleOf(e, m, h.Port.Columns); err != nil {
 		return unknownUntil(h.From.Address)
@@ -112,7 +145,7 @@ func (e *Estimator) forecastMade(h *module.Handle, m *dataset.Manifest) *forecas
 }
 
 // sampleOf takes the first rows of some shards, none of them as new.
-func (f *forecast) sampleOf(e *Estimator, m *dataset.Manifest, columns data.Schema) error {
+func (f *forecast) sampleOf(e *forecaster, m *dataset.Manifest, columns data.Schema) error {
 	shards, err := m.Files(e.Store.Blobs, columns.Names())
 	if err != nil {
 		return err
@@ -142,7 +175,7 @@ func (f *forecast) sampleOf(e *Estimator, m *dataset.Manifest, columns data.Sche
 
 // forecastMap is the forecast of what a row-wise stage makes: as many rows, with
 // the columns that come from the input or from row expressions.
-func (e *Estimator) forecastMap(n *module.Instance, port *plan.Port) *forecast {
+func (e *forecaster) forecastMap(n *module.Instance, port *plan.Port) *forecast {
 	in := e.forecast(n.Inputs[port.RowsOf])
 	if in.until != "" {
 		return in
@@ -166,7 +199,7 @@ func (e *Estimator) forecastMap(n *module.Instance, port *plan.Port) *forecast {
 
 // columnOf is a column of a row-wise stage, by its origin. Where it cannot be
 // told, until is the stage that makes it.
-func (f *forecast) columnOf(e *Estimator, n *module.Instance, bound *plan.Bound, origin string) (values arrow.Array, until string) {
+func (f *forecast) columnOf(e *forecaster, n *module.Instance, bound *plan.Bound, origin string) (values arrow.Array, until string) {
 	if name, ok := strings.CutPrefix(origin, "input:"); ok {
 		if at := f.sample.Schema().FieldIndices(name); len(at) == 1 {
 			return f.sample.Column(at[0]), ""
@@ -181,7 +214,7 @@ func (f *forecast) columnOf(e *Estimator, n *module.Instance, bound *plan.Bound,
 
 // eval evaluates a row expression of an instance over the sample. Where that
 // cannot be done, until is the stage that has to run before.
-func (f *forecast) eval(e *Estimator, address string, row *plan.RowArg) (values arrow.Array, until string) {
+func (f *forecast) eval(e *forecaster, address string, row *plan.RowArg) (values arrow.Array, until string) {
 	if row == nil || row.Late || len(row.Expr.Secrets) > 0 {
 		return nil, address
 	}
@@ -210,7 +243,7 @@ func (f *forecast) eval(e *Estimator, address string, row *plan.RowArg) (values 
 
 // forecastSelection is the forecast of a dataset that consists of rows of
 // another one.
-func (e *Estimator) forecastSelection(n *module.Instance, s *pluginv1.Selection) *forecast {
+func (e *forecaster) forecastSelection(n *module.Instance, s *pluginv1.Selection) *forecast {
 	in := e.forecast(n.Inputs[s.RowsOf])
 	if in.until != "" {
 		return in
@@ -234,7 +267,7 @@ func (e *Estimator) forecastSelection(n *module.Instance, s *pluginv1.Selection)
 
 // where keeps the rows of a sample for which a condition holds; false: it cannot
 // be told for which.
-func (e *Estimator) where(n *module.Instance, key string, f *forecast) bool {
+func (e *forecaster) where(n *module.Instance, key string, f *forecast) bool {
 	bound, ok := e.boundAgain(n)
 	if !ok {
 		return false
@@ -283,7 +316,7 @@ func (f *forecast) scale(share float64) {
 
 // forecastAsBefore tells a dataset from the one that the instance made when it
 // ran last: it has as many rows for those of the inputs as then.
-func (e *Estimator) forecastAsBefore(n *module.Instance, port *plan.Port) *forecast {
+func (e *forecaster) forecastAsBefore(n *module.Instance, port *plan.Port) *forecast {
 	m := e.priorDataset(n.Address, port.Name)
 	if m == nil || n.Mode == plan.ModeRead || !e.unchanged(n.Node) || !m.Schema.Equal(port.Columns) {
 		return unknownUntil(n.Address)

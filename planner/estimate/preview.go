@@ -60,7 +60,7 @@ type preview struct {
 }
 
 // forecastSource looks into a source; nil: it cannot be.
-func (e *Estimator) forecastSource(n *module.Instance, port *plan.Port) *forecast {
+func (e *forecaster) forecastSource(n *module.Instance, port *plan.Port) *forecast {
 	question := e.noted(n).question
 	if !e.Refresh || n.Fingerprint == "" || question == "" {
 		return nil
@@ -95,7 +95,7 @@ func (e *Estimator) forecastSource(n *module.Instance, port *plan.Port) *forecas
 
 // preview asks the plugin for rows, and compares them with those that the
 // source had; earlier is what was known of it before.
-func (e *Estimator) preview(n *module.Instance, port *plan.Port, before *dataset.Manifest, earlier *preview) *preview {
+func (e *forecaster) preview(n *module.Instance, port *plan.Port, before *dataset.Manifest, earlier *preview) *preview {
 	batches, count, err := e.askPreview(n, port)
 	if err != nil || count == nil {
 		return nil // the estimate is not the place to complain
@@ -176,7 +176,7 @@ func (p *preview) choose(rows arrow.RecordBatch, fresh, old []int) error {
 
 // askPreview has a plugin send some of a source's rows. Without an error and a
 // count the plugin refused.
-func (e *Estimator) askPreview(n *module.Instance, port *plan.Port) ([]arrow.RecordBatch, *pluginv1.RowCount, error) {
+func (e *forecaster) askPreview(n *module.Instance, port *plan.Port) ([]arrow.RecordBatch, *pluginv1.RowCount, error) {
 	bound, ok := e.boundAgain(n)
 	if !ok {
 		return nil, nil, nil
@@ -227,7 +227,7 @@ func (e *Estimator) askPreview(n *module.Instance, port *plan.Port) ([]arrow.Rec
 
 // boundAgain is the configuration of an instance that is decided; false: it
 // waits for values of other stages.
-func (e *Estimator) boundAgain(n *module.Instance) (*plan.Bound, bool) {
+func (e *forecaster) boundAgain(n *module.Instance) (*plan.Bound, bool) {
 	if refs, _ := n.Body.Refs(); len(refs) > 0 {
 		return nil, false
 	}
@@ -237,7 +237,7 @@ func (e *Estimator) boundAgain(n *module.Instance) (*plan.Bound, bool) {
 }
 
 // priorDataset is what the state has of a dataset; nil: nothing.
-func (e *Estimator) priorDataset(address, port string) *dataset.Manifest {
+func (e *forecaster) priorDataset(address, port string) *dataset.Manifest {
 	prior := e.Prior[address]
 	if prior == nil {
 		return nil
@@ -258,7 +258,7 @@ type rowKey = [16]byte
 
 // rowsOfDataset are the keys of all rows of a dataset; nil: there are too many,
 // or they cannot be read.
-func (e *Estimator) rowsOfDataset(m *dataset.Manifest, columns []string) map[rowKey]bool {
+func (e *forecaster) rowsOfDataset(m *dataset.Manifest, columns []string) map[rowKey]bool {
 	if m.Rows > comparedRows {
 		return nil
 	}
@@ -332,7 +332,7 @@ func batchBytes(rec arrow.RecordBatch) int64 {
 	return total
 }
 
-func (e *Estimator) previewPath(n *module.Instance) string {
+func (e *forecaster) previewPath(n *module.Instance) string {
 	name := sha256.Sum256([]byte(e.Environment + "\n" + n.Address))
 	return filepath.Join(e.Store.Cache(), "previews", hex.EncodeToString(name[:16]))
 }

@@ -52,7 +52,7 @@ func (e *Estimator) rowsAsked(n *decide.Instance, key string) *askedRows {
 	if m := h.Manifest(); m != nil {
 		return e.rowsMade(n, m)
 	}
-	f := e.forecast(h)
+	f := e.forecasts.forecast(h)
 	if f.until != "" {
 		return &askedRows{until: f.until}
 	}
@@ -63,7 +63,7 @@ func (e *Estimator) rowsAsked(n *decide.Instance, key string) *askedRows {
 	}
 	return &askedRows{
 		all: math.Round(f.rows), asked: min(math.Ceil(f.fresh), math.Round(f.rows)), forecast: f, counted: f.exact && f.whole() && len(rows) <= sampledRows,
-		texts: func(row *plan.RowArg) ([]weighted, string) { return f.texts(e, n.Address, row, rows) },
+		texts: func(row *plan.RowArg) ([]weighted, string) { return f.texts(e.forecasts, n.Address, row, rows) },
 	}
 }
 
@@ -112,7 +112,7 @@ func (e *Estimator) newTo(n *decide.Instance, key string, f *forecast) *forecast
 	if f.proxy || slices.ContainsFunc(columns, func(c string) bool { return f.madeBy[c] != "" || !hasColumn(before, c) }) {
 		return f
 	}
-	known := e.rowsOfDataset(before, columns)
+	known := e.forecasts.rowsOfDataset(before, columns)
 	if known == nil {
 		return f
 	}
@@ -131,7 +131,7 @@ func hasColumn(m *dataset.Manifest, name string) bool {
 // keepsAnswers says whether the answers to rows of the last result need not be
 // asked for again.
 func (e *Estimator) keepsAnswers(n *decide.Instance) bool {
-	if n.Prior == nil || n.Prior.Errors > 0 || !e.unchanged(n.Node) {
+	if n.Prior == nil || n.Prior.Errors > 0 || !e.forecasts.unchanged(n.Node) {
 		return false
 	}
 	return n.RowWise() || !slices.ContainsFunc(n.Calls, func(c *pluginv1.ModelCalls) bool {
@@ -152,7 +152,7 @@ func (e *Estimator) inputBefore(n *decide.Instance, h *module.Handle) *dataset.M
 			continue
 		}
 		if prior := e.Prior[in.Address]; prior != nil && prior.Outputs[in.Port].Digest == in.Digest {
-			return e.priorDataset(in.Address, in.Port)
+			return e.forecasts.priorDataset(in.Address, in.Port)
 		}
 		maker, err := e.Store.Actions.Get(in.Action)
 		if err != nil || maker == nil || maker.Outputs[in.Port].Digest != in.Digest {
@@ -196,7 +196,7 @@ func everyRow(f *forecast) []int {
 }
 
 // texts evaluates a row expression of an instance for some rows of a sample.
-func (f *forecast) texts(e *Estimator, address string, row *plan.RowArg, rows []int) (texts []weighted, until string) {
+func (f *forecast) texts(e *forecaster, address string, row *plan.RowArg, rows []int) (texts []weighted, until string) {
 	rows = evenly(rows, sampledRows)
 	some := *f
 	var err error
