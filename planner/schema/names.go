@@ -65,7 +65,7 @@ func listed(lead, given string, names []string) string {
 	if len(names) == 0 || diag.Closest(given, names) != "" {
 		return ""
 	}
-	return lead + strings.Join(names, ", ") + "."
+	return lead + english.And(names) + "."
 }
 
 func checkBlock(b *hclsyntax.Block, schema *Body, of string) []*hcl.Diagnostic {
@@ -106,8 +106,8 @@ func unknownBlock(name string, subject hcl.Range, schema *Body, of string) *hcl.
 		return diag.Errorf(&subject, "Unsupported block type", "%q is an argument of %s, not a block. Write it with an equals sign: %s = …", name, of, name)
 	}
 	known := append(sorted(schema.Blocks), "dynamic", "lifecycle", "resources")
-	return diag.Errorf(&subject, "Unsupported block type", "%s has no blocks of type %q.%s%s", of, name,
-		diag.Suggest(name, known), listed(" Its blocks are: ", name, sorted(schema.Blocks)))
+	return diag.Errorf(&subject, "Unsupported block type", "%s cannot contain blocks of type %q.%s%s", of, name,
+		diag.Suggest(name, known), listed(" It can contain ", name, sorted(schema.Blocks)))
 }
 
 func checkDynamic(b *hclsyntax.Block, schema *Body, of string) []*hcl.Diagnostic {
