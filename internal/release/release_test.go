@@ -122,6 +122,9 @@ func TestOnlyPlatformsWithACompilerAreBuilt(t *testing.T) {
 // the Go module proxy serves.
 func TestATaggedReleaseIsInstalled(t *testing.T) {
 	slow(t)
+	for _, name := range []string{"GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"} {
+		t.Setenv(name, "release@example.com")
+	}
 	dir := t.TempDir()
 	clone, served := filepath.Join(dir, "clone"), filepath.Join(dir, "proxy")
 	if err := commit(t.Context(), clone); err != nil {
