@@ -5,7 +5,9 @@ import (
 	"testing"
 
 	"github.com/quern-dev/quern/lang/kind"
+	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
 func TestStagesAreAllKindsButModelsAndPrompts(t *testing.T) {
@@ -21,6 +23,18 @@ func TestPluginsOfferTheTypedKinds(t *testing.T) {
 	}
 	if got := kind.Those(kind.Kind.Typed); !slices.Equal(got, want) {
 		t.Errorf("the typed kinds are %v, those of the SDK %v", got, want)
+	}
+}
+
+func TestTheModesOfEachKindAreThoseThatAPluginMayOffer(t *testing.T) {
+	for _, name := range kind.Names() {
+		for number := range pluginv1.Mode_name {
+			mode := pluginv1.Mode(number)
+			err := client.CheckSchema(&pluginv1.GetSchemaResponse{Version: "1.0.0", Types: []*pluginv1.Type{{Kind: name, Name: "x", Mode: mode}}})
+			if allowed := slices.Contains(kind.Of(name).Modes, mode); allowed != (err == nil) {
+				t.Errorf("the table says %t of %s types of %s, the check of schemas: %v", allowed, name, mode, err)
+			}
+		}
 	}
 }
 
