@@ -54,6 +54,9 @@ func Instance(st *state.State, address string) (*state.Instance, error) {
 	if inst, ok := st.Instances[a.String()]; ok {
 		return inst, nil
 	}
+	if err := a.CheckModule(maps.Keys(st.Instances)); err != nil {
+		return nil, err
+	}
 	return nil, &NotFound{Kind: "instance", Name: a.String(), Environment: st.Environment, Known: slices.Sorted(maps.Keys(st.Instances))}
 }
 

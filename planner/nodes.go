@@ -1,8 +1,8 @@
 package planner
 
 import (
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/quern-dev/quern/internal/dag"
 	"github.com/quern-dev/quern/lang/addr"
@@ -16,6 +16,10 @@ import (
 func (b *builder) checkAddresses(addresses []addr.Instance) {
 	for _, a := range addresses {
 		if b.root.Stage(a.Stage) != nil || b.prior[a.String()] != nil {
+			continue
+		}
+		if err := a.CheckModule(maps.Keys(b.prior)); err != nil {
+			b.Report(diag.Of(err)...)
 			continue
 		}
 		var names []string
@@ -135,7 +139,7 @@ func (b *builder) gateReasons(n *plan.Node) {
 		return
 	}
 	for _, d := range n.DependsOn {
-		if !strings.HasPrefix(d, "gate.") { // to parse all addresses takes long
+		if addr.KindOf(d) != kind.Gate { // to parse all addresses takes long
 			continue
 		}
 		a, err := addr.Parse(d)

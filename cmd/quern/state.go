@@ -102,6 +102,9 @@ func moveInstances(st *state.State, from, to string) ([]move, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := target.CheckModule(maps.Keys(st.Instances)); err != nil {
+		return nil, err
+	}
 	sources, err := inspect.Instances(st, from)
 	if err != nil {
 		return nil, err

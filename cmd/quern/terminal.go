@@ -143,7 +143,11 @@ func diagnosticsOf(err error) hcl.Diagnostics {
 	if errors.As(err, &refused) {
 		return refused.Diagnostics
 	}
-	summary, detail, _ := strings.Cut(withHint(err).Error(), "\n")
+	err = withHint(err)
+	if e := (*diag.Error)(nil); errors.As(err, &e) {
+		return diag.Of(err)
+	}
+	summary, detail, _ := strings.Cut(err.Error(), "\n")
 	return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: diag.Capital(summary), Detail: diag.Capital(detail)}}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/addr"
@@ -48,6 +49,9 @@ func nodeAt(p *plan.Plan, a addr.Instance) (*plan.Node, error) {
 			return n, nil
 		}
 		addresses = append(addresses, n.Address)
+	}
+	if err := a.CheckModule(slices.Values(addresses)); err != nil {
+		return nil, err
 	}
 	return nil, fmt.Errorf("the pipeline has no instance %s\nRun \"quern state list\" or \"quern graph\" to see the instances.%s", a, diag.Suggest(a.String(), addresses))
 }

@@ -2,26 +2,69 @@
 // instances are named in configurations, plans, states, and messages.
 //
 // An address is KIND.NAME, not KIND.TYPE.NAME: trying another type of stage
-// changes no reference to it.
+// changes no reference to it. In a module, the path of the module comes first:
+// module.a["k"].transform.x. The expressions of a module name its own stages
+// without the path, so neither they nor the keys made of them contain it.
 package addr
 
 import (
 	"fmt"
-	"strconv"
+	"iter"
+	"math/big"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
-	"github.com/zclconf/go-cty/cty"
-
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
+	"github.com/zclconf/go-cty/cty"
 )
 
-// Stage is the address of a stage block: transform.clean.
-type Stage struct{ Kind, Name string }
+// moduleRoot begins the path of a module.
+const moduleRoot = "module"
 
-func (s Stage) String() string { return s.Kind + "." + s.Name }
+// Module is the path of an instance of a module, such as
+// module.a["k"].module.b. The zero Module is the root module. Modules can be
+// compared and be the keys of maps.
+type Module struct{ path string }
+
+// IsRoot reports whether it is the root module.
+func (m Module) IsRoot() bool { return m.path == "" }
+
+// Child returns the path of a module in this one. The key is that of an
+// Instance; the name is an identifier.
+func (m Module) Child(name string, key cty.Value) Module {
+	return Module{m.prefix() + moduleRoot + "." + name + keySuffix(key)}
+}
+
+func (m Module) String() string { return m.path }
+
+// prefix is what comes before the address of something in the module.
+func (m Module) prefix() string {
+	if m.IsRoot() {
+		return ""
+	}
+	return m.path + "."
+}
+
+// Stage is the address of a stage block: transform.clean. Stages can be
+// compared and be the keys of maps.
+type Stage struct {
+	// Module is where the block is. In what a configuration says, it is the
+	// root module, because addresses are relative there: see In.
+	Module     Module
+	Kind, Name string
+}
+
+func (s Stage) String() string { return s.Module.prefix() + s.Kind + "." + s.Name }
+
+// In returns the address of a stage that a module names without a path.
+func (s Stage) In(m Module) Stage {
+	s.Module = m
+	return s
+}
 
 // Instance is the address of one instance of a stage: transform.clean,
 // transform.clean["a"] or transform.clean[0].
@@ -31,62 +74,138 @@ type Instance struct {
 	Key cty.Value
 }
 
-func (i Instance) String() string {
-	if i.Key == cty.NilVal {
-		return i.Stage.String()
-	}
-	return i.Stage.String() + "[" + keyString(i.Key) + "]"
-}
+func (i Instance) String() string { return i.Stage.String() + keySuffix(i.Key) }
 
 // HasKey reports whether the instance is one of several.
 func (i Instance) HasKey() bool { return i.Key != cty.NilVal }
 
-func keyString(k cty.Value) string {
-	if k.Type() == cty.Number {
-		n, _ := k.AsBigFloat().Int64()
-		return strconv.FormatInt(n, 10)
+// keySuffix is a key in brackets; empty for cty.NilVal.
+func keySuffix(key cty.Value) string {
+	switch {
+	case key == cty.NilVal:
+		return ""
+	case key.Type() == cty.Number:
+		return "[" + key.AsBigFloat().Text('f', -1) + "]"
 	}
-	return string(hclwrite.TokensForValue(k).Bytes())
+	return "[" + string(hclwrite.TokensForValue(key).Bytes()) + "]"
 }
 
-// Parse parses an address as users write it, for example in -target.
+// Parse parses an address as users write it, for example in -target. It is the
+// inverse of String.
 func Parse(s string) (Instance, error) {
 	traversal, diags := hclsyntax.ParseTraversalAbs([]byte(s), "", hcl.InitialPos)
 	if diags.HasErrors() {
 		return Instance{}, malformed(s)
 	}
-	if root := traversal.RootName(); len(traversal) > 1 && !kind.Is(root) {
-		return Instance{}, fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean. %q is not a kind. The kinds are %s.", s, root, english.And(kind.Names()))
-	}
-	inst, rest, ok := FromTraversal(traversal)
-	if !ok || len(rest) > 0 {
+	module, steps, ok := cutModule(traversal)
+	if !ok {
 		return Instance{}, malformed(s)
 	}
+	if root, named := nameOf(steps[0]); named && len(steps) > 1 && !kind.Is(root) {
+		return Instance{}, diag.Failed(fmt.Sprintf("%q is not an address", s), "Write KIND.NAME, such as transform.clean. %q is not a kind. The kinds are %s.", root, english.And(kind.Names()))
+	}
+	inst, rest, ok := FromTraversal(steps)
+	if !ok || len(rest) > 0 || !isKey(inst.Key) {
+		return Instance{}, malformed(s)
+	}
+	inst.Module = module
 	return inst, nil
 }
 
 func malformed(s string) error {
-	return fmt.Errorf("%q is not an address\nWrite KIND.NAME, such as transform.clean. To name one of several instances, add its key: [\"KEY\"] or [0].", s)
+	return diag.Failed(fmt.Sprintf("%q is not an address", s), "Write KIND.NAME, such as transform.clean. To name one of several instances, add its key: [\"KEY\"] or [0].")
 }
 
-// FromTraversal returns the stage or instance that a traversal begins with and
-// the steps after it. ok is false if the traversal does not begin with a
-// stage.
+// KindOf returns the kind of the address that a text is, without parsing more of
+// it than it must.
+func KindOf(address string) string {
+	if !strings.HasPrefix(address, moduleRoot+".") {
+		of, _, _ := strings.Cut(address, ".")
+		return of
+	}
+	a, _ := Parse(address)
+	return a.Kind
+}
+
+// FromTraversal returns the stage or instance that a traversal begins with,
+// relative to the module in which it is written, and the steps after it. ok is
+// false if the traversal does not begin with a stage.
 func FromTraversal(t hcl.Traversal) (inst Instance, rest hcl.Traversal, ok bool) {
-	if len(t) < 2 || !kind.Is(t.RootName()) {
+	if len(t) < 2 {
 		return Instance{}, nil, false
 	}
+	root, _ := nameOf(t[0])
 	name, ok := t[1].(hcl.TraverseAttr)
-	if !ok {
+	if !ok || !kind.Is(root) {
 		return Instance{}, nil, false
 	}
-	inst = Instance{Stage: Stage{Kind: t.RootName(), Name: name.Name}}
-	rest = t[2:]
-	if len(rest) > 0 {
-		if index, is := rest[0].(hcl.TraverseIndex); is {
-			inst.Key = index.Key
-			rest = rest[1:]
+	inst = Instance{Stage: Stage{Kind: root, Name: name.Name}}
+	inst.Key, rest = cutKey(t[2:])
+	return inst, rest, true
+}
+
+// cutModule splits the path of a module from what follows it, which is at least
+// one step. ok is false if the path is malformed.
+func cutModule(t hcl.Traversal) (m Module, rest hcl.Traversal, ok bool) {
+	for {
+		if name, _ := nameOf(t[0]); name != moduleRoot {
+			return m, t, true
+		}
+		if len(t) < 3 {
+			return Module{}, nil, false
+		}
+		name, named := t[1].(hcl.TraverseAttr)
+		key, after := cutKey(t[2:])
+		if !named || len(after) == 0 || !isKey(key) {
+			return Module{}, nil, false
+		}
+		m, t = m.Child(name.Name, key), after
+	}
+}
+
+// cutKey splits the key of an instance from the steps after it.
+func cutKey(t hcl.Traversal) (key cty.Value, rest hcl.Traversal) {
+	if len(t) > 0 {
+		if index, is := t[0].(hcl.TraverseIndex); is {
+			return index.Key, t[1:]
 		}
 	}
-	return inst, rest, true
+	return cty.NilVal, t
+}
+
+// isKey reports whether a value can be the key of an instance, or is none.
+func isKey(v cty.Value) bool {
+	if v == cty.NilVal || v.Type() == cty.String {
+		return true
+	}
+	if v.Type() != cty.Number {
+		return false
+	}
+	n, accuracy := v.AsBigFloat().Int64()
+	return accuracy == big.Exact && n >= 0
+}
+
+// nameOf returns the name of a step that is one.
+func nameOf(step hcl.Traverser) (string, bool) {
+	switch step := step.(type) {
+	case hcl.TraverseRoot:
+		return step.Name, true
+	case hcl.TraverseAttr:
+		return step.Name, true
+	}
+	return "", false
+}
+
+// CheckModule returns an error if the module of an address does not exist: it is
+// not the root module, and nothing that exists is in it.
+func (s Stage) CheckModule(existing iter.Seq[string]) error {
+	for address := range existing {
+		if strings.HasPrefix(address, s.Module.prefix()) {
+			return nil
+		}
+	}
+	if s.Module.IsRoot() {
+		return nil
+	}
+	return diag.Failed("there is no module "+s.Module.String(), "Stages of the root module are written without a path: %s.", s.In(Module{}))
 }

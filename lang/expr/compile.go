@@ -29,6 +29,9 @@ type Scope struct {
 	Eval *hcl.EvalContext
 	// Row are the columns of `row`. nil: `row` cannot be used.
 	Row data.Schema
+	// Module is the module in which the expression is written. Its text names
+	// the stages of that module without the path; Refs are whole addresses.
+	Module addr.Module
 	// RowOf is the address of the dataset that Row describes, for messages.
 	RowOf string
 	// Late are the names, with their types, that the expression may use for
@@ -142,7 +145,7 @@ func (c *Compiled) collect(e hclsyntax.Expression, s *Scope) {
 			}
 		default:
 			if inst, _, ok := addr.FromTraversal(t); ok {
-				c.Refs = append(c.Refs, inst.Stage.String())
+				c.Refs = append(c.Refs, inst.In(s.Module).String())
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package expr
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -229,5 +231,17 @@ func TestMistakesInRowExpressionsAreReported(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTheTextOfAnExpressionInAModuleHasNoPath(t *testing.T) {
+	s := testScope()
+	s.Row, s.Module = nil, addr.Module{}.Child("a", cty.StringVal("k"))
+	c, diags := Compile(parse("evaluate.student.accuracy > 0.5"), s, cty.Bool)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	if c.Text != "evaluate.student.accuracy > 0.5" || !slices.Equal(c.Refs, []string{`module.a["k"].evaluate.student`}) {
+		t.Errorf("%s refers to %q", c.Text, c.Refs)
 	}
 }

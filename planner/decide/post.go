@@ -6,7 +6,6 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/planner/plan"
 )
 
@@ -46,7 +45,7 @@ func postVars(n *Instance, own *plan.Scope) map[string]cty.Value {
 			of = map[string]cty.Value{}
 		}
 	}
-	if v, ok := own.Stage(addr.Stage{Kind: n.Kind, Name: n.Addr.Name}); ok {
+	if v, ok := own.Stage(n.Addr.Stage); ok {
 		of[n.Addr.Name] = v
 	}
 	vars[n.Kind] = cty.ObjectVal(of)

@@ -71,6 +71,22 @@ func TestAScopeShowsInstancesByKeyAndByNumber(t *testing.T) {
 	}
 }
 
+func TestExpressionsOfAModuleSeeItsStagesWithoutThePath(t *testing.T) {
+	var s Scope
+	for i, text := range []string{"train.one", `module.a["k"].train.one`} {
+		a, err := addr.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Set(a, cty.NumberIntVal(int64(i)))
+	}
+	for ref, want := range map[string]int64{"train.one": 0, `module.a["k"].train.one`: 1} {
+		if got := s.Vars([]string{ref}, nil)["train"].GetAttr("one"); !got.RawEquals(cty.NumberIntVal(want)) {
+			t.Errorf("%s is %#v", ref, got)
+		}
+	}
+}
+
 // compiled compiles an expression in which evaluate.e is not known yet and
 // var.token is sensitive.
 func compiled(text string, refs, secrets []string, t cty.Type) *expr.Compiled {

@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -65,8 +66,7 @@ func unknown(b *plan.Body) map[string]cty.Value {
 	vars := map[string]cty.Value{"var": cty.DynamicVal}
 	refs, _ := b.Refs()
 	for _, ref := range refs {
-		kind, _, _ := strings.Cut(ref, ".")
-		vars[kind] = cty.DynamicVal
+		vars[addr.KindOf(ref)] = cty.DynamicVal
 	}
 	return vars
 }

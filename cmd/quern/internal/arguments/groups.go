@@ -130,8 +130,7 @@ func (a *Addresses) parse() hcl.Diagnostics {
 func parseAddress(text string) (addr.Instance, hcl.Diagnostics) {
 	a, err := addr.Parse(text)
 	if err != nil {
-		summary, detail, _ := strings.Cut(err.Error(), "\n")
-		return a, refuse(summary, detail)
+		return a, diag.Of(err)
 	}
 	return a, nil
 }

@@ -1,0 +1,55 @@
+package diag
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Error is an error that says what a diagnostic says. Code without a place in a
+// configuration returns it where users will read it; see Of.
+type Error struct {
+	// Summary names the problem, Detail says what to do about it. Like all
+	// errors, they may begin with a lowercase letter.
+	Summary, Detail string
+	// Subject is the place that the error is about; nil: it has none.
+	Subject *hcl.Range
+	// Cause is the error behind it; nil: there is none.
+	Cause error
+}
+
+// Failed returns an Error. format and its arguments make up the detail; an error
+// that is formatted with %w is its cause.
+func Failed(summary, format string, args ...any) *Error {
+	detail := fmt.Errorf(format, args...)
+	return &Error{Summary: summary, Detail: detail.Error(), Cause: errors.Unwrap(detail)}
+}
+
+func (e *Error) Error() string {
+	if e.Detail == "" {
+		return e.Summary
+	}
+	return e.Summary + "\n" + e.Detail
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Of converts an error to diagnostics. If it wraps diagnostics, they are
+// returned. If it wraps an Error, what was added to the text of the Error is
+// part of the summary. Of any other error the whole text is the summary.
+func Of(err error) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	if errors.As(err, &diags) {
+		return diags
+	}
+	d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: err.Error()}
+	var e *Error
+	if errors.As(err, &e) {
+		d.Summary = strings.Replace(err.Error(), e.Error(), e.Summary, 1)
+		d.Detail, d.Subject = e.Detail, e.Subject
+	}
+	d.Summary, d.Detail = Capital(d.Summary), Capital(d.Detail)
+	return hcl.Diagnostics{d}
+}
