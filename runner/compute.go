@@ -16,8 +16,8 @@ import (
 	"github.com/quern-dev/quern/store/action"
 )
 
-// computer sees to stages whose results are in the store: it looks there first,
-// and has an engine compute what is missing.
+// computer provides the results of stages that are kept in the store. It looks there
+// first, and has an engine compute what is missing.
 type computer struct {
 	*binder
 	checker     *checker

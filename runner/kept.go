@@ -7,7 +7,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// know puts into the scope what the plan keeps and expressions refer to.
+// know lets expressions see what the plan keeps, as far as they refer to it.
 func (b *binder) know(p *plan.Plan, todo []*plan.Node) error {
 	wanted := map[string]bool{}
 	for _, n := range todo {
@@ -72,8 +72,7 @@ func conditionRefs(all []plan.Condition) []string {
 	return refs
 }
 
-// knowKept puts the value of an instance into the scope that is in the state as it
-// would come out.
+// knowKept lets expressions see an instance whose result is already in the state.
 func (b *binder) knowKept(n *plan.Node) error {
 	inst, ok := b.state.instance(n.Address)
 	if !ok {

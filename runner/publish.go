@@ -22,8 +22,8 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// publisher publishes what stages produced: its manifests are in the store, then
-// comes the action entry, and then the state.
+// publisher publishes the results of stages. The blobs and manifests are already in
+// the store; the action entry comes next, and then the state.
 type publisher struct {
 	store     *store.Store
 	state     *saver

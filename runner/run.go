@@ -77,7 +77,7 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 	return r, nil
 }
 
-// parts makes what the run is put together from.
+// parts creates the parts that the run consists of.
 func (r *run) parts(known *values, opts Options) {
 	artifacts := stage.NewArtifacts(opts.Store.Blobs)
 	open := opts.Engine

@@ -6,8 +6,8 @@
 // makes a Task of it, and an Engine carries the task out: in this process
 // (engine/local), in another one, or on another machine. Tasks and results are
 // plain data. Artifacts are named by digest and are in the store, which both sides
-// can reach. What the run publishes of a result, and when, is the run's matter:
-// an engine writes blobs and memo entries, and neither action entries nor state.
+// can reach. The run decides what it publishes of a result, and when: an
+// engine writes blobs and memo entries, but neither action entries nor state.
 package engine
 
 import (
@@ -28,8 +28,8 @@ type Engine interface {
 	// task failed is in its result, which exists even then. The error says that the
 	// engine could not carry it out, or does not know how it ended; the run may try
 	// again, as with a task that failed. When ctx ends, the task ends at once, and
-	// has ended when Execute returns. Execute is called from many goroutines, and
-	// for each action key from one at a time.
+	// has ended when Execute returns. Execute is called from many goroutines, but
+	// never for two tasks with the same action key at once.
 	Execute(ctx context.Context, t *Task) (*Result, error)
 	// Close ends the engine when no task is under way. It may be called again.
 	Close()
@@ -55,17 +55,17 @@ const Format = "quern.task/v1"
 // Task is a stage to be carried out, of mode read, map, flat_map, or run.
 type Task struct {
 	Format string `json:"format"`
-	// Node has the configuration with everything known that it waited for, but for
-	// sensitive variables.
+	// Node is resolved: of everything that its configuration waited for, only
+	// sensitive variables are left.
 	Node *plan.Node `json:"node"`
 	// Inputs by key of the node's arguments.
 	Inputs map[string]Input `json:"inputs,omitempty"`
-	// Models are the blocks of language models among the inputs, by address, as
-	// known as the node.
+	// Models are the blocks of language models among the inputs, by address,
+	// resolved like the node.
 	Models map[string]*plan.Model `json:"models,omitempty"`
 	// Secrets are the values of all sensitive variables of the run: expressions
-	// need some of them, and no message or result may contain any. Whoever keeps a
-	// task keeps it like a secret.
+	// need some of them, and no message or result may contain any. Treat a task
+	// like a secret.
 	Secrets map[string]value.Value `json:"secrets,omitempty"`
 
 	// Definition and Key are the definition key and the action key. Rows is the key

@@ -1,7 +1,7 @@
-// Package stage has the instance of a stage once everything that it waited for
-// is known: its configuration evaluated, its inputs found, its keys made, its
-// inputs as files. It does not decide what is done with it, and changes nothing
-// outside the folder that it is given.
+// Package stage represents an instance of a stage when everything that it waited
+// for is known. It evaluates the configuration, computes the keys, and provides
+// the inputs as files. It does not decide what is done with a stage, and it writes
+// only to the folder that it is given.
 package stage
 
 import (

@@ -33,7 +33,7 @@ type guard struct {
 	inputSecrets *bool
 }
 
-// rows is what is to be stored of rows that the stage produced. Where a stage asks
+// rows returns what may be stored of rows that the stage produced. Where a stage asks
 // language models, requests and answers are among its results: secrets in them
 // are redacted. Elsewhere a secret is an error, unless the stage's inputs contain
 // it: a filter for a secret keeps the rows that have it.
@@ -104,7 +104,7 @@ func (g *guard) inputsHave(ctx context.Context) (bool, error) {
 	return found, nil
 }
 
-// value is rows for plain values.
+// value does the same for plain values.
 func (g *guard) value(v cty.Value) (cty.Value, error) {
 	if v == cty.NilVal || !g.UsesSecrets() {
 		return v, nil
@@ -116,7 +116,7 @@ func (g *guard) value(v cty.Value) (cty.Value, error) {
 	return redacted, nil
 }
 
-// folder is rows for files.
+// folder does the same for files.
 func (g *guard) folder(folder string) error {
 	if g.redactor.Empty() || !g.UsesSecrets() {
 		return nil

@@ -1,10 +1,11 @@
 // Package local carries out tasks in this process, with plugins on this machine.
-// It knows a task, the store, and what the run shares; it does not know the run.
+// It knows the task, the store, and what the stages of a run share, but not the
+// run itself.
 //
 // Each mode of a stage has a type of its own: reading (a source), mapping (a
-// row-wise stage), and running (a stage that gets its inputs as files). What they
-// have in common is what they use: guard keeps secrets out of results, serving
-// gives the stage its models.
+// row-wise stage), and running (a stage that gets its inputs as files). All
+// of them use guard, which keeps secrets out of results, or serving, which gives a
+// stage its models.
 package local
 
 import (
