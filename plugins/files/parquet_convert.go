@@ -1,16 +1,15 @@
 package files
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/bitutil"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/quern-dev/quern/internal/arrowjson"
 )
 
 // conversion turns arrays as the Parquet library reads them into arrays of
@@ -224,63 +223,11 @@ func (v *conversion) asJSON(a arrow.Array, column *parquetColumn) (arrow.Array, 
 			b.AppendNull()
 			continue
 		}
-		text, err := appendJSON(nil, plain, i)
+		text, err := arrowjson.Encoder{}.Append(nil, plain, i)
 		if err != nil {
 			return nil, &valueError{i, err}
 		}
 		b.BinaryBuilder.Append(text)
 	}
 	return b.NewArray(), nil
-}
-
-// appendJSON appends a value as the JSON that source "jsonl" reads.
-func appendJSON(out []byte, a arrow.Array, i int) ([]byte, error) {
-	if a.IsNull(i) {
-		return append(out, "null"...), nil
-	}
-	switch a := a.(type) {
-	case *array.Struct:
-		out = append(out, '{')
-		for k, f := range a.DataType().(*arrow.StructType).Fields() {
-			if k > 0 {
-				out = append(out, ',')
-			}
-			out = append(appendJSONText(out, f.Name), ':')
-			var err error
-			if out, err = appendJSON(out, a.Field(k), i); err != nil {
-				return nil, err
-			}
-		}
-		return append(out, '}'), nil
-	case *array.List:
-		out = append(out, '[')
-		from, until := a.ValueOffsets(i)
-		for k := from; k < until; k++ {
-			if k > from {
-				out = append(out, ',')
-			}
-			var err error
-			if out, err = appendJSON(out, a.ListValues(), int(k)); err != nil {
-				return nil, err
-			}
-		}
-		return append(out, ']'), nil
-	case *array.Float64:
-		if v := a.Value(i); math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("%v cannot be written as JSON", v)
-		}
-		return append(out, a.ValueStr(i)...), nil
-	case *array.Int64, *array.Boolean:
-		return append(out, a.ValueStr(i)...), nil
-	}
-	return appendJSONText(out, a.ValueStr(i)), nil
-}
-
-func appendJSONText(out []byte, text string) []byte {
-	var b bytes.Buffer
-	w := json.NewEncoder(&b)
-	w.SetEscapeHTML(false)
-	// A text is always JSON.
-	_ = w.Encode(text)
-	return append(out, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/quern-dev/quern/internal/arrowjson"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -75,26 +76,26 @@ func appendValue(dst []byte, a arrow.Array, i int) ([]byte, error) {
 	switch a := a.(type) {
 	case *array.String:
 		if !utf8.ValidString(a.Value(i)) {
-			return nil, errNotUTF8
+			return nil, arrowjson.ErrNotUTF8
 		}
 		return appendCell(dst, a.Value(i)), nil
 	case *array.Int64, *array.Boolean:
-		return encoder{}.append(dst, a, i)
+		return arrowjson.Encoder{}.Append(dst, a, i)
 	case *array.Float64:
 		return appendCSVFloat(dst, a.Value(i)), nil
 	case *array.List, *array.Struct:
-		text, err := encoder{}.append(nil, a, i)
+		text, err := arrowjson.Encoder{}.Append(nil, a, i)
 		return appendCell(dst, string(text)), err
 	}
-	text, err := scalarText(a, i)
+	text, err := arrowjson.Text(a, i)
 	return appendCell(dst, text), err
 }
 
 func appendCSVFloat(dst []byte, f float64) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return append(dst, nonFinite(f)...)
+		return append(dst, arrowjson.NonFinite(f)...)
 	}
-	return appendFloat(dst, f)
+	return arrowjson.AppendFloat(dst, f)
 }
 
 // appendCell quotes a text where it has to be: "" too, to tell it from a null.

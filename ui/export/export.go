@@ -18,8 +18,8 @@ import (
 	"path/filepath"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/quern-dev/quern/internal/arrowjson"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -87,7 +87,7 @@ func Head(ctx context.Context, d Dataset, n int) ([]json.RawMessage, error) {
 		return rows, nil
 	}
 	var text bytes.Buffer
-	out := &jsonLines{w: &text, schema: d.Schema, values: encoder{shown: true}}
+	out := &jsonLines{w: &text, schema: d.Schema, values: arrowjson.Encoder{NonFinite: true}}
 	for rec, err := range data.Read(ctx, d.Shards, d.Schema.Names(), n) {
 		if err != nil {
 			return nil, err
@@ -214,9 +214,3 @@ func rowError(row int64, column string, err error) error {
 
 // isNull reports whether a value is missing.
 func isNull(a arrow.Array, i int) bool { return a.IsNull(i) || a.DataType().ID() == arrow.NULL }
-
-// elements are the array and the range of the elements of one value.
-func elements(a *array.List, i int) (values arrow.Array, from, to int) {
-	start, end := a.ValueOffsets(i)
-	return a.ListValues(), int(start), int(end)
-}
