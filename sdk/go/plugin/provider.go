@@ -69,8 +69,8 @@ const (
 type ModelInfo struct {
 	// Capabilities; nil: all that the implementation has interfaces for.
 	Capabilities []string
-	// Tokenizer is tiktoken's name of the encoding (o200k_base); empty: it is
-	// unknown, so that tokens are estimated from characters.
+	// Tokenizer is tiktoken's name of the encoding, o200k_base or cl100k_base. With
+	// any other, or none, tokens are estimated from characters.
 	Tokenizer string
 	// Price; nil: unknown, which is not free.
 	Price *llm.Price

@@ -1798,8 +1798,8 @@ type ModelInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// chat, embed.
 	Capabilities []string `protobuf:"bytes,1,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
-	// The tokenizer, by tiktoken's name of its encoding (o200k_base); empty:
-	// unknown, so that tokens are estimated from characters.
+	// The tokenizer, by tiktoken's name of its encoding: o200k_base or
+	// cl100k_base. With any other, or none, tokens are estimated from characters.
 	Tokenizer string `protobuf:"bytes,2,opt,name=tokenizer,proto3" json:"tokenizer,omitempty"`
 	Price     *Price `protobuf:"bytes,3,opt,name=price,proto3" json:"price,omitempty"`
 	// Limits; 0: none is known.
