@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
@@ -130,7 +131,7 @@ func Open(ctx context.Context, s *store.Store, a Artifact, n int) (*Contents, er
 		return nil, err
 	}
 	if contents.Rows, err = export.Head(ctx, rows, n); err != nil {
-		return nil, fmt.Errorf("the rows of %s cannot be shown as JSON\n%w", a.Name(), err)
+		return nil, diag.Failed(fmt.Sprintf("the rows of %s cannot be shown as JSON", a.Name()), "%w", err)
 	}
 	return contents, nil
 }

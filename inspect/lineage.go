@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/action"
@@ -67,7 +68,7 @@ func (d *descent) action(address, key string) (*Ancestor, error) {
 	}
 	entry, err := d.store.Actions.Get(key)
 	if err != nil {
-		return nil, fmt.Errorf("the action entry of %s cannot be read\n%w", address, err)
+		return nil, diag.Failed(fmt.Sprintf("the action entry of %s cannot be read", address), "%w", err)
 	}
 	if a.Missing = entry == nil; a.Missing {
 		return a, nil

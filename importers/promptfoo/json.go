@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/quern-dev/quern/lang/diag"
 )
 
 // parseJSON reads JSON into the same nodes that YAML becomes. YAML's reader
@@ -19,7 +21,7 @@ func parseJSON(file string, src []byte, firstLine int) (node, error) {
 		err = fmt.Errorf("there is more text after the value")
 	}
 	if err != nil {
-		return node{}, fmt.Errorf("the file %s is not valid JSON\nline %d: %w", file, p.here(), err)
+		return node{}, diag.Failed(fmt.Sprintf("the file %s is not valid JSON", file), "line %d: %w", p.here(), err)
 	}
 	return node{file, y}, nil
 }

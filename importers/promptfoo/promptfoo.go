@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/quern-dev/quern/importers"
+	"github.com/quern-dev/quern/lang/diag"
 )
 
 // Importer reads configurations of promptfoo.
@@ -42,7 +43,7 @@ func (Importer) Import(path, into string) (*importers.Pipeline, error) {
 		return nil, err
 	}
 	if !root.isMap() {
-		return nil, fmt.Errorf("the configuration %s is not a mapping of keys to values\nA promptfoo configuration has keys such as prompts, providers, and tests.", file)
+		return nil, diag.Failed(fmt.Sprintf("the configuration %s is not a mapping of keys to values", file), "A promptfoo configuration has keys such as prompts, providers, and tests.")
 	}
 	result, err := im.run(root, pipelineName(file))
 	if err != nil {
@@ -62,7 +63,7 @@ func configFile(path string) (string, error) {
 	}
 	if !info.IsDir() {
 		if ext := filepath.Ext(path); !slices.Contains([]string{".yaml", ".yml", ".json"}, ext) {
-			return "", fmt.Errorf("the file %s is neither YAML nor JSON\nConfigurations that are programs cannot be imported, because the import does not run programs. Write the result of the program to promptfooconfig.yaml.", path)
+			return "", diag.Failed(fmt.Sprintf("the file %s is neither YAML nor JSON", path), "Configurations that are programs cannot be imported, because the import does not run programs. Write the result of the program to promptfooconfig.yaml.")
 		}
 		return path, nil
 	}
@@ -76,7 +77,7 @@ func configFile(path string) (string, error) {
 	if len(others) > 0 {
 		hint = "Name one of its files: " + strings.Join(others, ", ") + "."
 	}
-	return "", fmt.Errorf("the folder %s does not contain %s\n%s", path, names[0], hint)
+	return "", diag.Failed(fmt.Sprintf("the folder %s does not contain %s", path, names[0]), "%s", hint)
 }
 
 // pipelineName makes a name of the folder, and of the file where that has an

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/quern-dev/quern/lang/diag"
 )
 
 // node is a value in a configuration with the place where it was written. The
@@ -269,7 +271,7 @@ func parseYAML(file string, src []byte) (node, error) {
 		return node{}, nil
 	}
 	if err != nil {
-		return node{}, fmt.Errorf("the file %s is not valid YAML\n%s", file, strings.TrimPrefix(err.Error(), "yaml: "))
+		return node{}, diag.Failed(fmt.Sprintf("the file %s is not valid YAML", file), "%s", strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	if len(doc.Content) == 0 {
 		return node{}, nil
