@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"text/tabwriter"
 	"time"
 
 	"github.com/quern-dev/quern/runner/events"
@@ -37,7 +38,8 @@ func crashes(t *testing.T) int {
 
 // TestCrash kills quern, or a plugin that it has started, at random moments of
 // the demo's apply, until nothing is left to be killed; again and again from
-// nothing, until there were enough crashes. After each crash the store and the
+// nothing, until there were enough crashes. Most of them have to hit stages that
+// are running, and a table says what they hit. After each crash the store and the
 // state have to be sound and no process left; nothing that was reported done
 // may be done again; and where the demo ends, it has to end with the artifacts
 // of an undisturbed run.
@@ -46,16 +48,18 @@ func TestCrash(t *testing.T) {
 	if err := want.apply(); err != nil {
 		t.Fatalf("the undisturbed apply: %v\n%s", err, want.said())
 	}
-	wantDigests, whole := want.digests(), want.seen
+	wantDigests := want.digests()
 
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d; an undisturbed apply has %d events", seed, whole)
+	t.Logf("seed %d; an undisturbed apply has %d events", seed, len(want.events))
 	random := rand.New(rand.NewPCG(seed, 0))
+	var hits []hit
 	for left := crashes(t); left > 0; {
 		p := newPipeline(t)
-		for left > 0 && p.crash(random, whole) {
+		for left > 0 && p.crash(random, want.events) {
 			left--
 		}
+		hits = append(hits, p.hits...)
 		if len(p.crashes) == 0 {
 			continue // the moment came after the end
 		}
@@ -71,6 +75,85 @@ func TestCrash(t *testing.T) {
 		}
 		t.Logf("%v: all is well", p.crashes)
 	}
+	t.Logf("what the crashes hit:\n%s", hitTable(hits))
+	running := 0
+	for _, h := range hits {
+		if len(h.stages) > 0 {
+			running++
+		}
+	}
+	if running < max(1, len(hits)/2) {
+		t.Errorf("only %d of %d crashes hit a running stage", running, len(hits))
+	}
+}
+
+// hit is what a killed process was in the middle of.
+type hit struct {
+	program string
+	// stages were running; none: the phase is what went on instead.
+	stages []string
+	phase  string
+}
+
+func (h hit) String() string {
+	if len(h.stages) > 0 {
+		return strings.Join(h.stages, ", ")
+	}
+	return h.phase
+}
+
+// hitTable has a row for each stage and phase, and says how often which program was killed in it.
+// A crash counts for each stage that was running.
+func hitTable(hits []hit) string {
+	programs, counts := map[string]bool{}, map[string]map[string]int{}
+	for _, h := range hits {
+		rows := h.stages
+		if len(rows) == 0 {
+			rows = []string{"(" + h.phase + ")"}
+		}
+		programs[h.program] = true
+		for _, row := range rows {
+			if counts[row] == nil {
+				counts[row] = map[string]int{}
+			}
+			counts[row][h.program]++
+		}
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	columns := slices.Sorted(maps.Keys(programs))
+	fmt.Fprintf(w, "running\t%s\n", strings.Join(columns, "\t"))
+	for _, row := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprint(w, row)
+		for _, program := range columns {
+			fmt.Fprintf(w, "\t%d", counts[row][program])
+		}
+		fmt.Fprintln(w)
+	}
+	w.Flush()
+	return b.String()
+}
+
+// hitAt says what a run was in the middle of at a time, by its events.
+func hitAt(at time.Time, all []events.Event) hit {
+	running, h := map[string]bool{}, hit{phase: "planning"}
+	for _, e := range all {
+		if e.Time.After(at) {
+			continue // those of different stages may be out of order
+		}
+		switch e.Type {
+		case events.StageStarted:
+			running[e.Address] = true
+		case events.StageDone, events.StageFailed, events.StageInterrupted:
+			delete(running, e.Address)
+		case events.RunStarted:
+			h.phase = "between stages"
+		case events.RunDone:
+			h.phase = "after the run"
+		}
+	}
+	h.stages = slices.Sorted(maps.Keys(running))
+	return h
 }
 
 // pipeline is a copy of the demo, and what is known of it.
@@ -79,10 +162,11 @@ type pipeline struct {
 	dir     string
 	pid     int // of the last command
 	crashes []string
+	hits    []hit
 	done    map[string]bool // address and action of all stages reported done
 	started int             // stages that the last apply has started
-	seen    int             // events that the last apply has given out
-	watch   func()          // called at each event, and before the first
+	events  []events.Event  // of the last apply, without progress
+	watch   func()          // called after each of them, and before the first
 	stderr  bytes.Buffer    // of the last command
 }
 
@@ -127,7 +211,7 @@ func (p *pipeline) apply() error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	p.pid, p.started, p.seen = cmd.Process.Pid, 0, 0
+	p.pid, p.started, p.events = cmd.Process.Pid, 0, nil
 	p.follow(out)
 	return cmd.Wait()
 }
@@ -136,11 +220,8 @@ func (p *pipeline) apply() error {
 func (p *pipeline) follow(r io.Reader) {
 	dec := json.NewDecoder(r)
 	for counts := true; ; {
-		if counts {
-			if p.watch != nil {
-				p.watch()
-			}
-			p.seen++
+		if counts && p.watch != nil {
+			p.watch()
 		}
 		var e events.Event
 		if err := dec.Decode(&e); err != nil {
@@ -148,7 +229,9 @@ func (p *pipeline) follow(r io.Reader) {
 			return
 		}
 		// How often there is progress is a matter of time.
-		counts = e.Type != events.StageProgress
+		if counts = e.Type != events.StageProgress; counts {
+			p.events = append(p.events, e)
+		}
 		switch e.Type {
 		case events.StageStarted:
 			p.started++
@@ -166,25 +249,81 @@ func (p *pipeline) follow(r io.Reader) {
 // to hit what lies between two events.
 const longestDelay = 500 * time.Millisecond
 
+// moment is when a process is killed: a time after an event.
+type moment struct {
+	// stage is the one that has to start; empty: event is the number of the event.
+	stage string
+	event int
+	delay time.Duration
+}
+
+// someMoment picks a moment of an apply with these events: of three, two are in
+// the middle of a stage, of which long ones are hit more often, and one is anywhere.
+func someMoment(random *rand.Rand, whole []events.Event) moment {
+	if random.IntN(3) == 0 {
+		// The last events follow each other: nothing lies between them.
+		return moment{event: random.IntN(len(whole) * 3 / 4), delay: time.Duration(random.Int64N(int64(longestDelay)))}
+	}
+	total := 0.0
+	for _, e := range whole {
+		if e.Type == events.StageDone {
+			total += e.Stage.Seconds
+		}
+	}
+	at := random.Float64() * total
+	for _, e := range whole {
+		if e.Type != events.StageDone {
+			continue
+		}
+		if at < e.Stage.Seconds {
+			return moment{stage: e.Address, delay: time.Duration(at * float64(time.Second))}
+		}
+		at -= e.Stage.Seconds
+	}
+	return moment{}
+}
+
+// is says whether a moment is due after these events.
+func (m moment) is(seen []events.Event) bool {
+	if m.stage == "" {
+		return len(seen) == m.event
+	}
+	if len(seen) == 0 {
+		return false
+	}
+	last := seen[len(seen)-1]
+	return last.Type == events.StageStarted && last.Address == m.stage
+}
+
+func (m moment) String() string {
+	if m.stage != "" {
+		return fmt.Sprintf("%d ms after the start of %s", m.delay.Milliseconds(), m.stage)
+	}
+	return fmt.Sprintf("%d ms after event %d", m.delay.Milliseconds(), m.event)
+}
+
 // crash applies the demo and kills quern or one of its plugins, at a random
-// time after a random one of as many events as an undisturbed apply has. It
-// returns whether the apply was hurt.
-func (p *pipeline) crash(random *rand.Rand, whole int) bool {
-	// The last events follow each other: nothing lies between them.
-	event, delay := random.IntN(whole*3/4), time.Duration(random.Int64N(int64(longestDelay)))
+// moment of an undisturbed apply, which has the events whole. It returns whether the
+// apply was hurt.
+func (p *pipeline) crash(random *rand.Rand, whole []events.Event) bool {
+	moment := someMoment(random, whole)
 	plugin, choice := random.IntN(3) == 0, random.IntN(1<<20)
-	killed := make(chan string, 1)
+	type kill struct {
+		program string
+		at      time.Time
+	}
+	killed := make(chan kill, 1)
 	p.watch = func() {
-		if p.seen != event {
+		if !moment.is(p.events) {
 			return
 		}
 		pid := p.pid
-		time.AfterFunc(delay, func() {
+		time.AfterFunc(moment.delay, func() {
 			target := pid
 			if plugins := children(pid); plugin && len(plugins) > 0 {
 				target = plugins[choice%len(plugins)]
 			}
-			killed <- fmt.Sprintf("%s, %d ms after event %d", programOf(target), delay.Milliseconds(), event)
+			killed <- kill{programOf(target), time.Now()}
 			_ = syscall.Kill(target, syscall.SIGKILL)
 		})
 	}
@@ -193,7 +332,12 @@ func (p *pipeline) crash(random *rand.Rand, whole int) bool {
 	if err == nil {
 		return false
 	}
-	p.crashes = append(p.crashes, <-killed)
+	k := <-killed
+	// All that quern gave out before its end has been read by now.
+	h := hitAt(k.at, p.events)
+	h.program = k.program
+	p.hits = append(p.hits, h)
+	p.crashes = append(p.crashes, fmt.Sprintf("%s, %s, in %s", k.program, moment, h))
 	p.sound()
 	return true
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
-	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/gc"
 	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"
@@ -31,11 +30,13 @@ func collect(ctx context.Context, ui *terminal, args *arguments.GC) error {
 	if err != nil {
 		return err
 	}
-	release, err := acquireAll(ctx, ui, s, &args.Lock)
+	lease, err := acquire(ctx, ui, s, state.AllEnvironments, &args.Lock)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer lease.Release()
+	ctx, cancel := whileHeld(ctx, lease)
+	defer cancel()
 	result, err := gc.Collect(ctx, s, gc.Options{
 		Runs: args.KeepRuns.Value, Grace: args.Grace.Value, Answers: args.Answers.Value,
 		DryRun: !args.Delete.Value, Now: time.Now(),
@@ -67,25 +68,15 @@ func collect(ctx context.Context, ui *terminal, args *arguments.GC) error {
 	return nil
 }
 
-// acquireAll takes the leases of all environments.
-func acquireAll(ctx context.Context, ui *terminal, s *store.Store, lock *arguments.Lock) (release func(), err error) {
-	environments, err := s.States().List()
-	if err != nil {
-		return nil, err
-	}
-	var leases []*state.Lease
-	release = func() {
-		for _, l := range leases {
-			l.Release()
+// whileHeld is ctx until a lease is lost: another command may use the store from then on.
+func whileHeld(ctx context.Context, lease *state.Lease) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-lease.Lost():
+			cancel()
+		case <-ctx.Done():
 		}
-	}
-	for _, env := range environments {
-		lease, err := acquire(ctx, ui, s, env, lock)
-		if err != nil {
-			release()
-			return nil, err
-		}
-		leases = append(leases, lease)
-	}
-	return release, nil
+	}()
+	return ctx, cancel
 }

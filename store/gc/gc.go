@@ -4,8 +4,8 @@
 // What an environment's state, one of the last runs or a young action entry
 // refers to stays, and so does the memo of their definitions. Action entries
 // go before the blobs that they name, so that a store in which gc was
-// interrupted holds no entry without its blobs. The caller holds the leases
-// of all environments: nothing may be made while gc runs.
+// interrupted holds no entry without its blobs. The caller holds the lease
+// on all environments: nothing may be made while gc runs.
 package gc
 
 import (

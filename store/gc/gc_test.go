@@ -8,12 +8,18 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/quern-dev/quern/internal/reference"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/gc"
+	"github.com/quern-dev/quern/store/state"
 )
 
 // histories calls f with many random histories.
@@ -187,4 +193,91 @@ func TestDamagedEntriesAndPartsStopNothing(t *testing.T) {
 	if left := m.found(); len(left.Entries)+len(left.Parts)+len(left.Blobs) > 0 {
 		t.Errorf("left: %+v", left)
 	}
+}
+
+// TestACollectionAndRunsDoNotDisturbEachOther lets runs commit stages in environments that
+// come and go, while collections that give no grace remove what they can.
+func TestACollectionAndRunsDoNotDisturbEachOther(t *testing.T) {
+	m := newModel(t, 1)
+	dir := m.s.Dir
+	open := func() *store.Store {
+		s, err := store.Open(dir)
+		m.must(err)
+		return s
+	}
+	ctx, owner := context.Background(), state.Owner{User: "ann"}
+	done := make(chan struct{})
+	collections := 0
+	var collector, runs sync.WaitGroup
+	collector.Go(func() {
+		for s := open(); ; collections++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			lease, err := s.States().Lock(ctx, state.AllEnvironments, owner, time.Minute, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := gc.Collect(ctx, s, gc.Options{Now: time.Now().Add(time.Hour)}); err != nil {
+				t.Error(err)
+			}
+			lease.Release()
+		}
+	})
+	for i := range 3 {
+		runs.Go(func() {
+			s := open()
+			for k := range 4 {
+				env := fmt.Sprintf("env%d-%d", i, k)
+				lease, err := s.States().Lock(ctx, env, owner, time.Minute, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := runOnce(s, env, fmt.Sprint(i, k%2)); err != nil {
+					t.Errorf("a run in %s: %v", env, err)
+				}
+				lease.Release()
+			}
+		})
+	}
+	runs.Wait()
+	close(done)
+	collector.Wait()
+	if collections < 2 {
+		t.Errorf("only %d collections", collections)
+	}
+}
+
+// runOnce does what a run does, in its order, and then deletes the environment, so that
+// the next collection may take all of it.
+func runOnce(s *store.Store, env, content string) error {
+	file, err := s.Blobs.Put([]byte(content))
+	if err != nil {
+		return err
+	}
+	ref, err := artifact.Put(s.Blobs, &artifact.Artifact{Kind: artifact.Model, Files: []artifact.File{{Name: "a", Digest: file.Digest, Size: file.Size}}})
+	if err != nil {
+		return err
+	}
+	key := blob.Sum([]byte("key " + content))
+	entry := &action.Entry{Key: key, Definition: key, Address: "train.a", Outputs: map[string]artifact.Ref{"": ref}, Created: time.Now()}
+	if _, err := s.Actions.Put(entry); err != nil {
+		return err
+	}
+	st, err := s.States().Load(env)
+	if err != nil {
+		return err
+	}
+	st.Instances["train.a"] = &state.Instance{Address: "train.a", ActionKey: key, Outputs: entry.Outputs}
+	if err := s.States().Save(st); err != nil {
+		return err
+	}
+	if _, err := artifact.Present(s.Blobs, ref); err != nil {
+		return err
+	}
+	return s.States().Delete(st)
 }

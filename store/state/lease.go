@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,6 +64,11 @@ type leaseDoc struct {
 	Process process.Identity `json:"process"`
 }
 
+// holds says whether a record keeps others out.
+func (d *leaseDoc) holds() bool {
+	return d != nil && time.Now().Before(d.Expires) && !d.Process.Gone()
+}
+
 // Lease is the right to change an environment. It is renewed until it is
 // released.
 type Lease struct {
@@ -79,7 +85,14 @@ type Lease struct {
 	lost    chan struct{}
 	once    sync.Once
 	err     error
+	// others are the leases on the environments that one on all of them includes.
+	others []*Lease
 }
+
+// AllEnvironments stands for all environments, also those that do not exist yet, where a
+// lease is taken on them: nothing in the store may be used while it is held, by
+// anybody else.
+const AllEnvironments = "*"
 
 // Holder is who has this lease.
 func (l *Lease) Holder() Holder { return l.doc.Holder }
@@ -93,25 +106,80 @@ func (l *Lease) Holder() Holder { return l.doc.Holder }
 // where such locks do not reach, until it expires. A record whose process is
 // surely gone holds nobody out.
 func (s *Store) Lock(ctx context.Context, env string, owner Owner, wait time.Duration, onWait func(Holder)) (*Lease, error) {
+	if env == AllEnvironments {
+		return s.lockAll(ctx, owner, wait, onWait)
+	}
 	if err := CheckName(env); err != nil {
 		return nil, err
 	}
-	return s.lock(ctx, env, owner, wait, onWait)
+	return lock(ctx, env, wait, onWait, func() (*Lease, Holder, error) { return s.tryOne(ctx, env, owner) })
 }
 
-func (s *Store) lock(ctx context.Context, env string, owner Owner, wait time.Duration, onWait func(Holder)) (*Lease, error) {
+// lockAll takes the lease on all environments, and then those on the environments that there
+// are. Who takes one of those looks for the former afterwards: of two who do so at the same
+// time, at least one sees the other.
+func (s *Store) lockAll(ctx context.Context, owner Owner, wait time.Duration, onWait func(Holder)) (*Lease, error) {
+	take := func(env string) (*Lease, error) {
+		return lock(ctx, env, wait, onWait, func() (*Lease, Holder, error) { return s.tryLock(ctx, env, owner) })
+	}
+	all, err := take(AllEnvironments)
+	if err != nil {
+		return nil, err
+	}
+	environments, err := s.used()
+	for _, env := range environments {
+		var one *Lease
+		if one, err = take(env); err != nil {
+			break
+		}
+		all.others = append(all.others, one)
+	}
+	if err != nil {
+		all.Release()
+		return nil, err
+	}
+	return all, nil
+}
+
+// used are the environments that have a state or a lease.
+func (s *Store) used() ([]string, error) {
+	environments, err := s.having(stateFile)
+	if err != nil {
+		return nil, err
+	}
+	leased, err := s.having(leaseFile)
+	environments = append(environments, leased...)
+	slices.Sort(environments)
+	return slices.Compact(environments), err
+}
+
+// tryOne is tryLock for an environment while nobody has the lease on all of them.
+func (s *Store) tryOne(ctx context.Context, env string, owner Owner) (*Lease, Holder, error) {
+	lease, holder, err := s.tryLock(ctx, env, owner)
+	if lease == nil || err != nil {
+		return nil, holder, err
+	}
+	all, _, err := s.readLease(ctx, AllEnvironments)
+	if err != nil || all.holds() {
+		lease.Release()
+		return nil, holderOf(all), err
+	}
+	return lease, Holder{}, nil
+}
+
+// lock tries until it has a lease, or has waited long enough.
+func lock(ctx context.Context, env string, wait time.Duration, onWait func(Holder), try func() (*Lease, Holder, error)) (*Lease, error) {
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	ticker := time.NewTicker(retry)
 	defer ticker.Stop()
 	told := false
 	for {
-		lease, holder, err := s.tryLock(ctx, env, owner)
+		lease, holder, err := try()
 		if err != nil {
 			return nil, fmt.Errorf("lock environment %q: %w", env, err)
 		}
 		if lease != nil {
-			go lease.renew()
 			return lease, nil
 		}
 		if wait <= 0 {
@@ -161,7 +229,7 @@ func (s *Store) tryRecord(ctx context.Context, env string, owner Owner, unlock f
 	if unlock == nil {
 		return nil, holderOf(record), nil
 	}
-	if record != nil && time.Now().Before(record.Expires) && !record.Process.Gone() {
+	if record.holds() {
 		return nil, record.Holder, nil
 	}
 	l := &Lease{store: s, env: env, unlock: unlock, stop: make(chan struct{}), stopped: make(chan struct{}), lost: make(chan struct{})}
@@ -170,11 +238,13 @@ func (s *Store) tryRecord(ctx context.Context, env string, owner Owner, unlock f
 	}
 	err = l.begin(ctx, owner, version)
 	if err == nil {
+		go l.renew()
 		return l, Holder{}, nil
 	}
 	now, _, readErr := s.readLease(ctx, env)
 	if readErr == nil && now != nil && now.ID == l.doc.ID {
 		l.doc = *now // only the answer was lost
+		go l.renew()
 		return l, Holder{}, nil
 	}
 	var faster *backend.Conflict
@@ -294,6 +364,9 @@ func (l *Lease) Release() error {
 	l.once.Do(func() {
 		close(l.stop)
 		<-l.stopped
+		for _, other := range l.others {
+			other.Release()
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), leaseTerm)
 		defer cancel()
 		record, version, err := l.store.readLease(ctx, l.env)
@@ -320,7 +393,8 @@ func (s *Store) Holder(env string) (*Holder, error) {
 	return &record.Holder, nil
 }
 
-// ForceUnlock ends the lease with this ID, whoever has it. A process that
+// ForceUnlock ends the lease with this ID on an environment or on all of them, whoever
+// has it. A process that
 // still uses it loses it at its next heartbeat; until then both could write,
 // and the state's serial decides who wins.
 func (s *Store) ForceUnlock(env, id string) (Holder, error) {
@@ -330,6 +404,12 @@ func (s *Store) ForceUnlock(env, id string) (Holder, error) {
 	record, version, err := s.readLease(s.ctx, env)
 	if err != nil {
 		return Holder{}, err
+	}
+	if record == nil || record.ID != id {
+		all, allVersion, err := s.readLease(s.ctx, AllEnvironments)
+		if err == nil && all != nil && all.ID == id {
+			env, record, version = AllEnvironments, all, allVersion
+		}
 	}
 	if record == nil {
 		return Holder{}, fmt.Errorf("environment %q is not locked", env)

@@ -159,6 +159,52 @@ func TestTheLeaseOfAKilledProcessIsTakenOverAtOnce(t *testing.T) {
 	}
 }
 
+func TestALeaseOnAllEnvironmentsKeepsEverybodyOut(t *testing.T) {
+	s, dir := newStore(t)
+	other := open(filepath.Dir(dir))
+	try := func(env string) error {
+		l, err := other.Lock(context.Background(), env, me, 0, nil)
+		l.Release()
+		return err
+	}
+	one := lock(t, s)
+	var locked *state.Locked
+	if err := try(state.AllEnvironments); !errors.As(err, &locked) || locked.Environment != "dev" {
+		t.Fatalf("it is taken although an environment without a state is in use: %v", err)
+	}
+	one.Release()
+	all, err := s.Lock(context.Background(), state.AllEnvironments, me, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, env := range []string{"dev", "new", state.AllEnvironments} {
+		if err := try(env); !errors.As(err, &locked) || locked.Holder.ID != all.Holder().ID {
+			t.Errorf("%s can be used meanwhile: %v", env, err)
+		}
+	}
+	if names, err := s.List(); err != nil || len(names) > 0 {
+		t.Errorf("environments: %q, %v", names, err)
+	}
+	if err := all.Release(); err != nil {
+		t.Fatal(err)
+	}
+	for _, env := range []string{"dev", "new", state.AllEnvironments} {
+		if err := try(env); err != nil {
+			t.Error(err)
+		}
+	}
+	if all, err = s.Lock(context.Background(), state.AllEnvironments, me, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ForceUnlock("dev", all.Holder().ID); err != nil {
+		t.Error(err)
+	}
+	if err := try("dev"); err != nil {
+		t.Error(err)
+	}
+	all.Release()
+}
+
 func TestALeaseCanBeEndedByForce(t *testing.T) {
 	s, _ := newStore(t)
 	l := lock(t, s)

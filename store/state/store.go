@@ -69,7 +69,12 @@ func CheckName(env string) error {
 const prefix = "envs/"
 
 // object is the key of an object of an environment.
-func object(env, name string) string { return prefix + env + "/" + name }
+func object(env, name string) string {
+	if env == AllEnvironments {
+		env = ".all"
+	}
+	return prefix + env + "/" + name
+}
 
 // Load reads an environment's state: a fresh one, with serial 0, where there
 // is none. One that cannot be read is a *Damaged.
