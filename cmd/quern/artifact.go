@@ -29,7 +29,7 @@ func artifactListCommand(ui *terminal) *cli.Command {
 		Usage: "list the artifacts of an environment",
 	}
 	return command(ui, c, &arguments.ArtifactList{}, func(_ context.Context, args *arguments.ArtifactList) error {
-		s, st, err := stateHere(args.Env.Value)
+		s, st, err := stateHere(ui, args.Env.Value)
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func artifactShowCommand(ui *terminal) *cli.Command {
 		ArgsUsage: "ADDRESS[.PORT]|DIGEST",
 	}
 	return command(ui, c, &arguments.ArtifactShow{}, func(ctx context.Context, args *arguments.ArtifactShow) error {
-		s, st, err := stateHere(args.Env.Value)
+		s, st, err := stateHere(ui, args.Env.Value)
 		if err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func artifactVerifyCommand(ui *terminal) *cli.Command {
 	return command(ui, c, &arguments.ArtifactVerify{}, func(ctx context.Context, args *arguments.ArtifactVerify) error {
 		ctx, cancel := interruptible(ctx)
 		defer cancel()
-		s, st, err := stateHere(args.Env.Value)
+		s, st, err := stateHere(ui, args.Env.Value)
 		if err != nil {
 			return err
 		}
@@ -122,12 +122,12 @@ func artifactVerifyCommand(ui *terminal) *cli.Command {
 		if err != nil {
 			return err
 		}
-		return notWhole(all)
+		return notWhole(all, s)
 	})
 }
 
 // notWhole is the error for artifacts that are damaged or missing.
-func notWhole(all []inspect.Verified) error {
+func notWhole(all []inspect.Verified, s *store.Store) error {
 	n := map[inspect.Health]int{}
 	for _, v := range all {
 		n[v.Status]++
@@ -136,7 +136,7 @@ func notWhole(all []inspect.Verified) error {
 	hint := "Run \"quern apply\" to recreate what is missing."
 	if n := n[inspect.Damaged]; n > 0 {
 		parts = append(parts, fmt.Sprintf("%s of %d damaged", english.Count(n, "artifact"), len(all)))
-		hint = fmt.Sprintf("Damaged files were moved to %s/damaged. Run \"quern apply\" to recreate them.", storeDir)
+		hint = fmt.Sprintf("Damaged files were moved to %s/damaged. Run \"quern apply\" to recreate them.", shortPath(s.Dir))
 	}
 	if n := n[inspect.Missing]; n > 0 {
 		parts = append(parts, fmt.Sprintf("%s of %d missing", english.Count(n, "artifact"), len(all)))

@@ -31,7 +31,7 @@ func artifactExportCommand(ui *terminal) *cli.Command {
 		if args.Rows == export.Parquet && args.File == "" && args.Dir == "" && term.IsTerminal(int(ui.out.Fd())) {
 			return errors.New("Parquet cannot be printed to a terminal\nWrite it to a file with -o FILE, or redirect standard output.")
 		}
-		s, st, err := stateHere(args.Env.Value)
+		s, st, err := stateHere(ui, args.Env.Value)
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func envListCommand(ui *terminal) *cli.Command {
 		Usage: "list the environments",
 	}
 	return command(ui, c, &arguments.EnvList{}, func(_ context.Context, args *arguments.EnvList) error {
-		s, err := openStore()
+		s, err := openStore(ui)
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func envCreateCommand(ui *terminal) *cli.Command {
 		Description: "Each environment has its own state. All environments share the artifacts of the store, so quern reuses what\nanother environment has computed.",
 	}
 	return command(ui, c, &arguments.EnvCreate{}, func(_ context.Context, args *arguments.EnvCreate) error {
-		s, err := openStore()
+		s, err := openStore(ui)
 		if err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func envDeleteCommand(ui *terminal) *cli.Command {
 }
 
 func deleteEnvironment(ctx context.Context, ui *terminal, args *arguments.EnvDelete) error {
-	s, err := openStore()
+	s, err := openStore(ui)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func gcCommand(ui *terminal) *cli.Command {
 }
 
 func collect(ctx context.Context, ui *terminal, args *arguments.GC) error {
-	s, err := openStore()
+	s, err := openStore(ui)
 	if err != nil {
 		return err
 	}

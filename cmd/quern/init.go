@@ -37,7 +37,7 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 	if err != nil {
 		return err
 	}
-	if _, err := openStore(); err != nil {
+	if _, err := openStore(ui); err != nil {
 		return err
 	}
 	options, _, err := registryOptions(ui, module)

@@ -21,7 +21,7 @@ func lineageCommand(ui *terminal) *cli.Command {
 		Description: "Shows which plugin produced each result, when, and from which artifacts, models, and prompts. It reads the action\nentries of the store, so later changes to the state do not matter.",
 	}
 	return command(ui, c, &arguments.Lineage{}, func(_ context.Context, args *arguments.Lineage) error {
-		s, _, inst, err := instanceHere(args.Env.Value, args.Address)
+		s, _, inst, err := instanceHere(ui, args.Env.Value, args.Address)
 		if err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ func logCommand(ui *terminal) *cli.Command {
 		ArgsUsage: "[RUN]",
 	}
 	return command(ui, c, &arguments.Log{}, func(ctx context.Context, args *arguments.Log) error {
-		s, err := openStore()
+		s, err := openStore(ui)
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func outputCommand(ui *terminal) *cli.Command {
 		ArgsUsage: "[NAME]",
 	}
 	return command(ui, c, &arguments.Output{}, func(_ context.Context, args *arguments.Output) error {
-		_, st, err := stateHere(args.Env.Value)
+		_, st, err := stateHere(ui, args.Env.Value)
 		if err != nil {
 			return err
 		}

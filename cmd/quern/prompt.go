@@ -30,7 +30,7 @@ func showPrompt(ctx context.Context, ui *terminal, args *arguments.Show) error {
 	if err != nil {
 		return err
 	}
-	s, err := openStore()
+	s, err := openStore(ui)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func reportCommand(ui *terminal) *cli.Command {
 }
 
 func writeReport(ctx context.Context, ui *terminal, args *arguments.Report) error {
-	s, st, inst, err := instanceHere(args.Env.Value, args.Address)
+	s, st, inst, err := instanceHere(ui, args.Env.Value, args.Address)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func show(ctx context.Context, ui *terminal, args *arguments.Show) error {
 	if _, err := addr.Parse(given); given != "" && err != nil {
 		return fmt.Errorf("%q is not a file, and %w", given, err)
 	}
-	s, st, err := stateHere(args.Env.Value)
+	s, st, err := stateHere(ui, args.Env.Value)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func stateListCommand(ui *terminal) *cli.Command {
 		Description: "Lists all instances, or those at the given addresses. An address without a key means all instances of a stage.",
 	}
 	return command(ui, c, &arguments.StateList{}, func(_ context.Context, args *arguments.StateList) error {
-		_, st, err := stateHere(args.Env.Value)
+		_, st, err := stateHere(ui, args.Env.Value)
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func stateShowCommand(ui *terminal) *cli.Command {
 		ArgsUsage: "ADDRESS",
 	}
 	return command(ui, c, &arguments.StateShow{}, func(_ context.Context, args *arguments.StateShow) error {
-		s, _, inst, err := instanceHere(args.Env.Value, args.Address)
+		s, _, inst, err := instanceHere(ui, args.Env.Value, args.Address)
 		if err != nil {
 			return err
 		}
@@ -189,7 +189,7 @@ func stateUnlockCommand(ui *terminal) *cli.Command {
 			"takes over its lease without this command. The ID is in the message that says who holds the lease.",
 	}
 	return command(ui, c, &arguments.StateUnlock{}, func(_ context.Context, args *arguments.StateUnlock) error {
-		s, err := openStore()
+		s, err := openStore(ui)
 		if err != nil {
 			return err
 		}
@@ -204,7 +204,7 @@ func stateUnlockCommand(ui *terminal) *cli.Command {
 
 // changeState changes an environment's state under a lease.
 func changeState(ctx context.Context, ui *terminal, args *arguments.StateChange, change func(*state.State) error) error {
-	s, err := openStore()
+	s, err := openStore(ui)
 	if err != nil {
 		return err
 	}
@@ -225,8 +225,8 @@ func changeState(ctx context.Context, ui *terminal, args *arguments.StateChange,
 
 // stateHere is the store of this folder and the state of the environment that
 // is named.
-func stateHere(env string) (*store.Store, *state.State, error) {
-	s, err := openStore()
+func stateHere(ui *terminal, env string) (*store.Store, *state.State, error) {
+	s, err := openStore(ui)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -235,8 +235,8 @@ func stateHere(env string) (*store.Store, *state.State, error) {
 }
 
 // instanceHere is stateHere with the instance at an address.
-func instanceHere(env, given string) (*store.Store, *state.State, *state.Instance, error) {
-	s, st, err := stateHere(env)
+func instanceHere(ui *terminal, env, given string) (*store.Store, *state.State, *state.Instance, error) {
+	s, st, err := stateHere(ui, env)
 	if err != nil {
 		return nil, nil, nil, err
 	}

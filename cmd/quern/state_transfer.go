@@ -24,7 +24,7 @@ func statePullCommand(ui *terminal) *cli.Command {
 		Description: "Prints the state of the environment, as a backup or for \"quern state push\". The state contains the digests of\nartifacts, not the artifacts themselves. Prints nothing if nothing has been applied yet.",
 	}
 	return command(ui, c, &arguments.StatePull{}, func(_ context.Context, args *arguments.StatePull) error {
-		_, st, err := stateHere(args.Env.Value)
+		_, st, err := stateHere(ui, args.Env.Value)
 		if err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func pushState(ctx context.Context, ui *terminal, args *arguments.StatePush, tex
 	if err != nil {
 		return fmt.Errorf("the state cannot be pushed\n%w.", err)
 	}
-	s, err := openStore()
+	s, err := openStore(ui)
 	if err != nil {
 		return err
 	}

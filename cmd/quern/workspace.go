@@ -19,8 +19,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// storeDir is the folder of artifacts and state, next to the configuration.
-const storeDir = ".quern"
+// localDir is the folder next to the configuration that has the store unless a store block
+// says otherwise, and the plugins of the project.
+const localDir = ".quern"
 
 // workspace is the folder that a command works in: its configuration, its
 // variables, its store and the plugins that it needs.
@@ -50,17 +51,38 @@ func loadModule(ctx context.Context, ui *terminal) (*config.Module, error) {
 
 // openStore opens the store of the current folder, and creates it if there is
 // a pipeline that has none yet.
-func openStore() (*store.Store, error) {
-	if _, err := os.Stat(storeDir); errors.Is(err, fs.ErrNotExist) {
+func openStore(ui *terminal) (*store.Store, error) {
+	settings, sources, diags := config.LoadStore(".")
+	if diags.HasErrors() {
+		ui.sources = sources
+		return nil, diagnosed{diags}
+	}
+	dir := localDir
+	if settings != nil && settings.Path != "" {
+		dir = settings.Path
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		if _, diags := config.FileNames("."); diags.HasErrors() {
 			return nil, diagnosed{diags}
 		}
 	}
-	s, err := store.Open(storeDir)
+	s, err := store.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("the store cannot be opened\n%w", err)
 	}
 	return s, nil
+}
+
+// shortPath is a path relative to the current folder, if it is inside it.
+func shortPath(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if short, err := filepath.Rel(here, path); err == nil && filepath.IsLocal(short) {
+		return short
+	}
+	return path
 }
 
 // openRegistry finds the plugins of a module. It does not start any. When ctx ends, so
@@ -117,7 +139,7 @@ func cacheDir() string {
 			return dir
 		}
 	}
-	return filepath.Join(storeDir, "cache")
+	return filepath.Join(localDir, "cache")
 }
 
 func required(module *config.Module) []registry.Requirement {
@@ -147,7 +169,7 @@ func openWorkspace(ctx context.Context, ui *terminal, given *arguments.Variables
 	if err := ui.failed(diags); err != nil {
 		return nil, err
 	}
-	st, err := openStore()
+	st, err := openStore(ui)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ var rootShape = func() *Shape {
 	}
 	root := &Shape{Blocks: map[string]*Shape{
 		"quern": {otherwise: asIs, Blocks: map[string]*Shape{
-			"required_plugins": {otherwise: asIs}, "store": {Labels: []string{"TYPE"}}, "engine": {Labels: []string{"TYPE"}}, "budget": {},
+			"required_plugins": {otherwise: asIs}, "store": {Labels: []string{"TYPE"}, otherwise: asIs}, "engine": {Labels: []string{"TYPE"}}, "budget": {},
 		}},
 		"plugin":   {Labels: []string{"NAME"}},
 		"variable": {Labels: []string{"NAME"}, reads: map[string]reading{"type": asExpression, "default": asIs, "description": asIs}, Blocks: conditions("validation")},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -29,6 +30,37 @@ func Load(dir string) (*Module, hcl.Diagnostics) {
 		l.file(name, src)
 	}
 	return l.finish()
+}
+
+// mentionsStore matches a store block, in either syntax.
+var mentionsStore = regexp.MustCompile(`\bstore"?\s*[":{]`)
+
+// LoadStore reads where a folder's store is, and nothing else; nil: the default. It looks only
+// into files that may say so, so other files may have errors. The sources are for the
+// snippets of diagnostics.
+func LoadStore(dir string) (*Store, map[string][]byte, hcl.Diagnostics) {
+	l := newLoader(dir)
+	names, diags := FileNames(dir)
+	if diags.HasErrors() {
+		return nil, nil, nil // the store's folder says the rest
+	}
+	for _, name := range names {
+		src, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			l.add(diag.Errorf(nil, "Cannot read file", "%s: %s. It may say where the store is.", name, cause(err)))
+			continue
+		}
+		if !bytes.Contains(src, []byte("store")) || !mentionsStore.Match(src) {
+			continue
+		}
+		for _, b := range l.blocks(name, src) {
+			if b.Type == "quern" {
+				l.settings(b)
+			}
+		}
+	}
+	diag.Sort(l.diags)
+	return l.m.Settings.Store, l.m.Sources, l.diags
 }
 
 // Parse is Load for one file that is already in memory.
@@ -74,6 +106,21 @@ func (l *loader) missing(d *hcl.Diagnostic) {
 }
 
 func (l *loader) file(name string, src []byte) {
+	if body := l.body(name, src); body != nil {
+		l.root(body)
+	}
+}
+
+// blocks are those of a file at the top level.
+func (l *loader) blocks(name string, src []byte) hclsyntax.Blocks {
+	if body := l.body(name, src); body != nil {
+		return body.Blocks
+	}
+	return nil
+}
+
+// body parses a file; nil: nothing of it can be read.
+func (l *loader) body(name string, src []byte) *hclsyntax.Body {
 	src = UnixLines(src)
 	read, check := parse, CheckText
 	if strings.HasSuffix(name, JSONSuffix) {
@@ -84,15 +131,13 @@ func (l *loader) file(name string, src []byte) {
 	if d := check(name, src); d != nil {
 		l.add(d)
 		l.m.Incomplete = true
-		return
+		return nil
 	}
 	body, diags := read(name, src)
 	l.diags = append(l.diags, onceEach(diags)...)
 	l.broken = diags.HasErrors()
 	l.m.Incomplete = l.m.Incomplete || l.broken
-	if body != nil {
-		l.root(body)
-	}
+	return body
 }
 
 // onceEach drops repetitions of the one syntax error that cascades:

@@ -57,7 +57,8 @@ type Settings struct {
 	RequiredVersionRange hcl.Range
 	// RequiredPlugins by local name.
 	RequiredPlugins map[string]RequiredPlugin
-	Store, Engine   *Block  // nil: the default
+	Store           *Store  // nil: the default
+	Engine          *Block  // nil: the default
 	Budget          *Budget // nil: none
 }
 
@@ -69,7 +70,14 @@ type RequiredPlugin struct {
 	Range   hcl.Range
 }
 
-// Block is a typed settings block: store "local" {}.
+// Store says where artifacts and state are kept.
+type Store struct {
+	Block
+	// Path of a local store, relative to the module's folder; empty: .quern.
+	Path string
+}
+
+// Block is a typed settings block: engine "local" {}.
 type Block struct {
 	Type  string
 	Range hcl.Range

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"path/filepath"
+
 	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -36,9 +38,12 @@ func (l *loader) settings(b *hclsyntax.Block) {
 		case "required_plugins":
 			l.requiredPlugins(b)
 		case "store":
-			s.Store = l.typed(s.Store, b)
+			l.store(b)
 		case "engine":
-			s.Engine = l.typed(s.Engine, b)
+			if l.typed(s.Engine, b) {
+				l.content(b.Body, schema{what: "a local engine"})
+				s.Engine = &Block{Type: b.Labels[0], Range: b.DefRange()}
+			}
 		case "budget":
 			l.budget(b)
 		}
@@ -60,22 +65,48 @@ func (l *loader) again(at hcl.Range, what string, other hcl.Range) {
 	l.add(diag.Errorf(&at, "Duplicate "+what, "The %s is already set at %s. Remove one of them.", what, place(other)))
 }
 
-// localType is the only type of stores and engines: the folder
-// .quern, and this machine.
+// localType is the only type of stores and engines: a folder, and this machine.
 const localType = "local"
 
-// typed takes a store or engine block.
-func (l *loader) typed(was *Block, b *hclsyntax.Block) *Block {
+var storeSchema = schema{what: "a local store", optional: []string{"path"}}
+
+// store takes a store block.
+func (l *loader) store(b *hclsyntax.Block) {
+	s := &l.m.Settings
+	var was *Block
+	if s.Store != nil {
+		was = &s.Store.Block
+	}
+	if !l.typed(was, b) {
+		return
+	}
+	s.Store = &Store{Block: Block{Type: b.Labels[0], Range: b.DefRange()}}
+	attrs, _ := l.content(b.Body, storeSchema)
+	a := attrs["path"]
+	if a == nil {
+		return
+	}
+	v, ok := l.constant(a, cty.String, "a string")
+	switch {
+	case !ok:
+	case v.AsString() == "":
+		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Invalid path of a store", "The path is empty. Name a folder, or remove the argument to use .quern."))
+	default:
+		s.Store.Path = filepath.FromSlash(v.AsString())
+	}
+}
+
+// typed says whether a store or engine block has a known type and is the only one.
+func (l *loader) typed(was *Block, b *hclsyntax.Block) bool {
 	if was != nil {
 		l.again(b.DefRange(), b.Type, was.Range)
-		return was
+		return false
 	}
 	if b.Labels[0] != localType {
 		l.add(diag.Errorf(b.LabelRanges[0].Ptr(), "Unknown type of "+b.Type, "No %s type is named %q. The only type is %q, which is the default.", b.Type, b.Labels[0], localType))
-		return was
+		return false
 	}
-	l.content(b.Body, schema{what: "a local " + b.Type})
-	return &Block{Type: b.Labels[0], Range: b.DefRange()}
+	return true
 }
 
 func (l *loader) budget(b *hclsyntax.Block) {
