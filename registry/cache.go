@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -15,11 +16,11 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/google/renameio/v2"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/disk"
 )
 
 // schemaCache keeps schemas by the digest of the program that gave them. What
@@ -60,7 +61,7 @@ func (c schemaCache) put(digest string, args []string, s *pluginv1.GetSchemaResp
 	}
 	path := c.path(digest, args)
 	if os.MkdirAll(filepath.Dir(path), 0o755) == nil {
-		_ = renameio.WriteFile(path, b, 0o644)
+		_ = disk.Replace(path, bytes.NewReader(b), 0o644)
 	}
 }
 
@@ -146,7 +147,7 @@ func (d *digests) save() {
 	if err != nil || os.MkdirAll(filepath.Dir(d.path), 0o755) != nil {
 		return
 	}
-	if renameio.WriteFile(d.path, b, 0o644) == nil {
+	if disk.Replace(d.path, bytes.NewReader(b), 0o644) == nil {
 		d.changed = false
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/limit"
+	"github.com/quern-dev/quern/store/disk"
 )
 
 // LockFile is the name of the lock file, in the root module's folder.
@@ -199,8 +199,5 @@ func writeLock(dir string, locked map[string]*Locked, readonly bool) error {
 	if readonly {
 		return fmt.Errorf("%s would change, and -lockfile=readonly does not allow that; run \"quern init\" without it and commit the file", LockFile)
 	}
-	if err := renameio.WriteFile(path, text, 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return disk.Replace(path, bytes.NewReader(text), 0o644)
 }
