@@ -367,6 +367,31 @@ func TestAPlanReadsOnlyTheValuesThatAreReferredTo(t *testing.T) {
 	}
 }
 
+func TestPluginsOfASavedPlanAreConfiguredFromLocals(t *testing.T) {
+	p := newPipeline(t)
+	src := lifecycle + `
+variable "key" {
+  default   = "hunter2"
+  sensitive = true
+}
+locals {
+  bearer = "Bearer ${var.key}"
+}
+plugin "test" {
+  token = local.bearer
+}
+`
+	made := p.mustPlan(src)
+	p.plugins.config = cty.NilVal
+	o, _ := p.options(src)
+	if diags := planner.CheckFresh(context.Background(), made, o); len(diags) > 0 {
+		t.Fatal(p.print(diags))
+	}
+	if p.plugins.config == cty.NilVal || p.plugins.config.GetAttr("token").AsString() != "Bearer hunter2" {
+		t.Errorf("the plugin is configured with %#v", p.plugins.config)
+	}
+}
+
 // noFiles are plugins that cannot be started, because too many files are open.
 type noFiles struct{ planner.Plugins }
 
