@@ -144,7 +144,7 @@ type bodyDecoder struct {
 	// arguments were given.
 	inputs  map[string]*module.Handle
 	prompts []*module.Instance
-	// extra are arguments that the instance has beside those written, by
+	// extra are arguments that the instance has in addition to those written, by
 	// their keys: what its prompts bring along.
 	extra map[string]*plan.Arg
 	// skip is set where something upstream is broken, so that the instance

@@ -43,7 +43,7 @@ type Module struct {
 	about     cty.Value        // quern
 }
 
-// Settings are what a module's expressions are evaluated with, beside its
+// Settings are what a module's expressions are evaluated with, in addition to its
 // configuration.
 type Settings struct {
 	// Variables are the values of all variables; sensitive ones have the mark

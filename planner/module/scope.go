@@ -15,7 +15,7 @@ import (
 type Scope struct {
 	// Values shows stages as users see them.
 	Values *hcl.EvalContext
-	// Handles shows, beside that, the artifacts themselves; it is for
+	// Handles shows, in addition, the artifacts themselves; it is for
 	// arguments that take artifacts.
 	Handles *hcl.EvalContext
 	// Definitions are the expressions of names whose values are not known.

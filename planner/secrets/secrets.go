@@ -142,7 +142,7 @@ func (s *Secrets) Hidden(name string) (cty.Value, bool) {
 	return v, ok
 }
 
-// WithHidden has the values that sensitive() hides beside the variables, for an
+// WithHidden has the values that sensitive() hides in addition to the variables, for an
 // expression that is made of compiled ones.
 func (s *Secrets) WithHidden(ctx *hcl.EvalContext) *hcl.EvalContext {
 	s.mu.Lock()
