@@ -36,19 +36,19 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Of converts an error to diagnostics. If it wraps diagnostics, they are
-// returned. If it wraps an Error, what was added to the text of the Error is
-// part of the summary. Of any other error the whole text is the summary.
+// Of converts an error to diagnostics. If it wraps an Error, what was added to
+// the text of the Error is part of the summary. If it wraps diagnostics, they
+// are returned. Of any other error the whole text is the summary.
 func Of(err error) hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	if errors.As(err, &diags) {
-		return diags
-	}
 	d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: err.Error()}
 	var e *Error
-	if errors.As(err, &e) {
+	var diags hcl.Diagnostics
+	switch {
+	case errors.As(err, &e):
 		d.Summary = strings.Replace(err.Error(), e.Error(), e.Summary, 1)
 		d.Detail, d.Subject = e.Detail, e.Subject
+	case errors.As(err, &diags):
+		return diags
 	}
 	d.Summary, d.Detail = Capital(d.Summary), Capital(d.Detail)
 	return hcl.Diagnostics{d}

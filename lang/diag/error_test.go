@@ -18,13 +18,14 @@ func TestAnErrorBecomesTheDiagnosticThatItSays(t *testing.T) {
 		summary, detail string
 		subject         *hcl.Range
 	}{
-		"plain":         {io.EOF, "EOF", "", nil},
-		"several lines": {errors.New("a text of\ntwo lines"), "A text of\ntwo lines", "", nil},
-		"itself":        {failed, "The plan cannot be read", "Try again: unexpected EOF", nil},
-		"wrapped":       {fmt.Errorf("invalid -out: %w", failed), "Invalid -out: the plan cannot be read", "Try again: unexpected EOF", nil},
-		"as a detail":   {diag.Failed("no apply", "%w", failed), "No apply", "The plan cannot be read\ntry again: unexpected EOF", nil},
-		"no detail":     {&diag.Error{Summary: "no", Subject: &at}, "No", "", &at},
-		"diagnostics":   {fmt.Errorf("x: %w", hcl.Diagnostics{diag.Errorf(&at, "S", "D")}), "S", "D", &at},
+		"plain":          {io.EOF, "EOF", "", nil},
+		"several lines":  {errors.New("a text of\ntwo lines"), "A text of\ntwo lines", "", nil},
+		"itself":         {failed, "The plan cannot be read", "Try again: unexpected EOF", nil},
+		"wrapped":        {fmt.Errorf("invalid -out: %w", failed), "Invalid -out: the plan cannot be read", "Try again: unexpected EOF", nil},
+		"as a detail":    {diag.Failed("no apply", "%w", failed), "No apply", "The plan cannot be read\ntry again: unexpected EOF", nil},
+		"no detail":      {&diag.Error{Summary: "no", Subject: &at}, "No", "", &at},
+		"of diagnostics": {diag.Failed("no import", "%w", hcl.Diagnostics{diag.Errorf(nil, "S", "D")}), "No import", "<nil>: S; D", nil},
+		"diagnostics":    {fmt.Errorf("x: %w", hcl.Diagnostics{diag.Errorf(&at, "S", "D")}), "S", "D", &at},
 	} {
 		d := diag.Of(c.err)
 		if len(d) != 1 || d[0].Summary != c.summary || d[0].Detail != c.detail || d[0].Severity != hcl.DiagError || (d[0].Subject == nil) != (c.subject == nil) {
