@@ -27,6 +27,11 @@ func (r *Registry) Client(ctx context.Context, plugin string) (*client.Plugin, e
 	if e.configured {
 		return c, nil
 	}
+	s, err := r.offer(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	c.UseJSON(s.GetJsonValues())
 	if err := configure(ctx, c, e, r.options.Root); err != nil {
 		return nil, err
 	}
@@ -86,6 +91,11 @@ func (r *Registry) schema(ctx context.Context, plugin string) (*pluginv1.GetSche
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return r.offer(ctx, e)
+}
+
+// offer is schema for the entry of a plugin, which is locked.
+func (r *Registry) offer(ctx context.Context, e *entry) (*pluginv1.GetSchemaResponse, error) {
 	if e.schema != nil {
 		return e.schema, nil
 	}

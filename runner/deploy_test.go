@@ -45,7 +45,7 @@ func TestADeploymentWhoseStateCannotBeStoredIsKnown(t *testing.T) {
 		"too large notes":  {func(s *plugin.DeploymentState) { s.Private = make([]byte, 65<<20) }, "its private notes have"},
 		"marked":           {with("key", cty.StringVal("x").Mark("m")), "cannot be written"},
 		"no object":        {func(s *plugin.DeploymentState) { s.Value = cty.StringVal("x") }, "object required"},
-		"nothing declared": {func(s *plugin.DeploymentState) { s.Value = cty.EmptyObjectVal }, "not of the declared type"},
+		"nothing declared": {func(s *plugin.DeploymentState) { s.Value = cty.EmptyObjectVal }, "does not have the declared type"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPipeline(t)

@@ -1,5 +1,5 @@
 // Package reference runs the field's own tools (pyarrow, pandas, polars, DuckDB,
-// scipy), so that tests can compare quern's answers with theirs. "make
+// scipy, grpcio), so that tests can compare quern's answers with theirs. "make
 // references" installs the tools; where they are missing, the tests that need
 // them are skipped.
 package reference
@@ -17,7 +17,7 @@ import (
 // not installed.
 func Python(t testing.TB, script string, args ...string) []byte {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), interpreter(t), append([]string{"-c", script}, args...)...)
+	cmd := exec.CommandContext(t.Context(), Interpreter(t), append([]string{"-c", script}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -40,7 +40,9 @@ func Rounds(bounded, long int) int {
 	return bounded
 }
 
-func interpreter(t testing.TB) string {
+// Interpreter returns the path of the Python that has the reference tools. The
+// test is skipped if they are not installed.
+func Interpreter(t testing.TB) string {
 	t.Helper()
 	python := filepath.Join(moduleRoot(t), ".cache", "references", "bin", "python")
 	if _, err := os.Stat(python); err != nil {

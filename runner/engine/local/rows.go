@@ -75,8 +75,11 @@ func (a *attempt) mapNew(ctx context.Context, m *mapping, beside map[string]*plu
 			if err != nil {
 				return nil, err
 			}
-			var host uint32
-			host, stop = served.on(p)
+			host, end, err := served.on(p)
+			if err != nil {
+				return nil, err
+			}
+			stop = end
 			return &hostedMap{PluginService_MapClient: call, host: host, chats: served.openChats(), inputs: beside}, nil
 		},
 		Redact: a.redactor.Text, Guard: a.guard.rows,

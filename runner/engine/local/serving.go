@@ -70,10 +70,11 @@ func (a *attempt) models(artifacts map[string]*pluginv1.Artifact) map[string]mod
 	return models
 }
 
-// on serves the host to the stage's plugin; id is 0 where there is no need.
-func (s *serving) on(p *client.Plugin) (id uint32, stop func()) {
+// on serves the host to the stage's plugin. The address is zero if there is
+// nothing to serve.
+func (s *serving) on(p *client.Plugin) (address client.HostAddress, stop func(), err error) {
 	if !s.needed {
-		return 0, func() {}
+		return client.HostAddress{}, func() {}, nil
 	}
 	return p.Host(s.host)
 }
@@ -146,14 +147,15 @@ func (s *serving) emit() {
 // inputs beside the rows.
 type hostedMap struct {
 	pluginv1.PluginService_MapClient
-	host   uint32
+	host   client.HostAddress
 	chats  int64
 	inputs map[string]*pluginv1.Artifact
 }
 
 func (c *hostedMap) Send(req *pluginv1.MapRequest) error {
 	if req.GetStart() != nil {
-		req.Host, req.OpenChats, req.Inputs = c.host, c.chats, c.inputs
+		req.HostSocket, req.Host = c.host.Socket, c.host.Broker
+		req.OpenChats, req.Inputs = c.chats, c.inputs
 	}
 	return c.PluginService_MapClient.Send(req)
 }

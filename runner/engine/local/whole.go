@@ -43,9 +43,12 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 	req := &pluginv1.RunRequest{Instance: a.Instance, Inputs: inputs, WorkDir: place.Work}
 	served := a.serve(ctx, inputs)
 	defer served.close()
-	host, stop := served.on(p)
+	host, stop, err := served.on(p)
+	if err != nil {
+		return nil, err
+	}
 	defer stop()
-	req.Host, req.OpenChats = host, served.openChats()
+	req.HostSocket, req.Host, req.OpenChats = host.Socket, host.Broker, served.openChats()
 	call := &running{Stage: a.Stage, guard: a.guard, blobs: a.Store.Blobs, folder: place.Work, model: a.model, progress: served.progress, outputs: map[string]*output{}}
 	defer call.abort()
 	call.open()

@@ -10,8 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-// EncodeBatch writes a batch as one self-contained Arrow IPC stream: schema,
-// batch, end.
+// EncodeBatch encodes a batch as a self-contained Arrow IPC stream.
 func EncodeBatch(rec arrow.RecordBatch) ([]byte, error) {
 	var buf bytes.Buffer
 	buf.Grow(int(batchBytes(rec)) + 4096)
@@ -25,10 +24,10 @@ func EncodeBatch(rec arrow.RecordBatch) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// DecodeBatch reads one Arrow IPC stream. Several batches in it become one, none
-// become a batch without rows. Bytes that are no such stream, or whose
-// buffers do not fit together, are an error. It guards against mistakes, not
-// against bytes that were made to exhaust memory. The caller releases the
+// DecodeBatch decodes one Arrow IPC stream. Several batches become one; no
+// batches become a batch without rows. Bytes that are not such a stream, or
+// whose buffers do not fit together, are an error. It protects against
+// mistakes, not against bytes made to exhaust memory. The caller releases the
 // batch.
 func DecodeBatch(b []byte) (rec arrow.RecordBatch, err error) {
 	defer func() {
@@ -61,8 +60,8 @@ func DecodeBatch(b []byte) (rec arrow.RecordBatch, err error) {
 	return Concat(r.Schema(), all)
 }
 
-// Concat joins batches of one schema into one. The caller releases it, and
-// the parts as before.
+// Concat joins batches that have the same schema. The caller releases the
+// result, and still owns the parts.
 func Concat(schema *arrow.Schema, parts []arrow.RecordBatch) (arrow.RecordBatch, error) {
 	if len(parts) == 1 {
 		parts[0].Retain()
@@ -98,8 +97,8 @@ func Concat(schema *arrow.Schema, parts []arrow.RecordBatch) (arrow.RecordBatch,
 	return array.NewRecordBatch(schema, columns, rows), nil
 }
 
-// validate refuses arrays whose offsets point outside their buffers: what
-// comes from another process must not crash this one when it is read.
+// validate rejects arrays whose offsets point outside their buffers: data from
+// another process must not crash this one.
 func validate(rec arrow.RecordBatch) error {
 	for i, c := range rec.Columns() {
 		if int64(c.Len()) != rec.NumRows() {
@@ -112,8 +111,8 @@ func validate(rec arrow.RecordBatch) error {
 	return nil
 }
 
-// batchBytes estimates the size of a batch's values. Those of a batch that is
-// a slice of a larger one share its buffers, which are not written.
+// batchBytes estimates the size of a batch's values. A slice of a larger batch
+// shares its buffers, but they are not written.
 func batchBytes(rec arrow.RecordBatch) uint64 {
 	total := uint64(0)
 	for _, c := range rec.Columns() {

@@ -8,22 +8,22 @@ import (
 )
 
 // Conform gives a batch exactly the given schema. Its columns must have the
-// schema's names and types, in order; what writers differ in and nobody means
-// (nullability, names inside list types, metadata) is made equal. Values are
-// neither copied nor converted. The caller releases the result.
+// schema's names and types, in order. Differences without meaning (nullability,
+// names inside list types, metadata) are removed. Values are neither copied nor
+// converted. The caller releases the result.
 func Conform(rec arrow.RecordBatch, schema *arrow.Schema) (arrow.RecordBatch, error) {
 	if rec.Schema().Equal(schema) {
 		rec.Retain()
 		return rec, nil
 	}
 	if int(rec.NumCols()) != schema.NumFields() {
-		return nil, fmt.Errorf("a batch has %d columns, %d are expected", rec.NumCols(), schema.NumFields())
+		return nil, fmt.Errorf("a batch has %d columns, but %d are expected", rec.NumCols(), schema.NumFields())
 	}
 	columns := make([]arrow.Array, rec.NumCols())
 	defer releaseAll(columns)
 	for i := range columns {
 		if have, want := rec.ColumnName(i), schema.Field(i).Name; have != want {
-			return nil, fmt.Errorf("column %d is %q, %q is expected", i+1, have, want)
+			return nil, fmt.Errorf("column %d is %q, but %q is expected", i+1, have, want)
 		}
 		c, err := retype(rec.Column(i), schema.Field(i).Type)
 		if err != nil {
@@ -42,7 +42,7 @@ func releaseAll(arrays []arrow.Array) {
 	}
 }
 
-// retype gives an array the type t where both mean the same. The caller
+// retype changes an array's type to t if both mean the same. The caller
 // releases the result.
 func retype(a arrow.Array, t arrow.DataType) (arrow.Array, error) {
 	if arrow.TypeEqual(a.DataType(), t, arrow.CheckMetadata()) {
@@ -58,7 +58,7 @@ func retype(a arrow.Array, t arrow.DataType) (arrow.Array, error) {
 		return nil, err
 	}
 	if have != want {
-		return nil, fmt.Errorf("is %s, %s is expected", have, want)
+		return nil, fmt.Errorf("is %s, but %s is expected", have, want)
 	}
 	d := retypeData(a.Data(), t)
 	defer d.Release()

@@ -15,7 +15,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 )
 
-// readBuffer is how many bytes of a column are read from a file at a time.
+// readBuffer is the number of bytes of a column that are read at once.
 const readBuffer = 256 << 10
 
 // groupReader reads some columns of one Parquet file, batch by batch.
@@ -67,8 +67,8 @@ func openGroup(ctx context.Context, path string, wanted []string, batchRows int)
 	return g, err
 }
 
-// locate finds the wanted columns in the file and returns their leaves, in
-// the order of the file.
+// locate finds the wanted columns in the file and returns their leaves, in the
+// order of the file.
 func (g *groupReader) locate(m *pqarrow.SchemaManifest, wanted []string) ([]int, error) {
 	g.types = make([]arrow.DataType, len(wanted))
 	g.positions = make([]int, len(wanted))
@@ -95,7 +95,7 @@ func (g *groupReader) locate(m *pqarrow.SchemaManifest, wanted []string) ([]int,
 		}
 	}
 	if found < len(wanted) {
-		return nil, fmt.Errorf("not all of the columns %q are in it", wanted)
+		return nil, fmt.Errorf("it lacks some of the columns %q", wanted)
 	}
 	return leaves, nil
 }
@@ -110,7 +110,7 @@ func appendLeaves(leaves []int, f *pqarrow.SchemaField) []int {
 	return leaves
 }
 
-// canonical is the type that ArrowType gives for the same column type.
+// canonical returns the type that ArrowType returns for the same column type.
 func canonical(t arrow.DataType) (arrow.DataType, error) {
 	name, err := TypeName(t)
 	if err != nil {
@@ -119,7 +119,7 @@ func canonical(t arrow.DataType) (arrow.DataType, error) {
 	return ArrowType(name)
 }
 
-// fill makes sure that there is a row to take.
+// fill makes sure that a row can be taken.
 func (g *groupReader) fill() error {
 	if g.left() > 0 {
 		return nil
@@ -163,7 +163,7 @@ func (g *groupReader) take(n int64) []arrow.Array {
 	return out
 }
 
-// end checks that nothing is left.
+// end checks that no rows are left.
 func (g *groupReader) end() error {
 	if g.left() > 0 {
 		return fmt.Errorf("read %s: it has more rows than it says", g.path)

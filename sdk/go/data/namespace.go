@@ -8,20 +8,21 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Namespace is what the name of a field in a batch refers to. A dataset's
-// columns, the row arguments that come with it, and late names are separate
-// namespaces: fields of different ones may have the same name. The value is
-// the key of the Arrow metadata that marks a field.
+// Namespace says what the name of a field in a batch refers to. A dataset's
+// columns, its row arguments, and late names are separate namespaces: fields in
+// different ones can have the same name. The value is the key of the Arrow
+// metadata that marks a field.
 type Namespace string
 
 // The namespaces. Columns need no mark.
 const (
+	// The namespaces. Columns have no mark.
 	Columns   Namespace = ""
 	Arguments Namespace = "quern.argument"
 	LateNames Namespace = "quern.late"
 )
 
-// Field is the Arrow field of a name.
+// Field returns the Arrow field for a name.
 func (n Namespace) Field(name string, t arrow.DataType) arrow.Field {
 	f := arrow.Field{Name: name, Type: t, Nullable: true}
 	if n != Columns {
@@ -30,7 +31,8 @@ func (n Namespace) Field(name string, t arrow.DataType) arrow.Field {
 	return f
 }
 
-// Find returns the values of a name in a batch; nil: it has none.
+// Find returns the values for a name in a batch, or nil if the batch does not
+// have it.
 func (n Namespace) Find(rec arrow.RecordBatch, name string) arrow.Array {
 	for i, f := range rec.Schema().Fields() {
 		if have, ok := n.name(f); ok && have == name {
@@ -40,7 +42,7 @@ func (n Namespace) Find(rec arrow.RecordBatch, name string) arrow.Array {
 	return nil
 }
 
-// Schema lists the names of one namespace in an Arrow schema.
+// Schema lists the names of the namespace in an Arrow schema.
 func (n Namespace) Schema(s *arrow.Schema) (Schema, error) {
 	var fields []arrow.Field
 	for _, f := range s.Fields() {
@@ -52,7 +54,7 @@ func (n Namespace) Schema(s *arrow.Schema) (Schema, error) {
 	return FromArrow(arrow.NewSchema(fields, nil))
 }
 
-// Refs refers to several names.
+// Refs returns references to several names.
 func (n Namespace) Refs(names ...string) []Ref {
 	refs := make([]Ref, len(names))
 	for i, name := range names {
@@ -61,13 +63,14 @@ func (n Namespace) Refs(names ...string) []Ref {
 	return refs
 }
 
-// Holds says whether a field belongs to the namespace.
+// Holds reports whether a field belongs to the namespace.
 func (n Namespace) Holds(f arrow.Field) bool {
 	_, ok := n.name(f)
 	return ok
 }
 
-// name is a field's name in the namespace; false: it belongs to another one.
+// name returns a field's name in the namespace; false if it belongs to another
+// one.
 func (n Namespace) name(f arrow.Field) (string, bool) {
 	if n != Columns {
 		return f.Metadata.GetValue(string(n))

@@ -11,15 +11,15 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 )
 
-// maxRowGroup is how many rows a row group of a Parquet file holds at most.
+// maxRowGroup is the maximum number of rows in a row group.
 const maxRowGroup = 1 << 17
 
-// minWrite is how many rows are gathered before they are written: small
-// batches cost more than their rows.
+// minWrite is the number of rows to collect before writing: small batches have
+// a high fixed cost.
 const minWrite = 4096
 
-// FileWriter writes batches as one Parquet file, zstd-compressed. It holds
-// one row group's compressed pages in memory.
+// FileWriter writes batches to one Parquet file, compressed with zstd. It keeps
+// the compressed pages of one row group in memory.
 type FileWriter struct {
 	out    io.Writer
 	schema *arrow.Schema
@@ -29,7 +29,7 @@ type FileWriter struct {
 	gatheredRows int64
 }
 
-// NewFileWriter writes to w, which it does not close.
+// NewFileWriter returns a writer to w, which it does not close.
 func NewFileWriter(w io.Writer, schema Schema) (*FileWriter, error) {
 	if err := schema.Check(); err != nil {
 		return nil, err
@@ -40,8 +40,8 @@ func NewFileWriter(w io.Writer, schema Schema) (*FileWriter, error) {
 	return &FileWriter{out: w, schema: schema.Arrow()}, nil
 }
 
-// Write appends a batch, which must have the writer's schema (see Conform).
-// It may keep the batch until later.
+// Write appends a batch, which must have the writer's schema; see Conform. It
+// may keep the batch until later. The caller keeps its reference.
 func (w *FileWriter) Write(rec arrow.RecordBatch) error {
 	rec, err := Conform(rec, w.schema)
 	if err != nil {
@@ -55,7 +55,7 @@ func (w *FileWriter) Write(rec arrow.RecordBatch) error {
 	return w.flush()
 }
 
-// Close writes what is left. The file is whole only after it.
+// Close writes the rest. The file is complete only if Close succeeds.
 func (w *FileWriter) Close() error {
 	if err := w.flush(); err != nil {
 		return err
@@ -114,12 +114,11 @@ func (w *FileWriter) open(first arrow.RecordBatch) error {
 	return nil
 }
 
-// keepOpen hides the writer's Close: the Parquet library would call it.
+// keepOpen hides the writer's Close, which the Parquet library would call.
 type keepOpen struct{ io.Writer }
 
-// repetitive says whether a column of texts has so few values that a
-// dictionary pays. A sample of what comes first decides; a wrong guess costs
-// space, nothing else.
+// repetitive reports whether a text column has so few distinct values that a
+// dictionary saves space. It looks at a sample; a wrong guess only costs space.
 func repetitive(a arrow.Array) bool {
 	s, ok := a.(*array.String)
 	if !ok {

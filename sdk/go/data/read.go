@@ -12,22 +12,22 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
-// DefaultBatchRows is a batch size that suits most readers: large enough that
-// a batch's fixed costs vanish, small enough to stay in the caches.
+// DefaultBatchRows is a batch size that suits most readers: large enough to
+// make a batch's fixed costs negligible, small enough to stay in the CPU's
+// caches.
 const DefaultBatchRows = 8192
 
-// prefetched is how many batches are decoded ahead of the reader.
+// prefetched is the number of batches that are decoded ahead.
 const prefetched = 2
 
-// Read streams the rows of shards in order, with the named columns in the
-// order named; nil: all columns, in the order of the first shard's groups.
-// The groups of a shard are joined by position. Batches hold up to batchRows
-// rows (0: DefaultBatchRows) and do not reach across shards. Memory is
-// bounded by a few batches, whatever the size of the files.
+// Read iterates over the rows of shards in order, with the named columns in the
+// order given; nil means all columns, in the order of the first shard's groups.
+// Batches have up to batchRows rows (0 means DefaultBatchRows) and do not span
+// shards. Memory is limited to a few batches, whatever the size of the files.
 //
-// A batch is valid until the next one is asked for: Retain it to keep it, and
-// do not Release it otherwise. After an error nothing follows. The caller may stop at
-// any time.
+// A batch is valid until the next iteration: call Retain to keep it, and do not
+// release it otherwise. An error ends the iteration. The caller can stop at any
+// time.
 func Read(ctx context.Context, shards []Shard, columns []string, batchRows int) iter.Seq2[arrow.RecordBatch, error] {
 	if columns == nil && len(shards) > 0 {
 		columns = allColumns(shards[0])
@@ -35,7 +35,7 @@ func Read(ctx context.Context, shards []Shard, columns []string, batchRows int) 
 	return ReadRefs(ctx, shards, Columns.Refs(columns...), batchRows)
 }
 
-// ReadRefs is like Read, and reads row arguments too.
+// ReadRefs is like Read, but can also read row arguments.
 func ReadRefs(ctx context.Context, shards []Shard, columns []Ref, batchRows int) iter.Seq2[arrow.RecordBatch, error] {
 	if batchRows <= 0 {
 		batchRows = DefaultBatchRows
@@ -89,8 +89,8 @@ func readShards(ctx context.Context, shards []Shard, columns []Ref, batchRows in
 	return nil
 }
 
-// readShard sends the batches of one shard. schema is that of the shards
-// before; the first one sets it.
+// readShard sends the batches of one shard. schema is that of the earlier
+// shards; the first one sets it.
 func readShard(ctx context.Context, s Shard, columns []Ref, batchRows int, schema **arrow.Schema, out chan<- arrow.RecordBatch) (err error) {
 	// The Parquet library panics on some damaged files.
 	defer func() {
@@ -106,7 +106,7 @@ func readShard(ctx context.Context, s Shard, columns []Ref, batchRows int, schem
 	if *schema == nil {
 		*schema = j.schema
 	} else if !j.schema.Equal(*schema) {
-		return fmt.Errorf("its columns are %s, those of the first shard %s", describe(j.schema), describe(*schema))
+		return fmt.Errorf("its columns are %s, but those of the first shard are %s", describe(j.schema), describe(*schema))
 	}
 	for left := s.Rows; left > 0; {
 		rec, err := j.next(min(left, int64(batchRows)))
@@ -132,11 +132,12 @@ func describe(s *arrow.Schema) string {
 	return fmt.Sprint(schema)
 }
 
-// join reads the groups of a shard side by side.
+// join reads the groups of a shard in parallel.
 type join struct {
 	schema *arrow.Schema
 	groups []*groupReader
-	// from says, by output column, which group and which of its columns.
+	// from says, for each output column, which group has it and at which
+	// position.
 	from []place
 }
 
@@ -161,7 +162,7 @@ func openShard(ctx context.Context, s Shard, columns []Ref, batchRows int) (*joi
 		if r.rows != s.Rows {
 			j.close()
 			r.close()
-			return nil, fmt.Errorf("%s has %d rows, the shard %d", g.Path, r.rows, s.Rows)
+			return nil, fmt.Errorf("%s has %d rows, but the shard has %d", g.Path, r.rows, s.Rows)
 		}
 		for k, out := range outputs {
 			j.from[out] = place{len(j.groups), k}
@@ -172,14 +173,14 @@ func openShard(ctx context.Context, s Shard, columns []Ref, batchRows int) (*joi
 	for i, p := range j.from {
 		if p.group < 0 {
 			j.close()
-			return nil, fmt.Errorf("there is no %s", columns[i])
+			return nil, fmt.Errorf("the shard has no %s", columns[i])
 		}
 	}
 	j.schema = arrow.NewSchema(fields, nil)
 	return j, nil
 }
 
-// pick says which stored columns of a group are wanted, and the output
+// pick returns the stored columns of a group that are wanted, and the output
 // columns that they become.
 func pick(g Group, columns []Ref) (stored []string, outputs []int) {
 	for _, c := range g.Columns {

@@ -141,12 +141,12 @@ func TestWhatDoesNotFitIsAnErrorThatSaysSo(t *testing.T) {
 	}
 	good := data.Shard{Rows: 10, Groups: []data.Group{same(path, "n")}}
 	for want, shards := range map[string][]data.Shard{
-		"has 10 rows, the shard 11": {{Rows: 11, Groups: []data.Group{same(path, "n")}}},
-		"no column":                 {{Rows: 10}},
-		"not all of the columns":    {{Rows: 10, Groups: []data.Group{{Path: path, Columns: []data.Stored{{Stored: "x", Name: "n"}}}}}},
-		"no such file":              {{Rows: 10, Groups: []data.Group{same(path+"x", "n")}}},
-		"shard 2 of 2":              {good, {Rows: 10, Groups: []data.Group{same(other, "n")}}},
-		"open " + text:              {{Rows: 10, Groups: []data.Group{same(text, "n")}}},
+		"has 10 rows, but the shard has 11": {{Rows: 11, Groups: []data.Group{same(path, "n")}}},
+		"no column":                         {{Rows: 10}},
+		"it lacks some of the columns":      {{Rows: 10, Groups: []data.Group{{Path: path, Columns: []data.Stored{{Stored: "x", Name: "n"}}}}}},
+		"no such file":                      {{Rows: 10, Groups: []data.Group{same(path+"x", "n")}}},
+		"shard 2 of 2":                      {good, {Rows: 10, Groups: []data.Group{same(other, "n")}}},
+		"open " + text:                      {{Rows: 10, Groups: []data.Group{same(text, "n")}}},
 	} {
 		var last error
 		for _, err := range data.Read(context.Background(), shards, []string{"n"}, 3) {

@@ -1,8 +1,8 @@
-// Package data holds what quern and its plugins agree on about rows: column
+// Package data defines rows as quern and its plugins exchange them: column
 // types, Arrow batches on the wire, and datasets as Parquet files.
 //
-// It promises that a row that is written and read again, on the wire or in a
-// file, is the same row. It knows nothing of stores, keys or stages.
+// A row that is written and read again, on the wire or in a file, is the same
+// row.
 package data
 
 import (
@@ -14,17 +14,17 @@ import (
 )
 
 // Column is a named, typed column. Types are written string, int64, float64,
-// bool, binary, date, timestamp, list<T> and struct<name:T,...>. Every column
-// may hold nulls.
+// bool, binary, date, timestamp, list<T>, and struct<name:T,...>. Every column
+// can contain nulls.
 type Column struct {
 	Name string `json:"name"`
 	Type string `json:"type"`
 }
 
-// Schema is the columns of a dataset in their order. Names are unique.
+// Schema lists the columns of a dataset in order. Names are unique.
 type Schema []Column
 
-// Names are the columns' names in order.
+// Names returns the columns' names in order.
 func (s Schema) Names() []string {
 	names := make([]string, len(s))
 	for i, c := range s {
@@ -33,8 +33,8 @@ func (s Schema) Names() []string {
 	return names
 }
 
-// Lookup finds a column and its position; ok is false where there is none of
-// that name.
+// Lookup returns a column and its index by name; ok is false if no such column
+// exists.
 func (s Schema) Lookup(name string) (c Column, index int, ok bool) {
 	for i, c := range s {
 		if c.Name == name {
@@ -44,7 +44,7 @@ func (s Schema) Lookup(name string) (c Column, index int, ok bool) {
 	return Column{}, -1, false
 }
 
-// Equal says whether both have the same columns in the same order.
+// Equal reports whether two schemas have the same columns in the same order.
 func (s Schema) Equal(o Schema) bool {
 	if len(s) != len(o) {
 		return false
@@ -57,8 +57,8 @@ func (s Schema) Equal(o Schema) bool {
 	return true
 }
 
-// Check says what is wrong with a schema: a column without a name, a name
-// that stands twice, a type that there is not.
+// Check returns an error if a column has no name, a name occurs twice, or a
+// type is not valid.
 func (s Schema) Check() error {
 	seen := make(map[string]bool, len(s))
 	for i, c := range s {
@@ -66,7 +66,7 @@ func (s Schema) Check() error {
 			return fmt.Errorf("column %d has no name", i+1)
 		}
 		if seen[c.Name] {
-			return fmt.Errorf("there are two columns named %q", c.Name)
+			return fmt.Errorf("two columns are named %q", c.Name)
 		}
 		seen[c.Name] = true
 		if _, err := ArrowType(c.Type); err != nil {
@@ -76,9 +76,8 @@ func (s Schema) Check() error {
 	return nil
 }
 
-// Arrow is the schema in Arrow's terms; every field is nullable. It panics
-// on a schema that Check refuses: schemas from outside are checked where they
-// come in.
+// Arrow returns the schema as Arrow; every field is nullable. It panics if
+// Check would return an error: check schemas from outside first.
 func (s Schema) Arrow() *arrow.Schema {
 	fields := make([]arrow.Field, len(s))
 	for i, c := range s {
@@ -91,8 +90,8 @@ func (s Schema) Arrow() *arrow.Schema {
 	return arrow.NewSchema(fields, nil)
 }
 
-// FromArrow reads an Arrow schema. A type that quern has no name for is an
-// error that names the column.
+// FromArrow converts an Arrow schema. If a type is not supported, the error
+// names the column.
 func FromArrow(s *arrow.Schema) (Schema, error) {
 	out := make(Schema, s.NumFields())
 	for i, f := range s.Fields() {
@@ -105,7 +104,7 @@ func FromArrow(s *arrow.Schema) (Schema, error) {
 	return out, nil
 }
 
-// FromProto reads the protocol's columns.
+// FromProto converts columns from the protocol.
 func FromProto(columns []*pluginv1.Column) Schema {
 	out := make(Schema, len(columns))
 	for i, c := range columns {
@@ -114,7 +113,7 @@ func FromProto(columns []*pluginv1.Column) Schema {
 	return out
 }
 
-// Proto is the schema in the protocol's terms.
+// Proto converts the schema to the protocol's columns.
 func (s Schema) Proto() []*pluginv1.Column {
 	out := make([]*pluginv1.Column, len(s))
 	for i, c := range s {

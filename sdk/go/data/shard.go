@@ -4,15 +4,15 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Shard is a run of a dataset's rows as files: one or more column groups with
+// Shard is a range of a dataset's rows as files: one or more column groups with
 // the same rows in the same order.
 type Shard struct {
 	Rows   int64
 	Groups []Group
 }
 
-// Group is a Parquet file with some of a shard's columns. Columns that are
-// in the file but not named here are not part of the dataset.
+// Group is a Parquet file with some of a shard's columns. Columns of the file
+// that are not listed here are not part of the dataset.
 type Group struct {
 	Path    string
 	Columns []Stored
@@ -26,10 +26,10 @@ type Stored struct {
 	Namespace Namespace
 }
 
-// Ref is what the stored column is.
+// Ref returns what the stored column is.
 func (s Stored) Ref() Ref { return Ref{s.Namespace, s.Name} }
 
-// ShardsFromProto reads the protocol's shards.
+// ShardsFromProto converts shards from the protocol.
 func ShardsFromProto(shards []*pluginv1.Shard) []Shard {
 	out := make([]Shard, len(shards))
 	for i, s := range shards {
@@ -45,7 +45,7 @@ func ShardsFromProto(shards []*pluginv1.Shard) []Shard {
 	return out
 }
 
-// ShardsToProto writes shards in the protocol's terms.
+// ShardsToProto converts shards to the protocol.
 func ShardsToProto(shards []Shard) []*pluginv1.Shard {
 	out := make([]*pluginv1.Shard, len(shards))
 	for i, s := range shards {

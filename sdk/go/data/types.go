@@ -8,7 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 )
 
-// maxDepth bounds the nesting of types, so that a type from outside cannot
+// maxDepth limits the nesting of types, so that a type from outside cannot
 // exhaust the stack.
 const maxDepth = 32
 
@@ -22,9 +22,9 @@ var scalars = map[string]arrow.DataType{
 	"timestamp": &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"},
 }
 
-// ArrowType is the Arrow type of a column type. Dates are days since 1970,
-// timestamps microseconds since 1970 in UTC. A struct's field name that is
-// not made of letters, digits, _ and - is written in double quotes.
+// ArrowType returns the Arrow type of a column type. Dates are days since 1970,
+// timestamps are microseconds since 1970 in UTC. In a struct, field names with
+// characters other than letters, digits, _ and - are written in double quotes.
 func ArrowType(name string) (arrow.DataType, error) {
 	p := typeParser{text: name}
 	t, err := p.parse(0)
@@ -37,8 +37,8 @@ func ArrowType(name string) (arrow.DataType, error) {
 	return t, nil
 }
 
-// TypeName is the column type of an Arrow type: of those that ArrowType
-// gives, and no others.
+// TypeName returns the column type of an Arrow type. It accepts exactly the
+// types that ArrowType returns.
 func TypeName(t arrow.DataType) (string, error) {
 	for name, s := range scalars {
 		if arrow.TypeEqual(t, s) {
@@ -55,7 +55,7 @@ func TypeName(t arrow.DataType) (string, error) {
 	case *arrow.StructType:
 		return structName(t)
 	}
-	return "", fmt.Errorf("Arrow type %s is none of string, int64, float64, bool, binary, date, timestamp, list and struct", t)
+	return "", fmt.Errorf("Arrow type %s is not supported; it must be string, int64, float64, bool, binary, date, timestamp, list, or struct", t)
 }
 
 func structName(t *arrow.StructType) (string, error) {
@@ -118,7 +118,7 @@ func (p *typeParser) parse(depth int) (arrow.DataType, error) {
 	case word == "struct" && p.take("<"):
 		return p.structure(depth)
 	}
-	return nil, fmt.Errorf("%q is none of string, int64, float64, bool, binary, date, timestamp, list<T> and struct<name:T,...>", word)
+	return nil, fmt.Errorf("%q is not a type; use string, int64, float64, bool, binary, date, timestamp, list<T>, or struct<name:T,...>", word)
 }
 
 func (p *typeParser) list(depth int) (arrow.DataType, error) {
@@ -127,7 +127,7 @@ func (p *typeParser) list(depth int) (arrow.DataType, error) {
 		return nil, err
 	}
 	if !p.take(">") {
-		return nil, fmt.Errorf("list is not closed by >")
+		return nil, fmt.Errorf("a list does not end with >")
 	}
 	return arrow.ListOf(elem), nil
 }
@@ -141,7 +141,7 @@ func (p *typeParser) structure(depth int) (arrow.DataType, error) {
 			return nil, err
 		}
 		if seen[name] {
-			return nil, fmt.Errorf("there are two fields named %q", name)
+			return nil, fmt.Errorf("two fields are named %q", name)
 		}
 		seen[name] = true
 		if !p.take(":") {
@@ -156,7 +156,7 @@ func (p *typeParser) structure(depth int) (arrow.DataType, error) {
 			return arrow.StructOf(fields...), nil
 		}
 		if !p.take(",") {
-			return nil, fmt.Errorf("struct is not closed by >")
+			return nil, fmt.Errorf("a struct does not end with >")
 		}
 	}
 }
@@ -170,7 +170,7 @@ func (p *typeParser) fieldName() (string, error) {
 	}
 	quoted, err := strconv.QuotedPrefix(p.rest())
 	if err != nil {
-		return "", fmt.Errorf("a quoted field name is not closed")
+		return "", fmt.Errorf("a quoted field name does not end with a quote")
 	}
 	p.pos += len(quoted)
 	return strconv.Unquote(quoted)

@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// DecodeRequest reads a request's JSON and checks that it can be asked: that
-// there is a message, and that roles are those there are.
+// DecodeRequest decodes the JSON of a request and checks it. Unknown members
+// are an error.
 func DecodeRequest(text []byte) (*Request, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -19,7 +19,8 @@ func DecodeRequest(text []byte) (*Request, error) {
 	return r, r.Check()
 }
 
-// Check says what is wrong with a request.
+// Check returns an error if a request has no messages or a message has an
+// unknown role.
 func (r *Request) Check() error {
 	if len(r.Messages) == 0 {
 		return errors.New("the request has no messages")
@@ -28,7 +29,7 @@ func (r *Request) Check() error {
 		switch m.Role {
 		case System, User, Assistant, ToolRole:
 		default:
-			return fmt.Errorf("message %d has the role %q: it has to be system, user, assistant or tool", i+1, m.Role)
+			return fmt.Errorf("message %d has the role %q; it must be system, user, assistant, or tool", i+1, m.Role)
 		}
 	}
 	return nil

@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// Similarity is the cosine of two embeddings.
+// CosineSimilarity returns the cosine of the angle between two embeddings.
 func CosineSimilarity(a, b []float32) float64 { return dot(Normalize(a), Normalize(b)) }
 
-// ByCosine returns the places of embeddings of length 1 by their cosine with
-// another such, the greatest first.
+// RankBySimilarity returns the indexes of vectors by their cosine similarity to
+// v, most similar first. All vectors have length 1.
 func RankBySimilarity(vectors [][]float32, v []float32) []int {
 	order, similarity := make([]int, len(vectors)), make([]float64, len(vectors))
 	for i := range vectors {
@@ -20,7 +20,7 @@ func RankBySimilarity(vectors [][]float32, v []float32) []int {
 	return order
 }
 
-// Normed is an embedding brought to length 1.
+// Normalize scales an embedding to length 1.
 func Normalize(v []float32) []float32 {
 	var sum float64
 	for _, x := range v {

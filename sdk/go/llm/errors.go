@@ -5,18 +5,16 @@ import (
 	"time"
 )
 
-// CallError is why an attempt to call a model failed, or why a model gave no
-// answer in the end.
+// CallError is why a call to a model failed.
 type CallError struct {
-	// Message is for a person. It holds no keys and no whole requests.
+	// Message is for users. It contains no keys and no complete requests.
 	Message string
-	// Status is the HTTP status; 0: no connection came about, which does not count as an
-	// attempt if Temporary. Where what was reached went away without a response, 502
-	// stands for that, and 408 where it took too long.
+	// Status is the HTTP status; 0 if there is none, for example because no
+	// connection was made.
 	Status int
-	// Temporary: another attempt may succeed.
+	// Temporary is true if another attempt may succeed.
 	Temporary bool
-	// RetryAfter is what the provider asked to wait; nil: it said nothing.
+	// RetryAfter is how long the provider asked to wait; nil if it did not say.
 	RetryAfter *time.Duration
 }
 

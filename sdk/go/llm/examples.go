@@ -2,13 +2,13 @@ package llm
 
 import "math/rand/v2"
 
-// Drawing is how the examples of a prompt are drawn from a dataset.
+// ExampleSelection says which examples of a dataset a prompt shows.
 type ExampleSelection struct {
-	// Count is how many.
+	// Count is the number of examples.
 	Count int `json:"count"`
-	// Select is SelectFirst, SelectRandom or SelectNearest.
+	// Select is SelectFirst, SelectRandom, or SelectNearest.
 	Select string `json:"select"`
-	// Seed of a random drawing.
+	// Seed is for SelectRandom.
 	Seed int64 `json:"seed"`
 }
 
@@ -19,12 +19,12 @@ const (
 	SelectNearest = "nearest"
 )
 
-// NewDrawing is what a prompt draws that says nothing about it.
+// NewExampleSelection returns the defaults of a prompt.
 func NewExampleSelection() *ExampleSelection { return &ExampleSelection{Count: 3, Select: SelectFirst} }
 
-// Order is the order in which n examples are taken; nil: it is another one for
-// each row. A random one is the same for all rows, so that providers can keep
-// what comes first.
+// Order returns the order in which to take n examples; nil if it differs by
+// row. A random order is the same for all rows, so that providers can cache the
+// beginning of the prompt.
 func (d *ExampleSelection) Order(n int) []int {
 	switch d.Select {
 	case SelectNearest:

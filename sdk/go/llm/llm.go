@@ -1,9 +1,8 @@
-// Package llm is what a request to a language model and its answer look like
-// to everything that has to do with them: prompts, stages, the model host, the
-// plugins that call providers, and reports.
+// Package llm defines requests to language models and their answers, as
+// prompts, stages, providers, and reports share them.
 //
-// The JSON form of Request is canonical: equal requests are equal bytes. It is
-// what responses are cached by.
+// The JSON form of a Request is canonical: equal requests have equal bytes.
+// Answers are cached by it. docs/protocol.md specifies it.
 package llm
 
 import (
@@ -13,12 +12,12 @@ import (
 	"sync/atomic"
 )
 
-// Request asks a model for one answer. What is not set is left to the model's
-// block, and behind that to the provider.
+// Request asks a model for one answer. Parameters that are not set come from
+// the model's block or, failing that, from the provider.
 type Request struct {
 	Messages []Message `json:"messages"`
 	Tools    []Tool    `json:"tools,omitempty"`
-	// Output is a JSON schema that the answer has to fit.
+	// Output is the JSON schema that the answer must match.
 	Output *Output `json:"output,omitempty"`
 
 	Temperature *float64 `json:"temperature,omitempty"`
@@ -26,12 +25,13 @@ type Request struct {
 	MaxTokens   *int64   `json:"max_tokens,omitempty"`
 	Seed        *int64   `json:"seed,omitempty"`
 	Stop        []string `json:"stop,omitempty"`
-	// LogProbs asks for the log-probabilities of the answer's tokens, where
-	// the model offers them.
+	// LogProbs asks for the log-probabilities of the answer's tokens, if the
+	// model offers them.
 	LogProbs bool `json:"logprobs,omitempty"`
 }
 
-// Or returns the request with the parameters that it leaves open as others say.
+// WithDefaults returns the request with parameters from defaults where it sets
+// none.
 func (r *Request) WithDefaults(defaults *Request) *Request {
 	out := *r
 	out.Temperature = cmp.Or(r.Temperature, defaults.Temperature)
@@ -56,28 +56,28 @@ const (
 type Message struct {
 	Role    string `json:"role"`
 	Content string `json:"content"`
-	// ToolCalls of an assistant's message.
+	// ToolCalls is for an assistant's message.
 	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
-	// ToolCallID of a tool's message: the call that it answers.
+	// ToolCallID is for a tool's message: the call that it answers.
 	ToolCallID string `json:"tool_call_id,omitempty"`
 }
 
-// Tool is a function that the model may ask to be called.
+// Tool is a function that the model can ask to call.
 type Tool struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description,omitempty"`
 	Parameters  json.RawMessage `json:"parameters,omitempty"` // a JSON schema
 }
 
-// ToolCall is a model's wish to have a function called.
+// ToolCall is a model's request to call a function.
 type ToolCall struct {
 	ID   string `json:"id,omitempty"`
 	Name string `json:"name"`
-	// Arguments is JSON as the model wrote it: it may be malformed.
+	// Arguments is JSON as the model wrote it. It can be malformed.
 	Arguments string `json:"arguments"`
 }
 
-// Output is what an answer has to look like.
+// Output describes the required form of an answer.
 type Output struct {
 	Name   string          `json:"name,omitempty"`
 	Schema json.RawMessage `json:"schema"`
@@ -91,47 +91,48 @@ const (
 	FinishToolCalls     = "tool_calls"
 	FinishContentFilter = "content_filter"
 	FinishRefusal       = "refusal"
-	// FinishError: the provider had an error on the way. It is no answer.
+	// FinishError means that the provider failed midway. It is not an answer.
 	FinishError = "error"
 )
 
-// Response is a model's answer. A refusal or a filtered answer is an answer.
+// Response is a model's answer. A refusal or a filtered answer is an answer,
+// too.
 type Response struct {
 	Text         string     `json:"text"`
 	ToolCalls    []ToolCall `json:"tool_calls,omitempty"`
 	FinishReason string     `json:"finish_reason,omitempty"`
-	// Refusal is the model's own words for declining, where they come apart
-	// from Text.
+	// Refusal is the model's explanation for declining, if it is separate from
+	// Text.
 	Refusal string `json:"refusal,omitempty"`
-	// Thinking is what the model thought aloud before Text.
+	// Thinking is the model's reasoning before Text.
 	Thinking string `json:"thinking,omitempty"`
 	Usage    Usage  `json:"usage"`
-	// LogProbs of the tokens of Text, natural logarithms.
+	// LogProbs of the tokens of Text, as natural logarithms.
 	LogProbs []LogProb `json:"logprobs,omitempty"`
 	// Model is the name that the provider reports.
 	Model string `json:"model,omitempty"`
 
-	// What the host adds.
+	// The host adds the rest.
 
 	// Latency of the attempt that succeeded, in seconds.
 	Latency float64 `json:"latency,omitempty"`
-	// Cost in the currency of the model's prices; nil: a price is unknown.
+	// Cost in the currency of the model's prices; nil if a price is unknown.
 	Cost *float64 `json:"cost,omitempty"`
-	// Cached is set when no provider was called for it this time.
+	// Cached is set if no provider was called this time.
 	Cached bool `json:"cached,omitempty"`
 }
 
-// Refused says whether the model declined, or a filter cut its answer off.
+// Refused reports whether the model declined or a filter cut the answer off.
 func (r *Response) Refused() bool {
 	return r.Refusal != "" || r.FinishReason == FinishRefusal || r.FinishReason == FinishContentFilter
 }
 
-// Usage counts tokens.
+// Usage counts tokens. Input includes CachedInput.
 type Usage struct {
 	Input       int64 `json:"input"` // all, cached ones among them
 	CachedInput int64 `json:"cached_input,omitempty"`
 	Output      int64 `json:"output"`
-	// Estimated is set where the provider did not say, or not all.
+	// Estimated is set if the provider did not report all counts.
 	Estimated bool `json:"estimated,omitempty"`
 }
 
@@ -141,7 +142,7 @@ type LogProb struct {
 	LogProb float64 `json:"logprob"`
 }
 
-// Encode is the canonical JSON of a request.
+// Encode returns the canonical JSON of a request.
 func (r *Request) Encode() ([]byte, error) {
 	c := *r
 	c.Tools = make([]Tool, len(r.Tools))
@@ -163,7 +164,7 @@ func (r *Request) Encode() ([]byte, error) {
 	return json.Marshal(&c)
 }
 
-// canonical is JSON without space and with sorted keys.
+// canonical returns JSON without spaces and with sorted keys.
 func canonical(raw json.RawMessage) (json.RawMessage, error) {
 	if len(raw) == 0 {
 		return nil, nil
@@ -182,8 +183,8 @@ func canonical(raw json.RawMessage) (json.RawMessage, error) {
 	return out, err
 }
 
-// lastCanonical is what canonical did last: all requests of a stage have the
-// same schema.
+// lastCanonical caches the last result of canonical: all requests of a stage
+// have the same schema.
 var lastCanonical atomic.Pointer[canonicalised]
 
 type canonicalised struct{ raw, canonical json.RawMessage }

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// UnmarshalJSON reads a message in the form of MarshalJSON or of OpenAI's chat
-// format, which data sets use: content may be null or a list of text parts, and a
-// tool call may have its name and arguments under function. What a request cannot
-// carry, such as an image, is an error.
+// UnmarshalJSON decodes a message as MarshalJSON writes it or in OpenAI's chat
+// format, which datasets use: content can be null or a list of text parts, and
+// a tool call can have its name and arguments under function. Content that a
+// request cannot carry, such as an image, is an error.
 func (m *Message) UnmarshalJSON(text []byte) error {
 	var given struct {
 		Role       string          `json:"role"`
@@ -24,7 +24,7 @@ func (m *Message) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	if given.Name != nil && *given.Name != "" {
-		return fmt.Errorf("a message has the name %q, which requests do not carry", *given.Name)
+		return fmt.Errorf("a message has the name %q, which requests do not support", *given.Name)
 	}
 	content, err := readContent(given.Content)
 	if err != nil {
@@ -47,7 +47,7 @@ func (m *Message) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// givenCall is a tool call in either form. Members that a row of a dataset lacks
+// givenCall is a tool call in either form. Members that a dataset's row lacks
 // are null.
 type givenCall struct {
 	ID        *string         `json:"id"`
@@ -81,8 +81,8 @@ func (c givenCall) call() (ToolCall, error) {
 	return out, err
 }
 
-// readArguments are the arguments as the model wrote them. Some data sets have them
-// as an object.
+// readArguments returns the arguments as the model wrote them. Some datasets
+// have them as an object.
 func readArguments(raw json.RawMessage) (string, error) {
 	if isNull(raw) {
 		return "", nil
@@ -97,7 +97,8 @@ func readArguments(raw json.RawMessage) (string, error) {
 	return b.String(), err
 }
 
-// readContent is the text of a message: a string, null, or a list of texts.
+// readContent returns the text of a message: a string, null, or a list of
+// texts.
 func readContent(raw json.RawMessage) (string, error) {
 	switch {
 	case isNull(raw):

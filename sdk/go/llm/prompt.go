@@ -7,25 +7,25 @@ import (
 	"slices"
 )
 
-// Prompt is what a prompt gives for a row.
+// Prompt is what a prompt block produces for a row.
 type Prompt struct {
-	// Request has no examples that are drawn from a dataset yet.
+	// Request does not contain examples from a dataset yet; see InsertExamples.
 	Request *Request
-	// Drawing says how they are drawn; nil: none are.
+	// Examples says how they are selected; nil if the prompt has none.
 	Examples *ExampleSelection
 }
 
-// ReadPrompt reads the JSON that a prompt gives for a row.
+// DecodePrompt decodes the JSON that a prompt block produces for a row.
 func DecodePrompt(text string) (*Prompt, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &fields); err != nil {
-		return nil, fmt.Errorf("read the prompt: %w", err)
+		return nil, fmt.Errorf("decode the prompt: %w", err)
 	}
 	p := &Prompt{}
 	if raw, ok := fields["examples"]; ok {
 		p.Examples = NewExampleSelection()
 		if err := json.Unmarshal(raw, p.Examples); err != nil {
-			return nil, fmt.Errorf("read how examples are drawn: %w", err)
+			return nil, fmt.Errorf("decode the selection of examples: %w", err)
 		}
 		if err := p.Examples.check(); err != nil {
 			return nil, err
@@ -45,21 +45,21 @@ func DecodePrompt(text string) (*Prompt, error) {
 func (d *ExampleSelection) check() error {
 	switch {
 	case d.Count < 0:
-		return fmt.Errorf("%d examples can't be drawn", d.Count)
+		return fmt.Errorf("the number of examples must not be negative, but is %d", d.Count)
 	case d.Select != SelectFirst && d.Select != SelectRandom && d.Select != SelectNearest:
-		return fmt.Errorf("examples are selected by %q: it has to be first, random or nearest", d.Select)
+		return fmt.Errorf("examples are selected by %q; it must be first, random, or nearest", d.Select)
 	}
 	return nil
 }
 
-// Example is an exchange that is shown to a model.
+// Example is an exchange that a prompt shows to the model.
 type Example struct{ User, Assistant string }
 
-// Fill puts examples before the last message of the user. By is what they are
-// to be near to; empty: that message. An example that asks the very same is
-// left out: it would give the answer away. Nearest, which is called where the
-// nearest are drawn, returns the places of all examples by their likeness to a
-// text, the most alike first.
+// InsertExamples inserts examples before the last user message. by is the text
+// that the nearest examples should resemble; if it is empty, that message. An
+// example whose question equals the message is left out, since it would give
+// the answer away. nearest is called for SelectNearest only: it returns the
+// indexes of all examples, most similar to a text first.
 func (p *Prompt) InsertExamples(examples []Example, by string, nearest func(text string) ([]int, error)) error {
 	d := p.Examples
 	if d == nil || d.Count == 0 || len(examples) == 0 {
@@ -67,7 +67,7 @@ func (p *Prompt) InsertExamples(examples []Example, by string, nearest func(text
 	}
 	at := p.Request.lastUser()
 	if at < 0 {
-		return errors.New("the prompt has no message of the user that examples could stand before")
+		return errors.New("the prompt has examples but no user message to put them before")
 	}
 	question := p.Request.Messages[at].Content
 	if by == "" {
@@ -89,8 +89,8 @@ func (p *Prompt) InsertExamples(examples []Example, by string, nearest func(text
 	return nil
 }
 
-// choose returns the places of the examples in the order in which they are
-// shown: the nearest last, next to the question.
+// choose returns the indexes of the examples in the order in which they are
+// shown. The nearest comes last, next to the question.
 func (d *ExampleSelection) choose(order []int, examples []Example, question, by string) []int {
 	var chosen []int
 	for _, i := range order {
@@ -107,7 +107,7 @@ func (d *ExampleSelection) choose(order []int, examples []Example, question, by 
 	return chosen
 }
 
-// lastUser is the place of the last message of the user; -1: there is none.
+// lastUser returns the index of the last user message, or -1.
 func (r *Request) lastUser() int {
 	for i := len(r.Messages) - 1; i >= 0; i-- {
 		if r.Messages[i].Role == User {

@@ -5,25 +5,25 @@ import (
 	"strconv"
 )
 
-// Spend is what calls to models came to.
+// Spend is the cost of calls to models.
 type Spend struct {
-	// Calls that a provider answered. CachedCalls were answered from what was
-	// kept, or by a call that was under way already: they cost nothing.
+	// Calls counts answers from a provider. CachedCalls counts answers from the
+	// cache or from a call that was already in progress: they cost nothing.
 	Calls       int64 `json:"calls,omitempty"`
 	CachedCalls int64 `json:"cached_calls,omitempty"`
-	// Tokens of Calls alone.
+	// InputTokens and OutputTokens are those of Calls.
 	InputTokens  int64 `json:"input_tokens,omitempty"`
 	OutputTokens int64 `json:"output_tokens,omitempty"`
 	// Cost of Calls, in the currency of the models' prices. UnpricedCalls are
-	// those of Calls that are not in it, since a price is unknown.
+	// those of Calls that it does not include because a price is unknown.
 	Cost          float64 `json:"cost,omitempty"`
 	UnpricedCalls int64   `json:"unpriced_calls,omitempty"`
-	// EstimatedCalls are those of Calls whose tokens are estimates, since the
+	// EstimatedCalls are those of Calls whose tokens are estimates because the
 	// provider did not report them.
 	EstimatedCalls int64 `json:"estimated_calls,omitempty"`
 }
 
-// Add adds what others came to.
+// Add adds another amount.
 func (s *Spend) Add(o Spend) {
 	s.Calls += o.Calls
 	s.CachedCalls += o.CachedCalls
@@ -34,11 +34,12 @@ func (s *Spend) Add(o Spend) {
 	s.EstimatedCalls += o.EstimatedCalls
 }
 
-// Tokens are all that count, in and out.
+// Tokens returns the total number of tokens.
 func (s Spend) Tokens() int64 { return s.InputTokens + s.OutputTokens }
 
-// Money writes an amount in the currency of the prices: with cents, and a small
-// one with three digits that count, so that no spending reads as none.
+// FormatMoney formats an amount in the currency of the prices with two
+// decimals, or three significant digits below 0.1, so that no cost appears as
+// zero.
 func FormatMoney(v float64) string {
 	if math.Abs(v) >= 0.1 {
 		return strconv.FormatFloat(v, 'f', 2, 64)

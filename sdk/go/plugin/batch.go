@@ -13,14 +13,14 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Batch is some rows that a Mapper works on. It belongs to the call of Map
-// that it was given to, and to one goroutine.
+// Batch is a batch of rows for a Mapper. It is valid until Map returns. Use it
+// from one goroutine, except for Host, ReportDone, and ReportFailure.
 type Batch struct {
 	// N is the number of rows.
 	N int
 
-	// made is how many rows the columns that are made have: N, but in a
-	// FlatBatch; counts then says how many of them came of each row.
+	// made is the number of rows in the columns to fill: N, except in a
+	// FlatBatch, where counts holds how many of them come from each row.
 	made   int
 	counts []int64
 
@@ -31,71 +31,69 @@ type Batch struct {
 	err    error
 	host   *hostConn
 	inputs map[string]*pluginv1.Artifact
-	// finished counts rows; nil: nobody listens.
+	// finished counts rows; nil if progress is not reported.
 	finished *finished
 }
 
-// Host returns the way to the models that the stage was given. Unlike the
-// batch it may be used by any number of goroutines.
+// Host returns the stage's access to models. Any number of goroutines can use
+// it.
 func (b *Batch) Host() *Host { return &Host{b.host} }
 
-// Dataset returns a dataset input beside the one whose rows are mapped, such as
-// one that examples are drawn from; nil: it was not given.
+// Dataset returns a dataset input other than the one that is mapped, or nil if
+// the argument is not set.
 func (b *Batch) Dataset(d Dataset) *DatasetInput { return newDatasetInput(d.Key, b.inputs) }
 
-// Model returns a model input; nil: it was not given. The values that it
-// predicts from are the row arguments KEY.FEATURE.
+// Model returns a model input, or nil if the argument is not set. The values
+// that it predicts from are the row arguments KEY.FEATURE.
 func (b *Batch) Model(m Model) *ModelInput { return b.host.model(m.Key, b.inputs) }
 
-// Name is the block's name, the second part of the address: by custom a
-// labeler's column.
+// Name returns the block's name, the second part of the address. By convention,
+// a labeler names its column after it.
 func (b *Batch) Name() string { return b.name }
 
-// Array returns the values of a row expression by its argument's key; nil: no
-// such argument was given. It is valid until Map returns; call Retain to keep
-// it longer.
+// Array returns the values of a row expression by its argument's key, or nil if
+// the argument is not set. The array is valid until Map returns; call Retain to
+// keep it longer.
 func (b *Batch) Array(key string) arrow.Array { return data.Arguments.Find(b.in, key) }
 
 // InputColumn returns a column of the input that Prepare declared with
-// ReadColumns or ReadAll; nil: the input has no such column. A row argument of
-// the same name does not hide it.
+// ReadColumns or ReadAll, or nil if the input has no such column. A row
+// argument of the same name does not hide it.
 func (b *Batch) InputColumn(name string) arrow.Array { return data.Columns.Find(b.in, name) }
 
-// Strings returns a row expression's values as strings. The argument's type
-// has to be string.
+// Strings returns the values of a row expression of type string.
 func (b *Batch) Strings(c Column) Values[string] { return values[string](b, c) }
 
-// Floats returns a row expression's values as float64, integers converted.
+// Floats returns the values of a row expression of type number as float64.
 func (b *Batch) Floats(c Column) Values[float64] { return values[float64](b, c) }
 
-// Ints returns a row expression's values as int64. The argument's type has to
-// be int64.
+// Ints returns the values of a row expression of type number as int64. Map
+// fails if the values are float64.
 func (b *Batch) Ints(c Column) Values[int64] { return values[int64](b, c) }
 
-// Bools returns a row expression's values as bool. The argument's type has to
-// be bool.
+// Bools returns the values of a row expression of type bool.
 func (b *Batch) Bools(c Column) Values[bool] { return values[bool](b, c) }
 
-// String returns one value of a row expression; false: it is null. In a loop
+// String returns one value of a row expression; false if it is null. In a loop,
 // Strings is faster.
 func (b *Batch) String(c Column, row int) (string, bool) { return b.Strings(c).At(row) }
 
-// Request returns what a prompt asks for a row.
+// Request returns the request that a prompt makes for a row.
 func (b *Batch) Request(p Prompt, row int) (*llm.Request, error) {
 	text, ok := b.String(Column(p), row)
 	if !ok {
-		return nil, errors.New("the prompt has no value for this row")
+		return nil, errors.New("the prompt is null for this row")
 	}
 	return llm.DecodeRequest([]byte(text))
 }
 
-// Values are the values of a row expression.
+// Values holds the values of a row expression.
 type Values[T any] struct {
 	nulls arrow.Array
 	at    func(int) T
 }
 
-// At returns the value of a row; false: it is null, and the value is zero.
+// At returns the value for a row; false if it is null.
 func (v Values[T]) At(row int) (T, bool) {
 	if v.at == nil || v.nulls.IsNull(row) {
 		var zero T
@@ -108,7 +106,7 @@ func values[T any](b *Batch, c Column) Values[T] {
 	a := b.Array(c.Key)
 	if a == nil {
 		if c.Key != "" {
-			b.fault("Map reads argument %q, which is no row expression", c.Key)
+			b.fault("Map reads argument %q, which is not a row expression", c.Key)
 		}
 		return Values[T]{}
 	}
@@ -136,8 +134,8 @@ func values[T any](b *Batch, c Column) Values[T] {
 	return Values[T]{}
 }
 
-// SetString sets a value of a declared column of type string. What is not set
-// is null.
+// SetString sets a value of a declared column of type string. Values that are
+// not set are null.
 func (b *Batch) SetString(column string, row int, v string) {
 	if c := b.settable(column, "string", row); c != nil {
 		c.strings[row], c.valid[row] = v, true
@@ -172,19 +170,19 @@ func (b *Batch) SetNull(column string, row int) {
 	}
 }
 
-// SetArray gives a declared column's values all at once, without copying; it
-// is the way for columns of other types. The array has N values of the
-// column's type. The batch takes over the caller's reference.
+// SetArray sets all N values of a declared column without copying them. It
+// works for columns of any type. The batch takes ownership of the caller's
+// reference.
 func (b *Batch) SetArray(column string, values arrow.Array) {
 	c := b.column(column)
 	switch {
 	case c == nil:
 		values.Release()
 	case values.Len() != b.made:
-		b.fault("column %q was given %d values for %d rows", column, values.Len(), b.made)
+		b.fault("column %q has %d values for %d rows", column, values.Len(), b.made)
 		values.Release()
 	case !arrow.TypeEqual(values.DataType(), c.arrow):
-		b.fault("column %q was declared as %s and given values of type %s", column, c.typ, values.DataType())
+		b.fault("column %q was declared as %s, but its values are %s", column, c.typ, values.DataType())
 		values.Release()
 	default:
 		c.release()
@@ -192,32 +190,32 @@ func (b *Batch) SetArray(column string, values arrow.Array) {
 	}
 }
 
-// Fail marks a row as one that could not be worked on; what was set for it is
-// dropped. Temporary: another try may succeed.
+// Fail marks a row as failed and drops the values that were set for it. If
+// temporary is true, quern tries the row again.
 func (b *Batch) Fail(row int, temporary bool, err error) {
 	b.errors = append(b.errors, RowError{Row: row, Message: legible(err.Error()), Temporary: temporary})
 }
 
-// Finished says that one more row is finished, before Map returns: a mapper that
-// waits for each row calls it once a row, so that the progress counts rows as
-// they come. A row that fails for the time being will be tried again and is not
-// finished. Any number of goroutines may call it.
+// ReportDone counts one more row as done before Map returns, so that users see
+// progress. A mapper that waits for each row calls it once per row, except for
+// rows that failed temporarily. Any number of goroutines can call it.
 func (b *Batch) ReportDone() {
 	if b.finished != nil {
 		b.finished.one(nil)
 	}
 }
 
-// Failing is Finished for a row that failed for good, before Map returns: when
-// more rows have failed than the stage allows, quern starts no new ones. The
-// row still has to be marked with Fail.
+// ReportFailure is ReportDone for a row that failed permanently. If more rows
+// have failed than the stage allows, quern starts no new ones. The row must
+// still be marked with Fail.
 func (b *Batch) ReportFailure(err error) {
 	if b.finished != nil {
 		b.finished.one(err)
 	}
 }
 
-// fault notes an author's mistake; the first is what Map's caller sees.
+// fault records a mistake of the plugin's author. Map's caller sees the first
+// one.
 func (b *Batch) fault(format string, args ...any) {
 	if b.err == nil {
 		b.err = fmt.Errorf(format, args...)
@@ -240,17 +238,17 @@ func (b *Batch) settable(name, typ string, row int) *outColumn {
 	case c == nil:
 		return nil
 	case c.typ != typ:
-		b.fault("column %q was declared as %s and is set as %s", name, c.typ, typ)
+		b.fault("column %q was declared as %s, but is set as %s", name, c.typ, typ)
 		return nil
 	case row < 0 || row >= b.made:
-		b.fault("column %q is set for row %d of %d", name, row, b.made)
+		b.fault("column %q is set for row %d, but the batch has %d rows", name, row, b.made)
 		return nil
 	}
 	c.open(b.made)
 	return c
 }
 
-// outColumn collects the values of a column that the mapper makes.
+// outColumn collects the values of a column that the mapper fills.
 type outColumn struct {
 	name, typ string
 	arrow     arrow.DataType
@@ -297,10 +295,10 @@ func (c *outColumn) open(rows int) {
 	}
 }
 
-// extend adds zeros up to a length.
+// extend appends zeros up to a length.
 func extend[T any](s []T, n int) []T { return append(s, make([]T, n-len(s))...) }
 
-// release drops what was set.
+// release drops the values.
 func (c *outColumn) release() {
 	if c.array != nil {
 		c.array.Release()
@@ -359,7 +357,7 @@ func stringArray(values []string, valid []bool) arrow.Array {
 	return b.NewArray()
 }
 
-// record returns what the mapper made; the caller releases it.
+// record returns the columns that the mapper filled; the caller releases it.
 func (b *Batch) record(schema *arrow.Schema) arrow.RecordBatch {
 	columns := make([]arrow.Array, len(b.out))
 	for i, c := range b.out {

@@ -19,7 +19,7 @@ import (
 )
 
 // serveDebug serves on a socket of its own until it is interrupted. Any number
-// of commands may connect, one after the other.
+// of commands can connect, one after the other.
 func serveDebug(s *server, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "quern-debug-")
 	if err != nil {
@@ -37,8 +37,8 @@ func serveDebug(s *server, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Plugin %s is being served. Set this variable where you run quern, and press Ctrl-C here to end it:\n\n    %s='%s'\n\n"+
-		"If required_plugins has the plugin under another source or local name, put that in place of %q.\n", s.plugin.Name, wire.ReattachVariable, text, s.plugin.Name)
+	fmt.Fprintf(out, "Plugin %s is running. Set this variable where you run quern, and press Ctrl-C here to stop the plugin:\n\n    %s='%s'\n\n"+
+		"If required_plugins lists the plugin under another source or local name, replace %q with it.\n", s.plugin.Name, wire.ReattachVariable, text, s.plugin.Name)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, func() { _ = listener.Close() })
@@ -54,8 +54,8 @@ func serveDebug(s *server, out io.Writer) error {
 	}
 }
 
-// serveConnection serves one command. go-plugin's broker serves one caller in
-// its life, so each connection has a server of its own.
+// serveConnection serves one command. go-plugin's broker serves only one
+// caller, so each connection has a server of its own.
 func serveConnection(s *server, conn net.Conn) {
 	var calls *grpc.Server
 	server := &goplugin.GRPCServer{
@@ -67,7 +67,7 @@ func serveConnection(s *server, conn net.Conn) {
 		Stdout: silence{}, Stderr: silence{},
 	}
 	if err := server.Init(); err != nil {
-		hclog.Default().Error("a connection cannot be served", "error", err)
+		hclog.Default().Error("cannot serve a connection", "error", err)
 		_ = conn.Close()
 		return
 	}
@@ -79,14 +79,14 @@ func serveConnection(s *server, conn net.Conn) {
 	_ = calls.Serve(one)
 }
 
-// silence is the output that go-plugin passes on to the caller: none, for the
-// plugin's goes to its own terminal.
+// silence is the output that go-plugin passes to the caller: none, since the
+// plugin writes to its own terminal.
 type silence struct{}
 
 func (silence) Read([]byte) (int, error) { select {} }
 
-// oneConnection is a listener that has one connection to give, and lasts as
-// long as that.
+// oneConnection is a listener that accepts one connection and lasts as long as
+// it does.
 type oneConnection struct {
 	mu     sync.Mutex
 	conn   net.Conn // nil: it was given

@@ -18,9 +18,9 @@ const (
 	KindReport  ArtifactKind = "report"
 )
 
-// AddDataset declares a dataset that a Source or a Runner makes. A source
-// makes one, named "". The name is the attribute under which users find it;
-// empty: the stage itself is the dataset.
+// AddDataset declares a dataset that a Source or Runner produces. name is the
+// attribute under which users refer to it; if it is empty, the stage itself is
+// the dataset. A source has one dataset, with an empty name.
 func (p *preparation) AddDataset(name string, columns data.Schema) {
 	seen := make(map[string]bool, len(columns))
 	for i, c := range columns {
@@ -36,22 +36,23 @@ func (p *preparation) AddDataset(name string, columns data.Schema) {
 	p.addOutput(&pluginv1.Output{Name: name, Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET, Columns: columns.Proto()})
 }
 
-// Selection says which rows of an input a Runner's dataset consists of.
+// Selection describes which rows of an input a dataset consists of.
 type Selection struct {
-	// RowsOf is the key of the input. The dataset has all its columns.
+	// RowsOf is the key of the input. The dataset has all of its columns.
 	RowsOf string
-	// Where is the key of a Column of type bool: the rows for which it is true;
-	// empty: every row can be chosen.
+	// Where is the key of a Column of type bool that is true for the candidate
+	// rows; empty if all rows are candidates.
 	Where string
-	// Share is what share of those rows is chosen, from 0 to 1; nil: all.
+	// Share is the share of the candidates that is selected, from 0 to 1; nil
+	// means all.
 	Share *float64
-	// Most is how many rows are chosen at most; nil: any number.
+	// Most is the maximum number of selected rows; nil means no limit.
 	Most *int64
 }
 
-// Select says which rows of an input a dataset consists of that was declared
-// with AddDataset, as far as that can be told before the stage runs. By that
-// quern estimates what later stages cost; results do not depend on it.
+// Select declares that a dataset output consists of rows of an input, as far as
+// that is known before the stage runs. Call it after AddDataset. quern uses it
+// to estimate the cost of later stages; it does not affect results.
 func (p *preparation) Select(name string, s Selection) {
 	switch out := p.output(name); {
 	case p.hasErrors():
@@ -66,16 +67,16 @@ func (p *preparation) Select(name string, s Selection) {
 	}
 }
 
-// AddModel declares a model that a Runner makes: the name of its format, and
-// what a prediction takes and gives. The inputs are the arguments tagged
-// feature, by their keys.
+// AddModel declares a model that a Runner trains: its format, such as
+// acme.tree/v1, and the columns that a prediction reads and returns. The inputs
+// are the arguments with the option feature, by their keys.
 func (p *preparation) AddModel(name, format string, s Signature) {
 	p.addOutput(&pluginv1.Output{
 		Name: name, Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL, Format: format, Signature: s.proto(),
 	})
 }
 
-// AddReport declares a report that a Runner makes: files for people.
+// AddReport declares a report that a Runner writes: files for people.
 func (p *preparation) AddReport(name string) {
 	p.addOutput(&pluginv1.Output{Name: name, Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_REPORT})
 }
@@ -97,9 +98,9 @@ func (p *preparation) output(name string) *pluginv1.Output {
 	return nil
 }
 
-// KeepInput declares that a Mapper's output begins with all columns of a
-// dataset input, passed on as they are. It says, too, whose rows the mapper
-// works on; a mapper that keeps nothing calls RowsOf instead.
+// KeepInput declares that a mapper's output begins with all columns of a
+// dataset input, unchanged. It also sets the input whose rows are mapped; a
+// mapper that keeps no columns calls SetRowsOf instead.
 func (p *preparation) KeepInput(input string) {
 	out := p.rowsOf(input)
 	if out == nil {
@@ -112,14 +113,14 @@ func (p *preparation) KeepInput(input string) {
 	}
 }
 
-// RowsOf declares which dataset input a Mapper works on. Without a call it is
-// the only one that there is.
+// SetRowsOf sets the dataset input whose rows a mapper works on. Without it,
+// that is the only dataset input.
 func (p *preparation) SetRowsOf(input string) { p.rowsOf(input) }
 
 func (p *preparation) rowsOf(input string) *pluginv1.Output {
 	in := p.instance.Inputs[input]
 	if in == nil || in.Kind != pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET {
-		p.misuse("there is no dataset input %q", input)
+		p.misuse("no dataset input %q exists", input)
 		return nil
 	}
 	out := p.output("")
@@ -131,7 +132,7 @@ func (p *preparation) rowsOf(input string) *pluginv1.Output {
 	return out
 }
 
-// Drop takes a column out of a Mapper's output again. A column of the same name
+// DropColumn removes a column from a mapper's output. A column of the same name
 // can then be added.
 func (p *preparation) DropColumn(column string) {
 	if out := p.output(""); out != nil {
@@ -140,28 +141,28 @@ func (p *preparation) DropColumn(column string) {
 	}
 }
 
-// HasColumn says whether a Mapper's output has a column so far.
+// HasColumn reports whether a mapper's output has a column so far.
 func (p *preparation) HasColumn(column string) bool { return columnOf(p.output(""), column) != nil }
 
-// AddColumn declares a column that a Mapper makes: Map has to fill it. The
-// type is string, int64, float64, bool, …. If the output already has a column of
-// that name, the user gets an error: a stage that adds columns never replaces
-// one silently.
+// AddColumn declares a column that Map fills. typ is a column type: string,
+// int64, float64, bool, binary, date, timestamp, list<T>, or
+// struct<name:T,...>. If the output already has a column of that name, the user
+// gets an error: a stage never replaces a column silently.
 func (p *preparation) AddColumn(name, typ string) {
 	if out := p.mapped(); out != nil {
 		p.addColumn(out, "", &pluginv1.Column{Name: name, Type: typ})
 	}
 }
 
-// AddArgument declares a column of a Mapper's output that holds the values of
-// a row expression: quern fills it. A mapper all of whose columns come from
-// the input and from arguments is never called. As with AddColumn, the name
-// must not be taken, except by the very column that the expression is.
+// AddArgumentColumn declares a column whose values are those of a row
+// expression; quern fills it. If all columns come from the input and from
+// arguments, Map is never called. As with AddColumn, the name must be free,
+// unless the expression is that very column.
 func (p *preparation) AddArgumentColumn(name, argument string) {
 	out := p.mapped()
 	a := p.instance.RowArguments[argument]
 	if a == nil {
-		p.misuse("there is no row expression %q", argument)
+		p.misuse("no row expression %q exists", argument)
 	}
 	if out == nil || a == nil {
 		return
@@ -185,7 +186,7 @@ func (p *preparation) mapped() *pluginv1.Output {
 		}
 	}
 	if len(datasets) != 1 {
-		p.misuse("call RowsOf or KeepInput before columns are added: there are %d dataset inputs", len(datasets))
+		p.misuse("call KeepInput or SetRowsOf before you add columns: the stage has %d dataset inputs", len(datasets))
 		return nil
 	}
 	return p.rowsOf(datasets[0])
@@ -200,8 +201,8 @@ func columnOf(out *pluginv1.Output, name string) *pluginv1.Column {
 	return nil
 }
 
-// addColumn adds a column whose name is not taken. Argument is the key that an
-// error is reported at.
+// addColumn adds a column whose name must be free. argument is the key at which
+// to report an error.
 func (p *preparation) addColumn(out *pluginv1.Output, argument string, column *pluginv1.Column) {
 	have := columnOf(out, column.Name)
 	switch {
@@ -217,7 +218,7 @@ func (p *preparation) addColumn(out *pluginv1.Output, argument string, column *p
 	}
 }
 
-// otherName is the way out where a column's name is taken.
+// otherName suggests what to do if the name of a column is taken.
 func (p *preparation) otherName(column string) string {
 	if column == p.Name() || strings.HasPrefix(column, p.Name()+"_") {
 		return "The new column is named after the block: rename the block, or rename the input's column with transform \"map\"."

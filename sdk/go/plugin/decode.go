@@ -21,8 +21,8 @@ import (
 )
 
 // decodeConfig fills a struct from an instance's configuration. Unknown values
-// are left zero and their keys returned; they are an error where they are not
-// allowed.
+// stay zero and their keys are returned; if unknowns is false, they are an
+// error.
 func decodeConfig(in *pluginv1.Instance, into reflect.Value, unknowns bool) ([]string, error) {
 	d := &decoder{instance: in}
 	config, err := unmarshalConfig(in.GetConfig())
@@ -33,13 +33,13 @@ func decodeConfig(in *pluginv1.Instance, into reflect.Value, unknowns bool) ([]s
 		return nil, err
 	}
 	if len(d.unknown) > 0 && !unknowns {
-		return nil, ArgumentErrorf(d.unknown[0], "the argument %q is not known where it has to be", d.unknown[0])
+		return nil, ArgumentErrorf(d.unknown[0], "the value of argument %q is not known yet", d.unknown[0])
 	}
 	return d.unknown, nil
 }
 
-// unmarshalConfig reads a configuration whose type travels with it. An empty
-// one is an empty object.
+// unmarshalConfig decodes a configuration that includes its type. No bytes are
+// an empty object.
 func unmarshalConfig(b []byte) (cty.Value, error) {
 	if len(b) == 0 {
 		return cty.EmptyObjectVal, nil
@@ -55,13 +55,12 @@ func unmarshalConfig(b []byte) (cty.Value, error) {
 	return v, nil
 }
 
-// types are those that came with configurations, by their encoding. The
-// instances of a stage type have few between them, and reading a type takes
-// longer than reading a value of it.
+// types caches decoded types by their encoding. The instances of a stage type
+// share a few types, and decoding a type takes longer than decoding a value.
 var types sync.Map
 
-// splitType takes a value that travels with its type apart: it is a list of
-// the type and the value. What is in no list has no type to be known.
+// splitType separates a value from its type: they are the elements of an array.
+// Bytes that are not an array have no known type.
 func splitType(b []byte) (cty.Type, []byte, error) {
 	in := bytes.NewReader(b)
 	d := codec.NewDecoder(in)
@@ -102,7 +101,7 @@ func join(key, step string) string {
 	return key + "." + step
 }
 
-// body fills a struct from an object. Attributes that are missing are null.
+// body fills a struct from an object. Missing attributes are null.
 func (d *decoder) body(v cty.Value, into reflect.Value, key string) error {
 	fields, err := fieldsToFill(into.Type())
 	if err != nil {
@@ -136,8 +135,8 @@ func (d *decoder) body(v cty.Value, into reflect.Value, key string) error {
 	return nil
 }
 
-// read are the fields of the structs that were filled, by their types: there
-// are as many as stage types, and reading tags takes longer than filling.
+// read caches the fields of argument structs by type: reading tags takes longer
+// than filling a struct.
 var read sync.Map
 
 func fieldsToFill(t reflect.Type) ([]*field, error) {
@@ -151,8 +150,8 @@ func fieldsToFill(t reflect.Type) ([]*field, error) {
 	return fields, err
 }
 
-// attribute returns a field's value in an object: where it is missing or null,
-// the default.
+// attribute returns a field's value in an object, or the default if it is
+// missing or null.
 func (f *field) attribute(object cty.Value) (cty.Value, error) {
 	v := cty.NullVal(cty.DynamicPseudoType)
 	if object.Type().HasAttribute(f.name) {
@@ -164,8 +163,8 @@ func (f *field) attribute(object cty.Value) (cty.Value, error) {
 	return v, nil
 }
 
-// blocks fills a slice of structs. A block's key ends in its labels or, if it
-// has none, in its position.
+// blocks fills a slice of structs. A block's key ends in its labels or, without
+// labels, its position.
 func (d *decoder) blocks(f *field, v cty.Value, into reflect.Value, key string) error {
 	if !d.present(v, key) {
 		return nil
@@ -198,7 +197,7 @@ func blockStep(labels []string, block cty.Value, position int) string {
 	return step
 }
 
-// present is false for null and unknown values; the latter it notes.
+// present returns false for null and unknown values, and records the latter.
 func (d *decoder) present(v cty.Value, key string) bool {
 	if !v.IsKnown() {
 		d.unknown = append(d.unknown, key)
@@ -248,7 +247,7 @@ func (d *decoder) handle(v cty.Value, into reflect.Value, key string) error {
 		return d.subject(v, into, key)
 	}
 	if v.Type() != cty.String {
-		return ArgumentErrorf(key, "the argument %q came as %s, not as a key", key, v.Type().FriendlyName())
+		return ArgumentErrorf(key, "argument %q is %s, but must be a key", key, v.Type().FriendlyName())
 	}
 	text := v.AsString()
 	into.FieldByName("Key").SetString(text)
@@ -264,7 +263,7 @@ func (d *decoder) handle(v cty.Value, into reflect.Value, key string) error {
 	return nil
 }
 
-// subject fills a Subject that was written as a model with a prompt.
+// subject fills a Subject that is a model with a prompt.
 func (d *decoder) subject(v cty.Value, into reflect.Value, key string) error {
 	into.FieldByName("Key").SetString(key)
 	for attr, field := range map[string]string{"model": "Model", "prompt": "Prompt"} {
@@ -297,7 +296,7 @@ func (d *decoder) value(v cty.Value, into reflect.Value, key string) error {
 		return d.value(v, into.Elem(), key)
 	case reflect.Slice, reflect.Map:
 		if !v.CanIterateElements() {
-			return ArgumentErrorf(key, "the argument %q came as %s", key, v.Type().FriendlyName())
+			return ArgumentErrorf(key, "argument %q has an unexpected type: %s", key, v.Type().FriendlyName())
 		}
 		return d.collection(v, into, key)
 	}
@@ -322,7 +321,7 @@ func (d *decoder) collection(v cty.Value, into reflect.Value, key string) error 
 	for it := v.ElementIterator(); it.Next(); {
 		k, e := it.Element()
 		if k.Type() != cty.String {
-			return ArgumentErrorf(key, "the argument %q came as %s", key, v.Type().FriendlyName())
+			return ArgumentErrorf(key, "argument %q has an unexpected type: %s", key, v.Type().FriendlyName())
 		}
 		element := reflect.New(into.Type().Elem()).Elem()
 		if err := d.value(e, element, join(key, k.AsString())); err != nil {
@@ -357,7 +356,7 @@ func (d *decoder) scalar(v cty.Value, into reflect.Value, key string) error {
 	return nil
 }
 
-// integer fills an int, int64 or time.Duration.
+// integer fills an int, int64, or time.Duration.
 func integer(v cty.Value, into reflect.Value, key string) error {
 	if into.Type() == durationType {
 		t, err := time.ParseDuration(v.AsString())
@@ -375,7 +374,7 @@ func integer(v cty.Value, into reflect.Value, key string) error {
 	return nil
 }
 
-// checkDefault says whether a default's JSON fits its type.
+// checkDefault checks that a default's JSON has the right type.
 func checkDefault(text string, t cty.Type) error {
 	if _, err := ctyjson.Unmarshal([]byte(text), t); err != nil {
 		return fmt.Errorf("default %s: %w", text, err)

@@ -8,60 +8,62 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Deployment puts an artifact somewhere that lives on.
+// Deployment manages something outside the store that outlives a run, such as
+// an endpoint or a copy of a model.
 type Deployment[A any] interface {
 	// Prepare declares the state's attributes with SetValueType.
 	Prepare(context.Context, *Prepare[A]) error
-	// Read says what stands at the deployment's place now; nil: it is gone.
+	// Read returns the current state of the deployment, or nil if it no longer
+	// exists.
 	Read(context.Context, *DeploymentReadRequest[A]) (*DeploymentState, error)
-	// Plan says what it would take to get from prior to the arguments. It
-	// changes nothing.
+	// Plan returns what Apply would do. It changes nothing.
 	Plan(context.Context, *DeploymentPlanRequest[A]) (*DeploymentPlan, error)
-	// Apply creates or updates. It returns a state even beside an error when
-	// something was made.
+	// Apply creates or updates the deployment. If something was created, it
+	// returns a state even with an error, so that quern does not lose track of
+	// it.
 	Apply(context.Context, *DeploymentApplyRequest[A]) (*DeploymentState, error)
-	// Delete takes the deployment away. Deleting what is gone already is a
-	// success.
+	// Delete deletes the deployment. If it no longer exists, Delete succeeds.
 	Delete(context.Context, *DeploymentDeleteRequest[A]) error
 }
 
-// State is what a plugin must know to find its deployment again.
+// DeploymentState is what the plugin must remember to find its deployment
+// again. quern stores it. It must not contain secrets.
 type DeploymentState struct {
-	// Value is a known cty object: the attributes that users can refer to. A
-	// state that was written before an attribute was declared has null for it.
+	// Value is an object without unknown values: the attributes that users can
+	// refer to. If the state is older than an attribute, the attribute is null.
 	Value cty.Value
-	// Private is the plugin's own notes. It holds no secret.
+	// Private is for the plugin alone.
 	Private []byte
 }
 
-// DeploymentRead asks what stands there.
+// DeploymentReadRequest is the request of Deployment.Read.
 type DeploymentReadRequest[A any] struct {
 	Args  *A
 	State *DeploymentState
 }
 
-// DeploymentPlan asks what would be done.
+// DeploymentPlanRequest is the request of Deployment.Plan.
 type DeploymentPlanRequest[A any] struct {
-	// Args holds zeros where values are not known yet.
+	// Args holds zeros where values are not known yet; see Known.
 	Args *A
-	// Prior is what stands there; nil: nothing.
+	// Prior is the current state; nil if nothing is deployed.
 	Prior *DeploymentState
 
 	digests map[string]string
 	unknown []string
 }
 
-// Digest returns the digest of the artifact at a key that is to be deployed;
-// false: it is not known yet.
+// Digest returns the digest of the artifact to deploy at a key; false if it is
+// not known yet.
 func (p *DeploymentPlanRequest[A]) Digest(key string) (string, bool) {
 	d, ok := p.digests[key]
 	return d, ok
 }
 
-// Known says whether the argument at a key has its value already.
+// Known reports whether the argument at a key has a value already.
 func (p *DeploymentPlanRequest[A]) Known(key string) bool { return knownKey(p.unknown, key) }
 
-// DeploymentAction is what would be done about a deployment.
+// DeploymentAction is what Apply would do.
 type DeploymentAction int
 
 // The actions.
@@ -72,69 +74,70 @@ const (
 	ActionReplace
 )
 
-// Planned is what would be done and what differs.
+// DeploymentPlan is the result of Deployment.Plan.
 type DeploymentPlan struct {
 	Action  DeploymentAction
 	Changes []DeploymentChange
 }
 
-// Change says what differs, for a person.
+// DeploymentChange describes one difference to the user.
 type DeploymentChange struct {
 	Argument, Before, After string
-	// ForcesReplacement: this is what an update can't do.
+	// ForcesReplacement is true if the deployment must be replaced because of
+	// this change.
 	ForcesReplacement bool
 }
 
-// DeploymentApply asks to create or update.
+// DeploymentApplyRequest is the request of Deployment.Apply.
 type DeploymentApplyRequest[A any] struct {
 	Args *A
-	// Prior is what stands there; nil: nothing.
+	// Prior is the current state; nil if nothing is deployed.
 	Prior *DeploymentState
-	// WorkDir is a folder for temporary files.
+	// WorkDir is the absolute path of a folder for temporary files.
 	WorkDir string
 
 	inputs map[string]*pluginv1.Artifact
 	*warnings
 }
 
-// Warnf tells the user of something at an argument, or, with an empty key, of the
-// deployment as a whole.
+// Warnf shows the user a warning at an argument or, with an empty key, about
+// the whole deployment. The first line of the text is the summary.
 func (a *DeploymentApplyRequest[A]) Warnf(argument, format string, args ...any) {
 	a.warnf(argument, format, args)
 }
 
-// Artifact returns what is to be deployed; nil: there is none at that key.
+// Artifact returns an input of any kind, or nil if the argument is not set.
 func (a *DeploymentApplyRequest[A]) Artifact(h Artifact) *ArtifactInput {
 	return newArtifactInput(h.Key, a.inputs)
 }
 
-// Dataset returns a dataset that is to be deployed; nil: there is none.
+// Dataset returns a dataset input, or nil if the argument is not set.
 func (a *DeploymentApplyRequest[A]) Dataset(h Dataset) *DatasetInput {
 	return newDatasetInput(h.Key, a.inputs)
 }
 
-// Model returns a model that is to be deployed; nil: there is none.
+// Model returns a model input, or nil if the argument is not set.
 func (a *DeploymentApplyRequest[A]) Model(h Model) *ModelFiles { return newModelFiles(a.inputs[h.Key]) }
 
-// DeploymentDelete asks to take a deployment away.
+// DeploymentDeleteRequest is the request of Deployment.Delete.
 type DeploymentDeleteRequest[A any] struct {
 	Args  *A
 	State *DeploymentState
 	*warnings
 }
 
-// Warnf tells the user of something, such as what was left in place.
+// Warnf shows the user a warning, for example about what was left in place.
 func (d *DeploymentDeleteRequest[A]) Warnf(format string, args ...any) { d.warnf("", format, args) }
 
-// StateUpgrader is an optional interface of a Deployment, for one whose
+// StateUpgrader is an optional interface of a Deployment. It is required if
 // Info.StateVersion is above 0.
 type StateUpgrader interface {
-	// UpgradeState makes of a state that a version of the plugin with a lower
-	// StateVersion wrote one of the present version. It changes nothing outside.
+	// UpgradeState converts a state that was written with a lower
+	// Info.StateVersion to the current one. It changes nothing outside.
 	UpgradeState(ctx context.Context, version int64, state *DeploymentState) (*DeploymentState, error)
 }
 
-// NewDeployment returns a type that deploys artifacts.
+// NewDeployment returns a type that manages deployments.
 func NewDeployment[A any](info Info, impl Deployment[A]) Type {
 	return &deployment[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_DEPLOY, impl: impl}, impl}
 }

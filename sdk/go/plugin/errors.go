@@ -10,8 +10,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// ArgumentError is an error that lies in an argument: returned from anywhere,
-// it is shown at that argument's place in the configuration.
+// ArgumentError is an error in an argument. Return it from any method: quern
+// shows it at the argument in the user's configuration.
 type ArgumentError struct {
 	// Argument is the argument's key.
 	Argument string
@@ -21,22 +21,24 @@ type ArgumentError struct {
 func (e *ArgumentError) Error() string { return e.Err.Error() }
 func (e *ArgumentError) Unwrap() error { return e.Err }
 
-// ArgumentErrorf makes an ArgumentError.
+// ArgumentErrorf returns an ArgumentError. The first line of the text is the
+// summary; the rest should say how to fix it. The format can wrap an error with
+// %w.
 func ArgumentErrorf(argument, format string, args ...any) error {
 	return &ArgumentError{Argument: argument, Err: fmt.Errorf(format, args...)}
 }
 
-// RowError is a row that could not be worked on.
+// RowError is a row that failed.
 type RowError struct {
 	// Row is the row's index in its batch.
 	Row     int
 	Message string
-	// Temporary: another try may succeed.
+	// Temporary is true if another attempt may succeed.
 	Temporary bool
 }
 
-// diagnostic turns an error into what the user sees. The text up to the first
-// line break is the summary.
+// diagnostic converts an error to what the user sees. The first line of the
+// text is the summary.
 func diagnostic(err error) *pluginv1.Diagnostic {
 	crash(err)
 	summary, detail, _ := strings.Cut(legible(err.Error()), "\n")
@@ -71,8 +73,8 @@ func diagnosticError(d *pluginv1.Diagnostic) error {
 	return &ArgumentError{Argument: d.Argument, Err: errors.New(text)}
 }
 
-// crash ends the process where the work has panicked, as Go does, but shows the
-// stack on which it did: a panic is no answer.
+// crash ends the process if the work panicked, as Go does, but prints the stack
+// on which it panicked.
 func crash(err error) {
 	if p := (*parallel.Panic)(nil); errors.As(err, &p) {
 		fmt.Fprintf(os.Stderr, "panic: %s", p)
@@ -80,6 +82,6 @@ func crash(err error) {
 	}
 }
 
-// legible is a text as the protocol can carry it: what plugins quote may be in
-// any encoding.
+// legible makes a text valid UTF-8: texts that plugins quote can be in any
+// encoding.
 func legible(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }

@@ -108,10 +108,10 @@ func TestAFaultyFlatMapperIsNamed(t *testing.T) {
 	for way, want := range map[string]string{
 		"backward":  "yields for row 0 after row 1",
 		"beyond":    "yields for row",
-		"unyielded": `column "length" is set for row 0 of 0`,
-		"twice":     "or yielded before",
-		"negative":  "yields -1 rows",
-		"late":      "was given 0 values with SetArray",
+		"unyielded": `column "length" is set for row 0, but the batch has 0 rows`,
+		"twice":     "or after Yield",
+		"negative":  "calls YieldCounts with -1 rows",
+		"late":      "has 0 values from SetArray",
 	} {
 		_, err := flat(t, way, "a", "b", "c", "d")
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `plugin "acme" is faulty`) || !strings.Contains(err.Error(), `transform "acme_words"`) {
@@ -136,7 +136,7 @@ func TestTheHarnessFindsRowsThatDependOnTheirBatch(t *testing.T) {
 	if _, err := flat(q, "batch", "a", "b", "c", "d"); err != nil {
 		t.Fatal(err)
 	}
-	if len(q.said) == 0 || !strings.Contains(q.said[0], "came out otherwise when it came in another batch") {
+	if len(q.said) == 0 || !strings.Contains(q.said[0], "depends on its batch") {
 		t.Errorf("it said %v", q.said)
 	}
 }

@@ -6,25 +6,25 @@ import (
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// hostConn is a run's way back to quern. It holds one prediction stream for
-// each model.
+// hostConn is a call's connection to quern, with one prediction stream per
+// model.
 type hostConn struct {
-	// ctx is the run's; streams live as long as it, not as the call that
-	// opens them.
+	// ctx is the call's: streams live as long as it does, not as the request
+	// that opens them.
 	ctx context.Context
-	// chats ask models, as many at a time as chatting has room for; nil: any
-	// number.
+	// chats are the open requests to models. chatting limits their number; nil
+	// means no limit.
 	chats    wire.Streams[pluginv1.HostServiceChatRequest, pluginv1.HostServiceChatResponse]
 	chatting chan struct{}
-	// conn is nil where err says why.
+	// conn is nil if err is set.
 	conn *grpc.ClientConn
 	err  error
 
@@ -32,23 +32,35 @@ type hostConn struct {
 	streams map[string]pluginv1.HostService_PredictClient
 }
 
-// dialHost connects to the host that quern offers; id 0: it offers none. It
-// does so before the stage begins: go-plugin's broker forgets an offered
-// connection after five seconds. OpenChats is how many requests to models are
-// open at most; 0: any number.
-func dialHost(ctx context.Context, broker *goplugin.GRPCBroker, id uint32, openChats int64) *hostConn {
+// hosted is a request that starts a call and says where the call reaches quern.
+type hosted interface {
+	GetHostSocket() string
+	GetHost() uint32
+	// GetOpenChats is the maximum number of open requests to models; 0 means no
+	// limit.
+	GetOpenChats() int64
+}
+
+// dialHost connects to the HostService that a request offers, if any, before the
+// stage begins: go-plugin's broker forgets an offered connection after five
+// seconds. A quern from before there was a socket offers the broker alone.
+func (s *server) dialHost(ctx context.Context, req hosted) *hostConn {
 	h := &hostConn{ctx: ctx, err: errNoHost, streams: map[string]pluginv1.HostService_PredictClient{}}
 	h.chats.Context = ctx
-	if openChats > 0 {
-		h.chatting = make(chan struct{}, openChats)
+	if n := req.GetOpenChats(); n > 0 {
+		h.chatting = make(chan struct{}, n)
 	}
-	if id != 0 {
-		h.conn, h.err = broker.DialWithOptions(id, wire.DialOptions()...)
+	switch {
+	case req.GetHostSocket() != "":
+		options := append(wire.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		h.conn, h.err = grpc.NewClient("unix:"+req.GetHostSocket(), options...)
+	case req.GetHost() != 0:
+		h.conn, h.err = s.broker.DialWithOptions(req.GetHost(), wire.DialOptions()...)
 	}
 	return h
 }
 
-// client makes calls of their own, as against the streams.
+// client returns a client for unary calls.
 func (h *hostConn) client() (pluginv1.HostServiceClient, error) {
 	if h.err != nil {
 		return nil, fmt.Errorf("connect to quern: %w", h.err)
@@ -56,7 +68,7 @@ func (h *hostConn) client() (pluginv1.HostServiceClient, error) {
 	return pluginv1.NewHostServiceClient(h.conn), nil
 }
 
-// close ends the streams; it is called when the run is over.
+// close ends the streams when the call is over.
 func (h *hostConn) close() {
 	if h.conn != nil {
 		_ = h.conn.Close()
@@ -79,8 +91,8 @@ func (h *hostConn) chat(ctx context.Context, req *pluginv1.HostServiceChatReques
 	return h.chats.Ask(ctx, func(ctx context.Context) (pluginv1.HostService_ChatClient, error) { return client.Chat(ctx) }, req)
 }
 
-// predict has a model applied to rows, sent in several messages if they are too
-// large for one. Made are the columns of its predictions.
+// predict applies a model to rows, in several messages if they are too large
+// for one. made are the columns of its predictions.
 func (h *hostConn) predict(ctx context.Context, key string, made data.Schema, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
@@ -111,11 +123,11 @@ func (h *hostConn) predict(ctx context.Context, key string, made data.Schema, re
 	return out, errs, err
 }
 
-// exchange sends a piece of a batch and receives the answer to it. A row that is
-// too large to be sent has failed.
+// exchange sends a piece of a batch and receives its predictions. A row that is
+// too large to be sent fails.
 func (h *hostConn) exchange(key string, made data.Schema, p wire.Piece) (arrow.RecordBatch, []RowError, error) {
 	if p.TooLarge() {
-		return wire.Nulls(made.Arrow(), 1), []RowError{{Message: "what the model needs of it takes " + p.Excess()}}, nil
+		return wire.Nulls(made.Arrow(), 1), []RowError{{Message: "the values that the model needs take " + p.Excess()}}, nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -125,7 +137,7 @@ func (h *hostConn) exchange(key string, made data.Schema, p wire.Piece) (arrow.R
 	}
 	err = stream.Send(&pluginv1.HostServicePredictRequest{Event: &pluginv1.HostServicePredictRequest_Rows{Rows: p.Rows}})
 	if err != nil {
-		// The stream's own error is told by Recv.
+		// Recv returns the stream's own error.
 		if _, recvErr := stream.Recv(); recvErr != nil {
 			err = recvErr
 		}

@@ -17,22 +17,23 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Host is a stage's way to the models that it was given. All its methods may
-// be called by any number of goroutines, and calls wait where limits ask for
-// it: to have 500 requests under way, make 500 calls.
+// Host is a stage's access to the models that it was given. Any number of
+// goroutines can call its methods. Calls wait as long as limits require: for
+// 500 requests at the same time, make 500 calls.
 //
-// A *llm.CallError is about the one request: the model gave no answer to it,
-// and another attempt won't change that; it is for Batch.Fail. Any other error
-// is about the run (it was stopped, its budget is spent, the endpoint is
-// gone): return it, and quern says why.
+// A *llm.CallError concerns a single request: the model did not answer it, and
+// quern's own retries did not help. Pass it to Batch.Fail. Any other error
+// concerns the run, for example because it was interrupted or its budget is
+// spent: return it from Map or Run.
 type Host struct{ conn *hostConn }
 
-// Chat asks a model. Draw tells repeated draws of the same request apart: 0,
-// 1, …; each is asked for once, ever.
+// Chat asks a model. To get several answers to the same request, number them
+// with draw: 0, 1, and so on. Each is requested only once and then comes from
+// the cache.
 func (h *Host) Chat(ctx context.Context, m Model, r *llm.Request, draw int) (*llm.Response, error) {
 	request, err := r.Encode()
 	if err != nil {
-		return nil, fmt.Errorf("write the request for model %q: %w", m.Key, err)
+		return nil, fmt.Errorf("encode the request to model %q: %w", m.Key, err)
 	}
 	resp, err := h.conn.chat(ctx, &pluginv1.HostServiceChatRequest{Model: m.Key, Request: request, Draw: int64(draw)})
 	if err != nil {
@@ -43,17 +44,17 @@ func (h *Host) Chat(ctx context.Context, m Model, r *llm.Request, draw int) (*ll
 	}
 	out := &llm.Response{}
 	if err := json.Unmarshal(resp.Response, out); err != nil {
-		return nil, fmt.Errorf("read the answer of model %q: %w", m.Key, err)
+		return nil, fmt.Errorf("decode the answer of model %q: %w", m.Key, err)
 	}
 	return out, nil
 }
 
-// Reject says that the response to a request could not be used, so that the
-// model is asked again when the stage next needs it.
+// Reject tells quern that the stage cannot use the answer to a request, so that
+// the next run asks again instead of using the cache.
 func (h *Host) Reject(ctx context.Context, m Model, r *llm.Request, draw int) error {
 	request, err := r.Encode()
 	if err != nil {
-		return fmt.Errorf("write the request for model %q: %w", m.Key, err)
+		return fmt.Errorf("encode the request to model %q: %w", m.Key, err)
 	}
 	client, err := h.conn.client()
 	if err != nil {
@@ -63,7 +64,7 @@ func (h *Host) Reject(ctx context.Context, m Model, r *llm.Request, draw int) er
 	return err
 }
 
-// Embed asks a model for embeddings, one for each text, in order.
+// Embed returns the embedding of each text, in order.
 func (h *Host) Embed(ctx context.Context, m Model, texts []string) ([][]float32, error) {
 	client, err := h.conn.client()
 	if err != nil {
@@ -77,7 +78,7 @@ func (h *Host) Embed(ctx context.Context, m Model, texts []string) ([][]float32,
 		return nil, wire.CallErrorFromProto(resp.Error)
 	}
 	if len(resp.Embeddings) != len(texts) {
-		return nil, fmt.Errorf("model %q gave %d embeddings for %d texts", m.Key, len(resp.Embeddings), len(texts))
+		return nil, fmt.Errorf("model %q returned %d embeddings for %d texts", m.Key, len(resp.Embeddings), len(texts))
 	}
 	out := make([][]float32, len(texts))
 	for i, e := range resp.Embeddings {
@@ -87,8 +88,9 @@ func (h *Host) Embed(ctx context.Context, m Model, texts []string) ([][]float32,
 }
 
 // Evaluate computes a late row expression for rows of the dataset that it
-// belongs to, as they came. Late holds the values of the late names, as many as
-// there are rows. So does the result, which the caller releases.
+// belongs to. late holds the values of the late names, one for each row. The
+// result has a value for each row, null for those in the RowErrors; the caller
+// releases it.
 func (h *Host) Evaluate(ctx context.Context, l LateColumn, rec arrow.RecordBatch, late map[string]arrow.Array) (arrow.Array, []RowError, error) {
 	client, err := h.conn.client()
 	if err != nil {
@@ -106,19 +108,19 @@ func (h *Host) Evaluate(ctx context.Context, l LateColumn, rec arrow.RecordBatch
 	}
 	out, err := data.DecodeBatch(resp.Rows)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the values of %q: %w", l.Key, err)
+		return nil, nil, fmt.Errorf("decode the values of %q: %w", l.Key, err)
 	}
 	defer out.Release()
 	if out.NumRows() != rec.NumRows() || out.NumCols() != 1 {
-		return nil, nil, fmt.Errorf("%q was evaluated for %d rows and has %d values in %d columns", l.Key, rec.NumRows(), out.NumRows(), out.NumCols())
+		return nil, nil, fmt.Errorf("%q was evaluated for %d rows, but returned %d values in %d columns", l.Key, rec.NumRows(), out.NumRows(), out.NumCols())
 	}
 	values := out.Column(0)
 	values.Retain()
 	return values, rowErrors(resp.Errors), nil
 }
 
-// withLate adds late names to the dataset's columns of a batch. What else the
-// batch holds does not matter to a late expression, and is not sent.
+// withLate adds late names to the columns of a batch. Other fields of the batch
+// do not matter to a late expression and are not sent.
 func withLate(rec arrow.RecordBatch, late map[string]arrow.Array) arrow.RecordBatch {
 	var fields []arrow.Field
 	var columns []arrow.Array
@@ -134,4 +136,4 @@ func withLate(rec arrow.RecordBatch, late map[string]arrow.Array) arrow.RecordBa
 	return array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rec.NumRows())
 }
 
-var errNoHost = errors.New("quern offered no host: the stage has neither models nor late expressions")
+var errNoHost = errors.New("the stage has neither models nor late expressions")

@@ -14,37 +14,37 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// batchRows is how many rows readers get at a time.
+// batchRows is the number of rows in the batches that readers get.
 const batchRows = 16384
 
-// DatasetInput is a dataset as files in the local cache: the columns that were
-// declared as read, and the row arguments that belong to it. Columns and row
-// arguments are separate namespaces, so that a column and an argument may have
-// the same name.
+// DatasetInput is a dataset as read-only files in the local cache. It has the
+// columns that Prepare declared as read, and the row arguments that belong to
+// it. These are separate namespaces: a column and a row argument can have the
+// same name.
 type DatasetInput struct {
 	Key    string
 	Digest string
-	// Schema is the columns that were declared as read.
+	// Schema lists the columns that were declared as read.
 	Schema data.Schema
-	// Arguments are the row arguments by their keys and, for a model that
+	// Arguments lists the row arguments by their keys and, for a model that
 	// predicts over the dataset, the model's features as KEY.FEATURE.
 	Arguments data.Schema
 	Rows      int64
 	shards    []data.Shard
 }
 
-// Shards returns the Parquet files, for who reads them with an engine of
-// their own. The files are read only.
+// Shards returns the Parquet files, for engines that read files themselves.
 func (d *DatasetInput) Shards() []data.Shard { return d.shards }
 
-// Batches reads columns and row arguments, in the order given, as in
+// Batches iterates over the rows. It returns columns and row arguments in the
+// order of the selection, for example
 //
 //	in.Batches(ctx, data.Columns.Refs("id"), data.Arguments.Refs("text"))
 //
-// Without a selection it reads everything: the columns of Schema, then
-// Arguments. Values are found by their position, or by their name with
-// data.Columns.Find and data.Arguments.Find. A batch is released when the loop
-// goes on: call Retain to keep it.
+// Without a selection, it returns all columns of Schema and then those of
+// Arguments. Find values by position, or by name with data.Columns.Find and
+// data.Arguments.Find. A batch is valid until the next iteration: call Retain
+// to keep it. An error ends the iteration.
 func (d *DatasetInput) Batches(ctx context.Context, selection ...[]data.Ref) iter.Seq2[arrow.RecordBatch, error] {
 	if len(selection) == 0 {
 		selection = [][]data.Ref{data.Columns.Refs(d.Schema.Names()...), data.Arguments.Refs(d.Arguments.Names()...)}
@@ -52,7 +52,7 @@ func (d *DatasetInput) Batches(ctx context.Context, selection ...[]data.Ref) ite
 	return data.ReadRefs(ctx, d.shards, slices.Concat(selection...), batchRows)
 }
 
-// ModelFiles is a model as files in the local cache. The files are read only.
+// ModelFiles is a model as read-only files in the local cache.
 type ModelFiles struct {
 	Format    string
 	Digest    string
@@ -62,14 +62,17 @@ type ModelFiles struct {
 
 // File is one file of an artifact.
 type File struct {
-	// Name is relative and slash-separated.
-	Name   string
-	Path   string
+	// Name is a relative path with slashes.
+	Name string
+	// Path is the absolute path of the file in the local cache.
+	Path string
+	// Digest is sha256:… of the content.
 	Digest string
-	Size   int64
+	// Size is in bytes.
+	Size int64
 }
 
-// Path returns where a file stands.
+// Path returns the path of a file by its name.
 func (m *ModelFiles) Path(name string) (string, error) {
 	for _, f := range m.Files {
 		if f.Name == name {
@@ -79,7 +82,7 @@ func (m *ModelFiles) Path(name string) (string, error) {
 	return "", fmt.Errorf("the model (%s) has no file %q", m.Format, name)
 }
 
-// Open opens a file.
+// Open opens a file by its name. The caller closes it.
 func (m *ModelFiles) Open(name string) (io.ReadCloser, error) {
 	path, err := m.Path(name)
 	if err != nil {
@@ -92,9 +95,9 @@ func (m *ModelFiles) Open(name string) (io.ReadCloser, error) {
 type ArtifactInput struct {
 	Kind   ArtifactKind
 	Digest string
-	// Files of a model or report.
+	// Files are the files of a model or report.
 	Files []File
-	// Dataset and Model are set for an artifact of that kind.
+	// Dataset is set for a dataset, Model for a model.
 	Dataset *DatasetInput
 	Model   *ModelFiles
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// preparer is what every implementation offers.
+// preparer is the part that all interfaces of implementations share.
 type preparer[A any] interface {
 	// Prepare validates an instance and declares what it will make.
 	Prepare(context.Context, *Prepare[A]) error
@@ -20,19 +20,18 @@ type core[A any] struct {
 	info Info
 	mode pluginv1.Mode
 	impl preparer[A]
-	// plugin is its name; "": it is not served yet.
+	// plugin is the plugin's name; empty until it is served.
 	plugin string
 }
 
 func (t *core[A]) named(plugin string) { t.plugin = plugin }
 
-// fault is an error that only the plugin's author can correct. It names the
-// plugin and the type, as does every message that is made here rather than by
-// the author.
+// fault returns an error that only the plugin's author can fix. Like every
+// message that does not come from the author, it names the plugin and the type.
 func (t *core[A]) fault(err error) error { return fault(t.plugin, t.info, err) }
 
 func fault(plugin string, info Info, err error) error {
-	return fmt.Errorf("plugin %q is faulty\n%s %q: %w. Tell the plugin's author.", plugin, info.Kind, info.Name, err)
+	return fmt.Errorf("plugin %q is faulty\n%s %q: %w. Report it to the plugin's author.", plugin, info.Kind, info.Name, err)
 }
 
 func (t *core[A]) schema() (*pluginv1.Type, error) {
@@ -46,21 +45,21 @@ func (t *core[A]) schema() (*pluginv1.Type, error) {
 	}, nil
 }
 
-// prepare answers for one instance; a failure of it is a diagnostic of that
-// instance and of no other.
+// prepare prepares one instance. A failure becomes a diagnostic of that
+// instance alone.
 func (t *core[A]) prepare(ctx context.Context, in *pluginv1.Instance) *pluginv1.Prepared {
 	_, prepared := t.instantiate(ctx, in, true)
 	return prepared
 }
 
-// decode decodes an instance's arguments, all of which are known.
+// decode decodes an instance's arguments, which must all be known.
 func (t *core[A]) decode(in *pluginv1.Instance) (*A, error) {
 	args := new(A)
 	_, err := decodeConfig(in, reflect.ValueOf(args).Elem(), false)
 	return args, err
 }
 
-// instantiate decodes an instance's arguments and has them prepared.
+// instantiate decodes an instance's arguments and prepares them.
 func (t *core[A]) instantiate(ctx context.Context, in *pluginv1.Instance, unknowns bool) (*A, *pluginv1.Prepared) {
 	args := new(A)
 	unknown, err := decodeConfig(in, reflect.ValueOf(args).Elem(), unknowns)
@@ -97,18 +96,19 @@ func (t *core[A]) ready(ctx context.Context, in *pluginv1.Instance) (*A, *plugin
 	return args, prepared, nil
 }
 
-// Stopper is an optional interface of a Runner.
+// Stopper is an optional interface of a Runner that needs more or less time to
+// stop.
 type Stopper interface {
-	// StopGrace is how long Run may take to return, with a checkpoint
-	// left, after its ctx has ended; the default is 30 seconds. Then, or when the
-	// user interrupts a second time, the process is killed.
+	// StopGrace returns how long Run may take to save a checkpoint and return
+	// after its ctx has ended; the default is 30 seconds. After that, or if the
+	// user interrupts again, quern kills the process.
 	StopGrace() time.Duration
 }
 
-// Opener is an optional interface of every implementation. Open is called
-// after the last Prepare and before the work, with everything known: the
-// place to compile patterns or load a dictionary into fields of A that have no
-// quern tag.
+// Opener is an optional interface of every implementation.
 type Opener[A any] interface {
+	// Open is called after the last Prepare and before the work, with all values
+	// known. Use it to compile patterns or load files once, into fields of A
+	// that have no quern tag.
 	Open(context.Context, *A) error
 }

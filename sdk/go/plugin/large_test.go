@@ -173,7 +173,7 @@ func TestAnswersOfAFlatMapperThatAreTooLargeForAMessageComeInSeveral(t *testing.
 	if err != nil {
 		t.Fatal(err)
 	}
-	what := strings.Replace(excess, "its result takes", "the rows that come of it take", 1)
+	what := strings.Replace(excess, "its result takes", "the rows that it produces take", 1)
 	failures := plugintest.Failures{7: "it is a 7", 98: what, 99: what}
 	if !reflect.DeepEqual(got.Failures, failures) {
 		t.Errorf("got %v", got.Failures)
@@ -230,7 +230,7 @@ func TestPredictionsThatAreTooLargeForAMessageComeInSeveral(t *testing.T) {
 	for _, v := range ran.Value.GetAttr("failures").AsValueSlice() {
 		failures = append(failures, v.AsString())
 	}
-	what := strings.Replace(excess, "its result", "what the model needs of it", 1)
+	what := strings.Replace(excess, "its result takes", "the values that the model needs take", 1)
 	if want := []string{"7: it is a 7", "98: " + what, "99: " + what}; !reflect.DeepEqual(failures, want) {
 		t.Errorf("got %q", failures)
 	}

@@ -6,52 +6,56 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Mapper works row by row: what it makes of a row depends on that row and
-// the arguments alone, so that quern may give it any rows in any order, and
-// never gives it a row whose result is known.
+// Mapper adds columns to rows. What it produces for a row must depend on that
+// row and the arguments alone, not on other rows, the time, or earlier calls.
+// quern can then pass it any rows in any order, and skips rows whose result it
+// already has.
 type Mapper[A any] interface {
-	// Prepare declares the output with KeepInput, AddColumn and AddArgument.
+	// Prepare declares the output with KeepInput, AddColumn, and
+	// AddArgumentColumn.
 	Prepare(context.Context, *Prepare[A]) error
-	// Map fills the declared columns for a batch. An error fails the stage;
-	// Batch.Fail fails one row.
+	// Map fills the declared columns of a batch. Values that are not set are
+	// null. Batch.Fail fails one row; an error fails the stage.
 	Map(ctx context.Context, args *A, b *Batch) error
 }
 
-// Concurrent is an optional interface of a Mapper and a FlatMapper.
+// Concurrent is an optional interface of a Mapper or FlatMapper.
 type Concurrent interface {
-	// Concurrency is how many batches it may be given at the same time; the
-	// default is 1. More helps a mapper that waits for something.
+	// Concurrency returns the maximum number of batches to process at the same
+	// time; the default is 1. Raise it if Map waits for something, such as a
+	// model.
 	Concurrency() int
 }
 
-// Batched is an optional interface of a Mapper and a FlatMapper.
+// Batched is an optional interface of a Mapper or FlatMapper.
 type Batched interface {
-	// BatchRows is how many rows a batch has at most; what comes in more is
-	// cut. A mapper that waits for something for each row wants few rows a
-	// batch, so that its results are kept early, and many batches at a time.
+	// BatchRows returns the maximum number of rows in a batch. If Map waits for
+	// each row, use small batches, so that results are saved early, and
+	// Concurrent.
 	BatchRows() int
 }
 
-// NewMapper returns a row-wise type.
+// NewMapper returns a row-wise type that impl implements.
 func NewMapper[A any](info Info, impl Mapper[A]) Type {
 	return &mapper[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_MAP, impl: impl}, impl.Map}
 }
 
-// FlatMapper works row by row as a Mapper does, and makes any number of
-// rows of each: it explodes lists, cuts documents into chunks, or leaves rows
-// out. It may offer Concurrent and Batched, too.
+// FlatMapper produces zero, one, or many rows for each row: it explodes lists,
+// splits documents, or drops rows. As with a Mapper, the rows that come from a
+// row must depend on that row and the arguments alone. It can also implement
+// Concurrent and Batched.
 type FlatMapper[A any] interface {
-	// Prepare declares the output with KeepInput, AddColumn and AddArgument. The
-	// values of kept columns and of arguments are repeated on each of the rows
-	// that come of a row.
+	// Prepare declares the output with KeepInput, AddColumn, and
+	// AddArgumentColumn. quern repeats kept columns and arguments on every row
+	// that a row produces.
 	Prepare(context.Context, *Prepare[A]) error
-	// FlatMap yields rows for those of a batch and fills their columns. An error
-	// fails the stage; Batch.Fail fails one row, which then gives no rows.
+	// FlatMap yields output rows for the rows of a batch and fills their
+	// columns. Batch.Fail fails one row, which then produces none; an error
+	// fails the stage.
 	FlatMap(ctx context.Context, args *A, b *FlatBatch) error
 }
 
-// NewFlatMapper returns a row-wise type that produces any number of rows for each
-// row.
+// NewFlatMapper returns a transform that impl implements.
 func NewFlatMapper[A any](info Info, impl FlatMapper[A]) Type {
 	return &mapper[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_FLAT_MAP, impl: impl}, func(ctx context.Context, args *A, b *Batch) error {
 		return impl.FlatMap(ctx, args, &FlatBatch{b})

@@ -196,7 +196,7 @@ func TestAMapperAsksAModelAndItsBatchesAreCut(t *testing.T) {
 	if fmt.Sprint(got.Column("test")) != "[A B <nil> <nil> C D E]" {
 		t.Errorf("got %v", got.Column("test"))
 	}
-	want := plugintest.Failures{2: "status 400: not this one", 3: "the prompt has no value for this row"}
+	want := plugintest.Failures{2: "status 400: not this one", 3: "the prompt is null for this row"}
 	if fmt.Sprint(got.Failures) != fmt.Sprint(want) {
 		t.Errorf("got %v", got.Failures)
 	}

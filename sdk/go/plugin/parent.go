@@ -6,16 +6,16 @@ import (
 	"syscall"
 )
 
-// parentSignal receives when the process is told to end, by the kernel when
-// quern is gone, for instance.
+// parentSignal returns a channel that receives when the process is told to end,
+// for example by the kernel when quern has ended.
 func parentSignal() <-chan os.Signal {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM)
 	return c
 }
 
-// endGroup ends this process's group, if it has one of its own: what the plugin
-// started would go on otherwise.
+// endGroup kills this process's group, if it leads one: the processes that the
+// plugin started would go on otherwise.
 func endGroup() {
 	if syscall.Getpgrp() == os.Getpid() {
 		_ = syscall.Kill(0, syscall.SIGKILL)

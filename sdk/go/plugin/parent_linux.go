@@ -10,10 +10,10 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/wire"
 )
 
-// quern has the kernel kill a plugin when quern is gone, which leaves behind
-// what the plugin started. A plugin of this SDK asks for a signal that it can
-// act on instead. The setting is the main thread's, on which only init is sure
-// to run.
+// The kernel kills a plugin when quern ends, but not the processes that the
+// plugin started. A plugin of this SDK asks for a signal that it can handle
+// instead. The setting belongs to the main thread, and only init is sure to run
+// on it.
 func init() {
 	if os.Getenv(wire.Handshake.MagicCookieKey) != wire.Handshake.MagicCookieValue {
 		return

@@ -52,7 +52,7 @@ func TestWhatComesOfRowsIsSentInSeveralMessagesOrTheRowFails(t *testing.T) {
 	if len(out) < 3 || len(sent) != len(counts) || sent[0] != 100 || sent[2] != 50 || sent[3] != 0 || sent[5] != 100 {
 		t.Errorf("%d messages count %v", len(out), sent)
 	}
-	if len(failed) != 2 || failed[4] != "bad" || !strings.Contains(failed[3], "the rows that come of it take 1 MiB") {
+	if len(failed) != 2 || failed[4] != "bad" || !strings.Contains(failed[3], "the rows that it produces take 1 MiB") {
 		t.Errorf("the failures are %v", failed)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// The kinds of stage that a type can belong to.
+// The kinds of blocks that a type can belong to.
 const (
 	KindSource    = "source"
 	KindTransform = "transform"
@@ -14,50 +14,56 @@ const (
 	KindTrain     = "train"
 	KindEvaluate  = "evaluate"
 	KindDeploy    = "deploy"
-	// KindModelBlock is the kind of `model` blocks, which no stage carries out.
+	// KindModelBlock is the kind of model blocks, which providers implement.
+	// NewProvider sets it.
 	KindModelBlock = "model"
 )
 
-// Plugin is a program's whole offer.
+// Plugin describes a plugin program: what Serve serves.
 type Plugin struct {
-	// Name is the plugin's usual local name; its types begin with it and an
-	// underscore, but for those that come with quern.
+	// Name is the plugin's usual local name: lowercase letters, digits, and
+	// underscores. The names of its types begin with it and an underscore.
 	Name string
-	// Version is a semantic version.
+	// Version is a semantic version. While it ends in "-dev", quern recomputes
+	// results whenever the program changes.
 	Version string
-	// Config is a pointer to an argument struct for the plugin's block, or
-	// nil. It is filled before anything but the schema is asked for.
+	// Config is a pointer to an argument struct for the plugin block of a
+	// configuration; nil if the plugin has no settings. It is filled before
+	// Configure and all other calls.
 	Config any
-	// Configure is called when Config was filled; nil: nothing to do. Root is
-	// the folder that relative paths in configurations start from, an
-	// absolute path.
+	// Configure is called once after Config is filled; nil if there is nothing
+	// to do. root is the absolute path of the folder that relative paths in the
+	// configuration start from. An error is shown at the plugin block.
 	Configure func(ctx context.Context, root string) error
-	Types     []Type
+	// Types are the types on offer. Their kinds and names are unique.
+	Types []Type
 }
 
-// Info says what a type is.
+// Info describes a type.
 type Info struct {
-	// Kind is one of the Kind constants. Sources are KindSource, deployments
-	// KindDeploy; mappers and runners any of the others; providers say nothing.
+	// Kind is one of the Kind constants: KindSource for a Source, KindDeploy for
+	// a Deployment, KindTransform for a FlatMapper, KindTransform or KindLabel
+	// for a Mapper, and KindTransform, KindLabel, KindTrain, or KindEvaluate for
+	// a Runner. NewProvider ignores it.
 	Kind string
-	// Name is the type's name, the block's first label.
+	// Name is the type's name, the first label of the block.
 	Name string
-	// Doc is Markdown; its first sentence is the summary.
+	// Doc is Markdown. Its first sentence is the summary.
 	Doc string
-	// Behavior is raised only when the same arguments and inputs would give
-	// other results than before: it is part of every key.
+	// BehaviorVersion is part of every cache key. Raise it if, and only if, the
+	// same arguments and inputs now give different results: everything that the
+	// type has produced is computed again.
 	BehaviorVersion int64
-	// StateVersion is the version of a deployment's states. It is raised when
-	// states that were written before have to be upgraded to be understood; the
-	// implementation then is a StateUpgrader. That an attribute was added to the
-	// value type is no reason: it is null in an older state.
+	// StateVersion is the version of a deployment's state. Raise it if older
+	// states must be converted before this version can read them, and implement
+	// StateUpgrader. A new attribute is no reason: it is null in older states.
 	StateVersion int64
 }
 
-// Type is a stage type, made by Source, Mapper, FlatMapper, Runner, Provider or
-// Deployment.
+// Type is a type on offer. Create one with NewSource, NewMapper, NewFlatMapper,
+// NewRunner, NewProvider, or NewDeployment.
 type Type interface {
-	// named tells the type the name of its plugin, for messages.
+	// named tells the type its plugin's name, for messages.
 	named(plugin string)
 	schema() (*pluginv1.Type, error)
 	prepare(context.Context, *pluginv1.Instance) *pluginv1.Prepared

@@ -12,21 +12,21 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Prepare is an instance that is being validated, and the place to declare
-// what it will make. It belongs to one goroutine.
+// Prepare is one call of an implementation's Prepare method: it validates an
+// instance and declares its output. Use it from one goroutine.
 type Prepare[A any] struct {
-	// Args holds zeros where values are not known yet.
+	// Args holds zeros where values are not known yet; see Known.
 	Args *A
 	*preparation
 }
 
-// preparation is the part of Prepare that does not depend on the arguments'
-// type.
+// preparation is the part of Prepare that does not depend on the type of the
+// arguments.
 type preparation struct {
 	instance *pluginv1.Instance
 	unknown  []string
 	out      *pluginv1.Prepared
-	// dropped are columns of a Mapper's input that its output goes without.
+	// dropped holds the columns that DropColumn removed.
 	dropped []string
 	err     error
 }
@@ -38,26 +38,27 @@ func newPreparation(instance *pluginv1.Instance, unknown []string) *preparation 
 // InputInfo is what is known about an input before anything runs.
 type InputInfo struct {
 	Kind ArtifactKind
-	// Schema and Rows of a dataset; nil Rows: not known yet.
+	// Schema and Rows describe a dataset. Rows is nil if not known yet.
 	Schema data.Schema
 	Rows   *int64
-	// Format and Signature of a model.
+	// Format and Signature describe a trained model.
 	Format    string
 	Signature Signature
-	// Capabilities of a model: chat, embed, predict.
+	// Capabilities of a model: CanChat, CanEmbed, CanPredict.
 	Capabilities []string
 }
 
-// Can says whether the input is a model with a capability. A trained model
-// has a format and predicts.
+// Can reports whether the input is a model with a capability. Every trained
+// model can predict.
 func (i *InputInfo) Can(capability string) bool {
 	return i != nil && (slices.Contains(i.Capabilities, capability) || capability == CanPredict && i.Format != "")
 }
 
-// Signature is what a model's prediction takes and gives.
+// Signature lists the columns that a model's prediction reads and returns.
 type Signature struct{ Inputs, Outputs data.Schema }
 
-// Estimate is what the work will take; nil: unknown, which is not zero.
+// Estimate is what the work is expected to take. A nil field is unknown, which
+// is not zero.
 type Estimate struct {
 	Rows         *int64
 	Seconds      *float64
@@ -65,35 +66,40 @@ type Estimate struct {
 	OutputTokens *int64
 }
 
-// Calls are the requests that a stage makes to one model with one prompt.
+// ModelCalls describes the requests that a stage makes to one model with one
+// prompt.
 type ModelCalls struct {
-	// Prompt is the key of the argument that holds the request: a Prompt, or
-	// a Column whose text is the user's message.
+	// Prompt is the key of the argument that holds the request: a Prompt, or a
+	// Column whose text is the user's message.
 	Prompt string
 	// Model is the key of the model.
 	Model string
-	// PerRow is how many requests a row takes.
+	// PerRow is the number of requests per row.
 	PerRow float64
-	// Added is what the stage adds to each request: instructions, a schema.
+	// Added is the text that the stage adds to each request, such as
+	// instructions or a schema.
 	Added string
-	// OutputTokens of an answer; nil: they cannot be foreseen.
+	// OutputTokens is the expected number of tokens per answer; nil if unknown.
 	OutputTokens *int64
-	// LongestAnswer is the longest answer of the form that is asked for; empty:
-	// answers may be of any length.
+	// LongestAnswer is the longest possible answer, if the stage restricts its
+	// form; empty if answers can have any length.
 	LongestAnswer string
-	// ReadsAnswers: the requests hold an answer to another of the calls and, of
-	// the prompt, the last message of the user alone.
+	// ReadsAnswers is true if each request contains an answer to another of the
+	// stage's calls and, of the prompt, only the last user message, as a judge's
+	// request does.
 	ReadsAnswers bool
-	// Texts are the keys of further row arguments whose texts the requests hold.
+	// Texts are the keys of further row arguments whose texts are part of the
+	// request.
 	Texts []string
-	// Draws is how often each request is made, for answers that vary; 0: once.
+	// Draws is how many answers are requested for each request; 0 means one.
 	Draws int
 }
 
-// Address is the instance's address, for messages: label.intent["a"].
+// Address returns the instance's address, such as label.intent["a"], for
+// messages.
 func (p *preparation) Address() string { return p.instance.Address }
 
-// Name is the block's name, the second part of the address: intent.
+// Name returns the block's name, the second part of the address: intent.
 func (p *preparation) Name() string { return addressName(p.instance.Address) }
 
 func addressName(address string) string {
@@ -101,12 +107,12 @@ func addressName(address string) string {
 	return name[strings.LastIndex(name, ".")+1:]
 }
 
-// Known says whether the argument at a key has its value already. What is
-// inside an unknown value is unknown.
+// Known reports whether the argument at a key has a value already. If a value
+// is unknown, so is everything inside it.
 func (p *preparation) Known(key string) bool { return knownKey(p.unknown, key) }
 
-// knownKey is false where key, something that it is in, or something in it is
-// unknown.
+// knownKey returns false if key, something that contains it, or something
+// inside it is unknown.
 func knownKey(unknown []string, key string) bool {
 	for _, u := range unknown {
 		if u == "" || u == key || strings.HasPrefix(key, u+".") || strings.HasPrefix(u, key+".") {
@@ -116,7 +122,8 @@ func knownKey(unknown []string, key string) bool {
 	return true
 }
 
-// Input returns what is known of the artifact at a key; nil: there is none.
+// Input returns what is known about the artifact at a key, or nil if the
+// argument is not set.
 func (p *preparation) Input(key string) *InputInfo {
 	in := p.instance.Inputs[key]
 	if in == nil {
@@ -133,9 +140,9 @@ func (p *preparation) InputKeys() []string {
 	return slices.Sorted(maps.Keys(p.instance.Inputs))
 }
 
-// RowArgument returns the type of a row expression's values (a column type:
-// string, int64, …) and, if the expression is a bare row.x, x. Without such an
-// argument both are empty.
+// RowArgument returns the column type of a row expression's values and, if the
+// expression is just row.NAME, that name. Both are empty if the argument is not
+// set.
 func (p *preparation) RowArgument(key string) (typ, column string) {
 	a := p.instance.RowArguments[key]
 	return a.GetType(), a.GetColumn()
@@ -146,9 +153,9 @@ func (p *preparation) RowArgumentKeys() []string {
 	return slices.Sorted(maps.Keys(p.instance.RowArguments))
 }
 
-// Errorf reports a mistake in the argument at a key; with an empty key, in the
-// whole instance. The user sees it at that place of the configuration. The
-// text up to the first line break is its summary.
+// Errorf reports a mistake in the argument at a key or, with an empty key, in
+// the whole block. quern shows it at that place in the user's configuration.
+// The first line of the text is the summary; the rest should say how to fix it.
 func (p *preparation) Errorf(argument, format string, args ...any) {
 	p.diagnose(pluginv1.Diagnostic_SEVERITY_ERROR, argument, format, args)
 }
@@ -174,9 +181,9 @@ func (p *preparation) hasErrors() bool {
 // ReadAll declares that all columns of a dataset input are read.
 func (p *preparation) ReadAll(input string) { p.reads(input).All = true }
 
-// ReadColumns declares that columns of a dataset input are read, beside those
-// that row expressions read. A change to a column that is not declared makes
-// nothing run again, and the plugin does not get it.
+// ReadColumns declares which columns of a dataset input are read in addition to
+// those in row expressions. The plugin receives no others, and a change to
+// another column does not run the stage again.
 func (p *preparation) ReadColumns(input string, columns ...string) {
 	r := p.reads(input)
 	for _, c := range columns {
@@ -198,11 +205,11 @@ func (p *preparation) reads(input string) *pluginv1.Reads {
 	return r
 }
 
-// SetValueType declares the plain values (metrics and the like) that the
-// instance makes: an object type.
+// SetValueType declares the plain values, such as metrics, that the instance
+// produces: an object type.
 func (p *preparation) SetValueType(t cty.Type) {
 	if !t.IsObjectType() {
-		p.misuse("SetValueType wants an object type and got %s", t.FriendlyName())
+		p.misuse("SetValueType needs an object type, not %s", t.FriendlyName())
 		return
 	}
 	b, err := t.MarshalJSON()
@@ -213,15 +220,15 @@ func (p *preparation) SetValueType(t cty.Type) {
 	p.out.ValueType = b
 }
 
-// SetEstimate says what the work will take.
+// SetEstimate declares what the work is expected to take.
 func (p *preparation) SetEstimate(e Estimate) {
 	p.out.Estimate = &pluginv1.Estimate{
 		Rows: e.Rows, Seconds: e.Seconds, InputTokens: e.InputTokens, OutputTokens: e.OutputTokens,
 	}
 }
 
-// Calls says which requests to a model the work makes for each row, so that
-// quern can say what they will cost.
+// AddModelCalls declares requests that the stage makes to a model for each row,
+// so that plans can show their cost.
 func (p *preparation) AddModelCalls(c ModelCalls) {
 	p.out.Calls = append(p.out.Calls, &pluginv1.ModelCalls{
 		Prompt: c.Prompt, Model: c.Model, PerRow: c.PerRow, Added: c.Added, OutputTokens: c.OutputTokens,
@@ -229,7 +236,7 @@ func (p *preparation) AddModelCalls(c ModelCalls) {
 	})
 }
 
-// misuse notes an author's mistake, as against a user's.
+// misuse records a mistake of the plugin's author, not of the user.
 func (p *preparation) misuse(format string, args ...any) {
 	if p.err == nil {
 		p.err = fmt.Errorf(format, args...)

@@ -8,51 +8,52 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Provider gives models: `model` blocks of its type. It implements Chatter,
-// Embedder or both. It makes one attempt for each call and sets no limits:
-// quern keeps to limits, retries, caches, counts and pays.
+// Provider calls language models: it implements the model blocks of its type.
+// It also implements Chatter, Embedder, or both. It makes one attempt per call;
+// quern enforces limits, retries, caches answers, and counts costs.
 type Provider[A any] interface {
-	// Prepare declares the model with SetModelInfo. It calls nobody.
+	// Prepare declares the model with SetModelInfo. It must not call the model.
 	Prepare(context.Context, *Prepare[A]) error
 }
 
-// Chatter is an optional interface of a Provider: its models answer
-// requests. Calls come from many goroutines.
+// Chatter is an optional interface of a Provider whose models answer requests.
+// Calls come from many goroutines.
 type Chatter[A any] interface {
-	// Chat makes one attempt. A refusal and an answer that a filter cut off are
-	// answers. An error is a *llm.CallError, or else it is not temporary.
+	// Chat makes one attempt. A refusal or a filtered answer is an answer, not
+	// an error. Errors should be a *llm.CallError; any other error counts as
+	// permanent.
 	Chat(ctx context.Context, args *A, r *llm.Request) (*llm.Response, error)
 }
 
-// Embedder is an optional interface of a Provider: its models give
+// Embedder is an optional interface of a Provider whose models compute
 // embeddings. Calls come from many goroutines.
 type Embedder[A any] interface {
-	// Embed makes one attempt and gives a vector for each text, in order; an
-	// error is as Chat's.
+	// Embed makes one attempt and returns a vector for each text, in order.
+	// Errors are as for Chat.
 	Embed(ctx context.Context, args *A, texts []string) (*Embeddings, error)
 }
 
-// Checker is an optional interface of a Provider: it knows without calling
-// anybody whether its models can be called.
+// Checker is an optional interface of a Provider that can find out, without
+// calling anything, whether its models can be called.
 type Checker[A any] interface {
-	// Check returns why calls would fail, such as that there is no key; nil: no
-	// reason is known. It is asked before the first stage runs.
+	// Check returns why calls would fail, such as a missing key, or nil if it
+	// knows no reason. quern asks before the first stage runs.
 	Check(ctx context.Context, args *A) error
 }
 
-// Embeddings are what an Embedder gives.
+// Embeddings are the result of Embedder.Embed.
 type Embeddings struct {
 	Vectors [][]float32
-	// InputTokens is what the provider counted.
+	// InputTokens is the number of tokens that the provider reported.
 	InputTokens int64
 }
 
-// NewProvider returns a type whose blocks are models. The kind is
-// KindModelBlock whatever info says.
+// NewProvider returns a type whose blocks are models. It sets info.Kind to
+// KindModelBlock.
 //
-// Arguments are decoded, prepared and opened (see Opener) once for each
-// configuration, and used for all calls: what they hold, such as connections,
-// lives as long as the plugin.
+// The arguments of a configuration are decoded, prepared, and opened (see
+// Opener) once and then used for all calls, so what they hold, such as
+// connections, lives as long as the plugin.
 func NewProvider[A any](info Info, impl Provider[A]) Type {
 	info.Kind = KindModelBlock
 	return &provider[A]{core: core[A]{info: info, mode: pluginv1.Mode_MODE_MODEL, impl: impl}}
@@ -65,33 +66,35 @@ const (
 	CanPredict = "predict"
 )
 
-// ModelInfo is what quern has to know of a model to call it well.
+// ModelInfo describes a model to quern.
 type ModelInfo struct {
-	// Capabilities; nil: all that the implementation has interfaces for.
+	// Capabilities are CanChat, CanEmbed, or both; nil means those whose
+	// interfaces the implementation has.
 	Capabilities []string
-	// Tokenizer is tiktoken's name of the encoding, o200k_base or cl100k_base. With
+	// Tokenizer is tiktoken's name for the encoding, o200k_base or cl100k_base. For
 	// any other, or none, tokens are estimated from characters.
 	Tokenizer string
-	// Price; nil: unknown, which is not free.
+	// Price is nil if unknown, which is not free.
 	Price *llm.Price
-	// MaxTokens is how many tokens an answer has at most; 0: nothing bounds it.
+	// MaxTokens is the maximum number of tokens in an answer; 0 means no limit.
 	MaxTokens int64
-	// Limits; 0: none is known.
+	// MaxConcurrency and the rates per minute are limits; 0 means no known
+	// limit.
 	MaxConcurrency    int64
 	RequestsPerMinute float64
 	TokensPerMinute   float64
-	// Timeout of one attempt; 0: quern's own.
+	// Timeout limits one attempt; 0 means quern's default.
 	Timeout time.Duration
-	// Retries are attempts beyond the first; 0: none.
+	// Retries is the number of attempts after the first.
 	Retries int64
-	// Cache: answers may be kept and given again to equal requests.
+	// Cache says that answers may be stored and reused for equal requests.
 	Cache bool
-	// Host that answers, with its port; models of one host share its capacity.
-	// Empty: the model has its own.
+	// Host is the host that answers, with its port. Models on the same host
+	// share its capacity. Empty means that the model has a host of its own.
 	Host string
 }
 
-// SetModelInfo declares a model; it is for Providers.
+// SetModelInfo declares a provider's model.
 func (p *preparation) SetModelInfo(m ModelInfo) {
 	p.out.Model = &pluginv1.ModelInfo{
 		Capabilities: m.Capabilities, Tokenizer: m.Tokenizer, Price: protoPrice(m.Price),

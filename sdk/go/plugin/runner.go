@@ -11,32 +11,34 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Runner gets whole inputs as files and makes any artifacts.
+// Runner reads whole inputs and produces any artifacts. For the same arguments
+// and inputs, it must produce the same bytes: take a seed as an argument if it
+// needs randomness.
 type Runner[A any] interface {
-	// Prepare declares the outputs with AddDataset, AddModel, AddReport and
-	// SetValueType, and what is read with ReadAll and ReadColumns.
+	// Prepare declares the outputs with AddDataset, AddModel, AddReport, and
+	// SetValueType, and the columns to read with ReadAll and ReadColumns.
 	Prepare(context.Context, *Prepare[A]) error
-	// Run does the work. When ctx ends it leaves a checkpoint in WorkDir, if
-	// it can, and returns. It may take 30 seconds for that, or as long as
-	// Stopper says.
+	// Run does the work. When ctx ends, it saves a checkpoint in WorkDir if it
+	// can, and returns within 30 seconds, or the time that Stopper allows.
 	Run(context.Context, *Run[A]) error
 }
 
-// ModelLoader is an optional interface of a Runner: the models that it
-// makes can predict.
+// ModelLoader is an optional interface of a Runner that trains models: it loads
+// them, so that any stage can predict with them.
 type ModelLoader interface {
-	// ModelFormats are the formats that LoadModel takes.
+	// ModelFormats returns the formats that LoadModel accepts.
 	ModelFormats() []string
-	// LoadModel gets a model ready. A loaded model is used for many batches,
-	// by one goroutine, and closed in the end if it is an io.Closer.
+	// LoadModel loads a model. One goroutine uses it for many batches and, if it
+	// is an [io.Closer], closes it at the end.
 	LoadModel(context.Context, *ModelFiles) (Predictor, error)
 }
 
 // Predictor is a loaded model.
 type Predictor interface {
-	// Predict gets the columns of the signature's inputs and returns as many
-	// rows of its outputs; the caller releases them. A RowError's row counts
-	// in the batch; its outputs are of no account.
+	// Predict takes the columns of the signature's inputs and returns the
+	// columns of its outputs, with the same number of rows; the caller releases
+	// them. RowErrors count rows within the batch, and the outputs of those rows
+	// are ignored.
 	Predict(context.Context, arrow.RecordBatch) (arrow.RecordBatch, []RowError, error)
 }
 
@@ -45,71 +47,73 @@ func NewRunner[A any](info Info, impl Runner[A]) Type {
 	return &runner[A]{core[A]{info: info, mode: pluginv1.Mode_MODE_RUN, impl: impl}, impl}
 }
 
-// Run is a stage that is being carried out. It belongs to one goroutine,
-// except for Progress, Failed, and Warnf.
+// Run is one execution of a Runner. Use it from one goroutine, except for
+// Progress, FailRow, Warnf, and Host.
 type Run[A any] struct {
 	Args *A
-	// WorkDir is the action's own folder, absolute. It is kept when a run is
-	// interrupted and offered again, so that checkpoints can be left there.
+	// WorkDir is the absolute path of a folder for this stage alone. If a run is
+	// interrupted, the next one gets the same folder with its contents, so save
+	// checkpoints there.
 	WorkDir string
 	*execution
 }
 
-// Address is the instance's address, for messages.
+// Address returns the instance's address, such as train.intent["a"], for
+// messages.
 func (r *execution) Address() string { return r.instance.Address }
 
-// Name is the block's name, the second part of the address.
+// Name returns the block's name, the second part of the address.
 func (r *execution) Name() string { return addressName(r.instance.Address) }
 
-// Dataset returns a dataset input; nil: it was not given.
+// Dataset returns a dataset input, or nil if the argument is not set.
 func (r *execution) Dataset(d Dataset) *DatasetInput { return newDatasetInput(d.Key, r.inputs) }
 
-// Model returns a model input; nil: it was not given.
+// Model returns a model input, or nil if the argument is not set.
 func (r *execution) Model(m Model) *ModelInput { return r.host.model(m.Key, r.inputs) }
 
-// Artifact returns an input of any kind; nil: it was not given.
+// Artifact returns an input of any kind, or nil if the argument is not set.
 func (r *execution) Artifact(a Artifact) *ArtifactInput { return newArtifactInput(a.Key, r.inputs) }
 
-// Host returns the way to the models that the stage was given.
+// Host returns the stage's access to models.
 func (r *execution) Host() *Host { return &Host{r.host} }
 
 // RowArgument returns the type of a row expression's values and, if the
-// expression is a bare row.x, x.
+// expression is just row.NAME, that name.
 func (r *execution) RowArgument(key string) (typ, column string) {
 	a := r.instance.RowArguments[key]
 	return a.GetType(), a.GetColumn()
 }
 
-// Write adds rows to a dataset output. What is too large for one message is sent
-// in several. Once ctx has ended it returns ctx's error. The caller keeps its reference to rec.
+// Write appends rows to a dataset output, in several messages if they are too
+// large for one. It returns ctx's error once ctx has ended. The caller keeps
+// its reference to rec.
 func (r *execution) Write(output string, rec arrow.RecordBatch) error { return r.write(output, rec) }
 
-// Folder returns the folder for the files of a model or report output, which
-// is there and, in a first attempt, empty.
+// Folder returns the folder for the files of a model or report output. It
+// exists, and is empty when a run first asks for it.
 func (r *execution) Folder(output string) (string, error) { return r.folder(output) }
 
-// SetValue gives the plain values: an object of the type that Prepare
-// declared.
+// SetValue sets the plain values of the stage: an object of the type that
+// Prepare declared with SetValueType.
 func (r *execution) SetValue(v cty.Value) { r.value = v }
 
-// Progress says how far the work is; total 0: unknown. Calls that follow each
-// other too fast are dropped.
+// Progress reports how much is done; total is 0 if unknown. Calls in quick
+// succession are combined.
 func (r *execution) Progress(done, total int64, unit, message string) {
 	r.stream.progress(done, total, unit, message)
 }
 
-// Failed reports a result that is missing since a row, counted from 0 in its
-// dataset, failed. When more are missing than the stage's max_errors allows,
-// quern ends the run. Temporary: another try may succeed, and the next apply
-// makes it. Any number of goroutines may call it.
+// FailRow reports that a row, counted from 0 in its dataset, has no result. If
+// more rows fail than the stage's max_errors allows, quern ends the run. If
+// temporary is true, the next apply tries the row again.
 func (r *execution) FailRow(row int64, temporary bool, err error) error {
 	return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Failure{
 		Failure: &pluginv1.RowError{Row: row, Message: legible(err.Error()), Temporary: temporary},
 	}})
 }
 
-// Warnf reports something that the user should know and that ends nothing. The
-// text's first line is its summary; argument says what it is about, or is empty.
+// Warnf shows the user a warning without ending the run. The first line of the
+// text is the summary. argument is the key of the argument at fault, or empty.
 func (r *execution) Warnf(argument, format string, args ...any) error {
 	summary, detail, _ := strings.Cut(legible(fmt.Sprintf(format, args...)), "\n")
 	return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Diagnostic{Diagnostic: &pluginv1.Diagnostic{
@@ -125,8 +129,9 @@ type ModelInput struct {
 }
 
 // Predict applies the model to rows that have the columns of its signature's
-// inputs. The host has it done by the plugin that made the model. The result
-// has as many rows; the caller releases it.
+// inputs. quern has the plugin that trained the model do it. The result has as
+// many rows, and the caller releases it. RowErrors are rows that failed; their
+// results are null.
 func (m *ModelInput) Predict(ctx context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
 	return m.predict(ctx, rec)
 }

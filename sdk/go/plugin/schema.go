@@ -15,8 +15,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// field is an argument struct's field as its tags describe it. Exactly one of
-// argument and block is set, and neither of a label.
+// field is a field of an argument struct as its tags describe it. Exactly one
+// of argument and block is set, and neither for a label.
 type field struct {
 	index    []int
 	name     string
@@ -29,7 +29,7 @@ type field struct {
 	ctyType cty.Type
 }
 
-// element says how a field's values are decoded.
+// element is how a field's values are decoded.
 type element int
 
 const (
@@ -86,7 +86,7 @@ func structFields(t reflect.Type) ([]*field, error) {
 		}
 		for _, f := range fields {
 			if slices.ContainsFunc(out, func(o *field) bool { return o.name == f.name }) {
-				return nil, fmt.Errorf("field %s.%s: the name %q is taken twice", t.Name(), sf.Name, f.name)
+				return nil, fmt.Errorf("field %s.%s: another field has the name %q", t.Name(), sf.Name, f.name)
 			}
 			out = append(out, f)
 		}
@@ -94,8 +94,8 @@ func structFields(t reflect.Type) ([]*field, error) {
 	return out, nil
 }
 
-// fieldsOf are the arguments that a struct's field is: none, one or, of an
-// embedded struct, all of that struct's.
+// fieldsOf returns the arguments of a field: none, one or, for an embedded
+// struct, all of that struct's.
 func fieldsOf(index int, sf reflect.StructField) ([]*field, error) {
 	if tag, ok := sf.Tag.Lookup("quern"); ok {
 		f, err := newField(index, sf, strings.Split(tag, ","))
@@ -106,7 +106,7 @@ func fieldsOf(index int, sf reflect.StructField) ([]*field, error) {
 	}
 	inner, err := structFields(sf.Type)
 	if len(inner) > 0 && !sf.IsExported() {
-		return nil, fmt.Errorf("it is embedded and has arguments, so its type must be exported")
+		return nil, fmt.Errorf("the type of an embedded struct with arguments must be exported")
 	}
 	for _, f := range inner {
 		f.index = append([]int{index}, f.index...)
@@ -117,16 +117,16 @@ func fieldsOf(index int, sf reflect.StructField) ([]*field, error) {
 func newField(index int, sf reflect.StructField, tag []string) (*field, error) {
 	f := &field{index: []int{index}, name: tag[0], typ: sf.Type}
 	if !sf.IsExported() {
-		return nil, fmt.Errorf("it has a quern tag, so it must be exported")
+		return nil, fmt.Errorf("a field with a quern tag must be exported")
 	}
 	if !namePattern.MatchString(f.name) {
-		return nil, fmt.Errorf("%q is no name: lower case letters, digits and underscores", f.name)
+		return nil, fmt.Errorf("%q is not a valid name: use lowercase letters, digits, and underscores", f.name)
 	}
 	options := tag[1:]
 	if slices.Contains(options, "label") {
 		f.label = true
 		if sf.Type.Kind() != reflect.String || len(options) > 1 {
-			return nil, fmt.Errorf("a label is a string, and nothing else can be said of it")
+			return nil, fmt.Errorf("a label must be a string and cannot have other options")
 		}
 		return f, nil
 	}
@@ -138,7 +138,7 @@ func newField(index int, sf reflect.StructField, tag []string) (*field, error) {
 
 func (f *field) describeBlock(sf reflect.StructField, options []string) error {
 	if sf.Type.Kind() != reflect.Slice || sf.Type.Elem().Kind() != reflect.Struct {
-		return fmt.Errorf("a block's field is a slice of structs")
+		return fmt.Errorf("a block must be a slice of structs")
 	}
 	fields, err := structFields(sf.Type.Elem())
 	if err != nil {
@@ -162,7 +162,7 @@ func (f *field) describeBlock(sf reflect.StructField, options []string) error {
 		case "single":
 			f.block.MaxItems = 1
 		default:
-			return fmt.Errorf("%q can't be said of a block", o)
+			return fmt.Errorf("option %q is not valid for a block", o)
 		}
 	}
 	return nil
@@ -198,8 +198,8 @@ func (f *field) describeArgument(sf reflect.StructField, options []string) error
 	return f.describeDefault(sf)
 }
 
-// describeType sets what the argument holds: handles, row expressions or
-// plain values.
+// describeType sets what the argument holds: handles, row expressions, or plain
+// values.
 func (f *field) describeType(sf reflect.StructField) error {
 	t, collection := sf.Type, pluginv1.Collection_COLLECTION_UNSPECIFIED
 	if isHandleCollection(t) {
@@ -245,17 +245,17 @@ func (f *field) describeType(sf reflect.StructField) error {
 		f.element = handle
 	}
 	if _, late := sf.Tag.Lookup("late"); late && t != lateType {
-		return fmt.Errorf("late is for a Late")
+		return fmt.Errorf("only a LateColumn can have the tag late")
 	}
 	if a.RowsOf != "" && !a.PerRow && t != promptType || a.Feature && !a.PerRow {
-		return fmt.Errorf("feature and rows_of are for a Column")
+		return fmt.Errorf("only a Column can have the option feature or the tag rows_of")
 	}
 	wanted := sf.Tag.Get("type")
 	if wanted == "" {
 		wanted = "dynamic"
 	}
 	if !slices.Contains([]string{"string", "number", "bool", "dynamic"}, wanted) {
-		return fmt.Errorf("type %q: a Column's type is string, number, bool or dynamic", wanted)
+		return fmt.Errorf("type %q: must be string, number, bool, or dynamic", wanted)
 	}
 	if a.PerRow {
 		a.Type, _ = json.Marshal(wanted)
@@ -275,7 +275,7 @@ func (f *field) describeLate(sf reflect.StructField) error {
 		name, typ, _ := strings.Cut(part, "=")
 		t, ok := lateTypes[typ]
 		if !ok || !namePattern.MatchString(name) {
-			return fmt.Errorf("late %q: write NAME=TYPE, with a type of string, number, bool, any or output", part)
+			return fmt.Errorf("late %q: write NAME=TYPE, where TYPE is string, number, bool, any, or output", part)
 		}
 		var err error
 		if f.argument.Late[name], err = t.MarshalJSON(); err != nil {
@@ -291,7 +291,7 @@ func (f *field) describePlain(sf reflect.StructField) error {
 		return err
 	}
 	if f.argument.Feature || f.argument.RowsOf != "" || sf.Tag.Get("type") != "" {
-		return fmt.Errorf("feature, rows_of and type are for a Column")
+		return fmt.Errorf("only a Column can have the option feature or the tags rows_of and type")
 	}
 	f.ctyType = t
 	f.argument.Type, err = t.MarshalJSON()
@@ -304,10 +304,10 @@ func (f *field) describeDefault(sf reflect.StructField) error {
 		return nil
 	}
 	if f.element != plain {
-		return fmt.Errorf("a row expression or an artifact has no default")
+		return fmt.Errorf("a row expression or an artifact cannot have a default")
 	}
 	if f.argument.Required {
-		return fmt.Errorf("a required argument has no default")
+		return fmt.Errorf("a required argument cannot have a default")
 	}
 	if err := checkDefault(text, f.ctyType); err != nil {
 		return err
@@ -316,7 +316,7 @@ func (f *field) describeDefault(sf reflect.StructField) error {
 	return nil
 }
 
-// isHandleCollection says whether t is a slice or string map of handles.
+// isHandleCollection reports whether t is a slice or string map of handles.
 func isHandleCollection(t reflect.Type) bool {
 	switch {
 	case t.Kind() == reflect.Slice:
@@ -331,7 +331,7 @@ func isHandleCollection(t reflect.Type) bool {
 	return false
 }
 
-// ctyTypeOf is the type that a plain field has in configurations.
+// ctyTypeOf returns the type of a plain field in configurations.
 func ctyTypeOf(t reflect.Type) (cty.Type, error) {
 	switch {
 	case t == ctyValueType:
@@ -351,5 +351,5 @@ func ctyTypeOf(t reflect.Type) (cty.Type, error) {
 		e, err := ctyTypeOf(t.Elem())
 		return cty.Map(e), err
 	}
-	return cty.DynamicPseudoType, fmt.Errorf("type %s can't be an argument: see the package's documentation for those that can", t)
+	return cty.DynamicPseudoType, fmt.Errorf("type %s cannot be an argument; the package documentation lists the types that can", t)
 }

@@ -82,29 +82,29 @@ func TestMistakesInTagsAreToldToTheAuthor(t *testing.T) {
 		}{}, `unknown option "mandatory"`},
 		"bad name": {struct {
 			A string `quern:"Ä"`
-		}{}, "is no name"},
+		}{}, "is not a valid name"},
 		"unexported": {struct {
 			a string `quern:"a"`
 		}{}, "must be exported"},
 		"type that can't be": {struct {
 			A chan int `quern:"a"`
-		}{}, "can't be an argument"},
+		}{}, "cannot be an argument"},
 		"default of another type": {struct {
 			A int `quern:"a" default:"\"x\""`
 		}{}, "default"},
 		"required with a default": {struct {
 			A int `quern:"a,required" default:"1"`
-		}{}, "required argument has no default"},
+		}{}, "required argument cannot have a default"},
 		"feature that is no column": {struct {
 			A int `quern:"a,feature"`
-		}{}, "for a Column"},
+		}{}, "only a Column"},
 		"block that is no slice": {struct {
 			A ruleBlock `quern:"a,block"`
 		}{}, "slice of structs"},
 		"taken twice": {struct {
 			A int `quern:"a"`
 			B int `quern:"a"`
-		}{}, "taken twice"},
+		}{}, "another field has the name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := bodySchema(reflect.TypeOf(c.of))

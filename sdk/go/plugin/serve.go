@@ -17,17 +17,17 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Serve is a plugin's main. It serves until quern ends the plugin or is gone,
-// and does not return when the plugin is faulty: it says why on stderr and
-// exits.
+// Serve serves a plugin. It is the body of main, and returns when quern no
+// longer needs the plugin. If the plugin has a mistake, such as an invalid tag,
+// Serve prints it to stderr and exits.
 //
-// The plugin may write to stdout and stderr while it serves: the lines go to
-// the log of the run, and the last ones are shown when it crashes. Before Serve
-// is called nothing may be written to stdout.
+// The plugin can write to stdout and stderr while it serves: the lines go to
+// the log of the run, and quern shows the last ones if the plugin crashes.
+// Nothing may be written to stdout before Serve is called.
 //
-// Started by hand with the argument -debug, it prints a variable for quern's
-// environment, with which quern uses this process rather than starting one, and
-// serves until it is interrupted.
+// If the program is started by hand with the argument -debug, Serve prints an
+// environment variable that makes quern use this process instead of starting
+// one, and serves until it is interrupted.
 func Serve(p Plugin) {
 	s, err := newServer(p)
 	if err != nil {
@@ -52,7 +52,7 @@ func Serve(p Plugin) {
 }
 
 // serveInProcess serves a Plugin for plugintest, over the same protocol, until
-// ctx ends or the client closes the connection; done is closed then.
+// ctx ends or the client closes the connection; then it closes done.
 func serveInProcess(ctx context.Context, p any) (address *goplugin.ReattachConfig, done <-chan struct{}, err error) {
 	s, err := newServer(p.(Plugin))
 	if err != nil {
@@ -69,7 +69,7 @@ func serveInProcess(ctx context.Context, p any) (address *goplugin.ReattachConfi
 	case address = <-addresses:
 		return address, ended, nil
 	case <-ended:
-		return nil, nil, fmt.Errorf("plugin %s can't be served here", s.plugin.Name)
+		return nil, nil, fmt.Errorf("plugin %s cannot be served in this process", s.plugin.Name)
 	}
 }
 
@@ -83,7 +83,7 @@ func serveConfig(s *server) *goplugin.ServeConfig {
 	}
 }
 
-// served makes a server a go-plugin plugin.
+// served is the plugin as go-plugin expects it.
 type served struct {
 	goplugin.NetRPCUnsupportedPlugin
 	server *server
@@ -100,9 +100,9 @@ func (p *served) GRPCClient(context.Context, *goplugin.GRPCBroker, *grpc.ClientC
 	return nil, fmt.Errorf("a served plugin has no client")
 }
 
-// endWithParent ends the process and all that it started when quern is gone,
-// however it went: stdin is a pipe that quern holds and never writes to, and
-// on Linux the kernel sends a signal, too.
+// endWithParent ends the process and everything that it started when quern ends
+// for any reason: stdin is a pipe that quern holds and never writes to, and on
+// Linux the kernel also sends a signal.
 func endWithParent() {
 	gone := make(chan struct{})
 	go func() {
@@ -117,10 +117,10 @@ func endWithParent() {
 	os.Exit(1)
 }
 
-// stdio restores what go-plugin takes away. It replaces os.Stdout and
-// os.Stderr by pipes that it sends over gRPC, so that the last lines before a
-// crash are lost; and it does so between the handshake and the first call. The
-// real stderr serves both better.
+// stdio undoes what go-plugin does to the output. It replaces os.Stdout and
+// os.Stderr with pipes that it sends over gRPC, between the handshake and the
+// first call, so that the last lines before a crash would be lost. The real
+// stderr serves both better.
 type stdio struct {
 	stderr *os.File
 	once   sync.Once

@@ -39,7 +39,7 @@ func (d *deployment[A]) read(ctx context.Context, req *pluginv1.ReadDeploymentRe
 	return &pluginv1.ReadDeploymentResponse{Diagnostics: diagnostics(errors.Join(err, stateErr)), State: out}
 }
 
-// plan allows unknown arguments: it is called when a plan is made.
+// plan allows unknown arguments: it is called while planning.
 func (d *deployment[A]) plan(ctx context.Context, req *pluginv1.PlanDeploymentRequest) *pluginv1.PlanDeploymentResponse {
 	args := new(A)
 	unknown, err := decodeConfig(req.Instance, reflect.ValueOf(args).Elem(), true)
@@ -98,8 +98,8 @@ func (d *deployment[A]) remove(ctx context.Context, req *pluginv1.DeleteDeployme
 	return &pluginv1.DeleteDeploymentResponse{Diagnostics: append(diagnostics(err), warned.all...)}
 }
 
-// request decodes what Read and Delete get. What is deployed may be configured
-// no longer, so arguments that are unknown are zero.
+// request decodes what Read and Delete get. The deployment may no longer be
+// configured, so unknown arguments are zero.
 func (d *deployment[A]) request(ctx context.Context, in *pluginv1.Instance, s *pluginv1.DeploymentState) (*A, *DeploymentState, error) {
 	args := new(A)
 	if _, err := decodeConfig(in, reflect.ValueOf(args).Elem(), true); err != nil {
@@ -109,7 +109,7 @@ func (d *deployment[A]) request(ctx context.Context, in *pluginv1.Instance, s *p
 	return args, state, err
 }
 
-// warnings gathers what an implementation warns of.
+// warnings collects the warnings of an implementation.
 type warnings struct{ all []*pluginv1.Diagnostic }
 
 func (w *warnings) warnf(argument, format string, args []any) {
@@ -133,8 +133,8 @@ func (d *deployment[A]) checkState(s *DeploymentState, typeJSON []byte) error {
 	return nil
 }
 
-// protoState is a state on its way to quern. Beside an error it is what can be
-// sent of it.
+// protoState encodes a state. With an error, it returns the part that can be
+// sent.
 func (d *deployment[A]) protoState(s *DeploymentState) (*pluginv1.DeploymentState, error) {
 	if s == nil {
 		return nil, nil
@@ -146,7 +146,7 @@ func (d *deployment[A]) protoState(s *DeploymentState) (*pluginv1.DeploymentStat
 	out := &pluginv1.DeploymentState{Private: s.Private, Version: d.info.StateVersion}
 	b, err := msgpack.Marshal(v, cty.DynamicPseudoType)
 	if err == nil && len(b) > maxState {
-		err = fmt.Errorf("its value has %d bytes, and at most %d are allowed", len(b), maxState)
+		err = fmt.Errorf("its value has %d bytes, but the limit is %d", len(b), maxState)
 	}
 	if err == nil {
 		out.Value = b
@@ -161,12 +161,12 @@ func (d *deployment[A]) protoState(s *DeploymentState) (*pluginv1.DeploymentStat
 	return out, err
 }
 
-// maxState bounds a state's value and its private notes, in bytes: a message that
-// is too large is lost as a whole.
+// maxState limits the size of a state's value and of its private data, in
+// bytes: a message that is too large would be lost as a whole.
 const maxState = 64 << 20
 
-// state reads a state, upgrades one that an earlier version of the plugin
-// wrote, and gives it the attributes that are declared now.
+// state decodes a state, upgrades one that an earlier version of the plugin
+// wrote, and adds the attributes that are declared now.
 func (d *deployment[A]) state(ctx context.Context, in *pluginv1.Instance, s *pluginv1.DeploymentState) (*DeploymentState, error) {
 	if s == nil {
 		return nil, nil
@@ -177,13 +177,13 @@ func (d *deployment[A]) state(ctx context.Context, in *pluginv1.Instance, s *plu
 	}
 	out := &DeploymentState{Value: v, Private: s.Private}
 	if s.Version > d.info.StateVersion {
-		return nil, fmt.Errorf("the state of the deployment is newer than the plugin\nA later version of plugin %q wrote it (state version %d; this one has %d). Install that version again.",
+		return nil, fmt.Errorf("the state of the deployment is newer than the plugin\nA later version of plugin %q wrote it (state version %d; this version reads states up to %d). Install the later version.",
 			d.plugin, s.Version, d.info.StateVersion)
 	}
 	if s.Version < d.info.StateVersion {
 		u, ok := d.impl.(StateUpgrader)
 		if !ok {
-			return nil, d.fault(fmt.Errorf("its StateVersion is %d, but it cannot upgrade a state of version %d: it is no StateUpgrader", d.info.StateVersion, s.Version))
+			return nil, d.fault(fmt.Errorf("its StateVersion is %d, but it cannot upgrade a state of version %d: it does not implement StateUpgrader", d.info.StateVersion, s.Version))
 		}
 		if out, err = u.UpgradeState(ctx, s.Version, out); err != nil {
 			return nil, fmt.Errorf("upgrade the state of the deployment from version %d to %d: %w", s.Version, d.info.StateVersion, err)
@@ -194,15 +194,15 @@ func (d *deployment[A]) state(ctx context.Context, in *pluginv1.Instance, s *plu
 	}
 	if declared := d.declared(ctx, in); declared != cty.NilType {
 		if out.Value, err = conform(out.Value, declared); err != nil {
-			return nil, d.fault(fmt.Errorf("the state that was written before does not fit the value type any more (%w): raise StateVersion and implement StateUpgrader", err))
+			return nil, d.fault(fmt.Errorf("the stored state no longer matches the value type (%w): raise StateVersion and implement StateUpgrader", err))
 		}
 	}
 	return out, nil
 }
 
-// declared is the type of the state's value; cty.NilType: it is not known. A
-// deployment that is configured no longer has no arguments, for which Prepare
-// may not be made.
+// declared returns the type of the state's value; cty.NilType if it is not
+// known. A deployment that is no longer configured has no arguments, which
+// Prepare may not expect.
 func (d *deployment[A]) declared(ctx context.Context, in *pluginv1.Instance) cty.Type {
 	var prepared *pluginv1.Prepared
 	err := parallel.Call(func() error {
@@ -216,8 +216,8 @@ func (d *deployment[A]) declared(ctx context.Context, in *pluginv1.Instance) cty
 	return t
 }
 
-// conform gives a value the attributes of a type: those that it lacks are null,
-// those that the type lacks are dropped.
+// conform gives a value the attributes of a type: missing ones are null, extra
+// ones are dropped.
 func conform(v cty.Value, t cty.Type) (cty.Value, error) {
 	if !t.IsObjectType() || v == cty.NilVal || v.IsNull() || !v.Type().IsObjectType() {
 		if v == cty.NilVal {

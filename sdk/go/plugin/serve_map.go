@@ -28,7 +28,7 @@ type mapper[A any] struct {
 	work func(ctx context.Context, args *A, b *Batch) error
 }
 
-// flat says whether rows give any number of rows.
+// flat reports whether rows produce any number of rows.
 func (m *mapper[A]) flat() bool { return m.mode == pluginv1.Mode_MODE_FLAT_MAP }
 
 func (m *mapper[A]) prepare(ctx context.Context, in *pluginv1.Instance) *pluginv1.Prepared {
@@ -39,7 +39,7 @@ func (m *mapper[A]) prepare(ctx context.Context, in *pluginv1.Instance) *pluginv
 	return prepared
 }
 
-// mapping is a mapper at work on one stream.
+// mapping is a mapper that works on one stream.
 type mapping[A any] struct {
 	*mapper[A]
 	args   *A
@@ -47,17 +47,17 @@ type mapping[A any] struct {
 	schema data.Schema
 	arrow  *arrow.Schema
 	host   *hostConn
-	// inputs are those beside the one whose rows are sent.
+	// inputs are the inputs other than the one whose rows are sent.
 	inputs map[string]*pluginv1.Artifact
-	// rows is how many a batch has at most; 0: any number.
+	// rows is the maximum number of rows in a batch; 0 means no limit.
 	rows int
-	// slots bounds the batches that are worked on.
+	// slots limits the number of batches in progress.
 	slots    chan struct{}
 	finished *finished
 }
 
-// finished counts the rows of a call that are finished, and reports them:
-// those that failed at once, the others now and then.
+// finished counts the rows of a call that are done and reports them: failed
+// rows at once, the others now and then.
 type finished struct {
 	throttle
 	rows, failed atomic.Int64
@@ -75,9 +75,9 @@ func (f *finished) one(err error) {
 	f.do(err != nil, func() { f.send(f.rows.Load(), f.failed.Load(), failure) })
 }
 
-// serveMap answers the batches in their order. While batches are worked on,
-// the next is received and the last one sent. An error of the stage is
-// returned, to be sent as a diagnostic.
+// serveMap answers the batches in order. While it works on some, it receives
+// the next and sends the last. It returns an error of the stage, to be sent as
+// a diagnostic.
 func (m *mapper[A]) serveMap(ctx context.Context, start *pluginv1.MapRequest, stream mapStream, host *hostConn) error {
 	in := start.GetStart()
 	args, prepared, err := m.ready(ctx, in)
@@ -100,7 +100,7 @@ func (m *mapper[A]) serveMap(ctx context.Context, start *pluginv1.MapRequest, st
 	return inOrder(ctx, concurrency, stream.Recv, w.batch, sendAll(out.send))
 }
 
-// madeColumns are the columns that the plugin makes.
+// madeColumns returns the columns that the plugin fills.
 func madeColumns(p *pluginv1.Prepared) data.Schema {
 	var made []*pluginv1.Column
 	for _, out := range p.Outputs {
@@ -127,7 +127,7 @@ func (m *mapper[A]) batchRows() int {
 	return 0
 }
 
-// batch works on what came in one request, cut into batches.
+// batch works on the rows of one request, split into batches.
 func (w *mapping[A]) batch(ctx context.Context, req *pluginv1.MapRequest) ([]*pluginv1.MapResponse, error) {
 	rec, err := data.DecodeBatch(req.GetRows())
 	if err != nil {
@@ -167,7 +167,7 @@ func (w *mapping[A]) batch(ctx context.Context, req *pluginv1.MapRequest) ([]*pl
 	return w.answer(parts)
 }
 
-// part is a run of a request's rows, and what was made of it.
+// part is a range of a request's rows and their results.
 type part struct {
 	from, to int
 	made     arrow.RecordBatch
@@ -205,7 +205,7 @@ func (w *mapping[A]) part(ctx context.Context, rec arrow.RecordBatch, p *part) e
 	return nil
 }
 
-// answer puts the parts together.
+// answer combines the parts.
 func (w *mapping[A]) answer(parts []part) ([]*pluginv1.MapResponse, error) {
 	all := make([]arrow.RecordBatch, len(parts))
 	var errs []RowError
@@ -233,8 +233,8 @@ func (w *mapping[A]) answer(parts []part) ([]*pluginv1.MapResponse, error) {
 	return answer, nil
 }
 
-// inOrder receives requests until io.EOF, works on some at a time and sends
-// the answers in the order of the requests.
+// inOrder receives requests until io.EOF, works on several at a time, and sends
+// the responses in the order of the requests.
 func inOrder[Q, R any](ctx context.Context, concurrency int, recv func() (Q, error),
 	work func(context.Context, Q) (R, error), send func(R) error,
 ) error {
@@ -295,9 +295,9 @@ type received[Q any] struct {
 	err     error
 }
 
-// receive receives until an error, which it passes on. Its goroutine ends with
-// the stream, which gRPC ends when the call's handler returns; until then it
-// may be blocked, and is not waited for.
+// receive receives until an error, which it passes on. Its goroutine may be
+// blocked until gRPC ends the stream, when the call's handler returns, so
+// nothing waits for it.
 func receive[Q any](ctx context.Context, recv func() (Q, error)) <-chan received[Q] {
 	out := make(chan received[Q])
 	go func() {

@@ -29,10 +29,10 @@ type provider[A any] struct {
 	opened map[modelKey]*openedModel[A]
 }
 
-// modelKey is what a model is told apart by: each call brings both.
+// modelKey identifies a model: each call brings both.
 type modelKey struct{ address, config string }
 
-// openedModel is a model that is ready, once done is closed.
+// openedModel is a model that is ready once done is closed.
 type openedModel[A any] struct {
 	done chan struct{}
 	args *A
@@ -68,8 +68,8 @@ func (p *provider[A]) prepare(ctx context.Context, in *pluginv1.Instance) *plugi
 	return prepared
 }
 
-// model returns the arguments of a configuration, ready for calls. What fails
-// is tried again at the next call.
+// model returns the arguments of a configuration, ready for calls. After a
+// failure, the next call tries again.
 func (p *provider[A]) model(ctx context.Context, in *pluginv1.Instance) (*A, error) {
 	key := modelKey{in.GetAddress(), string(in.GetConfig())}
 	p.mu.Lock()
@@ -111,7 +111,7 @@ func (p *provider[A]) chat(ctx context.Context, model *pluginv1.Instance, reques
 	}
 	r := &llm.Request{}
 	if err := json.Unmarshal(request, r); err != nil {
-		return nil, status.Errorf(codes.InvalidArgument, "the request is not JSON of one: %s", err)
+		return nil, status.Errorf(codes.InvalidArgument, "the request is not valid: %s", err)
 	}
 	resp, err := impl.Chat(ctx, args, r)
 	if err != nil {
@@ -119,7 +119,7 @@ func (p *provider[A]) chat(ctx context.Context, model *pluginv1.Instance, reques
 	}
 	b, err := json.Marshal(resp)
 	if err != nil {
-		return nil, status.Errorf(codes.Internal, "write the answer: %s", err)
+		return nil, status.Errorf(codes.Internal, "encode the answer: %s", err)
 	}
 	return &pluginv1.ChatResponse{Response: b}, nil
 }
@@ -127,7 +127,7 @@ func (p *provider[A]) chat(ctx context.Context, model *pluginv1.Instance, reques
 func (p *provider[A]) embed(ctx context.Context, req *pluginv1.EmbedRequest) (*pluginv1.EmbedResponse, error) {
 	impl, ok := p.impl.(Embedder[A])
 	if !ok {
-		return nil, status.Errorf(codes.Unimplemented, "model %q gives no embeddings", p.info.Name)
+		return nil, status.Errorf(codes.Unimplemented, "model %q cannot embed", p.info.Name)
 	}
 	args, err := p.model(ctx, req.Model)
 	if err != nil {
@@ -135,7 +135,7 @@ func (p *provider[A]) embed(ctx context.Context, req *pluginv1.EmbedRequest) (*p
 	}
 	e, err := impl.Embed(ctx, args, req.Texts)
 	if err == nil && len(e.Vectors) != len(req.Texts) {
-		err = &llm.CallError{Message: fmt.Sprintf("%d texts were answered by %d embeddings", len(req.Texts), len(e.Vectors))}
+		err = &llm.CallError{Message: fmt.Sprintf("the model returned %[2]d embeddings for %[1]d texts", len(req.Texts), len(e.Vectors))}
 	}
 	if err != nil {
 		return &pluginv1.EmbedResponse{Error: callError(ctx, err)}, nil
@@ -158,8 +158,7 @@ func (p *provider[A]) check(ctx context.Context, model *pluginv1.Instance) *plug
 	return &pluginv1.CheckModelResponse{}
 }
 
-// callError turns an attempt's error into the protocol's. A time-out is
-// temporary.
+// callError converts the error of an attempt. A timeout is temporary.
 func callError(ctx context.Context, err error) *pluginv1.CallError {
 	var call *llm.CallError
 	if !errors.As(err, &call) {

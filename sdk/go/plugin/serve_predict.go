@@ -12,7 +12,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// servePredict loads a model and answers the batches in their order.
+// servePredict loads a model and answers the batches in order.
 func servePredict(ctx context.Context, types []Type, model *pluginv1.Artifact, stream pluginv1.PluginService_PredictServer) error {
 	loader, err := findLoader(types, model.GetFormat())
 	if err != nil {
@@ -51,7 +51,7 @@ func findLoader(types []Type, format string) (ModelLoader, error) {
 			return l, nil
 		}
 	}
-	return nil, fmt.Errorf("the plugin has no type that can predict with models of format %q", format)
+	return nil, fmt.Errorf("no type of the plugin can predict with models of format %q", format)
 }
 
 // answer returns the messages that answer a batch.
@@ -62,7 +62,7 @@ func answer(ctx context.Context, p Predictor, rec arrow.RecordBatch, want data.S
 	}
 	defer out.Release()
 	if out.NumRows() != rec.NumRows() {
-		return nil, fmt.Errorf("the plugin is faulty: it predicted %d rows for %d", out.NumRows(), rec.NumRows())
+		return nil, fmt.Errorf("the plugin is faulty: it returned %d predictions for %d rows", out.NumRows(), rec.NumRows())
 	}
 	if err := fits(want, out); err != nil {
 		return nil, fmt.Errorf("the plugin is faulty: %w", err)

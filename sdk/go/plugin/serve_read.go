@@ -24,8 +24,8 @@ type source[A any] struct {
 	impl Source[A]
 }
 
-// fingerprint does not have the instance prepared: that may read what a
-// fingerprint only looks at.
+// fingerprint does not prepare the instance: Prepare may read much more than
+// Fingerprint does.
 func (s *source[A]) fingerprint(ctx context.Context, req *pluginv1.FingerprintRequest) *pluginv1.FingerprintResponse {
 	args, err := s.decode(req.Instance)
 	if err != nil {
@@ -75,16 +75,16 @@ func (s *source[A]) preview(ctx context.Context, req *pluginv1.PreviewRequest, s
 	}})
 }
 
-var errNoPreview = status.Error(codes.Unimplemented, "the source gives no preview of its rows")
+var errNoPreview = status.Error(codes.Unimplemented, "the source has no preview")
 
-// writer is what the rows of an instance are written to.
+// writer returns the RowWriter of an instance.
 func (s *source[A]) writer(ctx context.Context, in *pluginv1.Instance, stream readStream) (*A, *RowWriter, error) {
 	args, prepared, err := s.ready(ctx, in)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(prepared.Outputs) != 1 || prepared.Outputs[0].Name != "" {
-		return nil, nil, s.fault(errors.New("Prepare has to call AddDataset(\"\", …) once"))
+		return nil, nil, s.fault(errors.New("Prepare must call AddDataset(\"\", …) once"))
 	}
 	schema := data.FromProto(prepared.Outputs[0].Columns)
 	return args, &RowWriter{fault: s.fault, schema: schema, stream: stream, known: map[string]bool{}}, nil
@@ -119,7 +119,7 @@ func (w *RowWriter) write(rec arrow.RecordBatch) error {
 	return nil
 }
 
-// flush sends what waits.
+// flush sends the waiting batches.
 func (w *RowWriter) flush() error {
 	if len(w.waiting) == 0 {
 		return nil
@@ -133,7 +133,7 @@ func (w *RowWriter) flush() error {
 	return w.send(rec)
 }
 
-// drop gives up what waits.
+// drop releases the waiting batches.
 func (w *RowWriter) drop() {
 	for _, rec := range w.waiting {
 		rec.Release()

@@ -32,7 +32,7 @@ func (r *runner[A]) loader() (ModelLoader, bool) {
 	return l, ok
 }
 
-// run carries out a stage and sends everything, Done included.
+// run carries out a stage and sends everything, including Done.
 func (r *runner[A]) run(ctx context.Context, req *pluginv1.RunRequest, stream runStream, host *hostConn) error {
 	args, prepared, err := r.ready(ctx, req.Instance)
 	if err != nil {
@@ -53,7 +53,8 @@ func (r *runner[A]) run(ctx context.Context, req *pluginv1.RunRequest, stream ru
 	return stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Done{Done: done}})
 }
 
-// execution is the part of Run that does not depend on the arguments' type.
+// execution is the part of Run that does not depend on the type of the
+// arguments.
 type execution struct {
 	ctx       context.Context
 	fault     func(error) error
@@ -102,7 +103,7 @@ func (r *execution) write(name string, rec arrow.RecordBatch) error {
 }
 
 // folder empties the folder when a run first asks for it: what an interrupted
-// attempt left there is no checkpoint.
+// attempt left there is not a checkpoint.
 func (r *execution) folder(name string) (string, error) {
 	if dir, ok := r.folders[name]; ok {
 		return dir, nil
@@ -116,17 +117,17 @@ func (r *execution) folder(name string) (string, error) {
 		return "", fmt.Errorf("empty the folder of output %q: %w", name, err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("make the folder of output %q: %w", name, err)
+		return "", fmt.Errorf("create the folder of output %q: %w", name, err)
 	}
 	r.folders[name] = dir
 	return dir, nil
 }
 
-// done checks that everything that was declared was made.
+// done checks that everything that was declared exists.
 func (r *execution) done() (*pluginv1.Done, error) {
 	for _, o := range r.outputs {
 		if _, ok := r.folders[o.Name]; !ok && o.Kind != pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET {
-			return nil, fmt.Errorf("output %q was declared but Folder(%q) never asked for", o.Name, o.Name)
+			return nil, fmt.Errorf("output %q was declared, but Run did not call Folder(%q)", o.Name, o.Name)
 		}
 	}
 	value, err := encodeDeclared(r.value, r.valueType)
@@ -136,28 +137,28 @@ func (r *execution) done() (*pluginv1.Done, error) {
 	return &pluginv1.Done{Value: value, Folders: r.folders}, nil
 }
 
-// encodeDeclared converts a value to the type that Prepare declared and writes
-// it. Nothing declared and nothing given is nothing.
+// encodeDeclared converts a value to the type that Prepare declared and encodes
+// it. If nothing was declared and nothing set, it returns nothing.
 func encodeDeclared(v cty.Value, typeJSON []byte) ([]byte, error) {
 	if len(typeJSON) == 0 {
 		if v == cty.NilVal {
 			return nil, nil
 		}
-		return nil, fmt.Errorf("a value was given, but Prepare did not call SetValueType")
+		return nil, fmt.Errorf("Run set a value, but Prepare did not call SetValueType")
 	}
 	var t cty.Type
 	if err := t.UnmarshalJSON(typeJSON); err != nil {
 		return nil, err
 	}
 	if v == cty.NilVal {
-		return nil, fmt.Errorf("Prepare declared a value, but none was given")
+		return nil, fmt.Errorf("Prepare declared a value, but Run did not call SetValue")
 	}
 	v, err := convert.Convert(v, t)
 	if err != nil {
-		return nil, fmt.Errorf("the value is not of the declared type: %w", err)
+		return nil, fmt.Errorf("the value does not have the declared type: %w", err)
 	}
 	if !v.IsWhollyKnown() {
-		return nil, fmt.Errorf("the value is not wholly known")
+		return nil, fmt.Errorf("the value contains an unknown value")
 	}
 	return msgpack.Marshal(v, cty.DynamicPseudoType)
 }

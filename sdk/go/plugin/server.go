@@ -14,8 +14,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// server is PluginService over a Plugin. A failure of the work is a diagnostic
-// in the answer; a status is for calls that break the protocol.
+// server implements PluginService for a Plugin. Failures of the work are
+// diagnostics in the response; a status is for calls that violate the protocol.
 type server struct {
 	pluginv1.UnimplementedPluginServiceServer
 	plugin Plugin
@@ -27,14 +27,15 @@ type server struct {
 
 type typeName struct{ kind, name string }
 
-// newServer checks the plugin's types; mistakes in them are the author's.
+// newServer checks the plugin's types. Errors are mistakes of the plugin's
+// author.
 func newServer(p Plugin) (*server, error) {
 	s := &server{plugin: p, types: map[typeName]Type{}, calls: &stoppable{}}
 	s.schema = &pluginv1.GetSchemaResponse{Version: p.Version, Config: &pluginv1.Body{}}
 	if p.Config != nil {
 		t := reflect.TypeOf(p.Config)
 		if t.Kind() != reflect.Pointer {
-			return nil, fmt.Errorf("Plugin.Config is a %s and has to be a pointer to a struct", t)
+			return nil, fmt.Errorf("Plugin.Config is a %s, but must be a pointer to a struct", t)
 		}
 		body, err := bodySchema(t.Elem())
 		if err != nil {
@@ -52,7 +53,7 @@ func newServer(p Plugin) (*server, error) {
 		}
 		name := typeName{schema.Kind, schema.Name}
 		if s.types[name] != nil {
-			errs = append(errs, fmt.Errorf("%s %q is there twice", schema.Kind, schema.Name))
+			errs = append(errs, fmt.Errorf("%s %q is declared twice", schema.Kind, schema.Name))
 		}
 		s.types[name] = t
 		s.schema.Types = append(s.schema.Types, schema)
@@ -137,7 +138,7 @@ func (s *server) Map(stream pluginv1.PluginService_MapServer) error {
 	if err != nil {
 		return err
 	}
-	host := dialHost(stream.Context(), s.broker, first.GetHost(), first.GetOpenChats())
+	host := s.dialHost(stream.Context(), first)
 	defer host.close()
 	return finish(stream.Context(), t.serveMap(stream.Context(), first, stream, host), func(d *pluginv1.Diagnostic) error {
 		return stream.Send(&pluginv1.MapResponse{Diagnostics: []*pluginv1.Diagnostic{d}})
@@ -149,7 +150,7 @@ func (s *server) Run(req *pluginv1.RunRequest, stream pluginv1.PluginService_Run
 	if err != nil {
 		return err
 	}
-	host := dialHost(stream.Context(), s.broker, req.Host, req.OpenChats)
+	host := s.dialHost(stream.Context(), req)
 	defer host.close()
 	out := runStream{&sender[pluginv1.RunResponse]{stream: stream}, &throttle{}}
 	defer out.close()
@@ -166,7 +167,7 @@ func (s *server) Predict(stream pluginv1.PluginService_PredictServer) error {
 		return err
 	}
 	if first.GetStart() == nil {
-		return status.Error(codes.InvalidArgument, "the first request of Predict holds start")
+		return status.Error(codes.InvalidArgument, "the first request of Predict must contain start")
 	}
 	err = servePredict(stream.Context(), s.plugin.Types, first.GetStart(), stream)
 	crash(err)
@@ -244,7 +245,7 @@ func (s *server) DeleteDeployment(ctx context.Context, req *pluginv1.DeleteDeplo
 	return t.remove(ctx, req), nil
 }
 
-// find returns the type of an instance, if it can do what is asked.
+// find returns the type of an instance, if the type supports the call.
 func find[T Type](s *server, in *pluginv1.Instance) (T, error) {
 	var none T
 	t, ok := s.types[typeName{in.GetKind(), in.GetType()}]
@@ -253,13 +254,13 @@ func find[T Type](s *server, in *pluginv1.Instance) (T, error) {
 	}
 	able, ok := t.(T)
 	if !ok {
-		return none, status.Errorf(codes.InvalidArgument, "%s %q is not called this way", in.GetKind(), in.GetType())
+		return none, status.Errorf(codes.InvalidArgument, "%s %q does not support this call", in.GetKind(), in.GetType())
 	}
 	return able, nil
 }
 
-// finish ends a stream: a failure of the work goes out as a diagnostic, one of
-// the stream itself as it is.
+// finish ends a stream: a failure of the work becomes a diagnostic, a failure
+// of the stream is returned unchanged.
 func finish(ctx context.Context, err error, send func(*pluginv1.Diagnostic) error) error {
 	if err == nil {
 		return nil

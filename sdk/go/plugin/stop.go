@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// stoppable are the calls of Run that can be asked to end.
+// stoppable holds the Run calls that can be asked to end.
 type stoppable struct {
 	mu    sync.Mutex
 	calls map[string]context.CancelFunc
-	// early are calls that were asked to end before they began.
+	// early holds calls that were asked to end before they began.
 	early map[string]bool
 }
 
-// begin returns the context of a call, which ends with ctx or when the call is
-// asked to. The caller calls over in the end.
+// begin returns the context of a call. It ends with ctx, or when the call is
+// asked to end. The caller calls over at the end.
 func (s *stoppable) begin(ctx context.Context, call string) (_ context.Context, over func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	if call == "" {

@@ -12,10 +12,10 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// progressEvery is the least time between two progress messages of a stream.
+// progressEvery is the minimum time between two progress messages of a stream.
 const progressEvery = 100 * time.Millisecond
 
-// sender is a stream of answers that several goroutines may write to.
+// sender is a stream of responses that several goroutines can write to.
 type sender[T any] struct {
 	mu     sync.Mutex
 	stream interface{ Send(*T) error }
@@ -27,7 +27,7 @@ func (s *sender[T]) send(m *T) error {
 	return s.stream.Send(m)
 }
 
-// sendAll sends the messages of one answer.
+// sendAll sends all messages of one response.
 func sendAll[T any](send func(*T) error) func([]*T) error {
 	return func(messages []*T) error {
 		for _, m := range messages {
@@ -39,8 +39,8 @@ func sendAll[T any](send func(*T) error) func([]*T) error {
 	}
 }
 
-// throttle lets messages out that replace each other, at most so often: of
-// those that come too fast the last one goes out when it is time.
+// throttle limits the rate of messages that replace each other: of those that
+// come too fast, it sends the last one.
 type throttle struct {
 	mu     sync.Mutex
 	last   time.Time
@@ -49,7 +49,7 @@ type throttle struct {
 	closed bool
 }
 
-// do calls send, now or later; urgent: now.
+// do calls send now or later; now if urgent.
 func (t *throttle) do(urgent bool, send func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -76,13 +76,14 @@ func (t *throttle) overdue() {
 	}
 }
 
-// out is called under the lock, so that messages keep their order.
+// out is called with the lock held, so that messages keep their order.
 func (t *throttle) out(send func()) {
 	t.last, t.late = time.Now(), nil
 	send()
 }
 
-// close drops what waits. The stream may be gone when it returns.
+// close drops the message that waits. The stream may no longer exist when it
+// returns.
 func (t *throttle) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,21 +93,21 @@ func (t *throttle) close() {
 	}
 }
 
-// fits checks rows against the declared columns.
+// fits compares rows with the declared columns.
 func fits(schema data.Schema, rec arrow.RecordBatch) error {
 	got, err := data.FromArrow(rec.Schema())
 	if err != nil {
 		return err
 	}
 	if !got.Equal(schema) {
-		return fmt.Errorf("the columns that were written are not those that were declared (declared: %s; written: %s)",
+		return fmt.Errorf("the columns differ from those that Prepare declared (declared: %s; written: %s)",
 			describeColumns(schema), describeColumns(got))
 	}
 	return nil
 }
 
-// encoded writes rows and sends them: in one message, or, if they are too large
-// for one, in as many as it takes. A row alone cannot be split.
+// encoded encodes rows and sends them, in several messages if they are too
+// large for one. A single row cannot be split.
 func encoded(rec arrow.RecordBatch, send func(rows []byte) error) error {
 	pieces, err := wire.Cut(rec, nil)
 	if err != nil {
@@ -114,7 +115,7 @@ func encoded(rec arrow.RecordBatch, send func(rows []byte) error) error {
 	}
 	for _, p := range pieces {
 		if p.TooLarge() {
-			return fmt.Errorf("a row is too large to be sent: it takes %s", p.Excess())
+			return fmt.Errorf("a row is too large: it takes %s", p.Excess())
 		}
 		if err := send(p.Rows); err != nil {
 			return err
@@ -123,9 +124,9 @@ func encoded(rec arrow.RecordBatch, send func(rows []byte) error) error {
 	return nil
 }
 
-// answerOf makes the messages that answer a batch: what was made of its rows, and
-// how many came of each if a FlatMapper made them. A row whose result is too
-// large to be sent has failed.
+// answerOf returns the messages that answer a batch: the rows that were
+// produced and, for a FlatMapper, how many came from each row. A row whose
+// result is too large to send fails.
 func answerOf(made arrow.RecordBatch, counts []int64, errs []RowError) ([]*pluginv1.MapResponse, error) {
 	pieces, err := wire.Cut(made, counts)
 	if err != nil {
@@ -134,7 +135,7 @@ func answerOf(made arrow.RecordBatch, counts []int64, errs []RowError) ([]*plugi
 	rows := pieces[len(pieces)-1].To
 	for _, e := range errs {
 		if e.Row < 0 || int64(e.Row) >= rows {
-			return nil, fmt.Errorf("row %d of %d was marked as failed", e.Row, rows)
+			return nil, fmt.Errorf("row %d was marked as failed, but the batch has %d rows", e.Row, rows)
 		}
 	}
 	out := make([]*pluginv1.MapResponse, len(pieces))
@@ -144,10 +145,10 @@ func answerOf(made arrow.RecordBatch, counts []int64, errs []RowError) ([]*plugi
 	return out, nil
 }
 
-// within are the errors of a piece's rows, counted from its first one.
+// within returns the errors of a piece's rows, numbered from its first row.
 func within(p wire.Piece, errs []RowError) []RowError {
 	if p.TooLarge() && p.Counts != nil {
-		return []RowError{{Message: "the rows that come of it take " + p.Excess()}}
+		return []RowError{{Message: "the rows that it produces take " + p.Excess()}}
 	}
 	if p.TooLarge() {
 		return []RowError{{Message: "its result takes " + p.Excess()}}

@@ -22,26 +22,26 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// bound is a case as the protocol has it.
+// bound is a case in terms of the protocol.
 type bound struct {
 	typ      *pluginv1.Type
 	instance *pluginv1.Instance
 	datasets map[string]*table
 	models   map[string]Model
-	// rows are the row expressions, by key.
+	// rows are the row expressions by key.
 	rows map[string]boundRow
-	// doubles are language models and late the late expressions, by key.
+	// doubles are language models and late are late expressions, by key.
 	doubles map[string]FakeModel
 	late    map[string]LateColumn
 }
 
-// boundRow is a row expression: a column, what is computed of a row, or what a
-// prompt asks.
+// boundRow is a row expression: a column, a computed value, or a prompt.
 type boundRow struct {
 	of, column string
 	computed   *Computed
 	prompt     Prompt
-	// drawing is the JSON of how a prompt's examples are drawn; nil: none are.
+	// drawing is JSON that says how a prompt's examples are selected; nil if it
+	// has none.
 	drawing []byte
 }
 
@@ -82,7 +82,7 @@ func (s *session) bind(c Case) *bound {
 	for key, r := range b.rows {
 		d := b.datasets[r.of]
 		if d == nil {
-			s.t.Fatalf("row expression %q belongs to dataset %q, which is not given", key, r.of)
+			s.t.Fatalf("row expression %q belongs to dataset %q, which is not set", key, r.of)
 		}
 		if r.prompt != nil {
 			in.RowArguments[key] = &pluginv1.RowArgument{Type: "string", RowsOf: r.of}
@@ -109,7 +109,7 @@ func isDataset(a *pluginv1.Argument) bool {
 	return slices.Contains(a.Accepts, pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET)
 }
 
-// binder turns Go values into a configuration.
+// binder converts Go values to a configuration.
 type binder struct {
 	t        testing.TB
 	main     Case
@@ -128,7 +128,7 @@ func join(key, step string) string {
 	return key + "." + step
 }
 
-// body makes a body's object. Arguments that are not given are their defaults.
+// body makes the object of a body. Missing arguments have their defaults.
 func (b *binder) body(body *pluginv1.Body, given map[string]any, key string) cty.Value {
 	b.t.Helper()
 	attrs, known := map[string]cty.Value{}, map[string]bool{}
@@ -142,7 +142,7 @@ func (b *binder) body(body *pluginv1.Body, given map[string]any, key string) cty
 	}
 	for name := range given {
 		if !known[name] {
-			b.t.Fatalf("there is no argument %q", join(key, name))
+			b.t.Fatalf("the type has no argument %q", join(key, name))
 		}
 	}
 	return cty.ObjectVal(attrs)
@@ -198,7 +198,7 @@ func (b *binder) plain(a *pluginv1.Argument, v any, key string) cty.Value {
 	return got
 }
 
-// value is a Go value as cty has it.
+// value converts a Go value to a cty value.
 func (b *binder) value(v any) cty.Value {
 	b.t.Helper()
 	switch v := v.(type) {
@@ -211,21 +211,21 @@ func (b *binder) value(v any) cty.Value {
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
-		b.t.Fatalf("a %T can't be an argument: %s", v, err)
+		b.t.Fatalf("a %T cannot be an argument: %s", v, err)
 	}
 	t, err := ctyjson.ImpliedType(text)
 	if err != nil {
-		b.t.Fatalf("a %T can't be an argument: %s", v, err)
+		b.t.Fatalf("a %T cannot be an argument: %s", v, err)
 	}
 	out, err := verbatim.JSON(text, t)
 	if err != nil {
-		b.t.Fatalf("a %T can't be an argument: %s", v, err)
+		b.t.Fatalf("a %T cannot be an argument: %s", v, err)
 	}
 	return out
 }
 
-// input binds artifacts and row expressions; in the configuration their keys
-// stand.
+// input binds artifacts and row expressions; the configuration contains their
+// keys.
 func (b *binder) input(a *pluginv1.Argument, v any, key string) cty.Value {
 	b.t.Helper()
 	switch v := v.(type) {
@@ -271,12 +271,12 @@ func (b *binder) input(a *pluginv1.Argument, v any, key string) cty.Value {
 			"model": b.input(a, v.Model, join(key, "model")), "prompt": b.input(a, v.prompt(), join(key, "prompt")),
 		})
 	default:
-		b.t.Fatalf("argument %q takes an input or a row expression: Dataset, Model, FakeModel, Row, Computed, Prompt, PromptWithExamples, LateColumn or PromptedModel, not %T", key, v)
+		b.t.Fatalf("argument %q must be a Dataset, Model, FakeModel, Row, Computed, Prompt, PromptedModel, PromptWithExamples, or LateColumn, not a %T", key, v)
 	}
 	return cty.StringVal(key)
 }
 
-// drawn binds a prompt with the examples that it brings along.
+// drawn binds a prompt and its examples.
 func (b *binder) drawn(a *pluginv1.Argument, v PromptWithExamples, key string) {
 	b.t.Helper()
 	drawing, err := json.Marshal(map[string]any{"count": v.Count, "select": v.Select, "seed": v.Seed})
@@ -304,12 +304,12 @@ func (b *binder) of(a *pluginv1.Argument) string {
 	return b.rowsOf
 }
 
-// blocks makes the list of a block's objects.
+// blocks makes the tuple of a block's objects.
 func (b *binder) blocks(block *pluginv1.Block, v any, key string) cty.Value {
 	b.t.Helper()
 	given, ok := v.([]map[string]any)
 	if !ok && v != nil {
-		b.t.Fatalf("block %q takes a []map[string]any, not a %T", key, v)
+		b.t.Fatalf("block %q must be a []map[string]any, not a %T", key, v)
 	}
 	out := make([]cty.Value, len(given))
 	for i, g := range given {
@@ -337,7 +337,7 @@ func (b *binder) blocks(block *pluginv1.Block, v any, key string) cty.Value {
 	return cty.TupleVal(out)
 }
 
-// rowColumns are what the plugin is given of a dataset: the row arguments, then
+// rowColumns returns what the plugin gets of a dataset: the row arguments, then
 // the columns that are read.
 func (b *bound) rowColumns(dataset string, reads *pluginv1.Reads) arrow.RecordBatch {
 	d := b.datasets[dataset]
@@ -352,7 +352,7 @@ func (b *bound) rowColumns(dataset string, reads *pluginv1.Reads) arrow.RecordBa
 		}
 	}
 	for i, c := range d.schema {
-		// Which columns late expressions read is not known here.
+		// Late expressions may read any column.
 		if reads.GetAll() || len(b.late) > 0 || slices.Contains(reads.GetColumns(), c.Name) {
 			add(data.Columns, c.Name, d.rec.Column(i))
 		}

@@ -10,26 +10,26 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Deployed is a deployment under test; its methods do what quern does about
-// one, and remember the state.
+// Deployed is a deployment under test. Its methods call the plugin as quern
+// does and remember the state.
 type Deployed struct {
 	s     *session
 	c     Case
 	state *pluginv1.DeploymentState
-	// Digests are those of the artifacts, by argument, that Plan is told.
+	// Digests are the digests of the artifacts, by argument, for Plan.
 	Digests map[string]string
 }
 
-// Deploy begins with nothing deployed.
+// Deploy starts with nothing deployed.
 func Deploy(t testing.TB, p plugin.Plugin, c Case) *Deployed {
 	t.Helper()
 	return &Deployed{s: start(t, p, c), c: c, Digests: map[string]string{}}
 }
 
-// Set changes the arguments.
+// SetArgs replaces the arguments.
 func (d *Deployed) SetArgs(args map[string]any) { d.c.Args = args }
 
-// Value returns the state's attributes; cty.NilVal: nothing is deployed.
+// Value returns the state's attributes, or cty.NilVal if nothing is deployed.
 func (d *Deployed) Value() cty.Value {
 	if d.state == nil {
 		return cty.NilVal
@@ -41,7 +41,7 @@ func (d *Deployed) Value() cty.Value {
 	return v
 }
 
-// Plan says what would be done.
+// Plan returns what Apply would do.
 func (d *Deployed) Plan() (*plugin.DeploymentPlan, error) {
 	d.s.t.Helper()
 	resp, err := d.s.client.Service().PlanDeployment(d.s.t.Context(), &pluginv1.PlanDeploymentRequest{
@@ -62,7 +62,7 @@ func (d *Deployed) Plan() (*plugin.DeploymentPlan, error) {
 	return out, nil
 }
 
-// Apply creates or updates.
+// Apply creates or updates the deployment.
 func (d *Deployed) Apply() error {
 	d.s.t.Helper()
 	b := d.s.bind(d.c)
@@ -88,7 +88,8 @@ func (d *Deployed) Apply() error {
 	return d.failure(resp.Diagnostics)
 }
 
-// Read looks at what stands there; Value is cty.NilVal if it is gone.
+// Read refreshes the state. If the deployment no longer exists, Value returns
+// cty.NilVal.
 func (d *Deployed) Read() error {
 	d.s.t.Helper()
 	resp, err := d.s.client.Service().ReadDeployment(d.s.t.Context(), &pluginv1.ReadDeploymentRequest{
@@ -104,7 +105,7 @@ func (d *Deployed) Read() error {
 	return nil
 }
 
-// Delete takes the deployment away. It may be called again.
+// Delete deletes the deployment. It can be called again.
 func (d *Deployed) Delete() error {
 	d.s.t.Helper()
 	resp, err := d.s.client.Service().DeleteDeployment(d.s.t.Context(), &pluginv1.DeleteDeploymentRequest{

@@ -20,12 +20,11 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// FakeModel is an argument that holds a language model, and stands in for
-// one in the test: functions of the request alone, so that a stage's results
-// are the same each time. They are called by many goroutines. An error that is
-// a *llm.CallError is about the one request; any other ends the stage, as a
-// run does that is stopped. A function that is nil is something that the model
-// cannot do.
+// FakeModel is an argument that holds a language model. Its functions take the
+// place of the model in the test. They must depend on the request alone, so
+// that results are the same each time, and are called by many goroutines. A
+// *llm.CallError concerns the one request; any other error ends the stage. If a
+// function is nil, the model lacks that capability.
 type FakeModel struct {
 	Chat  func(r *llm.Request, draw int) (*llm.Response, error)
 	Embed func(text string) ([]float32, error)
@@ -42,19 +41,20 @@ func (m FakeModel) capabilities() []string {
 	return out
 }
 
-// Prompt is an argument that holds a prompt: what is asked for a row.
+// Prompt is an argument that holds a prompt: it returns the request for a row,
+// or nil for null.
 type Prompt func(row map[string]any) *llm.Request
 
 // LateColumn is an argument that holds a late row expression. The row has the
-// columns that the plugin passes on, and what is late by its name; a model's
-// answer is what encoding/json would be given.
+// dataset's columns and the late names, with values as encoding/json would
+// encode them.
 type LateColumn func(row map[string]any) (any, error)
 
 // PromptedModel is a Subject that is a model with a prompt.
 type PromptedModel struct {
 	Model  FakeModel
 	Prompt Prompt
-	// PromptWithExamples stands in place of Prompt.
+	// PromptWithExamples replaces Prompt.
 	PromptWithExamples *PromptWithExamples
 }
 
@@ -65,21 +65,22 @@ func (a PromptedModel) prompt() any {
 	return a.Prompt
 }
 
-// PromptWithExamples is an argument that holds a prompt whose examples are drawn from a
-// dataset with the columns user and assistant.
+// PromptWithExamples is an argument that holds a prompt whose examples come
+// from a dataset with the columns user and assistant.
 type PromptWithExamples struct {
 	Prompt   Prompt
 	Examples Dataset
 	Count    int
 	Select   string // first, random, nearest
 	Seed     int64
-	// Model gives embeddings, and By is what the nearest are near to.
+	// Model computes embeddings, and By is the text whose nearest examples are
+	// selected.
 	Model FakeModel
 	By    Row
 }
 
-// Saying is a model that answers every request with what the function makes of
-// the last message.
+// FakeChat is a model that answers every request with a function of the last
+// message.
 func FakeChat(answer func(last string) string) FakeModel {
 	return FakeModel{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 		last := r.Messages[len(r.Messages)-1].Content
@@ -91,8 +92,8 @@ func FakeChat(answer func(last string) string) FakeModel {
 	}}
 }
 
-// Chat makes a call of a case's model, which the plugin has to have a Provider
-// for.
+// Chat makes a request to a case's model, whose type the plugin's Provider
+// implements.
 func Chat(t testing.TB, p plugin.Plugin, c Case, r *llm.Request) (*llm.Response, error) {
 	t.Helper()
 	s := start(t, p, c)
@@ -129,7 +130,7 @@ func (s *session) chat(ctx context.Context, b *bound, r *llm.Request) (*llm.Resp
 	return out, json.Unmarshal(resp.Response, out)
 }
 
-// Embed makes a call of a case's model for embeddings.
+// Embed asks a case's model for embeddings.
 func Embed(t testing.TB, p plugin.Plugin, c Case, texts ...string) (*plugin.Embeddings, error) {
 	t.Helper()
 	s := start(t, p, c)
@@ -151,7 +152,7 @@ func Embed(t testing.TB, p plugin.Plugin, c Case, texts ...string) (*plugin.Embe
 	return out, nil
 }
 
-// Chat answers by a double.
+// Chat answers with a fake model.
 func (h *host) Chat(stream pluginv1.HostService_ChatServer) error {
 	return wire.Answer(stream, h.answerChat)
 }
@@ -159,7 +160,7 @@ func (h *host) Chat(stream pluginv1.HostService_ChatServer) error {
 func (h *host) answerChat(_ context.Context, req *pluginv1.HostServiceChatRequest) (*pluginv1.HostServiceChatResponse, error) {
 	double := h.bound.doubles[req.Model]
 	if double.Chat == nil {
-		return nil, status.Errorf(codes.NotFound, "there is no model %q that can chat", req.Model)
+		return nil, status.Errorf(codes.NotFound, "no model %q can chat", req.Model)
 	}
 	r, err := llm.DecodeRequest(req.Request)
 	if err != nil {
@@ -174,11 +175,11 @@ func (h *host) answerChat(_ context.Context, req *pluginv1.HostServiceChatReques
 	return &pluginv1.HostServiceChatResponse{Response: out}, err
 }
 
-// Embed answers by a double.
+// Embed answers with a fake model.
 func (h *host) Embed(_ context.Context, req *pluginv1.HostServiceEmbedRequest) (*pluginv1.HostServiceEmbedResponse, error) {
 	double := h.bound.doubles[req.Model]
 	if double.Embed == nil {
-		return nil, status.Errorf(codes.NotFound, "there is no model %q that gives embeddings", req.Model)
+		return nil, status.Errorf(codes.NotFound, "no model %q can embed", req.Model)
 	}
 	out := &pluginv1.HostServiceEmbedResponse{}
 	for _, text := range req.Texts {
@@ -192,12 +193,12 @@ func (h *host) Embed(_ context.Context, req *pluginv1.HostServiceEmbedRequest) (
 	return out, nil
 }
 
-// Reject notes nothing: doubles keep no responses.
+// Reject does nothing: fake models do not cache.
 func (h *host) Reject(context.Context, *pluginv1.HostServiceRejectRequest) (*pluginv1.HostServiceRejectResponse, error) {
 	return &pluginv1.HostServiceRejectResponse{}, nil
 }
 
-// hostError tells errors of a request from those that end a stage.
+// hostError distinguishes errors of a request from those that end a stage.
 func hostError(err error) (*pluginv1.CallError, error) {
 	var call *llm.CallError
 	if errors.As(err, &call) {
@@ -206,11 +207,11 @@ func hostError(err error) (*pluginv1.CallError, error) {
 	return nil, status.Error(codes.Aborted, err.Error())
 }
 
-// Evaluate computes a late row expression by its function.
+// Evaluate computes a late row expression with its function.
 func (h *host) Evaluate(_ context.Context, req *pluginv1.HostServiceEvaluateRequest) (*pluginv1.HostServiceEvaluateResponse, error) {
 	late := h.bound.late[req.Argument]
 	if late == nil {
-		return nil, status.Errorf(codes.NotFound, "there is no late argument %q", req.Argument)
+		return nil, status.Errorf(codes.NotFound, "no late argument %q exists", req.Argument)
 	}
 	rec, err := data.DecodeBatch(req.Rows)
 	if err != nil {
@@ -231,7 +232,7 @@ func (h *host) Evaluate(_ context.Context, req *pluginv1.HostServiceEvaluateRequ
 	return out, err
 }
 
-// lateRow is a row as a LateColumn has it: its columns, and the late names.
+// lateRow is the row that a LateColumn gets: the columns and the late names.
 func lateRow(rec arrow.RecordBatch, i int) map[string]any {
 	row := map[string]any{}
 	for j, f := range rec.Schema().Fields() {
@@ -240,8 +241,8 @@ func lateRow(rec arrow.RecordBatch, i int) map[string]any {
 	return row
 }
 
-// encodeRows writes rows of one column "value", whose type is that of its first
-// value.
+// encodeRows encodes rows of one column "value", whose type is that of its
+// first value.
 func encodeRows(rows []map[string]any) ([]byte, error) {
 	typ := ""
 	for _, r := range rows {

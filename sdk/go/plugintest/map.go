@@ -14,16 +14,16 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// MapResult is what a Mapper made of rows.
+// MapResult is the output of a Mapper.
 type MapResult struct {
-	// Table has all columns of the output, kept and computed ones included.
-	// A row that failed has no values in the columns that the plugin makes.
+	// Table has all columns of the output, including kept and computed ones. The
+	// columns that the plugin fills are nil in failed rows.
 	*Table
 	Failures Failures
 }
 
-// Map runs a Mapper over the case's rows. It fails the test if a row's result
-// depends on the batch that the row comes in.
+// Map runs a Mapper on the case's rows. It fails the test if the result of a
+// row depends on its batch.
 func Map(t testing.TB, p plugin.Plugin, c Case) (*MapResult, error) {
 	t.Helper()
 	m, results, err := mapTwice(t, p, c, pluginv1.Mode_MODE_MAP)
@@ -39,18 +39,18 @@ func Map(t testing.TB, p plugin.Plugin, c Case) (*MapResult, error) {
 	return out, nil
 }
 
-// FlatMapResult is what a FlatMapper made of rows.
+// FlatMapResult is the output of a FlatMapper.
 type FlatMapResult struct {
-	// Table has all columns of the output, kept and computed ones included.
+	// Table has all columns of the output, including kept and computed ones.
 	*Table
-	// Counts is how many of its rows came of each row, in order.
+	// Counts is the number of output rows for each input row, in order.
 	Counts []int
-	// Failures are the rows that failed, which gave no rows.
+	// Failures are the rows that failed. They have no output rows.
 	Failures Failures
 }
 
-// FlatMap runs a FlatMapper over the case's rows. It fails the test if what comes
-// of a row depends on the batch that the row comes in.
+// FlatMap runs a FlatMapper on the case's rows. It fails the test if the output
+// of a row depends on its batch.
 func FlatMap(t testing.TB, p plugin.Plugin, c Case) (*FlatMapResult, error) {
 	t.Helper()
 	m, results, err := mapTwice(t, p, c, pluginv1.Mode_MODE_FLAT_MAP)
@@ -67,8 +67,8 @@ func FlatMap(t testing.TB, p plugin.Plugin, c Case) (*FlatMapResult, error) {
 	return out, nil
 }
 
-// mapTwice maps the case's rows twice, in other batches and another order, and
-// compares what comes of each row.
+// mapTwice maps the case's rows twice, in different batches and another order,
+// and compares the results for each row.
 func mapTwice(t testing.TB, p plugin.Plugin, c Case, mode pluginv1.Mode) (*mapRun, []result, error) {
 	t.Helper()
 	s := start(t, p, c)
@@ -78,7 +78,7 @@ func mapTwice(t testing.TB, p plugin.Plugin, c Case, mode pluginv1.Mode) (*mapRu
 		return nil, nil, err
 	}
 	if b.typ.Mode != mode || len(prepared.Outputs) != 1 || prepared.Outputs[0].RowsOf == "" {
-		t.Fatalf("%s %q is of %s and makes %d outputs: it can't be tested so", b.typ.Kind, b.typ.Name, b.typ.Mode, len(prepared.Outputs))
+		t.Fatalf("%s %q has %s and %d outputs, so this function cannot test it", b.typ.Kind, b.typ.Name, b.typ.Mode, len(prepared.Outputs))
 	}
 	m := &mapRun{s: s, b: b, output: prepared.Outputs[0]}
 	m.made = madeColumns(m.output)
@@ -91,18 +91,17 @@ func mapTwice(t testing.TB, p plugin.Plugin, c Case, mode pluginv1.Mode) (*mapRu
 	}
 	second, err := m.run(backward(n))
 	if err != nil {
-		return nil, nil, fmt.Errorf("the second time: %w", err)
+		return nil, nil, fmt.Errorf("second pass: %w", err)
 	}
 	for i := range n {
 		if !reflect.DeepEqual(first[i], second[i]) {
-			t.Errorf("row %d came out otherwise when it came in another batch: first %v, then %v", i, first[i], second[i])
+			t.Errorf("the result of row %d depends on its batch: first %v, then %v", i, first[i], second[i])
 		}
 	}
 	return m, first, nil
 }
 
-// result is what was made of a row: the columns that the plugin makes, of each row
-// that came of it.
+// result is the output for one row: the columns that the plugin fills.
 type result struct {
 	rows    []map[string]any
 	failure string
@@ -132,13 +131,13 @@ func (m *mapRun) input(reads *pluginv1.Reads) arrow.RecordBatch {
 	return m.b.rowColumns(m.output.RowsOf, reads)
 }
 
-// forward cuts n rows into two batches in order.
+// forward splits n rows into two batches in order.
 func forward(n int) [][2]int {
 	half := (n + 1) / 2
 	return [][2]int{{0, half}, {half, n}}
 }
 
-// backward cuts n rows into batches of up to three, the last ones first.
+// backward splits n rows into batches of up to three, in reverse order.
 func backward(n int) [][2]int {
 	var out [][2]int
 	for to := n; to > 0; to -= 3 {
@@ -147,7 +146,7 @@ func backward(n int) [][2]int {
 	return out
 }
 
-// run maps the rows, cut into batches, over a stream of its own.
+// run maps the rows in batches over a new stream.
 func (m *mapRun) run(batches [][2]int) ([]result, error) {
 	start := &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: m.b.instance}, Inputs: m.b.modelArtifacts(m.s)}
 	for key := range m.b.datasets {
@@ -156,9 +155,12 @@ func (m *mapRun) run(batches [][2]int) ([]result, error) {
 		}
 	}
 	if m.b.needsHost() {
-		var stop func()
-		start.Host, stop = m.s.client.Host(&host{session: m.s, models: m.b.modelArtifacts(m.s), bound: m.b})
+		address, stop, err := m.s.client.Host(&host{session: m.s, models: m.b.modelArtifacts(m.s), bound: m.b})
+		if err != nil {
+			return nil, err
+		}
 		defer stop()
+		start.HostSocket, start.Host = address.Socket, address.Broker
 	}
 	open := m.s.client.MapHosted
 	if m.flat() {
@@ -204,14 +206,14 @@ func (m *mapRun) run(batches [][2]int) ([]result, error) {
 		return nil, err
 	}
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("the plugin went on after the last batch: %w", err)
+		return nil, fmt.Errorf("the plugin continued after the last batch: %w", err)
 	}
 	return out, nil
 }
 
 func (m *mapRun) flat() bool { return m.b.typ.Mode == pluginv1.Mode_MODE_FLAT_MAP }
 
-// failed is the result of a row that failed: a row without values, or none.
+// failed is the result of a failed row: a row without values, or none.
 func (m *mapRun) failed(message string) result {
 	r := result{failure: message, failed: true}
 	if !m.flat() {
@@ -220,7 +222,7 @@ func (m *mapRun) failed(message string) result {
 	return r
 }
 
-// assemble puts the output together as quern does.
+// assemble combines the output as quern does.
 func (m *mapRun) assemble(results []result) *Table {
 	out := &Table{Columns: data.FromProto(m.output.Columns)}
 	for i, r := range results {
@@ -231,8 +233,7 @@ func (m *mapRun) assemble(results []result) *Table {
 	return out
 }
 
-// row is a row of the output that came of row i, with the columns that the plugin
-// made.
+// row returns an output row of row i, with the columns that the plugin filled.
 func (m *mapRun) row(i int, made map[string]any) map[string]any {
 	input, row := m.b.datasets[m.output.RowsOf], map[string]any{}
 	for _, c := range m.output.Columns {

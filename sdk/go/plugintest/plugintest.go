@@ -1,5 +1,5 @@
 // Package plugintest runs a plugin's types in tests as quern does: over the
-// protocol, with the checks of its caller.
+// protocol, and with quern's checks.
 //
 //	got, err := plugintest.Map(t, acme(), plugintest.Case{
 //		Type: "acme_length",
@@ -7,15 +7,16 @@
 //		Rows: []map[string]any{{"body": "hello"}, {"body": nil}},
 //	})
 //
-// What a type makes has to depend on its arguments and inputs alone, so Map,
-// Read and Run do everything twice and fail the test where the results differ;
-// Map the second time in another order and in small batches.
+// The results of a type must depend on its arguments and inputs alone. So Map,
+// FlatMap, Read, and Run do everything twice and fail the test if the results
+// differ; Map and FlatMap use another order and smaller batches the second
+// time.
 //
-// The plugin is served inside the test's process, so that a debugger stops in
-// it and coverage counts it. Program builds and starts the program itself.
+// The plugin runs inside the test's process, so that debuggers and coverage see
+// it. BuildProgram builds and starts the program itself.
 //
-// The errors that functions return are the plugin's. Mistakes in a Case fail
-// the test at once.
+// Functions return the plugin's errors. Mistakes in a Case fail the test at
+// once.
 package plugintest
 
 import (
@@ -35,52 +36,55 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Case is an instance of a type.
+// Case is an instance of a type: a block with its arguments and inputs.
 type Case struct {
-	// Type is the type's name. Kind is needed only where the plugin has types
-	// of several kinds by that name.
+	// Type is the type's name. Kind is required only if the plugin has several
+	// kinds of types with this name.
 	Type, Kind string
-	// Name is the block's name; empty: "test".
+	// Name is the block's name; the default is "test".
 	Name string
-	// Config is the plugin's own block.
+	// Config holds the arguments of the plugin's own block.
 	Config map[string]any
-	// Args are the arguments: Go values, slices and maps of them, cty.Value;
-	// Dataset, Model and Row for inputs and row expressions; []map[string]any
-	// for blocks, with the labels beside the arguments. An argument of
-	// *Unknown* is one whose value is not known yet.
+	// Args holds the arguments: Go values, slices and maps of them, or
+	// cty.Value. Inputs and row expressions are Dataset, Model, FakeModel, Row,
+	// Computed, Prompt, PromptedModel, PromptWithExamples, or LateColumn. Blocks
+	// are []map[string]any, with the labels next to the arguments. Unknown{} is
+	// a value that is not known yet.
 	Args map[string]any
-	// Rows are those of every dataset argument that Args does not give.
-	// Columns are their columns; nil: as the values are.
+	// Rows are the rows of every dataset argument that is not in Args. Columns
+	// are their columns; nil means that the values determine them.
 	Rows    []map[string]any
 	Columns data.Schema
-	// Dir is the folder that relative paths start from; empty: the test's
-	// temporary one.
+	// Dir is the folder that relative paths start from; the default is a
+	// temporary folder.
 	Dir string
 }
 
 // Dataset is an argument that holds a dataset.
 type Dataset struct {
-	// Columns; nil: as the values are, by name.
+	// Columns are the columns; nil means that the values determine them, sorted
+	// by name.
 	Columns data.Schema
 	Rows    []map[string]any
 }
 
-// Model is an argument that holds a model.
+// Model is an argument that holds a trained model.
 type Model struct {
 	Format    string
 	Signature plugin.Signature
-	// Dir holds its files, such as a folder of RunResult.Folders.
+	// Dir is the folder with the model's files, such as one of
+	// RunResult.Folders.
 	Dir string
-	// Features are, by the signature's inputs, columns of the dataset that
-	// the stage may predict over.
+	// Features maps the signature's inputs to columns of the dataset that the
+	// stage predicts over.
 	Features map[string]Row
 }
 
-// Row is a row expression that is a bare row.NAME.
+// Row is a row expression that is just row.NAME.
 type Row string
 
-// Computed is any other row expression: a column type, and a function that
-// computes the value of a row.
+// Computed is any other row expression: its column type and a function that
+// computes its value for a row.
 type Computed struct {
 	Type string
 	Func func(row map[string]any) any
@@ -89,10 +93,10 @@ type Computed struct {
 // Unknown is an argument whose value is not known yet.
 type Unknown struct{}
 
-// Row failures, by the row's index.
+// Failures holds the messages of failed rows by row number.
 type Failures map[int]string
 
-// session is a served plugin.
+// session is a plugin that is being served.
 type session struct {
 	t      testing.TB
 	client *client.Plugin
@@ -118,7 +122,7 @@ func start(t testing.TB, p plugin.Plugin, c Case) *session {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		// Close ends the serving. To cancel, too, would end it twice at once.
+		// Close stops serving. Canceling as well would stop it twice at once.
 		called.Close()
 		<-done
 		cancel()
@@ -131,7 +135,7 @@ func start(t testing.TB, p plugin.Plugin, c Case) *session {
 	return s
 }
 
-// configure gives the plugin its block.
+// configure sends the plugin its block.
 func (s *session) configure(c Case) {
 	s.t.Helper()
 	dir := c.Dir
@@ -164,13 +168,13 @@ func (s *session) typeOf(c Case) *pluginv1.Type {
 		}
 	}
 	if len(found) != 1 {
-		s.t.Fatalf("the plugin has %d types %q of kind %q; it has %s", len(found), c.Type, c.Kind, strings.Join(all, ", "))
+		s.t.Fatalf("the plugin has %d types %q of kind %q; its types are %s", len(found), c.Type, c.Kind, strings.Join(all, ", "))
 	}
 	return found[0]
 }
 
-// Program builds the program in a package's folder, starts it, checks its
-// schema and returns its path.
+// BuildProgram builds the program in a package's folder, starts it, checks its
+// schema, and returns its path.
 func BuildProgram(t testing.TB, dir string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "quern-plugin-under-test")
@@ -191,9 +195,9 @@ func BuildProgram(t testing.TB, dir string) string {
 }
 
 // Serve serves a plugin inside the test's process, over the same protocol as a
-// plugin program, until ctx ends or the client closes the connection. Then done
-// is closed. The functions of this package call it; call it yourself to connect
-// a client of your own.
+// plugin program, until ctx ends or the client closes the connection; then it
+// closes done. The functions of this package call it. Call it yourself to
+// connect a client of your own.
 func Serve(ctx context.Context, p plugin.Plugin) (address *goplugin.ReattachConfig, done <-chan struct{}, err error) {
 	return inprocess.Serve(ctx, p)
 }

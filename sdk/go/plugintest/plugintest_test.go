@@ -97,13 +97,13 @@ func TestWhatDoesNotDependOnRowsAndArgumentsAloneFailsTheTest(t *testing.T) {
 	}{
 		"a mapper that minds the batch": {func(t testing.TB) {
 			_, _ = plugintest.Map(t, faulty(), plugintest.Case{Type: "counting", Rows: rows})
-		}, "came out otherwise when it came in another batch"},
+		}, "depends on its batch"},
 		"a Prepare that wavers": {func(t testing.TB) {
 			_, _ = plugintest.Map(t, faulty(), plugintest.Case{Type: "counting", Rows: rows, Args: map[string]any{"waver": true}})
-		}, "declares something else each time"},
+		}, "Prepare is not deterministic"},
 		"a runner that dices": {func(t testing.TB) {
 			_, _ = plugintest.Run(t, faulty(), plugintest.Case{Type: "dicing", Rows: rows})
-		}, `other bytes of file "dice"`},
+		}, `different bytes to file "dice"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := record(t, c.body); !strings.Contains(got, c.want) {
@@ -116,12 +116,12 @@ func TestWhatDoesNotDependOnRowsAndArgumentsAloneFailsTheTest(t *testing.T) {
 func TestMistakesInACaseFailTheTest(t *testing.T) {
 	rows := []map[string]any{{"a": "x"}}
 	for want, c := range map[string]plugintest.Case{
-		`there is no argument "txet"`:      {Type: "counting", Rows: rows, Args: map[string]any{"txet": 1}},
+		`the type has no argument "txet"`:  {Type: "counting", Rows: rows, Args: map[string]any{"txet": 1}},
 		`argument "input" is required`:     {Type: "counting"},
 		`has no column "b"`:                {Type: "counting", Rows: rows, Args: map[string]any{"text": plugintest.Row("b")}},
 		`argument "waver"`:                 {Type: "counting", Rows: rows, Args: map[string]any{"waver": []string{"no"}}},
 		`the plugin has 0 types "missing"`: {Type: "missing", Rows: rows},
-		"no column type is known for a":    {Type: "counting", Rows: []map[string]any{{"a": struct{}{}}}},
+		"has no column type":               {Type: "counting", Rows: []map[string]any{{"a": struct{}{}}}},
 	} {
 		if got := record(t, func(t testing.TB) { _, _ = plugintest.Prepare(t, faulty(), c) }); !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q", got, want)

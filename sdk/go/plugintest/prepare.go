@@ -12,27 +12,28 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Prepared is what a type says of an instance before anything runs.
+// PrepareResult is what a type declares before anything runs.
 type PrepareResult struct {
 	Errors, Warnings []Problem
 	Outputs          []Output
-	// ValueType is cty.NilType where no values are made.
+	// ValueType is cty.NilType if the type has no plain values.
 	ValueType cty.Type
-	// Reads names, by dataset argument, the columns that are read beside row
-	// expressions; ["*"]: all.
+	// Reads maps dataset arguments to the columns that are read in addition to
+	// those in row expressions; ["*"] means all.
 	Reads map[string][]string
-	// Model is what a Provider says of its model.
+	// Model is what a Provider declares.
 	Model *pluginv1.ModelInfo
 }
 
-// Problem is something that is wrong with an instance.
+// Problem is an error or warning about an instance.
 type Problem struct {
-	// Argument is the key of the argument at fault; empty: all of it.
+	// Argument is the key of the argument at fault; empty for the whole
+	// instance.
 	Argument string
 	Text     string
 }
 
-// Output is an artifact that an instance will make.
+// Output is an artifact that an instance produces.
 type Output struct {
 	Name    string
 	Kind    string // dataset, model, report
@@ -40,8 +41,8 @@ type Output struct {
 	Format  string
 }
 
-// Prepare asks what an instance will make. What is wrong with the instance is
-// in the answer's Errors; the error is for a plugin that breaks the protocol.
+// Prepare returns what an instance declares. Problems with the instance are in
+// Errors; the error is for a plugin that violates the protocol.
 func Prepare(t testing.TB, p plugin.Plugin, c Case) (*PrepareResult, error) {
 	t.Helper()
 	s := start(t, p, c)
@@ -92,8 +93,8 @@ func kindName(k pluginv1.ArtifactKind) string {
 	return ""
 }
 
-// prepareTimes is how often Prepare is asked the same, to find out whether it
-// answers the same.
+// prepareTimes is how often Prepare is called to find out whether it always
+// declares the same.
 const prepareTimes = 8
 
 // prepare calls Prepare for one instance.
@@ -108,17 +109,17 @@ func (s *session) prepare(b *bound) (*pluginv1.Prepared, error) {
 		return nil, err
 	}
 	if len(resp.Prepared) != prepareTimes {
-		s.t.Fatalf("Prepare was asked for %d instances and answered for %d", prepareTimes, len(resp.Prepared))
+		s.t.Fatalf("Prepare got %d instances and returned %d results", prepareTimes, len(resp.Prepared))
 	}
 	for _, p := range resp.Prepared[1:] {
 		if !proto.Equal(p, resp.Prepared[0]) {
-			s.t.Fatalf("Prepare declares something else each time; if it ranges over a map, sort the keys:\n%v\nthen\n%v", resp.Prepared[0], p)
+			s.t.Fatalf("Prepare is not deterministic; if it ranges over a map, sort the keys:\n%v\nthen\n%v", resp.Prepared[0], p)
 		}
 	}
 	return resp.Prepared[0], nil
 }
 
-// ready is prepare for an instance that has to be right.
+// ready is prepare for an instance that must be valid.
 func (s *session) ready(b *bound) (*pluginv1.Prepared, error) {
 	s.t.Helper()
 	prepared, err := s.prepare(b)

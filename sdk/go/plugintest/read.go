@@ -15,7 +15,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// ReadResult is what a Source read.
+// ReadResult is the output of a Source.
 type ReadResult struct {
 	*Table
 	Quarantined []Quarantined
@@ -25,8 +25,8 @@ type ReadResult struct {
 // Quarantined is a row that was set aside.
 type Quarantined struct{ Origin, Content, Error string }
 
-// Read reads a Source. It fails the test if reading twice gives different rows
-// or fingerprints.
+// Read reads a Source. It fails the test if a second read returns other rows or
+// another fingerprint.
 func Read(t testing.TB, p plugin.Plugin, c Case) (*ReadResult, error) {
 	t.Helper()
 	s := start(t, p, c)
@@ -36,7 +36,7 @@ func Read(t testing.TB, p plugin.Plugin, c Case) (*ReadResult, error) {
 		return nil, err
 	}
 	if len(prepared.Outputs) != 1 {
-		t.Fatalf("a source makes one dataset, and %q declares %d outputs", c.Type, len(prepared.Outputs))
+		t.Fatalf("a source has one dataset, but %q declares %d outputs", c.Type, len(prepared.Outputs))
 	}
 	schema := data.FromProto(prepared.Outputs[0].Columns)
 	first, err := s.read(b, schema, nil)
@@ -45,13 +45,13 @@ func Read(t testing.TB, p plugin.Plugin, c Case) (*ReadResult, error) {
 	}
 	second, err := s.read(b, schema, first.Fingerprint.Memo)
 	if err != nil {
-		return nil, fmt.Errorf("the second time: %w", err)
+		return nil, fmt.Errorf("second pass: %w", err)
 	}
 	if first.Fingerprint.Value != second.Fingerprint.Value {
-		t.Errorf("the fingerprint of the same content differs: %q, then %q", first.Fingerprint.Value, second.Fingerprint.Value)
+		t.Errorf("the fingerprint of the same content changes: first %q, then %q", first.Fingerprint.Value, second.Fingerprint.Value)
 	}
 	if !reflect.DeepEqual(first.Table, second.Table) {
-		t.Errorf("the same content was read as other rows:\n%v\nthen\n%v", first.Table, second.Table)
+		t.Errorf("the same content was read as different rows:\n%v\nthen\n%v", first.Table, second.Table)
 	}
 	return first, nil
 }
@@ -100,7 +100,7 @@ func (s *session) readEvent(out *ReadResult, resp *pluginv1.ReadResponse) error 
 	return nil
 }
 
-// appendRows adds rows from the wire, which must have the table's columns.
+// appendRows decodes rows, which must have the table's columns.
 func (t *Table) appendRows(b []byte) error {
 	rec, err := data.DecodeBatch(b)
 	if err != nil {
@@ -112,7 +112,7 @@ func (t *Table) appendRows(b []byte) error {
 		return err
 	}
 	if !got.Equal(t.Columns) {
-		return fmt.Errorf("the plugin was to write the columns %v and wrote %v", t.Columns, got)
+		return fmt.Errorf("the plugin declared the columns %v, but wrote %v", t.Columns, got)
 	}
 	t.Rows = append(t.Rows, toTable(got, []arrow.RecordBatch{rec}).Rows...)
 	return nil

@@ -22,23 +22,23 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// RunResult is what a Runner made.
+// RunResult is the output of a Runner.
 type RunResult struct {
-	// Datasets and Folders (of models and reports) by output name.
+	// Datasets and Folders (of models and reports) are by output name.
 	Datasets map[string]*Table
 	Folders  map[string]string
-	// Models by output name: as an argument for the next case.
+	// Models are by output name, ready to be arguments of another case.
 	Models map[string]Model
-	// Value is cty.EmptyObjectVal where there are no values.
+	// Value is cty.EmptyObjectVal if the type has no plain values.
 	Value cty.Value
-	// Failures are what Failed reported, and Warnings what Warnf did: summary
-	// and detail, on two lines.
+	// Failures are from FailRow. Warnings are from Warnf: summary and detail on
+	// two lines.
 	Failures []plugin.RowError
 	Warnings []string
 }
 
-// Run runs a Runner. It fails the test if running twice gives different
-// results, to the byte.
+// Run runs a Runner. It fails the test if a second run has different results,
+// to the byte.
 func Run(t testing.TB, p plugin.Plugin, c Case) (*RunResult, error) {
 	t.Helper()
 	s := start(t, p, c)
@@ -53,20 +53,20 @@ func Run(t testing.TB, p plugin.Plugin, c Case) (*RunResult, error) {
 	}
 	second, err := s.run(b, prepared)
 	if err != nil {
-		return nil, fmt.Errorf("the second time: %w", err)
+		return nil, fmt.Errorf("second pass: %w", err)
 	}
 	s.compare(first, second)
 	return first, nil
 }
 
-// compare fails the test where two runs differ.
+// compare fails the test if two runs differ.
 func (s *session) compare(a, b *RunResult) {
 	s.t.Helper()
 	if !reflect.DeepEqual(a.Datasets, b.Datasets) {
-		s.t.Errorf("two runs made other rows:\n%v\nthen\n%v", a.Datasets, b.Datasets)
+		s.t.Errorf("two runs wrote different rows:\n%v\nthen\n%v", a.Datasets, b.Datasets)
 	}
 	if !a.Value.RawEquals(b.Value) {
-		s.t.Errorf("two runs made other values:\n%#v\nthen\n%#v", a.Value, b.Value)
+		s.t.Errorf("two runs set different values:\n%#v\nthen\n%#v", a.Value, b.Value)
 	}
 	for name, dir := range a.Folders {
 		for _, f := range modelFiles(s.t, dir) {
@@ -76,7 +76,7 @@ func (s *session) compare(a, b *RunResult) {
 			}
 			y, err := os.ReadFile(filepath.Join(b.Folders[name], filepath.FromSlash(f.Name)))
 			if err != nil || !bytes.Equal(x, y) {
-				s.t.Errorf("two runs made other bytes of file %q of output %q (%v)", f.Name, name, err)
+				s.t.Errorf("two runs wrote different bytes to file %q of output %q (%v)", f.Name, name, err)
 			}
 		}
 	}
@@ -91,9 +91,12 @@ func (s *session) run(b *bound, prepared *pluginv1.Prepared) (*RunResult, error)
 	models := b.modelArtifacts(s)
 	maps.Copy(req.Inputs, models)
 	if b.needsHost() {
-		id, stop := s.client.Host(&host{session: s, models: models, bound: b})
+		address, stop, err := s.client.Host(&host{session: s, models: models, bound: b})
+		if err != nil {
+			return nil, err
+		}
 		defer stop()
-		req.Host = id
+		req.HostSocket, req.Host = address.Socket, address.Broker
 	}
 	stream, err := s.client.Service().Run(s.t.Context(), req)
 	if err != nil {
@@ -112,7 +115,7 @@ func (s *session) run(b *bound, prepared *pluginv1.Prepared) (*RunResult, error)
 	return out, out.finish(done, prepared)
 }
 
-// receive takes a run's events up to its end.
+// receive collects a run's events.
 func (s *session) receive(stream pluginv1.PluginService_RunClient, out *RunResult) (*pluginv1.Done, error) {
 	var done *pluginv1.Done
 	for {
@@ -129,7 +132,7 @@ func (s *session) receive(stream pluginv1.PluginService_RunClient, out *RunResul
 		case *pluginv1.RunResponse_Rows:
 			t := out.Datasets[e.Rows.Output]
 			if t == nil {
-				return nil, fmt.Errorf("the plugin wrote rows of output %q, which it did not declare", e.Rows.Output)
+				return nil, fmt.Errorf("the plugin wrote rows to output %q, which Prepare did not declare", e.Rows.Output)
 			}
 			if err := t.appendRows(e.Rows.Rows); err != nil {
 				return nil, err
@@ -149,7 +152,7 @@ func (s *session) receive(stream pluginv1.PluginService_RunClient, out *RunResul
 	}
 }
 
-// finish reads what Done says.
+// finish reads Done.
 func (r *RunResult) finish(done *pluginv1.Done, prepared *pluginv1.Prepared) error {
 	var err error
 	if r.Value, err = client.DecodeValue(done.Value); err != nil {
@@ -227,8 +230,8 @@ func (s *session) modelArtifact(m Model) *pluginv1.Artifact {
 	}
 }
 
-// host answers predictions by the plugin itself, and what else is asked of it
-// by the case's doubles.
+// host answers predictions with the plugin itself, and everything else with the
+// case's fakes.
 type host struct {
 	pluginv1.UnimplementedHostServiceServer
 	session *session
@@ -253,7 +256,7 @@ func (h *host) Predict(stream pluginv1.HostService_PredictServer) error {
 	}
 	model := h.models[first.GetStart()]
 	if model == nil {
-		return fmt.Errorf("there is no model %q", first.GetStart())
+		return fmt.Errorf("no model %q exists", first.GetStart())
 	}
 	predictions, err := h.session.client.Service().Predict(stream.Context())
 	if err != nil {
@@ -289,8 +292,8 @@ func (h *host) answer(predictions pluginv1.PluginService_PredictClient, stream p
 	}
 }
 
-// Predict applies a model that the plugin made to rows with the signature's
-// inputs.
+// Predict applies a model that the plugin trained to rows with the columns of
+// the signature's inputs.
 func Predict(t testing.TB, p plugin.Plugin, m Model, rows []map[string]any) (*MapResult, error) {
 	t.Helper()
 	s := start(t, p, Case{})

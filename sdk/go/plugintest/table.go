@@ -13,8 +13,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// Table is rows that a plugin made. Values are string, int64, float64, bool
-// or nil; of other types what encoding/json would be given.
+// Table holds rows. Values are string, int64, float64, bool, or nil; values of
+// other types are as encoding/json would encode them.
 type Table struct {
 	Columns data.Schema
 	Rows    []map[string]any
@@ -29,7 +29,7 @@ func (t *Table) Column(name string) []any {
 	return out
 }
 
-// table is rows as Arrow has them.
+// table holds rows as Arrow.
 type table struct {
 	schema data.Schema
 	rec    arrow.RecordBatch
@@ -46,7 +46,7 @@ func newTable(t testing.TB, d Dataset) *table {
 	for _, row := range d.Rows {
 		for name := range row {
 			if _, _, ok := schema.Lookup(name); !ok {
-				t.Fatalf("a row has a column %q that is not among the columns", name)
+				t.Fatalf("a row has a value for %q, which is not one of the columns", name)
 			}
 		}
 		for i, c := range schema {
@@ -60,7 +60,8 @@ func newTable(t testing.TB, d Dataset) *table {
 	return &table{schema, rec}
 }
 
-// inferred is the schema of rows by their values; a column of nulls is string.
+// inferred returns the schema of rows by their values; a column of nulls is
+// string.
 func inferred(t testing.TB, rows []map[string]any) data.Schema {
 	t.Helper()
 	types := map[string]string{}
@@ -101,7 +102,7 @@ func typeOfValue(v any) (string, error) {
 	case []string:
 		return "list<string>", nil
 	}
-	return "", fmt.Errorf("no column type is known for a %T; give Columns and string, int, float64, bool or []string", v)
+	return "", fmt.Errorf("a %T has no column type; use string, int, float64, bool, or []string", v)
 }
 
 func appendValue(b array.Builder, v any) error {
@@ -138,7 +139,7 @@ func appendValue(b array.Builder, v any) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("a %T is no value of type %s", v, b.Type())
+	return fmt.Errorf("a %T is not a value of type %s", v, b.Type())
 }
 
 func appendInt(b array.Builder, v int64) error {
@@ -148,12 +149,12 @@ func appendInt(b array.Builder, v int64) error {
 	case *array.Float64Builder:
 		b.Append(float64(v))
 	default:
-		return fmt.Errorf("an integer is no value of type %s", b.Type())
+		return fmt.Errorf("an integer is not a value of type %s", b.Type())
 	}
 	return nil
 }
 
-// goValue is one value of an array.
+// goValue returns one value of an array.
 func goValue(a arrow.Array, row int) any {
 	if a.IsNull(row) {
 		return nil
@@ -171,7 +172,7 @@ func goValue(a arrow.Array, row int) any {
 	return a.GetOneForMarshal(row)
 }
 
-// toTable copies batches of one schema.
+// toTable copies batches that have the same schema.
 func toTable(schema data.Schema, batches []arrow.RecordBatch) *Table {
 	out := &Table{Columns: schema}
 	for _, rec := range batches {
@@ -186,7 +187,7 @@ func toTable(schema data.Schema, batches []arrow.RecordBatch) *Table {
 	return out
 }
 
-// values are those of a row expression.
+// values returns the values of a row expression.
 func (t *table) values(r boundRow) arrow.Array {
 	switch {
 	case r.prompt != nil:
@@ -198,7 +199,7 @@ func (t *table) values(r boundRow) arrow.Array {
 	return t.rec.Column(at)
 }
 
-// computed is a column of what a function makes of each row.
+// computed returns a column of computed values.
 func (t *table) computed(c *Computed) arrow.Array {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, data.Schema{{Name: "value", Type: c.Type}}.Arrow())
 	defer b.Release()
@@ -210,8 +211,8 @@ func (t *table) computed(c *Computed) arrow.Array {
 	return b.NewRecordBatch().Column(0)
 }
 
-// prompts is a column of what a prompt asks; nil is null. Drawing is JSON that
-// says how examples are drawn.
+// prompts returns a column of requests; nil becomes null. drawing is JSON that
+// says how examples are selected.
 func (t *table) prompts(p Prompt, drawing []byte) arrow.Array {
 	b := array.NewStringBuilder(memory.DefaultAllocator)
 	defer b.Release()
@@ -223,7 +224,7 @@ func (t *table) prompts(p Prompt, drawing []byte) arrow.Array {
 		}
 		text, err := r.Encode()
 		if err != nil {
-			panic(fmt.Sprintf("a prompt's request can't be written: %s", err))
+			panic(fmt.Sprintf("encode the request of a prompt: %s", err))
 		}
 		if drawing != nil {
 			text = fmt.Appendf(nil, `%s,"examples":%s}`, text[:len(text)-1], drawing)

@@ -1,18 +1,17 @@
-// Package client starts plugins and calls them: the side of the protocol that
-// quern itself is on.
+// Package client starts plugins and calls them: quern's side of the protocol.
 //
-// A plugin runs as a process of its own, in a process group of its own, with
-// a cleaned environment. It ends with the process that started it, however
-// that ends. What goes wrong with it comes back as an error that names it and
-// shows the last lines that it wrote to stderr: StartError, Crash, CallError.
+// Each plugin is a process in a process group of its own, with a minimal
+// environment. It ends with the process that started it, for whatever reason
+// that ends. Failures are errors that name the plugin and show the last lines
+// it wrote to stderr: StartError, Crash, and CallError.
 package client
 
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -31,35 +30,36 @@ const (
 	DefaultPatience     = 5 * time.Second
 )
 
-// Command says how a plugin is started.
+// Command says how to start a plugin.
 type Command struct {
 	// Name is the plugin's local name, for messages.
 	Name string
 	Path string
 	Args []string
-	// Dir is the working folder; empty: the caller's.
+	// Dir is the working folder; empty means the caller's.
 	Dir string
-	// Env are further variables of the environment: NAME=VALUE, or NAME for
-	// the caller's own value. By itself a plugin sees PATH, HOME, TMPDIR,
-	// LANG and the like.
+	// Env lists additional environment variables: NAME=VALUE, or NAME for the
+	// caller's value. By default, a plugin gets PATH, HOME, TMPDIR, LANG, and
+	// the like.
 	Env []string
-	// Digest is the program's, for who wants to tell it.
+	// Digest is the program's digest, for the log.
 	Digest string
-	// StderrLines is how many of the last lines errors show; 0:
+	// StderrLines is the number of last lines that errors show; 0 means
 	// DefaultStderrLines.
 	StderrLines int
-	// StartTimeout is how long the plugin may take to be ready; 0:
+	// StartTimeout is how long the plugin may take to get ready; 0 means
 	// DefaultStartTimeout.
 	StartTimeout time.Duration
-	// Log gets what the plugin writes and what is done with it; nil: nobody.
+	// Log receives what the plugin writes and what happens to it; nil means
+	// nothing is logged.
 	Log hclog.Logger
-	// Slow is told of a start or a call that takes longer than Patience (0:
-	// DefaultPatience), while it still does; nil: nobody.
+	// Slow is called if a start or a call takes longer than Patience (0 means
+	// DefaultPatience), while it still runs; nil means nothing is called.
 	Slow     func(text string)
 	Patience time.Duration
 }
 
-// complete puts the defaults in.
+// complete fills in the defaults.
 func (c Command) complete() Command {
 	if c.StderrLines == 0 {
 		c.StderrLines = DefaultStderrLines
@@ -77,24 +77,32 @@ func (c Command) complete() Command {
 	return c
 }
 
-// Plugin is a plugin's process. Its methods may be called by several
-// goroutines.
+// Plugin is a running plugin. Any number of goroutines can use it.
 type Plugin struct {
 	command Command
 	process *process
 	client  *goplugin.Client
-	// sockets is the folder of its sockets; "" of one that was attached to.
+	// sockets is the folder of its sockets; empty if it was attached to and no
+	// host was served.
 	sockets string
 	// protocol is the connection.
 	protocol goplugin.ClientProtocol
 	service  pluginv1.PluginServiceClient
 	broker   *goplugin.GRPCBroker
 
+	// json says that the plugin reads values as JSON.
+	json atomic.Bool
+
+	// hosts numbers the sockets that a HostService was served on.
+	hosts       atomic.Int64
+	hostDirOnce sync.Once
+	hostDirErr  error
+
 	closeOnce sync.Once
 }
 
-// Start starts a plugin and waits until it is ready. When ctx ends before, the
-// plugin is killed; afterwards ctx has no part in it. The caller calls Close.
+// Start starts a plugin and waits until it is ready. If ctx ends first, the
+// plugin is killed; afterward ctx has no effect. The caller calls Close.
 func Start(ctx context.Context, command Command) (*Plugin, error) {
 	command = command.complete()
 	sockets, err := socketDir()
@@ -150,7 +158,7 @@ func (p *Plugin) dispense() (err error) {
 		return err
 	}
 	if address.Network() != "unix" {
-		return fmt.Errorf("it listens on %s %s, where others could call it; a plugin listens on a Unix socket in the folder "+
+		return fmt.Errorf("it listens on %s %s, where others could call it; a plugin must listen on a Unix socket in the folder "+
 			"that PLUGIN_UNIX_SOCKET_DIR names", address.Network(), address)
 	}
 	if p.protocol, err = p.client.Client(); err != nil {
@@ -160,9 +168,9 @@ func (p *Plugin) dispense() (err error) {
 	return err
 }
 
-// Attach connects to a plugin that is served already: under a debugger, by
-// plugin.Serve with -debug, or in a test, by plugintest.Serve. Close ends
-// the connection; what is served in process ends with it.
+// Attach connects to a plugin that is already being served: under a debugger,
+// by plugin.Serve with -debug, or in a test, by plugintest.Serve. Close ends
+// the connection, and a plugin in the same process with it.
 func Attach(command Command, address *goplugin.ReattachConfig) (*Plugin, error) {
 	command = command.complete()
 	p := &Plugin{command: command, process: newProcess(&exec.Cmd{}, 0, command.Log)}
@@ -185,7 +193,7 @@ func (p *Plugin) dialOptions() []grpc.DialOption {
 		grpc.WithChainUnaryInterceptor(p.interceptUnary), grpc.WithChainStreamInterceptor(p.interceptStream))
 }
 
-// called makes the service's client a go-plugin plugin.
+// called is the service's client as go-plugin expects it.
 type called struct {
 	goplugin.NetRPCUnsupportedPlugin
 	plugin *Plugin
@@ -201,71 +209,48 @@ func (c *called) GRPCClient(_ context.Context, broker *goplugin.GRPCBroker, conn
 	return c.plugin.service, nil
 }
 
-// Name is the plugin's local name.
+// Name returns the plugin's local name.
 func (p *Plugin) Name() string { return p.command.Name }
 
-// Digest is the program's digest as the command gave it.
+// Digest returns the program's digest from the Command.
 func (p *Plugin) Digest() string { return p.command.Digest }
 
-// Service makes the protocol's calls. Its errors are *Crash, *CallError, or
-// those of the context.
+// Service returns the protocol's calls. Errors are *Crash, *CallError, or the
+// context's.
 func (p *Plugin) Service() pluginv1.PluginServiceClient { return p.service }
 
 // Stderr returns the last lines that the plugin wrote.
 func (p *Plugin) Stderr() []string { return p.process.stderr.lines() }
 
-// Host serves a HostService to the plugin until stop is called; the id goes
-// into RunRequest.host. Stop ends calls that are under way and waits for them.
-func (p *Plugin) Host(host pluginv1.HostServiceServer) (id uint32, stop func()) {
-	id = p.broker.NextId()
-	created := make(chan *grpc.Server, 1)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		defer close(created)
-		p.broker.AcceptAndServe(id, func(opts []grpc.ServerOption) *grpc.Server {
-			s := grpc.NewServer(append(opts, wire.ServerOptions()...)...)
-			pluginv1.RegisterHostServiceServer(s, host)
-			created <- s
-			return s
-		})
-	}()
-	return id, func() {
-		if s, ok := <-created; ok {
-			s.Stop()
-		}
-		<-ended
-	}
-}
-
-// Close asks the plugin to end, and ends it and all that it started if it does
-// not within two seconds.
+// Close asks the plugin to end. After two seconds, it kills the plugin and
+// everything that the plugin started.
 func (p *Plugin) Close() {
 	p.closeOnce.Do(func() {
 		p.process.closing.Store(true)
 		if p.process.started() == nil {
 			_ = p.protocol.Close()
+			p.removeSockets()
 			return
 		}
 		p.client.Kill()
 		p.process.kill()
-		_ = os.RemoveAll(p.sockets)
+		p.removeSockets()
 	})
 }
 
-// Kill ends the plugin and all that it started at once.
+// Kill kills the plugin and everything that it started.
 func (p *Plugin) Kill() {
 	p.closeOnce.Do(func() {
 		p.process.closing.Store(true)
 		p.process.kill()
 		p.client.Kill()
-		_ = os.RemoveAll(p.sockets)
+		p.removeSockets()
 	})
 }
 
 var _ runner.Runner = (*process)(nil)
 
-// Exited says whether the process has ended.
+// Exited reports whether the process has ended.
 func (p *Plugin) Exited() bool {
 	select {
 	case <-p.process.exited:

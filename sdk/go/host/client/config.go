@@ -11,8 +11,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
-// EncodeValue writes a value as the protocol's messages hold it: msgpack with
-// the value's type. It may be unknown in places; it is unmarked.
+// EncodeValue encodes a value for the protocol's messages: msgpack, with the
+// value's type. It can contain unknown values, but no marks.
 func EncodeValue(v cty.Value) ([]byte, error) {
 	b, err := msgpack.Marshal(v, cty.DynamicPseudoType)
 	if err != nil {
@@ -21,8 +21,8 @@ func EncodeValue(v cty.Value) ([]byte, error) {
 	return b, nil
 }
 
-// DecodeValue reads a value that a plugin sent. No bytes are an empty object. A
-// NaN, which cty does not have, is read as an infinity: neither can be stored.
+// DecodeValue decodes a value from a plugin. No bytes are an empty object. A
+// NaN, which cty does not support, becomes an infinity: neither can be stored.
 func DecodeValue(b []byte) (cty.Value, error) {
 	if len(b) == 0 {
 		return cty.EmptyObjectVal, nil
@@ -42,15 +42,15 @@ func DecodeValue(b []byte) (cty.Value, error) {
 
 func decodeNumbers(b []byte) (v cty.Value, err error) {
 	defer func() {
-		if r := recover(); r != nil { // cty panics at a NaN
+		if r := recover(); r != nil { // cty panics on NaN
 			v, err = cty.NilVal, fmt.Errorf("%v", r)
 		}
 	}()
 	return verbatim.Msgpack(b, cty.DynamicPseudoType)
 }
 
-// withoutNaN has an infinity for each NaN. Where there is none, it returns the
-// error that it was given.
+// withoutNaN replaces each NaN with an infinity. If there is none, it returns
+// the error that it was given.
 func withoutNaN(b []byte, failed error) ([]byte, error) {
 	var tree any
 	if err := msgpacked.Unmarshal(b, &tree); err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// DiagnosticError is a failure that a plugin told in its diagnostics, at least
-// one of which is an error.
+// DiagnosticError is a failure that a plugin reported in its diagnostics, at
+// least one of which is an error.
 type DiagnosticError struct {
 	Plugin      string
 	Diagnostics []*pluginv1.Diagnostic
@@ -34,8 +34,8 @@ func (e *DiagnosticError) Error() string {
 
 func (*DiagnosticError) pluginError() {}
 
-// Failure is a *DiagnosticError where a diagnostic is an error, and nil where
-// none is.
+// Failure returns a *DiagnosticError if a diagnostic is an error, and nil
+// otherwise.
 func Failure(plugin string, diagnostics []*pluginv1.Diagnostic) error {
 	for _, d := range diagnostics {
 		if d.GetSeverity() == pluginv1.Diagnostic_SEVERITY_ERROR {

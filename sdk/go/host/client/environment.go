@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// kept are the variables that every plugin sees.
+// kept are the variables that every plugin gets.
 var kept = []string{
 	"PATH", "HOME", "USER", "TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "TZ",
 	"SYSTEMROOT", "USERPROFILE", "LOCALAPPDATA",
 }
 
-// environment is a plugin's environment: the kept variables and the further
-// ones, each NAME=VALUE or NAME for this process's value.
+// environment returns a plugin's environment: the kept variables and the
+// further ones, each NAME=VALUE or NAME for this process's value.
 func environment(further []string) []string {
 	var out []string
 	for _, name := range kept {
@@ -34,12 +34,12 @@ func environment(further []string) []string {
 	return out
 }
 
-// maxTempDir is how long a path may be for sockets to have room below it: a
-// socket's path may have a little over a hundred bytes.
+// maxTempDir is the maximum length of a temporary folder's path: a socket's
+// path is limited to a little over a hundred bytes.
 const maxTempDir = 40
 
-// socketDir makes a folder for a plugin's sockets. It bears this process's
-// number, so that others see when nobody needs it any more.
+// socketDir creates a folder for a plugin's sockets. Its name contains this
+// process's ID, so that other processes can tell when it is no longer needed.
 func socketDir() (string, error) {
 	base := os.TempDir()
 	if len(base) > maxTempDir {
@@ -48,21 +48,21 @@ func socketDir() (string, error) {
 	sweep(base)
 	dir, err := os.MkdirTemp(base, fmt.Sprintf("quern-%d-plugin-", os.Getpid()))
 	if err != nil {
-		return "", fmt.Errorf("make a folder for sockets: %w", err)
+		return "", fmt.Errorf("create a folder for sockets: %w", err)
 	}
 	return dir, nil
 }
 
 var sweepOnce sync.Once
 
-// sweep removes the folders that killed processes left behind.
+// sweep removes the folders of processes that were killed.
 func sweep(base string) {
 	sweepOnce.Do(func() {
 		left, _ := filepath.Glob(filepath.Join(base, "quern-*-plugin-*"))
 		for _, dir := range left {
 			pid, err := strconv.Atoi(strings.Split(filepath.Base(dir), "-")[1])
 			if err == nil && !alive(pid) {
-				// Another user's folder stays; that is as it should be.
+				// Another user's folder cannot be removed, and should not be.
 				_ = os.RemoveAll(dir)
 			}
 		}

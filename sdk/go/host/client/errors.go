@@ -20,9 +20,9 @@ import (
 type StartError struct {
 	Plugin string
 	Path   string
-	// Reason is what was wrong: "did not get ready within 15s".
+	// Reason is what went wrong: "did not get ready within 15s".
 	Reason string
-	// Stderr holds the last lines that it wrote.
+	// Stderr holds the last lines that the plugin wrote.
 	Stderr []string
 	Err    error
 }
@@ -35,13 +35,13 @@ func (e *StartError) Unwrap() error { return e.Err }
 // Crash says that a plugin ended while it was needed.
 type Crash struct {
 	Plugin string
-	// ExitCode is -1 where a signal ended it.
+	// ExitCode is -1 if a signal ended it.
 	ExitCode int
-	// Signal is its name: "killed".
+	// Signal is the signal's name, such as "killed".
 	Signal string
 	// OutOfMemory: the kernel ended it, because memory ran out.
 	OutOfMemory bool
-	// Stderr holds the last lines that it wrote.
+	// Stderr holds the last lines that the plugin wrote.
 	Stderr []string
 }
 
@@ -70,8 +70,8 @@ func OutOfMemory() string {
 		"; raise the limit, run fewer stages at once with -parallelism, or have the stage work on less at a time"
 }
 
-// CallError is a call that a plugin answered with an error, or with what the
-// protocol does not allow.
+// CallError is a call that a plugin answered with an error, or with a response
+// that the protocol does not allow.
 type CallError struct {
 	Plugin  string
 	Code    codes.Code
@@ -83,7 +83,7 @@ func (e *CallError) Error() string {
 	return fmt.Sprintf("plugin %q: %s", e.Plugin, e.Message)
 }
 
-// quote shows a plugin's last lines under a message.
+// quote shows a plugin's last lines below a message.
 func quote(lines []string) string {
 	if len(lines) == 0 {
 		return "; it wrote nothing to stderr"
@@ -91,11 +91,11 @@ func quote(lines []string) string {
 	return ", the last it wrote to stderr:\n  " + strings.Join(lines, "\n  ")
 }
 
-// lastWords is how long a process that broke a call has to end, and its pipes
-// to be read.
+// lastWords is how long to wait for a process that broke a call to end and its
+// pipes to be read.
 const lastWords = 2 * time.Second
 
-// startError finds out what was wrong with a plugin that did not get ready.
+// startError finds out why a plugin did not get ready.
 func (p *Plugin) startError(err error) error {
 	out := &StartError{Plugin: p.command.Name, Path: p.command.Path, Err: err}
 	line := p.process.stdout.String()
@@ -120,7 +120,7 @@ func (p *Plugin) startError(err error) error {
 	return out
 }
 
-// isHandshake says whether a line looks like go-plugin's: core version,
+// isHandshake reports whether a line looks like go-plugin's: core version,
 // protocol version, network, address, protocol.
 func isHandshake(line string) bool {
 	parts := strings.Split(strings.TrimSpace(line), "|")
@@ -136,7 +136,7 @@ func otherVersion(line string) string {
 	return version
 }
 
-// ended says whether the process ends within a while.
+// ended reports whether the process ends within a time.
 func (p *Plugin) ended(within time.Duration) bool {
 	select {
 	case <-p.process.exited:
@@ -146,8 +146,8 @@ func (p *Plugin) ended(within time.Duration) bool {
 	}
 }
 
-// drain waits until stderr was read to its end, but not for ever: something
-// else may hold it open.
+// drain waits until stderr has been read, but not forever: another process may
+// hold it open.
 func (p *Plugin) drain() {
 	select {
 	case <-p.process.stderr.closed:
@@ -168,7 +168,7 @@ func (p *Plugin) crash() *Crash {
 	return c
 }
 
-// signalName is the signal that ended a process, "" if none did.
+// signalName returns the signal that ended a process, or "".
 func signalName(state *os.ProcessState) string {
 	name, isSignal := strings.CutPrefix(state.String(), "signal: ")
 	if !isSignal {
@@ -177,7 +177,7 @@ func signalName(state *os.ProcessState) string {
 	return name
 }
 
-// wrap turns a call's error into a Crash, a CallError or the context's own.
+// wrap converts a call's error to a Crash, a CallError, or the context's error.
 func (p *Plugin) wrap(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
@@ -199,7 +199,7 @@ func (p *Plugin) wrap(ctx context.Context, err error) error {
 func (*Crash) pluginError()     {}
 func (*CallError) pluginError() {}
 
-// ours tells the protocol's calls from go-plugin's own.
+// ours distinguishes the protocol's calls from go-plugin's.
 func ours(method string) bool { return strings.HasPrefix(method, "/quern.") }
 
 func (p *Plugin) interceptUnary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn,
@@ -210,7 +210,13 @@ func (p *Plugin) interceptUnary(ctx context.Context, method string, req, reply a
 	}
 	defer p.slow(answering(method, req))()
 	began := time.Now()
-	err := p.wrap(ctx, invoke(ctx, method, req, reply, cc, opts...))
+	req, err := p.request(req)
+	if err != nil {
+		return err
+	}
+	if err = p.wrap(ctx, invoke(ctx, method, req, reply, cc, opts...)); err == nil {
+		err = p.received(reply)
+	}
 	p.command.Log.Debug("called", "method", method, "about", strings.TrimPrefix(subject(req), " for "), "took", time.Since(began), "error", err)
 	return err
 }
@@ -233,14 +239,30 @@ func (p *Plugin) interceptStream(ctx context.Context, desc *grpc.StreamDesc, cc 
 type wrappedStream struct {
 	grpc.ClientStream
 	plugin *Plugin
-	// ctx is the caller's; the stream's own ends with the stream, too.
+	// ctx is the caller's; the stream's own also ends with the stream.
 	ctx context.Context
 }
 
 func (s *wrappedStream) RecvMsg(m any) error {
-	return s.plugin.wrap(s.ctx, s.ClientStream.RecvMsg(m))
+	if err := s.plugin.wrap(s.ctx, s.ClientStream.RecvMsg(m)); err != nil {
+		return err
+	}
+	return s.plugin.received(m)
 }
 
 func (s *wrappedStream) SendMsg(m any) error {
+	m, err := s.plugin.request(m)
+	if err != nil {
+		return err
+	}
 	return s.plugin.wrap(s.ctx, s.ClientStream.SendMsg(m))
+}
+
+// received takes in what the plugin sent.
+func (p *Plugin) received(m any) error {
+	err := response(m)
+	if err == nil {
+		return nil
+	}
+	return &CallError{Plugin: p.command.Name, Code: codes.Internal, Stderr: p.Stderr(), Message: "it sent an invalid response: " + err.Error()}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// logged hands a line that a plugin wrote to a log, at the level that the line
-// itself gives: as JSON of hclog, or in brackets at its beginning; otherwise
-// info. It returns the line as people read it.
+// logged writes a plugin's line to a log, at the level that the line itself
+// gives as hclog's JSON or in brackets at the beginning; otherwise info. It
+// returns the line in readable form.
 func logged(log hclog.Logger, line string) string {
 	if level, message, args, ok := structured(line); ok {
 		log.Log(level, message, args...)
@@ -32,7 +32,7 @@ func logged(log hclog.Logger, line string) string {
 	return line
 }
 
-// structured reads a line of hclog's JSON.
+// structured parses a line of hclog's JSON.
 func structured(line string) (level hclog.Level, message string, args []any, ok bool) {
 	if !strings.HasPrefix(line, "{") {
 		return 0, "", nil, false

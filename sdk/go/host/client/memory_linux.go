@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// cgroups are the folders that may hold this process's memory control group,
-// the likeliest first: as /proc says, or, in a container whose groups are
-// mounted at the root, the root.
+// cgroups returns the folders that may contain this process's memory control
+// group, the most likely first: the one in /proc, or the root, in a container
+// whose groups are mounted there.
 func cgroups() []string {
 	var out []string
 	b, _ := os.ReadFile("/proc/self/cgroup")
@@ -62,7 +62,7 @@ func memoryLimit() int64 {
 	return 0
 }
 
-// field reads a number from a file of lines that each have a name and a number.
+// field reads a number from a file with a name and a number on each line.
 func field(path, name string) (int64, bool) {
 	b, err := os.ReadFile(path)
 	if err != nil {

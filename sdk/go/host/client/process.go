@@ -17,12 +17,12 @@ import (
 	"github.com/hashicorp/go-plugin/runner"
 )
 
-// process is a plugin's process as go-plugin wants to have it.
+// process is a plugin's process as go-plugin expects it.
 type process struct {
 	cmd    *exec.Cmd
 	stderr *tail
 
-	// mu orders the start of the process and its end, which may be asked for
+	// mu orders the start of the process and its end, which can be requested
 	// before it has started.
 	mu     sync.Mutex
 	leader *os.Process // nil: not started
@@ -30,8 +30,8 @@ type process struct {
 
 	stdout *firstLine
 
-	// lifeline is the write end of the plugin's stdin. Nothing is written to
-	// it: that it ends tells the plugin that its parent is gone.
+	// lifeline is the write end of the plugin's stdin. Nothing is written to it:
+	// its end tells the plugin that its parent has ended.
 	lifeline *os.File
 	// ends are this side's ends of stdout and stderr.
 	ends [2]*os.File
@@ -52,14 +52,14 @@ func newProcess(cmd *exec.Cmd, lines int, log hclog.Logger) *process {
 	}
 }
 
-// adopt is go-plugin's RunnerFunc: spec carries the variables of the handshake.
+// adopt is go-plugin's RunnerFunc: spec has the variables of the handshake.
 func (p *process) adopt(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
 	p.cmd.Env = append(p.cmd.Env, spec.Env...)
 	return p, nil
 }
 
-// Start starts the process. On Linux the kernel ends it when the thread that
-// started it ends, so that is a thread that stays.
+// Start starts the process. On Linux the kernel kills it when the thread that
+// started it ends, so a thread that never ends starts it.
 func (p *process) Start(context.Context) error {
 	stdin, lifeline, err := os.Pipe()
 	if err != nil {
@@ -89,27 +89,27 @@ func (p *process) Start(context.Context) error {
 	return nil
 }
 
-// spawn starts the process, unless its end was asked for already.
+// spawn starts the process, unless it was already asked to end.
 func (p *process) spawn() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.doomed {
-		return errors.New("the start was called off")
+		return errors.New("the start was canceled")
 	}
 	err := onSpawnThread(p.cmd.Start)
 	p.leader = p.cmd.Process
 	return err
 }
 
-// started returns the process; nil: there is none.
+// started returns the process, or nil if it has not started.
 func (p *process) started() *os.Process {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.leader
 }
 
-// watch waits for the process to end and takes what it started along, which
-// might hold its pipes open.
+// watch waits for the process to end and kills what it started, which might
+// hold its pipes open.
 func (p *process) watch() {
 	leader := p.started()
 	endGroupWithLeader(leader.Pid)
@@ -125,7 +125,7 @@ func (p *process) closePipes() {
 	}
 }
 
-// Wait is called by go-plugin when both pipes are read to their ends.
+// Wait is called by go-plugin when both pipes have been read to the end.
 func (p *process) Wait(context.Context) error {
 	<-p.exited
 	p.closePipes()
@@ -135,14 +135,14 @@ func (p *process) Wait(context.Context) error {
 	return nil
 }
 
-// Kill ends the process and its group.
+// Kill kills the process and its group.
 func (p *process) Kill(context.Context) error {
 	p.kill()
 	return nil
 }
 
-// kill returns when the process has ended. One that has not started yet never
-// will.
+// kill returns when the process has ended. A process that has not started yet
+// never will.
 func (p *process) kill() {
 	p.mu.Lock()
 	p.doomed = true
@@ -171,10 +171,10 @@ func (p *process) ID() string {
 	return strconv.Itoa(leader.Pid)
 }
 
-// Diagnose has nothing to add: errors are made by startError.
+// Diagnose returns nothing: startError makes the errors.
 func (p *process) Diagnose(context.Context) string { return "" }
 
-// PluginToHost and HostToPlugin translate nothing: both ends see the same
+// PluginToHost and HostToPlugin translate nothing: both sides see the same
 // files.
 func (p *process) PluginToHost(network, address string) (string, string, error) {
 	return network, address, nil
@@ -185,7 +185,7 @@ func (p *process) HostToPlugin(network, address string) (string, string, error) 
 	return network, address, nil
 }
 
-// teeCloser is a reader that shows what it reads to w, and its end, too.
+// teeCloser is a reader that copies what it reads, and its end, to w.
 type teeCloser struct {
 	io.ReadCloser
 	w io.WriteCloser
@@ -202,16 +202,16 @@ func (t teeCloser) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// maxLine is how much of a line is kept, in bytes.
+// maxLine is the maximum number of bytes that are kept of a line.
 const maxLine = 2048
 
-// headLines is how many lines are kept of a stack trace: enough for the frames
-// of the author's own code, which come first.
+// headLines is the number of lines that are kept of a stack trace: enough for
+// the frames of the author's own code, which come first.
 const headLines = 14
 
-// tail keeps the last lines of what is written to it and, where a Go program
-// gave up, the first lines of why: the frames that matter come first, and a
-// stack trace of any length follows them.
+// tail keeps the last lines that are written to it and, if a Go program
+// panicked, the first lines of the stack trace: the frames that matter come
+// first, and a trace of any length follows.
 type tail struct {
 	mu      sync.Mutex
 	max     int
@@ -262,7 +262,7 @@ func isCause(line string) bool {
 	return strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ")
 }
 
-// Close marks the end: there is no more to come.
+// Close marks the end.
 func (t *tail) Close() error {
 	t.once.Do(func() {
 		t.mu.Lock()
@@ -281,7 +281,7 @@ func (t *tail) lines() []string {
 	kept := t.kept
 	var out []string
 	if t.head != nil && t.after >= t.max {
-		// The trace has pushed its own beginning out: show that, and a few of
+		// The trace is longer than the tail: show its beginning, and a few of
 		// the lines at the end.
 		out = append(slices.Clone(t.head), "…")
 		kept = kept[max(0, len(kept)-max(0, t.max-len(t.head))):]
@@ -293,7 +293,7 @@ func (t *tail) lines() []string {
 	return out
 }
 
-// firstLine keeps the first line of what is written to it: the handshake.
+// firstLine keeps the first line that is written to it: the handshake.
 type firstLine struct {
 	mu   sync.Mutex
 	text []byte
@@ -316,7 +316,7 @@ func (f *firstLine) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Close does nothing: a first line that is cut short is one, too.
+// Close does nothing: an incomplete first line counts as well.
 func (f *firstLine) Close() error { return nil }
 
 func (f *firstLine) String() string {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attributes put a plugin into a process group of its own and have the kernel
-// end it when the thread that starts it ends.
+// attributes put a plugin into a process group of its own and make the kernel
+// kill it when the thread that starts it ends.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
@@ -35,8 +35,8 @@ func onSpawnThread(start func() error) error {
 	return <-done
 }
 
-// endGroupWithLeader waits for a process to end and then ends its group. The
-// process is not reaped yet, so its number can't have gone to another.
+// endGroupWithLeader waits for a process to end and then kills its group. The
+// process is not reaped yet, so its ID cannot belong to another one.
 func endGroupWithLeader(pid int) {
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -52,7 +52,7 @@ func killGroup(p *os.Process) {
 	_ = p.Kill()
 }
 
-// alive says whether there is a process of that number.
+// alive reports whether a process with this ID exists.
 func alive(pid int) bool {
 	return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Schema asks what the plugin offers and checks that it makes sense.
+// Schema returns what the plugin offers and checks that it is valid.
 func (p *Plugin) Schema(ctx context.Context) (*pluginv1.GetSchemaResponse, error) {
 	s, err := p.service.GetSchema(ctx, &pluginv1.GetSchemaRequest{})
 	if err != nil {
@@ -26,10 +26,11 @@ func (p *Plugin) Schema(ctx context.Context) (*pluginv1.GetSchemaResponse, error
 			Message: "its schema is wrong: " + err.Error() + quote(p.Stderr()),
 		}
 	}
+	p.UseJSON(s.GetJsonValues())
 	return s, nil
 }
 
-// modes are the kinds that types of a mode may have.
+// modes are the kinds that types of a mode can have.
 var modes = map[pluginv1.Mode]map[string]bool{
 	pluginv1.Mode_MODE_READ:     {"source": true},
 	pluginv1.Mode_MODE_MAP:      {"transform": true, "label": true},
@@ -52,10 +53,10 @@ var reservedOfModels = map[string]bool{
 	"for_each": true, "count": true, "depends_on": true, "plugin": true, "lifecycle": true, "dynamic": true,
 }
 
-// CheckSchema says what is wrong with a schema.
+// CheckSchema returns an error if a schema is not valid.
 func CheckSchema(s *pluginv1.GetSchemaResponse) error {
 	if _, err := version.NewSemver(s.GetVersion()); err != nil {
-		return fmt.Errorf("version %q is no semantic version", s.GetVersion())
+		return fmt.Errorf("version %q is not a semantic version", s.GetVersion())
 	}
 	if err := checkBody(s.GetConfig(), false, 0); err != nil {
 		return fmt.Errorf("the plugin's block: %w", err)
@@ -64,7 +65,7 @@ func CheckSchema(s *pluginv1.GetSchemaResponse) error {
 	for _, t := range s.GetTypes() {
 		name := fmt.Sprintf("%s %q", t.GetKind(), t.GetName())
 		if seen[name] {
-			return fmt.Errorf("%s is there twice", name)
+			return fmt.Errorf("%s is declared twice", name)
 		}
 		seen[name] = true
 		if err := checkType(t); err != nil {
@@ -76,14 +77,14 @@ func CheckSchema(s *pluginv1.GetSchemaResponse) error {
 
 func checkType(t *pluginv1.Type) error {
 	if !identifier.MatchString(t.GetName()) {
-		return fmt.Errorf("the name has to be made of lower case letters, digits and underscores")
+		return fmt.Errorf("the name must consist of lowercase letters, digits, and underscores")
 	}
 	kinds, ok := modes[t.GetMode()]
 	if !ok {
 		return fmt.Errorf("it has no mode")
 	}
 	if !kinds[t.GetKind()] {
-		return fmt.Errorf("a type of kind %q can't be of %s", t.GetKind(), t.GetMode())
+		return fmt.Errorf("a type of kind %q cannot have %s", t.GetKind(), t.GetMode())
 	}
 	model := t.GetMode() == pluginv1.Mode_MODE_MODEL
 	reserved := reserved
@@ -92,24 +93,24 @@ func checkType(t *pluginv1.Type) error {
 	}
 	for _, a := range t.GetBody().GetArguments() {
 		if reserved[a.GetName()] {
-			return fmt.Errorf("argument %q: every stage has an argument of that name", a.GetName())
+			return fmt.Errorf("argument %q: the name is reserved for an argument that every stage has", a.GetName())
 		}
 	}
 	for _, b := range t.GetBody().GetBlocks() {
 		if reserved[b.GetName()] {
-			return fmt.Errorf("block %q: every stage has one of that name", b.GetName())
+			return fmt.Errorf("block %q: the name is reserved for a block that every stage has", b.GetName())
 		}
 	}
 	return checkBody(t.GetBody(), !model, 0)
 }
 
-// maxDepth bounds the nesting of blocks.
+// maxDepth limits the nesting of blocks.
 const maxDepth = 8
 
 // checkBody checks a body; rows allows row expressions and artifacts.
 func checkBody(b *pluginv1.Body, rows bool, depth int) error {
 	if depth > maxDepth {
-		return fmt.Errorf("blocks are nested deeper than %d", maxDepth)
+		return fmt.Errorf("blocks are nested more than %d levels deep", maxDepth)
 	}
 	seen := map[string]bool{}
 	for _, a := range b.GetArguments() {
@@ -125,7 +126,7 @@ func checkBody(b *pluginv1.Body, rows bool, depth int) error {
 			return err
 		}
 		if block.GetMinItems() < 0 || (block.GetMaxItems() != 0 && block.GetMaxItems() < block.GetMinItems()) {
-			return fmt.Errorf("block %q: there can't be between %d and %d of it", block.GetName(), block.GetMinItems(), block.GetMaxItems())
+			return fmt.Errorf("block %q: min_items is %d and max_items is %d", block.GetName(), block.GetMinItems(), block.GetMaxItems())
 		}
 		if err := checkBody(block.GetBody(), rows, depth+1); err != nil {
 			return fmt.Errorf("block %q: %w", block.GetName(), err)
@@ -136,10 +137,10 @@ func checkBody(b *pluginv1.Body, rows bool, depth int) error {
 
 func checkName(name string, seen map[string]bool) error {
 	if !identifier.MatchString(name) {
-		return fmt.Errorf("%q is no name for an argument or block", name)
+		return fmt.Errorf("%q is not a valid name for an argument or block", name)
 	}
 	if seen[name] {
-		return fmt.Errorf("%q is there twice", name)
+		return fmt.Errorf("%q is declared twice", name)
 	}
 	seen[name] = true
 	return nil
@@ -147,14 +148,14 @@ func checkName(name string, seen map[string]bool) error {
 
 func checkArgument(a *pluginv1.Argument, rows bool) error {
 	if (a.GetPerRow() || len(a.GetAccepts()) > 0) && !rows {
-		return fmt.Errorf("row expressions and artifacts can't stand here")
+		return fmt.Errorf("row expressions and artifacts are not allowed here")
 	}
 	if len(a.GetAccepts()) > 0 && !a.GetPerRow() {
 		return nil
 	}
 	var t cty.Type
 	if err := json.Unmarshal(a.GetType(), &t); err != nil {
-		return fmt.Errorf("type %q is no cty type: %w", a.GetType(), err)
+		return fmt.Errorf("type %q is not a cty type: %w", a.GetType(), err)
 	}
 	if err := checkLate(a); err != nil {
 		return err
@@ -163,7 +164,7 @@ func checkArgument(a *pluginv1.Argument, rows bool) error {
 		return nil
 	}
 	if a.GetCollection() != pluginv1.Collection_COLLECTION_UNSPECIFIED || a.GetPerRow() {
-		return fmt.Errorf("it can't have a default")
+		return fmt.Errorf("it cannot have a default")
 	}
 	if _, err := ctyjson.Unmarshal(a.GetDefaultValue(), t); err != nil {
 		return fmt.Errorf("default %s: %w", a.GetDefaultValue(), err)
@@ -173,12 +174,12 @@ func checkArgument(a *pluginv1.Argument, rows bool) error {
 
 func checkLate(a *pluginv1.Argument) error {
 	if len(a.GetLate()) > 0 && (!a.GetPerRow() || len(a.GetAccepts()) > 0) {
-		return fmt.Errorf("late is for row expressions")
+		return fmt.Errorf("only row expressions can have late names")
 	}
 	for name, typ := range a.GetLate() {
 		var t cty.Type
 		if err := json.Unmarshal(typ, &t); err != nil || !identifier.MatchString(name) {
-			return fmt.Errorf("late name %q of type %q: it has to be a name and a cty type", name, typ)
+			return fmt.Errorf("late name %q of type %q: must be a name and a cty type", name, typ)
 		}
 	}
 	return nil

@@ -10,14 +10,14 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// DefaultStopGrace is how long a Run may take to end after it was asked
-// to, where its plugin does not say.
+// DefaultStopGrace is how long a Run may take to end after it was asked to,
+// unless its plugin says otherwise.
 const DefaultStopGrace = 30 * time.Second
 
-// Stoppable is for a Run that is asked to end rather than cut off. It
-// returns the context to make the call with and the name to give it. When
-// asked ends, the plugin is told; grace later (0: DefaultStopGrace), or when
-// hard ends, so does the call. The caller calls done when the call is over.
+// Stoppable is for a Run that is asked to end rather than canceled. It returns
+// the context to make the call with and the call's name. When asked ends, the
+// plugin is told; grace later (0 means DefaultStopGrace), or when hard ends,
+// the call is canceled. The caller calls done when the call is over.
 func (p *Plugin) Stoppable(hard, asked context.Context, grace time.Duration) (ctx context.Context, call string, done func()) {
 	if grace == 0 {
 		grace = DefaultStopGrace
@@ -28,7 +28,7 @@ func (p *Plugin) Stoppable(hard, asked context.Context, grace time.Duration) (ct
 		defer time.AfterFunc(grace, cancel)
 		p.command.Log.Debug("asked to stop", "call", call, "grace", grace)
 		if _, err := p.service.Stop(ctx, &pluginv1.StopRequest{Call: call}); err != nil {
-			// A plugin that knows no Stop is cut off.
+			// A plugin without Stop is canceled at once.
 			cancel()
 		}
 	})
@@ -38,8 +38,8 @@ func (p *Plugin) Stoppable(hard, asked context.Context, grace time.Duration) (ct
 	}
 }
 
-// slow reports that the plugin takes long for something, should it do so before
-// the returned function is called.
+// slow reports that the plugin is slow, unless the returned function is called
+// in time.
 func (p *Plugin) slow(what string) (done func()) {
 	if p.command.Slow == nil {
 		return func() {}
@@ -50,7 +50,7 @@ func (p *Plugin) slow(what string) (done func()) {
 	return func() { t.Stop() }
 }
 
-// answering says in words what a call waits for.
+// answering says what a call waits for.
 func answering(method string, req any) string {
 	_, name, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	return "to answer " + name + subject(req)

@@ -15,51 +15,50 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// BatchStream is a call that answers batches of rows, in order: Map or Predict. One goroutine may send while another receives, so
-// that several batches are under way: gRPC holds back a sender that is some
-// megabytes ahead. A stream that is not received to its end is ended by its
-// context.
+// BatchStream is a Map or Predict call: it sends batches of rows and receives
+// the answers in order. One goroutine can send while another receives, so that
+// several batches are in progress: gRPC holds back a sender that is some
+// megabytes ahead. If a stream is not received to its end, cancel its context.
 type BatchStream struct {
 	plugin *Plugin
 	want   data.Schema
 	send   func(rows []byte) error
 	close  func() error
 	recv   func() (*pluginv1.MapResponse, error)
-	// flat: rows give any number of rows.
+	// flat means that a row produces any number of rows.
 	flat bool
 
 	mu   sync.Mutex
 	sent []int64 // rows of the batches that are not answered yet
 }
 
-// Answer is what a batch was answered with.
+// Answer is the answer to a batch.
 type Answer struct {
-	// Rows has as many rows as the batch that was sent, or of a FlatMapper as
-	// many as Counts says, and the columns that were asked for; the receiver
-	// releases it.
+	// Rows has as many rows as the batch or, for a FlatMapper, as many as the
+	// sum of Counts, and the requested columns. The receiver releases it.
 	Rows arrow.RecordBatch
-	// Counts is how many of Rows came of each row that was sent, in order; of
-	// another type than a FlatMapper nil.
+	// Counts is the number of Rows for each row of the batch, for a FlatMapper;
+	// otherwise nil.
 	Counts []int64
-	// Errors are the rows that failed; their values are of no account. The
-	// numbers are within the batch.
+	// Errors are the rows that failed, numbered within the batch. Their values
+	// are ignored.
 	Errors []*pluginv1.RowError
 }
 
 // Map opens a Map call for an instance; made are the columns that the plugin
-// makes itself.
+// fills.
 func (p *Plugin) Map(ctx context.Context, in *pluginv1.Instance, made data.Schema) (*BatchStream, error) {
 	return p.MapHosted(ctx, &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: in}}, made)
 }
 
-// MapHosted is Map for an instance that asks models or has inputs beside the
-// rows: start holds the instance, the id of a HostService (see Host) and those
-// inputs.
+// MapHosted is Map for an instance that calls models or has other inputs: start
+// has the instance, the address of a HostService (see Host), and the inputs.
 func (p *Plugin) MapHosted(ctx context.Context, start *pluginv1.MapRequest, made data.Schema) (*BatchStream, error) {
 	return p.mapRows(ctx, start, made, false)
 }
 
-// FlatMap is MapHosted for a type that makes any number of rows of each.
+// FlatMap is MapHosted for a type that produces any number of rows for each
+// row.
 func (p *Plugin) FlatMap(ctx context.Context, start *pluginv1.MapRequest, made data.Schema) (*BatchStream, error) {
 	return p.mapRows(ctx, start, made, true)
 }
@@ -79,7 +78,7 @@ func (p *Plugin) mapRows(ctx context.Context, start *pluginv1.MapRequest, made d
 		},
 		recv: func() (*pluginv1.MapResponse, error) {
 			r, err := s.Recv()
-			for err == nil && r.GetFinished() > 0 { // it tells how far it is
+			for err == nil && r.GetFinished() > 0 { // progress
 				r, err = s.Recv()
 			}
 			return r, err
@@ -87,7 +86,7 @@ func (p *Plugin) mapRows(ctx context.Context, start *pluginv1.MapRequest, made d
 	}, nil
 }
 
-// Predict opens a Predict call for a model that the plugin made.
+// Predict opens a Predict call for a model that the plugin trained.
 func (p *Plugin) Predict(ctx context.Context, model *pluginv1.Artifact) (*BatchStream, error) {
 	s, err := p.service.Predict(ctx)
 	if err != nil {
@@ -109,8 +108,8 @@ func (p *Plugin) Predict(ctx context.Context, model *pluginv1.Artifact) (*BatchS
 	}, nil
 }
 
-// Send sends a batch. io.EOF means that the call has ended; Recv says why. The
-// caller keeps its reference to rec.
+// Send sends a batch. io.EOF means that the call has ended; Recv returns the
+// reason. The caller keeps its reference to rec.
 func (s *BatchStream) Send(rec arrow.RecordBatch) error {
 	rows, err := data.EncodeBatch(rec)
 	if err != nil {
@@ -122,12 +121,12 @@ func (s *BatchStream) Send(rec arrow.RecordBatch) error {
 	return s.send(rows)
 }
 
-// CloseSend says that no more batches come.
+// CloseSend says that no more batches follow.
 func (s *BatchStream) CloseSend() error { return s.close() }
 
-// Recv receives the answer to the oldest batch that is not answered yet; after
-// the last one it returns io.EOF. What the plugin reports is a
-// *DiagnosticError, an answer that does not fit its batch a *CallError.
+// Recv receives the answer to the oldest open batch, and io.EOF after the last
+// one. A failure that the plugin reports is a *DiagnosticError; an answer that
+// does not match its batch is a *CallError.
 func (s *BatchStream) Recv() (*Answer, error) {
 	answer := wire.Gathering{Flat: s.flat}
 	defer answer.Release()
@@ -152,8 +151,7 @@ func (s *BatchStream) Recv() (*Answer, error) {
 	return s.answer(&answer)
 }
 
-// oldest is how many rows the oldest batch has that is not answered yet; -1:
-// there is none.
+// oldest returns the number of rows in the oldest open batch, or -1.
 func (s *BatchStream) oldest() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,7 +161,7 @@ func (s *BatchStream) oldest() int64 {
 	return s.sent[0]
 }
 
-// answer takes a whole answer, if it has the columns that were asked for.
+// answer returns a complete answer if it has the requested columns.
 func (s *BatchStream) answer(g *wire.Gathering) (*Answer, error) {
 	s.mu.Lock()
 	s.sent = s.sent[1:]
@@ -183,7 +181,7 @@ func (s *BatchStream) answer(g *wire.Gathering) (*Answer, error) {
 	return &Answer{Rows: rec, Counts: g.Counts, Errors: g.Errors}, nil
 }
 
-// end is io.EOF if all batches were answered.
+// end returns io.EOF if all batches were answered.
 func (s *BatchStream) end() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,7 +1,7 @@
-// Package parallel runs functions side by side. A function that panics has
-// failed: an errgroup.Group or a sync.WaitGroup whose function panics is done
-// for a moment, until the process has ended, and what waits for it goes on with
-// half a result. Here the panic is an error, or goes on where the waiting is.
+// Package parallel runs functions in parallel and turns panics into errors.
+// With errgroup.Group or sync.WaitGroup, what waits for a goroutine that panics
+// continues with half a result until the process has ended. Here the panic is
+// an error, or continues where the caller waits.
 package parallel
 
 import (
@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Panic is what a function panicked with: a bug.
+// Panic is a panic of a function: a bug.
 type Panic struct {
 	Value any
 	Stack []byte // from where it panicked
@@ -23,7 +23,7 @@ type Panic struct {
 
 func (p *Panic) Error() string { return fmt.Sprintf("%v\n\n%s", p.Value, p.Stack) }
 
-// Call calls f and makes a *Panic of a panic.
+// Call calls f and returns a panic as a *Panic.
 func Call(f func() error) (err error) {
 	defer func() {
 		switch p := recover().(type) {
@@ -37,10 +37,10 @@ func Call(f func() error) (err error) {
 	return f()
 }
 
-// recovering matches the calls that stand above the one that panicked.
+// recovering matches the calls above the one that panicked.
 var recovering = regexp.MustCompile(`(?s)\n.*?\npanic\([^\n]*\n[^\n]*\n`)
 
-// stack is the stack of a goroutine that panics, from where it does.
+// stack returns the stack of a goroutine that panics, from where it does.
 func stack() []byte {
 	all := debug.Stack()
 	if at := recovering.FindIndex(all); at != nil {
@@ -49,18 +49,18 @@ func stack() []byte {
 	return all
 }
 
-// Group is an errgroup.Group in which a panic is an error, a *Panic.
+// Group is an errgroup.Group that returns a panic as a *Panic.
 type Group struct{ group *errgroup.Group }
 
-// New returns a group of which at most limit functions run at the same time;
-// below 0: any number.
+// New returns a group that runs at most limit functions at the same time; a
+// negative limit means no limit.
 func New(limit int) Group {
 	g := Group{new(errgroup.Group)}
 	g.group.SetLimit(limit)
 	return g
 }
 
-// WithContext returns a group of any number, and a context that ends at its
+// WithContext returns a group without a limit, and a context that ends at its
 // first error and when Wait returns.
 func WithContext(ctx context.Context) (Group, context.Context) {
 	g, ctx := errgroup.WithContext(ctx)
@@ -70,14 +70,14 @@ func WithContext(ctx context.Context) (Group, context.Context) {
 // SetLimit sets how many functions run at the same time.
 func (g Group) SetLimit(limit int) { g.group.SetLimit(limit) }
 
-// Go calls f on a goroutine, when there is room.
+// Go calls f on a goroutine, as soon as the limit allows.
 func (g Group) Go(f func() error) { g.group.Go(func() error { return Call(f) }) }
 
-// Wait waits for all functions, and returns the first error.
+// Wait waits for all functions and returns the first error.
 func (g Group) Wait() error { return g.group.Wait() }
 
-// For calls f with 0 to n-1, up to limit of them at the same time. When a call
-// panics, none is begun any more, and For panics with a *Panic.
+// For calls f with 0 to n-1, up to limit calls at the same time. If a call
+// panics, For starts no new ones and panics with a *Panic.
 func For(n, limit int, f func(i int)) {
 	var next atomic.Int64
 	g := New(-1)

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// JSON reads a value of a type as cty's package json does.
+// JSON decodes a value of a type as cty's package json does.
 func JSON(text []byte, t cty.Type) (cty.Value, error) {
 	if norm.NFC.IsNormal(text) && !escapes(text) {
 		return ctyjson.Unmarshal(text, t)
@@ -29,7 +29,8 @@ func JSON(text []byte, t cty.Type) (cty.Value, error) {
 	})
 }
 
-// escapes says whether a JSON text may have an escape for other than ASCII.
+// escapes reports whether a JSON text may contain an escape for a character
+// that is not ASCII.
 func escapes(text []byte) bool {
 	for {
 		at := bytes.Index(text, []byte(`\u`))
@@ -44,7 +45,7 @@ func escapes(text []byte) bool {
 	}
 }
 
-// Msgpack reads a value of a type as cty's package msgpack does.
+// Msgpack decodes a value of a type as cty's package msgpack does.
 func Msgpack(b []byte, t cty.Type) (cty.Value, error) {
 	if norm.NFC.IsNormal(b) {
 		return ctymsgpack.Unmarshal(b, t)
@@ -54,8 +55,8 @@ func Msgpack(b []byte, t cty.Type) (cty.Value, error) {
 	})
 }
 
-// decode reads a value and gives its texts the bytes that they have in the
-// tree that it was read from.
+// decode decodes a value and gives its texts the bytes that they have in the
+// tree it came from.
 func decode(t cty.Type, read func(cty.Type) (cty.Value, error), parse func() (any, error)) (cty.Value, error) {
 	tree, err := parse()
 	if err != nil {
@@ -71,8 +72,8 @@ func decode(t cty.Type, read func(cty.Type) (cty.Value, error), parse func() (an
 	return restore(v, t, tree), nil
 }
 
-// checkKeys reports keys of one map that cty takes for the same; it panics
-// about them.
+// checkKeys reports keys of one map that cty considers equal, on which it
+// panics.
 func checkKeys(tree any) error {
 	switch tree := tree.(type) {
 	case []any:
@@ -98,12 +99,12 @@ func checkKeys(tree any) error {
 }
 
 // Restore gives the texts in a value the bytes that they have in the tree that
-// the value was made of: of map[string]any, []any, and string. A text that is
-// another one in the tree, not only in another form, is left alone.
+// the value was made from: map[string]any, []any, and string. It leaves texts
+// alone that differ by more than normalization.
 func Restore(v cty.Value, tree any) cty.Value { return restore(v, v.Type(), tree) }
 
-// restore is Restore for a value that was read as of type t. One that was read
-// as of any type stands in the tree together with its type.
+// restore is Restore for a value that was decoded as type t. For the dynamic
+// type, the tree has the value together with its type.
 func restore(v cty.Value, t cty.Type, tree any) cty.Value {
 	if t == cty.DynamicPseudoType {
 		tree, t = inner(tree), v.Type()
@@ -131,7 +132,7 @@ func restore(v cty.Value, t cty.Type, tree any) cty.Value {
 	return v
 }
 
-// inner is the value in what stands for a value with its type: an object in
+// inner returns the value from what encodes a value with its type: an object in
 // JSON, a pair in msgpack.
 func inner(tree any) any {
 	switch tree := tree.(type) {
@@ -165,8 +166,8 @@ func restoreSequence(v cty.Value, t cty.Type, tree []any) cty.Value {
 	return cty.ListVal(elements)
 }
 
-// restoreSet finds the elements in the tree again, which has another order. In
-// sets of other things than texts each element keeps cty's form.
+// restoreSet finds the elements in the tree, which has another order. In sets
+// of anything but texts, elements keep cty's form.
 func restoreSet(v cty.Value, t cty.Type, tree []any) cty.Value {
 	if t.ElementType() != cty.String || !v.IsWhollyKnown() {
 		return v
@@ -213,7 +214,7 @@ func restoreMapping(v cty.Value, t cty.Type, tree map[string]any) cty.Value {
 	return cty.ObjectVal(parts)
 }
 
-// msgpackTree reads arrays, maps, and texts; of anything else it gives nil.
+// msgpackTree decodes arrays, maps, and texts; anything else becomes nil.
 func msgpackTree(d *msgpack.Decoder) (any, error) {
 	code, err := d.PeekCode()
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package verbatim makes cty values whose texts keep their bytes. cty itself
-// brings every text into Unicode's normal form NFC, so that a text in another
-// form would reach a model or a file with other bytes than it has in the data.
+// Package verbatim makes cty values whose texts keep their bytes. cty
+// normalizes every text to Unicode NFC, so a text in another form would reach a
+// model or a file with other bytes than the data has.
 //
-// Attribute names and map keys are in NFC here too: cty relies on it.
+// Attribute names and map keys are in NFC here as well: cty relies on it.
 package verbatim
 
 import (
@@ -19,8 +19,8 @@ type layout struct {
 	text any
 }
 
-// sameLayout is false where cty.Value no longer looks like layout. Text then
-// makes what cty makes.
+// sameLayout is false if cty.Value no longer looks like layout. Text then makes
+// what cty makes.
 var sameLayout = func() bool {
 	var v cty.Value
 	if unsafe.Sizeof(v) != unsafe.Sizeof(layout{}) || unsafe.Alignof(v) != unsafe.Alignof(layout{}) {
@@ -32,11 +32,11 @@ var sameLayout = func() bool {
 	return ok && text == "a" && l.typ == cty.String
 }()
 
-// Text is a string with just these bytes.
+// Text returns a string with exactly these bytes.
 //
 // cty has no way to make one: cty.StringVal normalizes, and the fields of
-// cty.Value are private. Hence this conversion, the only unsafe one of its
-// kind. A cty that stores strings in another way fails TestTextKeepsItsBytes.
+// cty.Value are private. This conversion is the only unsafe one of its kind. If
+// cty stores strings differently, TestTextKeepsItsBytes fails.
 func Text(s string) cty.Value {
 	if !sameLayout {
 		return cty.StringVal(s)
@@ -44,8 +44,8 @@ func Text(s string) cty.Value {
 	return *(*cty.Value)(unsafe.Pointer(&layout{cty.String, s}))
 }
 
-// Inert says whether normalizing has no effect on a text, nor on any text made
-// of parts of it and of other inert texts.
+// Inert reports whether normalizing has no effect on a text, nor on any text
+// made of parts of it and of other inert texts.
 func Inert(s string) bool {
 	ascii := true
 	for i := range len(s) {

@@ -7,7 +7,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// CallErrorFromProto is a failed call of a model, which the protocol has as e.
+// CallErrorFromProto converts an error from the protocol.
 func CallErrorFromProto(e *pluginv1.CallError) *llm.CallError {
 	out := &llm.CallError{Message: e.Message, Status: int(e.Status), Temporary: e.Temporary}
 	if e.RetryAfterSeconds != nil {
@@ -17,7 +17,7 @@ func CallErrorFromProto(e *pluginv1.CallError) *llm.CallError {
 	return out
 }
 
-// CallErrorToProto is the inverse of CallErrorFromProto.
+// CallErrorToProto converts an error to the protocol.
 func CallErrorToProto(e *llm.CallError) *pluginv1.CallError {
 	out := &pluginv1.CallError{Message: e.Message, Status: int32(e.Status), Temporary: e.Temporary}
 	if e.RetryAfter != nil {

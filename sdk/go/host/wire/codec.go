@@ -12,14 +12,14 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// codec is gRPC's codec for protocol buffers, but for messages that are little
-// else than rows: those it writes without copying the rows, and reads with
-// one copy less. What is on the wire is the same.
+// codec is gRPC's codec for protocol buffers, but it writes messages that are
+// mostly rows without copying the rows, and reads them with one copy less. The
+// bytes on the wire are the same.
 type codec struct{}
 
 var standard = encoding.GetCodecV2(proto.Name)
 
-// Name is the standard codec's: the other end may use that.
+// Name is that of the standard codec: the other side may use that.
 func (codec) Name() string { return proto.Name }
 
 // Field numbers of rows.
@@ -60,7 +60,7 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	return standard.Marshal(v)
 }
 
-// field writes one bytes field without copying its content, and tail behind it.
+// field writes one bytes field without copying its content, followed by tail.
 func field(number protowire.Number, content, tail []byte) mem.BufferSlice {
 	head := protowire.AppendTag(nil, number, protowire.BytesType)
 	head = protowire.AppendVarint(head, uint64(len(content)))
@@ -77,7 +77,7 @@ func bufferOf(parts ...[]byte) mem.BufferSlice {
 	return out
 }
 
-// besideRows writes rows, field 1, and the rest of a message behind them.
+// besideRows writes rows, field 1, followed by the rest of a message.
 func besideRows(rows []byte, rest pb.Message) (mem.BufferSlice, error) {
 	tail, err := pb.Marshal(rest)
 	if err != nil {
@@ -89,7 +89,7 @@ func besideRows(rows []byte, rest pb.Message) (mem.BufferSlice, error) {
 	return field(mapResponseRows, rows, tail), nil
 }
 
-// nestedRows writes a RunResponse that holds rows.
+// nestedRows writes a RunResponse that contains rows.
 func nestedRows(r *pluginv1.Rows) mem.BufferSlice {
 	inner := protowire.AppendTag(nil, 1, protowire.BytesType)
 	inner = protowire.AppendString(inner, r.GetOutput())
@@ -100,8 +100,8 @@ func nestedRows(r *pluginv1.Rows) mem.BufferSlice {
 	return bufferOf(append(head, inner...), r.GetRows())
 }
 
-// Unmarshal reads a message. Of those that hold rows alone, the rows are part
-// of the buffer that the message was gathered in.
+// Unmarshal decodes a message. If it only contains rows, they share the buffer
+// that the message was collected in.
 func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 	switch m := v.(type) {
 	case *pluginv1.MapRequest:
@@ -134,8 +134,8 @@ func readRowsField(data mem.BufferSlice, number protowire.Number, m pb.Message, 
 	return nil
 }
 
-// onlyField returns the content of a message's bytes field if the message is
-// that field and nothing else.
+// onlyField returns the content of a message's bytes field if the message has
+// no other fields.
 func onlyField(message []byte, number protowire.Number) ([]byte, bool) {
 	n, typ, size := protowire.ConsumeTag(message)
 	if size < 0 || n != number || typ != protowire.BytesType {

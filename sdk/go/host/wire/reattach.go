@@ -1,11 +1,11 @@
 package wire
 
 // ReattachVariable is the environment variable that tells quern which plugins
-// are already being served. Its value is a JSON object of Reattach values by
-// source or local name.
+// are already running. Its value is a JSON object of Reattach values by source
+// or local name.
 const ReattachVariable = "QUERN_REATTACH_PLUGINS"
 
-// Reattach is where a plugin is being served.
+// Reattach is where a plugin is running.
 type Reattach struct {
 	Protocol        string
 	ProtocolVersion int

@@ -11,36 +11,36 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// MaxRows is how large the rows of a message may be, in bytes, which leaves room
-// for the rest of it. Only tests change it.
+// MaxRows is the maximum size of a message's rows in bytes; it leaves room for
+// the rest. Only tests change it.
 var MaxRows = MaxMessage - 1<<20
 
-// Piece is a run of a batch's rows that fits into one message.
+// Piece is a range of a batch's rows that fits into one message.
 type Piece struct {
 	From, To int64 // rows of the batch
 	Rows     []byte
-	// Counts is how many of Rows came of each row, if a FlatMapper made them.
+	// Counts is the number of Rows for each row, for a FlatMapper.
 	Counts []int64
-	// Size is that of the rows as they were, in bytes. If it is above MaxRows,
-	// the piece is a single row that is too large to be sent: Rows has nulls in
-	// its place, or nothing where there are Counts.
+	// Size is the size of the rows in bytes. If it is above MaxRows, the piece
+	// is a single row that is too large to send: Rows has nulls instead or, with
+	// Counts, nothing.
 	Size int
 }
 
-// TooLarge says whether the piece is a row that cannot be sent.
+// TooLarge reports whether the piece is a row that cannot be sent.
 func (p *Piece) TooLarge() bool { return p.Size > MaxRows }
 
-// Excess says how large a row is that is too large, how large one may be, and
-// what to do.
+// Excess says how large a row that is too large is, what the limit is, and what
+// to do.
 func (p *Piece) Excess() string {
 	const mib = 1 << 20
 	return fmt.Sprintf("%d MiB, and a row between quern and a plugin can take %d MiB at most; keep such content in a file, and its path in the row",
 		(p.Size+mib-1)/mib, MaxRows/mib)
 }
 
-// Cut returns a batch in pieces, in order: one, or more if the rows are too large
-// for one message. Counts is how many of the rows came of each row that a
-// FlatMapper was given, which are the rows of the pieces then; otherwise nil.
+// Cut splits a batch into pieces, in order: one, or more if the rows are too
+// large for one message. For a FlatMapper, counts is the number of rows for
+// each input row, and pieces consist of whole input rows; otherwise it is nil.
 func Cut(rec arrow.RecordBatch, counts []int64) ([]Piece, error) {
 	piece := Piece{To: rec.NumRows(), Counts: counts}
 	if counts != nil {
@@ -49,7 +49,7 @@ func Cut(rec arrow.RecordBatch, counts []int64) ([]Piece, error) {
 	return piece.cut(rec)
 }
 
-// cut returns the piece of these rows, or those of its halves.
+// cut returns the piece, or those of its halves.
 func (p Piece) cut(rec arrow.RecordBatch) ([]Piece, error) {
 	var err error
 	if p.Rows, err = data.EncodeBatch(rec); err != nil {
@@ -77,7 +77,7 @@ func (p Piece) cut(rec arrow.RecordBatch) ([]Piece, error) {
 	return append(pieces, rest...), err
 }
 
-// empty takes the content out of a row that is too large.
+// empty removes the content of a row that is too large.
 func (p *Piece) empty(schema *arrow.Schema) (err error) {
 	rows := int64(1)
 	if p.Counts != nil {
@@ -87,7 +87,7 @@ func (p *Piece) empty(schema *arrow.Schema) (err error) {
 	return err
 }
 
-// Nulls are rows without values.
+// Nulls returns rows without values.
 func Nulls(schema *arrow.Schema, rows int64) arrow.RecordBatch {
 	columns := make([]arrow.Array, schema.NumFields())
 	for i, f := range schema.Fields() {
@@ -103,15 +103,15 @@ func sum(counts []int64) (n int64) {
 	return n
 }
 
-// Gathering puts together the messages that answer one batch.
+// Gathering combines the messages that answer one batch.
 type Gathering struct {
-	// Rows is how many rows the batch has. Flat says that a FlatMapper answers,
-	// which makes any number of rows of each.
+	// Rows is the number of rows in the batch. Flat means that each produces any
+	// number of rows.
 	Rows int64
 	Flat bool
 
-	// Counts and Errors are those of the messages that have come, by the rows of
-	// the batch.
+	// Counts and Errors are those of the messages so far, by the rows of the
+	// batch.
 	Counts []int64
 	Errors []*pluginv1.RowError
 
@@ -119,9 +119,9 @@ type Gathering struct {
 	answered int64 // rows of the batch
 }
 
-// Add takes a message and says whether the answer is whole with it. A message
-// that does not fit the batch is an error. Those of Predict are put as ones of
-// Map.
+// Add takes a message and reports whether the answer is complete. A message
+// that does not match the batch is an error. Messages of Predict are converted
+// to those of Map.
 func (g *Gathering) Add(m *pluginv1.MapResponse) (whole bool, err error) {
 	rec, err := data.DecodeBatch(m.GetRows())
 	if err != nil {
@@ -151,7 +151,7 @@ func (g *Gathering) Add(m *pluginv1.MapResponse) (whole bool, err error) {
 	return !m.GetMore(), nil
 }
 
-// check compares a message that answers n rows with those that are left.
+// check compares a message that answers n rows with the remaining rows.
 func (g *Gathering) check(n int64, m *pluginv1.MapResponse) error {
 	switch answered := g.answered + n; {
 	case m.GetMore() && (n == 0 || answered >= g.Rows):

@@ -2,9 +2,9 @@ package wire
 
 import "github.com/quern-dev/quern/sdk/go/pluginv1"
 
-// DefaultRowsOf is the key of the dataset whose rows row expressions are over
-// where their argument does not say (Argument.rows_of): the only required dataset
-// argument, or the only one that there is.
+// DefaultRowsOf returns the key of the dataset that row expressions refer to if
+// their argument does not set Argument.rows_of: the only required dataset
+// argument, or the only one.
 func DefaultRowsOf(b *pluginv1.Body) string {
 	var required, all []string
 	for _, a := range b.GetArguments() {

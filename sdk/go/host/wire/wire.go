@@ -1,6 +1,6 @@
-// Package wire is what both ends of the plugin protocol have to agree on
-// beside the protocol itself: the handshake, the size of messages, and how
-// they are put on the wire. Authors of plugins don't need it.
+// Package wire is what both sides of the plugin protocol must agree on in
+// addition to the messages: the handshake, the size of messages, and their
+// encoding. Plugin authors do not need it.
 package wire
 
 import (
@@ -8,14 +8,13 @@ import (
 	"google.golang.org/grpc"
 )
 
-// ProtocolVersion is the version of sdk/proto/quern/plugin that both ends
-// have to speak.
+// ProtocolVersion is the version of the protocol that both sides must use.
 const ProtocolVersion = 1
 
 // Service is the name under which go-plugin dispenses PluginService.
 const Service = "quern"
 
-// MaxMessage is the greatest size of a message, in bytes.
+// MaxMessage is the maximum size of a message in bytes.
 const MaxMessage = 256 << 20
 
 // Handshake tells a plugin that quern started it.
@@ -26,17 +25,18 @@ var Handshake = goplugin.HandshakeConfig{
 }
 
 const (
-	// window is how much of a stream may be under way: some batches.
+	// window is how much of a stream can be in transit: some batches.
 	window = 16 << 20
 	// buffer is how much is read or written by one system call.
 	buffer = 512 << 10
-	// workers are goroutines that serve calls one after the other. One made for
-	// each call would grow its stack each time, which costs as much as the rest
-	// of a small call; calls beyond so many get one.
+	// workers is the number of goroutines that serve calls one after the other.
+	// A new goroutine for each call would grow its stack each time, which costs
+	// as much as the rest of a small call. Further calls get a goroutine of
+	// their own.
 	workers = 256
 )
 
-// ServerOptions are for who serves.
+// ServerOptions are the options of a server.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage),
@@ -46,7 +46,7 @@ func ServerOptions() []grpc.ServerOption {
 	}
 }
 
-// DialOptions are for who calls.
+// DialOptions are the options of a client.
 func DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithDefaultCallOptions(

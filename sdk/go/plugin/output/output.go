@@ -1,6 +1,6 @@
-// Package output has the answers of language models as values of late row
-// expressions: what an evaluator passes to Host.Evaluate for a late name of type
-// output.
+// Package output encodes the answers of language models for late row
+// expressions: what an evaluator passes to Host.Evaluate for a late name of
+// type output.
 package output
 
 import (
@@ -13,9 +13,9 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Type is the type of a late name of type output: what a model answered.
-// What is not known (a cost without prices, say) is null; json is the text as
-// JSON, null where it is none; tokens counts input with what was cached of it.
+// Type is the type of a late name of type output: a model's answer. What is
+// unknown, such as a cost without prices, is null. json is the text parsed as
+// JSON, or null if it is not JSON. tokens.input includes cached_input.
 var Type = cty.Object(map[string]cty.Type{
 	"text":          cty.String,
 	"json":          cty.DynamicPseudoType,
@@ -31,14 +31,14 @@ var Type = cty.Object(map[string]cty.Type{
 	"logprobs":      cty.List(cty.Number),
 })
 
-// column is how a column of such answers is stored: any is JSON.
+// column is Type as a column type: values of any type are JSON texts.
 const column = "struct<text:string,json:string,tool_calls:list<struct<id:string,name:string,arguments:string>>," +
 	"finish_reason:string,refused:bool,refusal:string," +
 	"tokens:struct<input:int64,cached_input:int64,output:int64,total:int64>," +
 	"cost:float64,latency:float64,cached:bool,model:string,logprobs:list<float64>>"
 
-// Array holds answers as the values of a late name of type output. An
-// answer that is nil is null. The caller releases it.
+// Array returns answers as values of a late name of type output. A nil answer
+// is null. The caller releases the array.
 func Array(answers []*llm.Response) arrow.Array {
 	t, err := data.ArrowType(column)
 	if err != nil {
@@ -65,7 +65,7 @@ func appendOutput(b array.Builder, name string, a *llm.Response) {
 	case "text":
 		b.(*array.StringBuilder).Append(a.Text)
 	case "json":
-		// Text that is no JSON is read as null.
+		// Text that is not JSON is read as null.
 		b.(*array.StringBuilder).Append(a.Text)
 	case "tool_calls":
 		appendToolCalls(b.(*array.ListBuilder), a.ToolCalls)
@@ -120,7 +120,7 @@ func appendTokens(b *array.StructBuilder, u llm.Usage) {
 	}
 }
 
-// appendLogProbs appends null where the model offered none.
+// appendLogProbs appends null if the model returned none.
 func appendLogProbs(b *array.ListBuilder, tokens []llm.LogProb) {
 	if len(tokens) == 0 {
 		b.AppendNull()
