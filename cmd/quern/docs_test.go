@@ -1,9 +1,13 @@
 package main
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -73,4 +77,75 @@ func write(t *testing.T, dir, name, text string) {
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// quotation matches a quoted declaration in the docs: a comment that names the file
+// and the declaration, and the code.
+var quotation = regexp.MustCompile("(?s)(<!-- quote (\\S+) (\\S+) -->\n```go\n)(.*?)\n```")
+
+// TestTheDocsQuoteExamplesThatRun compares the code in docs/plugins.md with the
+// runnable examples that it quotes. "go test -update" copies it from there.
+func TestTheDocsQuoteExamplesThatRun(t *testing.T) {
+	page := filepath.Join("..", "..", "docs", "plugins.md")
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quotes := 0
+	fresh := quotation.ReplaceAllStringFunc(string(text), func(quote string) string {
+		quotes++
+		part := quotation.FindStringSubmatch(quote)
+		code := declaration(t, filepath.Join("..", "..", part[2]), part[3])
+		if code != part[4] && !*update {
+			t.Errorf("docs/plugins.md quotes %s of %s differently: run the test with -update", part[3], part[2])
+		}
+		return part[1] + code + "\n```"
+	})
+	if quotes < 8 {
+		t.Errorf("docs/plugins.md quotes %d examples, want one for each kind of plugin", quotes)
+	}
+	if *update {
+		if err := os.WriteFile(page, []byte(fresh), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// declaration returns the source of a function, a method (TYPE.NAME), or a type in
+// a Go file, without its comment.
+func declaration(t *testing.T, file, name string) string {
+	t.Helper()
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := token.NewFileSet()
+	parsed, err := parser.ParseFile(files, file, source, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range parsed.Decls {
+		if declaredName(d) == name {
+			return string(source[files.Position(d.Pos()).Offset:files.Position(d.End()).Offset])
+		}
+	}
+	t.Fatalf("%s does not declare %s", file, name)
+	return ""
+}
+
+func declaredName(d ast.Decl) string {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		if d.Recv == nil {
+			return d.Name.Name
+		}
+		if of, ok := d.Recv.List[0].Type.(*ast.Ident); ok {
+			return of.Name + "." + d.Name.Name
+		}
+	case *ast.GenDecl:
+		if s, ok := d.Specs[0].(*ast.TypeSpec); ok {
+			return s.Name.Name
+		}
+	}
+	return ""
 }

@@ -10,13 +10,13 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// wordsFile holds a line a language: its code and its commonest words.
+// wordsFile has a line for each language: its code and its most common words.
 //
 //go:embed words.txt
 var wordsFile string
 
-// languages are the codes in the order of the file, and words says which of
-// them have a word.
+// languages lists the codes in the order of the file. words maps each word to the
+// indexes of its languages.
 var languages, words = parse(wordsFile)
 
 func parse(file string) (codes []string, words map[string][]int) {
@@ -34,20 +34,20 @@ func parse(file string) (codes []string, words map[string][]int) {
 // args are the block's arguments.
 type args struct {
 	Input    plugin.Dataset `quern:"input,required" doc:"The rows to label."`
-	Text     plugin.Column  `quern:"text,required" type:"string" doc:"The text whose language is looked for."`
-	Among    []string       `quern:"among" doc:"Only these languages are considered; by default all."`
-	MinWords int            `quern:"min_words" default:"2" doc:"How many words have to be known."`
+	Text     plugin.Column  `quern:"text,required" type:"string" doc:"The text whose language is detected."`
+	Among    []string       `quern:"among" doc:"The languages to consider. By default, all of them."`
+	MinWords int            `quern:"min_words" default:"2" doc:"The minimum number of known words."`
 
 	among []bool // by language; filled by Open
 }
 
 type labeler struct{}
 
-// Prepare says what will be made: the input's columns and one more.
+// Prepare declares the output: the input's columns and one more.
 func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	for _, code := range p.Args.Among {
 		if code != "" && !slices.Contains(languages, code) {
-			p.Errorf("among", "the language %q is not known\nThose that are: %s.", code, strings.Join(languages, ", "))
+			p.Errorf("among", "unknown language %q\nUse any of %s.", code, strings.Join(languages, ", "))
 		}
 	}
 	p.KeepInput("input")
@@ -55,7 +55,7 @@ func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	return nil
 }
 
-// Open does once for an instance what Map would do again for each batch.
+// Open prepares what all batches of an instance need.
 func (labeler) Open(_ context.Context, a *args) error {
 	a.among = make([]bool, len(languages))
 	for i, code := range languages {
@@ -64,7 +64,7 @@ func (labeler) Open(_ context.Context, a *args) error {
 	return nil
 }
 
-// Map is given only rows that quern does not know the label of.
+// Map gets only rows whose label quern does not have.
 func (labeler) Map(_ context.Context, a *args, b *plugin.Batch) error {
 	text := b.Strings(a.Text)
 	for row := range b.N {
@@ -76,7 +76,7 @@ func (labeler) Map(_ context.Context, a *args, b *plugin.Batch) error {
 	return nil
 }
 
-// language is the one with the most known words; "" where it is not clear.
+// language returns the language with the most known words, or "" if there is a tie.
 func (a *args) language(text string) string {
 	counts := make([]int, len(languages))
 	for word := range strings.FieldsFuncSeq(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) }) {

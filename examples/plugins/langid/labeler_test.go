@@ -7,7 +7,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-func TestTheLanguageOfATextIsFound(t *testing.T) {
+func TestTheLanguageOfATextIsDetected(t *testing.T) {
 	got, err := plugintest.Map(t, langid(), plugintest.Case{
 		Type: "langid_language",
 		Name: "language",
@@ -51,7 +51,7 @@ func TestOnlyTheNamedLanguagesAreConsidered(t *testing.T) {
 	}
 }
 
-func TestALanguageThatIsNotKnownIsAMistakeOfTheArgument(t *testing.T) {
+func TestAnUnknownLanguageIsAnErrorInItsArgument(t *testing.T) {
 	got, err := plugintest.Prepare(t, langid(), plugintest.Case{
 		Type: "langid_language",
 		Args: map[string]any{"text": plugintest.Row("body"), "among": []string{"en", "tlh"}},
