@@ -170,7 +170,7 @@ func TestContentsAreAManifestAndTheFirstRows(t *testing.T) {
 			t.Errorf("%s is missing in %v", name, members)
 		}
 	}
-	if contents, err := inspect.Open(t.Context(), s.Store, found, 0); err != nil || string(toJSON(t, contents)) == "" || contents.Rows == nil {
+	if contents, err := inspect.Open(t.Context(), s.Store, found, 0); err != nil || toJSON(t, contents) == "" || contents.Rows == nil {
 		t.Errorf("no rows: %v, %v", contents, err)
 	}
 	report, err := inspect.FindArtifact(s.State, "evaluate.labels")

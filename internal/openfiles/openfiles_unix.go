@@ -22,7 +22,7 @@ func init() {
 		return
 	}
 	_, _ = os.Stderr.WriteString("╷\n│ Error: Too many open files\n│\n" +
-		"│ This process may have " + strconv.FormatUint(uint64(limit.Cur), 10) + " files open at once, but quern needs at least " +
+		"│ This process may have " + strconv.FormatUint(limit.Cur, 10) + " files open at once, but quern needs at least " +
 		strconv.Itoa(atLeast) + ".\n│ Raise the limit: ulimit -n 1024\n╵\n")
 	os.Exit(1)
 }

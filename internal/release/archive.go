@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -282,9 +283,8 @@ func pack(w io.Writer, files fs.FS, name string, at time.Time) error {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
 		_, err = io.Copy(out, f)
-		return err
+		return errors.Join(err, f.Close())
 	})
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 }
 
 // Open finds out where requests go, and what all of them carry.
-func (impl) Open(_ context.Context, a *args) error { //nolint:unparam // the interface has the error
+func (impl) Open(_ context.Context, a *args) error {
 	a.key = a.Key(keyVariable)
 	a.url = strings.TrimSuffix(strings.TrimSuffix(a.Endpoint(a.BaseURL), "/"), "/v1") + "/v1/messages"
 	a.header = http.Header{"Anthropic-Version": {apiVersion}}
