@@ -19,7 +19,7 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// builder makes one plan.
+// builder builds one plan.
 type builder struct {
 	Options
 	*diagnostics.Collector
@@ -30,11 +30,11 @@ type builder struct {
 	processes *processes.Processes
 	types     *types
 	prepared  *prepare.Cache
-	prior     map[string]*state.Instance // what the state has, by address
+	prior     map[string]*state.Instance // the instances in the state, by address
 
 	root    *phases
 	levels  []module.Level
-	partial map[addr.Stage]bool   // those of which an instance is left out
+	partial map[addr.Stage]bool   // stages with instances that are left out
 	configs map[string]*plan.Body // by plugin
 }
 
@@ -63,14 +63,14 @@ func (b *builder) close() {
 	b.prepared.Save()
 }
 
-// declare finds the types of the stages, and configures the plugins.
+// declare finds the types of the stages and configures the plugins.
 func (b *builder) declare() {
 	b.root.Declare(b.types.of)
 	b.configs = b.root.decode.ConfigurePlugins()
 }
 
-// build goes through the phases. What is found in one does not keep the
-// others from looking at whatever does not depend on it.
+// build goes through the phases. An error in one phase does not stop the others
+// from checking whatever does not depend on it.
 func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	b.declare()
 	b.checkAddresses(slices.Concat(b.Targets, b.Excludes, b.Replace))
@@ -102,7 +102,7 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	return b.finished(p)
 }
 
-// finished returns a plan unless there are errors.
+// finished returns the plan, or nil if there are errors.
 func (b *builder) finished(p *plan.Plan) (*plan.Plan, hcl.Diagnostics) {
 	diags := b.Sorted()
 	if diags.HasErrors() {
@@ -111,7 +111,7 @@ func (b *builder) finished(p *plan.Plan) (*plan.Plan, hcl.Diagnostics) {
 	return p, diags
 }
 
-// limited says whether -target or -exclude may leave something out.
+// limited reports whether -target or -exclude may leave something out.
 func (b *builder) limited() bool { return len(b.Targets) > 0 || len(b.Excludes) > 0 }
 
 func (b *builder) newPlan() *plan.Plan {
@@ -133,8 +133,8 @@ func (b *builder) newPlan() *plan.Plan {
 	return p
 }
 
-// waitsForPruned says of an output or a check that it needs an instance that -target
-// or -exclude left out, so that it stays as it is.
+// waitsForPruned reports whether an output or a check needs an instance that
+// -target or -exclude left out. It then stays as it is.
 func (b *builder) waitsForPruned(dependsOn []string) bool {
 	return slices.ContainsFunc(dependsOn, func(ref string) bool {
 		a, err := addr.Parse(ref)

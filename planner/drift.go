@@ -10,9 +10,9 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// refreshOnly is a plan that only updates the state to what the refresh found:
-// the current deployments. Changes of sources are only shown; the state gets
-// them when the sources are read.
+// refreshOnly returns a plan that only updates the state to the current
+// deployments. It shows changes of sources, but the state gets them only when
+// the sources are read.
 func (b *builder) refreshOnly() (*plan.Plan, hcl.Diagnostics) {
 	p := b.newPlan()
 	for _, known := range b.nodes(p) {
@@ -24,8 +24,8 @@ func (b *builder) refreshOnly() (*plan.Plan, hcl.Diagnostics) {
 	return b.finished(p)
 }
 
-// drift is the node that says how an instance differs from what the state has of
-// it; nil: it does not.
+// drift returns a node that says how an instance differs from the state, or nil
+// if it does not.
 func (b *builder) drift(n *plan.Node) *plan.Node {
 	prior := b.prior[n.Address]
 	if prior == nil {
@@ -56,8 +56,8 @@ func (b *builder) drift(n *plan.Node) *plan.Node {
 	return out
 }
 
-// discreetDeployment is a deployment as it may be stored: a plugin may have read a
-// secret back.
+// discreetDeployment returns a deployment in the form in which it may be
+// stored, because a plugin may have read a secret back.
 func (b *builder) discreetDeployment(d *plan.Deployment) *plan.Deployment {
 	if d == nil || b.secrets.Empty() {
 		return d
@@ -73,7 +73,7 @@ func (b *builder) discreetDeployment(d *plan.Deployment) *plan.Deployment {
 	return &out
 }
 
-// attributeChanges are the attributes in which two objects differ.
+// attributeChanges returns the attributes in which two objects differ.
 func (b *builder) attributeChanges(before, after *value.Value) []plan.Change {
 	was, is := attributes(before), attributes(after)
 	names := sorted(was)

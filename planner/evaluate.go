@@ -14,12 +14,12 @@ import (
 )
 
 // Values are everything that an output of a module could refer to: variables,
-// locals, functions, and the values of stages as the state has them. What an
-// apply would make anew is unknown.
+// locals, functions, and the values of stages as the state has them. Whatever
+// an apply would compute again is unknown.
 type Values struct{ builder *builder }
 
-// Evaluate makes the values of a module. Sources and deployments are not
-// looked at.
+// Evaluate computes the values of a module. It does not read sources or
+// deployments.
 func Evaluate(ctx context.Context, o Options) (*Values, hcl.Diagnostics) {
 	o.Refresh, o.RefreshOnly, o.Destroy, o.Targets, o.Excludes, o.Replace = false, false, false, nil, nil, nil
 	b := newBuilder(ctx, o)
@@ -28,8 +28,8 @@ func Evaluate(ctx context.Context, o Options) (*Values, hcl.Diagnostics) {
 	return &Values{builder: b}, diags
 }
 
-// Eval evaluates one expression; filename is for its diagnostics. The result
-// may be unknown, and sensitive values bear their marks.
+// Eval evaluates one expression. filename is for its diagnostics. The result
+// may be unknown, and sensitive values carry their marks.
 func (v *Values) Eval(text, filename string) (cty.Value, hcl.Diagnostics) {
 	e, diags := limit.ParseExpression([]byte(text), filename, hcl.InitialPos)
 	if diags.HasErrors() {

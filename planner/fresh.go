@@ -18,7 +18,7 @@ import (
 func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 	for name := range p.Plugins {
 		// Describe knows only plugins that were asked for; the comparison
-		// reports one that does not exist.
+		// reports a plugin that does not exist.
 		_, _ = o.Plugins.ConfigSchema(name)
 	}
 	now := plan.Now{Environment: o.Environment, Plugins: o.Plugins.Describe()}
@@ -47,7 +47,8 @@ func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 	return append(diags, b.Sorted()...)
 }
 
-// lookAgain compares the content of a source with that in the plan.
+// lookAgain compares the current content of a source with the content recorded
+// in the plan.
 func (b *builder) lookAgain(n *plan.Node) {
 	fail := func(err error) {
 		b.Report(diag.Errorf(n.Range.Ptr(), "Cannot refresh the source", "quern cannot tell whether the saved plan still matches %s: %s", n.Address, err))
@@ -83,8 +84,8 @@ func (b *builder) lookAgain(n *plan.Node) {
 	}
 }
 
-// sameFingerprint says whether a source still has the fingerprint in the plan. One
-// that can't be sealed is like no other.
+// sameFingerprint reports whether a source still has the fingerprint recorded
+// in the plan. A fingerprint that cannot be sealed equals no other.
 func (b *builder) sameFingerprint(fingerprint string, n *plan.Node) bool {
 	sealed, err := b.secrets.SealText(fingerprint)
 	return err == nil && sealed == n.Fingerprint

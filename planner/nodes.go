@@ -12,7 +12,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// checkAddresses reports addresses given by flags that nothing has.
+// checkAddresses reports addresses in flags that do not exist.
 func (b *builder) checkAddresses(addresses []addr.Instance) {
 	for _, a := range addresses {
 		if b.root.Stage(a.Stage) != nil || b.prior[a.String()] != nil {
@@ -30,8 +30,8 @@ func (b *builder) checkAddresses(addresses []addr.Instance) {
 	}
 }
 
-// checkInstances reports addresses given by flags whose stage is there, but has
-// no such instance.
+// checkInstances reports addresses in flags whose stage exists but has no such
+// instance.
 func (b *builder) checkInstances() {
 	for _, a := range slices.Concat(b.Targets, b.Excludes, b.Replace) {
 		s := b.root.Stage(a.Stage)
@@ -47,13 +47,13 @@ func (b *builder) checkInstances() {
 	}
 }
 
-// means says whether one of the addresses given by a flag means an instance.
+// means reports whether one of the addresses in a flag refers to an instance.
 func means(flags []addr.Instance, n *module.Instance) bool {
 	return slices.ContainsFunc(flags, func(a addr.Instance) bool { return module.Means(a, n.Addr) })
 }
 
-// nodes puts the plan's nodes together: what was decided, then what is in the
-// state and no longer configured.
+// nodes collects the plan's nodes: the instances that were decided, and then
+// those that are in the state and no longer configured.
 func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 	var all []*module.Instance
 	for _, level := range b.levels {
@@ -82,7 +82,7 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 	return nodes
 }
 
-// models are the language models of the plan that one of its nodes was given.
+// models returns the language models that the plan's nodes use.
 func models(nodes []*module.Instance) map[string]*plan.Model {
 	used := map[string]*plan.Model{}
 	for _, n := range nodes {
@@ -95,8 +95,8 @@ func models(nodes []*module.Instance) map[string]*plan.Model {
 	return used
 }
 
-// pruned leaves out instances that -target or -exclude leave out, and notes
-// their stages.
+// pruned applies -target and -exclude, and records the stages that they leave
+// out.
 func (b *builder) pruned(all []*module.Instance) []*module.Instance {
 	if !b.limited() {
 		return all
@@ -133,13 +133,13 @@ func (b *builder) pruned(all []*module.Instance) []*module.Instance {
 	return kept
 }
 
-// gateReasons adds the gates that an instance to be carried out waits for.
+// gateReasons adds the gates that an instance to be run waits for.
 func (b *builder) gateReasons(n *plan.Node) {
 	if n.Action == plan.Keep {
 		return
 	}
 	for _, d := range n.DependsOn {
-		if addr.KindOf(d) != kind.Gate { // to parse all addresses takes long
+		if addr.KindOf(d) != kind.Gate { // parsing all addresses is slow
 			continue
 		}
 		a, err := addr.Parse(d)

@@ -67,8 +67,8 @@ func (b *builder) newPhases(c *config.Module, variables map[string]cty.Value) *p
 	}
 }
 
-// level takes stages and locals that need none of each other through the phases,
-// and publishes the instances.
+// level takes stages and locals that do not depend on each other through the
+// phases and publishes the instances.
 func (p *phases) level(l module.Level) {
 	for _, local := range l.Locals {
 		p.EvaluateLocal(local)
@@ -88,8 +88,8 @@ func (p *phases) level(l module.Level) {
 	}
 }
 
-// decided takes expanded instances through the other phases. Those with errors
-// are missing from what it returns.
+// decided takes expanded instances through the other phases and leaves out
+// those with errors.
 func (p *phases) decided(all []*expand.Instance) []*module.Instance {
 	var prompts, gates, typed []*expand.Instance
 	for _, n := range all {

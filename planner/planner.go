@@ -26,12 +26,12 @@ import (
 // Options are the inputs of a plan.
 type Options struct {
 	Module *config.Module
-	// Variables are the values of all variables; sensitive ones have the mark
+	// Variables are the values of all variables. Sensitive ones carry the mark
 	// value.Sensitive.
 	Variables map[string]cty.Value
 	Plugins   Plugins
 
-	// Store and State are what exists already. Validate needs neither.
+	// Store and State describe what exists already. Validate needs neither.
 	Store       *store.Store
 	State       *state.State
 	Environment string
@@ -42,30 +42,31 @@ type Options struct {
 	Targets, Excludes []addr.Instance
 	// Replace requests new results of these instances.
 	Replace []addr.Instance
-	// Refresh reads the current sources and deployments; otherwise the plan
-	// trusts the state.
+	// Refresh reads the current sources and deployments. If it is false, the
+	// plan trusts the state.
 	Refresh bool
-	// RefreshOnly plans only to update the deployments in the state.
+	// RefreshOnly plans nothing but updates of the deployments in the state.
 	RefreshOnly bool
 	// Destroy plans to delete all deployments and to forget the rest.
 	Destroy bool
 
-	// Hidden, if set, is called with each value that a call of sensitive() hides and
-	// its name in the plan's Secrets. Several goroutines call it, one at a time.
+	// Hidden, if not nil, is called with each value that a call of sensitive()
+	// hides, and its name in the plan's Secrets. Calls come from several
+	// goroutines, but never at the same time.
 	Hidden func(name string, v cty.Value)
 
 	QuernVersion string
-	// StartedIn is path.cwd, the folder that quern was started in; empty: the
-	// working directory.
+	// StartedIn is path.cwd, the folder that quern was started in, or empty for
+	// the working directory.
 	StartedIn string
 
 	validating bool
 }
 
-// Plugins is what the planner needs of the plugins that there are.
+// Plugins is what the planner needs from the available plugins.
 type Plugins = processes.Plugins
 
-// Build makes a plan. It is nil if, and only if, there are errors.
+// Build builds a plan. The plan is nil if and only if there are errors.
 func Build(ctx context.Context, o Options) (*plan.Plan, hcl.Diagnostics) {
 	b := newBuilder(ctx, o)
 	defer b.close()
@@ -75,9 +76,9 @@ func Build(ctx context.Context, o Options) (*plan.Plan, hcl.Diagnostics) {
 	return b.build()
 }
 
-// Validate checks a configuration as far as that is possible without a state:
-// everything but what depends on results, and on variables whose values are
-// unknown. Sources are read only if their columns have to be inferred.
+// Validate checks a configuration as far as possible without a state:
+// everything that does not depend on results or on variables whose values are
+// unknown. It reads a source only if its columns have to be inferred.
 func Validate(ctx context.Context, o Options) hcl.Diagnostics {
 	o.Store, o.State, o.Refresh = nil, nil, false
 	o.Variables, o.validating = assumed(o.Variables), true
@@ -87,8 +88,8 @@ func Validate(ctx context.Context, o Options) hcl.Diagnostics {
 	return diags
 }
 
-// assumed marks variables whose values are not known as if they were secret,
-// so that expressions keep them as references.
+// assumed marks variables with unknown values as if they were secret, so that
+// expressions keep them as references.
 func assumed(variables map[string]cty.Value) map[string]cty.Value {
 	out := make(map[string]cty.Value, len(variables))
 	for name, v := range variables {

@@ -6,8 +6,8 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// protect refuses to delete or replace deployments with prevent_destroy. One whose
-// block is gone from the configuration is protected no longer.
+// protect refuses to delete or replace deployments that have prevent_destroy
+// set. Removing the block from the configuration removes the protection.
 func (b *builder) protect(nodes []*plan.Node) {
 	for _, n := range nodes {
 		if n.Deployment == nil || n.Action != plan.Delete && n.Action != plan.Replace {

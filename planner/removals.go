@@ -14,8 +14,8 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// orphans are the nodes for what the state has and the configuration does not
-// have any more.
+// orphans returns the nodes for instances that are in the state but no longer
+// in the configuration.
 func (b *builder) orphans(nodes []*plan.Node) []*plan.Node {
 	if b.State == nil {
 		return nil
@@ -34,8 +34,8 @@ func (b *builder) orphans(nodes []*plan.Node) []*plan.Node {
 	return removals(gone, "is no longer in the configuration")
 }
 
-// removals makes the nodes that take instances away, users of something before
-// it: an instance's DependsOn are those that needed it.
+// removals returns the nodes that remove instances, each after the instances
+// that use it: an instance's DependsOn are those that needed it.
 func removals(gone map[string]*state.Instance, why string) []*plan.Node {
 	addresses := sorted(gone)
 	index := make(map[string]int, len(addresses))
@@ -66,7 +66,8 @@ func removals(gone map[string]*state.Instance, why string) []*plan.Node {
 	}
 	for i, address := range addresses {
 		if !placed[i] {
-			// A state that says that two need each other: no order is right.
+			// According to the state, the two need each other, so no order is
+			// right.
 			nodes = append(nodes, removal(gone[address], address, why))
 		}
 	}
@@ -85,10 +86,10 @@ func removal(i *state.Instance, address, why string) *plan.Node {
 	return n
 }
 
-// destroy plans to take all deployments away, and to forget the rest.
+// destroy plans to delete all deployments and to forget the rest.
 func (b *builder) destroy() (*plan.Plan, hcl.Diagnostics) {
 	b.declare()
-	b.Clear() // a stage that no longer makes sense can be taken away, too
+	b.Clear() // a stage with errors can be destroyed, too
 	b.checkAddresses(slices.Concat(b.Targets, b.Excludes))
 	p := b.newPlan()
 	gone := map[string]*state.Instance{}
@@ -118,9 +119,10 @@ func (b *builder) destroyed(address string) bool {
 	return (len(b.Targets) == 0 || slices.ContainsFunc(b.Targets, means)) && !slices.ContainsFunc(b.Excludes, means)
 }
 
-// addCredentials gives nodes that delete deployments the sensitive arguments of
-// their blocks: no state has them, and a plugin can't delete without its
-// credentials. Where they can't be had it says what is needed.
+// addCredentials adds the sensitive arguments of their blocks to nodes that
+// delete deployments. The state does not contain them, and a plugin cannot
+// delete without its credentials. If they are not available, addCredentials
+// reports what is needed.
 func (b *builder) addCredentials(nodes []*plan.Node) {
 	for _, n := range nodes {
 		prior := b.prior[n.Address]

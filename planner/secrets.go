@@ -62,7 +62,7 @@ func secretNames(p *plan.Plan) []string {
 	return sorted(names)
 }
 
-// sealPlan notes with which secrets the plan's keys were made.
+// sealPlan records which secrets the plan's keys were computed with.
 func (b *builder) sealPlan(p *plan.Plan) {
 	if b.validating {
 		return
@@ -87,9 +87,9 @@ func (b *builder) sealPlan(p *plan.Plan) {
 	}
 }
 
-// hideAgain finds the values that sensitive() hides in a saved plan: it evaluates
-// the configuration as when the plan was made. Sources and deployments are not
-// looked at.
+// hideAgain finds the values that sensitive() hides in a saved plan by
+// evaluating the configuration as it was evaluated for the plan. It does not
+// read sources or deployments.
 func (b *builder) hideAgain(p *plan.Plan) {
 	isHidden := func(name string) bool { return strings.HasPrefix(name, secret.HiddenPrefix) }
 	if !slices.ContainsFunc(p.Secrets, isHidden) {
@@ -109,7 +109,8 @@ func (b *builder) hideAgain(p *plan.Plan) {
 	}
 }
 
-// checkSealed reports secrets that are not those that a saved plan was made with.
+// checkSealed reports secrets that differ from those that a saved plan was made
+// with.
 func (b *builder) checkSealed(p *plan.Plan) {
 	for _, name := range sorted(p.Sealed) {
 		digest, err := b.secrets.Seal(name)

@@ -21,17 +21,17 @@ import (
 	"github.com/quern-dev/quern/planner/secrets"
 )
 
-// Conditions are those of a module.
+// Conditions are the conditions of a module.
 type Conditions struct {
 	*module.Module
 	Secrets *secrets.Secrets
-	// RefreshOnly: preconditions are compiled, but need not hold.
+	// RefreshOnly compiles preconditions without checking them.
 	RefreshOnly bool
 }
 
-// Decode compiles an instance's conditions, and checks those before it whose
-// values are known; false: they have errors, or do not hold. Of an instance with
-// outputs, its node has them already.
+// Decode compiles an instance's conditions and checks those that come before it
+// and whose values are known. It returns false if they have errors or are not
+// met. If the instance has outputs, its node must contain them already.
 func (cs *Conditions) Decode(n *expand.Instance) bool {
 	cfg := n.Stage.Config
 	ok := cs.Compile(n, plan.WhenPre, cfg.Pre, n.Scope)
@@ -51,8 +51,8 @@ func (cs *Conditions) Decode(n *expand.Instance) bool {
 	return ok
 }
 
-// Compile compiles some of an instance's conditions; false: they have errors,
-// which are reported.
+// Compile compiles some of an instance's conditions. It returns false if they
+// have errors, which it has reported.
 func (cs *Conditions) Compile(n *expand.Instance, when string, all []config.Condition, sc *module.Scope) bool {
 	fine := true
 	for _, c := range all {
@@ -73,8 +73,8 @@ func (cs *Conditions) Compile(n *expand.Instance, when string, all []config.Cond
 	return fine
 }
 
-// condition compiles a condition and its message; false: there are errors, which
-// are reported.
+// condition compiles a condition and its message. It returns false if there are
+// errors, which it has reported.
 func (cs *Conditions) condition(c config.Condition, when string, scope *expr.Scope) (plan.Condition, bool) {
 	test, diags := compileCondition(c.Condition, scope, cty.Bool)
 	message, more := compileCondition(c.ErrorMessage, scope, cty.String)
@@ -96,9 +96,10 @@ func (cs *Conditions) checkBlind(e hcl.Expression, s *expr.Scope) {
 	}
 }
 
-// compileCondition compiles a part of a condition. If that fails for the values
-// that stages have now, such as a division by a count of zero rows, it is left
-// to be evaluated when the condition is checked, which then does not hold.
+// compileCondition compiles a part of a condition. If that fails for the
+// present values of stages, as for a division by a count of zero rows,
+// evaluation is left to the time when the condition is checked. The condition
+// is then not met.
 func compileCondition(e hcl.Expression, s *expr.Scope, want cty.Type) (*expr.Compiled, hcl.Diagnostics) {
 	c, diags := expr.Compile(e, s, want)
 	if !diags.HasErrors() {
@@ -121,7 +122,7 @@ func compileCondition(e hcl.Expression, s *expr.Scope, want cty.Type) (*expr.Com
 	return nil, diags
 }
 
-// withoutValues is an object of stages of which only the types are known.
+// withoutValues returns an object of stages with only their types known.
 func withoutValues(stages cty.Value) cty.Value {
 	if !stages.IsKnown() || stages.IsNull() || !stages.Type().IsObjectType() {
 		return stages
@@ -133,8 +134,8 @@ func withoutValues(stages cty.Value) cty.Value {
 	return cty.ObjectVal(unknown)
 }
 
-// withSelf adds the instance's own value, which its postconditions may name
-// by address or as self.
+// withSelf returns a scope with the instance's own value, which its
+// postconditions may refer to by address or as self.
 func withSelf(n *expand.Instance) *module.Scope {
 	var own plan.Scope
 	own.Set(n.Addr, plan.StageValue(n.Node, nil))
@@ -154,7 +155,7 @@ func withSelf(n *expand.Instance) *module.Scope {
 	return n.Scope.With(vars, vars)
 }
 
-// selfless puts the instance's address in place of self. Instances share the
+// selfless replaces self with the instance's address. Instances share the
 // expression of their block, so it is copied.
 func selfless(n *expand.Instance, e hcl.Expression) hcl.Expression {
 	written, ok := e.(hclsyntax.Expression)
@@ -171,7 +172,7 @@ func selfless(n *expand.Instance, e hcl.Expression) hcl.Expression {
 	return replace(written)
 }
 
-// traversal is the instance's address as it is written in expressions.
+// traversal returns the instance's address as an expression refers to it.
 func traversal(n *expand.Instance, r hcl.Range) hcl.Traversal {
 	t := hcl.Traversal{
 		hcl.TraverseRoot{Name: n.Kind, SrcRange: r},
@@ -183,7 +184,7 @@ func traversal(n *expand.Instance, r hcl.Range) hcl.Traversal {
 	return t
 }
 
-// Evaluate decides whether a condition is met, as far as that is known yet.
+// Evaluate decides whether a condition is met, as far as that is known.
 func (cs *Conditions) Evaluate(c *plan.Condition, vars map[string]cty.Value) expr.Verdict {
 	if len(c.Test.Refs) > 0 && vars == nil {
 		return expr.Verdict{}
@@ -191,8 +192,8 @@ func (cs *Conditions) Evaluate(c *plan.Condition, vars map[string]cty.Value) exp
 	return c.Test.Decide(cs.Secrets.With(vars, c.Test.Secrets))
 }
 
-// Unmet is the error about a condition that is not met. vars are the values
-// that its message may use; those of seen that mattered are shown with it.
+// Unmet returns the error about a condition that is not met. vars are the
+// values that its message may use. The error shows those of seen that mattered.
 func (cs *Conditions) Unmet(what string, c *plan.Condition, v expr.Verdict, vars map[string]cty.Value, seen *hcl.EvalContext) *hcl.Diagnostic {
 	d := diag.Errorf(c.Test.Range.Ptr(), what+" failed", "%s%s", cs.Message(c, vars), v.Undecided())
 	if written, ok := cs.parseAgain(c.Test.Range.HCL()); ok {
@@ -201,8 +202,8 @@ func (cs *Conditions) Unmet(what string, c *plan.Condition, v expr.Verdict, vars
 	return d
 }
 
-// OfModule compiles conditions of an output or a check, which see what an
-// output does; false: there are errors.
+// OfModule compiles conditions of an output or a check, which see the same
+// values as an output. It returns false if there are errors.
 func (cs *Conditions) OfModule(all []config.Condition, when string, sc *module.Scope) (compiled []plan.Condition, ok bool) {
 	ok = true
 	for _, c := range all {
@@ -212,7 +213,7 @@ func (cs *Conditions) OfModule(all []config.Condition, when string, sc *module.S
 	return compiled, ok
 }
 
-// Expressions are what conditions consist of.
+// Expressions returns the expressions of conditions.
 func Expressions(all []config.Condition) []hcl.Expression {
 	var exprs []hcl.Expression
 	for _, c := range all {
@@ -221,7 +222,7 @@ func Expressions(all []config.Condition) []hcl.Expression {
 	return exprs
 }
 
-// parseAgain parses the expression at a place of the configuration again.
+// parseAgain parses the expression at a source range again.
 func (cs *Conditions) parseAgain(r hcl.Range) (hclsyntax.Expression, bool) {
 	src := cs.Config.Sources[r.Filename]
 	if r.End.Byte > len(src) {
@@ -231,7 +232,7 @@ func (cs *Conditions) parseAgain(r hcl.Range) (hclsyntax.Expression, bool) {
 	return e, !diags.HasErrors()
 }
 
-// Message is what a condition's author says about it.
+// Message returns the author's message about a condition.
 func (cs *Conditions) Message(c *plan.Condition, vars map[string]cty.Value) string {
 	const silent = "The condition is not met."
 	if len(c.Message.Refs) > 0 && vars == nil {

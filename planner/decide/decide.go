@@ -36,20 +36,20 @@ type Decider struct {
 	Processes  *processes.Processes
 	Secrets    *secrets.Secrets
 	Store      *store.Store
-	// Prior is what the state has of instances, by address.
+	// Prior contains the instances in the state, by address.
 	Prior map[string]*state.Instance
 	// Replace requests new results of these instances.
 	Replace []addr.Instance
-	// Refresh: deployments are read. RefreshOnly: nothing else is done.
+	// Refresh reads deployments. RefreshOnly does nothing else.
 	Refresh, RefreshOnly bool
-	// TakeOver: deployments may take over those that are no longer configured.
+	// TakeOver lets deployments take over those that are no longer configured.
 	TakeOver bool
 
-	taken map[string]bool // addresses of Prior whose deployments others take over
+	taken map[string]bool // addresses in Prior whose deployments others take over
 }
 
-// Instance is an instance that is decided. Of its node, the keys, the action, and
-// the reasons are set.
+// Instance is an instance with a decision. Its node has the keys, the action,
+// and the reasons.
 type Instance struct {
 	*prepare.Instance
 	Prior  *state.Instance // nil: not in the state
@@ -58,13 +58,13 @@ type Instance struct {
 	Replaced bool
 }
 
-// Publish is the instance as later levels see it.
+// Publish returns the instance as later levels see it.
 func (n *Instance) Publish() *module.Instance {
 	return &module.Instance{Node: n.Node, Addr: n.Addr, Inputs: n.Inputs, Result: n.Result, Model: n.Model}
 }
 
-// Decide decides about the instances of a level. Those with errors, which are
-// reported, are missing from what it returns. A validation decides nothing.
+// Decide decides about the instances of a level. It reports those with errors
+// and leaves them out of the result. A validation decides nothing.
 func (d *Decider) Decide(level []*prepare.Instance) []*Instance {
 	all := phase.Waiting(d.Context, prepare.Lookers, level, func(p *prepare.Instance) *Instance {
 		n := &Instance{Instance: p, Prior: d.Prior[p.Address], Replaced: d.replaced(p)}
@@ -87,7 +87,7 @@ func (d *Decider) decide(n *Instance) *Instance {
 			return nil
 		}
 		return n
-	case plan.ModeDeploy: // the plugin was asked
+	case plan.ModeDeploy: // the plugin has decided
 	default:
 		ok = d.decideResult(n)
 	}
@@ -98,7 +98,7 @@ func (d *Decider) decide(n *Instance) *Instance {
 	return n
 }
 
-// keys makes an instance's keys, as far as they are known.
+// keys computes an instance's keys, as far as they can be known.
 func (d *Decider) keys(n *Instance) bool {
 	definition, fields, err := fingerprint.Definition(n.Node, n.Bound.Body, d.Secrets.Seal)
 	if err != nil {
@@ -120,8 +120,8 @@ func (d *Decider) keys(n *Instance) bool {
 	return true
 }
 
-// keyInputs are the inputs as they go into the action key; known is false
-// where one of them is not made yet.
+// keyInputs returns the inputs as the action key covers them. known is false if
+// one of them does not exist yet.
 func (n *Instance) keyInputs(seal fingerprint.Seal) (inputs []fingerprint.Input, known bool, err error) {
 	for key, h := range n.Inputs {
 		if !h.From.Result.Known {
@@ -149,7 +149,7 @@ func (n *Instance) keyInputs(seal fingerprint.Seal) (inputs []fingerprint.Input,
 	return inputs, true, nil
 }
 
-// decideResult decides about an instance whose result is kept in the store.
+// decideResult decides about an instance whose result is in the store.
 func (d *Decider) decideResult(n *Instance) bool {
 	if !d.keys(n) {
 		return false
@@ -171,14 +171,14 @@ func (d *Decider) decideResult(n *Instance) bool {
 	return true
 }
 
-// Runs says whether the instance is, or may be, made anew.
+// Runs reports whether the instance will or may run.
 func (n *Instance) Runs() bool { return n.Action == plan.Run || n.Action == plan.MayRun }
 
 func (n *Instance) run(reasons ...plan.Reason) {
 	n.Action, n.Reasons = plan.Run, reasons
 }
 
-// decideUnknown decides where the action key waits for upstream results.
+// decideUnknown decides if the action key waits for upstream results.
 func (n *Instance) decideUnknown() {
 	waits := n.waits()
 	switch {
@@ -187,7 +187,7 @@ func (n *Instance) decideUnknown() {
 	case n.Definition != "" && n.Definition != n.Prior.Definition:
 		n.run(append(n.compare(), waits...)...)
 	case len(waits) == 0:
-		// A source that was not refreshed.
+		// The source was not refreshed.
 		n.Action = plan.MayRun
 		n.Reasons = []plan.Reason{{Code: plan.BecauseSource, Text: "the source was not refreshed"}}
 	default:
@@ -199,7 +199,7 @@ func newReason() plan.Reason {
 	return plan.Reason{Code: plan.BecauseNew, Text: "is new"}
 }
 
-// waits names the upstream instances whose results are not known.
+// waits names the upstream instances whose results are not known yet.
 func (n *Instance) waits() []plan.Reason {
 	upstream := map[string]bool{}
 	for _, h := range n.Inputs {
@@ -220,7 +220,7 @@ func (n *Instance) waits() []plan.Reason {
 	return reasons
 }
 
-// decideKept decides where the state has the key already.
+// decideKept decides if the state already has the key.
 func (d *Decider) decideKept(n *Instance) {
 	r, bad := d.load(n.Prior.Outputs, n.Prior.Value)
 	switch {
@@ -237,8 +237,8 @@ func (d *Decider) decideKept(n *Instance) {
 	}
 }
 
-// decideOther decides where the key differs from the state's: the store may
-// have its result all the same.
+// decideOther decides if the key differs from the one in the state. The store
+// may have a result for it nevertheless.
 func (d *Decider) decideOther(n *Instance) {
 	entry, err := d.Store.Actions.Get(n.ActionKey)
 	reasons := n.compare()
@@ -275,7 +275,7 @@ func (n *Instance) madeBefore(e *action.Entry) plan.Reason {
 	return plan.Reason{Code: plan.BecauseReused, Subject: e.Address, Text: text}
 }
 
-// undecided says what an instance's choices are among.
+// undecided describes the candidates of an instance's open choices.
 func (n *Instance) undecided() []plan.Reason {
 	if n.Bound == nil {
 		return nil
@@ -289,8 +289,8 @@ func (n *Instance) undecided() []plan.Reason {
 	return reasons
 }
 
-// decideModel makes a model's key: what stands for it in the keys of those
-// that call it.
+// decideModel computes a model's key, which represents it in the keys of the
+// stages that call it.
 func (d *Decider) decideModel(n *Instance) bool {
 	if !d.keys(n) {
 		return false
@@ -302,7 +302,7 @@ func (d *Decider) decideModel(n *Instance) bool {
 	return true
 }
 
-// replaced says whether -replace names the instance.
+// replaced reports whether -replace names the instance.
 func (d *Decider) replaced(n *prepare.Instance) bool {
 	return slices.ContainsFunc(d.Replace, func(a addr.Instance) bool { return module.Means(a, n.Addr) })
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// lookAtDeployment asks what stands at a deployment's place, and what it would
-// take to get from there to the configuration; false: that failed, which is
-// reported.
+// lookAtDeployment asks the plugin what exists at a deployment's place, and
+// what it takes to get from there to the configuration. It returns false if
+// that failed, which it has reported.
 func (d *Decider) lookAtDeployment(n *Instance) bool {
 	if !d.keys(n) {
 		return false
@@ -46,8 +46,7 @@ func (d *Decider) failed(n *Instance, what string, err error) bool {
 	return false
 }
 
-// decideLater decides about a deployment whose configuration waits for
-// results.
+// decideLater decides about a deployment whose configuration waits for results.
 func (n *Instance) decideLater() {
 	n.Action, n.Reasons = plan.Create, append([]plan.Reason{newReason()}, n.undecided()...)
 	if n.Deployment != nil {
@@ -118,8 +117,8 @@ func (d *Decider) planDeployment(n *Instance, service pluginv1.PluginServiceClie
 	return d.decideDeployment(n, resp.Action, known)
 }
 
-// decideDeployment takes the plugin's answer; known says whether all digests
-// are.
+// decideDeployment translates the plugin's answer. known reports whether all
+// digests are known.
 func (d *Decider) decideDeployment(n *Instance, a pluginv1.DeploymentAction, known bool) bool {
 	switch a {
 	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_CREATE:

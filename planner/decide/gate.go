@@ -10,8 +10,9 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// DecideGate decides about a gate: one whose conditions are known to be met is
-// kept. It is nil where the gate has errors, which are reported.
+// DecideGate decides about a gate. If its conditions are known to be met, the
+// gate is kept. DecideGate returns nil if the gate has errors, which it has
+// reported.
 func (d *Decider) DecideGate(n *expand.Instance) *module.Instance {
 	gate := &module.Instance{Node: n.Node, Addr: n.Addr}
 	if d.Validating {
@@ -35,7 +36,7 @@ func (d *Decider) DecideGate(n *expand.Instance) *module.Instance {
 		default:
 			n.Action = plan.Check
 			for _, r := range waitsFor(c.Test.Refs) {
-				if !slices.Contains(n.Reasons, r) { // as another condition waits for it, too
+				if !slices.Contains(n.Reasons, r) { // another condition may wait for the same
 					n.Reasons = append(n.Reasons, r)
 				}
 			}

@@ -9,8 +9,8 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// checkPost checks the postconditions of an instance whose result is there; false: they do
-// not hold.
+// checkPost checks the postconditions of an instance that has a result. It
+// returns false if one is not met.
 func (d *Decider) checkPost(n *Instance) bool {
 	made := d.Made(n.Node, &n.Result, len(n.Stage.Config.Post) > 0)
 	if made == nil || d.RefreshOnly {
@@ -35,7 +35,8 @@ func (d *Decider) checkPost(n *Instance) bool {
 	return ok
 }
 
-// postVars are the values that postconditions see when the instance is done.
+// postVars returns the values that postconditions see once the instance is
+// done.
 func postVars(n *Instance, own *plan.Scope) map[string]cty.Value {
 	vars := maps.Clone(n.Base.Values.Variables)
 	of := map[string]cty.Value{}
@@ -52,8 +53,8 @@ func postVars(n *Instance, own *plan.Scope) map[string]cty.Value {
 	return vars
 }
 
-// repeatOverlap warns of the rows that were counted when a result was made,
-// unless the lineage has shown as much.
+// repeatOverlap repeats the warning about an overlap that was counted when a
+// result was computed, unless the lineage has already shown it.
 func (d *Decider) repeatOverlap(n *Instance) {
 	subjects := n.OverlapSubjects()
 	if len(subjects) == 0 || n.Result.Value == nil {
@@ -61,7 +62,7 @@ func (d *Decider) repeatOverlap(n *Instance) {
 	}
 	counts, err := n.Result.Value.Attribute(plan.OverlapName)
 	if err != nil {
-		return // whoever needs the values says so
+		return // whoever needs the values reports it
 	}
 	for _, key := range sorted(subjects) {
 		h := n.Inputs[key].Each()[0]

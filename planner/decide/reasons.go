@@ -68,13 +68,13 @@ func withoutConsequences(reasons []plan.Reason) []plan.Reason {
 	return slices.DeleteFunc(reasons, isOutput)
 }
 
-// isInputField says whether a field comes from the action key.
+// isInputField reports whether a field comes from the action key.
 func isInputField(name string) bool {
 	return name == "source" || strings.HasPrefix(name, "input ")
 }
 
-// reasonFor puts the difference of one field into words. had and has say
-// whether it is in the former and in the present preimage.
+// reasonFor describes the difference of one field. had and has report whether
+// the field is in the former and in the present preimage.
 func reasonFor(name, before, after string, had, has bool, summary string) (plan.Reason, bool) {
 	first, rest, _ := strings.Cut(name, " ")
 	change := " changed"

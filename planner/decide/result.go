@@ -11,15 +11,15 @@ import (
 	"github.com/quern-dev/quern/store/blob"
 )
 
-// unusable says why a result that should be there can't be used: Code is
+// unusable explains why a result that should exist cannot be used. Code is
 // missing or damaged.
 type unusable struct {
 	code plan.ReasonCode
 	text string
 }
 
-// load reads the manifests of a result and makes sure that all files are
-// there. It does not read the files: who uses them verifies them.
+// load reads the manifests of a result and checks that all files exist. It does
+// not read the files; whoever uses them verifies them.
 func (d *Decider) load(outputs map[string]artifact.Ref, v *value.Stored) (module.Result, *unusable) {
 	r := module.Result{Known: true, Artifacts: map[string]*artifact.Artifact{}, Digests: map[string]string{}, Value: v}
 	for port, ref := range outputs {
@@ -48,7 +48,7 @@ func unusableBy(port string, err error) *unusable {
 	return &unusable{plan.BecauseDamaged, fmt.Sprintf("%s is damaged: %s", what, err)}
 }
 
-// blobsOf are the files that an artifact consists of.
+// blobsOf returns the files that an artifact consists of.
 func blobsOf(a *artifact.Artifact) []string {
 	var digests []string
 	for _, f := range a.Files {

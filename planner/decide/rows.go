@@ -14,14 +14,14 @@ import (
 	"github.com/quern-dev/quern/store/memo"
 )
 
-// comparePrograms reports that reused rows come from a different program than
-// new ones will: a plugin that changed without raising its behavior version.
+// comparePrograms adds a reason if reused rows come from a different program
+// than new ones will: the plugin changed without raising its behavior version.
 func (d *Decider) comparePrograms(n *Instance) {
 	if !n.RowWise() || d.Store == nil || n.Prior == nil || n.Prior.Definition != n.Definition || n.Replaced || !n.makesColumns() {
 		return
 	}
 	if m := n.Inputs[n.Outputs[0].RowsOf].Manifest(); m != nil && n.Estimate.NewRows != nil && *n.Estimate.NewRows >= m.Rows {
-		return // none is reused
+		return // no row is reused
 	}
 	entry, err := d.Store.Actions.Get(n.Prior.ActionKey)
 	if err != nil || entry == nil {
@@ -38,7 +38,7 @@ func (d *Decider) comparePrograms(n *Instance) {
 	})
 }
 
-// makesColumns says whether the plugin is called for rows.
+// makesColumns reports whether the plugin is called for rows.
 func (n *Instance) makesColumns() bool {
 	return n.Mode == plan.ModeFlatMap || slices.ContainsFunc(n.Outputs[0].Columns, func(c data.Column) bool { return n.Outputs[0].Origins[c.Name] == "" })
 }
@@ -47,8 +47,9 @@ func program(version, digest string) string {
 	return strings.TrimSpace(version + " " + digest[:min(len(digest), len("sha256:")+12)])
 }
 
-// countNewRows says how many rows of a row-wise stage have no result yet:
-// at most, since rows in shards that changed may be known one by one.
+// countNewRows counts the rows of a row-wise stage that have no result yet. The
+// count is an upper bound, because rows in shards that changed may be known
+// individually.
 func (d *Decider) countNewRows(n *Instance) {
 	if !n.RowWise() || n.Definition == "" || d.Store == nil {
 		return
@@ -58,7 +59,7 @@ func (d *Decider) countNewRows(n *Instance) {
 	if m == nil {
 		return
 	}
-	if n.Replaced { // none is reused
+	if n.Replaced { // no row is reused
 		n.Estimate.NewRows = &m.Rows
 		return
 	}
@@ -89,13 +90,12 @@ func (d *Decider) countNewRows(n *Instance) {
 	n.Estimate.NewRows = &fresh
 }
 
-// unfinished are the parts that runs left which did not come to the end of a
-// shard.
+// unfinished returns the parts of shards that earlier runs did not complete.
 func (d *Decider) unfinished(definition string) []*memo.Part {
 	var parts []*memo.Part
 	for p, err := range d.Store.Memo.Parts(definition) {
 		if err != nil {
-			continue // it was set aside, and its rows are made again
+			continue // it was set aside, so its rows are computed again
 		}
 		if p.ShardKey != "" {
 			break // unfinished ones come first
@@ -107,8 +107,9 @@ func (d *Decider) unfinished(definition string) []*memo.Part {
 	return parts
 }
 
-// rowsDone is how many rows of a shard the parts of it have results for. Parts
-// may overlap: a run that goes on writes what it found, too.
+// rowsDone counts the rows of a shard that its parts have results for. Parts
+// may overlap, because a run that continues also writes the results that it
+// found.
 func rowsDone(parts []*memo.Part, s dataset.Shard, columns []string) int64 {
 	parts = slices.DeleteFunc(slices.Clone(parts), func(p *memo.Part) bool { return !isOf(p, s, columns) })
 	slices.SortFunc(parts, func(a, b *memo.Part) int { return cmp.Compare(a.Offset, b.Offset) })
@@ -127,7 +128,7 @@ func rowsDone(parts []*memo.Part, s dataset.Shard, columns []string) int64 {
 	return max(done-int64(len(failed)), 0)
 }
 
-// isOf says whether a part was made of a shard's columns.
+// isOf reports whether a part was computed from a shard's columns.
 func isOf(p *memo.Part, s dataset.Shard, columns []string) bool {
 	read := 0
 	for _, in := range p.Inputs {

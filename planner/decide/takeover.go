@@ -7,13 +7,14 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// takeOver finds deployments to be created that can reuse an existing deployment
-// under an address that is no longer configured: according to their plugin, it
-// is right as it is or after an update in place. Most often, the block was
-// renamed. They get that deployment and its entry in the state. Deleting the old
-// one and then creating the new one would leave a gap; the other order would
-// delete what was just created.
-// Instances that come to have errors are missing from what it returns.
+// takeOver finds deployments to be created that can reuse an existing
+// deployment under an address that is no longer configured: according to their
+// plugin, it is right as it is or after an update in place. Most often, the
+// block was renamed. They get that deployment and its entry in the state.
+// Deleting the old one and then creating the new one would leave a gap; the
+// other order would delete what was just created.
+//
+// takeOver leaves out instances in which it finds errors.
 func (d *Decider) takeOver(level []*Instance) []*Instance {
 	if !d.TakeOver || d.RefreshOnly {
 		return level
@@ -32,7 +33,7 @@ func (d *Decider) takeOver(level []*Instance) []*Instance {
 	})
 }
 
-// abandoned are the addresses of deployments of the same type that are no
+// abandoned returns the addresses of deployments of the same type that are no
 // longer configured.
 func (d *Decider) abandoned(n *Instance) []string {
 	var found []string
@@ -44,25 +45,26 @@ func (d *Decider) abandoned(n *Instance) []string {
 	return found
 }
 
-// configured says whether an address of the state may be in the plan.
+// configured reports whether an address in the state may be in the plan.
 func (d *Decider) configured(address string, i *state.Instance) bool {
 	for _, s := range d.Stages() {
 		if s.Config.Addr.Kind != i.Kind || !within(address, s.Config.Addr.String()) {
 			continue
 		}
-		// Of a stage that is not expanded yet, any instance may be.
+		// If the stage is not expanded yet, any of its instances may be.
 		return len(s.Names()) == 0 || s.Has(address)
 	}
 	return false
 }
 
-// within says whether an address is a stage's, or that of one of its instances.
+// within reports whether an address is that of a stage or of one of its
+// instances.
 func within(address, stage string) bool {
 	return address == stage || len(address) > len(stage) && address[:len(stage)] == stage && address[len(stage)] == '['
 }
 
-// takesOver plans an instance as the deployment of another address, if possible;
-// ok is false if that failed, which is reported.
+// takesOver tries to plan an instance as the deployment of another address. ok
+// is false if that failed, which it has reported.
 func (d *Decider) takesOver(n *Instance, address string) (taken, ok bool) {
 	fresh := *n.Node
 	n.Prior, n.Reasons, n.Changes, n.Action = d.Prior[address], nil, nil, ""
@@ -74,7 +76,7 @@ func (d *Decider) takesOver(n *Instance, address string) (taken, ok bool) {
 		return false, true
 	}
 	if n.Action == plan.Keep {
-		n.Action = plan.Update // of the state
+		n.Action = plan.Update // the state is updated
 	}
 	if d.taken == nil {
 		d.taken = map[string]bool{}

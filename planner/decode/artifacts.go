@@ -23,9 +23,9 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// collection decodes a list or map of artifacts and row expressions. What is
-// written as a list or map is taken element by element, since row expressions
-// can't be evaluated; anything else must come to artifacts.
+// collection decodes a list or map of artifacts and row expressions. A literal
+// list or map is decoded element by element, because row expressions cannot be
+// evaluated; anything else must evaluate to artifacts.
 func (d *bodyDecoder) collection(a *schema.Argument, e hclsyntax.Expression, sc *module.Scope, key string) *plan.Arg {
 	isMap := a.Collection == pluginv1.Collection_COLLECTION_MAP
 	switch src := unparenthesized(e).(type) {
@@ -115,7 +115,7 @@ func (d *bodyDecoder) writtenList(a *schema.Argument, src *hclsyntax.TupleConsEx
 	return out
 }
 
-// evaluated takes a collection's elements from a value.
+// evaluated decodes a collection's elements from a value.
 func (d *bodyDecoder) evaluated(a *schema.Argument, v cty.Value, e hclsyntax.Expression, key string, isMap bool) *plan.Arg {
 	if v.IsKnown() && v.IsNull() {
 		return nil
@@ -188,7 +188,7 @@ func (d *bodyDecoder) element(a *schema.Argument, e hclsyntax.Expression, sc *mo
 	return d.value(a, v, e, key)
 }
 
-// value takes an artifact from a value.
+// value decodes an artifact from a value.
 func (d *bodyDecoder) value(a *schema.Argument, v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
 	if v.IsKnown() && v.IsNull() {
 		return nil
@@ -228,8 +228,9 @@ func (d *bodyDecoder) value(a *schema.Argument, v cty.Value, e hclsyntax.Express
 	return &plan.Arg{Input: in}
 }
 
-// whatIs says what a value is that was to be an artifact: of all the instances
-// of a stage with count or for_each, that one of them has to be named.
+// whatIs describes a value that should have been an artifact. For all instances
+// of a stage with count or for_each, it says that one of them has to be
+// selected.
 func whatIs(v cty.Value) string {
 	t := v.Type()
 	if v.IsMarked() || !v.IsKnown() || v.IsNull() || !t.IsObjectType() && !t.IsTupleType() {
@@ -244,7 +245,7 @@ func whatIs(v cty.Value) string {
 	return value.TypeName(t)
 }
 
-// advice says what to write instead of an instance that is no artifact.
+// advice says what to write instead of an instance that is not an artifact.
 func advice(h *module.Handle, a *schema.Argument) string {
 	var outputs []string
 	for i := range h.From.Outputs {
@@ -258,7 +259,7 @@ func advice(h *module.Handle, a *schema.Argument) string {
 	return h.From.Address + " is not itself an artifact. Name one of its outputs: " + strings.Join(outputs, ", ") + "."
 }
 
-// others names the outputs of the same instance that would do.
+// others names the outputs of the same instance that would be valid.
 func others(h *module.Handle, a *schema.Argument) string {
 	var fit []string
 	for i := range h.From.Outputs {
@@ -276,7 +277,7 @@ func others(h *module.Handle, a *schema.Argument) string {
 func (d *bodyDecoder) row(a *schema.Argument, e hclsyntax.Expression, sc *module.Scope) *plan.Arg {
 	of := d.inputs[a.Rows]
 	if of == nil {
-		// The dataset has an error of its own, or is missing.
+		// The dataset has an error of its own or is missing.
 		if !d.diags.HasErrors() && !d.skip && !d.stage.Flawed() {
 			d.errorf(e.Range(), "No dataset for this row expression", "The argument %q is evaluated for each row of the argument %q, which is not set.", a.Name, a.Rows)
 		}
@@ -309,8 +310,8 @@ func (d *bodyDecoder) row(a *schema.Argument, e hclsyntax.Expression, sc *module
 	return &plan.Arg{Row: row}
 }
 
-// checkDepends reports a row expression that is the same for every row, since a
-// column's name is easily written in place of the column.
+// checkDepends reports a row expression that is the same for every row, because
+// it is easy to write a column's name in place of the column.
 func (d *bodyDecoder) checkDepends(a *schema.Argument, e hclsyntax.Expression, sc *module.Scope, of *module.Handle) {
 	names := append(slices.Sorted(maps.Keys(a.LateNames)), "row")
 	if a.Element == cty.Bool || expr.Mentions(e, names...) {
@@ -326,8 +327,8 @@ func (d *bodyDecoder) checkDepends(a *schema.Argument, e hclsyntax.Expression, s
 	}
 }
 
-// meantColumn suggests a column in place of a constant text; isColumn says
-// whether that is the name of one.
+// meantColumn suggests a column in place of a constant text. isColumn reports
+// whether the text is the name of a column.
 func meantColumn(e hclsyntax.Expression, sc *module.Scope, columns data.Schema) (suggestion string, isColumn bool) {
 	v, diags := e.Value(sc.Values)
 	if v, _ = v.Unmark(); diags.HasErrors() || !v.IsKnown() || v.IsNull() || v.Type() != cty.String {
@@ -351,7 +352,7 @@ func rowNames(columns data.Schema) []string {
 	return names
 }
 
-// impureLocal reports a local that holds what an impure function gave.
+// impureLocal reports a local that contains the result of an impure function.
 func (d *bodyDecoder) impureLocal(e hclsyntax.Expression) string {
 	if len(d.stage.Refs.Locals) == 0 {
 		return ""

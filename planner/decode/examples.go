@@ -14,11 +14,10 @@ import (
 )
 
 // examples compiles the block of a prompt that draws its examples from a
-// dataset. The dataset becomes one more input of the stage that uses the
-// prompt, under the key KEY.examples, with the row arguments
-// KEY.examples.user, KEY.examples.assistant and, over the stage's own rows,
-// KEY.examples.by. How they are drawn stands in the request for each row: the
-// stage draws them.
+// dataset. The dataset becomes another input of the stage that uses the prompt,
+// under the key KEY.examples, with the row arguments KEY.examples.user,
+// KEY.examples.assistant, and, over the stage's own rows, KEY.examples.by. The
+// request for each row says how to draw them; the stage draws them.
 func (c *promptCompiler) examples(body *hclsyntax.Body, sc *module.Scope) []string {
 	var fields []string
 	c.eachBlock(body, "examples", sc, func(b *hclsyntax.Body, _ []string, sc *module.Scope) {
@@ -43,10 +42,10 @@ func (c *promptCompiler) examples(body *hclsyntax.Body, sc *module.Scope) []stri
 	return fields
 }
 
-// sameAsExamples has the stage's rows looked at as the examples are: by what
-// the user says in these, where the rows have the columns for it. So like is
-// compared with like, and a row that is itself among the examples is known
-// again, whatever the prompt puts around it.
+// sameAsExamples compares the stage's rows by the same text as the examples:
+// what the user says in them, if the rows have the columns for it. Then like is
+// compared with like, and a row that is itself one of the examples is
+// recognized, whatever the prompt puts around it.
 func (c *promptCompiler) sameAsExamples(user hclsyntax.Expression, key string, sc *module.Scope) {
 	compiled, diags := expr.Compile(user, c.scope(sc, c.rows), cty.String)
 	if diags.HasErrors() {
@@ -59,7 +58,7 @@ func (c *promptCompiler) sameAsExamples(user hclsyntax.Expression, key string, s
 	c.d.extra[key] = &plan.Arg{Row: row, Range: diag.NewRange(user.Range())}
 }
 
-// artifact takes an artifact from an attribute and gives it to the stage.
+// artifact evaluates an attribute to an artifact and adds it to the stage.
 func (c *promptCompiler) artifact(b *hclsyntax.Body, name, kind, key string, sc *module.Scope) *module.Handle {
 	e := attribute(b, name)
 	v, diags := eval.Value(e, sc.Handles)
@@ -81,7 +80,7 @@ func (c *promptCompiler) artifact(b *hclsyntax.Body, name, kind, key string, sc 
 	return h
 }
 
-// rowArgument compiles an attribute over the rows of a dataset and gives it to
+// rowArgument compiles an attribute over the rows of a dataset and adds it to
 // the stage.
 func (c *promptCompiler) rowArgument(b *hclsyntax.Body, name string, of *module.Handle, rowsOf, key string, sc *module.Scope) {
 	e := attribute(b, name)

@@ -11,8 +11,8 @@ import (
 	"github.com/quern-dev/quern/planner/secrets"
 )
 
-// discreet reports an argument whose value would be stored in clear: a
-// deployment's state has what its arguments say, so that it can be found again.
+// discreet reports an argument whose value would be stored in clear text: the
+// state of a deployment contains its arguments, so that it can be found again.
 func (d *bodyDecoder) discreet(arg *plan.Arg, at hcl.Range, key string) bool {
 	if arg.Expr == nil || arg.Sensitive || d.node.Mode != plan.ModeDeploy {
 		return true

@@ -1,5 +1,5 @@
-// Package diagnostics gathers what the phases of a plan report, so that all
-// independent mistakes are shown together.
+// Package diagnostics collects what the phases of planning report, so that all
+// independent errors are shown together.
 package diagnostics
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/quern-dev/quern/lang/secret"
 )
 
-// Collector gathers diagnostics and removes secrets from them. It is safe for
-// use by several goroutines.
+// Collector collects diagnostics and removes secrets from them. It is safe for
+// concurrent use.
 type Collector struct {
 	redactor *secret.Redactor
 
@@ -24,7 +24,7 @@ type Collector struct {
 // New returns an empty collector.
 func New(r *secret.Redactor) *Collector { return &Collector{redactor: r} }
 
-// Report adds diagnostics and says whether there is an error among them.
+// Report adds diagnostics and reports whether any of them is an error.
 func (c *Collector) Report(diags ...*hcl.Diagnostic) bool {
 	if len(diags) == 0 {
 		return false
@@ -35,8 +35,8 @@ func (c *Collector) Report(diags ...*hcl.Diagnostic) bool {
 	return hcl.Diagnostics(diags).HasErrors()
 }
 
-// Sorted returns what was reported, in the order of the configuration, each
-// once.
+// Sorted returns the collected diagnostics in the order of the configuration,
+// without duplicates.
 func (c *Collector) Sorted() hcl.Diagnostics {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,7 +45,7 @@ func (c *Collector) Sorted() hcl.Diagnostics {
 	return c.diags
 }
 
-// Clear forgets what was reported.
+// Clear removes all diagnostics.
 func (c *Collector) Clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

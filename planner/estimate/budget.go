@@ -14,10 +14,11 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Budget is that of a module's settings.
+// Budget evaluates the budget in a module's settings.
 type Budget struct{ *module.Module }
 
-// Evaluate evaluates the limits of the settings; nil: there are none.
+// Evaluate evaluates the limits in the settings. It returns nil if there are
+// none.
 func (b Budget) Evaluate() *plan.Budget {
 	cfg := b.Config.Settings.Budget
 	if cfg == nil {
@@ -101,8 +102,8 @@ func (b Budget) Check(p *plan.Plan) {
 	check("units of money", p.Budget.Money, total.Money, total.CostUnknown, total.MayBeKept, llm.FormatMoney)
 }
 
-// checkPrices refuses models that are to be called and whose price is not known:
-// a budget in money could not be enforced.
+// checkPrices refuses a plan that calls models without a known price, because a
+// budget in money could not be enforced.
 func (b Budget) checkPrices(p *plan.Plan) {
 	said := map[string]bool{}
 	for _, s := range b.Stages() {
@@ -117,8 +118,8 @@ func (b Budget) checkPrices(p *plan.Plan) {
 	}
 }
 
-// unpriced is a model that an instance asks and whose price is not known; nil:
-// none.
+// unpriced returns a model without a known price that an instance calls, or nil
+// if there is none.
 func unpriced(n *module.Instance) *plan.Model {
 	for _, in := range module.Artifacts(n.Inputs) {
 		if m := in.From.Model; m != nil && !m.Info.Priced() {

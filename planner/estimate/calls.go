@@ -21,14 +21,14 @@ import (
 	"github.com/quern-dev/quern/store/dataset"
 )
 
-// sampledRows is how many rows of a dataset prompts are filled in for, to tell
-// the tokens of all: enough that the mean is within a few hundredths, few
+// sampledRows is the number of rows for which prompts are rendered to estimate
+// the tokens of all rows: enough for a mean within a few percent, and few
 // enough to cost nothing.
 const sampledRows = 256
 
-// estimateCalls says how many requests to models an instance will make, how
-// many tokens they and the answers have, and what they cost. Where the rows are
-// not there yet, it tells them from the sources that they come from.
+// estimateCalls estimates how many requests to models an instance will send,
+// how many tokens they and the answers have, and what they cost. If the rows do
+// not exist yet, it forecasts them from their sources.
 func (e *Estimator) estimateCalls(n *decide.Instance) {
 	if len(n.Calls) == 0 || e.Store == nil || n.Bound == nil {
 		return
@@ -51,27 +51,28 @@ func (e *Estimator) estimateCalls(n *decide.Instance) {
 	n.Estimate.CallsAtMost = *n.Estimate.Calls > 0 && e.mayBeKept(n)
 }
 
-// mayBeKept says whether answers to some of the requests may be kept already:
-// which ones is known only when the stage has made them.
+// mayBeKept reports whether some of the answers may be cached already. Which
+// ones is known only when the stage runs.
 func (e *Estimator) mayBeKept(n *decide.Instance) bool {
 	return !n.Replaced && e.Store.HasResponses() && slices.ContainsFunc(n.Calls, func(c *pluginv1.ModelCalls) bool {
 		return n.Inputs[c.Model].From.Model.Info.Cache
 	})
 }
 
-// foreseen is what requests to one model with one prompt will take.
+// foreseen is the forecast of requests to one model with one prompt.
 type foreseen struct {
-	calls float64 // -1: not known
-	// until is the stage that has to run before what is not known can be told;
-	// empty: nothing is unknown, or nothing would tell it.
+	calls float64 // -1 if unknown
+	// until is the stage that has to run before what is unknown is known. It is
+	// empty if everything is known, or if no stage would change that.
 	until string
-	// input of a request, in tokens, and output of an answer; nil: not known.
+	// input is the tokens of a request and output those of an answer, or nil if
+	// unknown.
 	input, output *float64
-	// counted: input was counted for each request, not estimated.
+	// counted is set if input was counted for each request, not estimated.
 	counted bool
-	// atMost: answers may be shorter.
+	// atMost is set if answers may be shorter.
 	atMost bool
-	// reads: requests hold answers to others.
+	// reads is set if requests contain answers to others.
 	reads bool
 	price *plan.Price
 }
@@ -99,7 +100,7 @@ func (e *Estimator) foresee(n *decide.Instance, c *pluginv1.ModelCalls, last *ll
 	return f
 }
 
-// foreseeAnswer says how long answers are, or at most.
+// foreseeAnswer forecasts the length of answers, or a bound on it.
 func (f *foreseen) foreseeAnswer(c *pluginv1.ModelCalls, info plan.ModelInfo, last *llm.Spend) {
 	bound := func(tokens float64) {
 		if f.output == nil || tokens < *f.output {
@@ -113,7 +114,7 @@ func (f *foreseen) foreseeAnswer(c *pluginv1.ModelCalls, info plan.ModelInfo, la
 	if c.OutputTokens != nil {
 		bound(float64(*c.OutputTokens))
 	}
-	if c.LongestAnswer != "" && f.output == nil { // near it, however it is laid out
+	if c.LongestAnswer != "" && f.output == nil { // about right, whatever its layout
 		longest := float64(tokens.For(info.Tokenizer).Text(c.LongestAnswer))
 		f.output = &longest
 	}
@@ -122,8 +123,8 @@ func (f *foreseen) foreseeAnswer(c *pluginv1.ModelCalls, info plan.ModelInfo, la
 	}
 }
 
-// lastSpend is what the instance's calls came to when it last made some; nil: it
-// has not.
+// lastSpend returns the total of the instance's calls when it last made any, or
+// nil if it never has.
 func (e *Estimator) lastSpend(n *decide.Instance) *llm.Spend {
 	entry := e.lastEntry(n)
 	if entry == nil || entry.Spend == nil || entry.Spend.Calls == 0 {
@@ -132,7 +133,8 @@ func (e *Estimator) lastSpend(n *decide.Instance) *llm.Spend {
 	return entry.Spend
 }
 
-// lastEntry is the result that the state has of an instance; nil: none.
+// lastEntry returns the result of an instance in the state, or nil if there is
+// none.
 func (e *Estimator) lastEntry(n *decide.Instance) *action.Entry {
 	if n.Prior == nil || n.Prior.ActionKey == "" {
 		return nil
@@ -150,7 +152,7 @@ func addUnique(list *[]string, text string) {
 	}
 }
 
-// readAnswers adds the answers to the requests that hold them.
+// readAnswers adds the answers to the requests that contain them.
 func readAnswers(all []*foreseen) {
 	sum, calls := 0.0, 0.0
 	for _, f := range all {
@@ -202,8 +204,8 @@ func addCalls(e *plan.Estimate, all []*foreseen) {
 	}
 }
 
-// sum is what all calls come to of what each has on average; 0 if that is not
-// known.
+// sum multiplies an average per call by the number of calls. It is 0 if either
+// is unknown.
 func (f *foreseen) sum(each *float64) int64 {
 	if each == nil {
 		return 0
@@ -211,8 +213,8 @@ func (f *foreseen) sum(each *float64) int64 {
 	return int64(math.Round(f.calls * *each))
 }
 
-// tokensOf is how many tokens one request has on average. Where that cannot be
-// told, until is the stage that has to run before.
+// tokensOf estimates the average number of tokens in a request. If that is not
+// possible, until is the stage that has to run first.
 func (e *Estimator) tokensOf(n *decide.Instance, c *pluginv1.ModelCalls, in *askedRows) (perRow *float64, until string) {
 	row := n.Bound.Rows[c.Prompt]
 	var mean float64
@@ -229,7 +231,7 @@ func (e *Estimator) tokensOf(n *decide.Instance, c *pluginv1.ModelCalls, in *ask
 		return nil, until
 	}
 	var sum, weights float64
-	examples := -1.0 // not looked at yet
+	examples := -1.0 // not computed yet
 	for _, t := range texts {
 		request, drawing := requestOf(c, t.text, row.Prompt != "")
 		weights += t.weight
@@ -247,22 +249,23 @@ func (e *Estimator) tokensOf(n *decide.Instance, c *pluginv1.ModelCalls, in *ask
 	return &mean, ""
 }
 
-// requestOf is the request that the text of a prompt comes to, and how examples
-// are drawn for it; nil: none are. What a stage adds is not in it.
+// requestOf returns the request that a prompt's text represents, without what a
+// stage adds, and how its examples are drawn, or nil if it has none.
 func requestOf(c *pluginv1.ModelCalls, text string, isRequest bool) (*llm.Request, *llm.ExampleSelection) {
 	request, drawing := asked(text, isRequest)
 	if c.ReadsAnswers {
 		request, drawing = lastOnly(request), nil
 	}
 	if c.Added != "" && !slices.ContainsFunc(request.Messages, func(m llm.Message) bool { return m.Role == llm.System }) {
-		// What is added becomes a message of its own; its text is counted apart.
+		// The addition becomes a message of its own; its text is counted
+		// separately.
 		request.Messages = append(request.Messages, llm.Message{Role: llm.System})
 	}
 	return request, drawing
 }
 
-// textTokens is how many tokens the texts of row arguments have on average; -1:
-// that cannot be told before until has run.
+// textTokens returns the average number of tokens in the texts of row
+// arguments, or -1 if that is unknown before until has run.
 func (e *Estimator) textTokens(n *decide.Instance, keys []string, counter *tokens.Counter) (mean float64, until string) {
 	for _, key := range keys {
 		row := n.Bound.Rows[key]
@@ -289,7 +292,7 @@ func (e *Estimator) textTokens(n *decide.Instance, keys []string, counter *token
 	return mean, ""
 }
 
-// lastOnly is a request with the last message of the user alone.
+// lastOnly returns a request with only the last message of the user.
 func lastOnly(r *llm.Request) *llm.Request {
 	for i := len(r.Messages) - 1; i >= 0; i-- {
 		if r.Messages[i].Role == llm.User {
@@ -299,8 +302,8 @@ func lastOnly(r *llm.Request) *llm.Request {
 	return r
 }
 
-// asked is the request that the text of a row argument comes to, and how
-// examples are drawn for it; nil: none are.
+// asked returns the request that the text of a row argument represents, and how
+// its examples are drawn, or nil if it has none.
 func asked(text string, isRequest bool) (*llm.Request, *llm.ExampleSelection) {
 	plain := &llm.Request{Messages: []llm.Message{{Role: llm.User, Content: text}}}
 	var fields map[string]json.RawMessage
@@ -326,13 +329,13 @@ func asked(text string, isRequest bool) (*llm.Request, *llm.ExampleSelection) {
 	return request, drawing
 }
 
-// poolRead is up to how many examples are looked at one by one. Of more, those
-// that are drawn are taken to be as long as the others.
+// poolRead bounds the examples that are read individually. If there are more,
+// those that are drawn are assumed to be as long as the others.
 const poolRead = 4096
 
-// exampleTokens is how many tokens the examples have that are drawn for a row:
-// the two messages that each is shown as; -1: that cannot be told before until
-// has run.
+// exampleTokens returns the number of tokens in the examples that are drawn for
+// a row, each of which is shown as two messages. It is -1 if that is unknown
+// before until has run.
 func (e *Estimator) exampleTokens(n *decide.Instance, key string, d *llm.ExampleSelection, counter *tokens.Counter) (all float64, until string) {
 	of := n.Inputs[key]
 	user, assistant := n.Bound.Rows[key+".user"], n.Bound.Rows[key+".assistant"]
@@ -356,8 +359,8 @@ func (e *Estimator) exampleTokens(n *decide.Instance, key string, d *llm.Example
 	return all, ""
 }
 
-// exampleTexts are texts of examples like those that are drawn, and how many
-// examples there are.
+// exampleTexts returns the texts of examples like those that are drawn, and the
+// number of examples.
 func (e *Estimator) exampleTexts(of *module.Handle, row *plan.RowArg, d *llm.ExampleSelection) (texts []weighted, rows float64, until string) {
 	m := of.Manifest()
 	if m == nil {
@@ -382,8 +385,8 @@ func (e *Estimator) exampleTexts(of *module.Handle, row *plan.RowArg, d *llm.Exa
 	return texts, float64(m.Rows), ""
 }
 
-// drawn are the rows of the sample that are drawn as examples; all of them if
-// that cannot be known, because the sample is not the whole dataset or the
+// drawn returns the rows of the sample that are drawn as examples, or all of
+// them if that is unknown because the sample is not the whole dataset or the
 // choice depends on the row.
 func (f *forecast) drawn(d *llm.ExampleSelection) []int {
 	rows := everyRow(f)
@@ -396,17 +399,18 @@ func (f *forecast) drawn(d *llm.ExampleSelection) []int {
 	return rows
 }
 
-// sampledShards is from how many shards rows are taken at most.
+// sampledShards bounds the shards from which rows are taken.
 const sampledShards = 8
 
-// sample evaluates a row expression for some rows, which lie evenly all over
-// the dataset: it may be sorted. What can't be read is left out: the estimate
-// is not the place to complain.
+// sample evaluates a row expression for some rows, evenly spaced over the
+// dataset, because it may be sorted. It skips what it cannot read: an estimate
+// does not report errors.
 func (e *Estimator) sample(m *dataset.Manifest, row *plan.RowArg) []string {
 	return e.sampleOf(m, row, sampledRows)
 }
 
-// sampleOf takes about so many rows; all, in order, where there are no more.
+// sampleOf evaluates it for about that many rows, or for all rows, in order, if
+// there are no more.
 func (e *Estimator) sampleOf(m *dataset.Manifest, row *plan.RowArg, rows int) []string {
 	if len(row.Expr.Columns) == 0 {
 		return constantText(row)
@@ -425,7 +429,7 @@ func (e *Estimator) sampleOf(m *dataset.Manifest, row *plan.RowArg, rows int) []
 	return texts
 }
 
-// constantText is what a row expression gives that reads no column.
+// constantText returns the text of a row expression that reads no column.
 func constantText(row *plan.RowArg) []string {
 	v, diags := row.Expr.Eval(nil)
 	if diags.HasErrors() || !v.IsKnown() || v.IsNull() || v.Type() != cty.String {
@@ -434,7 +438,7 @@ func constantText(row *plan.RowArg) []string {
 	return []string{v.AsString()}
 }
 
-// someRows evaluates a row expression for the first of every so many rows.
+// someRows evaluates a row expression for every nth row of a shard.
 func (e *Estimator) someRows(shard data.Shard, row *plan.RowArg, every int) []string {
 	var texts []string
 	for rec, err := range data.Read(e.Context, []data.Shard{shard}, row.Expr.Columns, every) {

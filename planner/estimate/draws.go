@@ -7,8 +7,9 @@ import (
 	"github.com/quern-dev/quern/planner/decide"
 )
 
-// checkDraws warns where a model is asked the same several times and answers
-// about the same each time. A seed is no reason to: each draw has another one.
+// checkDraws warns if a model is asked the same question several times and
+// gives nearly the same answer each time. A seed does not cause this, because
+// each draw has a different one.
 func (e *Estimator) checkDraws(n *decide.Instance) {
 	told := map[string]bool{}
 	for _, c := range n.Calls {

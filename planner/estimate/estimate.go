@@ -1,7 +1,7 @@
-// Package estimate is the last phase of planning: it says how many rows, requests
-// to models, tokens, and seconds the instances that run will take, and what that
-// costs, and compares the whole plan with the budget. Rows that do not exist yet are
-// forecast from the sources that they come from.
+// Package estimate is the last phase of planning. It estimates the rows,
+// requests to models, tokens, and seconds of the instances that will run, and
+// what that costs, and compares the whole plan with the budget. Rows that do
+// not exist yet are forecast from the sources that they come from.
 package estimate
 
 import (
@@ -20,8 +20,7 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// Estimator estimates the instances of a module. It is safe for use by several
-// goroutines.
+// Estimator estimates the instances of a module. It is safe for concurrent use.
 type Estimator struct {
 	*module.Module
 	Options
@@ -31,21 +30,21 @@ type Estimator struct {
 	runs map[string]*history.Run // records that were read, by ID
 }
 
-// Options are what estimates are made from.
+// Options are what estimates are based on.
 type Options struct {
 	Context   context.Context
 	Processes *processes.Processes
 	Secrets   *secrets.Secrets
 	Store     *store.Store
-	// Prior is what the state has of instances, by address.
+	// Prior contains the instances in the state, by address.
 	Prior map[string]*state.Instance
-	// Refresh: sources may be read.
+	// Refresh allows reading sources.
 	Refresh bool
-	// Environment names the previews of sources that are remembered.
+	// Environment names the cached previews of sources.
 	Environment string
 }
 
-// New returns an estimator of the instances of a module.
+// New returns an estimator for the instances of a module.
 func New(m *module.Module, o Options) *Estimator {
 	return &Estimator{Module: m, Options: o, forecasts: newForecaster(o), runs: map[string]*history.Run{}}
 }

@@ -16,36 +16,38 @@ import (
 	"github.com/quern-dev/quern/store/dataset"
 )
 
-// forecast is what can be told of a dataset that is not made yet, from the
-// sources that it comes from.
+// forecast is what is known in advance about a dataset that does not exist yet,
+// derived from its sources.
 type forecast struct {
-	// until is the stage that has to run before anything can be told.
+	// until is the stage that has to run before anything is known.
 	until string
-	// rows are how many it will have, fresh how many of them it did not have
-	// when it was made last.
+	// rows is the number of rows that the dataset will have, fresh the number
+	// of those that it did not have before.
 	rows, fresh float64
-	// exact: both were counted.
+	// exact is set if both were counted.
 	exact bool
-	// sample has some of the rows, with the columns that can be told; weights
-	// say for how many rows each stands, isFresh which of them are new.
+	// sample contains some of the rows, with the columns that can be computed.
+	// weights are the numbers of rows that each represents, and isFresh tells
+	// which of them are new.
 	sample  arrow.RecordBatch
 	weights []float64
 	isFresh []bool
-	// madeBy is the stage that makes a column which cannot be told.
+	// madeBy is the stage that produces a column that cannot be computed in
+	// advance.
 	madeBy map[string]string
-	// proxy: rows of the sample stand for others that were not seen.
+	// proxy is set if rows of the sample represent others that were not read.
 	proxy bool
 }
 
 func unknownUntil(address string) *forecast { return &forecast{until: address} }
 
-// forecastOnce is a forecast that is made when it is first needed.
+// forecastOnce is a forecast that is computed when it is first needed.
 type forecastOnce struct {
 	once sync.Once
 	made *forecast
 }
 
-// forecaster forecasts datasets. It is safe for use by several goroutines.
+// forecaster forecasts datasets. It is safe for concurrent use.
 type forecaster struct {
 	Options
 
@@ -58,13 +60,14 @@ func newForecaster(o Options) *forecaster {
 	return &forecaster{Options: o, notes: map[string]note{}, made: map[string]*forecastOnce{}}
 }
 
-// note is what a forecast needs to know of an instance that is not published.
+// note is what a forecast needs to know about an instance that is not
+// published.
 type note struct {
 	question   string
 	selections map[string]*pluginv1.Selection
 }
 
-// note keeps what a forecast will need to know of an instance.
+// note records what a forecast will need to know about an instance.
 func (e *forecaster) note(n *decide.Instance) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -77,7 +80,7 @@ func (e *forecaster) noted(n *module.Instance) note {
 	return e.notes[n.Address]
 }
 
-// forecast tells what it can of a dataset.
+// forecast forecasts a dataset as far as possible.
 func (e *forecaster) forecast(h *module.Handle) *forecast {
 	e.mu.Lock()
 	key := h.From.Address + "\n" + h.Port.Name
@@ -114,8 +117,8 @@ func (e *forecaster) newForecast(h *module.Handle) *forecast {
 	return f
 }
 
-// unchanged says whether the instance makes of the same rows what it made of
-// them when it ran last.
+// unchanged reports whether the instance computes the same results for the same
+// rows as in its last run.
 func (e *forecaster) unchanged(n *plan.Node) bool {
 	prior := e.Prior[n.Address]
 	return n.Mode == plan.ModeRead || prior != nil && n.Definition != "" && prior.Definition == n.Definition
@@ -131,7 +134,7 @@ func (f *forecast) allFresh() *forecast {
 	return &out
 }
 
-// forecastMade is the forecast of a dataset that exists.
+// forecastMade returns the forecast of a dataset that exists.
 func (e *forecaster) forecastMade(h *module.Handle, m *dataset.Manifest) *forecast {
 	f := &forecast{rows: float64(m.Rows), exact: true, madeBy: map[string]string{}}
 	if err := f.sampleOf(e, m, h.Port.Columns); err != nil {
@@ -144,7 +147,7 @@ func (e *forecaster) forecastMade(h *module.Handle, m *dataset.Manifest) *foreca
 	return f
 }
 
-// sampleOf takes the first rows of some shards, none of them as new.
+// sampleOf takes the first rows of some shards and marks none of them as new.
 func (f *forecast) sampleOf(e *forecaster, m *dataset.Manifest, columns data.Schema) error {
 	shards, err := m.Files(e.Store.Blobs, columns.Names())
 	if err != nil {
@@ -157,7 +160,7 @@ func (f *forecast) sampleOf(e *forecaster, m *dataset.Manifest, columns data.Sch
 			if err != nil {
 				return err
 			}
-			rec.Retain() // it is released with the reading
+			rec.Retain() // it is released with the reader
 			some = append(some, rec)
 			break
 		}
@@ -173,8 +176,8 @@ func (f *forecast) sampleOf(e *forecaster, m *dataset.Manifest, columns data.Sch
 	return nil
 }
 
-// forecastMap is the forecast of what a row-wise stage makes: as many rows, with
-// the columns that come from the input or from row expressions.
+// forecastMap forecasts the output of a row-wise stage: as many rows as its
+// input, with the columns that come from the input or from row expressions.
 func (e *forecaster) forecastMap(n *module.Instance, port *plan.Port) *forecast {
 	in := e.forecast(n.Inputs[port.RowsOf])
 	if in.until != "" {
@@ -197,8 +200,8 @@ func (e *forecaster) forecastMap(n *module.Instance, port *plan.Port) *forecast 
 	return &out
 }
 
-// columnOf is a column of a row-wise stage, by its origin. Where it cannot be
-// told, until is the stage that makes it.
+// columnOf returns a column of a row-wise stage, by its origin. If it cannot be
+// computed, until is the stage that produces it.
 func (f *forecast) columnOf(e *forecaster, n *module.Instance, bound *plan.Bound, origin string) (values arrow.Array, until string) {
 	if name, ok := strings.CutPrefix(origin, "input:"); ok {
 		if at := f.sample.Schema().FieldIndices(name); len(at) == 1 {
@@ -212,8 +215,8 @@ func (f *forecast) columnOf(e *forecaster, n *module.Instance, bound *plan.Bound
 	return nil, n.Address
 }
 
-// eval evaluates a row expression of an instance over the sample. Where that
-// cannot be done, until is the stage that has to run before.
+// eval evaluates a row expression of an instance over the sample. If that is
+// not possible, until is the stage that has to run first.
 func (f *forecast) eval(e *forecaster, address string, row *plan.RowArg) (values arrow.Array, until string) {
 	if row == nil || row.Late || len(row.Expr.Secrets) > 0 {
 		return nil, address
@@ -241,8 +244,7 @@ func (f *forecast) eval(e *forecaster, address string, row *plan.RowArg) (values
 	return values, ""
 }
 
-// forecastSelection is the forecast of a dataset that consists of rows of
-// another one.
+// forecastSelection forecasts a dataset that consists of rows of another one.
 func (e *forecaster) forecastSelection(n *module.Instance, s *pluginv1.Selection) *forecast {
 	in := e.forecast(n.Inputs[s.RowsOf])
 	if in.until != "" {
@@ -265,8 +267,8 @@ func (e *forecaster) forecastSelection(n *module.Instance, s *pluginv1.Selection
 	return &out
 }
 
-// where keeps the rows of a sample for which a condition holds; false: it cannot
-// be told for which.
+// where keeps the rows of a sample that meet a condition. It returns false if
+// the condition cannot be evaluated.
 func (e *forecaster) where(n *module.Instance, key string, f *forecast) bool {
 	bound, ok := e.boundAgain(n)
 	if !ok {
@@ -300,7 +302,7 @@ func (e *forecaster) where(n *module.Instance, key string, f *forecast) bool {
 	return true
 }
 
-// whole says whether the sample has all rows.
+// whole reports whether the sample contains all rows.
 func (f *forecast) whole() bool {
 	return !slices.ContainsFunc(f.weights, func(w float64) bool { return w != 1 })
 }
@@ -314,8 +316,8 @@ func (f *forecast) scale(share float64) {
 	}
 }
 
-// forecastAsBefore tells a dataset from the one that the instance made when it
-// ran last: it has as many rows for those of the inputs as then.
+// forecastAsBefore forecasts a dataset from the one that the instance produced
+// in its last run, assuming the same ratio of output rows to input rows.
 func (e *forecaster) forecastAsBefore(n *module.Instance, port *plan.Port) *forecast {
 	m := e.priorDataset(n.Address, port.Name)
 	if m == nil || n.Mode == plan.ModeRead || !e.unchanged(n.Node) || !m.Schema.Equal(port.Columns) {
@@ -349,7 +351,7 @@ func (e *forecaster) forecastAsBefore(n *module.Instance, port *plan.Port) *fore
 	return f
 }
 
-// standIn has the rows of the sample stand for a share of new ones, too.
+// standIn lets the rows of the sample also represent a share of new rows.
 func (f *forecast) standIn(share float64) {
 	rows := len(f.weights)
 	all := make([]int, 2*rows)

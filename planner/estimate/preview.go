@@ -23,43 +23,45 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// previewBytes is how much of a source is read to tell what comes after it. A
-// source that is not larger is read as a whole, and its rows are counted.
+// previewBytes is how much of a source is read to forecast what depends on it.
+// A smaller source is read completely, and its rows are counted.
 const previewBytes = 16 << 20
 
 const (
-	// keptRows of a preview are kept at most, of those that are new and of the
-	// others each, and about keptBytes of them.
+	// keptRows bounds the rows of a preview that are kept, separately for new
+	// rows and for the others. keptBytes bounds their approximate size.
 	keptRows  = 2048
 	keptBytes = 4 << 20
-	// comparedRows is how many rows a dataset may have for the rows of another
-	// one to be looked up among them.
+	// comparedRows bounds the rows of a dataset among which the rows of another
+	// one are looked up.
 	comparedRows = 1 << 20
 )
 
-// preview is what is known of a source before it is read. It is kept in the
-// store's cache, so that the source is looked into once as long as it does not
+// preview is what is known about a source before it is read. It is cached in
+// the store, so that quern reads from a source only once as long as it does not
 // change.
 type preview struct {
-	// Key names what it was made of: the question that the instance is to its
-	// plugin, what the source holds, and what it held when it was read last.
+	// Key identifies what the preview was computed from: the instance as its
+	// plugin sees it, the current content of the source, and the content when
+	// it was last read.
 	Key, Fingerprint string
 	Rows, Fresh      float64
-	// Exact: Rows and Fresh were counted.
+	// Exact is set if Rows and Fresh were counted.
 	Exact bool
-	// Size of the source, and of an earlier version of it, in its own unit.
+	// Size and BeforeSize are the sizes of the source and of an earlier version
+	// of it, in the source's own unit.
 	Size, BeforeSize int64
 	Before           string // fingerprint of that version
-	// Sample is a batch of some of the rows, Weights for how many rows each
-	// stands, IsFresh which of them are new.
+	// Sample is a batch of some of the rows, Weights are the numbers of rows
+	// that each represents, and IsFresh tells which of them are new.
 	Sample  []byte
 	Weights []float64
 	IsFresh []bool
-	// Proxy: rows that are new were not seen, and others stand for them.
+	// Proxy is set if new rows were not read and others represent them.
 	Proxy bool
 }
 
-// forecastSource looks into a source; nil: it cannot be.
+// forecastSource previews a source. It returns nil if that is not possible.
 func (e *forecaster) forecastSource(n *module.Instance, port *plan.Port) *forecast {
 	question := e.noted(n).question
 	if !e.Refresh || n.Fingerprint == "" || question == "" {
@@ -93,12 +95,12 @@ func (e *forecaster) forecastSource(n *module.Instance, port *plan.Port) *foreca
 	}
 }
 
-// preview asks the plugin for rows, and compares them with those that the
-// source had; earlier is what was known of it before.
+// preview asks the plugin for rows and compares them with the rows that the
+// source had. earlier is the preview before this one.
 func (e *forecaster) preview(n *module.Instance, port *plan.Port, before *dataset.Manifest, earlier *preview) *preview {
 	batches, count, err := e.askPreview(n, port)
 	if err != nil || count == nil {
-		return nil // the estimate is not the place to complain
+		return nil // an estimate does not report errors
 	}
 	p := &preview{Rows: float64(count.Rows), Exact: count.Exact, Size: count.Size}
 	if prior := e.Prior[n.Address]; earlier != nil && prior != nil {
@@ -125,11 +127,11 @@ func (e *forecaster) preview(n *module.Instance, port *plan.Port, before *datase
 	return p
 }
 
-// count tells the rows, and how many of them are new, from those that were
-// seen.
+// count extrapolates the number of rows, and of new rows, from those that were
+// read.
 func (p *preview) count(before *dataset.Manifest, known map[rowKey]bool, fresh, old int) {
-	// By how much the source grew tells more than some of its rows, unless it is
-	// another one altogether.
+	// The growth of the source says more than some of its rows do, unless its
+	// content is entirely different.
 	grown := before != nil && p.BeforeSize > 0 && 10*max(p.Size-p.BeforeSize, p.BeforeSize-p.Size) < p.Size
 	if !p.Exact && grown {
 		p.Rows = math.Round(float64(before.Rows) * float64(p.Size) / float64(p.BeforeSize))
@@ -146,7 +148,7 @@ func (p *preview) count(before *dataset.Manifest, known map[rowKey]bool, fresh, 
 	}
 }
 
-// choose keeps some of the rows that are new, and of the others, evenly.
+// choose keeps some of the new rows and some of the others, evenly spaced.
 func (p *preview) choose(rows arrow.RecordBatch, fresh, old []int) error {
 	most := keptRows
 	if rows.NumRows() > 0 {
@@ -174,8 +176,8 @@ func (p *preview) choose(rows arrow.RecordBatch, fresh, old []int) error {
 	return err
 }
 
-// askPreview has a plugin send some of a source's rows. Without an error and a
-// count the plugin refused.
+// askPreview asks the plugin for some of a source's rows. If there is neither
+// an error nor a count, the plugin declined.
 func (e *forecaster) askPreview(n *module.Instance, port *plan.Port) ([]arrow.RecordBatch, *pluginv1.RowCount, error) {
 	bound, ok := e.boundAgain(n)
 	if !ok {
@@ -225,8 +227,8 @@ func (e *forecaster) askPreview(n *module.Instance, port *plan.Port) ([]arrow.Re
 	}
 }
 
-// boundAgain is the configuration of an instance that is decided; false: it
-// waits for values of other stages.
+// boundAgain returns the configuration of a decided instance. It returns false
+// if the configuration waits for values of other stages.
 func (e *forecaster) boundAgain(n *module.Instance) (*plan.Bound, bool) {
 	if refs, _ := n.Body.Refs(); len(refs) > 0 {
 		return nil, false
@@ -236,7 +238,7 @@ func (e *forecaster) boundAgain(n *module.Instance) (*plan.Bound, bool) {
 	return bound, !diags.HasErrors()
 }
 
-// priorDataset is what the state has of a dataset; nil: nothing.
+// priorDataset returns the dataset in the state, or nil if there is none.
 func (e *forecaster) priorDataset(address, port string) *dataset.Manifest {
 	prior := e.Prior[address]
 	if prior == nil {
@@ -253,11 +255,11 @@ func (e *forecaster) priorDataset(address, port string) *dataset.Manifest {
 	return a.Dataset
 }
 
-// rowKey stands for the values of a row.
+// rowKey identifies the values of a row.
 type rowKey = [16]byte
 
-// rowsOfDataset are the keys of all rows of a dataset; nil: there are too many,
-// or they cannot be read.
+// rowsOfDataset returns the keys of all rows of a dataset, or nil if there are
+// too many or they cannot be read.
 func (e *forecaster) rowsOfDataset(m *dataset.Manifest, columns []string) map[rowKey]bool {
 	if m.Rows > comparedRows {
 		return nil
@@ -282,11 +284,11 @@ func (e *forecaster) rowsOfDataset(m *dataset.Manifest, columns []string) map[ro
 	return known
 }
 
-// apart tells the rows that are known from those that are not.
+// apart separates the rows that are known from those that are not.
 func apart(rec arrow.RecordBatch, columns []string, known map[rowKey]bool) (fresh, old []int) {
 	var keys [][16]byte
 	if known != nil {
-		keys, _ = dataset.RowKeys(rec, columns, "") // without them all are new
+		keys, _ = dataset.RowKeys(rec, columns, "") // without them, all rows are new
 	}
 	for i := range int(rec.NumRows()) {
 		if i < len(keys) && known[keys[i]] {
@@ -298,7 +300,7 @@ func apart(rec arrow.RecordBatch, columns []string, known map[rowKey]bool) (fres
 	return fresh, old
 }
 
-// evenly returns at most so many of the rows.
+// evenly returns at most that many rows, evenly spaced.
 func evenly(rows []int, most int) []int {
 	if len(rows) <= most {
 		return rows
@@ -310,7 +312,7 @@ func evenly(rows []int, most int) []int {
 	return some
 }
 
-// pickRows makes a batch of some rows of another.
+// pickRows returns a batch with some rows of another.
 func pickRows(rec arrow.RecordBatch, rows []int) (arrow.RecordBatch, error) {
 	var runs []arrow.RecordBatch
 	for start := 0; start < len(rows); {
@@ -337,7 +339,8 @@ func (e *forecaster) previewPath(n *module.Instance) string {
 	return filepath.Join(e.Store.Cache(), "previews", hex.EncodeToString(name[:16]))
 }
 
-// readPreview reads a preview; nil: there is none that can be read.
+// readPreview reads a preview. It returns nil if there is none or it cannot be
+// read.
 func readPreview(path string) *preview {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -350,7 +353,7 @@ func readPreview(path string) *preview {
 	return p
 }
 
-// keepPreview writes a preview. That it could not be written is no loss.
+// keepPreview writes a preview. Failing to write it does no harm.
 func keepPreview(path string, p *preview) {
 	var content bytes.Buffer
 	if gob.NewEncoder(&content).Encode(p) != nil || os.MkdirAll(filepath.Dir(path), 0o700) != nil {

@@ -14,22 +14,23 @@ import (
 	"github.com/quern-dev/quern/store/dataset"
 )
 
-// askedRows are the rows of a dataset that a stage asks models about.
+// askedRows are the rows of a dataset that a stage calls models for.
 type askedRows struct {
-	// until is the stage that has to run before anything can be told of them.
+	// until is the stage that has to run before anything is known about them.
 	until string
-	// all rows of the dataset, and those for which requests are made.
+	// all counts the rows of the dataset, asked those with requests.
 	all, asked float64
-	// forecast: the dataset is not there yet. Otherwise the rows were counted.
+	// forecast is set if the dataset does not exist yet. If it is nil, the rows
+	// were counted.
 	forecast *forecast
-	// counted: texts gives those of all rows for which requests are made.
+	// counted is set if texts returns the texts of all rows with requests.
 	counted bool
-	// texts evaluates a row expression for some of the rows for which requests
-	// are made. Where it gives none, until is the stage that has to run before.
+	// texts evaluates a row expression for some of the rows with requests. If
+	// it returns none, until is the stage that has to run first.
 	texts func(row *plan.RowArg) (texts []weighted, until string)
 }
 
-// weighted is a text, and for how many others it stands.
+// weighted is a text and the number of rows that it represents.
 type weighted struct {
 	text   string
 	weight float64
@@ -43,7 +44,7 @@ func equally(texts []string) []weighted {
 	return out
 }
 
-// rowsAsked are the rows of a dataset that an instance is given.
+// rowsAsked returns the rows of a dataset that an instance receives.
 func (e *Estimator) rowsAsked(n *decide.Instance, key string) *askedRows {
 	h := n.Inputs[key]
 	if h == nil || h.Port == nil {
@@ -67,7 +68,7 @@ func (e *Estimator) rowsAsked(n *decide.Instance, key string) *askedRows {
 	}
 }
 
-// rowsMade are the rows of a dataset that exists.
+// rowsMade returns the rows of a dataset that exists.
 func (e *Estimator) rowsMade(n *decide.Instance, m *dataset.Manifest) *askedRows {
 	asked := m.Rows
 	if n.Estimate.NewRows != nil {
@@ -87,7 +88,7 @@ func (e *Estimator) rowsMade(n *decide.Instance, m *dataset.Manifest) *askedRows
 	}
 }
 
-// note takes the number of rows into an estimate that lacks it.
+// note sets the number of rows of an estimate that lacks it.
 func (r *askedRows) note(e *plan.Estimate) {
 	if r.forecast == nil || e.Rows != nil {
 		return
@@ -96,7 +97,8 @@ func (r *askedRows) note(e *plan.Estimate) {
 	e.Rows, e.NewRows, e.RowsEstimated = &all, &fresh, !r.forecast.exact
 }
 
-// newTo is a forecast with those rows as new that an instance has no answers to.
+// newTo returns a forecast in which the rows that the instance has no answers
+// for are new.
 func (e *Estimator) newTo(n *decide.Instance, key string, f *forecast) *forecast {
 	if n.Replaced || !e.keepsAnswers(n) {
 		return f.allFresh()
@@ -128,8 +130,8 @@ func hasColumn(m *dataset.Manifest, name string) bool {
 	return ok
 }
 
-// keepsAnswers says whether the answers to rows of the last result need not be
-// asked for again.
+// keepsAnswers reports whether the answers for rows of the last result do not
+// have to be requested again.
 func (e *Estimator) keepsAnswers(n *decide.Instance) bool {
 	if n.Prior == nil || n.Prior.Errors > 0 || !e.forecasts.unchanged(n.Node) {
 		return false
@@ -140,8 +142,8 @@ func (e *Estimator) keepsAnswers(n *decide.Instance) bool {
 	})
 }
 
-// inputBefore is the dataset that an instance was given when it ran last; nil:
-// it is not there any more.
+// inputBefore returns the dataset that an instance received in its last run, or
+// nil if it no longer exists.
 func (e *Estimator) inputBefore(n *decide.Instance, h *module.Handle) *dataset.Manifest {
 	entry := e.lastEntry(n)
 	if entry == nil {
@@ -165,7 +167,7 @@ func (e *Estimator) inputBefore(n *decide.Instance, h *module.Handle) *dataset.M
 	return nil
 }
 
-// withFresh is a forecast with these rows of the sample as new.
+// withFresh returns a forecast in which these rows of the sample are new.
 func (f *forecast) withFresh(rows []int) *forecast {
 	out := *f
 	out.fresh, out.isFresh, out.exact = 0, make([]bool, len(f.weights)), f.exact && f.whole()
@@ -176,7 +178,7 @@ func (f *forecast) withFresh(rows []int) *forecast {
 	return &out
 }
 
-// freshRows are the places of the rows of a sample that are new.
+// freshRows returns the indices of the new rows of a sample.
 func freshRows(f *forecast) []int {
 	var rows []int
 	for i, fresh := range f.isFresh {

@@ -9,10 +9,9 @@ import (
 	"github.com/quern-dev/quern/store/history"
 )
 
-// estimateSeconds says about how long an instance will take, where its plugin
-// does not: by how long it took to make the result that stands in the state, and
-// how much there was to do then. What is not known to be more or less is taken
-// to be as much.
+// estimateSeconds estimates how long an instance will take if its plugin does
+// not: from the time it took to compute the result in the state, and the amount
+// of work at that time. An amount that is unknown is assumed to be the same.
 func (e *Estimator) estimateSeconds(n *decide.Instance) {
 	if n.Estimate.Seconds != nil || n.Prior == nil || n.Prior.ActionKey == "" || e.Store == nil {
 		return
@@ -29,16 +28,16 @@ func (e *Estimator) estimateSeconds(n *decide.Instance) {
 	n.Estimate.Seconds = &seconds
 }
 
-// amounts are how much there was to do when a result was made, and how much
-// there is now, in the same unit; false: nothing can be told by it.
+// amounts returns the amount of work when a result was computed and the amount
+// now, in the same unit. It returns false if they say nothing about the time.
 func (e *Estimator) amounts(n *decide.Instance, entry *action.Entry) (then, now float64, ok bool) {
 	if calls := n.Estimate.Calls; calls != nil && *calls > 0 && entry.Spend != nil {
-		// The models' time is the stage's.
+		// The models determine how long the stage takes.
 		return float64(entry.Spend.Calls), float64(*calls), entry.Spend.Calls > 0
 	}
 	done := e.lastTime(n.Address, entry)
 	if n.RowWise() {
-		if done == nil || done.NewRows == 0 { // known rows take no time that would tell anything
+		if done == nil || done.NewRows == 0 { // known rows take too little time to extrapolate from
 			return 0, 0, false
 		}
 		return amountsOf(done.NewRows, n.Estimate.NewRows)
@@ -49,7 +48,7 @@ func (e *Estimator) amounts(n *decide.Instance, entry *action.Entry) (then, now 
 	return amountsOf(done.Rows, rowsIn(n))
 }
 
-// amountsOf compares numbers of rows, as far as they are known.
+// amountsOf returns two numbers of rows, as far as they are known.
 func amountsOf(then int64, now *int64) (float64, float64, bool) {
 	if then == 0 || now == nil {
 		return 1, 1, true
@@ -57,9 +56,9 @@ func amountsOf(then int64, now *int64) (float64, float64, bool) {
 	return float64(then), float64(*now), true
 }
 
-// rowsIn is how many rows go into an instance that makes a model or a report,
-// which is what its record counts then; nil: they are not known, or it makes
-// something else.
+// rowsIn returns the number of input rows of an instance that produces a model
+// or a report, which is also the number in its record. It is nil if the number
+// is not known or the instance produces something else.
 func rowsIn(n *decide.Instance) *int64 {
 	if len(n.Outputs) == 0 || n.Outputs[0].Kind == plan.KindDataset {
 		return nil
@@ -80,7 +79,8 @@ func rowsIn(n *decide.Instance) *int64 {
 	return rows
 }
 
-// lastTime is the record of the run that made a result; nil: there is none.
+// lastTime returns the record of the run that computed a result, or nil if
+// there is none.
 func (e *Estimator) lastTime(address string, entry *action.Entry) *history.Instance {
 	run := e.run(entry.Run)
 	if run == nil {
@@ -93,7 +93,8 @@ func (e *Estimator) lastTime(address string, entry *action.Entry) *history.Insta
 	return &run.Instances[i]
 }
 
-// run is the record of a run, read once; nil: it can't be read.
+// run reads the record of a run, once. It returns nil if the record cannot be
+// read.
 func (e *Estimator) run(id string) *history.Run {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -102,7 +103,7 @@ func (e *Estimator) run(id string) *history.Run {
 	}
 	r, err := e.Store.Runs().Get(id)
 	if err != nil {
-		r = nil // how long things took is all that is lost
+		r = nil // only the durations are lost
 	}
 	e.runs[id] = r
 	return r

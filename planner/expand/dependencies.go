@@ -14,11 +14,11 @@ import (
 	"github.com/quern-dev/quern/planner/schema"
 )
 
-// valueRef is a reference to a stage in an expression that wants values, not
+// valueRef is a reference to a stage in an expression that needs values, not
 // artifacts.
 type valueRef struct {
 	stage addr.Stage
-	// key names one instance, index computes which.
+	// key names a single instance, and index computes which one.
 	key   addr.Instance
 	index hclsyntax.Expression
 }
@@ -45,8 +45,8 @@ func (x *Expander) Dependencies(n *Instance) map[string]bool {
 	return on
 }
 
-// valueRefs are what a stage's expressions refer to for values: arguments that
-// take artifacts tell by those where they come from.
+// valueRefs returns the references of a stage's expressions to values.
+// Arguments that take artifacts declare their dependencies themselves.
 func (x *Expander) valueRefs(s *module.Stage) []valueRef {
 	if len(s.Refs.Stages) == 0 && len(s.Refs.Locals) == 0 && !s.Refs.AllLocals {
 		return nil
@@ -70,8 +70,8 @@ func (x *Expander) valueRefs(s *module.Stage) []valueRef {
 type collector struct {
 	m    *module.Module
 	refs []valueRef
-	// seen and looked are the locals whose expressions were followed, for all
-	// that they refer to and for indices.
+	// seen and looked are the locals whose expressions were followed, seen for
+	// all references and looked for indices only.
 	seen, looked map[string]bool
 }
 
@@ -103,8 +103,9 @@ func (c *collector) body(src *hclsyntax.Body, of *schema.Body) {
 	}
 }
 
-// promptBody is body for a prompt: all in it is for values but what examples
-// are drawn from, which becomes an input of the stage that uses the prompt.
+// promptBody is body for a prompt: everything in it needs values, except the
+// rows that examples are drawn from. They become an input of the stage that
+// uses the prompt.
 func (c *collector) promptBody(src *hclsyntax.Body) {
 	for _, attr := range src.Attributes {
 		c.expression(attr.Expr)
@@ -144,8 +145,8 @@ func (c *collector) expression(e hcl.Expression) {
 	})
 }
 
-// indices notes what the indices in an expression are computed from: they want
-// values also where what they lead to is an artifact.
+// indices records the references in the indices of an expression. An index
+// needs values even if the reference leads to an artifact.
 func (c *collector) indices(e hcl.Expression) {
 	syntax, ok := e.(hclsyntax.Node)
 	if !ok {
@@ -176,7 +177,8 @@ func (c *collector) traversal(t hcl.Traversal) {
 	}
 }
 
-// local is the local that a traversal leads to; nil: it leads to none.
+// local returns the local that a traversal refers to, or nil if it refers to
+// none.
 func (c *collector) local(t hcl.Traversal) *module.Local {
 	if t.RootName() != "local" || len(t) < 2 {
 		return nil

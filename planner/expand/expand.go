@@ -1,6 +1,6 @@
-// Package expand is the first phase of planning: it makes the instances of a
-// stage out of count and for_each, each with the scope of its expressions, and
-// finds the instances that their values come from.
+// Package expand is the first phase of planning. It creates the instances of a
+// stage from count and for_each, each with the scope of its expressions, and
+// finds the instances that their values depend on.
 package expand
 
 import (
@@ -17,24 +17,24 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// Expander makes the instances of a module.
+// Expander creates the instances of a module.
 type Expander struct{ *module.Module }
 
-// Instance is an instance of which its address and the scope of its expressions
-// are known. Of its node, what follows from the block is set: address, kind,
-// type, plugin, mode.
+// Instance is an instance with its address and the scope of its expressions.
+// Its node has the fields that follow from the block: address, kind, type,
+// plugin, and mode.
 type Instance struct {
 	*plan.Node
 	Stage *module.Stage
 	Addr  addr.Instance
-	// Base is the scope of what is the same for all instances, Scope has in
-	// addition count.index or each.
+	// Base is the scope that all instances share. Scope adds count.index or
+	// each.
 	Base, Scope *module.Scope
 	refs        []valueRef
 }
 
-// Expand makes and names the instances of a stage that has begun. Where it can't,
-// it has reported why, or something upstream has errors.
+// Expand creates and names the instances of a stage. If it cannot, it has
+// reported why, or something upstream has errors.
 func (x *Expander) Expand(s *module.Stage) []*Instance {
 	for _, e := range []hcl.Expression{s.Config.Count, s.Config.ForEach} {
 		if x.Blind(s, e) || x.impure(e) {
@@ -62,7 +62,8 @@ func (x *Expander) Expand(s *module.Stage) []*Instance {
 	return instances
 }
 
-// impure reports a count or for_each that gives another result in every plan.
+// impure reports a count or for_each that gives a different result in every
+// plan.
 func (x *Expander) impure(e hcl.Expression) bool {
 	if e == nil {
 		return false
@@ -93,7 +94,7 @@ func (x *Expander) count(s *module.Stage, base *module.Scope) ([]*Instance, bool
 		return nil, false
 	}
 	if number, err := convert.Convert(v, cty.Number); err == nil {
-		v = number // as "2" from the environment
+		v = number // such as "2" from the environment
 	}
 	count, d := wholeNumber(v, s.Config.Count, "count", x.ApplyFirst(s))
 	if x.MayBeAnything(v) {
@@ -114,8 +115,8 @@ func (x *Expander) count(s *module.Stage, base *module.Scope) ([]*Instance, bool
 	return instances, true
 }
 
-// maxInstances bounds count and for_each, which a slip of the keyboard can
-// make very large.
+// maxInstances bounds count and for_each, which a typing error can make very
+// large.
 const maxInstances = 100_000
 
 func wholeNumber(v cty.Value, e hcl.Expression, argument, first string) (int64, *hcl.Diagnostic) {
@@ -169,7 +170,7 @@ func (x *Expander) forEach(s *module.Stage, base *module.Scope) ([]*Instance, bo
 	return instances, true
 }
 
-// elementOf is the expression for one element of a collection.
+// elementOf returns the expression for one element of a collection.
 func elementOf(collection hclsyntax.Expression, key cty.Value) hclsyntax.Expression {
 	at := collection.Range()
 	return &hclsyntax.IndexExpr{
@@ -195,8 +196,8 @@ func eachOf(key, value cty.Value) map[string]cty.Value {
 	return map[string]cty.Value{"each": cty.ObjectVal(map[string]cty.Value{"key": key, "value": value})}
 }
 
-// ScopeOf is the scope of an instance that the state has, and that may not be in
-// the configuration any more. It sees no stages.
+// ScopeOf returns the scope of an instance that is in the state and may no
+// longer be in the configuration. It contains no stages.
 func (x *Expander) ScopeOf(s *module.Stage, base *module.Scope, key cty.Value) *module.Scope {
 	if key.Type() == cty.Number {
 		index := indexOf(key)

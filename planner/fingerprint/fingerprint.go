@@ -36,20 +36,20 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// The tags change when what goes into a key changes its form.
+// A tag changes when the encoding of its key changes.
 const (
 	definitionTag = "quern.definition/v1"
 	rowsTag       = "quern.rows/v1"
 	actionTag     = "quern.action/v1"
 )
 
-// Seal makes the keyed digest of a sensitive variable's value.
+// Seal returns the keyed digest of a sensitive variable's value.
 type Seal func(variable string) (string, error)
 
-// Definition makes the definition key of a node whose configuration is
-// resolved: Bound.Body. The key is empty where the body still waits for
-// values; the fields are those that are known. A nil seal leaves secrets out:
-// the key is then of no use.
+// Definition computes the definition key of a node whose configuration is
+// resolved (Bound.Body). The key is empty if the body still waits for values;
+// the fields are then those that are known. A nil seal leaves secrets out, and
+// the key must not be used.
 func Definition(n *plan.Node, body *plan.Body, seal Seal) (key string, preimage []plan.Field, err error) {
 	d := &definition{}
 	d.add("type", typeName(n))
@@ -74,7 +74,7 @@ func Definition(n *plan.Node, body *plan.Body, seal Seal) (key string, preimage 
 	if d.waits {
 		return "", d.fields, nil
 	}
-	return Key(definitionTag, d.fields), slices.Clone(d.fields), nil // without the room that it grew into: plans hold many
+	return Key(definitionTag, d.fields), slices.Clone(d.fields), nil // without spare capacity: a plan holds many
 }
 
 func typeName(n *plan.Node) string {
@@ -137,8 +137,8 @@ func (d *definition) body(b *plan.Body, prefix string) {
 		d.arg(b.Args[name], prefix+name)
 	}
 	keys := b.BlockKeys(prefix)
-	// The order of blocks can matter (the first rule that holds), and a block
-	// may have labels and nothing else.
+	// The order of blocks can matter (the first matching rule wins), and a
+	// block may consist of labels only.
 	if len(keys) > 0 {
 		d.add(strings.TrimSpace("blocks "+strings.TrimSuffix(prefix, ".")), strings.Join(keys, ", "))
 	}
@@ -174,8 +174,8 @@ func (d *definition) arg(a *plan.Arg, key string) {
 	}
 }
 
-// value adds a plain value: a string as it is, so that two can be compared by
-// a person, anything else as cty JSON. Null is as good as not written.
+// value adds a plain value: a string verbatim, so that a person can compare two
+// of them, and anything else as cty JSON. Null counts as omitted.
 func (d *definition) value(v cty.Value, key string) {
 	switch {
 	case v == cty.NilVal || v.IsNull():
@@ -196,8 +196,8 @@ func (d *definition) value(v cty.Value, key string) {
 	d.add(name, string(b))
 }
 
-// output adds what a node makes. Of a row-wise stage only the columns that it
-// makes count: the others are passed on as they are, and A has them.
+// output adds what a node produces. For a row-wise stage, only the columns that
+// it adds count: the others are passed through, and A covers them.
 func (d *definition) output(p *plan.Port) {
 	name := strings.TrimSpace("output " + p.Name)
 	switch p.Kind {
@@ -228,24 +228,24 @@ func columns(s data.Schema) string {
 	return "(" + strings.Join(parts, ", ") + ")"
 }
 
-// Input is what an action key takes of one input.
+// Input is the part of one input that an action key depends on.
 type Input struct {
 	// Key of the argument.
 	Key  string
 	Kind string
-	// Rows and Columns of a dataset: the columns that are read, and those
-	// that a row-wise stage passes on.
+	// Rows and Columns of a dataset: the columns that are read, and those that
+	// a row-wise stage passes through.
 	Rows    int64
 	Columns []Column
 	// Digest of a model or a report.
 	Digest string
-	// Features of a model that predicts over a dataset: by name, Feature of the
-	// expressions that make its inputs.
+	// Features, for a model that predicts over a dataset: the Feature of each
+	// expression that computes one of its inputs, by name.
 	Features map[string]string
 }
 
-// Feature is what stands for an expression of a model in Input.Features: its
-// text, with the digests of the secrets in it.
+// Feature represents an expression of a model in Input.Features: its text, with
+// the digests of the secrets in it.
 func Feature(e *expr.Compiled, seal Seal) (string, error) {
 	text := e.Text
 	if seal == nil {
@@ -264,9 +264,9 @@ func Feature(e *expr.Compiled, seal Seal) (string, error) {
 // Column is a column of an input and the digest of its values.
 type Column struct{ Name, Digest string }
 
-// Action makes the action key of a definition applied to inputs. The
-// fingerprint is a source's, and empty elsewhere. The fields are those that
-// come to the definition's.
+// Action computes the action key of a definition applied to inputs. The
+// fingerprint is that of a source, and empty for other kinds. The fields are
+// those that the action key adds to the definition's.
 func Action(definition, fingerprint string, inputs []Input) (key string, fields []plan.Field) {
 	add := func(name, value string) { fields = append(fields, plan.Field{Name: name, Value: value}) }
 	if fingerprint != "" {
@@ -291,9 +291,9 @@ func Action(definition, fingerprint string, inputs []Input) (key string, fields 
 	return Key(actionTag, keyed), fields
 }
 
-// Rows makes the key under which the results of single rows are kept: that of
-// a row-wise stage without the input that the rows are of. Where that is its
-// only input it is the definition key.
+// Rows computes the key that identifies the results of single rows: a row-wise
+// stage without the input that its rows come from. If it has no other input,
+// this is the definition key.
 func Rows(definition, rowsOf string, inputs []Input) string {
 	beside := slices.DeleteFunc(slices.Clone(inputs), func(in Input) bool { return in.Key == rowsOf })
 	if len(beside) == 0 {
@@ -303,7 +303,7 @@ func Rows(definition, rowsOf string, inputs []Input) string {
 	return Key(rowsTag, append([]plan.Field{{Name: "definition", Value: definition}}, fields...))
 }
 
-// Key hashes a tag and fields to a digest.
+// Key hashes a tag and fields into a digest.
 func Key(tag string, fields []plan.Field) string {
 	h := sha256.New()
 	var length [8]byte
@@ -320,10 +320,10 @@ func Key(tag string, fields []plan.Field) string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-// ReadColumns returns the columns of a node's dataset input that its action
-// key takes: those that are read, sorted, and for a row-wise stage those that
-// it passes on; all of them, in their order, where all are read. Have are the
-// columns that the input has.
+// ReadColumns returns the columns of a node's dataset input that its action key
+// covers: those that are read, sorted, and for a row-wise stage those that it
+// passes through. If all are read, it returns all of them in their order. have
+// lists the columns of the input.
 func ReadColumns(n *plan.Node, key string, have []string) []string {
 	reads := n.Reads[key]
 	if reads.All {

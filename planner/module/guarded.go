@@ -10,7 +10,7 @@ import (
 )
 
 // guarded reports whether a reference need not resolve: it is inside try or
-// can, in a branch of a condition, or after && or ||. Whether the instance
+// can, in a branch of a conditional, or after && or ||. Whether the instance
 // exists then matters only if the reference is evaluated.
 func guarded(t hcl.Traversal, within []hcl.Expression, bodies ...*hclsyntax.Body) bool {
 	g := &guards{wanted: t.SourceRange(), marked: map[hclsyntax.Expression]bool{}}
@@ -27,7 +27,7 @@ func guarded(t hcl.Traversal, within []hcl.Expression, bodies ...*hclsyntax.Body
 	return g.found
 }
 
-// guards walks syntax and counts the guards around it.
+// guards walks the syntax and counts the guards around an expression.
 type guards struct {
 	wanted hcl.Range
 	// marked are the guarded expressions.
@@ -76,7 +76,7 @@ func (g *guards) mark(nodes ...hclsyntax.Expression) {
 	}
 }
 
-// expressionsOf are the expressions of a stage outside its body.
+// expressionsOf returns the expressions of a stage outside its body.
 func expressionsOf(s *config.Stage) []hcl.Expression {
 	all := []hcl.Expression{s.Count, s.ForEach, s.Timeout, s.Retries}
 	for _, c := range slices.Concat(s.Pre, s.Post, s.Conditions) {

@@ -14,35 +14,35 @@ import (
 	"github.com/quern-dev/quern/store/dataset"
 )
 
-// Instance is an instance as later levels see it: it is decided.
+// Instance is a decided instance, as later levels see it.
 type Instance struct {
 	*plan.Node
 	Addr addr.Instance
-	// Inputs are the artifacts that it was given, by input key.
+	// Inputs are its artifact inputs, by input key.
 	Inputs map[string]*Handle
 	Result Result
-	// Model is set of a language model, Prompt of a prompt.
+	// Model is set for a language model, Prompt for a prompt.
 	Model  *plan.Model
 	Prompt *Prompt
 }
 
-// Prompt is the block of a prompt: it is compiled where it is used.
+// Prompt is the block of a prompt, which is compiled where it is used.
 type Prompt struct {
 	Stage *Stage
 	Scope *Scope
 }
 
-// Result is what an instance has made already. It is known of instances that
-// are kept, or whose result is reused, and of models.
+// Result is the existing result of an instance. It is known for instances that
+// are kept or whose result is reused, and for models.
 type Result struct {
 	Known     bool
 	Artifacts map[string]*artifact.Artifact // by port
 	Digests   map[string]string
-	Value     *value.Stored // nil: none
+	Value     *value.Stored // nil if there is none
 }
 
-// Artifacts are all that an instance is or may be given, in the order of the
-// input keys.
+// Artifacts returns all artifacts that an instance receives or may receive, in
+// the order of the input keys.
 func Artifacts(inputs map[string]*Handle) []*Handle {
 	var all []*Handle
 	for _, key := range sortedKeys(inputs) {
@@ -51,8 +51,8 @@ func Artifacts(inputs map[string]*Handle) []*Handle {
 	return all
 }
 
-// Made is the result of an instance as expressions see it, of plain values only if
-// they are wanted; nil: not known.
+// Made returns the result of an instance as expressions see it, with plain
+// values only if values is set. It returns nil if the result is not known.
 func (m *Module) Made(n *plan.Node, r *Result, values bool) *plan.Made {
 	if n.Mode == plan.ModeDeploy && n.Action == plan.Keep && n.Deployment != nil && n.Deployment.Value != nil {
 		return &plan.Made{Value: n.Deployment.Value.Value}
@@ -78,25 +78,26 @@ func (m *Module) Made(n *plan.Node, r *Result, values bool) *plan.Made {
 	return made
 }
 
-// handleAttr is the attribute that holds a handle in the objects that
-// arguments which take artifacts see. No HCL expression can write its name.
+// handleAttr is the attribute that contains a handle in the objects that
+// arguments which take artifacts are evaluated with. No HCL expression can
+// spell its name.
 const handleAttr = "(artifact)"
 
-// Handle is an artifact that an instance makes, or the instance as a whole.
+// Handle is an artifact that an instance produces, or the instance as a whole.
 type Handle struct {
 	From *Instance
-	// Port is nil where the instance itself is no artifact, or where it is
-	// not known what it makes.
+	// Port is nil if the instance itself is not an artifact, or if it is not
+	// known what it produces.
 	Port *plan.Port
-	// Among are the artifacts that it is one of, where a result decides which.
-	// Nothing is known of From then but its kind, and Port is what all have in
+	// Among are the candidates, if a result decides which artifact it is. Then
+	// only the kind of From is known, and Port is what all of them have in
 	// common.
 	Among []*Handle
 }
 
 var handleType = cty.Capsule("artifact", reflect.TypeFor[Handle]())
 
-// HandleOf takes the handle out of a value.
+// HandleOf returns the handle in a value.
 func HandleOf(v cty.Value) (*Handle, bool) {
 	v, _ = v.Unmark()
 	if v == cty.NilVal || v.IsNull() || !v.IsKnown() || !v.Type().IsObjectType() || !v.Type().HasAttribute(handleAttr) {
@@ -136,7 +137,7 @@ func withHandles(n *Instance, value cty.Value) cty.Value {
 	return cty.ObjectVal(attrs)
 }
 
-// Each is the artifact, or all that a result chooses among.
+// Each returns the artifact, or all candidates if a result decides.
 func (h *Handle) Each() []*Handle {
 	if h.Among != nil {
 		return h.Among
@@ -144,10 +145,10 @@ func (h *Handle) Each() []*Handle {
 	return []*Handle{h}
 }
 
-// IsDataset says whether the artifact is a dataset.
+// IsDataset reports whether the artifact is a dataset.
 func (h *Handle) IsDataset() bool { return h.Port != nil && h.Port.Kind == plan.KindDataset }
 
-// Manifest is that of a dataset; nil: it is not known yet.
+// Manifest returns the manifest of a dataset, or nil if it is not known yet.
 func (h *Handle) Manifest() *dataset.Manifest {
 	if !h.From.Result.Known || h.Port == nil {
 		return nil
@@ -158,7 +159,7 @@ func (h *Handle) Manifest() *dataset.Manifest {
 	return nil
 }
 
-// Rows is how many rows a dataset has; nil: not known yet.
+// Rows returns the number of rows of a dataset, or nil if it is not known yet.
 func (h *Handle) Rows() *int64 {
 	if h == nil {
 		return nil
@@ -169,7 +170,7 @@ func (h *Handle) Rows() *int64 {
 	return nil
 }
 
-// String is the artifact as it is written in expressions.
+// String returns the artifact as an expression refers to it.
 func (h *Handle) String() string {
 	if h.Among != nil {
 		names := make([]string, len(h.Among))
@@ -184,8 +185,8 @@ func (h *Handle) String() string {
 	return h.From.Address + "." + h.Port.Name
 }
 
-// Means says whether an address given by a flag means an instance: without a key,
-// it means all instances of its stage.
+// Means reports whether an address in a flag refers to an instance. Without a
+// key, it refers to all instances of its stage.
 func Means(flag, a addr.Instance) bool {
 	return flag.Stage == a.Stage && (!flag.HasKey() || flag.String() == a.String())
 }

@@ -1,11 +1,10 @@
 // Package module is the configuration of one module while it is planned: its
-// variables, locals, and stages, and what the expressions of the module see of
-// them.
+// variables, locals, and stages, and what the module's expressions see of them.
 //
-// A plan goes through the stages level by level. A stage is declared first,
-// then its instances are named, and when they are decided they are published:
-// only then do other stages see them. What is published of an instance is all
-// that later levels can know of it.
+// A plan goes through the stages level by level. A stage is declared, its
+// instances are named, and once they are decided, they are published. Only then
+// do other stages see them, and later levels know nothing about an instance
+// beyond what is published.
 package module
 
 import (
@@ -35,7 +34,7 @@ type Module struct {
 	Config *config.Module
 	Settings
 
-	stages    []*Stage // as in the configuration
+	stages    []*Stage // in the order of the configuration
 	byAddress map[addr.Stage]*Stage
 	locals    map[string]*Local
 	root      *hcl.EvalContext // the functions
@@ -43,21 +42,22 @@ type Module struct {
 	about     cty.Value        // quern
 }
 
-// Settings are what a module's expressions are evaluated with, in addition to its
-// configuration.
+// Settings are what a module's expressions are evaluated with, in addition to
+// its configuration.
 type Settings struct {
-	// Variables are the values of all variables; sensitive ones have the mark
+	// Variables are the values of all variables. Sensitive ones carry the mark
 	// value.Sensitive.
 	Variables map[string]cty.Value
-	// Validating: variables may have no value yet.
+	// Validating is set if variables may have no value yet.
 	Validating bool
 	// Started is plantimestamp().
 	Started time.Time
 	// Hide is called by sensitive() and returns a name for a value.
 	Hide func(cty.Value) string
-	// Version and Environment are those of quern.
+	// Version and Environment are quern's version and the name of the
+	// environment.
 	Version, Environment string
-	// StartedIn is path.cwd; empty: the working directory.
+	// StartedIn is path.cwd, or empty for the working directory.
 	StartedIn string
 }
 
@@ -81,7 +81,7 @@ func New(c *config.Module, s Settings, diags *diagnostics.Collector) *Module {
 	return m
 }
 
-// paths are the folders that expressions can name.
+// paths returns the folders that expressions can refer to.
 func paths(module, cwd string) cty.Value {
 	if cwd == "" {
 		var err error
@@ -93,8 +93,9 @@ func paths(module, cwd string) cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{"module": dir, "root": dir, "cwd": cty.StringVal(filepath.ToSlash(cwd))})
 }
 
-// Declare adds the stages of the configuration. TypeOf finds the type of one;
-// nil: it has none, or one that does not exist, which TypeOf has reported.
+// Declare adds the stages of the configuration. typeOf returns the type of a
+// stage: nil if it has none or one that does not exist, which typeOf has
+// reported.
 func (m *Module) Declare(typeOf func(*config.Stage) (*schema.Type, bool)) {
 	for _, cfg := range m.Config.Stages {
 		s := &Stage{Config: cfg, Refs: stageRefs(cfg)}
@@ -117,17 +118,17 @@ func (m *Module) Declare(typeOf func(*config.Stage) (*schema.Type, bool)) {
 	}
 }
 
-// Stages are all stages, as in the configuration.
+// Stages returns all stages in the order of the configuration.
 func (m *Module) Stages() []*Stage { return m.stages }
 
-// Stage finds a stage; nil: there is none of that address.
+// Stage returns the stage with that address, or nil.
 func (m *Module) Stage(a addr.Stage) *Stage { return m.byAddress[a] }
 
-// Local finds a local; nil: there is none of that name.
+// Local returns the local with that name, or nil.
 func (m *Module) Local(name string) *Local { return m.locals[name] }
 
-// BrokenUpstream says whether something that is referred to does not exist, or
-// has an error of its own.
+// BrokenUpstream reports whether something that is referred to does not exist
+// or has an error of its own.
 func (m *Module) BrokenUpstream(r *Refs) bool {
 	for _, a := range r.Stages {
 		if s := m.byAddress[a]; s == nil || s.unordered || s.broken {
@@ -142,8 +143,8 @@ func (m *Module) BrokenUpstream(r *Refs) bool {
 	return false
 }
 
-// Blind says whether an expression of a stage with an error can't be looked at:
-// what it refers to is not there, or has an error of its own.
+// Blind reports whether an expression of a stage with an error cannot be
+// checked, because what it refers to does not exist or has an error of its own.
 func (m *Module) Blind(s *Stage, e hcl.Expression) bool {
 	if !s.flawed || e == nil {
 		return false
@@ -176,8 +177,9 @@ func (m *Module) Impure(e hcl.Expression, r *Refs) string {
 	return found
 }
 
-// MayBeAnything says whether a value comes from a variable that nobody has set
-// yet, which only validation meets: what depends on it is not looked at.
+// MayBeAnything reports whether a value comes from a variable that nobody has
+// set yet. This happens only in a validation, which does not check what depends
+// on it.
 func (m *Module) MayBeAnything(v cty.Value) bool {
 	if !m.Validating {
 		return false
@@ -186,8 +188,8 @@ func (m *Module) MayBeAnything(v cty.Value) bool {
 	return len(marks) > 0 && !plain.IsWhollyKnown()
 }
 
-// Known evaluates an expression whose value must be known when planning; false:
-// it is not, which is reported.
+// Known evaluates an expression whose value must be known when planning. It
+// returns false if it is not, which it has reported.
 func (m *Module) Known(e hcl.Expression, sc *Scope, what string, want cty.Type) (cty.Value, bool) {
 	v, diags := eval.Value(e, sc.Values)
 	if m.Report(diags...) {

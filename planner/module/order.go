@@ -12,16 +12,17 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// Level are stages and locals that need none of each other.
+// Level is a set of stages and locals that do not depend on each other.
 type Level struct {
 	Stages []*Stage
 	Locals []*Local
 }
 
-// Order sorts the stages and locals of a module into levels, each of which needs
-// only earlier ones. Targets limit them to these stages and what they need,
-// excludes leave out these stages and what needs them. Cycles are reported; what
-// is in one, or needs one, comes last and counts as broken.
+// Order sorts the stages and locals of a module into levels, each of which
+// depends only on earlier ones. targets limit the result to these stages and
+// what they need; excludes leave out these stages and what needs them. Order
+// reports cycles. Whatever is in a cycle or depends on one comes last and
+// counts as broken.
 func (m *Module) Order(targets, excludes []addr.Instance) (levels []Level) {
 	all := m.vertices()
 	g := m.graph(all)
@@ -96,8 +97,8 @@ func wanted(g dag.Graph, all []vertex, targets, excludes []addr.Instance) []bool
 	return wanted
 }
 
-// indices are the vertices of addresses: of whole stages only, where whole is
-// set.
+// indices returns the vertices of addresses. If whole is set, it ignores
+// addresses of single instances.
 func indices(all []vertex, addresses []addr.Instance, whole bool) []int {
 	var found []int
 	for i, v := range all {
@@ -110,7 +111,7 @@ func indices(all []vertex, addresses []addr.Instance, whole bool) []int {
 	return found
 }
 
-// unordered marks and returns the vertices that no level has.
+// unordered marks and returns the vertices that are in no level.
 func unordered(all []vertex, levels [][]int) (rest []int) {
 	ordered := make([]bool, len(all))
 	for _, level := range levels {
@@ -172,7 +173,7 @@ func (v vertex) needs(index map[string]int) []int {
 // cycleDiagnostic prints a cycle as A → B → A, each needing the next.
 func cycleDiagnostic(all []vertex, cycle []int) *hcl.Diagnostic {
 	slices.Reverse(cycle)
-	// The cycle begins where it began before it was turned around.
+	// Start the cycle where it started before it was reversed.
 	cycle = append(cycle[len(cycle)-1:], cycle[:len(cycle)-1]...)
 	var names, places []string
 	for _, i := range cycle {

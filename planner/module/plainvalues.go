@@ -9,11 +9,12 @@ import (
 	"github.com/quern-dev/quern/planner/schema"
 )
 
-// Besides artifacts, a stage has plain values, such as the figures of an
-// evaluation. They can have several MiB, so they are read only where an
-// expression refers to them.
+// In addition to artifacts, a stage has plain values, such as the figures of an
+// evaluation. They can take several MiB, so they are read only if an expression
+// refers to them.
 
-// readPlain says whether one of the references may need plain values of a stage.
+// readPlain reports whether one of the references may need plain values of a
+// stage.
 func (r *Refs) readPlain(s *Stage) bool {
 	for _, t := range r.traversals {
 		if a, _, ok := addr.FromTraversal(t); ok && a.Stage == s.Config.Addr && s.readPlain(t, r.artifacts) {
@@ -23,9 +24,9 @@ func (r *Refs) readPlain(s *Stage) bool {
 	return false
 }
 
-// readPlain says whether a reference to the stage may need plain values of it:
-// it names one, or it stands for the stage as a whole, unless artifacts has its
-// place.
+// readPlain reports whether a reference to the stage may need plain values of
+// it: it names one, or it represents the stage as a whole, unless its range is
+// in artifacts.
 func (s *Stage) readPlain(t hcl.Traversal, artifacts map[hcl.Range]bool) bool {
 	_, rest, _ := addr.FromTraversal(t)
 	if len(rest) == 0 {
@@ -43,8 +44,8 @@ func (s *Stage) readPlain(t hcl.Traversal, artifacts map[hcl.Range]bool) bool {
 	return false
 }
 
-// artifactPlaces are the places of references that stand for an artifact alone:
-// those that an argument consists of which takes artifacts.
+// artifactPlaces returns the ranges of references that represent only an
+// artifact: an argument that takes artifacts consists of them.
 func artifactPlaces(body *hclsyntax.Body, args map[string]*schema.Argument) map[hcl.Range]bool {
 	places := map[hcl.Range]bool{}
 	for name, a := range body.Attributes {

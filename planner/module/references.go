@@ -11,19 +11,19 @@ import (
 	"github.com/quern-dev/quern/lang/kind"
 )
 
-// Refs are what expressions refer to, each once.
+// Refs are the references of expressions, without duplicates.
 type Refs struct {
 	Stages       []addr.Stage
 	Locals, vars []string
-	// traversals are those that begin with a stage.
+	// traversals are the references to stages.
 	traversals []hcl.Traversal
-	// artifacts are the places of those that stand for an artifact alone.
+	// artifacts are the ranges of those that represent only an artifact.
 	artifacts map[hcl.Range]bool
-	// allVars and AllLocals are set where one is named by a computed name.
+	// allVars and AllLocals are set if a name is computed.
 	allVars, AllLocals bool
 }
 
-// RefsOf are what expressions refer to.
+// RefsOf returns the references of expressions.
 func RefsOf(exprs ...hcl.Expression) *Refs {
 	r := &Refs{}
 	for _, e := range exprs {
@@ -32,7 +32,7 @@ func RefsOf(exprs ...hcl.Expression) *Refs {
 	return r
 }
 
-// Add adds what traversals refer to.
+// Add adds the references of traversals.
 func (r *Refs) Add(traversals ...hcl.Traversal) {
 	for _, t := range traversals {
 		switch root := t.RootName(); {
@@ -49,8 +49,7 @@ func (r *Refs) Add(traversals ...hcl.Traversal) {
 	}
 }
 
-// addName adds the second step of a traversal; all is true where there is
-// none.
+// addName adds the second step of a traversal. all is true if it has none.
 func addName(list *[]string, t hcl.Traversal) (all bool) {
 	if len(t) < 2 {
 		return true
@@ -93,8 +92,8 @@ func (r *Refs) merge(o *Refs) {
 	r.AllLocals = r.AllLocals || o.AllLocals
 }
 
-// stageRefs are what a stage refers to, but for itself in its postconditions,
-// which are checked when it is done.
+// stageRefs returns a stage's references, except for those to itself in its
+// postconditions, which are checked when it is done.
 func stageRefs(s *config.Stage) Refs {
 	var r Refs
 	r.Add(s.References()...)

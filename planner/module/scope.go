@@ -10,19 +10,19 @@ import (
 	"github.com/quern-dev/quern/lang/expr"
 )
 
-// Scope is what the expressions of one block can see: no more than they refer
-// to.
+// Scope is what the expressions of one block can see, which is limited to what
+// they refer to.
 type Scope struct {
-	// Values shows stages as users see them.
+	// Values contains stages as users see them.
 	Values *hcl.EvalContext
-	// Handles shows, in addition, the artifacts themselves; it is for
-	// arguments that take artifacts.
+	// Handles also contains the artifacts themselves, for arguments that take
+	// artifacts.
 	Handles *hcl.EvalContext
 	// Definitions are the expressions of names whose values are not known.
 	Definitions map[string]hcl.Expression
 }
 
-// With returns the scope with more variables, which may hide those there.
+// With returns the scope with more variables, which may shadow existing ones.
 func (s *Scope) With(values, handles map[string]cty.Value) *Scope {
 	out := &Scope{Values: s.Values.NewChild(), Handles: s.Handles.NewChild(), Definitions: s.Definitions}
 	out.Values.Variables, out.Handles.Variables = values, handles
@@ -33,7 +33,7 @@ func (s *Scope) With(values, handles map[string]cty.Value) *Scope {
 type Local struct {
 	Config *config.Local
 	Refs   Refs
-	// Impure is set where the value comes from a function that gives another
+	// Impure is set if the value comes from a function that returns a different
 	// result at every call.
 	Impure bool
 	broken bool
@@ -47,11 +47,11 @@ func newLocal(cfg *config.Local) *Local {
 	return l
 }
 
-// open says whether expressions that name the local have to be compiled from
-// its own expression: its value is not known, or holds a secret.
+// open reports whether expressions that refer to the local have to be compiled
+// from its own expression, because its value is not known or contains a secret.
 func (l *Local) open() bool { return !l.value.IsWhollyKnown() || l.value.ContainsMarked() }
 
-// EvaluateLocal evaluates a local, unless it is evaluated already.
+// EvaluateLocal evaluates a local that is not evaluated yet.
 func (m *Module) EvaluateLocal(l *Local) {
 	if l.value != cty.NilVal || l.broken {
 		return
@@ -78,8 +78,8 @@ func (m *Module) EvaluateLocal(l *Local) {
 	}
 }
 
-// Scope makes the scope for expressions with these references. All that they
-// refer to is evaluated.
+// Scope returns the scope for expressions with these references. Everything
+// that they refer to must be evaluated.
 func (m *Module) Scope(r *Refs) *Scope {
 	definitions, all := m.OpenLocals(r)
 	values := map[string]cty.Value{"path": m.paths, "quern": m.about}
@@ -112,8 +112,8 @@ func (m *Module) Scope(r *Refs) *Scope {
 	return s
 }
 
-// OpenLocals adds to the references what the locals refer to whose values are
-// not known, since their expressions take the place of their names.
+// OpenLocals adds the references of the locals whose values are not known,
+// because their expressions take the place of their names.
 func (m *Module) OpenLocals(r *Refs) (definitions map[string]hcl.Expression, all *Refs) {
 	all = r
 	if len(r.Locals) == 0 && !r.AllLocals {
@@ -146,7 +146,7 @@ func (m *Module) localValues(all *Refs) (values, handles cty.Value) {
 	return cty.ObjectVal(v), cty.ObjectVal(h)
 }
 
-// stageValues puts the stages under their kinds.
+// stageValues adds the stages under their kinds.
 func (m *Module) stageValues(r *Refs, values, handles map[string]cty.Value) {
 	v, h := map[string]map[string]cty.Value{}, map[string]map[string]cty.Value{}
 	for _, a := range r.Stages {
@@ -174,8 +174,8 @@ func pick(all map[string]cty.Value, names []string) cty.Value {
 	return cty.ObjectVal(picked)
 }
 
-// EvaluateLocals evaluates locals before any stage, and those that they refer to
-// first. It is false where one refers to a stage, or to itself.
+// EvaluateLocals evaluates locals before any stage, in the order of their
+// dependencies. It returns false if one refers to a stage or to itself.
 func (m *Module) EvaluateLocals(names []string) bool {
 	return m.evaluateLocals(names, map[string]bool{})
 }

@@ -14,61 +14,62 @@ import (
 	"github.com/quern-dev/quern/planner/schema"
 )
 
-// Stage is a stage block, as far as other blocks can know of it.
+// Stage is a stage block as other blocks see it.
 type Stage struct {
 	Config *config.Stage
-	Type   *schema.Type // nil: a gate or a prompt
+	Type   *schema.Type // nil for a gate or a prompt
 	Refs   Refs
 
 	broken    bool // it, or an instance, has an error
-	unordered bool // it is in a cycle, or needs one that is
-	// flawed is set where it has an error that does not keep the rest of it
-	// from being looked at, before it counts as broken. Astray are the places
-	// of references that lead nowhere.
+	unordered bool // it is in a cycle, or depends on one
+	// flawed is set if it has an error after which the rest of it is still
+	// checked, until it counts as broken. Astray are the ranges of references
+	// that lead nowhere.
 	flawed bool
 	astray []hcl.Range
-	// planned: -target and -exclude do not leave it out.
+	// planned is set if -target and -exclude do not leave it out.
 	planned bool
 
 	keyed     Keying
-	names     []string        // of the instances; nil: they have no addresses yet
+	names     []string        // of the instances, or nil before they are named
 	has       map[string]bool // the same, if there are many
 	instances []*Instance
 
-	// seen is what expressions see of it: first what those see that need none
-	// of its plain values.
+	// seen is what expressions see of it: first for those that need none of its
+	// plain values.
 	seen [2]stageSeen
 }
 
-// stageSeen is what expressions see of a stage, made when it is first needed.
+// stageSeen is what expressions see of a stage, computed when it is first
+// needed.
 type stageSeen struct {
 	once            sync.Once
 	values, handles cty.Value
 }
 
-// Keying says how the instances of a stage are told apart.
+// Keying is how the instances of a stage are distinguished.
 type Keying int
 
-// There is one instance, or they have numbers or keys.
+// A single instance, instances with numbers, or instances with keys.
 const (
 	Single Keying = iota
 	ByNumber
 	ByKey
 )
 
-// Broken says whether the stage, or one of its instances, has an error.
+// Broken reports whether the stage or one of its instances has an error.
 func (s *Stage) Broken() bool { return s.broken }
 
-// Flawed says whether the stage has an error that does not keep the rest of it
-// from being looked at.
+// Flawed reports whether the stage has an error after which the rest of it is
+// still checked.
 func (s *Stage) Flawed() bool { return s.flawed }
 
-// Planned says whether the stage is in the plan: -target and -exclude do not
+// Planned reports whether the stage is in the plan: -target and -exclude do not
 // leave it out.
 func (s *Stage) Planned() bool { return s.planned }
 
-// Begin looks at what the stage refers to, which is decided. It is false where
-// the stage can't be looked at.
+// Begin resolves what the stage refers to, all of which is decided. It returns
+// false if the stage cannot be checked.
 func (m *Module) Begin(s *Stage) bool {
 	if s.broken {
 		return false
@@ -82,7 +83,7 @@ func (m *Module) Begin(s *Stage) bool {
 }
 
 // Name gives the instances of a stage their addresses, before anything else is
-// known of them.
+// known about them.
 func (s *Stage) Name(keyed Keying, names []string) {
 	s.keyed, s.names = keyed, names
 	if len(names) <= fewNames {
@@ -94,10 +95,10 @@ func (s *Stage) Name(keyed Keying, names []string) {
 	}
 }
 
-// fewNames is up to how many names are looked through one by one.
+// fewNames is the number of names up to which a linear search is used.
 const fewNames = 8
 
-// Has says whether the stage has an instance of that address.
+// Has reports whether the stage has an instance with that address.
 func (s *Stage) Has(address string) bool {
 	if s.has != nil {
 		return s.has[address]
@@ -105,22 +106,22 @@ func (s *Stage) Has(address string) bool {
 	return slices.Contains(s.names, address)
 }
 
-// Names are the addresses of the instances.
+// Names returns the addresses of the instances.
 func (s *Stage) Names() []string { return s.names }
 
-// Publish shows other stages the instances, which are decided. Instances with
-// errors are missing: then the stage is broken.
+// Publish makes decided instances visible to other stages. If instances with
+// errors are missing, the stage is broken.
 func (s *Stage) Publish(instances []*Instance) {
 	s.instances = instances
 	s.broken = s.broken || s.flawed || s.names == nil || len(instances) < len(s.names)
 }
 
-// Instances are those that were published.
+// Instances returns the published instances.
 func (s *Stage) Instances() []*Instance { return s.instances }
 
-// Needs adds to on what must be carried out before something that refers to an
-// instance, or to all instances of a stage. Models and prompts are not carried
-// out: what they need takes their place.
+// Needs adds to on everything that must run before something that refers to an
+// instance, or to all instances of a stage. Models and prompts do not run; what
+// they need takes their place.
 func (m *Module) Needs(a addr.Instance, on map[string]bool) {
 	s := m.byAddress[a.Stage]
 	if s == nil {
@@ -146,9 +147,9 @@ func (m *Module) Needs(a addr.Instance, on map[string]bool) {
 	}
 }
 
-// value is what expressions see of a stage: for users, and with handles.
+// value returns what expressions see of a stage: for users, and with handles.
 // All of the stage's instances are decided. Plain values of results, which can
-// be large, are read only if they are wanted, and are unknown otherwise.
+// be large, are read only if plain is set, and are unknown otherwise.
 func (m *Module) value(s *Stage, plain bool) (values, handles cty.Value) {
 	seen := &s.seen[0]
 	if plain {
@@ -159,7 +160,7 @@ func (m *Module) value(s *Stage, plain bool) (values, handles cty.Value) {
 			seen.values, seen.handles = cty.DynamicVal, cty.DynamicVal
 			return
 		}
-		if s.keyed == Single && len(s.instances) == 1 { // most are: it needs no scope
+		if s.keyed == Single && len(s.instances) == 1 { // the most common case, which needs no scope
 			n := s.instances[0]
 			seen.values = plan.StageValue(n.Node, m.Made(n.Node, &n.Result, plain))
 			seen.handles = withHandles(n, seen.values)
@@ -186,7 +187,8 @@ func wholeStage(s *Stage, of *plan.Scope) cty.Value {
 	return cty.EmptyObjectVal
 }
 
-// LeftOut says whether something that is referred to is not in the plan.
+// LeftOut reports whether any of the references is to something that is not in
+// the plan.
 func (m *Module) LeftOut(r *Refs) bool {
 	_, all := m.OpenLocals(r)
 	for _, a := range all.Stages {
@@ -202,8 +204,8 @@ func (m *Module) LeftOut(r *Refs) bool {
 	return false
 }
 
-// Upstream are the addresses of the stages that are carried out and that
-// something refers to, directly or through locals.
+// Upstream returns the addresses of the stages that run and that the references
+// lead to, directly or through locals.
 func (m *Module) Upstream(r *Refs) []string {
 	all := &Refs{}
 	all.merge(r)
@@ -225,8 +227,8 @@ func (m *Module) Upstream(r *Refs) []string {
 	return addresses
 }
 
-// ApplyFirst is the advice what to apply so that the number of a stage's
-// instances is known.
+// ApplyFirst advises what to apply so that the number of a stage's instances is
+// known.
 func (m *Module) ApplyFirst(s *Stage) string {
 	targets := ""
 	for _, e := range []hcl.Expression{s.Config.Count, s.Config.ForEach} {

@@ -11,16 +11,16 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// noInstance is the summary of an error that can be guarded against.
+// noInstance is the summary of an error that an expression can guard against.
 const noInstance = "No such instance"
 
-// CheckTraversals reports references to instances, outputs and values that a
-// stage does not have. They stand in the expressions within.
+// CheckTraversals reports references, in these expressions, to instances,
+// outputs, and values that a stage does not have.
 func (m *Module) CheckTraversals(r *Refs, within ...hcl.Expression) []*hcl.Diagnostic {
 	return m.checkTraversals(r, nil, within)
 }
 
-// checkStage is CheckTraversals for all that stands in a stage.
+// checkStage is CheckTraversals for a whole stage.
 func (m *Module) checkStage(s *Stage) []*hcl.Diagnostic {
 	return m.checkTraversals(&s.Refs, s, expressionsOf(s.Config), s.Config.Body)
 }
@@ -44,8 +44,8 @@ func (m *Module) checkTraversals(r *Refs, user *Stage, within []hcl.Expression, 
 	return diags
 }
 
-// checkSteps follows a traversal into the value of its stage, as far as its
-// type is known.
+// checkSteps follows a traversal into the value of its stage, as far as the
+// value's type is known.
 func checkSteps(s *Stage, t hcl.Traversal, v cty.Value) *hcl.Diagnostic {
 	at := v.Type()
 	path := s.Config.Addr.String()

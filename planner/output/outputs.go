@@ -1,5 +1,5 @@
-// Package output compiles what a module says about its results: its outputs and
-// checks. All stages are decided before.
+// Package output compiles a module's outputs and checks. It runs after all
+// stages are decided.
 package output
 
 import (
@@ -29,12 +29,12 @@ type Outputs struct {
 	Conditions *condition.Conditions
 	Secrets    *secrets.Secrets
 	Store      *store.Store
-	// Prior are the outputs that the state has.
+	// Prior are the outputs in the state.
 	Prior map[string]*state.Output
 }
 
-// All are the outputs of the configuration and, in a plan that leaves nothing
-// out, those that only the state has.
+// All returns the outputs of the configuration. In a plan that leaves nothing
+// out, it adds those that only the state has.
 func (o *Outputs) All(partial bool) []*plan.Output {
 	var all []*plan.Output
 	for _, name := range sorted(o.Config.Outputs) {
@@ -48,7 +48,7 @@ func (o *Outputs) All(partial bool) []*plan.Output {
 	return append(all, o.Removed(o.Config.Outputs)...)
 }
 
-// Removed deletes the outputs of the state that are not among those kept.
+// Removed deletes the outputs of the state that are not in kept.
 func (o *Outputs) Removed(kept map[string]*config.Output) []*plan.Output {
 	var all []*plan.Output
 	for _, name := range sorted(o.Prior) {
@@ -99,7 +99,7 @@ func (o *Outputs) unmetOutput(conditions []plan.Condition, sc *module.Scope) boo
 	return unmet
 }
 
-// origin is what makes a value sensitive.
+// origin describes what makes a value sensitive.
 func origin(secrets []string) string {
 	if len(secrets) == 0 || strings.HasPrefix(secrets[0], secret.HiddenPrefix) {
 		return "sensitive(…)"
@@ -107,7 +107,7 @@ func origin(secrets []string) string {
 	return "a sensitive variable"
 }
 
-// decide says whether an output changes, as far as that is known.
+// decide decides whether an output changes, as far as that is known.
 func (o *Outputs) decide(out *plan.Output) {
 	before := o.Prior[out.Name]
 	if before != nil {
@@ -135,7 +135,8 @@ func (o *Outputs) decide(out *plan.Output) {
 	}
 }
 
-// Checks compiles the module's checks, and warns of those that are known to fail.
+// Checks compiles the module's checks and warns about those that are known to
+// fail.
 func (o *Outputs) Checks() []*plan.CheckBlock {
 	var all []*plan.CheckBlock
 	for _, name := range sorted(o.Config.Checks) {

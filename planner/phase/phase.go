@@ -9,16 +9,16 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
-// Each calls f for all instances, on all processors, and returns what it
-// returned, in the same order. Instances for which f returns nil have errors,
-// which it has reported, and go no further. If ctx is canceled, the rest go no
-// further either.
+// Each calls f for all instances, on all processors, and returns the results in
+// the same order. If f returns nil, the instance has errors, which f has
+// reported, and is left out. If ctx is canceled, the remaining instances are
+// left out, too.
 func Each[In any, Out any](ctx context.Context, instances []In, f func(In) *Out) []*Out {
 	return Waiting(ctx, runtime.GOMAXPROCS(0), instances, f)
 }
 
 // Waiting is Each for a function that waits for disks and networks rather than
-// for processors: that many calls run at the same time.
+// for processors. calls is the number of concurrent calls.
 func Waiting[In any, Out any](ctx context.Context, calls int, instances []In, f func(In) *Out) []*Out {
 	out := make([]*Out, len(instances))
 	parallel.For(len(instances), calls, func(i int) {

@@ -17,28 +17,29 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 )
 
-// Bound is a configuration in the form in which a plugin gets it.
+// Bound is a configuration in the form that a plugin receives.
 type Bound struct {
-	// Config is an object of the body's type. An artifact and a row
-	// expression are strings in it: their keys.
+	// Config is an object of the body's type. It contains artifacts and row
+	// expressions as strings: their keys.
 	Config cty.Value
-	// Inputs and Rows say what stands behind the keys.
+	// Inputs and Rows are the artifacts and row expressions by key.
 	Inputs map[string]*Input
 	Rows   map[string]*RowArg
 	// Undecided are the choices that wait for a result, by key. Inputs and Rows
-	// have a candidate in the place of each.
+	// contain a candidate for each.
 	Undecided map[string]*Choice
-	// Body is the resolved body: what waited for values that Bind was given
-	// has them. It is what the definition key is made of.
+	// Body is the resolved body: expressions that waited for values given to
+	// Bind are replaced by their results. The definition key is computed from
+	// it.
 	Body *Body
-	// Secrets are the values of arguments that are sensitive, or made with a
+	// Secrets are the values of arguments that are sensitive or contain a
 	// sensitive variable.
 	Secrets []cty.Value
 }
 
-// Bind evaluates a configuration. Vars are what Scope.Vars returns, with all
-// the secrets that the body names; values in it that are unknown make the
-// arguments unknown that need them.
+// Bind evaluates a configuration. vars is the result of Scope.Vars, with all
+// secrets that the body names. An unknown value in it makes the arguments that
+// need it unknown.
 func (b *Body) Bind(vars map[string]cty.Value) (*Bound, hcl.Diagnostics) {
 	resolved, diags := b.Resolve(vars)
 	if diags.HasErrors() {
@@ -77,8 +78,8 @@ func (o *Bound) object(b *Body, t cty.Type, prefix string, vars map[string]cty.V
 	return cty.ObjectVal(attrs), diags
 }
 
-// extra notes the inputs and rows behind arguments that are not written: those
-// that a prompt brings along have keys with dots.
+// extra adds the inputs and rows of arguments that are not written in the
+// configuration. Those that come with a prompt have keys with dots.
 func (o *Bound) extra(b *Body, vars map[string]cty.Value) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for name, a := range b.Args {
@@ -150,8 +151,8 @@ func allOf(values map[string]cty.Value, t cty.Type) bool {
 	return true
 }
 
-// elementType is what stands for an element in the configuration: its key, or,
-// of one that is made of several, an object of keys.
+// elementType is the type that represents an element in the configuration: its
+// key, or an object of keys for an element with several parts.
 func elementType(a *Arg) cty.Type {
 	if a.Map != nil {
 		return cty.DynamicPseudoType
@@ -173,7 +174,8 @@ func (o *Bound) list(a *Arg, want cty.Type, key string, vars map[string]cty.Valu
 	return converted(cty.TupleVal(elements), want, a, key)
 }
 
-// blocks adds the nested blocks to attrs: by block type a list of objects.
+// blocks adds the nested blocks to attrs: a list of objects for each block
+// type.
 func (o *Bound) blocks(b *Body, t cty.Type, prefix string, vars map[string]cty.Value, attrs map[string]cty.Value) hcl.Diagnostics {
 	if len(b.Blocks) == 0 {
 		return nil
@@ -194,14 +196,14 @@ func (o *Bound) blocks(b *Body, t cty.Type, prefix string, vars map[string]cty.V
 		return diags
 	}
 	for name, list := range items {
-		// A tuple, since blocks may differ in arguments of any type.
+		// It is a tuple, because blocks may differ in arguments of any type.
 		attrs[name] = cty.TupleVal(list)
 	}
 	return diags
 }
 
-// blockType is the object type of a block of that name; cty.NilType where the
-// configuration has none.
+// blockType is the object type of a block with that name, or cty.NilType if the
+// configuration has no such block.
 func blockType(t cty.Type, name string) cty.Type {
 	if !t.HasAttribute(name) {
 		return cty.NilType
@@ -212,9 +214,9 @@ func blockType(t cty.Type, name string) cty.Type {
 	return cty.NilType
 }
 
-// BlockKeys returns the key of each of b's blocks, behind a prefix: the
-// block's name and its labels, or, of a block without labels, its position
-// among those of its name.
+// BlockKeys returns the key of each of b's blocks, with a prefix: the block's
+// name and its labels, or, for a block without labels, its position among the
+// blocks with that name.
 func (b *Body) BlockKeys(prefix string) []string {
 	keys := make([]string, len(b.Blocks))
 	position := map[string]int{}
@@ -246,14 +248,14 @@ func converted(v cty.Value, want cty.Type, a *Arg, key string) (cty.Value, hcl.D
 	return got, nil
 }
 
-// Refs returns the stage addresses whose values the body waits for, and the
-// sensitive variables that it names.
+// Refs returns the addresses of the stages whose values the body waits for, and
+// the sensitive variables that it names.
 func (b *Body) Refs() (refs, secrets []string) {
 	return b.refs(func(*Arg) bool { return true })
 }
 
-// ValueRefs returns the stage addresses whose values go into the body: those of
-// Refs but for what only decides about a choice.
+// ValueRefs returns the addresses of the stages whose values become part of the
+// body: those of Refs, except for those that only decide a choice.
 func (b *Body) ValueRefs() []string {
 	refs, _ := b.refs(func(a *Arg) bool { return a.Choice == nil })
 	return refs
@@ -278,8 +280,7 @@ func (b *Body) refs(counts func(*Arg) bool) (refs, secrets []string) {
 	return refs, secrets
 }
 
-// Inputs calls f for each input of the body, and for each candidate of a
-// choice.
+// Inputs calls f for each input of the body and for each candidate of a choice.
 func (b *Body) Inputs(f func(*Input)) {
 	for _, a := range b.Args {
 		a.inputs(f)
@@ -306,8 +307,8 @@ func (a *Arg) inputs(f func(*Input)) {
 	}
 }
 
-// Sensitive are the names of the sensitive arguments that are given, sorted; of
-// those in blocks with the blocks' names before them: auth.token.
+// Sensitive returns the sorted names of the sensitive arguments that are set.
+// The name of an argument in a block includes the block's name: auth.token.
 func (b *Body) Sensitive() []string {
 	names := map[string]bool{}
 	b.sensitive("", names)
@@ -325,8 +326,8 @@ func (b *Body) sensitive(prefix string, names map[string]bool) {
 	}
 }
 
-// Expressions calls f for each expression of the body, deferred ones and row
-// expressions alike.
+// Expressions calls f for each expression of the body: deferred expressions and
+// row expressions.
 func (b *Body) Expressions(f func(key string, a *Arg, e *expr.Compiled)) {
 	b.expressions("", f)
 }
@@ -360,18 +361,17 @@ func (a *Arg) expressions(key string, f func(string, *Arg, *expr.Compiled)) {
 	}
 }
 
-// Resolve puts values into the expressions that wait for them, as far as vars
-// knows them; sensitive variables stay references. A body that waits for
-// nothing is returned as it is; otherwise the result shares with b what did
-// not change.
+// Resolve evaluates the deferred expressions as far as vars has their values.
+// Sensitive variables remain references. If the body waits for nothing, Resolve
+// returns it unchanged; otherwise the result shares with b whatever did not
+// change.
 func (b *Body) Resolve(vars map[string]cty.Value) (*Body, hcl.Diagnostics) {
 	r := &resolver{vars: vars}
 	out := r.body(b)
 	return out, r.diags
 }
 
-// Resolve puts values into the test of a condition, as Body.Resolve does into
-// arguments.
+// Resolve resolves the test of a condition, as Body.Resolve does for arguments.
 func (c Condition) Resolve(vars map[string]cty.Value) (Condition, hcl.Diagnostics) {
 	r := &resolver{vars: vars}
 	if len(c.Test.Refs) > 0 {
@@ -429,7 +429,7 @@ func (r *resolver) arg(a *Arg) *Arg {
 	return &out
 }
 
-// choice puts what is chosen in the place of a choice, once that is known.
+// choice replaces a choice with the selected candidate, once that is known.
 func (r *resolver) choice(a *Arg) *Arg {
 	key, diags := a.Choice.Key.Eval(r.vars)
 	r.diags = append(r.diags, diags...)
@@ -446,8 +446,8 @@ func (r *resolver) choice(a *Arg) *Arg {
 	return &out
 }
 
-// deferred gives an argument its value, or, where a sensitive variable is in
-// it, folds what else is in it.
+// deferred replaces a deferred argument with its value or, if it contains a
+// sensitive variable, evaluates the rest of it.
 func (r *resolver) deferred(a *Arg) *Arg {
 	out := *a
 	if len(a.Expr.Secrets) > 0 {
@@ -464,7 +464,8 @@ func (r *resolver) deferred(a *Arg) *Arg {
 	return &out
 }
 
-// compile compiles an expression's text again, now that more is known.
+// compile compiles an expression's text again, with the values that are known
+// now.
 func (r *resolver) compile(c *expr.Compiled, row *RowArg) *expr.Compiled {
 	e, diags := limit.ParseExpression([]byte(c.Text), c.Range.File, hcl.InitialPos)
 	if diags.HasErrors() {
@@ -484,14 +485,14 @@ func (r *resolver) compile(c *expr.Compiled, row *RowArg) *expr.Compiled {
 		return c
 	}
 	again.Range = c.Range
-	// The column was declared when less was known: a number that turns out to be
-	// whole goes into a column of floats all the same.
+	// The column was declared when less was known. A number that turns out to
+	// be whole still goes into a column of floats.
 	again.ColumnType = c.ColumnType
 	return again
 }
 
-// context is vars as an evaluation context, with secrets marked so that they
-// stay references.
+// context returns vars as an evaluation context, with secrets marked so that
+// they remain references.
 func (r *resolver) context() *hcl.EvalContext {
 	if r.eval != nil {
 		return r.eval

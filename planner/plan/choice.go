@@ -14,17 +14,18 @@ import (
 	"github.com/quern-dev/quern/lang/expr"
 )
 
-// Choice is an artifact or a prompt that is one of several. Which one it is
-// depends on a result.
+// Choice selects one of several artifacts or prompts. Which one depends on a
+// result.
 type Choice struct {
-	// Key computes the key of the chosen one, a string.
+	// Key computes the key of the selected candidate, a string.
 	Key *expr.Compiled `json:"key"`
-	// Of are the candidates by their keys: each an input, or the row expression
-	// of a prompt. There is at least one.
+	// Of contains at least one candidate by key: an input, or the row
+	// expression of a prompt.
 	Of map[string]*Arg `json:"of"`
 }
 
-// ChoiceKey is the key of an element of a collection as Choice.Of has it.
+// ChoiceKey converts the key of an element of a collection to a key of
+// Choice.Of.
 func ChoiceKey(key cty.Value) string {
 	if key.Type() == cty.Number {
 		return key.AsBigFloat().Text('f', -1)
@@ -32,8 +33,8 @@ func ChoiceKey(key cty.Value) string {
 	return key.AsString()
 }
 
-// Keys are the keys of the candidates: numbers in their order, then the others
-// in theirs.
+// Keys returns the keys of the candidates: numbers in numeric order, followed
+// by the others in their order.
 func (c *Choice) Keys() []string {
 	return slices.SortedFunc(maps.Keys(c.Of), func(a, b string) int {
 		m, errM := strconv.Atoi(a)
@@ -45,7 +46,8 @@ func (c *Choice) Keys() []string {
 	})
 }
 
-// Names are the candidates as messages call them, in the order of their keys.
+// Names returns the names that messages use for the candidates, in the order of
+// their keys.
 func (c *Choice) Names() []string {
 	names := make([]string, 0, len(c.Of))
 	for _, key := range c.Keys() {
@@ -61,10 +63,10 @@ func (c *Choice) Names() []string {
 	return names
 }
 
-// stand is a candidate that represents the choice while it is open.
+// stand returns a candidate that represents the choice while it is open.
 func (c *Choice) stand() *Arg { return c.Of[c.Keys()[0]] }
 
-// chosen is the candidate of a key that is known.
+// chosen returns the candidate with a known key.
 func (c *Choice) chosen(key cty.Value) (*Arg, *hcl.Diagnostic) {
 	key, _ = key.Unmark()
 	if key.IsNull() {

@@ -12,15 +12,15 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Deployment is what is known of a thing that lives on outside.
+// Deployment is what is known about something that exists outside the store.
 type Deployment struct {
 	Value   *value.Value `json:"value"`
 	Private []byte       `json:"private,omitempty"`
-	// Version is that of the plugin's states when it was written.
+	// Version is the plugin's version of the state at the time it was written.
 	Version int64 `json:"version,omitempty"`
 }
 
-// Proto returns the deployment as its plugin gets it; nil for nil.
+// Proto returns the deployment as its plugin receives it, or nil for nil.
 func (d *Deployment) Proto() (*pluginv1.DeploymentState, error) {
 	if d == nil {
 		return nil, nil
@@ -36,9 +36,10 @@ func (d *Deployment) Proto() (*pluginv1.DeploymentState, error) {
 	return out, nil
 }
 
-// ReadDeployment takes the state of a deployment that its plugin gave. The
-// deployment is never nil: with an error, it is what can be stored, with null
-// for each attribute that can't, so that what exists outside is not forgotten.
+// ReadDeployment reads the state of a deployment that its plugin returned. The
+// deployment is never nil: with an error, it contains what can be stored, and
+// null for each attribute that cannot, so that quern does not lose track of
+// what exists outside.
 func ReadDeployment(s *pluginv1.DeploymentState) (*Deployment, error) {
 	d := &Deployment{Value: &value.Value{Value: cty.EmptyObjectVal}, Private: s.GetPrivate(), Version: s.GetVersion()}
 	v, err := client.DecodeValue(s.GetValue())
@@ -61,14 +62,14 @@ func ReadDeployment(s *pluginv1.DeploymentState) (*Deployment, error) {
 	return d, errors.Join(errs...)
 }
 
-// maxJSONDepth is how deeply the JSON of a stored value may be nested, its type
-// included. The state has it some levels down, and Go reads no JSON that has more
-// than 10,000 levels.
+// maxJSONDepth bounds the nesting of the JSON of a stored value, including its
+// type. The state nests it a few levels deeper, and Go refuses to read JSON
+// with more than 10,000 levels.
 const maxJSONDepth = 9000
 
-// Storable returns an error for a value that a plan or a state can't have: one
-// with an unknown part, or with a number that JSON has no form for, or one that
-// could not be read again.
+// Storable returns an error for a value that a plan or a state cannot contain:
+// one with an unknown part, with a number that JSON cannot represent, or one
+// that could not be read back.
 func Storable(v cty.Value) error {
 	if !v.IsWhollyKnown() {
 		return errors.New("a value is unknown")

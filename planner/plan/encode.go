@@ -15,16 +15,17 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 )
 
-// maxDecoded bounds what a saved plan may unpack to, so that a damaged or
-// hostile file cannot take all memory.
+// maxDecoded bounds the decompressed size of a saved plan, so that a damaged or
+// hostile file cannot exhaust memory.
 const maxDecoded = 1 << 30
 
 // maxFormatLine bounds the first line of a saved plan.
 const maxFormatLine = 64
 
-// WrongFormat says that a file is not a saved plan that this version reads.
+// WrongFormat is the error for a file that is not a saved plan in a format that
+// this version reads.
 type WrongFormat struct {
-	Got string // "" where the file is no plan at all
+	Got string // "" if the file is not a plan at all
 }
 
 func (e *WrongFormat) Error() string {
@@ -35,7 +36,7 @@ func (e *WrongFormat) Error() string {
 }
 
 // Encode writes a saved plan: a line with the format, then the plan as JSON,
-// compressed with zstd. Two encodings of one plan are the same bytes.
+// compressed with zstd. The same plan always has the same encoding.
 func Encode(w io.Writer, p *Plan) error {
 	if _, err := io.WriteString(w, Format+"\n"); err != nil {
 		return fmt.Errorf("write plan: %w", err)
@@ -102,8 +103,8 @@ func readFormat(in *bufio.Reader) error {
 	return &WrongFormat{}
 }
 
-// check makes sure of what readers of a plan rely on: addresses are right and
-// stand once, everything comes after what it needs, and nothing that a reader
+// check verifies what readers of a plan rely on: addresses are valid and
+// unique, everything comes after what it needs, and nothing that a reader
 // follows is missing.
 func (p *Plan) check() error {
 	if p.Format != Format {
@@ -192,7 +193,7 @@ func checkConditions(all []Condition) error {
 	return nil
 }
 
-// maxDepth bounds how deep blocks may be nested.
+// maxDepth bounds how deeply blocks may be nested.
 const maxDepth = 32
 
 func (b *Body) check(depth int) error {
@@ -265,8 +266,8 @@ func (c *Choice) check(depth int) error {
 	return nil
 }
 
-// maxExponent bounds the binary exponents of numbers, so that 1e999999999
-// does not become a gigabyte of digits when it is written out.
+// maxExponent bounds the binary exponents of numbers, so that 1e999999999 does
+// not expand to a gigabyte of digits.
 const maxExponent = 1 << 14
 
 func checkValue(v *value.Value) error {

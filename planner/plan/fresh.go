@@ -6,11 +6,12 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Now is what a saved plan is checked against before it is applied.
+// Now is the present state of things, which a saved plan is checked against
+// before it is applied.
 type Now struct {
 	Environment string
 	State       StateRef
-	// Plugins by local name, as they would be started.
+	// Plugins are the plugins that would be started, by local name.
 	Plugins map[string]Plugin
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Instance puts a bound configuration into the form of the plugin protocol.
-// Inputs says, by key, what is known of each input; InputPort makes it.
+// Instance converts a bound configuration to the plugin protocol. inputs
+// describes each input by key; InputPort builds such a description.
 func (o *Bound) Instance(n *Node, inputs map[string]*pluginv1.Input) (*pluginv1.Instance, error) {
 	config, err := msgpack.Marshal(o.Config, cty.DynamicPseudoType)
 	if err != nil {
@@ -28,8 +28,8 @@ func (o *Bound) Instance(n *Node, inputs map[string]*pluginv1.Input) (*pluginv1.
 	return in, nil
 }
 
-// InputPort says what is known of an input that is the output p of another
-// node. Rows is nil where they are not known yet.
+// InputPort describes an input that is the output p of another node. rows is
+// nil if they are not known yet.
 func InputPort(p *Port, rows *int64) *pluginv1.Input {
 	in := &pluginv1.Input{
 		Kind: kindToProto(p.Kind), Columns: p.Columns.Proto(), Rows: rows, Format: p.Format, Capabilities: p.Capabilities,

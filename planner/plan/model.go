@@ -24,10 +24,10 @@ type Model struct {
 	// Behavior is the type's behavior version, as in Node.Behavior.
 	Behavior string `json:"behaviour,omitempty"`
 	Body     *Body  `json:"body"`
-	// Definition is the key of what may change its answers: type, behavior,
-	// and arguments, without the operational and sensitive ones. It represents
-	// the model in the keys of actions and of cached answers. Empty: it
-	// waits for values of other stages, and is computed when they are known.
+	// Definition is the key of everything that may change the model's answers:
+	// type, behavior, and arguments, except operational and sensitive ones. It
+	// represents the model in the keys of actions and of cached answers. It is
+	// empty if it waits for values of other stages.
 	Definition string  `json:"definition,omitempty"`
 	Preimage   []Field `json:"preimage,omitempty"`
 
@@ -37,33 +37,34 @@ type Model struct {
 	Range     diag.Range `json:"range"`
 }
 
-// ModelInfo is what the plugin says about how to call a model.
-// None of it is in a key.
+// ModelInfo is what the plugin reports about how to call a model. None of it is
+// part of a key.
 type ModelInfo struct {
 	Capabilities []string `json:"capabilities"` // sorted
-	// Tokenizer is tiktoken's name of the encoding; empty: tokens are
+	// Tokenizer is tiktoken's name of the encoding. If it is empty, tokens are
 	// estimated from characters.
 	Tokenizer string `json:"tokenizer,omitempty"`
 	Price     *Price `json:"price,omitempty"` // nil: unknown
-	// MaxTokens is how many tokens an answer has at most; 0: nothing bounds it.
+	// MaxTokens is the most tokens that an answer can have, or 0 if it is
+	// unbounded.
 	MaxTokens int64 `json:"max_tokens,omitempty"`
-	// Limits; 0: none is known.
+	// Limits. 0 means that none is known.
 	MaxConcurrency    int64   `json:"max_concurrency,omitempty"`
 	RequestsPerMinute float64 `json:"requests_per_minute,omitempty"`
 	TokensPerMinute   float64 `json:"tokens_per_minute,omitempty"`
-	// TimeoutSeconds of one attempt; 0: the host's.
+	// TimeoutSeconds bounds one attempt. 0 means the host's default.
 	TimeoutSeconds float64 `json:"timeout_seconds,omitempty"`
-	// Retries are attempts beyond the first.
+	// Retries is the number of attempts after the first.
 	Retries int64 `json:"retries,omitempty"`
 	// Cache is set if answers may be cached and returned again.
 	Cache bool `json:"cache,omitempty"`
-	// Host that answers; models of one host share its capacity. Empty: the
-	// model has its own.
+	// Host is the host that answers. Models of one host share its capacity. If
+	// it is empty, the model has its own.
 	Host string `json:"host,omitempty"`
 }
 
-// Priced says whether the prices of all that it bills are known. A model that
-// gives nothing but embeddings bills what is sent.
+// Priced reports whether all prices that apply are known. A model that only
+// computes embeddings bills only its input.
 func (m *ModelInfo) Priced() bool {
 	output := int64(1)
 	if !slices.Contains(m.Capabilities, CanChat) {
@@ -72,19 +73,19 @@ func (m *ModelInfo) Priced() bool {
 	return m.Price.Cost(1, 0, output) != nil
 }
 
-// Price is money per million tokens; nil is unknown, which is not free.
+// Price is in money per million tokens. nil means unknown, which is not free.
 type Price struct {
 	Input       *float64 `json:"input,omitempty"`
 	Output      *float64 `json:"output,omitempty"`
 	CachedInput *float64 `json:"cached_input,omitempty"`
-	// Source says where the figures come from: "configuration", or a table
-	// with its date.
+	// Source is where the figures come from: "configuration", or a table with
+	// its date.
 	Source string `json:"source,omitempty"`
 }
 
-// Cost is what tokens cost; input counts all, cached ones among them. It is
-// nil where a price that matters is unknown. Cached input whose own price is
-// unknown costs what other input does.
+// Cost is the price of a number of tokens. input includes the cached ones. Cost
+// is nil if a price that matters is unknown. If the price of cached input is
+// unknown, it costs as much as other input.
 func (p *Price) Cost(input, cached, output int64) *float64 {
 	if p == nil {
 		return nil
@@ -105,7 +106,7 @@ func (p *Price) Cost(input, cached, output int64) *float64 {
 	return &sum
 }
 
-// Free says whether nothing is billed, however much is asked and answered.
+// Free reports whether nothing is billed, whatever the number of tokens.
 func (p *Price) Free() bool {
 	zero := func(price *float64) bool { return price != nil && *price == 0 }
 	return p != nil && zero(p.Input) && zero(p.Output)

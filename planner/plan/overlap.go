@@ -14,17 +14,17 @@ import (
 )
 
 // OverlapName is the attribute that quern adds to the values of an evaluation
-// of trained models: by subject, how many evaluated rows are also among the rows
-// that the model was trained on.
+// of trained models. It counts, by subject, the evaluated rows that are also in
+// the data that the model was trained on.
 const OverlapName = "overlap"
 
-// Overlap counts evaluated rows of one subject. Rows are equal if the model's
-// features of them are.
+// Overlap counts the overlapping rows of one subject. Rows are equal if the
+// features that the model reads are equal.
 type Overlap struct {
-	Rows     int64 // also among the rows that the model was trained on
-	N        int64 // that were compared
-	Distinct int64 // different ones among those that were compared
-	Skipped  int64 // whose features are all empty
+	Rows     int64 // evaluated rows that are also in the training data
+	N        int64 // rows that were compared
+	Distinct int64 // distinct rows among those compared
+	Skipped  int64 // rows whose features are all empty
 }
 
 var overlapType = cty.Object(map[string]cty.Type{"rows": cty.Number, "n": cty.Number, "distinct": cty.Number, "skipped": cty.Number})
@@ -38,8 +38,8 @@ func OverlapType(subjects []string) cty.Type {
 	return cty.Object(attrs)
 }
 
-// OverlapValue is the attribute's value. A subject that has no counts has nulls,
-// which no condition of a gate takes for zero.
+// OverlapValue is the attribute's value. The counts of a subject without counts
+// are null, which no condition of a gate takes for zero.
 func OverlapValue(t cty.Type, counts map[string]*Overlap) cty.Value {
 	attrs := map[string]cty.Value{}
 	for name := range t.AttributeTypes() {
@@ -56,8 +56,8 @@ func OverlapValue(t cty.Type, counts map[string]*Overlap) cty.Value {
 	return cty.ObjectVal(attrs)
 }
 
-// ReadOverlap reads the counts of a subject from the attribute's value; nil: it
-// has none.
+// ReadOverlap reads the counts of a subject from the attribute's value. It
+// returns nil if the subject has no counts.
 func ReadOverlap(v cty.Value, subject string) *Overlap {
 	if v == cty.NilVal || v.IsNull() || !v.Type().IsObjectType() || !v.Type().HasAttribute(subject) {
 		return nil
@@ -74,7 +74,7 @@ func ReadOverlap(v cty.Value, subject string) *Overlap {
 }
 
 // OverlapSubjects names the subjects whose models have these input keys: by the
-// last part of the key, and by all of it where another one ends in the same.
+// last part of the key, or by the whole key if two keys end in the same part.
 func OverlapSubjects(keys []string) (byKey map[string]string) {
 	count := map[string]int{}
 	for _, key := range keys {
@@ -92,10 +92,10 @@ func OverlapSubjects(keys []string) (byKey map[string]string) {
 
 func lastPart(key string) string { return key[strings.LastIndex(key, ".")+1:] }
 
-// Warning warns of an overlap; nil: there is none, or the features do not
-// identify rows. Features with few values, such as a country, are the same in
-// rows that are not, so that they say nothing about duplicates. features make the
-// model's inputs of a row.
+// Warning returns a warning about an overlap. It returns nil if there is none,
+// or if the features do not identify rows: features with few values, such as a
+// country, are equal in rows that differ, so they say nothing about duplicates.
+// features are the expressions that compute the model's inputs for a row.
 func (o *Overlap) Warning(subject *hcl.Range, model string, features map[string]*expr.Compiled) *hcl.Diagnostic {
 	if o == nil || o.Rows == 0 || 2*o.Distinct <= o.N {
 		return nil
@@ -106,7 +106,7 @@ func (o *Overlap) Warning(subject *hcl.Range, model string, features map[string]
 		o.Rows, o.N, model, by, by)
 }
 
-// overlapKey is an expression that is equal for rows whose features are.
+// overlapKey returns an expression that is equal for rows with equal features.
 func overlapKey(features map[string]*expr.Compiled) string {
 	var texts []string
 	for _, name := range slices.Sorted(maps.Keys(features)) {

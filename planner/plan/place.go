@@ -9,9 +9,9 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// RangeOf finds the place of an argument's key: its own, or that of the
-// innermost argument around it, or the block's. It is nil where the plan does
-// not know the block's.
+// RangeOf returns the source range of an argument's key: its own, or that of
+// the innermost argument around it, or that of the block. It is nil if the plan
+// does not contain the block's range.
 func (n *Node) RangeOf(key string) *hcl.Range {
 	best, at := 0, n.Range.Ptr()
 	if n.Body == nil || key == "" {
@@ -26,7 +26,7 @@ func (n *Node) RangeOf(key string) *hcl.Range {
 	return at
 }
 
-// places calls f with the key and place of every argument.
+// places calls f with the key and the source range of every argument.
 func (b *Body) places(prefix string, f func(string, diag.Range)) {
 	for name, a := range b.Args {
 		a.places(prefix+name, f)

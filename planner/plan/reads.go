@@ -7,11 +7,11 @@ import (
 	"github.com/quern-dev/quern/lang/expr"
 )
 
-// Resolved returns the node with Reads as they are when its configuration is
-// bound with everything known: a row expression that waited for a value may
-// read fewer columns then. Features returns the expressions that make a
-// model's inputs, by the key of the model. The node itself is not changed; it
-// is returned where nothing waited.
+// Resolved returns the node with Reads computed from its configuration with all
+// values known. A row expression that waited for a value may then read fewer
+// columns. features returns the expressions that compute a model's inputs, by
+// the key of the model. Resolved does not change the node itself, and returns
+// it if nothing waited for a value.
 func (n *Node) Resolved(b *Bound, features func(key string) map[string]*expr.Compiled) *Node {
 	reads := b.Reads(n.PluginReads, features)
 	if maps.EqualFunc(reads, n.Reads, func(a, b Reads) bool { return a.All == b.All && slices.Equal(a.Columns, b.Columns) }) {
@@ -22,8 +22,9 @@ func (n *Node) Resolved(b *Bound, features func(key string) map[string]*expr.Com
 	return &out
 }
 
-// Reads says what is read of each dataset input: what the plugin asks for
-// itself, and what row expressions and the features of models need.
+// Reads returns the columns that are read from each dataset input: those that
+// the plugin requests, and those that row expressions and the features of
+// models need.
 func (o *Bound) Reads(plugin map[string]Reads, features func(key string) map[string]*expr.Compiled) map[string]Reads {
 	var out map[string]Reads
 	for key, in := range o.Inputs {

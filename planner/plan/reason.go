@@ -1,20 +1,21 @@
 package plan
 
-// Reason is why an action was chosen, in a form for people.
+// Reason explains to a person why an action was chosen.
 type Reason struct {
 	Code ReasonCode `json:"code"`
-	// Subject is the argument, column, or upstream address that it is about.
+	// Subject is the argument, column, or upstream address that the reason is
+	// about.
 	Subject string `json:"subject,omitempty"`
 	Before  string `json:"before,omitempty"`
 	After   string `json:"after,omitempty"`
-	// Text is the whole reason in words.
+	// Text is the whole reason as a sentence.
 	Text string `json:"text"`
 }
 
 // IsDrift reports whether the reason is a change outside of quern.
 func (r Reason) IsDrift() bool { return r.Code == BecauseDrift || r.Code == BecauseSource }
 
-// ReasonCode is a reason for programs. docs/plan.md lists them.
+// ReasonCode identifies a reason for programs. docs/plan.md lists the codes.
 type ReasonCode string
 
 const (

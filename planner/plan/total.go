@@ -2,25 +2,27 @@ package plan
 
 import "slices"
 
-// Total is what a plan as a whole will take.
+// Total sums up a whole plan.
 type Total struct {
-	// By action, how many nodes.
+	// Actions is the number of nodes by action.
 	Actions map[Action]int
-	// Sums of what is known of nodes that are or may be carried out; nil:
-	// nothing is known.
+	// Sums over the nodes that will or may run. nil means that nothing is
+	// known.
 	Rows    *int64
 	NewRows *int64
 	Seconds *float64
 	Tokens  *int64
 	Money   *float64
-	// AtMost: some of Tokens and Money are upper bounds.
+	// AtMost is set if some of Tokens and Money are upper bounds.
 	AtMost bool
-	// MayBeKept: some of the requests may have cached answers.
+	// MayBeKept is set if some of the requests may have cached answers.
 	MayBeKept bool
-	// Estimated: some of Tokens and Money depend on rows that were not counted.
+	// Estimated is set if some of Tokens and Money depend on rows that were not
+	// counted.
 	Estimated bool
-	// SecondsUnknown is how many of those nodes have no estimate of time,
-	// TokensUnknown of tokens and CostUnknown of money, of those that ask models.
+	// SecondsUnknown, TokensUnknown, and CostUnknown are the numbers of nodes
+	// without an estimate of time, of tokens, and of money. The last two count
+	// only nodes that call models.
 	SecondsUnknown, TokensUnknown, CostUnknown int
 }
 
@@ -66,13 +68,13 @@ func add[N int64 | float64](sum **N, more *N) {
 	*sum = &total
 }
 
-// HasDrift says whether something is not as the state has it, by the word of a plan
-// that only refreshes.
+// HasDrift reports whether a refresh-only plan found something that differs
+// from the state.
 func (p *Plan) HasDrift() bool {
 	return slices.ContainsFunc(p.Nodes, func(n *Node) bool { return slices.ContainsFunc(n.Reasons, Reason.IsDrift) })
 }
 
-// HasChanges says whether carrying the plan out would do anything.
+// HasChanges reports whether applying the plan would do anything.
 func (p *Plan) HasChanges() bool {
 	for _, n := range p.Nodes {
 		if n.Action != Keep {

@@ -10,28 +10,28 @@ import (
 	"github.com/quern-dev/quern/lang/kind"
 )
 
-// Made is what carrying out a node gave.
+// Made is the result of a node that was applied.
 type Made struct {
 	// Outputs by port name.
 	Outputs map[string]Artifact
-	// Value is an object of the node's ValueType, of a deployment the
-	// attributes that its plugin gave. cty.NilVal: none.
+	// Value is an object of the node's ValueType, or of the attributes that a
+	// deployment's plugin returned. It is cty.NilVal if there is none.
 	Value cty.Value
 }
 
-// Artifact is what expressions can see of an artifact that was made.
+// Artifact is the part of a finished artifact that expressions can see.
 type Artifact struct {
 	Digest string
 	Rows   int64 // of a dataset
 }
 
-// StageValue is what expressions see of one instance: an object. Made is nil
-// where nothing is known yet; what it would tell is unknown then.
+// StageValue is the object that expressions see for one instance. If made is
+// nil, nothing is known yet, and the attributes of the result are unknown.
 //
 // A dataset is {rows, digest, columns}, a model {digest, format}, a report
-// {digest}. The artifact of the port "" gives its attributes to the instance's
-// object itself, each other port is an attribute. The attributes of the plain
-// value come on top, and win.
+// {digest}. The artifact of the port "" adds its attributes to the instance's
+// object itself, and each other port is an attribute. The attributes of the
+// plain value are added last and take precedence.
 func StageValue(n *Node, made *Made) cty.Value {
 	if n.Mode == ModeDeploy && made == nil && n.ValueType.Type == cty.NilType {
 		return cty.DynamicVal
@@ -57,7 +57,8 @@ func StageValue(n *Node, made *Made) cty.Value {
 	return cty.ObjectVal(attrs)
 }
 
-// portAttrs fills attrs with what can be seen of an artifact; nil: not made.
+// portAttrs adds the attributes of an artifact to attrs. They are unknown if a
+// is nil.
 func portAttrs(p *Port, a *Artifact, attrs map[string]cty.Value) {
 	attrs["digest"] = cty.UnknownVal(cty.String)
 	if a != nil {
@@ -92,7 +93,7 @@ func plainAttrs(n *Node, made *Made, attrs map[string]cty.Value) {
 			attrs[name] = v
 		}
 		if t := n.ValueType.Type; n.Kind == kind.Evaluate && t != cty.NilType && t.HasAttribute(OverlapName) && attrs[OverlapName] == cty.NilVal {
-			// An earlier quern has made it, and did not count.
+			// An earlier version of quern produced it and did not count.
 			attrs[OverlapName] = OverlapValue(t.AttributeType(OverlapName), nil)
 		}
 		return
@@ -104,8 +105,8 @@ func plainAttrs(n *Node, made *Made, attrs map[string]cty.Value) {
 	}
 }
 
-// Scope has the values of stages as they become known, for the expressions
-// that refer to them. It is safe for use by several goroutines.
+// Scope contains the values of stages as they become known, for the expressions
+// that refer to them. It is safe for concurrent use.
 type Scope struct {
 	mu     sync.Mutex
 	stages map[addr.Stage]*stageValues
@@ -117,12 +118,12 @@ type stageValues struct {
 	single          cty.Value
 	byKey           map[string]cty.Value
 	byNumber        []cty.Value
-	// whole is the value of the stage, cty.NilVal where it has to be built.
+	// whole is the value of the stage, or cty.NilVal if it has to be built.
 	whole cty.Value
 }
 
-// NewScope returns a scope in which all instances of the plan are unknown as
-// far as they can be.
+// NewScope returns a scope in which all instances of the plan are as unknown as
+// they can be.
 func NewScope(p *Plan) (*Scope, error) {
 	s := &Scope{}
 	for _, n := range p.Nodes {
@@ -138,7 +139,7 @@ func NewScope(p *Plan) (*Scope, error) {
 	return s, nil
 }
 
-// Set notes the value of an instance, in place of any former one.
+// Set sets the value of an instance and replaces any earlier one.
 func (s *Scope) Set(a addr.Instance, v cty.Value) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,7 +163,7 @@ func (s *stageValues) set(key, v cty.Value) {
 		s.numbered = true
 		n, _ := key.AsBigFloat().Int64()
 		for int64(len(s.byNumber)) <= n {
-			// One that is left out by -target stays unknown.
+			// An instance that -target leaves out stays unknown.
 			s.byNumber = append(s.byNumber, cty.DynamicVal)
 		}
 		s.byNumber[n] = v
@@ -175,9 +176,9 @@ func (s *stageValues) set(key, v cty.Value) {
 	}
 }
 
-// Stage returns the value of a stage as expressions see it: of a single
-// instance its object, of instances by key an object of them, of instances by
-// number a tuple. ok is false where there is no instance.
+// Stage returns the value of a stage as expressions see it: an object for a
+// single instance, an object of objects for instances with keys, a tuple for
+// numbered instances. ok is false if there is no instance.
 func (s *Scope) Stage(a addr.Stage) (v cty.Value, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,9 +199,9 @@ func (s *Scope) Stage(a addr.Stage) (v cty.Value, ok bool) {
 	return of.whole, true
 }
 
-// Vars returns what expressions that refer to these stage addresses are
-// evaluated with: by root name an object, such as "evaluate". Secrets, the
-// values of sensitive variables, stand under "var".
+// Vars returns the values that expressions with these references are evaluated
+// with: one object per root name, such as "evaluate". Secrets, the values of
+// sensitive variables, are under "var".
 func (s *Scope) Vars(refs []string, secrets map[string]cty.Value) map[string]cty.Value {
 	roots := map[string]map[string]cty.Value{}
 	for _, ref := range refs {
@@ -227,7 +228,7 @@ func (s *Scope) Vars(refs []string, secrets map[string]cty.Value) map[string]cty
 	return vars
 }
 
-// Port returns the output of that name.
+// Port returns the output with that name.
 func (n *Node) Port(name string) (*Port, bool) {
 	i := slices.IndexFunc(n.Outputs, func(p Port) bool { return p.Name == name })
 	if i < 0 {

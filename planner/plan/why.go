@@ -7,10 +7,10 @@ type Explanation struct {
 	Address string   `json:"address"`
 	Action  Action   `json:"action"`
 	Reasons []Reason `json:"reasons,omitempty"`
-	// Fields are those of both preimages, in the order of the present one.
+	// Fields are the fields of both preimages, in the order of the present one.
 	Fields []FieldChange `json:"fields,omitempty"`
-	// Before and After are the action keys; empty if there is none or it is not
-	// known yet.
+	// Before and After are the action keys. A key is empty if there is none or
+	// if it is not known yet.
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
 }

@@ -15,15 +15,16 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// Cache remembers what plugins answered to Prepare, so that a plan in
-// which nothing has changed starts none but those that are looked at. What a
-// plugin prepares depends on its program and the instance alone, of a source
-// also on what it holds.
+// Cache caches the answers of plugins to Prepare, so that a plan in which
+// nothing has changed starts only the plugins of sources and deployments. An
+// answer depends only on the plugin's program and the instance, and, for a
+// source, on its content.
 //
-// It is one file, rewritten by each plan with the answers that the plan had
-// a use for, so it does not grow. A file that cannot be read is no loss.
+// The cache is one file. Each plan rewrites it with the answers that it used,
+// so it does not grow. If the file cannot be read, quern asks the plugins
+// again.
 type Cache struct {
-	path string // empty: nothing is remembered
+	path string // empty if nothing is cached
 	seal func([]byte) (string, error)
 
 	mu      sync.Mutex
@@ -35,12 +36,12 @@ type Cache struct {
 
 // remembered is an answer without diagnostics.
 type remembered struct {
-	Fingerprint string // of a source: what it held
+	Fingerprint string // of a source: its content
 	Prepared    []byte // pluginv1.Prepared
 }
 
-// NewCache is the cache of an environment in a store. Without a store nothing is
-// remembered.
+// NewCache returns the cache of an environment in a store. Without a store,
+// nothing is cached.
 func NewCache(s *store.Store, environment string) *Cache {
 	c := &Cache{after: map[string]remembered{}}
 	if s != nil {
@@ -49,9 +50,9 @@ func NewCache(s *store.Store, environment string) *Cache {
 	return c
 }
 
-// key names the question that an instance is to a program. An instance may have
-// secrets, so the digest is made with the store's key: nobody can guess them from
-// the file. Without a key nothing is remembered.
+// key identifies the question about an instance to a program. An instance may
+// contain secrets, so the digest uses the store's key: nobody can guess them
+// from the file. Without a key, nothing is cached.
 func (c *Cache) key(program plan.Plugin, in *pluginv1.Instance) string {
 	if c.path == "" {
 		return ""
@@ -81,7 +82,7 @@ func (c *Cache) lookup(key string) (remembered, bool) {
 	return a, ok
 }
 
-// answer returns a remembered answer; nil: there is none.
+// answer returns a cached answer, or nil.
 func (c *Cache) answer(key, fingerprint string) *pluginv1.Prepared {
 	a, ok := c.lookup(key)
 	if !ok || a.Fingerprint != fingerprint {
@@ -97,8 +98,8 @@ func (c *Cache) answer(key, fingerprint string) *pluginv1.Prepared {
 	return p
 }
 
-// remember keeps an answer for the next plan. One with diagnostics is not
-// kept: they have to be heard again.
+// remember caches an answer for the next plan. An answer with diagnostics is
+// not cached, because they have to be reported again.
 func (c *Cache) remember(key, fingerprint string, p *pluginv1.Prepared) {
 	if key == "" || len(p.Diagnostics) > 0 {
 		return
@@ -125,8 +126,8 @@ func readCache(path string) map[string]remembered {
 	return m
 }
 
-// Save writes what the plan had a use for, if that is not what is there. That
-// it could not be written is no loss.
+// Save writes the answers that the plan used, if the file differs. Failing to
+// write it does no harm.
 func (c *Cache) Save() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,9 +7,9 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// takeModel takes what the plugin prepared about a language model. Nothing is
-// carried out for a model, so it becomes no node of the plan: it is there for
-// those that were given it.
+// takeModel sets what the plugin prepared about a language model. A model does
+// not run, so it is not a node of the plan. It exists for the stages that use
+// it.
 func (n *answered) takeModel() {
 	info := n.prepared.Model
 	n.Outputs = []plan.Port{{Kind: plan.KindModel, Format: plan.FormatRemote, Capabilities: slices.Sorted(slices.Values(info.GetCapabilities()))}}

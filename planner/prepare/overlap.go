@@ -12,11 +12,11 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// checkOverlap warns of an evaluation on rows that a model was trained on, as
-// far as the lineage of the datasets shows it: both are the same rows, or one
-// is made of the other. Parts of a split are neither. Two datasets that are
-// made of a third, by conditions of their own, may or may not overlap: the runner
-// counts the rows that they share.
+// checkOverlap warns about an evaluation on rows that a model was trained on,
+// as far as the lineage of the datasets shows it: both are the same rows, or
+// one is derived from the other. Parts of a split are neither. Two datasets
+// that are derived from a third, each with its own conditions, may or may not
+// overlap; the runner counts the rows that they share.
 func (n *Instance) checkOverlap() hcl.Diagnostics {
 	if n.Kind != kind.Evaluate {
 		return nil
@@ -52,8 +52,8 @@ func (n *Instance) evaluatedOnTraining(at *hcl.Range, model, on, learned *module
 		n.Address, model, on, learned, model)
 }
 
-// OverlapSubjects are the names of the subjects of an evaluation that are trained
-// models, by input key.
+// OverlapSubjects returns the names of an evaluation's subjects that are
+// trained models, by input key.
 func (n *Instance) OverlapSubjects() map[string]string {
 	if n.Kind != kind.Evaluate {
 		return nil
@@ -67,8 +67,8 @@ func (n *Instance) OverlapSubjects() map[string]string {
 	return plan.OverlapSubjects(keys)
 }
 
-// trained are the trained models that an instance is or may be given, with their
-// keys.
+// trained returns the trained models that an instance receives or may receive,
+// with their keys.
 func trained(inputs map[string]*module.Handle) iter.Seq2[string, *module.Handle] {
 	return func(yield func(string, *module.Handle) bool) {
 		for _, key := range sorted(inputs) {
@@ -81,8 +81,8 @@ func trained(inputs map[string]*module.Handle) iter.Seq2[string, *module.Handle]
 	}
 }
 
-// readsWhat says whether the instance's row expressions read a column that a
-// row-wise stage made, such as the labels of a model.
+// readsWhat reports whether the instance's row expressions read a column that a
+// row-wise stage computed, such as the labels of a model.
 func (n *Instance) readsWhat(h *module.Handle) bool {
 	if !h.From.RowWise() {
 		return false
@@ -97,8 +97,8 @@ func (n *Instance) readsWhat(h *module.Handle) bool {
 	return false
 }
 
-// learnedFrom is the dataset that a model was trained on and that has rows of
-// another one; nil: none is known to.
+// learnedFrom returns the dataset that a model was trained on and that shares
+// rows with another one, or nil if none is known to.
 func learnedFrom(model, on *module.Handle) *module.Handle {
 	for _, from := range module.Artifacts(model.From.Inputs) {
 		if from.IsDataset() && (madeOf(from, withSameRows(on)) || madeOf(on, withSameRows(from))) {
@@ -108,8 +108,8 @@ func learnedFrom(model, on *module.Handle) *module.Handle {
 	return nil
 }
 
-// withSameRows is the dataset that a dataset has the rows of: itself, or what
-// row-wise stages were given.
+// withSameRows returns the dataset that a dataset's rows come from: itself, or
+// the input of row-wise stages.
 func withSameRows(h *module.Handle) *module.Handle {
 	for h.From.RowWise() && h.Port.RowsOf != "" && h.From.Inputs[h.Port.RowsOf] != nil {
 		h = h.From.Inputs[h.Port.RowsOf]
@@ -117,14 +117,15 @@ func withSameRows(h *module.Handle) *module.Handle {
 	return h
 }
 
-// madeOf says whether a dataset is another one, or is made of it.
+// madeOf reports whether a dataset is another one or is derived from it.
 func madeOf(h, other *module.Handle) bool {
 	return slices.ContainsFunc(ancestors(h), func(a *module.Handle) bool {
 		return a.From == other.From && a.Port.Name == other.Port.Name
 	})
 }
 
-// ancestors are the datasets that a dataset is made of, itself first.
+// ancestors returns the datasets that a dataset is derived from, starting with
+// itself.
 func ancestors(h *module.Handle) []*module.Handle {
 	type output struct {
 		from *module.Instance

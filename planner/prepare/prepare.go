@@ -1,6 +1,6 @@
-// Package prepare is the third phase of planning: plugins validate the instances
-// of a level and say which columns, models, and values they will make, and
-// sources say what they contain.
+// Package prepare is the third phase of planning. Plugins validate the
+// instances of a level and say which columns, models, and values they will
+// produce, and sources report their current content.
 package prepare
 
 import (
@@ -23,8 +23,9 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// batchSize is how many instances one Prepare call holds at most: enough for
-// calls to cost nothing, few enough for two processors to share a level.
+// batchSize is the maximum number of instances in a Prepare call: enough to
+// make the cost of calls negligible, few enough for two processors to share a
+// level.
 const batchSize = 512
 
 // Preparer prepares the instances of a module.
@@ -35,29 +36,29 @@ type Preparer struct {
 	Processes  *processes.Processes
 	Secrets    *secrets.Secrets
 	Cache      *Cache
-	// Prior is what the state has of instances, by address.
+	// Prior contains the instances in the state, by address.
 	Prior map[string]*state.Instance
-	// Refresh: sources are read. Otherwise the state is trusted.
+	// Refresh reads sources. If it is false, the state is trusted.
 	Refresh bool
 }
 
-// Instance is an instance that its plugin has prepared. Of its node, what the
-// plugin derived from the configuration is set: outputs, the type of its values,
-// what it reads, and of a source the fingerprint.
+// Instance is an instance that its plugin has prepared. Its node has what the
+// plugin derived from the configuration: outputs, the type of its values, what
+// it reads, and, for a source, the fingerprint.
 type Instance struct {
 	*decode.Instance
-	// Question is the key under which the plugin's answer is remembered.
+	// Question is the key under which the plugin's answer is cached.
 	Question string
-	// Summary is that of a source's fingerprint.
+	// Summary is the summary of a source's fingerprint.
 	Summary string
-	// Calls are the requests to models that it makes for each row.
+	// Calls are the requests to models for each row.
 	Calls []*pluginv1.ModelCalls
 	// Selections say which rows of an input its datasets consist of, by output.
 	Selections map[string]*pluginv1.Selection
 	// Overlaps are the input keys of models that the lineage shows to be
 	// evaluated on rows that they were trained on.
 	Overlaps []string
-	// Model is set of a language model.
+	// Model is set for a language model.
 	Model *plan.Model
 }
 
@@ -69,12 +70,12 @@ type question struct {
 	failed bool
 }
 
-// Prepare has plugins prepare the instances of a level, many in a call. Those
-// with errors, which are reported, are missing from what it returns.
+// Prepare has plugins prepare the instances of a level, many in one call. It
+// reports those with errors and leaves them out of the result.
 func (p *Preparer) Prepare(level []*decode.Instance) []*Instance {
 	questions := phase.Each(p.Context, level, p.question)
-	// If a source that was prepared before still holds what it held, there is
-	// nothing to prepare, so it is read first.
+	// Sources are read first: if the content of a source has not changed since
+	// it was prepared, there is nothing to prepare.
 	questions = phase.Waiting(p.Context, Lookers, questions, func(q *question) *question {
 		if _, before := p.Cache.lookup(q.Question); before && !p.look(q.Instance) {
 			return nil
@@ -91,7 +92,7 @@ func (p *Preparer) Prepare(level []*decode.Instance) []*Instance {
 	})
 }
 
-// question puts an instance as the question that its plugin is asked.
+// question returns the question that the plugin is asked about an instance.
 func (p *Preparer) question(n *decode.Instance) *question {
 	asked, err := n.Proto()
 	if err != nil {
@@ -102,8 +103,7 @@ func (p *Preparer) question(n *decode.Instance) *question {
 	return &question{Instance: &Instance{Instance: n, Question: key}, asked: asked}
 }
 
-// ask finds the answers to questions: those that are remembered, and those that
-// plugins give now.
+// ask finds the answers to questions: from the cache, or from plugins.
 func (p *Preparer) ask(questions []*question) {
 	byPlugin := map[string][]*question{}
 	for _, q := range questions {
@@ -157,7 +157,8 @@ func (p *Preparer) call(questions []*question) ([]*pluginv1.Prepared, error) {
 	return resp.Prepared, nil
 }
 
-// finish takes an answer into the instance; nil: the instance has errors.
+// finish adds an answer to the instance. It returns nil if the instance has
+// errors.
 func (p *Preparer) finish(q *question) *Instance {
 	if q.failed || q.answer == nil {
 		return nil

@@ -8,12 +8,12 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Lookers is how many sources and deployments are refreshed in parallel: they
-// wait for disks and networks, not for processors.
+// Lookers is the number of sources and deployments that are refreshed in
+// parallel. They wait for disks and networks, not for processors.
 const Lookers = 16
 
-// look gets the current fingerprint of a source; false: that failed, which is
-// reported. Without a refresh, what the state says is taken to be so still.
+// look gets the current fingerprint of a source. It returns false if that
+// failed, which it has reported. Without a refresh, it trusts the state.
 func (p *Preparer) look(n *Instance) bool {
 	switch {
 	case n.Mode != plan.ModeRead || p.Validating || !n.Bound.Config.IsWhollyKnown():
@@ -57,8 +57,9 @@ func (p *Preparer) askFingerprint(n *Instance) (*pluginv1.FingerprintResponse, e
 	return service.Fingerprint(p.Context, req)
 }
 
-// takeFingerprint takes a fingerprint as it may be stored: one that contains a
-// secret is sealed, and notes that do are dropped.
+// takeFingerprint sets the fingerprint in the form in which it may be stored. A
+// fingerprint that contains a secret is sealed, and notes that contain one are
+// dropped.
 func (p *Preparer) takeFingerprint(n *Instance, resp *pluginv1.FingerprintResponse) error {
 	if resp.Fingerprint == "" {
 		return errors.New("it returned no fingerprint; this is a bug in the plugin")

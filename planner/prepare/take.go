@@ -55,7 +55,7 @@ func (n *answered) takeOutputs() error {
 	return nil
 }
 
-// takeSelection notes which rows of an input an output consists of.
+// takeSelection records which rows of an input an output consists of.
 func (n *answered) takeSelection(o *pluginv1.Output) error {
 	s := o.Selection
 	if s == nil {
@@ -71,10 +71,10 @@ func (n *answered) takeSelection(o *pluginv1.Output) error {
 	return nil
 }
 
-// errorColumns are those of the dataset of rows that failed.
+// errorColumns are the columns of the dataset of rows that failed.
 var errorColumns = data.Schema{{Name: "row", Type: "int64"}, {Name: "message", Type: "string"}}
 
-// isLabel says whether quern keeps count of what the instance makes.
+// isLabel reports whether quern counts the values that the instance produces.
 func (n *answered) isLabel() bool { return n.Kind == kind.Label && n.RowWise() }
 
 func (n *answered) port(o *pluginv1.Output) (plan.Port, error) {
@@ -134,8 +134,8 @@ func (n *answered) takeOrigins(p *plan.Port, columns []*pluginv1.Column, input d
 	return nil
 }
 
-// checkColumns enforces the rule that a row-wise stage that adds columns
-// never replaces one silently, whatever its plugin is written with.
+// checkColumns enforces the rule that a row-wise stage that adds columns never
+// silently replaces one, whatever its plugin is written with.
 func (n *answered) checkColumns() hcl.Diagnostics {
 	if !n.RowWise() {
 		return nil
@@ -143,7 +143,7 @@ func (n *answered) checkColumns() hcl.Diagnostics {
 	out, prepared := &n.Outputs[0], n.prepared.Outputs[0].Columns
 	of := n.Inputs[out.RowsOf]
 	if !slices.ContainsFunc(prepared, isInput) {
-		return nil // it makes rows of its own columns
+		return nil // it produces rows with columns of its own
 	}
 	var diags hcl.Diagnostics
 	for _, c := range prepared {
@@ -164,7 +164,7 @@ func (n *answered) checkColumns() hcl.Diagnostics {
 	return diags
 }
 
-// checkPrompts reports prompts that ask the same of every row.
+// checkPrompts reports prompts that are the same for every row.
 func (n *answered) checkPrompts() hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, c := range n.prepared.Calls {
@@ -192,7 +192,8 @@ func isInput(c *pluginv1.Column) bool {
 	return c.Origin == pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT
 }
 
-// columnRange is where the user wrote what a column is made of.
+// columnRange returns the source range of the argument that a column is
+// computed from.
 func (n *answered) columnRange(c *pluginv1.Column) *hcl.Range {
 	if c.Origin == pluginv1.ColumnOrigin_COLUMN_ORIGIN_ARGUMENT {
 		return n.RangeOf(c.From)
@@ -230,7 +231,7 @@ func (n *answered) takeValueType() error {
 	return nil
 }
 
-// takeReads notes what is read of each dataset: by the plugin itself, by row
+// takeReads sets what is read from each dataset: by the plugin itself, by row
 // expressions, and by features of models.
 func (n *answered) takeReads() {
 	for key, reads := range n.prepared.Reads {
@@ -253,8 +254,8 @@ func (n *answered) takeReads() {
 	})
 }
 
-// takeLate has the plugin given the columns that late row expressions read: it
-// passes them on when it has them evaluated.
+// takeLate lets the plugin receive the columns that late row expressions read.
+// The plugin passes them back when it has the expressions evaluated.
 func (n *answered) takeLate() {
 	for _, row := range n.Bound.Rows {
 		if !row.Late || len(row.Expr.Columns) == 0 {
@@ -287,7 +288,7 @@ func (n *answered) eachFeature(f func(key, of string, h *module.Handle, feature 
 	}
 }
 
-// checkFeatures reports columns that a model needs and the dataset that it is
+// checkFeatures reports columns that a model needs and that the dataset it is
 // to predict over does not have.
 func (n *answered) checkFeatures() hcl.Diagnostics {
 	var diags hcl.Diagnostics
@@ -309,8 +310,8 @@ func (n *answered) checkFeatures() hcl.Diagnostics {
 	return diags
 }
 
-// takeFeatures gives the models that the instance makes the expressions that
-// make their inputs.
+// takeFeatures sets the expressions that compute the inputs of the models that
+// the instance produces.
 func (n *answered) takeFeatures() {
 	features := map[string]*expr.Compiled{}
 	for name, a := range n.Stage.Type.Body.Args {

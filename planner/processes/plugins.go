@@ -10,26 +10,26 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Plugins is what the planner needs of the plugins that there are. It is the
-// part of registry.Registry that planning uses, and is safe for use by several
-// goroutines.
+// Plugins is what the planner needs from the available plugins. It is the part
+// of registry.Registry that planning uses, and is safe for concurrent use.
 type Plugins interface {
-	// Type finds a stage type: by the local name of a plugin, or, where that
-	// is empty, by the name of the type. It returns the plugin's local name.
-	// The error says what was meant, if it can.
+	// Type finds a stage type by the local name of a plugin or, if that is
+	// empty, by the name of the type. It returns the plugin's local name. The
+	// error suggests what was meant, if possible.
 	Type(kind, name, plugin string) (*pluginv1.Type, string, error)
-	// ConfigSchema is the body of a plugin's block; nil: it takes nothing.
+	// ConfigSchema returns the schema of a plugin's block, or nil if it has
+	// none.
 	ConfigSchema(plugin string) (*pluginv1.Body, error)
-	// SetConfig gives a plugin the value of its block, before it is started.
+	// SetConfig sets the value of a plugin's block, before the plugin starts.
 	SetConfig(plugin string, config cty.Value) error
-	// SetEnvironment names the variables of the environment that a plugin
-	// sees.
+	// SetEnvironment sets the names of the environment variables that a plugin
+	// receives.
 	SetEnvironment(plugin string, names []string)
-	// Client returns a plugin's process, started if it is not running yet.
+	// Client returns a plugin's process and starts it if it is not running yet.
 	Client(ctx context.Context, plugin string) (*client.Plugin, error)
-	// Development says whether a plugin is under development, so that any
+	// Development reports whether a plugin is under development, so that each
 	// build of it may behave differently.
 	Development(plugin string) bool
-	// Describe names the plugins that were looked at, and their programs.
+	// Describe returns the plugins that were asked for, and their programs.
 	Describe() map[string]plan.Plugin
 }

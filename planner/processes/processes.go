@@ -1,6 +1,6 @@
-// Package processes calls plugins for the planner: it starts each when it is
-// first needed, and turns failures and what plugins say about instances into
-// diagnostics.
+// Package processes calls plugins for the planner. It starts each plugin when
+// it is first needed, and turns failures and the plugins' reports about
+// instances into diagnostics.
 package processes
 
 import (
@@ -21,10 +21,10 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// Processes are the processes of plugins. They are safe for use by several
-// goroutines.
+// Processes are the processes of plugins. They are safe for concurrent use.
 type Processes struct {
-	// Validating: an argument may come from a variable that has no value.
+	// Validating is set if an argument may come from a variable that has no
+	// value.
 	Validating bool
 
 	ctx     context.Context
@@ -42,18 +42,19 @@ type starting struct {
 	once    sync.Once
 	service pluginv1.PluginServiceClient
 	err     error
-	// reported is set when the error was shown: it is one and the same for
-	// all stages of the plugin.
+	// reported is set when the error was shown: all stages of the plugin have
+	// the same one.
 	reported bool
 }
 
-// New returns processes of which none is started. They run as long as ctx is
-// not canceled.
+// New returns processes, none of which is started. They run until ctx is
+// canceled.
 func New(ctx context.Context, plugins Plugins, diags *diagnostics.Collector, s *secrets.Secrets) *Processes {
 	return &Processes{ctx: ctx, plugins: plugins, diags: diags, secrets: s, programs: sync.OnceValue(plugins.Describe), started: map[string]*starting{}}
 }
 
-// Program is the program of a plugin. All types must have been found before.
+// Program returns the program of a plugin. All types must have been found
+// before.
 func (p *Processes) Program(plugin string) plan.Plugin { return p.programs()[plugin] }
 
 func (p *Processes) get(plugin string) *starting {
@@ -67,7 +68,7 @@ func (p *Processes) get(plugin string) *starting {
 	return s
 }
 
-// Service is a plugin's process, started if it is not running yet.
+// Service returns a plugin's process and starts it if it is not running yet.
 func (p *Processes) Service(plugin string) (pluginv1.PluginServiceClient, error) {
 	s := p.get(plugin)
 	s.once.Do(func() {
@@ -81,9 +82,9 @@ func (p *Processes) Service(plugin string) (pluginv1.PluginServiceClient, error)
 	return s.service, s.err
 }
 
-// Failed reports a call about an instance that failed as a whole. What says
-// what the plugin was to do. A plugin that can't be started gives one
-// diagnostic for all its stages.
+// Failed reports a call about an instance that failed as a whole. what
+// describes what the plugin was asked to do. A plugin that cannot be started
+// gets one diagnostic for all its stages.
 func (p *Processes) Failed(n *plan.Node, what string, err error) {
 	s := p.get(n.Plugin)
 	if s.err != nil {
@@ -97,7 +98,7 @@ func (p *Processes) Failed(n *plan.Node, what string, err error) {
 		what = "start"
 	}
 	if p.ctx.Err() != nil {
-		return // the plan says that it was interrupted
+		return // the plan reports the interruption
 	}
 	summary := "Plugin failed"
 	if trouble := disk.TooManyOpen(err); trouble != nil {
@@ -106,14 +107,15 @@ func (p *Processes) Failed(n *plan.Node, what string, err error) {
 	p.diags.Report(diag.Errorf(n.Range.Ptr(), summary, "The plugin %q could not %s:\n%s", n.Plugin, what, err))
 }
 
-// Faulty reports a plugin that breaks the protocol.
+// Faulty reports a plugin that violates the protocol.
 func (p *Processes) Faulty(n *plan.Node, err error) {
 	p.diags.Report(diag.Errorf(n.Range.Ptr(), "Plugin is faulty", "%s %q of plugin %q returned an invalid response: %s. Report this to the plugin's author.", diag.Capital(n.Kind), n.Type, n.Plugin, err))
 }
 
-// Heard reports what a plugin says about an instance, and says whether that
-// leaves the instance broken. That a plugin can't do with an argument that a
-// validation has no value for is no mistake: what needs it is not looked at.
+// Heard reports a plugin's diagnostics about an instance, and whether the
+// instance is unusable. If a validation has no value for an argument and the
+// plugin therefore cannot use it, that is not an error; whatever depends on it
+// is not checked.
 func (p *Processes) Heard(n *plan.Node, all []*pluginv1.Diagnostic) bool {
 	open := false
 	if p.Validating {
@@ -126,8 +128,8 @@ func (p *Processes) Heard(n *plan.Node, all []*pluginv1.Diagnostic) bool {
 	return p.diags.Report(diagnosed(n, all)...) || open
 }
 
-// assumes says whether an argument of an instance, or any if key is empty,
-// comes from a variable that nobody has given a value.
+// assumes reports whether an argument of an instance, or any argument if key is
+// empty, comes from a variable without a value.
 func (p *Processes) assumes(n *plan.Node, key string) bool {
 	found := false
 	n.Body.Expressions(func(k string, _ *plan.Arg, e *expr.Compiled) {
@@ -138,8 +140,8 @@ func (p *Processes) assumes(n *plan.Node, key string) bool {
 	return found
 }
 
-// Reveals reports what a plugin prepared that contains a secret, such as the
-// name of a column: plans and manifests have it in clear.
+// Reveals reports whatever a plugin prepared that contains a secret, such as
+// the name of a column, because plans and manifests contain it in clear text.
 func (p *Processes) Reveals(n *plan.Node, prepared *pluginv1.Prepared) bool {
 	if !p.secrets.InPrepared(prepared) {
 		return false
@@ -148,8 +150,8 @@ func (p *Processes) Reveals(n *plan.Node, prepared *pluginv1.Prepared) bool {
 		"Something that %s derives from its arguments, such as the name of a column, contains the value of a sensitive variable and would be stored in plain text. Use a variable that is not sensitive. If the value is not secret here, wrap it in nonsensitive(…).", n.Address))
 }
 
-// diagnosed turns a plugin's diagnostics about an instance into ones that
-// point at the user's lines.
+// diagnosed converts a plugin's diagnostics about an instance to ones that
+// point to the user's lines.
 func diagnosed(n *plan.Node, all []*pluginv1.Diagnostic) []*hcl.Diagnostic {
 	var diags []*hcl.Diagnostic
 	for _, d := range all {

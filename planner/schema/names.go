@@ -13,9 +13,9 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// Check reports what a body has that its schema does not, and what it
-// lacks. It looks at names alone, so all of them are reported, whatever the
-// values are. Of is how messages call the body.
+// Check reports names in a body that its schema does not define, and required
+// names that are missing. It looks at names only, so it reports all of them,
+// whatever the values are. Messages call the body "of".
 func Check(b *hclsyntax.Body, schema *Body, of string) []*hcl.Diagnostic {
 	var diags []*hcl.Diagnostic
 	for _, name := range slices.Sorted(maps.Keys(b.Attributes)) {
@@ -38,7 +38,7 @@ func Check(b *hclsyntax.Body, schema *Body, of string) []*hcl.Diagnostic {
 	return diags
 }
 
-// Documented is the first sentence of an argument's documentation.
+// Documented returns the first sentence of an argument's documentation.
 func Documented(doc string) string {
 	first, _, _ := strings.Cut(doc, "\n")
 	if sentence, _, found := strings.Cut(first, ". "); found {
@@ -60,7 +60,7 @@ func unknownArgument(a *hclsyntax.Attribute, schema *Body, of string) *hcl.Diagn
 		of, a.Name, diag.Suggest(a.Name, names), listed(" Its arguments are: ", a.Name, sorted(schema.Args)))
 }
 
-// listed lists names where none of them is what was meant, most likely.
+// listed lists the valid names if none is similar enough to be a suggestion.
 func listed(lead, given string, names []string) string {
 	if len(names) == 0 || diag.Closest(given, names) != "" {
 		return ""
@@ -127,9 +127,9 @@ func checkDynamic(b *hclsyntax.Block, schema *Body, of string) []*hcl.Diagnostic
 	return Check(content.Body, nested.Body, "The block "+name+" of "+of)
 }
 
-// CompleteDynamic takes a dynamic block apart: the block that it stands for, nil
-// if there is none of that name, and the content of each; ok is false where
-// something is missing.
+// CompleteDynamic splits a dynamic block into the schema of the block that it
+// generates, nil if no such block exists, and the content of each. ok is false
+// if a part is missing.
 func CompleteDynamic(b *hclsyntax.Block, schema *Body) (nested *Block, content *hclsyntax.Block, ok bool) {
 	nested, content = schema.Blocks[b.Labels[0]], DynamicContent(b)
 	ok = nested != nil && content != nil && b.Body.Attributes["for_each"] != nil &&
@@ -141,7 +141,7 @@ func checkCount(b *hclsyntax.Body, nested *Block, of string) []*hcl.Diagnostic {
 	n := 0
 	for _, block := range b.Blocks {
 		if block.Type == "dynamic" && len(block.Labels) == 1 && block.Labels[0] == nested.Name {
-			return nil // how many there will be is seen when it is expanded
+			return nil // expansion finds out how many there will be
 		}
 		if block.Type == nested.Name {
 			n++

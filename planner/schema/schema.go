@@ -1,5 +1,5 @@
-// Package schema makes the schemas of plugins ready for decoding: what arguments
-// and blocks a body has, of what types, and which of them hold artifacts or row
+// Package schema prepares the schemas of plugins for decoding: the arguments
+// and blocks of a body, their types, and which arguments take artifacts or row
 // expressions. It also checks the names in a body against its schema.
 package schema
 
@@ -33,7 +33,7 @@ type Type struct {
 type Body struct {
 	Args   map[string]*Argument
 	Blocks map[string]*Block
-	// Object is the type of what a plugin gets.
+	// Object is the type of the value that the plugin receives.
 	Object   cty.Type
 	required []*Argument
 }
@@ -43,11 +43,11 @@ type Argument struct {
 	*pluginv1.Argument
 	// Element is the type of the plain value, or of one element for rows.
 	Element cty.Type
-	// Absent stands for the argument where it is not written; nil: null.
+	// Absent is the argument's value if it is omitted, or nil for null.
 	Absent *plan.Arg
-	// Kinds are the kinds of artifacts that it takes.
+	// Kinds are the kinds of artifacts that the argument accepts.
 	Kinds []string
-	// Rows is the key of the dataset argument whose rows `row` is.
+	// Rows is the key of the dataset argument that `row` iterates over.
 	Rows string
 	// LateNames are the names that its row expressions may use in addition to `row`.
 	LateNames map[string]cty.Type
@@ -59,11 +59,11 @@ type Block struct {
 	Body *Body
 }
 
-// MaxErrors is the argument of every row-wise type that says how many rows
-// may fail, and of every evaluator that says how many answers and grades may.
+// MaxErrors is the argument that every row-wise type and every evaluator has:
+// how many rows, or answers and grades, may fail.
 const MaxErrors = "max_errors"
 
-// NewType makes a stage type of a plugin, named as in the configuration, ready.
+// NewType prepares a stage type of a plugin, given the plugin's local name.
 func NewType(t *pluginv1.Type, plugin string) (*Type, error) {
 	out := &Type{Plugin: plugin, Behavior: strconv.FormatInt(t.BehaviorVersion, 10)}
 	switch t.Mode {
@@ -87,7 +87,7 @@ func NewType(t *pluginv1.Type, plugin string) (*Type, error) {
 		return nil, fmt.Errorf("the schema of %s %q of plugin %q is invalid: %w", t.Kind, t.Name, plugin, err)
 	}
 	if (plan.RowWise(out.Mode) || t.Kind == kind.Evaluate) && out.Body.Args[MaxErrors] == nil {
-		// It is quern's own, so it is not in the configuration's type.
+		// MaxErrors belongs to quern, so it is not in the configuration's type.
 		out.Body.Args[MaxErrors] = &Argument{
 			Argument: &pluginv1.Argument{Name: MaxErrors, Operational: true}, Element: cty.Number,
 		}
@@ -95,13 +95,13 @@ func NewType(t *pluginv1.Type, plugin string) (*Type, error) {
 	return out, nil
 }
 
-// NewBody makes a schema ready. Nested row expressions are over the rows of an
-// argument of the outermost body.
+// NewBody prepares a schema. Nested row expressions use the rows of an argument
+// of the outermost body.
 func NewBody(b *pluginv1.Body) (*Body, error) {
 	return nestedBody(b, wire.DefaultRowsOf(b))
 }
 
-// Shape says which members of a body in JSON are blocks.
+// Shape describes which members of a JSON body are blocks.
 func (b *Body) Shape() map[string]*config.Shape {
 	blocks := make(map[string]*config.Shape, len(b.Blocks))
 	for name, nested := range b.Blocks {
@@ -181,23 +181,23 @@ func newArgument(a *pluginv1.Argument, rowsOf string) (*Argument, error) {
 	return out, nil
 }
 
-// Handles says whether the argument holds artifacts or row expressions.
+// Handles reports whether the argument takes artifacts or row expressions.
 func (a *Argument) Handles() bool { return len(a.Kinds) > 0 || a.PerRow }
 
-// OverRows says whether the argument is made for the rows of a dataset, so
-// that the dataset has to be known first.
+// OverRows reports whether the argument is evaluated over the rows of a
+// dataset, so that the dataset has to be known first.
 func (a *Argument) OverRows() bool { return a.PerRow || a.Takes(plan.KindPrompt) }
 
-// PlainType is the type of the argument's value where it holds plain values.
+// PlainType is the type of the argument's value if it takes plain values.
 func (a *Argument) PlainType() cty.Type { return collect(a.Collection, a.Element) }
 
-// Asked says whether an element of the argument may be a model together with
-// the prompt that it is asked by: { model = …, prompt = … }.
+// Asked reports whether an element of the argument may pair a model with the
+// prompt to ask it: { model = …, prompt = … }.
 func (a *Argument) Asked() bool {
 	return a.PerRow && a.Takes(plan.KindModel) && a.Takes(plan.KindPrompt)
 }
 
-// Takes says whether the argument takes artifacts of a kind.
+// Takes reports whether the argument accepts artifacts of a kind.
 func (a *Argument) Takes(kind string) bool {
 	for _, k := range a.Kinds {
 		if k == kind {
@@ -207,7 +207,7 @@ func (a *Argument) Takes(kind string) bool {
 	return false
 }
 
-// Holds says what an element of the argument is: "a dataset".
+// Holds describes an element of the argument, as in "a dataset".
 func (a *Argument) Holds() string {
 	var kinds []string
 	for _, k := range a.Kinds {
@@ -224,7 +224,7 @@ func (a *Argument) Holds() string {
 	return english.Or(kinds)
 }
 
-// configType is the type of what a plugin gets.
+// configType is the type of the value that the plugin receives.
 func (a *Argument) configType() cty.Type {
 	if a.Asked() {
 		return cty.DynamicPseudoType
@@ -245,8 +245,8 @@ func collect(c pluginv1.Collection, t cty.Type) cty.Type {
 	return t
 }
 
-// DynamicContent is the part of a dynamic block that stands for the blocks it
-// makes.
+// DynamicContent returns the content block of a dynamic block, the template of
+// the blocks that it generates.
 func DynamicContent(b *hclsyntax.Block) *hclsyntax.Block {
 	for _, inner := range b.Body.Blocks {
 		if inner.Type == "content" {

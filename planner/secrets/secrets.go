@@ -1,6 +1,7 @@
-// Package secrets keeps the sensitive values of a plan: those of variables, and
-// those that sensitive() hides. It gives them out by name where a plugin needs
-// them in clear, and stands for them by keyed digests where something is stored.
+// Package secrets keeps the sensitive values of a plan: the values of
+// variables, and those that sensitive() hides. It returns them by name if a
+// plugin needs them in clear text, and replaces them with keyed digests in
+// whatever is stored.
 package secrets
 
 import (
@@ -20,24 +21,25 @@ import (
 	"github.com/quern-dev/quern/store"
 )
 
-// Secrets are the sensitive values of a plan. They are safe for use by several
-// goroutines.
+// Secrets are the sensitive values of a plan. They are safe for concurrent use.
 type Secrets struct {
-	// Redactor knows all values, and takes them out of texts.
+	// Redactor knows all values and removes them from texts.
 	*secret.Redactor
 	declared  map[string]*config.Variable
 	variables map[string]cty.Value
-	store     *store.Store // nil: a validation, which stores nothing
+	store     *store.Store // nil in a validation, which stores nothing
 	listen    func(name string, v cty.Value)
 
 	mu sync.Mutex
-	// hidden are the values that sensitive() hides, by the names of their marks.
+	// hidden are the values that sensitive() hides, by the names of their
+	// marks.
 	hidden map[string]cty.Value
 }
 
-// New takes the variables of the root module. The store's key seals what is
-// stored; without a store nothing is. Listen, if set, is called with each value
-// that sensitive() hides and its name, one call at a time.
+// New returns the secrets among the variables of the root module. The store's
+// key seals what is stored; without a store, nothing is. listen, if not nil, is
+// called with each value that sensitive() hides and its name, one call at a
+// time.
 func New(declared map[string]*config.Variable, values map[string]cty.Value, s *store.Store, listen func(name string, v cty.Value)) *Secrets {
 	out := &Secrets{
 		Redactor: secret.New(), declared: declared, variables: values, store: s, listen: listen,
@@ -51,7 +53,7 @@ func New(declared map[string]*config.Variable, values map[string]cty.Value, s *s
 	return out
 }
 
-// Values are the values of sensitive variables, in clear.
+// Values returns the values of sensitive variables in clear text.
 func (s *Secrets) Values(names []string) map[string]cty.Value {
 	values := make(map[string]cty.Value, len(names))
 	for _, name := range names {
@@ -67,8 +69,8 @@ func (s *Secrets) Values(names []string) map[string]cty.Value {
 	return values
 }
 
-// With adds the values of sensitive variables to those that an expression is
-// evaluated with.
+// With adds the values of sensitive variables to the values that an expression
+// is evaluated with.
 func (s *Secrets) With(vars map[string]cty.Value, names []string) map[string]cty.Value {
 	if len(names) == 0 {
 		return vars
@@ -81,11 +83,11 @@ func (s *Secrets) With(vars map[string]cty.Value, names []string) map[string]cty
 	return out
 }
 
-// Seal is the keyed digest of a sensitive variable's value.
+// Seal returns the keyed digest of a sensitive variable's value.
 func (s *Secrets) Seal(variable string) (string, error) {
 	v := s.Values([]string{variable})[variable]
 	if s.store == nil || !v.IsWhollyKnown() {
-		return "", nil // validation, which has no use for keys
+		return "", nil // a validation does not need keys
 	}
 	text, err := value.Value{Value: v}.MarshalJSON()
 	if err != nil {
@@ -94,8 +96,8 @@ func (s *Secrets) Seal(variable string) (string, error) {
 	return s.store.Seal(text)
 }
 
-// Hide makes the value of a call of sensitive() known under a name, which is a
-// keyed digest of it. A value that has none is known under no name.
+// Hide registers the value of a call of sensitive() under a name, a keyed
+// digest of the value. A value without a digest gets no name.
 func (s *Secrets) Hide(v cty.Value) string {
 	text, err := value.Value{Value: v}.MarshalJSON()
 	if err != nil {
@@ -110,7 +112,7 @@ func (s *Secrets) Hide(v cty.Value) string {
 		const shown = 32
 		name = secret.HiddenPrefix + digest[len(digest)-shown:]
 	} else {
-		sum := sha256.Sum256(text) // for validation: it is kept nowhere
+		sum := sha256.Sum256(text) // for a validation, which stores nothing
 		name += hex.EncodeToString(sum[:])
 	}
 	s.Add(v)
@@ -123,7 +125,7 @@ func (s *Secrets) Hide(v cty.Value) string {
 	return name
 }
 
-// Learn takes a value that sensitive() hid in another plan of the same
+// Learn registers a value that sensitive() hid in another plan of the same
 // configuration.
 func (s *Secrets) Learn(name string, v cty.Value) {
 	s.mu.Lock()
@@ -134,7 +136,7 @@ func (s *Secrets) Learn(name string, v cty.Value) {
 	}
 }
 
-// Hidden is the value that sensitive() hides under a name.
+// Hidden returns the value that sensitive() hides under a name.
 func (s *Secrets) Hidden(name string) (cty.Value, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,8 +144,8 @@ func (s *Secrets) Hidden(name string) (cty.Value, bool) {
 	return v, ok
 }
 
-// WithHidden has the values that sensitive() hides in addition to the variables, for an
-// expression that is made of compiled ones.
+// WithHidden adds the values that sensitive() hides to the variables, for an
+// expression that contains compiled ones.
 func (s *Secrets) WithHidden(ctx *hcl.EvalContext) *hcl.EvalContext {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,8 +169,8 @@ func (s *Secrets) WithHidden(ctx *hcl.EvalContext) *hcl.EvalContext {
 	return child
 }
 
-// IsSensitive says whether a variable is declared to be, or the name is that of
-// a hidden value.
+// IsSensitive reports whether a variable is declared as sensitive, or the name
+// is that of a hidden value.
 func (s *Secrets) IsSensitive(variable string) bool {
 	if _, hidden := s.Hidden(variable); hidden {
 		return true
@@ -177,7 +179,7 @@ func (s *Secrets) IsSensitive(variable string) bool {
 	return v != nil && v.Sensitive
 }
 
-// IsGiven says whether a variable has a value.
+// IsGiven reports whether a variable has a value.
 func (s *Secrets) IsGiven(variable string) bool {
 	if _, hidden := s.Hidden(variable); hidden {
 		return true
@@ -187,7 +189,7 @@ func (s *Secrets) IsGiven(variable string) bool {
 	return ok && v.IsWhollyKnown()
 }
 
-// OpenVariables are the values of the variables that are not sensitive.
+// OpenVariables returns the values of the variables that are not sensitive.
 func (s *Secrets) OpenVariables() map[string]value.Value {
 	open := map[string]value.Value{}
 	for name, v := range s.variables {
@@ -198,8 +200,8 @@ func (s *Secrets) OpenVariables() map[string]value.Value {
 	return open
 }
 
-// SealText is a text as it is stored: one that contains a secret, such as a path
-// that was made of one, as its keyed digest.
+// SealText returns a text as it is stored. A text that contains a secret, such
+// as a path built from one, is replaced with its keyed digest.
 func (s *Secrets) SealText(text string) (string, error) {
 	if s.store == nil || !s.In(text) {
 		return text, nil
@@ -207,8 +209,8 @@ func (s *Secrets) SealText(text string) (string, error) {
 	return s.store.Seal([]byte(text))
 }
 
-// InPrepared says whether something that a plugin prepared contains a secret. What
-// is added to requests has secrets taken out.
+// InPrepared reports whether anything that a plugin prepared contains a secret,
+// except what it adds to requests, which is redacted.
 func (s *Secrets) InPrepared(p *pluginv1.Prepared) bool {
 	if s.Empty() {
 		return false
@@ -223,7 +225,7 @@ func (s *Secrets) InPrepared(p *pluginv1.Prepared) bool {
 	return err == nil && s.In(string(text))
 }
 
-// Names are variables as messages call them.
+// Names returns the names that messages use for variables.
 func Names(names []string) []string {
 	refs := make([]string, len(names))
 	for i, name := range names {
