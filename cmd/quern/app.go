@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/diag"
-	"github.com/urfave/cli/v3"
 )
 
 // newApp is the command line. A flag may be written with one dash or two.
@@ -56,7 +57,7 @@ func enter(ui *terminal, global *arguments.Global) error {
 		return nil
 	}
 	if err := os.Chdir(dir); err != nil {
-		return fmt.Errorf("cannot change to the folder %q\n%w", dir, err)
+		return diag.Failed(fmt.Sprintf("cannot change to the folder %q", dir), "%w", err)
 	}
 	return nil
 }

@@ -10,9 +10,13 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/urfave/cli/v3"
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner"
@@ -22,8 +26,6 @@ import (
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/state"
-	"github.com/urfave/cli/v3"
-	"github.com/zclconf/go-cty/cty"
 )
 
 func applyCommand(ui *terminal) *cli.Command {
@@ -129,7 +131,7 @@ func (a *application) saved() (*plan.Plan, error) {
 		return nil, err
 	}
 	if env := a.args.Env.Value; env != saved.Environment {
-		return nil, fmt.Errorf("the saved plan is for environment %q, not %q\nApply it with -env=%s, or make a plan for %q.", saved.Environment, env, saved.Environment, env)
+		return nil, diag.Failed(fmt.Sprintf("the saved plan is for environment %q, not %q", saved.Environment, env), "Apply it with -env=%s, or make a plan for %q.", saved.Environment, env)
 	}
 	return saved, nil
 }
@@ -174,7 +176,7 @@ func (a *application) agreed(p *plan.Plan, stop <-chan struct{}) (bool, error) {
 		question, detail = "Do you really want to destroy all of these deployments?", "quern will delete the deployments listed above. This cannot be undone."
 	}
 	if !a.args.Input.Value {
-		return false, errors.New("the plan is not approved\nWith -input=false, quern does not ask for approval. Use -auto-approve, or save a plan with -out and apply it.")
+		return false, &diag.Error{Summary: "the plan is not approved", Detail: "With -input=false, quern does not ask for approval. Use -auto-approve, or save a plan with -out and apply it."}
 	}
 	yes, err := a.ui.confirm(question, detail, stop)
 	if err == nil && !yes {
@@ -304,10 +306,10 @@ func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, lock
 		ui.notef("Waiting for the lease on the state of environment %q, held by %s.\n", env, h)
 	})
 	if held := (*state.Locked)(nil); errors.As(err, &held) {
-		return nil, fmt.Errorf("the state of environment %q is in use\n%w", env, err)
+		return nil, diag.Failed(fmt.Sprintf("the state of environment %q is in use", env), "%w", err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the state of environment %q cannot be changed\n%w", env, err)
+		return nil, diag.Failed(fmt.Sprintf("the state of environment %q cannot be changed", env), "%w", err)
 	}
 	if lease.TookOver != nil {
 		ui.notef("Took over the lease of a command that is no longer running: %s.\n", *lease.TookOver)

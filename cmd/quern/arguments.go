@@ -7,6 +7,8 @@ import (
 
 	"github.com/mattn/go-shellwords"
 	"github.com/urfave/cli/v3"
+
+	"github.com/quern-dev/quern/lang/diag"
 )
 
 // argumentsVariable is the environment variable with arguments for all commands;
@@ -25,7 +27,7 @@ func withArguments(app *cli.Command, args []string, getenv func(string) string) 
 	for _, variable := range []string{argumentsVariable, argumentsVariable + "_" + name} {
 		words, err := shellwords.Parse(getenv(variable))
 		if err != nil {
-			return nil, fmt.Errorf("%s is malformed\nWrite arguments as in a shell, and check the quotes: %w", variable, err)
+			return nil, diag.Failed(fmt.Sprintf("%s is malformed", variable), "Write arguments as in a shell, and check the quotes: %w", err)
 		}
 		more = append(more, words...)
 	}

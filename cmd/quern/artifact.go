@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
-	"github.com/urfave/cli/v3"
 )
 
 func artifactCommand(ui *terminal) *cli.Command {
@@ -144,7 +146,7 @@ func notWhole(all []inspect.Verified, s *store.Store) error {
 	if len(parts) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s\n%s", strings.Join(parts, ", "), hint)
+	return &diag.Error{Summary: strings.Join(parts, ", "), Detail: hint}
 }
 
 func printVerified(ui *terminal, all []inspect.Verified) {

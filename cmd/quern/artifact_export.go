@@ -2,18 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+
+	"github.com/urfave/cli/v3"
+	"golang.org/x/term"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/ui/export"
-	"github.com/urfave/cli/v3"
-	"golang.org/x/term"
 )
 
 func artifactExportCommand(ui *terminal) *cli.Command {
@@ -29,7 +30,7 @@ func artifactExportCommand(ui *terminal) *cli.Command {
 		ctx, cancel := interruptible(ctx)
 		defer cancel()
 		if args.Rows == export.Parquet && args.File == "" && args.Dir == "" && term.IsTerminal(int(ui.out.Fd())) {
-			return errors.New("Parquet cannot be printed to a terminal\nWrite it to a file with -o FILE, or redirect standard output.")
+			return &diag.Error{Summary: "Parquet cannot be printed to a terminal", Detail: "Write it to a file with -o FILE, or redirect standard output."}
 		}
 		s, st, err := stateHere(ui, args.Env.Value)
 		if err != nil {
@@ -56,14 +57,14 @@ func exportArtifact(ctx context.Context, ui *terminal, args *arguments.ArtifactE
 		return err
 	}
 	if a.Dataset == nil {
-		return fmt.Errorf("%s is a %s, which has no rows\nTo export its files, run: quern artifact export %s DIR", found.Name(), found.Ref.Kind, found.Name())
+		return diag.Failed(fmt.Sprintf("%s is a %s, which has no rows", found.Name(), found.Ref.Kind), "To export its files, run: quern artifact export %s DIR", found.Name())
 	}
 	d, err := inspect.Dataset(s, a)
 	if err != nil {
 		return err
 	}
 	if err := exportRows(ctx, ui, args, d, found.Name(), a.Dataset.Rows); err != nil {
-		return fmt.Errorf("%s cannot be exported as %s\n%w", found.Name(), args.Rows, err)
+		return diag.Failed(fmt.Sprintf("%s cannot be exported as %s", found.Name(), args.Rows), "%w", err)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	goplugin "github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/hcl/v2/hclsimple"
 
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/sdk/go/host/wire"
 )
 
@@ -45,10 +46,10 @@ func loadCLIConfig() (*cliConfig, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !named, path == "":
 	case err != nil:
-		return nil, fmt.Errorf("the CLI configuration cannot be read\n%w", err)
+		return nil, diag.Failed("the CLI configuration cannot be read", "%w", err)
 	default:
 		if err := hclsimple.Decode(path, text, nil, c); err != nil {
-			return nil, fmt.Errorf("the CLI configuration is malformed\n%w", err)
+			return nil, diag.Failed("the CLI configuration is malformed", "%w", err)
 		}
 	}
 	for name, place := range c.DevOverrides {
@@ -63,7 +64,7 @@ func loadCLIConfig() (*cliConfig, error) {
 	if c.PluginStartTimeout != "" {
 		c.startTimeout, err = time.ParseDuration(c.PluginStartTimeout)
 		if err != nil || c.startTimeout <= 0 {
-			return nil, fmt.Errorf("%s is %q, which is not a valid duration\nUse a duration such as \"90s\" or \"2m\".", from, c.PluginStartTimeout)
+			return nil, diag.Failed(fmt.Sprintf("%s is %q, which is not a valid duration", from, c.PluginStartTimeout), "Use a duration such as \"90s\" or \"2m\".")
 		}
 	}
 	return c, nil
@@ -78,12 +79,12 @@ func reattached() (map[string]*goplugin.ReattachConfig, error) {
 	}
 	var given map[string]wire.Reattach
 	if err := json.Unmarshal([]byte(text), &given); err != nil {
-		return nil, fmt.Errorf("%s is malformed\nCopy the value that the plugin prints when you start it with -debug: %w", wire.ReattachVariable, err)
+		return nil, diag.Failed(fmt.Sprintf("%s is malformed", wire.ReattachVariable), "Copy the value that the plugin prints when you start it with -debug: %w", err)
 	}
 	out := map[string]*goplugin.ReattachConfig{}
 	for name, r := range given {
 		if r.Addr.Network != "unix" || r.Addr.String == "" {
-			return nil, fmt.Errorf("%s is malformed\nThe address of plugin %q must be a Unix socket. Copy the value that the plugin prints when you start it with -debug.", wire.ReattachVariable, name)
+			return nil, diag.Failed(fmt.Sprintf("%s is malformed", wire.ReattachVariable), "The address of plugin %q must be a Unix socket. Copy the value that the plugin prints when you start it with -debug.", name)
 		}
 		out[name] = &goplugin.ReattachConfig{
 			Protocol: goplugin.Protocol(r.Protocol), ProtocolVersion: r.ProtocolVersion, Pid: r.Pid, Test: true,

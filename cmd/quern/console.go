@@ -7,13 +7,15 @@ import (
 	"io"
 	"strings"
 
-	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
-	"github.com/quern-dev/quern/internal/jsontext"
-	"github.com/quern-dev/quern/lang/value"
-	"github.com/quern-dev/quern/planner"
 	"github.com/urfave/cli/v3"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 	"golang.org/x/term"
+
+	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/internal/jsontext"
+	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner"
 )
 
 func consoleCommand(ui *terminal) *cli.Command {
@@ -98,7 +100,7 @@ func (c *console) eval(text string) error {
 	}
 	plain, err := ctyjson.Marshal(v, v.Type())
 	if err != nil {
-		return fmt.Errorf("the value cannot be printed as JSON\n%w", err)
+		return diag.Failed("the value cannot be printed as JSON", "%w", err)
 	}
 	c.ui.printf("%s\n", jsontext.Plain(plain))
 	return nil

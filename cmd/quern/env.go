@@ -6,11 +6,12 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store/state"
-	"github.com/urfave/cli/v3"
 )
 
 func envCommand(ui *terminal) *cli.Command {
@@ -64,7 +65,7 @@ func envCreateCommand(ui *terminal) *cli.Command {
 		}
 		name := args.Name
 		if _, err := s.States().Create(name); err != nil {
-			return fmt.Errorf("environment %q cannot be created\n%w", name, err)
+			return diag.Failed(fmt.Sprintf("environment %q cannot be created", name), "%w", err)
 		}
 		ui.printf("Created environment %q. Use it with -env=%s or QUERN_ENV=%s.\n", name, name, name)
 		return nil
@@ -94,7 +95,7 @@ func deleteEnvironment(ctx context.Context, ui *terminal, args *arguments.EnvDel
 	}
 	name := args.Name
 	if !slices.Contains(there, name) {
-		return fmt.Errorf("environment %q does not exist\nRun \"quern env list\" to see what is available.%s", name, diag.Suggest(name, there))
+		return diag.Failed(fmt.Sprintf("environment %q does not exist", name), "Run \"quern env list\" to see what is available.%s", diag.Suggest(name, there))
 	}
 	lease, err := acquire(ctx, ui, s, name, &args.Lock)
 	if err != nil {
@@ -106,10 +107,10 @@ func deleteEnvironment(ctx context.Context, ui *terminal, args *arguments.EnvDel
 		return err
 	}
 	if deployed := deployments(st); len(deployed) > 0 {
-		return fmt.Errorf("environment %q still has %s\nFirst run \"quern destroy -env=%s\".", name, english.Count(len(deployed), "deployment"), name)
+		return diag.Failed(fmt.Sprintf("environment %q still has %s", name, english.Count(len(deployed), "deployment")), "First run \"quern destroy -env=%s\".", name)
 	}
 	if err := s.States().Delete(st); err != nil {
-		return fmt.Errorf("environment %q cannot be deleted\n%w", name, err)
+		return diag.Failed(fmt.Sprintf("environment %q cannot be deleted", name), "%w", err)
 	}
 	ui.printf("Deleted environment %q.\n", name)
 	return nil

@@ -63,9 +63,9 @@ func showEvaluation(ctx context.Context, ui *terminal, args *arguments.Show, s *
 func evaluationError(address string, err error) error {
 	switch {
 	case errors.Is(err, results.ErrNoSubjects):
-		return fmt.Errorf("%s has no subjects with figures\nThis evaluator reports something else. Run \"quern show %s\" to see it.", address, address)
+		return diag.Failed(fmt.Sprintf("%s has no subjects with figures", address), "This evaluator reports something else. Run \"quern show %s\" to see it.", address)
 	case errors.Is(err, results.ErrNoRows):
-		return fmt.Errorf("%s has no individual answers\nThis evaluator does not output the rows that quern would show.", address)
+		return diag.Failed(fmt.Sprintf("%s has no individual answers", address), "This evaluator does not output the rows that quern would show.")
 	}
 	return err
 }
@@ -178,7 +178,7 @@ func (v *shown) failures(format string) error {
 func (v *shown) diff(format, a, b string) error {
 	for _, name := range []string{a, b} {
 		if names := v.found.Names(); !slices.Contains(names, name) {
-			return fmt.Errorf("subject %q does not exist in %s\nIts subjects are %s.%s", name, v.found.Address, strings.Join(names, ", "), diag.Suggest(name, names))
+			return diag.Failed(fmt.Sprintf("subject %q does not exist in %s", name, v.found.Address), "Its subjects are %s.%s", strings.Join(names, ", "), diag.Suggest(name, names))
 		}
 	}
 	if format == "json" {

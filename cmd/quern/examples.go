@@ -34,11 +34,11 @@ func writeExample(name string) ([]string, error) {
 	folder := path.Join("examples", name)
 	files, err := examples.ReadDir(folder)
 	if err != nil || name == "" {
-		return nil, fmt.Errorf("example %q does not exist\nThe examples are %s.%s", name, strings.Join(exampleNames(), ", "), diag.Suggest(name, exampleNames()))
+		return nil, diag.Failed(fmt.Sprintf("example %q does not exist", name), "The examples are %s.%s", strings.Join(exampleNames(), ", "), diag.Suggest(name, exampleNames()))
 	}
 	for _, f := range files {
 		if _, err := os.Lstat(f.Name()); !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s already exists\nExamples are written to an empty folder. Create one, or choose one with -chdir.", f.Name())
+			return nil, diag.Failed(fmt.Sprintf("%s already exists", f.Name()), "Examples are written to an empty folder. Create one, or choose one with -chdir.")
 		}
 	}
 	var written []string
@@ -48,7 +48,7 @@ func writeExample(name string) ([]string, error) {
 			err = os.WriteFile(f.Name(), content, 0o666)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("the example %q cannot be written\n%w", name, err)
+			return nil, diag.Failed(fmt.Sprintf("the example %q cannot be written", name), "%w", err)
 		}
 		written = append(written, f.Name())
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store/disk"
 )
 
@@ -15,7 +16,7 @@ import (
 func replaceFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	f, err := disk.NewTemp(filepath.Dir(path), mode)
 	if err != nil {
-		return fmt.Errorf("%s cannot be written\n%w", path, err)
+		return diag.Failed(fmt.Sprintf("%s cannot be written", path), "%w", err)
 	}
 	defer f.Close()
 	if err := buffered(f, write); err != nil {

@@ -12,10 +12,12 @@ import (
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/hashicorp/hcl/v2"
+	"github.com/urfave/cli/v3"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/format"
-	"github.com/urfave/cli/v3"
 )
 
 func fmtCommand(ui *terminal) *cli.Command {
@@ -140,7 +142,7 @@ func formattable(args []string, recursive bool) ([]string, error) {
 	for _, arg := range args {
 		info, err := os.Stat(arg)
 		if err != nil {
-			return nil, fmt.Errorf("%q cannot be formatted\n%w", arg, err)
+			return nil, diag.Failed(fmt.Sprintf("%q cannot be formatted", arg), "%w", err)
 		}
 		if !info.IsDir() {
 			files = append(files, arg)

@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/importers"
 	"github.com/quern-dev/quern/importers/promptfoo"
 	"github.com/quern-dev/quern/internal/english"
-	"github.com/urfave/cli/v3"
+	"github.com/quern-dev/quern/lang/diag"
 )
 
 // importable are the importers, each a command of its own.
@@ -58,7 +60,7 @@ func writeImport(files []importers.File, dir string, force bool) error {
 	for _, f := range files {
 		name := filepath.Join(dir, f.Name)
 		if _, err := os.Lstat(name); err == nil && !force {
-			return fmt.Errorf("the file %s already exists\nWrite to another folder with -out=DIR, or overwrite it with -force.", name)
+			return diag.Failed(fmt.Sprintf("the file %s already exists", name), "Write to another folder with -out=DIR, or overwrite it with -force.")
 		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -10,15 +10,17 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/urfave/cli/v3"
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/history"
-	"github.com/urfave/cli/v3"
-	"github.com/zclconf/go-cty/cty"
 )
 
 func logCommand(ui *terminal) *cli.Command {
@@ -67,7 +69,7 @@ func showRun(ctx context.Context, ui *terminal, args *arguments.Log, s *store.St
 	id := args.Run
 	r, err := s.Runs().Get(id)
 	if err != nil {
-		return fmt.Errorf("the run %q cannot be shown\n%w", id, err)
+		return diag.Failed(fmt.Sprintf("the run %q cannot be shown", id), "%w", err)
 	}
 	if args.JSON.Value {
 		return ui.json(r)

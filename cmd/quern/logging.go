@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/quern-dev/quern/lang/diag"
 )
 
 // logs are what quern and its plugins log. All of it goes to the log file of the
@@ -48,7 +50,7 @@ func newLogs(stderr io.Writer, redact func(string) string) (*logs, error) {
 			level, shown.json = hclog.Trace, true
 		}
 		if level == hclog.NoLevel {
-			return nil, fmt.Errorf("%s is %q, which is not a log level\n%w", v.name, text, errLevel)
+			return nil, diag.Failed(fmt.Sprintf("%s is %q, which is not a log level", v.name, text), "%w", errLevel)
 		}
 		for _, to := range v.levels {
 			*to = level
@@ -57,7 +59,7 @@ func newLogs(stderr io.Writer, redact func(string) string) (*logs, error) {
 	if path := os.Getenv("QUERN_LOG_PATH"); path != "" {
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
-			return nil, fmt.Errorf("the log file of QUERN_LOG_PATH cannot be written\n%w", err)
+			return nil, diag.Failed("the log file of QUERN_LOG_PATH cannot be written", "%w", err)
 		}
 		shown.to = f
 	}

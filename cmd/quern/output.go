@@ -8,15 +8,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/urfave/cli/v3"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/jsontext"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/store/state"
-	"github.com/urfave/cli/v3"
-	"github.com/zclconf/go-cty/cty"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
 func outputCommand(ui *terminal) *cli.Command {
@@ -39,7 +40,7 @@ func outputCommand(ui *terminal) *cli.Command {
 
 func printOutputs(ui *terminal, args *arguments.Output, st *state.State) error {
 	if args.Raw.Value {
-		return fmt.Errorf("-raw needs the name of an output\nThe outputs are %s.", diag.List(slices.Sorted(maps.Keys(st.Outputs))))
+		return diag.Failed("-raw needs the name of an output", "The outputs are %s.", diag.List(slices.Sorted(maps.Keys(st.Outputs))))
 	}
 	if args.JSON.Value {
 		all, err := inspect.Outputs(st)
@@ -60,10 +61,10 @@ func printOutput(ui *terminal, args *arguments.Output, st *state.State) error {
 	name := args.Name
 	o, ok := st.Outputs[name]
 	if !ok {
-		return fmt.Errorf("output %q does not exist\n%s", name, "An output exists once it is declared and applied."+diag.Suggest(name, slices.Sorted(maps.Keys(st.Outputs))))
+		return diag.Failed(fmt.Sprintf("output %q does not exist", name), "%s", "An output exists once it is declared and applied."+diag.Suggest(name, slices.Sorted(maps.Keys(st.Outputs))))
 	}
 	if o.Value == nil {
-		return fmt.Errorf("output %q is sensitive\nThe state does not store its value.", name)
+		return diag.Failed(fmt.Sprintf("output %q is sensitive", name), "The state does not store its value.")
 	}
 	switch {
 	case args.JSON.Value:
@@ -81,7 +82,7 @@ func printOutput(ui *terminal, args *arguments.Output, st *state.State) error {
 
 func printRaw(ui *terminal, name string, v cty.Value) error {
 	if v.IsNull() || !v.Type().IsPrimitiveType() {
-		return fmt.Errorf("output %q is not a string, number, or bool\nPrint it with -json.", name)
+		return diag.Failed(fmt.Sprintf("output %q is not a string, number, or bool", name), "Print it with -json.")
 	}
 	_, err := ui.out.WriteString(plainText(v))
 	return err

@@ -6,10 +6,12 @@ import (
 	"io"
 	"os"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/render"
-	"github.com/urfave/cli/v3"
 )
 
 func planCommand(ui *terminal) *cli.Command {
@@ -62,7 +64,7 @@ func printPlan(ui *terminal, p *plan.Plan, format string) error {
 func savePlan(name string, p *plan.Plan) error {
 	err := replaceFile(name, 0o600, func(w io.Writer) error { return plan.Encode(w, p) })
 	if err != nil {
-		return fmt.Errorf("the plan cannot be saved\n%w", err)
+		return diag.Failed("the plan cannot be saved", "%w", err)
 	}
 	return nil
 }
@@ -70,12 +72,12 @@ func savePlan(name string, p *plan.Plan) error {
 func readPlan(name string) (*plan.Plan, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("the plan %s cannot be read\n%w", name, err)
+		return nil, diag.Failed(fmt.Sprintf("the plan %s cannot be read", name), "%w", err)
 	}
 	defer f.Close()
 	p, err := plan.Decode(f)
 	if err != nil {
-		return nil, fmt.Errorf("the plan %s cannot be used\n%w", name, err)
+		return nil, diag.Failed(fmt.Sprintf("the plan %s cannot be used", name), "%w", err)
 	}
 	return p, nil
 }

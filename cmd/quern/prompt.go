@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/preview"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -36,7 +38,7 @@ func showPrompt(ctx context.Context, ui *terminal, args *arguments.Show) error {
 	}
 	req, err := requestOf(ctx, ui, use, preview.From{Plan: p, State: st, Store: s}, int64(row))
 	if err != nil {
-		return fmt.Errorf("%s cannot be shown for row %d\n%w", address, row, err)
+		return diag.Failed(fmt.Sprintf("%s cannot be shown for row %d", address, row), "%w", err)
 	}
 	if format == "json" {
 		return ui.json(req)
@@ -85,7 +87,7 @@ func chosenUse(p *plan.Plan, prompt, stage string) (preview.Use, error) {
 		stages = append(stages, u.Node.Address)
 	}
 	if len(uses) == 0 {
-		return preview.Use{}, fmt.Errorf("%s is not used by any stage\nA prompt is filled in with the rows of a stage that uses it.", prompt)
+		return preview.Use{}, diag.Failed(fmt.Sprintf("%s is not used by any stage", prompt), "A prompt is filled in with the rows of a stage that uses it.")
 	}
 	return preview.Use{}, errors.New(prompt + " is not used by " + stage + "\nIt is used by " + strings.Join(stages, ", ") + ".")
 }

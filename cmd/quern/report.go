@@ -6,11 +6,13 @@ import (
 	"io"
 	"math"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/ui/report"
 	"github.com/quern-dev/quern/ui/results"
-	"github.com/urfave/cli/v3"
 )
 
 func reportCommand(ui *terminal) *cli.Command {
@@ -33,7 +35,7 @@ func writeReport(ctx context.Context, ui *terminal, args *arguments.Report) erro
 		return err
 	}
 	if inst.Kind != kind.Evaluate {
-		return fmt.Errorf("%s has no report\nOnly evaluations, such as evaluate.NAME, have reports.", inst.Address)
+		return diag.Failed(fmt.Sprintf("%s has no report", inst.Address), "Only evaluations, such as evaluate.NAME, have reports.")
 	}
 	found, err := results.Read(ctx, s, inst)
 	if err != nil {

@@ -7,15 +7,17 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/state"
-	"github.com/urfave/cli/v3"
 )
 
 func stateCommand(ui *terminal) *cli.Command {
@@ -110,16 +112,16 @@ func moveInstances(st *state.State, from, to string) ([]move, error) {
 		return nil, err
 	}
 	if target.HasKey() && len(sources) > 1 {
-		return nil, fmt.Errorf("%s has %s, but %s is the address of a single instance\nMove the instances one by one, or give an address without a key.", from, english.Count(len(sources), "instance"), target)
+		return nil, diag.Failed(fmt.Sprintf("%s has %s, but %s is the address of a single instance", from, english.Count(len(sources), "instance"), target), "Move the instances one by one, or give an address without a key.")
 	}
 	var moves []move
 	for _, source := range sources {
 		m := move{source.Address, moved(source.Address, from, target)}
 		if target.Kind != source.Kind {
-			return nil, fmt.Errorf("%s cannot become %s\n%s and %s must have the same kind.", source.Kind, target.Kind, from, to)
+			return nil, diag.Failed(fmt.Sprintf("%s cannot become %s", source.Kind, target.Kind), "%s and %s must have the same kind.", from, to)
 		}
 		if _, taken := st.Instances[m.to]; taken {
-			return nil, fmt.Errorf("the state already has an instance %s\nFirst remove it with \"quern state rm\".", m.to)
+			return nil, diag.Failed(fmt.Sprintf("the state already has an instance %s", m.to), "First remove it with \"quern state rm\".")
 		}
 		moves = append(moves, m)
 	}
@@ -195,7 +197,7 @@ func stateUnlockCommand(ui *terminal) *cli.Command {
 		}
 		holder, err := s.States().ForceUnlock(args.Env.Value, args.ID)
 		if err != nil {
-			return fmt.Errorf("the lease cannot be ended\n%w", err)
+			return diag.Failed("the lease cannot be ended", "%w", err)
 		}
 		ui.printf("Ended the lease of %s.\n", holder)
 		return nil

@@ -9,12 +9,14 @@ import (
 	"os"
 	"slices"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/state"
-	"github.com/urfave/cli/v3"
 )
 
 func statePullCommand(ui *terminal) *cli.Command {
@@ -34,7 +36,7 @@ func statePullCommand(ui *terminal) *cli.Command {
 		}
 		text, err := state.Text(st)
 		if err != nil {
-			return fmt.Errorf("the state cannot be printed\n%w", err)
+			return diag.Failed("the state cannot be printed", "%w", err)
 		}
 		_, err = ui.out.Write(text)
 		return err
@@ -67,7 +69,7 @@ func readInput(ui *terminal, name string) ([]byte, error) {
 	}
 	text, err := read()
 	if err != nil {
-		return nil, fmt.Errorf("the state cannot be read\n%w", err)
+		return nil, diag.Failed("the state cannot be read", "%w", err)
 	}
 	return text, nil
 }
@@ -75,7 +77,7 @@ func readInput(ui *terminal, name string) ([]byte, error) {
 func pushState(ctx context.Context, ui *terminal, args *arguments.StatePush, text []byte) error {
 	st, err := state.Parse(text)
 	if err != nil {
-		return fmt.Errorf("the state cannot be pushed\n%w.", err)
+		return diag.Failed("the state cannot be pushed", "%w.", err)
 	}
 	s, err := openStore(ui)
 	if err != nil {
@@ -94,9 +96,9 @@ func pushState(ctx context.Context, ui *terminal, args *arguments.StatePush, tex
 	var unrelated *state.Unrelated
 	switch {
 	case errors.As(err, &unrelated):
-		return fmt.Errorf("the state cannot be pushed to environment %q\n%w. If you are sure, push it with -force.", env, err)
+		return diag.Failed(fmt.Sprintf("the state cannot be pushed to environment %q", env), "%w. If you are sure, push it with -force.", err)
 	case err != nil:
-		return fmt.Errorf("the state cannot be pushed to environment %q\n%w", env, err)
+		return diag.Failed(fmt.Sprintf("the state cannot be pushed to environment %q", env), "%w", err)
 	case !changed:
 		ui.printf("The state of environment %q is already the same.\n", env)
 	default:
@@ -111,8 +113,7 @@ func presentIn(s *store.Store, st *state.State) error {
 		outputs := st.Instances[address].Outputs
 		for _, port := range slices.Sorted(maps.Keys(outputs)) {
 			if _, err := artifact.Present(s.Blobs, outputs[port]); err != nil {
-				return fmt.Errorf("the state cannot be pushed\nThe state says that %s produced %s %s, which this store does not have: %w.\nYou can push a state only to a store that has its artifacts. Copy the store, or remove the instance from the state.",
-					address, outputs[port].Kind, outputs[port].Digest, err)
+				return diag.Failed("the state cannot be pushed", "The state says that %s produced %s %s, which this store does not have: %w.\nYou can push a state only to a store that has its artifacts. Copy the store, or remove the instance from the state.", address, outputs[port].Kind, outputs[port].Digest, err)
 			}
 		}
 	}

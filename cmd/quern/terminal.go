@@ -14,14 +14,15 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"golang.org/x/term"
+
 	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/runner"
-	"github.com/zclconf/go-cty/cty"
-	"golang.org/x/term"
 )
 
 // terminal is where a command reads and prints: results on out, everything
@@ -157,11 +158,11 @@ func withHint(err error) error {
 	var ambiguous *inspect.Ambiguous
 	switch {
 	case errors.As(err, &unknown) && unknown.Kind == "instance":
-		return fmt.Errorf("the state of environment %q has no instance %s\nRun \"quern state list\" to see its instances.%s", unknown.Environment, unknown.Name, diag.Suggest(unknown.Name, unknown.Known))
+		return diag.Failed(fmt.Sprintf("the state of environment %q has no instance %s", unknown.Environment, unknown.Name), "Run \"quern state list\" to see its instances.%s", diag.Suggest(unknown.Name, unknown.Known))
 	case errors.As(err, &unknown):
-		return fmt.Errorf("artifact %q does not exist in environment %q\nRun \"quern artifact list\" to see what is available.%s", unknown.Name, unknown.Environment, diag.Suggest(unknown.Name, unknown.Known))
+		return diag.Failed(fmt.Sprintf("artifact %q does not exist in environment %q", unknown.Name, unknown.Environment), "Run \"quern artifact list\" to see what is available.%s", diag.Suggest(unknown.Name, unknown.Known))
 	case errors.As(err, &ambiguous):
-		return fmt.Errorf("%s has several artifacts\nName one of %s.", ambiguous.Name, strings.Join(ambiguous.Candidates, ", "))
+		return diag.Failed(fmt.Sprintf("%s has several artifacts", ambiguous.Name), "Name one of %s.", strings.Join(ambiguous.Candidates, ", "))
 	}
 	return err
 }
@@ -259,7 +260,7 @@ func (t *terminal) confirm(question, detail string, stop <-chan struct{}) (bool,
 		return false, nil
 	}
 	if errors.Is(err, io.EOF) && strings.TrimSpace(line) == "" {
-		return false, errors.New("no answer\nStandard input is closed, so quern cannot ask for approval. Use -auto-approve, or save a plan with -out and apply it.")
+		return false, &diag.Error{Summary: "no answer", Detail: "Standard input is closed, so quern cannot ask for approval. Use -auto-approve, or save a plan with -out and apply it."}
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, fmt.Errorf("read the answer: %w", err)

@@ -7,8 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/quern-dev/quern/lang/diag"
 	"github.com/urfave/cli/v3"
+
+	"github.com/quern-dev/quern/lang/diag"
 )
 
 // prepare gives every command the same behavior on wrong usage: an error
@@ -17,10 +18,10 @@ import (
 func prepare(ui *terminal, cmd *cli.Command) {
 	cmd.DisableSliceFlagSeparator = true
 	cmd.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
-		return fmt.Errorf("%s\nRun \"%s -help\" to see its flags.%s", plainly(err), c.FullName(), suggestFlag(c, err))
+		return diag.Failed(fmt.Sprintf("%s", plainly(err)), "Run \"%s -help\" to see its flags.%s", c.FullName(), suggestFlag(c, err))
 	}
 	cmd.CommandNotFound = func(_ context.Context, c *cli.Command, name string) {
-		ui.finish(fmt.Errorf("unknown command %q\nRun \"%s -help\" to see the commands.%s", name, c.FullName(), diag.Suggest(name, commandNames(c))))
+		ui.finish(diag.Failed(fmt.Sprintf("unknown command %q", name), "Run \"%s -help\" to see the commands.%s", c.FullName(), diag.Suggest(name, commandNames(c))))
 		os.Exit(exitError)
 	}
 	cmd.HideHelpCommand = true

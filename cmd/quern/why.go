@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/render"
-	"github.com/urfave/cli/v3"
 )
 
 func whyCommand(ui *terminal) *cli.Command {
@@ -53,5 +54,5 @@ func nodeAt(p *plan.Plan, a addr.Instance) (*plan.Node, error) {
 	if err := a.CheckModule(slices.Values(addresses)); err != nil {
 		return nil, err
 	}
-	return nil, fmt.Errorf("the pipeline has no instance %s\nRun \"quern state list\" or \"quern graph\" to see the instances.%s", a, diag.Suggest(a.String(), addresses))
+	return nil, diag.Failed(fmt.Sprintf("the pipeline has no instance %s", a), "Run \"quern state list\" or \"quern graph\" to see the instances.%s", diag.Suggest(a.String(), addresses))
 }

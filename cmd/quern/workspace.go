@@ -8,15 +8,17 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/vars"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/registry"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/state"
-	"github.com/zclconf/go-cty/cty"
 )
 
 // localDir is the folder next to the configuration that has the store unless a store block
@@ -68,7 +70,7 @@ func openStore(ui *terminal) (*store.Store, error) {
 	}
 	s, err := store.Open(dir)
 	if err != nil {
-		return nil, fmt.Errorf("the store cannot be opened\n%w", err)
+		return nil, diag.Failed("the store cannot be opened", "%w", err)
 	}
 	return s, nil
 }
@@ -184,7 +186,7 @@ func openWorkspace(ctx context.Context, ui *terminal, given *arguments.Variables
 func checkSavedVariables(module *config.Module, inputs vars.Inputs) error {
 	for _, name := range vars.Set(module, inputs) {
 		if !module.Variables[name].Sensitive {
-			return fmt.Errorf("var.%s cannot be set with a saved plan\nThe plan contains the values that it was made with. With a saved plan, -var and -var-file can set only sensitive variables, whose values are not in the plan. Set the value with \"quern plan -out=FILE\" instead.", name)
+			return diag.Failed(fmt.Sprintf("var.%s cannot be set with a saved plan", name), "The plan contains the values that it was made with. With a saved plan, -var and -var-file can set only sensitive variables, whose values are not in the plan. Set the value with \"quern plan -out=FILE\" instead.")
 		}
 	}
 	return nil
@@ -249,7 +251,7 @@ func loadState(s *store.Store, env string) (*state.State, error) {
 	st, err := s.States().Load(env)
 	var damaged *state.Damaged
 	if err != nil && !errors.As(err, &damaged) {
-		return nil, fmt.Errorf("the state of environment %q cannot be read\n%w", env, err)
+		return nil, diag.Failed(fmt.Sprintf("the state of environment %q cannot be read", env), "%w", err)
 	}
 	return st, err
 }
