@@ -18,7 +18,7 @@ import (
 func prepare(ui *terminal, cmd *cli.Command) {
 	cmd.DisableSliceFlagSeparator = true
 	cmd.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
-		return diag.Failed(fmt.Sprintf("%s", plainly(err)), "Run \"%s -help\" to see its flags.%s", c.FullName(), suggestFlag(c, err))
+		return diag.Failed(plainly(err), "Run \"%s -help\" to see its flags.%s", c.FullName(), suggestFlag(c, err))
 	}
 	cmd.CommandNotFound = func(_ context.Context, c *cli.Command, name string) {
 		ui.finish(diag.Failed(fmt.Sprintf("unknown command %q", name), "Run \"%s -help\" to see the commands.%s", c.FullName(), diag.Suggest(name, commandNames(c))))
