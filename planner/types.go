@@ -15,7 +15,7 @@ type types struct {
 	plugins processes.Plugins
 	diags   *diagnostics.Collector
 	found   map[typeKey]*schema.Type
-	// tooManyOpen: it is reported that too many files are open.
+	// tooManyOpen is set once the error about too many open files is reported.
 	tooManyOpen bool
 }
 
@@ -25,8 +25,8 @@ func newTypes(plugins processes.Plugins, diags *diagnostics.Collector) *types {
 	return &types{plugins: plugins, diags: diags, found: map[typeKey]*schema.Type{}}
 }
 
-// of finds a stage's type; nil: it needs none. It is false where the type can't be
-// had, which is reported.
+// of returns a stage's type, or nil if it needs none. It returns false if the
+// type is not available, which it has reported.
 func (t *types) of(s *config.Stage) (*schema.Type, bool) {
 	if !kind.Of(s.Addr.Kind).Typed() {
 		return nil, true
@@ -51,14 +51,14 @@ func (t *types) find(key typeKey) (*schema.Type, error) {
 	}
 	out, err := schema.NewType(found, plugin)
 	if err == nil && t.plugins.Development(plugin) {
-		// Any build of it may behave differently.
+		// Each build of it may behave differently.
 		out.Behavior += " " + t.plugins.Describe()[plugin].Digest
 	}
 	return out, err
 }
 
-// missing reports why a stage's type cannot be had. That too many files are open
-// is reported once: it is the same for all types.
+// missing reports why a stage's type is not available. Too many open files are
+// reported once, because the error is the same for all types.
 func (t *types) missing(s *config.Stage, err error) {
 	summary := "Unknown stage type"
 	if trouble := disk.TooManyOpen(err); trouble != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/quern-dev/quern/store/action"
 )
 
-// computer provides the results of stages that are kept in the store. It looks there
-// first, and has an engine compute what is missing.
+// computer provides the results of stages whose results are in the store. It
+// looks there first, and has an engine compute what is missing.
 type computer struct {
 	*binder
 	checker     *checker
@@ -26,7 +26,7 @@ type computer struct {
 	engine      engine.Engine
 	locks       keyLocks
 	environment string
-	soft        context.Context // ends when a graceful stop is asked for
+	soft        context.Context // ends when a graceful stop is requested
 }
 
 func (c *computer) compute(ctx context.Context, n *plan.Node, res *StageResult) error {
@@ -63,7 +63,7 @@ func (c *computer) compute(ctx context.Context, n *plan.Node, res *StageResult) 
 	return c.settle(of, entry, res)
 }
 
-// look returns what a source holds, where the plan does not say it.
+// look returns the content of a source if the plan does not contain it.
 func (c *computer) look(s *stage.Stage) (stage.Content, error) {
 	content := stage.Content{Fingerprint: s.Fingerprint, Memo: s.Memo}
 	if s.Mode != plan.ModeRead || content.Fingerprint != "" {
@@ -81,7 +81,7 @@ func (c *computer) look(s *stage.Stage) (stage.Content, error) {
 	return content, err
 }
 
-// run has the engine carry out a stage, and publishes the result.
+// run has the engine execute a stage, and publishes the result.
 func (c *computer) run(ctx context.Context, of *computed, res *StageResult) (*action.Entry, error) {
 	result, err := c.engine.Execute(ctx, c.task(of))
 	if err != nil {
@@ -100,7 +100,7 @@ func (c *computer) run(ctx context.Context, of *computed, res *StageResult) (*ac
 	return c.publisher.commit(of, result, res.Spend)
 }
 
-// task is a stage as an engine gets it.
+// task returns a stage as an engine receives it.
 func (c *computer) task(of *computed) *engine.Task {
 	node := *of.Node
 	node.Body = of.Bound.Body
@@ -125,8 +125,8 @@ func (c *computer) task(of *computed) *engine.Task {
 	return t
 }
 
-// settle puts the result into the state and lets expressions see it. A result
-// whose postconditions do not hold stays in the store and does not get into
+// settle writes the result to the state and lets expressions see it. A result
+// whose postconditions are not met stays in the store, but is not written to
 // the state.
 func (c *computer) settle(of *computed, entry *action.Entry, res *StageResult) error {
 	made, err := c.publisher.made(of, entry)
@@ -149,8 +149,8 @@ func (c *computer) settle(of *computed, entry *action.Entry, res *StageResult) e
 	return nil
 }
 
-// rowsOf is how many rows a stage was about: those that came out, all parts
-// together, or, of one that produces a model or a report, those that went in.
+// rowsOf returns the number of rows of a stage: of its output, summed over all
+// ports, or, for a stage that produces a model or a report, of its input.
 func rowsOf(s *stage.Stage, made *plan.Made) int64 {
 	rows := int64(0)
 	if main, ok := s.Port(""); ok && main.Kind != plan.KindDataset {
@@ -169,8 +169,8 @@ func rowsOf(s *stage.Stage, made *plan.Made) int64 {
 	return rows
 }
 
-// warnOverlap warns of rows that a model was both trained and evaluated on, unless
-// the plan has done so.
+// warnOverlap warns about rows that a model was both trained and evaluated on,
+// unless the plan has already done so.
 func warnOverlap(s *stage.Stage, v cty.Value) {
 	if s.OverlapType() == cty.NilType || v == cty.NilVal || !v.Type().HasAttribute(plan.OverlapName) || s.Action == plan.Keep || s.Action == plan.Reuse {
 		return

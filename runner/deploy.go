@@ -26,8 +26,8 @@ type deployer struct {
 	environment string
 }
 
-// deploy creates, updates or replaces a deployment, whichever its plugin says
-// now that everything is known; or keeps it.
+// deploy creates, updates, replaces, or keeps a deployment, as its plugin
+// decides now that everything is known.
 func (c *deployer) deploy(ctx context.Context, n *plan.Node, res *StageResult) error {
 	s, err := c.bind(n)
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *deployer) deploy(ctx context.Context, n *plan.Node, res *StageResult) e
 	return c.checker.check(n, plan.WhenPost)
 }
 
-// deployment is one change of a deployment.
+// deployment is one change to a deployment.
 type deployment struct {
 	*deployer
 	*stage.Stage
@@ -72,8 +72,8 @@ type deployment struct {
 	prior   *pluginv1.DeploymentState
 }
 
-// decide asks the plugin what is to be done. An answer that goes further than
-// the plan did is refused: nobody has agreed to it.
+// decide asks the plugin what to do. It refuses an answer that goes further
+// than the plan, because nobody has approved it.
 func (d *deployment) decide(ctx context.Context) (plan.Action, error) {
 	if d.prior == nil {
 		return plan.Create, nil
@@ -164,8 +164,8 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) (err error) {
 		d.warnOfLost()
 		failed = d.Faulty("it returned no state for the deployment")
 	}
-	// Something may have been made also where it failed: it has to be known, or
-	// nobody will ever take it down.
+	// Something may exist even if the call failed. It has to be recorded, or
+	// nobody will ever delete it.
 	if resp.GetState() != nil {
 		made, err := d.made(resp.GetState())
 		if failed == nil {
@@ -195,7 +195,8 @@ func (d *deployment) warnOfLost() {
 		"The plugin %q returned no state for %s. If it created something before it failed, quern does not know about it. Look for it, and delete it yourself.", d.Plugin, d.Address)
 }
 
-// made is what exists now, as far as it can be stored. The error says what cannot.
+// made returns what exists now, as far as it can be stored. The error describes
+// what cannot.
 func (d *deployment) made(s *pluginv1.DeploymentState) (*plan.Deployment, error) {
 	made, err := plan.ReadDeployment(s)
 	if err != nil {
@@ -212,8 +213,8 @@ func (d *deployment) made(s *pluginv1.DeploymentState) (*plan.Deployment, error)
 	return made, err
 }
 
-// withoutSecrets removes secrets from what a plugin wants to store, which it
-// must not put there. The error says so.
+// withoutSecrets removes secrets from the values that a plugin wants to store.
+// A plugin must not store secrets, so the error reports it.
 func (d *deployment) withoutSecrets(made *plan.Deployment) error {
 	var where string
 	if made.Value != nil {
@@ -230,8 +231,8 @@ func (d *deployment) withoutSecrets(made *plan.Deployment) error {
 	return failure.Errorf(d.Range.Ptr(), "Secret in a deployment", "The plugin %q put the value of a sensitive variable into %s that the state stores for %s. They were stored without it. Report this to the plugin's author.", d.Plugin, where, d.Address)
 }
 
-// record writes the deployment into the state, at once, and lets expressions
-// see it. An empty definition says that it is not what was asked for.
+// record writes the deployment to the state immediately, and lets expressions
+// see it. An empty definition means that it differs from what was requested.
 func (d *deployment) record(made *plan.Deployment, definition string, res *StageResult) error {
 	inst := &state.Instance{
 		Address: d.Address, Kind: d.Kind, Type: d.Type, Plugin: d.Plugin,
@@ -251,8 +252,8 @@ func (d *deployment) record(made *plan.Deployment, definition string, res *Stage
 	return d.values.reveal(d.Node, &plan.Made{Value: res.Value})
 }
 
-// save writes what stands there into the state, at once; what was taken over
-// is no longer under its old address.
+// save writes the instance to the state immediately. A deployment that was
+// taken over is removed from its old address.
 func (d *deployment) save(inst *state.Instance) error {
 	if d.MovedFrom != "" {
 		d.state.set(d.MovedFrom, nil)
@@ -260,7 +261,7 @@ func (d *deployment) save(inst *state.Instance) error {
 	return d.state.setNow(d.Address, inst)
 }
 
-// undeploy takes a deployment away that is no longer configured.
+// undeploy deletes a deployment that is no longer configured.
 func (c *deployer) undeploy(ctx context.Context, n *plan.Node, res *StageResult) error {
 	res.Action = plan.Delete
 	p, err := c.plugins.Client(ctx, n.Plugin)
@@ -271,8 +272,8 @@ func (c *deployer) undeploy(ctx context.Context, n *plan.Node, res *StageResult)
 	if err != nil {
 		return err
 	}
-	// The plugin has its own state to go by. Of the configuration it gets what is
-	// sensitive, which no state has.
+	// The plugin works from its own state. From the configuration, it receives
+	// only sensitive arguments, which the state does not contain.
 	config := cty.EmptyObjectVal
 	if n.Body != nil {
 		_, secrets := n.Body.Refs()
@@ -299,7 +300,7 @@ func (c *deployer) undeploy(ctx context.Context, n *plan.Node, res *StageResult)
 	return c.state.setNow(n.Address, nil)
 }
 
-// takeInto has the state say of a deployment what the refresh has found.
+// takeInto updates a deployment in the state to what the refresh found.
 func (c *deployer) takeInto(n *plan.Node, res *StageResult) error {
 	res.Action = plan.Refresh
 	inst, ok := c.state.instance(n.Address)

@@ -13,12 +13,12 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Refused says that a plan was not begun.
+// Refused is the error for a plan that was not started.
 type Refused struct{ Diagnostics hcl.Diagnostics }
 
 func (e *Refused) Error() string { return e.Diagnostics.Error() }
 
-// preflight looks for what would stop a run later.
+// preflight looks for problems that would stop a run later.
 type preflight struct {
 	plan     *plan.Plan
 	todo     []*plan.Node
@@ -26,10 +26,10 @@ type preflight struct {
 	reporter *reporter
 }
 
-// checkModels asks the plugins of the models that stages will call whether
-// they can be called, before anything is done: a missing key should show at
-// once, rather than after hours of work. Where the stage may do without a call,
-// it is a warning.
+// checkModels asks the plugins of the models that stages will call whether they
+// can be called, before the run starts: a missing key should be reported
+// immediately, not after hours of work. If the stage may not need a call, it is
+// a warning.
 func (p *preflight) checkModels(ctx context.Context) error {
 	var errs hcl.Diagnostics
 	called := p.called()
@@ -48,7 +48,7 @@ func (p *preflight) checkModels(ctx context.Context) error {
 		}
 		resp, err := client.CheckModel(ctx, &pluginv1.CheckModelRequest{Model: l.Instance})
 		if err != nil || resp.GetError() == nil {
-			continue // nothing is known, which is what older plugins say by an error
+			continue // the result is unknown, which older plugins report as an error
 		}
 		reason := fmt.Sprintf("%s: %s.", address, l.Redact(resp.GetError().GetMessage()))
 		if !called[address] {
@@ -63,8 +63,9 @@ func (p *preflight) checkModels(ctx context.Context) error {
 	return nil
 }
 
-// called are the language models that stages call; true: as far as is known
-// they will, since their answers are not in the store.
+// called returns the language models that stages call. The value is true if, as
+// far as is known, they will be called because their answers are not in the
+// store.
 func (p *preflight) called() map[string]bool {
 	models := map[string]bool{}
 	for _, n := range p.todo {

@@ -9,18 +9,18 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// saver owns the state while a run goes on. Changes are written about once a
-// second: a thousand stages must not write a thousand states, and a stage
-// whose action entry is in the store is not computed again if a crash comes
-// before the next write. What cannot be found again, a deployment, is written
-// at once.
+// saver owns the state during a run. It writes changes about once a second,
+// because a thousand stages must not write a thousand states, and a stage whose
+// action entry is in the store is not computed again if a crash comes before
+// the next write. Deployments, which the store cannot find again, are written
+// immediately.
 type saver struct {
 	mu    sync.Mutex
 	state *state.State
 	dirty bool
 	err   error
 
-	writing sync.Mutex // held while save runs, so that writes do not overtake each other
+	writing sync.Mutex // held while save runs, so that writes stay in order
 	save    func(*state.State) error
 	failed  func(error)
 
@@ -30,8 +30,8 @@ type saver struct {
 
 const savePause = time.Second
 
-// newSaver starts the writing. failed is called once when a state could not
-// be written: what comes after would not be kept.
+// newSaver starts the writer. failed is called once if a state could not be
+// written, because later changes would be lost, too.
 func newSaver(s *state.State, save func(*state.State) error, failed func(error)) *saver {
 	v := &saver{state: s, save: save, failed: failed, quit: make(chan struct{}), gone: make(chan struct{})}
 	go v.loop()
@@ -45,15 +45,15 @@ func (v *saver) loop() {
 	for {
 		select {
 		case <-tick.C:
-			_ = v.write() // failed was called if it could not be written
+			_ = v.write() // if it could not be written, failed was called
 		case <-v.quit:
 			return
 		}
 	}
 }
 
-// write writes the state when it has changed. The state is copied first, so
-// that stages go on meanwhile.
+// write writes the state if it has changed. It copies the state first, so that
+// stages can continue.
 func (v *saver) write() error {
 	v.writing.Lock()
 	defer v.writing.Unlock()
@@ -87,8 +87,8 @@ func (v *saver) instance(address string) (*state.Instance, bool) {
 	return inst, ok
 }
 
-// set puts an instance into the state; nil takes it out. Instances are not
-// changed once they are in.
+// set sets an instance in the state, or removes it if inst is nil. Instances
+// must not change after that.
 func (v *saver) set(address string, inst *state.Instance) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -103,7 +103,7 @@ func (v *saver) set(address string, inst *state.Instance) {
 	v.state.Instances[address] = inst
 }
 
-// setNow is set for what has to be on disk before the run goes on.
+// setNow is set for changes that must be on disk before the run continues.
 func (v *saver) setNow(address string, inst *state.Instance) error {
 	v.set(address, inst)
 	return v.write()
@@ -122,7 +122,7 @@ func (v *saver) allOutputs() map[string]*state.Output {
 	return maps.Clone(v.state.Outputs)
 }
 
-// finish writes what is left and ends the writing.
+// finish writes the remaining changes and ends the writer.
 func (v *saver) finish() error {
 	v.close()
 	return v.write()

@@ -13,13 +13,14 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// A model with the prompt that it is asked by, { model = …, prompt = … }, is
-// one element of an argument and two inputs: KEY.model and KEY.prompt.
+// A model paired with the prompt to ask it, { model = …, prompt = … }, is one
+// element of an argument and two inputs: KEY.model and KEY.prompt.
 
-// askedParts are the attributes of such an element, and what each takes.
+// askedParts are the attributes of such an element, and the kind that each
+// takes.
 var askedParts = map[string]string{"model": plan.KindModel, "prompt": plan.KindPrompt}
 
-// writtenAsked decodes an element that is written out.
+// writtenAsked decodes an element that is a literal object.
 func (d *bodyDecoder) writtenAsked(a *schema.Argument, src *hclsyntax.ObjectConsExpr, sc *module.Scope, key string) *plan.Arg {
 	out := &plan.Arg{Map: map[string]*plan.Arg{}}
 	for _, item := range src.Items {
@@ -40,7 +41,7 @@ func (d *bodyDecoder) writtenAsked(a *schema.Argument, src *hclsyntax.ObjectCons
 	return d.completeAsked(a, out, src.Range())
 }
 
-// writtenPart decodes a model or a prompt that is written in an element.
+// writtenPart decodes the model or the prompt of a literal element.
 func (d *bodyDecoder) writtenPart(a *schema.Argument, e hclsyntax.Expression, sc *module.Scope, key, name string) *plan.Arg {
 	if arg, ok := d.choice(askedArgument(a, name), e, sc, key+"."+name); ok {
 		if arg != nil {
@@ -56,7 +57,7 @@ func (d *bodyDecoder) writtenPart(a *schema.Argument, e hclsyntax.Expression, sc
 	return d.askedPart(a, v, e, key, name)
 }
 
-// evaluatedAsked takes an element from a value.
+// evaluatedAsked decodes an element from a value.
 func (d *bodyDecoder) evaluatedAsked(a *schema.Argument, v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
 	out := &plan.Arg{Map: map[string]*plan.Arg{}}
 	for name := range v.Type().AttributeTypes() {
@@ -84,7 +85,7 @@ func (d *bodyDecoder) askedPart(a *schema.Argument, v cty.Value, e hclsyntax.Exp
 	return arg
 }
 
-// askedArgument is what an attribute of an element takes.
+// askedArgument is the schema of an attribute of an element.
 func askedArgument(a *schema.Argument, name string) *schema.Argument {
 	return &schema.Argument{
 		Argument: &pluginv1.Argument{Name: name, RowsOf: a.RowsOf}, Element: a.Element, Rows: a.Rows,

@@ -21,18 +21,18 @@ import (
 )
 
 // An index into a collection of artifacts may depend on a result, as in
-// train.student[evaluate.sweep.best.accuracy]. While the result is not known,
-// the argument is a choice among the whole collection: it has the type that its
+// train.student[evaluate.sweep.best.accuracy]. Until the result is known, the
+// argument is a choice among the whole collection: it has the type that its
 // elements have in common, and waits for all of them.
 
-// indexing is an expression that takes an artifact out of a collection.
+// indexing is an expression that selects an artifact from a collection.
 type indexing struct {
 	collection cty.Value
 	key        hclsyntax.Expression
 	steps      hcl.Traversal // after the index
 }
 
-// choice decodes an index of artifacts whose key depends on a result. ok is
+// choice decodes an index into artifacts whose key depends on a result. ok is
 // false for any other expression.
 func (d *bodyDecoder) choice(a *schema.Argument, e hclsyntax.Expression, sc *module.Scope, key string) (arg *plan.Arg, ok bool) {
 	in := d.indexing(e, sc)
@@ -54,9 +54,9 @@ func (d *bodyDecoder) choice(a *schema.Argument, e hclsyntax.Expression, sc *mod
 	return d.candidates(a, in, compiled, e, key), true
 }
 
-// indexing is the index that an expression is, possibly in parentheses, with
-// steps after it, or under the name of a local; nil: it is none, or not one of
-// artifacts.
+// indexing returns the index that an expression consists of, possibly in
+// parentheses, with steps after it, or under the name of a local. It returns
+// nil if the expression is not an index into artifacts.
 func (d *bodyDecoder) indexing(e hclsyntax.Expression, sc *module.Scope) *indexing {
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
@@ -98,8 +98,8 @@ func (d *bodyDecoder) indexingLocal(e *hclsyntax.ScopeTraversalExpr, sc *module.
 	return in
 }
 
-// holdsArtifacts says whether a value is a collection of nothing but artifacts
-// and stages.
+// holdsArtifacts reports whether a value is a collection of only artifacts and
+// stages.
 func holdsArtifacts(v cty.Value) bool {
 	elements := value.Elements(v)
 	if _, single := module.HandleOf(v); single || len(elements) == 0 || v.IsMarked() {
@@ -111,8 +111,8 @@ func holdsArtifacts(v cty.Value) bool {
 	})
 }
 
-// candidates decodes what a choice is among, and makes sure that the choice is
-// of one type.
+// candidates decodes the candidates of a choice and checks that they have one
+// type.
 func (d *bodyDecoder) candidates(a *schema.Argument, in *indexing, by *expr.Compiled, e hclsyntax.Expression, key string) *plan.Arg {
 	c := &plan.Choice{Key: by, Of: map[string]*plan.Arg{}}
 	var among []*module.Handle
@@ -137,7 +137,7 @@ func (d *bodyDecoder) candidates(a *schema.Argument, in *indexing, by *expr.Comp
 	return &plan.Arg{Choice: c}
 }
 
-// candidate decodes one of those that a choice is among; nil: it has errors.
+// candidate decodes one candidate of a choice. It returns nil if it has errors.
 func (d *bodyDecoder) candidate(a *schema.Argument, v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
 	brought, failed := len(d.extra), len(d.diags)
 	arg := d.value(a, v, e, key)
@@ -155,8 +155,8 @@ func (d *bodyDecoder) candidate(a *schema.Argument, v cty.Value, e hclsyntax.Exp
 	return arg
 }
 
-// chooseAmong makes an input that is one of several artifacts; false: they differ
-// in their types.
+// chooseAmong returns an input that is one of several artifacts. It returns
+// false if their types differ.
 func (d *bodyDecoder) chooseAmong(among []*module.Handle, by *expr.Compiled, e hclsyntax.Expression, key string) bool {
 	port, differ := commonPort(among)
 	if differ != "" {
@@ -170,8 +170,8 @@ func (d *bodyDecoder) chooseAmong(among []*module.Handle, by *expr.Compiled, e h
 	return true
 }
 
-// commonPort is the type that artifacts have in common; differ says why they
-// have none.
+// commonPort returns the type that artifacts have in common. differ describes
+// the difference if they have none.
 func commonPort(among []*module.Handle) (common *plan.Port, differ string) {
 	first := among[0]
 	port := *first.Port

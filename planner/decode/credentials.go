@@ -15,8 +15,8 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// Credentials are the sensitive arguments of an instance as its block has them
-// now; nil: they can't be had, and why.
+// Credentials returns the sensitive arguments of an instance as its block
+// contains them now. If they are not available, it returns nil and the reason.
 func (d *Decoder) Credentials(address string, prior *state.Instance) (body *plan.Body, why string) {
 	a, err := addr.Parse(address)
 	if err != nil {
@@ -47,7 +47,7 @@ func (d *Decoder) Credentials(address string, prior *state.Instance) (body *plan
 	return out, ""
 }
 
-// sensitiveRefs adds what the sensitive arguments of a body refer to.
+// sensitiveRefs adds the references of a body's sensitive arguments.
 func sensitiveRefs(r *module.Refs, src *hclsyntax.Body, of *schema.Body) {
 	for name, attr := range src.Attributes {
 		if a := of.Args[name]; a != nil && a.Sensitive {
@@ -61,8 +61,8 @@ func sensitiveRefs(r *module.Refs, src *hclsyntax.Body, of *schema.Body) {
 	}
 }
 
-// sensitive decodes the sensitive arguments of a body, and the blocks that have
-// any.
+// sensitive decodes the sensitive arguments of a body, and the blocks that
+// contain any.
 func (d *bodyDecoder) sensitive(src *hclsyntax.Body, of *schema.Body, sc *module.Scope) *plan.Body {
 	out := &plan.Body{Args: map[string]*plan.Arg{}}
 	for name, attr := range src.Attributes {

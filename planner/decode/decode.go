@@ -1,4 +1,4 @@
-// Package decode is the second phase of planning: it evaluates and compiles the
+// Package decode is the second phase of planning. It evaluates and compiles the
 // configuration of an instance against the schema of its type. An argument
 // becomes a value, an artifact, a row expression, or a deferred expression.
 package decode
@@ -38,18 +38,18 @@ type Decoder struct {
 	Plugins    processes.Plugins
 }
 
-// Instance is an instance whose configuration is decoded. Of its node, what the
-// block says is set: Body, DependsOn, and how it is run.
+// Instance is an instance with its configuration decoded. Its node has the
+// fields that come from the block: Body, DependsOn, and how it runs.
 type Instance struct {
 	*expand.Instance
-	// Inputs are what stands behind the input keys.
+	// Inputs are the artifacts by input key.
 	Inputs map[string]*module.Handle
-	// Bound is the configuration as its plugin gets it.
+	// Bound is the configuration as its plugin receives it.
 	Bound *plan.Bound
 }
 
-// Decode decodes an instance of a stage with a type; nil: it has errors, which
-// are reported.
+// Decode decodes an instance of a stage with a type. It returns nil if there
+// are errors, which it has reported.
 func (d *Decoder) Decode(n *expand.Instance) *Instance {
 	d.run(n)
 	body := &bodyDecoder{Decoder: d, stage: n.Stage, node: n.Node, inputs: map[string]*module.Handle{}, extra: map[string]*plan.Arg{}}
@@ -70,15 +70,16 @@ func (d *Decoder) Decode(n *expand.Instance) *Instance {
 	return &Instance{Instance: n, Inputs: body.inputs, Bound: bound}
 }
 
-// DecodeGate decodes a gate; false: it has errors, which are reported.
+// DecodeGate decodes a gate. It returns false if there are errors, which it has
+// reported.
 func (d *Decoder) DecodeGate(n *expand.Instance) bool {
 	d.run(n)
 	d.dependencies(n, &bodyDecoder{Decoder: d})
 	return d.Conditions.Decode(n) && !n.Stage.Flawed()
 }
 
-// DecodePrompt publishes a prompt, which is compiled by those that use it; nil: it has
-// errors, which are reported.
+// DecodePrompt publishes a prompt, which is compiled by the stages that use it.
+// It returns nil if there are errors, which it has reported.
 func (d *Decoder) DecodePrompt(n *expand.Instance) *module.Instance {
 	d.run(n)
 	if n.Stage.Flawed() {
@@ -91,7 +92,7 @@ func (d *Decoder) DecodePrompt(n *expand.Instance) *module.Instance {
 	}
 }
 
-// Proto is the instance as its plugin sees it.
+// Proto returns the instance as its plugin sees it.
 func (n *Instance) Proto() (*pluginv1.Instance, error) {
 	inputs := make(map[string]*pluginv1.Input, len(n.Inputs))
 	for key, h := range n.Inputs {
@@ -100,8 +101,9 @@ func (n *Instance) Proto() (*pluginv1.Instance, error) {
 	return n.Bound.Instance(n.Node, inputs)
 }
 
-// vars are what the deferred expressions of an instance are evaluated with:
-// what is not known is unknown, and secrets are in clear.
+// vars returns the values that the deferred expressions of an instance are
+// evaluated with. Values that are not available yet are unknown, and secrets
+// are in clear text.
 func (d *Decoder) vars(n *expand.Instance) map[string]cty.Value {
 	refs, names := n.Body.Refs()
 	if len(refs) == 0 && len(names) == 0 {
@@ -112,8 +114,8 @@ func (d *Decoder) vars(n *expand.Instance) map[string]cty.Value {
 	return vars
 }
 
-// dependencies notes what must come before an instance: where its inputs come
-// from, and what its expressions refer to.
+// dependencies records what must come before an instance: the sources of its
+// inputs, and the references of its expressions.
 func (d *Decoder) dependencies(n *expand.Instance, decoded *bodyDecoder) {
 	on := d.Expander.Dependencies(n)
 	for _, h := range module.Artifacts(decoded.inputs) {
@@ -140,18 +142,18 @@ type bodyDecoder struct {
 	stage *module.Stage
 	node  *plan.Node
 	diags hcl.Diagnostics
-	// inputs are the artifacts behind the input keys, prompts those that the
-	// arguments were given.
+	// inputs are the artifacts by input key, prompts the prompts that arguments
+	// were given.
 	inputs  map[string]*module.Handle
 	prompts []*module.Instance
-	// extra are arguments that the instance has in addition to those written, by
-	// their keys: what its prompts bring along.
+	// extra are the arguments that the instance has in addition to those in its
+	// block, by key: the ones that its prompts add.
 	extra map[string]*plan.Arg
-	// skip is set where something upstream is broken, so that the instance
-	// can't be decoded, and where that is reported already.
+	// skip is set if something upstream is broken, so that the instance cannot
+	// be decoded, and the reason is already reported.
 	skip bool
-	// starved is set where a dataset could not be decoded, so that nothing can be
-	// said about what is evaluated for each of its rows.
+	// starved is set if a dataset could not be decoded, so that expressions
+	// over its rows cannot be checked.
 	starved bool
 }
 
@@ -161,7 +163,7 @@ func (d *bodyDecoder) errorf(subject hcl.Range, summary, format string, args ...
 	d.diags = append(d.diags, diag.Errorf(&subject, summary, format, args...))
 }
 
-// body decodes one body. Artifacts come first, since row expressions are over
+// body decodes one body. Artifacts come first, because row expressions refer to
 // their columns.
 func (d *bodyDecoder) body(src *hclsyntax.Body, of *schema.Body, sc *module.Scope, prefix string) *plan.Body {
 	out := &plan.Body{Args: make(map[string]*plan.Arg, len(of.Args))}
@@ -202,7 +204,8 @@ func (d *bodyDecoder) set(out *plan.Body, a *schema.Argument, attr *hclsyntax.At
 	out.Args[a.Name] = arg
 }
 
-// argument decodes an expression; nil: it is null, or has errors.
+// argument decodes an expression. It returns nil if the expression is null or
+// has errors.
 func (d *bodyDecoder) argument(a *schema.Argument, e hclsyntax.Expression, sc *module.Scope, key string) *plan.Arg {
 	switch {
 	case !a.Handles():
@@ -213,8 +216,8 @@ func (d *bodyDecoder) argument(a *schema.Argument, e hclsyntax.Expression, sc *m
 	return d.element(a, e, sc, key)
 }
 
-// blind says whether an expression can't be compiled, and checks what can be
-// checked of it all the same.
+// blind reports whether an expression cannot be compiled. It checks what can be
+// checked nevertheless.
 func (d *bodyDecoder) blind(e hclsyntax.Expression, sc *module.Scope) bool {
 	if !d.Blind(d.stage, e) {
 		return false
@@ -224,7 +227,7 @@ func (d *bodyDecoder) blind(e hclsyntax.Expression, sc *module.Scope) bool {
 	return true
 }
 
-// plain decodes an argument that holds a plain value.
+// plain decodes an argument that takes a plain value.
 func (d *bodyDecoder) plain(a *schema.Argument, e hclsyntax.Expression, sc *module.Scope) *plan.Arg {
 	if d.blind(e, sc) {
 		return nil
@@ -252,8 +255,8 @@ func (d *bodyDecoder) plain(a *schema.Argument, e hclsyntax.Expression, sc *modu
 	return &plan.Arg{Value: &value.Value{Value: v}}
 }
 
-// compiled decodes a plain argument whose value is not known yet, or holds a
-// secret. V and diags are what came of evaluating it.
+// compiled decodes a plain argument whose value is not known yet or contains a
+// secret. v and diags are the result of evaluating it.
 func (d *bodyDecoder) compiled(e hclsyntax.Expression, sc *module.Scope, want cty.Type, v cty.Value, diags hcl.Diagnostics) *plan.Arg {
 	c, more := expr.Compile(e, d.scopeOf(sc), want)
 	if more.HasErrors() {
@@ -274,13 +277,13 @@ func (d *bodyDecoder) scopeOf(sc *module.Scope) *expr.Scope {
 	return &expr.Scope{Eval: sc.Values, Definitions: sc.Definitions}
 }
 
-// impureIn says whether a value comes from an impure function. Of a local that
-// does it says what is wrong with that; of the expression itself, Compile.
+// impureIn reports whether a value comes from an impure function. If a local is
+// the cause, it reports the error; for the expression itself, Compile does.
 func (d *bodyDecoder) impureIn(e hclsyntax.Expression) bool {
 	return d.impureLocal(e) != "" || d.Impure(e, &module.Refs{}) != ""
 }
 
-// allowed checks what the schema says of a value beyond its type.
+// allowed checks what the schema requires of a value beyond its type.
 func (d *bodyDecoder) allowed(a *schema.Argument, v cty.Value, subject hcl.Range) bool {
 	if a.Sensitive {
 		d.errorf(subject, "Secret in the configuration", "The argument %q is sensitive, and a value written here would appear in files and plans in plain text. Take it from a variable with sensitive = true.", a.Name)
@@ -294,7 +297,7 @@ func (d *bodyDecoder) allowed(a *schema.Argument, v cty.Value, subject hcl.Range
 	return false
 }
 
-// alternatives lists values: "a", "b", or "c".
+// alternatives lists values, as in "a", "b", or "c".
 func alternatives(values []string) string { return english.Or(quoted(values)) }
 
 func quoted(values []string) []string {
@@ -305,7 +308,7 @@ func quoted(values []string) []string {
 	return out
 }
 
-// described is an argument's documentation as a sentence of its own.
+// described returns an argument's documentation as a sentence of its own.
 func described(doc string) string {
 	if text := schema.Documented(doc); text != "." {
 		return " The documentation says" + text
@@ -313,7 +316,8 @@ func described(doc string) string {
 	return ""
 }
 
-// blocks decodes nested blocks, dynamic ones expanded, in the order written.
+// blocks decodes nested blocks in the order written, with dynamic ones
+// expanded.
 func (d *bodyDecoder) blocks(out *plan.Body, src *hclsyntax.Body, of *schema.Body, sc *module.Scope, prefix string) {
 	positions := map[string]int{}
 	for _, b := range src.Blocks {
@@ -349,15 +353,15 @@ func (d *bodyDecoder) block(out *plan.Body, of *schema.Block, labels []string, s
 	inner := d.body(src, of.Body, sc, key+".")
 	for i, name := range of.Labels {
 		if i == len(labels) {
-			break // reported by its names
+			break // already reported with the names
 		}
-		// The block's key tells it, so that no key needs it again.
+		// The block's key includes it, so no other key needs it.
 		inner.Args[name] = &plan.Arg{Value: &value.Value{Value: cty.StringVal(labels[i])}, Operational: true}
 	}
 	out.Blocks = append(out.Blocks, &plan.Block{Name: of.Name, Labels: labels, Body: inner})
 }
 
-// dynamic makes the blocks of a dynamic block.
+// dynamic generates the blocks of a dynamic block.
 func (d *bodyDecoder) dynamic(out *plan.Body, b *hclsyntax.Block, of *schema.Body, sc *module.Scope, prefix string, positions map[string]int) {
 	nested, content, ok := schema.CompleteDynamic(b, of)
 	if !ok {
@@ -445,7 +449,7 @@ func (d *bodyDecoder) labels(b *hclsyntax.Block, nested *schema.Block, sc *modul
 	return labels, true
 }
 
-// nullOr is what a value is, for a message.
+// nullOr describes a value for a message.
 func nullOr(v cty.Value) string {
 	if v.IsNull() {
 		return "null"

@@ -15,8 +15,8 @@ import (
 	"github.com/quern-dev/quern/planner/schema"
 )
 
-// run takes the meta-arguments that say how an instance is run. They
-// are in no key.
+// run decodes the meta-arguments that say how an instance runs. They are not
+// part of any key.
 func (d *Decoder) run(n *expand.Instance) {
 	cfg := n.Stage.Config
 	if v, ok := d.meta(n, cfg.Timeout, "timeout", cty.String); ok {
@@ -53,7 +53,7 @@ func (d *Decoder) meta(n *expand.Instance, e hcl.Expression, name string, want c
 	return v, ok && !v.IsNull()
 }
 
-// natural is a whole number that is not negative.
+// natural returns a whole number that is not negative.
 func (d *Decoder) natural(v cty.Value, e hcl.Expression, name string) int64 {
 	n, _ := v.AsBigFloat().Int64()
 	if !v.AsBigFloat().IsInt() || n < 0 {
@@ -71,7 +71,7 @@ var units = []struct {
 	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1},
 }
 
-// bytes reads a size: a number of bytes, or one with a unit.
+// bytes parses a size: a number of bytes, or a number with a unit.
 func (d *Decoder) bytes(text string, e hcl.Expression) int64 {
 	number, factor := strings.TrimSpace(text), 1.0
 	for _, u := range units {
@@ -88,9 +88,9 @@ func (d *Decoder) bytes(text string, e hcl.Expression) int64 {
 	return int64(f * factor)
 }
 
-// takeMaxErrors takes quern's own argument of row-wise stages and evaluations
-// out of the body. Where it is not written, no row may fail, and any number of
-// answers.
+// takeMaxErrors moves quern's own argument of row-wise stages and evaluations
+// out of the body. If it is omitted, no row may fail, and any number of answers
+// may.
 func (d *Decoder) takeMaxErrors(n *expand.Instance) {
 	evaluates := n.Kind == kind.Evaluate
 	if !n.RowWise() && !evaluates || n.Stage.Type.Body.Object.HasAttribute(schema.MaxErrors) {

@@ -12,8 +12,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// ConfigurePlugins decodes the plugin blocks, and hands their values over before
-// any plugin is started. It returns them by plugin.
+// ConfigurePlugins decodes the plugin blocks and passes their values on before
+// any plugin starts. It returns them by plugin.
 func (d *Decoder) ConfigurePlugins() map[string]*plan.Body {
 	configs := map[string]*plan.Body{}
 	for _, name := range sorted(d.Config.Plugins) {
@@ -29,8 +29,8 @@ func (d *Decoder) ConfigurePlugins() map[string]*plan.Body {
 	return configs
 }
 
-// configurePlugin decodes the block of a plugin; nil without an error: the block
-// has mistakes, which are reported.
+// configurePlugin decodes the block of a plugin. It returns nil without an
+// error if the block has errors, which it has reported.
 func (d *Decoder) configurePlugin(cfg *config.Plugin) (*plan.Body, error) {
 	takes, takesEnvironment, err := d.pluginSchema(cfg.Name)
 	if err != nil {
@@ -64,8 +64,9 @@ func (d *Decoder) configurePlugin(cfg *config.Plugin) (*plan.Body, error) {
 	return body, d.Plugins.SetConfig(cfg.Name, bound.Config)
 }
 
-// pluginSchema is the schema of a plugin's block. Unless the plugin has an argument
-// of that name itself, the block takes quern's own for the environment.
+// pluginSchema returns the schema of a plugin's block. The block also takes
+// quern's own argument for the environment, unless the plugin has an argument
+// with that name.
 func (d *Decoder) pluginSchema(plugin string) (takes *schema.Body, takesEnvironment bool, err error) {
 	found, err := d.Plugins.ConfigSchema(plugin)
 	if err != nil {
@@ -84,7 +85,7 @@ func (d *Decoder) pluginSchema(plugin string) (takes *schema.Body, takesEnvironm
 }
 
 // environmentName is the argument of every plugin block that names the
-// variables of the environment which the plugin sees.
+// environment variables that the plugin receives.
 const environmentName = "environment"
 
 func (d *Decoder) setEnvironment(plugin string, body *plan.Body) {
@@ -102,8 +103,8 @@ func (d *Decoder) setEnvironment(plugin string, body *plan.Body) {
 	d.Plugins.SetEnvironment(plugin, names)
 }
 
-// pluginScope evaluates what a plugin block refers to. It is configured before
-// any stage, so it can't refer to one.
+// pluginScope evaluates the references of a plugin block. A plugin is
+// configured before any stage, so its block cannot refer to one.
 func (d *Decoder) pluginScope(cfg *config.Plugin, r *module.Refs) (*module.Scope, bool) {
 	if !d.EvaluateLocals(r.Locals) || len(r.Stages) > 0 {
 		d.Report(diag.Errorf(&cfg.Range, "Reference in a plugin block", "Plugins are configured before any stage runs, so a plugin block cannot refer to stages. Use variables."))

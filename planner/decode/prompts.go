@@ -20,10 +20,10 @@ import (
 )
 
 // A prompt is a template over rows. It has no columns of its own to be checked
-// against: each use is over the rows of another dataset. So it is compiled
-// anew for each argument that takes it, and becomes a row expression like any
-// other: one that gives the JSON of the messages, tools and output schema
-// (llm.Request) for a row.
+// against, because each use is over the rows of a different dataset. So it is
+// compiled again for each argument that takes it, and becomes a row expression
+// like any other: one that computes the JSON of the messages, tools, and output
+// schema (llm.Request) for a row.
 
 // prompt compiles a prompt over the rows of an argument's dataset.
 func (d *bodyDecoder) prompt(a *schema.Argument, h *module.Handle, use hcl.Range, key string) *plan.Arg {
@@ -51,8 +51,8 @@ func (d *bodyDecoder) prompt(a *schema.Argument, h *module.Handle, use hcl.Range
 	return &plan.Arg{Row: row}
 }
 
-// promptCompiler compiles a prompt block piece by piece, so that each mistake
-// is shown where it was written, and puts the pieces' texts together.
+// promptCompiler compiles a prompt block piece by piece, so that each error is
+// shown where it was made, and joins the texts of the pieces.
 type promptCompiler struct {
 	d      *bodyDecoder
 	node   *module.Instance // the prompt's
@@ -62,7 +62,7 @@ type promptCompiler struct {
 	failed bool
 }
 
-// request is the text of the expression for the whole request.
+// request returns the text of the expression for the whole request.
 func (c *promptCompiler) request(body *hclsyntax.Body, sc *module.Scope) string {
 	var messages []string
 	if e := attribute(body, "system"); e != nil {
@@ -107,8 +107,8 @@ func (c *promptCompiler) tools(body *hclsyntax.Body, sc *module.Scope) []string 
 	return []string{"tools = " + text}
 }
 
-// fields are the attributes of a nested block that are written, as fields of
-// an object.
+// fields returns the attributes of a nested block that are set, as fields of an
+// object.
 func (c *promptCompiler) fields(b *hclsyntax.Body, sc *module.Scope, names ...string) []string {
 	var fields []string
 	for _, name := range names {
@@ -119,8 +119,8 @@ func (c *promptCompiler) fields(b *hclsyntax.Body, sc *module.Scope, names ...st
 	return fields
 }
 
-// piece compiles one expression of the prompt and returns its text. Where it
-// fails the diagnostics are reported, and the text is of no account.
+// piece compiles one expression of the prompt and returns its text. If it
+// fails, the errors are reported and the text must not be used.
 func (c *promptCompiler) piece(e hclsyntax.Expression, sc *module.Scope, want cty.Type) string {
 	s := c.scope(sc, c.rows)
 	if !expr.MentionsRow(e) {
@@ -143,8 +143,8 @@ func (c *promptCompiler) scope(sc *module.Scope, rows *module.Handle) *expr.Scop
 	return s
 }
 
-// compile compiles the text of the whole request. What it is made of is
-// compiled already, so a mistake here is one of quern's.
+// compile compiles the text of the whole request. Its parts have been compiled
+// already, so an error here is a bug in quern.
 func (c *promptCompiler) compile(text string, at hcl.Range) *expr.Compiled {
 	e, diags := limit.ParseExpression([]byte(text), at.Filename, at.Start)
 	if !diags.HasErrors() {
@@ -162,8 +162,8 @@ func (c *promptCompiler) compile(text string, at hcl.Range) *expr.Compiled {
 	return nil
 }
 
-// eachBlock calls f for the nested blocks of a type, dynamic ones expanded, in
-// the order written.
+// eachBlock calls f for the nested blocks of a type in the order written, with
+// dynamic ones expanded.
 func (c *promptCompiler) eachBlock(body *hclsyntax.Body, name string, sc *module.Scope, f func(*hclsyntax.Body, []string, *module.Scope)) {
 	for _, b := range body.Blocks {
 		switch {

@@ -24,8 +24,8 @@ type Plan struct {
 	QuernVersion string    `json:"quern_version"`
 	Created      time.Time `json:"created"`
 	Environment  string    `json:"environment"`
-	// State is what the plan was made against. Apply refuses the plan for
-	// any other state.
+	// State is the version of the state that the plan was made for. Apply
+	// refuses the plan for any other version.
 	State StateRef `json:"state"`
 	// Destroy is set for a plan that destroys everything.
 	Destroy bool `json:"destroy,omitempty"`
@@ -34,9 +34,9 @@ type Plan struct {
 	RefreshOnly bool `json:"refresh_only,omitempty"`
 	// Partial is set when -target or -exclude left something out.
 	Partial bool `json:"partial,omitempty"`
-	// Plugins by local name, with the program that each must be.
+	// Plugins are the programs that plugins must have, by local name.
 	Plugins map[string]Plugin `json:"plugins"`
-	// Nodes in an order in which everything comes after what it needs.
+	// Nodes are in an order in which each comes after what it needs.
 	Nodes []*Node `json:"nodes"`
 	// Models are the language models that nodes use, by address.
 	Models  map[string]*Model `json:"models,omitempty"`
@@ -46,13 +46,13 @@ type Plan struct {
 	// Variables are the values of the variables that are not sensitive, as they
 	// were when the plan was made.
 	Variables map[string]value.Value `json:"variables,omitempty"`
-	// Secrets are the names of the sensitive variables that expressions
-	// refer to; apply needs their values again.
+	// Secrets are the names of the sensitive variables that expressions refer
+	// to. An apply needs their values again.
 	Secrets []string `json:"secrets,omitempty"`
 	// Sealed are keyed digests, by variable, of the secrets that influence
-	// results: with other values, the plan would be a different one.
+	// results. With other values, the plan would be different.
 	Sealed map[string]string `json:"sealed,omitempty"`
-	// Budget is what the run may cost; nil: no limit was set.
+	// Budget is the most that the run may cost, or nil if there is no limit.
 	Budget *Budget `json:"budget,omitempty"`
 }
 
@@ -67,7 +67,7 @@ type Plugin struct {
 	Source  string `json:"source"` // builtin, or as in required_plugins
 	Version string `json:"version"`
 	Digest  string `json:"digest"` // of the program
-	// Config is the plugin's block; nil: it has none.
+	// Config is the plugin's block, or nil if it has none.
 	Config *Body `json:"config,omitempty"`
 }
 
@@ -180,39 +180,40 @@ type Node struct {
 	Preimage []Field `json:"preimage,omitempty"`
 	// Fingerprint identifies the content of a source when it was refreshed.
 	Fingerprint string `json:"fingerprint,omitempty"`
-	// Memo is what the source's plugin wants to get back the next time.
+	// Memo is what the source's plugin receives again the next time.
 	Memo []byte `json:"memo,omitempty"`
 
-	// StopSeconds is how long a stage that is asked to stop may take to leave a
-	// checkpoint; 0: the default.
+	// StopSeconds is how long a stage that is asked to stop may take to save a
+	// checkpoint. 0 means the default.
 	StopSeconds float64 `json:"stop_seconds,omitempty"`
 	// BatchRows is the maximum number of rows in a request to a row-wise
-	// stage's plugin; 0: no preference.
+	// stage's plugin. 0 means no preference.
 	BatchRows int64 `json:"batch_rows,omitempty"`
-	// Added is what the stage itself adds to requests, by the key of the
-	// prompt: instructions about the form of answers, a schema. It is for display;
-	// D covers it through the arguments that it is derived from.
+	// Added is the text that the stage itself adds to requests, by the key of
+	// the prompt, such as instructions about the form of answers or a schema.
+	// It is for display; D covers it through the arguments that it is derived
+	// from.
 	Added map[string]string `json:"added,omitempty"`
 
 	Estimate Estimate `json:"estimate"`
 	// Changes are the differences that a deployment's plugin reports.
 	Changes []Change `json:"changes,omitempty"`
-	// Deployment is what exists now; nil: nothing.
+	// Deployment is what exists now, or nil if nothing does.
 	Deployment *Deployment `json:"deployment,omitempty"`
 	// MovedFrom is the address of that deployment in the state, if it differs.
 	// The old entry is removed when this node runs.
 	MovedFrom string `json:"moved_from,omitempty"`
 
-	// Conditions: those of a gate, or pre- and postconditions.
+	// Conditions are those of a gate, or pre- and postconditions.
 	Conditions []Condition `json:"conditions,omitempty"`
 
-	// PreventDestroy: the deployment must not be deleted or replaced.
+	// PreventDestroy is set if the deployment must not be deleted or replaced.
 	PreventDestroy bool `json:"prevent_destroy,omitempty"`
 
 	Timeout time.Duration `json:"timeout,omitempty"` // 0: none
 	Retries int           `json:"retries,omitempty"`
 	// MaxErrors is how many rows of a row-wise stage, or answers and grades of
-	// an evaluation, may fail; AnyNumber: no limit.
+	// an evaluation, may fail. AnyNumber means that there is no limit.
 	MaxErrors int64     `json:"max_errors,omitempty"`
 	Resources Resources `json:"resources"`
 
@@ -220,7 +221,7 @@ type Node struct {
 	Range diag.Range `json:"range"`
 }
 
-// AnyNumber is a Node's MaxErrors without a limit.
+// AnyNumber is the value of Node.MaxErrors without a limit.
 const AnyNumber = -1
 
 // Field is one part of a key's preimage: "argument query", "behaviour",
@@ -230,7 +231,7 @@ type Field struct {
 	Value string `json:"value"`
 }
 
-// Reads is what is read of a dataset.
+// Reads describes what is read from a dataset.
 type Reads struct {
 	All     bool     `json:"all,omitempty"`
 	Columns []string `json:"columns,omitempty"` // sorted
@@ -262,28 +263,30 @@ type Signature struct {
 	Outputs data.Schema `json:"outputs"`
 }
 
-// Estimate is what running a node is expected to take; nil: unknown.
+// Estimate is what running a node is expected to take. nil means unknown.
 type Estimate struct {
 	Rows    *int64   `json:"rows,omitempty"`
 	NewRows *int64   `json:"new_rows,omitempty"`
 	Seconds *float64 `json:"seconds,omitempty"`
-	// RowsEstimated: Rows and NewRows were not counted but estimated from some of
-	// the rows of the sources that they come from.
+	// RowsEstimated is set if Rows and NewRows were not counted but estimated
+	// from some rows of the sources.
 	RowsEstimated bool `json:"rows_estimated,omitempty"`
-	// Calls of language models, if none of the answers is cached. With
-	// CallsAtMost some may be: calls, tokens, and Money are then upper bounds.
+	// Calls of language models, if none of the answers is cached. If
+	// CallsAtMost is set, some may be, and calls, tokens, and Money are upper
+	// bounds.
 	Calls        *int64   `json:"calls,omitempty"`
 	CallsAtMost  bool     `json:"calls_at_most,omitempty"`
 	InputTokens  *int64   `json:"input_tokens,omitempty"`
 	OutputTokens *int64   `json:"output_tokens,omitempty"`
 	Money        *float64 `json:"money,omitempty"`
-	// InputEstimated: InputTokens were estimated from some of the rows, or without
-	// the model's own tokenizer.
+	// InputEstimated is set if InputTokens were estimated from some of the
+	// rows, or without the model's own tokenizer.
 	InputEstimated bool `json:"input_estimated,omitempty"`
-	// OutputAtMost: OutputTokens, and so Money, are upper bounds.
+	// OutputAtMost is set if OutputTokens, and therefore Money, are upper
+	// bounds.
 	OutputAtMost bool `json:"output_at_most,omitempty"`
-	// CostUnknown: models will be called, and their cost is only partly known;
-	// Money is then a lower bound.
+	// CostUnknown is set if models will be called and their cost is only partly
+	// known. Money is then a lower bound.
 	CostUnknown bool `json:"cost_unknown,omitempty"`
 	// UnknownUntil are the addresses of the stages that must run before the rest
 	// of the cost is known.
@@ -306,7 +309,7 @@ type Condition struct {
 	Message *expr.Compiled `json:"message"`
 }
 
-// Refs are the stages that the condition or its message reads values of.
+// Refs returns the stages whose values the condition or its message reads.
 func (c *Condition) Refs() []string {
 	refs := slices.Clone(c.Test.Refs)
 	if c.Message != nil {
@@ -315,7 +318,7 @@ func (c *Condition) Refs() []string {
 	return refs
 }
 
-// Resources are what an instance occupies while it runs.
+// Resources are what an instance uses while it runs.
 type Resources struct {
 	CPU    float64 `json:"cpu,omitempty"`
 	Memory int64   `json:"memory,omitempty"` // bytes
@@ -330,13 +333,14 @@ type Output struct {
 	// Action is Keep, Create, Update, or Delete, or MayRun if the value is not
 	// known before the apply.
 	Action Action `json:"action"`
-	// Before is the value in the state; nil: none, or it is sensitive.
+	// Before is the value in the state, or nil if there is none or it is
+	// sensitive.
 	Before *value.Value `json:"before,omitempty"`
 	// Expr computes the value; nil if the output is deleted.
 	Expr *expr.Compiled `json:"expr,omitempty"`
 	// DependsOn are the addresses of the stages that must finish before the
-	// output gets its value: those that it names in depends_on, and those that
-	// its value comes from, known when the plan was made or not.
+	// output gets its value: those in its depends_on, and those that its value
+	// comes from, whether or not they were known when the plan was made.
 	DependsOn []string `json:"depends_on,omitempty"`
 	// Conditions must be met before the output gets its value.
 	Conditions []Condition `json:"conditions,omitempty"`
@@ -364,7 +368,7 @@ const (
 // Body is a configuration with its expressions compiled.
 type Body struct {
 	// Type is the object type of the configuration that Bind returns. Nested
-	// bodies have none, because their type is part of it.
+	// bodies have no type, because it is part of the outer one.
 	Type   value.Type      `json:"type,omitzero"`
 	Args   map[string]*Arg `json:"args,omitempty"`
 	Blocks []*Block        `json:"blocks,omitempty"` // in the order written
@@ -408,15 +412,15 @@ type RowArg struct {
 	Expr *expr.Compiled `json:"expr"`
 	// Of is the key of the dataset argument.
 	Of string `json:"of"`
-	// Schema has the columns that it reads. It is set if the expression
+	// Schema contains the columns that it reads. It is set if the expression
 	// waits for values of other stages and is compiled again when they are
 	// known.
 	Schema data.Schema `json:"schema,omitempty"`
-	// Prompt is the address of the prompt block that it was compiled from;
-	// empty: it is not from a prompt.
+	// Prompt is the address of the prompt block that it was compiled from, or
+	// empty.
 	Prompt string `json:"prompt,omitempty"`
-	// Late: it needs what the stage computed for a row, so it is not a column
-	// of the plugin's input. The columns that it reads are.
+	// Late is set if it needs what the stage computed for a row, so that it is
+	// not a column of the plugin's input. The columns that it reads are.
 	Late bool `json:"late,omitempty"`
 }
 

@@ -8,19 +8,19 @@ import (
 // context is how many unchanged lines are shown around changed ones.
 const context = 1
 
-// maxCells bounds the work of comparing two texts word by word; longer ones
+// maxCells bounds the work of comparing two texts word by word. Longer texts
 // are shown one after the other.
 const maxCells = 4 << 20
 
-// piece is a run of words that both texts have, or only one.
+// piece is a run of words that are in both texts or in only one.
 type piece struct {
 	text string
 	kind int // 0 in both, -1 before only, +1 after only
 }
 
-// diffLines compares two texts word by word and returns the lines of the
-// result in which something changed, with a little around them. Mark shows a
-// part that was removed or added.
+// diffLines compares two texts word by word and returns the lines of the result
+// in which something changed, with some context. mark formats a part that was
+// removed or added.
 func diffLines(before, after string, mark func(s string, added bool) string) []string {
 	var lines []string
 	var changed []bool
@@ -48,7 +48,7 @@ func diffLines(before, after string, mark func(s string, added bool) string) []s
 	return around(lines, changed)
 }
 
-// How many characters of a long stretch of a line are kept at each of its ends.
+// How many characters of a long stretch of a line are kept at each end.
 const unchangedKept, changedKept = 80, 200
 
 // clipped removes the middle of a long stretch, such as the columns of a
@@ -61,8 +61,7 @@ func clipped(s string, kept int) string {
 	return string(r[:kept]) + " … " + string(r[len(r)-kept:])
 }
 
-// around keeps changed lines and their neighbors, and marks what was left
-// out.
+// around keeps changed lines and their neighbors, and marks the omissions.
 func around(lines []string, changed []bool) []string {
 	var out []string
 	skipped := false
@@ -151,8 +150,8 @@ func middle(a, b []string, add func(int, ...string)) {
 	add(1, b[j:]...)
 }
 
-// words splits a text into words, spaces, and signs that add up to the text
-// when they are joined.
+// words splits a text into words, spaces, and signs. Joined, they give the
+// text.
 func words(s string) []string {
 	var out []string
 	start := 0

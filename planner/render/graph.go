@@ -32,8 +32,8 @@ type GraphEdge struct {
 	To   string `json:"to"`
 }
 
-// Graph returns a plan's graph: the instances that are configured, in an order
-// in which each comes after what it needs.
+// Graph returns a plan's graph: the configured instances, each after the
+// instances that it needs.
 func Graph(p *plan.Plan) GraphDocument {
 	g := GraphDocument{Format: "quern.graph/v1", Nodes: []GraphNode{}, Edges: []GraphEdge{}}
 	for _, n := range p.Nodes {

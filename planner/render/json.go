@@ -9,7 +9,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// document is a plan with its sums, as docs/plan.md describes it.
+// document is a plan with its sums, as described in docs/plan.md.
 type document struct {
 	*plan.Plan
 	Summary summary `json:"summary"`

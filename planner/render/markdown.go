@@ -10,8 +10,8 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// Markdown shows a plan as a comment on a pull request: a table of what
-// changes, then what is longer than a line.
+// Markdown shows a plan as a comment on a pull request: a table of the changes,
+// followed by everything that is longer than a line.
 func Markdown(w io.Writer, p *plan.Plan) error {
 	b := bufio.NewWriter(w)
 	markdown(b, p)
@@ -47,7 +47,7 @@ func markdown(w *bufio.Writer, p *plan.Plan) {
 	markdownDetails(w, p)
 }
 
-// whyText are a node's reasons in one line.
+// whyText returns a node's reasons in one line.
 func whyText(n *plan.Node) string {
 	var parts []string
 	for _, r := range n.Reasons {
@@ -59,7 +59,7 @@ func whyText(n *plan.Node) string {
 	return strings.Join(parts, "; ")
 }
 
-// cell makes a text fit for a table.
+// cell escapes a text for a table.
 func cell(s string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "`", "\\`").Replace(printable.Text(s))
 }
@@ -118,7 +118,7 @@ func markdownDiff(w *bufio.Writer, title, before, after string) {
 	fmt.Fprintf(w, "\n<details><summary>%s</summary>\n\n%s\n</details>\n", cell(title), fenced(text))
 }
 
-// fenced puts a text into a code block that nothing in it can end.
+// fenced puts a text into a code block that nothing in the text can close.
 func fenced(s string) string {
 	s = printable.Text(s)
 	fence := "```"

@@ -16,7 +16,7 @@ import (
 // Options say how text is shown.
 type Options struct {
 	Color bool
-	// Width of the terminal in cells; 0: no limit is known.
+	// Width of the terminal in cells, or 0 if it is not limited.
 	Width int
 	// Verbose also shows unchanged instances.
 	Verbose bool
@@ -78,7 +78,7 @@ var counts = []struct {
 	{plan.Delete, "to delete"}, {plan.Forget, "to forget"}, {plan.Refresh, "to refresh"}, {plan.Keep, "unchanged"},
 }
 
-// Summary is the one line that says what a plan does: "3 to run, 1 may run, 2
+// Summary summarizes in one line what a plan does: "3 to run, 1 may run, 2
 // unchanged".
 func Summary(p *plan.Plan) string {
 	total := p.Total()
@@ -149,7 +149,7 @@ func estimate(n *plan.Node) string {
 	return text
 }
 
-// rows is how many rows there are.
+// rows describes a number of rows.
 func rows(e plan.Estimate) string {
 	if e.RowsEstimated {
 		return "about " + english.Count(*e.Rows, "row")
@@ -247,8 +247,7 @@ func totals(p *plan.Plan) string {
 	return strings.Join(parts, ", ")
 }
 
-// atMost says how a sum is to be taken, where some parts of it are bounds or
-// are missing.
+// atMost qualifies a sum of which some parts are bounds or missing.
 func atMost(t plan.Total, unknown int) string {
 	switch {
 	case t.Estimated, unknown > 0 && t.MayBeKept:

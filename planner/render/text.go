@@ -109,7 +109,7 @@ func (t *text) unchanged(p *plan.Plan) {
 	}
 }
 
-// drift shows what a plan that only refreshes has found.
+// drift shows what a refresh-only plan found.
 func (t *text) drift(p *plan.Plan) {
 	if len(p.Nodes) == 0 {
 		t.printf("%s Deployments and sources match the state of environment %q.\n", t.paint(bold+green, "No changes."), p.Environment)
@@ -130,7 +130,7 @@ func (t *text) drift(p *plan.Plan) {
 	}
 }
 
-// legend explains the symbols that occur.
+// legend explains the symbols that occur in the plan.
 func (t *text) legend(p *plan.Plan) {
 	meanings := []struct{ symbol, color, text string }{
 		{"  +", green, "run for the first time, or create"},
@@ -199,7 +199,8 @@ func (t *text) reason(r plan.Reason) {
 	t.difference(r.Text, r.Before, r.After)
 }
 
-// printedReason is r with text that is safe to print: it may quote data.
+// printedReason returns r with text that is safe to print, because it may quote
+// data.
 func printedReason(r plan.Reason) plan.Reason {
 	r.Text, r.Before, r.After = printable.Text(r.Text), printable.Text(r.Before), printable.Text(r.After)
 	return r
@@ -244,7 +245,7 @@ func grouped(reasons []plan.Reason) []plan.Reason {
 	return out
 }
 
-// indented puts later lines of a text under its first.
+// indented indents all lines of a text but the first.
 func indented(s, by string) string { return strings.ReplaceAll(s, "\n", "\n"+by) }
 
 func (t *text) change(c plan.Change) {
@@ -256,8 +257,7 @@ func (t *text) change(c plan.Change) {
 	t.difference(head, c.Before, c.After)
 }
 
-// difference shows two values: short ones side by side, long ones word by
-// word.
+// difference shows two values: short ones side by side, long ones word by word.
 func (t *text) difference(head, before, after string) {
 	if isShort(before) && isShort(after) {
 		t.printf("        %s: %s → %s\n", head, orNothing(before), orNothing(after))
@@ -287,7 +287,8 @@ func plainMark(s string, added bool) string {
 	return "[-" + s + "-]"
 }
 
-// shortValue is how many characters a value may have to be shown whole.
+// shortValue is the length in characters up to which a value is shown
+// completely.
 const shortValue = 60
 
 func isShort(s string) bool { return len(s) <= shortValue && !strings.Contains(s, "\n") }
@@ -316,7 +317,7 @@ func (t *text) outputs(p *plan.Plan) {
 	}
 }
 
-// checks shows checks that fail or wait for results.
+// checks shows the checks that fail or wait for results.
 func (t *text) checks(p *plan.Plan) {
 	shown := false
 	for _, c := range p.Checks {
@@ -352,7 +353,7 @@ func (t *text) output(o *plan.Output) {
 	}
 }
 
-// outputValues are an output's values as people see them.
+// outputValues returns an output's values as people see them.
 func outputValues(o *plan.Output) (before, after string) {
 	before, after = "(nothing)", "(known after apply)"
 	if o.Before != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// Explain puts an error of a node into words for its author. Stderr returns the
-// last lines that a plugin wrote.
+// Explain describes the error of a node to the author of the configuration.
+// stderr returns the last lines that a plugin wrote.
 func Explain(n *plan.Node, err error, stderr func(plugin string) []string) hcl.Diagnostics {
 	if told := (*Diagnosed)(nil); errors.As(err, &told) {
 		return told.Diagnostics
@@ -104,7 +104,7 @@ func Faulty(n *plan.Node, what string) error {
 	return Errorf(n.Range.Ptr(), "Plugin is faulty", "%s", Fault(n, what))
 }
 
-// Fault says how a plugin violates the protocol.
+// Fault describes how a plugin violates the protocol.
 func Fault(n *plan.Node, what string) string {
 	return fmt.Sprintf("%s %q of plugin %q violates the plugin protocol: %s. Report this to its author.", diag.Capital(n.Kind), n.Type, n.Plugin, what)
 }

@@ -1,4 +1,4 @@
-// Package failure says why a stage is not done: in words for the author of the
+// Package failure describes why a stage failed: in words for the author of the
 // configuration, and as plain data that can come from another process.
 package failure
 
@@ -20,23 +20,23 @@ import (
 	"github.com/quern-dev/quern/store/blob"
 )
 
-// Failure is why a stage is not done, as plain data. It is an error.
+// Failure describes as plain data why a stage failed. It is an error.
 type Failure struct {
 	// Message is the text of the error, for logs.
 	Message     string              `json:"message"`
 	Diagnostics []events.Diagnostic `json:"diagnostics"`
-	// Final: another attempt would fail in the same way.
+	// Final is set if another attempt would fail in the same way.
 	Final bool `json:"final,omitempty"`
-	// Heals: earlier results of the stage were damaged and have been set aside, so
-	// another attempt computes them again.
+	// Heals is set if earlier results of the stage were damaged and have been
+	// set aside, so that another attempt computes them again.
 	Heals bool `json:"heals,omitempty"`
-	// Interrupted: the stage ended because it was asked to.
+	// Interrupted is set if the stage ended because it was asked to.
 	Interrupted bool `json:"interrupted,omitempty"`
 }
 
 func (f *Failure) Error() string { return f.Message }
 
-// Of puts an error of a node into plain data; see Explain.
+// Of converts an error of a node to plain data; see Explain.
 func Of(n *plan.Node, err error, stderr func(plugin string) []string) *Failure {
 	if f := (*Failure)(nil); errors.As(err, &f) {
 		return f
@@ -50,8 +50,8 @@ func Of(n *plan.Node, err error, stderr func(plugin string) []string) *Failure {
 // ErrStopped is the cause of a context that a graceful stop ended.
 var ErrStopped = errors.New("the run was stopped")
 
-// Diagnosed is an error that is already in words for the author. Another attempt
-// would not change it.
+// Diagnosed is an error that is already described for the author. Another
+// attempt would not change it.
 type Diagnosed struct{ Diagnostics hcl.Diagnostics }
 
 func (e *Diagnosed) Error() string { return e.Diagnostics.Error() }
@@ -68,7 +68,7 @@ func (e *Plugin) Error() string {
 	return strings.TrimSuffix(e.Summary+": "+e.Detail, ": ")
 }
 
-// Input says that the output of another stage cannot be used.
+// Input is the error for an output of another stage that cannot be used.
 type Input struct {
 	Address string
 	Err     error
@@ -84,9 +84,10 @@ type TimedOut struct{ After time.Duration }
 
 func (e *TimedOut) Error() string { return fmt.Sprintf("it did not finish within %s", e.After) }
 
-// WithTimeout returns a context that ends, with *TimedOut as its cause, when the
-// timeout of a stage is over; 0: it has none. It has no deadline: a plugin would
-// know it, and end the call before its caller knows why.
+// WithTimeout returns a context that ends when the timeout of a stage is over,
+// with *TimedOut as its cause. A timeout of 0 means none. The context has no
+// deadline, because a plugin would see it and end the call before its caller
+// knows why.
 func WithTimeout(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	if timeout <= 0 {
 		return context.WithCancel(ctx)

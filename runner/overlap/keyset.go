@@ -8,12 +8,12 @@ import (
 	"math"
 )
 
-// keySet has keys of rows and how many rows have each, of a range of keys: the
-// first that fit. What does not fit has its turn in a later pass. Keys are
-// hashes, so that a range has as many of them as another of its width.
+// keySet counts the rows for each key in a range of keys, for the first keys
+// that fit. The rest is left to a later pass. Keys are hashes, so ranges of the
+// same width contain about the same number of them.
 type keySet struct {
-	most      int    // different keys at a time
-	low, high uint64 // the range of the keys' first 8 bytes, both included
+	most      int    // distinct keys at a time
+	low, high uint64 // the range of the keys' first 8 bytes, inclusive
 	rows      map[[16]byte]int64
 }
 
@@ -26,7 +26,7 @@ func newKeySet(most int) *keySet {
 
 func prefix(key [16]byte) uint64 { return binary.BigEndian.Uint64(key[:]) }
 
-// add notes a row, unless another pass is to have it.
+// add counts a row, unless it belongs to another pass.
 func (s *keySet) add(key [16]byte) {
 	if p := prefix(key); p < s.low || p > s.high {
 		return
@@ -38,7 +38,7 @@ func (s *keySet) add(key [16]byte) {
 	}
 }
 
-// take removes a key and returns how many rows had it.
+// take removes a key and returns the number of rows with it.
 func (s *keySet) take(key [16]byte) int64 {
 	n, ok := s.rows[key]
 	if ok {
@@ -47,7 +47,7 @@ func (s *keySet) take(key [16]byte) int64 {
 	return n
 }
 
-// next empties the set for the keys that come after its range; false: there
+// next empties the set for the keys after its range. It returns false if there
 // are none.
 func (s *keySet) next() bool {
 	clear(s.rows)
@@ -58,15 +58,15 @@ func (s *keySet) next() bool {
 	return true
 }
 
-// Keys streams the keys of rows, in the same way whenever it is called.
+// Keys streams the keys of rows, in the same order each time it is called.
 type Keys func(yield func(key [16]byte)) error
 
-// Count counts the rows of one stream whose keys are in another one, and the
-// different keys of the first. It reads both streams once for each million of
-// different keys.
+// Count counts the rows of one stream whose keys also occur in another one, and
+// the distinct keys in the first. It reads both streams once for each million
+// distinct keys.
 func Count(of, in Keys) (shared, distinct int64, err error) { return count(of, in, mostKeys) }
 
-// count is Count with at most so many keys in memory.
+// count is Count with at most that many keys in memory.
 func count(of, in Keys, most int) (shared, distinct int64, err error) {
 	s := newKeySet(most)
 	for more := true; more; more = s.next() {

@@ -38,12 +38,12 @@ func newGraph(tasks []Task) (*graph, error) {
 			}
 		}
 	}
-	return g, g.prioritise(needs)
+	return g, g.prioritize(needs)
 }
 
-// prioritise gives each node the length of the longest path that begins with
-// it, walking from the ends back.
-func (g *graph) prioritise(needs dag.Graph) error {
+// prioritize gives each node the length of the longest path that starts with
+// it, working backward from the ends.
+func (g *graph) prioritize(needs dag.Graph) error {
 	if cycles := needs.Cycles(); len(cycles) > 0 {
 		return fmt.Errorf("%s depends on itself", g.nodes[cycles[0][0]].task.ID)
 	}
@@ -66,7 +66,7 @@ func seconds(t Task) float64 {
 	return t.Seconds
 }
 
-// queue holds ready nodes, those with the longest path first.
+// queue contains ready nodes, those with the longest path first.
 type queue struct{ nodes []*node }
 
 func (q *queue) empty() bool { return len(q.nodes) == 0 }
@@ -86,8 +86,8 @@ func before(a, b *node) int {
 	return a.order - b.order
 }
 
-// each offers the nodes in order, removes those that are taken and ends when
-// there is no more room for any.
+// each offers the nodes in order and removes those that are taken. It stops
+// when there is no more room for any.
 func (q *queue) each(take func(*node) (taken, more bool)) {
 	kept := q.nodes[:0]
 	for i, n := range q.nodes {

@@ -1,6 +1,6 @@
 package walk
 
-// lacks says of which resources there is too little.
+// lacks says which resources are exhausted.
 type lacks struct{ cpu, memory, gpu bool }
 
 func (l lacks) any() bool { return l.cpu || l.memory || l.gpu }
@@ -9,12 +9,12 @@ func (l lacks) or(m lacks) lacks {
 	return lacks{l.cpu || m.cpu, l.memory || m.memory, l.gpu || m.gpu}
 }
 
-// touches says whether d takes any of what is lacking.
+// touches reports whether d uses any of the exhausted resources.
 func (l lacks) touches(d Demand) bool {
 	return l.cpu && d.CPU > 0 || l.memory && d.Memory > 0 || l.gpu && d.GPU > 0
 }
 
-// clamp lowers a demand to what there is at all.
+// clamp lowers a demand to the limits.
 func (w *walker) clamp(d Demand) Demand {
 	return Demand{
 		CPU:    clamp(d.CPU, w.limits.CPU),
@@ -31,7 +31,7 @@ func clamp[N int | int64 | float64](want, limit N) N {
 }
 
 // lacking compares a clamped demand, so that a resource without a limit is
-// never lacking.
+// never exhausted.
 func (w *walker) lacking(d Demand) lacks {
 	const rounding = 1e-9 // cpu shares such as 0.1 do not add up exactly
 	return lacks{

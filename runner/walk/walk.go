@@ -1,10 +1,10 @@
-// Package walk carries out a graph of tasks: everything after what it needs,
-// as many at a time as limits allow, those first that the longest way is
-// still behind. A failed task does not stop branches that do not need it.
+// Package walk runs a graph of tasks. Each task runs after the tasks that it
+// needs, as many run at a time as the limits allow, and tasks with the longest
+// path ahead of them run first. A failed task does not stop branches that do
+// not need it.
 //
-// It knows nothing of stages, plugins or plans. An engine that runs tasks
-// elsewhere puts its own function in the place of do: submit is the call,
-// heartbeat and cancellation are its context's, the result is its error.
+// The package knows nothing about stages, plugins, or plans: the caller's
+// function does the work of a task.
 package walk
 
 import (
@@ -14,26 +14,27 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
-// Task is one thing to do.
+// Task is a unit of work.
 type Task struct {
 	ID string
-	// Needs are tasks that must be done before. An ID that is no task counts
+	// Needs are the tasks that must be done first. An ID without a task counts
 	// as done.
 	Needs []string
-	// Seconds that it is expected to take; 0: unknown, taken as 1.
+	// Seconds is how long it is expected to take. 0 means unknown, and counts
+	// as 1.
 	Seconds float64
 	Demand  Demand
 }
 
-// Demand is what a task occupies while it runs.
+// Demand is what a task uses while it runs.
 type Demand struct {
 	CPU    float64
 	Memory int64 // bytes
 	GPU    int
 }
 
-// Limits bound what runs at the same time. Zero fields do not limit. A task
-// that demands more than there is runs as if it demanded all there is.
+// Limits bound what runs at the same time. A zero field is not a limit. A task
+// that demands more than a limit runs as if it demanded exactly the limit.
 type Limits struct {
 	Tasks  int
 	CPU    float64
@@ -47,7 +48,7 @@ type Status int
 const (
 	Done        Status = iota + 1
 	Failed             // do returned an error
-	Skipped            // something that it needs failed, was interrupted or skipped
+	Skipped            // something that it needs failed, was interrupted, or was skipped
 	Interrupted        // do returned an error after it was asked to stop
 	NotStarted         // the walk was stopped before its turn
 )
@@ -56,17 +57,18 @@ const (
 type Outcome struct {
 	Status Status
 	Err    error
-	// Because of a skipped task: the needs that are not done, sorted.
+	// Because lists, for a skipped task, the needs that are not done, sorted.
 	Because []string
 }
 
-// Walk calls do for each task and returns when all calls have returned. After
-// stop is closed or ctx is done no task is started; do sees ctx itself. The
-// result has an outcome for each task. The error tells of a graph that cannot
-// be walked: a cycle, or two tasks with one ID.
+// Walk calls do for each task and returns when all calls have returned. Once
+// stop is closed or ctx is done, it starts no more tasks; do receives ctx
+// itself. The result has an outcome for each task. The error describes a graph
+// that cannot be walked: a cycle, or two tasks with one ID.
 //
-// ended, if not nil, is called from one goroutine for every task when its
-// outcome is sure, also for those that are never started.
+// ended, if not nil, is called for every task when its outcome is final,
+// including tasks that are never started. All of these calls come from one
+// goroutine.
 func Walk(ctx context.Context, tasks []Task, limits Limits, stop <-chan struct{},
 	do func(context.Context, string) error, ended func(string, Outcome)) (map[string]Outcome, error) {
 	g, err := newGraph(tasks)
@@ -124,9 +126,9 @@ func (w *walker) run(ctx context.Context, stop <-chan struct{}, do func(context.
 	}
 }
 
-// start starts all ready tasks that fit, in the order of their priority. One
-// that does not fit lets pass only tasks that take nothing of what it lacks,
-// so that a big task is not kept waiting by small ones for ever.
+// start starts all ready tasks that fit, in the order of their priority. Behind
+// a task that does not fit, only tasks that use none of the resources it lacks
+// may start, so that small tasks cannot delay a big one forever.
 func (w *walker) start(ctx context.Context, do func(context.Context, string) error, results chan<- result) {
 	var held lacks
 	w.ready.each(func(n *node) (taken, more bool) {
@@ -140,7 +142,7 @@ func (w *walker) start(ctx context.Context, do func(context.Context, string) err
 		}
 		w.take(need, +1)
 		go func() {
-			// One broken task must not take the run's other results with it.
+			// A panic in one task must not cost the run its other results.
 			err := parallel.Call(func() error { return do(ctx, n.task.ID) })
 			results <- result{n, err}
 		}()
@@ -174,7 +176,7 @@ func (w *walker) finish(r result, stopped bool) {
 	w.skip(r.node)
 }
 
-// skip marks all that needs n, near and far.
+// skip marks everything that needs n, directly or indirectly.
 func (w *walker) skip(n *node) {
 	for _, d := range n.dependents {
 		if _, ok := w.outcomes[d.task.ID]; ok {

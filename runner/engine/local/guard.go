@@ -27,16 +27,17 @@ type guard struct {
 	*stage.Stage
 	redactor *secret.Redactor
 	blobs    *blob.Store
-	// redacted are the columns with secrets of which a warning was given.
+	// redacted are the columns for which a warning about secrets was given.
 	redacted map[string]bool
-	// inputSecrets says whether inputs contain a secret; nil: nobody has looked.
+	// inputSecrets reports whether inputs contain a secret, or is nil if that
+	// has not been checked.
 	inputSecrets *bool
 }
 
-// rows returns what may be stored of rows that the stage produced. Where a stage asks
-// language models, requests and answers are among its results: secrets in them
-// are redacted. Elsewhere a secret is an error, unless the stage's inputs contain
-// it: a filter for a secret keeps the rows that have it.
+// rows returns the form of rows that may be stored. If a stage calls language
+// models, requests and answers are among its results, and secrets in them are
+// redacted. Elsewhere, a secret is an error, unless the stage's inputs contain
+// it: a filter for a secret keeps the rows that contain it.
 func (g *guard) rows(ctx context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, error) {
 	if g.redactor.Empty() || !g.UsesSecrets() {
 		return rec, nil
@@ -65,8 +66,8 @@ func (g *guard) rows(ctx context.Context, rec arrow.RecordBatch) (arrow.RecordBa
 
 func (g *guard) asksModels() bool { return g.ConcurrentCalls() > 0 }
 
-// warn warns once for each column. That requests contain what the prompt says is
-// no news.
+// warn warns once per column. It does not warn about requests, which are
+// expected to contain what the prompt says.
 func (g *guard) warn(column string) {
 	if g.redacted[column] || column == "request" || strings.HasSuffix(column, "_request") {
 		return
@@ -78,7 +79,7 @@ func (g *guard) warn(column string) {
 	g.Warn(g.Range.Ptr(), "Secret in a result", "Values of column %q of %s contain a sensitive value. They are stored with %s instead.", column, g.Address, value.Redacted)
 }
 
-// inputsHave says whether a dataset that the stage is given contains a secret.
+// inputsHave reports whether an input dataset of the stage contains a secret.
 func (g *guard) inputsHave(ctx context.Context) (bool, error) {
 	if g.inputSecrets != nil {
 		return *g.inputSecrets, nil
@@ -104,7 +105,7 @@ func (g *guard) inputsHave(ctx context.Context) (bool, error) {
 	return found, nil
 }
 
-// value does the same for plain values.
+// value is rows for plain values.
 func (g *guard) value(v cty.Value) (cty.Value, error) {
 	if v == cty.NilVal || !g.UsesSecrets() {
 		return v, nil
@@ -116,7 +117,7 @@ func (g *guard) value(v cty.Value) (cty.Value, error) {
 	return redacted, nil
 }
 
-// folder does the same for files.
+// folder is rows for files.
 func (g *guard) folder(folder string) error {
 	if g.redactor.Empty() || !g.UsesSecrets() {
 		return nil
@@ -133,7 +134,7 @@ func (g *guard) folder(folder string) error {
 	})
 }
 
-// exposes is the error for a result that contains a secret.
+// exposes returns the error for a result that contains a secret.
 func (g *guard) exposes(where string) error {
 	_, secrets := g.Body.Refs()
 	refs := ""
@@ -147,11 +148,11 @@ func (g *guard) exposes(where string) error {
 		"%s uses %s, and the value is in %s, which would be stored unencrypted. Nothing was stored. Leave the value out of the result, store a hash of it, such as sha256(…), or, if it is not a secret here, wrap it in nonsensitive(…).", g.Address, refs, where)
 }
 
-// secretIn says whether a column contains a secret in a text.
+// secretIn reports whether a text in a column contains a secret.
 func (g *guard) secretIn(column arrow.Array) bool {
 	switch column := column.(type) {
 	case *array.String:
-		if !g.redactor.In(string(column.ValueBytes())) { // all at once, since it hardly ever is
+		if !g.redactor.In(string(column.ValueBytes())) { // all at once, because it is rare
 			return false
 		}
 		for i := range column.Len() {
@@ -177,8 +178,8 @@ func (g *guard) secretIn(column arrow.Array) bool {
 	return false
 }
 
-// redactedColumn is a column of texts without secrets; of other types it is
-// null where there is one.
+// redactedColumn returns a column of texts with secrets redacted. In columns of
+// other types, values with secrets become null.
 func (g *guard) redactedColumn(column arrow.Array) arrow.Array {
 	texts, ok := column.(*array.String)
 	if !ok {

@@ -1,11 +1,11 @@
-// Package local carries out tasks in this process, with plugins on this machine.
+// Package local executes tasks in this process, with plugins on this machine.
 // It knows the task, the store, and what the stages of a run share, but not the
 // run itself.
 //
 // Each mode of a stage has a type of its own: reading (a source), mapping (a
-// row-wise stage), and running (a stage that gets its inputs as files). All
-// of them use guard, which keeps secrets out of results, or serving, which gives a
-// stage its models.
+// row-wise stage), and running (a stage that receives its inputs as files).
+// They use guard, which keeps secrets out of results, and serving, which
+// provides a stage with its models.
 package local
 
 import (
@@ -33,11 +33,11 @@ import (
 	"github.com/quern-dev/quern/store/responses"
 )
 
-// Options are what the engine works with.
+// Options configure the engine.
 type Options struct {
 	Store   *store.Store
 	Plugins stage.Plugins
-	// Artifacts that were read already; nil: none.
+	// Artifacts caches artifacts that were already read. It may be nil.
 	Artifacts *stage.Artifacts
 }
 
@@ -50,7 +50,7 @@ type Engine struct {
 	languages *stage.Languages
 	hub       *modelhost.Hub
 
-	// stopping ends when a graceful stop is asked for.
+	// stopping ends when a graceful stop is requested.
 	stopping context.Context
 	closed   context.CancelFunc
 }
@@ -89,7 +89,7 @@ func (e *Engine) watch(stop <-chan struct{}) {
 	}()
 }
 
-// Close waits for answers that are paid for, and closes the cached answers.
+// Close waits for answers that will be billed, and closes the response cache.
 func (e *Engine) Close() {
 	e.closed()
 	if err := e.hub.Close(); err != nil {
@@ -106,7 +106,7 @@ func (e *Engine) tell(summary, detail string) {
 	}})
 }
 
-// Execute carries out a task.
+// Execute executes a task.
 func (e *Engine) Execute(ctx context.Context, t *engine.Task) (*engine.Result, error) {
 	if t.Format != engine.Format {
 		return nil, fmt.Errorf("the task of %s has the format %q, but this version of quern supports %q", t.Node.Address, t.Format, engine.Format)
@@ -122,7 +122,7 @@ func (e *Engine) Execute(ctx context.Context, t *engine.Task) (*engine.Result, e
 	return res, nil
 }
 
-// stderr are the last lines that a plugin wrote.
+// stderr returns the last lines that a plugin wrote.
 func (e *Engine) stderr(ctx context.Context, plugin string) []string {
 	p, err := e.Plugins.Client(ctx, plugin)
 	if err != nil {
@@ -156,12 +156,12 @@ func (e *Engine) execute(ctx context.Context, t *engine.Task, res *engine.Result
 	return e.put(made, res)
 }
 
-// limited is the context of one attempt at a node.
+// limited returns the context of one attempt at a node.
 func (e *Engine) limited(ctx context.Context, n *plan.Node) (context.Context, context.CancelFunc) {
 	unhook := func() bool { return true }
 	if !n.RowWise() {
-		// A graceful stop ends the call; the plugin leaves a checkpoint. Row-wise
-		// stages stop by themselves.
+		// A graceful stop ends the call; the plugin saves a checkpoint.
+		// Row-wise stages stop by themselves.
 		graceful, cancel := context.WithCancelCause(ctx)
 		unhook = context.AfterFunc(e.stopping, func() { cancel(failure.ErrStopped) })
 		ctx = graceful
@@ -170,7 +170,7 @@ func (e *Engine) limited(ctx context.Context, n *plan.Node) (context.Context, co
 	return limited, func() { unhook(); end() }
 }
 
-// bind evaluates what the configuration needs secrets for, and reads the inputs.
+// bind evaluates the configuration that needs secrets, and reads the inputs.
 func (e *Engine) bind(t *engine.Task) (*stage.Stage, error) {
 	secrets := make(stage.Secrets, len(t.Secrets))
 	for name, v := range t.Secrets {
@@ -217,15 +217,16 @@ func (e *Engine) input(t *engine.Task, key string, of *plan.Input, secrets stage
 	return in, err
 }
 
-// product is what a stage produced, before it is in the store.
+// product is the result of a stage before it is stored.
 type product struct {
 	artifacts map[string]*artifact.Artifact // by port
-	value     cty.Value                     // cty.NilVal: none
+	value     cty.Value                     // cty.NilVal if there is none
 	errors    int64
 	memo      []byte
 }
 
-// put writes the manifests of a product into the store. Its blobs are there.
+// put writes the manifests of a product to the store, which already contains
+// its blobs.
 func (e *Engine) put(p *product, res *engine.Result) error {
 	var made *value.Value
 	if p.value != cty.NilVal {
@@ -246,14 +247,14 @@ func (e *Engine) put(p *product, res *engine.Result) error {
 	return nil
 }
 
-// attempt is a task under way.
+// attempt is a task in progress.
 type attempt struct {
 	*Engine
 	*stage.Stage
 	task  *engine.Task
 	res   *engine.Result
 	guard *guard
-	// end ends when the attempt has to end at once, without a checkpoint.
+	// end ends when the attempt must end immediately, without a checkpoint.
 	end context.Context
 }
 
@@ -269,7 +270,7 @@ func (a *attempt) produce(ctx context.Context) (*product, error) {
 	return nil, fmt.Errorf("the task has the mode %q, which this version of quern does not support", a.Mode)
 }
 
-// model makes a model's artifact of its files.
+// model creates a model artifact from its files.
 func (a *attempt) model(port *plan.Port, files []artifact.File) (*artifact.Artifact, error) {
 	m := &artifact.Artifact{Kind: artifact.Model, Files: files, ModelFormat: port.Format}
 	if port.Signature != nil {
@@ -303,8 +304,8 @@ func (a *attempt) model(port *plan.Port, files []artifact.File) (*artifact.Artif
 // progressPause is the time between two reports of progress.
 const progressPause = 200 * time.Millisecond
 
-// progress passes on how far a plugin says it is. The last word, done of total, is
-// always passed on.
+// progress passes on how far a plugin is. It always passes on the final report,
+// when done equals total.
 type progress struct {
 	sink    events.Sink
 	address string

@@ -20,9 +20,9 @@ import (
 )
 
 // An evaluation on rows that a model was trained on says little about new rows.
-// Where the datasets are the same, the plan sees it. Rows that two datasets
-// share, such as duplicates on both sides of a split, are counted here, once for
-// each result, and are part of it.
+// If the datasets are the same, the plan detects it. Rows that two datasets
+// share, such as duplicates on both sides of a split, are counted here, once
+// for each result, and the counts are part of the result.
 type overlaps struct {
 	*stage.Stage
 	actions   *action.Store
@@ -30,7 +30,7 @@ type overlaps struct {
 	artifacts *stage.Artifacts
 }
 
-// add adds what is counted to the values of an evaluation.
+// add adds the counts to the values of an evaluation.
 func (o *overlaps) add(ctx context.Context, v cty.Value) (cty.Value, error) {
 	t := o.OverlapType()
 	if t == cty.NilType {
@@ -72,8 +72,8 @@ func sameOverlap(in *stage.Input, trained []*stage.Input) string {
 	return strings.Join(parts, "\n")
 }
 
-// trainedOn are the datasets that the stage which made a model was given. nil:
-// there are none, or it is not known what they were.
+// trainedOn returns the datasets that the stage which trained a model received.
+// It returns nil if there are none, or if they are not known.
 func (o *overlaps) trainedOn(in *stage.Input) ([]*stage.Input, error) {
 	entry, err := o.entry(in.Action)
 	if err != nil || entry == nil {
@@ -105,7 +105,7 @@ func (o *overlaps) trainedOn(in *stage.Input) ([]*stage.Input, error) {
 	return all, nil
 }
 
-// entry is the entry of a key; nil: there is none that can be read.
+// entry returns the entry of a key, or nil if none can be read.
 func (o *overlaps) entry(key string) (*action.Entry, error) {
 	if key == "" {
 		return nil, nil
@@ -117,8 +117,8 @@ func (o *overlaps) entry(key string) (*action.Entry, error) {
 	return entry, err
 }
 
-// count counts the evaluated rows whose features a model has seen in training;
-// nil: it cannot be told.
+// count counts the evaluated rows whose features the model has seen in
+// training. It returns nil if that is not possible.
 func (o *overlaps) count(ctx context.Context, model *stage.Input, trained []*stage.Input) (*plan.Overlap, error) {
 	args := modelFeatures(model)
 	if len(args) == 0 {
@@ -130,7 +130,8 @@ func (o *overlaps) count(ctx context.Context, model *stage.Input, trained []*sta
 	}
 	var in []*stage.Computation
 	for _, t := range trained {
-		// One without the features' columns is not what they were made of.
+		// A dataset without these columns is not what the features were
+		// computed from.
 		if c, err := o.Compute(t, args); err == nil {
 			in = append(in, c)
 		}
@@ -150,14 +151,14 @@ func (o *overlaps) count(ctx context.Context, model *stage.Input, trained []*sta
 		}
 		return nil
 	})
-	// The evaluation itself does not need the rows of training.
+	// The evaluation itself does not need the training rows.
 	if lost := (*unreadable)(nil); errors.As(err, &lost) && blob.Unavailable(err) {
 		return nil, nil
 	}
 	return counted, err
 }
 
-// unreadable is the error for rows of training.
+// unreadable is the error for training rows that cannot be read.
 type unreadable struct{ error }
 
 func (e *unreadable) Unwrap() error { return e.error }

@@ -28,26 +28,27 @@ type part struct {
 // span is a run of rows of a dataset.
 type span struct{ from, to int64 }
 
-// formerRead is what was read of a source before, as far as a new reading may
-// take rows from it.
+// formerRead is an earlier reading of a source, from which a new reading may
+// copy rows.
 type formerRead struct {
 	shards  []data.Shard
 	columns []string
-	// parts are where the rows of parts are, by fingerprint: several where
-	// parts are alike.
+	// parts are the spans of rows of each part, by fingerprint. Equal parts
+	// have several spans.
 	parts map[string][]span
 
-	// next reads on in the shard that ends before row end. current is what it
-	// gave last, from row base on, and is valid until it is called again.
+	// next continues in the shard that ends before row end. current is the last
+	// batch that it returned, which starts at row base. It is valid until the
+	// next call.
 	next      func() (arrow.RecordBatch, error, bool)
 	stop      func()
 	current   arrow.RecordBatch
 	base, end int64
 }
 
-// formerRead returns what the last reading of a source left; nil: nothing that
-// can be used. What is read now must come out as if all were read again, so the
-// definition and the columns have to be the same.
+// formerRead returns the last reading of a source, or nil if it cannot be used.
+// The result must be the same as if everything were read again, so the
+// definition and the columns must be the same.
 func (a *attempt) formerRead(ctx context.Context, columns data.Schema) (*formerRead, error) {
 	if stage.Forced(a.Node) {
 		return nil, nil
@@ -67,8 +68,8 @@ func (a *attempt) formerRead(ctx context.Context, columns data.Schema) (*formerR
 	return f, nil
 }
 
-// unlessUnavailable drops an error that is about a missing or damaged file: all
-// is read again.
+// unlessUnavailable drops an error about a missing or damaged file: everything
+// is then read again.
 func unlessUnavailable(err error) error {
 	if blob.Unavailable(err) {
 		return nil
@@ -76,8 +77,8 @@ func unlessUnavailable(err error) error {
 	return err
 }
 
-// prior is an output of the stage's last result, a dataset; nil: there is none
-// that can be read.
+// prior returns an output of the stage's last result, a dataset, or nil if
+// there is none that can be read.
 func (a *attempt) prior(port string) *dataset.Manifest {
 	ref, ok := a.task.Prior[port]
 	if !ok {
@@ -115,7 +116,7 @@ func (f *formerRead) load(ctx context.Context, blobs *blob.Store, list *dataset.
 	return nil
 }
 
-// known are the fingerprints of parts whose rows can be taken.
+// known returns the fingerprints of the parts whose rows can be copied.
 func (f *formerRead) known() []string {
 	if f == nil {
 		return nil
@@ -128,8 +129,8 @@ func (f *formerRead) known() []string {
 	return out
 }
 
-// take returns where the rows of a part are. Of parts that are alike, each is
-// taken in turn, so that rows are read in their order.
+// take returns the span of a part's rows. For equal parts, it returns their
+// spans in turn, so that rows are read in order.
 func (f *formerRead) take(fingerprint string) (span, bool) {
 	if f == nil || len(f.parts[fingerprint]) == 0 {
 		return span{}, false
@@ -141,7 +142,7 @@ func (f *formerRead) take(fingerprint string) (span, bool) {
 	return all[0], true
 }
 
-// copy hands over rows.
+// copy passes a span of rows to write.
 func (f *formerRead) copy(ctx context.Context, s span, write func(context.Context, arrow.RecordBatch) error) error {
 	for s.from < s.to {
 		if err := f.seek(ctx, s.from); err != nil {
@@ -159,7 +160,7 @@ func (f *formerRead) copy(ctx context.Context, s span, write func(context.Contex
 	return nil
 }
 
-// seek makes current the batch that has a row.
+// seek makes the batch that contains a row current.
 func (f *formerRead) seek(ctx context.Context, row int64) error {
 	if f.next == nil || row < f.base || row >= f.end {
 		f.open(ctx, row)
@@ -181,7 +182,7 @@ func (f *formerRead) seek(ctx context.Context, row int64) error {
 	return nil
 }
 
-// open starts to read the shard that has a row.
+// open opens the shard that contains a row.
 func (f *formerRead) open(ctx context.Context, row int64) {
 	f.stop()
 	f.current, f.base, f.end = nil, 0, 0
@@ -202,19 +203,19 @@ func (f *formerRead) close() {
 	}
 }
 
-// parts puts a source's rows together from the parts that were read and those
-// that are known.
+// parts combines a source's rows from the parts that were read and those that
+// are known.
 type parts struct {
 	former *formerRead
 	all    []part
-	// read is how many rows the parts have that were read.
+	// read is the number of rows in the parts that were read.
 	read int64
-	// waiting are known rows that are still to be copied.
+	// waiting are the known rows that have not been copied yet.
 	waiting span
 }
 
-// add takes account of a part. received is how many rows came from the plugin
-// so far.
+// add adds a part. received is the number of rows that the plugin has sent so
+// far.
 func (p *parts) add(ctx context.Context, received int64, e *pluginv1.Part, write func(context.Context, arrow.RecordBatch) error) (fault string, err error) {
 	if !e.GetKnown() {
 		p.read += e.GetRows()
@@ -239,14 +240,14 @@ func (p *parts) add(ctx context.Context, received int64, e *pluginv1.Part, write
 	return "", nil
 }
 
-// flush copies the rows that wait.
+// flush copies the waiting rows.
 func (p *parts) flush(ctx context.Context, write func(context.Context, arrow.RecordBatch) error) error {
 	s := p.waiting
 	p.waiting = span{s.to, s.to}
 	return p.former.copy(ctx, s, write)
 }
 
-// partsDataset is the list of parts; nil: there is but one.
+// partsDataset returns the list of parts, or nil if there is only one.
 func partsDataset(ctx context.Context, blobs *blob.Store, all []part) (*dataset.Manifest, error) {
 	if len(all) < 2 {
 		return nil, nil

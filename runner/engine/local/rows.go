@@ -27,7 +27,7 @@ import (
 
 var errorsSchema = data.Schema{{Name: "row", Type: "int64"}, {Name: "message", Type: "string"}}
 
-// mapRows carries out a row-wise stage.
+// mapRows runs a row-wise stage.
 func (a *attempt) mapRows(ctx context.Context) (*product, error) {
 	port := a.RowsPort()
 	if port == nil {
@@ -53,8 +53,8 @@ func (a *attempt) mapRows(ctx context.Context) (*product, error) {
 	return m.finish(ctx, done)
 }
 
-// mapNew computes the rows whose results are not known. Beside are the inputs
-// that the rows are not of.
+// mapNew computes the rows whose results are not known. beside are the inputs
+// other than the rows.
 func (a *attempt) mapNew(ctx context.Context, m *mapping, beside map[string]*pluginv1.Artifact) (*rowwise.Result, error) {
 	served := a.serve(ctx, beside)
 	defer served.close()
@@ -90,7 +90,7 @@ func (a *attempt) mapNew(ctx context.Context, m *mapping, beside map[string]*plu
 	return done, served.outcome(err)
 }
 
-// mapping is what a row-wise stage makes of its rows.
+// mapping is the result of a row-wise stage.
 type mapping struct {
 	*stage.Stage
 	blobs *blob.Store
@@ -131,7 +131,7 @@ func (m *mapping) finish(ctx context.Context, done *rowwise.Result) (*product, e
 	return p, err
 }
 
-// without says what rows that failed lack.
+// without describes what rows that failed lack.
 func without(failed int64, expands bool) string {
 	if expands {
 		return english.Agree(failed, "It produces", "They produce") + " no rows"
@@ -139,8 +139,8 @@ func without(failed int64, expands bool) string {
 	return english.Agree(failed, "It has", "They have") + " no value"
 }
 
-// beside are the inputs of a row-wise stage that its rows are not of. Discard
-// removes what was made for them.
+// beside returns the inputs of a row-wise stage other than its rows. discard
+// removes the files that were written for them.
 func (a *attempt) beside(ctx context.Context, rowsOf string) (inputs map[string]*pluginv1.Artifact, discard func() error, err error) {
 	inputs, discard = map[string]*pluginv1.Artifact{}, func() error { return nil }
 	for key, in := range a.Inputs {
@@ -192,10 +192,11 @@ func (a *attempt) rowwiseStage(port *plan.Port, in *stage.Input) rowwise.Stage {
 	return s
 }
 
-// openRows is how many rows of a stage should be under way so that the language
-// models that it calls never wait for rows: not while results are synced, and
-// not for a row that pauses after a refusal, behind which others that are done
-// wait for their turn. More would only wait, in memory. 0: it calls none.
+// openRows is how many rows of a stage should be in flight so that the language
+// models it calls never wait for rows: neither while results are synced, nor
+// while a row that pauses after a refusal holds up finished rows that come
+// after it. More rows would only wait in memory. It is 0 if the stage calls no
+// models.
 func openRows(calls int64) int64 {
 	const perCall, least = 8, 1024
 	if calls == 0 {
@@ -204,7 +205,7 @@ func openRows(calls int64) int64 {
 	return max(perCall*calls, least)
 }
 
-// failures is the dataset of rows that failed.
+// failures returns the dataset of rows that failed.
 func (m *mapping) failures(ctx context.Context, all []rowwise.Failure) (*dataset.Manifest, error) {
 	w := dataset.NewWriter(m.blobs, errorsSchema)
 	defer w.Abort()
@@ -221,8 +222,8 @@ func (m *mapping) failures(ctx context.Context, all []rowwise.Failure) (*dataset
 	return w.Close()
 }
 
-// figures are the values that quern itself counts of a label stage: coverage
-// and counts of the columns that it made.
+// figures returns the values that quern itself computes for a label stage:
+// coverage and counts of the columns that it added.
 func (m *mapping) figures(ctx context.Context, result *dataset.Manifest) (cty.Value, error) {
 	t := m.ValueType.Type
 	if t == cty.NilType || !t.HasAttribute("coverage") || !t.HasAttribute("counts") {
@@ -246,7 +247,7 @@ func (m *mapping) figures(ctx context.Context, result *dataset.Manifest) (cty.Va
 	}), t)
 }
 
-// labelColumns are the columns that are not the input's.
+// labelColumns returns the columns that do not come from the input.
 func labelColumns(port *plan.Port) []string {
 	var names []string
 	for _, c := range port.Columns {

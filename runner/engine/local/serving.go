@@ -14,28 +14,28 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// serving is the host of one run of a stage, and tells what it spends.
+// serving is the host of one run of a stage, and reports what the stage spends.
 type serving struct {
 	sink    events.Sink
 	address string
-	calls   int64      // of language models that are under way at a time, at most
-	spend   *llm.Spend // what the task's calls came to
+	calls   int64      // the maximum number of concurrent calls of language models
+	spend   *llm.Spend // the total of the task's calls
 	host    *modelhost.Host
 	// ctx ends when the stage cannot go on.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	needed bool // the stage has something to ask the host for
+	needed bool // set if the stage may call the host
 
 	mu    sync.Mutex
 	last  events.Progress
 	told  time.Time
-	owing bool // last is not told yet
+	owing bool // last has not been reported yet
 
-	stopped chan struct{} // closed to end the telling
+	stopped chan struct{} // closed to stop reporting
 	gone    chan struct{}
 }
 
-// serve makes the host of a stage. The caller closes it.
+// serve creates the host of a stage. The caller closes it.
 func (a *attempt) serve(ctx context.Context, artifacts map[string]*pluginv1.Artifact) *serving {
 	s := &serving{
 		sink: a.run.Events, address: a.Address, calls: a.ConcurrentCalls(), spend: &a.res.Spend,
@@ -54,7 +54,7 @@ func (a *attempt) serve(ctx context.Context, artifacts map[string]*pluginv1.Arti
 	return s
 }
 
-// models are the model inputs, served by the plugins that made them.
+// models returns the model inputs, which the plugins that produced them serve.
 func (a *attempt) models(artifacts map[string]*pluginv1.Artifact) map[string]modelhost.Model {
 	models := map[string]modelhost.Model{}
 	for key, in := range a.Inputs {
@@ -70,8 +70,8 @@ func (a *attempt) models(artifacts map[string]*pluginv1.Artifact) map[string]mod
 	return models
 }
 
-// on serves the host to the stage's plugin. The address is zero if there is
-// nothing to serve.
+// on makes the host available to the stage's plugin. The address is zero if
+// there is nothing to serve.
 func (s *serving) on(p *client.Plugin) (address client.HostAddress, stop func(), err error) {
 	if !s.needed {
 		return client.HostAddress{}, func() {}, nil
@@ -79,12 +79,12 @@ func (s *serving) on(p *client.Plugin) (address client.HostAddress, stop func(),
 	return p.Host(s.host)
 }
 
-// openChats is how many requests the stage's plugin should ask language models
-// at a time: as many as can be under way, and as many that are there when one of
-// those is answered. 0: it was given no language model.
+// openChats is how many requests the stage's plugin should have open: as many
+// as can be in flight, and as many that are ready when one of those is
+// answered. It is 0 if the stage has no language model.
 func (s *serving) openChats() int64 { return 2 * s.calls }
 
-// close notes what was spent.
+// close records what was spent.
 func (s *serving) close() {
 	s.cancel(nil)
 	s.host.Close()
@@ -93,8 +93,8 @@ func (s *serving) close() {
 	s.spend.Add(s.host.Spent())
 }
 
-// outcome is how the stage ended: the host's reason explains an error of the
-// plugin, and counts also when the plugin has made do without an answer.
+// outcome returns how the stage ended. The host's reason explains an error of
+// the plugin, and counts even if the plugin managed without an answer.
 func (s *serving) outcome(err error) error {
 	if cause := s.host.Err(); cause != nil {
 		return cause
@@ -102,11 +102,11 @@ func (s *serving) outcome(err error) error {
 	return err
 }
 
-// spendPause is the time between two tellings of what a stage spends.
+// spendPause is the time between two reports of what a stage spends.
 const spendPause = 500 * time.Millisecond
 
-// tell tells of spending also while the stage says nothing of itself, and of
-// progress that came too soon after another.
+// tell reports spending while the stage itself reports nothing, and progress
+// that came too soon after the last report.
 func (s *serving) tell() {
 	defer close(s.gone)
 	tick := time.NewTicker(spendPause)
@@ -125,8 +125,8 @@ func (s *serving) tell() {
 	}
 }
 
-// progress reports how far the stage is, and what it has spent: at once or, soon
-// after another time, a little later.
+// progress reports how far the stage is, and what it has spent: immediately, or
+// a little later if the last report was recent.
 func (s *serving) progress(p events.Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,15 +136,15 @@ func (s *serving) progress(p events.Progress) {
 	}
 }
 
-// emit is called under the lock.
+// emit must be called with the lock held.
 func (s *serving) emit() {
 	s.last.Spend, s.told, s.owing = s.host.Spent(), time.Now(), false
 	told := s.last
 	s.sink.Emit(events.Event{Type: events.StageProgress, Address: s.address, Progress: &told})
 }
 
-// hostedMap is a Map call whose first message tells of the host and of the
-// inputs beside the rows.
+// hostedMap is a Map call whose first message contains the host's address and
+// the inputs other than the rows.
 type hostedMap struct {
 	pluginv1.PluginService_MapClient
 	host   client.HostAddress

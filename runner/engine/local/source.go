@@ -25,8 +25,8 @@ import (
 
 var quarantineSchema = data.Schema{{Name: "origin", Type: "string"}, {Name: "content", Type: "string"}, {Name: "error", Type: "string"}}
 
-// read reads a source. What was read counts only if the source holds the same
-// before and after: the action key says what it was made of.
+// read reads a source. The result counts only if the content of the source is
+// the same before and after, because the action key identifies that content.
 func (a *attempt) read(ctx context.Context) (*product, error) {
 	port, ok := a.Port("")
 	if !ok || port.Kind != plan.KindDataset {
@@ -61,8 +61,8 @@ func (a *attempt) read(ctx context.Context) (*product, error) {
 	return made, err
 }
 
-// unchanged makes sure that the source still holds what the action key says, and
-// returns its plugin's memo.
+// unchanged checks that the source still has the content that the action key
+// identifies, and returns its plugin's memo.
 func (a *attempt) unchanged(ctx context.Context) (memo []byte, err error) {
 	now, err := a.sources.Look(ctx, a.Stage, a.task.Memo)
 	if err != nil {
@@ -89,8 +89,8 @@ type reading struct {
 	progress   progress
 	schema     *arrow.Schema
 	rows       *dataset.Writer
-	quarantine *quarantine // nil: nothing was set aside
-	count      int64       // rows that came
+	quarantine *quarantine // nil if nothing was set aside
+	count      int64       // rows received
 	parts      parts
 }
 
@@ -122,7 +122,7 @@ func (rd *reading) all(ctx context.Context, p *client.Plugin, memo []byte) error
 	}
 }
 
-// end deals with what is still to be done when the plugin has sent all.
+// end completes the result after the plugin has sent everything.
 func (rd *reading) end(ctx context.Context) error {
 	if len(rd.parts.all) > 0 && rd.count != rd.parts.read {
 		return rd.Faulty(fmt.Sprintf("it sent %d rows, but the parts of its source have %d", rd.count, rd.parts.read))
@@ -192,7 +192,7 @@ func (rd *reading) finish(ctx context.Context) (*product, error) {
 	return p, nil
 }
 
-// quarantine gathers rows that were set aside.
+// quarantine collects rows that were set aside.
 type quarantine struct {
 	writer *dataset.Writer
 	rows   *array.RecordBuilder

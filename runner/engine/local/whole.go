@@ -25,7 +25,7 @@ import (
 	"github.com/quern-dev/quern/store/dataset"
 )
 
-// runWhole carries out a stage that gets its inputs as files.
+// runWhole runs a stage that receives its inputs as files.
 func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 	place, err := stage.NewPlace(a.Store, a.task.Key, a.task.Environment)
 	if err != nil {
@@ -52,8 +52,8 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 	call := &running{Stage: a.Stage, guard: a.guard, blobs: a.Store.Blobs, folder: place.Work, model: a.model, progress: served.progress, outputs: map[string]*output{}}
 	defer call.abort()
 	call.open()
-	// When the stage is to stop, the plugin is asked to leave a checkpoint: what
-	// it still sends is taken.
+	// When the stage is to stop, the plugin is asked to save a checkpoint.
+	// Whatever it still sends is accepted.
 	stoppable, name, over := p.Stoppable(a.end, served.ctx, time.Duration(a.StopSeconds*float64(time.Second)))
 	defer over()
 	req.Call = name
@@ -77,20 +77,20 @@ type running struct {
 	*stage.Stage
 	guard    *guard
 	blobs    *blob.Store
-	folder   string // in which the plugin works
+	folder   string // the plugin's working folder
 	model    func(*plan.Port, []artifact.File) (*artifact.Artifact, error)
 	progress func(events.Progress)
 	outputs  map[string]*output // datasets, by port
 	missing  missing
 }
 
-// missing are results that a run reported as missing.
+// missing are the results that a run reported as missing.
 type missing struct {
 	all, temporary int64
 	first          []rowwise.Failure
 }
 
-// failure takes the report of a missing result.
+// failure records the report of a missing result.
 func (c *running) failure(e *pluginv1.RowError) error {
 	m := &c.missing
 	m.all++
@@ -177,7 +177,7 @@ func (c *running) event(ctx context.Context, resp *pluginv1.RunResponse) error {
 	return nil
 }
 
-// finish takes what was made into the store.
+// finish stores the results.
 func (c *running) finish(done *pluginv1.Done) (*product, error) {
 	p := &product{artifacts: map[string]*artifact.Artifact{}, errors: c.missing.temporary}
 	for i := range c.Outputs {
@@ -227,7 +227,7 @@ func (c *running) artifact(port *plan.Port, done *pluginv1.Done) (*artifact.Arti
 	return &artifact.Artifact{Kind: artifact.Report, Files: files}, nil
 }
 
-// value is the plain values, in the type that was declared.
+// value returns the plain values in their declared type.
 func (c *running) value(done *pluginv1.Done) (cty.Value, error) {
 	t := pluginValue(c.Stage)
 	if t == cty.NilType {
@@ -246,8 +246,8 @@ func (c *running) value(done *pluginv1.Done) (cty.Value, error) {
 	return v, nil
 }
 
-// pluginValue is the type of the values that the plugin gives; cty.NilType: it
-// gives none.
+// pluginValue is the type of the values that the plugin returns, or cty.NilType
+// if it returns none.
 func pluginValue(s *stage.Stage) cty.Type {
 	if s.OverlapType() == cty.NilType {
 		return s.ValueType.Type
