@@ -9,14 +9,13 @@ import (
 	"github.com/quern-dev/quern/runner/failure"
 )
 
-// The pause before another attempt doubles from the first to the last.
+// The pause before the next attempt doubles from the first value to the last.
 const (
 	firstPause = time.Second
 	lastPause  = 30 * time.Second
 )
 
-// attempts carries out a node, and again after a failure as often as its
-// retries say.
+// attempts runs a node and, after failures, again, up to its number of retries.
 func (r *run) attempts(ctx context.Context, n *plan.Node, res *StageResult) error {
 	pause := firstPause
 	healed := false
@@ -25,9 +24,9 @@ func (r *run) attempts(ctx context.Context, n *plan.Node, res *StageResult) erro
 		if err == nil || r.stopping() {
 			return err
 		}
-		// Earlier results that were found damaged when they were read are set
-		// aside by now, so the next attempt makes them again. An attempt that
-		// did not even begin costs none of those that were asked for.
+		// Earlier results that were found damaged have been set aside by now,
+		// so the next attempt computes them again. This attempt does not count
+		// toward the retries.
 		if !healed && failure.Heals(err) {
 			healed = true
 			attempt--
@@ -57,10 +56,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// attempt carries out a node once.
+// attempt runs a node once.
 func (r *run) attempt(ctx context.Context, n *plan.Node, res *StageResult) error {
 	if n.Mode == plan.ModeDeploy {
-		// A graceful stop lets it go on to its end. The engine limits tasks.
+		// A graceful stop lets it finish. The engine limits tasks.
 		limited, end := failure.WithTimeout(ctx, n.Timeout)
 		defer end()
 		ctx = limited

@@ -9,8 +9,8 @@ import (
 	"github.com/quern-dev/quern/runner/stage"
 )
 
-// binder evaluates what nodes waited for and finds their inputs, which are in the
-// state by then.
+// binder evaluates what nodes waited for and finds their inputs, which are in
+// the state by that time.
 type binder struct {
 	nodes     map[string]*plan.Node
 	models    map[string]*plan.Model
@@ -39,7 +39,8 @@ func (b *binder) bind(n *plan.Node) (*stage.Stage, error) {
 	return stage.New(n, bound, inputs, b.values.secrets)
 }
 
-// input finds a language model, or what an upstream instance produced.
+// input returns a language model, or the artifact that an upstream instance
+// produced.
 func (b *binder) input(key string, of *plan.Input) (*stage.Input, error) {
 	if m := b.models[of.Address]; m != nil {
 		l, err := b.language(m)

@@ -16,8 +16,8 @@ import (
 // checker evaluates conditions.
 type checker struct{ values *values }
 
-// check evaluates a node's conditions of one kind and returns all that do not
-// hold as one *failure.Diagnosed.
+// check evaluates a node's conditions of one kind and returns all that are not
+// met as one *failure.Diagnosed.
 func (k *checker) check(n *plan.Node, when string) error {
 	var diags hcl.Diagnostics
 	for i := range n.Conditions {
@@ -51,7 +51,7 @@ func (k *checker) checkOne(what string, c *plan.Condition) hcl.Diagnostics {
 		return nil
 	}
 	d := diag.Errorf(c.Test.Range.Ptr(), broken[c.When], "%s%s", k.message(c), verdict.Undecided())
-	// The values that mattered are shown with it.
+	// The error shows the values that mattered.
 	if e, diags := limit.ParseExpression([]byte(c.Test.Text), "", hcl.InitialPos); !diags.HasErrors() && len(c.Test.Secrets) == 0 {
 		d.Expression, d.EvalContext = e, &hcl.EvalContext{Variables: vars}
 	}
@@ -86,7 +86,7 @@ func (k *checker) checkAll(c *plan.CheckBlock, undone map[string]bool) (plan.Che
 	return status, diags
 }
 
-// message is the condition's error_message.
+// message returns the condition's error_message.
 func (k *checker) message(c *plan.Condition) string {
 	const silent = "The condition is not met."
 	if c.Message == nil {
@@ -112,8 +112,8 @@ type gates struct {
 	publisher *publisher
 }
 
-// gate checks a gate. One that does not hold fails, and so keeps back all that
-// depends on it.
+// gate checks a gate. If a condition is not met, the gate fails, so that
+// nothing that depends on it runs.
 func (g *gates) gate(n *plan.Node, res *StageResult) error {
 	if err := g.check(n, plan.WhenPre); err != nil {
 		return err
@@ -133,7 +133,8 @@ func (g *gates) gate(n *plan.Node, res *StageResult) error {
 	return nil
 }
 
-// gateKey is the key of a gate now that the values of its conditions are known.
+// gateKey returns the key of a gate, now that the values of its conditions are
+// known.
 func (g *gates) gateKey(n *plan.Node) (key string, fields []plan.Field, err error) {
 	if n.ActionKey != "" {
 		return n.ActionKey, n.Preimage, nil

@@ -7,7 +7,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// know lets expressions see what the plan keeps, as far as they refer to it.
+// know lets expressions see the kept instances that they refer to.
 func (b *binder) know(p *plan.Plan, todo []*plan.Node) error {
 	wanted := map[string]bool{}
 	for _, n := range todo {
@@ -49,7 +49,7 @@ func nodeRefs(n *plan.Node) []string {
 	return append(refs, conditionRefs(n.Conditions)...)
 }
 
-// moduleRefs are the stages that outputs and checks read.
+// moduleRefs returns the stages that outputs and checks read.
 func moduleRefs(p *plan.Plan) []string {
 	var refs []string
 	for _, o := range p.Outputs {

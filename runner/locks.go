@@ -2,8 +2,8 @@ package runner
 
 import "sync"
 
-// keyLocks let one stage at a time work on an action key: the second of two
-// stages that are the same finds what the first has made.
+// keyLocks let only one stage at a time work on an action key, so that the
+// second of two identical stages finds the result of the first.
 type keyLocks struct {
 	mu    sync.Mutex
 	locks map[string]*sync.Mutex

@@ -6,8 +6,8 @@ import (
 	"github.com/shirou/gopsutil/v4/mem"
 )
 
-// machineMemory is the memory of the machine in bytes; 0: not known, which
-// does not limit.
+// machineMemory returns the memory of the machine in bytes, or 0 if it is not
+// known, which means no limit.
 func machineMemory() int64 {
 	m, err := mem.VirtualMemory()
 	if err != nil {

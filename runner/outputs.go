@@ -15,8 +15,8 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// conclusion evaluates what depends on no single stage when all have ended: the
-// pipeline's outputs and checks.
+// conclusion evaluates the pipeline's outputs and checks, after all stages have
+// ended.
 type conclusion struct {
 	plan     *plan.Plan
 	checker  *checker
@@ -25,8 +25,8 @@ type conclusion struct {
 	seal     func([]byte) (string, error)
 }
 
-// outputs evaluates the pipeline's outputs and puts them into the state. One
-// that needs a stage that is not done keeps its former value.
+// outputs evaluates the pipeline's outputs and writes them to the state. An
+// output that needs a stage that is not done keeps its former value.
 func (c *conclusion) outputs(res *Result) {
 	if c.plan.Destroy && res.Status != Done {
 		return // they still describe what could not be deleted
@@ -69,7 +69,7 @@ func (c *conclusion) outputs(res *Result) {
 	}
 }
 
-// undone are the stages of which an instance is not done.
+// undone returns the stages with an instance that is not done.
 func undone(res *Result) map[string]bool {
 	out := map[string]bool{}
 	for _, s := range res.Stages {
@@ -80,7 +80,7 @@ func undone(res *Result) map[string]bool {
 	return out
 }
 
-// output evaluates one output; ok is false where it has no value for now.
+// output evaluates one output. ok is false if it has no value yet.
 func (c *conclusion) output(o *plan.Output, undone map[string]bool) (v cty.Value, ok bool, diags hcl.Diagnostics) {
 	if slices.ContainsFunc(o.DependsOn, func(stage string) bool { return undone[stage] }) || !c.checker.values.ready(o.Expr.Refs, undone) {
 		return cty.NilVal, false, nil
@@ -109,8 +109,8 @@ func (c *conclusion) output(o *plan.Output, undone map[string]bool) (v cty.Value
 	return v, true, nil
 }
 
-// checks evaluates the pipeline's checks. A failed check is a warning: it does not
-// make anything else fail.
+// checks evaluates the pipeline's checks. A failed check is a warning and makes
+// nothing else fail.
 func (c *conclusion) checks(res *Result) {
 	missing := undone(res)
 	for _, check := range c.plan.Checks {
@@ -121,8 +121,8 @@ func (c *conclusion) checks(res *Result) {
 	}
 }
 
-// sensitive: what is made with a sensitive variable is so, whatever the output
-// says.
+// sensitive reports whether an output is sensitive: declared as such, or
+// computed from a sensitive variable.
 func sensitive(o *plan.Output) bool { return o.Sensitive || len(o.Expr.Secrets) > 0 }
 
 func unmarked(v cty.Value) cty.Value {
@@ -133,7 +133,7 @@ func unmarked(v cty.Value) cty.Value {
 func outputEvent(o *plan.Output, v cty.Value) *events.Output {
 	e := &events.Output{Name: o.Name, Sensitive: sensitive(o)}
 	if !e.Sensitive {
-		// A value that is no JSON (a capsule) has no place in the stream.
+		// A value without a JSON form (a capsule) does not go into the stream.
 		if text, err := ctyjson.Marshal(v, v.Type()); err == nil {
 			e.Value = text
 		}

@@ -39,8 +39,8 @@ type computed struct {
 	content stage.Content // of a source
 }
 
-// existing returns what the store has for the action key; nil: nothing that
-// can be used.
+// existing returns the entry of the action key in the store, or nil if there is
+// none that can be used.
 func (p *publisher) existing(c *computed) (*action.Entry, error) {
 	if stage.Forced(c.Node) {
 		return nil, nil
@@ -50,7 +50,7 @@ func (p *publisher) existing(c *computed) (*action.Entry, error) {
 		c.Warnings = append(c.Warnings, diag.Warningf(c.Range.Ptr(), "A damaged entry was set aside", "%s. Its results are computed again.", damaged))
 		return nil, nil
 	}
-	// Rows that failed are tried again; the others are not.
+	// Rows that failed are tried again; the other rows are not.
 	if err != nil || entry == nil || entry.Errors > 0 {
 		return nil, err
 	}
@@ -72,9 +72,9 @@ func (p *publisher) existing(c *computed) (*action.Entry, error) {
 	return entry, nil
 }
 
-// commit publishes the result of a task, whose manifests are in the store. The
-// entry that counts is returned: another process may have been first. Spend is
-// that of all attempts.
+// commit publishes the result of a task whose manifests are in the store. It
+// returns the entry that counts, because another process may have been first.
+// spend is the total of all attempts.
 func (p *publisher) commit(c *computed, result *engine.Result, spend llm.Spend) (*action.Entry, error) {
 	entry := &action.Entry{
 		Key: c.Keys.Action, Definition: c.Definition, Address: c.Address, Preimage: preimage(c.Preimage),
@@ -85,8 +85,8 @@ func (p *publisher) commit(c *computed, result *engine.Result, spend llm.Spend) 
 	if result.Rows.Reused > 0 {
 		entry.Earlier = p.earlierPrograms(c)
 	}
-	// What is there already did not do: it was to be replaced, lacks files,
-	// or has rows that failed.
+	// The existing entry could not be used: it was to be replaced, lacks files,
+	// or has failed rows.
 	old, err := p.store.Actions.Get(c.Keys.Action)
 	if err != nil || old != nil {
 		return entry, p.store.Actions.Replace(entry)
@@ -114,7 +114,7 @@ func (p *publisher) made(c *computed, entry *action.Entry) (*plan.Made, error) {
 	return made, nil
 }
 
-// settle puts an entry into the state.
+// settle writes an entry to the state.
 func (p *publisher) settle(c *computed, entry *action.Entry) {
 	p.state.set(c.Address, &state.Instance{
 		Address: c.Address, Kind: c.Kind, Type: c.Type, Plugin: c.Plugin,
@@ -125,7 +125,8 @@ func (p *publisher) settle(c *computed, entry *action.Entry) {
 	})
 }
 
-// prior is the last result of a stage with the same definition; nil: none.
+// prior returns the last result of a stage with the same definition, or nil if
+// there is none.
 func (p *publisher) prior(c *computed) *state.Instance {
 	prior, ok := p.state.instance(c.Address)
 	if !ok || prior.Definition != c.Definition || prior.Type != c.Type {
@@ -134,7 +135,7 @@ func (p *publisher) prior(c *computed) *state.Instance {
 	return prior
 }
 
-// earlierPrograms are the plugin's programs that produced rows which are reused.
+// earlierPrograms returns the plugin's programs that produced the reused rows.
 func (p *publisher) earlierPrograms(c *computed) []action.PluginRef {
 	prior := p.prior(c)
 	if prior == nil {
@@ -142,7 +143,7 @@ func (p *publisher) earlierPrograms(c *computed) []action.PluginRef {
 	}
 	entry, err := p.store.Actions.Get(prior.ActionKey)
 	if err != nil || entry == nil {
-		return nil // it was collected: nobody knows
+		return nil // it was garbage-collected, so the program is unknown
 	}
 	var out []action.PluginRef
 	for _, ref := range append(entry.Earlier, entry.Plugin) {
@@ -158,7 +159,7 @@ func (p *publisher) pluginRef(name string) action.PluginRef {
 	return action.PluginRef{Name: name, Version: plugin.Version, Digest: plugin.Digest}
 }
 
-// inputRefs are what the stage is given: artifacts and models, prompts, and
+// inputRefs returns the inputs of the stage: artifacts and models, prompts, and
 // values of other stages that its configuration waited for.
 func (p *publisher) inputRefs(s *stage.Stage) []action.InputRef {
 	var out []action.InputRef
@@ -180,7 +181,7 @@ func (p *publisher) inputRefs(s *stage.Stage) []action.InputRef {
 	return append(out, p.valueRefs(s.Body.ValueRefs())...)
 }
 
-// valueRefs are the stages whose values are used. Gates have none.
+// valueRefs returns the stages whose values are used. Gates have none.
 func (p *publisher) valueRefs(addresses []string) []action.InputRef {
 	var out []action.InputRef
 	for _, address := range slices.Sorted(slices.Values(addresses)) {
@@ -199,7 +200,7 @@ func preimage(fields []plan.Field) []action.Field {
 	return slices.Clip(out)
 }
 
-// spendOf is what is recorded of calls; nil: there were none.
+// spendOf returns what is recorded about calls, or nil if there were none.
 func spendOf(s llm.Spend) *llm.Spend {
 	if s == (llm.Spend{}) {
 		return nil

@@ -14,9 +14,10 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// Record is Apply with an entry in the history: written when the run starts,
-// so that a run which is killed is found there too, and again when it ends.
-// about gives the entry its command and commit; the rest is filled in.
+// Record is Apply with an entry in the history. It writes the entry when the
+// run starts, so that a run that is killed appears there, too, and again when
+// it ends. about contains the entry's command and commit; Record fills in the
+// rest.
 func Record(ctx context.Context, p *plan.Plan, opts Options, runs *history.Store, about history.Run) (*Result, error) {
 	id, err := history.NewID(time.Now())
 	if err != nil {
@@ -90,8 +91,8 @@ func pluginRefs(p *plan.Plan) map[string]action.PluginRef {
 	return refs
 }
 
-// estimateOf sums what the plan expects of the nodes that will run. A figure
-// that one of them does not know is not known of the whole.
+// estimateOf adds up the plan's estimates for the nodes that will run. A figure
+// that is unknown for one of them is unknown for the whole.
 func estimateOf(p *plan.Plan) *history.Estimate {
 	e := &history.Estimate{}
 	first := true
@@ -125,7 +126,8 @@ func add[T int64 | float64](sum **T, part *T, first bool) {
 	}
 }
 
-// deployed is what a deployment is now; nil: nothing is known of it.
+// deployed returns the present value of a deployment, or nil if it is not
+// known.
 func deployed(d *state.Deployment) *value.Stored {
 	if d.Value == nil || d.Value.IsNull() {
 		return nil

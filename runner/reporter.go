@@ -10,10 +10,10 @@ import (
 	"github.com/quern-dev/quern/runner/events"
 )
 
-// reporter passes events on, one at a time and without secrets. It notes the
-// warnings that are about no stage. It is the events.Sink of a run.
+// reporter passes events on, one at a time and without secrets. It records the
+// warnings that do not belong to a stage. It is the events.Sink of a run.
 type reporter struct {
-	to       func(events.Event) // nil: nobody listens
+	to       func(events.Event) // nil if nobody listens
 	redactor *secret.Redactor
 
 	mu       sync.Mutex
@@ -34,12 +34,12 @@ func (r *reporter) Emit(e events.Event) {
 	}
 }
 
-// warn shows the user a warning while the run goes on.
+// warn shows the user a warning during the run.
 func (r *reporter) warn(summary, detail string) {
 	r.Emit(events.Event{Type: events.Warning, Diagnostics: []events.Diagnostic{{Severity: "warning", Summary: summary, Detail: detail}}})
 }
 
-// redacted is an event without secrets in what it says.
+// redacted returns an event with secrets removed from its texts.
 func (r *reporter) redacted(e events.Event) events.Event {
 	if r.redactor.Empty() {
 		return e

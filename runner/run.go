@@ -19,9 +19,9 @@ import (
 	"github.com/quern-dev/quern/runner/walk"
 )
 
-// run is one Apply: the walk over the plan, and how its nodes ended. What is done
-// about a node is done by computer, deployer, gates, and checker. They know
-// the parts below them and nothing of the run.
+// run is one Apply: the walk over the plan, and how its nodes ended. The work
+// on a node is done by computer, deployer, gates, and checker, which know
+// nothing about the run.
 type run struct {
 	plan    *plan.Plan
 	nodes   map[string]*plan.Node
@@ -29,8 +29,8 @@ type run struct {
 	started time.Time
 	plugins Plugins
 
-	// hard ends when everything has to end at once, soft also when a graceful
-	// stop was asked for.
+	// hard ends when everything must end immediately, soft also when a graceful
+	// stop was requested.
 	hard, soft context.Context
 	quit       func(error) // ends hard
 	cleanup    func()
@@ -77,7 +77,7 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 	return r, nil
 }
 
-// parts creates the parts that the run consists of.
+// parts creates the parts of the run.
 func (r *run) parts(known *values, opts Options) {
 	artifacts := stage.NewArtifacts(opts.Store.Blobs)
 	open := opts.Engine
@@ -102,9 +102,9 @@ func (r *run) parts(known *values, opts Options) {
 	r.conclusion = &conclusion{plan: r.plan, checker: r.checker, reporter: r.reporter, state: r.saver, seal: opts.Store.Seal}
 }
 
-// todo are the nodes that something may be done about: those that the plan
-// does not keep, and of those it keeps the ones with a condition on a value
-// that may still change.
+// todo returns the nodes that may need work: those that the plan does not keep,
+// and those that it keeps but whose conditions refer to a value that may still
+// change.
 func todo(p *plan.Plan) []*plan.Node {
 	open := map[string]bool{} // stages that are not kept
 	for _, n := range p.Nodes {
@@ -162,7 +162,7 @@ func (r *run) note(res *StageResult) {
 	r.noted[res.Address] = res
 }
 
-// limits are what the machine has.
+// limits returns the capacity of the machine.
 func limits(parallelism int) walk.Limits {
 	l := walk.Limits{Tasks: parallelism, CPU: float64(runtime.NumCPU()), Memory: machineMemory(), GPU: max(machineGPUs(), 1)}
 	if l.Tasks <= 0 {

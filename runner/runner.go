@@ -1,17 +1,18 @@
-// Package runner carries out a plan.
+// Package runner applies a plan.
 //
 // It walks the plan's graph with bounded parallelism, computes what is not
-// known, publishes results atomically (blobs, then manifest, then action
-// entry, then state) and tells in one stream of events how it goes. What it
-// reported as done survives the death of the process at any moment, and what
-// is in the store already is never computed twice. A stage that fails stops
-// only what needs it.
+// known, publishes results atomically (blobs, then manifest, then action entry,
+// then state), and reports progress in one stream of events. What it reported
+// as done survives the death of the process at any moment, and what is already
+// in the store is never computed twice. A stage that fails stops only what
+// needs it.
 //
-// It gets everything from the plan and never opens a configuration file. A run
-// evaluates what stages waited for, computes their keys, and publishes their
-// results; engine is the seam behind which stages are carried out, and
-// engine/local does so in this process. How rows are reused is in rowwise, how
-// models reach the stages that use them in modelhost.
+// The plan contains everything that the runner needs; it never opens a
+// configuration file. A run evaluates what stages waited for, computes their
+// keys, and publishes their results. Package engine is the seam to whatever
+// executes stages, and engine/local executes them in this process. Package
+// rowwise explains how rows are reused, and modelhost how stages reach the
+// models that they use.
 package runner
 
 import (
@@ -35,33 +36,33 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// Plugins starts plugins, or hands out those that run already. It is called
-// from many goroutines.
+// Plugins starts plugins, or returns running ones. It is called from many
+// goroutines.
 type Plugins = stage.Plugins
 
 // Options are what Apply needs in addition to the plan.
 type Options struct {
 	Store *store.Store
-	// State is what the plan was made against. Apply changes it.
+	// State is the state that the plan was made for. Apply changes it.
 	State *state.State
-	// Save writes the state. It is called from one goroutine at a time, for
-	// each deployment that changes and otherwise about once a second.
+	// Save writes the state. It is called from one goroutine at a time: for
+	// each deployment that changes, and otherwise about once a second.
 	Save    func(*state.State) error
 	Plugins Plugins
-	// Engine opens the engine that carries out stages; nil: the local one.
+	// Engine opens the engine that executes stages. nil means the local engine.
 	Engine engine.Open
-	// Parallelism is how many stages run at the same time; 0: one for each
-	// processor, four at least.
+	// Parallelism is the number of stages that run at the same time. 0 means
+	// one for each processor, but at least four.
 	Parallelism int
 	// Secrets are the values of the plan's sensitive variables.
 	Secrets map[string]cty.Value
 	RunID   string
-	// Events gets the stream of events, from several goroutines, one call at
-	// a time; nil: nobody listens.
+	// Events receives the events, from several goroutines, one call at a time.
+	// nil means that nobody listens.
 	Events func(events.Event)
-	// Stop, once closed, asks for a graceful end: nothing more is started,
-	// running stages keep what they have and stop. Cancelling Apply's context
-	// ends them at once. The state is right either way.
+	// Stop, when closed, requests a graceful end: no more stages start, and
+	// running stages save what they have and stop. Canceling Apply's context
+	// ends them immediately. The state is correct in both cases.
 	Stop <-chan struct{}
 }
 
@@ -72,20 +73,20 @@ const (
 	Done        Status = "done"
 	Failed      Status = "failed"
 	Interrupted Status = "interrupted"
-	Skipped     Status = "skipped" // of a stage: something that it needs is not done
+	Skipped     Status = "skipped" // a stage that needs something that is not done
 )
 
 // Result is how a run ended.
 type Result struct {
 	Status Status
-	// Stages are all that something was to be done about, in the plan's order.
+	// Stages are the instances that needed work, in the plan's order.
 	Stages []StageResult
 	// Outputs that could be evaluated; sensitive ones are marked.
 	Outputs map[string]cty.Value
 	// Diagnostics are all errors and warnings, in the plan's order.
 	Diagnostics hcl.Diagnostics
 	Seconds     float64
-	// Spend is what all calls of language models came to.
+	// Spend is the total of all calls of language models.
 	Spend llm.Spend
 }
 
@@ -93,30 +94,31 @@ type Result struct {
 type StageResult struct {
 	Address string
 	Kind    string
-	// Planned is the plan's action, Action the actual one; empty
-	// where nothing did.
+	// Planned is the planned action, Action the actual one. Action is empty if
+	// nothing happened.
 	Planned, Action plan.Action
 	Status          Status
 	Because         []string // of a skipped stage
 	ActionKey       string
-	// Rows that came out, of a stage that makes a model or a report those that
-	// went in; of a row-wise stage the sum of the others.
+	// Rows is the number of output rows, or, for a stage that produces a model
+	// or a report, of input rows. For a row-wise stage, it is the sum of the
+	// other counts.
 	Rows, NewRows, ComputedRows, ReusedRows, FailedRows int64
-	// RowsIn are those that went in, of a stage whose rows each give any number of
-	// rows: new, reused and failed rows are of these.
+	// RowsIn is the number of input rows of a stage whose rows each produce any
+	// number of rows. New, reused, and failed rows count input rows.
 	RowsIn int64
 
 	Outputs map[string]string // digests by port
 	Value   cty.Value
 	Seconds float64
-	// Spend is what its calls of language models came to, in all attempts.
+	// Spend is the total of its calls of language models, in all attempts.
 	Spend       llm.Spend
 	Diagnostics hcl.Diagnostics
 }
 
-// Apply runs a plan. The error says what ended the run as a whole,
-// such as a state that could not be written; failures of stages are in the
-// result, which exists even if there is an error.
+// Apply runs a plan. The error describes what ended the run as a whole, such as
+// a state that could not be written. Failures of stages are in the result,
+// which exists even if there is an error.
 func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 	r, err := newRun(ctx, p, opts)
 	if err != nil {
@@ -147,7 +149,7 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 	return result, err
 }
 
-// tasks are the nodes that something may be done about.
+// tasks returns the nodes that may need work.
 func (r *run) tasks() []walk.Task {
 	tasks := make([]walk.Task, len(r.todo))
 	for i, n := range r.todo {
@@ -163,7 +165,7 @@ func (r *run) tasks() []walk.Task {
 	return tasks
 }
 
-// do carries out one node. The walk calls it when all that the node needs is
+// do runs one node. The walk calls it when everything that the node needs is
 // done.
 func (r *run) do(ctx context.Context, address string) error {
 	n := r.nodes[address]
@@ -224,14 +226,14 @@ func stageEvent(n *plan.Node, res *StageResult) *events.Stage {
 	}
 }
 
-// ended reports nodes that do was never called for.
+// ended reports nodes for which do was never called.
 func (r *run) ended(address string, o walk.Outcome) {
 	if o.Status == walk.Skipped || o.Status == walk.NotStarted {
 		r.reporter.Emit(events.Event{Type: events.StageSkipped, Address: address, Because: o.Because})
 	}
 }
 
-// result gathers how the nodes ended, in the plan's order.
+// result collects how the nodes ended, in the plan's order.
 func (r *run) result(outcomes map[string]walk.Outcome) *Result {
 	res := &Result{Status: Done, Diagnostics: r.reporter.warnings}
 	for _, n := range r.todo {
@@ -278,7 +280,7 @@ func (r *run) interrupted(err error) bool {
 	return failure.Interrupted(err) || err != nil && errors.Is(err, context.Cause(r.hard))
 }
 
-// explain puts an error of a node into words for its author.
+// explain describes an error of a node to the author of the configuration.
 func (r *run) explain(n *plan.Node, err error) hcl.Diagnostics {
 	return failure.Explain(n, err, func(plugin string) []string {
 		p, err := r.plugins.Client(r.hard, plugin)

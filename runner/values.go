@@ -10,16 +10,16 @@ import (
 	"github.com/quern-dev/quern/store/artifact"
 )
 
-// values are what expressions can see: what stages produced, as it becomes known,
-// and sensitive variables.
+// values are what expressions can see: sensitive variables, and the results of
+// stages as they become known.
 type values struct {
 	scope   *plan.Scope
 	secrets stage.Secrets
 	seal    fingerprint.Seal
 }
 
-// vars are what expressions are evaluated with that refer to these stages and
-// sensitive variables.
+// vars returns the values that expressions with references to these stages and
+// sensitive variables are evaluated with.
 func (v *values) vars(refs, secrets []string) map[string]cty.Value {
 	return v.scope.Vars(refs, v.secrets.Values(secrets))
 }

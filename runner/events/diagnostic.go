@@ -6,7 +6,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// FromHCL gives diagnostics their form in the stream.
+// FromHCL converts diagnostics to their form in the stream.
 func FromHCL(diags hcl.Diagnostics) []Diagnostic {
 	out := make([]Diagnostic, 0, len(diags))
 	for _, d := range diags {
@@ -23,7 +23,7 @@ func FromHCL(diags hcl.Diagnostics) []Diagnostic {
 	return out
 }
 
-// ToHCL converts back.
+// ToHCL is the inverse of FromHCL.
 func ToHCL(diags []Diagnostic) hcl.Diagnostics {
 	var out hcl.Diagnostics
 	for _, e := range diags {

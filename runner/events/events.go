@@ -1,10 +1,10 @@
-// Package events holds the one stream of events that a run gives out. All
-// displays (terminal, plain lines, JSON lines), the run history and tests are
-// readers of it. docs/events.md specifies its JSON form.
+// Package events defines the stream of events that a run emits. All displays
+// (terminal, plain lines, JSON lines), the run history, and tests read it.
+// docs/events.md specifies its JSON form.
 //
 // Events of one stage come in order: stage_started, any number of
-// stage_progress and stage_retried, then one of stage_done, stage_failed and
-// stage_interrupted. A stage that is not reached has stage_skipped alone.
+// stage_progress and stage_retried, and then one of stage_done, stage_failed,
+// and stage_interrupted. A stage that is not reached has only stage_skipped.
 // Events of different stages interleave.
 package events
 
@@ -33,22 +33,21 @@ const (
 	StageSkipped     Type = "stage_skipped"     // Because is set, unless the run was stopped
 	Warning          Type = "warning"           // Diagnostics is set
 	OutputSet        Type = "output"            // Output is set
-	Checked          Type = "check"             // Check is set; Diagnostics are what does not hold
-	Stopping         Type = "stopping"          // a graceful stop was asked for
+	Checked          Type = "check"             // Check is set; Diagnostics describe the conditions that are not met
+	Stopping         Type = "stopping"          // a graceful stop was requested
 	RunDone          Type = "run_done"          // last; Summary is set
-	Error            Type = "error"             // alone: no run began; Diagnostics is set
+	Error            Type = "error"             // the only event: no run started; Diagnostics is set
 )
 
-// Sink takes events. It may be called from several goroutines at once, and does
-// not fail: what it can't pass on is lost.
+// Sink receives events. It may be called from several goroutines at once, and
+// does not fail: events that it cannot deliver are lost.
 type Sink interface{ Emit(Event) }
 
-// Event is one thing that happened. Of the pointers those are set that the
-// type names.
+// Event is something that happened. Its type determines which pointers are set.
 type Event struct {
 	Time time.Time `json:"time"`
 	Type Type      `json:"type"`
-	// Address of the stage instance; empty where the event is the run's.
+	// Address of the stage instance, or empty for an event of the whole run.
 	Address string `json:"address,omitempty"`
 
 	Run         *Run         `json:"run,omitempty"`
@@ -62,78 +61,81 @@ type Event struct {
 	Summary     *Summary     `json:"summary,omitempty"`
 }
 
-// Run is what a run sets out to do.
+// Run describes what a run is about to do.
 type Run struct {
 	Format      string `json:"format"`
 	ID          string `json:"id"`
 	Environment string `json:"environment"`
 	Destroy     bool   `json:"destroy,omitempty"`
 	RefreshOnly bool   `json:"refresh_only,omitempty"`
-	// Stages is the number of instances that something may be done about.
+	// Stages is the number of instances that may need work.
 	Stages int `json:"stages"`
 }
 
-// Stage is what is done, or was done, about an instance.
+// Stage describes what is done, or was done, about an instance.
 type Stage struct {
 	Kind string `json:"kind"`
 	Type string `json:"type,omitempty"`
-	// Action is the plan's in stage_started, and the actual one in
-	// the events that end a stage: a stage that may run is kept or reused
-	// when its inputs came out as they were.
+	// Action is the planned action in stage_started, and the actual one in the
+	// events that end a stage: a stage that may run is kept or reused if its
+	// inputs did not change.
 	Action  string  `json:"action"`
 	Seconds float64 `json:"seconds"`
-	// Rows that came out, in all outputs; of a stage that makes a model or a
-	// report, those that went in. For a row-wise stage they are the sum of new,
-	// computed, reused and failed rows.
+	// Rows is the number of output rows, summed over all outputs, or, for a
+	// stage that produces a model or a report, of input rows. For a row-wise
+	// stage, it is the sum of new, computed, reused, and failed rows.
 	Rows int64 `json:"rows,omitempty"`
-	// RowsIn are those that went in, of a stage whose rows each give any number of
-	// rows: new, reused and failed rows are of these, and add up to them.
+	// RowsIn is the number of input rows of a stage whose rows each produce any
+	// number of rows. New, reused, and failed rows count input rows, and add up
+	// to it.
 	RowsIn  int64 `json:"rows_in,omitempty"`
 	NewRows int64 `json:"new_rows,omitempty"`
-	// ComputedRows are those of a stage that is row expressions alone. They are
-	// computed again wherever their shard changed, so that few of them may be new.
+	// ComputedRows are the rows of a stage that consists of row expressions
+	// only. They are computed again whenever their shard changed, so few of
+	// them may be new.
 	ComputedRows int64 `json:"computed_rows,omitempty"`
 	ReusedRows   int64 `json:"reused_rows,omitempty"`
 	FailedRows   int64 `json:"failed_rows,omitempty"`
-	// Outputs are the digests of what was made, by port.
+	// Outputs are the digests of the results, by port.
 	Outputs map[string]string `json:"outputs,omitempty"`
-	// Spend is what its calls of language models came to in this run.
+	// Spend is the total of its calls of language models in this run.
 	llm.Spend
 }
 
-// Progress is how far a stage is. A later one replaces an earlier one.
+// Progress is how far a stage is. It replaces earlier reports.
 type Progress struct {
 	Done int64 `json:"done"`
-	// Total is 0 where it is not known.
+	// Total is 0 if it is not known.
 	Total int64 `json:"total,omitempty"`
-	// Unit of both: "rows", "epochs".
+	// Unit of Done and Total: "rows", "epochs".
 	Unit    string `json:"unit,omitempty"`
 	Message string `json:"message,omitempty"`
-	// Of Done, in a row-wise stage.
+	// ReusedRows are part of Done in a row-wise stage.
 	ReusedRows int64 `json:"reused_rows,omitempty"`
 	FailedRows int64 `json:"failed_rows,omitempty"`
-	// Spend is what its calls of language models have come to.
+	// Spend is the total of its calls of language models so far.
 	llm.Spend
 }
 
-// Retry is an attempt that failed and will be made again.
+// Retry is an attempt that failed and will be repeated.
 type Retry struct {
-	// Attempt that failed, from 1, of so many that are allowed.
+	// Attempt is the number of the failed attempt, from 1, and Of the number of
+	// attempts that are allowed.
 	Attempt int     `json:"attempt"`
 	Of      int     `json:"of"`
 	Wait    float64 `json:"wait"` // seconds until the next
 	Error   string  `json:"error"`
 }
 
-// Output is a value that the pipeline hands out.
+// Output is an output value of the pipeline.
 type Output struct {
 	Name      string `json:"name"`
 	Sensitive bool   `json:"sensitive,omitempty"`
-	// Value is plain JSON; not set where the output is sensitive.
+	// Value is plain JSON. It is not set if the output is sensitive.
 	Value json.RawMessage `json:"value,omitempty"`
 }
 
-// Check is how a check of the pipeline ended.
+// Check is the result of a check of the pipeline.
 type Check struct {
 	Name   string `json:"name"`
 	Status string `json:"status"` // pass, fail, unknown
@@ -151,11 +153,11 @@ type Diagnostic struct {
 type Summary struct {
 	Status  string  `json:"status"` // done, failed, interrupted
 	Seconds float64 `json:"seconds"`
-	// Actions counts the stages that were done by what was done.
+	// Actions counts the stages that were done, by action.
 	Actions     map[string]int `json:"actions"`
 	Failed      int            `json:"failed,omitempty"`
 	Interrupted int            `json:"interrupted,omitempty"`
 	Skipped     int            `json:"skipped,omitempty"`
-	// Spend is what all calls of language models came to.
+	// Spend is the total of all calls of language models.
 	llm.Spend
 }

@@ -16,15 +16,14 @@ import (
 	"github.com/quern-dev/quern/store/responses"
 )
 
-// Unknown says why the examples of a prompt cannot be chosen: which embeddings
-// are not kept, and how they come to be.
+// Unknown says why the examples of a prompt cannot be selected: which
+// embeddings are not cached, and how to compute them.
 type Unknown struct{ Reason string }
 
 func (e *Unknown) Error() string { return e.Reason }
 
-// fill puts the examples into a request that are drawn from a dataset. The
-// error is *Unknown where only spending would tell them; the request is without
-// them then.
+// fill adds the examples that are drawn from a dataset to a request. The error
+// is *Unknown if finding them would cost money; the request then lacks them.
 func (u Use) fill(ctx context.Context, f From, p *llm.Prompt, row int64) error {
 	if p.Examples == nil {
 		return nil
@@ -43,7 +42,7 @@ func (u Use) fill(ctx context.Context, f From, p *llm.Prompt, row int64) error {
 	return p.InsertExamples(examples, by, func(text string) ([]int, error) { return u.nearest(f, examples, text) })
 }
 
-// examples are those that the prompt draws from.
+// examples returns the examples that the prompt draws from.
 func (u Use) examples(ctx context.Context, f From) ([]llm.Example, error) {
 	in := u.bound.Inputs[u.examplesKey()]
 	user, assistant := u.bound.Rows[u.examplesKey()+".user"], u.bound.Rows[u.examplesKey()+".assistant"]
@@ -71,8 +70,8 @@ func (u Use) examples(ctx context.Context, f From) ([]llm.Example, error) {
 	return out, nil
 }
 
-// hidden says whether the texts that examples are drawn by contain sensitive
-// values, which are hidden here.
+// hidden reports whether the texts that examples are selected by contain
+// sensitive values, which are hidden here.
 func (u Use) hidden() bool {
 	key := u.examplesKey()
 	for _, row := range []*plan.RowArg{u.row, u.bound.Rows[key+".user"], u.bound.Rows[key+".assistant"], u.bound.Rows[key+".by"]} {
@@ -85,7 +84,8 @@ func (u Use) hidden() bool {
 
 func (u Use) examplesKey() string { return u.Argument + ".examples" }
 
-// nearTo is what the examples are to be near to; "": the question itself.
+// nearTo returns the text that the examples should be near, or "" for the
+// question itself.
 func (u Use) nearTo(ctx context.Context, f From, row int64) (string, error) {
 	by := u.bound.Rows[u.examplesKey()+".by"]
 	if by == nil {
@@ -98,8 +98,8 @@ func (u Use) nearTo(ctx context.Context, f From, row int64) (string, error) {
 	return *text, nil
 }
 
-// texts are the values of a row expression for all rows of a dataset; nil: there
-// is none.
+// texts returns the values of a row expression for all rows of a dataset, or
+// nil if there is none.
 func (f From) texts(ctx context.Context, m *artifact.Artifact, row *plan.RowArg) ([]*string, error) {
 	if len(row.Expr.Refs) > 0 {
 		return nil, errWaits
@@ -126,7 +126,7 @@ func (f From) texts(ctx context.Context, m *artifact.Artifact, row *plan.RowArg)
 	return out, nil
 }
 
-// nearest sorts the examples by embeddings that are kept.
+// nearest sorts the examples by cached embeddings.
 func (u Use) nearest(f From, examples []llm.Example, text string) ([]int, error) {
 	in := u.bound.Inputs[u.examplesKey()+".model"]
 	if in == nil {
@@ -156,7 +156,7 @@ func (u Use) nearest(f From, examples []llm.Example, text string) ([]int, error)
 	return llm.RankBySimilarity(vectors, asked), nil
 }
 
-// kept is the embedding of a text, of length 1; nil: it is not kept.
+// kept returns the cached embedding of a text, normalized to length 1, or nil.
 func kept(cache *responses.Cache, model *plan.Model, text string) []float32 {
 	if cache == nil {
 		return nil
@@ -168,7 +168,7 @@ func kept(cache *responses.Cache, model *plan.Model, text string) []float32 {
 	return llm.Normalize(v)
 }
 
-// missing says which embeddings are not kept, and how they come to be.
+// missing says which embeddings are not cached, and how to compute them.
 func (u Use) missing(model string, missing, of int, row bool) error {
 	var what []string
 	if missing > 0 {

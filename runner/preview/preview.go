@@ -1,5 +1,5 @@
-// Package preview shows what a prompt makes of a row, without asking a model
-// and without spending anything.
+// Package preview renders a prompt for a row, without calling a model and
+// without spending anything.
 package preview
 
 import (
@@ -24,7 +24,7 @@ import (
 
 // Use is a place where a prompt is used.
 type Use struct {
-	// Node is the stage, Argument the key of the argument that takes the
+	// Node is the stage, and Argument the key of the argument that takes the
 	// prompt.
 	Node     *plan.Node
 	Argument string
@@ -32,12 +32,13 @@ type Use struct {
 	bound    *plan.Bound
 }
 
-// From is what previews are made of.
+// From is what previews are rendered from.
 type From struct {
 	Plan  *plan.Plan
 	State *state.State
 	Store *store.Store
-	// Answers opens the cached answers of models; nil, nil: there are none yet.
+	// Answers opens the cached answers of models. It returns nil, nil if there
+	// are none yet.
 	Answers func() (*responses.Cache, error)
 }
 
@@ -61,7 +62,8 @@ func Uses(p *plan.Plan, prompt string) []Use {
 	return uses
 }
 
-// unknown has no value for anything that a configuration waits for.
+// unknown returns an unknown value for everything that a configuration waits
+// for.
 func unknown(b *plan.Body) map[string]cty.Value {
 	vars := map[string]cty.Value{"var": cty.DynamicVal}
 	refs, _ := b.Refs()
@@ -71,10 +73,11 @@ func unknown(b *plan.Body) map[string]cty.Value {
 	return vars
 }
 
-// Request is the request that the prompt gives for a row of its dataset,
-// counted from 0, with "(sensitive value)" in place of what depends on a sensitive
-// variable. The dataset must have been made. The error is *Unknown beside
-// a request that lacks examples which only spending would tell.
+// Request returns the request that the prompt renders for a row of its dataset,
+// counted from 0, with "(sensitive value)" in place of everything that depends
+// on a sensitive variable. The dataset must exist. If selecting the examples
+// would cost money, Request returns the request without them, and an *Unknown
+// error.
 func (u Use) Request(ctx context.Context, f From, row int64) (*llm.Request, error) {
 	text, err := u.textOf(ctx, f, u.row, row)
 	if err != nil {
@@ -96,8 +99,8 @@ func (u Use) Request(ctx context.Context, f From, row int64) (*llm.Request, erro
 
 var errWaits = errors.New("the prompt depends on values of other stages, so it can be rendered only during apply")
 
-// textOf is the value of a row expression for one row of its dataset; nil: there
-// is none.
+// textOf returns the value of a row expression for one row of its dataset, or
+// nil if there is none.
 func (u Use) textOf(ctx context.Context, f From, of *plan.RowArg, row int64) (*string, error) {
 	if len(of.Expr.Refs) > 0 {
 		return nil, errWaits
@@ -129,7 +132,7 @@ func (u Use) textOf(ctx context.Context, f From, of *plan.RowArg, row int64) (*s
 	return texts[0], nil
 }
 
-// dataset finds a dataset that a stage is given.
+// dataset returns a dataset that a stage receives.
 func (f From) dataset(in *plan.Input) (*artifact.Artifact, error) {
 	inst := f.State.Instances[in.Address]
 	if inst == nil {
@@ -138,7 +141,7 @@ func (f From) dataset(in *plan.Input) (*artifact.Artifact, error) {
 	return artifact.Get(f.Store.Blobs, inst.Outputs[in.Port])
 }
 
-// rowAt reads one row. Shards before it are passed over without being opened.
+// rowAt reads one row. It skips earlier shards without opening them.
 func rowAt(ctx context.Context, shards []data.Shard, columns []string, row int64) (arrow.RecordBatch, error) {
 	for len(shards) > 0 && row >= shards[0].Rows {
 		row -= shards[0].Rows
@@ -159,7 +162,8 @@ func rowAt(ctx context.Context, shards []data.Shard, columns []string, row int64
 	return nil, errors.New("the shard has fewer rows than its manifest says")
 }
 
-// evaluate are the values of a row expression that is a text; nil: there is none.
+// evaluate returns the values of a row expression that is a text, or nil if
+// there is none.
 func evaluate(ctx context.Context, row *plan.RowArg, rec arrow.RecordBatch) ([]*string, error) {
 	schema, err := data.FromArrow(rec.Schema())
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/quern-dev/quern/runner/events"
 )
 
-// Plain writes a line for what happens, for logs and pipes. A stage that runs
-// for long has a line every ten seconds at most.
+// Plain writes a line for each event, for logs and pipes. A stage that runs for
+// long gets at most one line every ten seconds.
 func Plain(w io.Writer) Display {
 	return &plain{w: w, tracker: newTracker(), said: map[string]time.Time{}}
 }

@@ -1,7 +1,7 @@
-// Package progress shows a run while it goes: JSON lines for programs, plain
-// lines for logs, a live view for terminals. All are displays of the one
-// stream of events and know nothing that is not in it. They show failures in
-// one line; whoever ran the run prints its diagnostics in full.
+// Package progress displays a run while it is in progress: JSON lines for
+// programs, plain lines for logs, and a live view for terminals. All displays
+// read the same stream of events and know nothing else. They show failures in
+// one line; whoever started the run prints its diagnostics in full.
 package progress
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/quern-dev/quern/runner/events"
 )
 
-// Display shows events as they come. Event is called from many goroutines;
-// Close after the last one, and leaves the terminal as it was.
+// Display shows events as they come. Event is called from many goroutines, and
+// Close after the last one. Close restores the terminal.
 type Display interface {
 	Event(events.Event)
-	// Close returns the first error of writing.
+	// Close returns the first write error.
 	Close() error
 }
 

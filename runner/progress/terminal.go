@@ -13,17 +13,17 @@ import (
 	"github.com/quern-dev/quern/runner/events"
 )
 
-// TerminalOptions say what the terminal is like.
+// TerminalOptions describe the terminal.
 type TerminalOptions struct {
 	Color bool
-	// Size gives columns and lines; asked before each frame.
+	// Size returns columns and lines. It is called before each frame.
 	Size func() (width, height int)
-	// Now is the clock; nil: time.Now.
+	// Now is the clock, or nil for time.Now.
 	Now func() time.Time
 }
 
-// Terminal shows running stages live at the bottom, each with its rows, rate
-// and time left, and leaves a line above for each that has ended.
+// Terminal shows running stages live at the bottom, each with its rows, rate,
+// and remaining time, and leaves a line above for each stage that has ended.
 func Terminal(w io.Writer, opts TerminalOptions) Display {
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -33,7 +33,7 @@ func Terminal(w io.Writer, opts TerminalOptions) Display {
 	return d
 }
 
-// visible measures what a reader sees of a text: escape sequences take no room.
+// visible measures the width of a text on the screen, without escape sequences.
 var visible = displaywidth.Options{ControlSequences: true}
 
 const frameTime = 100 * time.Millisecond
@@ -45,7 +45,7 @@ type terminal struct {
 	tracker *tracker
 	above   strings.Builder // lines that stay, not yet written
 	drawn   []int           // widths of the lines of the last frame
-	over    bool            // nothing runs any more
+	over    bool            // nothing runs anymore
 	err     error
 
 	quit, gone chan struct{}
@@ -89,7 +89,7 @@ func (d *terminal) Event(e events.Event) {
 	}
 }
 
-// Close stops the refreshing and takes the live part away.
+// Close stops the refreshing and removes the live part.
 func (d *terminal) Close() error {
 	close(d.quit)
 	<-d.gone
@@ -105,8 +105,8 @@ func (d *terminal) keep(text string) {
 	d.above.WriteByte('\n')
 }
 
-// draw writes what stays and then the live part, in one write, over the last
-// live part.
+// draw writes the permanent lines and then the live part, in one write, over
+// the previous live part.
 func (d *terminal) draw() {
 	var out strings.Builder
 	width, height := d.opts.Size()
@@ -128,8 +128,8 @@ func (d *terminal) draw() {
 	}
 }
 
-// rows is how many rows of the terminal the last frame takes now: a terminal that
-// has become narrower has wrapped its lines.
+// rows returns how many rows of the terminal the last frame occupies now: a
+// terminal that became narrower has wrapped its lines.
 func (d *terminal) rows(width int) int {
 	n := 0
 	for _, w := range d.drawn {
@@ -138,8 +138,8 @@ func (d *terminal) rows(width int) int {
 	return n
 }
 
-// frame is the live part: a head line and a line for each running stage, as
-// many as there is room for.
+// frame returns the live part: a head line and a line for each running stage,
+// as far as there is room.
 func (d *terminal) frame(width, height int) []string {
 	if d.over || d.tracker.total == 0 {
 		return nil

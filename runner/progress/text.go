@@ -17,8 +17,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// line says an event in one line without the address; empty: it is not worth
-// a line.
+// line describes an event in one line without the address, or returns "" if the
+// event is not worth a line.
 func line(e events.Event) string {
 	switch e.Type {
 	case events.StageDone:
@@ -43,7 +43,7 @@ func line(e events.Event) string {
 	return ""
 }
 
-// doing says an action that goes on.
+// doing describes an action in progress.
 func doing(of, action string) string {
 	switch action {
 	case "check":
@@ -105,7 +105,8 @@ type spendPart struct {
 	text string
 }
 
-// spendText says what calls of language models came to; empty: no calls were made.
+// spendText describes what calls of language models cost, or returns "" if
+// there were none.
 func spendText(s llm.Spend) string {
 	var texts []string
 	for _, part := range spendParts(s) {
@@ -135,7 +136,7 @@ func spendParts(s llm.Spend) []spendPart {
 	return parts
 }
 
-// estimated marks tokens that are estimates.
+// estimated marks token counts that are estimates.
 func estimated(s llm.Spend) string {
 	switch {
 	case s.EstimatedCalls == 0:
@@ -168,15 +169,15 @@ func retryText(r *events.Retry) string {
 	return fmt.Sprintf("attempt %d of %d failed, retrying in %s: %s", r.Attempt, r.Of, duration(r.Wait), firstLine(r.Error))
 }
 
-// detail is something to say about a running stage. Where there is no room for
-// all, those with the lowest rank are left out first.
+// detail is something to say about a running stage. If there is not enough
+// room, details with the lowest rank are left out first.
 type detail struct {
 	text string
 	rank int
 }
 
-// state says how far a running stage is, in at most width columns; 0: in any
-// number.
+// state describes how far a running stage is, in at most width columns. 0 means
+// any width.
 func (s *stage) state(width int) string {
 	if s.note != "" {
 		return s.note
@@ -194,8 +195,8 @@ func (s *stage) state(width int) string {
 	return joined(details)
 }
 
-// details are what can be said about a running stage, in the order in which it is
-// said. What it has cost outranks how fast it is.
+// details returns what can be said about a running stage, in the order in which
+// it is shown. What it has cost outranks how fast it is.
 func (s *stage) details() []detail {
 	var all []detail
 	add := func(rank int, text string) {
@@ -235,8 +236,8 @@ func joined(details []detail) string {
 	return strings.Join(texts, ", ")
 }
 
-// closing are the lines that end a run: what was done, what failed, what was
-// not reached.
+// closing returns the lines that end a run: what was done, what failed, and
+// what was not reached.
 func (t *tracker) closing(s *events.Summary) []string {
 	var done []string
 	for _, a := range []string{"run", "reuse", "keep", "check", "create", "update", "replace", "delete", "refresh", "forget"} {
@@ -270,7 +271,7 @@ var closingWords = map[string]string{
 	"update": "updated", "replace": "replaced", "delete": "deleted", "refresh": "refreshed", "forget": "forgotten",
 }
 
-// command is what a run is called.
+// command names the kind of run.
 func command(r *events.Run) string {
 	switch {
 	case r.Destroy:
@@ -289,7 +290,8 @@ func summaries(diags []events.Diagnostic) string {
 	return strings.Join(out, "; ")
 }
 
-// firstLine is the first line of a message, which may quote data or an answer.
+// firstLine returns the first line of a message, which may quote data or an
+// answer.
 func firstLine(s string) string {
 	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
 	return printable.Line(s)
@@ -313,7 +315,7 @@ func rateText(perSecond float64) string {
 	return english.Number(int64(math.Round(perSecond)))
 }
 
-// duration writes seconds for people: 0.2 s, 45 s, 3 min 20 s, 2 h 5 min.
+// duration formats seconds for people: 0.2 s, 45 s, 3 min 20 s, 2 h 5 min.
 func duration(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))
 	switch {

@@ -8,8 +8,8 @@ import (
 	"github.com/quern-dev/quern/runner/events"
 )
 
-// tracker follows the stream and keeps what displays show: how many stages
-// are done and what each running one does.
+// tracker follows the events and keeps what displays show: how many stages are
+// done and what each running one is doing.
 type tracker struct {
 	total, finished, failed int
 	started                 time.Time
@@ -17,7 +17,7 @@ type tracker struct {
 	running                 map[string]*stage
 }
 
-// stage is a stage that runs.
+// stage is a running stage.
 type stage struct {
 	address  string
 	action   string
@@ -54,7 +54,7 @@ func (t *tracker) event(e events.Event) {
 	}
 }
 
-// oldest returns the running stages, those first that have run the longest.
+// oldest returns the running stages, those that started first at the beginning.
 func (t *tracker) oldest() []*stage {
 	out := make([]*stage, 0, len(t.running))
 	for _, s := range t.running {
@@ -66,8 +66,8 @@ func (t *tracker) oldest() []*stage {
 	return out
 }
 
-// rate is work a second over the last samples: a mean over some ten seconds,
-// so that it follows a change and yet does not flicker.
+// rate is the work per second over the last samples: a mean over about ten
+// seconds, so that it follows changes without flickering.
 type rate struct{ samples []sample }
 
 type sample struct {
@@ -84,7 +84,7 @@ func (r *rate) add(at time.Time, done int64) {
 	r.samples = append(r.samples, sample{at, done})
 }
 
-// perSecond is 0 while it is not known.
+// perSecond is 0 until it is known.
 func (r *rate) perSecond() float64 {
 	if len(r.samples) < 2 {
 		return 0
@@ -97,7 +97,7 @@ func (r *rate) perSecond() float64 {
 	return float64(last.done-first.done) / seconds
 }
 
-// left is the time that the rest takes at the present rate; 0: not known.
+// left is the remaining time at the present rate, or 0 if it is not known.
 func (s *stage) left() time.Duration {
 	perSecond := s.rate.perSecond()
 	if perSecond == 0 || s.progress.Total <= s.progress.Done {

@@ -23,16 +23,16 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// RowArgument is a row expression that is handed out as a column.
+// RowArgument is a row expression that is passed as a column.
 type RowArgument struct {
 	Key    string
 	Expr   *expr.Compiled
 	typ    string
-	column string // set when it is no more than a column
+	column string // set if the expression is only a column
 }
 
-// RowArguments are the row expressions over an input, and the features of the
-// models that predict over it, as KEY.FEATURE; by key.
+// RowArguments returns the row expressions over an input by key, and the
+// features of the models that predict over it, as KEY.FEATURE.
 func (s *Stage) RowArguments(of string) []RowArgument {
 	var out []RowArgument
 	for key, row := range s.Bound.Rows {
@@ -52,8 +52,8 @@ func (s *Stage) RowArguments(of string) []RowArgument {
 	return out
 }
 
-// splitArguments tells row arguments that are no more than a column of the
-// input, which cost nothing, from those that have to be computed.
+// splitArguments separates row arguments that are only a column of the input,
+// which cost nothing, from those that have to be computed.
 func (s *Stage) splitArguments(in *Input) (bare, computed []RowArgument) {
 	for _, a := range s.RowArguments(in.Key) {
 		a.typ = a.Expr.ColumnType
@@ -69,7 +69,7 @@ func (s *Stage) splitArguments(in *Input) (bare, computed []RowArgument) {
 	return bare, computed
 }
 
-// parallelShards is how many shards are computed at a time.
+// parallelShards is the number of shards that are computed at the same time.
 const parallelShards = 2
 
 func (s *Stage) computeArguments(ctx context.Context, blobs *blob.Store, in *Input, args []RowArgument, shards []data.Shard, dir string) error {
@@ -108,12 +108,12 @@ type Computation struct {
 	manifest *dataset.Manifest
 	args     []RowArgument
 	programs []*expr.Program
-	columns  []string    // read of the dataset
-	stored   data.Schema // as written: keys have dots, which Parquet's paths use
+	columns  []string    // those that are read from the dataset
+	stored   data.Schema // as written: keys contain dots, which Parquet uses in paths
 }
 
-// Compute returns the computation of row arguments over an input, a dataset. The
-// error says that it lacks a column that they read.
+// Compute returns the computation of row arguments over an input dataset. It
+// returns an error if the dataset lacks a column that they read.
 func (s *Stage) Compute(in *Input, args []RowArgument) (*Computation, error) {
 	c := &Computation{stage: s, in: in, manifest: in.Artifact.Dataset, args: args}
 	for _, a := range args {
@@ -140,7 +140,7 @@ func (s *Stage) Compute(in *Input, args []RowArgument) (*Computation, error) {
 	return c, nil
 }
 
-// shard writes the arguments' columns of one shard to a file. first is the
+// shard writes the arguments' columns for one shard to a file. first is the
 // shard's first row in the dataset.
 func (c *Computation) shard(ctx context.Context, blobs *blob.Store, i int, path string, first int64) (err error) {
 	files, err := c.manifest.Shards[i].Files(blobs, c.columns)
@@ -197,8 +197,8 @@ func (c *Computation) batch(ctx context.Context, rec arrow.RecordBatch, first in
 	return array.NewRecordBatch(c.stored.Arrow(), columns, rec.NumRows()), nil
 }
 
-// Keys yields a key of the arguments' values of each row. Rows whose values are
-// all empty are skipped, and so are those on which an expression fails.
+// Keys yields a key of the arguments' values for each row. It skips rows whose
+// values are all empty, and rows for which an expression fails.
 func (c *Computation) Keys(ctx context.Context, blobs *blob.Store, yield func([16]byte)) (n, skipped int64, err error) {
 	shards, err := c.manifest.Files(blobs, c.columns)
 	if err != nil {
@@ -230,8 +230,8 @@ func (c *Computation) Keys(ctx context.Context, blobs *blob.Store, yield func([1
 	return n, skipped, nil
 }
 
-// allEmpty says whether all values of a row are null or texts of nothing but
-// white space.
+// allEmpty reports whether all values of a row are null or texts of only white
+// space.
 func allEmpty(columns []arrow.Array, row int) bool {
 	return !slices.ContainsFunc(columns, func(a arrow.Array) bool {
 		if a.IsNull(row) {

@@ -7,9 +7,8 @@ import (
 	"github.com/quern-dev/quern/store/blob"
 )
 
-// Artifacts reads manifests of artifacts, each once as long as there is room:
-// what one stage produces the next ones read. It may be used by several
-// goroutines.
+// Artifacts reads manifests of artifacts and caches them in bounded memory:
+// what one stage produces, the next ones read. It is safe for concurrent use.
 type Artifacts struct {
 	blobs *blob.Store
 	mu    sync.Mutex
@@ -23,7 +22,7 @@ func NewArtifacts(blobs *blob.Store) *Artifacts {
 	return &Artifacts{blobs: blobs, cache: map[string]*artifact.Artifact{}}
 }
 
-// Get returns an artifact, verified when it is first read.
+// Get returns an artifact. It is verified when it is first read.
 func (a *Artifacts) Get(ref artifact.Ref) (*artifact.Artifact, error) {
 	a.mu.Lock()
 	found := a.cache[ref.Manifest]
@@ -39,7 +38,7 @@ func (a *Artifacts) Get(ref artifact.Ref) (*artifact.Artifact, error) {
 	return found, nil
 }
 
-// Keep notes an artifact that was just stored.
+// Keep caches an artifact that was just stored.
 func (a *Artifacts) Keep(ref artifact.Ref, what *artifact.Artifact) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -15,9 +15,9 @@ import (
 	"github.com/quern-dev/quern/store/blob"
 )
 
-// Files gives a stage its inputs as files in the store. Row arguments come with
-// them: a bare one is the input's own column, handed out once more; others are
-// computed into column groups in the folder arguments.
+// Files provides a stage's inputs as files in the store, including row
+// arguments. An argument that is only a column is passed as the input's own
+// column; others are computed into column groups in the folder arguments.
 func (s *Stage) Files(ctx context.Context, blobs *blob.Store, arguments string) (map[string]*pluginv1.Artifact, error) {
 	out := make(map[string]*pluginv1.Artifact, len(s.Inputs))
 	for _, key := range slices.Sorted(maps.Keys(s.Inputs)) {
@@ -34,7 +34,7 @@ func (s *Stage) Files(ctx context.Context, blobs *blob.Store, arguments string) 
 	return out, nil
 }
 
-// Files describes an input and names its files, verified.
+// Files describes an input and names its files, which it verifies.
 func (in *Input) Files(blobs *blob.Store) (*pluginv1.Artifact, error) {
 	a := &pluginv1.Artifact{Kind: kindToProto(in.Of.Kind), Digest: in.Ref.Digest, Format: in.Artifact.ModelFormat}
 	for _, f := range in.Artifact.Files {
@@ -65,15 +65,15 @@ func kindToProto(kind string) pluginv1.ArtifactKind {
 }
 
 // DatasetFiles adds a dataset's columns and shards: the columns that the plugin
-// asked for, and the row arguments by their keys. Those that have to be computed
-// are written into the folder dir, which it creates.
+// requested, and the row arguments by key. Those that have to be computed are
+// written to the folder dir, which it creates.
 func (s *Stage) DatasetFiles(ctx context.Context, blobs *blob.Store, in *Input, a *pluginv1.Artifact, dir string) error {
 	m := in.Artifact.Dataset
-	names := m.Schema.Names() // of a dataset that is deployed all is handed out
+	names := m.Schema.Names() // a dataset that is deployed is passed with all columns
 	if s.Mode == plan.ModeRun && in.Of.Kind == plan.KindDataset {
 		names = s.Given(in.Key, m)
 	}
-	seen := map[string][]data.Ref{} // column of the dataset → what it is handed out as
+	seen := map[string][]data.Ref{} // column of the dataset → the names it is passed under
 	bare, computed := s.splitArguments(in)
 	for _, name := range names {
 		c, _, _ := m.Schema.Lookup(name)
@@ -103,7 +103,7 @@ func (s *Stage) DatasetFiles(ctx context.Context, blobs *blob.Store, in *Input, 
 	return nil
 }
 
-// handOut names each column of a shard by everything that it is handed out as.
+// handOut names each column of a shard by all names that it is passed under.
 func handOut(s *data.Shard, seen map[string][]data.Ref) {
 	for i := range s.Groups {
 		var columns []data.Stored

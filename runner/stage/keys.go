@@ -12,12 +12,12 @@ import (
 // Keys of a stage.
 type Keys struct {
 	Definition, Action string
-	// Rows is the key of the results of single rows, of a row-wise stage.
+	// Rows is the key of the results of single rows, for a row-wise stage.
 	Rows     string
 	Preimage []plan.Field
 }
 
-// OwnRows is the key of the results of single rows if it differs from the
+// OwnRows returns the key of the results of single rows if it differs from the
 // definition key; otherwise it is empty.
 func (k *Keys) OwnRows() string {
 	if k.Rows == k.Definition {
@@ -26,7 +26,7 @@ func (k *Keys) OwnRows() string {
 	return k.Rows
 }
 
-// Keys computes the keys. Content is the fingerprint of a source.
+// Keys computes the keys. content is the fingerprint of a source.
 func (s *Stage) Keys(content string, seal fingerprint.Seal) (Keys, error) {
 	var k Keys
 	definition, fields, err := fingerprint.Definition(s.Node, s.Bound.Body, seal)

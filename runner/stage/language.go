@@ -20,8 +20,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Languages binds the blocks of language models, each one once. It may be used by
-// several goroutines.
+// Languages binds the blocks of language models, each one once. It is safe for
+// concurrent use.
 type Languages struct {
 	Plugins  Plugins
 	Redactor *secret.Redactor
@@ -31,15 +31,15 @@ type Languages struct {
 	byAddress map[string]*Language
 }
 
-// Language is a language model, and its block with everything known that it
-// waited for.
+// Language is a language model and its block, with everything known that the
+// block waited for.
 type Language struct {
 	modelhost.Language
 	Model *plan.Model
 }
 
-// Bind binds a block. Vars returns what expressions are evaluated with that refer
-// to stages and to sensitive variables.
+// Bind binds a block. vars returns the values that expressions with references
+// to stages and sensitive variables are evaluated with.
 func (l *Languages) Bind(m *plan.Model, secrets Secrets, vars func(refs, secrets []string) map[string]cty.Value) (*Language, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -102,8 +102,8 @@ func Connect(plugins Plugins, name string) func(context.Context) (pluginv1.Plugi
 	}
 }
 
-// parameters are what a model's block says of requests, by the names that
-// providers have in common.
+// parameters returns the request parameters that a model's block sets, by the
+// names that providers share.
 func parameters(config cty.Value) llm.Request {
 	return llm.Request{
 		Temperature: numberAttr(config, "temperature"), TopP: numberAttr(config, "top_p"),
@@ -111,14 +111,14 @@ func parameters(config cty.Value) llm.Request {
 	}
 }
 
-// attr is an argument's value; null where there is none.
+// attr returns an argument's value, or null if it has none.
 func attr(config cty.Value, name string, want cty.Type) cty.Value {
 	if !config.Type().HasAttribute(name) {
 		return cty.NullVal(want)
 	}
 	v, err := convert.Convert(config.GetAttr(name), want)
 	if err != nil {
-		return cty.NullVal(want) // a type's own argument of that name
+		return cty.NullVal(want) // the type has its own argument with that name
 	}
 	return v
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/quern-dev/quern/store"
 )
 
-// Place is where a stage works. The folder Work stays when the stage is
-// interrupted or fails, and is offered to the next attempt at the same action.
+// Place is where a stage works. The folder Work remains if the stage is
+// interrupted or fails, and the next attempt at the same action receives it.
 type Place struct {
 	Work      string
 	Arguments string // computed row arguments
@@ -35,13 +35,14 @@ func NewPlace(s *store.Store, key, environment string) (*Place, error) {
 	return p, nil
 }
 
-// Clear removes what the plugin was given: it is of no use to the next attempt,
-// and may contain secrets, such as those in the prompts of an evaluation.
+// Clear removes the files that the plugin received. The next attempt does not
+// need them, and they may contain secrets, such as those in the prompts of an
+// evaluation.
 func (p *Place) Clear(err *error) {
 	if failed := os.RemoveAll(p.Arguments); *err == nil {
 		*err = failed
 	}
 }
 
-// Remove removes it.
+// Remove removes the place.
 func (p *Place) Remove() error { return os.RemoveAll(p.root) }

@@ -16,7 +16,7 @@ import (
 // Secrets are the values of sensitive variables, by name.
 type Secrets map[string]cty.Value
 
-// Values returns the values of some of them, unmarked.
+// Values returns the unmarked values of some of them.
 func (s Secrets) Values(names []string) map[string]cty.Value {
 	values := make(map[string]cty.Value, len(names))
 	for _, name := range names {
@@ -27,13 +27,14 @@ func (s Secrets) Values(names []string) map[string]cty.Value {
 	return values
 }
 
-// Vars returns what expressions are evaluated with that refer to sensitive
-// variables and to nothing else.
+// Vars returns the values that expressions are evaluated with that refer to
+// sensitive variables and to nothing else.
 func (s Secrets) Vars(names []string) map[string]cty.Value {
 	return (&plan.Scope{}).Vars(nil, s.Values(names))
 }
 
-// Seal returns the function that makes the keyed digest of a variable's value.
+// Seal returns the function that computes the keyed digest of a variable's
+// value.
 func (s Secrets) Seal(seal func([]byte) (string, error)) fingerprint.Seal {
 	return func(variable string) (string, error) {
 		v, ok := s.Values([]string{variable})[variable]
@@ -48,14 +49,14 @@ func (s Secrets) Seal(seal func([]byte) (string, error)) fingerprint.Seal {
 	}
 }
 
-// Redactor returns a redactor that knows them.
+// Redactor returns a redactor that knows all of them.
 func (s Secrets) Redactor() *secret.Redactor {
 	return secret.New(slices.Collect(maps.Values(s))...)
 }
 
-// Conceal makes known to a redactor what was computed from secrets for a plugin,
-// so that no message contains it either. What contains a secret as it is is found
-// anyway.
+// Conceal registers with a redactor the values that were computed from secrets
+// for a plugin, so that no message contains them either. A value that contains
+// a secret verbatim is found anyway.
 func Conceal(r *secret.Redactor, bound *plan.Bound) {
 	for _, text := range texts(bound.Secrets) {
 		if !r.In(text) {
@@ -64,7 +65,7 @@ func Conceal(r *secret.Redactor, bound *plan.Bound) {
 	}
 }
 
-// texts are the strings in values, however deep.
+// texts returns the strings in values, at any depth.
 func texts(values []cty.Value) (all []string) {
 	for _, v := range values {
 		_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {

@@ -7,22 +7,22 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Sources asks plugins what sources hold now.
+// Sources asks plugins for the current content of sources.
 type Sources struct {
 	Plugins  Plugins
 	Redactor *secret.Redactor
 	Seal     func([]byte) (string, error)
 }
 
-// Content is what a source holds.
+// Content is the content of a source.
 type Content struct {
 	Fingerprint string
-	// Memo is what the plugin wants to get back the next time.
+	// Memo is what the plugin receives again the next time.
 	Memo []byte
 }
 
-// Look returns what the source holds. Memo is what its plugin returned the last
-// time.
+// Look returns the current content of the source. memo is what its plugin
+// returned the last time.
 func (s *Sources) Look(ctx context.Context, source *Stage, memo []byte) (c Content, err error) {
 	p, err := s.Plugins.Client(ctx, source.Plugin)
 	if err != nil {
@@ -44,8 +44,8 @@ func (s *Sources) Look(ctx context.Context, source *Stage, memo []byte) (c Conte
 			return c, err
 		}
 	}
-	// Nothing is kept of a memo with a secret in it, such as a path that was made
-	// of one. The next look at the source then takes longer.
+	// A memo that contains a secret, such as a path built from one, is not
+	// stored. The next look at the source then takes longer.
 	if s.Redactor.In(string(c.Memo)) {
 		c.Memo = nil
 	}

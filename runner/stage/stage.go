@@ -1,7 +1,7 @@
-// Package stage represents an instance of a stage when everything that it waited
-// for is known. It evaluates the configuration, computes the keys, and provides
-// the inputs as files. It does not decide what is done with a stage, and it writes
-// only to the folder that it is given.
+// Package stage represents an instance of a stage after everything that it
+// waited for is known. It evaluates the configuration, computes the keys, and
+// provides the inputs as files. It does not decide what to do with a stage, and
+// it writes only to the folder that it is given.
 package stage
 
 import (
@@ -27,20 +27,21 @@ import (
 	"github.com/quern-dev/quern/store/dataset"
 )
 
-// Plugins starts plugins, or returns those that are running. It is called from
-// many goroutines.
+// Plugins starts plugins, or returns running ones. It is called from many
+// goroutines.
 type Plugins interface {
 	Client(ctx context.Context, name string) (*client.Plugin, error)
 }
 
 // Ports that quern itself fills.
 const (
-	// PortQuarantine has the rows of a source that were set aside, and PortParts
-	// the parts that a source consisted of, in order, if there were several. They
-	// are kept with the action's outputs, and expressions cannot refer to them.
+	// PortQuarantine contains the rows of a source that were set aside, and
+	// PortParts the parts that a source consisted of, in order, if there were
+	// several. They are kept with the action's outputs, and expressions cannot
+	// refer to them.
 	PortQuarantine = "quarantine"
 	PortParts      = "parts"
-	// PortErrors has the rows of a row-wise label stage that failed.
+	// PortErrors contains the rows of a row-wise label stage that failed.
 	PortErrors = "errors"
 )
 
@@ -51,26 +52,27 @@ type Stage struct {
 	Inputs   map[string]*Input // by key
 	Instance *pluginv1.Instance
 	Secrets  Secrets
-	// Warnings that came up while it was carried out.
+	// Warnings are the warnings that occurred while it ran.
 	Warnings hcl.Diagnostics
 }
 
-// Input is an artifact, or a language model, that a stage is given.
+// Input is an artifact or a language model that a stage receives.
 type Input struct {
 	Key string
 	Of  *plan.Input
-	// Port is what was declared of it.
+	// Port is the declaration of the artifact.
 	Port     *plan.Port
 	Ref      artifact.Ref
 	Artifact *artifact.Artifact
-	// Plugin is the one that produced it: it serves a model.
+	// Plugin is the plugin that produced it, which serves it if it is a model.
 	Plugin string
-	// Action is the key of the action that produced it; empty: it is not known.
+	// Action is the key of the action that produced it, or empty if it is not
+	// known.
 	Action string
 	// Features compute a model's inputs from a row, by name.
 	Features map[string]*expr.Compiled
-	// Language is set for a language model: the digest in Ref is its definition
-	// then, and the artifact is empty.
+	// Language is set for a language model. The digest in Ref is then its
+	// definition, and the artifact is empty.
 	Language *Language
 }
 
@@ -112,13 +114,13 @@ func New(n *plan.Node, bound *plan.Bound, inputs map[string]*Input, secrets Secr
 	return s, err
 }
 
-// Forced reports whether a new result was asked for (-replace).
+// Forced reports whether a new result was requested (-replace).
 func Forced(n *plan.Node) bool {
 	return slices.ContainsFunc(n.Reasons, func(reason plan.Reason) bool { return reason.Code == plan.BecauseReplaced })
 }
 
-// RowsPort is the output of a row-wise stage that has the rows of an input;
-// nil: it has none.
+// RowsPort returns the output of a row-wise stage that has the rows of an
+// input, or nil if there is none.
 func (s *Stage) RowsPort() *plan.Port {
 	i := slices.IndexFunc(s.Outputs, func(p plan.Port) bool { return p.RowsOf != "" })
 	if i < 0 || !s.RowWise() {
@@ -132,7 +134,7 @@ func (s *Stage) Read(key string, m *dataset.Manifest) []string {
 	return columnsOf(s.Reads[key], m)
 }
 
-// Given returns those of them that the plugin asked for itself.
+// Given returns the ones among them that the plugin itself requested.
 func (s *Stage) Given(key string, m *dataset.Manifest) []string {
 	return columnsOf(s.PluginReads[key], m)
 }
@@ -144,8 +146,8 @@ func columnsOf(reads plan.Reads, m *dataset.Manifest) []string {
 	return slices.Clone(reads.Columns)
 }
 
-// ConcurrentCalls is how many calls of the language models that the stage was
-// given are under way at a time, at most.
+// ConcurrentCalls returns the maximum number of concurrent calls of the stage's
+// language models.
 func (s *Stage) ConcurrentCalls() int64 {
 	calls := int64(0)
 	for _, in := range s.Inputs {
@@ -165,8 +167,9 @@ func (s *Stage) UsesSecrets() bool {
 	return len(secrets) > 0
 }
 
-// OverlapType is the type of what quern counts of an evaluation: the rows that
-// its subjects were trained on; cty.NilType: nothing is counted.
+// OverlapType is the type of the counts that quern adds to an evaluation: the
+// rows that its subjects were trained on. It is cty.NilType if nothing is
+// counted.
 func (s *Stage) OverlapType() cty.Type {
 	if t := s.ValueType.Type; s.Kind == kind.Evaluate && t != cty.NilType && t.HasAttribute(plan.OverlapName) {
 		return t.AttributeType(plan.OverlapName)
@@ -174,7 +177,7 @@ func (s *Stage) OverlapType() cty.Type {
 	return cty.NilType
 }
 
-// OverlapSubjects are the names of the subjects that are trained models, by
+// OverlapSubjects returns the names of the subjects that are trained models, by
 // input key.
 func (s *Stage) OverlapSubjects() map[string]string {
 	var trained []string
@@ -186,12 +189,12 @@ func (s *Stage) OverlapSubjects() map[string]string {
 	return plan.OverlapSubjects(trained)
 }
 
-// Warn notes a warning.
+// Warn adds a warning.
 func (s *Stage) Warn(subject *hcl.Range, summary, format string, args ...any) {
 	s.Warnings = append(s.Warnings, diag.Warningf(subject, summary, format, args...))
 }
 
-// Reported returns an error if one of a plugin's diagnostics is one.
+// Reported returns an error if one of a plugin's diagnostics is an error.
 func (s *Stage) Reported(diags []*pluginv1.Diagnostic) error {
 	for _, d := range diags {
 		if d.GetSeverity() != pluginv1.Diagnostic_SEVERITY_WARNING {
@@ -201,7 +204,7 @@ func (s *Stage) Reported(diags []*pluginv1.Diagnostic) error {
 	return nil
 }
 
-// Heard is Reported for an answer that may have warnings, which are noted.
+// Heard is Reported for an answer that may have warnings, which it adds.
 func (s *Stage) Heard(diags []*pluginv1.Diagnostic) error {
 	for _, d := range diags {
 		if d.GetSeverity() == pluginv1.Diagnostic_SEVERITY_WARNING {
@@ -211,11 +214,11 @@ func (s *Stage) Heard(diags []*pluginv1.Diagnostic) error {
 	return s.Reported(diags)
 }
 
-// Faulty is the error for a plugin that violates the protocol.
+// Faulty returns the error for a plugin that violates the protocol.
 func (s *Stage) Faulty(what string) error { return failure.Faulty(s.Node, what) }
 
-// ExplainEmpty adds to an error of the plugin's that an input has no rows, which
-// usually is the reason.
+// ExplainEmpty adds to an error of the plugin that an input has no rows, which
+// is usually the reason.
 func (s *Stage) ExplainEmpty(err error, own *failure.Plugin) error {
 	for _, key := range slices.Sorted(maps.Keys(s.Inputs)) {
 		if in := s.Inputs[key]; in.Artifact.Dataset != nil && in.Artifact.Dataset.Rows == 0 {

@@ -11,10 +11,10 @@ import (
 )
 
 // maxValue bounds a stage's values, in bytes of JSON. They are part of the
-// state, which every command reads as a whole; a table belongs in a dataset.
+// state, which every command reads completely. A table belongs in a dataset.
 const maxValue = 4 << 20
 
-// Bounded refuses values that are too large to be kept in the state.
+// Bounded refuses values that are too large for the state.
 func (s *Stage) Bounded(v cty.Value) error {
 	if v == cty.NilVal {
 		return nil
@@ -34,13 +34,13 @@ func mebibytes(size int) float64 { return float64(size) / (1 << 20) }
 func jsonSize(v cty.Value) int {
 	text, err := ctyjson.Marshal(v, v.Type())
 	if err != nil {
-		return 0 // a capsule, which is refused where it is stored
+		return 0 // a capsule, which is refused when it is stored
 	}
 	return len(text)
 }
 
-// largestMember goes down into the value, as long as one member makes up most
-// of what it is in.
+// largestMember descends into the value as long as one member makes up most of
+// it.
 func largestMember(v cty.Value, size int) (path string, largest int) {
 	for {
 		name, member, n := largestIn(v)
@@ -51,8 +51,8 @@ func largestMember(v cty.Value, size int) (path string, largest int) {
 	}
 }
 
-// largestIn is the largest of the parts of a value, and how expressions refer
-// to it; NilVal: it has no parts.
+// largestIn returns the largest part of a value and how expressions refer to
+// it, or NilVal if it has no parts.
 func largestIn(v cty.Value) (name string, member cty.Value, size int) {
 	if v.IsNull() || !v.CanIterateElements() {
 		return "", cty.NilVal, 0
