@@ -58,21 +58,31 @@ func (p *process) adopt(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner
 	return p, nil
 }
 
+// pipes opens pipes, and returns the end to read from and the end to write to of
+// each. If one cannot be opened, none is.
+func pipes(n int) ([]*os.File, error) {
+	var ends []*os.File
+	for range n {
+		r, w, err := os.Pipe()
+		if err != nil {
+			for _, f := range ends {
+				_ = f.Close()
+			}
+			return nil, err
+		}
+		ends = append(ends, r, w)
+	}
+	return ends, nil
+}
+
 // Start starts the process. On Linux the kernel kills it when the thread that
 // started it ends, so a thread that never ends starts it.
 func (p *process) Start(context.Context) error {
-	stdin, lifeline, err := os.Pipe()
+	ends, err := pipes(3)
 	if err != nil {
 		return err
 	}
-	stdout, stdoutW, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	stderr, stderrW, err := os.Pipe()
-	if err != nil {
-		return err
-	}
+	stdin, lifeline, stdout, stdoutW, stderr, stderrW := ends[0], ends[1], ends[2], ends[3], ends[4], ends[5]
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, stdoutW, stderrW
 	p.cmd.SysProcAttr = attributes()
 	p.kills = OutOfMemoryKills()
