@@ -81,8 +81,14 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 
 // Open finds out where requests go, and what all of them carry.
 func (impl) Open(_ context.Context, a *args) error {
+	base := provider.URL(a.Endpoint(a.BaseURL))
+	if base == nil {
+		return plugin.ArgumentErrorf(a.Argument(), "%s is not a valid address", a.Argument())
+	}
+	path := strings.TrimSuffix(strings.TrimRight(base.EscapedPath(), "/"), "/v1")
+	base.Path, base.RawPath = "", ""
+	a.url = base.JoinPath(path, "v1/messages").String()
 	a.key = a.Key(keyVariable)
-	a.url = strings.TrimSuffix(strings.TrimSuffix(a.Endpoint(a.BaseURL), "/"), "/v1") + "/v1/messages"
 	a.header = http.Header{"Anthropic-Version": {apiVersion}}
 	a.Add(a.header)
 	return nil
@@ -156,6 +162,9 @@ func (a *args) body(r *llm.Request) (*messagesRequest, error) {
 			if err := json.Unmarshal(t.Parameters, &schema); err != nil {
 				return nil, fmt.Errorf("the parameters of tool %q are not a JSON object: %w", t.Name, err)
 			}
+		}
+		if schema == nil { // the parameters are null
+			schema = map[string]any{}
 		}
 		schema["type"] = "object"
 		out.Tools = append(out.Tools, tool{t.Name, t.Description, schema})

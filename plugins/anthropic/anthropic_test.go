@@ -84,6 +84,43 @@ func TestAModelAnswers(t *testing.T) {
 	}
 }
 
+func TestTheAddressMayEndInAVersionAndHaveAQuery(t *testing.T) {
+	var called string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		called = r.URL.String()
+		_, _ = io.WriteString(w, hello)
+	}))
+	defer s.Close()
+	for base, want := range map[string]string{
+		"":                 "/v1/messages",
+		"/":                "/v1/messages",
+		"/v1":              "/v1/messages",
+		"/v1/":             "/v1/messages",
+		"/v1//?team=a":     "/v1/messages?team=a",
+		"?team=a&b=c":      "/v1/messages?team=a&b=c",
+		"/proxy/v1?team=a": "/proxy/v1/messages?team=a",
+		"/a%2Fb/v1":        "/a%2Fb/v1/messages",
+	} {
+		if _, err := chat(t, s.URL+base, nil, &llm.Request{Messages: []llm.Message{{Role: llm.User, Content: "hi"}}}); err != nil || called != want {
+			t.Errorf("%s: called %s, want %s (%v)", base, called, want, err)
+		}
+	}
+}
+
+func TestAToolWithoutParametersTakesAnObject(t *testing.T) {
+	url, last := answering(t, 200, nil, hello)
+	for _, parameters := range []string{"", "null", "{}"} {
+		_, err := chat(t, url, nil, &llm.Request{
+			Messages: []llm.Message{{Role: llm.User, Content: "hi"}},
+			Tools:    []llm.Tool{{Name: "look", Parameters: json.RawMessage(parameters)}},
+		})
+		_, body := last()
+		if text, _ := json.Marshal(body["tools"]); err != nil || string(text) != `[{"input_schema":{"type":"object"},"name":"look"}]` {
+			t.Errorf("%q: sent %s (%v)", parameters, text, err)
+		}
+	}
+}
+
 func TestMessagesWithNothingInThemAreLeftOut(t *testing.T) {
 	url, last := answering(t, 200, nil, hello)
 	_, err := chat(t, url, nil, &llm.Request{Messages: []llm.Message{
