@@ -9,11 +9,11 @@ import (
 )
 
 // burstShare is the share of a minute's allowance that may be used at once. The
-// rest comes evenly, and so slowly that in no minute more is used than allowed.
+// rest is spread evenly, so that no minute exceeds the limit.
 const burstShare = 1.0 / 30
 
-// perMinute is a limiter that lets n events through in a minute; nil: any
-// number.
+// perMinute returns a limiter for n events per minute, or nil if there is no
+// limit.
 func perMinute(n float64) *rate.Limiter {
 	if n <= 0 {
 		return nil
@@ -22,20 +22,22 @@ func perMinute(n float64) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit((n-float64(burst-1))/60), burst)
 }
 
-// allowance is how many tokens a model may be asked for in a minute. A call
-// takes what it is expected to come to, and settles when it is known.
+// allowance limits the tokens of a model per minute. A call takes its expected
+// number of tokens, and settles when the actual number is known.
 type allowance struct {
 	perSecond, burst float64
-	// turn is held by the one who waits for tokens; the others wait in line.
+	// turn is held by the caller that waits for tokens. The others queue for
+	// it.
 	turn chan struct{}
 
 	mu      sync.Mutex
-	left    float64 // below 0: more was used than there was
+	left    float64 // negative if more was used than available
 	at      time.Time
-	settled chan struct{} // closed, and replaced, when something was given back
+	settled chan struct{} // closed and replaced when tokens are given back
 }
 
-// newAllowance returns the allowance of n tokens a minute; nil: any number.
+// newAllowance returns an allowance of n tokens per minute, or nil if there is
+// no limit.
 func newAllowance(n float64, now time.Time) *allowance {
 	if n <= 0 {
 		return nil
@@ -47,9 +49,9 @@ func newAllowance(n float64, now time.Time) *allowance {
 	}
 }
 
-// take waits until so many tokens may be used as are expected then, and returns
-// how many that is. More than may be used at once are let through when nothing
-// else was used, and make the next ones wait.
+// take waits until the expected number of tokens is available, and returns that
+// number. A number larger than can ever be available at once passes when
+// nothing else is in use, and makes later calls wait.
 func (a *allowance) take(ctx context.Context, expected func() int64) (int64, error) {
 	if a == nil {
 		return 0, nil
@@ -61,7 +63,7 @@ func (a *allowance) take(ctx context.Context, expected func() int64) (int64, err
 	}
 	defer func() { <-a.turn }()
 	for {
-		n := expected() // more is known after each call
+		n := expected() // changes after each call
 		delay, settled := a.try(n)
 		if delay <= 0 {
 			return n, nil
@@ -78,8 +80,8 @@ func (a *allowance) take(ctx context.Context, expected func() int64) (int64, err
 	}
 }
 
-// try takes n tokens if there are as many; else it says how long that will be,
-// unless something is given back before.
+// try takes n tokens if they are available. Otherwise it returns how long that
+// will take, unless tokens are given back earlier.
 func (a *allowance) try(n int64) (time.Duration, <-chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -91,11 +93,11 @@ func (a *allowance) try(n int64) (time.Duration, <-chan struct{}) {
 		a.left -= float64(n)
 		return 0, nil
 	}
-	// Rounded up, so that the tokens are there when the time has passed.
+	// Round up, so that the tokens are available when the time has passed.
 	return time.Duration((need-a.left)/a.perSecond*float64(time.Second)) + time.Microsecond, a.settled
 }
 
-// settle replaces what was taken by what it came to.
+// settle replaces the tokens that were taken with the actual number.
 func (a *allowance) settle(taken, came int64) {
 	if a == nil || taken == came {
 		return

@@ -9,8 +9,8 @@ import (
 )
 
 // unanswered returns why a response is not an answer, although it came with
-// status 200; nil: it is one. A refusal is an answer, and so is one that was
-// cut off, if it says anything.
+// status 200, or nil if it is one. A refusal is an answer, and so is a
+// truncated answer that is not empty.
 func unanswered(r *llm.Response) *pluginv1.CallError {
 	if r.FinishReason == llm.FinishError {
 		message := "the provider reported an error in its response"
@@ -27,7 +27,7 @@ func unanswered(r *llm.Response) *pluginv1.CallError {
 		if r.Thinking != "" {
 			message = "the answer was cut off at the token limit while the model was still thinking; raise max_tokens"
 		}
-		// With the same limit the next one would be, too.
+		// With the same limit, the next answer would be truncated, too.
 		return &pluginv1.CallError{Message: message, Status: http.StatusOK}
 	}
 	message := "the response is empty"
@@ -37,8 +37,8 @@ func unanswered(r *llm.Response) *pluginv1.CallError {
 	return &pluginv1.CallError{Message: message, Status: http.StatusOK, Temporary: true}
 }
 
-// usage is what a response took, by the provider's own count or, where it did
-// not report one that can be, an estimate.
+// usage returns the tokens of a response: the provider's count, or an estimate
+// if the provider reported none or an impossible one.
 func (q *question[T]) usage(u llm.Usage, text string) llm.Usage {
 	if u.Input <= 0 {
 		u.Input, u.CachedInput, u.Estimated = q.estimated, 0, true
@@ -50,7 +50,7 @@ func (q *question[T]) usage(u llm.Usage, text string) llm.Usage {
 	return u
 }
 
-// said is all that a response says, for estimates.
+// said returns the whole text of a response, for estimates.
 func said(r *llm.Response) string {
 	text := r.Thinking + r.Text + r.Refusal
 	for _, c := range r.ToolCalls {

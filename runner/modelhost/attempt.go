@@ -13,31 +13,31 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Pauses before another attempt, where the provider asks for none. They
-// double from the first to the last.
+// Pauses before the next attempt, unless the provider asks for one. They double
+// from the first to the last.
 const (
 	firstPause = 500 * time.Millisecond
 	lastPause  = 20 * time.Second
-	// lastConnect: a provider that cannot be reached is tried often, so that a
-	// restart of it costs little.
+	// lastConnect: a provider that cannot be reached is tried often, so that
+	// its restart costs little time.
 	lastConnect = 4 * time.Second
-	// mostPause is how long a provider may ask to wait. One that asks for more
-	// ends the calls of its model.
+	// mostPause is how long a provider may ask to wait. A longer pause ends the
+	// calls of its model.
 	mostPause = 10 * time.Minute
-	// longPause is a pause that the user is told about.
+	// longPause is the shortest pause that the user is told about.
 	longPause = 15 * time.Second
-	// linger is how long an attempt goes on that nobody waits for any more:
-	// its answer is paid for, and so it is kept.
+	// linger is how long an attempt continues if nobody waits for it anymore:
+	// its answer will be billed, so it is worth caching.
 	linger = 5 * time.Second
 )
 
-// refusal is an attempt that failed for good: it is for the caller to judge
-// whether its row fails.
+// refusal is an attempt that failed permanently. The caller decides whether its
+// row fails.
 type refusal struct{ *pluginv1.CallError }
 
 func (e refusal) Error() string { return e.GetMessage() }
 
-// reply is what an attempt gives: an answer with its usage, or why not.
+// reply is the result of an attempt: an answer with its usage, or an error.
 type reply[T any] struct {
 	answer T
 	usage  llm.Usage

@@ -11,7 +11,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// BudgetReached says that another call would have cost more than the run may.
+// BudgetReached is the error for a call that would exceed the budget of the
+// run.
 type BudgetReached struct {
 	// What is limited: "money" or "tokens".
 	What         string
@@ -27,33 +28,33 @@ func (e *BudgetReached) Error() string {
 	return fmt.Sprintf("the budget of %s %s does not allow another call: this run has spent %s", figure(e.Limit), what, figure(e.Spent))
 }
 
-// NoPrice says that a budget in money cannot be kept.
+// NoPrice is the error for a model without a price under a budget in money.
 type NoPrice struct{ Model string }
 
 func (e *NoPrice) Error() string {
 	return fmt.Sprintf("the price of %s is not known, so the budget in money cannot be enforced: add a block price { input = …, output = … } to the model, with prices per million tokens (0 for a free model)", e.Model)
 }
 
-// Budget is what all calls of a run may come to, whichever process makes them.
+// Budget limits all calls of a run, whichever process makes them.
 type Budget interface {
-	// Reserve waits until what is expected of a call fits, and reserves it.
-	// Expected is asked again while it waits: more is known after each call. The
-	// caller calls settle once, with what the call came to. The error is a
-	// *BudgetReached when the amount does not fit and no call is under way, from
-	// then on for each call; or the cause of ctx.
+	// Reserve waits until the expected amount of a call fits, and reserves it.
+	// expected is called again while Reserve waits, because more is known after
+	// each call. The caller calls settle once, with the actual amount. The
+	// error is *BudgetReached if the amount does not fit and no call is in
+	// flight, and from then on for each call; or the cause of ctx.
 	Reserve(ctx context.Context, expected func() Amount) (settle func(llm.Spend), err error)
 	// LimitsMoney reports whether calls need a price.
 	LimitsMoney() bool
 }
 
-// Amount is what a call is expected to come to.
+// Amount is the expected cost of a call.
 type Amount struct {
 	Money  float64
 	Tokens int64
 }
 
-// RunBudget is the Budget of a run. A call that does not fit next to those under
-// way waits: they may turn out cheaper.
+// RunBudget is the Budget of a run. A call that does not fit next to those in
+// flight waits, because they may turn out cheaper.
 type RunBudget struct {
 	limits plan.Budget
 
@@ -62,10 +63,10 @@ type RunBudget struct {
 	reserved Amount
 	underWay int
 	reached  error
-	changed  chan struct{} // closed, and replaced, when something was settled
+	changed  chan struct{} // closed and replaced when a call was settled
 }
 
-// NewBudget returns the budget of a run; nil: nothing is limited.
+// NewBudget returns the budget of a run, or nil if nothing is limited.
 func NewBudget(limits *plan.Budget) *RunBudget {
 	b := &RunBudget{changed: make(chan struct{})}
 	if limits != nil {
@@ -93,8 +94,8 @@ func (b *RunBudget) Reserve(ctx context.Context, expected func() Amount) (settle
 	}
 }
 
-// try reserves an amount if it fits; otherwise it returns what is closed when it
-// may.
+// try reserves an amount if it fits. Otherwise it returns a channel that is
+// closed when it may fit.
 func (b *RunBudget) try(a Amount) (changed <-chan struct{}, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -125,7 +126,7 @@ func (b *RunBudget) over(a Amount) error {
 	return nil
 }
 
-// settle replaces what was reserved by what it came to.
+// settle replaces the reserved amount with the actual one.
 func (b *RunBudget) settle(a Amount, came llm.Spend) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -140,7 +141,7 @@ func (b *RunBudget) settle(a Amount, came llm.Spend) {
 // LimitsMoney implements Budget.
 func (b *RunBudget) LimitsMoney() bool { return b.limits.Money != nil }
 
-// Spent is what all calls of the run came to.
+// Spent returns the total of all calls of the run.
 func (b *RunBudget) Spent() llm.Spend {
 	b.mu.Lock()
 	defer b.mu.Unlock()

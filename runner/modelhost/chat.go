@@ -18,7 +18,7 @@ import (
 	"github.com/quern-dev/quern/store/responses"
 )
 
-// Chat asks language models, or what is kept of their answers.
+// Chat answers requests to language models, from the cache or by calling them.
 func (h *Host) Chat(stream pluginv1.HostService_ChatServer) error {
 	return wire.Answer(stream, h.answerChat)
 }
@@ -55,7 +55,7 @@ func (h *Host) answerChat(ctx context.Context, req *pluginv1.HostServiceChatRequ
 	return &pluginv1.HostServiceChatResponse{Response: content}, nil
 }
 
-// chat returns an answer that is complete with what the host adds.
+// chat returns an answer with everything that the host adds.
 func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text []byte, draw int64) (*llm.Response, error) {
 	request, sent, err := e.drawn(request, text, draw)
 	if err != nil {
@@ -87,15 +87,16 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 	}
 	q.keep = func(r reply[*llm.Response]) error {
 		if r.answer.FinishReason == llm.FinishLength {
-			return nil // it is not whole
+			return nil // the answer is incomplete
 		}
 		content, err := json.Marshal(r.answer)
 		if err != nil {
 			return fmt.Errorf("cache an answer: %w", err)
 		}
 		if h.hub.opts.Secrets.In(string(content)) {
-			// With the secret it must not be stored, and without it would not be
-			// the answer: whether one repeats a secret may be what is measured.
+			// With the secret, it must not be stored. Without it, it would not
+			// be the answer: whether a model repeats a secret may be what is
+			// measured.
 			e.unkept.Do(func() {
 				h.hub.opts.Report(fmt.Errorf("an answer of %s repeats a sensitive value from its request; such answers are not cached, so the next run requests them again", e.Address))
 			})
@@ -125,8 +126,8 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 	return e.complete(answer, shared || answer.Cached), nil
 }
 
-// drawn is a request, and its text, as it is sent. With a fixed seed all draws
-// would be the same one: each further draw has the next seed.
+// drawn returns a request and its text as they are sent. With a fixed seed, all
+// draws would be the same, so consecutive draws use consecutive seeds.
 func (e *endpoint) drawn(request *llm.Request, text []byte, draw int64) (*llm.Request, []byte, error) {
 	seed := request.WithDefaults(&e.Defaults).Seed
 	if seed == nil || draw == 0 {
@@ -139,7 +140,7 @@ func (e *endpoint) drawn(request *llm.Request, text []byte, draw int64) (*llm.Re
 	return &other, text, err
 }
 
-// Reject forgets the response to a request.
+// Reject removes the response to a request from the cache.
 func (h *Host) Reject(ctx context.Context, req *pluginv1.HostServiceRejectRequest) (*pluginv1.HostServiceRejectResponse, error) {
 	e, err := h.language(req.GetModel(), plan.CanChat)
 	if err != nil {
@@ -180,7 +181,7 @@ func askChat(ctx context.Context, q *question[*llm.Response], client pluginv1.Pl
 		return r, fmt.Errorf("its answer is not valid JSON for llm.Response: %w", err)
 	}
 	if text != string(resp.GetResponse()) {
-		r.answer.LogProbs = nil // they spell it
+		r.answer.LogProbs = nil // they spell out the secret
 		q.echoed.Do(func() {
 			report(fmt.Errorf("an answer of %s contains a sensitive value from its configuration; the value is replaced by %s", q.Address, value.Redacted))
 		})
@@ -197,13 +198,13 @@ func startChat(ctx context.Context, client pluginv1.PluginServiceClient, model *
 	if err != nil {
 		return nil, err
 	}
-	// Receiving reports what was wrong with sending.
+	// Recv returns the reason for a failed send.
 	_ = stream.Send(&pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Start{Start: model}})
 	return stream, nil
 }
 
-// keptChat returns what is kept under a key; nil: nothing that can be read and
-// is an answer.
+// keptChat returns the cached answer under a key, or nil if there is none that
+// can be read.
 func keptChat(cache *responses.Cache, key responses.Key) *llm.Response {
 	content, ok := cache.Get(key)
 	if !ok {
@@ -216,8 +217,8 @@ func keptChat(cache *responses.Cache, key responses.Key) *llm.Response {
 	return answer
 }
 
-// complete returns a copy of an answer with what it costs by the present
-// prices, which are no part of what is kept.
+// complete returns a copy of an answer with its cost at present prices, which
+// is not part of the cached answer.
 func (e *endpoint) complete(answer *llm.Response, cached bool) *llm.Response {
 	out := *answer
 	out.Cost = e.Info.Price.Cost(out.Usage.Input, out.Usage.CachedInput, out.Usage.Output)

@@ -14,14 +14,14 @@ import (
 	"github.com/quern-dev/quern/store/responses"
 )
 
-// mostTexts is how many texts go into one attempt.
+// mostTexts is the maximum number of texts in one attempt.
 const mostTexts = 96
 
-// embeddings are vectors, one for each text that was asked for.
+// embeddings are vectors, one for each text.
 type embeddings [][]float32
 
-// Embed gives the embeddings of texts, those that are kept without asking the
-// model. Equal texts are asked for once.
+// Embed returns the embeddings of texts, from the cache if possible. It
+// requests equal texts once.
 func (h *Host) Embed(ctx context.Context, req *pluginv1.HostServiceEmbedRequest) (*pluginv1.HostServiceEmbedResponse, error) {
 	e, err := h.language(req.GetModel(), plan.CanEmbed)
 	if err != nil {
@@ -100,7 +100,7 @@ func (h *Host) embedMissing(ctx context.Context, e *endpoint, cache *responses.C
 	return nil
 }
 
-// embedPart asks for texts in one call.
+// embedPart requests embeddings in one call.
 func (h *Host) embedPart(ctx context.Context, e *endpoint, cache *responses.Cache, texts []string) (embeddings, error) {
 	q := &question[embeddings]{
 		endpoint: e, operation: "embeddings", estimated: textTokens(texts),
@@ -163,7 +163,8 @@ func askEmbed(ctx context.Context, q *question[embeddings], client pluginv1.Plug
 	return r, nil
 }
 
-// A kept embedding is its values as IEEE 754 in 4 bytes each, little endian.
+// A cached embedding is stored as IEEE 754 values in 4 bytes each,
+// little-endian.
 
 func encodeVector(v []float32) []byte {
 	out := make([]byte, 0, 4*len(v))
@@ -173,8 +174,8 @@ func encodeVector(v []float32) []byte {
 	return out
 }
 
-// KeptEmbedding is what is kept of a text's embedding by a model of that
-// definition; nil: nothing that can be read.
+// KeptEmbedding returns the cached embedding of a text by the model with that
+// definition, or nil if there is none that can be read.
 func KeptEmbedding(cache *responses.Cache, definition, text string) []float32 {
 	return keptVector(cache, embedKey(definition, text))
 }

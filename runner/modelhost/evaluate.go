@@ -16,10 +16,10 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Late is a row expression that needs what the stage finds out about a row.
+// Late is a row expression that needs what the stage computes for a row.
 type Late struct {
 	Expr *expr.Compiled
-	// Vars are the values that it still needs: secrets.
+	// Vars are the values that it still needs, which are secrets.
 	Vars map[string]cty.Value
 }
 
@@ -60,8 +60,8 @@ func encodeColumn(values arrow.Array) ([]byte, error) {
 	return data.EncodeBatch(rec)
 }
 
-// programs are late expressions made ready, each for the columns of the last
-// batch: those of a stage are the same in all batches.
+// programs are compiled late expressions, each for the columns of the last
+// batch, which usually are the same for all batches of a stage.
 type programs struct {
 	mu    sync.Mutex
 	byKey map[string]*program

@@ -8,15 +8,14 @@ import (
 	"github.com/quern-dev/quern/store/responses"
 )
 
-// flights see to it that one request is asked once at a time, however many
-// want its answer.
+// flights merge equal requests that are made at the same time.
 type flights[T any] struct {
 	mu    sync.Mutex
 	byKey map[responses.Key]*flight[T]
 }
 
-// flight is a call under way. It ends when the answer is there, or when all
-// who wait for it have gone.
+// flight is a call in flight. It ends when the answer arrives, or when all its
+// callers have gone.
 type flight[T any] struct {
 	waiters int // guarded by flights.mu
 	cancel  context.CancelFunc
@@ -25,9 +24,9 @@ type flight[T any] struct {
 	err     error
 }
 
-// do returns what f returns for the key, from a call that may be under way
-// already: then shared is true. f gets a context that ends with the run, or
-// when nobody waits any more. ctx is the caller's.
+// do returns what f returns for the key. If a call for the key is already in
+// flight, do joins it, and shared is true. f receives a context that ends with
+// the run, or when nobody waits anymore. ctx belongs to the caller.
 func (s *flights[T]) do(ctx context.Context, hub *Hub, key responses.Key, f func(context.Context) (T, error)) (answer T, shared bool, err error) {
 	s.mu.Lock()
 	fl, shared := s.byKey[key]
@@ -45,7 +44,7 @@ func (s *flights[T]) do(ctx context.Context, hub *Hub, key responses.Key, f func
 	}
 }
 
-// start is called under the lock.
+// start must be called with the lock held.
 func (s *flights[T]) start(hub *Hub, key responses.Key, f func(context.Context) (T, error)) *flight[T] {
 	work, cancel := context.WithCancel(hub.ctx)
 	fl := &flight[T]{cancel: cancel, done: make(chan struct{})}
@@ -71,7 +70,7 @@ func (s *flights[T]) leave(key responses.Key, fl *flight[T]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if fl.waiters--; fl.waiters == 0 {
-		s.forget(key, fl) // whoever comes now starts again
+		s.forget(key, fl) // later callers start a new call
 		fl.cancel()
 	}
 }

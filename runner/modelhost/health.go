@@ -7,26 +7,28 @@ import (
 	"time"
 )
 
-// When a model counts as gone.
+// When a model is considered unavailable.
 const (
 	// deadAfter is how long it may give no answer while attempts fail.
 	deadAfter = 40 * time.Second
-	// fullAfter is how long it may turn everything away because of its limits.
+	// fullAfter is how long it may reject every attempt because of its limits.
 	fullAfter = 10 * time.Minute
-	// leastFailures must come together, so that one slow failure ends nothing.
+	// leastFailures is the minimum number of failures, so that a single slow
+	// one ends nothing.
 	leastFailures = 3
-	// deniedInARow answers that deny access end the calls of a model that has
-	// answered before; one that never did is given up at the first.
+	// deniedInARow is the number of consecutive answers denying access after
+	// which a model that has answered before is given up. A model that has
+	// never answered is given up at the first one.
 	deniedInARow = 5
-	// slowFactor: a model that answers at all is not taken for gone before
+	// slowFactor: a model that does answer is not considered unavailable before
 	// this many times its slowest answer.
 	slowFactor = 10
 )
 
-// Down says that a model gives no answers any more.
+// Down is the error for a model that no longer answers.
 type Down struct {
 	Model string
-	// After is how long it gave none, Last what its last attempt failed of.
+	// After is how long it has not answered, and Last the last error.
 	After time.Duration
 	Last  string
 }
@@ -42,14 +44,15 @@ func (e *Down) Error() string {
 	return text
 }
 
-// Denied says that a model's provider gives no access.
+// Denied is the error for a model whose provider denies access.
 type Denied struct {
 	Model  string
 	Status int32
 	Reason string
 }
 
-// Missing says whether nothing is at the address, as against no access to it.
+// Missing reports whether nothing exists at the address, as opposed to access
+// being denied.
 func (e *Denied) Missing() bool { return e.Status < 400 || e.Status == 404 || e.Status == 405 }
 
 func (e *Denied) Error() string {
@@ -59,7 +62,8 @@ func (e *Denied) Error() string {
 	return fmt.Sprintf("%s denied access (HTTP status %d): %s", e.Model, e.Status, e.Reason)
 }
 
-// Postponed says that a model's provider asks to wait longer than a run does.
+// Postponed is the error for a provider that asks to wait longer than a run
+// does.
 type Postponed struct {
 	Model  string
 	Wait   time.Duration
@@ -70,8 +74,8 @@ func (e *Postponed) Error() string {
 	return fmt.Sprintf("%s asks to wait %s before the next call (Retry-After), but a run waits at most %s: %s", e.Model, e.Wait, mostPause, e.Reason)
 }
 
-// health follows whether a model still answers. Its context ends, with the
-// reason as cause, when it does not.
+// health tracks whether a model still answers. If it does not, its context
+// ends, with the reason as its cause.
 type health struct {
 	model string
 	now   func() time.Time
@@ -81,14 +85,14 @@ type health struct {
 	mu        sync.Mutex
 	answers   int64
 	slowest   time.Duration
-	answered  time.Time // the last answer, or the first attempt
-	heard     time.Time // the last answer or failure
+	answered  time.Time // when the last answer came, or the first attempt started
+	heard     time.Time // when the last answer or failure came
 	failures  int       // since the last answer
 	onlyFull  bool      // all of them reported limits
 	denied    int       // since the last answer
-	attempts  int       // under way
+	attempts  int       // in flight
 	lastError string
-	announced time.Time // until when the user knows that calls wait
+	announced time.Time // until when the user knows that calls are waiting
 }
 
 func newHealth(ctx context.Context, model string, now func() time.Time) *health {
@@ -97,8 +101,8 @@ func newHealth(ctx context.Context, model string, now func() time.Time) *health 
 	return h
 }
 
-// begin notes an attempt. The function that it returns is called when the
-// attempt has ended.
+// begin records an attempt. Call the returned function when the attempt has
+// ended.
 func (h *health) begin() (ended func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -124,16 +128,16 @@ func (h *health) begin() (ended func()) {
 
 func (h *health) patience() time.Duration { return max(deadAfter, slowFactor*h.slowest) }
 
-// watch looks after an attempt that is under way.
+// watch monitors an attempt in flight.
 type watch struct {
 	*health
 	started time.Time
-	timer   *time.Timer // nil: a model that has never answered is not watched
+	timer   *time.Timer // nil if the model has never answered, which is then not watched
 	ended   bool
 }
 
-// look ends a model that has been asked several things and has said nothing
-// for too long. A single request that takes long is left to its time-out.
+// look ends a model that has several outstanding requests and has not answered
+// for too long. A single slow request is left to its timeout.
 func (w *watch) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -161,7 +165,7 @@ func (h *health) ok(took time.Duration) {
 	h.failures, h.denied = 0, 0
 }
 
-// failed notes an attempt that failed and may be made again.
+// failed records a failed attempt that may be repeated.
 func (h *health) failed(full bool, message string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -178,8 +182,8 @@ func (h *health) failed(full bool, message string) {
 	}
 }
 
-// absent notes that nobody was there, of a model whose calls are not to be
-// retried: one that never answered is given up at once.
+// absent records that nothing answered, for a model whose calls are not to be
+// retried. A model that has never answered is given up immediately.
 func (h *health) absent(message string) {
 	h.failed(false, message)
 	h.mu.Lock()
@@ -189,7 +193,7 @@ func (h *health) absent(message string) {
 	}
 }
 
-// announces reports whether to tell the user about a pause: calls that wait at
+// announces reports whether to tell the user about a pause. Calls that wait at
 // the same time are announced once.
 func (h *health) announces(d time.Duration) bool {
 	h.mu.Lock()
@@ -202,20 +206,20 @@ func (h *health) announces(d time.Duration) bool {
 	return true
 }
 
-// refused notes an answer that another attempt would not change.
+// refused records an answer that another attempt would not change.
 func (h *health) refused(status int32, message string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.heard, h.lastError = h.now(), message
 	switch status {
 	case 401, 402, 403:
-	case 301, 302, 303, 307, 308, 404, 405: // of a model or an address that does not exist
+	case 301, 302, 303, 307, 308, 404, 405: // the model or the address does not exist
 		if h.answers > 0 {
 			return
 		}
 	default:
 		h.failures = 0
-		h.answered = h.heard // it is there, and answers
+		h.answered = h.heard // it is available, and answers
 		return
 	}
 	if h.denied++; h.answers == 0 || h.denied >= deniedInARow {
@@ -223,7 +227,7 @@ func (h *health) refused(status int32, message string) {
 	}
 }
 
-// err is why the model is gone; nil: it is not.
+// err returns why the model is unavailable, or nil if it is available.
 func (h *health) err() error {
 	if h.gone.Err() != nil {
 		return context.Cause(h.gone)

@@ -11,27 +11,27 @@ import (
 	"github.com/quern-dev/quern/store/responses"
 )
 
-// Options are what a Hub works with.
+// Options configure a Hub.
 type Options struct {
-	// Budget and Limits are those of the run.
+	// Budget and Limits belong to the run.
 	Budget Budget
 	Limits Limits
-	// Cache opens the cached answers. It is called when the first language model
-	// is; Close closes what it returns.
+	// Cache opens the response cache. It is called when the first language
+	// model is called. Close closes the cache.
 	Cache func() (*responses.Cache, error)
-	// Report gets errors that did no harm; nil: nobody listens.
+	// Report receives errors that did no harm. It may be nil.
 	Report func(error)
-	// Notice gets what the user should know while calls wait; nil: nobody
-	// listens.
+	// Notice receives messages for the user while calls wait. It may be nil.
 	Notice func(string)
-	// Secrets of the run, which must not be stored; nil: there are none.
+	// Secrets of the run, which must not be stored, or nil if there are none.
 	Secrets *secret.Redactor
-	// Seal makes keyed digests, as store.Seal does. It may be nil without Secrets.
+	// Seal computes keyed digests, as store.Seal does. It may be nil without
+	// Secrets.
 	Seal func([]byte) (string, error)
 }
 
-// Hub is what all stages that call models in this process share: the cached
-// answers, each model's health, the traces.
+// Hub is what all stages in this process share that call models: the response
+// cache, each model's health, and the traces.
 type Hub struct {
 	opts   Options
 	ctx    context.Context // of attempts
@@ -39,7 +39,7 @@ type Hub struct {
 	tracer *tracer
 	chats  flights[*llm.Response]
 	embeds flights[embeddings]
-	// working are the calls that may outlive those who wait for them.
+	// working are the calls that may outlive their callers.
 	working *workers
 
 	mu        sync.Mutex
@@ -48,7 +48,7 @@ type Hub struct {
 	cacheErr  error
 }
 
-// NewHub returns the hub of a run. When ctx ends, all calls end at once.
+// NewHub returns the hub of a run. When ctx ends, all calls end immediately.
 func NewHub(ctx context.Context, opts Options) *Hub {
 	h := &Hub{opts: opts, endpoints: map[string]*endpoint{}}
 	if h.opts.Report == nil {
@@ -63,9 +63,9 @@ func NewHub(ctx context.Context, opts Options) *Hub {
 	return h
 }
 
-// Close waits for attempts that nobody waits for any more, whose answers are
-// kept if they come soon, and closes the cached answers. No stage may be under
-// way. Closing again does nothing.
+// Close waits a short time for attempts that nobody waits for anymore, to cache
+// their answers, and closes the response cache. No stage may be running.
+// Closing again does nothing.
 func (h *Hub) Close() error {
 	ended := make(chan struct{})
 	go func() { h.working.Wait(); close(ended) }()
@@ -91,7 +91,7 @@ func (h *Hub) Close() error {
 
 var errClosed = errors.New("the run is over")
 
-// endpoint returns what the run shares of a model.
+// endpoint returns the state of a model that the run shares.
 func (h *Hub) endpoint(l *Language) *endpoint {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -103,7 +103,7 @@ func (h *Hub) endpoint(l *Language) *endpoint {
 	return e
 }
 
-// answers returns the cached answers.
+// answers returns the response cache.
 func (h *Hub) answers() (*responses.Cache, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

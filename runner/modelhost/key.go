@@ -8,16 +8,16 @@ import (
 	"github.com/quern-dev/quern/store/responses"
 )
 
-// The tags change when what goes into a key, or what is kept under it, changes
-// its form.
+// A tag changes when the encoding of a key, or of the data stored under it,
+// changes.
 const (
 	chatTag   = "quern.response.chat/v1"
 	embedTag  = "quern.response.embed/v1"
 	sealedTag = "quern.response.sealed/v1"
 )
 
-// chatKey is the key of an answer: of the model's definition, the canonical
-// request, and which of several draws of it this is.
+// chatKey returns the key of an answer: the model's definition, the canonical
+// request, and the number of the draw.
 func chatKey(definition string, request []byte, draw int64) responses.Key {
 	var n [8]byte
 	binary.BigEndian.PutUint64(n[:], uint64(draw))
@@ -28,9 +28,9 @@ func embedKey(definition, text string) responses.Key {
 	return hash(embedTag, definition, text)
 }
 
-// sealed is the key of an answer to a text that may contain a secret. If it does,
-// the key is made with the store's key, so that nobody can guess the secret from
-// what is in the cache.
+// sealed returns the key of an answer to a text that may contain a secret. If
+// it does, the key is a keyed digest with the store's key, so that nobody can
+// guess the secret from the cache.
 func (h *Hub) sealed(key responses.Key, text string) (responses.Key, error) {
 	if !h.opts.Secrets.In(text) {
 		return key, nil
@@ -42,7 +42,7 @@ func (h *Hub) sealed(key responses.Key, text string) (responses.Key, error) {
 	return hash(sealedTag, digest), nil
 }
 
-// hash hashes strings, each preceded by its length in 8 bytes, big endian.
+// hash hashes strings, each preceded by its length in 8 bytes, big-endian.
 func hash(parts ...string) responses.Key {
 	h := sha256.New()
 	var length [8]byte

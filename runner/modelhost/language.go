@@ -16,46 +16,47 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Language is a language model as the run has it.
+// Language is a language model as a run uses it.
 type Language struct {
 	Address string
-	// Name is the provider's name of it, for traces.
+	// Name is the provider's name for it, for traces.
 	Name   string
 	Plugin string
 	// Definition represents it in the keys of cached answers.
 	Definition string
 	Instance   *pluginv1.Instance
 	Info       plan.ModelInfo
-	// Defaults are what its block says of requests that say nothing themselves:
-	// temperature, seed and so on. The plugin adds them.
+	// Defaults are the parameters that its block sets for requests that do not
+	// set them, such as temperature and seed. The plugin adds them.
 	Defaults llm.Request
-	// Secrets are values that no message may show.
+	// Secrets are values that no message may contain.
 	Secrets []string
-	// Connect starts the plugin when it does not run yet.
+	// Connect starts the plugin if it is not running yet.
 	Connect func(context.Context) (pluginv1.PluginServiceClient, error)
 }
 
-// Redact takes out of a text what no message may show.
+// Redact removes from a text what no message may contain.
 func (l *Language) Redact(text string) string {
 	return credentials.ReplaceAllString(newRedactor(l.Secrets).Text(text), value.Redacted)
 }
 
-// Can says whether it has a capability.
+// Can reports whether the model has a capability.
 func (l *Language) Can(capability string) bool {
 	return slices.Contains(l.Info.Capabilities, capability)
 }
 
-// defaultTimeout is how long an attempt may take where a model says nothing of
-// its own.
+// defaultTimeout is how long an attempt may take if the model does not set a
+// timeout.
 const defaultTimeout = 2 * time.Minute
 
-// endpoint is a language model with what all who call it during a run share.
+// endpoint is a language model and the state that all its callers in a run
+// share.
 type endpoint struct {
 	*Language
 	health   *health
 	usual    usual
 	redactor *secret.Redactor
-	// echoed and unkept have a warning given once.
+	// echoed and unkept ensure that a warning is given once.
 	echoed, unkept sync.Once
 	chats          wire.Streams[pluginv1.ChatRequest, pluginv1.ChatResponse]
 }
@@ -75,10 +76,10 @@ func (e *endpoint) timeout() time.Duration {
 	return defaultTimeout
 }
 
-// ---- what no message may show
+// ---- what no message may contain
 
-// credentials are the forms that keys have; a plugin may have one that quern
-// does not know, from the environment.
+// credentials matches the usual forms of keys, because a plugin may take a key
+// from the environment that quern does not know.
 var credentials = regexp.MustCompile(`(?i)\b(bearer\s+|api[-_ ]?key["']?\s*[:=]\s*["']?)[^\s"',;&]+|\b(sk|pk|gsk|xai|hf)[-_][A-Za-z0-9_-]{8,}`)
 
 func newRedactor(secrets []string) *secret.Redactor {
@@ -93,17 +94,17 @@ func (e *endpoint) redact(text string) string {
 	return credentials.ReplaceAllString(e.redactor.Text(text), value.Redacted)
 }
 
-// ---- what a call is expected to come to
+// ---- the expected size of a call
 
-// usual is what calls have come to so far.
+// usual is the average size of the calls so far.
 type usual struct {
 	mu                       sync.Mutex
 	calls                    int64
 	estimated, input, output float64
 }
 
-// firstOutput is the length of an answer in tokens that is expected before
-// anything is known.
+// firstOutput is the expected length of an answer in tokens before anything is
+// known.
 const firstOutput = 256
 
 func (u *usual) came(estimated int64, usage llm.Usage) {
@@ -115,9 +116,9 @@ func (u *usual) came(estimated int64, usage llm.Usage) {
 	u.output += float64(usage.Output)
 }
 
-// expect returns the tokens of a call whose request was estimated to have so
-// many, and whose answer may have at most so many (0: any number). It is
-// rather too much: a budget should not be exceeded.
+// expect returns the expected tokens of a call, given the estimate for its
+// request and the maximum for its answer (0 means no maximum). The result tends
+// to be too high, because a budget should not be exceeded.
 func (u *usual) expect(estimated, most int64) (input, output int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -133,7 +134,8 @@ func (u *usual) expect(estimated, most int64) (input, output int64) {
 }
 
 // byScript estimates tokens before a call. The model's own tokenizer would be
-// slower, and what calls came to corrects the estimate after the first one.
+// slower, and the actual size of calls corrects the estimate after the first
+// one.
 var byScript = tokens.For("")
 
 func (e *endpoint) expected(estimated, most int64, answers bool) Amount {
@@ -151,7 +153,7 @@ func (e *endpoint) expected(estimated, most int64, answers bool) Amount {
 	return a
 }
 
-// spend is what a call came to.
+// spend returns the cost of a call.
 func (e *endpoint) spend(usage llm.Usage) llm.Spend {
 	s := llm.Spend{Calls: 1, InputTokens: usage.Input, OutputTokens: usage.Output}
 	if cost := e.Info.Price.Cost(usage.Input, usage.CachedInput, usage.Output); cost != nil {

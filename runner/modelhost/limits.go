@@ -10,21 +10,21 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// Limits hold calls of language models back until the models take them. All
+// Limits delay calls of language models until the models can take them. All
 // processes that call models for a run share them.
 type Limits interface {
-	// Enter waits for a turn among the calls that are under way at a model, and at
-	// its host. The caller calls leave once, when the turn ends. The error is the
+	// Enter waits for a turn among the calls in flight for a model and for its
+	// host. The caller calls leave once, when the turn ends. The error is the
 	// cause of ctx.
 	Enter(ctx context.Context, model string, info plan.ModelInfo) (leave func(Outcome), err error)
-	// Allow waits until the model's requests and tokens per minute allow one more
-	// call. Expected, its tokens, is asked again while it waits. The caller calls
-	// settle once, with the tokens that the call took. The error is the cause of
-	// ctx.
+	// Allow waits until the model's requests and tokens per minute allow
+	// another call. expected returns its tokens, and is called again while
+	// Allow waits. The caller calls settle once, with the actual tokens of the
+	// call. The error is the cause of ctx.
 	Allow(ctx context.Context, model string, info plan.ModelInfo, expected func() int64) (settle func(tokens int64), err error)
 }
 
-// Outcome is how a turn ended, as far as Limits are concerned.
+// Outcome is how a turn ended.
 type Outcome int
 
 // The outcomes of a turn.
@@ -44,12 +44,12 @@ type RunLimits struct {
 // limited is a model with its limits.
 type limited struct {
 	window   *window
-	host     *window       // of all models of its host; nil: it has its own
-	requests *rate.Limiter // nil: not limited
-	tokens   *allowance    // nil: not limited
+	host     *window       // shared by all models of its host; nil if it has its own
+	requests *rate.Limiter // nil if not limited
+	tokens   *allowance    // nil if not limited
 }
 
-// NewLimits returns the limits of a run that has not called a model yet.
+// NewLimits returns the limits of a run, before it has called any model.
 func NewLimits() *RunLimits {
 	return &RunLimits{models: map[string]*limited{}, hosts: map[string]*window{}}
 }
@@ -68,9 +68,9 @@ func (l *RunLimits) of(model string, info plan.ModelInfo) *limited {
 	return m
 }
 
-// host returns the window that all models of one host share: it bears as many
-// calls as the model that is declared to bear most. nil: the model has a host
-// of its own. It is called under the lock.
+// host returns the window that all models of one host share. Its capacity is
+// the highest that any of them declares. It is nil if the model has a host of
+// its own. The caller holds the lock.
 func (l *RunLimits) host(m plan.ModelInfo) *window {
 	if m.Host == "" {
 		return nil

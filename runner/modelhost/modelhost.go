@@ -1,21 +1,21 @@
-// Package modelhost serves to running stages the models that they were given.
+// Package modelhost gives running stages access to the models that they use.
 //
-// Of a trained model, each prediction is made by the plugin that made it; rows
-// are passed on as they are. A language model is asked by its plugin, one
-// attempt at a time, and the host sees to all else: answers are kept, durably
-// before a stage gets them, and given again to equal requests; equal requests
-// at the same time are one; the model's limits are kept to, and what it bears
-// is found out; attempts that failed are made again when that may help; a
-// model that gives no answers any more ends the stage with what it has; what
-// the run may cost is not exceeded.
+// Predictions of a trained model come from the plugin that trained it; the host
+// passes rows on unchanged. Calls of a language model go to its plugin, one
+// attempt at a time, and the host takes care of everything else. Answers are
+// cached, durably before a stage receives them, and returned for equal
+// requests. Equal requests at the same time are sent once. The host respects
+// the model's limits and finds out how many concurrent calls it can take. It
+// retries attempts if that may help. If a model no longer answers, the stage
+// ends with the results that it has. The run does not exceed its budget.
 //
-// A stage that cannot go on (the budget is spent, the model is gone) is
-// stopped by the host: the plugin's call waits until then and gets no error
-// that it could take for one of a row. Errors that are a row's matter, such as
-// a request that is too long, are returned.
+// If a stage cannot go on (the budget is spent, the model is unavailable), the
+// host stops it: the plugin's call blocks until then, and returns no error that
+// the plugin could take for the error of a row. Errors that concern a single
+// row, such as a request that is too long, are returned.
 //
-// No error, trace or file shows a value that is sensitive in the model's
-// block, nor anything that looks like a key.
+// No error, trace, or file contains a value that is sensitive in the model's
+// block, or anything that looks like a key.
 package modelhost
 
 import (
@@ -36,27 +36,27 @@ import (
 	"github.com/quern-dev/quern/store/responses"
 )
 
-// Model is a model that a stage was given.
+// Model is a model that a stage uses.
 type Model struct {
-	// Language is set of a language model, the rest of a trained one.
+	// Language is set for a language model, the other fields for a trained one.
 	Language *Language
 
 	Artifact *pluginv1.Artifact
-	// Plugin is the name of the plugin that serves it, for messages; Connect
-	// starts it when it does not run yet.
+	// Plugin is the name of the plugin that serves it, for messages. Connect
+	// starts the plugin if it is not running yet.
 	Plugin  string
 	Connect func(context.Context) (pluginv1.PluginServiceClient, error)
 }
 
-// Host is the HostService of one run of one stage.
+// Host is the HostService for one run of one stage.
 type Host struct {
 	pluginv1.UnimplementedHostServiceServer
 	hub *Hub
 	StageOptions
 	programs programs
 
-	// halting ends when no more calls may start; idle is closed when, after
-	// that, none is under way.
+	// halting ends when no more calls may start. idle is closed when, after
+	// that, no call is in flight.
 	halting context.Context
 	halt    context.CancelFunc
 	idle    chan struct{}
@@ -64,8 +64,8 @@ type Host struct {
 	mu       sync.Mutex
 	spend    llm.Spend
 	err      error
-	underWay int // attempts
-	// answered are the requests of this run, where it wants fresh answers.
+	underWay int // attempts in flight
+	// answered are the requests of this run, if it wants fresh answers.
 	answered map[responses.Key]struct{}
 }
 
@@ -73,27 +73,27 @@ type Host struct {
 type StageOptions struct {
 	Models map[string]Model
 	Late   map[string]Late
-	// Fresh: answers that other runs kept are not given (-replace). What is
-	// answered is kept, in their place. Embeddings are: they do not vary.
+	// Fresh ignores answers that earlier runs cached (-replace), and replaces
+	// them with the new ones. Embeddings do not vary, so they still come from
+	// the cache.
 	Fresh bool
-	// End is called with the reason, which Err returns too, when the stage
+	// End is called with the reason, which Err also returns, when the stage
 	// cannot go on.
 	End context.CancelCauseFunc
 }
 
-// Stage returns the host of one run of a stage.
+// Stage returns the host for one run of a stage.
 func (h *Hub) Stage(opts StageOptions) *Host {
 	s := &Host{hub: h, StageOptions: opts, idle: make(chan struct{})}
 	s.halting, s.halt = context.WithCancel(context.Background())
 	return s
 }
 
-// errHalted is the error of a call that is not made since the stage stops.
+// errHalted is the error of a call that is not made because the stage stops.
 var errHalted = errors.New("the stage can start no more calls")
 
-// Halt sees to it that the stage's plugin starts no more calls: what it still
-// asks for gets no answer. Calls that are under way go on. The channel is
-// closed when none is any more.
+// Halt keeps the stage's plugin from starting more calls: later requests get no
+// answer. Calls in flight continue. The channel is closed when none remain.
 func (h *Host) Halt() <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -106,8 +106,8 @@ func (h *Host) Halt() <-chan struct{} {
 	return h.idle
 }
 
-// Close halts the stage and waits for calls that are under way, so that Spent
-// has them all: those that nobody waits for any more go on for a few seconds.
+// Close halts the stage and waits for calls in flight, so that Spent includes
+// them. Calls that nobody waits for continue for a few seconds.
 func (h *Host) Close() {
 	t := time.NewTimer(linger + time.Second)
 	defer t.Stop()
@@ -118,7 +118,7 @@ func (h *Host) Close() {
 	}
 }
 
-// begin notes an attempt; false: no more may start.
+// begin records an attempt. It returns false if no more may start.
 func (h *Host) begin() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -137,8 +137,8 @@ func (h *Host) ended() {
 	}
 }
 
-// unlessHalted makes a call that may have joined that of a stage which was
-// halted: then it is made again.
+// unlessHalted makes a call again if it joined a call of a stage that was
+// halted.
 func (h *Host) unlessHalted(call func() error) error {
 	for {
 		err := call()
@@ -148,21 +148,21 @@ func (h *Host) unlessHalted(call func() error) error {
 	}
 }
 
-// Spent is what the stage's calls have come to so far.
+// Spent returns the total of the stage's calls so far.
 func (h *Host) Spent() llm.Spend {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.spend
 }
 
-// Err is why the stage cannot go on; nil: it can.
+// Err returns why the stage cannot go on, or nil if it can.
 func (h *Host) Err() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.err
 }
 
-// mayGive says whether what is kept of a request's answers will do.
+// mayGive reports whether a cached answer to a request may be used.
 func (h *Host) mayGive(key responses.Key) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -188,7 +188,7 @@ func (h *Host) spent(s llm.Spend) {
 	h.spend.Add(s)
 }
 
-// stop ends the stage, and waits until that has reached the caller.
+// stop ends the stage, and blocks until the caller has noticed.
 func (h *Host) stop(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return status.FromContextError(ctx.Err()).Err()
@@ -206,7 +206,7 @@ func (h *Host) stop(ctx context.Context, err error) error {
 	return status.Error(codes.Aborted, err.Error())
 }
 
-// model finds a model of the stage.
+// model returns a model of the stage.
 func (h *Host) model(key string) (Model, error) {
 	m, ok := h.Models[key]
 	if !ok {
@@ -215,7 +215,7 @@ func (h *Host) model(key string) (Model, error) {
 	return m, nil
 }
 
-// language finds a language model that has a capability.
+// language returns a language model with a capability.
 func (h *Host) language(key, capability string) (*endpoint, error) {
 	m, err := h.model(key)
 	if err != nil {

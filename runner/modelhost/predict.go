@@ -13,7 +13,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Predict carries batches to the model's plugin and its answers back.
+// Predict sends batches to the model's plugin and returns its answers.
 func (h *Host) Predict(stage pluginv1.HostService_PredictServer) error {
 	first, err := stage.Recv()
 	if err != nil {
@@ -46,7 +46,8 @@ func (h *Host) Predict(stage pluginv1.HostService_PredictServer) error {
 	return nil
 }
 
-// relay ends when the maker has answered all, or when either side breaks off.
+// relay ends when the maker has answered everything, or when either side ends
+// the stream.
 func relay(ctx context.Context, stage pluginv1.HostService_PredictServer, maker pluginv1.PluginService_PredictClient, model *pluginv1.Artifact) error {
 	g, ctx := parallel.WithContext(ctx)
 	ended := make(chan struct{})
@@ -54,8 +55,8 @@ func relay(ctx context.Context, stage pluginv1.HostService_PredictServer, maker 
 		defer close(ended)
 		return backward(stage, maker)
 	})
-	// Recv of the stage's stream ends with the call alone, so the goroutine
-	// that is in it is not waited for: returning from Predict frees it.
+	// Recv on the stage's stream returns only when the call ends, so the
+	// goroutine in it is not waited for: returning from Predict unblocks it.
 	forwarded := make(chan error, 1)
 	go func() { forwarded <- forward(stage, maker, model) }()
 	g.Go(func() error {
@@ -93,7 +94,8 @@ func forward(stage pluginv1.HostService_PredictServer, maker pluginv1.PluginServ
 	}
 }
 
-// sent drops io.EOF: the reason of a broken stream comes by its receiver.
+// sent drops io.EOF, because the receiver returns the reason of a broken
+// stream.
 func sent(err error) error {
 	if errors.Is(err, io.EOF) {
 		return nil

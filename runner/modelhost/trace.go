@@ -22,17 +22,17 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Traces: one span for each call that a provider is asked for, with its
-// retries, by OpenTelemetry's semantic conventions for generative AI. They
-// hold no text of requests or answers. They are sent where the usual variables
-// OTEL_EXPORTER_OTLP_… say; without an endpoint there are none.
+// Traces have one span for each call to a provider, including its retries, by
+// OpenTelemetry's semantic conventions for generative AI. They contain no text
+// of requests or answers. They are sent to the endpoint in the usual
+// OTEL_EXPORTER_OTLP_… variables; without one, there are no traces.
 
 // flushTime is how long the end of a run waits for spans to be sent.
 const flushTime = 5 * time.Second
 
 type tracer struct {
 	trace.Tracer
-	provider *sdktrace.TracerProvider // nil: nothing is traced
+	provider *sdktrace.TracerProvider // nil if tracing is off
 	report   func(error)
 }
 
@@ -55,8 +55,8 @@ func wanted() bool {
 	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != ""
 }
 
-// reporting reports, once, that spans could not be sent. Without it the SDK
-// would log each time.
+// reporting reports once that spans could not be sent. Without it, the SDK
+// would log every failure.
 type reporting struct {
 	sdktrace.SpanExporter
 	report func(error)
@@ -94,7 +94,7 @@ func newExporter(ctx context.Context) (sdktrace.SpanExporter, error) {
 	return otlptracehttp.New(ctx)
 }
 
-// close sends what is left.
+// close sends the remaining spans.
 func (t *tracer) close() {
 	if t.provider == nil {
 		return
@@ -127,8 +127,8 @@ func (t *tracer) start(ctx context.Context, e *endpoint, operation string, r *ll
 	return span{s, e.redact}
 }
 
-// requestAttributes are the parameters of a chat, also those that the model's
-// block gives.
+// requestAttributes are the parameters of a chat, including those that the
+// model's block sets.
 func requestAttributes(r, defaults *llm.Request) (attrs []attribute.KeyValue) {
 	if r == nil {
 		return nil
@@ -176,8 +176,9 @@ func (s span) end(u llm.Usage, finish, model string, retries int) {
 	s.End()
 }
 
-// fail ends the span of a call that was not: of an error, or of the failure of
-// its last attempt, whose message shows no secret any more.
+// fail ends the span of a call that was not answered: because of an error, or
+// of the failure of its last attempt, with secrets already removed from its
+// message.
 func (s span) fail(err error, failure *pluginv1.CallError) {
 	if !s.IsRecording() {
 		return
@@ -186,7 +187,7 @@ func (s span) fail(err error, failure *pluginv1.CallError) {
 	switch {
 	case failure != nil:
 		text = failure.GetMessage()
-		if status := failure.GetStatus(); status >= 400 { // below: the answer can't be read
+		if status := failure.GetStatus(); status >= 400 { // a status below 400 means that the answer cannot be read
 			kind = strconv.Itoa(int(status))
 		}
 	case err != nil:

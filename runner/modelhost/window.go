@@ -8,21 +8,21 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// Bounds of how many attempts are under way at a model that says nothing of
-// its own.
+// Bounds on the number of attempts in flight for a model that does not declare
+// any.
 const (
 	firstWindow = 8
 	mostWindow  = 128
-	// leastSample is how many outcomes the window is adapted after.
+	// leastSample is the number of outcomes after which the window is adapted.
 	leastSample = 10
-	// tolerated is the share of attempts that may be turned away without the
-	// window shrinking: faults that come now and then say nothing of load.
+	// tolerated is the share of attempts that may be rejected without the
+	// window shrinking, because occasional errors say nothing about load.
 	tolerated = 0.2
 )
 
-// window bounds how many attempts are under way at a model, and adapts to
-// what the model bears: it grows while all goes well and shrinks by the share
-// of attempts that were turned away, if there are many. Attempts get their turn in order.
+// window bounds the number of attempts in flight for a model, and adapts to its
+// capacity: it grows while attempts succeed, and shrinks by the share of
+// rejected attempts if there are many. Attempts get their turn in order.
 type window struct {
 	mu      sync.Mutex
 	limit   float64
@@ -32,12 +32,12 @@ type window struct {
 
 	// Since the last adaptation.
 	good, bad int
-	calm      bool // nothing was turned away so far: growth is by doubling
+	calm      bool // nothing was rejected so far, so the window doubles
 }
 
 type turn struct{ ready chan struct{} }
 
-// MostConcurrent is how many attempts are under way at a model at most.
+// MostConcurrent returns the maximum number of attempts in flight for a model.
 func MostConcurrent(m plan.ModelInfo) int64 {
 	if m.MaxConcurrency > 0 {
 		return m.MaxConcurrency
@@ -45,7 +45,7 @@ func MostConcurrent(m plan.ModelInfo) int64 {
 	return mostWindow
 }
 
-// newWindow starts with all that a model is declared to bear.
+// newWindow starts with the declared capacity of a model.
 func newWindow(m plan.ModelInfo) *window {
 	w := &window{limit: firstWindow, most: float64(MostConcurrent(m)), calm: true}
 	if m.MaxConcurrency > 0 {
@@ -54,7 +54,7 @@ func newWindow(m plan.ModelInfo) *window {
 	return w
 }
 
-// widen has room for a further model.
+// widen adds the capacity of another model.
 func (w *window) widen(m plan.ModelInfo) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,7 +69,7 @@ func (w *window) widen(m plan.ModelInfo) {
 	w.admit()
 }
 
-// enter waits for a turn. Each one that was got ends with leave.
+// enter waits for a turn. Each successful call must be followed by leave.
 func (w *window) enter(ctx context.Context) error {
 	w.mu.Lock()
 	if len(w.waiting) == 0 && w.active < w.room() {
@@ -96,7 +96,7 @@ func (w *window) withdraw(t *turn) {
 		w.waiting = slices.Delete(w.waiting, i, i+1)
 		return
 	}
-	w.active-- // the turn came at the same moment
+	w.active-- // the turn came at the same time
 	w.admit()
 }
 

@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// workers carry out work at once, each on a goroutine that is kept for later
-// work until the context ends: a call's stack is deep, and to grow a new one
-// each time takes as long as much of what the host does for the call.
+// workers run functions immediately, on goroutines that are reused until the
+// context ends. The stack of a call is deep, and growing a new one each time
+// takes as long as much of the host's other work for the call.
 type workers struct {
 	ctx  context.Context
-	next chan func() // to those who wait for work
+	next chan func() // received by idle workers
 	sync.WaitGroup
 }
 

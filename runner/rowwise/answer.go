@@ -7,15 +7,15 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 )
 
-// A row that failed for the time being is asked again after a pause, which
-// doubles: in the usual case a service asks for patience, and the pause slows
-// the whole stage down, which is what it needs.
+// A row with a temporary failure is sent again after a pause, which doubles
+// each time. Usually, a service has asked callers to slow down, and the pause
+// slows the whole stage, as it should.
 const (
 	mostTries  = 4
 	firstPause = 500 * time.Millisecond
 )
 
-// answer waits for a block's answers and puts its columns together.
+// answer waits for a block's answers and assembles its columns.
 func (p *pipeline) answer(ctx context.Context, b *block) error {
 	var got []origin
 	if b.question != nil {
@@ -24,22 +24,22 @@ func (p *pipeline) answer(ctx context.Context, b *block) error {
 			return err
 		}
 	}
-	if got == nil && b.cells == nil { // all rows asked, none failed
+	if got == nil && b.cells == nil { // all rows were sent, and none failed
 		return nil
 	}
 	return p.assemble(b, got)
 }
 
-// origin is where the result of a row is.
+// origin is the location of a row's result.
 type origin struct {
 	rec      arrow.RecordBatch
 	start, n int64   // rows of rec
-	more     *origin // where further rows are that lie in another file
-	failure  string  // not empty: it has no result
+	more     *origin // further rows, in another file
+	failure  string  // not empty if there is no result
 }
 
-// failed is the origin of a row that failed: a row of nulls, or no rows where a
-// row gives any number of them.
+// failed returns the origin of a row that failed: a row of nulls, or no rows if
+// a row produces any number of them.
 func (j *job) failed(message string) origin {
 	if j.Expands {
 		return origin{failure: message}
@@ -47,9 +47,9 @@ func (j *job) failed(message string) origin {
 	return origin{n: 1, failure: message}
 }
 
-// results returns the answers to the rows that were asked, in order. Where
-// the block is answered by one batch without errors and nothing else is in
-// it, b.out is set and nothing returned.
+// results returns the answers for the rows that were sent, in order. If the
+// block consists of one batch that was answered without errors, results sets
+// b.out and returns nothing.
 func (p *pipeline) results(ctx context.Context, b *block) ([]origin, error) {
 	a, err := p.stream.wait(ctx, b.question)
 	if err != nil {
@@ -60,7 +60,7 @@ func (p *pipeline) results(ctx context.Context, b *block) ([]origin, error) {
 		return nil, nil
 	}
 	got := make([]origin, b.question.rows)
-	rows := make([]int, len(got)) // of the question under way, as indexes of got
+	rows := make([]int, len(got)) // of the current question, as indexes of got
 	for i := range rows {
 		rows[i] = i
 	}
@@ -80,7 +80,7 @@ func (p *pipeline) results(ctx context.Context, b *block) ([]origin, error) {
 	}
 }
 
-// take notes an answer and returns the rows to be asked again.
+// take records an answer and returns the rows to be sent again.
 func (j *job) take(got []origin, rows []int, a answer, last bool) (again []int) {
 	for k, i := range rows {
 		start, n := a.spans.of(k)
@@ -122,8 +122,8 @@ func (p *pipeline) askAgain(ctx context.Context, b *block, rows []int) (answer, 
 	return p.stream.wait(ctx, q)
 }
 
-// assemble puts the plugin's columns together from answers, earlier results
-// and equal rows.
+// assemble combines the plugin's columns from answers, earlier results, and
+// equal rows.
 func (p *pipeline) assemble(b *block, got []origin) error {
 	places := make([]origin, b.rows)
 	next := 0
@@ -146,7 +146,7 @@ func (p *pipeline) assemble(b *block, got []origin) error {
 	return p.gather(b, places)
 }
 
-// gather puts a block's columns together from where they are.
+// gather copies a block's columns together from their locations.
 func (j *job) gather(b *block, places []origin) error {
 	var runs []run
 	if j.Expands {
@@ -174,8 +174,8 @@ func (j *job) gather(b *block, places []origin) error {
 	return err
 }
 
-// origin is where the result of one of b's rows is, for a row of the block
-// current, whose rows before it have their places.
+// origin returns the location of the result for one of b's rows. It is used for
+// a row of the block current, in which places are known up to that row.
 func (j *job) origin(b *block, row int, current *block, places []origin) origin {
 	if b == current {
 		return places[row]

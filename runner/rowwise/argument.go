@@ -16,12 +16,12 @@ import (
 type argument struct {
 	Argument
 	typ     string
-	bare    int // index of the input column that it is; -1: it is computed
+	bare    int // index of the input column that it is, or -1 if it is computed
 	program *expr.Program
 }
 
-// compile gets the arguments ready and fixes the order in which their columns
-// go to the plugin: arguments by key, then the columns that it asked for.
+// compile compiles the arguments and fixes the order in which their columns go
+// to the plugin: arguments by key, then the columns that it requested.
 func (j *job) compile() error {
 	in := j.inputSchema()
 	for _, a := range j.args {
@@ -43,8 +43,8 @@ func (j *job) compile() error {
 // values are the columns of some arguments over a batch.
 type values struct {
 	columns []arrow.Array
-	failed  map[int32]string // by row: why an expression failed
-	bytes   int64            // of columns that were computed
+	failed  map[int32]string // why an expression failed, by row
+	bytes   int64            // size of the computed columns
 }
 
 func (j *job) evaluate(ctx context.Context, args []*argument, rec arrow.RecordBatch) (*values, error) {
@@ -72,7 +72,7 @@ func (j *job) evaluate(ctx context.Context, args []*argument, rec arrow.RecordBa
 	return v, nil
 }
 
-// requestOf is the batch that the plugin is given for the rows of rec.
+// requestOf returns the batch that the plugin receives for the rows of rec.
 func (j *job) requestOf(rec arrow.RecordBatch, v *values) arrow.RecordBatch {
 	fields := make([]arrow.Field, 0, len(j.args)+len(j.Given))
 	columns := make([]arrow.Array, 0, cap(fields))
@@ -88,8 +88,8 @@ func (j *job) requestOf(rec arrow.RecordBatch, v *values) arrow.RecordBatch {
 	return array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rec.NumRows())
 }
 
-// stored are the computed columns of the output over the rows of rec. v are the
-// values of the arguments that they come of.
+// stored returns the computed columns of the output for the rows of rec. v
+// contains the values of the arguments that they come from.
 func (j *job) stored(v *values, rec arrow.RecordBatch) arrow.RecordBatch {
 	columns := make([]arrow.Array, 0, len(j.computed))
 	for _, c := range j.computed {

@@ -9,25 +9,25 @@ import (
 	"github.com/quern-dev/quern/store/dataset"
 )
 
-// block is some rows in a row of one shard on their way: read, asked of the
-// plugin, put together, written.
+// block is a range of consecutive rows of one shard on their way through the
+// pipeline: read, sent to the plugin, assembled, written.
 type block struct {
 	shard int
 	first int64 // its first row in the shard
 	rows  int
-	ends  bool // it is the shard's last
+	ends  bool // set for the last block of the shard
 
-	stored  arrow.RecordBatch // columns that quern fills; nil: there are none
-	request arrow.RecordBatch // the rows that go to the plugin; nil: none
-	// cells say where each row's result comes from; nil: all rows go to the
-	// plugin.
+	stored  arrow.RecordBatch // columns that quern fills, or nil
+	request arrow.RecordBatch // the rows that go to the plugin, or nil
+	// cells say where each row's result comes from. If cells is nil, all rows
+	// go to the plugin.
 	cells    []cell
-	question *question // nil: no row goes to the plugin
-	weight   int64     // of its slot
+	question *question // nil if no row goes to the plugin
+	weight   int64     // the weight of its slot
 
-	// Set when it is put together:
-	out    arrow.RecordBatch // columns that the plugin makes; nil: there are none
-	spans  spans             // rows of out by the row that they came from
+	// Set when the block is assembled:
+	out    arrow.RecordBatch // columns that the plugin computes, or nil
+	spans  spans             // rows of out by input row
 	failed map[int32]string
 	fresh  int // rows that the plugin was asked for
 }
@@ -35,17 +35,17 @@ type block struct {
 // cell says where one row's result comes from.
 type cell struct {
 	kind  cellKind
-	row   int32  // in the part or block that it comes from
-	part  int32  // known: index of the part
-	block *block // same: the block
+	row   int32  // in the part or block that the result comes from
+	part  int32  // if known: index of the part
+	block *block // if same: the block
 }
 
 type cellKind uint8
 
 const (
 	asked  cellKind = iota // goes to the plugin
-	old                    // the definition was applied to it before
-	same                   // is equal to a row before it
+	old                    // the definition has been applied to it before
+	same                   // it equals an earlier row
 	broken                 // an expression failed
 )
 
@@ -56,10 +56,11 @@ type fetched struct {
 	rec   arrow.RecordBatch
 }
 
-// batchBytes is what a batch that is read should hold, by its files' size.
+// batchBytes is the intended size of a batch that is read, measured in the
+// files.
 const batchBytes = 4 << 20
 
-// batchRows is how many rows are read at a time.
+// batchRows is the number of rows that are read at a time.
 func (j *job) batchRows() int {
 	bytes := j.Input.Bytes()
 	if j.Input.Rows == 0 || bytes == 0 {
@@ -68,9 +69,10 @@ func (j *job) batchRows() int {
 	return int(min(max(batchBytes/max(bytes/j.Input.Rows, 1), 64), mostRows))
 }
 
-// prepare makes blocks of a batch: keys the rows, looks them up, and evaluates
-// the arguments of those that nobody knows. It does so for some rows at a time:
-// the first ones are on their way to the plugin while the next are prepared.
+// prepare splits a batch into blocks: it computes the keys of the rows, looks
+// them up, and evaluates the arguments of the unknown ones. It works in chunks,
+// so that the first rows are on their way to the plugin while the next ones are
+// prepared.
 func (j *job) prepare(ctx context.Context, f fetched, recent *window, emit func(*block) error) error {
 	rows := f.rec.NumRows()
 	kept, err := j.evaluate(ctx, j.kept, f.rec)
@@ -108,8 +110,8 @@ func (j *job) prepare(ctx context.Context, f fetched, recent *window, emit func(
 	return nil
 }
 
-// cut makes blocks of the rows from … to of a batch. kept are the values of
-// computed columns over all its rows.
+// cut returns blocks for rows from to to-1 of a batch. kept are the values of
+// computed columns for all of its rows.
 func (j *job) cut(f fetched, from, to int64, kept *values) []*block {
 	var blocks []*block
 	for from < to {
@@ -126,9 +128,9 @@ func (j *job) cut(f fetched, from, to int64, kept *values) []*block {
 	return blocks
 }
 
-// request evaluates the arguments of the rows that are asked, all blocks at
-// once, and gives each block its rows of what goes to the plugin. rec holds the
-// blocks' rows. It returns how many bytes were computed for each row.
+// request evaluates the arguments of the rows that are sent to the plugin, for
+// all blocks at once, and gives each block its request rows. rec contains the
+// blocks' rows. It returns how many bytes were computed per row.
 func (j *job) request(ctx context.Context, rec arrow.RecordBatch, blocks []*block) (perRow int64, err error) {
 	var runs []run
 	row := int64(0) // of rec
@@ -163,7 +165,7 @@ func (j *job) request(ctx context.Context, rec arrow.RecordBatch, blocks []*bloc
 	return v.bytes / rec.NumRows(), nil
 }
 
-// chunkRows is how many rows are prepared at a time.
+// chunkRows is the number of rows that are prepared at a time.
 func (j *job) chunkRows() int64 {
 	switch {
 	case !j.calls():
@@ -174,7 +176,8 @@ func (j *job) chunkRows() int64 {
 	return j.pace.rows.Load()
 }
 
-// blockRows is how many of some rows that were prepared together make a block.
+// blockRows is the number of rows in a block, out of rows that were prepared
+// together.
 func (j *job) blockRows(rows int64) int64 {
 	if j.calls() && j.BatchRows > 0 {
 		return min(rows, j.BatchRows)
@@ -182,7 +185,7 @@ func (j *job) blockRows(rows int64) int64 {
 	return rows
 }
 
-// leastSlot bounds how many blocks of so many rows are under way.
+// leastSlot limits the number of blocks of this size in flight.
 func (j *job) leastSlot(rows int64) int64 {
 	switch {
 	case j.OpenRows > 0:
@@ -193,8 +196,8 @@ func (j *job) leastSlot(rows int64) int64 {
 	return max(leastSlotRow*rows, leastSlot)
 }
 
-// classify decides for each row where its result comes from. keys are those of
-// the block's rows and maybe more.
+// classify decides for each row where its result comes from. keys are the keys
+// of the block's rows, and possibly of rows after them.
 func (j *job) classify(b *block, keys []rowKey, recent *window) {
 	for i := range b.rows {
 		if b.cell(i).kind == broken {
@@ -208,7 +211,7 @@ func (j *job) classify(b *block, keys []rowKey, recent *window) {
 	}
 }
 
-// cell says where a row's result comes from.
+// cell returns where a row's result comes from.
 func (b *block) cell(row int) cell {
 	if b.cells == nil {
 		return cell{kind: asked}
@@ -223,8 +226,8 @@ func (b *block) set(row int, c cell) {
 	b.cells[row] = c
 }
 
-// fail marks the rows of which an expression failed. from is the block's
-// first row in the batch.
+// fail marks the rows for which an expression failed. from is the block's first
+// row in the batch.
 func (b *block) fail(failed map[int32]string, from int64, calls bool) {
 	for row, message := range failed {
 		i := int(row) - int(from)
@@ -241,9 +244,9 @@ func (b *block) fail(failed map[int32]string, from int64, calls bool) {
 	}
 }
 
-// drop takes the rows of which an expression failed out of those that were to
-// be asked. from is the first one's row in the batch that was evaluated. It
-// returns nil where none is left.
+// drop removes the rows for which an expression failed from those to be sent.
+// from is the first row's position in the batch that was evaluated. It returns
+// nil if no rows are left.
 func (b *block) drop(request arrow.RecordBatch, failed map[int32]string, from int64) (arrow.RecordBatch, error) {
 	var runs []run
 	at := map[int32]string{} // by row of the block
@@ -266,7 +269,8 @@ func (b *block) drop(request arrow.RecordBatch, failed map[int32]string, from in
 	return rec, nil
 }
 
-// askedRows are the rows of the block that were asked, in order.
+// askedRows returns the rows of the block that were sent to the plugin, in
+// order.
 func (b *block) askedRows() []int32 {
 	var at []int32
 	for i := range b.rows {

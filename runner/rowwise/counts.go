@@ -11,14 +11,15 @@ import (
 	"github.com/quern-dev/quern/store/dataset"
 )
 
-// mostValues is how many different values of a column are counted.
+// mostValues is the maximum number of distinct values in a column that is
+// counted.
 const mostValues = 1000
 
-// longestValue is the length of the longest one, in bytes.
+// longestValue is the maximum length of a value in such a column, in bytes.
 const longestValue = 256
 
-// Coverage is the share of rows with a value, from 0 to 1, by column: of a
-// dataset without rows, 0.
+// Coverage returns the share of rows with a value, from 0 to 1, by column. In a
+// dataset without rows, it is 0.
 func Coverage(m *dataset.Manifest, columns []string) map[string]float64 {
 	out := make(map[string]float64, len(columns))
 	for _, c := range m.Columns {
@@ -33,9 +34,9 @@ func Coverage(m *dataset.Manifest, columns []string) map[string]float64 {
 	return out
 }
 
-// Counts counts how often each value occurs in columns of type string, bool
-// and int64. Columns of other types are left out, and those that have more
-// than a thousand different values or a long one: they are no labels.
+// Counts counts how often each value occurs in columns of type string, bool,
+// and int64. It leaves out columns of other types, and columns with more than a
+// thousand distinct values or with a long one, because they are not labels.
 func Counts(ctx context.Context, blobs *blob.Store, m *dataset.Manifest, columns []string) (map[string]map[string]int64, error) {
 	out := map[string]map[string]int64{}
 	var wanted []string
@@ -68,7 +69,8 @@ func Counts(ctx context.Context, blobs *blob.Store, m *dataset.Manifest, columns
 	return out, nil
 }
 
-// count adds a column's values; false: there are too many different ones.
+// count adds a column's values. It returns false if there are too many distinct
+// ones.
 func count(values map[string]int64, a arrow.Array) bool {
 	var at func(int) string
 	switch a := a.(type) {

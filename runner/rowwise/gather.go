@@ -8,11 +8,12 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-// Batches of this package live in Go's own memory (Arrow's default
-// allocator). Those that several blocks share are left to the garbage
-// collector rather than counted: see window.
+// Batches in this package use Go's own memory (Arrow's default allocator).
+// Batches that several blocks share are left to the garbage collector instead
+// of being reference-counted: see window.
 
-// run is some rows in a row of one batch; of the nil batch, nulls.
+// run is a range of consecutive rows of one batch. A run of the nil batch is
+// nulls.
 type run struct {
 	from  arrow.RecordBatch
 	start int64
@@ -22,8 +23,8 @@ type run struct {
 // addRow appends one row; see addRows.
 func addRow(runs []run, from arrow.RecordBatch, row int64) []run { return addRows(runs, from, row, 1) }
 
-// addRows appends rows and joins them to the last run where they follow it, so
-// that rows which stayed together cost one run.
+// addRows appends rows and extends the last run if they directly follow it, so
+// that rows that stayed together cost one run.
 func addRows(runs []run, from arrow.RecordBatch, start, n int64) []run {
 	if n == 0 {
 		return runs
@@ -38,8 +39,8 @@ func addRows(runs []run, from arrow.RecordBatch, start, n int64) []run {
 	return append(runs, run{from, start, n})
 }
 
-// gather makes one batch of runs of batches of the same schema. A single run
-// is not copied.
+// gather builds one batch from runs of batches with the same schema. It does
+// not copy a single run.
 func gather(schema *arrow.Schema, runs []run) (arrow.RecordBatch, error) {
 	rows := int64(0)
 	for _, r := range runs {

@@ -16,7 +16,7 @@ import (
 	"github.com/quern-dev/quern/store/memo"
 )
 
-// lookup finds the shards whose results are known as a whole.
+// lookup finds the shards whose results are completely known.
 func (j *job) lookup() error {
 	for i, sh := range j.Input.Shards {
 		j.shards[i].key = dataset.ShardKey(j.Definition, sh, j.ShardReads)
@@ -24,7 +24,7 @@ func (j *job) lookup() error {
 			continue
 		}
 		part, err := j.Memo.Lookup(j.Definition, j.shards[i].key)
-		// A damaged part was set aside; its shard is made again.
+		// A damaged part was set aside, so its shard is computed again.
 		if err != nil && !isDamaged(err) {
 			return fmt.Errorf("look up shard %d: %w", i+1, err)
 		}
@@ -37,8 +37,8 @@ func (j *job) lookup() error {
 	return nil
 }
 
-// usable says whether a part's results are there and are the columns that are
-// wanted. That a file is whole is seen when it is read.
+// usable reports whether a part's results exist and contain the required
+// columns. Damage to a file is detected when it is read.
 func (j *job) usable(p *memo.Part) bool {
 	if (p.Expansion != nil) != j.Expands {
 		return false
@@ -50,8 +50,9 @@ func (j *job) usable(p *memo.Part) bool {
 	return !slices.ContainsFunc(j.fresh, func(c data.Column) bool { return !p.Has(c.Name) })
 }
 
-// readsSame says whether a part was made of the columns that are read now: a
-// stage that reads all columns may have had an input with other ones.
+// readsSame reports whether a part was computed from the columns that are read
+// now. A stage that reads all columns may have had an input with different
+// ones.
 func (j *job) readsSame(p *memo.Part) bool {
 	names := map[string]bool{}
 	for _, in := range p.Inputs {
@@ -67,7 +68,7 @@ func (j *job) readsSame(p *memo.Part) bool {
 	return len(names) == len(j.Reads)
 }
 
-// missing are the shards that have to be looked into.
+// missing returns the shards that have to be processed.
 func (j *job) missing() []int {
 	var out []int
 	for i := range j.shards {
@@ -78,21 +79,21 @@ func (j *job) missing() []int {
 	return out
 }
 
-// known finds rows that the definition was applied to before.
+// known finds rows that the definition has been applied to before.
 type known struct {
 	job   *job
 	parts []*memo.Part
 	rows  map[rowKey]at
-	files []*partFiles // by part; nil: it was not opened
-	held  []file       // what is held in memory, oldest first
-	bytes int64        // of it
+	files []*partFiles // by part; nil if not opened
+	held  []file       // files that are in memory, oldest first
+	bytes int64        // their total size
 }
 
-// file is one of the files that the results of a part are in.
+// file is one of the files that contain the results of a part.
 type file struct{ part, shard int32 }
 
-// partFiles are the files of a part's results, and which of the rows in them came of
-// which row of the part. What is held of a file is in read.
+// partFiles are the files of a part's results, and which of their rows came
+// from which row of the part. read is the part of a file that is in memory.
 type partFiles struct {
 	shards []data.Shard
 	read   []arrow.RecordBatch
@@ -103,13 +104,13 @@ type partFiles struct {
 type at struct{ part, row int32 }
 
 const (
-	// leastRemembered and rememberFactor bound how many rows of earlier
-	// results are keyed: at least so many, and at most so many times the rows
-	// that are looked for. Those of the stage's last result come first, then
-	// what an unfinished run left, then the rest.
+	// leastRemembered and rememberFactor bound the number of rows of earlier
+	// results that are keyed: at most that many times the number of rows to
+	// find, but no bound below leastRemembered. The rows of the stage's last
+	// result come first, then those that an unfinished run left, then the rest.
 	leastRemembered = 1 << 22
 	rememberFactor  = 4
-	// cacheBytes of earlier results are held.
+	// cacheBytes bounds the earlier results in memory.
 	cacheBytes = 64 << 20
 )
 
@@ -122,8 +123,8 @@ func (k *known) find(key rowKey) (at, bool) {
 }
 
 // remember keys the rows of earlier parts, for the shards that have to be
-// looked into. It does nothing where nobody needs it: a stage without a plugin
-// computes a row sooner than it finds it.
+// processed. It does nothing if that is useless: a stage without a plugin
+// computes a row faster than it finds one.
 func (j *job) remember(ctx context.Context, missing []int) error {
 	if j.Fresh || !j.calls() {
 		return nil
@@ -139,7 +140,7 @@ func (j *job) remember(ctx context.Context, missing []int) error {
 	k := &known{job: j, parts: parts, rows: map[rowKey]at{}, files: make([]*partFiles, len(parts))}
 	for i, p := range parts {
 		err := k.index(ctx, int32(i), p)
-		// Earlier results whose files are gone are of no use, and no harm.
+		// Earlier results whose files are missing are useless but harmless.
 		if err != nil && !blob.Unavailable(err) {
 			return fmt.Errorf("key the rows of an earlier result: %w", err)
 		}
@@ -148,9 +149,9 @@ func (j *job) remember(ctx context.Context, missing []int) error {
 	return nil
 }
 
-// candidates are the parts that rows are looked for in.
+// candidates returns the parts in which rows are looked up.
 func (j *job) candidates(rows int64) ([]*memo.Part, error) {
-	whole := map[string]bool{} // shards that are reused as a whole
+	whole := map[string]bool{} // shards that are reused completely
 	for _, s := range j.shards {
 		if s.results != nil {
 			whole[s.key] = true
@@ -199,7 +200,8 @@ func (j *job) priorGroups() map[string]bool {
 	return groups
 }
 
-// index keys the rows of a part. The first part that has a row counts.
+// index keys the rows of a part. If several parts contain a row, the first one
+// counts.
 func (k *known) index(ctx context.Context, part int32, p *memo.Part) error {
 	input, err := p.Input(k.job.Blobs)
 	if err != nil {
@@ -234,7 +236,7 @@ func (k *known) index(ctx context.Context, part int32, p *memo.Part) error {
 	return nil
 }
 
-// origin is where the result of a row of a part is.
+// origin returns the location of the result for a row of a part.
 func (k *known) origin(part int32, row int) (origin, error) {
 	files, err := k.open(part)
 	if err != nil {
@@ -251,7 +253,7 @@ func (k *known) origin(part int32, row int) (origin, error) {
 	return k.rowsFrom(file{part, int32(shard)}, start, n)
 }
 
-// rowsFrom are n rows of a part's files, from a row of one of them on.
+// rowsFrom returns n rows of a part's files, starting at a row of one of them.
 func (k *known) rowsFrom(at file, start, n int64) (origin, error) {
 	rec, err := k.results(at)
 	if err != nil {
@@ -268,7 +270,7 @@ func (k *known) rowsFrom(at file, start, n int64) (origin, error) {
 	return o, nil
 }
 
-// open finds the files of a part's results.
+// open opens the files of a part's results.
 func (k *known) open(part int32) (*partFiles, error) {
 	if f := k.files[part]; f != nil {
 		return f, nil
@@ -301,7 +303,7 @@ func totalRows(shards []data.Shard) int64 {
 	return total
 }
 
-// countSchema is how the counts of an expansion are stored.
+// countSchema is the schema in which the counts of an expansion are stored.
 var countSchema = data.Schema{{Name: "rows", Type: "int64"}}
 
 // readCounts reads how many rows came from each row of a part.
@@ -317,7 +319,8 @@ func readCounts(blobs *blob.Store, p *memo.Part) ([]int64, error) {
 	return rec.Column(0).(*array.Int64).Int64Values(), nil
 }
 
-// results are the plugin's columns in a file, held for the next rows of it.
+// results returns the plugin's columns in a file and keeps them for its next
+// rows.
 func (k *known) results(at file) (arrow.RecordBatch, error) {
 	f := k.files[at.part]
 	if rec := f.read[at.shard]; rec != nil {
@@ -370,7 +373,7 @@ func readOne(ctx context.Context, s data.Shard, columns []string) iter.Seq2[arro
 	return data.Read(ctx, []data.Shard{s}, columns, mostRows)
 }
 
-// readShard reads what the stage needs of one shard of the input.
+// readShard reads the columns that the stage needs from one shard of the input.
 func (j *job) readShard(ctx context.Context, shard int) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
 		files, err := j.Input.Shards[shard].Files(j.Blobs, j.columns)
@@ -386,8 +389,8 @@ func (j *job) readShard(ctx context.Context, shard int) iter.Seq2[arrow.RecordBa
 	}
 }
 
-// InputError says that the input cannot be read: its files are missing or
-// damaged.
+// InputError is the error for an input that cannot be read, because its files
+// are missing or damaged.
 type InputError struct{ Err error }
 
 func (e *InputError) Error() string { return "read the input: " + e.Err.Error() }

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Batches start small and grow until one takes about batchTime: a plugin that
-// calls a model answers often enough to commit what it did, a fast one pays
-// the fixed costs of a batch seldom.
+// Batches start small and grow until one takes about batchTime. So a plugin
+// that calls a model answers often enough to commit its work, and a fast one
+// rarely pays the fixed cost of a batch.
 const (
 	firstRows = 256
 	leastRows = 16
@@ -15,18 +15,18 @@ const (
 	batchTime = 250 * time.Millisecond
 )
 
-// answerBytes is how large the answer to a batch should be, where rows give any
-// number of rows.
+// answerBytes is the intended size of the answer to a batch, if rows produce
+// any number of rows.
 const answerBytes = 16 << 20
 
-// pace is how many rows the next batch should have.
+// pace determines the number of rows in the next batch.
 type pace struct {
 	rows atomic.Int64
-	last time.Time // when the last answer came
-	most int64     // rows, by the size of answers; 0: mostRows
+	last time.Time // when the last answer arrived
+	most int64     // bound by the size of answers; 0 means mostRows
 }
 
-// made notes the size of the results of that many rows.
+// made records the size of the results of that many rows.
 func (p *pace) made(rows int, bytes int64) {
 	p.most = min(max(answerBytes*int64(rows)/max(bytes, 1), 1), mostRows)
 }
@@ -37,7 +37,8 @@ func newPace() *pace {
 	return p
 }
 
-// answered notes that an answer to so many rows, sent at a time, came now.
+// answered records an answer for a number of rows, when they were sent, and
+// when it arrived.
 func (p *pace) answered(rows int, sent, now time.Time) {
 	since := now.Sub(sent)
 	if p.last.After(sent) {

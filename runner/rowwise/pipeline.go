@@ -9,25 +9,24 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
-// The pipeline: fetch → prepare → ask → (plugin) → merge → write, each in a
-// goroutine of its own, so that reading, keying, transport and writing
-// overlap. Blocks stay in order. Slots bound what is under way.
+// The pipeline is fetch → prepare → ask → (plugin) → merge → write, each in its
+// own goroutine, so that reading, keying, transport, and writing overlap.
+// Blocks stay in order. Slots bound the work in flight.
 const (
-	// slotBytes of rows may be between ask and write.
+	// slotBytes bounds the rows between ask and write.
 	slotBytes = 64 << 20
 	// leastSlot and leastSlotRow bound the number of small blocks and of short
-	// rows under way: what is under way is what a crash costs.
+	// rows in flight, because a crash loses whatever is in flight.
 	leastSlot    = 1 << 20
 	leastSlotRow = 512
-	// smallSlot takes the place of leastSlot where a plugin wants few rows a
-	// request: it waits for something for each row, has many requests open, and
-	// must not run dry while results are synced.
+	// smallSlot replaces leastSlot if a plugin wants few rows per request: it
+	// waits for something for each row, has many requests open, and must not
+	// run out of rows while results are synced.
 	smallSlot = 1 << 18
-	// stopGrace is how long a stopped stage waits for answers that are under
-	// way.
+	// stopGrace is how long a stopped stage waits for outstanding answers.
 	stopGrace = 5 * time.Second
-	// settleTime is how long results take to be written once the last call of
-	// a model was answered. Other rows wait for calls that are not made.
+	// settleTime is how long it takes to write results after the last call of a
+	// model was answered. The remaining rows wait for calls that are not made.
 	settleTime = 500 * time.Millisecond
 )
 
@@ -51,10 +50,10 @@ func (j *job) compute(ctx context.Context) error {
 type pipeline struct {
 	*job
 	slots   *semaphore.Weighted
-	stream  *stream // nil: the plugin is not called
-	stopped bool    // fetch has seen the stop; read after run
-	// tooMany gets the error of a stage of which more rows have failed than
-	// may, as soon as the plugin says so.
+	stream  *stream // nil if the plugin is not called
+	stopped bool    // fetch has seen the stop; read only after run
+	// tooMany receives an error as soon as the plugin reports that more rows
+	// have failed than allowed.
 	tooMany chan *TooManyErrors
 }
 
@@ -74,8 +73,8 @@ func (p *pipeline) run(ctx context.Context, shards []int) error {
 	g.Go(func() error { defer close(blocks); return p.prepareAll(work, batches, blocks) })
 	g.Go(func() error { defer close(asked); return p.ask(work, blocks, asked) })
 	g.Go(func() error { defer close(merged); return p.merge(work, asked, merged) })
-	// What came back is kept also when something else has failed or the time
-	// is out: the writer ends with its channel, not with a context.
+	// Answers that came back are written even if something else has failed or
+	// the time is up: the writer ends with its channel, not with a context.
 	g.Go(func() error { return p.write(context.WithoutCancel(ctx), merged) })
 	err := g.Wait()
 	if err != nil && limited.Err() != nil {
@@ -85,7 +84,8 @@ func (p *pipeline) run(ctx context.Context, shards []int) error {
 }
 
 // enforceStop ends the work after a stop, or after more rows have failed than
-// may: when calls of models that are under way are answered, or in time.
+// allowed: when outstanding calls of models are answered, or after a grace
+// period.
 func (p *pipeline) enforceStop(cancel context.CancelCauseFunc, ended <-chan struct{}) {
 	cause := ErrStopped
 	var grace <-chan time.Time
@@ -114,8 +114,8 @@ func (p *pipeline) enforceStop(cancel context.CancelCauseFunc, ended <-chan stru
 	}
 }
 
-// failing takes how many rows the plugin says have failed so far, before it
-// has answered the batches that they are in.
+// failing receives the number of rows that the plugin reports as failed, before
+// it has answered their batches.
 func (p *pipeline) failing(rows int64, message string) {
 	if rows <= p.MaxErrors {
 		return
@@ -176,8 +176,8 @@ func (p *pipeline) ask(ctx context.Context, in <-chan *block, out chan<- *block)
 	return nil
 }
 
-// askFor sends the rows of a block that need the plugin. The first one starts
-// the call: a stage whose rows are all known needs no plugin.
+// askFor sends the rows of a block that need the plugin. The first such block
+// starts the call, so a stage whose rows are all known needs no plugin.
 func (p *pipeline) askFor(ctx context.Context, b *block) error {
 	if b.request == nil {
 		return nil
@@ -209,7 +209,7 @@ func (p *pipeline) merge(ctx context.Context, in <-chan *block, out chan<- *bloc
 			return err
 		}
 	}
-	// The channel is closed early when something fails.
+	// The channel is closed early if something fails.
 	if p.stream == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}

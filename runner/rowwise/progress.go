@@ -5,34 +5,34 @@ import (
 	"time"
 )
 
-// progressPause is how often progress is told at most, but for what the plugin
-// tells, which it does not do oftener.
+// progressPause is the minimum time between two reports of progress, except for
+// reports that the plugin sends, which respect it already.
 const progressPause = 200 * time.Millisecond
 
-// progress reports how far a job is. Rows count when they are written, and rows
-// that the plugin says are finished as soon as it does: they are written in
-// order, behind others that may be long in coming.
+// progress reports how far a job is. Rows count when they are written. Rows
+// that the plugin reports as finished count immediately, because they are
+// written in order and may have to wait for others.
 type progress struct {
-	tell func(Progress) // nil: nobody listens
+	tell func(Progress) // nil if nobody listens
 
 	mu    sync.Mutex
-	count Progress // of what is written
-	asked int64    // rows of it that the plugin was asked for
-	// finished rows of those that it was asked for, by its own account.
+	count Progress // the written rows
+	asked int64    // those among them that were sent to the plugin
+	// finished counts the rows sent to the plugin that it reports as finished.
 	finished int64
-	most     int64 // Done that was told
+	most     int64 // the highest Done that was reported
 	told     time.Time
 }
 
-// start takes what is known before anything is done.
+// start sets what is known before any work is done.
 func (p *progress) start(count Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count = count
 }
 
-// write takes what is written now; asked of the rows that were added the plugin
-// was asked for.
+// write adds written rows. asked is the number of them that were sent to the
+// plugin.
 func (p *progress) write(count Progress, asked int64, now bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,7 +43,7 @@ func (p *progress) write(count Progress, asked int64, now bool) {
 	}
 }
 
-// finish takes how many rows the plugin has finished.
+// finish sets the number of rows that the plugin has finished.
 func (p *progress) finish(rows int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -55,8 +55,8 @@ func (p *progress) finish(rows int64) {
 	}
 }
 
-// say is called under the lock. What is done never gets less, and no row counts
-// twice: of the finished rows those that are written are counted there.
+// say must be called with the lock held. Done never decreases, and no row
+// counts twice: finished rows that are written count as written.
 func (p *progress) say() {
 	if p.tell == nil {
 		return

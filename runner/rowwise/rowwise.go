@@ -1,15 +1,15 @@
 // Package rowwise computes row-wise stages and computes nothing twice.
 //
-// Two grains. A shard of the input whose read columns have the values of one
-// that the same definition was applied to before is not looked into at all:
-// its results are a column group, which the output shares. Of the other
-// shards each row has a key (of the values that the stage reads of it); rows
-// that the definition was applied to before are found by it, and equal rows
-// that stand near each other are computed once. So the plugin is given new
-// rows alone, and time and memory follow what changed.
+// It works at two levels. If the columns that are read have the same values in
+// a shard as in one that the same definition has been applied to before, the
+// shard is not read at all: its results are a column group, which the output
+// shares. In the other shards, each row has a key, computed from the values
+// that the stage reads. The key finds rows that the definition has been applied
+// to before, and equal rows near each other are computed once. So the plugin
+// receives only new rows, and time and memory depend on what changed.
 //
-// Results are committed in parts as they come; what came back from the plugin
-// when a stage fails, or is stopped, is kept.
+// Results are committed in parts as they arrive. If a stage fails or is
+// stopped, the answers that the plugin has already returned are kept.
 package rowwise
 
 import (
@@ -29,40 +29,43 @@ import (
 	"github.com/quern-dev/quern/store/memo"
 )
 
-// Stage is what is to be computed.
+// Stage describes what to compute.
 type Stage struct {
 	// Definition is the definition key.
 	Definition string
-	// Fresh: nothing is reused, all is computed again (-replace).
+	// Fresh is set if nothing is reused and everything is computed again
+	// (-replace).
 	Fresh bool
 	Input *dataset.Manifest
-	// Reads are the input's columns that results depend on. Their order is
-	// part of the keys.
+	// Reads are the input columns that results depend on. Their order is part
+	// of the keys.
 	Reads []string
-	// Expands: each row gives any number of rows, on which quern repeats the
-	// columns that the plugin does not make. Otherwise it gives exactly one.
+	// Expands is set if each row produces any number of rows, on which quern
+	// repeats the columns that the plugin does not compute. Otherwise, it
+	// produces exactly one.
 	Expands bool
-	// ShardReads are the columns that the stored results of a shard depend on: with
-	// Expands, beside Reads, those that are repeated. nil: Reads.
+	// ShardReads are the columns that the stored results of a shard depend on:
+	// Reads and, with Expands, the columns that are repeated. nil means Reads.
 	ShardReads []string
-	// Given are those that the plugin itself asked for.
+	// Given are the columns that the plugin itself requested.
 	Given []string
 	// Arguments are the row expressions.
 	Arguments []Argument
 	// Output are the columns of the result.
 	Output []Column
-	// Start is the instance as the plugin gets it. The plugin is called only if
-	// it makes a column.
+	// Start is the instance as the plugin receives it. The plugin is called
+	// only if it computes a column.
 	Start *pluginv1.Instance
-	// BatchRows is how many rows a request should have at most; 0: any number.
+	// BatchRows is the maximum number of rows in a request, or 0 for any
+	// number.
 	BatchRows int64
-	// OpenRows is how many rows should be under way at most where the plugin
-	// waits for something for each row; 0: as many as memory allows.
+	// OpenRows is the maximum number of rows in flight if the plugin waits for
+	// something for each row. 0 means as many as memory allows.
 	OpenRows int64
 	// MaxErrors is how many rows may fail.
 	MaxErrors int64
-	// Prior is the last result of the stage, whose rows are searched first;
-	// nil: there is none.
+	// Prior is the last result of the stage, whose rows are searched first, or
+	// nil.
 	Prior *dataset.Manifest
 }
 
@@ -70,35 +73,39 @@ type Stage struct {
 type Argument struct {
 	Key  string
 	Expr *expr.Compiled
-	// Vars are the values that it still needs: secrets.
+	// Vars are the values that it still needs, which are secrets.
 	Vars map[string]cty.Value
 }
 
-// Column is a column of the result and where it comes from: Input names a
-// column of the input, Argument the key of an argument; neither: the plugin
-// makes it.
+// Column is a column of the result. Input names the input column that it comes
+// from, or Argument the key of an argument. If both are empty, the plugin
+// computes it.
 type Column struct {
 	data.Column
 	Input, Argument string
 }
 
-// Services are what Run works with.
+// Services are what Run depends on.
 type Services struct {
 	Blobs *blob.Store
 	Memo  *memo.Store
-	// Map starts the plugin if need be and opens a Map call that ends with ctx.
+	// Map starts the plugin if necessary and opens a Map call that ends with
+	// ctx.
 	Map func(ctx context.Context) (pluginv1.PluginService_MapClient, error)
-	// Redact takes secrets out of the error of a row, Guard out of rows that the
-	// stage made, or refuses them; nil: there are none.
+	// Redact removes secrets from the error of a row. Guard removes secrets
+	// from rows that the stage produced, or refuses the rows. nil means that
+	// there are no secrets.
 	Redact func(string) string
 	Guard  func(context.Context, arrow.RecordBatch) (arrow.RecordBatch, error)
-	// Progress gets how far the job is, at most a few times a second.
+	// Progress receives the progress of the job, at most a few times per
+	// second.
 	Progress func(Progress)
-	// Stop, once closed, asks to finish what is under way, commit it and
-	// return ErrStopped.
+	// Stop, when closed, asks Run to finish and commit the work in flight and
+	// to return ErrStopped.
 	Stop <-chan struct{}
-	// Halt sees to it that the plugin starts no more calls of models; the
-	// channel is closed when none is under way any more. nil: it calls none.
+	// Halt stops the plugin from starting more calls of models. The channel is
+	// closed when no call is outstanding. Halt is nil if the plugin calls no
+	// models.
 	Halt func() <-chan struct{}
 }
 
@@ -118,10 +125,10 @@ type Result struct {
 	Failures            []Failure // by row
 }
 
-// ErrStopped is returned when Stop was closed before all was done.
+// ErrStopped is returned if Stop was closed before everything was done.
 var ErrStopped = errors.New("stopped before all rows were done")
 
-// TooManyErrors is returned when more rows failed than may.
+// TooManyErrors is returned if more rows failed than allowed.
 type TooManyErrors struct {
 	Failed, Allowed int64
 	Failures        []Failure // the first ones
@@ -131,8 +138,8 @@ func (e *TooManyErrors) Error() string {
 	return fmt.Sprintf("%d rows failed, but only %d may fail", e.Failed, e.Allowed)
 }
 
-// Run computes a stage. What it did before an error is committed and will not
-// be computed again.
+// Run computes a stage. Work that was done before an error is committed and
+// will not be repeated.
 func Run(ctx context.Context, s Stage, svc Services) (*Result, error) {
 	j, err := newJob(s, svc)
 	if err != nil {
@@ -159,8 +166,8 @@ func Run(ctx context.Context, s Stage, svc Services) (*Result, error) {
 	}, nil
 }
 
-// Makes says whether the plugin makes columns or rows, and so is called for new
-// rows.
+// Makes reports whether the plugin computes columns or rows, so that it has to
+// be called for new rows.
 func (s *Stage) Makes() bool {
 	return s.Expands || slices.ContainsFunc(s.Output, func(c Column) bool { return c.Input == "" && c.Argument == "" })
 }
@@ -169,17 +176,17 @@ func (s *Stage) Makes() bool {
 type job struct {
 	Stage
 	Services
-	// made are the columns that the plugin makes, computed those that quern writes
-	// itself: of arguments which are more than a column, and with Expands of all
-	// arguments and of the input. fresh are both.
+	// made are the columns that the plugin computes. computed are those that
+	// quern writes itself: arguments that are more than a column and, with
+	// Expands, all arguments and the input columns. fresh are both.
 	made, computed, fresh data.Schema
-	// columns are those of the input that have to be read.
+	// columns are the input columns that have to be read.
 	columns []string
 	args    []*argument // those that are needed
-	kept    []*argument // those of them that computed columns come of
+	kept    []*argument // those among them that computed columns come from
 
 	shards []shard
-	starts []int64 // first row of each shard in the dataset
+	starts []int64 // the first row of each shard in the dataset
 	known  *known
 	pace   *pace
 	count  Progress
@@ -187,11 +194,11 @@ type job struct {
 	progress *progress
 }
 
-// shard is what becomes of one shard of the input.
+// shard is the result of one shard of the input.
 type shard struct {
 	key      string
-	results  *memo.Results // nil: not there yet
-	failures []Failure     // rows count in the shard
+	results  *memo.Results // nil if not finished yet
+	failures []Failure     // with row numbers within the shard
 }
 
 func newJob(s Stage, svc Services) (*job, error) {
@@ -208,8 +215,8 @@ func newJob(s Stage, svc Services) (*job, error) {
 	return j, j.split()
 }
 
-// split sorts the output's columns by where they come from and finds what has
-// to be read for them.
+// split sorts the output's columns by where they come from and determines what
+// has to be read for them.
 func (j *job) split() error {
 	columns, computed := map[string]bool{}, map[string]bool{}
 	for i := range j.Output {
@@ -260,7 +267,7 @@ func (j *job) split() error {
 	return j.compile()
 }
 
-// trace finds out whether a column of an argument is no more than a column of the
+// trace determines whether a column of an argument is only a column of the
 // input.
 func (j *job) trace(c *Column) error {
 	if c.Argument == "" {
@@ -276,7 +283,7 @@ func (j *job) trace(c *Column) error {
 	return nil
 }
 
-// calls says whether the plugin is called.
+// calls reports whether the plugin is called.
 func (j *job) calls() bool { return j.Expands || len(j.made) > 0 }
 
 func (j *job) argument(key string) *Argument {
@@ -293,7 +300,7 @@ func (j *job) hasType(column, typ string) bool {
 	return ok && c.Type == typ
 }
 
-// inputSchema is that of the batches that are read.
+// inputSchema is the schema of the batches that are read.
 func (j *job) inputSchema() data.Schema {
 	out := make(data.Schema, len(j.columns))
 	for i, name := range j.columns {
@@ -302,8 +309,8 @@ func (j *job) inputSchema() data.Schema {
 	return out
 }
 
-// manifest describes the result. With one row for each it shares the files of the
-// input.
+// manifest describes the result. If each row produces one row, the result
+// shares the files of the input.
 func (j *job) manifest(ctx context.Context) (*dataset.Manifest, error) {
 	d := dataset.Derivation{Input: j.Input, From: map[string]string{}}
 	for _, c := range j.Output {

@@ -11,12 +11,13 @@ import (
 	"github.com/quern-dev/quern/store/memo"
 )
 
-// sink takes the results of some rows of a shard: a column group that has as many
-// rows, or with Expands shards of their own and the number of rows that came from each row.
-// Exactly one of close and abort ends it; a further abort does nothing.
+// sink receives the results of some rows of a shard: a column group with as
+// many rows or, with Expands, shards of their own and the number of rows that
+// came from each row. Call exactly one of close and abort; a further abort does
+// nothing.
 type sink struct {
 	job   *job
-	rows  int64 // of the input that it covers
+	rows  int64 // number of input rows that it covers
 	group *dataset.GroupWriter
 	// With Expands:
 	shards *dataset.Writer
@@ -37,7 +38,7 @@ func (s *sink) write(ctx context.Context, rec arrow.RecordBatch) error {
 	return s.group.Write(ctx, rec)
 }
 
-// covers notes that the results of further rows were written.
+// covers records that the results of further rows were written.
 func (s *sink) covers(rows int64, of spans) {
 	s.rows += rows
 	if s.shards == nil {
@@ -65,7 +66,7 @@ func (s *sink) close() (*memo.Results, error) {
 	group := dataset.NewGroup(s.job.Blobs, countSchema)
 	defer group.Abort()
 	rec := array.NewRecordBatch(countSchema.Arrow(), []arrow.Array{s.counts.NewArray()}, s.rows)
-	// What is committed so far is of use only with the counts.
+	// The files committed so far are useless without the counts.
 	if err := group.Write(context.Background(), rec); err != nil {
 		return nil, err
 	}
@@ -84,8 +85,8 @@ func (s *sink) abort() {
 	s.group.Abort()
 }
 
-// expansionRows is how many of the rows that came of a block are written at a
-// time, so that what is repeated on them stays small.
+// expansionRows bounds how many output rows of a block are written at a time,
+// so that the repeated columns stay small.
 func (b *block) expansionRows() int64 {
 	if b.stored == nil {
 		return mostRows
@@ -97,8 +98,8 @@ func (b *block) expansionRows() int64 {
 	return min(max(batchBytes/widest, 1), mostRows)
 }
 
-// widestValue is the size of the longest value, of a type with lists or structs
-// the mean.
+// widestValue is the size of the longest value, or the mean size for a type
+// with lists or structs.
 func widestValue(a arrow.Array) int64 {
 	texts, ok := a.(interface{ ValueLen(int) int })
 	if !ok {
@@ -111,9 +112,9 @@ func widestValue(a arrow.Array) int64 {
 	return int64(widest)
 }
 
-// repeat returns the columns that quern fills for the rows from … to that came of
-// the block: those of the row that each of them came of. The first one came of
-// row, or of a row behind it; where the last one came of is returned.
+// repeat returns the columns that quern fills for output rows from to to-1 of
+// the block: the columns of the input row that each came from. The first one
+// came from row or a later one. repeat returns the input row of the last one.
 func (b *block) repeat(row int, from, to int64) (arrow.RecordBatch, int, error) {
 	var runs []run
 	for at := from; ; row++ {

@@ -1,11 +1,11 @@
 package rowwise
 
-// spans say which rows of a batch came from each of its input rows:
-// the end of each one's rows, which begin where those of the row before it end.
-// nil: each row gave exactly one.
+// spans say which rows of a batch came from each input row: the end of each
+// input row's rows, which start at the end of the previous row's. If spans is
+// nil, each input row produced exactly one row.
 type spans []int64
 
-// of is where the rows that came from a row begin, and how many there are.
+// of returns where the rows that came from a row start, and how many there are.
 func (s spans) of(row int) (start, n int64) {
 	switch {
 	case s == nil:
@@ -16,7 +16,7 @@ func (s spans) of(row int) (start, n int64) {
 	return s[row-1], s[row] - s[row-1]
 }
 
-// total is the number of rows that came from that many rows.
+// total is the number of output rows of the first rows input rows.
 func (s spans) total(rows int) int64 {
 	if s == nil || rows == 0 {
 		return int64(rows)
@@ -33,7 +33,7 @@ func (s spans) join(more spans) spans {
 	return s
 }
 
-// add appends the numbers of rows that came from further rows.
+// add appends further input rows, given their numbers of output rows.
 func (s spans) add(counts []int64) spans {
 	total := s.total(len(s))
 	for _, n := range counts {

@@ -15,39 +15,40 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// stream is one Map call. Several batches may be under way; a goroutine of
-// its own always takes answers, so that a send that waits for the plugin
-// never waits for ever.
+// stream is one Map call. Several batches may be in flight. A separate
+// goroutine always receives answers, so that a send that waits for the plugin
+// never waits forever.
 type stream struct {
 	client  pluginv1.PluginService_MapClient
 	made    *arrow.Schema
 	expands bool
 	pace    *pace
-	// finished gets the number of rows that the plugin has finished so far, those of
-	// batches that it has not answered yet too.
+	// finished receives the number of rows that the plugin has finished so far,
+	// including rows in batches that it has not answered yet.
 	finished func(rows int64)
-	// failing gets the number of them that failed for good, and why the last did.
+	// failing receives the number of rows that failed permanently, and the last
+	// error.
 	failing func(rows int64, message string)
 
-	mu      sync.Mutex // orders sends and the queue of what is asked
+	mu      sync.Mutex // orders sends and the queue of questions
 	asked   chan *batch
-	stopped chan struct{} // closed when no more answers are taken
-	err     error         // why; set before stopped is closed
-	ended   bool          // the plugin ended the call in good order; likewise
+	stopped chan struct{} // closed when no more answers are received
+	err     error         // the reason; set before stopped is closed
+	ended   bool          // the plugin ended the call properly; set before stopped is closed
 
-	// What receive has of an answer.
-	open   *batch // nil: none
+	// The state of receive:
+	open   *batch // the batch that is being answered, or nil
 	partly wire.Gathering
 }
 
-// question is rows under way: one batch, or several if they are too large for
-// one message.
+// question is a set of rows in flight: one batch, or several if they are too
+// large for one message.
 type question struct {
 	rows    int
 	batches []*batch
 }
 
-// batch is what is sent in one message.
+// batch is the content of one message.
 type batch struct {
 	rows   int
 	sent   time.Time
@@ -56,15 +57,15 @@ type batch struct {
 
 type answer struct {
 	rec    arrow.RecordBatch
-	spans  spans // rows of rec by the row that was asked
+	spans  spans // rows of rec by the row that was sent
 	errors []*pluginv1.RowError
 }
 
-// mostAsked bounds the batches under way; slots of blocks bound them more
-// tightly.
+// mostAsked bounds the batches in flight. The slots of blocks are usually a
+// tighter bound.
 const mostAsked = 1024
 
-// start starts to receive and sends the instance.
+// start starts receiving and sends the instance.
 func (s *stream) start(in *pluginv1.Instance) error {
 	s.asked, s.stopped = make(chan *batch, mostAsked), make(chan struct{})
 	go s.receive()
@@ -74,8 +75,8 @@ func (s *stream) start(in *pluginv1.Instance) error {
 	return nil
 }
 
-// ask sends rows. It may be called from several goroutines; answers come in
-// the order of the calls.
+// ask sends rows. It is safe for concurrent use. Answers come in the order of
+// the calls.
 func (s *stream) ask(rec arrow.RecordBatch) (*question, error) {
 	pieces, err := wire.Cut(rec, nil)
 	if err != nil {
@@ -110,7 +111,7 @@ func (s *stream) send(b *batch, rows []byte) error {
 	return nil
 }
 
-// refusal is the answer to a row that is too large to be sent.
+// refusal is the answer for a row that is too large to send.
 func (s *stream) refusal(p wire.Piece) answer {
 	a := answer{errors: []*pluginv1.RowError{{Message: "what the plugin needs of it takes " + p.Excess()}}}
 	if s.expands {
@@ -168,7 +169,8 @@ func (s *stream) waitFor(ctx context.Context, b *batch) (answer, error) {
 	}
 }
 
-// receive takes answers until the plugin ends the stream or breaks it.
+// receive receives answers until the plugin ends the stream or violates the
+// protocol.
 func (s *stream) receive() {
 	defer close(s.stopped)
 	for {
@@ -216,7 +218,7 @@ func (s *stream) take(resp *pluginv1.MapResponse) error {
 	return s.answer()
 }
 
-// answer answers the batch that is open.
+// answer answers the open batch.
 func (s *stream) answer() error {
 	b, a := s.open, answer{errors: s.partly.Errors}
 	rec, err := s.partly.Record()
@@ -236,8 +238,8 @@ func (s *stream) answer() error {
 	return nil
 }
 
-// sendError is the reason for a send that failed: gRPC tells it to the
-// receiver alone.
+// sendError returns the reason for a send that failed, which gRPC reports only
+// to the receiver.
 func (s *stream) sendError(err error) error {
 	if !errors.Is(err, io.EOF) {
 		return err
@@ -246,8 +248,8 @@ func (s *stream) sendError(err error) error {
 	return s.err
 }
 
-// close tells the plugin that no more rows come and waits for it to end the
-// call.
+// close tells the plugin that no more rows will come and waits for it to end
+// the call.
 func (s *stream) close() error {
 	s.mu.Lock()
 	err := s.client.CloseSend()
@@ -259,7 +261,7 @@ func (s *stream) close() error {
 	return s.err
 }
 
-// firstError makes an error of the first diagnostic that is one.
+// firstError returns the first diagnostic that is an error, as an error.
 func firstError(diags []*pluginv1.Diagnostic) error {
 	for _, d := range diags {
 		if d.GetSeverity() != pluginv1.Diagnostic_SEVERITY_WARNING {
@@ -269,12 +271,12 @@ func firstError(diags []*pluginv1.Diagnostic) error {
 	return nil
 }
 
-// Faulty says that a plugin does not keep to the protocol.
+// Faulty is the error for a plugin that violates the protocol.
 type Faulty struct{ What string }
 
 func (e *Faulty) Error() string { return e.What }
 
-// PluginError is an error that a plugin reported of its own accord.
+// PluginError is an error that a plugin itself reported.
 type PluginError struct{ Summary, Detail, Argument string }
 
 func (e *PluginError) Error() string {

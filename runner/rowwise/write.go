@@ -16,29 +16,29 @@ import (
 	"github.com/quern-dev/quern/store/memo"
 )
 
-// When a part of a shard is committed; see docs/decisions/0003.
+// These decide when a part of a shard is committed; see docs/decisions/0003.
 const (
 	partRows  = 1000
 	partPause = time.Second
 	partLast  = 15 * time.Second
 )
 
-// writer writes what comes out of the pipeline: the results of each shard, and
-// on the way there parts.
+// writer writes the output of the pipeline: the results of each shard and,
+// until the shard is complete, parts.
 type writer struct {
 	*pipeline
-	shard    int   // the one that is being written; -1: none
-	out      *sink // nil: nothing is written yet
+	shard    int   // the shard that is being written, or -1
+	out      *sink // nil if nothing is written yet
 	offset   int64 // first row of the shard that out covers
-	asked    bool  // out has rows that the plugin was asked for
+	asked    bool  // out contains rows that the plugin was asked for
 	begun    time.Time
 	failed   []memo.RowFailure // of the shard
 	parts    []*memo.Part      // of the shard, committed
-	failures []Failure         // the first of the stage, for TooManyErrors
+	failures []Failure         // the first failures of the stage, for TooManyErrors
 }
 
-// write writes blocks until the channel is closed, and commits what there is
-// then also when it is not a whole shard.
+// write writes blocks until the channel is closed. It then commits what it has,
+// even if the shard is incomplete.
 func (p *pipeline) write(ctx context.Context, in <-chan *block) error {
 	w := &writer{pipeline: p, shard: -1}
 	defer func() {
@@ -48,7 +48,7 @@ func (p *pipeline) write(ctx context.Context, in <-chan *block) error {
 	}()
 	for b := range in {
 		if err := w.block(ctx, b); err != nil {
-			// Whoever sends is told by the group's context.
+			// The group's context tells the sender.
 			w.slots.Release(b.weight)
 			return errors.Join(err, w.keep())
 		}
@@ -99,7 +99,7 @@ func (w *writer) rows(ctx context.Context, b *block) error {
 		return nil
 	}
 	total, step := b.spans.total(b.rows), b.expansionRows()
-	row := 0 // that the next one came of
+	row := 0 // the input row of the next output row
 	for from := int64(0); from < total; from += step {
 		to := min(from+step, total)
 		stored := b.stored
@@ -117,7 +117,7 @@ func (w *writer) rows(ctx context.Context, b *block) error {
 	return nil
 }
 
-// write writes rows: what the plugin made, joined with what was computed.
+// write writes rows: the plugin's columns joined with the computed ones.
 func (w *writer) write(ctx context.Context, made, stored arrow.RecordBatch, rows int64) (err error) {
 	var columns []arrow.Array
 	for _, rec := range []arrow.RecordBatch{made, stored} {
@@ -134,7 +134,7 @@ func (w *writer) write(ctx context.Context, made, stored arrow.RecordBatch, rows
 	return w.out.write(ctx, rec)
 }
 
-// tally counts a block's rows and notes which failed.
+// tally counts a block's rows and records which failed.
 func (w *writer) tally(b *block) {
 	rows := make([]int32, 0, len(b.failed))
 	for row := range b.failed {
@@ -164,8 +164,8 @@ func (w *writer) tally(b *block) {
 	w.count.Done += int64(b.rows)
 }
 
-// due says whether what was written is to be committed as a part. Rows that
-// were known before are worth no part of their own.
+// due reports whether the written rows should be committed as a part. Rows that
+// were known before are not worth a part of their own.
 func (w *writer) due() bool {
 	since := time.Since(w.begun)
 	return w.asked && (since >= partLast || since >= partPause && w.out.rows >= partRows)
@@ -204,7 +204,7 @@ func (w *writer) close() (*memo.Results, error) {
 	return out.close()
 }
 
-// endShard commits the shard as a whole; parts that it came in are joined.
+// endShard commits the shard as a whole and joins its parts.
 func (w *writer) endShard(ctx context.Context) error {
 	results, err := w.close()
 	if err != nil {
@@ -234,12 +234,13 @@ func (w *writer) endShard(ctx context.Context) error {
 	return w.dropParts()
 }
 
-// worthKeeping: where no plugin is called and there is but one shard, the
-// memo would never be asked, since the action key finds as much.
+// worthKeeping reports whether the memo is useful. If no plugin is called and
+// there is only one shard, it is not, because the action key finds the same
+// result.
 func (w *writer) worthKeeping() bool { return w.calls() || len(w.shards) > 1 }
 
-// dropParts forgets the parts that the shard came in, also those that an
-// earlier run left.
+// dropParts removes the parts of the shard, including those that an earlier run
+// left.
 func (w *writer) dropParts() error {
 	parts := w.parts
 	if w.known != nil {
@@ -259,8 +260,8 @@ func (w *writer) dropParts() error {
 	return nil
 }
 
-// join writes the parts of a shard, and last what was not committed as one, as
-// one result.
+// join writes the parts of a shard as one result. last contains the rows that
+// were not committed as a part.
 func (w *writer) join(ctx context.Context, last *memo.Results) (*memo.Results, error) {
 	tail := &memo.Part{Rows: w.Input.Shards[w.shard].Rows - w.offset, Results: *last}
 	out := w.newSink()
@@ -273,7 +274,7 @@ func (w *writer) join(ctx context.Context, last *memo.Results) (*memo.Results, e
 	return out.close()
 }
 
-// append writes the results of a part to out.
+// append appends the results of a part to out.
 func (w *writer) append(ctx context.Context, out *sink, p *memo.Part) error {
 	files, err := p.Files(w.Blobs)
 	if err != nil {
@@ -297,7 +298,8 @@ func (w *writer) append(ctx context.Context, out *sink, p *memo.Part) error {
 	return nil
 }
 
-// inputGroups say where the columns are that row keys are made of.
+// inputGroups returns the locations of the columns that row keys are computed
+// from.
 func (j *job) inputGroups(shard int) []memo.InputGroup {
 	s := j.Input.Shards[shard]
 	var out []memo.InputGroup
