@@ -17,9 +17,9 @@ import (
 // keySize is the length of the store's key in bytes.
 const keySize = 32
 
-// Seal returns a digest of a secret that shows whether it changed and, without
-// the store's key, nothing else: equal secrets have other digests in other
-// stores. It is "hmac-sha256:" and 64 hexadecimal digits.
+// Seal returns a digest of a secret that shows whether the secret changed and,
+// without the store's key, nothing else: equal secrets have different digests
+// in different stores. It is "hmac-sha256:" and 64 hexadecimal digits.
 func (s *Store) Seal(secret []byte) (string, error) {
 	key, err := s.key()
 	if err != nil {
@@ -30,7 +30,8 @@ func (s *Store) Seal(secret []byte) (string, error) {
 	return "hmac-sha256:" + hex.EncodeToString(mac.Sum(nil)), nil
 }
 
-// readKey reads the key of the store in b. The first to need it makes it.
+// readKey reads the key of the store in b. The first process that needs the key
+// creates it.
 func readKey(ctx context.Context, b backend.Backend) ([]byte, error) {
 	text, _, err := b.Get(ctx, keyFile)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -15,10 +15,9 @@ import (
 
 var stagingName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
 
-// Staging returns a folder for work in progress, which is made if need be and
-// stays until it is removed: what is found again under the same name after
-// a crash may be gone on with. A digest is a good name; its colon is written
-// as a dash.
+// Staging returns a folder for work in progress, creating it if necessary. It
+// remains until it is removed: after a crash, work can continue in the folder
+// with the same name. A digest is a good name; its colon is written as a dash.
 func (s *Store) Staging(name string) (string, error) {
 	name = strings.ReplaceAll(name, ":", "-")
 	if !stagingName.MatchString(name) {
@@ -31,9 +30,9 @@ func (s *Store) Staging(name string) (string, error) {
 	return dir, nil
 }
 
-// SweepStaging removes the folders of work in progress in which nothing was
-// written since a time, and returns how many there were and their bytes.
-// With dryRun it only counts them.
+// SweepStaging removes the folders of work in progress in which nothing has
+// been written since a time, and returns their number and size in bytes. With
+// dryRun, it only counts them.
 func (s *Store) SweepStaging(since time.Time, dryRun bool) (folders int, bytes int64, err error) {
 	entries, err := os.ReadDir(s.path("staging"))
 	if err != nil {
@@ -56,8 +55,8 @@ func (s *Store) SweepStaging(since time.Time, dryRun bool) (folders int, bytes i
 	return folders, bytes, nil
 }
 
-// lastWritten is when something in a folder was last written, and the bytes of
-// its files.
+// lastWritten returns when something in a folder was last written, and the
+// total size of its files in bytes.
 func lastWritten(dir string) (newest time.Time, bytes int64, err error) {
 	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if err != nil {

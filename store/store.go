@@ -1,12 +1,11 @@
-// Package store is the folder in which quern keeps what it makes: blobs,
-// action entries, the memo of row-wise stages, answers of language models, states
-// and the history of runs.
-// docs/formats.md specifies the files.
+// Package store is the folder in which quern keeps its results: blobs, action
+// entries, the memo of row-wise stages, answers of language models, states, and
+// the history of runs. docs/formats.md specifies the files.
 //
-// It promises that what it hands out is what was put in: every file is
-// verified when it is read, and a damaged one is set aside and reported. What
-// it said was done survives the death of the process at any moment, and,
-// after the calls that say so, a power cut.
+// It promises to return exactly what was stored: every file is verified when it
+// is read, and a damaged one is set aside and reported. What it reported as
+// done survives the death of the process at any moment and, after the calls
+// that say so, a power failure.
 package store
 
 import (
@@ -47,12 +46,12 @@ type Store struct {
 	key     func() ([]byte, error)
 }
 
-// abandoned is how old a file in the making is when its writer is surely
+// abandoned is the age at which a temporary file's writer can be assumed to be
 // gone.
 const abandoned = 7 * 24 * time.Hour
 
-// Open opens the store in dir, which is made if need be. A folder that holds
-// something else is refused, and so is a store of a later format.
+// Open opens the store in dir and creates it if necessary. It refuses a folder
+// that contains something else, and a store in a later format.
 func Open(dir string) (*Store, error) {
 	return open(dir, func(s *Store) error {
 		b := backend.NewLocal(s.Dir, s.sync)
@@ -61,9 +60,9 @@ func Open(dir string) (*Store, error) {
 	})
 }
 
-// OpenOn opens the store that is kept in b, and is made there if need be. Dir has what
-// belongs to this machine: a cache of blobs, work in progress, cached answers of language
-// models, and the logs of runs. The context ends all calls to b.
+// OpenOn opens the store in b and creates it if necessary. dir contains what
+// belongs to this machine: a cache of blobs, work in progress, cached answers
+// of language models, and the logs of runs. ctx applies to all calls to b.
 func OpenOn(ctx context.Context, dir string, b backend.Backend) (*Store, error) {
 	return open(dir, func(s *Store) error {
 		s.use(ctx, b, blob.NewCache(ctx, b, s.path("blobs"), s.path("tmp"), s.path("damaged"), s.sync))
@@ -71,7 +70,7 @@ func OpenOn(ctx context.Context, dir string, b backend.Backend) (*Store, error) 
 	})
 }
 
-// use makes a store of a backend.
+// use creates the parts of the store that are in a backend.
 func (s *Store) use(ctx context.Context, b backend.Backend, blobs *blob.Store) {
 	s.backend, s.Blobs = b, blobs
 	s.Actions = action.New(ctx, b)
@@ -81,7 +80,7 @@ func (s *Store) use(ctx context.Context, b backend.Backend, blobs *blob.Store) {
 	s.key = sync.OnceValues(func() ([]byte, error) { return readKey(ctx, b) })
 }
 
-// checkBackend refuses a backend with a store of a later format.
+// checkBackend refuses a backend that contains a store in a later format.
 func checkBackend(ctx context.Context, b backend.Backend) error {
 	err := b.PutIfAbsent(ctx, formatFile, backend.Bytes(Format+"\n"))
 	if err == nil {
@@ -152,15 +151,15 @@ func (s *Store) create() error {
 			return fmt.Errorf("the folder is not empty, and it is not a store: it contains %s", e.Name())
 		}
 	}
-	// What is in a store is for its owner alone: it holds people's data, and what
-	// language models answered.
+	// Only the owner may read a store: it contains people's data, and answers
+	// of language models.
 	if err := os.Chmod(s.Dir, 0o700); err != nil {
 		return disk.Explain(err)
 	}
 	if err := s.folders(); err != nil {
 		return err
 	}
-	// What is in a store belongs into no repository.
+	// A store must not be committed to a repository.
 	if err := s.sync.Publish(s.path(".gitignore"), strings.NewReader("*\n"), 0o644); err != nil {
 		return err
 	}
@@ -170,7 +169,7 @@ func (s *Store) create() error {
 	return s.sync.Flush()
 }
 
-// formatFile has the format, keyFile the key for digests of secrets.
+// formatFile contains the format, keyFile the key for digests of secrets.
 const formatFile, keyFile = "format", "key"
 
 var folders = []string{"blobs", "actions", "memo", "envs", "runs", "staging", "damaged", "cache", "responses", "tmp"}
@@ -192,8 +191,8 @@ func (s *Store) folders() error {
 	return nil
 }
 
-// sweep removes blobs in the making, and work in progress, whose writer is
-// surely gone.
+// sweep removes temporary files and work in progress whose writer can be
+// assumed to be gone.
 func (s *Store) sweep() error {
 	entries, err := os.ReadDir(s.path("tmp"))
 	if err != nil {
@@ -209,28 +208,28 @@ func (s *Store) sweep() error {
 	return err
 }
 
-// States are the states of the environments.
+// States returns the states of the environments.
 func (s *Store) States() *state.Store { return s.states }
 
-// Runs are the records of runs.
+// Runs returns the records of runs.
 func (s *Store) Runs() *history.Store { return s.runs }
 
-// Responses opens the cached answers of language models; the caller closes
-// them. Report gets the damage that was found.
+// Responses opens the cache of language models' answers. The caller closes it.
+// report receives the damage that was found.
 func (s *Store) Responses(report func(error)) (*responses.Cache, error) {
 	return responses.Open(s.path("responses"), responses.Options{Aside: s.path("damaged"), Report: report})
 }
 
-// HasResponses says whether any answers of language models were ever kept.
+// HasResponses reports whether any answers of language models were ever cached.
 func (s *Store) HasResponses() bool {
 	entries, err := os.ReadDir(s.path("responses"))
 	return err == nil && len(entries) > 0
 }
 
-// Flush makes all that was committed durable.
+// Flush makes everything that was committed durable.
 func (s *Store) Flush() error {
 	return errors.Join(s.sync.Flush(), s.backend.Flush(context.Background()))
 }
 
-// Cache is a folder for what can be made again at any time.
+// Cache returns a folder for data that can be recreated at any time.
 func (s *Store) Cache() string { return s.path("cache") }

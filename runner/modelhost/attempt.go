@@ -50,22 +50,22 @@ type reply[T any] struct {
 // question is a call to be made.
 type question[T any] struct {
 	*endpoint
-	operation string       // chat, embeddings
-	request   *llm.Request // nil: embeddings
+	operation string       // chat or embeddings
+	request   *llm.Request // nil for embeddings
 	estimated int64        // input tokens
-	most      int64        // output tokens at most; 0: not limited
+	most      int64        // maximum number of output tokens; 0 means no limit
 	ask       func(context.Context, pluginv1.PluginServiceClient) (reply[T], error)
-	// keep makes the answer durable; nil: it is not kept.
+	// keep stores the answer durably. It is nil if the answer is not cached.
 	keep func(reply[T]) error
 }
 
-// put asks the model until there is an answer, or an error that no other
-// attempt would fix: a refusal, or an error that ends the stage.
+// put calls the model until there is an answer, or an error that another
+// attempt would not fix: a refusal, or an error that ends the stage.
 func put[T any](ctx context.Context, h *Host, q *question[T]) (reply[T], error) {
 	span := h.hub.tracer.start(ctx, q.endpoint, q.operation, q.request)
 	var none reply[T]
-	// Waiting ends when the stage starts no more calls; a call that is under
-	// way goes on.
+	// waiting ends when the stage may start no more calls. A call in flight
+	// continues.
 	waiting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(h.halting, func() { cancel(errHalted) })()
@@ -104,7 +104,7 @@ func put[T any](ctx context.Context, h *Host, q *question[T]) (reply[T], error) 
 	}
 }
 
-// try makes one attempt, when limits and budget allow it.
+// try makes one attempt when limits and budget allow it.
 func try[T any](ctx, waiting context.Context, h *Host, q *question[T]) (r reply[T], err error) {
 	if err := q.health.err(); err != nil {
 		return r, err
@@ -115,8 +115,8 @@ func try[T any](ctx, waiting context.Context, h *Host, q *question[T]) (r reply[
 	if err != nil {
 		return r, err
 	}
-	// The turn is given back when the answer is durable: no more than are under
-	// way are ever asked for again.
+	// The turn ends when the answer is durable, so no more requests than can be
+	// in flight are ever sent again.
 	o := Neither
 	defer func() { leave(o) }()
 	if err := q.health.err(); err != nil { // while it waited
@@ -131,8 +131,9 @@ func try[T any](ctx, waiting context.Context, h *Host, q *question[T]) (r reply[
 	}
 	var spent llm.Spend
 	defer func() { settleBudget(spent) }()
-	// Last, so that nothing comes between leave to ask and asking: what had
-	// leave and waited would go out together with what got it later.
+	// This comes last, so that the request is sent as soon as the limits allow
+	// it. Otherwise, requests that were allowed earlier and then waited would
+	// be sent together with later ones.
 	settleTokens, err := run.Limits.Allow(waiting, q.Address, q.Info, func() int64 { return expected().Tokens })
 	if err != nil {
 		return r, err

@@ -105,9 +105,9 @@ type at struct{ part, row int32 }
 
 const (
 	// leastRemembered and rememberFactor bound the number of rows of earlier
-	// results that are keyed: at most that many times the number of rows to
-	// find, but no bound below leastRemembered. The rows of the stage's last
-	// result come first, then those that an unfinished run left, then the rest.
+	// results that are keyed: rememberFactor times the number of rows to find,
+	// or leastRemembered if that is more. The rows of the stage's last result
+	// come first, then those that an unfinished run left, then the rest.
 	leastRemembered = 1 << 22
 	rememberFactor  = 4
 	// cacheBytes bounds the earlier results in memory.

@@ -1,8 +1,8 @@
-// Package action keeps what carrying out an action gave, by its action key:
-// whoever comes to the same key takes the outputs and computes nothing.
+// Package action stores the results of actions by action key: whoever computes
+// the same key finds the outputs and computes nothing.
 //
-// One key has one entry. The first commit wins, so that a stage that is not
-// deterministic gives all who depend on it the same answer.
+// A key has one entry. The first commit wins, so that a stage that is not
+// deterministic gives everything downstream the same result.
 package action
 
 import (
@@ -25,32 +25,33 @@ import (
 // Format is the version of an entry.
 const Format = "quern.action/v1"
 
-// Entry is what an action gave.
+// Entry is the result of an action.
 type Entry struct {
 	Format     string `json:"format"`
 	Key        string `json:"key"`
 	Definition string `json:"definition"`
-	// RowsKey is the key of the memo's parts where that is not the definition
-	// key: of a row-wise stage with more inputs than its rows.
+	// RowsKey is the key of the memo's parts if it differs from the definition
+	// key: for a row-wise stage with inputs other than its rows.
 	RowsKey string `json:"rows_key,omitempty"`
-	// Address is the instance that made it first; for people.
+	// Address is the instance that produced it first, for people.
 	Address string `json:"address"`
-	// Preimage is what the key was made of.
+	// Preimage is what the key was computed from.
 	Preimage []Field `json:"preimage,omitempty"`
-	// Outputs by port name; "" where the stage itself is the artifact.
+	// Outputs are the artifacts by port name, or under "" if the stage itself
+	// is the artifact.
 	Outputs map[string]artifact.Ref `json:"outputs,omitempty"`
 	Value   *value.Stored           `json:"value,omitempty"`
 	Inputs  []InputRef              `json:"inputs,omitempty"`
-	// Errors is how many rows failed.
+	// Errors is the number of rows that failed.
 	Errors  int64     `json:"errors,omitempty"`
 	Created time.Time `json:"created"`
 	Seconds float64   `json:"seconds"`
 	Run     string    `json:"run,omitempty"`
 	Plugin  PluginRef `json:"plugin"`
-	// Earlier are other programs that made rows which were reused.
+	// Earlier are the other programs that produced reused rows.
 	Earlier []PluginRef `json:"earlier_plugins,omitempty"`
-	// Spend is what the calls of language models came to that the run made
-	// which committed it; nil: none.
+	// Spend is the total of the language model calls in the run that committed
+	// the entry, or nil if there were none.
 	Spend *llm.Spend `json:"spend,omitempty"`
 }
 
@@ -60,21 +61,22 @@ type Field struct {
 	Value string `json:"value"`
 }
 
-// InputRef says what an action was given.
+// InputRef is an input of an action.
 type InputRef struct {
 	Address string `json:"address"`
 	Port    string `json:"port,omitempty"`
-	// Digest of an artifact (logical, of the whole), of a model's definition, or
-	// of a prompt's text; empty: values.
+	// Digest of an artifact (logical, of all of it), of a model's definition,
+	// or of a prompt's text. It is empty for values.
 	Digest string `json:"digest,omitempty"`
 	Role   Role   `json:"role,omitempty"`
-	// Action is the key of the entry that made it; empty: no action did.
+	// Action is the key of the entry that produced it, or empty if no action
+	// did.
 	Action string `json:"action,omitempty"`
 	// Plugin serves a model block.
 	Plugin *PluginRef `json:"plugin,omitempty"`
 }
 
-// Role is what an action was given something as.
+// Role is the role of an input in an action.
 type Role string
 
 // The roles. An artifact has none.
@@ -84,26 +86,26 @@ const (
 	RoleValues Role = "values" // values of a stage
 )
 
-// PluginRef says which program carried an action out.
+// PluginRef identifies the program that executed an action.
 type PluginRef struct {
 	Name    string `json:"name,omitempty"`
 	Version string `json:"version,omitempty"`
 	Digest  string `json:"digest,omitempty"`
 }
 
-// Store is the entries of a backend. It may be used by several goroutines and, as
-// far as the backend may, by several processes.
+// Store contains the entries in a backend. It is safe for concurrent use and,
+// if the backend is, for use by several processes.
 type Store struct {
 	ctx     context.Context
 	backend backend.Backend
 }
 
-// New keeps entries in b. The context ends all calls to it.
+// New returns a store that keeps entries in b. ctx applies to all its calls.
 func New(ctx context.Context, b backend.Backend) *Store { return &Store{ctx: ctx, backend: b} }
 
 const prefix, suffix = "actions/", ".json"
 
-// object is the key of the object that has the entry of an action key.
+// object returns the key of the object that contains an action key's entry.
 func object(key string) (string, error) {
 	h, err := blob.Hex(key)
 	if err != nil {
@@ -112,8 +114,9 @@ func object(key string) (string, error) {
 	return prefix + h + suffix, nil
 }
 
-// Get returns the entry of a key; nil, nil where there is none. A damaged one
-// is set aside and reported as *document.Damaged: it counts as none.
+// Get returns the entry of a key, or nil, nil if there is none. It sets a
+// damaged entry aside and returns *document.Damaged; the entry then no longer
+// exists.
 func (s *Store) Get(key string) (*Entry, error) {
 	at, err := object(key)
 	if err != nil {
@@ -133,7 +136,7 @@ func (s *Store) Get(key string) (*Entry, error) {
 	return e, nil
 }
 
-// Decode reads an entry's text; name is for messages.
+// Decode reads an entry's text. name is for messages.
 func Decode(name string, text []byte) (*Entry, error) {
 	e := &Entry{}
 	if err := document.Decode(name, Format, text, e); err != nil {
@@ -142,9 +145,9 @@ func Decode(name string, text []byte) (*Entry, error) {
 	return e, nil
 }
 
-// Put commits an entry unless its key has one already, and returns the one
-// that counts from now on. What it returns is durable, with all blobs that
-// were committed before.
+// Put commits an entry unless its key already has one, and returns the entry
+// that counts from now on. That entry is durable, with all blobs that were
+// committed before.
 func (s *Store) Put(e *Entry) (winner *Entry, err error) {
 	at, text, err := encode(e)
 	if err != nil {
@@ -166,16 +169,16 @@ func (s *Store) Put(e *Entry) (winner *Entry, err error) {
 		if winner != nil {
 			return winner, s.backend.Flush(s.ctx)
 		}
-		// It was damaged or removed in between: try again.
+		// The existing entry was damaged or removed in the meantime: try again.
 	}
 	return nil, fmt.Errorf("commit action %s: a damaged entry is in its place and cannot be set aside", e.Key)
 }
 
-// attempts is how often Put tries; more than one is needed only when an entry
-// is damaged, or removed at the same time.
+// attempts is how often Put tries. It needs more than one only if an entry is
+// damaged, or removed at the same time.
 const attempts = 10
 
-// Replace commits an entry in place of the one that its key has.
+// Replace commits an entry and replaces the existing one.
 func (s *Store) Replace(e *Entry) error {
 	at, text, err := encode(e)
 	if err != nil {
@@ -203,7 +206,7 @@ func encode(e *Entry) (at string, text backend.Bytes, err error) {
 	return at, text, nil
 }
 
-// Remove deletes the entry of a key; one that is not there is no error.
+// Remove deletes the entry of a key. It returns no error if there is none.
 func (s *Store) Remove(key string) error {
 	at, err := object(key)
 	if err != nil {
@@ -215,8 +218,8 @@ func (s *Store) Remove(key string) error {
 	return nil
 }
 
-// All lists the entries in no particular order. A damaged one is a *document.Damaged,
-// after which the others follow.
+// All lists the entries in no particular order. For a damaged entry, it yields
+// *document.Damaged and continues.
 func (s *Store) All() iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
 		for object, err := range s.backend.List(s.ctx, prefix) {
@@ -230,7 +233,7 @@ func (s *Store) All() iter.Seq2[*Entry, error] {
 			}
 			e, err := s.Get("sha256:" + h)
 			if e == nil && err == nil {
-				continue // removed in between
+				continue // removed in the meantime
 			}
 			if !yield(e, err) {
 				return

@@ -19,20 +19,22 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// Local is a Backend in a folder: an object is a file. It ignores contexts: no call waits for
-// anything but the disk, and what is written when a command ends has to be written.
+// Local is a Backend in a folder: an object is a file. It ignores contexts,
+// because calls wait only for the disk, and what a command writes while it ends
+// must still be written.
 type Local struct {
 	dir  string
 	sync *disk.Syncer
 }
 
-// NewLocal keeps objects in dir; sync makes them durable.
+// NewLocal returns a backend in dir. sync makes objects durable.
 func NewLocal(dir string, sync *disk.Syncer) *Local { return &Local{dir: dir, sync: sync} }
 
-// swapLock is the name of the file that is locked while an object of its folder is swapped.
+// swapLock is the name of the file that is locked while an object in its folder
+// is swapped.
 const swapLock = "save.lock"
 
-// lockSuffix ends the names of files that are only there to be locked.
+// lockSuffix is the suffix of files that exist only to be locked.
 const lockSuffix = ".lock"
 
 // private are the folders whose files only their owner can read; other files are
@@ -48,7 +50,7 @@ func mode(key string) fs.FileMode {
 	return 0o444
 }
 
-// Place is the path of an object.
+// Place returns the path of an object.
 func (l *Local) Place(key string) string { return filepath.Join(l.dir, filepath.FromSlash(key)) }
 
 func (l *Local) file(key string) (string, error) {
@@ -61,7 +63,7 @@ func (l *Local) file(key string) (string, error) {
 	return l.Place(key), nil
 }
 
-// hidden says whether a file is no object.
+// hidden reports whether a file is not an object.
 func hidden(name string) bool {
 	return strings.HasPrefix(name, disk.TempPrefix) || strings.HasSuffix(name, lockSuffix)
 }
@@ -79,14 +81,14 @@ func (l *Local) Get(_ context.Context, key string) ([]byte, Version, error) {
 	return b, versionOf(b), nil
 }
 
-// versionOf is a digest of a content. It has to be fast, not safe from people: who can write
-// into the folder can do anything there.
+// versionOf returns a digest of a content. It has to be fast, but not secure:
+// anyone who can write to the folder can do anything there.
 func versionOf(b []byte) Version {
 	sum := xxh3.Hash128(b).Bytes()
 	return Version(fmt.Sprintf("%d-%x", len(b), sum))
 }
 
-// found makes a *NotFound of the error that a file does not exist.
+// found converts an error that a file does not exist to *NotFound.
 func found(key string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &NotFound{Key: key}
@@ -162,8 +164,8 @@ func (l *Local) Swap(ctx context.Context, key string, was Version, content Conte
 	return versionOf(b), nil
 }
 
-// Copy implements Backend. The copy is a second name of the same file, which is never
-// written again: an object is replaced, not changed.
+// Copy implements Backend. The copy is a second name of the same file, which is
+// safe because a file is replaced, never changed.
 func (l *Local) Copy(ctx context.Context, from string, was Version, to string) error {
 	return l.asLong(ctx, from, was, func(file string) error {
 		return l.write(to, func(copied string) error {
@@ -197,8 +199,8 @@ func (l *Local) Delete(ctx context.Context, key string, was Version) error {
 	return err
 }
 
-// asLong calls f as long as an object has this version: nobody else can swap it
-// meanwhile.
+// asLong calls f if an object has this version. Nobody else can swap the object
+// during the call.
 func (l *Local) asLong(ctx context.Context, key string, was Version, f func(file string) error) error {
 	file, err := l.file(key)
 	if err != nil {
@@ -232,7 +234,8 @@ func (l *Local) List(_ context.Context, prefix string) iter.Seq2[Object, error] 
 	}
 }
 
-// list yields what is in a folder, and in those inside it, and begins with prefix.
+// list yields the objects in a folder and its subfolders whose keys begin with
+// prefix.
 func (l *Local) list(folder, prefix string, yield func(Object, error) bool) bool {
 	entries, err := os.ReadDir(l.Place(folder))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -261,7 +264,7 @@ func (l *Local) list(folder, prefix string, yield func(Object, error) bool) bool
 	return true
 }
 
-// sortKey sorts folders by the keys of what is in them.
+// sortKey makes folders sort by the keys of the objects in them.
 func sortKey(e fs.DirEntry) string {
 	if e.IsDir() {
 		return e.Name() + "/"
@@ -272,7 +275,7 @@ func sortKey(e fs.DirEntry) string {
 func (l *Local) listOne(key string, e fs.DirEntry, yield func(Object, error) bool) bool {
 	info, err := e.Info()
 	if errors.Is(err, fs.ErrNotExist) {
-		return true // removed meanwhile
+		return true // removed in the meantime
 	}
 	if err != nil {
 		return yield(Object{}, disk.Explain(err))
@@ -292,8 +295,8 @@ func (l *Local) TryLock(name string) (unlock func(), err error) {
 	return disk.TryLock(file)
 }
 
-// Unlock implements Locker. The system's lock is on the file, not on its name: with the
-// name gone, the next one locks another file.
+// Unlock implements Locker. The system's lock belongs to the file, not to its
+// name: once the name is gone, the next process locks another file.
 func (l *Local) Unlock(name string) error {
 	if err := os.Remove(l.Place(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return disk.Explain(err)

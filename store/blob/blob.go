@@ -1,11 +1,11 @@
-// Package blob keeps immutable files under the SHA-256 of their bytes.
+// Package blob stores immutable files under the SHA-256 of their bytes.
 //
-// A blob that is read is verified; one that is not what it was is moved
-// aside and reported, never handed out. What Commit returns is visible to all
-// processes at once and survives the death of this one; it survives a power
-// cut after the next flush of the store's disk.Syncer, which everything that
-// refers to blobs (action entries, memo parts, states) does before it says
-// that it is done.
+// A blob is verified when it is read. If its content has changed, it is moved
+// aside and reported, but never returned. When Commit returns, the blob is
+// visible to all processes and survives the death of this one. It survives a
+// power failure after the next flush of the store's disk.Syncer. Everything
+// that refers to blobs (action entries, memo parts, states) flushes before it
+// reports that it is done.
 package blob
 
 import (
@@ -26,30 +26,30 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// Ref names a blob.
+// Ref identifies a blob.
 type Ref struct {
 	Digest string `json:"digest"` // sha256:…
 	Size   int64  `json:"size"`
 }
 
-// Missing says that there is no blob of that digest.
+// Missing is the error for a digest without a blob.
 type Missing struct{ Digest string }
 
 func (e *Missing) Error() string { return fmt.Sprintf("blob %s is not in the store", e.Digest) }
 
-// Damaged says that a blob's bytes do not have its digest.
+// Damaged is the error for a blob whose bytes do not have its digest.
 type Damaged struct {
 	Digest string
 	Aside  string // where the file is now
-	origin bool   // it is damaged in the backend, not only in the folder
+	origin bool   // set if it is damaged in the backend, not only in the folder
 }
 
 func (e *Damaged) Error() string {
 	return fmt.Sprintf("blob %s is damaged; it was set aside as %s", e.Digest, e.Aside)
 }
 
-// Unavailable says whether err means that a blob is missing or damaged, so that
-// what it held has to be made again.
+// Unavailable reports whether err means that a blob is missing or damaged, so
+// that its content has to be computed again.
 func Unavailable(err error) bool {
 	var missing *Missing
 	var damaged *Damaged
@@ -58,13 +58,14 @@ func Unavailable(err error) bool {
 
 const scheme = "sha256:"
 
-// Sum is the digest of bytes.
+// Sum returns the digest of bytes.
 func Sum(b []byte) string {
 	sum := sha256.Sum256(b)
 	return scheme + hex.EncodeToString(sum[:])
 }
 
-// Hex is the hexadecimal part of a digest; an error if s is no digest.
+// Hex returns the hexadecimal part of a digest, or an error if s is not a valid
+// digest.
 func Hex(s string) (string, error) {
 	h, ok := strings.CutPrefix(s, scheme)
 	if !ok || len(h) != 2*sha256.Size || strings.Trim(h, "0123456789abcdef") != "" {
@@ -73,23 +74,24 @@ func Hex(s string) (string, error) {
 	return h, nil
 }
 
-// Store is a folder of blobs, or a cache of the blobs of a backend. It may be used by several goroutines and, as a
-// folder, by several processes.
+// Store is a folder of blobs, or a cache of the blobs in a backend. It is safe
+// for concurrent use and, as a folder, for use by several processes.
 type Store struct {
 	root, temp, aside string
 	sync              *disk.Syncer
-	origin            *origin  // nil: the folder has all blobs
+	origin            *origin  // nil if the folder contains all blobs
 	verified          sync.Map // digest → identity of the file that was verified
 	locks             [64]sync.Mutex
 }
 
-// New keeps blobs in root. temp is a folder for files in the making, aside
-// one for damaged files; both exist and are on root's file system.
+// New returns a store that keeps blobs in root. temp is a folder for files that
+// are being written, and aside one for damaged files. Both exist and are on the
+// same file system as root.
 func New(root, temp, aside string, sync *disk.Syncer) *Store {
 	return &Store{root: root, temp: temp, aside: aside, sync: sync}
 }
 
-// file is where a blob is stored, if it is.
+// file returns the path of a blob, whether or not it exists.
 func (s *Store) file(digest string) (string, error) {
 	h, err := Hex(digest)
 	if err != nil {
@@ -98,8 +100,8 @@ func (s *Store) file(digest string) (string, error) {
 	return filepath.Join(s.root, "sha256", h[:1], h), nil
 }
 
-// Writer takes a blob's bytes. Exactly one of Commit and Abort ends it; an
-// Abort after a Commit does nothing.
+// Writer writes a blob. Call exactly one of Commit and Abort; an Abort after a
+// Commit does nothing.
 type Writer struct {
 	store *Store
 	file  *disk.Temp
@@ -118,7 +120,7 @@ func (s *Store) Create() (*Writer, error) {
 	return &Writer{store: s, file: f, sum: sha256.New()}, nil
 }
 
-// Write adds bytes. After an error the blob can only be aborted.
+// Write adds bytes. After an error, the only valid call is Abort.
 func (w *Writer) Write(b []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
@@ -141,7 +143,7 @@ func (w *Writer) Commit() (Ref, error) {
 	return ref, err
 }
 
-// commit puts the blob into the folder.
+// commit moves the blob to the folder.
 func (w *Writer) commit() (Ref, error) {
 	defer w.Abort()
 	if w.err != nil {
@@ -162,11 +164,11 @@ func (w *Writer) commit() (Ref, error) {
 	return ref, nil
 }
 
-// digest is that of what was written so far.
+// digest returns the digest of the bytes that were written so far.
 func (w *Writer) digest() string { return scheme + hex.EncodeToString(w.sum.Sum(nil)) }
 
-// publish puts the file in place. One that is there already has the same
-// bytes and stays, unless it is damaged.
+// publish moves the file into place. An existing file has the same bytes and is
+// kept, unless it is damaged.
 func (w *Writer) publish(digest, to string) error {
 	if err := w.store.sync.MakeDir(filepath.Dir(to)); err != nil {
 		return err
@@ -183,7 +185,7 @@ func (w *Writer) publish(digest, to string) error {
 	return nil
 }
 
-// Abort forgets the blob.
+// Abort discards the blob.
 func (w *Writer) Abort() {
 	if w.ended {
 		return
@@ -192,7 +194,8 @@ func (w *Writer) Abort() {
 	w.file.Close()
 }
 
-// Put stores bytes. Bytes that this process knows to be there cost nothing.
+// Put stores bytes. Bytes that this process knows to be in the store cost
+// nothing.
 func (s *Store) Put(b []byte) (Ref, error) {
 	ref := Ref{Digest: Sum(b), Size: int64(len(b))}
 	if s.known(ref.Digest) && s.uploaded(ref.Digest) {
@@ -238,7 +241,7 @@ func (s *Store) read(digest, path string) ([]byte, error) {
 	return b, nil
 }
 
-// open opens the file of a blob, which is fetched if need be.
+// open opens the file of a blob, and fetches it first if necessary.
 func (s *Store) open(digest, path string) (*os.File, error) {
 	f, err := disk.Open(path)
 	if s.origin != nil && errors.Is(err, fs.ErrNotExist) {
@@ -253,11 +256,11 @@ func (s *Store) open(digest, path string) (*os.File, error) {
 	return f, nil
 }
 
-// Has says whether there is a blob of that digest. It does not verify it.
+// Has reports whether the blob exists. It does not verify it.
 func (s *Store) Has(digest string) bool { return s.Find(digest) == nil }
 
-// Find is nil where there is a blob of that digest, and *Missing where there is
-// none. Any other error says why that cannot be determined. It does not verify it.
+// Find returns nil if the blob exists, and *Missing if it does not. Any other
+// error says why that cannot be determined. Find does not verify the blob.
 func (s *Store) Find(digest string) error {
 	path, err := s.file(digest)
 	if err != nil {
@@ -276,7 +279,7 @@ func (s *Store) Find(digest string) error {
 	return nil
 }
 
-// Remove deletes a blob; one that is not there is no error.
+// Remove deletes a blob. It returns no error if the blob does not exist.
 func (s *Store) Remove(digest string) error {
 	path, err := s.file(digest)
 	if err != nil {
@@ -342,9 +345,9 @@ func (s *Store) list(folder string, yield func(Stored, error) bool) bool {
 	return true
 }
 
-// Open reads a blob as it is verified: the error at its end is *Damaged where
-// io.EOF should be when the bytes were not the right ones, so what was read
-// counts only when the end has been reached.
+// Open returns a reader that verifies the blob. If the bytes are wrong, the
+// reader returns *Damaged at the end instead of io.EOF. So use what you read
+// only after reaching the end.
 func (s *Store) Open(digest string) (io.ReadCloser, error) {
 	path, err := s.file(digest)
 	if err != nil {
@@ -422,13 +425,13 @@ func (s *Store) PutFile(path string) (Ref, error) {
 	return w.Commit()
 }
 
-// onlyWriter hides everything but Write from io.Copy.
+// onlyWriter hides all methods except Write from io.Copy.
 type onlyWriter struct{ io.Writer }
 
-// Flush makes all that was committed durable.
+// Flush makes everything that was committed durable.
 func (s *Store) Flush() error { return s.sync.Flush() }
 
-// hashFile is a file's digest.
+// hashFile returns a file's digest.
 func hashFile(f *os.File) (string, error) {
 	sum := sha256.New()
 	if _, err := io.CopyBuffer(onlyWriter{sum}, onlyReader{f}, make([]byte, 256<<10)); err != nil {

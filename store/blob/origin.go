@@ -16,16 +16,17 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// origin is the backend that has the blobs of which a folder is the cache.
+// origin is the backend that contains the blobs which a folder caches.
 type origin struct {
 	ctx     context.Context
 	backend backend.Backend
-	known   sync.Map // digests of blobs that are there
+	known   sync.Map // digests of blobs known to exist
 }
 
-// NewCache keeps the blobs of b, and those that were used of them in the folder root. A blob
-// is in b when Commit returns, so whatever refers to it can be written there. A damaged
-// file of the folder is fetched again. The context ends all calls to b.
+// NewCache returns a store that keeps blobs in b and caches those that were
+// used in the folder root. A blob is in b when Commit returns, so that whatever
+// refers to it can be written there. If a file in the folder is damaged, it is
+// fetched again. ctx applies to all calls to b.
 func NewCache(ctx context.Context, b backend.Backend, root, temp, aside string, sync *disk.Syncer) *Store {
 	s := New(root, temp, aside, sync)
 	s.origin = &origin{ctx: ctx, backend: b}
@@ -42,7 +43,8 @@ func object(digest string) (string, error) {
 	return prefix + h[:1] + "/" + h, nil
 }
 
-// uploaded says whether a blob is known to be where it belongs.
+// uploaded reports whether a blob is known to be in the backend, if there is
+// one.
 func (s *Store) uploaded(digest string) bool {
 	if s.origin == nil {
 		return true
@@ -51,13 +53,14 @@ func (s *Store) uploaded(digest string) bool {
 	return known
 }
 
-// isElsewhere says whether a file was damaged whose blob can be fetched again.
+// isElsewhere reports whether err is about a damaged file whose blob can be
+// fetched again.
 func (s *Store) isElsewhere(err error) bool {
 	var damaged *Damaged
 	return s.origin != nil && errors.As(err, &damaged) && !damaged.origin
 }
 
-// upload writes a blob of the folder to the backend, unless it is there.
+// upload copies a blob from the folder to the backend, unless it exists there.
 func (s *Store) upload(digest string) error {
 	if s.uploaded(digest) {
 		return nil
@@ -87,8 +90,8 @@ func (s *Store) upload(digest string) error {
 	return nil
 }
 
-// fetch puts a blob of the backend into the folder. One that is damaged is set aside
-// there, so that it is made again.
+// fetch copies a blob from the backend to the folder. If it is damaged there,
+// it is set aside in the backend, so that it is computed again.
 func (s *Store) fetch(digest string) error {
 	at, err := object(digest)
 	if err != nil {

@@ -17,12 +17,12 @@ type identity struct {
 	inode    uint64
 	size     int64
 	modified int64 // nanoseconds
-	changed  int64 // nanoseconds; of the inode, which no ordinary call can set back
+	changed  int64 // nanoseconds, of the inode; no ordinary call can set it back
 }
 
-// Path returns where a blob is stored, for readers that need a file. It is verified
-// first, once per process as long as the file's inode, size and times stay
-// the same.
+// Path returns the path of a blob, for readers that need a file. It verifies
+// the blob first, once per process unless the file's inode, size, or times
+// change.
 func (s *Store) Path(digest string) (string, error) {
 	path, err := s.file(digest)
 	if err != nil {
@@ -31,7 +31,7 @@ func (s *Store) Path(digest string) (string, error) {
 	if s.known(digest) {
 		return path, nil
 	}
-	// Several who want the same blob verify it once.
+	// Concurrent readers of the same blob verify it once.
 	lock := s.lock(digest)
 	lock.Lock()
 	defer lock.Unlock()
@@ -48,7 +48,7 @@ func (s *Store) Path(digest string) (string, error) {
 	return path, nil
 }
 
-// Verify reads the whole blob, whatever is known about it.
+// Verify reads the whole blob, even if it was verified before.
 func (s *Store) Verify(ctx context.Context, digest string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -71,8 +71,8 @@ func (s *Store) lock(digest string) interface {
 	return &s.locks[uint(sum)%uint(len(s.locks))]
 }
 
-// known says whether the blob was verified by this process and its file has
-// not changed since.
+// known reports whether this process has verified the blob and its file has not
+// changed since.
 func (s *Store) known(digest string) bool {
 	was, ok := s.verified.Load(digest)
 	if !ok {
@@ -113,11 +113,12 @@ func (s *Store) verify(digest, path string) error {
 	return nil
 }
 
-// asideTime is how the time begins the names of damaged files.
+// asideTime is the format of the time at the beginning of the names of damaged
+// files.
 const asideTime = "20060102T150405.000000000"
 
-// setAside moves a damaged blob away, so that it is made again rather than
-// found.
+// setAside moves a damaged blob away, so that it is computed again instead of
+// being found.
 func (s *Store) setAside(digest, path string) error {
 	s.verified.Delete(digest)
 	name := fmt.Sprintf("%s-%s", time.Now().UTC().Format(asideTime), filepath.Base(path))

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// Full is the error of a write for which there is no room.
+// Full is the error of a write for which there is not enough space.
 type Full struct{ Err error }
 
 func (e *Full) Error() string {
@@ -19,10 +19,11 @@ func (e *Full) Error() string {
 
 func (e *Full) Unwrap() error { return e.Err }
 
-// Trouble is an error of the machine or its settings, as against one of what
-// files hold: nothing is damaged, and nothing may be set aside because of it.
+// Trouble is an error of the machine or its settings, as opposed to the content
+// of files: nothing is damaged, and nothing may be set aside because of it.
 type Trouble struct {
-	// What is wrong, in a few words, and Advice what to do about it.
+	// What describes the problem in a few words, and Advice what to do about
+	// it.
 	What, Advice string
 	Err          error
 }
@@ -30,7 +31,7 @@ type Trouble struct {
 func (e *Trouble) Error() string { return fmt.Sprintf("%v; %s", e.Err, e.Advice) }
 func (e *Trouble) Unwrap() error { return e.Err }
 
-// troubles are the errors of the system that Explain knows.
+// troubles are the system errors that Explain recognizes.
 var troubles = []struct {
 	errno        syscall.Errno
 	what, advice string
@@ -43,8 +44,8 @@ var troubles = []struct {
 	{syscall.EIO, "The disk reported an error", "check the disk; quern leaves the files that it wrote unchanged"},
 }
 
-// Explain makes a *Full or a *Trouble of an error that is about the machine
-// rather than about what a file holds, and returns others as they are.
+// Explain converts an error that is about the machine, rather than about the
+// content of a file, to *Full or *Trouble. It returns other errors unchanged.
 func Explain(err error) error {
 	var full *Full
 	var trouble *Trouble
@@ -62,8 +63,8 @@ func Explain(err error) error {
 	return err
 }
 
-// TooManyOpen is an error as the trouble that it is if too many files are open,
-// whoever met it, and nil otherwise.
+// TooManyOpen converts an error about too many open files to *Trouble. It
+// returns nil for other errors.
 func TooManyOpen(err error) *Trouble {
 	if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
 		return nil
@@ -72,8 +73,8 @@ func TooManyOpen(err error) *Trouble {
 	return trouble
 }
 
-// Open opens a file for reading. A file that is not regular is an error: opening
-// or reading a named pipe could block forever.
+// Open opens a file for reading. It refuses a file that is not regular, because
+// opening or reading a named pipe could block forever.
 func Open(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -90,7 +91,8 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Irregular is the error for something that is not a file where a file should be.
+// Irregular is the error for something other than a file where a file should
+// be.
 func Irregular(path string, mode fs.FileMode) error {
 	kind := "a special file"
 	switch {
@@ -118,7 +120,8 @@ func ReadFile(path string) ([]byte, error) {
 	return b, Explain(err)
 }
 
-// MakeDir makes a folder and those above it, and has their names synced.
+// MakeDir creates a folder and its parents, and schedules their names to be
+// synced.
 func (s *Syncer) MakeDir(path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil

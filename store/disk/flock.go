@@ -7,8 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lock takes the system's exclusive lock on a file, which is made if need be, and
-// waits for it. The lock ends with the process, however that ends.
+// Lock takes the system's exclusive lock on a file, which it creates if
+// necessary, and waits for it. The lock ends with the process, however that
+// ends.
 func Lock(path string) (unlock func(), err error) {
 	f, err := flock(path, unix.LOCK_EX)
 	if err != nil {
@@ -17,7 +18,8 @@ func Lock(path string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// TryLock is Lock without waiting; unlock is nil if somebody else has the lock.
+// TryLock is Lock without waiting. unlock is nil if another process has the
+// lock.
 func TryLock(path string) (unlock func(), err error) {
 	f, err := flock(path, unix.LOCK_EX|unix.LOCK_NB)
 	if err != nil || f == nil {
@@ -44,7 +46,7 @@ func flock(path string, how int) (*os.File, error) {
 		if isAt(f, path) {
 			return f, nil
 		}
-		// The file was removed in between: the lock on it holds nobody out.
+		// The file was removed in the meantime, so locking it keeps nobody out.
 		f.Close()
 	}
 }

@@ -1,10 +1,10 @@
-// Package disk puts files on disk so that they survive a crash.
+// Package disk writes files so that they survive a crash.
 //
 // A file is written under a temporary name and renamed, so that a reader sees
-// all of it or nothing. Making files durable costs a wait for the disk each,
-// so it is put off: a Syncer gathers what was published and syncs it together
-// when somebody needs to know that it is safe; those who wait at the same
-// time share one wait.
+// all of it or nothing. Making a file durable means waiting for the disk, so
+// that is deferred: a Syncer collects the published files and syncs them
+// together when somebody needs to know that they are safe. Concurrent callers
+// share one wait.
 package disk
 
 import (
@@ -19,20 +19,19 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
-// parallelSyncs is how many files are synced at a time: file systems join
-// such requests into one write of their journal.
+// parallelSyncs is the number of files that are synced at the same time. File
+// systems combine such requests into one write to their journal.
 const parallelSyncs = 16
 
-// Syncer makes published files durable. It may be used by several
-// goroutines.
+// Syncer makes published files durable. It is safe for concurrent use.
 type Syncer struct {
 	mu      sync.Mutex
 	pending map[string]struct{} // files and folders
-	round   *round              // the next one; nil: nobody waits
+	round   *round              // the next round, or nil if nobody waits
 	busy    bool
-	// failed is the first error. After a failed sync the system may have
-	// dropped the data, and a second sync would succeed wrongly: nothing
-	// that this process says is durable after that can be believed.
+	// failed is the first error. After a failed sync, the system may have
+	// dropped the data, and a second sync would succeed wrongly. Nothing that
+	// this process reports as durable after that can be trusted.
 	failed error
 }
 
@@ -47,8 +46,8 @@ func NewSyncer() *Syncer {
 	return &Syncer{pending: map[string]struct{}{}}
 }
 
-// Defer notes that a file was published at path: its content and its name
-// are made durable by the next Flush.
+// Defer records that a file was published at path. The next Flush makes its
+// content and its name durable.
 func (s *Syncer) Defer(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +57,7 @@ func (s *Syncer) Defer(path string) {
 	}
 }
 
-// deferDir does so for a folder.
+// deferDir is Defer for a folder.
 func (s *Syncer) deferDir(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,8 +65,8 @@ func (s *Syncer) deferDir(path string) {
 	s.pending[filepath.Dir(path)] = struct{}{}
 }
 
-// Flush returns when all that was deferred before the call is durable. After
-// an error every later call fails too.
+// Flush returns when everything that was deferred before the call is durable.
+// After an error, every later call fails, too.
 func (s *Syncer) Flush() error {
 	s.mu.Lock()
 	if s.failed != nil {
@@ -93,8 +92,8 @@ func (s *Syncer) Flush() error {
 	return mine.err
 }
 
-// lead carries out rounds until nobody waits for another one. The caller
-// waits for the first.
+// lead runs rounds until nobody waits for another one. The caller waits for the
+// first.
 func (s *Syncer) lead(first *round) {
 	s.carryOut(first)
 	s.mu.Lock()
@@ -105,8 +104,8 @@ func (s *Syncer) lead(first *round) {
 	}
 	next := s.round
 	s.mu.Unlock()
-	// The leader's own round is done; those who came meanwhile get a leader
-	// of their own, so that nobody works for others without end.
+	// The leader's own round is done. Callers that came later get a leader of
+	// their own, so that nobody works for others forever.
 	go s.lead(next)
 }
 
@@ -136,8 +135,8 @@ func syncAll(paths map[string]struct{}) error {
 	return group.Wait()
 }
 
-// syncPath syncs a file or a folder. One that is gone was removed or renamed
-// by somebody who answers for it.
+// syncPath syncs a file or a folder. If the file is gone, it was removed or
+// renamed by a caller that is responsible for it.
 func syncPath(path string) error {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -11,20 +11,20 @@ import (
 	"path/filepath"
 )
 
-// TempPrefix begins the names of files that are being written. Those that a
-// crash left behind are of no account.
+// TempPrefix is the prefix of files that are being written. Those that a crash
+// left can be ignored.
 const TempPrefix = ".tmp-"
 
-// Temp is a file that nobody sees until it is published. Where the system
-// can, it has no name until then, which is also the fastest way to make a file,
-// and leaves nothing after a crash.
+// Temp is a file that is invisible until it is published. If the system
+// supports it, the file has no name until then. That is also the fastest way to
+// create a file, and leaves nothing after a crash.
 type Temp struct {
 	file *os.File
 	dir  string
-	name string // path; empty: none
+	name string // its path, or "" if it has none
 }
 
-// NewTemp starts a file that will be published on the file system of the
+// NewTemp creates a file that will be published on the file system of the
 // folder dir.
 func NewTemp(dir string, mode fs.FileMode) (*Temp, error) {
 	if f := openUnnamed(dir, mode); f != nil {
@@ -58,8 +58,8 @@ func (t *Temp) Write(b []byte) (int, error) {
 // Sync makes the content durable, which publishing alone does not.
 func (t *Temp) Sync() error { return Explain(t.file.Sync()) }
 
-// PublishNew gives the file its name. What is there already stays, and the
-// error is fs.ErrExist; the file can then still be published elsewhere.
+// PublishNew gives the file its name. If a file exists at path, it remains and
+// the error is fs.ErrExist; the new file can still be published elsewhere.
 func (t *Temp) PublishNew(path string) error {
 	if t.name == "" {
 		return Explain(linkUnnamed(t.file, path))
@@ -67,7 +67,7 @@ func (t *Temp) PublishNew(path string) error {
 	return Explain(os.Link(t.name, path))
 }
 
-// Publish gives the file its name in place of what is there.
+// Publish gives the file its name and replaces an existing file.
 func (t *Temp) Publish(path string) error {
 	if t.name == "" {
 		err := t.PublishNew(path)
@@ -90,7 +90,7 @@ func (t *Temp) Publish(path string) error {
 	return nil
 }
 
-// Close ends the file; what was not published is gone.
+// Close closes the file, which is lost if it was not published.
 func (t *Temp) Close() {
 	t.file.Close()
 	if t.name != "" {
@@ -99,7 +99,7 @@ func (t *Temp) Close() {
 	}
 }
 
-// writeTemp makes a file with this content. The caller closes it.
+// writeTemp creates a file with this content. The caller closes it.
 func writeTemp(dir string, content io.Reader, mode fs.FileMode) (*Temp, error) {
 	t, err := NewTemp(dir, mode)
 	if err != nil {
@@ -112,13 +112,13 @@ func writeTemp(dir string, content io.Reader, mode fs.FileMode) (*Temp, error) {
 	return t, nil
 }
 
-// Publish writes a file so that it appears at path whole or not at all, in
-// place of what was there. It is durable after the next Flush.
+// Publish writes a file so that it appears at path completely or not at all,
+// and replaces an existing file. It is durable after the next Flush.
 func (s *Syncer) Publish(path string, content io.Reader, mode fs.FileMode) error {
 	return s.publish(path, content, mode, (*Temp).Publish)
 }
 
-// PublishNew is Publish for a path where nothing is yet. Of several callers
+// PublishNew is Publish for a path where no file exists. Of several callers,
 // one wins; the others get an error that is fs.ErrExist.
 func (s *Syncer) PublishNew(path string, content io.Reader, mode fs.FileMode) error {
 	return s.publish(path, content, mode, (*Temp).PublishNew)
@@ -137,8 +137,7 @@ func (s *Syncer) publish(path string, content io.Reader, mode fs.FileMode, how f
 	return nil
 }
 
-// Replace is Publish for a file that must be durable at once and on its own:
-// on return it is.
+// Replace is Publish for a file that must be durable on return, by itself.
 func Replace(path string, content io.Reader, mode fs.FileMode) error {
 	t, err := writeTemp(filepath.Dir(path), content, mode)
 	if err == nil {

@@ -8,14 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// namesAreSynced: the journals of Linux's file systems (ext4, XFS, btrfs) hold
-// a file's link together with the file, so syncing a file behind its link syncs
-// its name too, and half of the waits for the disk are saved. Were a name lost
-// all the same, what it stood for would be made again: every file of a store
+// namesAreSynced reports whether syncing a file also syncs its name. The
+// journals of Linux's file systems (ext4, XFS, btrfs) contain a file's link
+// together with the file, so this saves half of the waits for the disk. If a
+// name were lost nevertheless, its content would be computed again, because
 // is verified.
 const namesAreSynced = true
 
-// openUnnamed makes a file without a name; nil where the file system cannot.
+// openUnnamed creates a file without a name, or returns nil if the file system
+// cannot.
 func openUnnamed(dir string, mode fs.FileMode) *os.File {
 	f, err := os.OpenFile(dir, unix.O_TMPFILE|os.O_WRONLY, mode)
 	if err != nil {

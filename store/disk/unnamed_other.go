@@ -8,10 +8,11 @@ import (
 	"os"
 )
 
-// namesAreSynced: syncing a file does not sync its name.
+// namesAreSynced reports whether syncing a file also syncs its name.
 const namesAreSynced = false
 
-// openUnnamed makes a file without a name; nil: it cannot be done here.
+// openUnnamed creates a file without a name, or returns nil if that is not
+// supported.
 func openUnnamed(string, fs.FileMode) *os.File { return nil }
 
 func linkUnnamed(*os.File, string) error { return errors.ErrUnsupported }

@@ -1,10 +1,10 @@
-// Package document is the form of the small JSON files of a store that are
-// not found by their digest: action entries, memo parts, states, runs. Each
-// carries a checksum of its own text, so that a damaged file is found, and a
-// format name with a version, so that an older quern does not misread it.
+// Package document defines the form of the small JSON files in a store that are
+// not found by their digest: action entries, memo parts, states, and runs. Each
+// contains a checksum of its own text, so that damage is detected, and a format
+// name with a version, so that an older quern does not misread it.
 //
-// A document is a JSON object whose first member is "checksum", its value the
-// SHA-256 of all bytes of the file after that member's comma.
+// A document is a JSON object whose first member is "checksum". Its value is
+// the SHA-256 of all bytes of the file after that member's comma.
 package document
 
 import (
@@ -27,10 +27,11 @@ const (
 	headLen = len(head) + 2*sha256.Size + len("\",")
 )
 
-// Damaged says that a file is not what was once written.
+// Damaged is the error for a file whose content has changed since it was
+// written.
 type Damaged struct {
 	Path   string // where it was found
-	Aside  string // where it is now; empty: left in place
+	Aside  string // where it is now; empty if it was left in place
 	Reason string
 }
 
@@ -42,15 +43,15 @@ func (e *Damaged) Error() string {
 	return fmt.Sprintf("%s is damaged: %s%s", e.Path, e.Reason, moved)
 }
 
-// Newer says that a file was written by a later quern.
+// Newer is the error for a file that was written by a later version of quern.
 type Newer struct{ Path, Format, Known string }
 
 func (e *Newer) Error() string {
 	return fmt.Sprintf("%s has the format %q, but this version of quern supports %q: update quern", e.Path, e.Format, e.Known)
 }
 
-// Encode writes v, a struct that has at least one field that is written, as a
-// document.
+// Encode encodes v as a document. v must be a struct that encodes at least one
+// field.
 func Encode(v any) ([]byte, error) {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -63,8 +64,7 @@ func Encode(v any) ([]byte, error) {
 	return Seal(append(rest, '\n')), nil
 }
 
-// Seal puts the opening brace and the checksum before the rest of an object's
-// text.
+// Seal adds the opening brace and the checksum to the rest of an object's text.
 func Seal(rest []byte) []byte {
 	sum := sha256.Sum256(rest)
 	out := make([]byte, 0, headLen+len(rest))
@@ -74,7 +74,7 @@ func Seal(rest []byte) []byte {
 	return append(out, rest...)
 }
 
-// Decode reads a document of the given format into v. path is for messages.
+// Decode reads a document in the given format into v. path is for messages.
 // Errors are *Damaged or *Newer.
 func Decode(path, format string, content []byte, v any) error {
 	damaged := func(reason string) error { return &Damaged{Path: path, Reason: reason} }
@@ -101,8 +101,8 @@ func Decode(path, format string, content []byte, v any) error {
 	return nil
 }
 
-// Read reads the document under key; one that is not there is an error that
-// is fs.ErrNotExist.
+// Read reads the document under key. If it does not exist, the error is
+// fs.ErrNotExist.
 func Read(ctx context.Context, b backend.Backend, key, format string, v any) error {
 	content, _, err := b.Get(ctx, key)
 	if err != nil {
@@ -111,12 +111,12 @@ func Read(ctx context.Context, b backend.Backend, key, format string, v any) err
 	return Decode(b.Place(key), format, content, v)
 }
 
-// AsidePrefix begins the keys of what was damaged.
+// AsidePrefix is the key prefix of damaged documents that were set aside.
 const AsidePrefix = "damaged/"
 
-// SetAside moves the damaged document under key away, so that it is in nobody's
-// way and can still be looked at. It returns err with the new place in it; an error
-// that is no *Damaged comes back as it is.
+// SetAside moves the damaged document under key away, so that it no longer
+// interferes but can still be examined. It returns err with the new location.
+// If err is not *Damaged, SetAside returns it unchanged.
 func SetAside(ctx context.Context, b backend.Backend, key string, err error) error {
 	var damaged *Damaged
 	if !errors.As(err, &damaged) {
@@ -128,7 +128,7 @@ func SetAside(ctx context.Context, b backend.Backend, key string, err error) err
 		moveErr = b.Delete(ctx, key, backend.Any)
 	}
 	if errors.Is(moveErr, fs.ErrNotExist) {
-		return err // somebody else was faster
+		return err // another process was faster
 	}
 	if moveErr != nil {
 		return errors.Join(err, moveErr)

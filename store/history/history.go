@@ -1,5 +1,5 @@
-// Package history keeps a record of every run: what it was asked to do, what
-// it did, how long that took and with what.
+// Package history records every run: what it was asked to do, what it did, how
+// long that took, and which programs and models it used.
 package history
 
 import (
@@ -45,43 +45,45 @@ type Run struct {
 	Started     time.Time  `json:"started"`
 	Ended       *time.Time `json:"ended,omitempty"`
 	Status      string     `json:"status"`
-	// Commit is the Git commit of the configuration; Dirty: with changes.
+	// Commit is the Git commit of the configuration. Dirty is set if there were
+	// uncommitted changes.
 	Commit       string                      `json:"commit,omitempty"`
 	Dirty        bool                        `json:"dirty,omitempty"`
 	QuernVersion string                      `json:"quern_version"`
 	Plugins      map[string]action.PluginRef `json:"plugins,omitempty"`
 	Instances    []Instance                  `json:"instances,omitempty"`
-	// Outputs are the values of the pipeline's outputs; nil for one that is
-	// sensitive.
+	// Outputs are the values of the pipeline's outputs. The value of a
+	// sensitive one is nil.
 	Outputs map[string]*value.Value `json:"outputs,omitempty"`
 	// Estimate is what the plan expected.
 	Estimate *Estimate `json:"estimate,omitempty"`
-	// Error is why the run as a whole failed, where no instance did.
+	// Error says why the run as a whole failed, if no instance did.
 	Error string `json:"error,omitempty"`
-	// Process is the one that carries the run out, while it runs.
+	// Process is the process that executes the run, while it is running.
 	Process *process.Identity `json:"process,omitempty"`
 }
 
-// Instance is what a run did about one instance.
+// Instance records what a run did with one instance.
 type Instance struct {
 	Address string  `json:"address"`
 	Action  string  `json:"action"`
 	Status  string  `json:"status"`
 	Seconds float64 `json:"seconds"`
 	Rows    int64   `json:"rows,omitempty"`
-	// RowsIn are those that went in, of a stage whose rows each give any number of
-	// rows: NewRows are of these.
+	// RowsIn is the number of input rows of a stage whose rows each produce any
+	// number of rows. NewRows counts input rows, too.
 	RowsIn    int64                   `json:"rows_in,omitempty"`
 	NewRows   int64                   `json:"new_rows,omitempty"`
 	ActionKey string                  `json:"action_key,omitempty"`
 	Outputs   map[string]artifact.Ref `json:"outputs,omitempty"`
 	Value     *value.Stored           `json:"value,omitempty"`
 	Error     string                  `json:"error,omitempty"`
-	// Spend is what its calls of language models came to; nil: none.
+	// Spend is the total of its calls of language models, or nil if there were
+	// none.
 	Spend *llm.Spend `json:"spend,omitempty"`
 }
 
-// Spend is what all calls of language models came to.
+// Spend returns the total of all calls of language models.
 func (r *Run) Spend() *llm.Spend {
 	var all llm.Spend
 	for _, i := range r.Instances {
@@ -92,7 +94,7 @@ func (r *Run) Spend() *llm.Spend {
 	return &all
 }
 
-// Estimate is what was expected; nil: unknown.
+// Estimate is what was expected. nil means unknown.
 type Estimate struct {
 	Rows         *int64   `json:"rows,omitempty"`
 	NewRows      *int64   `json:"new_rows,omitempty"`
@@ -102,8 +104,8 @@ type Estimate struct {
 	Money        *float64 `json:"money,omitempty"`
 }
 
-// NewID makes the ID of a run that starts now. IDs sort by time, those of the
-// same second too: they end in the second's 65,536th and 16 random bits.
+// NewID returns the ID of a run that starts now. IDs sort by time with a
+// resolution of 1/65,536 s and end in 16 random bits.
 func NewID(now time.Time) (string, error) {
 	var b [4]byte
 	binary.BigEndian.PutUint16(b[:], uint16(int64(now.Nanosecond())<<16/int64(time.Second)))
@@ -113,15 +115,15 @@ func NewID(now time.Time) (string, error) {
 	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b[:]), nil
 }
 
-// Store is the runs of a backend.
+// Store contains the runs in a backend.
 type Store struct {
 	ctx     context.Context
 	backend backend.Backend
 	logs    string
 }
 
-// New keeps runs in b; the context ends all calls to it. Their logs are in the folder logs
-// of the machine that they ran on.
+// New returns a store that keeps runs in b. ctx applies to all its calls. The
+// logs of runs are in the folder logs on the machine that they ran on.
 func New(ctx context.Context, b backend.Backend, logs string) *Store {
 	return &Store{ctx: ctx, backend: b, logs: logs}
 }
@@ -130,7 +132,7 @@ const prefix, suffix = "runs/", ".json"
 
 var runID = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]{0,63}$`)
 
-// object is the key of the object that has a run's record.
+// object returns the key of the object that contains a run's record.
 func object(id string) (string, error) {
 	if !runID.MatchString(id) {
 		return "", fmt.Errorf("%q is not the ID of a run", id)
@@ -138,14 +140,14 @@ func object(id string) (string, error) {
 	return prefix + id + suffix, nil
 }
 
-// LogFile is where the log of a run is, or will be.
+// LogFile returns the path of a run's log, which may not exist yet.
 func (s *Store) LogFile(id string) (string, error) {
 	_, err := object(id)
 	return filepath.Join(s.logs, id+".log"), err
 }
 
-// Put writes a run's record in place of the former one. Of a run that is
-// running it notes this process, so that its end can be noticed.
+// Put writes a run's record and replaces the previous one. In the record of a
+// running run, it notes this process, so that its death can be detected.
 func (s *Store) Put(r *Run) error {
 	at, err := object(r.ID)
 	if err != nil {
@@ -169,9 +171,8 @@ func (s *Store) Put(r *Run) error {
 	return s.backend.Flush(s.ctx)
 }
 
-// Get reads a run's record; one that is not there is an error that is
-// fs.ErrNotExist. A run that was running when its process ended reads as
-// interrupted.
+// Get reads a run's record. If it does not exist, the error is fs.ErrNotExist.
+// A run whose process died while it was running is returned as interrupted.
 func (s *Store) Get(id string) (*Run, error) {
 	at, err := object(id)
 	if err != nil {
@@ -194,8 +195,8 @@ func (s *Store) Get(id string) (*Run, error) {
 	return r, nil
 }
 
-// List returns all runs, the newest first. Records that cannot be read are
-// left out, and in the error.
+// List returns all runs, the newest first. The error describes the records that
+// cannot be read, which are left out.
 func (s *Store) List() ([]*Run, error) {
 	var ids []string
 	for o, err := range s.backend.List(s.ctx, prefix) {

@@ -1,11 +1,11 @@
-// Package memo remembers what row-wise stages have made, so that rows that
-// were computed once are not computed again.
+// Package memo remembers the results of row-wise stages, so that no row is
+// computed twice.
 //
-// It works at two grains. A finished part covers a whole shard and is found by
-// its shard key, without touching a row. Of rows in shards that are not found,
-// parts tell where the results of equal rows may be: a part names the input
-// columns it was made from, so the keys of its rows can be computed again from
-// the data itself (see docs/decisions/0002-row-keys-are-recomputed.md).
+// It works at two levels. A finished part covers a whole shard and is found by
+// its shard key, without reading a row. For rows in other shards, parts say
+// where the results of equal rows may be: a part names the input columns that
+// it was computed from, so the keys of its rows can be computed again from the
+// data itself (see docs/decisions/0002-row-keys-are-recomputed.md).
 package memo
 
 import (
@@ -32,18 +32,18 @@ import (
 // Format is the version of a part.
 const Format = "quern.memo/v1"
 
-// Part is what a definition made of some rows of one shard.
+// Part contains the results of a definition for some rows of one shard.
 type Part struct {
 	Format     string `json:"format"`
 	Definition string `json:"definition"`
-	// ShardKey is that of the shard that the part covers; empty for a part
-	// of a shard that is not finished yet.
+	// ShardKey is the key of the shard that the part covers. It is empty for a
+	// part of a shard that is not finished yet.
 	ShardKey string `json:"shard_key,omitempty"`
-	// Offset is the first row of the input shard that the part covers, Rows
-	// how many there are.
+	// Offset is the first row of the input shard that the part covers, and Rows
+	// the number of rows.
 	Offset int64 `json:"offset,omitempty"`
 	Rows   int64 `json:"rows"`
-	// InputRows is how many rows the input shard has.
+	// InputRows is the number of rows in the input shard.
 	InputRows int64 `json:"input_rows"`
 	// Inputs are the column groups of the input shard that were read.
 	Inputs []InputGroup `json:"inputs,omitempty"`
@@ -51,28 +51,30 @@ type Part struct {
 	// Failed are the rows without a result, in order.
 	Failed []RowFailure `json:"failed,omitempty"`
 
-	// ID names the part among those of its definition. Put sets it.
+	// ID is unique among the parts of a definition. Put sets it.
 	ID string `json:"id"`
 }
 
 // Results are the results of the rows of a part.
 type Results struct {
-	// Output are the new columns of a stage that gives one row for each: they
-	// have exactly the part's rows.
+	// Output contains the new columns of a stage that produces one row for each
+	// input row: one value for each row of the part.
 	Output *dataset.Added `json:"output,omitempty"`
-	// Expansion are the rows of a stage that gives any number of rows for each.
+	// Expansion contains the output rows of a stage that produces any number of
+	// rows for each.
 	Expansion *Expansion `json:"expansion,omitempty"`
 }
 
 // Expansion are the rows that came from the rows of a part, in order.
 type Expansion struct {
-	// Counts is a column of integers: how many came from each row of the part.
+	// Counts is a column of integers: how many rows came from each row of the
+	// part.
 	Counts dataset.Added `json:"counts"`
-	// Shards hold the rows: none where there are no rows.
+	// Shards contain the rows. There are none if there are no rows.
 	Shards []dataset.Shard `json:"shards"`
 }
 
-// Groups are the files of the results.
+// Groups returns the files of the results.
 func (r *Results) Groups() []dataset.Group {
 	var out []dataset.Group
 	if r.Output != nil {
@@ -87,7 +89,8 @@ func (r *Results) Groups() []dataset.Group {
 	return out
 }
 
-// Has says whether the results have a column. Those without rows have any.
+// Has reports whether the results have a column. Results without rows have
+// every column.
 func (r *Results) Has(column string) bool {
 	var columns []dataset.Column
 	switch {
@@ -101,8 +104,8 @@ func (r *Results) Has(column string) bool {
 	return slices.ContainsFunc(columns, func(c dataset.Column) bool { return c.Name == column })
 }
 
-// InputGroup is a file of the input shard and the columns of it that were
-// read.
+// InputGroup is a file of the input shard and the columns that were read from
+// it.
 type InputGroup struct {
 	Blob    string        `json:"blob"`
 	Columns []InputColumn `json:"columns"`
@@ -111,7 +114,7 @@ type InputGroup struct {
 // InputColumn is a column that was read.
 type InputColumn struct {
 	Stored string `json:"stored"` // its name in the file
-	Name   string `json:"name"`   // the name that row keys are made with
+	Name   string `json:"name"`   // the name that row keys are computed with
 }
 
 // RowFailure is a row that failed.
@@ -120,8 +123,8 @@ type RowFailure struct {
 	Message string `json:"message"`
 }
 
-// Blobs are the digests of the files that the part needs: the output's, and
-// the input's for the row keys.
+// Blobs returns the digests of the files that the part needs: those of the
+// output, and those of the input, which row keys are computed from.
 func (p *Part) Blobs() []string {
 	var out []string
 	for _, in := range p.Inputs {
@@ -133,8 +136,8 @@ func (p *Part) Blobs() []string {
 	return out
 }
 
-// Input is the input shard's files, verified, for data.Read. Of its rows the
-// part covers those from Offset on.
+// Input returns the verified files of the input shard, for data.Read. The part
+// covers its rows from Offset on.
 func (p *Part) Input(blobs *blob.Store) (data.Shard, error) {
 	out := data.Shard{Rows: p.InputRows}
 	for _, in := range p.Inputs {
@@ -151,9 +154,9 @@ func (p *Part) Input(blobs *blob.Store) (data.Shard, error) {
 	return out, nil
 }
 
-// Files are the files of the results, verified, for data.Read: of a stage that
-// gives one row for each a shard with the rows of the part, otherwise those that
-// hold the rows that came of them.
+// Files returns the verified files of the results, for data.Read. For a stage
+// that produces one row for each, this is a shard with the rows of the part;
+// otherwise, the shards with the rows that came from them.
 func (p *Part) Files(blobs *blob.Store) ([]data.Shard, error) {
 	shards := []dataset.Shard{{Rows: p.Rows}}
 	switch {
@@ -172,7 +175,8 @@ func (p *Part) Files(blobs *blob.Store) ([]data.Shard, error) {
 	return out, nil
 }
 
-// Counts is the file with the counts of an expansion, verified, for data.Read.
+// Counts returns the verified file with the counts of an expansion, for
+// data.Read.
 func (p *Part) Counts(blobs *blob.Store) (data.Shard, error) {
 	c := p.Expansion.Counts
 	return dataset.Shard{Rows: p.Rows, Groups: []dataset.Group{c.Group}, Columns: c.Columns}.Files(blobs, columnNames(c.Columns))
@@ -186,7 +190,7 @@ func columnNames(columns []dataset.Column) []string {
 	return out
 }
 
-// Check says what is wrong with a part.
+// Check returns an error if the part is invalid.
 func (p *Part) Check() error {
 	if _, err := blob.Hex(p.Definition); err != nil {
 		return fmt.Errorf("definition: %w", err)
@@ -222,12 +226,12 @@ func (p *Part) Check() error {
 	return nil
 }
 
-// flushEvery bounds what a power cut can undo of finished parts. They are
-// visible to everybody at once in any case.
+// flushEvery bounds how much finished work a power failure can undo. Parts are
+// visible to all processes immediately in any case.
 const flushEvery = time.Second
 
-// Store is the parts of a backend. It may be used by several goroutines and, as
-// far as the backend may, by several processes.
+// Store contains the parts in a backend. It is safe for concurrent use and, if
+// the backend is, for use by several processes.
 type Store struct {
 	ctx     context.Context
 	backend backend.Backend
@@ -236,16 +240,15 @@ type Store struct {
 	flushed time.Time
 }
 
-// New keeps parts in b. The context ends all calls to it.
+// New returns a store that keeps parts in b. ctx applies to all its calls.
 func New(ctx context.Context, b backend.Backend) *Store {
 	return &Store{ctx: ctx, backend: b, flushed: time.Now()}
 }
 
 const prefix, suffix = "memo/", ".json"
 
-// partsOf begins the keys of the objects of a definition's parts: those of all
-// definitions that begin with the same digit are in one folder, since making folders
-// is slow.
+// partsOf returns the key prefix of a definition's parts. Definitions that
+// begin with the same digit share a folder, because creating folders is slow.
 func partsOf(definition string) (string, error) {
 	h, err := blob.Hex(definition)
 	if err != nil {
@@ -254,15 +257,15 @@ func partsOf(definition string) (string, error) {
 	return prefix + h[:1] + "/" + h + ".", nil
 }
 
-// object is the key of the object that has a part.
+// object returns the key of the object that contains a part.
 func object(definition, id string) (string, error) {
 	begin, err := partsOf(definition)
 	return begin + id + suffix, err
 }
 
-// Put remembers a part, in place of one of the same shard key. A part without a
-// shard key is durable when it returns; a finished one a second later, or with
-// the next action entry.
+// Put stores a part and replaces one with the same shard key. A part without a
+// shard key is durable when Put returns; a finished part a second later, or
+// with the next action entry.
 func (s *Store) Put(p *Part) error {
 	if p.Format == "" {
 		p.Format = Format
@@ -290,7 +293,8 @@ func (s *Store) Put(p *Part) error {
 	return s.backend.Flush(s.ctx)
 }
 
-// flushIsDue says, to one caller in flushEvery, that finished parts should be flushed.
+// flushIsDue returns true to one caller per flushEvery, who flushes finished
+// parts.
 func (s *Store) flushIsDue() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -301,8 +305,8 @@ func (s *Store) flushIsDue() bool {
 	return true
 }
 
-// name gives a part its ID: the shard key, or an arbitrary one. Parts that
-// are not finished sort by their age.
+// name gives a part its ID: the shard key, or an arbitrary one. IDs of
+// unfinished parts sort by age.
 func (p *Part) name() error {
 	if p.ShardKey != "" {
 		h, err := blob.Hex(p.ShardKey)
@@ -319,11 +323,12 @@ func (p *Part) name() error {
 	return nil
 }
 
-// unfinished begins the IDs of parts without a shard key.
+// unfinished is the prefix of the IDs of parts without a shard key.
 const unfinished = "part-"
 
-// Lookup finds the part of a shard; nil, nil where there is none. A damaged
-// one is set aside and reported as *document.Damaged: it counts as none.
+// Lookup returns the part of a shard, or nil, nil if there is none. It sets a
+// damaged part aside and returns *document.Damaged; the part then no longer
+// exists.
 func (s *Store) Lookup(definition, shardKey string) (*Part, error) {
 	h, err := blob.Hex(shardKey)
 	if err != nil {
@@ -365,8 +370,9 @@ func (p *Part) isAt(path, definition, id string) error {
 	return nil
 }
 
-// Parts lists what a definition made, unfinished parts first, oldest first. A
-// damaged one is set aside and is a *document.Damaged, after which the others follow.
+// Parts lists the parts of a definition: unfinished parts first, oldest first.
+// For a damaged part, which it sets aside, it yields *document.Damaged and
+// continues.
 func (s *Store) Parts(definition string) iter.Seq2[*Part, error] {
 	return func(yield func(*Part, error) bool) {
 		ids, _, err := s.list(definition)
@@ -377,7 +383,7 @@ func (s *Store) Parts(definition string) iter.Seq2[*Part, error] {
 		for _, id := range ids {
 			p, err := s.get(definition, id)
 			if p == nil && err == nil {
-				continue // dropped in between
+				continue // dropped in the meantime
 			}
 			if !yield(p, err) {
 				return
@@ -386,8 +392,8 @@ func (s *Store) Parts(definition string) iter.Seq2[*Part, error] {
 	}
 }
 
-// list names a definition's parts in the order of Parts, and says when the last one
-// was written.
+// list returns the IDs of a definition's parts in the order of Parts, and the
+// time when the last one was written.
 func (s *Store) list(definition string) (ids []string, last time.Time, err error) {
 	begin, err := partsOf(definition)
 	if err != nil {
@@ -414,7 +420,7 @@ func (s *Store) list(definition string) (ids []string, last time.Time, err error
 	return append(open, whole...), last, nil
 }
 
-// Drop forgets a part. Its blobs stay.
+// Drop removes a part. Its blobs remain.
 func (s *Store) Drop(p *Part) error {
 	at, err := object(p.Definition, p.ID)
 	if err != nil {
@@ -426,8 +432,8 @@ func (s *Store) Drop(p *Part) error {
 	return nil
 }
 
-// Changed is when a part of a definition was last added; the zero time where it
-// has none.
+// Changed returns when a part of a definition was last added, or the zero time
+// if it has none.
 func (s *Store) Changed(definition string) (time.Time, error) {
 	_, last, err := s.list(definition)
 	if err != nil {

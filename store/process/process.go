@@ -1,24 +1,24 @@
-// Package process reports whether a process that wrote something is still running.
-// A process ID alone does not: IDs are used again, and mean nothing on another
-// machine.
+// Package process reports whether a process that wrote something is still
+// running. A process ID alone is not enough: IDs are reused, and mean nothing
+// on another machine.
 package process
 
 import (
 	"os"
 )
 
-// Identity names a process for good: on one boot of one machine, an ID and
-// the time at which it started belong to one process only.
+// Identity identifies a process permanently: on one boot of one machine, only
+// one process has a given ID and start time.
 type Identity struct {
 	Host string `json:"host"`
-	Boot string `json:"boot,omitempty"` // of the running system; empty: not known
+	Boot string `json:"boot,omitempty"` // ID of the boot; empty if not known
 	PID  int    `json:"pid"`
-	// Start is when the process started, in the system's own unit; empty:
-	// not known.
+	// Start is when the process started, in the system's own unit, or empty if
+	// it is not known.
 	Start string `json:"start,omitempty"`
 }
 
-// Self is this process.
+// Self returns the identity of this process.
 func Self() Identity {
 	host, err := os.Hostname()
 	if err != nil {
@@ -28,8 +28,8 @@ func Self() Identity {
 	return Identity{Host: host, Boot: bootID(), PID: pid, Start: startOf(pid)}
 }
 
-// Gone says that the process surely does not live any more. Of a process on
-// another machine it never does.
+// Gone reports whether the process is known to have ended. For a process on
+// another machine, this is never known.
 func (id Identity) Gone() bool {
 	self := Self()
 	if id.Host != self.Host {

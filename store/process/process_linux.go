@@ -16,10 +16,10 @@ func bootID() string {
 	return strings.TrimSpace(string(b))
 }
 
-// startOf is the 22nd field of /proc/PID/stat: clock ticks since the boot.
-// The second field, the program's name, may hold spaces and parentheses, so
-// fields are counted behind it. A process that has ended but was not waited
-// for yet counts as gone: it has no start.
+// startOf returns the 22nd field of /proc/PID/stat: the start time in clock
+// ticks since the boot. The second field, the program's name, may contain
+// spaces and parentheses, so fields are counted after it. A zombie counts as
+// gone: it has no start.
 func startOf(pid int) string {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -17,8 +17,9 @@ import (
 	"github.com/quern-dev/quern/store/backend"
 )
 
-// Run is the conformance tests of a backend. open returns one without objects. A call that
-// returns a *Fault is made again, as a caller would who finds out what happened.
+// Run runs the conformance tests of a backend. open returns a backend without
+// objects. Run repeats a call that returns a *Fault, like a caller that finds
+// out what happened.
 func Run(t *testing.T, open func(t *testing.T) backend.Backend) {
 	for name, test := range map[string]func(*client){
 		"what was written is read":                testWhatWasWrittenIsRead,
@@ -37,7 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) backend.Backend) {
 	}
 }
 
-// client makes calls until they are not failed by an injected fault.
+// client repeats calls that failed because of an injected fault.
 type client struct {
 	t *testing.T
 	b backend.Backend
@@ -45,8 +46,8 @@ type client struct {
 
 var ctx = context.Background()
 
-// again makes a call until it returns something else than a fault. lost says that an
-// earlier try may have been carried out.
+// again repeats a call until it returns something other than a fault. lost
+// reports whether an earlier try may have taken effect.
 func again(call func() error) (lost bool, err error) {
 	for {
 		if err := call(); !IsFault(err) {
@@ -87,7 +88,7 @@ func (c *client) put(key, text string) {
 	}
 }
 
-// putIfAbsent knows its own content again if the answer was lost.
+// putIfAbsent recognizes its own content if the answer was lost.
 func (c *client) putIfAbsent(key, text string) error {
 	lost, err := again(func() error { return c.b.PutIfAbsent(ctx, key, backend.Bytes(text)) })
 	if lost && errors.Is(err, fs.ErrExist) {
@@ -98,7 +99,7 @@ func (c *client) putIfAbsent(key, text string) error {
 	return err
 }
 
-// stateKey is the key of what clients swap.
+// stateKey is the key of the object that clients swap.
 const stateKey = "envs/dev/state.json"
 
 func (c *client) swap(was backend.Version, text string) (v backend.Version, err error) {
@@ -220,7 +221,8 @@ func testFirstWriters(c *client) {
 	}
 }
 
-// testNextWriters lets writers count: a lost or a repeated swap shows in the sum.
+// testNextWriters lets writers count: a lost or repeated swap makes the sum
+// wrong.
 func testNextWriters(c *client) {
 	const writers, each = 6, 15
 	c.put(stateKey, "0,")
@@ -249,14 +251,15 @@ func testNextWriters(c *client) {
 	wg.Wait()
 	text, _, err := c.get(stateKey)
 	n := count(text)
-	// An answer that was lost, and whose write was overwritten since, is repeated.
+	// A write is repeated if its answer was lost and the object was overwritten
+	// since.
 	_, faulty := c.b.(*Faulty)
 	if n < writers*each || n > writers*each && !faulty || err != nil {
 		c.t.Errorf("%d swaps count as %d: %v", writers*each, n, err)
 	}
 }
 
-// count is the number that a text begins with; 0 of an empty one.
+// count returns the number that a text begins with, or 0 for an empty text.
 func count(text string) int {
 	digits, _, _ := strings.Cut(text, ",")
 	n, _ := strconv.Atoi(digits)
@@ -366,7 +369,7 @@ func testLists(c *client) {
 		if err != nil && !IsFault(err) {
 			c.t.Error(err)
 		}
-		break // a caller may have seen enough
+		break // a caller may stop early
 	}
 }
 
@@ -398,7 +401,7 @@ func testReadersNeverSeeHalf(c *client) {
 	wg.Wait()
 }
 
-// repeated is a content that is not in memory.
+// repeated is a large content that is not in memory.
 type repeated struct{ size int64 }
 
 func (r repeated) Size() int64 { return r.size }

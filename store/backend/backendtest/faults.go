@@ -18,17 +18,17 @@ type Fault struct{ Call string }
 
 func (f *Fault) Error() string { return f.Call + ": the connection was reset" }
 
-// IsFault says whether an error was injected.
+// IsFault reports whether an error was injected.
 func IsFault(err error) bool { return errors.As(err, new(*Fault)) }
 
-// Faulty is a backend whose calls fail at random: before anything happened, after all of it
-// did (the answer is lost), and in the middle of a list or of a content that is read.
-// Calls also take their time.
+// Faulty is a backend whose calls fail at random: before anything happened,
+// after everything happened (the answer is lost), and in the middle of a list
+// or of a content that is read. Calls also take some time.
 type Faulty struct {
 	backend.Backend
-	// Share is how many of the calls fail, between 0 and 1.
+	// Share is the share of calls that fail, between 0 and 1.
 	Share float64
-	// Delay is how long a call takes at most.
+	// Delay is the maximum duration of a call.
 	Delay time.Duration
 
 	mu       sync.Mutex
@@ -36,13 +36,13 @@ type Faulty struct {
 	injected map[string]int
 }
 
-// NewFaulty makes a share of all calls to b fail.
+// NewFaulty returns a backend that calls b and lets a share of all calls fail.
 func NewFaulty(b backend.Backend, share float64, seed uint64) *Faulty {
 	return &Faulty{Backend: b, Share: share, random: rand.New(rand.NewPCG(seed, 0)), injected: map[string]int{}}
 }
 
-// Injected says how often calls of each kind failed: "put" before, and "put, answer lost"
-// after it happened.
+// Injected returns how often calls of each kind failed: "put" before anything
+// happened, and "put, answer lost" afterwards.
 func (f *Faulty) Injected() map[string]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -53,7 +53,7 @@ func (f *Faulty) Injected() map[string]int {
 	return all
 }
 
-// fails decides whether a call fails now.
+// fails decides whether a call fails.
 func (f *Faulty) fails(call string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -64,7 +64,7 @@ func (f *Faulty) fails(call string) error {
 	return &Fault{Call: call}
 }
 
-// around makes a call that may fail before and after it.
+// around makes a call that may fail before or after it takes effect.
 func (f *Faulty) around(ctx context.Context, call string, do func() error) error {
 	if err := f.wait(ctx); err != nil {
 		return err
@@ -107,7 +107,7 @@ func (f *Faulty) Get(ctx context.Context, key string) (b []byte, v backend.Versi
 	return b, v, nil
 }
 
-// Read implements backend.Backend. What it returns may fail in the middle.
+// Read implements backend.Backend. The reader may fail in the middle.
 func (f *Faulty) Read(ctx context.Context, key string, offset, n int64) (r io.ReadCloser, err error) {
 	err = f.around(ctx, "read", func() (err error) {
 		r, err = f.Backend.Read(ctx, key, offset, n)
@@ -122,7 +122,7 @@ func (f *Faulty) Read(ctx context.Context, key string, offset, n int64) (r io.Re
 	return r, nil
 }
 
-// torn is a content that ends in an error.
+// torn is a content that ends with an error.
 type torn struct {
 	io.ReadCloser
 	left int

@@ -1,5 +1,5 @@
-// Package backendtest has what every backend of a store is tested with: the conformance
-// tests, and a backend in memory that can fail in every way a network makes possible.
+// Package backendtest contains the tests that every backend of a store must
+// pass, and a backend in memory that can fail in every way that a network can.
 package backendtest
 
 import (
@@ -33,7 +33,7 @@ type object struct {
 // NewMemory returns a backend without objects.
 func NewMemory() *Memory { return &Memory{objects: map[string]object{}} }
 
-// Place is an address in no network.
+// Place returns a made-up address.
 func (m *Memory) Place(key string) string { return "memory:" + key }
 
 func (m *Memory) begin(ctx context.Context, key string) error {
@@ -97,7 +97,7 @@ func (m *Memory) Swap(ctx context.Context, key string, was backend.Version, cont
 	})
 }
 
-// write writes an object unless check, which gets the present one, refuses.
+// write writes an object unless check, which receives the present one, refuses.
 func (m *Memory) write(ctx context.Context, key string, content backend.Content, check func(object, bool) error) (backend.Version, error) {
 	if err := m.begin(ctx, key); err != nil {
 		return "", err
@@ -175,10 +175,10 @@ func (m *Memory) List(ctx context.Context, prefix string) iter.Seq2[backend.Obje
 	}
 }
 
-// Flush implements backend.Backend: what is in memory is as durable as it gets.
+// Flush implements backend.Backend. There is nothing to do.
 func (m *Memory) Flush(ctx context.Context) error { return ctx.Err() }
 
-// Age dates an object back, for tests of what is kept for some time.
+// Age makes an object older, for tests of what is kept for some time.
 func (m *Memory) Age(key string, by time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
