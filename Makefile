@@ -1,29 +1,29 @@
-# quern: all there is to know is build, test, lint, bench, docs, demo and llm.
+# Run "make help" to list the targets.
 
 comma    := ,
 GO       ?= go
-# duckdb_arrow is DuckDB's. On Linux, Go's own resolver and user database serve
-# in all programs, so that those with C and those without share what is compiled.
+# duckdb_arrow is DuckDB's tag. On Linux, all programs use Go's own resolver and user
+# database, so that programs with and without C share compiled packages.
 TAGS     := duckdb_arrow$(if $(filter Linux,$(shell uname)),$(comma)netgo$(comma)osusergo)
 TOOLS    := $(CURDIR)/.cache/tools
 # The Go SDK is a module of its own.
 SDK      := github.com/quern-dev/quern/sdk/go
 TRIAGE   := examples/support-triage
-# The Python that the example's language model is served with, in a folder of its own.
+# A Python environment that serves the example's language model.
 LLM      := $(CURDIR)/.cache/llm
-# The field's own tools, which tests compare quern with.
+# The established tools that tests compare quern with.
 REFERENCES := $(CURDIR)/.cache/references
 PORT     ?= 8137
-# No folder of the machine that builds gets into a program.
+# Keep paths of the build machine out of the programs.
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
-# Without debug tables, a third smaller: a program is hashed before it is first started.
+# Without debug tables, programs are a third smaller, and quern hashes a plugin before it starts it.
 LDFLAGS  := -s -w
 
 GOLANGCI_VERSION    := v2.15.0
 BUF_VERSION         := v1.75.0
 GOVULNCHECK_VERSION := v1.9.0
 CYCLONEDX_VERSION   := v1.10.0
-# What releases are made with, and the platform to make an archive for.
+# The release program, and the platform of the archive that it builds.
 RELEASE  := CYCLONEDX_GOMOD=$(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) $(GO) run ./internal/release
 TARGET   ?= $(shell $(GO) env GOOS)/$(shell $(GO) env GOARCH)
 
@@ -34,16 +34,16 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build bin/quern and the plugin that is a program of its own
+build: ## Build bin/quern and bin/quern-plugin-sql
 	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/quern
 	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/quern-plugin-sql
 
 .PHONY: demo
-demo: build ## Build everything and run the banking77 example from nothing
+demo: build ## Build everything and run the banking77 example
 	bin/quern -chdir=examples/banking77 apply -auto-approve
 
 .PHONY: test
-test: build references ## Set everything up and pass the tests
+test: build references ## Build everything and run the tests
 	$(GO) vet -tags $(TAGS) ./... $(SDK)/...
 	QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -tags $(TAGS) ./... $(SDK)/...
 	for plugin in examples/plugins/*; do $(GO) -C $$plugin test ./... || exit 1; done
@@ -52,7 +52,7 @@ test: build references ## Set everything up and pass the tests
 references: $(REFERENCES)/installed ## Install the tools that tests compare quern with
 
 .PHONY: hunt
-hunt: build references ## Try many more random inputs than the tests do, for about an hour
+hunt: build references ## Run the randomized tests with many more inputs, for about an hour
 	QUERN_HUNT=1 QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -count=1 -timeout 90m -tags $(TAGS) -run Hunt -v ./... $(SDK)/...
 
 .PHONY: llm
@@ -60,7 +60,7 @@ llm: $(LLM)/installed ## Serve a small language model on this machine, at PORT
 	@exec $(LLM)/bin/python $(TRIAGE)/serve.py --port $(PORT)
 
 .PHONY: test-llm
-test-llm: build $(LLM)/installed ## Run the example with that model for real, and check what comes out
+test-llm: build $(LLM)/installed ## Run the support-triage example with that model and check the results
 	QUERN_TEST_LLM=$(LLM)/bin/python QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -count=1 -timeout 35m -run SupportTriage -v ./cmd/quern
 
 .PHONY: race
@@ -68,7 +68,7 @@ race: build ## Run the tests under the race detector
 	QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -race -tags $(TAGS) ./... $(SDK)/...
 
 .PHONY: crash
-crash: build ## Kill the demo at random moments, 50 times, and check what is left
+crash: build ## Kill the demo 50 times at random moments and check what is left
 	QUERN_CRASHES=50 QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -count=1 -timeout 40m -run Crash -v ./cmd/quern
 
 .PHONY: fuzz
@@ -76,7 +76,7 @@ fuzz: ## Run each fuzz target for twenty seconds
 	./bench/fuzz.sh 20s
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) ## Check modules, formatting, golangci-lint and the protocol
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) ## Check modules, formatting, golangci-lint, and the protocol
 	@for module in . sdk/go examples/plugins/*; do $(GO) -C $$module mod tidy -diff || { echo "go mod tidy would change $$module/go.mod"; exit 1; }; done
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run --build-tags $(TAGS) ./...
@@ -84,7 +84,7 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) ## 
 	cd sdk/proto && $(TOOLS)/buf-$(BUF_VERSION) lint
 
 .PHONY: vulncheck
-vulncheck: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Look for known vulnerabilities in what the programs call
+vulncheck: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Check for known vulnerabilities in the code that the programs call
 	$(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) -tags $(TAGS) ./...
 
 .PHONY: bench
@@ -103,24 +103,24 @@ proto: $(TOOLS)/buf-$(BUF_VERSION) ## Generate Go code from the protocol
 	cd sdk/proto && PATH=$(TOOLS):$$PATH $(TOOLS)/buf-$(BUF_VERSION) generate
 
 .PHONY: release
-release: $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) ## Pack the programs for TARGET (such as linux/arm64) into dist
+release: $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) ## Build an archive for TARGET (such as linux/arm64) in dist
 	$(RELEASE) archive -target $(TARGET) -out dist
 	$(RELEASE) checksums -dir dist
 
 .PHONY: release-test
-release-test: $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) ## Make a release of this commit, install it, and run the README's pipeline with it
+release-test: $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) ## Release this commit locally, install it, and run the README's pipeline
 	CYCLONEDX_GOMOD=$< QUERN_TEST_RELEASE=1 $(GO) test -count=1 -timeout 60m -v ./internal/release
 
 .PHONY: licenses
-licenses: ## Write the licenses of all dependencies to dist, and check that they are permitted
+licenses: ## Write the licenses of all dependencies to dist and check that they are allowed
 	mkdir -p dist
 	$(RELEASE) licenses -out dist/THIRD_PARTY_LICENSES.txt
 
 .PHONY: clean
-clean: ## Remove what was built, and what the examples made
+clean: ## Remove build results and the output of the examples
 	rm -rf bin dist .cache examples/*/.quern examples/*/serve examples/*/evaluate.*.html
 
-# Without dependencies: see requirements.txt.
+# requirements.txt lists all dependencies, so pip must not resolve any.
 $(LLM)/installed: $(TRIAGE)/requirements.txt
 	python3 -m venv --clear $(LLM)
 	$(LLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $<

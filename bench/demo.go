@@ -24,7 +24,7 @@ func demo(b *bench) ([]result, error) {
 		return nil, err
 	}
 	results := []result{
-		atMost("demo: apply from nothing", first.wall, 20*time.Second, seconds),
+		atMost("demo: first apply", first.wall, 20*time.Second, seconds),
 		atMost("demo: largest process", first.peak(), 400e6, megabytes),
 		figure("demo: peak memory by program", largest(first)),
 	}

@@ -204,7 +204,7 @@ func labelSome(b *bench, peer *promptfoo) ([]result, error) {
 	return flatten(
 		most{2 * time.Second, 0, someRows}.result("1,000 rows, 50 ms latency, 32 at once (ideal 1.56 s)", first),
 		peerFirst,
-		most{700 * time.Millisecond, 0, 0}.result("the 1,000 again, all answers kept", second),
+		most{700 * time.Millisecond, 0, 0}.result("the 1,000 again, all answers cached", second),
 		peerSecond,
 	), err
 }
@@ -317,7 +317,7 @@ func relabelOne(b *bench, _ *promptfoo) ([]result, error) {
 	}
 	return []result{
 		figure("100,000 rows, no latency, 256 at once", all.String()),
-		most{2 * time.Second, 0, 1}.result("1 row changed in 100,000 labelled ones", one),
+		most{2 * time.Second, 0, 1}.result("1 row changed of 100,000 labeled rows", one),
 	}, nil
 }
 
@@ -399,7 +399,7 @@ func labelDying(b *bench, peer *promptfoo) ([]result, error) {
 	lost := counts.Distinct + rest.requests - someRows
 	peers, err := peer.dying(someRows, atOnce, dying)
 	return flatten(result{
-		what: "the endpoint dies half way", limit: "≤ " + seconds(patience) + ", what was answered is kept",
+		what: "the endpoint dies halfway", limit: "≤ " + seconds(patience) + ", no answer lost",
 		measured: fmt.Sprintf("%s, %d of %d answers lost", seconds(u.wall), lost, counts.Distinct),
 		verdict:  judge(u.wall <= patience && lost == 0),
 	}, peers), err

@@ -192,7 +192,7 @@ func (p *promptfoo) dying(rows, atOnce int, flags []string) (result, error) {
 	late := time.AfterFunc(patience, func() { _ = command.cmd.Process.Kill() })
 	u, _ := command.wait()
 	if !late.Stop() {
-		return p.figure("no end within " + seconds(patience)), nil
+		return p.figure("still running after " + seconds(patience)), nil
 	}
 	return p.figure(seconds(u.wall)), nil
 }

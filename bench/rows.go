@@ -92,9 +92,9 @@ func rowwise(b *bench) ([]result, error) {
 		return results, err
 	}
 	results = append(results,
-		atLeast("… through a trivial row-wise plugin, nothing known", perSecond(b.rows, label.wall), 250_000, rate),
+		atLeast("… through a trivial row-wise plugin, nothing cached", perSecond(b.rows, label.wall), 250_000, rate),
 		atMost("… largest process", label.peak(), 600e6, megabytes),
-		atMost("… bytes added to the store, of the input's "+megabytes(input), float64(both-input)/float64(input), 0.05, percent),
+		atMost("… bytes added to the store, as a share of the input's "+megabytes(input), float64(both-input)/float64(input), 0.05, percent),
 	)
 	more, err := p.insert()
 	return append(results, more...), err

@@ -12,7 +12,7 @@ import (
 // journals of Linux's file systems (ext4, XFS, btrfs) contain a file's link
 // together with the file, so this saves half of the waits for the disk. If a
 // name were lost nevertheless, its content would be computed again, because
-// is verified.
+// every file of a store is verified.
 const namesAreSynced = true
 
 // openUnnamed creates a file without a name, or returns nil if the file system
