@@ -25,7 +25,8 @@ type Artifact struct {
 	Ref     artifact.Ref `json:"artifact"`
 }
 
-// Name is how users name the artifact: ADDRESS, or ADDRESS.PORT.
+// Name returns the name that users use for the artifact: ADDRESS, or
+// ADDRESS.PORT.
 func (a Artifact) Name() string {
 	if a.Port == "" {
 		return a.Address
@@ -50,14 +51,14 @@ func artifactsOf(inst *state.Instance) []Artifact {
 	return all
 }
 
-// Results returns the artifacts of an instance that are of use to people: not what a
-// source remembers for its next read.
+// Results returns the artifacts of an instance that are useful to people,
+// without those that a source keeps for its next read.
 func Results(inst *state.Instance) []Artifact {
 	return slices.DeleteFunc(artifactsOf(inst), func(a Artifact) bool { return inst.Kind == kind.Source && a.Port == "parts" })
 }
 
-// FindArtifact returns the artifact that a name means: an address, an address
-// and a port, or at least six digits of a digest's beginning. The error is *[NotFound],
+// FindArtifact returns the artifact with a name: an address, an address and a
+// port, or at least the first six digits of a digest. The error is *[NotFound],
 // or *[Ambiguous] for the address of an instance with several artifacts.
 func FindArtifact(st *state.State, name string) (Artifact, error) {
 	var found []Artifact
@@ -112,7 +113,8 @@ type Contents struct {
 	Ref      artifact.Ref       `json:"artifact"`
 	Manifest *artifact.Artifact `json:"manifest"`
 	Port     string             `json:"port"`
-	// Rows are objects with the values of the columns; nil if it is not a dataset.
+	// Rows are objects with the values of the columns, or nil if it is not a
+	// dataset.
 	Rows []json.RawMessage `json:"rows,omitzero"`
 }
 
@@ -142,7 +144,7 @@ func Dataset(s *store.Store, a *artifact.Artifact) (export.Dataset, error) {
 	return export.Dataset{Schema: a.Dataset.Schema, Shards: shards}, err
 }
 
-// Size is how large an artifact is: in rows for a dataset, in bytes for files.
+// Size is the size of an artifact: in rows for a dataset, in bytes for files.
 type Size struct {
 	Rows    int64 `json:"rows"`
 	Bytes   int64 `json:"bytes"`
@@ -165,10 +167,10 @@ func Measure(s *store.Store, ref artifact.Ref) (Size, error) {
 	return size, nil
 }
 
-// Health says whether an artifact is whole.
+// Health reports whether an artifact is intact.
 type Health string
 
-// How an artifact can be. Damage is worse than missing files.
+// The health of an artifact. Damage is worse than missing files.
 const (
 	OK      Health = "ok"
 	Missing Health = "missing" // some of its files no longer exist
@@ -183,8 +185,8 @@ type Verified struct {
 	Errors []string `json:"errors,omitempty"`
 }
 
-// Verify reads artifacts as a whole and checks them against their digests. It returns an
-// error only if ctx ends. Damaged files are set aside.
+// Verify reads complete artifacts and checks them against their digests. It
+// returns an error only if ctx ends. Damaged files are set aside.
 func Verify(ctx context.Context, s *store.Store, artifacts []Artifact) ([]Verified, error) {
 	all := []Verified{}
 	for _, a := range artifacts {
@@ -200,7 +202,7 @@ func Verify(ctx context.Context, s *store.Store, artifacts []Artifact) ([]Verifi
 	return all, nil
 }
 
-// found records one problem.
+// found records a problem.
 func (v *Verified) found(err error) {
 	v.OK = false
 	v.Errors = append(v.Errors, err.Error())

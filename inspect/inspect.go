@@ -1,13 +1,14 @@
-// Package inspect answers questions about what a store and a state contain: which
-// artifacts there are, whether they are whole, what they came from, and what past
-// runs did. It returns data that front ends show: the quern command prints it, and a
-// page can serve it. The types have the JSON forms that the command's -json prints.
+// Package inspect answers questions about the content of a store and a state:
+// which artifacts exist, whether they are intact, what they came from, and what
+// past runs did. It returns data for front ends: the quern command prints it,
+// and a web page can serve it. The types have the JSON forms that the command's
+// -json prints.
 //
-// It changes nothing that a plan or an apply depends on. Reading a damaged file sets the
-// file aside, as every read of the store does.
+// It changes nothing that a plan or an apply depends on. Reading a damaged file
+// sets the file aside, as every read of the store does.
 //
-// What an evaluation measured is read by ui/results, and rows are written in other
-// formats by ui/export.
+// Package ui/results reads what an evaluation measured, and ui/export writes
+// rows in other formats.
 package inspect
 
 import (
@@ -20,7 +21,7 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// NotFound is the error for a name that names nothing.
+// NotFound is the error for a name that does not exist.
 type NotFound struct {
 	// Kind is what was looked for: "instance" or "artifact".
 	Kind              string
@@ -33,10 +34,10 @@ func (e *NotFound) Error() string {
 	return fmt.Sprintf("environment %q has no %s %s", e.Environment, e.Kind, e.Name)
 }
 
-// Ambiguous is the error for a name that names several things.
+// Ambiguous is the error for a name that matches several things.
 type Ambiguous struct {
 	Name string
-	// Candidates are names of one thing each.
+	// Candidates are unambiguous names.
 	Candidates []string
 }
 
@@ -44,8 +45,8 @@ func (e *Ambiguous) Error() string {
 	return fmt.Sprintf("%s is ambiguous: it can be %s", e.Name, strings.Join(e.Candidates, ", "))
 }
 
-// Instance returns the instance at an address. The error is *[NotFound] if there is
-// none.
+// Instance returns the instance at an address. The error is *[NotFound] if it
+// does not exist.
 func Instance(st *state.State, address string) (*state.Instance, error) {
 	a, err := addr.Parse(address)
 	if err != nil {
@@ -60,8 +61,9 @@ func Instance(st *state.State, address string) (*state.Instance, error) {
 	return nil, &NotFound{Kind: "instance", Name: a.String(), Environment: st.Environment, Known: slices.Sorted(maps.Keys(st.Instances))}
 }
 
-// Instances returns the instances at some addresses, sorted by address, each once;
-// without addresses, all. An address without a key means all instances of its stage.
+// Instances returns the instances at some addresses, sorted by address and
+// without duplicates. Without addresses, it returns all instances. An address
+// without a key means all instances of its stage.
 func Instances(st *state.State, addresses ...string) ([]*state.Instance, error) {
 	found := map[string]*state.Instance{}
 	if len(addresses) == 0 {
@@ -83,7 +85,7 @@ func Instances(st *state.State, addresses ...string) ([]*state.Instance, error) 
 	return all, nil
 }
 
-// ofStage returns the instances that an address means.
+// ofStage returns the instances that an address refers to.
 func ofStage(st *state.State, address string) ([]*state.Instance, error) {
 	a, err := addr.Parse(address)
 	if err != nil {
@@ -105,7 +107,7 @@ func ofStage(st *state.State, address string) ([]*state.Instance, error) {
 	return []*state.Instance{inst}, nil
 }
 
-// Listing is the instances of a state, with what identifies the state.
+// Listing contains the instances of a state, and what identifies the state.
 type Listing struct {
 	Environment string            `json:"environment"`
 	Format      string            `json:"format"`

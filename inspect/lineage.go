@@ -42,17 +42,17 @@ func Lineage(s *store.Store, inst *state.Instance) (*Ancestor, error) {
 type descent struct {
 	store  *store.Store
 	seen   map[string]bool
-	makers map[string]*action.Entry // by the digests of their outputs; nil: not read yet
+	makers map[string]*action.Entry // by the digests of their outputs; nil if not read yet
 }
 
-// of is the lineage of an instance of the state.
+// of returns the lineage of an instance in the state.
 func (d *descent) of(inst *state.Instance) (*Ancestor, error) {
 	if inst.Deployment == nil && inst.Kind != kind.Gate {
 		return d.action(inst.Address, inst.ActionKey)
 	}
 	a := &Ancestor{Address: inst.Address, Action: inst.ActionKey, Run: inst.Run}
 	inputs := inst.Inputs
-	if len(inputs) == 0 && inst.Deployment != nil { // the state is of an older quern
+	if len(inputs) == 0 && inst.Deployment != nil { // the state was written by an older quern
 		for _, key := range slices.Sorted(maps.Keys(inst.Deployment.Digests)) {
 			inputs = append(inputs, action.InputRef{Address: key, Digest: inst.Deployment.Digests[key]})
 		}
@@ -60,7 +60,7 @@ func (d *descent) of(inst *state.Instance) (*Ancestor, error) {
 	return a, d.follow(a, inputs)
 }
 
-// action is the lineage of the result of an action.
+// action returns the lineage of an action's result.
 func (d *descent) action(address, key string) (*Ancestor, error) {
 	a := &Ancestor{Address: address, Action: key, Digests: map[string]string{}}
 	if a.Repeated = d.repeated("action " + key); a.Repeated {
@@ -136,8 +136,8 @@ func (d *descent) input(in action.InputRef) (*Ancestor, error) {
 	return a, err
 }
 
-// maker finds the entry whose output an artifact is: entries of an older quern
-// name their inputs by digest alone.
+// maker returns the entry with an artifact as its output, because entries of an
+// older quern name their inputs only by digest.
 func (d *descent) maker(digest string) (*action.Entry, error) {
 	if d.makers == nil {
 		d.makers = map[string]*action.Entry{}

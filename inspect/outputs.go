@@ -9,8 +9,8 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// Output is an output of a pipeline as JSON. One that is sensitive has neither type nor
-// value.
+// Output is an output of a pipeline as JSON. A sensitive output has neither
+// type nor value.
 type Output struct {
 	Sensitive bool            `json:"sensitive"`
 	Type      json.RawMessage `json:"type,omitempty"`

@@ -12,9 +12,10 @@ import (
 
 // Filter selects runs.
 type Filter struct {
-	// Environment is the only one whose runs are wanted; empty: all.
+	// Environment selects the runs of one environment. If it is empty, all
+	// match.
 	Environment string
-	// Last is the largest number of runs; 0: all.
+	// Last is the maximum number of runs, or 0 for all.
 	Last int
 }
 
@@ -31,7 +32,7 @@ func Runs(runs *history.Store, f Filter) ([]*history.Run, error) {
 	return selected, err
 }
 
-// Tally is how many instances of a run had an action.
+// Tally counts the instances of a run with an action.
 type Tally struct {
 	// Action is a plan's action, or "failed" for those that failed.
 	Action string `json:"action"`

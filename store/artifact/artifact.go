@@ -1,9 +1,10 @@
-// Package artifact holds what stages make: datasets, models and reports, each
-// a manifest that names the blobs it consists of.
+// Package artifact stores the results of stages: datasets, models, and reports.
+// Each is a manifest that names the blobs it consists of.
 //
-// The manifest is a blob itself, so it is found by a digest of its bytes; what
-// keys are made of is the logical digest in Ref, which depends on values and
-// files' contents, not on how a dataset's rows were cut up and compressed.
+// The manifest is itself a blob, identified by the digest of its bytes. Keys
+// are computed from the logical digest in Ref, which depends on values and on
+// the contents of files, but not on how the rows of a dataset were split and
+// compressed.
 package artifact
 
 import (
@@ -32,7 +33,7 @@ const (
 	Report  = "report"
 )
 
-// Artifact is what a stage made.
+// Artifact is a result of a stage.
 type Artifact struct {
 	Format string `json:"format"`
 	Kind   string `json:"kind"`
@@ -42,11 +43,11 @@ type Artifact struct {
 	Files []File `json:"files,omitempty"`
 	// ModelFormat names a model's format: quern.linear/v1.
 	ModelFormat string `json:"model_format,omitempty"`
-	// Signature of a model: what a prediction takes and gives.
+	// Signature of a model: the columns that a prediction reads and returns.
 	Signature json.RawMessage `json:"signature,omitempty"`
-	// Features of a model: the expressions that make its inputs from a row,
-	// by input name. They are part of the logical digest: what should be in
-	// no key (places in files) must not be in them.
+	// Features of a model: the expressions that compute its inputs from a row,
+	// by input name. They are part of the logical digest, so they must not
+	// contain anything that does not belong in a key, such as source ranges.
 	Features json.RawMessage `json:"features,omitempty"`
 	// Value is the plain values of a report.
 	Value *value.Value `json:"value,omitempty"`
@@ -59,11 +60,11 @@ type File struct {
 	Size   int64  `json:"size"`
 }
 
-// Ref names an artifact.
+// Ref identifies an artifact.
 type Ref struct {
 	Kind     string `json:"kind"`
 	Manifest string `json:"manifest"` // digest of the manifest's blob
-	Digest   string `json:"digest"`   // logical: what keys are made of
+	Digest   string `json:"digest"`   // logical: keys are computed from it
 }
 
 // Put stores an artifact's manifest. Its blobs must be in the store.
@@ -90,8 +91,8 @@ func Put(blobs *blob.Store, a *Artifact) (Ref, error) {
 	return Ref{Kind: a.Kind, Manifest: ref.Digest, Digest: digest}, nil
 }
 
-// Get reads an artifact's manifest, verified. Where it is missing or damaged
-// the error is a *blob.Missing or *blob.Damaged.
+// Get reads and verifies an artifact's manifest. If it is missing or damaged,
+// the error is *blob.Missing or *blob.Damaged.
 func Get(blobs *blob.Store, ref Ref) (*Artifact, error) {
 	text, err := blobs.Get(ref.Manifest)
 	if err != nil {
@@ -107,7 +108,7 @@ func Get(blobs *blob.Store, ref Ref) (*Artifact, error) {
 	return a, nil
 }
 
-// Decode reads a manifest and checks that it holds together.
+// Decode reads a manifest and checks that it is consistent.
 func Decode(text []byte) (*Artifact, error) {
 	a := &Artifact{}
 	if err := json.Unmarshal(text, a); err != nil {
@@ -116,7 +117,7 @@ func Decode(text []byte) (*Artifact, error) {
 	return a, a.Check()
 }
 
-// Check says what is wrong with a manifest.
+// Check returns an error if a manifest is invalid.
 func (a *Artifact) Check() error {
 	if a.Format != Format {
 		return fmt.Errorf("its format is %q, but this version of quern supports %q", a.Format, Format)
@@ -151,7 +152,8 @@ func (a *Artifact) Check() error {
 	return nil
 }
 
-// Digest is the artifact's logical digest. A dataset's is its manifest's.
+// Digest returns the artifact's logical digest. For a dataset, it is that of
+// its manifest.
 func (a *Artifact) Digest() (string, error) {
 	if a.Kind == Dataset {
 		return a.Dataset.Digest(), nil
@@ -198,8 +200,8 @@ func valueText(v *value.Value) ([]byte, error) {
 	return v.MarshalJSON()
 }
 
-// canonicalJSON is the text of a JSON value with sorted keys and without
-// space.
+// canonicalJSON returns the text of a JSON value with sorted keys and without
+// white space.
 func canonicalJSON(raw json.RawMessage) ([]byte, error) {
 	if len(raw) == 0 {
 		return nil, nil

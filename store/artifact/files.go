@@ -16,8 +16,8 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// PutFolder stores the files of a folder and those below it, and returns
-// them sorted by name. Anything but plain files and folders is an error.
+// PutFolder stores the files in a folder and its subfolders, and returns them
+// sorted by name. Anything other than regular files and folders is an error.
 func PutFolder(blobs *blob.Store, dir string) ([]File, error) {
 	var out []File
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -44,7 +44,7 @@ func PutFolder(blobs *blob.Store, dir string) ([]File, error) {
 	return out, nil
 }
 
-// Blobs are the digests of all blobs that the artifact consists of, without
+// Blobs returns the digests of all blobs that the artifact consists of, except
 // its manifest.
 func (a *Artifact) Blobs() []string {
 	var out []string
@@ -57,9 +57,9 @@ func (a *Artifact) Blobs() []string {
 	return out
 }
 
-// Present returns the manifest if the artifact is whole as far as can be seen
-// without reading its data: the manifest is right and every blob is there.
-// Otherwise the error is a *blob.Missing or *blob.Damaged.
+// Present returns the manifest if the artifact is complete as far as can be
+// seen without reading its data: the manifest is valid and every blob exists.
+// Otherwise, the error is *blob.Missing or *blob.Damaged.
 func Present(blobs *blob.Store, ref Ref) (*Artifact, error) {
 	a, err := Get(blobs, ref)
 	if err != nil {
@@ -73,8 +73,8 @@ func Present(blobs *blob.Store, ref Ref) (*Artifact, error) {
 	return a, nil
 }
 
-// Verify reads everything that an artifact consists of and returns one error
-// for each blob that is missing or damaged. Damaged ones are set aside.
+// Verify reads everything that an artifact consists of and returns an error for
+// each blob that is missing or damaged. It sets damaged blobs aside.
 func Verify(ctx context.Context, blobs *blob.Store, ref Ref) []error {
 	a, err := Get(blobs, ref)
 	if err != nil {
@@ -98,10 +98,10 @@ func Verify(ctx context.Context, blobs *blob.Store, ref Ref) []error {
 	return errs
 }
 
-// Export writes an artifact into a folder, which is made and must not hold
-// anything: a dataset as data.parquet, the files of a model or report under
-// their names, a report's values as value.json, a model's format and
-// signature as artifact.json (models have files named model.json of their own).
+// Export writes an artifact to a new or empty folder: a dataset as
+// data.parquet, the files of a model or report under their names, a report's
+// values as value.json, and a model's format and signature as artifact.json
+// (models have files named model.json of their own).
 func Export(ctx context.Context, blobs *blob.Store, ref Ref, dir string) (err error) {
 	a, err := Get(blobs, ref)
 	if err != nil {
@@ -141,7 +141,8 @@ func Export(ctx context.Context, blobs *blob.Store, ref Ref, dir string) (err er
 	return nil
 }
 
-// EmptyFolder makes a folder to export into. One that holds anything is an error.
+// EmptyFolder creates a folder to export to. A folder that is not empty is an
+// error.
 func EmptyFolder(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err == nil && len(entries) > 0 {

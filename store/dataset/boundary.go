@@ -6,21 +6,22 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Where shards end. A row's own hash decides, so that an insertion moves the
-// boundaries next to it and no others: the chance that a shard ends after a
-// row is one in meanRows plus the row's share of meanBytes. A shard is never
-// shorter than the least size, and ends at the greatest.
+// Where shards end. A row's own hash decides, so that an insertion moves only
+// the boundaries next to it: the probability that a shard ends after a row is
+// one in meanRows plus the row's share of meanBytes. A shard is never smaller
+// than the minimum and never larger than the maximum.
 //
-// These numbers and the hash are part of the format: other ones would be
-// other shards, and shards already computed would not be found again.
+// These numbers and the hash are part of the format: different ones would give
+// different shards, and shards that were already computed would not be found
+// again.
 const (
 	minRows  = 4096
 	maxRows  = 131072
 	minBytes = 8 << 20
 	maxBytes = 64 << 20
 
-	// With the least size, shards have 32,768 rows in the mean as long as
-	// rows are small.
+	// With the minimum size, shards have 32,768 rows on average as long as rows
+	// are small.
 	meanRows  = 32768 - minRows
 	meanBytes = 32 << 20
 
@@ -55,8 +56,8 @@ func (b *boundary) ends(hash uint64, size int) bool {
 	return size >= meanBytes/2 || hash < perRow+uint64(size)*perByte
 }
 
-// noHash is the hash of a row without columns. It ends no shard.
+// noHash is the hash of a row without columns. It does not end a shard.
 const noHash = math.MaxUint64
 
-// mix takes the next column's value into a row's hash.
+// mix adds the next column's value to a row's hash.
 func mix(hash uint64, value []byte) uint64 { return xxh3.HashSeed(value, hash) }

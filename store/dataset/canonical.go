@@ -9,9 +9,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
-// The canonical encoding of values: what digests and row keys are made of.
-// It is specified in docs/formats.md; every value's encoding ends where it
-// says, so a sequence of them can be read in one way only.
+// The canonical encoding of values, which digests and row keys are computed
+// from. docs/formats.md specifies it. Every value's encoding is
+// self-delimiting, so a sequence of them can be read in only one way.
 
 // canonicalNaN represents all NaNs.
 const canonicalNaN = 0x7ff8000000000001
@@ -32,8 +32,8 @@ func (e *encoded) start(i int) int {
 	return e.ends[i-1]
 }
 
-// encode replaces what e holds by the rows [from, to) of a. The kinds of
-// columns that there are most of get loops of their own.
+// encode replaces the content of e with the rows [from, to) of a. The most
+// frequent kinds of columns have loops of their own.
 func (e *encoded) encode(a arrow.Array, from, to int) {
 	e.bytes, e.ends = e.bytes[:0], e.ends[:0]
 	switch a := a.(type) {
@@ -71,8 +71,8 @@ func (e *encoded) encodeTexts(a *array.String, from, to int) {
 	}
 }
 
-// appendValue appends the canonical encoding of one value of any type that a
-// dataset can have.
+// appendValue appends the canonical encoding of a value of any type that a
+// dataset can contain.
 func appendValue(b []byte, a arrow.Array, i int) []byte {
 	if a.IsNull(i) {
 		return append(b, 0)

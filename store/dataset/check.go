@@ -7,8 +7,8 @@ import (
 	"github.com/quern-dev/quern/store/blob"
 )
 
-// Check says what is wrong with a manifest. One that passes can be used
-// without further checks: indexes are in range, names match, rows add up.
+// Check returns an error if a manifest is invalid. A valid manifest can be used
+// without further checks: indexes are in range, names match, and rows add up.
 func (m *Manifest) Check() error {
 	if m.Format != Format {
 		return fmt.Errorf("its format is %q, but this version of quern supports %q", m.Format, Format)

@@ -10,7 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 )
 
-// columnHash makes the digest of a column's values.
+// columnHash computes the digest of a column's values.
 type columnHash struct {
 	h     hash.Hash
 	nulls int64
@@ -22,7 +22,7 @@ func newColumnHash(typeName string) *columnHash {
 	return &columnHash{h: f.h}
 }
 
-// clone is a hash that has seen the same values.
+// clone returns a hash that has seen the same values.
 func (c *columnHash) clone() *columnHash {
 	state, err := c.h.(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {
@@ -35,7 +35,7 @@ func (c *columnHash) clone() *columnHash {
 	return &columnHash{h: h, nulls: c.nulls}
 }
 
-// add takes the values whose encoding is b.
+// add adds the values whose encoding is b.
 func (c *columnHash) add(b []byte, nulls int64) {
 	c.h.Write(b)
 	c.nulls += nulls

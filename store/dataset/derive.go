@@ -14,20 +14,20 @@ type Added struct {
 	Columns []Column `json:"columns"`
 }
 
-// Derivation says how a dataset comes about that has the rows of another one.
+// Derivation describes a dataset that has the rows of another one.
 type Derivation struct {
 	Input  *Manifest
 	Schema data.Schema
-	// From names, for each column that is one of the input's, the input
-	// column. All others are new.
+	// From maps each column that comes from the input to its input column. All
+	// other columns are new.
 	From map[string]string
-	// Added are the new column groups: for each shard of the input those
-	// that hold its new columns. It may be nil where nothing is new.
+	// Added are the new column groups: for each shard of the input, those that
+	// contain its new columns. It may be nil if nothing is new.
 	Added [][]Added
 }
 
-// Derive builds the manifest of a dataset that shares the input's files: columns
-// are added, dropped, renamed or put in another order, and no row is written
+// Derive returns the manifest of a dataset that shares the input's files:
+// columns are added, dropped, renamed, or reordered, and no row is written
 // again. The new columns are read once, for their digests over the whole
 // dataset.
 func Derive(ctx context.Context, blobs *blob.Store, d Derivation) (*Manifest, error) {
@@ -71,11 +71,11 @@ func (d Derivation) check() error {
 	return nil
 }
 
-// shard builds one shard of the groups that its columns need.
+// shard returns a shard with the groups that its columns need.
 func (d Derivation) shard(i int) (Shard, error) {
 	input := d.Input.Shards[i]
 	out := Shard{Rows: input.Rows, Groups: []Group{}, Columns: make([]Column, len(d.Schema))}
-	place := map[int]int{} // group of the input, or behind them of the new ones → group of out
+	place := map[int]int{} // group of the input, or after them of the new ones → group of out
 	for k, c := range d.Schema {
 		column, group, at, err := d.find(i, c.Name)
 		if err != nil {
@@ -93,7 +93,7 @@ func (d Derivation) shard(i int) (Shard, error) {
 	return out, nil
 }
 
-// find finds a column of the result, its group, and a number for that group.
+// find returns a column of the result, its group, and a number for that group.
 func (d Derivation) find(i int, name string) (Column, Group, int, error) {
 	input := d.Input.Shards[i]
 	if from, ok := d.From[name]; ok {
@@ -112,9 +112,9 @@ func (d Derivation) find(i int, name string) (Column, Group, int, error) {
 	return Column{}, Group{}, 0, fmt.Errorf("nothing produced column %q", name)
 }
 
-// Join builds the manifest of a dataset of shards that are written already. They
-// have the schema's columns, in any order. The files are read once, for the
-// digests of the columns over the whole dataset.
+// Join returns the manifest of a dataset that consists of shards that are
+// already written. They have the schema's columns, in any order. The files are
+// read once, for the digests of the columns over the whole dataset.
 func Join(ctx context.Context, blobs *blob.Store, schema data.Schema, shards []Shard) (*Manifest, error) {
 	if err := schema.Check(); err != nil {
 		return nil, fmt.Errorf("join shards: %w", err)
@@ -138,8 +138,8 @@ func Join(ctx context.Context, blobs *blob.Store, schema data.Schema, shards []S
 	return m, nil
 }
 
-// summarize fills in the columns' digests over the whole dataset: those of
-// the input are known, the new ones are read.
+// summarize sets the columns' digests over the whole dataset. Those of the
+// input are known, and the new ones are read.
 func (d Derivation) summarize(ctx context.Context, blobs *blob.Store, m *Manifest) error {
 	m.Columns = make([]Summary, len(m.Schema))
 	var fresh data.Schema
@@ -192,7 +192,8 @@ func summarizeColumns(ctx context.Context, blobs *blob.Store, m *Manifest, colum
 	return summaries(columns, hashes), nil
 }
 
-// ofOneShard: over a single shard both digests are the same.
+// ofOneShard returns the summaries of a single shard, for which both digests
+// are equal.
 func ofOneShard(s Shard, columns data.Schema) []Summary {
 	out := make([]Summary, len(columns))
 	for i, c := range columns {

@@ -10,8 +10,8 @@ import (
 	"github.com/quern-dev/quern/store/blob"
 )
 
-// GroupWriter writes new columns for the rows of one existing shard. It is
-// used by one goroutine.
+// GroupWriter writes new columns for the rows of an existing shard. It is not
+// safe for concurrent use.
 type GroupWriter struct {
 	schema  data.Schema
 	arrow   *arrow.Schema
@@ -22,7 +22,7 @@ type GroupWriter struct {
 	err     error
 }
 
-// NewGroup starts a column group. Exactly one of Close and Abort ends it.
+// NewGroup starts a column group. Call exactly one of Close and Abort.
 func NewGroup(blobs *blob.Store, schema data.Schema) *GroupWriter {
 	w := &GroupWriter{schema: schema, columns: make([]encoded, len(schema))}
 	if w.err = schema.Check(); w.err != nil {
@@ -60,7 +60,7 @@ func (w *GroupWriter) Write(ctx context.Context, rec arrow.RecordBatch) error {
 	return w.err
 }
 
-// hashColumns takes a batch into the digests of its columns.
+// hashColumns adds a batch to the digests of its columns.
 func hashColumns(rec arrow.RecordBatch, scratch []encoded, hashes []*columnHash) {
 	n := int(rec.NumRows())
 	for from := 0; from < n; from += chunkRows {
@@ -73,7 +73,7 @@ func hashColumns(rec arrow.RecordBatch, scratch []encoded, hashes []*columnHash)
 	}
 }
 
-// Rows is how many rows were written.
+// Rows returns the number of rows that were written.
 func (w *GroupWriter) Rows() int64 { return w.rows }
 
 // Close commits the file. The columns have group 0: whoever adds the group to a
@@ -92,7 +92,7 @@ func (w *GroupWriter) Close() (Group, []Column, error) {
 	return group, shardColumns(w.schema, w.hashes), nil
 }
 
-// Abort gives the group up. After a Close it does nothing.
+// Abort discards the group. After a Close, it does nothing.
 func (w *GroupWriter) Abort() {
 	if w.file != nil {
 		w.file.abort()

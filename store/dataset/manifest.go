@@ -1,10 +1,9 @@
-// Package dataset is how rows get into a store and out again: as shards whose
-// boundaries follow the content, each of one or more column groups, with a
+// Package dataset writes rows to a store and reads them back: as shards whose
+// boundaries depend on the content, each with one or more column groups and a
 // digest of every column's values.
 //
-// What a dataset is for the purposes of keys is its values: digests depend
-// neither on the batches in which rows came, nor on shard boundaries, nor on
-// the bytes of Parquet files.
+// For keys, a dataset is its values: digests depend neither on the batches in
+// which rows came, nor on shard boundaries, nor on the bytes of Parquet files.
 package dataset
 
 import (
@@ -30,14 +29,14 @@ type Manifest struct {
 	Shards  []Shard   `json:"shards"`
 }
 
-// Summary is what is known of a column over the whole dataset.
+// Summary describes a column over the whole dataset.
 type Summary struct {
 	Name   string `json:"name"`
 	Digest string `json:"digest"` // of the values
 	Nulls  int64  `json:"nulls"`
 }
 
-// Shard is a run of rows.
+// Shard is a range of consecutive rows.
 type Shard struct {
 	Rows    int64    `json:"rows"`
 	Groups  []Group  `json:"groups"`
@@ -51,7 +50,7 @@ type Group struct {
 	Columns []string `json:"columns"` // the names in the file
 }
 
-// Column says where a shard's column is and what it holds.
+// Column describes where a shard's column is stored, and its content.
 type Column struct {
 	Name   string `json:"name"`
 	Group  int    `json:"group"`  // index into Groups
@@ -60,7 +59,7 @@ type Column struct {
 	Nulls  int64  `json:"nulls"`
 }
 
-// Column finds a shard's column by its name.
+// Column returns a shard's column by name.
 func (s Shard) Column(name string) (Column, bool) {
 	for _, c := range s.Columns {
 		if c.Name == name {
@@ -70,8 +69,8 @@ func (s Shard) Column(name string) (Column, bool) {
 	return Column{}, false
 }
 
-// ColumnDigest is the digest of a column's values over the whole dataset;
-// empty where there is no such column.
+// ColumnDigest returns the digest of a column's values over the whole dataset,
+// or "" if there is no such column.
 func (m *Manifest) ColumnDigest(name string) string {
 	for _, c := range m.Columns {
 		if c.Name == name {
@@ -81,8 +80,8 @@ func (m *Manifest) ColumnDigest(name string) string {
 	return ""
 }
 
-// Digest is the logical digest of the dataset, or of the named columns in the
-// order named: of their names, types and values and of the number of rows.
+// Digest returns the logical digest of the dataset, or of the named columns in
+// that order: of their names, types, and values, and of the number of rows.
 func (m *Manifest) Digest(columns ...string) string {
 	if len(columns) == 0 {
 		columns = m.Schema.Names()
@@ -96,9 +95,9 @@ func (m *Manifest) Digest(columns ...string) string {
 	return h.digest()
 }
 
-// ShardKey is what a row-wise stage's result over a shard is found by: of the
-// stage's definition key and the values of the columns that it reads.
-// Columns that the shard does not have count as absent.
+// ShardKey returns the key that identifies a row-wise stage's result for a
+// shard: a digest of the stage's definition key and of the values in the
+// columns that it reads. Columns that the shard does not have count as absent.
 func ShardKey(definition string, s Shard, columns []string) string {
 	h := newFields("quern.shard/v1")
 	h.text(definition)
@@ -111,7 +110,7 @@ func ShardKey(definition string, s Shard, columns []string) string {
 	return h.digest()
 }
 
-// Bytes is the size of the dataset's files.
+// Bytes returns the size of the dataset's files.
 func (m *Manifest) Bytes() int64 {
 	total := int64(0)
 	for _, s := range m.Shards {
@@ -122,7 +121,7 @@ func (m *Manifest) Bytes() int64 {
 	return total
 }
 
-// Blobs are the digests of the dataset's files, each once.
+// Blobs returns the digests of the dataset's files, without duplicates.
 func (m *Manifest) Blobs() []string {
 	seen := map[string]bool{}
 	var out []string
@@ -137,9 +136,9 @@ func (m *Manifest) Blobs() []string {
 	return out
 }
 
-// Files are the dataset's files, verified, for data.Read: those that hold the
-// named columns, nil: all. A missing or damaged one is a *blob.Missing or
-// *blob.Damaged.
+// Files returns the verified files of the dataset, for data.Read: those that
+// contain the named columns, or all if columns is nil. If a file is missing or
+// damaged, the error is *blob.Missing or *blob.Damaged.
 func (m *Manifest) Files(blobs *blob.Store, columns []string) ([]data.Shard, error) {
 	if columns == nil {
 		columns = m.Schema.Names()
@@ -161,10 +160,10 @@ func (m *Manifest) Files(blobs *blob.Store, columns []string) ([]data.Shard, err
 	return out, nil
 }
 
-// parallelFiles is how many files are verified at a time.
+// parallelFiles is the number of files that are verified at the same time.
 const parallelFiles = 4
 
-// Files are the files of one shard that hold the named columns.
+// Files returns the files of one shard that contain the named columns.
 func (s Shard) Files(blobs *blob.Store, columns []string) (data.Shard, error) {
 	out := data.Shard{Rows: s.Rows}
 	place := map[int]int{} // index in s.Groups → in out.Groups
@@ -188,10 +187,10 @@ func (s Shard) Files(blobs *blob.Store, columns []string) (data.Shard, error) {
 	return out, nil
 }
 
-// Encode writes the manifest.
+// Encode encodes the manifest.
 func (m *Manifest) Encode() ([]byte, error) { return json.Marshal(m) }
 
-// Decode reads a manifest and checks that it holds together.
+// Decode reads a manifest and checks that it is consistent.
 func Decode(b []byte) (*Manifest, error) {
 	m := &Manifest{}
 	if err := json.Unmarshal(b, m); err != nil {
@@ -203,7 +202,7 @@ func Decode(b []byte) (*Manifest, error) {
 	return m, nil
 }
 
-// Verify reads all files of the dataset and returns one error for each that
+// Verify reads all files of the dataset and returns an error for each one that
 // is missing or damaged.
 func (m *Manifest) Verify(ctx context.Context, blobs *blob.Store) []error {
 	var errs []error

@@ -9,13 +9,14 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// chunkRows is how many rows are encoded at a time: their bytes should stay
-// in the processor's cache until they are hashed.
+// chunkRows is the number of rows that are encoded at a time: their bytes
+// should stay in the processor's cache until they are hashed.
 const chunkRows = 1024
 
-// RowKeys are the keys of a batch's rows: of each, the first 16 bytes of a SHA-256
-// of the salt (a stage's definition key) and the values, names and types of
-// the named columns. Rows without columns all have the same key.
+// RowKeys returns the keys of a batch's rows. A row's key is the first 16 bytes
+// of a SHA-256 of the salt (a stage's definition key) and the values, names,
+// and types of the named columns. If no columns are named, all rows have the
+// same key.
 func RowKeys(rec arrow.RecordBatch, columns []string, salt string) ([][16]byte, error) {
 	arrays := make([]arrow.Array, len(columns))
 	h := newFields("quern.row/v1")

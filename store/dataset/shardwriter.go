@@ -11,11 +11,11 @@ import (
 	"github.com/quern-dev/quern/store/blob"
 )
 
-// queued is how many pieces of batches wait to be written.
+// queued is the number of pieces of batches that wait to be written.
 const queued = 4
 
-// shardWriter writes rows to one Parquet file after the other, in a goroutine
-// of its own, so that compression and hashing run in parallel.
+// shardWriter writes rows to a sequence of Parquet files, in its own goroutine,
+// so that compression and hashing run in parallel.
 type shardWriter struct {
 	jobs chan writeJob
 	done chan struct{}
@@ -27,7 +27,7 @@ type shardWriter struct {
 
 // writeJob is rows to write, or the end of a file.
 type writeJob struct {
-	rows arrow.RecordBatch // nil: the file ends
+	rows arrow.RecordBatch // nil at the end of a file
 }
 
 var errAborted = errors.New("writing was aborted")
@@ -44,7 +44,7 @@ func failedShardWriter(err error) *shardWriter {
 	return s
 }
 
-// write hands over the rows [from, to) of a batch.
+// write passes on the rows [from, to) of a batch.
 func (s *shardWriter) write(rec arrow.RecordBatch, from, to int) {
 	if from < to && rec.NumCols() > 0 {
 		s.jobs <- writeJob{rows: rec.NewSlice(int64(from), int64(to))}
@@ -67,7 +67,7 @@ func (s *shardWriter) fail(err error) {
 	}
 }
 
-// close waits for what was handed over and returns one group for each end.
+// close waits until everything is written and returns one group for each file.
 func (s *shardWriter) close() ([]Group, error) {
 	select {
 	case <-s.done:
@@ -80,7 +80,7 @@ func (s *shardWriter) close() ([]Group, error) {
 
 func (s *shardWriter) abort() {
 	s.fail(errAborted)
-	_, _ = s.close() // it was aborted, and says so
+	_, _ = s.close() // it was aborted, which this reports
 }
 
 func (s *shardWriter) run(blobs *blob.Store, schema data.Schema) {
@@ -121,7 +121,7 @@ func (s *shardWriter) carryOut(job writeJob, blobs *blob.Store, schema data.Sche
 	return err
 }
 
-// groupFile is a column group in the making.
+// groupFile is a column group that is being written.
 type groupFile struct {
 	blob    *blob.Writer
 	parquet *data.FileWriter
@@ -143,7 +143,7 @@ func createGroup(blobs *blob.Store, schema data.Schema) (*groupFile, error) {
 
 func (g *groupFile) write(rec arrow.RecordBatch) error { return g.parquet.Write(rec) }
 
-// commit ends the file, also when it fails.
+// commit closes the file, even if committing fails.
 func (g *groupFile) commit() (Group, error) {
 	defer g.blob.Abort()
 	if err := g.parquet.Close(); err != nil {

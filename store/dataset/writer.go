@@ -10,10 +10,10 @@ import (
 	"github.com/quern-dev/quern/store/blob"
 )
 
-// Writer turns a stream of batches into a dataset. Rows are cut into shards by
-// their content and written while the next ones are hashed; memory is bounded
-// by the compressed bytes of one shard and a few batches. It is used by one
-// goroutine.
+// Writer turns a stream of batches into a dataset. It splits rows into shards
+// by their content, and writes them while the next ones are hashed. Memory is
+// bounded by the compressed size of one shard and a few batches. It is not safe
+// for concurrent use.
 type Writer struct {
 	schema data.Schema
 	arrow  *arrow.Schema
@@ -23,8 +23,7 @@ type Writer struct {
 	columns  []encoded
 	hashes   []uint64
 	// shard and whole are the columns' digests over this shard and over all
-	// rows. As long as there is but one shard both are the same, and whole
-	// is nil.
+	// rows. While there is only one shard, both are the same, and whole is nil.
 	shard, whole []*columnHash
 	rows         int64 // of this shard
 	shards       []Shard
@@ -32,7 +31,7 @@ type Writer struct {
 	ended        bool
 }
 
-// NewWriter starts a dataset. Exactly one of Close and Abort ends it.
+// NewWriter starts a dataset. Call exactly one of Close and Abort.
 func NewWriter(blobs *blob.Store, schema data.Schema) *Writer {
 	w := &Writer{schema: schema, columns: make([]encoded, len(schema))}
 	if err := schema.Check(); err != nil {
@@ -68,11 +67,11 @@ func (w *Writer) Write(ctx context.Context, rec arrow.RecordBatch) error {
 	}
 	defer rec.Release()
 	n := int(rec.NumRows())
-	begun := 0 // first row that was not handed on
+	begun := 0 // first row that was not passed on
 	for from := 0; from < n; from += chunkRows {
 		to := min(from+chunkRows, n)
 		w.encode(rec, from, to)
-		hashed := from // first row that is in no digest
+		hashed := from // first row that is not in any digest
 		for i := from; i < to; i++ {
 			if !w.boundary.after(w.hashes[i-from], w.size(i-from)) {
 				continue
@@ -111,8 +110,8 @@ func (w *Writer) size(i int) int {
 	return n
 }
 
-// hash takes the rows [from, to) of the batch into the digests; base is the
-// first row that w.columns holds.
+// hash adds the rows [from, to) of the batch to the digests. base is the first
+// row in w.columns.
 func (w *Writer) hash(rec arrow.RecordBatch, base, from, to int) {
 	if from == to {
 		return
@@ -159,7 +158,7 @@ func summaries(schema data.Schema, hashes []*columnHash) []Summary {
 	return out
 }
 
-// Close ends the dataset. Its files are committed, its manifest is not
+// Close ends the dataset. Its files are committed, but its manifest is not
 // stored.
 func (w *Writer) Close() (*Manifest, error) {
 	if w.ended {
@@ -189,7 +188,7 @@ func (w *Writer) Close() (*Manifest, error) {
 	}, nil
 }
 
-// Abort gives the dataset up. After a Close it does nothing.
+// Abort discards the dataset. After a Close, it does nothing.
 func (w *Writer) Abort() {
 	if w.ended {
 		return

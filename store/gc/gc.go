@@ -1,11 +1,11 @@
-// Package gc removes from a store what nothing refers to any more: mark, then
+// Package gc removes what nothing refers to anymore from a store: mark, then
 // sweep.
 //
-// What an environment's state, one of the last runs or a young action entry
-// refers to stays, and so does the memo of their definitions. Action entries
-// go before the blobs that they name, so that a store in which gc was
-// interrupted holds no entry without its blobs. The caller holds the lease
-// on all environments: nothing may be made while gc runs.
+// It keeps whatever an environment's state, one of the last runs, or a young
+// action entry refers to, and the memo of their definitions. Action entries are
+// removed before the blobs that they name, so that a store in which gc was
+// interrupted contains no entry without its blobs. The caller holds the lease
+// on all environments, because nothing may be written while gc runs.
 package gc
 
 import (
@@ -24,44 +24,47 @@ import (
 	"github.com/quern-dev/quern/store/memo"
 )
 
-// Options say what stays.
+// Options say what is kept.
 type Options struct {
-	// Runs is how many of the last runs are kept whole.
+	// Runs is the number of runs, counted from the latest, that are kept
+	// completely.
 	Runs int
-	// Grace keeps what was made within this time, used or not: results that
-	// an interrupted run will want, or that a branch made.
+	// Grace keeps everything written within this time, whether it is used or
+	// not: results that an interrupted run will need, or that were produced on
+	// a branch.
 	Grace time.Duration
-	// Answers keeps answers of language models that were given within this
-	// time; 0: all stay. They are small, and asking again costs money.
+	// Answers keeps answers of language models from within this time. 0 keeps
+	// all of them: they are small, and requesting them again costs money.
 	Answers time.Duration
-	// DryRun only counts.
+	// DryRun only counts what would be removed.
 	DryRun bool
 	// Now is the time that Grace counts back from.
 	Now time.Time
 }
 
-// Result counts what was removed, or would be.
+// Result counts what was removed or would be removed.
 type Result struct {
 	Actions int   `json:"actions"`
 	Parts   int   `json:"parts"`
 	Blobs   int   `json:"blobs"`
 	Bytes   int64 `json:"bytes"`
-	// Answers of language models, AnswerBytes of them; KeptAnswers stay.
+	// Answers of language models and their size in bytes. KeptAnswers are kept.
 	Answers     int   `json:"answers,omitempty"`
 	AnswerBytes int64 `json:"answer_bytes,omitempty"`
 	KeptAnswers int   `json:"kept_answers,omitempty"`
-	// Staging is how many folders of abandoned work, StagingBytes their files.
+	// Staging is the number of folders with abandoned work, StagingBytes the
+	// size of their files.
 	Staging      int   `json:"staging"`
 	StagingBytes int64 `json:"staging_bytes"`
-	// Logs of runs, and their bytes.
+	// Logs of runs, and their size in bytes.
 	Logs     int   `json:"logs,omitempty"`
 	LogBytes int64 `json:"log_bytes,omitempty"`
-	// KeptBlobs and KeptBytes are what stays.
+	// KeptBlobs and KeptBytes count what is kept.
 	KeptBlobs int   `json:"kept_blobs"`
 	KeptBytes int64 `json:"kept_bytes"`
 }
 
-// Collect removes what may go.
+// Collect removes what is no longer needed.
 func Collect(ctx context.Context, s *store.Store, opts Options) (*Result, error) {
 	c := &collection{
 		store: s, opts: opts, result: &Result{},
@@ -123,11 +126,11 @@ func (c *collection) markRuns(context.Context) error {
 	return nil
 }
 
-// markActions marks what young entries and entries that stay refer to.
+// markActions marks what young entries and kept entries refer to.
 func (c *collection) markActions(context.Context) error {
 	for entry, err := range c.store.Actions.All() {
 		if isDamaged(err) {
-			continue // it was set aside, and counts as none
+			continue // it was set aside, and no longer exists
 		}
 		if err != nil {
 			return fmt.Errorf("list actions: %w", err)
@@ -143,8 +146,8 @@ func (c *collection) markActions(context.Context) error {
 	return nil
 }
 
-// markResult marks an action and all blobs of what it made. A manifest that
-// is not there any more marks nothing.
+// markResult marks an action and all blobs of its result. A manifest that no
+// longer exists marks nothing.
 func (c *collection) markResult(key string, outputs map[string]artifact.Ref) error {
 	if key != "" {
 		c.keys[key] = true
@@ -168,8 +171,9 @@ func (c *collection) markResult(key string, outputs map[string]artifact.Ref) err
 	return nil
 }
 
-// isDamaged says whether an error is about the content of a document. What any
-// other error hides may refer to anything, so nothing can be removed.
+// isDamaged reports whether an error is about the content of a document. After
+// any other error, unread documents may refer to anything, so nothing can be
+// removed.
 func isDamaged(err error) bool {
 	var damaged *document.Damaged
 	return errors.As(err, &damaged)
@@ -205,8 +209,8 @@ func (c *collection) sweepActions(ctx context.Context) error {
 	return nil
 }
 
-// sweepMemo drops the parts of definitions that nobody has, and marks the
-// blobs of the others.
+// sweepMemo drops the parts of definitions that are no longer used, and marks
+// the blobs of the others.
 func (c *collection) sweepMemo(ctx context.Context) error {
 	definitions, err := c.store.Memo.Definitions()
 	if err != nil {
@@ -229,7 +233,7 @@ func (c *collection) sweepParts(ctx context.Context, definition string, stay boo
 	var gone []*memo.Part
 	for part, err := range c.store.Memo.Parts(definition) {
 		switch {
-		case isDamaged(err): // it was set aside, and counts as none
+		case isDamaged(err): // it was set aside, and no longer exists
 		case err != nil:
 			return fmt.Errorf("list the memo: %w", err)
 		case stay:
@@ -255,15 +259,15 @@ func (c *collection) sweepParts(ctx context.Context, definition string, stay boo
 	return nil
 }
 
-// sweepStaging removes work in progress that nobody has gone on with: nothing
-// runs now.
+// sweepStaging removes work in progress that nobody has continued: nothing is
+// running now.
 func (c *collection) sweepStaging(context.Context) (err error) {
 	c.result.Staging, c.result.StagingBytes, err = c.store.SweepStaging(c.opts.Now.Add(-c.opts.Grace), c.opts.DryRun)
 	return err
 }
 
-// sweepLogs removes the logs of runs that are kept no longer. The records of the
-// runs stay: they are small.
+// sweepLogs removes the logs of runs that are no longer kept. The records of
+// the runs remain, because they are small.
 func (c *collection) sweepLogs(context.Context) error {
 	runs, err := c.store.Runs().List()
 	if err != nil {
@@ -290,7 +294,7 @@ func (c *collection) sweepLogs(context.Context) error {
 	return nil
 }
 
-// sweepAnswers removes what models answered long ago.
+// sweepAnswers removes old answers of models.
 func (c *collection) sweepAnswers(ctx context.Context) (err error) {
 	if c.opts.Answers == 0 {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// An entry's value is a head and the answer. The head: a byte with the
-// version, the XXH3 of key, time and answer, the time it was put in seconds.
+// An entry's value is a header and the answer. The header is a byte with the
+// version, the XXH3 of key, time, and answer, and the time of Put in seconds.
 const (
 	entryVersion = 1
 	headBytes    = 1 + 8 + 8
@@ -20,7 +20,8 @@ type entry struct {
 	answer []byte
 }
 
-// Damaged says that a cached answer is not what was stored.
+// Damaged is the error for a cached answer that has changed since it was
+// stored.
 type Damaged struct {
 	Key    Key
 	Reason string
@@ -39,8 +40,8 @@ func encode(key Key, now time.Time, answer []byte) []byte {
 	return out
 }
 
-// decode returns an entry that does not share the value's memory. The error
-// is *Damaged.
+// decode returns an entry that does not share the value's memory. The error is
+// *Damaged.
 func decode(key Key, value []byte) (*entry, error) {
 	switch {
 	case len(value) < headBytes:

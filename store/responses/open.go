@@ -20,20 +20,22 @@ import (
 const (
 	mainName   = "main"
 	besideName = "beside-"
-	// mostBeside is how many processes may have a cache open besides the one
+	// mostBeside is the number of processes that may have a cache open in
+	// addition to the one with the main database.
 	// that has the main database.
 	mostBeside = 63
 )
 
-// How long a process waits for another one that is just opening, and may be
+// How long a process waits for another one that is opening the cache, and may
+// be merging what a third one left.
 // taking over what a third one left.
 const (
 	openWait = time.Minute
 	openPoll = 20 * time.Millisecond
 )
 
-// openFree opens the first database that no other process has, and takes
-// over what lies beside the main one. Processes open one after the other.
+// openFree opens the first database that no other process has open, and merges
+// the ones next to the main one. Processes do this one after the other.
 func openFree(dir string, opts Options) (*Cache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, disk.Explain(err)
@@ -82,8 +84,9 @@ func awaitLock(path string) (io.Closer, error) {
 	}
 }
 
-// isHeld says whether a lock failed for another process has it. The system
-// says EACCES for that, too, as it does where the file may not be opened.
+// isHeld reports whether a lock failed because another process has it. In this
+// case, the system may return EACCES, as it does for a file that may not be
+// opened.
 func isHeld(path string, err error) bool {
 	if errors.Is(err, syscall.EAGAIN) {
 		return true
@@ -98,12 +101,12 @@ func isHeld(path string, err error) bool {
 	return f.Close() == nil
 }
 
-// irregular is the error for what is neither file nor folder among the
-// answers: reading a named pipe would wait for ever.
+// irregular is the error for something that is neither a file nor a folder:
+// reading a named pipe would block forever.
 func irregular(dir string) error {
 	return filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		if errors.Is(err, os.ErrNotExist) {
-			return nil // it was removed by another process
+			return nil // removed by another process
 		}
 		lock := err == nil && e.IsDir() && e.Name() == "LOCK"
 		if err == nil && (lock || !e.IsDir() && !e.Type().IsRegular()) {
@@ -113,7 +116,7 @@ func irregular(dir string) error {
 	})
 }
 
-// takenError says that another process has the database.
+// takenError is the error for a database that another process has open.
 type takenError struct{ error }
 
 func isTaken(err error) bool {
@@ -121,7 +124,7 @@ func isTaken(err error) bool {
 	return errors.As(err, &taken)
 }
 
-// openDatabase opens one database. What is damaged beyond opening is set
+// openDatabase opens a database. If it is too damaged to be opened, it is set
 // aside and started again.
 func openDatabase(path string, opts Options) (*Cache, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
@@ -148,7 +151,7 @@ func openDatabase(path string, opts Options) (*Cache, error) {
 	return c, nil
 }
 
-// outside says whether an error is not about the files' content.
+// outside reports whether an error is not about the content of files.
 func outside(err error) bool {
 	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO} {
 		if errors.Is(err, e) {
@@ -165,8 +168,8 @@ func openPebble(path string, lock *pebble.Lock) (db *pebble.DB, err error) {
 	return pebble.Open(path, o)
 }
 
-// takeOver moves the answers that processes kept next to the main database
-// into it. One that cannot be moved now stays for the next time.
+// takeOver moves the answers in the databases next to the main one into it. A
+// database that cannot be moved now is left for the next time.
 func (c *Cache) takeOver(dir string, opts Options) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -202,15 +205,16 @@ func (c *Cache) takeOverOne(path string, opts Options) error {
 	return os.RemoveAll(path)
 }
 
-// copyFrom puts all that can be read of another cache into c, durably.
+// copyFrom durably copies everything that can be read from another cache into
+// c.
 func (c *Cache) copyFrom(other *Cache) error {
 	return c.batched(func(b *batch) error {
 		return other.each(func(key Key, value []byte, _ *entry) error { return b.set(key, value) })
 	})
 }
 
-// rescue moves a database that is damaged out of the way, and what can still
-// be read of it into a new one in its place. The caller has its lock.
+// rescue moves a damaged database away, and copies what can still be read to a
+// new one in its place. The caller has its lock.
 func rescue(path, aside string, lock *pebble.Lock) error {
 	if err := os.MkdirAll(aside, 0o777); err != nil {
 		return err
@@ -225,7 +229,7 @@ func rescue(path, aside string, lock *pebble.Lock) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name() == "LOCK" { // it is locked, and says nothing
+		if e.Name() == "LOCK" { // it is locked, and empty
 			continue
 		}
 		if err := os.Rename(filepath.Join(path, e.Name()), filepath.Join(to, e.Name())); err != nil {

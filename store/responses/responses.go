@@ -1,16 +1,16 @@
-// Package responses keeps the answers of language models by the key of the
+// Package responses caches the answers of language models by the key of the
 // request, so that nothing is paid for twice.
 //
-// An answer that Put has returned for survives the death of the process and a
-// power cut; syncing is done in one go for all who wait at the time. What Get
-// hands out is what was put in: an answer that was damaged counts as absent
-// and is reported. A cache that cannot be opened any more is set aside, what
-// can still be read of it is taken over.
+// Once Put has returned, its answer survives the death of the process and a
+// power failure. Concurrent callers share one sync. Get returns exactly what
+// was put: a damaged answer is reported and counts as absent. A cache that can
+// no longer be opened is set aside, and what can still be read is recovered.
 //
-// It is a Pebble database. One process at a time has it open. A process that
-// finds it in use keeps its answers in its own database next to it, which
-// the next process that has the first one takes over: two runs at the same
-// time may ask the same, but no answer is lost and none waits for the other.
+// The cache is a Pebble database that one process at a time can open. A process
+// that finds it in use keeps its answers in a database of its own next to it.
+// The next process that opens the first database merges them: two runs at the
+// same time may send the same request, but no answer is lost, and neither waits
+// for the other.
 package responses
 
 import (
@@ -27,10 +27,10 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// Key is the SHA-256 of what was asked.
+// Key is the SHA-256 of a request.
 type Key [32]byte
 
-// Cache is an open cache. It may be used by several goroutines.
+// Cache is an open cache. It is safe for concurrent use.
 type Cache struct {
 	path    string // of the database
 	aside   string
@@ -38,7 +38,7 @@ type Cache struct {
 	report  func(error)
 	damaged atomic.Bool
 	written atomic.Bool           // since it was opened
-	broken  atomic.Pointer[error] // no more can be written, and why
+	broken  atomic.Pointer[error] // set to the reason if nothing more can be written
 
 	db *pebble.DB
 
@@ -46,23 +46,23 @@ type Cache struct {
 	users int
 }
 
-// Options are what Open needs in addition to the folder.
+// Options configure Open.
 type Options struct {
 	// Aside is the folder that damaged databases are moved to.
 	Aside string
-	// Report gets the damage that was found; nil: nobody listens.
+	// Report receives the damage that was found. It may be nil.
 	Report func(error)
 }
 
-// open are the caches that this process has open, by folder: a database can
-// be opened but once.
+// open contains the caches that this process has open, by folder, because a
+// database can be opened only once.
 var open = struct {
 	mu    sync.Mutex
 	byDir map[string]*Cache
 }{byDir: map[string]*Cache{}}
 
-// Open opens the cache in dir, which is made if need be. Within a process all
-// who open a folder share one cache; each calls Close.
+// Open opens the cache in dir and creates it if necessary. Within a process,
+// all callers that open a folder share one cache; each calls Close.
 func Open(dir string, opts Options) (*Cache, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -86,7 +86,7 @@ func Open(dir string, opts Options) (*Cache, error) {
 	return c, nil
 }
 
-// Close ends the use by one who opened it.
+// Close ends the use by one caller of Open.
 func (c *Cache) Close() error {
 	open.mu.Lock()
 	defer open.mu.Unlock()
@@ -105,8 +105,8 @@ func (c *Cache) Close() error {
 	return errors.Join(err, c.lock.Close())
 }
 
-// close closes the database. What was put is durable already: in the log, where
-// it is only in memory beside that.
+// close closes the database. Everything that was put is already durable: what
+// is not in a table is in the log.
 func (c *Cache) close() (err error) {
 	defer func() { err = errors.Join(err, fatal(recover())) }()
 	if c.written.Load() && c.broken.Load() == nil {
@@ -115,14 +115,14 @@ func (c *Cache) close() (err error) {
 	return c.db.Close()
 }
 
-// settleTime is how long closing waits for what is written then.
+// settleTime is how long closing waits for settle.
 const settleTime = 5 * time.Second
 
-// settle writes what is in memory into a table. Damage to a table is found when
-// it is read, and costs the answers of a block; damage near the end of a log
-// looks like a log that was cut off by a crash, and costs all that is behind it
-// without a word. The next one to open the cache would have to do it, too. Where
-// it can't be done the log will do.
+// settle writes the data in memory to a table. Damage to a table is detected
+// when it is read, and costs the answers in a block. Damage near the end of a
+// log looks like a log that was cut off by a crash, and silently costs
+// everything after it. Otherwise, the next process to open the cache would have
+// to do this. If it is not possible, the log is sufficient.
 func (c *Cache) settle() {
 	done, err := c.db.AsyncFlush()
 	if err != nil {
@@ -136,8 +136,8 @@ func (c *Cache) settle() {
 	}
 }
 
-// Get returns what was put under the key; ok is false where there is nothing
-// that can be read.
+// Get returns the value under the key. ok is false if there is none that can be
+// read.
 func (c *Cache) Get(key Key) (answer []byte, ok bool) {
 	value, closer, err := c.db.Get(key[:])
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -156,7 +156,7 @@ func (c *Cache) Get(key Key) (answer []byte, ok bool) {
 	return e.answer, true
 }
 
-// Put keeps an answer, in place of any former one, and returns when it is
+// Put stores an answer, replacing any earlier one, and returns when it is
 // durable.
 func (c *Cache) Put(key Key, answer []byte) error {
 	return c.write(func() error {
@@ -164,14 +164,14 @@ func (c *Cache) Put(key Key, answer []byte) error {
 	})
 }
 
-// Delete forgets the answer under the key.
+// Delete removes the answer under the key.
 func (c *Cache) Delete(key Key) error {
 	return c.write(func() error { return c.db.Delete(key[:], pebble.Sync) })
 }
 
-// write does what changes the database, and nothing more after that has failed
-// once: what a database that could not be written holds is known again when it
-// is opened the next time.
+// write runs a function that changes the database, unless an earlier one has
+// failed: the content of a database after a failed write is known only when it
+// is opened again.
 func (c *Cache) write(f func() error) (err error) {
 	if cause := c.broken.Load(); cause != nil {
 		return *cause
@@ -186,18 +186,19 @@ func (c *Cache) write(f func() error) (err error) {
 	return f()
 }
 
-// damage notes damage, and tells of the first: where a block cannot be read, many
-// answers can't.
+// damage records damage and reports the first occurrence, because a block that
+// cannot be read affects many answers.
 func (c *Cache) damage(err error) {
 	if !c.damaged.Swap(true) {
 		c.report(fmt.Errorf("cached answers in %s are damaged and are requested again when needed: %w", c.path, err))
 	}
 }
 
-// fatalError is what the database panics with where it would end the process.
+// fatalError is the database's panic in situations where it would end the
+// process.
 type fatalError struct{ error }
 
-// fatal makes an error of such a panic, and goes on with any other.
+// fatal converts such a panic to an error. It re-panics for any other.
 func fatal(recovered any) error {
 	switch e := recovered.(type) {
 	case nil:
@@ -208,8 +209,8 @@ func fatal(recovered any) error {
 	panic(recovered)
 }
 
-// quiet is a logger that says nothing: the database logs what it does all the
-// time.
+// quiet is a logger that discards everything, because the database logs all its
+// work.
 type quiet struct{}
 
 func (quiet) Infof(string, ...any)  {}
@@ -223,8 +224,8 @@ func (quiet) Fatalf(format string, args ...any) {
 	panic(fatalError{fmt.Errorf(format, args...)})
 }
 
-// Sizes are chosen for some thousand answers a second of a few kilobytes, in
-// little memory.
+// The sizes are chosen for a few thousand answers per second of a few kilobytes
+// each, in little memory.
 const (
 	memTableBytes = 8 << 20
 	cacheBytes    = 16 << 20
@@ -238,8 +239,8 @@ func pebbleOptions() *pebble.Options {
 		CacheSize:          cacheBytes,
 		MaxOpenFiles:       256,
 		DisableTableStats:  true,
-		// By itself the database ends the process when it meets damage; whoever
-		// reads gets it as an error, too.
+		// By default, the database ends the process when it detects damage. The
+		// reader gets an error as well.
 		EventListener: &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}},
 	}
 	for i := range o.Levels {
@@ -248,6 +249,6 @@ func pebbleOptions() *pebble.Options {
 	return o
 }
 
-// formatVersion is the database's own format. It is raised by hand, when
-// readers of the former one need not be served any more.
+// formatVersion is the database's own format. Raise it by hand when readers of
+// the former one no longer need to be supported.
 const formatVersion = pebble.FormatWALSyncChunks

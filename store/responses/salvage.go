@@ -17,18 +17,18 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// salvage puts into c what can be read in the files of a database that is not
-// open, each table and log by itself: the database as a whole may be past
-// opening, and a block that cannot be read hides what others have of the same
-// keys. Each entry is proved by its own checksum; of several under a key the
-// last one put counts.
+// salvage adds to c what can be read from the files of a database that is not
+// open, reading each table and log separately: it may be impossible to open the
+// database as a whole, and a block that cannot be read hides older entries with
+// the same keys. Each entry has its own checksum. If a key has several entries,
+// the last one that was put counts.
 func (c *Cache) salvage(dir string) error {
 	last := map[Key]int64{}
 	return c.batched(func(batch *batch) error {
 		take := func(key, value []byte) error {
 			var k Key
 			if copy(k[:], key) != len(k) || len(key) != len(k) {
-				return nil // no entry of this format
+				return nil // not an entry in this format
 			}
 			e, err := decode(k, value)
 			if err != nil {
@@ -58,8 +58,8 @@ func (c *Cache) salvage(dir string) error {
 	})
 }
 
-// eachOfTable calls take for the entries of a table that can be read. Its error
-// is take's.
+// eachOfTable calls take for the entries of a table that can be read. It
+// returns only the error of take.
 func eachOfTable(path string, take func(key, value []byte) error) error {
 	file, err := vfs.Default.Open(path)
 	if err != nil {
@@ -103,8 +103,8 @@ func eachOfTable(path string, take func(key, value []byte) error) error {
 	}, func(error) {})
 }
 
-// eachOfLog calls take for the entries of a log, up to where it cannot be read.
-// Its error is take's.
+// eachOfLog calls take for the entries of a log, up to the first one that
+// cannot be read. It returns only the error of take.
 func eachOfLog(path string, take func(key, value []byte) error) error {
 	number, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(path), ".log"), 10, 64)
 	if err != nil {
@@ -141,13 +141,13 @@ func eachOfLog(path string, take func(key, value []byte) error) error {
 	}
 }
 
-// logReader calls NewReader, the type of whose second argument has no name
-// outside of the database's module.
+// logReader calls NewReader, whose second argument has a type that cannot be
+// named outside the database's module.
 func logReader[N ~uint64](newReader func(io.Reader, N) *record.Reader, r io.Reader, number uint64) *record.Reader {
 	return newReader(r, N(number))
 }
 
-// batch is writing many entries.
+// batch writes many entries.
 type batch struct {
 	db  *pebble.DB
 	now *pebble.Batch
@@ -165,7 +165,7 @@ func (b *batch) set(key Key, value []byte) error {
 	return err
 }
 
-// batched has f write many entries, and returns when they are durable.
+// batched lets f write many entries, and returns when they are durable.
 func (c *Cache) batched(f func(*batch) error) error {
 	return c.write(func() error {
 		b := &batch{db: c.db, now: c.db.NewBatch()}
@@ -173,7 +173,7 @@ func (c *Cache) batched(f func(*batch) error) error {
 		if err := f(b); err != nil {
 			return fmt.Errorf("copy cached answers: %w", err)
 		}
-		if err := b.now.LogData(nil, nil); err != nil { // so that it is never empty
+		if err := b.now.LogData(nil, nil); err != nil { // so that the batch is never empty
 			return err
 		}
 		return b.now.Commit(pebble.Sync)

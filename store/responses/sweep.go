@@ -9,15 +9,15 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Counts says how much a cache holds, and what Sweep removed of it.
+// Counts counts the answers in a cache, and those that Sweep removed.
 type Counts struct {
 	Kept, Removed int
-	// Bytes of the answers, before compression.
+	// Total sizes of the answers in bytes, before compression.
 	KeptBytes, RemovedBytes int64
 }
 
-// Sweep removes the answers that were put before a time. With dry it only
-// counts.
+// Sweep removes the answers that were put before a time. With dry, it only
+// counts them.
 func (c *Cache) Sweep(ctx context.Context, before time.Time, dry bool) (Counts, error) {
 	var n Counts
 	var gone []Key
@@ -56,15 +56,15 @@ var lastKey = func() []byte {
 	return b
 }()
 
-// each calls f for the entries that can be read, in the order of their keys;
+// each calls f for the entries that can be read, in the order of their keys.
 // value is valid during the call.
 func (c *Cache) each(f func(key Key, value []byte, e *entry) error) error {
 	return eachBehindDamage(func(from []byte) ([]byte, error) { return c.eachFrom(from, f) }, c.damage)
 }
 
-// eachBehindDamage calls eachFrom, which returns the last key that it came to,
-// again behind blocks that cannot be read: keys are spread evenly, so a distance
-// between keys is a number of entries.
+// eachBehindDamage calls eachFrom, which returns the last key that it reached,
+// again after blocks that cannot be read. Keys are spread evenly, so a distance
+// between keys corresponds to a number of entries.
 func eachBehindDamage(eachFrom func(from []byte) ([]byte, error), damaged func(error)) error {
 	from := make([]byte, len(Key{}))
 	for skip := len(from) - 1; ; {
@@ -76,7 +76,7 @@ func eachBehindDamage(eachFrom func(from []byte) ([]byte, error), damaged func(e
 			return err
 		}
 		damaged(err)
-		// Farther each time: by the byte before the one of the last time.
+		// Skip farther each time, by incrementing an earlier byte.
 		if from = after(from, skip); from == nil {
 			return nil
 		}
@@ -89,7 +89,7 @@ type unreadable struct{ error }
 
 func isUnreadable(err error) bool { return errors.As(err, new(unreadable)) }
 
-// eachFrom returns the last key that it came to; nil: none.
+// eachFrom returns the last key that it reached, or nil if there was none.
 func (c *Cache) eachFrom(from []byte, f func(Key, []byte, *entry) error) (last []byte, err error) {
 	it, err := c.db.NewIter(&pebble.IterOptions{LowerBound: from})
 	if err != nil {
@@ -99,7 +99,7 @@ func (c *Cache) eachFrom(from []byte, f func(Key, []byte, *entry) error) (last [
 	for ok := it.First(); ok; ok = it.Next() {
 		var key Key
 		if copy(key[:], it.Key()) != len(key) || len(it.Key()) != len(key) {
-			continue // no entry of this format
+			continue // not an entry in this format
 		}
 		last = append(last[:0], key[:]...)
 		value, err := it.ValueAndErr()
@@ -121,8 +121,8 @@ func (c *Cache) eachFrom(from []byte, f func(Key, []byte, *entry) error) (last [
 	return last, nil
 }
 
-// after returns key with its byte at a place, counted up by one and all
-// behind it zero; nil: there is no such key.
+// after increments the byte at a place in key and sets all later bytes to zero.
+// It returns nil if there is no such key.
 func after(key []byte, place int) []byte {
 	next := append([]byte{}, key...)
 	for i := place + 1; i < len(next); i++ {

@@ -18,23 +18,24 @@ import (
 const LeaseFormat = "quern.lease/v1"
 
 const (
-	leaseTerm = 60 * time.Second // a lease ends when it was not renewed for so long
+	leaseTerm = 60 * time.Second // a lease expires if it was not renewed for this long
 	heartbeat = 10 * time.Second // how often it is renewed
 	retry     = 100 * time.Millisecond
 )
 
-// Owner says who wants a lease; for people. An empty Host or PID is filled in.
+// Owner identifies to people who wants a lease. An empty Host or PID is filled
+// in.
 type Owner struct {
 	User    string `json:"user"`
 	Host    string `json:"host"`
 	PID     int    `json:"pid"`
 	Command string `json:"command"`
-	// OutOfMemoryKills is how many processes the kernel had ended until now because
-	// memory ran out.
+	// OutOfMemoryKills is how many processes the kernel has killed so far
+	// because memory ran out.
 	OutOfMemoryKills int64 `json:"out_of_memory_kills,omitempty"`
 }
 
-// Holder is who has, or had, a lease.
+// Holder is the present or former holder of a lease.
 type Holder struct {
 	Owner
 	ID       string    `json:"id"`
@@ -47,7 +48,7 @@ func (h Holder) String() string {
 	return fmt.Sprintf("%s@%s (process %d, %s, since %s)", h.User, h.Host, h.PID, h.Command, h.Acquired.Local().Format("2006-01-02 15:04:05"))
 }
 
-// Locked says that somebody else has the lease.
+// Locked is the error for a lease that somebody else has.
 type Locked struct {
 	Environment string
 	Holder      Holder
@@ -57,14 +58,14 @@ func (e *Locked) Error() string {
 	return fmt.Sprintf("environment %q is being changed by %s; wait for it with -lock-timeout or, if you are sure that the process is gone, end its lease with \"quern state unlock %s\"", e.Environment, e.Holder, e.Holder.ID)
 }
 
-// leaseDoc is the lease as it is stored on disk.
+// leaseDoc is the stored form of a lease.
 type leaseDoc struct {
 	Format string `json:"format"`
 	Holder
 	Process process.Identity `json:"process"`
 }
 
-// holds says whether a record keeps others out.
+// holds reports whether a record keeps others out.
 func (d *leaseDoc) holds() bool {
 	return d != nil && time.Now().Before(d.Expires) && !d.Process.Gone()
 }
@@ -72,8 +73,8 @@ func (d *leaseDoc) holds() bool {
 // Lease is the right to change an environment. It is renewed until it is
 // released.
 type Lease struct {
-	// TookOver is the former holder, whose process is gone or who let the
-	// lease end without releasing it; nil: nobody.
+	// TookOver is the previous holder if its process is gone or it let the
+	// lease expire without releasing it, and nil otherwise.
 	TookOver *Holder
 
 	store   *Store
@@ -85,26 +86,27 @@ type Lease struct {
 	lost    chan struct{}
 	once    sync.Once
 	err     error
-	// others are the leases on the environments that one on all of them includes.
+	// others are the leases on single environments that a lease on all of them
+	// includes.
 	others []*Lease
 }
 
-// AllEnvironments stands for all environments, also those that do not exist yet, where a
-// lease is taken on them: nothing in the store may be used while it is held, by
-// anybody else.
+// AllEnvironments, in place of an environment, means a lease on all
+// environments, including those that do not exist yet. While it is held, nobody
+// else may use anything in the store.
 const AllEnvironments = "*"
 
-// Holder is who has this lease.
+// Holder returns the holder of this lease.
 func (l *Lease) Holder() Holder { return l.doc.Holder }
 
-// Lock takes the lease on an environment. While somebody else has it, it
-// waits up to wait and then fails with *Locked; onWait, which may be nil, is
-// called once with its holder.
+// Lock takes the lease on an environment. While somebody else has it, Lock
+// waits for at most wait and then fails with *Locked. onWait, which may be nil,
+// is called once with the holder.
 //
 // Two things keep a second holder out: a lock of the operating system, which
-// ends with the process however that ends, and the lease's record, which holds
-// where such locks do not reach, until it expires. A record whose process is
-// surely gone holds nobody out.
+// ends with the process however that ends, and the lease's record, which works
+// where such locks do not, until it expires. A record of a process that is
+// known to be gone keeps nobody out.
 func (s *Store) Lock(ctx context.Context, env string, owner Owner, wait time.Duration, onWait func(Holder)) (*Lease, error) {
 	if env == AllEnvironments {
 		return s.lockAll(ctx, owner, wait, onWait)
@@ -115,9 +117,10 @@ func (s *Store) Lock(ctx context.Context, env string, owner Owner, wait time.Dur
 	return lock(ctx, env, wait, onWait, func() (*Lease, Holder, error) { return s.tryOne(ctx, env, owner) })
 }
 
-// lockAll takes the lease on all environments, and then those on the environments that there
-// are. Who takes one of those looks for the former afterwards: of two who do so at the same
-// time, at least one sees the other.
+// lockAll takes the lease on all environments, and then those on the existing
+// environments. Whoever takes one of those checks for the lease on all of them
+// afterward, so that of two who do this at the same time, at least one sees the
+// other.
 func (s *Store) lockAll(ctx context.Context, owner Owner, wait time.Duration, onWait func(Holder)) (*Lease, error) {
 	take := func(env string) (*Lease, error) {
 		return lock(ctx, env, wait, onWait, func() (*Lease, Holder, error) { return s.tryLock(ctx, env, owner) })
@@ -141,7 +144,7 @@ func (s *Store) lockAll(ctx context.Context, owner Owner, wait time.Duration, on
 	return all, nil
 }
 
-// used are the environments that have a state or a lease.
+// used returns the environments that have a state or a lease.
 func (s *Store) used() ([]string, error) {
 	environments, err := s.having(stateFile)
 	if err != nil {
@@ -153,7 +156,7 @@ func (s *Store) used() ([]string, error) {
 	return slices.Compact(environments), err
 }
 
-// tryOne is tryLock for an environment while nobody has the lease on all of them.
+// tryOne is tryLock for an environment, if nobody has the lease on all of them.
 func (s *Store) tryOne(ctx context.Context, env string, owner Owner) (*Lease, Holder, error) {
 	lease, holder, err := s.tryLock(ctx, env, owner)
 	if lease == nil || err != nil {
@@ -167,7 +170,7 @@ func (s *Store) tryOne(ctx context.Context, env string, owner Owner) (*Lease, Ho
 	return lease, Holder{}, nil
 }
 
-// lock tries until it has a lease, or has waited long enough.
+// lock tries until it has a lease or has waited long enough.
 func lock(ctx context.Context, env string, wait time.Duration, onWait func(Holder), try func() (*Lease, Holder, error)) (*Lease, error) {
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
@@ -199,7 +202,7 @@ func lock(ctx context.Context, env string, wait time.Duration, onWait func(Holde
 	}
 }
 
-// tryLock returns a lease, or who has it.
+// tryLock returns a lease, or its holder.
 func (s *Store) tryLock(ctx context.Context, env string, owner Owner) (*Lease, Holder, error) {
 	unlock, err := s.systemLock(env)
 	if err != nil {
@@ -212,8 +215,8 @@ func (s *Store) tryLock(ctx context.Context, env string, owner Owner) (*Lease, H
 	return lease, holder, err
 }
 
-// systemLock takes the lock of the operating system, where the backend has such locks; nil:
-// somebody else has it.
+// systemLock takes the lock of the operating system, if the backend supports
+// such locks. It returns nil if somebody else has it.
 func (s *Store) systemLock(env string) (unlock func(), err error) {
 	if locker, ok := s.backend.(backend.Locker); ok {
 		return locker.TryLock(object(env, leaseLock))
@@ -254,8 +257,8 @@ func (s *Store) tryRecord(ctx context.Context, env string, owner Owner, unlock f
 	return nil, Holder{}, err
 }
 
-// holderOf returns who holds the lock; between locking and writing its record
-// nobody knows yet.
+// holderOf returns the holder of the lock. Between locking and writing the
+// record, the holder is unknown.
 func holderOf(record *leaseDoc) Holder {
 	if record == nil {
 		return Holder{Owner: Owner{User: "somebody", Host: "this host", Command: "just started"}, Acquired: time.Now()}
@@ -280,7 +283,8 @@ func (l *Lease) begin(ctx context.Context, owner Owner, was backend.Version) err
 	return l.write(ctx, now, was)
 }
 
-// write renews the record in place of a version; empty: of none.
+// write replaces the version was of the record. An empty version means that
+// there is none.
 func (l *Lease) write(ctx context.Context, now time.Time, was backend.Version) error {
 	doc := l.doc
 	doc.Renewed, doc.Expires = now, now.Add(leaseTerm)
@@ -295,8 +299,8 @@ func (l *Lease) write(ctx context.Context, now time.Time, was backend.Version) e
 	return nil
 }
 
-// readLease reads the record; nil: there is none. A damaged record tells
-// nothing, and the lock next to it decides alone.
+// readLease reads the record, or returns nil if there is none. A damaged record
+// is ignored, so that only the lock counts.
 func (s *Store) readLease(ctx context.Context, env string) (*leaseDoc, backend.Version, error) {
 	at := object(env, leaseFile)
 	text, version, err := s.backend.Get(ctx, at)
@@ -314,8 +318,8 @@ func (s *Store) readLease(ctx context.Context, env string) (*leaseDoc, backend.V
 	return doc, version, err
 }
 
-// renew keeps the lease alive. It is lost when the record is somebody else's,
-// or could not be renewed before it expired.
+// renew keeps the lease alive. The lease is lost if the record belongs to
+// somebody else, or could not be renewed before it expired.
 func (l *Lease) renew() {
 	defer close(l.stopped)
 	ticker := time.NewTicker(heartbeat)
@@ -346,7 +350,7 @@ func (l *Lease) beat(now time.Time) bool {
 	return err == nil || now.Before(l.doc.Expires)
 }
 
-// Lost is closed when somebody took the lease away: what is going on must
+// Lost is closed when somebody has taken the lease away: work in progress must
 // stop. A nil lease is never lost.
 func (l *Lease) Lost() <-chan struct{} {
 	if l == nil {
@@ -355,7 +359,7 @@ func (l *Lease) Lost() <-chan struct{} {
 	return l.lost
 }
 
-// Release gives the lease back. It may be called more than once, and of a nil
+// Release releases the lease. It may be called more than once, and on a nil
 // lease.
 func (l *Lease) Release() error {
 	if l == nil {
@@ -381,7 +385,8 @@ func (l *Lease) Release() error {
 	return l.err
 }
 
-// Holder returns who has the lease on an environment; nil: nobody.
+// Holder returns the holder of the lease on an environment, or nil if there is
+// none.
 func (s *Store) Holder(env string) (*Holder, error) {
 	if err := CheckName(env); err != nil {
 		return nil, err
@@ -393,10 +398,9 @@ func (s *Store) Holder(env string) (*Holder, error) {
 	return &record.Holder, nil
 }
 
-// ForceUnlock ends the lease with this ID on an environment or on all of them, whoever
-// has it. A process that
-// still uses it loses it at its next heartbeat; until then both could write,
-// and the state's serial decides who wins.
+// ForceUnlock ends the lease with this ID on an environment or on all of them,
+// whoever has it. A process that still uses it loses it at its next heartbeat.
+// Until then, both could write, and the state's serial decides who wins.
 func (s *Store) ForceUnlock(env, id string) (Holder, error) {
 	if err := CheckName(env); err != nil {
 		return Holder{}, err

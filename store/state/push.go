@@ -10,11 +10,11 @@ import (
 	"github.com/quern-dev/quern/store/document"
 )
 
-// formatPrefix begins the formats of states, of any version.
+// formatPrefix is the prefix of the formats of states of any version.
 const formatPrefix = "quern.state/"
 
-// Text is a state for people and for Parse: its JSON without the checksum, so
-// that it can be edited.
+// Text returns a state for people and for Parse: its JSON without the checksum,
+// so that it can be edited.
 func Text(st *State) ([]byte, error) {
 	text, err := json.MarshalIndent(st, "", "  ")
 	if err != nil {
@@ -23,8 +23,8 @@ func Text(st *State) ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// Parse reads a state that Text wrote, or a state file, whose checksum must then
-// fit. Errors are for people.
+// Parse reads the result of Text, or a state file, whose checksum must then be
+// correct. Errors are written for people.
 func Parse(text []byte) (*State, error) {
 	var head struct {
 		Format   string  `json:"format"`
@@ -54,17 +54,17 @@ func Parse(text []byte) (*State, error) {
 	return st, st.check()
 }
 
-// Unrelated says that a state cannot take the place of the one that is there.
+// Unrelated is the error for a state that cannot replace the existing one.
 type Unrelated struct{ Reason string }
 
 func (e *Unrelated) Error() string { return e.Reason }
 
-// Push puts a state in the place of an environment's own, which is kept as the
-// backup. It returns an *Unrelated if that is of another lineage or environment,
-// has a higher serial, or has the same one and is another. With force none of
-// these matters, and the serial is raised above that of the state that is
-// replaced, so that no saved plan takes one for the other. changed is false where
-// the state is there already.
+// Push replaces an environment's state, which becomes the backup. It returns
+// *Unrelated if the environment's state has another lineage or environment, has
+// a higher serial, or has the same serial and different content. With force,
+// none of this matters, and the new serial is higher than that of the replaced
+// state, so that no saved plan mistakes one for the other. changed is false if
+// the state is already there.
 func (s *Store) Push(env string, st *State, force bool) (changed bool, err error) {
 	if err := CheckName(env); err != nil {
 		return false, err
@@ -99,7 +99,7 @@ func (s *Store) Push(env string, st *State, force bool) (changed bool, err error
 	return true, s.replace(env, version, text, pushed.Serial)
 }
 
-// follows says why a state does not come after another one.
+// follows explains why a state does not come after another one.
 func follows(now, pushed *State) error {
 	switch {
 	case pushed.Lineage != now.Lineage:

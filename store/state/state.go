@@ -1,10 +1,11 @@
-// Package state records, per environment, which instance of a stage exists at
-// which action key and outputs.
+// Package state records, for each environment, which instances of stages exist,
+// with which action keys and outputs.
 //
-// A state is one file that is replaced as a whole. Its serial grows by one with
-// every save, and a save of a state that is not what was loaded is refused, so
-// of two writers one loses and nothing is mixed. A lease keeps writers from
-// getting that far. Sensitive values are never in it in clear.
+// A state is one file that is replaced as a whole. Its serial increases by one
+// with every save. If the file is no longer the one that was loaded, saving is
+// refused, so that of two writers one loses and nothing is mixed. A lease
+// usually keeps writers from getting that far. A state never contains sensitive
+// values in clear text.
 package state
 
 import (
@@ -26,10 +27,10 @@ import (
 // Format is the version of the state.
 const Format = "quern.state/v1"
 
-// State is what an environment holds.
+// State is the content of an environment.
 type State struct {
 	Format      string `json:"format"`
-	Lineage     string `json:"lineage"` // given once, when the environment begins
+	Lineage     string `json:"lineage"` // assigned once, when the environment is created
 	Serial      int64  `json:"serial"`
 	Environment string `json:"environment"`
 	// Instances by address.
@@ -52,36 +53,35 @@ type Instance struct {
 	Value      *value.Stored           `json:"value,omitempty"`
 	Errors     int64                   `json:"errors,omitempty"` // rows that failed
 
-	// Fingerprint and Memo of a source: what it held, and its plugin's
-	// notes.
+	// Fingerprint and Memo of a source: its content, and its plugin's notes.
 	Fingerprint string `json:"fingerprint,omitempty"`
 	Memo        []byte `json:"memo,omitempty"`
 
 	Deployment *Deployment `json:"deployment,omitempty"`
-	// Inputs of an instance that has no action entry: what was deployed, or what
+	// Inputs of an instance without an action entry: what was deployed, or what
 	// a gate checked.
 	Inputs    []action.InputRef `json:"inputs,omitempty"`
 	DependsOn []string          `json:"depends_on,omitempty"`
-	Run       string            `json:"run,omitempty"` // the run that brought it here
+	Run       string            `json:"run,omitempty"` // the run that produced it
 	Updated   time.Time         `json:"updated"`
 }
 
-// Deployment is something that lives on outside.
+// Deployment is something that exists outside the store.
 type Deployment struct {
 	Value   *value.Value `json:"value,omitempty"`
 	Private []byte       `json:"private,omitempty"` // the plugin's own notes
-	// Version is that of the plugin's states when it was written.
+	// Version is the plugin's version of the state at the time it was written.
 	Version int64 `json:"version,omitempty"`
-	// Sensitive are the sensitive arguments that it was given, whose values no
-	// state has: to delete it they have to be given again.
+	// Sensitive are the names of its sensitive arguments. States do not contain
+	// their values, so deleting the deployment requires them again.
 	Sensitive []string `json:"sensitive,omitempty"`
 	// Digests of what was deployed, by input key.
 	Digests map[string]string `json:"digests,omitempty"`
 }
 
-// Output is a value that the pipeline hands out. Of a sensitive one only a
-// salted digest is kept that was made with the store's key: enough to say whether
-// it changed, and not enough to find it by guessing.
+// Output is an output value of the pipeline. For a sensitive output, only a
+// digest is stored that is salted and computed with the store's key: enough to
+// see whether the value changed, and not enough to find it by guessing.
 type Output struct {
 	Value     *value.Value `json:"value,omitempty"`
 	Sensitive bool         `json:"sensitive,omitempty"`
@@ -89,10 +89,10 @@ type Output struct {
 	Digest    string       `json:"digest,omitempty"`
 }
 
-// Seal makes the keyed digest of a text, as Store.Seal does.
+// Seal computes the keyed digest of a text, as Store.Seal does.
 type Seal func(text []byte) (string, error)
 
-// NewOutput makes an output of a value.
+// NewOutput returns an output with a value.
 func NewOutput(v value.Value, sensitive bool, seal Seal) (*Output, error) {
 	if !sensitive {
 		return &Output{Value: &v}, nil
@@ -108,9 +108,9 @@ func NewOutput(v value.Value, sensitive bool, seal Seal) (*Output, error) {
 	return &Output{Sensitive: true, Salt: salt, Digest: digest}, nil
 }
 
-// Is says whether the output has this value. Types count as far as they show: a
-// tuple is a list with the same elements, since which of them an expression gives
-// can depend on what is known when it is evaluated.
+// Is reports whether the output has this value. Types count only if they are
+// visible: a tuple equals a list with the same elements, because which of them
+// an expression returns can depend on what is known when it is evaluated.
 func (o *Output) Is(v value.Value, seal Seal) bool {
 	if o.Sensitive {
 		if o.Unkeyed() {
@@ -127,7 +127,7 @@ func (o *Output) Is(v value.Value, seal Seal) bool {
 	return err == nil && wasErr == nil && bytes.Equal(is, was)
 }
 
-// plainJSON is a value without its type.
+// plainJSON returns the JSON of a value without its type.
 func plainJSON(v value.Value) ([]byte, error) {
 	return ctyjson.Marshal(v.Value, v.Value.Type())
 }
@@ -140,8 +140,8 @@ func saltedDigest(salt string, v value.Value, seal Seal) (string, error) {
 	return seal(append([]byte(salt), text...))
 }
 
-// Unkeyed says whether a sensitive output was written by an earlier build, with a
-// digest that was made without a key.
+// Unkeyed reports whether a sensitive output was written by an earlier build,
+// with a digest that was computed without a key.
 func (o *Output) Unkeyed() bool { return strings.HasPrefix(o.Digest, unkeyedPrefix) }
 
 const unkeyedPrefix = "sha256:"
@@ -159,7 +159,7 @@ func randomHex(n int) (string, error) {
 	return hex.EncodeToString(b), nil
 }
 
-// newState begins an environment.
+// newState returns the first state of an environment.
 func newState(env string) (*State, error) {
 	lineage, err := randomHex(16)
 	if err != nil {
@@ -171,7 +171,7 @@ func newState(env string) (*State, error) {
 	}, nil
 }
 
-// check says what is wrong with a state that was read.
+// check returns an error if a state that was read is invalid.
 func (s *State) check() error {
 	if s.Lineage == "" || s.Serial < 1 {
 		return fmt.Errorf("it has no lineage or serial")

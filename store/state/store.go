@@ -14,7 +14,7 @@ import (
 	"github.com/quern-dev/quern/store/document"
 )
 
-// Conflict says that a state was changed by somebody else since it was
+// Conflict is the error for a state that somebody else changed after it was
 // loaded.
 type Conflict struct {
 	Environment   string
@@ -29,9 +29,9 @@ func (e *Conflict) Error() string {
 	return fmt.Sprintf("the state of environment %q has changed since it was read (serial %d, now %d): make a new plan", e.Environment, e.Loaded, e.Found)
 }
 
-// Damaged says that an environment's state cannot be read.
+// Damaged is the error for a state that cannot be read.
 type Damaged struct {
-	Environment, Path, Backup string // Backup: empty where there is none
+	Environment, Path, Backup string // Backup is empty if there is none
 	Err                       error
 }
 
@@ -45,20 +45,20 @@ func (e *Damaged) Error() string {
 
 func (e *Damaged) Unwrap() error { return e.Err }
 
-// Store is the environments of a backend. It may be used by several goroutines and, as
-// far as the backend may, by several processes.
+// Store contains the environments in a backend. It is safe for concurrent use
+// and, if the backend is, for use by several processes.
 type Store struct {
 	ctx     context.Context
 	backend backend.Backend
 }
 
-// New keeps environments in b. The context ends all calls to it, except those that
-// take one.
+// New returns a store that keeps environments in b. ctx applies to all its
+// calls, except those that take a context.
 func New(ctx context.Context, b backend.Backend) *Store { return &Store{ctx: ctx, backend: b} }
 
 var envName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
-// CheckName says what is wrong with an environment's name.
+// CheckName returns an error if an environment's name is invalid.
 func CheckName(env string) error {
 	if !envName.MatchString(env) {
 		return fmt.Errorf("%q is not a valid environment name: use up to 64 letters, digits, _, -, and ., starting with a letter or digit", env)
@@ -68,7 +68,7 @@ func CheckName(env string) error {
 
 const prefix = "envs/"
 
-// object is the key of an object of an environment.
+// object returns the key of an object of an environment.
 func object(env, name string) string {
 	if env == AllEnvironments {
 		env = ".all"
@@ -76,8 +76,8 @@ func object(env, name string) string {
 	return prefix + env + "/" + name
 }
 
-// Load reads an environment's state: a fresh one, with serial 0, where there
-// is none. One that cannot be read is a *Damaged.
+// Load reads an environment's state. If there is none, it returns a new one
+// with serial 0. If the state cannot be read, the error is *Damaged.
 func (s *Store) Load(env string) (*State, error) {
 	st, _, err := s.load(env)
 	if st == nil && err == nil {
@@ -93,7 +93,7 @@ const (
 	leaseFile  = "lease.json"
 )
 
-// load reads a state; nil, "" where there is none.
+// load reads a state. It returns nil, "" if there is none.
 func (s *Store) load(env string) (*State, backend.Version, error) {
 	if err := CheckName(env); err != nil {
 		return nil, "", err
@@ -118,7 +118,7 @@ func (s *Store) load(env string) (*State, backend.Version, error) {
 	return nil, "", damaged
 }
 
-// Decode reads a state's text; name is for messages.
+// Decode reads a state's text. name is for messages.
 func Decode(name string, text []byte) (*State, error) {
 	st := &State{}
 	if err := document.Decode(name, Format, text, st); err != nil {
@@ -130,11 +130,11 @@ func Decode(name string, text []byte) (*State, error) {
 	return st, nil
 }
 
-// Save writes a state, raising its serial, in place of the one that it was
-// loaded from; anything else in its place is a *Conflict, and nothing is
-// written. The former state is kept as a backup. What is committed in the
-// store before is made durable first, so that a state never refers to what a
-// power cut took away. On an error st is as before.
+// Save raises a state's serial and replaces the state that it was loaded from.
+// If the environment has any other state, Save writes nothing and returns
+// *Conflict. The former state becomes the backup. Everything that was committed
+// to the store before is made durable first, so that a state never refers to
+// something that a power failure destroyed. After an error, st is unchanged.
 func (s *Store) Save(st *State) error {
 	if err := s.save(st); err != nil {
 		var conflict *Conflict
@@ -167,8 +167,8 @@ func (s *Store) save(st *State) (err error) {
 	return s.replace(st.Environment, version, text, st.Serial)
 }
 
-// compare makes sure that the environment has what st was loaded from, and returns
-// that version.
+// compare checks that the environment has the state that st was loaded from,
+// and returns its version.
 func (s *Store) compare(st *State) (backend.Version, error) {
 	now, version, err := s.load(st.Environment)
 	switch {
@@ -186,8 +186,9 @@ func (s *Store) compare(st *State) (backend.Version, error) {
 	return version, nil
 }
 
-// replace puts a state, whose serial is told, in the place of a version; empty: of none. The
-// former one stays as the backup, and there is no moment without a state.
+// replace replaces a version of a state, whose serial is given. An empty
+// version means that there is none. The former state becomes the backup, and
+// there is no moment without a state.
 func (s *Store) replace(env string, was backend.Version, text []byte, serial int64) error {
 	at := object(env, stateFile)
 	err := error(nil)
@@ -211,17 +212,18 @@ func (s *Store) replace(env string, was backend.Version, text []byte, serial int
 	return conflict
 }
 
-// has says whether an object has this text: a write whose answer was lost has been
-// carried out.
+// has reports whether an object has this text, because a write whose answer was
+// lost has succeeded.
 func (s *Store) has(at string, text []byte) bool {
 	is, _, err := s.backend.Get(s.ctx, at)
 	return err == nil && bytes.Equal(is, text)
 }
 
-// List names the environments that have a state, sorted.
+// List returns the names of the environments that have a state, sorted.
 func (s *Store) List() ([]string, error) { return s.having(stateFile) }
 
-// having names the environments that have an object of this name, sorted.
+// having returns the names of the environments that have an object with this
+// name, sorted.
 func (s *Store) having(name string) ([]string, error) {
 	out := []string{}
 	for o, err := range s.backend.List(s.ctx, prefix) {
@@ -237,8 +239,8 @@ func (s *Store) having(name string) ([]string, error) {
 	return out, nil
 }
 
-// Create makes an environment with an empty state. One that is there already
-// is an error that is fs.ErrExist.
+// Create creates an environment with an empty state. If it already exists, the
+// error is fs.ErrExist.
 func (s *Store) Create(env string) (*State, error) {
 	st, err := s.Load(env)
 	if err != nil {
@@ -255,7 +257,7 @@ func (s *Store) Create(env string) (*State, error) {
 	return st, err
 }
 
-// Delete removes an environment, which must be as st says. Artifacts stay.
+// Delete deletes an environment whose state must still be st. Artifacts remain.
 func (s *Store) Delete(st *State) error {
 	version, err := s.compare(st)
 	if err != nil {
