@@ -21,10 +21,16 @@ type Error struct {
 }
 
 // Failed returns an Error. format and its arguments make up the detail; an error
-// that is formatted with %w is its cause.
+// that is formatted with %w is its cause. If the cause is an Error itself, its
+// summary becomes a sentence of the detail.
 func Failed(summary, format string, args ...any) *Error {
-	detail := fmt.Errorf(format, args...)
-	return &Error{Summary: summary, Detail: detail.Error(), Cause: errors.Unwrap(detail)}
+	err := fmt.Errorf(format, args...)
+	detail := err.Error()
+	var cause *Error
+	if errors.As(err, &cause) && cause.Detail != "" {
+		detail = strings.Replace(detail, cause.Error(), cause.Summary+". "+Capital(cause.Detail), 1)
+	}
+	return &Error{Summary: summary, Detail: detail, Cause: errors.Unwrap(err)}
 }
 
 func (e *Error) Error() string {

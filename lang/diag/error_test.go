@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
+
 	"github.com/quern-dev/quern/lang/diag"
 )
 
@@ -22,7 +23,7 @@ func TestAnErrorBecomesTheDiagnosticThatItSays(t *testing.T) {
 		"several lines":  {errors.New("a text of\ntwo lines"), "A text of\ntwo lines", "", nil},
 		"itself":         {failed, "The plan cannot be read", "Try again: unexpected EOF", nil},
 		"wrapped":        {fmt.Errorf("invalid -out: %w", failed), "Invalid -out: the plan cannot be read", "Try again: unexpected EOF", nil},
-		"as a detail":    {diag.Failed("no apply", "%w", failed), "No apply", "The plan cannot be read\ntry again: unexpected EOF", nil},
+		"as a detail":    {diag.Failed("no apply", "%w", failed), "No apply", "The plan cannot be read. Try again: unexpected EOF", nil},
 		"no detail":      {&diag.Error{Summary: "no", Subject: &at}, "No", "", &at},
 		"of diagnostics": {diag.Failed("no import", "%w", hcl.Diagnostics{diag.Errorf(nil, "S", "D")}), "No import", "<nil>: S; D", nil},
 		"diagnostics":    {fmt.Errorf("x: %w", hcl.Diagnostics{diag.Errorf(&at, "S", "D")}), "S", "D", &at},
@@ -34,5 +35,13 @@ func TestAnErrorBecomesTheDiagnosticThatItSays(t *testing.T) {
 	}
 	if !errors.Is(failed, io.ErrUnexpectedEOF) {
 		t.Error("the cause is lost")
+	}
+}
+
+func TestAnErrorWithinADetailIsASentence(t *testing.T) {
+	inner := &diag.Error{Summary: `"x" is not an address`, Detail: "Write KIND.NAME."}
+	outer := diag.Failed("invalid -target", "%w", fmt.Errorf("parse: %w", inner))
+	if want := "parse: \"x\" is not an address. Write KIND.NAME."; outer.Detail != want || !errors.Is(outer, inner) {
+		t.Errorf("got %q, want %q", outer.Detail, want)
 	}
 }

@@ -120,7 +120,7 @@ func (a *Addresses) parse() hcl.Diagnostics {
 	for _, text := range a.Value {
 		parsed, err := addr.Parse(text)
 		if err != nil {
-			diags = append(diags, refuse("invalid "+a.String(), err.Error())...)
+			diags = append(diags, diag.Of(diag.Failed("invalid "+a.String(), "%w", err))...)
 		}
 		a.Parsed = append(a.Parsed, parsed)
 	}
