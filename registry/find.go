@@ -15,9 +15,9 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// SearchPath is where required plugins are looked for: the folders of
-// QUERN_PLUGIN_PATH, the module's .quern/plugins, the user's ~/.quern/plugins,
-// and the folder of the quern program.
+// SearchPath returns the folders in which required plugins are searched for:
+// the folders in QUERN_PLUGIN_PATH, the module's .quern/plugins, the user's
+// ~/.quern/plugins, and the folder of the quern program.
 func SearchPath(dir, program string) []string {
 	out := filepath.SplitList(os.Getenv("QUERN_PLUGIN_PATH"))
 	out = append(out, filepath.Join(dir, ".quern", "plugins"))
@@ -38,12 +38,13 @@ func unique(dirs []string) []string {
 	return out
 }
 
-// programName is what a plugin's program is called.
+// programName returns the name of a plugin's program.
 func programName(plugin string) string {
 	return "quern-plugin-" + plugin
 }
 
-// sourceOf is where a plugin comes from; the local name where nothing is said.
+// sourceOf returns where a plugin comes from, or its local name if it has no
+// source.
 func sourceOf(r Requirement) string {
 	if r.Source == "" {
 		return r.Name
@@ -51,7 +52,7 @@ func sourceOf(r Requirement) string {
 	return r.Source
 }
 
-// programOf is the name of the program that a source gives:
+// programOf returns the name of the program that a source implies:
 // github.com/acme/quern-plugin-ocr and acme/ocr both give ocr.
 func programOf(r Requirement) string {
 	return strings.TrimPrefix(path.Base(sourceOf(r)), "quern-plugin-")
@@ -62,19 +63,20 @@ func isProgram(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// candidate is a program that may be the plugin looked for.
+// candidate is a program that may be the plugin.
 type candidate struct {
 	path   string
 	digest string
-	// folder is the version that its folder's name gives; nil: none.
+	// folder is the version in its folder's name, or nil.
 	folder *version.Version
-	// version is the one that the program itself reports; nil: it was not asked.
+	// version is the one that the program itself reports, or nil if it was not
+	// asked.
 	version *version.Version
 }
 
-// namesakes are the required plugins whose programs have the same name
-// although their sources differ: acme/ocr and other/ocr. Only a folder that is
-// named for the source tells their programs apart.
+// namesakes returns the required plugins whose programs have the same name
+// although their sources differ, such as acme/ocr and other/ocr. Only a folder
+// named after the source distinguishes their programs.
 func namesakes(all []Requirement) map[string]bool {
 	sources := map[string]string{}
 	out := map[string]bool{}
@@ -89,13 +91,13 @@ func namesakes(all []Requirement) map[string]bool {
 }
 
 // candidates returns the programs of a plugin in the order of the folders. In
-// a folder named for the source come first
+// each folder DIR, these come first, in a folder named after the source:
 //
 //	DIR/SOURCE/quern-plugin-NAME
 //	DIR/SOURCE/VERSION/quern-plugin-NAME
 //	DIR/SOURCE/VERSION/OS_ARCH/quern-plugin-NAME
 //
-// and then, unless a plugin from another source has the same NAME,
+// Unless a plugin from another source has the same NAME, these follow:
 //
 //	DIR/quern-plugin-NAME
 //	DIR/NAME_VERSION/quern-plugin-NAME
@@ -139,8 +141,8 @@ func (o *Options) candidates(r Requirement) []*candidate {
 	return out
 }
 
-// sourceFolders are the folders in dir that a source with a namespace names:
-// github.com/acme/quern-plugin-ocr both in full and ending in acme/ocr.
+// sourceFolders returns the folders in dir that are named after a source with a
+// namespace: for github.com/acme/quern-plugin-ocr, the full name and acme/ocr.
 func sourceFolders(dir string, r Requirement) []string {
 	source := sourceOf(r)
 	if !strings.Contains(source, "/") || !filepath.IsLocal(filepath.FromSlash(source)) {
@@ -150,10 +152,10 @@ func sourceFolders(dir string, r Requirement) []string {
 	return unique([]string{full, filepath.Join(filepath.Dir(full), programOf(r))})
 }
 
-// platform names this operating system and processor, as lock files do.
+// platform names this operating system and architecture, as lock files do.
 func platform() string { return runtime.GOOS + "_" + runtime.GOARCH }
 
-// reserved says that a required plugin has the name of one that comes with
+// reserved reports a required plugin with the name of one that comes with
 // quern.
 func (o *Options) reserved(r Requirement) *hcl.Diagnostic {
 	if r.Name != Builtin && !slices.Contains(o.Vendors, r.Name) && !slices.Contains(o.Bundled, r.Name) {
@@ -163,8 +165,8 @@ func (o *Options) reserved(r Requirement) *hcl.Diagnostic {
 		"The plugin %q comes with quern and must not be listed in required_plugins. Remove this entry, or, for a plugin of your own, choose another local name.", r.Name)
 }
 
-// override is the program that the CLI configuration puts in place of a
-// required plugin: by its source or by its local name; "": none.
+// override returns the program that the CLI configuration substitutes for a
+// required plugin, by its source or local name, or "" if there is none.
 func (o *Options) override(r Requirement) (string, *hcl.Diagnostic) {
 	place, ok := o.DevOverrides[sourceOf(r)]
 	if !ok {
@@ -185,8 +187,8 @@ func (o *Options) override(r Requirement) (string, *hcl.Diagnostic) {
 	return program, nil
 }
 
-// lockedProgram finds the program that the lock file names: the one that has
-// its digest. A version under development is held to no digest.
+// lockedProgram returns the program with the digest in the lock file. A version
+// under development may have any digest.
 func (r *Registry) lockedProgram(required Requirement, lock *Locked) (*candidate, hcl.Diagnostics) {
 	at := required.Range.Ptr()
 	if lock == nil {
@@ -203,8 +205,8 @@ func (r *Registry) lockedProgram(required Requirement, lock *Locked) (*candidate
 	return r.options.locked(r.digests, required, lock)
 }
 
-// locked finds the program with a digest that the lock file has for this
-// platform. No program is started.
+// locked finds the program with a digest that the lock file lists for this
+// platform. It starts no program.
 func (o *Options) locked(digests *digests, required Requirement, lock *Locked) (*candidate, hcl.Diagnostics) {
 	at := required.Range.Ptr()
 	var changed, others []string
@@ -239,7 +241,7 @@ func (o *Options) locked(digests *digests, required Requirement, lock *Locked) (
 	return nil, hcl.Diagnostics{o.missing(required)}
 }
 
-// missing says where no program was found.
+// missing reports that no program was found, and where it was searched for.
 func (o *Options) missing(required Requirement) *hcl.Diagnostic {
 	program := programName(programOf(required))
 	if namesakes(o.Required)[programOf(required)] {

@@ -14,33 +14,35 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/client"
 )
 
-// Pinned is what Init chose for a required plugin.
+// Pinned is the choice of Init for a required plugin.
 type Pinned struct {
 	Name    string `json:"name"`
 	Source  string `json:"source"`
 	Version string `json:"version"`
 	Path    string `json:"path"`
 	Digest  string `json:"digest"`
-	// Change says what is new, for a person: "pinned", "unchanged",
-	// "from 1.0.0", "digest changed", "digest added for linux_arm64".
+	// Change describes to a person what changed: "pinned", "unchanged", "from
+	// 1.0.0", "digest changed", "digest added for linux_arm64".
 	Change string `json:"change"`
 }
 
-// InitOptions say how Init may change the lock file.
+// InitOptions control how Init may change the lock file.
 type InitOptions struct {
-	// Upgrade chooses the newest versions that the constraints allow, and takes
-	// the programs as they are now. Without it what is locked stays.
+	// Upgrade chooses the newest versions that the constraints allow, and
+	// accepts the programs as they are now. Without it, locked entries do not
+	// change.
 	Upgrade bool
-	// ReadOnly makes a lock file that would have to change an error.
+	// ReadOnly makes it an error if the lock file would have to change.
 	ReadOnly bool
 }
 
 // Init chooses a program for every required plugin and writes the lock file.
-// Without Upgrade, what is locked stays: a changed program, a version that is
-// gone, and one that the constraints no longer allow are errors. Only plugins
-// that are not locked yet, and the digest of a platform that is not, are added.
-// No program with another digest than the locked one is started; the others
-// are asked for their version. If there are errors, nothing is written.
+// Without Upgrade, locked entries do not change: a changed program, a missing
+// version, and a version that the constraints no longer allow are errors. Init
+// only adds plugins that are not locked yet, and missing digests for this
+// platform. It starts no program with a digest that differs from the locked
+// one, and asks the others for their version. If there are errors, it writes
+// nothing.
 func Init(ctx context.Context, options Options, how InitOptions) ([]Pinned, hcl.Diagnostics) {
 	options, err := options.complete()
 	if err != nil {
@@ -59,7 +61,7 @@ func Init(ctx context.Context, options Options, how InitOptions) ([]Pinned, hcl.
 	for _, required := range options.Required {
 		was := locked[required.Name]
 		if overridden, d := i.override(required); overridden != "" || d != nil {
-			// Its lock entry is for the day the override is gone.
+			// The lock entry is used again when the override is removed.
 			if was != nil {
 				next[required.Name] = was
 			}
@@ -94,8 +96,8 @@ type initialization struct {
 	schemas schemaCache
 }
 
-// lock is a lock entry for a program. The digests of other platforms stay as
-// long as the version does.
+// lock returns a lock entry for a program. It keeps the digests for other
+// platforms unless the version changes.
 func (i *initialization) lock(required Requirement, found *candidate, was *Locked) *Locked {
 	l := &Locked{
 		Name: required.Name, Source: sourceOf(required), Version: found.version.Original(), Constraints: required.Version,
@@ -129,8 +131,8 @@ func change(was, now *Locked) string {
 	return "unchanged"
 }
 
-// choose finds the program for a required plugin: the locked one, or the
-// newest that fits.
+// choose returns the program for a required plugin: the locked one, or the
+// newest that satisfies the constraints.
 func (i *initialization) choose(ctx context.Context, required Requirement, was *Locked) (*candidate, hcl.Diagnostics) {
 	at := required.Range.Ptr()
 	if d := i.reserved(required); d != nil {
@@ -168,8 +170,9 @@ func (i *initialization) choose(ctx context.Context, required Requirement, was *
 	return c, nil
 }
 
-// newest finds the newest version that fits. The program itself says which
-// version it is; one whose folder says otherwise is not taken.
+// newest returns the newest version that satisfies the constraints. The program
+// itself reports its version; if its folder's name contradicts it, the program
+// is not used.
 func (i *initialization) newest(ctx context.Context, required Requirement, constraints version.Constraints) (*candidate, hcl.Diagnostics) {
 	var best *candidate
 	var notes []string
@@ -210,9 +213,9 @@ func (i *initialization) notFound(required Requirement, notes []string) *hcl.Dia
 		required.Name, required.Version, strings.Join(notes, "; "))
 }
 
-// ask has a program say which version it is, and compares that with its
-// folder's name. What a program offers is remembered by its digest, so it is
-// started once.
+// ask asks a program for its version, and compares it with its folder's name.
+// The program's schema is cached by its digest, so the program is started only
+// once.
 func (i *initialization) ask(ctx context.Context, name string, c *candidate) error {
 	s := i.schemas.get(c.digest, nil)
 	if s == nil {

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// inode is a file's number in its file system; 0: it has none.
+// inode returns a file's number in its file system, or 0 if it has none.
 func inode(info os.FileInfo) uint64 {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
 		return s.Ino

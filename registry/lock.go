@@ -27,14 +27,15 @@ const lockHead = `# Written by quern init: the plugins of this pipeline and the 
 # programs. Keep it in version control.
 `
 
-// Locked is what the lock file says of a plugin.
+// Locked is the entry of a plugin in the lock file.
 type Locked struct {
 	Name, Source, Version string
-	// Constraints are those of required_plugins that Version was chosen by.
+	// Constraints are the constraints in required_plugins that Version was
+	// chosen by.
 	Constraints string
 	// Digests of the program by platform, such as linux_amd64. A version under
-	// development has none. Lock files of quern 0.1 have a list of digests that
-	// does not say for which platform each is; they are under "".
+	// development has none. Lock files of quern 0.1 contain a list of digests
+	// without platforms, which is under "".
 	Digests map[string][]string
 }
 
@@ -67,22 +68,22 @@ func (b *lockedBlock) locked() (*Locked, error) {
 	return l, nil
 }
 
-// isDevelopment says whether a version is one under development.
+// isDevelopment reports whether a version is under development.
 func isDevelopment(text string) bool {
 	v, err := parseVersion(text)
 	return err == nil && (v.Prerelease() == "dev" || strings.HasPrefix(v.Prerelease(), "dev."))
 }
 
-// parseVersion reads a semantic version, as plugins report theirs.
+// parseVersion parses a semantic version, as plugins report it.
 func parseVersion(text string) (*version.Version, error) { return version.NewSemver(text) }
 
-// digests are those that a program may have on a platform.
+// digests returns the digests that a program may have on a platform.
 func (l *Locked) digests(on string) []string { return slices.Concat(l.Digests[on], l.Digests[""]) }
 
-// knows says whether the lock says what the program is on a platform.
+// knows reports whether the lock file identifies the program for a platform.
 func (l *Locked) knows(on string) bool { return isDevelopment(l.Version) || len(l.digests(on)) > 0 }
 
-// fits says what is wrong when the configuration has moved on from the lock.
+// fits returns an error if the configuration no longer matches the lock file.
 func (l *Locked) fits(required Requirement) *hcl.Diagnostic {
 	at := required.Range.Ptr()
 	if l.Source != sourceOf(required) {
@@ -106,7 +107,8 @@ func (l *Locked) fits(required Requirement) *hcl.Diagnostic {
 	return nil
 }
 
-// parseConstraints reads version constraints; none allow everything.
+// parseConstraints parses version constraints. An empty text allows every
+// version.
 func parseConstraints(text string) (version.Constraints, error) {
 	if text == "" {
 		return nil, nil
@@ -118,14 +120,14 @@ func parseConstraints(text string) (version.Constraints, error) {
 	return c, nil
 }
 
-// satisfies compares; a version under development counts as the release that
-// it is to become.
+// satisfies reports whether a version satisfies constraints. A version under
+// development counts as the release that it will become.
 func satisfies(v *version.Version, c version.Constraints) bool {
 	return c == nil || c.Check(v) || (isDevelopment(v.String()) && c.Check(v.Core()))
 }
 
-// ReadLock reads the lock file of a root module; without one nothing is
-// locked.
+// ReadLock reads the lock file of a root module. Without a lock file, nothing
+// is locked.
 func ReadLock(dir string) (map[string]*Locked, hcl.Diagnostics) {
 	path := filepath.Join(dir, LockFile)
 	src, err := os.ReadFile(path)
@@ -159,8 +161,8 @@ func ReadLock(dir string) (map[string]*Locked, hcl.Diagnostics) {
 	return out, nil
 }
 
-// digestsValue is the map of platforms to digests, or, of a lock file of quern
-// 0.1 that still holds, its list.
+// digestsValue returns the map of platforms to digests, or the list in a lock
+// file of quern 0.1 that is still valid.
 func (l *Locked) digestsValue() cty.Value {
 	if old := l.Digests[""]; len(old) > 0 {
 		values := make([]cty.Value, len(old))
@@ -176,8 +178,8 @@ func (l *Locked) digestsValue() cty.Value {
 	return cty.ObjectVal(values)
 }
 
-// writeLock writes the lock file, if it differs, at once and as a whole. With
-// readonly a lock file that would change is an error.
+// writeLock writes the lock file atomically, if it differs. With readonly, a
+// lock file that would change is an error.
 func writeLock(dir string, locked map[string]*Locked, readonly bool) error {
 	f := hclwrite.NewEmptyFile()
 	for _, name := range sortedKeys(locked) {

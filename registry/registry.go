@@ -1,10 +1,10 @@
 // Package registry knows which plugins a pipeline may use: the built-in one,
-// the programs that come with quern, and those that required_plugins names.
-// It finds their programs, holds them to the lock file, answers for their
-// schemas from a cache, and starts each when it is first called.
+// the programs that come with quern, and those in required_plugins. It finds
+// their programs, checks them against the lock file, returns their schemas from
+// a cache, and starts each one when it is first called.
 //
-// A program whose digest is not the one that was locked is not started, not
-// even for its schema.
+// A program whose digest differs from the locked one is never started, not even
+// for its schema.
 package registry
 
 import (
@@ -34,48 +34,50 @@ import (
 // Builtin is the name of the plugin that is part of quern.
 const Builtin = "builtin"
 
-// Options say where plugins are.
+// Options configure where plugins are searched for.
 type Options struct {
-	// Root is the root module's folder: of the lock file, of .quern/plugins,
-	// and what relative paths in configurations start from.
+	// Root is the root module's folder. It contains the lock file and
+	// .quern/plugins, and relative paths in configurations start from it.
 	Root string
-	// Version is quern's. Plugins see it as QUERN_VERSION.
+	// Version is quern's version. Plugins see it as QUERN_VERSION.
 	Version string
-	// Required are the plugins of the quern block.
+	// Required are the plugins in the quern block.
 	Required []Requirement
-	// CacheDir is a folder for schemas and digests; empty: nothing is cached.
+	// CacheDir is a folder for schemas and digests. If it is empty, nothing is
+	// cached.
 	CacheDir string
-	// Program is the quern program; empty: the running one. Its arguments for
-	// serving the built-in plugin are BuiltinArgs; nil: "serve-plugin". The name
-	// of another plugin that it serves follows them.
+	// Program is the quern program, or empty for the running one. BuiltinArgs
+	// are its arguments for serving the built-in plugin, or nil for
+	// "serve-plugin". The name of another plugin that it serves follows them.
 	Program     string
 	BuiltinArgs []string
 	// Vendors are the plugins that Program serves in addition to the built-in
-	// one; nil: Vendors.
+	// one. nil means the variable Vendors.
 	Vendors []string
-	// Bundled are the plugins that come as programs next to Program; nil:
-	// Bundled.
+	// Bundled are the plugins that come as programs next to Program. nil means
+	// the variable Bundled.
 	Bundled []string
-	// Search are the folders in which required plugins are looked for; nil:
-	// SearchPath.
+	// Search are the folders in which required plugins are searched for. nil
+	// means SearchPath.
 	Search []string
-	// DevOverrides put a program, or the folder that it is in, in place of a
-	// required plugin, by its source or local name. Neither the lock file nor
-	// version constraints count for it.
+	// DevOverrides substitute a program, or the folder that contains it, for a
+	// required plugin, by its source or local name. The lock file and version
+	// constraints do not apply to it.
 	DevOverrides map[string]string
-	// Reattach are plugins that are served already, under a debugger for
-	// instance, by source or local name.
+	// Reattach are plugins that are already being served, such as under a
+	// debugger, by source or local name.
 	Reattach map[string]*goplugin.ReattachConfig
-	// StartTimeout is how long a plugin may take to get ready; 0:
+	// StartTimeout is how long a plugin may take to start. 0 means
 	// client.DefaultStartTimeout.
 	StartTimeout time.Duration
-	// Log gets what plugins write and what is done with them; nil: nobody.
+	// Log receives the output of plugins and what is done with them. It may be
+	// nil.
 	Log hclog.Logger
-	// Slow gets calls that take long; nil: nobody listens.
+	// Slow receives messages about slow calls. It may be nil.
 	Slow func(text string)
 }
 
-// command is how a program is started.
+// command returns how to start a program.
 func (o *Options) command(name, path, digest string) client.Command {
 	return client.Command{
 		Name: name, Path: path, Digest: digest, StartTimeout: o.StartTimeout, Log: o.Log, Slow: o.Slow,
@@ -87,23 +89,24 @@ func (o *Options) command(name, path, digest string) client.Command {
 type Requirement struct {
 	// Name is the plugin's local name.
 	Name string
-	// Source is where it comes from; empty: it is looked for by its name.
+	// Source is where it comes from. If it is empty, the plugin is searched for
+	// by name.
 	Source string
-	// Version is a constraint; empty: any.
+	// Version is a constraint. If it is empty, any version is accepted.
 	Version string
 	Range   hcl.Range
 }
 
-// Bundled are the plugins that come with quern as programs of their own.
+// Bundled are the plugins that come with quern as separate programs.
 var Bundled = []string{"sql"}
 
-// Vendors are the plugins that quern serves itself, but each in a process of its
-// own, so that no other plugin has the vendor's key in its environment.
+// Vendors are the plugins that quern itself serves, each in a separate process,
+// so that no other plugin has the vendor's key in its environment.
 var Vendors = []string{"anthropic", "openai"}
 
-// Registry is safe for use by several goroutines.
+// Registry is safe for concurrent use.
 type Registry struct {
-	// ctx ends questions for schemas.
+	// ctx ends requests for schemas.
 	ctx     context.Context
 	options Options
 	digests *digests
@@ -121,11 +124,12 @@ type entry struct {
 	program string
 	args    []string
 	digest  string
-	// required tells a plugin of required_plugins from those of quern.
+	// required distinguishes plugins in required_plugins from quern's own.
 	required bool
-	// version is the locked one, which the program must report; "": any.
+	// version is the locked version, which the program must report, or "" for
+	// any.
 	version string
-	// development: it overrides a plugin, or is attached to.
+	// development is set if the plugin is overridden or attached to.
 	development bool
 	reattach    *goplugin.ReattachConfig
 
@@ -135,24 +139,24 @@ type entry struct {
 	configured  bool
 	config      cty.Value
 	environment []string
-	// always are variables that it sees whatever its configuration says.
+	// always are the variables that every plugin receives.
 	always []string
 }
 
-// network are the variables that say how the network is reached.
+// network are the variables that configure access to the network.
 var network = []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
-// environments are the variables that the plugins of quern see whatever their
-// configuration says: the key of a vendor only that vendor's plugin.
+// environments are the variables that quern's own plugins receive whatever
+// their configuration says. Only a vendor's plugin receives the vendor's key.
 var environments = map[string][]string{
 	Builtin:     append([]string{"OLLAMA_HOST"}, network...),
 	"openai":    append([]string{"OPENAI_API_KEY"}, network...),
 	"anthropic": append([]string{"ANTHROPIC_API_KEY"}, network...),
 }
 
-// Open finds the programs and checks them against the lock file. It starts
-// none. The registry that it returns with errors can be used for what was
-// found. When ctx ends, so do questions for schemas.
+// Open finds the programs and checks them against the lock file, without
+// starting any. If it returns errors, the registry can still be used for the
+// plugins that were found. When ctx ends, requests for schemas end, too.
 func Open(ctx context.Context, options Options) (*Registry, hcl.Diagnostics) {
 	options, err := options.complete()
 	if err != nil {
@@ -215,7 +219,7 @@ func (r *Registry) add(e *entry) {
 	r.order = append(r.order, e.name)
 }
 
-// addRequired adds the required plugins as they are locked.
+// addRequired adds the required plugins in their locked versions.
 func (r *Registry) addRequired() hcl.Diagnostics {
 	if len(r.options.Required) == 0 {
 		return nil
@@ -247,8 +251,8 @@ func (r *Registry) addRequired() hcl.Diagnostics {
 	return diags
 }
 
-// requiredEntry is where a required plugin is: attached to, overridden, or
-// as it was locked.
+// requiredEntry returns where a required plugin is: attached to, overridden, or
+// in its locked version.
 func (r *Registry) requiredEntry(required Requirement, lock *Locked) (*entry, hcl.Diagnostics) {
 	if d := r.options.reserved(required); d != nil {
 		return nil, hcl.Diagnostics{d}
@@ -272,15 +276,16 @@ func (r *Registry) requiredEntry(required Requirement, lock *Locked) (*entry, hc
 	return &entry{program: found.path, digest: found.digest, version: lock.Version}, diags
 }
 
-// attachedDigest stands for the program of a plugin that is served already:
-// nobody knows its bytes, so each serving counts as a program of its own.
+// attachedDigest takes the place of the digest of a plugin that is already
+// being served. Its program is unknown, so each serving counts as a different
+// program.
 func attachedDigest(at *goplugin.ReattachConfig) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", at.Addr, at.Pid))
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// Type returns a stage type and the name of the plugin that serves it. With
-// the name of a plugin only that one is asked.
+// Type returns a stage type and the name of the plugin that serves it. If
+// plugin is not empty, only that plugin is asked.
 func (r *Registry) Type(kind, name, plugin string) (*pluginv1.Type, string, error) {
 	if plugin != "" {
 		return r.typeOf(plugin, kind, name)
@@ -317,14 +322,15 @@ func (r *Registry) typeOf(plugin, kind, name string) (*pluginv1.Type, string, er
 		diag.Suggest(name, typeNames(schema, kind)))
 }
 
-// candidates are the plugins to ask for a type, the likeliest first: the one
-// whose name the type has or begins with, then those of quern, then all others.
+// candidates returns the plugins to ask for a type, the most likely first: the
+// one whose name equals the type or is its prefix, then quern's own, and then
+// all others.
 func (r *Registry) candidates(typ string) []string {
 	names := r.Names()
 	likely := func(name string) int {
 		switch e := r.entry(name); {
 		case name == typ && !e.required, strings.HasPrefix(typ, name+"_"):
-			return 0 // a bundled program is named for its type
+			return 0 // a bundled program has the name of its type
 		case !e.required:
 			return 1
 		}
@@ -334,8 +340,8 @@ func (r *Registry) candidates(typ string) []string {
 	return names
 }
 
-// Missing returns an error if quern comes with a program for a type and that program
-// is not in quern's folder. It starts no program.
+// Missing returns an error if quern comes with a program for a type and that
+// program is not in quern's folder. It does not start any program.
 func (r *Registry) Missing(kind, name string) error {
 	if !slices.Contains(r.options.Bundled, name) || r.entry(name) != nil {
 		return nil
@@ -363,8 +369,8 @@ func (r *Registry) unknownType(of, name string) error {
 		diag.Suggest(name, names), strings.Join(names, ", "))
 }
 
-// TypeNames returns the names of a kind's types, sorted. A plugin whose schema
-// can't be had is left out.
+// TypeNames returns the names of a kind's types, sorted. It leaves out plugins
+// whose schema is not available.
 func (r *Registry) TypeNames(kind string) []string {
 	var out []string
 	for _, name := range r.Names() {
@@ -395,14 +401,14 @@ func findType(schema *pluginv1.GetSchemaResponse, kind, name string) *pluginv1.T
 	return nil
 }
 
-// Names returns the plugins that may be used: those of quern first.
+// Names returns the plugins that may be used, quern's own first.
 func (r *Registry) Names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.order)
 }
 
-// ConfigSchema returns what a plugin's block takes.
+// ConfigSchema returns the schema of a plugin's block.
 func (r *Registry) ConfigSchema(plugin string) (*pluginv1.Body, error) {
 	schema, err := r.schema(r.ctx, plugin)
 	if err != nil {
@@ -411,8 +417,8 @@ func (r *Registry) ConfigSchema(plugin string) (*pluginv1.Body, error) {
 	return schema.Config, nil
 }
 
-// SetConfig gives the value of a plugin's block, known and unmarked. It counts
-// for a plugin that is not called yet.
+// SetConfig sets the value of a plugin's block, which must be known and
+// unmarked. It has no effect on a plugin that was already called.
 func (r *Registry) SetConfig(plugin string, config cty.Value) error {
 	e := r.entry(plugin)
 	if e == nil {
@@ -429,8 +435,8 @@ func (r *Registry) noPlugin(name string) error {
 		name, diag.Suggest(name, r.Names()))
 }
 
-// SetEnvironment names the variables of quern's environment that a plugin
-// sees. It counts for a plugin that is not started yet.
+// SetEnvironment sets the names of the environment variables that a plugin
+// receives. It has no effect on a plugin that is already running.
 func (r *Registry) SetEnvironment(plugin string, names []string) {
 	if e := r.entry(plugin); e != nil {
 		e.mu.Lock()
@@ -439,8 +445,8 @@ func (r *Registry) SetEnvironment(plugin string, names []string) {
 	}
 }
 
-// Development says whether a plugin's version is one under development: its
-// program's digest then is part of its behaviour.
+// Development reports whether a plugin's version is under development. The
+// digest of its program is then part of its behavior.
 func (r *Registry) Development(plugin string) bool {
 	schema, err := r.schema(r.ctx, plugin)
 	e := r.entry(plugin)
@@ -461,8 +467,7 @@ func (r *Registry) Describe() map[string]plan.Plugin {
 	return out
 }
 
-// Check compares the plugins that a plan was made with with those that are
-// here.
+// Check compares the plugins that a plan was made with with the present ones.
 func (r *Registry) Check(plugins map[string]plan.Plugin) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, name := range sortedKeys(plugins) {
@@ -487,7 +492,7 @@ func (r *Registry) Check(plugins map[string]plan.Plugin) hcl.Diagnostics {
 // Close ends all plugins that were started.
 func (r *Registry) Close() { r.end((*client.Plugin).Close) }
 
-// Kill ends them at once.
+// Kill ends them immediately.
 func (r *Registry) Kill() { r.end((*client.Plugin).Kill) }
 
 func (r *Registry) end(how func(*client.Plugin)) {

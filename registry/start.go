@@ -9,9 +9,9 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// Client returns a plugin's process, configured. It is started when it is
-// first asked for, and again when it has ended; all callers share it, and
-// Close ends it. What it does not like about its block is a
+// Client returns a plugin's process, configured. It starts the process on the
+// first call, and again if the process has ended. All callers share it, and
+// Close ends it. If the plugin rejects its block, the error is
 // *client.DiagnosticError.
 func (r *Registry) Client(ctx context.Context, plugin string) (*client.Plugin, error) {
 	e := r.entry(plugin)
@@ -39,7 +39,7 @@ func (r *Registry) Client(ctx context.Context, plugin string) (*client.Plugin, e
 	return c, nil
 }
 
-// started returns the running process, which may not be configured.
+// started returns the running process, which may not be configured yet.
 func (r *Registry) started(ctx context.Context, e *entry) (*client.Plugin, error) {
 	if e.client != nil && !e.client.Exited() {
 		return e.client, nil
@@ -82,8 +82,8 @@ func configure(ctx context.Context, c *client.Plugin, e *entry, root string) err
 	return client.Failure(e.name, resp.Diagnostics)
 }
 
-// schema returns what a plugin offers: from memory, from the cache, or by
-// starting it.
+// schema returns the plugin's schema: from memory, from the cache, or by
+// starting the plugin.
 func (r *Registry) schema(ctx context.Context, plugin string) (*pluginv1.GetSchemaResponse, error) {
 	e := r.entry(plugin)
 	if e == nil {
@@ -94,7 +94,7 @@ func (r *Registry) schema(ctx context.Context, plugin string) (*pluginv1.GetSche
 	return r.offer(ctx, e)
 }
 
-// offer is schema for the entry of a plugin, which is locked.
+// offer is schema for the entry of a plugin. The caller holds its lock.
 func (r *Registry) offer(ctx context.Context, e *entry) (*pluginv1.GetSchemaResponse, error) {
 	if e.schema != nil {
 		return e.schema, nil
@@ -120,7 +120,7 @@ func (r *Registry) offer(ctx context.Context, e *entry) (*pluginv1.GetSchemaResp
 	return e.take(s)
 }
 
-// take keeps a plugin's schema, if it reports the version that was locked.
+// take keeps a plugin's schema, if the plugin reports the locked version.
 func (e *entry) take(s *pluginv1.GetSchemaResponse) (*pluginv1.GetSchemaResponse, error) {
 	if e.version != "" && s.Version != e.version {
 		return nil, fmt.Errorf("plugin %q (%s) reports version %s, but %s has version %s; run \"quern init -upgrade\"",

@@ -22,26 +22,26 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// moduleRoot begins the path of a module.
+// moduleRoot is the first step of the path of a module.
 const moduleRoot = "module"
 
 // Module is the path of an instance of a module, such as
-// module.a["k"].module.b. The zero Module is the root module. Modules can be
-// compared and be the keys of maps.
+// module.a["k"].module.b. The zero Module is the root module. Modules are
+// comparable, so they can be keys of maps.
 type Module struct{ path string }
 
-// IsRoot reports whether it is the root module.
+// IsRoot reports whether m is the root module.
 func (m Module) IsRoot() bool { return m.path == "" }
 
-// Child returns the path of a module in this one. The key is that of an
-// Instance; the name is an identifier.
+// Child returns the path of a module in this one. The key is an instance key,
+// and the name is an identifier.
 func (m Module) Child(name string, key cty.Value) Module {
 	return Module{m.prefix() + moduleRoot + "." + name + keySuffix(key)}
 }
 
 func (m Module) String() string { return m.path }
 
-// prefix is what comes before the address of something in the module.
+// prefix is the part before the address of something in the module.
 func (m Module) prefix() string {
 	if m.IsRoot() {
 		return ""
@@ -49,18 +49,19 @@ func (m Module) prefix() string {
 	return m.path + "."
 }
 
-// Stage is the address of a stage block: transform.clean. Stages can be
-// compared and be the keys of maps.
+// Stage is the address of a stage block: transform.clean. Stages are
+// comparable, so they can be keys of maps.
 type Stage struct {
-	// Module is where the block is. In what a configuration says, it is the
-	// root module, because addresses are relative there: see In.
+	// Module is the module that contains the block. In a configuration, it is
+	// the root module, because addresses there are relative: see In.
 	Module     Module
 	Kind, Name string
 }
 
 func (s Stage) String() string { return s.Module.prefix() + s.Kind + "." + s.Name }
 
-// In returns the address of a stage that a module names without a path.
+// In returns the full address of a stage that a module refers to without a
+// path.
 func (s Stage) In(m Module) Stage {
 	s.Module = m
 	return s
@@ -116,8 +117,8 @@ func malformed(s string) error {
 	return diag.Failed(fmt.Sprintf("%q is not an address", s), "Write KIND.NAME, such as transform.clean. To name one of several instances, add its key: [\"KEY\"] or [0].")
 }
 
-// KindOf returns the kind of the address that a text is, without parsing more of
-// it than it must.
+// KindOf returns the kind of an address. It parses no more of the text than
+// necessary.
 func KindOf(address string) string {
 	if !strings.HasPrefix(address, moduleRoot+".") {
 		of, _, _ := strings.Cut(address, ".")
@@ -173,7 +174,8 @@ func cutKey(t hcl.Traversal) (key cty.Value, rest hcl.Traversal) {
 	return cty.NilVal, t
 }
 
-// isKey reports whether a value can be the key of an instance, or is none.
+// isKey reports whether a value can be the key of an instance, or is
+// cty.NilVal.
 func isKey(v cty.Value) bool {
 	if v == cty.NilVal || v.Type() == cty.String {
 		return true
@@ -185,7 +187,7 @@ func isKey(v cty.Value) bool {
 	return accuracy == big.Exact && n >= 0
 }
 
-// nameOf returns the name of a step that is one.
+// nameOf returns the name in a step, if it has one.
 func nameOf(step hcl.Traverser) (string, bool) {
 	switch step := step.(type) {
 	case hcl.TraverseRoot:

@@ -72,15 +72,15 @@ func beyond(err error, at hcl.Range) *hcl.Diagnostic {
 	return diag.Errorf(&at, "Limit exceeded", "%s", diag.Sentence(err))
 }
 
-// budget is what remains of the limits while an expression is evaluated.
+// budget is what remains of the limits during an evaluation.
 type budget struct {
 	limits   limit.Set
 	deadline time.Time
-	loops    int // that may still run
-	bytes    int // of text that may still be made
+	loops    int // iterations that may still run
+	bytes    int // bytes of text that may still be produced
 	steps    int
-	// exceeded stays set, so that neither try nor a function that takes errors
-	// as they come can hide it.
+	// exceeded stays set, so that neither try nor a function that handles
+	// errors itself can hide it.
 	exceeded error
 }
 
@@ -181,8 +181,8 @@ func harmless(e hclsyntax.Expression) bool {
 	return false
 }
 
-// builds reports whether an expression can put together a value that is larger than
-// any of those that it is made of, each of which has been checked.
+// builds reports whether an expression can construct a value that is larger
+// than any of its parts, each of which has been checked.
 func builds(e hclsyntax.Expression) bool {
 	switch e := e.(type) {
 	case *hclsyntax.TupleConsExpr:
@@ -259,8 +259,8 @@ func Calls(e hcl.Expression, name string) bool {
 	return found
 }
 
-// Explain replaces the stack trace that cty reports if a function panics with
-// plain words.
+// Explain replaces the stack trace that cty reports when a function panics with
+// a plain message.
 func Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	for i, d := range diags {
 		extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d)
@@ -277,7 +277,7 @@ func Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	return diags
 }
 
-// body is what a loop evaluates again and again.
+// body is the expression that a loop evaluates repeatedly.
 type body struct {
 	hclsyntax.Expression
 	budget *budget

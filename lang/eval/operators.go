@@ -11,9 +11,9 @@ import (
 	"github.com/quern-dev/quern/lang/limit"
 )
 
-// hcl's tables of operators are what its parser and its evaluator go by, so
-// that changing them here changes all expressions alike: of rows, of the plan,
-// and of what is evaluated after it.
+// hcl's parser and evaluator use its tables of operators, so changing them here
+// changes all expressions: over rows, in the plan, and in whatever is evaluated
+// later.
 func init() {
 	hclsyntax.OpAdd.Impl = arithmetic(cty.Value.Add, nil)
 	hclsyntax.OpSubtract.Impl = arithmetic(cty.Value.Subtract, nil)
@@ -24,8 +24,8 @@ func init() {
 	hclsyntax.OpLogicalOr.ShortCircuit = shortCircuit(true)
 }
 
-// arithmetic is an operator on two numbers. Its result is a finite number, or
-// there is an error: cty has infinities, which no column and no JSON can hold.
+// arithmetic returns an operator on two numbers. Its result is a finite number
+// or an error: cty has infinities, which no column and no JSON can contain.
 func arithmetic(compute func(a, b cty.Value) cty.Value, check func(a, b cty.Value) error) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{
@@ -60,9 +60,9 @@ func notByZero(_, b cty.Value) error {
 	return nil
 }
 
-// shortCircuit decides && and || by one operand alone where that has the
-// decisive value, whatever is wrong with the other. hcl's own takes null for
-// false; here null decides nothing, and the operator reports it.
+// shortCircuit decides && and || by one operand alone if it has the decisive
+// value, even if the other one has an error. hcl takes null for false; here,
+// null decides nothing, and the operator reports it.
 func shortCircuit(decisive bool) func(lhs, rhs cty.Value, lhsDiags, rhsDiags hcl.Diagnostics) (cty.Value, hcl.Diagnostics) {
 	decides := func(v cty.Value) bool { return v.IsKnown() && !v.IsNull() && v.True() == decisive }
 	unknown := cty.UnknownVal(cty.Bool).RefineNotNull()
@@ -74,7 +74,7 @@ func shortCircuit(decisive bool) func(lhs, rhs cty.Value, lhsDiags, rhsDiags hcl
 			return cty.BoolVal(decisive), rhsDiags
 		case !lhs.IsKnown() && !rhs.IsKnown():
 			if lhsDiags.HasErrors() {
-				return cty.NilVal, nil // for what is wrong with both to be reported
+				return cty.NilVal, nil // the operator reports what is wrong with both
 			}
 			return unknown, lhsDiags
 		case !lhs.IsKnown():

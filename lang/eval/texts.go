@@ -22,8 +22,8 @@ func KeepTexts(e hclsyntax.Expression) hclsyntax.Expression {
 	return keepText(MapChildren(e, KeepTexts, func(*hclsyntax.ForExpr) {}, func() {}))
 }
 
-// keepText is KeepTexts for a node whose parts have been seen to. It is a copy
-// already.
+// keepText is KeepTexts for a node whose parts are converted already. The node
+// is a copy.
 func keepText(e hclsyntax.Expression) hclsyntax.Expression {
 	switch e := e.(type) {
 	case *hclsyntax.TemplateExpr:
@@ -46,7 +46,7 @@ func keepText(e hclsyntax.Expression) hclsyntax.Expression {
 	return e
 }
 
-// template is hcl's template; only the joining differs.
+// template is hcl's template; only joining the parts differs.
 type template struct{ *hclsyntax.TemplateExpr }
 
 func (t *template) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
@@ -124,8 +124,8 @@ func (l *loopText) invalid(detail string, ctx *hcl.EvalContext) *hcl.Diagnostic 
 	}
 }
 
-// key is a key of a map or object. Those are in NFC, so that keys that differ
-// in form only are one key from the start.
+// key is a key of a map or object. Keys are normalized to NFC, so that keys
+// that differ only in form are the same from the start.
 type key struct{ hclsyntax.Expression }
 
 func (k *key) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {

@@ -10,9 +10,9 @@ import (
 // second argument: convert([], list(string)).
 const ConvertName = "convert"
 
-// MapChildren copies a node with f applied to all its parts. enter and exit
-// are called around the parts that see the loop variables of a `for`. Nodes
-// without parts are returned unchanged.
+// MapChildren copies a node with f applied to all its parts. It calls enter and
+// exit around the parts that see the loop variables of a `for`. Nodes without
+// parts are returned unchanged.
 func MapChildren(e hclsyntax.Expression, f func(hclsyntax.Expression) hclsyntax.Expression, enter func(*hclsyntax.ForExpr), exit func()) hclsyntax.Expression {
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
@@ -95,8 +95,8 @@ func mapObject(e *hclsyntax.ObjectConsExpr, f func(hclsyntax.Expression) hclsynt
 	return &c
 }
 
-// mapKey gives keys one form: an expression that is evaluated. A key that hcl
-// calls ambiguous is left alone for hcl to complain about.
+// mapKey converts all keys to one form: an expression that is evaluated. It
+// leaves a key that hcl calls ambiguous unchanged, so that hcl reports it.
 func mapKey(e hclsyntax.Expression, f func(hclsyntax.Expression) hclsyntax.Expression) hclsyntax.Expression {
 	key, ok := e.(*hclsyntax.ObjectConsKeyExpr)
 	if !ok {

@@ -50,14 +50,14 @@ func body(b *hclwrite.Body) {
 		}
 	}
 	for _, block := range b.Blocks() {
-		// Labels that are set again are written in quotes.
+		// Setting the labels again writes them in quotes.
 		block.SetLabels(block.Labels())
 		body(block.Body())
 	}
 }
 
-// unwrap takes the quotes and the interpolation from an expression that is a
-// template with nothing but one interpolation.
+// unwrap removes the quotes and the interpolation from an expression that is a
+// template with only one interpolation.
 func unwrap(tokens hclwrite.Tokens) (hclwrite.Tokens, bool) {
 	n := len(tokens)
 	if n < 5 ||
@@ -75,8 +75,8 @@ func unwrap(tokens hclwrite.Tokens) (hclwrite.Tokens, bool) {
 	return inner, true
 }
 
-// single reports whether tokens have no interpolation but nested ones: in
-// "${a}${b}" the first ends before the last begins.
+// single reports whether tokens contain a single interpolation, apart from
+// nested ones: in "${a}${b}", the first ends before the last begins.
 func single(tokens hclwrite.Tokens) bool {
 	depth := 0
 	for _, t := range tokens {
@@ -119,8 +119,8 @@ func parenthesized(tokens hclwrite.Tokens) hclwrite.Tokens {
 
 var windowsEnd = regexp.MustCompile(`\r+\n`)
 
-// lineEnds writes the line ends of Windows as all others. In heredocs they are
-// part of a value and stay.
+// lineEnds converts Windows line endings to Unix ones, except in heredocs,
+// where they are part of a value.
 func lineEnds(tokens hclwrite.Tokens) hclwrite.Tokens {
 	for _, t := range tokens {
 		if t.Type == hclsyntax.TokenNewline || t.Type == hclsyntax.TokenComment {
@@ -130,11 +130,11 @@ func lineEnds(tokens hclwrite.Tokens) hclwrite.Tokens {
 	return tokens
 }
 
-// blankLines takes away blank lines that say nothing. Line breaks inside
-// heredocs are no newline tokens and stay.
+// blankLines removes superfluous blank lines. Line breaks inside heredocs are
+// not newline tokens, so they remain.
 func blankLines(tokens hclwrite.Tokens) hclwrite.Tokens {
 	var out hclwrite.Tokens
-	breaks := 2 // as if behind a blank line, so that none begins the file
+	breaks := 2 // as if after a blank line, so that none begins the file
 	for i, t := range tokens {
 		if t.Type == hclsyntax.TokenNewline {
 			if breaks >= 2 || breaks == 1 && closes(tokens[i+1:]) {
@@ -150,7 +150,8 @@ func blankLines(tokens hclwrite.Tokens) hclwrite.Tokens {
 		case t.Type == hclsyntax.TokenComment && bytes.HasSuffix(t.Bytes, []byte("\n")):
 			breaks = 1
 		case opens(t, tokens[i+1:]):
-			// The line break that is to follow is followed by none.
+			// The line break before a closing bracket is not followed by
+			// another one.
 			out = append(out, lineBreak())
 			breaks = 2
 		}
@@ -171,8 +172,8 @@ func opens(t *hclwrite.Token, rest hclwrite.Tokens) bool {
 	return false
 }
 
-// closes reports whether nothing but line breaks stands before a closing
-// bracket or the end of the file.
+// closes reports whether only line breaks precede a closing bracket or the end
+// of the file.
 func closes(rest hclwrite.Tokens) bool {
 	for _, t := range rest {
 		switch t.Type {

@@ -10,7 +10,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// answerFunctions report whether an answer has the form that was asked for.
+// answerFunctions report whether an answer has the requested form.
 var answerFunctions = []entry{
 	describe("contains_html", "Whether the string contains an HTML element.", `contains_html("A <b>bold</b> claim")`, `true`, formFunc(wellformed.ContainsHTML)),
 	describe("contains_json", "Whether the string contains a JSON object. With a schema, whether it contains an object or array that matches the schema.", `contains_json("It is {\"a\": 1}.")`, `true`, jsonFunc(wellformed.ContainsJSON, (*wellformed.Schema).In)),
@@ -37,7 +37,8 @@ func formFunc(is func(text string) bool) function.Function {
 	})
 }
 
-// jsonFunc looks for JSON, and, where there is a schema, for what fits it.
+// jsonFunc returns a function that looks for JSON and, with a schema, for JSON
+// that matches it.
 func jsonFunc(is func(text string) bool, fits func(s *wellformed.Schema, text string) bool) function.Function {
 	return function.New(&function.Spec{
 		Params:       []function.Parameter{{Name: "text", Type: cty.String}},
@@ -66,7 +67,7 @@ func jsonFunc(is func(text string) bool, fits func(s *wellformed.Schema, text st
 	})
 }
 
-// jsonText is a value as JSON; a string is JSON already.
+// jsonText returns a value as JSON. A string is JSON already.
 func jsonText(v cty.Value) (string, error) {
 	if v.Type() == cty.String && !v.IsNull() {
 		return v.AsString(), nil
@@ -138,7 +139,7 @@ var perplexityFunc = function.New(&function.Spec{
 	},
 })
 
-// anything is a parameter that takes values of any structure.
+// anything is a parameter that accepts values of any structure.
 func anything(name string) function.Parameter {
 	return function.Parameter{Name: name, Type: cty.DynamicPseudoType, AllowDynamicType: true}
 }
@@ -169,7 +170,7 @@ var toolCallF1Func = function.New(&function.Spec{
 	},
 })
 
-// sharedF1 is the F1 of a set beside another; 1 where both are empty.
+// sharedF1 is the F1 of a set compared with another, or 1 if both are empty.
 func sharedF1(have, want map[string]bool) float64 {
 	if len(have)+len(want) == 0 {
 		return 1

@@ -19,17 +19,17 @@ import (
 	"github.com/quern-dev/quern/lang/limit"
 )
 
-// Package eval checks what functions give. Those whose result can be far larger
-// than their arguments, or that take far longer than it takes to read them, are
-// checked here before they are called.
+// Package eval checks the results of functions. Functions whose results can be
+// far larger than their arguments, or that take far longer than reading them,
+// are checked here before they are called.
 
-// checked is a function that is called only when check finds nothing wrong with
-// its arguments, which are known then.
+// checked returns a function that is called only if check finds no problem with
+// its arguments, which are known at that time.
 func checked(f function.Function, check func(args []cty.Value) error) function.Function {
 	return prepared(f, func(args []cty.Value) ([]cty.Value, error) { return args, check(args) })
 }
 
-// prepared is a function that is called with what prepare makes of its
+// prepared returns a function that is called with the result of prepare for its
 // arguments.
 func prepared(f function.Function, prepare func(args []cty.Value) ([]cty.Value, error)) function.Function {
 	ready := func(args []cty.Value) ([]cty.Value, error) {
@@ -60,8 +60,8 @@ func prepared(f function.Function, prepare func(args []cty.Value) ([]cty.Value, 
 	})
 }
 
-// fits says why so many bytes are too many; they are a float64 since a product
-// of lengths may not fit in an int.
+// fits returns an error for too many bytes. The number is a float64, because a
+// product of lengths may not fit in an int.
 func fits(bytes float64) error {
 	if bytes > float64(limit.Now().Bytes) {
 		return limit.TooLong("the result")
@@ -69,7 +69,7 @@ func fits(bytes float64) error {
 	return nil
 }
 
-// elementsFit is fits for elements.
+// elementsFit is fits for a number of elements.
 func elementsFit(n float64) error {
 	if n > float64(limit.Now().Elements) {
 		return limit.TooManyElements("the result")
@@ -77,8 +77,8 @@ func elementsFit(n float64) error {
 	return nil
 }
 
-// workFits says why so many steps of a loop take too long. A machine does about
-// stepsPerSecond of them.
+// workFits returns an error if that many steps of a loop take too long. A
+// machine does about stepsPerSecond of them.
 func workFits(steps float64) error {
 	const stepsPerSecond = 1e8
 	if steps > limit.Now().Time.Seconds()*stepsPerSecond {
@@ -87,16 +87,15 @@ func workFits(steps float64) error {
 	return nil
 }
 
-// Pattern is a regular expression with what it costs to match it.
+// Pattern is a regular expression with the cost of matching it.
 type Pattern struct {
 	*regexp.Regexp
-	// instructions are those of its program, all of which a match may have to
-	// follow at each byte.
+	// instructions is the size of its program. A match may have to follow all
+	// of them at each byte.
 	instructions int
 }
 
-// patterns are those in use, by their text. When there are many, it begins
-// again.
+// patterns caches patterns by their text. When there are many, it is emptied.
 var patterns = struct {
 	sync.Mutex
 	compiled map[string]*Pattern
@@ -142,7 +141,7 @@ func parsePattern(text string) (*Pattern, error) {
 	return &Pattern{re, len(program.Inst)}, nil
 }
 
-// Check says why matching a text could take too long.
+// Check returns an error if matching a text could take too long.
 func (p *Pattern) Check(text string) error {
 	if err := workFits(float64(p.instructions) * float64(len(text))); err != nil {
 		return limit.TooSlow("matching this pattern with a text of this length")
@@ -150,16 +149,16 @@ func (p *Pattern) Check(text string) error {
 	return nil
 }
 
-// patternCheck checks a pattern and a text that are the first two arguments.
+// patternCheck checks a pattern and a text, the first two arguments.
 func patternCheck(args []cty.Value) error {
 	p, err := ParsePattern(args[0].AsString())
 	if err != nil {
-		return nil // regex says what is wrong with it
+		return nil // regex reports what is wrong with it
 	}
 	return p.Check(args[1].AsString())
 }
 
-// matchesCheck is patternCheck for all matches, of which there may be too many.
+// matchesCheck is patternCheck for all matches, which may be too many.
 func matchesCheck(args []cty.Value) error {
 	if err := patternCheck(args); err != nil {
 		return err
@@ -194,7 +193,7 @@ func indentCheck(args []cty.Value) error {
 	return fits(spaces * (1 + float64(strings.Count(args[1].AsString(), "\n"))))
 }
 
-// verb is a verb of a format with its flags, width, and precision.
+// verb is a verb in a format, with its flags, width, and precision.
 var verb = regexp.MustCompile(`%[^a-zA-Z%]*([a-zA-Z%])`)
 
 var digits = regexp.MustCompile(`[0-9]+`)
@@ -236,14 +235,14 @@ func formatCheck(args []cty.Value) error {
 	return fits(size * float64(lists))
 }
 
-// replaceCheck bounds what becomes of a text when the parts that old matches are
+// replaceCheck bounds the size of a text after all matches of old have been
 // replaced.
 func replaceCheck(args []cty.Value) error {
 	text, old, by := args[0].AsString(), args[1].AsString(), args[2].AsString()
 	if pattern, ok := slashed(old); ok {
 		p, err := ParsePattern(pattern)
 		if err != nil {
-			return nil // replace says what is wrong with it
+			return nil // replace reports what is wrong with it
 		}
 		return p.CheckReplace(text, by)
 	}
@@ -253,12 +252,12 @@ func replaceCheck(args []cty.Value) error {
 	return fits(float64(strings.Count(text, old)) * float64(len(by)))
 }
 
-// CheckReplace is Check for replacing all matches by a text.
+// CheckReplace is Check for replacing all matches with a text.
 func (p *Pattern) CheckReplace(text, by string) error {
 	if err := p.Check(text); err != nil {
 		return err
 	}
-	// Each $1 repeats a part of its match at most.
+	// Each $1 repeats at most a part of its match.
 	repeats := float64(strings.Count(by, "$")) * float64(len(text))
 	if fits(repeats+float64(len(text)+1)*float64(len(by))) == nil {
 		return nil
@@ -266,7 +265,7 @@ func (p *Pattern) CheckReplace(text, by string) error {
 	return fits(repeats + float64(len(p.FindAllStringIndex(text, -1)))*float64(len(by)))
 }
 
-// slashed is the regular expression in a string between slashes.
+// slashed returns the regular expression in a string between slashes.
 func slashed(s string) (string, bool) {
 	if len(s) < 2 || !strings.HasPrefix(s, "/") || !strings.HasSuffix(s, "/") {
 		return "", false
@@ -284,7 +283,7 @@ func setProductCheck(args []cty.Value) error {
 	return elementsFit(n)
 }
 
-// concatCheck is for functions that give the elements of all their arguments.
+// concatCheck is for functions that return the elements of all their arguments.
 func concatCheck(args []cty.Value) error {
 	n := 0.0
 	for _, a := range args {
@@ -308,7 +307,7 @@ func distinctCheck(args []cty.Value) error {
 }
 
 // uniformKeys is for functions whose first argument is a list of keys, which
-// are in NFC.
+// are normalized to NFC.
 func uniformKeys(args []cty.Value) ([]cty.Value, error) {
 	var keys []cty.Value
 	for it := args[0].ElementIterator(); it.Next(); {
@@ -372,16 +371,16 @@ func checkJSON(text string) error {
 	return elementsFit(float64(values))
 }
 
-// csvCheck counts the fields of a CSV text, or more.
+// csvCheck estimates the number of fields in a CSV text from above.
 func csvCheck(text string) error {
 	return elementsFit(float64(strings.Count(text, ",") + strings.Count(text, "\n")))
 }
 
-// withoutMark is a text without the byte order mark that other programs begin a
-// file with.
+// withoutMark removes the byte order mark that other programs write at the
+// beginning of a file.
 func withoutMark(text string) string { return strings.TrimPrefix(text, "\ufeff") }
 
-// deadline limits how long something that is read in parts may take.
+// deadline limits how long reading something in parts may take.
 func deadline() func(what string) error {
 	end := time.Now().Add(limit.Now().Time)
 	return func(what string) error {
@@ -392,7 +391,7 @@ func deadline() func(what string) error {
 	}
 }
 
-// valid says that a decoded text is not UTF-8.
+// valid returns an error if a decoded text is not UTF-8.
 func valid(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", errors.New("the decoded bytes are not UTF-8")

@@ -39,7 +39,8 @@ var collectionFunctions = []entry{
 	describe("zipmap", "A map from a list of keys and a list of values.", `zipmap(["a", "b"], [1, 2])`, `{ a = 1, b = 2 }`, prepared(stdlib.ZipmapFunc, uniformKeys)),
 }
 
-// boolsFunc is alltrue (all) or anytrue: one element that is not all decides.
+// boolsFunc is alltrue (all) or anytrue. The first element that differs from
+// all decides.
 func boolsFunc(all bool) function.Function {
 	return function.New(&function.Spec{
 		Params:       []function.Parameter{{Name: "list", Type: cty.List(cty.Bool), AllowUnknown: true}},
@@ -97,7 +98,7 @@ var coalesceFunc = function.New(&function.Spec{
 	},
 })
 
-// containsFunc is cty's, which has no type for lists that are of any.
+// containsFunc is cty's contains, which has no type for lists of any type.
 var containsFunc = function.New(&function.Spec{
 	Params: []function.Parameter{
 		{Name: "list", Type: cty.DynamicPseudoType, AllowDynamicType: true},
@@ -113,8 +114,8 @@ var containsFunc = function.New(&function.Spec{
 	Impl:         func(args []cty.Value, _ cty.Type) (cty.Value, error) { return stdlib.Contains(args[0], args[1]) },
 })
 
-// distinctFunc is cty's, which compares each element with all before it, with a
-// short cut for elements that are text.
+// distinctFunc is cty's distinct, which compares each element with all earlier
+// ones, with a shortcut for elements that are strings.
 var distinctFunc = function.New(&function.Spec{
 	Params: stdlib.DistinctFunc.Params(),
 	Type:   func(args []cty.Value) (cty.Type, error) { return stdlib.DistinctFunc.ReturnTypeForValues(args) },
@@ -214,7 +215,7 @@ var lookupFunc = function.New(&function.Spec{
 		return cty.NilType, function.NewArgErrorf(1, "the object has no attribute %q", args[1].AsString())
 	},
 	Impl: func(args []cty.Value, ret cty.Type) (cty.Value, error) {
-		m, key := args[0], cty.StringVal(args[1].AsString()) // keys are in NFC
+		m, key := args[0], cty.StringVal(args[1].AsString()) // keys are normalized to NFC
 		if m.Type().IsObjectType() && m.Type().HasAttribute(key.AsString()) {
 			return m.GetAttr(key.AsString()), nil
 		}
@@ -279,8 +280,8 @@ var matchKeysFunc = function.New(&function.Spec{
 	},
 })
 
-// sameKeys gives the keys and those to be found one type, as a comparison of two
-// types finds nothing.
+// sameKeys converts the keys and those to be found to one type, because values
+// of different types are never equal.
 func sameKeys(keys, among cty.Value) (cty.Value, cty.Value, error) {
 	differ := function.NewArgErrorf(1, "keys and searchset must have the same type")
 	t, _ := convert.UnifyUnsafe([]cty.Type{keys.Type(), among.Type()})

@@ -18,9 +18,9 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
-// A text is decoded twice, for its type and for its value. What it is decoded
-// to is bounded by its length in JSON and CSV. YAML can name parts of itself,
-// so that few lines become billions of values.
+// A text is decoded twice, for its type and for its value. In JSON and CSV, the
+// length of the text bounds the size of the result. YAML can refer to parts of
+// itself, so a few lines can become billions of values.
 
 var jsonDecodeFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "str", Type: cty.String}},
@@ -59,8 +59,8 @@ var yamlDecodeFunc = decoding(yaml.YAMLDecodeFunc, checkYAML, func(text string) 
 	return tree, err
 })
 
-// decoding is a function of a text that gives what the text says, as texts have
-// it in the tree that parse gives.
+// decoding returns a function that decodes a text. parse returns the content as
+// a tree, with its strings unchanged.
 func decoding(f function.Function, check func(text string) error, parse func(text string) (any, error)) function.Function {
 	ready := prepared(f, func(args []cty.Value) ([]cty.Value, error) {
 		text := withoutMark(args[0].AsString())
@@ -84,7 +84,7 @@ func decoding(f function.Function, check func(text string) error, parse func(tex
 	})
 }
 
-// csvTree is what csvdecode reads: an object of texts for each row.
+// csvTree parses a text for csvdecode: an object of strings for each row.
 func csvTree(text string) (any, error) {
 	records, err := csv.NewReader(strings.NewReader(text)).ReadAll()
 	if err != nil || len(records) == 0 {
@@ -109,11 +109,11 @@ var yamlEncodeFunc = like(yaml.YAMLEncodeFunc, func(args []cty.Value, t cty.Type
 	return verbatim.Text(string(text)), err
 })
 
-// checkYAML finds out how much a YAML text would be decoded to.
+// checkYAML checks how large the result of decoding a YAML text would be.
 func checkYAML(text string) error {
 	var tree yamltree.Node
 	if err := yamltree.Unmarshal([]byte(text), &tree); err != nil {
-		return nil //nolint:nilerr // yamldecode says what is wrong with it
+		return nil //nolint:nilerr // yamldecode reports what is wrong with it
 	}
 	w := yamlWeigher{sizes: map[*yamltree.Node]float64{}}
 	size, err := w.size(&tree, 0)
@@ -123,7 +123,7 @@ func checkYAML(text string) error {
 	return elementsFit(size)
 }
 
-// yamlWeigher counts the values in a tree of YAML, each as often as the text
+// yamlWeigher counts the values in a YAML tree, each as often as the text
 // refers to it.
 type yamlWeigher struct {
 	sizes map[*yamltree.Node]float64

@@ -35,7 +35,7 @@ var encodingFunctions = []entry{
 	describe("yamlencode", "Encodes a value as YAML. Keys are sorted.", `yamlencode({ a = 1 })`, `"\"a\": 1\n"`, yamlEncodeFunc),
 }
 
-// stringFunc makes a function of a string to a string.
+// stringFunc returns a function from a string to a string.
 func stringFunc(param string, f func(string) (string, error)) function.Function {
 	return function.New(&function.Spec{
 		Params:       []function.Parameter{{Name: param, Type: cty.String}},
@@ -66,7 +66,7 @@ func decodeBase64(s string) (string, error) {
 	return string(b), nil
 }
 
-// textBase64 makes a function of a text and the name of an encoding.
+// textBase64 returns a function of a text and the name of an encoding.
 func textBase64(f func(text, encoding string) (string, error)) function.Function {
 	return function.New(&function.Spec{
 		Params:       []function.Parameter{{Name: "text", Type: cty.String}, {Name: "encoding", Type: cty.String}},
@@ -107,8 +107,8 @@ func decodeText(text, name string) (string, error) {
 	return string(s), nil
 }
 
-// faithful reports whether a decoded text holds all that the bytes say. Decoders
-// put U+FFFD in the place of what they cannot decode.
+// faithful reports whether a decoded text contains all the information in the
+// bytes. Decoders put U+FFFD in place of anything that they cannot decode.
 func faithful(enc encoding.Encoding, from []byte, s string) bool {
 	if !strings.ContainsRune(s, utf8.RuneError) {
 		return true
@@ -164,7 +164,7 @@ func writeCSV(rows []cty.Value, names []string) (string, error) {
 	var b strings.Builder
 	w := csv.NewWriter(&b)
 	if len(names) > 0 {
-		_ = w.Write(names) // a strings.Builder takes everything
+		_ = w.Write(names) // a strings.Builder does not fail
 	}
 	for _, row := range rows {
 		fields, err := csvFields(row.AsValueMap(), names)

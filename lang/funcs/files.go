@@ -26,8 +26,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
-// fileFunctions are the functions of files. Templates may call those of
-// functions, and the ones given here but templatefile itself.
+// fileFunctions returns the functions that read files. Templates may call those
+// in functions, and those returned here except templatefile itself.
 func fileFunctions(baseDir string, functions map[string]function.Function) []entry {
 	dir := folder(baseDir)
 	entries := []entry{
@@ -54,7 +54,7 @@ func fileFunctions(baseDir string, functions map[string]function.Function) []ent
 	return append(entries, describe("templatefile", "Renders a template file with the given variables.", `templatefile("prompts/user.tmpl", { name = "Ada" })`, ``, dir.template(functions)))
 }
 
-// folder is where relative paths start from.
+// folder is the folder that relative paths start from.
 type folder string
 
 func (d folder) join(path string) (string, error) {
@@ -85,13 +85,13 @@ func expandHome(path string) (string, error) {
 	return filepath.Join(home, path[1:]), nil
 }
 
-// open opens a file; its errors name the path as the user wrote it.
+// open opens a file. Its errors contain the path as the user wrote it.
 func (d folder) open(path string) (*os.File, error) {
 	full, err := d.join(path)
 	if err != nil {
 		return nil, err
 	}
-	// Opening a named pipe would wait for somebody to write to it.
+	// Opening a named pipe would block until somebody writes to it.
 	info, err := os.Stat(full)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -120,7 +120,7 @@ func nature(mode fs.FileMode) string {
 	return "device"
 }
 
-// whence says from where a relative path starts.
+// whence describes what a relative path starts from.
 func (d folder) whence(path string) string {
 	if filepath.IsAbs(path) || strings.HasPrefix(path, "~") {
 		return ""
@@ -169,7 +169,7 @@ func (d folder) base64(path string) (string, error) {
 	return base64.StdEncoding.EncodeToString(b), err
 }
 
-// digest hashes a file as a stream: it may be large.
+// digest hashes a file as a stream, because it may be large.
 func (d folder) digest(algorithm func() hash.Hash, encode func([]byte) string) function.Function {
 	return stringFunc("path", func(path string) (string, error) {
 		f, err := d.open(path)
@@ -246,9 +246,9 @@ func (d folder) set() function.Function {
 	})
 }
 
-// match are the files below a folder, or below one above it, that match a
-// pattern, by their paths from the folder. What quern keeps in its own folder
-// is left out: it changes with every apply.
+// match returns the files in a folder, or in a folder above it, that match a
+// pattern, by their paths from the folder. It leaves out quern's own folder,
+// which changes with every apply.
 func match(root, pattern string) ([]string, error) {
 	rest, above := strings.TrimLeft(filepath.ToSlash(filepath.Clean(pattern)), "/"), ""
 	for strings.HasPrefix(rest, "../") {
@@ -274,10 +274,10 @@ func match(root, pattern string) ([]string, error) {
 	return paths, nil
 }
 
-// ownFolder is where quern keeps its results.
+// ownFolder is the folder in which quern keeps its results.
 const ownFolder = ".quern"
 
-// boundedFS is a file system of which only so much is listed.
+// boundedFS is a file system that limits how much is listed.
 type boundedFS struct {
 	fs.FS
 	late    func(what string) error

@@ -1,11 +1,11 @@
-// Package funcs holds the functions of the language: those of Terraform
-// wherever they have a meaning here, with the same names and results, and
-// metrics, which say how good an answer is.
+// Package funcs contains the functions of the language: those of Terraform that
+// make sense here, with the same names and results, and metrics, which measure
+// how good an answer is.
 //
-// Every function is deterministic but for those that Impure names, which
-// are refused where they would enter a key. Those that Pure leaves out besides
-// read the file system: they may be folded at plan time and do not last until
-// a stage runs.
+// Every function is deterministic, except those for which Impure is true, which
+// are refused wherever they would become part of a key. The functions that Pure
+// leaves out in addition read the file system. They may be folded at plan time,
+// but are not available when a stage runs.
 package funcs
 
 import (

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/text/cases"
 )
 
-// likenessFunctions compare a text with what it should be. They are metrics
-// that have names elsewhere, so they have those here.
+// likenessFunctions compare a text with a reference. They are well-known
+// metrics, so they have their usual names.
 var likenessFunctions = []entry{
 	describe("bleu", "BLEU of a sentence against a reference or a list of references: the precision of its n-grams of one to four words. Computed as sacrebleu does (mteval-v13a tokens, case-sensitive, exponential smoothing), from 0 to 1.", `bleu("the cat", "the dog")`, `0.5`, scoreFunc(overlap.Bleu)),
 	describe("contains_all", "Whether the string contains all of the given strings.", `contains_all("quern", ["qu", "rn"])`, `true`, partsFunc(strings.Contains, true)),
@@ -33,13 +33,14 @@ var likenessFunctions = []entry{
 	describe("word_count", "The number of words, separated by white space.", `word_count("one two, three")`, `3`, wordCountFunc),
 }
 
-// fold is a string in the form in which the case of letters makes no
+// fold returns a string in a form in which the case of letters makes no
 // difference.
 func fold(s string) string { return cases.Fold().String(s) }
 
 func foldContains(s, part string) bool { return strings.Contains(fold(s), fold(part)) }
 
-// partsFunc reports whether a string has all of some parts, or any.
+// partsFunc reports whether a string contains all of some parts, or any of
+// them.
 func partsFunc(has func(s, part string) bool, all bool) function.Function {
 	return function.New(&function.Spec{
 		Params:       []function.Parameter{{Name: "str", Type: cty.String}, {Name: "parts", Type: cty.List(cty.String)}},
@@ -66,11 +67,12 @@ func partsFunc(has func(s, part string) bool, all bool) function.Function {
 	})
 }
 
-// referenceParam is the parameter for what a text should be: a string, or a list of
-// strings of which any will do.
+// referenceParam is the parameter for a reference: a string, or a list of
+// strings any of which is acceptable.
 var referenceParam = function.Parameter{Name: "reference", Type: cty.DynamicPseudoType, AllowDynamicType: true}
 
-// referenceTexts are the strings of a reference; known is false where one of them is not.
+// referenceTexts returns the strings of a reference. known is false if one of
+// them is not known.
 func referenceTexts(arg int, v cty.Value) (texts []string, known bool, err error) {
 	if !v.IsWhollyKnown() {
 		return nil, false, nil
@@ -91,7 +93,7 @@ func referenceTexts(arg int, v cty.Value) (texts []string, known bool, err error
 	return texts, true, nil
 }
 
-// scoreFunc makes a function of a measure of likeness.
+// scoreFunc returns a function for a measure of likeness.
 func scoreFunc(score func(text string, references []string) float64) function.Function {
 	return function.New(&function.Spec{
 		Params:       []function.Parameter{{Name: "text", Type: cty.String}, referenceParam},
@@ -110,8 +112,8 @@ func scoreFunc(score func(text string, references []string) float64) function.Fu
 	})
 }
 
-// figure is a computed number, to the twelve digits that all machines agree
-// on. It is a decimal: 0.7 is 0.7.
+// figure returns a computed number, rounded to the twelve digits that are the
+// same on all machines. It is a decimal: 0.7 is exactly 0.7.
 func figure(x float64) (cty.Value, error) {
 	if math.IsInf(x, 0) || math.IsNaN(x) {
 		return cty.NilVal, errors.New("the result is too large")
@@ -119,10 +121,11 @@ func figure(x float64) (cty.Value, error) {
 	return cty.ParseNumberVal(strconv.FormatFloat(x, 'g', 12, 64))
 }
 
-// part is the parameter that says what of a score is wanted.
+// part is the parameter that selects a part of a score.
 var part = &function.Parameter{Name: "part", Type: cty.String}
 
-// partOf is what of a score is asked for by the arguments from an index on.
+// partOf returns the part of a score that the arguments from an index on
+// select.
 func partOf(s overlap.Score, args []cty.Value, from int) (cty.Value, error) {
 	if len(args) > from+1 {
 		return cty.NilVal, function.NewArgErrorf(from+1, "too many arguments")
@@ -180,14 +183,14 @@ var rougeNFunc = function.New(&function.Spec{
 	},
 })
 
-// distanceCheck is for a table of all characters of one text by all of the
-// other.
+// distanceCheck is for a table of all characters of one text by all characters
+// of the other.
 func distanceCheck(args []cty.Value) error {
 	return workFits(float64(utf8.RuneCountInString(args[0].AsString())) * float64(utf8.RuneCountInString(args[1].AsString())))
 }
 
-// wordsCheck bounds the words of a text times those of all references: a table
-// of them, or the text looked at again for each.
+// wordsCheck bounds the words of a text times those of all references, because
+// the work is proportional to both.
 func wordsCheck(text string, references []string) error {
 	words, steps := float64(len(overlap.Words(text))), 0.0
 	for _, r := range references {
@@ -196,14 +199,14 @@ func wordsCheck(text string, references []string) error {
 	return workFits(steps)
 }
 
-// gramsCheck is for measures that make runs of n words, and so texts n times as
-// long as theirs.
+// gramsCheck is for measures that build runs of n words, whose total length is
+// n times that of the texts.
 func gramsCheck(text string, references []string, n int) error {
 	size := float64(len(text)) * float64(n) * float64(len(references))
 	for _, r := range references {
 		size += float64(len(r)) * float64(n)
 	}
-	const waste = 16 // of text that is gone once it is counted
+	const waste = 16 // of text that is garbage once it is counted
 	return fits(size / waste)
 }
 

@@ -37,7 +37,8 @@ var stringFunctions = []entry{
 	describe("upper", "Converts a string to uppercase.", `upper("abc")`, `"ABC"`, likeText(stdlib.UpperFunc, strings.ToUpper)),
 }
 
-// affix makes a function of two strings that reports whether one has the other.
+// affix returns a function of two strings that reports whether one contains the
+// other.
 func affix(has func(s, part string) bool, part string) function.Function {
 	return function.New(&function.Spec{
 		Params:       []function.Parameter{{Name: "str", Type: cty.String}, {Name: part, Type: cty.String}},

@@ -17,7 +17,7 @@ import (
 )
 
 // inTemplates are the functions that templatestring's templates may call. They
-// are set in init, since templatestring itself is among them.
+// are set in init, because templatestring itself is one of them.
 var inTemplates map[string]function.Function
 
 func init() {
@@ -25,8 +25,8 @@ func init() {
 	inTemplates["templatestring"] = nested
 }
 
-// nested is templatestring in a template, which could render itself without
-// end.
+// nested is templatestring within a template, which could otherwise render
+// itself forever.
 var nested = function.New(&function.Spec{
 	VarParam: &function.Parameter{Name: "vars", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowDynamicType: true, AllowNull: true},
 	Type: func([]cty.Value) (cty.Type, error) {
@@ -53,8 +53,8 @@ var templateStringFunc = function.New(&function.Spec{
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return templateString(args) },
 })
 
-// templateType is the type of what a template gives, as far as it is known
-// before the variables are. That they are all there is known then already.
+// templateType returns the type of a template's result, as far as it is known
+// before the variables are. By then, all variables are known to be given.
 func templateType(template string, vars cty.Type) (cty.Type, error) {
 	expr, err := parseTemplate("template", template)
 	if err != nil {
@@ -87,13 +87,13 @@ func parseTemplate(name, text string) (hcl.Expression, error) {
 	return expr, nil
 }
 
-// atLine is the first error as one line of text.
+// atLine returns the first error as one line of text.
 func atLine(diags hcl.Diagnostics) error {
 	for _, d := range diags {
 		if d.Severity != hcl.DiagError {
 			continue
 		}
-		detail := strings.TrimRight(d.Detail, ".") // what is around it ends with one
+		detail := strings.TrimRight(d.Detail, ".") // the surrounding text ends with a period
 		if d.Subject == nil {
 			return fmt.Errorf("%s: %s", d.Summary, detail)
 		}
@@ -102,7 +102,8 @@ func atLine(diags hcl.Diagnostics) error {
 	return errors.New("the template is not valid")
 }
 
-// checkVariables says which variable a template needs that is not given.
+// checkVariables reports a variable that a template needs and that is not
+// given.
 func checkVariables(template hcl.Expression, given []string) error {
 	for _, ref := range template.Variables() {
 		if name := ref.RootName(); !slices.Contains(given, name) {

@@ -14,10 +14,10 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
-// cty's functions bring what they give into NFC. These have their parameters,
-// types, and results, and leave the bytes of texts alone.
+// cty's functions normalize their results to NFC. The functions here have the
+// same parameters, types, and results, but do not change the bytes of texts.
 
-// like is a function with another implementation.
+// like returns a function with another implementation.
 func like(f function.Function, impl function.ImplFunc) function.Function {
 	return function.New(&function.Spec{
 		Params: f.Params(), VarParam: f.VarParam(), RefineResult: notNull,
@@ -40,16 +40,16 @@ func likeTexts(f function.Function, make func(a, b string) string) function.Func
 	})
 }
 
-// titled is cty's title: a letter after what is no letter, digit, underscore,
-// or mark is put in upper case.
-func titled(s string) string { return strings.Title(s) } //nolint:staticcheck // as Terraform has it
+// titled is cty's title: it capitalizes a letter that follows anything other
+// than a letter, digit, underscore, or mark.
+func titled(s string) string { return strings.Title(s) } //nolint:staticcheck // as in Terraform
 
 var lineEnds = regexp.MustCompile(`(?:\r\n?|\n)*\z`)
 
 func chomped(s string) string { return lineEnds.ReplaceAllString(s, "") }
 
 var indentFunc = like(stdlib.IndentFunc, func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-	spaces, _ := args[0].AsBigFloat().Int64() // indentCheck has seen that it is one
+	spaces, _ := args[0].AsBigFloat().Int64() // indentCheck has verified that it is an integer
 	return verbatim.Text(strings.ReplaceAll(args[1].AsString(), "\n", "\n"+strings.Repeat(" ", int(spaces)))), nil
 })
 
@@ -119,7 +119,7 @@ var regexAllFunc = like(stdlib.RegexAllFunc, func(args []cty.Value, ret cty.Type
 	return cty.ListVal(all), nil
 })
 
-// found is a match of a pattern: its text, or its groups as a tuple or, where
+// found returns a match of a pattern: its text, or its groups as a tuple or, if
 // they have names, an object.
 func found(re *Pattern, text string, at []int, t cty.Type) cty.Value {
 	group := func(i int) cty.Value {
@@ -145,9 +145,9 @@ func found(re *Pattern, text string, at []int, t cty.Type) cty.Value {
 	return group(0)
 }
 
-// veiled is a function that counts characters as a reader does. Where NFC could
-// change its result, each character that could be concerned is replaced by one
-// that NFC leaves alone, and put back in the result.
+// veiled returns a function that counts characters as a reader does. If NFC
+// could change its result, each character that could be affected is replaced
+// with one that NFC does not change, and restored in the result.
 func veiled(f function.Function) function.Function {
 	return like(f, func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 		if allInert(args) {
@@ -160,7 +160,7 @@ func veiled(f function.Function) function.Function {
 		}
 		result, err := f.Call(covered)
 		if err != nil {
-			return f.Call(args) // whose message has the texts themselves
+			return f.Call(args) // the message contains the original texts
 		}
 		return eachText(result, v.uncover), nil
 	})
@@ -177,7 +177,7 @@ func allInert(args []cty.Value) bool {
 	return inert
 }
 
-// eachText is a value with f applied to the texts in it.
+// eachText returns a value with f applied to its strings.
 func eachText(v cty.Value, f func(string) string) cty.Value {
 	out, err := cty.Transform(v, func(_ cty.Path, v cty.Value) (cty.Value, error) {
 		if v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
@@ -186,12 +186,12 @@ func eachText(v cty.Value, f func(string) string) cty.Value {
 		return v, nil
 	})
 	if err != nil {
-		return v // which cannot be: f gives no error
+		return v // cannot happen: f returns no error
 	}
 	return out
 }
 
-// veil has characters of the planes for private use stand for others.
+// veil lets characters from the planes for private use represent others.
 type veil struct {
 	standsFor map[rune]string
 	standIn   map[string]rune
@@ -217,8 +217,9 @@ func (v *veil) cover(s string) string {
 	return b.String()
 }
 
-// character is what stands for a character. One of a single rune that NFC
-// leaves alone stands for itself, unless it is of a plane that is used.
+// character returns the replacement of a character. A single rune that NFC does
+// not change represents itself, unless it is in a plane that is used for
+// replacements.
 func (v *veil) character(c string) string {
 	r := []rune(c)
 	own := len(r) == 1 && r[0] < firstStandIn && verbatim.Inert(c)

@@ -18,8 +18,8 @@ var timeFunctions = []entry{
 
 const planTimestampName = "plantimestamp"
 
-// PlanTimestamp is the function of that name in a plan that is made at a time;
-// the zero time is the time of the call.
+// PlanTimestamp returns the function plantimestamp for a plan that is made at a
+// time. The zero time means the time of the call.
 func PlanTimestamp(at time.Time) function.Function {
 	return function.New(&function.Spec{
 		Type:         function.StaticReturnType(cty.String),

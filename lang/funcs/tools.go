@@ -9,14 +9,14 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// toolCall is a model's wish to have a tool called.
+// toolCall is a model's request to call a tool.
 type toolCall struct {
 	Name      string
 	Arguments string // JSON, as the model wrote it
 }
 
-// named is the form in which calls and tools are given: as output.tool_calls
-// and prompts have them, or, one level deeper, as OpenAI's interface has them.
+// named is the form of calls and tools: as in output.tool_calls and prompts or,
+// one level deeper, as in OpenAI's API.
 type named struct {
 	Name       string          `json:"name"`
 	Arguments  json.RawMessage `json:"arguments"`
@@ -56,7 +56,7 @@ func toolCalls(v cty.Value) ([]toolCall, error) {
 	return calls, nil
 }
 
-// text is what a JSON string holds, and other JSON as it is.
+// text returns the content of a JSON string, and other JSON unchanged.
 func text(raw json.RawMessage) string {
 	var s string
 	if json.Unmarshal(raw, &s) == nil && string(raw) != "null" {
@@ -65,8 +65,8 @@ func text(raw json.RawMessage) string {
 	return string(raw)
 }
 
-// toolSchemas are what the arguments of tools have to fit, by the tools' names.
-// A tool without parameters takes an object, whatever is in it.
+// toolSchemas returns the schemas for the arguments of tools, by the tools'
+// names. A tool without parameters accepts any object.
 func toolSchemas(v cty.Value) (map[string]*wellformed.Schema, error) {
 	list, err := listOf(v, `tools: { name = "…", parameters = … }`)
 	if err != nil {

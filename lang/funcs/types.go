@@ -33,8 +33,8 @@ var isSensitiveFunc = function.New(&function.Spec{
 // SensitiveName is the function that makes a value sensitive.
 const SensitiveName = "sensitive"
 
-// Sensitive is the function of that name. The mark of a known value has the name
-// that name gives it, that of any other none.
+// Sensitive returns the function sensitive. The mark of a known value has the
+// name that name returns; the mark of any other value has no name.
 func Sensitive(name func(cty.Value) string) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},

@@ -8,7 +8,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Config reports where a configuration file is nested too deeply to be parsed.
+// Config reports the place where a configuration file is nested too deeply to
+// be parsed.
 func Config(src []byte, name string) *hcl.Diagnostic {
 	if !suspect(src) {
 		return nil
@@ -60,7 +61,7 @@ func ParseTemplate(src []byte, name string, start hcl.Pos) (hclsyntax.Expression
 	return hclsyntax.ParseTemplate(src, name, start)
 }
 
-// nesting are the characters that can make a parser go deeper.
+// nesting are the characters that can increase the depth of a parser.
 const nesting = "([{!-?+*/%&|<>="
 
 var nests = func() (is [256]bool) {
@@ -70,10 +71,10 @@ var nests = func() (is [256]bool) {
 	return is
 }()
 
-// suspect reports whether a text could be nested too deeply. Most are not, which
-// is found without looking at its tokens: no top-level block has enough of the
-// characters that it takes. Where a block ends can be told by its closing brace
-// alone unless there are heredocs or comments that could hold one.
+// suspect reports whether a text could be nested too deeply. Most texts are
+// not, which is determined without tokens: no top-level block contains enough
+// of the nesting characters. The end of a block is recognized by its closing
+// brace, unless there are heredocs or comments that could contain one.
 func suspect(src []byte) bool {
 	most, whole := Now().Depth, bytes.Contains(src, []byte("<<")) || bytes.Contains(src, []byte("/*"))
 	n := 0
@@ -91,16 +92,16 @@ func suspect(src []byte) bool {
 	return false
 }
 
-// level is what is between two brackets. deep is how many operators its
-// current element has so far; they nest as brackets do.
+// level is the text between two brackets. deep is the number of operators in
+// its current element so far, because they nest as brackets do.
 type level struct {
 	deep int
-	// lines is set where a line break ends an element.
+	// lines is set if a line break ends an element.
 	lines bool
 }
 
-// deepest reports the first token that is nested too deeply. In the outermost
-// level of a configuration lines end elements, in an expression they do not.
+// deepest reports the first token that is nested too deeply. Line breaks end
+// elements in the outermost level of a configuration, but not in an expression.
 func deepest(tokens hclsyntax.Tokens, lines bool) *hcl.Diagnostic {
 	levels, depth := []level{{lines: lines}}, 0
 	add := func(n int) {
@@ -151,8 +152,8 @@ func tooDeep(at hcl.Range) *hcl.Diagnostic {
 	}
 }
 
-// control is by how much the part of a template after a directive is nested
-// deeper than the part before it.
+// control returns by how much the part of a template after a directive is
+// nested deeper than the part before it.
 func control(next hclsyntax.Tokens, deep int) int {
 	if len(next) == 0 {
 		return 0
@@ -166,7 +167,7 @@ func control(next hclsyntax.Tokens, deep int) int {
 	return 0
 }
 
-// startsFor reports whether a brace is that of a `for`, in which lines do not
+// startsFor reports whether a brace begins a `for`, in which line breaks do not
 // matter.
 func startsFor(next hclsyntax.Tokens) bool {
 	for _, t := range next {
@@ -177,7 +178,7 @@ func startsFor(next hclsyntax.Tokens) bool {
 	return false
 }
 
-// JSON reports where a JSON text is nested too deeply to be parsed.
+// JSON reports the place where a JSON text is nested too deeply to be parsed.
 func JSON(src []byte, name string) *hcl.Diagnostic {
 	if depth, _ := JSONShape(src); depth <= Now().Depth {
 		return nil
@@ -185,8 +186,8 @@ func JSON(src []byte, name string) *hcl.Diagnostic {
 	return tooDeep(hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos})
 }
 
-// JSONShape is how deeply a JSON text is nested, and how many values it has at
-// least.
+// JSONShape returns how deeply a JSON text is nested, and a lower bound on its
+// number of values.
 func JSONShape[T string | []byte](text T) (depth, values int) {
 	open, quoted := 0, false
 	for i := 0; i < len(text); i++ {

@@ -7,13 +7,13 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Size is how large a value is.
+// Size is the size of a value.
 type Size struct {
 	Elements, Bytes int
 }
 
 // maxExponent bounds the binary exponent of a number, so that 1e999999999 does
-// not become a gigabyte of digits.
+// not expand to a gigabyte of digits.
 const maxExponent = 1 << 14
 
 // Writable reports whether a number can be written in decimal digits.
@@ -25,8 +25,8 @@ func Writable(f *big.Float) bool {
 // ErrNumber is the error about a number that is not Writable.
 var ErrNumber = errors.New("the number is infinite, too large, or too small to compute with")
 
-// Measure returns the size of a value, or an error if that exceeds the
-// limits. Parts that a value contains more than once are counted each time.
+// Measure returns the size of a value, or an error if it exceeds the limits.
+// Parts that occur more than once are counted each time.
 func Measure(v cty.Value) (Size, error) {
 	m := measure{limits: Now()}
 	err := m.value(v, 0)

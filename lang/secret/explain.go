@@ -101,14 +101,14 @@ func sensitiveIn(e hcl.Expression, ctx *hcl.EvalContext) []string {
 // sensitiveName is the function that makes a value sensitive.
 const sensitiveName = "sensitive"
 
-// unknownFunc gives an unknown value of its argument's type.
+// unknownFunc returns an unknown value of its argument's type.
 var unknownFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
 	Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
 	Impl:   func(_ []cty.Value, t cty.Type) (cty.Value, error) { return cty.UnknownVal(t), nil },
 })
 
-// unknown is a context in which sensitive values are unknown.
+// unknown returns a context in which sensitive values are unknown.
 func unknown(ctx *hcl.EvalContext) *hcl.EvalContext {
 	if ctx == nil {
 		return nil
@@ -129,7 +129,7 @@ func unknown(ctx *hcl.EvalContext) *hcl.EvalContext {
 	return out
 }
 
-// Unknown is a value with its sensitive parts unknown.
+// Unknown returns a value with its sensitive parts unknown.
 func Unknown(v cty.Value) cty.Value {
 	if v == cty.NilVal || !v.ContainsMarked() {
 		return v

@@ -16,19 +16,20 @@ import (
 )
 
 const (
-	// shortestText: a shorter text would take ordinary words out of messages, so
-	// it is a secret only where it is quoted.
+	// shortestText: redacting a shorter text would remove ordinary words from
+	// messages, so a shorter text is a secret only in quotes.
 	shortestText = 4
-	// shortestForm is that for encoded forms, and for parts of a text.
+	// shortestForm is the same limit for encoded forms, and for parts of a
+	// text.
 	shortestForm = 8
-	// longest is how much of a text is looked for.
+	// longest is how much of a text is searched for.
 	longest = 64 << 10
-	// deepest is how deep JSON in JSON is looked through.
+	// deepest is how many levels of JSON in JSON are searched.
 	deepest = 3
 )
 
-// parts are the text and what it consists of: its lines, and the strings in it
-// if it is JSON, such as the key file of a service account.
+// parts returns the text and its parts: its lines, and the strings in it if it
+// is JSON, such as the key file of a service account.
 func parts(text string) []string {
 	text = text[:min(len(text), longest)]
 	all := []string{text}
@@ -67,7 +68,7 @@ func leaves(v any) (all []string) {
 	return all
 }
 
-// forms are the texts in which programs write a text.
+// forms returns the encodings in which programs quote a text.
 func forms(text string) []string {
 	if len(text) < shortestText {
 		var quoted []string
@@ -99,9 +100,10 @@ func forms(text string) []string {
 	return all
 }
 
-// inJSON are the forms of a text in JSON, in JSON in JSON, and so on, to a depth:
-// endpoints quote requests, which contain JSON, in answers, which are kept as JSON.
-// Some programs escape what has a meaning in HTML, and some do not.
+// inJSON returns the forms of a text in JSON, in JSON in JSON, and so on, up to
+// a depth: endpoints quote requests, which contain JSON, in answers, which are
+// stored as JSON. Some programs escape characters that have a meaning in HTML,
+// and some do not.
 func inJSON(text string, depth int) (all []string) {
 	if depth == 0 {
 		return nil
@@ -125,7 +127,7 @@ func asJSON(text string, escapeHTML bool) string {
 	return inner(strings.TrimSuffix(b.String(), "\n"))
 }
 
-// inner is a quoted text without its quotes.
+// inner returns a quoted text without its quotes.
 func inner(quoted string) string {
 	if len(quoted) < 2 {
 		return quoted
@@ -133,9 +135,9 @@ func inner(quoted string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
-// inBase64 are the characters that a text makes of itself in Base64 wherever it
-// begins in the bytes that are encoded: without those at its ends that depend on
-// its neighbors too.
+// inBase64 returns the characters that a text becomes in Base64 for each
+// alignment in the encoded bytes, without those at its ends, which also depend
+// on its neighbors.
 func inBase64(text string) []string {
 	var all []string
 	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {

@@ -1,10 +1,10 @@
 // Package secret keeps the values of sensitive variables out of text.
 //
-// There are two layers. Explain works on the errors of an evaluation: a detail
-// that depends on a sensitive value is replaced, whatever was derived from the
-// value on the way. A Redactor works on text from elsewhere, such as the error
-// of a plugin or of a model provider: it finds the values themselves, whole or
-// in part, in the encodings in which programs quote them.
+// There are two layers. Explain works on the errors of an evaluation: it
+// replaces a detail that depends on a sensitive value, however it was derived
+// from the value. A Redactor works on text from elsewhere, such as the error of
+// a plugin or of a model provider: it finds the values themselves, completely
+// or in part, in the encodings in which programs quote them.
 package secret
 
 import (
@@ -17,13 +17,13 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 )
 
-// Redactor replaces secrets in text. The zero value and nil know no secrets.
-// It may be used by several goroutines at once.
+// Redactor replaces secrets in text. The zero value and nil know no secrets. It
+// is safe for concurrent use.
 type Redactor struct {
 	mu    sync.RWMutex
 	known map[string]bool
-	// windows are the sequences of bytes to look for, by their length, in lower
-	// case: the whole of a short form, each window of a long one.
+	// windows are the sequences of bytes to search for, by length, in lower
+	// case: a short form completely, and each window of a long one.
 	windows map[int]map[string]struct{}
 	// whole are the forms in full.
 	whole []string
@@ -36,8 +36,8 @@ func New(values ...cty.Value) *Redactor {
 	return r
 }
 
-// Add makes the strings and numbers in the values known, however deep. Names
-// of attributes and keys of maps, bools, and nulls are not secrets on their own.
+// Add registers the strings and numbers in the values, at any depth. Names of
+// attributes, keys of maps, bools, and nulls are not secrets by themselves.
 func (r *Redactor) Add(values ...cty.Value) {
 	for _, v := range values {
 		if v == cty.NilVal {
@@ -59,7 +59,7 @@ func (r *Redactor) Add(values ...cty.Value) {
 	}
 }
 
-// AddText makes a text known.
+// AddText registers a text.
 func (r *Redactor) AddText(text string) {
 	if strings.TrimSpace(text) == "" {
 		return
@@ -94,9 +94,9 @@ func (r *Redactor) add(text string) {
 	}
 }
 
-// window is how many bytes in sequence give a form away: a third of it, at
-// least 8 and at most 16, so that a quote which was cut off is found too. A
-// form of fewer than 8 bytes has to be there in full.
+// window returns how many consecutive bytes reveal a form: a third of it, at
+// least 8 and at most 16, so that a truncated quote is found, too. A form of
+// fewer than 8 bytes must occur completely.
 func window(length int) int {
 	const least, most = 8, 16
 	if length <= least {
@@ -126,7 +126,8 @@ func (r *Redactor) Text(text string) string {
 	return b.String()
 }
 
-// find marks the bytes of a text that belong to a secret; nil: none does.
+// find marks the bytes of a text that belong to a secret. It returns nil if
+// there are none.
 func (r *Redactor) find(text string) []bool {
 	if r == nil {
 		return nil
@@ -214,7 +215,7 @@ func (r *Redactor) Value(v cty.Value) (cty.Value, bool) {
 		}
 		return v, nil
 	})
-	if err != nil { // Transform passes on errors of the function, which has none
+	if err != nil { // Transform returns only errors of the function, which has none
 		return v, false
 	}
 	return out, changed
@@ -255,7 +256,7 @@ type redactedError struct {
 func (e *redactedError) Error() string { return e.r.Text(e.err.Error()) }
 func (e *redactedError) Unwrap() error { return e.err }
 
-// lower is strings.ToLower for ASCII alone: no byte moves.
+// lower is strings.ToLower for ASCII only, so that no byte moves.
 func lower(s string) string {
 	for i := range len(s) {
 		if 'A' <= s[i] && s[i] <= 'Z' {

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// The parameters of METEOR as published by Lavie and Agarwal in 2007: how much
-// more recall counts than precision, and what disorder costs.
+// The parameters of METEOR as published by Lavie and Agarwal in 2007: the
+// weight of recall relative to precision, and the penalty for disorder.
 const (
 	meteorAlpha = 0.9
 	meteorBeta  = 3
@@ -15,9 +15,9 @@ const (
 )
 
 // Meteor is METEOR with the matchers for equal words and equal English stems
-// (Porter's, as NLTK has them). Its third matcher, for synonyms, needs WordNet and is left
-// out: texts that say the same in other words have less than its published
-// form gives. Words are aligned as in NLTK.
+// (Porter's, as implemented in NLTK). Its third matcher, for synonyms, needs
+// WordNet and is left out, so texts that say the same in other words score
+// lower than in its published form. Words are aligned as in NLTK.
 func Meteor(text string, references []string) float64 {
 	have := Words(text)
 	top := 0.0
@@ -39,12 +39,12 @@ func meteor(have, want []string) float64 {
 	return (1 - meteorGamma*math.Pow(disorder, meteorBeta)) * mean
 }
 
-// pair is a word of the text with the word of the reference that it matches,
-// by their places.
+// pair is a word of the text and the word of the reference that it matches, by
+// position.
 type pair struct{ have, want int }
 
-// align matches equal words first, then words with equal stems among those
-// that are left. The pairs are in the order of the text.
+// align matches equal words first, and then words with equal stems among the
+// rest. The pairs are in the order of the text.
 func align(have, want []string) []pair {
 	pairs := match(have, want, nil)
 	pairs = append(pairs, match(stems(have), stems(want), pairs)...)
@@ -52,8 +52,8 @@ func align(have, want []string) []pair {
 	return pairs
 }
 
-// match pairs equal words that are in no pair yet. From the end of the text,
-// each word takes the last one of the reference that is free.
+// match pairs equal words that are not in a pair yet. From the end of the text,
+// each word takes the last unused one of the reference.
 func match(have, want []string, taken []pair) []pair {
 	usedHave, usedWant := map[int]bool{}, map[int]bool{}
 	for _, p := range taken {
@@ -86,7 +86,7 @@ func stems(words []string) []string {
 	return out
 }
 
-// chunks is into how many runs the pairs fall that are adjacent in both texts.
+// chunks counts the runs of pairs that are adjacent in both texts.
 func chunks(pairs []pair) int {
 	n := 1
 	for i := 1; i < len(pairs); i++ {

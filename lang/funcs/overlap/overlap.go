@@ -1,13 +1,13 @@
-// Package overlap measures how much of a text is found in texts that it is
-// compared with: ROUGE, BLEU, GLEU and METEOR, each as its usual
-// implementation computes it for one sentence, from 0 (nothing) to 1 (all).
+// Package overlap measures how much of a text also occurs in reference texts:
+// ROUGE, BLEU, GLEU, and METEOR, each as its usual implementation computes it
+// for one sentence, from 0 (nothing) to 1 (everything).
 //
-// With several references each measure takes them as its definition says:
-// BLEU all together, the others the one that is the most like the text. A text
-// without words has 0, beside whatever references.
+// Each measure combines several references as its definition says: BLEU uses
+// all of them together, and the others the one that is most similar. A text
+// without words has the score 0, whatever the references.
 //
-// It knows nothing of synonyms and of other languages' stems: METEOR matches
-// words and English stems only.
+// The package knows no synonyms, and stems of English words only: METEOR
+// matches equal words and equal English stems.
 package overlap
 
 import (
@@ -16,16 +16,16 @@ import (
 	"unicode"
 )
 
-// Words are a text's runs of letters, marks and digits in lower case: what
-// ROUGE, GLEU and METEOR compare. On ASCII they are the tokens of Google's
-// rouge-score, which knows no other letters.
+// Words returns a text's runs of letters, marks, and digits in lower case,
+// which ROUGE, GLEU, and METEOR compare. For ASCII, they are the tokens of
+// Google's rouge-score, which ignores all other letters.
 func Words(text string) []string {
 	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r)
 	})
 }
 
-// grams counts the runs of n words. Words hold no zero byte.
+// grams counts the runs of n words. Words contain no zero byte.
 func grams(words []string, n int) map[string]int {
 	counts := map[string]int{}
 	for i := 0; i+n <= len(words); i++ {
@@ -34,8 +34,8 @@ func grams(words []string, n int) map[string]int {
 	return counts
 }
 
-// shared is how many runs two texts have in common, each as often as it occurs
-// in both.
+// shared counts the runs that two texts have in common, each as often as it
+// occurs in both.
 func shared(a, b map[string]int) int {
 	n := 0
 	for gram, count := range a {
@@ -52,7 +52,8 @@ func total(counts map[string]int) int {
 	return n
 }
 
-// Score is how much of a text is in a reference and the other way round.
+// Score is how much of a text is in a reference, and of the reference in the
+// text.
 type Score struct {
 	Precision float64 // share of the text that is in the reference
 	Recall    float64 // share of the reference that is in the text
@@ -73,7 +74,7 @@ func ratio(part, whole int) float64 {
 	return float64(part) / float64(whole)
 }
 
-// best is the score with the highest F1.
+// best returns the score with the highest F1.
 func best(references []string, score func([]string) Score) Score {
 	var top Score
 	for _, r := range references {
@@ -94,8 +95,8 @@ func RougeN(text string, references []string, n int) Score {
 	})
 }
 
-// RougeL compares by the longest sequence of words that both have in the same
-// order, whatever stands between them.
+// RougeL compares by the longest sequence of words that both texts have in the
+// same order, whatever is between them.
 func RougeL(text string, references []string) Score {
 	have := Words(text)
 	return best(references, func(reference []string) Score {
@@ -104,7 +105,7 @@ func RougeL(text string, references []string) Score {
 	})
 }
 
-// commonSequence is the length of the longest common subsequence.
+// commonSequence returns the length of the longest common subsequence.
 func commonSequence(a, b []string) int {
 	before, now := make([]int, len(b)+1), make([]int, len(b)+1)
 	for _, x := range a {
@@ -120,7 +121,7 @@ func commonSequence(a, b []string) int {
 	return before[len(b)]
 }
 
-// longest is the longest run of words that BLEU and GLEU look at.
+// longest is the longest run of words that BLEU and GLEU consider.
 const longest = 4
 
 // Gleu is Google's BLEU for sentences: the lower one of precision and recall
@@ -148,11 +149,11 @@ func upTo(words []string, n int) map[string]int {
 }
 
 // Bleu is BLEU for one sentence: the geometric mean of the precisions of runs
-// of 1 to 4 words, less for a text that is shorter than its reference. It is
-// as sacrebleu computes it: tokens as in mteval-v13a, which tell upper from
-// lower case and have punctuation among them; where no run of a length
-// matches, half a match, a quarter for the next length and so on (exponential
-// smoothing); lengths that the text does not have are left out.
+// of 1 to 4 words, reduced for a text that is shorter than its reference. It
+// follows sacrebleu. Tokens are those of mteval-v13a, which is case-sensitive
+// and includes punctuation. If no run of a length matches, half a match is
+// assumed, a quarter for the next length, and so on (exponential smoothing).
+// Lengths that the text does not have are left out.
 func Bleu(text string, references []string) float64 {
 	have := tokens13a(text)
 	wants := make([][]string, len(references))
@@ -178,8 +179,8 @@ func Bleu(text string, references []string) float64 {
 	return brevity(len(have), wants) * math.Exp(sum/float64(orders))
 }
 
-// clipped is how many of a text's runs are in the references, each as often as
-// in the one that has it most.
+// clipped counts the runs of a text that are in the references, each at most as
+// often as in the reference that contains it most often.
 func clipped(have map[string]int, wants [][]string, n int) int {
 	most := map[string]int{}
 	for _, w := range wants {
@@ -190,8 +191,8 @@ func clipped(have map[string]int, wants [][]string, n int) int {
 	return shared(have, most)
 }
 
-// brevity is the penalty for a text that is shorter than the reference whose
-// length is nearest, the shorter one of two.
+// brevity is the penalty for a text that is shorter than the reference with the
+// closest length, or the shorter one of two.
 func brevity(length int, wants [][]string) float64 {
 	nearest := -1
 	for _, w := range wants {

@@ -2,9 +2,9 @@ package overlap
 
 import "strings"
 
-// porter is Porter's stemmer with the changes that NLTK makes to it, which
-// METEOR in NLTK compares words by. Snowball's English stemmer is another: it
-// keeps apart what this one joins, and the other way round.
+// porter is Porter's stemmer with the changes of NLTK, which METEOR in NLTK
+// uses to compare words. Snowball's English stemmer differs: each of the two
+// separates words that the other merges. See
 // https://www.nltk.org/api/nltk.stem.porter.html, mode NLTK_EXTENSIONS.
 func porter(word string) string {
 	if stem, ok := irregular[word]; ok {
@@ -22,8 +22,9 @@ var irregular = map[string]string{
 	"howe": "howe", "proceed": "proceed", "exceed": "exceed", "succeed": "succeed",
 }
 
-// rule replaces a suffix where what is before it meets a condition. Of a list of
-// rules the first applies whose suffix is there, whatever its condition says.
+// rule replaces a suffix if what precedes it meets a condition. In a list of
+// rules, the first one whose suffix matches applies, whatever its condition
+// says.
 type rule struct {
 	suffix, by string
 	when       func(stem []rune) bool
@@ -43,7 +44,7 @@ func apply(w []rune, rules []rule) []rune {
 	return w
 }
 
-// before is a word without a suffix.
+// before returns a word without a suffix.
 func before(w []rune, suffix string) ([]rune, bool) {
 	if !strings.HasSuffix(string(w), suffix) {
 		return w, false
@@ -55,8 +56,8 @@ func with(stem []rune, suffix string) []rune {
 	return append(stem[:len(stem):len(stem)], []rune(suffix)...)
 }
 
-// consonants says which letters are consonants: y is one at the beginning and
-// after a vowel.
+// consonants reports which letters are consonants. y is one at the beginning
+// and after a vowel.
 func consonants(w []rune) []bool {
 	is := make([]bool, len(w))
 	for i, r := range w {
@@ -71,7 +72,7 @@ func consonants(w []rune) []bool {
 	return is
 }
 
-// measured is how often a vowel is followed by a consonant.
+// measured counts how often a vowel is followed by a consonant.
 func measured(w []rune) int {
 	n, is := 0, consonants(w)
 	for i := 1; i < len(is); i++ {
@@ -142,7 +143,7 @@ func pastAndProgress(w []rune) []rune {
 	return w
 }
 
-// completed gives back the e that -ed and -ing have taken.
+// completed restores the e that removing -ed or -ing has cut off.
 func completed(w []rune) []rune {
 	for _, end := range []string{"at", "bl", "iz"} {
 		if _, ok := before(w, end); ok {
@@ -188,7 +189,7 @@ func porterSuffixes(w []rune) []rune {
 	return apply(apply(apply(w, step2), step3), step4)
 }
 
-// porterFinal is step 5: the last e, and one of two l.
+// porterFinal is step 5: it removes a final e, and one l of two.
 func porterFinal(w []rune) []rune {
 	if stem, ok := before(w, "e"); ok && (above1(stem) || measured(stem) == 1 && !short(stem)) {
 		w = stem

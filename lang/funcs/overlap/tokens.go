@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// separated are the places at which mteval-v13a cuts, and what it writes there.
+// separated are the places at which mteval-v13a splits, and their replacements.
 var separated = []struct {
 	at *regexp.Regexp
 	by string
@@ -16,10 +16,10 @@ var separated = []struct {
 	{regexp.MustCompile(`([0-9])(-)`), `$1 $2 `},
 }
 
-// entities are undone one after the other, so that "&amp;lt;" becomes "<".
+// entities are decoded one after the other, so that "&amp;lt;" becomes "<".
 var entities = [][2]string{{"&quot;", `"`}, {"&amp;", "&"}, {"&lt;", "<"}, {"&gt;", ">"}}
 
-// tokens13a cuts a text as the evaluation of WMT does (mteval-v13a).
+// tokens13a splits a text as the evaluation of WMT does (mteval-v13a).
 func tokens13a(text string) []string {
 	text = strings.ReplaceAll(text, "<skipped>", "")
 	text = strings.ReplaceAll(text, "-\n", "")

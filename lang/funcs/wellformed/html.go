@@ -7,8 +7,8 @@ import (
 	"golang.org/x/net/html"
 )
 
-// The elements of HTML: those without an end, those whose end may be left
-// out, and all others, obsolete ones among them.
+// The elements of HTML: those without an end tag, those whose end tag may be
+// omitted, and all others, including obsolete ones.
 var (
 	voids    = elements("area base br col embed hr img input link meta param source track wbr basefont bgsound frame keygen")
 	optional = elements("html head body p li dt dd rt rp option optgroup colgroup caption thead tbody tfoot tr td th")
@@ -27,9 +27,9 @@ func isElement(name string) bool {
 	return voids[name] || optional[name] || closed[name] || strings.Contains(name, "-")
 }
 
-// IsHTML reports whether a text is HTML and nothing else: it consists of HTML's
-// elements, all of them closed that have to be, and no text stands outside.
-// Browsers take anything for HTML; this does not.
+// IsHTML reports whether a text is HTML and nothing else: it consists of HTML
+// elements, all that must be closed are closed, and no text is outside of them.
+// Browsers accept anything as HTML; this function does not.
 func IsHTML(text string) bool {
 	var open []string
 	count := 0
@@ -67,13 +67,14 @@ func IsHTML(text string) bool {
 	}
 }
 
-// foreign reports whether a place is within SVG or MathML, whose elements are
-// others.
+// foreign reports whether a position is within SVG or MathML, which have
+// different elements.
 func foreign(open []string) bool {
 	return slices.Contains(open, "svg") || slices.Contains(open, "math")
 }
 
-// closing ends an element and those within it whose end may be left out.
+// closing closes an element, and the elements within it whose end tags may be
+// omitted.
 func closing(open []string, name string) ([]string, bool) {
 	for i := len(open) - 1; i >= 0; i-- {
 		if open[i] == name {
@@ -86,8 +87,8 @@ func closing(open []string, name string) ([]string, bool) {
 	return open, false
 }
 
-// ContainsHTML reports whether a text holds an element of HTML: one that has an
-// end tag too, or one that needs none.
+// ContainsHTML reports whether a text contains an HTML element: one with an end
+// tag, or one that needs none.
 func ContainsHTML(text string) bool {
 	open := map[string]bool{}
 	for z := html.NewTokenizer(strings.NewReader(text)); ; {

@@ -10,16 +10,16 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// IsJSON reports whether a text is JSON as a whole.
+// IsJSON reports whether a whole text is JSON.
 func IsJSON(text string) bool { return json.Valid([]byte(text)) }
 
-// ContainsJSON reports whether a text holds a JSON object somewhere.
+// ContainsJSON reports whether a text contains a JSON object.
 func ContainsJSON(text string) bool {
 	return findJSON(text, "{", func(json.RawMessage) bool { return true })
 }
 
-// findJSON looks for an object or an array for which accept holds. first are
-// the characters that it may begin with.
+// findJSON looks for an object or an array that accept returns true for. first
+// are the characters that it may begin with.
 func findJSON(text, first string, accept func(json.RawMessage) bool) bool {
 	places := func(from int) int {
 		if i := strings.IndexAny(text[from:], first); i >= 0 {
@@ -41,11 +41,11 @@ func findJSON(text, first string, accept func(json.RawMessage) bool) bool {
 	})
 }
 
-// Schema is a JSON schema ready for use.
+// Schema is a compiled JSON schema.
 type Schema struct{ schema *jsonschema.Schema }
 
-// compiled are the schemas that were asked for, by their text: a schema is
-// the same for all rows. There are few; when there are many, it begins anew.
+// compiled caches schemas by their text, because a schema is the same for all
+// rows. It is emptied when there are many.
 var compiled = struct {
 	sync.Mutex
 	schemas map[string]*Schema
@@ -93,7 +93,7 @@ func parseSchema(text string) (*Schema, error) {
 	return &Schema{s}, nil
 }
 
-// nowhere loads no schemas.
+// nowhere refuses to load schemas.
 type nowhere struct{}
 
 func (nowhere) Load(url string) (any, error) {

@@ -12,7 +12,7 @@ import (
 	postgresql "github.com/sqlc-dev/oliphant"
 )
 
-// statements parse a text in a dialect and count its statements.
+// statements parses a text in a dialect and counts its statements.
 var statements = map[string]func(string) (int, error){
 	"postgresql": func(text string) (int, error) {
 		tree, err := postgresql.Parse(text)
@@ -28,11 +28,12 @@ var statements = map[string]func(string) (int, error){
 	},
 }
 
-// Dialects are those that IsSQL knows, in the order in which they are tried.
+// Dialects are the dialects that IsSQL knows, in the order in which it tries
+// them.
 var Dialects = []string{"postgresql", "mysql", "sqlite"}
 
-// Beyond these a text is not parsed, since a parser could take very long, or
-// more stack than there is.
+// A longer or more deeply nested text is not parsed, because a parser could
+// take too long or overflow the stack.
 const (
 	maxSQL      = 100_000 // bytes
 	maxBrackets = 100     // open at once
@@ -57,7 +58,7 @@ func IsSQL(text, dialect string) (bool, error) {
 	return slices.ContainsFunc(Dialects, func(d string) bool { return parses(text, d) }), nil
 }
 
-// brackets is how many are open at once at most.
+// brackets returns the maximum number of brackets that are open at once.
 func brackets(text string) int {
 	open, most := 0, 0
 	for i := range len(text) {
@@ -72,9 +73,8 @@ func brackets(text string) int {
 	return most
 }
 
-// parses reports whether a parser takes a text. One that fails over a text in a
-// way that it was not made for has not taken it: models write anything, and
-// one answer must not end the run.
+// parses reports whether a parser accepts a text. A panic of the parser counts
+// as a rejection: models write anything, and one answer must not end the run.
 func parses(text, dialect string) (ok bool) {
 	defer func() {
 		if recover() != nil {
@@ -87,7 +87,7 @@ func parses(text, dialect string) (ok bool) {
 
 var fenced = regexp.MustCompile("(?s)```[a-zA-Z]*[ \t]*\r?\n(.*?)```")
 
-// ContainsSQL reports whether a text is SQL or has a fenced block that is.
+// ContainsSQL reports whether a text is SQL or contains a fenced block that is.
 func ContainsSQL(text, dialect string) (bool, error) {
 	for _, block := range fenced.FindAllStringSubmatch(text, -1) {
 		if is, err := IsSQL(block[1], dialect); is || err != nil {

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// IsXML reports whether a text is a well-formed XML document with all of the
-// required elements, each named by its path from the root: "order.item".
+// IsXML reports whether a text is a well-formed XML document with all required
+// elements, each given by its path from the root: "order.item".
 func IsXML(text string, required ...string) bool {
 	found, read, err := element(text, required)
 	return err == nil && len(found) == len(set(required)) && blank(text[read:])
 }
 
-// ContainsXML reports whether a text holds a well-formed XML element with all of
-// the required elements in it.
+// ContainsXML reports whether a text contains a well-formed XML element with
+// all required elements in it.
 func ContainsXML(text string, required ...string) bool {
 	places := func(from int) int {
 		if i := strings.IndexByte(text[from:], '<'); i >= 0 {
@@ -42,8 +42,8 @@ var (
 	errRepeated = errors.New("an attribute appears twice")
 )
 
-// element reads an XML element, with what may stand before it. It returns which
-// of the required elements are in it and how many bytes it has read.
+// element reads an XML element and whatever may precede it. It returns which of
+// the required elements are in it, and how many bytes it has read.
 func element(text string, required []string) (found map[string]bool, read int, err error) {
 	wanted, deepest := set(required), 0
 	for _, path := range required {
@@ -52,7 +52,7 @@ func element(text string, required []string) (found map[string]bool, read int, e
 	found = map[string]bool{}
 	d := xml.NewDecoder(strings.NewReader(text))
 	d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
-	var path []string // no deeper than the deepest that is required
+	var path []string // no deeper than the deepest required element
 	depth := 0
 	for {
 		token, err := d.Token()
@@ -96,7 +96,7 @@ func repeats(attrs []xml.Attr) bool {
 	return false
 }
 
-// blank reports whether nothing but white space and comments is left.
+// blank reports whether only white space and comments are left.
 func blank(rest string) bool {
 	for {
 		rest = strings.TrimSpace(rest)
