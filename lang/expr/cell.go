@@ -16,7 +16,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
-// cell is a value of a column as expressions see it; see RowType.
+// cell returns a value of a column as expressions see it; see RowType.
 func cell(col arrow.Array, i int) (cty.Value, error) {
 	t := valueType(col.DataType())
 	if col.IsNull(i) {
@@ -49,10 +49,10 @@ func cell(col arrow.Array, i int) (cty.Value, error) {
 	return cty.NilVal, fmt.Errorf("expressions cannot read values of type %s", col.DataType())
 }
 
-// decimal is the number that a float is written as in its shortest form.
+// decimal returns the number that a float's shortest text represents.
 func decimal(f float64) cty.Value {
 	if f == 0 {
-		return cty.Zero // -0 too
+		return cty.Zero // also for -0
 	}
 	v, err := cty.ParseNumberVal(strconv.FormatFloat(f, 'g', -1, 64))
 	if err != nil {
@@ -90,7 +90,7 @@ func structCell(col *array.Struct, i int) (cty.Value, error) {
 }
 
 // check reports whether a value fits in a column of a type, so that a row's
-// value is either appended whole or not at all.
+// value is appended either completely or not at all.
 func check(t arrow.DataType, v cty.Value) error {
 	if !v.IsKnown() {
 		return errors.New("the result is not known")

@@ -16,9 +16,9 @@ import (
 	"github.com/quern-dev/quern/lang/limit"
 )
 
-// checkNames looks at what the user wrote before anything is evaluated: that
-// all functions exist and are pure, that `row` may be used and has the
-// columns that are named, and that numbers are of a sane size.
+// checkNames checks what the user wrote before anything is evaluated: that all
+// functions exist and are pure, that `row` may be used and has the named
+// columns, and that numbers have a reasonable size.
 func checkNames(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	visit(e, func(n hclsyntax.Node, locals names) {
@@ -82,7 +82,7 @@ func checkFunction(call *hclsyntax.FunctionCallExpr, s *Scope) hcl.Diagnostics {
 	return nil
 }
 
-// checkName looks at a name that is known for each row only.
+// checkName checks a name that is known only for each row.
 func checkName(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	switch root := t.RootName(); {
 	case s.isLate(root):
@@ -115,8 +115,8 @@ func checkColumn(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	return hcl.Diagnostics{noColumn(s, name, t[1].SourceRange())}
 }
 
-// checkDistinct reports columns of which a row as a whole can have only one,
-// since names of attributes are in NFC.
+// checkDistinct reports columns whose names are equal after normalization to
+// NFC, because a row as a whole can contain only one of them.
 func checkDistinct(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	seen := map[string]bool{}
 	for _, name := range s.Row.Names() {
@@ -138,9 +138,9 @@ func checkNumber(l *hclsyntax.LiteralValueExpr) hcl.Diagnostics {
 		"This number is too large or too small to compute with.")}
 }
 
-// checkReduced looks at what is left once all that is known has been folded:
-// the functions that are still called must need nothing but their arguments,
-// and everything referred to must be there when the expression is evaluated.
+// checkReduced checks what remains after folding: functions that are still
+// called must depend only on their arguments, and everything that is referred
+// to must exist when the expression is evaluated.
 func checkReduced(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	visit(e, func(n hclsyntax.Node, locals names) {

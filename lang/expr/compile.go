@@ -126,7 +126,7 @@ func syntax(e hcl.Expression) (hclsyntax.Expression, hcl.Diagnostics) {
 		"Only expressions in HCL's native syntax can be compiled. Write this one in a *.quern.hcl file.")}
 }
 
-// collect fills in what the compiled expression reads.
+// collect records what the compiled expression reads.
 func (c *Compiled) collect(e hclsyntax.Expression, s *Scope) {
 	c.Late = lateTypes(e, s)
 	for _, t := range config.Variables(e) {
@@ -170,8 +170,8 @@ func columnOf(t hcl.Traversal) (string, bool) {
 	return "", false
 }
 
-// lookup finds a column by the name that an expression has for it, which is in
-// NFC: it may be that of a column whose name is in another form.
+// lookup returns a column by the name that an expression uses, which is
+// normalized to NFC. The name of the column may be in another form.
 func lookup(s data.Schema, name string) (data.Column, bool) {
 	if c, _, ok := s.Lookup(name); ok {
 		return c, true
@@ -213,7 +213,7 @@ func distinct(diags hcl.Diagnostics) hcl.Diagnostics {
 	return out
 }
 
-// rowTitle is the name of the dataset of `row` in messages.
+// rowTitle returns the name of the dataset of `row` for messages.
 func (s *Scope) rowTitle() string {
 	if s.RowOf == "" {
 		return "the dataset"

@@ -1,13 +1,13 @@
 // Package expr compiles expressions at plan time and evaluates them later.
 //
 // There are two kinds: row expressions, which mention `row` and are evaluated
-// for each row of a dataset, and deferred expressions, which wait for values
-// of upstream stages. Row expressions that mention what the stage itself
-// brings about, such as the answer of a model, are late. All compile to the
-// same thing: a canonical, self-contained text in which everything that was
-// known is folded to literals, so that only `row`, late names, upstream
-// addresses and sensitive variables are left. The text is what keys are made of: comments, formatting and the
-// names of locals and variables do not matter to it.
+// for each row of a dataset, and deferred expressions, which wait for values of
+// upstream stages. Row expressions that mention what the stage itself produces,
+// such as the answer of a model, are late. All of them compile to the same
+// form: a canonical, self-contained text in which everything that was known is
+// folded to literals, so that only `row`, late names, upstream addresses, and
+// sensitive variables remain. Keys are computed from this text, so comments,
+// formatting, and the names of locals and variables do not affect them.
 package expr
 
 import (
@@ -22,28 +22,28 @@ import (
 type Compiled struct {
 	// Text is the canonical expression.
 	Text string `json:"text"`
-	// Type is the type of its result as far as it is known: of a row
-	// expression always.
+	// Type is the type of its result as far as it is known. For a row
+	// expression, it is always known.
 	Type value.Type `json:"type"`
-	// ColumnType is the dataset column type of a row expression's result:
-	// finer than Type, since it tells int64 from float64.
+	// ColumnType is the dataset column type of a row expression's result. It is
+	// more specific than Type, because it distinguishes int64 from float64.
 	ColumnType string `json:"column_type,omitempty"`
-	// Columns of `row` that it reads, sorted.
+	// Columns are the columns of `row` that it reads, sorted.
 	Columns []string `json:"columns,omitempty"`
-	// Refs are the addresses, sorted, of the stages that it reads values of:
-	// evaluate.student; for_each and count instances are one address.
+	// Refs are the sorted addresses of the stages whose values it reads, such
+	// as evaluate.student. Instances of for_each and count share one address.
 	Refs []string `json:"refs,omitempty"`
 	// Secrets are the sensitive variables that it reads, sorted.
 	Secrets []string `json:"secrets,omitempty"`
-	// Late are the late names that it reads, with their types, those of objects
-	// reduced to the attributes that are read.
+	// Late are the late names that it reads, with their types. Types of objects
+	// are reduced to the attributes that are read.
 	Late map[string]value.Type `json:"late,omitempty"`
-	// Range is where the user wrote it. It is in no key.
+	// Range is where the user wrote it. It is not part of any key.
 	Range diag.Range `json:"range"`
 }
 
-// Column returns the name of the column when the expression is no more than
-// `row.NAME`, which costs nothing to evaluate.
+// Column returns the name of the column if the expression is just `row.NAME`,
+// which costs nothing to evaluate.
 func (c *Compiled) Column() (string, bool) {
 	if len(c.Columns) != 1 {
 		return "", false
@@ -54,7 +54,7 @@ func (c *Compiled) Column() (string, bool) {
 	return c.Columns[0], true
 }
 
-// RowColumn is the expression that is a column of the row and no more.
+// RowColumn returns the expression that is just a column of the row.
 func RowColumn(name string) string {
 	return rowRoot + stepsText(hcl.Traversal{hcl.TraverseIndex{Key: cty.StringVal(name)}})
 }

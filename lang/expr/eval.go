@@ -20,10 +20,10 @@ import (
 )
 
 // Eval evaluates a compiled expression that does not mention `row`. vars are
-// the values of what it refers to, by root name: "evaluate" an object of the
-// stages of that kind that are in Refs, "var" one of the variables in Secrets.
-// The result has the expression's type; what was computed from a marked value is
-// marked. Errors point to the user's text.
+// the values that it refers to, by root name: "evaluate" is an object of the
+// stages of that kind in Refs, "var" one of the variables in Secrets. The
+// result has the expression's type. Whatever was computed from a marked value
+// is marked. Errors point to the user's text.
 func (c *Compiled) Eval(vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
 	e, err := c.parse()
 	if err != nil {
@@ -44,7 +44,7 @@ func (c *Compiled) Eval(vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) 
 	return v, diags
 }
 
-// evaluate is Eval without its places: errors may quote secrets.
+// evaluate is Eval without source ranges. Errors may quote secrets.
 func (c *Compiled) evaluate(e hclsyntax.Expression, vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
 	v, diags := eval.Value(e, &hcl.EvalContext{Variables: vars, Functions: runtimeFunctions()})
 	if diags.HasErrors() || c.Type.Type == cty.NilType {
@@ -57,8 +57,7 @@ func (c *Compiled) evaluate(e hclsyntax.Expression, vars map[string]cty.Value) (
 	return converted, diags
 }
 
-// nameInstances adds to an error about an index of a stage which instances the
-// stage has.
+// nameInstances adds the stage's instances to an error about an index.
 func nameInstances(d *hcl.Diagnostic) {
 	index, ok := d.Expression.(*hclsyntax.IndexExpr)
 	if !ok || d.Summary != "Invalid index" {
@@ -81,7 +80,7 @@ func nameInstances(d *hcl.Diagnostic) {
 	d.Detail = fmt.Sprintf("The index is not the key of an instance of %s. The keys are: %s.", stage, diag.List(keys))
 }
 
-// withoutSecrets is vars with the sensitive variables unknown.
+// withoutSecrets returns vars with the sensitive variables unknown.
 func withoutSecrets(vars map[string]cty.Value) map[string]cty.Value {
 	secrets, ok := vars["var"]
 	if !ok {
@@ -96,7 +95,7 @@ func withoutSecrets(vars map[string]cty.Value) map[string]cty.Value {
 	return out
 }
 
-// parse reads the canonical text.
+// parse parses the canonical text.
 func (c *Compiled) parse() (hclsyntax.Expression, error) {
 	e, diags := limit.ParseExpression([]byte(c.Text), "", hcl.InitialPos)
 	if diags.HasErrors() {

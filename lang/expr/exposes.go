@@ -11,7 +11,7 @@ import (
 )
 
 // Exposes reports whether the value of the expression contains a secret, rather
-// than merely depending on one: "key-${var.s}" does, row.id == var.s and
+// than only depending on one: "key-${var.s}" does; row.id == var.s and
 // sha256(var.s) do not.
 func (c *Compiled) Exposes() bool {
 	if len(c.Secrets) == 0 || c.ColumnType == "bool" {

@@ -12,20 +12,20 @@ import (
 	"github.com/quern-dev/quern/lang/funcs"
 )
 
-// convertName is the function that compiled texts call to give a value a
-// type: convert([], list(string)). It is hcl's own; texts need it because a
-// folded value must keep its type, and HCL has no other way to write one.
+// convertName is the function that compiled texts call to convert a value to a
+// type: convert([], list(string)). It is part of hcl. Texts need it because a
+// folded value must keep its type, and HCL has no other syntax for one.
 const convertName = eval.ConvertName
 
-// runtimeFunctions are those that a compiled text may call: pure ones, which
-// need no files. The map is shared and must not be changed.
+// runtimeFunctions are the functions that a compiled text may call: pure ones,
+// which need no files. The map is shared and must not be changed.
 var runtimeFunctions = sync.OnceValue(func() map[string]function.Function {
 	all := maps.Clone(funcs.Pure())
 	all[convertName] = typeexpr.ConvertFunc
 	return all
 })
 
-// hasFunction looks a function up as hcl does, through all parents.
+// hasFunction looks up a function as hcl does, through all parents.
 func hasFunction(ctx *hcl.EvalContext, name string) bool {
 	for ; ctx != nil; ctx = ctx.Parent() {
 		if _, ok := ctx.Functions[name]; ok {

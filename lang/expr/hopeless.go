@@ -14,11 +14,11 @@ import (
 )
 
 // hopeless reports a call that fails for every row because of an argument that
-// is the same for all, such as a regular expression that is malformed. Within
-// can and try nobody would ever hear of it.
+// is the same for all rows, such as a malformed regular expression. Within can
+// and try, the error would never be reported.
 //
-// The call is tried with stand-ins for the arguments that differ by row; an
-// error counts only where the function blames an argument that does not.
+// It calls the function with substitutes for the arguments that differ by row.
+// An error counts only if the function blames a constant argument.
 func hopeless(c *hclsyntax.FunctionCallExpr) hcl.Diagnostics {
 	fn, ok := runtimeFunctions()[c.Name]
 	if !ok || c.ExpandFinal || c.Name == convertName {
@@ -40,12 +40,12 @@ func hopeless(c *hclsyntax.FunctionCallExpr) hcl.Diagnostics {
 		"%s() fails for every row, whatever the row contains: %s", c.Name, diag.Sentence(err))}
 }
 
-// sample is a text that most functions take.
+// sample is a text that most functions accept.
 const sample = "2026-01-02T03:04:05Z"
 
-// standIns are the arguments of a call with values in place of those that differ
-// by row; mixed is false where there are none of either kind, or no value can
-// stand in.
+// standIns returns the arguments of a call with substitutes for those that
+// differ by row. mixed is false if all or none of them differ, or if no
+// substitute exists.
 func standIns(c *hclsyntax.FunctionCallExpr, fn function.Function) (args []cty.Value, mixed bool) {
 	params, tail := fn.Params(), fn.VarParam()
 	if len(c.Args) < len(params) || tail == nil && len(c.Args) > len(params) {
@@ -75,7 +75,7 @@ func standIns(c *hclsyntax.FunctionCallExpr, fn function.Function) (args []cty.V
 		}
 		v, err := convert.Convert(v, param.Type)
 		if err != nil {
-			return nil, false // which is reported as an error of types
+			return nil, false // reported as a type error
 		}
 		args = append(args, v)
 	}

@@ -19,12 +19,11 @@ import (
 type typed struct {
 	expr hclsyntax.Expression
 	typ  cty.Type
-	// column is the column type, where the scope has a row.
+	// column is the column type, if the scope has a row.
 	column string
 }
 
-// fit infers an expression's type and adds the conversion that makes the
-// wanted type of it.
+// fit infers an expression's type and adds a conversion to the wanted type.
 func (r *reducer) fit(e hclsyntax.Expression, want cty.Type) (typed, hcl.Diagnostics) {
 	t, diags := r.typeOf(e)
 	if diags.HasErrors() {
@@ -72,8 +71,8 @@ func (r *reducer) convertTo(e hclsyntax.Expression, t, want cty.Type) (typed, hc
 	return out, nil
 }
 
-// listsForTuples is the type that values take in a column, where all elements
-// of a list have one type. What has no such type is left as it is.
+// listsForTuples returns the type of values in a column, where all elements of
+// a list have one type. A type without such a form is returned unchanged.
 func listsForTuples(t cty.Type) cty.Type {
 	switch {
 	case t.IsListType():
@@ -92,15 +91,16 @@ func listsForTuples(t cty.Type) cty.Type {
 	return t
 }
 
-// isEncoded reports whether an expression is no more than a column whose values
-// expressions see as strings though they are none: dates, times, bytes.
-// Passed on as they are they would not have the type that is wanted.
+// isEncoded reports whether an expression is just a column whose values
+// expressions see as strings although they are not: dates, times, bytes. Passed
+// through, they would not have the wanted type.
 func (r *reducer) isEncoded(e hclsyntax.Expression) bool {
 	c, ok := r.column(e)
 	return ok && containsEncoded(c.Type)
 }
 
-// column is the column that an expression is no more than.
+// column returns the column that an expression consists of, if it is just a
+// column.
 func (r *reducer) column(e hclsyntax.Expression) (data.Column, bool) {
 	t, ok := e.(*hclsyntax.ScopeTraversalExpr)
 	if !ok || t.Traversal.RootName() != rowRoot || len(t.Traversal) != 2 {
@@ -115,8 +115,8 @@ func wrongType(e hclsyntax.Expression, is, want cty.Type, err error) *hcl.Diagno
 		is.FriendlyName(), want.FriendlyNameForConstraint(), err)
 }
 
-// conversion is a call that gives an expression a type; false where the type
-// cannot be written.
+// conversion returns a call that converts an expression to a type. It returns
+// false if the type cannot be written.
 func conversion(e hclsyntax.Expression, t cty.Type) (hclsyntax.Expression, bool) {
 	if !expressible(t) {
 		return e, false
@@ -130,7 +130,7 @@ func conversion(e hclsyntax.Expression, t cty.Type) (hclsyntax.Expression, bool)
 		Args: []hclsyntax.Expression{e, typeExpr(t)}}, true
 }
 
-// typeExpr is a type constraint as an expression.
+// typeExpr returns a type constraint as an expression.
 func typeExpr(t cty.Type) hclsyntax.Expression {
 	e, diags := hclsyntax.ParseExpression([]byte(typeText(t)), "", hcl.InitialPos)
 	if diags.HasErrors() {
@@ -153,8 +153,8 @@ func hasCapsule(t cty.Type) bool {
 	return false
 }
 
-// staticType is the type of a reduced expression's result where it is known
-// to the last detail.
+// staticType returns the type of a reduced expression's result if it is known
+// completely.
 func (r *reducer) staticType(e hclsyntax.Expression) (cty.Type, bool) {
 	if isFailing(e) {
 		return cty.NilType, false
@@ -163,10 +163,10 @@ func (r *reducer) staticType(e hclsyntax.Expression) (cty.Type, bool) {
 	return t, !diags.HasErrors() && !t.HasDynamicTypes()
 }
 
-// typeOf evaluates a reduced expression over a row of unknown values. It
-// finds the errors that any row would meet, whichever way its values go.
+// typeOf evaluates a reduced expression over a row of unknown values. It finds
+// the errors that would occur for every row.
 func (r *reducer) typeOf(e hclsyntax.Expression) (cty.Type, hcl.Diagnostics) {
-	if c, ok := r.column(e); ok { // of which there are many
+	if c, ok := r.column(e); ok { // the most common case
 		return columnValueType(c), nil
 	}
 	var errs hcl.Diagnostics
@@ -180,8 +180,8 @@ func (r *reducer) typeOf(e hclsyntax.Expression) (cty.Type, hcl.Diagnostics) {
 	return v.Type(), errs
 }
 
-// unknowns is a context in which the columns, the late names and the secrets
-// that an expression reads are unknown values of their types.
+// unknowns returns a context in which the columns, late names, and secrets that
+// an expression reads are unknown values of their types.
 func (r *reducer) unknowns(e hclsyntax.Expression) *hcl.EvalContext {
 	ctx := r.eval.NewChild()
 	ctx.Variables = map[string]cty.Value{}
@@ -209,7 +209,7 @@ func (r *reducer) unknowns(e hclsyntax.Expression) *hcl.EvalContext {
 	return ctx
 }
 
-// columnsRead are the columns that a traversal of the row can reach.
+// columnsRead returns the columns that a traversal of the row can reach.
 func (r *reducer) columnsRead(t hcl.Traversal) data.Schema {
 	if name, ok := columnOf(t); ok {
 		if c, ok := lookup(r.scope.Row, name); ok {

@@ -64,7 +64,7 @@ func checkLate(t hcl.Traversal, of cty.Type) hcl.Diagnostics {
 	return nil
 }
 
-// unknownLate is a late value of which nothing is known but that it is there.
+// unknownLate returns an unknown late value that is not null.
 func unknownLate(t cty.Type) cty.Value {
 	if !t.IsObjectType() {
 		return cty.UnknownVal(t)
@@ -76,8 +76,8 @@ func unknownLate(t cty.Type) cty.Value {
 	return cty.ObjectVal(attrs)
 }
 
-// lateTypes are the late names that an expression reads. Of an object of which
-// attributes are read and nothing else, the type is reduced to those.
+// lateTypes returns the late names that an expression reads. If only attributes
+// of an object are read, its type is reduced to those.
 func lateTypes(e hclsyntax.Expression, s *Scope) map[string]value.Type {
 	var out map[string]value.Type
 	for _, t := range config.Variables(e) {
@@ -104,7 +104,7 @@ func lateTypes(e hclsyntax.Expression, s *Scope) map[string]value.Type {
 	return out
 }
 
-// addLate finds the columns that hold what is late.
+// addLate finds the columns that contain late values.
 func (p *Program) addLate(in data.Schema) error {
 	for _, name := range slices.Sorted(maps.Keys(p.compiled.Late)) {
 		column, _, ok := in.Lookup(name)
@@ -123,7 +123,7 @@ func (p *Program) addLate(in data.Schema) error {
 	return nil
 }
 
-// holdsLate says why a column cannot hold late values of a type.
+// holdsLate explains why a column cannot contain late values of a type.
 func holdsLate(col arrow.DataType, t cty.Type) error {
 	switch {
 	case t == cty.DynamicPseudoType:
@@ -153,7 +153,7 @@ func holdsLate(col arrow.DataType, t cty.Type) error {
 	return nil
 }
 
-// lateCell is a late value of a type.
+// lateCell returns a late value of a type.
 func lateCell(col arrow.Array, i int, t cty.Type) (cty.Value, error) {
 	if col.IsNull(i) {
 		return cty.NullVal(t), nil
@@ -179,7 +179,7 @@ func lateCell(col arrow.Array, i int, t cty.Type) (cty.Value, error) {
 	return cell(col, i)
 }
 
-// lateList is a list, or a tuple where its elements need not be of one type.
+// lateList returns a list, or a tuple if its elements may differ in type.
 func lateList(col *array.List, i int, t cty.Type) (cty.Value, error) {
 	from, to := col.ValueOffsets(i)
 	vals := make([]cty.Value, 0, to-from)
@@ -199,8 +199,8 @@ func lateList(col *array.List, i int, t cty.Type) (cty.Value, error) {
 	return cty.ListVal(vals), nil
 }
 
-// fromJSON is the value that a text encodes. That it is JSON at all, nested no
-// deeper than is sane, is found out first, which is cheap.
+// fromJSON returns the value that a text encodes. It first checks, which is
+// cheap, that the text is valid JSON and not nested too deeply.
 func fromJSON(text string) cty.Value {
 	if json.Valid([]byte(text)) {
 		if v, err := runtimeFunctions()["jsondecode"].Call([]cty.Value{verbatim.Text(text)}); err == nil {
@@ -210,8 +210,8 @@ func fromJSON(text string) cty.Value {
 	return cty.NullVal(cty.DynamicPseudoType)
 }
 
-// lateValue is the closure of a reference into a late name; nil where the type
-// is not known before the value is there.
+// lateValue returns the closure of a reference to a late name, or nil if its
+// type is not known in advance.
 func (v *vectoriser) lateValue(t hcl.Traversal, of cty.Type) *node {
 	from := path{data.LateNames, []string{t.RootName()}}
 	column, _, _ := v.lateColumns.Lookup(t.RootName())
@@ -231,7 +231,7 @@ func (v *vectoriser) lateValue(t hcl.Traversal, of cty.Type) *node {
 	}
 	n := v.slot(from, at)
 	if n.form == valueForm {
-		// The column may hold more than the type says.
+		// The column may contain more than the type says.
 		k := v.slotIndex(from)
 		n.typ, n.value = of, func(f *frame, i int) (cty.Value, outcome) {
 			s := &f.slots[k]

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// name writes a key bare where it can be.
+// name writes a key without quotes if possible.
 func (p *printer) name(s string) {
 	if hclsyntax.ValidIdentifier(s) && s != "for" {
 		p.WriteString(s)
@@ -30,8 +30,9 @@ func (p *printer) quoted(s string) {
 	p.WriteByte('"')
 }
 
-// text writes a text so that it is read back with its bytes. A literal is read
-// in NFC; any other form is written as JSON in ASCII.
+// text writes a text so that it is read back with the same bytes. A literal is
+// normalized to NFC when it is read, so any other form is written as ASCII
+// JSON.
 func (p *printer) text(s string) {
 	if norm.NFC.IsNormalString(s) {
 		p.quoted(s)
@@ -42,7 +43,7 @@ func (p *printer) text(s string) {
 	p.WriteByte(')')
 }
 
-// asciiJSON is a text as JSON writes it with escapes for all but ASCII.
+// asciiJSON returns a text as JSON with escapes for everything but ASCII.
 func asciiJSON(s string) string {
 	var b strings.Builder
 	for _, r := range quoted(s) {
@@ -62,7 +63,8 @@ func asciiJSON(s string) string {
 // value writes a known value so that it is read back with the same type.
 func (p *printer) value(v cty.Value) { p.write(v, false) }
 
-// write writes a value. typed: a conversion around it gives it its type.
+// write writes a value. typed is set if a conversion around it determines its
+// type.
 func (p *printer) write(v cty.Value, typed bool) {
 	t := v.Type()
 	ownType := t.IsCollectionType() || v.IsNull() && t != cty.DynamicPseudoType
@@ -132,8 +134,8 @@ func expressible(t cty.Type) bool {
 	return !t.IsCapsuleType()
 }
 
-// numberText is what hcl makes of a number in a template, and it reads as the
-// same number.
+// numberText returns what hcl makes of a number in a template. It reads back as
+// the same number.
 func numberText(f *big.Float) string {
 	if f.Sign() == 0 {
 		return "0"
@@ -142,8 +144,8 @@ func numberText(f *big.Float) string {
 }
 
 // escape writes text for a quoted template. A $ or % that would begin a
-// sequence with what follows is written as its code point, for HCL's own
-// escapes depend on how many stand in a row. followed: a sequence comes next.
+// sequence is written as its code point, because HCL's own escapes depend on
+// how many of them are adjacent. followed is set if a sequence comes next.
 func escape(s string, followed bool) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Precedences of what is printed, lowest first. A part is put in parentheses
-// where the place that it stands in binds tighter.
+// Precedences of printed expressions, lowest first. A part is put in
+// parentheses if its context binds tighter.
 const (
 	precConditional = iota
 	precOr
@@ -22,7 +22,7 @@ const (
 	precAdd
 	precMultiply
 	precUnary
-	precPostfix // what steps may follow
+	precPostfix // may be followed by steps
 )
 
 type operator struct {
@@ -46,8 +46,8 @@ var binaryOperators = map[*hclsyntax.Operation]operator{
 	hclsyntax.OpModulo:             {"%", precMultiply},
 }
 
-// printExpr writes a reduced expression in its one canonical form, on one
-// line. Parsed and reduced again, it comes out the same.
+// printExpr writes a reduced expression in its canonical form, on one line.
+// Parsing and reducing the result gives the same text.
 func printExpr(e hclsyntax.Expression) string {
 	var p printer
 	p.expr(e, precConditional)
@@ -108,7 +108,7 @@ func (p *printer) expr(e hclsyntax.Expression, min int) {
 	case *hclsyntax.UnaryOpExpr:
 		p.WriteByte(map[bool]byte{true: '-', false: '!'}[e.Op == hclsyntax.OpNegate])
 		p.expr(e.Val, precUnary)
-	case *hclsyntax.AnonSymbolExpr: // the item of a splat: nothing is written
+	case *hclsyntax.AnonSymbolExpr: // the item of a splat, which has no text
 	default:
 		panic(fmt.Sprintf("quern has no text for a %T", e))
 	}
@@ -130,9 +130,10 @@ func precedence(e hclsyntax.Expression) int {
 	return precPostfix
 }
 
-// source writes what steps follow. A splat takes all steps behind it for its
-// elements, so one that ends here is put in parentheses; within another splat
-// parentheses cannot be, and the form that takes attributes only must do.
+// source writes an expression that is followed by steps. A splat applies all
+// later steps to its elements, so one that ends here is put in parentheses.
+// Within another splat, parentheses are not possible, so the attribute-only
+// form is used.
 func (p *printer) source(e hclsyntax.Expression, next hcl.Traverser) {
 	splat, ok := e.(*hclsyntax.SplatExpr)
 	if !ok {
@@ -148,7 +149,7 @@ func (p *printer) source(e hclsyntax.Expression, next hcl.Traverser) {
 	p.WriteByte(')')
 }
 
-// startsAnonymous reports whether an expression begins at a splat's item.
+// startsAnonymous reports whether an expression begins with a splat's item.
 func startsAnonymous(e hclsyntax.Expression) bool {
 	switch e := e.(type) {
 	case *hclsyntax.AnonSymbolExpr:
@@ -167,7 +168,7 @@ func (p *printer) splat(e *hclsyntax.SplatExpr, marker string) {
 	p.source(e.Source, nil)
 	p.WriteString(marker)
 	if marker == ".*" {
-		// This form takes nothing but attributes, written as such.
+		// This form allows only literal attributes.
 		for each, ok := e.Each.(*hclsyntax.RelativeTraversalExpr); ok; ok = false {
 			p.WriteString(stepsText(each.Traversal))
 		}
@@ -201,7 +202,7 @@ func (p *printer) call(e *hclsyntax.FunctionCallExpr) {
 	p.WriteByte(')')
 }
 
-// typeText writes the second argument of a conversion in one form.
+// typeText writes the second argument of a conversion in its canonical form.
 func (p *printer) typeText(e hclsyntax.Expression) {
 	t, diags := typeexpr.TypeConstraint(e)
 	if diags.HasErrors() {
@@ -272,9 +273,9 @@ func (p *printer) forIntro(e *hclsyntax.ForExpr) {
 	p.expr(e.CollExpr, precConditional)
 }
 
-// template writes the parts of a template. A template of one interpolation
-// alone would be read as the interpolated expression itself, which does not
-// turn its value into a string, so an empty part is added.
+// template writes the parts of a template. A template with only one
+// interpolation would be read as the interpolated expression itself, which does
+// not convert its value to a string, so an empty part is added.
 func (p *printer) template(parts []hclsyntax.Expression, whole bool) {
 	for i, part := range parts {
 		if text, ok := literalText(part); ok && norm.NFC.IsNormalString(text) {

@@ -28,17 +28,17 @@ import (
 type Program struct {
 	compiled *Compiled
 	expr     hclsyntax.Expression
-	// columns of the row are those that it reads, late those that hold the late
-	// names that it reads.
+	// columns are the columns of the row that it reads, and late those that
+	// contain the late names that it reads.
 	columns, late data.Schema
-	// column is set where the expression is no more than a column.
+	// column is set if the expression is just a column.
 	column string
 	// out is the result's Arrow type.
 	out arrow.DataType
-	// vars are the values of what it refers to beside the row.
+	// vars are the values of everything that it refers to except the row.
 	vars map[string]cty.Value
-	// root is the expression as closures, and paths the columns and fields
-	// that they read. nil: there are none for it.
+	// root is the expression as closures, or nil if it has none. paths are the
+	// columns and fields that they read.
 	root  *node
 	paths []path
 }
@@ -100,7 +100,7 @@ func (c *Compiled) program(e hclsyntax.Expression, in, late data.Schema, vars ma
 	return p, nil
 }
 
-// unmarked drops the marks of secrets: whatever is made of rows is data.
+// unmarked drops the marks of secrets: whatever is computed from rows is data.
 func unmarked(vars map[string]cty.Value) map[string]cty.Value {
 	plain := make(map[string]cty.Value, len(vars))
 	for name, v := range vars {
@@ -109,7 +109,7 @@ func unmarked(vars map[string]cty.Value) map[string]cty.Value {
 	return plain
 }
 
-// context is a new context for hcl's evaluator, without a row.
+// context returns a new context for hcl's evaluator, without a row.
 func (p *Program) context() *hcl.EvalContext {
 	ctx := &hcl.EvalContext{Variables: make(map[string]cty.Value, len(p.vars)+1), Functions: runtimeFunctions()}
 	for name, v := range p.vars {
@@ -140,7 +140,7 @@ func (p *Program) Eval(ctx context.Context, rec arrow.RecordBatch) (arrow.Array,
 	return p.run(ctx, rec, p.root)
 }
 
-// checkBatch holds a batch against the types that the program was made for.
+// checkBatch compares a batch with the types that the program was compiled for.
 func (p *Program) checkBatch(rec arrow.RecordBatch) error {
 	if err := checkColumns(rec, data.Columns, p.columns); err != nil {
 		return err
@@ -168,7 +168,7 @@ func find(rec arrow.RecordBatch, in data.Namespace, name string) (arrow.Array, e
 	return nil, fmt.Errorf("the batch has no %q", name)
 }
 
-// rowReader evaluates by hcl's own evaluator, row by row.
+// rowReader evaluates with hcl's own evaluator, row by row.
 type rowReader struct {
 	program *Program
 	ctx     *hcl.EvalContext
@@ -195,7 +195,8 @@ func (p *Program) reader(rec arrow.RecordBatch) (*rowReader, error) {
 	return r, nil
 }
 
-// value is the expression's value for a row, of the expression's type.
+// value returns the expression's value for a row, converted to the expression's
+// type.
 func (r *rowReader) value(i int) (cty.Value, error) {
 	attrs := make(map[string]cty.Value, len(r.columns))
 	for j, col := range r.columns {
@@ -224,7 +225,8 @@ func (r *rowReader) value(i int) (cty.Value, error) {
 	return v, nil
 }
 
-// quiet is an error about a result that does not quote one which a secret is in.
+// quiet returns an error about a result without quoting a result that contains
+// a secret.
 func (p *Program) quiet(err error) error {
 	if err == nil || len(p.compiled.Secrets) == 0 {
 		return err
@@ -232,7 +234,7 @@ func (p *Program) quiet(err error) error {
 	return errors.New(secret.Reason(p.compiled.Secrets))
 }
 
-// quiet takes out of errors what could reveal a secret.
+// quiet removes from errors what could reveal a secret.
 func (r *rowReader) quiet(diags hcl.Diagnostics) hcl.Diagnostics {
 	names := r.program.compiled.Secrets
 	if len(names) == 0 {
@@ -242,7 +244,7 @@ func (r *rowReader) quiet(diags hcl.Diagnostics) hcl.Diagnostics {
 	return secret.Hide(diags, again, names)
 }
 
-// run fills a column. root is nil where hcl's evaluator is to do all of it.
+// run fills a column. If root is nil, hcl's evaluator does all the work.
 func (p *Program) run(ctx context.Context, rec arrow.RecordBatch, root *node) (arrow.Array, []RowError, error) {
 	rows, err := p.reader(rec)
 	if err != nil {
@@ -280,8 +282,7 @@ func (p *Program) run(ctx context.Context, rec arrow.RecordBatch, root *node) (a
 	return b.NewArray(), failed, nil
 }
 
-// appender appends a row's value where the outcome is some, and nothing
-// otherwise.
+// appender appends a row's value if the outcome is some, and nothing otherwise.
 func (p *Program) appender(b array.Builder, root *node) func(*frame, int) outcome {
 	if root == nil {
 		return func(*frame, int) outcome { return unsure }

@@ -8,9 +8,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Readable is a compiled text for people to compare with another: a template as
-// the text that it was written as, over several lines, and the request that a
-// prompt makes as its messages. Any other text stays as it is.
+// Readable formats a compiled text for people to compare with another: a
+// template as the text that it was written as, over several lines, and a
+// prompt's request as its messages. Any other text is returned unchanged.
 func Readable(text string) string {
 	e, diags := hclsyntax.ParseExpression([]byte(text), "", hcl.InitialPos)
 	if diags.HasErrors() {
@@ -31,7 +31,8 @@ func isRequest(o *hclsyntax.ObjectConsExpr) bool {
 	return field(o, "messages") != nil
 }
 
-// field is the value of an object's field with a fixed name; nil: it has none.
+// field returns the value of an object's field with a fixed name, or nil if
+// there is none.
 func field(o *hclsyntax.ObjectConsExpr, name string) hclsyntax.Expression {
 	for _, item := range o.Items {
 		if hcl.ExprAsKeyword(item.KeyExpr) == name {
@@ -54,7 +55,7 @@ func (r readable) request(o *hclsyntax.ObjectConsExpr) string {
 	return strings.Join(sections, "\n")
 }
 
-// messages are those of a list, or of lists that are joined.
+// messages returns the messages of a list, or of lists that are joined.
 func (r readable) messages(e hclsyntax.Expression) (sections []string) {
 	switch e := e.(type) {
 	case *hclsyntax.TupleConsExpr:
@@ -84,8 +85,8 @@ func (r readable) message(e hclsyntax.Expression) string {
 
 func section(title, body string) string { return "── " + title + "\n" + body }
 
-// expr is a string or template without quotes and escapes, and anything else as
-// it is written.
+// expr returns a string or template without quotes and escapes, and any other
+// expression as it is written.
 func (r readable) expr(e hclsyntax.Expression) string {
 	switch e := e.(type) {
 	case *hclsyntax.TemplateExpr:

@@ -10,10 +10,11 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// RedactedProgram is Program with "(sensitive value)" in place of each part that
-// depends on a sensitive variable, whatever is made of the variable there. So it
-// needs no secrets, and its results tell nothing about them, not even how long
-// they are. Templates, objects, lists, and loops around such a part stay.
+// RedactedProgram is Program with "(sensitive value)" in place of each part
+// that depends on a sensitive variable, whatever is computed from the variable
+// there. So it needs no secrets, and its results reveal nothing about them, not
+// even their length. Templates, objects, lists, and loops around such a part
+// remain.
 func (c *Compiled) RedactedProgram(in data.Schema) (*Program, error) {
 	e, err := c.parse()
 	if err != nil {
@@ -22,8 +23,8 @@ func (c *Compiled) RedactedProgram(in data.Schema) (*Program, error) {
 	return c.program(redacted(e), in, nil, nil)
 }
 
-// transparent are the functions that show their arguments where these are: what
-// is around a secret in them may be seen.
+// transparent are the functions whose results show where their arguments are:
+// the text around a secret in them may be seen.
 var transparent = map[string]bool{"jsonencode": true, "concat": true, "merge": true, "flatten": true, convertName: true}
 
 func redacted(e hclsyntax.Expression) hclsyntax.Expression {
@@ -57,7 +58,7 @@ func redactedParts(e hclsyntax.Expression) hclsyntax.Expression {
 	return eval.MapChildren(e, redacted, func(*hclsyntax.ForExpr) {}, func() {})
 }
 
-// redactedObject keeps the attributes whose names depend on no secret.
+// redactedObject keeps the attributes whose names do not depend on a secret.
 func redactedObject(e *hclsyntax.ObjectConsExpr) hclsyntax.Expression {
 	object := *e
 	object.Items = make([]hclsyntax.ObjectConsItem, len(e.Items))

@@ -21,26 +21,27 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 )
 
-// reducer folds an expression: every part that is known when planning becomes
-// a literal, names that will not exist later are replaced by what stands
-// behind them, and the different ways to write one thing become one. Source
-// ranges are kept, so that errors found in the result point at what the user
-// wrote.
+// reducer folds an expression. Every part that is known when planning becomes a
+// literal, names that will not exist later are replaced with their definitions,
+// and different ways to write the same thing become one. Source ranges are
+// kept, so that errors in the result point to the user's text.
 type reducer struct {
 	scope *Scope
-	// eval is the scope's values and functions, with the conversion function.
+	// eval contains the scope's values and functions, and the conversion
+	// function.
 	eval   *hcl.EvalContext
 	locals names
-	// lenient is above 0 inside try and can and in branches that are never
-	// taken: errors are not reported there but kept as failing expressions.
+	// lenient is positive inside try and can, and in branches that are never
+	// taken. Errors there are not reported but kept as failing expressions.
 	lenient int
-	// tries is how many of them are try and can: what can only fail is reported
-	// there all the same, as it says nothing about any row.
+	// tries counts how many of them are try and can. Something that always
+	// fails is reported there nevertheless, because it is useless for every
+	// row.
 	tries int
-	// inside are the definitions that are being put in.
+	// inside are the definitions that are being inserted.
 	inside []string
-	// parts is how many have been reduced. Definitions that name others twice
-	// double the expression each time.
+	// parts counts the parts that have been reduced, because definitions that
+	// refer to others twice double the expression each time.
 	parts int
 	diags hcl.Diagnostics
 }
@@ -102,7 +103,7 @@ func (r *reducer) reduce(e hclsyntax.Expression) hclsyntax.Expression {
 		return r.reduceParts(e)
 	}
 	reduced := r.reduceParts(e)
-	// A branch that is never taken may have been all that read the row.
+	// The discarded branch may have been the only part that read the row.
 	if _, done := reduced.(*hclsyntax.LiteralValueExpr); !done && !isFailing(reduced) && r.closed(reduced) {
 		if folded, ok := r.fold(reduced); ok {
 			return folded
@@ -111,8 +112,8 @@ func (r *reducer) reduce(e hclsyntax.Expression) hclsyntax.Expression {
 	return reduced
 }
 
-// fold evaluates an expression now; false where its value is not known or
-// must not be written out.
+// fold evaluates an expression now. It returns false if the value is not known
+// or must not be written out.
 func (r *reducer) fold(e hclsyntax.Expression) (hclsyntax.Expression, bool) {
 	v, diags := eval.Value(e, r.eval)
 	if diags.HasErrors() {
@@ -131,10 +132,10 @@ func (r *reducer) fail(e hclsyntax.Expression, diags hcl.Diagnostics) hclsyntax.
 	return failing(e.Range())
 }
 
-// perRow reports whether a name stands for something else in each row.
+// perRow reports whether a name has a different value in each row.
 func (r *reducer) perRow(root string) bool { return root == rowRoot || r.scope.isLate(root) }
 
-// closed reports whether an expression reads neither the row, nor what is late,
+// closed reports whether an expression reads neither the row, nor late values,
 // nor a loop variable, so that it can be evaluated now.
 func (r *reducer) closed(e hclsyntax.Expression) bool {
 	for _, t := range config.Variables(e) {
@@ -198,7 +199,7 @@ func (r *reducer) enter(e *hclsyntax.ForExpr) {
 
 func (r *reducer) exit() { r.locals = r.locals[:len(r.locals)-1] }
 
-// reduceTraversal decides what becomes of a name that has no known value.
+// reduceTraversal reduces a reference without a known value.
 func (r *reducer) reduceTraversal(e *hclsyntax.ScopeTraversalExpr) hclsyntax.Expression {
 	root := e.Traversal.RootName()
 	if r.perRow(root) || r.locals.has(root) || kind.Is(root) {
@@ -227,7 +228,7 @@ func (r *reducer) secret(e *hclsyntax.ScopeTraversalExpr) bool {
 	return !diags.HasErrors() && value.IsSensitive(v)
 }
 
-// inline puts the expression behind a name in its place.
+// inline replaces a name with its definition.
 func (r *reducer) inline(e *hclsyntax.ScopeTraversalExpr, name string, def hcl.Expression) hclsyntax.Expression {
 	if slices.Contains(r.inside, name) {
 		return r.fail(e, hcl.Diagnostics{diag.Errorf(e.SrcRange.Ptr(), "Circular definition",
@@ -255,8 +256,8 @@ func (r *reducer) inline(e *hclsyntax.ScopeTraversalExpr, name string, def hcl.E
 	return extend(reduced, e.Traversal[2:], e.SrcRange)
 }
 
-// reduceConditional takes the branch that will be taken where that is known,
-// provided that the other one does not decide the type of the result.
+// reduceConditional takes the branch that will be taken, if that is known and
+// the other branch does not affect the type of the result.
 func (r *reducer) reduceConditional(e *hclsyntax.ConditionalExpr) hclsyntax.Expression {
 	c := *e
 	c.Condition = r.reduce(e.Condition)
@@ -279,15 +280,15 @@ func (r *reducer) reduceConditional(e *hclsyntax.ConditionalExpr) hclsyntax.Expr
 	return &c
 }
 
-// takeBranch is the branch with the conversion that hcl would apply to it;
-// false where that cannot be told.
+// takeBranch returns the branch with the conversion that hcl would apply to it.
+// It returns false if that is not known.
 func (r *reducer) takeBranch(taken, other hclsyntax.Expression) (hclsyntax.Expression, bool) {
 	if len(r.locals) > 0 {
 		return nil, false
 	}
 	t, ok1 := r.staticType(taken)
 	o, ok2 := r.staticType(other)
-	// As hcl has it, a branch that is not taken and fails has no say either.
+	// As in hcl, a failing branch that is not taken does not matter, either.
 	if isNull(other) || holdsFailing(other) {
 		return taken, ok1
 	}
@@ -319,8 +320,8 @@ func isNull(e hclsyntax.Expression) bool {
 	return ok && l.Val.RawEquals(cty.NullVal(cty.DynamicPseudoType))
 }
 
-// shortCircuit drops an operand that can no longer matter, which is so only
-// where it is a bool for certain.
+// shortCircuit drops an operand that can no longer matter, which requires that
+// it is certainly a bool.
 func (r *reducer) shortCircuit(e *hclsyntax.BinaryOpExpr) hclsyntax.Expression {
 	if (e.Op != hclsyntax.OpLogicalAnd && e.Op != hclsyntax.OpLogicalOr) || len(r.locals) > 0 {
 		return e
@@ -377,9 +378,9 @@ func (r *reducer) reduceCall(e *hclsyntax.FunctionCallExpr) hclsyntax.Expression
 	return c
 }
 
-// reduceSensitive puts the name of what sensitive() hides in place of the call,
-// so that the text does not contain it. A value that is not known yet stays as it
-// is where it is sensitive already.
+// reduceSensitive replaces a call of sensitive() with the name of the value
+// that it hides, so that the text does not contain the value. It leaves a value
+// that is not known yet unchanged if the value is already sensitive.
 func (r *reducer) reduceSensitive(c *hclsyntax.FunctionCallExpr) hclsyntax.Expression {
 	v, diags := eval.Value(c, r.eval)
 	if diags.HasErrors() {
@@ -400,7 +401,7 @@ func (r *reducer) reduceSensitive(c *hclsyntax.FunctionCallExpr) hclsyntax.Expre
 	return c
 }
 
-// hide makes a value known as a variable, for what is evaluated from here on.
+// hide registers a value as a variable for later evaluations.
 func (r *reducer) hide(name string, v cty.Value) {
 	all := map[string]cty.Value{}
 	if vars, ok := lookupVariable(r.eval, "var"); ok && vars.Type().IsObjectType() {
@@ -419,8 +420,8 @@ func (c *Compiled) Conceals() bool {
 	return err == nil && eval.Calls(e, funcs.SensitiveName)
 }
 
-// readTemplate reads the file of a template whose variables are known for each
-// row only: files are there when planning and not later.
+// readTemplate reads the file of a template whose variables are known only for
+// each row, because files are available only when planning.
 func (r *reducer) readTemplate(c *hclsyntax.FunctionCallExpr) hclsyntax.Expression {
 	if len(c.Args) != 2 || c.ExpandFinal {
 		return c
@@ -441,7 +442,7 @@ func (r *reducer) readTemplate(c *hclsyntax.FunctionCallExpr) hclsyntax.Expressi
 	return c
 }
 
-// expandFinal turns f(known...) into a call with the elements.
+// expandFinal converts f(known...) to a call with the elements.
 func expandFinal(c *hclsyntax.FunctionCallExpr) {
 	if !c.ExpandFinal {
 		return
@@ -460,7 +461,7 @@ func expandFinal(c *hclsyntax.FunctionCallExpr) {
 	}
 }
 
-// reduceTry drops the alternatives that always fail and those behind one that
+// reduceTry drops the alternatives that always fail, and those after one that
 // always succeeds.
 func reduceTry(c *hclsyntax.FunctionCallExpr) hclsyntax.Expression {
 	var left []hclsyntax.Expression

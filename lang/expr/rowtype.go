@@ -57,8 +57,8 @@ func valueType(t arrow.DataType) cty.Type {
 	return cty.String
 }
 
-// containsEncoded reports whether a column type holds values that expressions
-// see in another form.
+// containsEncoded reports whether a column type contains values that
+// expressions see in a different form.
 func containsEncoded(columnType string) bool {
 	t, err := data.ArrowType(columnType)
 	return err == nil && encoded(t)
@@ -76,10 +76,10 @@ func encoded(t arrow.DataType) bool {
 	return false
 }
 
-// columnType is the dataset column type that holds values of a type. Numbers
-// are int64 where s knows that they are whole, and else float64; lists, sets and
-// tuples of one type are lists; objects are structs with their fields in the
-// order of their names. Maps, whose keys vary from row to row, have none.
+// columnType returns the dataset column type for values of a type. Numbers are
+// int64 if s knows that they are whole, and float64 otherwise. Lists, sets, and
+// tuples with one element type are lists. Objects are structs with fields
+// sorted by name. Maps, whose keys vary from row to row, have no column type.
 func columnType(t cty.Type, s *shape) (string, error) {
 	switch {
 	case t == cty.String:
@@ -140,7 +140,7 @@ func structType(t cty.Type, s *shape) (string, error) {
 	return "struct<" + strings.Join(parts, ",") + ">", nil
 }
 
-// fieldName writes a struct's field name as package data reads it.
+// fieldName writes a struct's field name in the form that package data reads.
 func fieldName(s string) string {
 	plain := s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
@@ -153,8 +153,8 @@ func fieldName(s string) string {
 
 func typeText(t cty.Type) string { return typeexpr.TypeString(t) }
 
-// columnType is the column type of an expression's result. A column that is
-// passed on as it is keeps its own.
+// columnType returns the column type of an expression's result. A column that
+// is passed through keeps its own type.
 func (r *reducer) columnType(e hclsyntax.Expression, t, want cty.Type) (string, hcl.Diagnostics) {
 	shape := r.shapeOf(e, nil)
 	if trav, ok := e.(*hclsyntax.ScopeTraversalExpr); ok && want == cty.DynamicPseudoType && len(trav.Traversal) == 2 && trav.Traversal.RootName() == rowRoot {
@@ -164,7 +164,7 @@ func (r *reducer) columnType(e hclsyntax.Expression, t, want cty.Type) (string, 
 	}
 	name, err := columnType(t, shape)
 	if err == nil {
-		_, err = data.ArrowType(name) // which is nested no deeper than a file can hold
+		_, err = data.ArrowType(name) // which bounds nesting to what a file can contain
 	}
 	if err != nil {
 		return "", hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Invalid column value", "%s", diag.Sentence(err))}

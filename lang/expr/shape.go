@@ -14,11 +14,11 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// shape tells which numbers in a value are integers for certain, which cty's
-// types do not. nil: nothing is known.
+// shape records which numbers in a value are certainly integers, which cty's
+// types do not. nil means that nothing is known.
 type shape struct {
-	// anything is the shape of null, and of what cannot come to be: it fits
-	// in with whatever it meets.
+	// anything is the shape of null and of impossible values. It is compatible
+	// with every other shape.
 	anything bool
 	integer  bool
 	elem     *shape
@@ -49,7 +49,7 @@ func (s *shape) field(name string) *shape {
 	return s.fields[name]
 }
 
-// meet is what holds for values of either shape.
+// meet returns what is true for values of either shape.
 func meet(a, b *shape) *shape {
 	switch {
 	case a == nil || b == nil:
@@ -72,7 +72,7 @@ func meet(a, b *shape) *shape {
 	return nil
 }
 
-// elements is the shape of all elements, or of all fields.
+// elements returns the shape of all elements or fields.
 func (s *shape) elements() *shape {
 	if s == nil || s.anything || s.fields == nil {
 		return s.element()
@@ -127,8 +127,8 @@ func literalShape(v cty.Value) *shape {
 	return nil
 }
 
-// integral functions give integers, whatever they are given; those of keeping
-// do when all their arguments are integers.
+// integral functions always return integers. Those of keeping do if all their
+// arguments are integers.
 var (
 	integral = map[string]bool{"length": true, "ceil": true, "floor": true, "parseint": true, "signum": true, "index": true,
 		"levenshtein": true, "word_count": true}
@@ -190,8 +190,8 @@ func (r *reducer) traversalShape(t hcl.Traversal, locals map[string]*shape) *sha
 	return follow(rowShape(r.columnsRead(t)).field(name), t[2:])
 }
 
-// madeShape is what is certain about a value that a stage will make: the rows
-// of a dataset are counted.
+// madeShape returns what is certain about a value that a stage will produce:
+// the number of rows in a dataset is an integer.
 func madeShape(t hcl.Traversal) *shape {
 	last, ok := t[len(t)-1].(hcl.TraverseAttr)
 	if ok && kind.Is(t.RootName()) && last.Name == "rows" {

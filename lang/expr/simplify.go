@@ -13,8 +13,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
-// meld joins neighbouring literals of a template and takes the parts of
-// templates inside it for its own.
+// meld joins adjacent literals of a template and merges nested templates.
 func meld(e *hclsyntax.TemplateExpr) hclsyntax.Expression {
 	var parts []hclsyntax.Expression
 	for _, part := range e.Parts {
@@ -51,8 +50,8 @@ func meld(e *hclsyntax.TemplateExpr) hclsyntax.Expression {
 	return &hclsyntax.TemplateExpr{Parts: melded, SrcRange: e.SrcRange}
 }
 
-// literalText is what a literal adds to a template; false for what is no
-// literal or has no place in a template.
+// literalText returns the text that a literal adds to a template. It returns
+// false for anything else, and for values that a template cannot contain.
 func literalText(e hclsyntax.Expression) (string, bool) {
 	l, ok := e.(*hclsyntax.LiteralValueExpr)
 	if !ok || l.Val.IsNull() || !l.Val.IsKnown() {
@@ -65,7 +64,7 @@ func literalText(e hclsyntax.Expression) (string, bool) {
 	return s.AsString(), true
 }
 
-// simplifyIndex turns an index with a known key into a step of a traversal.
+// simplifyIndex converts an index with a known key to a step of a traversal.
 func simplifyIndex(e *hclsyntax.IndexExpr) hclsyntax.Expression {
 	key, ok := e.Key.(*hclsyntax.LiteralValueExpr)
 	if !ok || key.Val.IsNull() || isFailing(e) {
@@ -76,13 +75,13 @@ func simplifyIndex(e *hclsyntax.IndexExpr) hclsyntax.Expression {
 	}
 	step := hcl.TraverseIndex{Key: key.Val, SrcRange: e.BracketRange}
 	if key.Val.Type() == cty.String {
-		step.Key = cty.StringVal(key.Val.AsString()) // keys are in NFC
+		step.Key = cty.StringVal(key.Val.AsString()) // keys are normalized to NFC
 	}
 	return extend(e.Collection, hcl.Traversal{step}, e.SrcRange)
 }
 
-// extend adds steps to what an expression gives. Steps into an object or
-// tuple that is written right there are taken at once.
+// extend adds steps to an expression. Steps into a literal object or tuple are
+// taken immediately.
 func extend(src hclsyntax.Expression, steps hcl.Traversal, r hcl.Range) hclsyntax.Expression {
 	for len(steps) > 0 {
 		part, ok := pick(src, steps[0])
@@ -105,8 +104,8 @@ func extend(src hclsyntax.Expression, steps hcl.Traversal, r hcl.Range) hclsynta
 	return &hclsyntax.RelativeTraversalExpr{Source: src, Traversal: steps, SrcRange: r}
 }
 
-// pick takes an element out of an object or tuple constructor. It takes none
-// where others could fail, since then the whole would.
+// pick takes an element out of an object or tuple constructor. It does not if
+// other elements could fail, because then the whole expression would fail.
 func pick(src hclsyntax.Expression, step hcl.Traverser) (hclsyntax.Expression, bool) {
 	switch src := src.(type) {
 	case *hclsyntax.ObjectConsExpr:
@@ -138,8 +137,8 @@ func pick(src hclsyntax.Expression, step hcl.Traverser) (hclsyntax.Expression, b
 	return nil, false
 }
 
-// infallible says that evaluating an expression cannot fail: it is a literal
-// or no more than a name.
+// infallible reports that evaluating an expression cannot fail: it is a literal
+// or just a name.
 func infallible(e hclsyntax.Expression) bool {
 	switch e := e.(type) {
 	case *hclsyntax.LiteralValueExpr:
@@ -190,8 +189,8 @@ func allKeysKnown(e *hclsyntax.ObjectConsExpr) bool {
 	})
 }
 
-// sortItems orders an object's items by key. Where a key is not known, or
-// occurs twice, the order could matter and is left alone.
+// sortItems sorts an object's items by key. If a key is not known or occurs
+// twice, the order could matter and does not change.
 func sortItems(e *hclsyntax.ObjectConsExpr) {
 	if !allKeysKnown(e) {
 		return

@@ -15,25 +15,26 @@ import (
 	"github.com/quern-dev/quern/lang/limit"
 )
 
-// typist finds types where hcl's evaluator, meeting unknown values, gives up
-// or looks away: in `for` over an unknown collection, in try, and in branches
-// that need not be taken. It puts unknown values of the right type there.
+// typist finds types where hcl's evaluator, given unknown values, gives up or
+// ignores errors: in `for` over an unknown collection, in try, and in branches
+// that may not be taken. It replaces these parts with unknown values of the
+// right type.
 type typist struct {
 	diags hcl.Diagnostics
-	// unequal are the comparisons that no row can make true. They are not
+	// unequal are the comparisons that are false for every row. They are not
 	// errors of evaluation, so that try does not swallow them.
 	unequal *hcl.Diagnostics
-	// softened is what is known of the parts, for all typists of an expression:
-	// a part is looked at by itself and as one of all that are around it, which
-	// would double the work with each level.
+	// softened caches what is known about the parts, for all typists of an
+	// expression. A part is examined by itself and within each part around it,
+	// which would otherwise double the work at each level.
 	softened map[place]*softened
 	// reported are the parts whose errors are in diags.
 	reported map[place]bool
-	// deadline is when the types of the expression are given up.
+	// deadline is when the search for types is given up.
 	deadline time.Time
 }
 
-// place is a part of an expression, seen with certain values.
+// place is a part of an expression, evaluated with certain values.
 type place struct {
 	expr hclsyntax.Expression
 	ctx  *hcl.EvalContext
@@ -48,19 +49,19 @@ func newTypist(unequal *hcl.Diagnostics) *typist {
 	return &typist{unequal: unequal, softened: map[place]*softened{}, reported: map[place]bool{}, deadline: time.Now().Add(limit.Now().Time)}
 }
 
-// inner is a typist for a part whose own errors are not those of the whole.
+// inner returns a typist for a part whose errors are not those of the whole.
 func (t *typist) inner() *typist {
 	return &typist{unequal: t.unequal, softened: t.softened, reported: map[place]bool{}, deadline: t.deadline}
 }
 
-// value is an expression's value; unknown in general, but of its type.
+// value returns an expression's value: usually unknown, but of its type.
 func (t *typist) value(e hclsyntax.Expression, ctx *hcl.EvalContext) cty.Value {
 	v, diags := eval.Value(t.soften(e, ctx), ctx)
 	t.diags = append(t.diags, diags...)
 	return v
 }
 
-// soften replaces the parts of which hcl would not find the type.
+// soften replaces the parts whose type hcl would not find.
 func (t *typist) soften(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax.Expression {
 	switch e.(type) {
 	case *hclsyntax.LiteralValueExpr, *hclsyntax.ScopeTraversalExpr, *hclsyntax.AnonSymbolExpr:
@@ -121,7 +122,7 @@ func (t *typist) replace(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax
 	return eval.MapChildren(e, sub, none, func() {})
 }
 
-// expanded is what f(list...) gives where the list is not known: as if it had
+// expanded returns the result of f(list...) for an unknown list, as if it had
 // one element.
 func (t *typist) expanded(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) (cty.Value, bool) {
 	if !e.ExpandFinal {
@@ -143,7 +144,8 @@ func (t *typist) expanded(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) (
 	return cty.UnknownVal(v.Type()), true
 }
 
-// tryValue has the one type of all alternatives that can succeed.
+// tryValue returns a value of the type that all alternatives that can succeed
+// have in common.
 func (t *typist) tryValue(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) cty.Value {
 	var types []cty.Type
 	var errs hcl.Diagnostics
@@ -174,8 +176,8 @@ func (t *typist) tryValue(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) c
 	return cty.UnknownVal(unified)
 }
 
-// forValue is what a `for` gives, its body evaluated once over an unknown
-// element.
+// forValue returns the result of a `for`, evaluating its body once for an
+// unknown element.
 func (t *typist) forValue(e *hclsyntax.ForExpr, ctx *hcl.EvalContext) cty.Value {
 	coll := t.value(e.CollExpr, ctx)
 	coll, _ = coll.UnmarkDeep()

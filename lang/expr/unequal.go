@@ -10,11 +10,10 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// compare reports a comparison of values whose types differ: hcl finds them
-// unequal whatever they are, and says nothing.
+// compare reports a comparison of values whose types differ: hcl considers them
+// unequal in any case, without an error.
 func (t *typist) compare(e *hclsyntax.BinaryOpExpr, ctx *hcl.EvalContext) {
-	// What is wrong with the sides themselves is reported where they are
-	// evaluated.
+	// Errors in the operands themselves are reported where they are evaluated.
 	sides := t.inner()
 	left, right := sides.value(e.LHS, ctx).Type(), sides.value(e.RHS, ctx).Type()
 	if t.unequal == nil || sides.diags.HasErrors() || left.HasDynamicTypes() || right.HasDynamicTypes() || left.Equals(right) {
@@ -36,7 +35,7 @@ func withArticle(t cty.Type) string {
 	return "a " + name
 }
 
-// sameType says how to compare values of one type.
+// sameType suggests how to compare values of one type.
 func sameType(e *hclsyntax.BinaryOpExpr, left, right cty.Type, sign string) string {
 	l, r := printExpr(e.LHS), printExpr(e.RHS)
 	written := func(l, r string) string { return fmt.Sprintf("Write %s %s %s", l, sign, r) }

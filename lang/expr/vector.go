@@ -12,22 +12,22 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
-// What is common in row expressions is compiled to closures that read Arrow
-// columns directly. They need not know everything: where one meets a value
-// that it is not sure about, it says so, and hcl's evaluator decides about
-// that row. Rows that fail are handed to it too, for its message.
+// Common operations in row expressions are compiled to closures that read Arrow
+// columns directly. They do not have to handle everything: if a closure is
+// unsure about a value, it says so, and hcl's evaluator decides about that row.
+// Rows that fail also go to hcl's evaluator, for its error message.
 
-// outcome is what a closure says about a row.
+// outcome is the result of a closure for a row.
 type outcome uint8
 
 const (
-	some   outcome = iota // there is a value
+	some   outcome = iota // a value exists
 	null                  // the value is null
 	fails                 // hcl's evaluator would report an error
 	unsure                // hcl's evaluator must be asked
 )
 
-// form is how a closure gives its values.
+// form is how a closure returns its values.
 type form uint8
 
 const (
@@ -38,8 +38,8 @@ const (
 	valueForm               // any other type, as cty values
 )
 
-// node is a compiled part of an expression. The function of its form is set,
-// and no other.
+// node is a compiled part of an expression. Only the function for its form is
+// set.
 type node struct {
 	form    form
 	typ     cty.Type
@@ -48,14 +48,14 @@ type node struct {
 	real    func(*frame, int) (float64, outcome)
 	truth   func(*frame, int) (bool, outcome)
 	value   func(*frame, int) (cty.Value, outcome)
-	// count is the number of elements, where that is cheaper than the value.
+	// count returns the number of elements, if that is cheaper than the value.
 	count func(*frame, int) (int64, outcome)
-	// constant is set where the part is the same for all rows.
+	// constant is set if the part is the same for all rows.
 	constant *cty.Value
 }
 
 // frame is the batch that closures work on, and the memory for the texts that
-// they make. Those are valid until the next row.
+// they build. Those texts are valid until the next row.
 type frame struct {
 	slots []slot
 	buf   []byte
@@ -89,8 +89,8 @@ func newSlot(col arrow.Array, parents []*array.Struct) slot {
 	return s
 }
 
-// state reports whether a row's value is there. A field of a struct that is null
-// is an error, as an attribute of null is.
+// state reports whether a row has a value. A field of a null struct is an
+// error, like an attribute of null.
 func (s *slot) state(i int) outcome {
 	for _, p := range s.parents {
 		if p.IsNull(i) {
@@ -112,9 +112,9 @@ func (f *frame) keep(b ...string) string {
 	return f.since(at)
 }
 
-// since is what was added to the frame's memory behind a place. The memory is
-// not written again before the next row, and when it grows the old part stays
-// where it was, so the string holds.
+// since returns what was added to the frame's memory after an offset. The
+// memory is not written again before the next row, and if it grows, the old
+// part remains where it was, so the string stays valid.
 func (f *frame) since(at int) string {
 	if at == len(f.buf) {
 		return ""
@@ -134,7 +134,7 @@ func (f *frame) real(x float64) string {
 	return f.since(at)
 }
 
-// ascii reports whether a string has no byte beyond ASCII.
+// ascii reports whether a string is ASCII.
 func ascii(s string) bool {
 	for len(s) >= 8 {
 		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
@@ -152,7 +152,7 @@ func ascii(s string) bool {
 	return true
 }
 
-// asText is a node's value as hcl turns it into a string.
+// asText returns a node's value as hcl converts it to a string.
 func (n *node) asText() func(*frame, int) (string, outcome) {
 	switch n.form {
 	case textForm:
@@ -167,7 +167,7 @@ func (n *node) asText() func(*frame, int) (string, outcome) {
 	return nil
 }
 
-// written makes texts of a closure's values.
+// written converts a closure's values to texts.
 func written[T any](get func(*frame, int) (T, outcome), write func(*frame, T) string) texter {
 	return func(f *frame, i int) (string, outcome) {
 		v, o := get(f, i)
@@ -178,7 +178,7 @@ func written[T any](get func(*frame, int) (T, outcome), write func(*frame, T) st
 	}
 }
 
-// asValue is a node's value as cty has it.
+// asValue returns a node's value as a cty value.
 func (n *node) asValue() func(*frame, int) (cty.Value, outcome) {
 	if n.constant != nil {
 		v := *n.constant
@@ -198,7 +198,8 @@ func (n *node) asValue() func(*frame, int) (cty.Value, outcome) {
 	return lift(n.value, missing, func(v cty.Value) cty.Value { return v })
 }
 
-// lift makes cty values of a closure's: null is a value there as well.
+// lift converts a closure's values to cty values, in which null is a value as
+// well.
 func lift[T any](get func(*frame, int) (T, outcome), missing cty.Value, make func(T) cty.Value) func(*frame, int) (cty.Value, outcome) {
 	return func(f *frame, i int) (cty.Value, outcome) {
 		switch v, o := get(f, i); o {
@@ -212,7 +213,7 @@ func lift[T any](get func(*frame, int) (T, outcome), missing cty.Value, make fun
 	}
 }
 
-// state tells a node's outcome without its value.
+// state returns a node's outcome without its value.
 func (n *node) state() func(*frame, int) outcome {
 	switch n.form {
 	case textForm:

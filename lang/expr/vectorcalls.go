@@ -11,11 +11,11 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 )
 
-// texter is a closure that gives text.
+// texter is a closure that returns text.
 type texter = func(*frame, int) (string, outcome)
 
-// calls are the functions with closures of their own. One that gives nil for
-// its arguments is called as any other.
+// calls are the functions with closures of their own. If one returns nil for
+// its arguments, the function is called like any other.
 var calls map[string]func(*vectoriser, *hclsyntax.FunctionCallExpr) *node
 
 func init() {
@@ -52,8 +52,8 @@ func (v *vectoriser) call(e *hclsyntax.FunctionCallExpr) *node {
 	return v.generic(e)
 }
 
-// can reports whether its argument can be computed, and knows the common case of
-// a pattern that matches or not.
+// can reports whether its argument can be computed, with a fast path for
+// matching a pattern.
 func (v *vectoriser) can(e *hclsyntax.FunctionCallExpr) *node {
 	if len(e.Args) != 1 {
 		return nil
@@ -83,7 +83,8 @@ func (v *vectoriser) can(e *hclsyntax.FunctionCallExpr) *node {
 	})
 }
 
-// try gives the first of its arguments, all of one type, that can be computed.
+// try returns the first of its arguments, all of one type, that can be
+// computed.
 func (v *vectoriser) try(e *hclsyntax.FunctionCallExpr) *node {
 	var args []*node
 	for _, arg := range e.Args {
@@ -109,7 +110,8 @@ func (v *vectoriser) try(e *hclsyntax.FunctionCallExpr) *node {
 	return n
 }
 
-// alike gives nodes one form and type; nil where that cannot be.
+// alike converts nodes to one form and type, or returns nil if that is not
+// possible.
 func alike(nodes []*node) []*node {
 	var like *node
 	for _, n := range nodes {
@@ -154,8 +156,9 @@ func firstOf[T any](args []*node, get func(*node) func(*frame, int) (T, outcome)
 	}
 }
 
-// coalesce gives the first text that is neither null nor empty. All arguments
-// are evaluated, as for any function: one that fails makes the whole fail.
+// coalesce returns the first text that is neither null nor empty. All arguments
+// are evaluated, as for any function, so an argument that fails makes the call
+// fail.
 func (v *vectoriser) coalesce(e *hclsyntax.FunctionCallExpr) *node {
 	var args []*node
 	for _, arg := range e.Args {
@@ -179,7 +182,7 @@ func (v *vectoriser) coalesce(e *hclsyntax.FunctionCallExpr) *node {
 	})
 }
 
-// contains looks a text up in a fixed list or set.
+// contains looks up a text in a fixed list or set.
 func (v *vectoriser) contains(e *hclsyntax.FunctionCallExpr) *node {
 	if len(e.Args) != 2 || !v.fixed(e.Args[0]) {
 		return nil
@@ -215,7 +218,7 @@ func (v *vectoriser) tostring(e *hclsyntax.FunctionCallExpr) *node {
 	return textNode(args[0])
 }
 
-// convert converts to string, or to the type that is there already.
+// convert converts to string, or to the type that the value already has.
 func (v *vectoriser) convert(e *hclsyntax.FunctionCallExpr) *node {
 	if len(e.Args) != 2 {
 		return nil
@@ -233,8 +236,8 @@ func (v *vectoriser) convert(e *hclsyntax.FunctionCallExpr) *node {
 	return nil
 }
 
-// generic calls a function on cty values, which saves no more than hcl's own
-// work around the call.
+// generic calls a function on cty values, which saves only hcl's own work
+// around the call.
 func (v *vectoriser) generic(e *hclsyntax.FunctionCallExpr) *node {
 	fn, ok := runtimeFunctions()[e.Name]
 	params, tail := fn.Params(), fn.VarParam()
@@ -322,7 +325,7 @@ func (c *genericCall) node(integral bool) *node {
 	return &node{form: valueForm, typ: c.result, value: c.value}
 }
 
-// unlift is the inverse of lift: it takes cty values apart.
+// unlift is the inverse of lift: it extracts the content of cty values.
 func unlift[T any](get func(*frame, int) (cty.Value, outcome), take func(cty.Value) (T, outcome)) func(*frame, int) (T, outcome) {
 	return func(f *frame, i int) (T, outcome) {
 		v, o := get(f, i)

@@ -17,23 +17,22 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// vectoriser compiles expressions to closures. Each of its methods returns
-// nil for what it has no closure for; the whole expression is then left to
-// hcl's evaluator.
+// vectoriser compiles expressions to closures. Each of its methods returns nil
+// if it has no closure; the whole expression is then left to hcl's evaluator.
 type vectoriser struct {
 	schema      data.Schema
 	late        map[string]value.Type
 	lateColumns data.Schema
-	// vars are the values beside the row, with the functions.
+	// vars are the values other than the row, and the functions.
 	vars *hcl.EvalContext
-	// paths are what the slots hold.
+	// paths are the columns and fields in the slots.
 	paths []path
-	// made are the closures there are already: a function may ask for those of
-	// its arguments more than once.
+	// made caches closures, because a function may request those of its
+	// arguments more than once.
 	made map[hclsyntax.Expression]*node
 }
 
-// path leads to a column of the row or to what is late, and to a field in it.
+// path identifies a column of the row or a late value, and a field in it.
 type path struct {
 	root  data.Namespace
 	steps []string
@@ -156,7 +155,7 @@ func fieldType(t arrow.DataType, name string) arrow.DataType {
 	return nil
 }
 
-// slotIndex is where a frame has the column or field at a path.
+// slotIndex returns the index in a frame of the column or field at a path.
 func (v *vectoriser) slotIndex(to path) int {
 	k := slices.IndexFunc(v.paths, func(p path) bool { return p.root == to.root && slices.Equal(p.steps, to.steps) })
 	if k < 0 {
@@ -197,7 +196,7 @@ func (v *vectoriser) slot(from path, t arrow.DataType) *node {
 				return 0, null
 			}
 			if x == 0 {
-				x = 0 // which -0 is no longer
+				x = 0 // so that it is no longer -0
 			}
 			return x, some
 		}
@@ -256,7 +255,7 @@ func bind(rec arrow.RecordBatch, paths []path) (*frame, error) {
 	return f, nil
 }
 
-// template joins its parts; null has no place in one.
+// template joins its parts, none of which may be null.
 func (v *vectoriser) template(e *hclsyntax.TemplateExpr) *node {
 	parts := make([]texter, len(e.Parts))
 	for j, part := range e.Parts {

@@ -13,8 +13,8 @@ import (
 	"github.com/quern-dev/quern/lang/eval"
 )
 
-// jsonencode joins the parts of a JSON text, of which only those that the row
-// has a part in are made for each row. Prompts are written by it.
+// jsonencode joins the parts of a JSON text and recomputes only those that
+// depend on the row. Prompts are rendered by it.
 func (v *vectoriser) jsonencode(e *hclsyntax.FunctionCallExpr) *node {
 	if len(e.Args) != 1 {
 		return nil
@@ -26,10 +26,10 @@ func (v *vectoriser) jsonencode(e *hclsyntax.FunctionCallExpr) *node {
 	return textNode(joined(w.done()))
 }
 
-// jsonWriter gathers the parts of a JSON text.
+// jsonWriter collects the parts of a JSON text.
 type jsonWriter struct {
 	parts []texter
-	fixed string // what comes next, and is the same for all rows
+	fixed string // the next part, which is the same for all rows
 }
 
 func (w *jsonWriter) done() []texter {
@@ -42,7 +42,8 @@ func (w *jsonWriter) done() []texter {
 
 func (w *jsonWriter) add(part texter) { w.parts = append(w.done(), part) }
 
-// json adds what an expression is in JSON; false where that is not known.
+// json adds the JSON of an expression. It returns false if that is not
+// possible.
 func (v *vectoriser) json(w *jsonWriter, e hclsyntax.Expression) bool {
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
@@ -105,7 +106,7 @@ func (v *vectoriser) jsonObject(w *jsonWriter, e *hclsyntax.ObjectConsExpr) bool
 	return true
 }
 
-// attributeName is the name that a fixed key gives.
+// attributeName returns the name that a fixed key evaluates to.
 func (v *vectoriser) attributeName(key hclsyntax.Expression) (string, bool) {
 	if !v.fixed(key) {
 		return "", false
@@ -121,7 +122,7 @@ func (v *vectoriser) attributeName(key hclsyntax.Expression) (string, bool) {
 	return name.AsString(), true
 }
 
-// orNull gives null as JSON writes it.
+// orNull returns null as JSON.
 func orNull(text texter) texter {
 	return func(f *frame, i int) (string, outcome) {
 		s, o := text(f, i)
@@ -132,7 +133,7 @@ func orNull(text texter) texter {
 	}
 }
 
-// asJSON is a node's value as JSON. Numbers and truth look there as they do as
+// asJSON returns a node's value as JSON. Numbers and bools look the same as in
 // text.
 func (n *node) asJSON() texter {
 	switch n.form {
@@ -150,7 +151,7 @@ func (n *node) asJSON() texter {
 	return n.asText()
 }
 
-// quoted is text as JSON writes it: in most there is nothing to escape.
+// quoted returns a JSON string. Most strings need no escapes.
 func (f *frame) quoted(s string) string {
 	if !plain(s) {
 		return quoted(s)
@@ -159,7 +160,7 @@ func (f *frame) quoted(s string) string {
 }
 
 func quoted(s string) string {
-	text, _ := jsontext.Marshal(s) // which takes any string
+	text, _ := jsontext.Marshal(s) // which cannot fail for a string
 	return string(text)
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// conditional picks a branch. hcl evaluates both, but what goes wrong in the
-// other one is of no account.
+// conditional selects a branch. hcl evaluates both, but ignores errors in the
+// other one.
 func (v *vectoriser) conditional(e *hclsyntax.ConditionalExpr) *node {
 	cond, yes, no := v.expr(e.Condition), v.expr(e.TrueResult), v.expr(e.FalseResult)
 	if cond == nil || yes == nil || no == nil || cond.form != boolForm {
@@ -48,8 +48,8 @@ func choose[T any](cond func(*frame, int) (bool, outcome), yes, no func(*frame, 
 	}
 }
 
-// sameForm gives a constant null the form of the other node; nil where the
-// two cannot be brought together.
+// sameForm gives a constant null the form of the other node. It returns nil if
+// the two have no common form.
 func sameForm(a, b *node) (*node, *node) {
 	switch {
 	case a.isNull() && !b.isNull():
@@ -120,8 +120,8 @@ func (v *vectoriser) binary(e *hclsyntax.BinaryOpExpr) *node {
 	return arithmetic(l, r, e.Op)
 }
 
-// logical is && or ||. The decisive value on one side makes up for anything on
-// the other, be it null or an error.
+// logical is && or ||. If one side has the decisive value, the other side does
+// not matter, even if it is null or an error.
 func logical(l, r *node, decisive bool) *node {
 	if l.form != boolForm || r.form != boolForm {
 		return nil
@@ -144,8 +144,8 @@ func logical(l, r *node, decisive bool) *node {
 	}}
 }
 
-// equality is == or !=. Nulls of any type are equal to each other, and values
-// of different types never are.
+// equality is == or !=. Nulls of all types are equal to each other, and values
+// of different types are never equal.
 func equality(l, r *node, equal bool) *node {
 	same := sameness(l, r)
 	if same == nil {
@@ -160,7 +160,7 @@ func equality(l, r *node, equal bool) *node {
 func sameness(l, r *node) func(*frame, int) (bool, outcome) {
 	switch {
 	case l.isNull() || r.isNull(), l.form != valueForm && r.form != valueForm && !l.typ.Equals(r.typ):
-		// Equal only where both are null.
+		// Equal only if both are null.
 		ls, rs := l.state(), r.state()
 		return func(f *frame, i int) (bool, outcome) {
 			a, b := ls(f, i), rs(f, i)
@@ -191,7 +191,7 @@ func equal[T comparable](l, r func(*frame, int) (T, outcome)) func(*frame, int) 
 	}
 }
 
-// worse is the outcome of an operation that takes nulls.
+// worse returns the outcome of an operation on two nullable operands.
 func worse(a, b outcome) outcome {
 	if o := max(a, b); o > null {
 		return o

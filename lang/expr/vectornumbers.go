@@ -10,7 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// holds says for which results of a comparison an operator holds.
+// holds maps operators to the results of a comparison for which they are true.
 var holds = map[*hclsyntax.Operation]func(int) bool{
 	hclsyntax.OpLessThan:           func(c int) bool { return c < 0 },
 	hclsyntax.OpLessThanOrEqual:    func(c int) bool { return c <= 0 },
@@ -53,8 +53,8 @@ func comparer(l, r *node) func(*frame, int) (int, outcome) {
 	return nil
 }
 
-// sameNumber reports whether two numbers of different kinds are equal, of which
-// one must be constant.
+// sameNumber reports whether two numbers of different kinds are equal. One of
+// them must be constant.
 func sameNumber(l, r *node) func(*frame, int) (bool, outcome) {
 	compare := comparer(l, r)
 	if compare == nil {
@@ -87,7 +87,7 @@ func integerAgainst(get func(*frame, int) (int64, outcome), limit *big.Float) fu
 	}
 	whole, _ := limit.Int(nil)
 	if limit.Sign() < 0 && !limit.IsInt() {
-		whole.Sub(whole, big.NewInt(1)) // Int cuts off; the floor is wanted
+		whole.Sub(whole, big.NewInt(1)) // Int truncates, but the floor is needed
 	}
 	exact := limit.IsInt()
 	return func(f *frame, i int) (int, outcome) {
@@ -104,9 +104,9 @@ func integerAgainst(get func(*frame, int) (int64, outcome), limit *big.Float) fu
 	}
 }
 
-// realAgainst compares the decimal forms of floats with a number. They are in
-// the order of the floats themselves, so only that of the float next to the
-// number has to be looked at.
+// realAgainst compares the decimal forms of floats with a number. They have the
+// same order as the floats, so only the float closest to the number needs a
+// closer look.
 func realAgainst(get func(*frame, int) (float64, outcome), limit *big.Float) func(*frame, int) (int, outcome) {
 	near, _ := limit.Float64()
 	if !finite(near) {
@@ -125,8 +125,8 @@ func realAgainst(get func(*frame, int) (float64, outcome), limit *big.Float) fun
 	}
 }
 
-// arithmetic computes with integers as long as nothing overflows and no
-// negative zero comes about, which hcl has and int64 has not.
+// arithmetic computes with integers unless there is an overflow or a negative
+// zero, which hcl has and int64 does not.
 func arithmetic(l, r *node, op *hclsyntax.Operation) *node {
 	compute, ok := operations[op]
 	if !ok || l.form != integerForm || r.form != integerForm {

@@ -12,8 +12,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
-// texts are the arguments as hcl would convert them to strings; nil if there
-// are not n or one has no closure.
+// texts returns the arguments as hcl would convert them to strings. It returns
+// nil if their number is not n or one of them has no closure.
 func (v *vectoriser) texts(e *hclsyntax.FunctionCallExpr, n int) []texter {
 	if len(e.Args) != n {
 		return nil
@@ -29,7 +29,7 @@ func (v *vectoriser) texts(e *hclsyntax.FunctionCallExpr, n int) []texter {
 	return all
 }
 
-// mapping is a function of a string that gives a string.
+// mapping is a function from a string to a string.
 func mapping(f func(*frame, string) string) func(*vectoriser, *hclsyntax.FunctionCallExpr) *node {
 	return func(v *vectoriser, e *hclsyntax.FunctionCallExpr) *node {
 		args := v.texts(e, 1)
@@ -52,7 +52,7 @@ func textNode(f texter) *node { return &node{form: textForm, typ: cty.String, te
 func lower(f *frame, s string) string { return mapCase(f, s, 'A', 'Z', strings.ToLower) }
 func upper(f *frame, s string) string { return mapCase(f, s, 'a', 'z', strings.ToUpper) }
 
-// mapCase turns the letters from first to last into the other case.
+// mapCase converts the letters from first to last to the other case.
 func mapCase(f *frame, s string, first, last byte, full func(string) string) string {
 	changes := false
 	for i := range len(s) {
@@ -75,7 +75,7 @@ func mapCase(f *frame, s string, first, last byte, full func(string) string) str
 	return f.since(at)
 }
 
-// relation is a function of two strings that reports whether something holds.
+// relation is a function of two strings that returns a bool.
 func relation(holds func(a, b string) bool) func(*vectoriser, *hclsyntax.FunctionCallExpr) *node {
 	return func(v *vectoriser, e *hclsyntax.FunctionCallExpr) *node {
 		args := v.texts(e, 2)
@@ -101,7 +101,7 @@ func integerNode(f func(*frame, int) (int64, outcome)) *node {
 	return &node{form: integerForm, typ: cty.Number, integer: f}
 }
 
-// constantText is an argument that is the same text for all rows.
+// constantText returns the text of an argument that is the same for all rows.
 func (v *vectoriser) constantText(e hclsyntax.Expression) (string, bool) {
 	if !v.fixed(e) {
 		return "", false
@@ -117,7 +117,7 @@ func (v *vectoriser) constantText(e hclsyntax.Expression) (string, bool) {
 	return s.AsString(), true
 }
 
-// replace replaces a fixed string, or what a fixed pattern matches.
+// replace replaces a fixed string or the matches of a fixed pattern.
 func (v *vectoriser) replace(e *hclsyntax.FunctionCallExpr) *node {
 	args := v.texts(e, 3)
 	if args == nil {
@@ -138,7 +138,7 @@ func (v *vectoriser) replace(e *hclsyntax.FunctionCallExpr) *node {
 		tooLong = func(s string) bool { return re.Check(s) != nil }
 		swap = func(s string) string { return re.ReplaceAllString(s, by) }
 	}
-	const certain = 1 << 24 // bytes, up to which no limit can be reached
+	const certain = 1 << 24 // bytes, below which no limit can be reached
 	arg := args[0]
 	return textNode(func(f *frame, i int) (string, outcome) {
 		s, o := arg(f, i)
@@ -152,8 +152,8 @@ func (v *vectoriser) replace(e *hclsyntax.FunctionCallExpr) *node {
 	})
 }
 
-// substr cuts ASCII by bytes and leaves the rest to cty, which counts what a
-// reader takes for characters.
+// substr cuts ASCII by bytes and leaves everything else to cty, which counts
+// grapheme clusters.
 func (v *vectoriser) substr(e *hclsyntax.FunctionCallExpr) *node {
 	if len(e.Args) != 3 {
 		return nil
@@ -246,7 +246,7 @@ func (v *vectoriser) matches(e *hclsyntax.FunctionCallExpr) *node {
 	})
 }
 
-// pattern is a call's fixed pattern and the text that it is applied to.
+// pattern returns a call's fixed pattern and the text that it is applied to.
 func (v *vectoriser) pattern(e *hclsyntax.FunctionCallExpr) (*funcs.Pattern, texter) {
 	args := v.texts(e, 2)
 	if args == nil {
@@ -260,7 +260,7 @@ func (v *vectoriser) pattern(e *hclsyntax.FunctionCallExpr) (*funcs.Pattern, tex
 	return re, args[1]
 }
 
-// regex gives what a fixed pattern without groups matches.
+// regex returns the match of a fixed pattern without groups.
 func (v *vectoriser) regex(e *hclsyntax.FunctionCallExpr) *node {
 	re, text := v.pattern(e)
 	if re == nil || re.NumSubexp() > 0 {

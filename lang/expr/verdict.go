@@ -43,8 +43,8 @@ func (c *Compiled) Decide(vars map[string]cty.Value) Verdict {
 	return Verdict{Known: true, Holds: !v.IsNull() && v.True()}
 }
 
-// failure is why a condition cannot be evaluated. The message of a function can
-// quote its argument, which may be a secret.
+// failure explains why a condition cannot be evaluated. The message of a
+// function can quote its argument, which may be a secret.
 func (c *Compiled) failure(diags hcl.Diagnostics) string {
 	if len(c.Secrets) > 0 {
 		return "the evaluation failed, and the reason is not shown because it could reveal a sensitive value"
@@ -61,9 +61,9 @@ func (c *Compiled) failure(diags hcl.Diagnostics) string {
 	return "the evaluation failed"
 }
 
-// unfit are the values that nothing can be decided by: those that are not
-// finite, and those that are null where that is compared with something else
-// or, if the evaluation failed, read at all.
+// unfit returns the values that prevent a decision: those that are not finite,
+// and null values that are compared with something else or, if the evaluation
+// failed, read at all.
 func (c *Compiled) unfit(vars map[string]cty.Value, failed bool) []string {
 	e, err := c.parse()
 	if err != nil {
@@ -78,7 +78,7 @@ func (c *Compiled) unfit(vars map[string]cty.Value, failed bool) []string {
 	}
 	visit(e, func(n hclsyntax.Node, locals names) {
 		if len(locals) > 0 {
-			return // it stands for something else each time
+			return // it has a different value each time
 		}
 		switch n := n.(type) {
 		case *hclsyntax.ScopeTraversalExpr:

@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// names are the variables of `for` expressions that are in force somewhere.
+// names are the variables of `for` expressions that are in scope.
 type names []map[string]struct{}
 
 func (n names) has(name string) bool {
@@ -17,9 +17,9 @@ func (n names) has(name string) bool {
 	})
 }
 
-// visit calls f for every node that is evaluated, outer ones first, and tells
-// it which names are those of loop variables there. The type in a conversion
-// is not evaluated and so left out.
+// visit calls f for every node that is evaluated, outer ones first, with the
+// names of the loop variables in scope. It leaves out the type in a conversion,
+// which is not evaluated.
 func visit(e hclsyntax.Expression, f func(n hclsyntax.Node, locals names)) {
 	_ = hclsyntax.Walk(e, &visitor{visit: f})
 }
@@ -27,7 +27,8 @@ func visit(e hclsyntax.Expression, f func(n hclsyntax.Node, locals names)) {
 type visitor struct {
 	visit  func(hclsyntax.Node, names)
 	locals names
-	// types are the arguments that are types, and inside how many we are.
+	// types are the arguments that are types. inside counts how many surround
+	// the current node.
 	types  []hclsyntax.Node
 	inside int
 }

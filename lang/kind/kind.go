@@ -1,6 +1,6 @@
 // Package kind is the table of the kinds of blocks that have addresses: source,
-// transform, model, and so on. Everything that treats kinds alike reads the
-// table, so a new kind is one row here and the code that carries it out.
+// transform, model, and so on. All code that treats kinds alike reads the
+// table, so a new kind is one row here and the code that implements it.
 package kind
 
 import (
@@ -25,13 +25,15 @@ const (
 
 // Kind is a row of the table.
 type Kind struct {
-	// Name is one of the constants, Plural how messages name several blocks.
+	// Name is one of the constants. Plural is the form that messages use for
+	// several blocks.
 	Name, Plural string
 	// stage is set if a block computes something. Models and prompts do not:
 	// they exist for the stages that use them.
 	stage bool
 	// Modes are the ways in which the plugins' types of this kind may run. A
-	// kind without modes is quern's own: its blocks have no type label.
+	// kind without modes belongs to quern itself: its blocks have no type
+	// label.
 	Modes []pluginv1.Mode
 }
 
@@ -49,18 +51,18 @@ var table = []Kind{
 }
 
 // Typed reports whether the blocks of a kind have a label for their type, which
-// a plugin offers.
+// a plugin provides.
 func (k Kind) Typed() bool { return len(k.Modes) > 0 }
 
 // IsStage reports whether a block of the kind computes something. Nothing waits
 // for, or runs, a block that does not.
 func (k Kind) IsStage() bool { return k.stage }
 
-// IsTypedStage reports whether a plugin carries out the blocks of the kind.
+// IsTypedStage reports whether a plugin executes the blocks of the kind.
 func (k Kind) IsTypedStage() bool { return k.stage && k.Typed() }
 
-// Of returns the row of a kind. For a name that is none it returns the zero
-// Kind, which has no name.
+// Of returns the row of a kind. For an invalid name, it returns the zero Kind,
+// which has no name.
 func Of(name string) Kind {
 	i := slices.IndexFunc(table, func(k Kind) bool { return k.Name == name })
 	if i < 0 {
@@ -72,10 +74,10 @@ func Of(name string) Kind {
 // Is reports whether a name is that of a kind.
 func Is(name string) bool { return Of(name).Name != "" }
 
-// Names are the names of all kinds, in lifecycle order.
+// Names returns the names of all kinds, in lifecycle order.
 func Names() []string { return Those(func(Kind) bool { return true }) }
 
-// Those are the names of the kinds for which a condition is true, such as
+// Those returns the names of the kinds for which a condition is true, such as
 // Kind.IsStage, in lifecycle order.
 func Those(are func(Kind) bool) []string {
 	var names []string

@@ -2,11 +2,12 @@ package value
 
 import "github.com/zclconf/go-cty/cty"
 
-// Element is one of a collection's.
+// Element is an element of a collection.
 type Element struct{ Key, Value cty.Value }
 
-// Elements lists the elements of any collection, in its order; a set's keys are
-// its values. A value that is unknown, null, or no collection has none.
+// Elements returns the elements of any collection, in order. The keys of a set
+// are its values. For a value that is unknown, null, or not a collection, it
+// returns none.
 func Elements(v cty.Value) []Element {
 	if v == cty.NilVal {
 		return nil
@@ -23,7 +24,7 @@ func Elements(v cty.Value) []Element {
 	return list
 }
 
-// TypeName is a type as messages call it, with its article: "a list".
+// TypeName returns a type as messages name it, with its article: "a list".
 func TypeName(t cty.Type) string {
 	switch {
 	case t.IsTupleType(), t.IsListType():

@@ -10,21 +10,20 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
-// Stored is a value whose JSON is decoded when it is first asked for: a state
-// has large values, and a plan needs few of them. It may be used by several
-// goroutines.
+// Stored is a value whose JSON is decoded when it is first needed: a state
+// contains large values, and a plan needs few of them. It is safe for
+// concurrent use.
 type Stored struct {
-	text []byte // nil: it was made of a value
+	text []byte // nil if it was created from a value
 	once sync.Once
 	v    cty.Value
 	err  error
 }
 
-// Store returns a value, which is known and unmarked, in the form that is
-// stored.
+// Store returns a known, unmarked value in its stored form.
 func Store(v cty.Value) *Stored { return &Stored{v: v} }
 
-// Get returns the value. The error says that its JSON is not that of a value.
+// Get returns the value, or an error if its JSON is not that of a value.
 func (s *Stored) Get() (cty.Value, error) {
 	s.once.Do(func() {
 		if s.text != nil {
@@ -36,8 +35,8 @@ func (s *Stored) Get() (cty.Value, error) {
 	return s.v, s.err
 }
 
-// Attribute returns an attribute of an object without decoding the others;
-// cty.NilVal: it has none of that name.
+// Attribute returns an attribute of an object without decoding the others, or
+// cty.NilVal if there is none with that name.
 func (s *Stored) Attribute(name string) (cty.Value, error) {
 	if s.text == nil {
 		if !s.v.Type().IsObjectType() || s.v.IsNull() || !s.v.Type().HasAttribute(name) {
@@ -62,7 +61,7 @@ func (s *Stored) Attribute(name string) (cty.Value, error) {
 	return verbatim.JSON(attrs[name], parts.Type.AttributeType(name))
 }
 
-// MarshalJSON writes it as a Value is written.
+// MarshalJSON writes the same JSON as for a Value.
 func (s *Stored) MarshalJSON() ([]byte, error) {
 	if s.text != nil {
 		return s.text, nil
