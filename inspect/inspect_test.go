@@ -51,7 +51,7 @@ func TestAnAddressWithoutAKeyMeansAllInstancesOfItsStage(t *testing.T) {
 	}
 }
 
-func TestANameThatNamesNothingComesWithThoseThatDo(t *testing.T) {
+func TestAnUnknownNameIsReportedWithTheKnownOnes(t *testing.T) {
 	st := stateOf("label.b", "label.a")
 	var unknown *inspect.NotFound
 	if _, err := inspect.Instance(st, "label.c"); !errors.As(err, &unknown) || unknown.Kind != "instance" || unknown.Environment != "dev" || !slices.Equal(unknown.Known, []string{"label.a", "label.b"}) {
@@ -68,7 +68,7 @@ func TestANameThatNamesNothingComesWithThoseThatDo(t *testing.T) {
 	}
 }
 
-func TestAListingSaysWhatTheStateIs(t *testing.T) {
+func TestAListingIdentifiesTheState(t *testing.T) {
 	listing, err := inspect.List(stateOf("label.a"), "label.a")
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestAnInstanceWithSeveralArtifactsIsAmbiguous(t *testing.T) {
 	}
 }
 
-func TestWhatASourceRemembersIsNotAResult(t *testing.T) {
+func TestTheMemoOfASourceIsNotAResult(t *testing.T) {
 	outputs := map[string]artifact.Ref{"": {}, "parts": {}}
 	if got := inspect.Results(&state.Instance{Address: "source.a", Kind: "source", Outputs: outputs}); len(got) != 1 || got[0].Port != "" {
 		t.Errorf("got %v", got)

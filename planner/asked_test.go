@@ -108,7 +108,7 @@ func TestAModelWithItsPromptIsOneSubjectAndTwoInputs(t *testing.T) {
 	}
 }
 
-func TestASubjectMayComeOfAForExpression(t *testing.T) {
+func TestASubjectMayComeFromAForExpression(t *testing.T) {
 	p := newPipeline(t)
 	made := p.mustPlan(strings.Replace(contestOf("", "x = output.text == row.text"), "{  }", "{ for name, m in { a = model.small } : name => { model = m, prompt = prompt.short } }", 1))
 	bound, diags := made.Nodes[len(made.Nodes)-1].Body.Bind(nil)

@@ -86,7 +86,7 @@ output "place" {
 }
 `
 
-func TestALifecycleRunsOnceAndIsKeptAfterwards(t *testing.T) {
+func TestALifecycleRunsOnceAndIsThenKept(t *testing.T) {
 	p := newPipeline(t)
 	first := p.apply(lifecycle)
 	want := map[string]plan.Action{
@@ -109,7 +109,7 @@ func TestALifecycleRunsOnceAndIsKeptAfterwards(t *testing.T) {
 	}
 }
 
-func TestAChangeThatComesToTheSameBytesStopsThere(t *testing.T) {
+func TestAChangeThatProducesTheSameBytesRunsNothingDownstream(t *testing.T) {
 	p := newPipeline(t)
 	p.unchanging["transform.clean"] = true
 	p.apply(lifecycle)
@@ -187,7 +187,7 @@ label "rules" "d" {
 	}
 }
 
-func TestASavedPlanIsCarriedOutLikeAFreshOne(t *testing.T) {
+func TestASavedPlanIsAppliedLikeANewOne(t *testing.T) {
 	fresh, saved := newPipeline(t), newPipeline(t)
 	fresh.apply(lifecycle)
 	var file bytes.Buffer
@@ -228,7 +228,7 @@ func TestAStalePlanIsRefused(t *testing.T) {
 	}
 }
 
-func TestAMissingResultIsMadeAgain(t *testing.T) {
+func TestAMissingResultIsRecomputed(t *testing.T) {
 	p := newPipeline(t)
 	p.apply(lifecycle)
 	if err := p.store.Blobs.Remove(p.state.Instances["transform.clean"].Outputs[""].Manifest); err != nil {
@@ -256,7 +256,7 @@ func TestFailedRowsAreTriedAgain(t *testing.T) {
 	}
 }
 
-func TestValidationDoesWithoutValues(t *testing.T) {
+func TestValidationWorksWithoutValues(t *testing.T) {
 	p := newPipeline(t)
 	src := `
 variable "words" {
@@ -334,7 +334,7 @@ func TestPlansAreTheSameEveryTime(t *testing.T) {
 
 // Values can be large: those of a stage whose artifact alone is used are not
 // even decoded.
-func TestAPlanReadsOnlyTheValuesThatAreReferredTo(t *testing.T) {
+func TestAPlanReadsOnlyReferencedValues(t *testing.T) {
 	p := newPipeline(t)
 	p.apply(lifecycle)
 	unreadable := func(address string) {
@@ -418,7 +418,7 @@ func (b boast) Prepare(ctx context.Context, p *plugin.Prepare[scoreArgs]) error 
 	return nil
 }
 
-func TestAPluginWithAnOverlapOfItsOwnIsRefused(t *testing.T) {
+func TestAPluginThatDeclaresOverlapIsRefused(t *testing.T) {
 	p := newPipeline(t)
 	_, diags := p.plan(strings.Replace(lifecycle, `evaluate "score"`, `evaluate "boast"`, 1))
 	if !strings.Contains(diags.Error(), `its values have the attribute "overlap", which quern adds itself`) {

@@ -41,7 +41,7 @@ func (p *place) refused(options registry.Options, how registry.InitOptions, want
 	}
 }
 
-func TestOnlyAnUpgradeTakesAChangedProgram(t *testing.T) {
+func TestOnlyAnUpgradeAcceptsAChangedProgram(t *testing.T) {
 	p := newPlace(t)
 	p.install("1.0.0")
 	required := registry.Requirement{Name: "acme"}
@@ -57,7 +57,7 @@ func TestOnlyAnUpgradeTakesAChangedProgram(t *testing.T) {
 	}
 }
 
-func TestOnlyAnUpgradeTakesAnotherVersionThanTheLockedOne(t *testing.T) {
+func TestOnlyAnUpgradeAcceptsAnotherVersion(t *testing.T) {
 	p := newPlace(t)
 	p.install("1.0.0")
 	required := registry.Requirement{Name: "acme"}
@@ -169,7 +169,7 @@ func TestInitAndPlanAgreeOnReservedNames(t *testing.T) {
 	}
 }
 
-func TestADevelopmentOverrideGoesBeforeTheLockFile(t *testing.T) {
+func TestADevelopmentOverrideTakesPrecedenceOverTheLockFile(t *testing.T) {
 	p := newPlace(t)
 	p.install("1.0.0")
 	required := registry.Requirement{Name: "acme", Source: "example.com/acme", Version: "~> 1.0"}

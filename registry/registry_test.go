@@ -230,7 +230,7 @@ func TestACachedSchemaStartsNoProcess(t *testing.T) {
 	}
 }
 
-func TestADamagedCacheIsMadeAgain(t *testing.T) {
+func TestADamagedCacheIsRecreated(t *testing.T) {
 	p := newPlace(t)
 	p.open(p.options()).TypeNames("transform")
 	files, err := filepath.Glob(filepath.Join(p.root, ".quern", "cache", "*", "*.pb"))
@@ -245,7 +245,7 @@ func TestADamagedCacheIsMadeAgain(t *testing.T) {
 	}
 }
 
-func TestAPluginIsStartedOnceConfiguredAndStartedAgainAfterItsEnd(t *testing.T) {
+func TestAPluginIsStartedOnceAndRestartedAfterItEnds(t *testing.T) {
 	p := newPlace(t)
 	r := p.open(p.options())
 	if err := r.SetConfig(registry.Builtin, cty.ObjectVal(map[string]cty.Value{"colour": cty.StringVal("red")})); err != nil {
@@ -328,7 +328,7 @@ func TestAProgramWithAnotherDigestIsRefused(t *testing.T) {
 	}
 }
 
-func TestAVersionUnderDevelopmentIsHeldToNoDigest(t *testing.T) {
+func TestAVersionUnderDevelopmentMayHaveAnyDigest(t *testing.T) {
 	p := newPlace(t)
 	p.install("1.1.0-dev")
 	required := registry.Requirement{Name: "acme", Version: ">= 1.1.0"}
@@ -340,7 +340,7 @@ func TestAVersionUnderDevelopmentIsHeldToNoDigest(t *testing.T) {
 	}
 }
 
-func TestWhatInitCannotFindIsAnErrorThatSaysWhereItLooked(t *testing.T) {
+func TestAMissingProgramIsAnErrorThatSaysWhereInitSearched(t *testing.T) {
 	p := newPlace(t)
 	p.install("1.0.0")
 	for _, c := range []struct {
@@ -361,7 +361,7 @@ func TestWhatInitCannotFindIsAnErrorThatSaysWhereItLooked(t *testing.T) {
 	}
 }
 
-func TestAConfigurationThatMovedOnFromTheLockIsToldSo(t *testing.T) {
+func TestAConfigurationThatNoLongerMatchesTheLockIsAnError(t *testing.T) {
 	p := newPlace(t)
 	p.install("1.0.0")
 	p.init(p.options(registry.Requirement{Name: "acme", Source: "example.com/acme"}), false)
@@ -390,7 +390,7 @@ func TestAMalformedLockFileIsShown(t *testing.T) {
 	}
 }
 
-func TestTheReferenceTellsArgumentsAndBlocks(t *testing.T) {
+func TestTheReferenceDistinguishesArgumentsAndBlocks(t *testing.T) {
 	p := newPlace(t)
 	var b strings.Builder
 	if err := p.open(p.options()).Reference(t.Context(), &b, registry.Builtin); err != nil {

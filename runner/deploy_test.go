@@ -32,7 +32,7 @@ func nested(levels int) cty.Value {
 
 // Whatever state a plugin returns of what it created or updated, the deployment is
 // known afterward, and can be deleted.
-func TestADeploymentWhoseStateCannotBeStoredIsKnown(t *testing.T) {
+func TestADeploymentWhoseStateCannotBeStoredIsRecorded(t *testing.T) {
 	for name, c := range map[string]struct {
 		onState func(*plugin.DeploymentState)
 		says    string

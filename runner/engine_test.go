@@ -299,7 +299,7 @@ func TestALostProcessIsAFailedAttempt(t *testing.T) {
 	}
 }
 
-func TestAStageInAnotherProcessStopsInGoodOrder(t *testing.T) {
+func TestAStageInAnotherProcessStopsGracefully(t *testing.T) {
 	var p *pipeline
 	stopped := false
 	p, src := remote(t, 6000, func(_ *os.Process, e *events.Event) {
@@ -319,7 +319,7 @@ func TestAStageInAnotherProcessStopsInGoodOrder(t *testing.T) {
 	}
 }
 
-func TestAFailureInAnotherProcessIsToldInItsWords(t *testing.T) {
+func TestAFailureInAnotherProcessIsReportedInItsOwnWords(t *testing.T) {
 	p, src := remote(t, 10, nil)
 	src = strings.Replace(src, "lower(row.text)", "lower(row.text == null ? row.text : [row.text][row.id < 5 ? 0 : 1])", 1)
 	failed := p.stage(p.apply(src), "train.model").Diagnostics
@@ -356,7 +356,7 @@ func (e changed) Execute(ctx context.Context, t *engine.Task) (*engine.Result, e
 	return e.Engine.Execute(ctx, t)
 }
 
-func TestAPanicInAnEngineIsABugOfOneStage(t *testing.T) {
+func TestAPanicInAnEngineFailsOneStageAsABug(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", "alpha")
 	p.engine = func(ctx context.Context, run engine.Run) engine.Engine {

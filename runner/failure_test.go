@@ -14,7 +14,7 @@ import (
 	"github.com/quern-dev/quern/runner/events"
 )
 
-func TestADeploymentThatFailsHalfwayIsKnown(t *testing.T) {
+func TestADeploymentThatFailsHalfwayIsRecorded(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", "alpha")
 	p.world.onApply = func() error { return errors.New("lost the connection") }
@@ -184,7 +184,7 @@ label "upper" "top" {
 }
 `
 
-func TestAGracefulStopInterruptsAndTheNextApplyGoesOn(t *testing.T) {
+func TestAGracefulStopInterruptsAndTheNextApplyContinues(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", "alpha")
 	p.world.onRun = func(ctx context.Context, _ string) error {
@@ -202,7 +202,7 @@ func TestAGracefulStopInterruptsAndTheNextApplyGoesOn(t *testing.T) {
 	p.want(res, map[string]string{"transform.top": "run", "label.top": "run"})
 }
 
-func TestCancellingEndsEverythingAtOnce(t *testing.T) {
+func TestCancelingEndsEverythingImmediately(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", "alpha")
 	ctx, cancel := context.WithCancel(t.Context())

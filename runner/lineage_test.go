@@ -7,7 +7,7 @@ import (
 	"github.com/quern-dev/quern/store/action"
 )
 
-func TestEntriesNameWhatMadeTheirInputs(t *testing.T) {
+func TestEntriesNameTheActionsOfTheirInputs(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", "one", "two")
 	src := asking("", "") + `

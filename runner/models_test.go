@@ -151,7 +151,7 @@ func manyLines(n int) []string {
 	return out
 }
 
-func TestAStageAsksALanguageModelOnceARow(t *testing.T) {
+func TestAStageCallsALanguageModelOncePerRow(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", "a", "b", "a")
 	res := p.mustApply(asking("", "price = 0.5"))
@@ -189,7 +189,7 @@ func TestAStageAsksALanguageModelOnceARow(t *testing.T) {
 	}
 }
 
-func TestAWholeStageAsksTooAndRowsKeyKeepsModelsApart(t *testing.T) {
+func TestAWholeDatasetStageCallsModelsAndRowsKeysDistinguishThem(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", "a", "b")
 	src := asking("", "") + `
@@ -209,7 +209,7 @@ evaluate "quiz" "q" {
 	}
 }
 
-func TestABudgetStopsARunCleanlyAndRaisingItGoesOn(t *testing.T) {
+func TestABudgetStopsARunCleanlyAndRaisingItContinuesTheRun(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", manyLines(400)...)
 	budget := func(money int) string { return fmt.Sprintf("quern {\n  budget {\n    money = %d\n  }\n}\n", money) }
@@ -227,7 +227,7 @@ func TestABudgetStopsARunCleanlyAndRaisingItGoesOn(t *testing.T) {
 	}
 }
 
-func TestSpendingIsToldWhileItGoesOnAndNoSecretIs(t *testing.T) {
+func TestSpendingIsReportedDuringARunWithoutSecrets(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", manyLines(100)...)
 	var calls atomic.Int64
@@ -255,7 +255,7 @@ func TestSpendingIsToldWhileItGoesOnAndNoSecretIs(t *testing.T) {
 }
 
 // What a run was killed in the middle of is not asked for again.
-func TestARunThatIsCancelledKeepsWhatWasAnswered(t *testing.T) {
+func TestACanceledRunKeepsItsAnswers(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", manyLines(300)...)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -252,7 +252,7 @@ func TestAKillAtAnyMomentLosesNothingThatWasReportedDone(t *testing.T) {
 	}
 }
 
-func TestAnInterruptEndsAnApplyInGoodOrder(t *testing.T) {
+func TestAnInterruptEndsAnApplyGracefully(t *testing.T) {
 	f := newFolder(t, 20_000)
 	all, err := f.apply(func(p *os.Process, e *events.Event) {
 		if e != nil && e.Type == events.StageStarted && e.Address == "label.loud" {

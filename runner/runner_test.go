@@ -114,7 +114,7 @@ func TestASecondApplyDoesNothing(t *testing.T) {
 	}
 }
 
-func TestOnlyNewRowsReachTheLabelerAndTheWaveStopsEarly(t *testing.T) {
+func TestOnlyNewRowsReachTheLabelerAndUnchangedOutputsStopTheRun(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", "alpha", "beta")
 	p.mustApply(lifecycle)
@@ -162,7 +162,7 @@ func TestAGateThatFailsKeepsTheOldDeployment(t *testing.T) {
 	}
 }
 
-func TestAFailureStopsItsBranchAlone(t *testing.T) {
+func TestAFailureStopsOnlyItsBranch(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", "alpha", "beta")
 	p.world.onRun = func(context.Context, string) error { return errors.New("out of luck\nTry again tomorrow.") }
@@ -197,7 +197,7 @@ output "top" {
 	p.wantColumn("label.top", "", "top", "ALPHA")
 }
 
-func TestAChangedArgumentRunsWhatItTouches(t *testing.T) {
+func TestAChangedArgumentRunsOnlyAffectedStages(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", "alpha", "beta")
 	p.mustApply(lifecycle)
@@ -271,7 +271,7 @@ func TestDestroyUndeploysAndForgets(t *testing.T) {
 	}
 }
 
-func TestMissingFilesAreMadeAgain(t *testing.T) {
+func TestMissingFilesAreRecomputed(t *testing.T) {
 	p := newPipeline(t)
 	p.world.set("raw.txt", "alpha", "beta")
 	p.mustApply(lifecycle)

@@ -49,7 +49,7 @@ func again(t testing.TB, f func() error) {
 	}
 }
 
-func TestWhatOneMachineCommitsAnotherOneReads(t *testing.T) {
+func TestOneMachineReadsWhatAnotherCommits(t *testing.T) {
 	b := backendtest.NewMemory()
 	first, second := machine(t, b), machine(t, b)
 	e, err := commitStage(first, "a")
@@ -81,7 +81,7 @@ func TestWhatOneMachineCommitsAnotherOneReads(t *testing.T) {
 	}
 }
 
-func TestALeaseHoldsOnAllMachines(t *testing.T) {
+func TestALeaseIsValidOnAllMachines(t *testing.T) {
 	b := backendtest.NewMemory()
 	first, second := machine(t, b), machine(t, b)
 	lease, err := first.States().Lock(context.Background(), "dev", state.Owner{User: "ann"}, 0, nil)
@@ -132,7 +132,7 @@ func TestADamagedCacheIsFetchedAgain(t *testing.T) {
 	}
 }
 
-func TestABlobThatIsDamagedInTheBackendIsMadeAgain(t *testing.T) {
+func TestABlobDamagedInTheBackendIsRecomputed(t *testing.T) {
 	b := backendtest.NewMemory()
 	ref, err := machine(t, b).Blobs.Put([]byte("content"))
 	if err != nil {
@@ -217,7 +217,7 @@ func saveInstance(t testing.TB, s *store.Store, address, stage string) {
 	}
 }
 
-func TestACollectionThatSeesHalfAListRemovesNothingThatIsReferredTo(t *testing.T) {
+func TestACollectionThatSeesHalfAListRemovesNothingInUse(t *testing.T) {
 	memory := backendtest.NewMemory()
 	s := machine(t, memory)
 	for k := range 8 {

@@ -34,7 +34,7 @@ func smallDisk(t *testing.T, size string) string {
 	return dir
 }
 
-func TestAFullDiskIsSaidAndLeavesASoundStore(t *testing.T) {
+func TestAFullDiskIsReportedAndLeavesTheStoreIntact(t *testing.T) {
 	dir := filepath.Join(smallDisk(t, "2m"), "store")
 	fill(t, dir)
 	s := open(t, dir)

@@ -78,7 +78,7 @@ func hash(s string) uint32 {
 	return h
 }
 
-func TestAStoreIsMadeAndOpenedAgain(t *testing.T) {
+func TestAStoreIsCreatedAndReopened(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", ".quern")
 	var wg sync.WaitGroup
 	for range 4 {
@@ -98,7 +98,7 @@ func TestAStoreIsMadeAndOpenedAgain(t *testing.T) {
 	}
 }
 
-func TestAFolderThatIsNoStoreIsRefused(t *testing.T) {
+func TestAFolderThatIsNotAStoreIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "thesis.docx"), nil, 0o666); err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 	"github.com/quern-dev/quern/store/document"
 )
 
-func TestAStoreIsForItsOwnerAlone(t *testing.T) {
+func TestOnlyItsOwnerCanReadAStore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), ".quern")
 	// A user may have made the folder for plugins before.
 	if err := os.MkdirAll(filepath.Join(dir, "plugins"), 0o755); err != nil {
@@ -70,7 +70,7 @@ func asNobody(t *testing.T, f func()) {
 	f()
 }
 
-func TestAMissingPermissionIsNoDamage(t *testing.T) {
+func TestAMissingPermissionIsNotDamage(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), ".quern")
 	s, err := store.Open(dir)
 	if err != nil {
@@ -115,7 +115,7 @@ func TestAMissingPermissionIsNoDamage(t *testing.T) {
 	}
 }
 
-func TestANamedPipeInAStoreKeepsNobodyWaiting(t *testing.T) {
+func TestANamedPipeInAStoreDoesNotBlock(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), ".quern")
 	s, err := store.Open(dir)
 	if err != nil {
@@ -161,7 +161,7 @@ func TestANamedPipeInAStoreKeepsNobodyWaiting(t *testing.T) {
 	}
 }
 
-func TestAFolderInPlaceOfTheLockOfResponsesIsReported(t *testing.T) {
+func TestAFolderInPlaceOfTheResponseLockIsReported(t *testing.T) {
 	s, err := store.Open(filepath.Join(t.TempDir(), ".quern"))
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func TestAFolderInPlaceOfTheLockOfResponsesIsReported(t *testing.T) {
 // process's memory cannot be read.
 const broken = "/proc/self/mem"
 
-func TestAReadErrorOfTheDiskIsNoDamage(t *testing.T) {
+func TestADiskReadErrorIsNotDamage(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), ".quern")
 	s, err := store.Open(dir)
 	if err != nil {
@@ -243,7 +243,7 @@ func TestAReadErrorOfTheDiskIsNoDamage(t *testing.T) {
 	}
 }
 
-func TestAReadErrorOfTheDiskRemovesNoCachedAnswers(t *testing.T) {
+func TestADiskReadErrorRemovesNoCachedAnswers(t *testing.T) {
 	s, err := store.Open(filepath.Join(t.TempDir(), ".quern"))
 	if err != nil {
 		t.Fatal(err)

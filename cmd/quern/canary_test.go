@@ -494,7 +494,7 @@ func TestNoSecretIsPrintedOrStored(t *testing.T) {
 
 // A secret that changes changes what depends on it, and nothing else. A plan that
 // was saved with another is stale.
-func TestAChangedSecretIsNoticed(t *testing.T) {
+func TestAChangedSecretIsDetected(t *testing.T) {
 	t.Parallel()
 	c := newCanaries(t)
 	dir := folder(t, map[string]string{"t.csv": canaryTable, "main.quern.hcl": canaryVariables + `
@@ -531,7 +531,7 @@ transform "filter" "rest" {
 
 // Every function is called with a secret in place of each of its arguments, as
 // it is and inside other values, and what that gives is put into an error.
-func TestNoFunctionTellsASecret(t *testing.T) {
+func TestNoFunctionRevealsASecret(t *testing.T) {
 	t.Parallel()
 	c := newCanaries(t)
 	dir := folder(t, map[string]string{"t.csv": canaryTable, "main.quern.hcl": canaryVariables})
@@ -578,7 +578,7 @@ func callsWithSecrets(t *testing.T) []string {
 	)
 }
 
-func TestNoErrorTellsASecret(t *testing.T) {
+func TestNoErrorRevealsASecret(t *testing.T) {
 	t.Parallel()
 	c := newCanaries(t)
 	e := tellingEndpoint(t)

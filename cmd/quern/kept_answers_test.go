@@ -69,7 +69,7 @@ func onlyAnswers(t *testing.T, dir string) {
 // A flipped bit in any file of the kept answers, embeddings among them, is found.
 // What can't be read any more is asked again, with a word about it, and is kept
 // anew; results are those of before.
-func TestDamagedAnswersAreAskedAgain(t *testing.T) {
+func TestDamagedAnswersAreRequestedAgain(t *testing.T) {
 	t.Parallel()
 	e := openaitest.Serve(t, openaitest.Options{})
 	texts := "text,label\n"

@@ -39,7 +39,7 @@ label "llm" "kind" {
 
 // A run that was stopped half way leaves rows and answers: the plan that goes on
 // counts the rows, and does not pretend to know about the answers.
-func TestAPlanForeseesNoCallsForRowsOfAStoppedRun(t *testing.T) {
+func TestAPlanEstimatesNoCallsForRowsOfAStoppedRun(t *testing.T) {
 	t.Parallel()
 	const rows = 600
 	more := make(chan struct{}, rows)

@@ -8,13 +8,13 @@ import (
 	"github.com/quern-dev/quern/store/history"
 )
 
-func TestTheListOfRunsHoldsOneThatGoesOn(t *testing.T) {
+func TestTheListOfRunsContainsRunningOnes(t *testing.T) {
 	if got := duration(&history.Run{Started: time.Now(), Status: history.Running}); got != "-" {
 		t.Errorf("it took %q", got)
 	}
 }
 
-func TestWhatARunSpentIsSaid(t *testing.T) {
+func TestTheSpendOfARunIsReported(t *testing.T) {
 	for want, s := range map[string]*llm.Spend{
 		"":                             nil,
 		"0 calls":                      {CachedCalls: 7},

@@ -98,7 +98,7 @@ label "llm" "kind" {
 	asked("with a new row after the move", 2, 3)
 }
 
-func TestDrawsOfAModelWithASeedHaveSeedsOfTheirOwn(t *testing.T) {
+func TestDrawsOfAModelWithASeedUseConsecutiveSeeds(t *testing.T) {
 	e := openaitest.Serve(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
 		return &llm.Response{Text: fmt.Sprint("seed ", r.Body()["seed"])}
 	}})
@@ -134,7 +134,7 @@ output "mean" {
 	}
 }
 
-func TestARowIsNoExampleForItselfWhateverThePromptPutsAroundIt(t *testing.T) {
+func TestARowIsNeverAnExampleForItself(t *testing.T) {
 	e := openaitest.Serve(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
 		question := r.Messages[len(r.Messages)-1].Content
 		for _, m := range r.Messages[:len(r.Messages)-1] {
@@ -200,7 +200,7 @@ label "llm" "said" {
 }
 `
 
-func TestAModelIsAskedAgainAsOftenAsItsBlockSays(t *testing.T) {
+func TestAModelIsRetriedAsOftenAsItsBlockSays(t *testing.T) {
 	t.Parallel()
 	for _, retries := range []int64{0, 1} {
 		e := openaitest.Serve(t, openaitest.Options{FailEvery: 1})

@@ -43,7 +43,7 @@ label "rules" "by_rule" {
 
 // How long a stage took, for so many rows or calls, says how long it will take
 // for as many as there are now.
-func TestAPlanSaysHowLongStagesWillTakeByTheLastTime(t *testing.T) {
+func TestAPlanEstimatesSecondsFromTheLastRun(t *testing.T) {
 	t.Parallel()
 	e := openaitest.Serve(t, openaitest.Options{Latency: 40 * time.Millisecond})
 	dir := folder(t, map[string]string{"texts.csv": texts(0, 40), "main.quern.hcl": fmt.Sprintf(timed, e.URL())})

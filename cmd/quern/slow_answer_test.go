@@ -70,7 +70,7 @@ evaluate "classification" "e" {
 // While the first row's answer is out, all others are asked for and counted:
 // no batch waits for it, and none is counted twice or beyond the total. The
 // answer comes only when the progress has said so.
-func TestASlowAnswerHoldsUpNoOther(t *testing.T) {
+func TestASlowAnswerDelaysNoOther(t *testing.T) {
 	for _, c := range slowStages {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -72,7 +72,7 @@ label "llm" "said" {
 }
 `
 
-func TestEachCallOfAModelIsASpanAtTheCollector(t *testing.T) {
+func TestEachModelCallIsASpanAtTheCollector(t *testing.T) {
 	spans, dir := newCollector(t), t.TempDir()
 	endpoint := openaitest.Serve(t, openaitest.Options{})
 	config := bytes.ReplaceAll([]byte(traced), []byte("%URL%"), []byte(endpoint.URL()))

@@ -48,7 +48,7 @@ func evaluated(t *testing.T, text string) cty.Value {
 }
 
 // What nunjucks makes of the templates was seen from nunjucks 3.2.4 itself.
-func TestTemplatesGiveWhatNunjucksGives(t *testing.T) {
+func TestTemplatesRenderAsInNunjucks(t *testing.T) {
 	for src, want := range map[string]string{
 		"plain":                                             "plain",
 		"Hello {{ name }}!":                                 "Hello Ada!",
@@ -96,7 +96,7 @@ func TestTemplatesGiveWhatNunjucksGives(t *testing.T) {
 	}
 }
 
-func TestTemplatesWithoutCounterpartSayWhy(t *testing.T) {
+func TestTemplatesWithoutACounterpartAreExplained(t *testing.T) {
 	for src, want := range map[string]string{
 		"{{ name | shout }}":                       "{{ name | shout }}: the filter shout has no equivalent",
 		"{% for x in name %}{% endfor %}":          "{% for x in name %}: name is not a list in every test",
@@ -116,7 +116,7 @@ func TestTemplatesWithoutCounterpartSayWhy(t *testing.T) {
 }
 
 // What JavaScript makes of the expressions was seen from Node.
-func TestCodeGivesWhatJavaScriptGives(t *testing.T) {
+func TestCodeReturnsWhatJavaScriptReturns(t *testing.T) {
 	for src, want := range map[string]cty.Value{
 		"output.includes('good')":                                     cty.True,
 		"output.length > 10 && output.length < 1000":                  cty.True,
@@ -171,7 +171,7 @@ func TestCodeGivesWhatJavaScriptGives(t *testing.T) {
 	}
 }
 
-func TestCodeWithoutCounterpartSaysWhy(t *testing.T) {
+func TestCodeWithoutACounterpartIsExplained(t *testing.T) {
 	for src, want := range map[string]string{
 		"await fetch(output)":            "await has no equivalent",
 		"for (const x of output) {}":     `"x" has no equivalent`,

@@ -39,7 +39,7 @@ func TestNestedValuesKeepTheirTypesInJSON(t *testing.T) {
 	}
 }
 
-func TestNumbersWithoutAFormInJSONAreErrorsOrText(t *testing.T) {
+func TestNumbersThatJSONCannotRepresentAreErrorsOrText(t *testing.T) {
 	b := array.NewFloat64Builder(memory.DefaultAllocator)
 	defer b.Release()
 	b.AppendValues([]float64{math.Inf(-1), math.NaN()}, nil)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestLevelsComeAfterWhatTheyNeed(t *testing.T) {
+func TestLevelsComeAfterTheirDependencies(t *testing.T) {
 	// 3 needs 1 and 2, which need 0; 4 needs nothing.
 	g := Graph{nil, {0}, {0}, {1, 2, 2}, nil}
 	if got, want := g.Levels(), [][]int{{0, 4}, {1, 2}, {3}}; !reflect.DeepEqual(got, want) {
@@ -35,7 +35,7 @@ func TestAVertexThatNeedsItselfIsACycle(t *testing.T) {
 	}
 }
 
-func TestNeedsReachesAllTheWayDown(t *testing.T) {
+func TestNeedsIsTransitive(t *testing.T) {
 	g := Graph{nil, {0}, {1}, nil}
 	if got, want := g.Needs(2), []bool{true, true, true, false}; !reflect.DeepEqual(got, want) {
 		t.Errorf("Needs(2) = %v, want %v", got, want)

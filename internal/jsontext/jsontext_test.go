@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestOnlyWhatJSONRequiresIsEscaped(t *testing.T) {
+func TestOnlyRequiredJSONEscapesAreUsed(t *testing.T) {
 	for text, want := range map[string]string{
 		"a < b && c > d":   `"a < b && c > d"`,
 		"\u2028\u2029":     "\"\u2028\u2029\"",

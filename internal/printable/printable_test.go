@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestTextReplacesWhatSteersATerminal(t *testing.T) {
+func TestTextReplacesTerminalControls(t *testing.T) {
 	for _, c := range []struct{ given, want string }{
 		{"plain text\n\twith a tab", "plain text\n\twith a tab"},
 		{"\x1b]0;title\x07", "␛]0;title␇"},
@@ -30,7 +30,7 @@ func TestTextReplacesWhatSteersATerminal(t *testing.T) {
 	}
 }
 
-func TestJSONEscapesWhatSteersATerminal(t *testing.T) {
+func TestJSONEscapesTerminalControls(t *testing.T) {
 	for given, want := range map[string]string{
 		"{\n\t\"a\": \"b\"\n}":         "{\n\t\"a\": \"b\"\n}",
 		"[\"a\u009b31m\u0080\u009f\"]": `["a\u009b31m\u0080\u009f"]`,

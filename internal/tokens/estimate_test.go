@@ -67,7 +67,7 @@ func TestEstimatesAreNearWhatTokenizersCount(t *testing.T) {
 	}
 }
 
-func TestAnEstimateOfNothingIsNothing(t *testing.T) {
+func TestAnEmptyEstimateIsEmpty(t *testing.T) {
 	if n := For("not-published").Text(""); n != 0 {
 		t.Errorf("%d tokens", n)
 	}

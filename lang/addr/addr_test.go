@@ -57,7 +57,7 @@ func TestTheTextOfAnAddressBeginsWithItsModule(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoAddressIsRefused(t *testing.T) {
+func TestInvalidAddressesAreRefused(t *testing.T) {
 	for _, s := range []string{
 		"", "transform", "transform.", "transform.sql.clean", "resource.x", "label.x[", "label.x[0].y", "label[0]", "label.x[*]", "label.x[y]", "label.x[1.5]", "label.x[-1]", "label.x[1e30]",
 		"module", "module.a", "module.a[0]", "module.a.module", "module.a.module.b", "module[0].label.x", "module.a.label", "module.a.x.label.y", "module.a[1.5].label.x", "label.x.module.a", `module.a["k"]["l"].label.x`,
@@ -68,7 +68,7 @@ func TestWhatIsNoAddressIsRefused(t *testing.T) {
 	}
 }
 
-func TestATraversalIsSplitBehindItsAddress(t *testing.T) {
+func TestATraversalIsSplitAfterItsAddress(t *testing.T) {
 	for text, want := range map[string]struct {
 		address string
 		rest    int
@@ -92,7 +92,7 @@ func TestATraversalIsSplitBehindItsAddress(t *testing.T) {
 	}
 }
 
-func TestAModuleThatNothingIsInDoesNotExist(t *testing.T) {
+func TestAnEmptyModuleDoesNotExist(t *testing.T) {
 	existing := slices.Values([]string{"transform.x", `module.a["k"].module.b.gate.x`})
 	for text, missing := range map[string]bool{
 		"transform.y": false, `module.a["k"].transform.y`: false, `module.a["k"].module.b.gate.y`: false,

@@ -12,7 +12,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 )
 
-func TestNodesOfJSONStandWhereTheirTextIs(t *testing.T) {
+func TestJSONNodesHaveTheRangesOfTheirText(t *testing.T) {
 	const src = `{
   "locals": {
     "plain": "${var.a} and ${upper(var.b)}",
@@ -41,7 +41,7 @@ func TestNodesOfJSONStandWhereTheirTextIs(t *testing.T) {
 	}
 }
 
-func TestJSONReadsStringsByTheirPlace(t *testing.T) {
+func TestJSONReadsStringsByTheirPosition(t *testing.T) {
 	m, diags := Parse("main.quern.json", []byte(`{
   "//": "about all",
   "quern": { "required_version": ">= 0.1", "required_plugins": { "acme": { "source": "example.com/acme", "version": "~> 1.0" }, "b": "1.0.0" }, "budget": { "money": "${var.v}" } },

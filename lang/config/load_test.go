@@ -37,7 +37,7 @@ func printed(m *Module, opts diag.PrintOptions, dir string) string {
 	return b.String()
 }
 
-func TestMistakesAreShownAllAtOnce(t *testing.T) {
+func TestAllMistakesAreShownTogether(t *testing.T) {
 	paths, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(paths) == 0 {
 		t.Fatal("no test data", err)
@@ -283,7 +283,7 @@ evaluate "prompt" "e" {
 	}
 }
 
-func TestAFileThatIsNotUTF8IsNamedWithThePlace(t *testing.T) {
+func TestAFileThatIsNotUTF8IsReportedWithThePosition(t *testing.T) {
 	for name, c := range map[string]struct{ src, want string }{
 		"Latin-1": {"# ok\nlocals { a = \"caf\xe9\" }\n", "older encoding"},
 		"UTF-16":  {"\xff\xfel\x00o\x00", "UTF-16"},
@@ -299,7 +299,7 @@ func TestAFileThatIsNotUTF8IsNamedWithThePlace(t *testing.T) {
 	}
 }
 
-func TestLineEndsOfWindowsAreThoseOfUnix(t *testing.T) {
+func TestWindowsLineEndingsBecomeUnixOnes(t *testing.T) {
 	const unix = "locals {\n  a = <<-EOT\n    x\n    y\n  EOT\n}\n"
 	m, diags := Parse("main.quern.hcl", []byte(strings.ReplaceAll(unix, "\n", "\r\n")))
 	if diags.HasErrors() {
@@ -347,7 +347,7 @@ func TestAFolderWithoutConfigurationSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestTheVersionOfQuernIsHeldAgainstTheModule(t *testing.T) {
+func TestTheVersionOfQuernIsCheckedAgainstTheModule(t *testing.T) {
 	m, _ := Parse("a.quern.hcl", []byte("quern {\n  required_version = \"~> 1.2\"\n}"))
 	for version, ok := range map[string]bool{"1.2.0": true, "1.3.0-beta1": true, "1.1.9": false, "2.0.0": false, "dev": true} {
 		if diags := m.CheckVersion(version); diags.HasErrors() == ok {
@@ -356,7 +356,7 @@ func TestTheVersionOfQuernIsHeldAgainstTheModule(t *testing.T) {
 	}
 }
 
-func TestThePluralOfAKindIsNoBlockButSaysHowOneIsWritten(t *testing.T) {
+func TestThePluralOfAKindIsReportedWithTheRightName(t *testing.T) {
 	for block, want := range map[string]string{
 		"deployments": `deploy "TYPE" "NAME" { … }`, "gates": `gate "NAME" { … }`, "models": `model "TYPE" "NAME" { name = … }`,
 	} {

@@ -172,7 +172,7 @@ func TestLongSubjectsAreCut(t *testing.T) {
 	}
 }
 
-func TestPlacesOutsideOfTheTextDoNoHarm(t *testing.T) {
+func TestRangesOutsideTheTextAreHarmless(t *testing.T) {
 	for _, r := range []hcl.Range{
 		{Filename: "a.quern.hcl", Start: hcl.Pos{Byte: -5}, End: hcl.Pos{Byte: 1000}},
 		{Filename: "a.quern.hcl", Start: hcl.Pos{Byte: 1000}, End: hcl.Pos{Byte: 2}},
@@ -182,7 +182,7 @@ func TestPlacesOutsideOfTheTextDoNoHarm(t *testing.T) {
 	}
 }
 
-func TestJSONHasEverythingThatIsPrinted(t *testing.T) {
+func TestJSONContainsEverythingThatIsPrinted(t *testing.T) {
 	src := map[string][]byte{"a.quern.hcl": []byte(source)}
 	diags := hcl.Diagnostics{Errorf(rangeOf(source, `"a"`), "Bad", "Mend it."), Warningf(nil, "Odd", "")}
 	got, err := json.MarshalIndent(JSON(diags, src, PrintOptions{}), "", "  ")
@@ -228,7 +228,7 @@ func TestJSONHasEverythingThatIsPrinted(t *testing.T) {
 	}
 }
 
-func TestMergeLeavesOutWhatWasFoundAlready(t *testing.T) {
+func TestMergeLeavesOutKnownErrors(t *testing.T) {
 	first := hcl.Diagnostics{Errorf(rangeOf(source, `ü日 = "a"`), "Undeclared", "x")}
 	later := hcl.Diagnostics{
 		Errorf(rangeOf(source, `"a"`), "Unknown variable", "x"),

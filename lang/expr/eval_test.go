@@ -19,7 +19,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-func TestWhatAnExpressionReadsIsListed(t *testing.T) {
+func TestTheReferencesOfAnExpressionAreListed(t *testing.T) {
 	for src, want := range map[string]Compiled{
 		`"${row.text} ${row["my col"]} ${row.text}"`:      {Columns: []string{"my col", "text"}},
 		`row.score > local.low && evaluate.many["a"] > 1`: {Columns: []string{"score"}, Refs: []string{"evaluate.many", "evaluate.student"}},
@@ -44,7 +44,7 @@ func TestWhatAnExpressionReadsIsListed(t *testing.T) {
 	}
 }
 
-func TestTheWantedTypeIsMade(t *testing.T) {
+func TestResultsAreConvertedToTheWantedType(t *testing.T) {
 	for _, c := range []struct {
 		src        string
 		want       cty.Type
@@ -111,7 +111,7 @@ func TestADeferredExpressionIsEvaluatedLater(t *testing.T) {
 	}
 }
 
-func TestAnErrorOfADeferredExpressionStandsWhereItWasWritten(t *testing.T) {
+func TestAnErrorInADeferredExpressionPointsToItsSource(t *testing.T) {
 	s := testScope()
 	s.Row = nil
 	e := parse("\n\n  evaluate.student.ok + 1")
@@ -163,7 +163,7 @@ func TestRowsThatFailAreReportedAndNull(t *testing.T) {
 	}
 }
 
-func TestABareColumnIsHandedThrough(t *testing.T) {
+func TestABareColumnIsPassedThrough(t *testing.T) {
 	p := compileRow(t, `row["day"]`)
 	r := randomRows(testRand(), 10)
 	defer r.Release()
@@ -177,7 +177,7 @@ func TestABareColumnIsHandedThrough(t *testing.T) {
 	}
 }
 
-func TestABatchOfOtherColumnsIsRefused(t *testing.T) {
+func TestABatchWithOtherColumnsIsRefused(t *testing.T) {
 	p := compileRow(t, `upper(row.text)`)
 	schema := data.Schema{{Name: "text", Type: "int64"}}
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
@@ -253,7 +253,7 @@ func TestTextsOfAllKindsAreReadBackAsTheyWere(t *testing.T) {
 	}
 }
 
-func TestANullOperandSaysHowToGoRoundIt(t *testing.T) {
+func TestANullOperandIsAnErrorThatSuggestsAFix(t *testing.T) {
 	schema := data.Schema{{Name: "n", Type: "float64"}}
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
 	defer b.Release()

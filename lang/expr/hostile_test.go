@@ -50,7 +50,7 @@ func TestDefinitionsThatDoubleAreRefused(t *testing.T) {
 	}
 }
 
-func TestCallsThatCanOnlyFailAreReported(t *testing.T) {
+func TestCallsThatAlwaysFailAreReported(t *testing.T) {
 	for src, want := range map[string]string{
 		`can(regex("(abc", row.text))`:                               "regex",
 		`!can(regex("(abc", row.text))`:                              "regex",

@@ -212,7 +212,7 @@ func fromJSON(text string) cty.Value {
 
 // lateValue returns the closure of a reference to a late name, or nil if its
 // type is not known in advance.
-func (v *vectoriser) lateValue(t hcl.Traversal, of cty.Type) *node {
+func (v *vectorizer) lateValue(t hcl.Traversal, of cty.Type) *node {
 	from := path{data.LateNames, []string{t.RootName()}}
 	column, _, _ := v.lateColumns.Lookup(t.RootName())
 	at, err := data.ArrowType(column.Type)

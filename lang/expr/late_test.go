@@ -128,7 +128,7 @@ func TestMistakesAboutLateNamesAreReported(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatIsReadOfALateNameIsAskedFor(t *testing.T) {
+func TestOnlyAttributesOfALateNameThatAreReadAreRequested(t *testing.T) {
 	for src, want := range map[string]string{
 		`output.text == row.text && output.cost < 1`: `{"output":["object",{"cost":"number","text":"string"}]}`,
 		`output.json.a.b == "x"`:                     `{"output":["object",{"json":"dynamic"}]}`,
@@ -153,7 +153,7 @@ func TestOnlyWhatIsReadOfALateNameIsAskedFor(t *testing.T) {
 	}
 }
 
-func TestLateExpressionsGiveTheSameAnswersEitherWay(t *testing.T) {
+func TestLateExpressionsHaveTheSameResultInBothEvaluators(t *testing.T) {
 	rec := lateRows(randomRowsOf(rand.New(rand.NewPCG(21, 22)), slices.Concat(testRow, lateSchema), 200), len(testRow))
 	defer rec.Release()
 	for i, src := range lateExpressions {
@@ -175,7 +175,7 @@ func TestLateExpressionsGiveTheSameAnswersEitherWay(t *testing.T) {
 	}
 }
 
-func TestPartsOfAnyTypeComeAsJSON(t *testing.T) {
+func TestPartsOfAnyTypeArriveAsJSON(t *testing.T) {
 	type row struct{ json, want string }
 	eval := func(src string, rows []row) {
 		t.Helper()
@@ -231,7 +231,7 @@ func TestPartsOfAnyTypeComeAsJSON(t *testing.T) {
 	eval(`length([for c in output.tool_calls : c if can(c.arguments.y)])`, []row{{`{"y": 1}`, "1"}, {`7`, "0"}})
 }
 
-func TestALateColumnThatDoesNotFitIsRefused(t *testing.T) {
+func TestALateColumnOfTheWrongTypeIsRefused(t *testing.T) {
 	c, diags := Compile(parse(`output.tokens.input > 1 && output.json == null && length(output.words) > 0`), lateScope(), cty.Bool)
 	if diags.HasErrors() {
 		t.Fatal(diags)
@@ -256,7 +256,7 @@ func TestALateColumnThatDoesNotFitIsRefused(t *testing.T) {
 	}
 }
 
-func TestColumnsAndLateNamesOfOneNameAreDifferentThings(t *testing.T) {
+func TestColumnsAndLateNamesWithTheSameNameAreDistinct(t *testing.T) {
 	row := data.Schema{{Name: "output", Type: "string"}, {Name: "(output)", Type: "string"}, {Name: "", Type: "string"}}
 	s := &Scope{Row: row, Eval: testScope().Eval, Late: map[string]cty.Type{"output": cty.String}}
 	late := data.Schema{{Name: "output", Type: "string"}}

@@ -95,7 +95,7 @@ func (c *Compiled) program(e hclsyntax.Expression, in, late data.Schema, vars ma
 			return nil, fmt.Errorf("row expression %s: column %q has type %s, not %s", c.Text, name, t, c.ColumnType)
 		}
 	}
-	v := &vectoriser{schema: p.columns, late: c.Late, lateColumns: p.late, vars: p.context(), made: map[hclsyntax.Expression]*node{}}
+	v := &vectorizer{schema: p.columns, late: c.Late, lateColumns: p.late, vars: p.context(), made: map[hclsyntax.Expression]*node{}}
 	p.root, p.paths = v.expr(e), v.paths
 	return p, nil
 }

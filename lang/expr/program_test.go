@@ -134,8 +134,8 @@ func rowText(rec arrow.RecordBatch, columns data.Schema, i int) string {
 	return out
 }
 
-// vectorised are expressions that closures must know.
-var vectorised = []string{
+// vectorized are expressions that closures must know.
+var vectorized = []string{
 	`"${lower(trimspace(row.text))} #${row.id}"`,
 	`"${row.text}${row.intent}"`,
 	`"a${row.n}b${row.score}c${row.ok}"`,
@@ -163,7 +163,7 @@ var vectorised = []string{
 }
 
 // left to hcl's evaluator altogether.
-var unvectorised = []string{
+var unvectorized = []string{
 	`row.n / 2`, `row.score * 2`, `[for t in row.tags : upper(t) if t != null]`, `row.turns[*].content`, `row.turns[0].role`,
 	`"%{for t in row.tags}${t},%{endfor}"`, `{ a = row.n, b = [row.text, row.intent] }`, `jsonencode(row)`,
 	`row.ok ? row.n : 2.5`, `[row.n, row.text]`, `tonumber(row.text) + 1`,
@@ -171,13 +171,13 @@ var unvectorised = []string{
 	`"${row.day} ${row.at} ${row.raw}"`, `format("%s", row.tags...)`, `row.text < 3`, `row.n ? 1 : 2`,
 }
 
-func TestClosuresAndHclGiveTheSameAnswers(t *testing.T) {
+func TestClosuresAndHclHaveTheSameResult(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	rec := randomRows(r, 300)
 	defer rec.Release()
 	sliced := rec.NewSlice(37, 211)
 	defer sliced.Release()
-	for _, src := range vectorised {
+	for _, src := range vectorized {
 		t.Run(src, func(t *testing.T) {
 			p := compileRow(t, src)
 			if p.root == nil && p.column == "" {
@@ -187,7 +187,7 @@ func TestClosuresAndHclGiveTheSameAnswers(t *testing.T) {
 			sameAnswers(t, p, sliced)
 		})
 	}
-	for _, src := range unvectorised {
+	for _, src := range unvectorized {
 		t.Run(src, func(t *testing.T) {
 			p := compileRow(t, src)
 			sameAnswers(t, p, rec)

@@ -180,11 +180,11 @@ func checkCompiled(t *testing.T, c *Compiled, s *Scope, rec arrow.RecordBatch, l
 	sameAnswers(t, p, rec)
 }
 
-func TestExpressionsMadeUpAtRandomGiveTheSameAnswersEitherWay(t *testing.T) {
+func TestRandomExpressionsHaveTheSameResultInBothEvaluators(t *testing.T) {
 	sameAtRandom(t, writer{Rand: rand.New(rand.NewPCG(3, 4))}, testScope(), nil)
 }
 
-func TestLateExpressionsMadeUpAtRandomGiveTheSameAnswersEitherWay(t *testing.T) {
+func TestRandomLateExpressionsHaveTheSameResultInBothEvaluators(t *testing.T) {
 	sameAtRandom(t, writer{Rand: rand.New(rand.NewPCG(13, 14)), late: true}, lateScope(), lateSchema)
 }
 
@@ -217,7 +217,7 @@ func sameAtRandom(t *testing.T, w writer, s *Scope, late data.Schema) {
 var costly = regexp.MustCompile(`[0-9]{5,}|[eE][+-]?[0-9]{2,}|pow|range|indent|bcrypt|setproduct`)
 
 func FuzzCompile(f *testing.F) {
-	for _, src := range append(vectorised, unvectorised...) {
+	for _, src := range append(vectorized, unvectorized...) {
 		f.Add(src)
 	}
 	for _, src := range []string{

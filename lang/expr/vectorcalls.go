@@ -16,31 +16,31 @@ type texter = func(*frame, int) (string, outcome)
 
 // calls are the functions with closures of their own. If one returns nil for
 // its arguments, the function is called like any other.
-var calls map[string]func(*vectoriser, *hclsyntax.FunctionCallExpr) *node
+var calls map[string]func(*vectorizer, *hclsyntax.FunctionCallExpr) *node
 
 func init() {
-	calls = map[string]func(*vectoriser, *hclsyntax.FunctionCallExpr) *node{
+	calls = map[string]func(*vectorizer, *hclsyntax.FunctionCallExpr) *node{
 		"lower":       mapping(lower),
 		"upper":       mapping(upper),
 		"trimspace":   mapping(func(_ *frame, s string) string { return strings.TrimSpace(s) }),
 		"startswith":  relation(strings.HasPrefix),
 		"endswith":    relation(strings.HasSuffix),
 		"strcontains": relation(strings.Contains),
-		"replace":     (*vectoriser).replace,
-		"substr":      (*vectoriser).substr,
-		"length":      (*vectoriser).length,
-		"contains":    (*vectoriser).contains,
-		"coalesce":    (*vectoriser).coalesce,
-		"regex":       (*vectoriser).regex,
-		"can":         (*vectoriser).can,
-		"try":         (*vectoriser).try,
-		"tostring":    (*vectoriser).tostring,
-		"jsonencode":  (*vectoriser).jsonencode,
-		convertName:   (*vectoriser).convert,
+		"replace":     (*vectorizer).replace,
+		"substr":      (*vectorizer).substr,
+		"length":      (*vectorizer).length,
+		"contains":    (*vectorizer).contains,
+		"coalesce":    (*vectorizer).coalesce,
+		"regex":       (*vectorizer).regex,
+		"can":         (*vectorizer).can,
+		"try":         (*vectorizer).try,
+		"tostring":    (*vectorizer).tostring,
+		"jsonencode":  (*vectorizer).jsonencode,
+		convertName:   (*vectorizer).convert,
 	}
 }
 
-func (v *vectoriser) call(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) call(e *hclsyntax.FunctionCallExpr) *node {
 	if e.ExpandFinal {
 		return nil
 	}
@@ -54,7 +54,7 @@ func (v *vectoriser) call(e *hclsyntax.FunctionCallExpr) *node {
 
 // can reports whether its argument can be computed, with a fast path for
 // matching a pattern.
-func (v *vectoriser) can(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) can(e *hclsyntax.FunctionCallExpr) *node {
 	if len(e.Args) != 1 {
 		return nil
 	}
@@ -85,7 +85,7 @@ func (v *vectoriser) can(e *hclsyntax.FunctionCallExpr) *node {
 
 // try returns the first of its arguments, all of one type, that can be
 // computed.
-func (v *vectoriser) try(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) try(e *hclsyntax.FunctionCallExpr) *node {
 	var args []*node
 	for _, arg := range e.Args {
 		args = append(args, v.expr(arg))
@@ -159,7 +159,7 @@ func firstOf[T any](args []*node, get func(*node) func(*frame, int) (T, outcome)
 // coalesce returns the first text that is neither null nor empty. All arguments
 // are evaluated, as for any function, so an argument that fails makes the call
 // fail.
-func (v *vectoriser) coalesce(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) coalesce(e *hclsyntax.FunctionCallExpr) *node {
 	var args []*node
 	for _, arg := range e.Args {
 		args = append(args, v.expr(arg))
@@ -183,7 +183,7 @@ func (v *vectoriser) coalesce(e *hclsyntax.FunctionCallExpr) *node {
 }
 
 // contains looks up a text in a fixed list or set.
-func (v *vectoriser) contains(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) contains(e *hclsyntax.FunctionCallExpr) *node {
 	if len(e.Args) != 2 || !v.fixed(e.Args[0]) {
 		return nil
 	}
@@ -210,7 +210,7 @@ func (v *vectoriser) contains(e *hclsyntax.FunctionCallExpr) *node {
 	})
 }
 
-func (v *vectoriser) tostring(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) tostring(e *hclsyntax.FunctionCallExpr) *node {
 	args := v.texts(e, 1)
 	if args == nil {
 		return nil
@@ -219,7 +219,7 @@ func (v *vectoriser) tostring(e *hclsyntax.FunctionCallExpr) *node {
 }
 
 // convert converts to string, or to the type that the value already has.
-func (v *vectoriser) convert(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) convert(e *hclsyntax.FunctionCallExpr) *node {
 	if len(e.Args) != 2 {
 		return nil
 	}
@@ -238,7 +238,7 @@ func (v *vectoriser) convert(e *hclsyntax.FunctionCallExpr) *node {
 
 // generic calls a function on cty values, which saves only hcl's own work
 // around the call.
-func (v *vectoriser) generic(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) generic(e *hclsyntax.FunctionCallExpr) *node {
 	fn, ok := runtimeFunctions()[e.Name]
 	params, tail := fn.Params(), fn.VarParam()
 	if !ok || len(e.Args) < len(params) || tail == nil && len(e.Args) > len(params) {

@@ -15,7 +15,7 @@ import (
 
 // jsonencode joins the parts of a JSON text and recomputes only those that
 // depend on the row. Prompts are rendered by it.
-func (v *vectoriser) jsonencode(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) jsonencode(e *hclsyntax.FunctionCallExpr) *node {
 	if len(e.Args) != 1 {
 		return nil
 	}
@@ -44,7 +44,7 @@ func (w *jsonWriter) add(part texter) { w.parts = append(w.done(), part) }
 
 // json adds the JSON of an expression. It returns false if that is not
 // possible.
-func (v *vectoriser) json(w *jsonWriter, e hclsyntax.Expression) bool {
+func (v *vectorizer) json(w *jsonWriter, e hclsyntax.Expression) bool {
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
 		return v.json(w, e.Expression)
@@ -66,7 +66,7 @@ func (v *vectoriser) json(w *jsonWriter, e hclsyntax.Expression) bool {
 	return err == nil
 }
 
-func (v *vectoriser) jsonTuple(w *jsonWriter, e *hclsyntax.TupleConsExpr) bool {
+func (v *vectorizer) jsonTuple(w *jsonWriter, e *hclsyntax.TupleConsExpr) bool {
 	w.fixed += "["
 	for i, elem := range e.Exprs {
 		if i > 0 {
@@ -81,7 +81,7 @@ func (v *vectoriser) jsonTuple(w *jsonWriter, e *hclsyntax.TupleConsExpr) bool {
 }
 
 // jsonObject writes the attributes in the order of their names, as cty does.
-func (v *vectoriser) jsonObject(w *jsonWriter, e *hclsyntax.ObjectConsExpr) bool {
+func (v *vectorizer) jsonObject(w *jsonWriter, e *hclsyntax.ObjectConsExpr) bool {
 	values := make(map[string]hclsyntax.Expression, len(e.Items))
 	var names []string
 	for _, item := range e.Items {
@@ -107,7 +107,7 @@ func (v *vectoriser) jsonObject(w *jsonWriter, e *hclsyntax.ObjectConsExpr) bool
 }
 
 // attributeName returns the name that a fixed key evaluates to.
-func (v *vectoriser) attributeName(key hclsyntax.Expression) (string, bool) {
+func (v *vectorizer) attributeName(key hclsyntax.Expression) (string, bool) {
 	if !v.fixed(key) {
 		return "", false
 	}

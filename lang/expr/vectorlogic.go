@@ -9,7 +9,7 @@ import (
 
 // conditional selects a branch. hcl evaluates both, but ignores errors in the
 // other one.
-func (v *vectoriser) conditional(e *hclsyntax.ConditionalExpr) *node {
+func (v *vectorizer) conditional(e *hclsyntax.ConditionalExpr) *node {
 	cond, yes, no := v.expr(e.Condition), v.expr(e.TrueResult), v.expr(e.FalseResult)
 	if cond == nil || yes == nil || no == nil || cond.form != boolForm {
 		return nil
@@ -83,7 +83,7 @@ func always[T any](v T, o outcome) func(*frame, int) (T, outcome) {
 	return func(*frame, int) (T, outcome) { return v, o }
 }
 
-func (v *vectoriser) unary(e *hclsyntax.UnaryOpExpr) *node {
+func (v *vectorizer) unary(e *hclsyntax.UnaryOpExpr) *node {
 	n := v.expr(e.Val)
 	switch {
 	case n == nil:
@@ -104,7 +104,7 @@ func (v *vectoriser) unary(e *hclsyntax.UnaryOpExpr) *node {
 	return nil
 }
 
-func (v *vectoriser) binary(e *hclsyntax.BinaryOpExpr) *node {
+func (v *vectorizer) binary(e *hclsyntax.BinaryOpExpr) *node {
 	l, r := v.expr(e.LHS), v.expr(e.RHS)
 	if l == nil || r == nil {
 		return nil

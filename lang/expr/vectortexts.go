@@ -14,7 +14,7 @@ import (
 
 // texts returns the arguments as hcl would convert them to strings. It returns
 // nil if their number is not n or one of them has no closure.
-func (v *vectoriser) texts(e *hclsyntax.FunctionCallExpr, n int) []texter {
+func (v *vectorizer) texts(e *hclsyntax.FunctionCallExpr, n int) []texter {
 	if len(e.Args) != n {
 		return nil
 	}
@@ -30,8 +30,8 @@ func (v *vectoriser) texts(e *hclsyntax.FunctionCallExpr, n int) []texter {
 }
 
 // mapping is a function from a string to a string.
-func mapping(f func(*frame, string) string) func(*vectoriser, *hclsyntax.FunctionCallExpr) *node {
-	return func(v *vectoriser, e *hclsyntax.FunctionCallExpr) *node {
+func mapping(f func(*frame, string) string) func(*vectorizer, *hclsyntax.FunctionCallExpr) *node {
+	return func(v *vectorizer, e *hclsyntax.FunctionCallExpr) *node {
 		args := v.texts(e, 1)
 		if args == nil {
 			return nil
@@ -76,8 +76,8 @@ func mapCase(f *frame, s string, first, last byte, full func(string) string) str
 }
 
 // relation is a function of two strings that returns a bool.
-func relation(holds func(a, b string) bool) func(*vectoriser, *hclsyntax.FunctionCallExpr) *node {
-	return func(v *vectoriser, e *hclsyntax.FunctionCallExpr) *node {
+func relation(holds func(a, b string) bool) func(*vectorizer, *hclsyntax.FunctionCallExpr) *node {
+	return func(v *vectorizer, e *hclsyntax.FunctionCallExpr) *node {
 		args := v.texts(e, 2)
 		if args == nil {
 			return nil
@@ -102,7 +102,7 @@ func integerNode(f func(*frame, int) (int64, outcome)) *node {
 }
 
 // constantText returns the text of an argument that is the same for all rows.
-func (v *vectoriser) constantText(e hclsyntax.Expression) (string, bool) {
+func (v *vectorizer) constantText(e hclsyntax.Expression) (string, bool) {
 	if !v.fixed(e) {
 		return "", false
 	}
@@ -118,7 +118,7 @@ func (v *vectoriser) constantText(e hclsyntax.Expression) (string, bool) {
 }
 
 // replace replaces a fixed string or the matches of a fixed pattern.
-func (v *vectoriser) replace(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) replace(e *hclsyntax.FunctionCallExpr) *node {
 	args := v.texts(e, 3)
 	if args == nil {
 		return nil
@@ -154,7 +154,7 @@ func (v *vectoriser) replace(e *hclsyntax.FunctionCallExpr) *node {
 
 // substr cuts ASCII by bytes and leaves everything else to cty, which counts
 // grapheme clusters.
-func (v *vectoriser) substr(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) substr(e *hclsyntax.FunctionCallExpr) *node {
 	if len(e.Args) != 3 {
 		return nil
 	}
@@ -178,7 +178,7 @@ func (v *vectoriser) substr(e *hclsyntax.FunctionCallExpr) *node {
 	return mapping(cut)(v, &hclsyntax.FunctionCallExpr{Args: e.Args[:1]})
 }
 
-func (v *vectoriser) constantInteger(e hclsyntax.Expression) (int64, bool) {
+func (v *vectorizer) constantInteger(e hclsyntax.Expression) (int64, bool) {
 	if !v.fixed(e) {
 		return 0, false
 	}
@@ -192,7 +192,7 @@ func (v *vectoriser) constantInteger(e hclsyntax.Expression) (int64, bool) {
 
 // length counts a string's characters, a list's elements or a fixed pattern's
 // matches.
-func (v *vectoriser) length(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) length(e *hclsyntax.FunctionCallExpr) *node {
 	if len(e.Args) != 1 {
 		return nil
 	}
@@ -229,7 +229,7 @@ func characters(s string) int64 {
 	return i
 }
 
-func (v *vectoriser) matches(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) matches(e *hclsyntax.FunctionCallExpr) *node {
 	re, text := v.pattern(e)
 	if re == nil {
 		return nil
@@ -247,7 +247,7 @@ func (v *vectoriser) matches(e *hclsyntax.FunctionCallExpr) *node {
 }
 
 // pattern returns a call's fixed pattern and the text that it is applied to.
-func (v *vectoriser) pattern(e *hclsyntax.FunctionCallExpr) (*funcs.Pattern, texter) {
+func (v *vectorizer) pattern(e *hclsyntax.FunctionCallExpr) (*funcs.Pattern, texter) {
 	args := v.texts(e, 2)
 	if args == nil {
 		return nil, nil
@@ -261,7 +261,7 @@ func (v *vectoriser) pattern(e *hclsyntax.FunctionCallExpr) (*funcs.Pattern, tex
 }
 
 // regex returns the match of a fixed pattern without groups.
-func (v *vectoriser) regex(e *hclsyntax.FunctionCallExpr) *node {
+func (v *vectorizer) regex(e *hclsyntax.FunctionCallExpr) *node {
 	re, text := v.pattern(e)
 	if re == nil || re.NumSubexp() > 0 {
 		return nil

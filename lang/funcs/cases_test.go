@@ -25,7 +25,7 @@ func TestByteOrderMarksAreDropped(t *testing.T) {
 	}
 }
 
-func TestFunctionsRefuseRatherThanGiveSomethingElse(t *testing.T) {
+func TestFunctionsRefuseInputsThatTheyCannotHandle(t *testing.T) {
 	dir := write(t, map[string]string{"a.txt": "a", "sub/b.txt": "b", ".quern/blobs/x": "x", "sub/.quern/y.txt": "y"})
 	if err := syscall.Mkfifo(dir+"/pipe", 0o600); err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ func evaluate(t *testing.T, text string, functions map[string]function.Function)
 	return e.Value(&hcl.EvalContext{Functions: functions})
 }
 
-func TestEveryFunctionGivesWhatItsDocumentationSays(t *testing.T) {
+func TestEveryFunctionReturnsWhatItsDocumentationSays(t *testing.T) {
 	functions := Functions(".")
 	for _, d := range Docs() {
 		if d.Text == "" || d.Example == "" || d.Group == "" {
@@ -186,7 +186,7 @@ func TestSensitiveValuesStaySensitiveThroughFunctions(t *testing.T) {
 	}
 }
 
-func TestUnknownArgumentsGiveUnknownResults(t *testing.T) {
+func TestUnknownArgumentsHaveUnknownResults(t *testing.T) {
 	ctx := &hcl.EvalContext{Functions: Functions("."), Variables: map[string]cty.Value{
 		"s": cty.UnknownVal(cty.String), "l": cty.UnknownVal(cty.List(cty.Number)), "any": cty.DynamicVal,
 		"m": cty.UnknownVal(cty.Map(cty.String)), "b": cty.TupleVal([]cty.Value{cty.True, cty.UnknownVal(cty.Bool)}),

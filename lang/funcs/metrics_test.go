@@ -10,7 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-func TestMetricsGiveWhatTheyAreNamedFor(t *testing.T) {
+func TestMetricsComputeWhatTheirNamesSay(t *testing.T) {
 	functions := Pure()
 	for text, want := range map[string]string{
 		`icontains("Große Straße", "STRASSE")`:                      `true`,
@@ -54,7 +54,7 @@ func TestMetricsGiveWhatTheyAreNamedFor(t *testing.T) {
 	}
 }
 
-func TestToolCallsAreHeldToTheToolsInEveryFormThatTheyHave(t *testing.T) {
+func TestToolCallsAreCheckedAgainstTheToolsInEveryForm(t *testing.T) {
 	const tools = `[
 		{ name = "weather", description = "…", parameters = { type = "object", properties = { city = { type = "string" } }, required = ["city"], additionalProperties = false } },
 		{ type = "function", function = { name = "now" } },
@@ -80,7 +80,7 @@ func TestToolCallsAreHeldToTheToolsInEveryFormThatTheyHave(t *testing.T) {
 	}
 }
 
-func TestRefusalsAreToldFromAnswers(t *testing.T) {
+func TestRefusalsAreRecognized(t *testing.T) {
 	for _, text := range []string{
 		"I'm sorry, but I can't help with that.",
 		"I’m sorry, but I can’t assist with that request.",
@@ -147,7 +147,7 @@ func TestErrorsOfMetricsSayWhatToDo(t *testing.T) {
 	}
 }
 
-func TestMetricsOfWhatIsNotKnownHaveAType(t *testing.T) {
+func TestMetricsOfUnknownValuesHaveAType(t *testing.T) {
 	ctx := &hcl.EvalContext{Functions: Pure(), Variables: map[string]cty.Value{
 		"s": cty.UnknownVal(cty.String), "any": cty.DynamicVal, "list": cty.UnknownVal(cty.List(cty.String)),
 		"some": cty.TupleVal([]cty.Value{cty.StringVal("a"), cty.UnknownVal(cty.String)}),

@@ -38,7 +38,7 @@ func TestTheModesOfEachKindAreThoseThatAPluginMayOffer(t *testing.T) {
 	}
 }
 
-func TestAnUnknownNameIsOfNoKind(t *testing.T) {
+func TestAnUnknownNameHasNoKind(t *testing.T) {
 	for _, name := range []string{"", "sources", "var", "module"} {
 		if kind.Is(name) || kind.Of(name).IsStage() || kind.Of(name).Typed() {
 			t.Errorf("%q is a kind", name)

@@ -60,7 +60,7 @@ func TestAnAttributeOfAStoredValueIsReadAlone(t *testing.T) {
 	}
 }
 
-func TestAStoredValueIsDecodedOnlyWhenItIsAskedFor(t *testing.T) {
+func TestAStoredValueIsDecodedOnlyWhenNeeded(t *testing.T) {
 	var s Stored
 	if err := json.Unmarshal([]byte(`{"type": "no type", "value": 1}`), &s); err != nil {
 		t.Fatalf("it was decoded: %v", err)

@@ -11,7 +11,7 @@ import (
 
 var secret = cty.StringVal("s3cret").Mark(Sensitive{Variable: "token"})
 
-func TestValuesAreWrittenForPeople(t *testing.T) {
+func TestValuesAreFormattedForPeople(t *testing.T) {
 	capsule := cty.CapsuleVal(cty.Capsule("artifact", reflect.TypeOf(0)), new(int))
 	for want, v := range map[string]cty.Value{
 		`null`:                             cty.NilVal,

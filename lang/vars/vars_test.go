@@ -39,7 +39,7 @@ func variable(name, body string) string {
 	return "variable \"" + name + "\" {\n" + body + "\n}\n"
 }
 
-func TestLaterSourcesWinOverEarlierOnes(t *testing.T) {
+func TestLaterSourcesTakePrecedence(t *testing.T) {
 	files := map[string]string{"a.quern.hcl": variable("x", `default = "default"`)}
 	extra := filepath.Join(t.TempDir(), "extra.hcl")
 	if err := os.WriteFile(extra, []byte(`x = "-var-file"`), 0o644); err != nil {
@@ -122,7 +122,7 @@ func TestSensitiveValuesAreNotInMessages(t *testing.T) {
 	}
 }
 
-func TestMistakesInValuesSayHowToMendThem(t *testing.T) {
+func TestErrorsInValuesSayHowToFixThem(t *testing.T) {
 	for name, c := range map[string]struct {
 		files map[string]string
 		in    Inputs

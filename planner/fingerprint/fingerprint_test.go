@@ -55,7 +55,7 @@ func definitionOf(t *testing.T, change func(*plan.Node)) string {
 	return key
 }
 
-func TestWhatMattersChangesTheDefinition(t *testing.T) {
+func TestRelevantChangesChangeTheDefinition(t *testing.T) {
 	same := definitionOf(t, func(*plan.Node) {})
 	seen := map[string]string{same: "no change"}
 	for name, change := range map[string]func(*plan.Node){
@@ -80,7 +80,7 @@ func TestWhatMattersChangesTheDefinition(t *testing.T) {
 	}
 }
 
-func TestWhatDoesNotMatterKeepsTheDefinition(t *testing.T) {
+func TestIrrelevantChangesKeepTheDefinition(t *testing.T) {
 	same := definitionOf(t, func(*plan.Node) {})
 	for name, change := range map[string]func(*plan.Node){
 		"address":              func(n *plan.Node) { n.Address = "label.b" },
@@ -116,7 +116,7 @@ func TestADefinitionThatWaitsHasNoKey(t *testing.T) {
 
 // The figures of this test are the format: where they change, every result in
 // every store is made anew.
-func TestKeysStayWhatTheyAre(t *testing.T) {
+func TestKeysDoNotChange(t *testing.T) {
 	n := sample()
 	definition, _, err := Definition(n, n.Body, nil)
 	if err != nil {

@@ -67,7 +67,7 @@ func TestAPlanSurvivesEncodingAndDecoding(t *testing.T) {
 	}
 }
 
-func TestAPlanOfAnotherVersionIsNamed(t *testing.T) {
+func TestAPlanOfAnotherVersionIsReported(t *testing.T) {
 	var wrong *WrongFormat
 	_, err := Decode(strings.NewReader("quern.plan/v7\nwhatever"))
 	if !errors.As(err, &wrong) || wrong.Got != "quern.plan/v7" {
@@ -79,7 +79,7 @@ func TestAPlanOfAnotherVersionIsNamed(t *testing.T) {
 	}
 }
 
-func TestAPlanThatDoesNotHoldTogetherIsRefused(t *testing.T) {
+func TestAnInconsistentPlanIsRefused(t *testing.T) {
 	for name, spoil := range map[string]func(*Plan){
 		"needs what comes later":     func(p *Plan) { p.Nodes[0].DependsOn = []string{`gate.b["x"]`} },
 		"appears twice":              func(p *Plan) { p.Nodes[1].Address = "source.a" },

@@ -25,7 +25,7 @@ func TestAnEvaluationOfAnEarlierQuernHasNoCountsOfOverlap(t *testing.T) {
 	}
 }
 
-func TestCountsOfOverlapAreReadAsTheyWereWritten(t *testing.T) {
+func TestOverlapCountsRoundTrip(t *testing.T) {
 	v := OverlapValue(OverlapType([]string{"a", "b"}), map[string]*Overlap{"a": {Rows: 37, N: 310, Distinct: 300, Skipped: 2}})
 	if got := ReadOverlap(v, "a"); got == nil || *got != (Overlap{Rows: 37, N: 310, Distinct: 300, Skipped: 2}) {
 		t.Errorf("got %v", got)

@@ -105,7 +105,7 @@ func TestAPlanIsShownInEveryForm(t *testing.T) {
 	}
 }
 
-func TestNothingToDoIsSaidInOneLine(t *testing.T) {
+func TestNothingToDoIsReportedInOneLine(t *testing.T) {
 	p := &plan.Plan{Environment: "dev", Nodes: []*plan.Node{{Address: "source.a", Action: plan.Keep}}}
 	var b bytes.Buffer
 	if err := Text(&b, p, Options{}); err != nil {

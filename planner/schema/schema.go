@@ -130,9 +130,9 @@ func nestedBody(b *pluginv1.Body, rowsOf string) (*Body, error) {
 			return nil, fmt.Errorf("block %q: %w", nested.Name, err)
 		}
 		out.Blocks[nested.Name] = &Block{Block: nested, Body: inner}
-		labelled := inner.Object.AttributeTypes()
-		of := make(map[string]cty.Type, len(labelled)+len(nested.Labels))
-		for name, t := range labelled {
+		labeled := inner.Object.AttributeTypes()
+		of := make(map[string]cty.Type, len(labeled)+len(nested.Labels))
+		for name, t := range labeled {
 			of[name] = t
 		}
 		for _, label := range nested.Labels {

@@ -44,7 +44,7 @@ func TestPassingFaultsLoseNothing(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsHonoured(t *testing.T) {
+func TestRetryAfterIsHonored(t *testing.T) {
 	bubble(t, func() {
 		asked := 7.0
 		var at []time.Time
@@ -67,7 +67,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	})
 }
 
-func TestARequestThatKeepsFailingIsARowsMatter(t *testing.T) {
+func TestARequestThatKeepsFailingFailsOnlyItsRow(t *testing.T) {
 	bubble(t, func() {
 		b := newBench(t, &double{chat: func(ctx context.Context, n int64, text string) (*llm.Response, *pluginv1.CallError) {
 			switch text {
@@ -132,7 +132,7 @@ func TestADeadEndpointEndsTheStageWithinAMinute(t *testing.T) {
 	}
 }
 
-func TestAShortOutageEndsNothing(t *testing.T) {
+func TestAShortOutageDoesNotEndTheStage(t *testing.T) {
 	bubble(t, func() {
 		started := time.Now()
 		b := newBench(t, &double{chat: func(ctx context.Context, n int64, text string) (*llm.Response, *pluginv1.CallError) {
@@ -151,7 +151,7 @@ func TestAShortOutageEndsNothing(t *testing.T) {
 	})
 }
 
-func TestDeniedAccessEndsTheStageAtOnce(t *testing.T) {
+func TestDeniedAccessEndsTheStageImmediately(t *testing.T) {
 	b := newBench(t, &double{chat: func(context.Context, int64, string) (*llm.Response, *pluginv1.CallError) {
 		return nil, failing(401, false, "bad key hunter2-the-key, Authorization: Bearer abc.def, sk-12345678abc")
 	}}).open()

@@ -11,7 +11,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-func TestAHaltedStageStartsNoCallsAndCountsThoseUnderWay(t *testing.T) {
+func TestAHaltedStageStartsNoCallsAndCountsThoseInFlight(t *testing.T) {
 	started, release := make(chan struct{}), make(chan struct{})
 	d := &double{chat: func(ctx context.Context, n int64, text string) (*llm.Response, *pluginv1.CallError) {
 		close(started)
@@ -106,7 +106,7 @@ func TestModelsOfOneHostShareItsCapacity(t *testing.T) {
 	}
 }
 
-func TestAnEndpointThatIsNotThereEndsTheStageAtOnceWithoutRetries(t *testing.T) {
+func TestAMissingEndpointEndsTheStageImmediatelyWithoutRetries(t *testing.T) {
 	d := &double{chat: func(context.Context, int64, string) (*llm.Response, *pluginv1.CallError) {
 		return nil, failing(0, true, "connection refused")
 	}}

@@ -15,7 +15,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-func TestNoMoreAreUnderWayThanAllowed(t *testing.T) {
+func TestConcurrentAttemptsAreLimited(t *testing.T) {
 	b := newBench(t, &double{chat: echo})
 	b.info.MaxConcurrency = 3
 	b.open()
@@ -25,7 +25,7 @@ func TestNoMoreAreUnderWayThanAllowed(t *testing.T) {
 	}
 }
 
-func TestABudgetIsNotExceededAndGoesOnWhenRaised(t *testing.T) {
+func TestABudgetIsNotExceededAndTheRunContinuesWhenItIsRaised(t *testing.T) {
 	for _, what := range []string{"money", "tokens"} {
 		t.Run(what, func(t *testing.T) {
 			b := newBench(t, &double{chat: echo})
@@ -60,7 +60,7 @@ func TestABudgetIsNotExceededAndGoesOnWhenRaised(t *testing.T) {
 	}
 }
 
-func TestABudgetReservesTheTokensThatAScriptTakes(t *testing.T) {
+func TestABudgetReservesTheTokensThatAScriptNeeds(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string
 		asks bool
@@ -113,7 +113,7 @@ func most(at []time.Time) int {
 	return most
 }
 
-func TestInNoMinuteAreMoreRequestsMadeThanAllowed(t *testing.T) {
+func TestRequestsPerMinuteAreLimited(t *testing.T) {
 	for limit, calls := range map[float64]int{1: 4, 7: 20, 60: 150, 600: 1500} {
 		bubble(t, func() {
 			var mu sync.Mutex
@@ -142,7 +142,7 @@ func TestInNoMinuteAreMoreRequestsMadeThanAllowed(t *testing.T) {
 	}
 }
 
-func TestInNoMinuteAreMoreTokensUsedThanAllowed(t *testing.T) {
+func TestTokensPerMinuteAreLimited(t *testing.T) {
 	const limit = 12000
 	for name, tokens := range map[string]int64{"few": 15, "as expected": 270, "many": 2000} {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestInNoMinuteAreMoreTokensUsedThanAllowed(t *testing.T) {
 	}
 }
 
-func TestWhatABudgetCameToIsWrittenInFull(t *testing.T) {
+func TestTheSpendOfABudgetIsRecorded(t *testing.T) {
 	for _, c := range []struct {
 		reached BudgetReached
 		want    string
@@ -190,7 +190,7 @@ func TestWhatABudgetCameToIsWrittenInFull(t *testing.T) {
 	}
 }
 
-func TestTheWindowShrinksWithWhatIsTurnedAwayAndGrowsAgain(t *testing.T) {
+func TestTheWindowShrinksOnRejectionsAndGrowsAgain(t *testing.T) {
 	w := newWindow(plan.ModelInfo{MaxConcurrency: 32})
 	turn := func(o Outcome, n int) {
 		for range n {

@@ -21,7 +21,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-func TestAnAnswerIsAskedForOnceEver(t *testing.T) {
+func TestAnAnswerIsRequestedOnlyOnce(t *testing.T) {
 	b := newBench(t, &double{chat: echo}).open()
 	first, _, err := b.ask("x")
 	if err != nil || first.Text != "echo x" || first.Cached || first.Cost == nil || *first.Cost != 20 {
@@ -39,7 +39,7 @@ func TestAnAnswerIsAskedForOnceEver(t *testing.T) {
 	}
 }
 
-func TestFreshAnswersAreAskedForOnceARunAndKept(t *testing.T) {
+func TestFreshAnswersAreRequestedOncePerRunAndCached(t *testing.T) {
 	b := newBench(t, &double{chat: func(_ context.Context, n int64, _ string) (*llm.Response, *pluginv1.CallError) {
 		return &llm.Response{Text: strconv.FormatInt(n, 10)}, nil
 	}}).open()
@@ -61,7 +61,7 @@ func TestFreshAnswersAreAskedForOnceARunAndKept(t *testing.T) {
 	b.close()
 }
 
-func TestDrawsOfOneRequestAreToldApart(t *testing.T) {
+func TestDrawsOfOneRequestAreDistinguished(t *testing.T) {
 	b := newBench(t, &double{chat: func(_ context.Context, n int64, _ string) (*llm.Response, *pluginv1.CallError) {
 		return &llm.Response{Text: strconv.FormatInt(n, 10)}, nil
 	}}).open()
@@ -97,7 +97,7 @@ func TestWithoutACacheEachCallIsMade(t *testing.T) {
 	}
 }
 
-func TestEqualRequestsAtTheSameTimeAreOne(t *testing.T) {
+func TestConcurrentEqualRequestsAreSentOnce(t *testing.T) {
 	release := make(chan struct{})
 	var waiting atomic.Int64
 	b := newBench(t, &double{chat: func(ctx context.Context, n int64, text string) (*llm.Response, *pluginv1.CallError) {
@@ -142,7 +142,7 @@ func TestARefusalIsAnAnswer(t *testing.T) {
 	}
 }
 
-func TestACallThatIsLeftAloneIsStillKept(t *testing.T) {
+func TestAnAbandonedCallIsStillCached(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
 	b := newBench(t, &double{chat: func(ctx context.Context, n int64, text string) (*llm.Response, *pluginv1.CallError) {
 		close(begun)
@@ -167,7 +167,7 @@ func TestACallThatIsLeftAloneIsStillKept(t *testing.T) {
 	}
 }
 
-func TestEmbeddingsAreAskedForOnceAText(t *testing.T) {
+func TestEmbeddingsAreRequestedOncePerText(t *testing.T) {
 	b := newBench(t, &double{}).open()
 	texts := []string{"a", "bb", "a", "ccc"}
 	want := []float32{1, 2, 1, 3}

@@ -15,7 +15,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-func TestEachCallHasASpanWithoutTexts(t *testing.T) {
+func TestEachCallHasASpanWithoutText(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	b := newBench(t, &double{chat: func(ctx context.Context, n int64, text string) (*llm.Response, *pluginv1.CallError) {
 		if text == "bad" {
@@ -58,7 +58,7 @@ func TestEachCallHasASpanWithoutTexts(t *testing.T) {
 	}
 }
 
-func TestThatNoCollectorIsThereIsToldOnce(t *testing.T) {
+func TestAMissingCollectorIsReportedOnce(t *testing.T) {
 	for disabled, reports := range map[string]int{"": 1, "true": 0} {
 		t.Setenv("OTEL_SDK_DISABLED", disabled)
 		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")

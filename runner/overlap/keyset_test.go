@@ -26,7 +26,7 @@ func between(from, to uint64) (numbers []uint64) {
 	return numbers
 }
 
-func TestSharedRowsAreCountedInAsManyPassesAsMemoryAsksFor(t *testing.T) {
+func TestSharedRowsAreCountedInAsManyPassesAsMemoryRequires(t *testing.T) {
 	twice := append(between(0, 500), between(400, 500)...) // 600 rows, 500 keys
 	for _, c := range []struct{ most, least, greatest int }{{1 << 20, 1, 1}, {500, 1, 1}, {499, 2, 2}, {100, 5, 12}, {7, 72, 250}, {1, 500, 2000}} {
 		ofPasses, inPasses := 0, 0
@@ -41,7 +41,7 @@ func TestSharedRowsAreCountedInAsManyPassesAsMemoryAsksFor(t *testing.T) {
 	}
 }
 
-func TestAKeySetHasNeverMoreKeysThanItMay(t *testing.T) {
+func TestAKeySetNeverExceedsItsLimit(t *testing.T) {
 	s, passes, seen := newKeySet(100), 0, int64(0)
 	for more := true; more; more = s.next() {
 		_ = numbered(&passes, append(between(0, 1000), between(0, 1000)...)...)(func(key [16]byte) {

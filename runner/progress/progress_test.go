@@ -39,7 +39,7 @@ func story() []events.Event {
 	}
 }
 
-func TestPlainLinesTellTheStoryOfARun(t *testing.T) {
+func TestPlainLinesDescribeARun(t *testing.T) {
 	var out strings.Builder
 	d := Plain(&out)
 	for _, e := range story() {
@@ -102,7 +102,7 @@ func TestJSONLinesCanBeReadBack(t *testing.T) {
 	}
 }
 
-func TestTheLivePartShowsWhatRunsAndGoesAway(t *testing.T) {
+func TestTheLivePartShowsRunningStagesAndDisappears(t *testing.T) {
 	var out strings.Builder
 	d := &terminal{w: &out, tracker: newTracker(), opts: TerminalOptions{
 		Size: func() (int, int) { return 100, 24 },
@@ -157,7 +157,7 @@ func TestCostsAreShownOnANarrowTerminal(t *testing.T) {
 	}
 }
 
-func TestANarrowerTerminalIsClearedAsFarAsItsLinesWrapped(t *testing.T) {
+func TestANarrowerTerminalIsClearedIncludingWrappedLines(t *testing.T) {
 	var out strings.Builder
 	width := 100
 	d := &terminal{w: &out, tracker: newTracker(), opts: TerminalOptions{
@@ -180,7 +180,7 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 
-func TestAnErrorOfWritingIsToldAtTheEnd(t *testing.T) {
+func TestAWriteErrorIsReturnedAtTheEnd(t *testing.T) {
 	for _, d := range []Display{Plain(full{}), JSON(full{})} {
 		for _, e := range story() {
 			d.Event(e)

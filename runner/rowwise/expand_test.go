@@ -137,7 +137,7 @@ func TestOnlyChangedRowsAreExpandedAgain(t *testing.T) {
 	}
 }
 
-func TestWhatComesOfExpandedRowsIsReusedToo(t *testing.T) {
+func TestResultsFromExpandedRowsAreReused(t *testing.T) {
 	b := newBench(t)
 	b.splits(1 << 20)
 	rows := sentences(2, 40_000)
@@ -203,7 +203,7 @@ func TestRowsThatFailGiveNoRowsAndAreTriedAgain(t *testing.T) {
 	}
 }
 
-func TestARowThatFailsForTheTimeBeingIsExpandedAfterAPause(t *testing.T) {
+func TestARowWithATemporaryFailureIsExpandedAfterAPause(t *testing.T) {
 	b := newBench(t)
 	b.splits(3)
 	rows := sentences(5, 50)
@@ -224,7 +224,7 @@ func TestARowThatFailsForTheTimeBeingIsExpandedAfterAPause(t *testing.T) {
 	}
 }
 
-func TestWhatWasExpandedBeforeAStopIsKept(t *testing.T) {
+func TestExpandedRowsBeforeAStopAreKept(t *testing.T) {
 	b := newBench(t)
 	b.splits(1 << 20)
 	rows := sentences(6, 80_000)
@@ -251,7 +251,7 @@ func TestWhatWasExpandedBeforeAStopIsKept(t *testing.T) {
 	}
 }
 
-func TestWhatWasExpandedBeforeACrashIsOfUse(t *testing.T) {
+func TestExpandedRowsBeforeACrashAreReused(t *testing.T) {
 	b := newBench(t)
 	b.splits(1 << 20)
 	rows := sentences(6, 80_000)
@@ -310,7 +310,7 @@ func TestRowsThatAllGiveNothingLeaveAnEmptyDataset(t *testing.T) {
 	}
 }
 
-func TestCountsThatDoNotFitAreThePluginsFault(t *testing.T) {
+func TestInvalidCountsAreThePluginsFault(t *testing.T) {
 	for name, wrong := range map[string]func(*pluginv1.MapResponse){
 		"too many":    func(a *pluginv1.MapResponse) { a.Counts[0]++ },
 		"too few":     func(a *pluginv1.MapResponse) { a.Counts[1]-- },

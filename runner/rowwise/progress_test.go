@@ -7,7 +7,7 @@ import (
 
 // Rows count as soon as the plugin has finished them, once, and never more than
 // there are; also where some were tried again, or the plugin says too much.
-func TestRowsCountOnceAsSoonAsTheyAreFinished(t *testing.T) {
+func TestRowsCountOnceAndImmediately(t *testing.T) {
 	var told []int64
 	p := &progress{tell: func(c Progress) { told = append(told, c.Done) }}
 	count := Progress{Total: 20, Done: 4, Reused: 4}

@@ -55,7 +55,7 @@ func TestInsertedRowsAreTheOnlyOnesThatReachThePlugin(t *testing.T) {
 	}
 }
 
-func TestRowsInAnotherOrderAreFoundAgain(t *testing.T) {
+func TestReorderedRowsAreFound(t *testing.T) {
 	b := newBench(t)
 	rows := texts(3, 50_000)
 	b.run(upper(b.dataset(rows)))
@@ -68,7 +68,7 @@ func TestRowsInAnotherOrderAreFoundAgain(t *testing.T) {
 	}
 }
 
-func TestAColumnThatIsNotReadCanChange(t *testing.T) {
+func TestAnUnreadColumnCanChange(t *testing.T) {
 	b := newBench(t)
 	rows := texts(4, 20_000)
 	m := b.dataset(rows)
@@ -212,7 +212,7 @@ func TestTooManyFailuresEndTheStage(t *testing.T) {
 	}
 }
 
-func TestTemporaryFailuresAreTriedAgainAtOnce(t *testing.T) {
+func TestTemporaryFailuresAreRetriedImmediately(t *testing.T) {
 	b := newBench(t)
 	rows := texts(8, 2000)
 	tries := map[string]int{}
@@ -285,16 +285,16 @@ func (b *bench) breakOff(seed uint64, want error, end func()) {
 	}
 }
 
-func TestWhatCameBackBeforeACrashIsKept(t *testing.T) {
+func TestAnswersBeforeACrashAreKept(t *testing.T) {
 	b := newBench(t)
 	b.breakOff(9, errCrash, func() { b.broken = true })
 }
 
-func TestACancelledStageKeepsWhatCameBack(t *testing.T) {
+func TestACanceledStageKeepsFinishedResults(t *testing.T) {
 	newBench(t).breakOff(12, errors.New("too late"), nil)
 }
 
-func TestAStopKeepsWhatCameBack(t *testing.T) {
+func TestAStopKeepsFinishedResults(t *testing.T) {
 	b := newBench(t)
 	rows := texts(10, 100_000)
 	s := upper(b.dataset(rows))
@@ -401,7 +401,7 @@ func TestExpressionsOfKnownRowsAreNotEvaluated(t *testing.T) {
 	}
 }
 
-func TestAsManyRowsAreUnderWayAsAskedFor(t *testing.T) {
+func TestAsManyRowsAreInFlightAsRequested(t *testing.T) {
 	const all, most = 3000, 256
 	b := newBench(t)
 	s := upper(b.dataset(texts(1, all)))
@@ -468,7 +468,7 @@ func (r *reluctant) Recv() (*pluginv1.MapResponse, error) {
 	return resp, nil
 }
 
-func TestDamagedResultsAreMadeAgain(t *testing.T) {
+func TestDamagedResultsAreRecomputed(t *testing.T) {
 	b := newBench(t)
 	rows := texts(11, 3000)
 	s := upper(b.dataset(rows))
@@ -484,7 +484,7 @@ func TestDamagedResultsAreMadeAgain(t *testing.T) {
 	}
 }
 
-func TestAPluginThatAnswersWronglyIsToldSo(t *testing.T) {
+func TestAPluginThatAnswersWronglyIsReported(t *testing.T) {
 	b := newBench(t)
 	s := upper(b.dataset([]string{"a", "b"}))
 	svc := b.services()

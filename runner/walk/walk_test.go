@@ -60,7 +60,7 @@ func TestEverythingRunsAfterWhatItNeeds(t *testing.T) {
 	}
 }
 
-func TestAFailureReachesWhatNeedsItAndNothingElse(t *testing.T) {
+func TestAFailureSkipsOnlyWhatDependsOnIt(t *testing.T) {
 	for seed := range uint64(50) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		tasks := randomGraph(rng, 2+rng.IntN(40))
@@ -112,7 +112,7 @@ func TestTheLongestRemainingPathGoesFirst(t *testing.T) {
 	}
 }
 
-func TestSkippedTasksSayBecauseOfWhat(t *testing.T) {
+func TestSkippedTasksSayWhy(t *testing.T) {
 	tasks := []Task{{ID: "a"}, {ID: "b"}, {ID: "c", Needs: []string{"b", "a"}}, {ID: "d", Needs: []string{"c"}}}
 	r := &recorder{fail: map[string]error{"a": errors.New("x")}}
 	outcomes := walkAll(t, tasks, Limits{Tasks: 1}, r)
@@ -124,7 +124,7 @@ func TestSkippedTasksSayBecauseOfWhat(t *testing.T) {
 	}
 }
 
-func TestLimitsHoldAndABigTaskIsNotStarved(t *testing.T) {
+func TestLimitsAreEnforcedAndABigTaskIsNotStarved(t *testing.T) {
 	var tasks []Task
 	for i := range 40 {
 		tasks = append(tasks, Task{ID: fmt.Sprint("small", i), Demand: Demand{Memory: 1}})
@@ -154,7 +154,7 @@ func TestLimitsHoldAndABigTaskIsNotStarved(t *testing.T) {
 	}
 }
 
-func TestAStopStartsNothingMoreAndWaitsForWhatRuns(t *testing.T) {
+func TestAStopStartsNoMoreTasksAndWaitsForRunningOnes(t *testing.T) {
 	stop := make(chan struct{})
 	tasks := []Task{{ID: "a"}, {ID: "b", Needs: []string{"a"}}}
 	do := func(context.Context, string) error { close(stop); return nil }
@@ -168,7 +168,7 @@ func TestAStopStartsNothingMoreAndWaitsForWhatRuns(t *testing.T) {
 	}
 }
 
-func TestACancelledContextInterrupts(t *testing.T) {
+func TestACanceledContextInterrupts(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	tasks := []Task{{ID: "a"}, {ID: "b", Needs: []string{"a"}}, {ID: "c"}}
 	do := func(ctx context.Context, id string) error {
@@ -196,7 +196,7 @@ func TestACycleIsRefused(t *testing.T) {
 	}
 }
 
-func TestAPanicFailsItsTaskAlone(t *testing.T) {
+func TestAPanicFailsOnlyItsTask(t *testing.T) {
 	do := func(_ context.Context, id string) error {
 		if id == "a" {
 			panic("bug")

@@ -113,7 +113,7 @@ func TestTheFirstCommitWins(t *testing.T) {
 	}
 }
 
-func TestADamagedEntryIsSetAsideAndMadeAgain(t *testing.T) {
+func TestADamagedEntryIsSetAsideAndRecomputed(t *testing.T) {
 	s, dir := newStore(t)
 	if _, err := s.Put(entry("k", "label.a")); err != nil {
 		t.Fatal(err)

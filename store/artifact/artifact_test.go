@@ -113,7 +113,7 @@ func TestEveryKindOfArtifactSurvivesAndIsExported(t *testing.T) {
 	}
 }
 
-func TestTheLogicalDigestIsOfWhatMatters(t *testing.T) {
+func TestTheLogicalDigestCoversWhatMatters(t *testing.T) {
 	s := open(t)
 	a := put(t, s, model(t, s, "w"))
 	sorted := model(t, s, "w")
@@ -165,7 +165,7 @@ func TestEachMissingOrDamagedBlobOfAnArtifactIsReported(t *testing.T) {
 	}
 }
 
-func TestManifestsThatDoNotHoldTogetherAreRefused(t *testing.T) {
+func TestInconsistentManifestsAreRefused(t *testing.T) {
 	digest := blob.Sum(nil)
 	for what, a := range map[string]artifact.Artifact{
 		"no kind":                    {},

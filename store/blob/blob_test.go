@@ -62,7 +62,7 @@ func damage(t *testing.T, s *blob.Store, digest string) {
 	}
 }
 
-func TestABlobIsFoundUnderItsDigest(t *testing.T) {
+func TestABlobIsFoundByItsDigest(t *testing.T) {
 	s, dir := newStore(t)
 	ref := put(t, s, "hello")
 	if ref.Digest != "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" || ref.Size != 5 {
@@ -111,7 +111,7 @@ func TestAnAbortedBlobLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestADamagedBlobIsSetAsideWhicheverWayItIsRead(t *testing.T) {
+func TestADamagedBlobIsSetAsideHoweverItIsRead(t *testing.T) {
 	ways := map[string]func(s *blob.Store, digest string) error{
 		"get":    func(s *blob.Store, d string) error { _, err := s.Get(d); return err },
 		"path":   func(s *blob.Store, d string) error { _, err := s.Path(d); return err },
@@ -164,7 +164,7 @@ func TestCommittingABlobAgainHealsIt(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoDigestNamesNoFile(t *testing.T) {
+func TestInvalidDigestsNameNoFile(t *testing.T) {
 	s, _ := newStore(t)
 	for _, d := range []string{"", "sha256:", "sha256:../../../../etc/passwd", "md5:abc", "sha256:" + string(bytes.Repeat([]byte("A"), 64))} {
 		if _, err := s.Get(d); err == nil || blob.Unavailable(err) {

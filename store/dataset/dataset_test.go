@@ -157,7 +157,7 @@ func TestAnInsertionChangesOnlyTheShardsNearIt(t *testing.T) {
 	}
 }
 
-func TestRowsThatAreAllTheSameMakeShardsOfTheGreatestSize(t *testing.T) {
+func TestEqualRowsMakeShardsOfTheMaximumSize(t *testing.T) {
 	blobs := benchBlobs(t)
 	s := data.Schema{{Name: "b", Type: "bool"}}
 	b := array.NewBooleanBuilder(memory.DefaultAllocator)
@@ -205,7 +205,7 @@ func sameShards(a, b *Manifest) bool {
 	return slices.EqualFunc(a.Shards, b.Shards, func(x, y Shard) bool { return rows(x) == rows(y) })
 }
 
-func TestDigestsTellValuesApart(t *testing.T) {
+func TestDigestsDistinguishValues(t *testing.T) {
 	s := data.Schema{{Name: "t", Type: "string"}}
 	list := data.Schema{{Name: "t", Type: "list<string>"}}
 	blobs := benchBlobs(t)
@@ -237,7 +237,7 @@ func TestDigestsTellValuesApart(t *testing.T) {
 
 // These digests are part of the format: if this test fails, what is in users'
 // stores is not found any more.
-func TestDigestsStayAsTheyAre(t *testing.T) {
+func TestDigestsDoNotChange(t *testing.T) {
 	blobs := benchBlobs(t)
 	s := data.Schema{{Name: "t", Type: "string"}, {Name: "i", Type: "int64"}, {Name: "f", Type: "float64"}, {Name: "b", Type: "bool"}, {Name: "x", Type: "binary"}}
 	rec := datatest.Rows(s, []any{"größer", 7, 0.5, true, []byte{0, 1}}, []any{nil, nil, nil, nil, nil}, []any{"", -1, 0.0, false, []byte{}})
@@ -274,7 +274,7 @@ func TestRowKeysFollowValuesNotPositions(t *testing.T) {
 	}
 }
 
-func TestDerivedDatasetsShareWhatTheyLeaveAlone(t *testing.T) {
+func TestDerivedDatasetsShareUnchangedFiles(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	blobs := benchBlobs(t)
 	s := data.Schema{{Name: "n", Type: "int64"}, {Name: "text", Type: "string"}, {Name: "rest", Type: "float64"}}
@@ -328,7 +328,7 @@ func TestDerivedDatasetsShareWhatTheyLeaveAlone(t *testing.T) {
 	}
 }
 
-func TestADerivationThatDoesNotFitIsRefused(t *testing.T) {
+func TestAnInconsistentDerivationIsRefused(t *testing.T) {
 	blobs := benchBlobs(t)
 	input := write(t, blobs, numberSchema, numbers(0, 10))
 	for what, d := range map[string]Derivation{

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-func TestOfManyPublishersOfAnewFileOneWins(t *testing.T) {
+func TestOnePublisherOfANewFileWins(t *testing.T) {
 	s, path := NewSyncer(), filepath.Join(t.TempDir(), "file")
 	var wg sync.WaitGroup
 	won := make(chan string, 16)
@@ -80,7 +80,7 @@ func TestAFailedSyncIsNeverForgotten(t *testing.T) {
 	}
 }
 
-func TestAFullDiskIsSaidToBeFull(t *testing.T) {
+func TestAFullDiskIsReported(t *testing.T) {
 	err := Explain(fmt.Errorf("write: %w", syscall.ENOSPC))
 	var full *Full
 	if !errors.As(err, &full) || !errors.Is(err, syscall.ENOSPC) {

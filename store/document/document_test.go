@@ -82,7 +82,7 @@ func TestADamagedFileIsMovedAside(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoObjectIsNoDocument(t *testing.T) {
+func TestOnlyObjectsAreDocuments(t *testing.T) {
 	for _, v := range []any{1, []int{1}, struct{}{}, nil, map[string]int{}} {
 		if text, err := document.Encode(v); err == nil {
 			t.Errorf("%v became %s", v, text)

@@ -38,7 +38,7 @@ func histories(t *testing.T, f func(m *model, opts gc.Options)) {
 	}
 }
 
-func TestWhatIsReachableStaysAndTheRestGoes(t *testing.T) {
+func TestReachableObjectsAreKeptAndOthersRemoved(t *testing.T) {
 	histories(t, func(m *model, opts gc.Options) {
 		before, want := m.found(), m.reachable(opts)
 		dry := opts
@@ -89,7 +89,7 @@ func (c *interrupted) Err() error {
 	return nil
 }
 
-func TestAnInterruptedCollectionLeavesNothingWithoutWhatItRefersTo(t *testing.T) {
+func TestAnInterruptedCollectionLeavesNoDanglingReferences(t *testing.T) {
 	interruptions := 0
 	histories(t, func(m *model, opts gc.Options) {
 		want := m.reachable(opts)
@@ -113,10 +113,10 @@ func TestAnInterruptedCollectionLeavesNothingWithoutWhatItRefersTo(t *testing.T)
 	}
 }
 
-// TestWhatCannotBeReadStopsACollection: what an entry, a part, a run, or a state
+// TestUnreadableDocumentsStopACollection: what an entry, a part, a run, or a state
 // refers to is unknown if it cannot be read, so nothing may be removed. A named
 // pipe in place of a file is an error of the same kind as a failing disk.
-func TestWhatCannotBeReadStopsACollection(t *testing.T) {
+func TestUnreadableDocumentsStopACollection(t *testing.T) {
 	for name, block := range map[string]func(m *model) string{
 		"an action entry": func(m *model) string { return m.entryFile(m.someEntry().Key) },
 		"a part": func(m *model) string {

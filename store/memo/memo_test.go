@@ -154,7 +154,7 @@ func TestUnfinishedPartsComeFirstInTheirOrder(t *testing.T) {
 	}
 }
 
-func TestADamagedPartIsReportedAndTheOthersFollow(t *testing.T) {
+func TestADamagedPartIsReportedAndTheOthersAreListed(t *testing.T) {
 	s := open(t)
 	a, _ := part(t, s, 0, "x")
 	b, _ := part(t, s, 1, "y")
@@ -185,7 +185,7 @@ func TestADamagedPartIsReportedAndTheOthersFollow(t *testing.T) {
 	}
 }
 
-func TestPartsThatDoNotFitAreRefused(t *testing.T) {
+func TestInvalidPartsAreRefused(t *testing.T) {
 	s := open(t)
 	for what, change := range map[string]func(*memo.Part){
 		"more rows than the shard":       func(p *memo.Part) { p.Offset = 2 },

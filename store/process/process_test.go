@@ -8,7 +8,7 @@ import (
 	"github.com/quern-dev/quern/store/process"
 )
 
-func TestThisProcessLives(t *testing.T) {
+func TestThisProcessIsRunning(t *testing.T) {
 	if process.Self().Gone() {
 		t.Error("this process is gone")
 	}
@@ -26,7 +26,7 @@ func TestAProcessThatEndedIsGone(t *testing.T) {
 	}
 }
 
-func TestAnotherProcessUnderTheSameIDIsNotTheOneThatWas(t *testing.T) {
+func TestAReusedProcessIDIsAnotherProcess(t *testing.T) {
 	id := process.Self()
 	if id.Start == "" {
 		t.Skip("this system does not say when a process started")
@@ -37,7 +37,7 @@ func TestAnotherProcessUnderTheSameIDIsNotTheOneThatWas(t *testing.T) {
 	}
 }
 
-func TestNothingIsSaidOfOtherHosts(t *testing.T) {
+func TestNothingIsKnownAboutOtherHosts(t *testing.T) {
 	id := process.Identity{Host: "elsewhere", PID: 1 << 30}
 	if id.Gone() {
 		t.Error("a process on another host is said to be gone")

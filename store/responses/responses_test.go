@@ -133,7 +133,7 @@ func TestOneProcessSharesACache(t *testing.T) {
 	shut(t, b)
 }
 
-func TestASecondProcessKeepsItsAnswersBesideAndTheyAreTakenOver(t *testing.T) {
+func TestASecondProcessKeepsItsAnswersInItsOwnDatabaseAndTheyAreMerged(t *testing.T) {
 	dir := t.TempDir()
 	c, _ := opened(t, dir)
 	if err := c.Put(keyOf("mine"), []byte("x")); err != nil {
@@ -206,7 +206,7 @@ func fill(t *testing.T, dir string, n int) {
 	shut(t, c)
 }
 
-func TestWhatCanBeReadOfADamagedTableIsRescued(t *testing.T) {
+func TestReadableEntriesOfADamagedTableAreRecovered(t *testing.T) {
 	const n = 5000
 	dir := t.TempDir()
 	fill(t, dir, n)
@@ -236,7 +236,7 @@ func TestWhatCanBeReadOfADamagedTableIsRescued(t *testing.T) {
 	}
 }
 
-func TestACacheThatCannotBeOpenedIsSetAsideAndItsAnswersAreTakenOver(t *testing.T) {
+func TestACacheThatCannotBeOpenedIsSetAsideAndItsAnswersAreRecovered(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, dir, 10)
 	manifests, _ := filepath.Glob(filepath.Join(dir, mainName, "MANIFEST-*"))
@@ -265,7 +265,7 @@ func TestACacheThatCannotBeOpenedIsSetAsideAndItsAnswersAreTakenOver(t *testing.
 
 // A block that can't be read spans the keys of answers that were put since:
 // they must not be lost with it.
-func TestWhatIsAskedAgainBecauseOfDamageIsKept(t *testing.T) {
+func TestAnswersRequestedAgainAfterDamageAreCached(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, dir, 10)
 	tables, _ := filepath.Glob(filepath.Join(dir, mainName, "*.sst"))
@@ -296,7 +296,7 @@ func TestWhatIsAskedAgainBecauseOfDamageIsKept(t *testing.T) {
 }
 
 // What is put before the cache is closed stands where damage to it is found.
-func TestDamageToWhatWasPutLastIsReported(t *testing.T) {
+func TestDamageToTheLastEntryIsReported(t *testing.T) {
 	dir := t.TempDir()
 	c, _ := opened(t, dir)
 	for i := range 10 {

@@ -31,7 +31,7 @@ func TestALeaseThatSomebodyElseTookIsLost(t *testing.T) {
 	}
 }
 
-func TestARecordOfAnotherHostHoldsUntilItExpires(t *testing.T) {
+func TestARecordFromAnotherHostIsValidUntilItExpires(t *testing.T) {
 	// Where the system's locks do not reach, the record alone keeps others
 	// out; nobody can tell whether a process on another host lives.
 	root := t.TempDir()

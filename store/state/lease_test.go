@@ -97,7 +97,7 @@ func TestALeaseIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestTwoNeverHaveTheLease(t *testing.T) {
+func TestNoTwoProcessesHaveTheLease(t *testing.T) {
 	_, dir := newStore(t)
 	var wg sync.WaitGroup
 	var inside, times atomic.Int32
@@ -127,7 +127,7 @@ func TestTwoNeverHaveTheLease(t *testing.T) {
 	}
 }
 
-func TestTheLeaseOfAKilledProcessIsTakenOverAtOnce(t *testing.T) {
+func TestTheLeaseOfAKilledProcessIsTakenOverImmediately(t *testing.T) {
 	s, dir := newStore(t)
 	other := exec.Command(os.Args[0], "-test.run=^$")
 	other.Env = append(os.Environ(), lockVariable+"="+filepath.Dir(dir))

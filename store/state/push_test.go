@@ -21,7 +21,7 @@ func pull(t *testing.T, s *state.Store) *state.State {
 	return st
 }
 
-func TestAPushedStateComesAfterTheOneThatIsThere(t *testing.T) {
+func TestAPushedStateFollowsTheExistingOne(t *testing.T) {
 	for name, c := range map[string]struct {
 		edit    func(*state.State)
 		force   bool
@@ -72,7 +72,7 @@ func TestAStateIsPushedWhereThereIsNone(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoStateIsNotParsed(t *testing.T) {
+func TestInvalidStatesAreNotParsed(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                             "not JSON",
 		`{}`:                           "not a state",

@@ -115,7 +115,7 @@ func sealed(key string) state.Seal {
 	}
 }
 
-func TestOfTwoWritersOneLoses(t *testing.T) {
+func TestOneOfTwoWritersLoses(t *testing.T) {
 	s, _ := newStore(t)
 	save(t, s, load(t, s, "dev"))
 	a, b := load(t, s, "dev"), load(t, s, "dev")
@@ -179,7 +179,7 @@ func TestManyWritersLoseNoChange(t *testing.T) {
 	}
 }
 
-func TestADamagedStateIsReportedWithAWayOut(t *testing.T) {
+func TestADamagedStateIsReportedWithAFix(t *testing.T) {
 	s, dir := newStore(t)
 	st := load(t, s, "dev")
 	save(t, s, st)
@@ -228,7 +228,7 @@ func TestASaveThatFailsHalfwayLeavesTheFormerState(t *testing.T) {
 	}
 }
 
-func TestEnvironmentsAreMadeAndDeleted(t *testing.T) {
+func TestEnvironmentsAreCreatedAndDeleted(t *testing.T) {
 	s, _ := newStore(t)
 	st, err := s.Create("prod")
 	if err != nil {

@@ -96,7 +96,7 @@ lines` + "\x1b" + `",1e+300,,
 	}
 }
 
-func TestJSONRefusesWhatItHasNoFormFor(t *testing.T) {
+func TestJSONRefusesValuesThatItCannotRepresent(t *testing.T) {
 	schema := data.Schema{{Name: "x", Type: "struct<y:float64>"}}
 	d := dataset(t, schema, datatest.Rows(schema, []any{map[string]any{"y": 1.0}}, []any{map[string]any{"y": math.NaN()}}))
 	for _, format := range []export.Format{export.JSONL, export.CSV} {
@@ -107,7 +107,7 @@ func TestJSONRefusesWhatItHasNoFormFor(t *testing.T) {
 	}
 }
 
-func TestFilesHoldAtMostSoManyRows(t *testing.T) {
+func TestFilesContainALimitedNumberOfRows(t *testing.T) {
 	schema := data.Schema{{Name: "n", Type: "int64"}}
 	for _, c := range []struct {
 		rows  int

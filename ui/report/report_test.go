@@ -94,7 +94,7 @@ func TestThePageLoadsNothing(t *testing.T) {
 	}
 }
 
-func TestBigEvaluationsAreCutAndSaySo(t *testing.T) {
+func TestBigEvaluationsAreTruncatedWithANote(t *testing.T) {
 	const cut = "This page contains the first"
 	for _, c := range []struct {
 		o    report.Options
@@ -110,7 +110,7 @@ func TestBigEvaluationsAreCutAndSaySo(t *testing.T) {
 	}
 }
 
-func TestThePageTellsFiguresDifferencesAndClasses(t *testing.T) {
+func TestThePageShowsFiguresDifferencesAndClasses(t *testing.T) {
 	for address, wants := range map[string][]string{
 		"evaluate.prompts": {"33.3%", "[6.1, 79.2]", "&#43;3.5", "-66.7", "&lt; 0.0001", "careful is higher", "not shown", "The answer is polite &amp; short."},
 		"evaluate.labels":  {"macro F1", "Confusion matrix of rules", "technical, given (none): 1 of 1", "4 rows; 1 more have no right label"},
@@ -124,7 +124,7 @@ func TestThePageTellsFiguresDifferencesAndClasses(t *testing.T) {
 	}
 }
 
-func TestEqualEvaluationsMakeEqualPages(t *testing.T) {
+func TestEqualEvaluationsProduceEqualPages(t *testing.T) {
 	first, second := page(t, "evaluate.labels", report.Options{}), page(t, "evaluate.labels", report.Options{})
 	if first != second {
 		t.Error("two pages of one evaluation differ")

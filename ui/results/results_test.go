@@ -121,7 +121,7 @@ func TestAnswersStayTextInEveryFormat(t *testing.T) {
 	}
 }
 
-func TestListsAreCutAndSaySo(t *testing.T) {
+func TestListsAreTruncatedWithANote(t *testing.T) {
 	s := resultstest.New(t)
 	e := read(t, s, "evaluate.prompts")
 	list, err := e.Failures(e.Each(context.Background(), s.Store, s.State), 1)
@@ -133,7 +133,7 @@ func TestListsAreCutAndSaySo(t *testing.T) {
 	}
 }
 
-func TestTwoSubjectsPartWhereOneAlonePasses(t *testing.T) {
+func TestTwoSubjectsDifferWhereOnlyOnePasses(t *testing.T) {
 	s := resultstest.New(t)
 	e := read(t, s, "evaluate.labels")
 	rows := e.Each(context.Background(), s.Store, s.State)
@@ -176,7 +176,7 @@ func TestRowsAreTakenFromTheDatasetThatWasEvaluated(t *testing.T) {
 	}
 }
 
-func TestWhatHasNoSubjectsOrRowsIsToldApart(t *testing.T) {
+func TestMissingSubjectsAndMissingRowsAreDistinguished(t *testing.T) {
 	s := resultstest.New(t)
 	if _, err := results.Read(context.Background(), s.Store, s.Other(t)); !errors.Is(err, results.ErrNoSubjects) {
 		t.Errorf("the error is %v", err)

@@ -54,7 +54,7 @@ func TestScoresAreThoseOfTheUsualImplementations(t *testing.T) {
 
 // The examples of the papers and of NLTK's documentation, which gives its
 // results to four digits.
-func TestPublishedExamplesComeOutAsPublished(t *testing.T) {
+func TestPublishedExamplesHaveTheirPublishedScores(t *testing.T) {
 	const obeys = "It is a guide to action which ensures that the military always obeys the commands of the party"
 	guides := []string{
 		"It is a guide to action that ensures that the military will forever heed Party commands",

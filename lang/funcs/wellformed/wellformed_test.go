@@ -19,7 +19,7 @@ func holds(t *testing.T, what string, f func(string) bool, yes, no []string) {
 	}
 }
 
-func TestJSONIsToldFromWhatIsNot(t *testing.T) {
+func TestJSONIsRecognized(t *testing.T) {
 	holds(t, "JSON", IsJSON,
 		[]string{`{}`, ` [1, "a", null] `, `"a"`, `1e3`, "{\"a\":\n1}"},
 		[]string{``, `{a: 1}`, `{'a': 1}`, `{"a": 1,}`, `{"a": 1} x`, "```json\n{}\n```", `NaN`})
@@ -45,7 +45,7 @@ func TestSchemasAreCheckedWithFormats(t *testing.T) {
 	}
 }
 
-func TestSchemasThatAreNoneAreRefused(t *testing.T) {
+func TestInvalidSchemasAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		`{`:                             "not valid JSON",
 		`{"type": "strin"}`:             "not a valid JSON schema",
@@ -70,7 +70,7 @@ func TestSchemasThatAreNoneAreRefused(t *testing.T) {
 	}
 }
 
-func TestXMLIsToldFromWhatIsNot(t *testing.T) {
+func TestXMLIsRecognized(t *testing.T) {
 	holds(t, "XML", func(text string) bool { return IsXML(text) },
 		[]string{`<a/>`, " <a x='1'><b>t &amp; u</b></a>\n", `<?xml version="1.0" encoding="ISO-8859-1"?><!DOCTYPE a><!-- c --><a/><!-- d -->`, `<x:a xmlns:x="u"/>`, `<a><![CDATA[<]]></a>`},
 		[]string{``, `text`, `<a>`, `<a></b>`, `<a/><b/>`, `<a/> x`, `x <a/>`, `<a x=1/>`, `<a x="1" x="2"/>`, `<a>&nope;</a>`, `<a/><!-- open`, `<a b/>`, `<br>`})
@@ -84,7 +84,7 @@ func TestXMLIsToldFromWhatIsNot(t *testing.T) {
 		[]string{`x <item><name/></item>`, `<order><item><name/></item></order>`}, []string{`<item/>`})
 }
 
-func TestHTMLIsToldFromWhatIsNot(t *testing.T) {
+func TestHTMLIsRecognized(t *testing.T) {
 	holds(t, "HTML", IsHTML,
 		[]string{
 			"<!DOCTYPE html>\n<html><head><title>a < b</title></head><body><p>Hi<br>there</body></html>", `<p>One<p>Two`, `<ul><li>a<li>b</ul>`, `<div><x-y>1</x-y></div>`,
@@ -96,7 +96,7 @@ func TestHTMLIsToldFromWhatIsNot(t *testing.T) {
 		[]string{``, `a < b and c > d`, `<foo>1</foo>`, `<b>`, `if x <b and c`, `&amp;`})
 }
 
-func TestSQLIsToldFromWhatIsNotInEachDialect(t *testing.T) {
+func TestSQLIsRecognizedInEachDialect(t *testing.T) {
 	for dialect, texts := range map[string]struct{ yes, no []string }{
 		"postgresql": {
 			[]string{`select a::int from "t" where b ilike 'x%'`, `insert into t (a) values (1) returning a`, `select distinct on (a) a from t`, `SELECT 1; SELECT 2;`, `with x as (select 1) select * from x -- c`},
@@ -127,8 +127,8 @@ func TestSQLIsToldFromWhatIsNotInEachDialect(t *testing.T) {
 	}
 }
 
-// TestNoTextTakesLong would run into the time limit of all tests if it did.
-func TestNoTextTakesLong(t *testing.T) {
+// TestEveryTextIsHandledQuickly would run into the time limit of all tests if it did.
+func TestEveryTextIsHandledQuickly(t *testing.T) {
 	const n = 1 << 17
 	for _, part := range []string{"[", "{", `{"a":`, "<a>", "<", "<a ", "<!--", "{[", "<b></"} {
 		text := strings.Repeat(part, n/len(part))

@@ -86,7 +86,7 @@ func TestAllMistakesAreReported(t *testing.T) {
 	}
 }
 
-func TestFlagsThatAskForNothingContradictNothing(t *testing.T) {
+func TestFlagsThatRequestNothingContradictNothing(t *testing.T) {
 	for _, c := range []struct {
 		args arguments.Set
 		line string
@@ -139,7 +139,7 @@ func TestArgumentsAreTyped(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentOfTheVariableIsGiven(t *testing.T) {
+func TestPluginsReceiveTheirEnvironmentVariables(t *testing.T) {
 	for value, want := range map[string]bool{"": false, "dev": true} {
 		t.Setenv("QUERN_ENV", value)
 		log := &arguments.Log{}

@@ -17,9 +17,9 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// vectoriser compiles expressions to closures. Each of its methods returns nil
+// vectorizer compiles expressions to closures. Each of its methods returns nil
 // if it has no closure; the whole expression is then left to hcl's evaluator.
-type vectoriser struct {
+type vectorizer struct {
 	schema      data.Schema
 	late        map[string]value.Type
 	lateColumns data.Schema
@@ -38,7 +38,7 @@ type path struct {
 	steps []string
 }
 
-func (v *vectoriser) expr(e hclsyntax.Expression) *node {
+func (v *vectorizer) expr(e hclsyntax.Expression) *node {
 	n, ok := v.made[e]
 	if !ok {
 		n = v.make(e)
@@ -47,7 +47,7 @@ func (v *vectoriser) expr(e hclsyntax.Expression) *node {
 	return n
 }
 
-func (v *vectoriser) make(e hclsyntax.Expression) *node {
+func (v *vectorizer) make(e hclsyntax.Expression) *node {
 	if v.fixed(e) {
 		return v.constant(e)
 	}
@@ -76,14 +76,14 @@ func (v *vectoriser) make(e hclsyntax.Expression) *node {
 }
 
 // fixed reports whether a part is the same for all rows.
-func (v *vectoriser) fixed(e hclsyntax.Expression) bool {
+func (v *vectorizer) fixed(e hclsyntax.Expression) bool {
 	return !slices.ContainsFunc(config.Variables(e), func(t hcl.Traversal) bool {
 		_, late := v.late[t.RootName()]
 		return late || t.RootName() == rowRoot
 	})
 }
 
-func (v *vectoriser) constant(e hclsyntax.Expression) *node {
+func (v *vectorizer) constant(e hclsyntax.Expression) *node {
 	val, diags := eval.Value(e, v.vars)
 	if diags.HasErrors() || !val.IsWhollyKnown() {
 		return nil
@@ -117,7 +117,7 @@ func constantNode(val cty.Value) *node {
 }
 
 // column reads a column or a field of a struct in it.
-func (v *vectoriser) column(t hcl.Traversal) *node {
+func (v *vectorizer) column(t hcl.Traversal) *node {
 	from := path{data.Columns, make([]string, 0, len(t)-1)}
 	for _, step := range t[1:] {
 		name, ok := stepName(step)
@@ -156,7 +156,7 @@ func fieldType(t arrow.DataType, name string) arrow.DataType {
 }
 
 // slotIndex returns the index in a frame of the column or field at a path.
-func (v *vectoriser) slotIndex(to path) int {
+func (v *vectorizer) slotIndex(to path) int {
 	k := slices.IndexFunc(v.paths, func(p path) bool { return p.root == to.root && slices.Equal(p.steps, to.steps) })
 	if k < 0 {
 		k = len(v.paths)
@@ -165,7 +165,7 @@ func (v *vectoriser) slotIndex(to path) int {
 	return k
 }
 
-func (v *vectoriser) slot(from path, t arrow.DataType) *node {
+func (v *vectorizer) slot(from path, t arrow.DataType) *node {
 	k := v.slotIndex(from)
 	n := &node{typ: valueType(t)}
 	switch t.(type) {
@@ -256,7 +256,7 @@ func bind(rec arrow.RecordBatch, paths []path) (*frame, error) {
 }
 
 // template joins its parts, none of which may be null.
-func (v *vectoriser) template(e *hclsyntax.TemplateExpr) *node {
+func (v *vectorizer) template(e *hclsyntax.TemplateExpr) *node {
 	parts := make([]texter, len(e.Parts))
 	for j, part := range e.Parts {
 		n := v.expr(part)
