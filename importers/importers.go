@@ -1,9 +1,10 @@
-// Package importers is what an importer of another tool's configuration and the
-// command that runs it agree on. Each importer is a package below this one.
+// Package importers is the contract between importers of other tools'
+// configurations and the command that runs them. Each importer is a package in
+// this folder.
 //
-// An importer drops nothing silently: each thing in the configuration is either
-// in the pipeline with the same meaning or among the findings, with its file and
-// line. It runs nothing that the configuration names.
+// An importer drops nothing silently: everything in the configuration is either
+// in the pipeline with the same meaning, or among the findings, with its file
+// and line. It runs nothing that the configuration names.
 package importers
 
 import (
@@ -13,16 +14,16 @@ import (
 	"strings"
 )
 
-// Importer turns a configuration of one tool into a pipeline.
+// Importer converts a configuration of one tool to a pipeline.
 type Importer interface {
-	// Tool is the name of the tool, which is also that of the command.
+	// Tool returns the name of the tool, which is also that of the command.
 	Tool() string
-	// Reads says which files are read, for the help text.
+	// Reads describes which files are read, for the help text.
 	Reads() string
-	// Import reads the configuration from a file or a folder. into is the folder
-	// that the pipeline is meant for: paths in the pipeline are relative to it.
-	// Nothing is written. The error says what is wrong with the configuration as a
-	// whole; everything else is a finding.
+	// Import reads the configuration from a file or a folder. into is the
+	// folder of the new pipeline: paths in the pipeline are relative to it.
+	// Import writes nothing. The error is about the configuration as a whole;
+	// everything else is a finding.
 	Import(from, into string) (*Pipeline, error)
 }
 
@@ -30,14 +31,14 @@ type Importer interface {
 type Severity string
 
 const (
-	// Lost: the pipeline does not do what the configuration does.
+	// Lost means that the pipeline does not do what the configuration does.
 	Lost Severity = "lost"
-	// Note: the pipeline does it, in a way that users should know about.
+	// Note means that the pipeline does, in a way that users should know about.
 	Note Severity = "note"
 )
 
-// Finding is something in the configuration that the pipeline does not have in
-// the same form.
+// Finding is something in the configuration that the pipeline does not contain
+// in the same form.
 type Finding struct {
 	Severity Severity `json:"severity"`
 	// File is relative to the folder of the configuration. Line starts at 1.
@@ -60,17 +61,18 @@ type File struct {
 	Data []byte
 }
 
-// Outcome says in a word how much was imported.
+// Outcome says how much was imported.
 type Outcome string
 
 const (
 	Whole  Outcome = "whole"
 	Partly Outcome = "partly"
-	// Nothing: the pipeline would have nothing to do.
+	// Nothing means that the pipeline would do nothing.
 	Nothing Outcome = "nothing"
 )
 
-// Count is how many of one thing the pipeline has. Of is a singular noun.
+// Count is the number of things of one kind in the pipeline. Of is a singular
+// noun.
 type Count struct {
 	Of string
 	N  int
@@ -78,16 +80,16 @@ type Count struct {
 
 // Pipeline is the result of an import.
 type Pipeline struct {
-	// Name is that of the files and of the main stage.
+	// Name is the name of the files and of the main stage.
 	Name     string
 	Files    []File
 	Findings []Finding // sorted by file and line
-	Counts   []Count   // in the order in which people are told
-	// Empty is set if the pipeline would have nothing to do.
+	Counts   []Count   // in the order in which they are shown
+	// Empty is set if the pipeline would do nothing.
 	Empty bool
 }
 
-// Outcome says how much was imported.
+// Outcome returns how much was imported.
 func (p *Pipeline) Outcome() Outcome {
 	switch {
 	case p.Empty:
@@ -98,8 +100,8 @@ func (p *Pipeline) Outcome() Outcome {
 	return Whole
 }
 
-// Lines are findings as text. Findings that say the same about several places
-// in a file become one line.
+// Lines returns findings as text. Equal findings about several places in a file
+// become one line.
 func Lines(findings []Finding) []string {
 	type subject struct{ file, what, detail string }
 	places := map[subject][]int{}
@@ -121,7 +123,7 @@ func Lines(findings []Finding) []string {
 	return lines
 }
 
-// alsoIn names further lines, and counts those that are too many to name.
+// alsoIn lists further lines, or counts them if there are too many.
 func alsoIn(lines []int) string {
 	if len(lines) == 0 {
 		return ""

@@ -1,8 +1,9 @@
 //go:build duckdb_arrow
 
-// Command quern-plugin-sql offers transform "sql": a SELECT over datasets, by
-// DuckDB. It is a program of its own because DuckDB is a C++ library; the
-// build tag duckdb_arrow is DuckDB's, for rows in Arrow's form.
+// Command quern-plugin-sql provides transform "sql": a SELECT over datasets,
+// executed by DuckDB. It is a separate program because DuckDB is a C++ library.
+// The build tag duckdb_arrow belongs to DuckDB and enables rows in Arrow's
+// format.
 package main
 
 import (

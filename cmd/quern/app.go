@@ -12,7 +12,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// newApp is the command line. A flag may be written with one dash or two.
+// newApp returns the command line. Flags may be written with one or two dashes.
 func newApp(ui *terminal) *cli.Command {
 	global := &arguments.Global{}
 	app := &cli.Command{
@@ -44,7 +44,7 @@ func newApp(ui *terminal) *cli.Command {
 	return app
 }
 
-// enter applies the flags that every command has.
+// enter applies the flags that all commands share.
 func enter(ui *terminal, global *arguments.Global) error {
 	if global.NoColor.Value {
 		ui.noColor = true
@@ -62,8 +62,8 @@ func enter(ui *terminal, global *arguments.Global) error {
 	return nil
 }
 
-// command binds a command to its arguments: work begins once the flags and positional
-// arguments are parsed and do not contradict each other.
+// command binds a command to its arguments. The work begins once the flags and
+// positional arguments are parsed and do not contradict each other.
 func command[A arguments.Set](ui *terminal, c *cli.Command, args A, work func(context.Context, A) error) *cli.Command {
 	c.Flags = args.Flags()
 	c.Action = func(ctx context.Context, cmd *cli.Command) error {
@@ -84,8 +84,9 @@ func parsed(args arguments.Set, cmd *cli.Command) error {
 	return nil
 }
 
-// alsoJSON makes -json print errors, too, so that a program that reads standard
-// output always finds a document there. People read the same on standard error.
+// alsoJSON makes -json print errors as JSON, too, so that a program that reads
+// standard output always finds a document there. People read the error on
+// standard error.
 func (t *terminal) alsoJSON(err error, args arguments.Set) error {
 	document, can := args.(interface{ PrintsJSON() bool })
 	if _, said := exitCode(err); err == nil || said || !can || !document.PrintsJSON() {

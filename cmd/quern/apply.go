@@ -45,8 +45,8 @@ func destroyCommand(ui *terminal) *cli.Command {
 	})
 }
 
-// applicationCommand binds apply or destroy to its arguments. Even a mistake in these
-// is an event with -json.
+// applicationCommand binds apply or destroy to its arguments. With -json, even
+// an error in the arguments is an event.
 func applicationCommand(ui *terminal, args *arguments.Apply, c *cli.Command) *cli.Command {
 	c.Flags = args.Flags()
 	c.Action = func(ctx context.Context, cmd *cli.Command) error {
@@ -65,11 +65,11 @@ func applicationCommand(ui *terminal, args *arguments.Apply, c *cli.Command) *cl
 type application struct {
 	ui    *terminal
 	args  *arguments.Apply
-	begun bool // the stream of events has begun
+	begun bool // the stream of events has started
 }
 
-// run carries the application out. With -json an error before the first event is
-// an event, too.
+// run executes the attempt. With -json, an error before the first event is an
+// event, too.
 func (a *application) run(attempt func() error) error {
 	err := attempt()
 	if _, said := exitCode(err); err == nil || said || a.begun || !a.args.Events.Value {
@@ -84,7 +84,7 @@ func (a *application) attempt(ctx context.Context) error {
 	a.ui.compactWarnings = a.args.CompactWarnings.Value
 	ctx, stop, done := stoppable(ctx)
 	defer done()
-	// Until the plan is carried out there is nothing to stop in order.
+	// Before the plan is applied, there is nothing to stop gracefully.
 	planning, planned := untilStopped(ctx, stop)
 	defer planned()
 	saved, err := a.saved()
@@ -121,7 +121,7 @@ func (a *application) attempt(ctx context.Context) error {
 	return a.carryOut(ctx, stop, w, p, st, lease)
 }
 
-// saved is the saved plan, or nil.
+// saved returns the saved plan, or nil.
 func (a *application) saved() (*plan.Plan, error) {
 	if a.args.File == "" {
 		return nil, nil
@@ -136,7 +136,7 @@ func (a *application) saved() (*plan.Plan, error) {
 	return saved, nil
 }
 
-// plan is the saved plan, if it still fits, or a new one.
+// plan returns the saved plan, if it is still current, or a new one.
 func (a *application) plan(ctx context.Context, w *workspace, st *state.State, saved *plan.Plan) (*plan.Plan, error) {
 	opts := w.plannerOptions(a.args.Request(), st)
 	if saved != nil {
@@ -149,8 +149,8 @@ func (a *application) plan(ctx context.Context, w *workspace, st *state.State, s
 	return p, printPlan(a.ui, p, "text")
 }
 
-// nothingToDo reports that. There is no run, but a reader of events gets a stream
-// that begins and ends as any other.
+// nothingToDo reports that there is nothing to do. No run takes place, but
+// readers of events still get a complete stream.
 func (a *application) nothingToDo(p *plan.Plan) error {
 	if a.args.Events.Value {
 		now, display := time.Now().UTC(), a.display()
@@ -228,7 +228,7 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 	return a.report(result, err)
 }
 
-// startLog writes everything that is logged to the run's own file from now on.
+// startLog writes the log to the run's own file from now on.
 func (a *application) startLog(w *workspace, run string) {
 	path, err := w.store.Runs().LogFile(run)
 	if err == nil {
@@ -239,14 +239,14 @@ func (a *application) startLog(w *workspace, run string) {
 	}
 }
 
-// about is what the history records about the origin of this run.
+// about returns what the history records about the origin of this run.
 func about(module *config.Module) history.Run {
 	commit, dirty := gitCommit()
 	return history.Run{Command: commandLine(os.Args[1:], module.Variables), Commit: commit, Dirty: dirty}
 }
 
-// commandLine is what the user wrote, without the values of sensitive variables,
-// which are never stored.
+// commandLine returns what the user typed, without the values of sensitive
+// variables, which are never stored.
 func commandLine(args []string, variables map[string]*config.Variable) string {
 	shown := []string{"quern"}
 	for _, arg := range args {
@@ -271,7 +271,7 @@ func (a *application) display() progress.Display {
 	return progress.Plain(a.ui.out)
 }
 
-// report prints what went wrong, and the outputs.
+// report prints the errors and the outputs.
 func (a *application) report(result *runner.Result, err error) error {
 	a.ui.diagnose(result.Diagnostics)
 	if err != nil {
@@ -286,8 +286,8 @@ func (a *application) report(result *runner.Result, err error) error {
 	return nil
 }
 
-// acquire takes the lease on an environment's state. With -lock=false, it takes none, and
-// the lease is nil.
+// acquire takes the lease on an environment's state. With -lock=false, it takes
+// none and returns nil.
 func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, lock *arguments.Lock) (*state.Lease, error) {
 	if !lock.Lock.Value {
 		ui.diagnose(hcl.Diagnostics{{
@@ -320,7 +320,7 @@ func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, lock
 	return lease, nil
 }
 
-// secrets are the sensitive values that a plan refers to.
+// secrets returns the sensitive values that a plan refers to.
 func (w *workspace) secrets(p *plan.Plan) map[string]cty.Value {
 	values := map[string]cty.Value{}
 	for _, name := range p.Secrets {

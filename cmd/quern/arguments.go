@@ -11,13 +11,14 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// argumentsVariable is the environment variable with arguments for all commands;
-// followed by _ and the name of a command, for that command only.
+// argumentsVariable is the environment variable with arguments for all
+// commands. Followed by _ and the name of a command, it applies only to that
+// command.
 const argumentsVariable = "QUERN_CLI_ARGS"
 
-// withArguments puts the arguments that the environment gives directly after the
-// command, so that those of the command line win. Those for one command win over
-// those for all.
+// withArguments inserts the arguments from the environment directly after the
+// command, so that the command line takes precedence. Arguments for one command
+// take precedence over those for all commands.
 func withArguments(app *cli.Command, args []string, getenv func(string) string) ([]string, error) {
 	at, name := commandAt(app, args)
 	if name == "" {
@@ -34,8 +35,8 @@ func withArguments(app *cli.Command, args []string, getenv func(string) string) 
 	return slices.Insert(slices.Clone(args), at, more...), nil
 }
 
-// commandAt finds the command in args: where its arguments begin, and its name,
-// such as plan or state_list.
+// commandAt finds the command in args: the index where its arguments begin, and
+// its name, such as plan or state_list.
 func commandAt(app *cli.Command, args []string) (at int, name string) {
 	var names []string
 	for at = 1; at < len(args); at++ {

@@ -46,7 +46,7 @@ func artifactListCommand(ui *terminal) *cli.Command {
 	})
 }
 
-// size says how large an artifact is in the unit that fits its kind.
+// size describes the size of an artifact in the unit for its kind.
 func size(s *store.Store, ref artifact.Ref) string {
 	size, err := inspect.Measure(s, ref)
 	switch {
@@ -128,7 +128,7 @@ func artifactVerifyCommand(ui *terminal) *cli.Command {
 	})
 }
 
-// notWhole is the error for artifacts that are damaged or missing.
+// notWhole returns the error for artifacts that are damaged or missing.
 func notWhole(all []inspect.Verified, s *store.Store) error {
 	n := map[inspect.Health]int{}
 	for _, v := range all {
@@ -200,7 +200,8 @@ func byteSize(n int64) string {
 	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
 }
 
-// indent puts margin before each line, and ends the last one.
+// indent puts margin before each line, and ends the last line with a line
+// break.
 func indent(text, margin string) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	return margin + strings.Join(lines, "\n"+margin) + "\n"

@@ -69,7 +69,7 @@ func exportArtifact(ctx context.Context, ui *terminal, args *arguments.ArtifactE
 	return nil
 }
 
-// exportRows writes the rows of a dataset. Nothing but rows goes to standard output.
+// exportRows writes the rows of a dataset. Only rows go to standard output.
 func exportRows(ctx context.Context, ui *terminal, args *arguments.ArtifactExport, d export.Dataset, name string, n int64) error {
 	switch {
 	case args.Dir != "":

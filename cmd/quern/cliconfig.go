@@ -17,21 +17,20 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/wire"
 )
 
-// cliConfig is the configuration of a user rather than of a pipeline: the file that
-// QUERN_CLI_CONFIG names, or config.hcl in the folder quern of the user's
-// configuration folder (~/.config on Linux).
+// cliConfig is the configuration of a user, not of a pipeline: the file in
+// QUERN_CLI_CONFIG, or quern/config.hcl in the user's configuration folder
+// (~/.config on Linux).
 type cliConfig struct {
-	// DevOverrides replace a plugin with a program, or the folder that it is in: a
+	// DevOverrides substitute a program, or the folder that contains it, for a
 	// required plugin, by its source or local name.
 	DevOverrides map[string]string `hcl:"dev_overrides,optional"`
-	// PluginStartTimeout is how long a plugin may take to get ready, such as
-	// "1m".
+	// PluginStartTimeout is how long a plugin may take to start, such as "1m".
 	PluginStartTimeout string `hcl:"plugin_start_timeout,optional"`
 
 	startTimeout time.Duration
 }
 
-// loadCLIConfig reads the file, if there is one. The variable
+// loadCLIConfig reads the file, if it exists. The variable
 // QUERN_PLUGIN_START_TIMEOUT takes precedence.
 func loadCLIConfig() (*cliConfig, error) {
 	c := &cliConfig{}
@@ -70,8 +69,8 @@ func loadCLIConfig() (*cliConfig, error) {
 	return c, nil
 }
 
-// reattached are the plugins that QUERN_REATTACH_PLUGINS says are being served
-// already.
+// reattached returns the plugins that are already being served, according to
+// QUERN_REATTACH_PLUGINS.
 func reattached() (map[string]*goplugin.ReattachConfig, error) {
 	text := os.Getenv(wire.ReattachVariable)
 	if text == "" {

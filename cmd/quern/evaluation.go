@@ -16,17 +16,17 @@ import (
 	"github.com/quern-dev/quern/ui/results"
 )
 
-// shown is an evaluation that is being shown.
+// shown is an evaluation to be shown.
 type shown struct {
 	ui    *terminal
 	found *results.Evaluation
 	rows  iter.Seq2[*results.Row, error]
-	// most answers are listed; 0: all.
+	// most is the maximum number of answers to list, or 0 for all.
 	most int
 }
 
-// showEvaluation prints what an evaluation found. Where an instance has no
-// figures of subjects, it is shown as every other one is.
+// showEvaluation prints the results of an evaluation. An instance without
+// figures of subjects is shown like any other.
 func showEvaluation(ctx context.Context, ui *terminal, args *arguments.Show, s *store.Store, st *state.State, inst *state.Instance) error {
 	ctx, cancel := interruptible(ctx)
 	defer cancel()
@@ -70,7 +70,7 @@ func evaluationError(address string, err error) error {
 	return err
 }
 
-// longestAnswer is how much of a text Markdown shows; a terminal shows less.
+// longestAnswer is how much of a text Markdown shows. A terminal shows less.
 const longestAnswer = 200
 
 func (v *shown) matrix(format string) error {
@@ -91,7 +91,7 @@ func (v *shown) matrix(format string) error {
 // confusionsShown is the number of confusions shown below a matrix.
 const confusionsShown = 5
 
-// tables are shown below the matrix, by title.
+// tables calls each for the tables below the matrix, by title.
 func (v *shown) tables(each func(title string, t *results.Table) error) error {
 	if changes := v.found.Changes(); changes != nil {
 		if err := each(v.differencesTitle(), changes); err != nil {
@@ -104,7 +104,7 @@ func (v *shown) tables(each func(title string, t *results.Table) error) error {
 	return nil
 }
 
-// differencesTitle says which subjects are compared, and what is not shown.
+// differencesTitle says which subjects are compared, and what is left out.
 func (v *shown) differencesTitle() string {
 	e := v.found
 	from := "the baseline " + e.Baseline
@@ -197,7 +197,7 @@ func (v *shown) diff(format, a, b string) error {
 	return v.list(format, &p.Listing)
 }
 
-// list prints single answers.
+// list prints individual answers.
 func (v *shown) list(format string, list *results.Listing) error {
 	switch format {
 	case "text":
@@ -219,7 +219,7 @@ func (v *shown) list(format string, list *results.Listing) error {
 	return nil
 }
 
-// answersJSON prints rows with the answers that were selected.
+// answersJSON prints rows with the selected answers.
 func (v *shown) answersJSON(rows iter.Seq2[*results.Row, error]) error {
 	all := []*results.Row{}
 	for row, err := range rows {

@@ -18,7 +18,7 @@ import (
 //go:embed examples
 var examples embed.FS
 
-// exampleNames lists them.
+// exampleNames returns their names.
 func exampleNames() []string {
 	entries, _ := examples.ReadDir("examples")
 	var names []string
@@ -28,8 +28,8 @@ func exampleNames() []string {
 	return names
 }
 
-// writeExample writes an example to the working folder, where none of its
-// files may exist, and returns the names of the files.
+// writeExample writes an example to the working folder and returns the names of
+// its files, none of which may exist.
 func writeExample(name string) ([]string, error) {
 	folder := path.Join("examples", name)
 	files, err := examples.ReadDir(folder)

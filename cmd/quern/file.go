@@ -11,8 +11,8 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-// replaceFile writes a file as a whole or not at all, so that an interruption cannot
-// leave half of it.
+// replaceFile replaces a file completely or not at all, so that an interruption
+// cannot leave half of it.
 func replaceFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	f, err := disk.NewTemp(filepath.Dir(path), mode)
 	if err != nil {

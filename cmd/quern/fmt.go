@@ -125,7 +125,7 @@ func rewrite(name string, content []byte) error {
 		return err
 	})
 	if err == nil {
-		err = os.Chmod(name, mode) // a new file has no more than the umask allows
+		err = os.Chmod(name, mode) // a new file is limited by the umask
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
@@ -133,7 +133,7 @@ func rewrite(name string, content []byte) error {
 	return nil
 }
 
-// formattable lists the files that the arguments name, sorted.
+// formattable returns the files that the arguments name, sorted.
 func formattable(args []string, recursive bool) ([]string, error) {
 	if len(args) == 0 {
 		args = []string{"."}

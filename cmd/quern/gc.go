@@ -68,7 +68,8 @@ func collect(ctx context.Context, ui *terminal, args *arguments.GC) error {
 	return nil
 }
 
-// whileHeld is ctx until a lease is lost: another command may use the store from then on.
+// whileHeld returns a context that ends when a lease is lost, because another
+// command may then use the store.
 func whileHeld(ctx context.Context, lease *state.Lease) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {

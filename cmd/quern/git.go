@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// gitCommit is the commit that the current folder is at, and whether there
-// are uncommitted changes; empty if the folder is not in a repository.
+// gitCommit returns the commit of the current folder, and whether there are
+// uncommitted changes. It returns "" if the folder is not in a repository.
 func gitCommit() (commit string, dirty bool) {
 	out, err := exec.Command("git", "rev-parse", "HEAD").Output()
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// importable are the importers, each a command of its own.
+// importable are the importers. Each is a subcommand.
 var importable = []importers.Importer{promptfoo.Importer{}}
 
 func importCommand(ui *terminal) *cli.Command {
@@ -54,8 +54,8 @@ func importToolCommand(ui *terminal, importer importers.Importer) *cli.Command {
 	})
 }
 
-// writeImport writes the files of a pipeline; without force, either all of
-// them or none.
+// writeImport writes the files of a pipeline. Without force, it writes either
+// all of them or none.
 func writeImport(files []importers.File, dir string, force bool) error {
 	for _, f := range files {
 		name := filepath.Join(dir, f.Name)
@@ -74,8 +74,8 @@ func writeImport(files []importers.File, dir string, force bool) error {
 	return nil
 }
 
-// describeImport is what -json prints: the outcome, the files, the number of
-// each thing by its plural, and the findings.
+// describeImport returns what -json prints: the outcome, the files, the number
+// of things by their plural names, and the findings.
 func describeImport(p *importers.Pipeline, dir string) map[string]any {
 	d := map[string]any{"outcome": p.Outcome(), "files": written(p, dir), "findings": slices.Concat([]importers.Finding{}, p.Findings)}
 	for _, c := range p.Counts {

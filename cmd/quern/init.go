@@ -68,10 +68,10 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 	return nil
 }
 
-// missingPrograms reports each program of quern that the pipeline needs and that is not
-// there, once.
+// missingPrograms reports once each program of quern that the pipeline needs
+// and that is missing.
 func missingPrograms(ctx context.Context, module *config.Module, options registry.Options) hcl.Diagnostics {
-	plugins, _ := registry.Open(ctx, options) // Init has said what is wrong with the others
+	plugins, _ := registry.Open(ctx, options) // Init has reported the errors of the others
 	defer plugins.Close()
 	var diags hcl.Diagnostics
 	reported := map[string]bool{}
@@ -80,7 +80,7 @@ func missingPrograms(ctx context.Context, module *config.Module, options registr
 		if plugins.Missing(kind, s.Type) == nil || reported[s.Type] {
 			continue
 		}
-		// Another plugin may offer the type.
+		// Another plugin may provide the type.
 		if _, _, err := plugins.Type(kind, s.Type, s.Plugin); err != nil {
 			reported[s.Type] = true
 			diags = append(diags, diag.Errorf(s.TypeRange.Ptr(), "A program of quern is missing", "%s.", diag.Capital(err.Error())))

@@ -7,13 +7,13 @@ import (
 	"syscall"
 )
 
-// interruptible returns a context that Ctrl-C and SIGTERM end.
+// interruptible returns a context that Ctrl-C and SIGTERM cancel.
 func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 }
 
-// untilStopped is a context that also ends when stop is closed, for work that
-// cannot stop in order. Call done when the work is over.
+// untilStopped returns a context that also ends when stop is closed, for work
+// that cannot stop gracefully. Call done when the work is over.
 func untilStopped(ctx context.Context, stop <-chan struct{}) (_ context.Context, done context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
@@ -26,8 +26,9 @@ func untilStopped(ctx context.Context, stop <-chan struct{}) (_ context.Context,
 	return ctx, cancel
 }
 
-// stoppable is for work that can stop in order: the first Ctrl-C or SIGTERM
-// closes stop, a second one ends the context. Call done when the work is over.
+// stoppable is for work that can stop gracefully: the first Ctrl-C or SIGTERM
+// closes stop, and a second one cancels the context. Call done when the work is
+// over.
 func stoppable(ctx context.Context) (_ context.Context, stop <-chan struct{}, done func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)

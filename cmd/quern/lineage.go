@@ -37,7 +37,8 @@ func lineageCommand(ui *terminal) *cli.Command {
 	})
 }
 
-// artifactWords names what a stage produced: its own artifact, or the number of artifacts.
+// artifactWords describes the result of a stage: its own artifact, or the
+// number of artifacts.
 func artifactWords(digests map[string]string) []string {
 	if own, ok := digests[""]; ok {
 		return []string{shortDigest(own)}

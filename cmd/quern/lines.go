@@ -13,13 +13,14 @@ import (
 	"golang.org/x/term"
 )
 
-// lineReader reads lines, without their ends. The last one may come with io.EOF.
+// lineReader reads lines, without their line breaks. The last one may come with
+// io.EOF.
 type lineReader interface {
 	readLine(prompt string) (string, error)
 }
 
-// lines reads standard input. On a terminal, lines can be edited, and earlier ones
-// recalled.
+// lines returns a reader of standard input. On a terminal, lines can be edited,
+// and earlier ones recalled.
 func (c *console) lines() lineReader {
 	in, out := c.ui.in, c.ui.out
 	if !term.IsTerminal(int(in.Fd())) {
@@ -51,8 +52,8 @@ type editedLines struct {
 	ui     *terminal
 }
 
-// readLine has the terminal in raw mode only while it reads, since results are
-// printed in the ordinary one.
+// readLine puts the terminal in raw mode only while it reads, because results
+// are printed in the normal mode.
 func (l *editedLines) readLine(prompt string) (line string, err error) {
 	fd := int(l.ui.in.Fd())
 	before, err := term.MakeRaw(fd)
@@ -90,8 +91,8 @@ var brackets = map[hclsyntax.TokenType]int{
 	hclsyntax.TokenOHeredoc: 1, hclsyntax.TokenCHeredoc: -1,
 }
 
-// continues says whether an expression has brackets or a heredoc that are still
-// open.
+// continues reports whether an expression has brackets or a heredoc that are
+// still open.
 func continues(text string) bool {
 	tokens, _ := hclsyntax.LexExpression([]byte(text+"\n"), "", hcl.InitialPos)
 	open := 0

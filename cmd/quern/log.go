@@ -101,7 +101,7 @@ func showRun(ctx context.Context, ui *terminal, args *arguments.Log, s *store.St
 	return nil
 }
 
-// showRunFigures prints what the evaluations of a run found.
+// showRunFigures prints the results of a run's evaluations.
 func showRunFigures(ctx context.Context, ui *terminal, s *store.Store, r *history.Run) error {
 	for _, e := range inspect.Evaluations(ctx, s, r) {
 		ui.printf("\n%s:\n\n", e.Address)
@@ -116,7 +116,7 @@ func showRunFigures(ctx context.Context, ui *terminal, s *store.Store, r *histor
 	return nil
 }
 
-// runOutputs are the outputs of a run; those that are sensitive are marked.
+// runOutputs returns the outputs of a run, with sensitive ones marked.
 func runOutputs(r *history.Run) map[string]cty.Value {
 	values := make(map[string]cty.Value, len(r.Outputs))
 	for name, v := range r.Outputs {
@@ -128,7 +128,7 @@ func runOutputs(r *history.Run) map[string]cty.Value {
 	return values
 }
 
-// relative is a path as seen from the working folder, if it is in there.
+// relative returns a path relative to the working folder, if it is inside it.
 func relative(path string) string {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -140,7 +140,7 @@ func relative(path string) string {
 	return path
 }
 
-// filled leaves out empty columns.
+// filled removes empty columns.
 func filled(header []string, rows [][]string) ([]string, [][]string) {
 	all := append([][]string{header}, rows...)
 	kept := make([][]string, len(all))
@@ -155,7 +155,8 @@ func filled(header []string, rows [][]string) ([]string, [][]string) {
 	return kept[0], kept[1:]
 }
 
-// spent is the total of the calls to language models; "" if there were none.
+// spent describes the total of the calls of language models, or returns "" if
+// there were none.
 func spent(s *llm.Spend) string {
 	switch {
 	case s == nil || s.Calls+s.CachedCalls == 0:
@@ -194,7 +195,7 @@ func duration(r *history.Run) string {
 	return r.Ended.Sub(r.Started).Round(100 * time.Millisecond).String()
 }
 
-// what says what a run did.
+// what describes what a run did.
 func what(r *history.Run) string {
 	var parts []string
 	for _, t := range inspect.Tallies(r) {

@@ -15,10 +15,11 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// logs are what quern and its plugins log. All of it goes to the log file of the
-// run, if this command is one. What the variables QUERN_LOG (quern and
-// plugins), QUERN_LOG_CORE (quern alone) and QUERN_LOG_PLUGIN (plugins alone)
-// ask for goes to stderr, too, or to the end of the file QUERN_LOG_PATH.
+// logs are the logs of quern and its plugins. Everything goes to the log file
+// of the run, if this command is one. The levels in the variables QUERN_LOG
+// (quern and plugins), QUERN_LOG_CORE (only quern), and QUERN_LOG_PLUGIN (only
+// plugins) select what also goes to stderr, or is appended to the file
+// QUERN_LOG_PATH.
 type logs struct {
 	hclog.Logger
 	run runLog
@@ -69,7 +70,7 @@ func newLogs(stderr io.Writer, redact func(string) string) (*logs, error) {
 	return l, nil
 }
 
-// logSink writes lines of at least a level.
+// logSink writes lines of a minimum level.
 type logSink struct {
 	core, plugins hclog.Level
 	json          bool
@@ -100,12 +101,10 @@ func (s *logSink) Accept(name string, level hclog.Level, message string, args ..
 	_, _ = io.WriteString(s.to, s.redact(line.String()))
 }
 
-// mostBacklog is how much of the log before a run begins is kept, in
-// bytes.
+// mostBacklog bounds the log from before a run that is kept, in bytes.
 const mostBacklog = 1 << 20
 
-// runLog is the log file of a run. Until the run begins, what is logged is kept
-// for it.
+// runLog is the log file of a run. It buffers the log until the run begins.
 type runLog struct {
 	mu      sync.Mutex
 	backlog []byte

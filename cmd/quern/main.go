@@ -1,10 +1,9 @@
 // Command quern plans and applies declarative pipelines for the lifecycle of
 // language models.
-//
-// Each command is three parts: its arguments, a type in internal/arguments that declares
-// the flags and refuses those that contradict each other; its work, in terms of the
-// packages lang, planner, runner, store, and inspect; and its view, the functions that
-// print. It contains no logic that another front end would need.
+// Each command has three parts: its arguments, a type in internal/arguments
+// that declares the flags and rejects contradictions; its work, done by the
+// packages lang, planner, runner, store, and inspect; and its view, the
+// functions that print. It contains no logic that another front end would need.
 package main
 
 import (
@@ -31,16 +30,16 @@ const (
 )
 
 func main() {
-	// The built-in plugins are ordinary plugins, served by this program when
-	// it is started again in that role.
+	// The built-in plugins are ordinary plugins. This program serves them when
+	// it is started with this argument.
 	if len(os.Args) >= 2 && os.Args[1] == "serve-plugin" {
 		os.Exit(serve(os.Args[2:]))
 	}
 	os.Exit(run(os.Args))
 }
 
-// serve serves the built-in plugin, or the plugin of a vendor that is named,
-// until quern ends.
+// serve serves the built-in plugin, or the named plugin of a vendor, until
+// quern ends.
 func serve(args []string) int {
 	name := registry.Builtin
 	if len(args) > 0 {
@@ -64,7 +63,7 @@ func run(args []string) int {
 		return ui.finish(err)
 	}
 	if len(args) == 2 && (args[1] == "-version" || args[1] == "--version") {
-		args = []string{args[0], "version"} // as most programs spell it
+		args = []string{args[0], "version"} // the usual spelling in other programs
 	}
 	return execute(ui, func() error {
 		app := newApp(ui)
@@ -76,8 +75,8 @@ func run(args []string) int {
 	})
 }
 
-// execute runs a command and returns its exit code. If there is a panic, on
-// any goroutine, it prints where to report it.
+// execute runs a command and returns its exit code. After a panic in any
+// goroutine, it prints where to report the bug.
 func execute(ui *terminal, command func() error) (code int) {
 	err := parallel.Call(func() error {
 		err := command()
@@ -99,8 +98,8 @@ quern %s: %s`, version, err)
 	return exitCrash
 }
 
-// exitStatus is an error that only sets the exit code: everything else
-// has been printed already.
+// exitStatus is an error that only sets the exit code. Everything else has
+// already been printed.
 type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }

@@ -12,8 +12,8 @@ import (
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 )
 
-// manCommand writes a man page for each command. Only those who package
-// quern need it, so help does not list it.
+// manCommand writes a man page for each command. Only packagers of quern need
+// it, so help does not list it.
 func manCommand(ui *terminal) *cli.Command {
 	c := &cli.Command{Name: "man", Usage: "write man pages to a folder", ArgsUsage: "DIR", Hidden: true}
 	return command(ui, c, &arguments.Man{}, func(_ context.Context, args *arguments.Man) error {
@@ -24,7 +24,7 @@ func manCommand(ui *terminal) *cli.Command {
 	})
 }
 
-// writeMan writes the pages of a command and of those below it.
+// writeMan writes the pages of a command and its subcommands.
 func writeMan(dir string, cmd *cli.Command, parent string) error {
 	name := strings.TrimSpace(parent + " " + cmd.Name)
 	file := filepath.Join(dir, pageName(name)+".1")
@@ -39,17 +39,17 @@ func writeMan(dir string, cmd *cli.Command, parent string) error {
 	return nil
 }
 
-// pageName is the name of a command's page, such as quern-state-mv.
+// pageName returns the name of a command's page, such as quern-state-mv.
 func pageName(command string) string { return strings.ReplaceAll(command, " ", "-") }
 
-// manPage is a page in the language of man pages.
+// manPage returns a page in roff.
 func manPage(name string, cmd *cli.Command) string {
 	var page strings.Builder
 	fmt.Fprintf(&page, ".TH %s 1 \"\" %q\n", strings.ToUpper(roff(pageName(name))), "quern "+version)
 	fmt.Fprintf(&page, ".SH NAME\n%s \\- %s\n", roff(pageName(name)), roff(cmd.Usage))
 	fmt.Fprintf(&page, ".SH SYNOPSIS\n.B %s\n%s\n", roff(name), roff(synopsis(cmd)))
 	if cmd.Description != "" {
-		// The lines of a description are set as they are: some are examples.
+		// Lines of a description are not reflowed, because some are examples.
 		fmt.Fprintf(&page, ".SH DESCRIPTION\n.nf\n%s\n.fi\n", roff(strings.TrimRight(cmd.Description, "\n")))
 	}
 	writeOptions(&page, cmd)
@@ -100,8 +100,8 @@ func writeOptions(page *strings.Builder, cmd *cli.Command) {
 	}
 }
 
-// unquoteUsage finds the name of a flag's value in its usage, between
-// backticks.
+// unquoteUsage returns the name of a flag's value, which is in backticks in its
+// usage.
 func unquoteUsage(usage string) (placeholder, plain string) {
 	before, rest, found := strings.Cut(usage, "`")
 	if !found {

@@ -98,8 +98,8 @@ func plainText(v cty.Value) string {
 	return v.AsBigFloat().Text('f', -1)
 }
 
-// outputLines prints outputs as HCL assignments, sensitive ones without their
-// values.
+// outputLines formats outputs as HCL assignments, without the values of
+// sensitive ones.
 func outputLines(outputs map[string]cty.Value) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(outputs)) {

@@ -59,8 +59,8 @@ func printPlan(ui *terminal, p *plan.Plan, format string) error {
 	return render.Markdown(ui.out, p)
 }
 
-// savePlan writes a plan to a file that only its owner can read: it has the values of
-// variables.
+// savePlan writes a plan to a file that only its owner can read, because it
+// contains the values of variables.
 func savePlan(name string, p *plan.Plan) error {
 	err := replaceFile(name, 0o600, func(w io.Writer) error { return plan.Encode(w, p) })
 	if err != nil {

@@ -61,8 +61,8 @@ func pluginDocsCommand(ui *terminal) *cli.Command {
 	})
 }
 
-// pluginsHere are the built-in plugins and those that the pipeline of this
-// folder requires, if there is one.
+// pluginsHere returns the built-in plugins and, if this folder contains a
+// pipeline, those that it requires.
 func pluginsHere(ctx context.Context, ui *terminal) (*registry.Registry, error) {
 	module, diags := config.Load(".")
 	ui.sources = module.Sources

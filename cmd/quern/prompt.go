@@ -16,8 +16,8 @@ import (
 	"github.com/quern-dev/quern/store/responses"
 )
 
-// showPrompt prints what a prompt makes of a row of the dataset that it is used
-// over. No model is asked.
+// showPrompt prints the request that a prompt renders for a row of its dataset.
+// It calls no model.
 func showPrompt(ctx context.Context, ui *terminal, args *arguments.Show) error {
 	format, err := shownAs(args, arguments.ShownPrompt)
 	if err != nil {
@@ -51,8 +51,8 @@ func showPrompt(ctx context.Context, ui *terminal, args *arguments.Show) error {
 	return nil
 }
 
-// requestOf is the request that would be sent. If its examples cannot be chosen without
-// calling a model, it says so.
+// requestOf returns the request that would be sent. If its examples cannot be
+// selected without calling a model, it says so.
 func requestOf(ctx context.Context, ui *terminal, use preview.Use, from preview.From, row int64) (req *llm.Request, err error) {
 	var cache *responses.Cache
 	from.Answers = func() (*responses.Cache, error) {
@@ -76,7 +76,7 @@ func requestOf(ctx context.Context, ui *terminal, use preview.Use, from preview.
 	return req, err
 }
 
-// chosenUse is the use of a prompt in the stage that was named, or the first.
+// chosenUse returns the use of a prompt in the named stage, or the first use.
 func chosenUse(p *plan.Plan, prompt, stage string) (preview.Use, error) {
 	uses := preview.Uses(p, prompt)
 	var stages []string

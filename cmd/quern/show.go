@@ -51,7 +51,8 @@ func show(ctx context.Context, ui *terminal, args *arguments.Show) error {
 	return showState(ui, args, s, st)
 }
 
-// shownAs is the form of what is shown, unless args have flags for something else.
+// shownAs returns the form of what is shown, or an error if args have flags
+// that do not apply to it.
 func shownAs(args *arguments.Show, what arguments.Shown) (string, error) {
 	format, diags := args.For(what)
 	if diags.HasErrors() {
@@ -119,7 +120,7 @@ func showState(ui *terminal, args *arguments.Show, s *store.Store, st *state.Sta
 	return nil
 }
 
-// made says in a few words what an instance has made.
+// made describes the result of an instance in a few words.
 func made(s *store.Store, inst *state.Instance) string {
 	var parts []string
 	for _, a := range inspect.Results(inst) {

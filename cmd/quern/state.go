@@ -95,10 +95,10 @@ func stateMoveCommand(ui *terminal) *cli.Command {
 	})
 }
 
-// move gives the instance at one address another.
+// move is a change of an instance's address.
 type move struct{ from, to string }
 
-// moveInstances moves one instance, or all those of a stage, or none.
+// moveInstances moves one instance, all instances of a stage, or none.
 func moveInstances(st *state.State, from, to string) ([]move, error) {
 	target, err := addr.Parse(to)
 	if err != nil {
@@ -131,8 +131,8 @@ func moveInstances(st *state.State, from, to string) ([]move, error) {
 	return moves, nil
 }
 
-// moved is the address that an instance gets. It keeps its key where whole
-// stages are named.
+// moved returns the new address of an instance. If whole stages are moved, it
+// keeps its key.
 func moved(source, from string, target addr.Instance) string {
 	given, err := addr.Parse(from)
 	a, sourceErr := addr.Parse(source)
@@ -225,8 +225,7 @@ func changeState(ctx context.Context, ui *terminal, args *arguments.StateChange,
 	return s.States().Save(st)
 }
 
-// stateHere is the store of this folder and the state of the environment that
-// is named.
+// stateHere returns the store of this folder and the state of an environment.
 func stateHere(ui *terminal, env string) (*store.Store, *state.State, error) {
 	s, err := openStore(ui)
 	if err != nil {

@@ -61,7 +61,8 @@ func statePushCommand(ui *terminal) *cli.Command {
 	})
 }
 
-// readInput is the content of a file; of standard input if its name is "-".
+// readInput returns the content of a file, or of standard input if its name is
+// "-".
 func readInput(ui *terminal, name string) ([]byte, error) {
 	read := func() ([]byte, error) { return os.ReadFile(name) }
 	if name == "-" {
@@ -107,7 +108,7 @@ func pushState(ctx context.Context, ui *terminal, args *arguments.StatePush, tex
 	return nil
 }
 
-// presentIn makes sure that the store has what a state says was made.
+// presentIn checks that the store contains the artifacts in a state.
 func presentIn(s *store.Store, st *state.State) error {
 	for _, address := range slices.Sorted(maps.Keys(st.Instances)) {
 		outputs := st.Instances[address].Outputs

@@ -25,21 +25,21 @@ import (
 	"github.com/quern-dev/quern/runner"
 )
 
-// terminal is where a command reads and prints: results on out, everything
-// else on err.
+// terminal is the input and output of a command: results go to out, everything
+// else to err.
 type terminal struct {
 	in       *os.File
 	out, err *os.File
 	noColor  bool
-	// startedIn is the folder that quern was started in, whatever -chdir says.
+	// startedIn is the folder that quern was started in, before -chdir.
 	startedIn string
-	// compactWarnings: only their summaries are printed.
+	// compactWarnings prints only the summaries of warnings.
 	compactWarnings bool
 	// sources are the configuration files that snippets are cut from.
 	sources map[string][]byte
-	// displaying: a display shows what goes on.
+	// displaying is set while a display shows the progress.
 	displaying atomic.Bool
-	// secrets are not to be seen in anything that is said.
+	// secrets are removed from everything that is printed.
 	secrets secret.Redactor
 }
 
@@ -47,12 +47,12 @@ func newTerminal(in, out, err *os.File) *terminal {
 	return &terminal{in: in, out: out, err: err, noColor: os.Getenv("NO_COLOR") != ""}
 }
 
-// color reports whether to print color to f.
+// color reports whether to print colors to f.
 func (t *terminal) color(f *os.File) bool {
 	return !t.noColor && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
-// size is the number of columns and lines of f, or 80 by 24 if it is not a
+// size returns the number of columns and lines of f, or 80 by 24 if it is not a
 // terminal or does not report its size.
 func (t *terminal) size(f *os.File) (width, height int) {
 	if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 20 && h > 2 {
@@ -66,13 +66,13 @@ func (t *terminal) width(f *os.File) int {
 	return w
 }
 
-// diagnosed is an error made of diagnostics.
+// diagnosed is an error that consists of diagnostics.
 type diagnosed struct{ diags hcl.Diagnostics }
 
 func (d diagnosed) Error() string { return d.diags.Error() }
 
-// failed returns the diagnostics as an error when there is an error among
-// them; otherwise it prints the warnings and returns nil.
+// failed returns the diagnostics as an error if any of them is one. Otherwise,
+// it prints the warnings and returns nil.
 func (t *terminal) failed(diags hcl.Diagnostics) error {
 	if diags.HasErrors() {
 		return diagnosed{diags}
@@ -92,7 +92,7 @@ func (t *terminal) diagnose(diags hcl.Diagnostics) {
 	diag.Print(t.err, diags, t.texts(diags), diag.PrintOptions{Color: t.color(t.err), Width: t.width(t.err), Redact: t.secrets.Text})
 }
 
-// summarize prints warnings in a line each.
+// summarize prints each warning in one line.
 func (t *terminal) summarize(warnings hcl.Diagnostics) {
 	for _, w := range warnings {
 		place := ""
@@ -103,8 +103,8 @@ func (t *terminal) summarize(warnings hcl.Diagnostics) {
 	}
 }
 
-// texts are the sources, and the other files that diagnostics point at: values
-// of variables, the lock file.
+// texts returns the sources, and the other files that diagnostics point to:
+// values of variables and the lock file.
 func (t *terminal) texts(diags hcl.Diagnostics) map[string][]byte {
 	all := maps.Clone(t.sources)
 	if all == nil {
@@ -133,8 +133,8 @@ func (t *terminal) finish(err error) int {
 	return exitError
 }
 
-// diagnosticsOf is an error as diagnostics. The first line of a plain error is the
-// summary.
+// diagnosticsOf converts an error to diagnostics. The first line of a plain
+// error is the summary.
 func diagnosticsOf(err error) hcl.Diagnostics {
 	var d diagnosed
 	if errors.As(err, &d) {
@@ -152,7 +152,8 @@ func diagnosticsOf(err error) hcl.Diagnostics {
 	return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: diag.Capital(summary), Detail: diag.Capital(detail)}}
 }
 
-// withHint says how to find what exists where a name names nothing.
+// withHint adds to an error about an unknown name how to list the existing
+// ones.
 func withHint(err error) error {
 	var unknown *inspect.NotFound
 	var ambiguous *inspect.Ambiguous
@@ -172,7 +173,7 @@ func (t *terminal) printf(format string, args ...any) {
 	fmt.Fprintf(t.out, format, printable.Values(args)...)
 }
 
-// notef reports progress and notices on standard error, as printf does.
+// notef prints progress and notices to standard error, like printf.
 func (t *terminal) notef(format string, args ...any) {
 	fmt.Fprint(t.err, t.secrets.Text(fmt.Sprintf(format, printable.Values(args)...)))
 }
@@ -186,18 +187,19 @@ func (t *terminal) conceal(variables map[string]cty.Value) {
 	}
 }
 
-// slow says that something takes long, unless a display shows what goes on.
+// slow reports that something takes long, unless a display shows the progress.
 func (t *terminal) slow(text string) {
 	if !t.displaying.Load() {
 		t.notef("%s Press Ctrl-C to stop.\n", text)
 	}
 }
 
-// patience is how long a command may be silent.
+// patience is how long a command may print nothing.
 const patience = 2 * time.Second
 
-// waiting tells a user at a terminal what goes on if nothing else was printed
-// for a while. The caller calls done when it has something to print itself.
+// waiting tells a user at a terminal what is going on if nothing else was
+// printed for a while. The caller calls done when it has something to print
+// itself.
 func (t *terminal) waiting(what string) (done func()) {
 	if !term.IsTerminal(int(t.err.Fd())) {
 		return func() {}
@@ -214,7 +216,7 @@ func (t *terminal) json(v any) error {
 	return enc.Encode(v)
 }
 
-// table prints rows under a header, in columns.
+// table prints rows with a header, in columns.
 func (t *terminal) table(header []string, rows [][]string) error {
 	w := tabwriter.NewWriter(t.out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, printable.Text(strings.Join(header, "\t")))
@@ -230,7 +232,7 @@ func (t *terminal) table(header []string, rows [][]string) error {
 
 var errInterrupted = errors.New("interrupted")
 
-// line reads a line of the standard input, unless stop is closed before.
+// line reads a line from standard input, unless stop is closed first.
 func (t *terminal) line(stop <-chan struct{}) (string, error) {
 	type answer struct {
 		line string
@@ -250,8 +252,8 @@ func (t *terminal) line(stop <-chan struct{}) (string, error) {
 	}
 }
 
-// confirm asks a question that only "yes" answers with yes. Once stop is closed,
-// the answer is no.
+// confirm asks a question. Only "yes" means yes. Once stop is closed, the
+// answer is no.
 func (t *terminal) confirm(question, detail string, stop <-chan struct{}) (bool, error) {
 	fmt.Fprintf(t.out, "\n%s\n  %s\n  Only \"yes\" will be accepted.\n\n  Enter a value: ", question, detail)
 	line, err := t.line(stop)

@@ -12,9 +12,9 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// prepare gives every command the same behavior on wrong usage: an error
-// that says which command to ask for help. A flag's value is one value, with
-// or without commas: -var takes lists.
+// prepare gives every command the same behavior on wrong usage: an error that
+// names the command to get help for. A flag's value is never split at commas,
+// because -var takes lists.
 func prepare(ui *terminal, cmd *cli.Command) {
 	cmd.DisableSliceFlagSeparator = true
 	cmd.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
@@ -30,8 +30,8 @@ func prepare(ui *terminal, cmd *cli.Command) {
 	}
 }
 
-// plainly rewrites an error about a flag's value for people: the
-// parser returns the errors of Go's packages.
+// plainly rewrites an error about a flag's value for people, because the parser
+// returns the errors of Go's packages.
 func plainly(err error) string {
 	message, cause, _ := strings.Cut(err.Error(), ": ")
 	switch {

@@ -27,7 +27,7 @@ func validateCommand(ui *terminal) *cli.Command {
 	})
 }
 
-// validate gathers the mistakes of all phases that can still be reached.
+// validate collects the errors of all phases that can be reached.
 func validate(ctx context.Context, ui *terminal) hcl.Diagnostics {
 	module, diags := config.Load(".")
 	ui.sources = module.Sources
@@ -72,7 +72,7 @@ func reportValidation(ui *terminal, diags hcl.Diagnostics, asJSON bool) error {
 	return nil
 }
 
-// assumedVariables are placeholders for values that are not set yet: the
+// assumedVariables returns placeholders for values that are not set yet: the
 // defaults, and unknown values of the declared types.
 func assumedVariables(module *config.Module) map[string]cty.Value {
 	values := make(map[string]cty.Value, len(module.Variables))

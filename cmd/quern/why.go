@@ -42,7 +42,7 @@ func explain(ctx context.Context, ui *terminal, args *arguments.Why) error {
 	return render.Why(ui.out, why, render.Options{Color: ui.color(ui.out), Width: ui.width(ui.out)})
 }
 
-// nodeAt finds a node of a plan by its address.
+// nodeAt returns the node of a plan with that address.
 func nodeAt(p *plan.Plan, a addr.Instance) (*plan.Node, error) {
 	var addresses []string
 	for _, n := range p.Nodes {

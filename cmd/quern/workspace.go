@@ -21,26 +21,26 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// localDir is the folder next to the configuration that has the store unless a store block
-// says otherwise, and the plugins of the project.
+// localDir is the folder next to the configuration that contains the project's
+// plugins and, unless a store block says otherwise, the store.
 const localDir = ".quern"
 
 // workspace is the folder that a command works in: its configuration, its
-// variables, its store and the plugins that it needs.
+// variables, its store, and the plugins that it needs.
 type workspace struct {
 	ui        *terminal
 	module    *config.Module
 	variables map[string]cty.Value
-	hidden    map[string]cty.Value // what sensitive() hides, by name
+	hidden    map[string]cty.Value // values that sensitive() hides, by name
 	store     *store.Store
 	plugins   *registry.Registry
 	logs      *logs
-	// ctx ends when everything has to end at once.
+	// ctx ends when everything must end immediately.
 	ctx context.Context
 }
 
-// loadModule reads the configuration of the current folder. If it has
-// errors, it reports all that validate finds, not only syntax errors.
+// loadModule reads the configuration in the current folder. If it has errors,
+// loadModule reports everything that validate finds, not only syntax errors.
 func loadModule(ctx context.Context, ui *terminal) (*config.Module, error) {
 	module, diags := config.Load(".")
 	ui.sources = module.Sources
@@ -51,8 +51,8 @@ func loadModule(ctx context.Context, ui *terminal) (*config.Module, error) {
 	return module, ui.failed(diags)
 }
 
-// openStore opens the store of the current folder, and creates it if there is
-// a pipeline that has none yet.
+// openStore opens the store of the current folder. If the folder contains a
+// pipeline without a store, it creates the store.
 func openStore(ui *terminal) (*store.Store, error) {
 	settings, sources, diags := config.LoadStore(".")
 	if diags.HasErrors() {
@@ -75,7 +75,7 @@ func openStore(ui *terminal) (*store.Store, error) {
 	return s, nil
 }
 
-// shortPath is a path relative to the current folder, if it is inside it.
+// shortPath returns a path relative to the current folder, if it is inside it.
 func shortPath(path string) string {
 	here, err := os.Getwd()
 	if err != nil {
@@ -87,8 +87,8 @@ func shortPath(path string) string {
 	return path
 }
 
-// openRegistry finds the plugins of a module. It does not start any. When ctx ends, so
-// do questions for what plugins offer.
+// openRegistry finds the plugins of a module, without starting any. When ctx
+// ends, requests for schemas end, too.
 func openRegistry(ctx context.Context, ui *terminal, module *config.Module) (*registry.Registry, *logs, error) {
 	options, logs, err := registryOptions(ui, module)
 	if err != nil {
@@ -131,9 +131,9 @@ func registryOptions(ui *terminal, module *config.Module) (registry.Options, *lo
 	}, logs, nil
 }
 
-// cacheDir is where quern caches what programs are and offer: the user's own
-// cache, so that a new project or checkout does not read them again; without one,
-// the project's.
+// cacheDir is where quern caches digests and schemas of programs: the user's
+// cache, so that a new project or checkout does not read them again, or the
+// project's if the user has none.
 func cacheDir() string {
 	if dir, err := os.UserCacheDir(); err == nil {
 		dir = filepath.Join(dir, "quern")
@@ -152,8 +152,8 @@ func required(module *config.Module) []registry.Requirement {
 	return all
 }
 
-// openWorkspace reads everything that making a plan needs, with the variables that a
-// saved plan was made with; nil: no plan was saved. Close it.
+// openWorkspace reads everything that planning needs. saved is the saved plan
+// whose variables are used, or nil. The caller closes the workspace.
 func openWorkspace(ctx context.Context, ui *terminal, given *arguments.Variables, saved *plan.Plan) (*workspace, error) {
 	module, err := loadModule(ctx, ui)
 	if err != nil {
@@ -192,7 +192,7 @@ func checkSavedVariables(module *config.Module, inputs vars.Inputs) error {
 	return nil
 }
 
-// close ends the plugins, at once where everything has to end.
+// close ends the plugins, immediately if everything must end.
 func (w *workspace) close() {
 	if w.ctx.Err() != nil {
 		w.plugins.Kill()
@@ -201,7 +201,7 @@ func (w *workspace) close() {
 	w.plugins.Close()
 }
 
-// plannerOptions are what a request and the workspace say about a plan.
+// plannerOptions combines a request and the workspace.
 func (w *workspace) plannerOptions(r arguments.Request, st *state.State) planner.Options {
 	return planner.Options{
 		Module: w.module, Variables: w.variables, Store: w.store, State: st, Plugins: w.plugins,
@@ -211,14 +211,14 @@ func (w *workspace) plannerOptions(r arguments.Request, st *state.State) planner
 	}
 }
 
-// hide keeps a value that sensitive() hides out of all messages.
+// hide removes a value that sensitive() hides from all messages.
 func (w *workspace) hide(name string, v cty.Value) {
 	w.hidden[name] = v
 	w.ui.conceal(map[string]cty.Value{name: v})
 }
 
-// planHere makes the plan that a command asks for, with the state that it
-// was made against. It is for commands that change nothing.
+// planHere makes the plan that a command requests, and returns the state that
+// it was made for. It is for commands that change nothing.
 func planHere(ctx context.Context, ui *terminal, r arguments.Request) (*plan.Plan, *state.State, error) {
 	ctx, cancel := interruptible(ctx)
 	defer cancel()
@@ -235,7 +235,7 @@ func planHere(ctx context.Context, ui *terminal, r arguments.Request) (*plan.Pla
 	return p, st, err
 }
 
-// plan compiles a plan against st and shows what there is to say about it.
+// plan makes a plan and prints its warnings.
 func (w *workspace) plan(ctx context.Context, opts planner.Options) (*plan.Plan, error) {
 	done := w.ui.waiting("Planning ...")
 	p, diags := planner.Build(ctx, opts)

@@ -1,9 +1,9 @@
-// Package promptfoo turns a configuration of promptfoo, another evaluator of
-// prompts, into a pipeline: models, prompts, a source with the test cases as
-// rows, and an evaluation whose metrics are the assertions.
+// Package promptfoo converts a configuration of promptfoo, another evaluator of
+// prompts, to a pipeline: models, prompts, a source with the test cases as
+// rows, and an evaluation with the assertions as metrics.
 //
 // The pipeline is formatted, and config.Load reads it without errors. Scripts
-// that the configuration names are listed, never started.
+// that the configuration names are listed, but never run.
 package promptfoo
 
 import (
@@ -24,14 +24,14 @@ type Importer struct{}
 // Tool is the name of the tool.
 func (Importer) Tool() string { return "promptfoo" }
 
-// Reads says which files are read.
+// Reads describes which files are read.
 func (Importer) Reads() string { return "promptfooconfig.yaml and the files it refers to" }
 
-// names that promptfoo looks for in a folder.
+// names are the files that promptfoo looks for in a folder.
 var names = []string{"promptfooconfig.yaml", "promptfooconfig.yml", "promptfooconfig.json"}
 
-// Import reads a configuration: the file or, in a folder, the one with the usual
-// name.
+// Import reads a configuration from a file, or from the file with the usual
+// name in a folder.
 func (Importer) Import(path, into string) (*importers.Pipeline, error) {
 	file, err := configFile(path)
 	if err != nil {
@@ -80,8 +80,8 @@ func configFile(path string) (string, error) {
 	return "", diag.Failed(fmt.Sprintf("the folder %s does not contain %s", path, names[0]), "%s", hint)
 }
 
-// pipelineName makes a name of the folder, and of the file where that has an
-// unusual name.
+// pipelineName derives a name from the folder, and from the file if its name is
+// unusual.
 func pipelineName(file string) string {
 	folder := ""
 	if abs, err := filepath.Abs(file); err == nil {

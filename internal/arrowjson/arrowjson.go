@@ -1,5 +1,5 @@
 // Package arrowjson writes the values of Arrow arrays as JSON: for exports, for
-// people, and for columns of texts that contain JSON.
+// people, and for string columns that contain JSON.
 package arrowjson
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/quern-dev/quern/internal/printable"
 )
 
-// What JSON cannot represent.
+// The errors for values that JSON cannot represent.
 var (
 	ErrNotFinite = errors.New("JSON cannot represent NaN and infinities")
 	ErrNotUTF8   = errors.New("the text is not UTF-8")
@@ -28,14 +28,15 @@ var (
 
 // Encoder writes values as JSON. The zero Encoder is ready to use.
 type Encoder struct {
-	// NonFinite makes strings of NaN and infinities, for people rather than for
-	// another program. Without it they are errors.
+	// NonFinite writes NaN and infinities as strings, for people rather than
+	// programs. Without it, they are errors.
 	NonFinite bool
 }
 
-// Append appends the value at i to dst. Floats keep their point, binary values
-// are Base64, dates and timestamps RFC 3339. The error is one of the variables of
-// this package, or names a type without a form in JSON.
+// Append appends the value at i to dst. Floats keep their decimal point, binary
+// values are Base64, and dates and timestamps are as in RFC 3339. The error is
+// one of the variables of this package, or names a type that JSON cannot
+// represent.
 func (e Encoder) Append(dst []byte, a arrow.Array, i int) ([]byte, error) {
 	if a.IsNull(i) || a.DataType().ID() == arrow.NULL {
 		return append(dst, "null"...), nil
@@ -102,7 +103,7 @@ func (e Encoder) float(dst []byte, f float64) ([]byte, error) {
 	return nil, ErrNotFinite
 }
 
-// NonFinite is how JavaScript, Python, and Go name such a number.
+// NonFinite returns the name of such a number in JavaScript, Python, and Go.
 func NonFinite(f float64) string {
 	switch {
 	case math.IsNaN(f):
@@ -113,8 +114,8 @@ func NonFinite(f float64) string {
 	return "-Infinity"
 }
 
-// AppendFloat writes the shortest text that reads back as f. It keeps the point,
-// so that a column of floats stays one in tools that guess types.
+// AppendFloat writes the shortest text that reads back as f. It keeps the
+// decimal point, so that tools that guess types still see a column of floats.
 func AppendFloat(dst []byte, f float64) []byte {
 	at := len(dst)
 	dst = strconv.AppendFloat(dst, f, floatForm(f), -1, 64)
@@ -124,7 +125,7 @@ func AppendFloat(dst []byte, f float64) []byte {
 	return dst
 }
 
-// floatForm is the form that ECMAScript gives a number: an exponent for what is
+// floatForm returns ECMAScript's format for a number: with an exponent if it is
 // very large or very small.
 func floatForm(f float64) byte {
 	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
@@ -133,8 +134,8 @@ func floatForm(f float64) byte {
 	return 'f'
 }
 
-// AppendString quotes a text without the escapes for HTML that encoding/json
-// adds, but with those that a terminal needs.
+// AppendString quotes a text without the HTML escapes that encoding/json adds,
+// but with the escapes that a terminal needs.
 func AppendString(dst []byte, s string) []byte {
 	if isPlain(s) {
 		return append(append(append(dst, '"'), s...), '"')
@@ -142,7 +143,7 @@ func AppendString(dst []byte, s string) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(s); err != nil { // a string always has a form
+	if err := enc.Encode(s); err != nil { // cannot fail for a string
 		panic(err)
 	}
 	return append(dst, printable.JSON(bytes.TrimRight(b.Bytes(), "\n"))...)
@@ -158,8 +159,8 @@ func isPlain(s string) bool {
 	return true
 }
 
-// Text is the text of a value of a type that JSON has no form of its own for:
-// binary, date, and timestamp.
+// Text returns the text of a value whose type JSON does not have: binary, date,
+// and timestamp.
 func Text(a arrow.Array, i int) (string, error) {
 	switch a := a.(type) {
 	case *array.Binary:

@@ -1,19 +1,19 @@
-// Package dag sorts things so that each comes after what it needs, and finds
+// Package dag sorts vertices so that each comes after what it needs, and finds
 // cycles.
 //
-// The vertices of a graph are the integers from 0 to n-1; what they mean is
-// up to the caller. All results are deterministic: they depend only on the graph.
+// The vertices of a graph are the integers from 0 to n-1. The caller decides
+// what they mean. All results are deterministic: they depend only on the graph.
 package dag
 
-// Graph lists, by vertex, what each needs. Edges may appear twice.
+// Graph lists what each vertex needs. Edges may appear twice.
 type Graph [][]int
 
-// Levels sorts the vertices: those that need nothing are level 0, each other
-// is one above the highest that it needs. Within a level vertices ascend.
-// Vertices that are in a cycle, or need one that is, are left out; Cycles
-// finds them.
+// Levels sorts the vertices. Those that need nothing are in level 0, and each
+// other one is in the level after the highest that it needs. Within a level,
+// vertices ascend. Vertices that are in a cycle, or need one that is, are left
+// out; Cycles finds them.
 func (g Graph) Levels() [][]int {
-	missing := make([]int, len(g)) // needs not yet placed
+	missing := make([]int, len(g)) // needs without a level
 	needed := make([][]int, len(g))
 	for v, needs := range g {
 		missing[v] = len(needs)
@@ -51,9 +51,10 @@ func (g Graph) Levels() [][]int {
 	return levels
 }
 
-// Cycles returns cycles by their vertices, each needed by the one after it, the
-// last by the first. A cycle begins with its least vertex. There are at most as
-// many as edges, and with one edge of each taken out, none is left.
+// Cycles returns cycles as lists of vertices, each needed by the next one, and
+// the last by the first. A cycle begins with its smallest vertex. There are at
+// most as many cycles as edges, and removing one edge from each leaves no
+// cycle.
 func (g Graph) Cycles() [][]int {
 	const (
 		unseen = iota
@@ -61,7 +62,7 @@ func (g Graph) Cycles() [][]int {
 		done
 	)
 	mark := make([]int, len(g))
-	next := make([]int, len(g)) // the need to look at next
+	next := make([]int, len(g)) // the need to follow next
 	var cycles [][]int
 	for start := range g {
 		if mark[start] != unseen {
@@ -90,8 +91,8 @@ func (g Graph) Cycles() [][]int {
 	return cycles
 }
 
-// cycleFrom cuts the cycle that closes at v out of a path in which each needs
-// the next, turned so that each is needed by the next.
+// cycleFrom extracts the cycle that closes at v from a path in which each
+// vertex needs the next, reversed so that each is needed by the next.
 func cycleFrom(path []int, v int) []int {
 	for path[0] != v {
 		path = path[1:]
@@ -109,7 +110,7 @@ func cycleFrom(path []int, v int) []int {
 	return cycle
 }
 
-// Needs marks the roots and all that they need, at any distance.
+// Needs marks the roots and everything that they need, directly or indirectly.
 func (g Graph) Needs(roots ...int) []bool {
 	in := make([]bool, len(g))
 	stack := append([]int(nil), roots...)
@@ -125,7 +126,7 @@ func (g Graph) Needs(roots ...int) []bool {
 	return in
 }
 
-// Reverse turns every edge around: who needs a vertex becomes what it needs.
+// Reverse reverses every edge.
 func (g Graph) Reverse() Graph {
 	out := make(Graph, len(g))
 	for v, needs := range g {

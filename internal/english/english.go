@@ -1,5 +1,5 @@
-// Package english writes numbers of things as people read them. A noun is
-// given in the singular, and its plural is made with an s.
+// Package english formats numbers of things for people. Nouns are given in the
+// singular; plurals add an s.
 package english
 
 import (
@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Integer is a number of things.
+// Integer is the type of a count.
 type Integer interface{ ~int | ~int32 | ~int64 }
 
-// Number groups digits by threes: 10,003.
+// Number groups digits in threes: 10,003.
 func Number[N Integer](n N) string {
 	text := strconv.FormatInt(int64(n), 10)
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
@@ -19,11 +19,11 @@ func Number[N Integer](n N) string {
 	return text
 }
 
-// Count is a number of things in digits: 0 rows, 1 row, 10,003 rows.
+// Count formats a number of things in digits: 0 rows, 1 row, 10,003 rows.
 func Count[N Integer](n N, noun string) string { return Number(n) + " " + Plural(n, noun) }
 
-// Spell is a number of things, in words where it is small: no rows, one row,
-// two rows, 3 rows.
+// Spell formats a number of things, with small numbers in words: no rows, one
+// row, two rows, 3 rows.
 func Spell[N Integer](n N, noun string) string {
 	switch n {
 	case 0:
@@ -36,10 +36,10 @@ func Spell[N Integer](n N, noun string) string {
 	return Count(n, noun)
 }
 
-// Plural is the noun alone, in the form that goes with the number.
+// Plural returns the noun in the form for the number.
 func Plural[N Integer](n N, noun string) string { return Agree(n, noun, noun+"s") }
 
-// Agree is the form of a word that goes with the number: is, are.
+// Agree returns the form of a word that agrees with the number: is, are.
 func Agree[N Integer](n N, one, many string) string {
 	if n == 1 {
 		return one

@@ -38,8 +38,8 @@ func parseTarget(s string) (target, error) {
 	return target{}, fmt.Errorf("%q is not a platform of quern; the platforms are %v", s, targets)
 }
 
-// archiveCommand builds the programs for one platform and packs them with all
-// that belongs to a release. The same commit and tools give the same bytes,
+// archiveCommand builds the programs for one platform and packs them with the
+// other files of a release. The same commit and tools give the same bytes,
 // whatever the folder and the time.
 func archiveCommand(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("archive", flag.ContinueOnError)
@@ -76,8 +76,8 @@ func archiveCommand(ctx context.Context, args []string) error {
 	return os.CopyFS(filepath.Join(*out, "sbom", name), os.DirFS(filepath.Join(stage, "sbom")))
 }
 
-// commitTime is when the commit that is released was made: the time of every
-// file in the archives.
+// commitTime returns the time of the released commit, which is the time of
+// every file in the archives.
 func commitTime(ctx context.Context, dir string) (time.Time, error) {
 	out, err := output(ctx, dir, nil, "git", "log", "-1", "--format=%cI")
 	if err != nil {
@@ -86,7 +86,7 @@ func commitTime(ctx context.Context, dir string) (time.Time, error) {
 	return time.Parse(time.RFC3339, strings.TrimSpace(out))
 }
 
-// stageRelease puts the files of an archive into a folder.
+// stageRelease copies the files of an archive to a folder.
 func stageRelease(ctx context.Context, stage string, t target) error {
 	if err := buildPrograms(ctx, stage, t); err != nil {
 		return err
@@ -110,7 +110,7 @@ func stageRelease(ctx context.Context, stage string, t target) error {
 	if err := writeLicenses(ctx, report, []target{t}); err != nil {
 		return err
 	}
-	// Only what Git has, not what a run of the example left.
+	// Only files in Git, without what a run of the example left.
 	files, err := output(ctx, ".", nil, "git", "ls-files", "-z", "examples/banking77")
 	if err != nil {
 		return err
@@ -129,7 +129,8 @@ type program struct {
 	cgo  bool
 }
 
-// programs are those of a release. DuckDB, in the second, is a library in C++.
+// programs are the programs of a release. The second one contains DuckDB, a C++
+// library.
 var programs = []program{{name: "quern"}, {name: "quern-plugin-sql", cgo: true}}
 
 func buildPrograms(ctx context.Context, stage string, t target) error {
@@ -146,7 +147,7 @@ func buildPrograms(ctx context.Context, stage string, t target) error {
 	return nil
 }
 
-// build is how the program is built for a platform: the arguments and the
+// build returns how to build the program for a platform: the arguments and the
 // environment of the go command.
 func (p program) build(t target) (args, env []string, err error) {
 	tags := "duckdb_arrow"
@@ -164,16 +165,16 @@ func (p program) build(t target) (args, env []string, err error) {
 		env = append(env, "CGO_ENABLED=1")
 		env = append(env, compiler...)
 		if t.os == "linux" {
-			// Machines have a C library, but not always one for C++.
+			// Machines have a C library, but not always a C++ library.
 			ldflags += " -extldflags '-static-libstdc++ -static-libgcc -Wl,--build-id=none'"
 		}
 	}
 	return append(args, "-ldflags", ldflags), env, nil
 }
 
-// compilers are the C and C++ compilers for a platform, as variables of the go
-// command: those that QUERN_CC and QUERN_CXX name, the machine's own for its
-// own platform, and otherwise those of Debian's cross-compilers.
+// compilers returns the C and C++ compilers for a platform, as variables for
+// the go command: those in QUERN_CC and QUERN_CXX, the machine's own for its
+// own platform, or else Debian's cross-compilers.
 func compilers(t target) ([]string, error) {
 	cc, cxx := os.Getenv("QUERN_CC"), os.Getenv("QUERN_CXX")
 	if cc == "" && t.os == runtime.GOOS && t.arch == runtime.GOARCH {
@@ -196,7 +197,7 @@ func found(program string) bool {
 	return err == nil
 }
 
-// bills writes an SBOM for each program, from what is linked into it.
+// bills writes an SBOM for each program, from the code that is linked into it.
 func bills(ctx context.Context, stage string) error {
 	tool := os.Getenv("CYCLONEDX_GOMOD")
 	if tool == "" {
@@ -244,7 +245,7 @@ func describeCommands(ctx context.Context, stage string) error {
 	return err
 }
 
-// packFile writes the files of a folder as an archive, below a folder of the
+// packFile writes the files of a folder to an archive, in a folder with the
 // archive's name.
 func packFile(path, dir, name string, at time.Time) error {
 	f, err := os.Create(path)
@@ -343,8 +344,8 @@ func copyFile(to, from string) error {
 	return os.WriteFile(to, content, 0o644)
 }
 
-// output runs a program in a folder and returns what it prints. An error ends
-// with what it wrote to standard error.
+// output runs a program in a folder and returns its output. An error ends with
+// the program's standard error.
 func output(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)

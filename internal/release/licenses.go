@@ -17,9 +17,9 @@ import (
 	"github.com/google/licensecheck"
 )
 
-// permitted are the licenses, by their SPDX names, under which a dependency may
-// be linked into quern. All let anyone distribute quern's programs; those of
-// the MPL ask that changes to their own files stay open.
+// permitted are the licenses, by SPDX identifier, under which a dependency may
+// be linked into quern. All of them let anyone distribute quern's programs. The
+// MPL requires that changes to its own files stay open.
 var permitted = map[string]bool{
 	"Apache-2.0": true, "BSD-2-Clause": true, "BSD-3-Clause": true, "BSL-1.0": true, "CC0-1.0": true, "ISC": true,
 	"MIT": true, "MIT-0": true, "MPL-2.0": true, "MPL-2.0-no-copyleft-exception": true, "PostgreSQL": true, "Unicode-DFS-2015": true, "Unicode-DFS-2016": true, "Unlicense": true, "Zlib": true,
@@ -32,9 +32,9 @@ type dependency struct {
 	texts              []string
 }
 
-// licensesCommand writes the licenses of all that is linked into the programs,
-// on any platform. A license that is not permitted or not recognized is an
-// error.
+// licensesCommand writes the licenses of everything that is linked into the
+// programs on any platform. A license that is not permitted or not recognized
+// is an error.
 func licensesCommand(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("licenses", flag.ContinueOnError)
 	out := flags.String("out", "", "the file to write, or /dev/stdout")
@@ -76,8 +76,8 @@ func writeLicenses(ctx context.Context, w io.Writer, platforms []target) error {
 	return err
 }
 
-// dependencies are the modules of the packages that the programs import, and
-// Go's standard library.
+// dependencies returns the modules of the packages that the programs import,
+// and Go's standard library.
 func dependencies(ctx context.Context, platforms []target) ([]dependency, error) {
 	root, err := output(ctx, ".", nil, "go", "env", "GOROOT", "GOVERSION")
 	if err != nil {
@@ -108,7 +108,7 @@ func dependencies(ctx context.Context, platforms []target) ([]dependency, error)
 
 var licenseFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice)([-_.].*)?$`)
 
-// license reads a dependency's license files and tells which licenses they are.
+// license reads a dependency's license files and identifies the licenses.
 func (d *dependency) license() error {
 	entries, err := os.ReadDir(d.dir)
 	if err != nil {

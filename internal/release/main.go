@@ -1,6 +1,6 @@
-// Command release makes what a release of quern consists of. "make release",
-// "make licenses", and the release workflow run it; docs/releasing.md says how a
-// release is made.
+// Command release creates the parts of a quern release. "make release", "make
+// licenses", and the release workflow run it; docs/releasing.md describes how
+// to make a release.
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 	"os/signal"
 )
 
-// commands are what the program does, by the first argument.
+// commands are the subcommands by name.
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"archive":   archiveCommand,
 	"checksums": checksumsCommand,
@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string) error {
 	return commands[args[0]](ctx, args[1:])
 }
 
-// parse parses a command's flags, all of which must have a value.
+// parse parses a command's flags, all of which are required.
 func parse(flags *flag.FlagSet, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -21,17 +21,18 @@ import (
 	"github.com/quern-dev/quern/internal/version"
 )
 
-// The two modules of a release, and the folder of the second in the first.
+// The two modules of a release, and the folder of the second one in the first.
 const (
 	mainModule = "github.com/quern-dev/quern"
 	sdkModule  = mainModule + "/" + sdkFolder
 	sdkFolder  = "sdk/go"
 )
 
-// commitCommand makes the commit of a release, and its tags, in a clone. On the
-// branch, the main module replaces the SDK by the folder sdk/go, so that both
-// change together; "go install" of a version refuses such a replacement. The
-// commit drops it and requires the SDK of the same version.
+// commitCommand creates the commit of a release, and its tags, in a clone. On
+// the branch, the main module replaces the SDK with the folder sdk/go, so that
+// both can change together. "go install" of a version refuses such a
+// replacement, so the commit drops it and requires the SDK with the same
+// version.
 func commitCommand(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("commit", flag.ContinueOnError)
 	out := flags.String("out", "", "the folder to clone to, which must not exist")
@@ -85,8 +86,9 @@ func commit(ctx context.Context, clone string) error {
 	return nil
 }
 
-// requireSDK has the main module of a clone require the SDK as it is released
-// with it: what go.mod says, and the checksums of what nobody can download yet.
+// requireSDK makes the main module of a clone require the SDK that is released
+// with it: in go.mod, and in go.sum with checksums of files that nobody can
+// download yet.
 func requireSDK(clone string) error {
 	sdk := module.Version{Path: sdkModule, Version: "v" + version.Number}
 	path := filepath.Join(clone, "go.mod")
@@ -160,8 +162,8 @@ func zipModule(path, clone string, m module.Version, folder string) error {
 	return f.Close()
 }
 
-// proxyCommand writes the modules of a release as the files that the Go module
-// proxy serves, so that GOPROXY=file://DIR stands in for it.
+// proxyCommand writes the modules of a release in the layout of the Go module
+// proxy, so that GOPROXY=file://DIR can replace the proxy.
 func proxyCommand(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("proxy", flag.ContinueOnError)
 	clone := flags.String("from", "", "the clone that \"release commit\" made")

@@ -14,8 +14,9 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// csvRows writes CSV as RFC 4180 has it, with line feeds. encoding/csv is not
-// used since it cannot quote an empty string, which would then read as a null.
+// csvRows writes CSV as specified in RFC 4180, but with line feeds. It does not
+// use encoding/csv, which cannot quote an empty string, so that it would be
+// read as a null.
 type csvRows struct {
 	w      io.Writer
 	schema data.Schema
@@ -98,7 +99,8 @@ func appendCSVFloat(dst []byte, f float64) []byte {
 	return arrowjson.AppendFloat(dst, f)
 }
 
-// appendCell quotes a text where it has to be: "" too, to tell it from a null.
+// appendCell quotes a text if necessary, including "", to distinguish it from a
+// null.
 func appendCell(dst []byte, s string) []byte {
 	if s != "" && !strings.ContainsAny(s, "\",\n\r") && s[0] != ' ' && s[len(s)-1] != ' ' {
 		return append(dst, s...)

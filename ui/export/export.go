@@ -2,10 +2,10 @@
 // lines, CSV, and Parquet. It streams: memory does not grow with the dataset.
 //
 // Values are written exactly or not at all. In JSON, dates and timestamps are
-// strings as RFC 3339 has them, binary values are Base64, and a number that JSON
-// has no form for (NaN, infinities) is an error. In CSV, a null is an empty cell
-// (in a file of one column it is "", since readers skip blank lines), an empty
-// string is "", and lists and structs are JSON.
+// strings as in RFC 3339, binary values are Base64, and a number that JSON
+// cannot represent (NaN, infinities) is an error. In CSV, a null is an empty
+// cell (in a file with one column, it is "", because readers skip blank lines),
+// an empty string is "", and lists and structs are JSON.
 package export
 
 import (
@@ -36,16 +36,16 @@ const (
 // Formats are the names of all formats.
 var Formats = []string{string(JSONL), string(CSV), string(Parquet)}
 
-// Dataset is what is exported.
+// Dataset is the dataset to export.
 type Dataset struct {
 	Schema data.Schema
 	Shards []data.Shard
 }
 
-// sink takes the rows of one file.
+// sink receives the rows of one file.
 type sink interface {
 	Write(rec arrow.RecordBatch) error
-	// Close finishes the file; it does not close the writer below.
+	// Close finishes the file. It does not close the underlying writer.
 	Close() error
 }
 
@@ -61,8 +61,8 @@ func (f Format) open(w io.Writer, schema data.Schema) (sink, error) {
 	return nil, fmt.Errorf("unknown export format %q", f)
 }
 
-// Write writes all rows to w. After an error, what has been written is of no
-// use.
+// Write writes all rows to w. After an error, the data that was written is
+// unusable.
 func Write(ctx context.Context, w io.Writer, format Format, d Dataset) error {
 	out, err := format.open(w, d.Schema)
 	if err != nil {
@@ -79,8 +79,8 @@ func Write(ctx context.Context, w io.Writer, format Format, d Dataset) error {
 	return out.Close()
 }
 
-// Head returns the first n rows, each as a JSON object for a person to look at:
-// NaN and infinities are strings.
+// Head returns the first n rows as JSON objects for people. NaN and infinities
+// are strings.
 func Head(ctx context.Context, d Dataset, n int) ([]json.RawMessage, error) {
 	rows := []json.RawMessage{}
 	if n <= 0 {
@@ -111,9 +111,9 @@ func Head(ctx context.Context, d Dataset, n int) ([]json.RawMessage, error) {
 	return rows, nil
 }
 
-// Files writes rows into files of at most rowsPerFile rows: part-00000.jsonl and
-// so on, in dir, which must exist. A dataset without rows is one file. It returns
-// the names of the files, and removes them if it fails.
+// Files writes rows to files with at most rowsPerFile rows: part-00000.jsonl
+// and so on, in dir, which must exist. A dataset without rows becomes one file.
+// Files returns the names of the files, and removes the files if it fails.
 func Files(ctx context.Context, dir string, format Format, d Dataset, rowsPerFile int64) ([]string, error) {
 	p := &parts{dir: dir, format: format, schema: d.Schema, rowsPerFile: rowsPerFile}
 	err := p.write(ctx, d)
@@ -127,7 +127,7 @@ func Files(ctx context.Context, dir string, format Format, d Dataset, rowsPerFil
 	return p.names, nil
 }
 
-// parts writes one file after the other.
+// parts writes one file after another.
 type parts struct {
 	dir         string
 	format      Format
@@ -207,7 +207,7 @@ func (p *parts) remove() {
 	}
 }
 
-// rowError says in which row and column a value could not be written.
+// rowError says which row and column could not be written.
 func rowError(row int64, column string, err error) error {
 	return fmt.Errorf("row %d, column %q: %w", row, column, err)
 }

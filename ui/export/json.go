@@ -9,8 +9,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// jsonLines writes an object a row, with the columns in the order of the schema
-// and null where a value is missing.
+// jsonLines writes one object per row, with the columns in the order of the
+// schema, and null for missing values.
 type jsonLines struct {
 	w      io.Writer
 	schema data.Schema
@@ -49,5 +49,5 @@ func (j *jsonLines) Close() error {
 	return err
 }
 
-// flushAt is how many bytes are gathered before they are written.
+// flushAt is how many bytes are buffered before they are written.
 const flushAt = 256 << 10

@@ -10,7 +10,7 @@ import (
 	"github.com/quern-dev/quern/ui/results"
 )
 
-// classTable is how well each label is found, by subject.
+// classTable shows how well each label is recognized, by subject.
 type classTable struct {
 	Subjects []string
 	Rows     []classRow
@@ -24,13 +24,13 @@ type classRow struct {
 
 type classCell struct {
 	Precision, Recall, F1 string
-	// The intervals, or "".
+	// The intervals, or "" if there are none.
 	PrecisionInterval, RecallInterval, F1Interval string
-	// Exact figures are what rows are sorted by; Bar is F1 in per cent.
+	// Rows are sorted by the exact figures. Bar is F1 in percent.
 	PrecisionExact, RecallExact, F1Exact, Bar float64
 }
 
-// classes is nil where there are none. The worst ones come first.
+// classes returns the table, worst classes first, or nil if there are none.
 func classes(e *results.Evaluation) *classTable {
 	labels := map[string]int64{}
 	for _, s := range e.Subjects {
@@ -62,12 +62,12 @@ func percent(f results.ClassFigure) string { return fmt.Sprintf("%.1f", 100*f.Nu
 
 func interval(f results.ClassFigure) string { return results.Metric{Share: true}.Interval(f.Figure) }
 
-// matrix is a subject's confusion matrix as a drawing: right labels from top to
-// bottom, given ones from left to right.
+// matrix is the drawing of a subject's confusion matrix: right labels from top
+// to bottom, given ones from left to right.
 type matrix struct {
 	Subject       string
 	Width, Height float64
-	// Left and Top are where the cells begin; Side is how large one is.
+	// Left and Top are where the cells begin, and Side is the size of one.
 	Left, Top, Side, Font float64
 	Labels                []matrixLabel
 	Cells                 []matrixCell
@@ -78,13 +78,14 @@ type matrix struct {
 type matrixLabel struct {
 	Text string
 	At   float64
-	// Row: the label is next to a row; otherwise, above a column.
+	// Row is set if the label is next to a row; otherwise, it is above a
+	// column.
 	Row bool
 }
 
 type matrixCell struct {
 	X, Y float64
-	// Share of the right label's rows, which the shade says.
+	// Opacity is the share of the right label's rows, shown as shade.
 	Opacity float64
 	Right   bool
 	Number  string
@@ -94,8 +95,8 @@ type matrixCell struct {
 	Dark    bool
 }
 
-// most labels that a matrix is drawn for: with more, cells are too small to be
-// told apart.
+// mostLabels is the maximum number of labels in a matrix: with more, cells are
+// too small to be distinguished.
 const mostLabels = 160
 
 func matrices(e *results.Evaluation) []matrix {
@@ -177,7 +178,7 @@ func (m *matrix) cell(c results.Confusion, row, column int, of int64) matrixCell
 	return cell
 }
 
-// side is how large cells are, so that a matrix fits a page.
+// side returns the size of cells for which a matrix fits on a page.
 func side(labels int) float64 {
 	return math.Floor(min(max(900/float64(labels), 9), 40))
 }

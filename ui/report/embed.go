@@ -11,16 +11,16 @@ import (
 	"github.com/quern-dev/quern/ui/results"
 )
 
-// embedded is what the page's script reads. Names are short because there are
+// embedded is the data for the page's script. Names are short because there are
 // many of them.
 type embedded struct {
 	Subjects []string `json:"subjects"`
-	// Ranked are the places of the subjects, the best first; the first Few have
+	// Ranked are the indices of the subjects, best first. The first Few have
 	// columns.
 	Ranked  []int            `json:"ranked"`
 	Few     int              `json:"few"`
 	Metrics []embeddedMetric `json:"metrics"`
-	// Texts that prompts consist of: most of them are said to every row.
+	// Texts are the texts in prompts, most of which are the same for every row.
 	Texts []string      `json:"texts"`
 	Rows  []embeddedRow `json:"rows"`
 
@@ -50,17 +50,17 @@ type embeddedAnswer struct {
 	Draw    int64   `json:"d,omitempty"`
 	Text    *string `json:"x"`
 	Failed  bool    `json:"bad,omitempty"`
-	// Values and Explanations in the order of metrics.
+	// Values and Explanations are in the order of metrics.
 	Values       []*float64     `json:"v,omitempty"`
 	Explanations map[int]string `json:"e,omitempty"`
-	// Asked is the prompt: role and place in texts.
+	// Asked is the prompt: roles and indices in Texts.
 	Asked  [][2]any    `json:"q,omitempty"`
 	Misses string      `json:"m,omitempty"`
 	Error  string      `json:"err,omitempty"`
 	Facts  [][2]string `json:"f,omitempty"`
 }
 
-// embed takes the first rows, as many as the options allow.
+// embed embeds the first rows, as many as the options allow.
 func embed(e *results.Evaluation, rows iter.Seq2[*results.Row, error], o Options) (*embedded, error) {
 	out := &embedded{Subjects: e.Names(), Ranked: e.Ranked(), Few: results.Few, Texts: []string{}, Rows: []embeddedRow{}, places: map[string]int{}}
 	var metrics []results.Metric
@@ -95,8 +95,8 @@ func embed(e *results.Evaluation, rows iter.Seq2[*results.Row, error], o Options
 	return out, nil
 }
 
-// longestField is how much of a value of a row is embedded, in bytes: of texts
-// all that a person reads, of embeddings and the like the beginning.
+// longestField is how much of a value in a row is embedded, in bytes: all of a
+// text that a person would read, and the beginning of embeddings and the like.
 const longestField = 10_000
 
 func beginning(text string) string {
@@ -136,7 +136,8 @@ func (out *embedded) answer(e *results.Evaluation, metrics []results.Metric, a *
 	return one
 }
 
-// asked is a request by its messages. What is no request is shown as it is.
+// asked returns a request as messages. Anything that is not a request is shown
+// unchanged.
 func (out *embedded) asked(request json.RawMessage) [][2]any {
 	if len(request) == 0 {
 		return nil
@@ -162,7 +163,7 @@ func (out *embedded) asked(request json.RawMessage) [][2]any {
 	return parts
 }
 
-// text is the place of a text among all of them.
+// text returns the index of a text in Texts.
 func (out *embedded) text(s string) int {
 	at, known := out.places[s]
 	if !known {
@@ -174,7 +175,7 @@ func (out *embedded) text(s string) int {
 	return at
 }
 
-// facts are what else is known of an answer, as people read it.
+// facts returns what else is known about an answer, formatted for people.
 func facts(a *results.Answer) [][2]string {
 	var out [][2]string
 	add := func(name, text string) { out = append(out, [2]string{name, text}) }

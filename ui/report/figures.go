@@ -18,7 +18,7 @@ type figureRow struct {
 
 type figureCell struct {
 	Value, Interval, Note string
-	// Best: no other subject's value is higher.
+	// Best is set if no other subject has a higher value.
 	Best bool
 }
 
@@ -46,7 +46,7 @@ func figureRows(e *results.Evaluation) []figureRow {
 	return out
 }
 
-// note says what a figure is based on, where that is not all rows.
+// note says what a figure is based on, if that is not all rows.
 func note(e *results.Evaluation, m results.Metric, s results.Subject) string {
 	var notes []string
 	if f := s.Figures[m.Name]; f.Value != nil && f.N != e.Rows {
@@ -58,7 +58,7 @@ func note(e *results.Evaluation, m results.Metric, s results.Subject) string {
 	return strings.Join(notes, ", ")
 }
 
-// board is the figures of many subjects: a subject a row, the best ones first.
+// board shows the figures of many subjects: one row per subject, best first.
 type board struct {
 	Metrics []string
 	Rows    []boardRow
@@ -72,11 +72,11 @@ type boardRow struct {
 type boardCell struct {
 	figureCell
 	Plot plot
-	// Exact is what rows are sorted by.
+	// Exact is the value that rows are sorted by.
 	Exact float64
 }
 
-// newBoard is nil where there are only a few subjects.
+// newBoard returns the board, or nil if there are only a few subjects.
 func newBoard(e *results.Evaluation) *board {
 	if !e.Many() {
 		return nil
@@ -117,7 +117,7 @@ func graded(m results.Metric) bool {
 	return m.Share || m.Threshold != nil || m.Name == "overall" || m.Kind != "" && m.Kind != "number"
 }
 
-// about says in a few words what a metric is.
+// about describes a metric in a few words.
 func about(m results.Metric) string {
 	text := m.Kind
 	switch {
@@ -139,7 +139,7 @@ func about(m results.Metric) string {
 	return text
 }
 
-// extraRow is something else that is known of all subjects.
+// extraRow is another property of all subjects.
 type extraRow struct {
 	Name, About string
 	Cells       []figureCell
@@ -208,9 +208,9 @@ type differenceRow struct {
 	Detectable, Rows              string
 	Plot                          plot
 	Verdict                       string
-	// Open: the comparison does not separate the subjects.
+	// Open is set if the comparison does not separate the subjects.
 	Open bool
-	// First: this is the first row of the pair.
+	// First is set for the first row of a pair.
 	First bool
 }
 
@@ -234,7 +234,8 @@ func differenceRows(e *results.Evaluation) []differenceRow {
 			case d.P == nil || *d.P >= alpha:
 				row.Verdict, row.Open = "not shown", true
 			case *d.PAdjusted >= alpha:
-				// The interval, and a gate on its end, are of this comparison alone.
+				// The interval, and a gate on its bound, apply only to this
+				// comparison.
 				row.Verdict, row.Open = "shown only without correction", true
 			case *d.Value > 0:
 				row.Verdict = d.A + " is higher"

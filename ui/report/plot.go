@@ -7,27 +7,27 @@ import (
 	"github.com/quern-dev/quern/ui/results"
 )
 
-// plot draws intervals on one axis: a line from end to end, and a dot at the
+// plot draws intervals on one axis: a line between the bounds, and a dot at the
 // figure.
 type plot struct {
 	Width, Height float64
 	Whiskers      []whisker
 	Ticks         []tick
-	// Text says the same to those who do not see it.
+	// Text describes the plot to people who cannot see it.
 	Text string
 }
 
 type whisker struct {
 	Y, Low, High, At float64
 	Colour           int
-	// Bare: there is no interval.
+	// Bare is set if there is no interval.
 	Bare, Above, Below bool
 }
 
 type tick struct {
 	X     float64
 	Label string
-	// Zero is the line that marks no difference.
+	// Zero marks the line for no difference.
 	Zero bool
 }
 
@@ -41,7 +41,8 @@ const (
 
 func colour(i int) int { return i % colours }
 
-// newPlot draws figures below each other. Differences have zero on their axis.
+// newPlot plots figures below each other. The axis of differences includes
+// zero.
 func newPlot(m results.Metric, figures []results.Figure, difference bool) plot {
 	low, high := extent(m, figures, difference)
 	p := plot{Width: plotWidth, Height: lineHeight*float64(len(figures)) + axisHeight}
@@ -72,10 +73,10 @@ func newPlot(m results.Metric, figures []results.Figure, difference bool) plot {
 	return p
 }
 
-// boardWidth is the width of the drawing of one figure among many.
+// boardWidth is the width of the plot of one figure on a board.
 const boardWidth = 120.0
 
-// onAxisOf draws one figure on the axis that all have in common, without ticks.
+// onAxisOf plots one figure on the common axis, without ticks.
 func onAxisOf(m results.Metric, all []results.Figure, f results.Figure) plot {
 	low, high := extent(m, all, false)
 	x := func(v float64) float64 { return round(4 + (boardWidth-8)*(v-low)/(high-low)) }
@@ -100,8 +101,8 @@ func axisLabel(m results.Metric, v float64, difference bool) string {
 	return text
 }
 
-// extent is the part of the axis that is drawn: what the figures take, with
-// some room, and never more than a share can be.
+// extent returns the part of the axis that is drawn: the range of the figures
+// with a margin, clipped to the possible range of a share.
 func extent(m results.Metric, figures []results.Figure, difference bool) (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
 	for _, f := range figures {
@@ -133,7 +134,7 @@ func extent(m results.Metric, figures []results.Figure, difference bool) (low, h
 	return low - room, high + room
 }
 
-// ticks are three to six round numbers from low to high.
+// ticks returns three to six round numbers from low to high.
 func ticks(low, high float64) []float64 {
 	span := high - low
 	step := math.Pow(10, math.Floor(math.Log10(span)))
@@ -145,7 +146,7 @@ func ticks(low, high float64) []float64 {
 	}
 	var out []float64
 	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
-		out = append(out, i*step+0) // no -0
+		out = append(out, i*step+0) // avoid -0
 	}
 	return out
 }

@@ -1,11 +1,12 @@
 // Package report writes an evaluation as one HTML page for people: subjects
-// side by side with the intervals of their figures drawn, differences,
-// confusions, and the single answers with what was asked.
+// side by side with plots of their intervals, differences, confusions, and
+// individual answers with their requests.
 //
-// The page needs nothing but itself: it loads nothing and sends nothing, and
-// its security policy says so to the browser. Figures and tables are HTML; only
-// the answers need its script, which builds text nodes alone, so that nothing
-// that a model says is ever read as HTML. Equal evaluations make equal pages.
+// The page is self-contained: it loads nothing and sends nothing, and its
+// security policy makes the browser enforce that. Figures and tables are HTML.
+// Only the answers need its script, which builds only text nodes, so that
+// nothing that a model says is interpreted as HTML. Equal evaluations produce
+// equal pages.
 package report
 
 import (
@@ -24,17 +25,17 @@ import (
 
 // Options are what a page depends on in addition to the evaluation.
 type Options struct {
-	// Rows are embedded at most; 0: DefaultRows.
+	// Rows is the maximum number of embedded rows, or 0 for DefaultRows.
 	Rows int
-	// Bytes of answers are embedded at most; 0: DefaultBytes. A row is
-	// embedded as a whole or not at all.
+	// Bytes is the maximum size of embedded answers, or 0 for DefaultBytes. A
+	// row is embedded completely or not at all.
 	Bytes int
-	// Environment that the evaluation stands in, and when it was made; for
-	// people.
+	// Environment is the environment of the evaluation, and Made when it was
+	// run, for people.
 	Environment, Made string
 }
 
-// What a page embeds where nothing else is asked for.
+// The defaults of Options.
 const (
 	DefaultRows  = 2000
 	DefaultBytes = 16 << 20
@@ -51,15 +52,15 @@ var scriptText string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"colour": colour}).Parse(pageText))
 
-// page is what the template is filled in with.
+// page is the data of the template.
 type page struct {
 	Title, Type, Extent string
 	Environment, Made   string
 	Subjects            []string
 	Figures             []figureRow
 	Extras              []extraRow
-	// Board has the figures of many subjects; then Figures is not shown, and
-	// colors say nothing.
+	// Board contains the figures of many subjects. If it is set, Figures is not
+	// shown, and colors have no meaning.
 	Board           *board
 	Compared, Pairs int
 	Baseline        string
@@ -75,8 +76,8 @@ type page struct {
 	Cut, Answers    bool
 }
 
-// Write writes the page. rows are read as far as they are embedded; their
-// ErrNoRows makes a page without single answers.
+// Write writes the page. It reads as many rows as it embeds. If rows yields
+// ErrNoRows, the page has no individual answers.
 func Write(w io.Writer, e *results.Evaluation, rows iter.Seq2[*results.Row, error], o Options) error {
 	if o.Rows <= 0 {
 		o.Rows = DefaultRows
@@ -98,8 +99,8 @@ func Write(w io.Writer, e *results.Evaluation, rows iter.Seq2[*results.Row, erro
 		Subjects: e.Names(), Figures: figureRows(e), Extras: extraRows(e), Differences: differenceRows(e), Board: newBoard(e),
 		Compared: len(e.Comparisons()), Pairs: len(e.Differences), Baseline: e.Baseline,
 		Classes: classes(e), Confused: e.Confused(12), Matrices: matrices(e),
-		// json.Marshal writes <, > and & as escapes, so that no text in it
-		// ends the element that it is in.
+		// json.Marshal escapes <, >, and &, so that no text can close the
+		// script element.
 		Style: template.CSS(styleText), Script: template.JS(scriptText), Data: template.JS(text),
 		Policy:   "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
 		Embedded: int64(len(embedded.Rows)), Rows: e.Rows, Cut: embedded.cut, Answers: len(embedded.Rows) > 0,

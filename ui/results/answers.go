@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Listing is single answers as a table, as far as they are shown.
+// Listing is a table of individual answers, possibly truncated.
 type Listing struct {
 	*Table
 	// Shown of All are in the table.
 	Shown, All int64
 }
 
-// full says whether no more rows are to be shown; most 0: all are.
+// full reports whether the listing has reached most rows. 0 means no limit.
 func (l *Listing) full(most int) bool { return most > 0 && l.Shown >= int64(most) }
 
-// Failures lists the answers that failed, most at most (0: all).
+// Failures lists the answers that failed, at most most (0 for all).
 func (e *Evaluation) Failures(rows iter.Seq2[*Row, error], most int) (*Listing, error) {
 	l := &Listing{Table: &Table{Header: []string{"row"}, Numbers: []bool{true}}}
 	repeated, targets := e.Repeats > 1, e.Type == "classification"
@@ -73,8 +73,8 @@ func (t *Table) drop(column int) {
 	}
 }
 
-// Summary is what a row holds, in a line. What stands beside it, its name and
-// its right label, is not repeated.
+// Summary describes a row in a line, without its name and its right label,
+// which are shown next to it.
 func (r *Row) Summary() string {
 	var parts []string
 	for _, f := range r.Given {
@@ -113,16 +113,16 @@ func (e *Evaluation) Why(a *Answer) string {
 	return strings.Join(parts, ", ")
 }
 
-// Partings are the rows on which two subjects came to different outcomes.
+// Partings are the rows on which two subjects have different outcomes.
 type Partings struct {
 	Listing
 	A, B string
-	// Rows by outcome; each draw of a row counts.
+	// Numbers of rows by outcome. Each draw of a row counts.
 	Both, OnlyA, OnlyB, Neither int64
 }
 
-// Diff compares two subjects' answers, draw by draw, and lists those rows that
-// one of the two alone passes, most at most (0: all).
+// Diff compares two subjects' answers, draw by draw, and lists the rows that
+// only one of the two passes, at most most (0 for all).
 func (e *Evaluation) Diff(rows iter.Seq2[*Row, error], a, b string, most int) (*Partings, error) {
 	p := &Partings{A: a, B: b, Listing: Listing{Table: &Table{
 		Header: []string{"row", "id", "given", "right", "passes", a, b}, Numbers: []bool{true},
@@ -157,7 +157,7 @@ func (e *Evaluation) Diff(rows iter.Seq2[*Row, error], a, b string, most int) (*
 	return p, nil
 }
 
-// counts counts a pair of answers, and says whether they part.
+// counts counts a pair of answers, and reports whether they differ.
 func (p *Partings) counts(a, b *Answer) bool {
 	switch {
 	case !a.Failed() && !b.Failed():
@@ -183,8 +183,8 @@ func (r *Row) answer(subject string, draw int64) *Answer {
 	return nil
 }
 
-// Selected are the rows with those answers that keep; rows without any are
-// left out.
+// Selected yields the rows with those answers for which keep is true, without
+// rows that have none.
 func Selected(rows iter.Seq2[*Row, error], keep func(*Answer) bool) iter.Seq2[*Row, error] {
 	return narrowed(rows, func(row *Row) []Answer {
 		var kept []Answer
@@ -197,8 +197,8 @@ func Selected(rows iter.Seq2[*Row, error], keep func(*Answer) bool) iter.Seq2[*R
 	})
 }
 
-// Parting are the rows that one of two subjects alone passes, with the answers
-// of these two.
+// Parting yields the rows that only one of two subjects passes, with their
+// answers.
 func Parting(rows iter.Seq2[*Row, error], a, b string) iter.Seq2[*Row, error] {
 	return narrowed(rows, func(row *Row) []Answer {
 		var parting []Answer
@@ -212,8 +212,8 @@ func Parting(rows iter.Seq2[*Row, error], a, b string) iter.Seq2[*Row, error] {
 	})
 }
 
-// narrowed are the rows with the answers that are picked; rows of which none is
-// are left out.
+// narrowed yields the rows with the answers that pick returns, without rows for
+// which it returns none.
 func narrowed(rows iter.Seq2[*Row, error], pick func(*Row) []Answer) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
 		for row, err := range rows {

@@ -12,7 +12,7 @@ import (
 // Unknown is shown instead of a missing figure.
 const Unknown = "–"
 
-// Format writes a value of the metric: shares in per cent.
+// Format formats a value of the metric. Shares are in percent.
 func (m Metric) Format(v *float64) string {
 	switch {
 	case v == nil:
@@ -23,7 +23,8 @@ func (m Metric) Format(v *float64) string {
 	return Short(*v)
 }
 
-// Short writes a number with three digits, or as a whole one where it has more.
+// Short formats a number with three digits, or as a whole number if it has
+// more.
 func Short(v float64) string {
 	if v >= 1000 || v <= -1000 {
 		return strconv.FormatFloat(v, 'f', 0, 64)
@@ -31,7 +32,7 @@ func Short(v float64) string {
 	return strconv.FormatFloat(roundTo(v, 3), 'f', -1, 64)
 }
 
-// roundTo keeps so many digits of a number.
+// roundTo rounds a number to that many digits.
 func roundTo(v float64, digits int) float64 {
 	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', digits, 64), 64)
 	if err != nil {
@@ -40,7 +41,7 @@ func roundTo(v float64, digits int) float64 {
 	return r
 }
 
-// Interval writes the ends of a figure's interval; "": there is none.
+// Interval formats a figure's interval, or returns "" if there is none.
 func (m Metric) Interval(f Figure) string {
 	switch {
 	case f.Low == nil || f.High == nil:
@@ -51,12 +52,12 @@ func (m Metric) Interval(f Figure) string {
 	return "[" + Short(*f.Low) + ", " + Short(*f.High) + "]"
 }
 
-// Figure writes a figure with its interval.
+// Figure formats a figure with its interval.
 func (m Metric) Figure(f Figure) string {
 	return strings.TrimSpace(m.Format(f.Value) + " " + m.Interval(f))
 }
 
-// Change writes a difference: that of shares in points.
+// Change formats a difference. Differences of shares are in points.
 func (m Metric) Change(v *float64) string {
 	switch {
 	case v == nil:
@@ -74,7 +75,7 @@ func plus(v float64) string {
 	return ""
 }
 
-// ChangeInterval writes the ends of a difference's interval.
+// ChangeInterval formats a difference's interval.
 func (m Metric) ChangeInterval(f Figure) string {
 	if f.Low == nil || f.High == nil {
 		return ""
@@ -82,7 +83,7 @@ func (m Metric) ChangeInterval(f Figure) string {
 	return "[" + m.Change(f.Low) + ", " + m.Change(f.High) + "]"
 }
 
-// Probability writes a p-value.
+// Probability formats a p-value.
 func Probability(p *float64) string {
 	switch {
 	case p == nil:
@@ -93,7 +94,7 @@ func Probability(p *float64) string {
 	return strconv.FormatFloat(roundTo(*p, 2), 'f', -1, 64)
 }
 
-// exact writes a number for programs.
+// exact formats a number for programs.
 func exact(v *float64) string {
 	if v == nil {
 		return ""
@@ -101,7 +102,7 @@ func exact(v *float64) string {
 	return strconv.FormatFloat(*v, 'g', -1, 64)
 }
 
-// count writes a number of things for programs.
+// count formats a count for programs.
 func count(n *int64) string {
 	if n == nil {
 		return ""
@@ -109,7 +110,7 @@ func count(n *int64) string {
 	return strconv.FormatInt(*n, 10)
 }
 
-// Title is a metric's name as people read it.
+// Title returns a metric's name for people.
 func (m Metric) Title() string {
 	switch m.Name {
 	case "macro_f1":
@@ -120,7 +121,7 @@ func (m Metric) Title() string {
 	return m.Name
 }
 
-// Money writes a sum in the currency of the prices.
+// Money formats a sum in the currency of the prices.
 func Money(v *float64) string {
 	if v == nil {
 		return Unknown
@@ -128,7 +129,7 @@ func Money(v *float64) string {
 	return llm.FormatMoney(*v)
 }
 
-// Seconds writes a duration.
+// Seconds formats a duration.
 func Seconds(v *float64) string {
 	switch {
 	case v == nil:
@@ -139,7 +140,7 @@ func Seconds(v *float64) string {
 	return fmt.Sprintf("%.2f s", *v)
 }
 
-// Extent says how much was evaluated, and what brackets show.
+// Extent says how much was evaluated, and what the brackets mean.
 func (e *Evaluation) Extent() string {
 	text := english.Count(e.Rows, "row")
 	if e.Repeats > 1 {

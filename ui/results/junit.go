@@ -31,8 +31,8 @@ type (
 	}
 )
 
-// JUnit writes the answers as test cases, a suite for each subject. An answer
-// that is missing is an error, one that does not pass a failure.
+// JUnit writes the answers as test cases, one suite for each subject. A missing
+// answer is an error, and one that does not pass is a failure.
 func (e *Evaluation) JUnit(w io.Writer, rows iter.Seq2[*Row, error]) error {
 	suites := map[string]*junitSuite{}
 	for _, name := range e.Names() {
@@ -97,7 +97,7 @@ func (e *Evaluation) testCase(row *Row, a *Answer) junitCase {
 	return c
 }
 
-// told is what a person needs to see to find out what went wrong.
+// told describes what a person needs to know to find out what went wrong.
 func (e *Evaluation) told(row *Row, a *Answer) string {
 	var b strings.Builder
 	for _, f := range row.Given {

@@ -10,7 +10,7 @@ import (
 	"github.com/quern-dev/quern/internal/english"
 )
 
-// Matrix is subjects by metrics. Turned, subjects are the columns.
+// Matrix shows subjects by metrics. If turned, subjects are the columns.
 func (e *Evaluation) Matrix(turned bool) *Table {
 	t := &Table{Header: []string{"subject"}}
 	for _, m := range e.Metrics {
@@ -37,7 +37,7 @@ func (e *Evaluation) Matrix(turned bool) *Table {
 	return t
 }
 
-// cell is a figure of a subject, with what it is based on.
+// cell formats a figure of a subject, with what it is based on.
 func (e *Evaluation) cell(m Metric, s Subject) string {
 	text := m.Figure(s.Figures[m.Name])
 	var notes []string
@@ -63,8 +63,8 @@ func (s Subject) Failed(m Metric) int64 {
 	return errors
 }
 
-// order is that of the subjects in tables: as they are written, and of many the
-// best ones first.
+// order returns the order of the subjects in tables: as configured or, if there
+// are many, best first.
 func (e *Evaluation) order() []int {
 	if e.Many() {
 		return e.Ranked()
@@ -76,7 +76,7 @@ func (e *Evaluation) order() []int {
 	return places
 }
 
-// turned makes columns of rows.
+// turned transposes a table.
 func (t *Table) turned(corner string) *Table {
 	out := &Table{Header: []string{corner}}
 	for _, row := range t.Rows {
@@ -92,13 +92,13 @@ func (t *Table) turned(corner string) *Table {
 	return out
 }
 
-// extra is what is known about subjects in addition to the metrics.
+// extra is a property of subjects in addition to the metrics.
 type extra struct {
 	name string
 	text func(Subject) string
 }
 
-// extras are those that are known of any subject.
+// extras returns those that are known for any subject.
 func (e *Evaluation) extras() []extra {
 	var out []extra
 	add := func(name string, known func(Subject) bool, text func(Subject) string) {
@@ -130,7 +130,8 @@ func (e *Evaluation) extras() []extra {
 	return out
 }
 
-// Changes are the differences that people are shown; nil: there are none.
+// Changes returns the differences that people are shown, or nil if there are
+// none.
 func (e *Evaluation) Changes() *Table {
 	shown := e.Comparisons()
 	if len(shown) == 0 {
@@ -147,7 +148,7 @@ func (e *Evaluation) Changes() *Table {
 	return t
 }
 
-// Detectable writes the smallest difference that would have shown.
+// Detectable formats the smallest difference that would have been detected.
 func Detectable(m Metric, d Difference) string {
 	switch {
 	case d.Detectable == nil:
@@ -158,7 +159,7 @@ func Detectable(m Metric, d Difference) string {
 	return Short(*d.Detectable)
 }
 
-// Tidy is all figures and differences with all digits, one a row: of a
+// Tidy contains all figures and differences with all digits, one per row. For a
 // difference, less names the subject that is subtracted.
 func (e *Evaluation) Tidy() *Table {
 	t := &Table{Header: []string{"subject", "less", "metric", "value", "low", "high", "n", "p", "p_adjusted", "detectable", "errors"}}
@@ -187,8 +188,8 @@ func (e *Evaluation) Tidy() *Table {
 	return t
 }
 
-// Confused are the most frequent confusions of a classification; nil: there
-// are none.
+// Confused contains the most frequent confusions of a classification, or is nil
+// if there are none.
 func (e *Evaluation) Confused(most int) *Table {
 	wrong := slices.DeleteFunc(slices.Clone(e.Confusion), func(c Confusion) bool { return !c.Wrong() })
 	if len(wrong) == 0 {
@@ -205,7 +206,7 @@ func (e *Evaluation) Confused(most int) *Table {
 	return t
 }
 
-// Predicted writes a label that may not have been given.
+// Predicted formats a label that may be missing.
 func Predicted(label *string) string {
 	if label == nil {
 		return "(none)"

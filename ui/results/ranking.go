@@ -6,16 +6,16 @@ import (
 	"slices"
 )
 
-// Few is how many subjects people can compare pair by pair, and how many have a
-// color of their own. Of more, they see how the others compare with the baseline
-// or the best one.
+// Few is the number of subjects that people can compare pair by pair, and that
+// have colors of their own. If there are more, the others are shown compared
+// with the baseline or the best one.
 const Few = 8
 
 // Many reports whether there are more than a few subjects.
 func (e *Evaluation) Many() bool { return len(e.Subjects) > Few }
 
-// Ranked are the places of the subjects, those first that have the highest figure
-// of the first metric. Those without a figure come last.
+// Ranked returns the indices of the subjects, sorted by the first metric,
+// highest figure first. Those without a figure come last.
 func (e *Evaluation) Ranked() []int {
 	places := make([]int, len(e.Subjects))
 	for i := range places {
@@ -25,7 +25,7 @@ func (e *Evaluation) Ranked() []int {
 	return places
 }
 
-// leading is a subject's figure of the first metric.
+// leading returns a subject's figure for the first metric.
 func (e *Evaluation) leading(place int) float64 {
 	if len(e.Metrics) == 0 {
 		return 0
@@ -36,10 +36,10 @@ func (e *Evaluation) leading(place int) float64 {
 	return math.Inf(-1)
 }
 
-// Comparisons are the differences that people are shown: all of a few subjects,
-// and of many, by the first metric, those between the Reference and each other
-// one. Corrected p-values allow for all differences that were computed, so the
-// best subject may be chosen after the fact.
+// Comparisons returns the differences that people are shown: all of them for a
+// few subjects and, for many, those between the Reference and each other
+// subject by the first metric. Corrected p-values account for all differences
+// that were computed, so the best subject may be chosen after the fact.
 func (e *Evaluation) Comparisons() []Difference {
 	if !e.Many() {
 		return e.Differences
@@ -54,7 +54,7 @@ func (e *Evaluation) Comparisons() []Difference {
 	return out
 }
 
-// Reference is the subject that many others are compared with for people: the
+// Reference returns the subject that many others are compared with: the
 // baseline or, without one, the best one by the first metric.
 func (e *Evaluation) Reference() string {
 	if e.Baseline != "" {

@@ -19,12 +19,12 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// ErrNoSubjects says that an instance measured no subjects: it is no
-// evaluation, or one of another form.
+// ErrNoSubjects is the error for an instance without subjects: it is not an
+// evaluation, or one in a different form.
 var ErrNoSubjects = errors.New("it has no subjects with figures")
 
-// The outputs of an evaluator, and the file of its report that tells the order
-// of things and what the metrics are.
+// The outputs of an evaluator, and the file in its report that describes the
+// order of subjects and metrics.
 const (
 	rowsOutput      = "rows"
 	confusionOutput = "confusion"
@@ -40,7 +40,7 @@ type found struct {
 	Differences map[string]map[string]Difference      `json:"differences"`
 }
 
-// described is what an evaluator's report says in addition to the value.
+// described is what an evaluator's report contains in addition to the value.
 type described struct {
 	Repeats int      `json:"repeats"`
 	Metrics []Metric `json:"metrics"`
@@ -50,8 +50,8 @@ type described struct {
 	Notes    []string `json:"notes"`
 }
 
-// Read reads an evaluation. The error is ErrNoSubjects where the instance has
-// no figures of subjects.
+// Read reads an evaluation. The error is ErrNoSubjects if the instance has no
+// figures of subjects.
 func Read(ctx context.Context, s *store.Store, inst *state.Instance) (*Evaluation, error) {
 	f, err := valueOf(inst)
 	if err != nil {
@@ -101,7 +101,7 @@ func valueOf(inst *state.Instance) (*found, error) {
 	return f, nil
 }
 
-// description reads the file of the report that programs read, where it is.
+// description reads the report's file for programs, if it exists.
 func description(s *store.Store, inst *state.Instance) (*described, error) {
 	about := &described{}
 	ref, ok := inst.Outputs[""]
@@ -120,7 +120,7 @@ func description(s *store.Store, inst *state.Instance) (*described, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the report of %s: %w", inst.Address, err)
 		}
-		// A report of another form says nothing about the order.
+		// A report in a different form says nothing about the order.
 		if json.Unmarshal(text, about) != nil {
 			return &described{}, nil
 		}
@@ -128,8 +128,8 @@ func description(s *store.Store, inst *state.Instance) (*described, error) {
 	return about, nil
 }
 
-// confidence is an argument that both evaluators have, and so part of what
-// their keys are made of.
+// confidence is an argument that both evaluators have, so it is in the preimage
+// of their keys.
 func confidence(preimage []action.Field) float64 {
 	for _, f := range preimage {
 		if f.Name == "number confidence" {
@@ -140,7 +140,7 @@ func confidence(preimage []action.Field) float64 {
 	return 0
 }
 
-// inOrder sorts names as wanted says; those it does not name follow.
+// inOrder sorts names in the wanted order. Names that are not in it come last.
 func inOrder(wanted, names []string) []string {
 	var out []string
 	for _, name := range wanted {
@@ -171,7 +171,7 @@ func subject(name string, attrs map[string]json.RawMessage) Subject {
 		case key == "refused":
 			s.Refused = whole(text)
 		case key == "classes":
-			_ = json.Unmarshal(text, &s.Classes) // of another form: there are none
+			_ = json.Unmarshal(text, &s.Classes) // in a different form, there are none
 		case key == "cost" && has(text, "total") && json.Unmarshal(text, &total) == nil:
 			s.Cost = &total
 		case key == "tokens" && has(text, "total") && json.Unmarshal(text, &total) == nil:
@@ -196,7 +196,7 @@ func whole(text json.RawMessage) *int64 {
 	return n
 }
 
-// has says whether JSON is an object with these names.
+// has reports whether JSON is an object with these names.
 func has(text json.RawMessage, names ...string) bool {
 	var object map[string]json.RawMessage
 	if json.Unmarshal(text, &object) != nil {
@@ -210,8 +210,8 @@ func has(text json.RawMessage, names ...string) bool {
 	return true
 }
 
-// metrics are those that any subject has a figure of, in the order in which
-// the evaluator tells of them; those that it does not tell of follow.
+// metrics returns the metrics that any subject has a figure for, in the
+// evaluator's order, followed by those that it does not describe.
 func (e *Evaluation) metrics(told []Metric) []Metric {
 	there := map[string]bool{}
 	for _, s := range e.Subjects {
@@ -236,8 +236,8 @@ func (e *Evaluation) metrics(told []Metric) []Metric {
 	return out
 }
 
-// differences takes each two subjects once: the baseline last, or the earlier
-// one first.
+// differences takes each pair of subjects once: with the baseline last, or the
+// earlier one first.
 func (e *Evaluation) differences(all map[string]map[string]Difference) {
 	for i, a := range e.Subjects {
 		for j, b := range e.Subjects {
@@ -305,7 +305,7 @@ func records(ctx context.Context, s *store.Store, ref artifact.Ref) func(yield f
 	}
 }
 
-// record is a batch whose columns are found by name.
+// record is a batch with columns found by name.
 type record struct {
 	rec     arrow.RecordBatch
 	columns map[string]arrow.Array

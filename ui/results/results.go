@@ -1,31 +1,32 @@
-// Package results reads what an evaluation found from the store, and makes
-// tables of it: figures with their intervals, differences, the answers that
-// failed, the rows on which two subjects part.
+// Package results reads the results of an evaluation from the store, and builds
+// tables from them: figures with their intervals, differences, the answers that
+// failed, and the rows on which two subjects differ.
 //
-// It computes no statistics: those are the evaluator's. An evaluator of any
-// plugin is understood whose value has the form that docs/reference.md describes
-// the built-in ones: subjects, each with figures { value, low, high, n }.
-// Rows are read one after the other.
+// It computes no statistics; the evaluator does. It understands evaluators of
+// any plugin whose value has the form that docs/reference.md describes for the
+// built-in ones: subjects, each with figures { value, low, high, n }. It
+// streams the rows.
 package results
 
 import "encoding/json"
 
-// Evaluation is what an evaluate stage found.
+// Evaluation is the result of an evaluate stage.
 type Evaluation struct {
 	Address string `json:"address"`
 	Type    string `json:"type"`
 	Rows    int64  `json:"rows"`
 	// Skipped rows have no right label.
 	Skipped int64 `json:"skipped,omitempty"`
-	// Repeats is how often each model was asked for each row.
+	// Repeats is how often each model was called for each row.
 	Repeats int `json:"repeats,omitempty"`
-	// Confidence of all intervals, such as 0.95; 0: not known.
+	// Confidence is the level of all intervals, such as 0.95, or 0 if it is not
+	// known.
 	Confidence  float64      `json:"confidence,omitempty"`
 	Metrics     []Metric     `json:"metrics"`
 	Subjects    []Subject    `json:"subjects"`
 	Differences []Difference `json:"differences,omitempty"`
-	// Baseline is the subject that the others are compared with; "": each two
-	// are compared.
+	// Baseline is the subject that the others are compared with. If it is "",
+	// all pairs are compared.
 	Baseline  string      `json:"baseline,omitempty"`
 	Confusion []Confusion `json:"confusion,omitempty"`
 	// Notes say what readers of the figures should know, such as how many
@@ -33,44 +34,44 @@ type Evaluation struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Metric is something that subjects are measured by.
+// Metric is a measure of subjects.
 type Metric struct {
 	Name string `json:"name"`
-	// Kind as the evaluator reports it: condition, number, the kind of a judge;
-	// "": not known.
+	// Kind is the kind that the evaluator reports: condition, number, or the
+	// kind of a judge. It is "" if it is not known.
 	Kind      string   `json:"kind,omitempty"`
 	Weight    float64  `json:"weight,omitempty"`
 	Threshold *float64 `json:"threshold,omitempty"`
 	Rubric    string   `json:"rubric,omitempty"`
-	// Share: it is a share of rows or otherwise reads best in per cent.
+	// Share is set if it is a share of rows or otherwise best shown in percent.
 	Share bool `json:"share"`
-	// Rowwise: single answers have a value of it.
+	// Rowwise is set if individual answers have a value for it.
 	Rowwise bool `json:"rowwise"`
 }
 
-// Figure is a mean or a share with its interval. What is not known is nil.
+// Figure is a mean or a share with its interval. nil means not known.
 type Figure struct {
 	Value *float64 `json:"value"`
 	Low   *float64 `json:"low"`
 	High  *float64 `json:"high"`
 	N     int64    `json:"n"`
-	// Errors counts the answers without a value of the metric because the answer
-	// or the metric failed; nil: it is not counted.
+	// Errors counts the answers without a value of the metric because the
+	// answer or the metric failed. It is nil if they are not counted.
 	Errors *int64 `json:"errors,omitempty"`
 }
 
-// Subject is what was measured.
+// Subject is a subject of the evaluation.
 type Subject struct {
 	Name string `json:"name"`
 	// Figures by metric.
 	Figures map[string]Figure `json:"figures"`
 	Answers *int64            `json:"answers,omitempty"`
 	Errors  *int64            `json:"errors,omitempty"`
-	// CutOff are the answers that ended at the token limit, Refused those that
-	// the model or a filter declined.
+	// CutOff counts the answers that ended at the token limit, Refused those
+	// that the model or a filter declined.
 	CutOff  *int64 `json:"cut_off,omitempty"`
 	Refused *int64 `json:"refused,omitempty"`
-	// Of models that were asked. Latency is in seconds.
+	// For models that were called. Latency is in seconds.
 	Cost    *Total   `json:"cost,omitempty"`
 	Tokens  *Total   `json:"tokens,omitempty"`
 	Latency *Latency `json:"latency,omitempty"`
@@ -78,20 +79,20 @@ type Subject struct {
 	Classes map[string]Class `json:"classes,omitempty"`
 }
 
-// Total is a mean by answer, and the sum of all.
+// Total is a mean per answer and the sum.
 type Total struct {
 	Figure
 	Total *float64 `json:"total"`
 }
 
-// Latency is a mean by answer, and quantiles.
+// Latency is a mean per answer, and quantiles.
 type Latency struct {
 	Figure
 	P50 *float64 `json:"p50"`
 	P95 *float64 `json:"p95"`
 }
 
-// Class is how well one label is found.
+// Class is how well one label is recognized.
 type Class struct {
 	Precision ClassFigure `json:"precision"`
 	Recall    ClassFigure `json:"recall"`
@@ -102,8 +103,8 @@ type Class struct {
 // ClassFigure is a figure of a class.
 type ClassFigure struct{ Figure }
 
-// UnmarshalJSON also reads a plain number, as reports before intervals of
-// classes have it.
+// UnmarshalJSON also reads a plain number, which reports contained before
+// classes had intervals.
 func (f *ClassFigure) UnmarshalJSON(text []byte) error {
 	var value float64
 	if err := json.Unmarshal(text, &value); err == nil {
@@ -121,7 +122,7 @@ func (f ClassFigure) Number() float64 {
 	return *f.Value
 }
 
-// Difference is A's figure less B's on the rows that both have.
+// Difference is A's figure minus B's, on the rows that both have.
 type Difference struct {
 	A      string `json:"a"`
 	B      string `json:"b"`
@@ -130,42 +131,43 @@ type Difference struct {
 	P *float64 `json:"p"`
 	// PAdjusted is P corrected for the number of comparisons.
 	PAdjusted *float64 `json:"p_adjusted"`
-	// Detectable is the smallest true difference that so many rows would have
-	// shown.
+	// Detectable is the smallest true difference that this number of rows would
+	// have detected.
 	Detectable *float64 `json:"detectable"`
 }
 
-// Confusion is how often a label was given for the right one.
+// Confusion is how often a label was given instead of the right one.
 type Confusion struct {
 	Subject string `json:"subject"`
 	Target  string `json:"target"`
-	// Predicted is nil where no label was given.
+	// Predicted is nil if no label was given.
 	Predicted *string `json:"predicted"`
 	Rows      int64   `json:"rows"`
 }
 
-// Wrong says whether it counts rows that got a wrong label, or none.
+// Wrong reports whether it counts rows with a wrong label, or without one.
 func (c Confusion) Wrong() bool { return c.Predicted == nil || *c.Predicted != c.Target }
 
-// Row is a row of the dataset with what the subjects answered for it.
+// Row is a row of the dataset with the subjects' answers.
 type Row struct {
 	Row     int64   `json:"row"`
 	ID      string  `json:"id,omitempty"`
 	Cluster string  `json:"cluster,omitempty"`
 	Given   []Field `json:"given,omitempty"`
-	// Target is the right label, of a classification.
+	// Target is the right label, for a classification.
 	Target string `json:"target,omitempty"`
-	// Answers in the order of subjects, and for each in that of draws.
+	// Answers are in the order of subjects, and for each subject in the order
+	// of draws.
 	Answers []Answer `json:"answers"`
 }
 
-// Field is something that the row holds.
+// Field is a value in a row.
 type Field struct {
 	Name string          `json:"name"`
 	JSON json.RawMessage `json:"value"`
 }
 
-// Text is the value as people read it: strings without quotes.
+// Text returns the value as people read it: strings without quotes.
 func (f Field) Text() string {
 	var s string
 	if json.Unmarshal(f.JSON, &s) == nil && string(f.JSON) != "null" {
@@ -174,11 +176,11 @@ func (f Field) Text() string {
 	return string(f.JSON)
 }
 
-// Answer is what a subject said to a row.
+// Answer is a subject's answer for a row.
 type Answer struct {
 	Subject string `json:"subject"`
 	Draw    int64  `json:"draw"`
-	// Text is nil where there is no answer.
+	// Text is nil if there is no answer.
 	Text *string `json:"text"`
 	// Request and ToolCalls as JSON.
 	Request      json.RawMessage `json:"request,omitempty"`
@@ -191,14 +193,14 @@ type Answer struct {
 	OutputTokens *int64          `json:"output_tokens,omitempty"`
 	Latency      *float64        `json:"latency,omitempty"`
 	Confidence   *float64        `json:"confidence,omitempty"`
-	// Passed is nil where nothing says what passing is.
+	// Passed is nil if the evaluation does not define what passing means.
 	Passed *bool `json:"passed"`
-	// Values by metric; those not known are left out.
+	// Values by metric, without unknown ones.
 	Values       map[string]float64 `json:"values,omitempty"`
 	Explanations map[string]string  `json:"explanations,omitempty"`
 }
 
-// Failed says whether an answer is missing, or did not pass.
+// Failed reports whether an answer is missing or did not pass.
 func (a *Answer) Failed() bool {
 	if a.Passed != nil {
 		return !*a.Passed
@@ -220,7 +222,7 @@ func (e *Evaluation) Misses(a *Answer) []string {
 	return names
 }
 
-// Metric looks a metric up by its name.
+// Metric returns the metric with that name.
 func (e *Evaluation) Metric(name string) (Metric, bool) {
 	for _, m := range e.Metrics {
 		if m.Name == name {
@@ -230,7 +232,7 @@ func (e *Evaluation) Metric(name string) (Metric, bool) {
 	return Metric{}, false
 }
 
-// Names are those of the subjects.
+// Names returns the names of the subjects.
 func (e *Evaluation) Names() []string {
 	var names []string
 	for _, s := range e.Subjects {

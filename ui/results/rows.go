@@ -19,14 +19,14 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// ErrNoRows says that an evaluator keeps no single answers, or keeps them in a
-// form that is not known.
+// ErrNoRows is the error for an evaluator that outputs no individual answers,
+// or outputs them in an unknown form.
 var ErrNoRows = errors.New("the evaluator does not output individual answers")
 
 // Each reads the rows with the subjects' answers, in the order of the dataset.
-// After an error nothing follows; the error is ErrNoRows where there are none
-// to read. What the rows hold is taken from the dataset that was evaluated, as
-// long as that stands in st.
+// It stops after an error. If there are no rows to read, the error is
+// ErrNoRows. The content of the rows comes from the evaluated dataset, as long
+// as it is in st.
 func (e *Evaluation) Each(ctx context.Context, s *store.Store, st *state.State) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
 		inst := st.Instances[e.Address]
@@ -70,8 +70,9 @@ func hasColumns(schema data.Schema, names ...string) bool {
 	return true
 }
 
-// long reads a dataset with a row for each answer. from has all that the rows
-// hold, at their places; where it is nil, what the metrics read has to do.
+// long reads a dataset with one row for each answer. from contains the complete
+// rows, by position. If it is nil, only the columns that the metrics read are
+// available.
 func (e *Evaluation) long(ctx context.Context, s *store.Store, ref artifact.Ref, from *artifact.Ref) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
 		held := newPlaces(ctx, s, from)
@@ -129,8 +130,9 @@ func (e *Evaluation) answer(r record, i int) Answer {
 	return a
 }
 
-// wide reads a dataset with a row for each row, and a column of labels for
-// each subject. from has what the rows hold, at their places; it may be nil.
+// wide reads a dataset with one row for each evaluated row, and a column of
+// labels for each subject. from contains the complete rows, by position; it may
+// be nil.
 func (e *Evaluation) wide(ctx context.Context, s *store.Store, ref artifact.Ref, from *artifact.Ref) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
 		held := newPlaces(ctx, s, from)
@@ -177,9 +179,9 @@ func share(b bool) float64 {
 	return 0
 }
 
-// source is the dataset that an instance evaluated: the one among its inputs
-// whose columns are those that its key was made of. nil: it does not stand any
-// more.
+// source returns the dataset that an instance evaluated: the input whose
+// columns match those in its key. It returns nil if the dataset is no longer in
+// the state.
 func source(s *store.Store, st *state.State, inst *state.Instance) *artifact.Ref {
 	entry, err := s.Actions.Get(inst.ActionKey)
 	if err != nil || entry == nil {
@@ -198,7 +200,7 @@ func source(s *store.Store, st *state.State, inst *state.Instance) *artifact.Ref
 	return nil
 }
 
-// evaluated says whether a dataset is the argument of that name.
+// evaluated reports whether a dataset is the argument with that name.
 func evaluated(s *store.Store, ref artifact.Ref, preimage []action.Field) bool {
 	a, err := artifact.Get(s.Blobs, ref)
 	if err != nil {
@@ -219,12 +221,12 @@ func evaluated(s *store.Store, ref artifact.Ref, preimage []action.Field) bool {
 	return read > 0
 }
 
-// places gives what a dataset holds at ascending places.
+// places returns the rows of a dataset at ascending positions.
 type places struct {
 	next  func() (record, error, bool)
 	stop  func()
 	r     record
-	first int64 // place of the first row of r
+	first int64 // position of the first row of r
 }
 
 func newPlaces(ctx context.Context, s *store.Store, ref *artifact.Ref) *places {
@@ -236,7 +238,8 @@ func newPlaces(ctx context.Context, s *store.Store, ref *artifact.Ref) *places {
 	return p
 }
 
-// at is what the row at a place holds; nil where there is no such place.
+// at returns the content of the row at a position, or nil if there is no such
+// row.
 func (p *places) at(row int64) ([]Field, error) {
 	for p.r.rec == nil || row >= p.first+p.r.rec.NumRows() {
 		if p.r.rec != nil {
@@ -264,7 +267,8 @@ func (p *places) at(row int64) ([]Field, error) {
 	return out, nil
 }
 
-// fields are the parts of a JSON object, by name. What is no object is none.
+// fields returns the members of a JSON object, by name. For anything else, it
+// returns none.
 func fields(text *string) []Field {
 	var object map[string]json.RawMessage
 	if text == nil || json.Unmarshal([]byte(*text), &object) != nil {

@@ -12,12 +12,12 @@ import (
 	"github.com/quern-dev/quern/internal/printable"
 )
 
-// Table is rows of cells under a header. Cells hold whole texts; writers cut
-// and escape them as their format needs.
+// Table contains rows of cells with a header. Cells contain complete texts;
+// writers truncate and escape them for their format.
 type Table struct {
 	Header []string
 	Rows   [][]string
-	// Numbers says which columns are set to the right.
+	// Numbers says which columns are right-aligned.
 	Numbers []bool
 }
 
@@ -25,11 +25,11 @@ func (t *Table) add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
 func (t *Table) number(column int) bool { return column < len(t.Numbers) && t.Numbers[column] }
 
-// gap separates the columns of a text.
+// gap separates the columns of a table in text form.
 const gap = "   "
 
-// Text writes the table in columns for a terminal. Cells are cut to so many
-// columns; 0: not at all. What could steer a terminal is taken out of them.
+// Text writes the table in columns for a terminal. Cells are truncated to
+// longest columns, or not at all if it is 0. Terminal controls are removed.
 func (t *Table) Text(w io.Writer, longest int) error {
 	lines, widths := t.lines(longest)
 	for _, cells := range lines {
@@ -48,7 +48,7 @@ func (t *Table) Text(w io.Writer, longest int) error {
 	return nil
 }
 
-// Width is how many columns of a terminal Text takes.
+// Width returns how many columns of a terminal Text needs.
 func (t *Table) Width(longest int) int {
 	_, widths := t.lines(longest)
 	total := -len(gap)
@@ -74,9 +74,9 @@ func (t *Table) lines(longest int) ([][]string, []int) {
 	return lines, widths
 }
 
-// Brief makes one line of a text, of so many columns of a terminal at most; 0:
-// of any length. Control characters and those that change the direction of
-// writing do not come through.
+// Brief converts a text to one line of at most longest terminal columns, or of
+// any length if it is 0. It removes control characters and those that change
+// the writing direction.
 func Brief(text string, longest int) string {
 	line := printable.Line(text)
 	if longest <= 0 || displaywidth.String(line) <= longest {
@@ -85,7 +85,7 @@ func Brief(text string, longest int) string {
 	return displaywidth.TruncateString(line, longest, "…")
 }
 
-// Markdown writes the table as GitHub and others read it.
+// Markdown writes the table in GitHub's flavor of Markdown.
 func (t *Table) Markdown(w io.Writer, longest int) error {
 	line := func(cells []string) error {
 		escaped := make([]string, len(cells))
@@ -116,7 +116,7 @@ func (t *Table) Markdown(w io.Writer, longest int) error {
 	return nil
 }
 
-// markdown keeps what a cell holds from being read as Markdown or HTML.
+// markdown escapes Markdown and HTML in a cell.
 var markdown = strings.NewReplacer(
 	`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "~", `\~`,
 )
@@ -139,8 +139,8 @@ func (t *Table) CSV(w io.Writer) error {
 	return out.Error()
 }
 
-// inert keeps a spreadsheet from running a cell as a formula. Numbers stay as they
-// are.
+// inert keeps a spreadsheet from running a cell as a formula. Numbers are not
+// changed.
 func inert(cell string) string {
 	if cell == "" || !strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
 		return cell

@@ -1,6 +1,6 @@
-// Package resultstest makes evaluations in a store of their own, for tests of
-// what shows them: one of prompts and one of classifiers, both with texts that
-// try to be something else.
+// Package resultstest creates evaluations in a store of their own, for tests of
+// what displays them: one of prompts and one of classifiers, both with hostile
+// texts.
 package resultstest
 
 import (
@@ -23,17 +23,17 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// Hostile is an answer that wants to be part of the page it is shown on.
+// Hostile is an answer that tries to become part of the page that shows it.
 const Hostile = "</script><script>alert(1)</script><!-- ]]> | `a` *b*\n=1+1\x1b[31m"
 
-// Stood is a state in a store. Its evaluations are evaluate.prompts and
+// Stood is a state in a store with the evaluations evaluate.prompts and
 // evaluate.labels.
 type Stood struct {
 	Store *store.Store
 	State *state.State
 }
 
-// New makes both evaluations.
+// New creates both evaluations.
 func New(t testing.TB) *Stood {
 	t.Helper()
 	s, err := store.Open(filepath.Join(t.TempDir(), ".quern"))
@@ -88,7 +88,7 @@ func (s *Stood) put(t testing.TB, a *artifact.Artifact) artifact.Ref {
 	return ref
 }
 
-// report is a report with a file that programs read.
+// report creates a report with a file for programs.
 func (s *Stood) report(t testing.TB, metrics string) artifact.Ref {
 	t.Helper()
 	dir := t.TempDir()
@@ -110,7 +110,7 @@ func (s *Stood) source(t testing.TB) {
 	s.add(t, "source.tickets", "source", "csv", "", map[string]artifact.Ref{"": ref})
 }
 
-// from says that an instance was made of source.tickets.
+// from records that an instance was computed from source.tickets.
 func (s *Stood) from(t testing.TB, inst *state.Instance, key string) {
 	t.Helper()
 	ref := s.State.Instances["source.tickets"].Outputs[""]
@@ -126,7 +126,7 @@ func (s *Stood) from(t testing.TB, inst *state.Instance, key string) {
 	}
 }
 
-// Prompts is the value of evaluate.prompts: figures of two subjects, made up.
+// Prompts is the value of evaluate.prompts: made-up figures of two subjects.
 const Prompts = `{
   "rows": 3,
   "subjects": {
@@ -250,7 +250,7 @@ func quoted(text string) string {
 	return string(b)
 }
 
-// Other is an evaluation of a form that nobody knows.
+// Other is an evaluation in an unknown form.
 func (s *Stood) Other(t testing.TB) *state.Instance {
 	inst := s.add(t, "evaluate.other", "evaluate", "agreement", "", nil)
 	inst.Value = value.Store(cty.ObjectVal(map[string]cty.Value{"alpha": cty.NumberFloatVal(0.7)}))

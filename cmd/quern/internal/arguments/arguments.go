@@ -2,9 +2,9 @@
 // commands. Each command has a type: Flags binds its flags to the type's fields, and
 // Parse checks what the user wrote, as a whole, before any work begins.
 //
-// A flag's name appears once, where the flag is declared. Everything else uses the
-// field, so a misspelled name does not compile. Flags that contradict each
-// other are errors here, and no command has to think of them.
+// A flag's name appears once, where the flag is declared. Everything else uses
+// the field, so a misspelled name does not compile. Contradictory flags are
+// rejected here, so no command has to consider them.
 package arguments
 
 import (
@@ -17,13 +17,13 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// Set is what a command takes.
+// Set is the arguments of a command.
 type Set interface {
-	// Flags declares the flags. The values are in the fields of the set once the
-	// command line was parsed.
+	// Flags declares the flags. After the command line has been parsed, their
+	// values are in the fields of the set.
 	Flags() []cli.Flag
-	// Parse checks the flags against each other and takes the positional arguments.
-	// It reports all mistakes.
+	// Parse checks the flags against each other and reads the positional
+	// arguments. It reports all errors.
 	Parse(given Positional) hcl.Diagnostics
 }
 
@@ -40,7 +40,7 @@ func Of(cmd *cli.Command) Positional {
 	return Positional{Command: cmd.FullName(), Usage: cmd.ArgsUsage, Given: cmd.Args().Slice()}
 }
 
-// none refuses positional arguments.
+// none rejects positional arguments.
 func (p Positional) none() hcl.Diagnostics {
 	if len(p.Given) == 0 {
 		return nil
@@ -48,7 +48,7 @@ func (p Positional) none() hcl.Diagnostics {
 	return refuse(fmt.Sprintf("%s takes no arguments, but got %q", p.Command, p.Given[0]), fmt.Sprintf("Run \"%s -help\" to see its flags.", p.Command))
 }
 
-// between refuses fewer arguments than least and more than most. what describes
+// between rejects fewer arguments than least and more than most. what describes
 // the arguments.
 func (p Positional) between(least, most int, what string) hcl.Diagnostics {
 	usage := fmt.Sprintf("Usage: %s %s", p.Command, p.Usage)
@@ -61,7 +61,7 @@ func (p Positional) between(least, most int, what string) hcl.Diagnostics {
 	return nil
 }
 
-// one puts the only argument into to.
+// one stores the only argument in to.
 func (p Positional) one(to *string, what string) hcl.Diagnostics {
 	if diags := p.between(1, 1, what); diags.HasErrors() {
 		return diags
@@ -70,7 +70,7 @@ func (p Positional) one(to *string, what string) hcl.Diagnostics {
 	return nil
 }
 
-// optional puts the only argument into to, if there is one.
+// optional stores the only argument in to, if there is one.
 func (p Positional) optional(to *string, what string) hcl.Diagnostics {
 	if diags := p.between(0, 1, what); diags.HasErrors() || len(p.Given) == 0 {
 		return diags
@@ -84,5 +84,5 @@ func refuse(summary, detail string) hcl.Diagnostics {
 	return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: diag.Capital(summary), Detail: diag.Capital(detail)}}
 }
 
-// all joins the mistakes of several checks.
+// all concatenates the errors of several checks.
 func all(checks ...hcl.Diagnostics) hcl.Diagnostics { return slices.Concat(checks...) }

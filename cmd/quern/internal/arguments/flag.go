@@ -13,26 +13,26 @@ type Flag[T any] struct {
 	Value T
 
 	name     string
-	byItself T // the value without the flag
+	byItself T // the value if the flag is given without one
 	isSet    func() bool
 }
 
-// declare binds a flag to the field that gets its value.
+// declare binds a flag to the field that receives its value.
 func declare[T any, C any, V cli.ValueCreator[T, C]](to *Flag[T], f cli.FlagBase[T, C, V]) cli.Flag {
 	f.Destination = &to.Value
 	*to = Flag[T]{Value: f.Value, name: f.Name, byItself: f.Value, isSet: f.IsSet}
 	return &f
 }
 
-// Given reports whether the flag was set, on the command line or by an environment
-// variable, even to its default.
+// Given reports whether the flag was set, on the command line or by an
+// environment variable, even if to its default.
 func (f *Flag[T]) Given() bool { return f.isSet != nil && f.isSet() }
 
-// Name is the flag's name with its dash.
+// Name returns the flag's name with its dash.
 func (f *Flag[T]) Name() string { return "-" + f.name }
 
-// String is the flag as a user writes it to ask for something: -refresh-only, but
-// -refresh=false.
+// String returns the flag as a user writes it to request something:
+// -refresh-only, but -refresh=false.
 func (f *Flag[T]) String() string {
 	if any(f.byItself) == any(true) {
 		return f.Name() + "=false"
@@ -40,13 +40,13 @@ func (f *Flag[T]) String() string {
 	return f.Name()
 }
 
-// inUse reports whether the flag asks for something: -json=false does not.
+// inUse reports whether the flag requests something: -json=false does not.
 func (f *Flag[T]) inUse() bool {
 	v, ok := any(f.Value).(bool)
 	return f.Given() && (!ok || v != any(f.byItself))
 }
 
-// option is a flag, whatever its type.
+// option is a flag of any type.
 type option interface {
 	fmt.Stringer
 	Name() string
@@ -54,8 +54,8 @@ type option interface {
 	inUse() bool
 }
 
-// exclusive refuses an option together with any of others, for the reason why, which
-// may be empty.
+// exclusive rejects an option together with any of others. why is the reason,
+// which may be empty.
 func exclusive(why string, one option, others ...option) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, other := range others {
@@ -66,7 +66,7 @@ func exclusive(why string, one option, others ...option) hcl.Diagnostics {
 	return diags
 }
 
-// atLeast is the validator of a flag whose value must be at least least.
+// atLeast validates a flag whose value must be at least least.
 func atLeast(least int) func(int) error {
 	return func(n int) error {
 		if n < least {
@@ -76,5 +76,5 @@ func atLeast(least int) func(int) error {
 	}
 }
 
-// flags joins groups of flags.
+// flags concatenates groups of flags.
 func flags(groups ...[]cli.Flag) []cli.Flag { return slices.Concat(groups...) }

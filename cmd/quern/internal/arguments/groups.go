@@ -14,7 +14,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// Global are the flags that every command has.
+// Global are the flags that all commands share.
 type Global struct {
 	Chdir   Flag[string]
 	NoColor Flag[bool]
@@ -35,8 +35,8 @@ func (d *Document) flag() cli.Flag {
 	return declare(&d.JSON, cli.BoolFlag{Name: "json", Usage: "print JSON"})
 }
 
-// PrintsJSON reports whether the command was asked for a JSON document, so that errors
-// are to be one, too.
+// PrintsJSON reports whether a JSON document was requested, so that errors are
+// JSON, too.
 func (d *Document) PrintsJSON() bool { return d.JSON.Value }
 
 // Form is how a result is printed. -json is short for -format=json.
@@ -49,8 +49,8 @@ func (f *Form) formatFlag(byDefault, usage string) cli.Flag {
 	return declare(&f.Format, cli.StringFlag{Name: "format", Value: byDefault, Usage: usage})
 }
 
-// In returns the format that was asked for, which must be one of formats. Each
-// thing that is printed has its own.
+// In returns the requested format, which must be one of formats. Different
+// results have different formats.
 func (f *Form) In(command string, formats []string) (string, hcl.Diagnostics) {
 	format := f.Format.Value
 	if f.JSON.Value {
@@ -68,7 +68,7 @@ func (f *Form) In(command string, formats []string) (string, hcl.Diagnostics) {
 // Environment is the flag that chooses the environment.
 type Environment struct{ Env Flag[string] }
 
-// flags: an empty QUERN_ENV is none.
+// flags declares the flag. An empty QUERN_ENV counts as unset.
 func (e *Environment) flags() []cli.Flag {
 	env := cli.StringFlag{Name: "env", Value: "default", Usage: "use the environment `NAME`; QUERN_ENV sets it, too"}
 	if os.Getenv("QUERN_ENV") != "" {
@@ -101,7 +101,7 @@ func (l *Lock) flags() []cli.Flag {
 	}, l.timeoutFlag()...)
 }
 
-// timeoutFlag is for a command that cannot do without the lease.
+// timeoutFlag is for a command that requires the lease.
 func (l *Lock) timeoutFlag() []cli.Flag {
 	l.Lock.Value = true
 	return []cli.Flag{declare(&l.Timeout, cli.DurationFlag{Name: "lock-timeout", Usage: "wait up to `DURATION` for another command to release the lease"})}

@@ -53,8 +53,8 @@ func (s *Show) Parse(given Positional) hcl.Diagnostics {
 	return diags
 }
 
-// parseSubject splits the arguments of -diff A B: B is an argument to the
-// command line.
+// parseSubject splits the arguments of -diff A B, because the command line
+// treats B as a positional argument.
 func (s *Show) parseSubject(given Positional) hcl.Diagnostics {
 	if !s.Diff.Given() {
 		return given.optional(&s.Subject, "at most one address or saved plan")
@@ -67,18 +67,18 @@ func (s *Show) parseSubject(given Positional) hcl.Diagnostics {
 	return nil
 }
 
-// Shown is a kind of thing that quern show shows.
+// Shown is a kind of thing that quern show can show.
 type Shown int
 
-// What quern show shows.
+// The things that quern show can show.
 const (
-	ShownState Shown = iota // also one instance of it
+	ShownState Shown = iota // or one instance in it
 	ShownPlan
 	ShownPrompt
 	ShownEvaluation
 )
 
-// shownFormats are the forms of each.
+// shownFormats are the formats of each.
 var shownFormats = map[Shown][]string{
 	ShownState:      {"text", "json"},
 	ShownPlan:       PlanFormats,
@@ -86,8 +86,8 @@ var shownFormats = map[Shown][]string{
 	ShownEvaluation: {"text", "markdown", "csv", "json", "junit"},
 }
 
-// For returns the form of what is shown, and refuses flags that are for something
-// else.
+// For returns the format of what is shown, and rejects flags that do not apply
+// to it.
 func (s *Show) For(what Shown) (format string, diags hcl.Diagnostics) {
 	refuseUnless := func(is bool, name, example string, options ...option) {
 		for _, o := range options {
@@ -147,7 +147,7 @@ func (o *Output) Parse(given Positional) hcl.Diagnostics {
 	return all(given.optional(&o.Name, "at most one name"), exclusive("", &o.Raw, &o.JSON))
 }
 
-// Request returns what is asked of the plan that a prompt is shown in.
+// Request returns the request for the plan that a prompt is shown in.
 func (s *Show) Request() Request {
 	return Request{Environment: s.Env.Value, Variables: &s.Variables}
 }
@@ -178,7 +178,7 @@ func (g *Graph) Parse(given Positional) hcl.Diagnostics {
 	return all(given.none(), diags)
 }
 
-// Request returns what is asked of the plan.
+// Request returns the request for the plan.
 func (g *Graph) Request() Request {
 	return Request{Environment: g.Env.Value, Variables: &g.Variables, Refresh: g.Refresh.Value}
 }
@@ -211,7 +211,7 @@ func (w *Why) Parse(given Positional) hcl.Diagnostics {
 	return diags
 }
 
-// Request returns what is asked of the plan.
+// Request returns the request for the plan.
 func (w *Why) Request() Request {
 	return Request{Environment: w.Env.Value, Variables: &w.Variables, Refresh: w.Refresh.Value}
 }
@@ -234,7 +234,7 @@ func (c *Console) Flags() []cli.Flag {
 // Parse implements [Set].
 func (c *Console) Parse(given Positional) hcl.Diagnostics { return given.none() }
 
-// Request returns what is asked of the plan that expressions are evaluated in.
+// Request returns the request for the plan that expressions are evaluated in.
 func (c *Console) Request() Request {
 	return Request{Environment: c.Env.Value, Variables: &c.Variables}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 )
 
-// Request is what a command asks of a plan.
+// Request is what a command requests from a plan.
 type Request struct {
 	Environment                   string
 	Variables                     *Variables
@@ -23,7 +23,7 @@ type Planning struct {
 	Target, Exclude, Replace        Addresses
 	Refresh, Input, CompactWarnings Flag[bool]
 	Parallelism                     Flag[int]
-	// RefreshOnly and Destroy stay false where a command does not have them.
+	// RefreshOnly and Destroy remain false if a command does not have them.
 	RefreshOnly, Destroy Flag[bool]
 }
 
@@ -53,7 +53,7 @@ func (p *Planning) parse(given Positional) hcl.Diagnostics {
 	)
 }
 
-// Request returns what the flags ask for.
+// Request returns what the flags request.
 func (p *Planning) Request() Request {
 	return Request{
 		Environment: p.Env.Value, Variables: &p.Variables,
@@ -62,7 +62,7 @@ func (p *Planning) Request() Request {
 	}
 }
 
-// PlanFormats are the forms of a plan.
+// PlanFormats are the formats of a plan.
 var PlanFormats = []string{"text", "json", "markdown"}
 
 // Plan is quern plan.
@@ -71,7 +71,7 @@ type Plan struct {
 	Form
 	Out              Flag[string]
 	DetailedExitcode Flag[bool]
-	// Chosen is the form that the plan is printed in.
+	// Chosen is the format that the plan is printed in.
 	Chosen string
 }
 
@@ -100,9 +100,9 @@ type Apply struct {
 	AutoApprove Flag[bool]
 	// Events prints events as JSON Lines.
 	Events Flag[bool]
-	// File is a saved plan; empty: a plan is made.
+	// File is a saved plan, or empty to make a new one.
 	File string
-	// destroys: the command is quern destroy.
+	// destroys is set for quern destroy.
 	destroys bool
 }
 
@@ -127,7 +127,7 @@ func (a *Apply) Parse(given Positional) hcl.Diagnostics {
 	return all(a.parseFile(given), a.parseDestroy(), a.parseEvents(), a.Planning.parse(given))
 }
 
-// parseFile refuses flags that define a plan: a saved plan was made already.
+// parseFile rejects flags that define a plan if a saved plan is given.
 func (a *Apply) parseFile(given Positional) hcl.Diagnostics {
 	if a.destroys {
 		return given.none()
@@ -144,7 +144,7 @@ func (a *Apply) parseFile(given Positional) hcl.Diagnostics {
 	return diags
 }
 
-// parseDestroy: quern destroy needs no flag to delete everything.
+// parseDestroy rejects -replace for quern destroy, which deletes everything.
 func (a *Apply) parseDestroy() hcl.Diagnostics {
 	if !a.destroys || !a.Replace.inUse() {
 		return nil

@@ -19,7 +19,7 @@ type Init struct {
 	Lockfile Flag[string]
 	// Examples are the names that From may have.
 	Examples []string
-	// ReadOnly: the lock file must not change.
+	// ReadOnly is set if the lock file must not change.
 	ReadOnly bool
 }
 
@@ -59,9 +59,9 @@ func (v *Validate) Parse(given Positional) hcl.Diagnostics { return given.none()
 // Fmt is quern fmt.
 type Fmt struct {
 	Check, Diff, Recursive Flag[bool]
-	// Paths are files and folders; empty: the current folder.
+	// Paths are files and folders, or empty for the current folder.
 	Paths []string
-	// Stdin: standard input is formatted.
+	// Stdin is set if standard input is formatted.
 	Stdin bool
 }
 
@@ -122,7 +122,8 @@ func (p *PluginList) Parse(given Positional) hcl.Diagnostics { return given.none
 
 // PluginDocs is quern plugin docs.
 type PluginDocs struct {
-	// Plugin is whose reference to print; empty: the built-in one's.
+	// Plugin is the plugin whose reference to print, or empty for the built-in
+	// one.
 	Plugin string
 }
 

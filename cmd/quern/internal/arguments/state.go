@@ -11,7 +11,7 @@ import (
 type StateList struct {
 	Environment
 	Document
-	// Addresses are the instances to list; empty: all.
+	// Addresses are the instances to list, or empty for all.
 	Addresses []string
 }
 

@@ -48,7 +48,7 @@ func (a *ArtifactShow) Parse(given Positional) hcl.Diagnostics {
 type ArtifactVerify struct {
 	Environment
 	Document
-	// Artifacts are those to verify; empty: all of the environment.
+	// Artifacts are those to verify, or empty for all of the environment.
 	Artifacts []string
 }
 
@@ -70,7 +70,7 @@ type ArtifactExport struct {
 	// Dir is the folder to write to, or "". With "" for File, too, rows go to
 	// standard output.
 	Dir, File string
-	// Rows is the format of the rows; empty: the whole artifact is exported.
+	// Rows is the format of the rows, or empty to export the whole artifact.
 	Rows export.Format
 }
 
@@ -142,7 +142,7 @@ func (g *GC) Parse(given Positional) hcl.Diagnostics {
 	return given.none()
 }
 
-// notNegative is the validator of a duration.
+// notNegative validates a duration.
 func notNegative(d time.Duration) error {
 	if d < 0 {
 		return fmt.Errorf("must not be negative")
