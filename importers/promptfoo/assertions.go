@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Assertions of all tests that differ in their value only become one metric,
-// a slot: the value is then a column of the tests.
+// Assertions of different tests that differ only in their value become one
+// metric, a slot. The value is then a column of the tests.
 
-// slot is what becomes a metric.
+// slot is a set of assertions that becomes a metric.
 type slot struct {
 	base     string // the type without not-
 	inverse  bool
-	metric   string // the name that it was given
+	metric   string // its given name
 	weight   *float64
 	limit    *float64 // the threshold
 	provider node     // the model that grades
@@ -22,14 +22,14 @@ type slot struct {
 	// transforms are applied to the answer, in order.
 	transforms []node
 	at         node
-	// set is the assert-set that it is part of.
+	// set is the assert-set that it belongs to.
 	set *assertionSet
 
-	values map[int]any // by test; nil where the assertion has no value
+	values map[int]any // by test; nil if the assertion has no value
 	nodes  map[int]node
 }
 
-// assertionSet are assertions of which a share has to hold.
+// assertionSet is a set of assertions, a share of which must pass.
 type assertionSet struct {
 	key, name string
 	at        node
@@ -50,7 +50,7 @@ func (im *importer) gatherSlots() {
 	}
 }
 
-// assertion files one assertion of a test.
+// assertion adds one assertion of a test to a slot.
 func (im *importer) assertion(i int, t *test, a node, known map[string]*slot, times map[string]int, sets map[string]*assertionSet, set *assertionSet) {
 	a = im.follow(a)
 	if !a.isMap() {
@@ -83,7 +83,7 @@ func (im *importer) assertion(i int, t *test, a node, known map[string]*slot, ti
 	case keyed(s.base):
 		key += "|" + string(encode(expected))
 	case s.base == "equals" && (kind == typeList || kind == typeObject):
-		key += "|" + string(kind) // compared by what they hold, not as texts
+		key += "|" + string(kind) // compared by content, not as text
 	}
 	times[key]++
 	key += "|" + strconv.Itoa(times[key])
@@ -117,7 +117,7 @@ func pointerTo(n node) *float64 {
 	return nil
 }
 
-// transforms are what is done to the answer before it is looked at.
+// transforms returns the transforms of the answer that an assertion sees.
 func (im *importer) transforms(t *test, a node) []node {
 	var all []node
 	if tr := im.providerTransform(); tr.there() {
@@ -131,7 +131,7 @@ func (im *importer) transforms(t *test, a node) []node {
 	return all
 }
 
-// providerTransform is that of the models, where all have the same.
+// providerTransform returns the transform of the models, if all have the same.
 func (im *importer) providerTransform() node {
 	if len(im.models) == 0 {
 		return node{}
@@ -144,8 +144,8 @@ func (im *importer) providerTransform() node {
 	return im.models[0].transform
 }
 
-// assertionSet files the assertions of a set. Where all of them have to hold,
-// it is as if they stood there by themselves.
+// assertionSet adds the assertions of a set. If all of them must pass, they are
+// treated as separate assertions.
 func (im *importer) assertionSet(i int, t *test, a node, known map[string]*slot, times map[string]int, sets map[string]*assertionSet) {
 	im.known(a, "option of an assert-set", "type", "assert", "weight", "metric", "threshold", "config")
 	var set *assertionSet
@@ -164,8 +164,8 @@ func (im *importer) assertionSet(i int, t *test, a node, known map[string]*slot,
 	}
 }
 
-// expected is the value of an assertion as a plain value; texts in files are
-// read.
+// expected returns the value of an assertion as a plain value, and reads texts
+// from files.
 func (im *importer) expected(a node) any {
 	v := a.get("value")
 	if name, ok := reference(v.text()); ok && !isScript(name) {
@@ -182,8 +182,8 @@ func (im *importer) expected(a node) any {
 	return im.follow(v).plain()
 }
 
-// constant is the value that all tests have; false: they differ, or some do
-// not have the assertion.
+// constant returns the value that all tests share. It returns false if the
+// values differ, or if some tests do not have the assertion.
 func (s *slot) constant(tests int) (any, bool) {
 	if len(s.values) != tests || !s.lone() {
 		return nil, false
@@ -191,7 +191,8 @@ func (s *slot) constant(tests int) (any, bool) {
 	return s.values[0], true
 }
 
-// lone says that there is one value, in whichever tests have the assertion.
+// lone reports whether there is only one value among the tests that have the
+// assertion.
 func (s *slot) lone() bool {
 	seen := map[string]bool{}
 	for _, v := range s.values {
@@ -203,7 +204,7 @@ func (s *slot) lone() bool {
 // tests that have the assertion, in order.
 func (s *slot) tests() []int { return slices.Sorted(maps.Keys(s.values)) }
 
-// typeName is the type as the configuration has it.
+// typeName returns the type as the configuration writes it.
 func (s *slot) typeName() string {
 	if s.inverse {
 		return "not-" + s.base
@@ -211,7 +212,7 @@ func (s *slot) typeName() string {
 	return s.base
 }
 
-// wish is what the metric is to be called.
+// wish returns the preferred name of the metric.
 func (s *slot) wish() string {
 	if s.metric != "" && !hasTags(s.metric) {
 		return s.metric
@@ -225,8 +226,7 @@ func (s *slot) wish() string {
 	return s.typeName()
 }
 
-// drop reports a slot that has no counterpart, at each place that it was
-// written.
+// drop reports a slot without a counterpart at each place where it was written.
 func (im *importer) drop(s *slot, why string) { im.loseIn(s, s.tests(), why) }
 
 // loseIn reports that some tests lose an assertion.

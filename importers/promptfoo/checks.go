@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// check makes the expression of an assertion: a condition, or a number with
-// the least value that passes.
+// check translates an assertion: to a condition, or to a number with the
+// minimum that passes.
 type check func(c *checker) (made, error)
 
-// made is what a check has made.
+// made is the result of a check.
 type made struct {
-	// condition or score is set.
+	// Either condition or score is set.
 	condition, score string
 	limit            float64 // of score
 }
@@ -62,8 +62,8 @@ var checks = map[string]check{
 	"javascript": code,
 }
 
-// measure puts the parts together: the negation, the tests that it is for, its
-// weight and its threshold.
+// measure combines the parts: the negation, the tests that it is for, its
+// weight, and its threshold.
 func (c *checker) measure(check check) (measure, error) {
 	m := measure{name: c.name, block: "metric", weight: c.s.weight}
 	got, err := check(c)
@@ -98,9 +98,9 @@ func (c *checker) measure(check check) (measure, error) {
 	return m, nil
 }
 
-// scored makes a metric of a number. Where only some tests have it, the others
-// must not count as if they had reached something: then it is the condition
-// that the number reaches what it has to.
+// scored builds a metric from a number. If only some tests have it, the others
+// must not count as if they had a value; then the metric is the condition that
+// the number reaches its minimum.
 func (im *importer) scored(m *measure, s *slot, score, when string, limit float64) {
 	m.always, m.when = score, when
 	switch decides := m.weight == nil || *m.weight != 0; {
@@ -123,8 +123,7 @@ func (im *importer) scored(m *measure, s *slot, score, when string, limit float6
 	}
 }
 
-// only makes a condition null in the tests that do not have the assertion: it
-// is not about them.
+// only makes a condition null in the tests that do not have the assertion.
 func (c *checker) only(condition string) string {
 	if c.when == "" {
 		return condition
@@ -142,7 +141,7 @@ func negated(condition string) string {
 	return "!" + condition
 }
 
-// withText is a condition that needs a text or number to compare with.
+// withText is a condition that compares with a text or number.
 func (c *checker) withText(condition string) (made, error) {
 	if c.typ != typeString {
 		return made{}, errorf("its value is not a string")
@@ -150,7 +149,7 @@ func (c *checker) withText(condition string) (made, error) {
 	return when(condition)
 }
 
-// lowered is a text in lower case: one that is known already is written so.
+// lowered converts a text to lower case, immediately if it is constant.
 func lowered(text string) string {
 	if strings.HasPrefix(text, `"`) && !strings.ContainsAny(text, `$%\`) {
 		return strings.ToLower(text)
@@ -182,8 +181,8 @@ func regex(c *checker) (made, error) {
 	return when(matches(c.text(), c.expected))
 }
 
-// translatePatterns puts regular expressions into the syntax that is used
-// here. Tests whose own has no counterpart lose the assertion, the others keep
+// translatePatterns converts regular expressions to the syntax that quern uses.
+// Tests whose expression has no counterpart lose the assertion; the others keep
 // it.
 func (im *importer) translatePatterns(s *slot) error {
 	var last error
@@ -209,7 +208,7 @@ func (im *importer) translatePatterns(s *slot) error {
 	return nil
 }
 
-// matches reports whether a pattern is found in a text.
+// matches reports whether a text contains a match of a pattern.
 func matches(text, pattern string) string { return "can(regex(" + pattern + ", " + text + "))" }
 
 // each is a condition on the elements of a list.
@@ -230,7 +229,7 @@ func isJSON(c *checker) (made, error) {
 	return c.withSchema("is_json")
 }
 
-// withSchema is a call with a JSON schema where the assertion has one.
+// withSchema is a call with a JSON schema, if the assertion has one.
 func (c *checker) withSchema(function string) (made, error) {
 	schema := c.plain
 	if s, ok := schema.(string); ok && s != "" {
@@ -246,7 +245,7 @@ func (c *checker) withSchema(function string) (made, error) {
 	return when(function + "(" + c.text() + ")")
 }
 
-// xml is a call with the elements that have to be there.
+// xml is a call with the required elements.
 func (c *checker) xml(function string) (made, error) {
 	elements := c.plain
 	if o, ok := elements.(object); ok {
@@ -279,7 +278,7 @@ func (c *checker) xml(function string) (made, error) {
 	return when(function + "(" + strings.Join(arguments, ", ") + ")")
 }
 
-// refusal takes an empty answer for one, too.
+// refusal also counts an empty answer as a refusal.
 func refusal(c *checker) (made, error) {
 	return when("trimspace(" + c.text() + ") == \"\" || is_refusal(" + c.text() + ")")
 }
@@ -288,7 +287,7 @@ func (c *checker) form(function string) (made, error) {
 	return when(function + "(" + c.text() + ")")
 }
 
-// dialects are promptfoo's names of those that quern knows.
+// dialects maps promptfoo's names to the dialects that quern knows.
 var dialects = map[string]string{"mysql": "mysql", "mariadb": "mysql", "postgresql": "postgresql", "postgres": "postgresql", "sqlite": "sqlite"}
 
 func (c *checker) sql(function string) (made, error) {
@@ -296,7 +295,7 @@ func (c *checker) sql(function string) (made, error) {
 	if c.plain != nil && !ok {
 		return made{}, errorf("its value is not a mapping")
 	}
-	dialect := "mysql" // which promptfoo takes where nothing is written
+	dialect := "mysql" // promptfoo's default
 	for _, m := range o {
 		if m.Name != "databaseType" {
 			return made{}, errorf("%s has no equivalent", m.Name)
@@ -360,8 +359,8 @@ func wordCount(c *checker) (made, error) {
 	return made{}, errorf("it does not say how many words")
 }
 
-// atMost holds a figure of the answer to the threshold, which is in its unit
-// times per.
+// atMost compares a figure of the answer with the threshold, which is in the
+// figure's unit times per.
 func (c *checker) atMost(figure string, per float64) (made, error) {
 	if c.s.limit == nil {
 		return made{}, errorf("it has no threshold")
@@ -380,8 +379,8 @@ func finishReason(c *checker) (made, error) {
 	return c.withText("output.finish_reason == " + lowered(c.expected))
 }
 
-// toolCalls holds the calls to the tools that the models have, which the
-// pipeline then names once.
+// toolCalls checks the calls against the models' tools, which the pipeline then
+// lists once.
 func toolCalls(c *checker) (made, error) {
 	tools := c.im.commonTools()
 	if tools == nil {
@@ -432,12 +431,12 @@ func code(c *checker) (made, error) {
 // failing are the parts of translated JavaScript that fail for some answers.
 var failing = regexp.MustCompile(`\.json( :|[.\[)])|tonumber\(|jsondecode\(|(^|[^(])regex\(|\[[0-9]+\]`)
 
-// harmless are those of them that do not fail.
+// harmless are those that do not fail.
 var harmless = regexp.MustCompile(`can\(jsondecode\(|jsonencode\(output\.json\)|jsonencode\(jsondecode\(row\.`)
 
-// orElse is a condition or a score that has the given value where it fails:
-// JavaScript that throws, in an assertion or a transform, is an assertion that
-// does not hold.
+// orElse returns the given value if a condition or a score fails: in promptfoo,
+// JavaScript that throws in an assertion or a transform makes the assertion
+// fail.
 func orElse(expression, value string) string {
 	if !failing.MatchString(harmless.ReplaceAllString(expression, "")) {
 		return expression

@@ -20,9 +20,9 @@ type importer struct {
 	tests   []*test
 	columns []string // of the tests, in the order in which they came
 	types   map[string]column
-	// open is set where tests are lost, so that not all columns are known.
+	// open is set if tests are lost, so that not all columns are known.
 	open bool
-	// untouched is the CSV file whose rows are the tests without any change; "" if
+	// untouched is the CSV file whose rows are the unchanged tests, or "" if
 	// there is none.
 	untouched string
 
@@ -47,8 +47,8 @@ func newImporter(dir, into string) *importer {
 	}
 }
 
-// reserved are the names that an evaluation's figures and columns have beside
-// those of metrics.
+// reserved are the names of an evaluation's figures and columns, which metrics
+// must not use.
 func reserved() map[string]bool {
 	names := map[string]bool{}
 	for _, name := range []string{
@@ -60,7 +60,7 @@ func reserved() map[string]bool {
 	return names
 }
 
-// find notes a finding about what stands at a node.
+// find adds a finding about a node.
 func (im *importer) find(s importers.Severity, at node, what, detail string, args ...any) {
 	file := at.file
 	if file == "" {
@@ -77,8 +77,8 @@ func (im *importer) note(at node, what, detail string, args ...any) {
 	im.find(importers.Note, at, what, detail, args...)
 }
 
-// known reports the keys of a mapping that are not among those given: nothing
-// else would say that they are not carried over.
+// known reports the keys of a mapping that are not among those given, because
+// they would otherwise be lost silently.
 func (im *importer) known(n node, what string, keys ...string) {
 	for _, e := range n.entries() {
 		if !slices.Contains(keys, e.key) && e.value.there() {
@@ -87,7 +87,7 @@ func (im *importer) known(n node, what string, keys ...string) {
 	}
 }
 
-// name makes a name for a block of a kind that no other block has.
+// name returns a name for a block that no other block of the kind has.
 func (im *importer) name(kind, wish, other string) string {
 	wish = identifier(wish, other)
 	if im.taken[kind] == nil {
@@ -103,7 +103,7 @@ func (im *importer) name(kind, wish, other string) string {
 
 // ---- files -------------------------------------------------------------------
 
-// maxFile is how large a file may be that is read as a whole, in bytes.
+// maxFile is the maximum size in bytes of a file that is read into memory.
 const maxFile = 256 << 20
 
 // bytes reads a file, whose name is relative to the configuration's folder.
@@ -123,7 +123,7 @@ func (im *importer) bytes(name string) ([]byte, error) {
 	return src, fileError(err)
 }
 
-// fileError leaves a path out that the finding names already.
+// fileError removes a path that the finding already names.
 func fileError(err error) error {
 	var e *os.PathError
 	if errors.As(err, &e) {
@@ -151,7 +151,7 @@ func (im *importer) read(name string) (node, error) {
 	return parseYAML(filepath.ToSlash(name), src)
 }
 
-// glob are the files that a pattern names, relative to the configuration's
+// glob returns the files that match a pattern, relative to the configuration's
 // folder and sorted.
 func (im *importer) glob(pattern string) []string {
 	if !strings.ContainsAny(pattern, "*?[{") {
@@ -166,14 +166,14 @@ func (im *importer) glob(pattern string) []string {
 	return found
 }
 
-// reference is the file that a text refers to: file://NAME.
+// reference returns the file that a text refers to: file://NAME.
 func reference(s string) (string, bool) {
 	name, ok := strings.CutPrefix(s, "file://")
 	return name, ok && name != "" && !strings.Contains(name, "\n")
 }
 
-// follow replaces a reference by what it refers to: a $ref within the
-// configuration, or a YAML or JSON file.
+// follow replaces a reference with its target: a $ref within the configuration,
+// or a YAML or JSON file.
 func (im *importer) follow(n node) node {
 	for range maxDepth {
 		if n.isMap() && n.get("$ref").isText() {
@@ -212,12 +212,12 @@ func (im *importer) pointer(ref string) node {
 	return n
 }
 
-// sentence is an error within a sentence of a finding.
+// sentence formats an error for use within a sentence.
 func sentence(err error) string {
 	return strings.TrimSuffix(strings.ReplaceAll(err.Error(), "\n", ": "), ".")
 }
 
-// scripts are the endings of files that would have to be run.
+// scripts are the extensions of files that would have to be run.
 var scripts = []string{".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".py", ".rb", ".go", ".sh"}
 
 // isScript reports whether a reference is to a program, or to a function in one.
@@ -228,11 +228,11 @@ func isScript(name string) bool {
 
 // ---- the environment ---------------------------------------------------------
 
-// environment are the variables of the environment that the configuration
-// reads; each becomes a variable of the pipeline.
+// environment is the set of environment variables that the configuration reads.
+// Each becomes a variable of the pipeline.
 type environment struct {
 	names []string
-	// given are values that the configuration itself sets.
+	// given are the values that the configuration itself sets.
 	given map[string]string
 }
 
@@ -244,8 +244,8 @@ func (e *environment) variable(name string) string {
 	return "var." + identifier(name, "value")
 }
 
-// isSecret reports whether a name is one of a key, whose value stays out of the
-// pipeline.
+// isSecret reports whether a name is that of a key, whose value must not be in
+// the pipeline.
 func isSecret(name string) bool {
 	name = strings.ToUpper(name)
 	for _, part := range []string{"KEY", "TOKEN", "SECRET", "PASSWORD"} {

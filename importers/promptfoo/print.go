@@ -19,10 +19,10 @@ func quote(s string) string {
 	return string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes())
 }
 
-// wide is how long a line may get before lists and objects are broken.
+// wide is the length of a line above which lists and objects are broken.
 const wide = 100
 
-// literal writes a plain value; what is long goes over lines.
+// literal writes a plain value. Long values take several lines.
 func literal(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -77,8 +77,8 @@ func key(name string) string {
 	return quote(name)
 }
 
-// isIdentifier reports whether a text can be a name in HCL that is no keyword of
-// its expressions.
+// isIdentifier reports whether a text can be a name in HCL and is not a keyword
+// of its expressions.
 func isIdentifier(s string) bool {
 	switch s {
 	case "true", "false", "null", "for", "in", "if":
@@ -87,7 +87,7 @@ func isIdentifier(s string) bool {
 	return hclsyntax.ValidIdentifier(s) && !strings.Contains(s, "-")
 }
 
-// identifier makes a name of any text; other is taken where nothing is left.
+// identifier derives a name from any text, or returns other if nothing is left.
 func identifier(s, other string) string {
 	var b strings.Builder
 	gap := false
@@ -124,8 +124,9 @@ func identifier(s, other string) string {
 
 // ---- templates ---------------------------------------------------------------
 
-// expression writes pieces as an expression: a heredoc where the text has
-// several lines, if that says the same. depth is how many blocks are around.
+// expression writes pieces as an expression: as a heredoc if the text has
+// several lines and a heredoc has the same value. depth is the number of
+// enclosing blocks.
 func expression(pieces []piece, depth int) string {
 	if len(pieces) == 0 {
 		return `""`
@@ -140,8 +141,8 @@ func expression(pieces []piece, depth int) string {
 	if strings.Count(quoted, `\n`) == 0 {
 		return quoted
 	}
-	// Whether the layout comes out right is tried with stand-ins for values,
-	// conditions and lists.
+	// Whether the layout is right is checked with substitutes for values,
+	// conditions, and lists.
 	stand := standIns(pieces)
 	trial := heredocs(stand, depth)
 	for i, candidate := range heredocs(pieces, depth) {
@@ -152,7 +153,7 @@ func expression(pieces []piece, depth int) string {
 	return quoted
 }
 
-// inline writes pieces as the inside of a template; text writes what stands
+// inline writes pieces as the inside of a template. text writes the text
 // between the values.
 func inline(pieces []piece, text func(string) string) string {
 	var b strings.Builder
@@ -180,7 +181,7 @@ func quotedText(s string) string {
 	return q[1 : len(q)-1]
 }
 
-// heredocText escapes what would begin a value inside a heredoc, where
+// heredocText escapes the beginning of an interpolation in a heredoc, where
 // nothing else is special.
 func heredocText(s string) string {
 	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(s)
@@ -210,7 +211,7 @@ func heredocs(pieces []piece, depth int) []string {
 	return []string{"chomp(" + write(body) + "\n" + indent + ")"}
 }
 
-// layout is the text that an expression without references gives.
+// layout returns the text of an expression without references.
 func layout(text string) (string, bool) {
 	// A heredoc ends with a line.
 	e, diags := limit.ParseExpression([]byte(text+"\n"), "template", hcl.InitialPos)
@@ -245,7 +246,7 @@ func standIns(pieces []piece) []piece {
 	return out
 }
 
-// rendered is what stand-ins come to.
+// rendered returns the text with substitutes.
 func rendered(pieces []piece) string {
 	var b strings.Builder
 	for _, p := range pieces {

@@ -10,18 +10,19 @@ import (
 type model struct {
 	name, typ string
 	at        node
-	// written is what the configuration calls it: its id and its label.
+	// written are its names in the configuration: its ID and its label.
 	written []string
 	attrs   []attr
 	price   []attr
 	extra   object
-	// azure is set for a deployment of Azure's, which each has a host of its own.
+	// azure is set for a deployment on Azure, each of which has its own host.
 	azure bool
-	// echo is set for the provider that gives the prompt back: no model.
+	// echo is set for the provider that returns the prompt: it is not a model.
 	echo bool
-	// only are the labels of the prompts that it is asked with; nil: all.
+	// only are the labels of the prompts that it is called with, or nil for
+	// all.
 	only []node
-	// tools and output are what a prompt has here.
+	// tools and output belong to prompts in quern.
 	tools     []any
 	output    any
 	transform node
@@ -45,10 +46,10 @@ func (m *model) has(name string) bool {
 	return slices.ContainsFunc(m.attrs, func(a attr) bool { return a.name == name })
 }
 
-// vendor is whom a provider belongs to that speaks OpenAI's API.
+// vendor is a provider with an API that is compatible with OpenAI's.
 type vendor struct{ baseURL, key string }
 
-// vendors by the beginning of a provider's id.
+// vendors are the vendors by the prefix of a provider's ID.
 var vendors = map[string]vendor{
 	"openrouter": {"https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"},
 	"groq":       {"https://api.groq.com/openai/v1", "GROQ_API_KEY"},
@@ -85,8 +86,8 @@ func (im *importer) readProviders(n node) {
 	}
 }
 
-// spread are the elements of a list, with the lists in files that it names in
-// their place.
+// spread returns the elements of a list, and replaces lists in files with their
+// elements.
 func (im *importer) spread(n node) []node {
 	var out []node
 	for _, item := range im.follow(n).listed() {
@@ -99,8 +100,8 @@ func (im *importer) spread(n node) []node {
 	return out
 }
 
-// provider reads one provider: its id alone, or a mapping with id, or a
-// mapping of the id to the rest.
+// provider reads one provider: only its ID, a mapping with an ID, or a mapping
+// from the ID to the rest.
 func (im *importer) provider(n node) *model {
 	m := &model{at: n}
 	id, rest := n.text(), node{}
@@ -137,8 +138,8 @@ func (im *importer) provider(n node) *model {
 	return m
 }
 
-// locate finds out whose model it is; "" where it has no counterpart. wish is
-// what it may be called.
+// locate returns the vendor of a model, or "" if it has no counterpart. wish is
+// a suggested name.
 func (im *importer) locate(m *model, id string, at node) (kind, wish string) {
 	first, rest, _ := strings.Cut(id, ":")
 	second, name, deeper := strings.Cut(rest, ":")
@@ -181,7 +182,7 @@ func (im *importer) locate(m *model, id string, at node) (kind, wish string) {
 	return "", ""
 }
 
-// short is a text that fits into a finding.
+// short truncates a text so that it fits into a finding.
 func short(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	if r := []rune(s); len(r) > 60 {
@@ -200,12 +201,12 @@ func unknownProvider(first, id string) string {
 	return "quern has no plugin for it. If it serves OpenAI's API, use model \"openai\" with its base_url."
 }
 
-// isMedia reports whether a provider is about something other than texts.
+// isMedia reports whether a provider is for something other than text.
 func isMedia(part string) bool {
 	return slices.Contains([]string{"image", "audio", "live", "realtime", "tts", "video", "moderation", "transcription", "assistant"}, part)
 }
 
-// openai reads openai:chat:NAME, openai:NAME, azure:chat:DEPLOYMENT and so on.
+// openai reads openai:chat:NAME, openai:NAME, azure:chat:DEPLOYMENT, and so on.
 func (im *importer) openai(m *model, first, second, name string, deeper bool, at node) (kind, wish string) {
 	m.typ = "openai"
 	switch {
@@ -234,9 +235,9 @@ func (im *importer) openai(m *model, first, second, name string, deeper bool, at
 	return m.typ, wished(name)
 }
 
-// azureBase is the address of a deployment whose provider names no host: the
-// one of the environment. It is never left out, for the key would then go to
-// OpenAI.
+// azureBase sets the address of a deployment whose provider names no host to
+// the one in the environment. It must never be omitted, because the key would
+// then be sent to OpenAI.
 func (im *importer) azureBase(m *model) {
 	for _, name := range []string{"AZURE_API_BASE_URL", "AZURE_OPENAI_API_BASE_URL", "AZURE_OPENAI_BASE_URL"} {
 		if v := im.env.given[name]; v != "" {
@@ -254,7 +255,7 @@ func (im *importer) azureBase(m *model) {
 	im.note(m.at, "provider", "it names no host, because promptfoo reads it from the environment. Set the variable to the address of the resource, such as https://NAME.openai.azure.com/openai/v1.")
 }
 
-// nameOf is a name in which {{ env.NAME }} means something.
+// nameOf returns a name in which {{ env.NAME }} is replaced.
 func (im *importer) nameOf(at node, name string) string {
 	if !strings.Contains(name, "{{") {
 		return quote(name)
@@ -262,7 +263,7 @@ func (im *importer) nameOf(at node, name string) string {
 	return im.settingOf(at, name)
 }
 
-// wished is what a model may be called by its name.
+// wished suggests a name for a model.
 func wished(name string) string {
 	if strings.Contains(name, "{{") {
 		return "model"
@@ -270,7 +271,8 @@ func wished(name string) string {
 	return name
 }
 
-// openaiBase is the address that the configuration's env gives to all.
+// openaiBase returns the address that the configuration's env sets for all
+// providers.
 func (im *importer) openaiBase() string {
 	for _, name := range []string{"OPENAI_BASE_URL", "OPENAI_API_BASE_URL"} {
 		if v := im.env.given[name]; v != "" {
@@ -303,7 +305,7 @@ func (im *importer) vendor(m *model, v vendor, first, second, rest, name string,
 	return m.typ, wished(rest)
 }
 
-// words cuts a command line at blanks outside quotes.
+// words splits a command line at white space outside quotes.
 func words(s string) []any {
 	var out []any
 	var word strings.Builder
@@ -331,7 +333,7 @@ func words(s string) []any {
 	return out
 }
 
-// host is a base URL made of a host's name.
+// host returns the base URL for a host name.
 func host(name string) string {
 	if u, err := url.Parse(name); err == nil && u.Scheme != "" {
 		return name

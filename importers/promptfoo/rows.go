@@ -11,8 +11,8 @@ import (
 	"github.com/quern-dev/quern/lang/limit"
 )
 
-// settle finds the columns of the tests and their types, and fills in the
-// variables that are templates of others.
+// settle determines the columns of the tests and their types, and renders
+// variables that are templates of other variables.
 func (im *importer) settle() {
 	if im.gather(); len(im.columns) == 0 {
 		// A row needs a column.
@@ -40,7 +40,8 @@ func (im *importer) gather() {
 	for _, t := range im.tests {
 		add(t.vars)
 	}
-	// What is beside the variables gives way to them.
+	// Columns that are not variables are renamed if they conflict with
+	// variables.
 	for _, t := range im.tests {
 		for i := range t.extra {
 			for slices.ContainsFunc(im.tests, func(o *test) bool { return object(o.vars).get(t.extra[i].Name) != nil }) {
@@ -51,7 +52,7 @@ func (im *importer) gather() {
 	}
 }
 
-// cell is the value of a column in a test.
+// cell returns the value of a column in a test.
 func (t *test) cell(column string) any {
 	if v := object(t.vars).get(column); v != nil {
 		return v
@@ -70,8 +71,8 @@ func (t *test) set(column string, v any) {
 	t.vars = append(t.vars, member{column, v})
 }
 
-// unify gives the values of a column one type. What is missing in a column of
-// texts is an empty one, as it is in a template there.
+// unify converts the values of a column to one type. A missing value in a
+// string column becomes an empty string, as in promptfoo's templates.
 func (im *importer) unify(name string) column {
 	kinds := map[typ]bool{}
 	elems := map[typ]bool{}
@@ -160,7 +161,7 @@ func hasTags(s string) bool {
 	return at >= 0
 }
 
-// render fills the variables of a test into a text.
+// render renders a text with the variables of a test.
 func (im *importer) render(t *test, text string) (string, error) {
 	types := map[string]column{}
 	row := map[string]cty.Value{}
@@ -220,7 +221,7 @@ func ctyOf(v any) cty.Value {
 	return cty.NullVal(cty.DynamicPseudoType)
 }
 
-// plainOf is a number or bool as a plain value.
+// plainOf returns a number or bool as a plain value.
 func plainOf(v cty.Value) any {
 	switch v.Type() {
 	case cty.Number:

@@ -5,19 +5,20 @@ import (
 	"strings"
 )
 
-// The two languages that stand inside configurations, the expressions of
-// nunjucks and of JavaScript, are alike enough to be parsed into one tree. It
-// holds what both offer that has a counterpart in HCL; anything else is a
-// syntax error here, and a finding for the user.
+// The two languages in configurations, the expressions of Nunjucks and of
+// JavaScript, are similar enough to be parsed into one tree. The tree contains
+// what both offer and what has a counterpart in HCL. Anything else is a syntax
+// error here, and a finding for the user.
 
 // term is an expression.
 type term struct {
-	op   string // one of the constants below, or the sign of an operator
+	op   string // one of the constants below, or an operator
 	name string // of opName, opMember, opFilter; the text of opText; the pattern of opRegex
 	args []*term
 	// num is the value of opNumber.
 	num float64
-	// flags of opRegex; parameters of opArrow, with commas between.
+	// extra contains the flags of opRegex, or the parameters of opArrow,
+	// separated by commas.
 	extra string
 }
 
@@ -30,7 +31,7 @@ const (
 	opTypeof, opObject               = "typeof", "object"
 )
 
-// dialect tells the two languages apart.
+// dialect distinguishes the two languages.
 type dialect int
 
 const (
@@ -38,7 +39,7 @@ const (
 	javascript
 )
 
-// maxTerm is how deep an expression may be nested.
+// maxTerm bounds how deeply an expression may be nested.
 const maxTerm = 100
 
 type parser struct {
@@ -72,7 +73,7 @@ func (p *parser) unexpected() error {
 	return fmt.Errorf("%q has no equivalent", p.tok.text)
 }
 
-// is reports whether the token is the sign or, in nunjucks, the word.
+// is reports whether the token is the sign or, in Nunjucks, the word.
 func (p *parser) is(text string) bool {
 	return p.tok.text == text && (p.tok.kind == tokSign || p.tok.kind == tokWord)
 }
@@ -92,8 +93,7 @@ func (p *parser) expect(text string) error {
 	return err
 }
 
-// expression is a condition with its two outcomes, or something that binds
-// tighter.
+// expression is a conditional, or something that binds tighter.
 func (p *parser) expression() (*term, error) {
 	if p.depth++; p.depth > maxTerm {
 		return nil, fmt.Errorf("it is nested too deeply")
@@ -121,7 +121,7 @@ func (p *parser) expression() (*term, error) {
 	return &term{op: opCond, args: []*term{t, yes, no}}, err
 }
 
-// inlineIf is nunjucks' `yes if condition else no`.
+// inlineIf is Nunjucks' `yes if condition else no`.
 func (p *parser) inlineIf(yes *term) (*term, error) {
 	ok, err := p.accept("if")
 	if err != nil || !ok {
@@ -138,8 +138,7 @@ func (p *parser) inlineIf(yes *term) (*term, error) {
 	return &term{op: opCond, args: []*term{cond, yes, no}}, err
 }
 
-// levels are the operators, from those that bind loosest. Each is written as
-// it is in the tree.
+// levels are the operators, lowest precedence first, spelled as in the tree.
 var levels = [][]string{
 	{"||", "??"}, {"&&"}, {"==", "!="}, {"<", "<=", ">", ">=", "in"}, {"~"}, {"+", "-"}, {"*", "/", "%"},
 }
@@ -286,7 +285,7 @@ func (p *parser) word(name string) (*term, error) {
 	return &term{op: opName, name: name}, nil
 }
 
-// parenthesised is an expression in parentheses or the parameters of an arrow
+// parenthesised is an expression in parentheses, or the parameters of an arrow
 // function.
 func (p *parser) parenthesised() (*term, error) {
 	items, err := p.arguments("(", ")")
@@ -320,7 +319,7 @@ func (p *parser) arrow(params string) (*term, error) {
 	return &term{op: opArrow, extra: params, args: []*term{body}}, err
 }
 
-// template is JavaScript's text with ${…} in it.
+// template is a JavaScript string with ${…} in it.
 func (p *parser) template(src string) (*term, error) {
 	t := &term{op: opTemplate}
 	for {
@@ -341,7 +340,7 @@ func (p *parser) template(src string) (*term, error) {
 	}
 }
 
-// arguments are expressions between two signs, with commas between.
+// arguments are expressions between two signs, separated by commas.
 func (p *parser) arguments(open, closed string) ([]*term, error) {
 	if err := p.expect(open); err != nil {
 		return nil, err

@@ -6,36 +6,36 @@ import (
 	"strings"
 )
 
-// typ is what is known of a value's type.
+// typ is the known type of a value.
 type typ string
 
 const (
-	typeAny    typ = "" // not known, or another one in each row
+	typeAny    typ = "" // not known, or different in each row
 	typeString typ = "string"
 	typeNumber typ = "number"
 	typeBool   typ = "bool"
 	typeList   typ = "list"
 	typeObject typ = "object"
-	// typeOutput is the answer itself, which is a text, but which promptfoo
-	// also gives as what its JSON holds.
+	// typeOutput is the answer itself. It is a text, but promptfoo also
+	// provides it as parsed JSON.
 	typeOutput typ = "output"
 )
 
-// value is an expression of HCL.
+// value is an HCL expression.
 type value struct {
 	text string
 	typ  typ
 	elem typ // of lists
-	// loose is set where the text needs parentheses to be an operand.
+	// loose is set if the text needs parentheses as an operand.
 	loose bool
-	// op is the sign of a condition that was put together.
+	// op is the operator of a compound condition.
 	op string
-	// item is the number, from 1, of the part of the answer that it is. Which
-	// part is seen by what is asked of it: promptfoo gives the calls of tools
-	// as an answer that is a list.
+	// item is the number, from 1, of the part of the answer that the value is.
+	// How it is used shows which part: promptfoo returns tool calls as an
+	// answer that is a list.
 	item int
-	// parsed is set where it is no longer JSON in a text here, other than
-	// there.
+	// parsed is set if the value is no longer JSON text in quern, unlike in
+	// promptfoo.
 	parsed bool
 }
 
@@ -46,8 +46,8 @@ func (v value) operand() string {
 	return v.text
 }
 
-// beside is the value as an operand of && or ||, which bind looser than all
-// but themselves and choices.
+// beside returns the value as an operand of && or ||, which bind looser than
+// everything except themselves and conditionals.
 func (v value) beside(op string) string {
 	if v.typ == typeBool && !strings.Contains(v.text, " ? ") && (v.op == "" && !strings.Contains(v.text, " || ") || v.op == op) {
 		return v.text
@@ -55,26 +55,26 @@ func (v value) beside(op string) string {
 	return v.operand()
 }
 
-// scope is what names mean in the expressions of a configuration.
+// scope defines the names in the expressions of a configuration.
 type scope struct {
 	// columns are the variables of the tests.
 	columns map[string]column
-	// open is set where not all variables are known, since tests could not be
-	// read: then any name is taken for a column.
+	// open is set if not all variables are known, because tests could not be
+	// read. Any name is then assumed to be a column.
 	open bool
-	// locals are names that an expression itself gave.
+	// locals are names that the expression itself defines.
 	locals map[string]value
 	// output is the answer, in assertions and transforms.
 	output *value
-	// env returns the variable that stands for one of the environment.
+	// env returns the variable that represents an environment variable.
 	env func(name string) string
-	// missing is told of names that nothing is known of.
+	// missing is called with unknown names.
 	missing func(name string)
-	// loop is the one around, in a template; nil: there is none.
+	// loop is the enclosing loop in a template, or nil.
 	loop *loop
 }
 
-// column is what is known of a column of the tests.
+// column is what is known about a column of the tests.
 type column struct {
 	typ, elem typ
 }
@@ -103,7 +103,7 @@ func (sc *scope) translate(src string, d dialect) (value, error) {
 	return (&translator{sc, d}).value(t)
 }
 
-// condition translates an expression whose truth is asked for.
+// condition translates an expression that is used as a condition.
 func (sc *scope) condition(src string, d dialect) (string, error) {
 	t, err := parseTerm(src, d)
 	if err != nil {
@@ -226,7 +226,7 @@ func (t *translator) list(e *term) (value, error) {
 	return value{text: "[" + strings.Join(items, ", ") + "]", typ: typeList, elem: elem}, nil
 }
 
-// text puts values together to one text.
+// text concatenates values to one text.
 func (t *translator) text(parts []*term) (value, error) {
 	var b strings.Builder
 	for _, p := range parts {
@@ -262,7 +262,8 @@ func (t *translator) choice(e *term) (value, error) {
 	return chosen(c, yes, no), nil
 }
 
-// chosen is one of two values. Between conditions it is a condition, too.
+// chosen selects one of two values. If both are conditions, the result is a
+// condition, too.
 func chosen(c, yes, no value) value {
 	if yes.typ == typeBool && no.typ == typeBool {
 		not := value{text: "!" + c.operand()}
@@ -284,7 +285,7 @@ func chosen(c, yes, no value) value {
 	return value{text: c.operand() + " ? " + yes.operand() + " : " + no.operand(), typ: yes.typ, loose: true}
 }
 
-// truth is an expression as a condition.
+// truth translates an expression to a condition.
 func (t *translator) truth(e *term) (value, error) {
 	if e.op == "&&" || e.op == "||" {
 		a, err := t.truth(e.args[0])
@@ -329,8 +330,8 @@ func (t *translator) truth(e *term) (value, error) {
 	return v, fmt.Errorf("whether %s is true depends on its type, which is not known", v.text)
 }
 
-// number is an expression that has to be a number. What may be anything is
-// taken at its word: where it is none, evaluating says so.
+// number translates an expression that must be a number. A value of unknown
+// type is assumed to be one; otherwise, evaluation reports it.
 func (t *translator) number(e *term) (value, error) {
 	v, err := t.value(e)
 	if err == nil && v.typ != typeNumber && v.typ != typeAny {
@@ -395,7 +396,7 @@ func (t *translator) binary(e *term) (value, error) {
 
 func isText(t typ) bool { return t == typeString || t == typeOutput }
 
-// logic is a || b or a && b where a value is asked for: conditions give a
+// logic translates a || b or a && b used as a value: conditions give a
 // condition, and a text that may be empty is replaced.
 func (t *translator) logic(e *term) (value, error) {
 	if e.op == "||" {
