@@ -55,7 +55,7 @@ func (c *Counter) Text(s string) int64 {
 	return estimate(s)
 }
 
-// Ends are the bytes of a text where its tokens end; nil: they are not known.
+// Ends are the bytes of a text where its tokens end, or nil if they are not known.
 func (c *Counter) Ends(s string) []int {
 	if c.codec == nil {
 		return nil

@@ -35,8 +35,8 @@ func Load(dir string) (*Module, hcl.Diagnostics) {
 // mentionsStore matches a store block, in either syntax.
 var mentionsStore = regexp.MustCompile(`\bstore"?\s*[":{]`)
 
-// LoadStore reads where a folder's store is, and nothing else; nil: the default. It looks only
-// into files that may say so, so other files may have errors. The sources are for the
+// LoadStore reads only where a folder's store is. It returns nil for the default place. It reads
+// only files that may contain a store block, so other files may have errors. The sources are for the
 // snippets of diagnostics.
 func LoadStore(dir string) (*Store, map[string][]byte, hcl.Diagnostics) {
 	l := newLoader(dir)
@@ -119,7 +119,7 @@ func (l *loader) blocks(name string, src []byte) hclsyntax.Blocks {
 	return nil
 }
 
-// body parses a file; nil: nothing of it can be read.
+// body parses a file. It returns nil if nothing can be read.
 func (l *loader) body(name string, src []byte) *hclsyntax.Body {
 	src = UnixLines(src)
 	read, check := parse, CheckText

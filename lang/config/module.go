@@ -52,20 +52,21 @@ func (m *Module) Stage(a addr.Stage) *Stage { return m.stages[a] }
 
 // Settings combines the settings of all quern blocks.
 type Settings struct {
-	// RequiredVersion constrains quern's version: "~> 1.2"; empty: any.
+	// RequiredVersion constrains quern's version, as in "~> 1.2". If it is
+	// empty, any version is accepted.
 	RequiredVersion      string
 	RequiredVersionRange hcl.Range
 	// RequiredPlugins by local name.
 	RequiredPlugins map[string]RequiredPlugin
-	Store           *Store  // nil: the default
-	Engine          *Block  // nil: the default
-	Budget          *Budget // nil: none
+	Store           *Store  // nil for the default
+	Engine          *Block  // nil for the default
+	Budget          *Budget // nil for no limit
 }
 
 // RequiredPlugin says where a plugin comes from and which versions are acceptable.
 type RequiredPlugin struct {
 	Name    string
-	Source  string // empty: searched for by name only
+	Source  string // if empty, the plugin is searched for by name only
 	Version string // a constraint; empty: any
 	Range   hcl.Range
 }
@@ -73,7 +74,8 @@ type RequiredPlugin struct {
 // Store says where artifacts and state are kept.
 type Store struct {
 	Block
-	// Path of a local store, relative to the module's folder; empty: .quern.
+	// Path of a local store, relative to the module's folder. If it is empty,
+	// the path is .quern.
 	Path string
 }
 
@@ -99,10 +101,10 @@ type Variable struct {
 	// cty.DynamicPseudoType accepts any type. Attributes of objects may be
 	// optional, with Defaults.
 	Type     cty.Type
-	Defaults *typeexpr.Defaults // nil: no optional attributes
+	Defaults *typeexpr.Defaults // nil if there are no optional attributes
 	// Typed is set when the block gives a type.
 	Typed bool
-	// Default is converted to Type; cty.NilVal: the variable must be set.
+	// Default is converted to Type. If it is cty.NilVal, the variable must be set.
 	Default     cty.Value
 	Sensitive   bool
 	Nullable    bool
@@ -161,7 +163,8 @@ type Stage struct {
 	Addr addr.Stage
 	// Type is the block's first label; empty for a gate or a prompt.
 	Type string
-	// Plugin is the local name given with `plugin`; empty: the type's own.
+	// Plugin is the local name given with `plugin`, or empty for the type's own
+	// plugin.
 	Plugin string
 	// At most one of Count and ForEach is set.
 	Count, ForEach hcl.Expression
@@ -175,7 +178,7 @@ type Stage struct {
 	// Timeout is a duration as a string ("90s"), Retries a whole number; nil
 	// if they are not set.
 	Timeout, Retries hcl.Expression
-	Resources        *Resources // nil: not given
+	Resources        *Resources // nil if not set
 	// Body is what remains for the type's schema: neither meta-arguments nor
 	// meta-blocks. Dynamic blocks are not yet expanded. A model's timeout and
 	// retries belong to its type, so they remain; a prompt's arguments and

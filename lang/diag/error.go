@@ -14,9 +14,9 @@ type Error struct {
 	// Summary names the problem, Detail says what to do about it. Like all
 	// errors, they may begin with a lowercase letter.
 	Summary, Detail string
-	// Subject is the place that the error is about; nil: it has none.
+	// Subject is the place that the error is about, or nil.
 	Subject *hcl.Range
-	// Cause is the error behind it; nil: there is none.
+	// Cause is the underlying error, or nil.
 	Cause error
 }
 

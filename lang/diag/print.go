@@ -10,9 +10,9 @@ import (
 // PrintOptions say how diagnostics look.
 type PrintOptions struct {
 	Color bool
-	// Width of the terminal in cells; 0: text is not wrapped.
+	// Width of the terminal in cells. 0 means that text is not wrapped.
 	Width int
-	// Redact removes secrets from a text; nil: there are none.
+	// Redact removes secrets from a text. It is nil if there are none.
 	Redact func(string) string
 }
 

@@ -27,7 +27,7 @@ type Scope struct {
 	// each, count, and the stage kinds. Values that are not known yet are unknown;
 	// values that come from a sensitive variable carry the mark value.Sensitive.
 	Eval *hcl.EvalContext
-	// Row are the columns of `row`. nil: `row` cannot be used.
+	// Row are the columns of `row`. If it is nil, `row` cannot be used.
 	Row data.Schema
 	// Module is the module in which the expression is written. Its text names
 	// the stages of that module without the path; Refs are whole addresses.

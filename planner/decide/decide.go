@@ -52,7 +52,7 @@ type Decider struct {
 // and the reasons.
 type Instance struct {
 	*prepare.Instance
-	Prior  *state.Instance // nil: not in the state
+	Prior  *state.Instance // nil if not in the state
 	Result module.Result
 	// Replaced: -replace requests a new result.
 	Replaced bool

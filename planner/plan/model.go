@@ -44,7 +44,7 @@ type ModelInfo struct {
 	// Tokenizer is tiktoken's name of the encoding. If it is empty, tokens are
 	// estimated from characters.
 	Tokenizer string `json:"tokenizer,omitempty"`
-	Price     *Price `json:"price,omitempty"` // nil: unknown
+	Price     *Price `json:"price,omitempty"` // nil if unknown
 	// MaxTokens is the most tokens that an answer can have, or 0 if it is
 	// unbounded.
 	MaxTokens int64 `json:"max_tokens,omitempty"`

@@ -210,7 +210,7 @@ type Node struct {
 	// PreventDestroy is set if the deployment must not be deleted or replaced.
 	PreventDestroy bool `json:"prevent_destroy,omitempty"`
 
-	Timeout time.Duration `json:"timeout,omitempty"` // 0: none
+	Timeout time.Duration `json:"timeout,omitempty"` // 0 means none
 	Retries int           `json:"retries,omitempty"`
 	// MaxErrors is how many rows of a row-wise stage, or answers and grades of
 	// an evaluation, may fail. AnyNumber means that there is no limit.
