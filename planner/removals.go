@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/quern-dev/quern/internal/dag"
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
@@ -31,7 +32,20 @@ func (b *builder) orphans(nodes []*plan.Node) []*plan.Node {
 			gone[address] = i
 		}
 	}
+	b.warnOfOthers(nodes, gone)
 	return removals(gone, "is no longer in the configuration")
+}
+
+// warnOfOthers warns if a store that pipelines can share has nothing of this one in the
+// environment, but stages of what is probably another one, which the plan removes.
+func (b *builder) warnOfOthers(nodes []*plan.Node, gone map[string]*state.Instance) {
+	s := b.Module.Settings.Store
+	if s == nil || s.Path == "" || len(nodes) == 0 || len(gone) == 0 || len(gone) < len(b.prior) {
+		return
+	}
+	b.Report(diag.Warningf(s.Range.Ptr(), "The environment may belong to another pipeline",
+		"Environment %q of the store contains %s, such as %s. This pipeline has none of them, so the plan removes them. Pipelines that share a store also share its environments: give this pipeline its own with -env or QUERN_ENV.",
+		b.Environment, english.Count(len(gone), "instance"), sorted(gone)[0]))
 }
 
 // removals returns the nodes that remove instances, each after the instances

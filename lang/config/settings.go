@@ -2,6 +2,7 @@ package config
 
 import (
 	"path/filepath"
+	"strings"
 
 	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl/v2"
@@ -87,12 +88,17 @@ func (l *loader) store(b *hclsyntax.Block) {
 		return
 	}
 	v, ok := l.constant(a, cty.String, "a string")
-	switch {
-	case !ok:
-	case v.AsString() == "":
+	if !ok {
+		return
+	}
+	path := v.AsString()
+	switch first, _, _ := strings.Cut(path, "/"); {
+	case path == "":
 		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Invalid path of a store", "The path is empty. Name a folder, or remove the argument to use .quern."))
+	case strings.HasPrefix(first, "~"):
+		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Invalid path of a store", "quern does not replace ~ with a home folder. Write an absolute path. If the name of the folder really begins with ~, write %q.", "./"+path))
 	default:
-		s.Store.Path = filepath.FromSlash(v.AsString())
+		s.Store.Path = filepath.FromSlash(path)
 	}
 }
 
