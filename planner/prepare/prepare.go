@@ -131,6 +131,7 @@ func (p *Preparer) askBatch(questions []*question) {
 		q.answer = prepared[i]
 		if p.Processes.Reveals(q.Node, q.answer) || p.Processes.Heard(q.Node, q.answer.GetDiagnostics()) {
 			q.failed = true
+			continue // an answer that reveals a secret must not be in the cache
 		}
 		if q.Mode != plan.ModeRead || q.Fingerprint != "" {
 			p.Cache.remember(q.Question, q.Fingerprint, q.answer)
