@@ -149,8 +149,8 @@ func (a *application) plan(ctx context.Context, w *workspace, st *state.State, s
 	return p, printPlan(a.ui, p, "text")
 }
 
-// nothingToDo reports that there is nothing to do. No run takes place, but
-// readers of events still get a complete stream.
+// nothingToDo prints that the plan is empty. It starts no run, but readers of
+// events still get a complete stream.
 func (a *application) nothingToDo(p *plan.Plan) error {
 	if a.args.Events.Value {
 		now, display := time.Now().UTC(), a.display()

@@ -29,7 +29,7 @@ func (im *importer) run(root node, name string) (*importers.Pipeline, error) {
 	im.gatherSlots()
 	im.measureAll()
 	if len(im.metrics) == 0 && len(im.subjects) > 0 {
-		im.note(root, "assertions", "there are no assertions, so the import checks that there is an answer.")
+		im.note(root, "assertions", "the file has no assertions, so the imported evaluation only checks that the model answers.")
 		im.metrics = append(im.metrics, measure{name: im.name("metric", "answered", "metric"), block: "metric", value: `output.text != ""`, condition: true})
 	}
 	return im.write(name)

@@ -46,9 +46,9 @@ func (v value) operand() string {
 	return v.text
 }
 
-// beside returns the value as an operand of && or ||, which bind looser than
-// everything except themselves and conditionals.
-func (v value) beside(op string) string {
+// logicalOperand returns the value as an operand of && or ||. Only another
+// logical operator or a conditional needs parentheses there.
+func (v value) logicalOperand(op string) string {
 	if v.typ == typeBool && !strings.Contains(v.text, " ? ") && (v.op == "" && !strings.Contains(v.text, " || ") || v.op == op) {
 		return v.text
 	}
@@ -272,11 +272,11 @@ func chosen(c, yes, no value) value {
 		}
 		switch {
 		case yes.text == "true":
-			return value{text: c.beside("||") + " || " + no.beside("||"), typ: typeBool, loose: true, op: "||"}
+			return value{text: c.logicalOperand("||") + " || " + no.logicalOperand("||"), typ: typeBool, loose: true, op: "||"}
 		case no.text == "false":
-			return value{text: c.beside("&&") + " && " + yes.beside("&&"), typ: typeBool, loose: true, op: "&&"}
+			return value{text: c.logicalOperand("&&") + " && " + yes.logicalOperand("&&"), typ: typeBool, loose: true, op: "&&"}
 		case yes.text == "false":
-			return value{text: not.text + " && " + no.beside("&&"), typ: typeBool, loose: true, op: "&&"}
+			return value{text: not.text + " && " + no.logicalOperand("&&"), typ: typeBool, loose: true, op: "&&"}
 		}
 	}
 	if yes.typ != no.typ {
@@ -299,7 +299,7 @@ func (t *translator) truth(e *term) (value, error) {
 		if b.text == "true" && e.op == "&&" {
 			return a, err
 		}
-		return value{text: a.beside(e.op) + " " + e.op + " " + b.beside(e.op), typ: typeBool, loose: true, op: e.op}, err
+		return value{text: a.logicalOperand(e.op) + " " + e.op + " " + b.logicalOperand(e.op), typ: typeBool, loose: true, op: e.op}, err
 	}
 	if e.op == opCall {
 		if v, ok, err := t.matching(e); ok {

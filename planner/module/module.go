@@ -150,7 +150,7 @@ func (m *Module) Blind(s *Stage, e hcl.Expression) bool {
 		return false
 	}
 	within := e.Range()
-	return m.BrokenUpstream(RefsOf(e)) || slices.ContainsFunc(s.astray, func(at hcl.Range) bool {
+	return m.BrokenUpstream(RefsOf(e)) || slices.ContainsFunc(s.unresolved, func(at hcl.Range) bool {
 		return at.Filename == within.Filename && within.ContainsPos(at.Start)
 	})
 }

@@ -23,10 +23,10 @@ type Stage struct {
 	broken    bool // it, or an instance, has an error
 	unordered bool // it is in a cycle, or depends on one
 	// flawed is set if it has an error after which the rest of it is still
-	// checked, until it counts as broken. Astray are the ranges of references
-	// that lead nowhere.
+	// checked, until it counts as broken.
 	flawed bool
-	astray []hcl.Range
+	// unresolved are the ranges of references to things that do not exist.
+	unresolved []hcl.Range
 	// planned is set if -target and -exclude do not leave it out.
 	planned bool
 
@@ -77,7 +77,7 @@ func (m *Module) Begin(s *Stage) bool {
 	s.flawed = s.flawed || m.BrokenUpstream(&s.Refs)
 	for _, d := range m.checkStage(s) {
 		m.Report(d)
-		s.flawed, s.astray = true, append(s.astray, *d.Subject)
+		s.flawed, s.unresolved = true, append(s.unresolved, *d.Subject)
 	}
 	return true
 }

@@ -37,12 +37,12 @@ func (a *attempt) mapRows(ctx context.Context) (*product, error) {
 	if in == nil || in.Artifact.Dataset == nil {
 		return nil, a.Faulty(fmt.Sprintf("its output has the rows of input %q, which is not a dataset", port.RowsOf))
 	}
-	beside, discard, err := a.beside(ctx, port.RowsOf)
+	others, discard, err := a.otherInputs(ctx, port.RowsOf)
 	if err != nil {
 		return nil, err
 	}
 	m := &mapping{Stage: a.Stage, blobs: a.Store.Blobs, port: port, in: in, rows: a.rowwiseStage(port, in)}
-	done, err := a.mapNew(ctx, m, beside)
+	done, err := a.mapNew(ctx, m, others)
 	if err == nil {
 		err = discard()
 	}
@@ -53,10 +53,10 @@ func (a *attempt) mapRows(ctx context.Context) (*product, error) {
 	return m.finish(ctx, done)
 }
 
-// mapNew computes the rows whose results are not known. beside are the inputs
+// mapNew computes the rows whose results are not known. others are the inputs
 // other than the rows.
-func (a *attempt) mapNew(ctx context.Context, m *mapping, beside map[string]*pluginv1.Artifact) (*rowwise.Result, error) {
-	served := a.serve(ctx, beside)
+func (a *attempt) mapNew(ctx context.Context, m *mapping, others map[string]*pluginv1.Artifact) (*rowwise.Result, error) {
+	served := a.serve(ctx, others)
 	defer served.close()
 	stop := func() {}
 	defer func() { stop() }()
@@ -80,7 +80,7 @@ func (a *attempt) mapNew(ctx context.Context, m *mapping, beside map[string]*plu
 				return nil, err
 			}
 			stop = end
-			return &hostedMap{PluginService_MapClient: call, host: host, chats: served.openChats(), inputs: beside}, nil
+			return &hostedMap{PluginService_MapClient: call, host: host, chats: served.openChats(), inputs: others}, nil
 		},
 		Redact: a.redactor.Text, Guard: a.guard.rows,
 		Progress: func(p rowwise.Progress) {
@@ -139,9 +139,9 @@ func without(failed int64, expands bool) string {
 	return english.Agree(failed, "It has", "They have") + " no value"
 }
 
-// beside returns the inputs of a row-wise stage other than its rows. discard
+// otherInputs returns the inputs of a row-wise stage other than its rows. discard
 // removes the files that were written for them.
-func (a *attempt) beside(ctx context.Context, rowsOf string) (inputs map[string]*pluginv1.Artifact, discard func() error, err error) {
+func (a *attempt) otherInputs(ctx context.Context, rowsOf string) (inputs map[string]*pluginv1.Artifact, discard func() error, err error) {
 	inputs, discard = map[string]*pluginv1.Artifact{}, func() error { return nil }
 	for key, in := range a.Inputs {
 		if key == rowsOf {
