@@ -46,7 +46,7 @@ const lfsPointer = "version https://git-lfs.github.com/spec/"
 // Parquet nor text with rows; nil: it may be either.
 func foreign(name string, head []byte) error {
 	if bytes.HasPrefix(head, []byte(lfsPointer)) {
-		return fmt.Errorf("%s is a Git LFS pointer\nThe file itself has not been downloaded. Run git lfs pull.", name)
+		return fmt.Errorf("%s is a Git LFS pointer; run git lfs pull\nThe file itself has not been downloaded.", name)
 	}
 	for _, m := range magics {
 		// ORC may also be the beginning of "ORCID,name".

@@ -56,7 +56,7 @@ func TestAFileOfAnotherFormatIsCalledByItsName(t *testing.T) {
 	const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
 	gz, _ := compressed(t, "PAR1\x00 and more")
 	for content, want := range map[string]string{
-		pointer:                             "a is a Git LFS pointer",
+		pointer:                             "a is a Git LFS pointer; run git lfs pull",
 		"PAR1" + strings.Repeat("\x00", 99): "a is a Parquet file",
 		gz:                                  "a is a Parquet file",
 		"ARROW1\x00\x00":                    "a is an Arrow IPC (Feather) file",
