@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/internal/reference"
 	"github.com/quern-dev/quern/plugins/figures"
 	"github.com/quern-dev/quern/plugins/stats"
@@ -125,7 +126,7 @@ func (p population) truth(subject int) map[string]float64 {
 
 // figures are what evaluators say of a sample: the figures of the first subject,
 // and its differences from the second.
-func (s *sampled) figures(t *testing.T) (of, differences map[string]figures.Figure) {
+func (s *sampled) figures(t *testing.T) (of, differences map[string]measurement.Figure) {
 	sample := &figures.Sample{Repeats: 1, Clusters: s.clusters, Options: stats.Options{Confidence: 0.95, Resamples: 400, Permutations: 999}}
 	o := (&scored{clusters: s.clusters}).options(sample.Options)
 	scores, err := s.labels.scores(0, o)
@@ -136,12 +137,12 @@ func (s *sampled) figures(t *testing.T) (of, differences map[string]figures.Figu
 	}
 	fail(err)
 	n := len(s.labels.targets)
-	of = map[string]figures.Figure{
+	of = map[string]measurement.Figure{
 		"accuracy": figures.Of(scores.Accuracy, n), macroF1: figures.Of(scores.MacroF1, n), weightedF1: figures.Of(scores.WeightedF1, n),
 	}
 	for label, name := range map[string]string{"a": "of the commonest class", "c": "of the rarest class"} {
 		if c, ok := scores.Classes[label]; ok {
-			of["precision "+name], of["recall "+name], of["F1 "+name] = c.Precision, c.Recall, c.F1
+			of["precision "+name], of["recall "+name], of["F1 "+name] = c.Precision.Figure, c.Recall.Figure, c.F1.Figure
 		}
 	}
 	grade := figures.Scale{Range: [2]float64{0, 1}}
@@ -150,8 +151,8 @@ func (s *sampled) figures(t *testing.T) (of, differences map[string]figures.Figu
 	of["size"], err = sample.Estimate(s.sizes[0], figures.Unknown)
 	fail(err)
 
-	differences = map[string]figures.Figure{}
-	contrast := func(name string, c figures.Contrast, err error) {
+	differences = map[string]measurement.Figure{}
+	contrast := func(name string, c measurement.Contrast, err error) {
 		fail(err)
 		differences[name] = c.Figure
 	}
@@ -182,7 +183,7 @@ func (s *sampled) compareF1(t *testing.T, shares func(*margins) shares, o stats.
 // counted is how many intervals hold the truth, of all that were made.
 type counted struct{ held, all int }
 
-func (c *counted) add(f figures.Figure, truth float64) {
+func (c *counted) add(f measurement.Figure, truth float64) {
 	c.all++
 	if (f.Low == nil || *f.Low <= truth+1e-12) && (f.High == nil || truth-1e-12 <= *f.High) {
 		c.held++
@@ -234,7 +235,7 @@ func simulate(t *testing.T, samples int, units []int) map[cell]*counted {
 	for _, n := range units {
 		for _, perUnit := range []int{1, 4} {
 			for _, right := range simulatedRight {
-				add := func(name string, f figures.Figure, truth float64) {
+				add := func(name string, f measurement.Figure, truth float64) {
 					c := cell{name, right, perUnit, n}
 					if found[c] == nil {
 						found[c] = &counted{}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/plugins/figures"
 	labels "github.com/quern-dev/quern/plugins/llm"
 	"github.com/quern-dev/quern/plugins/prompting"
@@ -78,7 +79,7 @@ type evaluator struct{}
 
 var (
 	classType = cty.Object(map[string]cty.Type{
-		"precision": figures.FigureType, "recall": figures.FigureType, "f1": figures.FigureType, "support": cty.Number,
+		"precision": measurement.FigureType, "recall": measurement.FigureType, "f1": measurement.FigureType, "support": cty.Number,
 	})
 	confusionSchema = data.Schema{
 		{Name: "subject", Type: "string"}, {Name: "target", Type: "string"},
@@ -93,7 +94,7 @@ const (
 )
 
 // metrics are the headline figures in their order.
-var metrics = []figures.Metric{
+var metrics = []measurement.Metric{
 	{Name: accuracy, Kind: "condition", Share: true, Rowwise: true},
 	{Name: macroF1, Share: true},
 	{Name: weightedF1, Share: true},
@@ -146,7 +147,7 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	p.AddReport("")
 	p.AddDataset(resultsOutput, results)
 	p.AddDataset(confusionOutput, confusionSchema)
-	types := figures.ValueTypes(a.design(), metricNames(), figures.FigureType, map[string]cty.Type{"errors": cty.Number, "classes": cty.Map(classType)})
+	types := figures.ValueTypes(a.design(), metricNames(), measurement.FigureType, map[string]cty.Type{"errors": cty.Number, "classes": cty.Map(classType)})
 	types["scored"], types["skipped"] = cty.Number, cty.Number
 	p.SetValueType(cty.Object(types))
 	return nil
@@ -282,10 +283,7 @@ type findings struct {
 	Scored     int64   `json:"scored"`
 	Skipped    int64   `json:"skipped"`
 	Confidence float64 `json:"confidence"`
-	// Metrics in their order, and the subjects by name and in Order.
-	Metrics     []figures.Metric            `json:"metrics"`
-	Order       []string                    `json:"order"`
-	Baseline    string                      `json:"baseline,omitempty"`
+	measurement.Description
 	Subjects    map[string]*subjectFindings `json:"subjects"`
 	Differences figures.Differences         `json:"differences"`
 	// Notes say what readers of the figures should know.
@@ -308,13 +306,13 @@ func (s *scored) notes(r *plugin.Run[args]) (notes []string, err error) {
 }
 
 type subjectFindings struct {
-	Accuracy   figures.Figure `json:"accuracy"`
-	MacroF1    figures.Figure `json:"macro_f1"`
-	WeightedF1 figures.Figure `json:"weighted_f1"`
-	Coverage   figures.Figure `json:"coverage"`
-	figures.Usage
-	Errors  int64            `json:"errors"`
-	Classes map[string]Class `json:"classes"`
+	Accuracy   measurement.Figure `json:"accuracy"`
+	MacroF1    measurement.Figure `json:"macro_f1"`
+	WeightedF1 measurement.Figure `json:"weighted_f1"`
+	Coverage   measurement.Figure `json:"coverage"`
+	measurement.Usage
+	Errors  int64                        `json:"errors"`
+	Classes map[string]measurement.Class `json:"classes"`
 }
 
 // find makes the figures of what was scored.
@@ -322,7 +320,8 @@ func (s *scored) find(r *plugin.Run[args]) (*findings, error) {
 	a := r.Args
 	f := &findings{
 		Scored: s.rows, Skipped: s.skipped, Confidence: a.Confidence,
-		Metrics: metrics, Order: subjects.Names(a.subjects), Baseline: a.Baseline, Subjects: map[string]*subjectFindings{},
+		Description: measurement.Description{Metrics: metrics, Order: subjects.Names(a.subjects), Baseline: a.Baseline},
+		Subjects:    map[string]*subjectFindings{},
 	}
 	s.numbered.sort()
 	o := s.options(figures.Options(a.Confidence, a.Resamples, a.Seed))
@@ -375,7 +374,7 @@ func (s *scored) differences(design figures.Design, sample *figures.Sample, o st
 		return s.numbered.composite(subject, of[subject], shares())
 	}
 	family := func(metric string) string { return metric }
-	return figures.Compare(design, metricNames(), family, func(first, second int, metric string) (figures.Contrast, error) {
+	return figures.Compare(design, metricNames(), family, func(first, second int, metric string) (measurement.Contrast, error) {
 		switch metric {
 		case accuracy:
 			return sample.Contrast(s.numbered.right(first), s.numbered.right(second), figures.Scale{Share: true})
@@ -384,7 +383,7 @@ func (s *scored) differences(design figures.Design, sample *figures.Sample, o st
 		}
 		c, err := stats.CompareComposites(f1(first, metric), f1(second, metric), o)
 		if err != nil {
-			return figures.Contrast{}, err
+			return measurement.Contrast{}, err
 		}
 		out := figures.ContrastOf(c, int(s.rows))
 		if c.Detectable > 1 {
@@ -395,7 +394,7 @@ func (s *scored) differences(design figures.Design, sample *figures.Sample, o st
 }
 
 // mapOf is a map of values, which may be empty.
-func (s *subjectFindings) figure(metric string) figures.Figure {
+func (s *subjectFindings) figure(metric string) measurement.Figure {
 	switch metric {
 	case macroF1:
 		return s.MacroF1
@@ -415,7 +414,7 @@ func mapOf(values map[string]cty.Value, of cty.Type) cty.Value {
 }
 
 // shown are the classes that the value lists: those with the most rows.
-func (f *findings) shown(classes map[string]Class) []string {
+func (f *findings) shown(classes map[string]measurement.Class) []string {
 	all := slices.SortedFunc(maps.Keys(classes), func(a, b string) int {
 		return cmp.Or(cmp.Compare(classes[b].Support, classes[a].Support), cmp.Compare(a, b))
 	})
@@ -455,6 +454,6 @@ func (f *findings) value() cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{
 		"scored": cty.NumberIntVal(f.Scored), "skipped": cty.NumberIntVal(f.Skipped),
 		"subjects": cty.ObjectVal(all), "differences": f.Differences.Object(),
-		"best": figures.Best(f.Order, metricNames(), func(subject, metric string) figures.Figure { return f.Subjects[subject].figure(metric) }),
+		"best": figures.Best(f.Order, metricNames(), func(subject, metric string) measurement.Figure { return f.Subjects[subject].figure(metric) }),
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/plugins/figures"
 	"github.com/quern-dev/quern/plugins/linear"
 	"github.com/quern-dev/quern/plugins/stats"
@@ -159,7 +160,7 @@ func TestTheReportHoldsTheFiguresForPeopleAndForPrograms(t *testing.T) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
 		}
 	}
-	text, err := os.ReadFile(filepath.Join(got.Folders[""], figures.MetricsFile))
+	text, err := os.ReadFile(filepath.Join(got.Folders[""], measurement.File))
 	if err != nil {
 		t.Fatal(err)
 	}

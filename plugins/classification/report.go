@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/plugins/figures"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
@@ -35,7 +36,7 @@ func page(name string, s *scored, f *findings) string {
 		one := f.Subjects[name]
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %d | %s | %s | %s |\n",
 			figures.Cell(name), one.Accuracy, one.MacroF1, one.WeightedF1, one.Coverage, one.Errors,
-			figures.Text(one.Tokens.Total), figures.Text(one.Cost.Total), figures.Text(one.Latency.P50))
+			measurement.Text(one.Tokens.Total), measurement.Text(one.Cost.Total), measurement.Text(one.Latency.P50))
 	}
 	f.Differences.Page(&b, figures.Design{Subjects: f.Order, Baseline: f.Baseline}, metricNames())
 	for i, name := range f.Order {
@@ -44,7 +45,7 @@ func page(name string, s *scored, f *findings) string {
 	return b.String()
 }
 
-func writeSubject(b *strings.Builder, name string, classes map[string]Class, t *Tally) {
+func writeSubject(b *strings.Builder, name string, classes map[string]measurement.Class, t *Tally) {
 	fmt.Fprintf(b, "\n## %s\n\n| class | precision | recall | F1 | rows |\n| --- | --- | --- | --- | --- |\n", name)
 	for _, label := range slices.Sorted(maps.Keys(classes)) {
 		c := classes[label]

@@ -3,26 +3,17 @@ package classification
 import (
 	"errors"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/plugins/figures"
 	"github.com/quern-dev/quern/plugins/stats"
 )
-
-// Class is how well one label is found. A quotient by zero is 0, as in
-// scikit-learn, with an interval that says that nothing is known.
-type Class struct {
-	Precision figures.Figure `json:"precision"`
-	Recall    figures.Figure `json:"recall"`
-	F1        figures.Figure `json:"f1"`
-	// Support is the number of rows that have the label.
-	Support int64 `json:"support"`
-}
 
 // Scores are the figures of one subject.
 type Scores struct {
 	Accuracy, MacroF1, WeightedF1 stats.Estimate
 	// Coverage is the share of rows that got any label.
 	Coverage stats.Estimate
-	Classes  map[string]Class
+	Classes  map[string]measurement.Class
 }
 
 // scores makes the figures of a subject. Accuracy, coverage, precision and
@@ -164,13 +155,14 @@ func (l *numbered) composite(subject int, g *margins, s shares) stats.Composite 
 	return c
 }
 
-// classes are the figures of each label that occurs.
-func (l *numbered) classes(subject int, g *margins, o stats.Options) (map[string]Class, error) {
-	out := map[string]Class{}
+// classes are the figures of each label that occurs. A quotient by zero is 0, as
+// in scikit-learn, with an interval that says that nothing is known.
+func (l *numbered) classes(subject int, g *margins, o stats.Options) (map[string]measurement.Class, error) {
+	out := map[string]measurement.Class{}
 	if o.Clusters == nil {
 		for k, label := range l.labels {
 			if g.present(k) {
-				out[label] = Class{
+				out[label] = measurement.Class{
 					Precision: share(stats.Share(g.right[k], g.predicted[k], o.Confidence)),
 					Recall:    share(stats.Share(g.right[k], g.support[k], o.Confidence)),
 					F1:        f1Of(stats.Share(g.right[k], g.support[k]+g.predicted[k]-g.right[k], o.Confidence)),
@@ -197,7 +189,7 @@ func (l *numbered) classes(subject int, g *margins, o stats.Options) (map[string
 				either = append(either, i)
 			}
 		}
-		c := Class{Support: int64(g.support[k])}
+		c := measurement.Class{Support: int64(g.support[k])}
 		var err error
 		among := func(rows []int) stats.Estimate {
 			e, failed := l.among(subject, rows, o)
@@ -226,15 +218,17 @@ func (l *numbered) among(subject int, rows []int, o stats.Options) (stats.Estima
 	return stats.Proportion(right, o)
 }
 
-func share(e stats.Estimate) figures.Figure { return figures.Of(e.Within(0, 1), e.N) }
+func share(e stats.Estimate) measurement.ClassFigure {
+	return measurement.ClassFigure{Figure: figures.Of(e.Within(0, 1), e.N)}
+}
 
 // f1Of makes F1 of the share j of hits among the rows that have the label, as
 // right or as predicted one: 2j/(1+j). The ends of Wilson's interval for j are
 // those of F1 (Lam, Gopal and Qian 2023, Confidence Intervals for the F1 Score).
-func f1Of(e stats.Estimate) figures.Figure {
+func f1Of(e stats.Estimate) measurement.ClassFigure {
 	e = e.Within(0, 1)
 	for _, v := range []*float64{&e.Value, &e.Low, &e.High} {
 		*v = 2 * *v / (1 + *v)
 	}
-	return figures.Of(e, e.N)
+	return measurement.ClassFigure{Figure: figures.Of(e, e.N)}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/plugins/figures"
 	"github.com/quern-dev/quern/plugins/subjects"
 )
@@ -17,11 +18,8 @@ type findings struct {
 	Rows       int64   `json:"rows"`
 	Repeats    int     `json:"repeats"`
 	Confidence float64 `json:"confidence"`
-	// Metrics in their order, with what is made of all of them last.
-	Metrics []figures.Metric `json:"metrics"`
-	// Subjects by name, and in Order.
-	Order       []string                   `json:"order"`
-	Baseline    string                     `json:"baseline,omitempty"`
+	// The metrics that are computed from all others come last.
+	measurement.Description
 	Subjects    map[string]*subjectFigures `json:"subjects"`
 	Differences figures.Differences        `json:"differences"`
 	// Notes say what readers of the figures should know.
@@ -29,8 +27,8 @@ type findings struct {
 }
 
 type subjectFigures struct {
-	Metrics map[string]figures.Measured `json:"metrics"`
-	figures.Usage
+	Metrics map[string]measurement.Figure `json:"metrics"`
+	measurement.Usage
 	Answers int64 `json:"answers"`
 	Errors  int64 `json:"errors"`
 	CutOff  int64 `json:"cut_off"`
@@ -41,13 +39,14 @@ type subjectFigures struct {
 func (e *run) find() (*findings, error) {
 	f := &findings{
 		Rows: e.rows, Repeats: e.Args.Repeats, Confidence: e.Args.Confidence,
-		Subjects: map[string]*subjectFigures{}, Order: subjects.Names(e.Args.subjects), Baseline: e.Args.Baseline,
+		Description: measurement.Description{Order: subjects.Names(e.Args.subjects), Baseline: e.Args.Baseline},
+		Subjects:    map[string]*subjectFigures{},
 	}
 	for _, m := range e.Args.measures {
 		f.Metrics = append(f.Metrics, m.described())
 	}
 	f.Metrics = append(f.Metrics,
-		figures.Metric{Name: "passed", Kind: "condition", Share: true, Rowwise: true}, figures.Metric{Name: "overall", Kind: "number", Rowwise: true})
+		measurement.Metric{Name: "passed", Kind: "condition", Share: true, Rowwise: true}, measurement.Metric{Name: "overall", Kind: "number", Rowwise: true})
 	sample := e.sample()
 	for i, t := range e.tables {
 		one, err := e.subject(sample, t)
@@ -69,8 +68,8 @@ func (e *run) sample() *figures.Sample {
 }
 
 // described is what a metric is, for reports.
-func (m *measure) described() figures.Metric {
-	d := figures.Metric{Name: m.name, Kind: "number", Threshold: m.threshold, Share: m.condition, Rowwise: true}
+func (m *measure) described() measurement.Metric {
+	d := measurement.Metric{Name: m.name, Kind: "number", Threshold: m.threshold, Share: m.condition, Rowwise: true}
 	if m.counts() {
 		d.Weight = m.weight
 	}
@@ -157,7 +156,7 @@ func (e *run) scales() map[string]figures.Scale {
 }
 
 func (e *run) subject(sample *figures.Sample, t *table) (*subjectFigures, error) {
-	out := &subjectFigures{Metrics: map[string]figures.Measured{}, Answers: int64(len(t.passed)), Errors: t.errors, CutOff: t.cutOff, Refused: t.refused}
+	out := &subjectFigures{Metrics: map[string]measurement.Figure{}, Answers: int64(len(t.passed)), Errors: t.errors, CutOff: t.cutOff, Refused: t.refused}
 	scales := e.scales()
 	failed := t.failed(e.Args)
 	for name, values := range t.columns(e.Args) {
@@ -165,7 +164,9 @@ func (e *run) subject(sample *figures.Sample, t *table) (*subjectFigures, error)
 		if err != nil {
 			return nil, err
 		}
-		out.Metrics[name] = figures.Measured{Figure: f, Errors: failed[name]}
+		count := failed[name]
+		f.Errors = &count
+		out.Metrics[name] = f
 	}
 	var err error
 	out.Usage, err = sample.Usage(t.cost, t.tokens, t.latency)
@@ -187,7 +188,7 @@ func (e *run) differences(sample *figures.Sample) (figures.Differences, error) {
 		}
 		return "metrics"
 	}
-	return figures.Compare(e.Args.design(), e.Args.names(), family, func(first, second int, metric string) (figures.Contrast, error) {
+	return figures.Compare(e.Args.design(), e.Args.names(), family, func(first, second int, metric string) (measurement.Contrast, error) {
 		return sample.Contrast(columns[first][metric], columns[second][metric], scales[metric])
 	})
 }
@@ -215,6 +216,6 @@ func (f *findings) value() cty.Value {
 	}
 	return cty.ObjectVal(map[string]cty.Value{
 		"rows": cty.NumberIntVal(f.Rows), "subjects": cty.ObjectVal(all), "differences": f.Differences.Object(),
-		"best": figures.Best(f.Order, f.metricNames(), func(subject, metric string) figures.Figure { return f.Subjects[subject].Metrics[metric].Figure }),
+		"best": figures.Best(f.Order, f.metricNames(), func(subject, metric string) measurement.Figure { return f.Subjects[subject].Metrics[metric] }),
 	})
 }

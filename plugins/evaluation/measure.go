@@ -6,6 +6,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/plugins/figures"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -177,7 +178,7 @@ func (a *args) names() []string {
 }
 
 func (a *args) valueType() cty.Type {
-	types := figures.ValueTypes(a.design(), a.names(), figures.MeasuredType, map[string]cty.Type{
+	types := figures.ValueTypes(a.design(), a.names(), measurement.MeasuredType, map[string]cty.Type{
 		"answers": cty.Number, "errors": cty.Number, "cut_off": cty.Number, "refused": cty.Number,
 	})
 	types["rows"] = cty.Number

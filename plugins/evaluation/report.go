@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/plugins/figures"
 )
 
@@ -33,7 +34,7 @@ func (f *findings) page(name string) string {
 		for _, m := range f.Metrics {
 			b.WriteString(" " + f.cell(s.Metrics[m.Name]) + " |")
 		}
-		fmt.Fprintf(&b, " %d | %s | %s | %s |\n", s.Errors, figures.Text(s.Tokens.Total), figures.Text(s.Cost.Total), figures.Text(s.Latency.P50))
+		fmt.Fprintf(&b, " %d | %s | %s | %s |\n", s.Errors, measurement.Text(s.Tokens.Total), measurement.Text(s.Cost.Total), measurement.Text(s.Latency.P50))
 	}
 	for _, note := range f.Notes {
 		fmt.Fprintf(&b, "\n- %s.", note)
@@ -50,8 +51,8 @@ func (f *findings) page(name string) string {
 }
 
 // cell is a figure, with the number of rows behind it where that is not all.
-func (f *findings) cell(m figures.Measured) string {
-	if m.Value == nil || int64(m.N) == f.Rows {
+func (f *findings) cell(m measurement.Figure) string {
+	if m.Value == nil || m.N == f.Rows {
 		return m.String()
 	}
 	return fmt.Sprintf("%s (n = %d)", m, m.N)

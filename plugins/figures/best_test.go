@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/internal/measurement"
 )
 
 func TestTheBestSubjectHasTheHighestFigure(t *testing.T) {
@@ -12,8 +14,8 @@ func TestTheBestSubjectHasTheHighestFigure(t *testing.T) {
 		"b": {"accuracy": Known(0.9), "loss": nil, "recall": nil},
 		"c": {"accuracy": Known(0.9), "loss": nil, "recall": Known(-1)},
 	}
-	got := Best([]string{"a", "b", "c"}, []string{"accuracy", "loss", "recall"}, func(subject, metric string) Figure {
-		return Figure{Value: figures[subject][metric]}
+	got := Best([]string{"a", "b", "c"}, []string{"accuracy", "loss", "recall"}, func(subject, metric string) measurement.Figure {
+		return measurement.Figure{Value: figures[subject][metric]}
 	})
 	want := cty.ObjectVal(map[string]cty.Value{
 		"accuracy": cty.StringVal("b"), // a tie with c

@@ -3,6 +3,7 @@ package figures
 import (
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
@@ -31,7 +32,7 @@ func (c *Calibration) Object() cty.Value {
 	}
 	return cty.ObjectVal(map[string]cty.Value{
 		"n": cty.NumberIntVal(c.Before.N()), "accuracy": cty.NumberFloatVal(c.Before.Accuracy()),
-		"temperature": number(c.Temperature), "before": reliability(&c.Before), "after": reliability(&c.After),
+		"temperature": measurement.Number(c.Temperature), "before": reliability(&c.Before), "after": reliability(&c.After),
 	})
 }
 

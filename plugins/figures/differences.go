@@ -6,17 +6,18 @@ import (
 	"math"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
 // Differences are contrasts by pair, "A - B" and "B - A", and metric.
-type Differences map[string]map[string]Contrast
+type Differences map[string]map[string]measurement.Contrast
 
 // Pair is how a difference of two subjects is called.
 func Pair(first, second string) string { return first + " - " + second }
 
 // Contrast compares two subjects by the means of the values that both have.
-func (s *Sample) Contrast(a, b []float64, scale Scale) (Contrast, error) {
+func (s *Sample) Contrast(a, b []float64, scale Scale) (measurement.Contrast, error) {
 	var x, y []float64
 	var at []int
 	for i := range a {
@@ -25,13 +26,13 @@ func (s *Sample) Contrast(a, b []float64, scale Scale) (Contrast, error) {
 		}
 	}
 	if len(x) == 0 {
-		return Contrast{}, nil
+		return measurement.Contrast{}, nil
 	}
 	o := s.options(at)
 	o.Range = scale.Range
 	got, err := stats.Compare(x, y, o)
 	if errors.Is(err, stats.ErrUndefined) {
-		return Contrast{}, nil
+		return measurement.Contrast{}, nil
 	}
 	return ContrastOf(got, s.rowsOf(at)), err
 }
@@ -39,12 +40,12 @@ func (s *Sample) Contrast(a, b []float64, scale Scale) (Contrast, error) {
 // Compare compares subjects by each metric, both ways, as design says. P-values are
 // corrected for the number of comparisons in their family: family names that of a
 // metric.
-func Compare(design Design, metrics []string, family func(metric string) string, contrast func(first, second int, metric string) (Contrast, error)) (Differences, error) {
+func Compare(design Design, metrics []string, family func(metric string) string, contrast func(first, second int, metric string) (measurement.Contrast, error)) (Differences, error) {
 	all := Differences{}
 	families := map[string]*comparisons{}
 	for first, second := range design.pairs() {
 		there := design.name(first, second)
-		all[there] = map[string]Contrast{}
+		all[there] = map[string]measurement.Contrast{}
 		for _, metric := range metrics {
 			c, err := contrast(first, second, metric)
 			if err != nil {
@@ -66,9 +67,9 @@ func Compare(design Design, metrics []string, family func(metric string) string,
 	}
 	for first, second := range design.pairs() {
 		back := design.name(second, first)
-		all[back] = map[string]Contrast{}
+		all[back] = map[string]measurement.Contrast{}
 		for metric, c := range all[design.name(first, second)] {
-			all[back][metric] = c.reversed()
+			all[back][metric] = reversed(c)
 		}
 	}
 	return all, nil
@@ -95,7 +96,7 @@ func (f *comparisons) correct(all Differences) {
 }
 
 // reversed is the difference the other way round.
-func (c Contrast) reversed() Contrast {
+func reversed(c measurement.Contrast) measurement.Contrast {
 	negative := func(v *float64) *float64 {
 		if v == nil {
 			return nil
@@ -118,7 +119,7 @@ func (d Differences) Page(b *strings.Builder, design Design, metrics []string) {
 		pair := design.name(first, second)
 		for _, metric := range metrics {
 			c := d[pair][metric]
-			fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %d |\n", Cell(pair), Cell(metric), c.String(), Text(c.PAdjusted), Text(c.Detectable), c.N)
+			fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %d |\n", Cell(pair), Cell(metric), c.String(), measurement.Text(c.PAdjusted), measurement.Text(c.Detectable), c.N)
 		}
 	}
 }

@@ -7,81 +7,18 @@ import (
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
-// Metric is what subjects are measured by, as metrics.json tells of it: who
-// shows figures knows the metrics, and their order, from there alone.
-type Metric struct {
-	Name string `json:"name"`
-	// Kind is condition, number, the kind of a judge, similar, or of labels.
-	Kind string `json:"kind"`
-	// Weight in the overall figure; 0: it does not count there.
-	Weight    float64  `json:"weight"`
-	Threshold *float64 `json:"threshold"`
-	Rubric    string   `json:"rubric,omitempty"`
-	// Share: it is a share of rows, or reads best in per cent.
-	Share bool `json:"share"`
-	// Rowwise: the dataset of single answers has values of it.
-	Rowwise bool `json:"rowwise"`
-}
-
-// Figure is a mean or a share with its interval. N is the number of rows.
-type Figure struct {
-	Value *float64 `json:"value"`
-	Low   *float64 `json:"low"`
-	High  *float64 `json:"high"`
-	N     int      `json:"n"`
-}
-
-// Measured is the figure of a metric. Errors is the number of answers that have
-// no value of it because the answer or the metric itself failed.
-type Measured struct {
-	Figure
-	Errors int64 `json:"errors"`
-}
-
-// Total is a mean of an answer with the sum of all.
-type Total struct {
-	Figure
-	Total *float64 `json:"total"`
-}
-
-// Latency is a mean of an answer with quantiles, in seconds.
-type Latency struct {
-	Figure
-	P50 *float64 `json:"p50"`
-	P95 *float64 `json:"p95"`
-}
-
-// Usage is what the answers of a model that was asked took. Of others all is
-// null.
-type Usage struct {
-	Cost    Total   `json:"cost"`
-	Tokens  Total   `json:"tokens"`
-	Latency Latency `json:"latency"`
-}
-
-// Contrast is a difference between two subjects.
-type Contrast struct {
-	Figure
-	P *float64 `json:"p"`
-	// PAdjusted is P corrected for the number of comparisons (Holm).
-	PAdjusted *float64 `json:"p_adjusted"`
-	// Detectable is the smallest true difference that so many rows would have
-	// shown, with a probability of 80 %.
-	Detectable *float64 `json:"detectable"`
-	Test       string   `json:"test,omitempty"`
-}
-
 // Of is the figure of an estimate over some rows.
-func Of(e stats.Estimate, rows int) Figure {
-	return Figure{Known(e.Value), Known(e.Low), Known(e.High), rows}
+func Of(e stats.Estimate, rows int) measurement.Figure {
+	return measurement.Figure{Value: Known(e.Value), Low: Known(e.Low), High: Known(e.High), N: int64(rows)}
 }
 
 // ContrastOf is the contrast of a comparison over some rows.
-func ContrastOf(c stats.Comparison, rows int) Contrast {
-	return Contrast{Figure: Of(c.Estimate, rows), P: Known(c.P), Detectable: Known(c.Detectable), Test: string(c.Test)}
+func ContrastOf(c stats.Comparison, rows int) measurement.Contrast {
+	return measurement.Contrast{Figure: Of(c.Estimate, rows), P: Known(c.P), Detectable: Known(c.Detectable), Test: string(c.Test)}
 }
 
 // Known is a number that is one; nil: it is none, or infinite.
@@ -167,7 +104,7 @@ func Within(least, most float64, values ...[]float64) Scale {
 }
 
 // Estimate is the mean of the values that are there.
-func (s *Sample) Estimate(values []float64, scale Scale) (Figure, error) {
+func (s *Sample) Estimate(values []float64, scale Scale) (measurement.Figure, error) {
 	var present []float64
 	var hits []bool
 	var at []int
@@ -177,7 +114,7 @@ func (s *Sample) Estimate(values []float64, scale Scale) (Figure, error) {
 		}
 	}
 	if len(present) == 0 {
-		return Figure{}, nil
+		return measurement.Figure{}, nil
 	}
 	var got stats.Estimate
 	var err error
@@ -192,8 +129,8 @@ func (s *Sample) Estimate(values []float64, scale Scale) (Figure, error) {
 
 // Usage is made of what each answer took; NaN where it took nothing that is
 // known.
-func (s *Sample) Usage(cost, tokens, latency []float64) (Usage, error) {
-	var u Usage
+func (s *Sample) Usage(cost, tokens, latency []float64) (measurement.Usage, error) {
+	var u measurement.Usage
 	var err error
 	if u.Cost.Figure, err = s.Estimate(cost, Unknown); err != nil {
 		return u, err

@@ -6,13 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/quern-dev/quern/internal/measurement"
 )
 
-// The files of a report: the figures for programs, and a page for people.
-const (
-	MetricsFile = "metrics.json"
-	PageFile    = "report.md"
-)
+// PageFile is the file of a report that is for people.
+const PageFile = "report.md"
 
 // WriteReport writes both files of a report into its folder: findings as JSON,
 // and the page, which is Markdown.
@@ -21,28 +20,12 @@ func WriteReport(dir string, findings any, page string) error {
 	if err != nil {
 		return fmt.Errorf("encode the metrics: %w", err)
 	}
-	for name, content := range map[string]string{MetricsFile: string(text) + "\n", PageFile: page} {
+	for name, content := range map[string]string{measurement.File: string(text) + "\n", PageFile: page} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			return fmt.Errorf("write the report: %w", err)
 		}
 	}
 	return nil
-}
-
-// String writes a figure with its interval.
-func (f Figure) String() string {
-	if f.Value == nil {
-		return Text(nil)
-	}
-	return fmt.Sprintf("%s [%s, %s]", Text(f.Value), Text(f.Low), Text(f.High))
-}
-
-// Text writes a number that may not be known.
-func Text(v *float64) string {
-	if v == nil {
-		return "–"
-	}
-	return fmt.Sprintf("%.4g", *v)
 }
 
 // Cell makes a name fit for a table in Markdown.

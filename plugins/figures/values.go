@@ -5,60 +5,9 @@ import (
 	"math"
 
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/internal/measurement"
 )
-
-// The types of figures as expressions see them.
-var (
-	FigureType   = numbers()
-	MeasuredType = numbers("errors")
-	TotalType    = numbers("total")
-	LatencyType  = numbers("p50", "p95")
-	ContrastType = numbers("p", "p_adjusted", "detectable")
-	// UsageTypes are those of what an answer took, by attribute.
-	UsageTypes = map[string]cty.Type{"cost": TotalType, "tokens": TotalType, "latency": LatencyType}
-)
-
-// numbers is the type of a figure with further numbers.
-func numbers(more ...string) cty.Type {
-	attrs := map[string]cty.Type{}
-	for _, name := range append([]string{"value", "low", "high", "n"}, more...) {
-		attrs[name] = cty.Number
-	}
-	return cty.Object(attrs)
-}
-
-// Object is the value of a figure.
-func (f Figure) Object() cty.Value { return f.with(nil) }
-
-// Object is the value of a metric's figure.
-func (m Measured) Object() cty.Value {
-	errors := float64(m.Errors)
-	return m.with(map[string]*float64{"errors": &errors})
-}
-
-func (f Figure) with(more map[string]*float64) cty.Value {
-	attrs := map[string]cty.Value{"value": number(f.Value), "low": number(f.Low), "high": number(f.High), "n": cty.NumberIntVal(int64(f.N))}
-	for name, v := range more {
-		attrs[name] = number(v)
-	}
-	return cty.ObjectVal(attrs)
-}
-
-func number(v *float64) cty.Value {
-	if v == nil {
-		return cty.NullVal(cty.Number)
-	}
-	return cty.NumberFloatVal(*v)
-}
-
-// Attributes are the values of what the answers took.
-func (u Usage) Attributes() map[string]cty.Value {
-	return map[string]cty.Value{
-		"cost":    u.Cost.with(map[string]*float64{"total": u.Cost.Total}),
-		"tokens":  u.Tokens.with(map[string]*float64{"total": u.Tokens.Total}),
-		"latency": u.Latency.with(map[string]*float64{"p50": u.Latency.P50, "p95": u.Latency.P95}),
-	}
-}
 
 // Object is the value of all differences.
 func (d Differences) Object() cty.Value {
@@ -66,7 +15,7 @@ func (d Differences) Object() cty.Value {
 	for pair, metrics := range d {
 		attrs := map[string]cty.Value{}
 		for name, c := range metrics {
-			attrs[name] = c.with(map[string]*float64{"p": c.P, "p_adjusted": c.PAdjusted, "detectable": c.Detectable})
+			attrs[name] = c.Object()
 		}
 		pairs[pair] = cty.ObjectVal(attrs)
 	}
@@ -75,7 +24,7 @@ func (d Differences) Object() cty.Value {
 
 // Best is the value of best: by metric the subject with the highest figure, the
 // first in order of those that have the same. It is null where none has a figure.
-func Best(order, metrics []string, figure func(subject, metric string) Figure) cty.Value {
+func Best(order, metrics []string, figure func(subject, metric string) measurement.Figure) cty.Value {
 	attrs := map[string]cty.Value{}
 	for _, metric := range metrics {
 		best, highest := cty.NullVal(cty.String), math.Inf(-1)
@@ -93,9 +42,9 @@ func Best(order, metrics []string, figure func(subject, metric string) Figure) c
 // each subject has a figure of each metric, what its answers took, and more.
 func ValueTypes(design Design, metrics []string, figure cty.Type, more map[string]cty.Type) map[string]cty.Type {
 	figures, contrasts, best := maps.Clone(more), map[string]cty.Type{}, map[string]cty.Type{}
-	maps.Copy(figures, UsageTypes)
+	maps.Copy(figures, measurement.UsageTypes)
 	for _, name := range metrics {
-		figures[name], contrasts[name], best[name] = figure, ContrastType, cty.String
+		figures[name], contrasts[name], best[name] = figure, measurement.ContrastType, cty.String
 	}
 	all, differences := map[string]cty.Type{}, map[string]cty.Type{}
 	for _, name := range design.Subjects {

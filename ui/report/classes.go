@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/ui/results"
 )
 
@@ -58,9 +59,11 @@ func classes(e *results.Evaluation) *classTable {
 	return t
 }
 
-func percent(f results.ClassFigure) string { return fmt.Sprintf("%.1f", 100*f.Number()) }
+func percent(f measurement.ClassFigure) string { return fmt.Sprintf("%.1f", 100*f.Number()) }
 
-func interval(f results.ClassFigure) string { return results.Metric{Share: true}.Interval(f.Figure) }
+func interval(f measurement.ClassFigure) string {
+	return results.Metric{Metric: measurement.Metric{Share: true}}.Interval(f.Figure)
+}
 
 // matrix is the drawing of a subject's confusion matrix: right labels from top
 // to bottom, given ones from left to right.

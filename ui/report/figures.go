@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/ui/results"
 )
 
@@ -26,7 +27,7 @@ func figureRows(e *results.Evaluation) []figureRow {
 	var out []figureRow
 	for _, m := range e.Metrics {
 		row := figureRow{Name: m.Title(), About: about(m), Rubric: m.Rubric}
-		var figures []results.Figure
+		var figures []measurement.Figure
 		best := math.Inf(-1)
 		for _, s := range e.Subjects {
 			f := s.Figures[m.Name]
@@ -103,7 +104,7 @@ func newBoardCell(e *results.Evaluation, m results.Metric, of results.Subject) b
 		return c
 	}
 	c.Exact = *f.Value
-	var all []results.Figure
+	var all []measurement.Figure
 	for _, s := range e.Subjects {
 		all = append(all, s.Figures[m.Name])
 	}
@@ -226,7 +227,7 @@ func differenceRows(e *results.Evaluation) []differenceRow {
 		row := differenceRow{
 			A: d.A, B: d.B, Metric: m.Title(), AColour: colours[d.A], BColour: colours[d.B],
 			Value: m.Change(d.Value), Interval: m.ChangeInterval(d.Figure), P: results.Probability(d.P), PAdjusted: results.Probability(d.PAdjusted),
-			Detectable: results.Detectable(m, d), Rows: strconv.FormatInt(d.N, 10), Plot: newPlot(m, []results.Figure{d.Figure}, true),
+			Detectable: results.Detectable(m, d), Rows: strconv.FormatInt(d.N, 10), Plot: newPlot(m, []measurement.Figure{d.Figure}, true),
 		}
 		row.First = i == 0 || shown[i-1].A != d.A || shown[i-1].B != d.B
 		if alpha := 1 - e.Confidence; e.Confidence > 0 && d.PAdjusted != nil && d.Value != nil {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/ui/results"
 )
 
@@ -43,7 +44,7 @@ func colour(i int) int { return i % colours }
 
 // newPlot plots figures below each other. The axis of differences includes
 // zero.
-func newPlot(m results.Metric, figures []results.Figure, difference bool) plot {
+func newPlot(m results.Metric, figures []measurement.Figure, difference bool) plot {
 	low, high := extent(m, figures, difference)
 	p := plot{Width: plotWidth, Height: lineHeight*float64(len(figures)) + axisHeight}
 	x := func(v float64) float64 {
@@ -77,7 +78,7 @@ func newPlot(m results.Metric, figures []results.Figure, difference bool) plot {
 const boardWidth = 120.0
 
 // onAxisOf plots one figure on the common axis, without ticks.
-func onAxisOf(m results.Metric, all []results.Figure, f results.Figure) plot {
+func onAxisOf(m results.Metric, all []measurement.Figure, f measurement.Figure) plot {
 	low, high := extent(m, all, false)
 	x := func(v float64) float64 { return round(4 + (boardWidth-8)*(v-low)/(high-low)) }
 	w := whisker{Y: lineHeight / 2, At: x(*f.Value), Bare: f.Low == nil || f.High == nil}
@@ -103,7 +104,7 @@ func axisLabel(m results.Metric, v float64, difference bool) string {
 
 // extent returns the part of the axis that is drawn: the range of the figures
 // with a margin, clipped to the possible range of a share.
-func extent(m results.Metric, figures []results.Figure, difference bool) (low, high float64) {
+func extent(m results.Metric, figures []measurement.Figure, difference bool) (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
 	for _, f := range figures {
 		for _, v := range []*float64{f.Value, f.Low, f.High} {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
@@ -42,7 +43,7 @@ func roundTo(v float64, digits int) float64 {
 }
 
 // Interval formats a figure's interval, or returns "" if there is none.
-func (m Metric) Interval(f Figure) string {
+func (m Metric) Interval(f measurement.Figure) string {
 	switch {
 	case f.Low == nil || f.High == nil:
 		return ""
@@ -53,7 +54,7 @@ func (m Metric) Interval(f Figure) string {
 }
 
 // Figure formats a figure with its interval.
-func (m Metric) Figure(f Figure) string {
+func (m Metric) Figure(f measurement.Figure) string {
 	return strings.TrimSpace(m.Format(f.Value) + " " + m.Interval(f))
 }
 
@@ -76,7 +77,7 @@ func plus(v float64) string {
 }
 
 // ChangeInterval formats a difference's interval.
-func (m Metric) ChangeInterval(f Figure) string {
+func (m Metric) ChangeInterval(f measurement.Figure) string {
 	if f.Low == nil || f.High == nil {
 		return ""
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/measurement"
 )
 
 // Matrix shows subjects by metrics. If turned, subjects are the columns.
@@ -163,7 +164,7 @@ func Detectable(m Metric, d Difference) string {
 // difference, less names the subject that is subtracted.
 func (e *Evaluation) Tidy() *Table {
 	t := &Table{Header: []string{"subject", "less", "metric", "value", "low", "high", "n", "p", "p_adjusted", "detectable", "errors"}}
-	one := func(subject, metric string, f Figure) {
+	one := func(subject, metric string, f measurement.Figure) {
 		t.add(subject, "", metric, exact(f.Value), exact(f.Low), exact(f.High), strconv.FormatInt(f.N, 10), "", "", "", count(f.Errors))
 	}
 	for _, s := range e.Subjects {

@@ -3,13 +3,15 @@ package results
 import (
 	"fmt"
 	"testing"
+
+	"github.com/quern-dev/quern/internal/measurement"
 )
 
 func TestManySubjectsAreComparedWithTheBestOne(t *testing.T) {
-	e := &Evaluation{Metrics: []Metric{{Name: "accuracy"}, {Name: "f1"}}}
+	e := &Evaluation{Metrics: []Metric{{measurement.Metric{Name: "accuracy"}}, {measurement.Metric{Name: "f1"}}}}
 	for i := range 10 {
 		v := float64((i * 7) % 10) // the best is 7
-		e.Subjects = append(e.Subjects, Subject{Name: fmt.Sprint("s", i), Figures: map[string]Figure{"accuracy": {Value: &v}}})
+		e.Subjects = append(e.Subjects, Subject{Name: fmt.Sprint("s", i), Figures: map[string]measurement.Figure{"accuracy": {Value: &v}}})
 		for j := range i {
 			for _, m := range e.Metrics {
 				e.Differences = append(e.Differences, Difference{A: fmt.Sprint("s", j), B: fmt.Sprint("s", i), Metric: m.Name})

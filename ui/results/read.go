@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/action"
@@ -23,31 +24,26 @@ import (
 // evaluation, or one in a different form.
 var ErrNoSubjects = errors.New("it has no subjects with figures")
 
-// The outputs of an evaluator, and the file in its report that describes the
-// order of subjects and metrics.
+// The outputs of an evaluator in addition to its report.
 const (
 	rowsOutput      = "rows"
 	confusionOutput = "confusion"
-	metricsFile     = "metrics.json"
 )
 
 // found is the value of an evaluator.
 type found struct {
-	Rows        int64                                 `json:"rows"`
-	Scored      int64                                 `json:"scored"`
-	Skipped     int64                                 `json:"skipped"`
-	Subjects    map[string]map[string]json.RawMessage `json:"subjects"`
-	Differences map[string]map[string]Difference      `json:"differences"`
+	Rows        int64                                      `json:"rows"`
+	Scored      int64                                      `json:"scored"`
+	Skipped     int64                                      `json:"skipped"`
+	Subjects    map[string]map[string]json.RawMessage      `json:"subjects"`
+	Differences map[string]map[string]measurement.Contrast `json:"differences"`
 }
 
 // described is what an evaluator's report contains in addition to the value.
 type described struct {
+	measurement.Description
 	Repeats int      `json:"repeats"`
-	Metrics []Metric `json:"metrics"`
-	Order   []string `json:"order"`
-	// Baseline is the subject that the others are compared with.
-	Baseline string   `json:"baseline"`
-	Notes    []string `json:"notes"`
+	Notes   []string `json:"notes"`
 }
 
 // Read reads an evaluation. The error is ErrNoSubjects if the instance has no
@@ -113,7 +109,7 @@ func description(s *store.Store, inst *state.Instance) (*described, error) {
 		return nil, fmt.Errorf("read the report of %s: %w", inst.Address, err)
 	}
 	for _, file := range a.Files {
-		if file.Name != metricsFile {
+		if file.Name != measurement.File {
 			continue
 		}
 		text, err := s.Blobs.Get(file.Digest)
@@ -157,10 +153,10 @@ func inOrder(wanted, names []string) []string {
 }
 
 func subject(name string, attrs map[string]json.RawMessage) Subject {
-	s := Subject{Name: name, Figures: map[string]Figure{}}
+	s := Subject{Name: name, Figures: map[string]measurement.Figure{}}
 	for key, text := range attrs {
-		var total Total
-		var latency Latency
+		var total measurement.Total
+		var latency measurement.Latency
 		switch {
 		case key == "answers":
 			s.Answers = whole(text)
@@ -179,7 +175,7 @@ func subject(name string, attrs map[string]json.RawMessage) Subject {
 		case key == "latency" && has(text, "p50") && json.Unmarshal(text, &latency) == nil:
 			s.Latency = &latency
 		case has(text, "value", "low", "high"):
-			var f Figure
+			var f measurement.Figure
 			if json.Unmarshal(text, &f) == nil {
 				s.Figures[key] = f
 			}
@@ -212,7 +208,7 @@ func has(text json.RawMessage, names ...string) bool {
 
 // metrics returns the metrics that any subject has a figure for, in the
 // evaluator's order, followed by those that it does not describe.
-func (e *Evaluation) metrics(told []Metric) []Metric {
+func (e *Evaluation) metrics(told []measurement.Metric) []Metric {
 	there := map[string]bool{}
 	for _, s := range e.Subjects {
 		for name := range s.Figures {
@@ -220,7 +216,7 @@ func (e *Evaluation) metrics(told []Metric) []Metric {
 		}
 	}
 	var order []string
-	byName := map[string]Metric{}
+	byName := map[string]measurement.Metric{}
 	for _, m := range told {
 		byName[m.Name] = m
 		order = append(order, m.Name)
@@ -229,28 +225,25 @@ func (e *Evaluation) metrics(told []Metric) []Metric {
 	for _, name := range inOrder(order, slices.Sorted(maps.Keys(there))) {
 		m, known := byName[name]
 		if !known {
-			m = Metric{Name: name}
+			m.Name = name
 		}
-		out = append(out, m)
+		out = append(out, Metric{m})
 	}
 	return out
 }
 
 // differences takes each pair of subjects once: with the baseline last, or the
 // earlier one first.
-func (e *Evaluation) differences(all map[string]map[string]Difference) {
+func (e *Evaluation) differences(all map[string]map[string]measurement.Contrast) {
 	for i, a := range e.Subjects {
 		for j, b := range e.Subjects {
 			if a.Name == e.Baseline || b.Name != e.Baseline && (e.Baseline != "" || j <= i) {
 				continue
 			}
 			for _, m := range e.Metrics {
-				d, ok := all[a.Name+" - "+b.Name][m.Name]
-				if !ok {
-					continue
+				if c, ok := all[a.Name+" - "+b.Name][m.Name]; ok {
+					e.Differences = append(e.Differences, Difference{a.Name, b.Name, m.Name, c})
 				}
-				d.A, d.B, d.Metric = a.Name, b.Name, m.Name
-				e.Differences = append(e.Differences, d)
 			}
 		}
 	}

@@ -8,141 +8,71 @@
 // streams the rows.
 package results
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/quern-dev/quern/internal/measurement"
+)
 
 // Evaluation is the result of an evaluate stage.
 type Evaluation struct {
-	Address string `json:"address"`
-	Type    string `json:"type"`
-	Rows    int64  `json:"rows"`
+	Address string
+	Type    string
+	Rows    int64
 	// Skipped rows have no right label.
-	Skipped int64 `json:"skipped,omitempty"`
+	Skipped int64
 	// Repeats is how often each model was called for each row.
-	Repeats int `json:"repeats,omitempty"`
+	Repeats int
 	// Confidence is the level of all intervals, such as 0.95, or 0 if it is not
 	// known.
-	Confidence  float64      `json:"confidence,omitempty"`
-	Metrics     []Metric     `json:"metrics"`
-	Subjects    []Subject    `json:"subjects"`
-	Differences []Difference `json:"differences,omitempty"`
+	Confidence  float64
+	Metrics     []Metric
+	Subjects    []Subject
+	Differences []Difference
 	// Baseline is the subject that the others are compared with. If it is "",
 	// all pairs are compared.
-	Baseline  string      `json:"baseline,omitempty"`
-	Confusion []Confusion `json:"confusion,omitempty"`
+	Baseline  string
+	Confusion []Confusion
 	// Notes say what readers of the figures should know, such as how many
 	// grades are missing.
-	Notes []string `json:"notes,omitempty"`
+	Notes []string
 }
 
 // Metric is a measure of subjects.
-type Metric struct {
-	Name string `json:"name"`
-	// Kind is the kind that the evaluator reports: condition, number, or the
-	// kind of a judge. It is "" if it is not known.
-	Kind      string   `json:"kind,omitempty"`
-	Weight    float64  `json:"weight,omitempty"`
-	Threshold *float64 `json:"threshold,omitempty"`
-	Rubric    string   `json:"rubric,omitempty"`
-	// Share is set if it is a share of rows or otherwise best shown in percent.
-	Share bool `json:"share"`
-	// Rowwise is set if individual answers have a value for it.
-	Rowwise bool `json:"rowwise"`
-}
-
-// Figure is a mean or a share with its interval. nil means not known.
-type Figure struct {
-	Value *float64 `json:"value"`
-	Low   *float64 `json:"low"`
-	High  *float64 `json:"high"`
-	N     int64    `json:"n"`
-	// Errors counts the answers without a value of the metric because the
-	// answer or the metric failed. It is nil if they are not counted.
-	Errors *int64 `json:"errors,omitempty"`
-}
+type Metric struct{ measurement.Metric }
 
 // Subject is a subject of the evaluation.
 type Subject struct {
-	Name string `json:"name"`
+	Name string
 	// Figures by metric.
-	Figures map[string]Figure `json:"figures"`
-	Answers *int64            `json:"answers,omitempty"`
-	Errors  *int64            `json:"errors,omitempty"`
+	Figures map[string]measurement.Figure
+	Answers *int64
+	Errors  *int64
 	// CutOff counts the answers that ended at the token limit, Refused those
 	// that the model or a filter declined.
-	CutOff  *int64 `json:"cut_off,omitempty"`
-	Refused *int64 `json:"refused,omitempty"`
+	CutOff  *int64
+	Refused *int64
 	// For models that were called. Latency is in seconds.
-	Cost    *Total   `json:"cost,omitempty"`
-	Tokens  *Total   `json:"tokens,omitempty"`
-	Latency *Latency `json:"latency,omitempty"`
+	Cost    *measurement.Total
+	Tokens  *measurement.Total
+	Latency *measurement.Latency
 	// Classes by label, of a classification.
-	Classes map[string]Class `json:"classes,omitempty"`
-}
-
-// Total is a mean per answer and the sum.
-type Total struct {
-	Figure
-	Total *float64 `json:"total"`
-}
-
-// Latency is a mean per answer, and quantiles.
-type Latency struct {
-	Figure
-	P50 *float64 `json:"p50"`
-	P95 *float64 `json:"p95"`
-}
-
-// Class is how well one label is recognized.
-type Class struct {
-	Precision ClassFigure `json:"precision"`
-	Recall    ClassFigure `json:"recall"`
-	F1        ClassFigure `json:"f1"`
-	Support   int64       `json:"support"`
-}
-
-// ClassFigure is a figure of a class.
-type ClassFigure struct{ Figure }
-
-// UnmarshalJSON also reads a plain number, which reports contained before
-// classes had intervals.
-func (f *ClassFigure) UnmarshalJSON(text []byte) error {
-	var value float64
-	if err := json.Unmarshal(text, &value); err == nil {
-		*f = ClassFigure{Figure{Value: &value}}
-		return nil
-	}
-	return json.Unmarshal(text, &f.Figure)
-}
-
-// Number is the figure's value; 0 if there is none.
-func (f ClassFigure) Number() float64 {
-	if f.Value == nil {
-		return 0
-	}
-	return *f.Value
+	Classes map[string]measurement.Class
 }
 
 // Difference is A's figure minus B's, on the rows that both have.
 type Difference struct {
-	A      string `json:"a"`
-	B      string `json:"b"`
-	Metric string `json:"metric"`
-	Figure
-	P *float64 `json:"p"`
-	// PAdjusted is P corrected for the number of comparisons.
-	PAdjusted *float64 `json:"p_adjusted"`
-	// Detectable is the smallest true difference that this number of rows would
-	// have detected.
-	Detectable *float64 `json:"detectable"`
+	A, B, Metric string
+	measurement.Contrast
 }
 
 // Confusion is how often a label was given instead of the right one.
 type Confusion struct {
-	Subject string `json:"subject"`
-	Target  string `json:"target"`
+	Subject string
+	Target  string
 	// Predicted is nil if no label was given.
-	Predicted *string `json:"predicted"`
-	Rows      int64   `json:"rows"`
+	Predicted *string
+	Rows      int64
 }
 
 // Wrong reports whether it counts rows with a wrong label, or without one.
