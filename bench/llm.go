@@ -202,9 +202,9 @@ func labelSome(b *bench, peer *promptfoo) ([]result, error) {
 	}
 	peerFirst, peerSecond, err := peer.twice("some", someRows, atOnce, e)
 	return flatten(
-		most{2 * time.Second, 0, someRows}.result("1,000 rows, 50 ms latency, 32 at once (ideal 1.56 s)", first),
+		most{2 * time.Second, 0, someRows}.result("1,000 rows, 50 ms latency, 32 at once (ideal: 1.56 s)", first),
 		peerFirst,
-		most{700 * time.Millisecond, 0, 0}.result("the 1,000 again, all answers cached", second),
+		most{700 * time.Millisecond, 0, 0}.result("the same 1,000 rows again, all answers cached", second),
 		peerSecond,
 	), err
 }
@@ -222,7 +222,7 @@ func labelMore(b *bench, peer *promptfoo) ([]result, error) {
 	}
 	peers, err := peer.once("more", moreRows, atOnce, e)
 	return flatten(
-		most{2600 * time.Millisecond, 250e6, moreRows}.result("5,000 rows, 50 ms latency, 128 at once (ideal 1.95 s)", got),
+		most{2600 * time.Millisecond, 250e6, moreRows}.result("5,000 rows, 50 ms latency, 128 at once (ideal: 1.95 s)", got),
 		figure("… peak memory by program", largest(got.usage)), peers,
 	), err
 }

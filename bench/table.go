@@ -83,7 +83,7 @@ func thousands(n int64) string {
 
 func count(n int) string { return fmt.Sprintf("%d rows", n) }
 
-func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
+func percent(share float64) string { return fmt.Sprintf("%.1f%%", 100*share) }
 
 // largest lists the peaks of a command's programs, the largest first.
 func largest(u usage) string {
