@@ -106,7 +106,8 @@ type PluginServiceClient interface {
 	// Map answers each batch of rows with a batch of the same number of rows, in
 	// order; for mode FLAT_MAP, MapResponse.counts says how many rows each row
 	// produced. The first request contains start, the others contain rows. The
-	// caller may send several batches before it reads a response.
+	// caller may send several batches before it reads a response. Rows can be
+	// answered as failed or as pending.
 	Map(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[MapRequest, MapResponse], error)
 	// Run carries out a stage on whole datasets.
 	Run(ctx context.Context, in *RunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RunResponse], error)
@@ -384,7 +385,8 @@ type PluginServiceServer interface {
 	// Map answers each batch of rows with a batch of the same number of rows, in
 	// order; for mode FLAT_MAP, MapResponse.counts says how many rows each row
 	// produced. The first request contains start, the others contain rows. The
-	// caller may send several batches before it reads a response.
+	// caller may send several batches before it reads a response. Rows can be
+	// answered as failed or as pending.
 	Map(grpc.BidiStreamingServer[MapRequest, MapResponse]) error
 	// Run carries out a stage on whole datasets.
 	Run(*RunRequest, grpc.ServerStreamingServer[RunResponse]) error
