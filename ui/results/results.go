@@ -16,26 +16,26 @@ import (
 
 // Evaluation is the result of an evaluate stage.
 type Evaluation struct {
-	Address string
-	Type    string
-	Rows    int64
+	Address string `json:"address"`
+	Type    string `json:"type"`
+	Rows    int64  `json:"rows"`
 	// Skipped rows have no right label.
-	Skipped int64
+	Skipped int64 `json:"skipped,omitempty"`
 	// Repeats is how often each model was called for each row.
-	Repeats int
+	Repeats int `json:"repeats,omitempty"`
 	// Confidence is the level of all intervals, such as 0.95, or 0 if it is not
 	// known.
-	Confidence  float64
-	Metrics     []Metric
-	Subjects    []Subject
-	Differences []Difference
+	Confidence  float64      `json:"confidence,omitempty"`
+	Metrics     []Metric     `json:"metrics"`
+	Subjects    []Subject    `json:"subjects"`
+	Differences []Difference `json:"differences,omitempty"`
 	// Baseline is the subject that the others are compared with. If it is "",
 	// all pairs are compared.
-	Baseline  string
-	Confusion []Confusion
+	Baseline  string      `json:"baseline,omitempty"`
+	Confusion []Confusion `json:"confusion,omitempty"`
 	// Notes say what readers of the figures should know, such as how many
 	// grades are missing.
-	Notes []string
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Metric is a measure of subjects.
@@ -43,36 +43,38 @@ type Metric struct{ measurement.Metric }
 
 // Subject is a subject of the evaluation.
 type Subject struct {
-	Name string
+	Name string `json:"name"`
 	// Figures by metric.
-	Figures map[string]measurement.Figure
-	Answers *int64
-	Errors  *int64
+	Figures map[string]measurement.Figure `json:"figures"`
+	Answers *int64                        `json:"answers,omitempty"`
+	Errors  *int64                        `json:"errors,omitempty"`
 	// CutOff counts the answers that ended at the token limit, Refused those
 	// that the model or a filter declined.
-	CutOff  *int64
-	Refused *int64
+	CutOff  *int64 `json:"cut_off,omitempty"`
+	Refused *int64 `json:"refused,omitempty"`
 	// For models that were called. Latency is in seconds.
-	Cost    *measurement.Total
-	Tokens  *measurement.Total
-	Latency *measurement.Latency
+	Cost    *measurement.Total   `json:"cost,omitempty"`
+	Tokens  *measurement.Total   `json:"tokens,omitempty"`
+	Latency *measurement.Latency `json:"latency,omitempty"`
 	// Classes by label, of a classification.
-	Classes map[string]measurement.Class
+	Classes map[string]measurement.Class `json:"classes,omitempty"`
 }
 
 // Difference is A's figure minus B's, on the rows that both have.
 type Difference struct {
-	A, B, Metric string
+	A      string `json:"a"`
+	B      string `json:"b"`
+	Metric string `json:"metric"`
 	measurement.Contrast
 }
 
 // Confusion is how often a label was given instead of the right one.
 type Confusion struct {
-	Subject string
-	Target  string
+	Subject string `json:"subject"`
+	Target  string `json:"target"`
 	// Predicted is nil if no label was given.
-	Predicted *string
-	Rows      int64
+	Predicted *string `json:"predicted"`
+	Rows      int64   `json:"rows"`
 }
 
 // Wrong reports whether it counts rows with a wrong label, or without one.
