@@ -13,6 +13,9 @@ TRIAGE   := examples/support-triage
 LLM      := $(CURDIR)/.cache/llm
 # The established tools that tests compare quern with.
 REFERENCES := $(CURDIR)/.cache/references
+# The Python SDK, and the environment that checks it.
+PYSDK    := sdk/python
+PYTHON   := $(CURDIR)/.cache/python
 PORT     ?= 8137
 # Keep paths of the build machine out of the programs.
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
@@ -43,10 +46,14 @@ demo: build ## Build everything and run the banking77 example
 	bin/quern -chdir=examples/banking77 apply -auto-approve
 
 .PHONY: test
-test: build references ## Build everything and run the tests
+test: build references test-python ## Build everything and run the tests
 	$(GO) vet -tags $(TAGS) ./... $(SDK)/...
 	QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -tags $(TAGS) ./... $(SDK)/...
 	for plugin in examples/plugins/*; do $(GO) -C $$plugin test ./... || exit 1; done
+
+.PHONY: test-python
+test-python: $(PYTHON)/installed ## Check the types of the Python SDK and run its tests
+	cd $(PYSDK) && $(PYTHON)/bin/python -m mypy && $(PYTHON)/bin/python -m pytest
 
 .PHONY: references
 references: $(REFERENCES)/installed ## Install the tools that tests compare quern with
@@ -97,10 +104,13 @@ docs: ## Generate the reference pages from the schemas
 	$(GO) test ./cmd/quern -run Reference -update
 
 .PHONY: proto
-proto: $(TOOLS)/buf-$(BUF_VERSION) ## Generate Go code from the protocol
+proto: $(TOOLS)/buf-$(BUF_VERSION) $(PYTHON)/installed ## Generate the code of both SDKs from the protocol
 	GOBIN=$(TOOLS) $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go
 	GOBIN=$(TOOLS) $(GO) install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 	cd sdk/proto && PATH=$(TOOLS):$$PATH $(TOOLS)/buf-$(BUF_VERSION) generate
+	$(TOOLS)/buf-$(BUF_VERSION) build sdk/proto --as-file-descriptor-set --exclude-source-info -o $(PYSDK)/src/quern/plugin/_protocol.binpb
+	$(PYTHON)/bin/python -m grpc_tools.protoc -Isdk/proto --pyi_out=$(PYTHON) quern/plugin/v1/plugin.proto
+	cp $(PYTHON)/quern/plugin/v1/plugin_pb2.pyi $(PYSDK)/src/quern/plugin/_protocol.pyi
 
 .PHONY: release
 release: $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) ## Build an archive for TARGET (such as linux/arm64) in dist
@@ -129,6 +139,11 @@ $(LLM)/installed: $(TRIAGE)/requirements.txt
 $(REFERENCES)/installed: internal/reference/requirements.txt
 	python3 -m venv --clear $(REFERENCES)
 	$(REFERENCES)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $<
+	touch $@
+
+$(PYTHON)/installed: $(PYSDK)/requirements.txt
+	python3 -m venv --clear $(PYTHON)
+	$(PYTHON)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $<
 	touch $@
 
 $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):

@@ -1,0 +1,89 @@
+"""The SDK for quern plugins in Python.
+
+A plugin is a program that offers types, such as ``label "acme_length"``. A type is a
+class that derives from Source, Mapper, FlatMapper, Runner, Provider, or Deployment.
+Its fields are the arguments of the block.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ._arguments import Label, argument
+from ._columns import Column
+from ._errors import CallError, Error, RowError, Stopped
+from ._handles import Artifact, Dataset, File, Late, Model, Prompt, Row, RowOrModel, Signature, Subject
+from ._llm import ChatRequest, ChatResponse, Message, OutputSchema, TokenLogprob, Tool, ToolCall, Usage
+from ._plugin import Plugin
+from ._prepare import ModelCalls, ModelInfo, Prepare, Price, Selection
+from ._source import Fingerprint, RowCount
+from ._stages import Deployment, FlatMapper, Mapper, ModelFiles, Predictor, Provider, Runner, Source
+
+if TYPE_CHECKING:
+    from ._deployment import Apply, Change, Delete, DeploymentPlan, PartlyApplied, Plan, State
+    from ._read import RowWriter
+
+# Names whose modules are loaded when they are first used: Arrow takes as long as everything else.
+_LATER = {
+    "RowWriter": "_read",
+    **dict.fromkeys(("Apply", "Change", "Delete", "DeploymentPlan", "PartlyApplied", "Plan", "State"), "_deployment"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+
+
+__all__ = [
+    "Apply",
+    "Artifact",
+    "CallError",
+    "Change",
+    "ChatRequest",
+    "ChatResponse",
+    "Column",
+    "Dataset",
+    "Delete",
+    "Deployment",
+    "DeploymentPlan",
+    "Error",
+    "File",
+    "Fingerprint",
+    "FlatMapper",
+    "Label",
+    "Late",
+    "Mapper",
+    "Message",
+    "Model",
+    "ModelCalls",
+    "ModelFiles",
+    "ModelInfo",
+    "OutputSchema",
+    "PartlyApplied",
+    "Plan",
+    "Plugin",
+    "Predictor",
+    "Prepare",
+    "Price",
+    "Prompt",
+    "Provider",
+    "Row",
+    "RowCount",
+    "RowError",
+    "RowOrModel",
+    "RowWriter",
+    "Runner",
+    "Selection",
+    "Signature",
+    "Source",
+    "State",
+    "Stopped",
+    "Subject",
+    "TokenLogprob",
+    "Tool",
+    "ToolCall",
+    "Usage",
+    "argument",
+]

@@ -1,0 +1,127 @@
+"""Errors of stages, and how users see them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+from . import _protocol as pb
+
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+class Error(Exception):
+    """A failure that users can fix.
+
+    The first line of the text is the summary; the rest says how to fix it. quern
+    shows it at the argument of the user's configuration. Any other exception is a
+    bug in the plugin and is shown with its traceback.
+
+    Args:
+        text: What went wrong.
+        argument: The key of the argument at fault, such as ``"limit"`` or
+            ``"rule.spam.when"``; empty: the whole block.
+    """
+
+    def __init__(self, text: str, *, argument: str = "") -> None:
+        super().__init__(text)
+        self.argument = argument
+
+
+class RowError(Exception):
+    """A row that failed. The other rows continue.
+
+    Raise it from a function that works on one row. A function that works on a
+    batch returns a list of them, each with its ``row``.
+
+    Args:
+        message: Why the row has no result.
+        row: The row's index in its batch.
+        temporary: Another attempt may succeed.
+    """
+
+    def __init__(self, message: str, *, row: int = -1, temporary: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.row = row
+        self.temporary = temporary
+
+
+class CallError(Exception):
+    """A single request to a model failed.
+
+    A provider raises it from ``chat`` and ``embed``. A stage that asks a model
+    gets it; if a row's function does not catch it, the row fails.
+
+    Args:
+        message: For users; without keys or complete requests.
+        status: The HTTP status; 0: none.
+        temporary: Another attempt may succeed.
+        retry_after: How many seconds the provider asked to wait.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, temporary: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message if status == 0 else f"status {status}: {message}")
+        self.message = message
+        self.status = status
+        self.temporary = temporary
+        self.retry_after = retry_after
+
+
+class Stopped(BaseException):
+    """quern asked the work to end. Save a checkpoint, and let it pass.
+
+    It is not an ``Exception``, so that ``except Exception`` does not hold it back.
+    """
+
+
+class Fault(Exception):
+    """The plugin's author made a mistake that only they can fix."""
+
+
+def legible(text: str) -> str:
+    """Returns a text that UTF-8 can encode."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def split(text: str) -> tuple[str, str]:
+    """Splits a text into its summary and the rest."""
+    summary, _, detail = legible(text).partition("\n")
+    return summary, detail.strip()
+
+
+def error(summary: str, detail: str = "", argument: str = "") -> pb.Diagnostic:
+    return pb.Diagnostic(severity=pb.Diagnostic.SEVERITY_ERROR, summary=summary, detail=detail, argument=argument)
+
+
+def warning(text: str, argument: str = "") -> pb.Diagnostic:
+    summary, detail = split(text)
+    return pb.Diagnostic(severity=pb.Diagnostic.SEVERITY_WARNING, summary=summary, detail=detail, argument=argument)
+
+
+def diagnostic(e: BaseException, doing: str = "") -> pb.Diagnostic:
+    """Returns what the user sees of an exception.
+
+    Args:
+        e: The exception.
+        doing: Who reports it, for example ``label "acme_length"``.
+    """
+    if isinstance(e, Error):
+        return error(*split(str(e)), e.argument)
+    if isinstance(e, (RowError, CallError)):
+        return error(*split(str(e)))
+    if isinstance(e, Fault):
+        return error("the plugin is faulty", legible(f"{doing}: {e}. Report it to the plugin's author."))
+    print("".join(traceback.format_exception(type(e), e, e.__traceback__)), file=sys.stderr, flush=True)
+    return error(*split("".join(traceback.format_exception_only(type(e), e)).strip() + "\n" + authors_traceback(e)))
+
+
+def authors_traceback(e: BaseException) -> str:
+    """Returns the traceback without the frames of the SDK."""
+    frames = traceback.StackSummary.from_list(
+        [frame for frame in traceback.extract_tb(e.__traceback__) if not frame.filename.startswith(_HERE)]
+    )
+    return "Traceback (most recent call last):\n" + "".join(frames.format()).rstrip() if frames else ""
+
+

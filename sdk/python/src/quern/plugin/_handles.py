@@ -1,0 +1,319 @@
+"""Arguments that hold artifacts or row expressions.
+
+A handle is bound to one instance. While quern plans, it says what is known about
+what it refers to; while the stage runs, it gives access to it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from . import _protocol as pb
+from ._columns import Column, from_proto
+from ._errors import Error
+from ._llm import ChatRequest, ChatResponse, Message, request_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ._errors import RowError
+    from ._host import Host
+
+T = TypeVar("T")
+
+_KINDS = {
+    pb.ARTIFACT_KIND_DATASET: "dataset",
+    pb.ARTIFACT_KIND_MODEL: "model",
+    pb.ARTIFACT_KIND_REPORT: "report",
+    pb.ARTIFACT_KIND_PROMPT: "prompt",
+}
+
+
+@dataclasses.dataclass
+class Scope:
+    """What the handles of one instance refer to: inputs while planning, artifacts while running."""
+
+    instance: pb.Instance
+    artifacts: Mapping[str, pb.Artifact] = dataclasses.field(default_factory=dict)
+    host: Host | None = None
+    running: bool = False
+
+    def needs_host(self) -> Host:
+        if self.host is None:
+            raise Error("models cannot be asked here\nA stage can ask models while it maps or runs, if it has a model as an argument.")
+        return self.host
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """The columns that a model's prediction reads and returns."""
+
+    inputs: Sequence[Column]
+    outputs: Sequence[Column]
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """One file of a model or report.
+
+    Attributes:
+        name: A relative path with slashes.
+        path: The absolute path in the local cache. The file is read-only.
+        digest: ``sha256:…`` of the content.
+        size: In bytes.
+    """
+
+    name: str
+    path: str
+    digest: str
+    size: int
+
+
+class Handle:
+    """An argument that refers to something. ``key`` is the argument's key."""
+
+    key: str
+
+    def __init__(self, key: str, scope: Scope) -> None:
+        self.key = key
+        self._scope = scope
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.key!r})"
+
+
+class _Input(Handle):
+    """An argument that holds an artifact."""
+
+    @property
+    def _artifact(self) -> pb.Artifact:
+        artifact = self._scope.artifacts.get(self.key)
+        if artifact is None:
+            raise Error(f"{self.key!r} cannot be read here\nIts content is available while the stage runs.", argument=self.key)
+        return artifact
+
+    @property
+    def _info(self) -> pb.Artifact | pb.Input:
+        """What is known: the artifact, or what quern expects it to be."""
+        return self._scope.artifacts.get(self.key) or self._scope.instance.inputs[self.key]
+
+    @property
+    def kind(self) -> str:
+        """``dataset``, ``model``, ``report``, or ``prompt``."""
+        return _KINDS[self._info.kind]
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` of the content. Available while the stage runs."""
+        return self._artifact.digest
+
+    @property
+    def files(self) -> list[File]:
+        """The files of a model or report. Available while the stage runs."""
+        return [File(f.name, f.path, f.digest, f.size) for f in self._artifact.files]
+
+    def path(self, name: str) -> str:
+        """Returns the path of a file of a model or report by its name."""
+        return path_of(self._artifact, name)
+
+
+def path_of(artifact: pb.Artifact, name: str) -> str:
+    for f in artifact.files:
+        if f.name == name:
+            return f.path
+    raise Error(f"the artifact ({artifact.format}) has no file {name!r}\nIt has {', '.join(f.name for f in artifact.files) or 'no files'}.")
+
+
+class Dataset(_Input):
+    """An argument that holds a dataset."""
+
+    @property
+    def columns(self) -> list[Column]:
+        """All columns while planning; those that are read while the stage runs."""
+        return from_proto(self._info.columns)
+
+    @property
+    def arguments(self) -> list[Column]:
+        """The row arguments that belong to the dataset, by their keys. Available while the stage runs."""
+        return from_proto(self._artifact.arguments)
+
+    @property
+    def rows(self) -> int | None:
+        """The number of rows; None if it is not known yet."""
+        info = self._info
+        if isinstance(info, pb.Input) and not info.HasField("rows"):
+            return None
+        return info.rows
+
+    def batches(self, *columns: str | Row[Any] | Prompt, batch_rows: int = 16384) -> Iterator[pa.RecordBatch]:
+        """Reads the rows while the stage runs.
+
+        Args:
+            columns: What to read, in this order: names of columns, and handles of
+                row arguments. By default, all columns and then all row arguments.
+            batch_rows: The number of rows in a batch; the last can have fewer.
+
+        The fields of a batch have the columns' names and the arguments' keys.
+        """
+        from ._dataset import read
+
+        return read(self._artifact, columns, batch_rows)
+
+    def table(self, *columns: str | Row[Any] | Prompt) -> pa.Table:
+        """Reads all rows into memory. See ``batches``."""
+        from ._dataset import table
+
+        return table(self._artifact, columns)
+
+    @property
+    def shards(self) -> list[pb.Shard]:
+        """The Parquet files, for engines that read files themselves."""
+        return list(self._artifact.shards)
+
+
+class Model(_Input):
+    """An argument that holds a model: a model block, or a model that a stage trained."""
+
+    @property
+    def format(self) -> str:
+        """The format of a trained model, such as ``quern.linear/v1``."""
+        return self._info.format
+
+    @property
+    def signature(self) -> Signature:
+        """What a prediction reads and returns."""
+        s = self._info.signature
+        return Signature(from_proto(s.inputs), from_proto(s.outputs))
+
+    @property
+    def capabilities(self) -> list[str]:
+        """``chat``, ``embed``, ``predict``, as far as is known while planning."""
+        given = self._scope.instance.inputs[self.key]
+        return [*given.capabilities, *(["predict"] if given.format and "predict" not in given.capabilities else [])]
+
+    def chat(self, request: str | Sequence[Message] | ChatRequest, *, draw: int = 0) -> ChatResponse:
+        """Asks the model, through quern: it waits, retries, caches, and counts costs.
+
+        Args:
+            request: A text, messages, or a whole request.
+            draw: The number of the answer, if several are wanted.
+
+        Raises:
+            CallError: This request failed. Any other exception ends the stage.
+        """
+        return self._scope.needs_host().chat(self.key, request_of(request), draw)
+
+    def reject(self, request: str | Sequence[Message] | ChatRequest, *, draw: int = 0) -> None:
+        """Says that the answer cannot be used, so that the next run asks again instead of using the cache."""
+        self._scope.needs_host().reject(self.key, request_of(request), draw)
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Returns the embedding of each text, in order.
+
+        Raises:
+            CallError: The request failed.
+        """
+        return self._scope.needs_host().embed(self.key, texts)
+
+    def predict(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[RowError]]:
+        """Applies a trained model to rows with the columns of ``signature.inputs``.
+
+        Returns:
+            As many rows, with the columns of ``signature.outputs``, and the rows
+            that failed; their results are to be ignored.
+        """
+        return self._scope.needs_host().predict(self.key, self._artifact, batch)
+
+
+class Artifact(_Input):
+    """An argument that holds an artifact of any kind."""
+
+    @property
+    def dataset(self) -> Dataset | None:
+        """The artifact as a dataset, if it is one."""
+        return Dataset(self.key, self._scope) if self.kind == "dataset" else None
+
+    @property
+    def model(self) -> Model | None:
+        """The artifact as a model, if it is one."""
+        return Model(self.key, self._scope) if self.kind == "model" else None
+
+
+class Row(Handle, Generic[T]):
+    """An argument that holds a row expression, such as ``row.body`` or ``lower(row.title)``.
+
+    quern evaluates it, and the stage gets its values as a column. ``T`` is what the
+    values are converted to: ``str``, ``int``, ``float``, ``bool``, or ``Any``.
+    """
+
+    @property
+    def type(self) -> str:
+        """The column type of the values."""
+        return self._scope.instance.row_arguments[self.key].type
+
+    @property
+    def column(self) -> str:
+        """The column's name if the expression is just ``row.NAME``, else empty."""
+        return self._scope.instance.row_arguments[self.key].column
+
+    def values(self, batch: pa.RecordBatch) -> pa.Array:
+        """Returns the values in a batch of a mapper."""
+        from ._arrow import argument
+
+        return argument(batch, self.key)
+
+
+class Prompt(Row[str]):
+    """An argument that holds a prompt: a request for each row.
+
+    A row's function gets it as a ChatRequest; in a batch it is a column of JSON.
+    """
+
+
+class Late(Handle, Generic[T]):
+    """An argument that holds a row expression that also uses names of the stage, such as a model's output.
+
+    Declare the names with ``argument(late={"output": str})``.
+    """
+
+    def evaluate(self, batch: pa.RecordBatch, **late: pa.Array) -> tuple[pa.Array, list[RowError]]:
+        """Computes the values for rows.
+
+        Args:
+            batch: The columns of the dataset that the expression reads.
+            late: The values of the late names, one for each row.
+
+        Returns:
+            A value for each row, and the rows that failed.
+        """
+        return self._scope.needs_host().evaluate(self.key, batch, late)
+
+
+class RowOrModel(Handle):
+    """An argument that holds a row expression or a model."""
+
+    @property
+    def row(self) -> Row[Any] | None:
+        """The row expression, if it is one."""
+        return None if self.key in self._scope.instance.inputs else Row(self.key, self._scope)
+
+    @property
+    def model(self) -> Model | None:
+        """The model, if it is one."""
+        return Model(self.key, self._scope) if self.key in self._scope.instance.inputs else None
+
+
+class Subject(Handle):
+    """An argument that holds what an evaluator measures: a model with a prompt, a trained model, or a row expression."""
+
+    def __init__(self, key: str, scope: Scope, model: Model | None = None, prompt: Prompt | None = None) -> None:
+        super().__init__(key, scope)
+        self.model = model
+        self.prompt = prompt
+
+    @property
+    def row(self) -> Row[Any] | None:
+        """The row expression, if it is one."""
+        return Row(self.key, self._scope) if self.model is None else None

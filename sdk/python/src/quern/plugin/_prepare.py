@@ -1,0 +1,323 @@
+"""Prepare: what an instance produces, declared before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import _protocol as pb
+from ._arguments import Unknown, cty_type
+from ._columns import Column, Columns, columns_of, to_proto
+from ._errors import Fault, error, split, warning
+from ._json import dumps
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Which rows of an input a dataset consists of, for estimates.
+
+    Attributes:
+        rows_of: The key of the input. The dataset has all of its columns.
+        where: The key of a ``Row[bool]`` that is true for the candidate rows.
+        share: The share of the candidates that is selected, from 0 to 1; None: all.
+        most: The maximum number of selected rows; None: no limit.
+    """
+
+    rows_of: str
+    where: str = ""
+    share: float | None = None
+    most: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCalls:
+    """The requests that a stage makes to one model with one prompt, for estimates.
+
+    Attributes:
+        prompt: The key of the argument that holds the request: a ``Prompt``, or a ``Row[str]``.
+        model: The key of the model.
+        per_row: Requests per row.
+        added: The text that the stage adds to each request.
+        output_tokens: Tokens per answer; None: unknown.
+        longest_answer: The longest possible answer, if the stage restricts its form.
+        reads_answers: Each request contains an answer to another of the stage's calls.
+        texts: Keys of further row arguments whose texts are part of the request.
+        draws: Answers per request.
+    """
+
+    prompt: str
+    model: str
+    per_row: float = 1
+    added: str = ""
+    output_tokens: int | None = None
+    longest_answer: str = ""
+    reads_answers: bool = False
+    texts: Sequence[str] = ()
+    draws: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Price:
+    """Money per million tokens. None is unknown, which is not free."""
+
+    input: float | None = None
+    output: float | None = None
+    cached_input: float | None = None
+    source: str = "configuration"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """A provider's model.
+
+    Attributes:
+        capabilities: ``chat``, ``embed``; empty: those that the class implements.
+        tokenizer: tiktoken's name for the encoding: o200k_base or cl100k_base.
+        price: None: unknown.
+        max_tokens: The maximum number of tokens in an answer; 0: no limit.
+        max_concurrency: 0: no known limit.
+        requests_per_minute: 0: no known limit.
+        tokens_per_minute: 0: no known limit.
+        timeout: The limit of one attempt in seconds; 0: quern's default.
+        retries: Attempts after the first.
+        cache: Answers may be stored and reused for equal requests.
+        host: The host that answers, with its port. Models on the same host share its capacity.
+    """
+
+    capabilities: Sequence[str] = ()
+    tokenizer: str = ""
+    price: Price | None = None
+    max_tokens: int = 0
+    max_concurrency: int = 0
+    requests_per_minute: float = 0
+    tokens_per_minute: float = 0
+    timeout: float = 0
+    retries: int = 0
+    cache: bool = False
+    host: str = ""
+
+    def proto(self) -> pb.ModelInfo:
+        out = pb.ModelInfo(
+            capabilities=self.capabilities,
+            tokenizer=self.tokenizer,
+            max_concurrency=self.max_concurrency,
+            requests_per_minute=self.requests_per_minute,
+            tokens_per_minute=self.tokens_per_minute,
+            timeout_seconds=self.timeout,
+            retries=self.retries,
+            cache=self.cache,
+            max_tokens=self.max_tokens,
+            host=self.host,
+        )
+        if self.price is not None:
+            p = self.price
+            out.price.CopyFrom(pb.Price(input=p.input, output=p.output, cached_input=p.cached_input, source=p.source))
+        return out
+
+
+def block_name(address: str) -> str:
+    """Returns the second part of an address: intent of label.intent["a"]."""
+    return address.partition("[")[0].rpartition(".")[2]
+
+
+class Prepare:
+    """One call of a stage's ``prepare``: it validates the arguments and declares the output.
+
+    quern calls it as often as it likes while planning, so it must be deterministic
+    and must not have side effects.
+    """
+
+    def __init__(self, instance: pb.Instance, unknown: Unknown) -> None:
+        self._instance = instance
+        self._unknown = unknown
+        self._dropped: set[str] = set()
+        self.out = pb.Prepared()
+
+    @property
+    def address(self) -> str:
+        """The instance's address, such as ``label.intent["a"]``, for messages."""
+        return self._instance.address
+
+    @property
+    def name(self) -> str:
+        """The block's name, the second part of the address."""
+        return block_name(self._instance.address)
+
+    def known(self, key: str) -> bool:
+        """Reports whether the argument at a key has a value already. Until then, it has its default or an empty value."""
+        return self._unknown.known(key)
+
+    def error(self, text: str, *, argument: str = "") -> None:
+        """Reports a mistake in an argument or, without a key, in the whole block.
+
+        The first line of the text is the summary; the rest should say how to fix it.
+        """
+        self.out.diagnostics.append(error(*split(text), argument))
+
+    def warn(self, text: str, *, argument: str = "") -> None:
+        """Reports something that may be a mistake."""
+        self.out.diagnostics.append(warning(text, argument))
+
+    @property
+    def failed(self) -> bool:
+        """An error was reported."""
+        return any(d.severity == pb.Diagnostic.SEVERITY_ERROR for d in self.out.diagnostics)
+
+    # What is read.
+
+    def read_columns(self, dataset: str, *columns: str) -> None:
+        """Declares columns of a dataset input to read in addition to those in row expressions."""
+        reads = self.out.reads[dataset]
+        reads.columns.extend(c for c in columns if c not in reads.columns)
+
+    def read_all(self, dataset: str) -> None:
+        """Declares that all columns of a dataset input are read."""
+        self.out.reads[dataset].all = True
+
+    # What a source or runner produces.
+
+    def add_dataset(self, columns: Columns, *, name: str = "", selection: Selection | None = None) -> None:
+        """Declares a dataset. With a name, it is an attribute of the stage; without, the stage itself is the dataset."""
+        declared = columns_of(columns)
+        seen: set[str] = set()
+        for c in declared:
+            if not c.name:
+                self.error("A column has no name\nEvery column of a dataset needs one.")
+            elif c.name in seen:
+                self.error(f'Two columns would be named "{c.name}"\nThe names of a dataset\'s columns are unique. {self._other_name(c.name)}')
+            seen.add(c.name)
+        out = pb.Output(name=name, kind=pb.ARTIFACT_KIND_DATASET, columns=to_proto(declared))
+        if selection is not None:
+            s = selection
+            out.selection.CopyFrom(pb.Selection(rows_of=s.rows_of, where=s.where, share=s.share, most=s.most))
+        self._add(out)
+
+    def add_model(self, format: str, *, inputs: Columns, outputs: Columns, name: str = "") -> None:
+        """Declares a model that a runner trains.
+
+        Args:
+            format: Such as ``acme.tree/v1``.
+            inputs: The columns that a prediction reads: the arguments with the option ``feature``, by their keys.
+            outputs: The columns that it returns.
+            name: As in ``add_dataset``.
+        """
+        signature = pb.Signature(inputs=to_proto(columns_of(inputs)), outputs=to_proto(columns_of(outputs)))
+        self._add(pb.Output(name=name, kind=pb.ARTIFACT_KIND_MODEL, format=format, signature=signature))
+
+    def add_report(self, *, name: str = "") -> None:
+        """Declares a report that a runner writes: files for people."""
+        self._add(pb.Output(name=name, kind=pb.ARTIFACT_KIND_REPORT))
+
+    def set_value_type(self, value: type | Mapping[str, Any]) -> None:
+        """Declares plain values, such as metrics: a dataclass, or names with Python types."""
+        self.out.value_type = dumps(cty_type(value)).encode()
+
+    def set_estimate(
+        self, *, rows: int | None = None, seconds: float | None = None, input_tokens: int | None = None, output_tokens: int | None = None
+    ) -> None:
+        """Declares what the work is expected to take. None is unknown, which is not zero."""
+        self.out.estimate.CopyFrom(pb.Estimate(rows=rows, seconds=seconds, input_tokens=input_tokens, output_tokens=output_tokens))
+
+    def add_model_calls(self, calls: ModelCalls) -> None:
+        """Declares requests to a model, so that plans can show their cost."""
+        c = calls
+        self.out.calls.append(
+            pb.ModelCalls(
+                prompt=c.prompt,
+                model=c.model,
+                per_row=c.per_row,
+                added=c.added,
+                output_tokens=c.output_tokens,
+                longest_answer=c.longest_answer,
+                reads_answers=c.reads_answers,
+                texts=c.texts,
+                draws=c.draws,
+            )
+        )
+
+    def set_model(self, info: ModelInfo) -> None:
+        """Declares a provider's model."""
+        self.out.model.CopyFrom(info.proto())
+
+    # What a mapper produces.
+
+    def keep_input(self, dataset: str = "input") -> None:
+        """Declares that the output begins with the columns of the input. The SDK calls it for mappers."""
+        out = self._mapped(dataset)
+        for c in self._instance.inputs[dataset].columns:
+            column = pb.Column(name=c.name, type=c.type, origin=pb.COLUMN_ORIGIN_INPUT)
+            setattr(column, "from", c.name)
+            self._add_column(out, column)
+
+    def drop_columns(self, *names: str) -> None:
+        """Removes columns of the input from the output; without names, all. A column of that name can then be added."""
+        out = self._mapped()
+        self._dropped.update(names or [c.name for c in out.columns])
+        kept = [c for c in out.columns if names and c.name not in names]
+        del out.columns[:]
+        out.columns.extend(kept)
+
+    def has_column(self, name: str) -> bool:
+        """Reports whether the output has a column so far."""
+        return any(c.name == name for c in self._mapped().columns)
+
+    def add_column(self, name: str, type: Any) -> None:
+        """Declares a column that the mapper fills.
+
+        Args:
+            name: Its name, which must be free.
+            type: A column type, a Python type, or an Arrow type.
+        """
+        self.add_columns([Column(name, type)])
+
+    def add_columns(self, columns: Columns) -> None:
+        """Declares columns that the mapper fills."""
+        out = self._mapped()
+        for c in columns_of(columns):
+            self._add_column(out, pb.Column(name=c.name, type=c.type))
+
+    def add_argument_column(self, name: str, argument: str) -> None:
+        """Declares a column whose values are those of a row expression; quern fills it."""
+        out = self._mapped()
+        if argument not in self._instance.row_arguments:
+            raise Fault(f"no row expression {argument!r} exists")
+        a = self._instance.row_arguments[argument]
+        for c in out.columns:
+            if c.name == name == a.column and c.type == a.type and c.origin == pb.COLUMN_ORIGIN_INPUT:
+                return
+        column = pb.Column(name=name, type=a.type, origin=pb.COLUMN_ORIGIN_ARGUMENT)
+        setattr(column, "from", argument)
+        self._add_column(out, column, argument)
+
+    def _mapped(self, dataset: str = "input") -> pb.Output:
+        if dataset not in self._instance.inputs:
+            raise Fault(f"no dataset input {dataset!r} exists")
+        for out in self.out.outputs:
+            if not out.name:
+                return out
+        return self._add(pb.Output(kind=pb.ARTIFACT_KIND_DATASET, rows_of=dataset))
+
+    def _add(self, output: pb.Output) -> pb.Output:
+        if any(o.name == output.name for o in self.out.outputs):
+            raise Fault(f"output {output.name!r} is declared twice")
+        self.out.outputs.append(output)
+        return self.out.outputs[-1]
+
+    def _add_column(self, out: pb.Output, column: pb.Column, argument: str = "") -> None:
+        have = [c for c in out.columns if c.name == column.name]
+        if not column.name:
+            self.error("A column needs a name\nThis name is empty.", argument=argument)
+        elif not have:
+            column.replaces = column.name in self._dropped
+            out.columns.append(column)
+        elif have[0].origin == pb.COLUMN_ORIGIN_INPUT:
+            text = f'The dataset already has a column named "{column.name}"\n{self.address} would replace it. {self._other_name(column.name)}'
+            self.error(text, argument=argument)
+        else:
+            self.error(f'Two columns would be named "{column.name}"\n{self._other_name(column.name)}', argument=argument)
+
+    def _other_name(self, column: str) -> str:
+        if column == self.name or column.startswith(self.name + "_"):
+            return 'The new column is named after the block: rename the block, or rename the input\'s column with transform "map".'
+        return 'Give the new column another name, or rename the input\'s column with transform "map".'

@@ -1,0 +1,190 @@
+"""Sources."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from . import _protocol as pb
+from ._arrow import conform, cut, schema_of
+from ._columns import Column, from_proto
+from ._errors import Error, Fault, diagnostic, legible
+from ._handles import Scope
+from ._plugin import Type
+from ._source import Fingerprint
+from ._stream import Stream
+
+# Rows wait to be sent together until there are this many, or this many bytes.
+_ROWS = 4096
+_BYTES = 4 << 20
+_PROGRESS_EVERY = 0.1
+
+
+class RowWriter:
+    """Receives the rows of a source. Use it from one thread."""
+
+    def __init__(self, columns: Sequence[Column], stream: Stream[pb.ReadResponse], memo: bytes = b"", known: Sequence[str] = ()) -> None:
+        self.columns = list(columns)
+        """The declared columns."""
+        self.memo = memo
+        """The memo of the latest fingerprint."""
+        self.schema: pa.Schema = schema_of(columns)
+        self._stream = stream
+        self._known = frozenset(known)
+        self._batches: list[pa.RecordBatch] = []
+        self._rows: list[Any] = []
+        self._waiting = self._bytes = 0
+        self._written = self._aside = 0
+        self._last = 0.0
+
+    def write(self, rows: Any) -> None:
+        """Writes rows.
+
+        Args:
+            rows: A record batch, a table, a data frame, or one row: a dataclass or a
+                dict with the declared columns.
+        """
+        self._stream.check()
+        if dataclasses.is_dataclass(rows) or isinstance(rows, Mapping):
+            self._rows.append(rows)
+            self._written += 1
+            if len(self._rows) >= _ROWS:
+                self._gather()
+            return
+        self._gather()
+        batch = conform(rows, self.schema)
+        self._written += batch.num_rows
+        self._add(batch)
+
+    def part(self, fingerprint: str, read: Callable[[], None]) -> None:
+        """Writes one part of the source, such as a file.
+
+        Args:
+            fingerprint: Covers everything that the part's rows depend on, except
+                the arguments and the columns.
+            read: Writes the part's rows. It is not called if quern has the rows of
+                a part with this fingerprint from an earlier read.
+        """
+        if fingerprint in self._known:
+            self.flush()
+            self._stream.send(pb.ReadResponse(part=pb.Part(fingerprint=fingerprint, known=True)))
+            return
+        written, aside = self._written, self._aside
+        read()
+        part = pb.Part(fingerprint=fingerprint, rows=self._written - written, quarantined=self._aside - aside)
+        self._stream.send(pb.ReadResponse(part=part))
+
+    def quarantine(self, origin: str, content: str, error: object) -> None:
+        """Sets aside a row that cannot be read.
+
+        Args:
+            origin: Where it is: file and line.
+            content: Its text.
+            error: What is wrong.
+        """
+        self._aside += 1
+        aside = pb.Quarantined(origin=legible(origin), content=legible(content), error=legible(str(error)))
+        self._stream.send(pb.ReadResponse(quarantined=aside))
+
+    def progress(self, done: int, total: int = 0, unit: str = "", message: str = "") -> None:
+        """Reports how much has been read; ``total`` is 0 if unknown."""
+        now = time.monotonic()
+        if now - self._last >= _PROGRESS_EVERY or 0 < total <= done:
+            self._last = now
+            self._stream.send(pb.ReadResponse(progress=pb.Progress(done=done, total=total, unit=unit, message=legible(message))))
+
+    def flush(self) -> None:
+        """Sends the rows that wait."""
+        self._gather()
+        if not self._batches:
+            return
+        table = pa.Table.from_batches(self._batches, self.schema)
+        self._batches, self._waiting, self._bytes = [], 0, 0
+        for batch in table.combine_chunks().to_batches() or [conform(table, self.schema)]:
+            for piece in cut(batch):
+                if piece.excess:
+                    raise Error(f"a row is too large: it takes {piece.excess}")
+                self._stream.send(pb.ReadResponse(rows=piece.rows))
+
+    def _gather(self) -> None:
+        """Makes a batch of single rows."""
+        if self._rows:
+            rows, self._rows = self._rows, []
+            self._add(batch_of_rows(rows, self.schema))
+
+    def _add(self, batch: pa.RecordBatch) -> None:
+        self._batches.append(batch)
+        self._waiting += batch.num_rows
+        self._bytes += batch.nbytes
+        if self._waiting >= _ROWS or self._bytes >= _BYTES:
+            self.flush()
+
+
+def batch_of_rows(rows: Sequence[Any], schema: pa.Schema) -> pa.RecordBatch:
+    """Returns a batch of dataclasses or dicts."""
+    from ._map import _plain
+
+    columns = []
+    for field in schema:
+        try:
+            values = [_plain(r[field.name] if isinstance(r, Mapping) else getattr(r, field.name)) for r in rows]
+            columns.append(pa.array(values, field.type))
+        except (KeyError, AttributeError):
+            raise Fault(f'a row lacks the column "{field.name}"') from None
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as e:
+            raise Fault(f'a row has a value for "{field.name}" that is not a valid {field.type}: {e}') from None
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def fingerprint(type: Type, request: pb.FingerprintRequest) -> pb.FingerprintResponse:
+    """Identifies the content. It does not prepare the instance: prepare may read much more."""
+    from ._arguments import Unknown
+
+    try:
+        given = type.decode(request.instance, Unknown(request.instance.unknown)).fingerprint(request.memo)
+    except Exception as e:
+        return pb.FingerprintResponse(diagnostics=[diagnostic(e, str(type))])
+    f = Fingerprint(given) if isinstance(given, str) else given
+    return pb.FingerprintResponse(fingerprint=f.value, memo=f.memo, summary=f.summary)
+
+
+def read(type: Type, request: pb.ReadRequest, stream: Stream[pb.ReadResponse]) -> Iterator[pb.ReadResponse]:
+    """Sends the rows of a source."""
+
+    def work() -> None:
+        stage, columns = _ready(type, request.instance)
+        try:
+            out = RowWriter(columns, stream, request.memo, request.known_parts)
+            stage.read(out)
+            out.flush()
+        finally:
+            stage.close()
+
+    return stream.responses(work)
+
+
+def preview(type: Type, request: pb.PreviewRequest, stream: Stream[pb.ReadResponse]) -> Iterator[pb.ReadResponse]:
+    """Sends some rows of a source, and their number."""
+
+    def work() -> None:
+        stage, columns = _ready(type, request.instance)
+        try:
+            out = RowWriter(columns, stream)
+            count = stage.preview(out, request.bytes)
+            out.flush()
+            stream.send(pb.ReadResponse(count=pb.RowCount(rows=count.rows, exact=count.exact, size=count.size)))
+        finally:
+            stage.close()
+
+    return stream.responses(work)
+
+
+def _ready(type: Type, instance: pb.Instance) -> tuple[Any, list[Column]]:
+    stage, prepared = type.ready(instance, Scope(instance, running=True))
+    if len(prepared.outputs) != 1 or prepared.outputs[0].name:
+        raise Fault("prepare must declare one dataset: write columns=… in the decorator, or call add_dataset")
+    return stage, from_proto(prepared.outputs[0].columns)

@@ -1,0 +1,202 @@
+"""The service that quern calls."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import grpc
+
+from . import _protocol as pb
+from ._errors import Error, Stopped, diagnostic
+from ._handles import Scope
+
+if TYPE_CHECKING:
+    from ._host import Host
+    from ._plugin import Plugin, Type
+
+SERVICE = "quern.plugin.v1.PluginService"
+
+
+class Server:
+    """PluginService for a plugin. Failures of the work are diagnostics in the response; a status is for calls that violate the protocol."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self.plugin = plugin
+        self._schema: pb.GetSchemaResponse | None = None
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Returns the methods for a gRPC server."""
+        unary, streaming = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+        both = grpc.stream_stream_rpc_method_handler
+        methods: dict[str, tuple[Any, Callable[..., Any], Any]] = {
+            "GetSchema": (unary, self.get_schema, pb.GetSchemaRequest),
+            "Configure": (unary, self.configure, pb.ConfigureRequest),
+            "Prepare": (unary, self.prepare, pb.PrepareRequest),
+            "Fingerprint": (unary, self.fingerprint, pb.FingerprintRequest),
+            "Read": (streaming, self.read, pb.ReadRequest),
+            "Preview": (streaming, self.preview, pb.PreviewRequest),
+            "Map": (both, self.map, pb.MapRequest),
+            "ReadDeployment": (unary, self.read_deployment, pb.ReadDeploymentRequest),
+            "PlanDeployment": (unary, self.plan_deployment, pb.PlanDeploymentRequest),
+            "ApplyDeployment": (unary, self.apply_deployment, pb.ApplyDeploymentRequest),
+            "DeleteDeployment": (unary, self.delete_deployment, pb.DeleteDeploymentRequest),
+        }
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                name: kind(function, request_deserializer=request.FromString, response_serializer=_serialize)
+                for name, (kind, function, request) in methods.items()
+            },
+        )
+
+    def get_schema(self, request: pb.GetSchemaRequest, context: grpc.ServicerContext) -> pb.GetSchemaResponse:
+        if self._schema is None:
+            self._schema = self.plugin.schema()
+        return self._schema
+
+    def configure(self, request: pb.ConfigureRequest, context: grpc.ServicerContext) -> pb.ConfigureResponse:
+        return pb.ConfigureResponse(diagnostics=self.plugin.set_up(request))
+
+    def prepare(self, request: pb.PrepareRequest, context: grpc.ServicerContext) -> pb.PrepareResponse:
+        return pb.PrepareResponse(prepared=[self._find(i, context).prepare(i) for i in request.instances])
+
+    def fingerprint(self, request: pb.FingerprintRequest, context: grpc.ServicerContext) -> pb.FingerprintResponse:
+        from . import _read
+
+        return _read.fingerprint(self._find(request.instance, context, pb.MODE_READ), request)
+
+    def read(self, request: pb.ReadRequest, context: grpc.ServicerContext) -> Iterator[pb.ReadResponse]:
+        from . import _read
+        from ._stream import Stream
+
+        type, stream = self._find(request.instance, context, pb.MODE_READ), Stream[pb.ReadResponse]()
+        context.add_callback(stream.cancel)
+        with _failures(context, type) as failed:
+            yield from _read.read(type, request, stream)
+        if failed:
+            yield pb.ReadResponse(diagnostic=failed[0])
+
+    def preview(self, request: pb.PreviewRequest, context: grpc.ServicerContext) -> Iterator[pb.ReadResponse]:
+        from . import _read
+        from ._stream import Stream
+
+        type, stream = self._find(request.instance, context, pb.MODE_READ), Stream[pb.ReadResponse]()
+        if not hasattr(type.cls, "preview"):
+            _abort(context, grpc.StatusCode.UNIMPLEMENTED, "the source has no preview")
+        context.add_callback(stream.cancel)
+        with _failures(context, type) as failed:
+            yield from _read.preview(type, request, stream)
+        if failed:
+            yield pb.ReadResponse(diagnostic=failed[0])
+
+    def map(self, requests: Iterator[pb.MapRequest], context: grpc.ServicerContext) -> Iterator[pb.MapResponse]:
+        from . import _map
+
+        first = _first(requests, context)
+        type = self._find(first.start, context, pb.MODE_MAP, pb.MODE_FLAT_MAP)
+        with _failures(context, type) as failed, _hosted(first) as host:
+            scope = Scope(first.start, dict(first.inputs), host, running=True)
+            yield from _map.serve_map(type, first, requests, scope)
+        if failed:
+            yield pb.MapResponse(diagnostics=[failed[0]])
+
+    def read_deployment(self, request: pb.ReadDeploymentRequest, context: grpc.ServicerContext) -> pb.ReadDeploymentResponse:
+        from . import _deployment
+
+        return _deployment.read(self._find(request.instance, context, pb.MODE_DEPLOY), request)
+
+    def plan_deployment(self, request: pb.PlanDeploymentRequest, context: grpc.ServicerContext) -> pb.PlanDeploymentResponse:
+        from . import _deployment
+
+        return _deployment.plan(self._find(request.instance, context, pb.MODE_DEPLOY), request)
+
+    def apply_deployment(self, request: pb.ApplyDeploymentRequest, context: grpc.ServicerContext) -> pb.ApplyDeploymentResponse:
+        from . import _deployment
+
+        return _deployment.apply(self._find(request.instance, context, pb.MODE_DEPLOY), request)
+
+    def delete_deployment(self, request: pb.DeleteDeploymentRequest, context: grpc.ServicerContext) -> pb.DeleteDeploymentResponse:
+        from . import _deployment
+
+        return _deployment.delete(self._find(request.instance, context, pb.MODE_DEPLOY), request)
+
+    def _find(self, instance: pb.Instance, context: grpc.ServicerContext, *modes: int) -> Type:
+        """Returns the type of an instance, if it supports the call."""
+        type = self.plugin.types.get((instance.kind, instance.type))
+        if type is None:
+            _abort(context, grpc.StatusCode.NOT_FOUND, f'the plugin has no {instance.kind} "{instance.type}"')
+        if modes and type.mode not in modes:
+            _abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"{type} does not support this call")
+        return type
+
+
+def _serialize(message: Any) -> bytes:
+    data: bytes = message.SerializeToString()
+    return data
+
+
+def _first(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
+    first = next(requests, None)
+    if first is None or not first.HasField("start"):
+        _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the first request must contain start")
+    return first
+
+
+def _abort(context: grpc.ServicerContext, code: grpc.StatusCode, details: str) -> NoReturn:
+    context.abort(code, details)
+    raise AssertionError("abort does not return")
+
+
+@contextlib.contextmanager
+def _failures(context: grpc.ServicerContext, type: Type) -> Iterator[list[pb.Diagnostic]]:
+    """Collects a failure of the work. A call that was canceled ends with its status."""
+    failed: list[pb.Diagnostic] = []
+    try:
+        yield failed
+    except GeneratorExit:
+        raise
+    except Stopped as e:
+        if not context.is_active():
+            _abort(context, grpc.StatusCode.CANCELLED, "the call was canceled")
+        failed.append(diagnostic(Error(str(e) or "the stage was stopped")))
+    except Exception as e:
+        if not context.is_active():
+            _abort(context, grpc.StatusCode.CANCELLED, "the call was canceled")
+        failed.append(diagnostic(e, str(type)))
+
+
+@contextlib.contextmanager
+def _hosted(request: pb.MapRequest | pb.RunRequest) -> Iterator[Host | None]:
+    """Connects to the HostService that a request offers."""
+    if not request.host_socket:
+        yield None
+        return
+    from ._host import Host
+
+    host = Host(request.host_socket, request.open_chats)
+    try:
+        yield host
+    finally:
+        host.close()
+
+
+def serve(server: Server, socket: str, shutdown: threading.Event) -> grpc.Server:
+    """Starts a gRPC server on a Unix socket. ``shutdown`` is set when quern asks the process to end."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from ._process import LIMITS, THREADS
+
+    out = grpc.server(ThreadPoolExecutor(THREADS), options=LIMITS)
+
+    def end(request: bytes, context: grpc.ServicerContext) -> bytes:
+        shutdown.set()
+        return b""
+
+    controller = {"Shutdown": grpc.unary_unary_rpc_method_handler(end)}
+    out.add_generic_rpc_handlers([server.handlers(), grpc.method_handlers_generic_handler("plugin.GRPCController", controller)])
+    out.add_insecure_port(f"unix:{socket}")
+    out.start()
+    return out
