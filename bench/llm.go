@@ -69,17 +69,17 @@ func languageModels(b *bench) ([]result, error) {
 	return results, failed
 }
 
-// labelling is a folder in which tickets are labelled.
-type labelling struct {
+// labeling is a folder in which tickets are labeled.
+type labeling struct {
 	*bench
 	*endpoint
 	dir string
 }
 
-// labelling makes the folder. A plan comes first: what quern knows of its
+// labeling makes the folder. A plan comes first: what quern knows of its
 // plugins' programs from any former command is not measured.
-func (b *bench) labelling(name string, rows, atOnce int, e *endpoint) (labelling, error) {
-	l := labelling{b, e, filepath.Join(b.dir, name)}
+func (b *bench) labeling(name string, rows, atOnce int, e *endpoint) (labeling, error) {
+	l := labeling{b, e, filepath.Join(b.dir, name)}
 	err := writeFiles(l.dir, map[string]string{"tickets.csv": tickets(rows)})
 	if err == nil {
 		err = l.ask(e, atOnce)
@@ -91,7 +91,7 @@ func (b *bench) labelling(name string, rows, atOnce int, e *endpoint) (labelling
 }
 
 // ask has an endpoint asked from now on.
-func (l *labelling) ask(e *endpoint, atOnce int) error {
+func (l *labeling) ask(e *endpoint, atOnce int) error {
 	l.endpoint = e
 	return writeFiles(l.dir, map[string]string{"main.quern.hcl": fmt.Sprintf(labelTickets, e.url, atOnce)})
 }
@@ -146,7 +146,7 @@ func (m most) result(what string, got asking) result {
 
 // apply labels, and counts the requests of that. Without an error each row has
 // its label.
-func (l labelling) apply() (asking, error) {
+func (l labeling) apply() (asking, error) {
 	if err := l.reset(); err != nil {
 		return asking{}, err
 	}
@@ -164,7 +164,7 @@ func (l labelling) apply() (asking, error) {
 func (b *bench) labelAnew(name string, rows, atOnce int, e *endpoint) (asking, error) {
 	var requests int64
 	u, err := median(timesLong, func(i int) (usage, error) {
-		l, err := b.labelling(fmt.Sprintf("%s-%d", name, i), rows, atOnce, e)
+		l, err := b.labeling(fmt.Sprintf("%s-%d", name, i), rows, atOnce, e)
 		if err != nil {
 			return usage{}, err
 		}
@@ -188,7 +188,7 @@ func labelSome(b *bench, peer *promptfoo) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	again, err := b.labelling("llm-again", someRows, atOnce, e)
+	again, err := b.labeling("llm-again", someRows, atOnce, e)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +235,7 @@ func labelKilled(b *bench, _ *promptfoo) ([]result, error) {
 		return nil, err
 	}
 	defer e.close()
-	l, err := b.labelling("llm-killed", someRows, atOnce, e)
+	l, err := b.labeling("llm-killed", someRows, atOnce, e)
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +259,7 @@ func labelKilled(b *bench, _ *promptfoo) ([]result, error) {
 }
 
 // kill kills an apply after so many requests.
-func (l labelling) kill(after int64) error {
+func (l labeling) kill(after int64) error {
 	p, err := start(l.dir, nil, l.quern, "apply", "-auto-approve")
 	if err != nil {
 		return err
@@ -286,14 +286,14 @@ func (l labelling) kill(after int64) error {
 	}
 }
 
-// relabelOne changes one row of many that were labelled.
+// relabelOne changes one row of many that were labeled.
 func relabelOne(b *bench, _ *promptfoo) ([]result, error) {
 	e, err := b.startEndpoint()
 	if err != nil {
 		return nil, err
 	}
 	defer e.close()
-	l, err := b.labelling("llm-many", manyLabels, 256, e)
+	l, err := b.labeling("llm-many", manyLabels, 256, e)
 	if err != nil {
 		return nil, err
 	}
@@ -338,7 +338,7 @@ func (b *bench) labelFaulty(what, name string, peer *promptfoo, flags ...string)
 		return nil, err
 	}
 	defer e.close()
-	l, err := b.labelling("llm-"+name, someRows, atOnce, e)
+	l, err := b.labeling("llm-"+name, someRows, atOnce, e)
 	if err != nil {
 		return nil, err
 	}
@@ -372,7 +372,7 @@ func labelDying(b *bench, peer *promptfoo) ([]result, error) {
 		return nil, err
 	}
 	defer e.close()
-	l, err := b.labelling("llm-dying", someRows, atOnce, e)
+	l, err := b.labeling("llm-dying", someRows, atOnce, e)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ label "bench_topic" "topic" {
 }
 `
 
-// pipeline is a folder in which rows are read and labelled.
+// pipeline is a folder in which rows are read and labeled.
 type pipeline struct {
 	*bench
 	dir string
@@ -101,7 +101,7 @@ func rowwise(b *bench) ([]result, error) {
 }
 
 // insert puts rows into the middle of the file. They are read in first: what
-// is timed is the labelling.
+// is timed is the labeling.
 func (p pipeline) insert() ([]result, error) {
 	if err := generate(p.data(), p.rows, inserted); err != nil {
 		return nil, err

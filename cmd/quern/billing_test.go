@@ -121,7 +121,7 @@ model "openai" "m" {
 }
 `
 
-const labelled = billed + `
+const labeled = billed + `
 prompt "sort" {
   user = "Sort this letter. ${row.text}"
   examples {
@@ -184,7 +184,7 @@ func TestThePlanSaysWhatIsBilledForLabels(t *testing.T) {
 	b := &bill{answer: func(*openaitest.Request) string { return `{"label":"card"}` }}
 	e := openaitest.Serve(t, openaitest.Options{Answer: b.Answer})
 	dir := folder(t, map[string]string{
-		"letters.csv": letters(1000), "solved.csv": letters(300), "main.quern.hcl": fmt.Sprintf(labelled, e.URL()),
+		"letters.csv": letters(1000), "solved.csv": letters(300), "main.quern.hcl": fmt.Sprintf(labeled, e.URL()),
 	})
 	before := estimateOf(t, dir, "label.kind")
 	quernIn(t, dir, "apply", "-auto-approve", "-target=source.letters", "-target=source.solved")

@@ -83,7 +83,7 @@ func TestSupportTriage(t *testing.T) {
 // figures are the example's outputs.
 type figures struct {
 	Rows     struct{ Messages, Train, Test int }
-	Labelled map[string]float64
+	Labeled  map[string]float64
 	Accuracy map[string]interval
 	Less     interval `json:"student_less_teacher"`
 	Examples interval `json:"examples_less_plain"`
@@ -119,8 +119,8 @@ func (f figures) check(t *testing.T) {
 	if r := f.Rows; r.Messages != triageMessages || r.Train+r.Test != triageMessages || r.Train == 0 || r.Test == 0 {
 		t.Errorf("of %d messages there are %+v", triageMessages, r)
 	}
-	if f.Labelled["plain"] != 1 || f.Labelled["examples"] != 1 {
-		t.Errorf("not all messages are labelled: %v", f.Labelled)
+	if f.Labeled["plain"] != 1 || f.Labeled["examples"] != 1 {
+		t.Errorf("not all messages are labeled: %v", f.Labeled)
 	}
 	if len(f.Accuracy) != 4 {
 		t.Errorf("there are %d subjects, not 4", len(f.Accuracy))

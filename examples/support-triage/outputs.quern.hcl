@@ -7,7 +7,7 @@ output "rows" {
   }
 }
 
-output "labelled" {
+output "labeled" {
   description = "The share of training messages that the teacher assigned to a queue, with each prompt."
   value = {
     plain    = label.plain.coverage.plain

@@ -55,7 +55,8 @@ gate "clear guidelines" {
 // agreement implements evaluate "agreement".
 type agreement struct{}
 
-// mostPairedAnnotators bounds the pairs that Cohen's kappa is computed of.
+// mostPairedAnnotators is the maximum number of annotators for whose pairs
+// Cohen's kappa is computed.
 const mostPairedAnnotators = 20
 
 var figureType = cty.Object(map[string]cty.Type{"value": cty.Number, "low": cty.Number, "high": cty.Number, "n": cty.Number})
@@ -81,7 +82,7 @@ func (agreement) Prepare(_ context.Context, p *plugin.Prepare[agreementArgs]) er
 	return nil
 }
 
-// checkOrder reports an order that has no use or says something twice.
+// checkOrder reports an order that has no effect or contains a label twice.
 func (a *agreementArgs) checkOrder(p *plugin.Prepare[agreementArgs]) {
 	if len(a.Order) == 0 || !p.Known("order") {
 		return
@@ -102,10 +103,10 @@ func (a *agreementArgs) checkOrder(p *plugin.Prepare[agreementArgs]) {
 	}
 }
 
-// ordered says whether figures depend on the order of labels.
+// ordered reports whether the figures depend on the order of the labels.
 func (a *agreementArgs) ordered() bool { return a.Level != "nominal" || a.Weights != "none" }
 
-// figure is an agreement with its interval; what is not known is null.
+// figure is an agreement with its interval. Unknown values are null.
 type figure struct {
 	Value *float64 `json:"value"`
 	Low   *float64 `json:"low"`
@@ -113,7 +114,7 @@ type figure struct {
 	N     int      `json:"n"`
 }
 
-// agreements are all figures.
+// agreements contains all figures.
 type agreements struct {
 	Items      int               `json:"items"`
 	Votes      int               `json:"votes"`
@@ -172,8 +173,8 @@ func (a *agreementArgs) measure(b *ballot) (*agreements, error) {
 	return out, a.pairs(b, o, out)
 }
 
-// scale is the number of each label: what its text says, or its place. Labels
-// that are the same number become one.
+// scale returns a number for each label: the number that its text is, or its
+// position in the order. Labels that are the same number become one.
 func (a *agreementArgs) scale(b *ballot) ([]float64, error) {
 	if !a.ordered() || len(a.Order) > 0 {
 		places := make([]float64, len(b.labels))
@@ -198,7 +199,8 @@ func (a *agreementArgs) scale(b *ballot) ([]float64, error) {
 	return sorted, nil
 }
 
-// notANumber is the error of a label whose place among the others nothing says.
+// notANumber returns the error for a label that is not a number and whose
+// position is not given.
 func (a *agreementArgs) notANumber(b *ballot, label string) error {
 	if a.Level == "interval" {
 		return plugin.ArgumentErrorf("level", "The label %q is not a number\nLevel \"interval\" needs labels that are numbers. For labels that are only ordered, set level = \"ordinal\" and order.", label)
@@ -225,7 +227,8 @@ func quoted(labels []string) string {
 	return strings.Join(out, ", ")
 }
 
-// even says whether all items have the same number of votes, of two or more.
+// even reports whether all items have the same number of votes, which must be
+// at least two.
 func even(items [][]float64) bool {
 	for _, votes := range items {
 		if len(votes) < 2 || len(votes) != len(items[0]) {
@@ -235,8 +238,8 @@ func even(items [][]float64) bool {
 	return len(items) > 0
 }
 
-// pairs computes Cohen's kappa of each two annotators. Where one labelled an
-// item more than once the first label counts.
+// pairs computes Cohen's kappa for each pair of annotators. If an annotator
+// labeled an item more than once, the first label counts.
 func (a *agreementArgs) pairs(b *ballot, o stats.Options, out *agreements) error {
 	if len(b.annotators) > mostPairedAnnotators {
 		return nil
@@ -266,7 +269,8 @@ func (a *agreementArgs) pairs(b *ballot, o stats.Options, out *agreements) error
 	return nil
 }
 
-// defined is an estimate as a figure: null where there is none.
+// defined converts an estimate to a figure. The figure is null if the estimate
+// is undefined.
 func defined(e stats.Estimate, err error) (figure, error) {
 	if errors.Is(err, stats.ErrUndefined) || errors.Is(err, stats.ErrNoObservations) {
 		return figure{}, nil
@@ -308,7 +312,7 @@ func (a *agreements) value() cty.Value {
 	})
 }
 
-// String writes a figure with its interval.
+// String formats a figure with its interval.
 func (f figure) String() string {
 	if f.Value == nil {
 		return "not defined"
@@ -319,7 +323,7 @@ func (f figure) String() string {
 	return fmt.Sprintf("%.4f [%.4f, %.4f]", *f.Value, *f.Low, *f.High)
 }
 
-// report writes the figures for programs, and a page for people.
+// report writes the figures as JSON for programs and as a page for people.
 func (a *agreements) report(r *plugin.Run[agreementArgs]) error {
 	dir, err := r.Folder("")
 	if err != nil {

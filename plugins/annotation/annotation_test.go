@@ -55,7 +55,7 @@ func number(t *testing.T, v cty.Value, path ...string) float64 {
 	return f
 }
 
-func TestTheMajorityNamesTheLabelAndATieNamesNone(t *testing.T) {
+func TestTheMajorityDecidesTheLabelAndATieGivesNone(t *testing.T) {
 	rows := []map[string]any{
 		{"text": "1", "a": "x", "b": "x", "c": "y"}, {"text": "2", "a": "x", "b": "y", "c": nil},
 		{"text": "3", "a": nil, "b": nil, "c": nil}, {"text": "4", "a": "y", "b": "y", "c": "y"},
@@ -71,7 +71,8 @@ func TestTheMajorityNamesTheLabelAndATieNamesNone(t *testing.T) {
 	if c := number(t, got.Value, "coverage", "topic"); c != 0.5 {
 		t.Errorf("coverage: %v", c)
 	}
-	// On a tie the choice is the first, x, which a said and b did not.
+	// If there is a tie, the first label is chosen: x, which a said and b did
+	// not.
 	if a, b := number(t, got.Value, "annotators", "a", "accuracy"), number(t, got.Value, "annotators", "b", "accuracy"); a != 1 || math.Abs(b-2.0/3) > 1e-9 {
 		t.Errorf("accuracies: %v, %v", a, b)
 	}
@@ -81,9 +82,9 @@ func TestTheMajorityNamesTheLabelAndATieNamesNone(t *testing.T) {
 	}
 }
 
-func TestTheLabelModelFindsWhomToTrust(t *testing.T) {
-	// c says the opposite of what is so, two others are right but for an item
-	// each.
+func TestTheLabelModelFindsReliableAnnotators(t *testing.T) {
+	// c always gives the wrong label. The two others are right except for one
+	// item each.
 	var rows []map[string]any
 	for i := range 40 {
 		truth, other := "x", "y"
@@ -122,7 +123,7 @@ func TestTheLabelModelFindsWhomToTrust(t *testing.T) {
 	}
 }
 
-// confusion is the row of a cell; nil: there is none.
+// confusion returns the row of a cell, or nil if there is none.
 func confusion(got *plugintest.RunResult, annotator, label, given string) map[string]any {
 	for _, row := range got.Datasets["confusion"].Rows {
 		if row["annotator"] == annotator && row["label"] == label && row["given"] == given {
@@ -132,7 +133,7 @@ func confusion(got *plugintest.RunResult, annotator, label, given string) map[st
 	return nil
 }
 
-func TestManyLabelsMakeNoLargeValue(t *testing.T) {
+func TestTheValueStaysSmallWithManyLabels(t *testing.T) {
 	// A table of annotators by labels squared would be 44 * 926 * 926 numbers.
 	var rows []map[string]any
 	for i := range 1000 {
@@ -152,7 +153,7 @@ func TestManyLabelsMakeNoLargeValue(t *testing.T) {
 	}
 }
 
-func TestConfusionsHaveTheCombinationsThatOccur(t *testing.T) {
+func TestConfusionsContainOnlyCombinationsThatOccur(t *testing.T) {
 	rows := []map[string]any{
 		{"a": "x", "b": "x", "c": "y"}, {"a": "x", "b": "x", "c": "x"}, {"a": "y", "b": "y", "c": "y"},
 	}
@@ -180,7 +181,7 @@ func TestTheValueListsTheAnnotatorsWithTheMostVotes(t *testing.T) {
 	}
 }
 
-func TestAModelThatDoesNotConvergeIsToldOf(t *testing.T) {
+func TestAModelThatDoesNotConvergeIsReported(t *testing.T) {
 	for iterations, want := range map[int]int{2: 1, 200: 0} {
 		given := long()
 		given["method"], given["max_iterations"] = "dawid_skene", iterations
@@ -191,7 +192,7 @@ func TestAModelThatDoesNotConvergeIsToldOf(t *testing.T) {
 	}
 }
 
-// votes reads a file of votes that the statistics are held to, too.
+// votes reads a file of votes that the tests of package stats use, too.
 func votes(t *testing.T, name string) []map[string]any {
 	t.Helper()
 	f, err := os.Open("../../plugins/stats/testdata/" + name)
@@ -214,11 +215,11 @@ func votes(t *testing.T, name string) []map[string]any {
 	return rows
 }
 
-// published are the votes of the worked example in Krippendorff, Computing
-// Krippendorff's Alpha-Reliability (2011), with three annotators.
+// published returns the votes of the worked example with three annotators in
+// Krippendorff, Computing Krippendorff's Alpha-Reliability (2011).
 func published(t *testing.T) []map[string]any { return votes(t, "krippendorff-3x15.csv") }
 
-func TestTheLabelModelComesNearGoldLabels(t *testing.T) {
+func TestTheLabelModelIsCloseToGoldLabels(t *testing.T) {
 	gold := map[any]any{}
 	for _, row := range votes(t, "binary5-gold.csv") {
 		gold[row["item"]] = row["gold"]
@@ -238,7 +239,7 @@ func TestTheLabelModelComesNearGoldLabels(t *testing.T) {
 	}
 }
 
-func TestAlphaIsThatOfThePublishedExample(t *testing.T) {
+func TestAlphaMatchesThePublishedExample(t *testing.T) {
 	for level, want := range map[string]float64{"nominal": 0.69135802, "ordinal": 0.80672142, "interval": 0.81084489} {
 		given := long()
 		given["level"] = level
@@ -255,8 +256,8 @@ func TestAlphaIsThatOfThePublishedExample(t *testing.T) {
 	}
 }
 
-func TestTwoAnnotatorsAgreeByCohensKappa(t *testing.T) {
-	// The table of Cohen's kappa that is 0.4: 20, 5, 10, 15.
+func TestCohensKappaOfTwoAnnotators(t *testing.T) {
+	// A table whose Cohen's kappa is 0.4: 20, 5, 10, 15.
 	var rows []map[string]any
 	for _, c := range []struct {
 		n    int
@@ -279,7 +280,7 @@ func TestTwoAnnotatorsAgreeByCohensKappa(t *testing.T) {
 	}
 }
 
-func TestMistakesInTheArgumentsAreTold(t *testing.T) {
+func TestMistakesInTheArgumentsAreReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		args map[string]any
 		want string
@@ -304,7 +305,7 @@ func TestMistakesInTheArgumentsAreTold(t *testing.T) {
 	}
 }
 
-// rated makes rows of two annotators' labels.
+// rated returns rows of two annotators' labels.
 func rated(pairs ...[2]any) []map[string]any {
 	var rows []map[string]any
 	for _, p := range pairs {
@@ -328,7 +329,7 @@ func TestTheOrderOfTextsIsNotGuessed(t *testing.T) {
 	}
 }
 
-func TestAnOrderOfTextsIsWorthThatOfNumbers(t *testing.T) {
+func TestAnOrderOfTextsGivesTheSameFiguresAsNumbers(t *testing.T) {
 	as := map[any]any{"low": "1", "medium": "2", "high": "10"}
 	var numbers []map[string]any
 	for _, row := range texts {
@@ -341,7 +342,7 @@ func TestAnOrderOfTextsIsWorthThatOfNumbers(t *testing.T) {
 		if got := run(t, "agreement", texts, given); !got.Value.RawEquals(want.Value) {
 			t.Errorf("%s: %#v, want %#v", level, got.Value, want.Value)
 		}
-		// In alphabetical order, high and low are neighbors.
+		// Alphabetically, high and low are neighbors.
 		given["order"] = []any{"high", "low", "medium"}
 		if got := run(t, "agreement", texts, given); got.Value.RawEquals(want.Value) {
 			t.Errorf("%s: the order changes nothing", level)
@@ -349,7 +350,7 @@ func TestAnOrderOfTextsIsWorthThatOfNumbers(t *testing.T) {
 	}
 }
 
-func TestOneNumberIsOneLabelInAllFigures(t *testing.T) {
+func TestEqualNumbersAreOneLabelInAllFigures(t *testing.T) {
 	plain := rated([2]any{"1", "1"}, [2]any{"2", "2"}, [2]any{"1", "2"}, [2]any{"3", "3"})
 	written := rated([2]any{"1", "1.0"}, [2]any{"2.00", " 2"}, [2]any{"1e0", "2"}, [2]any{"3", "3.0"})
 	for _, level := range []string{"ordinal", "interval"} {
@@ -359,7 +360,7 @@ func TestOneNumberIsOneLabelInAllFigures(t *testing.T) {
 			t.Errorf("%s: %#v, want %#v", level, got.Value, want.Value)
 		}
 	}
-	// Texts that differ are two labels to all figures.
+	// Texts that differ are two labels in all figures.
 	got := run(t, "agreement", rated([2]any{"1", "1.0"}, [2]any{"1.0", "1"}, [2]any{"1", "1.0"}), map[string]any{"votes": columns("a", "b")})
 	for _, path := range [][]string{{"alpha", "value"}, {"fleiss", "value"}, {"cohen", "a - b", "value"}} {
 		if v := number(t, got.Value, path...); v >= 0 {
@@ -368,7 +369,7 @@ func TestOneNumberIsOneLabelInAllFigures(t *testing.T) {
 	}
 }
 
-func TestNoVotesAreNullFiguresAndAWarning(t *testing.T) {
+func TestWithoutVotesFiguresAreNullAndThereIsAWarning(t *testing.T) {
 	given := map[string]any{"votes": columns("a", "b")}
 	for name, c := range map[string]plugintest.Case{
 		"all null": {Args: given, Rows: rated([2]any{nil, nil}, [2]any{nil, nil})},
@@ -393,7 +394,7 @@ func TestNoVotesAreNullFiguresAndAWarning(t *testing.T) {
 	}
 }
 
-func TestAnOrderThatMakesNoSenseIsToldOf(t *testing.T) {
+func TestAnInvalidOrderIsReported(t *testing.T) {
 	for want, given := range map[string]map[string]any{
 		"twice":         {"level": "ordinal", "order": []any{"low", "low"}},
 		"has no effect": {"order": []any{"low", "high"}},

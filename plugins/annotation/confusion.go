@@ -13,8 +13,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// confusionOutput says who takes which label for which. It is a dataset, and
-// no value, since it grows with the votes.
+// confusionOutput is the output that says which annotator confuses which
+// labels. It is a dataset, not a value, because it grows with the votes.
 const confusionOutput = "confusion"
 
 var confusionSchema = data.Schema{
@@ -22,20 +22,22 @@ var confusionSchema = data.Schema{
 	{Name: "votes", Type: "int64"}, {Name: "probability", Type: "float64"},
 }
 
-// annotatorsShown is how many annotators the value lists.
+// annotatorsShown is the maximum number of annotators in the value.
 const annotatorsShown = 1000
 
-// batchRows is how many rows are written at once.
+// batchRows is the number of rows that are written at once.
 const batchRows = 1 << 16
 
-// cell is what an annotator gives items of a label; all are numbers.
+// cell identifies the votes of an annotator for the label given, on items whose
+// label is label. All fields are numbers of names.
 type cell struct{ annotator, label, given int }
 
 func byCell(a, b cell) int {
 	return cmp.Or(cmp.Compare(a.annotator, b.annotator), cmp.Compare(a.label, b.label), cmp.Compare(a.given, b.given))
 }
 
-// cells counts the votes on items that have a label, in the order of cells.
+// cells counts the votes on items that have a label. order lists the cells in
+// sorted order.
 func (d *decision) cells(b *ballot) (counts map[cell]int64, order []cell) {
 	counts = map[cell]int64{}
 	for _, v := range b.votes {
@@ -80,7 +82,7 @@ func writeConfusion(r *plugin.Run[voteArgs], b *ballot, d *decision) error {
 	return nil
 }
 
-// summary is what the value says of annotators.
+// summary returns the part of the value that describes the annotators.
 func summary(r *plugin.Run[voteArgs], b *ballot, d *decision) (cty.Value, error) {
 	votes, right := make([]int64, len(b.annotators)), make([]int64, len(b.annotators))
 	for _, v := range b.votes {

@@ -16,19 +16,22 @@ import (
 )
 
 const (
-	// leastGold is how few right labels can't decide a temperature.
+	// leastGold is the minimum number of gold labels from which a temperature
+	// is fitted.
 	leastGold = 50
-	// goldFolds is how many parts the items with a right label are cut into, to
-	// try a temperature on items that it was not fitted to.
+	// goldFolds is the number of parts into which items with a gold label are
+	// split, so that a temperature is evaluated on items that it was not fitted
+	// to.
 	goldFolds = 5
-	// maxScores bounds the scores that are held to fit a temperature: 64 MiB.
+	// maxScores limits the scores that are held in memory to fit a temperature:
+	// 64 MiB.
 	maxScores = 16 << 20
-	// notVoted is the number of a right label that nobody gave.
+	// notVoted is the number of a gold label that no annotator gave.
 	notVoted = -2
 )
 
-// readGold returns the right label of each item; stats.NoLabel where it is not
-// known.
+// readGold returns the gold label of each item, or stats.NoLabel if it is
+// unknown.
 func (a *voteArgs) readGold(ctx context.Context, in *plugin.DatasetInput, b *ballot) ([]int, error) {
 	gold := slices.Repeat([]int{stats.NoLabel}, b.rows)
 	columns, items := []string{a.Gold.Key}, map[string]int{}
@@ -66,8 +69,9 @@ func (a *voteArgs) readGold(ctx context.Context, in *plugin.DatasetInput, b *bal
 	return gold, nil
 }
 
-// compare compares the confidences with the right labels that are known, and
-// calibrates those of a model. It returns nil if none are asked for.
+// compare compares the confidences with the known gold labels, and calibrates
+// the confidences of a model. It returns nil if the user did not request a
+// comparison.
 func compare(ctx context.Context, r *plugin.Run[voteArgs], in *plugin.DatasetInput, b *ballot, d *decision) (*figures.Calibration, error) {
 	if !r.Args.Gold.IsSet() {
 		return nil, nil
@@ -92,15 +96,15 @@ func compare(ctx context.Context, r *plugin.Run[voteArgs], in *plugin.DatasetInp
 	return c, d.calibrate(known, c)
 }
 
-// example is an item whose right label is known, with the logarithms of the
+// example is an item whose gold label is known, with the logarithms of the
 // probabilities of all labels.
 type example struct {
 	item, gold int
 	scores     []float32
 }
 
-// known are the items with votes whose right label is known, or as many of
-// them as fit into memory. Their order is that of their content.
+// known returns the items that have votes and a known gold label, or as many of
+// them as fit into memory. Their order depends only on their content.
 func (d *decision) known(gold []int, labels int) []example {
 	var out []example
 	for item, label := range gold {
@@ -126,7 +130,7 @@ func (d *decision) known(gold []int, labels int) []example {
 	return out
 }
 
-// scores are the logarithms of the probabilities of an item's labels.
+// scores returns the logarithms of the probabilities of an item's labels.
 func (d *decision) scores(item int) []float32 {
 	var out []float32
 	for _, p := range d.model.Posterior(item) {
@@ -135,8 +139,8 @@ func (d *decision) scores(item int) []float32 {
 	return out
 }
 
-// calibrate fits a temperature to examples, and gives all items the confidence
-// that they have by it.
+// calibrate fits a temperature to examples, and replaces the confidences of all
+// items with the calibrated ones.
 func (d *decision) calibrate(known []example, c *figures.Calibration) error {
 	for fold := range goldFolds {
 		temperature, err := fit(known, func(i int) bool { return i%goldFolds != fold })
@@ -164,8 +168,9 @@ func (d *decision) calibrate(known []example, c *figures.Calibration) error {
 	return nil
 }
 
-// fit finds the temperature of the examples that are wanted. A right label that
-// nobody gave has no probability in a model, and says nothing of it.
+// fit returns the temperature for the examples that wanted selects. It ignores
+// examples whose gold label was never voted for, because the model gives that
+// label no probability.
 func fit(known []example, wanted func(i int) bool) (float64, error) {
 	var scores [][]float32
 	var right []int
@@ -184,7 +189,7 @@ func fit(known []example, wanted func(i int) bool) (float64, error) {
 	return temperature, nil
 }
 
-// confidence is the probability of a label by a temperature.
+// confidence returns the probability of a label at a temperature.
 func confidence(scores []float32, label int, temperature float64) float64 {
 	var sum float64
 	for _, s := range scores {

@@ -15,7 +15,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-// judged are the votes of a file with the right labels of its items.
+// judged returns the votes in a file, with the gold labels of its items.
 func judged(t *testing.T, file string) (rows []map[string]any, gold map[string]string) {
 	t.Helper()
 	gold = map[string]string{}
@@ -38,7 +38,7 @@ func withGold(method string) map[string]any {
 	return given
 }
 
-// figuresOf computes the figures of confidences by their definitions.
+// figuresOf computes the figures of confidences from their definitions.
 const figuresOf = `
 import json, sys
 import numpy as np
@@ -48,7 +48,7 @@ ece = sum(abs((c - r)[at == b].sum()) for b in range(15)) / len(c)
 print(json.dumps([ece, ((c - r) ** 2).mean(), c.mean(), r.mean()]))
 `
 
-func TestGoldShowsHowFarConfidencesAreRight(t *testing.T) {
+func TestGoldShowsHowAccurateConfidencesAre(t *testing.T) {
 	for _, file := range []string{"binary5.csv", "site-rating.csv"} {
 		for _, method := range []string{"majority", "dawid_skene", "mace"} {
 			rows, gold := judged(t, file)
@@ -114,7 +114,7 @@ func TestGoldCalibratesTheConfidencesOfModels(t *testing.T) {
 	}
 }
 
-func TestTheOrderOfRowsChangesNoCalibration(t *testing.T) {
+func TestCalibrationDoesNotDependOnTheOrderOfRows(t *testing.T) {
 	rows, _ := judged(t, "binary5.csv")
 	for _, method := range []string{"dawid_skene", "mace"} {
 		want := run(t, "vote", rows, withGold(method))
@@ -130,7 +130,7 @@ func TestTheOrderOfRowsChangesNoCalibration(t *testing.T) {
 	}
 }
 
-func TestGoldOfColumnsIsThatOfTheirRow(t *testing.T) {
+func TestGoldOfColumnsComesFromTheSameRow(t *testing.T) {
 	rows := []map[string]any{
 		{"a": "x", "b": "x", "gold": "x"}, {"a": "y", "b": "y", "gold": "x"}, {"a": "x", "b": "x", "gold": nil},
 		{"a": nil, "b": nil, "gold": "x"}, {"a": "y", "b": "y", "gold": "nobody said that"},
@@ -142,7 +142,7 @@ func TestGoldOfColumnsIsThatOfTheirRow(t *testing.T) {
 	}
 }
 
-func TestGoldThatSaysTooLittleIsWarnedOf(t *testing.T) {
+func TestThereIsAWarningIfGoldIsInsufficient(t *testing.T) {
 	rows, _ := judged(t, "binary5.csv")
 	for name, c := range map[string]struct {
 		rows []map[string]any

@@ -64,7 +64,7 @@ var annotatorType = cty.Object(map[string]cty.Type{
 	"votes": cty.Number, "accuracy": cty.Number,
 })
 
-// Prepare declares the label's columns.
+// Prepare declares the columns of the label.
 func (voter) Prepare(_ context.Context, p *plugin.Prepare[voteArgs]) error {
 	if key, text := p.Args.problem(); text != "" && p.Known("votes") {
 		p.Errorf(key, "%s", text)
@@ -157,10 +157,11 @@ func (voter) Run(ctx context.Context, r *plugin.Run[voteArgs]) error {
 	return nil
 }
 
-// decision is what the votes come to.
+// decision is the result of counting the votes.
 type decision struct {
 	choices []stats.Choice
-	// model is what was learned of annotators; nil: nothing was.
+	// model is the model of the annotators, or nil if the votes are only
+	// counted.
 	model *stats.LabelModel
 }
 
@@ -181,7 +182,7 @@ func decide(ctx context.Context, r *plugin.Run[voteArgs], b *ballot) (*decision,
 // learner is a model of annotators.
 type learner func(votes []stats.Vote, items, annotators, labels int, o stats.EMOptions) (*stats.LabelModel, error)
 
-// learn makes a model of annotators, in so many iterations at most.
+// learn fits a model of the annotators, with a limited number of iterations.
 func learn(ctx context.Context, r *plugin.Run[voteArgs], b *ballot, model learner, most int) (*decision, error) {
 	m, err := model(b.votes, b.rows, len(b.annotators), len(b.labels), stats.EMOptions{
 		Iterations: r.Args.MaxIterations, Tolerance: r.Args.Tolerance, Smoothing: r.Args.Smoothing,
@@ -203,7 +204,7 @@ func learn(ctx context.Context, r *plugin.Run[voteArgs], b *ballot, model learne
 	return &decision{choices: m.Choices, model: m}, err
 }
 
-// columns are the label's columns over all items; the caller releases them.
+// columns returns the label's columns for all items. The caller releases them.
 func (d *decision) columns(a *voteArgs, b *ballot) arrow.RecordBatch {
 	builder := array.NewRecordBuilder(memory.DefaultAllocator, labelColumns("label").Arrow())
 	defer builder.Release()
@@ -226,7 +227,7 @@ func (d *decision) columns(a *voteArgs, b *ballot) arrow.RecordBatch {
 	return builder.NewRecordBatch()
 }
 
-// writeItems writes a row for each item.
+// writeItems writes one row for each item.
 func writeItems(r *plugin.Run[voteArgs], b *ballot, made arrow.RecordBatch) error {
 	items := array.NewStringBuilder(memory.DefaultAllocator)
 	defer items.Release()
@@ -239,7 +240,7 @@ func writeItems(r *plugin.Run[voteArgs], b *ballot, made arrow.RecordBatch) erro
 	return r.Write("", rec)
 }
 
-// writeRows writes the input's rows with their labels.
+// writeRows writes the rows of the input with their labels.
 func writeRows(ctx context.Context, r *plugin.Run[voteArgs], in *plugin.DatasetInput, made arrow.RecordBatch) error {
 	schema := slices.Concat(in.Schema, labelColumns(r.Name())).Arrow()
 	first := int64(0)

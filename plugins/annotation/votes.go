@@ -1,9 +1,9 @@
-// Package annotation deals with labels that several annotators gave to the
-// same items, people or labelers: label "vote" makes one label of them, and
-// evaluate "agreement" says how far they agree.
+// Package annotation combines labels that several annotators, people or
+// labelers, gave to the same items. label "vote" turns them into one label, and
+// evaluate "agreement" measures how far they agree.
 //
-// Votes are the columns of a row, one for each annotator, or rows of their own.
-// A vote that is null was not given.
+// The votes on an item are columns of one row, one column for each annotator,
+// or each vote is a row. A null vote is a missing vote.
 package annotation
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Types are the types of this package.
+// Types returns the types of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
 		plugin.NewRunner(plugin.Info{Kind: plugin.KindLabel, Name: "vote", Doc: voteDoc, BehaviorVersion: 3}, voter{}),
@@ -27,7 +27,7 @@ func Types() []plugin.Type {
 	}
 }
 
-// Votes are the arguments that say who gave which label to what.
+// Votes contains the arguments that say who gave which label to which item.
 type Votes struct {
 	Columns map[string]plugin.Column `quern:"votes" type:"string" doc:"The label that each annotator gave the row, by annotator's name, such as '{ rules = row.rules, small = row.small }'."`
 
@@ -36,10 +36,11 @@ type Votes struct {
 	Label     plugin.Column `quern:"label" type:"string" doc:"The label that was given, if each row is one vote."`
 }
 
-// long says whether each row is a vote.
+// long reports whether each row is one vote.
 func (v *Votes) long() bool { return v.Item.IsSet() }
 
-// problem says what is wrong with the arguments; empty: nothing.
+// problem describes what is wrong with the arguments. text is empty if they are
+// valid.
 func (v *Votes) problem() (key, text string) {
 	given := 0
 	for _, c := range []plugin.Column{v.Item, v.Annotator, v.Label} {
@@ -58,15 +59,15 @@ func (v *Votes) problem() (key, text string) {
 	return "", ""
 }
 
-// ballot is all votes, with what their numbers mean.
+// ballot contains all votes, and the names that their numbers refer to.
 type ballot struct {
 	votes                     []stats.Vote
 	items, annotators, labels []string
-	// rows is the number of items, which have no names where they are rows.
+	// rows is the number of items if they are rows, which have no names.
 	rows int
 }
 
-// names numbers strings in the order in which they come.
+// names numbers strings in the order in which they first occur.
 type names struct {
 	list   []string
 	number map[string]int
@@ -79,13 +80,14 @@ func (n *names) of(s string) int {
 	if n.number == nil {
 		n.number = map[string]int{}
 	}
-	s = string([]byte(s)) // not the batch's memory
+	s = string([]byte(s)) // copy it out of the batch's memory
 	n.number[s] = len(n.list)
 	n.list = append(n.list, s)
 	return len(n.list) - 1
 }
 
-// read reads all votes. Labels are numbered in their order, or in that given.
+// read reads all votes. Labels are numbered in sorted order, or in the given
+// one.
 func (v *Votes) read(ctx context.Context, in *plugin.DatasetInput, order []string) (*ballot, error) {
 	var items, annotators, labels names
 	for _, l := range order {
@@ -146,7 +148,7 @@ func (v *Votes) read(ctx context.Context, in *plugin.DatasetInput, order []strin
 	return b, nil
 }
 
-// sortLabels numbers the labels in alphabetical order, so that results don't
+// sortLabels renumbers the labels in alphabetical order, so that results do not
 // depend on which row came first.
 func (b *ballot) sortLabels() {
 	sorted, at := inOrder(b.labels)
@@ -154,7 +156,7 @@ func (b *ballot) sortLabels() {
 	b.labels = sorted
 }
 
-// sortAnnotators numbers the annotators in alphabetical order.
+// sortAnnotators renumbers the annotators in alphabetical order.
 func (b *ballot) sortAnnotators() {
 	sorted, at := inOrder(b.annotators)
 	for i := range b.votes {
@@ -163,7 +165,7 @@ func (b *ballot) sortAnnotators() {
 	b.annotators = sorted
 }
 
-// inOrder sorts names; at[i] is where the name i is then.
+// inOrder sorts names. at[i] is the new position of name i.
 func inOrder(names []string) (sorted []string, at []int) {
 	sorted = slices.Sorted(slices.Values(names))
 	at = make([]int, len(names))
@@ -173,7 +175,7 @@ func inOrder(names []string) (sorted []string, at []int) {
 	return sorted, at
 }
 
-// renumber gives each label another number.
+// renumber changes the number of each label.
 func (b *ballot) renumber(number func(label int) int) {
 	for i := range b.votes {
 		b.votes[i].Label = number(b.votes[i].Label)

@@ -17,10 +17,10 @@ import (
 const (
 	keyVariable  = "ANTHROPIC_API_KEY"
 	officialHost = "api.anthropic.com"
-	// apiVersion is the version of the API, which every request names.
+	// apiVersion is the version of the API, which every request must name.
 	apiVersion = "2023-06-01"
-	// defaultTokens is how long an answer may be where nothing is said: the
-	// API wants a number.
+	// defaultTokens is the maximum length of an answer if the user sets none.
+	// The API requires a limit.
 	defaultTokens = 4096
 )
 
@@ -43,7 +43,7 @@ type args struct {
 
 type impl struct{}
 
-// Prepare checks the arguments and says what is known of the model.
+// Prepare checks the arguments and declares what is known about the model.
 func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a := p.Args
 	provider.Check(p, &a.Sampling, &a.Limits)
@@ -79,7 +79,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	return nil
 }
 
-// Open finds out where requests go, and what all of them carry.
+// Open determines where requests are sent, and the headers of all of them.
 func (impl) Open(_ context.Context, a *args) error {
 	base := provider.URL(a.Endpoint(a.BaseURL))
 	if base == nil {
@@ -94,7 +94,7 @@ func (impl) Open(_ context.Context, a *args) error {
 	return nil
 }
 
-// Check says whether a key is missing.
+// Check reports whether a key is missing.
 func (impl) Check(_ context.Context, a *args) error {
 	if a.key.Missing() && a.official {
 		return errNoKey
@@ -140,7 +140,7 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 	return out, nil
 }
 
-// body is a request as the API has it.
+// body converts a request to the API's format.
 func (a *args) body(r *llm.Request) (*messagesRequest, error) {
 	out := &messagesRequest{
 		Model: a.Name, MaxTokens: defaultTokens, StopSequences: r.Stop, Temperature: r.Temperature, TopP: r.TopP,
@@ -163,7 +163,7 @@ func (a *args) body(r *llm.Request) (*messagesRequest, error) {
 				return nil, fmt.Errorf("the parameters of tool %q are not a JSON object: %w", t.Name, err)
 			}
 		}
-		if schema == nil { // the parameters are null
+		if schema == nil { // JSON null: the tool declares no parameters
 			schema = map[string]any{}
 		}
 		schema["type"] = "object"
@@ -172,10 +172,10 @@ func (a *args) body(r *llm.Request) (*messagesRequest, error) {
 	return out, out.add(r.Messages)
 }
 
-// add adds messages. What the system says stands apart from them, and
-// what tools answered is said by the user; messages of one side that follow
-// each other are one. Messages with nothing in them are left out: the API
-// refuses them, but gives such answers.
+// add adds messages. System messages go into a separate field, and answers of
+// tools become user messages. Consecutive messages of the same role are merged.
+// Empty messages are dropped: the API returns such answers but refuses them in
+// requests.
 func (r *messagesRequest) add(messages []llm.Message) error {
 	for _, m := range messages {
 		if m.Role == llm.System {
@@ -200,7 +200,7 @@ func (r *messagesRequest) add(messages []llm.Message) error {
 	return nil
 }
 
-// said is who says a message, and its blocks.
+// said returns the role and the blocks of a message.
 func said(m *llm.Message) (role string, blocks []block, err error) {
 	switch m.Role {
 	case llm.ToolRole:
@@ -220,7 +220,7 @@ func said(m *llm.Message) (role string, blocks []block, err error) {
 	return llm.User, []block{text(m.Content)}, nil
 }
 
-// finish are the reasons for which an answer ends, as the API names them.
+// finish maps the API's stop reasons to those of quern.
 var finish = map[string]string{
 	"end_turn":                      llm.FinishStop,
 	"stop_sequence":                 llm.FinishStop,
@@ -230,7 +230,7 @@ var finish = map[string]string{
 	"refusal":                       llm.FinishRefusal,
 }
 
-// response is what the model answered.
+// response converts the API's answer.
 func response(got *answer) *llm.Response {
 	out := &llm.Response{FinishReason: cmp.Or(finish[got.StopReason], got.StopReason), Model: got.Model}
 	for _, b := range got.Content {

@@ -15,7 +15,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-// answering serves one answer and keeps the last request.
+// answering serves one fixed answer and records the last request.
 func answering(t *testing.T, status int, header http.Header, answer string) (url string, last func() (http.Header, map[string]any)) {
 	t.Helper()
 	var body map[string]any
@@ -107,7 +107,7 @@ func TestTheAddressMayEndInAVersionAndHaveAQuery(t *testing.T) {
 	}
 }
 
-func TestAToolWithoutParametersTakesAnObject(t *testing.T) {
+func TestAToolWithoutParametersAcceptsAnEmptyObject(t *testing.T) {
 	url, last := answering(t, 200, nil, hello)
 	for _, parameters := range []string{"", "null", "{}"} {
 		_, err := chat(t, url, nil, &llm.Request{
@@ -121,7 +121,7 @@ func TestAToolWithoutParametersTakesAnObject(t *testing.T) {
 	}
 }
 
-func TestMessagesWithNothingInThemAreLeftOut(t *testing.T) {
+func TestEmptyMessagesAreLeftOut(t *testing.T) {
 	url, last := answering(t, 200, nil, hello)
 	_, err := chat(t, url, nil, &llm.Request{Messages: []llm.Message{
 		{Role: llm.System}, {Role: llm.User, Content: "x"}, {Role: llm.Assistant}, {Role: llm.User, Content: "Once more."},
@@ -137,7 +137,7 @@ func TestMessagesWithNothingInThemAreLeftOut(t *testing.T) {
 	}
 }
 
-func TestWhyAnAnswerEnded(t *testing.T) {
+func TestFinishReasons(t *testing.T) {
 	for reason, want := range map[string]string{
 		"max_tokens": llm.FinishLength, "refusal": llm.FinishRefusal, "stop_sequence": llm.FinishStop, "tool_use": llm.FinishToolCalls,
 	} {
@@ -149,7 +149,7 @@ func TestWhyAnAnswerEnded(t *testing.T) {
 	}
 }
 
-func TestFailuresAreToldApart(t *testing.T) {
+func TestFailuresAreClassified(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
 		header http.Header

@@ -1,9 +1,9 @@
-// Package anthropic offers model "anthropic": Claude models.
+// Package anthropic provides model "anthropic": Claude models.
 package anthropic
 
 import "github.com/quern-dev/quern/sdk/go/plugin"
 
-// Plugin is the plugin "anthropic".
+// Plugin returns the plugin "anthropic".
 func Plugin(version string) plugin.Plugin {
 	return plugin.Plugin{Name: "anthropic", Version: version, Types: []plugin.Type{
 		plugin.NewProvider(plugin.Info{Name: "anthropic", Doc: doc, BehaviorVersion: 1}, impl{}),

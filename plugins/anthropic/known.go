@@ -2,10 +2,10 @@ package anthropic
 
 import "github.com/quern-dev/quern/plugins/provider"
 
-// Prices are those of Anthropic's own endpoint: US dollars per million tokens,
-// of requests that are answered at once. Cached is what reading from the cache
-// costs; Haiku 5.5 is for prompts of up to 100,000 tokens. A price block in the
-// configuration wins.
+// Prices are the prices of Anthropic's own endpoint for requests that are
+// answered immediately, in US dollars per million tokens. Cached is the price
+// of reading from the cache. The price of Haiku 5.5 applies to prompts of up to
+// 100,000 tokens. A price block in the configuration takes precedence.
 var Prices = provider.Table{
 	Page: "platform.claude.com/docs/en/about-claude/pricing", Date: "2026-10-24",
 	Rows: []provider.Row{

@@ -2,7 +2,7 @@ package anthropic
 
 import "encoding/json"
 
-// Requests and answers as they are on the wire, as far as quern knows them.
+// The requests and answers of the API, limited to the fields that quern uses.
 
 type messagesRequest struct {
 	Model         string       `json:"model"`
@@ -21,7 +21,7 @@ type message struct {
 	Content []block `json:"content"`
 }
 
-// block is a part of a message: a text, a call of a tool, or a tool's result.
+// block is a part of a message: text, a tool call, or a tool's result.
 type block struct {
 	Type string `json:"type"`
 

@@ -1,7 +1,7 @@
 // Package builtin assembles the plugins that come with quern and need no large
-// library. They are served by the quern binary itself, started again in that
-// role, over the same protocol as any other. Those of vendors of models are
-// plugins of their own: each runs in a process that has only its vendor's key.
+// library. The quern binary serves them itself, in a process of its own and
+// over the same protocol as any other plugin. Each vendor of models has a
+// separate plugin, whose process receives only that vendor's key.
 package builtin
 
 import (
@@ -26,13 +26,15 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Plugins returns the plugins that quern serves, the built-in one first.
+// Plugins returns the plugins that quern serves, starting with the built-in
+// one.
 func Plugins() []plugin.Plugin {
 	return []plugin.Plugin{Plugin(), anthropic.Plugin(version.Number), openai.Plugin(version.Number)}
 }
 
-// Plugin returns all built-in types. Relative paths start from the root that
-// the plugin is configured with; before that, from the working directory.
+// Plugin returns the plugin with all built-in types. Relative paths start from
+// the root that the plugin is configured with or, before that, from the working
+// directory.
 func Plugin() plugin.Plugin {
 	place := "."
 	root := func() string { return place }

@@ -16,8 +16,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// messages is a CSV file of n customer messages with three intents, and one
-// line that is malformed.
+// messages returns a CSV file of n customer messages with three intents, and
+// one malformed line.
 func messages(n int) string {
 	intents := [][2]string{{"card", "my card has not arrived"}, {"rate", "what is the exchange rate"}, {"pin", "the code is blocked"}}
 	var b strings.Builder
@@ -98,7 +98,7 @@ func TestAPipelineOfBuiltInTypesGoesFromAFileToADeployment(t *testing.T) {
 	}
 }
 
-// schema asks the plugin what it offers, over the protocol.
+// schema requests the plugin's schema over the protocol.
 func schema(t *testing.T) *pluginv1.GetSchemaResponse {
 	t.Helper()
 	address, done, err := plugintest.Serve(context.Background(), Plugin()) // closing the client ends it

@@ -21,20 +21,20 @@ var update = flag.Bool("update", false, "write the table of coverage into docs/s
 // prevalence is the share of rows of each class.
 var prevalence = []float64{0.6, 0.3, 0.1}
 
-// population is where simulated rows come from. Two subjects find each class
-// with the same probability and otherwise name one of the others. Rows of a
-// cluster share half of what decides them.
+// population describes where simulated rows come from. Both subjects predict
+// each class correctly with the given probability, and otherwise predict one of
+// the other classes. Rows of a cluster share half of their randomness.
 type population struct {
 	units, perUnit int
-	// right is how often each subject is.
+	// right is the probability that each subject is correct.
 	right [2]float64
 }
 
-// alike is the share of rows on which both subjects have the same luck.
+// alike is the share of rows on which both subjects use the same random draw.
 const alike = 0.7
 
-// sampled are rows of a population: their labels, grades between 0 and 1, and
-// numbers with a long tail, such as lengths.
+// sampled contains rows of a population: their labels, grades between 0 and 1,
+// and long-tailed numbers, such as lengths.
 type sampled struct {
 	labels        *numbered
 	grades, sizes [2][]float64
@@ -58,7 +58,7 @@ func (p population) draw(r *rand.Rand) *sampled {
 	return s
 }
 
-// luck is what decides a row: uniform numbers.
+// luck contains the uniform random numbers that determine a row.
 type luck []float64
 
 const (
@@ -72,7 +72,7 @@ const (
 	lucks     = ofEachOwn + 2
 )
 
-// newLuck draws luck, half of it shared with the rest of a cluster.
+// newLuck draws luck. Half of it is shared with the rest of the cluster.
 func newLuck(r *rand.Rand, shared luck) luck {
 	l := make(luck, lucks)
 	for i := range l {
@@ -109,7 +109,7 @@ func (s *sampled) add(p population, l luck) {
 
 func normal(u float64) float64 { return math.Sqrt2 * math.Erfinv(2*u-1) }
 
-// truth are the figures of a whole population.
+// truth returns the figures of the whole population.
 func (p population) truth(subject int) map[string]float64 {
 	right := p.right[subject]
 	out := map[string]float64{"accuracy": right, "grade": right + (1-right)/2, "size": math.Exp(0.5)}
@@ -124,8 +124,8 @@ func (p population) truth(subject int) map[string]float64 {
 	return out
 }
 
-// figures are what evaluators say of a sample: the figures of the first subject,
-// and its differences from the second.
+// figures returns what evaluators would report for a sample: the figures of the
+// first subject, and its differences from the second.
 func (s *sampled) figures(t *testing.T) (of, differences map[string]measurement.Figure) {
 	sample := &figures.Sample{Repeats: 1, Clusters: s.clusters, Options: stats.Options{Confidence: 0.95, Resamples: 400, Permutations: 999}}
 	o := (&scored{clusters: s.clusters}).options(sample.Options)
@@ -180,7 +180,7 @@ func (s *sampled) compareF1(t *testing.T, shares func(*margins) shares, o stats.
 	return c
 }
 
-// counted is how many intervals hold the truth, of all that were made.
+// counted counts the intervals that contain the true value, and all intervals.
 type counted struct{ held, all int }
 
 func (c *counted) add(f measurement.Figure, truth float64) {
@@ -192,14 +192,14 @@ func (c *counted) add(f measurement.Figure, truth float64) {
 
 func (c *counted) share() float64 { return float64(c.held) / float64(c.all) }
 
-// falls reports whether there are so few that the true share is below the
-// least one, beyond chance (four standard errors).
+// falls reports whether so few intervals contain the true value that the true
+// share is below the least one, beyond chance (four standard errors).
 func (c *counted) falls(least float64) bool {
 	n := float64(c.all)
 	return float64(c.held) < least*n-4*math.Sqrt(least*(1-least)*n)
 }
 
-// cell is a field of the table of coverage.
+// cell identifies a cell of the coverage table.
 type cell struct {
 	figure  string
 	right   float64
@@ -207,9 +207,10 @@ type cell struct {
 	units   int
 }
 
-// least is the share of intervals that hold the truth at the least, where 0.95
-// should. For fewer than ten rows, and for means of numbers with a long tail on
-// no known scale, of which no method knows how long it is, it is lower.
+// least returns the minimum share of intervals that must contain the true
+// value. It is less than 0.95 for fewer than ten rows, and for means of
+// long-tailed numbers without a known limit, because no method can know how
+// long the tail is.
 func (c cell) least() float64 {
 	switch {
 	case c.figure == "size" && c.units < 10:
@@ -229,7 +230,7 @@ var (
 
 const difference = "difference of "
 
-// simulate draws samples and counts which intervals hold the truth.
+// simulate draws samples and counts the intervals that contain the true value.
 func simulate(t *testing.T, samples int, units []int) map[cell]*counted {
 	found := map[cell]*counted{}
 	for _, n := range units {
@@ -318,9 +319,10 @@ func writeCoverage(t *testing.T, found map[cell]*counted, samples int) {
 	}
 }
 
-// TestHuntComparisonsOfEqualsRarelyTellThemApart simulates two subjects that are
-// equally good: a test at a level rejects them no more often than that.
-func TestHuntComparisonsOfEqualsRarelyTellThemApart(t *testing.T) {
+// TestHuntComparisonsOfEqualSubjectsRarelyFindADifference simulates two
+// subjects that are equally good. A test must not reject more often than its
+// level allows.
+func TestHuntComparisonsOfEqualSubjectsRarelyFindADifference(t *testing.T) {
 	samples, sizes := 200, []int{10, 17, 50}
 	if reference.Hunting() {
 		samples, sizes = 4000, []int{10, 17, 50, 200}

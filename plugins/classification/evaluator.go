@@ -20,7 +20,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Types are the evaluators of this package.
+// Types returns the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
 		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, BehaviorVersion: 8}, evaluator{}),
@@ -43,7 +43,7 @@ type args struct {
 	Seed       int64   `quern:"seed" default:"0" doc:"The seed for the bootstrap. Equal seeds give equal intervals."`
 
 	subjects   []subjects.Subject
-	classifier *labels.Classifier // where a subject is asked
+	classifier *labels.Classifier // set if a subject is a model with a prompt
 }
 
 const doc = `Scores labels against the correct ones: accuracy, macro and weighted F1, coverage, and precision and recall for each class.
@@ -87,13 +87,13 @@ var (
 	}
 )
 
-// The outputs beside the report.
+// The outputs in addition to the report.
 const (
 	resultsOutput   = "rows"
 	confusionOutput = "confusion"
 )
 
-// metrics are the headline figures in their order.
+// metrics contains the headline figures in display order.
 var metrics = []measurement.Metric{
 	{Name: accuracy, Kind: "condition", Share: true, Rowwise: true},
 	{Name: macroF1, Share: true},
@@ -117,7 +117,7 @@ func metricNames() []string {
 	return names
 }
 
-// Prepare finds the subjects and declares what is made of them.
+// Prepare finds the subjects and declares the outputs.
 func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if !p.Known("subjects") {
 		p.Errorf("subjects", "The subjects must be known when planning\nThey depend on a stage that has not been applied yet. Write them out.")
@@ -153,13 +153,13 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	return nil
 }
 
-// design is which subjects are compared.
+// design returns which subjects are compared.
 func (a *args) design() figures.Design {
 	return figures.Design{Subjects: subjects.Names(a.subjects), Baseline: a.Baseline}
 }
 
-// prepareAsking finds out what models that are asked choose from, and says how
-// often they will be asked.
+// prepareAsking determines the classes that language models choose from, and
+// declares how many calls are made.
 func (a *args) prepareAsking(p *plugin.Prepare[args]) error {
 	var asked []subjects.Subject
 	for _, s := range a.subjects {
@@ -184,7 +184,8 @@ func (a *args) prepareAsking(p *plugin.Prepare[args]) error {
 	return nil
 }
 
-// ask asks for a class, once more where the answer names none.
+// ask asks a model for a class. If the answer is not a class, ask tries once
+// more.
 func (a *args) ask(ctx context.Context, host *plugin.Host, s *subjects.Subject, r *llm.Request, draw int) (*llm.Response, error) {
 	a.classifier.Instruct(r)
 	label := ""
@@ -200,8 +201,9 @@ func (a *args) ask(ctx context.Context, host *plugin.Host, s *subjects.Subject, 
 	return got, err
 }
 
-// resultsSchema is that of the single results: place, id, cluster and right
-// label, and of each subject the label and what else there is to know.
+// resultsSchema returns the schema of the single results: position, ID,
+// cluster, and correct label, and for each subject its label and further
+// columns.
 func (a *args) resultsSchema() (data.Schema, error) {
 	out := data.Schema{{Name: "row", Type: "int64"}}
 	if a.ID.IsSet() {
@@ -222,7 +224,7 @@ func (a *args) resultsSchema() (data.Schema, error) {
 	return out, nil
 }
 
-// about are the columns about a subject, the label first.
+// about returns the columns about a subject. The label comes first.
 func about(s *subjects.Subject) []data.Column {
 	columns := []data.Column{{Name: s.Name, Type: "string"}}
 	if s.Confidence != "" {
@@ -242,9 +244,9 @@ func about(s *subjects.Subject) []data.Column {
 	return columns
 }
 
-// A stage's value is small. Of each subject it lists at most classesShown
-// classes, of all subjects together classesInAll, and none with a name longer
-// than longestClass bytes.
+// A stage's value must be small. It lists at most classesShown classes of each
+// subject and classesInAll classes of all subjects, and none whose name is
+// longer than longestClass bytes.
 const (
 	classesShown = 1000
 	classesInAll = 8000
@@ -277,7 +279,7 @@ func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 	return nil
 }
 
-// findings are what an evaluation comes to: the stage's value, and the content
+// findings is the result of an evaluation: the stage's value, and the content
 // of metrics.json.
 type findings struct {
 	Scored     int64   `json:"scored"`
@@ -286,11 +288,11 @@ type findings struct {
 	measurement.Description
 	Subjects    map[string]*subjectFindings `json:"subjects"`
 	Differences figures.Differences         `json:"differences"`
-	// Notes say what readers of the figures should know.
+	// Notes tell readers what to consider when they interpret the figures.
 	Notes []string `json:"notes,omitempty"`
 }
 
-// notes warns of answers that failed.
+// notes warns about answers that failed.
 func (s *scored) notes(r *plugin.Run[args]) (notes []string, err error) {
 	for i, subject := range r.Args.subjects {
 		if s.errors[i] == 0 {
@@ -315,7 +317,7 @@ type subjectFindings struct {
 	Classes map[string]measurement.Class `json:"classes"`
 }
 
-// find makes the figures of what was scored.
+// find computes the figures.
 func (s *scored) find(r *plugin.Run[args]) (*findings, error) {
 	a := r.Args
 	f := &findings{
@@ -351,7 +353,7 @@ func (s *scored) find(r *plugin.Run[args]) (*findings, error) {
 	return f, err
 }
 
-// options are those of statistics over the rows that are scored.
+// options returns the options for statistics over the scored rows.
 func (s *scored) options(o stats.Options) stats.Options {
 	if s.clusters != nil {
 		o.Clusters = stats.Clusters(s.clusters)
@@ -359,8 +361,8 @@ func (s *scored) options(o stats.Options) stats.Options {
 	return o
 }
 
-// differences compares subjects. All four metrics are made of the same
-// labels, so that each is a family of comparisons of its own.
+// differences compares subjects. All four metrics are computed from the same
+// labels, so each metric is a separate family of comparisons.
 func (s *scored) differences(design figures.Design, sample *figures.Sample, o stats.Options) (figures.Differences, error) {
 	of := make([]*margins, len(design.Subjects))
 	for i := range of {
@@ -387,7 +389,7 @@ func (s *scored) differences(design figures.Design, sample *figures.Sample, o st
 		}
 		out := figures.ContrastOf(c, int(s.rows))
 		if c.Detectable > 1 {
-			out.Detectable = nil // so many rows can show no difference at all
+			out.Detectable = nil // no difference could be significant with so many rows
 		}
 		return out, nil
 	})
@@ -413,7 +415,7 @@ func mapOf(values map[string]cty.Value, of cty.Type) cty.Value {
 	return cty.MapVal(values)
 }
 
-// shown are the classes that the value lists: those with the most rows.
+// shown returns the classes that the value lists: those with the most rows.
 func (f *findings) shown(classes map[string]measurement.Class) []string {
 	all := slices.SortedFunc(maps.Keys(classes), func(a, b string) int {
 		return cmp.Or(cmp.Compare(classes[b].Support, classes[a].Support), cmp.Compare(a, b))
@@ -422,7 +424,7 @@ func (f *findings) shown(classes map[string]measurement.Class) []string {
 	return all[:min(len(all), classesShown, classesInAll/len(f.Subjects))]
 }
 
-// leavesOut warns of classes that the value does not list.
+// leavesOut warns about classes that the value does not list.
 func (f *findings) leavesOut(r *plugin.Run[args]) error {
 	for _, subject := range r.Args.subjects {
 		classes := f.Subjects[subject.Name].Classes

@@ -24,8 +24,8 @@ import (
 
 var offer = plugin.Plugin{Name: "classification", Version: "1.0.0", Types: Types()}
 
-// labelled are rows with a right label, a good and a bad guess.
-func labelled() []map[string]any {
+// labeled returns rows with a correct label, a good guess, and a bad guess.
+func labeled() []map[string]any {
 	target, predicted := letters()
 	var rows []map[string]any
 	for i := range target {
@@ -86,8 +86,8 @@ func TestTheValueListsTheClassesWithTheMostRows(t *testing.T) {
 	}
 }
 
-func TestSubjectsAreScoredOnTheRowsThatHaveARightLabel(t *testing.T) {
-	got, err := evaluate(t, labelled())
+func TestSubjectsAreScoredOnTheRowsThatHaveACorrectLabel(t *testing.T) {
+	got, err := evaluate(t, labeled())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestSubjectsAreScoredOnTheRowsThatHaveARightLabel(t *testing.T) {
 }
 
 func TestSingleResultsAndConfusionsAreDatasets(t *testing.T) {
-	got, err := evaluate(t, labelled())
+	got, err := evaluate(t, labeled())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,8 +146,8 @@ func TestSingleResultsAndConfusionsAreDatasets(t *testing.T) {
 	}
 }
 
-func TestTheReportHoldsTheFiguresForPeopleAndForPrograms(t *testing.T) {
-	got, err := evaluate(t, labelled())
+func TestTheReportContainsTheFiguresForPeopleAndForPrograms(t *testing.T) {
+	got, err := evaluate(t, labeled())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestTheReportHoldsTheFiguresForPeopleAndForPrograms(t *testing.T) {
 	}
 }
 
-func TestMistakesAreNamed(t *testing.T) {
+func TestMistakesAreReported(t *testing.T) {
 	labels := plugin.Signature{}
 	cases := map[string]struct {
 		args map[string]any
@@ -193,7 +193,7 @@ func TestMistakesAreNamed(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			c.args["target"] = plugintest.Row("right")
-			got, err := plugintest.Prepare(t, offer, plugintest.Case{Type: "classification", Rows: labelled(), Args: c.args})
+			got, err := plugintest.Prepare(t, offer, plugintest.Case{Type: "classification", Rows: labeled(), Args: c.args})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -204,7 +204,7 @@ func TestMistakesAreNamed(t *testing.T) {
 	}
 }
 
-// crowd is so many subjects that give the same labels.
+// crowd returns n subjects that give the same labels.
 func crowd(n int) map[string]any {
 	all := map[string]any{}
 	for i := range n {
@@ -219,15 +219,15 @@ func TestManySubjectsNeedABaseline(t *testing.T) {
 		if baseline != nil {
 			args["baseline"] = baseline
 		}
-		got, err := plugintest.Prepare(t, offer, plugintest.Case{Type: "classification", Rows: labelled(), Args: args})
+		got, err := plugintest.Prepare(t, offer, plugintest.Case{Type: "classification", Rows: labeled(), Args: args})
 		if err != nil || len(got.Errors) > 0 {
 			t.Errorf("%d subjects: %v, %v", n, got.Errors, err)
 		}
 	}
 }
 
-func TestADatasetWithoutRightLabelsCannotBeScored(t *testing.T) {
-	rows := labelled()[:3]
+func TestADatasetWithoutCorrectLabelsCannotBeScored(t *testing.T) {
+	rows := labeled()[:3]
 	for _, r := range rows {
 		r["right"] = nil
 	}
@@ -238,8 +238,9 @@ func TestADatasetWithoutRightLabelsCannotBeScored(t *testing.T) {
 	}
 }
 
-// animals sorts texts by their last word. Asked carelessly it takes every text
-// for a cat, "odd" gets an answer that is no class, and "lost" none at all.
+// animals classifies texts by their last word. With the careless prompt, it
+// takes every text for a cat. "odd" gets an answer that is not a class, and
+// "lost" gets no answer.
 func animals() plugintest.FakeModel {
 	return plugintest.FakeModel{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 		text := r.Messages[len(r.Messages)-1].Content
@@ -298,15 +299,15 @@ func asking(more map[string]any) plugintest.Case {
 	return plugintest.Case{Type: "classification", Rows: animalRows(), Args: args}
 }
 
-func TestModelsThatAreAskedAreComparedWithLabelsThatAreThere(t *testing.T) {
+func TestLanguageModelsAreComparedWithExistingLabels(t *testing.T) {
 	for _, answer := range []string{"json", "text", "prompt"} {
 		got, err := plugintest.Run(t, offer, asking(map[string]any{"answer": answer}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		paired, _ := stats.PairedShares(10, 0, 22, 0.95)
-		// Of 22 rows that have a right label: 20 and 10 are right, and 11. The
-		// answer that is no class was asked for twice.
+		// Of 22 rows with a correct label, 20, 10, and 11 are right. The answer
+		// that is not a class was requested twice.
 		for path, want := range map[string]float64{
 			"scored": 22, "skipped": 1,
 			"subjects careful accuracy value":  20.0 / 22,
@@ -326,7 +327,7 @@ func TestModelsThatAreAskedAreComparedWithLabelsThatAreThere(t *testing.T) {
 			"differences careful - careless accuracy p":     stats.McNemar(10, 0),
 			"differences careful - careless accuracy low":   paired.Low,
 			"differences known - careful accuracy p":        stats.McNemar(1, 10),
-			// Holm: the smallest of three p-values times three.
+			// Holm's correction: the smallest of three p-values, times three.
 			"differences careful - careless accuracy p_adjusted": 3 * stats.McNemar(10, 0),
 			"differences careful - careless accuracy detectable": stats.DetectableShare(10.0/22, 22, 0.95, 0.8),
 		} {
@@ -347,7 +348,7 @@ func TestModelsThatAreAskedAreComparedWithLabelsThatAreThere(t *testing.T) {
 	}
 }
 
-// at follows a path of words; names of differences are three of them.
+// at follows a path of words. The name of a difference consists of three words.
 func at(v cty.Value, path string) float64 {
 	steps := strings.Fields(path)
 	if steps[0] == "differences" {
@@ -360,7 +361,7 @@ func at(v cty.Value, path string) float64 {
 	return f
 }
 
-func TestAskedAsThePromptSaysNothingIsAdded(t *testing.T) {
+func TestNothingIsAddedIfThePromptSaysHowToAnswer(t *testing.T) {
 	got, err := plugintest.Run(t, offer, asking(map[string]any{"answer": "prompt"}))
 	if err != nil {
 		t.Fatal(err)
@@ -370,7 +371,7 @@ func TestAskedAsThePromptSaysNothingIsAdded(t *testing.T) {
 	}
 }
 
-func TestClustersOfRowsWidenWhatIsSaid(t *testing.T) {
+func TestClustersWidenIntervals(t *testing.T) {
 	single, err := plugintest.Run(t, offer, asking(nil))
 	if err != nil {
 		t.Fatal(err)
@@ -384,8 +385,8 @@ func TestClustersOfRowsWidenWhatIsSaid(t *testing.T) {
 			t.Errorf("%s is %g, and by clusters %g", path, a, b)
 		}
 	}
-	// Six clusters, of which five differ by two and one by none: an exact test
-	// of signs.
+	// In five of six clusters, the subjects differ by two, and in one by none:
+	// an exact sign test.
 	if p := at(got.Value, "differences careful - careless accuracy p"); !near(p, 2.0/32, 1e-9) {
 		t.Errorf("p: %g", p)
 	}
@@ -394,7 +395,7 @@ func TestClustersOfRowsWidenWhatIsSaid(t *testing.T) {
 	}
 }
 
-func TestOthersAreComparedWithTheBaselineAlone(t *testing.T) {
+func TestOtherSubjectsAreComparedOnlyWithTheBaseline(t *testing.T) {
 	all, err := plugintest.Run(t, offer, asking(nil))
 	if err != nil {
 		t.Fatal(err)
@@ -415,7 +416,8 @@ func TestOthersAreComparedWithTheBaselineAlone(t *testing.T) {
 			}
 		}
 	}
-	// Holm: the smaller of two p-values times two, instead of three.
+	// Holm's correction: the smaller of two p-values times two instead of
+	// three.
 	for p, path := range map[float64]string{3: "differences careful - careless accuracy p_adjusted", 2: "differences careless - careful accuracy p_adjusted"} {
 		in := map[float64]cty.Value{3: all.Value, 2: got.Value}[p]
 		if f := at(in, path); !near(f, p*stats.McNemar(10, 0), 1e-9) {
@@ -428,9 +430,9 @@ func TestOthersAreComparedWithTheBaselineAlone(t *testing.T) {
 	}
 }
 
-// TestTheOrderOfRowsChangesNoValue shuffles rows with clusters: every figure of
-// the value stays the same to the bit, also of a trained model and of one that
-// is asked.
+// TestTheOrderOfRowsChangesNoValue shuffles rows with clusters. Every figure of
+// the value stays the same to the bit, including those of a trained model and
+// of a language model.
 func TestTheOrderOfRowsChangesNoValue(t *testing.T) {
 	both := plugin.Plugin{Name: "classification", Version: "1.0.0", Types: append(Types(), linear.Types()...)}
 	student, err := plugintest.Run(t, both, plugintest.Case{
@@ -471,7 +473,7 @@ func TestTheOrderOfRowsChangesNoValue(t *testing.T) {
 	}
 }
 
-func TestAModelThatIsAskedNeedsClasses(t *testing.T) {
+func TestALanguageModelNeedsClasses(t *testing.T) {
 	c := asking(nil)
 	delete(c.Args, "classes")
 	got, err := plugintest.Prepare(t, offer, c)
@@ -483,7 +485,7 @@ func TestAModelThatIsAskedNeedsClasses(t *testing.T) {
 	}
 }
 
-func TestASubjectThatNeverAnswersIsAMistake(t *testing.T) {
+func TestASubjectThatNeverAnswersIsAnError(t *testing.T) {
 	c := asking(nil)
 	for _, row := range c.Rows {
 		row["text"] = "lost"

@@ -13,7 +13,7 @@ import (
 )
 
 // exchanged prints scipy's p-values for the difference of macro and weighted F1
-// of each sample of a file: those of approximate randomization, which exchanges
+// in each sample of a file. It uses approximate randomization, which exchanges
 // the two subjects' labels within rows.
 const exchanged = `
 import json, sys
@@ -46,7 +46,7 @@ for i, s in enumerate(json.load(open(sys.argv[1]))):
 print(json.dumps(found))
 `
 
-// labelsOf is a sample as the script reads it; -1: no label.
+// labelsOf is a sample as the script reads it; -1 means no label.
 type labelsOf struct {
 	Target []int32 `json:"target"`
 	A      []int32 `json:"a"`
@@ -75,9 +75,9 @@ func exchangeTests(t *testing.T, samples []*sampled) [][2]float64 {
 	return p
 }
 
-// exchange is approximate randomization as exchanged computes it: the p-values of
-// macro and weighted F1. Only rows on which the labels differ matter; of up to 13,
-// it goes through all exchanges.
+// exchange computes the same p-values as the script exchanged, for macro and
+// weighted F1. Only rows on which the labels differ matter. If there are at
+// most 13 of these, it tries all exchanges.
 func (s *sampled) exchange(r *rand.Rand) [2]float64 {
 	var differ []int
 	for i, a := range s.labels.given[0] {
@@ -116,7 +116,8 @@ func (s *sampled) exchange(r *rand.Rand) [2]float64 {
 	return p
 }
 
-// f1Differences are the first subject's macro and weighted F1 less the second's.
+// f1Differences returns the first subject's macro and weighted F1 minus the
+// second's.
 func (s *sampled) f1Differences() (d [2]float64) {
 	for k, sign := range []float64{1, -1} {
 		var right, support, predicted [3]int
@@ -150,8 +151,9 @@ func (s *sampled) compareBothF1(t *testing.T) [2]float64 {
 	return [2]float64{s.compareF1(t, (*margins).equally, o).P, s.compareF1(t, (*margins).bySupport, o).P}
 }
 
-// lopsided are 17 rows of two classes. The first subject is right but has no label
-// for the last row; the second one gives all the same label.
+// lopsided returns 17 rows of two classes. The first subject is right except
+// for the last row, which it does not label. The second subject gives the same
+// label to all rows.
 func lopsided() *sampled {
 	s := &sampled{labels: newNumbered(2)}
 	s.labels.labels = []string{"cat", "dog", "emu"}
@@ -166,9 +168,9 @@ func lopsided() *sampled {
 	return s
 }
 
-// TestHuntExchangeTestsAreThoseOfScipy checks the exchange test that the next test
-// compares with.
-func TestHuntExchangeTestsAreThoseOfScipy(t *testing.T) {
+// TestHuntExchangeTestsMatchScipy checks the exchange test that the next test
+// uses.
+func TestHuntExchangeTestsMatchScipy(t *testing.T) {
 	drawn := []*sampled{lopsided()}
 	r := rand.New(rand.NewPCG(3, 1))
 	for range reference.Rounds(3, 50) {
@@ -184,7 +186,7 @@ func TestHuntExchangeTestsAreThoseOfScipy(t *testing.T) {
 	}
 	for i, theirs := range found {
 		for k, p := range drawn[i].exchange(r) {
-			tolerance := 5 * math.Sqrt(2*theirs[k]/9999) // of drawing, twice
+			tolerance := 5 * math.Sqrt(2*theirs[k]/9999) // random error, of two draws
 			if len(drawn[i].labels.targets) == 10 {
 				tolerance = 1e-9
 			}
@@ -214,8 +216,8 @@ func (a *agreement) add(ours, theirs float64) {
 	count(&a.theirsAlone, ours >= level && theirs < level)
 }
 
-// TestHuntF1ComparisonsAndExchangeTestsAgree compares the test of F1 figures with
-// the exchange test, for subjects that are equally good and for those that are not.
+// TestHuntF1ComparisonsAndExchangeTestsAgree compares the test of F1 figures
+// with the exchange test, for equally good subjects and for different ones.
 func TestHuntF1ComparisonsAndExchangeTestsAgree(t *testing.T) {
 	samples := reference.Rounds(20, 500)
 	for _, n := range []int{10, 17, 50} {

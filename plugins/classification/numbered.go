@@ -2,8 +2,8 @@ package classification
 
 import "slices"
 
-// numbered are the labels of each row, numbered: what all figures are made of,
-// four bytes for a row and subject.
+// numbered contains the labels of each row as numbers, at four bytes for each
+// row and subject. All figures are computed from it.
 type numbered struct {
 	numbers map[string]int32
 	labels  []string // by number
@@ -36,7 +36,7 @@ func (l *numbered) add(subject int, label string, given bool) {
 }
 
 // sort numbers the labels in alphabetical order, so that no figure depends on
-// which row came first. It is called once all rows are added.
+// which row came first. Call it once, after all rows are added.
 func (l *numbered) sort() {
 	sorted := slices.Sorted(slices.Values(l.labels))
 	place := make([]int32, len(sorted))
@@ -54,12 +54,13 @@ func (l *numbered) sort() {
 	}
 }
 
-// right says by 1 and 0 on which rows a subject is.
+// right returns 1 for each row on which a subject is right, and 0 for the
+// others.
 func (l *numbered) right(subject int) []float64 {
 	return l.where(subject, func(target, given int32) bool { return target == given })
 }
 
-// covered says by 1 and 0 which rows got any label.
+// covered returns 1 for each row that got a label, and 0 for the others.
 func (l *numbered) covered(subject int) []float64 {
 	return l.where(subject, func(_, given int32) bool { return given >= 0 })
 }

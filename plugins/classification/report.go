@@ -12,7 +12,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// confusionsShown is how many of a subject's confusions the page lists.
+// confusionsShown is the maximum number of a subject's confusions on the page.
 const confusionsShown = 10
 
 func writeReport(r *plugin.Run[args], s *scored, f *findings) error {
@@ -23,7 +23,7 @@ func writeReport(r *plugin.Run[args], s *scored, f *findings) error {
 	return figures.WriteReport(dir, f, page(r.Name(), s, f))
 }
 
-// page writes the report for people, in Markdown.
+// page returns the report for people, in Markdown.
 func page(name string, s *scored, f *findings) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n\n%d rows were scored", name, f.Scored)

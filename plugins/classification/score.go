@@ -17,16 +17,17 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// scored is what a pass over the rows found. What is by subject is in their
-// order.
+// scored is the result of a pass over the rows. Slices by subject are in the
+// order of the subjects.
 type scored struct {
 	rows, skipped int64
 	tallies       []*Tally
 	numbered      *numbered
-	clusters      []string // of the rows that are scored; nil: the argument is not given
+	clusters      []string // of the scored rows; nil if the argument is not set
 	errors        []int64  // rows on which the model failed
-	failures      []string // the first of each
-	// What models that were asked took for each row; NaN is not known.
+	failures      []string // the first failure of each subject
+	// The cost, tokens, and latency of language models for each row. NaN means
+	// unknown.
 	cost, tokens, latency [][]float64
 }
 
@@ -41,7 +42,7 @@ func newScored(n int) *scored {
 	return s
 }
 
-// score passes over the rows, writes the single results and counts.
+// score reads the rows, writes the single results, and counts.
 func score(ctx context.Context, r *plugin.Run[args]) (*scored, error) {
 	a := r.Args
 	schema, err := a.resultsSchema()
@@ -75,10 +76,10 @@ func score(ctx context.Context, r *plugin.Run[args]) (*scored, error) {
 	return out, err
 }
 
-// batch is some rows that are being scored.
+// batch is a batch of rows that are being scored.
 type batch struct {
 	rec    arrow.RecordBatch
-	first  int64 // place of the first row in the dataset
+	first  int64 // position of the first row in the dataset
 	schema data.Schema
 }
 
@@ -94,12 +95,12 @@ func (b *batch) score(r *plugin.Run[args], answers [][][]*subjects.Answer, out *
 			continue
 		}
 		out.rows++
-		right := strings.Clone(target.Value(i)) // it outlives the batch
+		right := strings.Clone(target.Value(i)) // a copy, because it outlives the batch
 		out.numbered.addTarget(right)
 		if r.Args.Cluster.IsSet() {
 			name, ok := subjects.Text(clusters, i)
 			if !ok {
-				// A row without a cluster is one of its own.
+				// A row without a cluster is its own cluster.
 				name = fmt.Sprintf("\x00%d", b.first+int64(i))
 			}
 			out.clusters = append(out.clusters, strings.Clone(name))
@@ -140,11 +141,11 @@ func labelOf(a *subjects.Answer) (label string, given bool) {
 	return a.Response.Text, true
 }
 
-// failed says whether there should have been a label; one that is null is one
-// that the subject did not want to give.
+// failed reports whether a label is missing because of a failure. A null label
+// is not a failure: the subject chose not to give one.
 func failed(a *subjects.Answer) bool { return a.Err != nil && !errors.Is(a.Err, subjects.ErrNoAnswer) }
 
-// write writes the single results of the rows that have a right label.
+// write writes the single results of the rows that have a correct label.
 func (b *batch) write(r *plugin.Run[args], target *array.String, answers [][][]*subjects.Answer) error {
 	rows := subjects.NewRows(b.schema)
 	defer rows.Release()
@@ -175,7 +176,7 @@ func (b *batch) write(r *plugin.Run[args], target *array.String, answers [][][]*
 	return r.Write(resultsOutput, rec)
 }
 
-// describe says what is known of an answer, by the columns that it may have.
+// describe adds the known properties of an answer to the columns for them.
 func describe(values map[string]any, subject string, a *subjects.Answer) {
 	if label, given := labelOf(a); given {
 		values[subject] = label
@@ -198,7 +199,7 @@ func describe(values map[string]any, subject string, a *subjects.Answer) {
 	}
 }
 
-// writeConfusion writes the fields of the confusion matrices that are not 0.
+// writeConfusion writes the cells of the confusion matrices that are not zero.
 func writeConfusion(r *plugin.Run[args], s *scored) error {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, confusionSchema.Arrow())
 	defer b.Release()

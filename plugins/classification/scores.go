@@ -8,15 +8,15 @@ import (
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
-// Scores are the figures of one subject.
+// Scores contains the figures of one subject.
 type Scores struct {
 	Accuracy, MacroF1, WeightedF1 stats.Estimate
-	// Coverage is the share of rows that got any label.
+	// Coverage is the share of rows that got a label.
 	Coverage stats.Estimate
 	Classes  map[string]measurement.Class
 }
 
-// scores makes the figures of a subject. Accuracy, coverage, precision and
+// scores computes the figures of a subject. Accuracy, coverage, precision, and
 // recall are shares with Wilson score intervals. The F1 figures are weighted
 // shares of the rows (stats.Composite).
 func (l *numbered) scores(subject int, o stats.Options) (*Scores, error) {
@@ -50,7 +50,7 @@ func hits(values []float64) []bool {
 	return out
 }
 
-// margins are the sums of a confusion matrix, by label.
+// margins contains the row and column sums of a confusion matrix, by label.
 type margins struct{ right, support, predicted []int }
 
 func (l *numbered) margins(subject int) *margins {
@@ -68,7 +68,7 @@ func (l *numbered) margins(subject int) *margins {
 	return g
 }
 
-// present says whether a label is right or predicted somewhere.
+// present reports whether a label occurs as a correct or predicted label.
 func (g *margins) present(k int) bool { return g.support[k]+g.predicted[k] > 0 }
 
 func (g *margins) f1(k int) float64 { return quotient(2*g.right[k], g.support[k]+g.predicted[k]) }
@@ -80,14 +80,14 @@ func quotient(a, b int) float64 {
 	return float64(a) / float64(b)
 }
 
-// shares says how much of a mean F1 each label decides. They sum to 1; moving:
-// they depend on how often the label is right.
+// shares contains each label's share of a mean F1. The shares sum to 1. moving
+// says that they depend on how often each label is correct.
 type shares struct {
 	of     []float64
 	moving bool
 }
 
-// equally makes macro F1, the mean over the labels that occur.
+// equally returns the shares for macro F1, the mean over the labels that occur.
 func (g *margins) equally() shares {
 	s := shares{of: make([]float64, len(g.support))}
 	present := 0
@@ -104,7 +104,7 @@ func (g *margins) equally() shares {
 	return s
 }
 
-// bySupport makes weighted F1.
+// bySupport returns the shares for weighted F1.
 func (g *margins) bySupport() shares {
 	s := shares{of: make([]float64, len(g.support)), moving: true}
 	rows := 0
@@ -117,14 +117,14 @@ func (g *margins) bySupport() shares {
 	return s
 }
 
-// composite is a mean F1 as a weighted share of the rows that are right. F1 of a
-// label is its hits divided by the mean m of how often it is right and how often
-// it is predicted; so a row decides 1/2m for each of the two labels that it
-// has, times the label's share of the mean.
+// composite expresses a mean F1 as a weighted share of correct rows. F1 of a
+// label is its hits divided by m, the mean of how often it is correct and how
+// often it is predicted. So a row contributes 1/2m for each of its two labels,
+// times the label's share of the mean.
 func (l *numbered) composite(subject int, g *margins, s shares) stats.Composite {
 	n := len(l.targets)
 	f1, decides := make([]float64, len(s.of)), make([]float64, len(s.of))
-	var value, lost float64 // lost: Kahan's compensation
+	var value, lost float64 // lost is Kahan's compensation
 	for k, share := range s.of {
 		if !g.present(k) {
 			continue
@@ -155,8 +155,9 @@ func (l *numbered) composite(subject int, g *margins, s shares) stats.Composite 
 	return c
 }
 
-// classes are the figures of each label that occurs. A quotient by zero is 0, as
-// in scikit-learn, with an interval that says that nothing is known.
+// classes returns the figures of each label that occurs. As in scikit-learn, a
+// quotient with a zero denominator is 0. Its interval is that of an unknown
+// share.
 func (l *numbered) classes(subject int, g *margins, o stats.Options) (map[string]measurement.Class, error) {
 	out := map[string]measurement.Class{}
 	if o.Clusters == nil {
@@ -205,7 +206,7 @@ func (l *numbered) classes(subject int, g *margins, o stats.Options) (map[string
 	return out, nil
 }
 
-// among is the share of some rows that a subject is right on.
+// among returns the share of the given rows that a subject is right on.
 func (l *numbered) among(subject int, rows []int, o stats.Options) (stats.Estimate, error) {
 	if len(rows) == 0 {
 		return stats.Share(0, 0, o.Confidence), nil
@@ -222,9 +223,10 @@ func share(e stats.Estimate) measurement.ClassFigure {
 	return measurement.ClassFigure{Figure: figures.Of(e.Within(0, 1), e.N)}
 }
 
-// f1Of makes F1 of the share j of hits among the rows that have the label, as
-// right or as predicted one: 2j/(1+j). The ends of Wilson's interval for j are
-// those of F1 (Lam, Gopal and Qian 2023, Confidence Intervals for the F1 Score).
+// f1Of computes F1 from j, the share of hits among the rows whose correct or
+// predicted label is this one: 2j/(1+j). The endpoints of Wilson's interval for
+// j give those for F1 (Lam, Gopal and Qian 2023, Confidence Intervals for the
+// F1 Score).
 func f1Of(e stats.Estimate) measurement.ClassFigure {
 	e = e.Within(0, 1)
 	for _, v := range []*float64{&e.Value, &e.Low, &e.High} {

@@ -15,7 +15,7 @@ var usual = stats.Options{Confidence: 0.95, Resamples: 1000}
 
 func near(a, b, tolerance float64) bool { return math.Abs(a-b) <= tolerance }
 
-// rows are labels of one subject; "-" is none.
+// rows returns the labels of one subject. "-" means no label.
 func rows(target, predicted []string) *numbered {
 	l := newNumbered(1)
 	for i := range target {
@@ -26,8 +26,8 @@ func rows(target, predicted []string) *numbered {
 	return l
 }
 
-// letters makes labels that the scikit-learn run of the test below made with
-// the same formula.
+// letters returns labels. The scikit-learn run for the test below used the same
+// formula.
 func letters() (target, predicted []string) {
 	for i := range 200 {
 		k := i*7 + i*i
@@ -40,17 +40,17 @@ func letters() (target, predicted []string) {
 	return target, predicted
 }
 
-// want are the figures of a class.
+// want contains the expected figures of a class.
 type want struct {
 	precision, recall, f1 float64
 	support               int64
 }
 
-func TestFiguresAreThoseOfScikitLearn(t *testing.T) {
-	// Expected values: scikit-learn 1.9.1, accuracy_score, f1_score and
-	// precision_recall_fscore_support with zero_division=0. The first two
-	// examples are those in its documentation of f1_score and
-	// classification_report.
+func TestFiguresMatchScikitLearn(t *testing.T) {
+	// The expected values come from accuracy_score, f1_score, and
+	// precision_recall_fscore_support of scikit-learn 1.9.1, with
+	// zero_division=0. The first two examples are from its documentation of
+	// f1_score and classification_report.
 	target, predicted := letters()
 	cases := map[string]struct {
 		target, predicted         []string
@@ -104,7 +104,7 @@ func split(s string) (out []string) {
 	return out
 }
 
-func TestARowWithoutALabelIsWrongAndSpoilsNoPrecision(t *testing.T) {
+func TestARowWithoutALabelLowersRecallButNotPrecision(t *testing.T) {
 	s, err := rows(split("a a b b"), split("a - b b")).scores(0, usual)
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +130,7 @@ func TestALabelThatIsAnEmptyTextIsALabel(t *testing.T) {
 	}
 }
 
-func TestThreeRightRowsAreNoProof(t *testing.T) {
+func TestThreeCorrectRowsLeaveAWideInterval(t *testing.T) {
 	s, err := rows(split("a b c"), split("a b c")).scores(0, usual)
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestThreeRightRowsAreNoProof(t *testing.T) {
 	}
 }
 
-func TestTheRarestClassDecidesHowSureMacroF1Is(t *testing.T) {
+func TestTheRarestClassDecidesTheWidthOfMacroF1(t *testing.T) {
 	target := append(slices.Repeat([]string{"a"}, 1000), "b")
 	s, err := rows(target, target).scores(0, usual)
 	if err != nil {
@@ -157,7 +157,7 @@ func TestTheRarestClassDecidesHowSureMacroF1Is(t *testing.T) {
 	}
 }
 
-func TestTheIntervalOfF1IsThatOfABootstrap(t *testing.T) {
+func TestTheIntervalOfF1MatchesABootstrap(t *testing.T) {
 	target, predicted := letters()
 	for range 3 { // 1,600 rows
 		target, predicted = append(target, target...), append(predicted, predicted...)
@@ -186,14 +186,15 @@ func TestTheIntervalOfF1IsThatOfABootstrap(t *testing.T) {
 		if !near(c.got.SE, e.SE, 0.05*e.SE) {
 			t.Errorf("%s: standard error %g, by bootstrap %g", name, c.got.SE, e.SE)
 		}
-		// Kish's number bounds what the rows say, so that it may be wider.
+		// Kish's effective number of rows is a bound, so the interval may be
+		// wider.
 		if c.got.Low > e.Low+0.002 || c.got.High < e.High-0.002 {
 			t.Errorf("%s: %+v, by bootstrap %+v", name, c.got, e)
 		}
 	}
 }
 
-func TestOneRowLeavesEveryFigureOpen(t *testing.T) {
+func TestOneRowGivesVeryWideIntervals(t *testing.T) {
 	s, err := rows([]string{"a"}, []string{"a"}).scores(0, usual)
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +245,7 @@ func TestManyLabelsAreScoredQuickly(t *testing.T) {
 	}
 }
 
-func TestNoRowsMakeNoFigures(t *testing.T) {
+func TestWithoutRowsThereAreNoFigures(t *testing.T) {
 	if _, err := newNumbered(1).scores(0, usual); err == nil {
 		t.Error("there were figures")
 	}

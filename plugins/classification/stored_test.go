@@ -25,7 +25,7 @@ func TestStoredFiguresAreWrittenAsTheyWereRead(t *testing.T) {
 	}
 }
 
-// storedMetrics returns the blob of an archived store that has metrics.
+// storedMetrics returns the metrics.json in an archived store.
 func storedMetrics(t *testing.T, archive string) []byte {
 	t.Helper()
 	f, err := os.Open(archive)

@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// Tally counts which label was predicted where another was right.
+// Tally counts pairs of correct and predicted labels.
 type Tally struct {
 	counts map[pair]int64
 }
 
-// pair is a right label and the one predicted; with abstained set there is
-// none.
+// pair is a correct label and the predicted one. If abstained is set, no label
+// was predicted.
 type pair struct {
 	target, predicted string
 	abstained         bool
@@ -20,7 +20,7 @@ type pair struct {
 // NewTally returns an empty tally.
 func NewTally() *Tally { return &Tally{counts: map[pair]int64{}} }
 
-// Add counts a row. given false: no label was predicted.
+// Add counts a row. given is false if no label was predicted.
 func (t *Tally) Add(target, predicted string, given bool) {
 	if !given {
 		predicted = ""
@@ -28,15 +28,15 @@ func (t *Tally) Add(target, predicted string, given bool) {
 	t.counts[pair{target, predicted, !given}]++
 }
 
-// Cell is a field of the confusion matrix that is not zero.
+// Cell is a cell of the confusion matrix that is not zero.
 type Cell struct {
 	Target, Predicted string
-	// Abstained: no label was predicted, Predicted is empty.
+	// Abstained says that no label was predicted. Predicted is then empty.
 	Abstained bool
 	Rows      int64
 }
 
-// Cells returns the confusion matrix, sorted by right and predicted label.
+// Cells returns the confusion matrix, sorted by correct and predicted label.
 func (t *Tally) Cells() []Cell {
 	cells := make([]Cell, 0, len(t.counts))
 	for p, n := range t.counts {

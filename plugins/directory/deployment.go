@@ -47,13 +47,13 @@ var valueType = cty.Object(map[string]cty.Type{
 // deployment implements deploy "directory".
 type deployment struct{ root func() string }
 
-// notes are what the plugin keeps in the state's private part.
+// notes is the private part of the deployment's state.
 type notes struct {
 	Path string `json:"path"`
 	Keep int64  `json:"keep"`
 	// Release is the name of the release that was deployed.
 	Release string `json:"release"`
-	// Deployment tells this one from others at the same place.
+	// Deployment distinguishes this deployment from others at the same path.
 	Deployment string `json:"deployment,omitempty"`
 }
 
@@ -74,7 +74,7 @@ func (d deployment) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	return nil
 }
 
-// Read looks at what stands at the place.
+// Read reports what exists at the path.
 func (d deployment) Read(_ context.Context, r *plugin.DeploymentReadRequest[args]) (*plugin.DeploymentState, error) {
 	n, err := notesOf(r.State)
 	if err != nil {
@@ -85,8 +85,8 @@ func (d deployment) Read(_ context.Context, r *plugin.DeploymentReadRequest[args
 	var elsewhere error
 	switch {
 	case err != nil:
-		// Something else has taken the place. That is for the next apply to
-		// refuse; a plan only has to show it.
+		// Something else is at the path now. The next apply will refuse it; a
+		// plan only has to show it.
 		elsewhere = err
 	case name == "":
 		return nil, nil
@@ -115,7 +115,7 @@ func (d deployment) Read(_ context.Context, r *plugin.DeploymentReadRequest[args
 	return n.state(p, found, drift)
 }
 
-// Plan compares what stands there with what is wanted.
+// Plan compares what is deployed with the configuration.
 func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[args]) (*plugin.DeploymentPlan, error) {
 	if r.Prior == nil {
 		return &plugin.DeploymentPlan{Action: plugin.ActionCreate, Changes: d.inTheWay(r)}, nil
@@ -149,8 +149,9 @@ func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[args
 	return out, nil
 }
 
-// inTheWay shows what a new deployment finds at its path: one that is taken
-// over, or what is not quern's, so that nobody trains for hours to learn it.
+// inTheWay reports what a new deployment finds at its path: a deployment that
+// it takes over, or something that quern did not create. The plan shows it, so
+// that nobody trains for hours before finding out.
 func (d deployment) inTheWay(r *plugin.DeploymentPlanRequest[args]) []plugin.DeploymentChange {
 	if !r.Known("path") {
 		return nil
@@ -169,7 +170,7 @@ func (d deployment) inTheWay(r *plugin.DeploymentPlanRequest[args]) []plugin.Dep
 	return nil
 }
 
-// Apply writes a release, unless it is there, and points the link to it.
+// Apply writes a release, unless it already exists, and points the link to it.
 func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[args]) (*plugin.DeploymentState, error) {
 	p := newPlace(d.root(), r.Args.Path)
 	if err := p.apart(d.root()); err != nil {
@@ -211,8 +212,8 @@ func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[
 	return state, errors.Join(err, pruneErr)
 }
 
-// ensure returns a whole release of the artifact: one that is there, or a new
-// one. A release that was changed by hand is never used again.
+// ensure returns a complete release of the artifact: an existing one or a new
+// one. It never uses a release that was changed by hand.
 func (p place) ensure(ctx context.Context, a *plugin.ArtifactInput) (*release, error) {
 	taken, err := p.releases()
 	if err != nil {
@@ -229,7 +230,7 @@ func (p place) ensure(ctx context.Context, a *plugin.ArtifactInput) (*release, e
 	return p.write(ctx, a, taken)
 }
 
-// renew makes a release that is deployed again the newest.
+// renew makes a release that is deployed again the newest one.
 func (p place) renew(r *release, taken []*release) (*release, error) {
 	newest := taken[len(taken)-1]
 	if newest == r {
@@ -239,8 +240,8 @@ func (p place) renew(r *release, taken []*release) (*release, error) {
 	return r, writeJSON(filepath.Join(p.home, r.Name+".json"), r)
 }
 
-// prune removes the oldest releases beyond those to keep. It returns the files
-// in them that are not quern's, which stay.
+// prune removes the oldest releases beyond the number to keep. It returns the
+// files in them that quern did not create, which are not removed.
 func (p place) prune(current *release, keep int64) (left []string, err error) {
 	all, err := p.releases()
 	if err != nil {
@@ -259,14 +260,15 @@ func (p place) prune(current *release, keep int64) (left []string, err error) {
 	return left, nil
 }
 
-// leftText says which files of other make were left in place.
+// leftText describes the files that were left in place because quern did not
+// create them.
 func leftText(left []string) string {
 	return "Some files were not removed\nThe release is removed, except for these files, which quern did not create: " +
 		strings.Join(left, ", ") + ". Move or delete them yourself."
 }
 
-// Delete removes the link and the releases; what is not quern's stays, and so
-// does what another deployment has taken over.
+// Delete removes the link and the releases. It keeps what quern did not create,
+// and what another deployment has taken over.
 func (d deployment) Delete(_ context.Context, r *plugin.DeploymentDeleteRequest[args]) error {
 	n, err := notesOf(r.State)
 	if err != nil {
@@ -277,8 +279,8 @@ func (d deployment) Delete(_ context.Context, r *plugin.DeploymentDeleteRequest[
 	if owner.takenFrom(n.Deployment) {
 		return nil
 	}
-	// A link or folder that is not quern's is left alone, as are the releases
-	// of a folder without quern's mark.
+	// Leave alone a link or folder that quern did not create, and releases in a
+	// folder without quern's marker.
 	if name, err := p.current(); err == nil && name != "" {
 		if err := os.Remove(p.link); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove %s: %w", p.shown, err)
@@ -308,7 +310,8 @@ func (d deployment) Delete(_ context.Context, r *plugin.DeploymentDeleteRequest[
 	if err := os.Remove(filepath.Join(p.home, ownerFile)); err != nil {
 		return fmt.Errorf("remove %s: %w", p.home, err)
 	}
-	// Fails where something that is not quern's is left in it.
+	// This fails if the folder still contains something that quern did not
+	// create.
 	_ = os.Remove(p.home)
 	return nil
 }
@@ -332,7 +335,7 @@ func attribute(s *plugin.DeploymentState, name string) string {
 	return v.AsString()
 }
 
-// state is what is reported of a place.
+// state returns the state of a deployment at a place.
 func (n notes) state(p place, r *release, drift string) (*plugin.DeploymentState, error) {
 	private, err := json.Marshal(n)
 	if err != nil {

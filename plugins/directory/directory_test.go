@@ -12,7 +12,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-// deployed is a deployment of models into a folder of the test's own.
+// deployed is a deployment of models into a temporary folder.
 type deployed struct {
 	*plugintest.Deployed
 	t    *testing.T
@@ -34,7 +34,8 @@ func deployIn(t *testing.T, root string) *deployed {
 	return d
 }
 
-// model is what is to be deployed from now on: two files that say text.
+// model replaces the artifact to deploy with a model of two files that contain
+// text.
 func (d *deployed) model(text string) {
 	d.t.Helper()
 	dir := d.t.TempDir()
@@ -62,7 +63,7 @@ func (d *deployed) apply() {
 	}
 }
 
-// planned refreshes and plans, and returns the action and the changes.
+// planned refreshes and plans. It returns the action and the changes.
 func (d *deployed) planned() (plugin.DeploymentAction, string) {
 	d.t.Helper()
 	if d.Value() != cty.NilVal {
@@ -81,7 +82,7 @@ func (d *deployed) planned() (plugin.DeploymentAction, string) {
 	return p.Action, strings.Join(changes, "; ")
 }
 
-// served is what a reader finds through the link.
+// served returns what a reader finds through the link.
 func (d *deployed) served() string {
 	d.t.Helper()
 	var all []string
@@ -95,7 +96,7 @@ func (d *deployed) served() string {
 	return strings.Join(all, " ")
 }
 
-// releases are the names of the release folders.
+// releases returns the names of the release folders.
 func (d *deployed) releases() []string {
 	d.t.Helper()
 	found, err := filepath.Glob(filepath.Join(d.root, "serve/.current.quern/sha256-*"))
@@ -140,7 +141,7 @@ func TestADeploymentIsCreatedKeptAndUpdated(t *testing.T) {
 	}
 }
 
-func TestOldReleasesAreRemovedAndTheCurrentOneNever(t *testing.T) {
+func TestOldReleasesAreRemovedButNeverTheCurrentOne(t *testing.T) {
 	d := deploy(t)
 	d.set("keep", 2)
 	for _, text := range []string{"1", "22", "333", "22"} {
@@ -163,7 +164,7 @@ func TestOldReleasesAreRemovedAndTheCurrentOneNever(t *testing.T) {
 	}
 }
 
-func TestWhatQuernDidNotMakeIsNeverOverwritten(t *testing.T) {
+func TestFilesThatQuernDidNotCreateAreNeverOverwritten(t *testing.T) {
 	for name, put := range map[string]func(path string) error{
 		"a file":         func(p string) error { return os.WriteFile(p, []byte("mine"), 0o644) },
 		"a folder":       func(p string) error { return os.Mkdir(p, 0o755) },
@@ -215,7 +216,7 @@ func listing(t *testing.T, root string) string {
 	return strings.Join(out, "\n")
 }
 
-func TestChangesByHandAreSeenAndPutRight(t *testing.T) {
+func TestManualChangesAreDetectedAndFixed(t *testing.T) {
 	cases := map[string]struct {
 		change func(link string) error
 		want   string
@@ -253,7 +254,7 @@ func TestChangesByHandAreSeenAndPutRight(t *testing.T) {
 	}
 }
 
-func TestATouchedFileOfTheSameContentIsNoChange(t *testing.T) {
+func TestATouchedFileWithTheSameContentIsNoChange(t *testing.T) {
 	d := deploy(t)
 	d.apply()
 	path := filepath.Join(d.root, "serve/current/model.json")
@@ -265,7 +266,7 @@ func TestATouchedFileOfTheSameContentIsNoChange(t *testing.T) {
 	}
 }
 
-func TestALinkThatIsGoneIsCreatedAgain(t *testing.T) {
+func TestAMissingLinkIsCreatedAgain(t *testing.T) {
 	d := deploy(t)
 	d.apply()
 	if err := os.Remove(filepath.Join(d.root, "serve/current")); err != nil {
@@ -280,7 +281,7 @@ func TestALinkThatIsGoneIsCreatedAgain(t *testing.T) {
 	}
 }
 
-func TestSomethingElseInThePlaceIsShownByThePlanAndRefusedByTheApply(t *testing.T) {
+func TestSomethingElseAtThePathIsShownByThePlanAndRefusedByTheApply(t *testing.T) {
 	d := deploy(t)
 	d.apply()
 	path := filepath.Join(d.root, "serve/current")
@@ -307,7 +308,7 @@ func TestAnotherPathReplacesTheDeployment(t *testing.T) {
 	}
 }
 
-func TestWhatAnInterruptedApplyLeftIsRemoved(t *testing.T) {
+func TestLeftoversOfAnInterruptedApplyAreRemoved(t *testing.T) {
 	d := deploy(t)
 	d.apply()
 	home := filepath.Join(d.root, "serve/.current.quern")
@@ -325,13 +326,13 @@ func TestWhatAnInterruptedApplyLeftIsRemoved(t *testing.T) {
 	}
 }
 
-func TestDeleteLeavesNothingOfQuernsAndAllThatIsNot(t *testing.T) {
+func TestDeleteRemovesOnlyWhatQuernCreated(t *testing.T) {
 	d := deploy(t)
 	d.apply()
 	if err := os.WriteFile(filepath.Join(d.root, "serve/mine"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time there is nothing to do
+	for range 2 { // the second time, there is nothing to do
 		if err := d.Delete(); err != nil {
 			t.Fatal(err)
 		}
@@ -342,7 +343,7 @@ func TestDeleteLeavesNothingOfQuernsAndAllThatIsNot(t *testing.T) {
 	}
 }
 
-func TestDeleteSparesWhatHasTakenThePlace(t *testing.T) {
+func TestDeleteKeepsWhatReplacedTheDeployment(t *testing.T) {
 	d := deploy(t)
 	d.apply()
 	path := filepath.Join(d.root, "serve/current")
@@ -360,7 +361,7 @@ func TestDeleteSparesWhatHasTakenThePlace(t *testing.T) {
 	}
 }
 
-func TestOfTwoDeploymentsToOnePathTheLaterHasIt(t *testing.T) {
+func TestTheLaterOfTwoDeploymentsTakesOverThePath(t *testing.T) {
 	first := deploy(t)
 	first.apply()
 	second := deployIn(t, first.root)
@@ -397,7 +398,7 @@ func TestADatasetIsDeployedAsParquetFiles(t *testing.T) {
 	}
 }
 
-func TestAStoreIsNoPlaceForADeployment(t *testing.T) {
+func TestADeploymentIntoAStoreIsRefused(t *testing.T) {
 	root := t.TempDir()
 	store := filepath.Join(root, ".quern", "blobs")
 	if err := os.MkdirAll(store, 0o755); err != nil {
@@ -432,7 +433,7 @@ func TestAStoreIsNoPlaceForADeployment(t *testing.T) {
 	}
 }
 
-func TestFilesOfOthersInAReleaseAreKept(t *testing.T) {
+func TestForeignFilesInAReleaseAreKept(t *testing.T) {
 	mine := func(t *testing.T, root string) []string {
 		t.Helper()
 		found, err := filepath.Glob(filepath.Join(root, "serve/.current.quern/*/*"))
@@ -456,7 +457,7 @@ func TestFilesOfOthersInAReleaseAreKept(t *testing.T) {
 			if err := os.WriteFile(notes, []byte("mine"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			for range 2 { // the second time sweeps what is left
+			for range 2 { // the second time removes what is left
 				if err := end(d); err != nil {
 					t.Fatal(err)
 				}

@@ -1,18 +1,19 @@
-// Package directory offers the deployment "directory": an artifact's files in
-// a folder, which programs read while it is exchanged under their feet.
+// Package directory provides the deployment "directory", which puts an
+// artifact's files into a folder and can replace them while other programs read
+// them.
 //
-// For path = "serve/current" there are
+// For path = "serve/current", it creates:
 //
-//	serve/current                    a symbolic link to one of the releases
-//	serve/.current.quern/owner.json  the mark that all beside it is quern's
-//	serve/.current.quern/NAME/       a release: the artifact's files, no more
-//	serve/.current.quern/NAME.json   what the release is made of
+// \tserve/current                    a symbolic link to one of the releases
+// \tserve/.current.quern/owner.json  the marker that quern owns this folder
+// \tserve/.current.quern/NAME/       a release: only the artifact's files
+// \tserve/.current.quern/NAME.json   the content of the release
 //
-// It promises that a reader who follows the link sees one whole release or
-// another, never a mixture and never nothing: a release is written and synced
-// under a temporary name, put in its place, and then the link is exchanged by
-// a rename. It never touches what it did not make: a file, folder or link at
-// the path that is not its own is an error. A crash leaves at most a
+// A reader who follows the link always sees one complete release, never a
+// mixture and never nothing. The plugin writes and syncs a release under a
+// temporary name, renames it, and then replaces the link with another rename.
+// It never touches anything that it did not create: if the path is a file,
+// folder, or link of somebody else, that is an error. A crash leaves at most a
 // temporary folder, which the next apply removes.
 package directory
 
@@ -20,7 +21,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Types are the deployments of this package. root returns the folder that
+// Types returns the deployments of this package. root returns the folder that
 // relative paths start from.
 func Types(root func() string) []plugin.Type {
 	return []plugin.Type{

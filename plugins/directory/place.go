@@ -14,12 +14,12 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// place is where a deployment stands.
+// place is the location of a deployment.
 type place struct {
 	// shown is the path as users write it.
 	shown string
-	// link is the symbolic link, home the folder beside it that holds the
-	// releases. Both are absolute.
+	// link is the symbolic link. home is the folder next to it that contains
+	// the releases. Both are absolute.
 	link, home string
 }
 
@@ -41,25 +41,26 @@ const (
 type owner struct {
 	Format string `json:"format"`
 	Note   string `json:"note"`
-	// Deployment is the one that made the place, or took it over.
+	// Deployment identifies the deployment that created the place or took it
+	// over.
 	Deployment string `json:"deployment,omitempty"`
 }
 
 // release is the content of a release, as stored in NAME.json.
 type release struct {
 	Format string `json:"format"`
-	// Name is that of its folder.
+	// Name is the name of the release's folder.
 	Name string `json:"name"`
 	// Serial counts the releases of a place.
 	Serial int64 `json:"serial"`
-	// Digest is that of the artifact, Kind its kind.
+	// Digest is the artifact's digest, and Kind is its kind.
 	Digest string         `json:"digest"`
 	Kind   string         `json:"kind"`
 	Files  []deployedFile `json:"files"`
 }
 
-// deployedFile is a file of a release. Size and Modified tell cheaply whether
-// it was touched, SHA256 tells surely.
+// deployedFile is a file of a release. Size and Modified show quickly whether
+// it was touched, and SHA256 shows reliably whether it changed.
 type deployedFile struct {
 	Name     string `json:"name"` // slash-separated
 	Size     int64  `json:"size"`
@@ -67,13 +68,15 @@ type deployedFile struct {
 	SHA256   string `json:"sha256"`   // in hex
 }
 
-// foreign is the error that something at the place is not quern's.
+// foreign returns the error for something at the place that quern did not
+// create.
 func (p place) foreign(what string) error {
 	return fmt.Errorf("quern did not create what is at %s: %s\nMove it away, or deploy to another path. quern never overwrites what it did not create.", p.shown, what)
 }
 
-// current is the name of the release that the link points to. Empty: there is
-// no link. What stands at the path and is no link of quern's is an error.
+// current returns the name of the release that the link points to, or "" if
+// there is no link. It returns an error if the path is not a link that quern
+// created.
 func (p place) current() (string, error) {
 	info, err := os.Lstat(p.link)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -102,8 +105,9 @@ func (p place) current() (string, error) {
 	return filepath.Base(target), nil
 }
 
-// owner reads the mark of the folder of releases; nil: there is no folder, or
-// an empty one. One that is there without quern's mark is an error.
+// owner reads the marker in the folder of releases. It returns nil if the
+// folder does not exist or is empty, and an error if a folder exists without
+// quern's marker.
 func (p place) owner() (*owner, error) {
 	text, err := os.ReadFile(filepath.Join(p.home, ownerFile))
 	if err == nil {
@@ -126,13 +130,13 @@ func (p place) owner() (*owner, error) {
 	return nil, p.foreign(fmt.Sprintf("%s already exists, but has no marker file from quern", p.home))
 }
 
-// takenFrom says whether another deployment has taken the place over.
+// takenFrom reports whether another deployment has taken over the place.
 func (o *owner) takenFrom(deployment string) bool {
 	return o != nil && o.Deployment != "" && deployment != "" && o.Deployment != deployment
 }
 
-// claim makes the folder of releases, unless it is there, and marks it as the
-// deployment's.
+// claim creates the folder of releases, unless it exists, and marks it as the
+// deployment's own.
 func (p place) claim(deployment string) error {
 	found, err := p.owner()
 	if err != nil || found != nil && found.Deployment == deployment {
@@ -144,7 +148,7 @@ func (p place) claim(deployment string) error {
 	return writeJSON(filepath.Join(p.home, ownerFile), owner{ownerFormat, "Created by quern for " + filepath.Base(p.link) + ". Do not change anything in this folder.", deployment})
 }
 
-// writeJSON puts a file in its place at once.
+// writeJSON writes a file atomically.
 func writeJSON(path string, content any) error {
 	text, err := json.MarshalIndent(content, "", "  ")
 	if err != nil {
@@ -156,7 +160,8 @@ func writeJSON(path string, content any) error {
 	return nil
 }
 
-// release reads what a release is made of; nil: there is no such release.
+// release reads the description of a release. It returns nil if the release
+// does not exist.
 func (p place) release(name string) (*release, error) {
 	text, err := os.ReadFile(filepath.Join(p.home, name+".json"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -172,7 +177,7 @@ func (p place) release(name string) (*release, error) {
 	return &r, nil
 }
 
-// releases are all releases, the oldest first.
+// releases returns all releases, from oldest to newest.
 func (p place) releases() ([]*release, error) {
 	entries, err := os.ReadDir(p.home)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -201,13 +206,13 @@ func (p place) releases() ([]*release, error) {
 
 func (p place) folder(r *release) string { return filepath.Join(p.home, r.Name) }
 
-// kept begins the names of folders with files of other make, whose release was
-// removed.
+// kept is the prefix of folders that contain foreign files from a release that
+// was removed.
 const kept = "kept-"
 
-// remove takes a release away: first what says that it is whole. Files in its
-// folder that are not quern's stay, in a folder that nothing of quern's touches
-// any more; remove returns where they are.
+// remove removes a release, starting with the file that marks it as complete.
+// It moves foreign files into a folder that quern never touches again, and
+// returns their paths.
 func (p place) remove(r *release) (left []string, err error) {
 	folder := p.folder(r)
 	foreign, err := p.foreignIn(r)
@@ -246,7 +251,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// foreignIn lists the files in a release's folder that are not the release's.
+// foreignIn lists the files in a release's folder that do not belong to the
+// release.
 func (p place) foreignIn(r *release) ([]string, error) {
 	own := map[string]bool{}
 	for _, f := range r.Files {
@@ -269,15 +275,15 @@ func (p place) foreignIn(r *release) ([]string, error) {
 	return foreign, err
 }
 
-// storeFolder is the folder of quern's own store beside a configuration, and
-// storeFormat how the file format in a store begins.
+// storeFolder is the name of quern's store in the folder of a configuration,
+// and storeFormat is the prefix of a store's format file.
 const (
 	storeFolder = ".quern"
 	storeFormat = "quern.store/"
 )
 
-// apart is an error where the place is in a store of quern's, or a folder that
-// the store of this pipeline is in. Symbolic links are followed.
+// apart returns an error if the place is inside a store of quern, or is a
+// folder that contains this pipeline's store. It follows symbolic links.
 func (p place) apart(root string) error {
 	dir, rest := filepath.Dir(p.link), ""
 	for {
@@ -309,8 +315,8 @@ func (p place) apart(root string) error {
 	return nil
 }
 
-// sweep removes what an interrupted apply left: temporary folders, and
-// releases that were not finished.
+// sweep removes what an interrupted apply left: temporary folders and
+// unfinished releases.
 func (p place) sweep() error {
 	entries, err := os.ReadDir(p.home)
 	if err != nil {
@@ -337,7 +343,7 @@ func (p place) sweep() error {
 	return nil
 }
 
-// point exchanges the link, in one step.
+// point replaces the link atomically.
 func (p place) point(r *release) error {
 	target := filepath.Join(filepath.Base(p.home), r.Name)
 	if err := renameio.Symlink(target, p.link); err != nil {

@@ -18,11 +18,11 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// releaseName is the shape of a release's name: the beginning of the
-// artifact's digest, and a number where that is taken.
+// releaseName matches a release's name: the beginning of the artifact's digest,
+// and a number if that name is taken.
 var releaseName = regexp.MustCompile(`^sha256-[0-9a-f]{16}(-[0-9]+)?$`)
 
-// nameFor is a free name for a release of an artifact.
+// nameFor returns an unused name for a release of an artifact.
 func nameFor(digest string, taken []*release) string {
 	base := "sha256-" + fmt.Sprintf("%.16s", strings.TrimPrefix(digest, "sha256:"))
 	name := base
@@ -32,8 +32,8 @@ func nameFor(digest string, taken []*release) string {
 	return name
 }
 
-// write makes a release of an artifact: under a temporary name, then in its
-// place, and last the file that says that it is whole.
+// write creates a release of an artifact: first under a temporary name, then
+// under its own name, and finally the file that marks it as complete.
 func (p place) write(ctx context.Context, a *plugin.ArtifactInput, taken []*release) (*release, error) {
 	r := &release{Format: ownerFormat, Name: nameFor(a.Digest, taken), Serial: 1, Digest: a.Digest, Kind: string(a.Kind)}
 	if len(taken) > 0 {
@@ -79,7 +79,7 @@ func fill(ctx context.Context, dir string, a *plugin.ArtifactInput, r *release) 
 	return nil
 }
 
-// copyFile copies a file and checks that it is what it should be.
+// copyFile copies a file and verifies its content.
 func copyFile(dir string, f plugin.File) (deployedFile, error) {
 	in, err := os.Open(f.Path)
 	if err != nil {
@@ -96,7 +96,8 @@ func copyFile(dir string, f plugin.File) (deployedFile, error) {
 	return done, err
 }
 
-// fillDataset writes a dataset as one Parquet file a shard, with all columns.
+// fillDataset writes a dataset with all its columns, as one Parquet file per
+// shard.
 func fillDataset(ctx context.Context, dir string, d *plugin.DatasetInput, r *release) error {
 	for i, shard := range d.Shards() {
 		name := fmt.Sprintf("part-%05d.parquet", i)
@@ -153,8 +154,8 @@ func create(dir, name string, write func(io.Writer) error) (deployedFile, error)
 	return deployedFile{name, info.Size(), info.ModTime().UnixNano(), hex.EncodeToString(sum.Sum(nil))}, file.Close()
 }
 
-// drift says in words how a release differs from what was deployed; empty: not
-// at all. Files whose size and time are as they were are not read.
+// drift describes how a release differs from what was deployed, or returns ""
+// if it does not. It does not read files whose size and time have not changed.
 func (p place) drift(r *release) (string, error) {
 	expected := map[string]bool{}
 	for _, f := range r.Files {

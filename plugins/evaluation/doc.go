@@ -1,14 +1,14 @@
-// Package evaluation compares what answers for a row: models with prompts,
-// trained models, and columns that are there already, on the same rows and by
-// the same metrics, and says how sure the differences are.
+// Package evaluation compares everything that can answer for a row: models with
+// prompts, trained models, and existing columns. It measures them on the same
+// rows with the same metrics, and reports how certain the differences are.
 //
-// An answer that failed is a wrong answer: it makes conditions false and graded
-// scores 0, so that nobody wins by failing where it is hard. What a metric
-// could not be computed of counts likewise where the metric is a condition, and
-// is left out where it is a number. What a judge failed to grade is left out.
-// A condition that is null, and a judge without a criterion, are not about the
-// row and have no part in it.
+// A failed answer is a wrong answer: its conditions are false and its graded
+// scores are 0, so no subject gains by failing on difficult rows. If a metric
+// could not be computed for an answer, a condition counts as false, and a
+// number is left out. If a judge failed to grade an answer, the grade is left
+// out. If a condition is null, or a judge has no criterion, the metric does not
+// apply to the row.
 //
-// All calls to models go through the host. Nothing is random but what the seed
-// decides, so that equal answers make equal figures.
+// All calls to models go through the host. The seed determines all randomness,
+// so equal answers give equal figures.
 package evaluation

@@ -8,7 +8,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Types are the evaluators of this package.
+// Types returns the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
 		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, BehaviorVersion: 7}, evaluator{}),
@@ -87,10 +87,10 @@ gate "no worse" {
 // evaluator implements evaluate "prompt".
 type evaluator struct{}
 
-// rowsOutput is the dataset of single answers.
+// rowsOutput is the name of the dataset of single answers.
 const rowsOutput = "rows"
 
-// Prepare finds the subjects and metrics and declares what is made of them.
+// Prepare finds the subjects and metrics and declares the outputs.
 func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	for _, key := range []string{"subjects", "metrics"} {
 		if !p.Known(key) {
@@ -118,7 +118,7 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	return nil
 }
 
-// design is which subjects are compared.
+// design returns which subjects are compared.
 func (a *args) design() figures.Design {
 	return figures.Design{Subjects: subjects.Names(a.subjects), Baseline: a.Baseline}
 }
@@ -136,7 +136,7 @@ func checkNumbers(p *plugin.Prepare[args]) {
 	}
 }
 
-// Run gets the answers, measures them and compares.
+// Run gets the answers, measures them, and compares the subjects.
 func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 	e, err := newRun(ctx, r)
 	if err != nil {
@@ -165,9 +165,9 @@ func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 	return nil
 }
 
-// foresee says how often subjects and judges are asked. Trained models are no
-// matter of cost, and what judges are asked about their answers is counted
-// where a question is given.
+// foresee declares how often subjects and judges are called. Trained models
+// cost nothing. Calls of judges about the answers of trained models are counted
+// if the judge is given a question.
 func (a *args) foresee(p *plugin.Prepare[args]) {
 	repeats := float64(max(a.Repeats, 1))
 	for _, s := range a.subjects {

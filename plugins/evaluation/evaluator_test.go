@@ -20,7 +20,7 @@ import (
 
 var offer = plugin.Plugin{Name: "evaluation", Version: "1.0.0", Types: Types()}
 
-// asks is a prompt that asks for the column text in a tone.
+// asks returns a prompt that asks for the column text in a given tone.
 func asks(tone string) plugintest.Prompt {
 	return func(row map[string]any) *llm.Request {
 		return &llm.Request{Messages: []llm.Message{{Role: llm.System, Content: tone}, {Role: llm.User, Content: row["text"].(string)}}}
@@ -29,8 +29,8 @@ func asks(tone string) plugintest.Prompt {
 
 func price(v float64) *float64 { return &v }
 
-// adder answers sums. Asked sloppily it errs on every third row, and on "boom"
-// it fails.
+// adder answers sums. If it is asked sloppily, it is wrong on every third row,
+// and it fails on "boom".
 func adder() plugintest.FakeModel {
 	return plugintest.FakeModel{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
 		var a, b int
@@ -59,7 +59,7 @@ func sums(n int) []map[string]any {
 	return rows
 }
 
-// answer is the answer that a late expression sees.
+// answer returns the answer that a late expression sees.
 func answer(row map[string]any) map[string]any {
 	raw, ok := row["output"].(json.RawMessage)
 	if !ok {
@@ -98,7 +98,7 @@ func evaluate(t *testing.T, rows []map[string]any, given map[string]any) *plugin
 	return got
 }
 
-// at follows a path into a value; NaN: it is null.
+// at follows a path into a value. It returns NaN if the value is null.
 func at(v cty.Value, path ...string) float64 {
 	for _, step := range path {
 		v = v.GetAttr(step)
@@ -110,7 +110,7 @@ func at(v cty.Value, path ...string) float64 {
 	return f
 }
 
-// words are values with spaces between them.
+// words joins values with spaces.
 func words(values ...any) string { return strings.TrimSpace(fmt.Sprintln(values...)) }
 
 func near(a, b float64) bool { return math.Abs(a-b) < 1e-9 || math.IsNaN(a) && math.IsNaN(b) }
@@ -137,7 +137,8 @@ func TestSubjectsAreComparedOnTheSameRows(t *testing.T) {
 		{10.0 / 30, []string{"differences", "careful - sloppy", "exact", "value"}},
 		{-10.0 / 30, []string{"differences", "sloppy - careful", "exact", "value"}},
 		{stats.McNemar(10, 0), []string{"differences", "sloppy - careful", "exact", "p"}},
-		// Two of three comparisons have the smallest p, the third has 1.
+		// Two of the three comparisons have the smallest p, and the third has
+		// 1.
 		{3 * stats.McNemar(10, 0), []string{"differences", "sloppy - careful", "exact", "p_adjusted"}},
 		{paired.Low, []string{"differences", "careful - sloppy", "exact", "low"}},
 		{-paired.Low, []string{"differences", "sloppy - careful", "exact", "high"}},
@@ -173,7 +174,7 @@ func TestEachAnswerIsARowWithItsRequestAndMetrics(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatFailedIsWrong(t *testing.T) {
+func TestAFailedAnswerIsWrong(t *testing.T) {
 	rows := append(sums(3), map[string]any{"text": "boom", "answer": "4", "known": nil, "doc": "9"})
 	given := evaluateArgs()
 	given["metrics"].(map[string]any)["length"] = plugintest.LateColumn(func(row map[string]any) (any, error) {
@@ -198,8 +199,8 @@ func TestAnAnswerThatFailedIsWrong(t *testing.T) {
 	}
 }
 
-func TestRepeatsOfARowAreNoNewRows(t *testing.T) {
-	// Every second draw is wrong on even rows.
+func TestRepeatsOfARowDoNotCountAsRows(t *testing.T) {
+	// On even rows, every second draw is wrong.
 	model := plugintest.FakeModel{Chat: func(r *llm.Request, draw int) (*llm.Response, error) {
 		var a, b int
 		if _, err := fmt.Sscanf(r.Messages[1].Content, "%d+%d", &a, &b); err != nil {
@@ -247,7 +248,7 @@ func TestThresholdsAndWeightsDecideWhatPasses(t *testing.T) {
 	if v := at(got.Value, "subjects", "known", "passed", "value"); !near(v, 3.0/12) {
 		t.Errorf("passed: %v", v)
 	}
-	// 9 numbers of one digit, 3 of two.
+	// Nine numbers have one digit, and three have two.
 	if v := at(got.Value, "subjects", "known", "overall", "value"); !near(v, (9*(1+3.0)/4+3*(2+3.0)/4)/12) {
 		t.Errorf("overall: %v", v)
 	}
@@ -276,14 +277,14 @@ func TestSimilarityIsTheCosineOfEmbeddings(t *testing.T) {
 	}
 }
 
-func TestASubjectThatNeverAnswersEndsTheStage(t *testing.T) {
+func TestASubjectThatNeverAnswersFailsTheStage(t *testing.T) {
 	_, err := plugintest.Run(t, offer, plugintest.Case{Type: "prompt", Args: evaluateArgs(), Rows: []map[string]any{{"text": "boom", "answer": "", "known": "", "doc": ""}}})
 	if err == nil || !strings.Contains(err.Error(), `The subject "careful" answered none of the rows`) {
 		t.Errorf("error: %v", err)
 	}
 }
 
-func TestOthersAreComparedWithTheBaselineAlone(t *testing.T) {
+func TestOtherSubjectsAreComparedOnlyWithTheBaseline(t *testing.T) {
 	given := evaluateArgs()
 	given["baseline"] = "careful"
 	got := evaluate(t, sums(30), given)
@@ -291,13 +292,13 @@ func TestOthersAreComparedWithTheBaselineAlone(t *testing.T) {
 	if n := differences.LengthInt(); n != 4 || differences.Type().HasAttribute("known - sloppy") {
 		t.Errorf("%d differences: %#v", n, differences)
 	}
-	// Two comparisons, the other one with p = 1.
+	// Two comparisons, of which the other one has p = 1.
 	if p := at(differences, "sloppy - careful", "exact", "p_adjusted"); !near(p, 2*stats.McNemar(10, 0)) {
 		t.Errorf("p_adjusted: %v", p)
 	}
 }
 
-func TestMistakesInTheArgumentsAreTold(t *testing.T) {
+func TestMistakesInTheArgumentsAreReported(t *testing.T) {
 	embeds := plugintest.FakeModel{Embed: func(string) ([]float32, error) { return nil, nil }}
 	for name, c := range map[string]struct {
 		args map[string]any

@@ -11,7 +11,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-// short is the length of an answer; of "2", it fails.
+// short is the length of an answer. It fails on the answer "2".
 var short = plugintest.LateColumn(func(row map[string]any) (any, error) {
 	if answer(row)["text"] == "2" {
 		return nil, errors.New("two is no good")
@@ -19,7 +19,8 @@ var short = plugintest.LateColumn(func(row map[string]any) (any, error) {
 	return float64(len(fmt.Sprint(answer(row)["text"]))), nil
 })
 
-// withFailures are four sums: the model fails on one, and short on another one.
+// withFailures returns four sums. The model fails on one of them, and short on
+// another.
 func withFailures(metric map[string]any) (rows []map[string]any, given map[string]any) {
 	rows = append(sums(3), map[string]any{"text": "boom", "answer": "4", "known": "4444", "doc": "9"})
 	metric["name"] = "length"
@@ -46,7 +47,7 @@ func TestAFailureIsLeftOutOfAMeanAndCounted(t *testing.T) {
 	if text := words(at(asked, "errors"), at(got.Value, "subjects", "known", "length", "errors")); text != "1 1" {
 		t.Errorf("errors: %s", text)
 	}
-	// Both subjects have a length for two rows only.
+	// Both subjects have a length only for two rows.
 	if n := at(got.Value, "differences", "asked - known", "length", "n"); n != 2 {
 		t.Errorf("rows that are compared: %v", n)
 	}
@@ -61,7 +62,7 @@ func TestAFailureIsLeftOutOfAMeanAndCounted(t *testing.T) {
 	}
 }
 
-func TestAFailureIsWorthWhatTheMetricSays(t *testing.T) {
+func TestTheMetricDecidesWhatAFailureCounts(t *testing.T) {
 	got := evaluateFailures(t, map[string]any{"value": short, "weight": 1, "error_score": -1, "threshold": 1})
 	asked := got.Value.GetAttr("subjects").GetAttr("asked")
 	for _, metric := range []string{"length", "overall"} {
@@ -72,7 +73,7 @@ func TestAFailureIsWorthWhatTheMetricSays(t *testing.T) {
 	if v := at(asked, "passed", "value"); v != 0.5 {
 		t.Errorf("passed: %v", v)
 	}
-	// 1 and 1 of both, -1 of both, and -1 against 4.
+	// Both have 1 and 1, both have -1, and the last row is -1 against 4.
 	if v, n := at(got.Value, "differences", "asked - known", "length", "value"), at(got.Value, "differences", "asked - known", "length", "n"); v != -5.0/4 || n != 4 {
 		t.Errorf("difference: %v of %v rows", v, n)
 	}
@@ -81,7 +82,7 @@ func TestAFailureIsWorthWhatTheMetricSays(t *testing.T) {
 	}
 }
 
-func TestAConditionThatFailsHasNotPassed(t *testing.T) {
+func TestAConditionThatFailsDoesNotPass(t *testing.T) {
 	refused := plugintest.LateColumn(func(row map[string]any) (any, error) {
 		if answer(row)["text"] == "2" {
 			return nil, errors.New("two is no good")
@@ -97,7 +98,7 @@ func TestAConditionThatFailsHasNotPassed(t *testing.T) {
 	}
 }
 
-func TestAnErrorScoreWithWhichAFailurePassesIsRefused(t *testing.T) {
+func TestAnErrorScoreThatWouldLetAFailurePassIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		metric map[string]any
 		want   string

@@ -12,8 +12,8 @@ import (
 	"github.com/quern-dev/quern/plugins/subjects"
 )
 
-// findings are what an evaluation comes to: the stage's value, and the content
-// of metrics.json. What is not known is null.
+// findings is the result of an evaluation: the stage's value, and the content
+// of metrics.json. Unknown members are null.
 type findings struct {
 	Rows       int64   `json:"rows"`
 	Repeats    int     `json:"repeats"`
@@ -22,7 +22,7 @@ type findings struct {
 	measurement.Description
 	Subjects    map[string]*subjectFigures `json:"subjects"`
 	Differences figures.Differences        `json:"differences"`
-	// Notes say what readers of the figures should know.
+	// Notes tell readers what to consider when they interpret the figures.
 	Notes []string `json:"notes,omitempty"`
 }
 
@@ -67,7 +67,7 @@ func (e *run) sample() *figures.Sample {
 	}
 }
 
-// described is what a metric is, for reports.
+// described returns the description of a metric for reports.
 func (m *measure) described() measurement.Metric {
 	d := measurement.Metric{Name: m.name, Kind: "number", Threshold: m.threshold, Share: m.condition, Rowwise: true}
 	if m.counts() {
@@ -84,8 +84,8 @@ func (m *measure) described() measurement.Metric {
 	return d
 }
 
-// columns are the values of a subject by the names of metrics. A missing grade
-// is worth 0.
+// columns returns the values of a subject by the names of metrics. A missing
+// grade counts as 0.
 func (t *table) columns(a *args) map[string][]float64 {
 	out := map[string][]float64{"passed": t.passed, "overall": t.overall}
 	for m, what := range a.measures {
@@ -94,7 +94,8 @@ func (t *table) columns(a *args) map[string][]float64 {
 	return out
 }
 
-// failed counts the answers without a value of their own by the names of metrics.
+// failed counts the answers that have no value of their own, by the names of
+// metrics.
 func (t *table) failed(a *args) map[string]int64 {
 	out := map[string]int64{"passed": t.anyErrors, "overall": t.anyErrors}
 	for m, what := range a.measures {
@@ -103,9 +104,9 @@ func (t *table) failed(a *args) map[string]int64 {
 	return out
 }
 
-// compared are the values of a subject that are compared with those of others.
-// Where a grade is missing there are none: a gap on either side must not look
-// like a difference.
+// compared returns the values of a subject that are compared with those of
+// other subjects. Missing grades are left out, because a gap on either side
+// must not look like a difference.
 func (t *table) compared(a *args) map[string][]float64 {
 	out := map[string][]float64{
 		"passed": replaced(t.passed, t.anyUngraded, math.NaN()), "overall": replaced(t.overall, t.anyUngraded, math.NaN()),
@@ -116,7 +117,7 @@ func (t *table) compared(a *args) map[string][]float64 {
 	return out
 }
 
-// replaced are values with another one where it is said.
+// replaced returns values in which the marked ones are replaced.
 func replaced(values []float64, where []bool, by float64) []float64 {
 	if !slices.Contains(where, true) {
 		return values
@@ -130,8 +131,8 @@ func replaced(values []float64, where []bool, by float64) []float64 {
 	return out
 }
 
-// scales are what the values of each metric can be. Those of a row expression
-// are taken for grades if all that were seen lie between 0 and 1.
+// scales returns the scale of each metric. A row expression is treated as a
+// grade if all its values are between 0 and 1.
 func (e *run) scales() map[string]figures.Scale {
 	overall, out := [][]float64{}, map[string]figures.Scale{"passed": {Share: true}}
 	for _, t := range e.tables {
@@ -173,9 +174,9 @@ func (e *run) subject(sample *figures.Sample, t *table) (*subjectFigures, error)
 	return out, err
 }
 
-// differences compares subjects by each metric. Those by the metrics
-// themselves are one family of comparisons, and those by passed and by overall,
-// which follow from them, one each.
+// differences compares subjects by each metric. The comparisons by the metrics
+// themselves are one family. Those by passed and by overall, which follow from
+// the metrics, are a separate family each.
 func (e *run) differences(sample *figures.Sample) (figures.Differences, error) {
 	columns := make([]map[string][]float64, len(e.tables))
 	for i, t := range e.tables {

@@ -11,8 +11,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-// replying answers each question by the first part of it that a reply is known
-// for.
+// replying answers each question with the reply for the first key that the
+// question contains.
 func replying(replies ...[2]string) plugintest.FakeModel {
 	return plugintest.FakeModel{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 		question := r.Messages[1].Content
@@ -61,7 +61,7 @@ func TestJudgesOfEachKindGrade(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotAboutARowHasNoPartInIt(t *testing.T) {
+func TestMetricsThatDoNotApplyToARowAreIgnored(t *testing.T) {
 	model := replying([2]string{"<rubric>\nBe good.\nBe brief.\n</rubric>", `{"explanation": "e", "score": 0.8}`})
 	rows := []map[string]any{
 		{"a": "x", "wish": "Be brief.", "want": "x"},
@@ -87,7 +87,7 @@ func TestWhatIsNotAboutARowHasNoPartInIt(t *testing.T) {
 	}
 }
 
-func TestAChoiceBetweenTwoAnswersIsAskedInBothOrders(t *testing.T) {
+func TestAPairOfAnswersIsJudgedInBothOrders(t *testing.T) {
 	model := replying([2]string{"<answer 1>\ngood", `{"because": "b", "choice": "1"}`}, [2]string{"<answer 2>\ngood", `{"because": "b", "choice": "2"}`}, [2]string{"Which", `{"because": "first", "choice": "1"}`})
 	rows := []map[string]any{{"a": "good", "b": "so"}, {"a": "so", "b": "good"}, {"a": "so", "b": "la"}}
 	got := evaluate(t, rows, map[string]any{
@@ -102,7 +102,7 @@ func TestAChoiceBetweenTwoAnswersIsAskedInBothOrders(t *testing.T) {
 	}
 }
 
-func TestAnAnswerWhoseGradeCannotBeReadHasNotPassed(t *testing.T) {
+func TestAnAnswerWhoseGradeCannotBeParsedDoesNotPass(t *testing.T) {
 	model := replying([2]string{"<answer>\ngood", `{"because": "b", "choice": "yes"}`}, [2]string{"<answer>\nbad", `maybe`})
 	got := judged(t, []map[string]any{{"a": "good"}, {"a": "bad"}, {"a": nil}}, map[string]any{"model": model, "kind": "closed_qa", "rubric": "Be good."})
 	rows := got.Datasets["rows"]

@@ -12,45 +12,44 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// measure is a metric, however it comes about.
+// measure is a metric of any kind.
 type measure struct {
 	name string
-	// key is the argument's, for messages.
+	// key is the key of the argument, for messages.
 	key string
-	// One of expression, judge and similar is set.
+	// Exactly one of expression, judge, and similar is set.
 	expression plugin.LateColumn
 	judge      *judge
 	similar    *similar
 
 	weight    float64
 	threshold *float64
-	// condition is set where values are true and false, as soon as that is
-	// known.
+	// condition is set if values are true or false, as soon as that is known.
 	condition bool
-	// weighted is set where it counts in the overall figure although it is a
-	// number.
+	// weighted is set if the metric is a number but counts in the overall
+	// figure.
 	weighted bool
-	// errorScore is what a failure is worth; nil: 0 (false) for conditions, and
-	// no value for numbers.
+	// errorScore is the value of a failure. If it is nil, a failure is 0
+	// (false) for conditions, and has no value for numbers.
 	errorScore *float64
 
-	// failure is why a value is missing, the first of all; values are those
-	// that are not.
+	// failure is the reason why the first missing value is missing. values
+	// counts the values that are not missing.
 	failure string
 	values  int
 }
 
-// graded says whether it is a grade between 0 and 1.
+// graded reports whether the metric is a grade between 0 and 1.
 func (m *measure) graded() bool { return m.judge != nil || m.similar != nil }
 
-// counts says whether it is part of the overall figure: a number, such as a
-// length or seconds, only where it was given a weight.
+// counts reports whether the metric is part of the overall figure. A number,
+// such as a length or seconds, is part of it only if it was given a weight.
 func (m *measure) counts() bool { return m.condition || m.graded() || m.weighted }
 
-// decides says whether an answer can fail to pass by it.
+// decides reports whether an answer can fail to pass because of the metric.
 func (m *measure) decides() bool { return m.condition || m.threshold != nil }
 
-// passes says whether a value does. A missing one does not.
+// passes reports whether a value passes. A missing value does not.
 func (m *measure) passes(v float64) bool {
 	if m.threshold != nil {
 		return v >= *m.threshold
@@ -58,7 +57,7 @@ func (m *measure) passes(v float64) bool {
 	return v == 1
 }
 
-// newMeasures lists the metrics by name.
+// newMeasures returns the metrics sorted by name.
 func newMeasures(p *plugin.Prepare[args]) []*measure {
 	a := p.Args
 	var all []*measure
@@ -119,8 +118,8 @@ func checkMeasures(p *plugin.Prepare[args], all []*measure) {
 	}
 }
 
-// checkErrorScore refuses a value that the metric cannot have, or one with which
-// a failure would pass.
+// checkErrorScore refuses an error score that the metric cannot have, or that
+// would let a failure pass.
 func (m *measure) checkErrorScore(p *plugin.Prepare[args]) {
 	key := m.key + ".error_score"
 	switch {
@@ -132,13 +131,13 @@ func (m *measure) checkErrorScore(p *plugin.Prepare[args]) {
 	}
 }
 
-// reserved are the names that columns and values have beside the metrics.
+// reserved contains the names of columns and values in addition to the metrics.
 var reserved = []string{
 	"row", "id", "cluster", "subject", "draw", "given", "request", "text", "tool_calls", "finish_reason", "refused", "error", "cost", "input_tokens",
 	"output_tokens", "latency", "passed", "overall", "tokens", "answers", "errors", "cut_off",
 }
 
-// rowsSchema is that of the single answers.
+// rowsSchema returns the schema of the single answers.
 func (a *args) rowsSchema() data.Schema {
 	out := data.Schema{{Name: "row", Type: "int64"}}
 	if a.ID.IsSet() {
@@ -149,7 +148,7 @@ func (a *args) rowsSchema() data.Schema {
 	}
 	out = append(out, data.Schema{
 		{Name: "subject", Type: "string"}, {Name: "draw", Type: "int64"},
-		// JSON: what metrics read of the row, and what was asked.
+		// JSON: the columns that metrics read, and the request.
 		{Name: "given", Type: "string"}, {Name: "request", Type: "string"},
 		{Name: "text", Type: "string"}, {Name: "tool_calls", Type: "string"},
 		{Name: "finish_reason", Type: "string"}, {Name: "refused", Type: "bool"}, {Name: "error", Type: "string"},
@@ -168,7 +167,7 @@ func (a *args) rowsSchema() data.Schema {
 	return out
 }
 
-// names are those of the metrics, with what is made of all of them.
+// names returns the names of the metrics and of the figures that combine them.
 func (a *args) names() []string {
 	var names []string
 	for _, m := range a.measures {

@@ -19,7 +19,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin/output"
 )
 
-// measure computes all metrics of the chunk's answers.
+// measure computes all metrics for the chunk's answers.
 func (c *chunk) measure(ctx context.Context) error {
 	for _, draws := range c.answers {
 		for _, rows := range draws {
@@ -53,7 +53,7 @@ func (c *chunk) measure(ctx context.Context) error {
 	return nil
 }
 
-// each calls f for the answers of each subject and draw.
+// each calls f with the answers of each subject and draw.
 func (c *chunk) each(f func(rows []*given) error) error {
 	for _, draws := range c.answers {
 		for _, rows := range draws {
@@ -65,8 +65,8 @@ func (c *chunk) each(f func(rows []*given) error) error {
 	return nil
 }
 
-// late evaluates a row expression over the rows and what was answered; the
-// caller releases the values.
+// late evaluates a row expression over the rows and their answers. The caller
+// releases the values.
 func (c *chunk) late(ctx context.Context, l plugin.LateColumn, rows []*given) (arrow.Array, []plugin.RowError, error) {
 	responses := make([]*llm.Response, len(rows))
 	for i, a := range rows {
@@ -114,7 +114,7 @@ func (c *chunk) expression(ctx context.Context, m int, l plugin.LateColumn) erro
 	})
 }
 
-// miss notes why a value is missing though there is an answer.
+// miss records why a value is missing although there is an answer.
 func (c *chunk) miss(a *given, m int, why string) {
 	a.failed[m] = why
 	a.missing = append(a.missing, c.Args.measures[m].name+": "+why)
@@ -123,13 +123,13 @@ func (c *chunk) miss(a *given, m int, why string) {
 	}
 }
 
-// ungrade notes why a grade is missing.
+// ungrade records why a grade is missing.
 func (c *chunk) ungrade(a *given, m int, why string) {
 	c.miss(a, m, why)
 	a.ungraded[m] = why
 }
 
-// numbersOf reads conditions and numbers.
+// numbersOf returns a reader for conditions or numbers.
 func numbersOf(values arrow.Array) (func(int) float64, error) {
 	switch v := values.(type) {
 	case *array.Boolean:
@@ -150,8 +150,8 @@ func numbersOf(values arrow.Array) (func(int) float64, error) {
 	return nil, fmt.Errorf("It is %s", values.DataType())
 }
 
-// texts are what a judge looks at of each answer: its text, or what a row
-// expression takes from it. False: there is none.
+// texts returns the texts that a judge looks at: the text of each answer, or
+// what a row expression extracts from it. A text is false if there is none.
 func (c *chunk) texts(ctx context.Context, l plugin.LateColumn, m int, rows []*given) (func(int) (string, bool), func(), error) {
 	if !l.IsSet() {
 		return func(i int) (string, bool) { return rows[i].text(), rows[i].Response != nil }, func() {}, nil
@@ -173,8 +173,8 @@ func (c *chunk) texts(ctx context.Context, l plugin.LateColumn, m int, rows []*g
 	return func(i int) (string, bool) { return subjects.Text(text, i) }, values.Release, nil
 }
 
-// judge has all answers graded. One that failed, or has nothing to be graded,
-// has the grade 0.
+// judge grades all answers. An answer that failed, or that has nothing to
+// grade, has the grade 0.
 func (c *chunk) judge(ctx context.Context, m int, j *judge) error {
 	question, expected, contexts := subjects.Texts(c.rec, j.Question.Key), subjects.Texts(c.rec, j.Expected.Key), subjects.Texts(c.rec, j.Context.Key)
 	criterion := subjects.Texts(c.rec, j.Criterion.Key)
@@ -197,7 +197,7 @@ func (c *chunk) judge(ctx context.Context, m int, j *judge) error {
 					continue
 				}
 				text, ok := texts(i)
-				if !ok { // its grade is 0
+				if !ok { // the grade is 0
 					c.pace.Step(1)
 					continue
 				}
@@ -248,10 +248,10 @@ func (c *chunk) judge(ctx context.Context, m int, j *judge) error {
 	return nil
 }
 
-// textsPerRequest is how many texts are embedded by one request.
+// textsPerRequest is the number of texts that one request embeds.
 const textsPerRequest = 64
 
-// compare computes the similarity of answers and the right texts.
+// compare computes the similarity between answers and the expected texts.
 func (c *chunk) compare(ctx context.Context, m int, what *similar) error {
 	expected := subjects.Texts(c.rec, what.Expected.Key)
 	return c.each(func(rows []*given) error {
@@ -298,8 +298,8 @@ func (c *chunk) compare(ctx context.Context, m int, what *similar) error {
 
 var errNoEmbedding = errors.New("the model returned no embedding")
 
-// embed gets the embeddings of texts; nil, and an error, for those that the
-// model refused.
+// embed returns the embeddings of texts. For a text that the model refused, the
+// embedding is nil and an error is set.
 func (c *chunk) embed(ctx context.Context, model plugin.Model, texts []string) ([][]float32, []error, error) {
 	out, refused := make([][]float32, len(texts)), make([]error, len(texts))
 	g, ctx := parallel.WithContext(ctx)
@@ -320,15 +320,15 @@ func (c *chunk) embed(ctx context.Context, model plugin.Model, texts []string) (
 	return out, refused, g.Wait()
 }
 
-// settle makes of an answer's values what counts: what a failure is worth where
-// there is none, and whether the answer passes. One whose metric failed has not,
-// nor has one whose grade is missing; that is not known where a judge found
-// nothing to grade.
+// settle determines the values of an answer that count: the value of a failure
+// if there is no value, and whether the answer passes. An answer does not pass
+// if one of its metrics failed or if a grade is missing. If a judge found
+// nothing to grade, it is unknown whether the answer passes.
 func (a *given) settle(measures []*measure) {
 	decided, failed, unknown := false, false, false
 	sum, weights := 0.0, 0.0
 	for m, what := range measures {
-		if a.null[m] && what.condition { // it says that it is not about the row
+		if a.null[m] && what.condition { // the metric does not apply to the row
 			a.outside[m] = true
 		}
 		if a.outside[m] {
@@ -357,17 +357,18 @@ func (a *given) settle(measures []*measure) {
 			weights += what.weight
 		}
 	}
-	a.overall = sum / weights // NaN where nothing counts
+	a.overall = sum / weights // NaN if nothing counts
 	if passed := !failed; failed || decided && !unknown {
 		a.passed = &passed
 	}
 }
 
-// fails says whether a metric has no value of its own since the answer, or the
-// metric, failed.
+// fails reports whether a metric has no value of its own because the answer or
+// the metric failed.
 func (a *given) fails(m int) bool { return !a.outside[m] && (a.Response == nil || a.failed[m] != "") }
 
-// worth is the value of an answer that has none; NaN: it is left out.
+// worth returns the value that an answer gets if it has none. NaN means that it
+// is left out.
 func (m *measure) worth(failure bool) float64 {
 	switch {
 	case failure && m.errorScore != nil:

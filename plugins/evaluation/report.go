@@ -16,7 +16,7 @@ func (e *run) report(f *findings) error {
 	return figures.WriteReport(dir, f, f.page(e.Name()))
 }
 
-// page writes the report for people, in Markdown.
+// page returns the report for people, in Markdown.
 func (f *findings) page(name string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n\n%d rows", name, f.Rows)
@@ -50,7 +50,8 @@ func (f *findings) page(name string) string {
 	return b.String()
 }
 
-// cell is a figure, with the number of rows behind it where that is not all.
+// cell formats a figure, with its number of rows if that is not the number of
+// all rows.
 func (f *findings) cell(m measurement.Figure) string {
 	if m.Value == nil || m.N == f.Rows {
 		return m.String()

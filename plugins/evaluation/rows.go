@@ -8,7 +8,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// write writes the chunk's answers: by row, and for each by subject and draw.
+// write writes the chunk's answers: row by row, and for each row by subject and
+// draw.
 func (c *chunk) write() error {
 	rows := subjects.NewRows(c.Args.rowsSchema())
 	defer rows.Release()
@@ -44,7 +45,7 @@ func (c *chunk) write() error {
 	return c.Write(rowsOutput, rec)
 }
 
-// given is JSON of what metrics read of a row.
+// given returns the columns of a row that metrics read, as JSON.
 func (c *chunk) given(i int) (string, error) {
 	values := map[string]any{}
 	for _, column := range c.in.Schema {
@@ -54,7 +55,7 @@ func (c *chunk) given(i int) (string, error) {
 	return string(text), err
 }
 
-// describe adds what is known of an answer to a row of the output.
+// describe adds the known properties of an answer to a row of the output.
 func (a *given) describe(values map[string]any, measures []*measure) error {
 	if a.Request != nil {
 		values["request"] = string(a.Request)

@@ -17,50 +17,50 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// run is an evaluation at work.
+// run is an evaluation in progress.
 type run struct {
 	*plugin.Run[args]
 	in    *plugin.DatasetInput
 	panel *subjects.Panel
-	rows  int64 // that are done
+	rows  int64 // finished rows
 	total int64
-	// calls are those of judges that are open.
+	// calls tracks calls of judges that are in flight.
 	calls subjects.Calls
 	pace  *subjects.Pace
-	// tables are the values of each subject.
+	// tables contains the values of each subject.
 	tables   []*table
-	clusters []string // by row; where the argument is given
+	clusters []string // by row; set if the argument is
 }
 
-// table holds the values of one subject, in the order of rows and, within a
-// row, of draws. NaN is missing.
+// table contains the values of one subject, in the order of rows and, within a
+// row, of draws. NaN means missing.
 type table struct {
 	metrics         [][]float64 // by measure
 	passed, overall []float64
 	cost, latency   []float64
 	tokens          []float64
 	errors          int64
-	failure         string // the first
-	// ungraded says by measure which answers lack their grade, and anyUngraded
-	// which lack one of any measure.
+	failure         string // the first failure
+	// ungraded says, by measure, which answers lack a grade, and anyUngraded
+	// says which lack a grade of any measure.
 	ungraded    [][]bool
 	anyUngraded []bool
-	missing     []lost // grades, by measure
-	// errors by measure count answers without a value of their own, and
-	// anyErrors those that lack one of any measure. broken are those for which the
-	// metric itself failed.
+	missing     []lost // missing grades, by measure
+	// metricErrors counts, by measure, the answers without a value of their
+	// own, and anyErrors those that lack one of any measure. broken counts the
+	// answers for which the metric itself failed.
 	metricErrors []int64
 	anyErrors    int64
 	broken       []lost
-	// cutOff are the answers that end at the token limit, refused those that
-	// the model or a filter declined.
+	// cutOff counts the answers that end at the token limit, and refused those
+	// that the model or a filter declined.
 	cutOff, refused int64
 }
 
-// lost counts values that should be there.
+// lost counts values that are missing because of a failure.
 type lost struct {
 	n     int64
-	first string // why the first is not
+	first string // why the first one is missing
 }
 
 func (l *lost) add(why string) {
@@ -90,7 +90,7 @@ func newRun(ctx context.Context, r *plugin.Run[args]) (*run, error) {
 	return e, nil
 }
 
-// prepareJudges gets what judges need before all grading.
+// prepareJudges prepares what judges need before grading starts.
 func (e *run) prepareJudges(ctx context.Context) error {
 	for i := range e.Args.Judges {
 		j := &e.Args.Judges[i]
@@ -101,13 +101,13 @@ func (e *run) prepareJudges(ctx context.Context) error {
 	return nil
 }
 
-// failed reports an answer or a grade that is missing. A column that has no
-// value for the row is not one that failed.
+// failed reports a missing answer or grade. A column without a value for the
+// row is not a failure.
 func (e *run) failed(row int64, err error) error {
 	return e.FailRow(row, prompting.MayPass(err), err)
 }
 
-// steps is how many answers of models and grades of judges a row takes.
+// steps returns how many model answers and judge grades a row takes.
 func (e *run) steps() int {
 	n := e.panel.Asks()
 	for i := range e.Args.Judges {
@@ -120,8 +120,8 @@ func (e *run) steps() int {
 	return n
 }
 
-// baseline is the place of the subject that a judge compares the others with;
-// -1: there is none.
+// baseline returns the position of the subject that a judge compares the others
+// with, or -1 if there is none.
 func (e *run) baseline(j *judge) int {
 	return slices.IndexFunc(e.Args.subjects, func(s subjects.Subject) bool { return j.Baseline != "" && s.Name == j.Baseline })
 }
@@ -143,16 +143,16 @@ func (e *run) answerAll(ctx context.Context) error {
 	})
 }
 
-// given is an answer of a subject to a row, with what it is measured by.
+// given is the answer of a subject to a row, with its measurements.
 type given struct {
 	*subjects.Answer
 
 	values       []float64 // by measure; NaN: missing
-	outside      []bool    // by measure: it is not about the row
-	null         []bool    // by measure: its expression gave null
+	outside      []bool    // by measure: the metric does not apply to the row
+	null         []bool    // by measure: the expression is null
 	ungraded     []string  // by measure: why there is no grade
-	failed       []string  // by measure: why there is no value though there is an answer
-	missing      []string  // why, of those that should be there
+	failed       []string  // by measure: why there is no value although there is an answer
+	missing      []string  // why values that should exist are missing
 	explanations []string
 	passed       *bool
 	overall      float64
@@ -165,11 +165,12 @@ func (a *given) text() string {
 	return a.Response.Text
 }
 
-// chunk is some rows with the answers of all subjects: answers[s][draw][row].
+// chunk contains some rows with the answers of all subjects:
+// answers[s][draw][row].
 type chunk struct {
 	*run
 	rec     arrow.RecordBatch
-	first   int64 // its first row in the dataset
+	first   int64 // position of its first row in the dataset
 	n       int
 	answers [][][]*given
 	found   []found // by measure
@@ -178,12 +179,12 @@ type chunk struct {
 // found is what a chunk finds out about a measure.
 type found struct {
 	condition bool
-	failure   string // the first
+	failure   string // the first failure
 	values    int
 }
 
-// answer gets and measures the answers to some rows. Several chunks are worked
-// on at the same time.
+// answer gets and measures the answers to some rows. Several chunks are
+// processed at the same time.
 func (e *run) answer(ctx context.Context, rows subjects.Chunk) (*chunk, error) {
 	c := &chunk{run: e, rec: rows.Rec, first: rows.First, n: int(rows.Rec.NumRows()), found: make([]found, len(e.Args.measures))}
 	all, err := e.panel.Answers(ctx, rows)
@@ -203,7 +204,8 @@ func (e *run) answer(ctx context.Context, rows subjects.Chunk) (*chunk, error) {
 	return c, c.measure(ctx)
 }
 
-// keep takes a chunk over. That is done in the order of the rows.
+// keep adds a chunk to the results. Chunks are added in the order of their
+// rows.
 func (c *chunk) keep() error {
 	for m, what := range c.Args.measures {
 		f := c.found[m]
@@ -232,7 +234,7 @@ func (c *chunk) fill() {
 		for i := range c.n {
 			name, ok := subjects.Text(names, i)
 			if !ok {
-				// A row without a cluster is one of its own.
+				// A row without a cluster is its own cluster.
 				name = fmt.Sprintf("\x00%d", c.first+int64(i))
 			}
 			c.clusters = append(c.clusters, strings.Clone(name))
@@ -304,8 +306,8 @@ func number(b bool) float64 {
 	return 0
 }
 
-// check refuses an evaluation that says nothing: a subject that never answered,
-// or a metric that never had a value.
+// check refuses an evaluation without information: a subject that never
+// answered, or a metric that never had a value.
 func (e *run) check() error {
 	for i, t := range e.tables {
 		s := e.Args.subjects[i]
@@ -321,8 +323,8 @@ func (e *run) check() error {
 	return nil
 }
 
-// notes warns of what readers of the figures should know: answers that failed
-// or were cut off, grades that are missing, metrics without values.
+// notes warns about everything that readers of the figures should know: answers
+// that failed or were cut off, missing grades, and metrics without values.
 func (e *run) notes() (notes []string, err error) {
 	warn := func(argument, note, detail string) {
 		notes = append(notes, note)
@@ -364,12 +366,12 @@ func (e *run) notes() (notes []string, err error) {
 }
 
 // lacks says that answers have no value of a metric that is a row expression,
-// and what they count as. Conditions are false for answers that failed, which
-// is said once for all of them.
+// and how they count. Failed answers make all conditions false; notes says so
+// once for all of them.
 func (t *table) lacks(m int, what *measure, subject string) (note, detail string) {
 	n := t.broken[m].n
 	if !what.condition {
-		n = t.metricErrors[m] // also the answers that failed
+		n = t.metricErrors[m] // includes failed answers
 	}
 	if n == 0 || what.graded() {
 		return "", ""

@@ -1,6 +1,6 @@
-// Package exec gives models that a command is: it reads requests as lines of
-// JSON and writes answers so. The command is kept alive, and started again when
-// it died.
+// Package exec provides models that are commands: a command reads requests as
+// lines of JSON and writes its answers the same way. It keeps running between
+// requests and is restarted if it dies.
 package exec
 
 import (
@@ -17,8 +17,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Types returns the types of this package. Commands are run in the folder that
-// root returns.
+// Types returns the types of this package. root returns the folder in which
+// commands run.
 func Types(root func() string) []plugin.Type {
 	return []plugin.Type{plugin.NewProvider(plugin.Info{Name: "exec", Doc: doc, BehaviorVersion: 1}, impl{root})}
 }
@@ -68,13 +68,14 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	return nil
 }
 
-// Open makes ready; the command starts with the first call.
+// Open prepares the process. The command starts with the first call.
 func (i impl) Open(_ context.Context, a *args) error {
 	a.process = &process{command: a.Command, dir: i.root(), env: environment(a.Environment)}
 	return nil
 }
 
-// environment is the plugin's own, without the keys of other models.
+// environment returns the plugin's own environment, without the keys of other
+// models.
 func environment(further map[string]string) []string {
 	out := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
@@ -103,7 +104,7 @@ type answer struct {
 		Message    string   `json:"message"`
 		Status     int      `json:"status"`
 		Temporary  bool     `json:"temporary"`
-		RetryAfter *float64 `json:"retry_after"` // seconds
+		RetryAfter *float64 `json:"retry_after"` // in seconds
 	} `json:"error"`
 }
 
@@ -113,7 +114,7 @@ func (a *answer) failure() error {
 	}
 	out := &llm.CallError{Message: a.Error.Message, Status: a.Error.Status, Temporary: a.Error.Temporary}
 	if out.Status == 0 {
-		// It was reached, after all.
+		// The endpoint was reached.
 		out.Status = 500
 	}
 	if s := a.Error.RetryAfter; s != nil && *s >= 0 {

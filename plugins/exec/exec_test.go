@@ -17,7 +17,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-// roleVariable makes the test's program a command of a model.
+// roleVariable is the environment variable that makes the test binary act as
+// the command of a model.
 const roleVariable = "QUERN_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// play is the command: what it answers depends on the last message.
+// play is the command. Its answer depends on the last message.
 func play(role string) {
 	in := bufio.NewScanner(os.Stdin)
 	var held []string
@@ -73,7 +74,7 @@ func play(role string) {
 	}
 }
 
-// model opens a model in a role.
+// model opens a model whose command plays a role.
 func model(t *testing.T, role string) *args {
 	t.Helper()
 	a := &args{Command: []string{os.Args[0]}, Environment: map[string]string{roleVariable: role, "MINE": "mine"}}
@@ -128,7 +129,7 @@ func TestACommandIsKeptAliveAndStartedAgainWhenItDied(t *testing.T) {
 	}
 }
 
-func TestRequestsAreUnderWayTogetherAndAnsweredInAnyOrder(t *testing.T) {
+func TestRequestsAreConcurrentAndAnsweredInAnyOrder(t *testing.T) {
 	a := model(t, "pairs")
 	var wg sync.WaitGroup
 	for i := range 20 {
@@ -142,7 +143,7 @@ func TestRequestsAreUnderWayTogetherAndAnsweredInAnyOrder(t *testing.T) {
 	wg.Wait()
 }
 
-func TestAHangingCommandIsEnded(t *testing.T) {
+func TestACommandThatHangsIsKilled(t *testing.T) {
 	a := model(t, "plain")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -157,7 +158,7 @@ func TestAHangingCommandIsEnded(t *testing.T) {
 	}
 }
 
-func TestWhatACommandSays(t *testing.T) {
+func TestErrorsQuoteWhatACommandWrites(t *testing.T) {
 	a := model(t, "plain")
 	t.Setenv("OPENAI_API_KEY", "sk-secret")
 	b := model(t, "plain")

@@ -17,7 +17,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// process is a command that is started when it is needed.
+// process is a command that starts when it is first needed.
 type process struct {
 	command []string
 	dir     string
@@ -27,7 +27,8 @@ type process struct {
 	current *running
 }
 
-// running is a command that runs. It is over once ended is closed.
+// running is a command that was started. The command has ended once ended is
+// closed.
 type running struct {
 	cmd   *exec.Cmd
 	lines chan []byte
@@ -37,11 +38,12 @@ type running struct {
 	mu      sync.Mutex
 	next    int64
 	waiting map[int64]chan *answer
-	// answers counts those that came.
+	// answers is the number of answers received so far.
 	answers int64
 }
 
-// ask asks the command, which is started if it doesn't run.
+// ask sends a question to the command and waits for the answer. It starts the
+// command if it is not running.
 func (p *process) ask(ctx context.Context, q question) (*answer, error) {
 	r, err := p.running()
 	if err != nil {
@@ -110,14 +112,14 @@ func (p *process) start() (*running, error) {
 	return r, nil
 }
 
-// write hands the requests to the command until it ends.
+// write passes requests to the command until the command ends.
 func (r *running) write(stdin io.WriteCloser) {
 	defer stdin.Close()
 	for {
 		select {
 		case line := <-r.lines:
 			if _, err := stdin.Write(line); err != nil {
-				return // it ends, or closed its input; read tells
+				return // the command ended or closed its input; read reports which
 			}
 		case <-r.ended:
 			return
@@ -125,10 +127,10 @@ func (r *running) write(stdin io.WriteCloser) {
 	}
 }
 
-// maxLine is how long an answer may be, in bytes.
+// maxLine is the maximum length of an answer, in bytes.
 const maxLine = 64 << 20
 
-// read hands out answers until the command ends.
+// read delivers answers until the command ends.
 func (r *running) read(stdout io.Reader, said *tail) {
 	s := bufio.NewScanner(stdout)
 	s.Buffer(nil, maxLine)
@@ -148,7 +150,7 @@ func (r *running) read(stdout io.Reader, said *tail) {
 	err := r.cmd.Wait()
 	switch {
 	case failure != nil:
-		// What it writes is wrong, and will be the next time.
+		// The command's output is invalid, and a retry would not change that.
 		r.why = provider.Garbled(200, fmt.Errorf("%w%s", failure, said.quote()))
 	case err != nil:
 		r.why = provider.Broken(fmt.Sprintf("the command ended: %s%s", err, said.quote()))
@@ -158,7 +160,7 @@ func (r *running) read(stdout io.Reader, said *tail) {
 	close(r.ended)
 }
 
-// deliver hands out an answer.
+// deliver passes an answer to the goroutine that waits for it.
 func (r *running) deliver(line []byte) error {
 	a := &answer{}
 	if err := json.Unmarshal(line, a); err != nil {
@@ -184,8 +186,8 @@ func (r *running) deliver(line []byte) error {
 	return nil
 }
 
-// expect numbers a question and returns where its answer will come, and how
-// many answers came before.
+// expect numbers a question. It returns the channel that will receive the
+// answer, and the number of answers received so far.
 func (r *running) expect(q *question) (<-chan *answer, int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -202,8 +204,8 @@ func (r *running) forget(id int64) {
 	delete(r.waiting, id)
 }
 
-// late is the failure of a question that waited too long. A command that
-// answered nothing meanwhile hangs, and is ended.
+// late returns the failure of a question that waited too long. If the command
+// has answered nothing in the meantime, late treats it as hung and kills it.
 func (r *running) late(ctx context.Context, before int64) error {
 	r.mu.Lock()
 	hangs := r.answers == before
@@ -220,7 +222,7 @@ type tail struct {
 	text []byte
 }
 
-// maxTail is how much is kept, in bytes.
+// maxTail is the number of bytes that are kept.
 const maxTail = 1024
 
 func (t *tail) Write(b []byte) (int, error) {

@@ -7,10 +7,10 @@ import (
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
-// Calibration compares confidences with labels that are known, before and
-// after a temperature was fitted to them.
+// Calibration compares confidences with known labels, before and after a
+// temperature was fitted to them.
 type Calibration struct {
-	// Temperature is nil where none was fitted. Then nothing is known of After.
+	// Temperature is nil if none was fitted. After is then unknown.
 	Temperature   *float64
 	Before, After stats.Reliability
 }
@@ -20,12 +20,13 @@ var (
 	reliabilityType = cty.Object(map[string]cty.Type{"confidence": cty.Number, "ece": cty.Number, "brier": cty.Number, "bins": cty.List(binType)})
 )
 
-// CalibrationType is the type of a calibration as expressions see it.
+// CalibrationType is the type of a calibration in expressions.
 var CalibrationType = cty.Object(map[string]cty.Type{
 	"n": cty.Number, "accuracy": cty.Number, "temperature": cty.Number, "before": reliabilityType, "after": reliabilityType,
 })
 
-// Object is the value of a calibration; of nil or of no labels it is null.
+// Object returns the value of a calibration. It is null if c is nil or has no
+// labels.
 func (c *Calibration) Object() cty.Value {
 	if c == nil || c.Before.N() == 0 {
 		return cty.NullVal(CalibrationType)

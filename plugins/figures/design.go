@@ -12,19 +12,20 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// MostPaired is how many subjects are compared pairwise at most. Comparisons grow
-// with the square of their number: 20 subjects make 190.
+// MostPaired is the maximum number of subjects that are compared pairwise. The
+// number of comparisons grows with the square of the number of subjects: 20
+// subjects have 190 pairs.
 const MostPaired = 20
 
-// Design says which subjects are compared: each two of them, or, with a
-// Baseline, each other one with that subject.
+// Design says which subjects are compared: all pairs or, with a Baseline, each
+// other subject with the baseline.
 type Design struct {
 	Subjects []string
 	Baseline string
 }
 
-// pairs are the places of the subjects that are compared, each two once. With a
-// baseline, the baseline is subtracted.
+// pairs yields the positions of each two subjects that are compared. With a
+// baseline, the baseline comes second: it is subtracted.
 func (d Design) pairs() iter.Seq2[int, int] {
 	return func(yield func(first, second int) bool) {
 		for first, name := range d.Subjects {
@@ -44,8 +45,8 @@ func (d Design) pairs() iter.Seq2[int, int] {
 func (d Design) name(first, second int) string { return Pair(d.Subjects[first], d.Subjects[second]) }
 
 // CheckDesign reports a baseline that does not exist, and too many subjects
-// without one. It returns false if the baseline is not known yet: the type of the
-// differences depends on it.
+// without a baseline. It returns false if the baseline is not known yet,
+// because the type of the differences depends on it.
 func CheckDesign[A any](p *plugin.Prepare[A], d Design) bool {
 	switch {
 	case !p.Known("baseline"):
@@ -61,10 +62,11 @@ func CheckDesign[A any](p *plugin.Prepare[A], d Design) bool {
 	return true
 }
 
-// listed is how many subjects a message lists at most.
+// listed is the maximum number of subjects that a message lists.
 const listed = 30
 
-// Lacks says that a name is not one of the subjects, and which may be meant.
+// Lacks says that a name is not one of the subjects, and suggests a similar
+// one.
 func (d Design) Lacks(name string) string {
 	best, hint := 1+min(3, max(1, (utf8.RuneCountInString(name)+1)/3)), ""
 	for _, s := range d.Subjects {

@@ -10,13 +10,13 @@ import (
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
-// Differences are contrasts by pair, "A - B" and "B - A", and metric.
+// Differences contains contrasts by pair ("A - B" and "B - A") and by metric.
 type Differences map[string]map[string]measurement.Contrast
 
-// Pair is how a difference of two subjects is called.
+// Pair returns the name of the difference between two subjects.
 func Pair(first, second string) string { return first + " - " + second }
 
-// Contrast compares two subjects by the means of the values that both have.
+// Contrast compares the means of two subjects over the values that both have.
 func (s *Sample) Contrast(a, b []float64, scale Scale) (measurement.Contrast, error) {
 	var x, y []float64
 	var at []int
@@ -37,9 +37,9 @@ func (s *Sample) Contrast(a, b []float64, scale Scale) (measurement.Contrast, er
 	return ContrastOf(got, s.rowsOf(at)), err
 }
 
-// Compare compares subjects by each metric, both ways, as design says. P-values are
-// corrected for the number of comparisons in their family: family names that of a
-// metric.
+// Compare compares subjects by each metric, in both directions, as design says.
+// It corrects p-values for the number of comparisons in their family; family
+// returns the name of a metric's family.
 func Compare(design Design, metrics []string, family func(metric string) string, contrast func(first, second int, metric string) (measurement.Contrast, error)) (Differences, error) {
 	all := Differences{}
 	families := map[string]*comparisons{}
@@ -75,7 +75,7 @@ func Compare(design Design, metrics []string, family func(metric string) string,
 	return all, nil
 }
 
-// comparisons are a family: p-values that are corrected together.
+// comparisons is a family: comparisons whose p-values are corrected together.
 type comparisons struct {
 	of []comparison
 	p  []float64
@@ -95,7 +95,7 @@ func (f *comparisons) correct(all Differences) {
 	}
 }
 
-// reversed is the difference the other way round.
+// reversed returns the difference in the other direction.
 func reversed(c measurement.Contrast) measurement.Contrast {
 	negative := func(v *float64) *float64 {
 		if v == nil {
@@ -107,8 +107,8 @@ func reversed(c measurement.Contrast) measurement.Contrast {
 	return c
 }
 
-// Page writes the differences for people, in Markdown; nothing where there is
-// one subject alone.
+// Page writes the differences for people, in Markdown. It writes nothing if
+// there is only one subject.
 func (d Differences) Page(b *strings.Builder, design Design, metrics []string) {
 	if len(design.Subjects) < 2 {
 		return

@@ -1,9 +1,9 @@
-// Package figures is what evaluators say of subjects, in one form: means and
-// shares with their intervals, what the answers took, and the differences of
-// each two subjects on the same rows with their corrected p-values. Values that
-// expressions see, the metrics.json of a report, and its page for people are
-// made of the same figures.
+// Package figures computes the figures that evaluators report about subjects:
+// means and shares with their intervals, the cost, tokens, and latency of
+// answers, and the differences between pairs of subjects on the same rows, with
+// corrected p-values. The values that expressions see, the metrics.json of a
+// report, and the report's page for people all consist of these figures.
 //
-// What is not known is null, and never zero. Missing values are NaN in the
-// slices that figures are made of.
+// An unknown figure is null, never zero. In the slices that figures are
+// computed from, missing values are NaN.
 package figures

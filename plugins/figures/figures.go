@@ -11,17 +11,17 @@ import (
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
-// Of is the figure of an estimate over some rows.
+// Of converts an estimate over a number of rows to a figure.
 func Of(e stats.Estimate, rows int) measurement.Figure {
 	return measurement.Figure{Value: Known(e.Value), Low: Known(e.Low), High: Known(e.High), N: int64(rows)}
 }
 
-// ContrastOf is the contrast of a comparison over some rows.
+// ContrastOf converts a comparison over a number of rows to a contrast.
 func ContrastOf(c stats.Comparison, rows int) measurement.Contrast {
 	return measurement.Contrast{Figure: Of(c.Estimate, rows), P: Known(c.P), Detectable: Known(c.Detectable), Test: string(c.Test)}
 }
 
-// Known is a number that is one; nil: it is none, or infinite.
+// Known returns a pointer to a number, or nil if it is NaN or infinite.
 func Known(v float64) *float64 {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return nil
@@ -29,23 +29,25 @@ func Known(v float64) *float64 {
 	return &v
 }
 
-// Sample is how observations hang together: those of row i are the Repeats ones
-// from i*Repeats on. Repeats of a row are no new rows, so that the row, or the
-// cluster that it belongs to, is the unit of intervals and tests.
+// Sample says how observations depend on each other. The observations of row i
+// are the Repeats ones starting at i*Repeats. Repeats of a row are not new
+// rows: the row, or the cluster that it belongs to, is the unit of intervals
+// and tests.
 type Sample struct {
 	Repeats int
-	// Clusters names the cluster of each row; nil: rows are independent.
+	// Clusters has the name of each row's cluster. If it is nil, rows are
+	// independent.
 	Clusters []string
-	// Options but for their Clusters.
+	// Options are the statistical options, except for their Clusters.
 	Options stats.Options
 }
 
-// Options are those that evaluators have as arguments.
+// Options returns the options that evaluators have as arguments.
 func Options(confidence float64, resamples int, seed int64) stats.Options {
 	return stats.Options{Confidence: confidence, Resamples: resamples, Seed: seed}
 }
 
-// options are those of statistics over some observations.
+// options returns the options for statistics over some of the observations.
 func (s *Sample) options(observations []int) stats.Options {
 	o := s.Options
 	if s.Repeats > 1 {
@@ -67,7 +69,8 @@ func (s *Sample) options(observations []int) stats.Options {
 	return o
 }
 
-// rowsOf counts the rows that observations, which are in order, belong to.
+// rowsOf counts the rows that observations belong to. The observations must be
+// in order.
 func (s *Sample) rowsOf(observations []int) int {
 	n, last := 0, -1
 	for _, at := range observations {
@@ -78,20 +81,20 @@ func (s *Sample) rowsOf(observations []int) int {
 	return n
 }
 
-// Scale is what values of a metric can be.
+// Scale describes the possible values of a metric.
 type Scale struct {
-	// Share: they are 0 and 1 alone.
+	// Share says that all values are 0 or 1.
 	Share bool
-	// Range is the least and the greatest of them; if both are equal, it is
-	// unknown.
+	// Range contains the least and the greatest possible value. If both are
+	// equal, the range is unknown.
 	Range [2]float64
 }
 
-// Unknown is the scale of values that can be anything.
+// Unknown is the scale of values without known limits.
 var Unknown Scale
 
-// Within is the scale of values from least to most if all of them are, and
-// Unknown otherwise.
+// Within returns the scale of values from least to most if all values are in
+// that range, and Unknown otherwise.
 func Within(least, most float64, values ...[]float64) Scale {
 	for _, list := range values {
 		for _, v := range list {
@@ -103,7 +106,7 @@ func Within(least, most float64, values ...[]float64) Scale {
 	return Scale{Range: [2]float64{least, most}}
 }
 
-// Estimate is the mean of the values that are there.
+// Estimate estimates the mean of the values that are not missing.
 func (s *Sample) Estimate(values []float64, scale Scale) (measurement.Figure, error) {
 	var present []float64
 	var hits []bool
@@ -127,8 +130,8 @@ func (s *Sample) Estimate(values []float64, scale Scale) (measurement.Figure, er
 	return Of(got, s.rowsOf(at)), err
 }
 
-// Usage is made of what each answer took; NaN where it took nothing that is
-// known.
+// Usage computes the usage from the values of each answer. NaN means that a
+// value is unknown.
 func (s *Sample) Usage(cost, tokens, latency []float64) (measurement.Usage, error) {
 	var u measurement.Usage
 	var err error
@@ -150,8 +153,9 @@ func (s *Sample) Usage(cost, tokens, latency []float64) (measurement.Usage, erro
 	return u, nil
 }
 
-// total is the sum of what is known, added in the order of size so that the
-// order of the rows has no part in rounding; nil where nothing is.
+// total sums the known values, or returns nil if there are none. It adds them
+// in order of size, so that the rounding error does not depend on the order of
+// the rows.
 func total(values []float64) *float64 {
 	known := slices.DeleteFunc(slices.Clone(values), math.IsNaN)
 	if len(known) == 0 {

@@ -2,7 +2,8 @@ package figures
 
 import "fmt"
 
-// Missing says how many of all there are of something, such as failed answers.
+// Missing says how many of all items are affected by something, such as failed
+// answers.
 func Missing(n, all int64, one, many, what string) string {
 	if all != 1 {
 		one = many

@@ -10,11 +10,11 @@ import (
 	"github.com/quern-dev/quern/internal/measurement"
 )
 
-// PageFile is the file of a report that is for people.
+// PageFile is the name of the report's page for people.
 const PageFile = "report.md"
 
 // WriteReport writes both files of a report into its folder: findings as JSON,
-// and the page, which is Markdown.
+// and page as Markdown.
 func WriteReport(dir string, findings any, page string) error {
 	text, err := json.MarshalIndent(findings, "", "  ")
 	if err != nil {
@@ -28,7 +28,7 @@ func WriteReport(dir string, findings any, page string) error {
 	return nil
 }
 
-// Cell makes a name fit for a table in Markdown.
+// Cell escapes a name for a table in Markdown.
 func Cell(name string) string {
 	return strings.NewReplacer("|", "\\|", "\n", " ", "\r", "").Replace(name)
 }

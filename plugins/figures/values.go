@@ -9,7 +9,7 @@ import (
 	"github.com/quern-dev/quern/internal/measurement"
 )
 
-// Object is the value of all differences.
+// Object returns the value of all differences.
 func (d Differences) Object() cty.Value {
 	pairs := map[string]cty.Value{}
 	for pair, metrics := range d {
@@ -22,8 +22,9 @@ func (d Differences) Object() cty.Value {
 	return cty.ObjectVal(pairs)
 }
 
-// Best is the value of best: by metric the subject with the highest figure, the
-// first in order of those that have the same. It is null where none has a figure.
+// Best returns the value of best: for each metric, the subject with the highest
+// figure. If several subjects have the same figure, the first in order wins. It
+// is null if no subject has a figure.
 func Best(order, metrics []string, figure func(subject, metric string) measurement.Figure) cty.Value {
 	attrs := map[string]cty.Value{}
 	for _, metric := range metrics {
@@ -38,8 +39,9 @@ func Best(order, metrics []string, figure func(subject, metric string) measureme
 	return cty.ObjectVal(attrs)
 }
 
-// ValueTypes are the types of the attributes subjects, differences, and best:
-// each subject has a figure of each metric, what its answers took, and more.
+// ValueTypes returns the types of the attributes subjects, differences, and
+// best. Each subject has a figure for each metric, its usage, and the
+// attributes in more.
 func ValueTypes(design Design, metrics []string, figure cty.Type, more map[string]cty.Type) map[string]cty.Type {
 	figures, contrasts, best := maps.Clone(more), map[string]cty.Type{}, map[string]cty.Type{}
 	maps.Copy(figures, measurement.UsageTypes)

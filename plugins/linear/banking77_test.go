@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// banking reads a file of the example's data: text, category.
+// banking reads a data file of the example, with the columns text and category.
 func banking(t *testing.T, name string) []Example {
 	t.Helper()
 	file, err := os.Open(filepath.Join("..", "..", "examples", "banking77", "data", name))
@@ -26,7 +26,7 @@ func banking(t *testing.T, name string) []Example {
 	return out
 }
 
-func TestBanking77IsLearntAsWellAsTheDefaultOptionsPromise(t *testing.T) {
+func TestBanking77IsLearnedAsWellAsTheDefaultOptionsPromise(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes some seconds")
 	}

@@ -17,37 +17,40 @@ import (
 )
 
 const (
-	// folds is how many parts rows are cut into, by their texts. A model that
-	// has learned from all parts but one is asked about that one.
+	// folds is the number of parts into which rows are split, by their texts. A
+	// model that has learned from all parts but one predicts that one.
 	folds = 5
-	// enoughRows is how many rows decide a temperature well enough: no further
-	// part is held out once there are as many.
+	// enoughRows is the number of rows that determine a temperature well
+	// enough. Once that many rows are scored, no other part is held out.
 	enoughRows = 1000
-	// leastRows is how few rows can't decide a temperature.
+	// leastRows is the minimum number of rows from which a temperature is
+	// fitted.
 	leastRows = 50
-	// maxScores bounds the scores that are held in memory: 64 MiB.
+	// maxScores limits the scores that are held in memory: 64 MiB.
 	maxScores = 16 << 20
-	// foldSeed keeps the parts independent of other hashes of the same texts,
+	// foldSeed makes the parts independent of other hashes of the same texts,
 	// such as those by which a dataset was split.
 	foldSeed = 0x63616c6962726174
 )
 
-// Calibration is what rows that were held out say of a model's confidence.
+// Calibration describes how accurate a model's confidence is on held-out rows.
 type Calibration struct {
-	// Temperature is what the model's scores are to be divided by; 1 if the
-	// model is not calibrated.
+	// Temperature is the divisor of the model's scores. It is 1 if the model is
+	// not calibrated.
 	Temperature float64
-	// Rows is how many rows were held out and scored.
+	// Rows is the number of rows that were held out and scored.
 	Rows int64
-	// Before and After are the confidences of these rows without and with the
-	// temperature. They are empty if the model is not calibrated.
+	// Before and After are the reliability of the confidences of these rows
+	// without and with the temperature. They are empty if the model is not
+	// calibrated.
 	Before, After stats.Reliability
 }
 
 // Done reports whether there were enough rows to find a temperature.
 func (c *Calibration) Done() bool { return c.Rows >= leastRows }
 
-// figures are what the trainer reports; nil: the model is not calibrated.
+// figures returns what the trainer reports, or nil if the model is not
+// calibrated.
 func (c *Calibration) figures() *figures.Calibration {
 	if !c.Done() {
 		return nil
@@ -55,11 +58,11 @@ func (c *Calibration) figures() *figures.Calibration {
 	return &figures.Calibration{Temperature: &c.Temperature, Before: c.Before, After: c.After}
 }
 
-// calibrate finds the temperature of the model that fit makes of the same rows
-// (Guo et al. 2017). It fits other models for that, with the same options, each
-// on a part of the rows, and compares what they say of the rows that they have
-// not seen with the labels of these. A row whose label occurs among held-out
-// rows alone says nothing and is passed over.
+// calibrate finds the temperature for the model that fit trains on the same
+// rows (Guo et al. 2017). It trains other models with the same options, each
+// without one part of the rows, and compares their predictions for that part
+// with its labels. A row is ignored if its label occurs only among the held-out
+// rows.
 func calibrate(ctx context.Context, rows Rows, o Options, dir string, progress Progress) (*Calibration, error) {
 	var h heldOut
 	for fold := 0; fold < folds && len(h.right) < enoughRows; fold++ {
@@ -77,20 +80,20 @@ func calibrate(ctx context.Context, rows Rows, o Options, dir string, progress P
 	return h.calibration()
 }
 
-// heldOut are rows with the scores of a model that has not seen them.
+// heldOut contains rows with the scores of a model that has not seen them.
 type heldOut struct {
 	scores [][]float32
 	right  []int
 }
 
 // foldOf returns the part that a text belongs to, and a number below 1 that
-// says whether it is among those that are scored.
+// decides whether the text is scored.
 func foldOf(text string) (fold int, chance float64) {
 	h := xxh3.HashStringSeed(text, foldSeed)
 	return int(h % folds), float64(h>>11) / (1 << 53)
 }
 
-// only hands out the rows that are wanted.
+// only returns the rows that wanted selects.
 func (r Rows) only(wanted func(Example) bool) Rows {
 	return func(ctx context.Context, order *rand.PCG) iter.Seq2[Example, error] {
 		return func(yield func(Example, error) bool) {
@@ -103,8 +106,8 @@ func (r Rows) only(wanted func(Example) bool) Rows {
 	}
 }
 
-// fitWithout makes a model of all rows but those of a part. It is nil if these
-// have fewer than two labels.
+// fitWithout trains a model on all rows except those of one part. It returns
+// nil if the rows have fewer than two labels.
 func fitWithout(ctx context.Context, rows Rows, o Options, dir string, fold int, progress Progress) (*Model, error) {
 	learned := rows.only(func(e Example) bool { f, _ := foldOf(e.Text); return f != fold })
 	s, err := look(ctx, learned, o)
@@ -120,8 +123,8 @@ func fitWithout(ctx context.Context, rows Rows, o Options, dir string, fold int,
 	return fit(ctx, learned, s, o, dir, func(epoch int, loss float64) { progress(fold+1, epoch, loss) })
 }
 
-// score asks a model about the rows of the part that it has not seen: all of
-// them, or as many as fit into memory, chosen by their texts.
+// score predicts the rows of the part that the model has not seen: all of them,
+// or as many as fit into memory, chosen by their texts.
 func (h *heldOut) score(ctx context.Context, rows Rows, m *Model, fold int) error {
 	expected := float64(m.Training.Rows) / (folds - 1)
 	share := maxScores / (expected * float64(len(m.Classes)))
@@ -148,17 +151,18 @@ func (h *heldOut) calibration() (*Calibration, error) {
 	if c.Temperature, err = stats.FitTemperature(h.scores, h.right); err != nil {
 		return nil, fmt.Errorf("calibrate: %w", err)
 	}
-	// So that a model's file does not depend on the last bits of sums.
+	// Rounding makes the model's file independent of the last bits of sums.
 	c.Temperature = math.Round(c.Temperature*1e6) / 1e6
 	c.Before, c.After = h.reliability(1), h.reliability(c.Temperature)
 	if c.After.Brier() > c.Before.Brier() {
-		// Wrong labels weigh more in the likelihood than all others.
+		// In the likelihood, wrong labels outweigh all others.
 		c.Temperature, c.After = 1, c.Before
 	}
 	return c, nil
 }
 
-// reliability is how often the rows' confidences of a temperature are right.
+// reliability computes how often the rows' confidences at a temperature are
+// right.
 func (h *heldOut) reliability(temperature float64) (r stats.Reliability) {
 	var probabilities []float32
 	for i, scores := range h.scores {

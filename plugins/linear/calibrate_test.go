@@ -25,8 +25,8 @@ func calibrated() Options {
 	return o
 }
 
-// noisy are messages of which each fifth has a random label, so that no model
-// is right of more than 5 in 6.
+// noisy returns messages of which every fifth has a random label, so that no
+// model is right on more than five in six.
 func noisy(n int, seed uint64) []Example {
 	list := messages(n, seed)
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -38,7 +38,7 @@ func noisy(n int, seed uint64) []Example {
 	return list
 }
 
-// mixed are messages of which each hides half of what decides its label, so
+// mixed returns messages that each hide half of what determines their label, so
 // that confidences are too low after few epochs.
 func mixed(n int, seed uint64) []Example {
 	list := messages(n, seed)
@@ -88,7 +88,7 @@ func TestConfidencesOfFewRowsAreCalibratedByAllParts(t *testing.T) {
 		}
 	}
 	o := calibrated()
-	o.Features.Words = 1 // quicker
+	o.Features.Words = 1 // faster
 	m, test := train(t, few, o), banking(t, "dev.csv")
 	if n := m.calibration.Rows; n < 890 || n > 901 {
 		t.Errorf("%d rows were held out", n)
@@ -99,16 +99,17 @@ func TestConfidencesOfFewRowsAreCalibratedByAllParts(t *testing.T) {
 	}
 }
 
-func TestATemperatureThatDoesNoGoodIsNotUsed(t *testing.T) {
-	// Random labels make some rows wrong with a high confidence, which is most
-	// of the loss, and leave the confidence of the others about right.
+func TestATemperatureThatDoesNotHelpIsNotUsed(t *testing.T) {
+	// Because of random labels, some rows are wrong with a high confidence, and
+	// these make up most of the loss. The confidence of the other rows remains
+	// about right.
 	m := train(t, noisy(600, 1), calibrated())
 	if m.Temperature != 1 || !m.calibration.Done() || m.calibration.Before != m.calibration.After {
 		t.Errorf("temperature %g: %+v", m.Temperature, m.calibration)
 	}
 }
 
-func TestCalibrationChangesNoWeightAndNoLabel(t *testing.T) {
+func TestCalibrationDoesNotChangeWeightsOrLabels(t *testing.T) {
 	list := mixed(300, 1)
 	plain, m := train(t, list, DefaultOptions()), train(t, list, calibrated())
 	if plain.Temperature != 1 || m.Temperature == 1 {
@@ -127,7 +128,7 @@ func TestCalibrationChangesNoWeightAndNoLabel(t *testing.T) {
 	}
 }
 
-func TestPartsAreDecidedByTextsAlone(t *testing.T) {
+func TestPartsDependOnlyOnTexts(t *testing.T) {
 	sizes := make([]int, folds)
 	for i := range 5000 {
 		fold, chance := foldOf(fmt.Sprint("text ", i))
@@ -141,8 +142,8 @@ func TestPartsAreDecidedByTextsAlone(t *testing.T) {
 			t.Errorf("parts of %v rows", sizes)
 		}
 	}
-	// What training sees and what it is asked about are disjoint, also where
-	// one text has several labels.
+	// The texts that a model is trained on and those that it predicts are
+	// disjoint, even if a text has several labels.
 	list := append(messages(60, 1), Example{messages(60, 1)[0].Text, "other"})
 	for fold := range folds {
 		seen := map[string]bool{}
@@ -180,7 +181,7 @@ func TestTooFewHeldOutRowsLeaveTheConfidenceAsItIs(t *testing.T) {
 	}
 }
 
-func TestTheValueTellsOfTheCalibration(t *testing.T) {
+func TestTheValueReportsTheCalibration(t *testing.T) {
 	got, err := trained(t, rowsOf(mixed(300, 1)), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -196,7 +197,7 @@ func TestTheValueTellsOfTheCalibration(t *testing.T) {
 	}
 }
 
-func TestInterruptedCalibrationGoesOnToTheSameModel(t *testing.T) {
+func TestInterruptedCalibrationResumesToTheSameModel(t *testing.T) {
 	list, o, dir := mixed(300, 1), calibrated(), t.TempDir()
 	o.Epochs = 3
 	want := files(t, train(t, list, o))
@@ -280,7 +281,7 @@ func TestModelsOfEarlierVersionsPredictAsTheyDid(t *testing.T) {
 	}
 }
 
-// fitted finds the temperature of examples with scipy, by the loss itself.
+// fitted minimizes the loss with scipy to find the temperature of examples.
 const fitted = `
 import json, sys
 import numpy as np
@@ -293,7 +294,7 @@ loss = lambda t: -(target * special.log_softmax(scores / np.exp(t), axis=1)).sum
 print(np.exp(optimize.minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded", options={"xatol": 1e-10}).x))
 `
 
-func TestTheTemperatureIsTheOneThatScipyFinds(t *testing.T) {
+func TestTheTemperatureMatchesScipy(t *testing.T) {
 	var h heldOut
 	list, o := mixed(600, 1), DefaultOptions()
 	m, err := fitWithout(t.Context(), in(list), o, "", 0, func(int, int, float64) {})

@@ -14,32 +14,33 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// checkpointFile holds, in little-endian order: a SHA-256 of what the
-// training is of, the number of epochs done and the loss of each, the fitter's
-// numbers, and an xxh3 of all before it. It is read by the version that wrote
-// it or not at all: whatever does not fit is as good as absent.
+// checkpointFile contains, in little-endian order: a SHA-256 of everything that
+// determines the training, the number of finished epochs and the loss of each,
+// the fitter's numbers, and an xxh3 of everything before it. Only the version
+// that wrote a checkpoint reads it. A checkpoint that does not match is
+// ignored.
 const checkpointFile = "checkpoint"
 
 const checkpointVersion = 1
 
-// identity tells apart trainings whose checkpoints do not fit each other.
+// identity identifies trainings whose checkpoints are interchangeable.
 func (f *fitter) identity() [sha256.Size]byte {
 	text, err := json.Marshal([]any{
 		checkpointVersion, batchRows, window, f.opts, f.survey.rows, f.survey.classes, f.survey.counts, len(f.weights),
 	})
 	if err != nil {
-		panic(err) // plain numbers and strings; not-a-number is refused before
+		panic(err) // cannot happen: the options are plain numbers and strings, and NaN was refused before
 	}
 	return sha256.Sum256(text)
 }
 
-// numbers are all that an epoch changes, in the file's order.
+// numbers returns everything that an epoch changes, in the file's order.
 func (f *fitter) numbers() []any {
 	return []any{&f.steps, &f.scale, &f.grownBias, f.bias, f.grown, f.weights}
 }
 
-// checkpoint writes the state after an epoch under a temporary name and then
-// puts it in the place of the former one.
+// checkpoint writes the state after an epoch under a temporary name, and then
+// renames it over the previous checkpoint.
 func (f *fitter) checkpoint(dir string, losses []float64) error {
 	if dir == "" {
 		return nil
@@ -77,8 +78,8 @@ func (f *fitter) write(file io.Writer, losses []float64) error {
 	return buffer.Flush()
 }
 
-// restore takes up the last checkpoint, where there is one that fits, and
-// returns the losses of the epochs done.
+// restore loads the last checkpoint, if there is one that matches, and returns
+// the losses of the finished epochs.
 func (f *fitter) restore(dir string) []float64 {
 	if dir == "" {
 		return nil
@@ -100,7 +101,7 @@ func (f *fitter) restore(dir string) []float64 {
 	losses := make([]float64, epochs)
 	for _, part := range append([]any{losses}, f.numbers()...) {
 		if err := binary.Read(r, binary.LittleEndian, part); err != nil {
-			// The checksum held, so that this cannot be; begin anew.
+			// The checksum matched, so this cannot happen. Start again.
 			*f = *newFitter(f.survey, f.opts)
 			return nil
 		}

@@ -9,25 +9,26 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Features says how a text becomes a sparse vector.
+// Features defines how a text becomes a sparse vector.
 type Features struct {
-	// Words is the greatest length of word n-grams; 0: none.
+	// Words is the maximum length of word n-grams. 0 means none.
 	Words int `json:"words"`
-	// CharsMin and CharsMax bound the lengths of character n-grams, which are
-	// taken inside words with their borders marked; CharsMax 0: none.
+	// CharsMin and CharsMax are the minimum and maximum length of character
+	// n-grams, which are taken from single words with marked borders. If
+	// CharsMax is 0, there are none.
 	CharsMin int `json:"chars_min"`
 	CharsMax int `json:"chars_max"`
 	// Bits is the binary logarithm of the number of buckets that n-grams are
-	// hashed to.
+	// hashed into.
 	Bits int `json:"bits"`
 	// Lowercase says whether case is ignored.
 	Lowercase bool `json:"lowercase"`
 }
 
-// MaxBits bounds Features.Bits: 16,777,216 buckets.
+// MaxBits is the maximum of Features.Bits: 16,777,216 buckets.
 const MaxBits = 24
 
-// Check returns an error that says what is wrong with the settings.
+// Check returns an error that describes the first invalid setting.
 func (f Features) Check() error {
 	switch {
 	case f.Words < 0 || f.Words > 5:
@@ -44,19 +45,19 @@ func (f Features) Check() error {
 	return nil
 }
 
-// term is one entry of a sparse vector: over buckets at first, over places of
-// the weight table once it is weighed.
+// term is one entry of a sparse vector. Its index is a bucket at first, and a
+// place in the weight table once the vector is weighted.
 type term struct {
 	at    uint32
 	value float32
 }
 
-// extractor turns texts into buckets with counts. It owns its buffers and is
-// used by one goroutine.
+// extractor converts texts to buckets with counts. It owns its buffers, so only
+// one goroutine may use it.
 type extractor struct {
 	Features
 	runes   []rune
-	words   []span // of runes
+	words   []span // indexes of runes
 	hashes  []uint64
 	buckets []uint32
 	terms   []term
@@ -64,8 +65,8 @@ type extractor struct {
 
 type span struct{ from, to int }
 
-// Word borders inside character n-grams, and the two families of n-grams,
-// are told apart by values that no rune has.
+// Word borders inside character n-grams, and the two kinds of n-grams, are
+// marked by values that are not runes.
 const (
 	border    = 0x110000
 	wordSeed  = 0x9e3779b97f4a7c15
@@ -73,8 +74,8 @@ const (
 	hashPrime = 0x100000001b3
 )
 
-// counts returns the buckets of a text in rising order with the number of
-// n-grams that fell into each. The slice is valid until the next call.
+// counts returns the buckets of a text in ascending order, with the number of
+// n-grams in each. The slice is valid until the next call.
 func (x *extractor) counts(text string) []term {
 	x.split(text)
 	x.buckets = x.buckets[:0]
@@ -92,8 +93,8 @@ func (x *extractor) counts(text string) []term {
 	return x.terms
 }
 
-// split finds the words: runs of letters, digits and marks, and each other
-// sign that is not space as a word of its own.
+// split finds the words. A word is a sequence of letters, digits, and marks, or
+// any other single character that is not a space.
 func (x *extractor) split(text string) {
 	x.runes, x.words = x.runes[:0], x.words[:0]
 	start := -1
@@ -152,7 +153,7 @@ func (x *extractor) addChars() {
 		return
 	}
 	for _, w := range x.words {
-		// Position w.from-1 and w.to stand for the borders.
+		// Positions w.from-1 and w.to are the borders.
 		for i := w.from - 1; i <= w.to; i++ {
 			h := uint64(charSeed)
 			for n := 1; n <= x.CharsMax && i+n-1 <= w.to; n++ {
@@ -178,8 +179,8 @@ func (x *extractor) add(h uint64) {
 
 func step(h, v uint64) uint64 { return (h ^ v) * hashPrime }
 
-// finish spreads the bits, since FNV's upper ones are weak for short input
-// (the finaliser of MurmurHash3).
+// finish mixes the bits, because FNV's upper bits are weak for short input (the
+// finalizer of MurmurHash3).
 func finish(h uint64) uint64 {
 	h ^= h >> 33
 	h *= 0xff51afd7ed558ccd
@@ -189,10 +190,10 @@ func finish(h uint64) uint64 {
 	return h
 }
 
-// vocabulary gives the buckets that are worth a weight a place in the weight
-// table, and says how telling each is.
+// vocabulary assigns places in the weight table to the buckets that get a
+// weight, and knows how informative each bucket is.
 type vocabulary struct {
-	place []uint32  // by bucket: place + 1, or 0 where the bucket has none
+	place []uint32  // by bucket: place + 1, or 0 if the bucket has none
 	idf   []float32 // by place: inverse document frequency
 }
 
@@ -204,7 +205,7 @@ func newVocabulary(bits int, buckets []uint32, idf []float32) *vocabulary {
 	return v
 }
 
-// buckets are those that have a place, in the order of their places.
+// buckets returns the buckets that have a place, in the order of their places.
 func (v *vocabulary) buckets() []uint32 {
 	out := make([]uint32, len(v.idf))
 	for b, p := range v.place {
@@ -215,8 +216,8 @@ func (v *vocabulary) buckets() []uint32 {
 	return out
 }
 
-// weigh turns the counts of buckets into the vector that weights are fitted
-// to: over places, damped counts times inverse document frequency, scaled to
+// weigh converts the counts of buckets to the vector that weights are fitted
+// to: damped counts times the inverse document frequency, by place, scaled to
 // length 1. It works in place.
 func (v *vocabulary) weigh(terms []term) []term {
 	kept := terms[:0]

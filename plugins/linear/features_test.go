@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// buckets returns which buckets a text falls into, and how often.
+// buckets returns the buckets of a text, and how often each occurs.
 func buckets(f Features, text string) map[uint32]float32 {
 	x := extractor{Features: f}
 	out := map[uint32]float32{}
@@ -14,7 +14,7 @@ func buckets(f Features, text string) map[uint32]float32 {
 	return out
 }
 
-func TestTextsThatDifferOnlyWhereItDoesNotMatterHaveTheSameFeatures(t *testing.T) {
+func TestTextsWithoutRelevantDifferencesHaveTheSameFeatures(t *testing.T) {
 	f := DefaultOptions().Features
 	same := [][2]string{
 		{"Where is my card?", "where is my card?"},
@@ -52,7 +52,7 @@ func TestNGramsAreCounted(t *testing.T) {
 	cases := map[string]struct {
 		features Features
 		text     string
-		want     float32 // n-grams in all
+		want     float32 // the total number of n-grams
 	}{
 		"single words":             {Features{Words: 1, Bits: 18}, "a b a", 3},
 		"words and pairs":          {Features{Words: 2, Bits: 18}, "a b a", 5},
@@ -75,8 +75,8 @@ func TestNGramsAreCounted(t *testing.T) {
 	}
 }
 
-func TestHashesStayAsSavedModelsNeedThem(t *testing.T) {
-	// A change here makes every saved model predict nonsense: it needs a new
+func TestHashesAreStableForSavedModels(t *testing.T) {
+	// A change here makes every saved model predict nonsense. It requires a new
 	// format name.
 	f := Features{Words: 1, Bits: 18}
 	for text, want := range map[string]uint32{"card": 79023, "Straße": 218234} {

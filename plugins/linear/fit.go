@@ -12,41 +12,42 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Options say how a model is fitted.
+// Options defines how a model is fitted.
 type Options struct {
 	Features Features
-	// Least is the number of rows that an n-gram must occur in.
+	// Least is the minimum number of rows that an n-gram must occur in.
 	Least  int
 	Epochs int
-	// LearningRate is the rate at the beginning; it falls to 0 in a line.
+	// LearningRate is the rate at the beginning. It decreases linearly to 0.
 	LearningRate float64
-	// L2 is the strength of the pull of weights towards zero, per row seen.
+	// L2 is the strength of the L2 penalty, applied with each row.
 	L2 float64
-	// ClassWeights multiply the loss of a class's rows; nil: all 1. With
-	// Balanced, each class weighs as much as any other instead.
+	// ClassWeights contains factors for the loss of each class's rows. Nil
+	// means that all are 1. With Balanced, all classes have the same total
+	// weight instead.
 	ClassWeights map[string]float64
 	Balanced     bool
 	Seed         int64
-	// MaxMemory bounds the memory of the weights, in MiB.
+	// MaxMemory is the maximum memory for the weights, in MiB.
 	MaxMemory int
-	// Calibrate asks for the temperature under which confidences are right on
-	// rows that were held out. It takes another training, on four fifths of the
-	// rows; of few rows, up to five.
+	// Calibrate requests a temperature with which confidences are accurate on
+	// held-out rows. This takes one more training on four fifths of the rows
+	// or, if there are few rows, up to five.
 	Calibrate bool
 }
 
 const (
-	// batchRows examples are scored with the same weights and then applied
-	// one after the other. It is part of what decides the result.
+	// batchRows is the number of examples that are scored with the same weights
+	// and then applied one after the other. It affects the result.
 	batchRows = 32
-	// window is how many examples are held in memory to be mixed.
+	// window is the number of examples that are held in memory to be shuffled.
 	window = 1 << 16
 )
 
 var blas gonum.Implementation
 
-// DefaultOptions suit short texts: on Banking77's 77 intents they are right
-// on 91 of 100 held-out messages.
+// DefaultOptions returns options that suit short texts. With them, models for
+// the 77 intents of Banking77 are right on 91 of 100 held-out messages.
 func DefaultOptions() Options {
 	return Options{
 		Features: Features{Words: 2, CharsMin: 3, CharsMax: 5, Bits: 18, Lowercase: true},
@@ -54,7 +55,7 @@ func DefaultOptions() Options {
 	}
 }
 
-// Check returns an error that says what is wrong with the options, and in which
+// Check returns an error that describes an invalid option and names its
 // argument.
 func (o Options) Check() error {
 	if err := o.Features.Check(); err != nil {
@@ -79,25 +80,25 @@ func (o Options) Check() error {
 	return nil
 }
 
-// fitter holds the weights while they are fitted.
+// fitter contains the weights while they are being fitted.
 type fitter struct {
 	opts    Options
 	survey  *survey
 	class   map[string]int
-	weight  []float32 // of the loss, by class
+	weight  []float32 // factor of the loss, by class
 	k       int       // classes
 	weights []float32 // place-major, times scale
 	bias    []float32
-	// grown is AdaGrad's sum of squared gradients, by place.
+	// grown contains AdaGrad's sums of squared gradients, by place.
 	grown     []float32
 	grownBias float32
-	scale     float64 // what all weights are to be multiplied by
+	scale     float64 // the common factor of all weights
 	workers   []*extractor
 	steps     int64 // examples applied so far
-	total     int64 // examples in all epochs
+	total     int64 // examples in all epochs together
 }
 
-// scored is an example on its way: its vector and the gradient of its loss.
+// scored is an example in progress: its vector and the gradient of its loss.
 type scored struct {
 	terms    []term
 	gradient []float32 // by class
@@ -162,8 +163,8 @@ func (f *fitter) epoch(ctx context.Context, rows Rows, number int) (float64, err
 	return loss / float64(f.survey.rows), nil
 }
 
-// shuffle is Fisher and Yates', written out so that no release of Go changes
-// what a seed means.
+// shuffle is the Fisher-Yates shuffle. It is implemented here so that no
+// release of Go changes the effect of a seed.
 func shuffle(list []Example, order *rand.PCG) {
 	for i := len(list) - 1; i > 0; i-- {
 		j := order.Uint64() % uint64(i+1)
@@ -171,10 +172,10 @@ func shuffle(list []Example, order *rand.PCG) {
 	}
 }
 
-// step scores a few examples and then applies them. Both halves are spread
-// over the workers so that neither their number nor their timing matters: an
-// example is scored by one of them, and a place belongs to one of them, which
-// adds to it in the order of the examples.
+// step scores a few examples and then applies them. Both halves are distributed
+// over workers so that the number and timing of the workers do not matter: one
+// worker scores each example, and one worker owns each place and adds to it in
+// the order of the examples.
 func (f *fitter) step(examples []Example, batch []scored) float64 {
 	f.spread(func(w int) {
 		for i := w; i < len(examples); i += len(f.workers) {
@@ -196,7 +197,7 @@ func (f *fitter) spread(work func(w int)) {
 	parallel.For(len(f.workers), len(f.workers), work)
 }
 
-// score finds an example's vector, its loss and the gradient of it.
+// score computes an example's vector, loss, and gradient.
 func (f *fitter) score(x *extractor, e Example, s *scored) {
 	terms := f.survey.vocabulary.weigh(x.counts(e.Text))
 	s.terms = append(s.terms[:0], terms...)
@@ -219,7 +220,7 @@ func (f *fitter) score(x *extractor, e Example, s *scored) {
 	}
 }
 
-// softmax multiplies scores by a factor and turns them into probabilities, in
+// softmax multiplies scores by a factor and converts them to probabilities, in
 // place.
 func softmax(scores []float32, factor float64) {
 	top := scores[0]
@@ -237,7 +238,7 @@ func softmax(scores []float32, factor float64) {
 	}
 }
 
-// shrink pulls all weights towards zero by changing their common scale.
+// shrink pulls all weights toward zero by changing their common scale.
 func (f *fitter) shrink(rate float64, rows int) {
 	f.scale *= 1 - rate*f.opts.L2*float64(rows)
 	if f.scale > 1e-4 {
@@ -268,8 +269,8 @@ func (f *fitter) apply(w int, batch []scored, rate float32) {
 	}
 }
 
-// squared is the squared length of a vector. It is no call of Sdot, whose
-// result depends on where in memory the vector happens to lie.
+// squared returns the squared length of a vector. It does not call Sdot, whose
+// result depends on the address of the vector.
 func squared(v []float32) (sum float32) {
 	for _, x := range v {
 		sum += x * x

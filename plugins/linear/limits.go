@@ -7,25 +7,26 @@ import (
 )
 
 const (
-	// maxClasses bounds the labels that a model tells apart. Each row is scored
-	// for all of them, so that time would run out before memory does.
+	// maxClasses is the maximum number of labels of a model. Each row is scored
+	// for all of them, so training would take too long before it takes too much
+	// memory.
 	maxClasses = 50_000
-	// maxLabelBytes bounds the text of all different labels.
+	// maxLabelBytes is the maximum total length of all different labels.
 	maxLabelBytes = 64 << 20
-	// maxMemory bounds Options.MaxMemory: the largest model that Open reads.
+	// maxMemory is the maximum of Options.MaxMemory: the largest model that
+	// Open reads.
 	maxMemory = maxWeights * weightBytes >> 20
 )
 
-// weightBytes is what a weight takes, a float32.
+// weightBytes is the size of a weight, a float32.
 const weightBytes = 4
 
-// labelCounts counts rows by label, within the bounds of what a model can
-// tell apart.
+// labelCounts counts rows by label, up to the limits of a model.
 type labelCounts struct {
 	rows    map[string]int64
 	total   int64
-	bytes   int   // of the different labels
-	singles int64 // labels with one row
+	bytes   int   // of all different labels
+	singles int64 // number of labels with one row
 }
 
 func (l *labelCounts) add(label string) error {
@@ -53,8 +54,8 @@ func (l *labelCounts) add(label string) error {
 	return nil
 }
 
-// likeID says why a target looks like an ID: most of many rows have a value
-// that no other row has. It is empty where the target does not.
+// likeID explains why a target looks like an ID: most of its many rows have a
+// unique value. It returns "" if the target does not look like an ID.
 func likeID(singles, rows int64, classes int, which string) string {
 	if classes < 100 || 2*singles <= rows {
 		return ""

@@ -16,20 +16,20 @@ import (
 //
 // model.json is an object: format, features (as in Features), classes (the
 // labels, sorted), places (the number of n-gram buckets that have weights),
-// temperature (above 0; 1 if the model is not calibrated), and training (what
-// made it, for people).
+// temperature (above 0; 1 if the model is not calibrated), and training (how
+// the model was trained, for people).
 //
-// weights.bin holds, without gaps and in little-endian order: the bucket of
+// weights.bin contains, without gaps and in little-endian order: the bucket of
 // each place (uint32), its inverse document frequency (float32), the bias of
 // each class (float32), and for each place the weight of each class (float32).
 //
-// A prediction cuts the text into n-grams, hashes them to buckets, counts,
-// weighs the counts as 1+ln(count) times the inverse document frequency,
-// scales that vector to length 1, multiplies it with the weights, adds the
-// bias, divides by the temperature, and takes the softmax.
+// A prediction splits the text into n-grams, hashes them into buckets, counts,
+// weights the counts as 1+ln(count) times the inverse document frequency,
+// scales that vector to length 1, multiplies it by the weights, adds the bias,
+// divides by the temperature, and takes the softmax.
 const Format = "quern.linear/v2"
 
-// formatV1 has no temperature, which is 1. Earlier versions wrote it.
+// formatV1 has no temperature, which is then 1. Earlier versions wrote it.
 const formatV1 = "quern.linear/v1"
 
 const (
@@ -43,12 +43,12 @@ type Model struct {
 	// Classes are the labels, sorted.
 	Classes  []string
 	Training Training
-	// Temperature is what scores are divided by before they become
-	// probabilities. It changes no label.
+	// Temperature is the divisor of scores before they become probabilities. It
+	// does not change any label.
 	Temperature float64
 
-	// Of a model that was just trained: classes with one row, and how the
-	// temperature was found.
+	// Only in a model that was just trained: the number of classes with one
+	// row, and how the temperature was found.
 	singles     int64
 	calibration *Calibration
 
@@ -57,8 +57,8 @@ type Model struct {
 	bias       []float32
 }
 
-// Training says what a model was made of. It holds no times and no places,
-// so that equal training makes equal files.
+// Training describes what a model was trained from. It contains no times and no
+// paths, so that equal training gives equal files.
 type Training struct {
 	Rows         int64   `json:"rows"`
 	Epochs       int     `json:"epochs"`
@@ -108,7 +108,7 @@ func (m *Model) Save(dir string) error {
 	return file.Close()
 }
 
-// Open reads a model. open returns one of its files by name.
+// Open reads a model. open opens one of its files by name.
 func Open(open func(name string) (io.ReadCloser, error)) (*Model, error) {
 	h, err := readHead(open)
 	if err != nil {
@@ -141,7 +141,7 @@ func Open(open func(name string) (io.ReadCloser, error)) (*Model, error) {
 	}, nil
 }
 
-// maxWeights bounds what a model file may ask to be allocated: 16 GiB.
+// maxWeights limits the memory that a model file can request: 16 GiB.
 const maxWeights = 1 << 32
 
 func readHead(open func(name string) (io.ReadCloser, error)) (*head, error) {
@@ -171,14 +171,14 @@ func readHead(open func(name string) (io.ReadCloser, error)) (*head, error) {
 	return &h, nil
 }
 
-// Predictor applies a model. It owns buffers and belongs to one goroutine.
+// Predictor applies a model. It owns buffers, so only one goroutine may use it.
 type Predictor struct {
 	model   *Model
 	extract extractor
 	scores  []float32
 }
 
-// Predictor returns a new predictor; several may be used at the same time.
+// Predictor returns a new predictor. Several can be used at the same time.
 func (m *Model) Predictor() *Predictor {
 	return &Predictor{model: m, extract: extractor{Features: m.Features}, scores: make([]float32, len(m.Classes))}
 }
@@ -190,7 +190,8 @@ func (p *Predictor) Predict(text string) (label string, confidence float64) {
 	return p.model.Classes[best], float64(scores[best])
 }
 
-// top is where the largest number is, the first of equal ones.
+// top returns the index of the largest number, or the first index if there are
+// several.
 func top(list []float32) (best int) {
 	for i, x := range list {
 		if x > list[best] {
@@ -208,8 +209,8 @@ func (p *Predictor) Probabilities(text string) []float32 {
 	return scores
 }
 
-// score returns the unnormalized logarithm of the probability of each class,
-// of a temperature of 1. The slice is valid until the next call.
+// score returns the unnormalized logarithm of the probability of each class, at
+// a temperature of 1. The slice is valid until the next call.
 func (p *Predictor) score(text string) []float32 {
 	m := p.model
 	copy(p.scores, m.bias)

@@ -12,22 +12,22 @@ import (
 // Example is a text with its label.
 type Example struct{ Text, Label string }
 
-// Rows hands out the examples, as often as it is asked: in their own order
-// where order is nil, otherwise in one that order alone decides and that is
-// as mixed as can be had without holding the rows in memory.
+// Rows yields the examples, and can be called again. If order is nil, they come
+// in their own order. Otherwise, they come in an order that depends only on
+// order and is as random as possible without holding all rows in memory.
 type Rows func(ctx context.Context, order *rand.PCG) iter.Seq2[Example, error]
 
-// survey is what a first pass over the rows finds.
+// survey is the result of a first pass over the rows.
 type survey struct {
 	rows       int64
 	classes    []string // sorted
-	counts     []int64  // rows by class
-	singles    int64    // classes with one row
+	counts     []int64  // number of rows by class
+	singles    int64    // number of classes with one row
 	vocabulary *vocabulary
 }
 
-// look passes over the rows and counts. Buckets that occur in fewer than
-// o.Least rows get no place: they are noise, and most of the memory.
+// look reads the rows and counts. Buckets that occur in fewer than o.Least rows
+// get no place: they are noise, and would take most of the memory.
 func look(ctx context.Context, rows Rows, o Options) (*survey, error) {
 	frequency := make([]uint32, 1<<o.Features.Bits)
 	labels := labelCounts{rows: map[string]int64{}}
@@ -51,7 +51,8 @@ func look(ctx context.Context, rows Rows, o Options) (*survey, error) {
 	return s, s.fits(o)
 }
 
-// choose gives places to the buckets that occur often enough, in their order.
+// choose assigns places to the buckets that occur often enough, in ascending
+// order.
 func choose(frequency []uint32, rows int64, least, bits int) *vocabulary {
 	var buckets []uint32
 	var idf []float32
@@ -60,7 +61,7 @@ func choose(frequency []uint32, rows int64, least, bits int) *vocabulary {
 			continue
 		}
 		buckets = append(buckets, uint32(b))
-		// Smoothed as in scikit-learn's TfidfTransformer.
+		// smoothed as in scikit-learn's TfidfTransformer
 		idf = append(idf, float32(math.Log(float64(1+rows)/float64(1+n))+1))
 	}
 	return newVocabulary(bits, buckets, idf)

@@ -7,13 +7,13 @@ import (
 	"slices"
 )
 
-// Progress is called after each epoch. part is the part of the rows that was
-// held out, from 1, and 0 for the model itself.
+// Progress is called after each epoch. part is the number of the held-out part,
+// starting at 1, or 0 for the model itself.
 type Progress func(part, epoch int, loss float64)
 
-// Train fits a model. dir is a folder for checkpoints: one is written after
-// each epoch, and training that was interrupted goes on from the last one to
-// the same model; empty: none are written. progress may be nil.
+// Train fits a model. After each epoch, it writes a checkpoint to dir, and an
+// interrupted training continues from the last checkpoint to the same model. If
+// dir is empty, it writes no checkpoints. progress may be nil.
 func Train(ctx context.Context, rows Rows, o Options, dir string, progress Progress) (*Model, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -35,7 +35,8 @@ func Train(ctx context.Context, rows Rows, o Options, dir string, progress Progr
 	}
 	c := &Calibration{Temperature: 1}
 	if o.Calibrate {
-		// Before the model itself, so that no two are in memory.
+		// This comes before the model itself, so that only one model is in
+		// memory.
 		if c, err = calibrate(ctx, rows, o, dir, progress); err != nil {
 			return nil, err
 		}
@@ -48,7 +49,7 @@ func Train(ctx context.Context, rows Rows, o Options, dir string, progress Progr
 	return m, nil
 }
 
-// fit passes over the rows until the model is done.
+// fit reads the rows again and again until the model is done.
 func fit(ctx context.Context, rows Rows, s *survey, o Options, dir string, progress func(epoch int, loss float64)) (*Model, error) {
 	f := newFitter(s, o)
 	losses := f.restore(dir)
@@ -69,7 +70,7 @@ func fit(ctx context.Context, rows Rows, s *survey, o Options, dir string, progr
 	return f.model(losses), nil
 }
 
-// model takes the weights as they are now.
+// model returns a model with the current weights.
 func (f *fitter) model(losses []float64) *Model {
 	blas.Sscal(len(f.weights), float32(f.scale), f.weights, 1)
 	f.scale = 1

@@ -17,8 +17,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// messages makes n examples of six intents, sorted by intent as real files
-// often are. The same seed makes the same ones.
+// messages returns n examples of six intents, sorted by intent as files often
+// are. The same seed gives the same examples.
 func messages(n int, seed uint64) []Example {
 	intents := []struct{ label, subject, trouble string }{
 		{"card_arrival", "card letter delivery post", "arrived late tracking waiting"},
@@ -62,7 +62,7 @@ func train(t *testing.T, list []Example, o Options) *Model {
 	return m
 }
 
-// files are the bytes of a saved model.
+// files returns the bytes of a saved model.
 func files(t *testing.T, m *Model) []byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -90,7 +90,7 @@ func accuracy(m *Model, list []Example) float64 {
 	return float64(right) / float64(len(list))
 }
 
-func TestAModelSortsMessagesThatItHasNotSeen(t *testing.T) {
+func TestAModelClassifiesMessagesThatItHasNotSeen(t *testing.T) {
 	m := train(t, messages(600, 1), DefaultOptions())
 	if got := accuracy(m, messages(600, 2)); got < 0.95 {
 		t.Errorf("accuracy is %.3f", got)
@@ -104,7 +104,7 @@ func TestAFewRowsAreEnoughToLearnSomething(t *testing.T) {
 	}
 }
 
-func TestTheSameSeedMakesTheSameBytesOnAnyNumberOfCores(t *testing.T) {
+func TestTheSameSeedGivesTheSameBytesOnAnyNumberOfCores(t *testing.T) {
 	list, o := messages(300, 1), DefaultOptions()
 	o.Epochs = 3
 	want := files(t, train(t, list, o))
@@ -122,7 +122,7 @@ func TestTheSameSeedMakesTheSameBytesOnAnyNumberOfCores(t *testing.T) {
 	}
 }
 
-func TestInterruptedTrainingGoesOnToTheSameModel(t *testing.T) {
+func TestInterruptedTrainingResumesToTheSameModel(t *testing.T) {
 	list, o, dir := messages(300, 1), DefaultOptions(), t.TempDir()
 	o.Epochs = 5
 	want := files(t, train(t, list, o))
@@ -159,7 +159,7 @@ func TestInterruptedTrainingGoesOnToTheSameModel(t *testing.T) {
 	}
 }
 
-func TestACheckpointThatDoesNotFitIsIgnored(t *testing.T) {
+func TestACheckpointThatDoesNotMatchIsIgnored(t *testing.T) {
 	list, o := messages(120, 1), DefaultOptions()
 	o.Epochs = 2
 	want := files(t, train(t, list, o))
@@ -243,8 +243,9 @@ func TestProbabilitiesAddUpToOne(t *testing.T) {
 	}
 }
 
-func TestClassWeightsMoveTheBorderBetweenClasses(t *testing.T) {
-	// The same texts carry either label: nine times out of ten "common".
+func TestClassWeightsMoveTheDecisionBoundary(t *testing.T) {
+	// The same texts occur with both labels: nine times out of ten with
+	// "common".
 	var list []Example
 	for i := range 200 {
 		label := "common"

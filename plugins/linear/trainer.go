@@ -18,7 +18,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Types are the trainers of this package.
+// Types returns the trainers of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
 		plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "linear", Doc: doc, BehaviorVersion: 2}, trainer{}),
@@ -85,7 +85,7 @@ func (a *args) options() Options {
 	}
 }
 
-// settings are the arguments that options are made of.
+// settings contains the names of the arguments that affect the options.
 var settings = []string{
 	"epochs", "learning_rate", "regularisation", "class_weights", "word_ngrams",
 	"char_ngrams_min", "char_ngrams", "hash_bits", "min_rows", "max_memory",
@@ -110,7 +110,7 @@ func (trainer) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 func (trainer) Run(ctx context.Context, r *plugin.Run[args]) error {
 	o := r.Args.options()
 	r.Progress(0, int64(o.Epochs), "epochs", "counting n-grams")
-	rows := labelled{input: r.Dataset(r.Args.Dataset)}
+	rows := labeled{input: r.Dataset(r.Args.Dataset)}
 	m, err := Train(ctx, rows.each, o, r.WorkDir, func(part, epoch int, loss float64) {
 		text := fmt.Sprintf("loss %.4f", loss)
 		if part > 0 {
@@ -150,7 +150,7 @@ func (trainer) Run(ctx context.Context, r *plugin.Run[args]) error {
 	return nil
 }
 
-// ModelFormats and LoadModel let the models predict.
+// ModelFormats returns the formats that LoadModel reads.
 func (trainer) ModelFormats() []string { return []string{Format, formatV1} }
 
 // LoadModel opens a model.
@@ -164,8 +164,8 @@ func (trainer) LoadModel(_ context.Context, files *plugin.ModelFiles) (plugin.Pr
 
 type batchPredictor struct{ *Predictor }
 
-// Predict labels a batch. A row without a text is an error of that row: the
-// model knows nothing about it.
+// Predict labels a batch. A row without a text is an error of that row, because
+// the model knows nothing about it.
 func (p batchPredictor) Predict(_ context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, []plugin.RowError, error) {
 	text, ok := rec.Column(0).(*array.String)
 	if !ok {
@@ -190,19 +190,20 @@ func (p batchPredictor) Predict(_ context.Context, rec arrow.RecordBatch) (arrow
 	return b.NewRecordBatch(), failed, nil
 }
 
-// examples are the row arguments that examples are made of.
+// examples refers to the row arguments that examples consist of.
 var examples = data.Arguments.Refs("text", "target")
 
-// labelled hands out the rows of a dataset that have a label.
-type labelled struct{ input *plugin.DatasetInput }
+// labeled yields the rows of a dataset that have a label.
+type labeled struct{ input *plugin.DatasetInput }
 
-// interleaved is how many shards are read at the same time when rows are to
-// be mixed: rows that lie far apart in a sorted dataset meet in the window.
+// interleaved is the number of shards that are read at the same time when rows
+// are shuffled, so that rows that are far apart in a sorted dataset meet in the
+// window.
 const interleaved = 8
 
 var errStopped = errors.New("stopped")
 
-func (l labelled) each(ctx context.Context, order *rand.PCG) iter.Seq2[Example, error] {
+func (l labeled) each(ctx context.Context, order *rand.PCG) iter.Seq2[Example, error] {
 	return func(yield func(Example, error) bool) {
 		send := func(rec arrow.RecordBatch) error { return sendExamples(rec, yield) }
 		var err error
@@ -227,7 +228,7 @@ func sendExamples(rec arrow.RecordBatch, yield func(Example, error) bool) error 
 		if target.IsNull(i) {
 			continue
 		}
-		// Examples outlive the batch, whose memory is given back.
+		// Examples outlive the batch, whose memory is released.
 		e := Example{Label: strings.Clone(target.Value(i))}
 		if text.IsValid(i) {
 			e.Text = strings.Clone(text.Value(i))
@@ -239,7 +240,7 @@ func sendExamples(rec arrow.RecordBatch, yield func(Example, error) bool) error 
 	return nil
 }
 
-func (l labelled) inOrder(ctx context.Context, send func(arrow.RecordBatch) error) error {
+func (l labeled) inOrder(ctx context.Context, send func(arrow.RecordBatch) error) error {
 	for rec, err := range l.input.Batches(ctx, examples) {
 		if err != nil {
 			return err
@@ -251,8 +252,8 @@ func (l labelled) inOrder(ctx context.Context, send func(arrow.RecordBatch) erro
 	return nil
 }
 
-// mixed reads the shards in a random order, some of them by turns.
-func (l labelled) mixed(ctx context.Context, order *rand.PCG, send func(arrow.RecordBatch) error) error {
+// mixed reads the shards in a random order, several of them in turns.
+func (l labeled) mixed(ctx context.Context, order *rand.PCG, send func(arrow.RecordBatch) error) error {
 	shards := append([]data.Shard(nil), l.input.Shards()...)
 	for i := len(shards) - 1; i > 0; i-- {
 		j := order.Uint64() % uint64(i+1)
@@ -268,7 +269,7 @@ func (l labelled) mixed(ctx context.Context, order *rand.PCG, send func(arrow.Re
 	return nil
 }
 
-// turnRows is how many rows a shard gives when it is its turn.
+// turnRows is the number of rows that a shard contributes in its turn.
 const turnRows = 2048
 
 func byTurns(ctx context.Context, shards []data.Shard, send func(arrow.RecordBatch) error) error {

@@ -30,7 +30,7 @@ func trained(t *testing.T, rows []map[string]any, args map[string]any) (*plugint
 	return plugintest.Run(t, offer, plugintest.Case{Type: "linear", Args: all, Rows: rows})
 }
 
-func TestTheTrainerMakesAModelThatPredictsThroughTheProtocol(t *testing.T) {
+func TestTheTrainedModelPredictsThroughTheProtocol(t *testing.T) {
 	rows := append(rowsOf(messages(300, 1)),
 		map[string]any{"body": "no label", "intent": nil}, map[string]any{"body": nil, "intent": "top_up"})
 	got, err := trained(t, rows, nil)
@@ -83,7 +83,7 @@ func TestMistakesInArgumentsAreFoundBeforeAnythingRuns(t *testing.T) {
 	}
 }
 
-func TestAValueThatIsNotKnownYetIsNoMistake(t *testing.T) {
+func TestAnUnknownValueIsNotAnError(t *testing.T) {
 	got, err := plugintest.Prepare(t, offer, plugintest.Case{
 		Type: "linear", Rows: rowsOf(messages(6, 1)),
 		Args: map[string]any{"text": plugintest.Row("body"), "target": plugintest.Row("intent"), "epochs": plugintest.Unknown{}},
@@ -96,14 +96,14 @@ func TestAValueThatIsNotKnownYetIsNoMistake(t *testing.T) {
 	}
 }
 
-func TestRowsOfOneLabelCannotBeLearntFrom(t *testing.T) {
+func TestRowsWithOnlyOneLabelAreRefused(t *testing.T) {
 	_, err := trained(t, rowsOf(messages(60, 1)[:10]), nil)
 	if err == nil || !strings.Contains(err.Error(), "at least two distinct labels") {
 		t.Errorf("error: %v", err)
 	}
 }
 
-// numbered makes n rows that each have a label of their own.
+// numbered returns n rows, each with its own label.
 func numbered(n int) []Example {
 	list := messages(600, 1)
 	var out []Example
@@ -135,7 +135,7 @@ func TestLabelsOfUnboundedLengthAreRefused(t *testing.T) {
 	}
 }
 
-func TestManyClassesWithoutIDsAreToldToTakeMoreMemory(t *testing.T) {
+func TestManyClassesWithoutIDsGetTheAdviceToRaiseMaxMemory(t *testing.T) {
 	var list []Example
 	for i, e := range numbered(4000) {
 		list = append(list, Example{Text: e.Text, Label: fmt.Sprint(i % 1000)})
@@ -148,7 +148,7 @@ func TestManyClassesWithoutIDsAreToldToTakeMoreMemory(t *testing.T) {
 	}
 }
 
-func TestATargetThatLooksLikeAnIDIsWarnedOf(t *testing.T) {
+func TestThereIsAWarningIfATargetLooksLikeAnID(t *testing.T) {
 	got, err := trained(t, rowsOf(numbered(120)), map[string]any{"epochs": 1, "calibration": "none"})
 	if err != nil {
 		t.Fatal(err)

@@ -141,7 +141,7 @@ func TestOneCallIsOneAttempt(t *testing.T) {
 	}
 }
 
-func TestAnEndpointThatIsGoneIsRecognised(t *testing.T) {
+func TestAnEndpointThatIsGoneIsRecognized(t *testing.T) {
 	e := openaitest.Serve(t, openaitest.Options{DieAfter: 1})
 	if _, err := chat(t, e.URL(), nil, ask("x")); err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 
 // hasher gives rows a number that depends on their values and a seed alone,
 // evenly spread over all of uint64. What it gives for a row decides where the
-// row goes, now and after years: a change here is a change of behaviour.
+// row goes, now and after years: a change here is a change of behavior.
 type hasher struct {
 	seed uint64
 	buf  []byte

@@ -235,7 +235,7 @@ func TestASampleStaysWhenTheDatasetGrows(t *testing.T) {
 
 func TestHashesStayAsSplitsNeedThem(t *testing.T) {
 	// A change here moves rows to other sides in every pipeline: it needs a
-	// new behaviour version.
+	// new behavior version.
 	got, err := run(t, "split", map[string]any{"shares": shares(0.5), "by": plugintest.Row("text")}, messages(20))
 	if err != nil {
 		t.Fatal(err)

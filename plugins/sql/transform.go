@@ -15,9 +15,9 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// behaviour is raised with every version of DuckDB that may answer a query
+// behavior is raised with every version of DuckDB that may answer a query
 // otherwise, and with every change to the order that rows are given.
-const behaviour = 1
+const behavior = 1
 
 const doc = `Computes a dataset from others with a SQL SELECT statement, in DuckDB's dialect.
 
@@ -44,7 +44,7 @@ type arguments struct {
 // Plugin is the plugin "sql".
 func Plugin(version string) plugin.Plugin {
 	return plugin.Plugin{Name: "sql", Version: version, Types: []plugin.Type{
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "sql", Doc: doc, BehaviorVersion: behaviour}, transform{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "sql", Doc: doc, BehaviorVersion: behavior}, transform{}),
 	}}
 }
 
@@ -72,7 +72,7 @@ func (transform) Prepare(ctx context.Context, p *plugin.Prepare[arguments]) erro
 			tables = append(tables, query.Table{Name: name, Columns: in.Schema})
 		}
 	}
-	a, err := query.Analyse(ctx, p.Args.Query, tables)
+	a, err := query.Analyze(ctx, p.Args.Query, tables)
 	if err != nil {
 		return atQuery(err)
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
-// labelled turns a table of how often two annotators gave which labels into
+// labeled turns a table of how often two annotators gave which labels into
 // their labels.
-func labelled(table [][]int) (a, b []int) {
+func labeled(table [][]int) (a, b []int) {
 	for i, row := range table {
 		for j, count := range row {
 			for range count {
@@ -25,7 +25,7 @@ func TestCohensKappaIsThatOfSASAndScikitLearn(t *testing.T) {
 	// The table is from statsmodels' tests, with SAS's 0.4842 and, with
 	// linear weights, 0.4701; more places by statsmodels' cohens_kappa. The
 	// others: scikit-learn's cohen_kappa_score.
-	tableA, tableB := labelled([][]int{{0, 4, 1}, {0, 8, 0}, {0, 1, 5}})
+	tableA, tableB := labeled([][]int{{0, 4, 1}, {0, 8, 0}, {0, 1, 5}})
 	a, b := pair(6, 80, 4, 55)
 	cases := []struct {
 		a, b    []int
@@ -50,7 +50,7 @@ func TestCohensKappaIsThatOfSASAndScikitLearn(t *testing.T) {
 func TestTheIntervalOfKappaIsAboutThatOfItsAsymptoticError(t *testing.T) {
 	// SAS, as above: the asymptotic standard error is 0.1380 for 19 items.
 	// For 50 times as many the bootstrap comes to that, over the root of 50.
-	a, b := labelled([][]int{{0, 200, 50}, {0, 400, 0}, {0, 50, 250}})
+	a, b := labeled([][]int{{0, 200, 50}, {0, 400, 0}, {0, 50, 250}})
 	e := must[stats.Estimate](t)(stats.CohenKappa(a, b, stats.Unweighted, stats.Options{Resamples: 20_000}))
 	within(t, "the standard error", e.SE, 0.1380/math.Sqrt(50), 0.0005)
 }

@@ -47,7 +47,7 @@ func TestTangosIntervalIsThePublishedOne(t *testing.T) {
 	// The second is the example of M. W. Fagerland, S. Lydersen and P. Laake,
 	// "Recommended tests and confidence intervals for paired binomial
 	// proportions", Statistics in Medicine 33 (2014), 2850-2875: -0.517 to
-	// -0.026. All: testdata/reference.py, which maximises the likelihood
+	// -0.026. All: testdata/reference.py, which maximizes the likelihood
 	// under each difference numerically and inverts the score test.
 	cases := []struct {
 		onlyA, onlyB, n              int

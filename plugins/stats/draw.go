@@ -22,7 +22,7 @@ func stream(to *rand.PCG, seed int64, purpose, draw int) {
 	to.Seed(mix(uint64(seed)^mix(uint64(purpose))), mix(uint64(draw)+uint64(purpose)<<48))
 }
 
-// mix scrambles bits (the finaliser of SplitMix64), so that neighbouring
+// mix scrambles bits (the finalizer of SplitMix64), so that neighboring
 // seeds make sources that have nothing in common.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
@@ -63,7 +63,7 @@ func spread(n int, prepare func() func(i int)) {
 type picker struct {
 	source *rand.PCG
 	n      uint64
-	// Products whose low half lies below it would favour some indexes.
+	// Products whose low half lies below it would favor some indexes.
 	least uint32
 	spare uint64 // 0, or 1<<32 and 32 bits more
 }

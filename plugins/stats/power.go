@@ -72,7 +72,7 @@ type mcNemarPower struct {
 	critical map[int]int
 }
 
-// power is how likely the test rejects in favour of the better subject, over
+// power is how likely the test rejects in favor of the better subject, over
 // how many rows are discordant and how these fall.
 func (m *mcNemarPower) power(difference, discordant float64) float64 {
 	if discordant == 0 {

@@ -204,7 +204,7 @@ func short(v *float64) string {
 // differenceRow compares two subjects by a metric.
 type differenceRow struct {
 	A, B, Metric                  string
-	AColour, BColour              int
+	AColor, BColor                int
 	Value, Interval, P, PAdjusted string
 	Detectable, Rows              string
 	Plot                          plot
@@ -216,16 +216,16 @@ type differenceRow struct {
 }
 
 func differenceRows(e *results.Evaluation) []differenceRow {
-	colours := map[string]int{}
+	colors := map[string]int{}
 	for i, name := range e.Names() {
-		colours[name] = colour(i)
+		colors[name] = color(i)
 	}
 	var out []differenceRow
 	shown := e.Comparisons()
 	for i, d := range shown {
 		m, _ := e.Metric(d.Metric)
 		row := differenceRow{
-			A: d.A, B: d.B, Metric: m.Title(), AColour: colours[d.A], BColour: colours[d.B],
+			A: d.A, B: d.B, Metric: m.Title(), AColor: colors[d.A], BColor: colors[d.B],
 			Value: m.Change(d.Value), Interval: m.ChangeInterval(d.Figure), P: results.Probability(d.P), PAdjusted: results.Probability(d.PAdjusted),
 			Detectable: results.Detectable(m, d), Rows: strconv.FormatInt(d.N, 10), Plot: newPlot(m, []measurement.Figure{d.Figure}, true),
 		}

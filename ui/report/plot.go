@@ -20,7 +20,7 @@ type plot struct {
 
 type whisker struct {
 	Y, Low, High, At float64
-	Colour           int
+	Color            int
 	// Bare is set if there is no interval.
 	Bare, Above, Below bool
 }
@@ -37,10 +37,10 @@ const (
 	plotMargin = 20.0
 	lineHeight = 16.0
 	axisHeight = 18.0
-	colours    = results.Few
+	colors     = results.Few
 )
 
-func colour(i int) int { return i % colours }
+func color(i int) int { return i % colors }
 
 // newPlot plots figures below each other. The axis of differences includes
 // zero.
@@ -55,7 +55,7 @@ func newPlot(m results.Metric, figures []measurement.Figure, difference bool) pl
 		if f.Value == nil {
 			continue
 		}
-		w := whisker{Y: lineHeight*float64(i) + lineHeight/2 + 1, At: x(*f.Value), Colour: colour(i), Bare: f.Low == nil || f.High == nil}
+		w := whisker{Y: lineHeight*float64(i) + lineHeight/2 + 1, At: x(*f.Value), Color: color(i), Bare: f.Low == nil || f.High == nil}
 		if !w.Bare {
 			w.Low, w.High = x(*f.Low), x(*f.High)
 		}

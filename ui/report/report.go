@@ -50,7 +50,7 @@ var styleText string
 //go:embed page.js
 var scriptText string
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"colour": colour}).Parse(pageText))
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"color": color}).Parse(pageText))
 
 // page is the data of the template.
 type page struct {

@@ -63,9 +63,9 @@ func giveEmpty(db *database) {
 	db.close()
 }
 
-// Analyse checks a query against its inputs' columns. A mistake in it is an
+// Analyze checks a query against its inputs' columns. A mistake in it is an
 // *Error.
-func Analyse(ctx context.Context, query string, inputs []Table) (*Analysis, error) {
+func Analyze(ctx context.Context, query string, inputs []Table) (*Analysis, error) {
 	if err := checkNames(inputs); err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func Analyse(ctx context.Context, query string, inputs []Table) (*Analysis, erro
 	if err := db.exec("BEGIN;\n" + tables); err != nil {
 		return nil, fmt.Errorf("make the inputs' tables: %w", err)
 	}
-	a, err := analyse(ctx, db, query, inputs)
+	a, err := analyze(ctx, db, query, inputs)
 	return a, tidy(err, inputs)
 }
 
@@ -97,7 +97,7 @@ func tidy(err error, inputs []Table) error {
 	return err
 }
 
-func analyse(ctx context.Context, db *database, query string, inputs []Table) (*Analysis, error) {
+func analyze(ctx context.Context, db *database, query string, inputs []Table) (*Analysis, error) {
 	tree, err := parse(ctx, db, query)
 	if err != nil {
 		return nil, err

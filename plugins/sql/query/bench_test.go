@@ -8,9 +8,9 @@ import (
 )
 
 // What every plan pays for each query.
-func BenchmarkAnalyse(b *testing.B) {
+func BenchmarkAnalyze(b *testing.B) {
 	for b.Loop() {
-		if _, err := Analyse(context.Background(), "select distinct trim(text) as text, category from tickets where length(text) > 3", []Table{tickets}); err != nil {
+		if _, err := Analyze(context.Background(), "select distinct trim(text) as text, category from tickets where length(text) > 3", []Table{tickets}); err != nil {
 			b.Fatal(err)
 		}
 	}

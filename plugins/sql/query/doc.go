@@ -10,5 +10,5 @@
 // could change a value, one thread is used. A sum of floats that spills to
 // disk may still differ in its last digits.
 //
-// It knows nothing of plugins: Analyse and Run could serve another program.
+// It knows nothing of plugins: Analyze and Run could serve another program.
 package query

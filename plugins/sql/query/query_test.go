@@ -77,7 +77,7 @@ func result(t *testing.T, query string, o Options, inputs ...Input) string {
 	for i, in := range inputs {
 		tables[i] = in.Table
 	}
-	a, err := Analyse(context.Background(), query, tables)
+	a, err := Analyze(context.Background(), query, tables)
 	if err != nil {
 		t.Fatalf("%s\n%s", query, err)
 	}
@@ -132,7 +132,7 @@ func TestColumnsAndReadsAreKnownBeforeThereIsARow(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.query, func(t *testing.T) {
-			a, err := Analyse(context.Background(), test.query, []Table{tickets, users})
+			a, err := Analyze(context.Background(), test.query, []Table{tickets, users})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -201,7 +201,7 @@ func TestAMistakeSaysWhereItIsAndWhatToDo(t *testing.T) {
 
 func wantError(t *testing.T, query string, want ...string) {
 	t.Helper()
-	_, err := Analyse(context.Background(), query, []Table{tickets, users})
+	_, err := Analyze(context.Background(), query, []Table{tickets, users})
 	var mistake *Error
 	if !errors.As(err, &mistake) {
 		t.Fatalf("want a mistake, got %v", err)
@@ -242,7 +242,7 @@ func TestAQueryReachesNoFileAndNoNetwork(t *testing.T) {
 // A query that slipped through the analysis is still shut in by the database.
 func TestTheDatabaseOfARunIsShutItself(t *testing.T) {
 	in := input(t, users, `[{"id": 1, "full name": "Ada"}]`)
-	a, err := Analyse(context.Background(), "select id from users", []Table{users})
+	a, err := Analyze(context.Background(), "select id from users", []Table{users})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +370,7 @@ func TestAnInputWithoutRowsGivesAResultWithoutRows(t *testing.T) {
 
 func TestAMistakeThatTheRowsBringOutIsReported(t *testing.T) {
 	in := input(t, users, `[{"id": 1, "full name": "x"}]`)
-	a, err := Analyse(context.Background(), `select "full name"::bigint as n from users`, []Table{users})
+	a, err := Analyze(context.Background(), `select "full name"::bigint as n from users`, []Table{users})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -385,7 +385,7 @@ func TestAMistakeThatTheRowsBringOutIsReported(t *testing.T) {
 func TestNamesMayBeAnything(t *testing.T) {
 	odd := Table{Name: `rows."x" y`, Columns: data.Schema{{Name: "select", Type: "int64"}, {Name: `a."b`, Type: "string"}, {Name: "line\nbreak", Type: "bool"}, {Name: "other", Type: "bool"}}}
 	query := `select "select" as s, "a.""b" as n from "rows.""x"" y" where "line` + "\n" + `break"`
-	a, err := Analyse(context.Background(), query, []Table{odd})
+	a, err := Analyze(context.Background(), query, []Table{odd})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -405,7 +405,7 @@ func TestAFileThatIsGoneIsNotTheQuerysFault(t *testing.T) {
 	if err := os.Remove(in.Shards[0].Groups[0].Path); err != nil {
 		t.Fatal(err)
 	}
-	a, err := Analyse(context.Background(), "select id from users", []Table{users})
+	a, err := Analyze(context.Background(), "select id from users", []Table{users})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -419,7 +419,7 @@ func TestAFileThatIsGoneIsNotTheQuerysFault(t *testing.T) {
 
 func TestInputsThatDifferInCaseOnlyAreRefused(t *testing.T) {
 	tables := []Table{{Name: "a", Columns: users.Columns}, {Name: "A", Columns: users.Columns}}
-	if _, err := Analyse(context.Background(), "select 1 as one", tables); err == nil || !strings.Contains(err.Error(), "case") {
+	if _, err := Analyze(context.Background(), "select 1 as one", tables); err == nil || !strings.Contains(err.Error(), "case") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -444,7 +444,7 @@ func TestColumnsThatDifferInCaseOnlyMatterOnlyToQueriesThatReadThem(t *testing.T
 		"select * from a", "select id from a", "select ID from a", "select a.Id from a", `select "Id" from a`, "select id_1 from a", "describe a", "select hash(a) as h from a",
 		"select text from a order by id", "select a.text from a join a b using (id)", "select text from a natural join (select text from a)", "select columns('.*') from a",
 	} {
-		if _, err := Analyse(context.Background(), query, []Table{table}); err == nil || !strings.Contains(err.Error(), `the columns "Id" and "id", which differ only in case`) {
+		if _, err := Analyze(context.Background(), query, []Table{table}); err == nil || !strings.Contains(err.Error(), `the columns "Id" and "id", which differ only in case`) {
 			t.Errorf("%s: %v", query, err)
 		}
 	}
@@ -487,7 +487,7 @@ func TestTheMachineDoesNotShowInTheResult(t *testing.T) {
 
 func TestAQueryThatNeedsMoreThanItsMemorySpills(t *testing.T) {
 	spill := filepath.Join(t.TempDir(), "spill")
-	a, err := Analyse(context.Background(), "select range as n, repeat('x', 200) || range as text from range(1000000) order by text", nil)
+	a, err := Analyze(context.Background(), "select range as n, repeat('x', 200) || range as text from range(1000000) order by text", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -506,8 +506,8 @@ func TestAQueryThatNeedsMoreThanItsMemorySpills(t *testing.T) {
 	}
 }
 
-func TestACancelledRunStops(t *testing.T) {
-	a, err := Analyse(context.Background(), "select sum(a.range * b.range) as s from range(1000000) a, range(1000000) b", nil)
+func TestACanceledRunStops(t *testing.T) {
+	a, err := Analyze(context.Background(), "select sum(a.range * b.range) as s from range(1000000) a, range(1000000) b", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

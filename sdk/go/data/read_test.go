@@ -199,7 +199,7 @@ func TestAReaderMayStopEarly(t *testing.T) {
 		last = err
 	}
 	if last != context.Canceled && !strings.Contains(last.Error(), "canceled") {
-		t.Fatalf("a cancelled reader ends with %v", last)
+		t.Fatalf("a canceled reader ends with %v", last)
 	}
 }
 

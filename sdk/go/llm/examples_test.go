@@ -8,7 +8,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-func TestARandomOrderIsTheSeedsAndFavoursNoExample(t *testing.T) {
+func TestARandomOrderIsTheSeedsAndFavorsNoExample(t *testing.T) {
 	const n, seeds = 10, 20_000
 	var first [n]int
 	for seed := range int64(seeds) {

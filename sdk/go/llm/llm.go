@@ -178,13 +178,13 @@ func canonical(raw json.RawMessage) (json.RawMessage, error) {
 	}
 	out, err := json.Marshal(v)
 	if err == nil {
-		lastCanonical.Store(&canonicalised{bytes.Clone(raw), out})
+		lastCanonical.Store(&canonicalized{bytes.Clone(raw), out})
 	}
 	return out, err
 }
 
 // lastCanonical caches the last result of canonical: all requests of a stage
 // have the same schema.
-var lastCanonical atomic.Pointer[canonicalised]
+var lastCanonical atomic.Pointer[canonicalized]
 
-type canonicalised struct{ raw, canonical json.RawMessage }
+type canonicalized struct{ raw, canonical json.RawMessage }

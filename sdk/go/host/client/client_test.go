@@ -105,7 +105,7 @@ func mapOnce(t *testing.T, p *client.Plugin, in *pluginv1.Instance) (*client.Ans
 func TestAPluginThatDoesNotStartSaysWhy(t *testing.T) {
 	for role, c := range map[string]struct{ reason, stderr string }{
 		"prints-first": {`wrote "Loading the dictionary ..." to its standard output`, "dictionary found"},
-		"exits":        {"ended before it was ready (exit code 3)", "no licence found"},
+		"exits":        {"ended before it was ready (exit code 3)", "no license found"},
 		"hangs":        {"did not get ready within 300ms", "waiting for the moon"},
 		"next-version": {"speaks version 2 of the plugin protocol, and this quern version 1", ""},
 		"faulty":       {"ended before it was ready (exit code 1)", `unknown option "mandatory"`},

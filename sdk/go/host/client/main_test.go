@@ -51,7 +51,7 @@ func play(role string) {
 		fmt.Println("Loading the dictionary ...")
 		plugin.Serve(good())
 	case "exits":
-		fmt.Fprintln(os.Stderr, "no licence found")
+		fmt.Fprintln(os.Stderr, "no license found")
 		os.Exit(3)
 	case "hangs":
 		fmt.Fprintln(os.Stderr, "waiting for the moon")
