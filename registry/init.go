@@ -12,6 +12,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/sdk/go/host/client"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
 // Pinned is the choice of Init for a required plugin.
@@ -60,6 +61,14 @@ func Init(ctx context.Context, options Options, how InitOptions) ([]Pinned, hcl.
 	next := map[string]*Locked{}
 	for _, required := range options.Required {
 		was := locked[required.Name]
+		if required.Command != nil {
+			found, d := i.develop(ctx, required)
+			diags = append(diags, d...)
+			if found != nil {
+				pinned = append(pinned, *found)
+			}
+			continue
+		}
 		if overridden, d := i.override(required); overridden != "" || d != nil {
 			// The lock entry is used again when the override is removed.
 			if was != nil {
@@ -129,6 +138,26 @@ func change(was, now *Locked) string {
 		return "digest changed"
 	}
 	return "unchanged"
+}
+
+// develop starts a plugin by its command, to find mistakes early. Nothing is
+// pinned.
+func (i *initialization) develop(ctx context.Context, required Requirement) (*Pinned, hcl.Diagnostics) {
+	if d := i.reserved(required); d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
+	e, d := i.commandEntry(i.digests, required)
+	if d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
+	schema, err := i.schemaOf(ctx, i.launch(e, e.digest))
+	if err != nil {
+		return nil, hcl.Diagnostics{diag.Errorf(required.Range.Ptr(), "Plugin cannot be used", "%s.", diag.Capital(err.Error()))}
+	}
+	return &Pinned{
+		Name: e.name, Source: e.source, Version: schema.Version, Path: e.program, Digest: e.digest,
+		Change: "under development: " + strings.Join(required.Command, " "),
+	}, nil
 }
 
 // choose returns the program for a required plugin: the locked one, or the
@@ -217,17 +246,9 @@ func (i *initialization) notFound(required Requirement, notes []string) *hcl.Dia
 // The program's schema is cached by its digest, so the program is started only
 // once.
 func (i *initialization) ask(ctx context.Context, name string, c *candidate) error {
-	s := i.schemas.get(c.digest, nil)
-	if s == nil {
-		p, err := client.Start(ctx, i.command(name, c.path, c.digest))
-		if err != nil {
-			return err
-		}
-		defer p.Close()
-		if s, err = p.Schema(ctx); err != nil {
-			return err
-		}
-		i.schemas.put(c.digest, nil, s)
+	s, err := i.schemaOf(ctx, i.command(name, c.path, c.digest))
+	if err != nil {
+		return err
 	}
 	v, err := parseVersion(s.Version)
 	if err != nil {
@@ -238,4 +259,22 @@ func (i *initialization) ask(ctx context.Context, name string, c *candidate) err
 	}
 	c.version = v
 	return nil
+}
+
+// schemaOf returns the schema of a program, from the cache if it has it.
+func (i *initialization) schemaOf(ctx context.Context, command client.Command) (*pluginv1.GetSchemaResponse, error) {
+	if s := i.schemas.get(command.Digest, nil); s != nil {
+		return s, nil
+	}
+	p, err := client.Start(ctx, command)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	s, err := p.Schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i.schemas.put(command.Digest, nil, s)
+	return s, nil
 }

@@ -94,6 +94,9 @@ type Requirement struct {
 	Source string
 	// Version is a constraint. If it is empty, any version is accepted.
 	Version string
+	// Command starts a plugin under development: a program and its arguments, in
+	// the root module's folder. Without it, the plugin is a program.
+	Command []string
 	Range   hcl.Range
 }
 
@@ -129,9 +132,13 @@ type entry struct {
 	// version is the locked version, which the program must report, or "" for
 	// any.
 	version string
-	// development is set if the plugin is overridden or attached to.
+	// development is set if the plugin is overridden, attached to, or started by
+	// a command.
 	development bool
-	reattach    *goplugin.ReattachConfig
+	// timeout is how long the program may take to start, unless the options say
+	// so. 0 means client.DefaultStartTimeout.
+	timeout  time.Duration
+	reattach *goplugin.ReattachConfig
 
 	mu          sync.Mutex
 	schema      *pluginv1.GetSchemaResponse
@@ -228,7 +235,7 @@ func (r *Registry) addRequired() hcl.Diagnostics {
 	if diags.HasErrors() {
 		return diags
 	}
-	var overridden []string
+	var overridden, commands []string
 	for _, required := range r.options.Required {
 		e, d := r.requiredEntry(required, locked[required.Name])
 		diags = append(diags, d...)
@@ -237,16 +244,27 @@ func (r *Registry) addRequired() hcl.Diagnostics {
 		}
 		e.name, e.source, e.required = required.Name, sourceOf(required), true
 		r.add(e)
-		if e.development && e.reattach == nil {
+		switch {
+		case !e.development || e.reattach != nil:
+		case e.args != nil: // overrides have none
+			commands = append(commands, fmt.Sprintf("  - %s: %s", e.name, strings.Join(required.Command, " ")))
+		default:
 			overridden = append(overridden, fmt.Sprintf("  - %s: %s", sourceOf(required), e.program))
 		}
 	}
+	return slices.Concat(diags, underDevelopment(overridden, commands))
+}
+
+// underDevelopment warns about plugins that no version identifies.
+func underDevelopment(overridden, commands []string) hcl.Diagnostics {
+	var diags hcl.Diagnostics
 	if len(overridden) > 0 {
-		diags = append(diags, &hcl.Diagnostic{
-			Severity: hcl.DiagWarning, Summary: "Plugin development overrides are in effect",
-			Detail: "The CLI configuration overrides these plugins:\n" + strings.Join(overridden, "\n") +
-				"\nThe lock file and version constraints do not apply to them, so results may differ from those of any released version.",
-		})
+		diags = append(diags, diag.Warningf(nil, "Plugin development overrides are in effect",
+			"The CLI configuration overrides these plugins:\n%s\nThe lock file and version constraints do not apply to them, so results may differ from those of any released version.", strings.Join(overridden, "\n")))
+	}
+	if len(commands) > 0 {
+		diags = append(diags, diag.Warningf(nil, "Plugins are under development",
+			"These plugins are started by a command in required_plugins:\n%s\nThe lock file does not apply to them. A change to a plugin's folder counts as a change of what the plugin does.", strings.Join(commands, "\n")))
 	}
 	return diags
 }
@@ -268,6 +286,10 @@ func (r *Registry) requiredEntry(required Requirement, lock *Locked) (*entry, hc
 	}
 	if program != "" {
 		return &entry{program: program, development: true}, nil
+	}
+	if required.Command != nil {
+		e, d := r.options.commandEntry(r.digests, required)
+		return e, diagnostics(d)
 	}
 	found, diags := r.lockedProgram(required, lock)
 	if found == nil {

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -52,8 +53,7 @@ func (r *Registry) started(ctx context.Context, e *entry) (*client.Plugin, error
 	if err != nil {
 		return nil, err
 	}
-	command := r.options.command(e.name, e.program, digest)
-	command.Args, command.Env = e.args, slices.Concat(command.Env, e.always, e.environment)
+	command := r.options.launch(e, digest)
 	if e.reattach != nil {
 		c, err := client.Attach(command, e.reattach)
 		if err != nil {
@@ -68,6 +68,14 @@ func (r *Registry) started(ctx context.Context, e *entry) (*client.Plugin, error
 	}
 	e.client = c
 	return c, nil
+}
+
+// launch returns how to start a plugin.
+func (o *Options) launch(e *entry, digest string) client.Command {
+	c := o.command(e.name, e.program, digest)
+	c.StartTimeout = cmp.Or(c.StartTimeout, e.timeout)
+	c.Args, c.Env = e.args, slices.Concat(c.Env, e.always, e.environment)
+	return c
 }
 
 func configure(ctx context.Context, c *client.Plugin, e *entry, root string) error {
@@ -103,7 +111,7 @@ func (r *Registry) offer(ctx context.Context, e *entry) (*pluginv1.GetSchemaResp
 	if err != nil {
 		return nil, err
 	}
-	if s := r.schemas.get(digest, e.args); s != nil {
+	if s := r.schemas.get(digest, e.variant()); s != nil {
 		return e.take(s)
 	}
 	c, err := r.started(ctx, e)
@@ -115,9 +123,18 @@ func (r *Registry) offer(ctx context.Context, e *entry) (*pluginv1.GetSchemaResp
 		return nil, err
 	}
 	if e.reattach == nil {
-		r.schemas.put(digest, e.args, s)
+		r.schemas.put(digest, e.variant(), s)
 	}
 	return e.take(s)
+}
+
+// variant distinguishes the plugins that one program serves. The digest of a
+// required plugin already covers its arguments.
+func (e *entry) variant() []string {
+	if e.required {
+		return nil
+	}
+	return e.args
 }
 
 // take keeps a plugin's schema, if the plugin reports the locked version.

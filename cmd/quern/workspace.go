@@ -147,7 +147,7 @@ func cacheDir() string {
 func required(module *config.Module) []registry.Requirement {
 	var all []registry.Requirement
 	for _, r := range module.Settings.RequiredPlugins {
-		all = append(all, registry.Requirement{Name: r.Name, Source: r.Source, Version: r.Version, Range: r.Range})
+		all = append(all, registry.Requirement{Name: r.Name, Source: r.Source, Version: r.Version, Command: r.Command, Range: r.Range})
 	}
 	return all
 }

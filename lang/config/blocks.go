@@ -113,7 +113,7 @@ func (l *loader) constant(a *hclsyntax.Attribute, want cty.Type, as string) (cty
 		l.diags = append(l.diags, diags...)
 		return cty.NilVal, false
 	}
-	if want == cty.Bool { // "true" is converted everywhere else, too
+	if want == cty.Bool || want.IsListType() { // "true" is converted everywhere else, too, and literal lists are tuples
 		if converted, err := convert.Convert(v, want); err == nil {
 			v = converted
 		}

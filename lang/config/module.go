@@ -68,6 +68,9 @@ type RequiredPlugin struct {
 	Name    string
 	Source  string // if empty, the plugin is searched for by name only
 	Version string // a constraint; empty: any
+	// Command starts a plugin under development: a program and its arguments. It
+	// excludes the others.
+	Command []string
 	Range   hcl.Range
 }
 

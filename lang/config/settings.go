@@ -145,7 +145,8 @@ func (l *loader) requiredPlugins(b *hclsyntax.Block) {
 	}
 }
 
-// requiredPlugin reads `"~> 1.0"` or `{ source = "…", version = "…" }`.
+// requiredPlugin reads `"~> 1.0"`, `{ source = "…", version = "…" }`, or
+// `{ command = ["…"] }`.
 func (l *loader) requiredPlugin(a *hclsyntax.Attribute) (RequiredPlugin, bool) {
 	p := RequiredPlugin{Name: a.Name, Range: a.SrcRange}
 	object, ok := a.Expr.(*hclsyntax.ObjectConsExpr)
@@ -157,6 +158,10 @@ func (l *loader) requiredPlugin(a *hclsyntax.Attribute) (RequiredPlugin, bool) {
 	for _, item := range object.Items {
 		good = l.pluginItem(&p, item) && good
 	}
+	if good && p.Command != nil && (p.Source != "" || p.Version != "") {
+		l.add(diag.Errorf(object.SrcRange.Ptr(), "Conflicting arguments", "A plugin that is started by a command is under development: it has no source and no version that quern could pin. Remove command, or the other arguments."))
+		return p, false
+	}
 	return p, good
 }
 
@@ -166,21 +171,46 @@ func (l *loader) pluginItem(p *RequiredPlugin, item hclsyntax.ObjectConsItem) bo
 	if key.IsKnown() && !key.IsNull() && key.Type() == cty.String {
 		name = key.AsString()
 	}
-	keys := []string{"source", "version"}
-	if name != "source" && name != "version" {
-		l.add(diag.Errorf(item.KeyExpr.Range().Ptr(), "Unsupported argument", "A required plugin has no argument %q.%s", name, suggestOrList(name, keys, "Its arguments are")))
-		return false
+	value := &hclsyntax.Attribute{Name: name, Expr: item.ValueExpr}
+	switch name {
+	case "source", "version":
+		v, ok := l.constant(value, cty.String, "a string")
+		if !ok {
+			return false
+		}
+		if name == "source" {
+			p.Source = v.AsString()
+			return true
+		}
+		p.Version = v.AsString()
+		return l.constraint(p.Version, item.ValueExpr.Range())
+	case "command":
+		p.Command = l.command(value)
+		return p.Command != nil
 	}
-	value, ok := l.constant(&hclsyntax.Attribute{Name: name, Expr: item.ValueExpr}, cty.String, "a string")
+	l.add(diag.Errorf(item.KeyExpr.Range().Ptr(), "Unsupported argument", "A required plugin has no argument %q.%s", name, suggestOrList(name, []string{"source", "version", "command"}, "Its arguments are")))
+	return false
+}
+
+// command reads a program and its arguments, or returns nil if they are
+// malformed.
+func (l *loader) command(a *hclsyntax.Attribute) []string {
+	v, ok := l.constant(a, cty.List(cty.String), `a list of strings, such as ["uv", "run", "plugin.py"]`)
 	if !ok {
-		return false
+		return nil
 	}
-	if name == "source" {
-		p.Source = value.AsString()
-		return true
+	var argv []string
+	for _, arg := range v.AsValueSlice() {
+		if arg.IsNull() {
+			break
+		}
+		argv = append(argv, arg.AsString())
 	}
-	p.Version = value.AsString()
-	return l.constraint(p.Version, item.ValueExpr.Range())
+	if len(argv) < v.LengthInt() || len(argv) == 0 || argv[0] == "" {
+		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Malformed command", `A command is a program and its arguments, such as ["uv", "run", "plugin.py"].`))
+		return nil
+	}
+	return argv
 }
 
 // constraint checks a version constraint; an empty one has been reported.
