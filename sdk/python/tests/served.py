@@ -9,16 +9,16 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 import pyarrow as pa
 
-from quern.plugin import Plugin
+from quern.plugin import CallError, Plugin
 from quern.plugin import _protocol as pb
-from quern.plugin._arrow import arrow_type, decode, encode, type_name
-from quern.plugin._process import LIMITS
+from quern.plugin._arrow import decode, encode
+from quern.plugin._host import LIMITS
 from quern.plugin._server import SERVICE, Server, serve
 
 
@@ -79,6 +79,71 @@ class Client:
         return events
 
 
+class Host:
+    """HostService, as quern serves it to a stage.
+
+    ``chat`` answers a request (model, JSON, draw) with a text or raises a CallError; ``predict`` and ``evaluate`` answer batches.
+    """
+
+    def __init__(self, chat=None, predict=None, evaluate=None):
+        self.answer_chat, self.answer_predict, self.answer_evaluate = chat, predict, evaluate
+        self.rejected: list[tuple[str, str, int]] = []
+        self.open = self.most = 0
+
+    def chat(self, requests, context):
+        for r in requests:
+            self.open += 1
+            self.most = max(self.most, self.open)
+            try:
+                text = self.answer_chat(r.model, json.loads(r.request), r.draw)
+                yield pb.HostServiceChatResponse(response=json.dumps({"text": text, "usage": {"input": 1, "output": 2}, "cost": 0.5}).encode())
+            except CallError as e:
+                yield pb.HostServiceChatResponse(error=pb.CallError(message=e.message, status=e.status, temporary=e.temporary))
+            except PermissionError as e:
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(e))
+            finally:
+                self.open -= 1
+
+    def embed(self, r, context):
+        return pb.HostServiceEmbedResponse(embeddings=[pb.Embedding(values=[len(t), 0.5]) for t in r.texts])
+
+    def reject(self, r, context):
+        self.rejected.append((r.model, r.request.decode(), r.draw))
+        return pb.HostServiceRejectResponse()
+
+    def predict(self, requests, context):
+        assert next(requests).start
+        for r in requests:
+            for rows, errors, more in self.answer_predict(decode(r.rows)):
+                yield pb.HostServicePredictResponse(rows=encode(rows), errors=errors, more=more)
+
+    def evaluate(self, r, context):
+        values, errors = self.answer_evaluate(r.argument, decode(r.rows))
+        return pb.HostServiceEvaluateResponse(rows=encode(pa.record_batch({"value": values})), errors=errors)
+
+    @contextlib.contextmanager
+    def serving(self):
+        """Yields the path of the socket."""
+        unary, both = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+        serialize = lambda m: m.SerializeToString()
+        handlers = {
+            name: kind(function, getattr(pb, f"HostService{name}Request").FromString, serialize)
+            for name, kind, function in (
+                ("Chat", both, self.chat), ("Predict", both, self.predict), ("Embed", unary, self.embed),
+                ("Reject", unary, self.reject), ("Evaluate", unary, self.evaluate),
+            )
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            server = grpc.server(ThreadPoolExecutor(64), options=LIMITS)
+            server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("quern.plugin.v1.HostService", handlers)])
+            server.add_insecure_port(f"unix:{folder}/host.sock")
+            server.start()
+            try:
+                yield f"{folder}/host.sock"
+            finally:
+                server.stop(0).wait()
+
+
 def arguments(batch: pa.RecordBatch, instance: pb.Instance) -> pa.RecordBatch:
     """Marks the columns that are row arguments of an instance."""
     fields = [f.with_metadata({b"quern.argument": f.name.encode()}) if f.name in instance.row_arguments else f for f in batch.schema]
@@ -92,9 +157,10 @@ def instance(kind: str, type: str, config: Mapping[str, Any], **more: Any) -> pb
         kind: The kind of the block.
         type: The type.
         config: The configuration. ``inputs`` and ``row_arguments`` of it follow from ``more``.
-        more: ``columns``, of the dataset ``input``; ``rows``, row arguments with their column types; fields of the message.
+        more: ``columns``, of the dataset ``input``; ``inputs``, other inputs; ``rows``, row arguments with their column types; fields of the message.
     """
     config = dict(config)
+    inputs = more.pop("inputs", {})
     out = pb.Instance(kind=kind, type=type, address=more.pop("address", f"{kind}.it"))
     columns = more.pop("columns", None)
     if columns is not None:
@@ -104,6 +170,10 @@ def instance(kind: str, type: str, config: Mapping[str, Any], **more: Any) -> pb
     for key, t in more.pop("rows", {}).items():
         config.setdefault(key, key)
         out.row_arguments[key].CopyFrom(pb.RowArgument(type=t, rows_of="input"))
+    for key, made in inputs.items():
+        out.inputs[key].CopyFrom(made)
+        if "." not in key:
+            config.setdefault(key, key)
     out.config_json = json.dumps(config).encode()
     out.unknown.extend(more.pop("unknown", ()))
     assert not more, more

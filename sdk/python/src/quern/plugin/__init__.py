@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._arguments import Label, argument
 from ._columns import Column
-from ._errors import CallError, Error, RowError, Stopped
+from ._errors import CallError, Error, Pending, RowError, Stopped
 from ._handles import Artifact, Dataset, File, Late, Model, Prompt, Row, RowOrModel, Signature, Subject
 from ._llm import ChatRequest, ChatResponse, Message, OutputSchema, TokenLogprob, Tool, ToolCall, Usage
 from ._plugin import Plugin
@@ -19,11 +19,15 @@ from ._stages import Deployment, FlatMapper, Mapper, ModelFiles, Predictor, Prov
 
 if TYPE_CHECKING:
     from ._deployment import Apply, Change, Delete, DeploymentPlan, PartlyApplied, Plan, State
+    from ._provider import Embeddings
     from ._read import RowWriter
+    from ._run import Run
 
 # Names whose modules are loaded when they are first used: Arrow takes as long as everything else.
 _LATER = {
+    "Embeddings": "_provider",
     "RowWriter": "_read",
+    "Run": "_run",
     **dict.fromkeys(("Apply", "Change", "Delete", "DeploymentPlan", "PartlyApplied", "Plan", "State"), "_deployment"),
 }
 
@@ -48,6 +52,7 @@ __all__ = [
     "Delete",
     "Deployment",
     "DeploymentPlan",
+    "Embeddings",
     "Error",
     "File",
     "Fingerprint",
@@ -62,6 +67,7 @@ __all__ = [
     "ModelInfo",
     "OutputSchema",
     "PartlyApplied",
+    "Pending",
     "Plan",
     "Plugin",
     "Predictor",
@@ -74,6 +80,7 @@ __all__ = [
     "RowError",
     "RowOrModel",
     "RowWriter",
+    "Run",
     "Runner",
     "Selection",
     "Signature",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from . import _protocol as pb
-from ._columns import optional
+from ._columns import hints_of, optional
 from ._docs import attribute_docs
 from ._durations import parse_duration
 from ._errors import Error, Fault
@@ -305,7 +305,7 @@ class Body:
         if not dataclasses.is_dataclass(cls):
             raise Fault(f"{cls.__name__} is not a dataclass")
         self.cls = cls
-        hints = typing.get_type_hints(cls, include_extras=True)
+        hints = hints_of(cls)
         self.fields = [_field(cls, f, hints[f.name]) for f in dataclasses.fields(cls) if f.init and f.name not in without]
 
     def proto(self) -> pb.Body:
@@ -425,7 +425,9 @@ def _generic(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def cty_type(declared: Any) -> Any:
-    """Returns the cty type of a Python type, as JSON."""
+    """Returns the cty type of a Python type, or of names with types, as JSON."""
+    if isinstance(declared, Mapping):
+        return ["object", {name: cty_type(t) for name, t in declared.items()}]
     inner = optional(declared)
     if inner is not None:
         return cty_type(inner)
@@ -440,10 +442,8 @@ def cty_type(declared: Any) -> Any:
         return cty_type(args[0])
     if origin is typing.Literal and all(isinstance(a, str) for a in args):
         return "string"
-    if isinstance(declared, Mapping):
-        return ["object", {name: cty_type(t) for name, t in declared.items()}]
     if isinstance(declared, type) and dataclasses.is_dataclass(declared):
-        hints = typing.get_type_hints(declared, include_extras=True)
+        hints = hints_of(declared)
         return ["object", {f.name: cty_type(hints[f.name]) for f in dataclasses.fields(declared)}]
     raise Fault(f"{declared!r} cannot be the type of a value: use str, int, float, Decimal, bool, date, datetime, timedelta, Path, Any, a list or dict of these, or a dataclass")
 

@@ -58,9 +58,18 @@ def columns_of(declared: Columns) -> list[Column]:
     raise Fault(f"{declared!r} does not declare columns: use a dataclass, or a dict of names and types")
 
 
+def hints_of(of: Any) -> dict[str, Any]:
+    """Returns the types of a class's fields or a function's parameters. A name that is not defined is a Fault."""
+    try:
+        return typing.get_type_hints(of, include_extras=True)
+    except NameError as e:
+        name = getattr(of, "__qualname__", of)
+        raise Fault(f"a type of {name} cannot be found: {e}. Define and import what the SDK reads at the top of the file, not in a function or under TYPE_CHECKING") from None
+
+
 def field_types(declared: type) -> list[tuple[str, Any]]:
     """Returns the names and types of a dataclass's fields, in order."""
-    hints = typing.get_type_hints(declared, include_extras=True)
+    hints = hints_of(declared)
     return [(f.name, hints[f.name]) for f in dataclasses.fields(declared)]
 
 

@@ -48,6 +48,26 @@ class RowError(Exception):
         self.temporary = temporary
 
 
+class Pending(RowError):
+    """A row or a stage that has no result yet, because it waits for something outside: a person, a batch API, a hosted job.
+
+    Raise it from ``map_row`` or ``run``, or return it like a RowError. The next apply
+    asks again: about a row with its token, about a stage with the same ``work_dir``.
+
+    Args:
+        message: What it waits for, in one line for people.
+        row: The row's index in its batch.
+        token: What is needed to ask about the row again instead of submitting it
+            again, such as the ID of a batch job; at most 4,096 bytes, and no secret.
+        check_after: When it is worth asking again, in seconds from now.
+    """
+
+    def __init__(self, message: str, *, row: int = -1, token: bytes = b"", check_after: float | None = None) -> None:
+        super().__init__(message, row=row)
+        self.token = token
+        self.check_after = check_after
+
+
 class CallError(Exception):
     """A single request to a model failed.
 

@@ -117,7 +117,7 @@ class ChatResponse:
     def encode(self) -> bytes:
         """Returns the answer as JSON, for quern."""
         out = _compact(self)
-        out["text"], out["usage"] = self.text, {"input": 0, "output": 0, **out.get("usage", {})}
+        out["finish_reason"], out["usage"] = self.finish_reason, {"input": 0, "output": 0, **out.get("usage", {})}
         for added in ("latency", "cost", "cached"):
             out.pop(added, None)
         return json.dumps(out, ensure_ascii=False, separators=(",", ":")).encode()

@@ -8,7 +8,7 @@ import operator
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -17,15 +17,19 @@ import pyarrow as pa
 from . import _protocol as pb
 from ._arrow import Piece, conform, cut, decode, renamed, schema_of
 from ._columns import Column
-from ._errors import CallError, Fault, RowError, legible
+from ._errors import CallError, Fault, Pending, RowError, legible
 from ._handles import Prompt, Row, Scope
 from ._llm import ChatRequest
 from ._plugin import Parameter, Type
 from ._prepare import block_name
+from ._rows import plain
 from ._stages import FlatMapper
 
 # The minimum time between two progress messages of a call, in seconds.
 _PROGRESS_EVERY = 0.1
+
+# The limit of a pending row's token, in bytes.
+_MAX_TOKEN = 4096
 
 
 def serve_map(type: Type, start: pb.MapRequest, requests: Iterator[pb.MapRequest], scope: Scope) -> Iterator[pb.MapResponse]:
@@ -33,7 +37,7 @@ def serve_map(type: Type, start: pb.MapRequest, requests: Iterator[pb.MapRequest
     stage, prepared = type.ready(start.start, scope)
     try:
         work = _Work(type, stage, prepared, start.start)
-        batches = (decode(r.rows) for r in requests)
+        batches = (_Batch(renamed(decode(r.rows), "input"), {t.row: t.token for t in r.tokens}) for r in requests)
         if type.options.concurrency > 1:
             yield from _concurrent(work, batches, type.options.concurrency)
         else:
@@ -41,6 +45,14 @@ def serve_map(type: Type, start: pb.MapRequest, requests: Iterator[pb.MapRequest
                 yield from work.answer(batch)
     finally:
         stage.close()
+
+
+@dataclasses.dataclass
+class _Batch:
+    """Rows to work on, and the tokens of those that were pending, by row."""
+
+    rows: pa.RecordBatch
+    tokens: Mapping[int, bytes]
 
 
 def filled(prepared: pb.Prepared) -> list[Column]:
@@ -70,22 +82,21 @@ class _Work:
         self.finished: Callable[[RowError | None], None] | None = None
         self.threads: ThreadPoolExecutor | None = None
 
-    def answer(self, batch: pa.RecordBatch) -> list[pb.MapResponse]:
+    def answer(self, batch: _Batch) -> list[pb.MapResponse]:
         """Returns the messages that answer a batch."""
-        batch = renamed(batch, "input")
         result = self.rows.work(batch, self) if self.rows else self._batch(batch)
-        return _messages(result, batch.num_rows)
+        return _messages(result, batch.rows.num_rows)
 
-    def _batch(self, batch: pa.RecordBatch) -> _Result:
-        given = self.stage.map_batch(batch)
+    def _batch(self, batch: _Batch) -> _Result:
+        given = self.stage.map_batch(batch.rows, batch.tokens) if self.type.tokens else self.stage.map_batch(batch.rows)
         if self.flat:
             if not isinstance(given, tuple) or len(given) not in (2, 3):
                 raise Fault("map_batch of a FlatMapper must return the rows and their counts")
             rows, counts, *errors = given
             counts = counts.to_pylist() if hasattr(counts, "to_pylist") else [int(c) for c in counts]
-            return _check(_Result(conform(rows, self.schema), errors[0] if errors else (), counts), batch.num_rows)
+            return _check(_Result(conform(rows, self.schema), errors[0] if errors else (), counts), batch.rows.num_rows)
         rows, errors = given if isinstance(given, tuple) else (given, ())
-        return _check(_Result(conform(rows, self.schema), errors), batch.num_rows)
+        return _check(_Result(conform(rows, self.schema), errors), batch.rows.num_rows)
 
 
 def _check(result: _Result, rows: int) -> _Result:
@@ -116,7 +127,7 @@ class _Rows:
         self.getters: list[Any] = [operator.attrgetter(f) for f in fields] if fields else [None]
         self.result = result if fields else None
 
-    def work(self, batch: pa.RecordBatch, work: _Work) -> _Result:
+    def work(self, batch: _Batch, work: _Work) -> _Result:
         errors: list[RowError] = []
         rows = self._rows(batch, errors)
         if work.threads is not None:
@@ -134,8 +145,11 @@ class _Rows:
             results = [made for r in results if r is not None for made in r]
         return _Result(self._record(results, errors, counts), errors, counts)
 
-    def _rows(self, batch: pa.RecordBatch, errors: list[RowError]) -> Iterable[Any]:
-        return zip(*[c.read(batch, errors) for c in self.columns])
+    def _rows(self, batch: _Batch, errors: list[RowError]) -> Iterable[Any]:
+        columns = [c.read(batch.rows, errors) for c in self.columns]
+        if self.type.tokens:
+            columns.append([batch.tokens.get(i, b"") for i in range(batch.rows.num_rows)])
+        return zip(*columns)
 
     def _all(self, rows: Iterable[Any]) -> list[Any]:
         function, flat = self.function, self.flat
@@ -171,7 +185,7 @@ class _Rows:
 
     def _column(self, values: list[Any], field: pa.Field, errors: list[RowError], counts: list[int] | None) -> pa.Array:
         if _nested(field.type):
-            values = [_plain(v) for v in values]
+            values = [plain(v) for v in values]
         try:
             return pa.array(values, field.type)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
@@ -203,15 +217,6 @@ def _source(counts: list[int], made: int) -> int:
 
 def _nested(t: pa.DataType) -> bool:
     return bool(pa.types.is_struct(t) or pa.types.is_list(t) and _nested(t.value_type))
-
-
-def _plain(value: Any) -> Any:
-    """Returns dataclasses as dicts."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return value
 
 
 class _Values:
@@ -266,11 +271,16 @@ def row_errors(piece: Piece, errors: Sequence[RowError]) -> list[pb.RowError]:
     if piece.excess:
         what = "its result takes" if piece.counts is None else "the rows that it produces take"
         return [pb.RowError(row=0, message=f"{what} {piece.excess}")]
-    return [
-        pb.RowError(row=e.row - piece.first, message=legible(e.message), temporary=e.temporary)
-        for e in errors
-        if piece.first <= e.row < piece.end
-    ]
+    return [_row_error(e, piece.first) for e in errors if piece.first <= e.row < piece.end]
+
+
+def _row_error(e: RowError, first: int) -> pb.RowError:
+    out = pb.RowError(row=e.row - first, message=legible(e.message), temporary=e.temporary)
+    if isinstance(e, Pending):
+        if len(e.token) > _MAX_TOKEN:
+            raise Fault(f"the token of a pending row takes {len(e.token)} bytes, and at most {_MAX_TOKEN} are allowed")
+        out.pending.CopyFrom(pb.PendingRow(token=e.token, check_after_seconds=e.check_after))
+    return out
 
 
 class _Finished:
@@ -283,7 +293,7 @@ class _Finished:
         self._last = 0.0
 
     def __call__(self, error: RowError | None) -> None:
-        if error is not None and error.temporary:
+        if error is not None and (error.temporary or isinstance(error, Pending)):
             return
         with self._lock:
             self._rows += 1
@@ -296,7 +306,7 @@ class _Finished:
             self._send(pb.MapResponse(finished=self._rows, failed=self._failed, failure=failure))
 
 
-def _concurrent(work: _Work, batches: Iterator[pa.RecordBatch], concurrency: int) -> Iterator[pb.MapResponse]:
+def _concurrent(work: _Work, batches: Iterator[_Batch], concurrency: int) -> Iterator[pb.MapResponse]:
     """Works on several rows or batches at a time."""
     # A message is progress; None says that a batch may be answered or that no more come.
     ready: queue.SimpleQueue[pb.MapResponse | None] = queue.SimpleQueue()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from . import _protocol as pb
 from ._arguments import Body, Field, Unknown
-from ._columns import Column, Columns, column_type, columns_of, optional
+from ._columns import Column, Columns, column_type, columns_of, hints_of, optional
 from ._docs import doc_of
 from ._errors import Error, Fault, diagnostic
 from ._handles import Prompt, Row, Scope
@@ -203,9 +203,14 @@ class Type:
             raise Fault(f"a {self.base.__name__} is a {' or '.join(kinds)}, not a {kind}")
         self.body = Body(cls)
         self.function = self._function()
+        # The method wants the tokens of pending rows.
+        self.tokens = self.function.token if self.function else _wants_tokens(cls)
         self.declared = options.columns
         if self.function is not None and self.declared is None:
             self.declared = self.function.result
+        needed = {Runner: ("run",), Provider: ("chat", "embed")}.get(self.base)
+        if needed and not any(hasattr(cls, m) for m in needed):
+            raise Fault(f"{cls.__name__} needs a method {' or '.join(needed)}")
         if self.function is None and self.base in (Mapper, FlatMapper):
             if not hasattr(cls, "map_batch"):
                 raise Fault(f"{cls.__name__} needs a method map_row or map_batch")
@@ -264,6 +269,15 @@ class Type:
         if mapped and self.options.batch_rows > 0:
             p.out.batch_rows, p.out.open_requests = self.options.batch_rows, max(1, self.options.concurrency)
         p.out.stop_seconds = self.options.stop_seconds
+        if self.base is Provider:
+            self._declare_model(p)
+
+    def _declare_model(self, p: Prepare) -> None:
+        if not p.out.HasField("model"):
+            if not p.failed:
+                raise Fault("prepare did not call set_model")
+        elif not p.out.model.capabilities:
+            p.out.model.capabilities.extend(c for c in ("chat", "embed") if hasattr(self.cls, c))
 
     def made(self, block: str) -> list[Column]:
         """Returns the columns of the declaration, with their names in a dataset."""
@@ -278,7 +292,7 @@ class Type:
     def _value_type(self) -> Any:
         if self.base is not Runner:
             return None
-        returns = typing.get_type_hints(getattr(self.cls, "run")).get("return")
+        returns = hints_of(getattr(self.cls, "run")).get("return")
         return returns if isinstance(returns, type) and dataclasses.is_dataclass(returns) else None
 
     def ready(self, instance: pb.Instance, scope: Scope) -> tuple[Any, pb.Prepared]:
@@ -314,10 +328,12 @@ class RowFunction:
 
     def __init__(self, cls: type, body: Body, flat: bool) -> None:
         function = getattr(cls, "map_row")
-        hints = typing.get_type_hints(function, include_extras=True)
+        hints = hints_of(function)
         fields = {f.name: f for f in body.handles() if f.handle in (Row, Prompt)}
         self.parameters: list[Parameter] = []
-        for name in list(inspect.signature(function).parameters)[1:]:
+        names = list(inspect.signature(function).parameters)[1:]
+        self.token = names[-1:] == ["token"] and "token" not in fields
+        for name in names[:-1] if self.token else names:
             if name not in fields:
                 raise Fault(f"the parameter {name!r} of map_row is not a row argument: {cls.__name__} has {', '.join(fields) or 'none'}")
             hint = hints.get(name, Any)
@@ -325,6 +341,10 @@ class RowFunction:
         if not self.parameters:
             raise Fault("map_row takes no row argument")
         self.result = _result(hints.get("return"), flat)
+
+
+def _wants_tokens(cls: type) -> bool:
+    return hasattr(cls, "map_batch") and len(inspect.signature(getattr(cls, "map_batch")).parameters) > 2
 
 
 def _result(declared: Any, flat: bool) -> Any:

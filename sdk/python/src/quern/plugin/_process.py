@@ -17,16 +17,6 @@ if TYPE_CHECKING:
 
 COOKIE = "f2a1d5a4-5f0b-4c6e-9d1e-6f7c1f0a8b55"
 
-LIMITS = [
-    ("grpc.max_receive_message_length", 256 << 20),
-    ("grpc.max_send_message_length", 256 << 20),
-    ("grpc.http2.lookahead_bytes", 16 << 20),
-    ("grpc.so_reuseport", 0),
-]
-
-# The most calls at a time. Threads are started when they are needed.
-THREADS = 1024
-
 # How long calls that are under way may take after quern has asked the process to end, in seconds.
 _GRACE = 1
 
@@ -57,8 +47,6 @@ def _run(plugin: Plugin, folder: str | None, started: object) -> None:
         server = listen(Server(plugin), socket, shutdown)
         assert callable(started)
         started(socket)
-        import pyarrow  # noqa: F401 (the first rows should not wait for it)
-
         shutdown.wait()
         server.stop(_GRACE).wait()
     finally:

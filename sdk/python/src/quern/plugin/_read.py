@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from . import _protocol as pb
-from ._arrow import conform, cut, schema_of
 from ._columns import Column, from_proto
-from ._errors import Error, Fault, diagnostic, legible
+from ._errors import Fault, diagnostic, legible
 from ._handles import Scope
 from ._plugin import Type
 from ._source import Fingerprint
+from ._rows import RowBuffer
 from ._stream import Stream
 
-# Rows wait to be sent together until there are this many, or this many bytes.
-_ROWS = 4096
-_BYTES = 4 << 20
 _PROGRESS_EVERY = 0.1
 
 
@@ -32,13 +26,12 @@ class RowWriter:
         """The declared columns."""
         self.memo = memo
         """The memo of the latest fingerprint."""
-        self.schema: pa.Schema = schema_of(columns)
+        self._buffer = RowBuffer(columns, lambda data: stream.send(pb.ReadResponse(rows=data)))
+        self.schema = self._buffer.schema
+        """The declared columns in Arrow."""
         self._stream = stream
         self._known = frozenset(known)
-        self._batches: list[pa.RecordBatch] = []
-        self._rows: list[Any] = []
-        self._waiting = self._bytes = 0
-        self._written = self._aside = 0
+        self._aside = 0
         self._last = 0.0
 
     def write(self, rows: Any) -> None:
@@ -49,16 +42,7 @@ class RowWriter:
                 dict with the declared columns.
         """
         self._stream.check()
-        if dataclasses.is_dataclass(rows) or isinstance(rows, Mapping):
-            self._rows.append(rows)
-            self._written += 1
-            if len(self._rows) >= _ROWS:
-                self._gather()
-            return
-        self._gather()
-        batch = conform(rows, self.schema)
-        self._written += batch.num_rows
-        self._add(batch)
+        self._buffer.write(rows)
 
     def part(self, fingerprint: str, read: Callable[[], None]) -> None:
         """Writes one part of the source, such as a file.
@@ -70,12 +54,12 @@ class RowWriter:
                 a part with this fingerprint from an earlier read.
         """
         if fingerprint in self._known:
-            self.flush()
+            self._buffer.flush()
             self._stream.send(pb.ReadResponse(part=pb.Part(fingerprint=fingerprint, known=True)))
             return
-        written, aside = self._written, self._aside
+        written, aside = self._buffer.written, self._aside
         read()
-        part = pb.Part(fingerprint=fingerprint, rows=self._written - written, quarantined=self._aside - aside)
+        part = pb.Part(fingerprint=fingerprint, rows=self._buffer.written - written, quarantined=self._aside - aside)
         self._stream.send(pb.ReadResponse(part=part))
 
     def quarantine(self, origin: str, content: str, error: object) -> None:
@@ -97,47 +81,10 @@ class RowWriter:
             self._last = now
             self._stream.send(pb.ReadResponse(progress=pb.Progress(done=done, total=total, unit=unit, message=legible(message))))
 
-    def flush(self) -> None:
-        """Sends the rows that wait."""
-        self._gather()
-        if not self._batches:
-            return
-        table = pa.Table.from_batches(self._batches, self.schema)
-        self._batches, self._waiting, self._bytes = [], 0, 0
-        for batch in table.combine_chunks().to_batches() or [conform(table, self.schema)]:
-            for piece in cut(batch):
-                if piece.excess:
-                    raise Error(f"a row is too large: it takes {piece.excess}")
-                self._stream.send(pb.ReadResponse(rows=piece.rows))
+    def finish(self) -> None:
+        """Sends the rows that wait. The SDK calls it."""
+        self._buffer.flush()
 
-    def _gather(self) -> None:
-        """Makes a batch of single rows."""
-        if self._rows:
-            rows, self._rows = self._rows, []
-            self._add(batch_of_rows(rows, self.schema))
-
-    def _add(self, batch: pa.RecordBatch) -> None:
-        self._batches.append(batch)
-        self._waiting += batch.num_rows
-        self._bytes += batch.nbytes
-        if self._waiting >= _ROWS or self._bytes >= _BYTES:
-            self.flush()
-
-
-def batch_of_rows(rows: Sequence[Any], schema: pa.Schema) -> pa.RecordBatch:
-    """Returns a batch of dataclasses or dicts."""
-    from ._map import _plain
-
-    columns = []
-    for field in schema:
-        try:
-            values = [_plain(r[field.name] if isinstance(r, Mapping) else getattr(r, field.name)) for r in rows]
-            columns.append(pa.array(values, field.type))
-        except (KeyError, AttributeError):
-            raise Fault(f'a row lacks the column "{field.name}"') from None
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as e:
-            raise Fault(f'a row has a value for "{field.name}" that is not a valid {field.type}: {e}') from None
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def fingerprint(type: Type, request: pb.FingerprintRequest) -> pb.FingerprintResponse:
@@ -160,7 +107,7 @@ def read(type: Type, request: pb.ReadRequest, stream: Stream[pb.ReadResponse]) -
         try:
             out = RowWriter(columns, stream, request.memo, request.known_parts)
             stage.read(out)
-            out.flush()
+            out.finish()
         finally:
             stage.close()
 
@@ -175,7 +122,7 @@ def preview(type: Type, request: pb.PreviewRequest, stream: Stream[pb.ReadRespon
         try:
             out = RowWriter(columns, stream)
             count = stage.preview(out, request.bytes)
-            out.flush()
+            out.finish()
             stream.send(pb.ReadResponse(count=pb.RowCount(rows=count.rows, exact=count.exact, size=count.size)))
         finally:
             stage.close()

@@ -5,17 +5,25 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
+from . import _deployment, _map, _predict, _provider, _read, _run
 from . import _protocol as pb
 from ._errors import Error, Stopped, diagnostic
 from ._handles import Scope
+from ._host import LIMITS, Host
+from ._provider import Models
+from ._run import Calls
+from ._stream import Stream
 
 if TYPE_CHECKING:
-    from ._host import Host
     from ._plugin import Plugin, Type
+
+# The most calls at a time. Threads are started when they are needed.
+THREADS = 1024
 
 SERVICE = "quern.plugin.v1.PluginService"
 
@@ -26,6 +34,8 @@ class Server:
     def __init__(self, plugin: Plugin) -> None:
         self.plugin = plugin
         self._schema: pb.GetSchemaResponse | None = None
+        self._calls = Calls()
+        self._models = Models()
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Returns the methods for a gRPC server."""
@@ -39,6 +49,12 @@ class Server:
             "Read": (streaming, self.read, pb.ReadRequest),
             "Preview": (streaming, self.preview, pb.PreviewRequest),
             "Map": (both, self.map, pb.MapRequest),
+            "Run": (streaming, self.run, pb.RunRequest),
+            "Stop": (unary, self.stop, pb.StopRequest),
+            "Predict": (both, self.predict, pb.PredictRequest),
+            "Chat": (both, self.chat, pb.ChatRequest),
+            "Embed": (unary, self.embed, pb.EmbedRequest),
+            "CheckModel": (unary, self.check_model, pb.CheckModelRequest),
             "ReadDeployment": (unary, self.read_deployment, pb.ReadDeploymentRequest),
             "PlanDeployment": (unary, self.plan_deployment, pb.PlanDeploymentRequest),
             "ApplyDeployment": (unary, self.apply_deployment, pb.ApplyDeploymentRequest),
@@ -64,14 +80,9 @@ class Server:
         return pb.PrepareResponse(prepared=[self._find(i, context).prepare(i) for i in request.instances])
 
     def fingerprint(self, request: pb.FingerprintRequest, context: grpc.ServicerContext) -> pb.FingerprintResponse:
-        from . import _read
-
         return _read.fingerprint(self._find(request.instance, context, pb.MODE_READ), request)
 
     def read(self, request: pb.ReadRequest, context: grpc.ServicerContext) -> Iterator[pb.ReadResponse]:
-        from . import _read
-        from ._stream import Stream
-
         type, stream = self._find(request.instance, context, pb.MODE_READ), Stream[pb.ReadResponse]()
         context.add_callback(stream.cancel)
         with _failures(context, type) as failed:
@@ -80,9 +91,6 @@ class Server:
             yield pb.ReadResponse(diagnostic=failed[0])
 
     def preview(self, request: pb.PreviewRequest, context: grpc.ServicerContext) -> Iterator[pb.ReadResponse]:
-        from . import _read
-        from ._stream import Stream
-
         type, stream = self._find(request.instance, context, pb.MODE_READ), Stream[pb.ReadResponse]()
         if not hasattr(type.cls, "preview"):
             _abort(context, grpc.StatusCode.UNIMPLEMENTED, "the source has no preview")
@@ -93,8 +101,6 @@ class Server:
             yield pb.ReadResponse(diagnostic=failed[0])
 
     def map(self, requests: Iterator[pb.MapRequest], context: grpc.ServicerContext) -> Iterator[pb.MapResponse]:
-        from . import _map
-
         first = _first(requests, context)
         type = self._find(first.start, context, pb.MODE_MAP, pb.MODE_FLAT_MAP)
         with _failures(context, type) as failed, _hosted(first) as host:
@@ -103,24 +109,59 @@ class Server:
         if failed:
             yield pb.MapResponse(diagnostics=[failed[0]])
 
-    def read_deployment(self, request: pb.ReadDeploymentRequest, context: grpc.ServicerContext) -> pb.ReadDeploymentResponse:
-        from . import _deployment
+    def run(self, request: pb.RunRequest, context: grpc.ServicerContext) -> Iterator[pb.RunResponse]:
+        type, stream = self._find(request.instance, context, pb.MODE_RUN), Stream[pb.RunResponse]()
+        context.add_callback(stream.cancel)
+        self._calls.begin(request.call, stream)
+        try:
+            with _failures(context, type) as failed, _hosted(request) as host:
+                scope = Scope(request.instance, dict(request.inputs), host, running=True)
+                yield from _run.serve_run(type, request, scope, stream)
+            if failed:
+                yield pb.RunResponse(diagnostic=failed[0])
+        finally:
+            self._calls.end(request.call)
 
+    def stop(self, request: pb.StopRequest, context: grpc.ServicerContext) -> pb.StopResponse:
+        self._calls.stop(request.call)
+        return pb.StopResponse()
+
+    def predict(self, requests: Iterator[pb.PredictRequest], context: grpc.ServicerContext) -> Iterator[pb.PredictResponse]:
+        first = _first(requests, context)
+        try:
+            type = _predict.find(self.plugin.types.values(), first.start.format)
+            yield from _predict.serve_predict(type, first.start, requests)
+        except Exception as e:
+            d = diagnostic(e, f"model format {first.start.format!r}")
+            _abort(context, grpc.StatusCode.FAILED_PRECONDITION, f"{d.summary}\n{d.detail}".strip())
+
+    def chat(self, requests: Iterator[pb.ChatRequest], context: grpc.ServicerContext) -> Iterator[pb.ChatResponse]:
+        first = _first(requests, context)
+        type = self._provider(first.start, context, "chat")
+        yield from _provider.chat(self._models, type, first.start, requests)
+
+    def embed(self, request: pb.EmbedRequest, context: grpc.ServicerContext) -> pb.EmbedResponse:
+        return _provider.embed(self._models, self._provider(request.model, context, "embed"), request)
+
+    def check_model(self, request: pb.CheckModelRequest, context: grpc.ServicerContext) -> pb.CheckModelResponse:
+        return _provider.check(self._models, self._find(request.model, context, pb.MODE_MODEL), request)
+
+    def _provider(self, instance: pb.Instance, context: grpc.ServicerContext, method: str) -> Type:
+        type = self._find(instance, context, pb.MODE_MODEL)
+        if not hasattr(type.cls, method):
+            _abort(context, grpc.StatusCode.UNIMPLEMENTED, f"{type} cannot {method}")
+        return type
+
+    def read_deployment(self, request: pb.ReadDeploymentRequest, context: grpc.ServicerContext) -> pb.ReadDeploymentResponse:
         return _deployment.read(self._find(request.instance, context, pb.MODE_DEPLOY), request)
 
     def plan_deployment(self, request: pb.PlanDeploymentRequest, context: grpc.ServicerContext) -> pb.PlanDeploymentResponse:
-        from . import _deployment
-
         return _deployment.plan(self._find(request.instance, context, pb.MODE_DEPLOY), request)
 
     def apply_deployment(self, request: pb.ApplyDeploymentRequest, context: grpc.ServicerContext) -> pb.ApplyDeploymentResponse:
-        from . import _deployment
-
         return _deployment.apply(self._find(request.instance, context, pb.MODE_DEPLOY), request)
 
     def delete_deployment(self, request: pb.DeleteDeploymentRequest, context: grpc.ServicerContext) -> pb.DeleteDeploymentResponse:
-        from . import _deployment
-
         return _deployment.delete(self._find(request.instance, context, pb.MODE_DEPLOY), request)
 
     def _find(self, instance: pb.Instance, context: grpc.ServicerContext, *modes: int) -> Type:
@@ -174,8 +215,6 @@ def _hosted(request: pb.MapRequest | pb.RunRequest) -> Iterator[Host | None]:
     if not request.host_socket:
         yield None
         return
-    from ._host import Host
-
     host = Host(request.host_socket, request.open_chats)
     try:
         yield host
@@ -185,10 +224,6 @@ def _hosted(request: pb.MapRequest | pb.RunRequest) -> Iterator[Host | None]:
 
 def serve(server: Server, socket: str, shutdown: threading.Event) -> grpc.Server:
     """Starts a gRPC server on a Unix socket. ``shutdown`` is set when quern asks the process to end."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from ._process import LIMITS, THREADS
-
     out = grpc.server(ThreadPoolExecutor(THREADS), options=LIMITS)
 
     def end(request: bytes, context: grpc.ServicerContext) -> bytes:

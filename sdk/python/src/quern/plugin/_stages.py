@@ -88,7 +88,9 @@ class Mapper(Stage):
     The parameters of ``map_row`` are row arguments by their names. Its return type
     declares the columns: a scalar is one column with the block's name, a dataclass
     one column for each field. A row with a null in a parameter that cannot be None
-    is not passed on; its result is null. ``RowError`` fails a row.
+    is not passed on; its result is null. ``RowError`` fails a row. A row that raised
+    ``Pending`` earlier brings its token if the last parameter is ``token: bytes``; for
+    ``map_batch``, a second parameter is a mapping from rows to tokens.
 
     The columns of ``map_batch`` are declared with ``columns=`` of the decorator or
     in ``prepare``. It returns a batch of the same number of rows, or a pair of it
