@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/columnar"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/funcs"
 )
@@ -26,7 +27,7 @@ func expression(b *bench) ([]result, error) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	program, err := compiled.Program(rowSchema, nil)
+	program, err := columnar.New(compiled, rowSchema, nil)
 	if err != nil {
 		return nil, err
 	}

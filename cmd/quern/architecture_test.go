@@ -24,15 +24,15 @@ var mayImport = map[string][]string{
 	"registry":     {"registry", "planner/plan", "lang/diag", "lang/kind", "lang/limit", "lang/value", "store/disk", "sdk"},
 	"importers":    {"importers", "lang", "sdk", "internal"},
 	"planner/plan": {"lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/value", "store", "sdk"},
-	"runner":       {"runner", "planner/plan", "planner/fingerprint", "lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/secret", "lang/value", "store", "sdk", "internal"},
+	"runner":       {"runner", "planner/plan", "planner/fingerprint", "lang/addr", "lang/columnar", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/secret", "lang/value", "store", "sdk", "internal"},
 	// The walls inside the runner: what a stage is, why it failed, the seam behind
 	// which it is carried out, and what carries it out, which knows no run.
 	"runner/events":        {"lang/diag", "sdk"},
 	"runner/walk":          {"sdk", "internal"},
-	"runner/modelhost":     {"planner/plan", "lang/expr", "lang/secret", "lang/value", "store/responses", "sdk", "internal"},
-	"runner/rowwise":       {"lang/expr", "store", "sdk", "internal"},
+	"runner/modelhost":     {"planner/plan", "lang/columnar", "lang/expr", "lang/secret", "lang/value", "store/responses", "sdk", "internal"},
+	"runner/rowwise":       {"lang/columnar", "lang/expr", "store", "sdk", "internal"},
 	"runner/failure":       {"runner/events", "runner/modelhost", "runner/rowwise", "planner/plan", "lang/diag", "lang/kind", "store/blob", "store/disk", "sdk", "internal"},
-	"runner/stage":         {"runner/failure", "runner/modelhost", "planner/plan", "planner/fingerprint", "lang/diag", "lang/expr", "lang/kind", "lang/secret", "lang/value", "store", "sdk"},
+	"runner/stage":         {"runner/failure", "runner/modelhost", "planner/plan", "planner/fingerprint", "lang/columnar", "lang/diag", "lang/expr", "lang/kind", "lang/secret", "lang/value", "store", "sdk"},
 	"runner/engine":        {"runner/events", "runner/failure", "runner/modelhost", "planner/plan", "lang/value", "store/artifact", "sdk"},
 	"runner/engine/local":  {"runner/engine", "runner/events", "runner/failure", "runner/modelhost", "runner/overlap", "runner/rowwise", "runner/stage", "planner/plan", "planner/fingerprint", "lang/diag", "lang/expr", "lang/secret", "lang/value", "store", "sdk", "internal"},
 	"inspect":              {"inspect", "planner/plan", "lang/addr", "lang/diag", "lang/kind", "lang/value", "store", "ui/export", "ui/results", "sdk", "internal"},
@@ -54,6 +54,22 @@ func TestImportsGoOneWay(t *testing.T) {
 			to, ours := strings.CutPrefix(imported, modulePath)
 			if ours && !inAny(to, allowed) {
 				t.Errorf("%s imports %s, which docs/architecture.md does not allow", from, to)
+			}
+		}
+	}
+}
+
+// The language compiles what is evaluated over rows, and only lang/columnar
+// evaluates it.
+func TestOnlyColumnarReadsRows(t *testing.T) {
+	for _, pkg := range listPackages(t) {
+		from := strings.TrimPrefix(pkg.ImportPath, modulePath)
+		if !inAny(from, []string{"lang"}) || from == "lang/columnar" {
+			continue
+		}
+		for _, imported := range pkg.Imports {
+			if strings.HasSuffix(imported, "/arrow/array") || imported == modulePath+"lang/columnar" {
+				t.Errorf("%s imports %s, which is for lang/columnar and those that call it", from, imported)
 			}
 		}
 	}

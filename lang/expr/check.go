@@ -55,7 +55,7 @@ func CheckBlind(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 	ctx := s.Eval.NewChild()
 	ctx.Variables = map[string]cty.Value{}
 	for _, t := range config.Variables(e) {
-		if root := t.RootName(); root == rowRoot || root == "local" || root == "self" || kind.Is(root) || slices.Contains(config.LateNames, root) {
+		if root := t.RootName(); root == RowName || root == "local" || root == "self" || kind.Is(root) || slices.Contains(config.LateNames, root) {
 			ctx.Variables[root] = cty.DynamicVal
 		}
 	}
@@ -87,7 +87,7 @@ func checkName(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	switch root := t.RootName(); {
 	case s.isLate(root):
 		return checkLate(t, s.Late[root])
-	case root == rowRoot:
+	case root == RowName:
 		return checkRow(t, s)
 	case slices.Contains(config.LateNames, root):
 		return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "Name is not available here",
@@ -109,7 +109,7 @@ func checkColumn(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	if !ok {
 		return checkDistinct(t, s)
 	}
-	if _, there := lookup(s.Row, name); there {
+	if _, there := LookupColumn(s.Row, name); there {
 		return nil
 	}
 	return hcl.Diagnostics{noColumn(s, name, t[1].SourceRange())}
@@ -150,7 +150,7 @@ func checkReduced(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 				diags = append(diags, diag.Errorf(&n.NameRange, "Value not known yet",
 					"Outside of outputs, the whole argument of %s() must be known when planning. It cannot come from a row, a loop, or a stage that has not run yet.", n.Name))
 			}
-			if _, pure := runtimeFunctions()[n.Name]; !pure {
+			if _, pure := Functions()[n.Name]; !pure {
 				diags = append(diags, diag.Errorf(&n.NameRange, "Function needs known arguments",
 					"%s() reads something other than its arguments, so all of its arguments must be known when planning.", n.Name))
 			}
@@ -168,7 +168,7 @@ func checkReference(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	switch {
 	case s.isLate(root):
 		return checkLate(t, s.Late[root])
-	case root == rowRoot:
+	case root == RowName:
 		return checkColumn(t, s)
 	}
 	if _, _, ok := addr.FromTraversal(t); kind.Is(root) && !ok {

@@ -18,8 +18,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// rowRoot is the name by which an expression refers to the current row.
-const rowRoot = "row"
+// RowName is the name by which an expression refers to the current row.
+const RowName = "row"
 
 // Scope is what an expression may refer to when it is compiled.
 type Scope struct {
@@ -37,7 +37,7 @@ type Scope struct {
 	// Late are the names, with their types, that the expression may use for
 	// what the stage itself produces: output, the answer of a model. With
 	// them, it is a late row expression, which is evaluated when these values
-	// exist; see LateProgram.
+	// exist.
 	Late map[string]cty.Type
 	// Definitions are the expressions of names whose values may be
 	// unknown or contain a secret, by "local.NAME" or "each.value". A compiled
@@ -54,7 +54,7 @@ type Scope struct {
 
 // MentionsRow reports whether an expression refers to the current row. A `for`
 // that names its variable `row` does not count.
-func MentionsRow(e hcl.Expression) bool { return Mentions(e, rowRoot) }
+func MentionsRow(e hcl.Expression) bool { return Mentions(e, RowName) }
 
 // Mentions reports whether an expression refers to any of some names.
 func Mentions(e hcl.Expression, names ...string) bool {
@@ -132,9 +132,9 @@ func (c *Compiled) collect(e hclsyntax.Expression, s *Scope) {
 	for _, t := range config.Variables(e) {
 		switch root := t.RootName(); {
 		case s.isLate(root):
-		case root == rowRoot:
+		case root == RowName:
 			if name, ok := columnOf(t); ok {
-				column, _ := lookup(s.Row, name)
+				column, _ := LookupColumn(s.Row, name)
 				c.Columns = append(c.Columns, column.Name)
 			} else {
 				c.Columns = append(c.Columns, s.Row.Names()...)
@@ -159,20 +159,12 @@ func columnOf(t hcl.Traversal) (string, bool) {
 	if len(t) < 2 {
 		return "", false
 	}
-	switch step := t[1].(type) {
-	case hcl.TraverseAttr:
-		return step.Name, true
-	case hcl.TraverseIndex:
-		if step.Key.Type() == cty.String {
-			return step.Key.AsString(), true
-		}
-	}
-	return "", false
+	return AttributeName(t[1])
 }
 
-// lookup returns a column by the name that an expression uses, which is
+// LookupColumn returns a column by the name that an expression uses, which is
 // normalized to NFC. The name of the column may be in another form.
-func lookup(s data.Schema, name string) (data.Column, bool) {
+func LookupColumn(s data.Schema, name string) (data.Column, bool) {
 	if c, _, ok := s.Lookup(name); ok {
 		return c, true
 	}

@@ -1,4 +1,4 @@
-package expr
+package expr_test
 
 import (
 	"os"
@@ -12,77 +12,10 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/expr/exprtest"
 	"github.com/quern-dev/quern/lang/funcs"
-	"github.com/quern-dev/quern/lang/value"
-	"github.com/quern-dev/quern/sdk/go/data"
 )
-
-var testRow = data.Schema{
-	{Name: "text", Type: "string"},
-	{Name: "intent", Type: "string"},
-	{Name: "my col", Type: "string"},
-	{Name: "id", Type: "int64"},
-	{Name: "n", Type: "int64"},
-	{Name: "score", Type: "float64"},
-	{Name: "ok", Type: "bool"},
-	{Name: "day", Type: "date"},
-	{Name: "at", Type: "timestamp"},
-	{Name: "raw", Type: "binary"},
-	{Name: "tags", Type: "list<string>"},
-	{Name: "counts", Type: "list<int64>"},
-	{Name: "meta", Type: "struct<lang:string,size:int64,tags:list<string>>"},
-	{Name: "turns", Type: "list<struct<role:string,content:string>>"},
-}
-
-// testScope knows some values, waits for others and keeps a secret.
-func testScope() *Scope {
-	secret := cty.StringVal("s3cr3t").Mark(value.Sensitive{Variable: "token"})
-	return &Scope{
-		Eval: &hcl.EvalContext{
-			Functions: funcs.Functions("."),
-			Variables: map[string]cty.Value{
-				"var": cty.ObjectVal(map[string]cty.Value{
-					"name":    cty.StringVal("Ada"),
-					"token":   secret,
-					"classes": cty.ListVal([]cty.Value{cty.StringVal("a"), cty.StringVal("b")}),
-					"empty":   cty.ListValEmpty(cty.String),
-					"none":    cty.NullVal(cty.String),
-					"names":   cty.MapVal(map[string]cty.Value{"z": cty.StringVal("26"), "a b": cty.StringVal("1")}),
-					"plain":   cty.BoolVal(false),
-				}),
-				"local": cty.ObjectVal(map[string]cty.Value{
-					"limit": cty.NumberIntVal(10),
-					"low":   cty.UnknownVal(cty.Number),
-					"auth":  cty.StringVal("Bearer s3cr3t").Mark(value.Sensitive{Variable: "token"}),
-					"loop":  cty.DynamicVal,
-					"both":  cty.ObjectVal(map[string]cty.Value{"a": cty.UnknownVal(cty.Number), "b": cty.NumberIntVal(2)}),
-				}),
-				"each": cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal("text")}),
-				"evaluate": cty.ObjectVal(map[string]cty.Value{
-					"student": cty.ObjectVal(map[string]cty.Value{"accuracy": cty.UnknownVal(cty.Number), "ok": cty.UnknownVal(cty.Bool)}),
-					"many":    cty.MapVal(map[string]cty.Value{"a": cty.UnknownVal(cty.Number)}),
-					"done":    cty.ObjectVal(map[string]cty.Value{"accuracy": cty.NumberFloatVal(0.85)}),
-				}),
-			},
-		},
-		Row:   testRow,
-		RowOf: "transform.clean",
-		Definitions: map[string]hcl.Expression{
-			"local.low":  parse("evaluate.student.accuracy - 0.1"),
-			"local.auth": parse(`"Bearer ${var.token}"`),
-			"local.loop": parse("local.loop + 1"),
-			"local.both": parse("{ b = 2, a = evaluate.student.accuracy }"),
-		},
-	}
-}
-
-func parse(src string) hclsyntax.Expression {
-	e, diags := hclsyntax.ParseExpression([]byte(src), "main.quern.hcl", hcl.InitialPos)
-	if diags.HasErrors() {
-		panic(src + ": " + diags.Error())
-	}
-	return e
-}
 
 func TestCompiledTextIsCanonical(t *testing.T) {
 	for _, c := range []struct{ src, text, columnType string }{
@@ -144,7 +77,7 @@ func TestCompiledTextIsCanonical(t *testing.T) {
 		{`"${row.id}${""}"`, `"${row.id}${""}"`, "string"},
 	} {
 		t.Run(c.src, func(t *testing.T) {
-			got, diags := Compile(parse(c.src), testScope(), cty.DynamicPseudoType)
+			got, diags := expr.Compile(exprtest.Parse(c.src), exprtest.Scope(), cty.DynamicPseudoType)
 			if diags.HasErrors() {
 				t.Fatal(diags)
 			}
@@ -154,7 +87,7 @@ func TestCompiledTextIsCanonical(t *testing.T) {
 			if c.columnType != "" && got.ColumnType != c.columnType {
 				t.Errorf("column type is %s, not %s", got.ColumnType, c.columnType)
 			}
-			again, diags := Compile(parse(got.Text), testScope(), cty.DynamicPseudoType)
+			again, diags := expr.Compile(exprtest.Parse(got.Text), exprtest.Scope(), cty.DynamicPseudoType)
 			if diags.HasErrors() {
 				t.Fatalf("%s: %v", got.Text, diags)
 			}
@@ -172,13 +105,13 @@ func TestATemplateInAFileIsReadWhenPlanning(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := testScope()
+	s := exprtest.Scope()
 	s.Eval.Functions = funcs.Functions(dir)
-	c, diags := Compile(parse(`templatefile("user.tmpl", { text = row.text, ok = row.ok })`), s, cty.DynamicPseudoType)
+	c, diags := expr.Compile(exprtest.Parse(`templatefile("user.tmpl", { text = row.text, ok = row.ok })`), s, cty.DynamicPseudoType)
 	if diags.HasErrors() || c.Text != `templatestring("Message: \u0024{text}\u0025{ if ok }!\u0025{ endif }\n", { ok = row.ok, text = row.text })` || c.ColumnType != "string" {
 		t.Fatal(c, diags)
 	}
-	if c, diags := Compile(parse(`templatefile("one.tmpl", { n = row.n })`), s, cty.String); diags.HasErrors() || c.ColumnType != "string" {
+	if c, diags := expr.Compile(exprtest.Parse(`templatefile("one.tmpl", { n = row.n })`), s, cty.String); diags.HasErrors() || c.ColumnType != "string" {
 		t.Error(c, diags)
 	}
 	for src, want := range map[string]string{
@@ -186,7 +119,7 @@ func TestATemplateInAFileIsReadWhenPlanning(t *testing.T) {
 		`templatefile("none.tmpl", { text = row.text })`:           "file none.tmpl does not exist",
 		`templatefile(row.text, {})`:                               "known when planning",
 	} {
-		if _, diags := Compile(parse(src), s, cty.String); !diags.HasErrors() || !strings.Contains(diags.Error(), want) {
+		if _, diags := expr.Compile(exprtest.Parse(src), s, cty.String); !diags.HasErrors() || !strings.Contains(diags.Error(), want) {
 			t.Errorf("%s: %v", src, diags)
 		}
 	}
@@ -217,7 +150,7 @@ func TestMistakesInRowExpressionsAreReported(t *testing.T) {
 		t.Run(src, func(t *testing.T) {
 			e, diags := hclsyntax.ParseExpression([]byte(src), "main.quern.hcl", hcl.InitialPos)
 			if !diags.HasErrors() {
-				_, diags = Compile(e, testScope(), cty.DynamicPseudoType)
+				_, diags = expr.Compile(e, exprtest.Scope(), cty.DynamicPseudoType)
 			}
 			if !diags.HasErrors() {
 				t.Fatal("no error")
@@ -235,9 +168,9 @@ func TestMistakesInRowExpressionsAreReported(t *testing.T) {
 }
 
 func TestTheTextOfAnExpressionInAModuleHasNoPath(t *testing.T) {
-	s := testScope()
+	s := exprtest.Scope()
 	s.Row, s.Module = nil, addr.Module{}.Child("a", cty.StringVal("k"))
-	c, diags := Compile(parse("evaluate.student.accuracy > 0.5"), s, cty.Bool)
+	c, diags := expr.Compile(exprtest.Parse("evaluate.student.accuracy > 0.5"), s, cty.Bool)
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}

@@ -1,8 +1,8 @@
-// Package expr compiles expressions at plan time and evaluates them later.
+// Package expr compiles expressions at plan time.
 //
 // There are two kinds: row expressions, which mention `row` and are evaluated
-// for each row of a dataset, and deferred expressions, which wait for values of
-// upstream stages. Row expressions that mention what the stage itself produces,
+// for each row of a dataset (by package columnar), and deferred expressions, which
+// wait for values of upstream stages. Row expressions that mention what the stage itself produces,
 // such as the answer of a model, are late. All of them compile to the same
 // form: a canonical, self-contained text in which everything that was known is
 // folded to literals, so that only `row`, late names, upstream addresses, and
@@ -56,5 +56,5 @@ func (c *Compiled) Column() (string, bool) {
 
 // RowColumn returns the expression that is just a column of the row.
 func RowColumn(name string) string {
-	return rowRoot + stepsText(hcl.Traversal{hcl.TraverseIndex{Key: cty.StringVal(name)}})
+	return RowName + stepsText(hcl.Traversal{hcl.TraverseIndex{Key: cty.StringVal(name)}})
 }

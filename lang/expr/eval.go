@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -25,13 +24,13 @@ import (
 // result has the expression's type. Whatever was computed from a marked value
 // is marked. Errors point to the user's text.
 func (c *Compiled) Eval(vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
-	e, err := c.parse()
+	e, err := c.Syntax()
 	if err != nil {
 		return cty.DynamicVal, hcl.Diagnostics{diag.Errorf(c.Range.Ptr(), "Damaged expression", "%s.", err)}
 	}
 	v, diags := c.evaluate(e, vars)
 	if diags.HasErrors() && len(c.Secrets) > 0 {
-		_, again := c.evaluate(e, withoutSecrets(vars))
+		_, again := c.evaluate(e, secret.UnknownVariables(vars))
 		diags = secret.Hide(diags, again, c.Secrets)
 	}
 	for _, d := range diags {
@@ -46,7 +45,7 @@ func (c *Compiled) Eval(vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) 
 
 // evaluate is Eval without source ranges. Errors may quote secrets.
 func (c *Compiled) evaluate(e hclsyntax.Expression, vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
-	v, diags := eval.Value(e, &hcl.EvalContext{Variables: vars, Functions: runtimeFunctions()})
+	v, diags := eval.Value(e, &hcl.EvalContext{Variables: vars, Functions: Functions()})
 	if diags.HasErrors() || c.Type.Type == cty.NilType {
 		return v, diags
 	}
@@ -80,50 +79,11 @@ func nameInstances(d *hcl.Diagnostic) {
 	d.Detail = fmt.Sprintf("The index is not the key of an instance of %s. The keys are: %s.", stage, diag.List(keys))
 }
 
-// withoutSecrets returns vars with the sensitive variables unknown.
-func withoutSecrets(vars map[string]cty.Value) map[string]cty.Value {
-	secrets, ok := vars["var"]
-	if !ok {
-		return vars
-	}
-	attrs := map[string]cty.Value{}
-	for name, v := range secrets.AsValueMap() {
-		attrs[name] = cty.UnknownVal(v.Type())
-	}
-	out := maps.Clone(vars)
-	out["var"] = cty.ObjectVal(attrs)
-	return out
-}
-
-// parse parses the canonical text.
-func (c *Compiled) parse() (hclsyntax.Expression, error) {
+// Syntax parses the canonical text.
+func (c *Compiled) Syntax() (hclsyntax.Expression, error) {
 	e, diags := limit.ParseExpression([]byte(c.Text), "", hcl.InitialPos)
 	if diags.HasErrors() {
 		return nil, fmt.Errorf("parse the compiled expression %s: %w", c.Text, diags)
 	}
 	return e, nil
-}
-
-// message returns the first error as text, for a row. It names the part of the canonical
-// text that the error is about.
-func (c *Compiled) message(diags hcl.Diagnostics) string {
-	for _, d := range diags {
-		if d.Severity != hcl.DiagError {
-			continue
-		}
-		at := ""
-		if r := d.Subject; r != nil && r.End.Byte <= len(c.Text) && r.CanSliceBytes([]byte(c.Text)) {
-			at = string(r.SliceBytes([]byte(c.Text)))
-		}
-		if at != "" && len(at) <= 60 {
-			at = " at " + at
-		} else {
-			at = ""
-		}
-		if d.Summary == "Operation failed" && strings.Contains(d.Detail, "must not be null") {
-			return "Null value" + at + ": operators do not accept null. Replace it with coalesce(), or test for it first: row.x == null ? … : …"
-		}
-		return d.Summary + at + ": " + d.Detail
-	}
-	return ""
 }

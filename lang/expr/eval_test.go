@@ -1,26 +1,20 @@
-package expr
+package expr_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"math"
 	"reflect"
 	"strings"
 	"testing"
 
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/expr/exprtest"
 	"github.com/quern-dev/quern/lang/value"
-	"github.com/quern-dev/quern/sdk/go/data"
 )
 
 func TestTheReferencesOfAnExpressionAreListed(t *testing.T) {
-	for src, want := range map[string]Compiled{
+	for src, want := range map[string]expr.Compiled{
 		`"${row.text} ${row["my col"]} ${row.text}"`:      {Columns: []string{"my col", "text"}},
 		`row.score > local.low && evaluate.many["a"] > 1`: {Columns: []string{"score"}, Refs: []string{"evaluate.many", "evaluate.student"}},
 		`"${local.auth}${var.token}${var.name}"`:          {Secrets: []string{"token"}},
@@ -33,7 +27,7 @@ func TestTheReferencesOfAnExpressionAreListed(t *testing.T) {
 			src = `[for row in row.turns : row.role]`
 			want.Columns = []string{"turns"}
 		}
-		c, diags := Compile(parse(src), testScope(), cty.DynamicPseudoType)
+		c, diags := expr.Compile(exprtest.Parse(src), exprtest.Scope(), cty.DynamicPseudoType)
 		if diags.HasErrors() {
 			t.Errorf("%s: %v", src, diags)
 			continue
@@ -65,7 +59,7 @@ func TestResultsAreConvertedToTheWantedType(t *testing.T) {
 		{src: `jsondecode(row.text)`, want: cty.String, text: `convert(jsondecode(row.text), string)`, columnType: "string"},
 		{src: `null`, want: cty.String, text: `convert(null, string)`, columnType: "string"},
 	} {
-		got, diags := Compile(parse(c.src), testScope(), c.want)
+		got, diags := expr.Compile(exprtest.Parse(c.src), exprtest.Scope(), c.want)
 		switch {
 		case c.err != "":
 			if !diags.HasErrors() || !strings.Contains(diags.Error(), c.err) {
@@ -80,13 +74,13 @@ func TestResultsAreConvertedToTheWantedType(t *testing.T) {
 }
 
 func TestADeferredExpressionIsEvaluatedLater(t *testing.T) {
-	s := testScope()
+	s := exprtest.Scope()
 	s.Row = nil
-	c, diags := Compile(parse(`local.low > 0.2 && evaluate.student.ok ? "ship with ${var.token}" : "no"`), s, cty.String)
+	c, diags := expr.Compile(exprtest.Parse(`local.low > 0.2 && evaluate.student.ok ? "ship with ${var.token}" : "no"`), s, cty.String)
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	vars := runtimeVars()
+	vars := exprtest.Values()
 	vars["var"] = cty.ObjectVal(map[string]cty.Value{"token": cty.StringVal("s3cr3t").Mark(value.Sensitive{Variable: "token"})})
 	got, diags := c.Eval(vars)
 	if diags.HasErrors() {
@@ -102,7 +96,7 @@ func TestADeferredExpressionIsEvaluatedLater(t *testing.T) {
 	if strings.Contains(string(text), "s3cr3t") {
 		t.Errorf("the secret stands in %s", text)
 	}
-	var back Compiled
+	var back expr.Compiled
 	if err := json.Unmarshal(text, &back); err != nil {
 		t.Fatal(err)
 	}
@@ -112,14 +106,14 @@ func TestADeferredExpressionIsEvaluatedLater(t *testing.T) {
 }
 
 func TestAnErrorInADeferredExpressionPointsToItsSource(t *testing.T) {
-	s := testScope()
+	s := exprtest.Scope()
 	s.Row = nil
-	e := parse("\n\n  evaluate.student.ok + 1")
-	c, diags := Compile(e, s, cty.DynamicPseudoType)
+	e := exprtest.Parse("\n\n  evaluate.student.ok + 1")
+	c, diags := expr.Compile(e, s, cty.DynamicPseudoType)
 	if c != nil || !diags.HasErrors() {
 		t.Fatal("a bool was added to")
 	}
-	c, diags = Compile(parse("\n\n  evaluate.student.accuracy + 1"), s, cty.DynamicPseudoType)
+	c, diags = expr.Compile(exprtest.Parse("\n\n  evaluate.student.accuracy + 1"), s, cty.DynamicPseudoType)
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
@@ -130,78 +124,6 @@ func TestAnErrorInADeferredExpressionPointsToItsSource(t *testing.T) {
 	}
 }
 
-func TestRowsThatFailAreReportedAndNull(t *testing.T) {
-	schema := data.Schema{{Name: "a", Type: "string"}, {Name: "n", Type: "int64"}}
-	b := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
-	defer b.Release()
-	b.Field(0).(*array.StringBuilder).AppendValues([]string{"x", "", "z"}, []bool{true, false, true})
-	b.Field(1).(*array.Int64Builder).AppendValues([]int64{1, 2, 1 << 62}, nil)
-	rec := b.NewRecordBatch()
-	defer rec.Release()
-	c, diags := Compile(parse(`{ s = "${row.a}!", n = row.n * 2 }`), &Scope{Eval: &hcl.EvalContext{Functions: funcs.Pure()}, Row: schema}, cty.DynamicPseudoType)
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	p, err := c.Program(schema, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	arr, failed, err := p.Eval(context.Background(), rec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer arr.Release()
-	if arr.Len() != 3 || arr.IsNull(0) || !arr.IsNull(1) || !arr.IsNull(2) {
-		t.Errorf("got %v", arr)
-	}
-	want := []RowError{
-		{Row: 1, Message: "Invalid template interpolation value at row.a: The expression result is null. Cannot include a null value in a string template."},
-		{Row: 2, Message: "9223372036854775808 does not fit in an int64"},
-	}
-	if !reflect.DeepEqual(failed, want) {
-		t.Errorf("failed: %v", failed)
-	}
-}
-
-func TestABareColumnIsPassedThrough(t *testing.T) {
-	p := compileRow(t, `row["day"]`)
-	r := randomRows(testRand(), 10)
-	defer r.Release()
-	arr, failed, err := p.Eval(context.Background(), r)
-	if err != nil || failed != nil {
-		t.Fatal(err, failed)
-	}
-	defer arr.Release()
-	if col, _ := find(r, data.Columns, "day"); arr != col {
-		t.Error("the column was copied")
-	}
-}
-
-func TestABatchWithOtherColumnsIsRefused(t *testing.T) {
-	p := compileRow(t, `upper(row.text)`)
-	schema := data.Schema{{Name: "text", Type: "int64"}}
-	b := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
-	defer b.Release()
-	rec := b.NewRecordBatch()
-	defer rec.Release()
-	if _, _, err := p.Eval(context.Background(), rec); err == nil || !strings.Contains(err.Error(), `"text"`) {
-		t.Errorf("got %v", err)
-	}
-	if _, err := p.compiled.Program(data.Schema{{Name: "other", Type: "string"}}, nil); err == nil {
-		t.Error("a program was made for rows without the column")
-	}
-}
-
-func TestADoneContextStopsAProgram(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	rec := randomRows(testRand(), 10)
-	defer rec.Release()
-	if _, _, err := compileRow(t, `upper(row.text)`).Eval(ctx, rec); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestMentionsRowSeesThroughLoops(t *testing.T) {
 	for src, want := range map[string]bool{
 		`row.x`:                       true,
@@ -209,77 +131,8 @@ func TestMentionsRowSeesThroughLoops(t *testing.T) {
 		`[for x in local.a : row[x]]`: true,
 		`rows.x`:                      false,
 	} {
-		if got := MentionsRow(parse(src)); got != want {
+		if got := expr.MentionsRow(exprtest.Parse(src)); got != want {
 			t.Errorf("%s: %t", src, got)
-		}
-	}
-}
-
-func TestColumnTypesOfTypes(t *testing.T) {
-	for _, c := range []struct {
-		t    cty.Type
-		want string
-	}{
-		{cty.String, "string"}, {cty.Number, "float64"}, {cty.Bool, "bool"},
-		{cty.Set(cty.Bool), "list<bool>"},
-		{cty.Tuple([]cty.Type{cty.Number, cty.String}), "list<string>"},
-		{cty.Object(map[string]cty.Type{"b": cty.Bool, "a é": cty.List(cty.String)}), `struct<"a é":list<string>,b:bool>`},
-		{cty.Map(cty.String), ""}, {cty.DynamicPseudoType, ""}, {cty.EmptyObject, ""}, {cty.EmptyTuple, ""},
-	} {
-		got, err := columnType(c.t, nil)
-		if got != c.want || (err == nil) != (c.want != "") {
-			t.Errorf("%#v: %q, %v", c.t, got, err)
-		}
-		if err == nil {
-			if _, err := data.ArrowType(got); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-}
-
-func TestTextsOfAllKindsAreReadBackAsTheyWere(t *testing.T) {
-	for _, s := range []string{"", "$", "$$", "${", "$${", "$$${", "%{", "%%{", "%%%{x}", "a$", "\\", `"`, "\n\r\t\x00\x7f", "\ufeff\u2028", "é", "~}", "${~", "$%{", "%${"} {
-		for _, src := range []string{printExpr(literal(cty.StringVal(s), hcl.Range{})), `"` + escape(s, true) + `${"x"}` + escape(s, false) + `"`} {
-			want := s
-			if strings.Contains(src, `${"x"}`) {
-				want = s + "x" + s
-			}
-			v, diags := parse(src).Value(nil)
-			if diags.HasErrors() || v.AsString() != want {
-				t.Errorf("%q is written %s and read as %#v %v", want, src, v, diags)
-			}
-		}
-	}
-}
-
-func TestANullOperandIsAnErrorThatSuggestsAFix(t *testing.T) {
-	schema := data.Schema{{Name: "n", Type: "float64"}}
-	b := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
-	defer b.Release()
-	b.Field(0).(*array.Float64Builder).AppendValues([]float64{math.NaN(), 1}, nil)
-	rec := b.NewRecordBatch()
-	defer rec.Release()
-	for text, want := range map[string][]RowError{
-		"row.n > 1":                         {{Row: 0, Message: "Null value at row.n > 1: operators do not accept null. Replace it with coalesce(), or test for it first: row.x == null ? … : …"}},
-		"coalesce(row.n, 0) > 1":            nil,
-		"row.n == null ? false : row.n > 1": nil,
-	} {
-		c, diags := Compile(parse(text), &Scope{Eval: &hcl.EvalContext{Functions: funcs.Pure()}, Row: schema}, cty.Bool)
-		if diags.HasErrors() {
-			t.Fatal(diags)
-		}
-		p, err := c.Program(schema, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		arr, failed, err := p.Eval(context.Background(), rec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		arr.Release()
-		if !reflect.DeepEqual(failed, want) {
-			t.Errorf("%s failed with %v", text, failed)
 		}
 	}
 }

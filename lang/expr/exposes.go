@@ -17,7 +17,7 @@ func (c *Compiled) Exposes() bool {
 	if len(c.Secrets) == 0 || c.ColumnType == "bool" {
 		return false
 	}
-	e, err := c.parse()
+	e, err := c.Syntax()
 	return err == nil && exposes(e)
 }
 

@@ -17,9 +17,9 @@ import (
 // folded value must keep its type, and HCL has no other syntax for one.
 const convertName = eval.ConvertName
 
-// runtimeFunctions are the functions that a compiled text may call: pure ones,
+// Functions returns the functions that a compiled expression may call: pure ones,
 // which need no files. The map is shared and must not be changed.
-var runtimeFunctions = sync.OnceValue(func() map[string]function.Function {
+var Functions = sync.OnceValue(func() map[string]function.Function {
 	all := maps.Clone(funcs.Pure())
 	all[convertName] = typeexpr.ConvertFunc
 	return all

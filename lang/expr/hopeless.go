@@ -20,7 +20,7 @@ import (
 // It calls the function with substitutes for the arguments that differ by row.
 // An error counts only if the function blames a constant argument.
 func hopeless(c *hclsyntax.FunctionCallExpr) hcl.Diagnostics {
-	fn, ok := runtimeFunctions()[c.Name]
+	fn, ok := Functions()[c.Name]
 	if !ok || c.ExpandFinal || c.Name == convertName {
 		return nil
 	}

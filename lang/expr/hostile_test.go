@@ -1,4 +1,4 @@
-package expr
+package expr_test
 
 import (
 	"fmt"
@@ -8,6 +8,9 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/expr/exprtest"
 )
 
 func TestLongExpressionsCompileInTime(t *testing.T) {
@@ -22,7 +25,7 @@ func TestLongExpressionsCompileInTime(t *testing.T) {
 	}
 	for name, src := range map[string]string{"conditional": conditional, "and": and, "try": try, "nested": nested} {
 		start := time.Now()
-		_, diags := Compile(parse(src), testScope(), cty.DynamicPseudoType)
+		_, diags := expr.Compile(exprtest.Parse(src), exprtest.Scope(), cty.DynamicPseudoType)
 		if diags.HasErrors() {
 			t.Errorf("%s: %v", name, diags)
 		}
@@ -34,17 +37,17 @@ func TestLongExpressionsCompileInTime(t *testing.T) {
 }
 
 func TestDefinitionsThatDoubleAreRefused(t *testing.T) {
-	s := testScope()
-	s.Definitions = map[string]hcl.Expression{"local.l0": parse(`evaluate.student.accuracy`)}
+	s := exprtest.Scope()
+	s.Definitions = map[string]hcl.Expression{"local.l0": exprtest.Parse(`evaluate.student.accuracy`)}
 	for i := range 39 {
-		s.Definitions[fmt.Sprintf("local.l%d", i+1)] = parse(fmt.Sprintf(`"${local.l%d}${local.l%d}"`, i, i))
+		s.Definitions[fmt.Sprintf("local.l%d", i+1)] = exprtest.Parse(fmt.Sprintf(`"${local.l%d}${local.l%d}"`, i, i))
 	}
 	locals := map[string]cty.Value{}
 	for name := range s.Definitions {
 		locals[strings.TrimPrefix(name, "local.")] = cty.UnknownVal(cty.String)
 	}
 	s.Eval.Variables["local"] = cty.ObjectVal(locals)
-	_, diags := Compile(parse(`local.l39`), s, cty.DynamicPseudoType)
+	_, diags := expr.Compile(exprtest.Parse(`local.l39`), s, cty.DynamicPseudoType)
 	if len(diags) != 1 || diags[0].Summary != "Limit exceeded" {
 		t.Errorf("got %v", diags)
 	}
@@ -84,7 +87,7 @@ func TestCallsThatAlwaysFailAreReported(t *testing.T) {
 		`try(tostring(var.plain.x), row.text)`:                       "",
 		`templatestring("$${a} $${b}", { a = row.text, b = row.n })`: "",
 	} {
-		_, diags := Compile(parse(src), testScope(), cty.DynamicPseudoType)
+		_, diags := expr.Compile(exprtest.Parse(src), exprtest.Scope(), cty.DynamicPseudoType)
 		switch {
 		case want == "" && diags.HasErrors() && strings.Contains(diags.Error(), "always fails"):
 			t.Errorf("%s: %v", src, diags)

@@ -103,11 +103,11 @@ func (r *reducer) isEncoded(e hclsyntax.Expression) bool {
 // column.
 func (r *reducer) column(e hclsyntax.Expression) (data.Column, bool) {
 	t, ok := e.(*hclsyntax.ScopeTraversalExpr)
-	if !ok || t.Traversal.RootName() != rowRoot || len(t.Traversal) != 2 {
+	if !ok || t.Traversal.RootName() != RowName || len(t.Traversal) != 2 {
 		return data.Column{}, false
 	}
 	name, _ := columnOf(t.Traversal)
-	return lookup(r.scope.Row, name)
+	return LookupColumn(r.scope.Row, name)
 }
 
 func wrongType(e hclsyntax.Expression, is, want cty.Type, err error) *hcl.Diagnostic {
@@ -191,7 +191,7 @@ func (r *reducer) unknowns(e hclsyntax.Expression) *hcl.EvalContext {
 		switch root := t.RootName(); {
 		case r.scope.isLate(root):
 			ctx.Variables[root] = unknownLate(r.scope.Late[root])
-		case root == rowRoot:
+		case root == RowName:
 			columns, readsRow = append(columns, r.columnsRead(t)...), true
 		case root == "var":
 			if vars, ok := lookupVariable(r.eval, "var"); ok {
@@ -204,7 +204,7 @@ func (r *reducer) unknowns(e hclsyntax.Expression) *hcl.EvalContext {
 		for _, c := range columns {
 			attrs[c.Name] = cty.UnknownVal(columnValueType(c))
 		}
-		ctx.Variables[rowRoot] = cty.ObjectVal(attrs)
+		ctx.Variables[RowName] = cty.ObjectVal(attrs)
 	}
 	return ctx
 }
@@ -212,7 +212,7 @@ func (r *reducer) unknowns(e hclsyntax.Expression) *hcl.EvalContext {
 // columnsRead returns the columns that a traversal of the row can reach.
 func (r *reducer) columnsRead(t hcl.Traversal) data.Schema {
 	if name, ok := columnOf(t); ok {
-		if c, ok := lookup(r.scope.Row, name); ok {
+		if c, ok := LookupColumn(r.scope.Row, name); ok {
 			return data.Schema{c}
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/quern-dev/quern/internal/jsontext"
 )
 
 // name writes a key without quotes if possible.
@@ -46,7 +48,8 @@ func (p *printer) text(s string) {
 // asciiJSON returns a text as JSON with escapes for everything but ASCII.
 func asciiJSON(s string) string {
 	var b strings.Builder
-	for _, r := range quoted(s) {
+	text, _ := jsontext.Marshal(s) // which cannot fail for a string
+	for _, r := range string(text) {
 		switch {
 		case r < utf8.RuneSelf:
 			b.WriteRune(r)

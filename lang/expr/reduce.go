@@ -133,7 +133,7 @@ func (r *reducer) fail(e hclsyntax.Expression, diags hcl.Diagnostics) hclsyntax.
 }
 
 // perRow reports whether a name has a different value in each row.
-func (r *reducer) perRow(root string) bool { return root == rowRoot || r.scope.isLate(root) }
+func (r *reducer) perRow(root string) bool { return root == RowName || r.scope.isLate(root) }
 
 // closed reports whether an expression reads neither the row, nor late values,
 // nor a loop variable, so that it can be evaluated now.
@@ -416,7 +416,7 @@ func (r *reducer) hide(name string, v cty.Value) {
 
 // Conceals reports whether the expression calls sensitive() when it is evaluated.
 func (c *Compiled) Conceals() bool {
-	e, err := c.parse()
+	e, err := c.Syntax()
 	return err == nil && eval.Calls(e, funcs.SensitiveName)
 }
 

@@ -136,6 +136,9 @@ var (
 		"concat": true, "distinct": true, "reverse": true, "flatten": true, "slice": true, "compact": true, "coalescelist": true, convertName: true}
 )
 
+// ReturnsInteger reports whether the result of a function is always an integer.
+func ReturnsInteger(function string) bool { return integral[function] }
+
 // shapeOf finds integers. locals are the shapes of loop variables.
 func (r *reducer) shapeOf(e hclsyntax.Expression, locals map[string]*shape) *shape {
 	sub := func(e hclsyntax.Expression) *shape { return r.shapeOf(e, locals) }
@@ -177,14 +180,14 @@ func (r *reducer) traversalShape(t hcl.Traversal, locals map[string]*shape) *sha
 	if s, ok := locals[t.RootName()]; ok {
 		return follow(s, t[1:])
 	}
-	if t.RootName() != rowRoot {
+	if t.RootName() != RowName {
 		return madeShape(t)
 	}
 	name, ok := columnOf(t)
 	if !ok {
 		return rowShape(r.scope.Row)
 	}
-	if c, ok := lookup(r.scope.Row, name); ok {
+	if c, ok := LookupColumn(r.scope.Row, name); ok {
 		name = c.Name
 	}
 	return follow(rowShape(r.columnsRead(t)).field(name), t[2:])
@@ -212,7 +215,7 @@ func rowShape(columns data.Schema) *shape {
 
 func follow(s *shape, steps hcl.Traversal) *shape {
 	for _, step := range steps {
-		if name, ok := stepName(step); ok {
+		if name, ok := AttributeName(step); ok {
 			s = s.field(name)
 		} else {
 			s = s.elements()

@@ -109,7 +109,7 @@ func extend(src hclsyntax.Expression, steps hcl.Traversal, r hcl.Range) hclsynta
 func pick(src hclsyntax.Expression, step hcl.Traverser) (hclsyntax.Expression, bool) {
 	switch src := src.(type) {
 	case *hclsyntax.ObjectConsExpr:
-		name, ok := stepName(step)
+		name, ok := AttributeName(step)
 		if !ok || !allKeysKnown(src) {
 			return nil, false
 		}
@@ -145,7 +145,7 @@ func infallible(e hclsyntax.Expression) bool {
 		return true
 	case *hclsyntax.ScopeTraversalExpr:
 		root := e.Traversal.RootName()
-		return len(e.Traversal) == 1 || root == "var" || kind.Is(root) || root == rowRoot && len(e.Traversal) == 2
+		return len(e.Traversal) == 1 || root == "var" || kind.Is(root) || root == RowName && len(e.Traversal) == 2
 	case *hclsyntax.ObjectConsExpr:
 		return allKeysKnown(e) && !slices.ContainsFunc(e.Items, func(i hclsyntax.ObjectConsItem) bool { return !infallible(i.ValueExpr) })
 	case *hclsyntax.TupleConsExpr:
@@ -154,7 +154,9 @@ func infallible(e hclsyntax.Expression) bool {
 	return false
 }
 
-func stepName(step hcl.Traverser) (string, bool) {
+// AttributeName returns the attribute that a step of a traversal reads, as .NAME
+// or ["NAME"].
+func AttributeName(step hcl.Traverser) (string, bool) {
 	switch step := step.(type) {
 	case hcl.TraverseAttr:
 		return step.Name, true

@@ -1,10 +1,13 @@
-package expr
+package expr_test
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/expr/exprtest"
 )
 
 func TestValuesOfDifferentTypesAreNotCompared(t *testing.T) {
@@ -20,7 +23,7 @@ func TestValuesOfDifferentTypesAreNotCompared(t *testing.T) {
 		`(row.n == row.text) == row.ok`:             "Write tostring(row.n) == row.text",
 		`row.text == "a" || contains(row.tags, row.text) && row.text == 1`: "Write row.text == tostring(1)",
 	} {
-		_, diags := Compile(parse(src), testScope(), cty.DynamicPseudoType)
+		_, diags := expr.Compile(exprtest.Parse(src), exprtest.Scope(), cty.DynamicPseudoType)
 		if len(diags) != 1 || diags[0].Summary != "Values of different types are never equal" || !strings.Contains(diags[0].Detail, want) {
 			t.Errorf("%s: %v", src, diags)
 		}
@@ -29,20 +32,20 @@ func TestValuesOfDifferentTypesAreNotCompared(t *testing.T) {
 		`row.text == null`, `null != row.n`, `row.n == row.score`, `row.n == tonumber(row.text)`, `row.tags == tolist(["a"])`,
 		`jsondecode(row.text) == 1`, `row.ok == (row.n == 1)`, `try(jsondecode(row.text).a == row.text, false)`,
 	} {
-		if _, diags := Compile(parse(src), testScope(), cty.DynamicPseudoType); diags.HasErrors() {
+		if _, diags := expr.Compile(exprtest.Parse(src), exprtest.Scope(), cty.DynamicPseudoType); diags.HasErrors() {
 			t.Errorf("%s: %v", src, diags)
 		}
 	}
 }
 
 func TestAnAnswerIsNotComparedWithANumber(t *testing.T) {
-	s := testScope()
+	s := exprtest.Scope()
 	s.Late = map[string]cty.Type{"output": cty.Object(map[string]cty.Type{"text": cty.String, "json": cty.DynamicPseudoType})}
-	_, diags := Compile(parse(`output.text == row.n`), s, cty.DynamicPseudoType)
+	_, diags := expr.Compile(exprtest.Parse(`output.text == row.n`), s, cty.DynamicPseudoType)
 	if len(diags) != 1 || !strings.Contains(diags[0].Detail, "output.text == tostring(row.n), or tonumber(output.text) == row.n") {
 		t.Errorf("%v", diags)
 	}
-	if _, diags := Compile(parse(`output.json.n == row.n`), s, cty.DynamicPseudoType); diags.HasErrors() {
+	if _, diags := expr.Compile(exprtest.Parse(`output.json.n == row.n`), s, cty.DynamicPseudoType); diags.HasErrors() {
 		t.Errorf("%v", diags)
 	}
 }

@@ -65,11 +65,11 @@ func (c *Compiled) failure(diags hcl.Diagnostics) string {
 // and null values that are compared with something else or, if the evaluation
 // failed, read at all.
 func (c *Compiled) unfit(vars map[string]cty.Value, failed bool) []string {
-	e, err := c.parse()
+	e, err := c.Syntax()
 	if err != nil {
 		return nil
 	}
-	ctx := &hcl.EvalContext{Variables: vars, Functions: runtimeFunctions()}
+	ctx := &hcl.EvalContext{Variables: vars, Functions: Functions()}
 	var out []string
 	add := func(e hclsyntax.Expression, what string) {
 		if said := printExpr(e) + " is " + what; !slices.Contains(out, said) {

@@ -1,10 +1,13 @@
-package expr
+package expr_test
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/expr/exprtest"
 )
 
 func TestConditionsFailClosed(t *testing.T) {
@@ -12,9 +15,9 @@ func TestConditionsFailClosed(t *testing.T) {
 		"good": cty.NumberFloatVal(0.9), "zero": cty.Zero, "inf": cty.PositiveInfinity, "low": cty.NumberVal(cty.NegativeInfinity.AsBigFloat()),
 		"none": cty.NullVal(cty.Number), "text": cty.NullVal(cty.String), "list": cty.ListVal([]cty.Value{cty.NumberIntVal(1)}),
 	})})}
-	scope := testScope().Eval
+	scope := exprtest.Scope().Eval
 	scope.Variables["evaluate"] = cty.ObjectVal(map[string]cty.Value{"e": cty.UnknownVal(values["evaluate"].GetAttr("e").Type())})
-	for src, want := range map[string]Verdict{
+	for src, want := range map[string]expr.Verdict{
 		`evaluate.e.good > 0.5`:                          {Known: true, Holds: true},
 		`evaluate.e.good > 0.95`:                         {Known: true},
 		`evaluate.e.good / evaluate.e.zero > 0.5`:        {Known: true, Reason: "division by zero"},
@@ -33,7 +36,7 @@ func TestConditionsFailClosed(t *testing.T) {
 		`max(evaluate.e.good, evaluate.e.none) > 0.5`:    {Known: true, Reason: "evaluate.e.none is null"},
 		`alltrue([for x in evaluate.e.list : x > 0])`:    {Known: true, Holds: true},
 	} {
-		c, diags := Compile(parse(src), &Scope{Eval: scope}, cty.Bool)
+		c, diags := expr.Compile(exprtest.Parse(src), &expr.Scope{Eval: scope}, cty.Bool)
 		if diags.HasErrors() {
 			t.Errorf("%s: %v", src, diags)
 			continue
@@ -42,7 +45,7 @@ func TestConditionsFailClosed(t *testing.T) {
 			t.Errorf("%s: %+v, not %+v", src, got, want)
 		}
 	}
-	if said := (Verdict{Reason: "x is null"}).Undecided(); !strings.HasSuffix(said, "so it is not met: x is null.") {
+	if said := (expr.Verdict{Reason: "x is null"}).Undecided(); !strings.HasSuffix(said, "so it is not met: x is null.") {
 		t.Error(said)
 	}
 }

@@ -41,6 +41,22 @@ func Hide(diags, again hcl.Diagnostics, names []string) hcl.Diagnostics {
 	return out
 }
 
+// UnknownVariables returns the values of an expression, by root name, with those
+// of variables unknown, for an evaluation whose diagnostics Hide needs.
+func UnknownVariables(vars map[string]cty.Value) map[string]cty.Value {
+	variables, ok := vars["var"]
+	if !ok {
+		return vars
+	}
+	attrs := map[string]cty.Value{}
+	for name, v := range variables.AsValueMap() {
+		attrs[name] = cty.UnknownVal(v.Type())
+	}
+	out := maps.Clone(vars)
+	out["var"] = cty.ObjectVal(attrs)
+	return out
+}
+
 func hidden(d *hcl.Diagnostic, again hcl.Diagnostics, names []string) *hcl.Diagnostic {
 	same := func(other *hcl.Diagnostic) bool { return other.Summary == d.Summary && other.Detail == d.Detail }
 	if slices.ContainsFunc(again, same) {

@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/internal/tokens"
+	"github.com/quern-dev/quern/lang/columnar"
 	"github.com/quern-dev/quern/planner/decide"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
@@ -457,7 +458,7 @@ func (e *Estimator) texts(rec arrow.RecordBatch, row *plan.RowArg) []string {
 	if err != nil {
 		return nil
 	}
-	program, err := row.Expr.Program(schema, nil)
+	program, err := columnar.New(row.Expr, schema, nil)
 	if err != nil {
 		return nil
 	}

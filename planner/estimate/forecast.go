@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/quern-dev/quern/lang/columnar"
 	"github.com/quern-dev/quern/planner/decide"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
@@ -233,7 +234,7 @@ func (f *forecast) eval(e *forecaster, address string, row *plan.RowArg) (values
 	if err != nil {
 		return nil, address
 	}
-	program, err := row.Expr.Program(schema, nil)
+	program, err := columnar.New(row.Expr, schema, nil)
 	if err != nil {
 		return nil, address
 	}

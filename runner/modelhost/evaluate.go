@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/quern-dev/quern/lang/columnar"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -68,11 +69,11 @@ type programs struct {
 }
 
 type program struct {
-	*expr.Program
+	*columnar.Program
 	schema *arrow.Schema
 }
 
-func (p *programs) get(key string, late Late, schema *arrow.Schema) (*expr.Program, error) {
+func (p *programs) get(key string, late Late, schema *arrow.Schema) (*columnar.Program, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if have := p.byKey[key]; have != nil && have.schema.Equal(schema) {
@@ -86,7 +87,7 @@ func (p *programs) get(key string, late Late, schema *arrow.Schema) (*expr.Progr
 	if err != nil {
 		return nil, err
 	}
-	ready, err := late.Expr.LateProgram(columns, names, late.Vars)
+	ready, err := columnar.NewLate(late.Expr, columns, names, late.Vars)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/columnar"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -169,7 +170,7 @@ func evaluate(ctx context.Context, row *plan.RowArg, rec arrow.RecordBatch) ([]*
 	if err != nil {
 		return nil, err
 	}
-	program, err := row.Expr.RedactedProgram(schema)
+	program, err := columnar.NewRedacted(row.Expr, schema)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
-	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/columnar"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -17,7 +17,7 @@ type argument struct {
 	Argument
 	typ     string
 	bare    int // index of the input column that it is, or -1 if it is computed
-	program *expr.Program
+	program *columnar.Program
 }
 
 // compile compiles the arguments and fixes the order in which their columns go
@@ -33,7 +33,7 @@ func (j *job) compile() error {
 			}
 		}
 		var err error
-		if a.program, err = a.Expr.Program(in, a.Vars); err != nil {
+		if a.program, err = columnar.New(a.Expr, in, a.Vars); err != nil {
 			return fmt.Errorf("argument %q: %w", a.Key, err)
 		}
 	}

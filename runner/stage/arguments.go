@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/quern-dev/quern/lang/columnar"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/failure"
@@ -107,7 +108,7 @@ type Computation struct {
 	in       *Input
 	manifest *dataset.Manifest
 	args     []RowArgument
-	programs []*expr.Program
+	programs []*columnar.Program
 	columns  []string    // those that are read from the dataset
 	stored   data.Schema // as written: keys contain dots, which Parquet uses in paths
 }
@@ -130,7 +131,7 @@ func (s *Stage) Compute(in *Input, args []RowArgument) (*Computation, error) {
 		schema = append(schema, column)
 	}
 	for i, a := range args {
-		p, err := a.Expr.Program(schema, s.Secrets.Vars(a.Expr.Secrets))
+		p, err := columnar.New(a.Expr, schema, s.Secrets.Vars(a.Expr.Secrets))
 		if err != nil {
 			return nil, fmt.Errorf("argument %q: %w", a.Key, err)
 		}

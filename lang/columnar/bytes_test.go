@@ -1,4 +1,4 @@
-package expr
+package columnar
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/expr/exprtest"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
@@ -116,7 +118,7 @@ func TestTextKeepsItsBytes(t *testing.T) {
 		`lookup({ "` + composed + `" = "x" }, row.a, "y")`:                                                        "x",
 		`tomap({ "` + composed + `" = "x" })[row.a]`:                                                              "x",
 	} {
-		c, diags := Compile(parse(src), &Scope{Row: schema, Eval: &hcl.EvalContext{
+		c, diags := expr.Compile(exprtest.Parse(src), &expr.Scope{Row: schema, Eval: &hcl.EvalContext{
 			Functions: funcs.Pure(), Variables: map[string]cty.Value{"local": cty.ObjectVal(map[string]cty.Value{
 				"nfd": verbatim.Text(decomposed), "angstrom": verbatim.Text("\u212b")})},
 		}}, cty.String)
@@ -124,7 +126,7 @@ func TestTextKeepsItsBytes(t *testing.T) {
 			t.Errorf("%s: %v", src, diags)
 			continue
 		}
-		p, err := c.Program(schema, nil)
+		p, err := New(c, schema, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,11 +147,11 @@ func TestTextKeepsItsBytes(t *testing.T) {
 // Of two columns whose names differ in form only, a row as a whole could hold
 // just one.
 func TestRowsWithNamesThatAreTheSameInNFCAreRefusedAsAWhole(t *testing.T) {
-	scope := &Scope{Row: data.Schema{{Name: composed, Type: "string"}, {Name: decomposed, Type: "string"}}, Eval: &hcl.EvalContext{Functions: funcs.Pure()}}
-	if _, diags := Compile(parse("jsonencode(row)"), scope, cty.String); !diags.HasErrors() || diags[0].Summary != "Columns with the same name" {
+	scope := &expr.Scope{Row: data.Schema{{Name: composed, Type: "string"}, {Name: decomposed, Type: "string"}}, Eval: &hcl.EvalContext{Functions: funcs.Pure()}}
+	if _, diags := expr.Compile(exprtest.Parse("jsonencode(row)"), scope, cty.String); !diags.HasErrors() || diags[0].Summary != "Columns with the same name" {
 		t.Errorf("the whole row: %v", diags)
 	}
-	c, diags := Compile(parse(`"${row["`+composed+`"]}!"`), scope, cty.String)
+	c, diags := expr.Compile(exprtest.Parse(`"${row["`+composed+`"]}!"`), scope, cty.String)
 	if diags.HasErrors() || len(c.Columns) != 1 || c.Columns[0] != composed {
 		t.Errorf("one column: %v %v", c, diags)
 	}

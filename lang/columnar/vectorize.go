@@ -1,4 +1,4 @@
-package expr
+package columnar
 
 import (
 	"math"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
@@ -79,7 +80,7 @@ func (v *vectorizer) make(e hclsyntax.Expression) *node {
 func (v *vectorizer) fixed(e hclsyntax.Expression) bool {
 	return !slices.ContainsFunc(config.Variables(e), func(t hcl.Traversal) bool {
 		_, late := v.late[t.RootName()]
-		return late || t.RootName() == rowRoot
+		return late || t.RootName() == expr.RowName
 	})
 }
 
@@ -120,7 +121,7 @@ func constantNode(val cty.Value) *node {
 func (v *vectorizer) column(t hcl.Traversal) *node {
 	from := path{data.Columns, make([]string, 0, len(t)-1)}
 	for _, step := range t[1:] {
-		name, ok := stepName(step)
+		name, ok := expr.AttributeName(step)
 		if !ok {
 			return nil
 		}
@@ -129,7 +130,7 @@ func (v *vectorizer) column(t hcl.Traversal) *node {
 	if len(from.steps) == 0 {
 		return nil
 	}
-	c, ok := lookup(v.schema, from.steps[0])
+	c, ok := expr.LookupColumn(v.schema, from.steps[0])
 	if !ok {
 		return nil
 	}
@@ -167,7 +168,7 @@ func (v *vectorizer) slotIndex(to path) int {
 
 func (v *vectorizer) slot(from path, t arrow.DataType) *node {
 	k := v.slotIndex(from)
-	n := &node{typ: valueType(t)}
+	n := &node{typ: expr.ValueType(t)}
 	switch t.(type) {
 	case *arrow.StringType:
 		n.form, n.text = textForm, func(f *frame, i int) (string, outcome) {

@@ -1,9 +1,12 @@
-package expr
+// Package columnar evaluates compiled row expressions over Arrow record batches.
+// Package expr compiles them, and knows no rows.
+package columnar
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -14,6 +17,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
@@ -26,7 +30,7 @@ import (
 // common operations. The first defines what is correct; the second returns the
 // same results or passes the row to the first.
 type Program struct {
-	compiled *Compiled
+	compiled *expr.Compiled
 	expr     hclsyntax.Expression
 	// columns are the columns of the row that it reads, and late those that
 	// contain the late names that it reads.
@@ -50,25 +54,25 @@ type RowError struct {
 	Message string `json:"message"`
 }
 
-// Program prepares a row expression for rows with the given columns, which
-// must include those in Columns with the types they had when it was compiled.
-// vars are as in Eval.
-func (c *Compiled) Program(in data.Schema, vars map[string]cty.Value) (*Program, error) {
-	return c.LateProgram(in, nil, vars)
+// New prepares a row expression for rows with the given columns, which must
+// include those in Columns with the types they had when it was compiled. vars are
+// as in expr.Compiled.Eval.
+func New(c *expr.Compiled, in data.Schema, vars map[string]cty.Value) (*Program, error) {
+	return NewLate(c, in, nil, vars)
 }
 
-// LateProgram is like Program, but for a late expression: late are
-// the names in Late with the column types that their values have. In batches
-// they are fields of the namespace data.LateNames.
-func (c *Compiled) LateProgram(in, late data.Schema, vars map[string]cty.Value) (*Program, error) {
-	e, err := c.parse()
+// NewLate is like New, but for a late expression: late are the names in Late with
+// the column types that their values have. In batches they are fields of the
+// namespace data.LateNames.
+func NewLate(c *expr.Compiled, in, late data.Schema, vars map[string]cty.Value) (*Program, error) {
+	e, err := c.Syntax()
 	if err != nil {
 		return nil, err
 	}
-	return c.program(e, in, late, vars)
+	return newProgram(c, e, in, late, vars)
 }
 
-func (c *Compiled) program(e hclsyntax.Expression, in, late data.Schema, vars map[string]cty.Value) (p *Program, err error) {
+func newProgram(c *expr.Compiled, e hclsyntax.Expression, in, late data.Schema, vars map[string]cty.Value) (p *Program, err error) {
 	p = &Program{compiled: c, expr: eval.KeepTexts(e), vars: unmarked(vars)}
 	for _, name := range c.Columns {
 		column, _, ok := in.Lookup(name)
@@ -91,7 +95,7 @@ func (c *Compiled) program(e hclsyntax.Expression, in, late data.Schema, vars ma
 			return p, nil
 		}
 		// The same values in another column type are converted.
-		if had, err := data.ArrowType(t); err != nil || !valueType(had).Equals(valueType(p.out)) {
+		if had, err := data.ArrowType(t); err != nil || !expr.ValueType(had).Equals(expr.ValueType(p.out)) {
 			return nil, fmt.Errorf("row expression %s: column %q has type %s, not %s", c.Text, name, t, c.ColumnType)
 		}
 	}
@@ -111,7 +115,7 @@ func unmarked(vars map[string]cty.Value) map[string]cty.Value {
 
 // context returns a new context for hcl's evaluator, without a row.
 func (p *Program) context() *hcl.EvalContext {
-	ctx := &hcl.EvalContext{Variables: make(map[string]cty.Value, len(p.vars)+1), Functions: runtimeFunctions()}
+	ctx := &hcl.EvalContext{Variables: make(map[string]cty.Value, len(p.vars)+1), Functions: expr.Functions()}
 	for name, v := range p.vars {
 		ctx.Variables[name] = v
 	}
@@ -206,7 +210,7 @@ func (r *rowReader) value(i int) (cty.Value, error) {
 		}
 		attrs[r.program.columns[j].Name] = v
 	}
-	r.ctx.Variables[rowRoot] = cty.ObjectVal(attrs)
+	r.ctx.Variables[expr.RowName] = cty.ObjectVal(attrs)
 	for j, c := range r.program.late {
 		v, err := lateCell(r.late[j], i, r.program.compiled.Late[c.Name].Type)
 		if err != nil {
@@ -216,7 +220,7 @@ func (r *rowReader) value(i int) (cty.Value, error) {
 	}
 	v, diags := r.program.expr.Value(r.ctx)
 	if diags.HasErrors() {
-		return cty.NilVal, errors.New(r.program.compiled.message(r.quiet(diags)))
+		return cty.NilVal, errors.New(message(r.program.compiled, r.quiet(diags)))
 	}
 	v, err := convert.Convert(v, r.program.compiled.Type.Type)
 	if err != nil {
@@ -240,8 +244,32 @@ func (r *rowReader) quiet(diags hcl.Diagnostics) hcl.Diagnostics {
 	if len(names) == 0 {
 		return diags
 	}
-	_, again := r.program.expr.Value(&hcl.EvalContext{Variables: withoutSecrets(r.ctx.Variables), Functions: r.ctx.Functions})
+	_, again := r.program.expr.Value(&hcl.EvalContext{Variables: secret.UnknownVariables(r.ctx.Variables), Functions: r.ctx.Functions})
 	return secret.Hide(diags, again, names)
+}
+
+// message returns the first error as text, for a row. It names the part of the
+// canonical text that the error is about.
+func message(c *expr.Compiled, diags hcl.Diagnostics) string {
+	for _, d := range diags {
+		if d.Severity != hcl.DiagError {
+			continue
+		}
+		at := ""
+		if r := d.Subject; r != nil && r.End.Byte <= len(c.Text) && r.CanSliceBytes([]byte(c.Text)) {
+			at = string(r.SliceBytes([]byte(c.Text)))
+		}
+		if at != "" && len(at) <= 60 {
+			at = " at " + at
+		} else {
+			at = ""
+		}
+		if d.Summary == "Operation failed" && strings.Contains(d.Detail, "must not be null") {
+			return "Null value" + at + ": operators do not accept null. Replace it with coalesce(), or test for it first: row.x == null ? … : …"
+		}
+		return d.Summary + at + ": " + d.Detail
+	}
+	return ""
 }
 
 // run fills a column. If root is nil, hcl's evaluator does all the work.

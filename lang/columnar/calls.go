@@ -1,4 +1,4 @@
-package expr
+package columnar
 
 import (
 	"strings"
@@ -9,6 +9,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/expr"
 )
 
 // texter is a closure that returns text.
@@ -20,23 +23,23 @@ var calls map[string]func(*vectorizer, *hclsyntax.FunctionCallExpr) *node
 
 func init() {
 	calls = map[string]func(*vectorizer, *hclsyntax.FunctionCallExpr) *node{
-		"lower":       mapping(lower),
-		"upper":       mapping(upper),
-		"trimspace":   mapping(func(_ *frame, s string) string { return strings.TrimSpace(s) }),
-		"startswith":  relation(strings.HasPrefix),
-		"endswith":    relation(strings.HasSuffix),
-		"strcontains": relation(strings.Contains),
-		"replace":     (*vectorizer).replace,
-		"substr":      (*vectorizer).substr,
-		"length":      (*vectorizer).length,
-		"contains":    (*vectorizer).contains,
-		"coalesce":    (*vectorizer).coalesce,
-		"regex":       (*vectorizer).regex,
-		"can":         (*vectorizer).can,
-		"try":         (*vectorizer).try,
-		"tostring":    (*vectorizer).tostring,
-		"jsonencode":  (*vectorizer).jsonencode,
-		convertName:   (*vectorizer).convert,
+		"lower":          mapping(lower),
+		"upper":          mapping(upper),
+		"trimspace":      mapping(func(_ *frame, s string) string { return strings.TrimSpace(s) }),
+		"startswith":     relation(strings.HasPrefix),
+		"endswith":       relation(strings.HasSuffix),
+		"strcontains":    relation(strings.Contains),
+		"replace":        (*vectorizer).replace,
+		"substr":         (*vectorizer).substr,
+		"length":         (*vectorizer).length,
+		"contains":       (*vectorizer).contains,
+		"coalesce":       (*vectorizer).coalesce,
+		"regex":          (*vectorizer).regex,
+		"can":            (*vectorizer).can,
+		"try":            (*vectorizer).try,
+		"tostring":       (*vectorizer).tostring,
+		"jsonencode":     (*vectorizer).jsonencode,
+		eval.ConvertName: (*vectorizer).convert,
 	}
 }
 
@@ -239,7 +242,7 @@ func (v *vectorizer) convert(e *hclsyntax.FunctionCallExpr) *node {
 // generic calls a function on cty values, which saves only hcl's own work
 // around the call.
 func (v *vectorizer) generic(e *hclsyntax.FunctionCallExpr) *node {
-	fn, ok := runtimeFunctions()[e.Name]
+	fn, ok := expr.Functions()[e.Name]
 	params, tail := fn.Params(), fn.VarParam()
 	if !ok || len(e.Args) < len(params) || tail == nil && len(e.Args) > len(params) {
 		return nil
@@ -272,7 +275,7 @@ func (v *vectorizer) generic(e *hclsyntax.FunctionCallExpr) *node {
 		return nil
 	}
 	c.result = t
-	return c.node(integral[e.Name])
+	return c.node(expr.ReturnsInteger(e.Name))
 }
 
 type genericCall struct {

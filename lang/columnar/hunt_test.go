@@ -1,4 +1,4 @@
-package expr
+package columnar
 
 import (
 	"context"
@@ -22,6 +22,8 @@ import (
 
 	"github.com/quern-dev/quern/internal/reference"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/expr/exprtest"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/lang/value"
@@ -106,7 +108,7 @@ func (h hostile) argument() string {
 	case 0:
 		return hostileLiterals[h.IntN(len(hostileLiterals))]
 	case 1:
-		return printExpr(literal(cty.StringVal(strings.ToValidUTF8(h.text(), "")), hcl.Range{}))
+		return value.Format(cty.StringVal(strings.ToValidUTF8(h.text(), "")))
 	default:
 		return "row." + hostileRow[h.IntN(len(hostileRow))].Name
 	}
@@ -130,7 +132,7 @@ func (h hostile) call(name string) string {
 	return name + "(" + strings.Join(args, ", ") + ")"
 }
 
-func hostileScope(functions *hcl.EvalContext) *Scope {
+func hostileScope(functions *hcl.EvalContext) *expr.Scope {
 	deep := cty.StringVal("x")
 	for range limit.Default.Depth - 10 {
 		deep = cty.TupleVal([]cty.Value{deep})
@@ -138,7 +140,7 @@ func hostileScope(functions *hcl.EvalContext) *Scope {
 	functions.Variables = map[string]cty.Value{"local": cty.ObjectVal(map[string]cty.Value{
 		"deep": deep, "secret": cty.StringVal("s3cr3t"),
 	})}
-	return &Scope{Eval: functions, Row: hostileRow}
+	return &expr.Scope{Eval: functions, Row: hostileRow}
 }
 
 // evaluated is what both evaluators must agree on.
@@ -215,23 +217,23 @@ func (h hostile) compare(t *testing.T, src string, rec arrow.RecordBatch) bool {
 		attrs[c.Name] = v
 	}
 	ctx := s.Eval.NewChild()
-	ctx.Variables = map[string]cty.Value{rowRoot: cty.ObjectVal(attrs)}
-	want, wantErr := evaluated(t, src, planned(parse(src), ctx))
+	ctx.Variables = map[string]cty.Value{expr.RowName: cty.ObjectVal(attrs)}
+	want, wantErr := evaluated(t, src, planned(exprtest.Parse(src), ctx))
 	marked := ctx.NewChild()
 	marked.Variables = map[string]cty.Value{"local": cty.ObjectVal(map[string]cty.Value{
 		"deep": s.Eval.Variables["local"].GetAttr("deep"), "secret": cty.StringVal("s3cr3t").Mark(value.Sensitive{Variable: "x"}),
 	})}
-	evaluated(t, src+" with a secret", planned(parse(src), marked))
+	evaluated(t, src+" with a secret", planned(exprtest.Parse(src), marked))
 
 	before := computed(t)
-	c, diags := Compile(parse(src), s, cty.DynamicPseudoType)
+	c, diags := expr.Compile(exprtest.Parse(src), s, cty.DynamicPseudoType)
 	if took := computed(t) - before; took > limit.Default.Time {
 		t.Errorf("compiling %s takes %s", src, took)
 	}
 	if diags.HasErrors() {
 		return false
 	}
-	p, err := c.Program(hostileRow, nil)
+	p, err := New(c, hostileRow, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,10 +287,10 @@ func TestHuntForCallsThatFileFunctionsDoNotExpect(t *testing.T) {
 	for range reference.Rounds(500, 20_000) {
 		src := h.call(names[h.IntN(len(names))])
 		ctx := s.Eval.NewChild()
-		ctx.Variables = map[string]cty.Value{rowRoot: cty.ObjectVal(map[string]cty.Value{
+		ctx.Variables = map[string]cty.Value{expr.RowName: cty.ObjectVal(map[string]cty.Value{
 			"s": cty.StringVal(h.text()), "t": cty.StringVal(h.text()), "n": cty.NumberIntVal(hostileNumbers[h.IntN(len(hostileNumbers))]), "f": cty.NullVal(cty.Number),
 			"b": cty.True, "l": cty.ListValEmpty(cty.String), "m": cty.UnknownVal(cty.List(cty.Number)), "o": cty.EmptyObjectVal,
 		})}
-		evaluated(t, src, planned(parse(src), ctx))
+		evaluated(t, src, planned(exprtest.Parse(src), ctx))
 	}
 }

@@ -1,4 +1,4 @@
-package expr
+package columnar
 
 import (
 	"context"
@@ -12,19 +12,10 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/expr/exprtest"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
-
-// runtimeVars are the values that testScope waits for.
-func runtimeVars() map[string]cty.Value {
-	return map[string]cty.Value{
-		"var": cty.ObjectVal(map[string]cty.Value{"token": cty.StringVal("s3cr3t")}),
-		"evaluate": cty.ObjectVal(map[string]cty.Value{
-			"student": cty.ObjectVal(map[string]cty.Value{"accuracy": cty.NumberFloatVal(0.5), "ok": cty.True}),
-			"many":    cty.ObjectVal(map[string]cty.Value{"a": cty.NumberIntVal(3)}),
-		}),
-	}
-}
 
 // awkward texts and numbers, some of which the closures must leave to hcl.
 var (
@@ -34,8 +25,8 @@ var (
 	reals    = []float64{0, math.Copysign(0, -1), 0.1, 0.85, -2.5, 1, 3, 1e21, 1e-7, 1 << 53, math.MaxFloat64, 5e-324, math.NaN(), math.Inf(1)}
 )
 
-// randomRows makes a batch of the columns of testRow, a fifth of it null.
-func randomRows(r *rand.Rand, rows int) arrow.RecordBatch { return randomRowsOf(r, testRow, rows) }
+// randomRows makes a batch of the columns of exprtest.Row, a fifth of it null.
+func randomRows(r *rand.Rand, rows int) arrow.RecordBatch { return randomRowsOf(r, exprtest.Row, rows) }
 
 func randomRowsOf(r *rand.Rand, schema data.Schema, rows int) arrow.RecordBatch {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())
@@ -85,11 +76,11 @@ func appendRandom(r *rand.Rand, b array.Builder) {
 
 // compileRow compiles a row expression and makes its program.
 func compileRow(t testing.TB, src string) *Program {
-	c, diags := Compile(parse(src), testScope(), cty.DynamicPseudoType)
+	c, diags := expr.Compile(exprtest.Parse(src), exprtest.Scope(), cty.DynamicPseudoType)
 	if diags.HasErrors() {
 		t.Fatalf("%s: %v", src, diags)
 	}
-	p, err := c.Program(testRow, runtimeVars())
+	p, err := New(c, exprtest.Row, exprtest.Values())
 	if err != nil {
 		t.Fatal(err)
 	}

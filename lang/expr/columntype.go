@@ -17,40 +17,33 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// RowType returns the type of `row` over the given columns: an object with an attribute
-// for each. Integers and floats are numbers. A float is the decimal number
-// that is printed for it, so that row.score >= 0.85 is true for 0.85; NaN and the
-// infinities are null. Expressions see dates as strings such as 2026-01-31, timestamps as RFC 3339 in UTC and
-// binary values as base64. A column whose type is not known to package data
-// is dynamic.
-func RowType(s data.Schema) cty.Type {
-	attrs := make(map[string]cty.Type, len(s))
-	for _, c := range s {
-		attrs[c.Name] = columnValueType(c)
-	}
-	return cty.Object(attrs)
-}
-
+// columnValueType is ValueType for a column. A column whose type is not known to
+// package data is dynamic.
 func columnValueType(c data.Column) cty.Type {
 	t, err := data.ArrowType(c.Type)
 	if err != nil {
 		return cty.DynamicPseudoType
 	}
-	return valueType(t)
+	return ValueType(t)
 }
 
-func valueType(t arrow.DataType) cty.Type {
+// ValueType returns the type that the values of a column have in expressions.
+// Integers and floats are numbers. A float is the decimal number that is printed
+// for it, so that row.score >= 0.85 is true for 0.85; NaN and the infinities are
+// null. Dates are strings such as 2026-01-31, timestamps are RFC 3339 in UTC, and
+// binary values are base64.
+func ValueType(t arrow.DataType) cty.Type {
 	switch t := t.(type) {
 	case *arrow.Int64Type, *arrow.Float64Type:
 		return cty.Number
 	case *arrow.BooleanType:
 		return cty.Bool
 	case *arrow.ListType:
-		return cty.List(valueType(t.Elem()))
+		return cty.List(ValueType(t.Elem()))
 	case *arrow.StructType:
 		attrs := map[string]cty.Type{}
 		for _, f := range t.Fields() {
-			attrs[f.Name] = valueType(f.Type)
+			attrs[f.Name] = ValueType(f.Type)
 		}
 		return cty.Object(attrs)
 	}
@@ -157,9 +150,9 @@ func typeText(t cty.Type) string { return typeexpr.TypeString(t) }
 // is passed through keeps its own type.
 func (r *reducer) columnType(e hclsyntax.Expression, t, want cty.Type) (string, hcl.Diagnostics) {
 	shape := r.shapeOf(e, nil)
-	if trav, ok := e.(*hclsyntax.ScopeTraversalExpr); ok && want == cty.DynamicPseudoType && len(trav.Traversal) == 2 && trav.Traversal.RootName() == rowRoot {
+	if trav, ok := e.(*hclsyntax.ScopeTraversalExpr); ok && want == cty.DynamicPseudoType && len(trav.Traversal) == 2 && trav.Traversal.RootName() == RowName {
 		name, _ := columnOf(trav.Traversal)
-		c, _ := lookup(r.scope.Row, name)
+		c, _ := LookupColumn(r.scope.Row, name)
 		return c.Type, nil
 	}
 	name, err := columnType(t, shape)

@@ -1,4 +1,4 @@
-package expr
+package columnar
 
 import (
 	"encoding/base64"
@@ -13,12 +13,14 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
-// cell returns a value of a column as expressions see it; see RowType.
+// cell returns a value of a column as expressions see it; see
+// expr.ValueType.
 func cell(col arrow.Array, i int) (cty.Value, error) {
-	t := valueType(col.DataType())
+	t := expr.ValueType(col.DataType())
 	if col.IsNull(i) {
 		return cty.NullVal(t), nil
 	}
@@ -126,7 +128,7 @@ func check(t arrow.DataType, v cty.Value) error {
 func integer(v cty.Value) (int64, error) {
 	n, acc := v.AsBigFloat().Int64()
 	if acc != big.Exact {
-		return 0, fmt.Errorf("%s does not fit in an int64", numberText(v.AsBigFloat()))
+		return 0, fmt.Errorf("%s does not fit in an int64", v.AsBigFloat().Text('f', -1))
 	}
 	return n, nil
 }

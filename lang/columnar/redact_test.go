@@ -1,4 +1,4 @@
-package expr
+package columnar
 
 import (
 	"strings"
@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
@@ -37,11 +38,11 @@ func TestARedactedProgramHidesWhatDependsOnASecret(t *testing.T) {
 		`upper("${row.text}${var.s}")`:                                     hidden,
 		`row.text`:                                                         "cat",
 	} {
-		c := &Compiled{Text: text, Type: value.Type{Type: cty.String}, ColumnType: "string", Columns: []string{"text"}}
+		c := &expr.Compiled{Text: text, Type: value.Type{Type: cty.String}, ColumnType: "string", Columns: []string{"text"}}
 		if strings.Contains(text, "var.s") {
 			c.Secrets = []string{"s"}
 		}
-		p, err := c.RedactedProgram(schema)
+		p, err := NewRedacted(c, schema)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue

@@ -1,4 +1,4 @@
-package expr
+package columnar
 
 import (
 	"fmt"
@@ -13,7 +13,10 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/expr/exprtest"
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -41,7 +44,7 @@ func (w writer) text(depth int) string {
 			func() string { return "row.intent" },
 			func() string { return `row["my col"]` },
 			func() string { return "row.meta.lang" },
-			func() string { return printExpr(literal(cty.StringVal(texts[w.IntN(len(texts))]), hcl.Range{})) },
+			func() string { return value.Format(cty.StringVal(texts[w.IntN(len(texts))])) },
 		)
 	}
 	if depth == 0 {
@@ -160,20 +163,20 @@ func (w writer) any(depth int) string {
 
 // checkCompiled holds a compiled expression to what is promised: its text
 // compiles to itself, and both evaluators give the same answers.
-func checkCompiled(t *testing.T, c *Compiled, s *Scope, rec arrow.RecordBatch, late data.Schema) {
+func checkCompiled(t *testing.T, c *expr.Compiled, s *expr.Scope, rec arrow.RecordBatch, late data.Schema) {
 	t.Helper()
 	e, diags := hclsyntax.ParseExpression([]byte(c.Text), "", hcl.InitialPos)
 	if diags.HasErrors() {
 		t.Fatalf("%s does not parse: %v", c.Text, diags)
 	}
-	again, diags := Compile(e, s, cty.DynamicPseudoType)
+	again, diags := expr.Compile(e, s, cty.DynamicPseudoType)
 	if diags.HasErrors() {
 		t.Fatalf("%s does not compile again: %v", c.Text, diags)
 	}
 	if again.Text != c.Text || again.ColumnType != c.ColumnType {
 		t.Fatalf("compiled again,\n%s %s becomes\n%s %s", c.Text, c.ColumnType, again.Text, again.ColumnType)
 	}
-	p, err := c.LateProgram(testRow, late, runtimeVars())
+	p, err := NewLate(c, exprtest.Row, late, exprtest.Values())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,27 +184,27 @@ func checkCompiled(t *testing.T, c *Compiled, s *Scope, rec arrow.RecordBatch, l
 }
 
 func TestRandomExpressionsHaveTheSameResultInBothEvaluators(t *testing.T) {
-	sameAtRandom(t, writer{Rand: rand.New(rand.NewPCG(3, 4))}, testScope(), nil)
+	sameAtRandom(t, writer{Rand: rand.New(rand.NewPCG(3, 4))}, exprtest.Scope(), nil)
 }
 
 func TestRandomLateExpressionsHaveTheSameResultInBothEvaluators(t *testing.T) {
-	sameAtRandom(t, writer{Rand: rand.New(rand.NewPCG(13, 14)), late: true}, lateScope(), lateSchema)
+	sameAtRandom(t, writer{Rand: rand.New(rand.NewPCG(13, 14)), late: true}, exprtest.LateScope(), lateSchema)
 }
 
-func sameAtRandom(t *testing.T, w writer, s *Scope, late data.Schema) {
-	rec := lateRows(randomRowsOf(w.Rand, slices.Concat(testRow, late), 40), len(testRow))
+func sameAtRandom(t *testing.T, w writer, s *expr.Scope, late data.Schema) {
+	rec := lateRows(randomRowsOf(w.Rand, slices.Concat(exprtest.Row, late), 40), len(exprtest.Row))
 	defer rec.Release()
 	compiled, closures := 0, 0
 	const tries = 600
 	for range tries {
 		src := w.any(1 + w.IntN(3))
-		c, diags := Compile(parse(src), s, cty.DynamicPseudoType)
+		c, diags := expr.Compile(exprtest.Parse(src), s, cty.DynamicPseudoType)
 		if diags.HasErrors() {
 			continue // such as an alternative that always fails
 		}
 		compiled++
 		checkCompiled(t, c, s, rec, late)
-		if p, err := c.LateProgram(testRow, late, runtimeVars()); err == nil && p.root != nil {
+		if p, err := NewLate(c, exprtest.Row, late, exprtest.Values()); err == nil && p.root != nil {
 			closures++
 		}
 		if t.Failed() {
@@ -230,9 +233,9 @@ func FuzzCompile(f *testing.F) {
 	for _, src := range lateExpressions {
 		f.Add(src)
 	}
-	s := lateScope()
+	s := exprtest.LateScope()
 	s.Eval.Functions = funcs.Pure()
-	rec := lateRows(randomRowsOf(rand.New(rand.NewPCG(5, 6)), slices.Concat(testRow, lateSchema), 20), len(testRow))
+	rec := lateRows(randomRowsOf(rand.New(rand.NewPCG(5, 6)), slices.Concat(exprtest.Row, lateSchema), 20), len(exprtest.Row))
 	f.Fuzz(func(t *testing.T, src string) {
 		if len(src) > 300 || costly.MatchString(src) || strings.Count(src, "for") > 2 {
 			t.Skip()
@@ -241,7 +244,7 @@ func FuzzCompile(f *testing.F) {
 		if diags.HasErrors() {
 			t.Skip()
 		}
-		c, diags := Compile(e, s, cty.DynamicPseudoType)
+		c, diags := expr.Compile(e, s, cty.DynamicPseudoType)
 		if (c == nil) != diags.HasErrors() {
 			t.Fatalf("result %v beside %v", c, diags)
 		}

@@ -1,4 +1,4 @@
-package expr
+package columnar
 
 import (
 	"strings"
@@ -8,6 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
@@ -169,7 +170,7 @@ func (v *vectorizer) substr(e *hclsyntax.FunctionCallExpr) *node {
 			start := min(from, int64(len(s)))
 			return s[start:min(start+length, int64(len(s)))]
 		}
-		sub, err := runtimeFunctions()["substr"].Call([]cty.Value{verbatim.Text(s), cty.NumberIntVal(from), cty.NumberIntVal(length)})
+		sub, err := expr.Functions()["substr"].Call([]cty.Value{verbatim.Text(s), cty.NumberIntVal(from), cty.NumberIntVal(length)})
 		if err != nil {
 			return ""
 		}

@@ -1,4 +1,4 @@
-package expr
+package columnar
 
 import (
 	"github.com/hashicorp/hcl/v2"
@@ -6,26 +6,27 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// RedactedProgram is Program with "(sensitive value)" in place of each part
+// NewRedacted is New with "(sensitive value)" in place of each part
 // that depends on a sensitive variable, whatever is computed from the variable
 // there. So it needs no secrets, and its results reveal nothing about them, not
 // even their length. Templates, objects, lists, and loops around such a part
 // remain.
-func (c *Compiled) RedactedProgram(in data.Schema) (*Program, error) {
-	e, err := c.parse()
+func NewRedacted(c *expr.Compiled, in data.Schema) (*Program, error) {
+	e, err := c.Syntax()
 	if err != nil {
 		return nil, err
 	}
-	return c.program(redacted(e), in, nil, nil)
+	return newProgram(c, redacted(e), in, nil, nil)
 }
 
 // transparent are the functions whose results show where their arguments are:
 // the text around a secret in them may be seen.
-var transparent = map[string]bool{"jsonencode": true, "concat": true, "merge": true, "flatten": true, convertName: true}
+var transparent = map[string]bool{"jsonencode": true, "concat": true, "merge": true, "flatten": true, eval.ConvertName: true}
 
 func redacted(e hclsyntax.Expression) hclsyntax.Expression {
 	if !readsSecret(e) {
