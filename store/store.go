@@ -117,6 +117,9 @@ func (s *Store) prepare() error {
 	if err := s.sync.MakeDir(s.Dir); err != nil {
 		return err
 	}
+	if info, err := os.Stat(s.Dir); err == nil && !info.IsDir() {
+		return errors.New("it is a file, not a folder")
+	}
 	format, err := disk.ReadFile(s.path(formatFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.create()

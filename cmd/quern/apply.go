@@ -302,14 +302,18 @@ func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, lock
 		name = u.Username
 	}
 	owner := state.Owner{User: name, Host: host, PID: os.Getpid(), Command: lock.Command, OutOfMemoryKills: client.OutOfMemoryKills()}
+	what := fmt.Sprintf("the state of environment %q", env)
+	if env == state.AllEnvironments {
+		what = "the store"
+	}
 	lease, err := s.States().Lock(ctx, env, owner, lock.Timeout.Value, func(h state.Holder) {
-		ui.notef("Waiting for the lease on the state of environment %q, held by %s.\n", env, h)
+		ui.notef("Waiting for the lease on %s, held by %s.\n", what, h)
 	})
 	if held := (*state.Locked)(nil); errors.As(err, &held) {
-		return nil, diag.Failed(fmt.Sprintf("the state of environment %q is in use", env), "%w", err)
+		return nil, diag.Failed(what+" is in use", "%w", err)
 	}
 	if err != nil {
-		return nil, diag.Failed(fmt.Sprintf("the state of environment %q cannot be changed", env), "%w", err)
+		return nil, diag.Failed(what+" cannot be changed", "%w", err)
 	}
 	if lease.TookOver != nil {
 		ui.notef("Took over the lease of a command that is no longer running: %s.\n", *lease.TookOver)

@@ -194,7 +194,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "ID"},
 	{regexp.MustCompile(`\b[\d,]+ rows/s\b`), "N rows/s"},
 	{regexp.MustCompile(`process \d+`), "process N"},
-	{regexp.MustCompile(`state unlock(\s+(?:│ )?)[0-9a-f]+`), "state unlock${1}ID"},
+	{regexp.MustCompile(`(state\s+(?:│ )?unlock\s+(?:│ )?(?:-env=\w+\s+(?:│ )?)?)[0-9a-f]+`), "${1}ID"},
 	{regexp.MustCompile(`\b\d{8}T\d{6}\.\d+-`), "TIME-"},
 }
 

@@ -69,10 +69,14 @@ func openStore(ui *terminal) (*store.Store, error) {
 		}
 	}
 	s, err := store.Open(dir)
-	if err != nil {
-		return nil, diag.Failed("the store cannot be opened", "%w", err)
+	if err == nil {
+		return s, nil
 	}
-	return s, nil
+	failed := diag.Failed("the store cannot be opened", "%w", err)
+	if settings != nil && settings.Path != "" {
+		ui.sources, failed.Subject = sources, &settings.PathRange
+	}
+	return nil, failed
 }
 
 // shortPath returns a path relative to the current folder, if it is inside it.

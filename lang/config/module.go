@@ -79,7 +79,8 @@ type Store struct {
 	Block
 	// Path of a local store, relative to the module's folder. If it is empty,
 	// the path is .quern.
-	Path string
+	Path      string
+	PathRange hcl.Range
 }
 
 // Block is a typed settings block: engine "local" {}.

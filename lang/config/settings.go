@@ -98,7 +98,7 @@ func (l *loader) store(b *hclsyntax.Block) {
 	case strings.HasPrefix(first, "~"):
 		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Invalid path of a store", "quern does not replace ~ with a home folder. Write an absolute path. If the name of the folder really begins with ~, write %q.", "./"+path))
 	default:
-		s.Store.Path = filepath.FromSlash(path)
+		s.Store.Path, s.Store.PathRange = filepath.FromSlash(path), a.Expr.Range()
 	}
 }
 

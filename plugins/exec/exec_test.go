@@ -66,6 +66,8 @@ func play(role string) {
 			fmt.Printf(`{"id":%d,"error":{"message":"too much","status":429,"temporary":true,"retry_after":2}}`+"\n", q.ID)
 		case text == "full":
 			fmt.Printf(`{"id":%d,"response":{"text":"all","finish_reason":"length","usage":{"input":3,"output":1}}}`+"\n", q.ID)
+		case text == "mark":
+			fmt.Println("\ufeff" + `{"text":"MARK"}`)
 		case text == "environment":
 			fmt.Printf(`{"text":%q}`+"\n", os.Getenv("OPENAI_API_KEY")+os.Getenv("MINE"))
 		default:
@@ -167,6 +169,9 @@ func TestErrorsQuoteWhatACommandWrites(t *testing.T) {
 	}
 	if got, err := ask(t.Context(), a, "full"); err != nil || got.FinishReason != llm.FinishLength || got.Usage.Input != 3 {
 		t.Errorf("got %+v, %v", got, err)
+	}
+	if got, err := ask(t.Context(), a, "mark"); err != nil || got.Text != "MARK" {
+		t.Errorf("after a byte order mark: got %+v, %v", got, err)
 	}
 	_, err := ask(t.Context(), a, "fail")
 	var call *llm.CallError

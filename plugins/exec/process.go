@@ -163,7 +163,7 @@ func (r *running) read(stdout io.Reader, said *tail) {
 // deliver passes an answer to the goroutine that waits for it.
 func (r *running) deliver(line []byte) error {
 	a := &answer{}
-	if err := json.Unmarshal(line, a); err != nil {
+	if err := json.Unmarshal(provider.TrimMark(line), a); err != nil {
 		return fmt.Errorf("the line %.80q is not an answer: %w", line, err)
 	}
 	r.mu.Lock()

@@ -177,11 +177,15 @@ func TestFailuresThatNoWaitingMendsAreNotTemporary(t *testing.T) {
 		body   string
 		want   string
 	}{
-		"a spent quota":   {429, "", `{"error":{"message":"You exceeded your quota.","code":"insufficient_quota"}}`, "You exceeded your quota."},
-		"a bad request":   {400, "", `{"object":"error","message":"too long","code":400}`, "too long"},
-		"an unknown path": {404, "", `{"detail":"Not Found"}`, "Not Found (POST URL/chat/completions; check base_url, which often ends in /v1)"},
-		"a page":          {403, "", `<html>no</html>`, "Forbidden"},
-		"a redirect":      {302, "https://elsewhere.test/v1", ``, "the endpoint redirects to https://elsewhere.test/v1, and quern does not follow redirects: correct base_url"},
+		"a spent quota":           {429, "", `{"error":{"message":"You exceeded your quota.","code":"insufficient_quota"}}`, "You exceeded your quota."},
+		"a bad request":           {400, "", `{"object":"error","message":"too long","code":400}`, "too long"},
+		"an unknown path":         {404, "", `{"detail":"Not Found"}`, "Not Found (POST URL/chat/completions; check base_url, which often ends in /v1)"},
+		"a page":                  {403, "", `<html>no</html>`, "Forbidden"},
+		"a redirect":              {302, "https://elsewhere.test/v1", ``, "the endpoint redirects to https://elsewhere.test/v1, and quern does not follow redirects: correct base_url"},
+		"a redirect with a token": {302, "https://user:sk-1@elsewhere.test/v1?token=sk-2#sk-3", ``, "the endpoint redirects to https://elsewhere.test/v1, and quern does not follow redirects: correct base_url"},
+		"a redirect to a query":   {307, "?token=sk-2", ``, "the endpoint redirects, and quern does not follow redirects: correct base_url"},
+		"a redirect to nowhere":   {304, "", ``, "the endpoint redirects, and quern does not follow redirects: correct base_url"},
+		"a marked body":           {400, "", "\ufeff" + `{"error":{"message":"too long"}}`, "too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -44,14 +44,23 @@ func Failed(ctx context.Context, source *Key, key string, resp *http.Response, e
 func refused(resp *http.Response) (*llm.CallError, string) {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
 	_ = resp.Body.Close()
-	text, code := Message(body)
+	text, code := Message(TrimMark(body))
 	switch {
 	case resp.StatusCode < 400:
-		text = "the endpoint redirects to " + resp.Header.Get("Location") + ", and quern does not follow redirects: correct base_url"
+		text = "the endpoint redirects" + target(resp) + ", and quern does not follow redirects: correct base_url"
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusMethodNotAllowed:
 		text = cmp.Or(strings.TrimRight(text, ". "), http.StatusText(resp.StatusCode)) + place(resp)
 	}
 	return Refused(resp.StatusCode, resp.Header, text), code
+}
+
+// target says where a response redirects to.
+func target(resp *http.Response) string {
+	u, err := url.Parse(resp.Header.Get("Location"))
+	if err != nil || public(u) == "" {
+		return ""
+	}
+	return " to " + public(u)
 }
 
 // place says what was called, so that a wrong base_url shows.
@@ -59,13 +68,18 @@ func place(resp *http.Response) string {
 	if resp.Request == nil || resp.Request.URL == nil {
 		return ""
 	}
-	u := *resp.Request.URL
-	u.RawQuery, u.User = "", nil
+	u := resp.Request.URL
 	hint := ""
 	if !strings.Contains(u.Path, "/v1") && !strings.Contains(u.Path, "/api/") {
 		hint = ", which often ends in /v1"
 	}
-	return fmt.Sprintf(" (%s %s; check base_url%s)", resp.Request.Method, &u, hint)
+	return fmt.Sprintf(" (%s %s; check base_url%s)", resp.Request.Method, public(u), hint)
+}
+
+// public returns an address without the parts that can contain a key or a token:
+// the user, the query, and the fragment.
+func public(u *url.URL) string {
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }
 
 // Inside is the failure that an answer with status 200 reports in its body: an

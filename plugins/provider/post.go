@@ -44,6 +44,7 @@ func (c *Call) Post(ctx context.Context, body, answer any) (raw json.RawMessage,
 	if err == nil && resp.StatusCode < 300 {
 		defer resp.Body.Close()
 		if raw, err = io.ReadAll(resp.Body); err == nil {
+			raw = TrimMark(raw)
 			// Some endpoints send more after the answer.
 			err = json.NewDecoder(bytes.NewReader(raw)).Decode(answer)
 		}
@@ -57,3 +58,7 @@ func (c *Call) Post(ctx context.Context, body, answer any) (raw json.RawMessage,
 	failure, code = Failed(ctx, c.Source, c.Key, resp, err)
 	return nil, failure, code
 }
+
+// TrimMark removes the byte order mark that some servers and programs begin JSON
+// with. RFC 8259 lets readers ignore it.
+func TrimMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }

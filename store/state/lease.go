@@ -50,12 +50,16 @@ func (h Holder) String() string {
 
 // Locked is the error for a lease that somebody else has.
 type Locked struct {
-	Environment string
+	Environment string // or AllEnvironments
 	Holder      Holder
 }
 
 func (e *Locked) Error() string {
-	return fmt.Sprintf("environment %q is being changed by %s; wait for it with -lock-timeout or, if you are sure that the process is gone, end its lease with \"quern state unlock %s\"", e.Environment, e.Holder, e.Holder.ID)
+	changed, unlock := named(e.Environment)+" is", "-env="+e.Environment+" "
+	if e.Environment == AllEnvironments {
+		changed, unlock = "the store is", ""
+	}
+	return fmt.Sprintf("%s being changed by %s; wait for it with -lock-timeout or, if you are sure that the process is gone, end its lease with \"quern state unlock %s%s\"", changed, e.Holder, unlock, e.Holder.ID)
 }
 
 // leaseDoc is the stored form of a lease.
@@ -95,6 +99,14 @@ type Lease struct {
 // environments, including those that do not exist yet. While it is held, nobody
 // else may use anything in the store.
 const AllEnvironments = "*"
+
+// named names an environment, or all of them, in messages.
+func named(env string) string {
+	if env == AllEnvironments {
+		return "all environments"
+	}
+	return fmt.Sprintf("environment %q", env)
+}
 
 // Holder returns the holder of this lease.
 func (l *Lease) Holder() Holder { return l.doc.Holder }
@@ -180,7 +192,7 @@ func lock(ctx context.Context, env string, wait time.Duration, onWait func(Holde
 	for {
 		lease, holder, err := try()
 		if err != nil {
-			return nil, fmt.Errorf("lock environment %q: %w", env, err)
+			return nil, fmt.Errorf("lock %s: %w", named(env), err)
 		}
 		if lease != nil {
 			return lease, nil
@@ -426,7 +438,7 @@ func (s *Store) ForceUnlock(env, id string) (Holder, error) {
 		err = locker.Unlock(object(env, leaseLock))
 	}
 	if err != nil {
-		return Holder{}, fmt.Errorf("unlock environment %q: %w", env, err)
+		return Holder{}, fmt.Errorf("unlock %s: %w", named(env), err)
 	}
 	return record.Holder, nil
 }

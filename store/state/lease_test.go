@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -177,8 +178,10 @@ func TestALeaseOnAllEnvironmentsKeepsEverybodyOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, env := range []string{"dev", "new", state.AllEnvironments} {
-		if err := try(env); !errors.As(err, &locked) || locked.Holder.ID != all.Holder().ID {
+	for env, says := range map[string]string{
+		"dev": `environment "dev" is being changed by `, "new": `environment "new" is being changed by `, state.AllEnvironments: "the store is being changed by ",
+	} {
+		if err := try(env); !errors.As(err, &locked) || locked.Holder.ID != all.Holder().ID || !strings.HasPrefix(err.Error(), says) {
 			t.Errorf("%s can be used meanwhile: %v", env, err)
 		}
 	}

@@ -40,6 +40,9 @@ func Faults() []Fault {
 			inChoice("finish_reason", "length")(w, good)
 		}},
 		{"JSON as text/plain", false, false, "", func(w http.ResponseWriter, good map[string]any) { typed("text/plain", encoded(good))(w, good) }},
+		{"JSON after a byte order mark", false, false, "", func(w http.ResponseWriter, good map[string]any) {
+			typed("application/json", "\ufeff"+encoded(good))(w, good)
+		}},
 		{"no usage", false, false, "", func(w http.ResponseWriter, good map[string]any) { delete(good, "usage"); send(w, good) }},
 		{"negative usage", false, false, "", func(w http.ResponseWriter, good map[string]any) {
 			good["usage"] = map[string]any{"prompt_tokens": -1, "completion_tokens": -1}
