@@ -186,6 +186,8 @@ type Node struct {
 	// StopSeconds is how long a stage that is asked to stop may take to save a
 	// checkpoint. 0 means the default.
 	StopSeconds float64 `json:"stop_seconds,omitempty"`
+	// OpenAIAPI is set if the plugin calls the stage's language models over HTTP.
+	OpenAIAPI bool `json:"openai_api,omitempty"`
 	// BatchRows is the maximum number of rows in a request to a row-wise
 	// stage's plugin. 0 means no preference.
 	BatchRows int64 `json:"batch_rows,omitempty"`

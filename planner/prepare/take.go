@@ -333,7 +333,7 @@ func (n *answered) takeEstimate() {
 	if e := n.prepared.Estimate; e != nil {
 		n.Estimate = plan.Estimate{Rows: e.Rows, Seconds: e.Seconds, InputTokens: e.InputTokens, OutputTokens: e.OutputTokens}
 	}
-	n.BatchRows, n.StopSeconds = n.prepared.BatchRows, n.prepared.StopSeconds
+	n.BatchRows, n.StopSeconds, n.OpenAIAPI = n.prepared.BatchRows, n.prepared.StopSeconds, n.prepared.OpenaiApi
 	n.Calls = n.prepared.Calls
 	for _, c := range n.Calls {
 		if c.Added != "" {

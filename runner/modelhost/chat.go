@@ -20,10 +20,11 @@ import (
 
 // Chat answers requests to language models, from the cache or by calling them.
 func (h *Host) Chat(stream pluginv1.HostService_ChatServer) error {
-	return wire.Answer(stream, h.answerChat)
+	return wire.Answer(stream, h.Answer)
 }
 
-func (h *Host) answerChat(ctx context.Context, req *pluginv1.HostServiceChatRequest) (*pluginv1.HostServiceChatResponse, error) {
+// Answer answers one request of Chat.
+func (h *Host) Answer(ctx context.Context, req *pluginv1.HostServiceChatRequest) (*pluginv1.HostServiceChatResponse, error) {
 	e, err := h.language(req.GetModel(), plan.CanChat)
 	if err != nil {
 		return nil, err
@@ -38,7 +39,7 @@ func (h *Host) answerChat(ctx context.Context, req *pluginv1.HostServiceChatRequ
 	}
 	var answer *llm.Response
 	err = h.unlessHalted(func() (err error) {
-		answer, err = h.chat(ctx, e, request, text, req.GetDraw())
+		answer, err = h.chat(ctx, e, request, text, req)
 		return err
 	})
 	var refused refusal
@@ -56,7 +57,8 @@ func (h *Host) answerChat(ctx context.Context, req *pluginv1.HostServiceChatRequ
 }
 
 // chat returns an answer with everything that the host adds.
-func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text []byte, draw int64) (*llm.Response, error) {
+func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text []byte, req *pluginv1.HostServiceChatRequest) (*llm.Response, error) {
+	draw := req.GetDraw()
 	request, sent, err := e.drawn(request, text, draw)
 	if err != nil {
 		return nil, err
@@ -86,7 +88,7 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 		return nil, err
 	}
 	q.keep = func(r reply[*llm.Response]) error {
-		if r.answer.FinishReason == llm.FinishLength {
+		if r.answer.FinishReason == llm.FinishLength && !req.GetAcceptsTruncated() {
 			return nil // the answer is incomplete
 		}
 		content, err := json.Marshal(r.answer)

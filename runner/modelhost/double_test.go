@@ -180,7 +180,7 @@ func request(text string) *pluginv1.HostServiceChatRequest {
 
 // ask makes one call as a stage does.
 func (b *bench) ask(text string) (*llm.Response, *pluginv1.CallError, error) {
-	resp, err := b.host.answerChat(b.stage, request(text))
+	resp, err := b.host.Answer(b.stage, request(text))
 	if err != nil || resp.GetError() != nil {
 		return nil, resp.GetError(), err
 	}

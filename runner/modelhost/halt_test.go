@@ -30,7 +30,7 @@ func TestAHaltedStageStartsNoCallsAndCountsThoseInFlight(t *testing.T) {
 	stage, cancel := context.WithCancel(b.stage)
 	second := make(chan error, 1)
 	go func() {
-		_, err := b.host.answerChat(stage, request("second"))
+		_, err := b.host.Answer(stage, request("second"))
 		second <- err
 	}()
 	select {
@@ -96,7 +96,7 @@ func TestModelsOfOneHostShareItsCapacity(t *testing.T) {
 	for i := range 100 {
 		req := request("b" + strings.Repeat("x", i))
 		req.Model = "other"
-		if _, err := b.host.answerChat(b.stage, req); err != nil {
+		if _, err := b.host.Answer(b.stage, req); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -71,7 +71,7 @@ func TestDrawsOfOneRequestAreDistinguished(t *testing.T) {
 		for draw := range 3 {
 			req := request("x")
 			req.Draw = int64(draw)
-			resp, err := b.host.answerChat(b.stage, req)
+			resp, err := b.host.Answer(b.stage, req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,7 +153,7 @@ func TestAnAbandonedCallIsStillCached(t *testing.T) {
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		b.host.answerChat(ctx, request("x"))
+		b.host.Answer(ctx, request("x"))
 	}()
 	<-begun
 	cancel()
@@ -199,7 +199,7 @@ func TestAModelIsNotAskedForWhatItCannotDo(t *testing.T) {
 	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "model.m cannot chat") {
 		t.Fatal(err)
 	}
-	if _, err := b.host.answerChat(b.stage, &pluginv1.HostServiceChatRequest{Model: "other"}); status.Code(err) != codes.NotFound {
+	if _, err := b.host.Answer(b.stage, &pluginv1.HostServiceChatRequest{Model: "other"}); status.Code(err) != codes.NotFound {
 		t.Fatal(err)
 	}
 }

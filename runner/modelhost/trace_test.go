@@ -33,7 +33,7 @@ func TestEachCallHasASpanWithoutText(t *testing.T) {
 	}
 	again := request("the question")
 	again.Draw = 2
-	if _, err := b.host.answerChat(b.stage, again); err != nil {
+	if _, err := b.host.Answer(b.stage, again); err != nil {
 		t.Fatal(err)
 	}
 	ended := spans.Ended()

@@ -8,6 +8,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/modelhost"
+	"github.com/quern-dev/quern/runner/modelhost/openai"
 	"github.com/quern-dev/quern/runner/stage"
 	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -25,6 +26,8 @@ type serving struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	needed bool // set if the stage may call the host
+	// overHTTP are the models that are also served over HTTP.
+	overHTTP []string
 
 	mu    sync.Mutex
 	last  events.Progress
@@ -49,6 +52,9 @@ func (a *attempt) serve(ctx context.Context, artifacts map[string]*pluginv1.Arti
 		}
 	}
 	s.needed = len(opts.Models)+len(opts.Late) > 0
+	if a.OpenAIAPI {
+		s.overHTTP = languages(opts.Models)
+	}
 	s.host = a.hub.Stage(opts)
 	go s.tell()
 	return s
@@ -70,13 +76,40 @@ func (a *attempt) models(artifacts map[string]*pluginv1.Artifact) map[string]mod
 	return models
 }
 
+// languages returns the keys of the models that are language models.
+func languages(models map[string]modelhost.Model) []string {
+	var keys []string
+	for key, m := range models {
+		if m.Language != nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// address is where the stage's plugin reaches the host.
+type address struct {
+	client.HostAddress
+	openai *pluginv1.OpenAIAPI // nil unless the plugin asked for it
+}
+
 // on makes the host available to the stage's plugin. The address is zero if
 // there is nothing to serve.
-func (s *serving) on(p *client.Plugin) (address client.HostAddress, stop func(), err error) {
+func (s *serving) on(p *client.Plugin) (at address, stop func(), err error) {
 	if !s.needed {
-		return client.HostAddress{}, func() {}, nil
+		return at, func() {}, nil
 	}
-	return p.Host(s.host)
+	if at.HostAddress, stop, err = p.Host(s.host); err != nil || len(s.overHTTP) == 0 {
+		return at, stop, err
+	}
+	server, err := openai.Serve(s.ctx, s.host, s.overHTTP)
+	if err != nil {
+		stop()
+		return at, nil, err
+	}
+	at.openai = server.Address()
+	end := stop
+	return at, func() { server.Close(); end() }, nil
 }
 
 // openChats is how many requests the stage's plugin should have open: as many
@@ -147,14 +180,14 @@ func (s *serving) emit() {
 // the inputs other than the rows.
 type hostedMap struct {
 	pluginv1.PluginService_MapClient
-	host   client.HostAddress
+	host   address
 	chats  int64
 	inputs map[string]*pluginv1.Artifact
 }
 
 func (c *hostedMap) Send(req *pluginv1.MapRequest) error {
 	if req.GetStart() != nil {
-		req.HostSocket, req.Host = c.host.Socket, c.host.Broker
+		req.HostSocket, req.Host, req.OpenaiApi = c.host.Socket, c.host.Broker, c.host.openai
 		req.OpenChats, req.Inputs = c.chats, c.inputs
 	}
 	return c.PluginService_MapClient.Send(req)

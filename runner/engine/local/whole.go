@@ -48,7 +48,7 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 		return nil, err
 	}
 	defer stop()
-	req.HostSocket, req.Host, req.OpenChats = host.Socket, host.Broker, served.openChats()
+	req.HostSocket, req.Host, req.OpenaiApi, req.OpenChats = host.Socket, host.Broker, host.openai, served.openChats()
 	call := &running{Stage: a.Stage, guard: a.guard, blobs: a.Store.Blobs, folder: place.Work, model: a.model, progress: served.progress, outputs: map[string]*output{}}
 	defer call.abort()
 	call.open()

@@ -1607,7 +1607,11 @@ type Prepared struct {
 	Calls []*ModelCalls `protobuf:"bytes,9,rep,name=calls,proto3" json:"calls,omitempty"`
 	// RUN: how long the handler may take to save a checkpoint after Stop; 0: 30
 	// seconds.
-	StopSeconds   float64 `protobuf:"fixed64,10,opt,name=stop_seconds,json=stopSeconds,proto3" json:"stop_seconds,omitempty"`
+	StopSeconds float64 `protobuf:"fixed64,10,opt,name=stop_seconds,json=stopSeconds,proto3" json:"stop_seconds,omitempty"`
+	// MAP, RUN: the stage calls its language models through an HTTP API like
+	// OpenAI's, because a library that it uses knows nothing else. quern then serves
+	// one, and the request that starts the call has its address.
+	OpenaiApi     bool `protobuf:"varint,11,opt,name=openai_api,json=openaiApi,proto3" json:"openai_api,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1712,6 +1716,70 @@ func (x *Prepared) GetStopSeconds() float64 {
 	return 0
 }
 
+func (x *Prepared) GetOpenaiApi() bool {
+	if x != nil {
+		return x.OpenaiApi
+	}
+	return false
+}
+
+// OpenAIAPI is where a call reaches its language models through OpenAI's API:
+// /chat/completions, /embeddings, and /models. Models are named by the keys of
+// their inputs. It listens on a loopback address for as long as the call lasts.
+type OpenAIAPI struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as http://127.0.0.1:40123/v1.
+	BaseUrl string `protobuf:"bytes,1,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
+	// The bearer token that every request needs.
+	ApiKey        string `protobuf:"bytes,2,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenAIAPI) Reset() {
+	*x = OpenAIAPI{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenAIAPI) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenAIAPI) ProtoMessage() {}
+
+func (x *OpenAIAPI) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenAIAPI.ProtoReflect.Descriptor instead.
+func (*OpenAIAPI) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *OpenAIAPI) GetBaseUrl() string {
+	if x != nil {
+		return x.BaseUrl
+	}
+	return ""
+}
+
+func (x *OpenAIAPI) GetApiKey() string {
+	if x != nil {
+		return x.ApiKey
+	}
+	return ""
+}
+
 // ModelCalls are the requests that a stage makes to one model with one prompt.
 type ModelCalls struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1741,7 +1809,7 @@ type ModelCalls struct {
 
 func (x *ModelCalls) Reset() {
 	*x = ModelCalls{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1821,7 @@ func (x *ModelCalls) String() string {
 func (*ModelCalls) ProtoMessage() {}
 
 func (x *ModelCalls) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1834,7 @@ func (x *ModelCalls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelCalls.ProtoReflect.Descriptor instead.
 func (*ModelCalls) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ModelCalls) GetPrompt() string {
@@ -1862,7 +1930,7 @@ type ModelInfo struct {
 
 func (x *ModelInfo) Reset() {
 	*x = ModelInfo{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1874,7 +1942,7 @@ func (x *ModelInfo) String() string {
 func (*ModelInfo) ProtoMessage() {}
 
 func (x *ModelInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1887,7 +1955,7 @@ func (x *ModelInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelInfo.ProtoReflect.Descriptor instead.
 func (*ModelInfo) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ModelInfo) GetCapabilities() []string {
@@ -1982,7 +2050,7 @@ type Price struct {
 
 func (x *Price) Reset() {
 	*x = Price{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2062,7 @@ func (x *Price) String() string {
 func (*Price) ProtoMessage() {}
 
 func (x *Price) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,7 +2075,7 @@ func (x *Price) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Price.ProtoReflect.Descriptor instead.
 func (*Price) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Price) GetInput() float64 {
@@ -2048,7 +2116,7 @@ type Reads struct {
 
 func (x *Reads) Reset() {
 	*x = Reads{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2060,7 +2128,7 @@ func (x *Reads) String() string {
 func (*Reads) ProtoMessage() {}
 
 func (x *Reads) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2073,7 +2141,7 @@ func (x *Reads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reads.ProtoReflect.Descriptor instead.
 func (*Reads) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Reads) GetAll() bool {
@@ -2112,7 +2180,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2192,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2205,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Output) GetName() string {
@@ -2209,7 +2277,7 @@ type Selection struct {
 
 func (x *Selection) Reset() {
 	*x = Selection{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2221,7 +2289,7 @@ func (x *Selection) String() string {
 func (*Selection) ProtoMessage() {}
 
 func (x *Selection) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +2302,7 @@ func (x *Selection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Selection.ProtoReflect.Descriptor instead.
 func (*Selection) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Selection) GetRowsOf() string {
@@ -2279,7 +2347,7 @@ type Estimate struct {
 
 func (x *Estimate) Reset() {
 	*x = Estimate{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2291,7 +2359,7 @@ func (x *Estimate) String() string {
 func (*Estimate) ProtoMessage() {}
 
 func (x *Estimate) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2304,7 +2372,7 @@ func (x *Estimate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Estimate.ProtoReflect.Descriptor instead.
 func (*Estimate) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Estimate) GetRows() int64 {
@@ -2346,7 +2414,7 @@ type FingerprintRequest struct {
 
 func (x *FingerprintRequest) Reset() {
 	*x = FingerprintRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2426,7 @@ func (x *FingerprintRequest) String() string {
 func (*FingerprintRequest) ProtoMessage() {}
 
 func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2439,7 @@ func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintRequest.ProtoReflect.Descriptor instead.
 func (*FingerprintRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *FingerprintRequest) GetInstance() *Instance {
@@ -2403,7 +2471,7 @@ type FingerprintResponse struct {
 
 func (x *FingerprintResponse) Reset() {
 	*x = FingerprintResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2415,7 +2483,7 @@ func (x *FingerprintResponse) String() string {
 func (*FingerprintResponse) ProtoMessage() {}
 
 func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2428,7 +2496,7 @@ func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintResponse.ProtoReflect.Descriptor instead.
 func (*FingerprintResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *FingerprintResponse) GetDiagnostics() []*Diagnostic {
@@ -2473,7 +2541,7 @@ type ReadRequest struct {
 
 func (x *ReadRequest) Reset() {
 	*x = ReadRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2485,7 +2553,7 @@ func (x *ReadRequest) String() string {
 func (*ReadRequest) ProtoMessage() {}
 
 func (x *ReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2498,7 +2566,7 @@ func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReadRequest) GetInstance() *Instance {
@@ -2534,7 +2602,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2546,7 +2614,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2559,7 +2627,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PreviewRequest) GetInstance() *Instance {
@@ -2592,7 +2660,7 @@ type RowCount struct {
 
 func (x *RowCount) Reset() {
 	*x = RowCount{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2604,7 +2672,7 @@ func (x *RowCount) String() string {
 func (*RowCount) ProtoMessage() {}
 
 func (x *RowCount) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2617,7 +2685,7 @@ func (x *RowCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowCount.ProtoReflect.Descriptor instead.
 func (*RowCount) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RowCount) GetRows() int64 {
@@ -2652,7 +2720,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2664,7 +2732,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2677,7 +2745,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *StopRequest) GetCall() string {
@@ -2695,7 +2763,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2707,7 +2775,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2720,7 +2788,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 type ReadResponse struct {
@@ -2740,7 +2808,7 @@ type ReadResponse struct {
 
 func (x *ReadResponse) Reset() {
 	*x = ReadResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2752,7 +2820,7 @@ func (x *ReadResponse) String() string {
 func (*ReadResponse) ProtoMessage() {}
 
 func (x *ReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2765,7 +2833,7 @@ func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
 func (*ReadResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReadResponse) GetEvent() isReadResponse_Event {
@@ -2896,7 +2964,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2908,7 +2976,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2921,7 +2989,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Part) GetFingerprint() string {
@@ -2964,7 +3032,7 @@ type Quarantined struct {
 
 func (x *Quarantined) Reset() {
 	*x = Quarantined{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2976,7 +3044,7 @@ func (x *Quarantined) String() string {
 func (*Quarantined) ProtoMessage() {}
 
 func (x *Quarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2989,7 +3057,7 @@ func (x *Quarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantined.ProtoReflect.Descriptor instead.
 func (*Quarantined) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Quarantined) GetOrigin() string {
@@ -3028,7 +3096,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3040,7 +3108,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3053,7 +3121,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Progress) GetDone() int64 {
@@ -3106,14 +3174,16 @@ type MapRequest struct {
 	HostSocket string `protobuf:"bytes,6,opt,name=host_socket,json=hostSocket,proto3" json:"host_socket,omitempty"`
 	// With rows: the tokens of rows that were answered as pending earlier, in the
 	// order of the rows.
-	Tokens        []*RowToken `protobuf:"bytes,7,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	Tokens []*RowToken `protobuf:"bytes,7,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	// With start: set if Prepared.openai_api is.
+	OpenaiApi     *OpenAIAPI `protobuf:"bytes,8,opt,name=openai_api,json=openaiApi,proto3" json:"openai_api,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MapRequest) Reset() {
 	*x = MapRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3125,7 +3195,7 @@ func (x *MapRequest) String() string {
 func (*MapRequest) ProtoMessage() {}
 
 func (x *MapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3138,7 +3208,7 @@ func (x *MapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapRequest.ProtoReflect.Descriptor instead.
 func (*MapRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *MapRequest) GetEvent() isMapRequest_Event {
@@ -3201,6 +3271,13 @@ func (x *MapRequest) GetTokens() []*RowToken {
 	return nil
 }
 
+func (x *MapRequest) GetOpenaiApi() *OpenAIAPI {
+	if x != nil {
+		return x.OpenaiApi
+	}
+	return nil
+}
+
 type isMapRequest_Event interface {
 	isMapRequest_Event()
 }
@@ -3232,7 +3309,7 @@ type RowToken struct {
 
 func (x *RowToken) Reset() {
 	*x = RowToken{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3244,7 +3321,7 @@ func (x *RowToken) String() string {
 func (*RowToken) ProtoMessage() {}
 
 func (x *RowToken) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3257,7 +3334,7 @@ func (x *RowToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowToken.ProtoReflect.Descriptor instead.
 func (*RowToken) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RowToken) GetRow() int64 {
@@ -3307,7 +3384,7 @@ type MapResponse struct {
 
 func (x *MapResponse) Reset() {
 	*x = MapResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3319,7 +3396,7 @@ func (x *MapResponse) String() string {
 func (*MapResponse) ProtoMessage() {}
 
 func (x *MapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3332,7 +3409,7 @@ func (x *MapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapResponse.ProtoReflect.Descriptor instead.
 func (*MapResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *MapResponse) GetRows() []byte {
@@ -3409,7 +3486,7 @@ type RowError struct {
 
 func (x *RowError) Reset() {
 	*x = RowError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3421,7 +3498,7 @@ func (x *RowError) String() string {
 func (*RowError) ProtoMessage() {}
 
 func (x *RowError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3434,7 +3511,7 @@ func (x *RowError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowError.ProtoReflect.Descriptor instead.
 func (*RowError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RowError) GetRow() int64 {
@@ -3481,7 +3558,7 @@ type PendingRow struct {
 
 func (x *PendingRow) Reset() {
 	*x = PendingRow{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3493,7 +3570,7 @@ func (x *PendingRow) String() string {
 func (*PendingRow) ProtoMessage() {}
 
 func (x *PendingRow) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3506,7 +3583,7 @@ func (x *PendingRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingRow.ProtoReflect.Descriptor instead.
 func (*PendingRow) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PendingRow) GetToken() []byte {
@@ -3545,7 +3622,7 @@ type Artifact struct {
 
 func (x *Artifact) Reset() {
 	*x = Artifact{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3557,7 +3634,7 @@ func (x *Artifact) String() string {
 func (*Artifact) ProtoMessage() {}
 
 func (x *Artifact) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3570,7 +3647,7 @@ func (x *Artifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Artifact.ProtoReflect.Descriptor instead.
 func (*Artifact) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Artifact) GetKind() ArtifactKind {
@@ -3648,7 +3725,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3660,7 +3737,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3673,7 +3750,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Shard) GetRows() int64 {
@@ -3700,7 +3777,7 @@ type ColumnGroup struct {
 
 func (x *ColumnGroup) Reset() {
 	*x = ColumnGroup{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3712,7 +3789,7 @@ func (x *ColumnGroup) String() string {
 func (*ColumnGroup) ProtoMessage() {}
 
 func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3725,7 +3802,7 @@ func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ColumnGroup.ProtoReflect.Descriptor instead.
 func (*ColumnGroup) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ColumnGroup) GetPath() string {
@@ -3758,7 +3835,7 @@ type StoredColumn struct {
 
 func (x *StoredColumn) Reset() {
 	*x = StoredColumn{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3770,7 +3847,7 @@ func (x *StoredColumn) String() string {
 func (*StoredColumn) ProtoMessage() {}
 
 func (x *StoredColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3783,7 +3860,7 @@ func (x *StoredColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredColumn.ProtoReflect.Descriptor instead.
 func (*StoredColumn) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *StoredColumn) GetStored() string {
@@ -3820,7 +3897,7 @@ type File struct {
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3832,7 +3909,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3845,7 +3922,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *File) GetName() string {
@@ -3896,14 +3973,16 @@ type RunRequest struct {
 	Call string `protobuf:"bytes,6,opt,name=call,proto3" json:"call,omitempty"`
 	// Path of the Unix socket that serves HostService to this call; empty if the
 	// stage has neither models nor late expressions.
-	HostSocket    string `protobuf:"bytes,7,opt,name=host_socket,json=hostSocket,proto3" json:"host_socket,omitempty"`
+	HostSocket string `protobuf:"bytes,7,opt,name=host_socket,json=hostSocket,proto3" json:"host_socket,omitempty"`
+	// Set if Prepared.openai_api is.
+	OpenaiApi     *OpenAIAPI `protobuf:"bytes,8,opt,name=openai_api,json=openaiApi,proto3" json:"openai_api,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3915,7 +3994,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3928,7 +4007,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RunRequest) GetInstance() *Instance {
@@ -3980,6 +4059,13 @@ func (x *RunRequest) GetHostSocket() string {
 	return ""
 }
 
+func (x *RunRequest) GetOpenaiApi() *OpenAIAPI {
+	if x != nil {
+		return x.OpenaiApi
+	}
+	return nil
+}
+
 type RunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Event:
@@ -3997,7 +4083,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4009,7 +4095,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4022,7 +4108,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RunResponse) GetEvent() isRunResponse_Event {
@@ -4146,7 +4232,7 @@ type Pending struct {
 
 func (x *Pending) Reset() {
 	*x = Pending{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4158,7 +4244,7 @@ func (x *Pending) String() string {
 func (*Pending) ProtoMessage() {}
 
 func (x *Pending) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4171,7 +4257,7 @@ func (x *Pending) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pending.ProtoReflect.Descriptor instead.
 func (*Pending) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Pending) GetReason() string {
@@ -4199,7 +4285,7 @@ type Rows struct {
 
 func (x *Rows) Reset() {
 	*x = Rows{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4211,7 +4297,7 @@ func (x *Rows) String() string {
 func (*Rows) ProtoMessage() {}
 
 func (x *Rows) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4224,7 +4310,7 @@ func (x *Rows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rows.ProtoReflect.Descriptor instead.
 func (*Rows) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Rows) GetOutput() string {
@@ -4255,7 +4341,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4267,7 +4353,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4280,7 +4366,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Done) GetValue() []byte {
@@ -4317,7 +4403,7 @@ type PredictRequest struct {
 
 func (x *PredictRequest) Reset() {
 	*x = PredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4329,7 +4415,7 @@ func (x *PredictRequest) String() string {
 func (*PredictRequest) ProtoMessage() {}
 
 func (x *PredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4342,7 +4428,7 @@ func (x *PredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictRequest.ProtoReflect.Descriptor instead.
 func (*PredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *PredictRequest) GetEvent() isPredictRequest_Event {
@@ -4400,7 +4486,7 @@ type PredictResponse struct {
 
 func (x *PredictResponse) Reset() {
 	*x = PredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4412,7 +4498,7 @@ func (x *PredictResponse) String() string {
 func (*PredictResponse) ProtoMessage() {}
 
 func (x *PredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4425,7 +4511,7 @@ func (x *PredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictResponse.ProtoReflect.Descriptor instead.
 func (*PredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *PredictResponse) GetRows() []byte {
@@ -4462,7 +4548,7 @@ type HostServicePredictRequest struct {
 
 func (x *HostServicePredictRequest) Reset() {
 	*x = HostServicePredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4474,7 +4560,7 @@ func (x *HostServicePredictRequest) String() string {
 func (*HostServicePredictRequest) ProtoMessage() {}
 
 func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4487,7 +4573,7 @@ func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictRequest.ProtoReflect.Descriptor instead.
 func (*HostServicePredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *HostServicePredictRequest) GetEvent() isHostServicePredictRequest_Event {
@@ -4544,7 +4630,7 @@ type HostServicePredictResponse struct {
 
 func (x *HostServicePredictResponse) Reset() {
 	*x = HostServicePredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4556,7 +4642,7 @@ func (x *HostServicePredictResponse) String() string {
 func (*HostServicePredictResponse) ProtoMessage() {}
 
 func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4569,7 +4655,7 @@ func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictResponse.ProtoReflect.Descriptor instead.
 func (*HostServicePredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *HostServicePredictResponse) GetRows() []byte {
@@ -4606,7 +4692,7 @@ type ChatRequest struct {
 
 func (x *ChatRequest) Reset() {
 	*x = ChatRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4618,7 +4704,7 @@ func (x *ChatRequest) String() string {
 func (*ChatRequest) ProtoMessage() {}
 
 func (x *ChatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4631,7 +4717,7 @@ func (x *ChatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatRequest.ProtoReflect.Descriptor instead.
 func (*ChatRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ChatRequest) GetEvent() isChatRequest_Event {
@@ -4688,7 +4774,7 @@ type ChatResponse struct {
 
 func (x *ChatResponse) Reset() {
 	*x = ChatResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4700,7 +4786,7 @@ func (x *ChatResponse) String() string {
 func (*ChatResponse) ProtoMessage() {}
 
 func (x *ChatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4713,7 +4799,7 @@ func (x *ChatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatResponse.ProtoReflect.Descriptor instead.
 func (*ChatResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ChatResponse) GetResponse() []byte {
@@ -4746,7 +4832,7 @@ type CallError struct {
 
 func (x *CallError) Reset() {
 	*x = CallError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4758,7 +4844,7 @@ func (x *CallError) String() string {
 func (*CallError) ProtoMessage() {}
 
 func (x *CallError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4771,7 +4857,7 @@ func (x *CallError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallError.ProtoReflect.Descriptor instead.
 func (*CallError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *CallError) GetMessage() string {
@@ -4811,7 +4897,7 @@ type CheckModelRequest struct {
 
 func (x *CheckModelRequest) Reset() {
 	*x = CheckModelRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4823,7 +4909,7 @@ func (x *CheckModelRequest) String() string {
 func (*CheckModelRequest) ProtoMessage() {}
 
 func (x *CheckModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4836,7 +4922,7 @@ func (x *CheckModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckModelRequest.ProtoReflect.Descriptor instead.
 func (*CheckModelRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CheckModelRequest) GetModel() *Instance {
@@ -4856,7 +4942,7 @@ type CheckModelResponse struct {
 
 func (x *CheckModelResponse) Reset() {
 	*x = CheckModelResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4868,7 +4954,7 @@ func (x *CheckModelResponse) String() string {
 func (*CheckModelResponse) ProtoMessage() {}
 
 func (x *CheckModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4881,7 +4967,7 @@ func (x *CheckModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckModelResponse.ProtoReflect.Descriptor instead.
 func (*CheckModelResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *CheckModelResponse) GetError() *CallError {
@@ -4901,7 +4987,7 @@ type EmbedRequest struct {
 
 func (x *EmbedRequest) Reset() {
 	*x = EmbedRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4913,7 +4999,7 @@ func (x *EmbedRequest) String() string {
 func (*EmbedRequest) ProtoMessage() {}
 
 func (x *EmbedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4926,7 +5012,7 @@ func (x *EmbedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedRequest.ProtoReflect.Descriptor instead.
 func (*EmbedRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *EmbedRequest) GetModel() *Instance {
@@ -4955,7 +5041,7 @@ type EmbedResponse struct {
 
 func (x *EmbedResponse) Reset() {
 	*x = EmbedResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4967,7 +5053,7 @@ func (x *EmbedResponse) String() string {
 func (*EmbedResponse) ProtoMessage() {}
 
 func (x *EmbedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4980,7 +5066,7 @@ func (x *EmbedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedResponse.ProtoReflect.Descriptor instead.
 func (*EmbedResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *EmbedResponse) GetEmbeddings() []*Embedding {
@@ -5013,7 +5099,7 @@ type Embedding struct {
 
 func (x *Embedding) Reset() {
 	*x = Embedding{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5025,7 +5111,7 @@ func (x *Embedding) String() string {
 func (*Embedding) ProtoMessage() {}
 
 func (x *Embedding) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5038,7 +5124,7 @@ func (x *Embedding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embedding.ProtoReflect.Descriptor instead.
 func (*Embedding) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Embedding) GetValues() []float32 {
@@ -5054,14 +5140,17 @@ type HostServiceChatRequest struct {
 	Request []byte                 `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
 	// Number of the answer if the stage requests several to the same request, from
 	// 0.
-	Draw          int64 `protobuf:"varint,3,opt,name=draw,proto3" json:"draw,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Draw int64 `protobuf:"varint,3,opt,name=draw,proto3" json:"draw,omitempty"`
+	// The stage can use an answer that ended at the token limit. quern then caches
+	// it like any other; otherwise the next run asks again.
+	AcceptsTruncated bool `protobuf:"varint,4,opt,name=accepts_truncated,json=acceptsTruncated,proto3" json:"accepts_truncated,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *HostServiceChatRequest) Reset() {
 	*x = HostServiceChatRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5073,7 +5162,7 @@ func (x *HostServiceChatRequest) String() string {
 func (*HostServiceChatRequest) ProtoMessage() {}
 
 func (x *HostServiceChatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5086,7 +5175,7 @@ func (x *HostServiceChatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceChatRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceChatRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *HostServiceChatRequest) GetModel() string {
@@ -5110,6 +5199,13 @@ func (x *HostServiceChatRequest) GetDraw() int64 {
 	return 0
 }
 
+func (x *HostServiceChatRequest) GetAcceptsTruncated() bool {
+	if x != nil {
+		return x.AcceptsTruncated
+	}
+	return false
+}
+
 type HostServiceChatResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Response      []byte                 `protobuf:"bytes,1,opt,name=response,proto3" json:"response,omitempty"`
@@ -5120,7 +5216,7 @@ type HostServiceChatResponse struct {
 
 func (x *HostServiceChatResponse) Reset() {
 	*x = HostServiceChatResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5132,7 +5228,7 @@ func (x *HostServiceChatResponse) String() string {
 func (*HostServiceChatResponse) ProtoMessage() {}
 
 func (x *HostServiceChatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5145,7 +5241,7 @@ func (x *HostServiceChatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceChatResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceChatResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *HostServiceChatResponse) GetResponse() []byte {
@@ -5172,7 +5268,7 @@ type HostServiceEmbedRequest struct {
 
 func (x *HostServiceEmbedRequest) Reset() {
 	*x = HostServiceEmbedRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5184,7 +5280,7 @@ func (x *HostServiceEmbedRequest) String() string {
 func (*HostServiceEmbedRequest) ProtoMessage() {}
 
 func (x *HostServiceEmbedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5197,7 +5293,7 @@ func (x *HostServiceEmbedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEmbedRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceEmbedRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *HostServiceEmbedRequest) GetModel() string {
@@ -5224,7 +5320,7 @@ type HostServiceEmbedResponse struct {
 
 func (x *HostServiceEmbedResponse) Reset() {
 	*x = HostServiceEmbedResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5236,7 +5332,7 @@ func (x *HostServiceEmbedResponse) String() string {
 func (*HostServiceEmbedResponse) ProtoMessage() {}
 
 func (x *HostServiceEmbedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5249,7 +5345,7 @@ func (x *HostServiceEmbedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEmbedResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceEmbedResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *HostServiceEmbedResponse) GetEmbeddings() []*Embedding {
@@ -5278,7 +5374,7 @@ type HostServiceRejectRequest struct {
 
 func (x *HostServiceRejectRequest) Reset() {
 	*x = HostServiceRejectRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5290,7 +5386,7 @@ func (x *HostServiceRejectRequest) String() string {
 func (*HostServiceRejectRequest) ProtoMessage() {}
 
 func (x *HostServiceRejectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5303,7 +5399,7 @@ func (x *HostServiceRejectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceRejectRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceRejectRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *HostServiceRejectRequest) GetModel() string {
@@ -5335,7 +5431,7 @@ type HostServiceRejectResponse struct {
 
 func (x *HostServiceRejectResponse) Reset() {
 	*x = HostServiceRejectResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5347,7 +5443,7 @@ func (x *HostServiceRejectResponse) String() string {
 func (*HostServiceRejectResponse) ProtoMessage() {}
 
 func (x *HostServiceRejectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5360,7 +5456,7 @@ func (x *HostServiceRejectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceRejectResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceRejectResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
 }
 
 type HostServiceEvaluateRequest struct {
@@ -5377,7 +5473,7 @@ type HostServiceEvaluateRequest struct {
 
 func (x *HostServiceEvaluateRequest) Reset() {
 	*x = HostServiceEvaluateRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5389,7 +5485,7 @@ func (x *HostServiceEvaluateRequest) String() string {
 func (*HostServiceEvaluateRequest) ProtoMessage() {}
 
 func (x *HostServiceEvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5402,7 +5498,7 @@ func (x *HostServiceEvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEvaluateRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceEvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *HostServiceEvaluateRequest) GetArgument() string {
@@ -5430,7 +5526,7 @@ type HostServiceEvaluateResponse struct {
 
 func (x *HostServiceEvaluateResponse) Reset() {
 	*x = HostServiceEvaluateResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5442,7 +5538,7 @@ func (x *HostServiceEvaluateResponse) String() string {
 func (*HostServiceEvaluateResponse) ProtoMessage() {}
 
 func (x *HostServiceEvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5455,7 +5551,7 @@ func (x *HostServiceEvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEvaluateResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceEvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *HostServiceEvaluateResponse) GetRows() []byte {
@@ -5491,7 +5587,7 @@ type DeploymentState struct {
 
 func (x *DeploymentState) Reset() {
 	*x = DeploymentState{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5503,7 +5599,7 @@ func (x *DeploymentState) String() string {
 func (*DeploymentState) ProtoMessage() {}
 
 func (x *DeploymentState) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5516,7 +5612,7 @@ func (x *DeploymentState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeploymentState.ProtoReflect.Descriptor instead.
 func (*DeploymentState) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *DeploymentState) GetValue() []byte {
@@ -5557,7 +5653,7 @@ type ReadDeploymentRequest struct {
 
 func (x *ReadDeploymentRequest) Reset() {
 	*x = ReadDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5569,7 +5665,7 @@ func (x *ReadDeploymentRequest) String() string {
 func (*ReadDeploymentRequest) ProtoMessage() {}
 
 func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5582,7 +5678,7 @@ func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ReadDeploymentRequest) GetInstance() *Instance {
@@ -5610,7 +5706,7 @@ type ReadDeploymentResponse struct {
 
 func (x *ReadDeploymentResponse) Reset() {
 	*x = ReadDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5622,7 +5718,7 @@ func (x *ReadDeploymentResponse) String() string {
 func (*ReadDeploymentResponse) ProtoMessage() {}
 
 func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5635,7 +5731,7 @@ func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ReadDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -5665,7 +5761,7 @@ type PlanDeploymentRequest struct {
 
 func (x *PlanDeploymentRequest) Reset() {
 	*x = PlanDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5677,7 +5773,7 @@ func (x *PlanDeploymentRequest) String() string {
 func (*PlanDeploymentRequest) ProtoMessage() {}
 
 func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5690,7 +5786,7 @@ func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *PlanDeploymentRequest) GetInstance() *Instance {
@@ -5728,7 +5824,7 @@ type PlanDeploymentResponse struct {
 
 func (x *PlanDeploymentResponse) Reset() {
 	*x = PlanDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5740,7 +5836,7 @@ func (x *PlanDeploymentResponse) String() string {
 func (*PlanDeploymentResponse) ProtoMessage() {}
 
 func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5753,7 +5849,7 @@ func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *PlanDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -5798,7 +5894,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5810,7 +5906,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5823,7 +5919,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{75}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *Change) GetArgument() string {
@@ -5866,7 +5962,7 @@ type ApplyDeploymentRequest struct {
 
 func (x *ApplyDeploymentRequest) Reset() {
 	*x = ApplyDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5878,7 +5974,7 @@ func (x *ApplyDeploymentRequest) String() string {
 func (*ApplyDeploymentRequest) ProtoMessage() {}
 
 func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5891,7 +5987,7 @@ func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{76}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ApplyDeploymentRequest) GetInstance() *Instance {
@@ -5933,7 +6029,7 @@ type ApplyDeploymentResponse struct {
 
 func (x *ApplyDeploymentResponse) Reset() {
 	*x = ApplyDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5945,7 +6041,7 @@ func (x *ApplyDeploymentResponse) String() string {
 func (*ApplyDeploymentResponse) ProtoMessage() {}
 
 func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5958,7 +6054,7 @@ func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{77}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ApplyDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -5985,7 +6081,7 @@ type DeleteDeploymentRequest struct {
 
 func (x *DeleteDeploymentRequest) Reset() {
 	*x = DeleteDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5997,7 +6093,7 @@ func (x *DeleteDeploymentRequest) String() string {
 func (*DeleteDeploymentRequest) ProtoMessage() {}
 
 func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6010,7 +6106,7 @@ func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{78}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *DeleteDeploymentRequest) GetInstance() *Instance {
@@ -6036,7 +6132,7 @@ type DeleteDeploymentResponse struct {
 
 func (x *DeleteDeploymentResponse) Reset() {
 	*x = DeleteDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6048,7 +6144,7 @@ func (x *DeleteDeploymentResponse) String() string {
 func (*DeleteDeploymentResponse) ProtoMessage() {}
 
 func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6061,7 +6157,7 @@ func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{79}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *DeleteDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -6181,7 +6277,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0ePrepareRequest\x127\n" +
 	"\tinstances\x18\x01 \x03(\v2\x19.quern.plugin.v1.InstanceR\tinstances\"H\n" +
 	"\x0fPrepareResponse\x125\n" +
-	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\xac\x04\n" +
+	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\xcb\x04\n" +
 	"\bPrepared\x12=\n" +
 	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\x121\n" +
 	"\aoutputs\x18\x02 \x03(\v2\x17.quern.plugin.v1.OutputR\aoutputs\x12\x1d\n" +
@@ -6195,11 +6291,16 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\ropen_requests\x18\b \x01(\x03R\fopenRequests\x121\n" +
 	"\x05calls\x18\t \x03(\v2\x1b.quern.plugin.v1.ModelCallsR\x05calls\x12!\n" +
 	"\fstop_seconds\x18\n" +
-	" \x01(\x01R\vstopSeconds\x1aP\n" +
+	" \x01(\x01R\vstopSeconds\x12\x1d\n" +
+	"\n" +
+	"openai_api\x18\v \x01(\bR\topenaiApi\x1aP\n" +
 	"\n" +
 	"ReadsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
-	"\x05value\x18\x02 \x01(\v2\x16.quern.plugin.v1.ReadsR\x05value:\x028\x01\"\x9d\x02\n" +
+	"\x05value\x18\x02 \x01(\v2\x16.quern.plugin.v1.ReadsR\x05value:\x028\x01\"?\n" +
+	"\tOpenAIAPI\x12\x19\n" +
+	"\bbase_url\x18\x01 \x01(\tR\abaseUrl\x12\x17\n" +
+	"\aapi_key\x18\x02 \x01(\tR\x06apiKey\"\x9d\x02\n" +
 	"\n" +
 	"ModelCalls\x12\x16\n" +
 	"\x06prompt\x18\x01 \x01(\tR\x06prompt\x12\x14\n" +
@@ -6308,7 +6409,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04done\x18\x01 \x01(\x03R\x04done\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x03R\x05total\x12\x12\n" +
 	"\x04unit\x18\x03 \x01(\tR\x04unit\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"\xfc\x02\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\xb7\x03\n" +
 	"\n" +
 	"MapRequest\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceH\x00R\x05start\x12\x14\n" +
@@ -6319,7 +6420,9 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"open_chats\x18\x05 \x01(\x03R\topenChats\x12\x1f\n" +
 	"\vhost_socket\x18\x06 \x01(\tR\n" +
 	"hostSocket\x121\n" +
-	"\x06tokens\x18\a \x03(\v2\x19.quern.plugin.v1.RowTokenR\x06tokens\x1aT\n" +
+	"\x06tokens\x18\a \x03(\v2\x19.quern.plugin.v1.RowTokenR\x06tokens\x129\n" +
+	"\n" +
+	"openai_api\x18\b \x01(\v2\x1a.quern.plugin.v1.OpenAIAPIR\topenaiApi\x1aT\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
 	"\x05value\x18\x02 \x01(\v2\x19.quern.plugin.v1.ArtifactR\x05value:\x028\x01B\a\n" +
@@ -6370,7 +6473,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x12\n" +
-	"\x04size\x18\x04 \x01(\x03R\x04size\"\xdd\x02\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\"\x98\x03\n" +
 	"\n" +
 	"RunRequest\x125\n" +
 	"\binstance\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\binstance\x12?\n" +
@@ -6381,7 +6484,9 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"open_chats\x18\x05 \x01(\x03R\topenChats\x12\x12\n" +
 	"\x04call\x18\x06 \x01(\tR\x04call\x12\x1f\n" +
 	"\vhost_socket\x18\a \x01(\tR\n" +
-	"hostSocket\x1aT\n" +
+	"hostSocket\x129\n" +
+	"\n" +
+	"openai_api\x18\b \x01(\v2\x1a.quern.plugin.v1.OpenAIAPIR\topenaiApi\x1aT\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
 	"\x05value\x18\x02 \x01(\v2\x19.quern.plugin.v1.ArtifactR\x05value:\x028\x01\"\xd5\x02\n" +
@@ -6453,11 +6558,12 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\finput_tokens\x18\x02 \x01(\x03R\vinputTokens\x120\n" +
 	"\x05error\x18\x03 \x01(\v2\x1a.quern.plugin.v1.CallErrorR\x05error\"#\n" +
 	"\tEmbedding\x12\x16\n" +
-	"\x06values\x18\x01 \x03(\x02R\x06values\"\\\n" +
+	"\x06values\x18\x01 \x03(\x02R\x06values\"\x89\x01\n" +
 	"\x16HostServiceChatRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x18\n" +
 	"\arequest\x18\x02 \x01(\fR\arequest\x12\x12\n" +
-	"\x04draw\x18\x03 \x01(\x03R\x04draw\"g\n" +
+	"\x04draw\x18\x03 \x01(\x03R\x04draw\x12+\n" +
+	"\x11accepts_truncated\x18\x04 \x01(\bR\x10acceptsTruncated\"g\n" +
 	"\x17HostServiceChatResponse\x12\x1a\n" +
 	"\bresponse\x18\x01 \x01(\fR\bresponse\x120\n" +
 	"\x05error\x18\x02 \x01(\v2\x1a.quern.plugin.v1.CallErrorR\x05error\"E\n" +
@@ -6594,7 +6700,7 @@ func file_quern_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_quern_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 89)
+var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 90)
 var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(Mode)(0),                           // 0: quern.plugin.v1.Mode
 	(ArtifactKind)(0),                   // 1: quern.plugin.v1.ArtifactKind
@@ -6619,78 +6725,79 @@ var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(*PrepareRequest)(nil),              // 20: quern.plugin.v1.PrepareRequest
 	(*PrepareResponse)(nil),             // 21: quern.plugin.v1.PrepareResponse
 	(*Prepared)(nil),                    // 22: quern.plugin.v1.Prepared
-	(*ModelCalls)(nil),                  // 23: quern.plugin.v1.ModelCalls
-	(*ModelInfo)(nil),                   // 24: quern.plugin.v1.ModelInfo
-	(*Price)(nil),                       // 25: quern.plugin.v1.Price
-	(*Reads)(nil),                       // 26: quern.plugin.v1.Reads
-	(*Output)(nil),                      // 27: quern.plugin.v1.Output
-	(*Selection)(nil),                   // 28: quern.plugin.v1.Selection
-	(*Estimate)(nil),                    // 29: quern.plugin.v1.Estimate
-	(*FingerprintRequest)(nil),          // 30: quern.plugin.v1.FingerprintRequest
-	(*FingerprintResponse)(nil),         // 31: quern.plugin.v1.FingerprintResponse
-	(*ReadRequest)(nil),                 // 32: quern.plugin.v1.ReadRequest
-	(*PreviewRequest)(nil),              // 33: quern.plugin.v1.PreviewRequest
-	(*RowCount)(nil),                    // 34: quern.plugin.v1.RowCount
-	(*StopRequest)(nil),                 // 35: quern.plugin.v1.StopRequest
-	(*StopResponse)(nil),                // 36: quern.plugin.v1.StopResponse
-	(*ReadResponse)(nil),                // 37: quern.plugin.v1.ReadResponse
-	(*Part)(nil),                        // 38: quern.plugin.v1.Part
-	(*Quarantined)(nil),                 // 39: quern.plugin.v1.Quarantined
-	(*Progress)(nil),                    // 40: quern.plugin.v1.Progress
-	(*MapRequest)(nil),                  // 41: quern.plugin.v1.MapRequest
-	(*RowToken)(nil),                    // 42: quern.plugin.v1.RowToken
-	(*MapResponse)(nil),                 // 43: quern.plugin.v1.MapResponse
-	(*RowError)(nil),                    // 44: quern.plugin.v1.RowError
-	(*PendingRow)(nil),                  // 45: quern.plugin.v1.PendingRow
-	(*Artifact)(nil),                    // 46: quern.plugin.v1.Artifact
-	(*Shard)(nil),                       // 47: quern.plugin.v1.Shard
-	(*ColumnGroup)(nil),                 // 48: quern.plugin.v1.ColumnGroup
-	(*StoredColumn)(nil),                // 49: quern.plugin.v1.StoredColumn
-	(*File)(nil),                        // 50: quern.plugin.v1.File
-	(*RunRequest)(nil),                  // 51: quern.plugin.v1.RunRequest
-	(*RunResponse)(nil),                 // 52: quern.plugin.v1.RunResponse
-	(*Pending)(nil),                     // 53: quern.plugin.v1.Pending
-	(*Rows)(nil),                        // 54: quern.plugin.v1.Rows
-	(*Done)(nil),                        // 55: quern.plugin.v1.Done
-	(*PredictRequest)(nil),              // 56: quern.plugin.v1.PredictRequest
-	(*PredictResponse)(nil),             // 57: quern.plugin.v1.PredictResponse
-	(*HostServicePredictRequest)(nil),   // 58: quern.plugin.v1.HostServicePredictRequest
-	(*HostServicePredictResponse)(nil),  // 59: quern.plugin.v1.HostServicePredictResponse
-	(*ChatRequest)(nil),                 // 60: quern.plugin.v1.ChatRequest
-	(*ChatResponse)(nil),                // 61: quern.plugin.v1.ChatResponse
-	(*CallError)(nil),                   // 62: quern.plugin.v1.CallError
-	(*CheckModelRequest)(nil),           // 63: quern.plugin.v1.CheckModelRequest
-	(*CheckModelResponse)(nil),          // 64: quern.plugin.v1.CheckModelResponse
-	(*EmbedRequest)(nil),                // 65: quern.plugin.v1.EmbedRequest
-	(*EmbedResponse)(nil),               // 66: quern.plugin.v1.EmbedResponse
-	(*Embedding)(nil),                   // 67: quern.plugin.v1.Embedding
-	(*HostServiceChatRequest)(nil),      // 68: quern.plugin.v1.HostServiceChatRequest
-	(*HostServiceChatResponse)(nil),     // 69: quern.plugin.v1.HostServiceChatResponse
-	(*HostServiceEmbedRequest)(nil),     // 70: quern.plugin.v1.HostServiceEmbedRequest
-	(*HostServiceEmbedResponse)(nil),    // 71: quern.plugin.v1.HostServiceEmbedResponse
-	(*HostServiceRejectRequest)(nil),    // 72: quern.plugin.v1.HostServiceRejectRequest
-	(*HostServiceRejectResponse)(nil),   // 73: quern.plugin.v1.HostServiceRejectResponse
-	(*HostServiceEvaluateRequest)(nil),  // 74: quern.plugin.v1.HostServiceEvaluateRequest
-	(*HostServiceEvaluateResponse)(nil), // 75: quern.plugin.v1.HostServiceEvaluateResponse
-	(*DeploymentState)(nil),             // 76: quern.plugin.v1.DeploymentState
-	(*ReadDeploymentRequest)(nil),       // 77: quern.plugin.v1.ReadDeploymentRequest
-	(*ReadDeploymentResponse)(nil),      // 78: quern.plugin.v1.ReadDeploymentResponse
-	(*PlanDeploymentRequest)(nil),       // 79: quern.plugin.v1.PlanDeploymentRequest
-	(*PlanDeploymentResponse)(nil),      // 80: quern.plugin.v1.PlanDeploymentResponse
-	(*Change)(nil),                      // 81: quern.plugin.v1.Change
-	(*ApplyDeploymentRequest)(nil),      // 82: quern.plugin.v1.ApplyDeploymentRequest
-	(*ApplyDeploymentResponse)(nil),     // 83: quern.plugin.v1.ApplyDeploymentResponse
-	(*DeleteDeploymentRequest)(nil),     // 84: quern.plugin.v1.DeleteDeploymentRequest
-	(*DeleteDeploymentResponse)(nil),    // 85: quern.plugin.v1.DeleteDeploymentResponse
-	nil,                                 // 86: quern.plugin.v1.Argument.LateEntry
-	nil,                                 // 87: quern.plugin.v1.Instance.InputsEntry
-	nil,                                 // 88: quern.plugin.v1.Instance.RowArgumentsEntry
-	nil,                                 // 89: quern.plugin.v1.Prepared.ReadsEntry
-	nil,                                 // 90: quern.plugin.v1.MapRequest.InputsEntry
-	nil,                                 // 91: quern.plugin.v1.RunRequest.InputsEntry
-	nil,                                 // 92: quern.plugin.v1.Done.FoldersEntry
-	nil,                                 // 93: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	nil,                                 // 94: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	(*OpenAIAPI)(nil),                   // 23: quern.plugin.v1.OpenAIAPI
+	(*ModelCalls)(nil),                  // 24: quern.plugin.v1.ModelCalls
+	(*ModelInfo)(nil),                   // 25: quern.plugin.v1.ModelInfo
+	(*Price)(nil),                       // 26: quern.plugin.v1.Price
+	(*Reads)(nil),                       // 27: quern.plugin.v1.Reads
+	(*Output)(nil),                      // 28: quern.plugin.v1.Output
+	(*Selection)(nil),                   // 29: quern.plugin.v1.Selection
+	(*Estimate)(nil),                    // 30: quern.plugin.v1.Estimate
+	(*FingerprintRequest)(nil),          // 31: quern.plugin.v1.FingerprintRequest
+	(*FingerprintResponse)(nil),         // 32: quern.plugin.v1.FingerprintResponse
+	(*ReadRequest)(nil),                 // 33: quern.plugin.v1.ReadRequest
+	(*PreviewRequest)(nil),              // 34: quern.plugin.v1.PreviewRequest
+	(*RowCount)(nil),                    // 35: quern.plugin.v1.RowCount
+	(*StopRequest)(nil),                 // 36: quern.plugin.v1.StopRequest
+	(*StopResponse)(nil),                // 37: quern.plugin.v1.StopResponse
+	(*ReadResponse)(nil),                // 38: quern.plugin.v1.ReadResponse
+	(*Part)(nil),                        // 39: quern.plugin.v1.Part
+	(*Quarantined)(nil),                 // 40: quern.plugin.v1.Quarantined
+	(*Progress)(nil),                    // 41: quern.plugin.v1.Progress
+	(*MapRequest)(nil),                  // 42: quern.plugin.v1.MapRequest
+	(*RowToken)(nil),                    // 43: quern.plugin.v1.RowToken
+	(*MapResponse)(nil),                 // 44: quern.plugin.v1.MapResponse
+	(*RowError)(nil),                    // 45: quern.plugin.v1.RowError
+	(*PendingRow)(nil),                  // 46: quern.plugin.v1.PendingRow
+	(*Artifact)(nil),                    // 47: quern.plugin.v1.Artifact
+	(*Shard)(nil),                       // 48: quern.plugin.v1.Shard
+	(*ColumnGroup)(nil),                 // 49: quern.plugin.v1.ColumnGroup
+	(*StoredColumn)(nil),                // 50: quern.plugin.v1.StoredColumn
+	(*File)(nil),                        // 51: quern.plugin.v1.File
+	(*RunRequest)(nil),                  // 52: quern.plugin.v1.RunRequest
+	(*RunResponse)(nil),                 // 53: quern.plugin.v1.RunResponse
+	(*Pending)(nil),                     // 54: quern.plugin.v1.Pending
+	(*Rows)(nil),                        // 55: quern.plugin.v1.Rows
+	(*Done)(nil),                        // 56: quern.plugin.v1.Done
+	(*PredictRequest)(nil),              // 57: quern.plugin.v1.PredictRequest
+	(*PredictResponse)(nil),             // 58: quern.plugin.v1.PredictResponse
+	(*HostServicePredictRequest)(nil),   // 59: quern.plugin.v1.HostServicePredictRequest
+	(*HostServicePredictResponse)(nil),  // 60: quern.plugin.v1.HostServicePredictResponse
+	(*ChatRequest)(nil),                 // 61: quern.plugin.v1.ChatRequest
+	(*ChatResponse)(nil),                // 62: quern.plugin.v1.ChatResponse
+	(*CallError)(nil),                   // 63: quern.plugin.v1.CallError
+	(*CheckModelRequest)(nil),           // 64: quern.plugin.v1.CheckModelRequest
+	(*CheckModelResponse)(nil),          // 65: quern.plugin.v1.CheckModelResponse
+	(*EmbedRequest)(nil),                // 66: quern.plugin.v1.EmbedRequest
+	(*EmbedResponse)(nil),               // 67: quern.plugin.v1.EmbedResponse
+	(*Embedding)(nil),                   // 68: quern.plugin.v1.Embedding
+	(*HostServiceChatRequest)(nil),      // 69: quern.plugin.v1.HostServiceChatRequest
+	(*HostServiceChatResponse)(nil),     // 70: quern.plugin.v1.HostServiceChatResponse
+	(*HostServiceEmbedRequest)(nil),     // 71: quern.plugin.v1.HostServiceEmbedRequest
+	(*HostServiceEmbedResponse)(nil),    // 72: quern.plugin.v1.HostServiceEmbedResponse
+	(*HostServiceRejectRequest)(nil),    // 73: quern.plugin.v1.HostServiceRejectRequest
+	(*HostServiceRejectResponse)(nil),   // 74: quern.plugin.v1.HostServiceRejectResponse
+	(*HostServiceEvaluateRequest)(nil),  // 75: quern.plugin.v1.HostServiceEvaluateRequest
+	(*HostServiceEvaluateResponse)(nil), // 76: quern.plugin.v1.HostServiceEvaluateResponse
+	(*DeploymentState)(nil),             // 77: quern.plugin.v1.DeploymentState
+	(*ReadDeploymentRequest)(nil),       // 78: quern.plugin.v1.ReadDeploymentRequest
+	(*ReadDeploymentResponse)(nil),      // 79: quern.plugin.v1.ReadDeploymentResponse
+	(*PlanDeploymentRequest)(nil),       // 80: quern.plugin.v1.PlanDeploymentRequest
+	(*PlanDeploymentResponse)(nil),      // 81: quern.plugin.v1.PlanDeploymentResponse
+	(*Change)(nil),                      // 82: quern.plugin.v1.Change
+	(*ApplyDeploymentRequest)(nil),      // 83: quern.plugin.v1.ApplyDeploymentRequest
+	(*ApplyDeploymentResponse)(nil),     // 84: quern.plugin.v1.ApplyDeploymentResponse
+	(*DeleteDeploymentRequest)(nil),     // 85: quern.plugin.v1.DeleteDeploymentRequest
+	(*DeleteDeploymentResponse)(nil),    // 86: quern.plugin.v1.DeleteDeploymentResponse
+	nil,                                 // 87: quern.plugin.v1.Argument.LateEntry
+	nil,                                 // 88: quern.plugin.v1.Instance.InputsEntry
+	nil,                                 // 89: quern.plugin.v1.Instance.RowArgumentsEntry
+	nil,                                 // 90: quern.plugin.v1.Prepared.ReadsEntry
+	nil,                                 // 91: quern.plugin.v1.MapRequest.InputsEntry
+	nil,                                 // 92: quern.plugin.v1.RunRequest.InputsEntry
+	nil,                                 // 93: quern.plugin.v1.Done.FoldersEntry
+	nil,                                 // 94: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	nil,                                 // 95: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
 }
 var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	9,   // 0: quern.plugin.v1.GetSchemaResponse.config:type_name -> quern.plugin.v1.Body
@@ -6701,7 +6808,7 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	11,  // 5: quern.plugin.v1.Body.blocks:type_name -> quern.plugin.v1.Block
 	1,   // 6: quern.plugin.v1.Argument.accepts:type_name -> quern.plugin.v1.ArtifactKind
 	2,   // 7: quern.plugin.v1.Argument.collection:type_name -> quern.plugin.v1.Collection
-	86,  // 8: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
+	87,  // 8: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
 	9,   // 9: quern.plugin.v1.Block.body:type_name -> quern.plugin.v1.Body
 	3,   // 10: quern.plugin.v1.Column.origin:type_name -> quern.plugin.v1.ColumnOrigin
 	1,   // 11: quern.plugin.v1.Input.kind:type_name -> quern.plugin.v1.ArtifactKind
@@ -6709,143 +6816,145 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	14,  // 13: quern.plugin.v1.Input.signature:type_name -> quern.plugin.v1.Signature
 	12,  // 14: quern.plugin.v1.Signature.inputs:type_name -> quern.plugin.v1.Column
 	12,  // 15: quern.plugin.v1.Signature.outputs:type_name -> quern.plugin.v1.Column
-	87,  // 16: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
-	88,  // 17: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
+	88,  // 16: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
+	89,  // 17: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
 	5,   // 18: quern.plugin.v1.Diagnostic.severity:type_name -> quern.plugin.v1.Diagnostic.Severity
 	17,  // 19: quern.plugin.v1.ConfigureResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
 	16,  // 20: quern.plugin.v1.PrepareRequest.instances:type_name -> quern.plugin.v1.Instance
 	22,  // 21: quern.plugin.v1.PrepareResponse.prepared:type_name -> quern.plugin.v1.Prepared
 	17,  // 22: quern.plugin.v1.Prepared.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	27,  // 23: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
-	89,  // 24: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
-	29,  // 25: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
-	24,  // 26: quern.plugin.v1.Prepared.model:type_name -> quern.plugin.v1.ModelInfo
-	23,  // 27: quern.plugin.v1.Prepared.calls:type_name -> quern.plugin.v1.ModelCalls
-	25,  // 28: quern.plugin.v1.ModelInfo.price:type_name -> quern.plugin.v1.Price
+	28,  // 23: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
+	90,  // 24: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
+	30,  // 25: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
+	25,  // 26: quern.plugin.v1.Prepared.model:type_name -> quern.plugin.v1.ModelInfo
+	24,  // 27: quern.plugin.v1.Prepared.calls:type_name -> quern.plugin.v1.ModelCalls
+	26,  // 28: quern.plugin.v1.ModelInfo.price:type_name -> quern.plugin.v1.Price
 	1,   // 29: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
 	12,  // 30: quern.plugin.v1.Output.columns:type_name -> quern.plugin.v1.Column
 	14,  // 31: quern.plugin.v1.Output.signature:type_name -> quern.plugin.v1.Signature
-	28,  // 32: quern.plugin.v1.Output.selection:type_name -> quern.plugin.v1.Selection
+	29,  // 32: quern.plugin.v1.Output.selection:type_name -> quern.plugin.v1.Selection
 	16,  // 33: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance
 	17,  // 34: quern.plugin.v1.FingerprintResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
 	16,  // 35: quern.plugin.v1.ReadRequest.instance:type_name -> quern.plugin.v1.Instance
 	16,  // 36: quern.plugin.v1.PreviewRequest.instance:type_name -> quern.plugin.v1.Instance
-	39,  // 37: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
-	40,  // 38: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
+	40,  // 37: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
+	41,  // 38: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
 	17,  // 39: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	38,  // 40: quern.plugin.v1.ReadResponse.part:type_name -> quern.plugin.v1.Part
-	34,  // 41: quern.plugin.v1.ReadResponse.count:type_name -> quern.plugin.v1.RowCount
+	39,  // 40: quern.plugin.v1.ReadResponse.part:type_name -> quern.plugin.v1.Part
+	35,  // 41: quern.plugin.v1.ReadResponse.count:type_name -> quern.plugin.v1.RowCount
 	16,  // 42: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
-	90,  // 43: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
-	42,  // 44: quern.plugin.v1.MapRequest.tokens:type_name -> quern.plugin.v1.RowToken
-	44,  // 45: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
-	17,  // 46: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	45,  // 47: quern.plugin.v1.RowError.pending:type_name -> quern.plugin.v1.PendingRow
-	1,   // 48: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
-	12,  // 49: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
-	47,  // 50: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
-	50,  // 51: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
-	14,  // 52: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
-	12,  // 53: quern.plugin.v1.Artifact.arguments:type_name -> quern.plugin.v1.Column
-	48,  // 54: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
-	49,  // 55: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
-	16,  // 56: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
-	91,  // 57: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
-	40,  // 58: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
-	54,  // 59: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
-	55,  // 60: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
-	17,  // 61: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	44,  // 62: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
-	53,  // 63: quern.plugin.v1.RunResponse.pending:type_name -> quern.plugin.v1.Pending
-	92,  // 64: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
-	46,  // 65: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
-	44,  // 66: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	44,  // 67: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	16,  // 68: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
-	62,  // 69: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
-	16,  // 70: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
-	62,  // 71: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
-	16,  // 72: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
-	67,  // 73: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	62,  // 74: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	62,  // 75: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
-	67,  // 76: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	62,  // 77: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	44,  // 78: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
-	16,  // 79: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	76,  // 80: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17,  // 81: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	76,  // 82: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 83: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	76,  // 84: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	93,  // 85: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	17,  // 86: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	4,   // 87: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
-	81,  // 88: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
-	76,  // 89: quern.plugin.v1.PlanDeploymentResponse.upgraded:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 90: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	76,  // 91: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	94,  // 92: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
-	17,  // 93: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	76,  // 94: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 95: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	76,  // 96: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17,  // 97: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	13,  // 98: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
-	15,  // 99: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
-	26,  // 100: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
-	46,  // 101: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	46,  // 102: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	46,  // 103: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	6,   // 104: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
-	18,  // 105: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
-	20,  // 106: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
-	30,  // 107: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
-	32,  // 108: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
-	33,  // 109: quern.plugin.v1.PluginService.Preview:input_type -> quern.plugin.v1.PreviewRequest
-	41,  // 110: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
-	51,  // 111: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
-	56,  // 112: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
-	60,  // 113: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
-	65,  // 114: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
-	63,  // 115: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
-	35,  // 116: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
-	77,  // 117: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
-	79,  // 118: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
-	82,  // 119: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
-	84,  // 120: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
-	58,  // 121: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
-	68,  // 122: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
-	70,  // 123: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
-	72,  // 124: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
-	74,  // 125: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
-	7,   // 126: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
-	19,  // 127: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
-	21,  // 128: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
-	31,  // 129: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
-	37,  // 130: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
-	37,  // 131: quern.plugin.v1.PluginService.Preview:output_type -> quern.plugin.v1.ReadResponse
-	43,  // 132: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
-	52,  // 133: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
-	57,  // 134: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
-	61,  // 135: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
-	66,  // 136: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
-	64,  // 137: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
-	36,  // 138: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
-	78,  // 139: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
-	80,  // 140: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
-	83,  // 141: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
-	85,  // 142: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
-	59,  // 143: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
-	69,  // 144: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
-	71,  // 145: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
-	73,  // 146: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
-	75,  // 147: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
-	126, // [126:148] is the sub-list for method output_type
-	104, // [104:126] is the sub-list for method input_type
-	104, // [104:104] is the sub-list for extension type_name
-	104, // [104:104] is the sub-list for extension extendee
-	0,   // [0:104] is the sub-list for field type_name
+	91,  // 43: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
+	43,  // 44: quern.plugin.v1.MapRequest.tokens:type_name -> quern.plugin.v1.RowToken
+	23,  // 45: quern.plugin.v1.MapRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
+	45,  // 46: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
+	17,  // 47: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	46,  // 48: quern.plugin.v1.RowError.pending:type_name -> quern.plugin.v1.PendingRow
+	1,   // 49: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
+	12,  // 50: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
+	48,  // 51: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
+	51,  // 52: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
+	14,  // 53: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
+	12,  // 54: quern.plugin.v1.Artifact.arguments:type_name -> quern.plugin.v1.Column
+	49,  // 55: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
+	50,  // 56: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
+	16,  // 57: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
+	92,  // 58: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
+	23,  // 59: quern.plugin.v1.RunRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
+	41,  // 60: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
+	55,  // 61: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
+	56,  // 62: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
+	17,  // 63: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	45,  // 64: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
+	54,  // 65: quern.plugin.v1.RunResponse.pending:type_name -> quern.plugin.v1.Pending
+	93,  // 66: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
+	47,  // 67: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
+	45,  // 68: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	45,  // 69: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	16,  // 70: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
+	63,  // 71: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
+	16,  // 72: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
+	63,  // 73: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
+	16,  // 74: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
+	68,  // 75: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	63,  // 76: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	63,  // 77: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
+	68,  // 78: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	63,  // 79: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	45,  // 80: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
+	16,  // 81: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	77,  // 82: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	17,  // 83: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	77,  // 84: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 85: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	77,  // 86: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	94,  // 87: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	17,  // 88: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	4,   // 89: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
+	82,  // 90: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
+	77,  // 91: quern.plugin.v1.PlanDeploymentResponse.upgraded:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 92: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	77,  // 93: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	95,  // 94: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	17,  // 95: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	77,  // 96: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	16,  // 97: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	77,  // 98: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	17,  // 99: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	13,  // 100: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
+	15,  // 101: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
+	27,  // 102: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
+	47,  // 103: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	47,  // 104: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	47,  // 105: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	6,   // 106: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
+	18,  // 107: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
+	20,  // 108: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
+	31,  // 109: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
+	33,  // 110: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
+	34,  // 111: quern.plugin.v1.PluginService.Preview:input_type -> quern.plugin.v1.PreviewRequest
+	42,  // 112: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
+	52,  // 113: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
+	57,  // 114: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
+	61,  // 115: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
+	66,  // 116: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
+	64,  // 117: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
+	36,  // 118: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
+	78,  // 119: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
+	80,  // 120: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
+	83,  // 121: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
+	85,  // 122: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
+	59,  // 123: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
+	69,  // 124: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
+	71,  // 125: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
+	73,  // 126: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
+	75,  // 127: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
+	7,   // 128: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
+	19,  // 129: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
+	21,  // 130: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
+	32,  // 131: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
+	38,  // 132: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
+	38,  // 133: quern.plugin.v1.PluginService.Preview:output_type -> quern.plugin.v1.ReadResponse
+	44,  // 134: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
+	53,  // 135: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
+	58,  // 136: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
+	62,  // 137: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
+	67,  // 138: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
+	65,  // 139: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
+	37,  // 140: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
+	79,  // 141: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
+	81,  // 142: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
+	84,  // 143: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
+	86,  // 144: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
+	60,  // 145: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
+	70,  // 146: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
+	72,  // 147: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
+	74,  // 148: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
+	76,  // 149: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
+	128, // [128:150] is the sub-list for method output_type
+	106, // [106:128] is the sub-list for method input_type
+	106, // [106:106] is the sub-list for extension type_name
+	106, // [106:106] is the sub-list for extension extendee
+	0,   // [0:106] is the sub-list for field type_name
 }
 
 func init() { file_quern_plugin_v1_plugin_proto_init() }
@@ -6854,11 +6963,11 @@ func file_quern_plugin_v1_plugin_proto_init() {
 		return
 	}
 	file_quern_plugin_v1_plugin_proto_msgTypes[7].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[17].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[19].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[22].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[18].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[20].OneofWrappers = []any{}
 	file_quern_plugin_v1_plugin_proto_msgTypes[23].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[31].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[24].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[32].OneofWrappers = []any{
 		(*ReadResponse_Rows)(nil),
 		(*ReadResponse_Quarantined)(nil),
 		(*ReadResponse_Progress)(nil),
@@ -6866,12 +6975,12 @@ func file_quern_plugin_v1_plugin_proto_init() {
 		(*ReadResponse_Part)(nil),
 		(*ReadResponse_Count)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[35].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[36].OneofWrappers = []any{
 		(*MapRequest_Start)(nil),
 		(*MapRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[39].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[46].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[40].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[47].OneofWrappers = []any{
 		(*RunResponse_Progress)(nil),
 		(*RunResponse_Rows)(nil),
 		(*RunResponse_Done)(nil),
@@ -6879,27 +6988,27 @@ func file_quern_plugin_v1_plugin_proto_init() {
 		(*RunResponse_Failure)(nil),
 		(*RunResponse_Pending)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[47].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[50].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[48].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[51].OneofWrappers = []any{
 		(*PredictRequest_Start)(nil),
 		(*PredictRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[52].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[53].OneofWrappers = []any{
 		(*HostServicePredictRequest_Start)(nil),
 		(*HostServicePredictRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[54].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[55].OneofWrappers = []any{
 		(*ChatRequest_Start)(nil),
 		(*ChatRequest_Request)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[56].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[57].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quern_plugin_v1_plugin_proto_rawDesc), len(file_quern_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   89,
+			NumMessages:   90,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
