@@ -114,6 +114,7 @@ func (w *world) types() []plugin.Type {
 		plugin.NewProvider(info("", "told"), &toldModel{w}),
 		plugin.NewMapper(info(plugin.KindLabel, "asked"), &asked{}),
 		plugin.NewRunner(info(plugin.KindEvaluate, "quiz"), &quiz{}),
+		plugin.NewRunner(info(plugin.KindEvaluate, "http_quiz"), &httpQuiz{}),
 	}
 }
 

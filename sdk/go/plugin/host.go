@@ -24,6 +24,7 @@ type hostConn struct {
 	// means no limit.
 	chats    wire.Streams[pluginv1.HostServiceChatRequest, pluginv1.HostServiceChatResponse]
 	chatting chan struct{}
+	openai   *pluginv1.OpenAIAPI // nil if it is not served
 	// conn is nil if err is set.
 	conn *grpc.ClientConn
 	err  error
@@ -39,13 +40,14 @@ type hosted interface {
 	// GetOpenChats is the maximum number of open requests to models; 0 means no
 	// limit.
 	GetOpenChats() int64
+	GetOpenaiApi() *pluginv1.OpenAIAPI
 }
 
 // dialHost connects to the HostService that a request offers, if any, before the
 // stage begins: go-plugin's broker forgets an offered connection after five
 // seconds. A quern from before there was a socket offers the broker alone.
 func (s *server) dialHost(ctx context.Context, req hosted) *hostConn {
-	h := &hostConn{ctx: ctx, err: errNoHost, streams: map[string]pluginv1.HostService_PredictClient{}}
+	h := &hostConn{ctx: ctx, err: errNoHost, openai: req.GetOpenaiApi(), streams: map[string]pluginv1.HostService_PredictClient{}}
 	h.chats.Context = ctx
 	if n := req.GetOpenChats(); n > 0 {
 		h.chatting = make(chan struct{}, n)

@@ -49,6 +49,15 @@ func (h *Host) Chat(ctx context.Context, m Model, r *llm.Request, draw int) (*ll
 	return out, nil
 }
 
+// OpenAIAPI returns where the stage's language models can be called through
+// OpenAI's API: a base URL such as http://127.0.0.1:40123/v1, and the API key that
+// every request needs. Models are named by their keys. Requests are cached,
+// limited, retried, and counted like those of Chat, so the client should not
+// retry them. Both are empty unless Prepare called UseOpenAIAPI.
+func (h *Host) OpenAIAPI() (baseURL, apiKey string) {
+	return h.conn.openai.GetBaseUrl(), h.conn.openai.GetApiKey()
+}
+
 // Reject tells quern that the stage cannot use the answer to a request, so that
 // the next run asks again instead of using the cache.
 func (h *Host) Reject(ctx context.Context, m Model, r *llm.Request, draw int) error {

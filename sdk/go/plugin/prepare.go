@@ -236,6 +236,11 @@ func (p *preparation) AddModelCalls(c ModelCalls) {
 	})
 }
 
+// UseOpenAIAPI asks quern to serve the stage's language models over HTTP, too, for
+// a library that calls models only through OpenAI's API. Host.OpenAIAPI returns
+// the address.
+func (p *preparation) UseOpenAIAPI() { p.out.OpenaiApi = true }
+
 // misuse records a mistake of the plugin's author, not of the user.
 func (p *preparation) misuse(format string, args ...any) {
 	if p.err == nil {
