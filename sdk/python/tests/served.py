@@ -18,7 +18,7 @@ import pyarrow as pa
 from quern.plugin import CallError, Plugin
 from quern.plugin import _protocol as pb
 from quern.plugin._arrow import decode, encode
-from quern.plugin._host import LIMITS
+from quern.plugin._limits import LIMITS
 from quern.plugin._server import SERVICE, Server, serve
 
 

@@ -15,13 +15,8 @@ from . import _protocol as pb
 from ._arrow import ARGUMENT, LATE, cut, decode, encode, schema_of
 from ._columns import from_proto
 from ._errors import CallError, Fault, RowError, Stopped
+from ._limits import LIMITS
 from ._llm import ChatRequest, ChatResponse
-
-LIMITS = [
-    ("grpc.max_receive_message_length", 256 << 20),
-    ("grpc.max_send_message_length", 256 << 20),
-    ("grpc.http2.lookahead_bytes", 16 << 20),
-]
 
 _SERVICE = "/quern.plugin.v1.HostService/"
 

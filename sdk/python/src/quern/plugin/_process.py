@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 COOKIE = "f2a1d5a4-5f0b-4c6e-9d1e-6f7c1f0a8b55"
 
+# How long after the start to load what rows need, in seconds: after the first calls, before the first rows.
+_IDLE = 0.3
+
 # How long calls that are under way may take after quern has asked the process to end, in seconds.
 _GRACE = 1
 
@@ -37,7 +40,7 @@ def serve(plugin: Plugin, workers: int) -> None:
 
 
 def _run(plugin: Plugin, folder: str | None, started: object) -> None:
-    from ._server import Server
+    from ._server import Server, load
     from ._server import serve as listen
 
     directory = tempfile.mkdtemp(prefix="quern-", dir=folder)
@@ -47,6 +50,8 @@ def _run(plugin: Plugin, folder: str | None, started: object) -> None:
         server = listen(Server(plugin), socket, shutdown)
         assert callable(started)
         started(socket)
+        if not shutdown.wait(_IDLE):
+            load()
         shutdown.wait()
         server.stop(_GRACE).wait()
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
@@ -157,32 +156,3 @@ def serve_run(type: Type, request: pb.RunRequest, scope: Scope, stream: Stream[p
             stage.close()
 
     return stream.responses(work)
-
-
-class Calls:
-    """The Run calls that can be asked to end."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: dict[str, Stream[pb.RunResponse]] = {}
-        self._early: set[str] = set()
-
-    def begin(self, call: str, stream: Stream[pb.RunResponse]) -> None:
-        with self._lock:
-            self._running[call] = stream
-            if call in self._early:
-                self._early.discard(call)
-                stream.stop.set()
-
-    def end(self, call: str) -> None:
-        with self._lock:
-            self._running.pop(call, None)
-
-    def stop(self, call: str) -> None:
-        """Asks a call to end. One that has not begun ends at once when it does."""
-        with self._lock:
-            if call in self._running:
-                self._running[call].stop.set()
-            else:
-                self._early.add(call)
-

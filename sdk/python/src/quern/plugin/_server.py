@@ -10,22 +10,27 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
-from . import _deployment, _map, _predict, _provider, _read, _run
+from . import _deployment, _provider
 from . import _protocol as pb
 from ._errors import Error, Stopped, diagnostic
 from ._handles import Scope
-from ._host import LIMITS, Host
+from ._limits import LIMITS
 from ._provider import Models
-from ._run import Calls
-from ._stream import Stream
+from ._stream import Calls, Stream
 
 if TYPE_CHECKING:
+    from ._host import Host
     from ._plugin import Plugin, Type
 
 # The most calls at a time. Threads are started when they are needed.
 THREADS = 1024
 
 SERVICE = "quern.plugin.v1.PluginService"
+
+
+def load() -> None:
+    """Loads what calls need in addition. It takes as long as everything else, because of Arrow."""
+    from . import _host, _map, _predict, _read, _run  # noqa: F401
 
 
 class Server:
@@ -80,9 +85,13 @@ class Server:
         return pb.PrepareResponse(prepared=[self._find(i, context).prepare(i) for i in request.instances])
 
     def fingerprint(self, request: pb.FingerprintRequest, context: grpc.ServicerContext) -> pb.FingerprintResponse:
+        from . import _read
+
         return _read.fingerprint(self._find(request.instance, context, pb.MODE_READ), request)
 
     def read(self, request: pb.ReadRequest, context: grpc.ServicerContext) -> Iterator[pb.ReadResponse]:
+        from . import _read
+
         type, stream = self._find(request.instance, context, pb.MODE_READ), Stream[pb.ReadResponse]()
         context.add_callback(stream.cancel)
         with _failures(context, type) as failed:
@@ -91,6 +100,8 @@ class Server:
             yield pb.ReadResponse(diagnostic=failed[0])
 
     def preview(self, request: pb.PreviewRequest, context: grpc.ServicerContext) -> Iterator[pb.ReadResponse]:
+        from . import _read
+
         type, stream = self._find(request.instance, context, pb.MODE_READ), Stream[pb.ReadResponse]()
         if not hasattr(type.cls, "preview"):
             _abort(context, grpc.StatusCode.UNIMPLEMENTED, "the source has no preview")
@@ -101,6 +112,8 @@ class Server:
             yield pb.ReadResponse(diagnostic=failed[0])
 
     def map(self, requests: Iterator[pb.MapRequest], context: grpc.ServicerContext) -> Iterator[pb.MapResponse]:
+        from . import _map
+
         first = _first(requests, context)
         type = self._find(first.start, context, pb.MODE_MAP, pb.MODE_FLAT_MAP)
         with _failures(context, type) as failed, _hosted(first) as host:
@@ -110,6 +123,8 @@ class Server:
             yield pb.MapResponse(diagnostics=[failed[0]])
 
     def run(self, request: pb.RunRequest, context: grpc.ServicerContext) -> Iterator[pb.RunResponse]:
+        from . import _run
+
         type, stream = self._find(request.instance, context, pb.MODE_RUN), Stream[pb.RunResponse]()
         context.add_callback(stream.cancel)
         self._calls.begin(request.call, stream)
@@ -127,6 +142,8 @@ class Server:
         return pb.StopResponse()
 
     def predict(self, requests: Iterator[pb.PredictRequest], context: grpc.ServicerContext) -> Iterator[pb.PredictResponse]:
+        from . import _predict
+
         first = _first(requests, context)
         try:
             type = _predict.find(self.plugin.types.values(), first.start.format)
@@ -215,6 +232,8 @@ def _hosted(request: pb.MapRequest | pb.RunRequest) -> Iterator[Host | None]:
     if not request.host_socket:
         yield None
         return
+    from ._host import Host
+
     host = Host(request.host_socket, request.open_chats)
     try:
         yield host

@@ -84,3 +84,31 @@ class Stream(Generic[T]):
             thread.join()
         if failure:
             raise failure[0]
+
+
+class Calls:
+    """The Run calls that can be asked to end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[str, Stream[Any]] = {}
+        self._early: set[str] = set()
+
+    def begin(self, call: str, stream: Stream[Any]) -> None:
+        with self._lock:
+            self._running[call] = stream
+            if call in self._early:
+                self._early.discard(call)
+                stream.stop.set()
+
+    def end(self, call: str) -> None:
+        with self._lock:
+            self._running.pop(call, None)
+
+    def stop(self, call: str) -> None:
+        """Asks a call to end. One that has not begun ends at once when it does."""
+        with self._lock:
+            if call in self._running:
+                self._running[call].stop.set()
+            else:
+                self._early.add(call)
