@@ -97,6 +97,7 @@ func TestScripts(t *testing.T) {
 				"NO_COLOR":          "1",
 				"QUERN_PLUGIN_PATH": binaries,
 				"TZ":                "UTC",
+				"PYTHON":            filepath.Join(root, ".cache", "references", "bin", "python"),
 				// So that a script can build what quern plugin new writes.
 				"GOMODCACHE": goEnv("GOMODCACHE"), "GOCACHE": goEnv("GOCACHE"), "GOPROXY": "off", "GOFLAGS": "-mod=mod -trimpath",
 			} {
@@ -106,6 +107,9 @@ func TestScripts(t *testing.T) {
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {
+			case "python":
+				_, err := os.Stat(filepath.Join(root, ".cache", "references", "bin", "python"))
+				return err == nil, nil
 			case "mount":
 				return canMount(), nil
 			case "memory":

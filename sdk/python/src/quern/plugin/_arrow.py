@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -270,6 +270,12 @@ def argument(batch: pa.RecordBatch, key: str) -> pa.Array:
         if (field.metadata or {}).get(ARGUMENT) == key.encode():
             return batch.column(i)
     raise KeyError(key)
+
+
+def select(batch: pa.RecordBatch, names: Mapping[str, str]) -> pa.RecordBatch:
+    """Returns columns of a batch under other names: new names with the present ones."""
+    columns = [batch.column(batch.schema.names.index(name)) for name in names.values()]
+    return pa.RecordBatch.from_arrays(columns, names=list(names))
 
 
 def renamed(batch: pa.RecordBatch, dataset: str) -> pa.RecordBatch:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 import traceback
 
 from . import _protocol as pb
+
+_log = logging.getLogger("quern.plugin")
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -133,7 +135,7 @@ def diagnostic(e: BaseException, doing: str = "") -> pb.Diagnostic:
         return error(*split(str(e)))
     if isinstance(e, Fault):
         return error("the plugin is faulty", legible(f"{doing}: {e}. Report it to the plugin's author."))
-    print("".join(traceback.format_exception(type(e), e, e.__traceback__)), file=sys.stderr, flush=True)
+    _log.error("%s", doing, exc_info=e)
     return error(*split("".join(traceback.format_exception_only(type(e), e)).strip() + "\n" + authors_traceback(e)))
 
 

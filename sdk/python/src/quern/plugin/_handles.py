@@ -217,6 +217,15 @@ class Model(_Input):
         """
         return self._scope.needs_host().embed(self.key, texts)
 
+    def inputs(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Returns the columns of ``signature.inputs`` in a batch of rows that the model is to predict over.
+
+        They are the row arguments ``KEY.NAME``, which quern computes for a RowOrModel or a Subject.
+        """
+        from ._arrow import select
+
+        return select(batch, {c.name: f"{self.key}.{c.name}" for c in self.signature.inputs})
+
     def predict(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[RowError]]:
         """Applies a trained model to rows with the columns of ``signature.inputs``.
 

@@ -36,7 +36,12 @@ def serve(plugin: Plugin, workers: int) -> None:
         )
     _end_with_quern()
     _log_to_quern()
-    _run(plugin, os.environ.get("PLUGIN_UNIX_SOCKET_DIR"), lambda socket: print(f"1|1|unix|{socket}|grpc|", flush=True))
+
+    def started(socket: str) -> None:
+        print(f"1|1|unix|{socket}|grpc|", flush=True)
+        _redirect_output()
+
+    _run(plugin, os.environ.get("PLUGIN_UNIX_SOCKET_DIR"), started)
 
 
 def _run(plugin: Plugin, folder: str | None, started: object) -> None:
@@ -60,6 +65,15 @@ def _run(plugin: Plugin, folder: str | None, started: object) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _redirect_output() -> None:
+    """Sends what is printed to the log of the run, also by what the plugin starts: quern reads no stdout after the handshake.
+
+    quern's end of stdout stays open.
+    """
+    os.dup(1)
+    os.dup2(2, 1)
 
 
 def _debug(plugin: Plugin) -> None:

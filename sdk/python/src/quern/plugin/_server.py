@@ -149,6 +149,8 @@ class Server:
             type = _predict.find(self.plugin.types.values(), first.start.format)
             yield from _predict.serve_predict(type, first.start, requests)
         except Exception as e:
+            if not context.is_active():
+                _abort(context, grpc.StatusCode.CANCELLED, "the call was canceled")
             d = diagnostic(e, f"model format {first.start.format!r}")
             _abort(context, grpc.StatusCode.FAILED_PRECONDITION, f"{d.summary}\n{d.detail}".strip())
 
